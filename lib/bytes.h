@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* A growable buffer, and the text codings that buffers need. Bytes is a plain value: `Bytes b = {};` is empty, bytes_done() releases. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "cleanup.h"
+
+typedef struct Bytes {
+        char *data;       /* NUL after the last byte as soon as anything was appended; else NULL */
+        size_t size;      /* without that NUL */
+        size_t allocated;
+} Bytes;
+
+/* A stretch of somebody else's memory, not NUL-terminated. */
+typedef struct Slice {
+        const char *data;
+        size_t size;
+} Slice;
+
+static inline bool slice_equal(Slice slice, const char *text) {
+        return slice.size == strlen(text) && memcmp(slice.data, text, slice.size) == 0;
+}
+
+void bytes_done(Bytes *b);
+#define _cleanup_bytes_ _cleanup_(bytes_done)
+
+/* Moves the content out: *b* is empty afterwards. */
+Bytes bytes_steal(Bytes *b);
+
+/* Makes room for *size* more bytes. -ENOMEM. */
+int bytes_reserve(Bytes *b, size_t size);
+
+int bytes_append(Bytes *b, const void *data, size_t size);
+int bytes_append_text(Bytes *b, const char *text);
+int bytes_append_format(Bytes *b, const char *format, ...) _printf_(2, 3);
+
+/* Appends *text* as a JSON string with its quotes (RFC 8259: `"`, `\` and controls escaped). *text* must be UTF-8. */
+int bytes_append_json_string(Bytes *b, const char *text, size_t size);
+
+/* Appends base64 with padding (RFC 4648 section 4), or the URL alphabet without padding (section 5). */
+int bytes_append_base64(Bytes *b, const void *data, size_t size);
+int bytes_append_base64url(Bytes *b, const void *data, size_t size);
+
+/* Decodes base64 of either alphabet, padded or not, into *out*, which may be *text* itself (3/4 of *size* bytes suffice). -EBADMSG for
+ * any other byte, misplaced padding, or bits left over. */
+int bytes_decode_base64(const char *text, size_t size, char *out, size_t *ret_size);
+
+/* True if all *size* bytes are well-formed UTF-8 (RFC 3629: no surrogates, nothing overlong, nothing above U+10FFFF). NUL is allowed. */
+bool bytes_is_utf8(const char *data, size_t size);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Scope cleanup: a variable that names its destructor is released on every way out of its scope.
+ *
+ *     _cleanup_(json_freep) Json *reply = NULL;
+ *
+ * A destructor takes NULL and half-built objects, releases in reverse order and returns NULL: `self->poll = http_cancel(self->poll);` */
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define _cleanup_(function) __attribute__((cleanup(function)))
+#define _printf_(format, first) __attribute__((format(printf, format, first)))
+
+/* Defines `NAMEp`, the form of destructor NAME that _cleanup_ takes. */
+#define CLEANUP_DEFINE(type, name)                                                                                             \
+        static inline void name##p(type **object) {                                                                           \
+                (void) name(*object);                                                                                         \
+        }
+
+static inline void cleanup_freep(void *pointer) {
+        free(*(void **) pointer);
+}
+
+static inline void cleanup_closep(const int *fd) {
+        if (*fd >= 0)
+                (void) close(*fd);
+}
+
+#define _cleanup_free_ _cleanup_(cleanup_freep)
+#define _cleanup_close_ _cleanup_(cleanup_closep)
+
+/* Hands the pointer over to the caller's new owner: the variable forgets it. */
+#define cleanup_steal(pointer)                                                                                                 \
+        ({                                                                                                                     \
+                __typeof__(pointer) _stolen = (pointer);                                                                      \
+                (pointer) = NULL;                                                                                             \
+                _stolen;                                                                                                      \
+        })
+
+#define ELEMENTSOF(array) (sizeof(array) / sizeof((array)[0]))

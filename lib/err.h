@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* How functions of this project report what happened.
+ *
+ *   negative   an errno: the function cannot go on. Callers return it unchanged; whoever decides what happens next logs it, once.
+ *   0          done.
+ *   positive   an outcome that the function's own header names (OUTBOX_PUT_FULL). Callers handle each of them.
+ *
+ * Results leave through `ret_` parameters, which are written only on success. lib/ never logs above debug. assert() is for our own
+ * bugs only; exit() is called in main.c only. */
+
+#include <errno.h>
+
+/* The negative form of errno, never 0: a foreign call that failed without setting errno must not read as success. */
+static inline int err_errno(void) {
+        return errno > 0 ? -errno : -EIO;
+}

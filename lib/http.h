@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* HTTP on the event loop: libcurl's multi interface behind this door. Connections are kept and reused; nothing blocks (names are resolved on
+ * libcurl's own thread). A request is a handle: dropping it cancels it, without a callback. Redirects are never followed, and a proxy from
+ * the environment is used only for https. HTTP/2 where TLS negotiates it. */
+
+#include <systemd/sd-event.h>
+
+#include "bytes.h"
+#include "clock.h"
+
+typedef struct Http Http;
+typedef struct HttpRequest HttpRequest;
+
+typedef enum HttpOutcome {
+        HTTP_ANSWERED = 0, /* a complete reply: look at status */
+        HTTP_UNREACHABLE,  /* no name, no route, refused: nothing was sent */
+        HTTP_TLS,          /* handshake or certificate failed: nothing was sent */
+        HTTP_TIMEOUT,      /* the request may have been carried out */
+        HTTP_CUT,          /* connection lost or reply garbled: the request may have been carried out */
+        HTTP_TOO_LARGE,    /* reply over max_reply; it was thrown away */
+} HttpOutcome;
+
+typedef struct HttpSpec {
+        const char *method;          /* "GET", "POST", "PUT", ... */
+        const char *url;             /* http: only to loopback or the metadata server; callers check, see http_url_check() */
+        const char *ca_file;         /* replaces the system's trust anchors; NULL: the system's */
+        const char *bearer;          /* sent as `Authorization: Bearer ...`; NULL: none. Copied, wiped afterwards */
+        const char *content_type;    /* with a body; NULL: application/json */
+        const char *const *headers;  /* more `Name: value` lines, NULL at the end; may be NULL */
+        Bytes body;                  /* taken when http_start() succeeds */
+        usec_t timeout;              /* of the whole request */
+        size_t max_reply;            /* bytes */
+} HttpSpec;
+
+typedef struct HttpReply {
+        HttpOutcome outcome;
+        int status;           /* of HTTP_ANSWERED, else 0 */
+        Bytes body;           /* bytes_steal() to keep it; NUL-terminated when not empty */
+        const char *detail;   /* in words for a log line: "connection refused", "HTTP 503"; no secret, no URL query */
+        usec_t retry_after;   /* from Retry-After, seconds or date; 0: none. At most an hour */
+        usec_t date;          /* wall time of the Date header; 0: none */
+        HttpRequest *request; /* for http_reply_header() */
+} HttpReply;
+
+/* Called once, from the loop, never inside http_start(). The request is gone afterwards: the owner forgets its handle first. */
+typedef void (*HttpDone)(void *userdata, HttpReply *reply);
+
+int http_new(sd_event *event, const char *user_agent, Http **ret);
+/* All requests must have been dropped. Does not wait for names still being resolved. */
+Http *http_free(Http *http);
+CLEANUP_DEFINE(Http, http_free)
+
+/* Starts a request. -EINVAL for a malformed URL. */
+int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret);
+HttpRequest *http_cancel(HttpRequest *request);
+
+/* The last header of that name, trimmed, or NULL. Valid until the callback returns. */
+const char *http_reply_header(const HttpReply *reply, const char *name);
+
+enum { HTTP_URL_OK = 0, HTTP_URL_MALFORMED = 1, HTTP_URL_PLAIN = 2 };
+/* Whether *url* may carry a secret: HTTP_URL_OK for https, and for http to a loopback address, `localhost` or metadata.google.internal /
+ * 169.254.169.254; HTTP_URL_PLAIN for other http; HTTP_URL_MALFORMED for anything else, user:password@ included. */
+int http_url_check(const char *url);

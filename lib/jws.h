@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* JSON Web Signature, compact form (RFC 7515), RS256 only: what Google's token endpoint takes as an assertion. OpenSSL behind this door. */
+
+#include "cleanup.h"
+
+typedef struct JwsKey JwsKey;
+
+/* Reads an RSA private key from PEM, PKCS#8 (`BEGIN PRIVATE KEY`) or PKCS#1 (`BEGIN RSA PRIVATE KEY`), not encrypted. -EBADMSG when it is
+ * anything else or damaged (a common cause: literal `\n` from a copy and paste); -ENOMEM. */
+int jws_key_parse(const char *pem, JwsKey **ret);
+JwsKey *jws_key_free(JwsKey *key);
+CLEANUP_DEFINE(JwsKey, jws_key_free)
+
+/* base64url(header).base64url(claims).base64url(signature), malloc'ed. *header* and *claims* are JSON texts. */
+int jws_sign(const JwsKey *key, const char *header, const char *claims, char **ret);

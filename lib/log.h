@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The log: native journal entries with fields when standard error is the journal, plain lines with the time otherwise. The level is the
+ * only mutable file-scope state of the whole program. Safe to call from any thread. */
+
+#include <syslog.h>
+
+#include "cleanup.h"
+
+typedef struct LogField {
+        const char *name;  /* journal field name: [A-Z0-9_]+, not starting with _ */
+        const char *value; /* NULL: the field is left out */
+} LogField;
+
+/* LOG_FIELDS({ LOG_SOURCE, name }, { LOG_ERROR, detail }) */
+#define LOG_FIELDS(...) ((const LogField[]){ __VA_ARGS__, { NULL, NULL } })
+
+/* Finds out where the log goes ($JOURNAL_STREAM against fstat of standard error, as systemd.exec(5) says). Call once, before the first thread.
+ * With $SENSORQD_LOG_FIELDS=1 plain lines carry their fields as well, as ` [NAME=value ...]`, message id included. */
+void log_open(const char *identifier);
+
+/* Messages of a less urgent level (LOG_DEBUG is the least) are dropped. Starts as LOG_INFO. */
+void log_set_level(int level);
+int log_level(void);
+
+/* One entry. *message_id* (32 hex digits) and *fields* may be NULL. Line breaks and other controls in the text become spaces: what a remote
+ * sends cannot forge a line. */
+void log_event(int level, const char *message_id, const LogField *fields, const char *format, ...) _printf_(4, 5);
+
+#define log_error(...) log_event(LOG_ERR, NULL, NULL, __VA_ARGS__)
+#define log_warning(...) log_event(LOG_WARNING, NULL, NULL, __VA_ARGS__)
+#define log_notice(...) log_event(LOG_NOTICE, NULL, NULL, __VA_ARGS__)
+#define log_info(...) log_event(LOG_INFO, NULL, NULL, __VA_ARGS__)
+#define log_debug(...) log_event(LOG_DEBUG, NULL, NULL, __VA_ARGS__)

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* SQLite behind one door: a connection, prepared statements, and its result codes as errnos. Strict where durability needs it: WAL and
+ * synchronous=FULL are set and read back at open. One thread. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bytes.h"
+
+typedef struct Sql Sql;
+typedef struct SqlStatement SqlStatement;
+
+enum {
+        SQL_DONE = 0,
+        SQL_ROW = 1,     /* sql_step(): columns can be read */
+        SQL_DAMAGED = 2, /* SQLITE_CORRUPT or SQLITE_NOTADB, and nothing else: the file is no usable database */
+};
+
+/* Opens (creates with mode 0600) the database at *path*. Errors below hold for every call: SQL_DAMAGED, -ENOSPC (SQLITE_FULL, or an I/O error that
+ * was ENOSPC/EDQUOT), -EROFS (SQLITE_READONLY), -EBUSY (locked), -EACCES/-ENOENT (SQLITE_CANTOPEN), -EIO, -ENOMEM. */
+int sql_open(const char *path, Sql **ret);
+Sql *sql_close(Sql *sql);
+CLEANUP_DEFINE(Sql, sql_close)
+
+/* Runs one or more statements without results. */
+int sql_exec(Sql *sql, const char *statements);
+
+/* Compiles one statement; it lives until sql_finalize() and must go before the connection. */
+int sql_prepare(Sql *sql, const char *statement, SqlStatement **ret);
+SqlStatement *sql_finalize(SqlStatement *statement);
+CLEANUP_DEFINE(SqlStatement, sql_finalize)
+
+/* Binds from index 1. Memory is borrowed until the next sql_reset(). */
+int sql_bind_int(SqlStatement *statement, int index, int64_t value);
+int sql_bind_text(SqlStatement *statement, int index, const char *text, size_t size);
+int sql_bind_blob(SqlStatement *statement, int index, const void *data, size_t size);
+
+/* SQL_ROW, SQL_DONE, or as above. */
+int sql_step(SqlStatement *statement);
+/* Makes it ready to run again, bindings cleared. */
+void sql_reset(SqlStatement *statement);
+
+/* Columns from 0; slices are valid until the next step or reset. */
+int64_t sql_column_int(SqlStatement *statement, int column);
+Slice sql_column(SqlStatement *statement, int column);
+
+/* SQLite's words for the last error on this connection. */
+const char *sql_error(Sql *sql);
