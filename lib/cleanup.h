@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define _cleanup_(function) __attribute__((cleanup(function)))
-#define _printf_(format, first) __attribute__((format(printf, format, first)))
+#define _printf_(string, first) __attribute__((format(printf, string, first)))
 
 /* Defines `NAMEp`, the form of destructor NAME that _cleanup_ takes. */
 #define CLEANUP_DEFINE(type, name)                                                                                             \

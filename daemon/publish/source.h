@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* A source is polled on a timer and yields readings. This file is the interface that every type of source implements, the table of types, and the part
+ * that all share: when to poll, when not to (no room in the outbox, a rate limit, a refused token), what to say when a source starts or stops failing.
+ *
+ * State of a source (source.c checks every move):
+ *
+ *      waiting --timer--> polling --readings--> handing over --stored--> waiting
+ *         ^                  |                       |  ^
+ *         +----- failed -----+                 disk refuses: readings stay in memory, tried again, no poll meanwhile (P7)
+ *
+ * A new type is one file with a SourceType, and one row in the table in source.c. */
+
+#include <systemd/sd-event.h>
+
+#include "config.h"
+#include "lib/http.h"
+#include "publish/reading.h"
+
+typedef struct Source Source;
+
+/* How one poll ended, told by the type. */
+typedef enum SourcePollOutcome {
+        SOURCE_POLLED = 0,  /* readings may be empty: no device is no error */
+        SOURCE_UNREACHABLE, /* network, timeout, 5xx, nonsense in the reply: next try at the next interval */
+        SOURCE_LIMITED,     /* rate limit: not before *not_before* */
+        SOURCE_REFUSED,     /* 401, 403, 404: only a user can mend it; tried slowly */
+} SourcePollOutcome;
+
+typedef struct SourcePoll {
+        SourcePollOutcome outcome;
+        ReadingList readings;   /* of SOURCE_POLLED; taken by source_polled() */
+        usec_t not_before;      /* clock_now() before which the remote wants no further poll; 0: none. Any outcome */
+        const char *detail;     /* failure in words: what happened and what the reader can do */
+        int http_status;        /* 0: none */
+        int64_t clock_offset;   /* microseconds that the remote's clock is ahead of ours, as used for request_at; 0: ours was used */
+} SourcePoll;
+
+/* What a type is given. Everything is borrowed and outlives the instance. */
+typedef struct SourceContext {
+        const SourceConfig *config;
+        const char *token; /* secret; NULL when the config names none */
+        Http *http;
+        sd_event *event;
+        Source *source;    /* for source_polled() */
+} SourceContext;
+
+typedef struct SourceType {
+        const char *name;
+        const char *default_url;   /* NULL: `url` is required */
+        bool needs_token;
+        int (*open)(const SourceContext *context, void **ret_self);
+        int (*poll)(void *self);   /* starts one poll; exactly one source_polled() follows, later, unless closed before */
+        void *(*close)(void *self); /* drops a poll under way; returns NULL */
+} SourceType;
+
+extern const SourceType source_type_nature_remo;
+
+/* The table's row of that name, or NULL; source_type_names() for messages: "nature_remo, ...". */
+const SourceType *source_type_find(const char *name);
+const char *source_type_names(void);
+
+/* What a source needs from its surroundings, wired in daemon.c. */
+typedef struct SourceCallbacks {
+        /* Whether a poll may be made now: room in the outbox (checked before, so that what is fetched always fits), no disk trouble. */
+        bool (*may_poll)(void *userdata);
+        /* Hands the readings over for storing. 0: they are on disk and the list may be freed. Negative errno: the source keeps them in memory and calls
+         * again later. */
+        int (*on_readings)(void *userdata, Source *source, const ReadingList *readings);
+        /* Something in source_status() changed. */
+        void (*on_change)(void *userdata);
+        void *userdata;
+} SourceCallbacks;
+
+typedef struct SourceStatus {
+        const char *name;
+        bool failing;
+        usec_t failing_since;  /* clock_wall() */
+        usec_t last_poll;      /* clock_wall() of the last poll that answered well; 0: none yet */
+        usec_t next_poll;      /* clock_now() */
+        uint64_t polls, readings, failures;
+        const char *detail;    /* of the failure; "" when well */
+        bool holding;          /* readings wait in memory for the disk */
+} SourceStatus;
+
+/* *config*, *token* and the callbacks are borrowed. Polls begin at once, spread by up to a tenth of the interval over several sources; *manual*: never by itself,
+ * only through source_poll_now() (the verb `once`). */
+int source_new(sd_event *event, Http *http, const SourceConfig *config, const char *token, bool manual, const SourceCallbacks *callbacks, Source **ret);
+/* Drops a poll under way. Readings that the disk refused are handed over one last time. */
+Source *source_free(Source *source);
+CLEANUP_DEFINE(Source, source_free)
+
+/* One poll now. -EBUSY while one is under way. */
+int source_poll_now(Source *source);
+/* True while a poll is under way or readings wait for the disk. */
+bool source_is_busy(const Source *source);
+/* For types: the poll has ended. Takes poll->readings. */
+void source_polled(Source *source, SourcePoll *poll);
+void source_status(const Source *source, SourceStatus *ret);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Pub/Sub's REST bodies as structs and back; pure. Source: google/pubsub/v1/pubsub.proto, and proto3's JSON mapping: zero fields are left out, unknown fields
+ * are skipped, int32 may come as a string, bytes are base64. Reads in place: the reply buffer holds the decoded data afterwards, and every slice points into it. */
+
+#include "lib/bytes.h"
+#include "lib/clock.h"
+
+typedef struct WireAttribute {
+        Slice key, value; /* UTF-8, unescaped */
+} WireAttribute;
+
+/* One message to publish. */
+typedef struct WireOutgoing {
+        Slice data;
+        WireAttribute attributes[4];
+        size_t n_attributes;
+} WireOutgoing;
+
+/* One received message. */
+typedef struct WireMessage {
+        Slice ack_id;
+        Slice data;         /* base64 undone; empty when absent */
+        bool data_bad;      /* the base64 was none: data holds the text as it came */
+        Slice message_id, publish_time, ordering_key;
+        const WireAttribute *attributes;
+        size_t n_attributes;
+        int delivery_attempt; /* 0: not told (no dead-letter policy) */
+} WireMessage;
+
+/* The messages of a pull reply. Owns the arrays, not the text. */
+typedef struct WirePull {
+        WireMessage *messages;
+        size_t n;
+        WireAttribute *attributes; /* of all messages */
+        size_t n_attributes;
+        size_t skipped; /* elements without ack id: nothing can be said about them, they come back by themselves */
+} WirePull;
+
+/* An error body: {"error":{"code","message","status","details"}}, or a token endpoint's {"error","error_description"}. */
+typedef struct WireError {
+        char status[64];        /* "INVALID_ARGUMENT", "invalid_grant"; "" when the body tells none (HTML from a front end) */
+        char message[256];      /* printable, cut */
+        char reason[64];        /* of google.rpc.ErrorInfo */
+        usec_t retry_delay;     /* of google.rpc.RetryInfo; 0: none */
+} WireError;
+
+/* {"messages":[...]}. Returns the size reached; callers bound it. */
+int wire_put_publish(Bytes *body, const WireOutgoing *messages, size_t n);
+/* Bytes that one message adds to a publish body, at most. */
+size_t wire_publish_size(const WireOutgoing *message);
+/* Reads {"messageIds":[...]}: the number of ids that are non-empty strings, in order, or -EBADMSG. */
+int wire_get_publish(const char *body, size_t size, size_t *ret_n);
+
+int wire_put_pull(Bytes *body, unsigned max_messages, bool return_immediately);
+/* Reads a pull reply in place. -EBADMSG when it is not one (nothing can be trusted then); -ENOMEM. */
+int wire_get_pull(char *body, size_t size, WirePull *ret);
+void wire_pull_done(WirePull *pull);
+
+/* {"ackIds":[...]} with "ackDeadlineSeconds" when *deadline_sec* >= 0 (modifyAckDeadline). Ids are taken from *ids* until *n* or WIRE_ACK_BODY_MAX is reached;
+ * *ret_taken* says how many. */
+#define WIRE_ACK_BODY_MAX 500000 /* the service refuses 524 288 */
+#define WIRE_ACK_IDS_MAX 1000
+int wire_put_ack(Bytes *body, const Slice *ids, size_t n, int deadline_sec, size_t *ret_taken);
+
+/* Never fails: a body that is none leaves the fields empty. */
+void wire_get_error(const char *body, size_t size, WireError *ret);
+
+typedef enum WireAckFate { WIRE_ACK_DONE, WIRE_ACK_RETRY, WIRE_ACK_LOST } WireAckFate;
+/* Per-id results of an exactly-once subscription in an error body: calls *each* for every id named in an EXACTLY_ONCE_ACKID_FAILURE ErrorInfo (WIRE_ACK_RETRY for
+ * TRANSIENT_*, WIRE_ACK_LOST for PERMANENT_*); returns their number. Ids not named were acknowledged when the number is > 0. */
+int wire_each_ack_failure(const char *body, size_t size, void (*each)(void *userdata, const char *ack_id, WireAckFate fate), void *userdata);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Secret files. A relative NAME is sought as $CREDENTIALS_DIRECTORY/NAME, $CREDENTIALS_DIRECTORY/sensorqd_NAME (systemd puts the directory's id before each
+ * file of a directory credential), CONFIGDIR/credentials/NAME, CONFIGDIR/NAME; an absolute one is taken as it is. Nothing here is ever logged but names. */
+
+#include "config.h"
+
+#define SECRET_SIZE_MAX (64 * 1024)
+
+/* The first of those places that exists, malloc'ed. -ENOENT when none does. */
+int secret_find(const Config *config, const char *name, char **ret_path);
+
+/* The content of a token or password file, trailing white space cut, malloc'ed and NUL-terminated. -ENOENT, -EACCES, ... as open(2); -EBADMSG when
+ * it is empty, holds a NUL, a line break in the middle or another control character, or is larger than SECRET_SIZE_MAX. */
+int secret_read(const Config *config, const char *name, char **ret);
+
+/* The whole of a credentials file as it is. */
+int secret_read_file(const char *path, char **ret, size_t *ret_size);
+
+/* Wipes and frees. Returns NULL. */
+char *secret_free(char *secret);
+CLEANUP_DEFINE(char, secret_free)
