@@ -6,8 +6,8 @@
 #include "clock.h"
 
 typedef struct Backoff {
-        usec_t initial; /* ceiling of the first delay, > 0 */
-        usec_t max;     /* ceiling of every delay, >= initial */
+        usec_t initial;   /* ceiling of the first delay, > 0 */
+        usec_t max;       /* ceiling of every delay, >= initial */
         unsigned attempt; /* failures since the last success */
 } Backoff;
 

@@ -10,8 +10,8 @@
 #include "cleanup.h"
 
 typedef struct Bytes {
-        char *data;       /* NUL after the last byte as soon as anything was appended; else NULL */
-        size_t size;      /* without that NUL */
+        char *data;  /* NUL after the last byte as soon as anything was appended; else NULL */
+        size_t size; /* without that NUL */
         size_t allocated;
 } Bytes;
 
@@ -46,7 +46,7 @@ int bytes_append_base64(Bytes *b, const void *data, size_t size);
 int bytes_append_base64url(Bytes *b, const void *data, size_t size);
 
 /* Decodes base64 of either alphabet, padded or not, into *out*, which may be *text* itself (3/4 of *size* bytes suffice). -EBADMSG for
- * any other byte, misplaced padding, or bits left over. */
+ * any other byte, misplaced padding, or bits left over; *out* holds nothing useful then. */
 int bytes_decode_base64(const char *text, size_t size, char *out, size_t *ret_size);
 
 /* True if all *size* bytes are well-formed UTF-8 (RFC 3629: no surrogates, nothing overlong, nothing above U+10FFFF). NUL is allowed. */

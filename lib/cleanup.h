@@ -13,9 +13,9 @@
 #define _printf_(string, first) __attribute__((format(printf, string, first)))
 
 /* Defines `NAMEp`, the form of destructor NAME that _cleanup_ takes. */
-#define CLEANUP_DEFINE(type, name)                                                                                             \
-        static inline void name##p(type **object) {                                                                           \
-                (void) name(*object);                                                                                         \
+#define CLEANUP_DEFINE(type, name)                                                                                                         \
+        static inline void name##p(type **object) {                                                                                        \
+                (void) name(*object);                                                                                                      \
         }
 
 static inline void cleanup_freep(void *pointer) {
@@ -31,11 +31,11 @@ static inline void cleanup_closep(const int *fd) {
 #define _cleanup_close_ _cleanup_(cleanup_closep)
 
 /* Hands the pointer over to the caller's new owner: the variable forgets it. */
-#define cleanup_steal(pointer)                                                                                                 \
-        ({                                                                                                                     \
-                __typeof__(pointer) _stolen = (pointer);                                                                      \
-                (pointer) = NULL;                                                                                             \
-                _stolen;                                                                                                      \
+#define cleanup_steal(pointer)                                                                                                             \
+        ({                                                                                                                                 \
+                __typeof__(pointer) _stolen = (pointer);                                                                                   \
+                (pointer) = NULL;                                                                                                          \
+                _stolen;                                                                                                                   \
         })
 
 #define ELEMENTSOF(array) (sizeof(array) / sizeof((array)[0]))

@@ -29,10 +29,11 @@ char *clock_format_rfc3339(usec_t wall, char buffer[static CLOCK_RFC3339_SIZE]);
 
 /* Reads an RFC 3339 date-time (section 5.6: any offset, any number of fraction digits, `T` and `Z` in either case, or a space for `T`),
  * the whole of *text*. Fractions beyond milliseconds are cut. Returns false, and writes nothing, for anything else: no such day, hour 24,
- * a missing offset. A leap second (:60) counts as the second after :59. */
+ * a missing offset. A leap second (:60, only at 23:59 UTC) counts as the second after :59. */
 bool clock_parse_rfc3339(const char *text, size_t size, int64_t *ret_msec);
 
-/* Reads an HTTP date (RFC 9110 section 5.6.7, IMF-fixdate only). Returns false for anything else. */
+/* Reads an HTTP date (RFC 9110 section 5.6.7, IMF-fixdate only, from 1970 on, with the right day of the week). Returns false for anything
+ * else. */
 bool clock_parse_http_date(const char *text, usec_t *ret_wall);
 
 /* Writes *span* in words for a reader of logs: "850 ms", "40 s", "3 min", "2 h 5 min", "6 d 4 h". Returns *buffer*. */

@@ -17,8 +17,8 @@ enum {
         SQL_DAMAGED = 2, /* SQLITE_CORRUPT or SQLITE_NOTADB, and nothing else: the file is no usable database */
 };
 
-/* Opens (creates with mode 0600) the database at *path*. Errors below hold for every call: SQL_DAMAGED, -ENOSPC (SQLITE_FULL, or an I/O error that
- * was ENOSPC/EDQUOT), -EROFS (SQLITE_READONLY), -EBUSY (locked), -EACCES/-ENOENT (SQLITE_CANTOPEN), -EIO, -ENOMEM. */
+/* Opens (creates with mode 0600) the database at *path*. Errors below hold for every call: SQL_DAMAGED, -ENOSPC (SQLITE_FULL, or an I/O
+ * error that was ENOSPC/EDQUOT), -EROFS (SQLITE_READONLY), -EBUSY (locked), -EACCES/-ENOENT (SQLITE_CANTOPEN), -EIO, -ENOMEM. */
 int sql_open(const char *path, Sql **ret);
 Sql *sql_close(Sql *sql);
 CLEANUP_DEFINE(Sql, sql_close)

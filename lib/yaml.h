@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* A YAML document as a tree of nodes that know where they stand (libyaml's parser underneath, behind this door only). Only what a configuration
- * needs: mappings, sequences, scalars. One document a file; anchors, aliases, tags and duplicate or non-scalar keys are errors. */
+/* A YAML document as a tree of nodes that know where they stand (libyaml's parser underneath, behind this door only). Only what a
+ * configuration needs: mappings, sequences, scalars. One document a file; anchors, aliases, tags and duplicate or non-scalar keys are
+ * errors. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,9 +20,9 @@ struct YamlNode {
         unsigned line, column; /* from 1 */
         const char *key;       /* the key under which a mapping holds it; NULL in a sequence and at the top */
         unsigned key_line, key_column;
-        const char *text;      /* SCALAR: its text, NUL-free */
-        bool plain;            /* SCALAR: written without quotes; plain `~`, `null` and nothing at all are null */
-        YamlNode **children;   /* MAPPING and SEQUENCE, in their order */
+        const char *text;    /* SCALAR: its text, NUL-free */
+        bool plain;          /* SCALAR: written without quotes; plain `~`, `null` and nothing at all are null */
+        YamlNode **children; /* MAPPING and SEQUENCE, in their order */
         size_t n_children;
 };
 

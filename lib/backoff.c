@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backoff.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+static usec_t backoff_ceiling(const Backoff *b) {
+        if (b->attempt >= 64 || b->initial > b->max >> b->attempt)
+                return b->max;
+        return b->initial << b->attempt;
+}
+
+usec_t backoff_next(Backoff *b, uint64_t random) {
+        usec_t ceiling = backoff_ceiling(b), floor = ceiling / 10 + (ceiling % 10 != 0);
+        usec_t width = ceiling - floor + 1;
+
+        assert(b->initial > 0 && b->max >= b->initial);
+
+        if (b->attempt < UINT_MAX)
+                b->attempt++;
+
+        /* The high half of the product maps the draw onto 0..width-1 without the bias of a remainder. */
+        return floor + (usec_t) ((unsigned __int128) random * width >> 64);
+}
+
+usec_t backoff_next_at_least(Backoff *b, usec_t floor, uint64_t random) {
+        usec_t delay = backoff_next(b, random);
+
+        return delay > floor ? delay : floor;
+}
+
+void backoff_reset(Backoff *b) {
+        b->attempt = 0;
+}
+
+uint64_t backoff_random(void) {
+        uint64_t random;
+        ssize_t n;
+
+        do
+                n = getrandom(&random, sizeof(random), 0);
+        while (n < 0 && errno == EINTR);
+
+        if (n != sizeof(random))
+                abort();
+        return random;
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bytes.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "err.h"
+
+#define BYTES_FIRST 64 /* the first allocation: most bodies are small, few are smaller */
+
+void bytes_done(Bytes *b) {
+        free(b->data);
+        *b = (Bytes){};
+}
+
+Bytes bytes_steal(Bytes *b) {
+        Bytes stolen = *b;
+
+        *b = (Bytes){};
+        return stolen;
+}
+
+int bytes_reserve(Bytes *b, size_t size) {
+        size_t needed, wanted;
+        char *data;
+
+        if (__builtin_add_overflow(b->size, size, &needed) || __builtin_add_overflow(needed, 1, &needed))
+                return -ENOMEM;
+        if (needed <= b->allocated)
+                return 0;
+
+        wanted = b->allocated + b->allocated / 2; /* cannot overflow: no allocation is larger than PTRDIFF_MAX */
+        if (wanted < needed)
+                wanted = needed < BYTES_FIRST ? BYTES_FIRST : needed;
+
+        data = realloc(b->data, wanted);
+        if (!data)
+                return -ENOMEM;
+
+        data[b->size] = '\0';
+        b->data = data;
+        b->allocated = wanted;
+        return 0;
+}
+
+/* Counts *size* bytes that were written into the reserved room. */
+static void bytes_commit(Bytes *b, size_t size) {
+        assert(size < b->allocated - b->size);
+        b->size += size;
+        b->data[b->size] = '\0';
+}
+
+int bytes_append(Bytes *b, const void *data, size_t size) {
+        int r = bytes_reserve(b, size);
+
+        if (r < 0)
+                return r;
+
+        if (size > 0)
+                memcpy(b->data + b->size, data, size);
+        bytes_commit(b, size);
+        return 0;
+}
+
+int bytes_append_text(Bytes *b, const char *text) {
+        return bytes_append(b, text, strlen(text));
+}
+
+/* Prints into the room that is left. Returns the length of the whole text; what did not fit is cut away again. */
+static _printf_(2, 0) int bytes_try_format(Bytes *b, const char *format, va_list arguments) {
+        size_t room = b->allocated - b->size;
+        int n = vsnprintf(b->data + b->size, room, format, arguments);
+
+        if (n >= 0 && (size_t) n < room)
+                bytes_commit(b, (size_t) n);
+        else
+                b->data[b->size] = '\0';
+        return n;
+}
+
+int bytes_append_format(Bytes *b, const char *format, ...) {
+        va_list arguments;
+        size_t room;
+        int n, r;
+
+        r = bytes_reserve(b, 0);
+        if (r < 0)
+                return r;
+
+        room = b->allocated - b->size;
+        va_start(arguments, format);
+        n = bytes_try_format(b, format, arguments);
+        va_end(arguments);
+        if (n < 0)
+                return err_errno();
+        if ((size_t) n < room)
+                return 0;
+
+        r = bytes_reserve(b, (size_t) n);
+        if (r < 0)
+                return r;
+
+        va_start(arguments, format);
+        n = bytes_try_format(b, format, arguments);
+        va_end(arguments);
+        return n < 0 ? err_errno() : 0;
+}
+
+/* Writes the escape of one byte, at most 6 characters, and returns its length. */
+static size_t json_escape(char c, char *out) {
+        static const char digits[] = "0123456789abcdef";
+        static const char letters[32] = { ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r' };
+        uint8_t byte = (uint8_t) c;
+        char letter = byte < sizeof(letters) ? letters[byte] : c;
+
+        out[0] = '\\';
+        if (letter != '\0') {
+                out[1] = letter;
+                return 2;
+        }
+
+        memcpy(out + 1, "u00", 3);
+        out[4] = digits[byte >> 4];
+        out[5] = digits[byte & 0xf];
+        return 6;
+}
+
+static size_t json_plain_run(const char *text, size_t size) {
+        size_t n = 0;
+
+        while (n < size && (uint8_t) text[n] >= 0x20 && text[n] != '"' && text[n] != '\\')
+                n++;
+        return n;
+}
+
+int bytes_append_json_string(Bytes *b, const char *text, size_t size) {
+        size_t before = b->size;
+        int r = bytes_append(b, "\"", 1);
+
+        while (r == 0 && size > 0) {
+                size_t run = json_plain_run(text, size);
+                char escape[6];
+
+                r = bytes_append(b, text, run);
+                if (r == 0 && run < size) {
+                        r = bytes_append(b, escape, json_escape(text[run], escape));
+                        run++;
+                }
+                text += run;
+                size -= run;
+        }
+        if (r == 0)
+                r = bytes_append(b, "\"", 1);
+        if (r < 0 && b->data) {
+                b->size = before;
+                b->data[before] = '\0';
+        }
+        return r;
+}
+
+static int append_base64(Bytes *b, const uint8_t *data, size_t size, const char alphabet[static 64], bool pad) {
+        size_t left = size % 3, room;
+        char *out;
+        int r;
+
+        if (__builtin_mul_overflow(size / 3 + 1, 4, &room))
+                return -ENOMEM;
+        r = bytes_reserve(b, room);
+        if (r < 0)
+                return r;
+
+        out = b->data + b->size;
+        for (const uint8_t *end = data + (size - left); data < end; data += 3) {
+                uint32_t v = (uint32_t) data[0] << 16 | (uint32_t) data[1] << 8 | data[2];
+
+                *out++ = alphabet[v >> 18];
+                *out++ = alphabet[v >> 12 & 63];
+                *out++ = alphabet[v >> 6 & 63];
+                *out++ = alphabet[v & 63];
+        }
+        if (left > 0) {
+                uint32_t v = (uint32_t) data[0] << 16 | (left == 2 ? (uint32_t) data[1] << 8 : 0);
+
+                *out++ = alphabet[v >> 18];
+                *out++ = alphabet[v >> 12 & 63];
+                if (left == 2)
+                        *out++ = alphabet[v >> 6 & 63];
+                if (pad) {
+                        memcpy(out, "==", 3 - left);
+                        out += 3 - left;
+                }
+        }
+        bytes_commit(b, (size_t) (out - (b->data + b->size)));
+        return 0;
+}
+
+int bytes_append_base64(Bytes *b, const void *data, size_t size) {
+        return append_base64(b, data, size, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", true);
+}
+
+int bytes_append_base64url(Bytes *b, const void *data, size_t size) {
+        return append_base64(b, data, size, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", false);
+}
+
+/* clang-format off */
+#define XX 0xff /* not in either alphabet; every value of the alphabets is below 64 */
+static const uint8_t base64_values[256] = {
+        XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX,
+        XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, 62, XX, 62, XX, 63, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, XX, XX, XX, XX, XX, XX,
+        XX,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, XX, XX, XX, XX, 63,
+        XX, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, XX, XX, XX, XX, XX,
+        XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX,
+        XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX,
+        XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX,
+        XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX, XX,
+};
+/* clang-format on */
+
+/* The last 0, 2 or 3 characters of an unpadded text. Bits that no byte uses must be zero, else two texts would mean the same bytes. */
+static int decode_base64_tail(const uint8_t *in, size_t size, char *out) {
+        uint8_t a, b, c;
+
+        if (size == 0)
+                return 0;
+        if (size == 1)
+                return -EBADMSG;
+
+        a = base64_values[in[0]];
+        b = base64_values[in[1]];
+        c = size == 3 ? base64_values[in[2]] : 0;
+        if ((a | b | c) > 63 || (size == 2 ? b & 0xf : c & 0x3) != 0)
+                return -EBADMSG;
+
+        out[0] = (char) (a << 2 | b >> 4);
+        if (size == 3)
+                out[1] = (char) (b << 4 | c >> 2);
+        return 0;
+}
+
+int bytes_decode_base64(const char *text, size_t size, char *out, size_t *ret_size) {
+        const uint8_t *in = (const uint8_t *) text;
+        const char *begin = out;
+        size_t tail;
+
+        if (size > 0 && size % 4 == 0 && in[size - 1] == '=')
+                size -= in[size - 2] == '=' ? 2 : 1;
+        tail = size % 4;
+
+        for (const uint8_t *end = in + (size - tail); in < end; in += 4, out += 3) {
+                uint32_t a = base64_values[in[0]], b = base64_values[in[1]], c = base64_values[in[2]], d = base64_values[in[3]];
+                uint32_t v = a << 18 | b << 12 | c << 6 | d;
+
+                if ((a | b | c | d) > 63)
+                        return -EBADMSG;
+                out[0] = (char) (v >> 16);
+                out[1] = (char) (v >> 8);
+                out[2] = (char) v;
+        }
+        if (decode_base64_tail(in, tail, out) < 0)
+                return -EBADMSG;
+
+        *ret_size = (size_t) (out - begin) + (tail > 0 ? tail - 1 : 0);
+        return 0;
+}
+
+/* The length of the multi-byte sequence at *p*, or 0 when it is malformed (RFC 3629 section 4). */
+static size_t utf8_sequence(const uint8_t *p, size_t left) {
+        uint8_t low = 0x80, high = 0xbf;
+        size_t n;
+
+        if (p[0] < 0xc2 || p[0] > 0xf4)
+                return 0;
+        n = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+        if (left < n)
+                return 0;
+
+        if (p[0] == 0xe0)
+                low = 0xa0;
+        else if (p[0] == 0xed)
+                high = 0x9f;
+        else if (p[0] == 0xf0)
+                low = 0x90;
+        else if (p[0] == 0xf4)
+                high = 0x8f;
+        if (p[1] < low || p[1] > high)
+                return 0;
+
+        for (size_t i = 2; i < n; i++)
+                if ((p[i] & 0xc0) != 0x80)
+                        return 0;
+        return n;
+}
+
+bool bytes_is_utf8(const char *data, size_t size) {
+        const uint8_t *p = (const uint8_t *) data;
+        size_t i = 0;
+
+        while (i < size) {
+                uint64_t word;
+                size_t n = 1;
+
+                if (size - i >= sizeof(word)) {
+                        memcpy(&word, p + i, sizeof(word));
+                        if ((word & UINT64_C(0x8080808080808080)) == 0) {
+                                i += sizeof(word);
+                                continue;
+                        }
+                }
+                if (p[i] >= 0x80)
+                        n = utf8_sequence(p + i, size - i);
+                if (n == 0)
+                        return false;
+                i += n;
+        }
+        return true;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define SD_JOURNAL_SUPPRESS_LOCATION /* would name this file for every entry */
+#include "log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <systemd/sd-journal.h>
+
+#include "bytes.h"
+#include "clock.h"
+
+#define TEXT_MAX 4096         /* bytes of text of one entry: some remote ends answer an error with a whole web page */
+#define VALUE_MAX 1024        /* bytes of one field's value */
+#define FIELDS_MAX 24         /* fields of one entry; more are left out */
+#define ENTRY_MAX (16 * 1024) /* one entry; on the stack, so that a log line never fails for want of memory */
+
+static atomic_int level_max = LOG_INFO;
+
+/* What log_open() found, read-only afterwards. */
+static struct {
+        char identifier[64];
+        bool journal;
+        bool fields;
+} target;
+
+typedef struct Entry {
+        size_t size;
+        char data[ENTRY_MAX];
+} Entry;
+
+static bool stderr_is_journal(void) {
+        const char *stream = getenv("JOURNAL_STREAM");
+        unsigned long long device, inode;
+        struct stat st;
+        char end;
+
+        if (!stream || sscanf(stream, "%llu:%llu%c", &device, &inode, &end) != 2)
+                return false;
+        return fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
+void log_open(const char *identifier) {
+        const char *fields = getenv("SENSORQD_LOG_FIELDS");
+
+        (void) snprintf(target.identifier, sizeof(target.identifier), "%s", identifier);
+        target.journal = stderr_is_journal();
+        target.fields = fields && strcmp(fields, "1") == 0;
+}
+
+void log_set_level(int level) {
+        atomic_store_explicit(&level_max, level, memory_order_relaxed);
+}
+
+int log_level(void) {
+        return atomic_load_explicit(&level_max, memory_order_relaxed);
+}
+
+/* One byte is kept free for the end of the line. */
+static void entry_append(Entry *e, const char *data, size_t size) {
+        size_t room = sizeof(e->data) - 1 - e->size;
+
+        if (size > room)
+                size = room;
+        memcpy(e->data + e->size, data, size);
+        e->size += size;
+}
+
+static void entry_append_text(Entry *e, const char *text) {
+        entry_append(e, text, strlen(text));
+}
+
+/* The length of the character at *p*; 0 when it is not UTF-8. */
+static size_t character_length(const char *p, size_t left) {
+        uint8_t lead = (uint8_t) *p;
+        size_t n = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+
+        return n <= left && bytes_is_utf8(p, n) ? n : 0;
+}
+
+/* C0, DEL, C1, and the line and paragraph separators U+2028 and U+2029. */
+static bool character_is_control(const char *p, size_t length) {
+        uint8_t second = length > 1 ? (uint8_t) p[1] : 0;
+
+        if (length == 1)
+                return (uint8_t) *p < 0x20 || *p == 0x7f;
+        return (length == 2 && (uint8_t) *p == 0xc2 && second < 0xa0) || memcmp(p, "\xe2\x80\xa8", length) == 0 ||
+               memcmp(p, "\xe2\x80\xa9", length) == 0;
+}
+
+/* Appends at most *max* bytes; controls become spaces, and what is not UTF-8 becomes `?` (journalctl hides a whole entry as "blob data" for
+ * one such byte). */
+static void entry_append_clean(Entry *e, const char *text, size_t max) {
+        size_t size = strnlen(text, max + 1), limit = size > max ? max - 3 : size;
+
+        for (size_t i = 0, n; i < limit; i += n) {
+                n = character_length(text + i, size - i);
+                if (i + n > limit)
+                        break;
+                if (n == 0)
+                        entry_append(e, "?", n = 1);
+                else if (character_is_control(text + i, n))
+                        entry_append(e, " ", 1);
+                else
+                        entry_append(e, text + i, n);
+        }
+        if (size > max)
+                entry_append_text(e, "...");
+}
+
+static void entry_append_plain(Entry *e, int level, const char *text) {
+        static const char *const names[] = { "emergency", "alert", "critical", "error", "warning", "notice", "info", "debug" };
+        char time[CLOCK_RFC3339_SIZE];
+
+        entry_append_text(e, clock_format_rfc3339(clock_wall(), time));
+        entry_append_text(e, " ");
+        entry_append_text(e, names[LOG_PRI(level)]);
+        entry_append_text(e, ": ");
+        entry_append_clean(e, text, TEXT_MAX);
+}
+
+static void entry_append_field(Entry *e, const char **separator, const char *name, const char *value) {
+        if (!value)
+                return;
+
+        entry_append_text(e, *separator);
+        entry_append_text(e, name);
+        entry_append_text(e, "=");
+        entry_append_clean(e, value, VALUE_MAX);
+        *separator = " ";
+}
+
+/* One write(2), so that lines of several threads and processes do not mix. */
+static void log_to_stderr(int level, const char *message_id, const LogField *fields, const char *text) {
+        const char *separator = " [";
+        Entry e;
+
+        e.size = 0;
+        entry_append_plain(&e, level, text);
+        if (target.fields) {
+                for (size_t i = 0; fields && fields[i].name && i < FIELDS_MAX; i++)
+                        entry_append_field(&e, &separator, fields[i].name, fields[i].value);
+                entry_append_field(&e, &separator, "MESSAGE_ID", message_id);
+                if (*separator == ' ' && separator[1] == '\0')
+                        entry_append_text(&e, "]");
+        }
+        e.data[e.size++] = '\n';
+        if (write(STDERR_FILENO, e.data, e.size) < 0)
+                return; /* there is nobody left to tell */
+}
+
+/* Adds NAME=value to what is sent to the journal; a field that does not fit is left out. */
+static void journal_add(Entry *e, struct iovec *iov, int *n, const char *name, const char *value, size_t max) {
+        size_t start = e->size;
+
+        if (!value || sizeof(e->data) - start < strlen(name) + max + 2)
+                return;
+
+        entry_append_text(e, name);
+        entry_append_text(e, "=");
+        entry_append_clean(e, value, max);
+        iov[(*n)++] = (struct iovec){ .iov_base = e->data + start, .iov_len = e->size - start };
+}
+
+static int log_to_journal(int level, const char *message_id, const LogField *fields, const char *text) {
+        const char priority[] = { (char) ('0' + LOG_PRI(level)), '\0' };
+        struct iovec iov[FIELDS_MAX + 4];
+        Entry e;
+        int n = 0;
+
+        e.size = 0;
+        journal_add(&e, iov, &n, "PRIORITY", priority, 1);
+        journal_add(&e, iov, &n, "MESSAGE", text, TEXT_MAX);
+        journal_add(&e, iov, &n, "SYSLOG_IDENTIFIER", target.identifier, sizeof(target.identifier));
+        journal_add(&e, iov, &n, "MESSAGE_ID", message_id, 64);
+        for (size_t i = 0; fields && fields[i].name && i < FIELDS_MAX; i++)
+                journal_add(&e, iov, &n, fields[i].name, fields[i].value, VALUE_MAX);
+        return sd_journal_sendv(iov, n);
+}
+
+void log_event(int level, const char *message_id, const LogField *fields, const char *format, ...) {
+        int saved_errno = errno;
+        char text[TEXT_MAX + 2]; /* one byte more than is shown, so that a cut can be told */
+        va_list arguments;
+
+        if (LOG_PRI(level) > log_level())
+                return;
+
+        va_start(arguments, format);
+        if (vsnprintf(text, sizeof(text), format, arguments) < 0)
+                (void) snprintf(text, sizeof(text), "%s", format);
+        va_end(arguments);
+
+        if (!target.journal || log_to_journal(level, message_id, fields, text) < 0)
+                log_to_stderr(level, message_id, fields, text);
+        errno = saved_errno;
+}
