@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http-internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static HttpOutcome outcome_timeout(const HttpEnd *end, char *detail, size_t size) {
+        char span[32];
+
+        clock_format_span(end->timeout, span, sizeof(span));
+        if (!end->sent) {
+                /* libcurl tells only in its text that it was still resolving */
+                bool resolving = strncmp(end->error, "Resolving", strlen("Resolving")) == 0;
+
+                snprintf(detail, size, resolving ? "name not resolved within %s" : "no connection within %s", span);
+                return HTTP_UNREACHABLE;
+        }
+
+        if (end->received > 0)
+                snprintf(detail, size, "reply not complete within %s (%zu bytes came)", span, end->received);
+        else
+                snprintf(detail, size, "no reply within %s", span);
+        return HTTP_TIMEOUT;
+}
+
+static void describe_connect(const HttpEnd *end, char *detail, size_t size) {
+        switch (end->system_error) {
+        case 0:
+                snprintf(detail, size, "cannot connect");
+                break;
+        case ECONNREFUSED:
+                snprintf(detail, size, "connection refused");
+                break;
+        case ETIMEDOUT:
+                snprintf(detail, size, "no answer to the connect");
+                break;
+        case ENETUNREACH:
+        case EADDRNOTAVAIL: /* IPv6 without an address of its own */
+                snprintf(detail, size, "network is unreachable");
+                break;
+        case EHOSTUNREACH:
+                snprintf(detail, size, "no route to the host");
+                break;
+        default:
+                errno = end->system_error;
+                snprintf(detail, size, "cannot connect (%m)");
+        }
+}
+
+static void describe_tls(const HttpEnd *end, char *detail, size_t size) {
+        static const char untrusted[] = "SSL certificate problem: ";
+        const char *text = end->error, *part;
+
+        if (end->code == CURLE_SSL_CACERT_BADFILE) {
+                snprintf(detail, size, "the CA file cannot be read or holds no certificate");
+        } else if (strncmp(text, untrusted, strlen(untrusted)) == 0) {
+                text += strlen(untrusted);
+                snprintf(detail, size, "certificate is not trusted (%s%s)", text,
+                        strstr(text, "not yet valid") || strstr(text, "expired") ? "; is this machine's clock right?" : "");
+        } else if (strstr(text, "subject name")) {
+                snprintf(detail, size, "certificate is for another host name");
+        } else if (text[0] == '\0') {
+                snprintf(detail, size, "TLS handshake failed");
+        } else {
+                part = strstr(text, "::"); /* error:0A00010B:SSL routines::wrong version number */
+                snprintf(detail, size, "TLS handshake failed (%s)", part ? part + strlen("::") : text);
+        }
+}
+
+/* Nothing that names this machine's side of the connection is of use to the reader. */
+static const char *describe_cut(const HttpEnd *end) {
+        switch (end->code) {
+        case CURLE_PARTIAL_FILE:
+                return "connection lost in the middle of the reply";
+        case CURLE_GOT_NOTHING:
+                return "connection closed without a reply";
+        case CURLE_SEND_ERROR:
+                return "connection lost while sending";
+        case CURLE_RECV_ERROR:
+                return end->received > 0 ? "connection lost in the middle of the reply" : "connection lost while waiting for the reply";
+        case CURLE_HTTP2:
+        case CURLE_HTTP2_STREAM:
+                return "HTTP/2 stream broken off";
+        case CURLE_WEIRD_SERVER_REPLY:
+        case CURLE_UNSUPPORTED_PROTOCOL: /* HTTP/0.9: no status line */
+                return "the reply is not HTTP";
+        case CURLE_BAD_CONTENT_ENCODING:
+                return "the reply's compression is damaged";
+        case CURLE_WRITE_ERROR: /* of what we return from the write callback, only this is left */
+        case CURLE_OUT_OF_MEMORY:
+                return "out of memory";
+        default:
+                return NULL;
+        }
+}
+
+static HttpOutcome outcome_cut(const HttpEnd *end, char *detail, size_t size) {
+        const char *words = describe_cut(end);
+
+        if (words)
+                snprintf(detail, size, "%s", words);
+        else
+                snprintf(detail, size, "transfer failed (%s)", end->error[0] != '\0' ? end->error : curl_easy_strerror(end->code));
+
+        return end->sent ? HTTP_CUT : HTTP_UNREACHABLE;
+}
+
+/* A request that went out on a kept connection may fail to connect all the same: libcurl tries it again on a fresh connection when the kept
+ * one dies before any answer. Then it may have been carried out. */
+static HttpOutcome unless_sent(const HttpEnd *end, HttpOutcome outcome) {
+        return end->sent ? HTTP_CUT : outcome;
+}
+
+HttpOutcome http_outcome(const HttpEnd *end, char *detail, size_t size) {
+        if (end->too_large || end->code == CURLE_FILESIZE_EXCEEDED) {
+                snprintf(detail, size, "the reply is larger than allowed");
+                return HTTP_TOO_LARGE;
+        }
+        if (end->code != CURLE_OK && end->proxy_status != 0 && end->proxy_status / 100 != 2) {
+                snprintf(detail, size, "the proxy answered %ld", end->proxy_status);
+                return HTTP_UNREACHABLE;
+        }
+
+        switch (end->code) {
+        case CURLE_OK:
+                snprintf(detail, size, "HTTP %ld", end->status);
+                return HTTP_ANSWERED;
+        case CURLE_OPERATION_TIMEDOUT:
+                return outcome_timeout(end, detail, size);
+        case CURLE_COULDNT_RESOLVE_HOST:
+                snprintf(detail, size, "name not found (or DNS is down)");
+                return unless_sent(end, HTTP_UNREACHABLE);
+        case CURLE_COULDNT_RESOLVE_PROXY:
+                snprintf(detail, size, "the proxy's name was not found");
+                return unless_sent(end, HTTP_UNREACHABLE);
+        case CURLE_COULDNT_CONNECT:
+                describe_connect(end, detail, size);
+                return unless_sent(end, HTTP_UNREACHABLE);
+        case CURLE_SSL_CONNECT_ERROR:
+        case CURLE_PEER_FAILED_VERIFICATION:
+        case CURLE_SSL_CACERT_BADFILE:
+        case CURLE_SSL_CERTPROBLEM:
+        case CURLE_SSL_CIPHER:
+        case CURLE_SSL_ISSUER_ERROR:
+                describe_tls(end, detail, size);
+                return unless_sent(end, HTTP_TLS);
+        default:
+                return outcome_cut(end, detail, size);
+        }
+}

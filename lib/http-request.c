@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request: its options going out, its reply coming in. */
+#include "http-internal.h"
+
+#include <ctype.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "err.h"
+
+#define HEADERS_MAX (256 * 1024)      /* bytes of one reply; libcurl keeps all of them */
+#define RESERVE_MAX (4 * 1024 * 1024) /* taken at once on a server's word; beyond that the buffer grows with what arrives */
+#define RETRY_AFTER_MAX_USEC USEC_PER_HOUR
+#define CA_CACHE_SEC 86400L    /* reading the system's trust anchors takes 20 ms, a Pi ten times that */
+#define KEEPALIVE_IDLE_SEC 30L /* below every NAT's memory */
+#define KEEPALIVE_INTERVAL_SEC 10L
+#define DEAD_PEER_MSEC 60000u /* nothing acknowledged for so long: the connection is lost, and with HTTP/2 every request on it */
+
+static int request_add_header(HttpRequest *request, const char *name, const char *separator, const char *value) {
+        _cleanup_bytes_ Bytes line = {};
+        struct curl_slist *headers;
+        int r;
+
+        r = bytes_reserve(&line, strlen(name) + strlen(separator) + strlen(value)); /* a buffer that grows leaves copies behind */
+        if (r < 0)
+                return r;
+
+        (void) bytes_append_text(&line, name);
+        (void) bytes_append_text(&line, separator);
+        (void) bytes_append_text(&line, value);
+        headers = curl_slist_append(request->headers, line.data);
+        explicit_bzero(line.data, line.allocated);
+        if (!headers)
+                return -ENOMEM;
+
+        request->headers = headers;
+        return 0;
+}
+
+static bool header_value_valid(const char *text) {
+        for (; *text != '\0'; text++)
+                if ((unsigned char) *text < ' ' || *text == 0x7f)
+                        return false;
+
+        return true;
+}
+
+/* RFC 6750 section 2.1: token68. */
+static bool bearer_valid(const char *bearer) {
+        for (const char *c = bearer; *c != '\0'; c++)
+                if (!isalnum((unsigned char) *c) && !strchr("-._~+/=", *c))
+                        return false;
+
+        return bearer[0] != '\0';
+}
+
+static bool spec_has_body(const HttpSpec *spec) {
+        return spec->body.size > 0 || strcmp(spec->method, "POST") == 0 || strcmp(spec->method, "PUT") == 0 ||
+               strcmp(spec->method, "PATCH") == 0;
+}
+
+static int request_set_headers(HttpRequest *request, const HttpSpec *spec) {
+        int r = 0;
+
+        if (spec->bearer)
+                r = request_add_header(request, "Authorization", ": Bearer ", spec->bearer);
+        if (r == 0 && spec_has_body(spec))
+                r = request_add_header(request, "Content-Type", ": ", spec->content_type ? spec->content_type : "application/json");
+        if (r == 0)
+                r = request_add_header(request, "Expect", ":", ""); /* none: a server that knows no 100-continue costs a second */
+        for (const char *const *header = spec->headers; r == 0 && header && *header; header++)
+                r = request_add_header(request, *header, "", "");
+
+        return r;
+}
+
+static int on_socket_created(void *userdata, curl_socket_t fd, curlsocktype purpose) {
+        unsigned timeout = DEAD_PEER_MSEC;
+
+        (void) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
+        return CURL_SOCKOPT_OK;
+}
+
+/* Whom to reach, and how to know that it is the right one. */
+static bool request_set_target(HttpRequest *request, const HttpSpec *spec) {
+        CURL *easy = request->easy;
+        bool plain = strncasecmp(spec->url, "http:", strlen("http:")) == 0;
+        int failed = 0;
+
+        failed |= curl_easy_setopt(easy, CURLOPT_URL, spec->url);
+        failed |= curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+        failed |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+        failed |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
+        failed |= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+        failed |= curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SEC);
+        /* A CA directory would be trusted besides ca_file, and keeps libcurl from caching the anchors. */
+        if (spec->ca_file || curl_version_info(CURLVERSION_NOW)->cainfo)
+                failed |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+        if (spec->ca_file)
+                failed |= curl_easy_setopt(easy, CURLOPT_CAINFO, spec->ca_file);
+        if (plain || http_url_is_local(spec->url))
+                failed |= curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+
+        return failed == 0;
+}
+
+/* How the connection behaves. */
+static bool request_set_transport(HttpRequest *request, const HttpSpec *spec) {
+        usec_t connect_timeout = spec->timeout < HTTP_CONNECT_TIMEOUT_USEC ? spec->timeout : HTTP_CONNECT_TIMEOUT_USEC;
+        CURL *easy = request->easy;
+        int failed = 0;
+
+        failed |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) (spec->timeout / USEC_PER_MSEC));
+        failed |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) (connect_timeout / USEC_PER_MSEC));
+        failed |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+        failed |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a dropped request does not wait for its resolver thread */
+        failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+        failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_SEC);
+        failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SEC);
+        failed |= curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_created);
+        failed |= curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 256L * 1024);
+
+        return failed == 0;
+}
+
+static bool request_set_message(HttpRequest *request, const HttpSpec *spec, const char *user_agent) {
+        CURL *easy = request->easy;
+        int failed = 0;
+
+        if (spec_has_body(spec)) {
+                failed |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
+                failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) spec->body.size);
+                failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, spec->body.size > 0 ? spec->body.data : "");
+        } else if (strcmp(spec->method, "HEAD") == 0) {
+                failed |= curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        }
+        failed |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, spec->method);
+        failed |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers);
+        failed |= curl_easy_setopt(easy, CURLOPT_USERAGENT, user_agent);
+        failed |= curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
+
+        return failed == 0;
+}
+
+static size_t on_body(char *data, size_t unit, size_t size, void *userdata) {
+        HttpRequest *request = userdata;
+        curl_off_t announced = -1;
+
+        if (size > request->max_reply - request->received.size) {
+                request->too_large = true;
+                return 0;
+        }
+
+        if (!request->received.data) {
+                (void) curl_easy_getinfo(request->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
+                if (announced > 0 && bytes_reserve(&request->received, announced < RESERVE_MAX ? (size_t) announced : RESERVE_MAX) < 0)
+                        return 0;
+        }
+
+        return bytes_append(&request->received, data, size) < 0 ? 0 : size;
+}
+
+static size_t on_header(char *data, size_t unit, size_t size, void *userdata) {
+        HttpRequest *request = userdata;
+
+        request->header_size += size;
+        request->too_large |= request->header_size > HEADERS_MAX;
+        return request->too_large ? 0 : size;
+}
+
+static bool request_set_receiver(HttpRequest *request) {
+        CURL *easy = request->easy;
+        int failed = 0;
+
+        failed |= curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
+        failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, request->error);
+        failed |= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) request->max_reply);
+        failed |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+        failed |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
+        failed |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+        failed |= curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
+
+        return failed == 0;
+}
+
+/* What would let a caller's slip or a remote's text change the request, or a secret leave in the clear. */
+static bool spec_valid(const HttpSpec *spec) {
+        int url = http_url_check(spec->url);
+
+        if (url == HTTP_URL_MALFORMED || (spec->bearer && (url != HTTP_URL_OK || !bearer_valid(spec->bearer))))
+                return false;
+        if (spec->timeout < USEC_PER_MSEC || spec->timeout / USEC_PER_MSEC > INT32_MAX)
+                return false;
+        for (const char *const *header = spec->headers; header && *header; header++)
+                if (!header_value_valid(*header) || !strchr(*header, ':'))
+                        return false;
+
+        return !spec->content_type || header_value_valid(spec->content_type);
+}
+
+int http_request_prepare(HttpRequest *request, const HttpSpec *spec, const char *user_agent) {
+        int r;
+
+        if (!spec_valid(spec))
+                return -EINVAL;
+
+        request->max_reply = spec->max_reply;
+        request->timeout = spec->timeout;
+        r = request_set_headers(request, spec);
+        if (r < 0)
+                return r;
+        if (!request_set_target(request, spec) || !request_set_transport(request, spec) ||
+                !request_set_message(request, spec, user_agent) || !request_set_receiver(request))
+                return -ENOMEM; /* the only way for a known option to fail */
+
+        return 0;
+}
+
+/* Bodies carry assertions, refresh tokens and access tokens. */
+static void bytes_wipe(Bytes *b) {
+        if (b->data)
+                explicit_bzero(b->data, b->allocated);
+        bytes_done(b);
+}
+
+void http_request_wipe(HttpRequest *request) {
+        for (struct curl_slist *header = request->headers; header; header = header->next)
+                explicit_bzero(header->data, strlen(header->data));
+        curl_slist_free_all(request->headers);
+        request->headers = NULL;
+        bytes_wipe(&request->sent);
+        bytes_wipe(&request->received);
+}
+
+const char *http_reply_header(const HttpReply *reply, const char *name) {
+        struct curl_header *header;
+
+        if (reply->outcome != HTTP_ANSWERED)
+                return NULL;
+        if (curl_easy_header(reply->request->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+                return NULL;
+        if (curl_easy_header(reply->request->easy, name, header->amount - 1, CURLH_HEADER, -1, &header) != CURLHE_OK)
+                return NULL;
+
+        return header->value;
+}
+
+/* RFC 9110 section 10.2.3. A date is read against the server's own clock where it told that. */
+static usec_t reply_retry_after(const HttpReply *reply) {
+        const char *text = http_reply_header(reply, "Retry-After");
+        usec_t now = reply->date > 0 ? reply->date : clock_wall(), at, delay = 0;
+
+        if (!text)
+                return 0;
+
+        if (isdigit((unsigned char) *text)) {
+                for (; isdigit((unsigned char) *text) && delay <= RETRY_AFTER_MAX_USEC; text++)
+                        delay = delay * 10 + (usec_t) (*text - '0') * USEC_PER_SEC;
+        } else if (clock_parse_http_date(text, &at) && at > now) {
+                delay = at - now;
+        }
+
+        return delay < RETRY_AFTER_MAX_USEC ? delay : RETRY_AFTER_MAX_USEC;
+}
+
+static HttpEnd request_end(HttpRequest *request) {
+        HttpEnd end = {
+                .code = request->code,
+                .error = request->error,
+                .too_large = request->too_large,
+                .received = request->received.size,
+                .timeout = request->timeout,
+        };
+        long sent = 0, system_error = 0;
+
+        (void) curl_easy_getinfo(request->easy, CURLINFO_REQUEST_SIZE, &sent);
+        (void) curl_easy_getinfo(request->easy, CURLINFO_OS_ERRNO, &system_error);
+        (void) curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &end.status);
+        (void) curl_easy_getinfo(request->easy, CURLINFO_HTTP_CONNECTCODE, &end.proxy_status);
+        end.sent = sent > 0;
+        end.system_error = (int) system_error;
+        if (!end.sent && end.timeout > HTTP_CONNECT_TIMEOUT_USEC)
+                end.timeout = HTTP_CONNECT_TIMEOUT_USEC;
+
+        return end;
+}
+
+HttpReply http_request_reply(HttpRequest *request) {
+        HttpEnd end = request_end(request);
+        HttpReply reply = { .request = request, .detail = request->detail };
+        const char *date;
+
+        reply.outcome = http_outcome(&end, request->detail, sizeof(request->detail));
+        if (reply.outcome != HTTP_ANSWERED)
+                return reply;
+
+        reply.status = (int) end.status;
+        reply.body = bytes_steal(&request->received);
+        date = http_reply_header(&reply, "Date");
+        if (date)
+                (void) clock_parse_http_date(date, &reply.date);
+        reply.retry_after = reply_retry_after(&reply);
+
+        return reply;
+}

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop's side of libcurl: it says which sockets to watch and when to wake it; we call curl_multi_socket_action() and take what it
+ * finished. Owners' callbacks run from a source of their own, so that none is ever called while libcurl is on the stack: they may start and
+ * cancel as they like. */
+#include "http.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#include "err.h"
+#include "http-internal.h"
+#include "log.h"
+
+#define CONNECTIONS_KEPT 64L /* open ones count too: more than the pulls that ever hang at once */
+#define HANDLES_KEPT 8       /* each remembers TLS sessions, a few KiB */
+
+typedef TAILQ_HEAD(RequestList, HttpRequest) RequestList;
+
+typedef struct Socket {
+        sd_event_source *source;
+        LIST_ENTRY(Socket) link;
+} Socket;
+
+struct Http {
+        sd_event *event;
+        CURLM *multi;
+        char *user_agent;
+        sd_event_source *timer;  /* libcurl's next deadline */
+        sd_event_source *finish; /* on when finished is not empty */
+        RequestList active, finished;
+        LIST_HEAD(SocketList, Socket) sockets;
+        CURL *handles[HANDLES_KEPT];
+        size_t n_handles;
+};
+
+/* ---- requests ---- */
+
+static CURL *http_take_handle(Http *http) {
+        return http->n_handles > 0 ? http->handles[--http->n_handles] : curl_easy_init();
+}
+
+/* A reset handle keeps its TLS sessions; what was set on it, and the reply's headers, are gone. */
+static void http_keep_handle(Http *http, CURL *easy) {
+        if (http->n_handles == HANDLES_KEPT)
+                return curl_easy_cleanup(easy);
+
+        curl_easy_reset(easy);
+        http->handles[http->n_handles++] = easy;
+}
+
+/* Of a request that is in no list and that libcurl does not have. */
+static HttpRequest *request_free(HttpRequest *request) {
+        if (!request)
+                return NULL;
+
+        if (request->state == HTTP_REQUEST_DELIVERED)
+                http_keep_handle(request->http, request->easy);
+        else
+                curl_easy_cleanup(request->easy);
+
+        http_request_wipe(request);
+        free(request);
+        return NULL;
+}
+CLEANUP_DEFINE(HttpRequest, request_free)
+
+int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret) {
+        _cleanup_(request_freep) HttpRequest *request = NULL;
+        int r;
+
+        request = calloc(1, sizeof(*request));
+        if (!request)
+                return -ENOMEM;
+
+        request->http = http;
+        request->done = done;
+        request->userdata = userdata;
+        request->started = clock_now();
+        request->easy = http_take_handle(http);
+        if (!request->easy)
+                return -ENOMEM;
+
+        r = http_request_prepare(request, spec, http->user_agent);
+        if (r < 0)
+                return r;
+        if (curl_multi_add_handle(http->multi, request->easy) != CURLM_OK)
+                return -ENOMEM;
+
+        request->sent = bytes_steal(&spec->body);
+        TAILQ_INSERT_TAIL(&http->active, request, link);
+        *ret = cleanup_steal(request);
+        return 0;
+}
+
+HttpRequest *http_cancel(HttpRequest *request) {
+        if (!request)
+                return NULL;
+
+        switch (request->state) {
+        case HTTP_REQUEST_ACTIVE:
+                TAILQ_REMOVE(&request->http->active, request, link);
+                (void) curl_multi_remove_handle(request->http->multi, request->easy);
+                break;
+        case HTTP_REQUEST_FINISHED:
+                TAILQ_REMOVE(&request->http->finished, request, link);
+                break;
+        case HTTP_REQUEST_DELIVERED:
+                return NULL;
+        }
+
+        return request_free(request);
+}
+
+/* ---- loop ---- */
+
+static void request_trace(HttpRequest *request, const HttpReply *reply) {
+        const char *url = NULL, *method = NULL;
+        char span[32];
+
+        if (log_level() < LOG_DEBUG)
+                return;
+
+        (void) curl_easy_getinfo(request->easy, CURLINFO_EFFECTIVE_URL, &url);
+        (void) curl_easy_getinfo(request->easy, CURLINFO_EFFECTIVE_METHOD, &method);
+        if (url && method)
+                log_debug("http: %s %.*s: %s after %s, %zu bytes", method, (int) strcspn(url, "?"), url, reply->detail,
+                        clock_format_span(clock_now() - request->started, span, sizeof(span)), reply->body.size);
+}
+
+static int on_finish(sd_event_source *source, void *userdata) {
+        Http *http = userdata;
+        HttpRequest *request;
+
+        while ((request = TAILQ_FIRST(&http->finished))) {
+                HttpReply reply;
+
+                TAILQ_REMOVE(&http->finished, request, link);
+                request->state = HTTP_REQUEST_DELIVERED;
+                reply = http_request_reply(request);
+                request_trace(request, &reply);
+                request->done(request->userdata, &reply);
+                request->received = reply.body; /* empty if the owner took it */
+                (void) request_free(request);
+        }
+
+        return 0;
+}
+
+/* Takes over all that libcurl has finished. */
+static void http_drain(Http *http) {
+        HttpRequest *request;
+        CURLMsg *message;
+        int left;
+
+        while ((message = curl_multi_info_read(http->multi, &left))) {
+                if (message->msg != CURLMSG_DONE)
+                        continue;
+
+                (void) curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
+                request->code = message->data.result;
+                request->state = HTTP_REQUEST_FINISHED;
+                (void) curl_multi_remove_handle(http->multi, request->easy); /* *message* is gone with it */
+                TAILQ_REMOVE(&http->active, request, link);
+                TAILQ_INSERT_TAIL(&http->finished, request, link);
+                (void) sd_event_source_set_enabled(http->finish, SD_EVENT_ONESHOT);
+        }
+}
+
+static void http_action(Http *http, curl_socket_t fd, int events) {
+        CURLMcode code;
+        int running;
+
+        code = curl_multi_socket_action(http->multi, fd, events, &running);
+        if (code != CURLM_OK)
+                log_debug("http: %s", curl_multi_strerror(code));
+        http_drain(http);
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        int events = 0;
+
+        if (revents & EPOLLIN)
+                events |= CURL_CSELECT_IN;
+        if (revents & EPOLLOUT)
+                events |= CURL_CSELECT_OUT;
+        if (revents & (EPOLLERR | EPOLLHUP))
+                events |= CURL_CSELECT_ERR;
+
+        http_action(userdata, fd, events);
+        return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        http_action(userdata, CURL_SOCKET_TIMEOUT, 0);
+        return 0;
+}
+
+static void socket_forget(Socket *socket) {
+        LIST_REMOVE(socket, link);
+        (void) sd_event_source_disable_unref(socket->source);
+        free(socket);
+}
+
+static int http_watch(Http *http, curl_socket_t fd, uint32_t events) {
+        Socket *socket;
+        int r;
+
+        socket = calloc(1, sizeof(*socket));
+        if (!socket)
+                return -ENOMEM;
+
+        r = sd_event_add_io(http->event, &socket->source, fd, events, on_io, http);
+        if (r < 0) {
+                free(socket);
+                return r;
+        }
+
+        LIST_INSERT_HEAD(&http->sockets, socket, link);
+        (void) curl_multi_assign(http->multi, fd, socket);
+        return 0;
+}
+
+/* Never answers -1: that would break the whole multi handle. A socket that cannot be watched lets its request time out. */
+static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, void *watched) {
+        uint32_t events = (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
+        Socket *socket = watched;
+        int r = 0;
+
+        if (what == CURL_POLL_REMOVE) {
+                if (socket)
+                        socket_forget(socket);
+                return 0;
+        }
+
+        r = socket ? sd_event_source_set_io_events(socket->source, events) : http_watch(userdata, fd, events);
+        if (r < 0)
+                log_debug("http: cannot watch a socket: %s", strerror(-r));
+        return 0;
+}
+
+static int on_curl_timer(CURLM *multi, long timeout_msec, void *userdata) {
+        Http *http = userdata;
+        struct timespec now;
+        usec_t at;
+
+        if (timeout_msec < 0) {
+                (void) sd_event_source_set_enabled(http->timer, SD_EVENT_OFF);
+                return 0;
+        }
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &now); /* libcurl's clock */
+        at = (usec_t) now.tv_sec * USEC_PER_SEC + (usec_t) now.tv_nsec / 1000 + (usec_t) timeout_msec * USEC_PER_MSEC;
+        (void) sd_event_source_set_time(http->timer, at);
+        (void) sd_event_source_set_enabled(http->timer, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+/* ---- life ---- */
+
+/* Never undone: libcurl's global state belongs to the process, like that of OpenSSL below it. */
+static void global_init(void) {
+        (void) curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static int http_set_up_multi(Http *http) {
+        static pthread_once_t once = PTHREAD_ONCE_INIT;
+        int failed = 0;
+
+        (void) pthread_once(&once, global_init);
+        http->multi = curl_multi_init();
+        if (!http->multi)
+                return -ENOMEM;
+
+        failed |= curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+        failed |= curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
+        failed |= curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+        failed |= curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
+        failed |= curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT);
+        failed |= curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, (long) CURLPIPE_MULTIPLEX);
+        return failed == 0 ? 0 : -ENOMEM;
+}
+
+static int http_set_up_sources(Http *http) {
+        int r;
+
+        r = sd_event_add_time(http->event, &http->timer, CLOCK_MONOTONIC, 0, 1, on_timer, http);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_enabled(http->timer, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+
+        r = sd_event_add_defer(http->event, &http->finish, on_finish, http);
+        if (r < 0)
+                return r;
+        return sd_event_source_set_enabled(http->finish, SD_EVENT_OFF);
+}
+
+int http_new(sd_event *event, const char *user_agent, Http **ret) {
+        _cleanup_(http_freep) Http *http = NULL;
+        int r;
+
+        http = calloc(1, sizeof(*http));
+        if (!http)
+                return -ENOMEM;
+
+        TAILQ_INIT(&http->active);
+        TAILQ_INIT(&http->finished);
+        LIST_INIT(&http->sockets);
+        http->event = sd_event_ref(event);
+        http->user_agent = strdup(user_agent);
+        if (!http->user_agent)
+                return -ENOMEM;
+
+        r = http_set_up_sources(http);
+        if (r < 0)
+                return r;
+        r = http_set_up_multi(http);
+        if (r < 0)
+                return r;
+
+        *ret = cleanup_steal(http);
+        return 0;
+}
+
+Http *http_free(Http *http) {
+        if (!http)
+                return NULL;
+
+        assert(TAILQ_EMPTY(&http->active) && TAILQ_EMPTY(&http->finished));
+
+        while (http->n_handles > 0)
+                curl_easy_cleanup(http->handles[--http->n_handles]);
+        (void) curl_multi_cleanup(http->multi); /* may still call our callbacks */
+        while (!LIST_EMPTY(&http->sockets))
+                socket_forget(LIST_FIRST(&http->sockets));
+        (void) sd_event_source_disable_unref(http->finish);
+        (void) sd_event_source_disable_unref(http->timer);
+        free(http->user_agent);
+        (void) sd_event_unref(http->event);
+        free(http);
+        return NULL;
+}

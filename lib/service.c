@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "err.h"
+
+int service_block_signals(void) {
+        static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGPIPE };
+        sigset_t set;
+
+        (void) sigemptyset(&set);
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+                (void) sigaddset(&set, signals[i]);
+
+        return -pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+int service_watchdog(sd_event *event) {
+        int r = sd_event_set_watchdog(event, true);
+
+        return r < 0 ? r : 0;
+}
+
+void service_ready(void) {
+        (void) sd_notify(false, "READY=1");
+}
+
+/* Service managers from 253 on match the reload to this time (sd_notify(3)). */
+void service_reloading(void) {
+        struct timespec now;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &now);
+        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000);
+}
+
+void service_stopping(void) {
+        (void) sd_notify(false, "STOPPING=1");
+}
+
+/* A line break would begin another assignment. Cuts between characters. */
+static void status_normalize(const char *text, char *line, size_t size) {
+        size_t n = strlen(text);
+
+        if (n > size - 1)
+                for (n = size - 1; n > 0 && ((unsigned char) text[n] & 0xc0) == 0x80;)
+                        n--;
+
+        for (size_t i = 0; i < n; i++)
+                line[i] = (unsigned char) text[i] < ' ' ? ' ' : text[i];
+        line[n] = '\0';
+}
+
+void service_status(const char *text, char *last, size_t size) {
+        _cleanup_free_ char *line = malloc(size);
+
+        if (!line)
+                return;
+
+        status_normalize(text, line, size);
+        if (strcmp(line, last) == 0)
+                return;
+
+        (void) sd_notifyf(false, "STATUS=%s", line);
+        memcpy(last, line, strlen(line) + 1);
+}
+
+/* flock(2): the kernel drops it with the last descriptor, also after kill -9; the file stays, because removing it would race. */
+int service_lock(const char *directory, int *ret_fd) {
+        _cleanup_free_ char *path = NULL;
+        _cleanup_close_ int fd = -1;
+
+        if (asprintf(&path, "%s/lock", directory) < 0)
+                return -ENOMEM;
+
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return err_errno();
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+                return errno == EWOULDBLOCK ? SERVICE_LOCK_HELD : err_errno();
+
+        *ret_fd = fd;
+        fd = -1;
+        return SERVICE_LOCKED;
+}
