@@ -24,6 +24,7 @@ typedef struct Subscriber Subscriber;
 typedef struct SubscriberStatus {
         const char *subscription;
         bool failing;            /* pulls or acknowledgements fail */
+        bool checked;            /* the subscription was read once, or may not be read (403): `missing` means something */
         bool missing;            /* 404, or its topic was deleted: publishing must pause */
         bool paused;             /* the sink is not ready */
         usec_t failing_since;    /* clock_wall() */
@@ -41,11 +42,15 @@ typedef struct SubscriberStatus {
 typedef struct SubscriberOptions {
         const SubscriptionConfig *config; /* borrowed */
         const char *secret;               /* of the sink; borrowed; NULL: none */
-        bool once;                        /* returnImmediately, until three empty answers in a row, then subscriber_is_drained() */
+        bool once;                        /* reads the subscription at once, pulls from subscriber_begin() on: returnImmediately, until three empty answers in a row, then
+                                           * subscriber_is_drained() */
         usec_t pull_timeout;              /* 0: SUBSCRIBER_PULL_TIMEOUT_USEC */
 } SubscriberOptions;
 
 int subscriber_new(sd_event *event, Client *client, const SubscriberOptions *options, void (*on_change)(void *userdata), void *userdata, Subscriber **ret);
+
+/* once: everything was published that could be; drain now. */
+void subscriber_begin(Subscriber *subscriber);
 
 /* No new pull; pulls in flight are dropped; batches not in a write are released (modAck 0); the write in progress may end, and what it settled is acknowledged. Ends when
  * subscriber_is_stopped(), which on_change announces. */

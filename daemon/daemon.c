@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The flow, from here:
+ *
+ *      source --readings--> outbox --rows--> publisher --POST :publish--> [Pub/Sub] --:pull--> subscriber --batch--> sink (worker thread)
+ *                             ^-----forget------+                                      ^------------- fates ------------+
+ *
+ * Start: event loop, signals, lock, outbox, stages (stages.c wires them), READY=1. The network is not waited for.
+ * Any stage that changes calls daemon_changed(), which does nothing but ask for one daemon_progress() on the next turn of the loop: pauses,
+ * retirements, the end of a stop and the steps of `once` are all decided there, never inside a stage. */
+#include "daemon.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-event.h>
+
+#include "events.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/service.h"
+#include "stages.h"
+#include "status.h"
+
+#define STOP_PATIENCE_USEC (15 * USEC_PER_SEC) /* P8: for the write and the requests in progress; TimeoutStopSec= is 30 s */
+#define STATUS_EVERY_USEC (1 * USEC_PER_SEC)   /* STATUS= and status.json follow a change at most this often */
+#define WATCH_EVERY_USEC (60 * USEC_PER_SEC)   /* ages grow without any change: stalls, retention */
+
+/* The steps of `once`. */
+typedef enum DaemonStep { STEP_POLL, STEP_PUBLISH, STEP_DRAIN, STEP_END } DaemonStep;
+
+struct Daemon {
+        DaemonMode mode;
+        Config *config;
+        int lock_fd;
+        StagesHost host;
+        Stages *stages;
+        sd_event_source *sigterm, *sigint, *sighup;
+        sd_event_source *progress; /* defer: a stage changed */
+        sd_event_source *report;   /* timer: STATUS= is due */
+        sd_event_source *watch;    /* timer: ages */
+        sd_event_source *patience; /* timer: the stop takes too long */
+        StatusWarnings *warnings;
+        usec_t started;
+        char status_line[512];
+        DaemonStep step;
+        bool complete; /* once: everything is stored */
+};
+
+/* ---- status ---- */
+
+static const char *status_directory(const Daemon *d) {
+        const char *runtime = getenv("RUNTIME_DIRECTORY");
+
+        return runtime && runtime[0] == '/' && !strchr(runtime, ':') ? runtime : d->config->state_dir;
+}
+
+/* *sources* and *subscribers* have room for all. */
+static void daemon_look(Daemon *d, StatusInput *input, SourceStatus *sources, SubscriberStatus *subscribers) {
+        Stages *stages = d->stages;
+
+        *input = (StatusInput){
+                .wall = clock_wall(),
+                .now = clock_now(),
+                .started = d->started,
+                .stopping = d->host.stopping,
+                .publishes = d->config->publishes,
+                .outbox_failing = d->host.outbox_failing,
+                .sources = sources,
+                .n_sources = stages->n_sources,
+                .subscribers = subscribers,
+                .n_subscribers = stages->n_subscribers,
+        };
+        if (d->host.outbox)
+                outbox_status(d->host.outbox, &input->outbox);
+        if (stages->publisher)
+                publisher_status(stages->publisher->publisher, &input->publisher);
+        token_status(stages->remote->token, &input->token);
+        for (size_t i = 0; i < stages->n_sources; i++)
+                source_status(stages->sources[i]->source, &sources[i]);
+        for (size_t i = 0; i < stages->n_subscribers; i++)
+                subscriber_status(stages->subscribers[i]->subscriber, &subscribers[i]);
+}
+
+static int daemon_report(Daemon *d) {
+        _cleanup_free_ SourceStatus *sources = NULL;
+        _cleanup_free_ SubscriberStatus *subscribers = NULL;
+        _cleanup_bytes_ Bytes line = {}, json = {};
+        StatusInput input;
+        int r;
+
+        sources = calloc(d->stages->n_sources + 1, sizeof(SourceStatus));
+        subscribers = calloc(d->stages->n_subscribers + 1, sizeof(SubscriberStatus));
+        if (!sources || !subscribers)
+                return -ENOMEM;
+        daemon_look(d, &input, sources, subscribers);
+        status_warn(d->warnings, &input);
+
+        r = status_format_line(&input, &line);
+        if (r < 0)
+                return r;
+        service_status(line.data, d->status_line, sizeof(d->status_line));
+        r = status_format_json(&input, &json);
+        if (r < 0)
+                return r;
+        return status_write(status_directory(d), json.data, json.size);
+}
+
+/* Nothing depends on the report: a full disk or lack of memory must not stop the readings. */
+static void daemon_report_or_tell(Daemon *d) {
+        int r;
+
+        r = daemon_report(d);
+        if (r < 0)
+                log_debug("status cannot be written to %s: %s", status_directory(d), strerror(-r));
+}
+
+static int on_report(sd_event_source *s, uint64_t usec, void *userdata) {
+        Daemon *d = userdata;
+
+        d->report = sd_event_source_unref(d->report);
+        daemon_report_or_tell(d);
+        return 0;
+}
+
+static int on_watch(sd_event_source *s, uint64_t usec, void *userdata) {
+        Daemon *d = userdata;
+        int r;
+
+        daemon_report_or_tell(d);
+        r = sd_event_source_set_time(s, clock_now() + WATCH_EVERY_USEC);
+        if (r < 0)
+                return r;
+        return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
+static int daemon_want_report(Daemon *d) {
+        if (d->report)
+                return 0;
+        return sd_event_add_time(
+                d->host.event, &d->report, CLOCK_BOOTTIME, clock_now() + STATUS_EVERY_USEC, STATUS_EVERY_USEC / 2, on_report, d);
+}
+
+/* ---- stop ---- */
+
+static int daemon_end(Daemon *d) {
+        return sd_event_exit(d->host.event, 0);
+}
+
+static int on_patience(sd_event_source *s, uint64_t usec, void *userdata) {
+        Daemon *d = userdata;
+
+        log_warning("Stopping without waiting any longer: a write or a request is still under way. What it carried comes back from Pub/Sub "
+                    "or stays in the outbox.");
+        return daemon_end(d);
+}
+
+static int daemon_stop(Daemon *d) {
+        int r;
+
+        if (d->host.stopping)
+                return 0;
+        d->host.stopping = true;
+        service_stopping();
+        stages_stop(d->stages);
+        daemon_report_or_tell(d);
+        r = sd_event_add_time_relative(d->host.event, &d->patience, CLOCK_BOOTTIME, STOP_PATIENCE_USEC, 0, on_patience, d);
+        if (r < 0)
+                return r;
+        return sd_event_source_set_enabled(d->progress, SD_EVENT_ONESHOT);
+}
+
+static int on_terminate(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        Daemon *d = userdata;
+
+        log_event(LOG_INFO, EVENT_STOPPING, NULL, "Stopping (%s).", si->ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
+        return daemon_stop(d);
+}
+
+/* ---- reload ---- */
+
+/* The new stages, or why there are none: *error* has the words. Nothing of the running ones has changed then. */
+static int daemon_prepare_reload(Daemon *d, Config **ret_config, Stages **ret_stages, char error[static STAGES_ERROR_MAX]) {
+        _cleanup_(config_unrefp) Config *config = NULL;
+        ConfigError why;
+        int r;
+
+        r = config_load(d->config->path, NULL, &config, &why);
+        if (r < 0) {
+                (void) snprintf(error, STAGES_ERROR_MAX, "%s", why.text);
+                return r;
+        }
+        if (strcmp(config->state_dir, d->config->state_dir) != 0 || (config->publishes && !d->host.outbox)) {
+                (void) snprintf(
+                        error, STAGES_ERROR_MAX, "%s: state_dir, and a publish section where there was none, need a restart", config->path);
+                return -EBADMSG;
+        }
+        r = stages_new(&d->host, config, d->stages, ret_stages, error);
+        if (r != 0) {
+                if (error[0] == '\0')
+                        (void) snprintf(error, STAGES_ERROR_MAX, "%s", strerror(r < 0 ? -r : EIO));
+                return r;
+        }
+        *ret_config = cleanup_steal(config);
+        return 0;
+}
+
+static void daemon_reload(Daemon *d) {
+        char error[STAGES_ERROR_MAX];
+        Config *config;
+        Stages *stages;
+
+        if (daemon_prepare_reload(d, &config, &stages, error) != 0) {
+                log_event(LOG_ERR, EVENT_RELOAD_REFUSED, LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, error }),
+                        "Reload refused, the configuration from before goes on: %s", error);
+                return;
+        }
+        stages_take_over(stages, d->stages);
+        d->stages = stages;
+        config_unref(d->config);
+        d->config = config;
+        if (d->host.outbox)
+                outbox_set_caps(d->host.outbox, &config->outbox);
+        log_set_level(config->log_level);
+        log_event(LOG_NOTICE, EVENT_RELOADED, LOG_FIELDS({ FIELD_FILE, config->path }),
+                "Configuration reloaded: %zu source%s, %zu subscription%s.", config->n_sources, config->n_sources == 1 ? "" : "s",
+                config->n_subscriptions, config->n_subscriptions == 1 ? "" : "s");
+}
+
+static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        Daemon *d = userdata;
+
+        if (d->host.stopping || d->mode == DAEMON_ONCE)
+                return 0;
+        service_reloading();
+        daemon_reload(d);
+        service_ready();
+        return sd_event_source_set_enabled(d->progress, SD_EVENT_ONESHOT);
+}
+
+/* ---- progress ---- */
+
+static bool daemon_outbox_is_empty(const Daemon *d) {
+        OutboxStatus status;
+
+        if (!d->host.outbox)
+                return true;
+        outbox_status(d->host.outbox, &status);
+        return status.rows == 0;
+}
+
+static bool daemon_sources_are_well(const Daemon *d) {
+        for (size_t i = 0; i < d->stages->n_sources; i++) {
+                SourceStatus status;
+
+                source_status(d->stages->sources[i]->source, &status);
+                if (status.failing || status.holding)
+                        return false;
+        }
+        return true;
+}
+
+/* Takes every step of `once` that can be taken now. */
+static int daemon_advance_once(Daemon *d) {
+        Stages *stages = d->stages;
+
+        if (d->step == STEP_POLL && stages_are_polled(stages))
+                d->step = STEP_PUBLISH;
+        if (d->step == STEP_PUBLISH && stages_are_published(stages)) {
+                d->step = STEP_DRAIN;
+                stages_drain(stages);
+        }
+        if (d->step == STEP_DRAIN && stages_are_drained(stages, &d->complete)) {
+                d->step = STEP_END;
+                d->complete = d->complete && daemon_outbox_is_empty(d) && daemon_sources_are_well(d);
+                return daemon_stop(d);
+        }
+        return 0;
+}
+
+static int on_progress(sd_event_source *s, void *userdata) {
+        Daemon *d = userdata;
+
+        stages_settle(d->stages);
+        if (d->host.stopping)
+                return stages_are_stopped(d->stages) ? daemon_end(d) : 0;
+        if (d->mode == DAEMON_ONCE)
+                return daemon_advance_once(d);
+        return daemon_want_report(d);
+}
+
+static void daemon_changed(void *userdata) {
+        Daemon *d = userdata;
+
+        if (d->progress)
+                (void) sd_event_source_set_enabled(d->progress, SD_EVENT_ONESHOT);
+}
+
+/* ---- start ---- */
+
+static int daemon_watch_signals(Daemon *d) {
+        sd_event *event = d->host.event;
+        int r;
+
+        r = sd_event_add_signal(event, &d->sigterm, SIGTERM, on_terminate, d);
+        if (r >= 0)
+                r = sd_event_add_signal(event, &d->sigint, SIGINT, on_terminate, d);
+        if (r >= 0)
+                r = sd_event_add_signal(event, &d->sighup, SIGHUP, on_hangup, d);
+        if (r >= 0)
+                r = sd_event_add_defer(event, &d->progress, on_progress, d);
+        if (r >= 0)
+                r = sd_event_add_time_relative(event, &d->watch, CLOCK_BOOTTIME, WATCH_EVERY_USEC, WATCH_EVERY_USEC / 6, on_watch, d);
+        return r < 0 ? r : 0;
+}
+
+static int daemon_lock(Daemon *d) {
+        int r;
+
+        r = service_lock(d->config->state_dir, &d->lock_fd);
+        if (r == SERVICE_LOCK_HELD) {
+                log_error("%s is in use by another sensorqd. One process owns a state directory: stop the other one, or give this one a "
+                          "state_dir of its own.",
+                        d->config->state_dir);
+                return DAEMON_LOCKED;
+        }
+        if (r < 0)
+                log_error("%s/lock: %s. Create state_dir, and let the user that runs sensorqd write there.", d->config->state_dir,
+                        strerror(-r));
+        return r;
+}
+
+static int daemon_open_outbox(Daemon *d) {
+        OutboxSalvage salvage = {};
+        const char *directory = d->config->state_dir;
+        int r;
+
+        if (!d->config->publishes)
+                return 0;
+        r = outbox_open(directory, &d->config->outbox, &d->host.outbox, &salvage);
+        if (r == OUTBOX_SALVAGED) {
+                log_event(LOG_ERR, EVENT_OUTBOX_DAMAGED, LOG_FIELDS({ FIELD_FILE, salvage.aside }),
+                        "The outbox in %s was damaged. It was set aside as %s, and %" PRIu64
+                        " readings that could be read were carried over into a new one. "
+                        "Look at the disk; keep the file if readings are missed.",
+                        directory, salvage.aside, salvage.rows);
+                return 0;
+        }
+        if (r == OUTBOX_NEWER) {
+                log_error("%s/%s was made by a later sensorqd and is left alone. Install that version again, or give this one another "
+                          "state_dir.",
+                        directory, OUTBOX_FILE);
+                return -EPROTONOSUPPORT;
+        }
+        if (r < 0)
+                log_event(LOG_ERR, EVENT_OUTBOX_FAILING, LOG_FIELDS({ FIELD_FILE, directory }, { FIELD_ERROR, strerror(-r) }),
+                        "The outbox in %s cannot be opened: %s. Nothing was started, since readings would have no place that survives a "
+                        "power cut.",
+                        directory, strerror(-r));
+        return r;
+}
+
+static int daemon_make_stages(Daemon *d) {
+        char error[STAGES_ERROR_MAX];
+        int r;
+
+        r = stages_new(&d->host, d->config, NULL, &d->stages, error);
+        if (r == STAGES_SECRET) {
+                log_event(LOG_ERR, EVENT_CONFIG_REJECTED, LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, error }),
+                        "Not started: %s", error);
+                return DAEMON_SECRET;
+        }
+        if (r < 0)
+                log_event(LOG_ERR, EVENT_CONFIG_REJECTED, LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, error }),
+                        "Not started: %s: %s", d->config->path, error[0] ? error : strerror(-r));
+        return r;
+}
+
+static int daemon_open(Daemon *d) {
+        int r;
+
+        r = sd_event_new(&d->host.event);
+        if (r < 0)
+                return r;
+        r = daemon_watch_signals(d);
+        if (r < 0)
+                return r;
+        r = service_watchdog(d->host.event);
+        if (r < 0)
+                return r;
+        r = http_new(d->host.event, "sensorqd/" SENSORQD_VERSION, &d->host.http);
+        if (r < 0)
+                return r;
+        return status_warnings_new(&d->warnings);
+}
+
+static void daemon_tell_emulator(const Daemon *d) {
+        if (d->config->pubsub.emulator)
+                log_event(LOG_WARNING, EVENT_EMULATOR, LOG_FIELDS({ FIELD_ERROR, d->config->pubsub.endpoint }),
+                        "PUBSUB_EMULATOR_HOST is set: everything goes to the emulator at %s, without credentials. Unset it for the real "
+                        "Pub/Sub.",
+                        d->config->pubsub.endpoint);
+}
+
+int daemon_new(Config *config, DaemonMode mode, Daemon **ret) {
+        _cleanup_(daemon_freep) Daemon *d = NULL;
+        int r;
+
+        d = calloc(1, sizeof(Daemon));
+        if (!d)
+                return -ENOMEM;
+        d->mode = mode;
+        d->config = config_ref(config);
+        d->lock_fd = -1;
+        d->started = clock_wall();
+        d->host = (StagesHost){ .once = mode == DAEMON_ONCE, .on_change = daemon_changed, .userdata = d };
+
+        r = service_block_signals();
+        if (r < 0)
+                return r;
+        r = daemon_lock(d);
+        if (r != 0)
+                return r;
+        r = daemon_open(d);
+        if (r < 0)
+                return r;
+        r = daemon_open_outbox(d);
+        if (r < 0)
+                return r;
+        daemon_tell_emulator(d);
+        r = daemon_make_stages(d);
+        if (r != 0)
+                return r;
+
+        *ret = cleanup_steal(d);
+        return 0;
+}
+
+static void daemon_tell_started(Daemon *d) {
+        OutboxStatus outbox = {};
+
+        if (d->host.outbox)
+                outbox_status(d->host.outbox, &outbox);
+        log_event(LOG_INFO, EVENT_STARTED, LOG_FIELDS({ FIELD_FILE, d->config->path }),
+                "sensorqd " SENSORQD_VERSION " started: %zu source%s, %zu subscription%s, %" PRIu64 " readings queued from before.",
+                d->config->n_sources, d->config->n_sources == 1 ? "" : "s", d->config->n_subscriptions,
+                d->config->n_subscriptions == 1 ? "" : "s", outbox.rows);
+}
+
+static void daemon_tell_stopped(const Daemon *d) {
+        OutboxStatus outbox = {};
+
+        if (d->host.outbox)
+                outbox_status(d->host.outbox, &outbox);
+        log_event(LOG_INFO, EVENT_STOPPED, NULL,
+                "Stopped. %" PRIu64 " readings wait in the outbox; what was not acknowledged waits in Pub/Sub.", outbox.rows);
+}
+
+int daemon_run(Daemon *d) {
+        int r;
+
+        daemon_tell_started(d);
+        if (d->mode == DAEMON_ONCE) {
+                r = stages_poll_once(d->stages);
+                if (r < 0)
+                        return r;
+        }
+        service_ready();
+        r = sd_event_loop(d->host.event);
+        if (r < 0)
+                return r;
+        daemon_tell_stopped(d);
+        return d->mode == DAEMON_ONCE && !d->complete ? DAEMON_LEFT : DAEMON_OK;
+}
+
+Daemon *daemon_free(Daemon *d) {
+        if (!d)
+                return NULL;
+        stages_free(d->stages);
+        outbox_close(d->host.outbox);
+        status_warnings_free(d->warnings);
+        http_free(d->host.http);
+        sd_event_source_unref(d->patience);
+        sd_event_source_unref(d->watch);
+        sd_event_source_unref(d->report);
+        sd_event_source_unref(d->progress);
+        sd_event_source_unref(d->sighup);
+        sd_event_source_unref(d->sigint);
+        sd_event_source_unref(d->sigterm);
+        sd_event_unref(d->host.event);
+        if (d->lock_fd >= 0)
+                (void) close(d->lock_fd);
+        config_unref(d->config);
+        free(d);
+        return NULL;
+}

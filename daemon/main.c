@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options and the verb, then the daemon or the verb, then the exit code. The only file that ends the process. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "config.h"
+#include "daemon.h"
+#include "events.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "verbs/verbs.h"
+
+typedef struct Options {
+        const char *config_path;
+        const char *verb;
+        bool offline, json, all;
+        int argc; /* what follows the verb */
+        char **argv;
+        int exit_code; /* with verb == NULL: the options were all (--help, --version, a mistake) */
+} Options;
+
+static void print_help(FILE *to) {
+        fputs("sensorqd [-c|--config FILE] [VERB]\n"
+              "Carries sensor readings through Google Cloud Pub/Sub into MongoDB and never loses one.\n"
+              "\n"
+              "  run                  the daemon, in the foreground (default)\n"
+              "  check [--offline]    read the configuration and test every remote end\n"
+              "  setup                create what is missing: topic, subscriptions, indexes\n"
+              "  once                 poll, publish and store once, then stop\n"
+              "  status [--json]      what the running daemon is doing\n"
+              "  rejected list | show ID | replay ID...|--all | drop ID...|--all\n"
+              "                       readings that could not be published or stored\n"
+              "\n"
+              "  -c, --config FILE    default " CONFIG_FILE_DEFAULT "\n"
+              "  -h, --help           this text\n"
+              "      --version        the version\n"
+              "\n"
+              "See sensorqd(8) and sensorqd.yaml(5).\n",
+                to);
+}
+
+static bool verb_is_known(const char *verb) {
+        static const char *const verbs[] = { "run", "check", "setup", "once", "status", "rejected" };
+
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+                if (strcmp(verb, verbs[i]) == 0)
+                        return true;
+        return false;
+}
+
+static int usage_error(const char *what, const char *value) {
+        fprintf(stderr, "sensorqd: %s%s. See sensorqd --help.\n", what, value);
+        return EX_USAGE;
+}
+
+static Options options_parse(int argc, char **argv) {
+        enum { OPTION_VERSION = 256, OPTION_OFFLINE, OPTION_JSON, OPTION_ALL };
+        static const struct option known[] = {
+                { "config", required_argument, NULL, 'c' },
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, OPTION_VERSION },
+                { "offline", no_argument, NULL, OPTION_OFFLINE },
+                { "json", no_argument, NULL, OPTION_JSON },
+                { "all", no_argument, NULL, OPTION_ALL },
+                {},
+        };
+        Options o = { .config_path = CONFIG_FILE_DEFAULT };
+        int c;
+
+        while ((c = getopt_long(argc, argv, "c:h", known, NULL)) >= 0)
+                switch (c) {
+                case 'c':
+                        o.config_path = optarg;
+                        break;
+                case 'h':
+                        print_help(stdout);
+                        return (Options){ .exit_code = EX_OK };
+                case OPTION_VERSION:
+                        puts("sensorqd " SENSORQD_VERSION);
+                        return (Options){ .exit_code = EX_OK };
+                case OPTION_OFFLINE:
+                        o.offline = true;
+                        break;
+                case OPTION_JSON:
+                        o.json = true;
+                        break;
+                case OPTION_ALL:
+                        o.all = true;
+                        break;
+                default:
+                        return (Options){ .exit_code = EX_USAGE };
+                }
+        o.verb = optind < argc ? argv[optind++] : "run";
+        o.argc = argc - optind;
+        o.argv = argv + optind;
+        return o;
+}
+
+static bool options_check(Options *o) {
+        if (!o->verb)
+                return false;
+        if (!verb_is_known(o->verb))
+                o->exit_code = usage_error("no such verb: ", o->verb);
+        else if (o->offline && strcmp(o->verb, "check") != 0)
+                o->exit_code = usage_error("--offline belongs to check, not to ", o->verb);
+        else if (o->json && strcmp(o->verb, "status") != 0)
+                o->exit_code = usage_error("--json belongs to status, not to ", o->verb);
+        else if (o->all && strcmp(o->verb, "rejected") != 0)
+                o->exit_code = usage_error("--all belongs to rejected, not to ", o->verb);
+        else if (o->argc > 0 && strcmp(o->verb, "rejected") != 0)
+                o->exit_code = usage_error("superfluous argument: ", o->argv[0]);
+        return o->exit_code == 0;
+}
+
+static int run_daemon(Config *config, DaemonMode mode) {
+        _cleanup_(daemon_freep) Daemon *daemon = NULL;
+        int r;
+
+        r = daemon_new(config, mode, &daemon);
+        if (r == 0)
+                r = daemon_run(daemon);
+        switch (r) {
+        case DAEMON_OK:
+                return EX_OK;
+        case DAEMON_SECRET:
+                return EX_NOPERM;
+        case DAEMON_LOCKED:
+        case DAEMON_LEFT:
+                return EX_TEMPFAIL;
+        case -EBADMSG:
+                return EX_CONFIG;
+        case -EACCES:
+        case -ENOENT:
+        case -ENOSPC:
+        case -EROFS:
+        case -EIO:
+                return EX_CANTCREAT; /* state_dir; logged */
+        default:
+                log_error("sensorqd ends: %s", strerror(r < 0 ? -r : EIO));
+                return EX_SOFTWARE;
+        }
+}
+
+static int run_verb(const Options *o, Config *config) {
+        if (strcmp(o->verb, "check") == 0)
+                return verb_check(config, o->offline);
+        if (strcmp(o->verb, "setup") == 0)
+                return verb_setup(config);
+        if (strcmp(o->verb, "rejected") == 0)
+                return verb_rejected(config, o->argc, o->argv, o->all);
+        return run_daemon(config, strcmp(o->verb, "once") == 0 ? DAEMON_ONCE : DAEMON_RUN);
+}
+
+int main(int argc, char **argv) {
+        _cleanup_(config_unrefp) Config *config = NULL;
+        Options options;
+        ConfigError error;
+        int r;
+
+        options = options_parse(argc, argv);
+        if (!options_check(&options))
+                return options.exit_code;
+        log_open("sensorqd");
+
+        r = config_load(options.config_path, NULL, &config, &error);
+        if (strcmp(options.verb, "status") == 0)
+                return verb_status(config, options.json);
+        if (r == -ENOMEM)
+                return EX_OSERR;
+        if (r < 0) {
+                log_event(LOG_ERR, EVENT_CONFIG_REJECTED, LOG_FIELDS({ FIELD_FILE, options.config_path }, { FIELD_ERROR, error.text }),
+                        "%s", error.text);
+                return EX_CONFIG;
+        }
+        log_set_level(config->log_level);
+        return run_verb(&options, config);
+}

@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stages.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "events.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "secret.h"
+
+/* ---- one source ---- */
+
+static bool source_slot_may_poll(void *userdata) {
+        SourceSlot *slot = userdata;
+        StagesHost *host = slot->host;
+
+        return !slot->retired && !host->stopping && !host->outbox_failing && outbox_has_room(host->outbox, 1, 1);
+}
+
+static void host_outbox_failed(StagesHost *host, const char *source, int error) {
+        if (!host->outbox_failing)
+                log_event(LOG_ERR, EVENT_OUTBOX_FAILING, LOG_FIELDS({ FIELD_SOURCE, source }, { FIELD_ERROR, strerror(-error) }),
+                        "Source %s: readings cannot be written to the outbox: %s. They stay in memory and are tried again; "
+                        "polling stops until it works. Free space on the disk of state_dir, or mend it.",
+                        source, strerror(-error));
+        host->outbox_failing = true;
+}
+
+static void host_outbox_worked(StagesHost *host) {
+        if (host->outbox_failing)
+                log_event(LOG_NOTICE, EVENT_OUTBOX_RECOVERED, NULL, "The outbox can be written again; polling goes on.");
+        host->outbox_failing = false;
+}
+
+static int source_slot_on_readings(void *userdata, Source *source, const ReadingList *readings) {
+        SourceSlot *slot = userdata;
+        int r;
+
+        r = outbox_put(slot->host->outbox, readings);
+        if (r < 0) {
+                host_outbox_failed(slot->host, slot->section->name, r);
+                return r;
+        }
+        host_outbox_worked(slot->host);
+        slot->host->on_change(slot->host->userdata);
+        return 0;
+}
+
+static void source_slot_on_change(void *userdata) {
+        SourceSlot *slot = userdata;
+
+        slot->host->on_change(slot->host->userdata);
+}
+
+static SourceSlot *source_slot_free(SourceSlot *slot) {
+        if (!slot)
+                return NULL;
+        source_free(slot->source);
+        secret_free(slot->token);
+        config_unref(slot->config);
+        free(slot);
+        return NULL;
+}
+CLEANUP_DEFINE(SourceSlot, source_slot_free)
+
+static int slot_read_secret(const Config *config, const char *owner, const char *name, char **ret, char error[static STAGES_ERROR_MAX]) {
+        int r;
+
+        if (!name) {
+                *ret = NULL;
+                return 0;
+        }
+        r = secret_read(config, name, ret);
+        if (r >= 0)
+                return 0;
+        if (r == -ENOMEM)
+                return r;
+        (void) snprintf(error, STAGES_ERROR_MAX, "%s: secret file %s %s", owner, name,
+                r == -ENOENT    ? "does not exist where secrets are sought (see sensorqd.yaml(5))"
+                : r == -EBADMSG ? "is empty, too large, or holds line breaks or control characters inside: put the secret alone into it"
+                                : strerror(-r));
+        return STAGES_SECRET;
+}
+
+static int source_slot_new(Stages *stages, const SourceConfig *section, SourceSlot **ret, char error[static STAGES_ERROR_MAX]) {
+        _cleanup_(source_slot_freep) SourceSlot *slot = NULL;
+        StagesHost *host = stages->host;
+        int r;
+
+        slot = calloc(1, sizeof(SourceSlot));
+        if (!slot)
+                return -ENOMEM;
+        slot->host = host;
+        slot->config = config_ref(stages->config);
+        slot->section = section;
+        r = slot_read_secret(stages->config, section->name, section->token_file, &slot->token, error);
+        if (r != 0)
+                return r;
+        r = source_new(host->event, host->http, section, slot->token, host->once,
+                &(SourceCallbacks){ source_slot_may_poll, source_slot_on_readings, source_slot_on_change, slot }, &slot->source);
+        if (r < 0)
+                return r;
+
+        *ret = cleanup_steal(slot);
+        return 0;
+}
+
+/* ---- one subscription ---- */
+
+static SubscriberSlot *subscriber_slot_free(SubscriberSlot *slot) {
+        if (!slot)
+                return NULL;
+        subscriber_free(slot->subscriber);
+        remote_unref(slot->remote);
+        secret_free(slot->secret);
+        config_unref(slot->config);
+        free(slot);
+        return NULL;
+}
+CLEANUP_DEFINE(SubscriberSlot, subscriber_slot_free)
+
+static usec_t pull_timeout(void) {
+#ifdef SENSORQD_CRASHPOINTS
+        const char *seconds = getenv("SENSORQD_TEST_PULL_TIMEOUT");
+
+        if (seconds)
+                return strtoull(seconds, NULL, 10) * USEC_PER_SEC;
+#endif
+        return 0;
+}
+
+static int subscriber_slot_new(
+        Stages *stages, const SubscriptionConfig *section, SubscriberSlot **ret, char error[static STAGES_ERROR_MAX]) {
+        _cleanup_(subscriber_slot_freep) SubscriberSlot *slot = NULL;
+        StagesHost *host = stages->host;
+        SubscriberOptions options = { .config = section, .once = host->once, .pull_timeout = pull_timeout() };
+        int r;
+
+        slot = calloc(1, sizeof(SubscriberSlot));
+        if (!slot)
+                return -ENOMEM;
+        slot->config = config_ref(stages->config);
+        slot->section = section;
+        slot->remote = remote_ref(stages->remote);
+        r = slot_read_secret(stages->config, section->subscription, section->mongodb.password_file, &slot->secret, error);
+        if (r != 0)
+                return r;
+        options.secret = slot->secret;
+        r = subscriber_new(host->event, slot->remote->client, &options, host->on_change, host->userdata, &slot->subscriber);
+        if (r == -EBADMSG)
+                (void) snprintf(error, STAGES_ERROR_MAX, "%s: the %s section of this subscription cannot be used: see its uri",
+                        section->subscription, section->sink);
+        if (r < 0)
+                return r;
+
+        *ret = cleanup_steal(slot);
+        return 0;
+}
+
+/* ---- the publisher ---- */
+
+static PublisherSlot *publisher_slot_free(PublisherSlot *slot) {
+        if (!slot)
+                return NULL;
+        publisher_free(slot->publisher);
+        remote_unref(slot->remote);
+        config_unref(slot->config);
+        free(slot);
+        return NULL;
+}
+CLEANUP_DEFINE(PublisherSlot, publisher_slot_free)
+
+static int publisher_slot_new(Stages *stages, PublisherSlot **ret) {
+        _cleanup_(publisher_slot_freep) PublisherSlot *slot = NULL;
+        StagesHost *host = stages->host;
+        int r;
+
+        slot = calloc(1, sizeof(PublisherSlot));
+        if (!slot)
+                return -ENOMEM;
+        slot->config = config_ref(stages->config);
+        slot->remote = remote_ref(stages->remote);
+        r = publisher_new(
+                host->event, slot->remote->client, host->outbox, stages->config->topic, host->on_change, host->userdata, &slot->publisher);
+        if (r < 0)
+                return r;
+        publisher_pause(slot->publisher, true); /* until stages_settle() knows every subscription */
+
+        *ret = cleanup_steal(slot);
+        return 0;
+}
+
+static bool publisher_can_stay(const Stages *old, const Stages *stages) {
+        return old && old->publisher && old->publisher->remote == stages->remote &&
+               strcmp(old->publisher->config->topic, stages->config->topic) == 0;
+}
+
+/* ---- the set ---- */
+
+/* Whether *old* has a slot for this section already, and where. */
+static SourceSlot **find_source(const Stages *old, const SourceConfig *section) {
+        for (size_t i = 0; old && i < old->n_sources; i++)
+                if (old->sources[i] && source_config_equal(old->sources[i]->section, section))
+                        return &old->sources[i];
+        return NULL;
+}
+
+static SubscriberSlot **find_subscriber(const Stages *old, const SubscriptionConfig *section, const Remote *remote) {
+        for (size_t i = 0; old && i < old->n_subscribers; i++)
+                if (old->subscribers[i] && old->subscribers[i]->remote == remote &&
+                        subscription_config_equal(old->subscribers[i]->section, section))
+                        return &old->subscribers[i];
+        return NULL;
+}
+
+static int stages_make_remote(Stages *stages, Stages *old, char error[static STAGES_ERROR_MAX]) {
+        CredentialsError why = {};
+        int r;
+
+        if (old && pubsub_config_equal(&old->config->pubsub, &stages->config->pubsub)) {
+                stages->remote = remote_ref(old->remote);
+                return 0;
+        }
+        r = remote_new(stages->host->event, stages->host->http, stages->config, &stages->remote, &why);
+        if (r < 0 && why.text[0] != '\0') {
+                (void) snprintf(error, STAGES_ERROR_MAX, "%s", why.text);
+                return STAGES_SECRET;
+        }
+        return r;
+}
+
+/* Slots that *old* has stay NULL here until stages_take_over(). */
+static int stages_make_sources(Stages *stages, const Stages *old, char error[static STAGES_ERROR_MAX]) {
+        int r;
+
+        for (size_t i = 0; i < stages->n_sources; i++) {
+                if (find_source(old, &stages->config->sources[i]))
+                        continue;
+                r = source_slot_new(stages, &stages->config->sources[i], &stages->sources[i], error);
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int stages_make_subscribers(Stages *stages, const Stages *old, char error[static STAGES_ERROR_MAX]) {
+        int r;
+
+        for (size_t i = 0; i < stages->config->n_subscriptions; i++) {
+                if (find_subscriber(old, &stages->config->subscriptions[i], stages->remote))
+                        continue;
+                r = subscriber_slot_new(stages, &stages->config->subscriptions[i], &stages->subscribers[i], error);
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int stages_allocate(StagesHost *host, Config *config, Stages *old, Stages **ret) {
+        _cleanup_(stages_freep) Stages *stages = NULL;
+        size_t n_old_sources = old ? old->n_sources + old->n_retired_sources : 0;
+        size_t n_old_subscribers = old ? old->n_subscribers + old->n_retired_subscribers : 0;
+
+        stages = calloc(1, sizeof(Stages));
+        if (!stages)
+                return -ENOMEM;
+        stages->host = host;
+        stages->config = config_ref(config);
+        stages->n_sources = config->n_sources;
+        stages->n_subscribers = config->n_subscriptions;
+        stages->sources = calloc(config->n_sources + 1, sizeof(SourceSlot *));
+        stages->subscribers = calloc(config->n_subscriptions + 1, sizeof(SubscriberSlot *));
+        stages->retired_sources = calloc(n_old_sources + 1, sizeof(SourceSlot *));
+        stages->retired_subscribers = calloc(n_old_subscribers + 1, sizeof(SubscriberSlot *));
+        if (!stages->sources || !stages->subscribers || !stages->retired_sources || !stages->retired_subscribers)
+                return -ENOMEM;
+
+        *ret = cleanup_steal(stages);
+        return 0;
+}
+
+int stages_new(StagesHost *host, Config *config, Stages *old, Stages **ret, char error[static STAGES_ERROR_MAX]) {
+        _cleanup_(stages_freep) Stages *stages = NULL;
+        int r;
+
+        error[0] = '\0';
+        r = stages_allocate(host, config, old, &stages);
+        if (r < 0)
+                return r;
+        r = stages_make_remote(stages, old, error);
+        if (r != 0)
+                return r;
+        if (config->publishes && !publisher_can_stay(old, stages)) {
+                r = publisher_slot_new(stages, &stages->publisher);
+                if (r < 0)
+                        return r;
+        }
+        r = stages_make_sources(stages, old, error);
+        if (r != 0)
+                return r;
+        r = stages_make_subscribers(stages, old, error);
+        if (r != 0)
+                return r;
+
+        *ret = cleanup_steal(stages);
+        return 0;
+}
+
+/* Room for every old slot was made in stages_allocate(). */
+static void stages_retire_source(Stages *stages, SourceSlot *slot) {
+        if (!slot)
+                return;
+        slot->retired = true;
+        stages->retired_sources[stages->n_retired_sources++] = slot;
+}
+
+static void stages_retire_subscriber(Stages *stages, SubscriberSlot *slot) {
+        if (!slot)
+                return;
+        subscriber_stop(slot->subscriber);
+        stages->retired_subscribers[stages->n_retired_subscribers++] = slot;
+}
+
+static void stages_take_sources(Stages *stages, Stages *old) {
+        for (size_t i = 0; i < stages->n_sources; i++) {
+                SourceSlot **slot = stages->sources[i] ? NULL : find_source(old, &stages->config->sources[i]);
+
+                if (slot)
+                        stages->sources[i] = cleanup_steal(*slot);
+        }
+        for (size_t i = 0; i < old->n_sources; i++)
+                stages_retire_source(stages, cleanup_steal(old->sources[i]));
+        for (size_t i = 0; i < old->n_retired_sources; i++)
+                stages_retire_source(stages, cleanup_steal(old->retired_sources[i]));
+}
+
+static void stages_take_subscribers(Stages *stages, Stages *old) {
+        for (size_t i = 0; i < stages->n_subscribers; i++) {
+                SubscriberSlot **slot =
+                        stages->subscribers[i] ? NULL : find_subscriber(old, &stages->config->subscriptions[i], stages->remote);
+
+                if (slot)
+                        stages->subscribers[i] = cleanup_steal(*slot);
+        }
+        for (size_t i = 0; i < old->n_subscribers; i++)
+                stages_retire_subscriber(stages, cleanup_steal(old->subscribers[i]));
+        for (size_t i = 0; i < old->n_retired_subscribers; i++)
+                stages_retire_subscriber(stages, cleanup_steal(old->retired_subscribers[i]));
+}
+
+void stages_take_over(Stages *stages, Stages *old) {
+        if (!old)
+                return;
+        if (stages->config->publishes && !stages->publisher)
+                stages->publisher = cleanup_steal(old->publisher);
+        stages_take_sources(stages, old);
+        stages_take_subscribers(stages, old);
+        stages_free(old);
+}
+
+static bool stages_may_publish(const Stages *stages) {
+        for (size_t i = 0; i < stages->n_subscribers; i++) {
+                SubscriberStatus status;
+
+                subscriber_status(stages->subscribers[i]->subscriber, &status);
+                if (!status.checked || status.missing)
+                        return false;
+        }
+        return !stages->host->stopping;
+}
+
+static bool source_slot_holds(const SourceSlot *slot) {
+        SourceStatus status;
+
+        source_status(slot->source, &status);
+        return status.holding;
+}
+
+static void stages_reap(Stages *stages) {
+        for (size_t i = stages->n_retired_sources; i-- > 0;)
+                if (!source_slot_holds(stages->retired_sources[i])) {
+                        source_slot_free(stages->retired_sources[i]);
+                        stages->retired_sources[i] = stages->retired_sources[--stages->n_retired_sources];
+                }
+        for (size_t i = stages->n_retired_subscribers; i-- > 0;)
+                if (subscriber_is_stopped(stages->retired_subscribers[i]->subscriber)) {
+                        subscriber_slot_free(stages->retired_subscribers[i]);
+                        stages->retired_subscribers[i] = stages->retired_subscribers[--stages->n_retired_subscribers];
+                }
+}
+
+void stages_settle(Stages *stages) {
+        stages_reap(stages);
+        if (!stages->publisher)
+                return;
+        publisher_pause(stages->publisher->publisher, !stages_may_publish(stages));
+        publisher_wake(stages->publisher->publisher);
+}
+
+static void stages_drop_sources(Stages *stages) {
+        for (size_t i = 0; i < stages->n_sources; i++)
+                stages->sources[i] = source_slot_free(stages->sources[i]);
+        for (size_t i = 0; i < stages->n_retired_sources; i++)
+                stages->retired_sources[i] = source_slot_free(stages->retired_sources[i]);
+        stages->n_sources = stages->n_retired_sources = 0;
+}
+
+void stages_stop(Stages *stages) {
+        stages_drop_sources(stages);
+        if (stages->publisher)
+                publisher_pause(stages->publisher->publisher, true);
+        for (size_t i = 0; i < stages->n_subscribers; i++)
+                subscriber_stop(stages->subscribers[i]->subscriber);
+}
+
+bool stages_are_stopped(const Stages *stages) {
+        if (stages->publisher && !publisher_is_idle(stages->publisher->publisher))
+                return false;
+        for (size_t i = 0; i < stages->n_subscribers; i++)
+                if (!subscriber_is_stopped(stages->subscribers[i]->subscriber))
+                        return false;
+        return stages->n_retired_subscribers == 0;
+}
+
+Stages *stages_free(Stages *stages) {
+        if (!stages)
+                return NULL;
+        if (stages->sources && stages->retired_sources)
+                stages_drop_sources(stages);
+        for (size_t i = 0; stages->subscribers && i < stages->n_subscribers; i++)
+                subscriber_slot_free(stages->subscribers[i]);
+        for (size_t i = 0; i < stages->n_retired_subscribers; i++)
+                subscriber_slot_free(stages->retired_subscribers[i]);
+        publisher_slot_free(stages->publisher);
+        remote_unref(stages->remote);
+        free(stages->retired_subscribers);
+        free(stages->retired_sources);
+        free(stages->subscribers);
+        free(stages->sources);
+        config_unref(stages->config);
+        free(stages);
+        return NULL;
+}
+
+/* ---- once ---- */
+
+int stages_poll_once(Stages *stages) {
+        int r;
+
+        for (size_t i = 0; i < stages->n_sources; i++) {
+                r = source_poll_now(stages->sources[i]->source);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+bool stages_are_polled(const Stages *stages) {
+        for (size_t i = 0; i < stages->n_sources; i++)
+                if (source_is_busy(stages->sources[i]->source))
+                        return false;
+        return true;
+}
+
+static bool stages_know_subscriptions(const Stages *stages) {
+        for (size_t i = 0; i < stages->n_subscribers; i++) {
+                SubscriberStatus status;
+
+                subscriber_status(stages->subscribers[i]->subscriber, &status);
+                if (!status.checked && !status.failing)
+                        return false;
+        }
+        return true;
+}
+
+bool stages_are_published(const Stages *stages) {
+        return !stages->publisher || (stages_know_subscriptions(stages) && publisher_is_idle(stages->publisher->publisher));
+}
+
+void stages_drain(Stages *stages) {
+        for (size_t i = 0; i < stages->n_subscribers; i++)
+                subscriber_begin(stages->subscribers[i]->subscriber);
+}
+
+bool stages_are_drained(const Stages *stages, bool *ret_complete) {
+        bool all = true;
+
+        for (size_t i = 0; i < stages->n_subscribers; i++) {
+                bool complete = false;
+
+                if (!subscriber_is_drained(stages->subscribers[i]->subscriber, &complete))
+                        return false;
+                all = all && complete;
+        }
+        *ret_complete = all;
+        return true;
+}
