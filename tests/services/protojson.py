@@ -43,7 +43,8 @@ def _message(value, schema, where):
     for key, item in value.items():
         name = camel(key)
         if name not in schema:
-            raise InvalidJson(f"Invalid JSON payload received. Unknown name \"{key}\"{f' at {where!r}' if where else ''}: Cannot find field.")
+            place = f" at '{where}'" if where else ""
+            raise InvalidJson(f'Invalid JSON payload received. Unknown name "{key}"{place}: Cannot find field.')
         if item is not None:
             result[name] = _value(item, schema[name], f"{where}.{key}" if where else key)
     return result

@@ -38,6 +38,7 @@ _ACK = {"ackIds": ["string"]}
 _MODIFY = {"ackIds": ["string"], "ackDeadlineSeconds": "int32"}
 _PATCH = {"subscription": _SUBSCRIPTION, "updateMask": "string"}
 _PERMISSIONS = {"permissions": ["string"]}
+_EXPECTED = " Expected OAuth 2 access token, login cookie or other valid authentication credential."
 _OUTPUT_ONLY = ("state", "topicMessageRetentionDuration", "satisfiesPzs", "name", "topic")
 _IMMUTABLE = {"name", "topic", "enableMessageOrdering", "filter", "state", "topicMessageRetentionDuration"}
 
@@ -66,11 +67,11 @@ def check_token(request, oauth):
     headers = {"WWW-Authenticate": 'Bearer realm="https://accounts.google.com/", error="invalid_token"'}
     service = {"service": "pubsub.googleapis.com"}
     if not token:
-        raise ApiError(401, "Request is missing required authentication credential. Expected OAuth 2 access token, login cookie or other"
-                       " valid authentication credential.", "UNAUTHENTICATED", [error_info("CREDENTIALS_MISSING", service, "googleapis.com")],
+        raise ApiError(401, "Request is missing required authentication credential." + _EXPECTED, "UNAUTHENTICATED",
+                       [error_info("CREDENTIALS_MISSING", service, "googleapis.com")],
                        {"WWW-Authenticate": 'Bearer realm="https://accounts.google.com/"'})
-    raise ApiError(401, "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid"
-                   " authentication credential.", "UNAUTHENTICATED", [error_info("ACCESS_TOKEN_EXPIRED", service, "googleapis.com")], headers)
+    raise ApiError(401, "Request had invalid authentication credentials." + _EXPECTED, "UNAUTHENTICATED",
+                   [error_info("ACCESS_TOKEN_EXPIRED", service, "googleapis.com")], headers)
 
 
 def check_size(request, verb):
@@ -111,13 +112,13 @@ class Api:
         if not messages:
             raise ApiError(400, "The value for message_count is too small. You passed 0 in the request, but the minimum value is 1.")
         if len(messages) > MAX_PUBLISH:
-            raise ApiError(400, f"The value for message_count is too large. You passed {len(messages)} in the request, but the maximum value"
-                           f" is {MAX_PUBLISH}.")
+            raise ApiError(400, f"The value for message_count is too large. You passed {len(messages)} in the request, but the maximum"
+                           f" value is {MAX_PUBLISH}.")
         for message in messages:
             _check_message(message)
         if len({message.get("orderingKey", "") for message in messages}) > 1:
-            raise ApiError(400, "In a single publish request, all messages must have no ordering key or they must all have the same ordering"
-                           " key.")
+            raise ApiError(400, "In a single publish request, all messages must have no ordering key or they must all have the same"
+                           " ordering key.")
         return self._store.publish(name, messages)
 
     def create_subscription(self, name, body):
@@ -246,8 +247,8 @@ def _bad(what, value):
 def _check_message(message):
     attributes = message.get("attributes", {})
     if not message.get("data") and not attributes:
-        raise ApiError(400, "One or more messages in the publish request is empty. Each message must contain either non-empty data, or at"
-                       " least one attribute.")
+        raise ApiError(400, "One or more messages in the publish request is empty. Each message must contain either non-empty data, or"
+                       " at least one attribute.")
     if len(attributes) > MAX_ATTRIBUTES:
         raise ApiError(400, f"A message has too many attributes: {len(attributes)}, the maximum is {MAX_ATTRIBUTES}.")
     for key, value in attributes.items():

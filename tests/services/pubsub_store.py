@@ -271,7 +271,8 @@ class Store:
     def _remove(self, uid, seqs):
         seqs = list(seqs)
         self._db.executemany("DELETE FROM deliveries WHERE seq=? AND sub=?", [(seq, uid) for seq in seqs])
-        self._db.executemany("DELETE FROM messages WHERE seq=? AND NOT EXISTS(SELECT 1 FROM deliveries WHERE seq=?)", [(s, s) for s in seqs])
+        self._db.executemany("DELETE FROM messages WHERE seq=?1 AND NOT EXISTS(SELECT 1 FROM deliveries WHERE seq=?1)",
+                             [(seq,) for seq in seqs])
 
     def _release(self, uid, name, config, seqs):
         """Ends leases without an ack: back to the backlog, later if there is a retry policy, or to the dead-letter topic."""
@@ -297,8 +298,8 @@ class Store:
             return False
         data, attributes, key, published = self._one("SELECT data, attributes, ordering_key, published FROM messages WHERE seq=?", seq)
         _, project, _, short = name.split("/")
-        extra = {"CloudPubSubDeadLetterSourceDeliveryCount": str(gen), "CloudPubSubDeadLetterSourceSubscription": short,
-                 "CloudPubSubDeadLetterSourceSubscriptionProject": project, "CloudPubSubDeadLetterSourceTopicPublishTime": timestamp(published)}
+        extra = {"DeliveryCount": str(gen), "Subscription": short, "SubscriptionProject": project, "TopicPublishTime": timestamp(published)}
+        extra = {"CloudPubSubDeadLetterSource" + name_: value for name_, value in extra.items()}
         ids = self._put(topic, [{"data": data, "attributes": {**json.loads(attributes), **extra}, "orderingKey": key}])
         self._remove(uid, [seq])
         self._event("dead_letter", subscription=name, topic=topic, attempts=gen, message_id=_message_id(seq), new_message_id=ids[0])
@@ -332,9 +333,9 @@ class Store:
                 self._drop_subscription(uid)
                 continue
             limit = now - self._retention(topic, config) / self.retention_scale
-            seqs = [s for (s,) in self._db.execute("SELECT seq FROM deliveries JOIN messages USING(seq) WHERE sub=? AND published<? LIMIT 1000",
-                                                   (uid, limit))] if self._oldest(uid) < limit else []
-            if seqs:
+            if self._oldest(uid) < limit:
+                seqs = [s for (s,) in self._db.execute(
+                    "SELECT seq FROM deliveries JOIN messages USING(seq) WHERE sub=? AND published<? LIMIT 1000", (uid, limit))]
                 self._remove(uid, seqs)
                 self._event("retention", subscription=name, message_ids=[_message_id(seq) for seq in seqs])
 

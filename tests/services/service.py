@@ -74,8 +74,8 @@ class HttpService:
     def _observe(self, request, status, complete, began):
         if request.path.startswith("/_control/"):
             return
-        self.log.add("http", method=request.method, target=request.target, status=status, complete=complete, request_bytes=len(request.body),
-                     began=began, fault=request.fault and request.fault["type"])
+        self.log.add("http", method=request.method, target=request.target, status=status, complete=complete,
+                     request_bytes=len(request.body), began=began, fault=request.fault and request.fault["type"])
 
     def _control_faults(self, request):
         if request.method == "POST":
