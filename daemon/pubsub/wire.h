@@ -34,8 +34,13 @@ typedef struct WirePull {
         size_t n;
         WireAttribute *attributes; /* of all messages */
         size_t n_attributes;
-        size_t skipped; /* elements without ack id: nothing can be said about them, they come back by themselves */
+        size_t skipped; /* elements that were not understood (no ack id, no message id, attributes that are no strings, beyond a cap): they stay
+                         * unacknowledged and come back by themselves */
 } WirePull;
+
+#define WIRE_PULL_MESSAGES_MAX 10000       /* ten times what a pull may ask for */
+#define WIRE_PULL_ATTRIBUTES_MAX 1000000   /* the service allows 100 a message */
+#define WIRE_PULL_DEPTH_MAX 100
 
 /* An error body: {"error":{"code","message","status","details"}}, or a token endpoint's {"error","error_description"}. */
 typedef struct WireError {
@@ -49,7 +54,7 @@ typedef struct WireError {
 int wire_put_publish(Bytes *body, const WireOutgoing *messages, size_t n);
 /* Bytes that one message adds to a publish body, at most. */
 size_t wire_publish_size(const WireOutgoing *message);
-/* Reads {"messageIds":[...]}: the number of ids that are non-empty strings, in order, or -EBADMSG. */
+/* Reads {"messageIds":[...]}: the number of ids in order, up to the first that is no non-empty string, or -EBADMSG. */
 int wire_get_publish(const char *body, size_t size, size_t *ret_n);
 
 int wire_put_pull(Bytes *body, unsigned max_messages, bool return_immediately);
@@ -62,6 +67,9 @@ void wire_pull_done(WirePull *pull);
 #define WIRE_ACK_BODY_MAX 500000 /* the service refuses 524 288 */
 #define WIRE_ACK_IDS_MAX 1000
 int wire_put_ack(Bytes *body, const Slice *ids, size_t n, int deadline_sec, size_t *ret_taken);
+
+/* Reads a proto3 JSON duration ("604800s", "1.5s"), not negative. False, and nothing written, for anything else. */
+bool wire_get_duration(const char *text, usec_t *ret);
 
 /* Never fails: a body that is none leaves the fields empty. */
 void wire_get_error(const char *body, size_t size, WireError *ret);

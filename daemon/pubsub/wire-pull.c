@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads a pull reply in place: every string is unescaped and every base64 decoded where it stands, which only ever shortens text that the
+ * reader has passed already. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/json.h"
+#include "pubsub/wire.h"
+
+#define SCRATCH_MIN 4096
+
+enum { READ_OK = 0, READ_ODD = 1 }; /* ODD: valid JSON, but not what this field may hold */
+
+typedef struct PullReader {
+        JsonReader json;
+        WirePull pull;
+        size_t messages_allocated, attributes_allocated;
+        size_t first_attribute; /* of the message being read */
+        char *scratch;          /* base64 is decoded here first: text that turns out to be none must survive */
+        size_t scratch_size;
+} PullReader;
+
+/* Doubles *array* when it is full. */
+static int grow(void **array, size_t n, size_t *allocated, size_t item_size) {
+        size_t wanted = *allocated == 0 ? 128 : *allocated * 2;
+        void *larger;
+
+        if (n < *allocated)
+                return 0;
+        larger = reallocarray(*array, wanted, item_size);
+        if (!larger)
+                return -ENOMEM;
+        *array = larger;
+        *allocated = wanted;
+        return 0;
+}
+
+static bool key_is(const JsonReader *json, const char *text) {
+        return json->escaped ? json_reader_equal(json, text) : slice_equal(json->slice, text);
+}
+
+static int unescape_here(const JsonReader *json, Slice *ret) {
+        Slice slice = json->slice;
+
+        if (json->escaped && json_unescape(slice, (char *) slice.data, &slice.size) < 0)
+                return READ_ODD;
+        *ret = slice;
+        return READ_OK;
+}
+
+/* The value after a key: a string, or null, which proto3 JSON allows for every field. */
+static int read_string(PullReader *p, Slice *ret) {
+        int token = json_reader_next(&p->json);
+
+        *ret = (Slice){};
+        if (token < 0)
+                return token;
+        if (token == JSON_STRING)
+                return unescape_here(&p->json, ret);
+        if (token == JSON_NULL)
+                return READ_OK;
+        token = json_reader_skip(&p->json, NULL);
+        return token < 0 ? token : READ_ODD;
+}
+
+static int read_int(PullReader *p, int *ret) {
+        int token = json_reader_next(&p->json), value = 0;
+
+        if (token < 0)
+                return token;
+        if (token != JSON_STRING && token != JSON_NUMBER)
+                return json_reader_skip(&p->json, NULL);
+        if (p->json.slice.size == 0 || p->json.slice.size > 9)
+                return 0;
+        for (size_t i = 0; i < p->json.slice.size; i++) {
+                char c = p->json.slice.data[i];
+
+                if (c < '0' || c > '9')
+                        return 0;
+                value = value * 10 + (c - '0');
+        }
+        *ret = value;
+        return 0;
+}
+
+static int reserve_scratch(PullReader *p, size_t size) {
+        size_t wanted = size < SCRATCH_MIN ? SCRATCH_MIN : size;
+        char *larger;
+
+        if (size <= p->scratch_size)
+                return 0;
+        larger = realloc(p->scratch, wanted);
+        if (!larger)
+                return -ENOMEM;
+        p->scratch = larger;
+        p->scratch_size = wanted;
+        return 0;
+}
+
+static int read_data(PullReader *p, WireMessage *message) {
+        size_t decoded;
+        Slice text = {};
+        int r;
+
+        message->data_bad = false;
+        r = read_string(p, &text);
+        if (r != READ_OK)
+                return r;
+        message->data = text;
+        if (text.size == 0)
+                return READ_OK;
+        r = reserve_scratch(p, text.size);
+        if (r < 0)
+                return r;
+        if (bytes_decode_base64(text.data, text.size, p->scratch, &decoded) < 0) {
+                message->data_bad = true;
+                return READ_OK;
+        }
+        memcpy((char *) text.data, p->scratch, decoded);
+        message->data.size = decoded;
+        return READ_OK;
+}
+
+/* The reader stands on the key of one attribute. */
+static int read_attribute(PullReader *p, WireMessage *message) {
+        WireAttribute *attribute;
+        int r, token;
+        bool odd;
+
+        if (p->pull.n_attributes >= WIRE_PULL_ATTRIBUTES_MAX) {
+                r = json_reader_skip(&p->json, NULL);
+                return r < 0 ? r : READ_ODD;
+        }
+        r = grow((void **) &p->pull.attributes, p->pull.n_attributes, &p->attributes_allocated, sizeof *p->pull.attributes);
+        if (r < 0)
+                return r;
+        attribute = &p->pull.attributes[p->pull.n_attributes];
+        odd = unescape_here(&p->json, &attribute->key) != READ_OK;
+        token = json_reader_next(&p->json);
+        if (token < 0)
+                return token;
+        if (token != JSON_STRING) {
+                r = json_reader_skip(&p->json, NULL);
+                return r < 0 ? r : READ_ODD;
+        }
+        odd |= unescape_here(&p->json, &attribute->value) != READ_OK;
+        if (odd)
+                return READ_ODD;
+        p->pull.n_attributes++;
+        message->n_attributes++;
+        return READ_OK;
+}
+
+static int read_attributes(PullReader *p, WireMessage *message) {
+        bool odd = false;
+        int r, token;
+
+        p->pull.n_attributes = p->first_attribute; /* a key given twice: the last one counts */
+        message->n_attributes = 0;
+        token = json_reader_next(&p->json);
+        if (token < 0 || token == JSON_NULL)
+                return token < 0 ? token : READ_OK;
+        if (token != JSON_OBJECT) {
+                r = json_reader_skip(&p->json, NULL);
+                return r < 0 ? r : READ_ODD;
+        }
+        for (;;) {
+                token = json_reader_next(&p->json);
+                if (token < 0)
+                        return token;
+                if (token == JSON_OBJECT_END)
+                        return odd ? READ_ODD : READ_OK;
+                r = read_attribute(p, message);
+                if (r < 0)
+                        return r;
+                odd |= r == READ_ODD;
+        }
+}
+
+/* The reader stands on a key inside `message`. */
+static int read_message_field(PullReader *p, WireMessage *message) {
+        int r;
+
+        if (key_is(&p->json, "data"))
+                return read_data(p, message);
+        if (key_is(&p->json, "attributes"))
+                return read_attributes(p, message);
+        if (key_is(&p->json, "messageId"))
+                return read_string(p, &message->message_id);
+        if (key_is(&p->json, "publishTime"))
+                r = read_string(p, &message->publish_time);
+        else if (key_is(&p->json, "orderingKey"))
+                r = read_string(p, &message->ordering_key);
+        else
+                r = json_reader_skip(&p->json, NULL);
+        return r < 0 ? r : READ_OK; /* nothing that is stored depends on these alone */
+}
+
+static int read_message(PullReader *p, WireMessage *message) {
+        WireMessage fresh = { .ack_id = message->ack_id, .delivery_attempt = message->delivery_attempt };
+        bool odd = false;
+        int r, token;
+
+        *message = fresh;
+        p->pull.n_attributes = p->first_attribute;
+        token = json_reader_next(&p->json);
+        if (token < 0)
+                return token;
+        if (token != JSON_OBJECT) {
+                r = json_reader_skip(&p->json, NULL);
+                return r < 0 ? r : READ_ODD;
+        }
+        for (;;) {
+                token = json_reader_next(&p->json);
+                if (token < 0)
+                        return token;
+                if (token == JSON_OBJECT_END)
+                        return odd ? READ_ODD : READ_OK;
+                r = read_message_field(p, message);
+                if (r < 0)
+                        return r;
+                odd |= r == READ_ODD;
+        }
+}
+
+static int keep_message(PullReader *p, const WireMessage *message) {
+        int r;
+
+        r = grow((void **) &p->pull.messages, p->pull.n, &p->messages_allocated, sizeof *p->pull.messages);
+        if (r < 0)
+                return r;
+        p->pull.messages[p->pull.n++] = *message;
+        return 0;
+}
+
+/* One element of receivedMessages, behind its opening brace. */
+static int read_element(PullReader *p) {
+        WireMessage message = {};
+        bool odd = false;
+        int r, token;
+
+        p->first_attribute = p->pull.n_attributes;
+        for (;;) {
+                token = json_reader_next(&p->json);
+                if (token < 0)
+                        return token;
+                if (token == JSON_OBJECT_END)
+                        break;
+                if (key_is(&p->json, "ackId"))
+                        r = read_string(p, &message.ack_id);
+                else if (key_is(&p->json, "message")) {
+                        r = read_message(p, &message);
+                        odd = false; /* a key given twice: the last one counts */
+                } else if (key_is(&p->json, "deliveryAttempt"))
+                        r = read_int(p, &message.delivery_attempt);
+                else
+                        r = json_reader_skip(&p->json, NULL);
+                if (r < 0)
+                        return r;
+                odd |= r == READ_ODD;
+        }
+        if (!odd && message.ack_id.size > 0 && message.message_id.size > 0 && p->pull.n < WIRE_PULL_MESSAGES_MAX)
+                return keep_message(p, &message);
+        p->pull.skipped++;
+        p->pull.n_attributes = p->first_attribute;
+        return 0;
+}
+
+static int read_elements(PullReader *p) {
+        int r, token;
+
+        token = json_reader_next(&p->json);
+        if (token < 0 || token == JSON_NULL)
+                return token < 0 ? token : 0;
+        if (token != JSON_ARRAY)
+                return -EBADMSG;
+        for (;;) {
+                token = json_reader_next(&p->json);
+                if (token < 0)
+                        return token;
+                if (token == JSON_ARRAY_END)
+                        return 0;
+                if (token == JSON_OBJECT)
+                        r = read_element(p);
+                else {
+                        r = json_reader_skip(&p->json, NULL);
+                        p->pull.skipped++;
+                }
+                if (r < 0)
+                        return r;
+        }
+}
+
+static int read_reply(PullReader *p) {
+        int r, token;
+
+        if (json_reader_next(&p->json) != JSON_OBJECT)
+                return -EBADMSG;
+        while ((token = json_reader_next(&p->json)) == JSON_KEY) {
+                r = key_is(&p->json, "receivedMessages") ? read_elements(p) : json_reader_skip(&p->json, NULL);
+                if (r < 0)
+                        return r;
+        }
+        return token == JSON_OBJECT_END && json_reader_next(&p->json) == JSON_END ? 0 : -EBADMSG;
+}
+
+int wire_get_pull(char *body, size_t size, WirePull *ret) {
+        PullReader p = {};
+        size_t first = 0;
+        int r;
+
+        json_reader_init(&p.json, body, size, WIRE_PULL_DEPTH_MAX);
+        r = read_reply(&p);
+        free(p.scratch);
+        if (r < 0) {
+                wire_pull_done(&p.pull);
+                return r == -ENOMEM ? r : -EBADMSG;
+        }
+        for (size_t i = 0; i < p.pull.n; i++) { /* the array has stopped moving */
+                p.pull.messages[i].attributes = p.pull.attributes ? p.pull.attributes + first : NULL;
+                first += p.pull.messages[i].n_attributes;
+        }
+        *ret = p.pull;
+        return 0;
+}
+
+void wire_pull_done(WirePull *pull) {
+        free(pull->messages);
+        free(pull->attributes);
+        *pull = (WirePull){};
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pubsub/wire.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/json.h"
+
+#define DETAILS_MAX 32 /* elements of error.details that are looked at */
+
+/* ---- publish ---- */
+
+static int put_attribute(Bytes *body, const WireAttribute *attribute) {
+        int r;
+
+        r = bytes_append_json_string(body, attribute->key.data, attribute->key.size);
+        if (r < 0)
+                return r;
+        r = bytes_append_text(body, ":");
+        if (r < 0)
+                return r;
+        return bytes_append_json_string(body, attribute->value.data, attribute->value.size);
+}
+
+static int put_attributes(Bytes *body, const WireOutgoing *message) {
+        int r;
+
+        for (size_t i = 0; i < message->n_attributes; i++) {
+                r = bytes_append_text(body, i == 0 ? ",\"attributes\":{" : ",");
+                if (r < 0)
+                        return r;
+                r = put_attribute(body, &message->attributes[i]);
+                if (r < 0)
+                        return r;
+        }
+        return message->n_attributes > 0 ? bytes_append_text(body, "}") : 0;
+}
+
+static int put_message(Bytes *body, const WireOutgoing *message) {
+        int r;
+
+        r = bytes_append_text(body, "{\"data\":\"");
+        if (r < 0)
+                return r;
+        r = bytes_append_base64(body, message->data.data, message->data.size);
+        if (r < 0)
+                return r;
+        r = bytes_append_text(body, "\"");
+        if (r < 0)
+                return r;
+        r = put_attributes(body, message);
+        if (r < 0)
+                return r;
+        return bytes_append_text(body, "}");
+}
+
+int wire_put_publish(Bytes *body, const WireOutgoing *messages, size_t n) {
+        int r;
+
+        r = bytes_append_text(body, "{\"messages\":[");
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++) {
+                r = i > 0 ? bytes_append_text(body, ",") : 0;
+                if (r < 0)
+                        return r;
+                r = put_message(body, &messages[i]);
+                if (r < 0)
+                        return r;
+        }
+        r = bytes_append_text(body, "]}");
+        if (r < 0)
+                return r;
+        return body->size > INT_MAX ? -EFBIG : (int) body->size;
+}
+
+size_t wire_publish_size(const WireOutgoing *message) {
+        size_t size = strlen("{\"data\":\"\"},") + (message->data.size + 2) / 3 * 4;
+
+        if (message->n_attributes > 0)
+                size += strlen(",\"attributes\":{}");
+        for (size_t i = 0; i < message->n_attributes; i++) /* an escaped control takes six bytes */
+                size += strlen("\"\":\"\",") + 6 * (message->attributes[i].key.size + message->attributes[i].value.size);
+        return size;
+}
+
+static int count_ids(JsonReader *reader, size_t *n) {
+        bool good = true;
+        int token;
+
+        token = json_reader_next(reader);
+        if (token == JSON_NULL)
+                return 0;
+        if (token != JSON_ARRAY)
+                return -EBADMSG;
+        for (;;) {
+                token = json_reader_next(reader);
+                if (token < 0)
+                        return -EBADMSG;
+                if (token == JSON_ARRAY_END)
+                        return 0;
+                good = good && token == JSON_STRING && reader->slice.size > 0;
+                if (good)
+                        (*n)++;
+                if (json_reader_skip(reader, NULL) < 0)
+                        return -EBADMSG;
+        }
+}
+
+int wire_get_publish(const char *body, size_t size, size_t *ret_n) {
+        JsonReader reader;
+        size_t n = 0;
+        int token;
+
+        json_reader_init(&reader, body, size, WIRE_PULL_DEPTH_MAX);
+        if (json_reader_next(&reader) != JSON_OBJECT)
+                return -EBADMSG;
+        while ((token = json_reader_next(&reader)) == JSON_KEY) {
+                if (json_reader_equal(&reader, "messageIds")) {
+                        n = 0; /* a key given twice: the last one counts */
+                        if (count_ids(&reader, &n) < 0)
+                                return -EBADMSG;
+                } else if (json_reader_skip(&reader, NULL) < 0)
+                        return -EBADMSG;
+        }
+        if (token != JSON_OBJECT_END || json_reader_next(&reader) != JSON_END)
+                return -EBADMSG;
+        *ret_n = n;
+        return 0;
+}
+
+/* ---- pull, acknowledge, modifyAckDeadline: requests ---- */
+
+int wire_put_pull(Bytes *body, unsigned max_messages, bool return_immediately) {
+        return bytes_append_format(body, "{\"maxMessages\":%u%s}", max_messages, return_immediately ? ",\"returnImmediately\":true" : "");
+}
+
+int wire_put_ack(Bytes *body, const Slice *ids, size_t n, int deadline_sec, size_t *ret_taken) {
+        size_t start = body->size, taken = 0;
+        int r;
+
+        r = deadline_sec >= 0 ? bytes_append_format(body, "{\"ackDeadlineSeconds\":%d,\"ackIds\":[", deadline_sec)
+                              : bytes_append_text(body, "{\"ackIds\":[");
+        if (r < 0)
+                return r;
+        for (; taken < n && taken < WIRE_ACK_IDS_MAX; taken++) {
+                size_t before = body->size;
+
+                r = taken > 0 ? bytes_append_text(body, ",") : 0;
+                if (r >= 0)
+                        r = bytes_append_json_string(body, ids[taken].data, ids[taken].size);
+                if (r < 0)
+                        return r;
+                if (taken > 0 && body->size - start > WIRE_ACK_BODY_MAX - 2) {
+                        body->size = before;
+                        body->data[before] = '\0';
+                        break;
+                }
+        }
+        r = bytes_append_text(body, "]}");
+        if (r < 0)
+                return r;
+        *ret_taken = taken;
+        return 0;
+}
+
+/* ---- errors ---- */
+
+bool wire_get_duration(const char *text, usec_t *ret) {
+        usec_t seconds = 0, fraction = 0, unit = USEC_PER_SEC / 10;
+        const char *p = text;
+
+        for (; *p >= '0' && *p <= '9'; p++) {
+                seconds = seconds * 10 + (usec_t) (*p - '0');
+                if (seconds > UINT64_C(315576000000)) /* the type's range: 10 000 years */
+                        return false;
+        }
+        if (p == text)
+                return false;
+        if (*p == '.')
+                for (p++; *p >= '0' && *p <= '9'; p++, unit /= 10)
+                        fraction += (usec_t) (*p - '0') * unit;
+        if (strcmp(p, "s") != 0)
+                return false;
+        *ret = seconds * USEC_PER_SEC + fraction;
+        return true;
+}
+
+/* Copies what a log line can show; cuts between characters. */
+static void copy_printable(char *out, size_t size, const char *text) {
+        size_t n = strnlen(text, size);
+
+        if (n >= size)
+                for (n = size - 1; n > 0 && ((unsigned char) text[n] & 0xC0) == 0x80;)
+                        n--;
+        for (size_t i = 0; i < n; i++)
+                out[i] = (unsigned char) text[i] < 0x20 || text[i] == 0x7F ? ' ' : text[i];
+        out[n] = '\0';
+}
+
+static void copy_member(char *out, size_t size, Json *object, const char *key) {
+        const char *text = json_get_string(object, key);
+
+        if (text)
+                copy_printable(out, size, text);
+}
+
+static bool detail_is(Json *detail, const char *type) {
+        const char *text = json_get_string(detail, "@type");
+
+        return text && strncmp(text, "type.googleapis.com/", strlen("type.googleapis.com/")) == 0 &&
+               strcmp(text + strlen("type.googleapis.com/"), type) == 0;
+}
+
+static void get_details(Json *details, WireError *ret) {
+        for (size_t i = 0; i < DETAILS_MAX; i++) {
+                Json *detail = json_at(details, i);
+                const char *delay;
+
+                if (detail_is(detail, "google.rpc.ErrorInfo") && ret->reason[0] == '\0')
+                        copy_member(ret->reason, sizeof ret->reason, detail, "reason");
+                delay = detail_is(detail, "google.rpc.RetryInfo") ? json_get_string(detail, "retryDelay") : NULL;
+                if (delay)
+                        (void) wire_get_duration(delay, &ret->retry_delay);
+        }
+}
+
+void wire_get_error(const char *body, size_t size, WireError *ret) {
+        _cleanup_(json_freep) Json *json = NULL;
+        Json *error;
+
+        *ret = (WireError){ .status = "" };
+        if (size == 0 || json_parse(body, size, &json) < 0)
+                return;
+        error = json_get(json, "error");
+        copy_member(ret->status, sizeof ret->status, error, "status");
+        copy_member(ret->message, sizeof ret->message, error, "message");
+        get_details(json_get(error, "details"), ret);
+        /* OAuth's form (RFC 6749 section 5.2) */
+        copy_member(ret->status, sizeof ret->status, json, "error");
+        copy_member(ret->message, sizeof ret->message, json, "error_description");
+}
+
+typedef struct AckFailures {
+        void (*each)(void *userdata, const char *ack_id, WireAckFate fate);
+        void *userdata;
+        int n;
+} AckFailures;
+
+static void each_failure(void *userdata, const char *ack_id, const char *value) {
+        AckFailures *failures = userdata;
+        bool transient = strncmp(value, "TRANSIENT_", strlen("TRANSIENT_")) == 0;
+
+        if (!transient && strncmp(value, "PERMANENT_", strlen("PERMANENT_")) != 0)
+                return; /* other metadata, or a result that is not known: official clients skip it as well */
+        failures->n++;
+        failures->each(failures->userdata, ack_id, transient ? WIRE_ACK_RETRY : WIRE_ACK_LOST);
+}
+
+int wire_each_ack_failure(
+        const char *body, size_t size, void (*each)(void *userdata, const char *ack_id, WireAckFate fate), void *userdata) {
+        AckFailures failures = { .each = each, .userdata = userdata };
+        _cleanup_(json_freep) Json *json = NULL;
+        Json *details;
+
+        if (size == 0 || json_parse(body, size, &json) < 0)
+                return 0;
+        details = json_get(json_get(json, "error"), "details");
+        for (size_t i = 0; i < DETAILS_MAX; i++) {
+                Json *detail = json_at(details, i);
+                const char *reason = json_get_string(detail, "reason");
+
+                if (detail_is(detail, "google.rpc.ErrorInfo") && reason && strcmp(reason, "EXACTLY_ONCE_ACKID_FAILURE") == 0)
+                        json_each_string(json_get(detail, "metadata"), each_failure, &failures);
+        }
+        return failures.n;
+}
