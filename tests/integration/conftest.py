@@ -1,0 +1,192 @@
+"""Fixtures: servers, queues and daemons; everything started is stopped."""
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
+
+import requests  # noqa: E402
+from harness import Sensorqd, wait_until  # noqa: E402
+from services.emulator import Emulator  # noqa: E402
+from services.emulator import find as find_emulator  # noqa: E402
+from services.mongodb import MongoDB  # noqa: E402
+from services.nature_remo import NatureRemo  # noqa: E402
+from services.pubsub import PubSub  # noqa: E402
+from services.tls import make as make_certificates  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    return make_certificates(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="session")
+def shared_mongodb():
+    """For tests that do not disturb it; each takes a database of its own."""
+    with MongoDB() as server:
+        yield server
+
+
+@pytest.fixture
+def own_mongodb(tmp_path):
+    """For tests that stop it, kill it or arm its fail points."""
+    with MongoDB(storage=str(tmp_path / "mongodb")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def shared_emulator():
+    if find_emulator() is None:
+        pytest.skip("not installed: Google's Pub/Sub emulator is not installed")
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def remo():
+    with NatureRemo(limit=100000) as service:
+        yield service
+
+
+class Queue:
+    """Pub/Sub as a test sees it, whichever server stands behind it: `env` is what the daemon needs, `section` its pubsub section."""
+
+    def __init__(self, url, project, section, env, secrets, service=None):
+        self.url, self.project, self.section, self.env, self.secrets, self.service = url, project, section, env, secrets, service
+        self.session = requests.Session()
+        self.verify = True
+
+    def call(self, method, resource, body=None):
+        headers = {"Authorization": f"Bearer {self.service.oauth.issue('test')}"} if self.service and self.service.auth else {}
+        reply = self.session.request(method, f"{self.url}/v1/projects/{self.project}/{resource}", json=body, headers=headers, verify=self.verify, timeout=120)
+        reply.raise_for_status()
+        return reply.json()
+
+    def create(self, topic="sensor-data", subscription="sensor-data-mongodb", **options):
+        """The topic, and one subscription unless None."""
+        self.call("PUT", f"topics/{topic}", {})
+        if subscription:
+            self.subscribe(topic, subscription, **options)
+
+    def subscribe(self, topic, subscription, **options):
+        body = {"topic": f"projects/{self.project}/topics/{topic}", "ackDeadlineSeconds": 10, "expirationPolicy": {}, **options}
+        self.call("PUT", f"subscriptions/{subscription}", body)
+
+    def publish(self, messages, topic="sensor-data"):
+        """messages: [(data bytes, attributes)]; returns the ids."""
+        import base64
+        body = {"messages": [{"data": base64.b64encode(data).decode(), "attributes": attributes or {}} for data, attributes in messages]}
+        return self.call("POST", f"topics/{topic}:publish", body)["messageIds"]
+
+    def is_empty(self, subscription="sensor-data-mongodb"):
+        """True when nothing is left, neither waiting nor leased (own service only)."""
+        stats = self.service.store.stats()[f"projects/{self.project}/subscriptions/{subscription}"]
+        return stats["backlog"] == 0 and stats["leased"] == 0
+
+
+def emulator_queue(emulator):
+    project = "p" + uuid.uuid4().hex[:12]
+    return Queue(emulator.url, project, {"project": project}, {"PUBSUB_EMULATOR_HOST": emulator.host}, {})
+
+
+def service_queue(service, directory, certificates=None):
+    directory.mkdir(exist_ok=True)
+    key_file = directory / "pubsub-credential.json"
+    service.write_service_account(str(key_file))
+    section = {"project": "my-project", "endpoint": service.url, "credentials_file": str(key_file)}
+    queue = Queue(service.url, "my-project", section, {}, {}, service)
+    if certificates:
+        section["ca_file"] = certificates.ca
+        queue.verify = certificates.ca
+    return queue
+
+
+@pytest.fixture
+def pubsub(tmp_path, certificates):
+    """The project's own service, over TLS, with OAuth."""
+    with PubSub(cert=certificates.server.cert, key=certificates.server.key, state_dir=str(tmp_path / "pubsub"), auth=True) as service:
+        yield service
+
+
+@pytest.fixture
+def own_queue(pubsub, tmp_path, certificates):
+    return service_queue(pubsub, tmp_path / "keys", certificates)
+
+
+@pytest.fixture(params=["emulator", "service"])
+def queue(request, tmp_path):
+    """One suite against both: Google's emulator and tests/services/pubsub.py."""
+    if request.param == "emulator":
+        return emulator_queue(request.getfixturevalue("shared_emulator"))
+    return request.getfixturevalue("own_queue")
+
+
+@pytest.fixture
+def sensorqd(tmp_path):
+    """Makes daemons: sensorqd(config, secrets, env=..., name=...)."""
+    made = []
+
+    def make(config, secrets=None, name="daemon", **options):
+        daemon = Sensorqd(tmp_path / name, config, secrets, **options)
+        made.append(daemon)
+        return daemon
+
+    yield make
+    for daemon in made:
+        daemon.close()
+
+
+class Stack:
+    """Source, queue and MongoDB with one daemon between them, and a look at the collection."""
+
+    def __init__(self, make, queue, mongodb, remo, database=None, interval="1s", name="daemon", options=None, **mongodb_options):
+        self.queue, self.mongodb, self.remo = queue, mongodb, remo
+        self.database = database or "db" + uuid.uuid4().hex[:12]
+        uri = mongodb_options.pop("uri", mongodb.uri)
+        config = {"pubsub": queue.section}
+        if remo:
+            config["publish"] = {"topic": "sensor-data", "sources": [
+                {"name": "home", "type": "nature_remo", "interval": interval, "token_file": "nature-remo.token", "url": remo.url}]}
+        config["subscribe"] = [{"subscription": "sensor-data-mongodb", "mongodb": {
+            "uri": uri, "database": self.database, "collection": "readings", "backoff": {"initial": "1s", "max": "2s"}, **mongodb_options}}]
+        config["subscribe"][0].update(options or {})
+        secrets = {**queue.secrets, "nature-remo.token": (remo.token if remo else "none") + "\n"}
+        self.daemon = make(config, secrets, name=name, env=queue.env)
+        self._client = mongodb.client()
+
+    def readings(self, collection="readings", query=None):
+        return list(self._client[self.database][collection].find(query or {}))
+
+    def count(self, collection="readings"):
+        return self._client[self.database][collection].count_documents({})
+
+    def wait_count(self, n, collection="readings", patience=None):
+        return wait_until(lambda: self.count(collection) >= n, f"{n} documents in {collection} (log: {self.daemon.log.lines[-15:]})", patience)
+
+    def close(self):
+        self._client.close()
+
+
+@pytest.fixture
+def stack(sensorqd, queue, shared_mongodb, remo):
+    """The main job on either queue."""
+    queue.create()
+    stack = Stack(sensorqd, queue, shared_mongodb, remo)
+    yield stack
+    stack.close()
+
+
+@pytest.fixture
+def make_stack(sensorqd):
+    """Stacks of a test's own making: make_stack(queue, mongodb, remo, ...)."""
+    made = []
+
+    def make(*arguments, **options):
+        made.append(Stack(sensorqd, *arguments, **options))
+        return made[-1]
+
+    yield make
+    for stack in made:
+        stack.close()

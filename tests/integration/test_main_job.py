@@ -1,0 +1,90 @@
+"""The main job: Nature Remo -> Pub/Sub -> MongoDB, on real input, against both queues."""
+import datetime
+import json
+import time
+
+from harness import wait_until
+
+
+def test_poll_of_three_devices_becomes_three_documents_within_two_seconds(stack):
+    stack.daemon.config["publish"]["sources"][0]["interval"] = "60s"
+    stack.daemon.write_config()
+    stack.daemon.start()
+    served = wait_until(lambda: stack.remo.served(), "a poll")
+    stack.wait_count(3)
+    assert time.monotonic() - served[0]["mono"] < 2.0
+    assert stack.count() == 3
+
+
+def test_document_carries_what_the_source_served(stack):
+    stack.daemon.start()
+    stack.wait_count(3)
+    served = {entry["device"]: entry for entry in stack.remo.served()[:3]}
+    for document in sorted(stack.readings(), key=lambda d: d["stored_at"])[:3]:
+        assert document["_id"].startswith(f"home:{document['id']}:{document['request_at'].strftime('%Y-%m-%dT')}")
+        assert document["source"] == "home"
+        assert document["pubsub"]["attributes"]["idempotency_key"] == document["_id"]
+        assert document["pubsub"]["attributes"]["type"] == "nature_remo"
+        assert document["pubsub"]["message_id"]
+        assert isinstance(document["request_at"], datetime.datetime)
+        assert "users" not in document and "mac_address" not in document and "serial_number" not in document
+        for name, event in served[document["id"]]["newest_events"].items():
+            stored = document["newest_events"][name]
+            assert isinstance(stored["val"], float) and stored["val"] == event["val"]
+            assert isinstance(stored["created_at"], datetime.datetime)
+
+
+def test_every_poll_is_stored_once(stack):
+    stack.daemon.start()
+    stack.wait_count(9)
+    assert stack.daemon.stop() == 0
+    stack.daemon.start("once", ready=False)
+    assert stack.daemon.wait() in (0, 75)
+    ids = [d["_id"] for d in stack.readings()]
+    assert len(ids) == len(set(ids))
+    assert sorted(d["newest_events"].get("te", {}).get("val", 0) for d in stack.readings()) == \
+        sorted(e["newest_events"].get("te", {}).get("val", 0) for e in stack.remo.served())
+
+
+def test_foreign_messages_are_stored(stack):
+    """P3, P4: any JSON object of any publisher, with and without an idempotency key."""
+    stack.queue.publish([(json.dumps({"co2": 612, "room": "study"}).encode(), {"idempotency_key": "co2:1"}), (b'{"plain":true}', {})])
+    stack.daemon.start()
+    wait_until(lambda: [d for d in stack.readings() if d.get("plain") is True], "the plain message")
+    keyed = wait_until(lambda: stack.readings(query={"_id": "co2:1"}), "the keyed message")[0]
+    assert keyed["co2"] == 612.0 and isinstance(keyed["co2"], float)
+    plain = stack.readings(query={"plain": True})[0]
+    assert plain["_id"] == f"projects/{stack.queue.project}/subscriptions/sensor-data-mongodb:{plain['pubsub']['message_id']}"
+
+
+def test_mongodb_outage_costs_nothing(make_stack, queue, own_mongodb, remo):
+    """P5: MongoDB goes away and comes back; every reading fetched meanwhile is stored once."""
+    queue.create()
+    stack = make_stack(queue, own_mongodb, remo)
+    stack.daemon.start()
+    stack.wait_count(3)
+    own_mongodb.stop()
+    stack.daemon.log.wait("SINK_DOWN")
+    before = len(remo.served())
+    wait_until(lambda: len(remo.served()) >= before + 9, "three polls during the outage")
+    own_mongodb.start()
+    stack.daemon.log.wait("SINK_UP")
+    served = len(remo.served())
+    stack.wait_count(served)
+    ids = [d["_id"] for d in stack.readings()]
+    assert len(ids) == len(set(ids))
+    assert len(stack.daemon.log.events("SINK_DOWN")) == 1
+
+
+def test_starts_while_everything_is_down(sensorqd, tmp_path):
+    """P5: no network at all is no reason not to start."""
+    daemon = sensorqd({
+        "pubsub": {"project": "my-project", "endpoint": "http://127.0.0.1:9"},
+        "publish": {"topic": "sensor-data", "sources": [
+            {"name": "home", "type": "nature_remo", "interval": "10s", "token_file": "nature-remo.token", "url": "http://127.0.0.1:9"}]},
+        "subscribe": [{"subscription": "sensor-data-mongodb", "mongodb": {"uri": "mongodb://127.0.0.1:9/", "database": "d", "collection": "c"}}],
+    }, {"nature-remo.token": "t"}, env={"PUBSUB_EMULATOR_HOST": "127.0.0.1:9"})
+    daemon.start()
+    daemon.log.wait("SOURCE_FAILING")
+    daemon.log.wait("SINK_DOWN")
+    assert daemon.stop() == 0

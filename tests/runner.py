@@ -1,0 +1,223 @@
+"""Runs every test of the project and says so in one closing line. Started by tests/run, which installs what this needs.
+
+Exit status: 0 when everything passed; 1 on any failure, and on a skip of something that is installed here: a test may skip only with a reason
+that begins with "not installed:" (a program that a user's machine may lack) or "not possible here:" (the kernel refuses), and the latter never
+in continuous integration ($CI set).
+"""
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent
+REPO = TESTS.parent
+WORK = Path(os.environ.get("SENSORQD_TEST_BUILD", "/var/tmp/sensorqd-tests"))
+PYTEST_WORKERS = os.environ.get("SENSORQD_TEST_WORKERS", "4")  # mostly waiting: more than cores
+
+
+class Failed(Exception):
+    """A step failed; the text says where to look."""
+
+
+class Totals:
+    passed = failed = skipped = 0
+    bad_skips = []
+
+
+def shell(log, *command, timeout=1500, env=None, cwd=REPO):
+    """Runs a command with its output in the step's log; Failed with the end of it when it fails."""
+    log.write(f"$ {' '.join(map(str, command))}\n")
+    log.flush()
+    start = log.tell()
+    try:
+        code = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=cwd,
+                              timeout=timeout, env={**os.environ, **(env or {})}).returncode
+    except subprocess.TimeoutExpired:
+        code = f"none after {timeout} s"
+    if code != 0:
+        log.flush()
+        text = Path(log.name).read_bytes()[start:].decode(errors="replace")
+        raise Failed(f"{command[0]}: exit code {code}\n{text[-12000:]}")
+
+
+def setup(log, name, *options, env=None):
+    """A build directory for these meson options, made once."""
+    directory = WORK / name
+    if not (directory / "build.ninja").exists():
+        shutil.rmtree(directory, ignore_errors=True)
+        shell(log, "meson", "setup", directory, REPO, "-Dwerror=true", *options, env=env)
+    shell(log, "ninja", "-C", directory)
+    return directory
+
+
+def unit(log, directory, *arguments):
+    """The C tests of a build directory; counts each."""
+    try:
+        shell(log, "meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs", *arguments,
+              env={"SENSORQD_VENV": os.environ.get("SENSORQD_VENV", "")})
+    finally:
+        report = directory / "meson-logs" / "testlog.junit.xml"
+        if report.exists():
+            count(report)
+
+
+def pytest(log, name, *arguments, env=None, workers=PYTEST_WORKERS, timeout=1500):
+    report = WORK / f"{name}.xml"
+    report.unlink(missing_ok=True)
+    try:
+        shell(log, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "-n", workers, "--dist", "worksteal",
+              "-o", f"junit_suite_name={name}", *arguments, env=env, timeout=timeout)
+    finally:
+        if report.exists():
+            count(report)
+
+
+def count(report):
+    """Adds a JUnit report to the totals, and looks at every reason to skip."""
+    for case in ElementTree.parse(report).iter("testcase"):
+        skipped = case.find("skipped")
+        if case.find("failure") is not None or case.find("error") is not None:
+            Totals.failed += 1
+        elif skipped is not None:
+            Totals.skipped += 1
+            reason = skipped.get("message") or ""
+            if not re.match(r"(Skipped: )?(not installed:|not possible here:)", reason) or ("not possible here:" in reason and os.environ.get("CI")):
+                Totals.bad_skips.append(f"{case.get('classname')}::{case.get('name')}: {reason}")
+        else:
+            Totals.passed += 1
+
+
+# ---- steps ----
+
+def step_checks(log, long):
+    """Layout, include directions, sizes, tables against documents, units."""
+    pytest(log, "checks", TESTS / "checks")
+
+
+def step_gcc(log, long):
+    """gcc, warnings are errors, as a distribution builds it; the C tests."""
+    directory = setup(log, "gcc", "-Db_ndebug=false", "-Dbuildtype=debugoptimized")
+    unit(log, directory)
+    staging = WORK / "destdir"
+    shutil.rmtree(staging, ignore_errors=True)
+    shell(log, "meson", "install", "-C", directory, "--no-rebuild", env={"DESTDIR": str(staging)})
+
+
+def step_clang(log, long):
+    """clang, warnings are errors."""
+    setup(log, "clang", "-Dtests=true", env={"CC": "clang"})
+
+
+def step_sanitizers(log, long):
+    """The C tests under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    directory = setup(log, "asan", "-Db_sanitize=address,undefined", "-Dcrashpoints=true")
+    unit(log, directory, "--timeout-multiplier", "4")
+
+
+def step_fuzz(log, long):
+    """Each fuzzer for a short while, from its corpus."""
+    directory = setup(log, "fuzz", "-Dfuzzers=true", "-Dtests=false", "-Db_sanitize=address,undefined", "-Db_lundef=false",
+                      "-Dc_args=-fsanitize=fuzzer-no-link", env={"CC": "clang"})
+    seconds = 300 if long else 8
+    for fuzzer in sorted((directory / "tests" / "fuzz").glob("fuzz-*")):
+        if fuzzer.is_file() and os.access(fuzzer, os.X_OK):
+            corpus = WORK / "corpus" / fuzzer.name
+            corpus.mkdir(parents=True, exist_ok=True)
+            seeds = TESTS / "fuzz" / "corpus" / fuzzer.name.removeprefix("fuzz-")
+            shell(log, fuzzer, f"-max_total_time={seconds}", "-max_len=65536", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1",
+                  f"-artifact_prefix={WORK}/", corpus, *([seeds] if seeds.is_dir() else []))
+            Totals.passed += 1
+
+
+def step_services(log, long):
+    """The test services themselves."""
+    pytest(log, "services", TESTS / "services")
+
+
+def step_integration(log, long):
+    """The real binary against real peers and their faults."""
+    directory = setup(log, "faults", "-Dcrashpoints=true", "-Dtests=false")
+    pytest(log, "integration", TESTS / "integration", env={"SENSORQD": str(directory / "daemon" / "sensorqd"), "SENSORQD_LONG": "1" if long else ""})
+
+
+def step_integration_sanitized(log, long):
+    """The main integration tests (all of them with --long) under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    directory = WORK / "asan"
+    marks = [] if long else ["-m", "main"]
+    pytest(log, "integration-sanitized", TESTS / "integration", *marks, env={
+        "SENSORQD": str(directory / "daemon" / "sensorqd"), "SENSORQD_LONG": "", "SENSORQD_SANITIZED": "1", "SENSORQD_TEST_PATIENCE": "90",
+        "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
+
+
+def step_system(log, long):
+    """The package and the unit in a booted systemd."""
+    pytest(log, "system", TESTS / "system", workers="1")
+
+
+def step_bench(log, long):
+    """The benchmark runs (figures are not judged here)."""
+    shell(log, sys.executable, TESTS / "bench" / "run", "--smoke")
+    Totals.passed += 1
+
+
+def step_threads(log, long):
+    """The worker hand-over under ThreadSanitizer; everything of the C tests under valgrind."""
+    directory = setup(log, "tsan", "-Db_sanitize=thread", "-Db_lundef=false", env={"CC": "clang"})
+    unit(log, directory, "test-worker", "test-mongodb", "test-subscriber", "--timeout-multiplier", "10")
+    unit(log, WORK / "gcc", "--wrap", "valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite", "--timeout-multiplier", "20")
+
+
+STEPS = [("checks", step_checks, False), ("gcc", step_gcc, False), ("clang", step_clang, False), ("sanitizers", step_sanitizers, False),
+         ("fuzz", step_fuzz, False), ("services", step_services, False), ("integration", step_integration, False),
+         ("integration-sanitized", step_integration_sanitized, False), ("system", step_system, False), ("bench", step_bench, False),
+         ("threads", step_threads, True)]
+
+
+def run_step(name, function, long):
+    path = WORK / f"{name}.log"
+    began = time.monotonic()
+    print(f"{name:24} {function.__doc__.splitlines()[0]}", flush=True)
+    error = None
+    with open(path, "w", errors="replace") as log:
+        try:
+            function(log, long)
+        except Failed as failure:
+            error = failure
+    print(f"{'':24} {'FAILED' if error else 'ok'} after {time.monotonic() - began:.0f} s", flush=True)
+    if error:
+        print(f"---- {name}: {path} ends with ----\n{error}\n----", flush=True)
+    return error is None
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--long", action="store_true", help="every matrix whole, sanitizers over everything, threads, valgrind (hours)")
+    options.add_argument("--only", metavar="STEP,...", help="these steps only")
+    options.add_argument("--list", action="store_true", help="list the steps")
+    args = options.parse_args()
+    if args.list:
+        for name, function, only_long in STEPS:
+            print(f"{name:24} {function.__doc__.splitlines()[0]}{' (--long)' if only_long else ''}")
+        return 0
+    WORK.mkdir(parents=True, exist_ok=True)
+    wanted = args.only.split(",") if args.only else [name for name, _, only_long in STEPS if args.long or not only_long]
+    unknown = set(wanted) - {name for name, _, _ in STEPS}
+    if unknown:
+        options.error(f"no such step: {', '.join(sorted(unknown))}")
+    began = time.monotonic()
+    broken = [name for name, function, _ in STEPS if name in wanted and not run_step(name, function, args.long)]
+    for skip in Totals.bad_skips:
+        print(f"skipped although it should run here: {skip}")
+    good = not broken and not Totals.failed and not Totals.bad_skips
+    print(f"tests/run: {'PASSED' if good else 'FAILED'}: {Totals.passed} passed, {Totals.failed} failed, {Totals.skipped} skipped"
+          f"{', broken steps: ' + ', '.join(broken) if broken else ''} in {(time.monotonic() - began) / 60:.1f} min")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
