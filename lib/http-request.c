@@ -291,8 +291,10 @@ HttpReply http_request_reply(HttpRequest *request) {
         const char *date;
 
         reply.outcome = http_outcome(&end, request->detail, sizeof(request->detail));
-        if (reply.outcome != HTTP_ANSWERED)
+        if (reply.outcome != HTTP_ANSWERED) {
+                bytes_wipe(&request->received);
                 return reply;
+        }
 
         reply.status = (int) end.status;
         reply.body = bytes_steal(&request->received);

@@ -141,7 +141,7 @@ static int on_finish(sd_event_source *source, void *userdata) {
                 reply = http_request_reply(request);
                 request_trace(request, &reply);
                 request->done(request->userdata, &reply);
-                request->received = reply.body; /* empty if the owner took it */
+                request->received = reply.body; /* what the owner left of it, to be wiped */
                 (void) request_free(request);
         }
 

@@ -2,7 +2,7 @@
 #pragma once
 /* HTTP on the event loop: libcurl's multi interface behind this door. Connections are kept and reused; nothing blocks (names are resolved on
  * libcurl's own thread). A request is a handle: dropping it cancels it, without a callback. Redirects are never followed, and a proxy from
- * the environment is used only for https. HTTP/2 where TLS negotiates it. */
+ * the environment is used only for https to other machines. HTTP/2 where TLS negotiates it. */
 
 #include <systemd/sd-event.h>
 
@@ -46,12 +46,14 @@ typedef struct HttpReply {
 /* Called once, from the loop, never inside http_start(). The request is gone afterwards: the owner forgets its handle first. */
 typedef void (*HttpDone)(void *userdata, HttpReply *reply);
 
+/* SIGPIPE must be blocked or ignored: OpenSSL writes to connections that the peer has closed. */
 int http_new(sd_event *event, const char *user_agent, Http **ret);
 /* All requests must have been dropped. Does not wait for names still being resolved. */
 Http *http_free(Http *http);
 CLEANUP_DEFINE(Http, http_free)
 
-/* Starts a request. -EINVAL for a malformed URL. */
+/* Starts a request. -EINVAL for a malformed URL, header or bearer token, and for a bearer token where http_url_check() does not say HTTP_URL_OK.
+ * libcurl sends a request again, whatever its method, when a kept connection turns out to be dead before any answer came on it. */
 int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret);
 HttpRequest *http_cancel(HttpRequest *request);
 
