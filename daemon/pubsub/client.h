@@ -47,17 +47,23 @@ typedef struct ClientSpec {
 
 #define CLIENT_TIMEOUT_USEC (60 * USEC_PER_SEC) /* official clients' attempt timeout */
 #define CLIENT_REPLY_MAX (1024 * 1024)
+#define CLIENT_DETAIL_MAX 512
 
-/* *config*, *token* are borrowed. *quota_project* may be NULL. */
+/* *config*, *http* and *token* are borrowed. *quota_project* may be NULL. */
 int client_new(sd_event *event, Http *http, Token *token, const PubsubConfig *config, const char *quota_project, Client **ret);
+/* Every call must have been dropped or have come to its end. */
 Client *client_free(Client *client);
 CLEANUP_DEFINE(Client, client_free)
 
-/* Calls *done* once from the loop, never from inside client_call(). Dropping the handle cancels. */
+/* Calls *done* once from the loop, never from inside client_call(); the call is gone then, so the owner forgets its handle first. Dropping the handle before that
+ * cancels. The strings of *spec* are copied. */
 int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdata, ClientCall **ret);
 ClientCall *client_cancel(ClientCall *call);
 
+/* Pure, for client.c and its test: sorts an answer into ret->outcome, error, retry_after, http_status, and says in *detail* what happened to *resource* and what the
+ * reader can do. *verb* as in ClientSpec. */
+void client_sort(const HttpReply *http, const char *resource, const char *verb, ClientReply *ret, char *detail, size_t detail_size);
+
 /* Runs a call to its end on its own loop iterations: for verbs, which have nothing else to do. *ret_reply*'s body belongs to the caller; detail is copied to
  * *detail* (size CLIENT_DETAIL_MAX). */
-#define CLIENT_DETAIL_MAX 512
 int client_call_wait(Client *client, ClientSpec *spec, ClientReply *ret_reply, char detail[static CLIENT_DETAIL_MAX]);

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an answer means: google/rpc/code.proto maps several codes to one HTTP status, so the error body's status decides first, the HTTP
+ * status where a front end or proxy answered without one. */
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "pubsub/client.h"
+
+/* ---- outcome ---- */
+
+static ClientOutcome sort_conflict(const WireError *error) {
+        /* ABORTED is worth another try, and so is a 409 from something that is not Pub/Sub */
+        return strcmp(error->status, "ALREADY_EXISTS") == 0 ? CLIENT_EXISTS : CLIENT_RETRY;
+}
+
+static ClientOutcome sort_bad_request(const WireError *error) {
+        if (strcmp(error->status, "INVALID_ARGUMENT") == 0 || strcmp(error->status, "OUT_OF_RANGE") == 0)
+                return CLIENT_INVALID;
+        return CLIENT_FAILED;
+}
+
+static ClientOutcome sort_status(int status, const WireError *error) {
+        switch (status) {
+        case 200 ... 299:
+                return CLIENT_OK;
+        case 400:
+                return sort_bad_request(error);
+        case 401:
+        case 403:
+                return CLIENT_REFUSED;
+        case 404:
+                return CLIENT_NOT_FOUND;
+        case 409:
+                return sort_conflict(error);
+        case 413:
+                return CLIENT_TOO_LARGE;
+        case 408:
+        case 429:
+        case 499:
+        case 500 ... 599:
+                return CLIENT_RETRY;
+        default:
+                return CLIENT_FAILED;
+        }
+}
+
+static bool is_space(char c) {
+        return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* Whether a body of any size looks like one JSON object; who reads it will see the rest. */
+static bool looks_like_object(const Bytes *body) {
+        size_t first = 0, last = body->size;
+
+        while (first < last && is_space(body->data[first]))
+                first++;
+        while (last > first && is_space(body->data[last - 1]))
+                last--;
+        return last - first >= 2 && body->data[first] == '{' && body->data[last - 1] == '}';
+}
+
+/* ---- words ---- */
+
+static const char *role_of(const char *verb) {
+        if (!verb)
+                return "pubsub.viewer";
+        if (strcmp(verb, ":publish") == 0)
+                return "pubsub.publisher";
+        if (strcmp(verb, ":pull") == 0 || strcmp(verb, ":acknowledge") == 0 || strcmp(verb, ":modifyAckDeadline") == 0)
+                return "pubsub.subscriber";
+        return "pubsub.editor";
+}
+
+static const char *kind_of(const char *resource) {
+        return strstr(resource, "/topics/") ? "topic" : strstr(resource, "/subscriptions/") ? "subscription" : "resource";
+}
+
+/* What the reader can do, or NULL. */
+static const char *remedy_of_reason(const WireError *error) {
+        static const struct {
+                const char *reason, *remedy;
+        } remedies[] = {
+                { "SERVICE_DISABLED", "enable the Cloud Pub/Sub API in the project" },
+                { "BILLING_DISABLED", "enable billing for the project" },
+                { "CONSUMER_SUSPENDED", "the project is suspended: see its console" },
+                { "ACCESS_TOKEN_SCOPE_INSUFFICIENT", "the credentials lack the scope https://www.googleapis.com/auth/pubsub" },
+                { "USER_PROJECT_DENIED", "the account needs serviceusage.services.use on its quota project" },
+                { "RESOURCE_PROJECT_INVALID", "check `pubsub.project` in the configuration" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(remedies); i++)
+                if (strcmp(error->reason, remedies[i].reason) == 0)
+                        return remedies[i].remedy;
+        return NULL;
+}
+
+typedef struct Words {
+        char *text;
+        size_t size, used;
+} Words;
+
+static _printf_(2, 3) void add(Words *words, const char *format, ...) {
+        size_t left = words->size - words->used;
+        va_list arguments;
+        int n;
+
+        va_start(arguments, format);
+        n = vsnprintf(words->text + words->used, left, format, arguments);
+        va_end(arguments);
+        if (n > 0)
+                words->used += (size_t) n < left ? (size_t) n : left - 1;
+}
+
+/* "HTTP 403 PERMISSION_DENIED: User not authorized" */
+static void add_answer(Words *words, const ClientReply *reply) {
+        add(words, "HTTP %d", reply->http_status);
+        if (reply->error.status[0] != '\0')
+                add(words, " %s", reply->error.status);
+        if (reply->error.message[0] != '\0')
+                add(words, ": %s", reply->error.message);
+}
+
+static void describe_refused(Words *words, const ClientReply *reply, const char *resource, const char *verb) {
+        const char *remedy = remedy_of_reason(&reply->error);
+
+        if (reply->http_status == 401)
+                add(words,
+                        "Pub/Sub does not accept the access token, not even a fresh one: check the credentials and this machine's clock (");
+        else if (remedy)
+                add(words, "%s (", remedy);
+        else
+                add(words, "the service account has no %s role on %s: grant it (", role_of(verb), resource);
+        add_answer(words, reply);
+        add(words, ")");
+}
+
+static void describe_failed(Words *words, const ClientReply *reply, const char *resource) {
+        const char *remedy = remedy_of_reason(&reply->error);
+
+        if (reply->http_status >= 200 && reply->http_status <= 299)
+                return add(words,
+                        "the answer to a request for %s was not Pub/Sub's: a captive portal or proxy? check `pubsub.endpoint` and the "
+                        "network",
+                        resource);
+        if (reply->http_status >= 300 && reply->http_status <= 399)
+                return add(words, "redirected (HTTP %d), which is not followed: a captive portal? check `pubsub.endpoint` and the network",
+                        reply->http_status);
+        if (remedy)
+                add(words, "%s (", remedy);
+        else if (strcmp(reply->error.status, "FAILED_PRECONDITION") == 0)
+                add(words, "%s cannot be used as it is: check billing, its encryption key, and whether it is detached or pushes (",
+                        resource);
+        else
+                add(words, "Pub/Sub refused a request for %s (", resource);
+        add_answer(words, reply);
+        add(words, ")");
+}
+
+static void describe_answer(Words *words, const ClientReply *reply, const char *resource, const char *verb) {
+        switch (reply->outcome) {
+        case CLIENT_OK:
+                return;
+        case CLIENT_REFUSED:
+                return describe_refused(words, reply, resource, verb);
+        case CLIENT_NOT_FOUND:
+                add(words, "%s does not exist: create it with `sensorqd setup`, or check the %s's name and `pubsub.project` (", resource,
+                        kind_of(resource));
+                break;
+        case CLIENT_EXISTS:
+                add(words, "%s exists already (", resource);
+                break;
+        case CLIENT_INVALID:
+                add(words, "Pub/Sub calls a request for %s invalid (", resource);
+                break;
+        case CLIENT_TOO_LARGE:
+                add(words, "Pub/Sub calls a request for %s too large (", resource);
+                break;
+        case CLIENT_RETRY:
+        case CLIENT_UNSURE:
+                add(words,
+                        reply->http_status == 429 ? "Pub/Sub asks for fewer requests, a quota is used up (" : "Pub/Sub is not available (");
+                break;
+        case CLIENT_FAILED:
+                return describe_failed(words, reply, resource);
+        }
+        add_answer(words, reply);
+        add(words, ")");
+}
+
+static void sort_answer(const HttpReply *http, ClientReply *ret) {
+        ret->http_status = http->status;
+        if (http->status < 200 || http->status > 299)
+                wire_get_error(http->body.data, http->body.size, &ret->error);
+        ret->outcome = sort_status(http->status, &ret->error);
+        if (ret->outcome == CLIENT_OK && !looks_like_object(&http->body))
+                ret->outcome = CLIENT_FAILED;
+        ret->retry_after = http->retry_after > ret->error.retry_delay ? http->retry_after : ret->error.retry_delay;
+        if (ret->retry_after > USEC_PER_HOUR)
+                ret->retry_after = USEC_PER_HOUR;
+}
+
+void client_sort(const HttpReply *http, const char *resource, const char *verb, ClientReply *ret, char *detail, size_t detail_size) {
+        Words words = { .text = detail, .size = detail_size };
+
+        *ret = (ClientReply){ .detail = detail };
+        detail[0] = '\0';
+        switch (http->outcome) {
+        case HTTP_ANSWERED:
+                sort_answer(http, ret);
+                return describe_answer(&words, ret, resource, verb);
+        case HTTP_UNREACHABLE:
+                ret->outcome = CLIENT_RETRY;
+                return add(&words, "Pub/Sub cannot be reached: %s", http->detail);
+        case HTTP_TLS:
+                ret->outcome = CLIENT_RETRY;
+                return add(&words,
+                        "no secure connection to Pub/Sub: %s; check `pubsub.ca_file`, a proxy in between, and this machine's clock",
+                        http->detail);
+        case HTTP_TIMEOUT:
+        case HTTP_CUT:
+                ret->outcome = CLIENT_UNSURE;
+                return add(&words, "no whole answer from Pub/Sub: %s", http->detail);
+        case HTTP_TOO_LARGE:
+                ret->outcome = CLIENT_TOO_LARGE;
+                return add(&words, "the answer to a request for %s is larger than sensorqd takes", resource);
+        }
+}

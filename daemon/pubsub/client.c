@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A call:
+ *
+ *      token --value--> request --answer--> done
+ *        ^                 |
+ *        +---- 401, once --+      (the token is dropped, a fresh one asked for, the same body sent again)
+ */
+
+#include "pubsub/client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/cleanup.h"
+
+struct Client {
+        sd_event *event;
+        Http *http;
+        Token *token;
+        const PubsubConfig *config;
+        char *quota_header; /* NULL: none */
+        size_t n_calls;
+};
+
+typedef enum CallState { CALL_TOKEN, CALL_REQUEST, CALL_DONE } CallState;
+
+static const bool moves[CALL_DONE + 1][CALL_DONE + 1] = {
+        [CALL_TOKEN] = { [CALL_REQUEST] = true, [CALL_DONE] = true },
+        [CALL_REQUEST] = { [CALL_TOKEN] = true, [CALL_DONE] = true },
+};
+
+struct ClientCall {
+        Client *client;
+        CallState state;
+        char *method, *resource, *verb, *url;
+        Bytes body; /* kept for the second try */
+        usec_t timeout;
+        size_t max_reply;
+        ClientDone done;
+        void *userdata;
+        TokenWait *wait;
+        HttpRequest *request;
+        char *bearer; /* the token that was sent */
+        bool retried;
+};
+
+static int call_get_token(ClientCall *call);
+
+static void call_move(ClientCall *call, CallState state) {
+        assert(moves[call->state][state]);
+        call->state = state;
+}
+
+static void call_forget_bearer(ClientCall *call) {
+        if (!call->bearer)
+                return;
+        explicit_bzero(call->bearer, strlen(call->bearer));
+        free(call->bearer);
+        call->bearer = NULL;
+}
+
+static ClientCall *call_free(ClientCall *call) {
+        if (!call)
+                return NULL;
+        call->request = http_cancel(call->request);
+        call->wait = token_cancel(call->wait);
+        call_forget_bearer(call);
+        bytes_done(&call->body);
+        free(call->url);
+        free(call->verb);
+        free(call->resource);
+        free(call->method);
+        if (call->state != CALL_DONE)
+                call->client->n_calls--;
+        free(call);
+        return NULL;
+}
+CLEANUP_DEFINE(ClientCall, call_free)
+
+/* Ends the call: its owner hears of it, and it is gone. */
+static void call_end(ClientCall *call, ClientReply *reply) {
+        call_move(call, CALL_DONE);
+        call->client->n_calls--; /* nothing of the client is needed from here: the owner may free it */
+        call->done(call->userdata, reply);
+        bytes_done(&reply->body);
+        call_free(call);
+}
+
+static void call_end_without_answer(ClientCall *call, ClientOutcome outcome, usec_t retry_after, const char *detail) {
+        ClientReply reply = { .outcome = outcome, .retry_after = retry_after, .detail = detail };
+
+        call_end(call, &reply);
+}
+
+/* A 401 may only mean that the token was revoked or has run out early. */
+static bool call_try_again(ClientCall *call) {
+        if (call->retried || !call->bearer)
+                return false;
+        call->retried = true;
+        token_reject(call->client->token, call->bearer);
+        call_forget_bearer(call);
+        call_move(call, CALL_TOKEN);
+        return call_get_token(call) >= 0;
+}
+
+static void on_answer(void *userdata, HttpReply *http) {
+        ClientCall *call = userdata;
+        char detail[CLIENT_DETAIL_MAX];
+        ClientReply reply;
+
+        call->request = NULL;
+        if (http->outcome == HTTP_ANSWERED && http->status == 401 && call_try_again(call))
+                return;
+        client_sort(http, call->resource, call->verb, &reply, detail, sizeof detail);
+        reply.body = bytes_steal(&http->body);
+        call_end(call, &reply);
+}
+
+static int call_send(ClientCall *call) {
+        const char *headers[] = { call->client->quota_header, NULL };
+        _cleanup_bytes_ Bytes copy = {};
+        HttpSpec spec = {
+                .method = call->method,
+                .url = call->url,
+                .ca_file = call->client->config->ca_file,
+                .bearer = call->bearer,
+                .headers = headers,
+                .timeout = call->timeout,
+                .max_reply = call->max_reply,
+        };
+        int r;
+
+        if (call->bearer && !call->retried) { /* may be needed once more */
+                r = bytes_append(&copy, call->body.data, call->body.size);
+                if (r < 0)
+                        return r;
+                spec.body = bytes_steal(&copy);
+        } else
+                spec.body = bytes_steal(&call->body);
+        r = http_start(call->client->http, &spec, on_answer, call, &call->request);
+        if (r < 0)
+                bytes_done(&spec.body);
+        return r;
+}
+
+static void call_end_without_token(ClientCall *call, int error, usec_t retry_after) {
+        char detail[CLIENT_DETAIL_MAX];
+        TokenStatus status;
+
+        token_status(call->client->token, &status);
+        (void) snprintf(detail, sizeof detail, "no access token: %s", status.detail && *status.detail ? status.detail : strerror(-error));
+        call_end_without_answer(call, error == -EACCES ? CLIENT_REFUSED : CLIENT_RETRY, retry_after, detail);
+}
+
+static void on_token(void *userdata, const char *value, int error, usec_t retry_after) {
+        ClientCall *call = userdata;
+        int r;
+
+        call->wait = NULL;
+        if (error < 0)
+                return call_end_without_token(call, error, retry_after);
+        if (value) {
+                call->bearer = strdup(value);
+                if (!call->bearer)
+                        return call_end_without_answer(call, CLIENT_RETRY, 0, "out of memory");
+        }
+        call_move(call, CALL_REQUEST);
+        r = call_send(call);
+        if (r < 0)
+                call_end_without_answer(call, r == -EINVAL ? CLIENT_FAILED : CLIENT_RETRY, 0,
+                        r == -EINVAL ? "`pubsub.endpoint` and the resource's name make no valid URL" : strerror(-r));
+}
+
+static int call_get_token(ClientCall *call) {
+        return token_get(call->client->token, on_token, call, &call->wait);
+}
+
+/* Everything but what RFC 3986 calls unreserved is escaped in a segment: names may hold `%` and `+`. The colon of a domain-scoped project
+ * stays, as in official clients. */
+static int append_escaped(Bytes *url, const char *text) {
+        static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/:";
+        int r = 0;
+
+        for (const char *p = text; *p && r >= 0; p++)
+                r = strchr(plain, *p) ? bytes_append(url, p, 1) : bytes_append_format(url, "%%%02X", (unsigned char) *p);
+        return r;
+}
+
+static int build_url(const char *endpoint, const ClientSpec *spec, char **ret) {
+        _cleanup_bytes_ Bytes url = {};
+        int r;
+
+        r = bytes_append_format(&url, "%s/v1/", endpoint);
+        if (r < 0)
+                return r;
+        r = append_escaped(&url, spec->resource);
+        if (r < 0)
+                return r;
+        r = bytes_append_text(&url, spec->verb ? spec->verb : "");
+        if (r < 0)
+                return r;
+        *ret = bytes_steal(&url).data;
+        return 0;
+}
+
+int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdata, ClientCall **ret) {
+        _cleanup_(call_freep) ClientCall *call = NULL;
+        int r;
+
+        call = calloc(1, sizeof *call);
+        if (!call)
+                return -ENOMEM;
+        call->client = client;
+        client->n_calls++;
+        call->timeout = spec->timeout;
+        call->max_reply = spec->max_reply;
+        call->done = done;
+        call->userdata = userdata;
+        call->method = strdup(spec->method);
+        call->resource = strdup(spec->resource);
+        call->verb = spec->verb ? strdup(spec->verb) : NULL;
+        if (!call->method || !call->resource || (spec->verb && !call->verb))
+                return -ENOMEM;
+        r = build_url(client->config->endpoint, spec, &call->url);
+        if (r < 0)
+                return r;
+        r = call_get_token(call);
+        if (r < 0)
+                return r;
+        call->body = bytes_steal(&spec->body);
+        *ret = cleanup_steal(call);
+        return 0;
+}
+
+ClientCall *client_cancel(ClientCall *call) {
+        if (call && call->state == CALL_DONE) /* from inside its own callback */
+                return NULL;
+        return call_free(call);
+}
+
+/* ---- verbs ---- */
+
+typedef struct Wait {
+        bool ended;
+        ClientReply reply;
+        char *detail;
+} Wait;
+
+static void on_waited(void *userdata, ClientReply *reply) {
+        Wait *wait = userdata;
+
+        wait->ended = true;
+        wait->reply = *reply;
+        wait->reply.body = bytes_steal(&reply->body);
+        (void) snprintf(wait->detail, CLIENT_DETAIL_MAX, "%s", reply->detail ? reply->detail : "");
+        wait->reply.detail = wait->detail;
+}
+
+int client_call_wait(Client *client, ClientSpec *spec, ClientReply *ret_reply, char detail[static CLIENT_DETAIL_MAX]) {
+        Wait wait = { .detail = detail };
+        ClientCall *call = NULL;
+        int r;
+
+        r = client_call(client, spec, on_waited, &wait, &call);
+        if (r < 0)
+                return r;
+        while (!wait.ended) {
+                r = sd_event_run(client->event, UINT64_MAX);
+                if (r >= 0 && !wait.ended && sd_event_get_state(client->event) == SD_EVENT_FINISHED)
+                        r = -ECANCELED;
+                if (r < 0) {
+                        if (!wait.ended)
+                                client_cancel(call);
+                        bytes_done(&wait.reply.body);
+                        return r;
+                }
+        }
+        *ret_reply = wait.reply;
+        return 0;
+}
+
+/* ---- life ---- */
+
+int client_new(sd_event *event, Http *http, Token *token, const PubsubConfig *config, const char *quota_project, Client **ret) {
+        _cleanup_(client_freep) Client *client = NULL;
+
+        client = calloc(1, sizeof *client);
+        if (!client)
+                return -ENOMEM;
+        client->event = sd_event_ref(event);
+        client->http = http;
+        client->token = token;
+        client->config = config;
+        if (quota_project && asprintf(&client->quota_header, "x-goog-user-project: %s", quota_project) < 0) {
+                client->quota_header = NULL;
+                return -ENOMEM;
+        }
+        *ret = cleanup_steal(client);
+        return 0;
+}
+
+Client *client_free(Client *client) {
+        if (!client)
+                return NULL;
+        assert(client->n_calls == 0);
+        free(client->quota_header);
+        sd_event_unref(client->event);
+        free(client);
+        return NULL;
+}
