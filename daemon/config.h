@@ -35,6 +35,7 @@ typedef struct MongodbConfig {
         char *rejected_collection; /* filled in: COLLECTION_rejected */
         char **date_fields;        /* NULL at the end; never NULL itself */
         usec_t backoff_initial, backoff_max;
+        bool password_in_uri;      /* or another secret: works, but deserves EVENT_CONFIG_WARNING */
 } MongodbConfig;
 
 typedef struct SubscriptionConfig {
@@ -72,13 +73,24 @@ typedef struct Config {
         size_t n_subscriptions;
 } Config;
 
+/* What the configuration must know of a type of source. The table of types that do the work (publish/source.c) stands to the right of this file, so that
+ * config-table.c has rows of its own; a test checks that both agree. */
+typedef struct ConfigSourceType {
+        const char *name;
+        const char *default_url; /* NULL: `url` is required */
+        bool needs_token;
+} ConfigSourceType;
+
+/* NULL for a type that does not exist; no loaded config holds one. */
+const ConfigSourceType *config_source_type(const char *name);
+
 #define CONFIG_ERROR_MAX 512
 typedef struct ConfigError {
         char text[CONFIG_ERROR_MAX]; /* "FILE:LINE:COLUMN: KEY: what is wrong, what is allowed"; no secret, not even from a uri */
 } ConfigError;
 
-/* Reads the file. -EBADMSG with *ret_error filled in for anything that a user can mend in the file; another errno when it cannot be read, *ret_error
- * filled in as well. Opens no secret. Environment: $STATE_DIRECTORY, $PUBSUB_EMULATOR_HOST, through *getenv* (NULL: the process's). */
+/* Reads the file. -EBADMSG with *ret_error filled in for anything that a user can mend in the file (larger than YAML_SIZE_MAX included); another errno when
+ * it cannot be read (-EISDIR a directory, -EINVAL no regular file, else as open(2)) or memory is short, *ret_error filled in as well. Opens no secret. Environment: $STATE_DIRECTORY, $PUBSUB_EMULATOR_HOST, through *getenv* (NULL: the process's). */
 int config_load(const char *path, const char *(*getenv)(const char *name), Config **ret, ConfigError *ret_error);
 
 /* The same from memory; *path* is for messages and config->directory. */
@@ -94,6 +106,6 @@ bool source_config_equal(const SourceConfig *a, const SourceConfig *b);
 bool subscription_config_equal(const SubscriptionConfig *a, const SubscriptionConfig *b);
 bool pubsub_config_equal(const PubsubConfig *a, const PubsubConfig *b);
 
-/* Rows of the table for the reference page and its test: calls *each* with the dotted key ("publish.sources[].interval"), its type and range, its
- * default (NULL: required or none) and its one-line documentation. */
+/* Rows of the table for the reference page and its test: calls *each* with the dotted key ("publish.sources[].interval"), its type and range ("duration
+ * 10s..24h"; ends in ", required" when it is), its default (NULL: none) and its one-line documentation. */
 void config_describe(void (*each)(void *userdata, const char *key, const char *type, const char *fallback, const char *doc), void *userdata);

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config-type.h"
+#include "config-uri.h"
+#include "config.h"
+#include "lib/http.h"
+#include "lib/log.h"
+
+#define RESOURCE_ID_MIN 3 /* google/pubsub/v1/pubsub.proto, Topic.name */
+#define RESOURCE_ID_MAX 255
+#define PROJECT_MAX 100
+#define NAME_MAX_SIZE 63
+
+int config_problem_set(ConfigProblem *problem, const char *format, ...) {
+        va_list list;
+
+        va_start(list, format);
+        (void) vsnprintf(problem->text, sizeof(problem->text), format, list);
+        va_end(list);
+        return -EBADMSG;
+}
+
+/* ---- numbers ---- */
+
+/* A run of decimal digits without sign or leading zero, which YAML 1.1 would read as octal. *ret_unit* is what follows. */
+static int digits_parse(const char *text, uint64_t *ret, const char **ret_unit, ConfigProblem *ret_problem) {
+        uint64_t value = 0;
+        const char *c = text;
+
+        if (!isdigit((unsigned char) *c))
+                return config_problem_set(ret_problem, "is no number");
+        if (c[0] == '0' && isdigit((unsigned char) c[1]))
+                return config_problem_set(ret_problem, "begins with a zero");
+
+        for (; isdigit((unsigned char) *c); c++)
+                if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, (uint64_t) (*c - '0'), &value))
+                        return config_problem_set(ret_problem, "is out of range");
+
+        *ret = value;
+        *ret_unit = c;
+        return 0;
+}
+
+typedef struct Unit {
+        const char *name;
+        uint64_t factor;
+} Unit;
+
+static int unit_apply(const Unit *units, const char *unit, uint64_t *value, const char *wrong, ConfigProblem *ret_problem) {
+        for (; units->name; units++)
+                if (strcmp(units->name, unit) == 0) {
+                        if (__builtin_mul_overflow(*value, units->factor, value))
+                                return config_problem_set(ret_problem, "is out of range");
+                        return 0;
+                }
+
+        return config_problem_set(ret_problem, "%s", wrong);
+}
+
+static int duration_parse(const char *text, uint64_t *ret, ConfigProblem *ret_problem) {
+        static const Unit units[] = {
+                { "s", USEC_PER_SEC },
+                { "m", USEC_PER_MINUTE },
+                { "h", USEC_PER_HOUR },
+                { "d", 24 * USEC_PER_HOUR },
+                {},
+        };
+        const char *unit;
+        uint64_t value;
+        int r;
+
+        r = digits_parse(text, &value, &unit, ret_problem);
+        if (r < 0)
+                return r;
+        if (*unit == '\0')
+                return config_problem_set(ret_problem, "has no unit: write %.20ss for seconds (s, m, h or d)", text);
+
+        r = unit_apply(units, unit, &value, "is no duration, which is a whole number and a unit (s, m, h or d)", ret_problem);
+        if (r < 0)
+                return r;
+
+        *ret = value;
+        return 0;
+}
+
+static void duration_format(uint64_t value, char *buffer, size_t size) {
+        uint64_t seconds = value / USEC_PER_SEC;
+
+        if (seconds % 3600 == 0 && seconds > 0)
+                (void) snprintf(buffer, size, "%" PRIu64 "h", seconds / 3600);
+        else if (seconds % 60 == 0 && seconds > 60)
+                (void) snprintf(buffer, size, "%" PRIu64 "m", seconds / 60);
+        else
+                (void) snprintf(buffer, size, "%" PRIu64 "s", seconds);
+}
+
+static int size_parse(const char *text, uint64_t *ret, ConfigProblem *ret_problem) {
+        static const Unit units[] = { { "", 1 }, { "KiB", UINT64_C(1) << 10 }, { "MiB", UINT64_C(1) << 20 }, { "GiB", UINT64_C(1) << 30 },
+                {} };
+        const char *unit;
+        uint64_t value;
+        int r;
+
+        r = digits_parse(text, &value, &unit, ret_problem);
+        if (r < 0)
+                return r;
+
+        r = unit_apply(units, unit, &value, "is no size, which is a whole number of bytes, or one with KiB, MiB or GiB", ret_problem);
+        if (r < 0)
+                return r;
+
+        *ret = value;
+        return 0;
+}
+
+static void size_format(uint64_t value, char *buffer, size_t size) {
+        static const char *const units[] = { "", "KiB", "MiB", "GiB" };
+        size_t unit = 0;
+
+        while (unit + 1 < ELEMENTSOF(units) && value > 0 && value % 1024 == 0) {
+                value /= 1024;
+                unit++;
+        }
+        (void) snprintf(buffer, size, "%" PRIu64 "%s", value, units[unit]);
+}
+
+static int count_parse(const char *text, uint64_t *ret, ConfigProblem *ret_problem) {
+        const char *unit;
+        uint64_t value;
+        int r;
+
+        r = digits_parse(text, &value, &unit, ret_problem);
+        if (r < 0)
+                return r;
+        if (*unit != '\0')
+                return config_problem_set(ret_problem, "is no whole number");
+
+        *ret = value;
+        return 0;
+}
+
+static void count_format(uint64_t value, char *buffer, size_t size) {
+        (void) snprintf(buffer, size, "%" PRIu64, value);
+}
+
+static int log_level_parse(const char *text, uint64_t *ret, ConfigProblem *ret_problem) {
+        static const struct {
+                const char *name;
+                int level;
+        } levels[] = {
+                { "debug", LOG_DEBUG },
+                { "info", LOG_INFO },
+                { "notice", LOG_NOTICE },
+                { "warning", LOG_WARNING },
+                { "error", LOG_ERR },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(levels); i++)
+                if (strcmp(levels[i].name, text) == 0) {
+                        *ret = (uint64_t) levels[i].level;
+                        return 0;
+                }
+
+        return config_problem_set(ret_problem, "is no log level");
+}
+
+/* ---- texts ---- */
+
+static bool text_is_made_of(const char *text, size_t size, const char *others) {
+        for (size_t i = 0; i < size; i++)
+                if (!(text[i] >= 'a' && text[i] <= 'z') && !(text[i] >= 'A' && text[i] <= 'Z') && !(text[i] >= '0' && text[i] <= '9') &&
+                        !strchr(others, text[i]))
+                        return false;
+
+        return true;
+}
+
+static int directory_check(const char *text, ConfigProblem *ret_problem) {
+        return text[0] == '/' ? 0 : config_problem_set(ret_problem, "is not absolute");
+}
+
+static int file_check(const char *text, ConfigProblem *ret_problem) {
+        return text[strlen(text) - 1] == '/' ? config_problem_set(ret_problem, "is a directory") : 0;
+}
+
+static int url_check(const char *text, ConfigProblem *ret_problem) {
+        switch (http_url_check(text)) {
+        case HTTP_URL_OK:
+                break;
+        case HTTP_URL_PLAIN:
+                return config_problem_set(
+                        ret_problem, "is plain http to another machine, which would show the token to everyone on the way");
+        default:
+                return config_problem_set(ret_problem, "is no URL of a server");
+        }
+
+        if (strchr(text, '?'))
+                return config_problem_set(ret_problem, "has a query, but sensorqd appends the path of each call");
+        return 0;
+}
+
+static bool project_valid(const char *text, size_t size) {
+        return size >= 1 && size <= PROJECT_MAX && isalnum((unsigned char) text[0]) && text_is_made_of(text, size, "-._:");
+}
+
+static int project_check(const char *text, ConfigProblem *ret_problem) {
+        return project_valid(text, strlen(text)) ? 0 : config_problem_set(ret_problem, "is no project id");
+}
+
+static int resource_id_check(const char *text, ConfigProblem *ret_problem) {
+        size_t size = strlen(text);
+
+        if (size < RESOURCE_ID_MIN || size > RESOURCE_ID_MAX)
+                return config_problem_set(ret_problem, "has %zu characters", size);
+        if (!isalpha((unsigned char) text[0]))
+                return config_problem_set(ret_problem, "does not begin with a letter");
+        if (strncmp(text, "goog", 4) == 0)
+                return config_problem_set(ret_problem, "begins with goog, which Google keeps for itself");
+        if (!text_is_made_of(text, size, "-_.~+%"))
+                return config_problem_set(ret_problem, "holds a character that Pub/Sub does not allow there");
+        return 0;
+}
+
+bool config_type_is_full_name(const char *text, const char *collection) {
+        size_t size = strlen(collection);
+        const char *project, *slash;
+
+        if (strncmp(text, "projects/", 9) != 0)
+                return false;
+
+        project = text + 9;
+        slash = strchr(project, '/');
+        return slash && project_valid(project, (size_t) (slash - project)) && strncmp(slash + 1, collection, size) == 0 &&
+               slash[1 + size] == '/';
+}
+
+/* An id, or a full name that ends in one. */
+static int resource_check(const char *text, const char *collection, ConfigProblem *ret_problem) {
+        if (config_type_is_full_name(text, collection))
+                return resource_id_check(strrchr(text, '/') + 1, ret_problem);
+        if (strchr(text, '/'))
+                return config_problem_set(ret_problem, "is neither an id nor projects/PROJECT/%s/ID", collection);
+        return resource_id_check(text, ret_problem);
+}
+
+static int topic_check(const char *text, ConfigProblem *ret_problem) {
+        return resource_check(text, "topics", ret_problem);
+}
+
+static int subscription_check(const char *text, ConfigProblem *ret_problem) {
+        return resource_check(text, "subscriptions", ret_problem);
+}
+
+static int name_check(const char *text, ConfigProblem *ret_problem) {
+        if (strlen(text) > NAME_MAX_SIZE)
+                return config_problem_set(ret_problem, "is too long");
+        for (const char *c = text; *c != '\0'; c++)
+                if (!(*c >= 'a' && *c <= 'z') && !(*c >= '0' && *c <= '9') && *c != '-')
+                        return config_problem_set(ret_problem, "holds something other than a-z, 0-9 and -");
+        return 0;
+}
+
+static int source_check(const char *text, ConfigProblem *ret_problem) {
+        return config_source_type(text) ? 0 : config_problem_set(ret_problem, "is no type of source");
+}
+
+static int attribute_check(const char *text, ConfigProblem *ret_problem) {
+        return strncmp(text, "goog", 4) == 0 ? config_problem_set(ret_problem, "begins with goog, which Google keeps for itself") : 0;
+}
+
+static int uri_check(const char *text, ConfigProblem *ret_problem) {
+        ConfigUri uri;
+
+        return config_uri_parse(text, &uri, ret_problem);
+}
+
+/* MongoDB manual, "MongoDB Limits and Thresholds": the set for Windows, so that a dump can be restored there. */
+static int database_check(const char *text, ConfigProblem *ret_problem) {
+        if (strcmp(text, "admin") == 0 || strcmp(text, "local") == 0 || strcmp(text, "config") == 0)
+                return config_problem_set(ret_problem, "is a database that MongoDB keeps for itself");
+        if (strpbrk(text, "/\\. \"$*<>:|?"))
+                return config_problem_set(ret_problem, "holds a character that MongoDB does not allow in a database's name");
+        return 0;
+}
+
+static int collection_check(const char *text, ConfigProblem *ret_problem) {
+        size_t size = strlen(text);
+
+        if (strncmp(text, "system.", 7) == 0)
+                return config_problem_set(ret_problem, "begins with system., which MongoDB keeps for itself");
+        if (strchr(text, '$'))
+                return config_problem_set(ret_problem, "holds a $");
+        if (text[0] == '.' || text[size - 1] == '.' || strstr(text, ".."))
+                return config_problem_set(ret_problem, "has a dot at an end, or two in a row");
+        return 0;
+}
+
+static int any_check(const char *text, ConfigProblem *ret_problem) {
+        return 0;
+}
+
+const ConfigType config_type_duration = { "duration", NULL, CONFIG_NUMBER, .number = duration_parse, .format = duration_format };
+const ConfigType config_type_size = { "size", NULL, CONFIG_NUMBER, .number = size_parse, .format = size_format };
+const ConfigType config_type_count = { "number", NULL, CONFIG_NUMBER, .number = count_parse, .format = count_format, .plain = true };
+const ConfigType config_type_unsigned = { "number", NULL, CONFIG_UNSIGNED, .number = count_parse, .format = count_format, .plain = true };
+const ConfigType config_type_log_level = { "log level", "debug, info, notice, warning, error", CONFIG_INT, .number = log_level_parse };
+const ConfigType config_type_directory = { "directory", "an absolute path", CONFIG_TEXT, .text = directory_check };
+const ConfigType config_type_file = { "file", "a file name", CONFIG_TEXT, .text = file_check, .private = true };
+const ConfigType config_type_url = { "URL", "https://HOST, or http:// to this machine only", CONFIG_TEXT, .text = url_check };
+const ConfigType config_type_project = { "project", "a project id: letters, digits, - . _ :", CONFIG_TEXT, .text = project_check };
+const ConfigType config_type_topic = { "topic", "an id of 3 to 255 letters, digits, - _ . ~ + %, or projects/PROJECT/topics/ID",
+        CONFIG_TEXT, .text = topic_check };
+const ConfigType config_type_subscription = { "subscription",
+        "an id of 3 to 255 letters, digits, - _ . ~ + %, or projects/PROJECT/subscriptions/ID", CONFIG_TEXT, .text = subscription_check };
+const ConfigType config_type_name = { "name", "1 to 63 of a-z, 0-9, -", CONFIG_TEXT, .text = name_check };
+const ConfigType config_type_source = { "type of source", "nature_remo", CONFIG_TEXT, .text = source_check };
+const ConfigType config_type_attribute = { "attribute", "the name of a message attribute", CONFIG_TEXT, .text = attribute_check };
+const ConfigType config_type_uri = { "MongoDB URI", "mongodb://[USER@]HOST[:PORT],.../[?OPTION=VALUE&...], or mongodb+srv://", CONFIG_TEXT,
+        .text = uri_check, .private = true };
+const ConfigType config_type_database = { "database", "1 to 63 bytes without / \\ . \" $ * < > : | ? or a space", CONFIG_TEXT,
+        .text = database_check };
+const ConfigType config_type_collection = { "collection", "a name without $ that does not begin with system.", CONFIG_TEXT,
+        .text = collection_check };
+const ConfigType config_type_names = { "list of names", "a list of names, [] for none", CONFIG_TEXTS, .text = any_check };
+const ConfigType config_type_section = { "section", "a section: KEY: VALUE lines, indented", CONFIG_SECTION };
+const ConfigType config_type_list = { "list of sections", "a list: each entry begins with a dash", CONFIG_LIST };

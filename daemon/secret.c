@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/bytes.h"
+#include "lib/err.h"
+#include "secret.h"
+
+#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* some editors begin a text file with it */
+
+char *secret_free(char *secret) {
+        if (secret)
+                explicit_bzero(secret, malloc_usable_size(secret));
+        free(secret);
+        return NULL;
+}
+
+/* 0: there, *ret_path filled in. -ENOENT, -EACCES (cannot be told), -ENOMEM. */
+static int secret_try(const char *directory, const char *prefix, const char *name, char **ret_path) {
+        _cleanup_free_ char *path = NULL;
+
+        if (asprintf(&path, "%s/%s%s", directory, prefix, name) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+
+        if (access(path, F_OK) == 0) {
+                *ret_path = cleanup_steal(path);
+                return 0;
+        }
+        return errno == EACCES ? -EACCES : -ENOENT;
+}
+
+/* An id credential is CREDENTIALS/NAME, a file of a directory credential CREDENTIALS/ID_NAME: systemd.exec(5), LoadCredential=. */
+static int secret_find_credential(const char *credentials, const char *name, char **ret_path) {
+        int r;
+
+        r = secret_try(credentials, "", name, ret_path);
+        if (r == 0 || r == -ENOMEM)
+                return r;
+
+        return secret_try(credentials, "sensorqd_", name, ret_path);
+}
+
+static int secret_find_beside(const Config *config, const char *name, char **ret_path) {
+        int first, second;
+
+        first = secret_try(config->directory, "credentials/", name, ret_path);
+        if (first == 0 || first == -ENOMEM)
+                return first;
+
+        second = secret_try(config->directory, "", name, ret_path);
+        return second == -ENOENT ? first : second;
+}
+
+int secret_find(const Config *config, const char *name, char **ret_path) {
+        const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+        bool unit = credentials && credentials[0] != '\0';
+        int r;
+
+        if (name[0] == '/')
+                return secret_try("", "", name + 1, ret_path);
+
+        if (unit) {
+                r = secret_find_credential(credentials, name, ret_path);
+                if (r == 0 || r == -ENOMEM)
+                        return r;
+        }
+
+        r = secret_find_beside(config, name, ret_path);
+        /* The unit's user is not meant to look into CONFIGDIR/credentials: what is not among its credentials was not put there. */
+        return unit && r == -EACCES ? -ENOENT : r;
+}
+
+/* Reads into *buffer* of SECRET_SIZE_MAX + 1 bytes, which tells a file that is too large. */
+static int secret_fill(int fd, char *buffer, size_t *ret_size) {
+        size_t size = 0;
+
+        while (size <= SECRET_SIZE_MAX) {
+                ssize_t n = read(fd, buffer + size, SECRET_SIZE_MAX + 1 - size);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return err_errno();
+                if (n == 0)
+                        break;
+                size += (size_t) n;
+        }
+
+        if (size > SECRET_SIZE_MAX)
+                return -EBADMSG;
+
+        *ret_size = size;
+        return 0;
+}
+
+static int secret_open(const char *path, int *ret_fd) {
+        _cleanup_close_ int fd = -1;
+        struct stat status;
+
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a FIFO must not hang the start */
+        if (fd < 0 || fstat(fd, &status) < 0)
+                return err_errno();
+        if (S_ISDIR(status.st_mode))
+                return -EISDIR;
+        if (!S_ISREG(status.st_mode))
+                return -EBADMSG;
+
+        *ret_fd = fd;
+        fd = -1;
+        return 0;
+}
+
+int secret_read_file(const char *path, char **ret, size_t *ret_size) {
+        _cleanup_(secret_freep) char *buffer = NULL;
+        _cleanup_close_ int fd = -1;
+        size_t size;
+        int r;
+
+        r = secret_open(path, &fd);
+        if (r < 0)
+                return r;
+
+        buffer = malloc(SECRET_SIZE_MAX + 2); /* at once: a buffer that grows leaves copies behind */
+        if (!buffer)
+                return -ENOMEM;
+
+        r = secret_fill(fd, buffer, &size);
+        if (r < 0)
+                return r;
+
+        buffer[size] = '\0';
+        *ret = cleanup_steal(buffer);
+        *ret_size = size;
+        return 0;
+}
+
+static bool secret_is_blank(char c) {
+        return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static bool secret_is_line(const char *text, size_t size) {
+        for (size_t i = 0; i < size; i++)
+                if ((unsigned char) text[i] < ' ' || text[i] == 0x7f)
+                        return false;
+
+        return size > 0;
+}
+
+int secret_read(const Config *config, const char *name, char **ret) {
+        _cleanup_(secret_freep) char *content = NULL;
+        _cleanup_free_ char *path = NULL;
+        const char *begin;
+        size_t size;
+        char *text;
+        int r;
+
+        r = secret_find(config, name, &path);
+        if (r < 0)
+                return r;
+        r = secret_read_file(path, &content, &size);
+        if (r < 0)
+                return r;
+
+        begin = content;
+        if (size >= strlen(BYTE_ORDER_MARK) && memcmp(begin, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0) {
+                begin += strlen(BYTE_ORDER_MARK);
+                size -= strlen(BYTE_ORDER_MARK);
+        }
+        while (size > 0 && secret_is_blank(begin[size - 1]))
+                size--;
+        if (!secret_is_line(begin, size))
+                return -EBADMSG;
+
+        text = strndup(begin, size);
+        if (!text)
+                return -ENOMEM;
+
+        *ret = text;
+        return 0;
+}
