@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* HTTP on the event loop: libcurl's multi interface behind this door. Connections are kept and reused; nothing blocks (names are resolved on
- * libcurl's own thread). A request is a handle: dropping it cancels it, without a callback. Redirects are never followed, and a proxy from
- * the environment is used only for https to other machines. HTTP/2 where TLS negotiates it. */
+/* HTTP on the event loop: libcurl's multi interface behind this door. Connections are kept and reused; nothing blocks (names are resolved
+ * on libcurl's own thread). A request is a handle: dropping it cancels it, without a callback. Redirects are never followed, and a proxy
+ * from the environment is used only for https to other machines. HTTP/2 where TLS negotiates it. */
 
 #include <systemd/sd-event.h>
 
@@ -22,15 +22,15 @@ typedef enum HttpOutcome {
 } HttpOutcome;
 
 typedef struct HttpSpec {
-        const char *method;          /* "GET", "POST", "PUT", ... */
-        const char *url;             /* http: only to loopback or the metadata server; callers check, see http_url_check() */
-        const char *ca_file;         /* replaces the system's trust anchors; NULL: the system's */
-        const char *bearer;          /* sent as `Authorization: Bearer ...`; NULL: none. Copied, wiped afterwards */
-        const char *content_type;    /* with a body; NULL: application/json */
-        const char *const *headers;  /* more `Name: value` lines, NULL at the end; may be NULL */
-        Bytes body;                  /* taken when http_start() succeeds */
-        usec_t timeout;              /* of the whole request */
-        size_t max_reply;            /* bytes */
+        const char *method;         /* "GET", "POST", "PUT", ... */
+        const char *url;            /* http: only to loopback or the metadata server; callers check, see http_url_check() */
+        const char *ca_file;        /* replaces the system's trust anchors; NULL: the system's */
+        const char *bearer;         /* sent as `Authorization: Bearer ...`; NULL: none. Copied, wiped afterwards */
+        const char *content_type;   /* with a body; NULL: application/json */
+        const char *const *headers; /* more `Name: value` lines, NULL at the end; may be NULL */
+        Bytes body;                 /* taken when http_start() succeeds */
+        usec_t timeout;             /* of the whole request */
+        size_t max_reply;           /* bytes */
 } HttpSpec;
 
 typedef struct HttpReply {
@@ -52,8 +52,9 @@ int http_new(sd_event *event, const char *user_agent, Http **ret);
 Http *http_free(Http *http);
 CLEANUP_DEFINE(Http, http_free)
 
-/* Starts a request. -EINVAL for a malformed URL, header or bearer token, and for a bearer token where http_url_check() does not say HTTP_URL_OK.
- * libcurl sends a request again, whatever its method, when a kept connection turns out to be dead before any answer came on it. */
+/* Starts a request. -EINVAL for a malformed URL, header or bearer token, and for a bearer token where http_url_check() does not say
+ * HTTP_URL_OK. libcurl sends a request again, whatever its method, when a kept connection turns out to be dead before any answer came on
+ * it. */
 int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret);
 HttpRequest *http_cancel(HttpRequest *request);
 

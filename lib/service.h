@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What a daemon tells its service manager (sd_notify(3); all no-ops when $NOTIFY_SOCKET is unset), and the lock that keeps a second one away. */
+/* What a daemon tells its service manager (sd_notify(3); all no-ops when $NOTIFY_SOCKET is unset), and the lock that keeps a second one
+ * away. */
 
 #include <systemd/sd-event.h>
 
@@ -19,5 +20,6 @@ void service_stopping(void);
 void service_status(const char *text, char *last, size_t size);
 
 enum { SERVICE_LOCKED = 0, SERVICE_LOCK_HELD = 1 };
-/* Takes the lock file DIRECTORY/lock (created 0600; released by closing the descriptor or by dying). SERVICE_LOCK_HELD when another process has it. */
+/* Takes the lock file DIRECTORY/lock (created 0600; released by closing the descriptor or by dying). SERVICE_LOCK_HELD when another process
+ * has it. */
 int service_lock(const char *directory, int *ret_fd);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* One owned thread for a library that blocks: a mailbox of one slot in, an eventfd back to the loop. No other state is shared; a job belongs to the
- * thread from worker_submit() until its done callback. */
+/* One owned thread for a library that blocks: a mailbox of one slot in, an eventfd back to the loop. No other state is shared; a job
+ * belongs to the thread from worker_submit() until its done callback. */
 
 #include <systemd/sd-event.h>
 
@@ -25,7 +25,7 @@ bool worker_is_busy(const Worker *worker);
 /* How long the current job has been running at *now*; 0 when idle. */
 usec_t worker_busy_for(const Worker *worker, usec_t now);
 
-/* Joins the thread when idle. While a job runs, returns NULL as well but abandons the thread: it may touch only its job and what the caller keeps
- * alive for it, and the process is expected to exit. Callbacks never come after this. Returns NULL. */
+/* Joins the thread when idle. While a job runs, returns NULL as well but abandons the thread: it may touch only its job and what the caller
+ * keeps alive for it, and the process is expected to exit. Callbacks never come after this. Returns NULL. */
 Worker *worker_free(Worker *worker);
 CLEANUP_DEFINE(Worker, worker_free)

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "lib/service.h"
+
+typedef struct Fixture {
+        char directory[64], lock[80];
+        int fd; /* plays the service manager */
+        char message[1024];
+} Fixture;
+
+static int set_up(void **state) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        static Fixture f;
+
+        (void) snprintf(f.directory, sizeof(f.directory), "/tmp/test-service.XXXXXX");
+        assert_non_null(mkdtemp(f.directory));
+        (void) snprintf(f.lock, sizeof(f.lock), "%s/lock", f.directory);
+        (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify", f.directory);
+        f.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        assert_true(f.fd >= 0);
+        assert_int_equal(bind(f.fd, (struct sockaddr *) &address, sizeof(address)), 0);
+        assert_int_equal(setenv("NOTIFY_SOCKET", address.sun_path, 1), 0);
+        *state = &f;
+        return 0;
+}
+
+static int tear_down(void **state) {
+        char path[80];
+        Fixture *f = *state;
+
+        assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
+        (void) close(f->fd);
+        (void) snprintf(path, sizeof(path), "%s/notify", f->directory);
+        assert_int_equal(unlink(path), 0);
+        (void) unlink(f->lock);
+        assert_int_equal(rmdir(f->directory), 0);
+        return 0;
+}
+
+/* The message that has been sent, "" without one. */
+static const char *received(Fixture *f) {
+        ssize_t n = recv(f->fd, f->message, sizeof(f->message) - 1, MSG_DONTWAIT);
+
+        f->message[n > 0 ? n : 0] = '\0';
+        return f->message;
+}
+
+static uint64_t monotonic(void) {
+        struct timespec now;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+}
+
+static void test_ready_and_stopping(void **state) {
+        service_ready();
+        assert_string_equal(received(*state), "READY=1");
+        service_stopping();
+        assert_string_equal(received(*state), "STOPPING=1");
+}
+
+static void test_reloading(void **state) {
+        uint64_t before = monotonic(), at = 0;
+
+        service_reloading();
+        assert_int_equal(sscanf(received(*state), "RELOADING=1\nMONOTONIC_USEC=%" SCNu64, &at), 1);
+        assert_true(at >= before && at <= monotonic());
+}
+
+static void test_status(void **state) {
+        char last[32] = "";
+
+        service_status("12 queued", last, sizeof(last));
+        assert_string_equal(received(*state), "STATUS=12 queued");
+        service_status("12 queued", last, sizeof(last));
+        assert_string_equal(received(*state), "");
+        service_status("13 queued", last, sizeof(last));
+        assert_string_equal(received(*state), "STATUS=13 queued");
+        assert_string_equal(last, "13 queued");
+}
+
+/* What a remote says cannot claim that we are ready, and no character is cut in half. */
+static void test_status_is_one_line(void **state) {
+        char last[12] = "";
+
+        service_status("a\nREADY=1", last, sizeof(last));
+        assert_string_equal(received(*state), "STATUS=a READY=1");
+        service_status("temperature", last, sizeof(last));
+        assert_string_equal(received(*state), "STATUS=temperature");
+        service_status("temperatures", last, sizeof(last));
+        assert_string_equal(received(*state), ""); /* the same, as far as it fits */
+        service_status("0123456789\xe6\x97\xa5", last, sizeof(last));
+        assert_string_equal(received(*state), "STATUS=0123456789");
+        service_status("01234567\xe6\x97\xa5", last, sizeof(last));
+        assert_string_equal(received(*state), "STATUS=01234567\xe6\x97\xa5");
+}
+
+static void test_no_manager(void **state) {
+        char last[32] = "";
+
+        assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
+        service_ready();
+        service_reloading();
+        service_status("x", last, sizeof(last));
+        service_stopping();
+        assert_string_equal(received(*state), "");
+}
+
+static void test_watchdog(void **state) {
+        sd_event *event = NULL;
+        char pid[16];
+
+        (void) snprintf(pid, sizeof(pid), "%d", (int) getpid());
+        assert_int_equal(sd_event_new(&event), 0);
+        assert_int_equal(service_watchdog(event), 0); /* not asked for */
+        assert_int_equal(setenv("WATCHDOG_USEC", "100000", 1), 0);
+        assert_int_equal(setenv("WATCHDOG_PID", pid, 1), 0);
+        assert_int_equal(service_watchdog(event), 0);
+        while (strcmp(received(*state), "WATCHDOG=1") != 0)
+                assert_true(sd_event_run(event, UINT64_MAX) >= 0);
+        assert_int_equal(unsetenv("WATCHDOG_USEC"), 0);
+        assert_int_equal(unsetenv("WATCHDOG_PID"), 0);
+        sd_event_unref(event);
+}
+
+static void test_signals(void **state) {
+        sigset_t before, now;
+
+        assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &before), 0);
+        assert_int_equal(service_block_signals(), 0);
+        assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &now), 0);
+        assert_true(sigismember(&now, SIGTERM) && sigismember(&now, SIGINT) && sigismember(&now, SIGHUP) && sigismember(&now, SIGPIPE));
+        assert_false(sigismember(&now, SIGCHLD));
+        assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+}
+
+/* Holds the lock in another process until *release* is closed, or until it is killed. */
+static pid_t start_holder(const char *directory, int *ret_release) {
+        int locked[2], release[2], fd = -1;
+        char answer = 0;
+        pid_t pid;
+
+        assert_int_equal(pipe2(locked, O_CLOEXEC), 0);
+        assert_int_equal(pipe2(release, O_CLOEXEC), 0);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                (void) close(release[1]);
+                answer = service_lock(directory, &fd) == SERVICE_LOCKED ? 'y' : 'n';
+                (void) !write(locked[1], &answer, 1);
+                (void) !read(release[0], &answer, 1);
+                _exit(0);
+        }
+
+        (void) close(locked[1]);
+        (void) close(release[0]);
+        assert_int_equal(read(locked[0], &answer, 1), 1);
+        assert_int_equal(answer, 'y');
+        (void) close(locked[0]);
+        *ret_release = release[1];
+        return pid;
+}
+
+static void check_lock(Fixture *f, int expected) {
+        int fd = -1;
+
+        assert_int_equal(service_lock(f->directory, &fd), expected);
+        if (expected == SERVICE_LOCKED)
+                (void) close(fd);
+        else
+                assert_int_equal(fd, -1);
+}
+
+static void test_lock(void **state) {
+        Fixture *f = *state;
+        int fd = -1, other = -1;
+        struct stat st;
+
+        assert_int_equal(service_lock(f->directory, &fd), SERVICE_LOCKED);
+        assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        assert_int_equal(service_lock(f->directory, &other), SERVICE_LOCK_HELD);
+        assert_int_equal(other, -1);
+        (void) close(fd);
+        check_lock(f, SERVICE_LOCKED);
+}
+
+static void test_lock_of_another_process(void **state) {
+        Fixture *f = *state;
+        int release, status;
+        pid_t pid;
+
+        pid = start_holder(f->directory, &release);
+        check_lock(f, SERVICE_LOCK_HELD);
+        (void) close(release);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        check_lock(f, SERVICE_LOCKED);
+
+        pid = start_holder(f->directory, &release);
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        check_lock(f, SERVICE_LOCKED);
+        (void) close(release);
+}
+
+static void test_lock_errors(void **state) {
+        Fixture *f = *state;
+        int fd = -1;
+
+        assert_int_equal(service_lock("/nonexistent", &fd), -ENOENT);
+        assert_int_equal(symlink("/etc/passwd", f->lock), 0);
+        assert_int_equal(service_lock(f->directory, &fd), -ELOOP);
+        assert_int_equal(fd, -1);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_ready_and_stopping, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_reloading, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_status, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_status_is_one_line, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_no_manager, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_watchdog, set_up, tear_down),
+                cmocka_unit_test(test_signals),
+                cmocka_unit_test_setup_teardown(test_lock, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_lock_of_another_process, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_lock_errors, set_up, tear_down),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
