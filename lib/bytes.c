@@ -25,12 +25,13 @@ int bytes_reserve(Bytes *b, size_t size) {
         size_t needed, wanted;
         char *data;
 
-        if (__builtin_add_overflow(b->size, size, &needed) || __builtin_add_overflow(needed, 1, &needed))
+        if (size >= PTRDIFF_MAX - b->size)
                 return -ENOMEM;
+        needed = b->size + size + 1;
         if (needed <= b->allocated)
                 return 0;
 
-        wanted = b->allocated + b->allocated / 2; /* cannot overflow: no allocation is larger than PTRDIFF_MAX */
+        wanted = b->allocated + b->allocated / 2;
         if (wanted < needed)
                 wanted = needed < BYTES_FIRST ? BYTES_FIRST : needed;
 
@@ -107,56 +108,53 @@ int bytes_append_format(Bytes *b, const char *format, ...) {
         return n < 0 ? err_errno() : 0;
 }
 
-/* Writes the escape of one byte, at most 6 characters, and returns its length. */
-static size_t json_escape(char c, char *out) {
-        static const char digits[] = "0123456789abcdef";
-        static const char letters[32] = { ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r' };
-        uint8_t byte = (uint8_t) c;
-        char letter = byte < sizeof(letters) ? letters[byte] : c;
-
-        out[0] = '\\';
-        if (letter != '\0') {
-                out[1] = letter;
+/* How long a byte is in a JSON string. */
+static size_t json_length(uint8_t c) {
+        if (c == '"' || c == '\\')
                 return 2;
-        }
-
-        memcpy(out + 1, "u00", 3);
-        out[4] = digits[byte >> 4];
-        out[5] = digits[byte & 0xf];
-        return 6;
+        if (c >= 0x20)
+                return 1;
+        return c == '\b' || c == '\t' || c == '\n' || c == '\f' || c == '\r' ? 2 : 6;
 }
 
-static size_t json_plain_run(const char *text, size_t size) {
-        size_t n = 0;
+static char *json_escape(uint8_t c, char *out) {
+        static const char digits[] = "0123456789abcdef";
+        static const char letters[0x20] = { ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r' };
 
-        while (n < size && (uint8_t) text[n] >= 0x20 && text[n] != '"' && text[n] != '\\')
-                n++;
-        return n;
+        *out++ = '\\';
+        if (json_length(c) == 2) {
+                *out++ = c < sizeof(letters) ? letters[c] : (char) c;
+                return out;
+        }
+
+        memcpy(out, "u00", 3);
+        out[3] = digits[c >> 4];
+        out[4] = digits[c & 0xf];
+        return out + 5;
 }
 
 int bytes_append_json_string(Bytes *b, const char *text, size_t size) {
-        size_t before = b->size;
-        int r = bytes_append(b, "\"", 1);
+        const uint8_t *in = (const uint8_t *) text;
+        size_t length = 2;
+        char *out;
+        int r;
 
-        while (r == 0 && size > 0) {
-                size_t run = json_plain_run(text, size);
-                char escape[6];
+        for (size_t i = 0; i < size; i++)
+                length += json_length(in[i]);
+        r = bytes_reserve(b, length);
+        if (r < 0)
+                return r;
 
-                r = bytes_append(b, text, run);
-                if (r == 0 && run < size) {
-                        r = bytes_append(b, escape, json_escape(text[run], escape));
-                        run++;
-                }
-                text += run;
-                size -= run;
-        }
-        if (r == 0)
-                r = bytes_append(b, "\"", 1);
-        if (r < 0 && b->data) {
-                b->size = before;
-                b->data[before] = '\0';
-        }
-        return r;
+        out = b->data + b->size;
+        *out++ = '"';
+        for (size_t i = 0; i < size; i++)
+                if (json_length(in[i]) == 1)
+                        *out++ = text[i];
+                else
+                        out = json_escape(in[i], out);
+        *out++ = '"';
+        bytes_commit(b, length);
+        return 0;
 }
 
 static int append_base64(Bytes *b, const uint8_t *data, size_t size, const char alphabet[static 64], bool pad) {

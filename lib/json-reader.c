@@ -58,13 +58,10 @@ static inline const char *skip_space(const char *p, const char *end) {
         }
 }
 
-/* A high bit in the lowest byte that is zero; bytes above that one may be marked wrongly, so only the lowest mark counts. */
-static inline uint64_t mark_zero(uint64_t word) {
-        return (word - ONES) & ~word & HIGHS;
-}
-
+/* A high bit in the lowest byte that is a quote, a backslash or a control: taking away one more than it holds borrows from the high bit,
+ * and only bytes above it may be marked wrongly by that borrow. */
 static inline uint64_t mark_special(uint64_t word) {
-        return mark_zero(word ^ ONES * '"') | mark_zero(word ^ ONES * '\\') | ((word - ONES * 0x20) & ~word & HIGHS);
+        return ((word - ONES * 0x20) | ((word ^ ONES * '"') - ONES) | ((word ^ ONES * '\\') - ONES)) & ~word & HIGHS;
 }
 
 static inline bool is_special(char c) {

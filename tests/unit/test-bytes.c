@@ -65,7 +65,8 @@ static void test_reserve_too_much(void **state) {
         assert_int_equal(bytes_reserve(&b, SIZE_MAX), -ENOMEM);
         assert_int_equal(bytes_reserve(&b, SIZE_MAX - 4), -ENOMEM);
         assert_int_equal(bytes_reserve(&b, SIZE_MAX - 5), -ENOMEM);
-        assert_int_equal(bytes_reserve(&b, SIZE_MAX / 2), -ENOMEM);
+        assert_int_equal(bytes_reserve(&b, PTRDIFF_MAX), -ENOMEM);
+        assert_int_equal(bytes_reserve(&b, PTRDIFF_MAX - 4), -ENOMEM);
         assert_string_equal(b.data, "kept");
 }
 

@@ -132,8 +132,7 @@ static void test_parse_rfc3339_refused(void **state) {
                 "2026-1a-24T06:27:38Z",
                 "2026-W48-2T06:27:38Z",
                 "20261124T062738Z",
-                "\xef\xbc\x92"
-                "026-11-24T06:27:38Z",
+                "2026-11-24T06:27:3\xef\xbc\x98Z",
         };
         int64_t msec = 77;
 
