@@ -6,6 +6,7 @@
 #include "lib/clock.h"
 #include "publish/reading.h"
 
+#define NATURE_REMO_TYPE "nature_remo"
 #define NATURE_REMO_REPLY_MAX (4 * 1024 * 1024)
 #define NATURE_REMO_DEVICES_MAX 1000
 
@@ -22,3 +23,6 @@ int nature_remo_parse(const char *body, size_t size, const char *source, usec_t 
 /* When to poll next, from the rate limit headers (any may be NULL or nonsense): the clock_now() time before which no poll should be made so that a *reserve* of
  * requests is left for the user's other clients, or 0. *reset* is epoch seconds of the remote's clock, *remote_wall* its idea of now. */
 usec_t nature_remo_not_before(const char *limit, const char *remaining, const char *reset, usec_t remote_wall, usec_t now);
+
+/* The clock_now() time of *reset*, or 0 when it is nonsense: not a number, past, or over an hour away. */
+usec_t nature_remo_reset_at(const char *reset, usec_t remote_wall, usec_t now);

@@ -13,7 +13,7 @@
 typedef struct Outbox Outbox;
 
 #define OUTBOX_FILE "outbox.sqlite"
-#define OUTBOX_SCHEMA 1
+#define OUTBOX_SCHEMA 1 /* outbox-file.c has its text */
 
 enum {
         OUTBOX_OK = 0,
@@ -54,7 +54,7 @@ CLEANUP_DEFINE(Outbox, outbox_close)
 void outbox_set_caps(Outbox *outbox, const OutboxConfig *caps);
 
 /* Whether *rows* readings of *bytes* more would fit under the caps. */
-bool outbox_has_room(const Outbox *outbox, uint64_t rows, uint64_t bytes);
+bool outbox_has_room(Outbox *outbox, uint64_t rows, uint64_t bytes);
 
 /* All of the readings in one transaction, or none. On return 0 they survive power loss. OUTBOX_FULL; -ENOSPC, -EROFS, -EIO, ... */
 int outbox_put(Outbox *outbox, const ReadingList *readings);
@@ -69,4 +69,4 @@ int outbox_forget(Outbox *outbox, const int64_t *ids, size_t n);
 /* Moves one row to the rejected table with the reason, durable on return. */
 int outbox_reject(Outbox *outbox, int64_t id, const char *reason);
 
-void outbox_status(const Outbox *outbox, OutboxStatus *ret);
+void outbox_status(Outbox *outbox, OutboxStatus *ret);

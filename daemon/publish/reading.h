@@ -21,8 +21,14 @@ typedef struct ReadingList {
 /* Appends a reading; takes *payload* (emptied) when it succeeds and makes the key from the rest and *random*. *request_at* is RFC 3339. */
 int reading_list_add(ReadingList *list, Bytes *payload, const char *source, const char *type, const char *device, const char *request_at, uint64_t random);
 
+/* Bytes that one reading counts for in the outbox: payload and attributes. */
+uint64_t reading_bytes(const Reading *reading);
+
 /* Bytes that the list will take in the outbox: payloads, attributes. */
 uint64_t reading_list_bytes(const ReadingList *list);
+
+/* Drops the readings from index *n* on. */
+void reading_list_truncate(ReadingList *list, size_t n);
 
 void reading_list_done(ReadingList *list);
 ReadingList reading_list_steal(ReadingList *list);

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/err.h"
+#include "lib/json.h"
+#include "publish/nature-remo.h"
+
+#define DEVICE_ID_MAX                                                                                                                      \
+        256 /* the API gives UUIDs; an attribute's value may have 1024 bytes, and the idempotency key holds more than the id */
+#define EVENTS_DEPTH_MAX 80     /* of newest_events: what is stored must not be nested deeper than 90 */
+#define LIMIT_DEFAULT 30        /* requests in five minutes and account, when the header does not say */
+#define RESERVE_MIN 5           /* requests left for other clients of the account: the app, a home hub */
+#define RESET_MAX USEC_PER_HOUR /* a reset further away is nonsense: the window is five minutes */
+
+/* What of one device travels, as the API wrote it: values are spliced, so that numbers stay as given. */
+typedef enum Field {
+        DEVICE_NAME,
+        DEVICE_NEWEST_EVENTS,
+        DEVICE_UPDATED_AT,
+        DEVICE_ID,
+        DEVICE_ONLINE,
+        DEVICE_TEMPERATURE_OFFSET,
+        DEVICE_HUMIDITY_OFFSET,
+        _DEVICE_FIELD_MAX,
+} Field;
+
+static const char *const field_names[] = {
+        [DEVICE_NAME] = "name",
+        [DEVICE_NEWEST_EVENTS] = "newest_events",
+        [DEVICE_UPDATED_AT] = "updated_at",
+        [DEVICE_ID] = "id",
+        [DEVICE_ONLINE] = "online",
+        [DEVICE_TEMPERATURE_OFFSET] = "temperature_offset",
+        [DEVICE_HUMIDITY_OFFSET] = "humidity_offset",
+};
+
+typedef struct Device {
+        Slice raw[_DEVICE_FIELD_MAX]; /* the value's text; empty: not there */
+} Device;
+
+/* Everything that does not change from one device to the next. */
+typedef struct Parse {
+        const char *source;
+        char request_at[CLOCK_RFC3339_SIZE];
+        uint64_t (*random)(void);
+        ReadingList *list;
+        NatureRemoError *error;
+        size_t n_devices;
+        int n_bad;
+} Parse;
+
+/* The first thing that went wrong is the one to tell. */
+static _printf_(2, 3) void parse_complain(Parse *p, const char *format, ...) {
+        va_list arguments;
+
+        if (p->error->text[0])
+                return;
+        va_start(arguments, format);
+        (void) vsnprintf(p->error->text, sizeof(p->error->text), format, arguments);
+        va_end(arguments);
+}
+
+/* ---- one device ---- */
+
+/* The value's first byte tells its type: the reader has checked the rest. */
+static char field_type(const Device *device, Field field) {
+        return device->raw[field].size > 0 ? device->raw[field].data[0] : '\0';
+}
+
+/* True for a string that is text: a lone surrogate has no UTF-8 form, and could be stored nowhere. */
+static bool is_text(const Device *device, Field field) {
+        Slice raw = device->raw[field];
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+
+        if (field_type(device, field) != '"')
+                return false;
+        text = malloc(raw.size);
+        return text && json_unescape((Slice){ raw.data + 1, raw.size - 2 }, text, &size) == 0;
+}
+
+/* Whether the field is of the type that the API promises. What is not is left out; only the id and newest_events decide about the device.
+ */
+static bool field_is_good(const Device *device, Field field) {
+        char type = field_type(device, field);
+
+        switch (field) {
+        case DEVICE_NAME:
+        case DEVICE_UPDATED_AT:
+        case DEVICE_ID:
+                return is_text(device, field);
+        case DEVICE_NEWEST_EVENTS:
+                return type == '{' || type == 'n';
+        case DEVICE_ONLINE:
+                return type == 't' || type == 'f';
+        case DEVICE_TEMPERATURE_OFFSET:
+        case DEVICE_HUMIDITY_OFFSET:
+                return type == '-' || (type >= '0' && type <= '9');
+        case _DEVICE_FIELD_MAX:
+                break;
+        }
+        return false;
+}
+
+/* The id as a C string, or NULL when it is none that could name a device. */
+static char *device_id(const Device *device) {
+        Slice raw = device->raw[DEVICE_ID];
+        _cleanup_free_ char *id = NULL;
+        size_t size;
+
+        if (field_type(device, DEVICE_ID) != '"' || raw.size > 6 * DEVICE_ID_MAX)
+                return NULL;
+        id = malloc(raw.size);
+        if (!id || json_unescape((Slice){ raw.data + 1, raw.size - 2 }, id, &size) < 0)
+                return NULL;
+        if (size == 0 || size > DEVICE_ID_MAX)
+                return NULL;
+        for (size_t i = 0; i < size; i++)
+                if ((unsigned char) id[i] < ' ')
+                        return NULL;
+        id[size] = '\0'; /* the quotes made room */
+        return cleanup_steal(id);
+}
+
+static bool events_are_good(const Device *device) {
+        Slice raw = device->raw[DEVICE_NEWEST_EVENTS];
+        JsonReader r;
+        int token;
+
+        if (raw.size == 0)
+                return true; /* published as null */
+        if (!field_is_good(device, DEVICE_NEWEST_EVENTS))
+                return false;
+        json_reader_init(&r, raw.data, raw.size, EVENTS_DEPTH_MAX);
+        while ((token = json_reader_next(&r)) > 0)
+                ;
+        return token == JSON_END;
+}
+
+static int append_field(Bytes *payload, const Device *device, Field field) {
+        Slice raw = device->raw[field];
+        int r;
+
+        if (!field_is_good(device, field))
+                return 0;
+        r = bytes_append_format(payload, "%s\"%s\":", payload->size > 1 ? "," : "", field_names[field]);
+        return r < 0 ? r : bytes_append(payload, raw.data, raw.size);
+}
+
+/* The message: the first four fields are those that the scripts published, in their order. */
+static int device_format(const Parse *p, const Device *device, Bytes *payload) {
+        int r;
+
+        r = bytes_append_text(payload, "{");
+        if (r == 0)
+                r = append_field(payload, device, DEVICE_NAME);
+        if (r == 0 && device->raw[DEVICE_NEWEST_EVENTS].size == 0)
+                r = bytes_append_format(payload, "%s\"newest_events\":null", payload->size > 1 ? "," : "");
+        if (r == 0)
+                r = append_field(payload, device, DEVICE_NEWEST_EVENTS);
+        if (r == 0)
+                r = append_field(payload, device, DEVICE_UPDATED_AT);
+        if (r == 0)
+                r = bytes_append_format(payload, ",\"request_at\":\"%s\"", p->request_at);
+        if (r == 0)
+                r = append_field(payload, device, DEVICE_ID);
+        if (r == 0)
+                r = bytes_append_format(payload, ",\"source\":\"%s\"", p->source);
+        for (Field field = DEVICE_ONLINE; r == 0 && field < _DEVICE_FIELD_MAX; field++)
+                r = append_field(payload, device, field);
+        return r < 0 ? r : bytes_append_text(payload, "}");
+}
+
+static int device_add(Parse *p, const Device *device) {
+        _cleanup_free_ char *id = device_id(device);
+        _cleanup_bytes_ Bytes payload = {};
+        int r;
+
+        if (!id) {
+                parse_complain(p, "device %zu has no usable id", p->n_devices);
+                p->n_bad++;
+                return 0;
+        }
+        if (!events_are_good(device)) {
+                parse_complain(p, "device %zu: newest_events is neither an object nor null, or nested too deep", p->n_devices);
+                p->n_bad++;
+                return 0;
+        }
+        r = device_format(p, device, &payload);
+        if (r < 0)
+                return r;
+        return reading_list_add(p->list, &payload, p->source, NATURE_REMO_TYPE, id, p->request_at, p->random());
+}
+
+/* ---- the list ---- */
+
+static Field field_find(const JsonReader *reader) {
+        for (Field field = 0; field < _DEVICE_FIELD_MAX; field++)
+                if (json_reader_equal(reader, field_names[field]))
+                        return field;
+        return _DEVICE_FIELD_MAX;
+}
+
+/* Reads the rest of an object. Of two equal keys the last one counts, as in every common parser. */
+static int read_device(JsonReader *reader, Device *device) {
+        int token;
+
+        while ((token = json_reader_next(reader)) == JSON_KEY) {
+                Field field = field_find(reader);
+                Slice raw;
+                int r = json_reader_skip(reader, &raw);
+                if (r < 0)
+                        return r;
+                if (field < _DEVICE_FIELD_MAX)
+                        device->raw[field] = raw;
+        }
+        return token < 0 ? token : 0;
+}
+
+/* Reads one element of the list, whose first token was *token*. */
+static int read_element(Parse *p, JsonReader *reader, int token) {
+        Device device = {};
+        int r;
+
+        p->n_devices++;
+        if (token != JSON_OBJECT) {
+                parse_complain(p, "element %zu of the list is no object", p->n_devices);
+                p->n_bad++;
+                return json_reader_skip(reader, NULL);
+        }
+        r = read_device(reader, &device);
+        if (r < 0)
+                return r;
+        if (p->n_devices > NATURE_REMO_DEVICES_MAX) {
+                parse_complain(p, "more than %d devices: the rest is left out", NATURE_REMO_DEVICES_MAX);
+                p->n_bad++;
+                return 0;
+        }
+        return device_add(p, &device);
+}
+
+static int read_list(Parse *p, JsonReader *reader) {
+        int token, r;
+
+        token = json_reader_next(reader);
+        if (token == JSON_NULL)
+                return json_reader_next(reader);
+        if (token != JSON_ARRAY)
+                return -EBADMSG;
+        while ((token = json_reader_next(reader)) != JSON_ARRAY_END) {
+                r = token < 0 ? token : read_element(p, reader, token);
+                if (r < 0)
+                        return r;
+        }
+        return json_reader_next(reader); /* JSON_END, or what should not be there */
+}
+
+int nature_remo_parse(const char *body, size_t size, const char *source, usec_t request_at, uint64_t (*random)(void), ReadingList *list,
+        NatureRemoError *ret_error) {
+        Parse p = { .source = source, .random = random, .list = list, .error = ret_error };
+        size_t n_before = list->n;
+        JsonReader reader;
+        int r;
+
+        ret_error->text[0] = '\0';
+        (void) clock_format_rfc3339(request_at, p.request_at);
+        json_reader_init(&reader, body, size, JSON_READER_DEPTH);
+        r = read_list(&p, &reader);
+        if (r == JSON_END)
+                return p.n_bad;
+
+        reading_list_truncate(list, n_before);
+        if (r == -ENOMEM)
+                return r;
+        (void) snprintf(ret_error->text, sizeof(ret_error->text), "the reply is no JSON list of devices (byte %zu)",
+                (size_t) (reader.cursor - reader.begin));
+        return -EBADMSG;
+}
+
+/* ---- rate limit ---- */
+
+static bool header_number(const char *text, uint64_t *ret) {
+        char *end;
+
+        if (!text || *text < '0' || *text > '9')
+                return false;
+        errno = 0;
+        *ret = strtoull(text, &end, 10);
+        return errno == 0 && *end == '\0';
+}
+
+usec_t nature_remo_reset_at(const char *reset, usec_t remote_wall, usec_t now) {
+        uint64_t seconds;
+        usec_t wait;
+
+        if (!header_number(reset, &seconds) || seconds > UINT64_MAX / USEC_PER_SEC - 1)
+                return 0;
+        if (seconds * USEC_PER_SEC <= remote_wall)
+                return 0;
+        wait = seconds * USEC_PER_SEC - remote_wall;
+        return wait > RESET_MAX ? 0 : now + wait + USEC_PER_SEC; /* both clocks are cut to seconds */
+}
+
+usec_t nature_remo_not_before(const char *limit, const char *remaining, const char *reset, usec_t remote_wall, usec_t now) {
+        uint64_t n_limit, n_remaining, reserve;
+
+        if (!header_number(remaining, &n_remaining))
+                return 0;
+        if (!header_number(limit, &n_limit) || n_limit == 0)
+                n_limit = LIMIT_DEFAULT;
+
+        reserve = n_limit / 3 > RESERVE_MIN ? n_limit / 3 : RESERVE_MIN;
+        if (reserve >= n_limit)
+                reserve = n_limit - 1; /* one poll a window must be possible */
+        return n_remaining > reserve ? 0 : nature_remo_reset_at(reset, remote_wall, now);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "publish/nature-remo.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "events.h"
+#include "lib/backoff.h"
+#include "lib/err.h"
+#include "lib/http.h"
+#include "lib/log.h"
+#include "publish/source.h"
+
+#define POLL_TIMEOUT_USEC (30 * USEC_PER_SEC)
+#define CLOCK_OFF_USEC (60 * USEC_PER_SEC) /* a Date header is cut to seconds and some proxies are slow: less says nothing */
+#define WINDOW_USEC (5 * USEC_PER_MINUTE)  /* of the rate limit, when a 429 does not say when it ends */
+
+typedef struct NatureRemo {
+        SourceContext context;
+        char *url;
+        HttpRequest *request;
+        usec_t started;       /* clock_now() of the poll under way */
+        bool device_left_out; /* said so already */
+        char detail[256];
+} NatureRemo;
+
+static void *nature_remo_close(void *self) {
+        NatureRemo *remo = self;
+
+        if (!remo)
+                return NULL;
+        remo->request = http_cancel(remo->request);
+        free(remo->url);
+        free(remo);
+        return NULL;
+}
+
+static void remo_freep(NatureRemo **remo) {
+        (void) nature_remo_close(*remo);
+}
+
+static int nature_remo_open(const SourceContext *context, void **ret_self) {
+        _cleanup_(remo_freep) NatureRemo *remo = NULL;
+        const char *url = context->config->url;
+        size_t length = strlen(url);
+
+        remo = calloc(1, sizeof(NatureRemo));
+        if (!remo)
+                return -ENOMEM;
+        remo->context = *context;
+        while (length > 0 && url[length - 1] == '/')
+                length--;
+        if (asprintf(&remo->url, "%.*s/1/devices", (int) length, url) < 0) {
+                remo->url = NULL;
+                return -ENOMEM;
+        }
+        *ret_self = cleanup_steal(remo);
+        return 0;
+}
+
+/* ---- the reply ---- */
+
+/* How far the remote's clock is ahead of ours, when that is too far to be chance; else 0. */
+static int64_t clock_offset(const HttpReply *reply, usec_t wall) {
+        int64_t offset;
+
+        if (reply->date == 0)
+                return 0;
+        offset = (int64_t) (reply->date - wall);
+        return offset > (int64_t) CLOCK_OFF_USEC || offset < -(int64_t) CLOCK_OFF_USEC ? offset : 0;
+}
+
+/* Says once that a device cannot be read, and once more after it could. */
+static void remo_left_out(NatureRemo *remo, int n, const char *error) {
+        const char *name = remo->context.config->name;
+
+        if (n > 0 && !remo->device_left_out)
+                log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SOURCE, name }, { FIELD_ERROR, error }),
+                        "Source %s: %d of the devices in the reply cannot be read and are left out (%s). The others are published.", name,
+                        n, error);
+        remo->device_left_out = n > 0;
+}
+
+static void remo_read(NatureRemo *remo, HttpReply *reply, usec_t wall, usec_t now, SourcePoll *poll) {
+        NatureRemoError error;
+        usec_t request_at;
+        int r;
+
+        poll->clock_offset = clock_offset(reply, wall);
+        request_at = wall + (usec_t) poll->clock_offset - (now - remo->started);
+        r = nature_remo_parse(
+                reply->body.data ?: "", reply->body.size, remo->context.config->name, request_at, backoff_random, &poll->readings, &error);
+        if (r < 0) {
+                poll->outcome = SOURCE_UNREACHABLE;
+                (void) snprintf(remo->detail, sizeof(remo->detail), "%s; is %s the API of Nature Remo?",
+                        r == -ENOMEM ? "out of memory" : error.text, remo->context.config->url);
+                return;
+        }
+        remo_left_out(remo, r, error.text);
+}
+
+/* A status that is no answer to work with. */
+static void remo_refused(NatureRemo *remo, const HttpReply *reply, SourcePoll *poll) {
+        const SourceConfig *config = remo->context.config;
+
+        switch (reply->status) {
+        case 401:
+        case 403:
+                poll->outcome = SOURCE_REFUSED;
+                (void) snprintf(remo->detail, sizeof(remo->detail),
+                        "Nature Remo refuses the access token (%d): it was revoked or mis-pasted; put a new one from home.nature.global in "
+                        "%s",
+                        reply->status, config->token_file ?: "token_file");
+                return;
+        case 429:
+                poll->outcome = SOURCE_LIMITED;
+                (void) snprintf(remo->detail, sizeof(remo->detail),
+                        "Nature Remo's rate limit is used up (429), by all clients of the account together; a longer interval helps");
+                return;
+        case 300 ... 399:
+        case 404:
+        case 410:
+                poll->outcome = SOURCE_REFUSED;
+                (void) snprintf(remo->detail, sizeof(remo->detail),
+                        "there is no device list under %s (%d): mend url, or the API was withdrawn", config->url, reply->status);
+                return;
+        default:
+                poll->outcome = SOURCE_UNREACHABLE;
+                (void) snprintf(remo->detail, sizeof(remo->detail), "Nature Remo answers %s", reply->detail);
+        }
+}
+
+static usec_t remo_not_before(const HttpReply *reply, usec_t remote_wall, usec_t now) {
+        const char *reset = http_reply_header(reply, "X-Rate-Limit-Reset");
+        usec_t at;
+
+        if (reply->status != 429)
+                return nature_remo_not_before(http_reply_header(reply, "X-Rate-Limit-Limit"),
+                        http_reply_header(reply, "X-Rate-Limit-Remaining"), reset, remote_wall, now);
+
+        at = nature_remo_reset_at(reset, remote_wall, now);
+        if (reply->retry_after > 0 && now + reply->retry_after > at)
+                at = now + reply->retry_after;
+        return at > 0 ? at : now + WINDOW_USEC;
+}
+
+static void remo_done(void *userdata, HttpReply *reply) {
+        NatureRemo *remo = userdata;
+        SourcePoll poll = { .outcome = SOURCE_POLLED, .detail = remo->detail, .http_status = reply->status };
+        usec_t wall = clock_wall(), now = clock_now();
+
+        remo->request = NULL;
+        remo->detail[0] = '\0';
+        if (reply->outcome != HTTP_ANSWERED) {
+                poll.outcome = SOURCE_UNREACHABLE;
+                (void) snprintf(remo->detail, sizeof(remo->detail), "%s", reply->detail);
+                if (reply->outcome == HTTP_TOO_LARGE)
+                        (void) snprintf(remo->detail, sizeof(remo->detail), "the reply is larger than %d bytes", NATURE_REMO_REPLY_MAX);
+        } else {
+                poll.not_before = remo_not_before(reply, reply->date > 0 ? reply->date : wall, now);
+                if (reply->status == 200)
+                        remo_read(remo, reply, wall, now, &poll);
+                else
+                        remo_refused(remo, reply, &poll);
+        }
+        source_polled(remo->context.source, &poll);
+}
+
+static int nature_remo_poll(void *self) {
+        NatureRemo *remo = self;
+        HttpSpec spec = {
+                .method = "GET",
+                .url = remo->url,
+                .ca_file = remo->context.config->ca_file,
+                .bearer = remo->context.token,
+                .headers = (const char *const[]){ "Accept: application/json", NULL },
+                .timeout = POLL_TIMEOUT_USEC,
+                .max_reply = NATURE_REMO_REPLY_MAX,
+        };
+
+        assert(!remo->request);
+        remo->started = clock_now();
+        return http_start(remo->context.http, &spec, remo_done, remo, &remo->request);
+}
+
+const SourceType source_type_nature_remo = {
+        .name = NATURE_REMO_TYPE,
+        .default_url = "https://api.nature.global",
+        .needs_token = true,
+        .open = nature_remo_open,
+        .poll = nature_remo_poll,
+        .close = nature_remo_close,
+};

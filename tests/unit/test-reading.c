@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka.h needs the four above */
+#include <cmocka.h>
+
+#include "publish/reading.h"
+
+static void add(ReadingList *list, const char *text, const char *device, uint64_t random) {
+        Bytes payload = {};
+        assert_int_equal(bytes_append_text(&payload, text), 0);
+        assert_int_equal(reading_list_add(list, &payload, "home", "nature_remo", device, "2026-11-24T06:27:38.123Z", random), 0);
+        assert_null(payload.data); /* taken */
+}
+
+/* P4: the key names source, device and time, and is drawn once. */
+static void test_key(void **state) {
+        ReadingList list = {};
+
+        add(&list, "{}", "d1", 0xabc);
+        add(&list, "{\"a\":1}", "d2", UINT64_MAX);
+        assert_int_equal(list.n, 2);
+        assert_string_equal(list.items[0].key, "home:d1:2026-11-24T06:27:38.123Z:0000000000000abc");
+        assert_string_equal(list.items[1].key, "home:d2:2026-11-24T06:27:38.123Z:ffffffffffffffff");
+        assert_string_equal(list.items[1].source, "home");
+        assert_string_equal(list.items[1].type, "nature_remo");
+        assert_string_equal(list.items[1].device, "d2");
+        assert_string_equal(list.items[1].payload.data, "{\"a\":1}");
+        reading_list_done(&list);
+        assert_int_equal(list.n, 0);
+}
+
+static void test_bytes(void **state) {
+        ReadingList list = {};
+
+        assert_int_equal(reading_list_bytes(&list), 0);
+        add(&list, "{}", "d1", 1);
+        uint64_t one =
+                strlen("{}") + strlen("home:d1:2026-11-24T06:27:38.123Z:0000000000000001") + strlen("home") + strlen("nature_remo") + 2;
+        assert_int_equal(reading_list_bytes(&list), one);
+        add(&list, "{}", "d2", 2);
+        assert_int_equal(reading_list_bytes(&list), 2 * one);
+        reading_list_truncate(&list, 1);
+        assert_int_equal(reading_list_bytes(&list), one);
+        assert_string_equal(list.items[0].device, "d1");
+        reading_list_done(&list);
+}
+
+static void test_steal(void **state) {
+        ReadingList list = {};
+
+        for (unsigned i = 0; i < 100; i++)
+                add(&list, "{}", "d", i);
+        ReadingList stolen = reading_list_steal(&list);
+        assert_int_equal(list.n, 0);
+        assert_null(list.items);
+        assert_int_equal(stolen.n, 100);
+        reading_list_done(&list);
+        reading_list_done(&stolen);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_key),
+                cmocka_unit_test(test_bytes),
+                cmocka_unit_test(test_steal),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
