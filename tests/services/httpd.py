@@ -51,7 +51,7 @@ class Response:
 
     @classmethod
     def json(cls, value, status=200, headers=None, indent=2, on_sent=None):
-        text = json.dumps(value, indent=indent, ensure_ascii=False)
+        text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
         return cls(status, (text + "\n").encode("utf-8", "surrogatepass"), headers, on_sent=on_sent)
 
 

@@ -4,7 +4,7 @@ Serves /v1/projects/P/topics/T (PUT, GET, DELETE, :publish, :testIamPermissions)
 DELETE, :pull, :acknowledge, :modifyAckDeadline, :testIamPermissions), POST /token, and the metadata paths under /computeMetadata/v1/.
 
 Control API under /_control/ (no authentication, no faults): faults and log as in services/service.py, and
-  GET   stats             per subscription: backlog, leased, acked, oldest
+  GET   stats             per subscription: backlog, leased, acked, oldest; and waiting_pulls
   POST  revoke            drop every access token; {"keys": true} deletes the service accounts too, {"clients": true} the refresh tokens
   POST  keys              {"client_email", "private_key_id", "public_key"}: accept this service account
   POST  options           change at run time: pull_hang, auth, token_lifetime, expires_as_string, time_scale, retention_scale, late_ack,
@@ -154,7 +154,7 @@ class PubSub(service.HttpService):
     # Control
 
     def _control_stats(self, _request):
-        return Response.json(self.store.stats())
+        return Response.json({**self.store.stats(), "waiting_pulls": self.store.waiting})
 
     def _control_revoke(self, request):
         what = request.json()

@@ -214,8 +214,8 @@ class Api:
         config.setdefault("messageRetentionDuration", DEFAULT_RETENTION)
         config.setdefault("expirationPolicy", {"ttl": DEFAULT_EXPIRATION})
         if not 10 <= config["ackDeadlineSeconds"] <= 600:
-            raise ApiError(400, f"Invalid ack deadline given (ack_deadline_seconds={config['ackDeadlineSeconds']}). The ack deadline must be"
-                           " between 10 and 600 seconds.")
+            raise ApiError(400, f"Invalid ack deadline given (ack_deadline_seconds={config['ackDeadlineSeconds']}). The ack deadline must"
+                           " be between 10 and 600 seconds.")
         _check_retention(config["messageRetentionDuration"])
         ttl = config["expirationPolicy"].get("ttl")
         if ttl and (seconds(ttl) < MIN_EXPIRATION or seconds(ttl) < seconds(config["messageRetentionDuration"])):

@@ -60,6 +60,7 @@ class Store:
         self.late_ack = late_ack  # acknowledging after the deadline, before redelivery: takes effect or is ignored
         self._closing = threading.Event()
         self._wake = False
+        self.waiting = 0  # pulls that hang now
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._pending = []
@@ -166,15 +167,19 @@ class Store:
         duplicate: hands out messages that are leased already, too (the older ack ids stay valid)."""
         deadline = time.monotonic() + wait
         with self._changed:
-            while not self._closing.is_set():
-                with self._transaction():
-                    self._touch(name)
-                    self._sweep_leases()
-                    taken = self._take(name, limit, duplicate)
-                left = deadline - time.monotonic()
-                if taken or left <= 0:
-                    return taken
-                self._changed.wait(min(left, self._next_ready(name)))
+            self.waiting += 1
+            try:
+                while not self._closing.is_set():
+                    with self._transaction():
+                        self._touch(name)
+                        self._sweep_leases()
+                        taken = self._take(name, limit, duplicate)
+                    left = deadline - time.monotonic()
+                    if taken or left <= 0:
+                        return taken
+                    self._changed.wait(min(left, self._next_ready(name)))
+            finally:
+                self.waiting -= 1
         return []
 
     def _take(self, name, limit, duplicate):

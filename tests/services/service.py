@@ -16,6 +16,7 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 from services.events import EventLog
 from services.faults import FaultScript
@@ -24,15 +25,51 @@ from services.httpd import HttpServer, Response
 TESTS_DIR = Path(__file__).resolve().parents[1]
 
 
-class HttpService:
-    """Base of the services: subclasses implement handle(request) and may add to controls (name -> function(request) -> Response)."""
+class Controls:
+    """The routes of a control API; subclasses add to `controls` (name -> function(request) -> Response)."""
+
+    def __init__(self, log, faults):
+        self.log = log
+        self.faults = faults
+        self.controls = {"faults": self._control_faults, "log": self._control_log}
+
+    def control(self, request):
+        """Answers one request to /_control/NAME."""
+        control = self.controls.get(request.path[len("/_control/"):])
+        if control is None:
+            return Response.json({"error": "no such control", "controls": sorted(self.controls)}, 404)
+        try:
+            return control(request)
+        except (ValueError, KeyError, TypeError) as error:
+            return Response.json({"error": f"{type(error).__name__}: {error}"}, 400)
+
+    def _control_faults(self, request):
+        if request.method == "POST":
+            rules = request.json()
+            if isinstance(rules, dict):
+                rules = rules.get("rules", [rules])
+            self.faults.add(*rules)
+        elif request.method == "DELETE":
+            self.faults.clear()
+        return Response.json({"rules": self.faults.describe()})
+
+    def _control_log(self, request):
+        since = int(request.query.get("since", 0))
+        kind = request.query.get("kind")
+        if "wait" in request.query:
+            self.log.wait(lambda event: kind in (None, event["kind"]), float(request.query["wait"]), since)
+        events = self.log.since(since)
+        shown = [event for event in events if kind in (None, event["kind"])]
+        return Response.json({"events": shown, "next": since + len(events)}, indent=None)
+
+
+class HttpService(Controls):
+    """Base of the HTTP services: subclasses implement handle(request)."""
 
     fault_types = ()
 
     def __init__(self, port=0, cert=None, key=None):
-        self.log = EventLog()
-        self.faults = FaultScript(self.fault_types)
-        self.controls = {"faults": self._control_faults, "log": self._control_log}
+        super().__init__(EventLog(), FaultScript(self.fault_types))
         self._server = HttpServer(self._dispatch, port, cert, key, self.faults, observer=self._observe)
 
     @property
@@ -61,15 +98,7 @@ class HttpService:
         raise NotImplementedError
 
     def _dispatch(self, request):
-        if not request.path.startswith("/_control/"):
-            return self.handle(request)
-        control = self.controls.get(request.path[len("/_control/"):])
-        if control is None:
-            return Response.json({"error": "no such control", "controls": sorted(self.controls)}, 404)
-        try:
-            return control(request)
-        except (ValueError, KeyError, TypeError) as error:
-            return Response.json({"error": f"{type(error).__name__}: {error}"}, 400)
+        return self.control(request) if request.path.startswith("/_control/") else self.handle(request)
 
     def _observe(self, request, status, complete, began):
         if request.path.startswith("/_control/"):
@@ -77,29 +106,14 @@ class HttpService:
         self.log.add("http", method=request.method, target=request.target, status=status, complete=complete,
                      request_bytes=len(request.body), began=began, fault=request.fault and request.fault["type"])
 
-    def _control_faults(self, request):
-        if request.method == "POST":
-            rules = request.json()
-            if isinstance(rules, dict):
-                rules = rules.get("rules", [rules])
-            self.faults.add(*rules)
-        elif request.method == "DELETE":
-            self.faults.clear()
-        return Response.json({"rules": self.faults.describe()})
 
-    def _control_log(self, request):
-        since = int(request.query.get("since", 0))
-        kind = request.query.get("kind")
-        if "wait" in request.query:
-            self.log.wait(lambda event: kind in (None, event["kind"]), float(request.query["wait"]), since)
-        total = len(self.log.since())
-        return Response.json({"events": self.log.since(since, kind), "next": total}, indent=None)
-
-
-def parser(description):
+def parser(description, tls=True):
     """Options that every service has."""
     options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--port", type=int, default=0, help="0 (default) takes a free port")
+    if not tls:
+        options.add_argument("--control-port", type=int, default=0, help="port of the control API; 0 (default) takes a free one")
+        return options
     options.add_argument("--tls-cert", metavar="FILE", help="serve https with this certificate (PEM)")
     options.add_argument("--tls-key", metavar="FILE")
     return options
@@ -119,6 +133,16 @@ def run(service, prepare=lambda: None):
     return 0
 
 
+def run_with_control(server, controls, control_port):
+    """Like run(), for a server that does not speak HTTP itself: `ready URL control URL`, the second for the control API."""
+    http = HttpServer(controls.control, control_port)
+    pair = SimpleNamespace(url=None, start=lambda: (server.start(), http.start()), stop=lambda: (http.stop(), server.stop()))
+
+    def name():
+        pair.url = f"{server.url} control {http.url}"
+    return run(pair, name)
+
+
 class ServiceProcess:
     """A service of this folder as a child process: start, stop (SIGTERM), kill (SIGKILL), restart on the same port.
 
@@ -130,6 +154,7 @@ class ServiceProcess:
         self.args = [str(arg) for arg in args]
         self.port = port
         self.url = None
+        self.control_url = None
         self.process = None
 
     def start(self, timeout=20):
@@ -143,6 +168,7 @@ class ServiceProcess:
             self.process.wait()
             raise RuntimeError(f"{self.name} did not start: exit code {self.process.returncode}, said {line!r}")
         self.url = line.split()[1]
+        self.control_url = line.split()[-1]
         self.port = int(self.url.rsplit(":", 1)[1])
         return self
 
@@ -174,7 +200,7 @@ class ServiceProcess:
 
     def control(self, name, body=None, method=None, context=None):
         """Calls the control API; body is sent as JSON by POST."""
-        return control(self.url, name, body, method, context)
+        return control(self.control_url, name, body, method, context)
 
     def __enter__(self):
         return self.start()
