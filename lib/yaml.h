@@ -11,6 +11,7 @@
 
 #define YAML_SIZE_MAX (1024 * 1024)
 #define YAML_DEPTH_MAX 32
+#define YAML_CHILDREN_MAX 4096 /* every new key of a mapping is compared with the others */
 
 typedef enum YamlType { YAML_SCALAR, YAML_MAPPING, YAML_SEQUENCE } YamlType;
 
@@ -31,11 +32,17 @@ typedef struct YamlError {
         char text[200];
 } YamlError;
 
-/* Parses *size* bytes. -EBADMSG with *ret_error* filled in; -ENOMEM. An empty document gives an empty mapping. */
+/* Parses *size* bytes. -EBADMSG with *ret_error* filled in; -ENOMEM. An empty document gives an empty mapping. At most
+ * YAML_SIZE_MAX bytes of UTF-8, YAML_DEPTH_MAX levels and YAML_CHILDREN_MAX entries of one node. */
 int yaml_parse(const char *text, size_t size, YamlNode **ret, YamlError *ret_error);
-YamlNode *yaml_free(YamlNode *node);
-CLEANUP_DEFINE(YamlNode, yaml_free)
 
-/* The child of that name, or NULL. */
+/* Not yaml_free(): libyaml exports that name, and would call ours. */
+YamlNode *yaml_node_free(YamlNode *node);
+static inline void yaml_freep(YamlNode **node) {
+        (void) yaml_node_free(*node);
+}
+
+/* The child of that name, or NULL; NULL too when *mapping* is NULL or no mapping. */
 const YamlNode *yaml_get(const YamlNode *mapping, const char *key);
+/* As YamlNode.plain says; true for no node at all, too. */
 bool yaml_is_null(const YamlNode *node);

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "yaml.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <yaml.h>
+
+#include "err.h"
+
+typedef struct Reader {
+        yaml_parser_t parser;
+        yaml_event_t event;
+        YamlError *error;
+        const char *text;
+        size_t size;
+} Reader;
+
+static int fail(Reader *r, yaml_mark_t mark, const char *text) {
+        r->error->line = (unsigned) mark.line + 1;
+        r->error->column = (unsigned) mark.column + 1;
+        (void) snprintf(r->error->text, sizeof(r->error->text), "%s", text);
+        return -EBADMSG;
+}
+
+/* libyaml gives bytes that are no text an offset only. */
+static yaml_mark_t mark_of_offset(const Reader *r, size_t offset) {
+        yaml_mark_t mark = {};
+
+        for (size_t i = 0; i < offset && i < r->size; i++)
+                if (r->text[i] == '\n') {
+                        mark.line++;
+                        mark.column = 0;
+                } else if (((unsigned char) r->text[i] & 0xc0) != 0x80)
+                        mark.column++;
+        return mark;
+}
+
+static int parser_failed(Reader *r) {
+        const yaml_parser_t *p = &r->parser;
+
+        switch (p->error) {
+        case YAML_MEMORY_ERROR:
+                return -ENOMEM;
+        case YAML_READER_ERROR:
+                return fail(r, mark_of_offset(r, p->problem_offset), p->problem);
+        default:
+                return fail(r, p->problem_mark, p->problem ? p->problem : "not YAML");
+        }
+}
+
+/* Reads the next event into r->event, in place of the last one. */
+static int next_event(Reader *r) {
+        yaml_event_delete(&r->event);
+        return yaml_parser_parse(&r->parser, &r->event) ? 0 : parser_failed(r);
+}
+
+static int refuse_properties(Reader *r, const yaml_char_t *anchor, const yaml_char_t *tag) {
+        if (anchor)
+                return fail(r, r->event.start_mark, "anchors are not supported");
+        if (tag)
+                return fail(r, r->event.start_mark, "tags are not supported");
+        return 0;
+}
+
+static YamlNode *node_new(YamlType type, yaml_mark_t mark) {
+        YamlNode *node = calloc(1, sizeof(*node));
+
+        if (!node)
+                return NULL;
+        node->type = type;
+        node->line = (unsigned) mark.line + 1;
+        node->column = (unsigned) mark.column + 1;
+        return node;
+}
+
+static int node_add(Reader *r, YamlNode *node, YamlNode *child) {
+        size_t n = node->n_children;
+
+        /* The room doubles whenever it is full: at 0, 1, 2, 4, ... */
+        if ((n & (n - 1)) == 0 || n == 0) {
+                YamlNode **children = reallocarray(node->children, n == 0 ? 1 : 2 * n, sizeof(*children));
+
+                if (!children)
+                        return -ENOMEM;
+                node->children = children;
+        }
+        node->children[n] = child;
+        node->n_children++;
+        return 0;
+}
+
+/* The scalar of r->event as a string of its own. */
+static int copy_scalar(Reader *r, char **ret) {
+        const char *value = (const char *) r->event.data.scalar.value;
+        size_t size = r->event.data.scalar.length;
+        char *copy;
+
+        if (memchr(value, '\0', size))
+                return fail(r, r->event.start_mark, "text with a NUL");
+
+        copy = strndup(value, size);
+        if (!copy)
+                return -ENOMEM;
+        *ret = copy;
+        return 0;
+}
+
+static int read_scalar(Reader *r, YamlNode **ret) {
+        _cleanup_(yaml_freep) YamlNode *node = NULL;
+        char *text;
+        int k = refuse_properties(r, r->event.data.scalar.anchor, r->event.data.scalar.tag);
+
+        if (k < 0)
+                return k;
+        node = node_new(YAML_SCALAR, r->event.start_mark);
+        if (!node)
+                return -ENOMEM;
+        k = copy_scalar(r, &text);
+        if (k < 0)
+                return k;
+
+        node->text = text;
+        node->plain = r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+        *ret = cleanup_steal(node);
+        return 0;
+}
+
+static int read_node(Reader *r, unsigned depth, YamlNode **ret);
+
+/* Reads the node that r->event starts, and makes it the last child. Takes *key*. */
+static int read_child(Reader *r, YamlNode *node, char *key, yaml_mark_t key_mark, unsigned depth) {
+        _cleanup_free_ char *own_key = key;
+        _cleanup_(yaml_freep) YamlNode *child = NULL;
+        int k;
+
+        if (node->n_children >= YAML_CHILDREN_MAX)
+                return fail(r, r->event.start_mark, "too many entries");
+        k = read_node(r, depth, &child);
+        if (k < 0)
+                return k;
+
+        if (key) {
+                child->key = cleanup_steal(own_key);
+                child->key_line = (unsigned) key_mark.line + 1;
+                child->key_column = (unsigned) key_mark.column + 1;
+        }
+        k = node_add(r, node, child);
+        if (k < 0)
+                return k;
+        child = NULL;
+        return 0;
+}
+
+static int read_key(Reader *r, const YamlNode *mapping, char **ret) {
+        _cleanup_free_ char *key = NULL;
+        const YamlNode *other;
+        int k;
+
+        if (r->event.type == YAML_ALIAS_EVENT)
+                return fail(r, r->event.start_mark, "aliases are not supported");
+        if (r->event.type != YAML_SCALAR_EVENT)
+                return fail(r, r->event.start_mark, "a key must be plain text");
+        k = refuse_properties(r, r->event.data.scalar.anchor, r->event.data.scalar.tag);
+        if (k < 0)
+                return k;
+        k = copy_scalar(r, &key);
+        if (k < 0)
+                return k;
+
+        other = yaml_get(mapping, key);
+        if (other) {
+                char text[sizeof(r->error->text)];
+
+                (void) snprintf(text, sizeof(text), "duplicate key \"%.100s\", first on line %u", key, other->key_line);
+                return fail(r, r->event.start_mark, text);
+        }
+        *ret = cleanup_steal(key);
+        return 0;
+}
+
+static int read_mapping(Reader *r, YamlNode *node, unsigned depth) {
+        for (;;) {
+                yaml_mark_t key_mark;
+                char *key;
+                int k = next_event(r);
+
+                if (k < 0 || r->event.type == YAML_MAPPING_END_EVENT)
+                        return k;
+
+                key_mark = r->event.start_mark;
+                k = read_key(r, node, &key);
+                if (k < 0)
+                        return k;
+                k = next_event(r);
+                if (k < 0) {
+                        free(key);
+                        return k;
+                }
+                k = read_child(r, node, key, key_mark, depth);
+                if (k < 0)
+                        return k;
+        }
+}
+
+static int read_sequence(Reader *r, YamlNode *node, unsigned depth) {
+        for (;;) {
+                int k = next_event(r);
+
+                if (k < 0 || r->event.type == YAML_SEQUENCE_END_EVENT)
+                        return k;
+                k = read_child(r, node, NULL, (yaml_mark_t){}, depth);
+                if (k < 0)
+                        return k;
+        }
+}
+
+static int read_collection(Reader *r, YamlType type, unsigned depth, YamlNode **ret) {
+        _cleanup_(yaml_freep) YamlNode *node = NULL;
+        int k;
+
+        if (depth >= YAML_DEPTH_MAX)
+                return fail(r, r->event.start_mark, "nested too deep");
+        if (type == YAML_MAPPING)
+                k = refuse_properties(r, r->event.data.mapping_start.anchor, r->event.data.mapping_start.tag);
+        else
+                k = refuse_properties(r, r->event.data.sequence_start.anchor, r->event.data.sequence_start.tag);
+        if (k < 0)
+                return k;
+        node = node_new(type, r->event.start_mark);
+        if (!node)
+                return -ENOMEM;
+
+        k = type == YAML_MAPPING ? read_mapping(r, node, depth + 1) : read_sequence(r, node, depth + 1);
+        if (k < 0)
+                return k;
+        *ret = cleanup_steal(node);
+        return 0;
+}
+
+static int read_node(Reader *r, unsigned depth, YamlNode **ret) {
+        switch (r->event.type) {
+        case YAML_SCALAR_EVENT:
+                return read_scalar(r, ret);
+        case YAML_MAPPING_START_EVENT:
+                return read_collection(r, YAML_MAPPING, depth, ret);
+        case YAML_SEQUENCE_START_EVENT:
+                return read_collection(r, YAML_SEQUENCE, depth, ret);
+        default:
+                return fail(r, r->event.start_mark, "aliases are not supported");
+        }
+}
+
+/* A document of which nothing is written, or only `---`, is an empty mapping. */
+static int read_document(Reader *r, YamlNode **ret) {
+        _cleanup_(yaml_freep) YamlNode *node = NULL;
+        int k = next_event(r);
+
+        if (k < 0)
+                return k;
+        if (r->event.type == YAML_DOCUMENT_START_EVENT) {
+                k = next_event(r);
+                if (k == 0)
+                        k = read_node(r, 0, &node);
+                if (k == 0)
+                        k = next_event(r); /* the document's end */
+                if (k == 0)
+                        k = next_event(r);
+                if (k < 0)
+                        return k;
+                if (r->event.type != YAML_STREAM_END_EVENT)
+                        return fail(r, r->event.start_mark, "more than one document");
+        }
+        if (!node || (node->type == YAML_SCALAR && node->plain && node->text[0] == '\0')) {
+                (void) yaml_node_free(node);
+                node = node_new(YAML_MAPPING, (yaml_mark_t){});
+                if (!node)
+                        return -ENOMEM;
+        }
+        *ret = cleanup_steal(node);
+        return 0;
+}
+
+int yaml_parse(const char *text, size_t size, YamlNode **ret, YamlError *ret_error) {
+        YamlError error = {};
+        Reader r = { .error = &error, .text = text, .size = size };
+        int k;
+
+        if (size > YAML_SIZE_MAX) {
+                *ret_error = (YamlError){ .text = "the file is larger than 1 MiB" };
+                return -EBADMSG;
+        }
+        if (!yaml_parser_initialize(&r.parser))
+                return -ENOMEM;
+
+        yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING); /* else two bytes at its start make the text UTF-16 */
+        yaml_parser_set_input_string(&r.parser, (const unsigned char *) text, size);
+        k = next_event(&r); /* the stream's start */
+        if (k == 0)
+                k = read_document(&r, ret);
+        yaml_event_delete(&r.event);
+        yaml_parser_delete(&r.parser);
+        if (k == -EBADMSG)
+                *ret_error = error;
+        return k;
+}
+
+YamlNode *yaml_node_free(YamlNode *node) {
+        if (!node)
+                return NULL;
+
+        for (size_t i = 0; i < node->n_children; i++)
+                (void) yaml_node_free(node->children[i]);
+        free(node->children);
+        free((char *) node->text);
+        free((char *) node->key);
+        free(node);
+        return NULL;
+}
+
+const YamlNode *yaml_get(const YamlNode *mapping, const char *key) {
+        if (!mapping || mapping->type != YAML_MAPPING)
+                return NULL;
+        for (size_t i = 0; i < mapping->n_children; i++)
+                if (strcmp(mapping->children[i]->key, key) == 0)
+                        return mapping->children[i];
+        return NULL;
+}
+
+bool yaml_is_null(const YamlNode *node) {
+        if (!node)
+                return true;
+        return node->type == YAML_SCALAR && node->plain &&
+               (node->text[0] == '\0' || strcmp(node->text, "~") == 0 || strcmp(node->text, "null") == 0);
+}
