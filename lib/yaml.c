@@ -107,7 +107,7 @@ static int copy_scalar(Reader *r, char **ret) {
 
 static int read_scalar(Reader *r, YamlNode **ret) {
         _cleanup_(yaml_freep) YamlNode *node = NULL;
-        char *text;
+        char *text = NULL;
         int k = refuse_properties(r, r->event.data.scalar.anchor, r->event.data.scalar.tag);
 
         if (k < 0)
@@ -181,7 +181,7 @@ static int read_key(Reader *r, const YamlNode *mapping, char **ret) {
 static int read_mapping(Reader *r, YamlNode *node, unsigned depth) {
         for (;;) {
                 yaml_mark_t key_mark;
-                char *key;
+                char *key = NULL;
                 int k = next_event(r);
 
                 if (k < 0 || r->event.type == YAML_MAPPING_END_EVENT)
