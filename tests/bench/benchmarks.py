@@ -1,0 +1,346 @@
+"""The benchmarks. Each is a generator of report.Row, given a Bench; its name is the word of the command line."""
+import os
+import statistics
+import subprocess
+import time
+from types import SimpleNamespace
+
+import measure
+import stack
+from report import Row
+
+FULL = SimpleNamespace(drain=500_000, drain_emulator=30_000, publish=300_000, latency={1: 20, 100: 1500, 1000: 8000}, idle=130, starts=20,
+                       growth=(10_000, 100_000, 1_000_000), outbox=(1_000, 100_000, 1_000_000), scale=60_000, poll_interval=10, runs=3)
+SMOKE = SimpleNamespace(drain=3_000, drain_emulator=500, publish=2_000, latency={100: 100}, idle=2, starts=2,
+                        growth=(1_000, 2_000), outbox=(500, 1_000), scale=2_000, poll_interval=10, runs=1)
+
+
+class Bench:
+    """What the benchmarks share."""
+
+    def __init__(self, build, sizes, peers):
+        self.build, self.sizes, self.peers = build, sizes, peers
+        self.real = stack.RealStack()
+
+    def close(self):
+        self.real.stop()
+
+
+def median(values):
+    return statistics.median(values)
+
+
+# ---- drain ----
+
+def drain_replay(bench, n, **section):
+    """Drains n prepared messages into the server that counts; what it took."""
+    build = bench.build
+    with stack.Tool(build, "replay-pubsub", "--backlog", n) as pubsub, stack.Tool(build, "replay-mongo", "--expect", n) as mongo:
+        with stack.Daemon(build, pubsub.port, subscribe=stack.subscribe_section(mongo.port, **section)) as daemon:
+            daemon.start()
+            span = measure.Span(daemon.pid)
+            try:
+                pubsub.wait("acknowledged")
+            except stack.Broken as error:
+                raise stack.Broken(f"{error}\n{pubsub.stats()}\n{daemon.log()}") from None
+            span.end()
+            stats = pubsub.stats()
+            servers = measure.cpu_seconds(pubsub.process.pid) + measure.cpu_seconds(mongo.process.pid)
+            code = daemon.stop()
+        documents = mongo.stop()["documents"]
+    check(code == 0, f"sensorqd ended with {code}")
+    check(documents == n and stats["acknowledged"] == n and stats["unknown"] == 0, f"{n} messages, {documents} documents, {stats}")
+    seconds = (stats["last_ack"] - stats["first_pull"]) / 1e6
+    return SimpleNamespace(rate=n / seconds, cpu=span.cpu / n * 1e6, rss=span.rss, anonymous=span.anonymous, servers=servers / n * 1e6, busy=span.cpu / seconds)
+
+
+def check(true, text):
+    if not true:
+        raise stack.Broken(text)
+
+
+def fill(bench, n):
+    real = bench.real.start()
+    topic, subscription, collection = real.fresh()
+    stack.run_tool(bench.build, "bench-client", "publish", "--pubsub", real.pubsub_port, "--topic", f"projects/{stack.PROJECT}/topics/{topic}", "--count", n)
+    return real, subscription, collection
+
+
+def drain_emulator(bench, n):
+    real, subscription, collection = fill(bench, n)
+    with stack.Daemon(bench.build, real.pubsub_port, subscribe=stack.subscribe_section(real.mongo_port, collection, subscription=subscription)) as daemon:
+        daemon.start()
+        span = measure.Span(daemon.pid)
+        found = real.wait_documents("bench", collection, n)
+        span.end()
+        log, code = daemon.log(), daemon.stop()
+    check(found == n and code == 0, f"{n} messages, {found} documents, exit code {code}\n{log}")
+    return SimpleNamespace(rate=n / span.wall, cpu=span.cpu / n * 1e6, rss=span.rss, anonymous=span.anonymous)
+
+
+def drain_bare(bench, n):
+    real, subscription, collection = fill(bench, n)
+    told = stack.run_tool(bench.build, "bench-client", "carry", "--pubsub", real.pubsub_port, "--mongo", real.mongo_port, "--count", n, "--collection", collection,
+                          "--subscription", f"projects/{stack.PROJECT}/subscriptions/{subscription}")
+    return SimpleNamespace(rate=n / told["usec"] * 1e6, cpu=told["cpu_usec"] / n)
+
+
+def drain_peer(bench, n, command, target):
+    real, subscription, collection = fill(bench, n)
+    database, collection = target.split(".", 1) if target else ("bench", collection)
+    peer = stack.Peer(command, {"emulator": f"127.0.0.1:{real.pubsub_port}", "project": stack.PROJECT, "subscription": subscription,
+                                "mongodb": f"mongodb://127.0.0.1:{real.mongo_port}/", "database": database, "collection": collection})
+    try:
+        began = time.monotonic()
+        found = real.wait_documents(database, collection, n, 300)
+        wall = time.monotonic() - began
+        processes = measure.group(peer.process.pid)
+        cpu, rss = sum(map(measure.cpu_seconds, processes)), sum(measure.memory(pid)["peak"] for pid in processes)
+    finally:
+        peer.stop()
+    return SimpleNamespace(rate=found / wall, cpu=cpu / max(found, 1) * 1e6, rss=rss, found=found, log=peer.log())
+
+
+def drain(bench):
+    """A backlog to MongoDB: readings a second, CPU, memory."""
+    runs = [drain_replay(bench, bench.sizes.drain) for _ in range(bench.sizes.runs)]
+    servers = median(r.servers for r in runs)
+    yield Row("drain", "replay, readings a second", "/s", median(r.rate for r in runs), (">=", 50_000))
+    yield Row("drain", "replay, CPU a reading", "us", median(r.cpu for r in runs), ("<=", 12), f"the servers beside it: {servers:.1f} us")
+    yield Row("drain", "peak RSS", "MiB", max(r.rss for r in runs), ("<=", 32))
+    yield Row("drain", "peak anonymous memory", "MiB", max(r.anonymous for r in runs), ("<=", 14))
+    try:
+        yield from drain_real(bench)
+    except stack.NotHere as reason:
+        yield Row("drain", "emulator + SecantusDB", "/s", None, None, str(reason))
+
+
+def drain_real(bench):
+    n = bench.sizes.drain_emulator
+    drain_bare(bench, min(n, 3000))  # the emulator's Java compiles what it runs often
+    ours, bare = drain_emulator(bench, n), drain_bare(bench, n)
+    yield Row("drain", "emulator + SecantusDB, readings a second", "/s", ours.rate, (">=", 1_540), f"bare client: {bare.rate:.0f}/s")
+    yield Row("drain", "emulator + SecantusDB, CPU a reading", "us", ours.cpu, ("<=", 15), f"bare client: {bare.cpu:.1f} us")
+    yield Row("drain", "emulator + SecantusDB, peak RSS", "MiB", ours.rss, ("<=", 32))
+    for command, target in bench.peers:
+        peer = drain_peer(bench, n, command, target)
+        name = command.split()[0].rsplit("/", 1)[-1]
+        whole = "" if peer.found >= n else f"only {peer.found} of {n} came: {peer.log[-200:]}"
+        yield Row("drain", f"the same by {name}, readings a second", "/s", peer.rate, None, whole)
+        yield Row("drain", f"the same by {name}, CPU a reading, with start-up", "us", peer.cpu)
+        yield Row("drain", f"the same by {name}, peak RSS", "MiB", peer.rss)
+
+
+# ---- publish ----
+
+def publish_replay(bench, n):
+    """Publishes an outbox of n readings."""
+    with stack.Tool(bench.build, "replay-pubsub", "--expect-published", n) as pubsub:
+        with stack.Daemon(bench.build, pubsub.port, publish=stack.publish_section(pubsub.port)) as daemon:
+            stack.run_tool(bench.build, "fill-outbox", daemon.state, n)
+            size = os.path.getsize(daemon.state / "outbox.sqlite")
+            daemon.start()
+            span = measure.Span(daemon.pid)
+            try:
+                pubsub.wait("published")
+            except stack.Broken as error:
+                raise stack.Broken(f"{error}\n{pubsub.stats()}\n{daemon.log()}") from None
+            time.sleep(0.3)  # the last readings are forgotten
+            span.end()
+            stats = pubsub.stats()
+            code = daemon.stop()
+    check(code == 0 and stats["published"] >= n, f"exit code {code}, {stats}")
+    seconds = max(1, stats["last_publish"] - stats["first_publish"]) / 1e6
+    batch = n / max(1, stats["publishes"])
+    return SimpleNamespace(rate=max(1, n - batch) / seconds, cpu=span.cpu / n * 1e6, rss=span.rss, anonymous=span.anonymous, size=size / n, ready=daemon.ready_seconds)
+
+
+def count_syncs(bench, status, seconds):
+    """(polls, fsyncs) of a daemon whose source is polled every poll_interval, over about that many seconds after its first poll."""
+    with stack.Tool(bench.build, "replay-pubsub", "--devices", 3, "--publish-status", status) as pubsub:
+        section = stack.publish_section(pubsub.port, f"{bench.sizes.poll_interval}s")
+        trace = f"{stack.tempfile.mkdtemp(prefix='bench-strace-')}/trace"
+        wrapper = ("strace", "-f", "-qq", "-e", "trace=fsync,fdatasync,sync_file_range,msync", "-o", trace)
+        with stack.Daemon(bench.build, pubsub.port, publish=section, wrapper=wrapper) as daemon:
+            daemon.start()
+            wait_for(lambda: pubsub.stats()["polls"] >= 1)
+            time.sleep(1.5)
+            polls, syncs = pubsub.stats()["polls"], lines(trace)
+            wait_for(lambda: pubsub.stats()["polls"] >= polls + seconds // bench.sizes.poll_interval, seconds + 30)
+            time.sleep(1.5)
+            polls, syncs = pubsub.stats()["polls"] - polls, lines(trace) - syncs
+            stop_traced(daemon)
+    return polls, syncs
+
+
+def stop_traced(daemon):
+    """strace passes no signal on: end its child."""
+    children = open(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read().split()
+    for child in children:
+        os.kill(int(child), 15)
+    daemon.process.wait(30)
+    daemon.process = None
+
+
+def lines(path):
+    with open(path) as text:
+        return sum(1 for line in text if "sync" in line and "unfinished" not in line)
+
+
+def wait_for(condition, patience=60):
+    deadline = time.monotonic() + patience
+    while not condition():
+        check(time.monotonic() < deadline, "the daemon did not poll")
+        time.sleep(0.05)
+
+
+def publish(bench):
+    """An outbox to Pub/Sub: readings a second, CPU; what one poll costs the disk."""
+    runs = [publish_replay(bench, bench.sizes.publish) for _ in range(bench.sizes.runs)]
+    yield Row("publish", "replay, readings a second", "/s", median(r.rate for r in runs), (">=", 50_000))
+    yield Row("publish", "replay, CPU a reading", "us", median(r.cpu for r in runs), ("<=", 10))
+    yield Row("publish", "peak RSS", "MiB", max(r.rss for r in runs))
+    yield Row("publish", "outbox on disk, a reading", "bytes", median(r.size for r in runs))
+    if not stack.have("strace"):
+        yield Row("publish", "fsyncs a poll of 3 devices", "", None, ("<=", 2), "strace is not installed")
+        return
+    try:
+        polls, syncs = count_syncs(bench, 503, bench.sizes.poll_interval * (1 if bench.sizes is SMOKE else 3))
+        yield Row("publish", "fsyncs a poll of 3 devices, stored", "", syncs / max(1, polls), ("<=", 2), f"{syncs} in {polls} polls while Pub/Sub refuses")
+        polls, syncs = count_syncs(bench, 200, bench.sizes.poll_interval * (1 if bench.sizes is SMOKE else 3))
+        yield Row("publish", "fsyncs a poll of 3 devices, stored, published, forgotten", "", syncs / max(1, polls), None, f"{syncs} in {polls} polls")
+    except stack.Broken as error:
+        yield Row("publish", "fsyncs a poll of 3 devices", "", None, ("<=", 2), str(error).splitlines()[0])
+
+
+# ---- latency ----
+
+def latency_replay(bench, rate, n, bare):
+    with stack.Tool(bench.build, "replay-pubsub", "--backlog", n, "--rate", rate, "--rate-delay-ms", 1500) as pubsub, \
+            stack.Tool(bench.build, "replay-mongo", "--timed", "--expect", n) as mongo:
+        if bare:
+            stack.run_tool(bench.build, "bench-client", "carry", "--pubsub", pubsub.port, "--mongo", mongo.port, "--count", n)
+        else:
+            with stack.Daemon(bench.build, pubsub.port, subscribe=stack.subscribe_section(mongo.port)) as daemon:
+                daemon.start()
+                mongo.wait("documents")
+        return mongo.stop()["latency"]
+
+
+def latency_real(bench, rate, n, bare):
+    real = bench.real.start()
+    topic, subscription, collection = real.fresh()
+    publish = ("publish", "--pubsub", real.pubsub_port, "--topic", f"projects/{stack.PROJECT}/topics/{topic}", "--count", n, "--rate", rate)
+    with stack.Tool(bench.build, "mongo-tap", "--server", real.mongo_port, "--expect", n) as tap:
+        if bare:
+            carry = subprocess.Popen([bench.build.tool("bench-client"), "carry", "--pubsub", str(real.pubsub_port), "--mongo", str(tap.port), "--count", str(n),
+                                      "--collection", collection, "--subscription", f"projects/{stack.PROJECT}/subscriptions/{subscription}"],
+                                     stdout=subprocess.DEVNULL)
+            time.sleep(1)
+            stack.run_tool(bench.build, "bench-client", *publish)
+            check(carry.wait(120) == 0, "the bare client failed")
+        else:
+            with stack.Daemon(bench.build, real.pubsub_port,
+                              subscribe=stack.subscribe_section(tap.port, collection, subscription=subscription)) as daemon:
+                daemon.start()
+                time.sleep(1)
+                stack.run_tool(bench.build, "bench-client", *publish)
+                tap.wait("documents", 120)
+        return tap.stop()["latency"]
+
+
+def latency(bench):
+    """From the publish call to the confirmed document, beside a client that does nothing else."""
+    for name, one in (("replay", latency_replay), ("emulator + SecantusDB", latency_real)):
+        try:
+            for rate, n in bench.sizes.latency.items():
+                bare, ours = one(bench, rate, n, True), one(bench, rate, n, False)
+                check(ours["n"] == n, f"{n} sent, {ours['n']} seen")
+                yield Row("latency", f"{name}, {rate}/s, p50", "ms", ours["p50_ms"], None, f"bare client {bare['p50_ms']:.1f} ms")
+                limit = ("<=", bare["p99_ms"] + 15) if rate == 100 else None
+                yield Row("latency", f"{name}, {rate}/s, p99", "ms", ours["p99_ms"], limit, f"bare client {bare['p99_ms']:.1f} ms")
+        except stack.NotHere as reason:
+            yield Row("latency", name, "ms", None, None, str(reason))
+
+
+# ---- idle ----
+
+def idle(bench):
+    """One source of 60 s, one empty subscription: memory, wake-ups, CPU; how fast it starts, how large it is."""
+    build, seconds = bench.build, bench.sizes.idle
+    with stack.Tool(build, "replay-pubsub") as pubsub, stack.Tool(build, "replay-mongo") as mongo:
+        starts = []
+        for _ in range(bench.sizes.starts):
+            with stack.Daemon(build, pubsub.port, stack.publish_section(pubsub.port, "60s"), stack.subscribe_section(mongo.port)) as daemon:
+                starts.append(daemon.start().ready_seconds * 1000)
+        with stack.Daemon(build, pubsub.port, stack.publish_section(pubsub.port, "60s"), stack.subscribe_section(mongo.port)) as daemon:
+            daemon.start()
+            time.sleep(min(10, seconds))
+            before, cpu, began = measure.wakeups(daemon.pid), measure.cpu_seconds(daemon.pid), time.monotonic()
+            time.sleep(seconds)
+            after, cpu, wall = measure.wakeups(daemon.pid), measure.cpu_seconds(daemon.pid) - cpu, time.monotonic() - began
+            memory = measure.memory(daemon.pid)
+            main = daemon.pid
+    rates = {task: (name, (switches - before.get(task, (name, 0))[1]) / wall) for task, (name, switches) in after.items()}
+    own = sum(rate for task, (name, rate) in rates.items() if task == main or is_ours(name))
+    detail = ", ".join(f"{name} {rate:.2f}" for name, rate in rates.values())
+    yield Row("idle", "RSS", "MiB", memory["rss"], ("<=", 22))
+    yield Row("idle", "anonymous memory", "MiB", memory["anonymous"], ("<=", 5))
+    yield Row("idle", "wake-ups of our own threads", "/s", own, ("<=", 0.5))
+    yield Row("idle", "wake-ups of all threads", "/s", sum(rate for _, rate in rates.values()), ("<=", 3), detail)
+    yield Row("idle", "CPU", "s an hour", cpu / wall * 3600)
+    yield Row("idle", "start to READY=1, median", "ms", median(starts), ("<=", 50), f"worst {max(starts):.0f} ms of {len(starts)}")
+    yield Row("idle", "stripped binary", "kB", build.stripped_size() / 1000, ("<=", 600))
+
+
+def is_ours(name):
+    return name.startswith(("sink", "worker", "mongodb"))
+
+
+# ---- growth ----
+
+def growth(bench):
+    """Cost a reading and memory as the backlog and the outbox grow."""
+    for what, sizes, one in (("drain", bench.sizes.growth, drain_replay), ("outbox", bench.sizes.outbox, publish_replay)):
+        results = []
+        for n in sizes:
+            repeats = 1 if bench.sizes.runs == 1 else 5 if n <= 10_000 else 3 if n <= 100_000 else 1
+            runs = [one(bench, n) for _ in range(repeats)]
+            results.append(SimpleNamespace(cpu=median(r.cpu for r in runs), rss=median(r.rss for r in runs)))
+            ready = f", READY=1 after {median(r.ready for r in runs) * 1000:.0f} ms" if what == "outbox" else ""
+            yield Row("growth", f"{what} of {n}, CPU a reading", "us", results[-1].cpu, None, f"peak RSS {results[-1].rss:.1f} MiB{ready}")
+        last, first = results[-1], results[-2]
+        yield Row("growth", f"{what} of {sizes[-1]} against {sizes[-2]}, CPU a reading", "times", last.cpu / first.cpu, ("<=", 1.1))
+        yield Row("growth", f"{what} of {sizes[-1]} against {sizes[-2]}, peak RSS", "times", last.rss / first.rss, ("<=", 1.1))
+
+
+# ---- scale-out ----
+
+def scale_out(bench):
+    """Several daemons on one subscription, into a database that takes 20 ms a write."""
+    rates = {}
+    for n_daemons in (1, 2, 4):
+        rates[n_daemons] = scale_one(bench, n_daemons)
+        factor = rates[n_daemons] / rates[1]
+        yield Row("scale-out", f"{n_daemons} daemon{'s' if n_daemons > 1 else ''}, 100 readings and 20 ms a write", "/s", rates[n_daemons], None, f"{factor:.2f} times one")
+
+
+def scale_one(bench, n_daemons):
+    n, build, daemons = bench.sizes.scale, bench.build, []
+    with stack.Tool(build, "replay-pubsub", "--backlog", n) as pubsub, stack.Tool(build, "replay-mongo", "--expect", n, "--delay-ms", 20) as mongo:
+        try:
+            for _ in range(n_daemons):
+                daemons.append(stack.Daemon(build, pubsub.port, subscribe=stack.subscribe_section(mongo.port, max_messages=100)))
+            for daemon in daemons:
+                daemon.start()
+            pubsub.wait("acknowledged")
+            stats = pubsub.stats()
+        finally:
+            for daemon in daemons:
+                daemon.__exit__()
+        documents = mongo.stop()["documents"]
+    check(documents == n and stats["acknowledged"] == n, f"{n} messages, {documents} documents, {stats}")
+    return n / (stats["last_ack"] - stats["first_pull"]) * 1e6
+
+
+ALL = {"drain": drain, "publish": publish, "latency": latency, "idle": idle, "growth": growth, "scale-out": scale_out}
