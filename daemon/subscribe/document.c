@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "subscribe/document.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "lib/json.h"
+#include "subscribe/document-number.h"
+#include "subscribe/document-writer.h"
+
+#define DATE_TEXT_MIN 20         /* 2026-11-24T06:27:38Z */
+#define ATTRIBUTES_PLAIN_MAX 256 /* the service allows 100 */
+#define NAME_SHOWN 64            /* bytes of a field's name in a message */
+
+typedef struct Builder {
+        const WireMessage *message;
+        const DocumentRules *rules;
+        JsonReader json;
+        Slice name;         /* of the next value, as the publisher wrote it */
+        Bytes name_scratch; /* ... unescaped */
+        Bytes text_scratch; /* a string value, unescaped */
+        char *detail;
+        size_t detail_size;
+        DocumentWriter writer;
+} Builder;
+
+const char *document_reason(DocumentReason reason) {
+        switch (reason) {
+        case DOCUMENT_OK:
+                return "ok";
+        case DOCUMENT_NOT_BASE64:
+                return "not_base64";
+        case DOCUMENT_NOT_UTF8:
+                return "not_utf8";
+        case DOCUMENT_NOT_JSON:
+                return "not_json";
+        case DOCUMENT_NOT_OBJECT:
+                return "not_object";
+        case DOCUMENT_TOO_DEEP:
+                return "too_deep";
+        case DOCUMENT_TOO_LARGE:
+                return "too_large";
+        case DOCUMENT_DUPLICATE_KEY:
+                return "duplicate_key";
+        case DOCUMENT_NUMBER_RANGE:
+                return "number_range";
+        case DOCUMENT_REFUSED:
+                return "refused";
+        case DOCUMENT_ID_CONFLICT:
+                return "id_conflict";
+        }
+        assert(!"a DocumentReason");
+        return "unknown";
+}
+
+/* ---- explanations ---- */
+
+/* Writes the explanation, printable and never ending within a character. Returns *reason*. */
+static int reject(Builder *b, DocumentReason reason, const char *format, ...) _printf_(3, 4);
+
+static int reject(Builder *b, DocumentReason reason, const char *format, ...) {
+        size_t size;
+        va_list args;
+
+        if (b->detail_size == 0)
+                return (int) reason;
+        va_start(args, format);
+        (void) vsnprintf(b->detail, b->detail_size, format, args);
+        va_end(args);
+
+        size = strlen(b->detail);
+        for (size_t i = 0; i < size; i++)
+                if ((uint8_t) b->detail[i] < 0x20 || b->detail[i] == 0x7f)
+                        b->detail[i] = '?';
+        for (size_t cut = 0; cut < 4 && size > 0 && !bytes_is_utf8(b->detail, size); cut++)
+                b->detail[--size] = '\0';
+        return (int) reason;
+}
+
+/* How much of *name* an explanation shows: not more than NAME_SHOWN bytes, whole characters. */
+static int shown(Slice name) {
+        size_t size = name.size;
+
+        if (size > NAME_SHOWN)
+                for (size = NAME_SHOWN; size > 0 && ((uint8_t) name.data[size] & 0xc0) == 0x80;)
+                        size--;
+        return (int) size;
+}
+
+static size_t place(const Builder *b) {
+        return (size_t) (b->json.cursor - b->json.begin);
+}
+
+/* Says what an outcome of the reader or the writer means for the message. */
+static int explain(Builder *b, int r) {
+        const Slice data = b->message->data;
+
+        switch (r) {
+        case -EBADMSG:
+                if (!bytes_is_utf8(data.data, data.size))
+                        return reject(b, DOCUMENT_NOT_UTF8, "the data is not UTF-8");
+                return reject(b, DOCUMENT_NOT_JSON, "not JSON at byte %zu of %zu", place(b), data.size);
+        case -E2BIG:
+                return reject(b, DOCUMENT_TOO_DEEP, "more than %d levels at byte %zu", DOCUMENT_DEPTH_MAX, place(b));
+        case DOCUMENT_DUPLICATE_KEY:
+                if (b->json.token == JSON_KEY)
+                        return reject(b, DOCUMENT_DUPLICATE_KEY, "two fields of one object would be stored as \"%.*s\", at byte %zu",
+                                shown(b->writer.key), b->writer.key.data, place(b));
+                return reject(b, DOCUMENT_DUPLICATE_KEY,
+                        "two fields of one object would be stored under the same name, in the object that ends at byte %zu", place(b));
+        case DOCUMENT_TOO_LARGE:
+                return reject(b, DOCUMENT_TOO_LARGE, "more than %d bytes as BSON", DOCUMENT_SIZE_MAX);
+        case DOCUMENT_NUMBER_RANGE:
+                return reject(b, DOCUMENT_NUMBER_RANGE, "a number beyond what MongoDB can hold at byte %zu", place(b));
+        case DOCUMENT_NOT_UTF8:
+                return reject(b, DOCUMENT_NOT_UTF8, "half of a surrogate pair, which has no UTF-8 form, at byte %zu", place(b));
+        default:
+                return r;
+        }
+}
+
+/* ---- the payload ---- */
+
+/* The text of the KEY or STRING just read. DOCUMENT_NOT_UTF8 for a lone surrogate. */
+static int token_text(const JsonReader *json, Bytes *scratch, Slice *ret) {
+        int r;
+
+        if (!json->escaped) {
+                *ret = json->slice;
+                return DOCUMENT_OK;
+        }
+        scratch->size = 0;
+        r = bytes_reserve(scratch, json->slice.size);
+        if (r < 0)
+                return r;
+        if (json_unescape(json->slice, scratch->data, &scratch->size) < 0)
+                return DOCUMENT_NOT_UTF8;
+        *ret = (Slice){ scratch->data, scratch->size };
+        return DOCUMENT_OK;
+}
+
+static int put_name(Builder *b) {
+        int r = token_text(&b->json, &b->name_scratch, &b->name);
+
+        return r != DOCUMENT_OK ? r : document_writer_name(&b->writer, b->name);
+}
+
+static bool is_date_field(const Builder *b) {
+        if (b->writer.levels[b->writer.level].array)
+                return false;
+        for (char **field = b->rules->date_fields; field && *field; field++)
+                if (slice_equal(b->name, *field))
+                        return true;
+        return false;
+}
+
+static int put_string(Builder *b) {
+        Slice text;
+        int64_t msec;
+        int r;
+
+        r = token_text(&b->json, &b->text_scratch, &text);
+        if (r != DOCUMENT_OK)
+                return r;
+        if (text.size >= DATE_TEXT_MIN && text.data[4] == '-' && is_date_field(b) && clock_parse_rfc3339(text.data, text.size, &msec))
+                return document_writer_date(&b->writer, msec);
+        return document_writer_string(&b->writer, text);
+}
+
+static int put_number(Builder *b) {
+        int64_t integer;
+        double value;
+
+        switch (document_number_read(b->json.slice, b->json.integer, &value, &integer)) {
+        case DOCUMENT_NUMBER_DOUBLE:
+                return document_writer_double(&b->writer, value);
+        case DOCUMENT_NUMBER_INT64:
+                return document_writer_int64(&b->writer, integer);
+        case DOCUMENT_NUMBER_OUT_OF_RANGE:
+                return DOCUMENT_NUMBER_RANGE;
+        default:
+                return -ENOMEM;
+        }
+}
+
+static int put_token(Builder *b, int token) {
+        switch (token) {
+        case JSON_KEY:
+                return put_name(b);
+        case JSON_STRING:
+                return put_string(b);
+        case JSON_NUMBER:
+                return put_number(b);
+        case JSON_TRUE:
+        case JSON_FALSE:
+                return document_writer_bool(&b->writer, token == JSON_TRUE);
+        case JSON_NULL:
+                return document_writer_null(&b->writer);
+        case JSON_OBJECT:
+        case JSON_ARRAY:
+                return document_writer_open(&b->writer, token == JSON_ARRAY);
+        default:
+                return document_writer_close(&b->writer);
+        }
+}
+
+/* Something else than an object. It is only called that if it is JSON to its end. */
+static int reject_other(Builder *b) {
+        int r = json_reader_skip(&b->json, NULL);
+
+        if (r == 0)
+                r = json_reader_next(&b->json);
+        if (r < 0)
+                return explain(b, r);
+        return reject(b, DOCUMENT_NOT_OBJECT, "JSON, but not an object");
+}
+
+/* The fields of the payload at the document's top level, in their order. */
+static int put_payload(Builder *b) {
+        int token, r = DOCUMENT_OK;
+
+        json_reader_init(&b->json, b->message->data.data, b->message->data.size, DOCUMENT_DEPTH_MAX);
+        token = json_reader_next(&b->json);
+        if (token < 0)
+                return explain(b, token);
+        if (token != JSON_OBJECT)
+                return reject_other(b);
+
+        while (r == DOCUMENT_OK) {
+                token = json_reader_next(&b->json);
+                if (token == JSON_END)
+                        return DOCUMENT_OK;
+                r = token < 0 ? token : put_token(b, token);
+        }
+        return explain(b, r);
+}
+
+/* ---- what comes with the payload ---- */
+
+int document_id(const WireMessage *message, const DocumentRules *rules, Bytes *scratch, Slice *ret) {
+        int r;
+
+        for (size_t i = 0; i < message->n_attributes; i++) {
+                Slice value = message->attributes[i].value;
+
+                if (slice_equal(message->attributes[i].key, rules->id_attribute) && value.size > 0 && value.size <= DOCUMENT_ID_MAX &&
+                        bytes_is_utf8(value.data, value.size)) {
+                        *ret = value;
+                        return 0;
+                }
+        }
+        scratch->size = 0;
+        r = bytes_append_text(scratch, rules->subscription);
+        if (r == 0)
+                r = bytes_append(scratch, ":", 1);
+        if (r == 0 && message->message_id.size > 0)
+                r = bytes_append(scratch, message->message_id.data, message->message_id.size);
+        if (r < 0)
+                return r;
+        *ret = (Slice){ scratch->data, scratch->size };
+        return 0;
+}
+
+/* As a date when it is one, which it is for everything that comes from the service. */
+static int put_time(DocumentWriter *w, Slice text) {
+        int64_t msec;
+
+        if (text.size > 0 && clock_parse_rfc3339(text.data, text.size, &msec))
+                return document_writer_date(w, msec);
+        return document_writer_string(w, text);
+}
+
+static int put_attributes(Builder *b) {
+        DocumentWriter *w = &b->writer;
+        int r = DOCUMENT_OK;
+
+        for (size_t i = 0; r == DOCUMENT_OK && i < b->message->n_attributes; i++) {
+                const WireAttribute *attribute = &b->message->attributes[i];
+
+                if (!bytes_is_utf8(attribute->key.data, attribute->key.size) ||
+                        !bytes_is_utf8(attribute->value.data, attribute->value.size))
+                        return reject(b, DOCUMENT_NOT_UTF8, "an attribute is not UTF-8");
+                r = document_writer_name(w, attribute->key);
+                if (r == DOCUMENT_OK)
+                        r = document_writer_string(w, attribute->value);
+        }
+        if (r == DOCUMENT_OK)
+                r = document_writer_close(w);
+        if (r == DOCUMENT_DUPLICATE_KEY)
+                return reject(b, DOCUMENT_DUPLICATE_KEY, "two attributes would be stored under the same name");
+        return explain(b, r);
+}
+
+/* pubsub: {message_id, publish_time, subscription, attributes} */
+static int put_pubsub(Builder *b) {
+        const WireMessage *message = b->message;
+        DocumentWriter *w = &b->writer;
+        int r;
+
+        if (!bytes_is_utf8(message->message_id.data, message->message_id.size) ||
+                !bytes_is_utf8(message->publish_time.data, message->publish_time.size))
+                return reject(b, DOCUMENT_NOT_UTF8, "the message id is not UTF-8");
+
+        document_writer_own_name(w, "pubsub");
+        r = document_writer_open(w, false);
+        document_writer_own_name(w, "message_id");
+        if (r == DOCUMENT_OK)
+                r = document_writer_string(w, message->message_id);
+        document_writer_own_name(w, "publish_time");
+        if (r == DOCUMENT_OK)
+                r = put_time(w, message->publish_time);
+        document_writer_own_name(w, "subscription");
+        if (r == DOCUMENT_OK)
+                r = document_writer_string(w, (Slice){ b->rules->subscription, strlen(b->rules->subscription) });
+        document_writer_own_name(w, "attributes");
+        if (r == DOCUMENT_OK)
+                r = document_writer_open(w, false);
+        if (r != DOCUMENT_OK)
+                return explain(b, r);
+        r = put_attributes(b);
+        return r != DOCUMENT_OK ? r : explain(b, document_writer_close(w));
+}
+
+static int put_id(Builder *b) {
+        Slice id;
+        int r;
+
+        r = document_id(b->message, b->rules, &b->text_scratch, &id);
+        if (r < 0)
+                return r;
+        if (!bytes_is_utf8(id.data, id.size))
+                return reject(b, DOCUMENT_NOT_UTF8, "the message id is not UTF-8");
+        document_writer_own_name(&b->writer, "_id");
+        return explain(b, document_writer_string(&b->writer, id));
+}
+
+static int build(Builder *b, usec_t stored_at) {
+        int r;
+
+        if (b->message->data_bad)
+                return reject(b, DOCUMENT_NOT_BASE64, "the data is not base64");
+        if (b->message->data.size == 0)
+                return reject(b, DOCUMENT_NOT_JSON, "the message has no data, only attributes");
+        r = put_id(b);
+        if (r == DOCUMENT_OK)
+                r = put_payload(b);
+        if (r == DOCUMENT_OK)
+                r = put_pubsub(b);
+        if (r != DOCUMENT_OK)
+                return r;
+        document_writer_own_name(&b->writer, "stored_at");
+        return explain(b, document_writer_date(&b->writer, (int64_t) (stored_at / USEC_PER_MSEC)));
+}
+
+int document_build(
+        const WireMessage *message, const DocumentRules *rules, usec_t stored_at, bson_t *document, char *detail, size_t detail_size) {
+        Builder b; /* the writer's levels are set up as they are opened: clearing them all would cost more than a small document */
+        int r;
+
+        b.message = message;
+        b.rules = rules;
+        b.name = (Slice){};
+        b.name_scratch = b.text_scratch = (Bytes){};
+        b.detail = detail;
+        b.detail_size = detail_size;
+        document_writer_init(&b.writer, document);
+
+        r = build(&b, stored_at);
+
+        document_writer_done(&b.writer);
+        bytes_done(&b.name_scratch);
+        bytes_done(&b.text_scratch);
+        return r;
+}
+
+/* ---- rejected messages ---- */
+
+static bool append_text(bson_t *bson, const char *key, Slice text) {
+        if (bytes_is_utf8(text.data, text.size))
+                return bson_append_utf8(bson, key, -1, text.size > 0 ? text.data : "", (int) text.size);
+        return bson_append_binary(bson, key, -1, BSON_SUBTYPE_BINARY, (const uint8_t *) text.data, (uint32_t) text.size);
+}
+
+static bool append_time(bson_t *bson, const char *key, Slice text) {
+        int64_t msec;
+
+        if (text.size > 0 && clock_parse_rfc3339(text.data, text.size, &msec))
+                return bson_append_date_time(bson, key, -1, msec);
+        return append_text(bson, key, text);
+}
+
+/* Whether the attributes can be the fields of an object without a change to any of them. */
+static bool attributes_are_plain(const WireMessage *message) {
+        _cleanup_bytes_ Bytes scratch = {};
+
+        if (message->n_attributes > ATTRIBUTES_PLAIN_MAX)
+                return false;
+        for (size_t i = 0; i < message->n_attributes; i++) {
+                Slice name = message->attributes[i].key, value = message->attributes[i].value, stored;
+
+                if (!bytes_is_utf8(name.data, name.size) || !bytes_is_utf8(value.data, value.size))
+                        return false;
+                if (document_key(name, &scratch, &stored) != DOCUMENT_OK || stored.data != name.data)
+                        return false;
+                for (size_t k = 0; k < i; k++)
+                        if (message->attributes[k].key.size == name.size &&
+                                memcmp(message->attributes[k].key.data, name.data, name.size) == 0)
+                                return false;
+        }
+        return true;
+}
+
+static bool append_attribute_object(bson_t *pubsub, const WireMessage *message) {
+        bson_t object;
+
+        if (!bson_append_document_begin(pubsub, "attributes", -1, &object))
+                return false;
+        for (size_t i = 0; i < message->n_attributes; i++) {
+                const WireAttribute *attribute = &message->attributes[i];
+
+                if (!bson_append_utf8(&object, attribute->key.data, (int) attribute->key.size,
+                            attribute->value.size > 0 ? attribute->value.data : "", (int) attribute->value.size))
+                        return false;
+        }
+        return bson_append_document_end(pubsub, &object);
+}
+
+static bool append_attribute_list(bson_t *pubsub, const WireMessage *message) {
+        bson_t list, element;
+
+        if (!bson_append_array_begin(pubsub, "attributes", -1, &list))
+                return false;
+        for (size_t i = 0; i < message->n_attributes; i++) {
+                const char *key;
+                char buffer[16];
+
+                (void) bson_uint32_to_string((uint32_t) i, &key, buffer, sizeof(buffer));
+                if (!bson_append_document_begin(&list, key, -1, &element) || !append_text(&element, "name", message->attributes[i].key) ||
+                        !append_text(&element, "value", message->attributes[i].value) || !bson_append_document_end(&list, &element))
+                        return false;
+        }
+        return bson_append_array_end(pubsub, &list);
+}
+
+static bool append_pubsub(bson_t *document, const WireMessage *message, const DocumentRules *rules) {
+        bson_t pubsub;
+
+        return bson_append_document_begin(document, "pubsub", -1, &pubsub) && append_text(&pubsub, "message_id", message->message_id) &&
+               append_time(&pubsub, "publish_time", message->publish_time) &&
+               bson_append_utf8(&pubsub, "subscription", -1, rules->subscription, -1) &&
+               (attributes_are_plain(message) ? append_attribute_object(&pubsub, message) : append_attribute_list(&pubsub, message)) &&
+               bson_append_document_end(document, &pubsub);
+}
+
+int document_build_rejected(const WireMessage *message, const DocumentRules *rules, DocumentReason reason, const char *detail,
+        usec_t rejected_at, bson_t *document) {
+        const DocumentRules own = { .subscription = rules->subscription, .id_attribute = "" };
+        const WireMessage bare = { .message_id = message->message_id };
+        _cleanup_bytes_ Bytes scratch = {};
+        const char *word = document_reason(reason);
+        Slice id;
+        bool ok;
+
+        if (document_id(&bare, &own, &scratch, &id) < 0)
+                return -ENOMEM;
+        ok = append_text(document, "_id", id) && bson_append_utf8(document, "reason", -1, word, -1) &&
+             append_text(document, "detail", (Slice){ detail, strlen(detail) }) &&
+             bson_append_binary(document, "data", -1, BSON_SUBTYPE_BINARY,
+                     (const uint8_t *) (message->data.size > 0 ? message->data.data : ""), (uint32_t) message->data.size) &&
+             append_pubsub(document, message, rules) &&
+             bson_append_date_time(document, "rejected_at", -1, (int64_t) (rejected_at / USEC_PER_MSEC));
+        return ok ? 0 : -ENOMEM;
+}
+
+/* ---- comparison ---- */
+
+/* Moves on to the next element of the payload, over what sensorqd itself adds. Writes where it begins. */
+static bool next_field(bson_iter_t *iter, uint32_t *ret_offset) {
+        while (bson_iter_next(iter)) {
+                const char *key = bson_iter_key(iter);
+
+                if (strcmp(key, "pubsub") != 0 && strcmp(key, "stored_at") != 0) {
+                        *ret_offset = bson_iter_offset(iter);
+                        return true;
+                }
+        }
+        return false;
+}
+
+/* The bytes of the element that begins at *offset*, to where *iter* would go on. */
+static Slice field_bytes(const bson_t *document, const bson_iter_t *iter, uint32_t offset) {
+        bson_iter_t ahead = *iter;
+        uint32_t end = bson_iter_next(&ahead) ? bson_iter_offset(&ahead) : document->len - 1;
+
+        return (Slice){ (const char *) bson_get_data(document) + offset, end - offset };
+}
+
+bool document_same_payload(const bson_t *a, const bson_t *b) {
+        bson_iter_t left, right;
+        uint32_t left_offset, right_offset;
+
+        if (!bson_iter_init(&left, a) || !bson_iter_init(&right, b))
+                return false;
+        for (;;) {
+                bool more = next_field(&left, &left_offset);
+                Slice left_bytes, right_bytes;
+
+                if (next_field(&right, &right_offset) != more)
+                        return false;
+                if (!more)
+                        return true;
+                left_bytes = field_bytes(a, &left, left_offset);
+                right_bytes = field_bytes(b, &right, right_offset);
+                if (left_bytes.size != right_bytes.size || memcmp(left_bytes.data, right_bytes.data, left_bytes.size) != 0)
+                        return false;
+        }
+}

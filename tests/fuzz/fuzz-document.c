@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Any bytes as a message's data: a valid document or a reason, never more than the limit, the same twice, and a rejected document always.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "subscribe/document.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool ok) {
+        if (!ok)
+                abort();
+}
+
+/* The first byte says how much of the rest is an attribute. */
+static WireMessage message_of(const uint8_t *data, size_t size, WireAttribute *attribute) {
+        size_t split = size > 0 ? data[0] % 16 : 0;
+        const char *text = (const char *) data;
+
+        if (size == 0 || size < 1 + split)
+                return (WireMessage){ .data = { text, size }, .message_id = { "1", 1 } };
+        *attribute = (WireAttribute){ { text + 1, split }, { text + 1, split } };
+        return (WireMessage){
+                .data = { text + 1 + split, size - 1 - split },
+                .message_id = { "1", 1 },
+                .publish_time = { text + 1, split },
+                .attributes = attribute,
+                .n_attributes = split > 0,
+        };
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        static char created_at[] = "created_at";
+        char *date_fields[] = { created_at, NULL }, detail[128];
+        const DocumentRules rules = { .subscription = "projects/p/subscriptions/s", .id_attribute = "id", .date_fields = date_fields };
+        WireAttribute attribute = {};
+        WireMessage message = message_of(data, size, &attribute);
+        bson_t document, again, rejected;
+        size_t offset;
+        int r;
+
+        bson_init(&document);
+        bson_init(&again);
+        bson_init(&rejected);
+        r = document_build(&message, &rules, 1, &document, detail, sizeof(detail));
+        require(r == document_build(&message, &rules, USEC_PER_HOUR, &again, detail, sizeof(detail)));
+        require(r >= 0);
+        if (r == DOCUMENT_OK) {
+                require(document.len <= DOCUMENT_SIZE_MAX);
+                require(bson_validate(&document,
+                        BSON_VALIDATE_UTF8 | BSON_VALIDATE_UTF8_ALLOW_NULL | BSON_VALIDATE_DOT_KEYS | BSON_VALIDATE_DOLLAR_KEYS |
+                                BSON_VALIDATE_EMPTY_KEYS,
+                        &offset));
+                require(document_same_payload(&document, &again));
+        } else {
+                require(bytes_is_utf8(detail, strlen(detail)));
+                require(document_build_rejected(&message, &rules, (DocumentReason) r, detail, 1, &rejected) == 0);
+                require(bson_validate(&rejected, BSON_VALIDATE_NONE, &offset));
+        }
+        bson_destroy(&document);
+        bson_destroy(&again);
+        bson_destroy(&rejected);
+        return 0;
+}
