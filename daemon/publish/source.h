@@ -90,10 +90,19 @@ int source_new(sd_event *event, Http *http, const SourceConfig *config, const ch
 Source *source_free(Source *source);
 CLEANUP_DEFINE(Source, source_free)
 
-/* One poll now. -EBUSY while one is under way. */
+/* One poll now. -EBUSY while one is under way. While may_poll says no, none is made, and the source counts as failing: 0 as well. */
 int source_poll_now(Source *source);
 /* True while a poll is under way or readings wait for the disk. */
 bool source_is_busy(const Source *source);
+/* Room in the outbox that the next poll may need: the size of the largest batch so far, at least one row. */
+void source_room(const Source *source, uint64_t *ret_rows, uint64_t *ret_bytes);
 /* For types: the poll has ended. Takes poll->readings. */
 void source_polled(Source *source, SourcePoll *poll);
 void source_status(const Source *source, SourceStatus *ret);
+
+/* ---- pure decisions ---- */
+
+/* The first slot after *now* of the row of slots that *slot* belongs to. */
+usec_t source_next_slot(usec_t slot, usec_t interval, usec_t now);
+/* When to poll after a poll that ended so: at the slot, unless the remote or its refusal asks for a longer wait. */
+usec_t source_next_poll(const SourcePoll *poll, usec_t slot, usec_t interval, usec_t now);

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "publish/bisect.h"
+
+#include <assert.h>
+#include <string.h>
+
+void bisect_restart(Bisect *b) {
+        b->after = 0;
+        b->bad_end = 0;
+        b->n_apart = 0;
+        b->judging = false;
+        b->passed_over = false;
+        b->window = b->probes > 0 ? 1 : BISECT_WINDOW_MAX;
+        b->probes = b->probes > 0 ? 1 : 0;
+}
+
+bool bisect_is_judging(const Bisect *b) {
+        return b->judging && b->n_apart > 0;
+}
+
+void bisect_next(const Bisect *b, int64_t *ret_after, size_t *ret_rows) {
+        *ret_after = bisect_is_judging(b) ? b->apart[0].id - 1 : b->after;
+        *ret_rows = bisect_is_judging(b) ? 1 : b->window;
+}
+
+void bisect_accepted(Bisect *b, int64_t last) {
+        b->probes = 0;
+        if (bisect_is_judging(b)) {
+                bisect_judged(b);
+                return;
+        }
+
+        b->after = last;
+        b->window = BISECT_WINDOW_MAX;
+        if (last < b->bad_end) {
+                uint64_t left = (uint64_t) (b->bad_end - last); /* ids of one queue lie close together: nearly the rows */
+                b->window = left > 2 * BISECT_WINDOW_MAX ? BISECT_WINDOW_MAX : (size_t) (left + 1) / 2;
+        } else
+                b->bad_end = 0;
+        b->judging = b->n_apart > 0;
+}
+
+static void bisect_set_apart(Bisect *b, BisectApart apart) {
+        if (b->n_apart < BISECT_APART_MAX)
+                b->apart[b->n_apart++] = apart;
+        else
+                b->passed_over = true;
+        b->after = apart.id;
+        b->bad_end = 0;
+}
+
+BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n) {
+        assert(n > 0);
+        if (bisect_is_judging(b))
+                return BISECT_REJECT;
+        if (n > 1) {
+                b->bad_end = last;
+                b->window = n / 2;
+                return BISECT_GO_ON;
+        }
+
+        bisect_set_apart(b, (BisectApart){ .id = last });
+        b->window = 1; /* a probe: cheap, and it tells a bad topic from a bad message */
+        b->probes++;
+        return b->probes >= BISECT_PROBES_MAX ? BISECT_REST : BISECT_GO_ON;
+}
+
+void bisect_too_large(Bisect *b, int64_t id) {
+        bisect_set_apart(b, (BisectApart){ .id = id, .too_large = true });
+}
+
+void bisect_judged(Bisect *b) {
+        assert(b->n_apart > 0);
+        b->n_apart--;
+        memmove(&b->apart[0], &b->apart[1], b->n_apart * sizeof(BisectApart));
+        if (b->n_apart > 0)
+                return;
+        b->judging = false;
+        if (b->passed_over) {
+                b->passed_over = false;
+                b->after = 0;
+                b->bad_end = 0;
+        }
+}
+
+bool bisect_at_end(Bisect *b) {
+        b->bad_end = 0;
+        if (b->n_apart > 0)
+                return true;
+        b->after = 0;
+        b->window = BISECT_WINDOW_MAX;
+        return false;
+}
+
+void bisect_rested(Bisect *b) {
+        b->probes = 1; /* one of them stands for all, until the topic accepts a message */
+}
