@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `sensorqd check`: a line for each remote end, with a remedy where it does not work. Nothing is created, nothing is stored; one poll of
+ * each source is made and thrown away. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "lib/err.h"
+#include "lib/json.h"
+#include "publish/source.h"
+#include "secret.h"
+#include "subscribe/mongodb-admin.h"
+#include "subscribe/subscription.h"
+#include "verbs/session.h"
+#include "verbs/verbs.h"
+
+#define CLOCK_TOLERANCE_USEC (60 * USEC_PER_SEC) /* Google's token endpoint takes little more */
+#define PROBE_TIMEOUT_USEC (30 * USEC_PER_SEC)
+
+/* ---- clock and way to Pub/Sub ---- */
+
+typedef struct Probe {
+        bool done, answered;
+        usec_t date, wall;
+        char detail[CLIENT_DETAIL_MAX];
+} Probe;
+
+static void on_probed(void *userdata, HttpReply *reply) {
+        Probe *probe = userdata;
+
+        probe->done = true;
+        probe->answered = reply->outcome == HTTP_ANSWERED;
+        probe->date = reply->date;
+        probe->wall = clock_wall();
+        (void) snprintf(probe->detail, sizeof(probe->detail), "%s", reply->detail ? reply->detail : "");
+}
+
+/* Any answer will do: it is the way there and the Date header that are looked at. */
+static int probe_endpoint(Session *session, Probe *ret) {
+        const PubsubConfig *pubsub = &session->config->pubsub;
+        HttpSpec spec = { .method = "GET",
+                .url = pubsub->endpoint,
+                .ca_file = pubsub->ca_file,
+                .timeout = PROBE_TIMEOUT_USEC,
+                .max_reply = CLIENT_REPLY_MAX };
+        HttpRequest *request;
+        int r;
+
+        *ret = (Probe){};
+        r = http_start(session->http, &spec, on_probed, ret, &request);
+        while (r >= 0 && !ret->done)
+                r = sd_event_run(session->event, UINT64_MAX);
+        return r < 0 ? r : 0;
+}
+
+static void check_endpoint(Session *session) {
+        const char *endpoint = session->config->pubsub.endpoint;
+        char span[32];
+        usec_t off;
+        Probe probe;
+        int r;
+
+        r = probe_endpoint(session, &probe);
+        if (r < 0 || !probe.answered)
+                return session_fail(session, endpoint, "%s. Look at the network, name resolution and, where one is used, pubsub.ca_file.",
+                        r < 0 ? strerror(-r) : probe.detail);
+        session_ok(session, endpoint, "reachable%s",
+                session->config->pubsub.emulator ? " (emulator: PUBSUB_EMULATOR_HOST is set, no credentials are used)" : "");
+        if (probe.date == 0)
+                return;
+        off = probe.date > probe.wall ? probe.date - probe.wall : probe.wall - probe.date;
+        if (off > CLOCK_TOLERANCE_USEC)
+                session_fail(session, "clock",
+                        "this machine's clock is %s %s: Google refuses its tokens. Set it, or let systemd-timesyncd do it.",
+                        clock_format_span(off, span, sizeof(span)), probe.date > probe.wall ? "behind" : "ahead");
+        else
+                session_ok(session, "clock", "agrees with the server's");
+}
+
+/* ---- token ---- */
+
+typedef struct TokenProbe {
+        bool done;
+        int error;
+} TokenProbe;
+
+static void on_token(void *userdata, const char *value, int error, usec_t retry_after) {
+        *(TokenProbe *) userdata = (TokenProbe){ .done = true, .error = error };
+}
+
+static bool check_token(Session *session) {
+        const Credentials *credentials = session->remote->credentials;
+        TokenProbe probe = {};
+        TokenStatus status;
+        TokenWait *wait;
+        int r;
+
+        if (!credentials)
+                return true;
+        r = token_get(session->remote->token, on_token, &probe, &wait);
+        while (r >= 0 && !probe.done)
+                r = sd_event_run(session->event, UINT64_MAX);
+        token_status(session->remote->token, &status);
+        if (r < 0 || probe.error < 0) {
+                session_fail(session, "token", "%s (credentials: %s)", r < 0 ? strerror(-r) : status.detail, credentials->origin);
+                return false;
+        }
+        session_ok(session, "token", "issued for %s (%s)", credentials->client_email ? credentials->client_email : "the user or machine",
+                credentials->origin);
+        return true;
+}
+
+/* ---- permissions ---- */
+
+typedef enum Grant { GRANT_YES, GRANT_NO, GRANT_UNKNOWN } Grant;
+
+/* testIamPermissions needs no permission of its own, and answers an empty set for what does not exist. The emulator has no such call. */
+static Grant check_grant(Session *session, const char *resource, const char *permission) {
+        _cleanup_(json_freep) Json *json = NULL;
+        SessionReply reply;
+        char body[160];
+        Grant grant = GRANT_UNKNOWN;
+
+        (void) snprintf(body, sizeof(body), "{\"permissions\":[\"%s\"]}", permission);
+        session_call(session, "POST", resource, ":testIamPermissions", body, &reply);
+        if (reply.outcome == CLIENT_OK && json_parse(reply.body.data, reply.body.size, &json) >= 0)
+                grant = json_at(json_get(json, "permissions"), 0) ? GRANT_YES : GRANT_NO;
+        session_reply_done(&reply);
+        return grant;
+}
+
+/* ---- topic ---- */
+
+/* True unless the topic is known to have none. */
+static bool topic_has_subscription(Session *session, const char *topic) {
+        _cleanup_(json_freep) Json *json = NULL;
+        char resource[768];
+        SessionReply reply;
+        bool some = true;
+
+        if (session->config->n_subscriptions > 0)
+                return true; /* each is looked at by itself */
+        (void) snprintf(resource, sizeof(resource), "%s/subscriptions", topic);
+        session_call(session, "GET", resource, NULL, NULL, &reply);
+        if (reply.outcome == CLIENT_OK && json_parse(reply.body.data, reply.body.size, &json) >= 0)
+                some = json_at(json_get(json, "subscriptions"), 0) != NULL;
+        session_reply_done(&reply);
+        return some;
+}
+
+static void check_topic(Session *session, const char *topic) {
+        Grant grant = check_grant(session, topic, "pubsub.topics.publish");
+        SessionReply reply;
+
+        session_call(session, "GET", topic, NULL, NULL, &reply);
+        if (reply.outcome == CLIENT_NOT_FOUND)
+                session_fail(session, topic, "does not exist: create it with `sensorqd setup`, or check pubsub.project and publish.topic");
+        else if (grant == GRANT_NO)
+                session_fail(session, topic, "the account may not publish to it: grant roles/pubsub.publisher on this topic");
+        else if (reply.outcome != CLIENT_OK && reply.outcome != CLIENT_REFUSED)
+                session_fail(session, topic, "%s", reply.detail);
+        else if (reply.outcome == CLIENT_REFUSED && grant == GRANT_UNKNOWN)
+                session_fail(session, topic, "%s", reply.detail);
+        else if (!topic_has_subscription(session, topic))
+                session_fail(session, topic,
+                        "has no subscription: Pub/Sub discards what is published to it. Create one before the first reading");
+        else
+                session_ok(session, topic, "%s",
+                        reply.outcome == CLIENT_OK ? "exists, may be published to"
+                                                   : "may be published to; its settings may not be read, which is not needed");
+        session_reply_done(&reply);
+}
+
+/* ---- subscriptions ---- */
+
+static void warn_of_setting(void *userdata, const char *text) {
+        const SessionNamed *named = userdata;
+
+        session_warn(named->session, named->name, "%s", text);
+}
+
+static void check_settings(Session *session, const char *name, const SubscriptionSettings *settings) {
+        const char *topic = session->config->topic;
+
+        if (settings->topic_deleted || settings->detached || settings->pushes || settings->exports)
+                session_fail(session, name, "cannot be used, see the warnings");
+        else if (topic && strcmp(settings->topic, topic) != 0)
+                session_warn(session, name, "belongs to %s, not to publish.topic: what this daemon publishes does not come back through it",
+                        settings->topic);
+        else
+                session_ok(session, name, "on %s, ack deadline %u s", settings->topic, settings->deadline_sec);
+        subscription_each_warning(settings, warn_of_setting, &(SessionNamed){ session, name });
+}
+
+static void check_subscription(Session *session, const char *name) {
+        Grant grant = check_grant(session, name, "pubsub.subscriptions.consume");
+        SubscriptionSettings settings;
+        SessionReply reply;
+
+        session_call(session, "GET", name, NULL, NULL, &reply);
+        if (reply.outcome == CLIENT_NOT_FOUND)
+                session_fail(
+                        session, name, "does not exist: create it with `sensorqd setup` before anything is published, which would be lost");
+        else if (grant == GRANT_NO)
+                session_fail(session, name, "the account may not pull from it: grant roles/pubsub.subscriber on this subscription");
+        else if (reply.outcome == CLIENT_REFUSED && grant == GRANT_YES)
+                session_ok(session, name,
+                        "may be pulled from; its settings may not be read: grant roles/pubsub.viewer to have its retention watched");
+        else if (reply.outcome != CLIENT_OK || subscription_parse(reply.body.data, reply.body.size, &settings) < 0)
+                session_fail(session, name, "%s", reply.detail[0] ? reply.detail : "the answer cannot be read");
+        else
+                check_settings(session, name, &settings);
+        session_reply_done(&reply);
+}
+
+/* ---- sources ---- */
+
+typedef struct SourceProbe {
+        size_t readings;
+} SourceProbe;
+
+static bool probe_may_poll(void *userdata) {
+        return true;
+}
+
+static int probe_on_readings(void *userdata, Source *source, const ReadingList *readings) {
+        ((SourceProbe *) userdata)->readings += readings->n;
+        return 0;
+}
+
+static void probe_on_change(void *userdata) {}
+
+static int poll_source(Session *session, const SourceConfig *section, const char *token, SourceProbe *probe, Source **ret) {
+        const SourceCallbacks callbacks = { probe_may_poll, probe_on_readings, probe_on_change, probe };
+        _cleanup_(source_freep) Source *source = NULL;
+        int r;
+
+        r = source_new(session->event, session->http, section, token, true, &callbacks, &source);
+        if (r >= 0)
+                r = source_poll_now(source);
+        while (r >= 0 && source_is_busy(source))
+                r = sd_event_run(session->event, UINT64_MAX);
+        if (r < 0)
+                return r;
+
+        *ret = cleanup_steal(source);
+        return 0;
+}
+
+static void check_source(Session *session, const SourceConfig *section) {
+        _cleanup_(source_freep) Source *source = NULL;
+        _cleanup_(secret_freep) char *token = NULL;
+        SourceProbe probe = {};
+        SourceStatus status;
+        char name[96];
+        int r;
+
+        (void) snprintf(name, sizeof(name), "source %s", section->name);
+        if (!session_secret(session, name, section->token_file, &token))
+                return;
+        r = poll_source(session, section, token, &probe, &source);
+        if (r < 0)
+                return session_fail(session, name, "%s", strerror(-r));
+        source_status(source, &status);
+        if (status.failing)
+                session_fail(session, name, "%s", status.detail);
+        else
+                session_ok(session, name, "%s answers with %zu device%s", section->url, probe.readings, probe.readings == 1 ? "" : "s");
+}
+
+/* ---- MongoDB ---- */
+
+static void check_mongodb(Session *session, const SubscriptionConfig *section) {
+        _cleanup_(mongodb_admin_closep) MongodbAdmin *admin = NULL;
+        _cleanup_(secret_freep) char *secret = NULL;
+        MongodbAdminDetail detail = {};
+        char name[256];
+        int r;
+
+        (void) snprintf(name, sizeof(name), "mongodb %s.%s", section->mongodb.database, section->mongodb.collection);
+        if (!session_secret(session, name, section->mongodb.password_file, &secret))
+                return;
+        r = mongodb_admin_open(section, secret, &admin, &detail);
+        if (r == 0)
+                r = mongodb_admin_check_login(admin, &detail);
+        if (r == MONGODB_ADMIN_OK)
+                r = mongodb_admin_check_write(admin, &detail);
+        if (r == MONGODB_ADMIN_OK)
+                session_ok(session, name, "%s", detail.text);
+        else
+                session_fail(session, name, "%s", detail.text[0] ? detail.text : strerror(r < 0 ? -r : EIO));
+}
+
+static void check_pubsub(Session *session) {
+        const Config *config = session->config;
+
+        check_endpoint(session);
+        if (!check_token(session))
+                return;
+        if (config->topic)
+                check_topic(session, config->topic);
+        for (size_t i = 0; i < config->n_subscriptions; i++)
+                check_subscription(session, config->subscriptions[i].subscription);
+}
+
+int verb_check(Config *config, bool offline) {
+        _cleanup_(session_closep) Session *session = NULL;
+        int r;
+
+        printf("ok    config  %s\n", config->path);
+        (void) fflush(stdout);
+        if (offline)
+                return EX_OK;
+        r = session_open(config, &session);
+        if (r != 0)
+                return r;
+        for (size_t i = 0; i < config->n_sources; i++)
+                check_source(session, &config->sources[i]);
+        check_pubsub(session);
+        for (size_t i = 0; i < config->n_subscriptions; i++)
+                check_mongodb(session, &config->subscriptions[i]);
+        return session_exit_code(session);
+}

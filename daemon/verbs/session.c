@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "verbs/session.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "lib/err.h"
+#include "lib/log.h"
+#include "secret.h"
+
+int session_open(Config *config, Session **ret) {
+        _cleanup_(session_closep) Session *session = NULL;
+        CredentialsError why = {};
+        int r;
+
+        log_set_level(LOG_ALERT);
+        session = calloc(1, sizeof(Session));
+        if (!session)
+                return EX_OSERR;
+        session->config = config_ref(config);
+        (void) signal(SIGPIPE, SIG_IGN);
+        r = sd_event_new(&session->event);
+        if (r >= 0)
+                r = http_new(session->event, "sensorqd/" SENSORQD_VERSION, &session->http);
+        if (r < 0)
+                return EX_OSERR;
+        r = remote_new(session->event, session->http, config, &session->remote, &why);
+        if (r < 0) {
+                session_fail(session, "credentials", "%s", why.text[0] ? why.text : strerror(-r));
+                return why.text[0] ? EX_NOPERM : EX_OSERR;
+        }
+
+        *ret = cleanup_steal(session);
+        return 0;
+}
+
+Session *session_close(Session *session) {
+        if (!session)
+                return NULL;
+        remote_unref(session->remote);
+        http_free(session->http);
+        sd_event_unref(session->event);
+        config_unref(session->config);
+        free(session);
+        return NULL;
+}
+
+static void print_line(const char *word, const char *name, const char *format, va_list arguments) {
+        char text[1536];
+
+        (void) vsnprintf(text, sizeof(text), format, arguments);
+        for (char *c = text; *c; c++)
+                if ((unsigned char) *c < ' ' || *c == 0x7f)
+                        *c = ' ';
+        printf("%-4s  %s  %s\n", word, name, text);
+        (void) fflush(stdout);
+}
+
+void session_ok(Session *session, const char *name, const char *format, ...) {
+        va_list arguments;
+
+        va_start(arguments, format);
+        print_line("ok", name, format, arguments);
+        va_end(arguments);
+}
+
+void session_warn(Session *session, const char *name, const char *format, ...) {
+        va_list arguments;
+
+        va_start(arguments, format);
+        print_line("warn", name, format, arguments);
+        va_end(arguments);
+}
+
+void session_fail(Session *session, const char *name, const char *format, ...) {
+        va_list arguments;
+
+        session->failed++;
+        va_start(arguments, format);
+        print_line("FAIL", name, format, arguments);
+        va_end(arguments);
+}
+
+int session_exit_code(const Session *session) {
+        return session->failed > 0 ? EX_UNAVAILABLE : EX_OK;
+}
+
+void session_call(Session *session, const char *method, const char *resource, const char *verb, const char *body, SessionReply *ret) {
+        ClientSpec spec = {
+                .method = method, .resource = resource, .verb = verb, .timeout = CLIENT_TIMEOUT_USEC, .max_reply = CLIENT_REPLY_MAX
+        };
+        ClientReply reply = {};
+        int r;
+
+        *ret = (SessionReply){};
+        r = body ? bytes_append_text(&spec.body, body) : 0;
+        if (r >= 0)
+                r = client_call_wait(session->remote->client, &spec, &reply, ret->detail);
+        bytes_done(&spec.body);
+        if (r < 0) {
+                ret->outcome = CLIENT_FAILED;
+                (void) snprintf(ret->detail, sizeof(ret->detail), "%s", strerror(-r));
+                return;
+        }
+        ret->outcome = reply.outcome;
+        (void) snprintf(ret->status, sizeof(ret->status), "%s", reply.error.status);
+        ret->body = bytes_steal(&reply.body);
+}
+
+void session_reply_done(SessionReply *reply) {
+        bytes_done(&reply->body);
+}
+
+bool session_secret(Session *session, const char *name, const char *file, char **ret) {
+        int r;
+
+        *ret = NULL;
+        r = file ? secret_read(session->config, file, ret) : 0;
+        if (r < 0)
+                session_fail(session, name,
+                        "secret file %s cannot be used: %s. Put the secret alone into it, readable for the user that runs sensorqd.", file,
+                        r == -EBADMSG ? "it is empty, too large or holds control characters" : strerror(-r));
+        return r >= 0;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What the verbs that talk to remote ends share: a loop, the way to Pub/Sub, and one printed line for each thing looked at. */
+
+#include <systemd/sd-event.h>
+
+#include "lib/bytes.h"
+#include "remote.h"
+
+typedef struct Session {
+        Config *config;
+        sd_event *event;
+        Http *http;
+        Remote *remote;
+        unsigned failed; /* lines printed as FAIL */
+} Session;
+
+/* For callbacks that print about one thing. */
+typedef struct SessionNamed {
+        Session *session;
+        const char *name;
+} SessionNamed;
+
+/* 0, or an exit code with the reason printed: 77 when the credentials cannot be read. The stages' own log lines are silenced: the verb says everything. */
+int session_open(Config *config, Session **ret);
+Session *session_close(Session *session);
+CLEANUP_DEFINE(Session, session_close)
+
+/* `ok    NAME  detail`, `warn  NAME  what, and what to do`, `FAIL  NAME  what, and what to do`; controls become spaces. */
+void session_ok(Session *session, const char *name, const char *format, ...) _printf_(3, 4);
+void session_warn(Session *session, const char *name, const char *format, ...) _printf_(3, 4);
+void session_fail(Session *session, const char *name, const char *format, ...) _printf_(3, 4);
+/* 0, or 69 when anything was printed as FAIL. */
+int session_exit_code(const Session *session);
+
+typedef struct SessionReply {
+        ClientOutcome outcome;
+        char status[64];    /* of the error body */
+        char detail[CLIENT_DETAIL_MAX];
+        Bytes body;
+} SessionReply;
+
+/* One call to its end; *body* is JSON text or NULL. Never fails: what went wrong becomes an outcome. */
+void session_call(Session *session, const char *method, const char *resource, const char *verb, const char *body, SessionReply *ret);
+void session_reply_done(SessionReply *reply);
+
+/* The secret of a sink, or NULL when it has none. False with FAIL printed when it cannot be read. */
+bool session_secret(Session *session, const char *name, const char *file, char **ret);

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `sensorqd status`: reads what the running daemon wrote last. Needs no privilege. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "lib/bytes.h"
+#include "lib/err.h"
+#include "lib/json.h"
+#include "verbs/verbs.h"
+
+#define STATUS_FILE_MAX JSON_TREE_MAX
+
+static int read_file(const char *path, Bytes *ret) {
+        _cleanup_close_ int fd = -1;
+        ssize_t n;
+        int r;
+
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return err_errno();
+        do {
+                r = bytes_reserve(ret, 16384);
+                if (r < 0)
+                        return r;
+                n = read(fd, ret->data + ret->size, 16384);
+                if (n < 0)
+                        return err_errno();
+                ret->size += (size_t) n;
+        } while (n > 0 && ret->size < STATUS_FILE_MAX);
+        return 0;
+}
+
+/* The runtime directory of the unit that the configuration belongs to: sensorqd.yaml -> /run/sensorqd, NAME.yaml -> /run/sensorqd-NAME. */
+static int runtime_file(const Config *config, char **ret) {
+        const char *base = config ? strrchr(config->path, '/') : NULL;
+        const char *name = base ? base + 1 : config ? config->path : "sensorqd.yaml";
+        int length = (int) strcspn(name, ".");
+        int n;
+
+        if (strcmp(name, "sensorqd.yaml") == 0)
+                n = asprintf(ret, "/run/sensorqd/status.json");
+        else
+                n = asprintf(ret, "/run/sensorqd-%.*s/status.json", length, name);
+        return n < 0 ? -ENOMEM : 0;
+}
+
+static int find_status(const Config *config, Bytes *ret, char **ret_path) {
+        const char *directories[] = { getenv("RUNTIME_DIRECTORY"), config ? config->state_dir : NULL };
+        int r;
+
+        r = runtime_file(config, ret_path);
+        if (r < 0)
+                return r;
+        r = read_file(*ret_path, ret);
+        for (size_t i = 0; r < 0 && i < ELEMENTSOF(directories); i++) {
+                if (!directories[i])
+                        continue;
+                free(*ret_path);
+                if (asprintf(ret_path, "%s/status.json", directories[i]) < 0)
+                        return *ret_path = NULL, -ENOMEM;
+                r = read_file(*ret_path, ret);
+        }
+        return r;
+}
+
+static const char *text_of(Json *json, const char *key) {
+        const char *text = json_get_string(json, key);
+
+        return text && *text ? text : "never";
+}
+
+static int64_t number_of(Json *json, const char *key) {
+        int64_t value = 0;
+
+        (void) json_get_int(json, key, &value);
+        return value;
+}
+
+static bool flag_of(Json *json, const char *key) {
+        bool value = false;
+
+        return json_get_bool(json, key, &value) && value;
+}
+
+static void print_trouble(Json *json, const char *flag, const char *word) {
+        const char *detail = json_get_string(json, "detail");
+
+        if (flag_of(json, flag))
+                printf("              %s: %s\n", word, detail && *detail ? detail : "see the journal");
+}
+
+static void print_source(Json *source) {
+        printf("source        %s: last poll %s, next %s, %" PRIi64 " readings in %" PRIi64 " polls\n", text_of(source, "name"),
+                text_of(source, "last_poll"), text_of(source, "next_poll"), number_of(source, "readings"), number_of(source, "polls"));
+        print_trouble(source, "failing", "failing");
+}
+
+static void print_outbox(Json *json) {
+        Json *outbox = json_get(json, "outbox"), *publisher = json_get(json, "publisher");
+
+        if (!outbox)
+                return;
+        printf("outbox        %" PRIi64 " readings (%" PRIi64 " bytes), %" PRIi64 " rejected%s%s\n", number_of(outbox, "rows"),
+                number_of(outbox, "bytes"), number_of(outbox, "rejected_rows"), flag_of(outbox, "full") ? ", FULL" : "",
+                flag_of(outbox, "failing") ? ", the disk refuses" : "");
+        printf("publisher     %" PRIi64 " published, last %s%s\n", number_of(publisher, "published"), text_of(publisher, "last_publish"),
+                flag_of(publisher, "paused") ? ", paused" : "");
+        print_trouble(publisher, "failing", "failing");
+}
+
+static void print_subscription(Json *subscription) {
+        Json *sink = json_get(subscription, "sink");
+
+        printf("subscription  %s: %" PRIi64 " received, %" PRIi64 " acknowledged, %" PRIi64 " held, last pull %s%s\n",
+                text_of(subscription, "subscription"), number_of(subscription, "received"), number_of(subscription, "acknowledged"),
+                number_of(subscription, "held"), text_of(subscription, "last_pull"),
+                flag_of(subscription, "paused") ? ", pulls paused" : "");
+        print_trouble(subscription, "failing", "failing");
+        printf("              %s: %s, %" PRIi64 " stored, %" PRIi64 " duplicates, %" PRIi64 " rejected, last stored %s\n",
+                text_of(sink, "what"), flag_of(sink, "ready") ? "up" : "DOWN", number_of(sink, "stored"), number_of(sink, "duplicates"),
+                number_of(sink, "rejected"), text_of(sink, "last_stored"));
+        if (!flag_of(sink, "ready"))
+                printf("              down since %s: %s\n", text_of(sink, "down_since"), text_of(sink, "detail"));
+}
+
+static void print_status(Json *json) {
+        Json *item;
+
+        printf("sensorqd      %s, started %s, as of %s\n", text_of(json, "version"), text_of(json, "started"), text_of(json, "time"));
+        printf("status        %s\n", text_of(json, "status"));
+        for (size_t i = 0; (item = json_at(json_get(json, "sources"), i)); i++)
+                print_source(item);
+        print_outbox(json);
+        print_trouble(json_get(json, "token"), "failing", "token");
+        for (size_t i = 0; (item = json_at(json_get(json, "subscriptions"), i)); i++)
+                print_subscription(item);
+}
+
+int verb_status(const Config *config, bool json) {
+        _cleanup_free_ char *path = NULL;
+        _cleanup_(json_freep) Json *tree = NULL;
+        _cleanup_bytes_ Bytes text = {};
+        int r;
+
+        r = find_status(config, &text, &path);
+        if (r < 0) {
+                fprintf(stderr, "sensorqd: no status to be read: %s. Is it running? See: systemctl status sensorqd\n", strerror(-r));
+                return EX_UNAVAILABLE;
+        }
+        if (json) {
+                (void) fwrite(text.data, 1, text.size, stdout);
+                return EX_OK;
+        }
+        r = json_parse(text.data, text.size, &tree);
+        if (r < 0) {
+                fprintf(stderr, "sensorqd: %s cannot be understood: %s\n", path, strerror(-r));
+                return EX_UNAVAILABLE;
+        }
+        print_status(tree);
+        return EX_OK;
+}
