@@ -185,9 +185,9 @@ class Store:
     def _take(self, name, limit, duplicate):
         uid, _, config = self._subscription(name)
         now = time.time()
-        rows = self._db.execute(
+        rows = self._db.execute(  # +ready: by the index in order of seq, without sorting the backlog
             "SELECT seq, gen, min_gen, data, size, attributes, ordering_key, published FROM deliveries JOIN messages USING(seq)"
-            " WHERE sub=? AND " + ("1" if duplicate else "leased=0 AND ready<=?") + " ORDER BY seq LIMIT ?",
+            " WHERE sub=? AND " + ("1" if duplicate else "leased=0 AND +ready<=?") + " ORDER BY seq LIMIT ?",
             (uid, limit) if duplicate else (uid, now, limit))
         taken, updates, entries, size = [], [], [], 0
         until = now + self.lease_seconds(config["ackDeadlineSeconds"])
