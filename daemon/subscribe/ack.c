@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "subscribe/ack.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/cleanup.h"
+#include "lib/crashpoint.h"
+
+#define RANGES_MAX 32 /* the rest of the list, and a half for each time that a request of at most WIRE_ACK_IDS_MAX ids is halved */
+
+typedef struct Range {
+        size_t start, n;
+} Range;
+
+struct Ack {
+        Client *client;
+        const char *subscription;
+        Slice *ids;
+        WireAckFate *fates;
+        size_t n;
+        int deadline_sec;
+        usec_t timeout;
+        AckDone done;
+        void *userdata;
+        Range ranges[RANGES_MAX]; /* still to send, the next one last */
+        size_t n_ranges;
+        Range sent;
+        unsigned requests;
+        ClientCall *call;
+        bool ended;
+};
+
+static Ack *ack_free(Ack *ack) {
+        if (!ack)
+                return NULL;
+        ack->call = client_cancel(ack->call);
+        free(ack->fates);
+        free(ack->ids);
+        free(ack);
+        return NULL;
+}
+CLEANUP_DEFINE(Ack, ack_free)
+
+static void push(Ack *ack, size_t start, size_t n) {
+        if (n == 0)
+                return;
+        assert(ack->n_ranges < RANGES_MAX);
+        ack->ranges[ack->n_ranges++] = (Range){ start, n };
+}
+
+static void set_fates(Ack *ack, Range range, WireAckFate fate) {
+        for (size_t i = range.start; i < range.start + range.n; i++)
+                ack->fates[i] = fate;
+}
+
+static void ack_end(Ack *ack, AckResult result) {
+        result.fates = ack->fates;
+        result.n = ack->n;
+        ack->ended = true;
+        ack->done(ack->userdata, &result);
+        ack_free(ack);
+}
+
+/* ---- answers ---- */
+
+static void on_failed_id(void *userdata, const char *ack_id, WireAckFate fate) {
+        Ack *ack = userdata;
+
+        for (size_t i = ack->sent.start; i < ack->sent.start + ack->sent.n; i++)
+                if (slice_equal(ack->ids[i], ack_id))
+                        ack->fates[i] = fate;
+}
+
+/* The request was refused as a whole, or in part by an exactly-once subscription. */
+static void sort_refusal(Ack *ack, const ClientReply *reply) {
+        const Range sent = ack->sent;
+
+        set_fates(ack, sent, WIRE_ACK_DONE); /* ids that the body does not name were carried out, if it names any */
+        if (wire_each_ack_failure(reply->body.data, reply->body.size, on_failed_id, ack) > 0)
+                return;
+        set_fates(ack, sent, WIRE_ACK_RETRY);
+        if (sent.n == 1)
+                return set_fates(ack, sent, WIRE_ACK_LOST);
+        push(ack, sent.start + sent.n / 2, sent.n - sent.n / 2);
+        push(ack, sent.start, sent.n / 2);
+}
+
+static int send_next(Ack *ack);
+
+static void on_answer(void *userdata, ClientReply *reply) {
+        Ack *ack = userdata;
+        int r;
+
+        ack->call = NULL;
+        if (reply->outcome == CLIENT_OK) {
+                if (ack->deadline_sec < 0)
+                        CRASHPOINT("ack-confirmed");
+                set_fates(ack, ack->sent, WIRE_ACK_DONE);
+        } else if (reply->outcome == CLIENT_INVALID || reply->outcome == CLIENT_TOO_LARGE)
+                sort_refusal(ack, reply);
+        else
+                return ack_end(ack, (AckResult){ .outcome = reply->outcome,
+                                            .http_status = reply->http_status,
+                                            .retry_after = reply->retry_after,
+                                            .detail = reply->detail });
+        if (ack->n_ranges == 0)
+                return ack_end(ack, (AckResult){ .outcome = CLIENT_OK, .detail = "" });
+        if (ack->requests >= ACK_REQUESTS_MAX) {
+                while (ack->n_ranges > 0)
+                        set_fates(ack, ack->ranges[--ack->n_ranges], WIRE_ACK_LOST);
+                return ack_end(ack, (AckResult){ .outcome = CLIENT_OK, .detail = "" });
+        }
+        r = send_next(ack);
+        if (r < 0)
+                ack_end(ack, (AckResult){ .outcome = CLIENT_RETRY, .detail = strerror(-r) });
+}
+
+static int send_next(Ack *ack) {
+        Range range = ack->ranges[--ack->n_ranges];
+        _cleanup_bytes_ Bytes body = {};
+        ClientSpec spec = {
+                .method = "POST",
+                .resource = ack->subscription,
+                .verb = ack->deadline_sec < 0 ? ":acknowledge" : ":modifyAckDeadline",
+                .timeout = ack->timeout,
+                .max_reply = CLIENT_REPLY_MAX,
+        };
+        size_t taken;
+        int r;
+
+        r = wire_put_ack(&body, ack->ids + range.start, range.n, ack->deadline_sec, &taken);
+        if (r < 0)
+                return r;
+        push(ack, range.start + taken, range.n - taken);
+        ack->sent = (Range){ range.start, taken };
+        ack->requests++;
+        if (ack->deadline_sec < 0)
+                CRASHPOINT("ack-before-send");
+        spec.body = bytes_steal(&body);
+        r = client_call(ack->client, &spec, on_answer, ack, &ack->call);
+        if (r < 0) {
+                bytes_done(&spec.body);
+                return r;
+        }
+        if (ack->deadline_sec < 0)
+                CRASHPOINT("ack-sent");
+        return 0;
+}
+
+int ack_start(Client *client, const char *subscription, const Slice *ids, size_t n, int deadline_sec, usec_t timeout, AckDone done,
+        void *userdata, Ack **ret) {
+        _cleanup_(ack_freep) Ack *ack = NULL;
+        int r;
+
+        assert(n > 0);
+        ack = calloc(1, sizeof *ack);
+        if (!ack)
+                return -ENOMEM;
+        ack->ids = calloc(n, sizeof *ack->ids);
+        ack->fates = calloc(n, sizeof *ack->fates);
+        if (!ack->ids || !ack->fates)
+                return -ENOMEM;
+        memcpy(ack->ids, ids, n * sizeof *ids);
+        ack->client = client;
+        ack->subscription = subscription;
+        ack->n = n;
+        ack->deadline_sec = deadline_sec;
+        ack->timeout = timeout;
+        ack->done = done;
+        ack->userdata = userdata;
+        set_fates(ack, (Range){ 0, n }, WIRE_ACK_RETRY);
+        push(ack, 0, n);
+        r = send_next(ack);
+        if (r < 0)
+                return r;
+        *ret = cleanup_steal(ack);
+        return 0;
+}
+
+Ack *ack_cancel(Ack *ack) {
+        if (ack && ack->ended) /* from inside its own callback */
+                return NULL;
+        return ack_free(ack);
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "subscribe/held.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "events.h"
+#include "lib/backoff.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+#define ACK_RETRY_MAX_USEC (10 * USEC_PER_SEC)
+#define RELEASE_TIMEOUT_USEC (5 * USEC_PER_SEC) /* within the time that a stop may take */
+
+static const bool moves[HELD_DONE + 1][HELD_DONE + 1] = {
+        [HELD_WAITING] = { [HELD_WRITING] = true, [HELD_RELEASING] = true, [HELD_DONE] = true },
+        [HELD_WRITING] = { [HELD_WAITING] = true, [HELD_ACKING] = true, [HELD_RELEASING] = true, [HELD_DONE] = true },
+        [HELD_ACKING] = { [HELD_DONE] = true },
+        [HELD_RELEASING] = { [HELD_DONE] = true },
+};
+
+struct Held {
+        const HeldHost *host;
+        HeldState state;
+        Batch *batch; /* the sink's while writing: not to be looked into then */
+        size_t n, bytes;
+        usec_t oldest;
+        Lease *lease;
+        Slice *ids; /* acking: settled, and not acknowledged yet */
+        size_t n_ids;
+        Ack *ack, *release;
+        bool acked; /* nothing left to acknowledge */
+        Backoff backoff;
+        sd_event_source *timer; /* next try to acknowledge */
+};
+
+static void held_move(Held *held, HeldState state) {
+        assert(moves[held->state][state]);
+        held->state = state;
+}
+
+static void held_end(Held *held) {
+        held_move(held, HELD_DONE);
+        held->lease = lease_free(held->lease);
+        held->host->on_done(held->host->userdata, held);
+}
+
+/* ---- lease ---- */
+
+static void held_log_lapse(const Held *held) {
+        char span[32];
+
+        log_event(LOG_WARNING, EVENT_LEASE_LAPSED, LOG_FIELDS({ FIELD_SUBSCRIPTION, held->host->subscription }),
+                "%s: %zu messages were held for %s without being stored; they are left to Pub/Sub, which keeps them and delivers them "
+                "again",
+                held->host->subscription, held->n, clock_format_span(held->host->rules.max_hold, span, sizeof span));
+}
+
+static void on_lapsed(void *userdata) {
+        Held *held = userdata;
+
+        if (held->state == HELD_WRITING)
+                return held_log_lapse(held); /* the sink has it; what it still stores is acknowledged, late */
+        if (held->state != HELD_WAITING)
+                return; /* the next failure to acknowledge is the last */
+        held_log_lapse(held);
+        held->host->on_left(held->host->userdata, held->n);
+        held_end(held);
+}
+
+static void on_lease_result(void *userdata, const AckResult *result) {
+        Held *held = userdata;
+
+        held->host->on_lease_result(held->host->userdata, result);
+}
+
+/* ---- acknowledge, release ---- */
+
+/* Puts the ids of messages that are settled, or are not, at *ids*. */
+static size_t collect_ids(const Batch *batch, bool settled, Slice *ids) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < batch->pull.n; i++)
+                if (fate_is_settled(batch->fates[i]) == settled)
+                        ids[n++] = batch->pull.messages[i].ack_id;
+        return n;
+}
+
+static void held_end_if_idle(Held *held) {
+        if (!held->ack && !held->release && (held->acked || held->state == HELD_RELEASING))
+                held_end(held);
+}
+
+static void on_released(void *userdata, const AckResult *result) {
+        Held *held = userdata;
+
+        held->release = NULL;
+        held_end_if_idle(held);
+}
+
+/* Gives *n* ids back to the queue. One try: they come back by themselves as well. */
+static void held_start_release(Held *held, const Slice *ids, size_t n) {
+        int r;
+
+        if (n == 0)
+                return;
+        r = ack_start(
+                held->host->client, held->host->subscription, ids, n, ACK_RELEASE, RELEASE_TIMEOUT_USEC, on_released, held, &held->release);
+        if (r < 0)
+                log_debug("%s: cannot release %zu messages: they come back after their deadline", held->host->subscription, n);
+}
+
+static void held_acknowledge(Held *held);
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
+        Held *held = userdata;
+
+        held_acknowledge(held);
+        return 0;
+}
+
+static void held_give_up_acks(Held *held) {
+        held->host->on_left(held->host->userdata, held->n_ids);
+        log_debug("%s: %zu acknowledgements given up: the messages come back and are found to be stored", held->host->subscription,
+                held->n_ids);
+        held->n_ids = 0;
+        held->acked = true;
+        held_end_if_idle(held);
+}
+
+static void held_retry_later(Held *held, usec_t retry_after) {
+        usec_t now = clock_now(), at = now + backoff_next_at_least(&held->backoff, retry_after, backoff_random());
+        int r;
+
+        if (!lease_is_live(held->lease, now))
+                return held_give_up_acks(held);
+        held->timer = sd_event_source_disable_unref(held->timer);
+        r = sd_event_add_time(held->host->event, &held->timer, CLOCK_BOOTTIME, at, 10 * USEC_PER_MSEC, on_retry, held);
+        if (r < 0)
+                held_give_up_acks(held);
+}
+
+/* Keeps the ids that are worth another try. Returns how many were acknowledged. */
+static size_t held_sort_acks(Held *held, const AckResult *result, size_t *ret_lost) {
+        size_t done = 0, kept = 0;
+
+        for (size_t i = 0; i < result->n; i++) {
+                done += result->fates[i] == WIRE_ACK_DONE;
+                if (result->fates[i] == WIRE_ACK_RETRY)
+                        held->ids[kept++] = held->ids[i];
+        }
+        *ret_lost = result->n - done - kept;
+        held->n_ids = kept;
+        return done;
+}
+
+static void on_acknowledged(void *userdata, const AckResult *result) {
+        Held *held = userdata;
+        size_t done, lost;
+
+        held->ack = NULL;
+        done = held_sort_acks(held, result, &lost);
+        if (done > 0)
+                held->host->on_acknowledged(held->host->userdata, done);
+        if (lost > 0)
+                held->host->on_left(held->host->userdata, lost);
+        held->host->on_ack_result(held->host->userdata, result);
+        if (held->n_ids > 0) {
+                lease_narrow(held->lease, held->ids, held->n_ids);
+                return held_retry_later(held, result->retry_after);
+        }
+        held->acked = true;
+        held_end_if_idle(held);
+}
+
+static void held_acknowledge(Held *held) {
+        int r;
+
+        r = ack_start(held->host->client, held->host->subscription, held->ids, held->n_ids, ACK_FOREVER, CLIENT_TIMEOUT_USEC,
+                on_acknowledged, held, &held->ack);
+        if (r < 0)
+                held_retry_later(held, 0);
+}
+
+void held_settled(Held *held) {
+        Slice *left; /* the array holds both parts */
+        size_t n_left;
+
+        assert(held->state == HELD_WRITING);
+        held->n_ids = collect_ids(held->batch, true, held->ids);
+        left = held->ids + held->n_ids;
+        n_left = collect_ids(held->batch, false, left);
+        if (n_left > 0)
+                held->host->on_left(held->host->userdata, n_left);
+        held->acked = held->n_ids == 0;
+        if (held->acked && !held->host->stopping)
+                return held_end(held);
+        held_move(held, held->acked ? HELD_RELEASING : HELD_ACKING);
+        if (held->host->stopping)
+                held_start_release(held, left, n_left);
+        lease_narrow(held->lease, held->ids, held->n_ids);
+        if (held->n_ids > 0)
+                held_acknowledge(held);
+        else
+                held_end_if_idle(held);
+}
+
+void held_release(Held *held) {
+        assert(held->state == HELD_WAITING);
+        held_move(held, HELD_RELEASING);
+        held->lease = lease_free(held->lease);
+        held->host->on_left(held->host->userdata, held->n);
+        held_start_release(held, held->ids, collect_ids(held->batch, false, held->ids));
+        held_end_if_idle(held);
+}
+
+/* ---- the sink ---- */
+
+int held_write(Held *held, Sink *sink) {
+        int r;
+
+        held_move(held, HELD_WRITING); /* it may be settled before write() returns */
+        r = sink->type->write(sink, held->batch);
+        if (r == SINK_WRITE_STARTED)
+                return r;
+        held_move(held, HELD_WAITING);
+        return SINK_WRITE_BUSY;
+}
+
+/* ---- life ---- */
+
+int held_new(const HeldHost *host, Batch *batch, Held **ret) {
+        _cleanup_(held_freep) Held *held = NULL;
+        int r;
+
+        held = calloc(1, sizeof *held);
+        if (!held)
+                return -ENOMEM;
+        held->host = host;
+        held->n = batch->pull.n;
+        held->bytes = batch->body.allocated;
+        held->oldest = batch->oldest_publish;
+        held->backoff = (Backoff){ .initial = 500 * USEC_PER_MSEC, .max = ACK_RETRY_MAX_USEC };
+        held->ids = calloc(held->n + 1, sizeof *held->ids);
+        if (!held->ids)
+                return -ENOMEM;
+        r = lease_new(host->event, host->client, host->subscription, &host->rules, held->ids, collect_ids(batch, false, held->ids),
+                batch->received, &(LeaseCallbacks){ .on_lapsed = on_lapsed, .on_result = on_lease_result, .userdata = held }, &held->lease);
+        if (r < 0)
+                return r;
+        held->batch = batch;
+        batch->lease = held;
+        *ret = cleanup_steal(held);
+        return 0;
+}
+
+Held *held_free(Held *held) {
+        if (!held)
+                return NULL;
+        held->release = ack_cancel(held->release);
+        held->ack = ack_cancel(held->ack);
+        held->lease = lease_free(held->lease);
+        sd_event_source_disable_unref(held->timer);
+        if (held->state != HELD_WRITING)
+                batch_free(held->batch);
+        free(held->ids);
+        free(held);
+        return NULL;
+}
+
+HeldState held_state(const Held *held) {
+        return held->state;
+}
+
+size_t held_count(const Held *held) {
+        return held->n;
+}
+
+size_t held_bytes(const Held *held) {
+        return held->bytes;
+}
+
+usec_t held_oldest(const Held *held) {
+        return held->oldest;
+}

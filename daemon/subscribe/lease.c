@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "subscribe/lease.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/backoff.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+typedef enum LeaseState { RESTING, RENEWING, LAPSED } LeaseState;
+
+static const bool moves[LAPSED + 1][LAPSED + 1] = {
+        [RESTING] = { [RENEWING] = true, [LAPSED] = true },
+        [RENEWING] = { [RESTING] = true, [LAPSED] = true },
+};
+
+struct Lease {
+        Client *client;
+        const char *subscription;
+        const LeaseRules *rules;
+        LeaseCallbacks callbacks;
+        LeaseState state;
+        Slice *ids;
+        size_t n, n_allocated;
+        usec_t received, granted, asked, retry_at;
+        Backoff backoff;
+        bool narrowed; /* since the renewal under way was sent: its results are for other ids */
+        Ack *renewal;
+        sd_event_source *timer;
+};
+
+LeaseStep lease_step(const LeaseRules *rules, usec_t received, usec_t granted, usec_t retry_at, usec_t now, usec_t *ret_at) {
+        usec_t end = received + rules->max_hold;
+        usec_t renew_at = retry_at > 0 ? retry_at : granted + rules->deadline / 2;
+
+        if (now >= end)
+                return LEASE_LAPSE;
+        if (now >= renew_at)
+                return LEASE_RENEW;
+        *ret_at = renew_at < end ? renew_at : end;
+        return LEASE_REST;
+}
+
+static void lease_move(Lease *lease, LeaseState state) {
+        assert(moves[lease->state][state]);
+        lease->state = state;
+}
+
+static void lease_wake_at(Lease *lease, usec_t at) {
+        if (sd_event_source_set_time(lease->timer, at) < 0 || sd_event_source_set_enabled(lease->timer, SD_EVENT_ONESHOT) < 0)
+                log_debug("%s: cannot set the timer of a lease", lease->subscription);
+}
+
+static void lease_fail(Lease *lease, usec_t retry_after, usec_t now) {
+        usec_t floor = retry_after > LEASE_RETRY_MIN_USEC ? retry_after : LEASE_RETRY_MIN_USEC;
+
+        lease->backoff.max = lease->rules->deadline / 4 > LEASE_RETRY_MIN_USEC ? lease->rules->deadline / 4 : LEASE_RETRY_MIN_USEC;
+        lease->retry_at = now + backoff_next_at_least(&lease->backoff, floor, backoff_random());
+}
+
+/* Ids that are no longer ours need no more renewals. */
+static void lease_drop_lost(Lease *lease, const AckResult *result) {
+        size_t kept = 0;
+
+        if (lease->narrowed)
+                return;
+        for (size_t i = 0; i < result->n; i++)
+                if (result->fates[i] != WIRE_ACK_LOST)
+                        lease->ids[kept++] = lease->ids[i];
+        lease->n = kept;
+}
+
+static void lease_look(Lease *lease);
+
+static void on_renewed(void *userdata, const AckResult *result) {
+        Lease *lease = userdata;
+        bool again = result->outcome != CLIENT_OK;
+
+        lease->renewal = NULL;
+        for (size_t i = 0; i < result->n && !again; i++)
+                again = result->fates[i] == WIRE_ACK_RETRY;
+        if (again)
+                lease_fail(lease, result->retry_after, clock_now());
+        else {
+                lease->granted = lease->asked;
+                lease->retry_at = 0;
+                backoff_reset(&lease->backoff);
+        }
+        lease_drop_lost(lease, result);
+        lease_move(lease, RESTING);
+        lease->callbacks.on_result(lease->callbacks.userdata, result);
+        lease_look(lease);
+}
+
+static void lease_renew(Lease *lease, usec_t now) {
+        usec_t quarter = lease->rules->deadline / 4;
+        int r;
+
+        lease->narrowed = false;
+        lease->asked = now; /* the service grants from a later moment: erring on this side is safe */
+        r = ack_start(lease->client, lease->subscription, lease->ids, lease->n, (int) (lease->rules->deadline / USEC_PER_SEC),
+                quarter > LEASE_TIMEOUT_MIN_USEC ? quarter : LEASE_TIMEOUT_MIN_USEC, on_renewed, lease, &lease->renewal);
+        if (r >= 0)
+                return lease_move(lease, RENEWING);
+        lease_fail(lease, 0, now);
+        lease_wake_at(lease, lease->retry_at);
+}
+
+/* Does what is due. The lease may be gone afterwards. */
+static void lease_look(Lease *lease) {
+        usec_t now = clock_now(), at = 0, end = lease->received + lease->rules->max_hold;
+
+        switch (lease_step(lease->rules, lease->received, lease->granted, lease->retry_at, now, &at)) {
+        case LEASE_REST:
+                return lease_wake_at(lease, at);
+        case LEASE_RENEW:
+                lease_wake_at(lease, end);
+                if (lease->state == RESTING && lease->n > 0)
+                        lease_renew(lease, now);
+                return;
+        case LEASE_LAPSE:
+                lease->renewal = ack_cancel(lease->renewal);
+                lease_move(lease, LAPSED);
+                return lease->callbacks.on_lapsed(lease->callbacks.userdata);
+        }
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Lease *lease = userdata;
+
+        if (lease->state != LAPSED)
+                lease_look(lease);
+        return 0;
+}
+
+int lease_new(sd_event *event, Client *client, const char *subscription, const LeaseRules *rules, const Slice *ids, size_t n,
+        usec_t received, const LeaseCallbacks *callbacks, Lease **ret) {
+        _cleanup_(lease_freep) Lease *lease = NULL;
+        int r;
+
+        lease = calloc(1, sizeof *lease);
+        if (!lease)
+                return -ENOMEM;
+        lease->client = client;
+        lease->subscription = subscription;
+        lease->rules = rules;
+        lease->callbacks = *callbacks;
+        lease->received = lease->granted = received;
+        lease->backoff = (Backoff){ .initial = LEASE_RETRY_MIN_USEC, .max = LEASE_RETRY_MIN_USEC };
+        lease->ids = calloc(n + 1, sizeof *ids);
+        if (!lease->ids)
+                return -ENOMEM;
+        memcpy(lease->ids, ids, n * sizeof *ids);
+        lease->n = lease->n_allocated = n;
+        r = sd_event_add_time(event, &lease->timer, CLOCK_BOOTTIME, received + rules->deadline / 2, 10 * USEC_PER_MSEC, on_timer, lease);
+        if (r < 0)
+                return r;
+        *ret = cleanup_steal(lease);
+        return 0;
+}
+
+Lease *lease_free(Lease *lease) {
+        if (!lease)
+                return NULL;
+        lease->renewal = ack_cancel(lease->renewal);
+        sd_event_source_disable_unref(lease->timer);
+        free(lease->ids);
+        free(lease);
+        return NULL;
+}
+
+void lease_narrow(Lease *lease, const Slice *ids, size_t n) {
+        assert(n <= lease->n_allocated);
+        memcpy(lease->ids, ids, n * sizeof *ids);
+        lease->n = n;
+        lease->narrowed = true;
+}
+
+bool lease_is_live(const Lease *lease, usec_t now) {
+        return lease->state != LAPSED && now < lease->granted + lease->rules->deadline;
+}
