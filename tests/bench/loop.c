@@ -303,6 +303,16 @@ static void loop_dispatch(Loop *loop, const struct epoll_event *event) {
         }
 }
 
+static void loop_free(Loop *loop) {
+        for (Peer *peer = loop->peers; peer; peer = peer->next)
+                peer_close(peer);
+        loop_bury(loop);
+        (void) close(loop->listen_fd);
+        (void) close(loop->signal_fd);
+        (void) close(loop->epoll_fd);
+        free(loop);
+}
+
 void loop_run(Loop *loop) {
         struct epoll_event events[32];
 
@@ -316,4 +326,5 @@ void loop_run(Loop *loop) {
                 loop_timers(loop);
                 loop_bury(loop);
         }
+        loop_free(loop);
 }

@@ -51,7 +51,7 @@ void loop_set_tick(Loop *loop, uint64_t at);
 void loop_each(Loop *loop, void (*each)(Peer *peer, void *argument), void *argument);
 /* Connects to 127.0.0.1:*port*; the new peer is served like any other. NULL when refused. */
 Peer *loop_connect(Loop *loop, uint16_t port);
-/* Until SIGTERM or SIGINT. */
+/* Until SIGTERM or SIGINT. Then every peer is closed and the loop freed. */
 void loop_run(Loop *loop);
 
 /* Sends what is in peer->out as far as it goes; the loop does the rest. Called by itself after on_input and on_due. */
