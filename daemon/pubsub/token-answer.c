@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pubsub/token-answer.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/err.h"
+#include "lib/json.h"
+#include "secret.h"
+
+#define WORD_MAX 60     /* longer ones in a remote's text may be a token or an assertion */
+#define VALUE_MAX 16384 /* what fits into a header everywhere; Google reserves 2048 */
+
+/* The error of a refusal, in the remote's words. */
+typedef struct Refusal {
+        const char *error;       /* "invalid_grant", or "" */
+        const char *description; /* or "" */
+} Refusal;
+
+static const char *remote_name(const Credentials *c) {
+        return c->kind == CREDENTIALS_METADATA ? "metadata server" : "token endpoint";
+}
+
+/* ---- a token ---- */
+
+/* What http_start() takes as a bearer. */
+static bool value_valid(const char *value) {
+        size_t n = strlen(value);
+
+        for (const char *c = value; *c != '\0'; c++)
+                if (!isalnum((unsigned char) *c) && !strchr("-._~+/=", *c))
+                        return false;
+
+        return n > 0 && n <= VALUE_MAX;
+}
+
+/* 0: expired already. */
+static usec_t lifetime_of(Json *json) {
+        int64_t seconds;
+
+        if (!json_get_int(json, "expires_in", &seconds))
+                return TOKEN_LIFETIME_UNKNOWN_USEC;
+        if (seconds <= 0)
+                return 0;
+
+        return (usec_t) seconds < TOKEN_LIFETIME_MAX_USEC / USEC_PER_SEC ? (usec_t) seconds * USEC_PER_SEC : TOKEN_LIFETIME_MAX_USEC;
+}
+
+static int read_token(const Credentials *c, Json *json, TokenAnswer *ret, char *detail) {
+        const char *value = json_get_string(json, "access_token");
+        usec_t lifetime = lifetime_of(json);
+
+        if (!value || !value_valid(value)) {
+                (void) snprintf(detail, TOKEN_DETAIL_MAX,
+                        "the answer of the %s holds no access token (does something answer in its place?)", remote_name(c));
+                return -EAGAIN;
+        }
+        if (lifetime == 0) {
+                (void) snprintf(detail, TOKEN_DETAIL_MAX, "the %s gave a token that has run out already", remote_name(c));
+                return -EAGAIN;
+        }
+
+        ret->value = strdup(value);
+        ret->lifetime = lifetime;
+        if (!ret->value)
+                (void) snprintf(detail, TOKEN_DETAIL_MAX, "out of memory");
+        return ret->value ? 0 : -EAGAIN;
+}
+
+/* ---- a refusal ---- */
+
+static bool repeats_secret(const Credentials *c, const char *text) {
+        for (const char *word = text; *word != '\0'; word += strspn(word, " ")) {
+                size_t n = strcspn(word, " ");
+
+                if (n > WORD_MAX)
+                        return true;
+                word += n;
+        }
+
+        return (c->client_secret && strstr(text, c->client_secret)) || (c->refresh_token && strstr(text, c->refresh_token));
+}
+
+static Refusal refusal_of(const Credentials *c, Json *json) {
+        Json *object = json_get(json, "error"); /* Google's APIs answer with an object, its token endpoint with a string */
+        Refusal refusal = { json_get_string(json, "error"), json_get_string(json, "error_description") };
+
+        if (!refusal.error)
+                refusal = (Refusal){ json_get_string(object, "status"), json_get_string(object, "message") };
+        if (!refusal.error || repeats_secret(c, refusal.error))
+                refusal.error = "";
+        if (!refusal.description || repeats_secret(c, refusal.description))
+                refusal.description = "";
+        return refusal;
+}
+
+/* Statuses and words that google-auth tries again on; a metadata server answers 404 in the first seconds of a container's life. */
+static bool is_transient(const Credentials *c, int status, Refusal refusal) {
+        static const char *const words[] = { "internal_failure", "server_error", "temporarily_unavailable" };
+
+        if (status < 400 || status >= 500 || status == 408 || status == 429)
+                return true;
+        if (status == 404 && c->kind == CREDENTIALS_METADATA)
+                return true;
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (strcmp(refusal.error, words[i]) == 0 || strcmp(refusal.description, words[i]) == 0)
+                        return true;
+        return false;
+}
+
+static const char *remedy_for(const Credentials *c, Refusal refusal) {
+        if (c->kind == CREDENTIALS_METADATA)
+                return "has this machine a service account with access to Pub/Sub?";
+        if (c->kind == CREDENTIALS_AUTHORIZED_USER)
+                return "the login was revoked or is too old: run `gcloud auth application-default login` again, or use a service account";
+        if (strstr(refusal.description, "short-lived"))
+                return "is this machine's clock right?";
+        if (strcasestr(refusal.description, "signature"))
+                return "was the key deleted or replaced? Install the account's present key";
+        if (strcasestr(refusal.description, "not found"))
+                return "was the service account deleted or disabled?";
+        return "check the service account and its key";
+}
+
+/* The next assertion is signed for the endpoint's time: see token_clock_error(). */
+static void describe_clock(int64_t clock_error, char *text, size_t size) {
+        char span[32];
+
+        (void) snprintf(text, size, "this machine's clock is %s %s, so the next try goes by the endpoint's",
+                clock_format_span((usec_t) (clock_error < 0 ? -clock_error : clock_error), span, sizeof(span)),
+                clock_error < 0 ? "fast" : "slow");
+}
+
+static int describe_refusal(const Credentials *c, const HttpReply *reply, Refusal refusal, int64_t clock_error, char *detail) {
+        bool described = refusal.description[0] != '\0';
+        bool clock_matters = c->kind == CREDENTIALS_SERVICE_ACCOUNT && clock_error != 0;
+        char clock[120];
+
+        if (is_transient(c, reply->status, refusal)) {
+                (void) snprintf(detail, TOKEN_DETAIL_MAX, "the %s answered %s%s%s%s", remote_name(c), reply->detail,
+                        refusal.error[0] != '\0' ? " " : "", refusal.error,
+                        reply->status == 404 ? " (has this machine a service account?)" : "");
+                return -EAGAIN;
+        }
+
+        if (clock_matters)
+                describe_clock(clock_error, clock, sizeof(clock));
+        (void) snprintf(detail, TOKEN_DETAIL_MAX, "the %s refuses %s: %s%s%.100s%s; %s", remote_name(c), c->origin,
+                refusal.error[0] != '\0' ? refusal.error : reply->detail, described ? " (" : "", refusal.description, described ? ")" : "",
+                clock_matters ? clock : remedy_for(c, refusal));
+        return -EACCES;
+}
+
+int token_answer_read(const Credentials *credentials, const HttpReply *reply, int64_t clock_error, TokenAnswer *ret,
+        char detail[static TOKEN_DETAIL_MAX]) {
+        _cleanup_(json_freep) Json *json = NULL;
+
+        if (reply->outcome != HTTP_ANSWERED) {
+                (void) snprintf(detail, TOKEN_DETAIL_MAX, "%s: %s", remote_name(credentials), reply->detail);
+                return -EAGAIN;
+        }
+
+        (void) json_parse(reply->body.data ? reply->body.data : "", reply->body.size, &json);
+        if (reply->status == 200)
+                return read_token(credentials, json, ret, detail);
+        return describe_refusal(credentials, reply, refusal_of(credentials, json), clock_error, detail);
+}
+
+int64_t token_clock_error(const HttpReply *reply, usec_t wall) {
+        int64_t difference = (int64_t) (reply->date - wall);
+
+        if (reply->date == 0 || (difference > -(int64_t) TOKEN_CLOCK_ERROR_USEC && difference < (int64_t) TOKEN_CLOCK_ERROR_USEC))
+                return 0;
+
+        return difference;
+}

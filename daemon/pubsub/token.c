@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Waits are answered from one place, a source of its own. It looks at what is there:
+ *
+ *   a token that serves            answered with it; in its last five minutes the exchange for the next one runs beside
+ *   none, exchange in flight       stays
+ *   none, the last exchange failed answered with the error until the backoff has passed
+ *   none                           an exchange is started; stays */
+#include "pubsub/token.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "events.h"
+#include "lib/backoff.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "pubsub/token-answer.h"
+#include "secret.h"
+
+#define EXCHANGE_TIMEOUT_USEC USEC_PER_MINUTE
+#define METADATA_TIMEOUT_USEC (10 * USEC_PER_SEC) /* it is on the host below */
+#define ANSWER_MAX (64 * 1024)
+#define BACKOFF_INITIAL_USEC USEC_PER_SEC
+#define BACKOFF_MAX_USEC USEC_PER_MINUTE
+#define REFUSED_INITIAL_USEC (5 * USEC_PER_SEC) /* a user must act, or NTP set the clock: both take a while, and are to be noticed soon */
+#define REFUSED_MAX_USEC (5 * USEC_PER_MINUTE)
+
+struct TokenWait {
+        Token *token; /* NULL: its callback runs */
+        TokenDone done;
+        void *userdata;
+        uint64_t serial;
+        TAILQ_ENTRY(TokenWait) link;
+};
+
+struct Token {
+        Http *http;
+        const Credentials *credentials;
+        char *ca_file;
+        sd_event_source *serve; /* on when waits may be answered */
+        TAILQ_HEAD(WaitList, TokenWait) waits;
+        uint64_t last_serial;
+
+        char *value; /* NULL: none */
+        char *old;   /* rejected just now: a callback that got it may still read it */
+        usec_t refresh_at, expires;
+
+        HttpRequest *exchange;
+        usec_t exchange_started;
+        int64_t clock_error; /* usec to add to our wall clock to have the endpoint's */
+        Backoff backoff, refused_backoff;
+        usec_t retry_at; /* no exchange before that */
+
+        int error; /* of the last exchange; 0: none */
+        usec_t failing_since;
+        bool told;
+        char detail[TOKEN_DETAIL_MAX];
+};
+
+static void token_serve_soon(Token *token) {
+        (void) sd_event_source_set_enabled(token->serve, SD_EVENT_ONESHOT);
+}
+
+static bool token_serves(const Token *token, usec_t now) {
+        return token->value && now < token->expires;
+}
+
+static void token_drop(Token *token) {
+        (void) secret_free(token->old);
+        token->old = cleanup_steal(token->value);
+        token->expires = token->refresh_at = 0;
+}
+
+/* ---- exchange ---- */
+
+static void token_tell_failure(Token *token, usec_t now) {
+        /* While the old token serves, only what will not mend by itself is worth a line. */
+        if (token->told || (token->error != -EACCES && token_serves(token, now)))
+                return;
+
+        log_event(token->error == -EACCES ? LOG_ERR : LOG_WARNING, EVENT_TOKEN_REFUSED, LOG_FIELDS({ FIELD_ERROR, token->detail }),
+                "No access token for Pub/Sub: %s", token->detail);
+        token->told = true;
+}
+
+static void token_tell_recovery(Token *token) {
+        char span[32];
+
+        if (token->told)
+                log_event(LOG_NOTICE, EVENT_TOKEN_RECOVERED, NULL, "Access token for Pub/Sub obtained again, after %s",
+                        clock_format_span(clock_wall() - token->failing_since, span, sizeof(span)));
+        token->told = false;
+}
+
+static void token_failed(Token *token, int error, usec_t retry_after) {
+        Backoff *backoff = error == -EACCES ? &token->refused_backoff : &token->backoff;
+        usec_t now = clock_now();
+
+        if (token->error == 0)
+                token->failing_since = clock_wall();
+        token->error = error;
+        token->retry_at = now + backoff_next_at_least(backoff, retry_after, backoff_random());
+        token_tell_failure(token, now);
+        token_serve_soon(token);
+}
+
+static void token_obtained(Token *token, TokenAnswer *answer) {
+        usec_t early = answer->lifetime / 2;
+
+        if (early > TOKEN_REFRESH_EARLY_USEC)
+                early = TOKEN_REFRESH_EARLY_USEC;
+        token_drop(token);
+        token->value = cleanup_steal(answer->value);
+        token->expires = token->exchange_started + answer->lifetime; /* counted from before the request: never later than the endpoint's */
+        token->refresh_at = token->expires - early;
+
+        token_tell_recovery(token);
+        token->error = 0;
+        token->failing_since = token->retry_at = 0;
+        token->detail[0] = '\0';
+        backoff_reset(&token->backoff);
+        backoff_reset(&token->refused_backoff);
+        token_serve_soon(token);
+}
+
+static void on_exchanged(void *userdata, HttpReply *reply) {
+        Token *token = userdata;
+        TokenAnswer answer = {};
+        int r;
+
+        token->exchange = NULL;
+        if (reply->date > 0)
+                token->clock_error = token_clock_error(reply, clock_wall());
+        r = token_answer_read(token->credentials, reply, token->clock_error, &answer, token->detail);
+        if (r == 0 && clock_now() >= token->exchange_started + answer.lifetime) {
+                (void) snprintf(token->detail, sizeof(token->detail), "the token had run out when it came");
+                (void) secret_free(answer.value);
+                r = -EAGAIN;
+        }
+        if (r == 0)
+                token_obtained(token, &answer);
+        else
+                token_failed(token, r, reply->retry_after);
+}
+
+static int token_start_exchange(Token *token) {
+        static const char *const metadata_headers[] = { "Metadata-Flavor: Google", NULL };
+        bool metadata = token->credentials->kind == CREDENTIALS_METADATA;
+        HttpSpec spec = {
+                .method = metadata ? "GET" : "POST",
+                .url = token->credentials->token_uri,
+                .ca_file = token->ca_file,
+                .content_type = "application/x-www-form-urlencoded",
+                .headers = metadata ? metadata_headers : NULL,
+                .timeout = metadata ? METADATA_TIMEOUT_USEC : EXCHANGE_TIMEOUT_USEC,
+                .max_reply = ANSWER_MAX,
+        };
+        int r;
+
+        token->exchange_started = clock_now();
+        r = credentials_token_request(token->credentials, clock_wall() + (usec_t) token->clock_error, &spec.body);
+        if (r < 0)
+                return r;
+
+        r = http_start(token->http, &spec, on_exchanged, token, &token->exchange);
+        bytes_done(&spec.body);
+        return r;
+}
+
+/* Starts an exchange unless one runs or has failed just now. */
+static void token_refresh(Token *token, usec_t now) {
+        int r;
+
+        if (token->exchange || now < token->retry_at)
+                return;
+
+        r = token_start_exchange(token);
+        if (r < 0) {
+                (void) snprintf(token->detail, sizeof(token->detail), "the request for it cannot be made: %s", strerror(-r));
+                token_failed(token, -EAGAIN, 0);
+        }
+}
+
+/* ---- waits ---- */
+
+/* The callback comes last: it may ask for more, cancel others, or reject what it got. */
+static void wait_answer(TokenWait *wait, const char *value, int error, usec_t retry_after) {
+        TAILQ_REMOVE(&wait->token->waits, wait, link);
+        wait->token = NULL;
+        wait->done(wait->userdata, value, error, retry_after);
+        free(wait);
+}
+
+/* Answers one wait, or says that it has to go on waiting. */
+static bool token_serve_one(Token *token, TokenWait *wait) {
+        usec_t now = clock_now();
+
+        if (!token->credentials) {
+                wait_answer(wait, NULL, 0, 0);
+                return true;
+        }
+
+        if (now >= token->refresh_at)
+                token_refresh(token, now);
+        if (token_serves(token, now)) {
+                wait_answer(wait, token->value, 0, 0);
+                return true;
+        }
+        if (token->exchange)
+                return false;
+
+        token_tell_failure(token, now);
+        wait_answer(wait, NULL, token->error, token->retry_at > now ? token->retry_at - now : 0);
+        return true;
+}
+
+/* Those that ask from within a callback have the next round of the loop. */
+static int on_serve(sd_event_source *source, void *userdata) {
+        Token *token = userdata;
+        uint64_t last = token->last_serial;
+        TokenWait *wait;
+
+        while ((wait = TAILQ_FIRST(&token->waits)) && wait->serial <= last)
+                if (!token_serve_one(token, wait))
+                        return 0;
+
+        return 0;
+}
+
+int token_get(Token *token, TokenDone done, void *userdata, TokenWait **ret) {
+        TokenWait *wait;
+
+        wait = calloc(1, sizeof(*wait));
+        if (!wait)
+                return -ENOMEM;
+
+        wait->token = token;
+        wait->done = done;
+        wait->userdata = userdata;
+        wait->serial = ++token->last_serial;
+        TAILQ_INSERT_TAIL(&token->waits, wait, link);
+        token_serve_soon(token);
+        *ret = wait;
+        return 0;
+}
+
+TokenWait *token_cancel(TokenWait *wait) {
+        if (!wait || !wait->token)
+                return NULL;
+
+        TAILQ_REMOVE(&wait->token->waits, wait, link);
+        free(wait);
+        return NULL;
+}
+
+void token_reject(Token *token, const char *value) {
+        if (token->value && strcmp(token->value, value) == 0)
+                token_drop(token);
+}
+
+void token_status(const Token *token, TokenStatus *ret) {
+        *ret = (TokenStatus){
+                .failing = token->error != 0,
+                .failing_since = token->failing_since,
+                .expires = token->value ? token->expires : 0,
+                .retry_at = token->retry_at > clock_now() ? token->retry_at : 0,
+                .detail = token->error != 0 ? token->detail : "",
+        };
+}
+
+/* ---- life ---- */
+
+int token_new(sd_event *event, Http *http, const Credentials *credentials, const char *ca_file, Token **ret) {
+        _cleanup_(token_freep) Token *token = NULL;
+        int r;
+
+        token = calloc(1, sizeof(*token));
+        if (!token)
+                return -ENOMEM;
+
+        TAILQ_INIT(&token->waits);
+        token->http = http;
+        token->credentials = credentials;
+        token->backoff = (Backoff){ .initial = BACKOFF_INITIAL_USEC, .max = BACKOFF_MAX_USEC };
+        token->refused_backoff = (Backoff){ .initial = REFUSED_INITIAL_USEC, .max = REFUSED_MAX_USEC };
+        if (ca_file) {
+                token->ca_file = strdup(ca_file);
+                if (!token->ca_file)
+                        return -ENOMEM;
+        }
+
+        r = sd_event_add_defer(event, &token->serve, on_serve, token);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_enabled(token->serve, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+
+        *ret = cleanup_steal(token);
+        return 0;
+}
+
+Token *token_free(Token *token) {
+        if (!token)
+                return NULL;
+
+        assert(TAILQ_EMPTY(&token->waits));
+
+        token->exchange = http_cancel(token->exchange);
+        (void) sd_event_source_disable_unref(token->serve);
+        (void) secret_free(token->old);
+        (void) secret_free(token->value);
+        free(token->ca_file);
+        free(token);
+        return NULL;
+}
