@@ -28,7 +28,7 @@ static int secret_try(const char *directory, const char *prefix, const char *nam
                 return -ENOMEM;
         }
 
-        if (access(path, F_OK) == 0) {
+        if (faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) == 0) {
                 *ret_path = cleanup_steal(path);
                 return 0;
         }

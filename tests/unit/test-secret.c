@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Secret files are found where systemd and the administrator put them, and what cannot be meant is refused before it is sent anywhere
+ * (P10). */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "secret.h"
+
+typedef struct Fixture {
+        char root[32];
+        char credentials[64], config_directory[64], config_credentials[96];
+        Config config;
+} Fixture;
+
+static void make_directory(char *path, size_t size, const char *parent, const char *name) {
+        assert_true(snprintf(path, size, "%s/%s", parent, name) < (int) size);
+        assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static int setup(void **state) {
+        Fixture *f = calloc(1, sizeof(Fixture));
+
+        assert_non_null(f);
+        (void) snprintf(f->root, sizeof(f->root), "/tmp/sensorqd-test-XXXXXX");
+        assert_non_null(mkdtemp(f->root));
+        make_directory(f->credentials, sizeof(f->credentials), f->root, "run");
+        make_directory(f->config_directory, sizeof(f->config_directory), f->root, "etc");
+        make_directory(f->config_credentials, sizeof(f->config_credentials), f->config_directory, "credentials");
+        f->config.directory = f->config_directory;
+        assert_int_equal(setenv("CREDENTIALS_DIRECTORY", f->credentials, 1), 0);
+        *state = f;
+        return 0;
+}
+
+static int teardown(void **state) {
+        Fixture *f = *state;
+        char command[64];
+
+        assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+        (void) snprintf(command, sizeof(command), "rm -r %s", f->root);
+        assert_int_equal(system(command), 0);
+        free(f);
+        return 0;
+}
+
+static void put(const char *directory, const char *name, const void *data, size_t size) {
+        char path[160];
+        FILE *file;
+
+        (void) snprintf(path, sizeof(path), "%s/%s", directory, name);
+        file = fopen(path, "w");
+        assert_non_null(file);
+        assert_int_equal(fwrite(data, 1, size, file), size);
+        assert_int_equal(fclose(file), 0);
+}
+
+static void assert_found(Fixture *f, const char *name, const char *directory, const char *file) {
+        char path[160], *found = NULL;
+
+        (void) snprintf(path, sizeof(path), "%s/%s", directory, file);
+        assert_int_equal(secret_find(&f->config, name, &found), 0);
+        assert_string_equal(found, path);
+        free(found);
+}
+
+static void test_order(void **state) {
+        Fixture *f = *state;
+        char *found = NULL, absolute[160];
+
+        assert_int_equal(secret_find(&f->config, "t", &found), -ENOENT);
+        put(f->config_directory, "t", "4", 1);
+        assert_found(f, "t", f->config_directory, "t");
+        put(f->config_credentials, "t", "3", 1);
+        assert_found(f, "t", f->config_credentials, "t");
+        put(f->credentials, "sensorqd_t", "2", 1);
+        assert_found(f, "t", f->credentials, "sensorqd_t");
+        put(f->credentials, "t", "1", 1);
+        assert_found(f, "t", f->credentials, "t");
+
+        (void) snprintf(absolute, sizeof(absolute), "%s/t", f->config_directory);
+        assert_found(f, absolute, f->config_directory, "t");
+        (void) snprintf(absolute, sizeof(absolute), "%s/none", f->config_directory);
+        assert_int_equal(secret_find(&f->config, absolute, &found), -ENOENT);
+
+        assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+        assert_found(f, "t", f->config_credentials, "t");
+        assert_int_equal(setenv("CREDENTIALS_DIRECTORY", "", 1), 0);
+        assert_found(f, "t", f->config_credentials, "t");
+        assert_null(found);
+}
+
+/* Root may search any directory, so this is only told apart for other users. */
+static void test_unsearchable_directory(void **state) {
+        Fixture *f = *state;
+        char *found = NULL;
+
+        if (geteuid() == 0) {
+                assert_int_equal(chmod(f->root, 0755), 0);
+                assert_int_equal(chmod(f->config_directory, 0755), 0);
+                assert_int_equal(seteuid(65534), 0);
+        } else
+                assert_int_equal(chmod(f->config_credentials, 0), 0);
+
+        assert_int_equal(secret_find(&f->config, "t", &found), -ENOENT);
+        assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+        assert_int_equal(secret_find(&f->config, "t", &found), -EACCES);
+
+        if (getuid() == 0)
+                assert_int_equal(seteuid(0), 0);
+        assert_int_equal(chmod(f->config_credentials, 0700), 0);
+        assert_null(found);
+}
+
+static void assert_read(Fixture *f, const void *data, size_t size, const char *text) {
+        char *secret = NULL;
+
+        put(f->credentials, "s", data, size);
+        assert_int_equal(secret_read(&f->config, "s", &secret), 0);
+        assert_string_equal(secret, text);
+        assert_null(secret_free(secret));
+}
+
+static void assert_refused(Fixture *f, const void *data, size_t size) {
+        char *secret = NULL;
+
+        put(f->credentials, "s", data, size);
+        assert_int_equal(secret_read(&f->config, "s", &secret), -EBADMSG);
+        assert_null(secret);
+}
+
+static void test_content(void **state) {
+        Fixture *f = *state;
+
+        assert_read(f, "abc", 3, "abc");
+        assert_read(f, "abc\r\n\n \t", 8, "abc");
+        assert_read(f,
+                "\xef\xbb\xbf"
+                "abc\n",
+                7, "abc");
+        assert_read(f, " a b ", 5, " a b");
+        assert_read(f, "p\xc3\xa4ss", 5, "p\xc3\xa4ss");
+
+        assert_refused(f, "", 0);
+        assert_refused(f, " \n", 2);
+        assert_refused(f, "\xef\xbb\xbf\n", 4);
+        assert_refused(f, "a\nb", 3);
+        assert_refused(f, "a\tb", 3);
+        assert_refused(f, "a\0b", 3);
+        assert_refused(f, "a\x7f", 2);
+        assert_refused(f,
+                "\xff\xfe"
+                "a\0b\0",
+                6); /* UTF-16 */
+}
+
+static void test_size(void **state) {
+        Fixture *f = *state;
+        char *data = malloc(SECRET_SIZE_MAX + 1), *secret = NULL;
+
+        assert_non_null(data);
+        memset(data, 'x', SECRET_SIZE_MAX + 1);
+        put(f->credentials, "s", data, SECRET_SIZE_MAX);
+        assert_int_equal(secret_read(&f->config, "s", &secret), 0);
+        assert_int_equal(strlen(secret), SECRET_SIZE_MAX);
+        secret = secret_free(secret);
+        assert_refused(f, data, SECRET_SIZE_MAX + 1);
+        free(data);
+}
+
+static void test_kinds(void **state) {
+        Fixture *f = *state;
+        char path[128], *secret = NULL;
+        size_t size;
+
+        assert_int_equal(secret_read(&f->config, f->config_directory, &secret), -EISDIR);
+        assert_int_equal(secret_read(&f->config, "/dev/null", &secret), -EBADMSG);
+        (void) snprintf(path, sizeof(path), "%s/fifo", f->credentials);
+        assert_int_equal(mkfifo(path, 0600), 0);
+        assert_int_equal(secret_read(&f->config, "fifo", &secret), -EBADMSG);
+        assert_int_equal(secret_read_file(path, &secret, &size), -EBADMSG);
+        assert_int_equal(secret_read_file("/nowhere/x", &secret, &size), -ENOENT);
+
+        put(f->credentials, "k", "{\n}\n", 4);
+        (void) snprintf(path, sizeof(path), "%s/k", f->credentials);
+        assert_int_equal(secret_read_file(path, &secret, &size), 0);
+        assert_int_equal(size, 4);
+        assert_string_equal(secret, "{\n}\n");
+        assert_null(secret_free(secret));
+        assert_null(secret_free(NULL));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_unsearchable_directory, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_content, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_size, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

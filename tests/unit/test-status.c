@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `systemctl status` and `sensorqd status` say (P5: since when MongoDB is down), and each warning once. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "events.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "status.h"
+
+#define NOON (UINT64_C(1795521600) * USEC_PER_SEC) /* 2026-11-24T12:00:00Z */
+#define NOW (100 * USEC_PER_HOUR)
+#define DAY (24 * USEC_PER_HOUR)
+
+typedef struct Fixture {
+        StatusInput input;
+        SourceStatus sources[120];
+        SubscriberStatus subscribers[4];
+        StatusWarnings *warnings;
+        int log, saved_stderr;
+        off_t log_read;
+} Fixture;
+
+static void be_well(Fixture *f) {
+        f->sources[0] =
+                (SourceStatus){ .name = "home", .last_poll = NOON + 3 * USEC_PER_SEC, .next_poll = NOW + 57 * USEC_PER_SEC, .detail = "" };
+        f->subscribers[0] = (SubscriberStatus){
+                .subscription = "projects/p/subscriptions/sub",
+                .retention = 7 * DAY,
+                .detail = "",
+                .sink = { .ready = true, .last_stored = NOON + 4 * USEC_PER_SEC, .detail = "", .what = "MongoDB" },
+        };
+        f->input = (StatusInput){
+                .wall = NOON + 5 * USEC_PER_SEC,
+                .now = NOW,
+                .started = NOON - USEC_PER_HOUR,
+                .publishes = true,
+                .outbox = { .max_rows = 1000, .max_bytes = 1000000 },
+                .publisher = { .detail = "" },
+                .token = { .detail = "", .expires = NOW + USEC_PER_HOUR },
+                .sources = f->sources,
+                .n_sources = 1,
+                .subscribers = f->subscribers,
+                .n_subscribers = 1,
+        };
+}
+
+static int setup(void **state) {
+        Fixture *f = calloc(1, sizeof(Fixture));
+
+        assert_non_null(f);
+        be_well(f);
+        assert_int_equal(status_warnings_new(&f->warnings), 0);
+        f->log = memfd_create("log", MFD_CLOEXEC);
+        f->saved_stderr = dup(STDERR_FILENO);
+        assert_true(f->log >= 0 && f->saved_stderr >= 0);
+        *state = f;
+        return 0;
+}
+
+static int teardown(void **state) {
+        Fixture *f = *state;
+
+        status_warnings_free(f->warnings);
+        assert_int_equal(close(f->log), 0);
+        assert_int_equal(close(f->saved_stderr), 0);
+        free(f);
+        return 0;
+}
+
+static void assert_line(const Fixture *f, const char *expected) {
+        Bytes line = {};
+
+        assert_int_equal(status_format_line(&f->input, &line), 0);
+        assert_string_equal(line.data, expected);
+        bytes_done(&line);
+}
+
+/* One look; *event* and *part* are what it must have logged, both NULL: nothing. */
+static void look(Fixture *f, const char *event, const char *part) {
+        char text[8192] = "";
+        ssize_t n;
+
+        (void) fflush(stderr);
+        assert_true(dup2(f->log, STDERR_FILENO) >= 0);
+        status_warn(f->warnings, &f->input);
+        assert_true(dup2(f->saved_stderr, STDERR_FILENO) >= 0);
+
+        n = pread(f->log, text, sizeof(text) - 1, f->log_read);
+        assert_true(n >= 0);
+        f->log_read += n;
+        if (!event) {
+                assert_string_equal(text, "");
+                return;
+        }
+        if (!strstr(text, event) || !strstr(text, part))
+                fail_msg("no %s with \"%s\" in: %s", event, part, text);
+        assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1); /* one entry */
+}
+
+static void pass_time(Fixture *f, usec_t span) {
+        f->input.now += span;
+        f->input.wall += span;
+        f->sources[0].next_poll = f->input.now + 30 * USEC_PER_SEC;
+        f->subscribers[0].pulls++;
+}
+
+/* ---- STATUS= ---- */
+
+static void test_line_well(void **state) {
+        Fixture *f = *state;
+
+        assert_line(f, "home polled 12:00:03, 0 readings queued, last stored 12:00:04");
+        f->input.outbox.rows = 1;
+        f->sources[0].last_poll = NOON - DAY;
+        f->subscribers[0].sink.last_stored = 0;
+        assert_line(f, "home polled 2026-11-23 12:00, 1 reading queued, nothing stored yet");
+        f->input.n_sources = 0;
+        f->input.publishes = false;
+        f->input.stopping = true;
+        assert_line(f, "stopping, nothing stored yet");
+}
+
+static void test_line_mongodb_down(void **state) {
+        Fixture *f = *state;
+
+        f->subscribers[0].paused = true;
+        f->subscribers[0].held = 12;
+        f->subscribers[0].sink.ready = false;
+        f->subscribers[0].sink.down_since = NOON - 57 * USEC_PER_MINUTE;
+        f->subscribers[0].sink.retry_at = NOW + 40 * USEC_PER_SEC;
+        f->input.outbox.rows = 3;
+        assert_line(f, "home polled 12:00:03, 3 readings queued, last stored 12:00:04, MongoDB down since 11:03:00 (next try 12:00:45), "
+                       "pulls paused, "
+                       "12 messages held");
+        f->subscribers[0].sink.down_since = 0;
+        f->subscribers[0].sink.last_stored = 0;
+        f->subscribers[0].held = 0;
+        assert_line(f, "home polled 12:00:03, 3 readings queued, MongoDB not reached yet (next try 12:00:45), pulls paused");
+}
+
+static void test_line_failures(void **state) {
+        Fixture *f = *state;
+
+        f->sources[0].failing = true;
+        f->sources[0].failing_since = NOON;
+        f->input.publisher = (PublisherStatus){ .failing = true, .failing_since = NOON - USEC_PER_MINUTE, .retry_at = NOW + USEC_PER_SEC };
+        f->input.token = (TokenStatus){ .failing = true, .failing_since = NOON - 2 * USEC_PER_MINUTE };
+        f->subscribers[0].failing = f->subscribers[0].missing = true;
+        f->input.outbox.rejected_rows = 2;
+        assert_line(f, "home failing since 12:00:00, 0 readings queued, 2 rejected, publishing failing since 11:59:00 (next try 12:00:06), "
+                       "no access token since 11:58:00, last stored 12:00:04, subscription missing");
+        be_well(f);
+        f->input.publisher.paused = true;
+        f->input.outbox_failing = true;
+        assert_line(f, "home polled 12:00:03, 0 readings queued, disk refuses the outbox, polling stopped, publishing paused until each "
+                       "subscription is "
+                       "known to exist, last stored 12:00:04");
+        be_well(f);
+        f->input.outbox.rows = 1000;
+        assert_line(f, "home polled 12:00:03, 1000 readings queued, outbox full, polling stopped, last stored 12:00:04");
+}
+
+static void test_line_many(void **state) {
+        Fixture *f = *state;
+        static char name[64], subscription[300];
+        Bytes line = {};
+
+        memset(name, 'n', 63);
+        memset(subscription, 's', 299);
+        f->input.n_sources = 120;
+        for (size_t i = 0; i < 120; i++)
+                f->sources[i] = (SourceStatus){ .name = name, .failing = i < 119, .failing_since = NOON - 40 * DAY };
+        f->input.n_subscribers = 4;
+        for (size_t i = 0; i < 4; i++) {
+                f->subscribers[i] = f->subscribers[0];
+                f->subscribers[i].subscription = subscription;
+                f->subscribers[i].sink.ready = false;
+                f->subscribers[i].sink.down_since = NOON - 40 * DAY;
+                f->subscribers[i].sink.retry_at = NOW + DAY;
+                f->subscribers[i].held = 4000;
+        }
+        f->input.outbox_failing = true;
+        assert_int_equal(status_format_line(&f->input, &line), 0);
+        assert_true(line.size <= 500);
+        assert_int_equal(strlen(line.data), line.size);
+        assert_non_null(strstr(line.data, ", 117 more sources failing, "));
+        bytes_done(&line);
+
+        be_well(f);
+        f->input.n_sources = 3;
+        f->sources[1] = f->sources[2] = f->sources[0];
+        f->input.n_subscribers = 2;
+        f->subscribers[1] = f->subscribers[0];
+        f->subscribers[1].failing = true;
+        f->subscribers[1].failing_since = NOON;
+        assert_line(f, "3 sources well, last poll 12:00:03, 0 readings queued, last stored 12:00:04, sub: pulls failing since 12:00:00");
+}
+
+/* ---- JSON ---- */
+
+static void test_json(void **state) {
+        Fixture *f = *state;
+        Bytes text = {};
+        Json *json, *source, *subscription, *sink;
+        bool flag;
+        int64_t number;
+
+        f->sources[0].failing = true;
+        f->sources[0].failing_since = NOON;
+        f->sources[0].detail = "bad \"quote\"\n\xc3";
+        f->subscribers[0].sink.detail = NULL;
+        f->subscribers[0].held = 7;
+        assert_int_equal(status_format_json(&f->input, &text), 0);
+        assert_int_equal(json_parse(text.data, text.size, &json), 0);
+
+        assert_string_equal(json_get_string(json, "version"), SENSORQD_VERSION);
+        assert_string_equal(json_get_string(json, "time"), "2026-11-24T12:00:05.000Z");
+        source = json_at(json_get(json, "sources"), 0);
+        assert_string_equal(json_get_string(source, "failing_since"), "2026-11-24T12:00:00.000Z");
+        assert_string_equal(json_get_string(source, "next_poll"), "2026-11-24T12:01:02.000Z");
+        assert_string_equal(json_get_string(source, "detail"), "bad \"quote\"\n?");
+        assert_null(json_get(json_get(json, "outbox"), "oldest"));
+        assert_true(json_get_int(json_get(json, "outbox"), "max_rows", &number));
+        assert_int_equal(number, 1000);
+        assert_string_equal(json_get_string(json_get(json, "token"), "expires"), "2026-11-24T13:00:05.000Z");
+        subscription = json_at(json_get(json, "subscriptions"), 0);
+        assert_true(json_get_int(subscription, "held", &number));
+        assert_int_equal(number, 7);
+        assert_true(json_get_int(subscription, "retention_sec", &number));
+        assert_int_equal(number, 7 * 86400);
+        sink = json_get(subscription, "sink");
+        assert_true(json_get_bool(sink, "ready", &flag) && flag);
+        assert_string_equal(json_get_string(sink, "detail"), "");
+        json_free(json);
+        bytes_done(&text);
+
+        f->input.publishes = false;
+        f->input.n_sources = f->input.n_subscribers = 0;
+        assert_int_equal(status_format_json(&f->input, &text), 0);
+        assert_int_equal(json_parse(text.data, text.size, &json), 0);
+        assert_null(json_get(json, "outbox"));
+        json_free(json);
+        bytes_done(&text);
+}
+
+static void test_write(void **state) {
+        char directory[] = "/tmp/sensorqd-test-XXXXXX", path[64], content[16] = "";
+        mode_t mask = umask(0077);
+        struct stat status;
+        FILE *file;
+
+        assert_non_null(mkdtemp(directory));
+        (void) snprintf(path, sizeof(path), "%s/status.json", directory);
+        assert_int_equal(status_write(directory, "old", 3), 0);
+        assert_int_equal(status_write(directory, "{}\n", 3), 0);
+        assert_int_equal(stat(path, &status), 0);
+        assert_int_equal(status.st_mode & 07777, 0644);
+        file = fopen(path, "r");
+        assert_non_null(file);
+        assert_int_equal(fread(content, 1, sizeof(content) - 1, file), 3);
+        assert_string_equal(content, "{}\n");
+        assert_int_equal(fclose(file), 0);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(rmdir(directory), 0); /* nothing else is left in it */
+        assert_int_equal(status_write(directory, "{}\n", 3), -ENOENT);
+        (void) umask(mask);
+}
+
+/* ---- warnings ---- */
+
+static void test_warn_nothing(void **state) {
+        Fixture *f = *state;
+
+        look(f, NULL, NULL);
+        for (unsigned i = 0; i < 10; i++) {
+                pass_time(f, USEC_PER_MINUTE);
+                look(f, NULL, NULL);
+        }
+}
+
+/* P7 */
+static void test_warn_outbox(void **state) {
+        Fixture *f = *state;
+
+        f->input.outbox.rows = 800;
+        look(f, NULL, NULL);
+        f->input.outbox.rejected_rows = 1;
+        look(f, EVENT_OUTBOX_HIGH, "SENSORQD_OUTBOX_ROWS=801");
+        look(f, NULL, NULL);
+        f->input.outbox.rows = 760;
+        look(f, NULL, NULL); /* a little below the mark is no news, and above it again neither */
+        f->input.outbox.rows = 850;
+        look(f, NULL, NULL);
+        f->input.outbox.rows = 999;
+        look(f, EVENT_OUTBOX_FULL, "Polling has stopped");
+        f->input.outbox.rows = 990;
+        look(f, NULL, NULL);
+        f->input.outbox.rows = 999;
+        look(f, NULL, NULL);
+        f->input.outbox.rows = 100;
+        look(f, EVENT_OUTBOX_DRAINED, "SENSORQD_OUTBOX_ROWS=101");
+        look(f, NULL, NULL);
+        f->input.outbox.bytes = 1000000;
+        look(f, EVENT_OUTBOX_FULL, "SENSORQD_OUTBOX_BYTES=1000000");
+}
+
+static void test_warn_full_when_a_poll_did_not_fit(void **state) {
+        Fixture *f = *state;
+
+        f->input.outbox.rows = 990;
+        f->sources[0].holding = true;
+        look(f, EVENT_OUTBOX_FULL, "");
+        be_well(f);
+        f->sources[0].holding = true; /* the disk refuses: told elsewhere */
+        f->input.outbox_failing = true;
+        look(f, EVENT_OUTBOX_DRAINED, "");
+}
+
+static void test_warn_publisher_stalls(void **state) {
+        Fixture *f = *state;
+
+        f->input.outbox.rows = 5;
+        look(f, NULL, NULL);
+        pass_time(f, 9 * USEC_PER_MINUTE);
+        look(f, NULL, NULL);
+        f->input.publisher.published++; /* a long backlog is no stall while it moves */
+        pass_time(f, 5 * USEC_PER_MINUTE);
+        look(f, NULL, NULL);
+        pass_time(f, 10 * USEC_PER_MINUTE);
+        look(f, EVENT_STALLED, "SENSORQD_OUTBOX_ROWS=5");
+        pass_time(f, USEC_PER_HOUR);
+        look(f, NULL, NULL);
+        f->input.publisher.failing = true; /* now it has a reason */
+        look(f, NULL, NULL);
+        pass_time(f, USEC_PER_HOUR);
+        look(f, NULL, NULL);
+        f->input.publisher.failing = false;
+        pass_time(f, USEC_PER_MINUTE);
+        look(f, NULL, NULL);
+        f->input.wall += 50 * 365 * DAY; /* a clock that was set is no time that passed */
+        look(f, NULL, NULL);
+        pass_time(f, 11 * USEC_PER_MINUTE);
+        look(f, EVENT_STALLED, "5 readings wait");
+}
+
+static void test_warn_source_stalls(void **state) {
+        Fixture *f = *state;
+
+        f->sources[0].next_poll = NOW - 1;
+        look(f, NULL, NULL);
+        f->input.now += 11 * USEC_PER_MINUTE;
+        look(f, EVENT_STALLED, "SENSORQD_SOURCE=home");
+        f->input.now += 30 * USEC_PER_MINUTE;
+        look(f, NULL, NULL);
+        f->sources[0].polls++;
+        look(f, NULL, NULL);
+        f->sources[0].failing = true;
+        f->input.now += 20 * USEC_PER_MINUTE;
+        look(f, NULL, NULL);
+}
+
+static void test_warn_held_and_pulls(void **state) {
+        Fixture *f = *state;
+
+        f->subscribers[0].held = 10;
+        look(f, NULL, NULL);
+        f->subscribers[0].sink.stored += 10;
+        pass_time(f, 5 * USEC_PER_MINUTE);
+        look(f, NULL, NULL);
+        pass_time(f, 5 * USEC_PER_MINUTE);
+        look(f, EVENT_STALLED, "SENSORQD_SUBSCRIPTION=projects/p/subscriptions/sub");
+        f->subscribers[0].sink.ready = false;
+        f->subscribers[0].paused = true;
+        look(f, NULL, NULL);
+        pass_time(f, 2 * USEC_PER_HOUR);
+        look(f, NULL, NULL);
+
+        be_well(f);
+        f->input.now = NOW + 4 * USEC_PER_HOUR;
+        pass_time(f, 0);
+        look(f, NULL, NULL);
+        pass_time(f, 70 * USEC_PER_MINUTE);
+        f->subscribers[0].pulls--;
+        look(f, EVENT_STALLED, "No pull from");
+        f->subscribers[0].pulls++;
+        look(f, NULL, NULL);
+}
+
+static void test_warn_retention(void **state) {
+        Fixture *f = *state;
+
+        look(f, NULL, NULL);
+        f->subscribers[0].paused = true;
+        f->subscribers[0].paused_since = f->input.wall;
+        f->subscribers[0].sink.ready = false;
+        f->subscribers[0].sink.detail = "connection refused";
+        pass_time(f, 3 * DAY);
+        look(f, NULL, NULL);
+        pass_time(f, DAY);
+        look(f, EVENT_RETENTION_NEAR, "warning: ");
+        look(f, NULL, NULL);
+        pass_time(f, 3 * DAY);
+        look(f, EVENT_RETENTION_NEAR, "error: ");
+        pass_time(f, 3 * DAY);
+        look(f, NULL, NULL);
+
+        be_well(f);
+        f->input.now = NOW + 10 * DAY;
+        look(f, NULL, NULL);
+        f->subscribers[0].oldest_unsettled = f->input.wall - 4 * DAY; /* held, and old already */
+        f->subscribers[0].held = 1;
+        look(f, EVENT_RETENTION_NEAR, "SENSORQD_SUBSCRIPTION=");
+}
+
+/* A machine without a clock of its own starts in 1970 and is set later. */
+static void test_clock_set_is_no_age(void **state) {
+        Fixture *f = *state;
+
+        f->input.wall = USEC_PER_HOUR;
+        f->subscribers[0].paused = f->subscribers[0].failing = true;
+        f->subscribers[0].paused_since = f->subscribers[0].failing_since = USEC_PER_HOUR;
+        f->subscribers[0].sink.ready = false;
+        look(f, NULL, NULL);
+        f->input.wall = NOON;
+        look(f, NULL, NULL);
+        pass_time(f, 4 * DAY);
+        look(f, EVENT_RETENTION_NEAR, "");
+}
+
+static void test_stages_that_go_are_forgotten(void **state) {
+        Fixture *f = *state;
+
+        f->sources[0].next_poll = NOW - 1;
+        look(f, NULL, NULL);
+        f->input.now += 11 * USEC_PER_MINUTE;
+        look(f, EVENT_STALLED, "home");
+        f->input.n_sources = 0; /* a reload took it away, another brings it back */
+        look(f, NULL, NULL);
+        f->input.n_sources = 1;
+        look(f, NULL, NULL);
+        f->input.now += 11 * USEC_PER_MINUTE;
+        look(f, EVENT_STALLED, "home");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_line_well, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_line_mongodb_down, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_line_failures, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_line_many, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_json, setup, teardown),
+                cmocka_unit_test(test_write),
+                cmocka_unit_test_setup_teardown(test_warn_nothing, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_warn_outbox, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_warn_full_when_a_poll_did_not_fit, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_warn_publisher_stalls, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_warn_source_stalls, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_warn_held_and_pulls, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_warn_retention, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_clock_set_is_no_age, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_stages_that_go_are_forgotten, setup, teardown),
+        };
+
+        (void) setenv("TZ", "UTC", 1);
+        (void) setenv("SENSORQD_LOG_FIELDS", "1", 1);
+        (void) unsetenv("JOURNAL_STREAM");
+        tzset();
+        log_open("test-status");
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
