@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka.h needs the four above */
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/err.h"
+#include "lib/sql.h"
+#include "publish/outbox-rejected.h"
+#include "publish/outbox-salvage.h"
+#include "publish/outbox.h"
+
+static const OutboxConfig caps = { .max_rows = 1000000, .max_bytes = 256 * 1024 * 1024 };
+
+/* ---- a directory for each test ---- */
+
+typedef struct Fixture {
+        char directory[64];
+        char file[128];
+        Outbox *outbox;
+} Fixture;
+
+static int setup(void **state) {
+        Fixture *f = calloc(1, sizeof(Fixture));
+        assert_non_null(f);
+        (void) snprintf(f->directory, sizeof(f->directory), "/tmp/test-outbox.XXXXXX");
+        assert_non_null(mkdtemp(f->directory));
+        (void) snprintf(f->file, sizeof(f->file), "%s/" OUTBOX_FILE, f->directory);
+        *state = f;
+        return 0;
+}
+
+static int teardown(void **state) {
+        Fixture *f = *state;
+        char command[128];
+        outbox_close(f->outbox);
+        (void) snprintf(command, sizeof(command), "rm -rf %s", f->directory);
+        assert_int_equal(system(command), 0);
+        free(f);
+        return 0;
+}
+
+static int reopen(Fixture *f, OutboxSalvage *ret_salvage) {
+        f->outbox = outbox_close(f->outbox);
+        return outbox_open(f->directory, &caps, &f->outbox, ret_salvage);
+}
+
+/* Puts *n* readings in one batch, numbered from *first*. */
+static int put(Outbox *outbox, unsigned first, unsigned n, size_t padding) {
+        ReadingList list = {};
+
+        for (unsigned i = first; i < first + n; i++) {
+                Bytes payload = {};
+                char device[32];
+                (void) snprintf(device, sizeof(device), "d%u", i);
+                assert_int_equal(bytes_append_format(&payload, "{\"n\":%u,\"text\":\"%0*d\"}", i, (int) padding, 7), 0);
+                assert_int_equal(reading_list_add(&list, &payload, "home", "nature_remo", device, "2026-11-24T06:27:38.123Z", i), 0);
+        }
+        int r = outbox_put(outbox, &list);
+        reading_list_done(&list);
+        return r;
+}
+
+static unsigned row_number(const OutboxRow *row) {
+        unsigned n;
+        assert_int_equal(sscanf(row->payload.data, "{\"n\":%u,", &n), 1);
+        return n;
+}
+
+static uint64_t rows_waiting(Outbox *outbox) {
+        OutboxStatus status;
+        outbox_status(outbox, &status);
+        return status.rows;
+}
+
+/* ---- the queue ---- */
+
+static void test_put_peek_forget(void **state) {
+        Fixture *f = *state;
+        OutboxRows rows;
+        OutboxStatus status;
+        int64_t ids[3];
+
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        outbox_status(f->outbox, &status);
+        assert_int_equal(status.rows, 0);
+        assert_int_equal(status.oldest, 0);
+        assert_int_equal(put(f->outbox, 0, 5, 10), 0);
+
+        /* P1: what was put is there after the file is opened again */
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        outbox_status(f->outbox, &status);
+        assert_int_equal(status.rows, 5);
+        assert_true(status.oldest > 0);
+        assert_int_equal(outbox_peek(f->outbox, 0, 3, SIZE_MAX, &rows), 0);
+        assert_int_equal(rows.n, 3);
+        for (unsigned i = 0; i < 3; i++) {
+                assert_int_equal(row_number(&rows.items[i]), i);
+                ids[i] = rows.items[i].id;
+        }
+        assert_true(slice_equal(rows.items[1].key, "home:d1:2026-11-24T06:27:38.123Z:0000000000000001"));
+        assert_true(slice_equal(rows.items[1].source, "home"));
+        assert_true(slice_equal(rows.items[1].type, "nature_remo"));
+        assert_true(slice_equal(rows.items[1].device, "d1"));
+        assert_int_equal(rows.items[1].put_at, rows.items[0].put_at);
+        outbox_rows_done(&rows);
+
+        /* P2: only what was named is forgotten */
+        int64_t outer[] = { ids[0], ids[2] };
+        assert_int_equal(outbox_forget(f->outbox, outer, 2), 0);
+        assert_int_equal(outbox_peek(f->outbox, 0, 10, SIZE_MAX, &rows), 0);
+        assert_int_equal(rows.n, 3);
+        assert_int_equal(row_number(&rows.items[0]), 1);
+        assert_int_equal(row_number(&rows.items[1]), 3);
+        outbox_rows_done(&rows);
+        assert_int_equal(rows_waiting(f->outbox), 3);
+        assert_int_equal(outbox_forget(f->outbox, outer, 2), 0); /* once more does no harm */
+        assert_int_equal(rows_waiting(f->outbox), 3);
+}
+
+static void test_peek_bounds(void **state) {
+        Fixture *f = *state;
+        OutboxRows rows;
+        int64_t last;
+
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        assert_int_equal(put(f->outbox, 0, 10, 1000), 0);
+        assert_int_equal(outbox_peek(f->outbox, 0, 10, 1, &rows), 0);
+        assert_int_equal(rows.n, 1); /* at least one */
+        last = rows.items[0].id;
+        outbox_rows_done(&rows);
+        assert_int_equal(outbox_peek(f->outbox, last, 10, 2500, &rows), 0);
+        assert_int_equal(rows.n, 2);
+        assert_int_equal(row_number(&rows.items[0]), 1);
+        outbox_rows_done(&rows);
+        assert_int_equal(outbox_peek(f->outbox, INT64_C(1) << 60, 10, 1, &rows), 0);
+        assert_int_equal(rows.n, 0);
+        outbox_rows_done(&rows);
+}
+
+/* Ids are never used twice: a late forget cannot hit a newer row. */
+static void test_ids_ascend(void **state) {
+        Fixture *f = *state;
+        OutboxRows rows;
+        int64_t id;
+
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        assert_int_equal(put(f->outbox, 0, 1, 1), 0);
+        assert_int_equal(outbox_peek(f->outbox, 0, 1, 1, &rows), 0);
+        id = rows.items[0].id;
+        outbox_rows_done(&rows);
+        assert_int_equal(outbox_forget(f->outbox, &id, 1), 0);
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        assert_int_equal(put(f->outbox, 1, 1, 1), 0);
+        assert_int_equal(outbox_peek(f->outbox, 0, 1, 1, &rows), 0);
+        assert_true(rows.items[0].id > id);
+        outbox_rows_done(&rows);
+}
+
+/* P7: at its caps it says so, and stores nothing of the batch. */
+static void test_caps(void **state) {
+        Fixture *f = *state;
+        OutboxStatus before, after;
+
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        outbox_set_caps(f->outbox, &(OutboxConfig){ .max_rows = 10, .max_bytes = 100000 });
+        assert_int_equal(put(f->outbox, 0, 8, 10), 0);
+        assert_true(outbox_has_room(f->outbox, 2, 100));
+        assert_false(outbox_has_room(f->outbox, 3, 100));
+        assert_false(outbox_has_room(f->outbox, UINT64_MAX, UINT64_MAX));
+        outbox_status(f->outbox, &before);
+        assert_int_equal(put(f->outbox, 8, 3, 10), OUTBOX_FULL);
+        assert_int_equal(put(f->outbox, 8, 1, 100000), OUTBOX_FULL);
+        outbox_status(f->outbox, &after);
+        assert_memory_equal(&before, &after, sizeof(before));
+        assert_int_equal(put(f->outbox, 8, 2, 10), 0);
+        assert_false(outbox_has_room(f->outbox, 1, 1));
+}
+
+/* P2: a reading that was refused for good stays, with its reason, and counts towards the caps until somebody decides. */
+static int remember_row(void *userdata, const OutboxRejected *row) {
+        int64_t *id = userdata;
+        assert_true(slice_equal(row->reason, "invalid_argument: no"));
+        assert_true(slice_equal(row->device, "d1"));
+        assert_true(row->rejected_at >= row->put_at);
+        *id = row->id;
+        return 0;
+}
+
+static void test_reject_replay_drop(void **state) {
+        Fixture *f = *state;
+        OutboxRows rows;
+        OutboxStatus status, before;
+        Outbox *guest = NULL;
+        int64_t id = 0;
+
+        assert_int_equal(outbox_rejected_open(f->directory, &guest), -ENOENT);
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        assert_int_equal(put(f->outbox, 0, 3, 1), 0);
+        outbox_status(f->outbox, &before);
+        assert_int_equal(outbox_peek(f->outbox, 0, 3, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_reject(f->outbox, rows.items[1].id, "invalid_argument: no"), 0);
+        assert_int_equal(outbox_reject(f->outbox, rows.items[1].id, "invalid_argument: no"), 0); /* gone already */
+        outbox_status(f->outbox, &status);
+        assert_int_equal(status.rows, 2);
+        assert_int_equal(status.rejected_rows, 1);
+        assert_int_equal(status.bytes + status.rejected_bytes, before.bytes);
+
+        /* by a second connection, as `sensorqd rejected` beside the daemon */
+        assert_int_equal(outbox_rejected_open(f->directory, &guest), 0);
+        assert_int_equal(outbox_rejected_each(guest, 0, remember_row, &id), 0);
+        assert_int_equal(id, rows.items[1].id);
+        assert_int_equal(outbox_rejected_replay(guest, id + 100), -ENOENT);
+        assert_int_equal(outbox_rejected_replay(guest, id), 0);
+        outbox_rows_done(&rows);
+
+        outbox_status(f->outbox, &status); /* the owner sees it */
+        assert_int_equal(status.rows, 3);
+        assert_int_equal(status.bytes, before.bytes);
+        assert_int_equal(status.rejected_rows, 0);
+        assert_int_equal(outbox_peek(f->outbox, 0, 3, SIZE_MAX, &rows), 0);
+        assert_int_equal(row_number(&rows.items[2]), 1); /* at the end, P4: under the same key */
+        assert_true(slice_equal(rows.items[2].key, "home:d1:2026-11-24T06:27:38.123Z:0000000000000001"));
+
+        assert_int_equal(outbox_reject(f->outbox, rows.items[2].id, "invalid_argument: no"), 0);
+        assert_int_equal(outbox_rejected_drop(guest, rows.items[2].id), 0);
+        assert_int_equal(outbox_rejected_drop(guest, rows.items[2].id), -ENOENT);
+        outbox_status(f->outbox, &status);
+        assert_int_equal(status.rows, 2);
+        assert_int_equal(status.rejected_rows + status.rejected_bytes, 0);
+        outbox_rows_done(&rows);
+        outbox_close(guest);
+}
+
+/* ---- the file ---- */
+
+static void exec_in_file(Fixture *f, const char *statement) {
+        Sql *sql = NULL;
+        assert_int_equal(sql_open(f->file, &sql), 0);
+        assert_int_equal(sql_exec(sql, statement), 0);
+        sql_close(sql);
+}
+
+static void test_newer_is_left_alone(void **state) {
+        Fixture *f = *state;
+        struct stat before, after;
+
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        assert_int_equal(put(f->outbox, 0, 3, 1), 0);
+        f->outbox = outbox_close(f->outbox);
+        exec_in_file(f, "PRAGMA user_version = 2");
+        assert_int_equal(stat(f->file, &before), 0);
+        assert_int_equal(reopen(f, NULL), OUTBOX_NEWER);
+        assert_null(f->outbox);
+        Outbox *guest = NULL;
+        assert_int_equal(outbox_rejected_open(f->directory, &guest), OUTBOX_NEWER);
+        assert_int_equal(stat(f->file, &after), 0);
+        assert_int_equal(before.st_size, after.st_size);
+        assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
+        exec_in_file(f, "PRAGMA user_version = 1");
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        assert_int_equal(rows_waiting(f->outbox), 3);
+}
+
+static void test_wrong_counters_are_mended(void **state) {
+        Fixture *f = *state;
+
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        assert_int_equal(put(f->outbox, 0, 3, 1), 0);
+        f->outbox = outbox_close(f->outbox);
+        exec_in_file(f, "UPDATE counts SET n = 77, bytes = -1");
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        OutboxStatus status;
+        outbox_status(f->outbox, &status);
+        assert_int_equal(status.rows, 3);
+        assert_true(status.bytes > 0 && status.bytes < 1000);
+        assert_int_equal(status.rejected_rows, 0);
+}
+
+static unsigned count_files(Fixture *f, const char *part) {
+        DIR *directory = opendir(f->directory);
+        unsigned n = 0;
+        assert_non_null(directory);
+        for (struct dirent *entry; (entry = readdir(directory));)
+                n += strstr(entry->d_name, part) != NULL;
+        closedir(directory);
+        return n;
+}
+
+static void overwrite(Fixture *f, off_t at, size_t size) {
+        int fd = open(f->file, O_WRONLY | O_CLOEXEC);
+        char junk[4096];
+        assert_true(fd >= 0);
+        memset(junk, 0xa5, sizeof(junk));
+        assert_true(size <= sizeof(junk));
+        assert_int_equal(pwrite(fd, junk, size, at), size);
+        close(fd);
+}
+
+static void test_no_database_at_all(void **state) {
+        Fixture *f = *state;
+        OutboxSalvage salvage = {};
+
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        assert_int_equal(put(f->outbox, 0, 3, 1), 0);
+        f->outbox = outbox_close(f->outbox);
+        overwrite(f, 0, 512);
+        assert_int_equal(reopen(f, &salvage), OUTBOX_SALVAGED);
+        assert_int_equal(salvage.rows, 0);
+        assert_non_null(strstr(salvage.aside, "outbox.sqlite.damaged-2"));
+        assert_int_equal(count_files(f, "damaged"), 1); /* set aside, not deleted */
+        assert_int_equal(rows_waiting(f->outbox), 0);
+        assert_int_equal(put(f->outbox, 0, 3, 1), 0);
+        assert_int_equal(reopen(f, &salvage), OUTBOX_OK);
+        assert_int_equal(rows_waiting(f->outbox), 3);
+}
+
+/* Pages in the middle are lost, every row before, between and behind them is carried over; ids go on above the old ones. */
+static void test_bad_pages(void **state) {
+        Fixture *f = *state;
+        OutboxSalvage salvage = {};
+        OutboxRows rows;
+        int64_t last_id;
+
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        assert_int_equal(put(f->outbox, 0, 1000, 400), 0);
+        assert_int_equal(outbox_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
+        last_id = rows.items[999].id;
+        assert_int_equal(outbox_reject(f->outbox, rows.items[0].id, "invalid_argument: no"), 0);
+        outbox_rows_done(&rows);
+        f->outbox = outbox_close(f->outbox);
+        overwrite(f, INT64_C(40) * 4096, 4096);
+        overwrite(f, INT64_C(80) * 4096, 4096);
+
+        assert_int_equal(reopen(f, &salvage), OUTBOX_SALVAGED);
+        OutboxStatus status;
+        outbox_status(f->outbox, &status);
+        assert_int_equal(status.rejected_rows, 1);
+        assert_in_range(status.rows, 999 - 24, 998);
+        assert_int_equal(salvage.rows, status.rows + status.rejected_rows);
+        assert_int_equal(outbox_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
+        assert_int_equal(row_number(&rows.items[0]), 1);
+        assert_int_equal(row_number(&rows.items[rows.n - 1]), 999);
+        unsigned gaps = 0;
+        for (size_t i = 1; i < rows.n; i++)
+                gaps += row_number(&rows.items[i]) != row_number(&rows.items[i - 1]) + 1;
+        assert_int_equal(gaps, 2);
+        outbox_rows_done(&rows);
+
+        assert_int_equal(put(f->outbox, 5000, 1, 1), 0);
+        assert_int_equal(outbox_peek(f->outbox, last_id, 10, SIZE_MAX, &rows), 0);
+        assert_int_equal(rows.n, 1);
+        outbox_rows_done(&rows);
+}
+
+/* Damage that shows while running: mended at once, and the call goes on. */
+static void test_damage_while_running(void **state) {
+        Fixture *f = *state;
+        OutboxRows rows;
+
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        for (unsigned i = 0; i < 20; i++) /* more than SQLite keeps in memory */
+                assert_int_equal(put(f->outbox, 1000 * i, 1000, 400), 0);
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK); /* everything is in the file, nothing in the log */
+        overwrite(f, INT64_C(40) * 4096, 4096);
+        assert_int_equal(outbox_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
+        assert_int_equal(rows.n, 1000);
+        assert_in_range(row_number(&rows.items[999]), 1000, 1020); /* some are missing before it */
+        outbox_rows_done(&rows);
+        assert_int_equal(count_files(f, "damaged"), 1);
+        assert_in_range(rows_waiting(f->outbox), 19980, 19999);
+        assert_int_equal(put(f->outbox, 20000, 1, 1), 0);
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+}
+
+/* A start that was killed between the new file's completion and the end of the swap: the next one goes on there. */
+static void test_interrupted_swap(void **state) {
+        Fixture *f = *state;
+        OutboxSalvage salvage = {};
+        char from[512], to[256];
+
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        assert_int_equal(put(f->outbox, 0, 7, 1), 0);
+        f->outbox = outbox_close(f->outbox);
+        (void) snprintf(to, sizeof(to), "%s.salvaged", f->file);
+        assert_int_equal(rename(f->file, to), 0); /* complete */
+        (void) snprintf(from, sizeof(from), "printf damaged > %s; printf log > %s-wal", f->file, f->file);
+        assert_int_equal(system(from), 0);
+        assert_int_equal(reopen(f, &salvage), OUTBOX_SALVAGED);
+        assert_int_equal(salvage.rows, 7);
+        assert_int_equal(rows_waiting(f->outbox), 7);
+        assert_int_equal(count_files(f, "damaged"), 2);
+        assert_int_equal(count_files(f, "salvaged"), 0);
+
+        /* and the same when the old file had been moved already */
+        f->outbox = outbox_close(f->outbox);
+        assert_int_equal(rename(f->file, to), 0);
+        assert_int_equal(reopen(f, &salvage), OUTBOX_SALVAGED);
+        assert_int_equal(rows_waiting(f->outbox), 7);
+}
+
+static void test_half_made_copy_is_dropped(void **state) {
+        Fixture *f = *state;
+        OutboxSalvage salvage = {};
+        char command[512];
+
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        assert_int_equal(put(f->outbox, 0, 500, 400), 0);
+        f->outbox = outbox_close(f->outbox);
+        overwrite(f, INT64_C(20) * 4096, 4096);
+        (void) snprintf(command, sizeof(command), "printf half > %s.new; printf log > %s.new-wal", f->file, f->file);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(reopen(f, &salvage), OUTBOX_SALVAGED);
+        assert_in_range(salvage.rows, 480, 499);
+        assert_int_equal(count_files(f, ".new"), 0);
+}
+
+/* ---- what must survive ---- */
+
+/* P1, P2: kill -9 in the middle; what was acknowledged to the caller is there. */
+static void test_kill(void **state) {
+        Fixture *f = *state;
+        int ready[2];
+        char byte;
+        pid_t pid;
+
+        assert_int_equal(pipe(ready), 0);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                Outbox *outbox = NULL;
+                if (outbox_open(f->directory, &caps, &outbox, NULL) != OUTBOX_OK)
+                        _exit(1);
+                for (unsigned i = 0;; i += 10)
+                        if (put(outbox, i, 10, 50) != 0 || write(ready[1], "x", 1) != 1)
+                                _exit(1);
+        }
+        close(ready[1]);
+        for (unsigned i = 0; i < 20; i++)
+                assert_int_equal(read(ready[0], &byte, 1), 1);
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        unsigned acknowledged = 20;
+        while (read(ready[0], &byte, 1) == 1)
+                acknowledged++;
+        close(ready[0]);
+
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        assert_true(rows_waiting(f->outbox) >= 10 * (uint64_t) acknowledged);
+        assert_int_equal(rows_waiting(f->outbox) % 10, 0); /* batches whole or not at all */
+}
+
+/* P7: a disk without room refuses the batch as a whole, and takes it once there is room again. */
+static void fill_disk(const char *directory) {
+        char name[128];
+        (void) snprintf(name, sizeof(name), "%s/ballast", directory);
+        int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        static const char zeros[4096];
+        assert_true(fd >= 0);
+        while (write(fd, zeros, sizeof(zeros)) > 0)
+                ;
+        close(fd);
+}
+
+static void test_disk_full(void **state) {
+        Fixture *f = *state;
+        char name[128], command[256];
+        int r = 0;
+
+        (void) snprintf(command, sizeof(command), "mount -t tmpfs -o size=1m tmpfs %s 2>/dev/null", f->directory);
+        if (geteuid() != 0 || system(command) != 0) {
+                print_message("skipped: mounting a small tmpfs needs root\n");
+                skip();
+        }
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        assert_int_equal(put(f->outbox, 0, 10, 100), 0);
+        fill_disk(f->directory);
+        unsigned n = 10;
+        for (; n < 100000 && r == 0; n += r == 0 ? 10 : 0)
+                r = put(f->outbox, n, 10, 100);
+        assert_int_equal(r, -ENOSPC);
+        assert_int_equal(rows_waiting(f->outbox), n);
+        assert_int_equal(put(f->outbox, n, 10, 100), -ENOSPC);
+        (void) snprintf(name, sizeof(name), "%s/ballast", f->directory);
+        assert_int_equal(unlink(name), 0);
+        assert_int_equal(put(f->outbox, n, 10, 100), 0);
+        assert_int_equal(rows_waiting(f->outbox), n + 10);
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        assert_int_equal(rows_waiting(f->outbox), n + 10);
+        f->outbox = outbox_close(f->outbox);
+        (void) snprintf(command, sizeof(command), "umount %s", f->directory);
+        assert_int_equal(system(command), 0);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        const struct CMUnitTest tests[] = {
+                TEST(test_put_peek_forget),
+                TEST(test_peek_bounds),
+                TEST(test_ids_ascend),
+                TEST(test_caps),
+                TEST(test_reject_replay_drop),
+                TEST(test_newer_is_left_alone),
+                TEST(test_wrong_counters_are_mended),
+                TEST(test_no_database_at_all),
+                TEST(test_bad_pages),
+                TEST(test_damage_while_running),
+                TEST(test_interrupted_swap),
+                TEST(test_half_made_copy_is_dropped),
+                TEST(test_kill),
+                TEST(test_disk_full),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
