@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sql.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "err.h"
+
+#define BUSY_MSEC 200 /* of the event loop, for somebody who looks into the file with the sqlite3 tool */
+
+struct Sql {
+        sqlite3 *db;
+};
+
+struct SqlStatement {
+        sqlite3_stmt *stmt;
+};
+
+/* The errno of a failed system call below SQLite, or *other* where it kept none. */
+static int system_error(sqlite3 *db, int other) {
+        int error = sqlite3_system_errno(db);
+
+        if (error == EDQUOT)
+                return -ENOSPC;
+        return error > 0 ? -error : other;
+}
+
+/* A result code as the header's outcome. SQLite has these errors in its extended codes as well; the low byte is enough. */
+static int result(sqlite3 *db, int code) {
+        switch (code & 0xff) {
+        case SQLITE_OK:
+        case SQLITE_DONE:
+                return SQL_DONE;
+        case SQLITE_ROW:
+                return SQL_ROW;
+        case SQLITE_CORRUPT:
+        case SQLITE_NOTADB:
+                return SQL_DAMAGED;
+        case SQLITE_FULL:
+                return -ENOSPC;
+        case SQLITE_IOERR:
+                return system_error(db, -EIO) == -ENOSPC ? -ENOSPC : code == SQLITE_IOERR_NOMEM ? -ENOMEM : -EIO;
+        case SQLITE_READONLY:
+                return -EROFS;
+        case SQLITE_BUSY:
+        case SQLITE_LOCKED:
+        case SQLITE_PROTOCOL:
+                return -EBUSY;
+        case SQLITE_CANTOPEN:
+                return system_error(db, -EACCES);
+        case SQLITE_PERM:
+        case SQLITE_AUTH:
+                return -EACCES;
+        case SQLITE_NOMEM:
+                return -ENOMEM;
+        case SQLITE_CONSTRAINT:
+                return -EEXIST;
+        case SQLITE_TOOBIG:
+                return -E2BIG;
+        case SQLITE_ERROR:
+        case SQLITE_MISUSE:
+        case SQLITE_RANGE:
+        case SQLITE_MISMATCH:
+                return -EINVAL;
+        default:
+                return -EIO;
+        }
+}
+
+/* Creates the file with its mode before SQLite sees it: SQLite gives its -wal and -shm files the mode of the database, whatever the umask.
+ * A file that is there already is not opened, since closing it would drop the locks that another connection of this process holds on it. */
+static int prepare_file(const char *path) {
+        _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        struct stat st;
+
+        if (fd >= 0)
+                return fchmod(fd, 0600) < 0 ? err_errno() : 0;
+        if (errno != EEXIST)
+                return err_errno();
+        if (stat(path, &st) < 0)
+                return err_errno();
+        if (S_ISREG(st.st_mode) && (st.st_mode & 0077) != 0)
+                (void) chmod(path, 0600); /* on a read-only file system it stays as it is */
+        return 0;
+}
+
+/* Runs a pragma and compares the value that is in force afterwards. */
+static int expect(Sql *sql, const char *pragma, const char *value) {
+        _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
+        int r = sql_prepare(sql, pragma, &statement);
+
+        if (r != 0)
+                return r;
+        r = sql_step(statement);
+        if (r != SQL_ROW)
+                return r == SQL_DONE ? -EOPNOTSUPP : r;
+        return slice_equal(sql_column(statement, 0), value) ? 0 : -EOPNOTSUPP;
+}
+
+static int configure(Sql *sql) {
+        int r;
+
+        (void) sqlite3_extended_result_codes(sql->db, 1);
+        (void) sqlite3_busy_timeout(sql->db, BUSY_MSEC);
+        if (sqlite3_db_readonly(sql->db, "main") == 1)
+                return -EROFS; /* SQLite opens a file that it may not write, and fails at the first write only */
+
+        r = expect(sql, "PRAGMA journal_mode = WAL", "wal");
+        if (r == 0)
+                r = sql_exec(sql, "PRAGMA synchronous = FULL");
+        if (r == 0)
+                r = expect(sql, "PRAGMA synchronous", "2");
+        return r;
+}
+
+int sql_open(const char *path, Sql **ret) {
+        _cleanup_(sql_closep) Sql *sql = calloc(1, sizeof(*sql));
+        int code, r;
+
+        if (!sql)
+                return -ENOMEM;
+        r = prepare_file(path);
+        if (r < 0)
+                return r;
+
+        code = sqlite3_open_v2(path, &sql->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+        r = code == SQLITE_OK ? configure(sql) : result(sql->db, code);
+        if (r != 0)
+                return r;
+
+        *ret = cleanup_steal(sql);
+        return 0;
+}
+
+Sql *sql_close(Sql *sql) {
+        if (!sql)
+                return NULL;
+
+        (void) sqlite3_close_v2(sql->db);
+        free(sql);
+        return NULL;
+}
+
+int sql_exec(Sql *sql, const char *statements) {
+        return result(sql->db, sqlite3_exec(sql->db, statements, NULL, NULL, NULL));
+}
+
+int sql_prepare(Sql *sql, const char *text, SqlStatement **ret) {
+        _cleanup_(sql_finalizep) SqlStatement *statement = calloc(1, sizeof(*statement));
+        const char *rest;
+        int r;
+
+        if (!statement)
+                return -ENOMEM;
+        r = result(sql->db, sqlite3_prepare_v3(sql->db, text, -1, SQLITE_PREPARE_PERSISTENT, &statement->stmt, &rest));
+        if (r != 0)
+                return r;
+        if (!statement->stmt || *rest != '\0')
+                return -EINVAL;
+
+        *ret = cleanup_steal(statement);
+        return 0;
+}
+
+SqlStatement *sql_finalize(SqlStatement *statement) {
+        if (!statement)
+                return NULL;
+
+        (void) sqlite3_finalize(statement->stmt);
+        free(statement);
+        return NULL;
+}
+
+static int statement_result(SqlStatement *statement, int code) {
+        return result(sqlite3_db_handle(statement->stmt), code);
+}
+
+int sql_bind_int(SqlStatement *statement, int index, int64_t value) {
+        return statement_result(statement, sqlite3_bind_int64(statement->stmt, index, value));
+}
+
+int sql_bind_text(SqlStatement *statement, int index, const char *text, size_t size) {
+        return statement_result(
+                statement, sqlite3_bind_text64(statement->stmt, index, size > 0 ? text : "", size, SQLITE_STATIC, SQLITE_UTF8));
+}
+
+int sql_bind_blob(SqlStatement *statement, int index, const void *data, size_t size) {
+        return statement_result(statement, sqlite3_bind_blob64(statement->stmt, index, size > 0 ? data : "", size, SQLITE_STATIC));
+}
+
+int sql_step(SqlStatement *statement) {
+        return statement_result(statement, sqlite3_step(statement->stmt));
+}
+
+void sql_reset(SqlStatement *statement) {
+        (void) sqlite3_reset(statement->stmt);
+        (void) sqlite3_clear_bindings(statement->stmt);
+}
+
+int64_t sql_column_int(SqlStatement *statement, int column) {
+        return sqlite3_column_int64(statement->stmt, column);
+}
+
+Slice sql_column(SqlStatement *statement, int column) {
+        const char *data = sqlite3_column_blob(statement->stmt, column);
+
+        return (Slice){ data, data ? (size_t) sqlite3_column_bytes(statement->stmt, column) : 0 };
+}
+
+const char *sql_error(Sql *sql) {
+        return sqlite3_errmsg(sql->db);
+}
