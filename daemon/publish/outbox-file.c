@@ -114,17 +114,13 @@ static int file_check(Sql *sql) {
 
 static int file_connect(const char *path, Sql **ret_sql, int64_t *ret_version) {
         _cleanup_(sql_closep) Sql *sql = NULL;
-        char busy[64];
         int r;
 
         r = sql_open(path, &sql);
         if (r != 0)
                 return outbox_file_fault(r);
 
-        (void) snprintf(busy, sizeof(busy), "PRAGMA busy_timeout = %d", OUTBOX_FILE_BUSY_MSEC);
-        r = outbox_file_fault(sql_exec(sql, busy));
-        if (r == 0)
-                r = outbox_file_query_int(sql, "PRAGMA user_version", ret_version);
+        r = outbox_file_query_int(sql, "PRAGMA user_version", ret_version);
         if (r < 0)
                 return r;
         *ret_sql = cleanup_steal(sql);

@@ -11,8 +11,6 @@
  * and about 2 s from an SD card. In a larger file damage is found when the damaged rows are read, and mended in the same way. */
 #define OUTBOX_FILE_CHECK_MAX (64 * 1024 * 1024)
 
-#define OUTBOX_FILE_BUSY_MSEC 2000 /* `sensorqd rejected` works on the same file for milliseconds */
-
 /* Ids and row sizes that a sane file holds: a damaged page may claim others. */
 #define OUTBOX_FILE_ID_MAX (INT64_C(1) << 53)
 

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka.h needs the four above */
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "lib/err.h"
+#include "lib/json.h"
+#include "publish/nature-remo.h"
+
+#define WALL (UINT64_C(1795501658123) * USEC_PER_MSEC) /* 2026-11-24T06:27:38.123Z */
+#define AT "2026-11-24T06:27:38.123Z"
+
+static uint64_t fixed_random(void) {
+        return 42;
+}
+
+static int parse(const char *body, ReadingList *list, NatureRemoError *error) {
+        return nature_remo_parse(body, strlen(body), "home", WALL, fixed_random, list, error);
+}
+
+/* One device's message, or the number of devices that could not be read. */
+static void check_message(const char *body, const char *expected) {
+        ReadingList list = {};
+        NatureRemoError error;
+
+        assert_int_equal(parse(body, &list, &error), 0);
+        assert_int_equal(list.n, 1);
+        assert_string_equal(list.items[0].payload.data, expected);
+        reading_list_done(&list);
+}
+
+static void check_bad(const char *body, int n_bad, size_t n_good) {
+        ReadingList list = {};
+        NatureRemoError error;
+
+        assert_int_equal(parse(body, &list, &error), n_bad);
+        assert_int_equal(list.n, n_good);
+        assert_true(error.text[0] != '\0');
+        reading_list_done(&list);
+}
+
+static void check_nonsense(const char *body) {
+        ReadingList list = {};
+        NatureRemoError error;
+
+        assert_int_equal(parse(body, &list, &error), -EBADMSG);
+        assert_int_equal(list.n, 0);
+        assert_non_null(strstr(error.text, "no JSON list"));
+        reading_list_done(&list);
+}
+
+static void test_message(void **state) {
+        /* a mini as the API gives it: personal data stays behind */
+        check_message(
+                "[{\"name\":\"Master Bedroom "
+                "\",\"id\":\"u-1\",\"created_at\":\"2021-03-24T04:13:15Z\",\"updated_at\":\"2021-03-24T09:10:11Z\","
+                "\"mac_address\":\"aa:bb\",\"bt_mac_address\":\"cc:dd\",\"serial_number\":\"1W\",\"firmware_version\":\"Remo-mini/1.4.9\","
+                "\"temperature_offset\":0,\"humidity_offset\":-1.50,\"users\":[{\"id\":\"p\",\"nickname\":\"n\",\"superuser\":true}],"
+                "\"newest_events\":{\"te\":{\"val\":23.10,\"created_at\":\"2021-03-25T06:08:42Z\"}}}]",
+                "{\"name\":\"Master Bedroom \",\"newest_events\":{\"te\":{\"val\":23.10,\"created_at\":\"2021-03-25T06:08:42Z\"}},"
+                "\"updated_at\":\"2021-03-24T09:10:11Z\",\"request_at\":\"" AT "\",\"id\":\"u-1\",\"source\":\"home\","
+                "\"temperature_offset\":0,\"humidity_offset\":-1.50}");
+}
+
+static void test_key_and_attributes(void **state) {
+        ReadingList list = {};
+        NatureRemoError error;
+
+        assert_int_equal(parse("[{\"id\":\"u-1\"},{\"id\":\"\\u3042\"}]", &list, &error), 0);
+        assert_int_equal(list.n, 2);
+        assert_string_equal(list.items[0].key, "home:u-1:" AT ":000000000000002a");
+        assert_string_equal(list.items[0].type, "nature_remo");
+        assert_string_equal(list.items[0].source, "home");
+        assert_string_equal(list.items[1].device, "\xe3\x81\x82");                 /* unescaped where it is no JSON */
+        assert_non_null(strstr(list.items[1].payload.data, "\"id\":\"\\u3042\"")); /* as given where it is */
+        reading_list_done(&list);
+}
+
+static void test_events_as_given(void **state) {
+        static const char *const events[] = {
+                "{}",
+                "null",
+                "{ \"te\" : { \"val\" : 1e2 } }",                                                            /* spaces and numbers stay */
+                "{\"te\":{\"val\":24.0},\"co2\":{\"val\":12345678901234567890,\"unit\":[\"ppm\",null,{}]}}", /* unknown keys too */
+                "{\"te\":null}",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(events); i++) {
+                char body[300], message[300];
+                (void) snprintf(body, sizeof(body), "[{\"id\":\"d\",\"newest_events\":%s}]", events[i]);
+                (void) snprintf(message, sizeof(message),
+                        "{\"newest_events\":%s,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\"}", events[i]);
+                check_message(body, message);
+        }
+        check_message("[{\"id\":\"d\"}]", "{\"newest_events\":null,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\"}");
+}
+
+/* Fields of another type than promised are left out, and the reading still goes. */
+static void test_odd_fields(void **state) {
+        check_message(
+                "[{\"id\":\"d\",\"name\":5,\"updated_at\":null,\"online\":null,\"temperature_offset\":\"1\",\"humidity_offset\":true}]",
+                "{\"newest_events\":null,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\"}");
+        check_message("[{\"id\":\"d\",\"online\":false}]",
+                "{\"newest_events\":null,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\",\"online\":false}");
+        check_message("[{\"id\":\"d\",\"name\":\"\\ud83d\"}]", /* a lone surrogate could be stored nowhere */
+                "{\"newest_events\":null,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\"}");
+        check_message("[{\"id\":\"x\",\"name\":\"a\",\"name\":\"b\",\"id\":\"d\",\"\\u006eame\":\"c\"}]", /* the last of equal keys */
+                "{\"name\":\"c\",\"newest_events\":null,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\"}");
+}
+
+/* P6: a device that cannot be read harms none beside it. */
+static void test_bad_devices(void **state) {
+        check_bad("[{\"id\":\"a\"},{\"name\":\"no id\"},{\"id\":\"b\"}]", 1, 2);
+        check_bad("[{\"id\":\"\"},{\"id\":7},{\"id\":null},{\"id\":\"a\\u0000b\"},{\"id\":\"\\udc00\"},{\"id\":\"ok\"}]", 5, 1);
+        check_bad("[5,null,\"x\",[{\"id\":\"no\"}],{\"id\":\"ok\"}]", 4, 1);
+        check_bad("[{\"id\":\"a\",\"newest_events\":[]},{\"id\":\"b\",\"newest_events\":\"\"},{\"id\":\"c\",\"newest_events\":0},{\"id\":"
+                  "\"d\"}]",
+                3, 1);
+}
+
+static void append_nested(Bytes *body, unsigned depth) {
+        for (unsigned i = 0; i < depth; i++)
+                assert_int_equal(bytes_append_text(body, "{\"a\":"), 0);
+        assert_int_equal(bytes_append_text(body, "1"), 0);
+        for (unsigned i = 0; i < depth; i++)
+                assert_int_equal(bytes_append_text(body, "}"), 0);
+}
+
+static void test_depth(void **state) {
+        _cleanup_bytes_ Bytes body = {};
+        ReadingList list = {};
+        NatureRemoError error;
+
+        assert_int_equal(bytes_append_text(&body, "[{\"id\":\"a\",\"newest_events\":"), 0);
+        append_nested(&body, 80);
+        assert_int_equal(bytes_append_text(&body, "},{\"id\":\"b\",\"newest_events\":"), 0);
+        append_nested(&body, 81);
+        assert_int_equal(bytes_append_text(&body, "},{\"id\":\"c\",\"users\":"), 0);
+        append_nested(&body, 200); /* what does not travel may be as deep as it likes */
+        assert_int_equal(bytes_append_text(&body, "}]"), 0);
+        assert_int_equal(parse(body.data, &list, &error), 1);
+        assert_int_equal(list.n, 2);
+        assert_string_equal(list.items[1].device, "c");
+        assert_non_null(strstr(error.text, "device 2"));
+        reading_list_done(&list);
+}
+
+static void test_cap(void **state) {
+        _cleanup_bytes_ Bytes body = {};
+        ReadingList list = {};
+        NatureRemoError error;
+
+        for (unsigned i = 0; i < NATURE_REMO_DEVICES_MAX + 3; i++)
+                assert_int_equal(bytes_append_format(&body, "%c{\"id\":\"%u\"}", i == 0 ? '[' : ',', i), 0);
+        assert_int_equal(bytes_append_text(&body, "]"), 0);
+        assert_int_equal(parse(body.data, &list, &error), 3);
+        assert_int_equal(list.n, NATURE_REMO_DEVICES_MAX);
+        reading_list_done(&list);
+}
+
+static void test_empty_and_nonsense(void **state) {
+        static const char *const empty[] = { "[]", " [ ] ", "null" };
+        static const char *const nonsense[] = { "", "{}", "[", "[{\"id\":\"a\"}", "[{\"id\":\"a\"}] x", "[{\"id\":\"a\"},]", "<html>",
+                "\"a\"", "null null", "{\"code\":401001,\"message\":\"Unauthorized\"}", "[{\"id\":\"\xff\"}]",
+                "[{\"id\":\"a\",\"n\":01}]" };
+        ReadingList list = {};
+        NatureRemoError error;
+
+        for (size_t i = 0; i < ELEMENTSOF(empty); i++) {
+                assert_int_equal(parse(empty[i], &list, &error), 0);
+                assert_int_equal(list.n, 0);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(nonsense); i++)
+                check_nonsense(nonsense[i]);
+        reading_list_done(&list);
+}
+
+/* What was in the list before stays. */
+static void test_appends(void **state) {
+        ReadingList list = {};
+        NatureRemoError error;
+
+        assert_int_equal(parse("[{\"id\":\"a\"}]", &list, &error), 0);
+        assert_int_equal(parse("[{\"id\":\"b\"},", &list, &error), -EBADMSG);
+        assert_int_equal(list.n, 1);
+        assert_int_equal(parse("[{\"id\":\"c\"}]", &list, &error), 0);
+        assert_int_equal(list.n, 2);
+        assert_string_equal(list.items[1].device, "c");
+        reading_list_done(&list);
+}
+
+/* Every message is JSON of the strict kind: what cannot be read here would be rejected at the other end. */
+static void test_messages_are_json(void **state) {
+        ReadingList list = {};
+        NatureRemoError error;
+        JsonReader reader;
+        int token;
+
+        assert_int_equal(parse("[{\"id\":\"a\\\"\\\\\\u00e9\",\"name\":\"\\n\xe3\x81\x82\",\"newest_events\":{\"a\":[1,{\"b\":\"\\\"\"}]},"
+                               "\"online\":true}]",
+                                 &list, &error),
+                0);
+        json_reader_init(&reader, list.items[0].payload.data, list.items[0].payload.size, 90);
+        while ((token = json_reader_next(&reader)) > 0)
+                ;
+        assert_int_equal(token, JSON_END);
+        reading_list_done(&list);
+}
+
+#define NOW (1000 * USEC_PER_SEC)
+#define RESET(seconds) text_of(WALL / USEC_PER_SEC + (seconds))
+
+static const char *text_of(uint64_t number) {
+        static char text[32];
+        (void) snprintf(text, sizeof(text), "%" PRIu64, number);
+        return text;
+}
+
+static void test_rate_limit(void **state) {
+        /* a third of the limit is the others' */
+        assert_int_equal(nature_remo_not_before("30", "11", RESET(200), WALL, NOW), 0);
+        assert_in_range(nature_remo_not_before("30", "10", RESET(200), WALL, NOW), NOW + 200 * USEC_PER_SEC, NOW + 202 * USEC_PER_SEC);
+        assert_true(nature_remo_not_before("30", "0", RESET(200), WALL, NOW) > NOW);
+        assert_true(nature_remo_not_before(NULL, "10", RESET(200), WALL, NOW) > NOW);
+        assert_int_equal(nature_remo_not_before("12", "6", RESET(200), WALL, NOW), 0);
+        assert_true(nature_remo_not_before("12", "5", RESET(200), WALL, NOW) > NOW);  /* five at least */
+        assert_int_equal(nature_remo_not_before("2", "2", RESET(200), WALL, NOW), 0); /* one poll a window must be possible */
+        assert_true(nature_remo_not_before("1", "0", RESET(200), WALL, NOW) > NOW);
+        /* missing and nonsense */
+        assert_int_equal(nature_remo_not_before(NULL, NULL, NULL, WALL, NOW), 0);
+        assert_int_equal(nature_remo_not_before("30", "-1", RESET(200), WALL, NOW), 0);
+        assert_int_equal(nature_remo_not_before("30", "0", NULL, WALL, NOW), 0);
+        assert_int_equal(nature_remo_not_before("30", "0", "soon", WALL, NOW), 0);
+        assert_int_equal(nature_remo_not_before("30", "0", "99999999999999999999999", WALL, NOW), 0);
+        assert_int_equal(nature_remo_not_before("30", "0", "18446744073709551615", WALL, NOW), 0);
+        assert_int_equal(nature_remo_not_before("30", "0", RESET(-10), WALL, NOW), 0);
+        assert_int_equal(nature_remo_not_before("30", "0", RESET(3 * 3600), WALL, NOW), 0);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_message),
+                cmocka_unit_test(test_key_and_attributes),
+                cmocka_unit_test(test_events_as_given),
+                cmocka_unit_test(test_odd_fields),
+                cmocka_unit_test(test_bad_devices),
+                cmocka_unit_test(test_depth),
+                cmocka_unit_test(test_cap),
+                cmocka_unit_test(test_empty_and_nonsense),
+                cmocka_unit_test(test_appends),
+                cmocka_unit_test(test_messages_are_json),
+                cmocka_unit_test(test_rate_limit),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
