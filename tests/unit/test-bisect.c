@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka.h needs the four above */
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "publish/bisect.h"
+
+/* A queue of ids 1..n and a topic that refuses some of them, driven as publisher.c does it. */
+#define ROWS_MAX 5000
+
+typedef enum Fate { WAITING, SENT, REJECTED } Fate;
+
+typedef struct World {
+        Bisect bisect;
+        Fate fate[ROWS_MAX + 1];
+        bool bad[ROWS_MAX + 1];
+        int64_t n;
+        bool topic_bad;
+        unsigned requests, rests;
+} World;
+
+static World *world_new(int64_t n) {
+        World *w = calloc(1, sizeof(World));
+        assert_non_null(w);
+        w->n = n;
+        bisect_restart(&w->bisect);
+        return w;
+}
+
+/* Up to *rows* waiting ids above *after*. */
+static size_t peek(const World *w, int64_t after, size_t rows, int64_t *ids) {
+        size_t n = 0;
+        for (int64_t id = after + 1; id <= w->n && n < rows; id++)
+                if (w->fate[id] == WAITING)
+                        ids[n++] = id;
+        return n;
+}
+
+static bool refuses(const World *w, const int64_t *ids, size_t n) {
+        bool bad = w->topic_bad;
+        for (size_t i = 0; i < n; i++)
+                bad = bad || w->bad[ids[i]];
+        return bad;
+}
+
+enum { STEP_ON, STEP_END, STEP_HELD, STEP_REST };
+
+static int step(World *w) {
+        int64_t ids[BISECT_WINDOW_MAX], after;
+        size_t rows, n;
+
+        bisect_next(&w->bisect, &after, &rows);
+        assert_in_range(rows, 1, BISECT_WINDOW_MAX);
+        n = peek(w, after, rows, ids);
+        if (n == 0) {
+                bool from_start = w->bisect.after != 0;
+                return bisect_at_end(&w->bisect) ? STEP_HELD : from_start ? STEP_ON : STEP_END;
+        }
+
+        w->requests++;
+        if (!refuses(w, ids, n)) {
+                for (size_t i = 0; i < n; i++)
+                        w->fate[ids[i]] = SENT;
+                bisect_accepted(&w->bisect, ids[n - 1]);
+                return STEP_ON;
+        }
+        switch (bisect_refused(&w->bisect, ids[n - 1], n)) {
+        case BISECT_REJECT:
+                assert_int_equal(n, 1);
+                w->fate[ids[0]] = REJECTED;
+                bisect_judged(&w->bisect);
+                return STEP_ON;
+        case BISECT_REST:
+                bisect_rested(&w->bisect);
+                w->rests++;
+                return STEP_REST;
+        default:
+                return STEP_ON;
+        }
+}
+
+static int run(World *w) {
+        int r;
+        while ((r = step(w)) == STEP_ON)
+                assert_true(w->requests < 10 * ROWS_MAX);
+        return r;
+}
+
+static void check(const World *w) {
+        for (int64_t id = 1; id <= w->n; id++)
+                assert_int_equal(w->fate[id], w->bad[id] ? REJECTED : SENT);
+}
+
+static void test_all_good(void **state) {
+        World *w = world_new(ROWS_MAX);
+
+        assert_int_equal(run(w), STEP_END);
+        check(w);
+        assert_int_equal(w->requests, ROWS_MAX / BISECT_WINDOW_MAX);
+        free(w);
+}
+
+/* P6: one bad message is found in about log2 steps and set aside; its neighbours go. */
+static void test_one_bad(void **state) {
+        static const int64_t places[] = { 1, 2, 499, 500, 501, 999, 1000, 1001, 2999 };
+
+        for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+                World *w = world_new(3000);
+                w->bad[places[i]] = true;
+                assert_int_equal(run(w), STEP_END);
+                check(w);
+                assert_in_range(w->requests, 3, 40);
+                free(w);
+        }
+}
+
+/* The last message of all: nothing was accepted after it, so it stays, until something is. */
+static void test_bad_at_the_end(void **state) {
+        World *w = world_new(1001);
+
+        w->bad[1001] = true;
+        assert_int_equal(run(w), STEP_HELD);
+        assert_int_equal(w->fate[1001], WAITING);
+        bisect_restart(&w->bisect); /* the timer */
+        assert_int_equal(run(w), STEP_HELD);
+        assert_int_equal(w->fate[1001], WAITING);
+        w->n = 1002; /* a new one */
+        assert_int_equal(run(w), STEP_END);
+        check(w);
+        free(w);
+}
+
+/* A bad topic name answers 400 to everything: nothing is rejected, requests become few and small, and all goes once it works. */
+static void test_bad_topic(void **state) {
+        World *w = world_new(3000);
+
+        w->topic_bad = true;
+        for (unsigned i = 0; i < 50; i++)
+                assert_int_equal(run(w), STEP_REST);
+        assert_in_range(w->requests, 50, 50 * BISECT_PROBES_MAX + 20);
+        for (int64_t id = 1; id <= w->n; id++)
+                assert_int_equal(w->fate[id], WAITING);
+        w->topic_bad = false;
+        assert_int_equal(run(w), STEP_END);
+        check(w);
+        free(w);
+}
+
+/* A topic that is bad to the end of the queue, and then good. */
+static void test_bad_topic_short_queue(void **state) {
+        World *w = world_new(5);
+
+        w->topic_bad = true;
+        for (unsigned i = 0; i < 5; i++) {
+                assert_int_equal(run(w), STEP_HELD);
+                bisect_restart(&w->bisect);
+        }
+        w->topic_bad = false;
+        assert_int_equal(run(w), STEP_END);
+        check(w);
+        free(w);
+}
+
+/* More bad ones in a row than are remembered: those behind them go, and none of them is lost. */
+static void test_many_bad_in_a_row(void **state) {
+        World *w = world_new(2000);
+        int r;
+
+        for (int64_t id = 1; id <= 700; id++)
+                w->bad[id] = true;
+        while ((r = run(w)) == STEP_REST)
+                assert_true(w->rests < 1000);
+        assert_int_equal(r, STEP_END);
+        check(w);
+        free(w);
+}
+
+static void test_random(void **state) {
+        srand(7);
+        for (unsigned round = 0; round < 300; round++) {
+                World *w = world_new(1 + rand() % 3000);
+                unsigned every = 1 + (unsigned) rand() % 500;
+                int r;
+
+                for (int64_t id = 1; id < w->n; id++)
+                        w->bad[id] = (unsigned) rand() % every == 0;
+                while ((r = run(w)) == STEP_REST)
+                        assert_true(w->rests < 5000);
+                assert_int_equal(r, STEP_END);
+                check(w);
+                free(w);
+        }
+}
+
+/* Too large for any request: judged like the others, without being sent. */
+static void test_too_large(void **state) {
+        Bisect b = {};
+
+        bisect_restart(&b);
+        bisect_too_large(&b, 1);
+        assert_false(bisect_is_judging(&b));
+        assert_true(bisect_at_end(&b));
+        bisect_accepted(&b, 2);
+        assert_true(bisect_is_judging(&b));
+        assert_true(b.apart[0].too_large);
+        bisect_judged(&b);
+        assert_false(bisect_is_judging(&b));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_all_good),
+                cmocka_unit_test(test_one_bad),
+                cmocka_unit_test(test_bad_at_the_end),
+                cmocka_unit_test(test_bad_topic),
+                cmocka_unit_test(test_bad_topic_short_queue),
+                cmocka_unit_test(test_many_bad_in_a_row),
+                cmocka_unit_test(test_random),
+                cmocka_unit_test(test_too_large),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
