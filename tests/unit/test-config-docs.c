@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The reference page and the example file say what the table says, and every example is one that the daemon takes. */
+#include <ctype.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "config.h"
+#include "lib/bytes.h"
+
+#define PAGE SOURCE_ROOT "/docs/configuration.md"
+#define EXAMPLE SOURCE_ROOT "/config/sensorqd.yaml"
+
+static const char *env_none(const char *name) {
+        return NULL;
+}
+
+static char *read_file(const char *path) {
+        Bytes text = {};
+        char buffer[4096];
+        size_t n;
+        FILE *file = fopen(path, "r");
+
+        assert_non_null(file);
+        while ((n = fread(buffer, 1, sizeof(buffer), file)) > 0)
+                assert_int_equal(bytes_append(&text, buffer, n), 0);
+        assert_int_equal(fclose(file), 0);
+        assert_non_null(text.data);
+        return text.data;
+}
+
+static Config *parse(const char *name, const char *text, size_t size) {
+        Config *config = NULL;
+        ConfigError error = {};
+
+        if (config_parse(name, text, size, env_none, &config, &error) < 0)
+                fail_msg("%s in:\n%.*s", error.text, (int) size, text);
+        return config;
+}
+
+static size_t count(const char *text, const char *part) {
+        size_t n = 0;
+
+        for (; (text = strstr(text, part)); text++)
+                n++;
+        return n;
+}
+
+/* ---- the reference page ---- */
+
+typedef struct Page {
+        const char *cursor; /* behind the key before: the order is the table's */
+        size_t rows;
+} Page;
+
+static void find_row(void *userdata, const char *key, const char *type, const char *fallback, const char *doc) {
+        Page *page = userdata;
+        char text[600];
+        const char *found;
+
+        assert_true(snprintf(text, sizeof(text), "\n### `%s`\n\n*%s%s%s.* %s", key, type, fallback ? "; default: " : "",
+                            fallback ? fallback : "", doc) < (int) sizeof(text));
+        found = strstr(page->cursor, text);
+        if (!found)
+                fail_msg("docs/configuration.md does not have, at its place:%s", text);
+        page->cursor = found + 1;
+        page->rows++;
+}
+
+static void test_page_has_every_row(void **state) {
+        char *text = read_file(PAGE);
+        Page page = { text, 0 };
+
+        config_describe(find_row, &page);
+        assert_int_equal(count(text, "\n### `"), page.rows); /* and no other */
+        free(text);
+}
+
+static void test_examples_of_the_page(void **state) {
+        char *text = read_file(PAGE), *begin = text, *end;
+        size_t n = 0;
+
+        while ((begin = strstr(begin, "\n```yaml\n"))) {
+                begin += strlen("\n```yaml\n");
+                end = strstr(begin, "```\n");
+                assert_non_null(end);
+                config_unref(parse("configuration.md", begin, (size_t) (end - begin)));
+                n++;
+        }
+        assert_true(n >= 3);
+        free(text);
+}
+
+/* The message that the page shows is one that is given. */
+static void test_error_of_the_page(void **state) {
+        static const char text[] = "pubsub:\n  project: p\npublish:\n  topic: top\n  sources:\n    - name: home\n      type: nature_remo\n"
+                                   "      token_file: t\n      interval: 5s\n";
+        char *page = read_file(PAGE);
+        Config *config = NULL;
+        ConfigError error;
+
+        assert_true(config_parse(CONFIG_FILE_DEFAULT, text, strlen(text), env_none, &config, &error) < 0);
+        assert_non_null(strstr(page, error.text));
+        free(page);
+}
+
+/* ---- the example file ---- */
+
+/* Takes the `#` from each line of the form `#key:`, which is a setting and no comment. */
+static void uncomment(char *text) {
+        char *out = text;
+
+        for (char *line = text; *line != '\0';) {
+                size_t size = strcspn(line, "\n"), indent = strspn(line, " ");
+                const char *key = line + indent + 1;
+
+                if (line[indent] == '#' && islower((unsigned char) *key) && key[strspn(key, "abcdefghijklmnopqrstuvwxyz_")] == ':') {
+                        memmove(out, line, indent);
+                        memmove(out + indent, key, size - indent - 1);
+                        out += size - 1;
+                } else {
+                        memmove(out, line, size);
+                        out += size;
+                }
+                line += size;
+                if (*line == '\n')
+                        *out++ = *line++;
+        }
+        *out = '\0';
+}
+
+/* "key: default" in the example, wherever the key has a default. */
+static void find_setting(void *userdata, const char *key, const char *type, const char *fallback, const char *doc) {
+        const char *text = userdata, *dot = strrchr(key, '.'), *name = dot ? dot + 1 : key;
+        bool derived = !fallback || strchr(fallback, '$') || strchr(fallback, ';') || strstr(fallback, "COLLECTION") ||
+                       strstr(fallback, "usual") || strstr(fallback, ": ");
+        char setting[200];
+
+        (void) snprintf(setting, sizeof(setting), " %s:%s%s", name, derived ? "" : " ", derived ? "" : fallback);
+        if (!dot)
+                setting[0] = '\n';
+        if (!strstr(text, setting))
+                fail_msg("config/sensorqd.yaml does not have \"%s\" for %s", setting + 1, key);
+}
+
+static void test_example_file(void **state) {
+        char *text = read_file(EXAMPLE);
+        Config *plain = parse("sensorqd.yaml", text, strlen(text)), *full;
+
+        uncomment(text);
+        full = parse("sensorqd.yaml", text, strlen(text));
+        config_describe(find_setting, text);
+
+        /* What is commented out is the default, but for the two keys that have none. */
+        assert_string_equal(full->pubsub.ca_file, full->sources[0].ca_file);
+        free(full->pubsub.ca_file);
+        free(full->sources[0].ca_file);
+        full->pubsub.ca_file = full->sources[0].ca_file = NULL;
+        assert_string_equal(plain->state_dir, full->state_dir);
+        assert_int_equal(plain->log_level, full->log_level);
+        assert_true(pubsub_config_equal(&plain->pubsub, &full->pubsub));
+        assert_true(source_config_equal(plain->sources, full->sources));
+        assert_true(subscription_config_equal(plain->subscriptions, full->subscriptions));
+        assert_memory_equal(&plain->outbox, &full->outbox, sizeof(OutboxConfig));
+        config_unref(plain);
+        config_unref(full);
+        free(text);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_page_has_every_row),
+                cmocka_unit_test(test_examples_of_the_page),
+                cmocka_unit_test(test_error_of_the_page),
+                cmocka_unit_test(test_example_file),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
