@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* A loop, a client, and a scripted Pub/Sub: what it is asked is written down, what it answers is queued by the test for each kind of call.
+ * Without a queued answer a pull hangs, and everything else is well. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "http-server.h"
+#include "lib/http.h"
+#include "lib/log.h"
+#include "pubsub/client.h"
+
+#define FIXTURE_SUBSCRIPTION "projects/p/subscriptions/s"
+#define FIXTURE_SETTINGS                                                                                                                   \
+        "{\"name\":\"" FIXTURE_SUBSCRIPTION                                                                                                \
+        "\",\"topic\":\"projects/p/topics/t\",\"ackDeadlineSeconds\":60,\"messageRetentionDuration\":\"604800s\",\"expirationPolicy\":{}}"
+#define FIXTURE_CUT (-1) /* the connection closes instead of an answer */
+#define FIXTURE_PATIENCE_USEC (20 * USEC_PER_SEC)
+
+typedef enum CallKind { CALL_GET, CALL_PULL, CALL_ACK, CALL_LEASE, CALL_KINDS } CallKind;
+
+typedef struct Scripted {
+        int status;
+        char *body;
+        char headers[100];
+} Scripted;
+
+typedef struct Fixture {
+        sd_event *event;
+        Http *http;
+        Token *token;
+        PubsubConfig config;
+        Client *client;
+        HttpServer *server;
+        char endpoint[64];
+        int log_fd, stderr_fd;
+
+        pthread_mutex_t mutex; /* over the rest, which the server's threads use too */
+        pthread_cond_t queued;
+        bool closing;
+        Scripted *scripted[CALL_KINDS];
+        size_t n_scripted[CALL_KINDS];
+        Scripted standing[CALL_KINDS]; /* instead of being well, while status is not 0 */
+        unsigned calls[CALL_KINDS];
+        unsigned hanging; /* pulls that wait now */
+        Bytes asked;      /* "KIND BODY\n" for each call */
+} Fixture;
+
+static inline CallKind fixture_kind(const HttpServerCall *call) {
+        if (strstr(call->path, ":pull"))
+                return CALL_PULL;
+        if (strstr(call->path, ":acknowledge"))
+                return CALL_ACK;
+        return strstr(call->path, ":modifyAckDeadline") ? CALL_LEASE : CALL_GET;
+}
+
+/* The answer to a call, waiting for one where a real pull would. Its body is the caller's. */
+static inline Scripted fixture_take(Fixture *f, CallKind kind, const HttpServerCall *call) {
+        static const char *const well[CALL_KINDS] = { FIXTURE_SETTINGS, "{}", "{}", "{}" };
+        bool hangs = kind == CALL_PULL && !strstr(call->body.data, "returnImmediately");
+        Scripted answer = { .status = 200, .body = (char *) well[kind] };
+
+        while (hangs && f->n_scripted[kind] == 0 && f->standing[kind].status == 0 && !f->closing) {
+                f->hanging++;
+                (void) pthread_cond_wait(&f->queued, &f->mutex);
+                f->hanging--;
+        }
+        if (f->n_scripted[kind] > 0) {
+                answer = f->scripted[kind][0];
+                memmove(f->scripted[kind], f->scripted[kind] + 1, --f->n_scripted[kind] * sizeof answer);
+                return answer;
+        }
+        if (f->standing[kind].status != 0)
+                answer = f->standing[kind];
+        answer.body = strdup(answer.body);
+        return answer;
+}
+
+static inline bool fixture_serve(void *userdata, HttpServerConnection *c, const HttpServerCall *call) {
+        static const char *const names[CALL_KINDS] = { "get", "pull", "ack", "lease" };
+        CallKind kind = fixture_kind(call);
+        Fixture *f = userdata;
+        Scripted answer;
+
+        (void) pthread_mutex_lock(&f->mutex);
+        f->calls[kind]++;
+        (void) bytes_append_format(&f->asked, "%s %s\n", names[kind], call->body.data ? call->body.data : "");
+        answer = fixture_take(f, kind, call);
+        (void) pthread_mutex_unlock(&f->mutex);
+        if (answer.status != FIXTURE_CUT)
+                http_server_reply(c, answer.status, answer.headers, answer.body);
+        free(answer.body);
+        return answer.status != FIXTURE_CUT;
+}
+
+/* The next call of *kind* gets this. */
+static inline void fixture_script(Fixture *f, CallKind kind, int status, const char *headers, const char *body) {
+        (void) pthread_mutex_lock(&f->mutex);
+        f->scripted[kind] = reallocarray(f->scripted[kind], f->n_scripted[kind] + 1, sizeof(Scripted));
+        f->scripted[kind][f->n_scripted[kind]] = (Scripted){ .status = status, .body = strdup(body) };
+        (void) snprintf(f->scripted[kind][f->n_scripted[kind]++].headers, sizeof f->scripted[kind]->headers, "%s", headers);
+        (void) pthread_cond_broadcast(&f->queued);
+        (void) pthread_mutex_unlock(&f->mutex);
+}
+
+/* Every call of *kind* gets this; status 0: all is well again. *body* is borrowed. */
+static inline void fixture_stand(Fixture *f, CallKind kind, int status, const char *body) {
+        (void) pthread_mutex_lock(&f->mutex);
+        f->standing[kind] = (Scripted){ .status = status, .body = (char *) body };
+        (void) pthread_cond_broadcast(&f->queued);
+        (void) pthread_mutex_unlock(&f->mutex);
+}
+
+static inline unsigned fixture_calls(Fixture *f, CallKind kind) {
+        unsigned n;
+
+        (void) pthread_mutex_lock(&f->mutex);
+        n = f->calls[kind];
+        (void) pthread_mutex_unlock(&f->mutex);
+        return n;
+}
+
+static inline unsigned fixture_hanging(Fixture *f) {
+        unsigned n;
+
+        (void) pthread_mutex_lock(&f->mutex);
+        n = f->hanging;
+        (void) pthread_mutex_unlock(&f->mutex);
+        return n;
+}
+
+/* How often *text* is in what was asked. */
+static inline unsigned fixture_asked(Fixture *f, const char *text) {
+        unsigned n = 0;
+
+        (void) pthread_mutex_lock(&f->mutex);
+        for (const char *p = f->asked.data; p && (p = strstr(p, text)); p += strlen(text))
+                n++;
+        (void) pthread_mutex_unlock(&f->mutex);
+        return n;
+}
+
+/* How often *text* (a message id, say) is in the log. */
+static inline unsigned fixture_logged(Fixture *f, const char *text) {
+        char log[65536];
+        ssize_t size = pread(f->log_fd, log, sizeof log - 1, 0);
+        unsigned n = 0;
+
+        assert_true(size >= 0);
+        log[size] = '\0';
+        for (const char *p = log; (p = strstr(p, text)); p += strlen(text))
+                n++;
+        return n;
+}
+
+/* Turns the loop until *condition* holds. */
+#define fixture_until(f, condition)                                                                                                        \
+        do {                                                                                                                               \
+                usec_t end_ = clock_now() + FIXTURE_PATIENCE_USEC;                                                                         \
+                while (!(condition)) {                                                                                                     \
+                        if (clock_now() > end_)                                                                                            \
+                                fail_msg("in vain: %s; asked:\n%s", #condition, (f)->asked.data ? (f)->asked.data : "");                   \
+                        assert_true(sd_event_run((f)->event, 10 * USEC_PER_MSEC) >= 0);                                                    \
+                }                                                                                                                          \
+        } while (0)
+
+/* Turns the loop until it has nothing left to do for *span*: what should not happen would have happened. */
+static inline void fixture_settle(Fixture *f, usec_t span) {
+        usec_t end = clock_now() + span;
+
+        while (clock_now() < end)
+                assert_true(sd_event_run(f->event, 10 * USEC_PER_MSEC) >= 0);
+}
+
+static inline void fixture_catch_log(Fixture *f) {
+        f->log_fd = memfd_create("log", MFD_CLOEXEC);
+        assert_true(f->log_fd >= 0);
+        (void) fflush(stderr);
+        f->stderr_fd = dup(STDERR_FILENO);
+        assert_true(dup2(f->log_fd, STDERR_FILENO) >= 0);
+        assert_int_equal(setenv("SENSORQD_LOG_FIELDS", "1", 1), 0);
+        log_open("test");
+}
+
+static inline void fixture_set_up(Fixture *f) {
+        *f = (Fixture){ .log_fd = -1, .stderr_fd = -1 };
+        assert_int_equal(pthread_mutex_init(&f->mutex, NULL), 0);
+        assert_int_equal(pthread_cond_init(&f->queued, NULL), 0);
+        f->server = http_server_new(fixture_serve, f);
+        (void) snprintf(f->endpoint, sizeof f->endpoint, "http://127.0.0.1:%u", http_server_port(f->server));
+        f->config.endpoint = f->endpoint;
+        assert_true(sd_event_new(&f->event) >= 0);
+        assert_int_equal(http_new(f->event, "test", &f->http), 0);
+        assert_int_equal(token_new(f->event, f->http, NULL, NULL, &f->token), 0);
+        assert_int_equal(client_new(f->event, f->http, f->token, &f->config, NULL, &f->client), 0);
+        fixture_catch_log(f);
+}
+
+static inline void fixture_tear_down(Fixture *f) {
+        (void) dup2(f->stderr_fd, STDERR_FILENO);
+        (void) close(f->stderr_fd);
+        (void) close(f->log_fd);
+        f->client = client_free(f->client);
+        f->token = token_free(f->token);
+        f->http = http_free(f->http);
+        sd_event_unref(f->event);
+        (void) pthread_mutex_lock(&f->mutex);
+        f->closing = true;
+        (void) pthread_cond_broadcast(&f->queued);
+        (void) pthread_mutex_unlock(&f->mutex);
+        http_server_free(f->server);
+        for (CallKind kind = 0; kind < CALL_KINDS; kind++) {
+                while (f->n_scripted[kind] > 0)
+                        free(f->scripted[kind][--f->n_scripted[kind]].body);
+                free(f->scripted[kind]);
+        }
+        bytes_done(&f->asked);
+        (void) pthread_cond_destroy(&f->queued);
+        (void) pthread_mutex_destroy(&f->mutex);
+}

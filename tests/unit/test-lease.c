@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Leases: P5 (what is held stays held, through an outage, for at most max_hold). */
+#include "pubsub-fixture.h"
+
+#include "subscribe/lease.h"
+
+#define NOW (5000 * USEC_PER_SEC)
+
+static Fixture fixture;
+static LeaseRules rules;
+static Lease *lease;
+static unsigned lapsed, results;
+static ClientOutcome last_outcome;
+
+static void on_lapsed(void *userdata) {
+        lapsed++;
+}
+
+static void on_result(void *userdata, const AckResult *result) {
+        results++;
+        last_outcome = result->outcome;
+}
+
+static int set_up(void **state) {
+        fixture_set_up(&fixture);
+        rules = (LeaseRules){ .deadline = 1 * USEC_PER_SEC, .max_hold = 1 * USEC_PER_HOUR };
+        lapsed = results = 0;
+        return 0;
+}
+
+static int tear_down(void **state) {
+        lease = lease_free(lease);
+        fixture_tear_down(&fixture);
+        return 0;
+}
+
+static void start(size_t n) {
+        static const Slice ids[] = { { "a", 1 }, { "b", 1 }, { "c", 1 } };
+
+        assert_int_equal(lease_new(fixture.event, fixture.client, FIXTURE_SUBSCRIPTION, &rules, ids, n, clock_now(),
+                                 &(LeaseCallbacks){ .on_lapsed = on_lapsed, .on_result = on_result }, &lease),
+                0);
+}
+
+static void test_step(void **state) {
+        const LeaseRules r = { .deadline = 60 * USEC_PER_SEC, .max_hold = 100 * USEC_PER_SEC };
+        usec_t at = 0;
+
+        assert_int_equal(lease_step(&r, NOW, NOW, 0, NOW, &at), LEASE_REST);
+        assert_int_equal(at, NOW + 30 * USEC_PER_SEC);
+        assert_int_equal(lease_step(&r, NOW, NOW, 0, at - 1, &at), LEASE_REST);
+        assert_int_equal(lease_step(&r, NOW, NOW, 0, at, &at), LEASE_RENEW);
+        /* a failed renewal is tried again soon, not at the next half */
+        assert_int_equal(lease_step(&r, NOW, NOW, NOW + 32 * USEC_PER_SEC, NOW + 31 * USEC_PER_SEC, &at), LEASE_REST);
+        assert_int_equal(at, NOW + 32 * USEC_PER_SEC);
+        assert_int_equal(lease_step(&r, NOW, NOW, NOW + 32 * USEC_PER_SEC, NOW + 32 * USEC_PER_SEC, &at), LEASE_RENEW);
+        /* never beyond max_hold */
+        assert_int_equal(lease_step(&r, NOW, NOW + 90 * USEC_PER_SEC, 0, NOW + 91 * USEC_PER_SEC, &at), LEASE_REST);
+        assert_int_equal(at, NOW + 100 * USEC_PER_SEC);
+        assert_int_equal(lease_step(&r, NOW, NOW + 90 * USEC_PER_SEC, 0, NOW + 100 * USEC_PER_SEC, &at), LEASE_LAPSE);
+}
+
+static void test_renews_at_half(void **state) {
+        usec_t begin = clock_now();
+
+        start(2);
+        fixture_until(&fixture, results == 2);
+        assert_in_range(clock_now() - begin, 900 * USEC_PER_MSEC, 5 * USEC_PER_SEC);
+        assert_int_equal(fixture_asked(&fixture, "lease {\"ackDeadlineSeconds\":1,\"ackIds\":[\"a\",\"b\"]}\n"), 2);
+        assert_int_equal(lapsed, 0);
+        assert_true(lease_is_live(lease, clock_now()));
+        assert_false(lease_is_live(lease, clock_now() + 2 * USEC_PER_SEC));
+}
+
+static void test_narrow(void **state) {
+        start(3);
+        lease_narrow(lease, &(Slice){ "b", 1 }, 1);
+        fixture_until(&fixture, results == 1);
+        assert_int_equal(fixture_asked(&fixture, "\"ackIds\":[\"b\"]}"), 1);
+        lease_narrow(lease, NULL, 0);
+        fixture_settle(&fixture, 700 * USEC_PER_MSEC);
+        assert_int_equal(results, 1);
+}
+
+static void test_lost_ids_are_dropped(void **state) {
+        fixture_script(&fixture, CALL_LEASE, 400, "",
+                "{\"error\":{\"status\":\"INVALID_ARGUMENT\",\"details\":[{\"@type\":\"type.googleapis.com/"
+                "google.rpc.ErrorInfo\",\"reason\":"
+                "\"EXACTLY_ONCE_ACKID_FAILURE\",\"metadata\":{\"b\":\"PERMANENT_FAILURE_INVALID_ACK_ID\"}}]}}");
+        start(3);
+        fixture_until(&fixture, results == 2);
+        assert_int_equal(fixture_asked(&fixture, "\"ackIds\":[\"a\",\"c\"]}"), 1);
+}
+
+/* Failures are tried again, but no more than once a second. */
+static void test_failure_is_no_storm(void **state) {
+        fixture_stand(&fixture, CALL_LEASE, 503, "");
+        start(1);
+        fixture_until(&fixture, results == 1);
+        assert_int_equal(last_outcome, CLIENT_RETRY);
+        fixture_settle(&fixture, 2500 * USEC_PER_MSEC);
+        assert_in_range(results, 2, 3);
+        fixture_stand(&fixture, CALL_LEASE, 0, NULL);
+        fixture_until(&fixture, results > 3 && last_outcome == CLIENT_OK);
+        assert_int_equal(lapsed, 0);
+}
+
+static void test_lapses_once(void **state) {
+        rules.max_hold = 700 * USEC_PER_MSEC;
+        start(1);
+        fixture_until(&fixture, lapsed == 1);
+        assert_int_equal(results, 1);
+        assert_false(lease_is_live(lease, clock_now()));
+        fixture_settle(&fixture, 700 * USEC_PER_MSEC);
+        assert_int_equal(lapsed, 1);
+        assert_int_equal(results, 1);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_step),
+                cmocka_unit_test_setup_teardown(test_renews_at_half, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_narrow, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_lost_ids_are_dropped, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_failure_is_no_storm, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_lapses_once, set_up, tear_down),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

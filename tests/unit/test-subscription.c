@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Settings that lose or delay messages are told. */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/bytes.h"
+#include "subscribe/subscription.h"
+
+#define HEAD "{\"name\":\"projects/p/subscriptions/s\",\"topic\":\"projects/p/topics/t\",\"ackDeadlineSeconds\":60,\"expirationPolicy\":{}"
+
+static void collect(void *userdata, const char *text) {
+        assert_int_equal(bytes_append_format(userdata, "%s\n", text), 0);
+}
+
+static Bytes warnings(const char *body, SubscriptionSettings *settings) {
+        Bytes all = {};
+
+        assert_int_equal(subscription_parse(body, strlen(body), settings), 0);
+        assert_int_equal(bytes_append_text(&all, ""), 0);
+        subscription_each_warning(settings, collect, &all);
+        return all;
+}
+
+static void test_good(void **state) {
+        SubscriptionSettings s;
+        _cleanup_bytes_ Bytes text = warnings(HEAD
+                ",\"state\":\"ACTIVE\",\"pushConfig\":{},\"enableExactlyOnceDelivery\":true,\"messageRetentionDuration\":\"1209600s\"}",
+                &s);
+
+        assert_int_equal(text.size, 0);
+        assert_string_equal(s.topic, "projects/p/topics/t");
+        assert_int_equal(s.deadline_sec, 60);
+        assert_int_equal(s.retention, 14 * 24 * USEC_PER_HOUR);
+        assert_int_equal(s.expiration, 0);
+        assert_true(s.exactly_once);
+        assert_false(s.ordered);
+        assert_false(s.topic_deleted);
+}
+
+static void test_defaults(void **state) {
+        SubscriptionSettings s;
+        _cleanup_bytes_ Bytes text = warnings("{\"topic\":\"t\"}", &s);
+
+        assert_int_equal(s.deadline_sec, 10);
+        assert_int_equal(s.retention, SUBSCRIPTION_RETENTION_DEFAULT_USEC);
+        assert_int_equal(s.expiration, SUBSCRIPTION_EXPIRATION_DEFAULT_USEC);
+        assert_non_null(strstr(text.data, "31 d"));
+}
+
+static void test_each_warning(void **state) {
+        static const struct {
+                const char *body, *word;
+        } cases[] = {
+                { "{\"name\":\"s\",\"topic\":\"_deleted-topic_\",\"ackDeadlineSeconds\":60,\"expirationPolicy\":{}}", "topic was deleted" },
+                { HEAD ",\"detached\":true}", "detached" },
+                { HEAD ",\"pushConfig\":{\"pushEndpoint\":\"https://x\"}}", "pushes" },
+                { HEAD ",\"bigqueryConfig\":{\"table\":\"x\"}}", "exports" },
+                { HEAD ",\"cloudStorageConfig\":{\"bucket\":\"x\"}}", "exports" },
+                { HEAD ",\"state\":\"RESOURCE_ERROR\"}", "RESOURCE_ERROR" },
+                { HEAD ",\"filter\":\"attributes.a\"}", "attributes.a" },
+                { HEAD ",\"messageRetentionDuration\":\"600s\"}", "10 min" },
+                { HEAD ",\"deadLetterPolicy\":{\"deadLetterTopic\":\"projects/p/topics/dead\"}}",
+                        "after 5 deliveries a message moves to projects/p/topics/dead" },
+                { "{\"topic\":\"t\",\"ackDeadlineSeconds\":10,\"expirationPolicy\":{}}", "only 10 s" },
+                { "{\"topic\":\"t\",\"ackDeadlineSeconds\":60,\"expirationPolicy\":{\"ttl\":\"86400s\"}}", "without activity" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                SubscriptionSettings s;
+                _cleanup_bytes_ Bytes text = warnings(cases[i].body, &s);
+
+                assert_non_null(strstr(text.data, cases[i].word));
+                assert_ptr_equal(strchr(text.data, '\n'), text.data + text.size - 1); /* exactly one */
+        }
+}
+
+static void test_not_a_subscription(void **state) {
+        static const char *const bodies[] = { "", "{}", "[]", "<html>", "{\"error\":{}}" };
+
+        for (size_t i = 0; i < ELEMENTSOF(bodies); i++) {
+                SubscriptionSettings s;
+
+                assert_int_equal(subscription_parse(bodies[i], strlen(bodies[i]), &s), -EBADMSG);
+        }
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_good),
+                cmocka_unit_test(test_defaults),
+                cmocka_unit_test(test_each_warning),
+                cmocka_unit_test(test_not_a_subscription),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
