@@ -93,7 +93,7 @@ static void remo_read(NatureRemo *remo, HttpReply *reply, usec_t wall, usec_t no
                 reply->body.data ?: "", reply->body.size, remo->context.config->name, request_at, backoff_random, &poll->readings, &error);
         if (r < 0) {
                 poll->outcome = SOURCE_UNREACHABLE;
-                (void) snprintf(remo->detail, sizeof(remo->detail), "%s; is %s the API of Nature Remo?",
+                (void) snprintf(remo->detail, sizeof(remo->detail), "%s; check that url (%s) is that of Nature Remo's API",
                         r == -ENOMEM ? "out of memory" : error.text, remo->context.config->url);
                 return;
         }

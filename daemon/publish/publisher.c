@@ -67,6 +67,7 @@ struct Publisher {
         Backoff backoff;
         sd_event_source *timer, *step;
         usec_t retry_at;
+        uint64_t rested_rows; /* in the outbox when it began to rest */
 
         Trouble trouble;
         usec_t failing_since, last_publish;
@@ -373,6 +374,7 @@ static int publisher_judge_unsent(Publisher *p) {
 /* No row is left to send. True: look again from the start. */
 static bool publisher_at_end(Publisher *p) {
         bool from_start = p->bisect.after != 0;
+        OutboxStatus outbox;
 
         if (!bisect_at_end(&p->bisect))
                 return from_start;
@@ -380,6 +382,8 @@ static bool publisher_at_end(Publisher *p) {
                 publisher_fail(p, TROUBLE_INVALID, 0, p->detail[0] ? p->detail : "the readings that wait are too large for a request",
                         publisher_slow_delay(0));
         publisher_move(p, PUBLISHER_RESTING);
+        outbox_status(p->outbox, &outbox);
+        p->rested_rows = outbox.rows;
         return false;
 }
 
@@ -507,8 +511,15 @@ Publisher *publisher_free(Publisher *p) {
         return NULL;
 }
 
+/* Whoever hears of a change may call this, also of one that a step made: a step without new rows would bring about the next one, for ever.
+ */
 void publisher_wake(Publisher *p) {
-        if (!p->paused && (p->state == PUBLISHER_IDLE || p->state == PUBLISHER_RESTING))
+        OutboxStatus outbox;
+
+        if (p->paused || (p->state != PUBLISHER_IDLE && p->state != PUBLISHER_RESTING))
+                return;
+        outbox_status(p->outbox, &outbox);
+        if (outbox.rows > (p->state == PUBLISHER_RESTING ? p->rested_rows : 0))
                 publisher_step_soon(p);
 }
 

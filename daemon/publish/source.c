@@ -162,11 +162,12 @@ static void source_failed(Source *s, const SourcePoll *poll, usec_t wait) {
 
         (void) snprintf(status, sizeof(status), "%d", poll->http_status);
         (void) snprintf(retry, sizeof(retry), "%" PRIu64, wait / USEC_PER_SEC);
+        (void) clock_format_span(wait, span, sizeof(span));
         log_event(poll->outcome == SOURCE_REFUSED ? LOG_ERR : LOG_WARNING, EVENT_SOURCE_FAILING,
                 LOG_FIELDS({ FIELD_SOURCE, s->context.config->name }, { FIELD_ERROR, s->detail },
-                        { FIELD_STATUS, poll->http_status > 0 ? status : NULL }, { FIELD_RETRY_SEC, retry }),
-                "Source %s gives no readings: %s. Next try in %s; this is said once until it answers again.", s->context.config->name,
-                s->detail, clock_format_span(wait, span, sizeof(span)));
+                        { FIELD_STATUS, poll->http_status > 0 ? status : NULL }, { FIELD_RETRY_SEC, s->manual ? NULL : retry }),
+                "Source %s gives no readings: %s. %s%s%s", s->context.config->name, s->detail, s->manual ? "" : "Next try in ",
+                s->manual ? "It is not tried again in this run." : span, s->manual ? "" : "; this is said once until it answers again.");
 }
 
 static void source_tell_clock(Source *s, int64_t offset) {

@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka.h needs the four above */
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "events.h"
+#include "http-server.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "publish/nature-remo.h"
+#include "publish/source.h"
+
+#define PATIENCE (20 * USEC_PER_SEC)
+#define TWO_DEVICES "[{\"id\":\"a\",\"name\":\"A\",\"newest_events\":{\"te\":{\"val\":1.0}}},{\"id\":\"b\"}]"
+
+/* ---- an API that answers what the test says, and a taker that stores or refuses ---- */
+
+typedef struct Fixture {
+        sd_event *event;
+        Http *http;
+        HttpServer *server;
+        pthread_mutex_t lock; /* of the next three: the server answers on its own thread */
+        int status;
+        char headers[300], body[600];
+        char bearer[100], path[100];
+
+        SourceConfig config;
+        char url[64];
+        Source *source;
+        bool may_poll;
+        int store_error; /* what on_readings answers */
+        unsigned handed, stored;
+        char first_key[200], key[200], payload[600]; /* of the first reading: ever handed over, and of the last batch */
+        unsigned changes;
+} Fixture;
+
+static bool answer(void *userdata, HttpServerConnection *connection, const HttpServerCall *call) {
+        Fixture *f = userdata;
+        char headers[300], body[600];
+        int status;
+
+        pthread_mutex_lock(&f->lock);
+        status = f->status;
+        (void) strcpy(headers, f->headers);
+        (void) strcpy(body, f->body);
+        (void) snprintf(f->path, sizeof(f->path), "%s %.80s", call->method, call->path);
+        if (!http_server_header(call, "Authorization", f->bearer, sizeof(f->bearer)))
+                f->bearer[0] = '\0';
+        pthread_mutex_unlock(&f->lock);
+        http_server_reply(connection, status, headers, body);
+        return true;
+}
+
+static void set_answer(Fixture *f, int status, const char *headers, const char *body) {
+        pthread_mutex_lock(&f->lock);
+        f->status = status;
+        (void) snprintf(f->headers, sizeof(f->headers), "%s", headers);
+        (void) snprintf(f->body, sizeof(f->body), "%s", body);
+        pthread_mutex_unlock(&f->lock);
+}
+
+static bool may_poll(void *userdata) {
+        return ((Fixture *) userdata)->may_poll;
+}
+
+static int on_readings(void *userdata, Source *source, const ReadingList *readings) {
+        Fixture *f = userdata;
+
+        assert_true(readings->n > 0);
+        if (f->handed++ == 0)
+                (void) snprintf(f->first_key, sizeof(f->first_key), "%s", readings->items[0].key);
+        (void) snprintf(f->key, sizeof(f->key), "%s", readings->items[0].key);
+        (void) snprintf(f->payload, sizeof(f->payload), "%s", readings->items[0].payload.data);
+        if (f->store_error == 0)
+                f->stored += (unsigned) readings->n;
+        return f->store_error;
+}
+
+static void on_change(void *userdata) {
+        ((Fixture *) userdata)->changes++;
+}
+
+static int setup(void **state) {
+        Fixture *f = calloc(1, sizeof(Fixture));
+        static char name[] = "home", type[] = "nature_remo", token_file[] = "nature-remo.token";
+
+        assert_non_null(f);
+        (void) signal(SIGPIPE, SIG_IGN);
+        pthread_mutex_init(&f->lock, NULL);
+        assert_true(sd_event_new(&f->event) >= 0);
+        assert_int_equal(http_new(f->event, "test/1", &f->http), 0);
+        f->server = http_server_new(answer, f);
+        (void) snprintf(f->url, sizeof(f->url), "http://127.0.0.1:%u/", http_server_port(f->server));
+        f->config = (SourceConfig){ .name = name, .type = type, .token_file = token_file, .url = f->url, .interval = 50 * USEC_PER_MSEC };
+        f->may_poll = true;
+        set_answer(f, 200, "", TWO_DEVICES);
+        *state = f;
+        return 0;
+}
+
+static int teardown(void **state) {
+        Fixture *f = *state;
+
+        source_free(f->source);
+        http_free(f->http);
+        sd_event_unref(f->event);
+        http_server_free(f->server);
+        pthread_mutex_destroy(&f->lock);
+        free(f);
+        return 0;
+}
+
+static void start(Fixture *f, bool manual) {
+        assert_int_equal(source_new(f->event, f->http, &f->config, "secret-token", manual,
+                                 &(SourceCallbacks){ may_poll, on_readings, on_change, f }, &f->source),
+                0);
+}
+
+static SourceStatus status_of(Fixture *f) {
+        SourceStatus status;
+        source_status(f->source, &status);
+        return status;
+}
+
+/* Runs the loop until *condition* holds. */
+#define RUN_UNTIL(f, condition)                                                                                                            \
+        do {                                                                                                                               \
+                usec_t begin = clock_now();                                                                                                \
+                while (!(condition)) {                                                                                                     \
+                        assert_true(clock_now() - begin < PATIENCE);                                                                       \
+                        assert_true(sd_event_run((f)->event, USEC_PER_SEC) >= 0);                                                          \
+                }                                                                                                                          \
+        } while (0)
+
+/* ---- the log, as a file ---- */
+
+typedef struct Capture {
+        int saved;
+        FILE *file;
+} Capture;
+
+static Capture capture_begin(void) {
+        Capture c = { .saved = dup(STDERR_FILENO), .file = tmpfile() };
+        assert_non_null(c.file);
+        (void) setenv("SENSORQD_LOG_FIELDS", "1", 1);
+        log_open("test");
+        assert_true(dup2(fileno(c.file), STDERR_FILENO) >= 0);
+        return c;
+}
+
+static char *capture_end(Capture *c) {
+        static char text[16384];
+        assert_true(dup2(c->saved, STDERR_FILENO) >= 0);
+        close(c->saved);
+        rewind(c->file);
+        text[fread(text, 1, sizeof(text) - 1, c->file)] = '\0';
+        (void) fclose(c->file);
+        return text;
+}
+
+static unsigned count_of(const char *text, const char *part) {
+        unsigned n = 0;
+        for (const char *p = text; (p = strstr(p, part)); p++)
+                n++;
+        return n;
+}
+
+/* ---- polls ---- */
+
+static void test_polls_and_hands_over(void **state) {
+        Fixture *f = *state;
+
+        start(f, false);
+        RUN_UNTIL(f, f->stored >= 6); /* three polls */
+        SourceStatus status = status_of(f);
+        assert_true(status.polls >= 3);
+        assert_int_equal(status.readings, f->stored);
+        assert_false(status.failing);
+        assert_string_equal(status.detail, "");
+        assert_true(status.last_poll > 0);
+        assert_true(f->changes > 0);
+        pthread_mutex_lock(&f->lock);
+        assert_string_equal(f->path, "GET /1/devices"); /* the slash at the end of url is not doubled */
+        assert_string_equal(f->bearer, "Bearer secret-token");
+        pthread_mutex_unlock(&f->lock);
+        assert_string_not_equal(f->first_key, f->key); /* each poll's readings are their own */
+        assert_non_null(strstr(f->payload, "{\"name\":\"A\",\"newest_events\":{\"te\":{\"val\":1.0}},\"request_at\":\"2"));
+}
+
+/* P7: what the disk refuses stays in memory and is tried again, the same; nothing is polled meanwhile. */
+static void test_disk_refuses(void **state) {
+        Fixture *f = *state;
+
+        f->store_error = -ENOSPC;
+        start(f, false);
+        RUN_UNTIL(f, f->handed >= 2);
+        assert_true(status_of(f).holding);
+        assert_true(source_is_busy(f->source));
+        assert_int_equal(http_server_calls(f->server), 1);
+        assert_string_equal(f->first_key, f->key);
+        f->store_error = 0;
+        RUN_UNTIL(f, f->stored > 0);
+        assert_string_equal(f->first_key, f->key);
+        assert_false(status_of(f).holding);
+        RUN_UNTIL(f, f->stored > 2); /* polling goes on */
+}
+
+/* An outbox that says "full" (a positive outcome) has not stored anything either. */
+static void test_full_is_not_stored(void **state) {
+        Fixture *f = *state;
+
+        f->store_error = 1;
+        start(f, false);
+        RUN_UNTIL(f, f->handed >= 1);
+        assert_true(status_of(f).holding);
+}
+
+static void test_last_chance(void **state) {
+        Fixture *f = *state;
+
+        f->store_error = -EIO;
+        start(f, false);
+        RUN_UNTIL(f, f->handed >= 1);
+        f->store_error = 0;
+        f->source = source_free(f->source);
+        assert_int_equal(f->stored, 2);
+        assert_string_equal(f->first_key, f->key);
+}
+
+static void test_lost_at_the_end_is_said(void **state) {
+        Fixture *f = *state;
+        Capture c;
+
+        f->store_error = -EIO;
+        start(f, false);
+        RUN_UNTIL(f, f->handed >= 1);
+        c = capture_begin();
+        f->source = source_free(f->source);
+        char *log = capture_end(&c);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_FAILING), 1);
+        assert_non_null(strstr(log, "2 readings"));
+}
+
+static void test_no_room(void **state) {
+        Fixture *f = *state;
+        uint64_t rows, bytes;
+
+        f->may_poll = false;
+        start(f, false);
+        source_room(f->source, &rows, &bytes);
+        assert_int_equal(rows, 1);
+        assert_true(sd_event_run(f->event, USEC_PER_SEC) >= 0);
+        assert_int_equal(http_server_calls(f->server), 0);
+        assert_in_range(status_of(f).next_poll, clock_now(), clock_now() + USEC_PER_SEC);
+        f->may_poll = true;
+        RUN_UNTIL(f, f->stored >= 2);
+        source_room(f->source, &rows, &bytes);
+        assert_int_equal(rows, 2); /* now it knows */
+        assert_true(bytes > 100);
+}
+
+static void test_empty_list(void **state) {
+        Fixture *f = *state;
+
+        set_answer(f, 200, "", "[]");
+        start(f, false);
+        RUN_UNTIL(f, status_of(f).polls >= 2);
+        assert_false(status_of(f).failing);
+        assert_int_equal(f->handed, 0);
+}
+
+/* ---- failures ---- */
+
+static void check_failure(Fixture *f, int status, const char *headers, const char *part_of_detail, usec_t least, usec_t most) {
+        set_answer(f, status, headers, "<html>no JSON</html>");
+        start(f, false);
+        RUN_UNTIL(f, status_of(f).failures >= 1);
+        SourceStatus now = status_of(f);
+        assert_true(now.failing);
+        assert_true(now.failing_since > 0);
+        if (!strstr(now.detail, part_of_detail))
+                fail_msg("%d: %s", status, now.detail);
+        assert_null(strstr(now.detail, "secret-token")); /* P10 */
+        assert_in_range(now.next_poll, clock_now() + least - USEC_PER_SEC, clock_now() + most);
+        f->source = source_free(f->source);
+}
+
+static void test_failures(void **state) {
+        Fixture *f = *state;
+        char reset[100];
+
+        f->config.interval = 10 * USEC_PER_SEC;
+        check_failure(f, 401, "", "nature-remo.token", 300 * USEC_PER_SEC, 300 * USEC_PER_SEC);
+        check_failure(f, 403, "", "nature-remo.token", 300 * USEC_PER_SEC, 300 * USEC_PER_SEC);
+        check_failure(f, 404, "", "url", 300 * USEC_PER_SEC, 300 * USEC_PER_SEC);
+        check_failure(f, 301, "Location: http://example.com/\r\n", "url", 300 * USEC_PER_SEC, 300 * USEC_PER_SEC);
+        check_failure(f, 500, "", "500", 9 * USEC_PER_SEC, 10 * USEC_PER_SEC);
+        check_failure(f, 502, "", "502", 9 * USEC_PER_SEC, 10 * USEC_PER_SEC);
+        check_failure(f, 200, "", "no JSON list", 9 * USEC_PER_SEC, 10 * USEC_PER_SEC);
+        check_failure(f, 429, "", "rate limit", 300 * USEC_PER_SEC, 300 * USEC_PER_SEC); /* the window, when nothing tells its end */
+        check_failure(f, 429, "Retry-After: 42\r\n", "rate limit", 42 * USEC_PER_SEC, 42 * USEC_PER_SEC);
+        check_failure(f, 429, "Retry-After: 1\r\n", "rate limit", 10 * USEC_PER_SEC, 10 * USEC_PER_SEC); /* never less than the interval */
+        (void) snprintf(reset, sizeof(reset), "X-Rate-Limit-Reset: %" PRIu64 "\r\n", clock_wall() / USEC_PER_SEC + 100);
+        check_failure(f, 429, reset, "rate limit", 100 * USEC_PER_SEC, 101 * USEC_PER_SEC);
+}
+
+static void test_unreachable(void **state) {
+        Fixture *f = *state;
+
+        (void) snprintf(f->url, sizeof(f->url), "http://127.0.0.1:1");
+        f->config.interval = 10 * USEC_PER_SEC;
+        start(f, false);
+        RUN_UNTIL(f, status_of(f).failures >= 1);
+        assert_true(status_of(f).detail[0] != '\0');
+        assert_in_range(status_of(f).next_poll, clock_now() + 8 * USEC_PER_SEC, clock_now() + 10 * USEC_PER_SEC);
+}
+
+/* A reserve is left for the account's other clients although the poll went well. */
+static void test_reserve(void **state) {
+        Fixture *f = *state;
+        char headers[200];
+
+        (void) snprintf(headers, sizeof(headers),
+                "X-Rate-Limit-Limit: 30\r\nX-Rate-Limit-Remaining: 9\r\nX-Rate-Limit-Reset: %" PRIu64 "\r\n",
+                clock_wall() / USEC_PER_SEC + 100);
+        set_answer(f, 200, headers, TWO_DEVICES);
+        start(f, false);
+        RUN_UNTIL(f, f->stored >= 2);
+        assert_false(status_of(f).failing);
+        assert_in_range(status_of(f).next_poll, clock_now() + 98 * USEC_PER_SEC, clock_now() + 102 * USEC_PER_SEC);
+}
+
+/* One line when it begins, one when it ends, however often it failed between; one more when only a user can mend it. */
+static void test_said_once(void **state) {
+        Fixture *f = *state;
+        Capture c = capture_begin();
+
+        set_answer(f, 503, "", "");
+        start(f, false);
+        RUN_UNTIL(f, status_of(f).failures >= 4);
+        set_answer(f, 200, "", TWO_DEVICES);
+        RUN_UNTIL(f, f->stored >= 2);
+        set_answer(f, 503, "", "");
+        RUN_UNTIL(f, status_of(f).failing);
+        set_answer(f, 401, "", "");
+        RUN_UNTIL(f, strstr(status_of(f).detail, "401"));
+        char *log = capture_end(&c);
+        assert_int_equal(count_of(log, EVENT_SOURCE_FAILING), 3);
+        assert_int_equal(count_of(log, EVENT_SOURCE_RECOVERED), 1);
+        assert_int_equal(count_of(log, FIELD_SOURCE "=home"), 4);
+        assert_int_equal(count_of(log, FIELD_STATUS "=503"), 2);
+        assert_null(strstr(log, "secret-token")); /* P10 */
+}
+
+/* ---- the clock ---- */
+
+static void date_header(char *header, size_t size, int64_t offset_sec) {
+        time_t then = (time_t) ((int64_t) (clock_wall() / USEC_PER_SEC) + offset_sec);
+        struct tm tm;
+        assert_true(strftime(header, size, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", gmtime_r(&then, &tm)) > 0);
+}
+
+static int64_t request_at_of(const char *payload) {
+        const char *at = strstr(payload, "\"request_at\":\"");
+        int64_t msec;
+        assert_non_null(at);
+        at += strlen("\"request_at\":\"");
+        assert_true(clock_parse_rfc3339(at, (size_t) (strchr(at, '"') - at), &msec));
+        return msec;
+}
+
+static void test_clock(void **state) {
+        Fixture *f = *state;
+        Capture c = capture_begin();
+        char header[100];
+        unsigned stored;
+
+        date_header(header, sizeof(header), 3600);
+        set_answer(f, 200, header, TWO_DEVICES);
+        start(f, false);
+        RUN_UNTIL(f, f->stored >= 4);
+        int64_t ahead = request_at_of(f->payload) - (int64_t) (clock_wall() / USEC_PER_MSEC);
+        assert_in_range(ahead, 3600000 - 20000, 3600000 + 20000);
+
+        date_header(header, sizeof(header), 20); /* too little to say anything */
+        set_answer(f, 200, header, TWO_DEVICES);
+        stored = f->stored;
+        RUN_UNTIL(f, f->stored >= stored + 4);
+        ahead = request_at_of(f->payload) - (int64_t) (clock_wall() / USEC_PER_MSEC);
+        assert_true(ahead > -20000 && ahead <= 0);
+        char *log = capture_end(&c);
+        assert_int_equal(count_of(log, EVENT_CLOCK_WRONG), 1);
+        assert_int_equal(count_of(log, EVENT_CLOCK_RIGHT), 1);
+}
+
+/* ---- once ---- */
+
+static void test_manual(void **state) {
+        Fixture *f = *state;
+
+        start(f, true);
+        assert_int_equal(sd_event_run(f->event, 100 * USEC_PER_MSEC), 0);
+        assert_int_equal(source_poll_now(f->source), 0);
+        assert_int_equal(source_poll_now(f->source), -EBUSY);
+        assert_true(source_is_busy(f->source));
+        RUN_UNTIL(f, !source_is_busy(f->source));
+        assert_int_equal(f->stored, 2);
+        f->may_poll = false;
+        assert_int_equal(source_poll_now(f->source), 0);
+        assert_false(source_is_busy(f->source));
+        assert_true(status_of(f).failing);
+        assert_int_equal(http_server_calls(f->server), 1);
+}
+
+static void test_free_while_polling(void **state) {
+        Fixture *f = *state;
+
+        start(f, true);
+        assert_int_equal(source_poll_now(f->source), 0);
+        assert_true(sd_event_run(f->event, 0) >= 0);
+        f->source = source_free(f->source);
+        assert_int_equal(f->handed, 0);
+}
+
+/* ---- decisions ---- */
+
+static void test_slots(void **state) {
+        assert_int_equal(source_next_slot(1000, 60, 900), 1000);
+        assert_int_equal(source_next_slot(1000, 60, 1000), 1060);
+        assert_int_equal(source_next_slot(1000, 60, 1059), 1060);
+        assert_int_equal(source_next_slot(1000, 60, 10000), 10060); /* a long sleep: missed ones are not made up for */
+}
+
+static void test_next_poll(void **state) {
+        usec_t s = USEC_PER_SEC, now = 10000 * s;
+
+        assert_int_equal(source_next_poll(&(SourcePoll){ .outcome = SOURCE_POLLED }, now + 5 * s, 60 * s, now), now + 5 * s);
+        assert_int_equal(source_next_poll(&(SourcePoll){ .outcome = SOURCE_UNREACHABLE }, now + 5 * s, 60 * s, now), now + 5 * s);
+        assert_int_equal(source_next_poll(&(SourcePoll){ .outcome = SOURCE_POLLED, .not_before = now + 90 * s }, now + 5 * s, 60 * s, now),
+                now + 90 * s);
+        assert_int_equal(source_next_poll(&(SourcePoll){ .outcome = SOURCE_LIMITED }, now + 5 * s, 60 * s, now), now + 60 * s);
+        assert_int_equal(source_next_poll(&(SourcePoll){ .outcome = SOURCE_REFUSED }, now + 5 * s, 60 * s, now), now + 300 * s);
+        assert_int_equal(source_next_poll(&(SourcePoll){ .outcome = SOURCE_REFUSED }, now + 5 * s, 3600 * s, now), now + 3600 * s);
+        assert_int_equal(
+                source_next_poll(&(SourcePoll){ .outcome = SOURCE_LIMITED, .not_before = USEC_INFINITY }, now + 5 * s, 60 * s, now),
+                now + 3600 * s);
+}
+
+static void test_types(void **state) {
+        const SourceType *type = source_type_find("nature_remo");
+
+        assert_ptr_equal(type, &source_type_nature_remo);
+        assert_true(type->needs_token);
+        assert_string_equal(type->default_url, "https://api.nature.global");
+        assert_null(source_type_find("nature-remo"));
+        assert_non_null(strstr(source_type_names(), type->name));
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        const struct CMUnitTest tests[] = {
+                TEST(test_polls_and_hands_over),
+                TEST(test_disk_refuses),
+                TEST(test_full_is_not_stored),
+                TEST(test_last_chance),
+                TEST(test_lost_at_the_end_is_said),
+                TEST(test_no_room),
+                TEST(test_empty_list),
+                TEST(test_failures),
+                TEST(test_unreachable),
+                TEST(test_reserve),
+                TEST(test_said_once),
+                TEST(test_clock),
+                TEST(test_manual),
+                TEST(test_free_while_polling),
+                cmocka_unit_test(test_slots),
+                cmocka_unit_test(test_next_poll),
+                cmocka_unit_test(test_types),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
