@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls of the API: what is sent, how answers are sorted, one retry after 401. P10: no token in what a call says. */
+#include "pubsub-fixture.h"
+
+#define OLD_TOKEN "old-token-7f3a"
+#define NEW_TOKEN "new-token-91bc"
+
+/* ---- a token in place of the real one: it answers from the loop, as the test says ---- */
+
+struct Token {
+        sd_event *event;
+        const char *values[4];
+        int error;
+        usec_t retry_after;
+        unsigned asked, cancelled;
+        char rejected[64];
+        unsigned n_rejected;
+};
+
+struct TokenWait {
+        Token *token;
+        sd_event_source *source;
+        TokenDone done;
+        void *userdata;
+};
+
+static int on_token_due(sd_event_source *source, void *userdata) {
+        TokenWait *wait = userdata;
+        Token *token = wait->token;
+        TokenDone done = wait->done;
+        void *of_done = wait->userdata;
+
+        sd_event_source_disable_unref(wait->source);
+        free(wait);
+        if (token->error < 0)
+                done(of_done, NULL, token->error, token->retry_after);
+        else
+                done(of_done, token->values[token->asked++], 0, 0);
+        return 0;
+}
+
+int token_get(Token *token, TokenDone done, void *userdata, TokenWait **ret) {
+        TokenWait *wait = calloc(1, sizeof *wait);
+
+        assert_non_null(wait);
+        *wait = (TokenWait){ .token = token, .done = done, .userdata = userdata };
+        assert_true(sd_event_add_defer(token->event, &wait->source, on_token_due, wait) >= 0);
+        *ret = wait;
+        return 0;
+}
+
+TokenWait *token_cancel(TokenWait *wait) {
+        if (!wait)
+                return NULL;
+        wait->token->cancelled++;
+        sd_event_source_disable_unref(wait->source);
+        free(wait);
+        return NULL;
+}
+
+void token_reject(Token *token, const char *value) {
+        token->n_rejected++;
+        (void) snprintf(token->rejected, sizeof token->rejected, "%s", value);
+}
+
+void token_status(const Token *token, TokenStatus *ret) {
+        *ret = (TokenStatus){ .failing = token->error < 0, .detail = token->error < 0 ? "the key was deleted" : "" };
+}
+
+int token_new(sd_event *event, Http *http, const Credentials *credentials, const char *ca_file, Token **ret) {
+        *ret = calloc(1, sizeof **ret);
+        (*ret)->event = event;
+        return 0;
+}
+
+Token *token_free(Token *token) {
+        free(token);
+        return NULL;
+}
+
+/* ---- fixture ---- */
+
+typedef struct Call {
+        ClientCall *call;
+        bool done;
+        ClientReply reply;
+        char detail[CLIENT_DETAIL_MAX];
+} Call;
+
+static Fixture fixture;
+static Call call;
+
+static void on_done(void *userdata, ClientReply *reply) {
+        Call *c = userdata;
+
+        assert_false(c->done);
+        c->call = NULL;
+        c->done = true;
+        c->reply = *reply;
+        c->reply.body = bytes_steal(&reply->body);
+        (void) snprintf(c->detail, sizeof c->detail, "%s", reply->detail);
+        assert_null(strstr(c->detail, OLD_TOKEN));
+        assert_null(strstr(c->detail, NEW_TOKEN));
+}
+
+static int set_up(void **state) {
+        fixture_set_up(&fixture);
+        call = (Call){};
+        return 0;
+}
+
+static int tear_down(void **state) {
+        call.call = client_cancel(call.call);
+        bytes_done(&call.reply.body);
+        assert_int_equal(fixture_logged(&fixture, OLD_TOKEN), 0);
+        fixture_tear_down(&fixture);
+        return 0;
+}
+
+static ClientSpec make_spec(const char *verb, const char *body) {
+        ClientSpec spec = { .method = body ? "POST" : "GET",
+                .resource = FIXTURE_SUBSCRIPTION,
+                .verb = verb,
+                .timeout = 10 * USEC_PER_SEC,
+                .max_reply = CLIENT_REPLY_MAX };
+
+        if (body)
+                assert_int_equal(bytes_append_text(&spec.body, body), 0);
+        return spec;
+}
+
+static void start(const char *verb, const char *body) {
+        ClientSpec spec = make_spec(verb, body);
+
+        bytes_done(&call.reply.body);
+        call = (Call){};
+        assert_int_equal(client_call(fixture.client, &spec, on_done, &call, &call.call), 0);
+        assert_int_equal(spec.body.size, 0);
+        assert_false(call.done);
+}
+
+static void finish(const char *verb, const char *body) {
+        start(verb, body);
+        fixture_until(&fixture, call.done);
+}
+
+/* ---- what is sent ---- */
+
+typedef struct Seen {
+        char path[200], bearer[100], project[100], type[100];
+} Seen;
+
+static bool look_at_request(void *userdata, HttpServerConnection *c, const HttpServerCall *http) {
+        Seen *seen = userdata;
+
+        (void) snprintf(seen->path, sizeof seen->path, "%.180s", http->path);
+        if (!http_server_header(http, "Authorization", seen->bearer, sizeof seen->bearer))
+                seen->bearer[0] = '\0';
+        if (!http_server_header(http, "x-goog-user-project", seen->project, sizeof seen->project))
+                seen->project[0] = '\0';
+        if (!http_server_header(http, "Content-Type", seen->type, sizeof seen->type))
+                seen->type[0] = '\0';
+        http_server_reply(c, 200, "", "{}");
+        return true;
+}
+
+static void test_request(void **state) {
+        Seen seen = {};
+        HttpServer *server = http_server_new(look_at_request, &seen);
+        ClientSpec spec = make_spec(":publish", "{}");
+        Client *client = NULL;
+        char endpoint[64];
+
+        (void) snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", http_server_port(server));
+        fixture.config.endpoint = endpoint;
+        fixture.token->values[0] = OLD_TOKEN;
+        assert_int_equal(client_new(fixture.event, fixture.http, fixture.token, &fixture.config, "payer", &client), 0);
+        spec.resource = "projects/example.com:p/topics/a%b+c~d";
+        assert_int_equal(client_call(client, &spec, on_done, &call, &call.call), 0);
+        fixture_until(&fixture, call.done);
+        assert_int_equal(call.reply.outcome, CLIENT_OK);
+        assert_string_equal(seen.path, "/v1/projects/example.com:p/topics/a%25b%2Bc~d:publish");
+        assert_string_equal(seen.bearer, "Bearer " OLD_TOKEN);
+        assert_string_equal(seen.project, "payer");
+        assert_string_equal(seen.type, "application/json");
+        client_free(client);
+        fixture.config.endpoint = fixture.endpoint;
+        http_server_free(server);
+}
+
+/* ---- tokens ---- */
+
+static void test_one_retry_with_a_fresh_token(void **state) {
+        fixture.token->values[0] = OLD_TOKEN;
+        fixture.token->values[1] = NEW_TOKEN;
+        fixture_script(&fixture, CALL_ACK, 401, "", "{\"error\":{\"status\":\"UNAUTHENTICATED\"}}");
+        finish(":acknowledge", "{\"ackIds\":[\"a\"]}");
+        assert_int_equal(call.reply.outcome, CLIENT_OK);
+        assert_string_equal(fixture.token->rejected, OLD_TOKEN);
+        assert_int_equal(fixture_asked(&fixture, "ack {\"ackIds\":[\"a\"]}\n"), 2);
+}
+
+static void test_401_twice_is_refused(void **state) {
+        fixture.token->values[0] = OLD_TOKEN;
+        fixture.token->values[1] = NEW_TOKEN;
+        fixture_stand(&fixture, CALL_ACK, 401, "");
+        finish(":acknowledge", "{}");
+        assert_int_equal(call.reply.outcome, CLIENT_REFUSED);
+        assert_int_equal(call.reply.http_status, 401);
+        assert_int_equal(fixture_calls(&fixture, CALL_ACK), 2);
+        assert_int_equal(fixture.token->n_rejected, 1);
+        assert_non_null(strstr(call.detail, "clock"));
+}
+
+static void test_401_without_token(void **state) {
+        fixture_stand(&fixture, CALL_ACK, 401, "");
+        finish(":acknowledge", "{}");
+        assert_int_equal(call.reply.outcome, CLIENT_REFUSED);
+        assert_int_equal(fixture_calls(&fixture, CALL_ACK), 1);
+        assert_int_equal(fixture.token->n_rejected, 0);
+}
+
+static void test_no_token_to_be_had(void **state) {
+        fixture.token->error = -EACCES;
+        finish(":acknowledge", "{}");
+        assert_int_equal(call.reply.outcome, CLIENT_REFUSED);
+        assert_int_equal(call.reply.http_status, 0);
+        assert_string_equal(call.detail, "no access token: the key was deleted");
+        fixture.token->error = -EAGAIN;
+        fixture.token->retry_after = 9 * USEC_PER_SEC;
+        finish(":acknowledge", "{}");
+        assert_int_equal(call.reply.outcome, CLIENT_RETRY);
+        assert_int_equal(call.reply.retry_after, 9 * USEC_PER_SEC);
+        assert_int_equal(fixture_calls(&fixture, CALL_ACK), 0);
+}
+
+/* ---- sorting ---- */
+
+#define ERROR(code, status) "{\"error\":{\"code\":" #code ",\"message\":\"words\",\"status\":\"" status "\"}}"
+
+static void test_outcomes(void **state) {
+        static const struct {
+                int status;
+                const char *body;
+                ClientOutcome outcome;
+                const char *word;
+        } cases[] = {
+                { 200, "{}", CLIENT_OK, "" },
+                { 200, " \n{\n}\n", CLIENT_OK, "" },
+                { 200, "", CLIENT_FAILED, "captive portal" },
+                { 200, "<html></html>", CLIENT_FAILED, "captive portal" },
+                { 200, "[]", CLIENT_FAILED, "captive portal" },
+                { 302, "", CLIENT_FAILED, "redirected" },
+                { 400, ERROR(400, "INVALID_ARGUMENT"), CLIENT_INVALID, "words" },
+                { 400, ERROR(400, "OUT_OF_RANGE"), CLIENT_INVALID, "" },
+                { 400, ERROR(400, "FAILED_PRECONDITION"), CLIENT_FAILED, "billing" },
+                { 400, "<html>", CLIENT_FAILED, "HTTP 400" },
+                { 403, ERROR(403, "PERMISSION_DENIED"), CLIENT_REFUSED, "pubsub.publisher role on " FIXTURE_SUBSCRIPTION },
+                { 403,
+                        "{\"error\":{\"details\":[{\"@type\":\"type.googleapis.com/"
+                        "google.rpc.ErrorInfo\",\"reason\":\"SERVICE_DISABLED\"}]}}",
+                        CLIENT_REFUSED, "enable the Cloud Pub/Sub API" },
+                { 404, ERROR(404, "NOT_FOUND"), CLIENT_NOT_FOUND, "sensorqd setup" },
+                { 408, "", CLIENT_RETRY, "" },
+                { 409, ERROR(409, "ABORTED"), CLIENT_RETRY, "" },
+                { 409, ERROR(409, "ALREADY_EXISTS"), CLIENT_EXISTS, "exists" },
+                { 413, "", CLIENT_TOO_LARGE, "too large" },
+                { 418, "", CLIENT_FAILED, "418" },
+                { 429, ERROR(429, "RESOURCE_EXHAUSTED"), CLIENT_RETRY, "quota" },
+                { 499, "", CLIENT_RETRY, "" },
+                { 500, "", CLIENT_RETRY, "not available" },
+                { 503, "<html>busy</html>", CLIENT_RETRY, "HTTP 503" },
+                { 504, "", CLIENT_RETRY, "" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                HttpReply http = { .outcome = HTTP_ANSWERED, .status = cases[i].status, .detail = "" };
+                char detail[CLIENT_DETAIL_MAX];
+                ClientReply reply;
+
+                assert_int_equal(bytes_append_text(&http.body, cases[i].body), 0);
+                client_sort(&http, FIXTURE_SUBSCRIPTION, ":publish", &reply, detail, sizeof detail);
+                assert_int_equal(reply.outcome, cases[i].outcome);
+                assert_int_equal(reply.http_status, cases[i].status);
+                if (!strstr(detail, cases[i].word))
+                        fail_msg("%d: %s", cases[i].status, detail);
+                assert_int_equal(detail[0] == '\0', cases[i].outcome == CLIENT_OK);
+                bytes_done(&http.body);
+        }
+}
+
+static void test_outcomes_without_an_answer(void **state) {
+        static const struct {
+                HttpOutcome http;
+                ClientOutcome outcome;
+        } cases[] = {
+                { HTTP_UNREACHABLE, CLIENT_RETRY },
+                { HTTP_TLS, CLIENT_RETRY },
+                { HTTP_TIMEOUT, CLIENT_UNSURE },
+                { HTTP_CUT, CLIENT_UNSURE },
+                { HTTP_TOO_LARGE, CLIENT_TOO_LARGE },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                HttpReply http = { .outcome = cases[i].http, .detail = "why" };
+                char detail[CLIENT_DETAIL_MAX];
+                ClientReply reply;
+
+                client_sort(&http, FIXTURE_SUBSCRIPTION, NULL, &reply, detail, sizeof detail);
+                assert_int_equal(reply.outcome, cases[i].outcome);
+                assert_int_equal(reply.http_status, 0);
+                assert_string_not_equal(detail, "");
+        }
+}
+
+static void test_detail_is_cut_and_whole(void **state) {
+        HttpReply http = { .outcome = HTTP_ANSWERED, .status = 403, .detail = "" };
+        char detail[20];
+        ClientReply reply;
+
+        client_sort(&http, FIXTURE_SUBSCRIPTION, ":pull", &reply, detail, sizeof detail);
+        assert_int_equal(strlen(detail), sizeof detail - 1);
+}
+
+static void test_retry_after_is_the_longer(void **state) {
+        HttpReply http = { .outcome = HTTP_ANSWERED, .status = 429, .detail = "", .retry_after = 3 * USEC_PER_SEC };
+        char detail[CLIENT_DETAIL_MAX];
+        ClientReply reply;
+
+        assert_int_equal(
+                bytes_append_text(&http.body,
+                        "{\"error\":{\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\",\"retryDelay\":\"8s\"}]}}"),
+                0);
+        client_sort(&http, FIXTURE_SUBSCRIPTION, NULL, &reply, detail, sizeof detail);
+        assert_int_equal(reply.retry_after, 8 * USEC_PER_SEC);
+        http.retry_after = 11 * USEC_PER_SEC;
+        client_sort(&http, FIXTURE_SUBSCRIPTION, NULL, &reply, detail, sizeof detail);
+        assert_int_equal(reply.retry_after, 11 * USEC_PER_SEC);
+        bytes_done(&http.body);
+}
+
+static void test_cut(void **state) {
+        fixture_script(&fixture, CALL_ACK, FIXTURE_CUT, "", "");
+        finish(":acknowledge", "{}");
+        assert_int_equal(call.reply.outcome, CLIENT_UNSURE);
+}
+
+static void test_timeout(void **state) {
+        ClientSpec spec = make_spec(":pull", "{\"maxMessages\":1}");
+
+        spec.timeout = 100 * USEC_PER_MSEC;
+        assert_int_equal(client_call(fixture.client, &spec, on_done, &call, &call.call), 0);
+        fixture_until(&fixture, call.done);
+        assert_int_equal(call.reply.outcome, CLIENT_UNSURE);
+}
+
+static void test_reply_over_cap(void **state) {
+        ClientSpec spec = make_spec(NULL, NULL);
+
+        spec.max_reply = 10;
+        assert_int_equal(client_call(fixture.client, &spec, on_done, &call, &call.call), 0);
+        fixture_until(&fixture, call.done);
+        assert_int_equal(call.reply.outcome, CLIENT_TOO_LARGE);
+}
+
+static void test_nobody_there(void **state) {
+        char endpoint[] = "http://127.0.0.1:1";
+
+        fixture.config.endpoint = endpoint;
+        finish(NULL, NULL);
+        assert_int_equal(call.reply.outcome, CLIENT_RETRY);
+        fixture.config.endpoint = fixture.endpoint;
+}
+
+static void test_bad_endpoint_fails(void **state) {
+        char endpoint[] = "http://[";
+
+        fixture.config.endpoint = endpoint;
+        finish(NULL, NULL);
+        assert_int_equal(call.reply.outcome, CLIENT_FAILED);
+        fixture.config.endpoint = fixture.endpoint;
+}
+
+/* ---- life ---- */
+
+static void test_cancel(void **state) {
+        start(":pull", "{\"maxMessages\":1}"); /* while the token is awaited */
+        call.call = client_cancel(call.call);
+        assert_int_equal(fixture.token->cancelled, 1);
+        start(":pull", "{\"maxMessages\":1}"); /* while the answer is awaited */
+        fixture_until(&fixture, fixture_hanging(&fixture) == 1);
+        call.call = client_cancel(call.call);
+        fixture_settle(&fixture, 30 * USEC_PER_MSEC);
+        assert_false(call.done);
+}
+
+static void test_wait(void **state) {
+        ClientSpec spec = make_spec(NULL, NULL);
+        char detail[CLIENT_DETAIL_MAX];
+        ClientReply reply;
+
+        assert_int_equal(client_call_wait(fixture.client, &spec, &reply, detail), 0);
+        assert_int_equal(reply.outcome, CLIENT_OK);
+        assert_string_equal(reply.body.data, FIXTURE_SETTINGS);
+        bytes_done(&reply.body);
+
+        spec = make_spec(NULL, NULL);
+        fixture_stand(&fixture, CALL_GET, 404, ERROR(404, "NOT_FOUND"));
+        assert_int_equal(client_call_wait(fixture.client, &spec, &reply, detail), 0);
+        assert_int_equal(reply.outcome, CLIENT_NOT_FOUND);
+        assert_ptr_equal(reply.detail, detail);
+        assert_non_null(strstr(detail, FIXTURE_SUBSCRIPTION " does not exist"));
+        bytes_done(&reply.body);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_request, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_one_retry_with_a_fresh_token, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_401_twice_is_refused, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_401_without_token, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_no_token_to_be_had, set_up, tear_down),
+                cmocka_unit_test(test_outcomes),
+                cmocka_unit_test(test_outcomes_without_an_answer),
+                cmocka_unit_test(test_detail_is_cut_and_whole),
+                cmocka_unit_test(test_retry_after_is_the_longer),
+                cmocka_unit_test_setup_teardown(test_cut, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_timeout, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_reply_over_cap, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_nobody_there, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_bad_endpoint_fails, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_wait, set_up, tear_down),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
