@@ -211,7 +211,7 @@ int http_request_prepare(HttpRequest *request, const HttpSpec *spec, const char 
                 return r;
         if (!request_set_target(request, spec) || !request_set_transport(request, spec) ||
                 !request_set_message(request, spec, user_agent) || !request_set_receiver(request))
-                return -ENOMEM; /* the only way for a known option to fail */
+                return -ENOMEM; /* the only way for a known option to fail on a new handle */
 
         return 0;
 }

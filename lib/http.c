@@ -14,7 +14,6 @@
 #include "log.h"
 
 #define CONNECTIONS_KEPT 64L /* open ones count too: more than the pulls that ever hang at once */
-#define HANDLES_KEPT 8       /* each remembers TLS sessions, a few KiB */
 
 typedef TAILQ_HEAD(RequestList, HttpRequest) RequestList;
 
@@ -31,35 +30,18 @@ struct Http {
         sd_event_source *finish; /* on when finished is not empty */
         RequestList active, finished;
         LIST_HEAD(SocketList, Socket) sockets;
-        CURL *handles[HANDLES_KEPT];
-        size_t n_handles;
 };
 
 /* ---- requests ---- */
 
-static CURL *http_take_handle(Http *http) {
-        return http->n_handles > 0 ? http->handles[--http->n_handles] : curl_easy_init();
-}
-
-/* A reset handle keeps its TLS sessions; what was set on it, and the reply's headers, are gone. */
-static void http_keep_handle(Http *http, CURL *easy) {
-        if (http->n_handles == HANDLES_KEPT)
-                return curl_easy_cleanup(easy);
-
-        curl_easy_reset(easy);
-        http->handles[http->n_handles++] = easy;
-}
-
-/* Of a request that is in no list and that libcurl does not have. */
+/* Of a request that is in no list and that libcurl does not have. The easy handle goes as well: one that is kept for the next request still
+ * has its buffers, with pieces of the old body in them, when its HTTP/2 connection is in use by others (libcurl 7.88, multi_done()).
+ * Connections belong to the multi handle, so nothing is lost. */
 static HttpRequest *request_free(HttpRequest *request) {
         if (!request)
                 return NULL;
 
-        if (request->state == HTTP_REQUEST_DELIVERED)
-                http_keep_handle(request->http, request->easy);
-        else
-                curl_easy_cleanup(request->easy);
-
+        curl_easy_cleanup(request->easy);
         http_request_wipe(request);
         free(request);
         return NULL;
@@ -78,7 +60,7 @@ int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRe
         request->done = done;
         request->userdata = userdata;
         request->started = clock_now();
-        request->easy = http_take_handle(http);
+        request->easy = curl_easy_init(); /* not kept and reset: see request_free() */
         if (!request->easy)
                 return -ENOMEM;
 
@@ -331,8 +313,6 @@ Http *http_free(Http *http) {
 
         assert(TAILQ_EMPTY(&http->active) && TAILQ_EMPTY(&http->finished));
 
-        while (http->n_handles > 0)
-                curl_easy_cleanup(http->handles[--http->n_handles]);
         (void) curl_multi_cleanup(http->multi); /* may still call our callbacks */
         while (!LIST_EMPTY(&http->sockets))
                 socket_forget(LIST_FIRST(&http->sockets));
