@@ -73,6 +73,7 @@ struct Publisher {
         usec_t failing_since, last_publish;
         uint64_t published, rejected, requests, failures;
         char detail[CLIENT_DETAIL_MAX];
+        char refusal[CLIENT_DETAIL_MAX]; /* of the message that was set apart last */
 };
 
 static void publisher_move(Publisher *p, PublisherState state) {
@@ -197,7 +198,7 @@ static int publisher_forget(Publisher *p) {
                 return r;
         CRASHPOINT("publish-forgotten");
         p->forgetting = false;
-        p->detail[0] = '\0';
+        p->refusal[0] = '\0';
         bisect_accepted(&p->bisect, p->request.ids[p->request.n - 1]);
         publisher_request_done(&p->request);
         backoff_reset(&p->backoff);
@@ -258,7 +259,7 @@ static void publisher_refused(Publisher *p, const ClientReply *reply) {
                 publisher_fail(p, TROUBLE_INVALID, reply->http_status, reply->detail, publisher_slow_delay(reply->retry_after));
                 return;
         case BISECT_GO_ON:
-                (void) snprintf(p->detail, sizeof(p->detail), "%s", reply->detail);
+                (void) snprintf(p->refusal, sizeof(p->refusal), "%s", reply->detail);
                 break;
         }
         publisher_request_done(&p->request);
@@ -308,8 +309,8 @@ static void publisher_on_reply(void *userdata, ClientReply *reply) {
         switch (reply->outcome) {
         case CLIENT_OK:
                 if (!reply_is_for(reply, &p->request)) {
-                        publisher_failed(
-                                p, TROUBLE_ANSWER, reply, "the answer does not hold one message id for each message; is this Pub/Sub?");
+                        publisher_failed(p, TROUBLE_ANSWER, reply,
+                                "the answer does not hold one message id for each message; check that pubsub.endpoint is Pub/Sub");
                         return;
                 }
                 CRASHPOINT("publish-ids-received");
@@ -371,19 +372,24 @@ static int publisher_judge_unsent(Publisher *p) {
         return r;
 }
 
+/* Said when all that is left was set apart: it may be at fault, or the topic. */
+static void publisher_rest(Publisher *p) {
+        char detail[CLIENT_DETAIL_MAX];
+
+        (void) snprintf(detail, sizeof(detail), "%.400s; the reading at fault stays until the topic has accepted another one after it",
+                p->refusal[0] ? p->refusal : "a reading is larger than a request may be");
+        publisher_fail(p, TROUBLE_INVALID, 0, detail, publisher_slow_delay(0));
+}
+
 /* No row is left to send. True: look again from the start. */
 static bool publisher_at_end(Publisher *p) {
         bool from_start = p->bisect.after != 0;
-        OutboxStatus outbox;
 
         if (!bisect_at_end(&p->bisect))
                 return from_start;
         if (p->retry_at == 0)
-                publisher_fail(p, TROUBLE_INVALID, 0, p->detail[0] ? p->detail : "the readings that wait are too large for a request",
-                        publisher_slow_delay(0));
+                publisher_rest(p);
         publisher_move(p, PUBLISHER_RESTING);
-        outbox_status(p->outbox, &outbox);
-        p->rested_rows = outbox.rows;
         return false;
 }
 

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka.h needs the four above */
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "events.h"
+#include "http-server.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "publish/publisher.h"
+
+#define PATIENCE (20 * USEC_PER_SEC)
+#define TOPIC "projects/p/topics/t"
+#define KEY_MARK "\"idempotency_key\":\""
+
+/* ---- a topic that answers what the test says ---- */
+
+typedef struct Fixture {
+        sd_event *event;
+        Http *http;
+        Token *token;
+        PubsubConfig config;
+        char endpoint[64];
+        Client *client;
+        char directory[64];
+        Outbox *outbox;
+        Publisher *publisher;
+        HttpServer *server;
+        unsigned changes;
+
+        pthread_mutex_t lock; /* of what follows: the server answers on its own thread */
+        int status;           /* 0: accept */
+        char headers[100];
+        char bad[16];     /* a batch that holds a device of this name gets a 400; "" none, "*" each */
+        size_t body_max;  /* over it: 413 */
+        bool one_id_less; /* in a reply */
+        unsigned accepted;
+        char last_path[100];
+        char keys[20000]; /* accepted, in their order */
+} Fixture;
+
+static unsigned count_of(const char *text, const char *part) {
+        unsigned n = 0;
+        for (const char *p = text; (p = strstr(p, part)); p++)
+                n++;
+        return n;
+}
+
+static void remember_keys(Fixture *f, const char *body) {
+        for (const char *p = body; (p = strstr(p, KEY_MARK));) {
+                p += strlen(KEY_MARK);
+                size_t used = strlen(f->keys), size = strcspn(p, "\"");
+                if (used + size + 2 < sizeof(f->keys))
+                        (void) snprintf(f->keys + used, sizeof(f->keys) - used, "%.*s\n", (int) size, p);
+        }
+}
+
+static void reply_ids(Fixture *f, HttpServerConnection *connection, unsigned n) {
+        _cleanup_bytes_ Bytes reply = {};
+
+        (void) bytes_append_text(&reply, "{\"messageIds\":[");
+        for (unsigned i = 0; i < n - f->one_id_less; i++)
+                (void) bytes_append_format(&reply, "%s\"%u\"", i > 0 ? "," : "", f->accepted + i);
+        (void) bytes_append_text(&reply, "]}");
+        http_server_reply(connection, 200, "Content-Type: application/json\r\n", reply.data);
+}
+
+static const char bad_request[] = "{\"error\":{\"code\":400,\"message\":\"no good\",\"status\":\"INVALID_ARGUMENT\"}}";
+
+static bool answer(void *userdata, HttpServerConnection *connection, const HttpServerCall *call) {
+        const char *body = call->body.data ? call->body.data : "";
+        Fixture *f = userdata;
+        char bad[64];
+
+        pthread_mutex_lock(&f->lock);
+        unsigned n = count_of(body, KEY_MARK);
+        (void) snprintf(bad, sizeof(bad), "\"device\":\"%s\"", f->bad);
+        (void) snprintf(f->last_path, sizeof(f->last_path), "%s %.80s", call->method, call->path);
+        if (f->status != 0)
+                http_server_reply(connection, f->status, f->headers, "{\"error\":{\"message\":\"as the test wants\"}}");
+        else if (call->body.size > f->body_max)
+                http_server_reply(connection, 413, "", "");
+        else if (strcmp(f->bad, "*") == 0 || (f->bad[0] && strstr(body, bad)))
+                http_server_reply(connection, 400, "", bad_request);
+        else {
+                reply_ids(f, connection, n);
+                f->accepted += n;
+                remember_keys(f, body);
+        }
+        pthread_mutex_unlock(&f->lock);
+        return true;
+}
+
+static void on_change(void *userdata) {
+        ((Fixture *) userdata)->changes++;
+}
+
+static const OutboxConfig caps = { 1000000, 1 << 30 };
+
+static void start(Fixture *f) {
+        f->publisher = publisher_free(f->publisher);
+        assert_int_equal(publisher_new(f->event, f->client, f->outbox, TOPIC, on_change, f, &f->publisher), 0);
+}
+
+static int setup(void **state) {
+        Fixture *f = calloc(1, sizeof(Fixture));
+
+        assert_non_null(f);
+        (void) signal(SIGPIPE, SIG_IGN);
+        pthread_mutex_init(&f->lock, NULL);
+        f->body_max = SIZE_MAX;
+        (void) snprintf(f->directory, sizeof(f->directory), "/tmp/test-publisher.XXXXXX");
+        assert_non_null(mkdtemp(f->directory));
+        assert_true(sd_event_new(&f->event) >= 0);
+        assert_int_equal(http_new(f->event, "test/1", &f->http), 0);
+        f->server = http_server_new(answer, f);
+        (void) snprintf(f->endpoint, sizeof(f->endpoint), "http://127.0.0.1:%u", http_server_port(f->server));
+        f->config = (PubsubConfig){ .endpoint = f->endpoint, .emulator = true };
+        assert_int_equal(token_new(f->event, f->http, NULL, NULL, &f->token), 0);
+        assert_int_equal(client_new(f->event, f->http, f->token, &f->config, NULL, &f->client), 0);
+        assert_int_equal(outbox_open(f->directory, &caps, &f->outbox, NULL), 0);
+        start(f);
+        *state = f;
+        return 0;
+}
+
+static int teardown(void **state) {
+        Fixture *f = *state;
+        char command[100];
+
+        publisher_free(f->publisher);
+        outbox_close(f->outbox);
+        client_free(f->client);
+        token_free(f->token);
+        http_free(f->http);
+        sd_event_unref(f->event);
+        http_server_free(f->server);
+        pthread_mutex_destroy(&f->lock);
+        (void) snprintf(command, sizeof(command), "rm -rf %s", f->directory);
+        assert_int_equal(system(command), 0);
+        free(f);
+        return 0;
+}
+
+#define LOCKED(f, statement)                                                                                                               \
+        do {                                                                                                                               \
+                pthread_mutex_lock(&(f)->lock);                                                                                            \
+                statement;                                                                                                                 \
+                pthread_mutex_unlock(&(f)->lock);                                                                                          \
+        } while (0)
+
+static void set_status(Fixture *f, int status, const char *headers) {
+        LOCKED(f, f->status = status; (void) snprintf(f->headers, sizeof(f->headers), "%s", headers));
+}
+
+/* Readings of the devices d*first*..., with payloads of about *padding* bytes. */
+static void put(Fixture *f, unsigned first, unsigned n, size_t padding) {
+        ReadingList list = {};
+
+        for (unsigned i = first; i < first + n; i++) {
+                Bytes payload = {};
+                char device[32];
+                (void) snprintf(device, sizeof(device), "d%u", i);
+                assert_int_equal(bytes_append_format(&payload, "{\"n\":%u,\"text\":\"%0*d\"}", i, (int) padding, 7), 0);
+                assert_int_equal(reading_list_add(&list, &payload, "home", "nature_remo", device, "2026-11-24T06:27:38.123Z", i), 0);
+        }
+        assert_int_equal(outbox_put(f->outbox, &list), 0);
+        reading_list_done(&list);
+        publisher_wake(f->publisher);
+}
+
+static uint64_t waiting(Fixture *f) {
+        OutboxStatus status;
+        outbox_status(f->outbox, &status);
+        return status.rows;
+}
+
+static PublisherStatus status_of(Fixture *f) {
+        PublisherStatus status;
+        publisher_status(f->publisher, &status);
+        return status;
+}
+
+static void run_once(Fixture *f) {
+        assert_true(sd_event_run(f->event, USEC_PER_SEC) >= 0);
+}
+
+#define RUN_UNTIL(f, condition)                                                                                                            \
+        do {                                                                                                                               \
+                usec_t begin = clock_now();                                                                                                \
+                while (!(condition)) {                                                                                                     \
+                        assert_true(clock_now() - begin < PATIENCE);                                                                       \
+                        run_once(f);                                                                                                       \
+                }                                                                                                                          \
+        } while (0)
+
+/* Waits as if the pause was over: what comes next is what the timer would do. */
+static void skip_wait(Fixture *f) {
+        start(f);
+        publisher_wake(f->publisher);
+}
+
+/* ---- what works ---- */
+
+/* P2: forgotten when the ids are back; each once, in order, with its key. */
+static void test_publishes(void **state) {
+        Fixture *f = *state;
+        char first[100];
+
+        put(f, 0, 5, 10);
+        assert_false(publisher_is_idle(f->publisher));
+        RUN_UNTIL(f, publisher_is_idle(f->publisher));
+        assert_int_equal(waiting(f), 0);
+        PublisherStatus status = status_of(f);
+        assert_int_equal(status.published, 5);
+        assert_int_equal(status.requests, 1);
+        assert_true(status.last_publish > 0);
+        assert_false(status.failing);
+        assert_true(f->changes > 0);
+        pthread_mutex_lock(&f->lock);
+        assert_string_equal(f->last_path, "POST /v1/" TOPIC ":publish");
+        (void) snprintf(first, sizeof(first), "home:d0:2026-11-24T06:27:38.123Z:%016x\n", 0);
+        assert_memory_equal(f->keys, first, strlen(first));
+        pthread_mutex_unlock(&f->lock);
+}
+
+static void test_batches(void **state) {
+        Fixture *f = *state;
+
+        put(f, 0, 2500, 10);
+        RUN_UNTIL(f, publisher_is_idle(f->publisher));
+        assert_int_equal(waiting(f), 0);
+        assert_int_equal(status_of(f).requests, 3);
+        assert_int_equal(f->accepted, 2500);
+}
+
+static void test_body_limit(void **state) {
+        Fixture *f = *state;
+
+        f->body_max = PUBLISHER_BODY_MAX; /* what the service would refuse fails here as well */
+        put(f, 0, 30, 1000 * 1000);
+        RUN_UNTIL(f, publisher_is_idle(f->publisher));
+        assert_int_equal(waiting(f), 0);
+        assert_int_equal(status_of(f).failures, 0);
+        assert_in_range(status_of(f).requests, 6, 8);
+}
+
+/* What was published before a restart is not published again, what was not is. */
+static void test_goes_on_after_restart(void **state) {
+        Fixture *f = *state;
+
+        put(f, 0, 3, 10);
+        RUN_UNTIL(f, publisher_is_idle(f->publisher));
+        put(f, 3, 2, 10);
+        f->publisher = publisher_free(f->publisher); /* before anything was sent */
+        start(f);
+        publisher_wake(f->publisher);
+        RUN_UNTIL(f, publisher_is_idle(f->publisher));
+        assert_int_equal(f->accepted, 5);
+}
+
+static void test_pause(void **state) {
+        Fixture *f = *state;
+
+        publisher_pause(f->publisher, true);
+        put(f, 0, 3, 10);
+        assert_true(sd_event_run(f->event, 50 * USEC_PER_MSEC) >= 0);
+        assert_true(publisher_is_idle(f->publisher));
+        assert_true(status_of(f).paused);
+        assert_int_equal(http_server_calls(f->server), 0);
+        publisher_pause(f->publisher, false);
+        RUN_UNTIL(f, publisher_is_idle(f->publisher));
+        assert_int_equal(f->accepted, 3);
+}
+
+/* ---- what fails ---- */
+
+static void check_failure(Fixture *f, int http_status, const char *headers, usec_t least, usec_t most) {
+        set_status(f, http_status, headers);
+        put(f, 0, 2, 10);
+        RUN_UNTIL(f, status_of(f).failing);
+        PublisherStatus status = status_of(f);
+        assert_true(publisher_is_idle(f->publisher)); /* nothing can be sent now */
+        assert_in_range(status.retry_at, clock_now() + least - USEC_PER_SEC / 2, clock_now() + most);
+        assert_true(status.detail[0] != '\0');
+        publisher_wake(f->publisher); /* does not shorten the wait */
+        assert_true(sd_event_run(f->event, 10 * USEC_PER_MSEC) >= 0);
+        assert_int_equal(http_server_calls(f->server), status.requests);
+
+        set_status(f, 0, "");
+        skip_wait(f);
+        RUN_UNTIL(f, publisher_is_idle(f->publisher));
+        assert_int_equal(waiting(f), 0); /* P2: nothing was lost */
+}
+
+static void test_unavailable(void **state) {
+        check_failure(*state, 503, "", USEC_PER_SEC / 2, USEC_PER_SEC);
+}
+
+static void test_retry_after(void **state) {
+        check_failure(*state, 429, "Retry-After: 50\r\n", 50 * USEC_PER_SEC, 50 * USEC_PER_SEC);
+}
+
+static void test_forbidden(void **state) {
+        check_failure(*state, 403, "", 30 * USEC_PER_SEC, 60 * USEC_PER_SEC);
+}
+
+static void test_not_found(void **state) {
+        check_failure(*state, 404, "", 30 * USEC_PER_SEC, 60 * USEC_PER_SEC);
+}
+
+static void test_other_400(void **state) {
+        check_failure(*state, 400, "", 30 * USEC_PER_SEC, 60 * USEC_PER_SEC); /* no INVALID_ARGUMENT */
+}
+
+/* P2: ids that do not match what was sent prove nothing. */
+static void test_missing_id(void **state) {
+        Fixture *f = *state;
+
+        f->one_id_less = true;
+        put(f, 0, 3, 10);
+        RUN_UNTIL(f, status_of(f).failing);
+        assert_int_equal(waiting(f), 3);
+        assert_true(status_of(f).retry_at > clock_now() + 25 * USEC_PER_SEC);
+        LOCKED(f, f->one_id_less = false);
+        skip_wait(f);
+        RUN_UNTIL(f, waiting(f) == 0);
+        pthread_mutex_lock(&f->lock);
+        assert_int_equal(count_of(f->keys, "home:d0:"), 2); /* P4: sent twice, under one key */
+        char *half = f->keys + strlen(f->keys) / 2;
+        assert_memory_equal(f->keys, half, strlen(half));
+        pthread_mutex_unlock(&f->lock);
+}
+
+static void test_retries_by_itself(void **state) {
+        Fixture *f = *state;
+
+        set_status(f, 503, "");
+        put(f, 0, 2, 10);
+        RUN_UNTIL(f, status_of(f).failures >= 2);
+        set_status(f, 0, "");
+        RUN_UNTIL(f, waiting(f) == 0);
+        assert_false(status_of(f).failing);
+        assert_int_equal(status_of(f).retry_at, 0);
+}
+
+/* ---- a message that is refused ---- */
+
+static unsigned rejected(Fixture *f) {
+        OutboxStatus status;
+        outbox_status(f->outbox, &status);
+        return (unsigned) status.rejected_rows;
+}
+
+/* P6 */
+static void test_bad_message(void **state) {
+        Fixture *f = *state;
+
+        (void) strcpy(f->bad, "d500");
+        put(f, 0, 1500, 10);
+        RUN_UNTIL(f, publisher_is_idle(f->publisher));
+        assert_int_equal(waiting(f), 0);
+        assert_int_equal(rejected(f), 1);
+        assert_int_equal(f->accepted, 1499);
+        assert_int_equal(status_of(f).rejected, 1);
+        assert_false(status_of(f).failing);
+}
+
+static void test_bad_message_waits_for_proof(void **state) {
+        Fixture *f = *state;
+
+        (void) strcpy(f->bad, "d1");
+        put(f, 0, 2, 10);
+        RUN_UNTIL(f, waiting(f) == 1 && publisher_is_idle(f->publisher));
+        assert_int_equal(rejected(f), 0); /* nothing was accepted after it */
+        assert_true(status_of(f).failing);
+        assert_non_null(strstr(status_of(f).detail, "no good"));
+        assert_true(status_of(f).retry_at > clock_now());
+        put(f, 2, 1, 10); /* sent at once, although the other one rests */
+        RUN_UNTIL(f, waiting(f) == 0);
+        assert_int_equal(rejected(f), 1);
+        assert_false(status_of(f).failing);
+}
+
+static void test_bad_topic(void **state) {
+        Fixture *f = *state;
+
+        (void) strcpy(f->bad, "*");
+        put(f, 0, 1200, 10);
+        RUN_UNTIL(f, status_of(f).failing);
+        assert_int_equal(waiting(f), 1200);
+        assert_int_equal(rejected(f), 0);
+        assert_in_range(status_of(f).requests, 10, 30);
+        assert_true(status_of(f).retry_at > clock_now() + 25 * USEC_PER_SEC);
+        LOCKED(f, f->bad[0] = '\0');
+        skip_wait(f);
+        RUN_UNTIL(f, waiting(f) == 0);
+        assert_int_equal(f->accepted, 1200);
+        assert_int_equal(rejected(f), 0);
+}
+
+static void test_too_large_for_the_service(void **state) {
+        Fixture *f = *state;
+
+        f->body_max = 300000;
+        put(f, 0, 1000, 1000);
+        RUN_UNTIL(f, publisher_is_idle(f->publisher));
+        assert_int_equal(waiting(f), 0);
+        assert_int_equal(f->accepted, 1000);
+        assert_int_equal(rejected(f), 0);
+        assert_in_range(status_of(f).requests, 5, 20); /* it learns */
+}
+
+static void test_too_large_row(void **state) {
+        Fixture *f = *state;
+
+        put(f, 0, 1, 10);
+        put(f, 1, 1, 6 * 1000 * 1000); /* 8 MB as base64 */
+        put(f, 2, 3, 10);
+        RUN_UNTIL(f, publisher_is_idle(f->publisher));
+        assert_int_equal(waiting(f), 0);
+        assert_int_equal(rejected(f), 1);
+        assert_int_equal(f->accepted, 4);
+}
+
+/* ---- the log ---- */
+
+static void test_said_once(void **state) {
+        Fixture *f = *state;
+        int saved = dup(STDERR_FILENO);
+        FILE *file = tmpfile();
+        static char log[16384];
+
+        (void) setenv("SENSORQD_LOG_FIELDS", "1", 1);
+        log_open("test");
+        assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
+        set_status(f, 503, "");
+        put(f, 0, 2, 10);
+        RUN_UNTIL(f, status_of(f).failures >= 2);
+        set_status(f, 0, "");
+        RUN_UNTIL(f, waiting(f) == 0);
+        LOCKED(f, (void) strcpy(f->bad, "d5"));
+        put(f, 5, 2, 10);
+        RUN_UNTIL(f, waiting(f) == 0);
+        assert_true(dup2(saved, STDERR_FILENO) >= 0);
+        close(saved);
+        rewind(file);
+        log[fread(log, 1, sizeof(log) - 1, file)] = '\0';
+        (void) fclose(file);
+        assert_int_equal(count_of(log, EVENT_PUBLISH_FAILING), 1);
+        assert_int_equal(count_of(log, EVENT_PUBLISH_RECOVERED), 1);
+        assert_int_equal(count_of(log, EVENT_READING_REJECTED), 1);
+        assert_int_equal(count_of(log, FIELD_KEY "=home:d5:2026"), 1);
+        assert_int_equal(count_of(log, FIELD_REASON "=invalid_argument"), 1);
+        assert_int_equal(count_of(log, FIELD_TOPIC "=" TOPIC), 3);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        const struct CMUnitTest tests[] = {
+                TEST(test_publishes),
+                TEST(test_batches),
+                TEST(test_body_limit),
+                TEST(test_goes_on_after_restart),
+                TEST(test_pause),
+                TEST(test_unavailable),
+                TEST(test_retry_after),
+                TEST(test_forbidden),
+                TEST(test_not_found),
+                TEST(test_other_400),
+                TEST(test_missing_id),
+                TEST(test_retries_by_itself),
+                TEST(test_bad_message),
+                TEST(test_bad_message_waits_for_proof),
+                TEST(test_bad_topic),
+                TEST(test_too_large_for_the_service),
+                TEST(test_too_large_row),
+                TEST(test_said_once),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
