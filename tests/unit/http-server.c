@@ -30,6 +30,7 @@ struct HttpServerConnection {
 
 struct HttpServer {
         HttpServerHandler handler;
+        HttpServerRawHandler raw_handler; /* instead */
         void *userdata;
         SSL_CTX *tls;
         int fd;
@@ -82,6 +83,19 @@ void http_server_send_text(HttpServerConnection *c, const char *format, ...) {
 
 void http_server_reply(HttpServerConnection *c, int status, const char *headers, const char *body) {
         http_server_send_text(c, "HTTP/1.1 %d Status\r\nContent-Length: %zu\r\n%s\r\n%s", status, strlen(body), headers, body);
+}
+
+bool http_server_receive(HttpServerConnection *c, void *data, size_t size) {
+        while (c->input.size < size)
+                if (!connection_read(c))
+                        return false;
+
+        if (size > 0) {
+                memcpy(data, c->input.data, size);
+                memmove(c->input.data, c->input.data + size, c->input.size - size + 1);
+                c->input.size -= size;
+        }
+        return true;
 }
 
 void http_server_stall(HttpServerConnection *c) {
@@ -152,9 +166,13 @@ static bool connection_serve_one(HttpServerConnection *c) {
 static void *connection_thread(void *userdata) {
         HttpServerConnection *c = userdata;
 
-        if (!c->ssl || SSL_accept(c->ssl) == 1)
-                while (connection_serve_one(c))
-                        ;
+        if (!c->ssl || SSL_accept(c->ssl) == 1) {
+                if (c->server->raw_handler)
+                        c->server->raw_handler(c->server->userdata, c);
+                else
+                        while (connection_serve_one(c))
+                                ;
+        }
         if (c->ssl)
                 (void) SSL_shutdown(c->ssl);
         (void) shutdown(c->fd, SHUT_RDWR);
@@ -193,7 +211,7 @@ static void *server_thread(void *userdata) {
         }
 }
 
-static HttpServer *server_new(HttpServerHandler handler, void *userdata, SSL_CTX *tls) {
+static HttpServer *server_new(HttpServerHandler handler, HttpServerRawHandler raw_handler, void *userdata, SSL_CTX *tls) {
         struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         socklen_t size = sizeof(address);
         HttpServer *server = calloc(1, sizeof(*server));
@@ -201,6 +219,7 @@ static HttpServer *server_new(HttpServerHandler handler, void *userdata, SSL_CTX
         MUST(server);
         (void) signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
         server->handler = handler;
+        server->raw_handler = raw_handler;
         server->userdata = userdata;
         server->tls = tls;
         LIST_INIT(&server->connections);
@@ -216,7 +235,7 @@ static HttpServer *server_new(HttpServerHandler handler, void *userdata, SSL_CTX
 }
 
 HttpServer *http_server_new(HttpServerHandler handler, void *userdata) {
-        return server_new(handler, userdata, NULL);
+        return server_new(handler, NULL, userdata, NULL);
 }
 
 static X509 *make_certificate(EVP_PKEY *key) {
@@ -237,7 +256,7 @@ static X509 *make_certificate(EVP_PKEY *key) {
         return certificate;
 }
 
-HttpServer *http_server_new_tls(HttpServerHandler handler, void *userdata, const char *certificate_file) {
+static SSL_CTX *make_tls(const char *certificate_file) {
         SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
         EVP_PKEY *key = EVP_EC_gen("P-256");
         X509 *certificate = make_certificate(key);
@@ -248,7 +267,30 @@ HttpServer *http_server_new_tls(HttpServerHandler handler, void *userdata, const
         MUST(SSL_CTX_use_certificate(tls, certificate) == 1 && SSL_CTX_use_PrivateKey(tls, key) == 1);
         X509_free(certificate);
         EVP_PKEY_free(key);
-        return server_new(handler, userdata, tls);
+        return tls;
+}
+
+HttpServer *http_server_new_tls(HttpServerHandler handler, void *userdata, const char *certificate_file) {
+        return server_new(handler, NULL, userdata, make_tls(certificate_file));
+}
+
+static int select_h2(
+        SSL *ssl, const unsigned char **ret, unsigned char *ret_size, const unsigned char *offered, unsigned size, void *userdata) {
+        static const unsigned char h2[] = "\x02h2";
+        unsigned char *selected;
+
+        if (SSL_select_next_proto(&selected, ret_size, h2, 3, offered, size) != OPENSSL_NPN_NEGOTIATED)
+                return SSL_TLSEXT_ERR_ALERT_FATAL;
+
+        *ret = selected;
+        return SSL_TLSEXT_ERR_OK;
+}
+
+HttpServer *http_server_new_h2(HttpServerRawHandler handler, void *userdata, const char *certificate_file) {
+        SSL_CTX *tls = make_tls(certificate_file);
+
+        SSL_CTX_set_alpn_select_cb(tls, select_h2, NULL);
+        return server_new(NULL, handler, userdata, tls);
 }
 
 HttpServer *http_server_free(HttpServer *server) {

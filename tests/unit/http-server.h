@@ -26,6 +26,9 @@ typedef bool (*HttpServerHandler)(void *userdata, HttpServerConnection *connecti
 HttpServer *http_server_new(HttpServerHandler handler, void *userdata);
 /* With TLS and a fresh self-signed certificate for 127.0.0.1 and localhost, which is left in *certificate_file* (created) as PEM. */
 HttpServer *http_server_new_tls(HttpServerHandler handler, void *userdata, const char *certificate_file);
+/* With TLS, where HTTP/2 is agreed on. *handler* has each connection as it is, until it returns. */
+typedef void (*HttpServerRawHandler)(void *userdata, HttpServerConnection *connection);
+HttpServer *http_server_new_h2(HttpServerRawHandler handler, void *userdata, const char *certificate_file);
 /* Closes everything, and waits for every handler to return. */
 HttpServer *http_server_free(HttpServer *server);
 
@@ -38,6 +41,8 @@ void http_server_send(HttpServerConnection *connection, const void *data, size_t
 void http_server_send_text(HttpServerConnection *connection, const char *format, ...) _printf_(2, 3);
 /* A whole reply. *headers* are lines that end in CRLF, or "". */
 void http_server_reply(HttpServerConnection *connection, int status, const char *headers, const char *body);
+/* Takes exactly *size* bytes; false when the peer closed before. */
+bool http_server_receive(HttpServerConnection *connection, void *data, size_t size);
 /* Says nothing until the peer closes. */
 void http_server_stall(HttpServerConnection *connection);
 
