@@ -384,12 +384,15 @@ static void publisher_rest(Publisher *p) {
 /* No row is left to send. True: look again from the start. */
 static bool publisher_at_end(Publisher *p) {
         bool from_start = p->bisect.after != 0;
+        OutboxStatus outbox;
 
         if (!bisect_at_end(&p->bisect))
                 return from_start;
         if (p->retry_at == 0)
                 publisher_rest(p);
         publisher_move(p, PUBLISHER_RESTING);
+        outbox_status(p->outbox, &outbox);
+        p->rested_rows = outbox.rows;
         return false;
 }
 

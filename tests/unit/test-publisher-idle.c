@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An idle publisher sleeps. Whoever hears of its changes may wake it, and a wake-up must not make the next change: the benchmark found a
+ * daemon that did nothing, at full speed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "publish/publisher.h"
+
+/* ---- a client in place of the real one: refuses every message ---- */
+
+struct ClientCall {
+        sd_event_source *source;
+        ClientDone done;
+        void *userdata;
+};
+
+static unsigned n_calls;
+
+static int on_answer(sd_event_source *source, void *userdata) {
+        ClientCall *call = userdata;
+        ClientReply reply = { .outcome = CLIENT_INVALID, .http_status = 400, .detail = "refused" };
+        ClientDone done = call->done;
+        void *of_done = call->userdata;
+
+        sd_event_source_disable_unref(call->source);
+        free(call);
+        done(of_done, &reply);
+        return 0;
+}
+
+int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdata, ClientCall **ret) {
+        ClientCall *call = calloc(1, sizeof *call);
+
+        assert_non_null(call);
+        call->done = done;
+        call->userdata = userdata;
+        assert_true(sd_event_add_defer((sd_event *) client, &call->source, on_answer, call) >= 0);
+        bytes_done(&spec->body);
+        n_calls++;
+        *ret = call;
+        return 0;
+}
+
+ClientCall *client_cancel(ClientCall *call) {
+        if (call)
+                sd_event_source_disable_unref(call->source);
+        free(call);
+        return NULL;
+}
+
+/* ---- the daemon's part: every change brings a look, and the look a wake-up ---- */
+
+typedef struct Fixture {
+        char directory[64];
+        sd_event *event;
+        sd_event_source *progress;
+        Outbox *outbox;
+        Publisher *publisher;
+} Fixture;
+
+static int on_progress(sd_event_source *source, void *userdata) {
+        Fixture *f = userdata;
+
+        publisher_wake(f->publisher);
+        return 0;
+}
+
+static void on_change(void *userdata) {
+        Fixture *f = userdata;
+
+        assert_true(sd_event_source_set_enabled(f->progress, SD_EVENT_ONESHOT) >= 0);
+}
+
+static int setup(void **state) {
+        OutboxConfig caps = { .max_rows = 100, .max_bytes = 1 << 20 };
+        Fixture *f = calloc(1, sizeof *f);
+        OutboxSalvage salvage;
+
+        assert_non_null(f);
+        (void) strcpy(f->directory, "/tmp/test-publisher-XXXXXX");
+        assert_non_null(mkdtemp(f->directory));
+        assert_int_equal(sd_event_new(&f->event), 0);
+        assert_int_equal(outbox_open(f->directory, &caps, &f->outbox, &salvage), OUTBOX_OK);
+        assert_true(sd_event_add_defer(f->event, &f->progress, on_progress, f) >= 0);
+        assert_int_equal(publisher_new(f->event, (Client *) f->event, f->outbox, "projects/p/topics/t", on_change, f, &f->publisher), 0);
+        n_calls = 0;
+        *state = f;
+        return 0;
+}
+
+static int teardown(void **state) {
+        Fixture *f = *state;
+        char command[128];
+
+        f->publisher = publisher_free(f->publisher);
+        f->outbox = outbox_close(f->outbox);
+        sd_event_source_disable_unref(f->progress);
+        sd_event_unref(f->event);
+        (void) snprintf(command, sizeof command, "rm -r %s", f->directory);
+        assert_int_equal(system(command), 0);
+        free(f);
+        return 0;
+}
+
+/* Turns of the loop until nothing is left to do now. */
+static unsigned turns(Fixture *f) {
+        unsigned n = 0;
+        int r;
+
+        while ((r = sd_event_run(f->event, 0)) > 0 && n < 1000)
+                n++;
+        assert_true(r >= 0);
+        return n;
+}
+
+static void put(Fixture *f, unsigned number) {
+        ReadingList list = {};
+        Bytes payload = {};
+
+        assert_int_equal(bytes_append_text(&payload, "{}"), 0);
+        assert_int_equal(reading_list_add(&list, &payload, "home", "nature_remo", "device", "2026-01-15T08:13:00.123Z", number), 0);
+        assert_int_equal(outbox_put(f->outbox, &list), OUTBOX_OK);
+        reading_list_done(&list);
+}
+
+static void test_empty_outbox(void **state) {
+        Fixture *f = *state;
+
+        publisher_wake(f->publisher);
+        publisher_pause(f->publisher, true);
+        publisher_pause(f->publisher, false);
+        assert_true(turns(f) < 20);
+        assert_int_equal(n_calls, 0);
+}
+
+/* A row that is refused is set apart; it rests there, and a new row is still looked at (P6). */
+static void test_resting(void **state) {
+        Fixture *f = *state;
+        unsigned calls;
+
+        put(f, 1);
+        publisher_wake(f->publisher);
+        assert_true(turns(f) < 50);
+        calls = n_calls;
+        assert_true(calls >= 1);
+        publisher_wake(f->publisher);
+        assert_true(turns(f) < 50);
+        assert_int_equal(n_calls, calls);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_empty_outbox, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_resting, setup, teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
