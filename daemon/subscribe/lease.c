@@ -139,6 +139,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
 int lease_new(sd_event *event, Client *client, const char *subscription, const LeaseRules *rules, const Slice *ids, size_t n,
         usec_t received, const LeaseCallbacks *callbacks, Lease **ret) {
         _cleanup_(lease_freep) Lease *lease = NULL;
+        usec_t first;
         int r;
 
         lease = calloc(1, sizeof *lease);
@@ -155,7 +156,9 @@ int lease_new(sd_event *event, Client *client, const char *subscription, const L
                 return -ENOMEM;
         memcpy(lease->ids, ids, n * sizeof *ids);
         lease->n = lease->n_allocated = n;
-        r = sd_event_add_time(event, &lease->timer, CLOCK_BOOTTIME, received + rules->deadline / 2, 10 * USEC_PER_MSEC, on_timer, lease);
+        if (lease_step(rules, received, received, 0, received, &first) != LEASE_REST)
+                first = received; /* at once, but from the loop */
+        r = sd_event_add_time(event, &lease->timer, CLOCK_BOOTTIME, first, 10 * USEC_PER_MSEC, on_timer, lease);
         if (r < 0)
                 return r;
         *ret = cleanup_steal(lease);

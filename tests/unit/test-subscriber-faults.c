@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The subscriber when things go wrong: P3 and P4 (acknowledgements that fail), P5 (outages, leases), P6, and one log entry for each change.
+ */
+#include "subscriber-fixture.h"
+
+#include "subscribe/subscription.h"
+
+#define SETTINGS(more) "{\"name\":\"s\",\"topic\":\"projects/p/topics/t\",\"expirationPolicy\":{}," more "}"
+#define NOT_FOUND "{\"error\":{\"code\":404,\"message\":\"Subscription does not exist\",\"status\":\"NOT_FOUND\"}}"
+#define INVALID "{\"error\":{\"code\":400,\"message\":\"\",\"status\":\"INVALID_ARGUMENT\"}}"
+
+/* ---- pulls ---- */
+
+static void test_failing_and_recovered_once(void **state) {
+        fixture_stand(&world.service, CALL_PULL, 503, "");
+        world.sink.automatic = true;
+        world_start(false);
+        world_until(fixture_calls(&world.service, CALL_PULL) >= 3);
+        assert_true(world_status().failing);
+        assert_true(world_status().failing_since > 0);
+        assert_true(world_status().retry_at > 0);
+        assert_non_null(strstr(world_status().detail, "HTTP 503"));
+        assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 1);
+        fixture_stand(&world.service, CALL_PULL, 0, NULL);
+        world_queue(1, 1);
+        world_until(world_status().acknowledged == 1);
+        assert_false(world_status().failing);
+        assert_int_equal(world_status().retry_at, 0);
+        assert_int_equal(world_logged(EVENT_SUBSCRIPTION_RECOVERED), 1);
+        assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 1);
+}
+
+static void test_retry_after_is_honoured(void **state) {
+        fixture_script(&world.service, CALL_PULL, 429, "Retry-After: 30\r\n", "");
+        world_start(false);
+        world_until(world_status().failing);
+        assert_in_range(world_status().retry_at, clock_now() + 28 * USEC_PER_SEC, clock_now() + 30 * USEC_PER_SEC);
+        assert_int_equal(world_logged("SENSORQD_RETRY_SEC=30"), 1);
+}
+
+/* From a passing failure to one that needs a human: that is worth a second entry. */
+static void test_lasting_failure_is_said_too(void **state) {
+        fixture_script(&world.service, CALL_PULL, 503, "", "");
+        fixture_stand(&world.service, CALL_PULL, 403, "{\"error\":{\"status\":\"PERMISSION_DENIED\"}}");
+        world_start(false);
+        world_until(fixture_calls(&world.service, CALL_PULL) >= 3);
+        world_until(world_logged("pubsub.subscriber role on " FIXTURE_SUBSCRIPTION) >= 1);
+        assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 2);
+}
+
+/* P3: a damaged reply gives nothing, and is not acknowledged. */
+static void test_malformed_reply(void **state) {
+        fixture_script(&world.service, CALL_PULL, 200, "", "{\"receivedMessages\":[{\"ackId\":\"x\",\"message\":{\"messageId\":\"1\"}},}");
+        fixture_script(&world.service, CALL_PULL, 200, "", "{\"receivedMessages\":\"x\"}");
+        world.sink.automatic = true;
+        world_start(false);
+        world_until(world_status().failing);
+        world_until(fixture_hanging(&world.service) == 1);
+        assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 1);
+        assert_int_equal(world.sink.writes, 0);
+        world_queue(5, 1);
+        world_until(world_status().acknowledged == 1);
+        assert_int_equal(world_asked("\"x\""), 0);
+}
+
+/* P6: an element that is not understood is left alone; its neighbour is stored. */
+static void test_odd_element(void **state) {
+        world.sink.automatic = true;
+        world_start(false);
+        fixture_script(&world.service, CALL_PULL, 200, "",
+                "{\"receivedMessages\":[{\"ackId\":\"x\"},{\"ackId\":\"a1\",\"message\":{\"messageId\":\"1\"}}]}");
+        world_until(world_status().acknowledged == 1);
+        assert_int_equal(world_asked("ack {\"ackIds\":[\"a1\"]}\n"), 1);
+        assert_int_equal(world_logged("1 elements of a reply were not understood"), 1);
+}
+
+static void test_reply_over_the_cap(void **state) {
+        fixture_script(&world.service, CALL_PULL, 413, "", "");
+        fixture_script(&world.service, CALL_PULL, 413, "", "");
+        world_start(false);
+        world_until(world_asked("pull {\"maxMessages\":250}\n") == 1);
+        assert_int_equal(world_asked("pull {\"maxMessages\":500}\n"), 1);
+        assert_int_equal(world_logged(EVENT_CAP_HIT), 1);
+        assert_false(world_status().failing);
+}
+
+/* An empty answer that comes at once is not asked for again at once. */
+static void test_quick_empties_do_not_spin(void **state) {
+        fixture_stand(&world.service, CALL_PULL, 200, "{}");
+        world_start(false);
+        world_until(fixture_calls(&world.service, CALL_PULL) >= 2);
+        fixture_settle(&world.service, 300 * USEC_PER_MSEC);
+        assert_true(fixture_calls(&world.service, CALL_PULL) < 25);
+}
+
+/* ---- the subscription's settings ---- */
+
+static void test_missing(void **state) {
+        fixture_stand(&world.service, CALL_GET, 404, NOT_FOUND);
+        fixture_stand(&world.service, CALL_PULL, 404, NOT_FOUND);
+        world_start(false);
+        assert_false(world_status().checked);
+        world_until(world_status().checked && world_status().missing);
+        world_until(fixture_calls(&world.service, CALL_GET) >= 2);
+        assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 1);
+        assert_true(world_logged("sensorqd setup") >= 1);
+        fixture_stand(&world.service, CALL_GET, 0, NULL);
+        fixture_stand(&world.service, CALL_PULL, 0, NULL);
+        world_until(!world_status().missing);
+        world_queue(1, 1);
+        world_until(!world_status().failing);
+        assert_int_equal(world_logged(EVENT_SUBSCRIPTION_RECOVERED), 1);
+}
+
+static void test_missing_is_known_with_the_sink_away(void **state) {
+        world.sink.ready = false;
+        fixture_stand(&world.service, CALL_GET, 404, NOT_FOUND);
+        world_start(false);
+        world_until(world_status().missing && world_status().failing);
+        assert_int_equal(fixture_calls(&world.service, CALL_PULL), 0);
+}
+
+/* A pull that hung since before the subscription vanished may still bring messages: that does not mean that it is there. */
+static void test_old_pull_does_not_hide_a_missing_subscription(void **state) {
+        fixture_script(&world.service, CALL_GET, 503, "", "");
+        fixture_stand(&world.service, CALL_GET, 404, NOT_FOUND);
+        world_start(false);
+        world_until(fixture_hanging(&world.service) == 1);
+        world_until(world_status().missing);
+        world_queue(1, 1);
+        world_until(world.sink.batch);
+        assert_true(world_status().missing);
+}
+
+static void test_deleted_topic(void **state) {
+        fixture_stand(&world.service, CALL_GET, 200,
+                "{\"name\":\"s\",\"topic\":\"_deleted-topic_\",\"ackDeadlineSeconds\":60,\"expirationPolicy\":{}}");
+        world.sink.automatic = true;
+        world_start(false);
+        world_until(world_status().missing);
+        assert_int_equal(world_logged(EVENT_CONFIG_WARNING), 1);
+        world_queue(1, 1); /* what it still holds is stored */
+        world_until(world_status().acknowledged == 1);
+        assert_true(world_status().missing);
+        world_until(fixture_calls(&world.service, CALL_GET) >= 3);
+        assert_int_equal(world_logged(EVENT_CONFIG_WARNING), 1);
+}
+
+/* GET needs a role that pulling does not. */
+static void test_settings_may_not_be_read(void **state) {
+        fixture_stand(&world.service, CALL_GET, 403, "{\"error\":{\"status\":\"PERMISSION_DENIED\"}}");
+        world.sink.automatic = true;
+        world_start(false);
+        world_queue(1, 1);
+        world_until(world_status().checked && world_status().acknowledged == 1);
+        assert_false(world_status().missing);
+        assert_false(world_status().failing);
+        assert_int_equal(world_status().retention, SUBSCRIPTION_RETENTION_DEFAULT_USEC);
+}
+
+static void test_retention_is_told(void **state) {
+        fixture_stand(&world.service, CALL_GET, 200, SETTINGS("\"ackDeadlineSeconds\":60,\"messageRetentionDuration\":\"86400s\""));
+        world_start(false);
+        world_until(world_status().checked);
+        assert_int_equal(world_status().retention, 24 * USEC_PER_HOUR);
+}
+
+/* ---- acknowledgements ---- */
+
+/* A failed acknowledgement is sent again, with exactly the same ids. */
+static void test_ack_is_tried_again(void **state) {
+        fixture_script(&world.service, CALL_ACK, 503, "", "");
+        fixture_script(&world.service, CALL_ACK, 503, "", "");
+        world.sink.automatic = true;
+        world_start(false);
+        world_queue(1, 2);
+        world_until(world_status().failing);
+        assert_int_equal(world_status().acknowledged, 0);
+        world_until(world_status().acknowledged == 2);
+        assert_int_equal(world_asked("ack {\"ackIds\":[\"a1\",\"a2\"]}\n"), 3);
+        assert_false(world_status().failing);
+        assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 1);
+        assert_int_equal(world_logged(EVENT_SUBSCRIPTION_RECOVERED), 1);
+}
+
+/* Later batches do not wait for it. */
+static void test_ack_failure_holds_nothing_up(void **state) {
+        fixture_script(&world.service, CALL_ACK, 429, "Retry-After: 2\r\n", "");
+        world.sink.automatic = true;
+        world_start(false);
+        world_queue(1, 1);
+        world_until(fixture_calls(&world.service, CALL_ACK) == 1);
+        world_queue(2, 1);
+        world_until(world_status().acknowledged == 1);
+        assert_int_equal(world_asked("ack {\"ackIds\":[\"a2\"]}\n"), 1);
+        world_until(world_status().acknowledged == 2);
+        assert_int_equal(world_asked("ack {\"ackIds\":[\"a1\"]}\n"), 2);
+}
+
+/* After the deadline the id is worth nothing: it is dropped, and the queue delivers again. */
+static void test_ack_is_dropped_with_the_lease(void **state) {
+        fixture_stand(&world.service, CALL_GET, 200, SETTINGS("\"ackDeadlineSeconds\":1"));
+        fixture_stand(&world.service, CALL_ACK, 503, "");
+        fixture_stand(&world.service, CALL_LEASE, 503, "");
+        world.sink.automatic = true;
+        world_start(false);
+        world_until(world_status().checked);
+        world_queue(1, 1);
+        world_until(fixture_calls(&world.service, CALL_ACK) >= 2);
+        fixture_settle(&world.service, 3 * USEC_PER_SEC);
+        assert_in_range(fixture_calls(&world.service, CALL_ACK), 2, 20);
+        fixture_stand(&world.service, CALL_ACK, 0, NULL);
+        fixture_settle(&world.service, 1500 * USEC_PER_MSEC);
+        assert_int_equal(world_status().acknowledged, 0);
+}
+
+/* P6: an id that poisons its request does not keep the others from being acknowledged, and is not sent again. */
+static void test_poisoned_ack(void **state) {
+        fixture_script(&world.service, CALL_ACK, 400, "", INVALID); /* 1 2 */
+        fixture_script(&world.service, CALL_ACK, 400, "", INVALID); /* 1 */
+        world.sink.automatic = true;
+        world_start(false);
+        world_queue(1, 2);
+        world_until(world_status().acknowledged == 1);
+        fixture_settle(&world.service, 50 * USEC_PER_MSEC);
+        assert_int_equal(world_asked("ack {\"ackIds\":[\"a1\"]}\n"), 1);
+        assert_int_equal(world_asked("ack {\"ackIds\":[\"a2\"]}\n"), 1);
+        assert_false(world_status().failing);
+}
+
+static void test_exactly_once_results(void **state) {
+        fixture_script(&world.service, CALL_ACK, 400, "",
+                "{\"error\":{\"status\":\"INVALID_ARGUMENT\",\"details\":[{\"@type\":\"type.googleapis.com/"
+                "google.rpc.ErrorInfo\",\"reason\":"
+                "\"EXACTLY_ONCE_ACKID_FAILURE\",\"metadata\":{\"a1\":\"PERMANENT_FAILURE_INVALID_ACK_ID\",\"a3\":\"TRANSIENT_FAILURE_X\"}}]"
+                "}}");
+        world.sink.automatic = true;
+        world_start(false);
+        world_queue(1, 3);
+        world_until(world_status().acknowledged == 2);
+        assert_int_equal(world_asked("ack {\"ackIds\":[\"a3\"]}\n"), 1);
+        assert_int_equal(fixture_calls(&world.service, CALL_ACK), 2);
+}
+
+/* ---- leases ---- */
+
+/* P5: through an outage of the sink the leases of all batches are renewed, in the sink and waiting. */
+static void test_leases_through_an_outage(void **state) {
+        fixture_stand(&world.service, CALL_GET, 200, SETTINGS("\"ackDeadlineSeconds\":2"));
+        world_start(false);
+        world_until(world_status().checked);
+        world_queue(1, 600);
+        world_queue(601, 2);
+        world_until(world.sink.batch && world_status().held == 602);
+        fake_set_ready(&world.sink, false);
+        world_until(world_asked("lease {\"ackDeadlineSeconds\":2,\"ackIds\":[\"a601\",\"a602\"]}\n") >= 2);
+        assert_true(world_asked("lease {\"ackDeadlineSeconds\":2,\"ackIds\":[\"a1\",") >= 2);
+        assert_int_equal(world_asked("\"ackDeadlineSeconds\":0"), 0); /* never nacked */
+        assert_int_equal(fixture_calls(&world.service, CALL_ACK), 0);
+        assert_int_equal(world_status().held, 602);
+}
+
+/* P5: after max_hold a waiting batch is let go, once, without a nack; the one in the sink stays and is still acknowledged. */
+static void test_let_go_after_max_hold(void **state) {
+        world.config.max_hold = 500 * USEC_PER_MSEC;
+        world_start(false);
+        world_queue(1, 600);
+        world_queue(601, 2);
+        world_until(world.sink.batch && world_status().held == 602);
+        fake_set_ready(&world.sink, false);
+        world_until(world_status().held == 600);
+        world_until(world_logged(EVENT_LEASE_LAPSED) == 2);
+        assert_int_equal(world_asked("\"ackDeadlineSeconds\":0"), 0);
+        fake_settle(&world.sink, FATE_STORED);
+        world_until(world_status().acknowledged == 600);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                CASE(test_failing_and_recovered_once),
+                CASE(test_retry_after_is_honoured),
+                CASE(test_lasting_failure_is_said_too),
+                CASE(test_malformed_reply),
+                CASE(test_odd_element),
+                CASE(test_reply_over_the_cap),
+                CASE(test_quick_empties_do_not_spin),
+                CASE(test_missing),
+                CASE(test_missing_is_known_with_the_sink_away),
+                CASE(test_old_pull_does_not_hide_a_missing_subscription),
+                CASE(test_deleted_topic),
+                CASE(test_settings_may_not_be_read),
+                CASE(test_retention_is_told),
+                CASE(test_ack_is_tried_again),
+                CASE(test_ack_failure_holds_nothing_up),
+                CASE(test_ack_is_dropped_with_the_lease),
+                CASE(test_poisoned_ack),
+                CASE(test_exactly_once_results),
+                CASE(test_leases_through_an_outage),
+                CASE(test_let_go_after_max_hold),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The subscriber when all is well, and its stop: P3 (what is acknowledged), P8 (stop). */
+#include "subscriber-fixture.h"
+
+static void test_store_and_acknowledge(void **state) {
+        world.sink.automatic = true;
+        world_start(false);
+        world_queue(1, 3);
+        world_until(world_status().acknowledged == 3);
+        assert_int_equal(world_asked("ack {\"ackIds\":[\"a1\",\"a2\",\"a3\"]}\n"), 1);
+        assert_int_equal(world_asked("pull {\"maxMessages\":1000}\n") >= 1, true);
+        assert_int_equal(world_status().received, 3);
+        assert_int_equal(world_status().held, 0);
+        assert_true(world_status().last_ack > 0 && world_status().last_pull > 0);
+        assert_true(world.changes > 0);
+        assert_false(world_status().failing);
+        assert_int_equal(fixture_calls(&world.service, CALL_LEASE), 0);
+}
+
+/* P3: nothing is acknowledged before the sink has said so. */
+static void test_nothing_before_it_is_settled(void **state) {
+        world_start(false);
+        world_queue(1, 1);
+        world_until(world.sink.batch);
+        fixture_settle(&world.service, 100 * USEC_PER_MSEC);
+        assert_int_equal(fixture_calls(&world.service, CALL_ACK), 0);
+        assert_int_equal(world_status().held, 1);
+        assert_int_equal(world_status().oldest_unsettled, UINT64_C(1767323045) * USEC_PER_SEC);
+        fake_settle(&world.sink, FATE_STORED);
+        assert_int_equal(world_status().held, 0);
+        world_until(world_status().acknowledged == 1);
+}
+
+/* P3: stored, duplicate and rejected are acknowledged; failed is left alone, and not nacked either. */
+static void test_only_settled_is_acknowledged(void **state) {
+        world_start(false);
+        world_queue(1, 4);
+        world_until(world.sink.batch);
+        fake_settle_each(&world.sink, "sfrd");
+        world_until(world_status().acknowledged == 3);
+        assert_int_equal(world_asked("\"ackIds\":[\"a1\",\"a3\",\"a4\"]}"), 1);
+        assert_int_equal(world_asked("\"a2\""), 0);
+        assert_int_equal(fixture_calls(&world.service, CALL_LEASE), 0);
+}
+
+static void test_all_failed_acknowledges_nothing(void **state) {
+        world_start(false);
+        world_queue(1, 2);
+        world_until(world.sink.batch);
+        fake_settle(&world.sink, FATE_FAILED);
+        fixture_settle(&world.service, 100 * USEC_PER_MSEC);
+        assert_int_equal(fixture_calls(&world.service, CALL_ACK), 0);
+        assert_int_equal(fixture_calls(&world.service, CALL_LEASE), 0);
+        assert_int_equal(world_status().held, 0);
+}
+
+/* The next batch goes to the sink from inside on_settled: it never idles while one waits. */
+static void test_sink_is_kept_busy(void **state) {
+        world_start(false);
+        world_queue(1, 600);
+        world_queue(601, 600);
+        world_until(world.sink.batch && world_status().held == 1200);
+        assert_int_equal(fixture_hanging(&world.service), 0); /* two batches not settled, pulls: 2 */
+        fake_settle(&world.sink, FATE_STORED);
+        assert_non_null(world.sink.batch);
+        assert_int_equal(world.sink.writes, 2);
+        fake_settle(&world.sink, FATE_STORED);
+        world_until(world_status().acknowledged == 1200);
+        assert_non_null(strstr(world.sink.order.data, "600 601 "));
+}
+
+static void test_one_pull_hangs_when_empty(void **state) {
+        world.config.pulls = 4;
+        world_start(false);
+        world_until(fixture_hanging(&world.service) == 1);
+        fixture_settle(&world.service, 100 * USEC_PER_MSEC);
+        assert_int_equal(fixture_calls(&world.service, CALL_PULL), 1);
+}
+
+static void test_backlog_takes_more_pulls(void **state) {
+        world.config.pulls = 4;
+        world_start(false);
+        world_queue(1, 1000);
+        world_until(world.sink.batch);
+        world_until(fixture_hanging(&world.service) == 3);
+        fixture_settle(&world.service, 50 * USEC_PER_MSEC);
+        assert_int_equal(fixture_hanging(&world.service), 3);
+}
+
+/* P5: no pull before the sink answers. */
+static void test_no_pull_while_the_sink_is_away(void **state) {
+        world.sink.ready = false;
+        world_start(false);
+        world_until(world_status().checked);
+        fixture_settle(&world.service, 50 * USEC_PER_MSEC);
+        assert_int_equal(fixture_calls(&world.service, CALL_PULL), 0);
+        assert_true(world_status().paused);
+        assert_true(world_status().paused_since > 0);
+        fake_set_ready(&world.sink, true);
+        world_until(fixture_hanging(&world.service) == 1);
+        assert_false(world_status().paused);
+        assert_int_equal(world_status().paused_since, 0);
+}
+
+/* P5: what a pull brings while the sink is away waits, and is not nacked. */
+static void test_what_comes_meanwhile_waits(void **state) {
+        world_start(false);
+        world_until(fixture_hanging(&world.service) == 1);
+        fake_set_ready(&world.sink, false);
+        world_queue(1, 2);
+        world_until(world_status().held == 2);
+        fixture_settle(&world.service, 50 * USEC_PER_MSEC);
+        assert_int_equal(world.sink.writes, 0);
+        assert_int_equal(fixture_calls(&world.service, CALL_PULL), 1);
+        assert_int_equal(fixture_calls(&world.service, CALL_LEASE), 0);
+        world.sink.automatic = true;
+        fake_set_ready(&world.sink, true);
+        world_until(world_status().acknowledged == 2);
+}
+
+static void test_a_busy_sink_is_asked_again(void **state) {
+        world.sink.refuses = true;
+        world_start(false);
+        world_queue(1, 1);
+        world_until(world_status().held == 1);
+        world.sink.refuses = false;
+        world_until(world.sink.batch);
+}
+
+/* ---- stop ---- */
+
+/* P8: what waits is released, what is being written may end and is acknowledged. */
+static void test_stop(void **state) {
+        world.sink.stuck = true;
+        world_start(false);
+        world_queue(1, 600);
+        world_queue(601, 2);
+        world_until(world.sink.batch && world_status().held == 602);
+        subscriber_stop(world.subscriber);
+        assert_true(world.sink.stopped);
+        assert_false(subscriber_is_stopped(world.subscriber));
+        world_until(world_asked("lease {\"ackDeadlineSeconds\":0,\"ackIds\":[\"a601\",\"a602\"]}\n") == 1);
+        assert_false(subscriber_is_stopped(world.subscriber));
+        fake_settle(&world.sink, FATE_STORED);
+        world_until(subscriber_is_stopped(world.subscriber));
+        assert_int_equal(world_status().acknowledged, 600);
+        fixture_settle(&world.service, 20 * USEC_PER_MSEC);
+        assert_int_equal(fixture_calls(&world.service, CALL_LEASE), 1);
+}
+
+/* P8: a write that ends at the stop: settled ones are acknowledged, the others released at once. */
+static void test_stop_with_a_mixed_batch(void **state) {
+        world.sink.stuck = true;
+        world_start(false);
+        world_queue(1, 4);
+        world_until(world.sink.batch);
+        subscriber_stop(world.subscriber);
+        fake_settle_each(&world.sink, "sfpd");
+        world_until(subscriber_is_stopped(world.subscriber));
+        assert_int_equal(world_asked("ack {\"ackIds\":[\"a1\",\"a4\"]}\n"), 1);
+        assert_int_equal(world_asked("lease {\"ackDeadlineSeconds\":0,\"ackIds\":[\"a2\",\"a3\"]}\n"), 1);
+}
+
+/* The sink gives its batch back inside stop(). */
+static void test_stop_brings_the_batch_back(void **state) {
+        world_start(false);
+        world_queue(1, 1);
+        world_until(world.sink.batch);
+        subscriber_stop(world.subscriber);
+        world_until(subscriber_is_stopped(world.subscriber));
+        assert_int_equal(world_asked("lease {\"ackDeadlineSeconds\":0,\"ackIds\":[\"a1\"]}\n"), 1);
+        assert_int_equal(fixture_calls(&world.service, CALL_ACK), 0);
+}
+
+static void test_stop_while_idle(void **state) {
+        world_start(false);
+        world_until(fixture_hanging(&world.service) == 1);
+        world.changes = 0;
+        subscriber_stop(world.subscriber);
+        assert_true(subscriber_is_stopped(world.subscriber));
+        world_until(world.changes > 0);
+}
+
+/* Nothing is lost sight of when all is dropped in the middle. */
+static void test_free_in_the_middle(void **state) {
+        world_start(false);
+        world_queue(1, 600);
+        world_queue(601, 600);
+        world_until(world.sink.batch && world_status().held == 1200);
+        fake_settle(&world.sink, FATE_STORED);
+        world.subscriber = subscriber_free(world.subscriber);
+        fixture_settle(&world.service, 20 * USEC_PER_MSEC);
+}
+
+/* ---- once ---- */
+
+static void test_once(void **state) {
+        bool complete = false;
+
+        world.sink.automatic = true;
+        world_queue(1, 3);
+        world_queue(4, 1);
+        world_start(true);
+        world_until(world_status().checked);
+        fixture_settle(&world.service, 50 * USEC_PER_MSEC);
+        assert_int_equal(fixture_calls(&world.service, CALL_PULL), 0); /* not before it is told to begin */
+        assert_false(subscriber_is_drained(world.subscriber, &complete));
+        subscriber_begin(world.subscriber);
+        world_until(subscriber_is_drained(world.subscriber, &complete));
+        assert_true(complete);
+        assert_int_equal(world_status().acknowledged, 4);
+        assert_int_equal(world_asked("\"returnImmediately\":true"), fixture_calls(&world.service, CALL_PULL));
+        assert_true(world_status().empty_pulls >= 3);
+}
+
+static void test_once_says_what_is_left(void **state) {
+        bool complete = true;
+
+        world.sink.automatic = true;
+        world.sink.fate = FATE_FAILED;
+        world_queue(1, 1);
+        world_start(true);
+        subscriber_begin(world.subscriber);
+        world_until(subscriber_is_drained(world.subscriber, &complete));
+        assert_false(complete);
+}
+
+static void test_once_cannot_go_on(void **state) {
+        bool complete = true;
+
+        fixture_stand(&world.service, CALL_PULL, 403, "{\"error\":{\"status\":\"PERMISSION_DENIED\"}}");
+        world_start(true);
+        subscriber_begin(world.subscriber);
+        world_until(subscriber_is_drained(world.subscriber, &complete));
+        assert_false(complete);
+        assert_in_range(fixture_calls(&world.service, CALL_PULL), 1, world.config.pulls);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                CASE(test_store_and_acknowledge),
+                CASE(test_nothing_before_it_is_settled),
+                CASE(test_only_settled_is_acknowledged),
+                CASE(test_all_failed_acknowledges_nothing),
+                CASE(test_sink_is_kept_busy),
+                CASE(test_one_pull_hangs_when_empty),
+                CASE(test_backlog_takes_more_pulls),
+                CASE(test_no_pull_while_the_sink_is_away),
+                CASE(test_what_comes_meanwhile_waits),
+                CASE(test_a_busy_sink_is_asked_again),
+                CASE(test_stop),
+                CASE(test_stop_with_a_mixed_batch),
+                CASE(test_stop_brings_the_batch_back),
+                CASE(test_stop_while_idle),
+                CASE(test_free_in_the_middle),
+                CASE(test_once),
+                CASE(test_once_says_what_is_left),
+                CASE(test_once_cannot_go_on),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
