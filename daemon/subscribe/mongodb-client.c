@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "subscribe/mongodb-client.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+
+#include "lib/err.h"
+#include "lib/log.h"
+#include "subscribe/mongodb-uri.h"
+
+#define LOGIN_FAILURES_MAX 3 /* then a new pool: libmongoc before 1.23.4 may not log in again after a network error with MONGODB-X509 */
+#define FIND_MSEC 10000
+
+/* ---- the driver as a whole ---- */
+
+static void on_driver_log(mongoc_log_level_t level, const char *domain, const char *message, void *userdata) {
+        log_debug("MongoDB driver: %s: %s", domain, message);
+}
+
+static void init_driver(void) {
+        mongoc_log_set_handler(on_driver_log, NULL);
+        mongoc_init();
+        (void) mongoc_handshake_data_append("sensorqd", SENSORQD_VERSION, NULL);
+}
+
+/* ---- what the monitors see ---- */
+
+static bool is_writable(const mongoc_server_description_t *server) {
+        static const char *const types[] = { "RSPrimary", "Standalone", "Mongos", "LoadBalancer" };
+        const char *type = mongoc_server_description_type(server);
+
+        for (size_t i = 0; i < ELEMENTSOF(types); i++)
+                if (strcmp(type, types[i]) == 0)
+                        return true;
+        return false;
+}
+
+/* On a monitor's thread, the driver's locks held: nothing but a flag and the wake-up. */
+static void on_server_changed(const mongoc_apm_server_changed_t *event) {
+        MongodbClient *client = mongoc_apm_server_changed_get_context(event);
+        bool now = is_writable(mongoc_apm_server_changed_get_new_description(event));
+        bool before = is_writable(mongoc_apm_server_changed_get_previous_description(event));
+
+        if (now == before)
+                return;
+        (void) atomic_fetch_or(&client->seen, now ? MONGODB_SEEN_WRITABLE : MONGODB_SEEN_LOST);
+        (void) eventfd_write(client->seen_fd, 1);
+}
+
+/* ---- birth and death ---- */
+
+static char **copy_list(char **list) {
+        size_t n = 0;
+        char **copy;
+
+        while (list && list[n])
+                n++;
+        copy = calloc(n + 1, sizeof(*copy));
+        for (size_t i = 0; copy && i < n; i++) {
+                copy[i] = strdup(list[i]);
+                if (!copy[i]) {
+                        while (i > 0)
+                                free(copy[--i]);
+                        free(copy);
+                        return NULL;
+                }
+        }
+        return copy;
+}
+
+static int copy_config(MongodbClient *client, const SubscriptionConfig *config) {
+        client->database = strdup(config->mongodb.database);
+        client->collection = strdup(config->mongodb.collection);
+        client->rejected_collection = strdup(config->mongodb.rejected_collection);
+        client->rules.subscription = strdup(config->subscription);
+        client->rules.id_attribute = strdup(config->id_attribute);
+        client->rules.date_fields = copy_list(config->mongodb.date_fields);
+        if (!client->database || !client->collection || !client->rejected_collection || !client->rules.subscription ||
+                !client->rules.id_attribute || !client->rules.date_fields)
+                return -ENOMEM;
+        return 0;
+}
+
+int mongodb_client_new(const SubscriptionConfig *config, const char *secret, MongodbClient **ret, char *problem, size_t problem_size) {
+        static pthread_once_t once = PTHREAD_ONCE_INIT;
+        _cleanup_(mongodb_client_freep) MongodbClient *client = NULL;
+        int r;
+
+        (void) pthread_once(&once, init_driver);
+        client = calloc(1, sizeof(*client));
+        if (!client)
+                return -ENOMEM;
+        client->seen_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (client->seen_fd < 0)
+                return err_errno();
+        r = copy_config(client, config);
+        if (r < 0)
+                return r;
+        r = mongodb_uri_new(&config->mongodb, secret, &client->uri, problem, problem_size);
+        if (r < 0)
+                return r;
+        client->concern = mongodb_write_concern_new();
+        *ret = cleanup_steal(client);
+        return 0;
+}
+
+static void disconnect(MongodbClient *client) {
+        mongodb_client_enter(client);
+        if (client->rejected)
+                mongoc_collection_destroy(cleanup_steal(client->rejected));
+        if (client->readings)
+                mongoc_collection_destroy(cleanup_steal(client->readings));
+        if (client->client)
+                mongoc_client_pool_push(client->pool, cleanup_steal(client->client));
+        if (client->pool)
+                mongoc_client_pool_destroy(cleanup_steal(client->pool));
+        mongodb_client_leave(client);
+}
+
+MongodbClient *mongodb_client_free(MongodbClient *client) {
+        if (!client)
+                return NULL;
+        disconnect(client);
+        mongoc_write_concern_destroy(client->concern);
+        mongoc_uri_destroy(client->uri);
+        if (client->seen_fd >= 0)
+                (void) close(client->seen_fd);
+        for (char **field = client->rules.date_fields; field && *field; field++)
+                free(*field);
+        free(client->rules.date_fields);
+        free((char *) client->rules.id_attribute);
+        free((char *) client->rules.subscription);
+        free(client->rejected_collection);
+        free(client->collection);
+        free(client->database);
+        free(client);
+        return NULL;
+}
+
+void mongodb_client_enter(MongodbClient *client) {
+        (void) atomic_fetch_add(&client->calls, 1);
+}
+
+void mongodb_client_leave(MongodbClient *client) {
+        (void) atomic_fetch_add(&client->calls, 1);
+}
+
+/* ---- calls ---- */
+
+static int new_pool(MongodbClient *client, bson_error_t *error) {
+        mongoc_apm_callbacks_t *callbacks;
+
+        client->pool = mongoc_client_pool_new_with_error(client->uri, error);
+        if (!client->pool)
+                return -EIO;
+        callbacks = mongoc_apm_callbacks_new();
+        mongoc_apm_set_server_changed_cb(callbacks, on_server_changed);
+        (void) mongoc_client_pool_set_apm_callbacks(client->pool, callbacks, client);
+        mongoc_apm_callbacks_destroy(callbacks);
+        (void) mongoc_client_pool_set_error_api(client->pool, MONGOC_ERROR_API_VERSION_2);
+        mongoc_client_pool_max_size(client->pool, 1);
+        return 0;
+}
+
+MongodbFault mongodb_client_connect(MongodbClient *client, char *detail, size_t size) {
+        bson_error_t error = {};
+        int r = 0;
+
+        if (client->client)
+                return MONGODB_FAULT_NONE;
+        mongodb_client_enter(client);
+        if (!client->pool)
+                r = new_pool(client, &error);
+        if (r == 0)
+                client->client = mongoc_client_pool_pop(client->pool);
+        mongodb_client_leave(client);
+        if (!client->client) {
+                (void) snprintf(detail, size, "%s", r < 0 ? error.message : "the driver hands out no client");
+                return MONGODB_FAULT_UNREACHABLE;
+        }
+
+        client->readings = mongoc_client_get_collection(client->client, client->database, client->collection);
+        client->rejected = mongoc_client_get_collection(client->client, client->database, client->rejected_collection);
+        mongoc_collection_set_write_concern(client->readings, client->concern);
+        mongoc_collection_set_write_concern(client->rejected, client->concern);
+        return MONGODB_FAULT_NONE;
+}
+
+MongodbFault mongodb_client_read_command(
+        MongodbClient *client, const char *database, const bson_t *command, bson_t *reply, char *detail, size_t size) {
+        bson_error_t error = {};
+        bool ok;
+
+        mongodb_client_enter(client);
+        ok = mongoc_client_command_simple(client->client, database, command, NULL, reply, &error);
+        mongodb_client_leave(client);
+        if (ok)
+                return MONGODB_FAULT_NONE;
+        mongodb_reply_describe_error(&error, detail, size);
+        return mongodb_reply_fault(reply, &error);
+}
+
+MongodbFault mongodb_client_ping(MongodbClient *client, char *detail, size_t size) {
+        MongodbFault fault = mongodb_client_connect(client, detail, size);
+        bson_t command = BSON_INITIALIZER, reply;
+
+        if (fault != MONGODB_FAULT_NONE)
+                return fault;
+        (void) BSON_APPEND_INT32(&command, "ping", 1);
+        fault = mongodb_client_read_command(client, client->database, &command, &reply, detail, size);
+        bson_destroy(&command);
+        bson_destroy(&reply);
+
+        client->login_failures = fault == MONGODB_FAULT_LOGIN ? client->login_failures + 1 : 0;
+        if (client->login_failures >= LOGIN_FAILURES_MAX) {
+                client->login_failures = 0;
+                disconnect(client);
+        }
+        return fault;
+}
+
+mongoc_cursor_t *mongodb_client_find_ids(MongodbClient *client, mongoc_collection_t *collection, const bson_t *ids) {
+        bson_t filter = BSON_INITIALIZER, options = BSON_INITIALIZER, operator, concern;
+        mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
+        mongoc_cursor_t *cursor;
+
+        (void) BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &operator);
+        (void) BSON_APPEND_ARRAY(&operator, "$in", ids);
+        (void) bson_append_document_end(&filter, &operator);
+        (void) BSON_APPEND_DOCUMENT_BEGIN(&options, "readConcern", &concern);
+        (void) BSON_APPEND_UTF8(&concern, "level", "majority");
+        (void) bson_append_document_end(&options, &concern);
+        (void) BSON_APPEND_INT64(&options, "maxTimeMS", FIND_MSEC);
+        cursor = mongoc_collection_find_with_opts(collection, &filter, &options, primary);
+        mongoc_read_prefs_destroy(primary);
+        bson_destroy(&filter);
+        bson_destroy(&options);
+        return cursor;
+}
