@@ -11,7 +11,7 @@
 #define HEADERS_MAX (256 * 1024)      /* bytes of one reply; libcurl keeps all of them */
 #define RESERVE_MAX (4 * 1024 * 1024) /* taken at once on a server's word; beyond that the buffer grows with what arrives */
 #define RETRY_AFTER_MAX_USEC USEC_PER_HOUR
-#define CA_CACHE_SEC 86400L    /* reading the system's trust anchors takes 20 ms, a Pi ten times that */
+#define CA_CACHE_SEC 600L      /* reading the anchors takes 20 ms, on a Pi 200; so long a file that was replaced goes unnoticed */
 #define KEEPALIVE_IDLE_SEC 30L /* below every NAT's memory */
 #define KEEPALIVE_INTERVAL_SEC 10L
 #define DEAD_PEER_MSEC 60000u /* nothing acknowledged for so long: the connection is lost, and with HTTP/2 every request on it */

@@ -94,6 +94,18 @@ static void test_other_name(void **state) {
         bytes_done(&result.body);
 }
 
+/* A proxy of the environment is not asked for this machine. */
+static void test_no_proxy_here(void **state) {
+        TlsFixture *t = *state;
+        Result result;
+
+        assert_int_equal(setenv("https_proxy", "http://127.0.0.1:1", 1), 0);
+        get(t, "localhost", t->certificate, &result);
+        assert_int_equal(unsetenv("https_proxy"), 0);
+        assert_string_equal(result.detail, "HTTP 200");
+        bytes_done(&result.body);
+}
+
 static void test_ca_file_missing(void **state) {
         TlsFixture *t = *state;
         Result result;
@@ -135,6 +147,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_own_authority, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_untrusted, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_other_name, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_no_proxy_here, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_ca_file_missing, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_tls_there, set_up, tear_down),
         };

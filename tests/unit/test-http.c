@@ -366,6 +366,45 @@ static void test_invalid(void **state) {
         check_refused_spec(f, &spec);
 }
 
+/* A proxy of the environment gets what goes to other machines over https, and of that nothing but the host. */
+static bool serve_proxy(void *userdata, HttpServerConnection *c, const HttpServerCall *call) {
+        char token[100];
+
+        if (strcmp(call->method, "CONNECT") == 0 && strcmp(call->path, "example.test:443") == 0 &&
+                !http_server_header(call, "Authorization", token, sizeof(token)))
+                http_server_reply(c, 403, "", "no");
+        else
+                http_server_reply(c, 500, "", "not what a proxy should get");
+        return true;
+}
+
+static void test_proxy(void **state) {
+        Fixture *f = *state;
+        HttpServer *proxy = http_server_new(serve_proxy, NULL);
+        Result result = {};
+        char url[300], proxy_url[100];
+        HttpSpec spec = fixture_spec(f, "/ok", url);
+
+        (void) snprintf(proxy_url, sizeof(proxy_url), "http://127.0.0.1:%u", http_server_port(proxy));
+        assert_int_equal(setenv("http_proxy", proxy_url, 1), 0);
+        assert_int_equal(setenv("https_proxy", proxy_url, 1), 0);
+        assert_int_equal(unsetenv("no_proxy"), 0);
+        assert_int_equal(unsetenv("NO_PROXY"), 0);
+        check_reply(f, "/ok", 200, "hello");
+        assert_int_equal(http_server_accepted(proxy), 0);
+
+        spec.url = "https://example.test/";
+        spec.bearer = "token";
+        fixture_start(f, &spec, &result);
+        fixture_run(f, &result);
+        assert_string_equal(result.detail, "the proxy answered 403");
+        assert_int_equal(result.outcome, HTTP_UNREACHABLE);
+
+        assert_int_equal(unsetenv("http_proxy"), 0);
+        assert_int_equal(unsetenv("https_proxy"), 0);
+        proxy = http_server_free(proxy);
+}
+
 static void test_keep_alive(void **state) {
         Fixture *f = *state;
 
@@ -388,6 +427,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_methods, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_sent_headers, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_invalid, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_proxy, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_keep_alive, set_up, tear_down),
         };
 
