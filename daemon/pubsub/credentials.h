@@ -31,7 +31,9 @@ typedef struct CredentialsError {
 } CredentialsError;
 
 /* Finds and reads the credentials. -ENOENT/-EACCES/-EBADMSG/-ENOTSUP (a type that is not supported) with *ret_error filled in; the daemon
- * exits 77 on each. A file that was named but cannot be read is an error, not a reason to search on. */
+ * exits 77 on each. A file that was named but cannot be read is an error, not a reason to search on. Nothing is sent: the metadata server
+ * is taken where $GCE_METADATA_HOST or $GCE_METADATA_ROOT names it, or the firmware says that the machine is Google's ($NO_GCE_CHECK=true:
+ * never). */
 int credentials_load(const Config *config, Credentials **ret, CredentialsError *ret_error);
 Credentials *credentials_free(Credentials *credentials);
 CLEANUP_DEFINE(Credentials, credentials_free)
