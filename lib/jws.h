@@ -6,11 +6,13 @@
 
 typedef struct JwsKey JwsKey;
 
-/* Reads an RSA private key from PEM, PKCS#8 (`BEGIN PRIVATE KEY`) or PKCS#1 (`BEGIN RSA PRIVATE KEY`), not encrypted. -EBADMSG when it is
- * anything else or damaged (a common cause: literal `\n` from a copy and paste); -ENOMEM. */
+/* Reads an RSA private key from PEM, PKCS#8 (`BEGIN PRIVATE KEY`) or PKCS#1 (`BEGIN RSA PRIVATE KEY`), not encrypted, of 2048 bits or
+ * more (RFC 7518 section 3.3). -EBADMSG when it is anything else or damaged (a common cause: literal `\n` from a copy and paste); -ENOMEM.
+ */
 int jws_key_parse(const char *pem, JwsKey **ret);
 JwsKey *jws_key_free(JwsKey *key);
 CLEANUP_DEFINE(JwsKey, jws_key_free)
 
-/* base64url(header).base64url(claims).base64url(signature), malloc'ed. *header* and *claims* are JSON texts. */
+/* base64url(header).base64url(claims).base64url(signature), malloc'ed. *header* and *claims* are JSON texts.
+ * -ENOMEM. */
 int jws_sign(const JwsKey *key, const char *header, const char *claims, char **ret);

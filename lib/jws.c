@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "jws.h"
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+
+#include "bytes.h"
+#include "err.h"
+
+#define KEY_BITS_MIN 2048 /* RFC 7518 section 3.3 */
+
+struct JwsKey {
+        EVP_PKEY *pkey;
+};
+
+static void bio_freep(BIO **bio) {
+        BIO_free(*bio);
+}
+
+static void md_ctx_freep(EVP_MD_CTX **ctx) {
+        EVP_MD_CTX_free(*ctx);
+}
+
+static void pkey_ctx_freep(EVP_PKEY_CTX **ctx) {
+        EVP_PKEY_CTX_free(*ctx);
+}
+
+/* Without a callback OpenSSL asks for the password of an encrypted key on the terminal. */
+static int no_password(char *buffer, int size, int writing, void *userdata) {
+        return -1;
+}
+
+/* A damaged key can be read well enough as long as its numbers have the right form; do they belong together? Takes some ten milliseconds.
+ */
+static int key_check(const JwsKey *key) {
+        _cleanup_(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
+
+        if (!ctx)
+                return -ENOMEM;
+        return EVP_PKEY_check(ctx) == 1 ? 0 : -EBADMSG;
+}
+
+static int key_read(const char *pem, JwsKey *key) {
+        _cleanup_(bio_freep) BIO *bio = BIO_new_mem_buf(pem, -1);
+
+        if (!bio)
+                return -ENOMEM;
+        key->pkey = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+        if (!key->pkey || !EVP_PKEY_is_a(key->pkey, "RSA") || EVP_PKEY_get_bits(key->pkey) < KEY_BITS_MIN)
+                return -EBADMSG;
+        return key_check(key);
+}
+
+int jws_key_parse(const char *pem, JwsKey **ret) {
+        _cleanup_(jws_key_freep) JwsKey *key = calloc(1, sizeof(*key));
+        int r;
+
+        if (!key)
+                return -ENOMEM;
+
+        /* What OpenSSL noted about a bad key would be taken for an error of the next TLS connection of this thread. */
+        (void) ERR_set_mark();
+        r = key_read(pem, key);
+        (void) ERR_pop_to_mark();
+        if (r < 0)
+                return r;
+
+        *ret = cleanup_steal(key);
+        return 0;
+}
+
+JwsKey *jws_key_free(JwsKey *key) {
+        if (!key)
+                return NULL;
+
+        EVP_PKEY_free(key->pkey);
+        free(key);
+        return NULL;
+}
+
+/* Appends `.` and the signature of all that *b* holds. The key was checked: what can fail is memory. */
+static int append_signature(const JwsKey *key, Bytes *b) {
+        _cleanup_(md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+        _cleanup_free_ unsigned char *signature = NULL;
+        size_t size = (size_t) EVP_PKEY_get_size(key->pkey);
+        int r;
+
+        signature = malloc(size);
+        if (!ctx || !signature || EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, key->pkey) != 1 ||
+                EVP_DigestSign(ctx, signature, &size, (const unsigned char *) b->data, b->size) != 1)
+                return -ENOMEM;
+
+        r = bytes_append_text(b, ".");
+        return r < 0 ? r : bytes_append_base64url(b, signature, size);
+}
+
+int jws_sign(const JwsKey *key, const char *header, const char *claims, char **ret) {
+        _cleanup_bytes_ Bytes b = {};
+        int r;
+
+        r = bytes_append_base64url(&b, header, strlen(header));
+        if (r == 0)
+                r = bytes_append_text(&b, ".");
+        if (r == 0)
+                r = bytes_append_base64url(&b, claims, strlen(claims));
+        if (r < 0)
+                return r;
+
+        (void) ERR_set_mark();
+        r = append_signature(key, &b);
+        (void) ERR_pop_to_mark();
+        if (r < 0)
+                return r;
+
+        *ret = bytes_steal(&b).data;
+        return 0;
+}
