@@ -129,6 +129,10 @@ static bool watch_stalls(Watch *watch, bool expected, uint64_t progress, usec_t 
         return true;
 }
 
+static const char *sink_name(const SinkStatus *sink) {
+        return sink->what ? sink->what : "the sink";
+}
+
 /* ---- stalls ---- */
 
 static void warn_sources(StatusWarnings *warnings, const StatusInput *input) {
@@ -183,7 +187,8 @@ static void warn_held(StatusWarnings *warnings, const StatusInput *input, const 
                         "%zu messages of %s are held, and none was stored for %s though %s answered last. They are not acknowledged and "
                         "come back. "
                         "Look at %s's log; if this does not pass, restart sensorqd.",
-                        subscriber->held, subscriber->subscription, clock_format_span(stalled, span, sizeof(span)), sink->what, sink->what);
+                        subscriber->held, subscriber->subscription, clock_format_span(stalled, span, sizeof(span)), sink_name(sink),
+                        sink_name(sink));
 }
 
 static void warn_pulls(StatusWarnings *warnings, const StatusInput *input, const SubscriberStatus *subscriber) {
@@ -242,7 +247,7 @@ static void warn_retention(StatusWarnings *warnings, const StatusInput *input, c
                 "within %s, or "
                 "raise the subscription's message retention (31 days at most).",
                 subscriber->subscription, clock_format_span(oldest, old, sizeof(old)), clock_format_span(retention, kept, sizeof(kept)),
-                subscriber->sink.ready ? "the pulls" : subscriber->sink.what,
+                subscriber->sink.ready ? "the pulls" : sink_name(&subscriber->sink),
                 clock_format_span(retention > oldest ? retention - oldest : 0, left, sizeof(left)));
 }
 
