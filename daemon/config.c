@@ -190,6 +190,20 @@ static bool text_find_bad(const char *text, size_t size, YamlNode *ret_place) {
         return true;
 }
 
+/* YAML's commonest slip, for which libyaml's words are of little help. */
+static bool line_begins_with_tab(const char *text, size_t size, unsigned line) {
+        const char *end = text + size;
+
+        for (; line > 1 && text; line--) {
+                text = memchr(text, '\n', (size_t) (end - text));
+                text = text ? text + 1 : NULL;
+        }
+        while (text && text < end && *text == ' ')
+                text++;
+
+        return text && text < end && *text == '\t';
+}
+
 static int reader_parse(const ConfigReader *reader, const char *text, size_t size, ConfigGetenv env, Config *config) {
         _cleanup_(yaml_freep) YamlNode *root = NULL;
         YamlNode place;
@@ -204,7 +218,8 @@ static int reader_parse(const ConfigReader *reader, const char *text, size_t siz
         r = yaml_parse(text, size, &root, &error);
         if (r == -EBADMSG) {
                 place = (YamlNode){ .line = error.line, .column = error.column };
-                return config_reader_fail(reader, &place, "", "%s", error.text);
+                return config_reader_fail(reader, &place, "", "%s%s", error.text,
+                        line_begins_with_tab(text, size, error.line) ? "; the line is indented by a tab, use spaces" : "");
         }
         if (r < 0)
                 return r;

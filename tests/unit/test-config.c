@@ -235,6 +235,7 @@ static void test_place_key_and_remedy(void **state) {
                 "publish:\n  topic: top\n  sources:\n    - name: home\n      type: nature_remo\n      token_file: t\n      interval: 5s\n",
                 "c.yaml:8:17: publish.sources[].interval: \"5s\" is out of range; allowed: 10s..24h");
         refuse(PUBSUB PUBSUB SUBSCRIBE, "c.yaml:2:1: ");
+        refuse("pubsub:\n\tproject: p\n" SUBSCRIBE, "indented by a tab, use spaces");
 }
 
 static void test_missing(void **state) {
