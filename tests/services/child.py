@@ -4,10 +4,9 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
-from services.service import wait_until
+from services.service import EndSignal, wait_until
 
 
 def free_port():
@@ -63,14 +62,11 @@ def _signal_group(process, number):
 
 def run(server, url):
     """Runs a server as a program: start, ready line, until SIGTERM or SIGINT."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    end = EndSignal()
     try:
         server.start()
         print(f"ready {url()}", flush=True)
-        while not stop.wait(3600):
-            pass
+        end.wait()
     except RuntimeError as error:
         print(error, file=sys.stderr)
         return 1

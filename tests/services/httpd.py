@@ -193,7 +193,8 @@ class HttpServer:
         try:
             return self._handler(request)
         except Exception:  # a bug in a test service must be seen, and must not look like a fault of the network
-            traceback.print_exc(file=sys.stderr)
+            if not self.stopping.is_set():
+                traceback.print_exc(file=sys.stderr)
             return Response.json({"error": {"code": 500, "message": "bug in the test service", "status": "INTERNAL"}}, 500)
 
     def _send(self, sock, request, response):

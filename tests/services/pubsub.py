@@ -10,7 +10,7 @@ Control API under /_control/ (no authentication, no faults): faults and log as i
   POST  options           change at run time: pull_hang, auth, token_lifetime, expires_as_string, time_scale, retention_scale, late_ack,
                           grant (list of IAM permissions, or null for all)
 Event kinds of the log: publish, deliver, ack, ack_ignored, modack, expire, dead_letter, retention, subscription_expired, token,
-token_refused, revoke, http.
+token_refused, revoke, http. With --state the log is kept over a restart, except token, token_refused, revoke and http; its seq starts anew.
 
 Fault types of its own: duplicate (a pull hands out leased messages too), partial (messages: so many at most), id_count (delta: that many
 message ids more or fewer than published), revoke (drops all tokens, then serves the request).
@@ -53,8 +53,8 @@ class PubSub(service.HttpService):
         self.controls.update(stats=self._control_stats, revoke=self._control_revoke, keys=self._control_keys, options=self._control_options)
 
     def stop(self):
-        self.store.close()
         super().stop()
+        self.store.close()
         self.oauth.close()
 
     @property

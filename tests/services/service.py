@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ import time
 import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 from services.events import EventLog
 from services.faults import FaultScript
@@ -121,16 +123,28 @@ def parser(description, tls=True):
 
 def run(service, prepare=lambda: None):
     """Runs a service as a program: starts it, calls prepare(), prints the ready line, ends on SIGTERM or SIGINT with code 0."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    end = EndSignal()
     service.start()
     prepare()
     print(f"ready {service.url}", flush=True)
-    while not stop.wait(3600):
-        pass
+    end.wait()
     service.stop()
     return 0
+
+
+class EndSignal:
+    """Catches SIGTERM and SIGINT from now on. The handler takes no lock: setting a threading.Event in one can deadlock its waiter."""
+
+    def __init__(self):
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+
+    def wait(self):
+        """Returns when one of them has come, also if that was before the call."""
+        self._reader.recv(1)
 
 
 def run_with_control(server, controls, control_port):
@@ -169,7 +183,7 @@ class ServiceProcess:
             raise RuntimeError(f"{self.name} did not start: exit code {self.process.returncode}, said {line!r}")
         self.url = line.split()[1]
         self.control_url = line.split()[-1]
-        self.port = int(self.url.rsplit(":", 1)[1])
+        self.port = urlsplit(self.url).port
         return self
 
     def stop(self, timeout=10):

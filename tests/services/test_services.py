@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import socket
 import ssl
 import time
 import urllib.error
@@ -163,6 +164,20 @@ def test_as_a_process():
     process.start()
     assert process.port == port and poll(process).headers["X-Rate-Limit-Remaining"] == "8"
     assert process.kill() == -9
+
+
+@pytest.mark.parametrize("name, args", [
+    ("pubsub", ["--auth", "--pkcs1", "--service-account", "sa.json", "--authorized-user", "user.json"]),
+    ("nature_remo", ["--scenario", "edge"]), ("proxy", ["--target", "9"]), ("wire_mongo", ["--standalone"]), ("mongodb", []),
+    pytest.param("emulator", [], marks=pytest.mark.skipif(emulator.find() is None, reason="Google's emulator is not installed"))])
+def test_each_program_starts_and_ends(name, args, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    process = ServiceProcess(name, *args).start(timeout=60)
+    with socket.create_connection(("127.0.0.1", process.port), timeout=5):
+        pass
+    assert process.stop(30) == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", process.port), timeout=5)
 
 
 # TLS
