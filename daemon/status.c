@@ -168,30 +168,30 @@ static int line_subscription_name(Bytes *line, const StatusInput *input, const S
         return bytes_append_format(line, "%s: ", name_cut(slash ? slash + 1 : subscriber->subscription, name));
 }
 
-static int line_trouble(Bytes *line, const StatusInput *input, const SubscriberStatus *subscriber) {
-        const SinkStatus *sink = &subscriber->sink;
+static int line_sink_down(Bytes *line, const StatusInput *input, const SinkStatus *sink) {
         const char *what = sink->what ? sink->what : "sink";
+        int r;
+
+        r = sink->down_since > 0 ? bytes_append_format(line, "%s down", what) : bytes_append_format(line, "%s not reached yet", what);
+        if (r >= 0)
+                r = line_since(line, input, sink->down_since, sink->retry_at);
+        return r < 0 ? r : bytes_append_text(line, ", pulls paused");
+}
+
+static int line_trouble(Bytes *line, const StatusInput *input, const SubscriberStatus *subscriber) {
+        bool down = !subscriber->sink.ready;
         int r;
 
         r = line_comma(line);
         if (r >= 0)
                 r = line_subscription_name(line, input, subscriber);
-        if (r < 0)
-                return r;
-
-        if (!sink->ready) {
-                r = sink->down_since > 0 ? bytes_append_format(line, "%s down", what)
-                                         : bytes_append_format(line, "%s not reached yet", what);
-                if (r >= 0)
-                        r = line_since(line, input, sink->down_since, sink->retry_at);
-                if (r >= 0)
-                        r = bytes_append_text(line, ", pulls paused");
-        } else {
-                r = bytes_append_text(line, subscriber->missing ? "subscription missing" : "pulls failing");
+        if (r >= 0 && down)
+                r = line_sink_down(line, input, &subscriber->sink);
+        if (r >= 0 && subscriber->failing) {
+                r = bytes_append_format(line, "%ssubscription %s", down ? ", " : "", subscriber->missing ? "missing" : "failing");
                 if (r >= 0)
                         r = line_since(line, input, subscriber->failing_since, subscriber->retry_at);
         }
-
         if (r >= 0 && subscriber->held > 0)
                 r = bytes_append_format(line, ", %zu message%s held", subscriber->held, subscriber->held == 1 ? "" : "s");
         return r;

@@ -144,6 +144,13 @@ static void test_line_mongodb_down(void **state) {
         assert_line(f, "home polled 12:00:03, 3 readings queued, last stored 12:00:04, MongoDB down since 11:03:00 (next try 12:00:45), "
                        "pulls paused, "
                        "12 messages held");
+        f->subscribers[0].failing = true;
+        f->subscribers[0].failing_since = NOON;
+        f->subscribers[0].held = 0;
+        assert_line(f, "home polled 12:00:03, 3 readings queued, last stored 12:00:04, MongoDB down since 11:03:00 (next try 12:00:45), "
+                       "pulls paused, "
+                       "subscription failing since 12:00:00");
+        f->subscribers[0].failing = false;
         f->subscribers[0].sink.down_since = 0;
         f->subscribers[0].sink.last_stored = 0;
         f->subscribers[0].held = 0;
@@ -205,7 +212,8 @@ static void test_line_many(void **state) {
         f->subscribers[1] = f->subscribers[0];
         f->subscribers[1].failing = true;
         f->subscribers[1].failing_since = NOON;
-        assert_line(f, "3 sources well, last poll 12:00:03, 0 readings queued, last stored 12:00:04, sub: pulls failing since 12:00:00");
+        assert_line(
+                f, "3 sources well, last poll 12:00:03, 0 readings queued, last stored 12:00:04, sub: subscription failing since 12:00:00");
 }
 
 /* ---- JSON ---- */
