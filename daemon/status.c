@@ -155,7 +155,7 @@ static int line_token(Bytes *line, const StatusInput *input) {
 /* ---- subscriptions ---- */
 
 static bool subscriber_is_well(const SubscriberStatus *subscriber) {
-        return subscriber->sink.ready && !subscriber->failing;
+        return subscriber->sink.ready && !subscriber->failing && !subscriber->missing;
 }
 
 /* The id without its project, and only where there are several. */
@@ -187,7 +187,7 @@ static int line_trouble(Bytes *line, const StatusInput *input, const SubscriberS
                 r = line_subscription_name(line, input, subscriber);
         if (r >= 0 && down)
                 r = line_sink_down(line, input, &subscriber->sink);
-        if (r >= 0 && subscriber->failing) {
+        if (r >= 0 && (subscriber->failing || subscriber->missing)) {
                 r = bytes_append_format(line, "%ssubscription %s", down ? ", " : "", subscriber->missing ? "missing" : "failing");
                 if (r >= 0)
                         r = line_since(line, input, subscriber->failing_since, subscriber->retry_at);

@@ -164,7 +164,7 @@ static void test_line_failures(void **state) {
         f->sources[0].failing_since = NOON;
         f->input.publisher = (PublisherStatus){ .failing = true, .failing_since = NOON - USEC_PER_MINUTE, .retry_at = NOW + USEC_PER_SEC };
         f->input.token = (TokenStatus){ .failing = true, .failing_since = NOON - 2 * USEC_PER_MINUTE };
-        f->subscribers[0].failing = f->subscribers[0].missing = true;
+        f->subscribers[0].missing = true;
         f->input.outbox.rejected_rows = 2;
         assert_line(f, "home failing since 12:00:00, 0 readings queued, 2 rejected, publishing failing since 11:59:00 (next try 12:00:06), "
                        "no access token since 11:58:00, last stored 12:00:04, subscription missing");
