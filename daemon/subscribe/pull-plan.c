@@ -59,7 +59,10 @@ void pull_plan_answered(PullPlan *plan, size_t n, usec_t waited, usec_t now, uin
         backoff_reset(&plan->quick);
         plan->empties = 0;
         plan->not_before = 0;
-        plan->backlog = plan->once || n >= (plan->max_messages + 1) / 2 || waited < PULL_PLAN_BACKLOG_USEC;
+        if (n >= (plan->max_messages + 1) / 2 || waited < PULL_PLAN_BACKLOG_USEC)
+                plan->backlog = true;
+        else if (waited >= PULL_PLAN_HUNG_USEC)
+                plan->backlog = plan->once;
         grow(plan);
 }
 

@@ -359,7 +359,7 @@ void subscriber_status(const Subscriber *s, SubscriberStatus *ret) {
                 .paused_since = s->paused_at_wall,
                 .last_pull = s->last_pull,
                 .last_ack = s->last_ack,
-                .retry_at = failing ? s->plan.not_before : 0,
+                .retry_at = failing && s->plan.not_before > clock_now() ? s->plan.not_before : 0,
                 .retention = settings ? settings->retention : SUBSCRIPTION_RETENTION_DEFAULT_USEC,
                 .received = s->received,
                 .acknowledged = s->acknowledged,

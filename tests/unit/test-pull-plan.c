@@ -48,7 +48,11 @@ static void test_backlog_fills_all_slots(void **state) {
         assert_int_equal(due(&plan, 2, 2), 0);
         pull_plan_answered(&plan, 1, LATE, NOW, 1); /* just published */
         assert_int_equal(due(&plan, 0, 1), 1);
+        pull_plan_answered(&plan, 1, 500 * USEC_PER_MSEC, NOW, 1); /* tells nothing */
+        assert_int_equal(due(&plan, 0, 1), 1);
         pull_plan_answered(&plan, 1, 20 * USEC_PER_MSEC, NOW, 1); /* had been waiting */
+        assert_int_equal(due(&plan, 0, 1), 3);
+        pull_plan_answered(&plan, 1, 500 * USEC_PER_MSEC, NOW, 1); /* a slow network does not end a backlog */
         assert_int_equal(due(&plan, 0, 1), 3);
         pull_plan_answered(&plan, 0, LATE, NOW, 1);
         assert_int_equal(due(&plan, 0, 0), 1);
