@@ -11,6 +11,19 @@ def _stat(pid):
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
 
 
+def foreign_load(before=None):
+    """Without an argument a mark; with one the cores that programs other than this one and its ended children have used since."""
+    with open("/proc/stat") as text:
+        fields = [int(field) for field in text.readline().split()[1:9]]
+    busy = (sum(fields) - fields[3] - fields[4]) / _TICK
+    times = os.times()
+    mark = (time.monotonic(), busy, times.user + times.system + times.children_user + times.children_system)
+    if before is None:
+        return mark
+    wall, busy, own = (now - then for now, then in zip(mark, before))
+    return max(0.0, (busy - own) / wall)
+
+
 def tasks(pid):
     return [int(task) for task in os.listdir(f"/proc/{pid}/task")]
 

@@ -11,12 +11,13 @@ class Row:
 
     def __init__(self, bench, figure, unit, value, limit=None, note=""):
         self.bench, self.figure, self.unit, self.value, self.limit, self.note = bench, figure, unit, value, limit, note
+        self.judged = True
 
     @property
     def verdict(self):
         if self.value is None:
             return "not measured"
-        if self.limit is None:
+        if self.limit is None or not self.judged:
             return "-"
         comparison, bound = self.limit
         return "met" if (self.value <= bound if comparison == "<=" else self.value >= bound) else "MISSED"
@@ -49,12 +50,13 @@ def table(rows):
     return "\n".join(lines)
 
 
-def write(path, rows, options):
+def write(path, rows, options, load):
     data = {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "commit": _commit(),
         "machine": {"cores": len(os.sched_getaffinity(0)), "kernel": platform.release(), "cpu": _cpu()},
         "options": options,
+        "cores_used_by_others": round(load, 2),
         "rows": [row.json() for row in rows],
     }
     with open(path, "w") as out:
