@@ -27,10 +27,11 @@ _Static_assert(OUTBOX_SCHEMA == 1, "the text above makes schema 1");
 static const char outbox_recount[] = "UPDATE counts SET (n, bytes) = (SELECT count(*), total(size) FROM readings) WHERE name = 'readings';"
                                      "UPDATE counts SET (n, bytes) = (SELECT count(*), total(size) FROM rejected) WHERE name = 'rejected';";
 
-static const char outbox_counts_off[] = "SELECT (SELECT count(*) FROM readings) IS NOT (SELECT n FROM counts WHERE name = 'readings')"
-                                        " OR (SELECT total(size) FROM readings) IS NOT (SELECT bytes FROM counts WHERE name = 'readings')"
-                                        " OR (SELECT count(*) FROM rejected) IS NOT (SELECT n FROM counts WHERE name = 'rejected')"
-                                        " OR (SELECT total(size) FROM rejected) IS NOT (SELECT bytes FROM counts WHERE name = 'rejected')";
+/* Whether the counters are not what the tables hold. */
+static const char outbox_counts_off[] =
+        "SELECT count(*) <> 2 FROM counts JOIN (SELECT 'readings' AS name, count(*) AS n, total(size) AS bytes FROM readings"
+        " UNION ALL SELECT 'rejected', count(*), total(size) FROM rejected) AS held USING (name)"
+        " WHERE counts.n = held.n AND counts.bytes = held.bytes";
 
 int outbox_file_sync_directory(const char *directory) {
         _cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
