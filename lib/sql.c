@@ -41,7 +41,9 @@ static int result(sqlite3 *db, int code) {
         case SQLITE_FULL:
                 return -ENOSPC;
         case SQLITE_IOERR:
-                return system_error(db, -EIO) == -ENOSPC ? -ENOSPC : code == SQLITE_IOERR_NOMEM ? -ENOMEM : -EIO;
+                if (code == SQLITE_IOERR_NOMEM)
+                        return -ENOMEM;
+                return system_error(db, -EIO) == -ENOSPC ? -ENOSPC : -EIO;
         case SQLITE_READONLY:
                 return -EROFS;
         case SQLITE_BUSY:
@@ -206,7 +208,9 @@ int64_t sql_column_int(SqlStatement *statement, int column) {
 Slice sql_column(SqlStatement *statement, int column) {
         const char *data = sqlite3_column_blob(statement->stmt, column);
 
-        return (Slice){ data, data ? (size_t) sqlite3_column_bytes(statement->stmt, column) : 0 };
+        if (data)
+                return (Slice){ data, (size_t) sqlite3_column_bytes(statement->stmt, column) };
+        return (Slice){ sqlite3_column_type(statement->stmt, column) == SQLITE_NULL ? NULL : "", 0 };
 }
 
 const char *sql_error(Sql *sql) {
