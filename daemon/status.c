@@ -258,9 +258,9 @@ bool status_outbox_is_full(const StatusInput *input) {
         if (rows >= outbox->max_rows || bytes >= outbox->max_bytes)
                 return true;
 
-        /* What a source holds in memory did not fit. */
+        /* What a source holds in memory did not fit, or what its next poll may bring would not. */
         for (size_t i = 0; !input->outbox_failing && i < input->n_sources; i++)
-                if (input->sources[i].holding && status_outbox_is_high(input))
+                if ((input->sources[i].holding || input->sources[i].gated) && status_outbox_is_high(input))
                         return true;
 
         return false;

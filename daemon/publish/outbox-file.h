@@ -8,9 +8,9 @@
 #include "lib/sql.h"
 #include "publish/outbox.h"
 
-/* The check at start (quick_check and a recount) reads every page in use, so it is made up to this size only: 64 MiB, 130 000 readings, take a quarter of a second
- * from memory and about 2 s from an SD card; what a queue normally holds, 2 ms. In a larger file damage is found when the damaged rows are read, and mended in
- * the same way. */
+/* The check at start (quick_check and a recount) reads every page in use, so it is made up to this size only: 64 MiB, 130 000 readings,
+ * take a quarter of a second from memory and about 2 s from an SD card; what a queue normally holds, 2 ms. In a larger file damage is found
+ * when the damaged rows are read, and mended in the same way. */
 #define OUTBOX_FILE_CHECK_MAX (64 * 1024 * 1024)
 
 /* Ids and row sizes that a sane file holds: a damaged page may claim others. */

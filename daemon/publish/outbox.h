@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Durable queue of readings in SQLite (WAL, synchronous=FULL): a reading is here from right after it was fetched (P1) until Pub/Sub has answered with its
- * message id (P2). Nothing is ever dropped: at its caps it says so and its callers stop (P7). One process owns the file; one transaction for a put or a forget.
+/* Durable queue of readings in SQLite (WAL, synchronous=FULL): a reading is here from right after it was fetched (P1) until Pub/Sub has
+ * answered with its message id (P2). Nothing is ever dropped: at its caps it says so and its callers stop (P7). One process owns the file;
+ * one transaction for a put or a forget.
  *
- * Table `readings`: id (ascending, never reused), payload, key, source, type, device, put_at. Table `rejected`: readings that Pub/Sub refused for good, with the
- * reason; they count towards the caps until `sensorqd rejected` replays or drops them. `PRAGMA user_version` is the schema. */
+ * Table `readings`: id (ascending, never reused), payload, key, source, type, device, put_at. Table `rejected`: readings that Pub/Sub
+ * refused for good, with the reason; they count towards the caps until `sensorqd rejected` replays or drops them. `PRAGMA user_version` is
+ * the schema. */
 
 #include "config.h"
 #include "lib/bytes.h"
@@ -17,14 +19,14 @@ typedef struct Outbox Outbox;
 
 enum {
         OUTBOX_OK = 0,
-        OUTBOX_FULL = 1,    /* put: would go beyond a cap; nothing was stored */
+        OUTBOX_FULL = 1,     /* put: would go beyond a cap; nothing was stored */
         OUTBOX_SALVAGED = 2, /* open: the file was damaged and set aside; readable rows were carried over */
-        OUTBOX_NEWER = 3,   /* open: made by a later version; left alone */
+        OUTBOX_NEWER = 3,    /* open: made by a later version; left alone */
 };
 
 typedef struct OutboxSalvage {
-        char aside[256];    /* name of the file set aside */
-        uint64_t rows;      /* carried over */
+        char aside[256]; /* name of the file set aside */
+        uint64_t rows;   /* carried over */
 } OutboxSalvage;
 
 typedef struct OutboxRow {
@@ -41,13 +43,14 @@ typedef struct OutboxRows {
 } OutboxRows;
 
 typedef struct OutboxStatus {
-        uint64_t rows, bytes;           /* waiting */
+        uint64_t rows, bytes; /* waiting */
         uint64_t rejected_rows, rejected_bytes;
         uint64_t max_rows, max_bytes;
         usec_t oldest; /* put_at of the oldest waiting row; 0: empty */
 } OutboxStatus;
 
-/* Opens or creates DIRECTORY/outbox.sqlite and checks its integrity. OUTBOX_OK, OUTBOX_SALVAGED (*ret_salvage filled in), OUTBOX_NEWER, or an errno. */
+/* Opens or creates DIRECTORY/outbox.sqlite and checks its integrity. OUTBOX_OK, OUTBOX_SALVAGED (*ret_salvage filled in), OUTBOX_NEWER, or
+ * an errno. */
 int outbox_open(const char *directory, const OutboxConfig *caps, Outbox **ret, OutboxSalvage *ret_salvage);
 Outbox *outbox_close(Outbox *outbox);
 CLEANUP_DEFINE(Outbox, outbox_close)

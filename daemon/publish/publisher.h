@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Takes the oldest readings from the outbox, publishes them, and forgets exactly those for which a message id came back (P2). One request in flight.
+/* Takes the oldest readings from the outbox, publishes them, and forgets exactly those for which a message id came back (P2). One request
+ * in flight.
  *
  *      idle --woke--> sending --ids--> idle (again at once while rows wait)
  *                        |
  *                        +--failed--> waiting (backoff, Retry-After) --timer--> sending
- *                        +--400--> bisecting: halves, down to the message that fails alone; it is set apart and moves to the rejected table only once the
- *                                  topic has accepted another message after it, since a bad topic name answers 400 for every message
+ *                        +--400--> bisecting: halves, down to the message that fails alone; it is set apart and moves to the rejected table
+ * only once the topic has accepted another message after it, since a bad topic name answers 400 for every message
  */
 
 #include <systemd/sd-event.h>
@@ -16,21 +17,22 @@
 
 typedef struct Publisher Publisher;
 
-#define PUBLISHER_BATCH_ROWS 1000              /* the service's limit of messages in a request */
-#define PUBLISHER_BODY_MAX (7 * 1000 * 1000)   /* bytes of a request: the service refuses 10 MiB, base64 included */
+#define PUBLISHER_BATCH_ROWS 1000            /* the service's limit of messages in a request */
+#define PUBLISHER_BODY_MAX (7 * 1000 * 1000) /* bytes of a request: the service refuses 10 MiB, base64 included */
 
 typedef struct PublisherStatus {
         bool failing;
-        usec_t failing_since;   /* clock_wall() */
-        bool paused;            /* a subscription of this config is missing: publishing would discard */
-        usec_t last_publish;    /* clock_wall() of the last message ids; 0: none yet */
-        usec_t retry_at;        /* clock_now(); 0: none planned */
+        usec_t failing_since; /* clock_wall() */
+        bool paused;          /* a subscription of this config is missing: publishing would discard */
+        usec_t last_publish;  /* clock_wall() of the last message ids; 0: none yet */
+        usec_t retry_at;      /* clock_now(); 0: none planned */
         uint64_t published, rejected, requests, failures;
         const char *detail;
 } PublisherStatus;
 
 /* *client*, *outbox* and *topic* (full name) are borrowed. on_change: something in publisher_status() changed, rows went. */
-int publisher_new(sd_event *event, Client *client, Outbox *outbox, const char *topic, void (*on_change)(void *userdata), void *userdata, Publisher **ret);
+int publisher_new(sd_event *event, Client *client, Outbox *outbox, const char *topic, void (*on_change)(void *userdata), void *userdata,
+        Publisher **ret);
 /* Drops a request under way: its rows stay, and are sent again under the same keys. */
 Publisher *publisher_free(Publisher *publisher);
 CLEANUP_DEFINE(Publisher, publisher_free)

@@ -272,6 +272,8 @@ static int source_on_timer(sd_event_source *event_source, uint64_t usec, void *u
         if (!s->callbacks.may_poll(s->callbacks.userdata)) {
                 s->next_poll = clock_now() + backoff_next(&s->gate, backoff_random());
                 source_rearm(s, s->next_poll);
+                if (s->gate.attempt == 1)
+                        source_changed(s);
                 return 0;
         }
         backoff_reset(&s->gate);
@@ -371,5 +373,6 @@ void source_status(const Source *s, SourceStatus *ret) {
                 .failures = s->failures,
                 .detail = s->detail,
                 .holding = s->state == SOURCE_HANDING,
+                .gated = s->state == SOURCE_WAITING && s->gate.attempt > 0,
         };
 }

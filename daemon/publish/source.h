@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* A source is polled on a timer and yields readings. This file is the interface that every type of source implements, the table of types, and the part
- * that all share: when to poll, when not to (no room in the outbox, a rate limit, a refused token), what to say when a source starts or stops failing.
+/* A source is polled on a timer and yields readings. This file is the interface that every type of source implements, the table of types,
+ * and the part that all share: when to poll, when not to (no room in the outbox, a rate limit, a refused token), what to say when a source
+ * starts or stops failing.
  *
  * State of a source (source.c checks every move):
  *
@@ -29,11 +30,11 @@ typedef enum SourcePollOutcome {
 
 typedef struct SourcePoll {
         SourcePollOutcome outcome;
-        ReadingList readings;   /* of SOURCE_POLLED; taken by source_polled() */
-        usec_t not_before;      /* clock_now() before which the remote wants no further poll; 0: none. Any outcome */
-        const char *detail;     /* failure in words: what happened and what the reader can do */
-        int http_status;        /* 0: none */
-        int64_t clock_offset;   /* microseconds that the remote's clock is ahead of ours, as used for request_at; 0: ours was used */
+        ReadingList readings; /* of SOURCE_POLLED; taken by source_polled() */
+        usec_t not_before;    /* clock_now() before which the remote wants no further poll; 0: none. Any outcome */
+        const char *detail;   /* failure in words: what happened and what the reader can do */
+        int http_status;      /* 0: none */
+        int64_t clock_offset; /* microseconds that the remote's clock is ahead of ours, as used for request_at; 0: ours was used */
 } SourcePoll;
 
 /* What a type is given. Everything is borrowed and outlives the instance. */
@@ -42,15 +43,15 @@ typedef struct SourceContext {
         const char *token; /* secret; NULL when the config names none */
         Http *http;
         sd_event *event;
-        Source *source;    /* for source_polled() */
+        Source *source; /* for source_polled() */
 } SourceContext;
 
 typedef struct SourceType {
         const char *name;
-        const char *default_url;   /* NULL: `url` is required */
+        const char *default_url; /* NULL: `url` is required */
         bool needs_token;
         int (*open)(const SourceContext *context, void **ret_self);
-        int (*poll)(void *self);   /* starts one poll; exactly one source_polled() follows, later, unless closed before */
+        int (*poll)(void *self);    /* starts one poll; exactly one source_polled() follows, later, unless closed before */
         void *(*close)(void *self); /* drops a poll under way; returns NULL */
 } SourceType;
 
@@ -64,8 +65,8 @@ const char *source_type_names(void);
 typedef struct SourceCallbacks {
         /* Whether a poll may be made now: room in the outbox (checked before, so that what is fetched always fits), no disk trouble. */
         bool (*may_poll)(void *userdata);
-        /* Hands the readings over for storing. 0: they are on disk and the list may be freed. Negative errno: the source keeps them in memory and calls
-         * again later. */
+        /* Hands the readings over for storing. 0: they are on disk and the list may be freed. Negative errno: the source keeps them in
+         * memory and calls again later. */
         int (*on_readings)(void *userdata, Source *source, const ReadingList *readings);
         /* Something in source_status() changed. */
         void (*on_change)(void *userdata);
@@ -75,17 +76,19 @@ typedef struct SourceCallbacks {
 typedef struct SourceStatus {
         const char *name;
         bool failing;
-        usec_t failing_since;  /* clock_wall() */
-        usec_t last_poll;      /* clock_wall() of the last poll that answered well; 0: none yet */
-        usec_t next_poll;      /* clock_now() */
+        usec_t failing_since; /* clock_wall() */
+        usec_t last_poll;     /* clock_wall() of the last poll that answered well; 0: none yet */
+        usec_t next_poll;     /* clock_now() */
         uint64_t polls, readings, failures;
-        const char *detail;    /* of the failure; "" when well */
-        bool holding;          /* readings wait in memory for the disk */
+        const char *detail; /* of the failure; "" when well */
+        bool holding;       /* readings wait in memory for the disk */
+        bool gated;         /* a poll is due, and may_poll says no */
 } SourceStatus;
 
-/* *config*, *token* and the callbacks are borrowed. Polls begin at once, spread by up to a tenth of the interval over several sources; *manual*: never by itself,
- * only through source_poll_now() (the verb `once`). */
-int source_new(sd_event *event, Http *http, const SourceConfig *config, const char *token, bool manual, const SourceCallbacks *callbacks, Source **ret);
+/* *config*, *token* and the callbacks are borrowed. Polls begin at once, spread by up to a tenth of the interval over several sources;
+ * *manual*: never by itself, only through source_poll_now() (the verb `once`). */
+int source_new(sd_event *event, Http *http, const SourceConfig *config, const char *token, bool manual, const SourceCallbacks *callbacks,
+        Source **ret);
 /* Drops a poll under way. Readings that the disk refused are handed over one last time. */
 Source *source_free(Source *source);
 CLEANUP_DEFINE(Source, source_free)

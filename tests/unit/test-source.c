@@ -262,8 +262,10 @@ static void test_no_room(void **state) {
         assert_true(sd_event_run(f->event, USEC_PER_SEC) >= 0);
         assert_int_equal(http_server_calls(f->server), 0);
         assert_in_range(status_of(f).next_poll, clock_now(), clock_now() + USEC_PER_SEC);
+        assert_true(status_of(f).gated);
         f->may_poll = true;
         RUN_UNTIL(f, f->stored >= 2);
+        assert_false(status_of(f).gated);
         source_room(f->source, &rows, &bytes);
         assert_int_equal(rows, 2); /* now it knows */
         assert_true(bytes > 100);
