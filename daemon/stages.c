@@ -15,8 +15,10 @@
 static bool source_slot_may_poll(void *userdata) {
         SourceSlot *slot = userdata;
         StagesHost *host = slot->host;
+        uint64_t rows, bytes;
 
-        return !slot->retired && !host->stopping && !host->outbox_failing && outbox_has_room(host->outbox, 1, 1);
+        source_room(slot->source, &rows, &bytes);
+        return !slot->retired && !host->stopping && !host->outbox_failing && outbox_has_room(host->outbox, rows, bytes);
 }
 
 static void host_outbox_failed(StagesHost *host, const char *source, int error) {
@@ -43,6 +45,8 @@ static int source_slot_on_readings(void *userdata, Source *source, const Reading
                 host_outbox_failed(slot->host, slot->section->name, r);
                 return r;
         }
+        if (r == OUTBOX_FULL)
+                return -ENOBUFS; /* the first batch, or a larger one than before: the source holds it, and status.c says that the outbox is full */
         host_outbox_worked(slot->host);
         slot->host->on_change(slot->host->userdata);
         return 0;
