@@ -1,19 +1,11 @@
-"""Foreign servers (not written in Python, or not ours) as child processes: a free port, a log file, an orderly end."""
+"""Foreign servers (not written in Python, or not ours) as child processes: a log file, an orderly end."""
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 from services.service import EndSignal, wait_until
-
-
-def free_port():
-    """A TCP port of loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Child:

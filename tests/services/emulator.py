@@ -16,7 +16,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from services import child  # noqa: E402
+from services import child, ports  # noqa: E402
 
 _JARS = "platform/pubsub-emulator/lib/*pubsub-emulator*.jar"
 _ROOTS = ("/usr/lib/google-cloud-sdk", "/usr/local/google-cloud-sdk", "/opt/google-cloud-sdk", "/opt/google-cloud-cli",
@@ -86,7 +86,7 @@ class Emulator:
         if found is None:
             raise FileNotFoundError("Google's Pub/Sub emulator or java is not installed")
         java, jar = found
-        self.port = self.port or child.free_port()
+        self.port = self.port or ports.free_port()
         self.child.start([java, "-Xmx1g", "-jar", jar, "--host=127.0.0.1", f"--port={self.port}"], self._answers, timeout=60)
         return self
 

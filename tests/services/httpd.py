@@ -15,7 +15,9 @@ import traceback
 import urllib.parse
 from http import HTTPStatus
 
-HOST = "127.0.0.1"
+from services import ports
+from services.ports import HOST
+
 MAX_LINE = 64 * 1024
 MAX_HEADERS = 200
 MAX_BODY = 64 * 1024 * 1024  # beyond it the connection is answered 413 and closed
@@ -95,9 +97,7 @@ class HttpServer:
         return f"{'https' if self._tls else 'http'}://{HOST}:{self.port}"
 
     def start(self):
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, self._want_port))
+        listener = ports.bind(self._want_port)
         listener.listen(512)
         self._listener = listener
         threading.Thread(target=self._accept, args=(listener,), daemon=True, name="httpd-accept").start()

@@ -14,7 +14,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from services import child  # noqa: E402
+from services import child, ports  # noqa: E402
 
 
 def find():
@@ -49,7 +49,7 @@ class MongoDB:
 
     def start(self):
         """Starts it and waits for a ping; the port stays the same over restarts."""
-        self.port = self.port or child.free_port()
+        self.port = self.port or ports.free_port()
         os.makedirs(self.storage, exist_ok=True)
         if self.user and not self._user_made:
             self._make_user()

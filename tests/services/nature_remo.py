@@ -57,6 +57,11 @@ class NatureRemo(service.HttpService):
         with self._lock:
             return [dict(entry) for entry in self._served[since:]]
 
+    def polls(self):
+        """How many lists of devices were asked for so far; the `poll` of the next ledger entries is higher."""
+        with self._lock:
+            return self._polls
+
     def handle(self, request):
         remaining, reset = self._count()
         headers = {"Date": formatdate(time.time() + self.date_skew, usegmt=True)}

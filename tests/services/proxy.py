@@ -21,10 +21,11 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from services import service  # noqa: E402
+from services import ports, service  # noqa: E402
 from services.events import EventLog  # noqa: E402
 from services.faults import FaultScript  # noqa: E402
-from services.httpd import HOST, Response  # noqa: E402
+from services.httpd import Response  # noqa: E402
+from services.ports import HOST  # noqa: E402
 
 DIRECTIONS = ("request", "reply")
 MODES = ("pass", "refuse", "blackhole")
@@ -146,9 +147,7 @@ class Proxy:
     # Inside
 
     def _bind(self):
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind((HOST, self._port))
+        self._socket = ports.bind(self._port)
         self._port = self._socket.getsockname()[1]
 
     def _listen(self):

@@ -171,7 +171,8 @@ class ServiceProcess:
         self.control_url = None
         self.process = None
 
-    def start(self, timeout=20):
+    def start(self, timeout=60):
+        """Starts it and waits for its ready line; RuntimeError when there is none (its standard error is ours)."""
         command = [sys.executable, str(TESTS_DIR / "services" / f"{self.name}.py"), "--port", str(self.port), *self.args]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
         timer = threading.Timer(timeout, self.process.kill)

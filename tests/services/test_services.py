@@ -15,7 +15,7 @@ from pymongo.errors import (AutoReconnect, BulkWriteError, DocumentTooLarge, Not
                             ServerSelectionTimeoutError)
 from pymongo.write_concern import WriteConcern
 
-from services import child, emulator, mongodb, tls
+from services import emulator, mongodb, ports, tls
 from services.faults import FaultScript
 from services.nature_remo import DEFAULT_TOKEN, NatureRemo, edge_devices
 from services.proxy import Proxy
@@ -211,7 +211,7 @@ def test_pass_refuse_and_target(remo, proxy):
         poll(proxy)
     proxy.set_mode("pass")
     assert poll(proxy).status_code == 200
-    proxy.target(child.free_port())
+    proxy.target(ports.free_port())
     with pytest.raises(requests.ConnectionError):
         poll(proxy)
 

@@ -34,10 +34,11 @@ from bson.raw_bson import RawBSONDocument
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from services import service  # noqa: E402
+from services import ports, service  # noqa: E402
 from services.events import EventLog  # noqa: E402
 from services.faults import FaultScript  # noqa: E402
-from services.httpd import HOST, Response  # noqa: E402
+from services.httpd import Response  # noqa: E402
+from services.ports import HOST  # noqa: E402
 
 _OP_REPLY, _OP_QUERY, _OP_MSG = 1, 2004, 2013
 _CHECKSUM, _MORE_TO_COME = 1, 2
@@ -85,9 +86,7 @@ class WireMongo:
         return f"mongodb://{HOST}:{self._port}/"
 
     def start(self):
-        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind((HOST, self._port))
+        self._listener = ports.bind(self._port)
         self._listener.listen(128)
         self._port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True, name="wire-accept").start()
