@@ -460,7 +460,8 @@ static int publisher_on_step(sd_event_source *source, void *userdata) {
         }
         if (!p->paused)
                 publisher_go(p);
-        publisher_changed(p);
+        if (p->state != PUBLISHER_IDLE) /* else nothing was found, and who hears of it may wake us to look again */
+                publisher_changed(p);
         return 0;
 }
 
