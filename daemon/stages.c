@@ -10,6 +10,17 @@
 #include "lib/log.h"
 #include "secret.h"
 
+/* Times that no user may choose, and that tests cannot wait for: only in a build with crash points. 0: not set. */
+static uint64_t test_setting(const char *name) {
+#ifdef SENSORQD_CRASHPOINTS
+        const char *text = getenv(name);
+
+        return text ? strtoull(text, NULL, 10) : 0;
+#else
+        return 0;
+#endif
+}
+
 /* ---- one source ---- */
 
 static bool source_slot_may_poll(void *userdata) {
@@ -126,13 +137,7 @@ static SubscriberSlot *subscriber_slot_free(SubscriberSlot *slot) {
 CLEANUP_DEFINE(SubscriberSlot, subscriber_slot_free)
 
 static usec_t pull_timeout(void) {
-#ifdef SENSORQD_CRASHPOINTS
-        const char *seconds = getenv("SENSORQD_TEST_PULL_TIMEOUT");
-
-        if (seconds)
-                return strtoull(seconds, NULL, 10) * USEC_PER_SEC;
-#endif
-        return 0;
+        return test_setting("SENSORQD_TEST_PULL_TIMEOUT_MSEC") * USEC_PER_MSEC;
 }
 
 static int subscriber_slot_new(
@@ -272,6 +277,8 @@ static int stages_allocate(StagesHost *host, Config *config, Stages *old, Stages
                 return -ENOMEM;
         stages->host = host;
         stages->config = config_ref(config);
+        for (size_t i = 0; i < config->n_sources && test_setting("SENSORQD_TEST_INTERVAL_MSEC") > 0; i++)
+                config->sources[i].interval = test_setting("SENSORQD_TEST_INTERVAL_MSEC") * USEC_PER_MSEC;
         stages->n_sources = config->n_sources;
         stages->n_subscribers = config->n_subscriptions;
         stages->sources = calloc(config->n_sources + 1, sizeof(SourceSlot *));

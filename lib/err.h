@@ -7,7 +7,7 @@
  *   positive   an outcome that the function's own header names (OUTBOX_PUT_FULL). Callers handle each of them.
  *
  * Results leave through `ret_` parameters, which are written only on success. lib/ never logs above debug. assert() is for our own
- * bugs only; exit() is called in main.c only. */
+ * bugs only; only main.c ends the process. */
 
 #include <errno.h>
 

@@ -49,7 +49,7 @@ Session *session_close(Session *session) {
         return NULL;
 }
 
-static void print_line(const char *word, const char *name, const char *format, va_list arguments) {
+static __attribute__((format(printf, 3, 0))) void print_line(const char *word, const char *name, const char *format, va_list arguments) {
         char text[1536];
 
         (void) vsnprintf(text, sizeof(text), format, arguments);

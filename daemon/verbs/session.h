@@ -21,7 +21,8 @@ typedef struct SessionNamed {
         const char *name;
 } SessionNamed;
 
-/* 0, or an exit code with the reason printed: 77 when the credentials cannot be read. The stages' own log lines are silenced: the verb says everything. */
+/* 0, or an exit code with the reason printed: 77 when the credentials cannot be read. The stages' own log lines are silenced: the verb says
+ * everything. */
 int session_open(Config *config, Session **ret);
 Session *session_close(Session *session);
 CLEANUP_DEFINE(Session, session_close)
@@ -35,7 +36,7 @@ int session_exit_code(const Session *session);
 
 typedef struct SessionReply {
         ClientOutcome outcome;
-        char status[64];    /* of the error body */
+        char status[64]; /* of the error body */
         char detail[CLIENT_DETAIL_MAX];
         Bytes body;
 } SessionReply;

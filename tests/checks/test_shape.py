@@ -13,10 +13,10 @@ SOURCES = sorted([*REPO.glob("lib/*.[ch]"), *REPO.glob("daemon/**/*.[ch]")])
 LAYERS = [
     ["lib/"],
     ["daemon/events", "daemon/config", "daemon/secret", "daemon/publish/reading"],
-    ["daemon/pubsub/wire", "daemon/subscribe/document", "daemon/subscribe/delivery"],
+    ["daemon/pubsub/wire", "daemon/subscribe/document", "daemon/subscribe/delivery", "daemon/subscribe/subscription"],
     ["daemon/pubsub/credentials", "daemon/pubsub/token"],
     ["daemon/pubsub/client", "daemon/publish/outbox"],
-    ["daemon/publish/source", "daemon/publish/publisher", "daemon/subscribe/sink", "daemon/subscribe/lease", "daemon/subscribe/subscriber"],
+    ["daemon/publish/", "daemon/subscribe/"],  # source, publisher, sink, lease, subscriber and what only they use
     ["daemon/publish/nature-remo", "daemon/subscribe/mongodb"],
     ["daemon/status"],
     ["daemon/remote", "daemon/stages"],

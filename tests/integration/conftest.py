@@ -141,19 +141,20 @@ def sensorqd(tmp_path):
 class Stack:
     """Source, queue and MongoDB with one daemon between them, and a look at the collection."""
 
-    def __init__(self, make, queue, mongodb, remo, database=None, interval="1s", name="daemon", options=None, **mongodb_options):
+    def __init__(self, make, queue, mongodb, remo, database=None, interval_msec=1000, name="daemon", options=None, **mongodb_options):
         self.queue, self.mongodb, self.remo = queue, mongodb, remo
         self.database = database or "db" + uuid.uuid4().hex[:12]
         uri = mongodb_options.pop("uri", mongodb.uri)
         config = {"pubsub": queue.section}
         if remo:
             config["publish"] = {"topic": "sensor-data", "sources": [
-                {"name": "home", "type": "nature_remo", "interval": interval, "token_file": "nature-remo.token", "url": remo.url}]}
+                {"name": "home", "type": "nature_remo", "interval": "10s", "token_file": "nature-remo.token", "url": remo.url}]}
         config["subscribe"] = [{"subscription": "sensor-data-mongodb", "mongodb": {
             "uri": uri, "database": self.database, "collection": "readings", "backoff": {"initial": "1s", "max": "2s"}, **mongodb_options}}]
         config["subscribe"][0].update(options or {})
         secrets = {**queue.secrets, "nature-remo.token": (remo.token if remo else "none") + "\n"}
-        self.daemon = make(config, secrets, name=name, env=queue.env)
+        env = {**queue.env, **({"SENSORQD_TEST_INTERVAL_MSEC": str(interval_msec)} if interval_msec else {})}
+        self.daemon = make(config, secrets, name=name, env=env)
         self._client = mongodb.client()
 
     def readings(self, collection="readings", query=None):
