@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* One call of the Pub/Sub API: token, request, deadline, one retry with a fresh token after 401, and the answer sorted into what a caller can do about it.
- * Source: google/rpc/code.proto and the service's page of error codes. */
+/* One call of the Pub/Sub API: token, request, deadline, one retry with a fresh token after 401, and the answer sorted into what a caller
+ * can do about it. Source: google/rpc/code.proto and the service's page of error codes. */
 
 #include <systemd/sd-event.h>
 
@@ -14,24 +14,24 @@ typedef struct Client Client;
 typedef struct ClientCall ClientCall;
 
 typedef enum ClientOutcome {
-        CLIENT_OK = 0,        /* 2xx */
-        CLIENT_RETRY,         /* network, 408, 409 ABORTED, 429, 499, 5xx: backoff, honour retry_after */
-        CLIENT_UNSURE,        /* as RETRY, but it may have been carried out: timeout or cut after sending */
-        CLIENT_REFUSED,       /* no token to be had, 401 twice, 403: slow retry, say so */
-        CLIENT_NOT_FOUND,     /* 404: slow retry, say so */
-        CLIENT_EXISTS,        /* 409 ALREADY_EXISTS */
-        CLIENT_INVALID,       /* 400 INVALID_ARGUMENT or OUT_OF_RANGE: this request is at fault */
-        CLIENT_TOO_LARGE,     /* 413, or the reply was over its cap */
-        CLIENT_FAILED,        /* other 400 (billing, key, detached), other 4xx, 3xx, a 2xx that is no reply of Pub/Sub: slow retry, say so */
+        CLIENT_OK = 0,    /* 2xx */
+        CLIENT_RETRY,     /* network, 408, 409 ABORTED, 429, 499, 5xx: backoff, honour retry_after */
+        CLIENT_UNSURE,    /* as RETRY, but it may have been carried out: timeout or cut after sending */
+        CLIENT_REFUSED,   /* no token to be had, 401 twice, 403: slow retry, say so */
+        CLIENT_NOT_FOUND, /* 404: slow retry, say so */
+        CLIENT_EXISTS,    /* 409 ALREADY_EXISTS */
+        CLIENT_INVALID,   /* 400 INVALID_ARGUMENT or OUT_OF_RANGE: this request is at fault */
+        CLIENT_TOO_LARGE, /* 413, or the reply was over its cap */
+        CLIENT_FAILED,    /* other 400 (billing, key, detached), other 4xx, 3xx, a 2xx that is no reply of Pub/Sub: slow retry, say so */
 } ClientOutcome;
 
 typedef struct ClientReply {
         ClientOutcome outcome;
-        int http_status;      /* 0: none came */
-        Bytes body;           /* bytes_steal() to keep */
-        WireError error;      /* of an error body */
-        usec_t retry_after;   /* the longer of Retry-After and RetryInfo; 0: none */
-        const char *detail;   /* in words with a remedy where there is one; no secret */
+        int http_status;    /* 0: none came */
+        Bytes body;         /* bytes_steal() to keep */
+        WireError error;    /* of an error body */
+        usec_t retry_after; /* the longer of Retry-After and RetryInfo; 0: none */
+        const char *detail; /* in words with a remedy where there is one; no secret */
 } ClientReply;
 
 typedef void (*ClientDone)(void *userdata, ClientReply *reply);
@@ -55,15 +55,15 @@ int client_new(sd_event *event, Http *http, Token *token, const PubsubConfig *co
 Client *client_free(Client *client);
 CLEANUP_DEFINE(Client, client_free)
 
-/* Calls *done* once from the loop, never from inside client_call(); the call is gone then, so the owner forgets its handle first. Dropping the handle before that
- * cancels. The strings of *spec* are copied. */
+/* Calls *done* once from the loop, never from inside client_call(); the call is gone then, so the owner forgets its handle first. Dropping
+ * the handle before that cancels. The strings of *spec* are copied. */
 int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdata, ClientCall **ret);
 ClientCall *client_cancel(ClientCall *call);
 
-/* Pure, for client.c and its test: sorts an answer into ret->outcome, error, retry_after, http_status, and says in *detail* what happened to *resource* and what the
- * reader can do. *verb* as in ClientSpec. */
+/* Pure, for client.c and its test: sorts an answer into ret->outcome, error, retry_after, http_status, and says in *detail* what happened
+ * to *resource* and what the reader can do. *verb* as in ClientSpec. */
 void client_sort(const HttpReply *http, const char *resource, const char *verb, ClientReply *ret, char *detail, size_t detail_size);
 
-/* Runs a call to its end on its own loop iterations: for verbs, which have nothing else to do. *ret_reply*'s body belongs to the caller; detail is copied to
- * *detail* (size CLIENT_DETAIL_MAX). */
+/* Runs a call to its end on its own loop iterations: for verbs, which have nothing else to do. *ret_reply*'s body belongs to the caller;
+ * detail is copied to *detail* (size CLIENT_DETAIL_MAX). */
 int client_call_wait(Client *client, ClientSpec *spec, ClientReply *ret_reply, char detail[static CLIENT_DETAIL_MAX]);

@@ -10,8 +10,8 @@
 
 typedef struct Ack Ack;
 
-#define ACK_FOREVER (-1)     /* *deadline_sec*: acknowledge */
-#define ACK_RELEASE 0        /* modifyAckDeadline 0: deliver again at once */
+#define ACK_FOREVER (-1)    /* *deadline_sec*: acknowledge */
+#define ACK_RELEASE 0       /* modifyAckDeadline 0: deliver again at once */
 #define ACK_REQUESTS_MAX 64 /* of one run: ids that are not settled by then are given up as WIRE_ACK_LOST */
 
 typedef struct AckResult {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* One received batch of messages, with the fate of each. A batch has one owner at a time: the subscriber, then the sink (worker thread included), then the subscriber
- * again. Who owns it may touch everything in it.
+/* One received batch of messages, with the fate of each. A batch has one owner at a time: the subscriber, then the sink (worker thread
+ * included), then the subscriber again. Who owns it may touch everything in it.
  *
  * Fate of a message:                                       Acknowledged?
  *      PENDING    not known to be stored                    no
@@ -9,7 +9,8 @@
  *      DUPLICATE  the same document is durable already      yes
  *      REJECTED   raw bytes and reason are durable apart    yes
  *      FAILED     cannot be stored nor set apart now        no: stays unacknowledged, comes back after its deadline
- * Moves: PENDING -> any other; nothing leaves STORED, DUPLICATE, REJECTED. FAILED -> PENDING when it is tried again. delivery_set_fate() aborts on any other. */
+ * Moves: PENDING -> any other; nothing leaves STORED, DUPLICATE, REJECTED. FAILED -> PENDING when it is tried again. delivery_set_fate()
+ * aborts on any other. */
 
 #include "lib/bytes.h"
 #include "lib/clock.h"
@@ -21,10 +22,10 @@ typedef struct Batch {
         const char *subscription; /* full name; borrowed, outlives the batch */
         Bytes body;               /* the reply that every slice points into */
         WirePull pull;
-        Fate *fates;              /* one for each message */
-        usec_t received;          /* clock_now() */
-        usec_t oldest_publish;    /* wall time of the oldest publish_time in it; 0: unknown */
-        void *lease;              /* the subscriber's; not for sinks */
+        Fate *fates;           /* one for each message */
+        usec_t received;       /* clock_now() */
+        usec_t oldest_publish; /* wall time of the oldest publish_time in it; 0: unknown */
+        void *lease;           /* the subscriber's; not for sinks */
 } Batch;
 
 /* Takes *body* (emptied) when it succeeds, parses it in place. -EBADMSG as wire_get_pull(). */
