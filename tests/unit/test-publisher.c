@@ -16,6 +16,7 @@
 #include "http-server.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/sql.h"
 #include "publish/publisher.h"
 
 #define PATIENCE (20 * USEC_PER_SEC)
@@ -360,6 +361,30 @@ static void test_retries_by_itself(void **state) {
         assert_int_equal(status_of(f).retry_at, 0);
 }
 
+/* The disk refuses to forget what was published: it is forgotten as soon as it can be, and not sent again. */
+static void test_forgetting_fails(void **state) {
+        Fixture *f = *state;
+        char file[100];
+        Sql *other = NULL;
+
+        put(f, 0, 3, 10);
+        (void) snprintf(file, sizeof(file), "%s/" OUTBOX_FILE, f->directory);
+        assert_int_equal(sql_open(file, &other), 0);
+        assert_int_equal(sql_exec(other, "BEGIN IMMEDIATE"), 0);
+        RUN_UNTIL(f, status_of(f).failing);
+        assert_non_null(strstr(status_of(f).detail, "outbox"));
+        assert_int_equal(waiting(f), 3);
+        assert_int_equal(status_of(f).published, 3);
+        assert_int_equal(sql_exec(other, "ROLLBACK"), 0);
+        sql_close(other);
+        RUN_UNTIL(f, waiting(f) == 0);
+        assert_false(status_of(f).failing);
+        assert_int_equal(http_server_calls(f->server), 1);
+        put(f, 3, 1, 10);
+        RUN_UNTIL(f, waiting(f) == 0);
+        assert_int_equal(accepted(f), 4);
+}
+
 /* ---- a message that is refused ---- */
 
 static unsigned rejected(Fixture *f) {
@@ -486,6 +511,7 @@ int main(void) {
                 TEST(test_other_400),
                 TEST(test_missing_id),
                 TEST(test_retries_by_itself),
+                TEST(test_forgetting_fails),
                 TEST(test_bad_message),
                 TEST(test_bad_message_waits_for_proof),
                 TEST(test_bad_topic),

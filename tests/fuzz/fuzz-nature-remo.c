@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Any bytes as the reply to GET /1/devices: readings that are strict JSON with a device and a key, or an error in words; never both lost
+ * and silent. */
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "lib/json.h"
+#include "publish/nature-remo.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool ok) {
+        if (!ok)
+                abort();
+}
+
+static uint64_t fixed_random(void) {
+        return 1;
+}
+
+/* What is published can be read at the other end: one object, nested no deeper than can be stored, plain UTF-8. */
+static void require_message(const Reading *reading) {
+        JsonReader reader;
+        int token;
+
+        require(bytes_is_utf8(reading->payload.data, reading->payload.size));
+        json_reader_init(&reader, reading->payload.data, reading->payload.size, 90);
+        require(json_reader_next(&reader) == JSON_OBJECT);
+        while ((token = json_reader_next(&reader)) > 0)
+                ;
+        require(token == JSON_END);
+        require(reading->device[0] != '\0' && bytes_is_utf8(reading->device, strlen(reading->device)));
+        require(strlen(reading->key) <= 1024); /* an attribute's limit */
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        NatureRemoError error;
+        ReadingList list = {};
+        int r;
+
+        r = nature_remo_parse((const char *) data, size, "home", UINT64_C(1700000000000000), fixed_random, &list, &error);
+        require(r >= 0 || r == -EBADMSG);
+        require((r == 0) == (error.text[0] == '\0'));
+        require(r >= 0 || list.n == 0);
+        require(list.n <= NATURE_REMO_DEVICES_MAX);
+        for (size_t i = 0; i < list.n; i++)
+                require_message(&list.items[i]);
+        reading_list_done(&list);
+        return 0;
+}
