@@ -110,7 +110,7 @@ static void remo_refused(NatureRemo *remo, const HttpReply *reply, SourcePoll *p
                 poll->outcome = SOURCE_REFUSED;
                 (void) snprintf(remo->detail, sizeof(remo->detail),
                         "Nature Remo refuses the access token (%d): it was revoked or mis-pasted; put a new one from home.nature.global in "
-                        "%s",
+                        "%s and restart sensorqd",
                         reply->status, config->token_file ?: "token_file");
                 return;
         case 429:

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 
 #define FILE_NEW OUTBOX_FILE ".new"
 #define FILE_SALVAGED OUTBOX_FILE ".salvaged"
+#define FILE_ASIDE OUTBOX_FILE ".damaged-"
 
 /* `id, size, put_at, text and blob columns in their order`; the last one is the payload. */
 typedef struct SalvageTable {
@@ -259,22 +262,43 @@ static void aside_name(int directory, char *name, size_t size) {
         struct tm tm;
 
         (void) strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
-        (void) snprintf(name, size, OUTBOX_FILE ".damaged-%s", stamp);
+        (void) snprintf(name, size, FILE_ASIDE "%s", stamp);
         for (unsigned i = 2; faccessat(directory, name, F_OK, 0) == 0; i++)
-                (void) snprintf(name, size, OUTBOX_FILE ".damaged-%s-%u", stamp, i);
+                (void) snprintf(name, size, FILE_ASIDE "%s-%u", stamp, i);
 }
 
+/* The newest of the files set aside: for a swap that was killed after it had moved the old file. */
+static void aside_latest(int directory, char *name, size_t size) {
+        int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+
+        name[0] = '\0';
+        if (!entries) {
+                if (fd >= 0)
+                        (void) close(fd);
+                return;
+        }
+        for (struct dirent *entry; (entry = readdir(entries));) {
+                bool is_log = strstr(entry->d_name, "-wal") || strstr(entry->d_name, "-shm");
+                if (!is_log && strncmp(entry->d_name, FILE_ASIDE, strlen(FILE_ASIDE)) == 0 && strcmp(entry->d_name, name) > 0)
+                        (void) snprintf(name, size, "%s", entry->d_name);
+        }
+        (void) closedir(entries);
+}
+
+enum { RENAMED = 0, RENAME_NOT_THERE = 1 };
+
 static int rename_if_there(int directory, const char *from, const char *to) {
-        if (renameat(directory, from, directory, to) < 0 && errno != ENOENT)
-                return err_errno();
-        return 0;
+        if (renameat(directory, from, directory, to) >= 0)
+                return RENAMED;
+        return errno == ENOENT ? RENAME_NOT_THERE : err_errno();
 }
 
 /* The logs go first: a log beside a file that it does not belong to would be played into it. */
 static int swap(int directory, OutboxSalvage *ret) {
         static const char *const suffixes[] = { "-shm", "-wal", "" };
-        char from[64], to[sizeof(ret->aside) + 8], aside[128];
-        int r;
+        char from[64], to[sizeof(ret->aside) + 8], aside[sizeof(ret->aside)];
+        int r = RENAMED;
 
         aside_name(directory, aside, sizeof(aside));
         for (size_t i = 0; i < ELEMENTSOF(suffixes); i++) {
@@ -285,12 +309,14 @@ static int swap(int directory, OutboxSalvage *ret) {
                         return r;
                 CRASHPOINT("outbox-salvage-aside");
         }
+        if (r == RENAME_NOT_THERE)
+                aside_latest(directory, aside, sizeof(aside));
         if (fsync(directory) < 0)
                 return err_errno();
         if (renameat(directory, FILE_SALVAGED, directory, OUTBOX_FILE) < 0 || fsync(directory) < 0)
                 return err_errno();
 
-        (void) snprintf(ret->aside, sizeof(ret->aside), "%s", aside);
+        memcpy(ret->aside, aside, sizeof(aside));
         return 0;
 }
 

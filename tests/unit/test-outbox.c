@@ -406,8 +406,11 @@ static void test_interrupted_swap(void **state) {
         /* and the same when the old file had been moved already */
         f->outbox = outbox_close(f->outbox);
         assert_int_equal(rename(f->file, to), 0);
+        (void) strcpy(from, salvage.aside);
+        salvage = (OutboxSalvage){};
         assert_int_equal(reopen(f, &salvage), OUTBOX_SALVAGED);
         assert_int_equal(rows_waiting(f->outbox), 7);
+        assert_string_equal(salvage.aside, from); /* the file that is there */
 }
 
 static void test_half_made_copy_is_dropped(void **state) {
