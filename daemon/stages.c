@@ -57,7 +57,7 @@ static int source_slot_on_readings(void *userdata, Source *source, const Reading
                 return r;
         }
         if (r == OUTBOX_FULL)
-                return -ENOBUFS; /* the first batch, or a larger one than before: the source holds it, and status.c says that the outbox is full */
+                return -ENOBUFS; /* a first batch, or a larger one than before: the source holds it, and the status says "full" */
         host_outbox_worked(slot->host);
         slot->host->on_change(slot->host->userdata);
         return 0;
