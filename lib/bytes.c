@@ -158,7 +158,7 @@ int bytes_append_json_string(Bytes *b, const char *text, size_t size) {
 }
 
 static int append_base64(Bytes *b, const uint8_t *data, size_t size, const char alphabet[static 64], bool pad) {
-        size_t left = size % 3, room;
+        size_t room;
         char *out;
         int r;
 
@@ -169,7 +169,7 @@ static int append_base64(Bytes *b, const uint8_t *data, size_t size, const char 
                 return r;
 
         out = b->data + b->size;
-        for (const uint8_t *end = data + (size - left); data < end; data += 3) {
+        for (; size >= 3; size -= 3, data += 3) {
                 uint32_t v = (uint32_t) data[0] << 16 | (uint32_t) data[1] << 8 | data[2];
 
                 *out++ = alphabet[v >> 18];
@@ -177,16 +177,16 @@ static int append_base64(Bytes *b, const uint8_t *data, size_t size, const char 
                 *out++ = alphabet[v >> 6 & 63];
                 *out++ = alphabet[v & 63];
         }
-        if (left > 0) {
-                uint32_t v = (uint32_t) data[0] << 16 | (left == 2 ? (uint32_t) data[1] << 8 : 0);
+        if (size > 0) {
+                uint32_t v = (uint32_t) data[0] << 16 | (size == 2 ? (uint32_t) data[1] << 8 : 0);
 
                 *out++ = alphabet[v >> 18];
                 *out++ = alphabet[v >> 12 & 63];
-                if (left == 2)
+                if (size == 2)
                         *out++ = alphabet[v >> 6 & 63];
                 if (pad) {
-                        memcpy(out, "==", 3 - left);
-                        out += 3 - left;
+                        memcpy(out, "==", 3 - size);
+                        out += 3 - size;
                 }
         }
         bytes_commit(b, (size_t) (out - (b->data + b->size)));
@@ -239,13 +239,11 @@ static int decode_base64_tail(const uint8_t *in, size_t size, char *out) {
 int bytes_decode_base64(const char *text, size_t size, char *out, size_t *ret_size) {
         const uint8_t *in = (const uint8_t *) text;
         const char *begin = out;
-        size_t tail;
 
         if (size > 0 && size % 4 == 0 && in[size - 1] == '=')
                 size -= in[size - 2] == '=' ? 2 : 1;
-        tail = size % 4;
 
-        for (const uint8_t *end = in + (size - tail); in < end; in += 4, out += 3) {
+        for (; size >= 4; size -= 4, in += 4, out += 3) {
                 uint32_t a = base64_values[in[0]], b = base64_values[in[1]], c = base64_values[in[2]], d = base64_values[in[3]];
                 uint32_t v = a << 18 | b << 12 | c << 6 | d;
 
@@ -255,10 +253,10 @@ int bytes_decode_base64(const char *text, size_t size, char *out, size_t *ret_si
                 out[1] = (char) (v >> 8);
                 out[2] = (char) v;
         }
-        if (decode_base64_tail(in, tail, out) < 0)
+        if (decode_base64_tail(in, size, out) < 0)
                 return -EBADMSG;
 
-        *ret_size = (size_t) (out - begin) + (tail > 0 ? tail - 1 : 0);
+        *ret_size = (size_t) (out - begin) + (size > 0 ? size - 1 : 0);
         return 0;
 }
 

@@ -22,7 +22,7 @@ typedef struct Slice {
 } Slice;
 
 static inline bool slice_equal(Slice slice, const char *text) {
-        return slice.size == strlen(text) && memcmp(slice.data, text, slice.size) == 0;
+        return slice.size == strlen(text) && (slice.size == 0 || memcmp(slice.data, text, slice.size) == 0);
 }
 
 void bytes_done(Bytes *b);

@@ -142,12 +142,14 @@ static bool read_date_time(const char *p, Civil *c) {
 }
 
 bool clock_parse_rfc3339(const char *text, size_t size, int64_t *ret_msec) {
-        const char *p = text + 19, *end = text + size;
         int64_t offset, seconds, msec = 0;
+        const char *p, *end;
         Civil c = {};
 
         if (size < 20 || !read_date_time(text, &c))
                 return false;
+        p = text + 19;
+        end = text + size;
         if (*p == '.') {
                 const char *fraction = ++p;
 

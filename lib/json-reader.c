@@ -21,7 +21,7 @@ void json_reader_init(JsonReader *r, const char *text, size_t size, unsigned max
         *r = (JsonReader){
                 .begin = text,
                 .cursor = text,
-                .end = text + size,
+                .end = size > 0 ? text + size : text, /* an empty body is NULL */
                 .max_depth = max_depth < JSON_READER_DEPTH ? max_depth : JSON_READER_DEPTH,
                 .state = VALUE,
                 .token = JSON_NULL,
@@ -400,7 +400,7 @@ static size_t unescape_one(const char *p, const char *end, char out[static 4], s
 }
 
 int json_unescape(Slice slice, char *out, size_t *ret_size) {
-        const char *p = slice.data, *end = p + slice.size, *begin = out;
+        const char *p = slice.data, *end = slice.size > 0 ? p + slice.size : p, *begin = out;
 
         while (p < end) {
                 const char *backslash = memchr(p, '\\', (size_t) (end - p));

@@ -293,7 +293,7 @@ int yaml_parse(const char *text, size_t size, YamlNode **ret, YamlError *ret_err
                 return -ENOMEM;
 
         yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING); /* else two bytes at its start make the text UTF-16 */
-        yaml_parser_set_input_string(&r.parser, (const unsigned char *) text, size);
+        yaml_parser_set_input_string(&r.parser, (const unsigned char *) (size > 0 ? text : ""), size);
         k = next_event(&r); /* the stream's start */
         if (k == 0)
                 k = read_document(&r, ret);

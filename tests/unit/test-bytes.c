@@ -94,6 +94,23 @@ static void check_json_string(const char *text, size_t size, const char *expecte
         assert_int_equal(b.size, strlen(expected));
 }
 
+/* An empty Bytes or Slice has no memory. */
+static void test_nothing(void **state) {
+        _cleanup_bytes_ Bytes b = {};
+        size_t size = 77;
+
+        assert_int_equal(bytes_append_base64(&b, NULL, 0), 0);
+        assert_int_equal(bytes_append_base64url(&b, NULL, 0), 0);
+        assert_int_equal(b.size, 0);
+        assert_int_equal(bytes_decode_base64(NULL, 0, NULL, &size), 0);
+        assert_int_equal(size, 0);
+        assert_true(bytes_is_utf8(NULL, 0));
+        assert_true(slice_equal((Slice){}, ""));
+        assert_false(slice_equal((Slice){}, "a"));
+        assert_false(slice_equal((Slice){ "ab", 2 }, "a"));
+        assert_true(slice_equal((Slice){ "ab", 1 }, "a"));
+}
+
 static void test_json_string(void **state) {
         check_json_string(NULL, 0, "\"\"");
         check_json_string("plain", 5, "\"plain\"");
@@ -339,6 +356,7 @@ int main(void) {
                 cmocka_unit_test(test_grow),
                 cmocka_unit_test(test_reserve_too_much),
                 cmocka_unit_test(test_format),
+                cmocka_unit_test(test_nothing),
                 cmocka_unit_test(test_json_string),
                 cmocka_unit_test(test_base64),
                 cmocka_unit_test(test_base64_round_trip),

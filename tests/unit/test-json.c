@@ -81,6 +81,7 @@ static void test_refused(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(bad); i++)
                 if (check_text(bad[i], strlen(bad[i])) != -EBADMSG)
                         fail_msg("accepted: %s", bad[i]);
+        assert_int_equal(read_all(NULL, 0, DEPTH), -EBADMSG);
         assert_int_equal(check_text("1\0", 2), -EBADMSG);
         assert_int_equal(check_text("\0", 1), -EBADMSG);
         assert_int_equal(check_text("\"a\0b\"", 5), -EBADMSG);
@@ -303,6 +304,9 @@ static void test_unescape(void **state) {
         char out[64];
         size_t size = 77;
 
+        assert_int_equal(json_unescape((Slice){}, out, &size), 0);
+        assert_int_equal(size, 0);
+        size = 77;
         check_unescape("", "", 0);
         check_unescape("plain", "plain", 5);
         check_unescape("\\\"\\\\\\/\\b\\f\\n\\r\\t", "\"\\/\b\f\n\r\t", 8);
@@ -498,6 +502,7 @@ static void test_tree_limits(void **state) {
 static void test_tree_top_level(void **state) {
         Json *json = NULL;
 
+        assert_int_equal(json_parse(NULL, 0, &json), -EBADMSG);
         assert_int_equal(json_parse("12345", 2, &json), 0);
         assert_non_null(json);
         (void) json_free(json);

@@ -133,6 +133,8 @@ static void test_null(void **state) {
 static void test_empty(void **state) {
         static const char *const texts[] = { "", "\n", "# only a comment\n", "---\n", "---\n...\n", "\xef\xbb\xbf", "\xef\xbb\xbf# BOM\n",
                 "{}" };
+        YamlNode *node = NULL;
+        YamlError error;
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
                 _cleanup_(yaml_freep) YamlNode *root = parse(texts[i]);
@@ -140,6 +142,9 @@ static void test_empty(void **state) {
                 assert_int_equal(root->type, YAML_MAPPING);
                 assert_int_equal(root->n_children, 0);
         }
+        assert_int_equal(yaml_parse(NULL, 0, &node, &error), 0);
+        assert_int_equal(node->type, YAML_MAPPING);
+        node = yaml_node_free(node);
 }
 
 static void test_top_level(void **state) {
