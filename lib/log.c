@@ -146,7 +146,7 @@ static void log_to_stderr(int level, const char *message_id, const LogField *fie
                 for (size_t i = 0; fields && fields[i].name && i < FIELDS_MAX; i++)
                         entry_append_field(&e, &separator, fields[i].name, fields[i].value);
                 entry_append_field(&e, &separator, "MESSAGE_ID", message_id);
-                if (*separator == ' ' && separator[1] == '\0')
+                if (separator[1] == '\0') /* a field was written */
                         entry_append_text(&e, "]");
         }
         e.data[e.size++] = '\n';

@@ -77,7 +77,7 @@ static int node_add(Reader *r, YamlNode *node, YamlNode *child) {
         size_t n = node->n_children;
 
         /* The room doubles whenever it is full: at 0, 1, 2, 4, ... */
-        if ((n & (n - 1)) == 0 || n == 0) {
+        if ((n & (n - 1)) == 0) {
                 YamlNode **children = reallocarray(node->children, n == 0 ? 1 : 2 * n, sizeof(*children));
 
                 if (!children)
