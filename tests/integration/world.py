@@ -207,7 +207,7 @@ class World:
 
     # The end
 
-    def settle(self, patience=90):
+    def settle(self, patience=90, check_every=0.3):
         """No more input; waits until everything is where it belongs, stops the daemon, and returns the ledger's result."""
         if self.foreign.is_alive():
             self.foreign.end()
@@ -216,9 +216,9 @@ class World:
         wait_until(lambda: self.remo.polls() >= polls + 2, "two empty polls", patience)
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
-            if self.backlog() == 0 and not self.ledger.check().lost:
+            if self.backlog() == 0 and self.ledger.check().good:
                 break
-            time.sleep(0.3)
+            time.sleep(check_every)
         self.stop()
         result = self.ledger.check()
         print(result, flush=True)
