@@ -1,0 +1,165 @@
+"""What stands around the machine under test, on the loopback that it shares: Nature Remo, Pub/Sub with TLS and OAuth, MongoDB with a login.
+
+The ledger compares both ends: every reading that was served completely and every message that was published is one document.
+"""
+import base64
+import contextlib
+import json
+import threading
+import time
+import uuid
+from collections import Counter
+from pathlib import Path
+
+import requests
+from harness import wait_until
+from services.nature_remo import NatureRemo
+from services.pubsub import PubSub
+
+PROJECT = "my-project"
+TOPIC, SUBSCRIPTION = "sensor-data", "sensor-data-mongodb"
+CA_FILE = "/etc/sensorqd/pubsub-ca.pem"
+
+
+class House:
+    """All of it, with a database of its own. devices: how many the source serves."""
+
+    def __init__(self, directory, certificates, mongodb, devices=5):
+        self.certificates, self.mongodb = certificates, mongodb
+        self.database = "db" + uuid.uuid4().hex[:12]
+        self.remo = NatureRemo(limit=100000, devices=devices)
+        self.pubsub = PubSub(cert=certificates.server.cert, key=certificates.server.key, auth=True)
+        self.key_file = Path(directory) / "pubsub-credential.json"
+        self.published = Counter()
+        self.stops = []  # (began, ended): polls in flight may be lost there
+        self._first = 0  # entries of the source's ledger before this one are not due
+        self._session = requests.Session()
+        self._client = None
+
+    def __enter__(self):
+        self.remo.start()
+        self.pubsub.start()
+        self.pubsub.write_service_account(str(self.key_file))
+        self._client = self.mongodb.client()
+        self.call("PUT", f"topics/{TOPIC}", {})
+        self.call("PUT", f"subscriptions/{SUBSCRIPTION}", {"topic": f"projects/{PROJECT}/topics/{TOPIC}", "ackDeadlineSeconds": 10, "expirationPolicy": {}})
+        return self
+
+    def __exit__(self, *_):
+        self._client.close()
+        self._session.close()
+        self.pubsub.stop()
+        self.remo.stop()
+
+    # What the administrator writes
+
+    def config(self, publishes=True, **options):
+        config = {"pubsub": {"project": PROJECT, "endpoint": self.pubsub.url, "ca_file": CA_FILE}}
+        if publishes:
+            config["publish"] = {"topic": TOPIC, "sources": [self.source("home")]}
+        config["subscribe"] = [{"subscription": SUBSCRIPTION, **options, "mongodb": {
+            "uri": self.mongodb_uri(), "password_file": "mongodb.password", "database": self.database, "collection": "readings",
+            "backoff": {"initial": "1s", "max": "2s"}}}]
+        return config
+
+    def source(self, name):
+        return {"name": name, "type": "nature_remo", "interval": "10s", "token_file": "nature-remo.token", "url": self.remo.url}
+
+    def mongodb_uri(self):
+        return f"mongodb://{self.mongodb.user[0]}@127.0.0.1:{self.mongodb.port}/?authSource=admin"
+
+    def secrets(self):
+        return {"nature-remo.token": self.remo.token + "\n", "mongodb.password": self.mongodb.user[1] + "\n",
+                "pubsub-credential.json": self.key_file.read_text()}
+
+    def move_in(self, machine, config=None, **options):
+        """Configures the machine's sensorqd."""
+        machine.write(CA_FILE, Path(self.certificates.ca).read_text())
+        machine.configure(config or self.config(**options), self.secrets())
+
+    # The queue
+
+    def call(self, method, resource, body=None):
+        reply = self._session.request(method, f"{self.pubsub.url}/v1/projects/{PROJECT}/{resource}", json=body, verify=self.certificates.ca, timeout=120,
+                                      headers={"Authorization": f"Bearer {self.pubsub.oauth.issue('test')}"})
+        reply.raise_for_status()
+        return reply.json()
+
+    def publish(self, count, padding=0):
+        """So many messages of somebody else's, each with a key of its own."""
+        while count > 0:
+            keys = [f"test:{len(self.published) + i}" for i in range(min(count, 500))]
+            messages = [{"data": base64.b64encode(json.dumps({"key": key, "padding": "x" * padding}).encode()).decode(), "attributes": {"idempotency_key": key}}
+                        for key in keys]
+            self.call("POST", f"topics/{TOPIC}:publish", {"messages": messages})
+            self.published.update(keys)
+            count -= len(keys)
+
+    @contextlib.contextmanager
+    def flow(self, count=10, pause=0.1):
+        """Publishes all the time while the block runs."""
+        end = threading.Event()
+
+        def work():
+            while not end.is_set():
+                self.publish(count)
+                end.wait(pause)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield
+        finally:
+            end.set()
+            thread.join()
+
+    @contextlib.contextmanager
+    def stop_of(self):
+        """The block stops a sensorqd: a poll in flight may be cut off."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stops.append((began, time.monotonic()))
+
+    # MongoDB
+
+    def collection(self, name="readings"):
+        return self._client[self.database][name]
+
+    def count(self, query=None):
+        return self.collection().count_documents(query or {})
+
+    def wait_count(self, count, query=None, patience=None):
+        return wait_until(lambda: self.count(query) >= count, f"{count} documents like {query or 'any'} ({self.count(query)} are there)", patience)
+
+    # The ledger
+
+    def forget_polls(self):
+        """What was polled until now was only looked at (`sensorqd check`)."""
+        self._first = len(self.remo.served())
+
+    def _served(self):
+        return self.remo.served(self._first)
+
+    def settle(self, patience=None):
+        """Ends polling, waits until everything is stored, and checks that it is stored once. Returns how many documents there are."""
+        self.remo.devices = []
+        due = [entry for entry in self._served() if entry["complete"] and not self._may_be_lost(entry)]
+        self.wait_count(len(due) + len(self.published), patience=patience)
+        stored = Counter(document.get("key") or _reading(document["id"], document["newest_events"]) for document in self.collection().find())
+        expected = Counter(_reading(entry["device"], entry["newest_events"]) for entry in due) + Counter(self.published.keys())
+        excusable = Counter(_reading(entry["device"], entry["newest_events"]) for entry in self._served() if self._may_be_lost(entry))
+        assert not expected - stored, f"missing: {list((expected - stored).items())[:5]}"
+        assert not stored - expected - excusable, f"too many: {list((stored - expected - excusable).items())[:5]}"
+        assert max(stored.values()) == 1, "stored twice"
+        assert self.collection("readings_rejected").count_documents({}) == 0
+        return sum(stored.values())
+
+    def _may_be_lost(self, entry):
+        return any(began <= entry["mono"] <= ended for began, ended in self.stops)
+
+
+def _reading(device, events):
+    """Each served body has a te.val of its own."""
+    return device, float(events["te"]["val"])

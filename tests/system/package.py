@@ -1,0 +1,91 @@
+"""The .deb: built once from a copy of the sources, kept until they change; and the same again with a higher version."""
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+CACHE = Path(os.environ.get("SENSORQD_TEST_BUILD", "/var/tmp/sensorqd-tests")) / "system"
+PARTS = ["lib", "daemon", "config", "systemd", "docs", "debian", "meson.build", "meson_options.txt", "tests/meson.build", "README.md", "NEWS.md", "LICENSE"]
+KEPT = 3  # builds, newest first
+
+
+class locked:
+    """One process at a time, over runs that overlap."""
+
+    def __init__(self, name):
+        CACHE.mkdir(parents=True, exist_ok=True)
+        self._file = open(CACHE / f"{name}.lock", "w")
+
+    def __enter__(self):
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_):
+        self._file.close()
+
+
+def run(*command, **options):
+    """Output of a command that must succeed."""
+    done = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                          **options)
+    assert done.returncode == 0, f"{command[0]}: exit code {done.returncode}\n{done.stdout[-6000:]}"
+    return done.stdout
+
+
+def _files():
+    for part in PARTS:
+        path = REPO / part
+        yield from sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts) if path.is_dir() else [path]
+
+
+def _digest():
+    digest = hashlib.sha256()
+    for path in _files():
+        digest.update(f"{path.relative_to(REPO)} {path.stat().st_mode & 0o111}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _build(directory):
+    source = directory / "source"
+    for path in _files():
+        target = source / path.relative_to(REPO)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+    options = f"noautodbgsym parallel={os.cpu_count()}"
+    run("dpkg-buildpackage", "-b", "-us", "-uc", cwd=source, env={**os.environ, "DEB_BUILD_OPTIONS": options})
+    shutil.rmtree(source)
+
+
+def _forget_old():
+    for old in sorted(CACHE.glob("deb-*"), key=lambda p: p.stat().st_mtime, reverse=True)[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def build():
+    """The package's file; its .changes stands beside it."""
+    directory = CACHE / f"deb-{_digest()}"
+    with locked("deb"):
+        if not (directory / "complete").exists():
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.mkdir(parents=True)
+            _build(directory)
+            (directory / "complete").touch()
+            _forget_old()
+    return next(directory.glob("sensorqd_*.deb"))
+
+
+def version(deb):
+    return run("dpkg-deb", "-f", deb, "Version").strip()
+
+
+def with_version(deb, number, directory):
+    """The same package under another version number."""
+    tree = Path(directory) / f"deb-{number}"
+    run("dpkg-deb", "-R", deb, tree)
+    control = tree / "DEBIAN" / "control"
+    control.write_text(control.read_text().replace(f"Version: {version(deb)}\n", f"Version: {number}\n"))
+    target = Path(directory) / f"sensorqd_{number}.deb"
+    run("dpkg-deb", "--root-owner-group", "-b", tree, target)
+    return target

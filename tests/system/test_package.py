@@ -1,0 +1,97 @@
+"""The package: what it installs and how it behaves at install, upgrade, removal and purge."""
+import json
+import re
+import shutil
+import subprocess
+
+import package
+import pytest
+from harness import wait_until
+
+# What `dpkg --purge` may leave: the package manager's own records, and the journal.
+RECORDS = ("/var/lib/dpkg/", "/var/log/", "/var/lib/apt/", "/root/", "/var/lib/systemd/catalog/")
+
+
+def test_lintian_has_nothing_to_say(deb):
+    if shutil.which("lintian") is None:
+        pytest.skip("not installed: lintian")
+    changes = next(deb.parent.glob("*.changes"))
+    run = subprocess.run(["lintian", "--allow-root", "--fail-on", "error,warning", str(changes)], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_contents(deb):
+    listing = package.run("dpkg-deb", "-c", deb)
+    for path in ("etc/sensorqd/sensorqd.yaml", "usr/bin/sensorqd", "usr/lib/systemd/catalog/sensorqd.catalog", "usr/lib/systemd/catalog/sensorqd.ja.catalog",
+                 "usr/share/man/man8/sensorqd.8.gz", "usr/share/man/man5/sensorqd.yaml.5.gz", "usr/share/bash-completion/completions/sensorqd"):
+        assert f" ./{path}\n" in listing, path
+    assert re.search(r"^drwx------ root/root .* \./etc/sensorqd/credentials/$", listing, re.M)
+    assert not re.search(r"\./etc/sensorqd/credentials/.+", listing), "shipped empty"
+    for unit in ("sensorqd.service", "sensorqd@.service"):
+        assert re.search(rf"lib/systemd/system/{unit}$", listing, re.M)
+
+
+def test_installs_without_starting_or_asking(bare_machine, deb):
+    bare_machine.install(deb)
+    assert bare_machine.show("ActiveState") == "inactive"
+    assert bare_machine.systemctl("is-enabled", "sensorqd", check=False).stdout.strip() == "disabled"
+    assert bare_machine.run("dpkg-query", "-W", "-f=${Conffiles}", "sensorqd").stdout.split()[0] == "/etc/sensorqd/sensorqd.yaml"
+    assert bare_machine.run("sensorqd", "--version", user="nobody").stdout.startswith("sensorqd ")
+    assert bare_machine.run("sensorqd", "check", "--offline").returncode == 0, "the file that is shipped is a valid one"
+    assert bare_machine.systemctl("--failed", "--no-legend", "--plain").stdout == ""
+
+
+def test_completion_offers_verbs(bare_machine, deb):
+    """Read by the shell that has no helper functions but those that it uses."""
+    bare_machine.install(deb)
+    script = ("_init_completion() { cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=(\"${COMP_WORDS[@]}\") cword=$COMP_CWORD; }\n"
+              ". /usr/share/bash-completion/completions/sensorqd; COMP_WORDS=(sensorqd s); COMP_CWORD=1; _sensorqd; echo ${COMPREPLY[@]}")
+    assert bare_machine.run("bash", "-c", script).stdout.split() == ["setup", "status"]
+
+
+def test_upgrade_while_messages_flow(running, house, newer_deb):
+    """P4, P8: the daemon is restarted by the new version, and nothing is lost or doubled."""
+    house.wait_count(5)
+    with house.flow():
+        house.wait_count(50, {"key": {"$exists": True}})
+        before = running.show("MainPID")
+        with house.stop_of():
+            running.install(newer_deb)
+        after = wait_until(lambda: running.show("ActiveState") == "active" and running.show("MainPID"), "the new daemon")
+        assert after != before and running.show("NRestarts") == "0"
+        seen = house.count()
+        house.wait_count(seen + 50)
+    assert running.run("dpkg-query", "-W", "-f=${Version}", "sensorqd").stdout == "0.9.0-1"
+    house.settle()
+
+
+def test_upgrade_leaves_a_stopped_service_stopped(machine, newer_deb):
+    machine.write("/etc/sensorqd/sensorqd.yaml", machine.read("/etc/sensorqd/sensorqd.yaml") + "# edited\n")
+    machine.install(newer_deb)
+    assert machine.show("ActiveState") == "inactive"
+    assert machine.read("/etc/sensorqd/sensorqd.yaml").endswith("# edited\n"), "the administrator's file stays"
+
+
+def test_upgrade_restarts_instances(machine, house, newer_deb):
+    house.move_in(machine)
+    machine.configure(house.config(publishes=False), {}, name="second")
+    machine.systemctl("start", "sensorqd@second")
+    before = machine.show("MainPID", unit="sensorqd@second")
+    machine.install(newer_deb)
+    assert machine.show("ActiveState", unit="sensorqd@second") == "active"
+    assert machine.show("MainPID", unit="sensorqd@second") != before
+
+
+def test_removal_keeps_and_purge_removes(running, house, deb):
+    """Removing stops the service and keeps what it has; purging leaves nothing behind."""
+    running.configure(house.config(publishes=False), {}, name="second")
+    running.systemctl("enable", "--now", "sensorqd", "sensorqd@second")
+    house.wait_count(5)
+    running.run("dpkg", "--remove", "sensorqd")
+    assert running.show("ActiveState") == "inactive" and running.show("ActiveState", unit="sensorqd@second") == "inactive"
+    assert running.path("/var/lib/private/sensorqd/outbox.sqlite").exists()
+    assert json.loads(running.read("/etc/sensorqd/sensorqd.yaml"))
+    running.run("dpkg", "--purge", "sensorqd")
+    found = running.run("find", "/", "-xdev", "-name", "*sensorqd*", "-not", "-path", "/proc/*").stdout.split()
+    assert [path for path in found if not path.startswith(RECORDS)] == []
+    assert running.systemctl("--failed", "--no-legend", "--plain").stdout == ""

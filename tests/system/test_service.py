@@ -1,0 +1,219 @@
+"""The service as people operate it: configure, start, look, reload, break, stop."""
+import re
+import time
+from pathlib import Path
+
+import pytest
+from harness import EVENTS, wait_until
+from house import CA_FILE, House
+
+
+def test_edited_example_runs(machine, house):
+    """Only the shipped file and the secret files are edited; then everything that is polled lands in MongoDB."""
+    text = machine.read("/etc/sensorqd/sensorqd.yaml")
+    for old, new in (("#endpoint: https://pubsub.googleapis.com", f"endpoint: {house.pubsub.url}"),
+                     ("#ca_file: /etc/ssl/certs/proxy.pem", f"ca_file: {CA_FILE}"),
+                     ("#interval: 60s", "interval: 10s"), ("#url: https://api.nature.global", f"url: {house.remo.url}"),
+                     ("mongodb://sensorqd@localhost:27017/?authSource=admin", house.mongodb_uri()), ("database: home", f"database: {house.database}")):
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    house.move_in(machine)
+    machine.write("/etc/sensorqd/sensorqd.yaml", text)
+    setup = machine.run("sensorqd", "setup").stdout
+    assert "FAIL" not in setup
+    check = machine.run("sensorqd", "check").stdout
+    assert "FAIL" not in check and len(re.findall(r"^ok ", check, re.M)) >= 5, check
+    house.forget_polls()
+    machine.systemctl("enable", "--now", "sensorqd")
+    state = machine.show("ActiveState", "SubState", "Type")
+    assert (state["ActiveState"], state["SubState"], state["Type"]) == ("active", "running", "notify")
+    house.wait_count(10)
+    house.settle()
+
+
+def test_status_in_words_and_numbers(running, house):
+    """`systemctl status` has one line in words; `sensorqd status` is for everybody on the machine."""
+    house.wait_count(5)
+    line = running.wait_status_text(r"home polled \d\d:\d\d:\d\d.*last stored \d\d:\d\d:\d\d")
+    wait_until(lambda: "Status: " in running.systemctl("status", "sensorqd").stdout, "the line in systemctl status")
+    assert re.search(r"Status: .*home polled", running.systemctl("status", "sensorqd").stdout), line
+    wait_until(lambda: running.status(user="nobody")["subscriptions"][0]["sink"]["stored"] >= 5, "the count of what is stored")
+    assert running.status(user="nobody")["sources"][0]["name"] == "home"
+    assert "home" in running.run("sensorqd", "status", user="nobody").stdout
+
+
+def test_journal_has_fields_and_explanations(running):
+    entry = running.wait_event("STARTED")
+    assert entry["SYSLOG_IDENTIFIER"] == "sensorqd" and entry["_SYSTEMD_UNIT"] == "sensorqd.service"
+    assert entry["SENSORQD_FILE"] == "/etc/sensorqd/sensorqd.yaml" and entry["PRIORITY"] in "56"
+    text = running.run("journalctl", "-x", "-u", "sensorqd", "--no-pager", f"MESSAGE_ID={EVENTS['STARTED']}").stdout
+    assert "Subject: sensorqd has started" in text and "sensorqd has read /etc/sensorqd/sensorqd.yaml" in text
+    assert f"{EVENTS['STARTED']}" in running.run("journalctl", "--list-catalog").stdout
+
+
+def test_secrets_are_nowhere_to_be_seen(running, house):
+    """P10: neither in argv, environment, journal nor in what others may read."""
+    house.wait_count(5)
+    assert running.status()["sources"]
+    secrets = [house.remo.token, house.mongodb.user[1], "PRIVATE KEY"]
+    pid = running.show("MainPID")
+    seen = [running.read(f"/proc/{pid}/cmdline"), running.read(f"/proc/{pid}/environ"), running.run("journalctl", "--no-pager", "-o", "export").stdout,
+            running.systemctl("show", "sensorqd").stdout, running.run("sensorqd", "status", "--json").stdout]
+    assert not [secret for secret in secrets for text in seen if secret in text]
+    assert running.run("cat", "/run/credentials/sensorqd.service/sensorqd_mongodb.password", check=False, user="nobody").returncode != 0
+
+
+def test_reload_takes_a_good_file(running, house):
+    """A second source and another log level, twice in a row, without a restart."""
+    running.wait_event("STARTED")
+    pid = running.show("MainPID")
+    config = house.config()
+    config["log_level"] = "debug"
+    config["publish"]["sources"].append(house.source("attic"))
+    running.configure(config, {})
+    running.systemctl("reload", "sensorqd")
+    running.wait_event("RELOADED")
+    wait_until(lambda: house.count({"source": "attic"}) >= 5, "readings of the new source")
+    running.systemctl("reload", "sensorqd")
+    running.wait_event("RELOADED", 2)
+    assert running.show("MainPID") == pid and running.show("ActiveState") == "active"
+    assert [e for e in running.journal() if e["PRIORITY"] == "7"], "log_level: debug"
+    house.settle()
+
+
+def test_reload_refuses_a_bad_file(running, house):
+    """P9: the reload fails visibly, and the old configuration goes on."""
+    house.wait_count(5)
+    pid = running.show("MainPID")
+    good = running.read("/etc/sensorqd/sensorqd.yaml")
+    running.write("/etc/sensorqd/sensorqd.yaml", good.replace('"interval": "10s"', '"interval": "5s"'))
+    assert running.systemctl("reload", "sensorqd", check=False).returncode != 0
+    entry = running.wait_event("CONFIG_REJECTED")
+    assert re.search(r"sensorqd\.yaml:\d+:\d+: .*interval", entry["MESSAGE"])
+    assert running.show("MainPID") == pid and running.show("ActiveState") == "active"
+    running.systemctl("kill", "--signal=HUP", "--kill-who=main", "sensorqd")
+    assert re.search(r"sensorqd\.yaml:\d+:\d+", running.wait_event("RELOAD_REFUSED")["MESSAGE"])
+    seen = house.count()
+    house.wait_count(seen + 5)
+    assert running.show("MainPID") == pid
+    house.settle()
+
+
+def test_mongodb_outage(machine, tmp_path, certificates, own_mongodb):
+    """P5: seen in systemctl status and the journal, over by itself, nothing lost."""
+    with House(tmp_path, certificates, own_mongodb) as house:
+        house.move_in(machine)
+        machine.systemctl("start", "sensorqd")
+        house.wait_count(5)
+        own_mongodb.stop()
+        house.publish(1)
+        entry = machine.wait_event("SINK_DOWN")
+        assert entry["PRIORITY"] in "34" and entry["SENSORQD_SUBSCRIPTION"].endswith("/sensor-data-mongodb")
+        machine.wait_status_text("MongoDB down since")
+        polled = len(house.remo.served())
+        house.publish(200)
+        wait_until(lambda: len(house.remo.served()) > polled, "a poll during the outage")
+        assert machine.show("ActiveState") == "active"
+        own_mongodb.start()
+        machine.wait_event("SINK_UP")
+        house.settle()
+        wait_until(lambda: "MongoDB down" not in machine.show("StatusText"), "a status without the outage")
+        assert len(machine.journal("SINK_DOWN")) == len(machine.journal("SINK_UP")) == 1
+        text = machine.run("journalctl", "-x", "-u", "sensorqd", "--no-pager").stdout
+        assert "Subject: MongoDB cannot be reached" in text and "Subject: MongoDB stores again" in text
+
+
+def test_watchdog_ends_a_daemon_that_hangs(machine, house):
+    """P4, P8: killed by its service manager, it starts again and goes on."""
+    machine.drop_in("[Service]\nWatchdogSec=2\nRestartSec=1\n")
+    house.move_in(machine)
+    machine.systemctl("start", "sensorqd")
+    house.wait_count(5)
+    pid = machine.show("MainPID")
+    with house.stop_of():
+        machine.run("sh", "-c", f"kill -STOP {pid}")
+        wait_until(lambda: machine.show("NRestarts") == "1" and machine.show("ActiveState") == "active", "a restart by the watchdog")
+    assert machine.show("MainPID") not in ("0", pid)
+    assert "Watchdog timeout" in machine.run("journalctl", "-u", "sensorqd", "--no-pager").stdout
+    house.publish(50)
+    house.settle()
+    assert not list(machine.path("/var/lib/systemd").glob("coredump/*"))
+
+
+def test_boot_while_nothing_can_be_reached(machine, house):
+    """P5: the unit starts at boot without network and stays up; with the network it does its work."""
+    house.move_in(machine)
+    machine.systemctl("enable", "sensorqd")
+    machine.power_off()
+    machine.boot(network=False)
+    assert wait_until(lambda: machine.show("ActiveState") == "active", "the service")
+    machine.wait_event("SOURCE_FAILING")
+    machine.wait_event("SINK_DOWN")
+    assert machine.show("ActiveState", "NRestarts") == {"ActiveState": "active", "NRestarts": "0"}
+    assert not house.remo.served()
+    machine.power_off()
+    machine.boot()
+    house.wait_count(5)
+    house.settle()
+
+
+def test_power_cut(machine, house):
+    """P1: the machine goes down hard while messages flow, and goes on at the next boot."""
+    house.move_in(machine)
+    machine.systemctl("enable", "--now", "sensorqd")
+    with house.flow():
+        house.wait_count(50, {"key": {"$exists": True}})
+        with house.stop_of():
+            machine.kill()
+            machine.boot()
+    house.settle()
+
+
+def test_stop_under_load_is_bounded(running, house):
+    """P8: at most 30 s, clean, and nothing is lost."""
+    house.publish(4000, padding=500)
+    house.wait_count(200, {"key": {"$exists": True}})
+    began = time.monotonic()
+    with house.stop_of():
+        running.systemctl("stop", "sensorqd")
+    assert time.monotonic() - began < 30
+    assert running.show("Result", "ExecMainStatus") == {"Result": "success", "ExecMainStatus": "0"}
+    assert running.journal("STOPPED")
+    running.systemctl("start", "sensorqd")
+    house.settle()
+
+
+@pytest.mark.parametrize("what", ["configuration", "secret"])
+def test_what_only_a_person_can_mend_is_not_retried(machine, house, what):
+    """P9: exit 78 for the file, 77 for a secret; failed at once, with words, and no restart."""
+    config, secrets = house.config(), house.secrets()
+    if what == "configuration":
+        config["publish"]["sources"][0]["intervall"] = "60s"
+    else:
+        secrets = {}  # an empty credentials directory is no obstacle of its own
+    machine.write(CA_FILE, Path(house.certificates.ca).read_text())
+    machine.configure(config, secrets)
+    assert machine.systemctl("start", "sensorqd", check=False).returncode != 0
+    state = machine.show("ActiveState", "NRestarts", "ExecMainStatus", "Result")
+    assert state == {"ActiveState": "failed", "NRestarts": "0", "Result": "exit-code", "ExecMainStatus": "78" if what == "configuration" else "77"}
+    message = machine.wait_event("CONFIG_REJECTED")["MESSAGE"]
+    assert re.search(r"sensorqd\.yaml:\d+:\d+: .*intervall" if what == "configuration" else "credentials|mongodb.password|nature-remo.token", message)
+    house.move_in(machine)
+    machine.systemctl("start", "sensorqd")
+    house.wait_count(5)
+
+
+def test_three_instances_share_a_subscription(machine, house):
+    """P4: each stores a part, none stores what another one has."""
+    house.move_in(machine)
+    names = ["a", "b", "c"]
+    for name in names:
+        machine.configure(house.config(publishes=False, max_messages=20), {}, name=name)
+    machine.systemctl("start", *[f"sensorqd@{name}" for name in names])
+    house.publish(1500)
+    stored = house.settle()
+    wait_until(lambda: sum(machine.status(name)["subscriptions"][0]["sink"]["stored"] for name in names) == stored, "three counts that add up")
+    assert all(machine.status(name)["subscriptions"][0]["sink"]["stored"] > 0 for name in names)
+    for name in names:
+        assert machine.path(f"/var/lib/private/sensorqd-{name}").is_dir()
+        assert machine.journal("STARTED", unit=f"sensorqd@{name}")
