@@ -19,7 +19,7 @@ void document_writer_init(DocumentWriter *w, bson_t *document) {
         w->size = document->len;
         w->key = (Slice){};
         w->scratch = (Bytes){};
-        w->levels[0].n = 0;
+        w->levels[0].n = w->levels[0].base = 0;
         w->levels[0].array = false;
 }
 
@@ -116,7 +116,7 @@ int document_writer_name(DocumentWriter *w, Slice name) {
 
 void document_writer_own_name(DocumentWriter *w, const char *name) {
         w->key = (Slice){ name, strlen(name) };
-        w->key_hash = name_hash(name, w->key.size);
+        w->key_hash = 0; /* nobody looks for it: names of a payload become others than these */
 }
 
 static int name_order(const void *a, const void *b, void *userdata) {
@@ -166,13 +166,8 @@ static int begin_value(DocumentWriter *w, size_t size) {
         if (w->size > DOCUMENT_SIZE_MAX)
                 return DOCUMENT_TOO_LARGE;
 
-        if (!level->array && level->n < DOCUMENT_WRITER_NAMES) {
-                const bson_t *bson = current(w);
-                size_t base = (size_t) (bson_get_data(bson) - bson_get_data(w->document));
-
-                /* the element starts where the closing NUL is now, with one byte of type */
-                level->names[level->n] = (DocumentWriterName){ (uint32_t) (base + bson->len), w->key_hash };
-        }
+        if (!level->array && level->n < DOCUMENT_WRITER_NAMES) /* the element starts where the closing NUL is now, with one byte of type */
+                level->names[level->n] = (DocumentWriterName){ level->base + current(w)->len, w->key_hash };
         level->n++;
         return DOCUMENT_OK;
 }
@@ -195,6 +190,7 @@ int document_writer_open(DocumentWriter *w, bool array) {
         level = &w->levels[w->level + 1];
         if (!(array ? bson_append_array_begin(parent, KEY(w), &level->bson) : bson_append_document_begin(parent, KEY(w), &level->bson)))
                 return -ENOMEM;
+        level->base = (uint32_t) (bson_get_data(&level->bson) - bson_get_data(w->document));
         level->array = array;
         level->n = 0;
         w->level++;

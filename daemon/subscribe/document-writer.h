@@ -9,7 +9,7 @@
 
 #include "subscribe/document.h"
 
-#define DOCUMENT_WRITER_NAMES 15 /* objects up to here are checked name by name as they grow, larger ones when they are closed */
+#define DOCUMENT_WRITER_NAMES 14 /* objects up to here are checked name by name as they grow, larger ones when they are closed */
 
 typedef struct DocumentWriterName {
         uint32_t offset; /* in the whole document's bytes */
@@ -17,8 +17,9 @@ typedef struct DocumentWriterName {
 } DocumentWriterName;
 
 typedef struct DocumentWriterLevel {
-        bson_t bson; /* unused on level 0, which is the caller's */
-        uint32_t n;  /* members so far */
+        bson_t bson;   /* unused on level 0, which is the caller's */
+        uint32_t base; /* where it begins in the whole document's bytes */
+        uint32_t n;    /* members so far */
         bool array;
         DocumentWriterName names[DOCUMENT_WRITER_NAMES];
 } DocumentWriterLevel;

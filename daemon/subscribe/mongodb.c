@@ -30,7 +30,8 @@
 #include "subscribe/sink.h"
 
 #define SEEN_GAP_FIRST_USEC (500 * USEC_PER_MSEC) /* between the end of one try and the next that a monitor called for ... */
-#define SEEN_GAP_MAX_USEC (2 * USEC_PER_SEC) /* ... doubling up to here: a server that breaks off each write is seen again after each */
+#define SEEN_GAP_MAX_USEC (2 * USEC_PER_SEC)     /* ... doubling up to here: a server that breaks off each write is seen again after each */
+#define RETRY_ACCURACY_USEC (10 * USEC_PER_MSEC) /* sd-event would take 250 ms */
 #define AGAIN_MAX_USEC (5 * USEC_PER_SEC) /* odd messages are tried five times: not with minutes in between while their neighbours wait */
 
 /* One call into the driver takes less than a minute with the time limits of mongodb-uri.h. One that lasts for STUCK_TICKS ticks hangs in a
@@ -479,7 +480,7 @@ static int open_sources(MongodbSink *s) {
         r = sd_event_add_io(s->event, &s->seen, s->job->client->seen_fd, EPOLLIN, on_seen, s);
         if (r < 0)
                 return r;
-        r = sd_event_add_time(s->event, &s->retry, CLOCK_BOOTTIME, 0, 0, on_retry, s);
+        r = sd_event_add_time(s->event, &s->retry, CLOCK_BOOTTIME, 0, RETRY_ACCURACY_USEC, on_retry, s);
         if (r < 0)
                 return r;
         (void) sd_event_source_set_enabled(s->retry, SD_EVENT_OFF);
