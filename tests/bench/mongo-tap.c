@@ -69,7 +69,7 @@ static void on_close(Peer *peer) {
 }
 
 static void note_request(const MongoMessage *m, Side *server) {
-        if (strcasecmp(m->command, "insert") != 0)
+        if (strcmp(m->command, "insert") != 0 && strcmp(m->command, "update") != 0)
                 return;
         server->sent.n = 0;
         server->n = mongo_message_documents(m, &server->sent);

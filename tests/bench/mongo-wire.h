@@ -25,7 +25,7 @@ typedef struct MongoMessage {
 
 /* Returns the message's size, 0 when it is not all there, -1 when it is nonsense. */
 ssize_t mongo_message_parse(const char *data, size_t size, MongoMessage *ret);
-/* Counts the documents that an insert carries; adds their latency_sent() times to *sent* when it is not NULL. */
+/* Counts the documents (or updates) that a write carries; adds their latency_sent() times to *sent* when it is not NULL. */
 uint64_t mongo_message_documents(const MongoMessage *m, Latency *sent);
 /* Appends the reply *document* to the message. */
 void mongo_reply(const MongoMessage *m, const bson_t *document, Buffer *out);
