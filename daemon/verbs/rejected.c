@@ -24,6 +24,7 @@ typedef struct Rejected {
         Action action;
         const char *id; /* NULL: all */
         size_t found, failed;
+        bool secret_unreadable;
         Outbox *outbox;      /* NULL: none there */
         MongodbAdmin *admin; /* of the subscription being looked at */
 } Rejected;
@@ -231,7 +232,11 @@ static void rejected_in_subscription(Rejected *r, const SubscriptionConfig *sect
                 return;
         if (section->mongodb.password_file)
                 k = secret_read(r->config, section->mongodb.password_file, &secret);
-        if (k >= 0)
+        if (k < 0) {
+                r->secret_unreadable = true;
+                (void) snprintf(detail.text, sizeof(detail.text), "secret file %s cannot be used: %s", section->mongodb.password_file,
+                        k == -EBADMSG ? "it is empty, too large or holds control characters" : strerror(-k));
+        } else
                 k = mongodb_admin_open(section, secret, &r->admin, &detail);
         if (k < 0)
                 tell(r, section->subscription, false, detail.text[0] ? detail.text : strerror(-k));
@@ -280,5 +285,5 @@ int verb_rejected(Config *config, int argc, char **argv, bool all) {
                         rejected_everywhere(&r, argv[i]);
         }
         r.outbox = outbox_close(r.outbox);
-        return r.failed > 0 ? EX_UNAVAILABLE : EX_OK;
+        return r.secret_unreadable ? EX_NOPERM : r.failed > 0 ? EX_UNAVAILABLE : EX_OK;
 }

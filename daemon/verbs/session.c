@@ -86,6 +86,8 @@ void session_fail(Session *session, const char *name, const char *format, ...) {
 }
 
 int session_exit_code(const Session *session) {
+        if (session->secret_unreadable)
+                return EX_NOPERM;
         return session->failed > 0 ? EX_UNAVAILABLE : EX_OK;
 }
 
@@ -120,9 +122,11 @@ bool session_secret(Session *session, const char *name, const char *file, char *
 
         *ret = NULL;
         r = file ? secret_read(session->config, file, ret) : 0;
-        if (r < 0)
-                session_fail(session, name,
-                        "secret file %s cannot be used: %s. Put the secret alone into it, readable for the user that runs sensorqd.", file,
-                        r == -EBADMSG ? "it is empty, too large or holds control characters" : strerror(-r));
-        return r >= 0;
+        if (r >= 0)
+                return true;
+        session->secret_unreadable = true;
+        session_fail(session, name,
+                "secret file %s cannot be used: %s. Put the secret alone into it, readable for the user that runs sensorqd.", file,
+                r == -EBADMSG ? "it is empty, too large or holds control characters" : strerror(-r));
+        return false;
 }

@@ -12,7 +12,8 @@ typedef struct Session {
         sd_event *event;
         Http *http;
         Remote *remote;
-        unsigned failed; /* lines printed as FAIL */
+        unsigned failed;        /* lines printed as FAIL */
+        bool secret_unreadable; /* one of them because of a secret */
 } Session;
 
 /* For callbacks that print about one thing. */
@@ -31,7 +32,7 @@ CLEANUP_DEFINE(Session, session_close)
 void session_ok(Session *session, const char *name, const char *format, ...) _printf_(3, 4);
 void session_warn(Session *session, const char *name, const char *format, ...) _printf_(3, 4);
 void session_fail(Session *session, const char *name, const char *format, ...) _printf_(3, 4);
-/* 0, or 69 when anything was printed as FAIL. */
+/* 0; 77 when a secret could not be read; else 69 when anything was printed as FAIL. */
 int session_exit_code(const Session *session);
 
 typedef struct SessionReply {

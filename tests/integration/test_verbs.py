@@ -1,0 +1,418 @@
+"""Each verb as a user meets it: what it prints, what it changes, how it ends."""
+import base64
+import email.utils
+import json
+import re
+import signal
+import time
+import uuid
+
+import pytest
+from harness import EVENTS, binary, wait_until
+from services.mongodb import MongoDB
+
+TOPIC = "projects/my-project/topics/sensor-data"
+SUBSCRIPTION = "projects/my-project/subscriptions/sensor-data-mongodb"
+GOOD = {"ackDeadlineSeconds": 60, "messageRetentionDuration": "604800s"}
+
+
+@pytest.fixture
+def stack(make_stack, own_queue, shared_mongodb, remo):
+    """The service over TLS with OAuth; nothing created yet; polls as the configuration says."""
+    return make_stack(own_queue, shared_mongodb, remo, interval_msec=0)
+
+
+@pytest.fixture
+def made(stack):
+    stack.queue.create(**GOOD)
+    return stack
+
+
+def lines(done):
+    """What a verb printed: {name: [(word, text)]}."""
+    found = {}
+    for line in done.stdout.splitlines():
+        word, name, text = re.fullmatch(r"(ok|warn|FAIL) +((?:mongodb |source )?\S+)  (.*)", line).groups()
+        found.setdefault(name, []).append((word, text))
+    return found
+
+
+def check(stack, code=69):
+    done = stack.daemon.run("check")
+    assert done.returncode == code, done.stdout + done.stderr
+    return lines(done)
+
+
+def fails(found, name, *words):
+    """That line failed, no other did, and it says what to do."""
+    failed = [key for key, entries in found.items() if any(word == "FAIL" for word, _ in entries)]
+    assert failed == [name], found
+    text = " ".join(text for word, text in found[name] if word == "FAIL")
+    for word in words:
+        assert word in text, text
+
+
+# check
+
+
+def test_check_says_that_all_is_well(made):
+    found = check(made, 0)
+    assert {word for entries in found.values() for word, _ in entries} == {"ok"}, found
+    assert {"config", "source home", made.queue.url, "clock", "token", TOPIC, SUBSCRIPTION, f"mongodb {made.database}.readings"} == set(found)
+    assert made.count() == 0 and made.queue.is_empty()  # nothing was published, nothing stored
+
+
+def test_check_wrong_source_token(made):
+    made.remo.token = "another"
+    fails(check(made), "source home", "401", "home.nature.global", "nature-remo.token")
+
+
+def test_check_source_cannot_be_reached(made):
+    made.remo.stop()
+    fails(check(made), "source home")
+
+
+def test_check_refused_key(made):
+    made.queue.service.oauth.forget_keys()
+    fails(check(made), "token", "pubsub-credential.json")
+
+
+def test_check_no_topic(stack):
+    stack.queue.create(**GOOD)
+    stack.queue.call("DELETE", "topics/sensor-data")
+    found = check(stack)
+    assert "sensorqd setup" in found[TOPIC][0][1]
+    assert found[SUBSCRIPTION][0][0] == "FAIL"
+    assert any("its topic was deleted" in text and "setup" in text for word, text in found[SUBSCRIPTION] if word == "warn")
+
+
+def test_check_deleted_and_recreated_topic(made):
+    """A subscription of a deleted topic stays dead when a topic of that name comes back."""
+    made.queue.call("DELETE", "topics/sensor-data")
+    made.queue.call("PUT", "topics/sensor-data", {})
+    found = check(made)
+    assert found[TOPIC][0][0] == "ok"
+    assert [word for word, _ in found[SUBSCRIPTION]] == ["FAIL", "warn"]
+
+
+def test_check_no_subscription(stack):
+    stack.queue.create(subscription=None)
+    fails(check(stack), SUBSCRIPTION, "sensorqd setup", "lost")
+
+
+@pytest.mark.parametrize("settings,word,remedy", [
+    ({"filter": 'attributes.type="nature_remo"'}, "ok", "filter"),
+    ({"expirationPolicy": {"ttl": "86400s"}}, "ok", "expirationPolicy {}"),
+    ({"messageRetentionDuration": "600s"}, "ok", "messageRetentionDuration"),
+    ({"pushConfig": {"pushEndpoint": "https://example.org/push"}}, "FAIL", "pushConfig"),
+    ({"detached": True}, "FAIL", "sensorqd setup"),
+    ({"bigqueryConfig": {"table": "p.d.t"}}, "FAIL", "another subscription"),
+    ({"topic": "projects/my-project/topics/other"}, "warn", "publish.topic"),
+])
+def test_check_warns_of_settings(made, settings, word, remedy):
+    real = made.queue.call("GET", "subscriptions/sensor-data-mongodb")
+    made.queue.service.faults.add({"match": "^GET .*subscriptions/", "action": {"type": "status", "status": 200, "body": {**real, **settings}}})
+    found = check(made, 69 if word == "FAIL" else 0)
+    assert found[SUBSCRIPTION][0][0] == word
+    assert any(entry == "warn" and remedy in text for entry, text in found[SUBSCRIPTION]), found
+
+
+@pytest.mark.parametrize("granted,name,role", [
+    (["pubsub.subscriptions.consume"], TOPIC, "roles/pubsub.publisher"),
+    (["pubsub.topics.publish"], SUBSCRIPTION, "roles/pubsub.subscriber"),
+])
+def test_check_missing_permission(made, granted, name, role):
+    made.queue.service.grant = granted
+    fails(check(made), name, role)
+
+
+def test_check_with_the_least_permissions_is_content(made):
+    """The two roles of the manual read no settings: that is no failure."""
+    made.queue.service.faults.add({"match": "^GET /v1/", "times": -1, "action": {"type": "status", "status": 403}})
+    found = check(made, 0)
+    assert "roles/pubsub.viewer" in found[SUBSCRIPTION][0][1]
+
+
+def test_check_mongodb_cannot_be_reached(make_stack, own_queue, shared_mongodb, remo):
+    own_queue.create(**GOOD)
+    stack = make_stack(own_queue, shared_mongodb, remo, interval_msec=0, uri="mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=1000")
+    fails(check(stack), f"mongodb {stack.database}.readings", "check that it runs")
+
+
+def test_check_mongodb_login(make_stack, own_queue, remo, tmp_path):
+    own_queue.create(**GOOD)
+    with MongoDB(storage=str(tmp_path / "mongodb"), user=("sensorqd", "right")) as server:
+        uri = f"mongodb://sensorqd@127.0.0.1:{server.port}/?authSource=admin"
+        stack = make_stack(own_queue, server, remo, interval_msec=0, uri=uri, password_file="mongodb.password")
+        password = stack.daemon.directory / "credentials" / "mongodb.password"
+        password.write_text("right\n")
+        found = check(stack, 0)
+        assert "may insert" in found[f"mongodb {stack.database}.readings"][0][1]
+        password.write_text("wrong\n")
+        fails(check(stack), f"mongodb {stack.database}.readings", "password file")
+
+
+@pytest.mark.parametrize("skew,word", [(7200, "behind"), (-7200, "ahead")])
+def test_check_clock(made, skew, word):
+    date = email.utils.formatdate(time.time() + skew, usegmt=True)
+    made.queue.service.faults.add({"match": "^GET /$", "action": {"type": "status", "status": 404, "headers": {"Date": date}}})
+    fails(check(made), "clock", word, "systemd-timesyncd")
+
+
+def test_check_offline_opens_no_secret(sensorqd):
+    """ExecReload cannot read credentials, and the far ends are no matter of the file."""
+    daemon = sensorqd({
+        "pubsub": {"project": "my-project", "credentials_file": "/nowhere/key.json"},
+        "publish": {"topic": "sensor-data", "sources": [{"name": "home", "type": "nature_remo", "interval": "60s", "token_file": "/nowhere/token"}]},
+        "subscribe": [{"subscription": "sub", "mongodb": {"uri": "mongodb://u@127.0.0.1:9/", "password_file": "/nowhere/password", "database": "d",
+                                                        "collection": "c"}}]})
+    done = daemon.run("check", "--offline")
+    assert (done.returncode, done.stdout) == (0, f"ok    config  {daemon.config_file}\n")
+    daemon.write_config('{"pubsub": {}}')
+    assert daemon.run("check", "--offline").returncode == 78
+
+
+# setup
+
+
+def test_setup_creates_what_is_missing_and_then_changes_nothing(stack):
+    first = stack.daemon.run("setup")
+    assert first.returncode == 0, first.stdout
+    assert "created" in lines(first)[TOPIC][0][1] and "created" in lines(first)[SUBSCRIPTION][0][1]
+    assert "3 created" in lines(first)[f"mongodb {stack.database}.readings"][0][1]
+    settings = stack.queue.call("GET", "subscriptions/sensor-data-mongodb")
+    assert settings["ackDeadlineSeconds"] == 60 and settings["messageRetentionDuration"] in ("604800s", "2678400s")
+    assert not settings.get("expirationPolicy", {}).get("ttl")
+    second = stack.daemon.run("setup")
+    assert second.returncode == 0
+    assert "exists" in lines(second)[TOPIC][0][1] and "exists" in lines(second)[SUBSCRIPTION][0][1]
+    assert "0 created" in lines(second)[f"mongodb {stack.database}.readings"][0][1]
+    assert {word for entries in lines(second).values() for word, _ in entries} == {"ok"}
+    assert stack.queue.call("GET", "subscriptions/sensor-data-mongodb") == settings
+    assert check(stack, 0)
+
+
+def test_setup_says_what_differs_and_leaves_it(stack):
+    stack.queue.create(ackDeadlineSeconds=10, messageRetentionDuration="600s", expirationPolicy={"ttl": "86400s"})
+    before = stack.queue.call("GET", "subscriptions/sensor-data-mongodb")
+    done = stack.daemon.run("setup")
+    assert done.returncode == 0, done.stdout
+    warnings = [text for word, text in lines(done)[SUBSCRIPTION] if word == "warn"]
+    for word in ("expirationPolicy", "messageRetentionDuration", "ack deadline is only 10 s"):
+        assert any(word in text and "left as it is" in text for text in warnings), warnings
+    assert stack.queue.call("GET", "subscriptions/sensor-data-mongodb") == before
+
+
+def test_setup_tells_what_it_could_not_do(stack):
+    stack.queue.service.faults.add({"match": "^PUT ", "times": -1, "action": {"type": "status", "status": 403}})
+    done = stack.daemon.run("setup")
+    assert done.returncode == 69
+    assert lines(done)[TOPIC][0][0] == "FAIL" and lines(done)[SUBSCRIPTION][0][0] == "FAIL"
+
+
+# once
+
+
+def test_once_stores_everything(made):
+    made.queue.publish([(b'{"n":%d}' % i, {}) for i in range(5)])
+    done = made.daemon.run("once")
+    assert done.returncode == 0, done.stderr
+    assert made.count() == 8 and made.queue.is_empty()
+    assert made.daemon.run("once").returncode == 0
+    assert made.count() == 11
+
+
+def test_once_while_mongodb_is_down_leaves_it_in_the_queue(make_stack, own_queue, shared_mongodb, remo):
+    own_queue.create(**GOOD)
+    down = make_stack(own_queue, shared_mongodb, remo, interval_msec=0, uri="mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=1000", name="down")
+    assert down.daemon.run("once", timeout=120).returncode == 75
+    up = make_stack(own_queue, shared_mongodb, remo, interval_msec=0, name="up")
+    remo.scenario = "empty"
+    done = up.daemon.run("once", timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert up.count() == 3
+
+
+def test_once_while_the_queue_is_down_leaves_it_in_the_outbox(made):
+    made.queue.service.faults.add({"match": ":publish$", "times": -1, "action": {"type": "status", "status": 503}})
+    assert made.daemon.run("once", timeout=120).returncode == 75
+    made.queue.service.faults.clear()
+    made.remo.scenario = "empty"
+    assert made.daemon.run("once", timeout=120).returncode == 0
+    assert made.count() == 3
+
+
+# status
+
+
+def test_status(made):
+    assert made.daemon.run("status").returncode == 69
+    made.daemon.start()
+    made.wait_count(3)
+    report = wait_until(lambda: (r := json.loads(made.daemon.run("status", "--json").stdout))["subscriptions"][0]["sink"]["stored"] >= 3 and r,
+                        "a report that counts what was stored")
+    assert report["sources"][0]["name"] == "home" and report["sources"][0]["readings"] == 3
+    assert report["outbox"]["rows"] == 0 and report["subscriptions"][0]["subscription"] == SUBSCRIPTION
+    done = made.daemon.run("status")
+    assert done.returncode == 0
+    for word in ("source        home", "outbox        0 readings", f"subscription  {SUBSCRIPTION}", "MongoDB: up, 3 stored"):
+        assert word in done.stdout, done.stdout
+
+
+# rejected
+
+
+def test_rejected_in_the_collection(made):
+    made.queue.publish([(b"no json", {"n": "1"}), (b"[]", {"n": "2"}), (b'{"a":1}', {"idempotency_key": "k"})])
+    assert made.daemon.run("once").returncode == 0
+    made.queue.publish([(b'{"a":2}', {"idempotency_key": "k"})])
+    assert made.daemon.run("once").returncode == 0
+    rejected = {base64.b64encode(d["data"]): d for d in made.readings("readings_rejected")}
+    assert len(rejected) == 3
+    conflict = rejected[base64.b64encode(b'{"a":2}')]["_id"]
+    text = rejected[base64.b64encode(b"no json")]["_id"]
+    listing = made.daemon.run("rejected", "list")
+    assert listing.returncode == 0 and all(d["_id"] in listing.stdout for d in rejected.values())
+    assert "id_conflict" in listing.stdout
+    shown = made.daemon.run("rejected", "show", text)
+    assert shown.returncode == 0 and "no json" in shown.stdout.splitlines()
+    assert made.daemon.run("rejected", "show", text + "0").returncode == 69
+
+    client = made.mongodb.client()
+    client[made.database]["readings"].delete_one({"_id": "k"})
+    client.close()
+    assert made.daemon.run("rejected", "replay", conflict).returncode == 0
+    assert made.readings(query={"_id": "k"})[0]["a"] == 2.0
+    assert made.daemon.run("rejected", "replay", text).returncode == 69  # it is as bad as before, and stays
+    assert made.count("readings_rejected") == 2
+    assert made.daemon.run("rejected", "drop", text).returncode == 0
+    assert made.count("readings_rejected") == 1
+    assert made.daemon.run("rejected", "drop", "--all").returncode == 0
+    assert made.count("readings_rejected") == 0
+
+
+def test_rejected_in_the_outbox(made):
+    """P6: a message that the queue refuses moves aside once another one of its topic went through."""
+    service = made.queue.service
+    publish = service.api.publish
+
+    def refuse(name, body):
+        if any("Meter" in base64.b64decode(m["data"]).decode() for m in json.loads(body)["messages"]):
+            from services import pubsub_api
+            raise pubsub_api.ApiError(400, "refused", "INVALID_ARGUMENT")
+        return publish(name, body)
+
+    service.api.publish = refuse
+    service.pull_hang = 2
+    made.daemon.env["SENSORQD_TEST_INTERVAL_MSEC"] = "1000"
+    made.daemon.start()
+    made.daemon.log.wait("READING_REJECTED", patience=60)
+    made.remo.scenario = "empty"
+    assert made.daemon.stop() == 0
+    service.api.publish = publish
+    ids = re.findall(r"^(outbox:\d+) ", made.daemon.run("rejected", "list").stdout, re.M)
+    assert ids
+    shown = made.daemon.run("rejected", "show", ids[0])
+    assert '"Meter"' in shown.stdout and "idempotency_key=home:" in shown.stdout
+    assert made.daemon.run("rejected", "show", "outbox:999").returncode == 69
+    assert made.daemon.run("rejected", "replay", ids[0]).returncode == 0
+    assert ids[0] not in re.findall(r"outbox:\d+", made.daemon.run("rejected", "list").stdout)
+    assert made.daemon.run("rejected", "drop", "--all").returncode == 0
+    assert made.daemon.run("rejected", "list").stdout == ""
+    wait_until(lambda: service.store.waiting == 0, "the end of the stopped daemon's pull, which would swallow messages until their ack deadline")
+    assert made.daemon.run("once").returncode == 0
+    assert len({d["id"] for d in made.readings(query={"name": "Meter"})}) == 1
+    assert made.queue.is_empty()
+
+
+# how it ends
+
+
+@pytest.mark.parametrize("arguments", [
+    ["fly"], ["--fly"], ["run", "now"], ["run", "--offline"], ["check", "--json"], ["once", "--all"], ["-c"], ["setup", "x"],
+    ["rejected"], ["rejected", "list", "x"], ["rejected", "show"], ["rejected", "replay"], ["rejected", "drop", "x", "--all"], ["rejected", "eat", "x"]])
+def test_usage_errors(sensorqd, arguments):
+    daemon = sensorqd({"pubsub": {"project": "my-project"}, "publish": {"topic": "sensor-data", "sources": []}})
+    daemon.write_config(json.dumps({"state_dir": str(daemon.state), "pubsub": {"project": "my-project"}, "subscribe": [
+        {"subscription": "sub", "mongodb": {"uri": "mongodb://127.0.0.1:9/", "database": "d", "collection": "c"}}]}))
+    done = daemon.run(*arguments)
+    assert done.returncode == 64, done.stdout + done.stderr
+    assert done.stderr and not done.stdout
+
+
+def test_help_and_version(sensorqd, tmp_path):
+    daemon = sensorqd({})
+    daemon.write_config("{")  # is not even looked at
+    shown = daemon.run("--help")
+    assert shown.returncode == 0 and not shown.stderr
+    for verb in ("run", "check", "setup", "once", "status", "rejected"):
+        assert f"\n  {verb}" in shown.stdout
+    assert re.fullmatch(r"sensorqd \d+(\.\d+)+\S*\n", daemon.run("--version").stdout)
+    assert binary()
+
+
+@pytest.mark.main
+@pytest.mark.parametrize("verb", ["run", "check", "setup", "once", "rejected"])
+def test_config_error_names_the_place(sensorqd, verb):
+    """P9."""
+    daemon = sensorqd({})
+    daemon.write_config("pubsub:\n  project: my-project\npublish:\n  topic: sensor-data\n  sources:\n    - name: Home!\n")
+    done = daemon.run(*([verb] if verb != "rejected" else [verb, "list"]))
+    assert done.returncode == 78
+    assert re.search(re.escape(str(daemon.config_file)) + r":6:\d+: publish\.sources\S*name: ", done.stderr), done.stderr
+    assert EVENTS["CONFIG_REJECTED"] in done.stderr
+    daemon.config_file.unlink()
+    assert daemon.run(verb).returncode == 78
+
+
+@pytest.mark.parametrize("damage", ["missing", "two lines", "empty"])
+def test_secret_that_cannot_be_used(made, damage):
+    token = made.daemon.directory / "credentials" / "nature-remo.token"
+    if damage == "missing":
+        token.unlink()
+    else:
+        token.write_text({"two lines": "one\ntwo\n", "empty": "\n"}[damage])
+    for verb in ("run", "once"):
+        done = made.daemon.run(verb)
+        assert done.returncode == 77, done.stderr
+        assert "nature-remo.token" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "once", "check", "setup"])
+def test_credentials_that_cannot_be_used(made, tmp_path, verb):
+    key = tmp_path / "keys" / "pubsub-credential.json"
+    text = key.read_text()
+    for damaged in (None, "{", text.replace("BEGIN PRIVATE KEY", "BEGIN NOTHING")):
+        key.unlink(missing_ok=True)
+        if damaged is not None:
+            key.write_text(damaged)
+        done = made.daemon.run(verb)
+        assert done.returncode == 77, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("verb", ["check", "setup", "rejected list"])
+def test_verbs_end_77_for_an_unreadable_secret(made, verb):
+    made.daemon.config["subscribe"][0]["mongodb"]["password_file"] = "nowhere"
+    made.daemon.config["subscribe"][0]["mongodb"]["uri"] = "mongodb://u@127.0.0.1:9/"
+    made.daemon.write_config()
+    done = made.daemon.run(*verb.split())
+    assert done.returncode == 77, done.stdout + done.stderr
+    assert "secret file nowhere" in done.stdout
+
+
+def test_second_instance(made):
+    made.daemon.start()
+    for verb in ("run", "once"):
+        done = made.daemon.run(verb)
+        assert done.returncode == 75
+        assert "in use by another sensorqd" in done.stderr
+    made.daemon.process.send_signal(signal.SIGKILL)
+    made.daemon.wait()
+    assert made.daemon.run("once").returncode == 0  # a lock does not outlive its holder
+
+
+def test_unwritable_state_directory(made):
+    made.daemon.config["state_dir"] = f"/nowhere-{uuid.uuid4().hex}"
+    made.daemon.write_config()
+    done = made.daemon.run("run")
+    assert done.returncode == 73 and "state_dir" in done.stderr
