@@ -149,7 +149,7 @@ int worker_new(sd_event *event, const char *name, WorkerRun run, WorkerDone done
         worker->done = done;
         worker->userdata = userdata;
         r = shared_new(name, run, userdata, &worker->shared);
-        if (r == 0)
+        if (r == 0 && event)
                 r = sd_event_add_io(event, &worker->source, worker->shared->done_fd, EPOLLIN, on_done, worker);
         if (r >= 0)
                 r = worker_start_thread(worker);

@@ -15,7 +15,7 @@ enum { WORKER_STARTED = 0, WORKER_BUSY = 1 };
 typedef void (*WorkerRun)(void *userdata, void *job);  /* on the thread */
 typedef void (*WorkerDone)(void *userdata, void *job); /* on the loop */
 
-/* Starts the thread with every signal blocked. */
+/* Starts the thread with every signal blocked. *event* may be NULL: no callback then, and no need of a loop that still runs. */
 int worker_new(sd_event *event, const char *name, WorkerRun run, WorkerDone done, void *userdata, Worker **ret);
 
 /* Hands *job* over, or answers WORKER_BUSY and leaves it with the caller. */

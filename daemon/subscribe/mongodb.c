@@ -417,7 +417,7 @@ static void on_done(void *userdata, void *argument) {
 static void release_job(MongodbSink *s) {
         Worker *releaser;
 
-        if (worker_new(s->event, "mongodb-close", run_release, NULL, NULL, &releaser) < 0)
+        if (worker_new(NULL, "mongodb-close", run_release, NULL, NULL, &releaser) < 0)
                 return; /* no memory for a thread: what it holds goes with the process */
         (void) worker_submit(releaser, s->job);
         (void) worker_free(releaser);

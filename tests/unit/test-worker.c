@@ -161,6 +161,23 @@ static void test_free_after_job(void **state) {
         assert_int_equal(f->n_done, 0);
 }
 
+/* P8: what is released at the very end, when the loop takes nothing new, is released on a thread all the same. */
+static void test_without_loop(void **state) {
+        Fixture *f = *state;
+        sd_event *ended;
+        Worker *worker = NULL;
+
+        assert_true(sd_event_new(&ended) >= 0);
+        assert_true(sd_event_exit(ended, 0) >= 0);
+        assert_true(sd_event_loop(ended) >= 0);
+        assert_int_equal(worker_new(ended, "late", run, NULL, NULL, &worker), -ESTALE);
+        assert_int_equal(worker_new(NULL, "late", run, NULL, NULL, &worker), 0);
+        assert_int_equal(worker_submit(worker, &f->jobs[0]), WORKER_STARTED);
+        (void) worker_free(worker);
+        (void) sem_wait(&f->jobs[0].finished);
+        sd_event_unref(ended);
+}
+
 static void free_worker(Fixture *f) {
         f->worker = worker_free(f->worker);
 }
@@ -182,6 +199,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_abandon, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_free_after_job, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_without_loop, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_free_in_callback, set_up, tear_down),
         };
 
