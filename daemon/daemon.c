@@ -177,6 +177,17 @@ static int on_terminate(sd_event_source *s, const struct signalfd_siginfo *si, v
         return daemon_stop(d);
 }
 
+/* Once for each configuration that goes to work. */
+static void daemon_tell_passwords(const Config *config) {
+        for (size_t i = 0; i < config->n_subscriptions; i++)
+                if (config->subscriptions[i].mongodb.password_in_uri)
+                        log_event(LOG_WARNING, EVENT_CONFIG_WARNING,
+                                LOG_FIELDS({ FIELD_SUBSCRIPTION, config->subscriptions[i].subscription }),
+                                "%s: mongodb.uri holds a password, so everybody who may read %s knows it. It works all the same; better "
+                                "move it to a file of its own, and name that in mongodb.password_file.",
+                                config->subscriptions[i].subscription, config->path);
+}
+
 /* ---- reload ---- */
 
 /* The new stages, or why there are none: *error* has the words. Nothing of the running ones has changed then. */
@@ -225,6 +236,7 @@ static void daemon_reload(Daemon *d) {
         log_event(LOG_NOTICE, EVENT_RELOADED, LOG_FIELDS({ FIELD_FILE, config->path }),
                 "Configuration reloaded: %zu source%s, %zu subscription%s.", config->n_sources, config->n_sources == 1 ? "" : "s",
                 config->n_subscriptions, config->n_subscriptions == 1 ? "" : "s");
+        daemon_tell_passwords(config);
 }
 
 static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
@@ -445,6 +457,7 @@ static void daemon_tell_started(Daemon *d) {
                 "sensorqd " SENSORQD_VERSION " started: %zu source%s, %zu subscription%s, %" PRIu64 " readings queued from before.",
                 d->config->n_sources, d->config->n_sources == 1 ? "" : "s", d->config->n_subscriptions,
                 d->config->n_subscriptions == 1 ? "" : "s", outbox.rows);
+        daemon_tell_passwords(d->config);
 }
 
 static void daemon_tell_stopped(const Daemon *d) {
@@ -465,6 +478,7 @@ int daemon_run(Daemon *d) {
                 if (r < 0)
                         return r;
         }
+        daemon_report_or_tell(d); /* `sensorqd status` works as soon as `systemctl start` returns */
         service_ready();
         r = sd_event_loop(d->host.event);
         if (r < 0)

@@ -32,7 +32,8 @@ def test_edited_example_runs(machine, house):
 
 
 def test_status_in_words_and_numbers(running, house):
-    """`systemctl status` has one line in words; `sensorqd status` is for everybody on the machine."""
+    """`systemctl status` has one line in words; `sensorqd status` is for everybody on the machine, from the start on."""
+    assert running.status(user="nobody")["stopping"] is False
     house.wait_count(5)
     line = running.wait_status_text(r"home polled \d\d:\d\d:\d\d.*last stored \d\d:\d\d:\d\d")
     wait_until(lambda: "Status: " in running.systemctl("status", "sensorqd").stdout, "the line in systemctl status")
@@ -217,3 +218,20 @@ def test_three_instances_share_a_subscription(machine, house):
     for name in names:
         assert machine.path(f"/var/lib/private/sensorqd-{name}").is_dir()
         assert machine.journal("STARTED", unit=f"sensorqd@{name}")
+
+
+def test_verbs_of_root_leave_the_outbox_to_the_service(running, house):
+    """P1: a look by root, while the service runs and while it does not, changes no owner that the service needs."""
+    house.wait_count(5)
+    running.run("sensorqd", "rejected", "list")
+    with house.stop_of():
+        running.systemctl("stop", "sensorqd")
+    running.run("sensorqd", "rejected", "list")
+    running.systemctl("start", "sensorqd")
+    seen = house.count()
+    house.wait_count(seen + 5)
+    running.run("sensorqd", "rejected", "list")
+    owners = {path.stat().st_uid for path in running.path("/var/lib/private/sensorqd").iterdir()}
+    assert len(owners) == 1 and 0 not in owners
+    assert not running.journal("OUTBOX_FAILING")
+    house.settle()
