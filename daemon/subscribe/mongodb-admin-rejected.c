@@ -55,7 +55,7 @@ static char *attributes_json(const bson_t *document) {
                 return NULL;
         if (BSON_ITER_HOLDS_ARRAY(&found)) {
                 bson_iter_array(&found, &size, &data);
-                return bson_init_static(&attributes, data, size) ? bson_array_as_json(&attributes, NULL) : NULL;
+                return bson_init_static(&attributes, data, size) ? bson_as_relaxed_extended_json(&attributes, NULL) : NULL;
         }
         if (!BSON_ITER_HOLDS_DOCUMENT(&found))
                 return NULL;

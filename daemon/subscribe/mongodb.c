@@ -13,19 +13,16 @@
  * A wait is cut short when a monitor of the driver sees a server that takes writes, so that recovery does not wait for the backoff; but
  * never for what only a person can mend, and never oftener than the gaps below. */
 #include <assert.h>
-#include <inttypes.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include "events.h"
 #include "lib/backoff.h"
-#include "lib/err.h"
 #include "lib/log.h"
 #include "lib/worker.h"
+#include "subscribe/mongodb-outage.h"
 #include "subscribe/mongodb-write.h"
 #include "subscribe/sink.h"
 
@@ -68,23 +65,18 @@ typedef struct MongodbSink {
         State state;
         sd_event *event;
         SinkCallbacks callbacks;
-        char *subscription, *collection; /* for the log */
+        MongodbOutage outage;
         Worker *worker;
         Job *job;
         Batch *batch; /* held: being written or to be retried */
         Backoff backoff;
         sd_event_source *retry, *seen, *stuck;
-        MongodbFault fault; /* of the outage; NONE: none */
-        bool reported;      /* EVENT_SINK_DOWN was logged for this outage */
-        bool reported_config;
-        usec_t down_since, down_wall; /* 0: up */
-        usec_t tried;                 /* clock_now() at the end of the last try */
+        usec_t tried; /* clock_now() at the end of the last try */
         usec_t retry_at;
         bool server_seen; /* since the last try began */
         unsigned early;   /* tries that a monitor called for, in this outage */
         unsigned stuck_calls, stuck_ticks;
         SinkStatus status;
-        char detail[MONGODB_DETAIL_SIZE + 256];
 } MongodbSink;
 
 static void move(MongodbSink *s, State state) {
@@ -159,92 +151,14 @@ static void start_probe(MongodbSink *s) {
         submit(s, JOB_PROBE);
 }
 
-/* ---- what the log and the status say ---- */
-
-static void describe(MongodbSink *s) {
-        const MongodbWriteResult *result = &s->job->result;
-
-        (void) snprintf(s->detail, sizeof(s->detail), "%s: %s; %s", mongodb_fault_name(result->fault), result->detail,
-                mongodb_fault_remedy(result->fault));
-}
-
-static const char *fault_words(MongodbFault fault) {
-        switch (fault) {
-        case MONGODB_FAULT_UNREACHABLE:
-                return "cannot be reached";
-        case MONGODB_FAULT_BUSY:
-                return "cannot write now";
-        case MONGODB_FAULT_WRITE_CONCERN:
-                return "cannot make writes durable";
-        case MONGODB_FAULT_DISK_FULL:
-                return "has no disk space left";
-        case MONGODB_FAULT_LOGIN:
-                return "refuses the login";
-        case MONGODB_FAULT_FORBIDDEN:
-                return "lacks a privilege for the user";
-        case MONGODB_FAULT_SETTINGS:
-                return "refuses to write, and only a person can change that";
-        case MONGODB_FAULT_LOCAL:
-                return "is not written to for lack of memory";
-        default:
-                return "fails in a way that is not known";
-        }
-}
-
-static void log_down(MongodbSink *s, const char *event, usec_t delay) {
-        MongodbFault fault = s->fault;
-        char seconds[24];
-
-        (void) snprintf(seconds, sizeof(seconds), "%.1f", (double) delay / (double) USEC_PER_SEC);
-        log_event(mongodb_fault_is_config(fault) ? LOG_ERR : LOG_WARNING, event,
-                LOG_FIELDS({ FIELD_SUBSCRIPTION, s->subscription }, { FIELD_COLLECTION, s->collection },
-                        { FIELD_REASON, mongodb_fault_name(fault) }, { FIELD_ERROR, s->job->result.detail }, { FIELD_RETRY_SEC, seconds }),
-                "MongoDB for %s %s: %s. No message is pulled meanwhile and none is lost; sensorqd keeps trying. To do: %s", s->subscription,
-                fault_words(fault), s->job->result.detail, mongodb_fault_remedy(fault));
-}
-
-/* Once for an outage; once more when it turns out to be one that only a person can end. */
-static void report_down(MongodbSink *s, usec_t delay) {
-        bool config = mongodb_fault_is_config(s->fault);
-
-        if (!s->reported)
-                log_down(s, EVENT_SINK_DOWN, delay);
-        else if (config && !s->reported_config)
-                log_down(s, NULL, delay);
-        s->reported = true;
-        s->reported_config |= config;
-}
-
-static void report_up(MongodbSink *s, usec_t now) {
-        char span[64];
-
-        if (!s->reported)
-                return;
-        (void) clock_format_span(now - s->down_since, span, sizeof(span));
-        log_event(LOG_NOTICE, EVENT_SINK_UP, LOG_FIELDS({ FIELD_SUBSCRIPTION, s->subscription }, { FIELD_COLLECTION, s->collection }),
-                "MongoDB for %s is back after %s; pulling goes on", s->subscription, span);
-}
-
 static void note_up(MongodbSink *s) {
-        usec_t now = clock_now();
-
-        if (s->down_since > 0)
-                report_up(s, now);
-        s->fault = MONGODB_FAULT_NONE;
-        s->reported = s->reported_config = false;
-        s->down_since = s->down_wall = 0;
+        mongodb_outage_end(&s->outage, clock_now());
         s->early = 0;
-        s->detail[0] = '\0';
         backoff_reset(&s->backoff);
 }
 
 static void note_down(MongodbSink *s) {
-        s->fault = s->job->result.fault;
-        if (s->down_since == 0) {
-                s->down_since = clock_now();
-                s->down_wall = clock_wall();
-        }
-        describe(s);
+        mongodb_outage_begin(&s->outage, s->job->result.fault, s->job->result.detail, clock_now(), clock_wall());
 }
 
 /* ---- when to try again ---- */
@@ -256,7 +170,7 @@ static usec_t seen_gap(const MongodbSink *s) {
 }
 
 static bool heeds_monitors(const MongodbSink *s) {
-        return s->fault != MONGODB_FAULT_NONE && !mongodb_fault_is_config(s->fault);
+        return s->outage.fault != MONGODB_FAULT_NONE && !mongodb_fault_is_config(s->outage.fault);
 }
 
 /* A monitor sees a server that takes writes. */
@@ -285,7 +199,7 @@ static void schedule(MongodbSink *s) {
         (void) sd_event_source_set_time(s->retry, s->retry_at);
         (void) sd_event_source_set_enabled(s->retry, SD_EVENT_ONESHOT);
         if (result->fault != MONGODB_FAULT_NONE)
-                report_down(s, delay);
+                mongodb_outage_report(&s->outage, delay);
         if (s->server_seen)
                 try_early(s);
 }
@@ -331,11 +245,10 @@ static int on_stuck(sd_event_source *source, uint64_t usec, void *userdata) {
         s->stuck_ticks = calls % 2 == 1 && calls == s->stuck_calls ? s->stuck_ticks + 1 : 0;
         s->stuck_calls = calls;
         if (s->stuck_ticks >= STUCK_TICKS) {
-                log_event(LOG_CRIT, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, s->subscription }),
+                log_event(LOG_CRIT, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, s->outage.subscription }),
                         "The MongoDB driver has not returned from one call for %s for %d min, far beyond its time limits. Ending the "
-                        "process so that the service manager "
-                        "starts it again; nothing is lost, what was not acknowledged comes back",
-                        s->subscription, (int) (STUCK_TICKS * STUCK_TICK_USEC / USEC_PER_MINUTE));
+                        "process so that the service manager starts it again; nothing is lost, what was not acknowledged comes back",
+                        s->outage.subscription, (int) (STUCK_TICKS * STUCK_TICK_USEC / USEC_PER_MINUTE));
                 abort();
         }
         (void) sd_event_source_set_time_relative(source, STUCK_TICK_USEC);
@@ -385,7 +298,7 @@ static void on_written(MongodbSink *s) {
         }
         if (result->fault != MONGODB_FAULT_NONE)
                 note_down(s);
-        else if (s->down_since > 0)
+        else if (s->outage.since > 0)
                 note_up(s); /* it answers; only some messages are odd */
         move(s, STATE_RETRYING);
         schedule(s);
@@ -436,8 +349,7 @@ static Sink *mongodb_close(Sink *sink) {
                 s->batch = batch_free(s->batch);
         if (s->job)
                 release_job(s);
-        free(s->collection);
-        free(s->subscription);
+        mongodb_outage_done(&s->outage);
         (void) sd_event_unref(s->event);
         free(s);
         return NULL;
@@ -502,13 +414,9 @@ static int mongodb_open(sd_event *event, const SubscriptionConfig *config, const
         s->event = sd_event_ref(event);
         s->callbacks = *callbacks;
         s->backoff = (Backoff){ .initial = config->mongodb.backoff_initial, .max = config->mongodb.backoff_max };
-        s->down_since = clock_now();
-        s->down_wall = clock_wall();
-        s->subscription = strdup(config->subscription);
-        r = asprintf(&s->collection, "%s.%s", config->mongodb.database, config->mongodb.collection);
-        if (r < 0)
-                s->collection = NULL;
-        r = s->subscription && s->collection ? open_job(config, secret, &s->job) : -ENOMEM;
+        r = mongodb_outage_init(&s->outage, config, clock_now(), clock_wall());
+        if (r == 0)
+                r = open_job(config, secret, &s->job);
         if (r == 0)
                 r = open_sources(s);
         if (r < 0) {
@@ -555,10 +463,10 @@ static void mongodb_status(const Sink *sink, SinkStatus *ret) {
         const MongodbSink *s = (const MongodbSink *) sink;
 
         *ret = s->status;
-        ret->ready = s->down_since == 0 && s->state != STATE_STOPPED;
-        ret->down_since = s->down_wall;
+        ret->ready = s->outage.since == 0 && s->state != STATE_STOPPED;
+        ret->down_since = s->outage.since_wall;
         ret->retry_at = s->retry_at;
-        ret->detail = s->detail;
+        ret->detail = s->outage.detail;
         ret->what = "MongoDB";
 }
 
