@@ -23,12 +23,22 @@ void document_writer_init(DocumentWriter *w, bson_t *document) {
         w->levels[0].array = false;
 }
 
-void document_writer_done(DocumentWriter *w) {
-        bytes_done(&w->scratch);
-}
-
 static bson_t *current(DocumentWriter *w) {
         return w->level == 0 ? w->document : &w->levels[w->level].bson;
+}
+
+/* Leaves the level that is open. */
+static bool leave(DocumentWriter *w) {
+        DocumentWriterLevel *level = &w->levels[w->level--];
+
+        return level->array ? bson_append_array_end(current(w), &level->bson) : bson_append_document_end(current(w), &level->bson);
+}
+
+/* libbson aborts at the next append to a document in which another one is open, bson_reinit() in between or not. */
+void document_writer_done(DocumentWriter *w) {
+        while (w->level > 0)
+                (void) leave(w);
+        bytes_done(&w->scratch);
 }
 
 /* ---- names ---- */
@@ -199,20 +209,14 @@ int document_writer_open(DocumentWriter *w, bool array) {
 
 int document_writer_close(DocumentWriter *w) {
         DocumentWriterLevel *level = &w->levels[w->level];
-        bool array = level->array;
-        bson_t *parent;
 
-        if (!array && level->n > DOCUMENT_WRITER_NAMES) {
+        if (!level->array && level->n > DOCUMENT_WRITER_NAMES) {
                 int r = check_names(current(w), level->n);
 
                 if (r != DOCUMENT_OK)
                         return r;
         }
-        if (w->level == 0)
-                return DOCUMENT_OK;
-        w->level--;
-        parent = current(w);
-        return appended(array ? bson_append_array_end(parent, &level->bson) : bson_append_document_end(parent, &level->bson));
+        return w->level == 0 ? DOCUMENT_OK : appended(leave(w));
 }
 
 int document_writer_string(DocumentWriter *w, Slice text) {

@@ -37,6 +37,7 @@ typedef struct DocumentWriter {
 
 /* *document* is initialised and empty. */
 void document_writer_init(DocumentWriter *w, bson_t *document);
+/* Closes what is still open: the document may be half-built, but bson_reinit() makes it new. */
 void document_writer_done(DocumentWriter *w);
 
 /* Names the next value; inside an object only, before each value. *name* must stay until that value is written. On level 0 the names that

@@ -40,8 +40,9 @@ typedef struct DocumentRules {
  * SUBSCRIPTION:MESSAGE_ID. *ret* points into the message or into *scratch*, which is overwritten. -ENOMEM. */
 int document_id(const WireMessage *message, const DocumentRules *rules, Bytes *scratch, Slice *ret);
 
-/* Builds the document into *document*, which is initialised and empty, and may be left half-built on a rejection. DOCUMENT_OK, or a reason
- * (> 0) with *detail* (what and where, printable, at most *detail_size*), or -ENOMEM. *stored_at* is wall time. */
+/* Builds the document into *document*, which is initialised and empty, and may be left half-built on a rejection: bson_reinit() makes it
+ * new. DOCUMENT_OK, or a reason (> 0) with *detail* (what and where, printable, at most *detail_size*), or -ENOMEM. *stored_at* is wall
+ * time. */
 int document_build(
         const WireMessage *message, const DocumentRules *rules, usec_t stored_at, bson_t *document, char *detail, size_t detail_size);
 

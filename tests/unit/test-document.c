@@ -75,6 +75,9 @@ static void assert_rejected(const char *data, size_t size, DocumentReason reason
                 fail_msg("%.*s: %d instead of %s: %s", (int) size, data, r, document_reason(reason), detail);
         assert_true(strlen(detail) > 0);
         assert_true(bytes_is_utf8(detail, strlen(detail)));
+        bson_reinit(&document); /* P6: wherever it stopped, the next message may be built in the same place */
+        message = message_of("{}", 2);
+        assert_int_equal(document_build(&message, &rules, STORED_AT, &document, detail, sizeof(detail)), DOCUMENT_OK);
         bson_destroy(&document);
 }
 
