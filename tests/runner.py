@@ -172,10 +172,16 @@ def step_threads(log, long):
     unit(log, WORK / "gcc", "--wrap", "valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite", "--timeout-multiplier", "20")
 
 
+def step_soak(log, long):
+    """Everything fails at random for twenty minutes, then the ledger must balance."""
+    shell(log, TESTS / "soak", "--minutes", "20", timeout=2400)
+    Totals.passed += 1
+
+
 STEPS = [("checks", step_checks, False), ("gcc", step_gcc, False), ("clang", step_clang, False), ("sanitizers", step_sanitizers, False),
          ("fuzz", step_fuzz, False), ("services", step_services, False), ("integration", step_integration, False),
          ("integration-sanitized", step_integration_sanitized, False), ("system", step_system, False), ("bench", step_bench, False),
-         ("threads", step_threads, True)]
+         ("threads", step_threads, True), ("soak", step_soak, True)]
 
 
 def run_step(name, function, long):

@@ -55,8 +55,7 @@ class Soak:
         for loop in loops[:4]:
             loop.join()
         self.heal()
-        result = self.world.settle(patience=420, check_every=5)
-        return result
+        return self.world.settle(patience=420, check_every=5)
 
     def _loop(self, name, actions, pauses):
         rng = random.Random(f"{self.seed} {name}")
@@ -158,7 +157,8 @@ class Soak:
             {"closeConnection": True}, {"errorCode": 10107, "errorLabels": ["RetryableWriteError"]}, {"errorCode": 91}, {"errorCode": 11600},
             {"writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}}, {"writeConcernError": {"code": 91, "errmsg": "shutdown"}},
             {"errorCode": 13}, {"errorCode": 50}, {"blockConnection": True, "blockTimeMS": rng.randrange(100, 3000)}])
-        self.remotes.mongodb.fail_point(times=rng.randrange(1, 6), failCommands=rng.choice([["insert"], ["insert", "find"], ["find"], ["ping", "hello"]]), **data)
+        commands = rng.choice([["insert"], ["insert", "find"], ["find"], ["ping", "hello"]])
+        self.remotes.mongodb.fail_point(times=rng.randrange(1, 6), failCommands=commands, **data)
         self.counts["MongoDB error"] += 1
 
     def mongodb_network(self, rng):
@@ -213,7 +213,8 @@ class Soak:
         action = rng.choice([
             {"type": "status", "status": rng.choice([500, 502, 503])}, {"type": "status", "status": 429, "headers": {"Retry-After": "2"}},
             {"type": "cut", "when": rng.choice(["before", "mid", "after"]), "reset": rng.random() < 0.5}, {"type": "truncate"},
-            {"type": "stall", "seconds": rng.uniform(0.5, 4)}, {"type": "slow", "bytes_per_second": 200000}, {"type": "body", "body": rng.choice(["{", "[{]", "<html>"])}])
+            {"type": "stall", "seconds": rng.uniform(0.5, 4)}, {"type": "slow", "bytes_per_second": 200000},
+            {"type": "body", "body": rng.choice(["{", "[{]", "<html>"])}])
         self.world.remo.faults.add({"match": "GET /1/devices", "times": rng.randrange(1, 3), "action": action})
         self.counts["source error"] += 1
 

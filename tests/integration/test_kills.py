@@ -19,6 +19,7 @@ LONG = bool(os.environ.get("SENSORQD_LONG"))
 POINTS = sorted({match for path in (REPO / "daemon").rglob("*.c") for match in re.findall(r'CRASHPOINT\("([a-z-]+)"\)', path.read_text())})
 SALVAGE = [point for point in POINTS if point.startswith("outbox-salvage-")]
 RUNNING = [point for point in POINTS if point not in SALVAGE]
+pytestmark = pytest.mark.timeout(3600 if LONG else 300)
 BEFORE_COMMIT = {"source-fetched", "outbox-put-before-commit"}
 
 
@@ -75,7 +76,7 @@ def test_daemon_dies_at(world, point):
     """P1..P4: at the first passing and at later ones, each time restarted on what was left."""
     world.foreign.start()
     for passing in [1, *(world.rng.randint(2, 8) for _ in range(8 if LONG else 1))]:
-        world.crash(point, passing)
+        world.crash(point, passing, patience=90)
     world.start()
     result = assert_balanced(world)
     if point in BEFORE_COMMIT:

@@ -1,4 +1,4 @@
-"""Everything around one daemon for the tests that kill: source, queue (a process of its own), MongoDB behind a witness, a foreign publisher, the ledger."""
+"""Everything around one daemon for the tests that kill: source, queue (its own process), MongoDB behind a witness, a foreign publisher, ledger."""
 import base64
 import json
 import os
