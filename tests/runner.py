@@ -1,8 +1,7 @@
 """Runs every test of the project and says so in one closing line. Started by tests/run, which installs what this needs.
 
 Exit status: 0 when everything passed; 1 on any failure, and on a skip of something that is installed here: a test may skip only with a reason
-that begins with "not installed:" (a program that a user's machine may lack) or "not possible here:" (the kernel refuses), and the latter never
-in continuous integration ($CI set).
+that begins with "not installed:" (a program that a user's machine may lack) or "not possible here:" (the kernel refuses).
 """
 import argparse
 import os
@@ -86,7 +85,7 @@ def count(report):
         elif skipped is not None:
             Totals.skipped += 1
             reason = skipped.get("message") or ""
-            if not re.match(r"(Skipped: )?(not installed:|not possible here:)", reason) or ("not possible here:" in reason and os.environ.get("CI")):
+            if not re.match(r"(Skipped: )?(not installed:|not possible here:)", reason):
                 Totals.bad_skips.append(f"{case.get('classname')}::{case.get('name')}: {reason}")
         else:
             Totals.passed += 1
