@@ -8,6 +8,7 @@ import pytest
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
 
 import requests  # noqa: E402
+from feed import Feed  # noqa: E402
 from harness import Sensorqd, wait_until  # noqa: E402
 from services.emulator import Emulator  # noqa: E402
 from services.emulator import find as find_emulator  # noqa: E402
@@ -15,6 +16,7 @@ from services.mongodb import MongoDB  # noqa: E402
 from services.nature_remo import NatureRemo  # noqa: E402
 from services.pubsub import PubSub  # noqa: E402
 from services.tls import make as make_certificates  # noqa: E402
+from services.wire_mongo import WireMongo  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -191,3 +193,24 @@ def make_stack(sensorqd):
     yield make
     for stack in made:
         stack.close()
+
+
+@pytest.fixture
+def make_feed(sensorqd):
+    """A queue of the test's own with a daemon behind it: make_feed(server, ...)."""
+    made = []
+
+    def make(*arguments, **options):
+        made.append(Feed(sensorqd, *arguments, **options))
+        return made[-1]
+
+    yield make
+    for feed in made:
+        feed.close()
+
+
+@pytest.fixture
+def wire_mongo():
+    """A MongoDB server that answers by script."""
+    with WireMongo() as server:
+        yield server
