@@ -215,7 +215,7 @@ static MongodbFault write_nothing(MongodbAdmin *admin, char *text, size_t size) 
 }
 
 int mongodb_admin_check_write(MongodbAdmin *admin, MongodbAdminDetail *ret_detail) {
-        bool listed, may_update = true;
+        bool listed, told, may_update = true;
         char text[MONGODB_DETAIL_SIZE];
         bson_iter_t privileges;
         MongodbFault fault;
@@ -235,10 +235,13 @@ int mongodb_admin_check_write(MongodbAdmin *admin, MongodbAdminDetail *ret_detai
         bson_destroy(&status);
 
         fault = may_update ? write_nothing(admin, text, sizeof(text)) : MONGODB_FAULT_NONE;
-        if (fault != MONGODB_FAULT_NONE)
+        told = listed || fault != MONGODB_FAULT_FORBIDDEN; /* else: no list, and a user who may not update, which is not needed */
+        if (fault != MONGODB_FAULT_NONE && told)
                 return mongodb_admin_failed(ret_detail, fault, text);
-        (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "may insert and read in %s.%s and %s", admin->client->database,
-                admin->client->collection, admin->client->rejected_collection);
+        (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "%s in %s.%s and %s",
+                told ? "may insert and read"
+                     : "logged in; the server does not tell privileges: make sure that the user may insert and find",
+                admin->client->database, admin->client->collection, admin->client->rejected_collection);
         return MONGODB_ADMIN_OK;
 }
 

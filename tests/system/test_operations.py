@@ -1,0 +1,151 @@
+"""What docs/OPERATIONS.md tells an administrator to do, done."""
+import contextlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+from harness import wait_until
+from house import House
+from services.mongodb import MongoDB
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "OPERATIONS.md").read_text()
+
+
+def block(mark):
+    return re.search(rf"<!-- {mark}: .*?-->\n```\w+\n(.*?)```", PAGE, re.S)[1]
+
+
+def commands(start):
+    """The lines of the code block that has this line, without sudo."""
+    text = next(code for code in re.findall(r"```sh\n(.*?)```", PAGE, re.S) if start in code)
+    return [line.replace("sudo ", "") for line in text.splitlines()]
+
+
+@pytest.fixture
+def strict_mongodb(tmp_path):
+    """One whose administrator is not sensorqd's user."""
+    with MongoDB(storage=str(tmp_path / "mongodb"), user=("root", "root")) as server:
+        yield server
+
+
+class LeastPrivileged:
+    """The house's MongoDB as seen by a user with the page's role only."""
+
+    def __init__(self, server, database):
+        self.server, self.user = server, ("sensorqd", "least")
+        role = json.loads(re.search(r"createRole\((\{.*?\n\})\)", block("role"), re.S)[1].replace('"home"', json.dumps(database)))
+        with contextlib.closing(server.client()) as client:
+            client.admin.command("createRole", role["role"], privileges=role["privileges"], roles=role["roles"])
+            client.admin.command("createUser", self.user[0], pwd=self.user[1], roles=[role["role"]])
+
+    def __getattr__(self, name):
+        return getattr(self.server, name)
+
+
+def grant(server, database, collection, action):
+    with contextlib.closing(server.client()) as client:
+        privilege = {"resource": {"db": database, "collection": collection}, "actions": [action]}
+        client.admin.command("grantPrivilegesToRole", "sensorqd", privileges=[privilege])
+
+
+def test_least_privilege_in_mongodb(machine, tmp_path, certificates, strict_mongodb):
+    """P3, P6: insert and find are enough to store and to set apart; setup and replay say what they need beyond."""
+    with House(tmp_path, certificates, strict_mongodb) as house:
+        house.mongodb = LeastPrivileged(strict_mongodb, house.database)
+        house.move_in(machine)
+        check = machine.run("sensorqd", "check")
+        assert "FAIL" not in check.stdout
+        house.forget_polls()
+        machine.systemctl("start", "sensorqd")
+        house.wait_count(5)
+        house.settle()
+        house.call("POST", "topics/sensor-data:publish", {"messages": [{"data": "W10=", "attributes": {"idempotency_key": "no-object"}}]})  # []
+        rejected = machine.wait_event("READING_REJECTED")
+        assert rejected["SENSORQD_REASON"]
+        wait_until(lambda: house.collection("readings_rejected").count_documents({}) == 1, "the message that is no object")
+        refused = machine.run("sensorqd", "setup", check=False)
+        assert refused.returncode == 69 and "createIndex" in refused.stdout
+        grant(strict_mongodb, house.database, "readings", "createIndex")
+        assert "FAIL" not in machine.run("sensorqd", "setup").stdout
+        assert machine.run("sensorqd", "rejected", "drop", "--all", check=False).returncode == 69
+        grant(strict_mongodb, house.database, "readings_rejected", "remove")
+        machine.run("sensorqd", "rejected", "drop", "--all")
+        assert house.collection("readings_rejected").count_documents({}) == 0
+
+
+def test_question_of_the_page_works(running, house):
+    """Types are what readers count on: doubles, and dates."""
+    house.wait_count(5)
+    house.settle()
+    rows = list(house.collection().aggregate(json.loads(block("pipeline"))))
+    assert len({row["_id"]["id"] for row in rows}) == 5
+    assert all(row["samples"] >= 1 and isinstance(row["temperature"], float) for row in rows)
+    assert {type(document["newest_events"]["te"]["val"]) for document in house.collection().find()} == {float}
+
+
+def test_rotated_token_needs_a_restart(running, house):
+    house.wait_count(5)
+    house.remo.token = "another-token"
+    failing = running.wait_event("SOURCE_FAILING")
+    assert "nature-remo.token" in failing["MESSAGE"]
+    running.configure(house.config(), house.secrets())
+    with house.stop_of():
+        running.systemctl("restart", "sensorqd")
+    seen = house.count()
+    house.wait_count(seen + 5)
+    house.settle()
+
+
+def test_encrypted_credential(machine, house):
+    """The page's commands, then the plain file is gone and the login works."""
+    house.move_in(machine)
+    machine.run("systemd-creds", "setup", check=False)
+    lines = commands("systemd-creds encrypt")
+    machine.run("sh", "-ec", "\n".join(lines[:-1]).replace("--name", "--with-key=host --name"))
+    assert not machine.path("/etc/sensorqd/credentials/mongodb.password").exists()
+    machine.run("sh", "-ec", lines[-1])
+    house.wait_count(5)
+    assert house.mongodb.user[1] not in machine.run("cat", "/etc/sensorqd/mongodb.password.cred").stdout
+
+
+def test_missing_credentials_directory_is_243(machine, house):
+    """systemd gives up before sensorqd begins; an install of the directory mends it, without another start."""
+    house.move_in(machine)
+    machine.drop_in("[Service]\nRestartSec=1\n")
+    machine.run("mv", "/etc/sensorqd/credentials", "/root/credentials")
+    assert machine.systemctl("start", "sensorqd", check=False).returncode != 0
+    assert "243/CREDENTIALS" in machine.run("journalctl", "-u", "sensorqd", "--no-pager").stdout
+    machine.run("mv", "/root/credentials", "/etc/sensorqd/credentials")
+    wait_until(lambda: machine.show("ActiveState") == "active", "the next try")
+    house.wait_count(5)
+
+
+def test_outbox_in_another_place(running, house):
+    """A drop-in gives the unit a user with a fixed number and the directory."""
+    house.wait_count(5)
+    running.configure({**house.config(), "state_dir": "/srv/sensorqd"}, {})
+    with house.stop_of():
+        running.run("sh", "-ec", "\n".join(commands("ReadWritePaths")))
+    seen = house.count()
+    house.wait_count(seen + 5)
+    assert running.path("/srv/sensorqd/outbox.sqlite").exists()
+    assert running.status(user="nobody")["sources"]
+    house.settle()
+
+
+def test_backup_of_the_outbox(running, house):
+    """What waits is in a copy that is taken while the service runs, and is stored once after it is put back elsewhere (P4)."""
+    house.wait_count(5)
+    house.pubsub.faults.add({"match": ":publish", "times": -1, "action": {"type": "status", "status": 503}})
+    running.wait_event("PUBLISH_FAILING")
+    running.run("sh", "-ec", commands(".backup")[-1])
+    assert int(running.run("sqlite3", "/root/outbox.sqlite", "SELECT count(*) FROM readings").stdout) >= 5
+    house.pubsub.faults.clear()
+    running.wait_event("PUBLISH_RECOVERED", patience=60)
+    house.settle()
+    stored = house.count()
+    with house.stop_of():
+        running.run("sh", "-ec", "\n".join(commands("chown --reference")))
+    wait_until(lambda: running.status()["subscriptions"][0]["sink"]["duplicates"] >= 5, "the copies that are there already")
+    assert house.count() == stored
