@@ -137,6 +137,7 @@ static int run_daemon(Config *config, DaemonMode mode) {
         case -ENOSPC:
         case -EROFS:
         case -EIO:
+        case -EPROTONOSUPPORT:
                 return EX_CANTCREAT; /* state_dir; logged */
         default:
                 log_error("sensorqd ends: %s", strerror(r < 0 ? -r : EIO));
