@@ -249,6 +249,16 @@ static void line_cut(Bytes *line) {
         line->size = n + 3;
 }
 
+/* What a source holds in memory did not fit, or what its next poll may bring would not. */
+static bool source_is_shut_out(const StatusInput *input, const SourceStatus *source) {
+        const OutboxStatus *outbox = &input->outbox;
+
+        if (input->outbox_failing || (!source->holding && !source->gated))
+                return false;
+        return status_outbox_is_high(input) || outbox->rows + outbox->rejected_rows + source->next_rows > outbox->max_rows ||
+               outbox->bytes + outbox->rejected_bytes + source->next_bytes > outbox->max_bytes;
+}
+
 bool status_outbox_is_full(const StatusInput *input) {
         const OutboxStatus *outbox = &input->outbox;
         uint64_t rows = outbox->rows + outbox->rejected_rows, bytes = outbox->bytes + outbox->rejected_bytes;
@@ -257,10 +267,8 @@ bool status_outbox_is_full(const StatusInput *input) {
                 return false;
         if (rows >= outbox->max_rows || bytes >= outbox->max_bytes)
                 return true;
-
-        /* What a source holds in memory did not fit, or what its next poll may bring would not. */
-        for (size_t i = 0; !input->outbox_failing && i < input->n_sources; i++)
-                if ((input->sources[i].holding || input->sources[i].gated) && status_outbox_is_high(input))
+        for (size_t i = 0; i < input->n_sources; i++)
+                if (source_is_shut_out(input, &input->sources[i]))
                         return true;
 
         return false;

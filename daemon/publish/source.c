@@ -362,6 +362,8 @@ void source_room(const Source *s, uint64_t *ret_rows, uint64_t *ret_bytes) {
 }
 
 void source_status(const Source *s, SourceStatus *ret) {
+        bool holding = s->state == SOURCE_HANDING;
+
         *ret = (SourceStatus){
                 .name = s->context.config->name,
                 .failing = s->failing,
@@ -372,7 +374,12 @@ void source_status(const Source *s, SourceStatus *ret) {
                 .readings = s->stored,
                 .failures = s->failures,
                 .detail = s->detail,
-                .holding = s->state == SOURCE_HANDING,
+                .holding = holding,
                 .gated = s->state == SOURCE_WAITING && s->gate.attempt > 0,
         };
+        source_room(s, &ret->next_rows, &ret->next_bytes);
+        if (holding) {
+                ret->next_rows = s->readings.n;
+                ret->next_bytes = reading_list_bytes(&s->readings);
+        }
 }

@@ -80,9 +80,10 @@ typedef struct SourceStatus {
         usec_t last_poll;     /* clock_wall() of the last poll that answered well; 0: none yet */
         usec_t next_poll;     /* clock_now() */
         uint64_t polls, readings, failures;
-        const char *detail; /* of the failure; "" when well */
-        bool holding;       /* readings wait in memory for the disk */
-        bool gated;         /* a poll is due, and may_poll says no */
+        const char *detail;             /* of the failure; "" when well */
+        bool holding;                   /* readings wait in memory for the disk */
+        bool gated;                     /* a poll is due, and may_poll says no */
+        uint64_t next_rows, next_bytes; /* what it holds, or else what its next poll may bring */
 } SourceStatus;
 
 /* *config*, *token* and the callbacks are borrowed. Polls begin at once, spread by up to a tenth of the interval over several sources;

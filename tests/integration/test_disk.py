@@ -1,0 +1,264 @@
+"""P1, P7: the disk under the outbox is full, read-only, damaged, or holds the file of a later version."""
+import contextlib
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+
+import pytest
+from harness import wait_until
+from services.nature_remo import generate
+
+
+@pytest.fixture
+def stack(make_stack, own_queue, shared_mongodb, remo):
+    own_queue.create(ackDeadlineSeconds=60)
+    own_queue.service.pull_hang = 1  # a pull whose client has gone takes no messages after that
+    return make_stack(own_queue, shared_mongodb, remo, interval_msec=300)
+
+
+def publishing(stack, works):
+    """Lets publishing work, or answers 503 to it."""
+    stack.queue.service.faults.clear()
+    if not works:
+        stack.queue.service.faults.add({"match": ":publish$", "times": -1, "action": {"type": "status", "status": 503}})
+
+
+def quiet(stack):
+    """No more readings; what was served has reached the daemon."""
+    stack.remo.scenario, stack.remo.devices = "empty", None
+    polls = stack.remo.polls()
+    wait_until(lambda: stack.remo.polls() >= polls + 2, "two empty polls")
+
+
+def stop(stack):
+    assert stack.daemon.stop() == 0
+    wait_until(lambda: stack.queue.service.store.waiting == 0, "the end of its last pull")
+
+
+def all_is_stored(stack, patience=60):
+    """Nothing was dropped and nothing came twice: every served device of every whole body is one document."""
+    stack.remo.scenario, stack.remo.devices = "empty", None
+    wait_until(lambda: stack.count() >= len(stack.remo.served()), "every served reading is a document", patience)
+    values = sorted(d["request_at"].isoformat() + d["id"] for d in stack.readings())
+    assert len(values) == len(set(values)) == len(stack.remo.served())
+
+
+def rows(stack, table="readings"):
+    with contextlib.closing(sqlite3.connect(f"file:{stack.daemon.state}/outbox.sqlite?mode=ro", uri=True)) as database:
+        return database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+
+
+@pytest.mark.parametrize("cap,devices", [({"max_rows": 10}, 3), ({"max_bytes": 65536}, 40)])
+def test_outbox_at_its_caps(stack, cap, devices):
+    """P7: polling stops with the outbox full and goes on when it has room; nothing that was fetched is dropped."""
+    stack.daemon.config["publish"]["outbox"] = cap
+    stack.daemon.write_config()
+    stack.remo.devices = generate(devices)
+    publishing(stack, False)
+    stack.daemon.start()
+    stack.daemon.log.wait("OUTBOX_FULL")
+    polled = stack.remo.polls()
+    held = rows(stack)
+    assert held == len(stack.remo.served())
+    assert "max_rows" not in cap or cap["max_rows"] - devices < held <= cap["max_rows"]
+    status = stack.daemon.notify.wait("STATUS=.*outbox full")
+    assert "polling stopped" in status
+    events = len(stack.daemon.log.entries)
+    wait_until(lambda: len(stack.daemon.log.entries) >= events + 1 or stack.remo.polls() > polled, "another try to publish", 90)
+    assert stack.remo.polls() == polled
+    publishing(stack, True)
+    stack.daemon.log.wait("OUTBOX_DRAINED", patience=90)
+    wait_until(lambda: stack.remo.polls() >= polled + 2, "polls")
+    all_is_stored(stack)
+    assert len(stack.daemon.log.events("OUTBOX_FULL")) == 1
+
+
+def test_full_outbox_survives_a_restart(stack):
+    stack.daemon.config["publish"]["outbox"] = {"max_rows": 9}
+    stack.daemon.write_config()
+    publishing(stack, False)
+    stack.daemon.start()
+    stack.daemon.log.wait("OUTBOX_FULL")
+    polled = stack.remo.polls()
+    stack.daemon.kill()
+    wait_until(lambda: stack.queue.service.store.waiting == 0, "the end of its last pull")
+    stack.daemon.start()
+    stack.daemon.log.wait("OUTBOX_FULL", 2)
+    assert stack.remo.polls() == polled
+    publishing(stack, True)
+    all_is_stored(stack)
+
+
+@contextlib.contextmanager
+def small_disk(directory, size):
+    if os.geteuid() != 0:
+        pytest.skip("not possible here: mounting needs root")
+    directory.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", directory], capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"not possible here: {done.stderr.strip()}")
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "-l", directory], check=True)
+
+
+def test_disk_full(stack):
+    """P7: what was fetched stays in memory and is tried again; polling stops; when there is room all of it is there."""
+    with small_disk(stack.daemon.state, "400k") as disk:
+        publishing(stack, False)
+        stack.daemon.start()
+        wait_until(lambda: stack.remo.polls() >= 2, "a poll whose readings are on the disk")
+        filler = disk / "filler"
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while file.write(b"x" * 1024):
+                pass
+        failing = stack.daemon.log.wait("OUTBOX_FAILING")
+        assert "No space left" in failing.text and failing.level == "error"
+        stack.daemon.notify.wait("STATUS=.*disk refuses the outbox, polling stopped")
+        polled = stack.remo.polls()
+        wait_until(lambda: sum("outbox" in line for line in stack.daemon.log.lines) > 0 and stack.daemon.process.poll() is None, "it goes on")
+        publishing(stack, True)
+        wait_until(lambda: len(stack.queue.service.log.since(0, "publish")) > 0, "what is on disk is published all the same", 90)
+        assert stack.remo.polls() == polled
+        filler.unlink()
+        stack.daemon.log.wait("OUTBOX_RECOVERED", patience=90)
+        wait_until(lambda: stack.remo.polls() >= polled + 2, "polls")
+        all_is_stored(stack)
+        assert len([e for e in stack.daemon.log.events("OUTBOX_FAILING") if "SENSORQD_SOURCE" in e.fields]) == 1
+        assert stack.daemon.stop() == 0
+
+
+def test_stop_while_the_disk_is_full_says_what_is_lost(stack):
+    with small_disk(stack.daemon.state, "400k") as disk:
+        publishing(stack, False)
+        stack.daemon.start()
+        wait_until(lambda: stack.remo.polls() >= 2, "a poll whose readings are on the disk")
+        with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
+            while file.write(b"x" * 1024):
+                pass
+        stack.daemon.log.wait("OUTBOX_FAILING")
+        stop(stack)
+        stack.daemon.log.wait("OUTBOX_FAILING", where=lambda entry: "3 readings" in entry.text and "are lost" in entry.text)
+        (disk / "filler").unlink()
+        publishing(stack, True)
+        stack.remo.scenario = "empty"
+        kept = len(stack.remo.served()) - 3
+        stack.daemon.start()
+        stack.wait_count(kept)
+        assert stack.daemon.stop() == 0
+        assert stack.count() == kept
+
+
+def test_read_only_disk(stack):
+    """A disk that the kernel makes read-only after an error: nothing is lost but time, and it is said."""
+    with small_disk(stack.daemon.state, "4m") as disk:
+        publishing(stack, False)
+        stack.daemon.start()
+        wait_until(lambda: stack.remo.polls() >= 2, "polls")
+        quiet(stack)
+        stop(stack)
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        done = stack.daemon.run("run")
+        assert done.returncode == 73, done.stderr
+        assert "Read-only" in done.stderr
+        subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+        publishing(stack, True)
+        stack.daemon.start()
+        all_is_stored(stack)
+        stack.daemon.stop()
+
+
+def damage_tail(path):
+    """Overwrites a page of the table in the middle of the file; the header stays."""
+    with path.open("r+b") as file:
+        file.seek(0)
+        page = int.from_bytes(file.read(18)[16:18], "big")
+        size = path.stat().st_size
+        file.seek(size // page * 2 // 3 * page)
+        file.write(b"\xa5" * page)
+
+
+@pytest.fixture
+def queued(stack):
+    """An outbox with a hundred rows and more, closed."""
+    stack.remo.devices = generate(60)
+    publishing(stack, False)
+    stack.daemon.start()
+    wait_until(lambda: stack.remo.polls() >= 3, "polls")
+    quiet(stack)
+    stop(stack)
+    publishing(stack, True)
+    assert rows(stack) == len(stack.remo.served()) >= 180
+    return stack
+
+
+def test_damaged_outbox_is_set_aside_and_what_can_be_read_carried_over(queued):
+    path = queued.daemon.state / "outbox.sqlite"
+    damage_tail(path)
+    damaged = path.read_bytes()
+    queued.daemon.start()
+    said = queued.daemon.log.wait("OUTBOX_DAMAGED")
+    carried = int(re.search(r"(\d+) readings", said.text)[1])
+    aside = said.fields["SENSORQD_FILE"]
+    assert len(queued.remo.served()) - 60 < carried < len(queued.remo.served())
+    aside = aside if os.path.isabs(aside) else str(queued.daemon.state / aside)
+    with open(aside, "rb") as file:
+        assert file.read() == damaged
+    wait_until(lambda: queued.count() == carried, "what was carried over is stored")
+    assert queued.daemon.stop() == 0
+    queued.daemon.start()
+    queued.daemon.log.wait("STARTED", 3)
+    assert len(queued.daemon.log.events("OUTBOX_DAMAGED")) == 1
+    assert os.path.exists(aside)
+
+
+def test_file_that_is_no_database(queued):
+    path = queued.daemon.state / "outbox.sqlite"
+    path.write_bytes(os.urandom(8192))
+    queued.daemon.start()
+    assert " 0 readings" in queued.daemon.log.wait("OUTBOX_DAMAGED").text
+    queued.remo.scenario = "default"
+    wait_until(lambda: queued.count() > 0, "it works on")
+
+
+def test_damage_while_running(queued):
+    """The file goes bad under the daemon: it sets it aside and goes on polling."""
+    publishing(queued, False)
+    queued.daemon.start()
+    path = queued.daemon.state / "outbox.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.write(b"\x5a" * 200)
+    publishing(queued, True)
+    queued.remo.scenario = "default"
+    queued.daemon.log.wait("OUTBOX_DAMAGED", patience=90)
+    before = queued.count()
+    wait_until(lambda: queued.count() > before, "readings are stored again")
+    assert queued.daemon.stop() == 0
+
+
+@pytest.mark.parametrize("verb", ["run", "once", "rejected list"])
+def test_outbox_of_a_later_version_is_left_alone(queued, verb):
+    path = queued.daemon.state / "outbox.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 99")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = path.read_bytes()
+    done = queued.daemon.run(*verb.split())
+    assert done.returncode == (69 if verb == "rejected list" else 73), done.stderr
+    assert "later sensorqd" in done.stdout + done.stderr
+    assert path.read_bytes() == content
+    assert not [p for p in queued.daemon.state.iterdir() if p.name.startswith("outbox.sqlite.") or "damaged" in p.name]
+
+
+def test_lost_outbox_is_made_anew(queued):
+    """Somebody removed the directory's content: it starts, and the readings that are queued from then on are safe."""
+    for file in queued.daemon.state.iterdir():
+        shutil.rmtree(file) if file.is_dir() else file.unlink()
+    queued.daemon.start()
+    queued.remo.scenario = "default"
+    wait_until(lambda: queued.count() > 0, "readings are stored")
