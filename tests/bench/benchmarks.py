@@ -9,9 +9,9 @@ import measure
 import stack
 from report import Row
 
-FULL = SimpleNamespace(drain=500_000, drain_emulator=30_000, publish=300_000, latency={1: 20, 100: 1500, 1000: 8000}, idle=130, starts=20,
+FULL = SimpleNamespace(drain=500_000, drain_emulator=30_000, publish=300_000, latency={1: 20, 100: 1000, 1000: 8000}, latency_runs=5, idle=130, starts=20,
                        growth=(10_000, 100_000, 1_000_000), outbox=(1_000, 100_000, 1_000_000), scale=60_000, poll_interval=10, runs=3)
-SMOKE = SimpleNamespace(drain=3_000, drain_emulator=500, publish=2_000, latency={100: 100}, idle=2, starts=2,
+SMOKE = SimpleNamespace(drain=3_000, drain_emulator=500, publish=2_000, latency={100: 100}, latency_runs=1, idle=2, starts=2,
                         growth=(1_000, 2_000), outbox=(500, 1_000), scale=2_000, poll_interval=10, runs=1)
 
 
@@ -241,6 +241,7 @@ def latency_replay(bench, rate, n, bare):
 def latency_real(bench, rate, n, bare):
     real = bench.real.start()
     topic, subscription, collection = real.fresh()
+    real.create("bench", collection)
     publish = ("publish", "--pubsub", real.pubsub_port, "--topic", f"projects/{stack.PROJECT}/topics/{topic}", "--count", n, "--rate", rate)
     with stack.Tool(bench.build, "mongo-tap", "--server", real.mongo_port, "--expect", n) as tap:
         if bare:
@@ -265,13 +266,22 @@ def latency(bench):
     for name, one in (("replay", latency_replay), ("emulator + SecantusDB", latency_real)):
         try:
             for rate, n in bench.sizes.latency.items():
-                bare, ours = one(bench, rate, n, True), one(bench, rate, n, False)
-                check(ours["n"] == n, f"{n} sent, {ours['n']} seen")
-                yield Row("latency", f"{name}, {rate}/s, p50", "ms", ours["p50_ms"], None, f"bare client {bare['p50_ms']:.1f} ms")
-                limit = ("<=", bare["p99_ms"] + 15) if rate == 100 else None
-                yield Row("latency", f"{name}, {rate}/s, p99", "ms", ours["p99_ms"], limit, f"bare client {bare['p99_ms']:.1f} ms")
+                yield from latency_rate(bench, name, one, rate, n)
         except stack.NotHere as reason:
             yield Row("latency", name, "ms", None, None, str(reason))
+
+
+def latency_rate(bench, name, one, rate, n):
+    """Runs alternate, and where there is a target the median counts: one pause of the database is more than the slowest hundredth of a run."""
+    bare, ours = [], []
+    for _ in range(bench.sizes.latency_runs if rate == 100 else 1):
+        bare.append(one(bench, rate, n, True))
+        ours.append(one(bench, rate, n, False))
+        check(ours[-1]["n"] == n, f"{n} sent, {ours[-1]['n']} seen")
+    for key in ("p50", "p99"):
+        servers = median(run[f"{key}_ms"] for run in bare)
+        limit = ("<=", servers + 15) if rate == 100 and key == "p99" else None
+        yield Row("latency", f"{name}, {rate}/s, {key}", "ms", median(run[f"{key}_ms"] for run in ours), limit, f"bare client {servers:.1f} ms")
 
 
 # ---- idle ----
