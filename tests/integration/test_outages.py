@@ -44,7 +44,7 @@ def cases():
     chosen = {("source", "refused", "middle"), ("source", "tls", "start"), ("source", "credentials", "middle"), ("source", "5xx", "stop"),
               ("source", "garbage", "middle"), ("source", "slow", "middle"), ("token", "refused", "start"), ("token", "credentials", "middle"),
               ("token", "5xx", "middle"), ("token", "garbage", "stop"), ("token", "tls", "middle"), ("pubsub", "refused", "middle"),
-              ("pubsub", "tls", "start"), ("pubsub", "4xx", "start"), ("pubsub", "5xx", "middle"),
+              ("pubsub", "tls", "start"), ("pubsub", "credentials", "middle"), ("pubsub", "4xx", "start"), ("pubsub", "5xx", "middle"),
               ("pubsub", "garbage", "middle"), ("pubsub", "silent", "stop"), ("pubsub", "slow", "middle"), ("mongodb", "refused", "start"),
               ("mongodb", "silent", "stop"), ("mongodb", "5xx", "middle"), ("mongodb", "credentials", "middle"), ("mongodb", "garbage", "start"),
               ("mongodb", "tls", "middle"), ("mongodb", "slow", "middle"), ("mongodb", "refused", "stop")}
@@ -211,7 +211,10 @@ def assert_recovers(house, remote, fault, phase):
     """Everything that was said to fail is said to be well again, in time, and each only once."""
     retried = RETRIED.get((remote, fault), 8)
     if retried > 20 and not LONG:
+        if remote != "source":
+            house.quiet()  # a poll that the stop cuts off is served and never fetched
         assert house.daemon.stop() == 0
+        house.remo.scenario = "default"
         house.daemon.start()
         return
     for begins, ends in events(remote, phase):
@@ -227,7 +230,7 @@ def assert_all_stored(house, remote):
     house.quiet()
     served = {(entry["device"], entry["poll"]): entry for entry in house.remo.served() if entry["complete"] and entry["device"]}
     if remote != "source":  # what a broken line to the source swallowed was never fetched
-        wait_until(lambda: len(house.stored()) >= len(served), f"{len(served)} documents, not {len(house.stored())} (log: {house.daemon.log.lines[-40:]})", 90)
+        wait_until(lambda: len(house.stored()) >= len(served), f"{len(served)} documents (log: {house.daemon.log.lines[-40:]})", 90)
         assert len(house.stored()) == len(served)
     readings = [document["pubsub"]["attributes"]["idempotency_key"] for document in house.stored()]
     assert len(readings) == len(set(readings)) and 0 < len(readings) <= len(served)
