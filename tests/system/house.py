@@ -22,13 +22,14 @@ CA_FILE = "/etc/sensorqd/pubsub-ca.pem"
 
 
 class House:
-    """All of it, with a database of its own. devices: how many the source serves."""
+    """All of it, with a database of its own. devices: how many the source serves. deadline_scale: how many times as fast leases end: what was
+    handed to a daemon just before its end comes back after 10 s / deadline_scale."""
 
-    def __init__(self, directory, certificates, mongodb, devices=5):
+    def __init__(self, directory, certificates, mongodb, devices=5, deadline_scale=5):
         self.certificates, self.mongodb = certificates, mongodb
         self.database = "db" + uuid.uuid4().hex[:12]
         self.remo = NatureRemo(limit=100000, devices=devices)
-        self.pubsub = PubSub(cert=certificates.server.cert, key=certificates.server.key, auth=True)
+        self.pubsub = PubSub(cert=certificates.server.cert, key=certificates.server.key, auth=True, time_scale=deadline_scale)
         self.key_file = Path(directory) / "pubsub-credential.json"
         self.published = Counter()
         self.stops = []  # (began, ended): polls in flight may be lost there

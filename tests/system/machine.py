@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
@@ -23,6 +24,7 @@ SUITE = "bookworm"
 PACKAGES = ["systemd", "systemd-sysv", "dbus", "ca-certificates", "libcurl4", "libjson-c5", "libmongoc-1.0-0", "libsqlite3-0", "libssl3", "libsystemd0",
             "libyaml-0-2", "sqlite3"]
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
+ALONE = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]  # mounts of its own; ends with the tests
 MOUNT = """set -eu
 mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
 shift; root=$1/root; shift
@@ -76,7 +78,7 @@ class Container:
         lower = ":".join(map(str, self.layers))
         options = [] if network else ["--private-network"]
         with open(self.directory / "console.log", "ab") as log:
-            self.process = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-c", MOUNT, "sh", lower, str(self.directory), *options],
+            self.process = subprocess.Popen([*ALONE, "sh", "-c", MOUNT, "sh", lower, str(self.directory), *options],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         self.leader = wait_until(self._find_leader, f"a container: {self._console()}", 30)
         wait_until(lambda: self.run("systemctl", "is-system-running", check=False).stdout.strip() in ("running", "degraded"),
@@ -205,5 +207,7 @@ def obstacle():
     for program in ("systemd-nspawn", "debootstrap", "nsenter", "dpkg-buildpackage"):
         if shutil.which(program) is None:
             return f"not installed: {program}"
-    probe = subprocess.run(["unshare", "--mount", "--pid", "--fork", "--ipc", "--uts", "--net", "true"], capture_output=True, text=True)
-    return None if probe.returncode == 0 else f"not possible here: namespaces are refused: {probe.stderr.strip()}"
+    with tempfile.TemporaryDirectory() as directory:
+        script = f"cd {directory} && mkdir a b c d && mount -t overlay overlay -o lowerdir=a,upperdir=b,workdir=c d"
+        probe = subprocess.run(["unshare", "--mount", "--pid", "--fork", "--ipc", "--uts", "--net", "sh", "-c", script], capture_output=True, text=True)
+    return None if probe.returncode == 0 else f"not possible here: no namespaces or no overlay: {probe.stderr.strip()}"

@@ -27,7 +27,7 @@ def test_edited_example_runs(machine, house):
     machine.systemctl("enable", "--now", "sensorqd")
     state = machine.show("ActiveState", "SubState", "Type")
     assert (state["ActiveState"], state["SubState"], state["Type"]) == ("active", "running", "notify")
-    house.wait_count(10)
+    house.wait_count(5)
     house.settle()
 
 
@@ -102,7 +102,7 @@ def test_reload_refuses_a_bad_file(running, house):
 
 def test_mongodb_outage(machine, tmp_path, certificates, own_mongodb):
     """P5: seen in systemctl status and the journal, over by itself, nothing lost."""
-    with House(tmp_path, certificates, own_mongodb) as house:
+    with House(tmp_path, certificates, own_mongodb, deadline_scale=1) as house:
         house.move_in(machine)
         machine.systemctl("start", "sensorqd")
         house.wait_count(5)
@@ -227,8 +227,8 @@ def test_verbs_of_root_leave_the_outbox_to_the_service(running, house):
     with house.stop_of():
         running.systemctl("stop", "sensorqd")
     running.run("sensorqd", "rejected", "list")
-    running.systemctl("start", "sensorqd")
     seen = house.count()
+    running.systemctl("start", "sensorqd")
     house.wait_count(seen + 5)
     running.run("sensorqd", "rejected", "list")
     owners = {path.stat().st_uid for path in running.path("/var/lib/private/sensorqd").iterdir()}

@@ -89,10 +89,10 @@ def test_rotated_token_needs_a_restart(running, house):
     house.remo.token = "another-token"
     failing = running.wait_event("SOURCE_FAILING")
     assert "nature-remo.token" in failing["MESSAGE"]
+    seen = house.count()
     running.configure(house.config(), house.secrets())
     with house.stop_of():
         running.systemctl("restart", "sensorqd")
-    seen = house.count()
     house.wait_count(seen + 5)
     house.settle()
 
@@ -124,10 +124,10 @@ def test_missing_credentials_directory_is_243(machine, house):
 def test_outbox_in_another_place(running, house):
     """A drop-in gives the unit a user with a fixed number and the directory."""
     house.wait_count(5)
+    seen = house.count()
     running.configure({**house.config(), "state_dir": "/srv/sensorqd"}, {})
     with house.stop_of():
         running.run("sh", "-ec", "\n".join(commands("ReadWritePaths")))
-    seen = house.count()
     house.wait_count(seen + 5)
     assert running.path("/srv/sensorqd/outbox.sqlite").exists()
     assert running.status(user="nobody")["sources"]
