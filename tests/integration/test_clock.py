@@ -183,11 +183,10 @@ def test_token_is_renewed_by_its_age_not_by_the_wall_clock(make_stack, plain_que
     stack.daemon.env.update(clock.env)
     stack.daemon.start()
     stack.wait_count(3)
-    for step in (5 * HOUR, -5 * HOUR):
-        got = tokens(stack)
-        clock.step(step)
-        wait_until(lambda: tokens(stack) > got, "a new token though the clock is wrong", 60)
-        polls(stack, 1)
+    got = tokens(stack)
+    clock.step(5 * HOUR)
+    wait_until(lambda: tokens(stack) > got, "a new token though the clock is wrong", 60)
+    polls(stack, 1)
     all_stored_with_true_times(stack)
     assert stack.daemon.log.events("LEASE_LAPSED") == []
 
