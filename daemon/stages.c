@@ -56,8 +56,6 @@ static int source_slot_on_readings(void *userdata, Source *source, const Reading
                 host_outbox_failed(slot->host, slot->section->name, r);
                 return r;
         }
-        if (r == OUTBOX_FULL)
-                return -ENOBUFS; /* a first batch, or a larger one than before: the source holds it, and the status says "full" */
         host_outbox_worked(slot->host);
         slot->host->on_change(slot->host->userdata);
         return 0;

@@ -91,8 +91,6 @@ static int outbox_put_all(Outbox *outbox, void *arguments) {
         usec_t now = clock_wall();
         int r = 0;
 
-        if (!outbox_fits(outbox, readings->n, bytes))
-                return OUTBOX_FULL;
         for (size_t i = 0; r == 0 && i < readings->n; i++)
                 r = outbox_insert(outbox, &readings->items[i], now);
         if (r == 0)

@@ -19,7 +19,6 @@ typedef struct Outbox Outbox;
 
 enum {
         OUTBOX_OK = 0,
-        OUTBOX_FULL = 1,     /* put: would go beyond a cap; nothing was stored */
         OUTBOX_SALVAGED = 2, /* open: the file was damaged and set aside; readable rows were carried over */
         OUTBOX_NEWER = 3,    /* open: made by a later version; left alone */
 };
@@ -59,7 +58,9 @@ void outbox_set_caps(Outbox *outbox, const OutboxConfig *caps);
 /* Whether *rows* readings of *bytes* more would fit under the caps. */
 bool outbox_has_room(Outbox *outbox, uint64_t rows, uint64_t bytes);
 
-/* All of the readings in one transaction, or none. On return 0 they survive power loss. OUTBOX_FULL; -ENOSPC, -EROFS, -EIO, ... */
+/* All of the readings in one transaction, or none. On return 0 they survive power loss. -ENOSPC, -EROFS, -EIO, ... The caps are no reason
+ * to refuse: they are asked before a poll, and what was fetched nevertheless has no other place that survives a kill (P1). So a cap is
+ * passed by one reply of each source at most. */
 int outbox_put(Outbox *outbox, const ReadingList *readings);
 
 /* Up to *max_rows* rows and about *max_bytes* of payload (at least one row) with ids above *after*, oldest first. */

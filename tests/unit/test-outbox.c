@@ -168,10 +168,10 @@ static void test_ids_ascend(void **state) {
         outbox_rows_done(&rows);
 }
 
-/* P7: at its caps it says so, and stores nothing of the batch. */
+/* P7: at its caps it says so, to who asks before a poll. P1: what was fetched all the same is stored, beyond the cap, since a kill would take it from memory. */
 static void test_caps(void **state) {
         Fixture *f = *state;
-        OutboxStatus before, after;
+        OutboxStatus after;
 
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
         outbox_set_caps(f->outbox, &(OutboxConfig){ .max_rows = 10, .max_bytes = 100000 });
@@ -179,12 +179,9 @@ static void test_caps(void **state) {
         assert_true(outbox_has_room(f->outbox, 2, 100));
         assert_false(outbox_has_room(f->outbox, 3, 100));
         assert_false(outbox_has_room(f->outbox, UINT64_MAX, UINT64_MAX));
-        outbox_status(f->outbox, &before);
-        assert_int_equal(put(f->outbox, 8, 3, 10), OUTBOX_FULL);
-        assert_int_equal(put(f->outbox, 8, 1, 100000), OUTBOX_FULL);
+        assert_int_equal(put(f->outbox, 8, 3, 10), 0);
         outbox_status(f->outbox, &after);
-        assert_memory_equal(&before, &after, sizeof(before));
-        assert_int_equal(put(f->outbox, 8, 2, 10), 0);
+        assert_int_equal(after.rows, 11);
         assert_false(outbox_has_room(f->outbox, 1, 1));
 }
 
