@@ -167,8 +167,8 @@ def step_bench(log, long):
 def step_threads(log, long):
     """The worker hand-over under ThreadSanitizer; everything of the C tests under valgrind."""
     directory = setup(log, "tsan", "-Db_sanitize=thread", "-Db_lundef=false", env={"CC": "clang"})
-    unit(log, directory, "test-worker", "test-mongodb", "test-subscriber", "--timeout-multiplier", "10")
-    unit(log, WORK / "gcc", "--wrap", "valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite", "--timeout-multiplier", "20")
+    unit(log, directory, "worker", "http-loop", "subscriber", "mongodb", "--timeout-multiplier", "10")
+    unit(log, setup(log, "gcc", "-Db_ndebug=false", "-Dbuildtype=debugoptimized"), "--wrap", "valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite", "--timeout-multiplier", "20")
 
 
 def step_soak(log, long):
