@@ -2,6 +2,7 @@
 import os
 import statistics
 import subprocess
+import tempfile
 import time
 from types import SimpleNamespace
 
@@ -168,9 +169,10 @@ def publish_replay(bench, n):
 
 def count_syncs(bench, status, seconds):
     """(polls, fsyncs) of a daemon whose source is polled every poll_interval, over about that many seconds after its first poll."""
-    with stack.Tool(bench.build, "replay-pubsub", "--devices", 3, "--publish-status", status) as pubsub:
+    with stack.Tool(bench.build, "replay-pubsub", "--devices", 3, "--publish-status", status) as pubsub, \
+            tempfile.TemporaryDirectory(prefix="bench-strace-") as folder:
         section = stack.publish_section(pubsub.port, f"{bench.sizes.poll_interval}s")
-        trace = f"{stack.tempfile.mkdtemp(prefix='bench-strace-')}/trace"
+        trace = os.path.join(folder, "trace")
         wrapper = ("strace", "-f", "-qq", "-e", "trace=fsync,fdatasync,sync_file_range,msync", "-o", trace)
         with stack.Daemon(bench.build, pubsub.port, publish=section, wrapper=wrapper) as daemon:
             daemon.start()
