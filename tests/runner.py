@@ -18,8 +18,6 @@ REPO = TESTS.parent
 WORK = Path(os.environ.get("SENSORQD_TEST_BUILD", "/var/tmp/sensorqd-tests"))
 PYTEST_WORKERS = os.environ.get("SENSORQD_TEST_WORKERS", "4")  # mostly waiting: more than cores
 
-RERUNS = "1" if os.environ.get("CI") else "0"  # a shared machine may starve a test of time; what failed twice has failed, and each second try is in the log
-
 
 class Failed(Exception):
     """A step failed; the text says where to look."""
@@ -72,7 +70,6 @@ def pytest(log, name, *arguments, env=None, workers=PYTEST_WORKERS, timeout=1500
     report.unlink(missing_ok=True)
     try:
         shell(log, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "-n", workers, "--dist", "worksteal",
-              "--reruns", RERUNS,
               "-o", f"junit_suite_name={name}", *arguments, env=env, timeout=timeout)
     finally:
         if report.exists():
