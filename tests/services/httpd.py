@@ -51,6 +51,10 @@ class Response:
         self.headers = {"Content-Type": content_type, **(headers or {})}
         self.on_sent = on_sent
 
+    def sent(self, complete):
+        if self.on_sent:
+            self.on_sent(complete)
+
     @classmethod
     def json(cls, value, status=200, headers=None, indent=2, on_sent=None):
         text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
@@ -171,7 +175,7 @@ class HttpServer:
         kind = fault.get("type")
         if kind == "stall":
             if fault.get("applied"):
-                self._handle(request)
+                self._handle(request).sent(False)
             self.stopping.wait(fault.get("seconds", 3600))
             raise _Hangup
         if kind == "cut" and fault.get("when", "before") == "before":
@@ -180,12 +184,11 @@ class HttpServer:
             self.stopping.wait(fault.get("seconds", 1))
         if kind == "status":
             if fault.get("applied"):
-                self._handle(request)
+                self._handle(request).sent(False)
             return self._faults.response(fault)
         response = self._handle(request)
         if kind == "cut" and fault.get("when") == "after":
-            if response.on_sent:
-                response.on_sent(False)
+            response.sent(False)
             raise _Hangup
         return response
 
@@ -218,8 +221,7 @@ class HttpServer:
         except OSError:
             pass
         finally:
-            if response.on_sent:
-                response.on_sent(complete)
+            response.sent(complete)
         if not complete and fault.get("reset"):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return complete, complete

@@ -47,6 +47,7 @@ class NatureRemo(service.HttpService):
         self.rate_headers = rate_headers
         self._lock = threading.Lock()
         self._polls = 0
+        self._under_way = 0
         self._served = []
         self._window_end = 0.0
         self._used = 0
@@ -61,6 +62,11 @@ class NatureRemo(service.HttpService):
         """How many lists of devices were asked for so far; the `poll` of the next ledger entries is higher."""
         with self._lock:
             return self._polls
+
+    def under_way(self):
+        """How many lists of devices are made and not yet in the ledger."""
+        with self._lock:
+            return self._under_way
 
     def handle(self, request):
         remaining, reset = self._count()
@@ -92,6 +98,7 @@ class NatureRemo(service.HttpService):
     def _devices(self, headers):
         with self._lock:
             self._polls += 1
+            self._under_way += 1
             poll = self._polls
         devices = self._body(poll)
         entries = [{"poll": poll, "device": device.get("id"), "newest_events": device.get("newest_events")} for device in devices or []]
@@ -108,6 +115,7 @@ class NatureRemo(service.HttpService):
     def _record(self, entries, complete):
         stamp = {"mono": time.monotonic(), "wall": time.time(), "complete": complete}
         with self._lock:
+            self._under_way -= 1
             for entry in entries:
                 self._served.append({"seq": len(self._served) + 1, **stamp, **entry})
 

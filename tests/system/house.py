@@ -146,6 +146,7 @@ class House:
     def settle(self, patience=None):
         """Ends polling, waits until everything is stored, and checks that it is stored once. Returns how many documents there are."""
         self.remo.devices = []
+        wait_until(lambda: self.remo.under_way() == 0, "the end of the polls that were answered before")
         due = [entry for entry in self._served() if entry["complete"] and not self._may_be_lost(entry)]
         self.wait_count(len(due) + len(self.published), patience=patience)
         stored = Counter(document.get("key") or _reading(document["id"], document["newest_events"]) for document in self.collection().find())
