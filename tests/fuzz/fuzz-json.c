@@ -78,6 +78,16 @@ static int rewrite(const char *text, size_t size, Bytes *out) {
         return token;
 }
 
+/* json-c up to 0.18 takes U+1D800 to U+1DFFF, and the same in each higher plane, for a half of a pair where they were written as a pair. */
+static bool json_c_knows(const Bytes *text) {
+        const unsigned char *p = (const unsigned char *) text->data;
+
+        for (size_t i = 0; i + 2 < text->size; i++)
+                if (p[i] >= 0xf0 && (p[i + 1] & 0x0f) == 0x0d && p[i + 2] >= 0xa0)
+                        return false;
+        return true;
+}
+
 /* Walks a value and json-c's idea of it in step. The reader has just returned *token*. */
 static void compare(JsonReader *r, int token, Json *json) {
         Bytes text = {};
@@ -90,7 +100,7 @@ static void compare(JsonReader *r, int token, Json *json) {
                         Json *member;
 
                         CHECK(token == JSON_KEY && unescape(r->slice, &text));
-                        CHECK(json_object_object_get_ex(json, text.data, &member));
+                        CHECK(!json_c_knows(&text) || json_object_object_get_ex(json, text.data, &member));
                         bytes_done(&text);
                         CHECK(json_reader_skip(r, NULL) == 0); /* of equal keys only the last is in the tree */
                 }
@@ -103,7 +113,7 @@ static void compare(JsonReader *r, int token, Json *json) {
                 break;
         case JSON_STRING:
                 CHECK(json_object_is_type(json, json_type_string));
-                if (unescape(r->slice, &text))
+                if (unescape(r->slice, &text) && json_c_knows(&text))
                         CHECK(text.size == (size_t) json_object_get_string_len(json) &&
                                 memcmp(text.data, json_object_get_string(json), text.size) == 0);
                 bytes_done(&text);
