@@ -13,8 +13,9 @@ import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import builds
+
 TESTS = Path(__file__).resolve().parent
-REPO = TESTS.parent
 WORK = Path(os.environ.get("SENSORQD_TEST_BUILD", "/var/tmp/sensorqd-tests"))
 PYTEST_WORKERS = os.environ.get("SENSORQD_TEST_WORKERS", "4")  # mostly waiting: more than cores
 
@@ -28,7 +29,7 @@ class Totals:
     bad_skips = []
 
 
-def shell(log, *command, timeout=1500, env=None, cwd=REPO):
+def shell(log, *command, timeout=1500, env=None, cwd=builds.REPO):
     """Runs a command with its output in the step's log; Failed with the end of it when it fails."""
     log.write(f"$ {' '.join(map(str, command))}\n")
     log.flush()
@@ -45,11 +46,8 @@ def shell(log, *command, timeout=1500, env=None, cwd=REPO):
 
 
 def setup(log, name, *options, env=None):
-    """A build directory for these meson options, made once."""
-    directory = WORK / name
-    if not (directory / "build.ninja").exists():
-        shutil.rmtree(directory, ignore_errors=True)
-        shell(log, "meson", "setup", directory, REPO, "-Dwerror=true", *options, env=env)
+    """A build directory for these meson options, built."""
+    directory = builds.prepare(WORK / name, ["-Dwerror=true", *options], lambda *command, env: shell(log, *command, env=env), env)
     shell(log, "ninja", "-C", directory)
     return directory
 

@@ -15,10 +15,10 @@ import urllib.request
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-REPO = TESTS.parent
 PATIENCE = 600  # seconds for the slowest of all figures
 
 sys.path.insert(0, str(TESTS))
+import builds  # noqa: E402
 from services import emulator, mongodb  # noqa: E402
 
 PROJECT, TOPIC, SUBSCRIPTION = "bench", "bench", "bench"
@@ -40,8 +40,7 @@ class Build:
 
     def make(self):
         flags = self._flags()
-        if not (self.directory / "build.ninja").exists():
-            self._run("meson", "setup", self.directory, REPO, "--buildtype=plain", "-Dtests=true", env=flags)
+        builds.prepare(self.directory, ["--buildtype=plain", "-Dtests=true"], self._run, flags)
         self._run("ninja", "-C", self.directory, "daemon/sensorqd",
                   *(f"tests/bench/{name}" for name in ("replay-pubsub", "replay-mongo", "mongo-tap", "bench-client", "fill-outbox")), env=flags)
         return self
