@@ -61,6 +61,17 @@ int64_t mongodb_admin_number(const bson_t *reply, const char *key, int64_t fallb
         return bson_iter_as_int64(&iter);
 }
 
+/* The first of writeErrors, which the driver passes over when the command as a whole is ok. */
+static bool first_write_error(const bson_t *reply, bson_error_t *error) {
+        bson_iter_t iter, found;
+
+        if (!bson_iter_init(&iter, reply) || !bson_iter_find_descendant(&iter, "writeErrors.0.code", &found) ||
+                !BSON_ITER_HOLDS_NUMBER(&found))
+                return false;
+        bson_set_error(error, MONGOC_ERROR_SERVER, (uint32_t) bson_iter_as_int64(&found), "a write was refused");
+        return true;
+}
+
 MongodbFault mongodb_admin_write_command(
         MongodbAdmin *admin, const bson_t *command, bson_t *reply, uint32_t *code, char *text, size_t size) {
         bson_t options = BSON_INITIALIZER;
@@ -71,11 +82,11 @@ MongodbFault mongodb_admin_write_command(
         (void) mongoc_write_concern_append(admin->client->concern, &options);
         ok = mongoc_client_write_command_with_opts(admin->client->client, admin->client->database, command, &options, reply, &error);
         bson_destroy(&options);
-        if (ok)
+        if (ok && !first_write_error(reply, &error))
                 return MONGODB_FAULT_NONE;
         if (error.domain == MONGOC_ERROR_SERVER)
                 *code = error.code;
-        mongodb_reply_describe_error(&error, text, size);
+        mongodb_reply_describe(reply, &error, 0, text, size);
         return mongodb_reply_fault(reply, &error);
 }
 

@@ -266,7 +266,7 @@ MongodbFault mongodb_reply_fault(const bson_t *reply, const bson_error_t *error)
         switch ((int) error->domain) {
         case MONGOC_ERROR_SERVER:
                 fault = class_fault(code_class(error->code));
-                return fault == MONGODB_FAULT_STRANGE && has_label(reply) ? MONGODB_FAULT_BUSY : fault;
+                return (fault == MONGODB_FAULT_STRANGE || fault == MONGODB_FAULT_POISON) && has_label(reply) ? MONGODB_FAULT_BUSY : fault;
         case MONGOC_ERROR_WRITE_CONCERN:
                 return MONGODB_FAULT_WRITE_CONCERN;
         case MONGOC_ERROR_CLIENT:

@@ -117,6 +117,18 @@ static int outbox_act_on_all(Rejected *r) {
         return k;
 }
 
+/* The row that *id* names exactly as a list shows it, else 0: a slip of the finger shall not drop another one. */
+static int64_t outbox_row_of(const char *id) {
+        char exact[40];
+        int64_t row;
+
+        if (strncmp(id, OUTBOX_PREFIX, strlen(OUTBOX_PREFIX)) != 0)
+                return 0;
+        row = strtoll(id + strlen(OUTBOX_PREFIX), NULL, 10);
+        (void) snprintf(exact, sizeof(exact), OUTBOX_PREFIX "%" PRIi64, row);
+        return row > 0 && strcmp(id, exact) == 0 ? row : 0;
+}
+
 static void rejected_in_outbox(Rejected *r) {
         int k;
 
@@ -127,8 +139,10 @@ static void rejected_in_outbox(Rejected *r) {
         else if (!r->id)
                 k = outbox_act_on_all(r);
         else {
-                if (strncmp(r->id, OUTBOX_PREFIX, strlen(OUTBOX_PREFIX)) == 0)
-                        outbox_act(r, strtoll(r->id + strlen(OUTBOX_PREFIX), NULL, 10));
+                int64_t row = outbox_row_of(r->id);
+
+                if (row > 0)
+                        outbox_act(r, row);
                 k = 0;
         }
         if (k < 0)

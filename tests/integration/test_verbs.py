@@ -152,6 +152,17 @@ def test_check_mongodb_login(make_stack, own_queue, remo, tmp_path):
         fails(check(stack), f"mongodb {stack.database}.readings", "password file")
 
 
+def test_check_collection_that_takes_no_such_write(make_feed, wire_mongo):
+    """The command is carried out, but its only write is refused, as a time-series collection does: that is not well."""
+    feed = make_feed(wire_mongo)
+    [entry] = [line for line in feed.daemon.run("check").stdout.splitlines() if "  mongodb " in line]
+    assert entry.startswith("ok "), entry
+    wire_mongo.script.add({"match": "^update ", "action": {
+        "type": "reply", "extra": {"writeErrors": [{"index": 0, "code": 72, "errmsg": "Cannot update a time-series collection"}]}}})
+    [entry] = [line for line in feed.daemon.run("check").stdout.splitlines() if "  mongodb " in line]
+    assert entry.startswith("FAIL ") and "Cannot update a time-series collection (code 72)" in entry, entry
+
+
 @pytest.mark.parametrize("skew,word", [(7200, "behind"), (-7200, "ahead")])
 def test_check_clock(made, skew, word):
     date = email.utils.formatdate(time.time() + skew, usegmt=True)
@@ -315,6 +326,9 @@ def test_rejected_in_the_outbox(made):
     shown = made.daemon.run("rejected", "show", ids[0])
     assert '"Meter"' in shown.stdout and "idempotency_key=home:" in shown.stdout
     assert made.daemon.run("rejected", "show", "outbox:999").returncode == 69
+    for slip in (ids[0] + "x", ids[0].replace(":", ": "), ids[0].replace(":", ":0")):
+        assert made.daemon.run("rejected", "drop", slip).returncode == 69
+    assert ids[0] in made.daemon.run("rejected", "list").stdout
     assert made.daemon.run("rejected", "replay", ids[0]).returncode == 0
     assert ids[0] not in re.findall(r"outbox:\d+", made.daemon.run("rejected", "list").stdout)
     assert made.daemon.run("rejected", "drop", "--all").returncode == 0

@@ -1,6 +1,6 @@
 """A scripted MongoDB server: the wire protocol with a small store in memory, for replies that a real server cannot be made to give.
 
-Speaks OP_MSG (and OP_QUERY for the first hello). Commands: hello, ping, buildInfo, insert, find (by _id, {"_id": {"$in": [...]}}, or all),
+Speaks OP_MSG (and OP_QUERY for the first hello). Commands: hello, ping, buildInfo, insert, update (of nothing), find (by _id, {"_id": {"$in": [...]}}, or all),
 getMore, killCursors, count, createIndexes, listIndexes, listCollections, connectionStatus, endSessions. Inserts keep _id unique; with
 retryable writes a repeated (lsid, txnNumber) answers the first result. As a program it prints `ready http://127.0.0.1:PORT control URL`.
 
@@ -291,6 +291,9 @@ class WireMongo:
         if cursor:
             self._cursors[cursor] = rest
         return {"cursor": {"id": bson.Int64(cursor), "ns": namespace, name: taken}, "ok": 1.0}
+
+    def _do_update(self, *_):
+        return {"n": 0, "nModified": 0, "ok": 1.0}  # for updates that match nothing
 
     def _do_count(self, namespace, _command, _action):
         return {"n": len(self._collections.get(namespace, {})), "ok": 1.0}

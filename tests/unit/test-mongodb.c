@@ -121,6 +121,8 @@ static void test_judge(void **state) {
                 { "shutting down", false, 17, 11600, "{}", "????", MONGODB_FAULT_BUSY },
                 { "a new code with the label", false, 17, 9999, "{\"errorLabels\":[\"SystemOverloadedError\"]}", "????",
                         MONGODB_FAULT_BUSY },
+                { "the label says that no document is at fault", false, 17, 2, "{\"errorLabels\":[\"RetryableWriteError\"]}", "????",
+                        MONGODB_FAULT_BUSY },
                 { "disk full", false, 17, 14031, "{}", "????", MONGODB_FAULT_DISK_FULL },
                 { "poison", false, 17, 22, "{}", "????", MONGODB_FAULT_POISON },
                 { "too large, found by the driver", false, MONGOC_ERROR_BSON, MONGOC_ERROR_BSON_INVALID, "{}", "????",

@@ -125,7 +125,7 @@ static Batch *batch_of(const char *const *pairs, size_t n) {
 
 static Batch *numbered(size_t n) {
         const char **pairs = calloc(2 * n, sizeof(*pairs));
-        char(*ids)[16] = calloc(n, sizeof(*ids));
+        char(*ids)[24] = calloc(n, sizeof(*ids));
         Batch *batch;
 
         assert_non_null(pairs);
