@@ -36,6 +36,7 @@ typedef struct Server {
         size_t n_stored;
         size_t n_rejected;
         unsigned inserts, rejected_inserts, finds, largest;
+        unsigned weak; /* commands that do not ask for the majority */
         /* Decides about the document with this `val`. */
         int (*say)(double val, bool rejected);
         int command_code;     /* for SAY_COMMAND: the whole insert fails with it */
@@ -201,6 +202,31 @@ static void answer_hello(bson_t *reply) {
         (void) BSON_APPEND_INT32(reply, "ok", 1);
 }
 
+static bool says(const bson_t *command, const char *path, const char *word) {
+        bson_iter_t iter, found;
+
+        return bson_iter_init(&iter, command) && bson_iter_find_descendant(&iter, path, &found) && BSON_ITER_HOLDS_UTF8(&found) &&
+               strcmp(bson_iter_utf8(&found, NULL), word) == 0;
+}
+
+/* P3: every insert, also into the rejected collection, waits for a majority and its journals, for so long and no longer. */
+static bool is_durable_write(const bson_t *command) {
+        bson_iter_t iter, found;
+
+        return says(command, "writeConcern.w", "majority") && bson_iter_init(&iter, command) &&
+               bson_iter_find_descendant(&iter, "writeConcern.j", &found) && bson_iter_as_bool(&found) && bson_iter_init(&iter, command) &&
+               bson_iter_find_descendant(&iter, "writeConcern.wtimeout", &found) && bson_iter_as_int64(&found) > 0;
+}
+
+/* P3: what a duplicate is compared with is what a majority has, as the primary sees it. */
+static bool is_majority_read(const bson_t *command) {
+        bson_iter_t iter, found;
+
+        return says(command, "readConcern.level", "majority") &&
+               (!bson_iter_init_find(&iter, command, "$readPreference") || says(command, "$readPreference.mode", "primary")) &&
+               bson_iter_init(&iter, command) && bson_iter_find_descendant(&iter, "maxTimeMS", &found) && bson_iter_as_int64(&found) > 0;
+}
+
 /* One OP_MSG: a command (section 0) and, for an insert, its documents (section 1). */
 static bool answer(Server *server, const uint8_t *body, size_t size, bson_t *reply) {
         const uint8_t *p = body + 4, *end = body + size, *documents = NULL;
@@ -224,11 +250,13 @@ static bool answer(Server *server, const uint8_t *body, size_t size, bson_t *rep
                 p += length;
         }
         require(bson_iter_init(&iter, &command) && bson_iter_next(&iter));
-        if (strcmp(bson_iter_key(&iter), "insert") == 0)
+        if (strcmp(bson_iter_key(&iter), "insert") == 0) {
+                server->weak += !is_durable_write(&command);
                 more = answer_insert(server, strcmp(bson_iter_utf8(&iter, NULL), "c") != 0, documents, documents_size, reply);
-        else if (strcmp(bson_iter_key(&iter), "find") == 0)
+        } else if (strcmp(bson_iter_key(&iter), "find") == 0) {
+                server->weak += !is_majority_read(&command);
                 answer_find(server, &command, reply);
-        else if (strcmp(bson_iter_key(&iter), "ping") == 0)
+        } else if (strcmp(bson_iter_key(&iter), "ping") == 0)
                 (void) BSON_APPEND_INT32(reply, "ok", 1);
         else
                 answer_hello(reply);
@@ -341,6 +369,7 @@ static void world_free(World *w) {
         w->writer = mongodb_writer_free(w->writer);
         w->batch = batch_free(w->batch);
         server_stop(&w->server);
+        assert_int_equal(w->server.weak, 0);
         (void) usleep(20 * 1000); /* the server's threads see that their connections are gone */
         free(w);
 }

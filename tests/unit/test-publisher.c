@@ -44,6 +44,7 @@ typedef struct Fixture {
         char bad[16];     /* a batch that holds a device of this name gets a 400; "" none, "*" each */
         size_t body_max;  /* over it: 413 */
         bool one_id_less; /* in a reply */
+        bool no_reply;    /* accepts, and closes the connection */
         unsigned accepted;
         char last_path[100];
         char keys[20000]; /* accepted, in their order */
@@ -80,6 +81,7 @@ static const char bad_request[] = "{\"error\":{\"code\":400,\"message\":\"no goo
 static bool answer(void *userdata, HttpServerConnection *connection, const HttpServerCall *call) {
         const char *body = call->body.data ? call->body.data : "";
         Fixture *f = userdata;
+        bool goes_on;
         char bad[64];
 
         pthread_mutex_lock(&f->lock);
@@ -93,12 +95,14 @@ static bool answer(void *userdata, HttpServerConnection *connection, const HttpS
         else if (strcmp(f->bad, "*") == 0 || (f->bad[0] && strstr(body, bad)))
                 http_server_reply(connection, 400, "", bad_request);
         else {
-                reply_ids(f, connection, n);
+                if (!f->no_reply)
+                        reply_ids(f, connection, n);
                 f->accepted += n;
                 remember_keys(f, body);
         }
+        goes_on = !f->no_reply;
         pthread_mutex_unlock(&f->lock);
-        return true;
+        return goes_on;
 }
 
 static void on_change(void *userdata) {
@@ -349,6 +353,30 @@ static void test_missing_id(void **state) {
         pthread_mutex_unlock(&f->lock);
 }
 
+/* P2: nor does an answer that never came. P4: what was accepted all the same is sent again under the same keys. */
+static void test_no_answer(void **state) {
+        Fixture *f = *state;
+
+        f->no_reply = true;
+        put(f, 0, 3, 10);
+        RUN_UNTIL(f, status_of(f).failing);
+        assert_int_equal(waiting(f), 3);
+        assert_int_equal(status_of(f).published, 0);
+        assert_in_range(accepted(f), 3, 6); /* libcurl tries once more by itself on some connections */
+        LOCKED(f, f->no_reply = false);
+        skip_wait(f);
+        RUN_UNTIL(f, waiting(f) == 0);
+        assert_int_equal(status_of(f).published, 3);
+        pthread_mutex_lock(&f->lock);
+        for (unsigned i = 0; i < 3; i++) {
+                char key[64];
+
+                (void) snprintf(key, sizeof(key), "home:d%u:2026-11-24T06:27:38.123Z:%016x\n", i, i);
+                assert_int_equal(count_of(f->keys, key), f->accepted / 3);
+        }
+        pthread_mutex_unlock(&f->lock);
+}
+
 static void test_retries_by_itself(void **state) {
         Fixture *f = *state;
 
@@ -510,6 +538,7 @@ int main(void) {
                 TEST(test_not_found),
                 TEST(test_other_400),
                 TEST(test_missing_id),
+                TEST(test_no_answer),
                 TEST(test_retries_by_itself),
                 TEST(test_forgetting_fails),
                 TEST(test_bad_message),
