@@ -242,7 +242,7 @@ bool config_type_is_full_name(const char *text, const char *collection) {
 /* An id, or a full name that ends in one. */
 static int resource_check(const char *text, const char *collection, ConfigProblem *ret_problem) {
         if (config_type_is_full_name(text, collection))
-                return resource_id_check(strrchr(text, '/') + 1, ret_problem);
+                return resource_id_check(strchr(text + strlen("projects/"), '/') + strlen(collection) + 2, ret_problem);
         if (strchr(text, '/'))
                 return config_problem_set(ret_problem, "is neither an id nor projects/PROJECT/%s/ID", collection);
         return resource_id_check(text, ret_problem);

@@ -318,6 +318,7 @@ static void test_names(void **state) {
                 "neither an id nor projects/PROJECT/topics/ID");
         refuse(PUBSUB "publish: {topic: projects/p/topics/t, sources: [" SOURCE "]}", "has 1 characters");
         refuse(PUBSUB "publish: {topic: projects//topics/top, sources: [" SOURCE "]}", "neither an id");
+        refuse(PUBSUB "publish: {topic: projects/p/topics/top/more, sources: [" SOURCE "]}", "does not allow");
         refuse("pubsub: {project: a/b}\n" SUBSCRIBE, "is no project id");
         refuse(PUBSUB "publish: {topic: top, sources: [{name: Home, type: nature_remo, token_file: t}]}", "other than a-z, 0-9 and -");
         refuse(PUBSUB "publish: {topic: top, sources: [{name: a, type: nature_rem, token_file: t}]}",
