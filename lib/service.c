@@ -48,6 +48,10 @@ void service_stopping(void) {
         (void) sd_notify(false, "STOPPING=1");
 }
 
+void service_working(void) {
+        (void) sd_notify(false, "EXTEND_TIMEOUT_USEC=60000000\nWATCHDOG=1");
+}
+
 /* A line break would begin another assignment. Cuts between characters. */
 static void status_normalize(const char *text, char *line, size_t size) {
         size_t n = strlen(text);

@@ -16,6 +16,8 @@ int service_watchdog(sd_event *event);
 void service_ready(void);
 void service_reloading(void); /* RELOADING=1 with MONOTONIC_USEC; service_ready() ends it */
 void service_stopping(void);
+/* In a long step that the loop cannot be left for: another minute of start timeout and watchdog from now on. */
+void service_working(void);
 /* One line of UTF-8. Sent only when it differs from *last* (caller's buffer of *size* bytes, updated). */
 void service_status(const char *text, char *last, size_t size);
 

@@ -9,6 +9,7 @@
 #include "lib/clock.h"
 #include "lib/crashpoint.h"
 #include "lib/err.h"
+#include "lib/service.h"
 #include "publish/outbox-file.h"
 #include "publish/outbox-salvage.h"
 
@@ -80,9 +81,10 @@ static int salvage_row(Salvage *s, SqlStatement *select) {
                 return outbox_file_fault(r);
 
         s->rows++;
-        if (s->rows % SALVAGE_COMMIT_ROWS == 0)
-                return outbox_file_fault(sql_exec(s->to, "COMMIT; BEGIN"));
-        return 0;
+        if (s->rows % SALVAGE_COMMIT_ROWS > 0)
+                return 0;
+        service_working();
+        return outbox_file_fault(sql_exec(s->to, "COMMIT; BEGIN"));
 }
 
 enum { RUN_END = 0, RUN_DAMAGED = 1 };
@@ -106,7 +108,7 @@ static int salvage_run(Salvage *s, SqlStatement *select, bool back, int64_t low,
                 *last = id;
         }
         sql_reset(select);
-        if (r == -ENOMEM)
+        if (r == -ENOMEM || r == -EBUSY)
                 return r;
         return r == SQL_DONE ? RUN_END : RUN_DAMAGED;
 }
@@ -118,7 +120,12 @@ static int salvage_table(Salvage *s) {
         int64_t low = INT64_MIN, high = INT64_MAX;
         int r;
 
-        if (sql_prepare(s->from, s->table->scan, &scan) != 0 || sql_prepare(s->from, s->table->scan_back, &back) != 0)
+        r = sql_prepare(s->from, s->table->scan, &scan);
+        if (r == 0)
+                r = sql_prepare(s->from, s->table->scan_back, &back);
+        if (r == -ENOMEM || r == -EBUSY)
+                return r;
+        if (r != 0)
                 return 0; /* the table itself cannot be found */
 
         r = salvage_run(s, scan, false, INT64_MIN, INT64_MAX, &low);
@@ -221,8 +228,9 @@ static int salvage_copy(const char *directory, int64_t last_id, uint64_t *ret_ro
         if (!old || !new)
                 return -ENOMEM;
 
-        if (sql_open(old, &from) != 0)
-                from = NULL; /* not even the header can be read: nothing to carry over */
+        r = sql_open(old, &from);
+        if (r < 0)
+                return r; /* passes; SQL_DAMAGED: not even the header can be read, so there is nothing to carry over */
         r = outbox_file_fault(sql_open(new, &to));
         if (r == 0)
                 r = outbox_file_create_schema(to);
@@ -340,6 +348,7 @@ int outbox_salvage(const char *directory, int64_t last_id, OutboxSalvage *ret) {
         if (fd < 0)
                 return fd;
 
+        service_working();
         unlink_with_logs(fd, FILE_NEW); /* of a start that was killed */
         r = salvage_copy(directory, last_id, &rows);
         CRASHPOINT("outbox-salvage-copied");

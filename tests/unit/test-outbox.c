@@ -11,7 +11,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -168,7 +170,8 @@ static void test_ids_ascend(void **state) {
         outbox_rows_done(&rows);
 }
 
-/* P7: at its caps it says so, to who asks before a poll. P1: what was fetched all the same is stored, beyond the cap, since a kill would take it from memory. */
+/* P7: at its caps it says so, to who asks before a poll. P1: what was fetched all the same is stored, beyond the cap, since a kill would
+ * take it from memory. */
 static void test_caps(void **state) {
         Fixture *f = *state;
         OutboxStatus after;
@@ -426,6 +429,51 @@ static void test_half_made_copy_is_dropped(void **state) {
         assert_int_equal(count_files(f, ".new"), 0);
 }
 
+/* What passes is no reason to leave rows behind. */
+static void test_salvage_of_a_locked_file(void **state) {
+        _cleanup_(sql_closep) Sql *other = NULL;
+        Fixture *f = *state;
+        OutboxSalvage salvage = {};
+
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        assert_int_equal(put(f->outbox, 0, 7, 1), 0);
+        f->outbox = outbox_close(f->outbox);
+        assert_int_equal(sql_open(f->file, &other), 0);
+        assert_int_equal(sql_exec(other, "PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE"), 0);
+        assert_int_equal(outbox_salvage(f->directory, 0, &salvage), -EBUSY);
+        assert_int_equal(count_files(f, "damaged"), 0);
+        other = sql_close(other);
+        assert_int_equal(outbox_salvage(f->directory, 0, &salvage), 0);
+        assert_int_equal(salvage.rows, 7);
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        assert_int_equal(rows_waiting(f->outbox), 7);
+}
+
+/* A service manager would end a start that takes too long, and the next one as well. */
+static void test_salvage_asks_for_time(void **state) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        Fixture *f = *state;
+        char text[64];
+        unsigned n = 0;
+        int fd;
+
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        assert_int_equal(put(f->outbox, 0, 25000, 100), 0);
+        f->outbox = outbox_close(f->outbox);
+        overwrite(f, INT64_C(20) * 4096, 4096);
+
+        (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify", f->directory);
+        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof(address)), 0);
+        assert_int_equal(setenv("NOTIFY_SOCKET", address.sun_path, 1), 0);
+        assert_int_equal(reopen(f, NULL), OUTBOX_SALVAGED);
+        assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
+        while (recv(fd, text, sizeof(text), MSG_DONTWAIT) > 0)
+                n += strncmp(text, "EXTEND_TIMEOUT_USEC=", strlen("EXTEND_TIMEOUT_USEC=")) == 0;
+        assert_int_equal(n, 3); /* at the begin, and with each 10 000 rows */
+        (void) close(fd);
+}
+
 /* ---- what must survive ---- */
 
 /* P1, P2: kill -9 in the middle; what was acknowledged to the caller is there. */
@@ -518,6 +566,8 @@ int main(void) {
                 TEST(test_damage_while_running),
                 TEST(test_interrupted_swap),
                 TEST(test_half_made_copy_is_dropped),
+                TEST(test_salvage_of_a_locked_file),
+                TEST(test_salvage_asks_for_time),
                 TEST(test_kill),
                 TEST(test_disk_full),
         };

@@ -76,6 +76,8 @@ static void test_ready_and_stopping(void **state) {
         assert_string_equal(received(*state), "READY=1");
         service_stopping();
         assert_string_equal(received(*state), "STOPPING=1");
+        service_working();
+        assert_string_equal(received(*state), "EXTEND_TIMEOUT_USEC=60000000\nWATCHDOG=1");
 }
 
 static void test_reloading(void **state) {
@@ -122,6 +124,7 @@ static void test_no_manager(void **state) {
         service_reloading();
         service_status("x", last, sizeof(last));
         service_stopping();
+        service_working();
         assert_string_equal(received(*state), "");
 }
 
