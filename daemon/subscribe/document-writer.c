@@ -2,54 +2,70 @@
 #include "subscribe/document-writer.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 
+#define ALLOCATE_MIN 1024
 #define HASH_START 2166136261u
 #define HASH_PRIME 16777619u /* FNV-1a */
 
-/* Sorts the names of one large object: by hash, and by text where hashes are equal, so that hostile names cost no more than a logarithm. */
+/* A name of a large object, and the sorting of them: by hash, and by text where hashes are equal, so that hostile names cost no more than a
+ * logarithm. */
+typedef struct SortedName {
+        uint32_t offset;
+        uint32_t hash;
+} SortedName;
+
 typedef struct NameOrder {
         const char *base;
 } NameOrder;
 
 void document_writer_init(DocumentWriter *w, bson_t *document) {
         w->document = document;
+        w->data = NULL;
+        w->size = sizeof(uint32_t);
+        w->allocated = 0;
         w->level = 0;
-        w->size = document->len;
         w->key = (Slice){};
         w->scratch = (Bytes){};
-        w->levels[0].n = w->levels[0].base = 0;
+        w->levels[0].begin = w->levels[0].n = 0;
         w->levels[0].array = false;
 }
 
-static bson_t *current(DocumentWriter *w) {
-        return w->level == 0 ? w->document : &w->levels[w->level].bson;
+static void put_uint32(char *p, uint32_t value) {
+        value = htole32(value);
+        memcpy(p, &value, sizeof(value));
 }
 
-/* Leaves the level that is open. */
-static bool leave(DocumentWriter *w) {
-        DocumentWriterLevel *level = &w->levels[w->level--];
-
-        return level->array ? bson_append_array_end(current(w), &level->bson) : bson_append_document_end(current(w), &level->bson);
+static void put_uint64(char *p, uint64_t value) {
+        value = htole64(value);
+        memcpy(p, &value, sizeof(value));
 }
 
-/* libbson aborts at the next append to a document in which another one is open, bson_reinit() in between or not. */
+/* Makes what is open into an object or array that is whole. Returns its size. */
+static uint32_t seal(DocumentWriter *w) {
+        uint32_t begin = w->levels[w->level].begin, size = (uint32_t) w->size + 1 - begin;
+
+        w->data[w->size] = '\0';
+        put_uint32(w->data + begin, size);
+        return size;
+}
+
 void document_writer_done(DocumentWriter *w) {
-        while (w->level > 0)
-                (void) leave(w);
+        if (w->data) {
+                for (;; w->level--) {
+                        (void) seal(w);
+                        w->size++;
+                        if (w->level == 0)
+                                break;
+                }
+                w->document->len = (uint32_t) w->size;
+        }
         bytes_done(&w->scratch);
 }
 
 /* ---- names ---- */
-
-static uint32_t name_hash(const char *name, size_t size) {
-        uint32_t hash = HASH_START;
-
-        for (size_t i = 0; i < size; i++)
-                hash = (hash ^ (uint8_t) name[i]) * HASH_PRIME;
-        return hash;
-}
 
 int document_key(Slice name, Bytes *scratch, Slice *ret) {
         bool plain = name.size > 0 && name.data[0] != '$';
@@ -96,14 +112,9 @@ static int rename_reserved(DocumentWriter *w) {
 }
 
 static bool is_among(const DocumentWriter *w, const DocumentWriterLevel *level) {
-        const char *base = (const char *) bson_get_data(w->document);
-
-        for (uint32_t i = 0; i < level->n; i++) {
-                const char *other = base + level->names[i].offset;
-
-                if (level->names[i].hash == w->key_hash && strncmp(other, w->key.data, w->key.size) == 0 && other[w->key.size] == '\0')
+        for (uint32_t i = 0; i < level->n; i++)
+                if (level->names[i].size == w->key.size && memcmp(w->data + level->names[i].offset, w->key.data, w->key.size) == 0)
                         return true;
-        }
         return false;
 }
 
@@ -117,20 +128,23 @@ int document_writer_name(DocumentWriter *w, Slice name) {
                 r = rename_reserved(w);
         if (r != DOCUMENT_OK)
                 return r;
-
-        w->key_hash = name_hash(w->key.data, w->key.size);
-        if (level->n <= DOCUMENT_WRITER_NAMES && is_among(w, level))
-                return DOCUMENT_DUPLICATE_KEY;
-        return DOCUMENT_OK;
+        return level->n <= DOCUMENT_WRITER_NAMES && is_among(w, level) ? DOCUMENT_DUPLICATE_KEY : DOCUMENT_OK;
 }
 
 void document_writer_own_name(DocumentWriter *w, const char *name) {
         w->key = (Slice){ name, strlen(name) };
-        w->key_hash = 0; /* nobody looks for it: names of a payload become others than these */
+}
+
+static uint32_t name_hash(const char *name, size_t size) {
+        uint32_t hash = HASH_START;
+
+        for (size_t i = 0; i < size; i++)
+                hash = (hash ^ (uint8_t) name[i]) * HASH_PRIME;
+        return hash;
 }
 
 static int name_order(const void *a, const void *b, void *userdata) {
-        const DocumentWriterName *left = a, *right = b;
+        const SortedName *left = a, *right = b;
         const NameOrder *order = userdata;
 
         if (left->hash != right->hash)
@@ -139,19 +153,19 @@ static int name_order(const void *a, const void *b, void *userdata) {
 }
 
 /* Whether a large object has a name twice: one sorted list of its names, so a million of them take a fraction of a second and 16 MB. */
-static int check_names(const bson_t *object, uint32_t n) {
-        NameOrder order = { .base = (const char *) bson_get_data(object) };
-        _cleanup_free_ DocumentWriterName *names = NULL;
+static int check_names(const char *object, uint32_t size, uint32_t n) {
+        NameOrder order = { .base = object };
+        _cleanup_free_ SortedName *names = NULL;
         bson_iter_t iter;
         uint32_t i = 0;
 
         names = calloc(n, sizeof(*names));
-        if (!names || !bson_iter_init_from_data(&iter, bson_get_data(object), object->len))
+        if (!names || !bson_iter_init_from_data(&iter, (const uint8_t *) object, size))
                 return -ENOMEM;
         for (; i < n && bson_iter_next(&iter); i++) {
                 const char *name = bson_iter_key(&iter);
 
-                names[i] = (DocumentWriterName){ (uint32_t) (name - order.base), name_hash(name, bson_iter_key_len(&iter)) };
+                names[i] = (SortedName){ (uint32_t) (name - object), name_hash(name, bson_iter_key_len(&iter)) };
         }
         qsort_r(names, i, sizeof(*names), name_order, &order);
         for (uint32_t k = 1; k < i; k++)
@@ -162,95 +176,139 @@ static int check_names(const bson_t *object, uint32_t n) {
 
 /* ---- values ---- */
 
-/* Everything that a value needs before it is appended: its key, its place among the names, room for *size* bytes of value. */
-static int begin_value(DocumentWriter *w, size_t size) {
+/* Room for *size* more bytes. What was written moves along. */
+static int grow(DocumentWriter *w, size_t size) {
+        size_t wanted = (w->size + size) * 2;
+        uint8_t *data;
+
+        if (wanted < ALLOCATE_MIN)
+                wanted = ALLOCATE_MIN;
+        data = bson_reserve_buffer(w->document, (uint32_t) wanted);
+        if (!data)
+                return -ENOMEM;
+        w->data = (char *) data;
+        w->allocated = wanted;
+        return DOCUMENT_OK;
+}
+
+/* Writes what stands before a value: its type and its key. *ret* is where its *size* bytes go. There is always room left to close
+ * everything. */
+static int begin_value(DocumentWriter *w, bson_type_t type, size_t size, char **ret) {
         DocumentWriterLevel *level = &w->levels[w->level];
+        size_t closing = w->level + 1, total;
         const char *text = NULL;
+        int r;
 
         if (level->array) {
                 size_t length = bson_uint32_to_string(level->n, &text, w->index, sizeof(w->index));
 
                 w->key = (Slice){ text, length };
         }
-        w->size += 1 + w->key.size + 1 + size;
-        if (w->size > DOCUMENT_SIZE_MAX)
+        total = 1 + w->key.size + 1 + size;
+        if (w->size + total + closing > DOCUMENT_SIZE_MAX)
                 return DOCUMENT_TOO_LARGE;
+        if (w->size + total + closing > w->allocated) {
+                r = grow(w, total + closing);
+                if (r != DOCUMENT_OK)
+                        return r;
+        }
 
-        if (!level->array && level->n < DOCUMENT_WRITER_NAMES) /* the element starts where the closing NUL is now, with one byte of type */
-                level->names[level->n] = (DocumentWriterName){ level->base + current(w)->len, w->key_hash };
+        w->data[w->size] = (char) type;
+        memcpy(w->data + w->size + 1, w->key.data, w->key.size);
+        w->data[w->size + 1 + w->key.size] = '\0';
+        if (!level->array && level->n < DOCUMENT_WRITER_NAMES)
+                level->names[level->n] = (DocumentWriterName){ (uint32_t) w->size + 1, (uint32_t) w->key.size };
         level->n++;
+        *ret = w->data + w->size + total - size;
+        w->size += total;
         return DOCUMENT_OK;
 }
 
-static int appended(bool ok) {
-        return ok ? DOCUMENT_OK : -ENOMEM; /* the size is far below BSON's own limit */
-}
-
-#define KEY(w) (w)->key.data, (int) (w)->key.size
-
 int document_writer_open(DocumentWriter *w, bool array) {
-        bson_t *parent = current(w);
         DocumentWriterLevel *level;
+        char *value;
         int r;
 
         assert(w->level + 1 < DOCUMENT_DEPTH_MAX);
-        r = begin_value(w, 5);
+        r = begin_value(w, array ? BSON_TYPE_ARRAY : BSON_TYPE_DOCUMENT, 5, &value);
         if (r != DOCUMENT_OK)
                 return r;
-        level = &w->levels[w->level + 1];
-        if (!(array ? bson_append_array_begin(parent, KEY(w), &level->bson) : bson_append_document_begin(parent, KEY(w), &level->bson)))
-                return -ENOMEM;
-        level->base = (uint32_t) (bson_get_data(&level->bson) - bson_get_data(w->document));
+        w->size--; /* the NUL that closes it comes last */
+        level = &w->levels[++w->level];
+        level->begin = (uint32_t) (value - w->data);
         level->array = array;
         level->n = 0;
-        w->level++;
         return DOCUMENT_OK;
 }
 
 int document_writer_close(DocumentWriter *w) {
         DocumentWriterLevel *level = &w->levels[w->level];
+        uint32_t size;
 
+        if (!w->data) /* nothing was ever written */
+                return DOCUMENT_OK;
+        size = seal(w);
         if (!level->array && level->n > DOCUMENT_WRITER_NAMES) {
-                int r = check_names(current(w), level->n);
+                int r = check_names(w->data + level->begin, size, level->n);
 
                 if (r != DOCUMENT_OK)
                         return r;
         }
-        return w->level == 0 ? DOCUMENT_OK : appended(leave(w));
+        if (w->level > 0) {
+                w->level--;
+                w->size++;
+        }
+        return DOCUMENT_OK;
 }
 
 int document_writer_string(DocumentWriter *w, Slice text) {
-        int r = begin_value(w, 4 + text.size + 1);
+        char *value;
+        int r = begin_value(w, BSON_TYPE_UTF8, 4 + text.size + 1, &value);
 
-        return r != DOCUMENT_OK ? r : appended(bson_append_utf8(current(w), KEY(w), text.data ? text.data : "", (int) text.size));
+        if (r != DOCUMENT_OK)
+                return r;
+        put_uint32(value, (uint32_t) text.size + 1);
+        if (text.size > 0)
+                memcpy(value + 4, text.data, text.size);
+        value[4 + text.size] = '\0';
+        return DOCUMENT_OK;
+}
+
+static int put_number(DocumentWriter *w, bson_type_t type, uint64_t bits) {
+        char *value;
+        int r = begin_value(w, type, sizeof(bits), &value);
+
+        if (r == DOCUMENT_OK)
+                put_uint64(value, bits);
+        return r;
 }
 
 int document_writer_date(DocumentWriter *w, int64_t msec) {
-        int r = begin_value(w, 8);
-
-        return r != DOCUMENT_OK ? r : appended(bson_append_date_time(current(w), KEY(w), msec));
+        return put_number(w, BSON_TYPE_DATE_TIME, (uint64_t) msec);
 }
 
 int document_writer_double(DocumentWriter *w, double value) {
-        int r = begin_value(w, 8);
+        uint64_t bits;
 
-        return r != DOCUMENT_OK ? r : appended(bson_append_double(current(w), KEY(w), value));
+        memcpy(&bits, &value, sizeof(bits));
+        return put_number(w, BSON_TYPE_DOUBLE, bits);
 }
 
 int document_writer_int64(DocumentWriter *w, int64_t value) {
-        int r = begin_value(w, 8);
-
-        return r != DOCUMENT_OK ? r : appended(bson_append_int64(current(w), KEY(w), value));
+        return put_number(w, BSON_TYPE_INT64, (uint64_t) value);
 }
 
 int document_writer_bool(DocumentWriter *w, bool value) {
-        int r = begin_value(w, 1);
+        char *place;
+        int r = begin_value(w, BSON_TYPE_BOOL, 1, &place);
 
-        return r != DOCUMENT_OK ? r : appended(bson_append_bool(current(w), KEY(w), value));
+        if (r == DOCUMENT_OK)
+                *place = value;
+        return r;
 }
 
 int document_writer_null(DocumentWriter *w) {
-        int r = begin_value(w, 0);
+        char *place;
 
-        return r != DOCUMENT_OK ? r : appended(bson_append_null(current(w), KEY(w)));
+        return begin_value(w, BSON_TYPE_NULL, 0, &place);
 }

@@ -73,6 +73,7 @@ static void assert_rejected(const char *data, size_t size, DocumentReason reason
         r = build(&message, &document, detail);
         if (r != (int) reason)
                 fail_msg("%.*s: %d instead of %s: %s", (int) size, data, r, document_reason(reason), detail);
+        assert_true(bson_validate(&document, BSON_VALIDATE_NONE, NULL)); /* half-built, but closed */
         assert_true(strlen(detail) > 0);
         assert_true(bytes_is_utf8(detail, strlen(detail)));
         bson_reinit(&document); /* P6: wherever it stopped, the next message may be built in the same place */
