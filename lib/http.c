@@ -27,6 +27,7 @@ struct Http {
         CURLM *multi;
         char *user_agent;
         sd_event_source *timer;  /* libcurl's next deadline */
+        sd_event_source *soon;   /* on when that is now: no timer, which would cost three system calls a request */
         sd_event_source *finish; /* on when finished is not empty */
         RequestList active, finished;
         LIST_HEAD(SocketList, Socket) sockets;
@@ -179,6 +180,11 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
+static int on_soon(sd_event_source *source, void *userdata) {
+        http_action(userdata, CURL_SOCKET_TIMEOUT, 0);
+        return 0;
+}
+
 static void socket_forget(Socket *socket) {
         LIST_REMOVE(socket, link);
         (void) sd_event_source_disable_unref(socket->source);
@@ -227,7 +233,8 @@ static int on_curl_timer(CURLM *multi, long timeout_msec, void *userdata) {
         struct timespec now;
         usec_t at;
 
-        if (timeout_msec < 0) {
+        (void) sd_event_source_set_enabled(http->soon, timeout_msec == 0 ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+        if (timeout_msec <= 0) {
                 (void) sd_event_source_set_enabled(http->timer, SD_EVENT_OFF);
                 return 0;
         }
@@ -274,6 +281,13 @@ static int http_set_up_sources(Http *http) {
         if (r < 0)
                 return r;
 
+        r = sd_event_add_defer(http->event, &http->soon, on_soon, http);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_enabled(http->soon, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+
         r = sd_event_add_defer(http->event, &http->finish, on_finish, http);
         if (r < 0)
                 return r;
@@ -317,6 +331,7 @@ Http *http_free(Http *http) {
         while (!LIST_EMPTY(&http->sockets))
                 socket_forget(LIST_FIRST(&http->sockets));
         (void) sd_event_source_disable_unref(http->finish);
+        (void) sd_event_source_disable_unref(http->soon);
         (void) sd_event_source_disable_unref(http->timer);
         free(http->user_agent);
         (void) sd_event_unref(http->event);
