@@ -324,7 +324,10 @@ static void publisher_on_reply(void *userdata, ClientReply *reply) {
                 publisher_refused(p, reply);
                 return;
         case CLIENT_TOO_LARGE:
-                publisher_too_large(p, reply);
+                if (reply->http_status > 0)
+                        publisher_too_large(p, reply);
+                else /* the answer was, which says nothing about the request */
+                        publisher_failed(p, TROUBLE_ANSWER, reply, reply->detail);
                 return;
         case CLIENT_REFUSED:
                 publisher_failed(p, TROUBLE_REFUSED, reply, reply->detail);

@@ -45,6 +45,7 @@ typedef struct Fixture {
         size_t body_max;  /* over it: 413 */
         bool one_id_less; /* in a reply */
         bool no_reply;    /* accepts, and closes the connection */
+        bool huge;        /* a reply that is none of Pub/Sub's, and larger than any */
         unsigned accepted;
         char last_path[100];
         char keys[20000]; /* accepted, in their order */
@@ -88,7 +89,12 @@ static bool answer(void *userdata, HttpServerConnection *connection, const HttpS
         unsigned n = count_of(body, KEY_MARK);
         (void) snprintf(bad, sizeof(bad), "\"device\":\"%s\"", f->bad);
         (void) snprintf(f->last_path, sizeof(f->last_path), "%s %.80s", call->method, call->path);
-        if (f->status != 0)
+        if (f->huge) {
+                _cleanup_bytes_ Bytes page = {};
+
+                (void) bytes_append_format(&page, "<html>%0*d</html>", CLIENT_REPLY_MAX, 0);
+                http_server_reply(connection, 200, "", page.data);
+        } else if (f->status != 0)
                 http_server_reply(connection, f->status, f->headers, "{\"error\":{\"message\":\"as the test wants\"}}");
         else if (call->body.size > f->body_max)
                 http_server_reply(connection, 413, "", "");
@@ -377,6 +383,22 @@ static void test_no_answer(void **state) {
         pthread_mutex_unlock(&f->lock);
 }
 
+/* P6: a captive portal's page is no judgement about a message, and no reason for smaller requests. */
+static void test_huge_answer(void **state) {
+        Fixture *f = *state;
+
+        f->huge = true;
+        put(f, 0, 100, 1000);
+        RUN_UNTIL(f, status_of(f).failing);
+        assert_int_equal(status_of(f).requests, 1);
+        assert_true(status_of(f).retry_at > clock_now() + 25 * USEC_PER_SEC);
+        assert_int_equal(waiting(f), 100);
+        LOCKED(f, f->huge = false);
+        skip_wait(f);
+        RUN_UNTIL(f, waiting(f) == 0);
+        assert_int_equal(accepted(f), 100);
+}
+
 static void test_retries_by_itself(void **state) {
         Fixture *f = *state;
 
@@ -539,6 +561,7 @@ int main(void) {
                 TEST(test_other_400),
                 TEST(test_missing_id),
                 TEST(test_no_answer),
+                TEST(test_huge_answer),
                 TEST(test_retries_by_itself),
                 TEST(test_forgetting_fails),
                 TEST(test_bad_message),
