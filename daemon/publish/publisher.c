@@ -70,7 +70,8 @@ struct Publisher {
         uint64_t rested_rows; /* in the outbox when it began to rest */
 
         Trouble trouble;
-        usec_t failing_since, last_publish;
+        usec_t failing_since, failing_from; /* clock_wall(), clock_now() */
+        usec_t last_publish;
         uint64_t published, rejected, requests, failures;
         char detail[CLIENT_DETAIL_MAX];
         char refusal[CLIENT_DETAIL_MAX]; /* of the message that was set apart last */
@@ -126,7 +127,7 @@ static void publisher_recovered(Publisher *p) {
 
         if (p->trouble == TROUBLE_NONE)
                 return;
-        (void) clock_format_span(clock_wall() - p->failing_since, span, sizeof(span));
+        (void) clock_format_span(clock_now() - p->failing_from, span, sizeof(span));
         if (p->trouble == TROUBLE_DISK)
                 log_event(LOG_NOTICE, EVENT_OUTBOX_RECOVERED, LOG_FIELDS({ FIELD_TOPIC, p->topic }),
                         "The outbox can be used again after %s; publishing to %s goes on.", span, p->topic);
@@ -169,8 +170,10 @@ static void publisher_fail(Publisher *p, Trouble trouble, int http_status, const
                 publisher_recovered(p);
                 tell = true;
         }
-        if (p->trouble == TROUBLE_NONE)
+        if (p->trouble == TROUBLE_NONE) {
                 p->failing_since = clock_wall();
+                p->failing_from = clock_now();
+        }
         p->trouble = trouble;
         p->failures++;
         (void) snprintf(p->detail, sizeof(p->detail), "%s", detail);

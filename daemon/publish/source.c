@@ -67,8 +67,9 @@ struct Source {
         uint64_t largest_rows, largest_bytes;
 
         bool failing, clock_wrong;
-        SourcePollOutcome outcome; /* of the last failure */
-        usec_t failing_since, last_poll;
+        SourcePollOutcome outcome;          /* of the last failure */
+        usec_t failing_since, failing_from; /* clock_wall(), clock_now() */
+        usec_t last_poll;
         uint64_t polls, stored, failures;
         uint64_t failures_since; /* it began to fail */
         char detail[320];
@@ -137,7 +138,7 @@ static void source_well(Source *s) {
 
         if (!s->failing)
                 return;
-        (void) clock_format_span(clock_wall() - s->failing_since, span, sizeof(span));
+        (void) clock_format_span(clock_now() - s->failing_from, span, sizeof(span));
         log_event(LOG_NOTICE, EVENT_SOURCE_RECOVERED, LOG_FIELDS({ FIELD_SOURCE, s->context.config->name }),
                 "Source %s answers again, after %s in which %" PRIu64 " polls failed. What it measured meanwhile is not to be had.",
                 s->context.config->name, span, s->failures_since);
@@ -153,8 +154,10 @@ static void source_failed(Source *s, const SourcePoll *poll, usec_t wait) {
         (void) snprintf(s->detail, sizeof(s->detail), "%s", poll->detail ?: "no detail");
         s->failures++;
         s->failures_since = s->failing ? s->failures_since + 1 : 1;
-        if (!s->failing)
+        if (!s->failing) {
                 s->failing_since = clock_wall();
+                s->failing_from = clock_now();
+        }
         s->failing = true;
         s->outcome = poll->outcome;
         if (!tell)

@@ -53,8 +53,8 @@ struct Token {
         Backoff backoff, refused_backoff;
         usec_t retry_at; /* no exchange before that */
 
-        int error; /* of the last exchange; 0: none */
-        usec_t failing_since;
+        int error;                          /* of the last exchange; 0: none */
+        usec_t failing_since, failing_from; /* clock_wall(), clock_now() */
         bool told;
         char detail[TOKEN_DETAIL_MAX];
 };
@@ -90,7 +90,7 @@ static void token_tell_recovery(Token *token) {
 
         if (token->told)
                 log_event(LOG_NOTICE, EVENT_TOKEN_RECOVERED, NULL, "Access token for Pub/Sub obtained again, after %s",
-                        clock_format_span(clock_wall() - token->failing_since, span, sizeof(span)));
+                        clock_format_span(clock_now() - token->failing_from, span, sizeof(span)));
         token->told = false;
 }
 
@@ -98,8 +98,10 @@ static void token_failed(Token *token, int error, usec_t retry_after) {
         Backoff *backoff = error == -EACCES ? &token->refused_backoff : &token->backoff;
         usec_t now = clock_now();
 
-        if (token->error == 0)
+        if (token->error == 0) {
                 token->failing_since = clock_wall();
+                token->failing_from = now;
+        }
         token->error = error;
         token->retry_at = now + backoff_next_at_least(backoff, retry_after, backoff_random());
         token_tell_failure(token, now);

@@ -1,5 +1,6 @@
 """A wall clock that is wrong or steps: only times that people read follow it, and request_at not even then."""
 import datetime
+import re
 import struct
 import subprocess
 import time
@@ -154,6 +155,25 @@ def test_steps_while_running(stack, clock):
     assert stack.daemon.stop() == 0
 
 
+def in_seconds(entry):
+    """The span that it names is no difference of two wall clocks."""
+    return re.search(r"after \d+ (ms|s|min)\b", entry.text)
+
+
+@pytest.mark.parametrize("step", [9 * HOUR, -9 * HOUR])
+def test_outages_are_measured_by_the_clock_that_nobody_sets(stack, clock, step):
+    stack.daemon.start()
+    stack.wait_count(1)
+    for service, match, event in ((stack.queue.service, ":publish$", "PUBLISH_FAILING"), (stack.remo, "GET /1/devices", "SOURCE_FAILING")):
+        service.faults.add({"match": match, "times": -1, "action": {"type": "status", "status": 503}})
+        stack.daemon.log.wait(event)
+    clock.step(step)
+    stack.remo.faults.clear()
+    stack.queue.service.faults.clear()
+    for event in ("SOURCE_RECOVERED", "PUBLISH_RECOVERED"):
+        assert in_seconds(stack.daemon.log.wait(event))
+
+
 def test_step_while_a_batch_is_held(make_stack, plain_queue, shared_mongodb, clock):
     """Leases are renewed by the clock that nobody sets: no redelivery, whatever the wall clock does."""
     plain_queue.create(ackDeadlineSeconds=10)
@@ -219,6 +239,6 @@ def test_certificates_wait_for_the_clock(make_stack, own_queue, shared_mongodb, 
     assert "clock" in refused.text
     polls(stack, 3)
     clock.step(0)
-    stack.daemon.log.wait("TOKEN_RECOVERED", patience=90)
+    assert in_seconds(stack.daemon.log.wait("TOKEN_RECOVERED", patience=90))
     all_stored_with_true_times(stack)
     assert stack.daemon.stop() == 0
