@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options and the verb, then the daemon or the verb, then the exit code. The only file that ends the process. */
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,12 +167,24 @@ static int end_without_handlers(int code) {
         return code;
 }
 
+/* One that is closed would be the number of the next file or connection, and log lines would be written there. */
+static void open_standard_descriptors(void) {
+        int fd;
+
+        do
+                fd = open("/dev/null", O_RDWR);
+        while (fd >= 0 && fd <= STDERR_FILENO);
+        if (fd >= 0)
+                (void) close(fd);
+}
+
 int main(int argc, char **argv) {
         _cleanup_(config_unrefp) Config *config = NULL;
         Options options;
         ConfigError error;
         int r;
 
+        open_standard_descriptors();
         options = options_parse(argc, argv);
         if (!options_check(&options))
                 return options.exit_code;

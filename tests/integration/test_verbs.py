@@ -431,3 +431,13 @@ def test_unwritable_state_directory(made):
     made.daemon.write_config()
     done = made.daemon.run("run")
     assert done.returncode == 73 and "state_dir" in done.stderr
+
+
+def test_closed_standard_error(sensorqd):
+    """Log lines go nowhere then, and not into the file or connection that got its number."""
+    daemon = sensorqd({"pubsub": {"project": "my-project", "endpoint": "http://127.0.0.1:9"}, "publish": {"topic": "sensor-data", "sources": [
+        {"name": "home", "type": "nature_remo", "token_file": "nature-remo.token", "url": "http://127.0.0.1:9"}]}},
+        {"nature-remo.token": "t"}, env={"GCE_METADATA_HOST": "127.0.0.1:9"}, wrapper=["sh", "-c", 'exec "$@" 2>&-', "sh"])
+    daemon.start()
+    assert daemon.stop() == 0
+    assert (daemon.state / "lock").stat().st_size == 0
