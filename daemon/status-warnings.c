@@ -11,7 +11,7 @@
 #define POLL_STALL_USEC (10 * USEC_PER_MINUTE)    /* beyond the time of the next poll */
 #define HELD_STALL_USEC (5 * USEC_PER_MINUTE)     /* several times the worst write that the driver can make */
 #define PULL_STALL_USEC (70 * USEC_PER_MINUTE)    /* the longest interval is 1 h, the longest pull 2 min */
-#define WATCHES_MAX 1024                          /* 100 sources and 32 subscriptions have two kinds each */
+#define WATCHES_MAX 1024                          /* one for each of 100 sources, three for each of 32 subscriptions, one more */
 
 /* What is watched, one of each kind for a source or a subscription. */
 typedef enum WatchKind {

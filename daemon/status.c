@@ -148,7 +148,7 @@ static int line_token(Bytes *line, const StatusInput *input) {
                 return 0;
         r = line_comma(line);
         if (r >= 0)
-                r = bytes_append_text(line, "no access token");
+                r = bytes_append_text(line, input->token.expires > input->now ? "access token cannot be renewed" : "no access token");
         return r < 0 ? r : line_since(line, input, input->token.failing_since, input->token.retry_at);
 }
 

@@ -169,6 +169,9 @@ static void test_line_failures(void **state) {
         assert_line(f, "home failing since 12:00:00, 0 readings queued, 2 rejected, publishing failing since 11:59:00 (next try 12:00:06), "
                        "no access token since 11:58:00, last stored 12:00:04, subscription missing");
         be_well(f);
+        f->input.token = (TokenStatus){ .failing = true, .failing_since = NOON, .expires = NOW + USEC_PER_MINUTE };
+        assert_line(f, "home polled 12:00:03, 0 readings queued, access token cannot be renewed since 12:00:00, last stored 12:00:04");
+        be_well(f);
         f->input.publisher.paused = true;
         f->input.outbox_failing = true;
         assert_line(f, "home polled 12:00:03, 0 readings queued, disk refuses the outbox, polling stopped, publishing paused until each "
