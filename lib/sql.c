@@ -212,7 +212,3 @@ Slice sql_column(SqlStatement *statement, int column) {
                 return (Slice){ data, (size_t) sqlite3_column_bytes(statement->stmt, column) };
         return (Slice){ sqlite3_column_type(statement->stmt, column) == SQLITE_NULL ? NULL : "", 0 };
 }
-
-const char *sql_error(Sql *sql) {
-        return sqlite3_errmsg(sql->db);
-}

@@ -48,6 +48,3 @@ void sql_reset(SqlStatement *statement);
  */
 int64_t sql_column_int(SqlStatement *statement, int column);
 Slice sql_column(SqlStatement *statement, int column);
-
-/* SQLite's words for the last error on this connection. */
-const char *sql_error(Sql *sql);

@@ -35,7 +35,6 @@ struct Worker {
         void *userdata;
         void *job; /* submitted, its callback not called yet */
         bool busy; /* there is such a job */
-        usec_t started;
 };
 
 static Shared *shared_free(Shared *shared) {
@@ -172,7 +171,6 @@ int worker_submit(Worker *worker, void *job) {
 
         worker->busy = true;
         worker->job = job;
-        worker->started = clock_now();
 
         (void) pthread_mutex_lock(&shared->mutex);
         assert(!shared->running);
@@ -185,10 +183,6 @@ int worker_submit(Worker *worker, void *job) {
 
 bool worker_is_busy(const Worker *worker) {
         return worker->busy;
-}
-
-usec_t worker_busy_for(const Worker *worker, usec_t now) {
-        return worker->busy && now > worker->started ? now - worker->started : 0;
 }
 
 Worker *worker_free(Worker *worker) {

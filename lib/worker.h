@@ -3,10 +3,10 @@
 /* One owned thread for a library that blocks: a mailbox of one slot in, an eventfd back to the loop. No other state is shared; a job
  * belongs to the thread from worker_submit() until its done callback. */
 
+#include <stdbool.h>
 #include <systemd/sd-event.h>
 
 #include "cleanup.h"
-#include "clock.h"
 
 typedef struct Worker Worker;
 
@@ -21,9 +21,6 @@ int worker_new(sd_event *event, const char *name, WorkerRun run, WorkerDone done
 /* Hands *job* over, or answers WORKER_BUSY and leaves it with the caller. */
 int worker_submit(Worker *worker, void *job);
 bool worker_is_busy(const Worker *worker);
-
-/* How long the current job has been running at *now*; 0 when idle. */
-usec_t worker_busy_for(const Worker *worker, usec_t now);
 
 /* Joins the thread when idle. While a job runs, returns NULL as well but abandons the thread: it may touch only its job and what the caller
  * keeps alive for it, and the process is expected to exit. Callbacks never come after this. Returns NULL. */

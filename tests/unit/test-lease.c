@@ -77,7 +77,7 @@ static void test_narrow(void **state) {
         lease_narrow(lease, &(Slice){ "b", 1 }, 1);
         fixture_until(&fixture, results == 1);
         assert_int_equal(fixture_asked(&fixture, "\"ackIds\":[\"b\"]}"), 1);
-        lease_narrow(lease, NULL, 0);
+        lease_narrow(lease, &(Slice){}, 0);
         fixture_settle(&fixture, 700 * USEC_PER_MSEC);
         assert_int_equal(results, 1);
 }

@@ -190,7 +190,6 @@ static void test_wrong_sql(void **state) {
         _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
 
         assert_int_equal(sql_exec(sql, "NONSENSE"), -EINVAL);
-        assert_non_null(strstr(sql_error(sql), "NONSENSE"));
         assert_int_equal(sql_exec(sql, "INSERT INTO none VALUES (1)"), -EINVAL);
         assert_int_equal(sql_exec(sql, "ROLLBACK"), -EINVAL);
         assert_int_equal(sql_prepare(sql, "SELECT", &statement), -EINVAL);
@@ -327,7 +326,6 @@ static void test_damaged_page(void **state) {
         while ((r = sql_step(select)) == SQL_ROW)
                 continue;
         assert_int_equal(r, SQL_DAMAGED);
-        assert_non_null(strstr(sql_error(sql), "malformed"));
 }
 
 static void test_damaged_header(void **state) {
