@@ -124,7 +124,20 @@ static const char *remedy_for(const Credentials *c, Refusal refusal) {
         return "check the service account and its key";
 }
 
-/* The next assertion is signed for the endpoint's time: see token_clock_error(). */
+/* How much later *theirs* is than *ours* (usec); 0 when both agree well enough. */
+static int64_t clock_error_of(usec_t theirs, usec_t ours) {
+        int64_t error = (int64_t) (theirs - ours);
+
+        return error > -(int64_t) TOKEN_CLOCK_ERROR_USEC && error < (int64_t) TOKEN_CLOCK_ERROR_USEC ? 0 : error;
+}
+
+usec_t token_signing_time(usec_t endpoint_ahead, usec_t now, usec_t wall) {
+        usec_t theirs = now + endpoint_ahead;
+
+        return endpoint_ahead == 0 || clock_error_of(theirs, wall) == 0 ? wall : theirs;
+}
+
+/* The next assertion is signed for the endpoint's time: see token_signing_time(). */
 static void describe_clock(int64_t clock_error, char *text, size_t size) {
         char span[32];
 
@@ -133,7 +146,8 @@ static void describe_clock(int64_t clock_error, char *text, size_t size) {
                 clock_error < 0 ? "fast" : "slow");
 }
 
-static int describe_refusal(const Credentials *c, const HttpReply *reply, Refusal refusal, int64_t clock_error, char *detail) {
+static int describe_refusal(const Credentials *c, const HttpReply *reply, Refusal refusal, usec_t wall, char *detail) {
+        int64_t clock_error = reply->date > 0 ? clock_error_of(reply->date, wall) : 0;
         bool described = refusal.description[0] != '\0';
         bool clock_matters = c->kind == CREDENTIALS_SERVICE_ACCOUNT && clock_error != 0;
         char clock[120];
@@ -153,8 +167,8 @@ static int describe_refusal(const Credentials *c, const HttpReply *reply, Refusa
         return -EACCES;
 }
 
-int token_answer_read(const Credentials *credentials, const HttpReply *reply, int64_t clock_error, TokenAnswer *ret,
-        char detail[static TOKEN_DETAIL_MAX]) {
+int token_answer_read(
+        const Credentials *credentials, const HttpReply *reply, usec_t wall, TokenAnswer *ret, char detail[static TOKEN_DETAIL_MAX]) {
         _cleanup_(json_freep) Json *json = NULL;
 
         if (reply->outcome != HTTP_ANSWERED) {
@@ -165,14 +179,5 @@ int token_answer_read(const Credentials *credentials, const HttpReply *reply, in
         (void) json_parse(reply->body.data ? reply->body.data : "", reply->body.size, &json);
         if (reply->status == 200)
                 return read_token(credentials, json, ret, detail);
-        return describe_refusal(credentials, reply, refusal_of(credentials, json), clock_error, detail);
-}
-
-int64_t token_clock_error(const HttpReply *reply, usec_t wall) {
-        int64_t difference = (int64_t) (reply->date - wall);
-
-        if (reply->date == 0 || (difference > -(int64_t) TOKEN_CLOCK_ERROR_USEC && difference < (int64_t) TOKEN_CLOCK_ERROR_USEC))
-                return 0;
-
-        return difference;
+        return describe_refusal(credentials, reply, refusal_of(credentials, json), wall, detail);
 }

@@ -16,10 +16,11 @@ typedef struct TokenAnswer {
 } TokenAnswer;
 
 /* 0: *ret is filled in. -EACCES: refused, a user must act. -EAGAIN: to be tried again. With both, *detail* says what and what to do; it
- * holds no secret, even where the remote's words repeat one. *clock_error*: see below. */
-int token_answer_read(const Credentials *credentials, const HttpReply *reply, int64_t clock_error, TokenAnswer *ret,
-        char detail[static TOKEN_DETAIL_MAX]);
+ * holds no secret, even where the remote's words repeat one. *wall*: clock_wall(). */
+int token_answer_read(
+        const Credentials *credentials, const HttpReply *reply, usec_t wall, TokenAnswer *ret, char detail[static TOKEN_DETAIL_MAX]);
 
-/* What must be added to *wall* (usec) to have the time of *reply*'s Date header; 0 when both agree well enough or there is none. A machine
- * without a clock of its own signs with this until NTP has set the time. */
-int64_t token_clock_error(const HttpReply *reply, usec_t wall);
+/* The time to sign an assertion with: *wall*, unless it is off by more than TOKEN_CLOCK_ERROR_USEC from the endpoint's time, which is *now*
+ * (clock_now()) + *endpoint_ahead* (0: not known). So a machine without a clock of its own gets a token before NTP has set the time, and a
+ * step of the wall clock, in either direction, costs no refusal. */
+usec_t token_signing_time(usec_t endpoint_ahead, usec_t now, usec_t wall);

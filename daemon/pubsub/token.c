@@ -49,7 +49,7 @@ struct Token {
 
         HttpRequest *exchange;
         usec_t exchange_started;
-        int64_t clock_error; /* usec to add to our wall clock to have the endpoint's */
+        usec_t endpoint_ahead; /* what clock_now() lacks to be the endpoint's time; 0: not heard yet */
         Backoff backoff, refused_backoff;
         usec_t retry_at; /* no exchange before that */
 
@@ -134,8 +134,8 @@ static void on_exchanged(void *userdata, HttpReply *reply) {
 
         token->exchange = NULL;
         if (reply->date > 0)
-                token->clock_error = token_clock_error(reply, clock_wall());
-        r = token_answer_read(token->credentials, reply, token->clock_error, &answer, token->detail);
+                token->endpoint_ahead = reply->date - clock_now();
+        r = token_answer_read(token->credentials, reply, clock_wall(), &answer, token->detail);
         if (r == 0 && clock_now() >= token->exchange_started + answer.lifetime) {
                 (void) snprintf(token->detail, sizeof(token->detail), "the token had run out when it came");
                 (void) secret_free(answer.value);
@@ -162,7 +162,8 @@ static int token_start_exchange(Token *token) {
         int r;
 
         token->exchange_started = clock_now();
-        r = credentials_token_request(token->credentials, clock_wall() + (usec_t) token->clock_error, &spec.body);
+        r = credentials_token_request(
+                token->credentials, token_signing_time(token->endpoint_ahead, token->exchange_started, clock_wall()), &spec.body);
         if (r < 0)
                 return r;
 

@@ -14,13 +14,16 @@
 #include "lib/log.h"
 #include "pubsub/token.h"
 
-static usec_t passed; /* beyond what really has */
+static usec_t passed;  /* beyond what really has */
+static time_t stepped; /* how far the wall clock was set ahead */
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
         long r = syscall(SYS_clock_gettime, clock, now);
 
         if (clock == CLOCK_BOOTTIME)
                 now->tv_sec += (time_t) (passed / USEC_PER_SEC);
+        if (clock == CLOCK_REALTIME)
+                now->tv_sec += stepped;
         return (int) r;
 }
 
@@ -100,6 +103,7 @@ static int set_up(void **state) {
 
         assert_non_null(t);
         passed = 0;
+        stepped = 0;
         log_set_level(LOG_EMERG);
         assert_int_equal(pthread_mutex_init(&t->mutex, NULL), 0);
         set_answer(t, 200, "", "{\"access_token\":\"token-%d\",\"expires_in\":3600,\"token_type\":\"Bearer\"}");
@@ -588,7 +592,14 @@ static void test_clock_is_wrong(void **state) {
         passed += USEC_PER_HOUR;
         check_token(t, "fine");
         iat = sent_iat(t, &second);
-        assert_true(iat > (int64_t) ahead - 60 && iat <= (int64_t) ahead);
+        assert_true(iat > (int64_t) ahead + 3540 && iat <= (int64_t) ahead + 3600);
+
+        stepped = 7 * 86400; /* steps afterwards, to wherever, change nothing */
+        passed += USEC_PER_HOUR;
+        check_token(t, "fine");
+        free(second);
+        iat = sent_iat(t, &second);
+        assert_true(iat > (int64_t) ahead + 3540 && iat <= (int64_t) ahead + 3660); /* its Date was the same again */
         t->credentials.key = jws_key_free(t->credentials.key);
 }
 
