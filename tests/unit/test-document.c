@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every rule of DESIGN.md section 3.4: what a message becomes in MongoDB, what can never be stored, and when two documents are the same. */
 #include <errno.h>
-#include <locale.h>
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include "subscribe/document-number.h"
 #include "subscribe/document.h"
 
 #define SUBSCRIPTION "projects/p/subscriptions/s"
@@ -219,112 +216,6 @@ static void test_rejections(void **state) {
         assert_rejected("{\"a\0b\":1}", 9, DOCUMENT_NOT_JSON);
         for (size_t i = 0; i < strlen("{\"a\":[1.5e3,\"x\"]}"); i++) /* cut anywhere */
                 assert_rejected("{\"a\":[1.5e3,\"x\"]}", i, DOCUMENT_NOT_JSON);
-}
-
-static void assert_number(const char *text, bool integer, int outcome, double real, int64_t whole) {
-        int64_t i = 0;
-        double d = 0;
-
-        if (document_number_read(slice(text), integer, &d, &i) != outcome)
-                fail_msg("%s", text);
-        if (outcome == DOCUMENT_NUMBER_DOUBLE && (memcmp(&d, &real, sizeof(d)) != 0))
-                fail_msg("%s: %.17g instead of %.17g", text, d, real);
-        if (outcome == DOCUMENT_NUMBER_INT64)
-                assert_int_equal(i, whole);
-}
-
-static void test_numbers(void **state) {
-        static const struct {
-                const char *text;
-                bool integer;
-                int outcome;
-                double real;
-                int64_t whole;
-        } rows[] = {
-                { "0", true, DOCUMENT_NUMBER_DOUBLE, 0.0, 0 },
-                { "-0", true, DOCUMENT_NUMBER_DOUBLE, -0.0, 0 },
-                { "-0.0", false, DOCUMENT_NUMBER_DOUBLE, -0.0, 0 },
-                { "20", true, DOCUMENT_NUMBER_DOUBLE, 20, 0 },
-                { "9007199254740992", true, DOCUMENT_NUMBER_DOUBLE, 9007199254740992.0, 0 },
-                { "-9007199254740992", true, DOCUMENT_NUMBER_DOUBLE, -9007199254740992.0, 0 },
-                { "9007199254740993", true, DOCUMENT_NUMBER_INT64, 0, INT64_C(9007199254740993) },
-                { "-9007199254740993", true, DOCUMENT_NUMBER_INT64, 0, INT64_C(-9007199254740993) },
-                { "9223372036854775807", true, DOCUMENT_NUMBER_INT64, 0, INT64_MAX },
-                { "-9223372036854775808", true, DOCUMENT_NUMBER_INT64, 0, INT64_MIN },
-                { "9223372036854775808", true, DOCUMENT_NUMBER_OUT_OF_RANGE, 0, 0 },
-                { "-9223372036854775809", true, DOCUMENT_NUMBER_OUT_OF_RANGE, 0, 0 },
-                { "9999999999999999999", true, DOCUMENT_NUMBER_OUT_OF_RANGE, 0, 0 },
-                { "10000000000000000000", true, DOCUMENT_NUMBER_OUT_OF_RANGE, 0, 0 },
-                { "1e400", false, DOCUMENT_NUMBER_OUT_OF_RANGE, 0, 0 },
-                { "-1.8e308", false, DOCUMENT_NUMBER_OUT_OF_RANGE, 0, 0 },
-                { "1.7976931348623157e308", false, DOCUMENT_NUMBER_DOUBLE, 1.7976931348623157e308, 0 },
-                { "1e-400", false, DOCUMENT_NUMBER_DOUBLE, 0.0, 0 },
-                { "-1e-400", false, DOCUMENT_NUMBER_DOUBLE, -0.0, 0 },
-                { "5e-324", false, DOCUMENT_NUMBER_DOUBLE, 5e-324, 0 },
-                { "2.2250738585072011e-308", false, DOCUMENT_NUMBER_DOUBLE, 2.2250738585072011e-308, 0 },
-                { "23.1", false, DOCUMENT_NUMBER_DOUBLE, 23.1, 0 },
-                { "-12.345E+2", false, DOCUMENT_NUMBER_DOUBLE, -1234.5, 0 },
-                { "1e22", false, DOCUMENT_NUMBER_DOUBLE, 1e22, 0 },
-                { "1e23", false, DOCUMENT_NUMBER_DOUBLE, 1e23, 0 },
-                { "9007199254740993.0", false, DOCUMENT_NUMBER_DOUBLE, 9007199254740992.0, 0 },
-                { "9007199254740993.00000000000000000000000000000000001", false, DOCUMENT_NUMBER_DOUBLE, 9007199254740994.0, 0 },
-                { "0.1000000000000000055511151231257827021181583404541015625", false, DOCUMENT_NUMBER_DOUBLE, 0.1, 0 },
-                { "0e99999999999999999999", false, DOCUMENT_NUMBER_DOUBLE, 0.0, 0 },
-                { "1e-99999999999999999999", false, DOCUMENT_NUMBER_DOUBLE, 0.0, 0 },
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
-                assert_number(rows[i].text, rows[i].integer, rows[i].outcome, rows[i].real, rows[i].whole);
-}
-
-/* The short way and the C library agree on any spelling of any double. */
-static void test_numbers_agree(void **state) {
-        uint64_t random = UINT64_C(88172645463325252);
-
-        for (int i = 0; i < 200000; i++) {
-                char text[400];
-                int64_t whole;
-                double value, read = 0, expected;
-
-                random ^= random << 13;
-                random ^= random >> 7;
-                random ^= random << 17;
-                if (i % 2 == 0)
-                        value = (double) (int64_t) (random >> 20) / 1e6;
-                else
-                        memcpy(&value, &random, sizeof(value));
-                if (!isfinite(value))
-                        continue;
-                (void) snprintf(text, sizeof(text), i % 3 == 0 ? "%.17g" : i % 3 == 1 ? "%.3e" : "%.6f", value);
-                expected = strtod(text, NULL);
-                if (!isfinite(expected) || strpbrk(text, ".e") == NULL)
-                        continue;
-                assert_int_equal(document_number_read(slice(text), false, &read, &whole), DOCUMENT_NUMBER_DOUBLE);
-                if (memcmp(&read, &expected, sizeof(read)) != 0)
-                        fail_msg("%s: %.17g instead of %.17g", text, read, expected);
-        }
-}
-
-/* A mantissa of ten megabytes is read, in linear time, and a locale with a decimal comma changes nothing. */
-static void test_numbers_long(void **state) {
-        size_t size = 10 * 1000 * 1000;
-        char *text = malloc(size);
-        const char *locales[] = { "de_DE.UTF-8", "fr_FR.UTF-8", "C.UTF-8" };
-        int64_t whole;
-        double value;
-
-        assert_non_null(text);
-        memset(text, '3', size);
-        memcpy(text, "0.", 2);
-        assert_int_equal(document_number_read((Slice){ text, size }, false, &value, &whole), DOCUMENT_NUMBER_DOUBLE);
-        assert_true(value == 1.0 / 3.0);
-        free(text);
-
-        for (size_t i = 0; i < ELEMENTSOF(locales); i++)
-                if (setlocale(LC_ALL, locales[i]))
-                        break;
-        assert_number("1.25000000000000000000000000000000001e1", false, DOCUMENT_NUMBER_DOUBLE, 12.5, 0);
-        (void) setlocale(LC_ALL, "C");
 }
 
 static char *repeat(const char *before, const char *unit, size_t n, const char *after, size_t *ret_size) {
@@ -702,9 +593,6 @@ int main(void) {
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_dates),
                 cmocka_unit_test(test_rejections),
-                cmocka_unit_test(test_numbers),
-                cmocka_unit_test(test_numbers_agree),
-                cmocka_unit_test(test_numbers_long),
                 cmocka_unit_test(test_depth),
                 cmocka_unit_test(test_size),
                 cmocka_unit_test(test_many_names),
