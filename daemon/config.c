@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "config-reader.h"
 #include "config-rules.h"
@@ -12,6 +10,7 @@
 #include "config.h"
 #include "lib/bytes.h"
 #include "lib/err.h"
+#include "lib/file.h"
 
 /* ---- the structs, along the table ---- */
 
@@ -250,45 +249,6 @@ int config_parse(
 }
 
 /* Everything up to one byte beyond the limit. */
-static int file_read(int fd, Bytes *ret) {
-        int r;
-
-        r = bytes_reserve(ret, YAML_SIZE_MAX + 1);
-        if (r < 0)
-                return r;
-
-        while (ret->size <= YAML_SIZE_MAX) {
-                ssize_t n = read(fd, ret->data + ret->size, YAML_SIZE_MAX + 1 - ret->size);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return err_errno();
-                if (n == 0)
-                        break;
-                ret->size += (size_t) n;
-        }
-
-        return 0;
-}
-
-static int file_open(const char *path, int *ret_fd) {
-        _cleanup_close_ int fd = -1;
-        struct stat status;
-
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a FIFO must not hang a reload */
-        if (fd < 0 || fstat(fd, &status) < 0)
-                return err_errno();
-        if (S_ISDIR(status.st_mode))
-                return -EISDIR;
-        if (!S_ISREG(status.st_mode))
-                return -EINVAL;
-
-        *ret_fd = fd;
-        fd = -1;
-        return 0;
-}
-
 static int fail_open(const ConfigReader *reader, int error) {
         switch (-error) {
         case ENOENT:
@@ -319,7 +279,9 @@ int config_load(const char *path, const char *(*env)(const char *name), Config *
 
         r = file_open(path, &fd);
         if (r >= 0)
-                r = file_read(fd, &text);
+                r = bytes_reserve(&text, YAML_SIZE_MAX + 1);
+        if (r >= 0)
+                r = file_read(fd, text.data, YAML_SIZE_MAX + 1, &text.size);
         if (r < 0)
                 (void) fail_open(&reader, r);
         else

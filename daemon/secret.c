@@ -4,10 +4,10 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "lib/bytes.h"
 #include "lib/err.h"
+#include "lib/file.h"
 #include "secret.h"
 
 #define BYTE_ORDER_MARK "\xef\xbb\xbf" /* some editors begin a text file with it */
@@ -76,63 +76,25 @@ int secret_find(const Config *config, const char *name, char **ret_path) {
         return unit && r == -EACCES ? -ENOENT : r;
 }
 
-/* Reads into *buffer* of SECRET_SIZE_MAX + 1 bytes, which tells a file that is too large. */
-static int secret_fill(int fd, char *buffer, size_t *ret_size) {
-        size_t size = 0;
-
-        while (size <= SECRET_SIZE_MAX) {
-                ssize_t n = read(fd, buffer + size, SECRET_SIZE_MAX + 1 - size);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return err_errno();
-                if (n == 0)
-                        break;
-                size += (size_t) n;
-        }
-
-        if (size > SECRET_SIZE_MAX)
-                return -EBADMSG;
-
-        *ret_size = size;
-        return 0;
-}
-
-static int secret_open(const char *path, int *ret_fd) {
-        _cleanup_close_ int fd = -1;
-        struct stat status;
-
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a FIFO must not hang the start */
-        if (fd < 0 || fstat(fd, &status) < 0)
-                return err_errno();
-        if (S_ISDIR(status.st_mode))
-                return -EISDIR;
-        if (!S_ISREG(status.st_mode))
-                return -EBADMSG;
-
-        *ret_fd = fd;
-        fd = -1;
-        return 0;
-}
-
 int secret_read_file(const char *path, char **ret, size_t *ret_size) {
         _cleanup_(secret_freep) char *buffer = NULL;
         _cleanup_close_ int fd = -1;
         size_t size;
         int r;
 
-        r = secret_open(path, &fd);
+        r = file_open(path, &fd);
         if (r < 0)
-                return r;
+                return r == -EINVAL ? -EBADMSG : r;
 
         buffer = malloc(SECRET_SIZE_MAX + 2); /* at once: a buffer that grows leaves copies behind */
         if (!buffer)
                 return -ENOMEM;
 
-        r = secret_fill(fd, buffer, &size);
+        r = file_read(fd, buffer, SECRET_SIZE_MAX + 1, &size); /* one more byte tells a file that is too large */
         if (r < 0)
                 return r;
+        if (size > SECRET_SIZE_MAX)
+                return -EBADMSG;
 
         buffer[size] = '\0';
         *ret = cleanup_steal(buffer);
