@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define _cleanup_(function) __attribute__((cleanup(function)))
+#define _asserted_ __attribute__((unused)) /* only assert() looks at it, which NDEBUG takes out */
 #define _printf_(string, first) __attribute__((format(printf, string, first)))
 
 /* Defines `NAMEp`, the form of destructor NAME that _cleanup_ takes. */

@@ -44,7 +44,7 @@ typedef enum SourceState {
         _SOURCE_STATE_MAX,
 } SourceState;
 
-static const unsigned source_moves[_SOURCE_STATE_MAX] = {
+_asserted_ static const unsigned source_moves[_SOURCE_STATE_MAX] = {
         [SOURCE_WAITING] = 1u << SOURCE_POLLING,
         [SOURCE_POLLING] = 1u << SOURCE_WAITING | 1u << SOURCE_HANDING,
         [SOURCE_HANDING] = 1u << SOURCE_WAITING,

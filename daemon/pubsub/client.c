@@ -27,7 +27,7 @@ struct Client {
 
 typedef enum CallState { CALL_TOKEN, CALL_REQUEST, CALL_DONE } CallState;
 
-static const bool moves[CALL_DONE + 1][CALL_DONE + 1] = {
+_asserted_ static const bool moves[CALL_DONE + 1][CALL_DONE + 1] = {
         [CALL_TOKEN] = { [CALL_REQUEST] = true, [CALL_DONE] = true },
         [CALL_REQUEST] = { [CALL_TOKEN] = true, [CALL_DONE] = true },
 };

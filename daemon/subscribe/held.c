@@ -14,7 +14,7 @@
 #define ACK_RETRY_MAX_USEC (10 * USEC_PER_SEC)
 #define RELEASE_TIMEOUT_USEC (5 * USEC_PER_SEC) /* within the time that a stop may take */
 
-static const bool moves[HELD_DONE + 1][HELD_DONE + 1] = {
+_asserted_ static const bool moves[HELD_DONE + 1][HELD_DONE + 1] = {
         [HELD_WAITING] = { [HELD_WRITING] = true, [HELD_RELEASING] = true, [HELD_DONE] = true },
         [HELD_WRITING] = { [HELD_WAITING] = true, [HELD_ACKING] = true, [HELD_RELEASING] = true, [HELD_DONE] = true },
         [HELD_ACKING] = { [HELD_DONE] = true },

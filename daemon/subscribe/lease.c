@@ -12,7 +12,7 @@
 
 typedef enum LeaseState { RESTING, RENEWING, LAPSED } LeaseState;
 
-static const bool moves[LAPSED + 1][LAPSED + 1] = {
+_asserted_ static const bool moves[LAPSED + 1][LAPSED + 1] = {
         [RESTING] = { [RENEWING] = true, [LAPSED] = true },
         [RENEWING] = { [RESTING] = true, [LAPSED] = true },
 };

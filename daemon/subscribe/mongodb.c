@@ -39,7 +39,7 @@
 
 typedef enum State { STATE_DOWN, STATE_PROBING, STATE_READY, STATE_WRITING, STATE_RETRYING, STATE_STOPPED, STATES } State;
 
-static const bool moves[STATES][STATES] = {
+_asserted_ static const bool moves[STATES][STATES] = {
         [STATE_DOWN] = { [STATE_PROBING] = true, [STATE_STOPPED] = true },
         [STATE_PROBING] = { [STATE_READY] = true, [STATE_DOWN] = true, [STATE_STOPPED] = true },
         [STATE_READY] = { [STATE_WRITING] = true, [STATE_PROBING] = true, [STATE_STOPPED] = true },
