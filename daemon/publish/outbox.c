@@ -217,9 +217,8 @@ typedef struct Forget {
 } Forget;
 
 /* Deletes the rows from *first* to *last*: ids that follow each other go in one sweep. */
-static int outbox_forget_range(Outbox *outbox, int64_t first, int64_t last) {
-        SqlStatement *sizes = outbox->statements[OUTBOX_RANGE_SIZE], *delete = outbox->statements[OUTBOX_RANGE_DELETE];
-        int64_t rows, bytes;
+static int outbox_measure_range(Outbox *outbox, int64_t first, int64_t last, int64_t *ret_rows, int64_t *ret_bytes) {
+        SqlStatement *sizes = outbox->statements[OUTBOX_RANGE_SIZE];
         int r;
 
         (void) sql_bind_int(sizes, 1, first);
@@ -227,10 +226,20 @@ static int outbox_forget_range(Outbox *outbox, int64_t first, int64_t last) {
         r = outbox_step(outbox, OUTBOX_RANGE_SIZE);
         if (r != SQL_ROW)
                 return r < 0 ? r : -EUCLEAN;
-        rows = sql_column_int(sizes, 0);
-        bytes = sql_column_int(sizes, 1);
+        *ret_rows = sql_column_int(sizes, 0);
+        *ret_bytes = sql_column_int(sizes, 1);
         sql_reset(sizes);
+        return 0;
+}
 
+static int outbox_forget_range(Outbox *outbox, int64_t first, int64_t last) {
+        SqlStatement *delete = outbox->statements[OUTBOX_RANGE_DELETE];
+        int64_t rows, bytes;
+        int r;
+
+        r = outbox_measure_range(outbox, first, last, &rows, &bytes);
+        if (r < 0)
+                return r;
         (void) sql_bind_int(delete, 2, last);
         r = outbox_run(outbox, OUTBOX_RANGE_DELETE, first);
         return r < 0 ? r : outbox_count(outbox, OUTBOX_READINGS, -rows, -bytes);
@@ -266,20 +275,14 @@ typedef struct Reject {
 } Reject;
 
 static int outbox_reject_one(Outbox *outbox, void *arguments) {
-        SqlStatement *sizes = outbox->statements[OUTBOX_RANGE_SIZE], *copy = outbox->statements[OUTBOX_REJECT];
+        SqlStatement *copy = outbox->statements[OUTBOX_REJECT];
         const Reject *reject = arguments;
         int64_t rows, bytes;
         int r;
 
-        (void) sql_bind_int(sizes, 1, reject->id);
-        (void) sql_bind_int(sizes, 2, reject->id);
-        r = outbox_step(outbox, OUTBOX_RANGE_SIZE);
-        if (r != SQL_ROW)
-                return r < 0 ? r : -EUCLEAN;
-        rows = sql_column_int(sizes, 0);
-        bytes = sql_column_int(sizes, 1);
-        sql_reset(sizes);
-
+        r = outbox_measure_range(outbox, reject->id, reject->id, &rows, &bytes);
+        if (r < 0)
+                return r;
         (void) sql_bind_int(copy, 2, (int64_t) clock_wall());
         (void) sql_bind_text(copy, 3, reject->reason, strlen(reject->reason));
         r = outbox_run(outbox, OUTBOX_REJECT, reject->id);

@@ -13,6 +13,7 @@
 #include "lib/log.h"
 #include "publish/bisect.h"
 #include "publish/publisher-request.h"
+#include "publish/trouble.h"
 
 #define PUBLISHER_BACKOFF_MAX_USEC (60 * USEC_PER_SEC)
 #define PUBLISHER_SLOW_MIN_USEC (30 * USEC_PER_SEC) /* between tries while only a user can mend it, plus up to as much again */
@@ -31,23 +32,12 @@ typedef enum PublisherState {
         _PUBLISHER_STATE_MAX,
 } PublisherState;
 
-static const unsigned publisher_moves[_PUBLISHER_STATE_MAX] = {
+_asserted_ static const unsigned publisher_moves[_PUBLISHER_STATE_MAX] = {
         [PUBLISHER_IDLE] = 1u << PUBLISHER_SENDING | 1u << PUBLISHER_WAITING | 1u << PUBLISHER_RESTING,
         [PUBLISHER_SENDING] = 1u << PUBLISHER_IDLE | 1u << PUBLISHER_WAITING,
         [PUBLISHER_WAITING] = 1u << PUBLISHER_IDLE,
         [PUBLISHER_RESTING] = 1u << PUBLISHER_IDLE,
 };
-
-/* What is the matter: each kind asks something else of the reader, so a change of kind is said. */
-typedef enum Trouble {
-        TROUBLE_NONE,
-        TROUBLE_REMOTE,    /* network, 429, 5xx: passes by itself */
-        TROUBLE_REFUSED,   /* 401, 403 */
-        TROUBLE_NOT_FOUND, /* 404 */
-        TROUBLE_ANSWER,    /* other refusals, and answers that make no sense */
-        TROUBLE_INVALID,   /* 400 for every message so far */
-        TROUBLE_DISK,      /* the outbox cannot be read or written */
-} Trouble;
 
 struct Publisher {
         sd_event *event;
@@ -70,10 +60,8 @@ struct Publisher {
         uint64_t rested_rows; /* in the outbox when it began to rest */
 
         Trouble trouble;
-        usec_t failing_since, failing_from; /* clock_wall(), clock_now() */
         usec_t last_publish;
-        uint64_t published, rejected, requests, failures;
-        char detail[CLIENT_DETAIL_MAX];
+        uint64_t published, rejected, requests;
         char refusal[CLIENT_DETAIL_MAX]; /* of the message that was set apart last */
 };
 
@@ -120,65 +108,15 @@ static usec_t publisher_slow_delay(usec_t retry_after) {
         return delay > retry_after ? delay : retry_after;
 }
 
-/* ---- what is said ---- */
+/* ---- failures ---- */
 
-static void publisher_recovered(Publisher *p) {
-        char span[64];
-
-        if (p->trouble == TROUBLE_NONE)
-                return;
-        (void) clock_format_span(clock_now() - p->failing_from, span, sizeof(span));
-        if (p->trouble == TROUBLE_DISK)
-                log_event(LOG_NOTICE, EVENT_OUTBOX_RECOVERED, LOG_FIELDS({ FIELD_TOPIC, p->topic }),
-                        "The outbox can be used again after %s; publishing to %s goes on.", span, p->topic);
-        else
-                log_event(LOG_NOTICE, EVENT_PUBLISH_RECOVERED, LOG_FIELDS({ FIELD_TOPIC, p->topic }),
-                        "Publishing to %s works again after %s.", p->topic, span);
-        p->trouble = TROUBLE_NONE;
-        p->detail[0] = '\0';
-}
-
-static void publisher_tell(Publisher *p, int http_status, usec_t delay) {
-        char span[64], status[16], retry[24], rows[24];
+/* Notes the trouble and waits. */
+static void publisher_fail(Publisher *p, TroubleKind kind, int http_status, const char *detail, usec_t delay) {
         OutboxStatus outbox;
 
         outbox_status(p->outbox, &outbox);
-        (void) clock_format_span(delay, span, sizeof(span));
-        (void) snprintf(status, sizeof(status), "%d", http_status);
-        (void) snprintf(retry, sizeof(retry), "%" PRIu64, delay / USEC_PER_SEC);
-        (void) snprintf(rows, sizeof(rows), "%" PRIu64, outbox.rows);
-        const LogField *fields = LOG_FIELDS({ FIELD_TOPIC, p->topic }, { FIELD_ERROR, p->detail },
-                { FIELD_STATUS, http_status > 0 ? status : NULL }, { FIELD_RETRY_SEC, retry }, { FIELD_ROWS, rows });
-
-        if (p->trouble == TROUBLE_DISK)
-                log_event(LOG_ERR, EVENT_OUTBOX_FAILING, fields,
-                        "Publishing to %s waits for the disk: %s. Nothing is lost; next try in %s. Free space on the disk of state_dir, or "
-                        "mend it.",
-                        p->topic, p->detail, span);
-        else
-                log_event(p->trouble == TROUBLE_REMOTE ? LOG_WARNING : LOG_ERR, EVENT_PUBLISH_FAILING, fields,
-                        "Publishing to %s fails: %s. Polling goes on; readings waiting on the disk: %" PRIu64 ". Next try in %s. "
-                        "This is said once until it works again.",
-                        p->topic, p->detail, outbox.rows, span);
-}
-
-/* Notes the trouble, says it when it is new, and waits. */
-static void publisher_fail(Publisher *p, Trouble trouble, int http_status, const char *detail, usec_t delay) {
-        bool tell = p->trouble == TROUBLE_NONE || (trouble != p->trouble && trouble != TROUBLE_REMOTE);
-
-        if (p->trouble != TROUBLE_NONE && (p->trouble == TROUBLE_DISK) != (trouble == TROUBLE_DISK)) {
-                publisher_recovered(p);
-                tell = true;
-        }
-        if (p->trouble == TROUBLE_NONE) {
-                p->failing_since = clock_wall();
-                p->failing_from = clock_now();
-        }
-        p->trouble = trouble;
-        p->failures++;
-        (void) snprintf(p->detail, sizeof(p->detail), "%s", detail);
-        if (tell)
-                publisher_tell(p, http_status, delay);
+        trouble_begin(&p->trouble, p->topic, kind,
+                &(TroubleDetail){ .http_status = http_status, .text = detail, .retry = delay, .rows = outbox.rows });
         publisher_arm(p, delay);
         publisher_changed(p);
 }
@@ -206,17 +144,12 @@ static int publisher_forget(Publisher *p) {
         publisher_request_done(&p->request);
         backoff_reset(&p->backoff);
         publisher_disarm(p);
-        publisher_recovered(p);
+        trouble_end(&p->trouble, p->topic);
         return 0;
 }
 
-static void publisher_accepted(Publisher *p) {
-        int r;
-
-        p->published += p->request.n;
-        p->last_publish = clock_wall();
-        p->forgetting = true;
-        r = publisher_forget(p);
+/* The request is settled; *r* says how writing that down went. */
+static void publisher_answered(Publisher *p, int r) {
         if (r < 0) {
                 publisher_disk_failed(p, "written", r);
                 return;
@@ -224,6 +157,13 @@ static void publisher_accepted(Publisher *p) {
         publisher_move(p, PUBLISHER_IDLE);
         publisher_step_soon(p);
         publisher_changed(p);
+}
+
+static void publisher_accepted(Publisher *p) {
+        p->published += p->request.n;
+        p->last_publish = clock_wall();
+        p->forgetting = true;
+        publisher_answered(p, publisher_forget(p));
 }
 
 static int publisher_reject(Publisher *p, const char *word, const char *detail) {
@@ -266,13 +206,7 @@ static void publisher_refused(Publisher *p, const ClientReply *reply) {
                 break;
         }
         publisher_request_done(&p->request);
-        if (r < 0) {
-                publisher_disk_failed(p, "written", r);
-                return;
-        }
-        publisher_move(p, PUBLISHER_IDLE);
-        publisher_step_soon(p);
-        publisher_changed(p);
+        publisher_answered(p, r);
 }
 
 static void publisher_too_large(Publisher *p, const ClientReply *reply) {
@@ -289,7 +223,7 @@ static void publisher_too_large(Publisher *p, const ClientReply *reply) {
         publisher_step_soon(p);
 }
 
-static void publisher_failed(Publisher *p, Trouble trouble, const ClientReply *reply, const char *detail) {
+static void publisher_failed(Publisher *p, TroubleKind trouble, const ClientReply *reply, const char *detail) {
         usec_t delay = trouble == TROUBLE_REMOTE ? backoff_next_at_least(&p->backoff, reply->retry_after, backoff_random())
                                                  : publisher_slow_delay(reply->retry_after);
 
@@ -552,7 +486,7 @@ bool publisher_is_idle(const Publisher *p) {
 
         if (p->state == PUBLISHER_SENDING)
                 return false;
-        if (p->paused || p->trouble != TROUBLE_NONE)
+        if (p->paused || p->trouble.kind != TROUBLE_NONE)
                 return !publisher_steps_soon(p) || p->paused;
         outbox_status(p->outbox, &outbox);
         return outbox.rows == 0;
@@ -560,15 +494,15 @@ bool publisher_is_idle(const Publisher *p) {
 
 void publisher_status(const Publisher *p, PublisherStatus *ret) {
         *ret = (PublisherStatus){
-                .failing = p->trouble != TROUBLE_NONE,
-                .failing_since = p->trouble != TROUBLE_NONE ? p->failing_since : 0,
+                .failing = p->trouble.kind != TROUBLE_NONE,
+                .failing_since = p->trouble.kind != TROUBLE_NONE ? p->trouble.since : 0,
                 .paused = p->paused,
                 .last_publish = p->last_publish,
                 .retry_at = p->retry_at,
                 .published = p->published,
                 .rejected = p->rejected,
                 .requests = p->requests,
-                .failures = p->failures,
-                .detail = p->trouble != TROUBLE_NONE ? p->detail : "",
+                .failures = p->trouble.failures,
+                .detail = p->trouble.kind != TROUBLE_NONE ? p->trouble.detail : "",
         };
 }

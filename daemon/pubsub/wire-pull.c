@@ -50,6 +50,13 @@ static int unescape_here(const JsonReader *json, Slice *ret) {
         return READ_OK;
 }
 
+/* The value that the reader stands on is not what belongs there. */
+static int skip_odd(PullReader *p) {
+        int r = json_reader_skip(&p->json, NULL);
+
+        return r < 0 ? r : READ_ODD;
+}
+
 /* The value after a key: a string, or null, which proto3 JSON allows for every field. */
 static int read_string(PullReader *p, Slice *ret) {
         int token = json_reader_next(&p->json);
@@ -59,10 +66,25 @@ static int read_string(PullReader *p, Slice *ret) {
                 return token;
         if (token == JSON_STRING)
                 return unescape_here(&p->json, ret);
-        if (token == JSON_NULL)
-                return READ_OK;
-        token = json_reader_skip(&p->json, NULL);
-        return token < 0 ? token : READ_ODD;
+        return token == JSON_NULL ? READ_OK : skip_odd(p);
+}
+
+/* What is left of the object that the reader is in; *field* reads the value of the key that it stands on. */
+static int read_fields(PullReader *p, WireMessage *message, int (*field)(PullReader *p, WireMessage *message)) {
+        bool odd = false;
+        int r, token;
+
+        for (;;) {
+                token = json_reader_next(&p->json);
+                if (token < 0)
+                        return token;
+                if (token == JSON_OBJECT_END)
+                        return odd ? READ_ODD : READ_OK;
+                r = field(p, message);
+                if (r < 0)
+                        return r;
+                odd |= r == READ_ODD;
+        }
 }
 
 static int read_int(PullReader *p, int *ret) {
@@ -129,10 +151,8 @@ static int read_attribute(PullReader *p, WireMessage *message) {
         int r, token;
         bool odd;
 
-        if (p->pull.n_attributes >= WIRE_PULL_ATTRIBUTES_MAX) {
-                r = json_reader_skip(&p->json, NULL);
-                return r < 0 ? r : READ_ODD;
-        }
+        if (p->pull.n_attributes >= WIRE_PULL_ATTRIBUTES_MAX)
+                return skip_odd(p);
         r = grow((void **) &p->pull.attributes, p->pull.n_attributes, &p->attributes_allocated, sizeof *p->pull.attributes);
         if (r < 0)
                 return r;
@@ -141,10 +161,8 @@ static int read_attribute(PullReader *p, WireMessage *message) {
         token = json_reader_next(&p->json);
         if (token < 0)
                 return token;
-        if (token != JSON_STRING) {
-                r = json_reader_skip(&p->json, NULL);
-                return r < 0 ? r : READ_ODD;
-        }
+        if (token != JSON_STRING)
+                return skip_odd(p);
         odd |= unescape_here(&p->json, &attribute->value) != READ_OK;
         if (odd)
                 return READ_ODD;
@@ -154,29 +172,14 @@ static int read_attribute(PullReader *p, WireMessage *message) {
 }
 
 static int read_attributes(PullReader *p, WireMessage *message) {
-        bool odd = false;
-        int r, token;
+        int token;
 
         p->pull.n_attributes = p->first_attribute; /* a key given twice: the last one counts */
         message->n_attributes = 0;
         token = json_reader_next(&p->json);
         if (token < 0 || token == JSON_NULL)
                 return token < 0 ? token : READ_OK;
-        if (token != JSON_OBJECT) {
-                r = json_reader_skip(&p->json, NULL);
-                return r < 0 ? r : READ_ODD;
-        }
-        for (;;) {
-                token = json_reader_next(&p->json);
-                if (token < 0)
-                        return token;
-                if (token == JSON_OBJECT_END)
-                        return odd ? READ_ODD : READ_OK;
-                r = read_attribute(p, message);
-                if (r < 0)
-                        return r;
-                odd |= r == READ_ODD;
-        }
+        return token == JSON_OBJECT ? read_fields(p, message, read_attribute) : skip_odd(p);
 }
 
 /* The reader stands on a key inside `message`. */
@@ -200,29 +203,14 @@ static int read_message_field(PullReader *p, WireMessage *message) {
 
 static int read_message(PullReader *p, WireMessage *message) {
         WireMessage fresh = { .ack_id = message->ack_id, .delivery_attempt = message->delivery_attempt };
-        bool odd = false;
-        int r, token;
+        int token;
 
         *message = fresh;
         p->pull.n_attributes = p->first_attribute;
         token = json_reader_next(&p->json);
         if (token < 0)
                 return token;
-        if (token != JSON_OBJECT) {
-                r = json_reader_skip(&p->json, NULL);
-                return r < 0 ? r : READ_ODD;
-        }
-        for (;;) {
-                token = json_reader_next(&p->json);
-                if (token < 0)
-                        return token;
-                if (token == JSON_OBJECT_END)
-                        return odd ? READ_ODD : READ_OK;
-                r = read_message_field(p, message);
-                if (r < 0)
-                        return r;
-                odd |= r == READ_ODD;
-        }
+        return token == JSON_OBJECT ? read_fields(p, message, read_message_field) : skip_odd(p);
 }
 
 static int keep_message(PullReader *p, const WireMessage *message) {
