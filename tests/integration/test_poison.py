@@ -166,6 +166,17 @@ def test_same_id_with_another_payload_is_set_apart(make_feed, shared_mongodb):
     assert stored(feed, last)["val"] == 3.0
 
 
+def test_duplicates_are_read_from_the_primary(make_feed, wire_mongo):
+    """P3: a secondary may not have yet, or have no longer, what a duplicate is compared with."""
+    feed = make_feed(wire_mongo, uri=f"{wire_mongo.uri}?replicaSet=scripted")
+    key = {"idempotency_key": "a:1"}
+    feed.publish((b'{"val":1}', key), (b'{"val":1}', key), b"{", b'{"val":2}')
+    feed.daemon.start()
+    feed.wait_empty()
+    finds = [event for event in wire_mongo.log.since(0, "command") if event["command"] == "find"]
+    assert finds and {event["read"] for event in finds} == {"primary"}
+
+
 # The publishing side
 
 

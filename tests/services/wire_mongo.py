@@ -15,7 +15,7 @@ A script is a list of rules as in services/faults.py, matched against "COMMAND D
               writes), labels [...], extra {...} (more fields)
 
 Control API under /_control/: faults and log as in services/service.py, and GET documents?ns=DB.COLLECTION (extended JSON).
-Events of the log: command (command, ns, ids, txn), applied (ns, ids), durable (ns, ids: the journaled majority reply that confirms these
+Events of the log: command (command, ns, ids, txn, read: the read preference), applied (ns, ids), durable (ns, ids: the journaled majority reply that confirms these
 _ids as stored or present is about to be sent), reply (command, ns, ok, complete).
 """
 import contextlib
@@ -147,7 +147,8 @@ class WireMongo:
         namespace = f"{command.get('$db', 'admin')}.{command.get('collection', target)}"
         documents = command.get("documents", []) if name == "insert" else []
         ids = [document["_id"] for document in documents]
-        self.log.add("command", command=name, ns=namespace, ids=ids, txn=command.get("txnNumber"))
+        self.log.add("command", command=name, ns=namespace, ids=ids, txn=command.get("txnNumber"),
+                     read=command.get("$readPreference", {}).get("mode", "primary"))
         action = self.script.pick(name, namespace) or {"type": "reply"}
         reply = self._perform(name, namespace, command, action)
         confirmed = _confirmed(reply, ids, command)

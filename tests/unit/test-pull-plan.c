@@ -94,6 +94,9 @@ static void test_failure_backs_off(void **state) {
         usec_t first;
 
         pull_plan_answered(&plan, 1000, 0, NOW, 1);
+        pull_plan_failed(&plan, 50 * USEC_PER_SEC, NOW, UINT64_MAX); /* Retry-After counts from the first failure on */
+        assert_int_equal(plan.not_before, NOW + 50 * USEC_PER_SEC);
+        pull_plan_answered(&plan, 1000, 0, NOW, 1);
         pull_plan_failed(&plan, 0, NOW, UINT64_MAX);
         first = plan.not_before;
         assert_in_range(first, NOW + 1, NOW + USEC_PER_SEC);

@@ -406,6 +406,7 @@ static void test_outage(void **state) {
         mongodb_server_stop(&w->server, SIGTERM);
         open_sink_as(w, "", NULL);
         UNTIL(w, status(w).retry_at > 0);
+        assert_true(status(w).retry_at > clock_now() + 3 * USEC_PER_SEC); /* not before a tenth of the backoff */
         assert_false(status(w).ready);
         assert_non_null(strstr(status(w).detail, "unreachable"));
         assert_int_equal(w->sink->type->write(w->sink, NULL), SINK_WRITE_BUSY);
