@@ -36,6 +36,17 @@ void backoff_reset(Backoff *b) {
         b->attempt = 0;
 }
 
+usec_t backoff_limit(usec_t max) {
+#ifdef SENSORQD_CRASHPOINTS
+        const char *text = getenv("SENSORQD_TEST_BACKOFF_MAX_MSEC");
+        usec_t limit = text ? strtoull(text, NULL, 10) * USEC_PER_MSEC : max;
+
+        return limit < max ? limit : max;
+#else
+        return max;
+#endif
+}
+
 uint64_t backoff_random(void) {
         uint64_t random;
         ssize_t n;

@@ -104,7 +104,7 @@ static bool publisher_steps_soon(const Publisher *p) {
 }
 
 static usec_t publisher_slow_delay(usec_t retry_after) {
-        usec_t delay = PUBLISHER_SLOW_MIN_USEC + backoff_random() % PUBLISHER_SLOW_MIN_USEC;
+        usec_t least = backoff_limit(2 * PUBLISHER_SLOW_MIN_USEC) / 2, delay = least + backoff_random() % least;
         return delay > retry_after ? delay : retry_after;
 }
 
@@ -434,7 +434,7 @@ int publisher_new(sd_event *event, Client *client, Outbox *outbox, const char *t
         p->on_change = on_change;
         p->userdata = userdata;
         p->body_max = PUBLISHER_BODY_MAX;
-        p->backoff = (Backoff){ .initial = USEC_PER_SEC, .max = PUBLISHER_BACKOFF_MAX_USEC };
+        p->backoff = (Backoff){ .initial = USEC_PER_SEC, .max = backoff_limit(PUBLISHER_BACKOFF_MAX_USEC) };
         bisect_restart(&p->bisect);
 
         r = sd_event_add_time(event, &p->timer, CLOCK_BOOTTIME, 0, 1, publisher_on_timer, p);

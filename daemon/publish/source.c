@@ -94,10 +94,10 @@ usec_t source_next_slot(usec_t slot, usec_t interval, usec_t now) {
 }
 
 usec_t source_next_poll(const SourcePoll *poll, usec_t slot, usec_t interval, usec_t now) {
-        usec_t next = slot, not_before = poll->not_before;
+        usec_t next = slot, not_before = poll->not_before, refused = backoff_limit(SOURCE_REFUSED_USEC);
 
         if (poll->outcome == SOURCE_REFUSED)
-                next = now + (interval > SOURCE_REFUSED_USEC ? interval : SOURCE_REFUSED_USEC);
+                next = now + (interval > refused ? interval : refused);
         if (poll->outcome == SOURCE_LIMITED && next < now + interval)
                 next = now + interval;
         if (not_before > now + SOURCE_LIMIT_MAX_USEC)
