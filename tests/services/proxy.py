@@ -9,6 +9,7 @@ Control API under /_control/:
   POST  shape    {"direction": D, "stall": bool, "delay": SECONDS, "chunk": BYTES, "pause": SECONDS}: hold back all bytes; add delay; send
                  chunk bytes at a time with a pause after each (chunk 1: byte by byte)
   POST  clear    {}: back to pass, nothing stalled, shaped or armed
+  POST  abandon  {}: connections that are open now carry nothing more, and do not end; new ones are not touched
   GET   stats    connections (accepted so far), open, cuts, bytes {request, reply}
 """
 import contextlib
@@ -115,6 +116,12 @@ class Proxy:
         for link in links:
             link.cut(reset)
 
+    def abandon(self):
+        """Every open connection stays open and carries nothing more: what a router that lost its state does."""
+        with self._changed:
+            for link in self._links:
+                link.dead = True
+
     def cut_after(self, direction, count, times=1, reset=False):
         """Ends the connection that carries the count-th byte in this direction from now on; then counts anew, `times` times."""
         with self._changed:
@@ -180,13 +187,14 @@ class Proxy:
     def _await_pass(self, link):
         """Waits while nothing may be forwarded; False when the link ended meanwhile."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or link.ended or self._mode != "blackhole")
+            self._changed.wait_for(lambda: self._closed or link.ended or not (link.dead or self._mode == "blackhole"))
             return not self._closed and not link.ended
 
     def _await_turn(self, link, direction):
         """Waits while this direction is held back; False when the link ended meanwhile."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or link.ended or not (self._mode == "blackhole" or self._shapes[direction].stall))
+            self._changed.wait_for(lambda: self._closed or link.ended or not (
+                link.dead or self._mode == "blackhole" or self._shapes[direction].stall))
             delay = self._shapes[direction].delay
             if delay:
                 self._changed.wait_for(lambda: self._closed or link.ended, delay)
@@ -221,7 +229,7 @@ class _Link:
         self._proxy = proxy
         self._client = client
         self._server = None
-        self.ended = False
+        self.ended = self.dead = False
 
     def run(self, server):
         self._server = server
@@ -284,7 +292,8 @@ class _ProxyControls(service.Controls):
     def __init__(self, proxy):
         super().__init__(EventLog(), FaultScript())
         self._proxy = proxy
-        self.controls = {"mode": self._mode, "cut": self._cut, "shape": self._shape, "clear": self._clear, "stats": self._stats}
+        self.controls = {"mode": self._mode, "cut": self._cut, "shape": self._shape, "clear": self._clear, "abandon": self._abandon,
+                         "stats": self._stats}
 
     def _mode(self, request):
         self._proxy.set_mode(**request.json())
@@ -304,6 +313,10 @@ class _ProxyControls(service.Controls):
 
     def _clear(self, request):
         self._proxy.clear()
+        return self._stats(request)
+
+    def _abandon(self, request):
+        self._proxy.abandon()
         return self._stats(request)
 
     def _stats(self, _request):

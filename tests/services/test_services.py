@@ -226,6 +226,15 @@ def test_blackhole_and_stall_hold_bytes_back(proxy):
         assert poll(proxy).status_code == 200
 
 
+def test_abandoned_connections_stay_silent(proxy):
+    with requests.Session() as session:
+        assert session.get(proxy.url, timeout=10).status_code == 401
+        proxy.abandon()
+        with pytest.raises(requests.Timeout):
+            session.get(proxy.url, timeout=0.2)
+    assert poll(proxy).status_code == 200
+
+
 @pytest.mark.parametrize("direction, count", [("request", 20), ("reply", 1), ("reply", 400)])
 def test_cut_after_bytes(remo, proxy, direction, count):
     proxy.cut_after(direction, count)
