@@ -1,5 +1,8 @@
-"""P1, P2, P3 as the kernel sees them: what is on the disk, and what MongoDB has said, before the next step is taken."""
+"""P1, P2, P3 as the kernel sees them. A run is traced; for each moment that matters, the outbox is rebuilt as a power cut would leave it: what was written
+before the last sync, and nothing else."""
+import codecs
 import contextlib
+import json
 import re
 import shutil
 import sqlite3
@@ -11,8 +14,12 @@ from services.pubsub import PubSub
 
 CALLS = ("openat,close,dup,dup2,pwrite64,write,writev,fsync,fdatasync,ftruncate,unlink,unlinkat,connect,sendto,sendmsg,recvfrom,recvmsg,read,"
          "epoll_wait,epoll_pwait,epoll_pwait2")
+FILES = ("outbox.sqlite", "outbox.sqlite-wal")
 _CALL = re.compile(r"^(\d+) +(\w+)\((.*)$")
 _RESUMED = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>(.*)$")
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"(\.\.\.)?')
+_KEY = re.compile(rb"home:[0-9a-f-]{36}:[0-9TZ:.-]+:[0-9a-f]{16}")
+_STATUS = re.compile(rb"STATUS=.*?(\d+) readings? queued")
 
 
 class Call:
@@ -31,6 +38,21 @@ class Call:
         match = re.search(r"\) += (-?\d+)", self.arguments)
         return int(match[1]) if match else None
 
+    @property
+    def data(self):
+        """The bytes that it carried."""
+        parts = _STRING.findall(self.arguments)
+        assert not any(cut for _, cut in parts), "the trace holds only a part of it"
+        return b"".join(codecs.escape_decode(text.encode())[0] for text, _ in parts)
+
+    @property
+    def sends(self):
+        return self.name in ("sendto", "sendmsg", "write", "writev")
+
+    @property
+    def receives(self):
+        return self.name in ("recvfrom", "recvmsg", "read") and (self.result or 0) > 0
+
 
 def read_trace(path):
     """Calls in the order in which they began."""
@@ -46,7 +68,7 @@ def read_trace(path):
         elif match := _RESUMED.match(line):
             call = open_calls.pop(match[1], None)
             if call:
-                call.arguments += match[3]
+                call.arguments = call.arguments.removesuffix(" <unfinished ...>") + match[3]
                 call.ended = place
     return calls
 
@@ -57,28 +79,95 @@ def descriptors(calls, suffix):
     for call in calls:
         if call.name == "openat" and call.result is not None and call.result >= 0:
             ours.discard(call.result)
-            if suffix in call.arguments:
+            if suffix + '"' in call.arguments:
                 ours.add(call.result)
         elif call.name == "close":
             ours.discard(call.fd)
         yield call, call.fd in ours
 
 
-def unsynced(calls, suffix, steps):
-    """The calls for which steps(call) is true while something written to that file is not synced."""
-    dirty, bad = False, []
-    for call, ours in descriptors(calls, suffix):
-        if ours and call.name in ("pwrite64", "write", "writev"):
-            dirty = True
-        elif ours and call.name in ("fsync", "fdatasync") and call.result == 0:
-            dirty = False
-        elif steps(call) and dirty:
-            bad.append(call.arguments[:120])
-    return bad
+class Disk:
+    """The outbox's files as the trace made them."""
+
+    def __init__(self, calls, directory):
+        self._directory = directory
+        self._changes = [(call, name) for name in FILES for call, ours in descriptors(calls, name) if ours]
+        self._changes.sort(key=lambda change: change[0].began)
+
+    def keys(self, place, synced=True):
+        """The keys of the readings in it, had the power failed there; not synced: had the kernel written everything by itself."""
+        image = {name: bytearray() for name in FILES}
+        waiting = {name: [] for name in FILES}
+        for call, name in self._changes:
+            if call.ended is None or call.ended >= place:
+                break
+            if call.name in ("fsync", "fdatasync"):
+                assert call.result == 0
+                _apply(image[name], waiting[name])
+                waiting[name] = []
+            elif call.name in ("pwrite64", "ftruncate"):
+                waiting[name].append(call)
+            else:
+                assert call.name in ("read", "openat", "close"), call.name
+        if not synced:
+            for name in FILES:
+                _apply(image[name], waiting[name])
+        return self._read(image)
+
+    def _read(self, image):
+        self._directory.mkdir(exist_ok=True)
+        for name in (*FILES, "outbox.sqlite-shm"):
+            (self._directory / name).unlink(missing_ok=True)
+            if image.get(name):
+                (self._directory / name).write_bytes(image[name])
+        with contextlib.closing(sqlite3.connect(self._directory / "outbox.sqlite")) as database:
+            return {key.encode() for (key,) in database.execute("SELECT CAST(key AS TEXT) FROM readings")}
 
 
-def sends(call, text):
-    return call.name in ("sendto", "sendmsg", "write", "writev") and text in call.arguments
+def _apply(image, changes):
+    for call in changes:
+        if call.name == "ftruncate":
+            size = int(call.arguments.split(",")[1].split(")")[0])
+            del image[size:]
+            image.extend(bytes(size - len(image)))
+            continue
+        data, at = call.data, int(re.search(r", (\d+)\) += ", call.arguments)[1])
+        assert call.result == len(data)
+        image.extend(bytes(max(0, at - len(image))))
+        image[at:at + len(data)] = data
+
+
+class Exchange:
+    """A request and its answer on one connection."""
+
+    def __init__(self, first, request, replies):
+        self.began, self.request, self.reply = first.began, request, b"".join(call.data for call in replies)
+        self.answered = replies[-1].ended if replies else None
+
+
+def exchanges(calls, marker):
+    """Those whose request has that in its first bytes."""
+    found = []
+    for index, call in enumerate(calls):
+        if not call.sends or marker not in call.data:
+            continue
+        request, replies = call.data, []
+        for later in calls[index + 1:]:
+            if later.fd != call.fd or later.thread != call.thread:
+                continue
+            if later.receives:
+                replies.append(later)
+            elif later.sends and not replies:
+                request += later.data
+            elif later.sends or later.name in ("close", "connect"):
+                break
+        found.append(Exchange(call, request, replies))
+    return found
+
+
+def body(message):
+    """The JSON of an HTTP message."""
+    return json.loads(message.split(b"\r\n\r\n", 1)[1])
 
 
 @pytest.fixture
@@ -91,56 +180,81 @@ def traced(tmp_path, make_stack, shared_mongodb, remo):
         queue.create(ackDeadlineSeconds=60)
         stack = make_stack(queue, shared_mongodb, remo, interval_msec=500)
         trace = tmp_path / "trace"
-        stack.daemon.wrapper = ["strace", "-D", "-f", "-q", "-s", "600", "-o", str(trace), "-e", f"trace={CALLS}"]
+        stack.daemon.wrapper = ["strace", "-D", "-f", "-q", "-s", "200000", "-o", str(trace), "-e", f"trace={CALLS}"]
         stack.daemon.start()
         stack.wait_count(9, patience=60)
-        mode = sqlite3.connect(stack.daemon.state / "outbox.sqlite")
-        with contextlib.closing(mode):
-            assert mode.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert stack.daemon.stop() == 0
         wait_until(lambda: "+++ exited with 0 +++" in trace.read_text(errors="replace"), "the end of the trace")
         stack.calls = read_trace(trace)
+        stack.disk = Disk(stack.calls, tmp_path / "power-cut")
         yield stack
 
 
-def test_order_of_disk_queue_and_mongodb(traced):
-    calls = traced.calls
-    publishes = [call for call in calls if sends(call, ":publish HTTP")]
-    acknowledges = [call for call in calls if sends(call, ":acknowledge HTTP")]
-    inserts = [call for call in calls if sends(call, "insert\\0") and "readings\\0" in call.arguments]
-    assert len(publishes) >= 3 and len(acknowledges) >= 3 and len(inserts) >= 3, (len(publishes), len(acknowledges), len(inserts))
-
-    # P1: the rows are synced before the first byte of them leaves
-    wal = [call for call, ours in descriptors(calls, "outbox.sqlite-wal") if ours]
-    assert any(call.name == "pwrite64" for call in wal) and any(call.name == "fdatasync" for call in wal)
-    assert unsynced(calls, "outbox.sqlite-wal", lambda call: sends(call, ":publish HTTP")) == []
-    first = next(call.began for call in wal if call.name == "fdatasync")
-    assert first < publishes[0].began
-
-    # synchronous=FULL: no turn of the loop ends with an unsynced transaction, neither a put nor a forget
-    main = calls[0].thread
-    assert unsynced(calls, "outbox.sqlite-wal", lambda call: call.name.startswith("epoll") and call.thread == main) == []
-
-    # P2: nothing is forgotten before the queue has answered
+def test_a_power_cut_finds_what_is_due_on_the_disk(traced):
+    calls, disk = traced.calls, traced.disk
+    publishes = exchanges(calls, b":publish HTTP")
+    answered = [publish for publish in publishes if b"messageIds" in publish.reply]
+    assert len(answered) >= 3
+    gone = set()  # readings whose ids have come back
     for publish in publishes:
-        later = [call for call in calls if call.began > publish.ended]
-        reply = next(call for call in later if call.name in ("recvfrom", "read") and call.fd == publish.fd and "HTTP/1.1 200" in call.arguments)
-        assert not [call for call in wal if call.name == "pwrite64" and publish.ended < call.began < reply.began and "DELETE" in call.arguments]
+        keys = set(_KEY.findall(publish.request))
+        assert keys
+        # P1: before the first byte leaves, the readings are there whatever happens
+        assert keys <= disk.keys(publish.began), "published before it was synced"
+        # what was forgotten is gone for good before the next request goes without it
+        assert not gone & disk.keys(publish.began), "a power cut brings back what was published, and the next request has left already"
+        if publish in answered:
+            # P2: until the ids are there nothing is forgotten, not even in what the kernel might write by itself
+            assert keys <= disk.keys(publish.answered, synced=False), "forgotten before the ids came"
+            gone |= keys
+    assert not gone & disk.keys(calls[-1].began + 1)
 
-    # P3: an insert's reply has come before each acknowledgement
+    # what the service manager is told of the outbox is true after a power cut, too
+    told = [(call, match) for call in calls if call.name in ("sendmsg", "sendto") and (match := _STATUS.search(call.data))]
+    assert told
+    for call, match in told:
+        assert len(disk.keys(call.began)) == int(match[1]), match[0]
+
+
+def test_no_turn_of_the_loop_ends_with_something_unsynced(traced):
+    """synchronous=FULL in the database that is open: each transaction, a put and a forget alike, is synced before anything else is done."""
+    dirty, transactions, main = False, 0, traced.calls[0].thread
+    for call, ours in descriptors(traced.calls, "outbox.sqlite-wal"):
+        if ours and call.name == "pwrite64":
+            dirty = True
+        elif ours and call.name == "fdatasync" and call.result == 0:
+            transactions += dirty
+            dirty = False
+        elif dirty and call.thread == main:
+            assert not call.name.startswith("epoll") and not call.sends, call.arguments[:120]
+    publishes = [publish for publish in exchanges(traced.calls, b":publish HTTP") if b"messageIds" in publish.reply]
+    assert transactions >= 2 * len(publishes), "a put and a forget for each request"
+
+
+def test_acknowledged_after_the_journaled_majority(traced):
+    """P3: of each message that is acknowledged, MongoDB has confirmed the insert, with majority and journal, before the first byte."""
+    calls, names = traced.calls, {}
+    for pull in exchanges(calls, b":pull HTTP"):
+        if b"receivedMessages" in pull.reply:
+            names.update({received["ackId"]: received["message"]["attributes"]["idempotency_key"] for received in body(pull.reply)["receivedMessages"]})
+    confirmed = {}  # key -> place of the confirmation
+    for insert in exchanges(calls, b"insert\0"):
+        durable = b"w\0\x09\0\0\0majority\0" in insert.request and b"\x08j\0\x01" in insert.request
+        good = b"\x01ok\0\0\0\0\0\0\0\xf0?" in insert.reply and b"writeErrors" not in insert.reply and b"writeConcernError" not in insert.reply
+        if durable and good:
+            confirmed.update({key.decode(): insert.answered for key in _KEY.findall(insert.request)})
+    acknowledges = exchanges(calls, b":acknowledge HTTP")
+    assert len(acknowledges) >= 3
     for acknowledge in acknowledges:
-        before = [call for call in inserts if call.began < acknowledge.began]
-        assert before
-        insert = before[-1]
-        replies = [call for call in calls if call.name in ("recvfrom", "recvmsg", "read") and call.fd == insert.fd and call.began > insert.began
-                   and call.ended is not None and call.ended < acknowledge.began and (call.result or 0) > 0]
-        assert replies, "acknowledged before MongoDB had answered"
+        ids = body(acknowledge.request)["ackIds"]
+        assert ids
+        for identity in ids:
+            assert confirmed[names[identity]] < acknowledge.began, "acknowledged before MongoDB had confirmed it"
 
 
 def test_new_outbox_is_in_its_directory_before_anything_is_published(traced):
     """A file whose directory entry is not synced is gone after a power cut."""
     calls = traced.calls
-    publish = next(call for call in calls if sends(call, ":publish HTTP"))
-    state = str(traced.daemon.state) + '"'
-    synced = [call for call, ours in descriptors(calls, state) if ours and call.name in ("fsync", "fdatasync") and call.result == 0]
+    publish = exchanges(calls, b":publish HTTP")[0]
+    synced = [call for call, ours in descriptors(calls, str(traced.daemon.state)) if ours and call.name in ("fsync", "fdatasync") and call.result == 0]
     assert synced and synced[0].began < publish.began
