@@ -76,6 +76,24 @@ int secret_find(const Config *config, const char *name, char **ret_path) {
         return unit && r == -EACCES ? -ENOENT : r;
 }
 
+const char *secret_explain(const Config *config, const char *name, int error, char words[static SECRET_WORDS_MAX]) {
+        if (error == -ENOENT && name[0] == '/')
+                (void) snprintf(words, SECRET_WORDS_MAX, "does not exist");
+        else if (error == -ENOENT)
+                (void) snprintf(words, SECRET_WORDS_MAX,
+                        "is neither among the unit's credentials nor in %.160s/credentials: put it there, and restart the service (a "
+                        "reload does not see new secrets)",
+                        config->directory);
+        else if (error == -EACCES || error == -EPERM)
+                (void) snprintf(words, SECRET_WORDS_MAX, "may not be read by this user: run this as root (sudo), or look at its mode");
+        else if (error == -EBADMSG)
+                (void) snprintf(words, SECRET_WORDS_MAX,
+                        "is empty, too large, or holds line breaks or control characters inside: put the secret alone into it");
+        else
+                (void) snprintf(words, SECRET_WORDS_MAX, "cannot be read: %s", strerror(-error));
+        return words;
+}
+
 int secret_read_file(const char *path, char **ret, size_t *ret_size) {
         _cleanup_(secret_freep) char *buffer = NULL;
         _cleanup_close_ int fd = -1;

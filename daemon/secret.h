@@ -17,6 +17,11 @@ int secret_find(const Config *config, const char *name, char **ret_path);
  * larger than SECRET_SIZE_MAX, or no regular file. */
 int secret_read(const Config *config, const char *name, char **ret);
 
+#define SECRET_WORDS_MAX 512
+
+/* Why secret_find() or secret_read() ended in *error*, and what to do, to be put behind "secret file NAME": "is neither among ...". */
+const char *secret_explain(const Config *config, const char *name, int error, char words[static SECRET_WORDS_MAX]);
+
 /* The whole of a credentials file as it is, NUL-terminated; released with secret_free(). Errors as secret_read(), -EBADMSG for size and
  * kind only. */
 int secret_read_file(const char *path, char **ret, size_t *ret_size);

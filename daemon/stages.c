@@ -79,6 +79,7 @@ static SourceSlot *source_slot_free(SourceSlot *slot) {
 CLEANUP_DEFINE(SourceSlot, source_slot_free)
 
 static int slot_read_secret(const Config *config, const char *owner, const char *name, char **ret, char error[static STAGES_ERROR_MAX]) {
+        char words[SECRET_WORDS_MAX];
         int r;
 
         if (!name) {
@@ -90,16 +91,14 @@ static int slot_read_secret(const Config *config, const char *owner, const char 
                 return 0;
         if (r == -ENOMEM)
                 return r;
-        (void) snprintf(error, STAGES_ERROR_MAX, "%s: secret file %s %s", owner, name,
-                r == -ENOENT    ? "does not exist where secrets are sought (see sensorqd.yaml(5))"
-                : r == -EBADMSG ? "is empty, too large, or holds line breaks or control characters inside: put the secret alone into it"
-                                : strerror(-r));
+        (void) snprintf(error, STAGES_ERROR_MAX, "%s: secret file %.100s %s", owner, name, secret_explain(config, name, r, words));
         return STAGES_SECRET;
 }
 
 static int source_slot_new(Stages *stages, const SourceConfig *section, SourceSlot **ret, char error[static STAGES_ERROR_MAX]) {
         _cleanup_(source_slot_freep) SourceSlot *slot = NULL;
         StagesHost *host = stages->host;
+        char owner[96];
         int r;
 
         slot = calloc(1, sizeof(SourceSlot));
@@ -108,7 +107,8 @@ static int source_slot_new(Stages *stages, const SourceConfig *section, SourceSl
         slot->host = host;
         slot->config = config_ref(stages->config);
         slot->section = section;
-        r = slot_read_secret(stages->config, section->name, section->token_file, &slot->token, error);
+        (void) snprintf(owner, sizeof(owner), "source %s", section->name);
+        r = slot_read_secret(stages->config, owner, section->token_file, &slot->token, error);
         if (r != 0)
                 return r;
         r = source_new(host->event, host->http, section, slot->token, host->once,

@@ -187,6 +187,7 @@ enum { NOTHING_THERE = 1 };
 
 static int try_configured(const Config *config, Credentials **ret, CredentialsError *error) {
         const char *name = config->pubsub.credentials_file;
+        char words[SECRET_WORDS_MAX];
         _cleanup_free_ char *path = NULL;
         int r;
 
@@ -194,13 +195,8 @@ static int try_configured(const Config *config, Credentials **ret, CredentialsEr
                 return NOTHING_THERE;
 
         r = secret_find(config, name, &path);
-        if (r == -ENOENT && name[0] == '/')
-                return fail(error, r, "%s: no such file", name);
-        if (r == -ENOENT)
-                return fail(error, r, "%s: no such file among the unit's credentials, in %s/credentials or in %s", name, config->directory,
-                        config->directory);
         if (r < 0)
-                return fail(error, r, "%s: cannot be looked for: %s", name, strerror(-r));
+                return fail(error, r, "pubsub.credentials_file: %.100s %s", name, secret_explain(config, name, r, words));
         return load_file(path, ret, error);
 }
 
@@ -214,6 +210,7 @@ static int try_environment(Credentials **ret, CredentialsError *error) {
 }
 
 static int try_default_name(const Config *config, Credentials **ret, CredentialsError *error) {
+        char words[SECRET_WORDS_MAX];
         _cleanup_free_ char *path = NULL;
         int r;
 
@@ -221,7 +218,7 @@ static int try_default_name(const Config *config, Credentials **ret, Credentials
         if (r == -ENOENT)
                 return NOTHING_THERE;
         if (r < 0)
-                return fail(error, r, DEFAULT_NAME " cannot be looked for in %s/credentials: %s", config->directory, strerror(-r));
+                return fail(error, r, DEFAULT_NAME " %s", secret_explain(config, DEFAULT_NAME, r, words));
         return load_file(path, ret, error);
 }
 

@@ -27,7 +27,7 @@ typedef struct Credentials {
 } Credentials;
 
 typedef struct CredentialsError {
-        char text[256]; /* what, in which file, what to do; no secret */
+        char text[512]; /* what, in which file, what to do; no secret */
 } CredentialsError;
 
 /* Finds and reads the credentials. -ENOENT/-EACCES/-EBADMSG/-ENOTSUP (a type that is not supported) with *ret_error filled in; the daemon

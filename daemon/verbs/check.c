@@ -296,7 +296,7 @@ static void check_pubsub(Session *session) {
         const Config *config = session->config;
 
         check_endpoint(session);
-        if (!check_token(session))
+        if (!session->remote || !check_token(session))
                 return;
         if (config->topic)
                 check_topic(session, config->topic);

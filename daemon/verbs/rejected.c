@@ -158,7 +158,10 @@ static bool open_outbox(Rejected *r) {
         if (k == -ENOENT)
                 return true;
         if (k != OUTBOX_OK)
-                tell(r, "outbox", false, k == OUTBOX_NEWER ? "was made by a later sensorqd" : strerror(-k));
+                tell(r, "outbox", false,
+                        k == OUTBOX_NEWER ? "was made by a later sensorqd"
+                        : k == -EACCES    ? "may not be read by this user: run this as root (sudo)"
+                                          : strerror(-k));
         return k == OUTBOX_OK;
 }
 
@@ -240,6 +243,7 @@ static void rejected_in_mongodb(Rejected *r, const char *name) {
 static void rejected_in_subscription(Rejected *r, const SubscriptionConfig *section) {
         _cleanup_(secret_freep) char *secret = NULL;
         MongodbAdminDetail detail = {};
+        char words[SECRET_WORDS_MAX];
         int k = 0;
 
         if (r->id && strncmp(r->id, OUTBOX_PREFIX, strlen(OUTBOX_PREFIX)) == 0)
@@ -248,8 +252,8 @@ static void rejected_in_subscription(Rejected *r, const SubscriptionConfig *sect
                 k = secret_read(r->config, section->mongodb.password_file, &secret);
         if (k < 0) {
                 r->secret_unreadable = true;
-                (void) snprintf(detail.text, sizeof(detail.text), "secret file %s cannot be used: %s", section->mongodb.password_file,
-                        k == -EBADMSG ? "it is empty, too large or holds control characters" : strerror(-k));
+                (void) snprintf(detail.text, sizeof(detail.text), "secret file %s %s", section->mongodb.password_file,
+                        secret_explain(r->config, section->mongodb.password_file, k, words));
         } else
                 k = mongodb_admin_open(section, secret, &r->admin, &detail);
         if (k < 0)

@@ -29,9 +29,11 @@ int session_open(Config *config, Session **ret) {
         if (r < 0)
                 return EX_OSERR;
         r = remote_new(session->event, session->http, config, &session->remote, &why);
+        if (r < 0 && why.text[0] == '\0')
+                return EX_OSERR;
         if (r < 0) {
-                session_fail(session, "credentials", "%s", why.text[0] ? why.text : strerror(-r));
-                return why.text[0] ? EX_NOPERM : EX_OSERR;
+                session->secret_unreadable = true;
+                session_fail(session, "credentials", "%s", why.text);
         }
 
         *ret = cleanup_steal(session);
@@ -118,6 +120,7 @@ void session_reply_done(SessionReply *reply) {
 }
 
 bool session_secret(Session *session, const char *name, const char *file, char **ret) {
+        char words[SECRET_WORDS_MAX];
         int r;
 
         *ret = NULL;
@@ -125,8 +128,6 @@ bool session_secret(Session *session, const char *name, const char *file, char *
         if (r >= 0)
                 return true;
         session->secret_unreadable = true;
-        session_fail(session, name,
-                "secret file %s cannot be used: %s. Put the secret alone into it, readable for the user that runs sensorqd.", file,
-                r == -EBADMSG ? "it is empty, too large or holds control characters" : strerror(-r));
+        session_fail(session, name, "secret file %s %s", file, secret_explain(session->config, file, r, words));
         return false;
 }

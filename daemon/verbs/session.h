@@ -11,7 +11,7 @@ typedef struct Session {
         Config *config;
         sd_event *event;
         Http *http;
-        Remote *remote;
+        Remote *remote;         /* NULL: no credentials; said so */
         unsigned failed;        /* lines printed as FAIL */
         bool secret_unreadable; /* one of them because of a secret */
 } Session;
@@ -22,8 +22,8 @@ typedef struct SessionNamed {
         const char *name;
 } SessionNamed;
 
-/* 0, or an exit code with the reason printed: 77 when the credentials cannot be read. The stages' own log lines are silenced: the verb says
- * everything. */
+/* 0, or an exit code. Credentials that cannot be read are printed as FAIL, and *remote* stays NULL: what needs none goes on. The stages'
+ * own log lines are silenced: the verb says everything. */
 int session_open(Config *config, Session **ret);
 Session *session_close(Session *session);
 CLEANUP_DEFINE(Session, session_close)

@@ -110,9 +110,9 @@ int verb_setup(Config *config) {
         r = session_open(config, &session);
         if (r != 0)
                 return r;
-        if (config->topic)
+        if (config->topic && session->remote)
                 setup_topic(session, config->topic);
-        for (size_t i = 0; i < config->n_subscriptions; i++)
+        for (size_t i = 0; i < config->n_subscriptions && session->remote; i++)
                 setup_subscription(session, &config->subscriptions[i]);
         for (size_t i = 0; i < config->n_subscriptions; i++)
                 setup_mongodb(session, &config->subscriptions[i]);

@@ -252,9 +252,9 @@ static void test_named_is_missing(void **state) {
         assert_int_equal(setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent/key.json", 1), 0);
         check_load_fails(f, -ENOENT, "/nonexistent/key.json: ");
         f->config.pubsub.credentials_file = (char *) "typo.json";
-        check_load_fails(f, -ENOENT, "typo.json: no such file among the unit's credentials");
+        check_load_fails(f, -ENOENT, "pubsub.credentials_file: typo.json is neither among the unit's credentials nor in");
         f->config.pubsub.credentials_file = (char *) "/nonexistent.json";
-        check_load_fails(f, -ENOENT, "/nonexistent.json: no such file");
+        check_load_fails(f, -ENOENT, "pubsub.credentials_file: /nonexistent.json does not exist");
         f->config.pubsub.credentials_file = f->directory;
         check_load_fails(f, -EBADMSG, "no regular file");
 }

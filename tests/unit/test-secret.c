@@ -198,6 +198,27 @@ static void test_kinds(void **state) {
         assert_null(secret_free(NULL));
 }
 
+/* Whoever reads it knows where to put what. */
+static void test_explain(void **state) {
+        static const struct {
+                const char *name;
+                int error;
+                const char *words;
+        } rows[] = {
+                { "t", -ENOENT, "/etc/credentials: put it there, and restart" },
+                { "/nowhere/t", -ENOENT, "does not exist" },
+                { "t", -EACCES, "sudo" },
+                { "t", -EBADMSG, "put the secret alone into it" },
+                { "t", -EIO, "cannot be read: " },
+        };
+        Fixture *f = *state;
+        char words[SECRET_WORDS_MAX];
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+                if (!strstr(secret_explain(&f->config, rows[i].name, rows[i].error, words), rows[i].words))
+                        fail_msg("%s: %s", rows[i].words, words);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_order, setup, teardown),
@@ -205,6 +226,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_content, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_size, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_explain, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
