@@ -484,6 +484,7 @@ int daemon_run(Daemon *d) {
         if (r < 0)
                 return r;
         daemon_tell_stopped(d);
+        status_remove(status_directory(d));
         return d->mode == DAEMON_ONCE && !d->complete ? DAEMON_LEFT : DAEMON_OK;
 }
 

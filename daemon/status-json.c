@@ -270,3 +270,13 @@ int status_write(const char *directory, const char *json, size_t size) {
                 (void) unlink(temporary);
         return r;
 }
+
+void status_remove(const char *directory) {
+        _cleanup_free_ char *path = NULL;
+
+        if (asprintf(&path, "%s/status.json", directory) < 0) {
+                path = NULL;
+                return;
+        }
+        (void) unlink(path);
+}

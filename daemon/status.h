@@ -48,3 +48,5 @@ void status_warn(StatusWarnings *warnings, const StatusInput *input);
 /* Writes DIRECTORY/status.json, mode 0644: a reader sees the old text or the new one, whole. Not synced: it is about now. Errors as open(2)
  * and write(2), the old file stays. */
 int status_write(const char *directory, const char *json, size_t size);
+/* At the end of the process: nobody shall take it for a running one. */
+void status_remove(const char *directory);

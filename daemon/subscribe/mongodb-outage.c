@@ -9,8 +9,8 @@
 #include "events.h"
 #include "lib/log.h"
 
-int mongodb_outage_init(MongodbOutage *outage, const SubscriptionConfig *config, usec_t now, usec_t wall) {
-        *outage = (MongodbOutage){ .since = now, .since_wall = wall };
+int mongodb_outage_init(MongodbOutage *outage, const SubscriptionConfig *config, usec_t now) {
+        *outage = (MongodbOutage){ .since = now };
         outage->subscription = strdup(config->subscription);
         if (asprintf(&outage->collection, "%s.%s", config->mongodb.database, config->mongodb.collection) < 0)
                 outage->collection = NULL;
@@ -24,10 +24,10 @@ void mongodb_outage_done(MongodbOutage *outage) {
 }
 
 void mongodb_outage_begin(MongodbOutage *outage, MongodbFault fault, const char *error, usec_t now, usec_t wall) {
-        if (outage->since == 0) {
+        if (outage->since == 0)
                 outage->since = now;
+        if (outage->since_wall == 0)
                 outage->since_wall = wall;
-        }
         outage->fault = fault;
         (void) snprintf(outage->error, sizeof(outage->error), "%s", error);
         (void) snprintf(

@@ -10,7 +10,7 @@
 typedef struct MongodbOutage {
         char *subscription, *collection;
         MongodbFault fault;       /* the latest; NONE: none */
-        usec_t since, since_wall; /* clock_now(), clock_wall(); 0: there is no outage */
+        usec_t since, since_wall; /* clock_now(), clock_wall(); 0: there is no outage; since_wall also until the first try failed */
         bool reported;            /* EVENT_SINK_DOWN was logged for it */
         bool reported_config;
         char error[MONGODB_DETAIL_SIZE];
@@ -18,7 +18,7 @@ typedef struct MongodbOutage {
 } MongodbOutage;
 
 /* Begins as an outage that nobody needs to hear of: nothing has been tried yet. -ENOMEM. */
-int mongodb_outage_init(MongodbOutage *outage, const SubscriptionConfig *config, usec_t now, usec_t wall);
+int mongodb_outage_init(MongodbOutage *outage, const SubscriptionConfig *config, usec_t now);
 void mongodb_outage_done(MongodbOutage *outage);
 
 /* A try failed. */

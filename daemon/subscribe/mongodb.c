@@ -414,7 +414,7 @@ static int mongodb_open(sd_event *event, const SubscriptionConfig *config, const
         s->event = sd_event_ref(event);
         s->callbacks = *callbacks;
         s->backoff = (Backoff){ .initial = config->mongodb.backoff_initial, .max = config->mongodb.backoff_max };
-        r = mongodb_outage_init(&s->outage, config, clock_now(), clock_wall());
+        r = mongodb_outage_init(&s->outage, config, clock_now());
         if (r == 0)
                 r = open_job(config, secret, &s->job);
         if (r == 0)

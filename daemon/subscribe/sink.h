@@ -28,7 +28,7 @@ typedef struct SinkCallbacks {
 
 typedef struct SinkStatus {
         bool ready;         /* the remote answered an authenticated ping, and no write has failed since */
-        usec_t down_since;  /* clock_wall(); 0 while ready */
+        usec_t down_since;  /* clock_wall(); 0 while ready, and until the first try failed */
         usec_t retry_at;    /* clock_now(); 0: none planned */
         usec_t last_stored; /* clock_wall(); 0: none yet */
         uint64_t stored, duplicates, rejected, failed, writes;

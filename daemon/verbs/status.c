@@ -8,11 +8,13 @@
 #include <sysexits.h>
 
 #include "lib/bytes.h"
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/json.h"
 #include "verbs/verbs.h"
 
 #define STATUS_FILE_MAX JSON_TREE_MAX
+#define STALE_USEC (3 * USEC_PER_MINUTE) /* the daemon writes every minute at least */
 
 static int read_file(const char *path, Bytes *ret) {
         _cleanup_close_ int fd = -1;
@@ -94,8 +96,11 @@ static void print_trouble(Json *json, const char *flag, const char *word) {
 }
 
 static void print_source(Json *source) {
-        printf("source        %s: last poll %s, next %s, %" PRIi64 " readings in %" PRIi64 " polls\n", text_of(source, "name"),
-                text_of(source, "last_poll"), text_of(source, "next_poll"), number_of(source, "readings"), number_of(source, "polls"));
+        const char *next = json_get_string(source, "next_poll");
+
+        printf("source        %s: last poll %s%s%s, polls: %" PRIi64 ", readings: %" PRIi64 "\n", text_of(source, "name"),
+                text_of(source, "last_poll"), next ? ", next " : "", next ? next : "", number_of(source, "polls"),
+                number_of(source, "readings"));
         print_trouble(source, "failing", "failing");
 }
 
@@ -114,6 +119,8 @@ static void print_outbox(Json *json) {
 
 static void print_subscription(Json *subscription) {
         Json *sink = json_get(subscription, "sink");
+        const char *down_since = json_get_string(sink, "down_since");
+        bool ready = flag_of(sink, "ready");
 
         printf("subscription  %s: %" PRIi64 " received, %" PRIi64 " acknowledged, %" PRIi64 " held, last pull %s%s\n",
                 text_of(subscription, "subscription"), number_of(subscription, "received"), number_of(subscription, "acknowledged"),
@@ -121,10 +128,13 @@ static void print_subscription(Json *subscription) {
                 flag_of(subscription, "paused") ? ", pulls paused" : "");
         print_trouble(subscription, "failing", "failing");
         printf("              %s: %s, %" PRIi64 " stored, %" PRIi64 " duplicates, %" PRIi64 " rejected, last stored %s\n",
-                text_of(sink, "what"), flag_of(sink, "ready") ? "up" : "DOWN", number_of(sink, "stored"), number_of(sink, "duplicates"),
-                number_of(sink, "rejected"), text_of(sink, "last_stored"));
-        if (!flag_of(sink, "ready"))
-                printf("              down since %s: %s\n", text_of(sink, "down_since"), text_of(sink, "detail"));
+                text_of(sink, "what"),
+                ready        ? "up"
+                : down_since ? "DOWN"
+                             : "not reached yet",
+                number_of(sink, "stored"), number_of(sink, "duplicates"), number_of(sink, "rejected"), text_of(sink, "last_stored"));
+        if (!ready && down_since)
+                printf("              down since %s: %s\n", down_since, text_of(sink, "detail"));
 }
 
 static void print_status(Json *json) {
@@ -140,6 +150,26 @@ static void print_status(Json *json) {
                 print_subscription(item);
 }
 
+/* A daemon that was killed leaves its file behind where there is no unit to clear it away. */
+static bool tell_stale(Json *json, const char *path) {
+        const char *text = json_get_string(json, "time");
+        usec_t now = clock_wall(), written;
+        int64_t msec;
+        char span[32];
+
+        if (!text || !clock_parse_rfc3339(text, strlen(text), &msec))
+                return false;
+        written = (usec_t) msec * USEC_PER_MSEC;
+        if (written > now || now - written < STALE_USEC)
+                return false;
+        (void) fflush(stdout);
+        fprintf(stderr,
+                "sensorqd: this is %s old (%s): sensorqd does not run any more, or hangs. See: systemctl status sensorqd, journalctl -u "
+                "sensorqd\n",
+                clock_format_span(now - written, span, sizeof(span)), path);
+        return true;
+}
+
 int verb_status(const Config *config, bool json) {
         _cleanup_free_ char *path = NULL;
         _cleanup_(json_freep) Json *tree = NULL;
@@ -151,15 +181,14 @@ int verb_status(const Config *config, bool json) {
                 fprintf(stderr, "sensorqd: no status to be read: %s. Is it running? See: systemctl status sensorqd\n", strerror(-r));
                 return EX_UNAVAILABLE;
         }
-        if (json) {
+        if (json)
                 (void) fwrite(text.data, 1, text.size, stdout);
-                return EX_OK;
-        }
         r = json_parse(text.data, text.size, &tree);
         if (r < 0) {
                 fprintf(stderr, "sensorqd: %s cannot be understood: %s\n", path, strerror(-r));
                 return EX_UNAVAILABLE;
         }
-        print_status(tree);
-        return EX_OK;
+        if (!json)
+                print_status(tree);
+        return tell_stale(tree, path) ? EX_UNAVAILABLE : EX_OK;
 }

@@ -77,6 +77,19 @@ def test_check_refused_key(made):
     fails(check(made), "token", "pubsub-credential.json")
 
 
+def test_check_names_every_missing_secret_at_once(made):
+    """One look is enough to see all that is left to do."""
+    made.daemon.config["pubsub"]["credentials_file"] = "gone.json"
+    made.daemon.config["publish"]["sources"][0]["token_file"] = "gone.token"
+    made.daemon.write_config()
+    found = check(made, 77)
+    for name, file in {"credentials": "gone.json", "source home": "gone.token"}.items():
+        assert found[name][0][0] == "FAIL" and file in found[name][0][1] and f"{made.daemon.directory}/credentials" in found[name][0][1], found
+    assert found[made.queue.url][0][0] == "ok" and found[f"mongodb {made.database}.readings"][0][0] == "ok"
+    done = made.daemon.run("setup")
+    assert done.returncode == 77 and lines(done)[f"mongodb {made.database}.readings"][0][0] == "ok"
+
+
 def test_check_no_topic(stack):
     stack.queue.create(**GOOD)
     stack.queue.call("DELETE", "topics/sensor-data")
@@ -268,6 +281,33 @@ def test_status(made):
     assert done.returncode == 0
     for word in ("source        home", "outbox        0 readings", f"subscription  {SUBSCRIPTION}", "MongoDB: up, 3 stored"):
         assert word in done.stdout, done.stdout
+
+
+def test_status_of_a_daemon_that_is_gone(made):
+    """What was written last is not taken for what is."""
+    made.daemon.start()
+    file = made.daemon.state / "status.json"
+    report = wait_until(lambda: file.exists() and json.loads(file.read_text()), "a report")
+    assert made.daemon.stop() == 0
+    assert not file.exists() and made.daemon.run("status").returncode == 69
+    file.write_text(json.dumps({**report, "time": "2026-01-01T00:00:00.000Z"}))  # as after a kill
+    for arguments in (["status"], ["status", "--json"]):
+        done = made.daemon.run(*arguments)
+        assert done.returncode == 69 and "does not run any more" in done.stderr and report["version"] in done.stdout
+    assert made.daemon.run("once").returncode == 0
+    assert not file.exists()
+
+
+def test_status_before_mongodb_was_tried(make_stack, own_queue, shared_mongodb, remo):
+    """Down is what failed, not what was not looked at yet."""
+    own_queue.create(**GOOD)
+    stack = make_stack(own_queue, shared_mongodb, remo, interval_msec=0, uri="mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=3000")
+    stack.daemon.start()
+    report = json.loads(stack.daemon.run("status", "--json").stdout)["subscriptions"][0]["sink"]
+    assert (report["ready"], report["down_since"]) == (False, None)
+    assert "MongoDB: not reached yet" in stack.daemon.run("status").stdout
+    stack.daemon.log.wait("SINK_DOWN")
+    wait_until(lambda: re.search("MongoDB: DOWN.*\n +down since 20", stack.daemon.run("status").stdout), "that it is down")
 
 
 # rejected
