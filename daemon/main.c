@@ -197,7 +197,7 @@ int main(int argc, char **argv) {
                 return EX_OSERR;
         if (r < 0) {
                 log_event(LOG_ERR, EVENT_CONFIG_REJECTED, LOG_FIELDS({ FIELD_FILE, options.config_path }, { FIELD_ERROR, error.text }),
-                        "%s", error.text);
+                        "%s%s", strcmp(options.verb, "run") == 0 ? "Not started: " : "", error.text);
                 return EX_CONFIG;
         }
         log_set_level(config->log_level);

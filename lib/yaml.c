@@ -35,6 +35,18 @@ static yaml_mark_t mark_of_offset(const Reader *r, size_t offset) {
         return mark;
 }
 
+/* Where libyaml's own words or place would send the reader to the wrong line. */
+static int fail_in_words(Reader *r, const char *problem) {
+        const yaml_parser_t *p = &r->parser;
+
+        if (p->context && strcmp(p->context, "while scanning a quoted scalar") == 0 && strstr(problem, "unexpected"))
+                return fail(r, p->context_mark, "the quote that opens here is never closed");
+        if (strcmp(problem, "mapping values are not allowed in this context") == 0)
+                return fail(r, p->problem_mark,
+                        "a second `: ` in one line, or lines that are not indented alike; quote a value that holds `: `");
+        return fail(r, p->problem_mark, problem);
+}
+
 static int parser_failed(Reader *r) {
         const yaml_parser_t *p = &r->parser;
 
@@ -44,7 +56,7 @@ static int parser_failed(Reader *r) {
         case YAML_READER_ERROR:
                 return fail(r, mark_of_offset(r, p->problem_offset), p->problem);
         default:
-                return fail(r, p->problem_mark, p->problem ? p->problem : "not YAML");
+                return fail_in_words(r, p->problem ? p->problem : "not YAML");
         }
 }
 

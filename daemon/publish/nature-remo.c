@@ -145,6 +145,26 @@ static usec_t remo_not_before(const HttpReply *reply, usec_t remote_wall, usec_t
         return at > 0 ? at : now + WINDOW_USEC;
 }
 
+static void remo_unanswered(NatureRemo *remo, const HttpReply *reply) {
+        const char *url = remo->context.config->url;
+
+        switch (reply->outcome) {
+        case HTTP_TOO_LARGE:
+                (void) snprintf(remo->detail, sizeof(remo->detail), "the reply is larger than %d bytes", NATURE_REMO_REPLY_MAX);
+                break;
+        case HTTP_UNREACHABLE:
+                (void) snprintf(remo->detail, sizeof(remo->detail), "%.80s cannot be reached: %s; check the network and name resolution",
+                        url, reply->detail);
+                break;
+        case HTTP_TLS:
+                (void) snprintf(remo->detail, sizeof(remo->detail),
+                        "no secure connection to %.80s: %.90s; check the source's ca_file and this machine's clock", url, reply->detail);
+                break;
+        default:
+                (void) snprintf(remo->detail, sizeof(remo->detail), "no whole answer from %.80s: %s", url, reply->detail);
+        }
+}
+
 static void remo_done(void *userdata, HttpReply *reply) {
         NatureRemo *remo = userdata;
         SourcePoll poll = { .outcome = SOURCE_POLLED, .detail = remo->detail, .http_status = reply->status };
@@ -154,9 +174,7 @@ static void remo_done(void *userdata, HttpReply *reply) {
         remo->detail[0] = '\0';
         if (reply->outcome != HTTP_ANSWERED) {
                 poll.outcome = SOURCE_UNREACHABLE;
-                (void) snprintf(remo->detail, sizeof(remo->detail), "%s", reply->detail);
-                if (reply->outcome == HTTP_TOO_LARGE)
-                        (void) snprintf(remo->detail, sizeof(remo->detail), "the reply is larger than %d bytes", NATURE_REMO_REPLY_MAX);
+                remo_unanswered(remo, reply);
         } else {
                 poll.not_before = remo_not_before(reply, reply->date > 0 ? reply->date : wall, now);
                 if (reply->status == 200)

@@ -112,16 +112,17 @@ static bool is_transient(const Credentials *c, int status, Refusal refusal) {
 
 static const char *remedy_for(const Credentials *c, Refusal refusal) {
         if (c->kind == CREDENTIALS_METADATA)
-                return "has this machine a service account with access to Pub/Sub?";
+                return "give this machine a service account with access to Pub/Sub";
         if (c->kind == CREDENTIALS_AUTHORIZED_USER)
-                return "the login was revoked or is too old: run `gcloud auth application-default login` again, or use a service account";
+                return "the login was revoked or is too old: run `gcloud auth application-default login` again and restart, or use a "
+                       "service account";
         if (strstr(refusal.description, "short-lived"))
-                return "is this machine's clock right?";
+                return "set this machine's clock (timedatectl)";
         if (strcasestr(refusal.description, "signature"))
-                return "was the key deleted or replaced? Install the account's present key";
+                return "the key was deleted or replaced: install one that is valid, and restart";
         if (strcasestr(refusal.description, "not found"))
-                return "was the service account deleted or disabled?";
-        return "check the service account and its key";
+                return "the service account was deleted or disabled: restore it, or install the key of another and restart";
+        return "check the service account and its key; a new key needs a restart";
 }
 
 /* How much later *theirs* is than *ours* (usec); 0 when both agree well enough. */
@@ -172,7 +173,9 @@ int token_answer_read(
         _cleanup_(json_freep) Json *json = NULL;
 
         if (reply->outcome != HTTP_ANSWERED) {
-                (void) snprintf(detail, TOKEN_DETAIL_MAX, "%s: %s", remote_name(credentials), reply->detail);
+                (void) snprintf(detail, TOKEN_DETAIL_MAX, "the %s (%.100s) does not answer: %s; check the network%s",
+                        remote_name(credentials), credentials->token_uri, reply->detail,
+                        reply->outcome == HTTP_TLS ? ", `pubsub.ca_file` and this machine's clock" : " and name resolution");
                 return -EAGAIN;
         }
 

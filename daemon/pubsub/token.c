@@ -81,7 +81,9 @@ static void token_tell_failure(Token *token, usec_t now) {
                 return;
 
         log_event(token->error == -EACCES ? LOG_ERR : LOG_WARNING, EVENT_TOKEN_REFUSED, LOG_FIELDS({ FIELD_ERROR, token->detail }),
-                "No access token for Pub/Sub: %s", token->detail);
+                "No access token for Pub/Sub: %s. sensorqd keeps trying; meanwhile readings wait in the outbox, messages in the "
+                "subscription",
+                token->detail);
         token->told = true;
 }
 

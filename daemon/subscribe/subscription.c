@@ -136,8 +136,8 @@ static void warn_of_loss(const Warner *warner, const SubscriptionSettings *s) {
                         s->dead_letter_attempts, s->dead_letter);
         if (s->deadline_sec < DEADLINE_SHORT_SEC)
                 warn(warner,
-                        "its ack deadline is only %u s: leases are renewed every %u s and messages are delivered twice more often. 60 s is "
-                        "better",
+                        "its ack deadline is only %u s: leases are renewed every %u s, and whenever one is late messages come a second "
+                        "time. Better: gcloud pubsub subscriptions update --ack-deadline=60",
                         s->deadline_sec, s->deadline_sec / 2);
 }
 

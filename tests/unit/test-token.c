@@ -475,7 +475,8 @@ static void test_unreachable(void **state) {
         assert_int_equal(a.error, -EAGAIN);
         assert_true(a.retry_after > 0 && a.retry_after <= USEC_PER_SEC);
         token_status(t->token, &status);
-        assert_string_equal(status.detail, "token endpoint: connection refused");
+        assert_non_null(strstr(status.detail, "the token endpoint (http://127.0.0.1:"));
+        assert_non_null(strstr(status.detail, "/token) does not answer: connection refused; check the network"));
 }
 
 static void test_refused(void **state) {
@@ -562,9 +563,10 @@ static void test_service_account(void **state) {
         assert_true(iat <= wall + 60 && iat >= wall - 60);
 
         check_no_token(t, 400, "", "{\"error\":\"invalid_grant\",\"error_description\":\"Invalid JWT Signature.\"}", -EACCES,
-                "refuses /etc/user.json: invalid_grant (Invalid JWT Signature.); was the key deleted or replaced?");
+                "refuses /etc/user.json: invalid_grant (Invalid JWT Signature.); the key was deleted or replaced: install one that is "
+                "valid, and restart");
         check_no_token(t, 400, "", "{\"error\":\"invalid_grant\",\"error_description\":\"Invalid grant: account not found\"}", -EACCES,
-                "was the service account deleted or disabled?");
+                "the service account was deleted or disabled: restore it, or install the key of another and restart");
         (void) sent_iat(t, &second);
         t->credentials.key = jws_key_free(t->credentials.key);
 }
@@ -615,7 +617,7 @@ static void test_metadata_server(void **state) {
         assert_string_equal(t->method, "GET");
         assert_string_equal(t->flavor, "Google");
         assert_int_equal(t->body.size, 0);
-        check_no_token(t, 403, "", "<html>", -EACCES, "has this machine a service account with access to Pub/Sub?");
+        check_no_token(t, 403, "", "<html>", -EACCES, "give this machine a service account with access to Pub/Sub");
 }
 
 /* ---- the log ---- */

@@ -195,7 +195,9 @@ static void test_refused(void **state) {
         check_error("a: 1\n---\nb: 2\n", 2, 1, "more than one document");
         check_error("a: 1\n...\n---\n", 3, 1, "more than one document");
         check_error("a: 1\n b: 2\n", 2, 3, "");
-        check_error("a: 'open\n", 2, 1, "");
+        check_error("a: 'open\n", 1, 4, "the quote that opens here is never closed");
+        check_error("a: 1\nb: \"open\nc: 2\n", 2, 4, "the quote that opens here is never closed");
+        check_error("a: b: c\n", 1, 5, "quote a value that holds `: `");
         check_error("a: [1, 2\n", 2, 1, "");
         check_error("a:\n\t- 1\n", 2, 1, "");
         check_error("a: @x\n", 1, 4, "");
