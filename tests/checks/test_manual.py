@@ -1,0 +1,40 @@
+"""The manual pages as a terminal shows them."""
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+@pytest.fixture(params=["sensorqd.8", "sensorqd.yaml.5"])
+def page(request, tmp_path):
+    """A manual page in roff, made as docs/meson.build does."""
+    for program in ("scdoc", "man"):
+        if shutil.which(program) is None:
+            pytest.skip(f"not installed: {program}")
+    source = (DOCS / "sensorqd.8.scd").read_text()
+    if request.param == "sensorqd.yaml.5":
+        source = subprocess.run([sys.executable, DOCS / "man-from-page.py", DOCS / "configuration.md"], capture_output=True, text=True, check=True).stdout
+    path = tmp_path / request.param
+    path.write_text(subprocess.run(["scdoc"], input=source, capture_output=True, text=True, check=True).stdout)
+    return path
+
+
+def shown(page):
+    return subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", page], capture_output=True, text=True, check=True,
+                          env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "MANWIDTH": "80", "MANPAGER": "cat", "PAGER": "cat"})
+
+
+def test_it_is_formatted_without_a_warning(page):
+    assert shown(page).stderr == ""
+
+
+def test_names_to_be_copied_are_not_broken_by_a_hyphen(page):
+    text = re.sub(r".\x08", "", shown(page).stdout)
+    assert not re.search(r"[A-Z_]{3}\u2010\n *[A-Z_]+_", text)
+    fields = set(re.findall(r"SENSORQD_[A-Z_]+", page.read_text().replace("\\", "")))
+    assert fields <= set(re.findall(r"SENSORQD_[A-Z_]+", text))
