@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/err.h"
@@ -364,6 +365,70 @@ static void test_bad_pages(void **state) {
         outbox_rows_done(&rows);
 }
 
+/* Nor are ids given again whose rows were gone before the damage. */
+static void test_ids_ascend_over_damage(void **state) {
+        Fixture *f = *state;
+        OutboxSalvage salvage = {};
+        int64_t ids[500];
+        OutboxRows rows;
+
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        assert_int_equal(put(f->outbox, 0, 1000, 400), 0);
+        assert_int_equal(outbox_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
+        for (size_t i = 0; i < ELEMENTSOF(ids); i++)
+                ids[i] = rows.items[500 + i].id;
+        outbox_rows_done(&rows);
+        assert_int_equal(outbox_forget(f->outbox, ids, ELEMENTSOF(ids)), 0);
+        f->outbox = outbox_close(f->outbox);
+        overwrite(f, INT64_C(20) * 4096, 4096);
+        assert_int_equal(reopen(f, &salvage), OUTBOX_SALVAGED);
+        assert_in_range(salvage.rows, 480, 499);
+        assert_int_equal(put(f->outbox, 5000, 1, 1), 0);
+        assert_int_equal(outbox_peek(f->outbox, ids[ELEMENTSOF(ids) - 1], 10, SIZE_MAX, &rows), 0);
+        assert_int_equal(rows.n, 1);
+        outbox_rows_done(&rows);
+}
+
+/* The name that a file set aside would get, *later* seconds from now. */
+static void aside_file(Fixture *f, time_t now, unsigned later, char path[static 192]) {
+        time_t then = now + later;
+        char stamp[32];
+        struct tm tm;
+
+        (void) strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", gmtime_r(&then, &tm));
+        (void) snprintf(path, 192, "%s.damaged-%s", f->file, stamp);
+}
+
+/* P7: a file that was set aside before is not written over, however close together the two are. */
+static void test_aside_keeps_what_is_there(void **state) {
+        Fixture *f = *state;
+        OutboxSalvage salvage = {};
+        time_t now = time(NULL);
+        char path[192];
+
+        for (unsigned later = 0; later < 60; later++) {
+                FILE *file;
+
+                aside_file(f, now, later, path);
+                file = fopen(path, "we");
+                assert_non_null(file);
+                assert_int_equal(fputs("mine", file) >= 0, 1);
+                (void) fclose(file);
+        }
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        f->outbox = outbox_close(f->outbox);
+        overwrite(f, 0, 512);
+        assert_int_equal(reopen(f, &salvage), OUTBOX_SALVAGED);
+        assert_string_equal(salvage.aside + strlen(salvage.aside) - 2, "-2");
+        for (unsigned later = 0; later < 60; later++) {
+                struct stat st;
+
+                aside_file(f, now, later, path);
+                assert_int_equal(stat(path, &st), 0);
+                assert_int_equal(st.st_size, 4);
+        }
+}
+
 /* Damage that shows while running: mended at once, and the call goes on. */
 static void test_damage_while_running(void **state) {
         Fixture *f = *state;
@@ -563,6 +628,8 @@ int main(void) {
                 TEST(test_wrong_counters_are_mended),
                 TEST(test_no_database_at_all),
                 TEST(test_bad_pages),
+                TEST(test_ids_ascend_over_damage),
+                TEST(test_aside_keeps_what_is_there),
                 TEST(test_damage_while_running),
                 TEST(test_interrupted_swap),
                 TEST(test_half_made_copy_is_dropped),
