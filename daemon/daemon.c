@@ -19,15 +19,13 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/service.h"
+#include "once.h"
 #include "stages.h"
 #include "status.h"
 
 #define STOP_PATIENCE_USEC (15 * USEC_PER_SEC) /* P8: for the write and the requests in progress; TimeoutStopSec= is 30 s */
 #define STATUS_EVERY_USEC (1 * USEC_PER_SEC)   /* STATUS= and status.json follow a change at most this often */
 #define WATCH_EVERY_USEC (60 * USEC_PER_SEC)   /* ages grow without any change: stalls, retention */
-
-/* The steps of `once`. */
-typedef enum DaemonStep { STEP_POLL, STEP_PUBLISH, STEP_DRAIN, STEP_END } DaemonStep;
 
 struct Daemon {
         DaemonMode mode;
@@ -43,8 +41,7 @@ struct Daemon {
         StatusWarnings *warnings;
         usec_t started;
         char status_line[512];
-        DaemonStep step;
-        bool complete; /* once: everything is stored */
+        Once once;
 };
 
 /* ---- status ---- */
@@ -252,44 +249,6 @@ static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void
 
 /* ---- progress ---- */
 
-static bool daemon_outbox_is_empty(const Daemon *d) {
-        OutboxStatus status;
-
-        if (!d->host.outbox)
-                return true;
-        outbox_status(d->host.outbox, &status);
-        return status.rows == 0;
-}
-
-static bool daemon_sources_are_well(const Daemon *d) {
-        for (size_t i = 0; i < d->stages->n_sources; i++) {
-                SourceStatus status;
-
-                source_status(d->stages->sources[i]->source, &status);
-                if (status.failing || status.holding)
-                        return false;
-        }
-        return true;
-}
-
-/* Takes every step of `once` that can be taken now. */
-static int daemon_advance_once(Daemon *d) {
-        Stages *stages = d->stages;
-
-        if (d->step == STEP_POLL && stages_are_polled(stages))
-                d->step = STEP_PUBLISH;
-        if (d->step == STEP_PUBLISH && stages_are_published(stages)) {
-                d->step = STEP_DRAIN;
-                stages_drain(stages);
-        }
-        if (d->step == STEP_DRAIN && stages_are_drained(stages, &d->complete)) {
-                d->step = STEP_END;
-                d->complete = d->complete && daemon_outbox_is_empty(d) && daemon_sources_are_well(d);
-                return daemon_stop(d);
-        }
-        return 0;
-}
-
 static int on_progress(sd_event_source *s, void *userdata) {
         Daemon *d = userdata;
 
@@ -297,7 +256,7 @@ static int on_progress(sd_event_source *s, void *userdata) {
         if (d->host.stopping)
                 return stages_are_stopped(d->stages) ? daemon_end(d) : 0;
         if (d->mode == DAEMON_ONCE)
-                return daemon_advance_once(d);
+                return once_advance(&d->once, d->stages) ? daemon_stop(d) : 0;
         return daemon_want_report(d);
 }
 
@@ -485,7 +444,7 @@ int daemon_run(Daemon *d) {
                 return r;
         daemon_tell_stopped(d);
         status_remove(status_directory(d));
-        return d->mode == DAEMON_ONCE && !d->complete ? DAEMON_LEFT : DAEMON_OK;
+        return d->mode == DAEMON_ONCE && !d->once.complete ? DAEMON_LEFT : DAEMON_OK;
 }
 
 Daemon *daemon_free(Daemon *d) {

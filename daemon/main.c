@@ -114,6 +114,8 @@ static bool options_check(Options *o) {
                 o->exit_code = usage_error("--all belongs to rejected, not to ", o->verb);
         else if (o->argc > 0 && strcmp(o->verb, "rejected") != 0)
                 o->exit_code = usage_error("superfluous argument: ", o->argv[0]);
+        else if (strcmp(o->verb, "rejected") == 0 && !verb_rejected_understands(o->argc, o->argv, o->all))
+                o->exit_code = usage_error("usage: sensorqd rejected ", "list | show ID | replay ID...|--all | drop ID...|--all");
         return o->exit_code == 0;
 }
 

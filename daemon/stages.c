@@ -134,15 +134,18 @@ static SubscriberSlot *subscriber_slot_free(SubscriberSlot *slot) {
 }
 CLEANUP_DEFINE(SubscriberSlot, subscriber_slot_free)
 
-static usec_t pull_timeout(void) {
-        return test_setting("SENSORQD_TEST_PULL_TIMEOUT_MSEC") * USEC_PER_MSEC;
+/* Nothing hangs in the pulls of `once`, which return immediately: they wait no longer than any other call. */
+static usec_t pull_timeout(bool once) {
+        usec_t test = test_setting("SENSORQD_TEST_PULL_TIMEOUT_MSEC") * USEC_PER_MSEC;
+
+        return test == 0 && once ? CLIENT_TIMEOUT_USEC : test;
 }
 
 static int subscriber_slot_new(
         Stages *stages, const SubscriptionConfig *section, SubscriberSlot **ret, char error[static STAGES_ERROR_MAX]) {
         _cleanup_(subscriber_slot_freep) SubscriberSlot *slot = NULL;
         StagesHost *host = stages->host;
-        SubscriberOptions options = { .config = section, .once = host->once, .pull_timeout = pull_timeout() };
+        SubscriberOptions options = { .config = section, .once = host->once, .pull_timeout = pull_timeout(host->once) };
         int r;
 
         slot = calloc(1, sizeof(SubscriberSlot));

@@ -10,13 +10,11 @@
 #include "lib/json.h"
 #include "publish/source.h"
 #include "secret.h"
-#include "subscribe/mongodb-admin.h"
 #include "subscribe/subscription.h"
 #include "verbs/session.h"
 #include "verbs/verbs.h"
 
 #define CLOCK_TOLERANCE_USEC (60 * USEC_PER_SEC) /* Google's token endpoint takes little more */
-#define PROBE_TIMEOUT_USEC (30 * USEC_PER_SEC)
 
 /* ---- clock and way to Pub/Sub ---- */
 
@@ -42,7 +40,7 @@ static int probe_endpoint(Session *session, Probe *ret) {
         HttpSpec spec = { .method = "GET",
                 .url = pubsub->endpoint,
                 .ca_file = pubsub->ca_file,
-                .timeout = PROBE_TIMEOUT_USEC,
+                .timeout = SESSION_TIMEOUT_USEC,
                 .max_reply = CLIENT_REPLY_MAX };
         HttpRequest *request;
         int r;
@@ -54,7 +52,8 @@ static int probe_endpoint(Session *session, Probe *ret) {
         return r < 0 ? r : 0;
 }
 
-static void check_endpoint(Session *session) {
+/* False when nothing answers there. */
+static bool check_endpoint(Session *session) {
         const char *endpoint = session->config->pubsub.endpoint;
         char span[32];
         usec_t off;
@@ -62,13 +61,15 @@ static void check_endpoint(Session *session) {
         int r;
 
         r = probe_endpoint(session, &probe);
-        if (r < 0 || !probe.answered)
-                return session_fail(session, endpoint, "%s. Look at the network, name resolution and, where one is used, pubsub.ca_file.",
+        if (r < 0 || !probe.answered) {
+                session_fail(session, endpoint, "%s. Look at the network, name resolution and, where one is used, pubsub.ca_file.",
                         r < 0 ? strerror(-r) : probe.detail);
+                return false;
+        }
         session_ok(session, endpoint, "reachable%s",
                 session->config->pubsub.emulator ? " (emulator: PUBSUB_EMULATOR_HOST is set, no credentials are used)" : "");
         if (probe.date == 0)
-                return;
+                return true;
         off = probe.date > probe.wall ? probe.date - probe.wall : probe.wall - probe.date;
         if (off > CLOCK_TOLERANCE_USEC)
                 session_fail(session, "clock",
@@ -76,6 +77,7 @@ static void check_endpoint(Session *session) {
                         clock_format_span(off, span, sizeof(span)), probe.date > probe.wall ? "behind" : "ahead");
         else
                 session_ok(session, "clock", "agrees with the server's");
+        return true;
 }
 
 /* ---- token ---- */
@@ -271,33 +273,18 @@ static void check_source(Session *session, const SourceConfig *section) {
 
 /* ---- MongoDB ---- */
 
-static void check_mongodb(Session *session, const SubscriptionConfig *section) {
-        _cleanup_(mongodb_admin_closep) MongodbAdmin *admin = NULL;
-        _cleanup_(secret_freep) char *secret = NULL;
-        MongodbAdminDetail detail = {};
-        char name[256];
-        int r;
+static int check_mongodb(MongodbAdmin *admin, MongodbAdminDetail *ret_detail) {
+        int r = mongodb_admin_check_login(admin, ret_detail);
 
-        (void) snprintf(name, sizeof(name), "mongodb %s.%s", section->mongodb.database, section->mongodb.collection);
-        if (!session_secret(session, name, section->mongodb.password_file, &secret))
-                return;
-        r = mongodb_admin_open(section, secret, &admin, &detail);
-        if (r == 0)
-                r = mongodb_admin_check_login(admin, &detail);
-        if (r == MONGODB_ADMIN_OK)
-                r = mongodb_admin_check_write(admin, &detail);
-        if (r == MONGODB_ADMIN_OK)
-                session_ok(session, name, "%s", detail.text);
-        else
-                session_fail(session, name, "%s", detail.text[0] ? detail.text : strerror(r < 0 ? -r : EIO));
+        return r == MONGODB_ADMIN_OK ? mongodb_admin_check_write(admin, ret_detail) : r;
 }
 
 static void check_pubsub(Session *session) {
         const Config *config = session->config;
+        bool reached = check_endpoint(session);
 
-        check_endpoint(session);
-        if (!session->remote || !check_token(session))
-                return;
+        if (!session->remote || !check_token(session) || !reached)
+                return; /* the rest would say the same once more, after a timeout for each call */
         if (config->topic)
                 check_topic(session, config->topic);
         for (size_t i = 0; i < config->n_subscriptions; i++)
@@ -319,6 +306,6 @@ int verb_check(Config *config, bool offline) {
                 check_source(session, &config->sources[i]);
         check_pubsub(session);
         for (size_t i = 0; i < config->n_subscriptions; i++)
-                check_mongodb(session, &config->subscriptions[i]);
+                session_mongodb(session, &config->subscriptions[i], check_mongodb);
         return session_exit_code(session);
 }

@@ -289,13 +289,17 @@ static bool parse_action(int argc, char **argv, bool all, Action *ret) {
         return false;
 }
 
+bool verb_rejected_understands(int argc, char **argv, bool all) {
+        Action action;
+
+        return parse_action(argc, argv, all, &action);
+}
+
 int verb_rejected(Config *config, int argc, char **argv, bool all) {
         Rejected r = { .config = config };
 
-        if (!parse_action(argc, argv, all, &r.action)) {
-                fprintf(stderr, "sensorqd: usage: sensorqd rejected list | show ID | replay ID...|--all | drop ID...|--all\n");
+        if (!parse_action(argc, argv, all, &r.action))
                 return EX_USAGE;
-        }
         if (open_outbox(&r)) {
                 if (argc == 1)
                         rejected_everywhere(&r, NULL);

@@ -95,7 +95,7 @@ int session_exit_code(const Session *session) {
 
 void session_call(Session *session, const char *method, const char *resource, const char *verb, const char *body, SessionReply *ret) {
         ClientSpec spec = {
-                .method = method, .resource = resource, .verb = verb, .timeout = CLIENT_TIMEOUT_USEC, .max_reply = CLIENT_REPLY_MAX
+                .method = method, .resource = resource, .verb = verb, .timeout = SESSION_TIMEOUT_USEC, .max_reply = CLIENT_REPLY_MAX
         };
         ClientReply reply = {};
         int r;
@@ -130,4 +130,24 @@ bool session_secret(Session *session, const char *name, const char *file, char *
         session->secret_unreadable = true;
         session_fail(session, name, "secret file %s %s", file, secret_explain(session->config, file, r, words));
         return false;
+}
+
+void session_mongodb(
+        Session *session, const SubscriptionConfig *section, int (*what)(MongodbAdmin *admin, MongodbAdminDetail *ret_detail)) {
+        _cleanup_(mongodb_admin_closep) MongodbAdmin *admin = NULL;
+        _cleanup_(secret_freep) char *secret = NULL;
+        MongodbAdminDetail detail = {};
+        char name[256];
+        int r;
+
+        (void) snprintf(name, sizeof(name), "mongodb %s.%s", section->mongodb.database, section->mongodb.collection);
+        if (!session_secret(session, name, section->mongodb.password_file, &secret))
+                return;
+        r = mongodb_admin_open(section, secret, &admin, &detail);
+        if (r == 0)
+                r = what(admin, &detail);
+        if (r == MONGODB_ADMIN_OK)
+                session_ok(session, name, "%s", detail.text);
+        else
+                session_fail(session, name, "%s", detail.text[0] ? detail.text : strerror(r < 0 ? -r : EIO));
 }

@@ -6,6 +6,9 @@
 
 #include "lib/bytes.h"
 #include "remote.h"
+#include "subscribe/mongodb-admin.h"
+
+#define SESSION_TIMEOUT_USEC (30 * USEC_PER_SEC) /* of a request: somebody sits and waits */
 
 typedef struct Session {
         Config *config;
@@ -48,3 +51,6 @@ void session_reply_done(SessionReply *reply);
 
 /* The secret of a sink, or NULL when it has none. False with FAIL printed when it cannot be read. */
 bool session_secret(Session *session, const char *name, const char *file, char **ret);
+
+/* Opens the MongoDB of a subscription, does *what* with it, and prints how that went. */
+void session_mongodb(Session *session, const SubscriptionConfig *section, int (*what)(MongodbAdmin *admin, MongodbAdminDetail *ret_detail));

@@ -6,8 +6,6 @@
 #include <sysexits.h>
 
 #include "lib/err.h"
-#include "secret.h"
-#include "subscribe/mongodb-admin.h"
 #include "subscribe/subscription.h"
 #include "verbs/session.h"
 #include "verbs/verbs.h"
@@ -84,25 +82,6 @@ static void setup_subscription(Session *session, const SubscriptionConfig *secti
         session_reply_done(&reply);
 }
 
-static void setup_mongodb(Session *session, const SubscriptionConfig *section) {
-        _cleanup_(mongodb_admin_closep) MongodbAdmin *admin = NULL;
-        _cleanup_(secret_freep) char *secret = NULL;
-        MongodbAdminDetail detail = {};
-        char name[256];
-        int r;
-
-        (void) snprintf(name, sizeof(name), "mongodb %s.%s", section->mongodb.database, section->mongodb.collection);
-        if (!session_secret(session, name, section->mongodb.password_file, &secret))
-                return;
-        r = mongodb_admin_open(section, secret, &admin, &detail);
-        if (r == 0)
-                r = mongodb_admin_create_indexes(admin, &detail);
-        if (r == MONGODB_ADMIN_OK)
-                session_ok(session, name, "%s", detail.text);
-        else
-                session_fail(session, name, "%s", detail.text[0] ? detail.text : strerror(r < 0 ? -r : EIO));
-}
-
 int verb_setup(Config *config) {
         _cleanup_(session_closep) Session *session = NULL;
         int r;
@@ -115,6 +94,6 @@ int verb_setup(Config *config) {
         for (size_t i = 0; i < config->n_subscriptions && session->remote; i++)
                 setup_subscription(session, &config->subscriptions[i]);
         for (size_t i = 0; i < config->n_subscriptions; i++)
-                setup_mongodb(session, &config->subscriptions[i]);
+                session_mongodb(session, &config->subscriptions[i], mongodb_admin_create_indexes);
         return session_exit_code(session);
 }

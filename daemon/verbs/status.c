@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `sensorqd status`: reads what the running daemon wrote last. Needs no privilege. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "lib/bytes.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/file.h"
 #include "lib/json.h"
 #include "verbs/verbs.h"
 
@@ -18,22 +18,14 @@
 
 static int read_file(const char *path, Bytes *ret) {
         _cleanup_close_ int fd = -1;
-        ssize_t n;
         int r;
 
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        if (fd < 0)
-                return err_errno();
-        do {
-                r = bytes_reserve(ret, 16384);
-                if (r < 0)
-                        return r;
-                n = read(fd, ret->data + ret->size, 16384);
-                if (n < 0)
-                        return err_errno();
-                ret->size += (size_t) n;
-        } while (n > 0 && ret->size < STATUS_FILE_MAX);
-        return 0;
+        r = file_open(path, &fd);
+        if (r == 0)
+                r = bytes_reserve(ret, STATUS_FILE_MAX);
+        if (r == 0)
+                r = file_read(fd, ret->data, STATUS_FILE_MAX, &ret->size);
+        return r;
 }
 
 /* The runtime directory of the unit that the configuration belongs to: sensorqd.yaml -> /run/sensorqd, NAME.yaml -> /run/sensorqd-NAME. */

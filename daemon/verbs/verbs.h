@@ -18,6 +18,8 @@ int verb_setup(Config *config);
  */
 int verb_status(const Config *config, bool json);
 
-/* list | show ID | replay ID...|--all | drop ID...|--all, over the rejected readings of the outbox and of each subscription's rejected
- * collection. 0; 64 usage; 69; 77. */
+/* Whether what follows the verb is list | show ID | replay ID...|--all | drop ID...|--all. */
+bool verb_rejected_understands(int argc, char **argv, bool all);
+/* Does it, over the rejected readings of the outbox and of each subscription's rejected collection. 0; 64 for what it does not understand;
+ * 69; 77. */
 int verb_rejected(Config *config, int argc, char **argv, bool all);

@@ -19,7 +19,7 @@ LAYERS = [
     ["daemon/publish/", "daemon/subscribe/"],  # source, publisher, sink, lease, subscriber and what only they use
     ["daemon/publish/nature-remo", "daemon/subscribe/mongodb"],
     ["daemon/status"],
-    ["daemon/remote", "daemon/stages"],
+    ["daemon/remote", "daemon/stages", "daemon/once"],
     ["daemon/daemon"],
     ["daemon/verbs/"],
     ["daemon/main"],

@@ -4,6 +4,7 @@ import email.utils
 import json
 import re
 import signal
+import socket
 import time
 import uuid
 
@@ -257,9 +258,24 @@ def test_once_while_mongodb_is_down_leaves_it_in_the_queue(make_stack, own_queue
     assert up.count() == 3
 
 
+def test_once_while_mongodb_is_silent_ends_soon(make_stack, own_queue, shared_mongodb, remo):
+    """10 s, says the manual; more only for the machine that runs this."""
+    own_queue.create(**GOOD)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        stack = make_stack(own_queue, shared_mongodb, remo, interval_msec=0, uri=f"mongodb://127.0.0.1:{silent.getsockname()[1]}/")
+        began = time.monotonic()
+        done = stack.daemon.run("once", timeout=120)
+        assert done.returncode == 75
+        assert time.monotonic() - began < 25
+    left = next(line for line in done.stderr.splitlines() if "Not everything is stored" in line)
+    assert "0 readings wait in the outbox" in left and f"MongoDB is down for {SUBSCRIPTION}" in left and "for the next run" in left
+
+
 def test_once_while_the_queue_is_down_leaves_it_in_the_outbox(made):
     made.queue.service.faults.add({"match": ":publish$", "times": -1, "action": {"type": "status", "status": 503}})
-    assert made.daemon.run("once", timeout=120).returncode == 75
+    done = made.daemon.run("once", timeout=120)
+    assert done.returncode == 75
+    assert re.search("Not everything is stored. 3 readings wait in the outbox.*publishing: ", done.stderr), done.stderr
     made.queue.service.faults.clear()
     made.remo.scenario = "empty"
     assert made.daemon.run("once", timeout=120).returncode == 0
@@ -387,9 +403,9 @@ def test_rejected_in_the_outbox(made):
     ["fly"], ["--fly"], ["run", "now"], ["run", "--offline"], ["check", "--json"], ["once", "--all"], ["-c"], ["setup", "x"],
     ["rejected"], ["rejected", "list", "x"], ["rejected", "show"], ["rejected", "replay"], ["rejected", "drop", "x", "--all"], ["rejected", "eat", "x"]])
 def test_usage_errors(sensorqd, arguments):
-    daemon = sensorqd({"pubsub": {"project": "my-project"}, "publish": {"topic": "sensor-data", "sources": []}})
-    daemon.write_config(json.dumps({"state_dir": str(daemon.state), "pubsub": {"project": "my-project"}, "subscribe": [
-        {"subscription": "sub", "mongodb": {"uri": "mongodb://127.0.0.1:9/", "database": "d", "collection": "c"}}]}))
+    """They come before the configuration, which is no good here."""
+    daemon = sensorqd({})
+    daemon.write_config("{")
     done = daemon.run(*arguments)
     assert done.returncode == 64, done.stdout + done.stderr
     assert done.stderr and not done.stdout
@@ -412,12 +428,13 @@ def test_config_error_names_the_place(sensorqd, verb):
     """P9."""
     daemon = sensorqd({})
     daemon.write_config("pubsub:\n  project: my-project\npublish:\n  topic: sensor-data\n  sources:\n    - name: Home!\n")
-    done = daemon.run(*([verb] if verb != "rejected" else [verb, "list"]))
+    arguments = [verb] if verb != "rejected" else [verb, "list"]
+    done = daemon.run(*arguments)
     assert done.returncode == 78
     assert re.search(re.escape(str(daemon.config_file)) + r":6:\d+: publish\.sources\S*name: ", done.stderr), done.stderr
     assert EVENTS["CONFIG_REJECTED"] in done.stderr
     daemon.config_file.unlink()
-    assert daemon.run(verb).returncode == 78
+    assert daemon.run(*arguments).returncode == 78
 
 
 @pytest.mark.parametrize("damage", ["missing", "two lines", "empty"])
