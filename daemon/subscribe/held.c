@@ -31,7 +31,8 @@ struct Held {
         Slice *ids; /* acking: settled, and not acknowledged yet */
         size_t n_ids;
         Ack *ack, *release;
-        bool acked; /* nothing left to acknowledge */
+        bool lapsed; /* max_hold is over: the messages are Pub/Sub's again, though the sink may have them still */
+        bool acked;  /* nothing left to acknowledge */
         Backoff backoff;
         sd_event_source *timer; /* next try to acknowledge */
 };
@@ -61,8 +62,9 @@ static void held_log_lapse(const Held *held) {
 static void on_lapsed(void *userdata) {
         Held *held = userdata;
 
-        if (held->state == HELD_WRITING)
-                return held_log_lapse(held); /* the sink has it; what it still stores is acknowledged, late */
+        held->lapsed = true;
+        if (held->state == HELD_WRITING) /* the sink has it; what it still stores is acknowledged, late */
+                return held_log_lapse(held);
         if (held->state != HELD_WAITING)
                 return; /* the next failure to acknowledge is the last */
         held_log_lapse(held);
@@ -275,7 +277,7 @@ HeldState held_state(const Held *held) {
 }
 
 size_t held_count(const Held *held) {
-        return held->n;
+        return held->lapsed ? 0 : held->n;
 }
 
 size_t held_bytes(const Held *held) {

@@ -45,7 +45,7 @@ Held *held_free(Held *held);
 CLEANUP_DEFINE(Held, held_free)
 
 HeldState held_state(const Held *held);
-size_t held_count(const Held *held);  /* messages in it */
+size_t held_count(const Held *held);  /* messages in it; none once max_hold is over, though the sink may have them still */
 size_t held_bytes(const Held *held);  /* of the reply */
 usec_t held_oldest(const Held *held); /* oldest publish time, wall; 0: unknown */
 

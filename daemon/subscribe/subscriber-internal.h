@@ -13,6 +13,7 @@
 #define SUBSCRIBER_IDLE_CUT_USEC (30 * USEC_PER_SEC)      /* a pull that hung for so long may be cut without that being trouble */
 #define SUBSCRIBER_BUSY_RETRY_USEC (100 * USEC_PER_MSEC)  /* a sink that was busy although ready is offered the batch again */
 #define SUBSCRIBER_ONCE_PATIENCE_USEC (10 * USEC_PER_SEC) /* for the sink to become ready: two tries to find a server */
+#define SUBSCRIBER_LINGER_USEC (1 * USEC_PER_SEC)         /* for pulls to bring what the stop released: a round trip, and a busy machine */
 #define SUBSCRIBER_ONCE_FAILURES 3                        /* of pulls in a row */
 
 typedef struct Pull {
@@ -46,7 +47,8 @@ struct Subscriber {
         HeldHost host;
         Held *held[SUBSCRIBER_HELD_MAX]; /* oldest first */
         size_t n_held;
-        bool left; /* something was left to the queue */
+        bool left;          /* something was left to the queue */
+        usec_t released_at; /* stopping: when a batch was last given back; 0: none was */
 
         Watch *watch;
         Health health;
@@ -62,3 +64,5 @@ void subscriber_changed(Subscriber *s);
 /* Starts the pulls that are due. */
 void subscriber_pull(Subscriber *s, usec_t now);
 void subscriber_drop_pulls(Subscriber *s);
+/* Stopping: gives back what waits, and ends the pulls when nothing more is to be given back. */
+void subscriber_wind_up(Subscriber *s);

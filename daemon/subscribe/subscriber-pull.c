@@ -101,6 +101,15 @@ static void pull_answered(Subscriber *s, ClientReply *reply, usec_t waited) {
         health_mend(&s->health, HEALTH_PULL);
 }
 
+/* Stopping: only what it brought matters, and that is given back. */
+static void pull_answered_late(Subscriber *s, ClientReply *reply) {
+        _cleanup_(batch_freep) Batch *batch = NULL;
+
+        if (reply->outcome == CLIENT_OK && batch_new(s->config->subscription, &reply->body, clock_now(), &batch) == 0 &&
+                batch->pull.n > 0 && keep_batch(s, &batch) < 0)
+                log_debug("%s: cannot give back what a pull brought: it comes back after its deadline", s->config->subscription);
+}
+
 static void on_pull(void *userdata, ClientReply *reply) {
         Pull *pull = userdata;
         Subscriber *s = pull->subscriber;
@@ -108,7 +117,9 @@ static void on_pull(void *userdata, ClientReply *reply) {
 
         pull->call = NULL;
         s->in_flight--;
-        if (reply->outcome == CLIENT_OK) {
+        if (s->stopping)
+                pull_answered_late(s, reply);
+        else if (reply->outcome == CLIENT_OK) {
                 watch_tell(s->watch, true, pull->started);
                 pull_answered(s, reply, waited);
         } else if (reply->outcome == CLIENT_TOO_LARGE)

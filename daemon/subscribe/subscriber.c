@@ -70,7 +70,7 @@ void subscriber_look(Subscriber *s) {
         usec_t now = clock_now(), next = USEC_INFINITY;
 
         if (s->stopping)
-                return;
+                return subscriber_wind_up(s);
         see_sink(s, now);
         if (hand_over(s))
                 next = now + SUBSCRIBER_BUSY_RETRY_USEC;
@@ -138,6 +138,8 @@ static void on_left(void *userdata, size_t n) {
         Subscriber *s = userdata;
 
         s->left = true;
+        if (s->stopping)
+                s->released_at = clock_now();
 }
 
 static void note_result(Subscriber *s, HealthCause cause, const AckResult *result) {
@@ -176,6 +178,8 @@ static void on_done(void *userdata, Held *held) {
                 s->n_held--;
                 break;
         }
+        if (s->released_at > 0)
+                s->released_at = clock_now(); /* the service knows of it only now */
         held_free(held);
         if (s->n_held == 0)
                 health_mend(&s->health, HEALTH_LEASE); /* no lease is left that could fail */
@@ -193,23 +197,34 @@ static void on_watch_change(void *userdata) {
 
 /* ---- stop ---- */
 
-void subscriber_stop(Subscriber *s) {
+void subscriber_wind_up(Subscriber *s) {
+        usec_t until = s->released_at > 0 ? s->released_at + SUBSCRIBER_LINGER_USEC : 0;
         Held *held;
 
+        if (s->closing)
+                return;
+        while ((held = find_held(s, HELD_WAITING)))
+                held_release(held);
+        if (s->n_held > 0 || s->in_flight == 0)
+                wake_at(s, USEC_INFINITY);
+        else if (clock_now() < until)
+                wake_at(s, until);
+        else
+                subscriber_drop_pulls(s);
+}
+
+void subscriber_stop(Subscriber *s) {
         if (s->stopping)
                 return;
         s->stopping = s->host.stopping = true;
-        subscriber_drop_pulls(s);
         s->watch = watch_free(s->watch);
-        wake_at(s, USEC_INFINITY);
         s->sink->type->stop(s->sink);
-        while ((held = find_held(s, HELD_WAITING)))
-                held_release(held);
+        subscriber_wind_up(s);
         subscriber_changed(s);
 }
 
 bool subscriber_is_stopped(const Subscriber *s) {
-        return s->stopping && s->n_held == 0 && !s->sink->type->is_busy(s->sink);
+        return s->stopping && s->n_held == 0 && s->in_flight == 0 && !s->sink->type->is_busy(s->sink);
 }
 
 /* ---- once ---- */

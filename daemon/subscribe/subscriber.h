@@ -3,8 +3,8 @@
 /* Pulls messages of one subscription, holds their leases, hands them to the sink, acknowledges what is settled and nothing else (P3).
  *
  * Pulls: none while the sink is not ready; one hanging pull while the queue is empty; up to `pulls` (pulls in flight plus batches not yet
- * settled) under backlog. A pull is never aborted but by its own timeout or the stop: the service would hand the next messages to the dead
- * request.
+ * settled) under backlog. A pull is never aborted but by its own timeout or at the end of the stop: the service would hand the next
+ * messages to the dead request.
  *
  * A batch:
  *      received -> waiting (for the sink) -> writing -> acknowledging -> done
@@ -33,10 +33,10 @@ typedef struct SubscriberStatus {
         usec_t paused_since;        /* clock_wall() */
         usec_t last_pull, last_ack; /* clock_wall(); 0: none yet */
         usec_t retry_at;            /* clock_now(); 0: none planned */
-        usec_t oldest_unsettled;    /* wall time of the oldest publish_time held; 0: nothing held */
+        usec_t oldest_unsettled;    /* wall time of the oldest publish_time not settled, also of leases let go; 0: none */
         usec_t retention;           /* of the subscription; 7 d when it could not be read */
         uint64_t received, acknowledged, pulls, empty_pulls;
-        size_t held; /* messages held, unsettled */
+        size_t held; /* messages held, unsettled; without those whose lease was let go */
         const char *detail;
         SinkStatus sink;
 } SubscriberStatus;
@@ -56,8 +56,10 @@ int subscriber_new(sd_event *event, Client *client, const SubscriberOptions *opt
 /* once: everything was published that could be; drain now. */
 void subscriber_begin(Subscriber *subscriber);
 
-/* No new pull; pulls in flight are dropped; batches not in a write are released (modAck 0); the write in progress may end, and what it
- * settled is acknowledged. Ends when subscriber_is_stopped(), which on_change announces. */
+/* No new pull; batches not in a write are released (modAck 0); the write in progress may end, and what it settled is acknowledged. Pulls in
+ * flight stay open until that is done and SUBSCRIBER_LINGER_USEC longer if anything was released, and what they bring is released as well:
+ * the service hands what is released to a pull of ours that still hangs, or that was cut, and there it would wait for the whole ack
+ * deadline. Ends when subscriber_is_stopped(), which on_change announces. */
 void subscriber_stop(Subscriber *subscriber);
 bool subscriber_is_stopped(const Subscriber *subscriber);
 /* Drops everything at once: leases lapse by themselves. */

@@ -172,6 +172,39 @@ static void test_stop_brings_the_batch_back(void **state) {
         assert_int_equal(fixture_calls(&world.service, CALL_ACK), 0);
 }
 
+/* P8: what is released goes to a pull that still hangs. It is read, and given back too; no pull follows it. */
+static void test_stop_gives_back_what_comes_late(void **state) {
+        world_start(false);
+        world_queue(1, 1);
+        world_until(world.sink.batch && fixture_hanging(&world.service) == 1);
+        subscriber_stop(world.subscriber);
+        world_until(world_asked("lease {\"ackDeadlineSeconds\":0,\"ackIds\":[\"a1\"]}\n") == 1);
+        assert_false(subscriber_is_stopped(world.subscriber));
+        world_queue(7, 2);
+        world_until(subscriber_is_stopped(world.subscriber));
+        assert_int_equal(world_asked("lease {\"ackDeadlineSeconds\":0,\"ackIds\":[\"a7\",\"a8\"]}\n"), 1);
+        assert_int_equal(fixture_calls(&world.service, CALL_PULL), 2);
+        assert_int_equal(fixture_calls(&world.service, CALL_ACK), 0);
+        assert_int_equal(world.sink.writes, 1);
+}
+
+/* P8: a pull that fails while the stop waits for the write is no news. */
+static void test_stop_while_pulls_fail(void **state) {
+        world.sink.stuck = true;
+        world_start(false);
+        world_queue(1, 1);
+        world_until(world.sink.batch && fixture_hanging(&world.service) == 1);
+        subscriber_stop(world.subscriber);
+        fixture_script(&world.service, CALL_PULL, 503, "", "");
+        world_until(fixture_hanging(&world.service) == 0);
+        fixture_settle(&world.service, 50 * USEC_PER_MSEC);
+        fake_settle(&world.sink, FATE_STORED);
+        world_until(subscriber_is_stopped(world.subscriber));
+        assert_int_equal(world_status().acknowledged, 1);
+        assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 0);
+        assert_int_equal(fixture_calls(&world.service, CALL_PULL), 2);
+}
+
 static void test_stop_while_idle(void **state) {
         world_start(false);
         world_until(fixture_hanging(&world.service) == 1);
@@ -253,6 +286,8 @@ int main(void) {
                 CASE(test_stop),
                 CASE(test_stop_with_a_mixed_batch),
                 CASE(test_stop_brings_the_batch_back),
+                CASE(test_stop_gives_back_what_comes_late),
+                CASE(test_stop_while_pulls_fail),
                 CASE(test_stop_while_idle),
                 CASE(test_free_in_the_middle),
                 CASE(test_once),
