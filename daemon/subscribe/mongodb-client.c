@@ -11,7 +11,6 @@
 #include "subscribe/mongodb-uri.h"
 
 #define LOGIN_FAILURES_MAX 3 /* then a new pool: libmongoc before 1.23.4 may not log in again after a network error with MONGODB-X509 */
-#define FIND_MSEC 10000
 
 /* ---- the driver as a whole ---- */
 
@@ -221,7 +220,7 @@ MongodbFault mongodb_client_ping(MongodbClient *client, char *detail, size_t siz
         return fault;
 }
 
-mongoc_cursor_t *mongodb_client_find_ids(MongodbClient *client, mongoc_collection_t *collection, const bson_t *ids) {
+static mongoc_cursor_t *find_ids(const MongodbClient *client, mongoc_collection_t *collection, const bson_t *ids) {
         bson_t filter = BSON_INITIALIZER, options = BSON_INITIALIZER, operator, concern;
         mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
         mongoc_cursor_t *cursor;
@@ -230,12 +229,37 @@ mongoc_cursor_t *mongodb_client_find_ids(MongodbClient *client, mongoc_collectio
         (void) BSON_APPEND_ARRAY(&operator, "$in", ids);
         (void) bson_append_document_end(&filter, &operator);
         (void) BSON_APPEND_DOCUMENT_BEGIN(&options, "readConcern", &concern);
-        (void) BSON_APPEND_UTF8(&concern, "level", "majority");
+        (void) BSON_APPEND_UTF8(&concern, "level", client->no_majority_reads ? "local" : "majority");
         (void) bson_append_document_end(&options, &concern);
-        (void) BSON_APPEND_INT64(&options, "maxTimeMS", FIND_MSEC);
+        (void) BSON_APPEND_INT64(&options, "maxTimeMS", MONGODB_FIND_MSEC);
         cursor = mongoc_collection_find_with_opts(collection, &filter, &options, primary);
         mongoc_read_prefs_destroy(primary);
         bson_destroy(&filter);
         bson_destroy(&options);
         return cursor;
+}
+
+MongodbFault mongodb_client_read_ids(MongodbClient *client, mongoc_collection_t *collection, const bson_t *ids, MongodbEach each,
+        void *userdata, char *detail, size_t size) {
+        MongodbFault fault = MONGODB_FAULT_NONE;
+        const bson_t *document, *reply;
+        mongoc_cursor_t *cursor;
+        bson_error_t error;
+        bool again = false;
+
+        mongodb_client_enter(client);
+        cursor = find_ids(client, collection, ids);
+        while (mongoc_cursor_next(cursor, &document))
+                each(userdata, document);
+        if (mongoc_cursor_error_document(cursor, &error, &reply)) {
+                fault = mongodb_reply_fault(reply, &error);
+                mongodb_reply_describe_error(&error, detail, size);
+                again = !client->no_majority_reads && mongodb_reply_lacks_majority_reads(&error);
+        }
+        mongoc_cursor_destroy(cursor);
+        mongodb_client_leave(client);
+        if (!again)
+                return fault;
+        client->no_majority_reads = true;
+        return mongodb_client_read_ids(client, collection, ids, each, userdata, detail, size);
 }

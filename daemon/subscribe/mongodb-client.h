@@ -15,6 +15,7 @@
 #include "subscribe/mongodb-reply.h"
 
 #define MONGODB_DETAIL_SIZE 512
+#define MONGODB_FIND_MSEC 10000 /* that the server may take for a find; less than socketTimeoutMS */
 
 typedef struct MongodbClient {
         char *database, *collection, *rejected_collection;
@@ -25,6 +26,7 @@ typedef struct MongodbClient {
         mongoc_client_t *client;
         mongoc_collection_t *readings, *rejected;
         unsigned login_failures; /* in a row */
+        bool no_majority_reads;  /* the server has them switched off */
         int seen_fd;             /* eventfd for the loop: a server became writable, or none is any more */
         atomic_uint seen;        /* MONGODB_SEEN_* since the loop last looked */
         atomic_uint calls;       /* counts calls into the driver, up before and after each: odd while one is running */
@@ -48,8 +50,12 @@ MongodbFault mongodb_client_ping(MongodbClient *client, char *detail, size_t siz
 MongodbFault mongodb_client_read_command(
         MongodbClient *client, const char *database, const bson_t *command, bson_t *reply, char *detail, size_t size);
 
-/* The documents with one of the ids in *ids* (a BSON array), as a majority has them. The caller destroys the cursor. */
-mongoc_cursor_t *mongodb_client_find_ids(MongodbClient *client, mongoc_collection_t *collection, const bson_t *ids);
+/* Calls *each* for the documents with one of the ids in *ids* (a BSON array), as a majority has them. A server whose majority reads are
+ * switched off (possible before MongoDB 5.0) is asked for what its primary has: the refused insert that asks for the document waited for
+ * the majority already. */
+typedef void (*MongodbEach)(void *userdata, const bson_t *document);
+MongodbFault mongodb_client_read_ids(MongodbClient *client, mongoc_collection_t *collection, const bson_t *ids, MongodbEach each,
+        void *userdata, char *detail, size_t size);
 
 /* Around every call into the driver that may block, so that the loop can tell a stuck one. */
 void mongodb_client_enter(MongodbClient *client);

@@ -91,7 +91,8 @@ static bool is_same(Comparison *c, const Candidate *candidate, const bson_t *sto
                document_same_payload(&c->document, stored);
 }
 
-static void compare_stored(Comparison *c, const bson_t *stored) {
+static void compare_stored(void *userdata, const bson_t *stored) {
+        Comparison *c = userdata;
         bson_iter_t iter;
         const char *id;
         uint32_t size;
@@ -109,23 +110,11 @@ static void compare_stored(Comparison *c, const bson_t *stored) {
 }
 
 static MongodbFault read_stored(Comparison *c, char *detail, size_t size) {
-        MongodbFault fault = MONGODB_FAULT_NONE;
         bson_t ids = BSON_INITIALIZER;
-        const bson_t *stored, *reply;
-        mongoc_cursor_t *cursor;
-        bson_error_t error;
+        MongodbFault fault;
 
         put_ids(c, &ids);
-        mongodb_client_enter(c->client);
-        cursor = mongodb_client_find_ids(c->client, c->client->readings, &ids);
-        while (mongoc_cursor_next(cursor, &stored))
-                compare_stored(c, stored);
-        if (mongoc_cursor_error_document(cursor, &error, &reply)) {
-                fault = mongodb_reply_fault(reply, &error);
-                mongodb_reply_describe_error(&error, detail, size);
-        }
-        mongoc_cursor_destroy(cursor);
-        mongodb_client_leave(c->client);
+        fault = mongodb_client_read_ids(c->client, c->client->readings, &ids, compare_stored, c, detail, size);
         bson_destroy(&ids);
         return fault;
 }

@@ -278,7 +278,8 @@ static bool has_data(const bson_t *document, Slice data) {
 }
 
 /* A message whose very bytes are there already is set apart. */
-static void match_taken(MongodbRejects *rejects, const bson_t *document) {
+static void match_taken(void *userdata, const bson_t *document) {
+        MongodbRejects *rejects = userdata;
         _cleanup_bytes_ Bytes id = {};
         bson_iter_t iter;
         const char *text;
@@ -303,25 +304,10 @@ static void match_taken(MongodbRejects *rejects, const bson_t *document) {
 static MongodbFault check_taken(MongodbRejects *rejects, char *detail, size_t size) {
         bson_t ids = BSON_INITIALIZER;
         MongodbFault fault = MONGODB_FAULT_NONE;
-        const bson_t *document, *reply;
-        mongoc_cursor_t *cursor;
-        bson_error_t error;
         size_t n;
 
-        if (!put_taken_ids(rejects, &ids, &n) || n == 0) {
-                bson_destroy(&ids);
-                return MONGODB_FAULT_NONE;
-        }
-        mongodb_client_enter(rejects->client);
-        cursor = mongodb_client_find_ids(rejects->client, rejects->client->rejected, &ids);
-        while (mongoc_cursor_next(cursor, &document))
-                match_taken(rejects, document);
-        if (mongoc_cursor_error_document(cursor, &error, &reply)) {
-                fault = mongodb_reply_fault(reply, &error);
-                mongodb_reply_describe_error(&error, detail, size);
-        }
-        mongoc_cursor_destroy(cursor);
-        mongodb_client_leave(rejects->client);
+        if (put_taken_ids(rejects, &ids, &n) && n > 0)
+                fault = mongodb_client_read_ids(rejects->client, rejects->client->rejected, &ids, match_taken, rejects, detail, size);
         bson_destroy(&ids);
         return fault;
 }

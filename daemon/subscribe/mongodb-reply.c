@@ -8,6 +8,8 @@
 
 #include "lib/bytes.h"
 
+#define MAJORITY_READS_OFF 148
+
 typedef enum CodeClass {
         CODE_OTHER = 0,
         CODE_DUPLICATE,
@@ -287,6 +289,10 @@ MongodbFault mongodb_reply_fault(const bson_t *reply, const bson_error_t *error)
         default:
                 return has_label(reply) ? MONGODB_FAULT_BUSY : MONGODB_FAULT_STRANGE;
         }
+}
+
+bool mongodb_reply_lacks_majority_reads(const bson_error_t *error) {
+        return error->domain == MONGOC_ERROR_SERVER && error->code == MAJORITY_READS_OFF;
 }
 
 /* Errors of the driver's own domains mean that the conversation ended early, whatever else the reply says of its first part. */

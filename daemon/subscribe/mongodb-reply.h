@@ -47,6 +47,9 @@ MongodbFault mongodb_reply_judge(bool ok, const bson_t *reply, const bson_error_
 /* The fault of any other command that failed. Never MONGODB_FAULT_NONE. *reply* may be NULL. */
 MongodbFault mongodb_reply_fault(const bson_t *reply, const bson_error_t *error);
 
+/* The server has majority reads switched off. */
+bool mongodb_reply_lacks_majority_reads(const bson_error_t *error);
+
 /* What the server says of document *index* of the bulk: message, code, and why its validator refused it. Falls back on *error*. Printable
  * UTF-8. */
 void mongodb_reply_describe(const bson_t *reply, const bson_error_t *error, size_t index, char *text, size_t size);

@@ -19,6 +19,7 @@
 
 #include "subscribe/mongodb-bulk.h"
 #include "subscribe/mongodb-compare.h"
+#include "subscribe/mongodb-probe.h"
 #include "subscribe/mongodb-rejects.h"
 
 struct MongodbWriter {
@@ -69,7 +70,7 @@ MongodbWriter *mongodb_writer_free(MongodbWriter *writer) {
 
 void mongodb_writer_probe(MongodbWriter *writer, MongodbWriteResult *ret) {
         *ret = (MongodbWriteResult){};
-        ret->fault = mongodb_client_ping(writer->client, ret->detail, sizeof(ret->detail));
+        ret->fault = mongodb_probe(writer->client, ret->detail, sizeof(ret->detail));
 }
 
 /* ---- messages ---- */

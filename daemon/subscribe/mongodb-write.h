@@ -23,7 +23,7 @@ int mongodb_writer_new(MongodbClient *client, MongodbWriter **ret);
 MongodbWriter *mongodb_writer_free(MongodbWriter *writer);
 CLEANUP_DEFINE(MongodbWriter, mongodb_writer_free)
 
-/* A server that takes writes answers, and the login holds. */
+/* As mongodb_probe(). */
 void mongodb_writer_probe(MongodbWriter *writer, MongodbWriteResult *ret);
 
 /* Tries once to settle what is PENDING in *batch*. *again*: the same batch as last time. Changes nothing but its fates. */

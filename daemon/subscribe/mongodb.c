@@ -119,6 +119,16 @@ static void run_release(void *userdata, void *job) {
         (void) job_unref(job);
 }
 
+static usec_t stuck_tick(void) {
+#ifdef SENSORQD_CRASHPOINTS
+        const char *text = getenv("SENSORQD_TEST_STUCK_TICK_MSEC");
+
+        if (text)
+                return strtoull(text, NULL, 10) * USEC_PER_MSEC;
+#endif
+        return STUCK_TICK_USEC;
+}
+
 /* The loop's reference stays; the thread gets one of its own for as long as the job runs. */
 static void submit(MongodbSink *s, JobKind kind) {
         int r;
@@ -134,7 +144,7 @@ static void submit(MongodbSink *s, JobKind kind) {
         if (s->retry)
                 (void) sd_event_source_set_enabled(s->retry, SD_EVENT_OFF);
         if (s->stuck) {
-                (void) sd_event_source_set_time_relative(s->stuck, STUCK_TICK_USEC);
+                (void) sd_event_source_set_time_relative(s->stuck, stuck_tick());
                 (void) sd_event_source_set_enabled(s->stuck, SD_EVENT_ON);
         }
 }
@@ -251,7 +261,7 @@ static int on_stuck(sd_event_source *source, uint64_t usec, void *userdata) {
                         s->outage.subscription, (int) (STUCK_TICKS * STUCK_TICK_USEC / USEC_PER_MINUTE));
                 abort();
         }
-        (void) sd_event_source_set_time_relative(source, STUCK_TICK_USEC);
+        (void) sd_event_source_set_time_relative(source, stuck_tick());
         (void) sd_event_source_set_enabled(source, SD_EVENT_ON);
         return 0;
 }

@@ -27,7 +27,7 @@ typedef struct SinkCallbacks {
 } SinkCallbacks;
 
 typedef struct SinkStatus {
-        bool ready;         /* the remote answered an authenticated ping, and no write has failed since */
+        bool ready;         /* the remote took a write or, where that cannot be tried, answered a ping; and no write has failed since */
         usec_t down_since;  /* clock_wall(); 0 while ready, and until the first try failed */
         usec_t retry_at;    /* clock_now(); 0: none planned */
         usec_t last_stored; /* clock_wall(); 0: none yet */

@@ -53,7 +53,8 @@ class _Drop(Exception):
 
 
 class WireMongo:
-    """The server. Attributes may be changed while it runs: max_write_batch_size, max_bson_object_size, standalone, retry_aware."""
+    """The server. Attributes may be changed while it runs: max_write_batch_size, max_bson_object_size, standalone, retry_aware,
+    majority_reads (False: finds with that read concern fail, as with enableMajorityReadConcern=false before MongoDB 5.0)."""
 
     def __init__(self, port=0, standalone=False, max_write_batch_size=100000, max_bson_object_size=16 * 1024 * 1024, retry_aware=True):
         self.log = EventLog()
@@ -62,6 +63,7 @@ class WireMongo:
         self.max_write_batch_size = max_write_batch_size
         self.max_bson_object_size = max_bson_object_size
         self.retry_aware = retry_aware
+        self.majority_reads = True
         self._port = port
         self._listener = None
         self._connections = set()
@@ -262,6 +264,8 @@ class WireMongo:
         return None
 
     def _do_find(self, namespace, command, _action):
+        if not self.majority_reads and (command.get("readConcern") or {}).get("level") == "majority":
+            return _failure(148, "Majority read concern requested, but it is not supported by the storage engine.", "ReadConcernMajorityNotEnabled")
         query = command.get("filter") or {}
         if set(query) - {"_id"}:
             return _failure(2, "this server finds by _id only", "BadValue")

@@ -1,337 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One pass over a batch against a server whose answers the test decides, for what no real server can be made to say: P3, P4, P6 under every
- * kind of answer. The server speaks just enough of the wire protocol (OP_MSG, and OP_QUERY for the first hello). */
-#include <arpa/inet.h>
-#include <endian.h>
-#include <errno.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+/* One pass over a batch against a server whose answers the test decides: P3, P4, P6 under every kind of answer. */
+#include "scripted-mongodb.h"
 
 #include "subscribe/mongodb-write.h"
 
 #define SUBSCRIPTION "projects/p/subscriptions/s"
-#define OP_REPLY 1
-#define OP_QUERY 2004
-#define OP_MSG 2013
-#define MESSAGE_MAX (48 * 1000 * 1000)
-#define STORED_MAX 4096
-
-/* What the server says to one document of an insert. */
-enum { SAY_STORED = 0, SAY_CLOSE = -1, SAY_COMMAND = -2 }; /* else: a code for writeErrors */
-
-typedef struct Server {
-        int fd, port;
-        pthread_t thread;
-        pthread_mutex_t mutex;    /* over all of the following */
-        char *stored[STORED_MAX]; /* ids in the main collection, with their documents */
-        bson_t *documents[STORED_MAX];
-        size_t n_stored;
-        size_t n_rejected;
-        unsigned inserts, rejected_inserts, finds, largest;
-        unsigned weak; /* commands that do not ask for the majority */
-        /* Decides about the document with this `val`. */
-        int (*say)(double val, bool rejected);
-        int command_code;     /* for SAY_COMMAND: the whole insert fails with it */
-        bool count_as_double; /* `n` as a double, which the driver does not read */
-        bool hide_found;      /* finds answer nothing */
-} Server;
-
-/* On the server's threads, where cmocka's assertions do not work. */
-static void require(bool ok) {
-        if (!ok)
-                abort();
-}
-
-/* ---- the wire ---- */
-
-static bool read_all(int fd, void *buffer, size_t size) {
-        for (char *p = buffer; size > 0;) {
-                ssize_t n = read(fd, p, size);
-
-                if (n <= 0)
-                        return false;
-                p += n;
-                size -= (size_t) n;
-        }
-        return true;
-}
-
-static void write_reply(int fd, int32_t op, int32_t request, const bson_t *reply) {
-        const int32_t old[5] = { 8, 0, 0, 0, 1 }; /* flags, cursor id, start, number returned */
-        size_t extra = op == OP_MSG ? 5 : sizeof(old);
-        int32_t header[4] = { (int32_t) (16 + extra + reply->len), 1, request, op == OP_MSG ? OP_MSG : OP_REPLY };
-        char buffer[64] = "";
-
-        memcpy(buffer, header, 16);
-        if (op != OP_MSG)
-                memcpy(buffer + 16, old, sizeof(old));
-        if (write(fd, buffer, 16 + extra) < 0 || write(fd, bson_get_data(reply), reply->len) < 0)
-                (void) shutdown(fd, SHUT_RDWR);
-}
-
-static double double_of(const bson_t *document, const char *key) {
-        bson_iter_t iter;
-
-        return bson_iter_init_find(&iter, document, key) && BSON_ITER_HOLDS_DOUBLE(&iter) ? bson_iter_double(&iter) : 0;
-}
-
-static const char *text_of(const bson_t *document, const char *key) {
-        bson_iter_t iter;
-
-        return bson_iter_init_find(&iter, document, key) && BSON_ITER_HOLDS_UTF8(&iter) ? bson_iter_utf8(&iter, NULL) : "";
-}
-
-static ssize_t find_stored(const Server *server, const char *id) {
-        for (size_t i = 0; i < server->n_stored; i++)
-                if (strcmp(server->stored[i], id) == 0)
-                        return (ssize_t) i;
-        return -1;
-}
-
-static void put_error(bson_t *errors, uint32_t n, int32_t index, int code) {
-        char buffer[16];
-        const char *key;
-        bson_t error, pattern;
-
-        (void) bson_uint32_to_string(n, &key, buffer, sizeof(buffer));
-        (void) bson_append_document_begin(errors, key, -1, &error);
-        (void) BSON_APPEND_INT32(&error, "index", index);
-        (void) BSON_APPEND_INT32(&error, "code", code);
-        (void) BSON_APPEND_UTF8(&error, "errmsg", "scripted");
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&error, "keyPattern", &pattern);
-        (void) BSON_APPEND_INT32(&pattern, "_id", 1);
-        (void) bson_append_document_end(&error, &pattern);
-        (void) bson_append_document_end(errors, &error);
-}
-
-/* The server's judgement of one document: 0, a code for writeErrors, SAY_CLOSE or SAY_COMMAND. */
-static int insert_one(Server *server, const bson_t *document, bool rejected) {
-        int said = server->say ? server->say(rejected ? 0 : double_of(document, "val"), rejected) : SAY_STORED;
-
-        if (said != SAY_STORED)
-                return said;
-        if (rejected) {
-                server->n_rejected++;
-                return SAY_STORED;
-        }
-        if (find_stored(server, text_of(document, "_id")) >= 0)
-                return 11000;
-        server->stored[server->n_stored] = strdup(text_of(document, "_id"));
-        server->documents[server->n_stored++] = bson_copy(document);
-        return SAY_STORED;
-}
-
-/* False: the connection is to be closed without an answer. */
-static bool answer_insert(Server *server, bool rejected, const uint8_t *data, size_t size, bson_t *reply) {
-        bson_t errors = BSON_INITIALIZER, document;
-        int32_t index = 0, length;
-        uint32_t n_errors = 0;
-        int fail = 0;
-
-        *(rejected ? &server->rejected_inserts : &server->inserts) += 1;
-        for (size_t at = 0; at < size; at += (size_t) length, index++) {
-                memcpy(&length, data + at, 4);
-                require(bson_init_static(&document, data + at, (size_t) length));
-                fail = insert_one(server, &document, rejected);
-                if (fail < 0)
-                        break;
-                if (fail > 0)
-                        put_error(&errors, n_errors++, index, fail);
-        }
-        if ((unsigned) index > server->largest)
-                server->largest = (unsigned) index;
-        if (fail == SAY_COMMAND) {
-                (void) BSON_APPEND_INT32(reply, "ok", 0);
-                (void) BSON_APPEND_INT32(reply, "code", server->command_code);
-                (void) BSON_APPEND_UTF8(reply, "errmsg", "scripted failure of the command");
-        } else {
-                (void) BSON_APPEND_INT32(reply, "ok", 1);
-                if (server->count_as_double)
-                        (void) BSON_APPEND_DOUBLE(reply, "n", index - (int32_t) n_errors);
-                else
-                        (void) BSON_APPEND_INT32(reply, "n", index - (int32_t) n_errors);
-                if (n_errors > 0)
-                        (void) BSON_APPEND_ARRAY(reply, "writeErrors", &errors);
-        }
-        bson_destroy(&errors);
-        return fail != SAY_CLOSE;
-}
-
-static void answer_find(Server *server, const bson_t *command, bson_t *reply) {
-        bson_t cursor, batch;
-        bson_iter_t iter, found, ids;
-        uint32_t n = 0;
-
-        server->finds++;
-        (void) BSON_APPEND_INT32(reply, "ok", 1);
-        (void) BSON_APPEND_DOCUMENT_BEGIN(reply, "cursor", &cursor);
-        (void) BSON_APPEND_INT64(&cursor, "id", 0);
-        (void) BSON_APPEND_UTF8(&cursor, "ns", "d.c");
-        (void) BSON_APPEND_ARRAY_BEGIN(&cursor, "firstBatch", &batch);
-        require(bson_iter_init(&iter, command) && bson_iter_find_descendant(&iter, "filter._id.$in", &found) &&
-                bson_iter_recurse(&found, &ids));
-        while (!server->hide_found && bson_iter_next(&ids)) {
-                ssize_t place = find_stored(server, bson_iter_utf8(&ids, NULL));
-                char buffer[16];
-                const char *key;
-
-                (void) bson_uint32_to_string(n, &key, buffer, sizeof(buffer));
-                if (place >= 0 && bson_append_document(&batch, key, -1, server->documents[place]))
-                        n++;
-        }
-        (void) bson_append_array_end(&cursor, &batch);
-        (void) bson_append_document_end(reply, &cursor);
-}
-
-static void answer_hello(bson_t *reply) {
-        (void) BSON_APPEND_BOOL(reply, "ismaster", true);
-        (void) BSON_APPEND_BOOL(reply, "isWritablePrimary", true);
-        (void) BSON_APPEND_INT32(reply, "maxWireVersion", 17);
-        (void) BSON_APPEND_INT32(reply, "minWireVersion", 0);
-        (void) BSON_APPEND_INT32(reply, "maxBsonObjectSize", 16777216);
-        (void) BSON_APPEND_INT32(reply, "maxMessageSizeBytes", MESSAGE_MAX);
-        (void) BSON_APPEND_INT32(reply, "maxWriteBatchSize", 100000);
-        (void) BSON_APPEND_INT32(reply, "ok", 1);
-}
-
-static bool says(const bson_t *command, const char *path, const char *word) {
-        bson_iter_t iter, found;
-
-        return bson_iter_init(&iter, command) && bson_iter_find_descendant(&iter, path, &found) && BSON_ITER_HOLDS_UTF8(&found) &&
-               strcmp(bson_iter_utf8(&found, NULL), word) == 0;
-}
-
-/* P3: every insert, also into the rejected collection, waits for a majority and its journals, for so long and no longer. */
-static bool is_durable_write(const bson_t *command) {
-        bson_iter_t iter, found;
-
-        return says(command, "writeConcern.w", "majority") && bson_iter_init(&iter, command) &&
-               bson_iter_find_descendant(&iter, "writeConcern.j", &found) && bson_iter_as_bool(&found) && bson_iter_init(&iter, command) &&
-               bson_iter_find_descendant(&iter, "writeConcern.wtimeout", &found) && bson_iter_as_int64(&found) > 0;
-}
-
-/* P3: what a duplicate is compared with is what a majority has, as the primary sees it. */
-static bool is_majority_read(const bson_t *command) {
-        bson_iter_t iter, found;
-
-        return says(command, "readConcern.level", "majority") &&
-               (!bson_iter_init_find(&iter, command, "$readPreference") || says(command, "$readPreference.mode", "primary")) &&
-               bson_iter_init(&iter, command) && bson_iter_find_descendant(&iter, "maxTimeMS", &found) && bson_iter_as_int64(&found) > 0;
-}
-
-/* One OP_MSG: a command (section 0) and, for an insert, its documents (section 1). */
-static bool answer(Server *server, const uint8_t *body, size_t size, bson_t *reply) {
-        const uint8_t *p = body + 4, *end = body + size, *documents = NULL;
-        size_t documents_size = 0;
-        bson_t command = BSON_INITIALIZER;
-        bson_iter_t iter;
-        int32_t length;
-        bool more = true;
-
-        while (p < end) {
-                bool list = *p++ == 1;
-
-                memcpy(&length, p, 4);
-                if (list) {
-                        size_t skipped = 4 + strlen((const char *) p + 4) + 1;
-
-                        documents = p + skipped;
-                        documents_size = (size_t) length - skipped;
-                } else
-                        require(bson_init_static(&command, p, (size_t) length));
-                p += length;
-        }
-        require(bson_iter_init(&iter, &command) && bson_iter_next(&iter));
-        if (strcmp(bson_iter_key(&iter), "insert") == 0) {
-                server->weak += !is_durable_write(&command);
-                more = answer_insert(server, strcmp(bson_iter_utf8(&iter, NULL), "c") != 0, documents, documents_size, reply);
-        } else if (strcmp(bson_iter_key(&iter), "find") == 0) {
-                server->weak += !is_majority_read(&command);
-                answer_find(server, &command, reply);
-        } else if (strcmp(bson_iter_key(&iter), "ping") == 0)
-                (void) BSON_APPEND_INT32(reply, "ok", 1);
-        else
-                answer_hello(reply);
-        return more;
-}
-
-typedef struct Connection {
-        Server *server;
-        int fd;
-} Connection;
-
-static void *serve_connection(void *userdata) {
-        Connection *connection = userdata;
-        uint8_t *body = malloc(MESSAGE_MAX);
-        int32_t header[4];
-        bool more = body;
-
-        while (more && read_all(connection->fd, header, sizeof(header)) && read_all(connection->fd, body, (size_t) header[0] - 16)) {
-                bson_t reply = BSON_INITIALIZER;
-
-                (void) pthread_mutex_lock(&connection->server->mutex);
-                if (header[3] == OP_MSG)
-                        more = answer(connection->server, body, (size_t) header[0] - 16, &reply);
-                else
-                        answer_hello(&reply);
-                (void) pthread_mutex_unlock(&connection->server->mutex);
-                if (more)
-                        write_reply(connection->fd, header[3], header[1], &reply);
-                bson_destroy(&reply);
-        }
-        free(body);
-        (void) close(connection->fd);
-        free(connection);
-        return NULL;
-}
-
-static void *serve(void *userdata) {
-        Server *server = userdata;
-
-        for (;;) {
-                Connection *connection;
-                pthread_t thread;
-                int fd = accept(server->fd, NULL, NULL);
-
-                if (fd < 0)
-                        return NULL;
-                connection = malloc(sizeof(*connection));
-                *connection = (Connection){ server, fd };
-                (void) pthread_create(&thread, NULL, serve_connection, connection);
-                (void) pthread_detach(thread);
-        }
-}
-
-static void server_start(Server *server) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        socklen_t size = sizeof(address);
-
-        *server = (Server){ .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
-        (void) pthread_mutex_init(&server->mutex, NULL);
-        assert_int_equal(bind(server->fd, (const struct sockaddr *) &address, sizeof(address)), 0);
-        assert_int_equal(getsockname(server->fd, (struct sockaddr *) &address, &size), 0);
-        assert_int_equal(listen(server->fd, 16), 0);
-        server->port = ntohs(address.sin_port);
-        assert_int_equal(pthread_create(&server->thread, NULL, serve, server), 0);
-}
-
-static void server_stop(Server *server) {
-        (void) shutdown(server->fd, SHUT_RDWR);
-        (void) pthread_join(server->thread, NULL);
-        (void) close(server->fd);
-        for (size_t i = 0; i < server->n_stored; i++) {
-                free(server->stored[i]);
-                bson_destroy(server->documents[i]);
-        }
-}
 
 /* ---- the test's side ---- */
 
@@ -459,6 +132,18 @@ static int say_refused_and_close(double val, bool rejected) {
         return rejected ? SAY_CLOSE : say_refused(val, rejected);
 }
 
+static int say_all_full(double val, bool rejected) {
+        return 14031;
+}
+
+static int say_all_refused(double val, bool rejected) {
+        return 121;
+}
+
+static int say_all_close(double val, bool rejected) {
+        return SAY_CLOSE;
+}
+
 static int say_all_odd(double val, bool rejected) {
         return SAY_COMMAND;
 }
@@ -521,6 +206,64 @@ static void test_strange_command(void **state) {
         assert_int_equal(w->batch->fates[UNLUCKY], FATE_REJECTED);
         assert_int_equal(n_there(w), 19);
         assert_honest(w);
+        world_free(w);
+}
+
+static MongodbFault probe(World *w) {
+        mongodb_writer_probe(w->writer, &w->result);
+        return w->result.fault;
+}
+
+/* P5: the probe writes, so that nothing is pulled in vain, and changes nothing. What is odd about its document does not count. */
+static void test_probe(void **state) {
+        static const struct {
+                int (*say)(double val, bool rejected);
+                int code;
+                MongodbFault fault;
+        } cases[] = {
+                { NULL, 0, MONGODB_FAULT_NONE },
+                { say_all_odd, 10107, MONGODB_FAULT_BUSY },
+                { say_all_odd, 64, MONGODB_FAULT_WRITE_CONCERN },
+                { say_all_odd, 13, MONGODB_FAULT_FORBIDDEN },
+                { say_all_odd, 4711, MONGODB_FAULT_STRANGE },
+                { say_all_odd, 10334, MONGODB_FAULT_NONE },
+                { say_all_full, 0, MONGODB_FAULT_DISK_FULL },
+                { say_all_refused, 0, MONGODB_FAULT_NONE },
+                { say_all_close, 0, MONGODB_FAULT_UNREACHABLE },
+        };
+        World *w = world_new();
+
+        w->server.say = say_all_odd;
+        w->server.command_code = 10107;
+        assert_int_equal(probe(w), MONGODB_FAULT_NONE); /* empty: a ping has to do */
+        w->server.say = NULL;
+        fill(w, 2, 0);
+        pass(w, false);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                w->server.say = cases[i].say;
+                w->server.command_code = cases[i].code;
+                assert_int_equal(probe(w), cases[i].fault);
+                assert_int_equal(cases[i].fault == MONGODB_FAULT_NONE, w->result.detail[0] == '\0' || cases[i].code == 10334);
+        }
+        assert_int_equal(w->server.n_stored, 2);
+        assert_int_equal(w->server.n_rejected, 0);
+        world_free(w);
+}
+
+/* P3, P4: a server without majority reads is asked for what its primary has, in readings and rejected alike, and only once in vain. */
+static void test_no_majority_reads(void **state) {
+        World *w = world_new();
+
+        w->server.no_majority = true;
+        fill(w, 5, 0);
+        pass(w, false);
+        w->batch = batch_free(w->batch);
+        fill(w, 6, 0);
+        pass(w, false);
+        assert_int_equal(w->result.fault, MONGODB_FAULT_NONE);
+        assert_int_equal(batch_count(w->batch, FATE_DUPLICATE), 5);
+        assert_int_equal(batch_count(w->batch, FATE_STORED), 1);
+        assert_int_equal(w->server.finds, 1);
         world_free(w);
 }
 
@@ -672,6 +415,8 @@ static void test_empty_batch(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_odd_code),
+                cmocka_unit_test(test_probe),
+                cmocka_unit_test(test_no_majority_reads),
                 cmocka_unit_test(test_poison),
                 cmocka_unit_test(test_strange_command),
                 cmocka_unit_test(test_strange_server),
