@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "err.h"
@@ -131,6 +132,15 @@ static int on_finish(sd_event_source *source, void *userdata) {
         return 0;
 }
 
+/* libcurl (7.88, multi.c, MSTATE_DO) keeps a connection for the next request when the first one on it could not be sent. OpenSSL still
+ * holds that one, and sends it in place of the next, whose reply would then be another's. What is shut down is found dead, and not used. */
+static void connection_spoil(CURL *easy) {
+        curl_socket_t fd = CURL_SOCKET_BAD;
+
+        if (curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK && fd != CURL_SOCKET_BAD)
+                (void) shutdown(fd, SHUT_RDWR);
+}
+
 /* Takes over all that libcurl has finished. */
 static void http_drain(Http *http) {
         HttpRequest *request;
@@ -144,6 +154,8 @@ static void http_drain(Http *http) {
                 (void) curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
                 request->code = message->data.result;
                 request->state = HTTP_REQUEST_FINISHED;
+                if (request->code == CURLE_SEND_ERROR)
+                        connection_spoil(request->easy);
                 (void) curl_multi_remove_handle(http->multi, request->easy); /* *message* is gone with it */
                 TAILQ_REMOVE(&http->active, request, link);
                 TAILQ_INSERT_TAIL(&http->finished, request, link);

@@ -2,6 +2,8 @@
 /* Who is trusted, and what a user reads when nobody is. */
 #include "http-fixture.h"
 
+#include <sys/socket.h>
+
 typedef struct TlsFixture {
         Fixture f;
         char directory[32], certificate[64], other[64];
@@ -115,6 +117,50 @@ static void test_ca_file_missing(void **state) {
         assert_string_equal(result.detail, "the CA file cannot be read or holds no certificate");
 }
 
+static bool refuse_send;
+
+/* libcurl's; the handshake's last record looks the same but is shorter. */
+ssize_t send(int fd, const void *data, size_t size, int flags) {
+        if (refuse_send && size > 100 && *(const unsigned char *) data == 23) { /* application data */
+                refuse_send = false;
+                errno = ECONNRESET;
+                return -1;
+        }
+        return sendto(fd, data, size, flags, NULL, 0);
+}
+
+static bool serve_path(void *userdata, HttpServerConnection *c, const HttpServerCall *call) {
+        http_server_reply(c, 200, "", call->path);
+        return true;
+}
+
+/* No request gets the reply to another, not even after one that the kernel did not take and OpenSSL still holds. */
+static void test_send_fails(void **state) {
+        static const char *const paths[] = { "/first", "/other" };
+        TlsFixture *t = *state;
+        char url[300];
+
+        t->f.server = http_server_free(t->f.server);
+        t->f.server = http_server_new_tls(serve_path, NULL, t->certificate);
+        refuse_send = true;
+        for (int i = 0; i < 2; i++) {
+                HttpSpec spec = fixture_spec(&t->f, "/", url);
+                Result result = {};
+
+                (void) snprintf(url, sizeof(url), "https://127.0.0.1:%u%s", http_server_port(t->f.server), paths[i]);
+                spec.ca_file = t->certificate;
+                spec.bearer = "token";
+                fixture_start(&t->f, &spec, &result);
+                fixture_run(&t->f, &result);
+                assert_string_equal(result.detail, i == 0 ? "connection lost while sending" : "HTTP 200");
+                if (i > 0)
+                        assert_string_equal(result.body.data, paths[i]);
+                bytes_done(&result.body);
+        }
+        assert_false(refuse_send);
+        assert_int_equal(http_server_calls(t->f.server), 1);
+}
+
 static bool serve_plain(void *userdata, HttpServerConnection *c, const HttpServerCall *call) {
         return false;
 }
@@ -149,6 +195,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_other_name, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_proxy_here, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_ca_file_missing, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_send_fails, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_tls_there, set_up, tear_down),
         };
 
