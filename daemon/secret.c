@@ -81,8 +81,7 @@ const char *secret_explain(const Config *config, const char *name, int error, ch
                 (void) snprintf(words, SECRET_WORDS_MAX, "does not exist");
         else if (error == -ENOENT)
                 (void) snprintf(words, SECRET_WORDS_MAX,
-                        "is neither among the unit's credentials nor in %.160s/credentials: put it there, and restart the service (a "
-                        "reload does not see new secrets)",
+                        "is neither among the unit's credentials nor in %.160s/credentials: put it there, and restart the service",
                         config->directory);
         else if (error == -EACCES || error == -EPERM)
                 (void) snprintf(words, SECRET_WORDS_MAX, "may not be read by this user: run this as root (sudo), or look at its mode");

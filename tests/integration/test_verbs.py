@@ -69,8 +69,9 @@ def test_check_wrong_source_token(made):
 
 
 def test_check_source_cannot_be_reached(made):
+    url = made.remo.url
     made.remo.stop()
-    fails(check(made), "source home")
+    fails(check(made), "source home", url, "check the network")
 
 
 def test_check_refused_key(made):
