@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from harness import wait_until
-from services.nature_remo import generate
+from services.nature_remo import NatureRemo, generate
 
 
 @pytest.fixture
@@ -105,16 +105,21 @@ def small_disk(directory, size):
         subprocess.run(["umount", "-l", directory], check=True)
 
 
+def fill(disk):
+    """Leaves no room; returns what to delete to make some."""
+    with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
+        while file.write(b"x" * 1024):
+            pass
+    return disk / "filler"
+
+
 def test_disk_full(stack):
     """P7: what was fetched stays in memory and is tried again; polling stops; when there is room all of it is there."""
     with small_disk(stack.daemon.state, "400k") as disk:
         publishing(stack, False)
         stack.daemon.start()
         wait_until(lambda: stack.remo.polls() >= 2, "a poll whose readings are on the disk")
-        filler = disk / "filler"
-        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-            while file.write(b"x" * 1024):
-                pass
+        filler = fill(disk)
         failing = stack.daemon.log.wait("OUTBOX_FAILING")
         assert "No space left" in failing.text and failing.level == "error"
         stack.daemon.notify.wait("STATUS=.*disk refuses the outbox, polling stopped")
@@ -131,18 +136,42 @@ def test_disk_full(stack):
         assert stack.daemon.stop() == 0
 
 
+def pulls(stack):
+    return sum(":pull" in event["target"] for event in stack.queue.service.log.since(0, "http"))
+
+
+def test_full_disk_stops_sources_that_hold_nothing(stack):
+    """P7: a source whose polls brought no readings, so that it has none to store, is not polled either while the disk refuses another's."""
+    with small_disk(stack.daemon.state, "400k") as disk, NatureRemo(limit=100000, devices=0) as barn:
+        sources = stack.daemon.config["publish"]["sources"]
+        (stack.daemon.directory / "credentials" / "barn.token").write_text(barn.token)
+        sources.append({**sources[0], "name": "barn", "url": barn.url, "token_file": "barn.token"})
+        stack.daemon.write_config()
+        publishing(stack, False)
+        stack.daemon.start()
+        wait_until(lambda: stack.remo.polls() >= 2 and barn.polls() >= 2, "polls")
+        filler = fill(disk)
+        stack.daemon.log.wait("OUTBOX_FAILING")
+        stack.daemon.notify.wait("STATUS=.*disk refuses the outbox, polling stopped")
+        polled, pulled = barn.polls(), pulls(stack)
+        wait_until(lambda: pulls(stack) >= pulled + 3, "empty pulls, each of which hangs for longer than the interval of the polls", 90)
+        assert barn.polls() == polled
+        filler.unlink()
+        publishing(stack, True)
+        wait_until(lambda: barn.polls() >= polled + 2, "polls of the other one", 90)
+        all_is_stored(stack)
+
+
 def test_stop_while_the_disk_is_full_says_what_is_lost(stack):
     with small_disk(stack.daemon.state, "400k") as disk:
         publishing(stack, False)
         stack.daemon.start()
         wait_until(lambda: stack.remo.polls() >= 2, "a poll whose readings are on the disk")
-        with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
-            while file.write(b"x" * 1024):
-                pass
+        filler = fill(disk)
         stack.daemon.log.wait("OUTBOX_FAILING")
         stop(stack)
         stack.daemon.log.wait("OUTBOX_FAILING", where=lambda entry: "3 readings" in entry.text and "are lost" in entry.text)
-        (disk / "filler").unlink()
+        filler.unlink()
         publishing(stack, True)
         stack.remo.scenario = "empty"
         kept = len(stack.remo.served()) - 3

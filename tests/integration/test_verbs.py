@@ -473,6 +473,17 @@ def test_verbs_end_77_for_an_unreadable_secret(made, verb):
     assert "secret file nowhere" in done.stdout
 
 
+def test_service_manager_hears_of_start_reload_and_stop(made):
+    """What `systemctl` waits for, in its order: READY=1; RELOADING=1 with the time (v253), and READY=1 again; STOPPING=1."""
+    made.daemon.start()
+    made.daemon.reload()
+    made.daemon.log.wait("RELOADED")
+    assert made.daemon.stop() == 0
+    made.daemon.notify.wait("^STOPPING=1")
+    words = [message for message in made.daemon.notify.messages if not message.startswith(("STATUS=", "WATCHDOG="))]
+    assert [word.split("=")[0] for word in words] == ["READY", "RELOADING", "MONOTONIC_USEC", "READY", "STOPPING"], words
+
+
 def test_second_instance(made):
     made.daemon.start()
     for verb in ("run", "once"):

@@ -336,6 +336,9 @@ static void test_retry_after_is_the_longer(void **state) {
         http.retry_after = 11 * USEC_PER_SEC;
         client_sort(&http, FIXTURE_SUBSCRIPTION, NULL, &reply, detail, sizeof detail);
         assert_int_equal(reply.retry_after, 11 * USEC_PER_SEC);
+        http.retry_after = 100 * USEC_PER_HOUR; /* it is asked again anyway */
+        client_sort(&http, FIXTURE_SUBSCRIPTION, NULL, &reply, detail, sizeof detail);
+        assert_int_equal(reply.retry_after, USEC_PER_HOUR);
         bytes_done(&http.body);
 }
 

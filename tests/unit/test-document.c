@@ -244,7 +244,7 @@ static void test_depth(void **state) {
                 for (size_t i = 1; i < depth; i++)
                         p = stpcpy(p, "}");
                 message = message_of(text, strlen(text));
-                assert_int_equal(build(&message, &document, detail), depth <= DOCUMENT_DEPTH_MAX ? DOCUMENT_OK : DOCUMENT_TOO_DEEP);
+                assert_int_equal(build(&message, &document, detail), depth <= 90 ? DOCUMENT_OK : DOCUMENT_TOO_DEEP);
                 bson_destroy(&document);
         }
 }
@@ -531,6 +531,27 @@ static void test_rejected_attributes(void **state) {
         bson_destroy(&document);
 }
 
+/* One name that could not be a field as it is, or one value that is no text, makes all of them a list. */
+static void test_rejected_attribute_alone(void **state) {
+        const WireAttribute odd[] = { { slice("a.b"), slice("1") }, { slice("$a"), slice("1") }, { slice(""), slice("1") },
+                { { "a\0b", 3 }, slice("1") }, { slice("\xff"), slice("1") }, { slice("a"), slice("\xff") } };
+
+        for (size_t i = 0; i < ELEMENTSOF(odd); i++) {
+                const WireAttribute attributes[] = { { slice("plain"), slice("0") }, odd[i] };
+                WireMessage message = message_of("", 0);
+                bson_iter_t iter, found;
+                bson_t document;
+
+                message.attributes = attributes;
+                message.n_attributes = 2;
+                bson_init(&document);
+                assert_int_equal(document_build_rejected(&message, &rules, DOCUMENT_REFUSED, "", STORED_AT, &document), 0);
+                assert_string(&document, "pubsub.attributes.0.name", "plain");
+                assert_true(bson_iter_init(&iter, &document) && bson_iter_find_descendant(&iter, "pubsub.attributes.1.name", &found));
+                bson_destroy(&document);
+        }
+}
+
 /* P3 (b): the same payload under the same name is a duplicate; anything else is a conflict. */
 static void test_same_payload(void **state) {
         static const struct {
@@ -603,6 +624,7 @@ int main(void) {
                 cmocka_unit_test(test_detail_is_cut),
                 cmocka_unit_test(test_rejected),
                 cmocka_unit_test(test_rejected_attributes),
+                cmocka_unit_test(test_rejected_attribute_alone),
                 cmocka_unit_test(test_same_payload),
                 cmocka_unit_test(test_same_payload_of_two_builds),
                 cmocka_unit_test(test_reason_words),

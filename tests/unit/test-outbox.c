@@ -217,6 +217,11 @@ static void test_reject_replay_drop(void **state) {
         assert_int_equal(status.rows, 2);
         assert_int_equal(status.rejected_rows, 1);
         assert_int_equal(status.bytes + status.rejected_bytes, before.bytes);
+        outbox_set_caps(f->outbox, &(OutboxConfig){ .max_rows = 4, .max_bytes = before.bytes + 100 });
+        assert_true(outbox_has_room(f->outbox, 1, 100));
+        assert_false(outbox_has_room(f->outbox, 2, 0)); /* rejected ones take room as well */
+        assert_false(outbox_has_room(f->outbox, 1, 101));
+        outbox_set_caps(f->outbox, &caps);
 
         /* by a second connection, as `sensorqd rejected` beside the daemon */
         assert_int_equal(outbox_rejected_open(f->directory, &guest), 0);
