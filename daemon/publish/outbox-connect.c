@@ -156,11 +156,11 @@ int outbox_attach(Outbox *outbox, Sql *sql) {
 }
 
 /* OUTBOX_OK, OUTBOX_SALVAGED, OUTBOX_NEWER, or an errno. */
-static int outbox_reopen(Outbox *outbox, OutboxSalvage *ret_salvage) {
+static int outbox_reopen(Outbox *outbox, bool suspect, OutboxSalvage *ret_salvage) {
         _cleanup_(sql_closep) Sql *sql = NULL;
         int r, attached;
 
-        r = outbox_file_open(outbox->directory, outbox->last_id, &sql, ret_salvage);
+        r = outbox_file_open(outbox->directory, outbox->last_id, suspect, &sql, ret_salvage);
         if (r < 0 || r == OUTBOX_NEWER)
                 return r;
         attached = outbox_attach(outbox, sql);
@@ -178,7 +178,7 @@ static int outbox_repair(Outbox *outbox) {
         if (outbox->guest)
                 return -EUCLEAN;
         outbox_detach(outbox);
-        r = outbox_reopen(outbox, &salvage);
+        r = outbox_reopen(outbox, true, &salvage);
         if (r == OUTBOX_SALVAGED) {
                 log_event(LOG_ERR, EVENT_OUTBOX_DAMAGED, LOG_FIELDS({ FIELD_FILE, salvage.aside }),
                         "The outbox in %s turned out to be damaged. It was set aside as %s, and %" PRIu64
@@ -203,7 +203,7 @@ int outbox_open(const char *directory, const OutboxConfig *caps, Outbox **ret, O
         if (!outbox->directory)
                 return -ENOMEM;
 
-        r = outbox_reopen(outbox, &salvage);
+        r = outbox_reopen(outbox, false, &salvage);
         if (r < 0 || r == OUTBOX_NEWER)
                 return r;
         if (r == OUTBOX_SALVAGED && ret_salvage)

@@ -94,15 +94,26 @@ static int file_check_pages(Sql *sql) {
         return r == SQL_DONE ? -EUCLEAN : outbox_file_fault(r);
 }
 
-/* -EUCLEAN when the file is damaged. */
-static int file_check(Sql *sql) {
+/* A clean end takes the log away: one that is left tells of a kill, a crash or a power cut. */
+static bool file_has_log(const char *path) {
+        _cleanup_free_ char *log = NULL;
+
+        if (asprintf(&log, "%s-wal", path) < 0) {
+                log = NULL;
+                return true;
+        }
+        return access(log, F_OK) == 0;
+}
+
+/* -EUCLEAN when the file is damaged. Looks at nothing in a file with more than *most* bytes in use. */
+static int file_check(Sql *sql, int64_t most) {
         int64_t bytes, off;
         int r;
 
         r = file_used_bytes(sql, &bytes);
         if (r < 0)
                 return r;
-        if (bytes > OUTBOX_FILE_CHECK_MAX)
+        if (bytes > most)
                 return 0;
 
         r = file_check_pages(sql);
@@ -129,7 +140,8 @@ static int file_connect(const char *path, Sql **ret_sql, int64_t *ret_version) {
 }
 
 /* OUTBOX_OK, OUTBOX_NEWER, -EUCLEAN, or another errno. */
-static int file_try(const char *directory, const char *path, Sql **ret) {
+static int file_try(const char *directory, const char *path, bool suspect, Sql **ret) {
+        int64_t check_max = suspect ? INT64_MAX : file_has_log(path) ? OUTBOX_FILE_CHECK_MAX : OUTBOX_FILE_CHECK_CLEAN_MAX;
         _cleanup_(sql_closep) Sql *sql = NULL;
         bool is_new = access(path, F_OK) < 0;
         int64_t version;
@@ -141,7 +153,7 @@ static int file_try(const char *directory, const char *path, Sql **ret) {
         if (version != 0 && version != OUTBOX_SCHEMA)
                 return OUTBOX_NEWER;
 
-        r = version == 0 ? outbox_file_create_schema(sql) : file_check(sql);
+        r = version == 0 ? outbox_file_create_schema(sql) : file_check(sql, check_max);
         if (r == 0 && is_new)
                 r = outbox_file_sync_directory(directory);
         if (r < 0)
@@ -150,7 +162,7 @@ static int file_try(const char *directory, const char *path, Sql **ret) {
         return OUTBOX_OK;
 }
 
-int outbox_file_open(const char *directory, int64_t last_id, Sql **ret, OutboxSalvage *ret_salvage) {
+int outbox_file_open(const char *directory, int64_t last_id, bool suspect, Sql **ret, OutboxSalvage *ret_salvage) {
         _cleanup_free_ char *path = NULL;
         int64_t rows;
         int r, finished;
@@ -164,10 +176,10 @@ int outbox_file_open(const char *directory, int64_t last_id, Sql **ret, OutboxSa
         if (finished < 0)
                 return finished;
 
-        r = file_try(directory, path, ret);
+        r = file_try(directory, path, suspect, ret);
         if (r == -EUCLEAN) {
                 r = outbox_salvage(directory, last_id, ret_salvage);
-                return r < 0 ? r : (r = file_try(directory, path, ret)) == OUTBOX_OK ? OUTBOX_SALVAGED : r;
+                return r < 0 ? r : (r = file_try(directory, path, false, ret)) == OUTBOX_OK ? OUTBOX_SALVAGED : r;
         }
         if (r != OUTBOX_OK || finished == OUTBOX_SALVAGE_NONE)
                 return r;

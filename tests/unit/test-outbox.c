@@ -454,6 +454,55 @@ static void test_damage_while_running(void **state) {
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
 }
 
+/* A file too large for the check at start is mended all the same, when the damage is met. */
+static void damage_in_large_file(Fixture *f, unsigned batches) {
+        OutboxSalvage salvage = {};
+        OutboxRows rows;
+
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        for (unsigned i = 0; i < batches; i++)
+                assert_int_equal(put(f->outbox, 1000 * i, 1000, 3000), 0); /* 4 MiB */
+        f->outbox = outbox_close(f->outbox);
+        overwrite(f, INT64_C(100) * 4096, 4096);
+
+        assert_int_equal(reopen(f, &salvage), OUTBOX_OK);
+        assert_int_equal(outbox_peek(f->outbox, 0, 200, SIZE_MAX, &rows), 0);
+        assert_int_equal(rows.n, 200);
+        outbox_rows_done(&rows);
+        assert_int_equal(count_files(f, "damaged"), 1);
+        assert_in_range(rows_waiting(f->outbox), 1000 * batches - 10, 1000 * batches - 1);
+}
+
+static void test_damage_beyond_the_check_after_a_clean_end(void **state) {
+        damage_in_large_file(*state, 3);
+}
+
+static void test_damage_beyond_any_check(void **state) {
+        damage_in_large_file(*state, 18);
+}
+
+/* After a kill more is looked at: here the file that a kill leaves behind, log and all. */
+static void test_damage_after_a_kill(void **state) {
+        Fixture *f = *state;
+        OutboxSalvage salvage = {};
+        char command[512];
+
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        for (unsigned i = 0; i < 3; i++)
+                assert_int_equal(put(f->outbox, 1000 * i, 1000, 3000), 0);
+        assert_int_equal(reopen(f, NULL), OUTBOX_OK);
+        assert_int_equal(put(f->outbox, 3000, 1, 1), 0);
+        (void) snprintf(command, sizeof(command), "cd %s && mkdir k && cp outbox.sqlite outbox.sqlite-wal k", f->directory);
+        assert_int_equal(system(command), 0);
+        f->outbox = outbox_close(f->outbox);
+        (void) snprintf(command, sizeof(command), "cd %s && mv k/* . && rmdir k", f->directory);
+        assert_int_equal(system(command), 0);
+        overwrite(f, INT64_C(100) * 4096, 4096);
+
+        assert_int_equal(reopen(f, &salvage), OUTBOX_SALVAGED);
+        assert_in_range(salvage.rows, 2991, 3000);
+}
+
 /* A start that was killed between the new file's completion and the end of the swap: the next one goes on there. */
 static void test_interrupted_swap(void **state) {
         Fixture *f = *state;
@@ -636,6 +685,9 @@ int main(void) {
                 TEST(test_ids_ascend_over_damage),
                 TEST(test_aside_keeps_what_is_there),
                 TEST(test_damage_while_running),
+                TEST(test_damage_beyond_the_check_after_a_clean_end),
+                TEST(test_damage_beyond_any_check),
+                TEST(test_damage_after_a_kill),
                 TEST(test_interrupted_swap),
                 TEST(test_half_made_copy_is_dropped),
                 TEST(test_salvage_of_a_locked_file),
