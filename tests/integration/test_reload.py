@@ -58,7 +58,8 @@ def test_source_is_added_and_removed(stack):
         assert stack.remo.polls() <= before + 1  # one may have been under way
         served = len(stack.remo.served())
         second.devices = []
-        wait_until(lambda: stack.count() == served + len(second.served()), "everything that was served is stored")
+        # the reload may have cut off a poll of the source that went: served, and never fetched
+        wait_until(lambda: stack.count() - len(second.served()) in (served - 1, served), "everything that was fetched is stored")
 
 
 def test_changed_token_of_a_source(stack):
