@@ -119,6 +119,20 @@ static bool port_valid(const char *text, size_t size) {
         return value >= 1 && value <= 65535;
 }
 
+/* A name with a domain: what DNS answers must lie in the domain above it, says MongoDB's specification of the seed list. */
+static int seed_check(Slice name, ConfigProblem *ret_problem) {
+        unsigned dots = 0;
+        bool letter = false;
+
+        for (size_t i = 0; i < name.size; i++) {
+                dots += name.data[i] == '.' && i > 0 && i + 1 < name.size;
+                letter |= isalpha((unsigned char) name.data[i]) != 0;
+        }
+        if (dots < 2 || !letter || memchr(name.data, '%', name.size) || *name.data == '[' || *name.data == '.')
+                return config_problem_set(ret_problem, "has a host that is no name of three parts or more, which mongodb+srv:// needs");
+        return 0;
+}
+
 /* HOST, HOST:PORT, [ADDRESS], [ADDRESS]:PORT, or the percent-encoded path of a socket. */
 static int host_check(Slice host, bool srv, ConfigProblem *ret_problem) {
         const char *end = host.data + host.size, *name_end, *c;
@@ -139,7 +153,7 @@ static int host_check(Slice host, bool srv, ConfigProblem *ret_problem) {
         if (!percent_valid((Slice){ host.data, (size_t) (name_end - host.data) }))
                 return config_problem_set(ret_problem, "has a %% in a host that does not begin a percent-encoded byte");
         if (name_end == end)
-                return 0;
+                return srv ? seed_check(host, ret_problem) : 0;
         if (srv)
                 return config_problem_set(ret_problem, "has a port, which mongodb+srv:// takes from DNS");
         if (*name_end != ':' || !port_valid(name_end + 1, (size_t) (end - name_end - 1)))
@@ -200,6 +214,8 @@ static int option_parse(Slice option, const char **ret_name, ConfigUri *uri, Con
         if (strcmp(name, "tlsCertificateKeyFilePassword") == 0 ||
                 (strcmp(name, "authMechanismProperties") == 0 && memmem(value.data, value.size, "TOKEN", 5)))
                 uri->secret = true;
+        if (strcmp(name, "directConnection") == 0)
+                uri->direct = slice_equal_nocase(value, "true");
         if (strcmp(name, "authMechanism") == 0)
                 uri->keyless = slice_equal_nocase(value, "MONGODB-X509") || slice_equal_nocase(value, "GSSAPI") ||
                                slice_equal_nocase(value, "MONGODB-AWS");
@@ -208,7 +224,24 @@ static int option_parse(Slice option, const char **ret_name, ConfigUri *uri, Con
         return 0;
 }
 
-static int options_parse(const char *cursor, ConfigUri *uri, ConfigProblem *ret_problem) {
+/* What the driver refuses when it is too late for a good message. */
+static int options_check(const char *const *seen, size_t n, bool srv, const ConfigUri *uri, ConfigProblem *ret_problem) {
+        bool max_hosts = false, replica_set = false;
+
+        for (size_t i = 0; i < n; i++) {
+                if (!srv && strncmp(seen[i], "srv", 3) == 0)
+                        return config_problem_set(ret_problem, "sets %s, which belongs to mongodb+srv://", seen[i]);
+                max_hosts |= strcmp(seen[i], "srvMaxHosts") == 0;
+                replica_set |= strcmp(seen[i], "replicaSet") == 0;
+        }
+        if (srv && uri->direct)
+                return config_problem_set(ret_problem, "sets directConnection, which mongodb+srv:// cannot have: name the host itself");
+        if (max_hosts && replica_set)
+                return config_problem_set(ret_problem, "sets both srvMaxHosts and replicaSet, which exclude each other");
+        return 0;
+}
+
+static int options_parse(const char *cursor, bool srv, ConfigUri *uri, ConfigProblem *ret_problem) {
         const char *seen[OPTIONS_MAX];
         size_t n = 0;
 
@@ -230,7 +263,7 @@ static int options_parse(const char *cursor, ConfigUri *uri, ConfigProblem *ret_
                         cursor++;
         }
 
-        return 0;
+        return options_check(seen, n, srv, uri, ret_problem);
 }
 
 int config_uri_parse(const char *uri, ConfigUri *ret, ConfigProblem *ret_problem) {
@@ -265,7 +298,7 @@ int config_uri_parse(const char *uri, ConfigUri *ret, ConfigProblem *ret_problem
                 return config_problem_set(ret_problem, "has no / between the hosts and the options");
 
         if (*query == '?') {
-                r = options_parse(query + 1, &parsed, ret_problem);
+                r = options_parse(query + 1, srv, &parsed, ret_problem);
                 if (r < 0)
                         return r;
         }

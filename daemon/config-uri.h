@@ -11,8 +11,10 @@ typedef struct ConfigUri {
         bool user;          /* names a user */
         bool user_password; /* and the password */
         bool secret;        /* carries a password, there or in an option */
+        bool direct;        /* directConnection=true */
         bool keyless;       /* its mechanism needs no password (X.509, Kerberos, AWS) */
 } ConfigUri;
 
-/* -EBADMSG with *ret_problem* filled in: no scheme, no host, a bad port, an unknown or repeated option, one that sensorqd sets itself. */
+/* -EBADMSG with *ret_problem* filled in: no scheme, no host, a bad port, an unknown or repeated option, one that sensorqd sets itself, one
+ * that mongodb+srv:// cannot have or needs. */
 int config_uri_parse(const char *uri, ConfigUri *ret, ConfigProblem *ret_problem);

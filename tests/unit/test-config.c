@@ -376,7 +376,18 @@ static void test_uri(void **state) {
         refuse_mongodb("uri: 'mongodb://h:65536/" REST, "has a port that is none");
         refuse_mongodb("uri: 'mongodb://[::1/" REST, "has a [ without ]");
         refuse_mongodb("uri: 'mongodb+srv://h:1/" REST, "takes from DNS");
-        refuse_mongodb("uri: 'mongodb+srv://a,b/" REST, "takes one name");
+        refuse_mongodb("uri: 'mongodb+srv://a.example.net:1/" REST, "takes from DNS");
+        refuse_mongodb("uri: 'mongodb+srv://a.example.net,b.example.net/" REST, "takes one name");
+        refuse_mongodb("uri: 'mongodb+srv://localhost/" REST, "no name of three parts");
+        refuse_mongodb("uri: 'mongodb+srv://example.net/" REST, "no name of three parts");
+        refuse_mongodb("uri: 'mongodb+srv://.example.net/" REST, "no name of three parts");
+        refuse_mongodb("uri: 'mongodb+srv://127.0.0.1/" REST, "no name of three parts");
+        refuse_mongodb("uri: 'mongodb+srv://[::1]/" REST, "no name of three parts");
+        refuse_mongodb("uri: 'mongodb+srv://%2Ftmp%2Fa.b.c.sock/" REST, "no name of three parts");
+        refuse_mongodb("uri: 'mongodb+srv://a.example.net/?directConnection=true" REST, "mongodb+srv:// cannot have");
+        refuse_mongodb("uri: 'mongodb+srv://a.example.net/?srvMaxHosts=2&replicaSet=r" REST, "which exclude each other");
+        refuse_mongodb("uri: 'mongodb://h/?srvMaxHosts=2" REST, "sets srvMaxHosts, which belongs to mongodb+srv://");
+        refuse_mongodb("uri: 'mongodb://h/?SRVSERVICENAME=x" REST, "sets srvServiceName, which belongs to mongodb+srv://");
         refuse_mongodb("uri: 'mongodb://h?tls=true" REST, "no / between the hosts and the options");
         refuse_mongodb("uri: 'mongodb://h/?w=1" REST, "sets w, which sensorqd sets itself");
         refuse_mongodb("uri: 'mongodb://h/?JOURNAL=false" REST, "sets journal");
@@ -403,6 +414,7 @@ static void test_uri_right(void **state) {
                 { "mongodb://%2Ftmp%2Fmongodb-27017.sock/", false },
                 { "mongodb://u:p%40ss@h1:1,h2:65535/db?authSource=admin&tls=true", true },
                 { "mongodb+srv://u:p@cluster.example.net/?appName=x", true },
+                { "mongodb+srv://cluster.example.net/?srvMaxHosts=2&srvServiceName=x&tls=false", false },
                 { "mongodb://CN=me@h/?authMechanism=MONGODB-X509&tlsCertificateKeyFile=/c.pem", false },
                 { "mongodb://h/?tlsCertificateKeyFile=/c.pem&tlsCertificateKeyFilePassword=x", true },
         };
