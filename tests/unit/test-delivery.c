@@ -78,6 +78,9 @@ static bool aborts(Fate from, Fate to) {
 }
 
 static void test_moves(void **state) {
+#ifdef NDEBUG
+        skip(); /* not possible here: moves are asserted */
+#endif
         for (Fate from = FATE_PENDING; from <= FATE_FAILED; from++)
                 for (Fate to = FATE_PENDING; to <= FATE_FAILED; to++) {
                         bool allowed = (from == FATE_PENDING && to != FATE_PENDING) || (from == FATE_FAILED && to == FATE_PENDING);
