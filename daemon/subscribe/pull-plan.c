@@ -14,21 +14,28 @@ void pull_plan_init(PullPlan *plan, unsigned pulls, unsigned max_messages, usec_
         };
 }
 
+static unsigned at_most(unsigned a, size_t b) {
+        return a < b ? a : (unsigned) b;
+}
+
 unsigned pull_plan_due(const PullPlan *plan, const PullLoad *load, usec_t now) {
         unsigned together = plan->backlog && plan->failure.attempt == 0 ? plan->pulls : 1;
         unsigned taken = load->in_flight + load->unsettled;
-        unsigned free_slots;
+        size_t bytes = load->bytes + load->in_flight * load->expected;
+        unsigned due;
 
         if (!load->ready || now < plan->not_before)
                 return 0;
-        if (load->bytes >= PULL_PLAN_BYTES_MAX || load->acking >= PULL_PLAN_ACKING_MAX)
+        if (bytes >= PULL_PLAN_BYTES_MAX || load->acking >= PULL_PLAN_ACKING_MAX)
                 return 0;
         if (plan->once && plan->empties >= PULL_PLAN_ONCE_EMPTIES)
                 return 0;
         if (taken >= plan->pulls || load->in_flight >= together)
                 return 0;
-        free_slots = plan->pulls - taken;
-        return free_slots < together - load->in_flight ? free_slots : together - load->in_flight;
+        due = at_most(plan->pulls - taken, together - load->in_flight);
+        if (load->expected > 0)
+                due = at_most(due, (PULL_PLAN_BYTES_MAX - bytes) / load->expected);
+        return due > 0 || load->in_flight > 0 ? due : 1;
 }
 
 static void grow(PullPlan *plan) {

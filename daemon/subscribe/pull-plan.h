@@ -3,11 +3,12 @@
 /* When to pull, how many at once, and how much each may bring; pure.
  *
  * A pull hangs in the service until a message is there, so one is enough while the queue is empty. A reply that came at once, or was half
- * full, means that more is waiting (a reply holds few messages even then): up to `pulls` follow. After a failure one pull tries alone. */
+ * full, means that more is waiting (a reply holds few messages even then): up to `pulls` follow, as long as there is room for replies as
+ * large as the last one. After a failure one pull tries alone. */
 
 #include "lib/backoff.h"
 
-#define PULL_PLAN_BYTES_MAX (48 * 1024 * 1024)          /* of held replies: beyond, no pull */
+#define PULL_PLAN_BYTES_MAX (48 * 1024 * 1024)          /* of replies held and expected: beyond, no pull */
 #define PULL_PLAN_ACKING_MAX 16                         /* batches being acknowledged: beyond, no pull */
 #define PULL_PLAN_BACKLOG_USEC (250 * USEC_PER_MSEC)    /* a reply with messages that came sooner had them waiting */
 #define PULL_PLAN_HUNG_USEC (2 * USEC_PER_SEC)          /* ... and one that came later did not; in between, a slow network tells nothing */
@@ -36,6 +37,7 @@ typedef struct PullLoad {
         unsigned unsettled; /* batches waiting or being written */
         unsigned acking;    /* batches being acknowledged */
         size_t bytes;       /* of all batches */
+        size_t expected;    /* bytes that one more pull may bring: as many as the last one did; 0: not known */
 } PullLoad;
 
 void pull_plan_init(PullPlan *plan, unsigned pulls, unsigned max_messages, usec_t interval, bool once);

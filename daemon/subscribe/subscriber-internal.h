@@ -41,6 +41,7 @@ struct Subscriber {
         PullPlan plan;
         Pull pulls[SUBSCRIBER_PULLS_MAX];
         unsigned in_flight, failures; /* failed pulls in a row */
+        size_t reply_bytes;           /* of the last reply with messages */
         bool unmendable;              /* the last pull failed in a way that waiting does not mend */
         bool said_too_large, said_skipped;
 

@@ -89,6 +89,7 @@ static void pull_answered(Subscriber *s, ClientReply *reply, usec_t waited) {
         s->last_pull = clock_wall();
         note_skipped(s, batch->pull.skipped);
         if (n > 0) {
+                s->reply_bytes = batch->body.allocated;
                 r = keep_batch(s, &batch);
                 if (r < 0)
                         return pull_failed_here(s, CLIENT_RETRY, strerror(-r));
@@ -136,7 +137,7 @@ static void on_pull(void *userdata, ClientReply *reply) {
 /* ---- starting them ---- */
 
 static PullLoad measure_load(const Subscriber *s) {
-        PullLoad load = { .ready = s->ready, .in_flight = s->in_flight };
+        PullLoad load = { .ready = s->ready, .in_flight = s->in_flight, .expected = s->reply_bytes };
 
         for (size_t i = 0; i < s->n_held; i++) {
                 HeldState state = held_state(s->held[i]);

@@ -66,6 +66,28 @@ static void test_caps(void **state) {
         assert_int_equal(pull_plan_due(&plan, &(PullLoad){ .ready = true, .unsettled = 4 }, NOW), 0);
 }
 
+/* P5: what pulls in flight may bring counts too; a single one is always let out while there is room at all. */
+static void test_room_for_large_replies(void **state) {
+        PullPlan plan = make(16, 0, false);
+        PullLoad load = { .ready = true, .expected = PULL_PLAN_BYTES_MAX / 4 };
+
+        pull_plan_answered(&plan, 1000, 0, NOW, 1);
+        assert_int_equal(pull_plan_due(&plan, &load, NOW), 4);
+        load.in_flight = 3;
+        assert_int_equal(pull_plan_due(&plan, &load, NOW), 1);
+        load.in_flight = 4;
+        assert_int_equal(pull_plan_due(&plan, &load, NOW), 0);
+        load.in_flight = 2;
+        load.bytes = PULL_PLAN_BYTES_MAX / 2 - 1;
+        assert_int_equal(pull_plan_due(&plan, &load, NOW), 0);
+        load.in_flight = 0;
+        load.bytes = PULL_PLAN_BYTES_MAX - 1;
+        assert_int_equal(pull_plan_due(&plan, &load, NOW), 1);
+        load.expected = 1000;
+        load.bytes = 0;
+        assert_int_equal(pull_plan_due(&plan, &load, NOW), 16);
+}
+
 static void test_interval_after_empty(void **state) {
         PullPlan plan = make(2, 30 * USEC_PER_SEC, false);
 
@@ -154,6 +176,7 @@ int main(void) {
                 cmocka_unit_test(test_nothing_while_the_sink_is_away),
                 cmocka_unit_test(test_backlog_fills_all_slots),
                 cmocka_unit_test(test_caps),
+                cmocka_unit_test(test_room_for_large_replies),
                 cmocka_unit_test(test_interval_after_empty),
                 cmocka_unit_test(test_quick_empties_slow_down),
                 cmocka_unit_test(test_failure_backs_off),
