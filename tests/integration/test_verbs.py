@@ -346,6 +346,8 @@ def test_rejected_in_the_collection(made):
     assert shown.returncode == 0 and "no json" in shown.stdout.splitlines()
     assert made.daemon.run("rejected", "show", text + "0").returncode == 69
 
+    assert made.daemon.run("rejected", "replay", conflict).returncode == 69  # its _id is still taken by the other payload
+    assert made.count("readings_rejected") == 3
     client = made.mongodb.client()
     client[made.database]["readings"].delete_one({"_id": "k"})
     client.close()
