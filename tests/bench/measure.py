@@ -59,12 +59,13 @@ def wakeups(pid):
 
 
 def group(leader):
-    """The processes of a process group."""
+    """The processes of a process group that have not ended."""
     found = []
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
-                if int(_stat(entry)[2]) == leader:
+                state, _, process_group = _stat(entry)[:3]
+                if int(process_group) == leader and state != "Z":
                     found.append(int(entry))
             except (OSError, IndexError):
                 pass
@@ -100,15 +101,15 @@ class Sampler:
 
 
 class Span:
-    """What a process used between start() and end(): seconds of CPU, of wall time, MiB at the peak."""
+    """What a process used between making this and end(): seconds of CPU, of wall time, MiB at the peak."""
 
     def __init__(self, pid):
         self._pid = pid
         self._sampler = Sampler(pid)
-        self._cpu, self._wall = cpu_seconds(pid), time.monotonic()
+        self.before, self._wall = cpu_seconds(pid), time.monotonic()
         self.cpu = self.wall = self.rss = self.anonymous = None
 
     def end(self):
-        self.cpu, self.wall = cpu_seconds(self._pid) - self._cpu, time.monotonic() - self._wall
+        self.cpu, self.wall = cpu_seconds(self._pid) - self.before, time.monotonic() - self._wall
         self.rss, self.anonymous = memory(self._pid)["peak"], self._sampler.stop()
         return self

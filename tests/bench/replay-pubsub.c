@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A Pub/Sub service over HTTP/1.1 that costs next to nothing, for benchmarks: a backlog of prepared messages, then long polls that hang. It
- * also lists devices like Nature Remo's API, so that one process is all that a measured daemon needs beside a database.
+ * also lists devices like Nature Remo's API and gives out tokens, so that one process is all that a measured daemon needs beside a database.
  *
  * On stdout: "listening PORT", "acknowledged N" when the whole backlog is acknowledged, "published N" when --expect-published were
  * published. */
@@ -297,6 +297,8 @@ static void route(Replay *replay, Peer *peer, const Request *r) {
                 on_publish(replay, peer, r);
         else if (ends_with(r, "/1/devices"))
                 on_devices(replay, peer);
+        else if (ends_with(r, "/token"))
+                reply_text(peer, 200, "{\"access_token\":\"bench\",\"expires_in\":3600,\"token_type\":\"Bearer\"}\n");
         else if (ends_with(r, "/_stats"))
                 on_stats(replay, peer);
         else if (r->path_size > 4 && memcmp(r->path, "/v1/", 4) == 0 && !memchr(r->path + 4, ':', r->path_size - 4))

@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import resource
 import select
 import shlex
 import shutil
@@ -21,6 +22,7 @@ sys.path.insert(0, str(TESTS))
 import builds  # noqa: E402
 from services import emulator, mongodb  # noqa: E402
 
+SYSTEM_ANCHORS = "/etc/ssl/certs/ca-certificates.crt"
 PROJECT, TOPIC, SUBSCRIPTION = "bench", "bench", "bench"
 
 
@@ -42,7 +44,7 @@ class Build:
         flags = self._flags()
         builds.prepare(self.directory, ["--buildtype=plain", "-Dtests=true"], self._run, flags)
         self._run("ninja", "-C", self.directory, "daemon/sensorqd",
-                  *(f"tests/bench/{name}" for name in ("replay-pubsub", "replay-mongo", "mongo-tap", "bench-client", "fill-outbox")), env=flags)
+                  *(f"tests/bench/{name}" for name in ("replay-pubsub", "replay-mongo", "mongo-tap", "tls-front", "bench-client", "fill-outbox")), env=flags)
         return self
 
     @staticmethod
@@ -126,26 +128,58 @@ def run_tool(build, name, *arguments, timeout=PATIENCE):
     return json.loads(done.stdout) if done.stdout.strip() else None
 
 
-class Daemon:
-    """One sensorqd in a directory of its own."""
+class Tls:
+    """A certificate for what stands before a server, and an account to get tokens for."""
 
-    def __init__(self, build, pubsub_port, publish=None, subscribe=None, wrapper=()):
+    def __init__(self, build, token_port):
+        try:
+            from services import oauth, tls
+        except ImportError as error:
+            raise NotHere(f"TLS needs what tests/run installs: {error}") from None
+        self._build, self._folder = build, tempfile.TemporaryDirectory(prefix="bench-tls-")
+        made = tls.make(self._folder.name)
+        self._certificate, self.ca = made.server.both, os.path.join(self._folder.name, "anchors.pem")
+        with open(self.ca, "wb") as anchors:  # beside all that a real system trusts: it takes memory
+            for path in (SYSTEM_ANCHORS, made.ca):
+                with contextlib.suppress(FileNotFoundError):
+                    anchors.write(Path(path).read_bytes())
+        self.account = os.path.join(self._folder.name, "account.json")
+        oauth.write_service_account(self.account, f"http://127.0.0.1:{token_port}/token")
+
+    def front(self, port):
+        return Tool(self._build, "tls-front", "--server", port, "--certificate", self._certificate)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._folder.cleanup()
+
+
+class Daemon:
+    """One sensorqd in a directory of its own. With tls the port speaks that, else it passes for the emulator."""
+
+    def __init__(self, build, pubsub_port, publish=None, subscribe=None, wrapper=(), tls=None):
         self._folder = tempfile.TemporaryDirectory(prefix="sensorqd-bench-", dir=os.environ.get("TMPDIR", "/var/tmp"))
         self.directory = Path(self._folder.name)
         self.state = self.directory / "state"
         self.state.mkdir()
         (self.directory / "nature-remo.token").write_text("bench-token\n")
         config = {"state_dir": str(self.state), "log_level": "notice", "pubsub": {"project": PROJECT}}
+        if tls:
+            config["pubsub"].update(endpoint=f"https://127.0.0.1:{pubsub_port}", ca_file=tls.ca, credentials_file=tls.account)
         if publish:
             config["publish"] = publish
         if subscribe:
             config["subscribe"] = [subscribe]
         (self.directory / "sensorqd.yaml").write_text(json.dumps(config, indent=1))
         self._command = [*wrapper, str(build.sensorqd), "-c", str(self.directory / "sensorqd.yaml"), "run"]
-        self._env = {"PATH": os.environ["PATH"], "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{pubsub_port}", "NOTIFY_SOCKET": str(self.directory / "notify"),
-                     "MONGOC_DISABLE_SHM": "1"}
+        self._env = {"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(self.directory / "notify"), "MONGOC_DISABLE_SHM": "1"}
+        if not tls:
+            self._env["PUBSUB_EMULATOR_HOST"] = f"127.0.0.1:{pubsub_port}"
         self.process = None
         self.ready_seconds = None
+        self.cpu = None  # seconds of the whole life, once it has ended
 
     def start(self, patience=120):
         """Starts it and waits for READY=1."""
@@ -175,12 +209,16 @@ class Daemon:
         if self.process is None:
             return None
         process, self.process = self.process, None
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         process.send_signal(signal.SIGTERM)
         try:
             return process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
+        finally:
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            self.cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     def __enter__(self):
         return self
@@ -190,9 +228,10 @@ class Daemon:
         self._folder.cleanup()
 
 
-def subscribe_section(mongo_port, collection="readings", **more):
+def subscribe_section(mongo_port, collection="readings", tls=None, **more):
+    options = f"?directConnection=true&tls=true&tlsCAFile={tls.ca}" if tls else ""
     return {"subscription": more.pop("subscription", SUBSCRIPTION),
-            "mongodb": {"uri": f"mongodb://127.0.0.1:{mongo_port}/", "database": "bench", "collection": collection}, **more}
+            "mongodb": {"uri": f"mongodb://127.0.0.1:{mongo_port}/{options}", "database": "bench", "collection": collection}, **more}
 
 
 def publish_section(api_port, interval="24h"):
