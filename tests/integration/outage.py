@@ -24,6 +24,7 @@ INTERVAL = 0.7  # seconds between polls
 BACKOFF_MAX = 3  # seconds: cap of every backoff, and the pause after a refusal; in the product they are minutes
 LEASE = 10  # seconds
 PULL_HANG, PULL_TIMEOUT = 10, 20
+PULLS = 2  # at once: the default
 PASSWORD = "correct horse"
 
 
@@ -112,7 +113,8 @@ def secure_server(certificates):
 
 
 class House:
-    """All of it. secure: (server, administrator's client) of secure_server(), or None for a scripted MongoDB."""
+    """All of it. connects: a Connects, or None where the kernel does not tell: then refused attempts do not count. secure: (server, administrator's client)
+    of secure_server(), or None for a scripted MongoDB."""
 
     def __init__(self, directory, certificates, make, stack, connects, secure=None):
         self.certificates, self.connects = certificates, connects
@@ -219,6 +221,12 @@ class House:
         events = [(self.remo, event) for event in self.remo.log.since(0, "http")] + [(None, event) for event in self.queue_service.log.since(0, "http")]
         return Counter("poll" if service else _subject(event) for service, event in events if since <= event["began"] <= until)
 
+    def attempts(self):
+        """Connection attempts so far, by remote."""
+        if self.connects is None:
+            return {name: proxy.stats()["connections"] for name, proxy in self.proxies.items()}
+        return {name: self.connects[proxy.port] for name, proxy in self.proxies.items()}
+
     def messages(self, kind, where=lambda event: True, since=0.0):
         """How often each message was in an event of that kind of the queue."""
         events = [event for event in self.queue_service.log.since(0, kind) if where(event) and event["mono"] >= since]
@@ -278,11 +286,11 @@ class Window:
     """Counts while a remote fails: connection attempts by remote, requests by subject, MongoDB's commands."""
 
     def __init__(self, house, seconds):
-        began, connects = time.monotonic(), {name: house.connects[proxy.port] for name, proxy in house.proxies.items()}
+        began, before = time.monotonic(), house.attempts()
         time.sleep(seconds)
         ended = time.monotonic()
         self.began, self.seconds = began, ended - began
-        self.connects = {name: house.connects[proxy.port] - connects[name] for name, proxy in house.proxies.items()}
+        self.connects = {name: count - before[name] for name, count in house.attempts().items()}
         self.requests, self.commands = house.requests(began, ended), house.mongodb.commands(began, ended)
 
     def __repr__(self):
