@@ -110,17 +110,20 @@ def step_clang(log, long):
     setup(log, "clang", "-Dtests=true", env={"CC": "clang"})
 
 
+def sanitized(log):
+    return setup(log, "asan", "-Db_sanitize=address,undefined", "-Dcrashpoints=true")
+
+
 def step_sanitizers(log, long):
     """The C tests under AddressSanitizer and UndefinedBehaviorSanitizer."""
-    directory = setup(log, "asan", "-Db_sanitize=address,undefined", "-Dcrashpoints=true")
-    unit(log, directory, "--timeout-multiplier", "4")
+    unit(log, sanitized(log), "--timeout-multiplier", "4")
 
 
 def step_fuzz(log, long):
     """Each fuzzer for a short while, from its corpus."""
     directory = setup(log, "fuzz", "-Dfuzzers=true", "-Dtests=false", "-Db_sanitize=address,undefined", "-Db_lundef=false",
                       "-Dc_args=-fsanitize=fuzzer-no-link", env={"CC": "clang"})
-    seconds = 300 if long else 8
+    seconds = 120 if long else 8
     for fuzzer in sorted((directory / "tests" / "fuzz").glob("fuzz-*")):
         if fuzzer.is_file() and os.access(fuzzer, os.X_OK):
             corpus = WORK / "corpus" / fuzzer.name
@@ -144,7 +147,7 @@ def step_integration(log, long):
 
 def step_integration_sanitized(log, long):
     """The main integration tests (all of them with --long) under AddressSanitizer and UndefinedBehaviorSanitizer."""
-    directory = WORK / "asan"
+    directory = sanitized(log)
     marks = [] if long else ["-m", "main"]
     pytest(log, "integration-sanitized", TESTS / "integration", *marks, env={
         "SENSORQD": str(directory / "daemon" / "sensorqd"), "SENSORQD_LONG": "", "SENSORQD_SANITIZED": "1", "SENSORQD_TEST_PATIENCE": "90",
