@@ -25,7 +25,9 @@
 #define FIXTURE_SETTINGS                                                                                                                   \
         "{\"name\":\"" FIXTURE_SUBSCRIPTION                                                                                                \
         "\",\"topic\":\"projects/p/topics/t\",\"ackDeadlineSeconds\":60,\"messageRetentionDuration\":\"604800s\",\"expirationPolicy\":{}}"
-#define FIXTURE_CUT (-1) /* the connection closes instead of an answer */
+#define FIXTURE_CUT (-1)   /* the connection closes instead of an answer */
+#define FIXTURE_FLOOD (-2) /* a reply of FIXTURE_FLOOD_BYTES, whose length is not announced */
+#define FIXTURE_FLOOD_BYTES (256 * 1024 * 1024)
 #define FIXTURE_PATIENCE_USEC (20 * USEC_PER_SEC)
 
 typedef enum CallKind { CALL_GET, CALL_PULL, CALL_ACK, CALL_LEASE, CALL_KINDS } CallKind;
@@ -87,6 +89,15 @@ static inline Scripted fixture_take(Fixture *f, CallKind kind, const HttpServerC
         return answer;
 }
 
+static inline void fixture_flood(HttpServerConnection *c) {
+        char blank[65536];
+
+        memset(blank, ' ', sizeof blank);
+        http_server_send_text(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"receivedMessages\":[");
+        for (size_t sent = 0; sent < FIXTURE_FLOOD_BYTES; sent += sizeof blank)
+                http_server_send(c, blank, sizeof blank);
+}
+
 static inline bool fixture_serve(void *userdata, HttpServerConnection *c, const HttpServerCall *call) {
         static const char *const names[CALL_KINDS] = { "get", "pull", "ack", "lease" };
         CallKind kind = fixture_kind(call);
@@ -98,10 +109,12 @@ static inline bool fixture_serve(void *userdata, HttpServerConnection *c, const 
         (void) bytes_append_format(&f->asked, "%s %s\n", names[kind], call->body.data ? call->body.data : "");
         answer = fixture_take(f, kind, call);
         (void) pthread_mutex_unlock(&f->mutex);
-        if (answer.status != FIXTURE_CUT)
+        if (answer.status == FIXTURE_FLOOD)
+                fixture_flood(c);
+        else if (answer.status != FIXTURE_CUT)
                 http_server_reply(c, answer.status, answer.headers, answer.body);
         free(answer.body);
-        return answer.status != FIXTURE_CUT;
+        return answer.status > 0;
 }
 
 /* The next call of *kind* gets this. */

@@ -25,13 +25,22 @@
 #define OP_MSG 2013
 #define MESSAGE_MAX (48 * 1000 * 1000)
 #define STORED_MAX 4096
+#define CONNECTIONS_MAX 256
 
 /* What the server says to one document of an insert. */
 enum { SAY_STORED = 0, SAY_CLOSE = -1, SAY_COMMAND = -2 }; /* else: a code for writeErrors */
 
+typedef struct Connection {
+        struct Server *server;
+        int fd; /* open until the server stops, so that no other gets its number */
+        pthread_t thread;
+} Connection;
+
 typedef struct Server {
         int fd, port;
         pthread_t thread;
+        Connection connections[CONNECTIONS_MAX]; /* the accepting thread's */
+        size_t n_connections;
         pthread_mutex_t mutex;    /* over all of the following */
         char *stored[STORED_MAX]; /* ids in the main collection, with their documents */
         bson_t *documents[STORED_MAX];
@@ -41,10 +50,11 @@ typedef struct Server {
         unsigned weak; /* commands that do not ask for the majority */
         /* Decides about the document with this `val`. */
         int (*say)(double val, bool rejected);
-        int command_code;     /* for SAY_COMMAND: the whole insert fails with it */
-        bool count_as_double; /* `n` as a double, which the driver does not read */
-        bool hide_found;      /* finds answer nothing */
-        bool no_majority;     /* finds with read concern majority fail, as with enableMajorityReadConcern=false */
+        int command_code;                /* for SAY_COMMAND: the whole insert fails with it */
+        bool count_as_double;            /* `n` as a double, which the driver does not read */
+        bool hide_found;                 /* finds answer nothing */
+        unsigned logins, refused_logins; /* so far; of those to come */
+        bool no_majority;                /* finds with read concern majority fail, as with enableMajorityReadConcern=false */
 } Server;
 
 /* On the server's threads, where cmocka's assertions do not work. */
@@ -243,6 +253,19 @@ static bool is_durable_write(const bson_t *command) {
                bson_iter_find_descendant(&iter, "writeConcern.wtimeout", &found) && bson_iter_as_int64(&found) > 0;
 }
 
+/* The one step of PLAIN. */
+static void answer_login(Server *server, bson_t *reply) {
+        server->logins++;
+        if (server->refused_logins > 0) {
+                server->refused_logins--;
+                return answer_error(18, reply);
+        }
+        (void) BSON_APPEND_INT32(reply, "conversationId", 1);
+        (void) BSON_APPEND_BOOL(reply, "done", true);
+        (void) BSON_APPEND_BINARY(reply, "payload", BSON_SUBTYPE_BINARY, (const uint8_t *) "", 0);
+        (void) BSON_APPEND_INT32(reply, "ok", 1);
+}
+
 /* One OP_MSG: a command (section 0) and, for an insert, its documents (section 1). */
 static bool answer(Server *server, const uint8_t *body, size_t size, bson_t *reply) {
         const uint8_t *p = body + 4, *end = body + size, *documents = NULL;
@@ -271,17 +294,14 @@ static bool answer(Server *server, const uint8_t *body, size_t size, bson_t *rep
                 more = answer_insert(server, strcmp(bson_iter_utf8(&iter, NULL), "c") != 0, documents, documents_size, reply);
         } else if (strcmp(bson_iter_key(&iter), "find") == 0)
                 answer_find(server, &command, reply);
+        else if (strcmp(bson_iter_key(&iter), "saslStart") == 0)
+                answer_login(server, reply);
         else if (strcmp(bson_iter_key(&iter), "ping") == 0)
                 (void) BSON_APPEND_INT32(reply, "ok", 1);
         else
                 answer_hello(reply);
         return more;
 }
-
-typedef struct Connection {
-        Server *server;
-        int fd;
-} Connection;
 
 static void *serve_connection(void *userdata) {
         Connection *connection = userdata;
@@ -303,8 +323,7 @@ static void *serve_connection(void *userdata) {
                 bson_destroy(&reply);
         }
         free(body);
-        (void) close(connection->fd);
-        free(connection);
+        (void) shutdown(connection->fd, SHUT_RDWR);
         return NULL;
 }
 
@@ -312,16 +331,14 @@ static void *serve(void *userdata) {
         Server *server = userdata;
 
         for (;;) {
-                Connection *connection;
-                pthread_t thread;
+                Connection *connection = &server->connections[server->n_connections];
                 int fd = accept(server->fd, NULL, NULL);
 
                 if (fd < 0)
                         return NULL;
-                connection = malloc(sizeof(*connection));
-                *connection = (Connection){ server, fd };
-                (void) pthread_create(&thread, NULL, serve_connection, connection);
-                (void) pthread_detach(thread);
+                require(server->n_connections++ < CONNECTIONS_MAX);
+                *connection = (Connection){ .server = server, .fd = fd };
+                require(pthread_create(&connection->thread, NULL, serve_connection, connection) == 0);
         }
 }
 
@@ -342,6 +359,11 @@ static void server_stop(Server *server) {
         (void) shutdown(server->fd, SHUT_RDWR);
         (void) pthread_join(server->thread, NULL);
         (void) close(server->fd);
+        for (size_t i = 0; i < server->n_connections; i++) {
+                (void) shutdown(server->connections[i].fd, SHUT_RDWR);
+                (void) pthread_join(server->connections[i].thread, NULL);
+                (void) close(server->connections[i].fd);
+        }
         for (size_t i = 0; i < server->n_stored; i++) {
                 free(server->stored[i]);
                 bson_destroy(server->documents[i]);

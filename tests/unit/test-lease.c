@@ -107,6 +107,20 @@ static void test_failure_is_no_storm(void **state) {
         assert_int_equal(lapsed, 0);
 }
 
+/* Longer than the backoff would wait: the service's wish counts, even beyond the lease. */
+static void test_retry_after_is_honoured(void **state) {
+        usec_t begin = clock_now();
+
+        fixture_script(&fixture, CALL_LEASE, 429, "Retry-After: 4\r\n", "");
+        start(1);
+        fixture_until(&fixture, results == 1);
+        assert_int_equal(last_outcome, CLIENT_RETRY);
+        fixture_until(&fixture, results == 2);
+        assert_int_equal(last_outcome, CLIENT_OK);
+        assert_in_range(clock_now() - begin, 4 * USEC_PER_SEC, 2 * FIXTURE_PATIENCE_USEC);
+        assert_int_equal(fixture_calls(&fixture, CALL_LEASE), 2);
+}
+
 static void test_lapses_once(void **state) {
         rules.max_hold = 700 * USEC_PER_MSEC;
         start(1);
@@ -125,6 +139,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_narrow, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lost_ids_are_dropped, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_failure_is_no_storm, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_retry_after_is_honoured, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lapses_once, set_up, tear_down),
         };
 

@@ -43,8 +43,14 @@ static void world_free(World *w) {
         w->batch = batch_free(w->batch);
         server_stop(&w->server);
         assert_int_equal(w->server.weak, 0);
-        (void) usleep(20 * 1000); /* the server's threads see that their connections are gone */
         free(w);
+}
+
+/* For later, when a cut connection has told nothing of when the server was done. */
+static void set_say(World *w, int (*say)(double val, bool rejected)) {
+        (void) pthread_mutex_lock(&w->server.mutex);
+        w->server.say = say;
+        (void) pthread_mutex_unlock(&w->server.mutex);
 }
 
 /* *n* messages {"val": 0, 1, 2, ...}, each *padding* bytes larger. */
@@ -305,8 +311,8 @@ static void test_cut_after_a_part(void **state) {
         pass(w, false);
         assert_int_equal(w->result.fault, MONGODB_FAULT_UNREACHABLE);
         assert_int_equal(batch_count(w->batch, FATE_PENDING), 20);
+        set_say(w, NULL);
         assert_int_equal(w->server.n_stored, UNLUCKY);
-        w->server.say = NULL;
         (void) pass_all(w);
         assert_int_equal(batch_count(w->batch, FATE_DUPLICATE), UNLUCKY);
         assert_int_equal(batch_count(w->batch, FATE_STORED), 20 - UNLUCKY);
@@ -377,7 +383,7 @@ static void test_rejected_cut(void **state) {
         assert_int_equal(w->result.fault, MONGODB_FAULT_UNREACHABLE);
         assert_int_equal(w->batch->fates[UNLUCKY], FATE_PENDING);
         assert_int_equal(batch_count(w->batch, FATE_STORED), 19);
-        w->server.say = say_refused;
+        set_say(w, say_refused);
         (void) pass_all(w);
         assert_int_equal(w->batch->fates[UNLUCKY], FATE_REJECTED);
         assert_honest(w);
@@ -401,6 +407,49 @@ static void test_bulk_limits(void **state) {
         assert_int_equal(w->server.inserts, 4);
         assert_int_equal(w->server.largest, 2);
         world_free(w);
+}
+
+/* The driver's client may not be able to log in any more although the server would let it in: after three refusals in a row there is a new
+ * pool, and with it new connections. */
+static void test_refused_logins_renew_the_pool(void **state) {
+        static char name[] = "d", none[] = "", *dates[] = { NULL };
+        char uri[160], text[256];
+        SubscriptionConfig config = { .subscription = none,
+                .id_attribute = none,
+                .mongodb = { .uri = uri, .database = name, .collection = name, .rejected_collection = name, .date_fields = dates } };
+        Server *server = calloc(1, sizeof(*server));
+        _cleanup_(mongodb_client_freep) MongodbClient *client = NULL;
+        mongoc_client_pool_t *first;
+
+        assert_non_null(server);
+        server_start(server);
+        (void) snprintf(uri, sizeof(uri),
+                "mongodb://u:p@127.0.0.1:%d/?authMechanism=PLAIN&heartbeatFrequencyMS=500&serverSelectionTimeoutMS=5000", server->port);
+        assert_int_equal(mongodb_client_new(&config, NULL, &client, text, sizeof(text)), 0);
+
+        server->refused_logins = 2;
+        assert_int_equal(mongodb_client_ping(client, text, sizeof(text)), MONGODB_FAULT_LOGIN);
+        first = client->pool;
+        assert_int_equal(mongodb_client_ping(client, text, sizeof(text)), MONGODB_FAULT_LOGIN);
+        assert_int_equal(mongodb_client_ping(client, text, sizeof(text)), MONGODB_FAULT_NONE);
+        assert_non_null(first);
+        assert_ptr_equal(client->pool, first);
+        assert_int_equal(client->login_failures, 0); /* only those in a row count */
+        client = mongodb_client_free(client);
+
+        server->refused_logins = 4;
+        assert_int_equal(mongodb_client_new(&config, NULL, &client, text, sizeof(text)), 0);
+        for (unsigned refused = 1; refused <= 3; refused++) {
+                assert_int_equal(mongodb_client_ping(client, text, sizeof(text)), MONGODB_FAULT_LOGIN);
+                assert_int_equal(client->pool != NULL, refused < 3);
+        }
+        assert_int_equal(mongodb_client_ping(client, text, sizeof(text)), MONGODB_FAULT_LOGIN); /* of the new pool: it counts anew */
+        assert_non_null(client->pool);
+        assert_int_equal(mongodb_client_ping(client, text, sizeof(text)), MONGODB_FAULT_NONE);
+        client = mongodb_client_free(client);
+        server_stop(server);
+        assert_int_equal(server->logins, 3 + 5);
+        free(server);
 }
 
 static void test_empty_batch(void **state) {
@@ -428,6 +477,7 @@ int main(void) {
                 cmocka_unit_test(test_rejected_cut),
                 cmocka_unit_test(test_bulk_limits),
                 cmocka_unit_test(test_empty_batch),
+                cmocka_unit_test(test_refused_logins_renew_the_pool),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

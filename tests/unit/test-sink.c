@@ -444,6 +444,26 @@ static bool see(void *userdata, const MongodbRejected *rejected) {
         return true;
 }
 
+/* Several subscriptions may share a rejected collection: an id of another one's is not touched. */
+static void check_others_are_left_alone(World *w, const char *id) {
+        static char other[] = "projects/p/subscriptions/other";
+        SubscriptionConfig config = w->config;
+        MongodbAdmin *admin = NULL;
+        MongodbAdminDetail detail;
+        size_t n = 1;
+
+        config.subscription = other;
+        assert_int_equal(mongodb_admin_open(&config, NULL, &admin, &detail), 0);
+        assert_int_equal(mongodb_admin_each_rejected(admin, NULL, see, NULL, &n, &detail), MONGODB_ADMIN_OK);
+        assert_int_equal(n, 0);
+        assert_int_equal(mongodb_admin_replay(admin, id, &detail), MONGODB_ADMIN_FAILED);
+        assert_string_equal(detail.text, "no such rejected message");
+        assert_int_equal(mongodb_admin_drop(admin, id, &detail), MONGODB_ADMIN_FAILED);
+        assert_string_equal(detail.text, "no such rejected message");
+        assert_int_equal(count_rejected(w, "{}"), 1);
+        admin = mongodb_admin_close(admin);
+}
+
 static void test_admin(void **state) {
         static const char *const pairs[] = { "b", "{\"val\":\"x\"}" };
         MongodbAdmin *admin = NULL;
@@ -476,6 +496,7 @@ static void test_admin(void **state) {
         assert_int_equal(mongodb_admin_replay(admin, "other", &detail), MONGODB_ADMIN_FAILED);
 
         mongodb_server_command(&w->server, w->database, "{\"collMod\":\"c\",\"validator\":{}}");
+        check_others_are_left_alone(w, seen.id);
         if (mongodb_admin_replay(admin, seen.id, &detail) != MONGODB_ADMIN_OK)
                 fail_msg("%s", detail.text);
         assert_int_equal(count_rejected(w, "{}"), 0);

@@ -84,6 +84,75 @@ static void test_reply_over_the_cap(void **state) {
         assert_false(world_status().failing);
 }
 
+/* Queues a reply of *size* bytes with the messages FIRST and FIRST + 1: the rest is blanks. */
+static void queue_padded(unsigned first, size_t size) {
+        _cleanup_bytes_ Bytes body = {};
+        _cleanup_free_ char *blank = malloc(size + 1);
+
+        assert_non_null(blank);
+        assert_int_equal(bytes_append_format(&body,
+                                 "{\"receivedMessages\":[{\"ackId\":\"a%u\",\"message\":{\"messageId\":\"%u\"}},"
+                                 "{\"ackId\":\"a%u\",\"message\":{\"messageId\":\"%u\"}}]",
+                                 first, first, first + 1, first + 1),
+                0);
+        memset(blank, ' ', size);
+        assert_int_equal(bytes_append(&body, blank, size - 1 - body.size), 0);
+        assert_int_equal(bytes_append_text(&body, "}"), 0);
+        assert_int_equal(body.size, size);
+        fixture_script(&world.service, CALL_PULL, 200, "", body.data);
+}
+
+/* Of this process, since the last call: bytes. */
+static size_t peak_memory(void) {
+        _cleanup_close_ int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC),
+                            refs = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+        char text[4096] = "";
+        size_t kilobytes = 0;
+
+        assert_true(fd >= 0 && refs >= 0 && read(fd, text, sizeof text - 1) > 0);
+        assert_int_equal(sscanf(strstr(text, "VmHWM:"), "VmHWM: %zu kB", &kilobytes), 1);
+        assert_int_equal(write(refs, "5", 1), 1);
+        return kilobytes * 1024;
+}
+
+/* The cap of a pull's own reply: what fits is taken, what does not is thrown away unread, and half as many messages are asked for. */
+static void test_cap_of_a_reply(void **state) {
+        size_t before;
+
+        world.sink.automatic = true;
+        world_start(false);
+        queue_padded(1, SUBSCRIBER_REPLY_MAX);
+        world_until(world_status().acknowledged == 2);
+        assert_int_equal(world_asked("pull {\"maxMessages\":500}\n"), 0);
+        queue_padded(3, SUBSCRIBER_REPLY_MAX + 1);
+        world_until(world_asked("pull {\"maxMessages\":500}\n") >= 1);
+        (void) peak_memory();
+        before = peak_memory();
+        fixture_script(&world.service, CALL_PULL, FIXTURE_FLOOD, "", "");
+        world_until(world_asked("pull {\"maxMessages\":250}\n") >= 1);
+        assert_in_range(peak_memory(), 0, before + FIXTURE_FLOOD_BYTES / 2);
+        assert_false(world_status().failing);
+        assert_int_equal(world_logged(EVENT_CAP_HIT), 1);
+        assert_int_equal(world_logged("larger than 32 MiB"), 1);
+        world_queue(5, 1);
+        world_until(world_status().acknowledged == 3);
+        assert_int_equal(world_asked("\"a3\""), 0);
+        assert_int_equal(world_status().received, 3);
+}
+
+/* Not even one message fits: that is a failure, tried again later. */
+static void test_one_message_over_the_cap(void **state) {
+        world.config.max_messages = 1;
+        world_start(false);
+        queue_padded(1, SUBSCRIBER_REPLY_MAX + 1);
+        world_until(world_status().failing);
+        assert_non_null(strstr(world_status().detail, "larger than"));
+        assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 1);
+        world_until(fixture_calls(&world.service, CALL_PULL) >= 2);
+        assert_int_equal(world_asked("pull {\"maxMessages\":1}\n"), fixture_calls(&world.service, CALL_PULL));
+        assert_int_equal(world.sink.writes, 0);
+}
+
 /* An empty answer that comes at once is not asked for again at once. */
 static void test_quick_empties_do_not_spin(void **state) {
         fixture_stand(&world.service, CALL_PULL, 200, "{}");
@@ -183,8 +252,10 @@ static void test_ack_is_tried_again(void **state) {
         assert_int_equal(world_logged(EVENT_SUBSCRIPTION_RECOVERED), 1);
 }
 
-/* Later batches do not wait for it. */
+/* Later batches do not wait for it; it waits as long as the service wishes. */
 static void test_ack_failure_holds_nothing_up(void **state) {
+        usec_t begin = clock_now();
+
         fixture_script(&world.service, CALL_ACK, 429, "Retry-After: 2\r\n", "");
         world.sink.automatic = true;
         world_start(false);
@@ -194,6 +265,7 @@ static void test_ack_failure_holds_nothing_up(void **state) {
         world_until(world_status().acknowledged == 1);
         assert_int_equal(world_asked("ack {\"ackIds\":[\"a2\"]}\n"), 1);
         world_until(world_status().acknowledged == 2);
+        assert_in_range(clock_now() - begin, 2 * USEC_PER_SEC, FIXTURE_PATIENCE_USEC);
         assert_int_equal(world_asked("ack {\"ackIds\":[\"a1\"]}\n"), 2);
 }
 
@@ -286,6 +358,8 @@ int main(void) {
                 CASE(test_malformed_reply),
                 CASE(test_odd_element),
                 CASE(test_reply_over_the_cap),
+                CASE(test_cap_of_a_reply),
+                CASE(test_one_message_over_the_cap),
                 CASE(test_quick_empties_do_not_spin),
                 CASE(test_missing),
                 CASE(test_missing_is_known_with_the_sink_away),
