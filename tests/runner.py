@@ -52,11 +52,11 @@ def setup(log, name, *options, env=None):
     return directory
 
 
-def unit(log, directory, *arguments):
+def unit(log, directory, *arguments, env=None):
     """The C tests of a build directory; counts each."""
     try:
         shell(log, "meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs", *arguments,
-              env={"SENSORQD_VENV": os.environ.get("SENSORQD_VENV", "")})
+              env={"SENSORQD_VENV": os.environ.get("SENSORQD_VENV", ""), **(env or {})})
     finally:
         report = directory / "meson-logs" / "testlog.junit.xml"
         if report.exists():
@@ -166,9 +166,10 @@ def step_bench(log, long):
 
 
 def step_threads(log, long):
-    """The worker hand-over under ThreadSanitizer; everything of the C tests under valgrind."""
+    """What has threads under ThreadSanitizer; everything of the C tests under valgrind."""
     directory = setup(log, "tsan", "-Db_sanitize=thread", "-Db_lundef=false", env={"CC": "clang"})
-    unit(log, directory, "worker", "http-loop", "subscriber", "mongodb", "--timeout-multiplier", "10")
+    unit(log, directory, "worker", "http-loop", "subscriber", "mongodb", "mongodb-write", "sink", "--timeout-multiplier", "10",
+         env={"TSAN_OPTIONS": f"suppressions={TESTS / 'unit' / 'tsan.supp'}"})
     unit(log, setup(log, "gcc", "-Db_ndebug=false", "-Dbuildtype=debugoptimized"), "--wrap", "valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite", "--timeout-multiplier", "20")
 
 
