@@ -125,9 +125,8 @@ def drain_peer(bench, n, command, target):
         began = time.monotonic()
         confirmed = wait_for_peer(tap, peer)
         wall = time.monotonic() - began
-        processes = measure.group(peer.process.pid)
-        cpu, rss = sum(map(measure.cpu_seconds, processes)), sum(measure.memory(pid)["peak"] for pid in processes)
-        note = "" if confirmed else " ".join(peer.log().split())[-100:]
+        cpu, rss = measure.usage(peer.process.pid)
+        note = "" if confirmed else f"{peer.ended()} {' '.join(peer.log().split())[-100:]}".strip()
         peer.stop()
     found = real.count(database, collection)
     if found != n:

@@ -72,6 +72,17 @@ def group(leader):
     return found
 
 
+def usage(leader):
+    """What a process group uses: seconds of CPU, MiB of resident memory at the peak. Processes may end meanwhile."""
+    cpu = peak = 0
+    for pid in group(leader):
+        try:
+            cpu, peak = cpu + cpu_seconds(pid), peak + memory(pid)["peak"]
+        except (OSError, KeyError):  # it has ended; one that is not waited for yet has no memory
+            pass
+    return cpu, peak
+
+
 class Sampler:
     """Watches the anonymous memory of a process, whose peak the kernel does not keep."""
 

@@ -307,8 +307,22 @@ class Peer:
                                         env={**os.environ, "PUBSUB_EMULATOR_HOST": places["emulator"],
                                              **{f"BENCH_{key.upper()}": value for key, value in places.items()}})
 
+    @staticmethod
+    def understands(command):
+        """Whether everything in braces is one of the names."""
+        try:
+            command.format(**dict.fromkeys(("emulator", "project", "subscription", "mongodb", "database", "collection"), ""))
+        except (LookupError, ValueError):
+            return False
+        return True
+
     def log(self):
         return Path(self._log.name).read_text(errors="replace")[-2000:]
+
+    def ended(self):
+        """In words, with the exit code."""
+        code = self.process.poll()
+        return "it still runs" if code is None else f"it ended with exit code {code}"
 
     def stop(self):
         for number in (signal.SIGTERM, signal.SIGKILL):
