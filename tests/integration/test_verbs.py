@@ -361,6 +361,31 @@ def test_rejected_in_the_collection(made):
     assert made.count("readings_rejected") == 0
 
 
+def test_rejected_of_another_subscription_is_left_alone(made):
+    """Two subscriptions may share a rejected collection: a daemon shows, replays and drops only what its own subscriptions left there."""
+    made.queue.publish([(b"no json", {}), (b"[]", {})])
+    assert made.daemon.run("once").returncode == 0
+    before = made.readings("readings_rejected")
+    assert len(before) == 2
+    section = made.daemon.config["subscribe"][0]
+    made.queue.subscribe("sensor-data", "another", **GOOD)
+    made.queue.publish([(b"neither", {})])
+    made.daemon.config["subscribe"] = [{**section, "subscription": "another"}]
+    made.daemon.write_config()
+    assert made.daemon.run("once").returncode == 0
+    mine, = [d["_id"] for d in made.readings("readings_rejected") if d not in before]
+    assert re.findall(r"^projects\S+", made.daemon.run("rejected", "list").stdout, re.M) == [mine]
+    for action in ("show", "replay", "drop"):
+        done = made.daemon.run("rejected", action, before[0]["_id"])
+        assert done.returncode == 69 and "no rejected reading of that name" in done.stdout, done.stdout
+    assert made.daemon.run("rejected", "drop", "--all").returncode == 0
+    assert made.readings("readings_rejected") == before
+    made.daemon.config["subscribe"].append(section)  # its own are its business again
+    made.daemon.write_config()
+    assert made.daemon.run("rejected", "drop", before[0]["_id"]).returncode == 0
+    assert made.readings("readings_rejected") == before[1:]
+
+
 def test_rejected_in_the_outbox(made):
     """P6: a message that the queue refuses moves aside once another one of its topic went through."""
     service = made.queue.service
