@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "lib/err.h"
+#include "lib/service.h"
 #include "publish/outbox-file.h"
 #include "publish/outbox-salvage.h"
 
@@ -176,6 +177,8 @@ int outbox_file_open(const char *directory, int64_t last_id, bool suspect, Sql *
         if (finished < 0)
                 return finished;
 
+        if (suspect)
+                service_working();
         r = file_try(directory, path, suspect, ret);
         if (r == -EUCLEAN) {
                 r = outbox_salvage(directory, last_id, ret_salvage);

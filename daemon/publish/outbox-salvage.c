@@ -15,6 +15,7 @@
 
 #define SALVAGE_PROBES_MAX 4000000 /* ids tried one by one between two damaged places, some 10 s */
 #define SALVAGE_COMMIT_ROWS 10000  /* bounds the write-ahead log while copying */
+#define SALVAGE_TELL_USEC (500 * USEC_PER_MSEC)
 
 #define FILE_NEW OUTBOX_FILE ".new"
 #define FILE_SALVAGED OUTBOX_FILE ".salvaged"
@@ -45,6 +46,7 @@ typedef struct Salvage {
         uint64_t rows;
         int64_t last_id; /* highest id that was given, as far as is known */
         int64_t probes;
+        usec_t told; /* the service manager, that it takes longer */
 } Salvage;
 
 /* ---- rows ---- */
@@ -113,6 +115,16 @@ static int salvage_run(Salvage *s, SqlStatement *select, bool back, int64_t low,
         return r == SQL_DONE ? RUN_END : RUN_DAMAGED;
 }
 
+/* One id takes no time, or seconds where a worn disk tries again and again. */
+static void salvage_tell(Salvage *s) {
+        usec_t now = clock_now();
+
+        if (now < s->told + SALVAGE_TELL_USEC)
+                return;
+        service_working();
+        s->told = now;
+}
+
 /* From the front to the first damaged place, from the back to the last one, then id by id between them, newest first: a queue's rows lie
  * close together below the last id that was given. */
 static int salvage_table(Salvage *s) {
@@ -139,6 +151,7 @@ static int salvage_table(Salvage *s) {
                 high = s->last_id + 1;
         for (int64_t id = high; id > low + 1 && id > 1 && s->probes < SALVAGE_PROBES_MAX; s->probes++) {
                 int64_t last = id;
+                salvage_tell(s);
                 r = salvage_run(s, back, true, low, id, &last);
                 if (r <= 0)
                         return r;
@@ -239,7 +252,7 @@ static int salvage_copy(const char *directory, int64_t last_id, uint64_t *ret_ro
         if (r < 0)
                 return r;
 
-        s = (Salvage){ .from = from, .to = to, .last_id = last_id };
+        s = (Salvage){ .from = from, .to = to, .last_id = last_id, .told = clock_now() };
         if (from) {
                 salvage_learn_last_id(&s);
                 r = salvage_all_tables(&s);

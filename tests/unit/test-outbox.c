@@ -589,7 +589,7 @@ static void test_salvage_asks_for_time(void **state) {
         assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
         while (recv(fd, text, sizeof(text), MSG_DONTWAIT) > 0)
                 n += strncmp(text, "EXTEND_TIMEOUT_USEC=", strlen("EXTEND_TIMEOUT_USEC=")) == 0;
-        assert_int_equal(n, 3); /* at the begin, and with each 10 000 rows */
+        assert_true(n >= 3); /* at the begin, and with each 10 000 rows */
         (void) close(fd);
 }
 
