@@ -183,6 +183,8 @@ static int grow(DocumentWriter *w, size_t size) {
 
         if (wanted < ALLOCATE_MIN)
                 wanted = ALLOCATE_MIN;
+        if (wanted > DOCUMENT_SIZE_MAX)
+                wanted = DOCUMENT_SIZE_MAX; /* begin_value() asks for no more */
         data = bson_reserve_buffer(w->document, (uint32_t) wanted);
         if (!data)
                 return -ENOMEM;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every rule of DESIGN.md section 3.4: what a message becomes in MongoDB, what can never be stored, and when two documents are the same. */
 #include <errno.h>
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -282,6 +283,26 @@ static void test_size(void **state) {
                 bson_destroy(&document);
                 free(text);
         }
+}
+
+/* However a document grows, its buffer is not more than the power of two above twice the largest document. */
+static void test_buffer(void **state) {
+        uint32_t length;
+        WireMessage message;
+        bson_t document;
+        char detail[256], *begin, *text;
+        uint8_t *buffer;
+        size_t size;
+
+        begin = repeat("{\"a\":\"", "x", 7400000, "\",\"b\":\"", &size);
+        text = repeat(begin, "x", 7500000, "\"}", &size);
+        message = message_of(text, size);
+        assert_int_equal(build(&message, &document, detail), DOCUMENT_OK);
+        buffer = bson_destroy_with_steal(&document, true, &length);
+        assert_true(malloc_usable_size(buffer) <= (size_t) 33 * 1024 * 1024);
+        bson_free(buffer);
+        free(text);
+        free(begin);
 }
 
 /* An object with *n* names of its own, and one more at the end. */
@@ -616,6 +637,7 @@ int main(void) {
                 cmocka_unit_test(test_rejections),
                 cmocka_unit_test(test_depth),
                 cmocka_unit_test(test_size),
+                cmocka_unit_test(test_buffer),
                 cmocka_unit_test(test_many_names),
                 cmocka_unit_test(test_id),
                 cmocka_unit_test(test_metadata),
