@@ -248,7 +248,6 @@ int config_parse(
         return 0;
 }
 
-/* Everything up to one byte beyond the limit. */
 static int fail_open(const ConfigReader *reader, int error) {
         switch (-error) {
         case ENOENT:
@@ -279,7 +278,7 @@ int config_load(const char *path, const char *(*env)(const char *name), Config *
 
         r = file_open(path, &fd);
         if (r >= 0)
-                r = bytes_reserve(&text, YAML_SIZE_MAX + 1);
+                r = bytes_reserve(&text, YAML_SIZE_MAX + 1); /* one more byte tells a file that is too large */
         if (r >= 0)
                 r = file_read(fd, text.data, YAML_SIZE_MAX + 1, &text.size);
         if (r < 0)

@@ -216,7 +216,6 @@ typedef struct Forget {
         size_t n;
 } Forget;
 
-/* Deletes the rows from *first* to *last*: ids that follow each other go in one sweep. */
 static int outbox_measure_range(Outbox *outbox, int64_t first, int64_t last, int64_t *ret_rows, int64_t *ret_bytes) {
         SqlStatement *sizes = outbox->statements[OUTBOX_RANGE_SIZE];
         int r;
@@ -232,6 +231,7 @@ static int outbox_measure_range(Outbox *outbox, int64_t first, int64_t last, int
         return 0;
 }
 
+/* Deletes the rows from *first* to *last*: ids that follow each other go in one sweep. */
 static int outbox_forget_range(Outbox *outbox, int64_t first, int64_t last) {
         SqlStatement *delete = outbox->statements[OUTBOX_RANGE_DELETE];
         int64_t rows, bytes;
