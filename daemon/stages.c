@@ -29,7 +29,7 @@ static bool source_slot_may_poll(void *userdata) {
         uint64_t rows, bytes;
 
         source_room(slot->source, &rows, &bytes);
-        return !slot->retired && !host->stopping && !host->outbox_failing && outbox_has_room(host->outbox, rows, bytes);
+        return !host->stopping && !host->outbox_failing && outbox_has_room(host->outbox, rows, bytes);
 }
 
 static void host_outbox_failed(StagesHost *host, const char *source, int error) {
@@ -324,7 +324,7 @@ int stages_new(StagesHost *host, Config *config, Stages *old, Stages **ret, char
 static void stages_retire_source(Stages *stages, SourceSlot *slot) {
         if (!slot)
                 return;
-        slot->retired = true;
+        source_retire(slot->source);
         stages->retired_sources[stages->n_retired_sources++] = slot;
 }
 
@@ -383,16 +383,9 @@ static bool stages_may_publish(const Stages *stages) {
         return !stages->host->stopping;
 }
 
-static bool source_slot_holds(const SourceSlot *slot) {
-        SourceStatus status;
-
-        source_status(slot->source, &status);
-        return status.holding;
-}
-
 static void stages_reap(Stages *stages) {
         for (size_t i = stages->n_retired_sources; i-- > 0;)
-                if (!source_slot_holds(stages->retired_sources[i])) {
+                if (!source_is_busy(stages->retired_sources[i]->source)) {
                         source_slot_free(stages->retired_sources[i]);
                         stages->retired_sources[i] = stages->retired_sources[--stages->n_retired_sources];
                 }

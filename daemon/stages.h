@@ -27,7 +27,6 @@ typedef struct StagesHost {
 
 typedef struct SourceSlot {
         StagesHost *host;
-        bool retired;   /* polls no more; only readings that wait for the disk keep it */
         Config *config; /* the source points into it */
         const SourceConfig *section;
         char *token;
@@ -57,7 +56,7 @@ typedef struct Stages {
         size_t n_sources;
         SubscriberSlot **subscribers;
         size_t n_subscribers;
-        /* Replaced by a reload, still finishing: readings for the disk, a write in progress. */
+        /* Replaced by a reload, still finishing: a poll, readings for the disk, a write in progress. */
         SourceSlot **retired_sources;
         size_t n_retired_sources;
         SubscriberSlot **retired_subscribers;

@@ -55,7 +55,7 @@ struct Source {
         const SourceType *type;
         void *self; /* the type's */
         SourceCallbacks callbacks;
-        bool manual;
+        bool manual; /* polls never by itself */
         SourceState state;
         sd_event_source *timer;
         usec_t timer_at;      /* clock_now(); 0: off */
@@ -296,6 +296,12 @@ int source_poll_now(Source *s) {
         }
         source_poll(s);
         return 0;
+}
+
+void source_retire(Source *s) {
+        s->manual = true;
+        if (s->state == SOURCE_WAITING)
+                (void) sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
 }
 
 /* ---- from birth to the end ---- */

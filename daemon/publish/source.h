@@ -94,6 +94,9 @@ int source_new(sd_event *event, Http *http, const SourceConfig *config, const ch
 Source *source_free(Source *source);
 CLEANUP_DEFINE(Source, source_free)
 
+/* No further poll. One that is under way may end, and its readings are handed over: until then source_is_busy(). */
+void source_retire(Source *source);
+
 /* One poll now. -EBUSY while one is under way. While may_poll says no, none is made, and the source counts as failing: 0 as well. */
 int source_poll_now(Source *source);
 /* True while a poll is under way or readings wait for the disk. */

@@ -424,6 +424,51 @@ static void test_manual(void **state) {
         assert_int_equal(http_server_calls(f->server), 1);
 }
 
+/* What is under way ends, well or not; nothing follows. */
+static void test_retire_while_polling(void **state) {
+        static const struct {
+                int status;
+                unsigned stored;
+        } rows[] = { { 200, 2 }, { 503, 0 } };
+        Fixture *f = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                unsigned calls = http_server_calls(f->server);
+
+                f->stored = 0;
+                set_answer(f, rows[i].status, "", TWO_DEVICES);
+                start(f, false);
+                RUN_UNTIL(f, source_is_busy(f->source));
+                source_retire(f->source);
+                RUN_UNTIL(f, !source_is_busy(f->source));
+                assert_int_equal(f->stored, rows[i].stored);
+                assert_int_equal(sd_event_run(f->event, 200 * USEC_PER_MSEC), 0);
+                assert_int_equal(http_server_calls(f->server), calls + 1);
+                f->source = source_free(f->source);
+        }
+}
+
+/* Readings that wait for the disk go on waiting; without any, there is no poll either. */
+static void test_retire_otherwise(void **state) {
+        Fixture *f = *state;
+
+        f->store_error = -ENOSPC;
+        start(f, false);
+        RUN_UNTIL(f, f->handed >= 1);
+        source_retire(f->source);
+        assert_true(source_is_busy(f->source));
+        f->store_error = 0;
+        RUN_UNTIL(f, !source_is_busy(f->source));
+        assert_int_equal(f->stored, 2);
+        f->source = source_free(f->source);
+
+        start(f, false);
+        source_retire(f->source);
+        assert_false(source_is_busy(f->source));
+        assert_int_equal(sd_event_run(f->event, 200 * USEC_PER_MSEC), 0);
+        assert_int_equal(http_server_calls(f->server), 1);
+}
+
 static void test_free_while_polling(void **state) {
         Fixture *f = *state;
 
@@ -484,6 +529,8 @@ int main(void) {
                 TEST(test_said_once),
                 TEST(test_clock),
                 TEST(test_manual),
+                TEST(test_retire_while_polling),
+                TEST(test_retire_otherwise),
                 TEST(test_free_while_polling),
                 cmocka_unit_test(test_slots),
                 cmocka_unit_test(test_next_poll),
