@@ -111,6 +111,7 @@ void session_call(Session *session, const char *method, const char *resource, co
                 return;
         }
         ret->outcome = reply.outcome;
+        ret->answered = reply.http_status > 0;
         (void) snprintf(ret->status, sizeof(ret->status), "%s", reply.error.status);
         ret->body = bytes_steal(&reply.body);
 }

@@ -40,6 +40,7 @@ int session_exit_code(const Session *session);
 
 typedef struct SessionReply {
         ClientOutcome outcome;
+        bool answered;   /* by Pub/Sub, whatever it said */
         char status[64]; /* of the error body */
         char detail[CLIENT_DETAIL_MAX];
         Bytes body;

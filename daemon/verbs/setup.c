@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `sensorqd setup`: creates what is missing, changes nothing that exists. The subscription comes right after the topic: what is published
- * to a topic without one is lost. */
+ * to a topic without one is lost. Once Pub/Sub does not answer at all it is not asked again: each call would wait as long. */
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -10,7 +10,8 @@
 #include "verbs/session.h"
 #include "verbs/verbs.h"
 
-static void setup_topic(Session *session, const char *topic) {
+/* This one and the next: false when Pub/Sub does not answer. */
+static bool setup_topic(Session *session, const char *topic) {
         SessionReply reply;
 
         session_call(session, "PUT", topic, NULL, "{}", &reply);
@@ -21,6 +22,7 @@ static void setup_topic(Session *session, const char *topic) {
         else
                 session_fail(session, topic, "cannot be created: %s", reply.detail);
         session_reply_done(&reply);
+        return reply.answered;
 }
 
 static void warn_of_setting(void *userdata, const char *text) {
@@ -29,22 +31,35 @@ static void warn_of_setting(void *userdata, const char *text) {
         session_warn(named->session, named->name, "exists and is left as it is, but %s", text);
 }
 
-static void setup_tell_existing(Session *session, const char *name) {
+static void setup_tell_settings(Session *session, const char *name, const SubscriptionSettings *settings) {
+        session_ok(session, name, "exists, on %s", settings->topic);
+        if (session->config->topic && strcmp(settings->topic, session->config->topic) != 0)
+                session_warn(session, name,
+                        "it belongs to %s, not to publish.topic: what this daemon publishes does not come back through it",
+                        settings->topic);
+        subscription_each_warning(settings, warn_of_setting, &(SessionNamed){ session, name });
+}
+
+/* *known*: that it exists. */
+static bool setup_tell_existing(Session *session, const char *name, bool known) {
         SubscriptionSettings settings;
         SessionReply reply;
 
         session_call(session, "GET", name, NULL, NULL, &reply);
-        if (reply.outcome != CLIENT_OK || subscription_parse(reply.body.data, reply.body.size, &settings) < 0)
+        if (reply.outcome == CLIENT_OK && subscription_parse(reply.body.data, reply.body.size, &settings) >= 0)
+                setup_tell_settings(session, name, &settings);
+        else if (known)
                 session_ok(session, name, "exists; its settings cannot be read: %s", reply.detail);
-        else {
-                session_ok(session, name, "exists, on %s", settings.topic);
-                if (session->config->topic && strcmp(settings.topic, session->config->topic) != 0)
-                        session_warn(session, name,
-                                "it belongs to %s, not to publish.topic: what this daemon publishes does not come back through it",
-                                settings.topic);
-                subscription_each_warning(&settings, warn_of_setting, &(SessionNamed){ session, name });
-        }
+        else if (strcmp(reply.status, "PERMISSION_DENIED") == 0)
+                session_warn(session, name, "cannot be looked at: %s", reply.detail);
+        else if (reply.outcome == CLIENT_NOT_FOUND)
+                session_fail(session, name,
+                        "does not exist, and without publish.topic it is not known on which topic to create it: create it there, with "
+                        "another client");
+        else
+                session_fail(session, name, "%s", reply.detail[0] ? reply.detail : "the answer cannot be read");
         session_reply_done(&reply);
+        return reply.answered;
 }
 
 /* As long a retention as the service takes: 31 days, or 7 where that is the limit. */
@@ -64,35 +79,36 @@ static void setup_create_subscription(Session *session, const char *subscription
         }
 }
 
-static void setup_subscription(Session *session, const SubscriptionConfig *section) {
+static bool setup_subscription(Session *session, const SubscriptionConfig *section) {
         const char *name = section->subscription;
         SessionReply reply;
 
-        if (!session->config->topic) {
-                setup_tell_existing(session, name);
-                return;
-        }
+        if (!session->config->topic)
+                return setup_tell_existing(session, name, false);
         setup_create_subscription(session, name, session->config->topic, &reply);
         if (reply.outcome == CLIENT_OK)
                 session_ok(session, name, "created on %s: ack deadline 60 s, never expires", session->config->topic);
         else if (reply.outcome == CLIENT_EXISTS)
-                setup_tell_existing(session, name);
+                (void) setup_tell_existing(session, name, true);
         else
                 session_fail(session, name, "cannot be created: %s", reply.detail);
         session_reply_done(&reply);
+        return reply.answered;
 }
 
 int verb_setup(Config *config) {
         _cleanup_(session_closep) Session *session = NULL;
+        bool reached;
         int r;
 
         r = session_open(config, &session);
         if (r != 0)
                 return r;
-        if (config->topic && session->remote)
-                setup_topic(session, config->topic);
-        for (size_t i = 0; i < config->n_subscriptions && session->remote; i++)
-                setup_subscription(session, &config->subscriptions[i]);
+        reached = session->remote != NULL;
+        if (config->topic && reached)
+                reached = setup_topic(session, config->topic);
+        for (size_t i = 0; i < config->n_subscriptions && reached; i++)
+                reached = setup_subscription(session, &config->subscriptions[i]);
         for (size_t i = 0; i < config->n_subscriptions; i++)
                 session_mongodb(session, &config->subscriptions[i], mongodb_admin_create_indexes);
         return session_exit_code(session);

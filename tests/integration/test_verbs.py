@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from harness import EVENTS, binary, wait_until
@@ -234,6 +235,52 @@ def test_setup_tells_what_it_could_not_do(stack):
     done = stack.daemon.run("setup")
     assert done.returncode == 69
     assert lines(done)[TOPIC][0][0] == "FAIL" and lines(done)[SUBSCRIPTION][0][0] == "FAIL"
+
+
+def test_setup_without_a_topic_creates_no_subscription(stack):
+    """It does not know where, and says so; what is there it tells about."""
+    del stack.daemon.config["publish"]
+    stack.daemon.write_config()
+    done = stack.daemon.run("setup")
+    assert done.returncode == 69, done.stdout
+    fails(lines(done), SUBSCRIPTION, "does not exist", "publish.topic")
+    stack.queue.create(**GOOD)
+    done = stack.daemon.run("setup")
+    assert done.returncode == 0 and "exists, on " + TOPIC in lines(done)[SUBSCRIPTION][0][1], done.stdout
+    stack.queue.service.faults.add({"match": "^GET ", "times": 1, "action": {"type": "status", "status": 403}})
+    done = stack.daemon.run("setup")
+    assert done.returncode == 0 and lines(done)[SUBSCRIPTION][0][0] == "warn", done.stdout
+    stack.queue.service.faults.add({"match": "^GET ", "times": -1, "action": {"type": "status", "status": 503}})
+    assert stack.daemon.run("setup").returncode == 69
+    stack.queue.service.faults.clear()
+    stack.queue.service.oauth.forget_keys()
+    assert stack.daemon.run("setup").returncode == 69
+
+
+def test_silent_remote_ends_end_soon(sensorqd):
+    """`check` and `setup` where everything takes connections and says nothing: the times of the manual, and 15 s for the machine that runs this.
+    Pub/Sub is asked once (30 s), the source by `check` alone (30 s), and each MongoDB (10 s)."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        daemon = sensorqd({"pubsub": {"project": "my-project"},
+                           "publish": {"topic": "sensor-data", "sources": [{"name": "home", "type": "nature_remo", "token_file": "nature-remo.token",
+                                                                            "url": f"http://127.0.0.1:{port}"}]},
+                           "subscribe": [{"subscription": name, "mongodb": {"uri": f"mongodb://127.0.0.1:{port}/", "database": name, "collection": "c"}}
+                                         for name in ("one-of-two", "two-of-two")]},
+                          {"nature-remo.token": "t"}, env={"PUBSUB_EMULATOR_HOST": f"127.0.0.1:{port}"})
+
+        def timed(verb):
+            began = time.monotonic()
+            return daemon.run(verb, timeout=240), time.monotonic() - began
+
+        with ThreadPoolExecutor() as pool:
+            results = dict(zip(("check", "setup"), pool.map(timed, ("check", "setup"))))
+    for verb, first, limit in (("check", "source home", 30 + 30 + 20), ("setup", TOPIC, 30 + 20)):
+        done, seconds = results[verb]
+        assert done.returncode == 69 and seconds < limit + 15, (verb, seconds, done.stdout)
+        failed = [name for name, entries in lines(done).items() if entries[0][0] == "FAIL"]
+        assert failed[0] == first and failed[-2:] == ["mongodb one-of-two.c", "mongodb two-of-two.c"], done.stdout
+        assert not any("subscriptions/" in name for name in failed), done.stdout
 
 
 # once
