@@ -272,7 +272,17 @@ static int outbox_try(
         return r < 0 ? r : attempt(outbox, change, arguments);
 }
 
+/* Lets the log begin anew in the space that it has. SQLite does so when it has grown to 4 MB, which a full disk may not allow it. */
+static void outbox_restart_log(Outbox *outbox) {
+        (void) sql_exec(outbox->sql, "PRAGMA wal_checkpoint(RESTART)");
+}
+
 int outbox_change(Outbox *outbox, OutboxChange change, void *arguments) {
+        int r = outbox_try(outbox, outbox_transact, change, arguments);
+
+        if (r != -ENOSPC || !outbox->sql)
+                return r;
+        outbox_restart_log(outbox);
         return outbox_try(outbox, outbox_transact, change, arguments);
 }
 

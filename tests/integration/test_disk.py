@@ -115,7 +115,7 @@ def fill(disk):
 
 def test_disk_full(stack):
     """P7: what was fetched stays in memory and is tried again; polling stops; when there is room all of it is there."""
-    with small_disk(stack.daemon.state, "400k") as disk:
+    with small_disk(stack.daemon.state, "16m") as disk:
         publishing(stack, False)
         stack.daemon.start()
         wait_until(lambda: stack.remo.polls() >= 2, "a poll whose readings are on the disk")
@@ -136,13 +136,33 @@ def test_disk_full(stack):
         assert stack.daemon.stop() == 0
 
 
+def test_full_disk_and_room_in_the_file(stack):
+    """P7: where nothing is free, the room is used that the outbox has: rows that were forgotten leave theirs, and the log begins anew."""
+    with small_disk(stack.daemon.state, "16m") as disk:
+        publishing(stack, False)
+        stack.daemon.start()
+        wait_until(lambda: stack.remo.polls() >= 20, "a file with room for many rows", 90)
+        publishing(stack, True)
+        wait_until(lambda: rows(stack) == 0, "nothing in it any more", 90)
+        stop(stack)
+        stack.daemon.start()
+        polled = stack.remo.polls()
+        wait_until(lambda: stack.remo.polls() >= polled + 5, "a log of some size")
+        filler, polled = fill(disk), stack.remo.polls()
+        wait_until(lambda: stack.remo.polls() >= polled + 20, "polls on a full disk", 60)
+        assert not stack.daemon.log.events("OUTBOX_FAILING")
+        filler.unlink()
+        all_is_stored(stack)
+        assert stack.daemon.stop() == 0
+
+
 def pulls(stack):
     return sum(":pull" in event["target"] for event in stack.queue.service.log.since(0, "http"))
 
 
 def test_full_disk_stops_sources_that_hold_nothing(stack):
     """P7: a source whose polls brought no readings, so that it has none to store, is not polled either while the disk refuses another's."""
-    with small_disk(stack.daemon.state, "400k") as disk, NatureRemo(limit=100000, devices=0) as barn:
+    with small_disk(stack.daemon.state, "16m") as disk, NatureRemo(limit=100000, devices=0) as barn:
         sources = stack.daemon.config["publish"]["sources"]
         (stack.daemon.directory / "credentials" / "barn.token").write_text(barn.token)
         sources.append({**sources[0], "name": "barn", "url": barn.url, "token_file": "barn.token"})
@@ -163,7 +183,7 @@ def test_full_disk_stops_sources_that_hold_nothing(stack):
 
 
 def test_stop_while_the_disk_is_full_says_what_is_lost(stack):
-    with small_disk(stack.daemon.state, "400k") as disk:
+    with small_disk(stack.daemon.state, "16m") as disk:
         publishing(stack, False)
         stack.daemon.start()
         wait_until(lambda: stack.remo.polls() >= 2, "a poll whose readings are on the disk")
