@@ -151,7 +151,7 @@ def step_integration_sanitized(log, long):
     marks = [] if long else ["-m", "main"]
     pytest(log, "integration-sanitized", TESTS / "integration", *marks, env={
         "SENSORQD": str(directory / "daemon" / "sensorqd"), "SENSORQD_LONG": "", "SENSORQD_SANITIZED": "1", "SENSORQD_TEST_PATIENCE": "90",
-        "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
+        "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1:verify_asan_link_order=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
 
 
 def step_system(log, long):

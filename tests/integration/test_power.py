@@ -180,6 +180,7 @@ def traced(tmp_path, make_stack, shared_mongodb, remo):
         queue.create(ackDeadlineSeconds=60)
         stack = make_stack(queue, shared_mongodb, remo, interval_msec=500)
         trace = tmp_path / "trace"
+        stack.daemon.env["ASAN_OPTIONS"] = "detect_leaks=0:abort_on_error=1"  # which looks for leaks by tracing, as strace does
         stack.daemon.wrapper = ["strace", "-D", "-f", "-q", "-s", "200000", "-o", str(trace), "-e", f"trace={CALLS}"]
         stack.daemon.start()
         stack.wait_count(9, patience=60)
