@@ -554,13 +554,14 @@ static int64_t sent_iat(TokenFixture *t, char **ret_assertion) {
 
 static void test_service_account(void **state) {
         _cleanup_free_ char *first = NULL, *second = NULL;
-        int64_t wall = (int64_t) (clock_wall() / USEC_PER_SEC), iat;
         TokenFixture *t = *state;
+        int64_t before, iat;
 
         use_service_account(t);
+        before = (int64_t) (clock_wall() / USEC_PER_SEC);
         check_token(t, "token-1");
         iat = sent_iat(t, &first);
-        assert_true(iat <= wall + 60 && iat >= wall - 60);
+        assert_in_range(iat, before - 60, clock_wall() / USEC_PER_SEC);
 
         check_no_token(t, 400, "", "{\"error\":\"invalid_grant\",\"error_description\":\"Invalid JWT Signature.\"}", -EACCES,
                 "refuses /etc/user.json: invalid_grant (Invalid JWT Signature.); the key was deleted or replaced: install one that is "
