@@ -204,7 +204,7 @@ def run_step(name, function, long):
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--long", action="store_true", help="every matrix whole, sanitizers over everything, threads, valgrind (hours)")
+    options.add_argument("--long", action="store_true", help="every matrix whole, sanitizers over everything, threads, valgrind (over an hour)")
     options.add_argument("--only", metavar="STEP,...", help="these steps only")
     options.add_argument("--list", action="store_true", help="list the steps")
     args = options.parse_args()

@@ -89,6 +89,19 @@ def set_dead_letter_policy(feed):
         "deadLetterPolicy": {"deadLetterTopic": DEAD_TOPIC, "maxDeliveryAttempts": 5}}, "updateMask": "deadLetterPolicy"}).encode(), {})
 
 
+def five_restarts(feed):
+    """Ends the daemon, by SIGTERM or kill -9 in turn, publishes and starts it again; yields (which one, when it was started)."""
+    for restart in range(5):
+        if restart % 2 == 0:
+            assert feed.daemon.stop() == 0
+        else:
+            feed.daemon.kill()
+        feed.publish(b'{"restart":%d}' % restart)
+        began = time.monotonic()
+        feed.daemon.start()
+        yield restart, began
+
+
 def test_no_outage_puts_a_good_message_into_the_dead_letter_topic(make_feed, proxied):
     """P5, P8: with a limit of five attempts, a MongoDB that stays away over five restarts of the daemon, by stop and by kill -9."""
     server, proxy = proxied
@@ -100,14 +113,7 @@ def test_no_outage_puts_a_good_message_into_the_dead_letter_topic(make_feed, pro
     ids = feed.publish(*numbered(30))
     wait_until(lambda: all(feed.deliveries(message) == 1 for message in ids), "the delivery")
     feed.daemon.log.wait("SINK_DOWN")
-    for restart in range(5):
-        if restart % 2 == 0:
-            assert feed.daemon.stop() == 0
-        else:
-            feed.daemon.kill()
-        feed.publish(b'{"restart":%d}' % restart)
-        began = time.monotonic()
-        feed.daemon.start()
+    for _, began in five_restarts(feed):
         wait_until(lambda: feed.requests("GET /v1/", since=began), "the settings to be read")
         time.sleep(5 if LONG else 1.5)
         assert not feed.requests(":pull", since=began) and feed.store.waiting == 0
@@ -133,14 +139,7 @@ def test_no_refused_write_puts_a_good_message_into_the_dead_letter_topic(make_fe
     wire_mongo.script.add({"match": "^insert ", "times": -1, "action": action})
     ids = feed.publish(*numbered(30))
     feed.daemon.log.wait("SINK_DOWN")
-    for restart in range(5):
-        if restart % 2 == 0:
-            assert feed.daemon.stop() == 0
-        else:
-            feed.daemon.kill()
-        feed.publish(b'{"restart":%d}' % restart)
-        began = time.monotonic()
-        feed.daemon.start()
+    for restart, began in five_restarts(feed):
         feed.daemon.log.wait("SINK_DOWN", count=restart + 2)
         assert not feed.requests(":pull", since=began) and feed.store.waiting == 0
     wire_mongo.script.clear()
