@@ -15,14 +15,15 @@ static int reader_section(const ConfigReader *reader, const char *section, const
 
 /* ---- saying what is wrong ---- */
 
-static void reader_write(const ConfigReader *reader, unsigned line, unsigned column, const char *key, const char *text) {
+static void reader_write(
+        const ConfigReader *reader, unsigned line, unsigned column, const char *key, const char *text) {
         size_t size = strlen(reader->path), cut = size > PATH_SHOWN_MAX ? size - PATH_SHOWN_MAX : 0;
         char place[40] = "";
 
         if (line > 0)
                 (void) snprintf(place, sizeof(place), "%u:%u:", line, column);
-        (void) snprintf(reader->error->text, sizeof(reader->error->text), "%s%s:%s %s%s%s", cut > 0 ? "..." : "", reader->path + cut, place,
-                key, key[0] != '\0' ? ": " : "", text);
+        (void) snprintf(reader->error->text, sizeof(reader->error->text), "%s%s:%s %s%s%s", cut > 0 ? "..." : "",
+                reader->path + cut, place, key, key[0] != '\0' ? ": " : "", text);
 }
 
 int config_reader_fail(const ConfigReader *reader, const YamlNode *node, const char *key, const char *format, ...) {
@@ -48,16 +49,19 @@ static const char *value_shown(const ConfigRow *row, const char *text, char *buf
 static int fail_value(const ConfigReader *reader, const ConfigRow *row, const YamlNode *node, const char *problem) {
         char shown[VALUE_SHOWN_MAX + 3], allowed[160];
 
-        return config_reader_fail(reader, node, row->key, "%s %s; allowed: %s", value_shown(row, node->text, shown, sizeof(shown)), problem,
+        return config_reader_fail(reader, node, row->key, "%s %s; allowed: %s",
+                value_shown(row, node->text, shown, sizeof(shown)), problem,
                 config_table_allowed(row, allowed, sizeof(allowed)));
 }
 
 static int fail_kind(const ConfigReader *reader, const ConfigRow *row, const YamlNode *node) {
-        static const char *const kinds[] = { [YAML_SCALAR] = "a single value", [YAML_MAPPING] = "a section", [YAML_SEQUENCE] = "a list" };
+        static const char *const kinds[] = {
+                [YAML_SCALAR] = "a single value", [YAML_MAPPING] = "a section", [YAML_SEQUENCE] = "a list"
+        };
         char allowed[160];
 
-        return config_reader_fail(reader, node, row->key, "is %s; allowed: %s", yaml_is_null(node) ? "empty" : kinds[node->type],
-                config_table_allowed(row, allowed, sizeof(allowed)));
+        return config_reader_fail(reader, node, row->key, "is %s; allowed: %s",
+                yaml_is_null(node) ? "empty" : kinds[node->type], config_table_allowed(row, allowed, sizeof(allowed)));
 }
 
 static const char *section_next(const void *list, size_t index) {
@@ -164,8 +168,8 @@ static int text_check(const ConfigReader *reader, const ConfigRow *row, const Ya
         if (strlen(node->text) > max)
                 return fail_value(reader, row, node, "is too long");
         if (text_has_controls(node->text))
-                return config_reader_fail(
-                        reader, node, row->key, "holds a line break, a tab or another control character; write it on one line");
+                return config_reader_fail(reader, node, row->key,
+                        "holds a line break, a tab or another control character; write it on one line");
         if (row->type->text(node->text, &problem) < 0)
                 return fail_value(reader, row, node, problem.text);
         return 0;
@@ -188,7 +192,8 @@ static int reader_texts(const ConfigReader *reader, const ConfigRow *row, const 
         if (node->type != YAML_SEQUENCE)
                 return fail_kind(reader, row, node);
         if (node->n_children > row->max)
-                return config_reader_fail(reader, node, row->key, "has %zu entries; allowed: at most %" PRIu64, node->n_children, row->max);
+                return config_reader_fail(reader, node, row->key, "has %zu entries; allowed: at most %" PRIu64,
+                        node->n_children, row->max);
 
         *place = texts = calloc(node->n_children + 1, sizeof(char *));
         if (!texts)
@@ -202,8 +207,8 @@ static int reader_texts(const ConfigReader *reader, const ConfigRow *row, const 
                         return r;
                 for (size_t j = 0; j < i; j++)
                         if (strcmp(texts[j], node->children[i]->text) == 0)
-                                return config_reader_fail(
-                                        reader, node->children[i], row->key, "\"%s\" is there twice; each name once", texts[j]);
+                                return config_reader_fail(reader, node->children[i], row->key,
+                                        "\"%s\" is there twice; each name once", texts[j]);
                 texts[i] = strdup(node->children[i]->text);
                 if (!texts[i])
                         return -ENOMEM;
@@ -219,8 +224,8 @@ static int reader_list(const ConfigReader *reader, const ConfigRow *row, const Y
         if (node->type != YAML_SEQUENCE)
                 return fail_kind(reader, row, node);
         if (node->n_children < row->min || node->n_children > row->max)
-                return config_reader_fail(
-                        reader, node, row->key, "has %zu entries; allowed: %" PRIu64 "..%" PRIu64, node->n_children, row->min, row->max);
+                return config_reader_fail(reader, node, row->key, "has %zu entries; allowed: %" PRIu64 "..%" PRIu64,
+                        node->n_children, row->min, row->max);
 
         *items = calloc(node->n_children, row->size);
         if (!*items)
@@ -247,7 +252,8 @@ static int reader_value(const ConfigReader *reader, const ConfigRow *row, const 
 
         switch (row->type->storage) {
         case CONFIG_SECTION:
-                return node->type == YAML_MAPPING ? reader_section(reader, row->key, node, place) : fail_kind(reader, row, node);
+                return node->type == YAML_MAPPING ? reader_section(reader, row->key, node, place)
+                                                  : fail_kind(reader, row, node);
         case CONFIG_LIST:
                 return reader_list(reader, row, node, base);
         case CONFIG_TEXTS:
@@ -270,8 +276,8 @@ static int reader_default(const ConfigReader *reader, const ConfigRow *row, cons
         int r;
 
         if (row->flags & CONFIG_REQUIRED)
-                return config_reader_fail(
-                        reader, section, row->key, "is missing; allowed: %s", config_table_allowed(row, allowed, sizeof(allowed)));
+                return config_reader_fail(reader, section, row->key, "is missing; allowed: %s",
+                        config_table_allowed(row, allowed, sizeof(allowed)));
         if (!text)
                 return 0;
 
@@ -304,7 +310,8 @@ static int reader_section(const ConfigReader *reader, const char *section, const
 
 int config_reader_read(const ConfigReader *reader, const YamlNode *root, Config *config) {
         if (root->type != YAML_MAPPING)
-                return config_reader_fail(reader, root, "", "the file is no list of KEY: VALUE lines; see sensorqd.yaml(5)");
+                return config_reader_fail(
+                        reader, root, "", "the file is no list of KEY: VALUE lines; see sensorqd.yaml(5)");
 
         return reader_section(reader, "", root, config);
 }

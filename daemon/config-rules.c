@@ -57,8 +57,8 @@ static int rule_state_dir(const ConfigReader *reader, ConfigGetenv env, Config *
         if (!config->state_dir)
                 return -ENOMEM;
         if (config->state_dir[0] != '/')
-                return config_reader_fail(
-                        reader, NULL, "state_dir", "$STATE_DIRECTORY is no absolute path; set state_dir, or mend the variable");
+                return config_reader_fail(reader, NULL, "state_dir",
+                        "$STATE_DIRECTORY is no absolute path; set state_dir, or mend the variable");
         return 0;
 }
 
@@ -75,8 +75,8 @@ static int rule_emulator(const ConfigReader *reader, const char *host, Config *c
 
         cut_slashes(config->pubsub.endpoint);
         if (http_url_check(config->pubsub.endpoint) == HTTP_URL_MALFORMED || strpbrk(config->pubsub.endpoint + 7, "/?"))
-                return config_reader_fail(
-                        reader, NULL, "pubsub.endpoint", "$PUBSUB_EMULATOR_HOST is set, but is no HOST:PORT; mend or unset the variable");
+                return config_reader_fail(reader, NULL, "pubsub.endpoint",
+                        "$PUBSUB_EMULATOR_HOST is set, but is no HOST:PORT; mend or unset the variable");
 
         config->pubsub.emulator = true;
         return 0;
@@ -118,7 +118,8 @@ static int rule_source(const ConfigReader *reader, const YamlNode *node, const C
         const ConfigSourceType *type = config_source_type(source->type);
 
         if (!source->url && !type->default_url)
-                return config_reader_fail(reader, node, "publish.sources[].url", "is missing; a source of type %s needs one", type->name);
+                return config_reader_fail(
+                        reader, node, "publish.sources[].url", "is missing; a source of type %s needs one", type->name);
         if (!source->token_file && type->needs_token)
                 return config_reader_fail(reader, node, "publish.sources[].token_file",
                         "is missing; a source of type %s needs one: a secret file with its token", type->name);
@@ -143,8 +144,8 @@ static int rule_publish(const ConfigReader *reader, const YamlNode *publish, Con
                 for (size_t j = 0; j < i; j++)
                         if (strcmp(config->sources[i].name, config->sources[j].name) == 0)
                                 return config_reader_fail(reader, yaml_get(node, "name"), "publish.sources[].name",
-                                        "\"%s\" is the name of the source in line %u already; each name once", config->sources[i].name,
-                                        list->children[j]->line);
+                                        "\"%s\" is the name of the source in line %u already; each name once",
+                                        config->sources[i].name, list->children[j]->line);
 
                 r = rule_source(reader, node, config, &config->sources[i]);
                 if (r < 0)
@@ -167,11 +168,11 @@ static int rule_password(const ConfigReader *reader, const YamlNode *node, Mongo
                 return r;
 
         if (mongodb->password_file && uri.user_password)
-                return config_reader_fail(
-                        reader, file, "subscribe[].mongodb.password_file", "uri carries a password already; give one of the two");
+                return config_reader_fail(reader, file, "subscribe[].mongodb.password_file",
+                        "uri carries a password already; give one of the two");
         if (mongodb->password_file && !uri.user)
-                return config_reader_fail(
-                        reader, file, "subscribe[].mongodb.password_file", "uri names no user; write mongodb://USER@HOST/...");
+                return config_reader_fail(reader, file, "subscribe[].mongodb.password_file",
+                        "uri names no user; write mongodb://USER@HOST/...");
         if (uri.user && !uri.user_password && !mongodb->password_file && !uri.keyless)
                 return config_reader_fail(reader, place_of(node, "uri"), "subscribe[].mongodb.uri",
                         "names a user without a password; put it into a file, and name that in password_file");
@@ -190,11 +191,15 @@ static int rule_collections(const ConfigReader *reader, const YamlNode *node, Mo
         }
 
         if (strcmp(mongodb->collection, mongodb->rejected_collection) == 0)
-                return config_reader_fail(reader, place_of(node, "rejected_collection"), "subscribe[].mongodb.rejected_collection",
-                        "is the same as collection; choose another, such as %s%s", mongodb->collection, COLLECTION_SUFFIX);
+                return config_reader_fail(reader, place_of(node, "rejected_collection"),
+                        "subscribe[].mongodb.rejected_collection",
+                        "is the same as collection; choose another, such as %s%s", mongodb->collection,
+                        COLLECTION_SUFFIX);
         if (strlen(mongodb->database) + 1 + strlen(mongodb->rejected_collection) > NAMESPACE_MAX)
-                return config_reader_fail(reader, place_of(node, "rejected_collection"), "subscribe[].mongodb.rejected_collection",
-                        "is too long together with the database; allowed: %d bytes for both and the dot between", NAMESPACE_MAX);
+                return config_reader_fail(reader, place_of(node, "rejected_collection"),
+                        "subscribe[].mongodb.rejected_collection",
+                        "is too long together with the database; allowed: %d bytes for both and the dot between",
+                        NAMESPACE_MAX);
         return 0;
 }
 
@@ -211,7 +216,8 @@ static int rule_mongodb(const ConfigReader *reader, const YamlNode *node, Mongod
 
         if (mongodb->backoff_initial > mongodb->backoff_max)
                 return config_reader_fail(reader, place_of(backoff, yaml_get(backoff, "initial") ? "initial" : "max"),
-                        "subscribe[].mongodb.backoff", "initial (%" PRIu64 "s) is longer than max (%" PRIu64 "s); allowed: initial <= max",
+                        "subscribe[].mongodb.backoff",
+                        "initial (%" PRIu64 "s) is longer than max (%" PRIu64 "s); allowed: initial <= max",
                         mongodb->backoff_initial / USEC_PER_SEC, mongodb->backoff_max / USEC_PER_SEC);
         return 0;
 }
@@ -224,8 +230,8 @@ static int rule_subscribe(const ConfigReader *reader, const YamlNode *list, Conf
                 const YamlNode *node = list->children[i], *sink = yaml_get(node, "mongodb");
 
                 if (!sink)
-                        return config_reader_fail(
-                                reader, node, "subscribe[].mongodb", "is missing; a subscription needs a place to store its messages");
+                        return config_reader_fail(reader, node, "subscribe[].mongodb",
+                                "is missing; a subscription needs a place to store its messages");
                 subscription->sink = "mongodb";
                 r = rule_mongodb(reader, sink, &subscription->mongodb);
                 if (r < 0)
@@ -236,8 +242,10 @@ static int rule_subscribe(const ConfigReader *reader, const YamlNode *list, Conf
                         return r;
                 for (size_t j = 0; j < i; j++)
                         if (strcmp(subscription->subscription, config->subscriptions[j].subscription) == 0)
-                                return config_reader_fail(reader, yaml_get(node, "subscription"), "subscribe[].subscription",
-                                        "is the subscription of line %u already; each subscription once", list->children[j]->line);
+                                return config_reader_fail(reader, yaml_get(node, "subscription"),
+                                        "subscribe[].subscription",
+                                        "is the subscription of line %u already; each subscription once",
+                                        list->children[j]->line);
         }
 
         return 0;
@@ -255,8 +263,8 @@ int config_rules_apply(const ConfigReader *reader, const YamlNode *root, ConfigG
                 return r;
 
         if (!publish && !subscribe)
-                return config_reader_fail(
-                        reader, root, "publish", "is missing, and so is subscribe: nothing to do; write one of the two sections, or both");
+                return config_reader_fail(reader, root, "publish",
+                        "is missing, and so is subscribe: nothing to do; write one of the two sections, or both");
         if (publish) {
                 r = rule_publish(reader, publish, config);
                 if (r < 0)

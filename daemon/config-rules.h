@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The rules that span keys or look at the environment, after every key is right by itself; completes what follows from other values: full
- * names, default urls, the rejected collection, the endpoint. */
+/* The rules that span keys or look at the environment, after every key is right by itself; completes what follows from
+ * other values: full names, default urls, the rejected collection, the endpoint. */
 
 #include "config-reader.h"
 

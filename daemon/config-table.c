@@ -153,7 +153,8 @@ const ConfigRow *config_table_elsewhere(const char *section, const char *name) {
         for (size_t i = 0; i < ELEMENTSOF(config_rows); i++) {
                 const char *dot = strrchr(config_rows[i].key, '.');
 
-                if (strcmp(dot ? dot + 1 : config_rows[i].key, name) != 0 || config_table_is_in(&config_rows[i], section, NULL))
+                if (strcmp(dot ? dot + 1 : config_rows[i].key, name) != 0 ||
+                        config_table_is_in(&config_rows[i], section, NULL))
                         continue;
                 if (found)
                         return NULL;
@@ -191,7 +192,8 @@ static size_t word_distance(const char *a, const char *b) {
         return row[n];
 }
 
-const char *config_table_nearest(const char *text, const char *(*next)(const void *list, size_t index), const void *list) {
+const char *config_table_nearest(
+        const char *text, const char *(*next)(const void *list, size_t index), const void *list) {
         size_t size = strlen(text), best = size / 3 + 1;
         const char *nearest = NULL, *word;
 
@@ -227,7 +229,8 @@ char *config_table_allowed(const ConfigRow *row, char *buffer, size_t size) {
 }
 
 void config_describe(
-        void (*each)(void *userdata, const char *key, const char *type, const char *fallback, const char *doc), void *userdata) {
+        void (*each)(void *userdata, const char *key, const char *type, const char *fallback, const char *doc),
+        void *userdata) {
         for (size_t i = 0; i < ELEMENTSOF(config_rows); i++) {
                 const ConfigRow *row = &config_rows[i];
                 char type[200], range[60] = "";

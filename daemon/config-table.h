@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The table that the configuration is made of: one row for each key, with its type, its place in the struct, its range, its default and its
- * line of documentation. Reader, comparison, release, reference page and example file all follow it. */
+/* The table that the configuration is made of: one row for each key, with its type, its place in the struct, its range,
+ * its default and its line of documentation. Reader, comparison, release, reference page and example file all follow
+ * it. */
 
 #include "config-type.h"
 #include "config.h"
@@ -32,11 +33,13 @@ const ConfigRow *config_table_find(const char *section, const char *name);
 /* Whether *row* is a key of *section*; *ret_name* (may be NULL) gets the key without the section. */
 bool config_table_is_in(const ConfigRow *row, const char *section, const char **ret_name);
 
-/* The section that has a key *name*, when *section* has not: for "it belongs to ...". NULL when none or several have. */
+/* The section that has a key *name*, when *section* has not: for "it belongs to ...". NULL when none or several have.
+ */
 const ConfigRow *config_table_elsewhere(const char *section, const char *name);
 
 /* The word of a list that *text* was surely meant to be, or NULL. *next* yields the words by index, NULL at the end. */
-const char *config_table_nearest(const char *text, const char *(*next)(const void *list, size_t index), const void *list);
+const char *config_table_nearest(
+        const char *text, const char *(*next)(const void *list, size_t index), const void *list);
 
 /* What may be written there, in words: "10s..24h". Returns *buffer*. */
 char *config_table_allowed(const ConfigRow *row, char *buffer, size_t size);

@@ -27,7 +27,8 @@ int config_problem_set(ConfigProblem *problem, const char *format, ...) {
 
 /* ---- numbers ---- */
 
-/* A run of decimal digits without sign or leading zero, which YAML 1.1 would read as octal. *ret_unit* is what follows. */
+/* A run of decimal digits without sign or leading zero, which YAML 1.1 would read as octal. *ret_unit* is what follows.
+ */
 static int digits_parse(const char *text, uint64_t *ret, const char **ret_unit, ConfigProblem *ret_problem) {
         uint64_t value = 0;
         const char *c = text;
@@ -38,7 +39,8 @@ static int digits_parse(const char *text, uint64_t *ret, const char **ret_unit, 
                 return config_problem_set(ret_problem, "begins with a zero");
 
         for (; isdigit((unsigned char) *c); c++)
-                if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, (uint64_t) (*c - '0'), &value))
+                if (__builtin_mul_overflow(value, 10, &value) ||
+                        __builtin_add_overflow(value, (uint64_t) (*c - '0'), &value))
                         return config_problem_set(ret_problem, "is out of range");
 
         *ret = value;
@@ -51,7 +53,8 @@ typedef struct Unit {
         uint64_t factor;
 } Unit;
 
-static int unit_apply(const Unit *units, const char *unit, uint64_t *value, const char *wrong, ConfigProblem *ret_problem) {
+static int unit_apply(
+        const Unit *units, const char *unit, uint64_t *value, const char *wrong, ConfigProblem *ret_problem) {
         for (; units->name; units++)
                 if (strcmp(units->name, unit) == 0) {
                         if (__builtin_mul_overflow(*value, units->factor, value))
@@ -80,7 +83,8 @@ static int duration_parse(const char *text, uint64_t *ret, ConfigProblem *ret_pr
         if (*unit == '\0')
                 return config_problem_set(ret_problem, "has no unit: write %.20ss for seconds (s, m, h or d)", text);
 
-        r = unit_apply(units, unit, &value, "is no duration, which is a whole number and a unit (s, m, h or d)", ret_problem);
+        r = unit_apply(
+                units, unit, &value, "is no duration, which is a whole number and a unit (s, m, h or d)", ret_problem);
         if (r < 0)
                 return r;
 
@@ -100,8 +104,8 @@ static void duration_format(uint64_t value, char *buffer, size_t size) {
 }
 
 static int size_parse(const char *text, uint64_t *ret, ConfigProblem *ret_problem) {
-        static const Unit units[] = { { "", 1 }, { "KiB", UINT64_C(1) << 10 }, { "MiB", UINT64_C(1) << 20 }, { "GiB", UINT64_C(1) << 30 },
-                {} };
+        static const Unit units[] = { { "", 1 }, { "KiB", UINT64_C(1) << 10 }, { "MiB", UINT64_C(1) << 20 },
+                { "GiB", UINT64_C(1) << 30 }, {} };
         const char *unit;
         uint64_t value;
         int r;
@@ -110,7 +114,8 @@ static int size_parse(const char *text, uint64_t *ret, ConfigProblem *ret_proble
         if (r < 0)
                 return r;
 
-        r = unit_apply(units, unit, &value, "is no size, which is a whole number of bytes, or one with KiB, MiB or GiB", ret_problem);
+        r = unit_apply(units, unit, &value, "is no size, which is a whole number of bytes, or one with KiB, MiB or GiB",
+                ret_problem);
         if (r < 0)
                 return r;
 
@@ -173,8 +178,8 @@ static int log_level_parse(const char *text, uint64_t *ret, ConfigProblem *ret_p
 
 static bool text_is_made_of(const char *text, size_t size, const char *others) {
         for (size_t i = 0; i < size; i++)
-                if (!(text[i] >= 'a' && text[i] <= 'z') && !(text[i] >= 'A' && text[i] <= 'Z') && !(text[i] >= '0' && text[i] <= '9') &&
-                        !strchr(others, text[i]))
+                if (!(text[i] >= 'a' && text[i] <= 'z') && !(text[i] >= 'A' && text[i] <= 'Z') &&
+                        !(text[i] >= '0' && text[i] <= '9') && !strchr(others, text[i]))
                         return false;
 
         return true;
@@ -193,8 +198,8 @@ static int url_check(const char *text, ConfigProblem *ret_problem) {
         case HTTP_URL_OK:
                 break;
         case HTTP_URL_PLAIN:
-                return config_problem_set(
-                        ret_problem, "is plain http to another machine, which would show the token to everyone on the way");
+                return config_problem_set(ret_problem,
+                        "is plain http to another machine, which would show the token to everyone on the way");
         default:
                 return config_problem_set(ret_problem, "is no URL of a server");
         }
@@ -205,7 +210,8 @@ static int url_check(const char *text, ConfigProblem *ret_problem) {
 }
 
 static bool project_valid(const char *text, size_t size) {
-        return size >= 1 && size <= PROJECT_MAX && isalnum((unsigned char) text[0]) && text_is_made_of(text, size, "-._:");
+        return size >= 1 && size <= PROJECT_MAX && isalnum((unsigned char) text[0]) &&
+               text_is_made_of(text, size, "-._:");
 }
 
 static int project_check(const char *text, ConfigProblem *ret_problem) {
@@ -235,8 +241,8 @@ bool config_type_is_full_name(const char *text, const char *collection) {
 
         project = text + 9;
         slash = strchr(project, '/');
-        return slash && project_valid(project, (size_t) (slash - project)) && strncmp(slash + 1, collection, size) == 0 &&
-               slash[1 + size] == '/';
+        return slash && project_valid(project, (size_t) (slash - project)) &&
+               strncmp(slash + 1, collection, size) == 0 && slash[1 + size] == '/';
 }
 
 /* An id, or a full name that ends in one. */
@@ -270,7 +276,9 @@ static int source_check(const char *text, ConfigProblem *ret_problem) {
 }
 
 static int attribute_check(const char *text, ConfigProblem *ret_problem) {
-        return strncmp(text, "goog", 4) == 0 ? config_problem_set(ret_problem, "begins with goog, which Google keeps for itself") : 0;
+        return strncmp(text, "goog", 4) == 0
+                       ? config_problem_set(ret_problem, "begins with goog, which Google keeps for itself")
+                       : 0;
 }
 
 static int uri_check(const char *text, ConfigProblem *ret_problem) {
@@ -284,7 +292,8 @@ static int database_check(const char *text, ConfigProblem *ret_problem) {
         if (strcmp(text, "admin") == 0 || strcmp(text, "local") == 0 || strcmp(text, "config") == 0)
                 return config_problem_set(ret_problem, "is a database that MongoDB keeps for itself");
         if (strpbrk(text, "/\\. \"$*<>:|?"))
-                return config_problem_set(ret_problem, "holds a character that MongoDB does not allow in a database's name");
+                return config_problem_set(
+                        ret_problem, "holds a character that MongoDB does not allow in a database's name");
         return 0;
 }
 
@@ -304,28 +313,39 @@ static int any_check(const char *text, ConfigProblem *ret_problem) {
         return 0;
 }
 
-const ConfigType config_type_duration = { "duration", NULL, CONFIG_NUMBER, .number = duration_parse, .format = duration_format };
+const ConfigType config_type_duration = { "duration", NULL, CONFIG_NUMBER, .number = duration_parse,
+        .format = duration_format };
 const ConfigType config_type_size = { "size", NULL, CONFIG_NUMBER, .number = size_parse, .format = size_format };
-const ConfigType config_type_count = { "number", NULL, CONFIG_NUMBER, .number = count_parse, .format = count_format, .plain = true };
-const ConfigType config_type_unsigned = { "number", NULL, CONFIG_UNSIGNED, .number = count_parse, .format = count_format, .plain = true };
-const ConfigType config_type_log_level = { "log level", "debug, info, notice, warning, error", CONFIG_INT, .number = log_level_parse };
+const ConfigType config_type_count = { "number", NULL, CONFIG_NUMBER, .number = count_parse, .format = count_format,
+        .plain = true };
+const ConfigType config_type_unsigned = { "number", NULL, CONFIG_UNSIGNED, .number = count_parse,
+        .format = count_format, .plain = true };
+const ConfigType config_type_log_level = { "log level", "debug, info, notice, warning, error", CONFIG_INT,
+        .number = log_level_parse };
 const ConfigType config_type_directory = { "directory", "an absolute path", CONFIG_TEXT, .text = directory_check };
 const ConfigType config_type_file = { "file", "a file name", CONFIG_TEXT, .text = file_check, .private = true };
-const ConfigType config_type_url = { "URL", "https://HOST, or http:// to this machine only", CONFIG_TEXT, .text = url_check };
-const ConfigType config_type_project = { "project", "a project id: letters, digits, - . _ :", CONFIG_TEXT, .text = project_check };
-const ConfigType config_type_topic = { "topic", "an id of 3 to 255 letters, digits, - _ . ~ + %, or projects/PROJECT/topics/ID",
-        CONFIG_TEXT, .text = topic_check };
+const ConfigType config_type_url = { "URL", "https://HOST, or http:// to this machine only", CONFIG_TEXT,
+        .text = url_check };
+const ConfigType config_type_project = { "project", "a project id: letters, digits, - . _ :", CONFIG_TEXT,
+        .text = project_check };
+const ConfigType config_type_topic = { "topic",
+        "an id of 3 to 255 letters, digits, - _ . ~ + %, or projects/PROJECT/topics/ID", CONFIG_TEXT,
+        .text = topic_check };
 const ConfigType config_type_subscription = { "subscription",
-        "an id of 3 to 255 letters, digits, - _ . ~ + %, or projects/PROJECT/subscriptions/ID", CONFIG_TEXT, .text = subscription_check };
+        "an id of 3 to 255 letters, digits, - _ . ~ + %, or projects/PROJECT/subscriptions/ID", CONFIG_TEXT,
+        .text = subscription_check };
 const ConfigType config_type_name = { "name", "1 to 63 of a-z, 0-9, -", CONFIG_TEXT, .text = name_check };
 const ConfigType config_type_source = { "type of source", "nature_remo", CONFIG_TEXT, .text = source_check };
-const ConfigType config_type_attribute = { "attribute", "the name of a message attribute", CONFIG_TEXT, .text = attribute_check };
-const ConfigType config_type_uri = { "MongoDB URI", "mongodb://[USER@]HOST[:PORT],.../[?OPTION=VALUE&...], or mongodb+srv://", CONFIG_TEXT,
-        .text = uri_check, .private = true };
-const ConfigType config_type_database = { "database", "1 to 63 bytes without / \\ . \" $ * < > : | ? or a space", CONFIG_TEXT,
-        .text = database_check };
-const ConfigType config_type_collection = { "collection", "a name without $ that does not begin with system.", CONFIG_TEXT,
-        .text = collection_check };
-const ConfigType config_type_names = { "list of names", "a list of names, [] for none", CONFIG_TEXTS, .text = any_check };
+const ConfigType config_type_attribute = { "attribute", "the name of a message attribute", CONFIG_TEXT,
+        .text = attribute_check };
+const ConfigType config_type_uri = { "MongoDB URI",
+        "mongodb://[USER@]HOST[:PORT],.../[?OPTION=VALUE&...], or mongodb+srv://", CONFIG_TEXT, .text = uri_check,
+        .private = true };
+const ConfigType config_type_database = { "database", "1 to 63 bytes without / \\ . \" $ * < > : | ? or a space",
+        CONFIG_TEXT, .text = database_check };
+const ConfigType config_type_collection = { "collection", "a name without $ that does not begin with system.",
+        CONFIG_TEXT, .text = collection_check };
+const ConfigType config_type_names = { "list of names", "a list of names, [] for none", CONFIG_TEXTS,
+        .text = any_check };
 const ConfigType config_type_section = { "section", "a section: KEY: VALUE lines, indented", CONFIG_SECTION };
 const ConfigType config_type_list = { "list of sections", "a list: each entry begins with a dash", CONFIG_LIST };

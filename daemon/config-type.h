@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The types of values that a configuration knows: duration, size, name, URL, ... Each one checks a text and says what is wrong with it;
- * none knows files, lines or keys. Pure. */
+/* The types of values that a configuration knows: duration, size, name, URL, ... Each one checks a text and says what
+ * is wrong with it; none knows files, lines or keys. Pure. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,7 +19,8 @@ typedef enum ConfigStorage {
         CONFIG_LIST,     /* a list of mappings: an array of structs and its length */
 } ConfigStorage;
 
-/* What is wrong, as the rest of a sentence about the value: "is no duration". Never quotes the value, which may be a secret. */
+/* What is wrong, as the rest of a sentence about the value: "is no duration". Never quotes the value, which may be a
+ * secret. */
 typedef struct ConfigProblem {
         char text[200];
 } ConfigProblem;
@@ -31,7 +32,8 @@ typedef struct ConfigType {
         const char *name;    /* for the reference page */
         const char *allowed; /* in words; NULL: the range says it */
         ConfigStorage storage;
-        /* Exactly one of these for scalars. 0, or -EBADMSG with *ret_problem* filled in. Ranges are checked by the caller. */
+        /* Exactly one of these for scalars. 0, or -EBADMSG with *ret_problem* filled in. Ranges are checked by the
+         * caller. */
         int (*number)(const char *text, uint64_t *ret, ConfigProblem *ret_problem);
         int (*text)(const char *text, ConfigProblem *ret_problem);
         /* Writes a limit of the range as a user would; NULL: the range is a length, and is not told. */
@@ -40,9 +42,10 @@ typedef struct ConfigType {
         bool private; /* the value is never quoted in an error */
 } ConfigType;
 
-extern const ConfigType config_type_duration, config_type_size, config_type_count, config_type_unsigned, config_type_log_level;
-extern const ConfigType config_type_directory, config_type_file, config_type_url, config_type_project, config_type_topic,
-        config_type_subscription;
+extern const ConfigType config_type_duration, config_type_size, config_type_count, config_type_unsigned,
+        config_type_log_level;
+extern const ConfigType config_type_directory, config_type_file, config_type_url, config_type_project,
+        config_type_topic, config_type_subscription;
 extern const ConfigType config_type_name, config_type_source, config_type_attribute;
 extern const ConfigType config_type_uri, config_type_database, config_type_collection, config_type_names;
 extern const ConfigType config_type_section, config_type_list;

@@ -8,7 +8,8 @@
 #include "lib/bytes.h"
 
 #define OPTIONS_MAX 64
-#define PROBLEM_ENCODING "has a user or password with : / ? # [ ] @ or %% in it, which must be percent-encoded (@ as %%40)"
+#define PROBLEM_ENCODING                                                                                               \
+        "has a user or password with : / ? # [ ] @ or %% in it, which must be percent-encoded (@ as %%40)"
 
 /* Options of the driver that may be set; names are compared without case. */
 static const char *const allowed_options[] = {
@@ -83,8 +84,8 @@ static const char *option_next(const void *list, size_t index) {
 /* Percent-encoding as it must be in a user, a password, a socket's path. */
 static bool percent_valid(Slice text) {
         for (size_t i = 0; i < text.size; i++)
-                if (text.data[i] == '%' &&
-                        (i + 2 >= text.size || !isxdigit((unsigned char) text.data[i + 1]) || !isxdigit((unsigned char) text.data[i + 2])))
+                if (text.data[i] == '%' && (i + 2 >= text.size || !isxdigit((unsigned char) text.data[i + 1]) ||
+                                                   !isxdigit((unsigned char) text.data[i + 2])))
                         return false;
 
         return true;
@@ -98,7 +99,8 @@ static int user_parse(Slice user, ConfigUri *uri, ConfigProblem *ret_problem) {
                 return config_problem_set(ret_problem, "has an empty user");
         if (colon && size + 1 == user.size)
                 return config_problem_set(ret_problem, "has an empty password");
-        if (memchr(user.data, '@', user.size) || (colon && memchr(colon + 1, ':', user.size - size - 1)) || !percent_valid(user))
+        if (memchr(user.data, '@', user.size) || (colon && memchr(colon + 1, ':', user.size - size - 1)) ||
+                !percent_valid(user))
                 return config_problem_set(ret_problem, PROBLEM_ENCODING);
 
         uri->user = true;
@@ -119,7 +121,8 @@ static bool port_valid(const char *text, size_t size) {
         return value >= 1 && value <= 65535;
 }
 
-/* A name with a domain: what DNS answers must lie in the domain above it, says MongoDB's specification of the seed list. */
+/* A name with a domain: what DNS answers must lie in the domain above it, says MongoDB's specification of the seed
+ * list. */
 static int seed_check(Slice name, ConfigProblem *ret_problem) {
         unsigned dots = 0;
         bool letter = false;
@@ -129,7 +132,8 @@ static int seed_check(Slice name, ConfigProblem *ret_problem) {
                 letter |= isalpha((unsigned char) name.data[i]) != 0;
         }
         if (dots < 2 || !letter || memchr(name.data, '%', name.size) || *name.data == '[' || *name.data == '.')
-                return config_problem_set(ret_problem, "has a host that is no name of three parts or more, which mongodb+srv:// needs");
+                return config_problem_set(
+                        ret_problem, "has a host that is no name of three parts or more, which mongodb+srv:// needs");
         return 0;
 }
 
@@ -137,7 +141,8 @@ static int seed_check(Slice name, ConfigProblem *ret_problem) {
 static int host_check(Slice host, bool srv, ConfigProblem *ret_problem) {
         const char *end = host.data + host.size, *name_end, *c;
 
-        name_end = host.size > 0 && *host.data == '[' ? memchr(host.data, ']', host.size) : memchr(host.data, ':', host.size);
+        name_end = host.size > 0 && *host.data == '[' ? memchr(host.data, ']', host.size)
+                                                      : memchr(host.data, ':', host.size);
         if (host.size > 0 && *host.data == '[') {
                 if (!name_end)
                         return config_problem_set(ret_problem, "has a [ without ]");
@@ -205,7 +210,8 @@ static int option_parse(Slice option, const char **ret_name, ConfigUri *uri, Con
 
         name = option_find(refused_options, key);
         if (name)
-                return config_problem_set(ret_problem, "sets %s, which sensorqd sets itself so that nothing is lost", name);
+                return config_problem_set(
+                        ret_problem, "sets %s, which sensorqd sets itself so that nothing is lost", name);
         name = option_find(allowed_options, key);
         if (!name)
                 return option_unknown(key, ret_problem);
@@ -225,7 +231,8 @@ static int option_parse(Slice option, const char **ret_name, ConfigUri *uri, Con
 }
 
 /* What the driver refuses when it is too late for a good message. */
-static int options_check(const char *const *seen, size_t n, bool srv, const ConfigUri *uri, ConfigProblem *ret_problem) {
+static int options_check(
+        const char *const *seen, size_t n, bool srv, const ConfigUri *uri, ConfigProblem *ret_problem) {
         bool max_hosts = false, replica_set = false;
 
         for (size_t i = 0; i < n; i++) {
@@ -235,9 +242,11 @@ static int options_check(const char *const *seen, size_t n, bool srv, const Conf
                 replica_set |= strcmp(seen[i], "replicaSet") == 0;
         }
         if (srv && uri->direct)
-                return config_problem_set(ret_problem, "sets directConnection, which mongodb+srv:// cannot have: name the host itself");
+                return config_problem_set(
+                        ret_problem, "sets directConnection, which mongodb+srv:// cannot have: name the host itself");
         if (max_hosts && replica_set)
-                return config_problem_set(ret_problem, "sets both srvMaxHosts and replicaSet, which exclude each other");
+                return config_problem_set(
+                        ret_problem, "sets both srvMaxHosts and replicaSet, which exclude each other");
         return 0;
 }
 

@@ -119,8 +119,9 @@ bool subscription_config_equal(const SubscriptionConfig *a, const SubscriptionCo
 }
 
 bool pubsub_config_equal(const PubsubConfig *a, const PubsubConfig *b) {
-        return a->emulator == b->emulator && text_equal(a->project, b->project) && text_equal(a->credentials_file, b->credentials_file) &&
-               text_equal(a->endpoint, b->endpoint) && text_equal(a->ca_file, b->ca_file);
+        return a->emulator == b->emulator && text_equal(a->project, b->project) &&
+               text_equal(a->credentials_file, b->credentials_file) && text_equal(a->endpoint, b->endpoint) &&
+               text_equal(a->ca_file, b->ca_file);
 }
 
 Config *config_ref(Config *config) {
@@ -212,13 +213,15 @@ static int reader_parse(const ConfigReader *reader, const char *text, size_t siz
         if (size > YAML_SIZE_MAX)
                 return config_reader_fail(reader, NULL, "", "the file is larger than %d KiB", YAML_SIZE_MAX / 1024);
         if (text_find_bad(text, size, &place))
-                return config_reader_fail(reader, &place, "", "the line holds a byte that is no UTF-8 text; save the file as UTF-8");
+                return config_reader_fail(
+                        reader, &place, "", "the line holds a byte that is no UTF-8 text; save the file as UTF-8");
 
         r = yaml_parse(text, size, &root, &error);
         if (r == -EBADMSG) {
                 place = (YamlNode){ .line = error.line, .column = error.column };
                 return config_reader_fail(reader, &place, "", "%s%s", error.text,
-                        line_begins_with_tab(text, size, error.line) ? "; the line is indented by a tab, use spaces" : "");
+                        line_begins_with_tab(text, size, error.line) ? "; the line is indented by a tab, use spaces"
+                                                                     : "");
         }
         if (r < 0)
                 return r;
@@ -230,8 +233,8 @@ static int reader_parse(const ConfigReader *reader, const char *text, size_t siz
         return config_rules_apply(reader, root, env, config);
 }
 
-int config_parse(
-        const char *path, const char *text, size_t size, const char *(*env)(const char *name), Config **ret, ConfigError *ret_error) {
+int config_parse(const char *path, const char *text, size_t size, const char *(*env)(const char *name), Config **ret,
+        ConfigError *ret_error) {
         _cleanup_(config_unrefp) Config *config = NULL;
         ConfigReader reader = { path, ret_error };
         int r;
@@ -251,8 +254,8 @@ int config_parse(
 static int fail_open(const ConfigReader *reader, int error) {
         switch (-error) {
         case ENOENT:
-                (void) config_reader_fail(
-                        reader, NULL, "", "there is no such file; write one (see sensorqd.yaml(5)), or name another with --config");
+                (void) config_reader_fail(reader, NULL, "",
+                        "there is no such file; write one (see sensorqd.yaml(5)), or name another with --config");
                 break;
         case EISDIR:
                 (void) config_reader_fail(reader, NULL, "", "is a directory; name the file itself with --config");
@@ -261,8 +264,9 @@ static int fail_open(const ConfigReader *reader, int error) {
                 (void) config_reader_fail(reader, NULL, "", "is no regular file");
                 break;
         case EACCES:
-                (void) config_reader_fail(
-                        reader, NULL, "", "may not be read by this user; run as root, or let the user of the service read it (chmod 0644)");
+                (void) config_reader_fail(reader, NULL, "",
+                        "may not be read by this user; run as root, or let the user of the service read it (chmod "
+                        "0644)");
                 break;
         default:
                 (void) config_reader_fail(reader, NULL, "", "cannot be read: %s", strerror(-error));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The configuration file as plain values. It comes from one table (config-table.c: key, parser, place in the struct, range, default, one
- * line of documentation), and one function for the rules that span keys. Strict: what is not understood is an error with line and column
- * (P9). */
+/* The configuration file as plain values. It comes from one table (config-table.c: key, parser, place in the struct,
+ * range, default, one line of documentation), and one function for the rules that span keys. Strict: what is not
+ * understood is an error with line and column (P9). */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -74,8 +74,8 @@ typedef struct Config {
         size_t n_subscriptions;
 } Config;
 
-/* What the configuration must know of a type of source. The table of types that do the work (publish/source.c) stands to the right of this
- * file, so that config-table.c has rows of its own; a test checks that both agree. */
+/* What the configuration must know of a type of source. The table of types that do the work (publish/source.c) stands
+ * to the right of this file, so that config-table.c has rows of its own; a test checks that both agree. */
 typedef struct ConfigSourceType {
         const char *name;
         const char *default_url; /* NULL: `url` is required */
@@ -87,17 +87,19 @@ const ConfigSourceType *config_source_type(const char *name);
 
 #define CONFIG_ERROR_MAX 512
 typedef struct ConfigError {
-        char text[CONFIG_ERROR_MAX]; /* "FILE:LINE:COLUMN: KEY: what is wrong, what is allowed"; no secret, not even from a uri */
+        char text[CONFIG_ERROR_MAX]; /* "FILE:LINE:COLUMN: KEY: what is wrong, what is allowed"; no secret, not even
+                                        from a uri */
 } ConfigError;
 
-/* Reads the file. -EBADMSG with *ret_error filled in for anything that a user can mend in the file (larger than YAML_SIZE_MAX included);
- * another errno when it cannot be read (-EISDIR a directory, -EINVAL no regular file, else as open(2)) or memory is short, *ret_error
- * filled in as well. Opens no secret. Environment: $STATE_DIRECTORY, $PUBSUB_EMULATOR_HOST, through *getenv* (NULL: the process's). */
+/* Reads the file. -EBADMSG with *ret_error filled in for anything that a user can mend in the file (larger than
+ * YAML_SIZE_MAX included); another errno when it cannot be read (-EISDIR a directory, -EINVAL no regular file, else as
+ * open(2)) or memory is short, *ret_error filled in as well. Opens no secret. Environment: $STATE_DIRECTORY,
+ * $PUBSUB_EMULATOR_HOST, through *getenv* (NULL: the process's). */
 int config_load(const char *path, const char *(*getenv)(const char *name), Config **ret, ConfigError *ret_error);
 
 /* The same from memory; *path* is for messages and config->directory. */
-int config_parse(
-        const char *path, const char *text, size_t size, const char *(*getenv)(const char *name), Config **ret, ConfigError *ret_error);
+int config_parse(const char *path, const char *text, size_t size, const char *(*getenv)(const char *name), Config **ret,
+        ConfigError *ret_error);
 
 /* Stages point into the Config that they were made from, so each holds a reference through daemon.c. */
 Config *config_ref(Config *config);
@@ -109,7 +111,9 @@ bool source_config_equal(const SourceConfig *a, const SourceConfig *b);
 bool subscription_config_equal(const SubscriptionConfig *a, const SubscriptionConfig *b);
 bool pubsub_config_equal(const PubsubConfig *a, const PubsubConfig *b);
 
-/* Rows of the table for the reference page and its test: calls *each* with the dotted key ("publish.sources[].interval"), its type and
- * range ("duration 10s..24h"; ends in ", required" when it is), its default (NULL: none) and its one-line documentation. */
+/* Rows of the table for the reference page and its test: calls *each* with the dotted key
+ * ("publish.sources[].interval"), its type and range ("duration 10s..24h"; ends in ", required" when it is), its
+ * default (NULL: none) and its one-line documentation. */
 void config_describe(
-        void (*each)(void *userdata, const char *key, const char *type, const char *fallback, const char *doc), void *userdata);
+        void (*each)(void *userdata, const char *key, const char *type, const char *fallback, const char *doc),
+        void *userdata);

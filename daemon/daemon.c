@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
 /* The flow, from here:
  *
  *      source --readings--> outbox --rows--> publisher --POST :publish--> [Pub/Sub] --:pull--> subscriber --batch--> sink (worker thread)
@@ -7,6 +8,7 @@
  * Start: event loop, signals, lock, outbox, stages (stages.c wires them), READY=1. The network is not waited for.
  * Any stage that changes calls daemon_changed(), which does nothing but ask for one daemon_progress() on the next turn of the loop: pauses,
  * retirements, the end of a stop and the steps of `once` are all decided there, never inside a stage. */
+/* clang-format on */
 #include "daemon.h"
 
 #include <signal.h>
@@ -23,9 +25,10 @@
 #include "stages.h"
 #include "status.h"
 
-#define STOP_PATIENCE_USEC (15 * USEC_PER_SEC) /* P8: for the write and the requests in progress; TimeoutStopSec= is 30 s */
-#define STATUS_EVERY_USEC (1 * USEC_PER_SEC)   /* STATUS= and status.json follow a change at most this often */
-#define WATCH_EVERY_USEC (60 * USEC_PER_SEC)   /* ages grow without any change: stalls, retention */
+#define STOP_PATIENCE_USEC                                                                                             \
+        (15 * USEC_PER_SEC) /* P8: for the write and the requests in progress; TimeoutStopSec= is 30 s */
+#define STATUS_EVERY_USEC (1 * USEC_PER_SEC) /* STATUS= and status.json follow a change at most this often */
+#define WATCH_EVERY_USEC (60 * USEC_PER_SEC) /* ages grow without any change: stalls, retention */
 
 struct Daemon {
         DaemonMode mode;
@@ -134,8 +137,8 @@ static int on_watch(sd_event_source *s, uint64_t usec, void *userdata) {
 static int daemon_want_report(Daemon *d) {
         if (d->report)
                 return 0;
-        return sd_event_add_time(
-                d->host.event, &d->report, CLOCK_BOOTTIME, clock_now() + STATUS_EVERY_USEC, STATUS_EVERY_USEC / 2, on_report, d);
+        return sd_event_add_time(d->host.event, &d->report, CLOCK_BOOTTIME, clock_now() + STATUS_EVERY_USEC,
+                STATUS_EVERY_USEC / 2, on_report, d);
 }
 
 /* ---- stop ---- */
@@ -147,7 +150,8 @@ static int daemon_end(Daemon *d) {
 static int on_patience(sd_event_source *s, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
 
-        log_warning("Stopping without waiting any longer: a write or a request is still under way. What it carried comes back from Pub/Sub "
+        log_warning("Stopping without waiting any longer: a write or a request is still under way. What it carried "
+                    "comes back from Pub/Sub "
                     "or stays in the outbox.");
         return daemon_end(d);
 }
@@ -161,7 +165,8 @@ static int daemon_stop(Daemon *d) {
         service_stopping();
         stages_stop(d->stages);
         daemon_report_or_tell(d);
-        r = sd_event_add_time_relative(d->host.event, &d->patience, CLOCK_BOOTTIME, STOP_PATIENCE_USEC, 0, on_patience, d);
+        r = sd_event_add_time_relative(
+                d->host.event, &d->patience, CLOCK_BOOTTIME, STOP_PATIENCE_USEC, 0, on_patience, d);
         if (r < 0)
                 return r;
         return sd_event_source_set_enabled(d->progress, SD_EVENT_ONESHOT);
@@ -180,7 +185,8 @@ static void daemon_tell_passwords(const Config *config) {
                 if (config->subscriptions[i].mongodb.password_in_uri)
                         log_event(LOG_WARNING, EVENT_CONFIG_WARNING,
                                 LOG_FIELDS({ FIELD_SUBSCRIPTION, config->subscriptions[i].subscription }),
-                                "%s: mongodb.uri holds a password, so everybody who may read %s knows it. It works all the same; better "
+                                "%s: mongodb.uri holds a password, so everybody who may read %s knows it. It works all "
+                                "the same; better "
                                 "move it to a file of its own, and name that in mongodb.password_file.",
                                 config->subscriptions[i].subscription, config->path);
 }
@@ -188,7 +194,8 @@ static void daemon_tell_passwords(const Config *config) {
 /* ---- reload ---- */
 
 /* The new stages, or why there are none: *error* has the words. Nothing of the running ones has changed then. */
-static int daemon_prepare_reload(Daemon *d, Config **ret_config, Stages **ret_stages, char error[static STAGES_ERROR_MAX]) {
+static int daemon_prepare_reload(
+        Daemon *d, Config **ret_config, Stages **ret_stages, char error[static STAGES_ERROR_MAX]) {
         _cleanup_(config_unrefp) Config *config = NULL;
         ConfigError why;
         int r;
@@ -199,8 +206,8 @@ static int daemon_prepare_reload(Daemon *d, Config **ret_config, Stages **ret_st
                 return r;
         }
         if (strcmp(config->state_dir, d->config->state_dir) != 0 || (config->publishes && !d->host.outbox)) {
-                (void) snprintf(
-                        error, STAGES_ERROR_MAX, "%s: state_dir, and a publish section where there was none, need a restart", config->path);
+                (void) snprintf(error, STAGES_ERROR_MAX,
+                        "%s: state_dir, and a publish section where there was none, need a restart", config->path);
                 return -EBADMSG;
         }
         r = stages_new(&d->host, config, d->stages, ret_stages, error);
@@ -219,7 +226,8 @@ static void daemon_reload(Daemon *d) {
         Stages *stages;
 
         if (daemon_prepare_reload(d, &config, &stages, error) != 0) {
-                log_event(LOG_ERR, EVENT_RELOAD_REFUSED, LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, error }),
+                log_event(LOG_ERR, EVENT_RELOAD_REFUSED,
+                        LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, error }),
                         "Reload refused, the configuration from before goes on: %s", error);
                 return;
         }
@@ -231,8 +239,8 @@ static void daemon_reload(Daemon *d) {
                 outbox_set_caps(d->host.outbox, &config->outbox);
         log_set_level(config->log_level);
         log_event(LOG_NOTICE, EVENT_RELOADED, LOG_FIELDS({ FIELD_FILE, config->path }),
-                "Configuration reloaded: %zu source%s, %zu subscription%s.", config->n_sources, config->n_sources == 1 ? "" : "s",
-                config->n_subscriptions, config->n_subscriptions == 1 ? "" : "s");
+                "Configuration reloaded: %zu source%s, %zu subscription%s.", config->n_sources,
+                config->n_sources == 1 ? "" : "s", config->n_subscriptions, config->n_subscriptions == 1 ? "" : "s");
         daemon_tell_passwords(config);
 }
 
@@ -281,7 +289,8 @@ static int daemon_watch_signals(Daemon *d) {
         if (r >= 0)
                 r = sd_event_add_defer(event, &d->progress, on_progress, d);
         if (r >= 0)
-                r = sd_event_add_time_relative(event, &d->watch, CLOCK_BOOTTIME, WATCH_EVERY_USEC, WATCH_EVERY_USEC / 6, on_watch, d);
+                r = sd_event_add_time_relative(
+                        event, &d->watch, CLOCK_BOOTTIME, WATCH_EVERY_USEC, WATCH_EVERY_USEC / 6, on_watch, d);
         return r < 0 ? r : 0;
 }
 
@@ -290,14 +299,15 @@ static int daemon_lock(Daemon *d) {
 
         r = service_lock(d->config->state_dir, &d->lock_fd);
         if (r == SERVICE_LOCK_HELD) {
-                log_error("%s is in use by another sensorqd. One process owns a state directory: stop the other one, or give this one a "
+                log_error("%s is in use by another sensorqd. One process owns a state directory: stop the other one, "
+                          "or give this one a "
                           "state_dir of its own.",
                         d->config->state_dir);
                 return DAEMON_LOCKED;
         }
         if (r < 0)
-                log_error("%s/lock: %s. Create state_dir, and let the user that runs sensorqd write there.", d->config->state_dir,
-                        strerror(-r));
+                log_error("%s/lock: %s. Create state_dir, and let the user that runs sensorqd write there.",
+                        d->config->state_dir, strerror(-r));
         return r;
 }
 
@@ -318,14 +328,17 @@ static int daemon_open_outbox(Daemon *d) {
                 return 0;
         }
         if (r == OUTBOX_NEWER) {
-                log_error("%s/%s was made by a later sensorqd and is left alone. Install that version again, or give this one another "
+                log_error("%s/%s was made by a later sensorqd and is left alone. Install that version again, or give "
+                          "this one another "
                           "state_dir.",
                         directory, OUTBOX_FILE);
                 return -EPROTONOSUPPORT;
         }
         if (r < 0)
-                log_event(LOG_ERR, EVENT_OUTBOX_FAILING, LOG_FIELDS({ FIELD_FILE, directory }, { FIELD_ERROR, strerror(-r) }),
-                        "The outbox in %s cannot be opened: %s. Nothing was started, since readings would have no place that survives a "
+                log_event(LOG_ERR, EVENT_OUTBOX_FAILING,
+                        LOG_FIELDS({ FIELD_FILE, directory }, { FIELD_ERROR, strerror(-r) }),
+                        "The outbox in %s cannot be opened: %s. Nothing was started, since readings would have no "
+                        "place that survives a "
                         "power cut.",
                         directory, strerror(-r));
         return r;
@@ -337,13 +350,14 @@ static int daemon_make_stages(Daemon *d) {
 
         r = stages_new(&d->host, d->config, NULL, &d->stages, error);
         if (r == STAGES_SECRET) {
-                log_event(LOG_ERR, EVENT_CONFIG_REJECTED, LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, error }),
-                        "Not started: %s", error);
+                log_event(LOG_ERR, EVENT_CONFIG_REJECTED,
+                        LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, error }), "Not started: %s", error);
                 return DAEMON_SECRET;
         }
         if (r < 0)
-                log_event(LOG_ERR, EVENT_CONFIG_REJECTED, LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, error }),
-                        "Not started: %s: %s", d->config->path, error[0] ? error : strerror(-r));
+                log_event(LOG_ERR, EVENT_CONFIG_REJECTED,
+                        LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, error }), "Not started: %s: %s",
+                        d->config->path, error[0] ? error : strerror(-r));
         return r;
 }
 
@@ -356,7 +370,7 @@ static int daemon_open(Daemon *d) {
         r = daemon_watch_signals(d);
         if (r < 0)
                 return r;
-        r = service_watchdog(d->host.event);
+        r = loop_ping_watchdog(d->host.event);
         if (r < 0)
                 return r;
         r = http_new(d->host.event, "sensorqd/" SENSORQD_VERSION, &d->host.http);
@@ -368,7 +382,8 @@ static int daemon_open(Daemon *d) {
 static void daemon_tell_emulator(const Daemon *d) {
         if (d->config->pubsub.emulator)
                 log_event(LOG_WARNING, EVENT_EMULATOR, LOG_FIELDS({ FIELD_ERROR, d->config->pubsub.endpoint }),
-                        "PUBSUB_EMULATOR_HOST is set: everything goes to the emulator at %s, without credentials. Unset it for the real "
+                        "PUBSUB_EMULATOR_HOST is set: everything goes to the emulator at %s, without credentials. "
+                        "Unset it for the real "
                         "Pub/Sub.",
                         d->config->pubsub.endpoint);
 }
@@ -413,7 +428,8 @@ static void daemon_tell_started(Daemon *d) {
         if (d->host.outbox)
                 outbox_status(d->host.outbox, &outbox);
         log_event(LOG_INFO, EVENT_STARTED, LOG_FIELDS({ FIELD_FILE, d->config->path }),
-                "sensorqd " SENSORQD_VERSION " started: %zu source%s, %zu subscription%s, %" PRIu64 " readings queued from before.",
+                "sensorqd " SENSORQD_VERSION " started: %zu source%s, %zu subscription%s, %" PRIu64
+                " readings queued from before.",
                 d->config->n_sources, d->config->n_sources == 1 ? "" : "s", d->config->n_subscriptions,
                 d->config->n_subscriptions == 1 ? "" : "s", outbox.rows);
         daemon_tell_passwords(d->config);
@@ -425,7 +441,8 @@ static void daemon_tell_stopped(const Daemon *d) {
         if (d->host.outbox)
                 outbox_status(d->host.outbox, &outbox);
         log_event(LOG_INFO, EVENT_STOPPED, NULL,
-                "Stopped. %" PRIu64 " readings wait in the outbox; what was not acknowledged waits in Pub/Sub.", outbox.rows);
+                "Stopped. %" PRIu64 " readings wait in the outbox; what was not acknowledged waits in Pub/Sub.",
+                outbox.rows);
 }
 
 int daemon_run(Daemon *d) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The daemon: the event loop and every stage, all wiring, the order of start, reload and stop. Read daemon.c to see the flow. */
+/* The daemon: the event loop and every stage, all wiring, the order of start, reload and stop. Read daemon.c to see the
+ * flow. */
 
 #include "config.h"
 #include "lib/cleanup.h"

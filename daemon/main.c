@@ -115,7 +115,8 @@ static bool options_check(Options *o) {
         else if (o->argc > 0 && strcmp(o->verb, "rejected") != 0)
                 o->exit_code = usage_error("superfluous argument: ", o->argv[0]);
         else if (strcmp(o->verb, "rejected") == 0 && !verb_rejected_understands(o->argc, o->argv, o->all))
-                o->exit_code = usage_error("usage: sensorqd rejected ", "list | show ID | replay ID...|--all | drop ID...|--all");
+                o->exit_code = usage_error(
+                        "usage: sensorqd rejected ", "list | show ID | replay ID...|--all | drop ID...|--all");
         return o->exit_code == 0;
 }
 
@@ -159,8 +160,9 @@ static int run_verb(const Options *o, Config *config) {
         return run_daemon(config, strcmp(o->verb, "once") == 0 ? DAEMON_ONCE : DAEMON_RUN);
 }
 
-/* A thread may still be in the driver, abandoned on purpose (P8), and exit handlers tear down what it uses: OpenSSL's made the stop end in
- * SIGABRT. The leak check of a sanitizer is such a handler, too, so a build for it takes the other way. */
+/* A thread may still be in the driver, abandoned on purpose (P8), and exit handlers tear down what it uses: OpenSSL's
+ * made the stop end in SIGABRT. The leak check of a sanitizer is such a handler, too, so a build for it takes the other
+ * way. */
 static int end_without_handlers(int code) {
 #ifndef __SANITIZE_ADDRESS__
         (void) fflush(NULL);
@@ -198,8 +200,9 @@ int main(int argc, char **argv) {
         if (r == -ENOMEM)
                 return EX_OSERR;
         if (r < 0) {
-                log_event(LOG_ERR, EVENT_CONFIG_REJECTED, LOG_FIELDS({ FIELD_FILE, options.config_path }, { FIELD_ERROR, error.text }),
-                        "%s%s", strcmp(options.verb, "run") == 0 ? "Not started: " : "", error.text);
+                log_event(LOG_ERR, EVENT_CONFIG_REJECTED,
+                        LOG_FIELDS({ FIELD_FILE, options.config_path }, { FIELD_ERROR, error.text }), "%s%s",
+                        strcmp(options.verb, "run") == 0 ? "Not started: " : "", error.text);
                 return EX_CONFIG;
         }
         log_set_level(config->log_level);

@@ -15,7 +15,8 @@ static uint64_t once_queued(const Stages *stages) {
         return outbox.rows;
 }
 
-/* Adds what is the matter with each stage to *text*, each after a separator. A text that lacks memory is a shorter one. */
+/* Adds what is the matter with each stage to *text*, each after a separator. A text that lacks memory is a shorter one.
+ */
 static void once_add_troubles(const Stages *stages, Bytes *text) {
         for (size_t i = 0; i < stages->n_sources; i++) {
                 SourceStatus status;
@@ -37,7 +38,8 @@ static void once_add_troubles(const Stages *stages, Bytes *text) {
 
                 subscriber_status(stages->subscribers[i]->subscriber, &status);
                 if (!status.sink.ready)
-                        (void) bytes_append_format(text, "; %s is down for %s: %s", status.sink.what, status.subscription,
+                        (void) bytes_append_format(text, "; %s is down for %s: %s", status.sink.what,
+                                status.subscription,
                                 status.sink.detail[0] ? status.sink.detail : "it has not answered in time");
                 if (status.failing)
                         (void) bytes_append_format(text, "; %s: %s", status.subscription, status.detail);
@@ -49,7 +51,8 @@ static void once_tell_left(const Stages *stages, uint64_t queued) {
         _cleanup_bytes_ Bytes text = {};
 
         once_add_troubles(stages, &text);
-        log_warning("Not everything is stored. %" PRIu64 " readings wait in the outbox, and what was not stored waits in Pub/Sub, for the "
+        log_warning("Not everything is stored. %" PRIu64
+                    " readings wait in the outbox, and what was not stored waits in Pub/Sub, for the "
                     "next run%s",
                 queued, text.data ? text.data : "");
 }

@@ -12,6 +12,7 @@ typedef struct Once {
         bool complete; /* at the end: everything is stored */
 } Once;
 
-/* After any change: takes every step that can be taken now. True when that was the last one; if something is left, what and why was logged.
+/* After any change: takes every step that can be taken now. True when that was the last one; if something is left, what
+ * and why was logged.
  */
 bool once_advance(Once *once, Stages *stages);

@@ -24,8 +24,8 @@ int remote_new(sd_event *event, Http *http, Config *config, Remote **ret, Creden
         r = token_new(event, http, remote->credentials, config->pubsub.ca_file, &remote->token);
         if (r < 0)
                 return r;
-        r = client_new(event, http, remote->token, &config->pubsub, remote->credentials ? remote->credentials->quota_project : NULL,
-                &remote->client);
+        r = client_new(event, http, remote->token, &config->pubsub,
+                remote->credentials ? remote->credentials->quota_project : NULL, &remote->client);
         if (r < 0)
                 return r;
 

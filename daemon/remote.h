@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The way to Pub/Sub as one thing: credentials, the token made from them, and the client that uses it. Counted, because after a reload the
- * stages of the old configuration may still be finishing over the old way while the new ones use the new. */
+/* The way to Pub/Sub as one thing: credentials, the token made from them, and the client that uses it. Counted, because
+ * after a reload the stages of the old configuration may still be finishing over the old way while the new ones use the
+ * new. */
 
 #include <systemd/sd-event.h>
 
@@ -18,8 +19,8 @@ typedef struct Remote {
         Client *client;
 } Remote;
 
-/* Reads the credentials (none with the emulator). The errnos of credentials_load() with *ret_error filled in, which then has text; others
- * with an empty text. Nothing is sent yet. */
+/* Reads the credentials (none with the emulator). The errnos of credentials_load() with *ret_error filled in, which
+ * then has text; others with an empty text. Nothing is sent yet. */
 int remote_new(sd_event *event, Http *http, Config *config, Remote **ret, CredentialsError *ret_error);
 Remote *remote_ref(Remote *remote);
 Remote *remote_unref(Remote *remote);

@@ -35,7 +35,8 @@ static int secret_try(const char *directory, const char *prefix, const char *nam
         return errno == EACCES ? -EACCES : -ENOENT;
 }
 
-/* An id credential is CREDENTIALS/NAME, a file of a directory credential CREDENTIALS/ID_NAME: systemd.exec(5), LoadCredential=. */
+/* An id credential is CREDENTIALS/NAME, a file of a directory credential CREDENTIALS/ID_NAME: systemd.exec(5),
+ * LoadCredential=. */
 static int secret_find_credential(const char *credentials, const char *name, char **ret_path) {
         int r;
 
@@ -72,7 +73,8 @@ int secret_find(const Config *config, const char *name, char **ret_path) {
         }
 
         r = secret_find_beside(config, name, ret_path);
-        /* The unit's user is not meant to look into CONFIGDIR/credentials: what is not among its credentials was not put there. */
+        /* The unit's user is not meant to look into CONFIGDIR/credentials: what is not among its credentials was not
+         * put there. */
         return unit && r == -EACCES ? -ENOENT : r;
 }
 
@@ -81,13 +83,16 @@ const char *secret_explain(const Config *config, const char *name, int error, ch
                 (void) snprintf(words, SECRET_WORDS_MAX, "does not exist");
         else if (error == -ENOENT)
                 (void) snprintf(words, SECRET_WORDS_MAX,
-                        "is neither among the unit's credentials nor in %.160s/credentials: put it there, and restart the service",
+                        "is neither among the unit's credentials nor in %.160s/credentials: put it there, and restart "
+                        "the service",
                         config->directory);
         else if (error == -EACCES || error == -EPERM)
-                (void) snprintf(words, SECRET_WORDS_MAX, "may not be read by this user: run this as root (sudo), or look at its mode");
+                (void) snprintf(words, SECRET_WORDS_MAX,
+                        "may not be read by this user: run this as root (sudo), or look at its mode");
         else if (error == -EBADMSG)
                 (void) snprintf(words, SECRET_WORDS_MAX,
-                        "is empty, too large, or holds line breaks or control characters inside: put the secret alone into it");
+                        "is empty, too large, or holds line breaks or control characters inside: put the secret alone "
+                        "into it");
         else
                 (void) snprintf(words, SECRET_WORDS_MAX, "cannot be read: %s", strerror(-error));
         return words;

@@ -34,8 +34,10 @@ static bool source_slot_may_poll(void *userdata) {
 
 static void host_outbox_failed(StagesHost *host, const char *source, int error) {
         if (!host->outbox_failing)
-                log_event(LOG_ERR, EVENT_OUTBOX_FAILING, LOG_FIELDS({ FIELD_SOURCE, source }, { FIELD_ERROR, strerror(-error) }),
-                        "Source %s: readings cannot be written to the outbox: %s. They stay in memory and are tried again; "
+                log_event(LOG_ERR, EVENT_OUTBOX_FAILING,
+                        LOG_FIELDS({ FIELD_SOURCE, source }, { FIELD_ERROR, strerror(-error) }),
+                        "Source %s: readings cannot be written to the outbox: %s. They stay in memory and are tried "
+                        "again; "
                         "polling stops until it works. Free space on the disk of state_dir, or mend it.",
                         source, strerror(-error));
         host->outbox_failing = true;
@@ -43,7 +45,8 @@ static void host_outbox_failed(StagesHost *host, const char *source, int error) 
 
 static void host_outbox_worked(StagesHost *host) {
         if (host->outbox_failing)
-                log_event(LOG_NOTICE, EVENT_OUTBOX_RECOVERED, NULL, "The outbox can be written again; polling goes on.");
+                log_event(
+                        LOG_NOTICE, EVENT_OUTBOX_RECOVERED, NULL, "The outbox can be written again; polling goes on.");
         host->outbox_failing = false;
 }
 
@@ -78,7 +81,8 @@ static SourceSlot *source_slot_free(SourceSlot *slot) {
 }
 CLEANUP_DEFINE(SourceSlot, source_slot_free)
 
-static int slot_read_secret(const Config *config, const char *owner, const char *name, char **ret, char error[static STAGES_ERROR_MAX]) {
+static int slot_read_secret(
+        const Config *config, const char *owner, const char *name, char **ret, char error[static STAGES_ERROR_MAX]) {
         char words[SECRET_WORDS_MAX];
         int r;
 
@@ -91,11 +95,13 @@ static int slot_read_secret(const Config *config, const char *owner, const char 
                 return 0;
         if (r == -ENOMEM)
                 return r;
-        (void) snprintf(error, STAGES_ERROR_MAX, "%s: secret file %.100s %s", owner, name, secret_explain(config, name, r, words));
+        (void) snprintf(error, STAGES_ERROR_MAX, "%s: secret file %.100s %s", owner, name,
+                secret_explain(config, name, r, words));
         return STAGES_SECRET;
 }
 
-static int source_slot_new(Stages *stages, const SourceConfig *section, SourceSlot **ret, char error[static STAGES_ERROR_MAX]) {
+static int source_slot_new(
+        Stages *stages, const SourceConfig *section, SourceSlot **ret, char error[static STAGES_ERROR_MAX]) {
         _cleanup_(source_slot_freep) SourceSlot *slot = NULL;
         StagesHost *host = stages->host;
         char owner[96];
@@ -112,7 +118,8 @@ static int source_slot_new(Stages *stages, const SourceConfig *section, SourceSl
         if (r != 0)
                 return r;
         r = source_new(host->event, host->http, section, slot->token, host->once,
-                &(SourceCallbacks){ source_slot_may_poll, source_slot_on_readings, source_slot_on_change, slot }, &slot->source);
+                &(SourceCallbacks){ source_slot_may_poll, source_slot_on_readings, source_slot_on_change, slot },
+                &slot->source);
         if (r < 0)
                 return r;
 
@@ -154,14 +161,17 @@ static int subscriber_slot_new(
         slot->config = config_ref(stages->config);
         slot->section = section;
         slot->remote = remote_ref(stages->remote);
-        r = slot_read_secret(stages->config, section->subscription, section->mongodb.password_file, &slot->secret, error);
+        r = slot_read_secret(
+                stages->config, section->subscription, section->mongodb.password_file, &slot->secret, error);
         if (r != 0)
                 return r;
         options.secret = slot->secret;
-        r = subscriber_new(host->event, slot->remote->client, &options, host->on_change, host->userdata, &slot->subscriber);
+        r = subscriber_new(
+                host->event, slot->remote->client, &options, host->on_change, host->userdata, &slot->subscriber);
         if (r == -EBADMSG)
-                (void) snprintf(error, STAGES_ERROR_MAX, "%s: the %s section of this subscription cannot be used: see its uri",
-                        section->subscription, section->sink);
+                (void) snprintf(error, STAGES_ERROR_MAX,
+                        "%s: the %s section of this subscription cannot be used: see its uri", section->subscription,
+                        section->sink);
         if (r < 0)
                 return r;
 
@@ -192,8 +202,8 @@ static int publisher_slot_new(Stages *stages, PublisherSlot **ret) {
                 return -ENOMEM;
         slot->config = config_ref(stages->config);
         slot->remote = remote_ref(stages->remote);
-        r = publisher_new(
-                host->event, slot->remote->client, host->outbox, stages->config->topic, host->on_change, host->userdata, &slot->publisher);
+        r = publisher_new(host->event, slot->remote->client, host->outbox, stages->config->topic, host->on_change,
+                host->userdata, &slot->publisher);
         if (r < 0)
                 return r;
         publisher_pause(slot->publisher, true); /* until stages_settle() knows every subscription */
@@ -350,8 +360,9 @@ static void stages_take_sources(Stages *stages, Stages *old) {
 
 static void stages_take_subscribers(Stages *stages, Stages *old) {
         for (size_t i = 0; i < stages->n_subscribers; i++) {
-                SubscriberSlot **slot =
-                        stages->subscribers[i] ? NULL : find_subscriber(old, &stages->config->subscriptions[i], stages->remote);
+                SubscriberSlot **slot = stages->subscribers[i] ? NULL
+                                                               : find_subscriber(old, &stages->config->subscriptions[i],
+                                                                         stages->remote);
 
                 if (slot)
                         stages->subscribers[i] = cleanup_steal(*slot);
@@ -481,7 +492,8 @@ static bool stages_know_subscriptions(const Stages *stages) {
 }
 
 bool stages_are_published(const Stages *stages) {
-        return !stages->publisher || (stages_know_subscriptions(stages) && publisher_is_idle(stages->publisher->publisher));
+        return !stages->publisher ||
+               (stages_know_subscriptions(stages) && publisher_is_idle(stages->publisher->publisher));
 }
 
 void stages_drain(Stages *stages) {

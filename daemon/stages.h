@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The stages that one configuration asks for, and their wiring to each other. daemon.c makes one set at the start and another at each
- * reload; a set takes over from the one before it whatever the new configuration leaves as it was, so that an unchanged subscription keeps
- * its batch and its connections. */
+/* The stages that one configuration asks for, and their wiring to each other. daemon.c makes one set at the start and
+ * another at each reload; a set takes over from the one before it whatever the new configuration leaves as it was, so
+ * that an unchanged subscription keeps its batch and its connections. */
 
 #include <systemd/sd-event.h>
 
@@ -65,17 +65,17 @@ typedef struct Stages {
 
 #define STAGES_ERROR_MAX 512
 
-/* Makes every stage of *config*, except those that *old* (NULL at the start) has already in the same form. Nothing of *old* changes, and on
- * failure nothing of it is lost. STAGES_SECRET: a secret cannot be read or is malformed; -EBADMSG: the configuration asks for what cannot
- * be made; another errno. *error* has the words, without a secret. */
+/* Makes every stage of *config*, except those that *old* (NULL at the start) has already in the same form. Nothing of
+ * *old* changes, and on failure nothing of it is lost. STAGES_SECRET: a secret cannot be read or is malformed;
+ * -EBADMSG: the configuration asks for what cannot be made; another errno. *error* has the words, without a secret. */
 enum { STAGES_OK = 0, STAGES_SECRET = 1 };
 int stages_new(StagesHost *host, Config *config, Stages *old, Stages **ret, char error[static STAGES_ERROR_MAX]);
 
 /* The new set goes to work: takes over what it shares with *old* (may be NULL), retires the rest, frees *old*. */
 void stages_take_over(Stages *stages, Stages *old);
 
-/* The steps of `once`: each source polled now; true when none is busy any more; nothing left that can be published now; the subscriptions
- * drained after that. */
+/* The steps of `once`: each source polled now; true when none is busy any more; nothing left that can be published now;
+ * the subscriptions drained after that. */
 int stages_poll_once(Stages *stages);
 bool stages_are_polled(const Stages *stages);
 bool stages_are_published(const Stages *stages);
@@ -83,8 +83,8 @@ void stages_drain(Stages *stages);
 /* True when no subscription can be drained any further; *ret_complete: and each was emptied. */
 bool stages_are_drained(const Stages *stages, bool *ret_complete);
 
-/* After any change: publishing pauses while a subscription is missing or was not looked at yet, and looks for new rows otherwise; retired
- * stages that have finished are freed. */
+/* After any change: publishing pauses while a subscription is missing or was not looked at yet, and looks for new rows
+ * otherwise; retired stages that have finished are freed. */
 void stages_settle(Stages *stages);
 
 /* From the source forwards: sources are dropped, the publisher starts nothing new, subscribers release their leases. */

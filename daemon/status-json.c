@@ -66,7 +66,8 @@ static int json_time(Bytes *json, const char *key, usec_t wall) {
         r = json_key(json, key);
         if (r < 0)
                 return r;
-        return wall == 0 ? bytes_append_text(json, "null") : bytes_append_format(json, "\"%s\"", clock_format_rfc3339(wall, buffer));
+        return wall == 0 ? bytes_append_text(json, "null")
+                         : bytes_append_format(json, "\"%s\"", clock_format_rfc3339(wall, buffer));
 }
 
 /* A time of clock_now() as wall time, or null. */
@@ -87,11 +88,11 @@ static int json_close(Bytes *json, const char *bracket) {
         return bytes_append_text(json, bracket);
 }
 
-#define TRY(call)                                                                                                                          \
-        do {                                                                                                                               \
-                int _r = (call);                                                                                                           \
-                if (_r < 0)                                                                                                                \
-                        return _r;                                                                                                         \
+#define TRY(call)                                                                                                      \
+        do {                                                                                                           \
+                int _r = (call);                                                                                       \
+                if (_r < 0)                                                                                            \
+                        return _r;                                                                                     \
         } while (0)
 
 /* ---- stages ---- */
@@ -259,7 +260,8 @@ int status_write(const char *directory, const char *json, size_t size) {
         if (asprintf(&temporary, "%s/.status.json.new", directory) < 0)
                 return temporary = NULL, -ENOMEM;
 
-        fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0644); /* one left by a kill is used again */
+        fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW,
+                0644); /* one left by a kill is used again */
         if (fd < 0)
                 return err_errno();
 

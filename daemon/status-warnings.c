@@ -11,7 +11,7 @@
 #define POLL_STALL_USEC (10 * USEC_PER_MINUTE)    /* beyond the time of the next poll */
 #define HELD_STALL_USEC (5 * USEC_PER_MINUTE)     /* several times the worst write that the driver can make */
 #define PULL_STALL_USEC (70 * USEC_PER_MINUTE)    /* the longest interval is 1 h, the longest pull 2 min */
-#define WATCHES_MAX 1024                          /* one for each of 100 sources, three for each of 32 subscriptions, one more */
+#define WATCHES_MAX 1024 /* one for each of 100 sources, three for each of 32 subscriptions, one more */
 
 /* What is watched, one of each kind for a source or a subscription. */
 typedef enum WatchKind {
@@ -79,8 +79,8 @@ static Watch *watch_add(StatusWarnings *warnings, WatchKind kind, const char *na
         return warnings->watches[warnings->n].name ? &warnings->watches[warnings->n++] : NULL;
 }
 
-/* The watch of that name, a new one at the first time; NULL when memory is short: nothing is warned about then, and the next look tries
- * again. */
+/* The watch of that name, a new one at the first time; NULL when memory is short: nothing is warned about then, and the
+ * next look tries again. */
 static Watch *watch_get(StatusWarnings *warnings, WatchKind kind, const char *name, usec_t now) {
         Watch *watch = NULL;
 
@@ -109,8 +109,8 @@ static void watches_forget_gone(StatusWarnings *warnings) {
         warnings->n = kept;
 }
 
-/* Whether to say now, once, that something stands still: *expected*: it should move; *progress* changes whenever it does. Measured by the
- * clock that no time server steps. */
+/* Whether to say now, once, that something stands still: *expected*: it should move; *progress* changes whenever it
+ * does. Measured by the clock that no time server steps. */
 static bool watch_stalls(Watch *watch, bool expected, uint64_t progress, usec_t now, usec_t patience, usec_t *ret_for) {
         if (!watch)
                 return false;
@@ -145,12 +145,14 @@ static void warn_sources(StatusWarnings *warnings, const StatusInput *input) {
                 bool due = source->next_poll > 0 && source->next_poll <= input->now;
                 Watch *watch = watch_get(warnings, WATCH_POLL, source->name, input->now);
 
-                if (watch_stalls(watch, due && !blocked && !source->failing && !source->holding, source->polls + source->failures,
-                            input->now, POLL_STALL_USEC, &stalled))
+                if (watch_stalls(watch, due && !blocked && !source->failing && !source->holding,
+                            source->polls + source->failures, input->now, POLL_STALL_USEC, &stalled))
                         log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SOURCE, source->name }),
-                                "Source %s should have been polled %s ago, and nothing is known to be in the way. sensorqd keeps running; "
+                                "Source %s should have been polled %s ago, and nothing is known to be in the way. "
+                                "sensorqd keeps running; "
                                 "if this "
-                                "does not pass, restart it (nothing is lost by that) and report what came before in the log.",
+                                "does not pass, restart it (nothing is lost by that) and report what came before in "
+                                "the log.",
                                 source->name, clock_format_span(stalled, span, sizeof(span)));
         }
 }
@@ -162,13 +164,15 @@ static void warn_publisher(StatusWarnings *warnings, const StatusInput *input) {
         char span[32], rows[24];
         usec_t stalled;
 
-        if (!input->publishes || !watch_stalls(watch_get(warnings, WATCH_PUBLISH, "", input->now), expected,
-                                         publisher->published + publisher->rejected, input->now, PUBLISH_STALL_USEC, &stalled))
+        if (!input->publishes ||
+                !watch_stalls(watch_get(warnings, WATCH_PUBLISH, "", input->now), expected,
+                        publisher->published + publisher->rejected, input->now, PUBLISH_STALL_USEC, &stalled))
                 return;
 
         (void) snprintf(rows, sizeof(rows), "%" PRIu64, input->outbox.rows);
         log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_ROWS, rows }),
-                "%s readings wait in the outbox, and none was published for %s though nothing is known to be in the way. They are safe on "
+                "%s readings wait in the outbox, and none was published for %s though nothing is known to be in the "
+                "way. They are safe on "
                 "disk. "
                 "If this does not pass, restart sensorqd and report what came before in the log.",
                 rows, clock_format_span(stalled, span, sizeof(span)));
@@ -181,25 +185,28 @@ static void warn_held(StatusWarnings *warnings, const StatusInput *input, const 
         char span[32];
         usec_t stalled;
 
-        if (watch_stalls(watch_get(warnings, WATCH_HELD, subscriber->subscription, input->now), expected, progress, input->now,
-                    HELD_STALL_USEC, &stalled))
+        if (watch_stalls(watch_get(warnings, WATCH_HELD, subscriber->subscription, input->now), expected, progress,
+                    input->now, HELD_STALL_USEC, &stalled))
                 log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription }),
-                        "%zu messages of %s are held, and none was stored for %s though %s answered last. They are not acknowledged and "
+                        "%zu messages of %s are held, and none was stored for %s though %s answered last. They are not "
+                        "acknowledged and "
                         "come back. "
                         "Look at %s's log; if this does not pass, restart sensorqd.",
-                        subscriber->held, subscriber->subscription, clock_format_span(stalled, span, sizeof(span)), sink_name(sink),
-                        sink_name(sink));
+                        subscriber->held, subscriber->subscription, clock_format_span(stalled, span, sizeof(span)),
+                        sink_name(sink), sink_name(sink));
 }
 
 static void warn_pulls(StatusWarnings *warnings, const StatusInput *input, const SubscriberStatus *subscriber) {
-        bool expected = subscriber->held == 0 && !subscriber->paused && !subscriber->failing && !input->token.failing && !input->stopping;
+        bool expected = subscriber->held == 0 && !subscriber->paused && !subscriber->failing && !input->token.failing &&
+                        !input->stopping;
         char span[32];
         usec_t stalled;
 
         if (watch_stalls(watch_get(warnings, WATCH_PULL, subscriber->subscription, input->now), expected,
                     subscriber->pulls + subscriber->received, input->now, PULL_STALL_USEC, &stalled))
                 log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription }),
-                        "No pull from %s came to an end for %s, and nothing is known to be in the way. Messages wait in Pub/Sub. If this "
+                        "No pull from %s came to an end for %s, and nothing is known to be in the way. Messages wait "
+                        "in Pub/Sub. If this "
                         "does not "
                         "pass, restart sensorqd and report what came before in the log.",
                         subscriber->subscription, clock_format_span(stalled, span, sizeof(span)));
@@ -211,8 +218,8 @@ static usec_t age(usec_t wall, usec_t since) {
         return since > 0 && wall > since ? wall - since : 0;
 }
 
-/* How old the oldest message may be that is not stored: of those held, and of those that wait unseen since no pull succeeds. The latter
- * cannot be older than this process has been looking, whatever the wall clock did in between. */
+/* How old the oldest message may be that is not stored: of those held, and of those that wait unseen since no pull
+ * succeeds. The latter cannot be older than this process has been looking, whatever the wall clock did in between. */
 static usec_t unsettled_age(const StatusInput *input, const SubscriberStatus *subscriber, usec_t watched) {
         usec_t unseen = 0, held = age(input->wall, subscriber->oldest_unsettled);
 
@@ -227,7 +234,8 @@ static usec_t unsettled_age(const StatusInput *input, const SubscriberStatus *su
 
 static void warn_retention(StatusWarnings *warnings, const StatusInput *input, const SubscriberStatus *subscriber) {
         Watch *watch = watch_get(warnings, WATCH_RETENTION, subscriber->subscription, input->now);
-        usec_t oldest = unsettled_age(input, subscriber, input->now - warnings->born), retention = subscriber->retention;
+        usec_t oldest = unsettled_age(input, subscriber, input->now - warnings->born),
+               retention = subscriber->retention;
         char old[32], kept[32], left[32];
         unsigned level;
 
@@ -243,10 +251,12 @@ static void warn_retention(StatusWarnings *warnings, const StatusInput *input, c
         log_event(level == 2 ? LOG_ERR : LOG_WARNING, EVENT_RETENTION_NEAR,
                 LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription },
                         { FIELD_ERROR, subscriber->sink.ready ? subscriber->detail : subscriber->sink.detail }),
-                "Messages of %s have been waiting for up to %s, and Pub/Sub drops them after %s. sensorqd keeps trying; get %s going "
+                "Messages of %s have been waiting for up to %s, and Pub/Sub drops them after %s. sensorqd keeps "
+                "trying; get %s going "
                 "within %s, or "
                 "raise the subscription's message retention (31 days at most).",
-                subscriber->subscription, clock_format_span(oldest, old, sizeof(old)), clock_format_span(retention, kept, sizeof(kept)),
+                subscriber->subscription, clock_format_span(oldest, old, sizeof(old)),
+                clock_format_span(retention, kept, sizeof(kept)),
                 subscriber->sink.ready ? "the pulls" : sink_name(&subscriber->sink),
                 clock_format_span(retention > oldest ? retention - oldest : 0, left, sizeof(left)));
 }
@@ -270,7 +280,8 @@ static OutboxLevel outbox_level(const StatusInput *input, OutboxLevel before) {
 
 static void warn_outbox(StatusWarnings *warnings, const StatusInput *input) {
         const OutboxStatus *outbox = &input->outbox;
-        OutboxLevel level = input->publishes ? outbox_level(input, warnings->outbox) : OUTBOX_LEVEL_WELL, before = warnings->outbox;
+        OutboxLevel level = input->publishes ? outbox_level(input, warnings->outbox) : OUTBOX_LEVEL_WELL,
+                    before = warnings->outbox;
         char rows[24], bytes[24];
 
         warnings->outbox = level;
@@ -281,13 +292,16 @@ static void warn_outbox(StatusWarnings *warnings, const StatusInput *input) {
         (void) snprintf(bytes, sizeof(bytes), "%" PRIu64, outbox->bytes + outbox->rejected_bytes);
         if (level == OUTBOX_LEVEL_FULL)
                 log_event(LOG_ERR, EVENT_OUTBOX_FULL, LOG_FIELDS({ FIELD_ROWS, rows }, { FIELD_BYTES, bytes }),
-                        "The outbox is full: %s readings, %s bytes. Polling has stopped until there is room, so readings of this time are "
+                        "The outbox is full: %s readings, %s bytes. Polling has stopped until there is room, so "
+                        "readings of this time are "
                         "missing. What "
-                        "is queued is safe. Mend publishing, or raise publish.outbox.max_rows and max_bytes and reload.",
+                        "is queued is safe. Mend publishing, or raise publish.outbox.max_rows and max_bytes and "
+                        "reload.",
                         rows, bytes);
         else if (level == OUTBOX_LEVEL_HIGH)
                 log_event(LOG_WARNING, EVENT_OUTBOX_HIGH, LOG_FIELDS({ FIELD_ROWS, rows }, { FIELD_BYTES, bytes }),
-                        "The outbox is over four fifths full: %s readings, %s bytes. Polling goes on until it is full. Mend publishing, or "
+                        "The outbox is over four fifths full: %s readings, %s bytes. Polling goes on until it is full. "
+                        "Mend publishing, or "
                         "raise "
                         "publish.outbox.max_rows and max_bytes and reload.",
                         rows, bytes);

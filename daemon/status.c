@@ -19,8 +19,8 @@ static const char *local_time(usec_t wall, usec_t today, char buffer[static TIME
         if (!localtime_r(&seconds, &tm) || !localtime_r(&now, &tm_now))
                 return "?";
 
-        (void) strftime(
-                buffer, TIME_SIZE, tm.tm_year == tm_now.tm_year && tm.tm_yday == tm_now.tm_yday ? "%H:%M:%S" : "%Y-%m-%d %H:%M", &tm);
+        (void) strftime(buffer, TIME_SIZE,
+                tm.tm_year == tm_now.tm_year && tm.tm_yday == tm_now.tm_yday ? "%H:%M:%S" : "%Y-%m-%d %H:%M", &tm);
         return buffer;
 }
 
@@ -42,7 +42,8 @@ static int line_since(Bytes *line, const StatusInput *input, usec_t since, usec_
         if (since > 0)
                 r = bytes_append_format(line, " since %s", local_time(since, input->wall, buffer));
         if (r >= 0 && retry_at > input->now)
-                r = bytes_append_format(line, " (next try %s)", local_time(input->wall + (retry_at - input->now), input->wall, buffer));
+                r = bytes_append_format(
+                        line, " (next try %s)", local_time(input->wall + (retry_at - input->now), input->wall, buffer));
         return r;
 }
 
@@ -99,7 +100,8 @@ static int line_well_sources(Bytes *line, const StatusInput *input, size_t faili
                 (void) snprintf(name, sizeof(name), "%zu sources", well);
         if (last == 0)
                 return bytes_append_format(line, "%s not polled yet", name);
-        return bytes_append_format(line, well == 1 ? "%s polled %s" : "%s well, last poll %s", name, local_time(last, input->wall, buffer));
+        return bytes_append_format(line, well == 1 ? "%s polled %s" : "%s well, last poll %s", name,
+                local_time(last, input->wall, buffer));
 }
 
 static int line_sources(Bytes *line, const StatusInput *input) {
@@ -118,7 +120,8 @@ static int line_outbox(Bytes *line, const StatusInput *input) {
 
         r = line_comma(line);
         if (r >= 0)
-                r = bytes_append_format(line, "%" PRIu64 " reading%s queued", outbox->rows, outbox->rows == 1 ? "" : "s");
+                r = bytes_append_format(
+                        line, "%" PRIu64 " reading%s queued", outbox->rows, outbox->rows == 1 ? "" : "s");
         if (r >= 0 && outbox->rejected_rows > 0)
                 r = bytes_append_format(line, ", %" PRIu64 " rejected", outbox->rejected_rows);
         if (r >= 0 && status_outbox_is_full(input))
@@ -148,7 +151,8 @@ static int line_token(Bytes *line, const StatusInput *input) {
                 return 0;
         r = line_comma(line);
         if (r >= 0)
-                r = bytes_append_text(line, input->token.expires > input->now ? "access token cannot be renewed" : "no access token");
+                r = bytes_append_text(
+                        line, input->token.expires > input->now ? "access token cannot be renewed" : "no access token");
         return r < 0 ? r : line_since(line, input, input->token.failing_since, input->token.retry_at);
 }
 
@@ -172,7 +176,8 @@ static int line_sink_down(Bytes *line, const StatusInput *input, const SinkStatu
         const char *what = sink->what ? sink->what : "sink";
         int r;
 
-        r = sink->down_since > 0 ? bytes_append_format(line, "%s down", what) : bytes_append_format(line, "%s not reached yet", what);
+        r = sink->down_since > 0 ? bytes_append_format(line, "%s down", what)
+                                 : bytes_append_format(line, "%s not reached yet", what);
         if (r >= 0)
                 r = line_since(line, input, sink->down_since, sink->retry_at);
         return r < 0 ? r : bytes_append_text(line, ", pulls paused");
@@ -188,12 +193,14 @@ static int line_trouble(Bytes *line, const StatusInput *input, const SubscriberS
         if (r >= 0 && down)
                 r = line_sink_down(line, input, &subscriber->sink);
         if (r >= 0 && (subscriber->failing || subscriber->missing)) {
-                r = bytes_append_format(line, "%ssubscription %s", down ? ", " : "", subscriber->missing ? "missing" : "failing");
+                r = bytes_append_format(
+                        line, "%ssubscription %s", down ? ", " : "", subscriber->missing ? "missing" : "failing");
                 if (r >= 0)
                         r = line_since(line, input, subscriber->failing_since, subscriber->retry_at);
         }
         if (r >= 0 && subscriber->held > 0)
-                r = bytes_append_format(line, ", %zu message%s held", subscriber->held, subscriber->held == 1 ? "" : "s");
+                r = bytes_append_format(
+                        line, ", %zu message%s held", subscriber->held, subscriber->held == 1 ? "" : "s");
         return r;
 }
 
@@ -255,7 +262,8 @@ static bool source_is_shut_out(const StatusInput *input, const SourceStatus *sou
 
         if (input->outbox_failing || (!source->holding && !source->gated))
                 return false;
-        return status_outbox_is_high(input) || outbox->rows + outbox->rejected_rows + source->next_rows > outbox->max_rows ||
+        return status_outbox_is_high(input) ||
+               outbox->rows + outbox->rejected_rows + source->next_rows > outbox->max_rows ||
                outbox->bytes + outbox->rejected_bytes + source->next_bytes > outbox->max_bytes;
 }
 

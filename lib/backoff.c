@@ -2,10 +2,8 @@
 #include "backoff.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 static usec_t backoff_ceiling(const Backoff *b) {
         if (b->attempt >= 64 || b->initial > b->max >> b->attempt)
@@ -45,17 +43,4 @@ usec_t backoff_limit(usec_t max) {
 #else
         return max;
 #endif
-}
-
-uint64_t backoff_random(void) {
-        uint64_t random;
-        ssize_t n;
-
-        do
-                n = getrandom(&random, sizeof(random), 0);
-        while (n < 0 && errno == EINTR);
-
-        if (n != sizeof(random))
-                abort();
-        return random;
 }

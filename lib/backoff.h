@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Exponential backoff with full jitter: the n-th delay is drawn evenly from 0 to min(max, initial * 2^n), so that clients that failed
- * together do not come back together. A plain value; time and randomness come from the caller. */
+/* Exponential backoff with full jitter: the n-th delay is drawn evenly from 0 to min(max, initial * 2^n), so that
+ * clients that failed together do not come back together. A plain value; time and randomness come from the caller. */
 
 #include "clock.h"
 
@@ -11,8 +11,8 @@ typedef struct Backoff {
         unsigned attempt; /* failures since the last success */
 } Backoff;
 
-/* Counts one failure and returns the delay before the next try, drawn with *random* (any 64 evenly distributed bits). Never below a
- * tenth of the ceiling: a draw of zero would hammer a remote that has just failed. */
+/* Counts one failure and returns the delay before the next try, drawn with *random* (any 64 evenly distributed bits).
+ * Never below a tenth of the ceiling: a draw of zero would hammer a remote that has just failed. */
 usec_t backoff_next(Backoff *b, uint64_t random);
 
 /* Like backoff_next(), but at least *floor*: a server's Retry-After. */
@@ -21,8 +21,6 @@ usec_t backoff_next_at_least(Backoff *b, usec_t floor, uint64_t random);
 /* The next failure starts from *initial* again. */
 void backoff_reset(Backoff *b);
 
-/* *max*; in a build with crash points at most $SENSORQD_TEST_BACKOFF_MAX_MSEC (from 1000 on), so that a test sees the longest wait end. */
+/* *max*; in a build with crash points at most $SENSORQD_TEST_BACKOFF_MAX_MSEC (from 1000 on), so that a test sees the
+ * longest wait end. */
 usec_t backoff_limit(usec_t max);
-
-/* 64 random bits from the kernel (getrandom(2)); aborts where the kernel has none, which does not happen after boot. */
-uint64_t backoff_random(void);

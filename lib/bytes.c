@@ -219,7 +219,8 @@ static const uint8_t base64_values[256] = {
 };
 /* clang-format on */
 
-/* The last 0, 2 or 3 characters of an unpadded text. Bits that no byte uses must be zero, else two texts would mean the same bytes. */
+/* The last 0, 2 or 3 characters of an unpadded text. Bits that no byte uses must be zero, else two texts would mean the
+ * same bytes. */
 static int decode_base64_tail(const uint8_t *in, size_t size, char *out) {
         uint8_t a, b, c;
 
@@ -248,7 +249,8 @@ int bytes_decode_base64(const char *text, size_t size, char *out, size_t *ret_si
                 size -= in[size - 2] == '=' ? 2 : 1;
 
         for (; size >= 4; size -= 4, in += 4, out += 3) {
-                uint32_t a = base64_values[in[0]], b = base64_values[in[1]], c = base64_values[in[2]], d = base64_values[in[3]];
+                uint32_t a = base64_values[in[0]], b = base64_values[in[1]], c = base64_values[in[2]],
+                         d = base64_values[in[3]];
                 uint32_t v = a << 18 | b << 12 | c << 6 | d;
 
                 if ((a | b | c | d) > 63)
@@ -314,4 +316,19 @@ bool bytes_is_utf8(const char *data, size_t size) {
                 i += n;
         }
         return true;
+}
+
+size_t text_cut(const char *text, size_t size, size_t max) {
+        if (size <= max)
+                return size;
+        while (max > 0 && ((unsigned char) text[max] & 0xc0) == 0x80)
+                max--;
+        return max;
+}
+
+void text_copy(char *buffer, size_t size, const char *text) {
+        size_t n = text_cut(text, strlen(text), size - 1);
+
+        memmove(buffer, text, n);
+        buffer[n] = '\0';
 }

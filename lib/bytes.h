@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* A growable buffer, and the text codings that buffers need. Bytes is a plain value: `Bytes b = {};` is empty, bytes_done() releases. */
+/* A growable buffer, and the text codings that buffers need. Bytes is a plain value: `Bytes b = {};` is empty,
+ * bytes_done() releases. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,9 +46,16 @@ int bytes_append_json_string(Bytes *b, const char *text, size_t size);
 int bytes_append_base64(Bytes *b, const void *data, size_t size);
 int bytes_append_base64url(Bytes *b, const void *data, size_t size);
 
-/* Decodes base64 of either alphabet, padded or not, into *out*, which may be *text* itself (3/4 of *size* bytes suffice). -EBADMSG for
- * any other byte, misplaced padding, or bits left over; *out* holds nothing useful then. */
+/* Decodes base64 of either alphabet, padded or not, into *out*, which may be *text* itself (3/4 of *size* bytes
+ * suffice). -EBADMSG for any other byte, misplaced padding, or bits left over; *out* holds nothing useful then. */
 int bytes_decode_base64(const char *text, size_t size, char *out, size_t *ret_size);
 
-/* True if all *size* bytes are well-formed UTF-8 (RFC 3629: no surrogates, nothing overlong, nothing above U+10FFFF). NUL is allowed. */
+/* True if all *size* bytes are well-formed UTF-8 (RFC 3629: no surrogates, nothing overlong, nothing above U+10FFFF).
+ * NUL is allowed. */
 bool bytes_is_utf8(const char *data, size_t size);
+
+/* The most bytes of *text* (up to *size* of them) that fit into *max* without cutting a character in two. */
+size_t text_cut(const char *text, size_t size, size_t max);
+
+/* Copies as much of *text* as fits into *buffer*, NUL included, whole characters only. */
+void text_copy(char *buffer, size_t size, const char *text);

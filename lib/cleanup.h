@@ -4,7 +4,8 @@
  *
  *     _cleanup_(json_freep) Json *reply = NULL;
  *
- * A destructor takes NULL and half-built objects, releases in reverse order and returns NULL: `self->poll = http_cancel(self->poll);` */
+ * A destructor takes NULL and half-built objects, releases in reverse order and returns NULL: `self->poll =
+ * http_cancel(self->poll);` */
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,9 +15,9 @@
 #define _printf_(string, first) __attribute__((format(printf, string, first)))
 
 /* Defines `NAMEp`, the form of destructor NAME that _cleanup_ takes. */
-#define CLEANUP_DEFINE(type, name)                                                                                                         \
-        static inline void name##p(type **object) {                                                                                        \
-                (void) name(*object);                                                                                                      \
+#define CLEANUP_DEFINE(type, name)                                                                                     \
+        static inline void name##p(type **object) {                                                                    \
+                (void) name(*object);                                                                                  \
         }
 
 static inline void cleanup_freep(void *pointer) {
@@ -32,11 +33,11 @@ static inline void cleanup_closep(const int *fd) {
 #define _cleanup_close_ _cleanup_(cleanup_closep)
 
 /* Hands the pointer over to the caller's new owner: the variable forgets it. */
-#define cleanup_steal(pointer)                                                                                                             \
-        ({                                                                                                                                 \
-                __typeof__(pointer) _stolen = (pointer);                                                                                   \
-                (pointer) = NULL;                                                                                                          \
-                _stolen;                                                                                                                   \
+#define cleanup_steal(pointer)                                                                                         \
+        ({                                                                                                             \
+                __typeof__(pointer) _stolen = (pointer);                                                               \
+                (pointer) = NULL;                                                                                      \
+                _stolen;                                                                                               \
         })
 
 #define ELEMENTSOF(array) (sizeof(array) / sizeof((array)[0]))

@@ -10,7 +10,8 @@
 
 #define SECONDS_PER_DAY INT64_C(86400)
 #define DAYS_PER_400_YEARS INT64_C(146097)
-#define DAYS_TO_1970 INT64_C(719468) /* from 0000-03-01, where the counted year starts: the leap day is the last day of its year */
+#define DAYS_TO_1970                                                                                                   \
+        INT64_C(719468) /* from 0000-03-01, where the counted year starts: the leap day is the last day of its year */
 
 typedef struct Civil {
         int64_t year;
@@ -31,6 +32,10 @@ usec_t clock_now(void) {
         return clock_read(CLOCK_BOOTTIME);
 }
 
+usec_t clock_monotonic(void) {
+        return clock_read(CLOCK_MONOTONIC);
+}
+
 usec_t clock_wall(void) {
         return clock_read(CLOCK_REALTIME);
 }
@@ -42,7 +47,8 @@ static int64_t days_from_civil(const Civil *c) {
         int64_t year_of_era = year - era * 400;
         int64_t day_of_year = (153 * ((int64_t) c->month + (c->month > 2 ? -3 : 9)) + 2) / 5 + c->day - 1;
 
-        return era * DAYS_PER_400_YEARS + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - DAYS_TO_1970;
+        return era * DAYS_PER_400_YEARS + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year -
+               DAYS_TO_1970;
 }
 
 /* The reverse, for days from 1970 on. */
@@ -64,8 +70,8 @@ char *clock_format_rfc3339(usec_t wall, char buffer[static CLOCK_RFC3339_SIZE]) 
         Civil c = {};
 
         civil_from_days((int64_t) (seconds / SECONDS_PER_DAY), &c);
-        (void) snprintf(buffer, CLOCK_RFC3339_SIZE, "%04" PRId64 "-%02u-%02uT%02u:%02u:%02u.%03uZ", c.year, c.month, c.day, rest / 3600,
-                rest / 60 % 60, rest % 60, (unsigned) (msec % 1000));
+        (void) snprintf(buffer, CLOCK_RFC3339_SIZE, "%04" PRId64 "-%02u-%02uT%02u:%02u:%02u.%03uZ", c.year, c.month,
+                c.day, rest / 3600, rest / 60 % 60, rest % 60, (unsigned) (msec % 1000));
         return buffer;
 }
 
@@ -98,10 +104,12 @@ static bool civil_exists(const Civil *c) {
 
         if (c->month < 1 || c->month > 12 || c->day < 1)
                 return false;
-        return c->day <= days[c->month - 1] + (c->month == 2 && leap ? 1 : 0) && c->hour <= 23 && c->minute <= 59 && c->second <= 60;
+        return c->day <= days[c->month - 1] + (c->month == 2 && leap ? 1 : 0) && c->hour <= 23 && c->minute <= 59 &&
+               c->second <= 60;
 }
 
-/* Seconds since the epoch of a time that is *offset* seconds ahead of UTC. False for a leap second anywhere but at the end of a UTC day. */
+/* Seconds since the epoch of a time that is *offset* seconds ahead of UTC. False for a leap second anywhere but at the
+ * end of a UTC day. */
 static bool civil_to_seconds(const Civil *c, int64_t offset, int64_t *ret) {
         int64_t seconds = days_from_civil(c) * SECONDS_PER_DAY + c->hour * 3600 + c->minute * 60 + c->second - offset;
 
@@ -119,7 +127,8 @@ static bool read_offset(const char *p, size_t size, int64_t *ret) {
                 *ret = 0;
                 return true;
         }
-        if (size != 6 || (*p != '+' && *p != '-') || !read_number(p + 1, 2, &hours) || p[3] != ':' || !read_number(p + 4, 2, &minutes))
+        if (size != 6 || (*p != '+' && *p != '-') || !read_number(p + 1, 2, &hours) || p[3] != ':' ||
+                !read_number(p + 4, 2, &minutes))
                 return false;
         if (hours > 23 || minutes > 59)
                 return false;
@@ -132,7 +141,8 @@ static bool read_offset(const char *p, size_t size, int64_t *ret) {
 static bool read_date_time(const char *p, Civil *c) {
         unsigned year;
 
-        if (!read_number(p, 4, &year) || p[4] != '-' || !read_number(p + 5, 2, &c->month) || p[7] != '-' || !read_number(p + 8, 2, &c->day))
+        if (!read_number(p, 4, &year) || p[4] != '-' || !read_number(p + 5, 2, &c->month) || p[7] != '-' ||
+                !read_number(p + 8, 2, &c->day))
                 return false;
         if ((p[10] != 'T' && p[10] != 't' && p[10] != ' ') || !read_time(p + 11, c))
                 return false;
@@ -173,13 +183,14 @@ bool clock_parse_http_date(const char *text, usec_t *ret_wall) {
         Civil c = {};
 
         /* Sun, 06 Nov 1994 08:49:37 GMT */
-        if (strlen(text) != 29 || memcmp(text + 3, ", ", 2) != 0 || text[7] != ' ' || text[11] != ' ' || text[16] != ' ' ||
-                strcmp(text + 25, " GMT") != 0)
+        if (strlen(text) != 29 || memcmp(text + 3, ", ", 2) != 0 || text[7] != ' ' || text[11] != ' ' ||
+                text[16] != ' ' || strcmp(text + 25, " GMT") != 0)
                 return false;
         for (unsigned i = 0; i < 12; i++)
                 if (memcmp(text + 8, months + 3 * i, 3) == 0)
                         c.month = i + 1;
-        if (!read_number(text + 5, 2, &c.day) || !read_number(text + 12, 4, &year) || year < 1970 || !read_time(text + 17, &c))
+        if (!read_number(text + 5, 2, &c.day) || !read_number(text + 12, 4, &year) || year < 1970 ||
+                !read_time(text + 17, &c))
                 return false;
 
         c.year = year;
@@ -193,7 +204,8 @@ bool clock_parse_http_date(const char *text, usec_t *ret_wall) {
 }
 
 /* "2 h 5 min", or "2 h" when nothing is left of the smaller unit. */
-static void format_units(char *buffer, size_t size, uint64_t large, const char *large_unit, uint64_t small, const char *small_unit) {
+static void format_units(
+        char *buffer, size_t size, uint64_t large, const char *large_unit, uint64_t small, const char *small_unit) {
         if (small > 0)
                 (void) snprintf(buffer, size, "%" PRIu64 " %s %" PRIu64 " %s", large, large_unit, small, small_unit);
         else

@@ -24,7 +24,8 @@ static unsigned long crashpoint_match(const char *entry, size_t size, const char
 }
 
 void crashpoint_pass(const char *name) {
-        static atomic_ulong passed[CRASHPOINTS_MAX]; /* by place in the variable; a test build's only state besides the log level */
+        static atomic_ulong
+                passed[CRASHPOINTS_MAX]; /* by place in the variable; a test build's only state besides the log level */
         const char *entry = getenv("SENSORQD_CRASHPOINT");
 
         for (size_t i = 0; entry && i < ELEMENTSOF(passed); i++) {

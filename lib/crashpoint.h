@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Places where a test kills the process: CRASHPOINT("outbox-committed") raises SIGKILL on its n-th passing when $SENSORQD_CRASHPOINT is
- * "outbox-committed:n" (n from 1, default 1). Compiled to nothing unless built with -Dcrashpoints=true, which no installed binary is. */
+/* Places where a test kills the process: CRASHPOINT("outbox-committed") raises SIGKILL on its n-th passing when
+ * $SENSORQD_CRASHPOINT is "outbox-committed:n" (n from 1, default 1). Compiled to nothing unless built with
+ * -Dcrashpoints=true, which no installed binary is. */
 
 #ifdef SENSORQD_CRASHPOINTS
 void crashpoint_pass(const char *name);

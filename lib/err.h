@@ -2,12 +2,12 @@
 #pragma once
 /* How functions of this project report what happened.
  *
- *   negative   an errno: the function cannot go on. Callers return it unchanged; whoever decides what happens next logs it, once.
- *   0          done.
- *   positive   an outcome that the function's own header names (OUTBOX_PUT_FULL). Callers handle each of them.
+ *   negative   an errno: the function cannot go on. Callers return it unchanged; whoever decides what happens next logs
+ * it, once. 0          done. positive   an outcome that the function's own header names (OUTBOX_PUT_FULL). Callers
+ * handle each of them.
  *
- * Results leave through `ret_` parameters, which are written only on success. lib/ never logs above debug. assert() is for our own
- * bugs only; only main.c ends the process. */
+ * Results leave through `ret_` parameters, which are written only on success. lib/ never logs above debug. assert() is
+ * for our own bugs only; only main.c ends the process. */
 
 #include <errno.h>
 

@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-/* Opens *path* for reading; the caller closes *ret_fd. A FIFO does not hang. -EISDIR; -EINVAL for what else is no regular file; as open(2).
+/* Opens *path* for reading; the caller closes *ret_fd. A FIFO does not hang. -EISDIR; -EINVAL for what else is no
+ * regular file; as open(2).
  */
 int file_open(const char *path, int *ret_fd);
 

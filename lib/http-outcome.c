@@ -56,7 +56,8 @@ static void describe_tls(const HttpEnd *end, char *detail, size_t size) {
         } else if (strncmp(text, untrusted, strlen(untrusted)) == 0) {
                 text += strlen(untrusted);
                 snprintf(detail, size, "certificate is not trusted (%s%s)", text,
-                        strstr(text, "not yet valid") || strstr(text, "expired") ? "; is this machine's clock right?" : "");
+                        strstr(text, "not yet valid") || strstr(text, "expired") ? "; is this machine's clock right?"
+                                                                                 : "");
         } else if (strstr(text, "subject name")) {
                 snprintf(detail, size, "certificate is for another host name");
         } else if (text[0] == '\0') {
@@ -77,7 +78,8 @@ static const char *describe_cut(const HttpEnd *end) {
         case CURLE_SEND_ERROR:
                 return "connection lost while sending";
         case CURLE_RECV_ERROR:
-                return end->received > 0 ? "connection lost in the middle of the reply" : "connection lost while waiting for the reply";
+                return end->received > 0 ? "connection lost in the middle of the reply"
+                                         : "connection lost while waiting for the reply";
         case CURLE_HTTP2:
         case CURLE_HTTP2_STREAM:
                 return "HTTP/2 stream broken off";
@@ -100,13 +102,14 @@ static HttpOutcome outcome_cut(const HttpEnd *end, char *detail, size_t size) {
         if (words)
                 snprintf(detail, size, "%s", words);
         else
-                snprintf(detail, size, "transfer failed (%s)", end->error[0] != '\0' ? end->error : curl_easy_strerror(end->code));
+                snprintf(detail, size, "transfer failed (%s)",
+                        end->error[0] != '\0' ? end->error : curl_easy_strerror(end->code));
 
         return end->sent ? HTTP_CUT : HTTP_UNREACHABLE;
 }
 
-/* A request that went out on a kept connection may fail to connect all the same: libcurl tries it again on a fresh connection when the kept
- * one dies before any answer. Then it may have been carried out. */
+/* A request that went out on a kept connection may fail to connect all the same: libcurl tries it again on a fresh
+ * connection when the kept one dies before any answer. Then it may have been carried out. */
 static HttpOutcome unless_sent(const HttpEnd *end, HttpOutcome outcome) {
         return end->sent ? HTTP_CUT : outcome;
 }

@@ -8,20 +8,24 @@
 
 #include "err.h"
 
-#define HEADERS_MAX (256 * 1024)      /* bytes of one reply; libcurl keeps all of them */
-#define RESERVE_MAX (4 * 1024 * 1024) /* taken at once on a server's word; beyond that the buffer grows with what arrives */
+#define HEADERS_MAX (256 * 1024) /* bytes of one reply; libcurl keeps all of them */
+#define RESERVE_MAX                                                                                                    \
+        (4 * 1024 * 1024) /* taken at once on a server's word; beyond that the buffer grows with what arrives */
 #define RETRY_AFTER_MAX_USEC USEC_PER_HOUR
-#define CA_CACHE_SEC 600L      /* reading the anchors takes 20 ms, on a Pi 200; so long a file that was replaced goes unnoticed */
+#define CA_CACHE_SEC                                                                                                   \
+        600L /* reading the anchors takes 20 ms, on a Pi 200; so long a file that was replaced goes unnoticed */
 #define KEEPALIVE_IDLE_SEC 30L /* below every NAT's memory */
 #define KEEPALIVE_INTERVAL_SEC 10L
-#define DEAD_PEER_MSEC 60000u /* nothing acknowledged for so long: the connection is lost, and with HTTP/2 every request on it */
+#define DEAD_PEER_MSEC                                                                                                 \
+        60000u /* nothing acknowledged for so long: the connection is lost, and with HTTP/2 every request on it */
 
 static int request_add_header(HttpRequest *request, const char *name, const char *separator, const char *value) {
         _cleanup_bytes_ Bytes line = {};
         struct curl_slist *headers;
         int r;
 
-        r = bytes_reserve(&line, strlen(name) + strlen(separator) + strlen(value)); /* a buffer that grows leaves copies behind */
+        r = bytes_reserve(
+                &line, strlen(name) + strlen(separator) + strlen(value)); /* a buffer that grows leaves copies behind */
         if (r < 0)
                 return r;
 
@@ -65,9 +69,11 @@ static int request_set_headers(HttpRequest *request, const HttpSpec *spec) {
         if (spec->bearer)
                 r = request_add_header(request, "Authorization", ": Bearer ", spec->bearer);
         if (r == 0 && spec_has_body(spec))
-                r = request_add_header(request, "Content-Type", ": ", spec->content_type ? spec->content_type : "application/json");
+                r = request_add_header(
+                        request, "Content-Type", ": ", spec->content_type ? spec->content_type : "application/json");
         if (r == 0)
-                r = request_add_header(request, "Expect", ":", ""); /* none: a server that knows no 100-continue costs a second */
+                r = request_add_header(
+                        request, "Expect", ":", ""); /* none: a server that knows no 100-continue costs a second */
         for (const char *const *header = spec->headers; r == 0 && header && *header; header++)
                 r = request_add_header(request, *header, "", "");
 
@@ -113,7 +119,8 @@ static bool request_set_transport(HttpRequest *request, const HttpSpec *spec) {
         failed |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) (spec->timeout / USEC_PER_MSEC));
         failed |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) (connect_timeout / USEC_PER_MSEC));
         failed |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-        failed |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a dropped request does not wait for its resolver thread */
+        failed |= curl_easy_setopt(
+                easy, CURLOPT_QUICK_EXIT, 1L); /* a dropped request does not wait for its resolver thread */
         failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
         failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_SEC);
         failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SEC);
@@ -153,7 +160,8 @@ static size_t on_body(char *data, size_t unit, size_t size, void *userdata) {
 
         if (!request->received.data) {
                 (void) curl_easy_getinfo(request->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
-                if (announced > 0 && bytes_reserve(&request->received, announced < RESERVE_MAX ? (size_t) announced : RESERVE_MAX) < 0)
+                if (announced > 0 && bytes_reserve(&request->received,
+                                             announced < RESERVE_MAX ? (size_t) announced : RESERVE_MAX) < 0)
                         return 0;
         }
 

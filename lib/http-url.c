@@ -6,8 +6,8 @@
 
 #define HOST_MAX 253 /* RFC 1035 section 2.3.4 */
 
-/* RFC 3986 section 2 without `#`: a fragment never reaches a server, so it is a slip. Bytes beyond ASCII belong percent-encoded, or as
- * IDNA. */
+/* RFC 3986 section 2 without `#`: a fragment never reaches a server, so it is a slip. Bytes beyond ASCII belong
+ * percent-encoded, or as IDNA. */
 static bool url_text_valid(const char *url) {
         for (const char *c = url; *c != '\0'; c++)
                 if (*c <= ' ' || *c > '~' || strchr("\"#<>\\^`{|}", *c))
@@ -35,7 +35,8 @@ static bool url_port_valid(const char *port, const char *end) {
         return value >= 1 && value <= 65535;
 }
 
-/* Resolvers and libcurl read `127.1`, `0x7f000001` and `2130706433` as addresses; only the plain form is taken as one here. */
+/* Resolvers and libcurl read `127.1`, `0x7f000001` and `2130706433` as addresses; only the plain form is taken as one
+ * here. */
 static bool url_looks_numeric(const char *host) {
         const char *last = strrchr(host, '.');
 

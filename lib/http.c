@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The loop's side of libcurl: it says which sockets to watch and when to wake it; we call curl_multi_socket_action() and take what it
- * finished. Owners' callbacks run from a source of their own, so that none is ever called while libcurl is on the stack: they may start and
- * cancel as they like. */
+/* The loop's side of libcurl: it says which sockets to watch and when to wake it; we call curl_multi_socket_action()
+ * and take what it finished. Owners' callbacks run from a source of their own, so that none is ever called while
+ * libcurl is on the stack: they may start and cancel as they like. */
 #include "http.h"
 
 #include <assert.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "err.h"
 #include "http-internal.h"
@@ -19,26 +18,26 @@
 typedef TAILQ_HEAD(RequestList, HttpRequest) RequestList;
 
 typedef struct Socket {
-        sd_event_source *source;
+        LoopWatch *watch;
         LIST_ENTRY(Socket) link;
 } Socket;
 
 struct Http {
-        sd_event *event;
+        Loop *loop;
         CURLM *multi;
         char *user_agent;
-        sd_event_source *timer;  /* libcurl's next deadline */
-        sd_event_source *soon;   /* on when that is now: no timer, which would cost three system calls a request */
-        sd_event_source *finish; /* on when finished is not empty */
+        LoopWatch *timer;  /* libcurl's next deadline */
+        LoopWatch *soon;   /* on when that is now: no timer, which would cost three system calls a request */
+        LoopWatch *finish; /* on when finished is not empty */
         RequestList active, finished;
         LIST_HEAD(SocketList, Socket) sockets;
 };
 
 /* ---- requests ---- */
 
-/* Of a request that is in no list and that libcurl does not have. The easy handle goes as well: one that is kept for the next request still
- * has its buffers, with pieces of the old body in them, when its HTTP/2 connection is in use by others (libcurl 7.88, multi_done()).
- * Connections belong to the multi handle, so nothing is lost. */
+/* Of a request that is in no list and that libcurl does not have. The easy handle goes as well: one that is kept for
+ * the next request still has its buffers, with pieces of the old body in them, when its HTTP/2 connection is in use by
+ * others (libcurl 7.88, multi_done()). Connections belong to the multi handle, so nothing is lost. */
 static HttpRequest *request_free(HttpRequest *request) {
         if (!request)
                 return NULL;
@@ -113,7 +112,7 @@ static void request_trace(HttpRequest *request, const HttpReply *reply) {
                         clock_format_span(clock_now() - request->started, span, sizeof(span)), reply->body.size);
 }
 
-static int on_finish(sd_event_source *source, void *userdata) {
+static void on_finish(void *userdata) {
         Http *http = userdata;
         HttpRequest *request;
 
@@ -128,12 +127,11 @@ static int on_finish(sd_event_source *source, void *userdata) {
                 request->received = reply.body; /* what the owner left of it, to be wiped */
                 (void) request_free(request);
         }
-
-        return 0;
 }
 
-/* libcurl (7.88, multi.c, MSTATE_DO) keeps a connection for the next request when the first one on it could not be sent. OpenSSL still
- * holds that one, and sends it in place of the next, whose reply would then be another's. What is shut down is found dead, and not used. */
+/* libcurl (7.88, multi.c, MSTATE_DO) keeps a connection for the next request when the first one on it could not be
+ * sent. OpenSSL still holds that one, and sends it in place of the next, whose reply would then be another's. What is
+ * shut down is found dead, and not used. */
 static void connection_spoil(CURL *easy) {
         curl_socket_t fd = CURL_SOCKET_BAD;
 
@@ -159,7 +157,7 @@ static void http_drain(Http *http) {
                 (void) curl_multi_remove_handle(http->multi, request->easy); /* *message* is gone with it */
                 TAILQ_REMOVE(&http->active, request, link);
                 TAILQ_INSERT_TAIL(&http->finished, request, link);
-                (void) sd_event_source_set_enabled(http->finish, SD_EVENT_ONESHOT);
+                loop_wake(http->finish);
         }
 }
 
@@ -173,33 +171,26 @@ static void http_action(Http *http, curl_socket_t fd, int events) {
         http_drain(http);
 }
 
-static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+static void on_io(void *userdata, int fd, uint32_t ready) {
         int events = 0;
 
-        if (revents & EPOLLIN)
+        if (ready & EPOLLIN)
                 events |= CURL_CSELECT_IN;
-        if (revents & EPOLLOUT)
+        if (ready & EPOLLOUT)
                 events |= CURL_CSELECT_OUT;
-        if (revents & (EPOLLERR | EPOLLHUP))
+        if (ready & (EPOLLERR | EPOLLHUP))
                 events |= CURL_CSELECT_ERR;
 
         http_action(userdata, fd, events);
-        return 0;
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static void on_due(void *userdata) {
         http_action(userdata, CURL_SOCKET_TIMEOUT, 0);
-        return 0;
-}
-
-static int on_soon(sd_event_source *source, void *userdata) {
-        http_action(userdata, CURL_SOCKET_TIMEOUT, 0);
-        return 0;
 }
 
 static void socket_forget(Socket *socket) {
         LIST_REMOVE(socket, link);
-        (void) sd_event_source_disable_unref(socket->source);
+        loop_drop(socket->watch);
         free(socket);
 }
 
@@ -211,7 +202,7 @@ static int http_watch(Http *http, curl_socket_t fd, uint32_t events) {
         if (!socket)
                 return -ENOMEM;
 
-        r = sd_event_add_io(http->event, &socket->source, fd, events, on_io, http);
+        r = loop_add_io(http->loop, fd, events, on_io, http, &socket->watch);
         if (r < 0) {
                 free(socket);
                 return r;
@@ -222,7 +213,8 @@ static int http_watch(Http *http, curl_socket_t fd, uint32_t events) {
         return 0;
 }
 
-/* Never answers -1: that would break the whole multi handle. A socket that cannot be watched lets its request time out. */
+/* Never answers -1: that would break the whole multi handle. A socket that cannot be watched lets its request time out.
+ */
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, void *watched) {
         uint32_t events = (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
         Socket *socket = watched;
@@ -234,27 +226,22 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *userdata
                 return 0;
         }
 
-        r = socket ? sd_event_source_set_io_events(socket->source, events) : http_watch(userdata, fd, events);
+        r = socket ? loop_set_events(socket->watch, events) : http_watch(userdata, fd, events);
         if (r < 0)
                 log_debug("http: cannot watch a socket: %s", strerror(-r));
         return 0;
 }
 
+/* Deadlines of libcurl are soon, or do not matter to the millisecond: it looks at its own clock when it is called. */
 static int on_curl_timer(CURLM *multi, long timeout_msec, void *userdata) {
         Http *http = userdata;
-        struct timespec now;
-        usec_t at;
 
-        (void) sd_event_source_set_enabled(http->soon, timeout_msec == 0 ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
-        if (timeout_msec <= 0) {
-                (void) sd_event_source_set_enabled(http->timer, SD_EVENT_OFF);
-                return 0;
-        }
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &now); /* libcurl's clock */
-        at = (usec_t) now.tv_sec * USEC_PER_SEC + (usec_t) now.tv_nsec / 1000 + (usec_t) timeout_msec * USEC_PER_MSEC;
-        (void) sd_event_source_set_time(http->timer, at);
-        (void) sd_event_source_set_enabled(http->timer, SD_EVENT_ONESHOT);
+        loop_off(http->timer);
+        loop_off(http->soon);
+        if (timeout_msec == 0)
+                loop_wake(http->soon);
+        else if (timeout_msec > 0)
+                loop_arm_in(http->timer, (usec_t) timeout_msec * USEC_PER_MSEC);
         return 0;
 }
 
@@ -283,30 +270,18 @@ static int http_set_up_multi(Http *http) {
         return failed == 0 ? 0 : -ENOMEM;
 }
 
-static int http_set_up_sources(Http *http) {
+static int http_set_up_watches(Http *http) {
         int r;
 
-        r = sd_event_add_time(http->event, &http->timer, CLOCK_MONOTONIC, 0, 1, on_timer, http);
-        if (r < 0)
-                return r;
-        r = sd_event_source_set_enabled(http->timer, SD_EVENT_OFF);
-        if (r < 0)
-                return r;
-
-        r = sd_event_add_defer(http->event, &http->soon, on_soon, http);
-        if (r < 0)
-                return r;
-        r = sd_event_source_set_enabled(http->soon, SD_EVENT_OFF);
-        if (r < 0)
-                return r;
-
-        r = sd_event_add_defer(http->event, &http->finish, on_finish, http);
-        if (r < 0)
-                return r;
-        return sd_event_source_set_enabled(http->finish, SD_EVENT_OFF);
+        r = loop_add_timer(http->loop, LOOP_EXACT, on_due, http, &http->timer);
+        if (r == 0)
+                r = loop_add_defer(http->loop, on_due, http, &http->soon);
+        if (r == 0)
+                r = loop_add_defer(http->loop, on_finish, http, &http->finish);
+        return r;
 }
 
-int http_new(sd_event *event, const char *user_agent, Http **ret) {
+int http_new(Loop *loop, const char *user_agent, Http **ret) {
         _cleanup_(http_freep) Http *http = NULL;
         int r;
 
@@ -317,12 +292,12 @@ int http_new(sd_event *event, const char *user_agent, Http **ret) {
         TAILQ_INIT(&http->active);
         TAILQ_INIT(&http->finished);
         LIST_INIT(&http->sockets);
-        http->event = sd_event_ref(event);
+        http->loop = loop;
         http->user_agent = strdup(user_agent);
         if (!http->user_agent)
                 return -ENOMEM;
 
-        r = http_set_up_sources(http);
+        r = http_set_up_watches(http);
         if (r < 0)
                 return r;
         r = http_set_up_multi(http);
@@ -342,11 +317,10 @@ Http *http_free(Http *http) {
         (void) curl_multi_cleanup(http->multi); /* may still call our callbacks */
         while (!LIST_EMPTY(&http->sockets))
                 socket_forget(LIST_FIRST(&http->sockets));
-        (void) sd_event_source_disable_unref(http->finish);
-        (void) sd_event_source_disable_unref(http->soon);
-        (void) sd_event_source_disable_unref(http->timer);
+        loop_drop(http->finish);
+        loop_drop(http->soon);
+        loop_drop(http->timer);
         free(http->user_agent);
-        (void) sd_event_unref(http->event);
         free(http);
         return NULL;
 }

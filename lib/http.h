@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* HTTP on the event loop: libcurl's multi interface behind this door. Connections are kept and reused; nothing blocks (names are resolved
- * on libcurl's own thread). A request is a handle: dropping it cancels it, without a callback. Redirects are never followed, and a proxy
- * from the environment is used only for https to other machines. HTTP/2 where TLS negotiates it. */
-
-#include <systemd/sd-event.h>
+/* HTTP on the event loop: libcurl's multi interface behind this door. Connections are kept and reused; nothing blocks
+ * (names are resolved on libcurl's own thread). A request is a handle: dropping it cancels it, without a callback.
+ * Redirects are never followed, and a proxy from the environment is used only for https to other machines. HTTP/2 where
+ * TLS negotiates it. */
 
 #include "bytes.h"
 #include "clock.h"
+#include "loop.h"
 
 typedef struct Http Http;
 typedef struct HttpRequest HttpRequest;
@@ -22,10 +22,10 @@ typedef enum HttpOutcome {
 } HttpOutcome;
 
 typedef struct HttpSpec {
-        const char *method;         /* "GET", "POST", "PUT", ... */
-        const char *url;            /* http: only to loopback or the metadata server; callers check, see http_url_check() */
-        const char *ca_file;        /* replaces the system's trust anchors; NULL: the system's */
-        const char *bearer;         /* sent as `Authorization: Bearer ...`; NULL: none. Copied, wiped afterwards */
+        const char *method;  /* "GET", "POST", "PUT", ... */
+        const char *url;     /* http: only to loopback or the metadata server; callers check, see http_url_check() */
+        const char *ca_file; /* replaces the system's trust anchors; NULL: the system's */
+        const char *bearer;  /* sent as `Authorization: Bearer ...`; NULL: none. Copied, wiped afterwards */
         const char *content_type;   /* with a body; NULL: application/json */
         const char *const *headers; /* more `Name: value` lines, NULL at the end; may be NULL */
         Bytes body;                 /* taken when http_start() succeeds */
@@ -43,18 +43,19 @@ typedef struct HttpReply {
         HttpRequest *request; /* for http_reply_header() */
 } HttpReply;
 
-/* Called once, from the loop, never inside http_start(). The request is gone afterwards: the owner forgets its handle first. */
+/* Called once, from the loop, never inside http_start(). The request is gone afterwards: the owner forgets its handle
+ * first. */
 typedef void (*HttpDone)(void *userdata, HttpReply *reply);
 
 /* SIGPIPE must be blocked or ignored: OpenSSL writes to connections that the peer has closed. */
-int http_new(sd_event *event, const char *user_agent, Http **ret);
+int http_new(Loop *loop, const char *user_agent, Http **ret);
 /* All requests must have been dropped. Does not wait for names still being resolved. */
 Http *http_free(Http *http);
 CLEANUP_DEFINE(Http, http_free)
 
-/* Starts a request. -EINVAL for a malformed URL, header or bearer token, and for a bearer token where http_url_check() does not say
- * HTTP_URL_OK. libcurl sends a request again, whatever its method, when a kept connection turns out to be dead before any answer came on
- * it. */
+/* Starts a request. -EINVAL for a malformed URL, header or bearer token, and for a bearer token where http_url_check()
+ * does not say HTTP_URL_OK. libcurl sends a request again, whatever its method, when a kept connection turns out to be
+ * dead before any answer came on it. */
 int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret);
 HttpRequest *http_cancel(HttpRequest *request);
 
@@ -62,6 +63,7 @@ HttpRequest *http_cancel(HttpRequest *request);
 const char *http_reply_header(const HttpReply *reply, const char *name);
 
 enum { HTTP_URL_OK = 0, HTTP_URL_MALFORMED = 1, HTTP_URL_PLAIN = 2 };
-/* Whether *url* may carry a secret: HTTP_URL_OK for https, and for http to a loopback address, `localhost` or metadata.google.internal /
- * 169.254.169.254; HTTP_URL_PLAIN for other http; HTTP_URL_MALFORMED for anything else, user:password@ included. */
+/* Whether *url* may carry a secret: HTTP_URL_OK for https, and for http to a loopback address, `localhost` or
+ * metadata.google.internal / 169.254.169.254; HTTP_URL_PLAIN for other http; HTTP_URL_MALFORMED for anything else,
+ * user:password@ included. */
 int http_url_check(const char *url);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
 /* The streaming half of json.h. One pass, no allocation, no recursion: what may come next is `state`, what is open is a stack of bits.
  *
  *                     +--------------- a scalar, `]`, `}` ----------------+
@@ -7,6 +8,7 @@
  *                  |   |                              ^                   +--> `{` --> FIRST_KEY: a key or `}`
  *                  |   +--- `,` in an object --> KEY -+
  *                  +--- at depth 0: end of text --> FINISHED, also after an error */
+/* clang-format on */
 #include <endian.h>
 
 #include "err.h"
@@ -58,8 +60,8 @@ static inline const char *skip_space(const char *p, const char *end) {
         }
 }
 
-/* A high bit in the lowest byte that is a quote, a backslash or a control: taking away one more than it holds borrows from the high bit,
- * and only bytes above it may be marked wrongly by that borrow. */
+/* A high bit in the lowest byte that is a quote, a backslash or a control: taking away one more than it holds borrows
+ * from the high bit, and only bytes above it may be marked wrongly by that borrow. */
 static inline uint64_t mark_special(uint64_t word) {
         return ((word - ONES * 0x20) | ((word ^ ONES * '"') - ONES) | ((word ^ ONES * '\\') - ONES)) & ~word & HIGHS;
 }
@@ -68,7 +70,8 @@ static inline bool is_special(char c) {
         return c == '"' || c == '\\' || (uint8_t) c < 0x20;
 }
 
-/* The first quote, backslash or control from *p* on, or *end*. The high bits of all bytes before it are added to *seen*. */
+/* The first quote, backslash or control from *p* on, or *end*. The high bits of all bytes before it are added to
+ * *seen*. */
 static inline const char *find_special(const char *p, const char *end, uint64_t *seen) {
         for (; end - p >= 8; p += 8) {
                 uint64_t word = load(p), marks = mark_special(word);
@@ -141,7 +144,8 @@ static inline size_t escape_length(const char *p, const char *end) {
         return p[1] == 'u' && hex_unit(p + 2, end) >= 0 ? 6 : 0;
 }
 
-/* Reads the string whose opening quote is at *p* into r->slice. Returns the place after its closing quote, or NULL after finish(). */
+/* Reads the string whose opening quote is at *p* into r->slice. Returns the place after its closing quote, or NULL
+ * after finish(). */
 static inline const char *read_string(JsonReader *r, const char *p) {
         const char *text = p + 1, *place = text;
         uint64_t seen = 0;

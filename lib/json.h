@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* JSON in two halves: a tree for small bodies (tokens, errors, credentials), and a strict streaming reader for what may be large or
- * hostile.
+/* JSON in two halves: a tree for small bodies (tokens, errors, credentials), and a strict streaming reader for what may
+ * be large or hostile.
  *
- * The tree is json-c's, behind this door only. Input is first checked with the strict reader, because json-c alone takes NaN, single
- * quotes and `-01`, and cuts keys at NUL. At most JSON_TREE_MAX bytes: a tree takes up to 260 times the text. */
+ * The tree is json-c's, behind this door only. Input is first checked with the strict reader, because json-c alone
+ * takes NaN, single quotes and `-01`, and cuts keys at NUL. At most JSON_TREE_MAX bytes: a tree takes up to 260 times
+ * the text. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,18 +18,19 @@
 
 typedef struct json_object Json;
 
-/* Parses the whole of *text*. -EBADMSG: not JSON, too deep, or a key with a NUL or a lone surrogate; -EFBIG: over JSON_TREE_MAX; -ENOMEM.
- * Of equal keys the last one counts. The tree of the text `null` is NULL. */
+/* Parses the whole of *text*. -EBADMSG: not JSON, too deep, or a key with a NUL or a lone surrogate; -EFBIG: over
+ * JSON_TREE_MAX; -ENOMEM. Of equal keys the last one counts. The tree of the text `null` is NULL. */
 int json_parse(const char *text, size_t size, Json **ret);
 Json *json_free(Json *json);
 CLEANUP_DEFINE(Json, json_free)
 
-/* Members, borrowed from the tree: NULL when *json* is NULL or not an object, or has no such key, or the value is null. */
+/* Members, borrowed from the tree: NULL when *json* is NULL or not an object, or has no such key, or the value is null.
+ */
 Json *json_get(Json *json, const char *key);
 /* The member's text, NUL-terminated, or NULL when it is no string or holds a NUL. */
 const char *json_get_string(Json *json, const char *key);
-/* The member as an integer, also from a string of digits (proto3 JSON allows both; so do token endpoints). False when it is neither or out
- * of range (INT64_MIN counts as that: json-c does not tell it from what is below). */
+/* The member as an integer, also from a string of digits (proto3 JSON allows both; so do token endpoints). False when
+ * it is neither or out of range (INT64_MIN counts as that: json-c does not tell it from what is below). */
 bool json_get_int(Json *json, const char *key, int64_t *ret);
 bool json_get_bool(Json *json, const char *key, bool *ret);
 /* Element *index* of an array, or NULL past the end or when *json* is no array. */
@@ -67,16 +69,16 @@ typedef struct JsonReader {
 
 void json_reader_init(JsonReader *r, const char *text, size_t size, unsigned max_depth);
 
-/* The next JsonToken (>= 0), or -EBADMSG for a syntax error or bad UTF-8, -E2BIG beyond max_depth. After an error or JSON_END every further
- * call gives the same. r->cursor - r->begin is the byte offset for messages. */
+/* The next JsonToken (>= 0), or -EBADMSG for a syntax error or bad UTF-8, -E2BIG beyond max_depth. After an error or
+ * JSON_END every further call gives the same. r->cursor - r->begin is the byte offset for messages. */
 int json_reader_next(JsonReader *r);
 
-/* Skips the rest of the value whose first token was just returned (nothing for scalars); on a JSON_KEY, skips its value. *ret_raw* (may be
- * NULL) gets the value's text. Same errors; -EINVAL when the last token starts no value. */
+/* Skips the rest of the value whose first token was just returned (nothing for scalars); on a JSON_KEY, skips its
+ * value. *ret_raw* (may be NULL) gets the value's text. Same errors; -EINVAL when the last token starts no value. */
 int json_reader_skip(JsonReader *r, Slice *ret_raw);
 
-/* Writes the unescaped text of a STRING or KEY slice to *out*, which may be the slice itself; never longer. -EBADMSG for a lone surrogate
- * (it has no UTF-8 form). */
+/* Writes the unescaped text of a STRING or KEY slice to *out*, which may be the slice itself; never longer. -EBADMSG
+ * for a lone surrogate (it has no UTF-8 form). */
 int json_unescape(Slice slice, char *out, size_t *ret_size);
 
 /* True when the KEY or STRING just read equals *text* after unescaping. */

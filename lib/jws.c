@@ -31,7 +31,8 @@ static int no_password(char *buffer, int size, int writing, void *userdata) {
         return -1;
 }
 
-/* A damaged key can be read well enough as long as its numbers have the right form; do they belong together? Takes some ten milliseconds.
+/* A damaged key can be read well enough as long as its numbers have the right form; do they belong together? Takes some
+ * ten milliseconds.
  */
 static int key_check(const JwsKey *key) {
         _cleanup_(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);

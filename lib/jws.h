@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* JSON Web Signature, compact form (RFC 7515), RS256 only: what Google's token endpoint takes as an assertion. OpenSSL behind this door. */
+/* JSON Web Signature, compact form (RFC 7515), RS256 only: what Google's token endpoint takes as an assertion. OpenSSL
+ * behind this door. */
 
 #include "cleanup.h"
 
 typedef struct JwsKey JwsKey;
 
-/* Reads an RSA private key from PEM, PKCS#8 (`BEGIN PRIVATE KEY`) or PKCS#1 (`BEGIN RSA PRIVATE KEY`), not encrypted, of 2048 bits or
- * more (RFC 7518 section 3.3). -EBADMSG when it is anything else or damaged (a common cause: literal `\n` from a copy and paste); -ENOMEM.
+/* Reads an RSA private key from PEM, PKCS#8 (`BEGIN PRIVATE KEY`) or PKCS#1 (`BEGIN RSA PRIVATE KEY`), not encrypted,
+ * of 2048 bits or more (RFC 7518 section 3.3). -EBADMSG when it is anything else or damaged (a common cause: literal
+ * `\n` from a copy and paste); -ENOMEM.
  */
 int jws_key_parse(const char *pem, JwsKey **ret);
 JwsKey *jws_key_free(JwsKey *key);

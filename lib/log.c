@@ -93,8 +93,8 @@ static bool character_is_control(const char *p, size_t length) {
                memcmp(p, "\xe2\x80\xa9", length) == 0;
 }
 
-/* Appends at most *max* bytes; controls become spaces, and what is not UTF-8 becomes `?` (journalctl hides a whole entry as "blob data" for
- * one such byte). */
+/* Appends at most *max* bytes; controls become spaces, and what is not UTF-8 becomes `?` (journalctl hides a whole
+ * entry as "blob data" for one such byte). */
 static void entry_append_clean(Entry *e, const char *text, size_t max) {
         size_t size = strnlen(text, max + 1), limit = size > max ? max - 3 : size;
 
@@ -114,7 +114,8 @@ static void entry_append_clean(Entry *e, const char *text, size_t max) {
 }
 
 static void entry_append_plain(Entry *e, int level, const char *text) {
-        static const char *const names[] = { "emergency", "alert", "critical", "error", "warning", "notice", "info", "debug" };
+        static const char *const names[] = { "emergency", "alert", "critical", "error", "warning", "notice", "info",
+                "debug" };
         char time[CLOCK_RFC3339_SIZE];
 
         entry_append_text(e, clock_format_rfc3339(clock_wall(), time));

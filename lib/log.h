@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The log: native journal entries with fields when standard error is the journal, plain lines with the time otherwise. The level, and
- * what log_open() found out, are the only mutable file-scope state of the whole program. Safe to call from any thread. */
+/* The log: native journal entries with fields when standard error is the journal, plain lines with the time otherwise.
+ * The level, and what log_open() found out, are the only mutable file-scope state of the whole program. Safe to call
+ * from any thread. */
 
 #include <syslog.h>
 
@@ -15,16 +16,18 @@ typedef struct LogField {
 /* LOG_FIELDS({ LOG_SOURCE, name }, { LOG_ERROR, detail }) */
 #define LOG_FIELDS(...) ((const LogField[]){ __VA_ARGS__, { NULL, NULL } })
 
-/* Finds out where the log goes ($JOURNAL_STREAM against fstat of standard error, as systemd.exec(5) says). Call once, before the first
- * thread. With $SENSORQD_LOG_FIELDS=1 plain lines carry their fields as well, as ` [NAME=value ...]`, message id included. */
+/* Finds out where the log goes ($JOURNAL_STREAM against fstat of standard error, as systemd.exec(5) says). Call once,
+ * before the first thread. With $SENSORQD_LOG_FIELDS=1 plain lines carry their fields as well, as ` [NAME=value ...]`,
+ * message id included. */
 void log_open(const char *identifier);
 
 /* Messages of a less urgent level (LOG_DEBUG is the least) are dropped. Starts as LOG_INFO. */
 void log_set_level(int level);
 int log_level(void);
 
-/* One entry. *message_id* (32 hex digits) and *fields* may be NULL. Line breaks and other controls in the text and in values become
- * spaces, what is not UTF-8 becomes `?`: what a remote sends cannot forge a line. Text is cut at 4 KiB, a value at 1 KiB. Keeps errno. */
+/* One entry. *message_id* (32 hex digits) and *fields* may be NULL. Line breaks and other controls in the text and in
+ * values become spaces, what is not UTF-8 becomes `?`: what a remote sends cannot forge a line. Text is cut at 4 KiB, a
+ * value at 1 KiB. Keeps errno. */
 void log_event(int level, const char *message_id, const LogField *fields, const char *format, ...) _printf_(4, 5);
 
 #define log_error(...) log_event(LOG_ERR, NULL, NULL, __VA_ARGS__)

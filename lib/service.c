@@ -11,12 +11,12 @@
 #include <string.h>
 #include <sys/file.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 
+#include "clock.h"
 #include "err.h"
 
 int service_block_signals(void) {
-        static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGPIPE };
+        static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGCHLD };
         sigset_t set;
 
         (void) sigemptyset(&set);
@@ -26,22 +26,13 @@ int service_block_signals(void) {
         return -pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-int service_watchdog(sd_event *event) {
-        int r = sd_event_set_watchdog(event, true);
-
-        return r < 0 ? r : 0;
-}
-
 void service_ready(void) {
         (void) sd_notify(false, "READY=1");
 }
 
 /* Service managers from 253 on match the reload to this time (sd_notify(3)). */
 void service_reloading(void) {
-        struct timespec now;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &now);
-        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000);
+        (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_monotonic());
 }
 
 void service_stopping(void) {
@@ -79,7 +70,8 @@ void service_status(const char *text, char *last, size_t size) {
         memcpy(last, line, strlen(line) + 1);
 }
 
-/* flock(2): the kernel drops it with the last descriptor, also after kill -9; the file stays, because removing it would race. */
+/* flock(2): the kernel drops it with the last descriptor, also after kill -9; the file stays, because removing it would
+ * race. */
 int service_lock(const char *directory, int *ret_fd) {
         _cleanup_free_ char *path = NULL;
         _cleanup_close_ int fd = -1;

@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What a daemon tells its service manager (sd_notify(3); all no-ops when $NOTIFY_SOCKET is unset), and the lock that keeps a second one
- * away. */
-
-#include <systemd/sd-event.h>
+/* What a daemon tells its service manager (sd_notify(3); all no-ops when $NOTIFY_SOCKET is unset), and the lock that
+ * keeps a second one away. */
 
 #include "cleanup.h"
 
-/* Blocks SIGTERM, SIGINT, SIGHUP and SIGPIPE for this and every later thread; call before any thread starts. */
+/* Blocks SIGTERM, SIGINT, SIGHUP, SIGPIPE and SIGCHLD for this and every later thread; call before any thread starts.
+ */
 int service_block_signals(void);
-
-/* Pings the watchdog from the loop when $WATCHDOG_USEC asks for it. */
-int service_watchdog(sd_event *event);
 
 void service_ready(void);
 void service_reloading(void); /* RELOADING=1 with MONOTONIC_USEC; service_ready() ends it */
@@ -22,6 +18,6 @@ void service_working(void);
 void service_status(const char *text, char *last, size_t size);
 
 enum { SERVICE_LOCKED = 0, SERVICE_LOCK_HELD = 1 };
-/* Takes the lock file DIRECTORY/lock (created 0600; released by closing the descriptor or by dying). SERVICE_LOCK_HELD when another process
- * has it. */
+/* Takes the lock file DIRECTORY/lock (created 0600; released by closing the descriptor or by dying). SERVICE_LOCK_HELD
+ * when another process has it. */
 int service_lock(const char *directory, int *ret_fd);

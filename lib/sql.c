@@ -27,7 +27,8 @@ static int system_error(sqlite3 *db, int other) {
         return error > 0 ? -error : other;
 }
 
-/* A result code as the header's outcome. SQLite has these errors in its extended codes as well; the low byte is enough. */
+/* A result code as the header's outcome. SQLite has these errors in its extended codes as well; the low byte is enough.
+ */
 static int result(sqlite3 *db, int code) {
         switch (code & 0xff) {
         case SQLITE_OK:
@@ -71,8 +72,9 @@ static int result(sqlite3 *db, int code) {
         }
 }
 
-/* Creates the file with its mode before SQLite sees it: SQLite gives its -wal and -shm files the mode of the database, whatever the umask.
- * A file that is there already is not opened, since closing it would drop the locks that another connection of this process holds on it. */
+/* Creates the file with its mode before SQLite sees it: SQLite gives its -wal and -shm files the mode of the database,
+ * whatever the umask. A file that is there already is not opened, since closing it would drop the locks that another
+ * connection of this process holds on it. */
 static int prepare_file(const char *path) {
         _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         struct stat st;
@@ -127,7 +129,8 @@ int sql_open(const char *path, Sql **ret) {
         if (r < 0)
                 return r;
 
-        code = sqlite3_open_v2(path, &sql->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+        code = sqlite3_open_v2(
+                path, &sql->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
         r = code == SQLITE_OK ? configure(sql) : result(sql->db, code);
         if (r != 0)
                 return r;
@@ -184,12 +187,13 @@ int sql_bind_int(SqlStatement *statement, int index, int64_t value) {
 }
 
 int sql_bind_text(SqlStatement *statement, int index, const char *text, size_t size) {
-        return statement_result(
-                statement, sqlite3_bind_text64(statement->stmt, index, size > 0 ? text : "", size, SQLITE_STATIC, SQLITE_UTF8));
+        return statement_result(statement,
+                sqlite3_bind_text64(statement->stmt, index, size > 0 ? text : "", size, SQLITE_STATIC, SQLITE_UTF8));
 }
 
 int sql_bind_blob(SqlStatement *statement, int index, const void *data, size_t size) {
-        return statement_result(statement, sqlite3_bind_blob64(statement->stmt, index, size > 0 ? data : "", size, SQLITE_STATIC));
+        return statement_result(
+                statement, sqlite3_bind_blob64(statement->stmt, index, size > 0 ? data : "", size, SQLITE_STATIC));
 }
 
 int sql_step(SqlStatement *statement) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* SQLite behind one door: a connection, prepared statements, and its result codes as errnos. Strict where durability needs it: WAL and
- * synchronous=FULL are set and read back at open. One thread. */
+/* SQLite behind one door: a connection, prepared statements, and its result codes as errnos. Strict where durability
+ * needs it: WAL and synchronous=FULL are set and read back at open. One thread. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,10 +17,11 @@ enum {
         SQL_DAMAGED = 2, /* SQLITE_CORRUPT or SQLITE_NOTADB, and nothing else: the file is no usable database */
 };
 
-/* Opens (creates with mode 0600, whatever the umask) the database at *path*. Errors below hold for every call: SQL_DAMAGED, -ENOSPC
- * (SQLITE_FULL, or an I/O error that was ENOSPC/EDQUOT), -EROFS (SQLITE_READONLY), -EBUSY (locked), -EACCES/-ENOENT (SQLITE_CANTOPEN; or
- * the errno that it was), -EIO, -ENOMEM; -EEXIST for a constraint, -E2BIG for a value over SQLite's limit, -EINVAL for SQL that is wrong.
- * sql_open() alone: -EOPNOTSUPP where the file system cannot have a WAL (it needs shared memory). */
+/* Opens (creates with mode 0600, whatever the umask) the database at *path*. Errors below hold for every call:
+ * SQL_DAMAGED, -ENOSPC (SQLITE_FULL, or an I/O error that was ENOSPC/EDQUOT), -EROFS (SQLITE_READONLY), -EBUSY
+ * (locked), -EACCES/-ENOENT (SQLITE_CANTOPEN; or the errno that it was), -EIO, -ENOMEM; -EEXIST for a constraint,
+ * -E2BIG for a value over SQLite's limit, -EINVAL for SQL that is wrong. sql_open() alone: -EOPNOTSUPP where the file
+ * system cannot have a WAL (it needs shared memory). */
 int sql_open(const char *path, Sql **ret);
 Sql *sql_close(Sql *sql);
 CLEANUP_DEFINE(Sql, sql_close)
@@ -33,18 +34,20 @@ int sql_prepare(Sql *sql, const char *statement, SqlStatement **ret);
 SqlStatement *sql_finalize(SqlStatement *statement);
 CLEANUP_DEFINE(SqlStatement, sql_finalize)
 
-/* Binds from index 1. Memory is borrowed until the next sql_reset(). Size 0 binds an empty value, also with NULL; an index that is not
- * bound is the NULL of SQL. */
+/* Binds from index 1. Memory is borrowed until the next sql_reset(). Size 0 binds an empty value, also with NULL; an
+ * index that is not bound is the NULL of SQL. */
 int sql_bind_int(SqlStatement *statement, int index, int64_t value);
 int sql_bind_text(SqlStatement *statement, int index, const char *text, size_t size);
 int sql_bind_blob(SqlStatement *statement, int index, const void *data, size_t size);
 
-/* SQL_ROW, SQL_DONE, or as above. sql_reset() it before the next binding, and also to end the read that a SQL_ROW has begun. */
+/* SQL_ROW, SQL_DONE, or as above. sql_reset() it before the next binding, and also to end the read that a SQL_ROW has
+ * begun. */
 int sql_step(SqlStatement *statement);
 /* Makes it ready to run again, bindings cleared. */
 void sql_reset(SqlStatement *statement);
 
-/* Columns from 0; slices are valid until the next step or reset. The NULL of SQL is a slice without data; an integer reads as its digits.
+/* Columns from 0; slices are valid until the next step or reset. The NULL of SQL is a slice without data; an integer
+ * reads as its digits.
  */
 int64_t sql_column_int(SqlStatement *statement, int column);
 Slice sql_column(SqlStatement *statement, int column);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loop and thread share one small object with a reference each, so that a thread that is abandoned in the middle of a job can still come
- * back, see that nobody waits, and release the last of it. */
+/* Loop and thread share one small object with a reference each, so that a thread that is abandoned in the middle of a
+ * job can still come back, see that nobody waits, and release the last of it. */
 #include "worker.h"
 
 #include <assert.h>
@@ -30,7 +30,7 @@ typedef struct Shared {
 struct Worker {
         Shared *shared;
         pthread_t thread;
-        sd_event_source *source;
+        LoopWatch *watch;
         WorkerDone done;
         void *userdata;
         void *job; /* submitted, its callback not called yet */
@@ -125,19 +125,18 @@ static int worker_start_thread(Worker *worker) {
 }
 
 /* The callback comes last: it may free the worker. */
-static int on_done(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+static void on_done(void *userdata, int fd, uint32_t events) {
         Worker *worker = userdata;
         eventfd_t count;
 
         if (eventfd_read(fd, &count) < 0 || !worker->busy)
-                return 0;
+                return;
 
         worker->busy = false;
         worker->done(worker->userdata, cleanup_steal(worker->job));
-        return 0;
 }
 
-int worker_new(sd_event *event, const char *name, WorkerRun run, WorkerDone done, void *userdata, Worker **ret) {
+int worker_new(Loop *loop, const char *name, WorkerRun run, WorkerDone done, void *userdata, Worker **ret) {
         Worker *worker;
         int r;
 
@@ -148,12 +147,12 @@ int worker_new(sd_event *event, const char *name, WorkerRun run, WorkerDone done
         worker->done = done;
         worker->userdata = userdata;
         r = shared_new(name, run, userdata, &worker->shared);
-        if (r == 0 && event)
-                r = sd_event_add_io(event, &worker->source, worker->shared->done_fd, EPOLLIN, on_done, worker);
+        if (r == 0 && loop)
+                r = loop_add_io(loop, worker->shared->done_fd, EPOLLIN, on_done, worker, &worker->watch);
         if (r >= 0)
                 r = worker_start_thread(worker);
         if (r < 0) {
-                (void) sd_event_source_disable_unref(worker->source);
+                loop_drop(worker->watch);
                 (void) shared_free(worker->shared);
                 free(worker);
                 return r;
@@ -195,7 +194,7 @@ Worker *worker_free(Worker *worker) {
 
         shared = worker->shared;
         thread = worker->thread;
-        (void) sd_event_source_disable_unref(worker->source);
+        loop_drop(worker->watch);
         free(worker);
 
         (void) pthread_mutex_lock(&shared->mutex);

@@ -43,7 +43,8 @@ static int fail_in_words(Reader *r, const char *problem) {
                 return fail(r, p->context_mark, "the quote that opens here is never closed");
         if (strcmp(problem, "mapping values are not allowed in this context") == 0)
                 return fail(r, p->problem_mark,
-                        "a second `: ` in one line, or lines that are not indented alike; quote a value that holds `: `");
+                        "a second `: ` in one line, or lines that are not indented alike; quote a value that holds `: "
+                        "`");
         return fail(r, p->problem_mark, problem);
 }
 

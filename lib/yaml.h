@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* A YAML document as a tree of nodes that know where they stand (libyaml's parser underneath, behind this door only). Only what a
- * configuration needs: mappings, sequences, scalars. One document a file; anchors, aliases, tags and duplicate or non-scalar keys are
- * errors. */
+/* A YAML document as a tree of nodes that know where they stand (libyaml's parser underneath, behind this door only).
+ * Only what a configuration needs: mappings, sequences, scalars. One document a file; anchors, aliases, tags and
+ * duplicate or non-scalar keys are errors. */
 
 #include <stdbool.h>
 #include <stddef.h>

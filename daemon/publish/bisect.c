@@ -33,7 +33,8 @@ void bisect_accepted(Bisect *b, int64_t last) {
         b->after = last;
         b->window = BISECT_WINDOW_MAX;
         if (last < b->bad_end) {
-                uint64_t left = (uint64_t) (b->bad_end - last); /* ids of one queue lie close together: nearly the rows */
+                uint64_t left =
+                        (uint64_t) (b->bad_end - last); /* ids of one queue lie close together: nearly the rows */
                 b->window = left > 2 * BISECT_WINDOW_MAX ? BISECT_WINDOW_MAX : (size_t) (left + 1) / 2;
         } else
                 b->bad_end = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+/* clang-format off */
 /* Which rows the next publish request takes, and what a refusal says about them; pure. Pub/Sub answers 400 for a whole batch when one
  * message is at fault, and for every message when the topic's name is. So a refused batch is halved down to the message that fails alone.
  * That one is set apart, and judged only once the topic has accepted another: sent alone again, and rejected if it is refused again.
@@ -7,6 +8,7 @@
  *      forward: rows after `after`, `window` of them --refused--> half of them ... --refused alone--> set apart, the next one alone as a
  * probe ^                                                                                               |
  *         +--- all judged --- judging: those set apart, one by one <--- a probe or batch is accepted -----+ */
+/* clang-format on */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,7 +34,8 @@ typedef struct Bisect {
         size_t n_apart;
 } Bisect;
 
-/* Also: forgets what was set apart, so that everything is tried anew; by single messages while the topic has accepted none. */
+/* Also: forgets what was set apart, so that everything is tried anew; by single messages while the topic has accepted
+ * none. */
 void bisect_restart(Bisect *b);
 
 /* True while one message that was set apart is to be judged next: b->apart[0]. */
@@ -57,7 +60,8 @@ void bisect_too_large(Bisect *b, int64_t id);
 /* b->apart[0] is settled: published, rejected, or no longer there. */
 void bisect_judged(Bisect *b);
 
-/* No row is left after `after`. True: rows set apart wait for proof. False: look from the start again, if `after` was not 0. */
+/* No row is left after `after`. True: rows set apart wait for proof. False: look from the start again, if `after` was
+ * not 0. */
 bool bisect_at_end(Bisect *b);
 
 /* BISECT_REST was slept through. */

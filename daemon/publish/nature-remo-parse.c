@@ -7,8 +7,9 @@
 #include "lib/json.h"
 #include "publish/nature-remo.h"
 
-#define DEVICE_ID_MAX                                                                                                                      \
-        256 /* the API gives UUIDs; an attribute's value may have 1024 bytes, and the idempotency key holds more than the id */
+#define DEVICE_ID_MAX                                                                                                  \
+        256 /* the API gives UUIDs; an attribute's value may have 1024 bytes, and the idempotency key holds more than  \
+               the id */
 #define EVENTS_DEPTH_MAX 80     /* of newest_events: what is stored must not be nested deeper than 90 */
 #define LIMIT_DEFAULT 30        /* requests in five minutes and account, when the header does not say */
 #define RESERVE_MIN 5           /* requests left for other clients of the account: the app, a home hub */
@@ -81,7 +82,8 @@ static bool is_text(const Device *device, Field field) {
         return text && json_unescape((Slice){ raw.data + 1, raw.size - 2 }, text, &size) == 0;
 }
 
-/* Whether the field is of the type that the API promises. What is not is left out; only the id and newest_events decide about the device.
+/* Whether the field is of the type that the API promises. What is not is left out; only the id and newest_events decide
+ * about the device.
  */
 static bool field_is_good(const Device *device, Field field) {
         char type = field_type(device, field);
@@ -184,7 +186,8 @@ static int device_add(Parse *p, const Device *device) {
                 return 0;
         }
         if (!events_are_good(device)) {
-                parse_complain(p, "device %zu: newest_events is neither an object nor null, or nested too deep", p->n_devices);
+                parse_complain(
+                        p, "device %zu: newest_events is neither an object nor null, or nested too deep", p->n_devices);
                 p->n_bad++;
                 return 0;
         }
@@ -257,8 +260,8 @@ static int read_list(Parse *p, JsonReader *reader) {
         return json_reader_next(reader); /* JSON_END, or what should not be there */
 }
 
-int nature_remo_parse(const char *body, size_t size, const char *source, usec_t request_at, uint64_t (*random)(void), ReadingList *list,
-        NatureRemoError *ret_error) {
+int nature_remo_parse(const char *body, size_t size, const char *source, usec_t request_at, uint64_t (*random)(void),
+        ReadingList *list, NatureRemoError *ret_error) {
         Parse p = { .source = source, .random = random, .list = list, .error = ret_error };
         size_t n_before = list->n;
         JsonReader reader;
@@ -303,7 +306,8 @@ usec_t nature_remo_reset_at(const char *reset, usec_t remote_wall, usec_t now) {
         return wait > RESET_MAX ? 0 : now + wait + USEC_PER_SEC; /* both clocks are cut to seconds */
 }
 
-usec_t nature_remo_not_before(const char *limit, const char *remaining, const char *reset, usec_t remote_wall, usec_t now) {
+usec_t nature_remo_not_before(
+        const char *limit, const char *remaining, const char *reset, usec_t remote_wall, usec_t now) {
         uint64_t n_limit, n_remaining, reserve;
 
         if (!header_number(remaining, &n_remaining))

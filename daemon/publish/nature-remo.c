@@ -10,11 +10,13 @@
 #include "lib/err.h"
 #include "lib/http.h"
 #include "lib/log.h"
+#include "lib/loop.h"
 #include "publish/source.h"
 
 #define POLL_TIMEOUT_USEC (30 * USEC_PER_SEC)
-#define CLOCK_OFF_USEC (60 * USEC_PER_SEC) /* a Date header is cut to seconds and some proxies are slow: less says nothing */
-#define WINDOW_USEC (5 * USEC_PER_MINUTE)  /* of the rate limit, when a 429 does not say when it ends */
+#define CLOCK_OFF_USEC                                                                                                 \
+        (60 * USEC_PER_SEC) /* a Date header is cut to seconds and some proxies are slow: less says nothing */
+#define WINDOW_USEC (5 * USEC_PER_MINUTE) /* of the rate limit, when a 429 does not say when it ends */
 
 typedef struct NatureRemo {
         SourceContext context;
@@ -77,8 +79,9 @@ static void remo_left_out(NatureRemo *remo, int n, const char *error) {
 
         if (n > 0 && !remo->device_left_out)
                 log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SOURCE, name }, { FIELD_ERROR, error }),
-                        "Source %s: %d of the devices in the reply cannot be read and are left out (%s). The others are published.", name,
-                        n, error);
+                        "Source %s: %d of the devices in the reply cannot be read and are left out (%s). The others "
+                        "are published.",
+                        name, n, error);
         remo->device_left_out = n > 0;
 }
 
@@ -89,11 +92,12 @@ static void remo_read(NatureRemo *remo, HttpReply *reply, usec_t wall, usec_t no
 
         poll->clock_offset = clock_offset(reply, wall);
         request_at = wall + (usec_t) poll->clock_offset - (now - remo->started);
-        r = nature_remo_parse(
-                reply->body.data ?: "", reply->body.size, remo->context.config->name, request_at, backoff_random, &poll->readings, &error);
+        r = nature_remo_parse(reply->body.data ?: "", reply->body.size, remo->context.config->name, request_at,
+                loop_random, &poll->readings, &error);
         if (r < 0) {
                 poll->outcome = SOURCE_UNREACHABLE;
-                (void) snprintf(remo->detail, sizeof(remo->detail), "%s; check that url (%s) is that of Nature Remo's API",
+                (void) snprintf(remo->detail, sizeof(remo->detail),
+                        "%s; check that url (%s) is that of Nature Remo's API",
                         r == -ENOMEM ? "out of memory" : error.text, remo->context.config->url);
                 return;
         }
@@ -109,21 +113,24 @@ static void remo_refused(NatureRemo *remo, const HttpReply *reply, SourcePoll *p
         case 403:
                 poll->outcome = SOURCE_REFUSED;
                 (void) snprintf(remo->detail, sizeof(remo->detail),
-                        "Nature Remo refuses the access token (%d): it was revoked or mis-pasted; put a new one from home.nature.global in "
+                        "Nature Remo refuses the access token (%d): it was revoked or mis-pasted; put a new one from "
+                        "home.nature.global in "
                         "%s and restart sensorqd",
                         reply->status, config->token_file ?: "token_file");
                 return;
         case 429:
                 poll->outcome = SOURCE_LIMITED;
                 (void) snprintf(remo->detail, sizeof(remo->detail),
-                        "Nature Remo's rate limit is used up (429), by all clients of the account together; a longer interval helps");
+                        "Nature Remo's rate limit is used up (429), by all clients of the account together; a longer "
+                        "interval helps");
                 return;
         case 300 ... 399:
         case 404:
         case 410:
                 poll->outcome = SOURCE_REFUSED;
                 (void) snprintf(remo->detail, sizeof(remo->detail),
-                        "there is no device list under %s (%d): mend url, or the API was withdrawn", config->url, reply->status);
+                        "there is no device list under %s (%d): mend url, or the API was withdrawn", config->url,
+                        reply->status);
                 return;
         default:
                 poll->outcome = SOURCE_UNREACHABLE;
@@ -150,18 +157,21 @@ static void remo_unanswered(NatureRemo *remo, const HttpReply *reply) {
 
         switch (reply->outcome) {
         case HTTP_TOO_LARGE:
-                (void) snprintf(remo->detail, sizeof(remo->detail), "the reply is larger than %d bytes", NATURE_REMO_REPLY_MAX);
+                (void) snprintf(
+                        remo->detail, sizeof(remo->detail), "the reply is larger than %d bytes", NATURE_REMO_REPLY_MAX);
                 break;
         case HTTP_UNREACHABLE:
-                (void) snprintf(remo->detail, sizeof(remo->detail), "%.80s cannot be reached: %s; check the network and name resolution",
-                        url, reply->detail);
+                (void) snprintf(remo->detail, sizeof(remo->detail),
+                        "%.80s cannot be reached: %s; check the network and name resolution", url, reply->detail);
                 break;
         case HTTP_TLS:
                 (void) snprintf(remo->detail, sizeof(remo->detail),
-                        "no secure connection to %.80s: %.90s; check the source's ca_file and this machine's clock", url, reply->detail);
+                        "no secure connection to %.80s: %.90s; check the source's ca_file and this machine's clock",
+                        url, reply->detail);
                 break;
         default:
-                (void) snprintf(remo->detail, sizeof(remo->detail), "no whole answer from %.80s: %s", url, reply->detail);
+                (void) snprintf(
+                        remo->detail, sizeof(remo->detail), "no whole answer from %.80s: %s", url, reply->detail);
         }
 }
 

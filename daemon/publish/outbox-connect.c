@@ -11,8 +11,8 @@
 
 #define COPIED "size, put_at, key, source, type, device, payload"
 
-/* Counters stand in a table of their own and change in the same transaction as the rows: opening a file of a million rows needs no look at
- * each, and a second process's changes are seen by reading two rows. */
+/* Counters stand in a table of their own and change in the same transaction as the rows: opening a file of a million
+ * rows needs no look at each, and a second process's changes are seen by reading two rows. */
 static const char *const outbox_statements[] = {
         [OUTBOX_BEGIN] = "BEGIN IMMEDIATE",
         [OUTBOX_COMMIT] = "COMMIT",
@@ -23,13 +23,14 @@ static const char *const outbox_statements[] = {
         [OUTBOX_OLDEST] = "SELECT put_at FROM readings ORDER BY id LIMIT 1",
         [OUTBOX_INSERT] = "INSERT INTO readings (" COPIED ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         [OUTBOX_LAST_ID] = "SELECT last_insert_rowid()",
-        [OUTBOX_PEEK] = "SELECT id, put_at, key, source, type, device, payload FROM readings WHERE id > ?1 ORDER BY id LIMIT ?2",
+        [OUTBOX_PEEK] = "SELECT id, put_at, key, source, type, device, payload FROM readings WHERE id > ?1 ORDER BY id "
+                        "LIMIT ?2",
         [OUTBOX_RANGE_SIZE] = "SELECT count(*), total(size) FROM readings WHERE id BETWEEN ?1 AND ?2",
         [OUTBOX_RANGE_DELETE] = "DELETE FROM readings WHERE id BETWEEN ?1 AND ?2",
-        [OUTBOX_REJECT] =
-                "INSERT INTO rejected (id, rejected_at, reason, " COPIED ") SELECT id, ?2, ?3, " COPIED " FROM readings WHERE id = ?1",
-        [OUTBOX_REJECTED_LIST] =
-                "SELECT id, put_at, rejected_at, key, source, type, device, reason, payload FROM rejected WHERE id > ?1 ORDER BY id",
+        [OUTBOX_REJECT] = "INSERT INTO rejected (id, rejected_at, reason, " COPIED ") SELECT id, ?2, ?3, " COPIED
+                          " FROM readings WHERE id = ?1",
+        [OUTBOX_REJECTED_LIST] = "SELECT id, put_at, rejected_at, key, source, type, device, reason, payload FROM "
+                                 "rejected WHERE id > ?1 ORDER BY id",
         [OUTBOX_REJECTED_SIZE] = "SELECT size FROM rejected WHERE id = ?1",
         [OUTBOX_REJECTED_REPLAY] = "INSERT INTO readings (" COPIED ") SELECT " COPIED " FROM rejected WHERE id = ?1",
         [OUTBOX_REJECTED_DROP] = "DELETE FROM rejected WHERE id = ?1",
@@ -90,7 +91,8 @@ static int outbox_load_counts(Outbox *outbox) {
                 r = outbox_step(outbox, OUTBOX_COUNTS);
                 if (r != SQL_ROW)
                         return r < 0 ? r : -EUCLEAN;
-                counts[i] = (OutboxCount){ (uint64_t) sql_column_int(statement, 0), (uint64_t) sql_column_int(statement, 1) };
+                counts[i] = (OutboxCount){ (uint64_t) sql_column_int(statement, 0),
+                        (uint64_t) sql_column_int(statement, 1) };
         }
         sql_reset(statement);
         memcpy(outbox->counts, counts, sizeof(counts));
@@ -144,7 +146,8 @@ int outbox_attach(Outbox *outbox, Sql *sql) {
         if (r == 0)
                 r = outbox_refresh(outbox);
         if (r == 0)
-                r = outbox_file_query_int(sql, "SELECT total(seq) FROM sqlite_sequence WHERE name = 'readings'", &sequence);
+                r = outbox_file_query_int(
+                        sql, "SELECT total(seq) FROM sqlite_sequence WHERE name = 'readings'", &sequence);
         if (r < 0) {
                 outbox->sql = NULL; /* stays with the caller */
                 outbox_detach(outbox);
@@ -236,7 +239,8 @@ static int outbox_begin(Outbox *outbox) {
 }
 
 static void outbox_rollback(Outbox *outbox) {
-        (void) outbox_step_once(outbox, OUTBOX_ROLLBACK); /* SQLite has done it by itself after some errors, and says so */
+        (void) outbox_step_once(
+                outbox, OUTBOX_ROLLBACK); /* SQLite has done it by itself after some errors, and says so */
         outbox->data_version = -1;
 }
 
@@ -258,8 +262,8 @@ static int outbox_transact(Outbox *outbox, OutboxChange change, void *arguments)
 }
 
 /* Makes sure that a file is open, tries, and once more after a repair when the file is damaged. */
-static int outbox_try(
-        Outbox *outbox, int (*attempt)(Outbox *outbox, OutboxChange change, void *arguments), OutboxChange change, void *arguments) {
+static int outbox_try(Outbox *outbox, int (*attempt)(Outbox *outbox, OutboxChange change, void *arguments),
+        OutboxChange change, void *arguments) {
         int r = 0;
 
         if (!outbox->sql)
@@ -272,7 +276,8 @@ static int outbox_try(
         return r < 0 ? r : attempt(outbox, change, arguments);
 }
 
-/* Lets the log begin anew in the space that it has. SQLite does so when it has grown to 4 MB, which a full disk may not allow it. */
+/* Lets the log begin anew in the space that it has. SQLite does so when it has grown to 4 MB, which a full disk may not
+ * allow it. */
 static void outbox_restart_log(Outbox *outbox) {
         (void) sql_exec(outbox->sql, "PRAGMA wal_checkpoint(RESTART)");
 }

@@ -8,29 +8,34 @@
 #include "publish/outbox-file.h"
 #include "publish/outbox-salvage.h"
 
-/* Columns that are looked at before the payload come before it: a large payload goes on in overflow pages. `size` is reading_bytes(), so
- * that forgetting rows need not read them. No index, on purpose: rows are found by id, and a damaged index could take the file down.
- * auto_vacuum stays off: pages once taken are used again, so a disk that others filled up meanwhile still takes as many readings. */
-#define OUTBOX_COLUMNS                                                                                                                     \
-        "size INTEGER NOT NULL, put_at INTEGER NOT NULL, key TEXT NOT NULL, source TEXT NOT NULL, type TEXT NOT NULL, device TEXT NOT "    \
+/* Columns that are looked at before the payload come before it: a large payload goes on in overflow pages. `size` is
+ * reading_bytes(), so that forgetting rows need not read them. No index, on purpose: rows are found by id, and a
+ * damaged index could take the file down. auto_vacuum stays off: pages once taken are used again, so a disk that others
+ * filled up meanwhile still takes as many readings. */
+#define OUTBOX_COLUMNS                                                                                                 \
+        "size INTEGER NOT NULL, put_at INTEGER NOT NULL, key TEXT NOT NULL, source TEXT NOT NULL, type TEXT NOT "      \
+        "NULL, device TEXT NOT "                                                                                       \
         "NULL, "
 
-static const char outbox_schema[] = "BEGIN IMMEDIATE;"
-                                    "CREATE TABLE readings (id INTEGER PRIMARY KEY AUTOINCREMENT, " OUTBOX_COLUMNS "payload BLOB NOT NULL);"
-                                    "CREATE TABLE rejected (id INTEGER PRIMARY KEY, " OUTBOX_COLUMNS
-                                    "rejected_at INTEGER NOT NULL, reason TEXT NOT NULL, payload BLOB NOT NULL);"
-                                    "CREATE TABLE counts (name TEXT PRIMARY KEY, n INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;"
-                                    "INSERT INTO counts VALUES ('readings', 0, 0), ('rejected', 0, 0);"
-                                    "PRAGMA user_version = 1;"
-                                    "COMMIT;";
+static const char outbox_schema[] =
+        "BEGIN IMMEDIATE;"
+        "CREATE TABLE readings (id INTEGER PRIMARY KEY AUTOINCREMENT, " OUTBOX_COLUMNS "payload BLOB NOT NULL);"
+        "CREATE TABLE rejected (id INTEGER PRIMARY KEY, " OUTBOX_COLUMNS
+        "rejected_at INTEGER NOT NULL, reason TEXT NOT NULL, payload BLOB NOT NULL);"
+        "CREATE TABLE counts (name TEXT PRIMARY KEY, n INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;"
+        "INSERT INTO counts VALUES ('readings', 0, 0), ('rejected', 0, 0);"
+        "PRAGMA user_version = 1;"
+        "COMMIT;";
 _Static_assert(OUTBOX_SCHEMA == 1, "the text above makes schema 1");
 
-static const char outbox_recount[] = "UPDATE counts SET (n, bytes) = (SELECT count(*), total(size) FROM readings) WHERE name = 'readings';"
-                                     "UPDATE counts SET (n, bytes) = (SELECT count(*), total(size) FROM rejected) WHERE name = 'rejected';";
+static const char outbox_recount[] =
+        "UPDATE counts SET (n, bytes) = (SELECT count(*), total(size) FROM readings) WHERE name = 'readings';"
+        "UPDATE counts SET (n, bytes) = (SELECT count(*), total(size) FROM rejected) WHERE name = 'rejected';";
 
 /* Whether the counters are not what the tables hold. */
 static const char outbox_counts_off[] =
-        "SELECT count(*) <> 2 FROM counts JOIN (SELECT 'readings' AS name, count(*) AS n, total(size) AS bytes FROM readings"
+        "SELECT count(*) <> 2 FROM counts JOIN (SELECT 'readings' AS name, count(*) AS n, total(size) AS bytes FROM "
+        "readings"
         " UNION ALL SELECT 'rejected', count(*), total(size) FROM rejected) AS held USING (name)"
         " WHERE counts.n = held.n AND counts.bytes = held.bytes";
 
@@ -142,7 +147,9 @@ static int file_connect(const char *path, Sql **ret_sql, int64_t *ret_version) {
 
 /* OUTBOX_OK, OUTBOX_NEWER, -EUCLEAN, or another errno. */
 static int file_try(const char *directory, const char *path, bool suspect, Sql **ret) {
-        int64_t check_max = suspect ? INT64_MAX : file_has_log(path) ? OUTBOX_FILE_CHECK_MAX : OUTBOX_FILE_CHECK_CLEAN_MAX;
+        int64_t check_max = suspect              ? INT64_MAX
+                            : file_has_log(path) ? OUTBOX_FILE_CHECK_MAX
+                                                 : OUTBOX_FILE_CHECK_CLEAN_MAX;
         _cleanup_(sql_closep) Sql *sql = NULL;
         bool is_new = access(path, F_OK) < 0;
         int64_t version;

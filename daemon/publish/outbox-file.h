@@ -8,21 +8,23 @@
 #include "lib/sql.h"
 #include "publish/outbox.h"
 
-/* The check at start (quick_check and a recount) reads every page in use: 64 MiB, 130 000 readings, take a quarter of a second from memory
- * and about 2 s from an SD card; what a queue normally holds, 2 ms. So it is made up to a size only, which is smaller after a clean end:
- * then nothing was being written. In a larger file damage is found when the damaged page is read, and mended in the same way. */
+/* The check at start (quick_check and a recount) reads every page in use: 64 MiB, 130 000 readings, take a quarter of a
+ * second from memory and about 2 s from an SD card; what a queue normally holds, 2 ms. So it is made up to a size only,
+ * which is smaller after a clean end: then nothing was being written. In a larger file damage is found when the damaged
+ * page is read, and mended in the same way. */
 #define OUTBOX_FILE_CHECK_MAX (64 * 1024 * 1024)
 #define OUTBOX_FILE_CHECK_CLEAN_MAX (8 * 1024 * 1024)
 
 /* Ids and row sizes that a sane file holds: a damaged page may claim others. */
 #define OUTBOX_FILE_ID_MAX (INT64_C(1) << 53)
 
-/* Opens or creates DIRECTORY/outbox.sqlite for its owner. OUTBOX_OK, OUTBOX_SALVAGED (*ret_salvage filled in), OUTBOX_NEWER (nothing was
- * opened), or an errno. *last_id*: ids that are known to be used, 0 for a fresh start. *suspect*: damage was met in it; it is checked
- * whatever its size. */
+/* Opens or creates DIRECTORY/outbox.sqlite for its owner. OUTBOX_OK, OUTBOX_SALVAGED (*ret_salvage filled in),
+ * OUTBOX_NEWER (nothing was opened), or an errno. *last_id*: ids that are known to be used, 0 for a fresh start.
+ * *suspect*: damage was met in it; it is checked whatever its size. */
 int outbox_file_open(const char *directory, int64_t last_id, bool suspect, Sql **ret, OutboxSalvage *ret_salvage);
 
-/* Opens the file for a second process: never creates, checks or mends it. -ENOENT, -EUCLEAN when damaged, OUTBOX_NEWER. */
+/* Opens the file for a second process: never creates, checks or mends it. -ENOENT, -EUCLEAN when damaged, OUTBOX_NEWER.
+ */
 int outbox_file_visit(const char *directory, Sql **ret);
 
 /* Makes the tables in an empty file, and sets the counters to what the tables hold. */

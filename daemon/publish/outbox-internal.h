@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What outbox.c and outbox-rejected.c stand on: the open file, its statements and counters, and the transaction around each change
- * (outbox-connect.c). */
+/* What outbox.c and outbox-rejected.c stand on: the open file, its statements and counters, and the transaction around
+ * each change (outbox-connect.c). */
 
 #include "lib/sql.h"
 #include "publish/outbox.h"
@@ -48,15 +48,17 @@ struct Outbox {
 /* Connects the struct to an open file; takes *sql* when it succeeds. */
 int outbox_attach(Outbox *outbox, Sql *sql);
 
-/* Runs *change* within a transaction: commits on 0, else rolls back, counters included, and passes its result on. When the file turns out
- * to be damaged, it is repaired and the change made again. -EUCLEAN: damaged, and cannot be repaired here. */
+/* Runs *change* within a transaction: commits on 0, else rolls back, counters included, and passes its result on. When
+ * the file turns out to be damaged, it is repaired and the change made again. -EUCLEAN: damaged, and cannot be repaired
+ * here. */
 typedef int (*OutboxChange)(Outbox *outbox, void *arguments);
 int outbox_change(Outbox *outbox, OutboxChange change, void *arguments);
 
 /* The same for reading, without a transaction. */
 int outbox_read(Outbox *outbox, OutboxChange read, void *arguments);
 
-/* Steps a statement whose values are bound. SQL_ROW (the caller resets it), or SQL_DONE or a negative errno, and it is reset. */
+/* Steps a statement whose values are bound. SQL_ROW (the caller resets it), or SQL_DONE or a negative errno, and it is
+ * reset. */
 int outbox_step(Outbox *outbox, OutboxStatement statement);
 
 /* Steps once and resets, row or not. */

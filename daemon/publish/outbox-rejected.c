@@ -63,7 +63,8 @@ static int rejected_walk(Outbox *outbox, void *arguments) {
         return r;
 }
 
-int outbox_rejected_each(Outbox *outbox, int64_t after, int (*each)(void *userdata, const OutboxRejected *row), void *userdata) {
+int outbox_rejected_each(
+        Outbox *outbox, int64_t after, int (*each)(void *userdata, const OutboxRejected *row), void *userdata) {
         return outbox_read(outbox, rejected_walk, &(Walk){ after, each, userdata });
 }
 

@@ -36,7 +36,8 @@ static const SalvageTable salvage_tables[] = {
         { "SELECT " READINGS " FROM readings" BETWEEN, "SELECT " READINGS " FROM readings" BETWEEN " DESC",
                 "INSERT OR IGNORE INTO readings (" READINGS ", size) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", 7 },
         { "SELECT " REJECTED " FROM rejected" BETWEEN, "SELECT " REJECTED " FROM rejected" BETWEEN " DESC",
-                "INSERT OR IGNORE INTO rejected (" REJECTED ", size) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)", 9 },
+                "INSERT OR IGNORE INTO rejected (" REJECTED ", size) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                9 },
 };
 
 typedef struct Salvage {
@@ -55,8 +56,8 @@ static bool column_is_number(const SalvageTable *table, int column) {
         return column == 1 || (table->n_columns == 9 && column == 6); /* put_at, rejected_at */
 }
 
-/* Copies the row under *select*; a negative errno is the new file's. The size is counted anew: what the damaged file says about it is not
- * trusted. */
+/* Copies the row under *select*; a negative errno is the new file's. The size is counted anew: what the damaged file
+ * says about it is not trusted. */
 static int salvage_row(Salvage *s, SqlStatement *select) {
         int64_t id = sql_column_int(select, 0), size = 0;
         int n = s->table->n_columns, r = 0;
@@ -72,7 +73,8 @@ static int salvage_row(Salvage *s, SqlStatement *select) {
                 const char *data = value.data ?: "";
                 if (i != 7) /* the reason is not counted */
                         size += (int64_t) value.size;
-                r = i == n - 1 ? sql_bind_blob(s->insert, i + 1, data, value.size) : sql_bind_text(s->insert, i + 1, data, value.size);
+                r = i == n - 1 ? sql_bind_blob(s->insert, i + 1, data, value.size)
+                               : sql_bind_text(s->insert, i + 1, data, value.size);
         }
         if (r == 0)
                 r = sql_bind_int(s->insert, n + 1, size);
@@ -91,8 +93,8 @@ static int salvage_row(Salvage *s, SqlStatement *select) {
 
 enum { RUN_END = 0, RUN_DAMAGED = 1 };
 
-/* Copies rows with ids between *low* and *high* (both exclusive) in the statement's order until the end or the first place that cannot be
- * read. *last* follows the ids. */
+/* Copies rows with ids between *low* and *high* (both exclusive) in the statement's order until the end or the first
+ * place that cannot be read. *last* follows the ids. */
 static int salvage_run(Salvage *s, SqlStatement *select, bool back, int64_t low, int64_t high, int64_t *last) {
         int r;
 
@@ -125,8 +127,8 @@ static void salvage_tell(Salvage *s) {
         s->told = now;
 }
 
-/* From the front to the first damaged place, from the back to the last one, then id by id between them, newest first: a queue's rows lie
- * close together below the last id that was given. */
+/* From the front to the first damaged place, from the back to the last one, then id by id between them, newest first: a
+ * queue's rows lie close together below the last id that was given. */
 static int salvage_table(Salvage *s) {
         _cleanup_(sql_finalizep) SqlStatement *scan = NULL, *back = NULL;
         int64_t low = INT64_MIN, high = INT64_MAX;
@@ -184,7 +186,8 @@ static int salvage_sequence(Salvage *s) {
                             "WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'readings')");
         if (r != 0)
                 return outbox_file_fault(r);
-        (void) snprintf(set, sizeof(set), "UPDATE sqlite_sequence SET seq = max(seq, %" PRIi64 ") WHERE name = 'readings'", s->last_id);
+        (void) snprintf(set, sizeof(set),
+                "UPDATE sqlite_sequence SET seq = max(seq, %" PRIi64 ") WHERE name = 'readings'", s->last_id);
         return outbox_file_fault(sql_exec(s->to, set));
 }
 
@@ -301,7 +304,8 @@ static void aside_latest(int directory, char *name, size_t size) {
         }
         for (struct dirent *entry; (entry = readdir(entries));) {
                 bool is_log = strstr(entry->d_name, "-wal") || strstr(entry->d_name, "-shm");
-                if (!is_log && strncmp(entry->d_name, FILE_ASIDE, strlen(FILE_ASIDE)) == 0 && strcmp(entry->d_name, name) > 0)
+                if (!is_log && strncmp(entry->d_name, FILE_ASIDE, strlen(FILE_ASIDE)) == 0 &&
+                        strcmp(entry->d_name, name) > 0)
                         (void) snprintf(name, size, "%s", entry->d_name);
         }
         (void) closedir(entries);

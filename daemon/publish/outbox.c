@@ -23,7 +23,8 @@ static bool outbox_fits(const Outbox *outbox, uint64_t rows, uint64_t bytes) {
 
 bool outbox_has_room(Outbox *outbox, uint64_t rows, uint64_t bytes) {
         if (outbox->sql)
-                (void) outbox_refresh(outbox); /* when it fails, the counters as last known; mending is for those who need the rows */
+                (void) outbox_refresh(
+                        outbox); /* when it fails, the counters as last known; mending is for those who need the rows */
         return outbox_fits(outbox, rows, bytes);
 }
 

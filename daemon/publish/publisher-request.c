@@ -11,7 +11,7 @@
 
 #define REQUEST_FRAME_BYTES 64 /* {"messages":[ ]} */
 
-#define KEY(text)                                                                                                                          \
+#define KEY(text)                                                                                                      \
         { text, sizeof(text) - 1 }
 
 static WireOutgoing request_message(const OutboxRow *row) {

@@ -16,13 +16,13 @@ typedef struct PublisherRequest {
 
 enum {
         PUBLISHER_REQUEST_MADE = 0,
-        PUBLISHER_REQUEST_EMPTY = 1, /* no rows */
-        PUBLISHER_REQUEST_TOO_LARGE =
-                2, /* the first row alone goes beyond *body_max* or the service's limit; first_id and first_key are set */
+        PUBLISHER_REQUEST_EMPTY = 1,     /* no rows */
+        PUBLISHER_REQUEST_TOO_LARGE = 2, /* the first row alone goes beyond *body_max* or the service's limit; first_id
+                                            and first_key are set */
 };
 
-/* Takes up to *max_rows* rows with ids above *after*, and as many of them as fit in *body_max* bytes, but at least one when the service's
- * limit allows it. */
+/* Takes up to *max_rows* rows with ids above *after*, and as many of them as fit in *body_max* bytes, but at least one
+ * when the service's limit allows it. */
 int publisher_request_make(PublisherRequest *request, Outbox *outbox, int64_t after, size_t max_rows, size_t body_max);
 
 /* Releases everything: empty again. */

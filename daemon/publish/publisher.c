@@ -11,14 +11,16 @@
 #include "lib/crashpoint.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/loop.h"
 #include "publish/bisect.h"
 #include "publish/publisher-request.h"
-#include "publish/trouble.h"
+#include "publish/publisher-trouble.h"
 
 #define PUBLISHER_BACKOFF_MAX_USEC (60 * USEC_PER_SEC)
-#define PUBLISHER_SLOW_MIN_USEC (30 * USEC_PER_SEC) /* between tries while only a user can mend it, plus up to as much again */
-#define PUBLISHER_BYTES_PER_SEC 50000               /* a slow uplink: 7 MB take longer than the usual timeout */
-#define PUBLISHER_BODY_MIN (64 * 1024)              /* halving after "too large" stops here */
+#define PUBLISHER_SLOW_MIN_USEC                                                                                        \
+        (30 * USEC_PER_SEC)            /* between tries while only a user can mend it, plus up to as much again */
+#define PUBLISHER_BYTES_PER_SEC 50000  /* a slow uplink: 7 MB take longer than the usual timeout */
+#define PUBLISHER_BODY_MIN (64 * 1024) /* halving after "too large" stops here */
 
 _Static_assert(PUBLISHER_BATCH_ROWS == BISECT_WINDOW_MAX, "both are the service's limit");
 
@@ -104,7 +106,7 @@ static bool publisher_steps_soon(const Publisher *p) {
 }
 
 static usec_t publisher_slow_delay(usec_t retry_after) {
-        usec_t least = backoff_limit(2 * PUBLISHER_SLOW_MIN_USEC) / 2, delay = least + backoff_random() % least;
+        usec_t least = backoff_limit(2 * PUBLISHER_SLOW_MIN_USEC) / 2, delay = least + loop_random() % least;
         return delay > retry_after ? delay : retry_after;
 }
 
@@ -126,12 +128,13 @@ static void publisher_disk_failed(Publisher *p, const char *what, int error) {
 
         (void) snprintf(detail, sizeof(detail), "the outbox cannot be %s: %s", what, strerror(-error));
         publisher_move(p, PUBLISHER_WAITING);
-        publisher_fail(p, TROUBLE_DISK, 0, detail, backoff_next(&p->backoff, backoff_random()));
+        publisher_fail(p, TROUBLE_DISK, 0, detail, backoff_next(&p->backoff, loop_random()));
 }
 
 /* ---- answers ---- */
 
-/* Ids came back for all that was sent. It is forgotten now, or as soon as the disk allows: until then nothing else is sent. */
+/* Ids came back for all that was sent. It is forgotten now, or as soon as the disk allows: until then nothing else is
+ * sent. */
 static int publisher_forget(Publisher *p) {
         int r = outbox_forget(p->outbox, p->request.ids, p->request.n);
 
@@ -176,8 +179,10 @@ static int publisher_reject(Publisher *p, const char *word, const char *detail) 
         if (r < 0)
                 return r;
         log_event(LOG_ERR, EVENT_READING_REJECTED,
-                LOG_FIELDS({ FIELD_TOPIC, p->topic }, { FIELD_KEY, p->request.first_key }, { FIELD_REASON, word }, { FIELD_ERROR, detail }),
-                "Reading %s is refused by Pub/Sub while its neighbours are accepted (%s). It is kept in the outbox as rejected: see "
+                LOG_FIELDS({ FIELD_TOPIC, p->topic }, { FIELD_KEY, p->request.first_key }, { FIELD_REASON, word },
+                        { FIELD_ERROR, detail }),
+                "Reading %s is refused by Pub/Sub while its neighbours are accepted (%s). It is kept in the outbox as "
+                "rejected: see "
                 "`sensorqd rejected`.",
                 p->request.first_key, detail);
         p->rejected++;
@@ -199,7 +204,8 @@ static void publisher_refused(Publisher *p, const ClientReply *reply) {
                 publisher_request_done(&p->request);
                 publisher_move(p, PUBLISHER_WAITING);
                 bisect_rested(&p->bisect);
-                publisher_fail(p, TROUBLE_INVALID, reply->http_status, reply->detail, publisher_slow_delay(reply->retry_after));
+                publisher_fail(p, TROUBLE_INVALID, reply->http_status, reply->detail,
+                        publisher_slow_delay(reply->retry_after));
                 return;
         case BISECT_GO_ON:
                 (void) snprintf(p->refusal, sizeof(p->refusal), "%s", reply->detail);
@@ -217,14 +223,14 @@ static void publisher_too_large(Publisher *p, const ClientReply *reply) {
         p->body_max = p->request.size / 2;
         publisher_request_done(&p->request);
         log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_TOPIC, p->topic }, { FIELD_ERROR, reply->detail }),
-                "A publish request to %s is called too large (%s). From now on requests have at most %zu bytes.", p->topic, reply->detail,
-                p->body_max);
+                "A publish request to %s is called too large (%s). From now on requests have at most %zu bytes.",
+                p->topic, reply->detail, p->body_max);
         publisher_move(p, PUBLISHER_IDLE);
         publisher_step_soon(p);
 }
 
 static void publisher_failed(Publisher *p, TroubleKind trouble, const ClientReply *reply, const char *detail) {
-        usec_t delay = trouble == TROUBLE_REMOTE ? backoff_next_at_least(&p->backoff, reply->retry_after, backoff_random())
+        usec_t delay = trouble == TROUBLE_REMOTE ? backoff_next_at_least(&p->backoff, reply->retry_after, loop_random())
                                                  : publisher_slow_delay(reply->retry_after);
 
         publisher_request_done(&p->request);
@@ -232,7 +238,8 @@ static void publisher_failed(Publisher *p, TroubleKind trouble, const ClientRepl
         publisher_fail(p, trouble, reply->http_status, detail, delay);
 }
 
-/* An answer whose ids do not match what was sent says nothing about any single message: all of it is sent again, under the same keys. */
+/* An answer whose ids do not match what was sent says nothing about any single message: all of it is sent again, under
+ * the same keys. */
 static bool reply_is_for(const ClientReply *reply, const PublisherRequest *request) {
         size_t n;
 
@@ -247,7 +254,8 @@ static void publisher_on_reply(void *userdata, ClientReply *reply) {
         case CLIENT_OK:
                 if (!reply_is_for(reply, &p->request)) {
                         publisher_failed(p, TROUBLE_ANSWER, reply,
-                                "the answer does not hold one message id for each message; check that pubsub.endpoint is Pub/Sub");
+                                "the answer does not hold one message id for each message; check that pubsub.endpoint "
+                                "is Pub/Sub");
                         return;
                 }
                 CRASHPOINT("publish-ids-received");
@@ -316,7 +324,8 @@ static int publisher_judge_unsent(Publisher *p) {
 static void publisher_rest(Publisher *p) {
         char detail[CLIENT_DETAIL_MAX];
 
-        (void) snprintf(detail, sizeof(detail), "%.400s; the reading at fault stays until the topic has accepted another one after it",
+        (void) snprintf(detail, sizeof(detail),
+                "%.400s; the reading at fault stays until the topic has accepted another one after it",
                 p->refusal[0] ? p->refusal : "a reading is larger than a request may be");
         publisher_fail(p, TROUBLE_INVALID, 0, detail, publisher_slow_delay(0));
 }
@@ -419,8 +428,8 @@ static int publisher_on_timer(sd_event_source *source, uint64_t usec, void *user
 
 /* ---- from birth to the end ---- */
 
-int publisher_new(sd_event *event, Client *client, Outbox *outbox, const char *topic, void (*on_change)(void *userdata), void *userdata,
-        Publisher **ret) {
+int publisher_new(sd_event *event, Client *client, Outbox *outbox, const char *topic, void (*on_change)(void *userdata),
+        void *userdata, Publisher **ret) {
         _cleanup_(publisher_freep) Publisher *p = NULL;
         int r;
 
@@ -461,7 +470,8 @@ Publisher *publisher_free(Publisher *p) {
         return NULL;
 }
 
-/* Whoever hears of a change may call this, also of one that a step made: a step without new rows would bring about the next one, for ever.
+/* Whoever hears of a change may call this, also of one that a step made: a step without new rows would bring about the
+ * next one, for ever.
  */
 void publisher_wake(Publisher *p) {
         OutboxStatus outbox;

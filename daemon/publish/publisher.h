@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+/* clang-format off */
 /* Takes the oldest readings from the outbox, publishes them, and forgets exactly those for which a message id came back (P2). One request
  * in flight.
  *
@@ -9,6 +10,7 @@
  *                        +--400--> bisecting: halves, down to the message that fails alone; it is set apart and moves to the rejected table
  * only once the topic has accepted another message after it, since a bad topic name answers 400 for every message
  */
+/* clang-format on */
 
 #include <systemd/sd-event.h>
 
@@ -30,9 +32,10 @@ typedef struct PublisherStatus {
         const char *detail;
 } PublisherStatus;
 
-/* *client*, *outbox* and *topic* (full name) are borrowed. on_change: something in publisher_status() changed, rows went. */
-int publisher_new(sd_event *event, Client *client, Outbox *outbox, const char *topic, void (*on_change)(void *userdata), void *userdata,
-        Publisher **ret);
+/* *client*, *outbox* and *topic* (full name) are borrowed. on_change: something in publisher_status() changed, rows
+ * went. */
+int publisher_new(sd_event *event, Client *client, Outbox *outbox, const char *topic, void (*on_change)(void *userdata),
+        void *userdata, Publisher **ret);
 /* Drops a request under way: its rows stay, and are sent again under the same keys. */
 Publisher *publisher_free(Publisher *publisher);
 CLEANUP_DEFINE(Publisher, publisher_free)

@@ -17,8 +17,8 @@ static void reading_done(Reading *reading) {
 }
 
 uint64_t reading_bytes(const Reading *reading) {
-        return (uint64_t) reading->payload.size + strlen(reading->key) + strlen(reading->source) + strlen(reading->type) +
-               strlen(reading->device);
+        return (uint64_t) reading->payload.size + strlen(reading->key) + strlen(reading->source) +
+               strlen(reading->type) + strlen(reading->device);
 }
 
 static int list_grow(ReadingList *list) {
@@ -32,8 +32,8 @@ static int list_grow(ReadingList *list) {
         return 0;
 }
 
-int reading_list_add(ReadingList *list, Bytes *payload, const char *source, const char *type, const char *device, const char *request_at,
-        uint64_t random) {
+int reading_list_add(ReadingList *list, Bytes *payload, const char *source, const char *type, const char *device,
+        const char *request_at, uint64_t random) {
         Reading reading = {};
 
         if (list->n == list->allocated) {

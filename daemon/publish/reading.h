@@ -7,7 +7,8 @@
 
 typedef struct Reading {
         Bytes payload; /* one JSON object, UTF-8 */
-        char *key;     /* idempotency key: SOURCE:DEVICE:REQUEST_AT:16 hex digits, drawn once, the same over every retry (P4) */
+        char *key;     /* idempotency key: SOURCE:DEVICE:REQUEST_AT:16 hex digits, drawn once, the same over every retry
+                          (P4) */
         char *source;  /* name of the source in the config */
         char *type;    /* its type */
         char *device;  /* the device's stable id */
@@ -18,9 +19,10 @@ typedef struct ReadingList {
         size_t n, allocated;
 } ReadingList;
 
-/* Appends a reading; takes *payload* (emptied) when it succeeds and makes the key from the rest and *random*. *request_at* is RFC 3339. */
-int reading_list_add(ReadingList *list, Bytes *payload, const char *source, const char *type, const char *device, const char *request_at,
-        uint64_t random);
+/* Appends a reading; takes *payload* (emptied) when it succeeds and makes the key from the rest and *random*.
+ * *request_at* is RFC 3339. */
+int reading_list_add(ReadingList *list, Bytes *payload, const char *source, const char *type, const char *device,
+        const char *request_at, uint64_t random);
 
 /* Bytes that one reading counts for in the outbox: payload and attributes. */
 uint64_t reading_bytes(const Reading *reading);

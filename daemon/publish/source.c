@@ -11,8 +11,10 @@
 #include "lib/crashpoint.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/loop.h"
 
-#define SOURCE_REFUSED_USEC (5 * USEC_PER_MINUTE) /* between tries while only a user can mend it; never less than the interval */
+#define SOURCE_REFUSED_USEC                                                                                            \
+        (5 * USEC_PER_MINUTE) /* between tries while only a user can mend it; never less than the interval */
 #define SOURCE_LIMIT_MAX_USEC USEC_PER_HOUR       /* a remote that wants a longer pause is asked again anyway */
 #define SOURCE_GATE_MAX_USEC (10 * USEC_PER_SEC)  /* between looks whether the outbox has room again */
 #define SOURCE_STORE_MAX_USEC (30 * USEC_PER_SEC) /* between tries to store what the disk refused */
@@ -58,10 +60,10 @@ struct Source {
         bool manual; /* polls never by itself */
         SourceState state;
         sd_event_source *timer;
-        usec_t timer_at;      /* clock_now(); 0: off */
-        usec_t slot;          /* the next poll by the interval alone: slots keep their distance however long a poll takes */
-        Backoff gate;         /* while there is no room */
-        Backoff store;        /* while the disk refuses */
+        usec_t timer_at; /* clock_now(); 0: off */
+        usec_t slot;     /* the next poll by the interval alone: slots keep their distance however long a poll takes */
+        Backoff gate;    /* while there is no room */
+        Backoff store;   /* while the disk refuses */
         ReadingList readings; /* of SOURCE_HANDING */
         usec_t next_poll;     /* once they are stored */
         uint64_t largest_rows, largest_bytes;
@@ -107,7 +109,8 @@ usec_t source_next_poll(const SourcePoll *poll, usec_t slot, usec_t interval, us
 
 static int source_on_timer(sd_event_source *event_source, uint64_t usec, void *userdata);
 
-/* Fires at *at*, late by at most a tenth of the wait and a second: the kernel may then wake up once for several timers. */
+/* Fires at *at*, late by at most a tenth of the wait and a second: the kernel may then wake up once for several timers.
+ */
 static int source_arm(Source *s, usec_t at) {
         usec_t now = clock_now(), accuracy = at > now ? (at - now) / 10 : 0;
         int r;
@@ -140,7 +143,8 @@ static void source_well(Source *s) {
                 return;
         (void) clock_format_span(clock_now() - s->failing_from, span, sizeof(span));
         log_event(LOG_NOTICE, EVENT_SOURCE_RECOVERED, LOG_FIELDS({ FIELD_SOURCE, s->context.config->name }),
-                "Source %s answers again, after %s in which %" PRIu64 " polls failed. What it measured meanwhile is not to be had.",
+                "Source %s answers again, after %s in which %" PRIu64
+                " polls failed. What it measured meanwhile is not to be had.",
                 s->context.config->name, span, s->failures_since);
         s->failing = false;
         s->detail[0] = '\0';
@@ -168,9 +172,11 @@ static void source_failed(Source *s, const SourcePoll *poll, usec_t wait) {
         (void) clock_format_span(wait, span, sizeof(span));
         log_event(poll->outcome == SOURCE_REFUSED ? LOG_ERR : LOG_WARNING, EVENT_SOURCE_FAILING,
                 LOG_FIELDS({ FIELD_SOURCE, s->context.config->name }, { FIELD_ERROR, s->detail },
-                        { FIELD_STATUS, poll->http_status > 0 ? status : NULL }, { FIELD_RETRY_SEC, s->manual ? NULL : retry }),
-                "Source %s gives no readings: %s. %s%s%s", s->context.config->name, s->detail, s->manual ? "" : "Next try in ",
-                s->manual ? "It is not tried again in this run." : span, s->manual ? "" : "; this is said once until it answers again.");
+                        { FIELD_STATUS, poll->http_status > 0 ? status : NULL },
+                        { FIELD_RETRY_SEC, s->manual ? NULL : retry }),
+                "Source %s gives no readings: %s. %s%s%s", s->context.config->name, s->detail,
+                s->manual ? "" : "Next try in ", s->manual ? "It is not tried again in this run." : span,
+                s->manual ? "" : "; this is said once until it answers again.");
 }
 
 static void source_tell_clock(Source *s, int64_t offset) {
@@ -182,12 +188,14 @@ static void source_tell_clock(Source *s, int64_t offset) {
         s->clock_wrong = offset != 0;
         if (!s->clock_wrong) {
                 log_event(LOG_NOTICE, EVENT_CLOCK_RIGHT, fields,
-                        "This machine's clock agrees with that of source %s again; request_at comes from it.", s->context.config->name);
+                        "This machine's clock agrees with that of source %s again; request_at comes from it.",
+                        s->context.config->name);
                 return;
         }
         (void) clock_format_span((usec_t) (offset < 0 ? -offset : offset), span, sizeof(span));
         log_event(LOG_WARNING, EVENT_CLOCK_WRONG, fields,
-                "This machine's clock is %s %s that of source %s. request_at comes from the source until it is right; look at the time "
+                "This machine's clock is %s %s that of source %s. request_at comes from the source until it is right; "
+                "look at the time "
                 "service "
                 "(timedatectl).",
                 span, offset < 0 ? "ahead of" : "behind", s->context.config->name);
@@ -206,7 +214,7 @@ static void source_store(Source *s) {
         uint64_t rows = s->readings.n, bytes = reading_list_bytes(&s->readings);
 
         if (s->callbacks.on_readings(s->callbacks.userdata, s, &s->readings) != 0) {
-                source_rearm(s, clock_now() + backoff_next(&s->store, backoff_random()));
+                source_rearm(s, clock_now() + backoff_next(&s->store, loop_random()));
                 source_changed(s);
                 return;
         }
@@ -273,7 +281,7 @@ static int source_on_timer(sd_event_source *event_source, uint64_t usec, void *u
         }
         assert(s->state == SOURCE_WAITING);
         if (!s->callbacks.may_poll(s->callbacks.userdata)) {
-                s->next_poll = clock_now() + backoff_next(&s->gate, backoff_random());
+                s->next_poll = clock_now() + backoff_next(&s->gate, loop_random());
                 source_rearm(s, s->next_poll);
                 if (s->gate.attempt == 1)
                         source_changed(s);
@@ -289,7 +297,8 @@ int source_poll_now(Source *s) {
                 return -EBUSY;
         if (!s->callbacks.may_poll(s->callbacks.userdata)) {
                 source_failed(s,
-                        &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .detail = "the outbox has no room for what a poll would bring" },
+                        &(SourcePoll){ .outcome = SOURCE_UNREACHABLE,
+                                .detail = "the outbox has no room for what a poll would bring" },
                         s->context.config->interval);
                 source_changed(s);
                 return 0;
@@ -306,8 +315,8 @@ void source_retire(Source *s) {
 
 /* ---- from birth to the end ---- */
 
-int source_new(sd_event *event, Http *http, const SourceConfig *config, const char *token, bool manual, const SourceCallbacks *callbacks,
-        Source **ret) {
+int source_new(sd_event *event, Http *http, const SourceConfig *config, const char *token, bool manual,
+        const SourceCallbacks *callbacks, Source **ret) {
         _cleanup_(source_freep) Source *s = NULL;
         usec_t now = clock_now();
         int r;
@@ -324,7 +333,8 @@ int source_new(sd_event *event, Http *http, const SourceConfig *config, const ch
         s->gate = (Backoff){ .initial = USEC_PER_SEC, .max = SOURCE_GATE_MAX_USEC };
         s->store = (Backoff){ .initial = USEC_PER_SEC, .max = SOURCE_STORE_MAX_USEC };
         s->slot = now + config->interval -
-                  backoff_random() % (config->interval / 10 + 1); /* sources that start together part from the second poll on */
+                  loop_random() %
+                          (config->interval / 10 + 1); /* sources that start together part from the second poll on */
         s->next_poll = now;
 
         r = source_arm(s, now);
@@ -344,7 +354,8 @@ static void source_store_last(Source *s) {
         if (s->callbacks.on_readings(s->callbacks.userdata, s, &s->readings) == 0)
                 return;
         log_event(LOG_ERR, EVENT_OUTBOX_FAILING, LOG_FIELDS({ FIELD_SOURCE, s->context.config->name }),
-                "Source %s: %zu readings that the disk refused to the end are lost. Free space on the disk of state_dir, or mend it.",
+                "Source %s: %zu readings that the disk refused to the end are lost. Free space on the disk of "
+                "state_dir, or mend it.",
                 s->context.config->name, s->readings.n);
 }
 

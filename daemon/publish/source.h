@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+/* clang-format off */
 /* A source is polled on a timer and yields readings. This file is the interface that every type of source implements, the table of types,
  * and the part that all share: when to poll, when not to (no room in the outbox, a rate limit, a refused token), what to say when a source
  * starts or stops failing.
@@ -11,6 +12,7 @@
  *         +----- failed -----+                 disk refuses: readings stay in memory, tried again, no poll meanwhile (P7)
  *
  * A new type is one file with a SourceType, and one row in the table in source.c. */
+/* clang-format on */
 
 #include <systemd/sd-event.h>
 
@@ -34,7 +36,8 @@ typedef struct SourcePoll {
         usec_t not_before;    /* clock_now() before which the remote wants no further poll; 0: none. Any outcome */
         const char *detail;   /* failure in words: what happened and what the reader can do */
         int http_status;      /* 0: none */
-        int64_t clock_offset; /* microseconds that the remote's clock is ahead of ours, as used for request_at; 0: ours was used */
+        int64_t clock_offset; /* microseconds that the remote's clock is ahead of ours, as used for request_at; 0: ours
+                                 was used */
 } SourcePoll;
 
 /* What a type is given. Everything is borrowed and outlives the instance. */
@@ -51,7 +54,7 @@ typedef struct SourceType {
         const char *default_url; /* NULL: `url` is required */
         bool needs_token;
         int (*open)(const SourceContext *context, void **ret_self);
-        int (*poll)(void *self);    /* starts one poll; exactly one source_polled() follows, later, unless closed before */
+        int (*poll)(void *self); /* starts one poll; exactly one source_polled() follows, later, unless closed before */
         void *(*close)(void *self); /* drops a poll under way; returns NULL */
 } SourceType;
 
@@ -63,10 +66,11 @@ const char *source_type_names(void);
 
 /* What a source needs from its surroundings, wired in daemon.c. */
 typedef struct SourceCallbacks {
-        /* Whether a poll may be made now: room in the outbox (checked before, so that what is fetched always fits), no disk trouble. */
+        /* Whether a poll may be made now: room in the outbox (checked before, so that what is fetched always fits), no
+         * disk trouble. */
         bool (*may_poll)(void *userdata);
-        /* Hands the readings over for storing. 0: they are on disk and the list may be freed. Negative errno: the source keeps them in
-         * memory and calls again later. */
+        /* Hands the readings over for storing. 0: they are on disk and the list may be freed. Negative errno: the
+         * source keeps them in memory and calls again later. */
         int (*on_readings)(void *userdata, Source *source, const ReadingList *readings);
         /* Something in source_status() changed. */
         void (*on_change)(void *userdata);
@@ -86,10 +90,10 @@ typedef struct SourceStatus {
         uint64_t next_rows, next_bytes; /* what it holds, or else what its next poll may bring */
 } SourceStatus;
 
-/* *config*, *token* and the callbacks are borrowed. Polls begin at once, spread by up to a tenth of the interval over several sources;
- * *manual*: never by itself, only through source_poll_now() (the verb `once`). */
-int source_new(sd_event *event, Http *http, const SourceConfig *config, const char *token, bool manual, const SourceCallbacks *callbacks,
-        Source **ret);
+/* *config*, *token* and the callbacks are borrowed. Polls begin at once, spread by up to a tenth of the interval over
+ * several sources; *manual*: never by itself, only through source_poll_now() (the verb `once`). */
+int source_new(sd_event *event, Http *http, const SourceConfig *config, const char *token, bool manual,
+        const SourceCallbacks *callbacks, Source **ret);
 /* Drops a poll under way. Readings that the disk refused are handed over one last time. */
 Source *source_free(Source *source);
 CLEANUP_DEFINE(Source, source_free)
@@ -97,7 +101,8 @@ CLEANUP_DEFINE(Source, source_free)
 /* No further poll. One that is under way may end, and its readings are handed over: until then source_is_busy(). */
 void source_retire(Source *source);
 
-/* One poll now. -EBUSY while one is under way. While may_poll says no, none is made, and the source counts as failing: 0 as well. */
+/* One poll now. -EBUSY while one is under way. While may_poll says no, none is made, and the source counts as failing:
+ * 0 as well. */
 int source_poll_now(Source *source);
 /* True while a poll is under way or readings wait for the disk. */
 bool source_is_busy(const Source *source);

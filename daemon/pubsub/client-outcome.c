@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an answer means: google/rpc/code.proto maps several codes to one HTTP status, so the error body's status decides first, the HTTP
- * status where a front end or proxy answered without one. */
+/* What an answer means: google/rpc/code.proto maps several codes to one HTTP status, so the error body's status decides
+ * first, the HTTP status where a front end or proxy answered without one. */
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -74,7 +74,9 @@ static const char *role_of(const char *verb) {
 }
 
 static const char *kind_of(const char *resource) {
-        return strstr(resource, "/topics/") ? "topic" : strstr(resource, "/subscriptions/") ? "subscription" : "resource";
+        return strstr(resource, "/topics/")          ? "topic"
+               : strstr(resource, "/subscriptions/") ? "subscription"
+                                                     : "resource";
 }
 
 /* What the reader can do, or NULL. */
@@ -85,7 +87,8 @@ static const char *remedy_of_reason(const WireError *error) {
                 { "SERVICE_DISABLED", "enable the Cloud Pub/Sub API in the project" },
                 { "BILLING_DISABLED", "enable billing for the project" },
                 { "CONSUMER_SUSPENDED", "the project is suspended: see its console" },
-                { "ACCESS_TOKEN_SCOPE_INSUFFICIENT", "the credentials lack the scope https://www.googleapis.com/auth/pubsub" },
+                { "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
+                        "the credentials lack the scope https://www.googleapis.com/auth/pubsub" },
                 { "USER_PROJECT_DENIED", "the account needs serviceusage.services.use on its quota project" },
                 { "RESOURCE_PROJECT_INVALID", "check `pubsub.project` in the configuration" },
         };
@@ -126,8 +129,8 @@ static void describe_refused(Words *words, const ClientReply *reply, const char 
         const char *remedy = remedy_of_reason(&reply->error);
 
         if (reply->http_status == 401)
-                add(words,
-                        "Pub/Sub does not accept the access token, not even a fresh one: check the credentials and this machine's clock (");
+                add(words, "Pub/Sub does not accept the access token, not even a fresh one: check the credentials and "
+                           "this machine's clock (");
         else if (remedy)
                 add(words, "%s (", remedy);
         else
@@ -141,16 +144,21 @@ static void describe_failed(Words *words, const ClientReply *reply, const char *
 
         if (reply->http_status >= 200 && reply->http_status <= 299)
                 return add(words,
-                        "the answer to a request for %s was not Pub/Sub's: a captive portal or proxy? check `pubsub.endpoint` and the "
+                        "the answer to a request for %s was not Pub/Sub's: a captive portal or proxy? check "
+                        "`pubsub.endpoint` and the "
                         "network",
                         resource);
         if (reply->http_status >= 300 && reply->http_status <= 399)
-                return add(words, "redirected (HTTP %d), which is not followed: a captive portal? check `pubsub.endpoint` and the network",
+                return add(words,
+                        "redirected (HTTP %d), which is not followed: a captive portal? check `pubsub.endpoint` and "
+                        "the network",
                         reply->http_status);
         if (remedy)
                 add(words, "%s (", remedy);
         else if (strcmp(reply->error.status, "FAILED_PRECONDITION") == 0)
-                add(words, "%s cannot be used as it is: check billing, its encryption key, and whether it is detached or pushes (",
+                add(words,
+                        "%s cannot be used as it is: check billing, its encryption key, and whether it is detached or "
+                        "pushes (",
                         resource);
         else
                 add(words, "Pub/Sub refused a request for %s (", resource);
@@ -165,8 +173,10 @@ static void describe_answer(Words *words, const ClientReply *reply, const char *
         case CLIENT_REFUSED:
                 return describe_refused(words, reply, resource, verb);
         case CLIENT_NOT_FOUND:
-                add(words, "%s does not exist: create it with `sensorqd setup`, or check the %s's name and `pubsub.project` (", resource,
-                        kind_of(resource));
+                add(words,
+                        "%s does not exist: create it with `sensorqd setup`, or check the %s's name and "
+                        "`pubsub.project` (",
+                        resource, kind_of(resource));
                 break;
         case CLIENT_EXISTS:
                 add(words, "%s exists already (", resource);
@@ -179,8 +189,8 @@ static void describe_answer(Words *words, const ClientReply *reply, const char *
                 break;
         case CLIENT_RETRY:
         case CLIENT_UNSURE:
-                add(words,
-                        reply->http_status == 429 ? "Pub/Sub asks for fewer requests, a quota is used up (" : "Pub/Sub is not available (");
+                add(words, reply->http_status == 429 ? "Pub/Sub asks for fewer requests, a quota is used up ("
+                                                     : "Pub/Sub is not available (");
                 break;
         case CLIENT_FAILED:
                 return describe_failed(words, reply, resource);
@@ -201,7 +211,8 @@ static void sort_answer(const HttpReply *http, ClientReply *ret) {
                 ret->retry_after = USEC_PER_HOUR;
 }
 
-void client_sort(const HttpReply *http, const char *resource, const char *verb, ClientReply *ret, char *detail, size_t detail_size) {
+void client_sort(const HttpReply *http, const char *resource, const char *verb, ClientReply *ret, char *detail,
+        size_t detail_size) {
         Words words = { .text = detail, .size = detail_size };
 
         *ret = (ClientReply){ .detail = detail };
@@ -216,7 +227,8 @@ void client_sort(const HttpReply *http, const char *resource, const char *verb, 
         case HTTP_TLS:
                 ret->outcome = CLIENT_RETRY;
                 return add(&words,
-                        "no secure connection to Pub/Sub: %s; check `pubsub.ca_file`, a proxy in between, and this machine's clock",
+                        "no secure connection to Pub/Sub: %s; check `pubsub.ca_file`, a proxy in between, and this "
+                        "machine's clock",
                         http->detail);
         case HTTP_TIMEOUT:
         case HTTP_CUT:

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
 /* A call:
  *
  *      token --value--> request --answer--> done
  *        ^                 |
  *        +---- 401, once --+      (the token is dropped, a fresh one asked for, the same body sent again)
  */
+/* clang-format on */
 
 #include "pubsub/client.h"
 
@@ -151,7 +153,8 @@ static void call_end_without_token(ClientCall *call, int error, usec_t retry_aft
         TokenStatus status;
 
         token_status(call->client->token, &status);
-        (void) snprintf(detail, sizeof detail, "no access token: %s", status.detail && *status.detail ? status.detail : strerror(-error));
+        (void) snprintf(detail, sizeof detail, "no access token: %s",
+                status.detail && *status.detail ? status.detail : strerror(-error));
         call_end_without_answer(call, error == -EACCES ? CLIENT_REFUSED : CLIENT_RETRY, retry_after, detail);
 }
 
@@ -178,14 +181,15 @@ static int call_get_token(ClientCall *call) {
         return token_get(call->client->token, on_token, call, &call->wait);
 }
 
-/* Everything but what RFC 3986 calls unreserved is escaped in a segment: names may hold `%` and `+`. The colon of a domain-scoped project
- * stays, as in official clients. */
+/* Everything but what RFC 3986 calls unreserved is escaped in a segment: names may hold `%` and `+`. The colon of a
+ * domain-scoped project stays, as in official clients. */
 static int append_escaped(Bytes *url, const char *text) {
         static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/:";
         int r = 0;
 
         for (const char *p = text; *p && r >= 0; p++)
-                r = strchr(plain, *p) ? bytes_append(url, p, 1) : bytes_append_format(url, "%%%02X", (unsigned char) *p);
+                r = strchr(plain, *p) ? bytes_append(url, p, 1)
+                                      : bytes_append_format(url, "%%%02X", (unsigned char) *p);
         return r;
 }
 
@@ -284,7 +288,8 @@ int client_call_wait(Client *client, ClientSpec *spec, ClientReply *ret_reply, c
 
 /* ---- life ---- */
 
-int client_new(sd_event *event, Http *http, Token *token, const PubsubConfig *config, const char *quota_project, Client **ret) {
+int client_new(sd_event *event, Http *http, Token *token, const PubsubConfig *config, const char *quota_project,
+        Client **ret) {
         _cleanup_(client_freep) Client *client = NULL;
 
         client = calloc(1, sizeof *client);

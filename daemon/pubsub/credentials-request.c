@@ -5,17 +5,20 @@
 
 #include "lib/backoff.h"
 #include "lib/err.h"
+#include "lib/loop.h"
 #include "secret.h"
 
 #define ASSERTION_LIFETIME_SEC 3600 /* the endpoint's maximum */
-#define ASSERTION_BACKDATE_SEC 10   /* a clock that is a little ahead would sign in the endpoint's future, which it refuses */
-#define ASSERTION_SPREAD_SEC 600    /* by so much the lifetime is cut at random */
+#define ASSERTION_BACKDATE_SEC                                                                                         \
+        10 /* a clock that is a little ahead would sign in the endpoint's future, which it refuses */
+#define ASSERTION_SPREAD_SEC 600 /* by so much the lifetime is cut at random */
 
-/* The audience is Google's endpoint also where token_uri leads to it by another name (a private endpoint, a proxy), as in google-auth: the
- * endpoint compares it with its own names. The lifetime varies, so that two assertions of one second differ: an endpoint may refuse one
- * that it has seen, and Google documents no claim that would be made for this. */
+/* The audience is Google's endpoint also where token_uri leads to it by another name (a private endpoint, a proxy), as
+ * in google-auth: the endpoint compares it with its own names. The lifetime varies, so that two assertions of one
+ * second differ: an endpoint may refuse one that it has seen, and Google documents no claim that would be made for
+ * this. */
 static int append_claims(const Credentials *c, usec_t wall, Bytes *claims) {
-        uint64_t issued = wall / USEC_PER_SEC, lifetime = ASSERTION_LIFETIME_SEC - backoff_random() % ASSERTION_SPREAD_SEC;
+        uint64_t issued = wall / USEC_PER_SEC, lifetime = ASSERTION_LIFETIME_SEC - loop_random() % ASSERTION_SPREAD_SEC;
         int r;
 
         issued -= issued < ASSERTION_BACKDATE_SEC ? issued : ASSERTION_BACKDATE_SEC;
@@ -27,7 +30,8 @@ static int append_claims(const Credentials *c, usec_t wall, Bytes *claims) {
                 return r;
 
         return bytes_append_format(claims,
-                ",\"scope\":\"" CREDENTIALS_SCOPE "\",\"aud\":\"" CREDENTIALS_TOKEN_ENDPOINT "\",\"iat\":%" PRIu64 ",\"exp\":%" PRIu64 "}",
+                ",\"scope\":\"" CREDENTIALS_SCOPE "\",\"aud\":\"" CREDENTIALS_TOKEN_ENDPOINT "\",\"iat\":%" PRIu64
+                ",\"exp\":%" PRIu64 "}",
                 issued, issued + lifetime);
 }
 
@@ -68,7 +72,8 @@ static int append_assertion(const Credentials *c, usec_t wall, Bytes *body) {
         if (r < 0)
                 return r;
 
-        return bytes_append_format(body, "grant_type=urn%%3Aietf%%3Aparams%%3Aoauth%%3Agrant-type%%3Ajwt-bearer&assertion=%s", assertion);
+        return bytes_append_format(
+                body, "grant_type=urn%%3Aietf%%3Aparams%%3Aoauth%%3Agrant-type%%3Ajwt-bearer&assertion=%s", assertion);
 }
 
 /* `NAME=VALUE`, escaped as in application/x-www-form-urlencoded. */

@@ -45,7 +45,8 @@ static _printf_(3, 4) int fail(CredentialsError *error, int r, const char *forma
 }
 
 /* Copies member *key*; *fallback* where it is missing, and an error where that is NULL as well. */
-static int copy_member(Json *json, const char *key, const char *fallback, const char *path, char **ret, CredentialsError *error) {
+static int copy_member(
+        Json *json, const char *key, const char *fallback, const char *path, char **ret, CredentialsError *error) {
         const char *value = json_get_string(json, key);
 
         if (!value || value[0] == '\0')
@@ -67,9 +68,13 @@ static int read_key(Credentials *c, Json *json, const char *path, CredentialsErr
         r = jws_key_parse(pem, &c->key);
         if (r == -EBADMSG && strstr(pem, "\\n"))
                 return fail(error, r,
-                        "%s: `private_key` has \\n in place of line breaks (copied by hand?): use the file as it was downloaded", path);
+                        "%s: `private_key` has \\n in place of line breaks (copied by hand?): use the file as it was "
+                        "downloaded",
+                        path);
         if (r < 0)
-                return fail(error, r, "%s: `private_key` is no RSA key in PEM, or is damaged: use the file as it was downloaded", path);
+                return fail(error, r,
+                        "%s: `private_key` is no RSA key in PEM, or is damaged: use the file as it was downloaded",
+                        path);
         return 0;
 }
 
@@ -107,7 +112,8 @@ static int read_kind(Credentials *c, Json *json, const char *path, CredentialsEr
         const char *type = json_get_string(json, "type"), *universe = json_get_string(json, "universe_domain");
 
         if (!type && (json_get(json, "installed") || json_get(json, "web")))
-                return fail(error, -EBADMSG, "%s: this is an OAuth client, not a key: download a service account's key", path);
+                return fail(error, -EBADMSG, "%s: this is an OAuth client, not a key: download a service account's key",
+                        path);
         if (!type)
                 return fail(error, -EBADMSG, "%s: `type` is missing: a service account's key file is expected", path);
         if (universe && universe[0] != '\0' && strcmp(universe, UNIVERSE) != 0)
@@ -117,13 +123,15 @@ static int read_kind(Credentials *c, Json *json, const char *path, CredentialsEr
                 return read_service_account(c, json, path, error);
         if (strcmp(type, "authorized_user") == 0)
                 return read_authorized_user(c, json, path, error);
-        return fail(error, -ENOTSUP, "%s: credentials of type %s are not supported, only service_account and authorized_user", path, type);
+        return fail(error, -ENOTSUP,
+                "%s: credentials of type %s are not supported, only service_account and authorized_user", path, type);
 }
 
 /* Everything that is signed or secret goes there, so the file may not name just any place. */
 static int check_token_uri(const Credentials *c, const char *path, CredentialsError *error) {
         if (http_url_check(c->token_uri) != HTTP_URL_OK)
-                return fail(error, -EBADMSG, "%s: `token_uri` must be an https URL (plain http only to this machine)", path);
+                return fail(error, -EBADMSG, "%s: `token_uri` must be an https URL (plain http only to this machine)",
+                        path);
         return 0;
 }
 
@@ -133,8 +141,8 @@ static int parse_file(Credentials *c, const char *path, const char *text, size_t
 
         r = json_parse(text, size, &json);
         if (r < 0)
-                return fail(
-                        error, r, "%s: %s", path, r == -ENOMEM ? "out of memory" : "not JSON: a service account's key file is expected");
+                return fail(error, r, "%s: %s", path,
+                        r == -ENOMEM ? "out of memory" : "not JSON: a service account's key file is expected");
 
         r = read_kind(c, json, path, error);
         if (r < 0)
@@ -160,7 +168,8 @@ static int load_file(const char *path, Credentials **ret, CredentialsError *erro
 
         r = secret_read_file(path, &text, &size);
         if (r == -EACCES)
-                return fail(error, r, "%s: may not be read by this user (a unit reads it through LoadCredential=)", path);
+                return fail(
+                        error, r, "%s: may not be read by this user (a unit reads it through LoadCredential=)", path);
         if (r == -EBADMSG || r == -EISDIR)
                 return fail(error, -EBADMSG, "%s: no regular file of at most %d KiB", path, SECRET_SIZE_MAX / 1024);
         if (r < 0)
@@ -196,7 +205,8 @@ static int try_configured(const Config *config, Credentials **ret, CredentialsEr
 
         r = secret_find(config, name, &path);
         if (r < 0)
-                return fail(error, r, "pubsub.credentials_file: %.100s %s", name, secret_explain(config, name, r, words));
+                return fail(
+                        error, r, "pubsub.credentials_file: %.100s %s", name, secret_explain(config, name, r, words));
         return load_file(path, ret, error);
 }
 
@@ -242,8 +252,9 @@ static int try_gcloud(Credentials **ret, CredentialsError *error) {
         return load_file(path, ret, error);
 }
 
-/* What google-auth falls back to when the metadata server does not answer at once, as happens in the first seconds of a machine's life.
- * Asking it here would block, and waiting for it for ever where there is none would only hide that no key was installed. */
+/* What google-auth falls back to when the metadata server does not answer at once, as happens in the first seconds of a
+ * machine's life. Asking it here would block, and waiting for it for ever where there is none would only hide that no
+ * key was installed. */
 static bool machine_is_googles(void) {
         const char *no = getenv("NO_GCE_CHECK");
         char product[64] = "";
@@ -277,13 +288,14 @@ static int try_metadata(Credentials **ret, CredentialsError *error) {
 
         c->kind = CREDENTIALS_METADATA;
         c->origin = strdup("metadata server");
-        if (asprintf(&c->token_uri, "http://%s/computeMetadata/v1/instance/service-accounts/default/token?scopes=%s", host,
-                    CREDENTIALS_SCOPE) < 0)
+        if (asprintf(&c->token_uri, "http://%s/computeMetadata/v1/instance/service-accounts/default/token?scopes=%s",
+                    host, CREDENTIALS_SCOPE) < 0)
                 c->token_uri = NULL;
         if (!c->origin || !c->token_uri)
                 return fail(error, -ENOMEM, "out of memory");
         if (http_url_check(c->token_uri) != HTTP_URL_OK)
-                return fail(error, -EBADMSG, "$GCE_METADATA_HOST: %s is neither Google's metadata server nor on this machine", host);
+                return fail(error, -EBADMSG,
+                        "$GCE_METADATA_HOST: %s is neither Google's metadata server nor on this machine", host);
 
         *ret = cleanup_steal(c);
         return 0;

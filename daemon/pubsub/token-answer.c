@@ -44,7 +44,8 @@ static usec_t lifetime_of(Json *json) {
         if (seconds <= 0)
                 return 0;
 
-        return (usec_t) seconds < TOKEN_LIFETIME_MAX_USEC / USEC_PER_SEC ? (usec_t) seconds * USEC_PER_SEC : TOKEN_LIFETIME_MAX_USEC;
+        return (usec_t) seconds < TOKEN_LIFETIME_MAX_USEC / USEC_PER_SEC ? (usec_t) seconds * USEC_PER_SEC
+                                                                         : TOKEN_LIFETIME_MAX_USEC;
 }
 
 static int read_token(const Credentials *c, Json *json, TokenAnswer *ret, char *detail) {
@@ -53,11 +54,13 @@ static int read_token(const Credentials *c, Json *json, TokenAnswer *ret, char *
 
         if (!value || !value_valid(value)) {
                 (void) snprintf(detail, TOKEN_DETAIL_MAX,
-                        "the answer of the %s holds no access token (does something answer in its place?)", remote_name(c));
+                        "the answer of the %s holds no access token (does something answer in its place?)",
+                        remote_name(c));
                 return -EAGAIN;
         }
         if (lifetime == 0) {
-                (void) snprintf(detail, TOKEN_DETAIL_MAX, "the %s gave a token that has run out already", remote_name(c));
+                (void) snprintf(
+                        detail, TOKEN_DETAIL_MAX, "the %s gave a token that has run out already", remote_name(c));
                 return -EAGAIN;
         }
 
@@ -79,11 +82,13 @@ static bool repeats_secret(const Credentials *c, const char *text) {
                 word += n;
         }
 
-        return (c->client_secret && strstr(text, c->client_secret)) || (c->refresh_token && strstr(text, c->refresh_token));
+        return (c->client_secret && strstr(text, c->client_secret)) ||
+               (c->refresh_token && strstr(text, c->refresh_token));
 }
 
 static Refusal refusal_of(const Credentials *c, Json *json) {
-        Json *object = json_get(json, "error"); /* Google's APIs answer with an object, its token endpoint with a string */
+        Json *object =
+                json_get(json, "error"); /* Google's APIs answer with an object, its token endpoint with a string */
         Refusal refusal = { json_get_string(json, "error"), json_get_string(json, "error_description") };
 
         if (!refusal.error)
@@ -95,7 +100,8 @@ static Refusal refusal_of(const Credentials *c, Json *json) {
         return refusal;
 }
 
-/* Statuses and words that google-auth tries again on; a metadata server answers 404 in the first seconds of a container's life. */
+/* Statuses and words that google-auth tries again on; a metadata server answers 404 in the first seconds of a
+ * container's life. */
 static bool is_transient(const Credentials *c, int status, Refusal refusal) {
         static const char *const words[] = { "internal_failure", "server_error", "temporarily_unavailable" };
 
@@ -114,14 +120,16 @@ static const char *remedy_for(const Credentials *c, Refusal refusal) {
         if (c->kind == CREDENTIALS_METADATA)
                 return "give this machine a service account with access to Pub/Sub";
         if (c->kind == CREDENTIALS_AUTHORIZED_USER)
-                return "the login was revoked or is too old: run `gcloud auth application-default login` again and restart, or use a "
+                return "the login was revoked or is too old: run `gcloud auth application-default login` again and "
+                       "restart, or use a "
                        "service account";
         if (strstr(refusal.description, "short-lived"))
                 return "set this machine's clock (timedatectl)";
         if (strcasestr(refusal.description, "signature"))
                 return "the key was deleted or replaced: install one that is valid, and restart";
         if (strcasestr(refusal.description, "not found"))
-                return "the service account was deleted or disabled: restore it, or install the key of another and restart";
+                return "the service account was deleted or disabled: restore it, or install the key of another and "
+                       "restart";
         return "check the service account and its key; a new key needs a restart";
 }
 
@@ -163,19 +171,20 @@ static int describe_refusal(const Credentials *c, const HttpReply *reply, Refusa
         if (clock_matters)
                 describe_clock(clock_error, clock, sizeof(clock));
         (void) snprintf(detail, TOKEN_DETAIL_MAX, "the %s refuses %s: %s%s%.100s%s; %s", remote_name(c), c->origin,
-                refusal.error[0] != '\0' ? refusal.error : reply->detail, described ? " (" : "", refusal.description, described ? ")" : "",
-                clock_matters ? clock : remedy_for(c, refusal));
+                refusal.error[0] != '\0' ? refusal.error : reply->detail, described ? " (" : "", refusal.description,
+                described ? ")" : "", clock_matters ? clock : remedy_for(c, refusal));
         return -EACCES;
 }
 
-int token_answer_read(
-        const Credentials *credentials, const HttpReply *reply, usec_t wall, TokenAnswer *ret, char detail[static TOKEN_DETAIL_MAX]) {
+int token_answer_read(const Credentials *credentials, const HttpReply *reply, usec_t wall, TokenAnswer *ret,
+        char detail[static TOKEN_DETAIL_MAX]) {
         _cleanup_(json_freep) Json *json = NULL;
 
         if (reply->outcome != HTTP_ANSWERED) {
                 (void) snprintf(detail, TOKEN_DETAIL_MAX, "the %s (%.100s) does not answer: %s; check the network%s",
                         remote_name(credentials), credentials->token_uri, reply->detail,
-                        reply->outcome == HTTP_TLS ? ", `pubsub.ca_file` and this machine's clock" : " and name resolution");
+                        reply->outcome == HTTP_TLS ? ", `pubsub.ca_file` and this machine's clock"
+                                                   : " and name resolution");
                 return -EAGAIN;
         }
 

@@ -16,6 +16,7 @@
 #include "lib/backoff.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/loop.h"
 #include "pubsub/token-answer.h"
 #include "secret.h"
 
@@ -24,7 +25,8 @@
 #define ANSWER_MAX (64 * 1024)
 #define BACKOFF_INITIAL_USEC USEC_PER_SEC
 #define BACKOFF_MAX_USEC USEC_PER_MINUTE
-#define REFUSED_INITIAL_USEC (5 * USEC_PER_SEC) /* a user must act, or NTP set the clock: both take a while, and are to be noticed soon */
+#define REFUSED_INITIAL_USEC                                                                                           \
+        (5 * USEC_PER_SEC) /* a user must act, or NTP set the clock: both take a while, and are to be noticed soon */
 #define REFUSED_MAX_USEC (5 * USEC_PER_MINUTE)
 
 struct TokenWait {
@@ -80,8 +82,10 @@ static void token_tell_failure(Token *token, usec_t now) {
         if (token->told || (token->error != -EACCES && token_serves(token, now)))
                 return;
 
-        log_event(token->error == -EACCES ? LOG_ERR : LOG_WARNING, EVENT_TOKEN_REFUSED, LOG_FIELDS({ FIELD_ERROR, token->detail }),
-                "No access token for Pub/Sub: %s. sensorqd keeps trying; meanwhile readings wait in the outbox, messages in the "
+        log_event(token->error == -EACCES ? LOG_ERR : LOG_WARNING, EVENT_TOKEN_REFUSED,
+                LOG_FIELDS({ FIELD_ERROR, token->detail }),
+                "No access token for Pub/Sub: %s. sensorqd keeps trying; meanwhile readings wait in the outbox, "
+                "messages in the "
                 "subscription",
                 token->detail);
         token->told = true;
@@ -105,7 +109,7 @@ static void token_failed(Token *token, int error, usec_t retry_after) {
                 token->failing_from = now;
         }
         token->error = error;
-        token->retry_at = now + backoff_next_at_least(backoff, retry_after, backoff_random());
+        token->retry_at = now + backoff_next_at_least(backoff, retry_after, loop_random());
         token_tell_failure(token, now);
         token_serve_soon(token);
 }
@@ -117,7 +121,8 @@ static void token_obtained(Token *token, TokenAnswer *answer) {
                 early = TOKEN_REFRESH_EARLY_USEC;
         token_drop(token);
         token->value = cleanup_steal(answer->value);
-        token->expires = token->exchange_started + answer->lifetime; /* counted from before the request: never later than the endpoint's */
+        token->expires = token->exchange_started +
+                         answer->lifetime; /* counted from before the request: never later than the endpoint's */
         token->refresh_at = token->expires - early;
 
         token_tell_recovery(token);
@@ -164,8 +169,8 @@ static int token_start_exchange(Token *token) {
         int r;
 
         token->exchange_started = clock_now();
-        r = credentials_token_request(
-                token->credentials, token_signing_time(token->endpoint_ahead, token->exchange_started, clock_wall()), &spec.body);
+        r = credentials_token_request(token->credentials,
+                token_signing_time(token->endpoint_ahead, token->exchange_started, clock_wall()), &spec.body);
         if (r < 0)
                 return r;
 
@@ -183,7 +188,8 @@ static void token_refresh(Token *token, usec_t now) {
 
         r = token_start_exchange(token);
         if (r < 0) {
-                (void) snprintf(token->detail, sizeof(token->detail), "the request for it cannot be made: %s", strerror(-r));
+                (void) snprintf(
+                        token->detail, sizeof(token->detail), "the request for it cannot be made: %s", strerror(-r));
                 token_failed(token, -EAGAIN, 0);
         }
 }
@@ -289,7 +295,8 @@ int token_new(sd_event *event, Http *http, const Credentials *credentials, const
         token->http = http;
         token->credentials = credentials;
         token->backoff = (Backoff){ .initial = BACKOFF_INITIAL_USEC, .max = backoff_limit(BACKOFF_MAX_USEC) };
-        token->refused_backoff = (Backoff){ .initial = backoff_limit(REFUSED_INITIAL_USEC), .max = backoff_limit(REFUSED_MAX_USEC) };
+        token->refused_backoff =
+                (Backoff){ .initial = backoff_limit(REFUSED_INITIAL_USEC), .max = backoff_limit(REFUSED_MAX_USEC) };
         if (ca_file) {
                 token->ca_file = strdup(ca_file);
                 if (!token->ca_file)

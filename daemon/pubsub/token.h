@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The OAuth access token: fetched, cached, refreshed early while the old one still serves, one refresh in flight whatever the number of
- * waiters. */
+/* The OAuth access token: fetched, cached, refreshed early while the old one still serves, one refresh in flight
+ * whatever the number of waiters. */
 
 #include <systemd/sd-event.h>
 
@@ -11,7 +11,8 @@
 typedef struct Token Token;
 typedef struct TokenWait TokenWait;
 
-#define TOKEN_REFRESH_EARLY_USEC (300 * USEC_PER_SEC) /* the metadata server answers with the old token until 4 min before its expiry */
+#define TOKEN_REFRESH_EARLY_USEC                                                                                       \
+        (300 * USEC_PER_SEC) /* the metadata server answers with the old token until 4 min before its expiry */
 
 typedef struct TokenStatus {
         bool failing;
@@ -21,15 +22,16 @@ typedef struct TokenStatus {
         const char *detail;   /* what and what to do; "" when well */
 } TokenStatus;
 
-/* *credentials* is borrowed; NULL: no token is needed (emulator), and every wait is answered with NULL at once. *ca_file* as in HttpSpec.
+/* *credentials* is borrowed; NULL: no token is needed (emulator), and every wait is answered with NULL at once.
+ * *ca_file* as in HttpSpec.
  */
 int token_new(sd_event *event, Http *http, const Credentials *credentials, const char *ca_file, Token **ret);
 /* All waits must have been answered or cancelled. */
 Token *token_free(Token *token);
 CLEANUP_DEFINE(Token, token_free)
 
-/* *value* is valid during the call; NULL with *error* 0: none is needed; *error* < 0: none is to be had now, -EACCES when refused (a user
- * must act), -EAGAIN otherwise; *retry_after* says when asking again makes sense. */
+/* *value* is valid during the call; NULL with *error* 0: none is needed; *error* < 0: none is to be had now, -EACCES
+ * when refused (a user must act), -EAGAIN otherwise; *retry_after* says when asking again makes sense. */
 typedef void (*TokenDone)(void *userdata, const char *value, int error, usec_t retry_after);
 
 /* Calls *done* from the loop, never from inside token_get(). */

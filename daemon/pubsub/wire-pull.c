@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads a pull reply in place: every string is unescaped and every base64 decoded where it stands, which only ever shortens text that the
- * reader has passed already. */
+/* Reads a pull reply in place: every string is unescaped and every base64 decoded where it stands, which only ever
+ * shortens text that the reader has passed already. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -153,7 +153,8 @@ static int read_attribute(PullReader *p, WireMessage *message) {
 
         if (p->pull.n_attributes >= WIRE_PULL_ATTRIBUTES_MAX)
                 return skip_odd(p);
-        r = grow((void **) &p->pull.attributes, p->pull.n_attributes, &p->attributes_allocated, sizeof *p->pull.attributes);
+        r = grow((void **) &p->pull.attributes, p->pull.n_attributes, &p->attributes_allocated,
+                sizeof *p->pull.attributes);
         if (r < 0)
                 return r;
         attribute = &p->pull.attributes[p->pull.n_attributes];

@@ -82,7 +82,8 @@ size_t wire_publish_size(const WireOutgoing *message) {
         if (message->n_attributes > 0)
                 size += strlen(",\"attributes\":{}");
         for (size_t i = 0; i < message->n_attributes; i++) /* an escaped control takes six bytes */
-                size += strlen("\"\":\"\",") + 6 * (message->attributes[i].key.size + message->attributes[i].value.size);
+                size += strlen("\"\":\"\",") +
+                        6 * (message->attributes[i].key.size + message->attributes[i].value.size);
         return size;
 }
 
@@ -134,7 +135,8 @@ int wire_get_publish(const char *body, size_t size, size_t *ret_n) {
 /* ---- pull, acknowledge, modifyAckDeadline: requests ---- */
 
 int wire_put_pull(Bytes *body, unsigned max_messages, bool return_immediately) {
-        return bytes_append_format(body, "{\"maxMessages\":%u%s}", max_messages, return_immediately ? ",\"returnImmediately\":true" : "");
+        return bytes_append_format(
+                body, "{\"maxMessages\":%u%s}", max_messages, return_immediately ? ",\"returnImmediately\":true" : "");
 }
 
 int wire_put_ack(Bytes *body, const Slice *ids, size_t n, int deadline_sec, size_t *ret_taken) {
@@ -259,8 +261,8 @@ static void each_failure(void *userdata, const char *ack_id, const char *value) 
         failures->each(failures->userdata, ack_id, transient ? WIRE_ACK_RETRY : WIRE_ACK_LOST);
 }
 
-int wire_each_ack_failure(
-        const char *body, size_t size, void (*each)(void *userdata, const char *ack_id, WireAckFate fate), void *userdata) {
+int wire_each_ack_failure(const char *body, size_t size,
+        void (*each)(void *userdata, const char *ack_id, WireAckFate fate), void *userdata) {
         AckFailures failures = { .each = each, .userdata = userdata };
         _cleanup_(json_freep) Json *json = NULL;
         Json *details;
@@ -272,7 +274,8 @@ int wire_each_ack_failure(
                 Json *detail = json_at(details, i);
                 const char *reason = json_get_string(detail, "reason");
 
-                if (detail_is(detail, "google.rpc.ErrorInfo") && reason && strcmp(reason, "EXACTLY_ONCE_ACKID_FAILURE") == 0)
+                if (detail_is(detail, "google.rpc.ErrorInfo") && reason &&
+                        strcmp(reason, "EXACTLY_ONCE_ACKID_FAILURE") == 0)
                         json_each_string(json_get(detail, "metadata"), each_failure, &failures);
         }
         return failures.n;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Pub/Sub's REST bodies as structs and back; pure. Source: google/pubsub/v1/pubsub.proto, and proto3's JSON mapping: zero fields are left
- * out, unknown fields are skipped, int32 may come as a string, bytes are base64. Reads in place: the reply buffer holds the decoded data
- * afterwards, and every slice points into it. */
+/* Pub/Sub's REST bodies as structs and back; pure. Source: google/pubsub/v1/pubsub.proto, and proto3's JSON mapping:
+ * zero fields are left out, unknown fields are skipped, int32 may come as a string, bytes are base64. Reads in place:
+ * the reply buffer holds the decoded data afterwards, and every slice points into it. */
 
 #include "lib/bytes.h"
 #include "lib/clock.h"
@@ -35,17 +35,18 @@ typedef struct WirePull {
         size_t n;
         WireAttribute *attributes; /* of all messages */
         size_t n_attributes;
-        size_t skipped; /* elements that were not understood (no ack id, no message id, attributes that are no strings, beyond a cap): they
-                         * stay unacknowledged and come back by themselves */
+        size_t skipped; /* elements that were not understood (no ack id, no message id, attributes that are no strings,
+                         * beyond a cap): they stay unacknowledged and come back by themselves */
 } WirePull;
 
 #define WIRE_PULL_MESSAGES_MAX 10000     /* ten times what a pull may ask for */
 #define WIRE_PULL_ATTRIBUTES_MAX 1000000 /* the service allows 100 a message */
 #define WIRE_PULL_DEPTH_MAX 100
 
-/* An error body: {"error":{"code","message","status","details"}}, or a token endpoint's {"error","error_description"}. */
+/* An error body: {"error":{"code","message","status","details"}}, or a token endpoint's {"error","error_description"}.
+ */
 typedef struct WireError {
-        char status[64];    /* "INVALID_ARGUMENT", "invalid_grant"; "" when the body tells none (HTML from a front end) */
+        char status[64]; /* "INVALID_ARGUMENT", "invalid_grant"; "" when the body tells none (HTML from a front end) */
         char message[256];  /* printable, cut */
         char reason[64];    /* of google.rpc.ErrorInfo */
         usec_t retry_delay; /* of google.rpc.RetryInfo; 0: none */
@@ -63,8 +64,8 @@ int wire_put_pull(Bytes *body, unsigned max_messages, bool return_immediately);
 int wire_get_pull(char *body, size_t size, WirePull *ret);
 void wire_pull_done(WirePull *pull);
 
-/* {"ackIds":[...]} with "ackDeadlineSeconds" when *deadline_sec* >= 0 (modifyAckDeadline). Ids are taken from *ids* until *n* or
- * WIRE_ACK_BODY_MAX is reached; *ret_taken* says how many. */
+/* {"ackIds":[...]} with "ackDeadlineSeconds" when *deadline_sec* >= 0 (modifyAckDeadline). Ids are taken from *ids*
+ * until *n* or WIRE_ACK_BODY_MAX is reached; *ret_taken* says how many. */
 #define WIRE_ACK_BODY_MAX 500000 /* the service refuses 524 288 */
 #define WIRE_ACK_IDS_MAX 1000
 int wire_put_ack(Bytes *body, const Slice *ids, size_t n, int deadline_sec, size_t *ret_taken);
@@ -76,8 +77,8 @@ bool wire_get_duration(const char *text, usec_t *ret);
 void wire_get_error(const char *body, size_t size, WireError *ret);
 
 typedef enum WireAckFate { WIRE_ACK_DONE, WIRE_ACK_RETRY, WIRE_ACK_LOST } WireAckFate;
-/* Per-id results of an exactly-once subscription in an error body: calls *each* for every id named in an EXACTLY_ONCE_ACKID_FAILURE
- * ErrorInfo (WIRE_ACK_RETRY for TRANSIENT_*, WIRE_ACK_LOST for PERMANENT_*); returns their number. Ids not named were acknowledged when the
- * number is > 0. */
-int wire_each_ack_failure(
-        const char *body, size_t size, void (*each)(void *userdata, const char *ack_id, WireAckFate fate), void *userdata);
+/* Per-id results of an exactly-once subscription in an error body: calls *each* for every id named in an
+ * EXACTLY_ONCE_ACKID_FAILURE ErrorInfo (WIRE_ACK_RETRY for TRANSIENT_*, WIRE_ACK_LOST for PERMANENT_*); returns their
+ * number. Ids not named were acknowledged when the number is > 0. */
+int wire_each_ack_failure(const char *body, size_t size,
+        void (*each)(void *userdata, const char *ack_id, WireAckFate fate), void *userdata);

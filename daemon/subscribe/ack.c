@@ -9,7 +9,9 @@
 #include "lib/cleanup.h"
 #include "lib/crashpoint.h"
 
-#define RANGES_MAX 32 /* the rest of the list, and a half for each time that a request of at most WIRE_ACK_IDS_MAX ids is halved */
+#define RANGES_MAX                                                                                                     \
+        32 /* the rest of the list, and a half for each time that a request of at most WIRE_ACK_IDS_MAX ids is halved  \
+            */
 
 typedef struct Range {
         size_t start, n;
@@ -150,8 +152,8 @@ static int send_next(Ack *ack) {
         return 0;
 }
 
-int ack_start(Client *client, const char *subscription, const Slice *ids, size_t n, int deadline_sec, usec_t timeout, AckDone done,
-        void *userdata, Ack **ret) {
+int ack_start(Client *client, const char *subscription, const Slice *ids, size_t n, int deadline_sec, usec_t timeout,
+        AckDone done, void *userdata, Ack **ret) {
         _cleanup_(ack_freep) Ack *ack = NULL;
         int r;
 

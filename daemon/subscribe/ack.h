@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* One run of acknowledge or modifyAckDeadline over a list of ack ids, with a result for each id: split by the service's limits, one request
- * at a time; an exactly-once subscription's results are read per id; where a request is refused as a whole it is halved, so that one bad id
- * does not hold back the good ones. It does not try again: that is the owner's decision. */
+/* One run of acknowledge or modifyAckDeadline over a list of ack ids, with a result for each id: split by the service's
+ * limits, one request at a time; an exactly-once subscription's results are read per id; where a request is refused as
+ * a whole it is halved, so that one bad id does not hold back the good ones. It does not try again: that is the owner's
+ * decision. */
 
 #include "lib/bytes.h"
 #include "pubsub/client.h"
@@ -25,9 +26,9 @@ typedef struct AckResult {
 
 typedef void (*AckDone)(void *userdata, const AckResult *result);
 
-/* The ids are copied, their text is borrowed until the end. *subscription* is borrowed. *n* > 0. Calls *done* once from the loop, never
- * from inside ack_start(); the run is gone then. */
-int ack_start(Client *client, const char *subscription, const Slice *ids, size_t n, int deadline_sec, usec_t timeout, AckDone done,
-        void *userdata, Ack **ret);
+/* The ids are copied, their text is borrowed until the end. *subscription* is borrowed. *n* > 0. Calls *done* once from
+ * the loop, never from inside ack_start(); the run is gone then. */
+int ack_start(Client *client, const char *subscription, const Slice *ids, size_t n, int deadline_sec, usec_t timeout,
+        AckDone done, void *userdata, Ack **ret);
 /* Requests under way are dropped: they may have been carried out. */
 Ack *ack_cancel(Ack *ack);

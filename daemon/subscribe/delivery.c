@@ -11,7 +11,10 @@
 
 /* Rows: from; columns: to. Nothing leaves a settled fate: what is once known to be durable is acknowledged (P3). */
 _asserted_ static const bool moves[FATES][FATES] = {
-        [FATE_PENDING] = { [FATE_STORED] = true, [FATE_DUPLICATE] = true, [FATE_REJECTED] = true, [FATE_FAILED] = true },
+        [FATE_PENDING] = { [FATE_STORED] = true,
+                [FATE_DUPLICATE] = true,
+                [FATE_REJECTED] = true,
+                [FATE_FAILED] = true },
         [FATE_FAILED] = { [FATE_PENDING] = true },
 };
 

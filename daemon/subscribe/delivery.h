@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* One received batch of messages, with the fate of each. A batch has one owner at a time: the subscriber, then the sink (worker thread
- * included), then the subscriber again. Who owns it may touch everything in it.
+/* One received batch of messages, with the fate of each. A batch has one owner at a time: the subscriber, then the sink
+ * (worker thread included), then the subscriber again. Who owns it may touch everything in it.
  *
  * Fate of a message:                                       Acknowledged?
  *      PENDING    not known to be stored                    no
@@ -9,8 +9,8 @@
  *      DUPLICATE  the same document is durable already      yes
  *      REJECTED   raw bytes and reason are durable apart    yes
  *      FAILED     cannot be stored nor set apart now        no: stays unacknowledged, comes back after its deadline
- * Moves: PENDING -> any other; nothing leaves STORED, DUPLICATE, REJECTED. FAILED -> PENDING when it is tried again. delivery_set_fate()
- * aborts on any other. */
+ * Moves: PENDING -> any other; nothing leaves STORED, DUPLICATE, REJECTED. FAILED -> PENDING when it is tried again.
+ * delivery_set_fate() aborts on any other. */
 
 #include "lib/bytes.h"
 #include "lib/clock.h"

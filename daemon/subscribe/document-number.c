@@ -37,8 +37,8 @@ static int read_integer(Slice text, double *ret_double, int64_t *ret_int64) {
         return DOCUMENT_NUMBER_INT64;
 }
 
-/* The digits of a number without its point, and the power of ten that they are to be multiplied by. False when they are too many for the
- * short way. */
+/* The digits of a number without its point, and the power of ten that they are to be multiplied by. False when they are
+ * too many for the short way. */
 static bool split_number(const char *p, const char *end, uint64_t *ret_mantissa, int *ret_exponent) {
         uint64_t mantissa = 0;
         int digits = 0, exponent = 0, written = 0;
@@ -69,8 +69,9 @@ static bool split_number(const char *p, const char *end, uint64_t *ret_mantissa,
         return true;
 }
 
-/* A mantissa and a power of ten that both are doubles: one operation then rounds once, hence correctly (W. D. Clinger, "How to Read
- * Floating Point Numbers Accurately", 1990). Not where the compiler computes with more precision than double has. */
+/* A mantissa and a power of ten that both are doubles: one operation then rounds once, hence correctly (W. D. Clinger,
+ * "How to Read Floating Point Numbers Accurately", 1990). Not where the compiler computes with more precision than
+ * double has. */
 static bool read_short(Slice text, double *ret) {
         static const double powers[EXACT_POWER_MAX + 1] = {
                 1e0,

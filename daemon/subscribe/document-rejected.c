@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The document for the rejected collection. It is written without the rules of document-writer.h, because it must always be possible. */
+/* The document for the rejected collection. It is written without the rules of document-writer.h, because it must
+ * always be possible. */
 #include <errno.h>
 #include <string.h>
 
@@ -11,7 +12,8 @@
 static bool append_text(bson_t *bson, const char *key, Slice text) {
         if (bytes_is_utf8(text.data, text.size))
                 return bson_append_utf8(bson, key, -1, text.size > 0 ? text.data : "", (int) text.size);
-        return bson_append_binary(bson, key, -1, BSON_SUBTYPE_BINARY, (const uint8_t *) text.data, (uint32_t) text.size);
+        return bson_append_binary(
+                bson, key, -1, BSON_SUBTYPE_BINARY, (const uint8_t *) text.data, (uint32_t) text.size);
 }
 
 static bool append_time(bson_t *bson, const char *key, Slice text) {
@@ -68,8 +70,10 @@ static bool append_attribute_list(bson_t *pubsub, const WireMessage *message) {
                 char buffer[16];
 
                 (void) bson_uint32_to_string((uint32_t) i, &key, buffer, sizeof(buffer));
-                if (!bson_append_document_begin(&list, key, -1, &element) || !append_text(&element, "name", message->attributes[i].key) ||
-                        !append_text(&element, "value", message->attributes[i].value) || !bson_append_document_end(&list, &element))
+                if (!bson_append_document_begin(&list, key, -1, &element) ||
+                        !append_text(&element, "name", message->attributes[i].key) ||
+                        !append_text(&element, "value", message->attributes[i].value) ||
+                        !bson_append_document_end(&list, &element))
                         return false;
         }
         return bson_append_array_end(pubsub, &list);
@@ -78,15 +82,17 @@ static bool append_attribute_list(bson_t *pubsub, const WireMessage *message) {
 static bool append_pubsub(bson_t *document, const WireMessage *message, const DocumentRules *rules) {
         bson_t pubsub;
 
-        return bson_append_document_begin(document, "pubsub", -1, &pubsub) && append_text(&pubsub, "message_id", message->message_id) &&
+        return bson_append_document_begin(document, "pubsub", -1, &pubsub) &&
+               append_text(&pubsub, "message_id", message->message_id) &&
                append_time(&pubsub, "publish_time", message->publish_time) &&
                bson_append_utf8(&pubsub, "subscription", -1, rules->subscription, -1) &&
-               (attributes_are_plain(message) ? append_attribute_object(&pubsub, message) : append_attribute_list(&pubsub, message)) &&
+               (attributes_are_plain(message) ? append_attribute_object(&pubsub, message)
+                                              : append_attribute_list(&pubsub, message)) &&
                bson_append_document_end(document, &pubsub);
 }
 
-int document_build_rejected(const WireMessage *message, const DocumentRules *rules, DocumentReason reason, const char *detail,
-        usec_t rejected_at, bson_t *document) {
+int document_build_rejected(const WireMessage *message, const DocumentRules *rules, DocumentReason reason,
+        const char *detail, usec_t rejected_at, bson_t *document) {
         const DocumentRules own = { .subscription = rules->subscription, .id_attribute = "" };
         const WireMessage bare = { .message_id = message->message_id };
         _cleanup_bytes_ Bytes scratch = {};
@@ -99,7 +105,8 @@ int document_build_rejected(const WireMessage *message, const DocumentRules *rul
         ok = append_text(document, "_id", id) && bson_append_utf8(document, "reason", -1, word, -1) &&
              append_text(document, "detail", (Slice){ detail, strlen(detail) }) &&
              bson_append_binary(document, "data", -1, BSON_SUBTYPE_BINARY,
-                     (const uint8_t *) (message->data.size > 0 ? message->data.data : ""), (uint32_t) message->data.size) &&
+                     (const uint8_t *) (message->data.size > 0 ? message->data.data : ""),
+                     (uint32_t) message->data.size) &&
              append_pubsub(document, message, rules) &&
              bson_append_date_time(document, "rejected_at", -1, (int64_t) (rejected_at / USEC_PER_MSEC));
         return ok ? 0 : -ENOMEM;

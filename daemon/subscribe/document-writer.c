@@ -10,8 +10,8 @@
 #define HASH_START 2166136261u
 #define HASH_PRIME 16777619u /* FNV-1a */
 
-/* A name of a large object, and the sorting of them: by hash, and by text where hashes are equal, so that hostile names cost no more than a
- * logarithm. */
+/* A name of a large object, and the sorting of them: by hash, and by text where hashes are equal, so that hostile names
+ * cost no more than a logarithm. */
 typedef struct SortedName {
         uint32_t offset;
         uint32_t hash;
@@ -113,7 +113,8 @@ static int rename_reserved(DocumentWriter *w) {
 
 static bool is_among(const DocumentWriter *w, const DocumentWriterLevel *level) {
         for (uint32_t i = 0; i < level->n; i++)
-                if (level->names[i].size == w->key.size && memcmp(w->data + level->names[i].offset, w->key.data, w->key.size) == 0)
+                if (level->names[i].size == w->key.size &&
+                        memcmp(w->data + level->names[i].offset, w->key.data, w->key.size) == 0)
                         return true;
         return false;
 }
@@ -152,7 +153,8 @@ static int name_order(const void *a, const void *b, void *userdata) {
         return strcmp(order->base + left->offset, order->base + right->offset);
 }
 
-/* Whether a large object has a name twice: one sorted list of its names, so a million of them take a fraction of a second and 16 MB. */
+/* Whether a large object has a name twice: one sorted list of its names, so a million of them take a fraction of a
+ * second and 16 MB. */
 static int check_names(const char *object, uint32_t size, uint32_t n) {
         NameOrder order = { .base = object };
         _cleanup_free_ SortedName *names = NULL;
@@ -193,8 +195,8 @@ static int grow(DocumentWriter *w, size_t size) {
         return DOCUMENT_OK;
 }
 
-/* Writes what stands before a value: its type and its key. *ret* is where its *size* bytes go. There is always room left to close
- * everything. */
+/* Writes what stands before a value: its type and its key. *ret* is where its *size* bytes go. There is always room
+ * left to close everything. */
 static int begin_value(DocumentWriter *w, bson_type_t type, size_t size, char **ret) {
         DocumentWriterLevel *level = &w->levels[w->level];
         size_t closing = w->level + 1, total;

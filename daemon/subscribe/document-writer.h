@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Writes nested BSON under the rules for every document that sensorqd stores: which names are allowed, no name twice in one object, a limit
- * on size. The bytes are put straight into the buffer of the bson_t: libbson's own appending costs four times as much. Nothing else is
- * allocated for a document whose names need no change. A plain value of about 12 KiB; used by document.c only.
+/* Writes nested BSON under the rules for every document that sensorqd stores: which names are allowed, no name twice in
+ * one object, a limit on size. The bytes are put straight into the buffer of the bson_t: libbson's own appending costs
+ * four times as much. Nothing else is allocated for a document whose names need no change. A plain value of about 12
+ * KiB; used by document.c only.
  *
- * Every call answers DOCUMENT_OK, DOCUMENT_TOO_LARGE, DOCUMENT_DUPLICATE_KEY or -ENOMEM; after anything else than DOCUMENT_OK only
- * document_writer_done() is allowed. */
+ * Every call answers DOCUMENT_OK, DOCUMENT_TOO_LARGE, DOCUMENT_DUPLICATE_KEY or -ENOMEM; after anything else than
+ * DOCUMENT_OK only document_writer_done() is allowed. */
 
 #include "subscribe/document.h"
 
-#define DOCUMENT_WRITER_NAMES 14 /* objects up to here are checked name by name as they grow, larger ones when they are closed */
+#define DOCUMENT_WRITER_NAMES                                                                                          \
+        14 /* objects up to here are checked name by name as they grow, larger ones when they are closed */
 
 typedef struct DocumentWriterName {
         uint32_t offset; /* in the whole document's bytes */
@@ -39,8 +41,8 @@ void document_writer_init(DocumentWriter *w, bson_t *document);
 /* Closes what is still open: the document may be half-built, but it is BSON. */
 void document_writer_done(DocumentWriter *w);
 
-/* Names the next value; inside an object only, before each value. *name* must stay until that value is written. On level 0 the names that
- * belong to sensorqd
+/* Names the next value; inside an object only, before each value. *name* must stay until that value is written. On
+ * level 0 the names that belong to sensorqd
  * (_id, pubsub, stored_at) are changed as well. */
 int document_writer_name(DocumentWriter *w, Slice name);
 
@@ -59,6 +61,6 @@ int document_writer_int64(DocumentWriter *w, int64_t value);
 int document_writer_bool(DocumentWriter *w, bool value);
 int document_writer_null(DocumentWriter *w);
 
-/* The name as it is stored: empty -> `_`; a leading `$`, every `.` and every NUL -> `_`. *ret* is *name* itself when nothing changes, else
- * in *scratch*. */
+/* The name as it is stored: empty -> `_`; a leading `$`, every `.` and every NUL -> `_`. *ret* is *name* itself when
+ * nothing changes, else in *scratch*. */
 int document_key(Slice name, Bytes *scratch, Slice *ret);

@@ -105,16 +105,20 @@ static int explain(Builder *b, int r) {
                 return reject(b, DOCUMENT_TOO_DEEP, "more than %d levels at byte %zu", DOCUMENT_DEPTH_MAX, place(b));
         case DOCUMENT_DUPLICATE_KEY:
                 if (b->json.token == JSON_KEY)
-                        return reject(b, DOCUMENT_DUPLICATE_KEY, "two fields of one object would be stored as \"%.*s\", at byte %zu",
+                        return reject(b, DOCUMENT_DUPLICATE_KEY,
+                                "two fields of one object would be stored as \"%.*s\", at byte %zu",
                                 shown(b->writer.key), b->writer.key.data, place(b));
                 return reject(b, DOCUMENT_DUPLICATE_KEY,
-                        "two fields of one object would be stored under the same name, in the object that ends at byte %zu", place(b));
+                        "two fields of one object would be stored under the same name, in the object that ends at byte "
+                        "%zu",
+                        place(b));
         case DOCUMENT_TOO_LARGE:
                 return reject(b, DOCUMENT_TOO_LARGE, "more than %d bytes as BSON", DOCUMENT_SIZE_MAX);
         case DOCUMENT_NUMBER_RANGE:
                 return reject(b, DOCUMENT_NUMBER_RANGE, "a number beyond what MongoDB can hold at byte %zu", place(b));
         case DOCUMENT_NOT_UTF8:
-                return reject(b, DOCUMENT_NOT_UTF8, "half of a surrogate pair, which has no UTF-8 form, at byte %zu", place(b));
+                return reject(b, DOCUMENT_NOT_UTF8, "half of a surrogate pair, which has no UTF-8 form, at byte %zu",
+                        place(b));
         default:
                 return r;
         }
@@ -163,7 +167,8 @@ static int put_string(Builder *b) {
         r = token_text(&b->json, &b->text_scratch, &text);
         if (r != DOCUMENT_OK)
                 return r;
-        if (text.size >= DATE_TEXT_MIN && text.data[4] == '-' && is_date_field(b) && clock_parse_rfc3339(text.data, text.size, &msec))
+        if (text.size >= DATE_TEXT_MIN && text.data[4] == '-' && is_date_field(b) &&
+                clock_parse_rfc3339(text.data, text.size, &msec))
                 return document_writer_date(&b->writer, msec);
         return document_writer_string(&b->writer, text);
 }
@@ -244,8 +249,8 @@ int document_id(const WireMessage *message, const DocumentRules *rules, Bytes *s
         for (size_t i = 0; i < message->n_attributes; i++) {
                 Slice value = message->attributes[i].value;
 
-                if (slice_equal(message->attributes[i].key, rules->id_attribute) && value.size > 0 && value.size <= DOCUMENT_ID_MAX &&
-                        bytes_is_utf8(value.data, value.size)) {
+                if (slice_equal(message->attributes[i].key, rules->id_attribute) && value.size > 0 &&
+                        value.size <= DOCUMENT_ID_MAX && bytes_is_utf8(value.data, value.size)) {
                         *ret = value;
                         return 0;
                 }
@@ -353,9 +358,10 @@ static int build(Builder *b, usec_t stored_at) {
         return explain(b, document_writer_date(&b->writer, (int64_t) (stored_at / USEC_PER_MSEC)));
 }
 
-int document_build(
-        const WireMessage *message, const DocumentRules *rules, usec_t stored_at, bson_t *document, char *detail, size_t detail_size) {
-        Builder b; /* the writer's levels are set up as they are opened: clearing them all would cost more than a small document */
+int document_build(const WireMessage *message, const DocumentRules *rules, usec_t stored_at, bson_t *document,
+        char *detail, size_t detail_size) {
+        Builder b; /* the writer's levels are set up as they are opened: clearing them all would cost more than a small
+                      document */
         int r;
 
         b.message = message;
@@ -413,7 +419,8 @@ bool document_same_payload(const bson_t *a, const bson_t *b) {
                         return true;
                 left_bytes = field_bytes(a, &left, left_offset);
                 right_bytes = field_bytes(b, &right, right_offset);
-                if (left_bytes.size != right_bytes.size || memcmp(left_bytes.data, right_bytes.data, left_bytes.size) != 0)
+                if (left_bytes.size != right_bytes.size ||
+                        memcmp(left_bytes.data, right_bytes.data, left_bytes.size) != 0)
                         return false;
         }
 }

@@ -36,21 +36,21 @@ typedef struct DocumentRules {
 
 #define DOCUMENT_ID_MAX 1024 /* a longer id attribute is not used: servers before 4.2 refuse to index it */
 
-/* What `_id` the message gets: the id attribute when it is there, not empty, UTF-8 and at most DOCUMENT_ID_MAX bytes, else
- * SUBSCRIPTION:MESSAGE_ID. *ret* points into the message or into *scratch*, which is overwritten. -ENOMEM. */
+/* What `_id` the message gets: the id attribute when it is there, not empty, UTF-8 and at most DOCUMENT_ID_MAX bytes,
+ * else SUBSCRIPTION:MESSAGE_ID. *ret* points into the message or into *scratch*, which is overwritten. -ENOMEM. */
 int document_id(const WireMessage *message, const DocumentRules *rules, Bytes *scratch, Slice *ret);
 
-/* Builds the document into *document*, which is initialised and empty, and may be left half-built on a rejection: bson_reinit() makes it
- * new. DOCUMENT_OK, or a reason (> 0) with *detail* (what and where, printable, at most *detail_size*), or -ENOMEM. *stored_at* is wall
- * time. */
-int document_build(
-        const WireMessage *message, const DocumentRules *rules, usec_t stored_at, bson_t *document, char *detail, size_t detail_size);
+/* Builds the document into *document*, which is initialised and empty, and may be left half-built on a rejection:
+ * bson_reinit() makes it new. DOCUMENT_OK, or a reason (> 0) with *detail* (what and where, printable, at most
+ * *detail_size*), or -ENOMEM. *stored_at* is wall time. */
+int document_build(const WireMessage *message, const DocumentRules *rules, usec_t stored_at, bson_t *document,
+        char *detail, size_t detail_size);
 
-/* The document for the rejected collection: _id = SUBSCRIPTION:MESSAGE_ID, reason, detail, data (raw bytes), pubsub, rejected_at. Always
- * possible: attributes whose names would have to be changed to be fields, or that are not UTF-8, are kept as a list of {name, value}
- * instead. -ENOMEM. */
-int document_build_rejected(const WireMessage *message, const DocumentRules *rules, DocumentReason reason, const char *detail,
-        usec_t rejected_at, bson_t *document);
+/* The document for the rejected collection: _id = SUBSCRIPTION:MESSAGE_ID, reason, detail, data (raw bytes), pubsub,
+ * rejected_at. Always possible: attributes whose names would have to be changed to be fields, or that are not UTF-8,
+ * are kept as a list of {name, value} instead. -ENOMEM. */
+int document_build_rejected(const WireMessage *message, const DocumentRules *rules, DocumentReason reason,
+        const char *detail, usec_t rejected_at, bson_t *document);
 
 /* Whether two documents carry the same payload: equal but for `stored_at` and `pubsub` at the top level. */
 bool document_same_payload(const bson_t *a, const bson_t *b);

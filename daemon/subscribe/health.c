@@ -13,7 +13,8 @@ static const struct {
         [HEALTH_PULL] = { "cannot pull", "messages stay in Pub/Sub" },
         [HEALTH_ACK] = { "cannot acknowledge", "what is stored will be delivered again, and recognised" },
         [HEALTH_LEASE] = { "cannot extend leases", "messages that wait may be delivered again, and are recognised" },
-        [HEALTH_SETTINGS] = { "cannot be read", "publishing pauses: a topic without its subscription discards what it is sent" },
+        [HEALTH_SETTINGS] = { "cannot be read",
+                "publishing pauses: a topic without its subscription discards what it is sent" },
 };
 
 bool health_is_passing(ClientOutcome outcome) {
@@ -64,6 +65,7 @@ void health_mend(Health *health, HealthCause cause) {
         if (health_is_failing(health))
                 return;
         log_event(LOG_NOTICE, EVENT_SUBSCRIPTION_RECOVERED, LOG_FIELDS({ FIELD_SUBSCRIPTION, health->subscription }),
-                "%s: works again after %s", health->subscription, clock_format_span(clock_now() - health->since, span, sizeof span));
+                "%s: works again after %s", health->subscription,
+                clock_format_span(clock_now() - health->since, span, sizeof span));
         *health = (Health){ .subscription = health->subscription };
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Whether a subscription works: what fails, since when, and what was said about it. One entry when it starts to fail, one more if a passing
- * failure turns out to need a human, one when all is well again; never one for each try. */
+/* Whether a subscription works: what fails, since when, and what was said about it. One entry when it starts to fail,
+ * one more if a passing failure turns out to need a human, one when all is well again; never one for each try. */
 
 #include "pubsub/client.h"
 

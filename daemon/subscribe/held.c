@@ -10,6 +10,7 @@
 #include "lib/backoff.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/loop.h"
 
 #define ACK_RETRY_MAX_USEC (10 * USEC_PER_SEC)
 #define RELEASE_TIMEOUT_USEC (5 * USEC_PER_SEC) /* within the time that a stop may take */
@@ -54,7 +55,8 @@ static void held_log_lapse(const Held *held) {
         char span[32];
 
         log_event(LOG_WARNING, EVENT_LEASE_LAPSED, LOG_FIELDS({ FIELD_SUBSCRIPTION, held->host->subscription }),
-                "%s: %zu messages were held for %s without being stored; they are left to Pub/Sub, which keeps them and delivers them "
+                "%s: %zu messages were held for %s without being stored; they are left to Pub/Sub, which keeps them "
+                "and delivers them "
                 "again",
                 held->host->subscription, held->n, clock_format_span(held->host->rules.max_hold, span, sizeof span));
 }
@@ -108,10 +110,11 @@ static void held_start_release(Held *held, const Slice *ids, size_t n) {
 
         if (n == 0)
                 return;
-        r = ack_start(
-                held->host->client, held->host->subscription, ids, n, ACK_RELEASE, RELEASE_TIMEOUT_USEC, on_released, held, &held->release);
+        r = ack_start(held->host->client, held->host->subscription, ids, n, ACK_RELEASE, RELEASE_TIMEOUT_USEC,
+                on_released, held, &held->release);
         if (r < 0)
-                log_debug("%s: cannot release %zu messages: they come back after their deadline", held->host->subscription, n);
+                log_debug("%s: cannot release %zu messages: they come back after their deadline",
+                        held->host->subscription, n);
 }
 
 static void held_acknowledge(Held *held);
@@ -125,15 +128,15 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
 
 static void held_give_up_acks(Held *held) {
         held->host->on_left(held->host->userdata, held->n_ids);
-        log_debug("%s: %zu acknowledgements given up: the messages come back and are found to be stored", held->host->subscription,
-                held->n_ids);
+        log_debug("%s: %zu acknowledgements given up: the messages come back and are found to be stored",
+                held->host->subscription, held->n_ids);
         held->n_ids = 0;
         held->acked = true;
         held_end_if_idle(held);
 }
 
 static void held_retry_later(Held *held, usec_t retry_after) {
-        usec_t now = clock_now(), at = now + backoff_next_at_least(&held->backoff, retry_after, backoff_random());
+        usec_t now = clock_now(), at = now + backoff_next_at_least(&held->backoff, retry_after, loop_random());
         int r;
 
         if (!lease_is_live(held->lease, now))
@@ -180,8 +183,8 @@ static void on_acknowledged(void *userdata, const AckResult *result) {
 static void held_acknowledge(Held *held) {
         int r;
 
-        r = ack_start(held->host->client, held->host->subscription, held->ids, held->n_ids, ACK_FOREVER, CLIENT_TIMEOUT_USEC,
-                on_acknowledged, held, &held->ack);
+        r = ack_start(held->host->client, held->host->subscription, held->ids, held->n_ids, ACK_FOREVER,
+                CLIENT_TIMEOUT_USEC, on_acknowledged, held, &held->ack);
         if (r < 0)
                 held_retry_later(held, 0);
 }
@@ -248,8 +251,10 @@ int held_new(const HeldHost *host, Batch *batch, Held **ret) {
         held->ids = calloc(held->n + 1, sizeof *held->ids);
         if (!held->ids)
                 return -ENOMEM;
-        r = lease_new(host->event, host->client, host->subscription, &host->rules, held->ids, collect_ids(batch, false, held->ids),
-                batch->received, &(LeaseCallbacks){ .on_lapsed = on_lapsed, .on_result = on_lease_result, .userdata = held }, &held->lease);
+        r = lease_new(host->event, host->client, host->subscription, &host->rules, held->ids,
+                collect_ids(batch, false, held->ids), batch->received,
+                &(LeaseCallbacks){ .on_lapsed = on_lapsed, .on_result = on_lease_result, .userdata = held },
+                &held->lease);
         if (r < 0)
                 return r;
         held->batch = batch;

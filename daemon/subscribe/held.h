@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+/* clang-format off */
 /* One batch from its arrival until nothing of it is to be done: its lease, its way through the sink, its acknowledgement.
  *
  *      waiting --handed to the sink--> writing --settled--> acking --confirmed, or given up--> done
@@ -11,6 +12,7 @@
  * Only ids of settled messages are acknowledged (P3). A failed acknowledgement is tried again while the lease lives, then dropped: the
  * messages come back and are found to be stored. Messages that were not settled are left to their deadline, never nacked but at the stop.
  */
+/* clang-format on */
 
 #include <systemd/sd-event.h>
 
@@ -33,8 +35,8 @@ typedef struct HeldHost {
         void (*on_acknowledged)(void *userdata, size_t n);                /* confirmed just now */
         void (*on_ack_result)(void *userdata, const AckResult *result);   /* of one run of acknowledge */
         void (*on_lease_result)(void *userdata, const AckResult *result); /* of one renewal */
-        void (*on_left)(void *userdata, size_t n);                        /* messages left to the queue: not settled, or not acknowledged */
-        void (*on_done)(void *userdata, Held *held);                      /* the owner frees it, here or later */
+        void (*on_left)(void *userdata, size_t n);   /* messages left to the queue: not settled, or not acknowledged */
+        void (*on_done)(void *userdata, Held *held); /* the owner frees it, here or later */
         void *userdata;
 } HeldHost;
 
@@ -45,7 +47,8 @@ Held *held_free(Held *held);
 CLEANUP_DEFINE(Held, held_free)
 
 HeldState held_state(const Held *held);
-size_t held_count(const Held *held);  /* messages in it; none once max_hold is over, though the sink may have them still */
+size_t held_count(
+        const Held *held); /* messages in it; none once max_hold is over, though the sink may have them still */
 size_t held_bytes(const Held *held);  /* of the reply */
 usec_t held_oldest(const Held *held); /* oldest publish time, wall; 0: unknown */
 

@@ -9,6 +9,7 @@
 #include "lib/backoff.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/loop.h"
 
 typedef enum LeaseState { RESTING, RENEWING, LAPSED } LeaseState;
 
@@ -32,7 +33,8 @@ struct Lease {
         sd_event_source *timer;
 };
 
-LeaseStep lease_step(const LeaseRules *rules, usec_t received, usec_t granted, usec_t retry_at, usec_t now, usec_t *ret_at) {
+LeaseStep lease_step(
+        const LeaseRules *rules, usec_t received, usec_t granted, usec_t retry_at, usec_t now, usec_t *ret_at) {
         usec_t end = received + rules->max_hold;
         usec_t renew_at = retry_at > 0 ? retry_at : granted + rules->deadline / 2;
 
@@ -50,15 +52,17 @@ static void lease_move(Lease *lease, LeaseState state) {
 }
 
 static void lease_wake_at(Lease *lease, usec_t at) {
-        if (sd_event_source_set_time(lease->timer, at) < 0 || sd_event_source_set_enabled(lease->timer, SD_EVENT_ONESHOT) < 0)
+        if (sd_event_source_set_time(lease->timer, at) < 0 ||
+                sd_event_source_set_enabled(lease->timer, SD_EVENT_ONESHOT) < 0)
                 log_debug("%s: cannot set the timer of a lease", lease->subscription);
 }
 
 static void lease_fail(Lease *lease, usec_t retry_after, usec_t now) {
         usec_t floor = retry_after > LEASE_RETRY_MIN_USEC ? retry_after : LEASE_RETRY_MIN_USEC;
 
-        lease->backoff.max = lease->rules->deadline / 4 > LEASE_RETRY_MIN_USEC ? lease->rules->deadline / 4 : LEASE_RETRY_MIN_USEC;
-        lease->retry_at = now + backoff_next_at_least(&lease->backoff, floor, backoff_random());
+        lease->backoff.max =
+                lease->rules->deadline / 4 > LEASE_RETRY_MIN_USEC ? lease->rules->deadline / 4 : LEASE_RETRY_MIN_USEC;
+        lease->retry_at = now + backoff_next_at_least(&lease->backoff, floor, loop_random());
 }
 
 /* Ids that are no longer ours need no more renewals. */
@@ -101,8 +105,10 @@ static void lease_renew(Lease *lease, usec_t now) {
 
         lease->narrowed = false;
         lease->asked = now; /* the service grants from a later moment: erring on this side is safe */
-        r = ack_start(lease->client, lease->subscription, lease->ids, lease->n, (int) (lease->rules->deadline / USEC_PER_SEC),
-                quarter > LEASE_TIMEOUT_MIN_USEC ? quarter : LEASE_TIMEOUT_MIN_USEC, on_renewed, lease, &lease->renewal);
+        r = ack_start(lease->client, lease->subscription, lease->ids, lease->n,
+                (int) (lease->rules->deadline / USEC_PER_SEC),
+                quarter > LEASE_TIMEOUT_MIN_USEC ? quarter : LEASE_TIMEOUT_MIN_USEC, on_renewed, lease,
+                &lease->renewal);
         if (r >= 0)
                 return lease_move(lease, RENEWING);
         lease_fail(lease, 0, now);
@@ -136,8 +142,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-int lease_new(sd_event *event, Client *client, const char *subscription, const LeaseRules *rules, const Slice *ids, size_t n,
-        usec_t received, const LeaseCallbacks *callbacks, Lease **ret) {
+int lease_new(sd_event *event, Client *client, const char *subscription, const LeaseRules *rules, const Slice *ids,
+        size_t n, usec_t received, const LeaseCallbacks *callbacks, Lease **ret) {
         _cleanup_(lease_freep) Lease *lease = NULL;
         usec_t first;
         int r;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+/* clang-format off */
 /* The lease of one batch: as long as it lives, the service delivers its messages to nobody else. Renewed at half the deadline, which leaves
  * the other half for a slow network and for more tries; after max_hold it is let go for good.
  *
@@ -9,14 +10,16 @@
  *
  * The batch may belong to the sink's thread meanwhile. The lease never touches it: it has its own list of ack ids, whose text is in
  * batch->body, which a sink never changes (sinks only set fates). */
+/* clang-format on */
 
 #include <systemd/sd-event.h>
 
 #include "lib/clock.h"
 #include "subscribe/ack.h"
 
-#define LEASE_TIMEOUT_MIN_USEC                                                                                                             \
-        (5 * USEC_PER_SEC) /* of one renewal; else a quarter of the deadline, so that two more tries fit before the lease lapses */
+#define LEASE_TIMEOUT_MIN_USEC                                                                                         \
+        (5 * USEC_PER_SEC) /* of one renewal; else a quarter of the deadline, so that two more tries fit before the    \
+                              lease lapses */
 #define LEASE_RETRY_MIN_USEC (1 * USEC_PER_SEC) /* between tries: at most 60 a minute for a batch, whatever fails */
 
 /* Of the subscription; may change while leases live. */
@@ -27,22 +30,23 @@ typedef struct LeaseRules {
 
 typedef enum LeaseStep { LEASE_REST, LEASE_RENEW, LEASE_LAPSE } LeaseStep;
 
-/* What to do with a lease at *now*; pure. *received*: when the batch came; *granted*: when the last grant was asked for; *retry_at*: the
- * next try after a failed one, else 0. *ret_at* gets the time to ask again after LEASE_REST. */
-LeaseStep lease_step(const LeaseRules *rules, usec_t received, usec_t granted, usec_t retry_at, usec_t now, usec_t *ret_at);
+/* What to do with a lease at *now*; pure. *received*: when the batch came; *granted*: when the last grant was asked
+ * for; *retry_at*: the next try after a failed one, else 0. *ret_at* gets the time to ask again after LEASE_REST. */
+LeaseStep lease_step(
+        const LeaseRules *rules, usec_t received, usec_t granted, usec_t retry_at, usec_t now, usec_t *ret_at);
 
 typedef struct Lease Lease;
 
 typedef struct LeaseCallbacks {
         void (*on_lapsed)(void *userdata); /* max_hold is over; once. The lease may be freed in it */
-        void (*on_result)(
-                void *userdata, const AckResult *result); /* of a renewal, for who tells the user. The lease must not be freed in it */
+        void (*on_result)(void *userdata,
+                const AckResult *result); /* of a renewal, for who tells the user. The lease must not be freed in it */
         void *userdata;
 } LeaseCallbacks;
 
 /* *rules* and *subscription* are borrowed; the ids are copied, their text is borrowed. */
-int lease_new(sd_event *event, Client *client, const char *subscription, const LeaseRules *rules, const Slice *ids, size_t n,
-        usec_t received, const LeaseCallbacks *callbacks, Lease **ret);
+int lease_new(sd_event *event, Client *client, const char *subscription, const LeaseRules *rules, const Slice *ids,
+        size_t n, usec_t received, const LeaseCallbacks *callbacks, Lease **ret);
 Lease *lease_free(Lease *lease);
 CLEANUP_DEFINE(Lease, lease_free)
 

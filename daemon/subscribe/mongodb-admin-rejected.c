@@ -22,7 +22,8 @@ static Slice find_text(const bson_t *document, const char *path) {
         uint32_t size;
         const char *text;
 
-        if (!bson_iter_init(&iter, document) || !bson_iter_find_descendant(&iter, path, &found) || !BSON_ITER_HOLDS_UTF8(&found))
+        if (!bson_iter_init(&iter, document) || !bson_iter_find_descendant(&iter, path, &found) ||
+                !BSON_ITER_HOLDS_UTF8(&found))
                 return (Slice){ "", 0 };
         text = bson_iter_utf8(&found, &size);
         return (Slice){ text, size };
@@ -42,7 +43,9 @@ static Slice find_data(const bson_t *document) {
 static int64_t find_date(const bson_t *document, const char *key) {
         bson_iter_t iter;
 
-        return bson_iter_init_find(&iter, document, key) && BSON_ITER_HOLDS_DATE_TIME(&iter) ? bson_iter_date_time(&iter) : 0;
+        return bson_iter_init_find(&iter, document, key) && BSON_ITER_HOLDS_DATE_TIME(&iter)
+                       ? bson_iter_date_time(&iter)
+                       : 0;
 }
 
 static char *attributes_json(const bson_t *document) {
@@ -55,7 +58,8 @@ static char *attributes_json(const bson_t *document) {
                 return NULL;
         if (BSON_ITER_HOLDS_ARRAY(&found)) {
                 bson_iter_array(&found, &size, &data);
-                return bson_init_static(&attributes, data, size) ? bson_as_relaxed_extended_json(&attributes, NULL) : NULL;
+                return bson_init_static(&attributes, data, size) ? bson_as_relaxed_extended_json(&attributes, NULL)
+                                                                 : NULL;
         }
         if (!BSON_ITER_HOLDS_DOCUMENT(&found))
                 return NULL;
@@ -71,13 +75,15 @@ static mongoc_cursor_t *find_rejected(MongodbAdmin *admin, const char *id) {
         if (id)
                 (void) BSON_APPEND_UTF8(&filter, "_id", id);
         (void) BSON_APPEND_UTF8(&filter, "pubsub.subscription", admin->client->rules.subscription);
-        cursor = mongoc_collection_find_with_opts(admin->client->rejected, &filter, NULL, primary); /* in the order of insertion */
+        cursor = mongoc_collection_find_with_opts(
+                admin->client->rejected, &filter, NULL, primary); /* in the order of insertion */
         mongoc_read_prefs_destroy(primary);
         bson_destroy(&filter);
         return cursor;
 }
 
-static bool tell(const bson_t *document, bool (*each)(void *userdata, const MongodbRejected *rejected), void *userdata) {
+static bool tell(
+        const bson_t *document, bool (*each)(void *userdata, const MongodbRejected *rejected), void *userdata) {
         char *attributes = attributes_json(document);
         const MongodbRejected rejected = {
                 .id = find_text(document, "_id"),
@@ -94,8 +100,9 @@ static bool tell(const bson_t *document, bool (*each)(void *userdata, const Mong
         return more;
 }
 
-int mongodb_admin_each_rejected(MongodbAdmin *admin, const char *id, bool (*each)(void *userdata, const MongodbRejected *rejected),
-        void *userdata, size_t *ret_n, MongodbAdminDetail *ret_detail) {
+int mongodb_admin_each_rejected(MongodbAdmin *admin, const char *id,
+        bool (*each)(void *userdata, const MongodbRejected *rejected), void *userdata, size_t *ret_n,
+        MongodbAdminDetail *ret_detail) {
         char text[MONGODB_DETAIL_SIZE];
         const bson_t *document, *reply;
         mongoc_cursor_t *cursor;
@@ -121,8 +128,8 @@ int mongodb_admin_each_rejected(MongodbAdmin *admin, const char *id, bool (*each
         if (fault != MONGODB_FAULT_NONE)
                 return mongodb_admin_failed(ret_detail, fault, text);
         *ret_n = n;
-        (void) snprintf(
-                ret_detail->text, sizeof(ret_detail->text), "%zu in %s.%s", n, admin->client->database, admin->client->rejected_collection);
+        (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "%zu in %s.%s", n, admin->client->database,
+                admin->client->rejected_collection);
         return MONGODB_ADMIN_OK;
 }
 
@@ -159,7 +166,8 @@ int mongodb_admin_drop(MongodbAdmin *admin, const char *id, MongodbAdminDetail *
         else if (fault != MONGODB_FAULT_NONE)
                 (void) mongodb_admin_failed(ret_detail, fault, text);
         else
-                (void) snprintf(ret_detail->text, sizeof(ret_detail->text), n > 0 ? "deleted" : "no such rejected message");
+                (void) snprintf(
+                        ret_detail->text, sizeof(ret_detail->text), n > 0 ? "deleted" : "no such rejected message");
         return n > 0 ? MONGODB_ADMIN_OK : MONGODB_ADMIN_FAILED;
 }
 
@@ -189,7 +197,8 @@ static WireAttribute read_attribute(const bson_iter_t *iter, bool list) {
                 return (WireAttribute){ { bson_iter_key(iter), strlen(bson_iter_key(iter)) }, iter_bytes(iter) };
         if (BSON_ITER_HOLDS_DOCUMENT(iter) && bson_iter_recurse(iter, &member))
                 while (bson_iter_next(&member))
-                        *(strcmp(bson_iter_key(&member), "name") == 0 ? &attribute.key : &attribute.value) = iter_bytes(&member);
+                        *(strcmp(bson_iter_key(&member), "name") == 0 ? &attribute.key : &attribute.value) =
+                                iter_bytes(&member);
         return attribute;
 }
 
@@ -221,7 +230,8 @@ static int read_message(const bson_t *document, Message *ret) {
 
         *ret = (Message){ .wire = {
                                   .data = find_data(document),
-                                  .data_bad = slice_equal(find_text(document, "reason"), document_reason(DOCUMENT_NOT_BASE64)),
+                                  .data_bad = slice_equal(
+                                          find_text(document, "reason"), document_reason(DOCUMENT_NOT_BASE64)),
                                   .message_id = find_text(document, "pubsub.message_id"),
                                   .publish_time = find_text(document, "pubsub.publish_time"),
                           } };
@@ -243,8 +253,8 @@ typedef struct Replay {
 
 static int build(void *userdata, size_t item, bson_t *document) {
         Replay *replay = userdata;
-        int r = document_build(
-                replay->message, &replay->admin->client->rules, clock_wall(), document, replay->detail, sizeof(replay->detail));
+        int r = document_build(replay->message, &replay->admin->client->rules, clock_wall(), document, replay->detail,
+                sizeof(replay->detail));
 
         if (r <= DOCUMENT_OK)
                 return r;
@@ -278,15 +288,18 @@ static MongodbFault store(Replay *replay) {
         if (fault != MONGODB_FAULT_NONE || replay->verdict != MONGODB_DUPLICATE)
                 return fault;
 
-        fault = mongodb_compare(client, replay->message, &first, 1, &replay->verdict, replay->detail, sizeof(replay->detail));
+        fault = mongodb_compare(
+                client, replay->message, &first, 1, &replay->verdict, replay->detail, sizeof(replay->detail));
         if (fault == MONGODB_FAULT_NONE && replay->verdict == MONGODB_REFUSED) {
                 replay->reason = DOCUMENT_ID_CONFLICT;
-                (void) snprintf(replay->detail, sizeof(replay->detail), "its _id is taken by a document with another payload");
+                (void) snprintf(
+                        replay->detail, sizeof(replay->detail), "its _id is taken by a document with another payload");
         }
         return fault;
 }
 
-static int replay_document(MongodbAdmin *admin, const bson_t *document, const char *id, MongodbAdminDetail *ret_detail) {
+static int replay_document(
+        MongodbAdmin *admin, const bson_t *document, const char *id, MongodbAdminDetail *ret_detail) {
         Replay replay = { .admin = admin };
         MongodbAdminDetail dropped;
         MongodbFault fault;
@@ -302,18 +315,19 @@ static int replay_document(MongodbAdmin *admin, const bson_t *document, const ch
         if (fault != MONGODB_FAULT_NONE)
                 return mongodb_admin_failed(ret_detail, fault, replay.detail);
         if (replay.verdict != MONGODB_STORED && replay.verdict != MONGODB_DUPLICATE) {
-                (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "still cannot be stored: %s (%s)", replay.detail,
+                (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "still cannot be stored: %s (%s)",
+                        replay.detail,
                         document_reason(replay.reason > 0 ? (DocumentReason) replay.reason : DOCUMENT_REFUSED));
                 return MONGODB_ADMIN_FAILED;
         }
 
         r = mongodb_admin_drop(admin, id, &dropped);
         if (r == MONGODB_ADMIN_OK)
-                (void) snprintf(
-                        ret_detail->text, sizeof(ret_detail->text), replay.verdict == MONGODB_STORED ? "stored" : "was stored already");
+                (void) snprintf(ret_detail->text, sizeof(ret_detail->text),
+                        replay.verdict == MONGODB_STORED ? "stored" : "was stored already");
         else
-                (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "stored, but still among the rejected (safe to repeat): %.500s",
-                        dropped.text);
+                (void) snprintf(ret_detail->text, sizeof(ret_detail->text),
+                        "stored, but still among the rejected (safe to repeat): %.500s", dropped.text);
         return r;
 }
 

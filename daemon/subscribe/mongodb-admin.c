@@ -25,7 +25,8 @@ static const struct {
         { "id_1_request_at_-1", { { "id", 1 }, { "request_at", -1 } } },
 };
 
-int mongodb_admin_open(const SubscriptionConfig *config, const char *secret, MongodbAdmin **ret, MongodbAdminDetail *ret_detail) {
+int mongodb_admin_open(
+        const SubscriptionConfig *config, const char *secret, MongodbAdmin **ret, MongodbAdminDetail *ret_detail) {
         _cleanup_(mongodb_admin_closep) MongodbAdmin *admin = NULL;
         int r;
 
@@ -80,7 +81,8 @@ MongodbFault mongodb_admin_write_command(
 
         *code = 0;
         (void) mongoc_write_concern_append(admin->client->concern, &options);
-        ok = mongoc_client_write_command_with_opts(admin->client->client, admin->client->database, command, &options, reply, &error);
+        ok = mongoc_client_write_command_with_opts(
+                admin->client->client, admin->client->database, command, &options, reply, &error);
         bson_destroy(&options);
         if (ok && !first_write_error(reply, &error))
                 return MONGODB_FAULT_NONE;
@@ -108,8 +110,8 @@ static MongodbFault read_status(MongodbAdmin *admin, bson_t *reply, char *text, 
 static bool status_list(const bson_t *status, const char *path, bson_iter_t *ret) {
         bson_iter_t iter, found, probe;
 
-        if (!bson_iter_init(&iter, status) || !bson_iter_find_descendant(&iter, path, &found) || !BSON_ITER_HOLDS_ARRAY(&found) ||
-                !bson_iter_recurse(&found, ret))
+        if (!bson_iter_init(&iter, status) || !bson_iter_find_descendant(&iter, path, &found) ||
+                !BSON_ITER_HOLDS_ARRAY(&found) || !bson_iter_recurse(&found, ret))
                 return false;
         probe = *ret;
         return bson_iter_next(&probe);
@@ -133,9 +135,10 @@ int mongodb_admin_check_login(MongodbAdmin *admin, MongodbAdminDetail *ret_detai
         if (fault != MONGODB_FAULT_NONE)
                 return mongodb_admin_failed(ret_detail, fault, text);
         fault = read_status(admin, &status, text, sizeof(text));
-        if (fault == MONGODB_FAULT_NONE && status_list(&status, "authInfo.authenticatedUsers", &users) && bson_iter_next(&users))
-                (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "logged in as %s of %s", member_text(&users, "user", "?"),
-                        member_text(&users, "db", "?"));
+        if (fault == MONGODB_FAULT_NONE && status_list(&status, "authInfo.authenticatedUsers", &users) &&
+                bson_iter_next(&users))
+                (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "logged in as %s of %s",
+                        member_text(&users, "user", "?"), member_text(&users, "db", "?"));
         else
                 (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "reached, without a login");
         bson_destroy(&status);
@@ -148,7 +151,8 @@ static bool resource_covers(const bson_iter_t *privilege, const char *database, 
         const char *of_database, *of_collection;
         bson_iter_t resource;
 
-        if (!bson_iter_recurse(privilege, &resource) || !bson_iter_find(&resource, "resource") || !BSON_ITER_HOLDS_DOCUMENT(&resource))
+        if (!bson_iter_recurse(privilege, &resource) || !bson_iter_find(&resource, "resource") ||
+                !BSON_ITER_HOLDS_DOCUMENT(&resource))
                 return false;
         of_database = member_text(&resource, "db", NULL);
         of_collection = member_text(&resource, "collection", NULL);
@@ -164,33 +168,34 @@ static bool resource_covers(const bson_iter_t *privilege, const char *database, 
 static bool has_action(const bson_iter_t *privilege, const char *action) {
         bson_iter_t actions, each;
 
-        if (!bson_iter_recurse(privilege, &actions) || !bson_iter_find(&actions, "actions") || !BSON_ITER_HOLDS_ARRAY(&actions) ||
-                !bson_iter_recurse(&actions, &each))
+        if (!bson_iter_recurse(privilege, &actions) || !bson_iter_find(&actions, "actions") ||
+                !BSON_ITER_HOLDS_ARRAY(&actions) || !bson_iter_recurse(&actions, &each))
                 return false;
         while (bson_iter_next(&each))
-                if (BSON_ITER_HOLDS_UTF8(&each) &&
-                        (strcmp(bson_iter_utf8(&each, NULL), action) == 0 || strcmp(bson_iter_utf8(&each, NULL), "anyAction") == 0))
+                if (BSON_ITER_HOLDS_UTF8(&each) && (strcmp(bson_iter_utf8(&each, NULL), action) == 0 ||
+                                                           strcmp(bson_iter_utf8(&each, NULL), "anyAction") == 0))
                         return true;
         return false;
 }
 
 static bool is_granted(bson_iter_t privileges, const MongodbAdmin *admin, const char *collection, const char *action) {
         while (bson_iter_next(&privileges))
-                if (resource_covers(&privileges, admin->client->database, collection) && has_action(&privileges, action))
+                if (resource_covers(&privileges, admin->client->database, collection) &&
+                        has_action(&privileges, action))
                         return true;
         return false;
 }
 
 /* The first thing that the list of privileges does not grant, as a sentence in *text*. */
 static bool lacks_privilege(const MongodbAdmin *admin, const bson_iter_t *privileges, char *text, size_t size) {
-        const char *const collections[] = { admin->client->collection, admin->client->rejected_collection }, *const actions[] = { "insert",
-                "find" };
+        const char *const collections[] = { admin->client->collection, admin->client->rejected_collection },
+                          *const actions[] = { "insert", "find" };
 
         for (size_t i = 0; i < ELEMENTSOF(collections); i++)
                 for (size_t k = 0; k < ELEMENTSOF(actions); k++)
                         if (!is_granted(*privileges, admin, collections[i], actions[k])) {
-                                (void) snprintf(
-                                        text, size, "the user may not %s in %s.%s", actions[k], admin->client->database, collections[i]);
+                                (void) snprintf(text, size, "the user may not %s in %s.%s", actions[k],
+                                        admin->client->database, collections[i]);
                                 return true;
                         }
         return false;
@@ -236,7 +241,8 @@ int mongodb_admin_check_write(MongodbAdmin *admin, MongodbAdminDetail *ret_detai
         if (fault != MONGODB_FAULT_NONE)
                 return mongodb_admin_failed(ret_detail, fault, text);
         fault = read_status(admin, &status, text, sizeof(text));
-        listed = fault == MONGODB_FAULT_NONE && status_list(&status, "authInfo.authenticatedUserPrivileges", &privileges);
+        listed = fault == MONGODB_FAULT_NONE &&
+                 status_list(&status, "authInfo.authenticatedUserPrivileges", &privileges);
         if (listed && lacks_privilege(admin, &privileges, text, sizeof(text))) {
                 bson_destroy(&status);
                 return mongodb_admin_failed(ret_detail, MONGODB_FAULT_FORBIDDEN, text);
@@ -246,7 +252,8 @@ int mongodb_admin_check_write(MongodbAdmin *admin, MongodbAdminDetail *ret_detai
         bson_destroy(&status);
 
         fault = may_update ? write_nothing(admin, text, sizeof(text)) : MONGODB_FAULT_NONE;
-        told = listed || fault != MONGODB_FAULT_FORBIDDEN; /* else: no list, and a user who may not update, which is not needed */
+        told = listed ||
+               fault != MONGODB_FAULT_FORBIDDEN; /* else: no list, and a user who may not update, which is not needed */
         if (fault != MONGODB_FAULT_NONE && told)
                 return mongodb_admin_failed(ret_detail, fault, text);
         (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "%s in %s.%s and %s",
@@ -258,7 +265,8 @@ int mongodb_admin_check_write(MongodbAdmin *admin, MongodbAdminDetail *ret_detai
 
 /* ---- indexes ---- */
 
-static MongodbFault create_index(MongodbAdmin *admin, size_t i, bool *ret_created, bool *ret_differs, char *text, size_t size) {
+static MongodbFault create_index(
+        MongodbAdmin *admin, size_t i, bool *ret_created, bool *ret_differs, char *text, size_t size) {
         bson_t command = BSON_INITIALIZER, list, index, key, reply;
         MongodbFault fault;
         uint32_t code;
@@ -275,8 +283,8 @@ static MongodbFault create_index(MongodbAdmin *admin, size_t i, bool *ret_create
         (void) bson_append_array_end(&command, &list);
 
         fault = mongodb_admin_write_command(admin, &command, &reply, &code, text, size);
-        *ret_created = fault == MONGODB_FAULT_NONE &&
-                       mongodb_admin_number(&reply, "numIndexesAfter", 0) > mongodb_admin_number(&reply, "numIndexesBefore", 0);
+        *ret_created = fault == MONGODB_FAULT_NONE && mongodb_admin_number(&reply, "numIndexesAfter", 0) >
+                                                              mongodb_admin_number(&reply, "numIndexesBefore", 0);
         *ret_differs = code == CODE_INDEX_OPTIONS_CONFLICT || code == CODE_INDEX_KEY_SPECS_CONFLICT;
         bson_destroy(&command);
         bson_destroy(&reply);
@@ -295,17 +303,19 @@ int mongodb_admin_create_indexes(MongodbAdmin *admin, MongodbAdminDetail *ret_de
                 fault = create_index(admin, i, &created, &differs, text, sizeof(text));
                 n_created += created;
                 if (differs)
-                        (void) snprintf(differing + strlen(differing), sizeof(differing) - strlen(differing), " %s", indexes[i].name);
+                        (void) snprintf(differing + strlen(differing), sizeof(differing) - strlen(differing), " %s",
+                                indexes[i].name);
         }
         if (fault == MONGODB_FAULT_FORBIDDEN)
                 (void) snprintf(ret_detail->text, sizeof(ret_detail->text),
-                        "%s: grant the user createIndex on %s.%s, or create them as another user", text, admin->client->database,
-                        admin->client->collection);
+                        "%s: grant the user createIndex on %s.%s, or create them as another user", text,
+                        admin->client->database, admin->client->collection);
         else if (fault != MONGODB_FAULT_NONE)
                 (void) mongodb_admin_failed(ret_detail, fault, text);
         else
-                (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "indexes of %s.%s: %zu created, %zu in all%s%s",
-                        admin->client->database, admin->client->collection, n_created, ELEMENTSOF(indexes),
+                (void) snprintf(ret_detail->text, sizeof(ret_detail->text),
+                        "indexes of %s.%s: %zu created, %zu in all%s%s", admin->client->database,
+                        admin->client->collection, n_created, ELEMENTSOF(indexes),
                         *differing ? "; there with other options, and left so:" : "", differing);
         return fault == MONGODB_FAULT_NONE ? MONGODB_ADMIN_OK : MONGODB_ADMIN_FAILED;
 }

@@ -43,8 +43,8 @@ static mongoc_bulk_operation_t *begin_operation(MongodbBulk *bulk) {
         return operation;
 }
 
-/* The driver's own check of every document is switched off: it accepts invalid UTF-8 in some versions, costs more than the copy, and
- * document.c has stricter rules. */
+/* The driver's own check of every document is switched off: it accepts invalid UTF-8 in some versions, costs more than
+ * the copy, and document.c has stricter rules. */
 static bool add_document(MongodbBulk *bulk, Chunk *chunk, size_t item, bson_error_t *error) {
         bson_t options = BSON_INITIALIZER;
         bool ok;
@@ -61,10 +61,10 @@ static bool add_document(MongodbBulk *bulk, Chunk *chunk, size_t item, bson_erro
         return ok;
 }
 
-/* A document that the answer does not account for, though nothing is wrong with the remote, is odd: it goes alone next time, where no
- * numbers can hide it. */
-static void tell_verdicts(MongodbBulk *bulk, const Chunk *chunk, const MongodbVerdict *verdicts, MongodbFault fault, const bson_t *reply,
-        const bson_error_t *error) {
+/* A document that the answer does not account for, though nothing is wrong with the remote, is odd: it goes alone next
+ * time, where no numbers can hide it. */
+static void tell_verdicts(MongodbBulk *bulk, const Chunk *chunk, const MongodbVerdict *verdicts, MongodbFault fault,
+        const bson_t *reply, const bson_error_t *error) {
         char detail[MONGODB_DETAIL_SIZE];
 
         for (size_t i = 0; i < chunk->n; i++) {
@@ -88,7 +88,8 @@ static MongodbFault halve(MongodbBulk *bulk, const Chunk *chunk, bool strange) {
         MongodbBulk half;
 
         if (chunk->n == 1) {
-                bulk->on_verdict(bulk->userdata, chunk->items[0], strange ? MONGODB_ODD : MONGODB_REFUSED, bulk->detail);
+                bulk->on_verdict(
+                        bulk->userdata, chunk->items[0], strange ? MONGODB_ODD : MONGODB_REFUSED, bulk->detail);
                 return MONGODB_FAULT_NONE;
         }
         half = *bulk;
@@ -153,7 +154,8 @@ MongodbFault mongodb_bulk_send(MongodbBulk *bulk, const size_t *items, size_t n)
                         return local_fault(bulk, &chunk, "out of memory");
                 if (r == MONGODB_BULK_SKIPPED)
                         continue;
-                if (chunk.n == MONGODB_BULK_DOCUMENTS || (chunk.n > 0 && chunk.bytes + bulk->document.len > MONGODB_BULK_BYTES)) {
+                if (chunk.n == MONGODB_BULK_DOCUMENTS ||
+                        (chunk.n > 0 && chunk.bytes + bulk->document.len > MONGODB_BULK_BYTES)) {
                         fault = flush(bulk, &chunk);
                         if (fault != MONGODB_FAULT_NONE)
                                 return fault;

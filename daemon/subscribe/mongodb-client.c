@@ -10,7 +10,8 @@
 #include "lib/log.h"
 #include "subscribe/mongodb-uri.h"
 
-#define LOGIN_FAILURES_MAX 3 /* then a new pool: libmongoc before 1.23.4 may not log in again after a network error with MONGODB-X509 */
+#define LOGIN_FAILURES_MAX                                                                                             \
+        3 /* then a new pool: libmongoc before 1.23.4 may not log in again after a network error with MONGODB-X509 */
 
 /* ---- the driver as a whole ---- */
 
@@ -82,7 +83,8 @@ static int copy_config(MongodbClient *client, const SubscriptionConfig *config) 
         return 0;
 }
 
-int mongodb_client_new(const SubscriptionConfig *config, const char *secret, MongodbClient **ret, char *problem, size_t problem_size) {
+int mongodb_client_new(
+        const SubscriptionConfig *config, const char *secret, MongodbClient **ret, char *problem, size_t problem_size) {
         static pthread_once_t once = PTHREAD_ONCE_INIT;
         _cleanup_(mongodb_client_freep) MongodbClient *client = NULL;
         int r;
@@ -239,8 +241,8 @@ static mongoc_cursor_t *find_ids(const MongodbClient *client, mongoc_collection_
         return cursor;
 }
 
-MongodbFault mongodb_client_read_ids(MongodbClient *client, mongoc_collection_t *collection, const bson_t *ids, MongodbEach each,
-        void *userdata, char *detail, size_t size) {
+MongodbFault mongodb_client_read_ids(MongodbClient *client, mongoc_collection_t *collection, const bson_t *ids,
+        MongodbEach each, void *userdata, char *detail, size_t size) {
         MongodbFault fault = MONGODB_FAULT_NONE;
         const bson_t *document, *reply;
         mongoc_cursor_t *cursor;

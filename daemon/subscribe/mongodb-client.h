@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The driver's client for one subscription. Always a pool, even for one thread: single clients of libmongoc before 1.24.3 can deadlock for
- * ever (CDRIVER-4666).
+/* The driver's client for one subscription. Always a pool, even for one thread: single clients of libmongoc
+ * before 1.24.3 can deadlock for ever (CDRIVER-4666).
  *
- * All calls but those marked otherwise block and belong to one thread. The client keeps copies of all that it needs of the config, because
- * a thread that is stuck in the driver outlives it. */
+ * All calls but those marked otherwise block and belong to one thread. The client keeps copies of all that it needs of
+ * the config, because a thread that is stuck in the driver outlives it. */
 
 #include <mongoc/mongoc.h>
 #include <stdatomic.h>
@@ -35,7 +35,8 @@ typedef struct MongodbClient {
 enum { MONGODB_SEEN_WRITABLE = 1, MONGODB_SEEN_LOST = 2 };
 
 /* Does not block. -EBADMSG with a sentence in *problem*, as mongodb_uri_new(). */
-int mongodb_client_new(const SubscriptionConfig *config, const char *secret, MongodbClient **ret, char *problem, size_t problem_size);
+int mongodb_client_new(
+        const SubscriptionConfig *config, const char *secret, MongodbClient **ret, char *problem, size_t problem_size);
 /* Blocks for up to the connect timeout, since the driver waits for its monitors. */
 MongodbClient *mongodb_client_free(MongodbClient *client);
 CLEANUP_DEFINE(MongodbClient, mongodb_client_free)
@@ -50,12 +51,12 @@ MongodbFault mongodb_client_ping(MongodbClient *client, char *detail, size_t siz
 MongodbFault mongodb_client_read_command(
         MongodbClient *client, const char *database, const bson_t *command, bson_t *reply, char *detail, size_t size);
 
-/* Calls *each* for the documents with one of the ids in *ids* (a BSON array), as a majority has them. A server whose majority reads are
- * switched off (possible before MongoDB 5.0) is asked for what its primary has: the refused insert that asks for the document waited for
- * the majority already. */
+/* Calls *each* for the documents with one of the ids in *ids* (a BSON array), as a majority has them. A server whose
+ * majority reads are switched off (possible before MongoDB 5.0) is asked for what its primary has: the refused insert
+ * that asks for the document waited for the majority already. */
 typedef void (*MongodbEach)(void *userdata, const bson_t *document);
-MongodbFault mongodb_client_read_ids(MongodbClient *client, mongoc_collection_t *collection, const bson_t *ids, MongodbEach each,
-        void *userdata, char *detail, size_t size);
+MongodbFault mongodb_client_read_ids(MongodbClient *client, mongoc_collection_t *collection, const bson_t *ids,
+        MongodbEach each, void *userdata, char *detail, size_t size);
 
 /* Around every call into the driver that may block, so that the loop can tell a stuck one. */
 void mongodb_client_enter(MongodbClient *client);

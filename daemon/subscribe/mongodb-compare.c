@@ -62,7 +62,8 @@ static void put_ids(const Comparison *c, bson_t *ids) {
                 const char *key;
 
                 (void) bson_uint32_to_string((uint32_t) i, &key, buffer, sizeof(buffer));
-                (void) bson_append_utf8(ids, key, -1, c->text.data + c->candidates[i].offset, (int) c->candidates[i].size);
+                (void) bson_append_utf8(
+                        ids, key, -1, c->text.data + c->candidates[i].offset, (int) c->candidates[i].size);
         }
 }
 
@@ -86,8 +87,8 @@ static bool is_same(Comparison *c, const Candidate *candidate, const bson_t *sto
         char detail[8];
 
         bson_reinit(&c->document);
-        return document_build(&c->messages[c->indexes[candidate->position]], &c->client->rules, 0, &c->document, detail, sizeof(detail)) ==
-                       DOCUMENT_OK &&
+        return document_build(&c->messages[c->indexes[candidate->position]], &c->client->rules, 0, &c->document, detail,
+                       sizeof(detail)) == DOCUMENT_OK &&
                document_same_payload(&c->document, stored);
 }
 
@@ -119,8 +120,8 @@ static MongodbFault read_stored(Comparison *c, char *detail, size_t size) {
         return fault;
 }
 
-MongodbFault mongodb_compare(MongodbClient *client, const WireMessage *messages, const size_t *indexes, size_t n, MongodbVerdict *verdicts,
-        char *detail, size_t size) {
+MongodbFault mongodb_compare(MongodbClient *client, const WireMessage *messages, const size_t *indexes, size_t n,
+        MongodbVerdict *verdicts, char *detail, size_t size) {
         Comparison c = { .client = client, .messages = messages, .indexes = indexes, .n = n, .verdicts = verdicts };
         MongodbFault fault = MONGODB_FAULT_LOCAL;
 
@@ -132,7 +133,8 @@ MongodbFault mongodb_compare(MongodbClient *client, const WireMessage *messages,
         else
                 (void) snprintf(detail, size, "out of memory");
         if (fault == MONGODB_FAULT_POISON || fault == MONGODB_FAULT_STRANGE)
-                fault = MONGODB_FAULT_BUSY; /* a read does not depend on what is in a document: the remote is not well */
+                fault = MONGODB_FAULT_BUSY; /* a read does not depend on what is in a document: the remote is not well
+                                             */
         bson_destroy(&c.document);
         bytes_done(&c.text);
         free(c.candidates);

@@ -30,8 +30,8 @@ void mongodb_outage_begin(MongodbOutage *outage, MongodbFault fault, const char 
                 outage->since_wall = wall;
         outage->fault = fault;
         (void) snprintf(outage->error, sizeof(outage->error), "%s", error);
-        (void) snprintf(
-                outage->detail, sizeof(outage->detail), "%s: %s; %s", mongodb_fault_name(fault), error, mongodb_fault_remedy(fault));
+        (void) snprintf(outage->detail, sizeof(outage->detail), "%s: %s; %s", mongodb_fault_name(fault), error,
+                mongodb_fault_remedy(fault));
 }
 
 static const char *fault_words(MongodbFault fault) {
@@ -63,8 +63,10 @@ static void log_down(const MongodbOutage *outage, const char *event, usec_t dela
         (void) snprintf(seconds, sizeof(seconds), "%.1f", (double) delay / (double) USEC_PER_SEC);
         log_event(mongodb_fault_is_config(outage->fault) ? LOG_ERR : LOG_WARNING, event,
                 LOG_FIELDS({ FIELD_SUBSCRIPTION, outage->subscription }, { FIELD_COLLECTION, outage->collection },
-                        { FIELD_REASON, mongodb_fault_name(outage->fault) }, { FIELD_ERROR, outage->error }, { FIELD_RETRY_SEC, seconds }),
-                "MongoDB for %s %s: %s. No message is pulled meanwhile and none is lost; sensorqd keeps trying. To do: %s",
+                        { FIELD_REASON, mongodb_fault_name(outage->fault) }, { FIELD_ERROR, outage->error },
+                        { FIELD_RETRY_SEC, seconds }),
+                "MongoDB for %s %s: %s. No message is pulled meanwhile and none is lost; sensorqd keeps trying. To do: "
+                "%s",
                 outage->subscription, fault_words(outage->fault), outage->error, mongodb_fault_remedy(outage->fault));
 }
 
@@ -85,7 +87,8 @@ void mongodb_outage_end(MongodbOutage *outage, usec_t now) {
         if (outage->since > 0 && outage->reported) {
                 (void) clock_format_span(now - outage->since, span, sizeof(span));
                 log_event(LOG_NOTICE, EVENT_SINK_UP,
-                        LOG_FIELDS({ FIELD_SUBSCRIPTION, outage->subscription }, { FIELD_COLLECTION, outage->collection }),
+                        LOG_FIELDS(
+                                { FIELD_SUBSCRIPTION, outage->subscription }, { FIELD_COLLECTION, outage->collection }),
                         "MongoDB for %s is back after %s; pulling goes on", outage->subscription, span);
         }
         outage->fault = MONGODB_FAULT_NONE;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What is said of a time in which MongoDB cannot be written to: one line when it begins, one when it ends, one more when it turns out that
- * only a person can end it; and the words for the status. Pure but for the log: times come in. */
+/* What is said of a time in which MongoDB cannot be written to: one line when it begins, one when it ends, one more
+ * when it turns out that only a person can end it; and the words for the status. Pure but for the log: times come in.
+ */
 
 #include "config.h"
 #include "lib/clock.h"
@@ -10,7 +11,8 @@
 typedef struct MongodbOutage {
         char *subscription, *collection;
         MongodbFault fault;       /* the latest; NONE: none */
-        usec_t since, since_wall; /* clock_now(), clock_wall(); 0: there is no outage; since_wall also until the first try failed */
+        usec_t since, since_wall; /* clock_now(), clock_wall(); 0: there is no outage; since_wall also until the first
+                                     try failed */
         bool reported;            /* EVENT_SINK_DOWN was logged for it */
         bool reported_config;
         char error[MONGODB_DETAIL_SIZE];

@@ -37,8 +37,8 @@ static MongodbFault read_first(MongodbClient *client, bson_t **ret, char *detail
         return fault;
 }
 
-/* The whole document and not its _id alone: if it is deleted in between, by a TTL index for one, then it is back, but not without its
- * values. */
+/* The whole document and not its _id alone: if it is deleted in between, by a TTL index for one, then it is back, but
+ * not without its values. */
 static MongodbFault insert_again(MongodbClient *client, const bson_t *document, char *detail, size_t size) {
         mongoc_bulk_operation_t *operation;
         bson_t options = BSON_INITIALIZER, reply;

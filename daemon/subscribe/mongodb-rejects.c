@@ -98,15 +98,17 @@ static void log_rejected(MongodbRejects *rejects, const Reject *item) {
                 rejects->unlogged++;
                 return;
         }
-        (void) snprintf(text, sizeof(text), "%.*s", (int) (id.size < sizeof(text) ? id.size : sizeof(text) - 1), id.data ? id.data : "");
+        (void) snprintf(text, sizeof(text), "%.*s", (int) (id.size < sizeof(text) ? id.size : sizeof(text) - 1),
+                id.data ? id.data : "");
         log_event(LOG_WARNING, EVENT_READING_REJECTED,
                 LOG_FIELDS({ FIELD_SUBSCRIPTION, client->rules.subscription }, { FIELD_MESSAGE_ID, text },
                         { FIELD_REASON, document_reason(item->reason) }, { FIELD_ERROR, item->detail },
                         { FIELD_COLLECTION, client->rejected_collection }),
-                "Message %s of %s cannot be stored in %s.%s: %s (%s). Its bytes are kept in %s; `sensorqd rejected show` prints them, "
+                "Message %s of %s cannot be stored in %s.%s: %s (%s). Its bytes are kept in %s; `sensorqd rejected "
+                "show` prints them, "
                 "`replay` tries again",
-                text, client->rules.subscription, client->database, client->collection, item->detail, document_reason(item->reason),
-                client->rejected_collection);
+                text, client->rules.subscription, client->database, client->collection, item->detail,
+                document_reason(item->reason), client->rejected_collection);
 }
 
 static void log_summary(MongodbRejects *rejects) {
@@ -115,9 +117,12 @@ static void log_summary(MongodbRejects *rejects) {
         if (rejects->unlogged == 0)
                 return;
         log_event(LOG_WARNING, EVENT_READING_REJECTED,
-                LOG_FIELDS({ FIELD_SUBSCRIPTION, client->rules.subscription }, { FIELD_COLLECTION, client->rejected_collection }),
-                "%" PRIu64 " more messages of %s cannot be stored in %s.%s and are kept in %s; `sensorqd rejected list` shows them",
-                rejects->unlogged, client->rules.subscription, client->database, client->collection, client->rejected_collection);
+                LOG_FIELDS({ FIELD_SUBSCRIPTION, client->rules.subscription },
+                        { FIELD_COLLECTION, client->rejected_collection }),
+                "%" PRIu64 " more messages of %s cannot be stored in %s.%s and are kept in %s; `sensorqd rejected "
+                "list` shows them",
+                rejects->unlogged, client->rules.subscription, client->database, client->collection,
+                client->rejected_collection);
         rejects->unlogged = 0;
 }
 
@@ -128,13 +133,15 @@ static void complain(MongodbRejects *rejects, const Reject *item, const char *de
                 return;
         rejects->complained = true;
         log_event(LOG_ERR, EVENT_READING_REJECTED,
-                LOG_FIELDS({ FIELD_SUBSCRIPTION, client->rules.subscription }, { FIELD_REASON, document_reason(item->reason) },
-                        { FIELD_ERROR, detail }, { FIELD_COLLECTION, client->rejected_collection }),
-                "Messages of %s can neither be stored in %s.%s (the first: %s) nor set apart in %s: %s. They stay unacknowledged in "
+                LOG_FIELDS({ FIELD_SUBSCRIPTION, client->rules.subscription },
+                        { FIELD_REASON, document_reason(item->reason) }, { FIELD_ERROR, detail },
+                        { FIELD_COLLECTION, client->rejected_collection }),
+                "Messages of %s can neither be stored in %s.%s (the first: %s) nor set apart in %s: %s. They stay "
+                "unacknowledged in "
                 "Pub/Sub and come back until they "
                 "expire there; let the user insert and find in %s, and remove what refuses them there",
-                client->rules.subscription, client->database, client->collection, item->detail, client->rejected_collection, detail,
-                client->rejected_collection);
+                client->rules.subscription, client->database, client->collection, item->detail,
+                client->rejected_collection, detail, client->rejected_collection);
 }
 
 static void settle(MongodbRejects *rejects, Reject *item) {
@@ -151,8 +158,8 @@ static void give_up(MongodbRejects *rejects, Reject *item, const char *detail) {
 
 /* ---- writing ---- */
 
-/* SUBSCRIPTION:MESSAGE_ID; for a message whose id is taken by other bytes (an emulator that counts from 1 again) with a suffix made of its
- * data, so that a repetition finds it again. */
+/* SUBSCRIPTION:MESSAGE_ID; for a message whose id is taken by other bytes (an emulator that counts from 1 again) with a
+ * suffix made of its data, so that a repetition finds it again. */
 static int put_id(const MongodbRejects *rejects, const Reject *item, Bytes *ret) {
         const WireMessage *message = message_of(rejects, item);
         uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
@@ -177,13 +184,13 @@ static int build(void *userdata, size_t item_index, bson_t *document) {
         int r;
 
         if (!rejects->suffixed)
-                return document_build_rejected(
-                        message_of(rejects, item), &rejects->client->rules, item->reason, item->detail, clock_wall(), document);
+                return document_build_rejected(message_of(rejects, item), &rejects->client->rules, item->reason,
+                        item->detail, clock_wall(), document);
 
         r = put_id(rejects, item, &id);
         if (r == 0)
-                r = document_build_rejected(
-                        message_of(rejects, item), &rejects->client->rules, item->reason, item->detail, clock_wall(), &plain);
+                r = document_build_rejected(message_of(rejects, item), &rejects->client->rules, item->reason,
+                        item->detail, clock_wall(), &plain);
         if (r == 0 && !bson_append_utf8(document, "_id", 3, id.data, (int) id.size))
                 r = -ENOMEM;
         if (r == 0)
@@ -258,7 +265,8 @@ static bool put_taken_ids(const MongodbRejects *rejects, bson_t *ids, size_t *re
                 if (!rejects->items[i].taken)
                         continue;
                 (void) bson_uint32_to_string((uint32_t) n++, &key, buffer, sizeof(buffer));
-                if (put_id(rejects, &rejects->items[i], &id) < 0 || !bson_append_utf8(ids, key, -1, id.data, (int) id.size))
+                if (put_id(rejects, &rejects->items[i], &id) < 0 ||
+                        !bson_append_utf8(ids, key, -1, id.data, (int) id.size))
                         return false;
         }
         *ret_n = n;
@@ -291,7 +299,8 @@ static void match_taken(void *userdata, const bson_t *document) {
         for (size_t i = 0; i < rejects->n; i++) {
                 Reject *item = &rejects->items[i];
 
-                if (!item->taken || put_id(rejects, item, &id) < 0 || id.size != size || memcmp(id.data, text, size) != 0)
+                if (!item->taken || put_id(rejects, item, &id) < 0 || id.size != size ||
+                        memcmp(id.data, text, size) != 0)
                         continue;
                 if (has_data(document, message_of(rejects, item)->data)) {
                         item->taken = false;
@@ -307,7 +316,8 @@ static MongodbFault check_taken(MongodbRejects *rejects, char *detail, size_t si
         size_t n;
 
         if (put_taken_ids(rejects, &ids, &n) && n > 0)
-                fault = mongodb_client_read_ids(rejects->client, rejects->client->rejected, &ids, match_taken, rejects, detail, size);
+                fault = mongodb_client_read_ids(
+                        rejects->client, rejects->client->rejected, &ids, match_taken, rejects, detail, size);
         bson_destroy(&ids);
         return fault;
 }
@@ -339,8 +349,8 @@ MongodbFault mongodb_rejects_flush(MongodbRejects *rejects, MongodbRejectsCount 
         }
         if (fault == MONGODB_FAULT_NONE && has_taken(rejects))
                 give_up_open(rejects, "its id is taken there by other data");
-        else if (fault == MONGODB_FAULT_FORBIDDEN || fault == MONGODB_FAULT_SETTINGS || fault == MONGODB_FAULT_STRANGE ||
-                 fault == MONGODB_FAULT_POISON) {
+        else if (fault == MONGODB_FAULT_FORBIDDEN || fault == MONGODB_FAULT_SETTINGS ||
+                 fault == MONGODB_FAULT_STRANGE || fault == MONGODB_FAULT_POISON) {
                 give_up_open(rejects, detail); /* for good: the neighbours shall not wait for it */
                 fault = MONGODB_FAULT_NONE;
         }

@@ -22,7 +22,8 @@ typedef enum CodeClass {
         CODE_SETTINGS,
 } CodeClass;
 
-/* Names as in the server's error_codes.yml; the retryable ones are those of the drivers' retryable writes specification. */
+/* Names as in the server's error_codes.yml; the retryable ones are those of the drivers' retryable writes
+ * specification. */
 static const struct {
         int code;
         CodeClass class;
@@ -136,18 +137,22 @@ static const struct {
         const char *name, *remedy;
 } faults[] = {
         [MONGODB_FAULT_NONE] = { "none", "" },
-        [MONGODB_FAULT_UNREACHABLE] = { "unreachable", "check that it runs, and the hosts and TLS options in mongodb.uri" },
-        [MONGODB_FAULT_BUSY] = { "busy", "nothing to do if this ends by itself; else look at the server's log and its replica set" },
-        [MONGODB_FAULT_WRITE_CONCERN] = { "write_concern", "a majority of the replica set must be up and in step: look at rs.status()" },
+        [MONGODB_FAULT_UNREACHABLE] = { "unreachable",
+                "check that it runs, and the hosts and TLS options in mongodb.uri" },
+        [MONGODB_FAULT_BUSY] = { "busy",
+                "nothing to do if this ends by itself; else look at the server's log and its replica set" },
+        [MONGODB_FAULT_WRITE_CONCERN] = { "write_concern",
+                "a majority of the replica set must be up and in step: look at rs.status()" },
         [MONGODB_FAULT_DISK_FULL] = { "disk_full", "make room on the server's disk" },
-        [MONGODB_FAULT_LOGIN] = { "login",
-                "check the user and authSource in mongodb.uri and the password file; then reload, or restart where the password changed" },
+        [MONGODB_FAULT_LOGIN] = { "login", "check the user and authSource in mongodb.uri and the password file; then "
+                                           "reload, or restart where the password changed" },
         [MONGODB_FAULT_FORBIDDEN] = { "forbidden",
                 "grant the user insert and find on both collections, for example with the role readWrite" },
         [MONGODB_FAULT_SETTINGS] = { "settings",
                 "check database, collection and the options in mongodb.uri, and how the server is set up" },
         [MONGODB_FAULT_LOCAL] = { "memory", "give the service more memory" },
-        [MONGODB_FAULT_STRANGE] = { "unknown", "look the code up in the server's documentation and at the server's log" },
+        [MONGODB_FAULT_STRANGE] = { "unknown",
+                "look the code up in the server's documentation and at the server's log" },
         [MONGODB_FAULT_POISON] = { "poison", "look at the server's log" },
 };
 
@@ -192,7 +197,8 @@ void mongodb_reply_describe_error(const bson_error_t *error, char *text, size_t 
 static bool find_list(const bson_t *reply, const char *key, bson_iter_t *ret) {
         bson_iter_t iter, probe;
 
-        if (!reply || !bson_iter_init_find(&iter, reply, key) || !BSON_ITER_HOLDS_ARRAY(&iter) || !bson_iter_recurse(&iter, ret))
+        if (!reply || !bson_iter_init_find(&iter, reply, key) || !BSON_ITER_HOLDS_ARRAY(&iter) ||
+                !bson_iter_recurse(&iter, ret))
                 return false;
         probe = *ret;
         return bson_iter_next(&probe);
@@ -220,8 +226,8 @@ static bool is_id_index(const bson_iter_t *element) {
         const char *message = member_text(element, "errmsg");
         bson_iter_t iter, keys;
 
-        if (bson_iter_recurse(element, &iter) && bson_iter_find(&iter, "keyPattern") && BSON_ITER_HOLDS_DOCUMENT(&iter) &&
-                bson_iter_recurse(&iter, &keys))
+        if (bson_iter_recurse(element, &iter) && bson_iter_find(&iter, "keyPattern") &&
+                BSON_ITER_HOLDS_DOCUMENT(&iter) && bson_iter_recurse(&iter, &keys))
                 return bson_iter_next(&keys) && strcmp(bson_iter_key(&keys), "_id") == 0 && !bson_iter_next(&keys);
         return strstr(message, "index: _id_ ") || strstr(message, ".$_id_ ");
 }
@@ -260,7 +266,8 @@ static ssize_t judge_list(const bson_t *reply, MongodbVerdict *verdicts, size_t 
 }
 
 static bool has_label(const bson_t *reply) {
-        return reply && (mongoc_error_has_label(reply, "RetryableWriteError") || mongoc_error_has_label(reply, "SystemOverloadedError"));
+        return reply && (mongoc_error_has_label(reply, "RetryableWriteError") ||
+                                mongoc_error_has_label(reply, "SystemOverloadedError"));
 }
 
 MongodbFault mongodb_reply_fault(const bson_t *reply, const bson_error_t *error) {
@@ -269,11 +276,14 @@ MongodbFault mongodb_reply_fault(const bson_t *reply, const bson_error_t *error)
         switch ((int) error->domain) {
         case MONGOC_ERROR_SERVER:
                 fault = class_fault(code_class(error->code));
-                return (fault == MONGODB_FAULT_STRANGE || fault == MONGODB_FAULT_POISON) && has_label(reply) ? MONGODB_FAULT_BUSY : fault;
+                return (fault == MONGODB_FAULT_STRANGE || fault == MONGODB_FAULT_POISON) && has_label(reply)
+                               ? MONGODB_FAULT_BUSY
+                               : fault;
         case MONGOC_ERROR_WRITE_CONCERN:
                 return MONGODB_FAULT_WRITE_CONCERN;
         case MONGOC_ERROR_CLIENT:
-                return error->code == MONGOC_ERROR_CLIENT_AUTHENTICATE ? MONGODB_FAULT_LOGIN : MONGODB_FAULT_UNREACHABLE;
+                return error->code == MONGOC_ERROR_CLIENT_AUTHENTICATE ? MONGODB_FAULT_LOGIN
+                                                                       : MONGODB_FAULT_UNREACHABLE;
         case MONGOC_ERROR_SASL:
         case MONGOC_ERROR_SCRAM:
                 return MONGODB_FAULT_LOGIN;
@@ -295,9 +305,11 @@ bool mongodb_reply_lacks_majority_reads(const bson_error_t *error) {
         return error->domain == MONGOC_ERROR_SERVER && error->code == MAJORITY_READS_OFF;
 }
 
-/* Errors of the driver's own domains mean that the conversation ended early, whatever else the reply says of its first part. */
+/* Errors of the driver's own domains mean that the conversation ended early, whatever else the reply says of its first
+ * part. */
 static bool is_cut_short(bool ok, const bson_error_t *error) {
-        return !ok && error->code != 0 && error->domain != MONGOC_ERROR_SERVER && error->domain != MONGOC_ERROR_WRITE_CONCERN;
+        return !ok && error->code != 0 && error->domain != MONGOC_ERROR_SERVER &&
+               error->domain != MONGOC_ERROR_WRITE_CONCERN;
 }
 
 static MongodbFault write_concern_fault(bson_iter_t *list) {
@@ -308,7 +320,8 @@ static MongodbFault write_concern_fault(bson_iter_t *list) {
         return fault == MONGODB_FAULT_BUSY ? MONGODB_FAULT_BUSY : MONGODB_FAULT_WRITE_CONCERN;
 }
 
-/* Documents that no list names are stored, if the numbers add up: a sub-command that failed by itself leaves no other trace. */
+/* Documents that no list names are stored, if the numbers add up: a sub-command that failed by itself leaves no other
+ * trace. */
 static void judge_unlisted(const bson_t *reply, MongodbVerdict *verdicts, size_t n, size_t n_listed) {
         bson_iter_t iter;
         int64_t inserted;
@@ -328,7 +341,8 @@ static void forget(MongodbVerdict *verdicts, size_t n) {
                 verdicts[i] = MONGODB_UNKNOWN;
 }
 
-MongodbFault mongodb_reply_judge(bool ok, const bson_t *reply, const bson_error_t *error, MongodbVerdict *verdicts, size_t n) {
+MongodbFault mongodb_reply_judge(
+        bool ok, const bson_t *reply, const bson_error_t *error, MongodbVerdict *verdicts, size_t n) {
         MongodbFault fault = MONGODB_FAULT_NONE;
         ssize_t n_listed;
         bson_iter_t list;
@@ -379,7 +393,8 @@ void mongodb_reply_describe(const bson_t *reply, const bson_error_t *error, size
                 while (bson_iter_next(&list)) {
                         if (member_int(&list, "index", -1) != (int64_t) index)
                                 continue;
-                        written = snprintf(text, size, "%s (code %" PRId64 ")", member_text(&list, "errmsg"), member_int(&list, "code", 0));
+                        written = snprintf(text, size, "%s (code %" PRId64 ")", member_text(&list, "errmsg"),
+                                member_int(&list, "code", 0));
                         if (written > 0 && (size_t) written < size)
                                 describe_info(&list, text + written, size - (size_t) written);
                         make_printable(text);
@@ -397,6 +412,7 @@ void mongodb_reply_describe_fault(const bson_t *reply, const bson_error_t *error
                 mongodb_reply_describe_error(error, text, size);
                 return;
         }
-        (void) snprintf(text, size, "%s (code %" PRId64 ")", member_text(&list, "errmsg"), member_int(&list, "code", 0));
+        (void) snprintf(
+                text, size, "%s (code %" PRId64 ")", member_text(&list, "errmsg"), member_int(&list, "code", 0));
         make_printable(text);
 }

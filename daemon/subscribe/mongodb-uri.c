@@ -8,8 +8,10 @@
 
 #include "lib/bytes.h"
 
-/* What P3 rests on. The config's own check refuses these as well, with line and column; here they would be set again below it. */
-static const char *const refused[] = { MONGOC_URI_W, MONGOC_URI_JOURNAL, MONGOC_URI_SAFE, MONGOC_URI_RETRYWRITES, MONGOC_URI_WTIMEOUTMS };
+/* What P3 rests on. The config's own check refuses these as well, with line and column; here they would be set again
+ * below it. */
+static const char *const refused[] = { MONGOC_URI_W, MONGOC_URI_JOURNAL, MONGOC_URI_SAFE, MONGOC_URI_RETRYWRITES,
+        MONGOC_URI_WTIMEOUTMS };
 
 static int bad(char *problem, size_t size, const char *format, ...) _printf_(3, 4);
 
@@ -25,7 +27,8 @@ static int bad(char *problem, size_t size, const char *format, ...) {
 static int check_options(const mongoc_uri_t *uri, char *problem, size_t size) {
         for (size_t i = 0; i < ELEMENTSOF(refused); i++)
                 if (mongoc_uri_has_option(uri, refused[i]))
-                        return bad(problem, size, "mongodb.uri sets %s, which sensorqd sets itself so that nothing is lost: remove it",
+                        return bad(problem, size,
+                                "mongodb.uri sets %s, which sensorqd sets itself so that nothing is lost: remove it",
                                 refused[i]);
         return 0;
 }
@@ -40,20 +43,23 @@ static int set_password(mongoc_uri_t *uri, const char *secret, char *problem, si
         if (!secret)
                 return 0;
         if (!mongoc_uri_get_username(uri))
-                return bad(problem, size, "mongodb.password_file is set, but mongodb.uri names no user: write mongodb://USER@HOST/");
+                return bad(problem, size,
+                        "mongodb.password_file is set, but mongodb.uri names no user: write mongodb://USER@HOST/");
         if (!mongoc_uri_set_password(uri, secret))
                 return bad(problem, size, "the password in mongodb.password_file is not UTF-8");
         return 0;
 }
 
-int mongodb_uri_new(const MongodbConfig *config, const char *secret, mongoc_uri_t **ret, char *problem, size_t problem_size) {
+int mongodb_uri_new(
+        const MongodbConfig *config, const char *secret, mongoc_uri_t **ret, char *problem, size_t problem_size) {
         mongoc_uri_t *uri;
         bson_error_t error;
         int r;
 
         uri = mongoc_uri_new_with_error(config->uri, &error);
         if (!uri) /* the driver's own words may quote the uri, and a password with it */
-                return bad(problem, problem_size, "mongodb.uri is no connection string that the driver understands (code %u)", error.code);
+                return bad(problem, problem_size,
+                        "mongodb.uri is no connection string that the driver understands (code %u)", error.code);
 
         r = check_options(uri, problem, problem_size);
         if (r == 0)

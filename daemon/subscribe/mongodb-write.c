@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
 /* One pass over what is pending in a batch:
  *
  *      build --too large, no JSON, ...-------------------------------------------+
@@ -10,6 +11,7 @@
  *        +--> STORED
  *
  * A fault of the remote ends the pass; what is settled stays settled, what is not is sent again under the same _id. */
+/* clang-format on */
 #include "subscribe/mongodb-write.h"
 
 #include <errno.h>
@@ -87,7 +89,8 @@ static int build(void *userdata, size_t index, bson_t *document) {
         char detail[MONGODB_DETAIL_SIZE];
         int r;
 
-        r = document_build(&w->batch->pull.messages[index], &w->client->rules, w->stored_at, document, detail, sizeof(detail));
+        r = document_build(
+                &w->batch->pull.messages[index], &w->client->rules, w->stored_at, document, detail, sizeof(detail));
         if (r <= DOCUMENT_OK)
                 return r;
         reject(w, index, (DocumentReason) r, detail);
@@ -102,7 +105,8 @@ static void settle(MongodbWriter *w, size_t index, Fate fate) {
                 w->result->duplicates++;
 }
 
-/* Refused with a code that says neither "never" nor "later", or gone between refusal and look: again, alone, and not for ever. */
+/* Refused with a code that says neither "never" nor "later", or gone between refusal and look: again, alone, and not
+ * for ever. */
 static void try_again(MongodbWriter *w, size_t index, const char *detail) {
         if (w->attempts[index] < MONGODB_WRITE_ATTEMPTS)
                 w->attempts[index]++;
@@ -138,7 +142,8 @@ static void on_verdict(void *userdata, size_t index, MongodbVerdict verdict, con
 
 /* ---- steps of a pass ---- */
 
-/* Sorts the pending messages: from the front of items those that go together, from its end those that were odd before. */
+/* Sorts the pending messages: from the front of items those that go together, from its end those that were odd before.
+ */
 static void sort_pending(MongodbWriter *w, size_t *ret_together, size_t *ret_alone) {
         size_t n = w->batch->pull.n, together = 0, alone = n;
 
@@ -184,8 +189,8 @@ static MongodbFault compare_duplicates(MongodbWriter *w) {
 
                 if (n > MONGODB_BULK_DOCUMENTS)
                         n = MONGODB_BULK_DOCUMENTS;
-                fault = mongodb_compare(w->client, w->batch->pull.messages, w->duplicates + from, n, w->verdicts, w->result->detail,
-                        sizeof(w->result->detail));
+                fault = mongodb_compare(w->client, w->batch->pull.messages, w->duplicates + from, n, w->verdicts,
+                        w->result->detail, sizeof(w->result->detail));
                 if (fault != MONGODB_FAULT_NONE)
                         return fault;
                 for (size_t i = 0; i < n; i++) {
@@ -194,7 +199,8 @@ static MongodbFault compare_duplicates(MongodbWriter *w) {
                         if (w->verdicts[i] == MONGODB_DUPLICATE)
                                 settle(w, index, FATE_DUPLICATE);
                         else if (w->verdicts[i] == MONGODB_REFUSED)
-                                reject(w, index, DOCUMENT_ID_CONFLICT, "its _id is taken by a document with another payload");
+                                reject(w, index, DOCUMENT_ID_CONFLICT,
+                                        "its _id is taken by a document with another payload");
                         else
                                 try_again(w, index, "its _id is taken, but no document with it is to be found");
                 }

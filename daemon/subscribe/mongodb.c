@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
 /* The sink's side on the loop: when to try, and what to say. All that blocks is on the worker's thread, in mongodb-write.c.
  *
  *                 timer, or a server appeared                     write()
@@ -12,6 +13,7 @@
  *
  * A wait is cut short when a monitor of the driver sees a server that takes writes, so that recovery does not wait for the backoff; but
  * never for what only a person can mend, and never oftener than the gaps below. */
+/* clang-format on */
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -21,23 +23,36 @@
 #include "events.h"
 #include "lib/backoff.h"
 #include "lib/log.h"
+#include "lib/loop.h"
 #include "lib/worker.h"
 #include "subscribe/mongodb-outage.h"
 #include "subscribe/mongodb-write.h"
 #include "subscribe/sink.h"
 
-#define SEEN_GAP_FIRST_USEC (500 * USEC_PER_MSEC) /* between the end of one try and the next that a monitor called for ... */
-#define SEEN_GAP_MAX_USEC (2 * USEC_PER_SEC)     /* ... doubling up to here: a server that breaks off each write is seen again after each */
+#define SEEN_GAP_FIRST_USEC                                                                                            \
+        (500 * USEC_PER_MSEC) /* between the end of one try and the next that a monitor called for ... */
+#define SEEN_GAP_MAX_USEC                                                                                              \
+        (2 * USEC_PER_SEC) /* ... doubling up to here: a server that breaks off each write is seen again after each */
 #define RETRY_ACCURACY_USEC (10 * USEC_PER_MSEC) /* sd-event would take 250 ms */
-#define AGAIN_MAX_USEC (5 * USEC_PER_SEC) /* odd messages are tried five times: not with minutes in between while their neighbours wait */
+#define AGAIN_MAX_USEC                                                                                                 \
+        (5 * USEC_PER_SEC) /* odd messages are tried five times: not with minutes in between while their neighbours    \
+                              wait */
 
-/* One call into the driver takes less than a minute with the time limits of mongodb-uri.h. One that lasts for STUCK_TICKS ticks hangs in a
- * way that no timeout ends, and a thread cannot be taken back: the process ends and its service manager starts it anew. Ticks, not time: a
- * machine that slept for hours ticks once. */
+/* One call into the driver takes less than a minute with the time limits of mongodb-uri.h. One that lasts for
+ * STUCK_TICKS ticks hangs in a way that no timeout ends, and a thread cannot be taken back: the process ends and its
+ * service manager starts it anew. Ticks, not time: a machine that slept for hours ticks once. */
 #define STUCK_TICK_USEC (30 * USEC_PER_SEC)
 #define STUCK_TICKS 10
 
-typedef enum State { STATE_DOWN, STATE_PROBING, STATE_READY, STATE_WRITING, STATE_RETRYING, STATE_STOPPED, STATES } State;
+typedef enum State {
+        STATE_DOWN,
+        STATE_PROBING,
+        STATE_READY,
+        STATE_WRITING,
+        STATE_RETRYING,
+        STATE_STOPPED,
+        STATES
+} State;
 
 _asserted_ static const bool moves[STATES][STATES] = {
         [STATE_DOWN] = { [STATE_PROBING] = true, [STATE_STOPPED] = true },
@@ -199,7 +214,7 @@ static void schedule(MongodbSink *s) {
         usec_t delay;
 
         s->tried = clock_now();
-        delay = backoff_next(&s->backoff, backoff_random());
+        delay = backoff_next(&s->backoff, loop_random());
         if (mongodb_fault_is_config(result->fault))
                 delay = s->backoff.max;
         else if (result->fault == MONGODB_FAULT_NONE && delay > AGAIN_MAX_USEC)
@@ -256,8 +271,10 @@ static int on_stuck(sd_event_source *source, uint64_t usec, void *userdata) {
         s->stuck_calls = calls;
         if (s->stuck_ticks >= STUCK_TICKS) {
                 log_event(LOG_CRIT, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, s->outage.subscription }),
-                        "The MongoDB driver has not returned from one call for %s for %d min, far beyond its time limits. Ending the "
-                        "process so that the service manager starts it again; nothing is lost, what was not acknowledged comes back",
+                        "The MongoDB driver has not returned from one call for %s for %d min, far beyond its time "
+                        "limits. Ending the "
+                        "process so that the service manager starts it again; nothing is lost, what was not "
+                        "acknowledged comes back",
                         s->outage.subscription, (int) (STUCK_TICKS * STUCK_TICK_USEC / USEC_PER_MINUTE));
                 abort();
         }
@@ -335,8 +352,9 @@ static void on_done(void *userdata, void *argument) {
 
 /* ---- the interface of sink.h ---- */
 
-/* The pool waits for its monitors when it is destroyed, up to the connect timeout: on a thread of its own, which nobody waits for (P8). A
- * write that still runs keeps its own reference, so whichever ends last releases the job; never the loop. */
+/* The pool waits for its monitors when it is destroyed, up to the connect timeout: on a thread of its own, which nobody
+ * waits for (P8). A write that still runs keeps its own reference, so whichever ends last releases the job; never the
+ * loop. */
 static void release_job(MongodbSink *s) {
         Worker *releaser;
 
@@ -413,7 +431,8 @@ static int open_sources(MongodbSink *s) {
         return 0;
 }
 
-static int mongodb_open(sd_event *event, const SubscriptionConfig *config, const char *secret, const SinkCallbacks *callbacks, Sink **ret) {
+static int mongodb_open(sd_event *event, const SubscriptionConfig *config, const char *secret,
+        const SinkCallbacks *callbacks, Sink **ret) {
         MongodbSink *s;
         int r;
 

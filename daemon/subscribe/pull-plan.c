@@ -76,7 +76,8 @@ void pull_plan_answered(PullPlan *plan, size_t n, usec_t waited, usec_t now, uin
 void pull_plan_failed(PullPlan *plan, usec_t retry_after, usec_t now, uint64_t random) {
         usec_t at;
 
-        if (plan->failure.attempt > 0 && now < plan->not_before) { /* pulls that were out together fail together: that is one failure */
+        if (plan->failure.attempt > 0 &&
+                now < plan->not_before) { /* pulls that were out together fail together: that is one failure */
                 at = now + retry_after;
                 if (plan->not_before < at)
                         plan->not_before = at;

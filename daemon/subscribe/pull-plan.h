@@ -2,17 +2,19 @@
 #pragma once
 /* When to pull, how many at once, and how much each may bring; pure.
  *
- * A pull hangs in the service until a message is there, so one is enough while the queue is empty. A reply that came at once, or was half
- * full, means that more is waiting (a reply holds few messages even then): up to `pulls` follow, as long as there is room for replies as
- * large as the last one. After a failure one pull tries alone. */
+ * A pull hangs in the service until a message is there, so one is enough while the queue is empty. A reply that came at
+ * once, or was half full, means that more is waiting (a reply holds few messages even then): up to `pulls` follow, as
+ * long as there is room for replies as large as the last one. After a failure one pull tries alone. */
 
 #include "lib/backoff.h"
 
-#define PULL_PLAN_BYTES_MAX (48 * 1024 * 1024)          /* of replies held and expected: beyond, no pull */
-#define PULL_PLAN_ACKING_MAX 16                         /* batches being acknowledged: beyond, no pull */
-#define PULL_PLAN_BACKLOG_USEC (250 * USEC_PER_MSEC)    /* a reply with messages that came sooner had them waiting */
-#define PULL_PLAN_HUNG_USEC (2 * USEC_PER_SEC)          /* ... and one that came later did not; in between, a slow network tells nothing */
-#define PULL_PLAN_QUICK_USEC (1 * USEC_PER_SEC)         /* an empty reply that came sooner did not hang: not to be repeated at once */
+#define PULL_PLAN_BYTES_MAX (48 * 1024 * 1024)       /* of replies held and expected: beyond, no pull */
+#define PULL_PLAN_ACKING_MAX 16                      /* batches being acknowledged: beyond, no pull */
+#define PULL_PLAN_BACKLOG_USEC (250 * USEC_PER_MSEC) /* a reply with messages that came sooner had them waiting */
+#define PULL_PLAN_HUNG_USEC                                                                                            \
+        (2 * USEC_PER_SEC) /* ... and one that came later did not; in between, a slow network tells nothing */
+#define PULL_PLAN_QUICK_USEC                                                                                           \
+        (1 * USEC_PER_SEC) /* an empty reply that came sooner did not hang: not to be repeated at once */
 #define PULL_PLAN_ONCE_PAUSE_USEC (300 * USEC_PER_MSEC) /* between the empty answers of `once` */
 #define PULL_PLAN_ONCE_EMPTIES 3                        /* in a row: one may be empty although messages wait */
 #define PULL_PLAN_GROW_AFTER 16                         /* good replies before max_messages grows again */

@@ -8,17 +8,19 @@
 #include "lib/backoff.h"
 #include "lib/crashpoint.h"
 #include "lib/log.h"
+#include "lib/loop.h"
 #include "subscribe/subscriber-internal.h"
 
 /* ---- what a pull brought ---- */
 
 static void pull_failed(Subscriber *s, const ClientReply *reply, usec_t waited) {
-        bool quiet = reply->outcome == CLIENT_UNSURE && waited >= SUBSCRIBER_IDLE_CUT_USEC && s->plan.failure.attempt == 0;
+        bool quiet =
+                reply->outcome == CLIENT_UNSURE && waited >= SUBSCRIBER_IDLE_CUT_USEC && s->plan.failure.attempt == 0;
         usec_t now = clock_now();
 
         s->failures++;
         s->unmendable = !health_is_passing(reply->outcome);
-        pull_plan_failed(&s->plan, reply->retry_after, now, backoff_random());
+        pull_plan_failed(&s->plan, reply->retry_after, now, loop_random());
         if (quiet)
                 return; /* something in between does not like idle connections */
         health_fail(&s->health, HEALTH_PULL,
@@ -39,7 +41,8 @@ static void pull_too_large(Subscriber *s, const ClientReply *reply) {
                 return;
         s->said_too_large = true;
         log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, s->config->subscription }),
-                "%s: a reply was larger than %d MiB and was thrown away; sensorqd now asks for %u messages at a time. Those messages come "
+                "%s: a reply was larger than %d MiB and was thrown away; sensorqd now asks for %u messages at a time. "
+                "Those messages come "
                 "back after their ack deadline",
                 s->config->subscription, SUBSCRIBER_REPLY_MAX / (1024 * 1024), s->plan.max_messages);
 }
@@ -48,7 +51,8 @@ static void note_skipped(Subscriber *s, size_t skipped) {
         if (skipped > 0) {
                 s->left = true;
                 if (!s->said_skipped)
-                        log_warning("%s: %zu elements of a reply were not understood (no ack id or message id, or attributes that are no "
+                        log_warning("%s: %zu elements of a reply were not understood (no ack id or message id, or "
+                                    "attributes that are no "
                                     "strings): they are left to "
                                     "Pub/Sub, unacknowledged",
                                 s->config->subscription, skipped);
@@ -80,7 +84,8 @@ static void pull_answered(Subscriber *s, ClientReply *reply, usec_t waited) {
         if (r < 0)
                 return pull_failed_here(s, r == -ENOMEM ? CLIENT_RETRY : CLIENT_FAILED,
                         r == -ENOMEM ? strerror(-r)
-                                     : "the answer to a pull is not one of Pub/Sub's (damaged, or a proxy's): nothing of it is taken or "
+                                     : "the answer to a pull is not one of Pub/Sub's (damaged, or a proxy's): nothing "
+                                       "of it is taken or "
                                        "acknowledged");
         n = batch->pull.n;
         s->n_pulls++;
@@ -97,7 +102,7 @@ static void pull_answered(Subscriber *s, ClientReply *reply, usec_t waited) {
         CRASHPOINT("pull-received");
         s->failures = 0;
         s->unmendable = false;
-        pull_plan_answered(&s->plan, n, waited, now, backoff_random());
+        pull_plan_answered(&s->plan, n, waited, now, loop_random());
         s->said_too_large = s->said_too_large && s->plan.max_messages < s->plan.configured;
         health_mend(&s->health, HEALTH_PULL);
 }
@@ -108,7 +113,8 @@ static void pull_answered_late(Subscriber *s, ClientReply *reply) {
 
         if (reply->outcome == CLIENT_OK && batch_new(s->config->subscription, &reply->body, clock_now(), &batch) == 0 &&
                 batch->pull.n > 0 && keep_batch(s, &batch) < 0)
-                log_debug("%s: cannot give back what a pull brought: it comes back after its deadline", s->config->subscription);
+                log_debug("%s: cannot give back what a pull brought: it comes back after its deadline",
+                        s->config->subscription);
 }
 
 static void on_pull(void *userdata, ClientReply *reply) {

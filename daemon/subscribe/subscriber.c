@@ -154,8 +154,9 @@ static void note_result(Subscriber *s, HealthCause cause, const AckResult *resul
                         &(HealthFailure){
                                 .outcome = result->outcome == CLIENT_OK ? CLIENT_INVALID : result->outcome,
                                 .http_status = result->http_status,
-                                .detail = result->outcome == CLIENT_OK ? "Pub/Sub calls every ack id of a batch invalid or lapsed"
-                                                                       : result->detail,
+                                .detail = result->outcome == CLIENT_OK
+                                                  ? "Pub/Sub calls every ack id of a batch invalid or lapsed"
+                                                  : result->detail,
                         });
         subscriber_changed(s);
 }
@@ -271,7 +272,8 @@ static int open_sink(Subscriber *s, const SubscriberOptions *options) {
 static int add_sources(Subscriber *s) {
         int r;
 
-        r = sd_event_add_time(s->event, &s->timer, CLOCK_BOOTTIME, 0, 10 * USEC_PER_MSEC, on_timer, s); /* the first look, from the loop */
+        r = sd_event_add_time(s->event, &s->timer, CLOCK_BOOTTIME, 0, 10 * USEC_PER_MSEC, on_timer,
+                s); /* the first look, from the loop */
         if (r < 0)
                 return r;
         r = sd_event_add_defer(s->event, &s->change, on_change_source, s);
@@ -285,7 +287,8 @@ static void init_host(Subscriber *s) {
                 .event = s->event,
                 .client = s->client,
                 .subscription = s->config->subscription,
-                .rules = { .deadline = SUBSCRIBER_DEADLINE_UNKNOWN_SEC * USEC_PER_SEC, .max_hold = s->config->max_hold },
+                .rules = { .deadline = SUBSCRIBER_DEADLINE_UNKNOWN_SEC * USEC_PER_SEC,
+                        .max_hold = s->config->max_hold },
                 .on_acknowledged = on_acknowledged,
                 .on_ack_result = on_ack_result,
                 .on_lease_result = on_lease_result,
@@ -295,8 +298,8 @@ static void init_host(Subscriber *s) {
         };
 }
 
-int subscriber_new(sd_event *event, Client *client, const SubscriberOptions *options, void (*on_change)(void *userdata), void *userdata,
-        Subscriber **ret) {
+int subscriber_new(sd_event *event, Client *client, const SubscriberOptions *options, void (*on_change)(void *userdata),
+        void *userdata, Subscriber **ret) {
         _cleanup_(subscriber_freep) Subscriber *s = NULL;
         const SubscriptionConfig *config = options->config;
         int r;
@@ -313,8 +316,8 @@ int subscriber_new(sd_event *event, Client *client, const SubscriberOptions *opt
         s->userdata = userdata;
         s->health.subscription = config->subscription;
         init_host(s);
-        pull_plan_init(&s->plan, config->pulls < SUBSCRIBER_PULLS_MAX ? config->pulls : SUBSCRIBER_PULLS_MAX, config->max_messages,
-                config->interval, s->once);
+        pull_plan_init(&s->plan, config->pulls < SUBSCRIBER_PULLS_MAX ? config->pulls : SUBSCRIBER_PULLS_MAX,
+                config->max_messages, config->interval, s->once);
         r = add_sources(s);
         if (r < 0)
                 return r;

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Pulls messages of one subscription, holds their leases, hands them to the sink, acknowledges what is settled and nothing else (P3).
+/* Pulls messages of one subscription, holds their leases, hands them to the sink, acknowledges what is settled and
+ * nothing else (P3).
  *
- * Pulls: none while the sink is not ready; one hanging pull while the queue is empty; up to `pulls` (pulls in flight plus batches not yet
- * settled) under backlog. A pull is never aborted but by its own timeout or at the end of the stop: the service would hand the next
- * messages to the dead request.
+ * Pulls: none while the sink is not ready; one hanging pull while the queue is empty; up to `pulls` (pulls in flight
+ * plus batches not yet settled) under backlog. A pull is never aborted but by its own timeout or at the end of the
+ * stop: the service would hand the next messages to the dead request.
  *
  * A batch:
  *      received -> waiting (for the sink) -> writing -> acknowledging -> done
- *            every one of them: lease renewed at half the deadline, for at most max_hold, then let go (memory freed, messages come back) */
+ *            every one of them: lease renewed at half the deadline, for at most max_hold, then let go (memory freed,
+ * messages come back) */
 
 #include <systemd/sd-event.h>
 
@@ -18,23 +20,24 @@
 
 typedef struct Subscriber Subscriber;
 
-#define SUBSCRIBER_PULL_TIMEOUT_USEC                                                                                                       \
-        (120 * USEC_PER_SEC) /* the service answers an empty pull after about 90 s; aborting earlier steals messages */
+#define SUBSCRIBER_PULL_TIMEOUT_USEC                                                                                   \
+        (120 * USEC_PER_SEC) /* the service answers an empty pull after about 90 s; aborting earlier steals messages   \
+                              */
 #define SUBSCRIBER_REPLY_MAX (32 * 1024 * 1024)
 #define SUBSCRIBER_DEADLINE_UNKNOWN_SEC 10 /* the service's default, when the subscription may not be read */
 
 typedef struct SubscriberStatus {
         const char *subscription;
-        bool failing;               /* pulls or acknowledgements fail */
-        bool checked;               /* the subscription was read once, or may not be read (403): `missing` means something */
-        bool missing;               /* 404, or its topic was deleted: publishing must pause */
-        bool paused;                /* the sink is not ready */
-        usec_t failing_since;       /* clock_wall() */
-        usec_t paused_since;        /* clock_wall() */
+        bool failing;         /* pulls or acknowledgements fail */
+        bool checked;         /* the subscription was read once, or may not be read (403): `missing` means something */
+        bool missing;         /* 404, or its topic was deleted: publishing must pause */
+        bool paused;          /* the sink is not ready */
+        usec_t failing_since; /* clock_wall() */
+        usec_t paused_since;  /* clock_wall() */
         usec_t last_pull, last_ack; /* clock_wall(); 0: none yet */
         usec_t retry_at;            /* clock_now(); 0: none planned */
-        usec_t oldest_unsettled;    /* wall time of the oldest publish_time not settled, also of leases let go; 0: none */
-        usec_t retention;           /* of the subscription; 7 d when it could not be read */
+        usec_t oldest_unsettled; /* wall time of the oldest publish_time not settled, also of leases let go; 0: none */
+        usec_t retention;        /* of the subscription; 7 d when it could not be read */
         uint64_t received, acknowledged, pulls, empty_pulls;
         size_t held; /* messages held, unsettled; without those whose lease was let go */
         const char *detail;
@@ -44,28 +47,30 @@ typedef struct SubscriberStatus {
 typedef struct SubscriberOptions {
         const SubscriptionConfig *config; /* borrowed */
         const char *secret;               /* of the sink; borrowed; NULL: none */
-        bool once; /* reads the subscription at once, pulls from subscriber_begin() on: returnImmediately, until three empty answers in a
-                    * row, then subscriber_is_drained() */
+        bool once; /* reads the subscription at once, pulls from subscriber_begin() on: returnImmediately, until three
+                    * empty answers in a row, then subscriber_is_drained() */
         usec_t pull_timeout;       /* 0: SUBSCRIBER_PULL_TIMEOUT_USEC */
         const SinkType *sink_type; /* NULL: the type of config->sink's name. For tests */
 } SubscriberOptions;
 
-int subscriber_new(sd_event *event, Client *client, const SubscriberOptions *options, void (*on_change)(void *userdata), void *userdata,
-        Subscriber **ret);
+int subscriber_new(sd_event *event, Client *client, const SubscriberOptions *options, void (*on_change)(void *userdata),
+        void *userdata, Subscriber **ret);
 
 /* once: everything was published that could be; drain now. */
 void subscriber_begin(Subscriber *subscriber);
 
-/* No new pull; batches not in a write are released (modAck 0); the write in progress may end, and what it settled is acknowledged. Pulls in
- * flight stay open until that is done and SUBSCRIBER_LINGER_USEC longer if anything was released, and what they bring is released as well:
- * the service hands what is released to a pull of ours that still hangs, or that was cut, and there it would wait for the whole ack
- * deadline. Ends when subscriber_is_stopped(), which on_change announces. */
+/* No new pull; batches not in a write are released (modAck 0); the write in progress may end, and what it settled is
+ * acknowledged. Pulls in flight stay open until that is done and SUBSCRIBER_LINGER_USEC longer if anything was
+ * released, and what they bring is released as well: the service hands what is released to a pull of ours that still
+ * hangs, or that was cut, and there it would wait for the whole ack deadline. Ends when subscriber_is_stopped(), which
+ * on_change announces. */
 void subscriber_stop(Subscriber *subscriber);
 bool subscriber_is_stopped(const Subscriber *subscriber);
 /* Drops everything at once: leases lapse by themselves. */
 Subscriber *subscriber_free(Subscriber *subscriber);
 CLEANUP_DEFINE(Subscriber, subscriber_free)
 
-/* once: nothing left to pull and nothing held, or cannot go on (sink down, pull failing): then *ret_complete is false. */
+/* once: nothing left to pull and nothing held, or cannot go on (sink down, pull failing): then *ret_complete is false.
+ */
 bool subscriber_is_drained(const Subscriber *subscriber, bool *ret_complete);
 void subscriber_status(const Subscriber *subscriber, SubscriberStatus *ret);

@@ -69,7 +69,8 @@ int subscription_parse(const char *body, size_t size, SubscriptionSettings *ret)
         s.topic_deleted = strcmp(s.topic, SUBSCRIPTION_TOPIC_DELETED) == 0;
         s.detached = get_flag(json, "detached");
         s.pushes = push && *push;
-        s.exports = json_get(json, "bigqueryConfig") || json_get(json, "cloudStorageConfig") || json_get(json, "bigtableConfig");
+        s.exports = json_get(json, "bigqueryConfig") || json_get(json, "cloudStorageConfig") ||
+                    json_get(json, "bigtableConfig");
         s.broken = state && strcmp(state, "RESOURCE_ERROR") == 0;
         s.exactly_once = get_flag(json, "enableExactlyOnceDelivery");
         s.ordered = get_flag(json, "enableMessageOrdering");
@@ -97,20 +98,26 @@ static _printf_(2, 3) void warn(const Warner *warner, const char *format, ...) {
 /* Nothing arrives here. */
 static void warn_of_silence(const Warner *warner, const SubscriptionSettings *s) {
         if (s->topic_deleted)
-                warn(warner, "its topic was deleted: nothing that is published will ever reach it, not even to a new topic of the same "
+                warn(warner, "its topic was deleted: nothing that is published will ever reach it, not even to a new "
+                             "topic of the same "
                              "name; publishing pauses. "
                              "Delete the subscription once it is empty and run `sensorqd setup`");
         if (s->detached)
-                warn(warner, "it is detached: its messages are gone and no more will come. Delete it and run `sensorqd setup`");
+                warn(warner, "it is detached: its messages are gone and no more will come. Delete it and run `sensorqd "
+                             "setup`");
         if (s->pushes)
-                warn(warner,
-                        "it pushes its messages to an endpoint, so none can be pulled. Remove its pushConfig, or use another subscription");
+                warn(warner, "it pushes its messages to an endpoint, so none can be pulled. Remove its pushConfig, or "
+                             "use another subscription");
         if (s->exports)
-                warn(warner, "it exports its messages to another service, so none can be pulled. Use another subscription");
+                warn(warner,
+                        "it exports its messages to another service, so none can be pulled. Use another subscription");
         if (s->broken && !s->topic_deleted)
-                warn(warner, "its state is RESOURCE_ERROR: it does not deliver. See its page in the Google Cloud console");
+                warn(warner,
+                        "its state is RESOURCE_ERROR: it does not deliver. See its page in the Google Cloud console");
         if (s->filter[0] != '\0')
-                warn(warner, "it has a filter (%s): messages that do not match are discarded by Pub/Sub and never stored", s->filter);
+                warn(warner,
+                        "it has a filter (%s): messages that do not match are discarded by Pub/Sub and never stored",
+                        s->filter);
 }
 
 /* What arrives may be lost. */
@@ -119,29 +126,33 @@ static void warn_of_loss(const Warner *warner, const SubscriptionSettings *s) {
 
         if (s->expiration > 0)
                 warn(warner,
-                        "Pub/Sub deletes it, and what it holds, after %s without activity: a long outage loses it. Set its expiration to "
+                        "Pub/Sub deletes it, and what it holds, after %s without activity: a long outage loses it. Set "
+                        "its expiration to "
                         "never "
                         "(expirationPolicy {})",
                         clock_format_span(s->expiration, span, sizeof span));
         if (s->retention < RETENTION_SHORT_USEC)
                 warn(warner,
-                        "Pub/Sub drops its messages after %s: a longer outage of the sink loses readings. Set messageRetentionDuration to "
+                        "Pub/Sub drops its messages after %s: a longer outage of the sink loses readings. Set "
+                        "messageRetentionDuration to "
                         "7 d or more",
                         clock_format_span(s->retention, span, sizeof span));
         if (s->dead_letter[0] != '\0')
                 warn(warner,
-                        "after %" PRIi64
-                        " deliveries a message moves to %s, which sensorqd does not read: see that this topic has a subscription of its "
+                        "after %" PRIi64 " deliveries a message moves to %s, which sensorqd does not read: see that "
+                        "this topic has a subscription of its "
                         "own",
                         s->dead_letter_attempts, s->dead_letter);
         if (s->deadline_sec < DEADLINE_SHORT_SEC)
                 warn(warner,
-                        "its ack deadline is only %u s: leases are renewed every %u s, and whenever one is late messages come a second "
+                        "its ack deadline is only %u s: leases are renewed every %u s, and whenever one is late "
+                        "messages come a second "
                         "time. Better: gcloud pubsub subscriptions update --ack-deadline=60",
                         s->deadline_sec, s->deadline_sec / 2);
 }
 
-void subscription_each_warning(const SubscriptionSettings *settings, void (*each)(void *userdata, const char *text), void *userdata) {
+void subscription_each_warning(
+        const SubscriptionSettings *settings, void (*each)(void *userdata, const char *text), void *userdata) {
         const Warner warner = { each, userdata };
 
         warn_of_silence(&warner, settings);

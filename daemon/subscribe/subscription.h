@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The settings of a subscription, as GET tells them, and which of them lose or delay messages; pure. Source: google/pubsub/v1/pubsub.proto,
- * message Subscription. */
+/* The settings of a subscription, as GET tells them, and which of them lose or delay messages; pure. Source:
+ * google/pubsub/v1/pubsub.proto, message Subscription. */
 
 #include "lib/clock.h"
 
-#define SUBSCRIPTION_TOPIC_DELETED "_deleted-topic_"                   /* what the service writes for `topic` once it is gone */
+#define SUBSCRIPTION_TOPIC_DELETED "_deleted-topic_" /* what the service writes for `topic` once it is gone */
 #define SUBSCRIPTION_RETENTION_DEFAULT_USEC (7 * 24 * USEC_PER_HOUR)   /* the service's */
 #define SUBSCRIPTION_EXPIRATION_DEFAULT_USEC (31 * 24 * USEC_PER_HOUR) /* without an expirationPolicy */
 
@@ -23,5 +23,7 @@ typedef struct SubscriptionSettings {
 /* Reads the reply to GET. -EBADMSG when it is none. */
 int subscription_parse(const char *body, size_t size, SubscriptionSettings *ret);
 
-/* Calls *each* with a sentence for every setting that is surely not meant: what it does to messages, what to do about it. */
-void subscription_each_warning(const SubscriptionSettings *settings, void (*each)(void *userdata, const char *text), void *userdata);
+/* Calls *each* with a sentence for every setting that is surely not meant: what it does to messages, what to do about
+ * it. */
+void subscription_each_warning(
+        const SubscriptionSettings *settings, void (*each)(void *userdata, const char *text), void *userdata);

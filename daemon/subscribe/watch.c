@@ -10,6 +10,7 @@
 #include "lib/backoff.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/loop.h"
 
 struct Watch {
         sd_event *event;
@@ -39,14 +40,14 @@ static void watch_wake_in(Watch *watch, usec_t pause) {
 }
 
 static usec_t watch_next_try(Watch *watch, usec_t retry_after) {
-        return backoff_next_at_least(&watch->backoff, retry_after, backoff_random());
+        return backoff_next_at_least(&watch->backoff, retry_after, loop_random());
 }
 
 static void log_warning_text(void *userdata, const char *text) {
         const Watch *watch = userdata;
 
-        log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SUBSCRIPTION, watch->subscription }), "%s: %s", watch->subscription,
-                text);
+        log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SUBSCRIPTION, watch->subscription }), "%s: %s",
+                watch->subscription, text);
 }
 
 /* Returns the pause until the next look. */
@@ -73,8 +74,10 @@ static usec_t watch_found(Watch *watch, const ClientReply *reply) {
 
 static void watch_fail(Watch *watch, const ClientReply *reply, usec_t pause) {
         health_fail(watch->health, HEALTH_SETTINGS,
-                &(HealthFailure){
-                        .outcome = reply->outcome, .http_status = reply->http_status, .detail = reply->detail, .retry_in = pause });
+                &(HealthFailure){ .outcome = reply->outcome,
+                        .http_status = reply->http_status,
+                        .detail = reply->detail,
+                        .retry_in = pause });
 }
 
 static usec_t watch_not_found(Watch *watch, const ClientReply *reply) {
@@ -99,8 +102,8 @@ static usec_t watch_failed(Watch *watch, const ClientReply *reply) {
 /* pubsub.subscriptions.get is in roles/pubsub.viewer, which is not needed to pull. */
 static usec_t watch_forbidden(Watch *watch, const ClientReply *reply) {
         if (!watch->may_not_read)
-                log_info("%s: its settings may not be read (%s); sensorqd counts on an ack deadline of 10 s", watch->subscription,
-                        reply->detail);
+                log_info("%s: its settings may not be read (%s); sensorqd counts on an ack deadline of 10 s",
+                        watch->subscription, reply->detail);
         watch->may_not_read = watch->checked = true;
         watch->known = false;
         health_mend(watch->health, HEALTH_SETTINGS);
@@ -125,9 +128,10 @@ static void on_reply(void *userdata, ClientReply *reply) {
 }
 
 static int watch_look(Watch *watch) {
-        ClientSpec spec = {
-                .method = "GET", .resource = watch->subscription, .timeout = CLIENT_TIMEOUT_USEC, .max_reply = CLIENT_REPLY_MAX
-        };
+        ClientSpec spec = { .method = "GET",
+                .resource = watch->subscription,
+                .timeout = CLIENT_TIMEOUT_USEC,
+                .max_reply = CLIENT_REPLY_MAX };
 
         if (watch->call)
                 return 0;
@@ -155,8 +159,8 @@ void watch_tell(Watch *watch, bool found, usec_t asked) {
                 watch->on_change(watch->userdata);
 }
 
-int watch_new(sd_event *event, Client *client, const char *subscription, Health *health, void (*on_change)(void *userdata), void *userdata,
-        Watch **ret) {
+int watch_new(sd_event *event, Client *client, const char *subscription, Health *health,
+        void (*on_change)(void *userdata), void *userdata, Watch **ret) {
         _cleanup_(watch_freep) Watch *watch = NULL;
         int r;
 
@@ -170,7 +174,8 @@ int watch_new(sd_event *event, Client *client, const char *subscription, Health 
         watch->on_change = on_change;
         watch->userdata = userdata;
         watch->backoff = (Backoff){ .initial = 1 * USEC_PER_SEC, .max = backoff_limit(60 * USEC_PER_SEC) };
-        r = sd_event_add_time(event, &watch->timer, CLOCK_BOOTTIME, 0, 0, on_timer, watch); /* at once, but from the loop */
+        r = sd_event_add_time(
+                event, &watch->timer, CLOCK_BOOTTIME, 0, 0, on_timer, watch); /* at once, but from the loop */
         if (r < 0)
                 return r;
         *ret = cleanup_steal(watch);

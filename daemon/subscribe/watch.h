@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Keeps an eye on a subscription's settings: reads them at the start, every hour, and soon after something says that it is gone; logs what
- * is surely not meant, once for each change. An account that may not read them is no failure: sensorqd works without. */
+/* Keeps an eye on a subscription's settings: reads them at the start, every hour, and soon after something says that it
+ * is gone; logs what is surely not meant, once for each change. An account that may not read them is no failure:
+ * sensorqd works without. */
 
 #include <systemd/sd-event.h>
 
@@ -14,8 +15,8 @@ typedef struct Watch Watch;
 #define WATCH_EVERY_USEC (1 * USEC_PER_HOUR)
 
 /* *subscription* and *health* are borrowed. on_change: anything below changed. */
-int watch_new(sd_event *event, Client *client, const char *subscription, Health *health, void (*on_change)(void *userdata), void *userdata,
-        Watch **ret);
+int watch_new(sd_event *event, Client *client, const char *subscription, Health *health,
+        void (*on_change)(void *userdata), void *userdata, Watch **ret);
 Watch *watch_free(Watch *watch);
 CLEANUP_DEFINE(Watch, watch_free)
 

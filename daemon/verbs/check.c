@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `sensorqd check`: a line for each remote end, with a remedy where it does not work. Nothing is created, nothing is stored; one poll of
- * each source is made and thrown away. */
+/* `sensorqd check`: a line for each remote end, with a remedy where it does not work. Nothing is created, nothing is
+ * stored; one poll of each source is made and thrown away. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,18 +62,21 @@ static bool check_endpoint(Session *session) {
 
         r = probe_endpoint(session, &probe);
         if (r < 0 || !probe.answered) {
-                session_fail(session, endpoint, "%s. Look at the network, name resolution and, where one is used, pubsub.ca_file.",
+                session_fail(session, endpoint,
+                        "%s. Look at the network, name resolution and, where one is used, pubsub.ca_file.",
                         r < 0 ? strerror(-r) : probe.detail);
                 return false;
         }
         session_ok(session, endpoint, "reachable%s",
-                session->config->pubsub.emulator ? " (emulator: PUBSUB_EMULATOR_HOST is set, no credentials are used)" : "");
+                session->config->pubsub.emulator ? " (emulator: PUBSUB_EMULATOR_HOST is set, no credentials are used)"
+                                                 : "");
         if (probe.date == 0)
                 return true;
         off = probe.date > probe.wall ? probe.date - probe.wall : probe.wall - probe.date;
         if (off > CLOCK_TOLERANCE_USEC)
                 session_fail(session, "clock",
-                        "this machine's clock is %s %s: Google refuses its tokens. Set it, or let systemd-timesyncd do it.",
+                        "this machine's clock is %s %s: Google refuses its tokens. Set it, or let systemd-timesyncd do "
+                        "it.",
                         clock_format_span(off, span, sizeof(span)), probe.date > probe.wall ? "behind" : "ahead");
         else
                 session_ok(session, "clock", "agrees with the server's");
@@ -105,11 +108,12 @@ static bool check_token(Session *session) {
                 r = sd_event_run(session->event, UINT64_MAX);
         token_status(session->remote->token, &status);
         if (r < 0 || probe.error < 0) {
-                session_fail(session, "token", "%s (credentials: %s)", r < 0 ? strerror(-r) : status.detail, credentials->origin);
+                session_fail(session, "token", "%s (credentials: %s)", r < 0 ? strerror(-r) : status.detail,
+                        credentials->origin);
                 return false;
         }
-        session_ok(session, "token", "issued for %s (%s)", credentials->client_email ? credentials->client_email : "the user or machine",
-                credentials->origin);
+        session_ok(session, "token", "issued for %s (%s)",
+                credentials->client_email ? credentials->client_email : "the user or machine", credentials->origin);
         return true;
 }
 
@@ -117,7 +121,8 @@ static bool check_token(Session *session) {
 
 typedef enum Grant { GRANT_YES, GRANT_NO, GRANT_UNKNOWN } Grant;
 
-/* testIamPermissions needs no permission of its own, and answers an empty set for what does not exist. The emulator has no such call. */
+/* testIamPermissions needs no permission of its own, and answers an empty set for what does not exist. The emulator has
+ * no such call. */
 static Grant check_grant(Session *session, const char *resource, const char *permission) {
         _cleanup_(json_freep) Json *json = NULL;
         SessionReply reply;
@@ -157,20 +162,24 @@ static void check_topic(Session *session, const char *topic) {
 
         session_call(session, "GET", topic, NULL, NULL, &reply);
         if (reply.outcome == CLIENT_NOT_FOUND)
-                session_fail(session, topic, "does not exist: create it with `sensorqd setup`, or check pubsub.project and publish.topic");
+                session_fail(session, topic,
+                        "does not exist: create it with `sensorqd setup`, or check pubsub.project and publish.topic");
         else if (grant == GRANT_NO)
-                session_fail(session, topic, "the account may not publish to it: grant roles/pubsub.publisher on this topic");
+                session_fail(session, topic,
+                        "the account may not publish to it: grant roles/pubsub.publisher on this topic");
         else if (reply.outcome != CLIENT_OK && reply.outcome != CLIENT_REFUSED)
                 session_fail(session, topic, "%s", reply.detail);
         else if (reply.outcome == CLIENT_REFUSED && grant == GRANT_UNKNOWN)
                 session_fail(session, topic, "%s", reply.detail);
         else if (!topic_has_subscription(session, topic))
                 session_fail(session, topic,
-                        "has no subscription: Pub/Sub discards what is published to it. Create one before the first reading");
+                        "has no subscription: Pub/Sub discards what is published to it. Create one before the first "
+                        "reading");
         else
                 session_ok(session, topic, "%s",
-                        reply.outcome == CLIENT_OK ? "exists, may be published to"
-                                                   : "may be published to; its settings may not be read, which is not needed");
+                        reply.outcome == CLIENT_OK
+                                ? "exists, may be published to"
+                                : "may be published to; its settings may not be read, which is not needed");
         session_reply_done(&reply);
 }
 
@@ -188,7 +197,8 @@ static void check_settings(Session *session, const char *name, const Subscriptio
         if (settings->topic_deleted || settings->detached || settings->pushes || settings->exports)
                 session_fail(session, name, "cannot be used, see the warnings");
         else if (topic && strcmp(settings->topic, topic) != 0)
-                session_warn(session, name, "belongs to %s, not to publish.topic: what this daemon publishes does not come back through it",
+                session_warn(session, name,
+                        "belongs to %s, not to publish.topic: what this daemon publishes does not come back through it",
                         settings->topic);
         else
                 session_ok(session, name, "on %s, ack deadline %u s", settings->topic, settings->deadline_sec);
@@ -202,13 +212,16 @@ static void check_subscription(Session *session, const char *name) {
 
         session_call(session, "GET", name, NULL, NULL, &reply);
         if (reply.outcome == CLIENT_NOT_FOUND)
-                session_fail(
-                        session, name, "does not exist: create it with `sensorqd setup` before anything is published, which would be lost");
+                session_fail(session, name,
+                        "does not exist: create it with `sensorqd setup` before anything is published, which would be "
+                        "lost");
         else if (grant == GRANT_NO)
-                session_fail(session, name, "the account may not pull from it: grant roles/pubsub.subscriber on this subscription");
+                session_fail(session, name,
+                        "the account may not pull from it: grant roles/pubsub.subscriber on this subscription");
         else if (reply.outcome == CLIENT_REFUSED && grant == GRANT_YES)
                 session_ok(session, name,
-                        "may be pulled from; its settings may not be read: grant roles/pubsub.viewer to have its retention watched");
+                        "may be pulled from; its settings may not be read: grant roles/pubsub.viewer to have its "
+                        "retention watched");
         else if (reply.outcome != CLIENT_OK || subscription_parse(reply.body.data, reply.body.size, &settings) < 0)
                 session_fail(session, name, "%s", reply.detail[0] ? reply.detail : "the answer cannot be read");
         else
@@ -233,7 +246,8 @@ static int probe_on_readings(void *userdata, Source *source, const ReadingList *
 
 static void probe_on_change(void *userdata) {}
 
-static int poll_source(Session *session, const SourceConfig *section, const char *token, SourceProbe *probe, Source **ret) {
+static int poll_source(
+        Session *session, const SourceConfig *section, const char *token, SourceProbe *probe, Source **ret) {
         const SourceCallbacks callbacks = { probe_may_poll, probe_on_readings, probe_on_change, probe };
         _cleanup_(source_freep) Source *source = NULL;
         int r;
@@ -268,7 +282,8 @@ static void check_source(Session *session, const SourceConfig *section) {
         if (status.failing)
                 session_fail(session, name, "%s", status.detail);
         else
-                session_ok(session, name, "%s answers with %zu device%s", section->url, probe.readings, probe.readings == 1 ? "" : "s");
+                session_ok(session, name, "%s answers with %zu device%s", section->url, probe.readings,
+                        probe.readings == 1 ? "" : "s");
 }
 
 /* ---- MongoDB ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `sensorqd rejected`: what could be neither published nor stored, wherever it is kept. In the outbox an entry is named outbox:N; in a
- * rejected collection by its _id, SUBSCRIPTION:MESSAGE_ID. The daemon may be running meanwhile. */
+/* `sensorqd rejected`: what could be neither published nor stored, wherever it is kept. In the outbox an entry is named
+ * outbox:N; in a rejected collection by its _id, SUBSCRIPTION:MESSAGE_ID. The daemon may be running meanwhile. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +39,8 @@ static void print_text(Slice text, size_t most) {
         }
 }
 
-static void print_entry(Action action, const char *id, usec_t rejected_at, Slice reason, Slice detail, Slice data, const char *attributes) {
+static void print_entry(Action action, const char *id, usec_t rejected_at, Slice reason, Slice detail, Slice data,
+        const char *attributes) {
         char when[CLOCK_RFC3339_SIZE];
 
         printf("%s  %s  ", id, clock_format_rfc3339(rejected_at, when));
@@ -77,9 +78,9 @@ static int outbox_print(void *userdata, const OutboxRejected *row) {
         if (r->id && strcmp(id, r->id) != 0)
                 return 0;
         r->found++;
-        (void) snprintf(attributes, sizeof(attributes), "source=%.*s type=%.*s device=%.*s idempotency_key=%.*s", (int) row->source.size,
-                row->source.data, (int) row->type.size, row->type.data, (int) row->device.size, row->device.data, (int) row->key.size,
-                row->key.data);
+        (void) snprintf(attributes, sizeof(attributes), "source=%.*s type=%.*s device=%.*s idempotency_key=%.*s",
+                (int) row->source.size, row->source.data, (int) row->type.size, row->type.data, (int) row->device.size,
+                row->device.data, (int) row->key.size, row->key.data);
         print_entry(r->action, id, row->rejected_at, row->reason, (Slice){ "", 0 }, row->payload, attributes);
         return 0;
 }
@@ -173,8 +174,8 @@ static bool mongodb_print(void *userdata, const MongodbRejected *row) {
 
         r->found++;
         (void) snprintf(id, sizeof(id), "%.*s", (int) row->id.size, row->id.data);
-        print_entry(r->action, id, row->rejected_at > 0 ? (usec_t) row->rejected_at * USEC_PER_MSEC : 0, row->reason, row->detail,
-                row->data, row->attributes);
+        print_entry(r->action, id, row->rejected_at > 0 ? (usec_t) row->rejected_at * USEC_PER_MSEC : 0, row->reason,
+                row->detail, row->data, row->attributes);
         return true;
 }
 
@@ -183,7 +184,8 @@ static void mongodb_act(Rejected *r, const char *id) {
         int k;
 
         r->found++;
-        k = r->action == ACTION_REPLAY ? mongodb_admin_replay(r->admin, id, &detail) : mongodb_admin_drop(r->admin, id, &detail);
+        k = r->action == ACTION_REPLAY ? mongodb_admin_replay(r->admin, id, &detail)
+                                       : mongodb_admin_drop(r->admin, id, &detail);
         tell(r, id, k == MONGODB_ADMIN_OK, detail.text[0] ? detail.text : strerror(k < 0 ? -k : EIO));
 }
 
@@ -284,7 +286,9 @@ static bool parse_action(int argc, char **argv, bool all, Action *ret) {
         for (size_t i = 0; argc > 0 && i < ELEMENTSOF(words); i++)
                 if (strcmp(argv[0], words[i]) == 0) {
                         *ret = (Action) i;
-                        return *ret == ACTION_LIST ? argc == 1 && !all : *ret == ACTION_SHOW ? argc == 2 && !all : all == (argc == 1);
+                        return *ret == ACTION_LIST   ? argc == 1 && !all
+                               : *ret == ACTION_SHOW ? argc == 2 && !all
+                                                     : all == (argc == 1);
                 }
         return false;
 }

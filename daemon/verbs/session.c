@@ -51,7 +51,8 @@ Session *session_close(Session *session) {
         return NULL;
 }
 
-static __attribute__((format(printf, 3, 0))) void print_line(const char *word, const char *name, const char *format, va_list arguments) {
+static __attribute__((format(printf, 3, 0))) void print_line(
+        const char *word, const char *name, const char *format, va_list arguments) {
         char text[1536];
 
         (void) vsnprintf(text, sizeof(text), format, arguments);
@@ -93,10 +94,13 @@ int session_exit_code(const Session *session) {
         return session->failed > 0 ? EX_UNAVAILABLE : EX_OK;
 }
 
-void session_call(Session *session, const char *method, const char *resource, const char *verb, const char *body, SessionReply *ret) {
-        ClientSpec spec = {
-                .method = method, .resource = resource, .verb = verb, .timeout = SESSION_TIMEOUT_USEC, .max_reply = CLIENT_REPLY_MAX
-        };
+void session_call(Session *session, const char *method, const char *resource, const char *verb, const char *body,
+        SessionReply *ret) {
+        ClientSpec spec = { .method = method,
+                .resource = resource,
+                .verb = verb,
+                .timeout = SESSION_TIMEOUT_USEC,
+                .max_reply = CLIENT_REPLY_MAX };
         ClientReply reply = {};
         int r;
 
@@ -133,8 +137,8 @@ bool session_secret(Session *session, const char *name, const char *file, char *
         return false;
 }
 
-void session_mongodb(
-        Session *session, const SubscriptionConfig *section, int (*what)(MongodbAdmin *admin, MongodbAdminDetail *ret_detail)) {
+void session_mongodb(Session *session, const SubscriptionConfig *section,
+        int (*what)(MongodbAdmin *admin, MongodbAdminDetail *ret_detail)) {
         _cleanup_(mongodb_admin_closep) MongodbAdmin *admin = NULL;
         _cleanup_(secret_freep) char *secret = NULL;
         MongodbAdminDetail detail = {};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What the verbs that talk to remote ends share: a loop, the way to Pub/Sub, and one printed line for each thing looked at. */
+/* What the verbs that talk to remote ends share: a loop, the way to Pub/Sub, and one printed line for each thing looked
+ * at. */
 
 #include <systemd/sd-event.h>
 
@@ -25,13 +26,14 @@ typedef struct SessionNamed {
         const char *name;
 } SessionNamed;
 
-/* 0, or an exit code. Credentials that cannot be read are printed as FAIL, and *remote* stays NULL: what needs none goes on. The stages'
- * own log lines are silenced: the verb says everything. */
+/* 0, or an exit code. Credentials that cannot be read are printed as FAIL, and *remote* stays NULL: what needs none
+ * goes on. The stages' own log lines are silenced: the verb says everything. */
 int session_open(Config *config, Session **ret);
 Session *session_close(Session *session);
 CLEANUP_DEFINE(Session, session_close)
 
-/* `ok    NAME  detail`, `warn  NAME  what, and what to do`, `FAIL  NAME  what, and what to do`; controls become spaces. */
+/* `ok    NAME  detail`, `warn  NAME  what, and what to do`, `FAIL  NAME  what, and what to do`; controls become spaces.
+ */
 void session_ok(Session *session, const char *name, const char *format, ...) _printf_(3, 4);
 void session_warn(Session *session, const char *name, const char *format, ...) _printf_(3, 4);
 void session_fail(Session *session, const char *name, const char *format, ...) _printf_(3, 4);
@@ -47,11 +49,13 @@ typedef struct SessionReply {
 } SessionReply;
 
 /* One call to its end; *body* is JSON text or NULL. Never fails: what went wrong becomes an outcome. */
-void session_call(Session *session, const char *method, const char *resource, const char *verb, const char *body, SessionReply *ret);
+void session_call(Session *session, const char *method, const char *resource, const char *verb, const char *body,
+        SessionReply *ret);
 void session_reply_done(SessionReply *reply);
 
 /* The secret of a sink, or NULL when it has none. False with FAIL printed when it cannot be read. */
 bool session_secret(Session *session, const char *name, const char *file, char **ret);
 
 /* Opens the MongoDB of a subscription, does *what* with it, and prints how that went. */
-void session_mongodb(Session *session, const SubscriptionConfig *section, int (*what)(MongodbAdmin *admin, MongodbAdminDetail *ret_detail));
+void session_mongodb(Session *session, const SubscriptionConfig *section,
+        int (*what)(MongodbAdmin *admin, MongodbAdminDetail *ret_detail));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `sensorqd setup`: creates what is missing, changes nothing that exists. The subscription comes right after the topic: what is published
- * to a topic without one is lost. Once Pub/Sub does not answer at all it is not asked again: each call would wait as long. */
+/* `sensorqd setup`: creates what is missing, changes nothing that exists. The subscription comes right after the topic:
+ * what is published to a topic without one is lost. Once Pub/Sub does not answer at all it is not asked again: each
+ * call would wait as long. */
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -35,7 +36,8 @@ static void setup_tell_settings(Session *session, const char *name, const Subscr
         session_ok(session, name, "exists, on %s", settings->topic);
         if (session->config->topic && strcmp(settings->topic, session->config->topic) != 0)
                 session_warn(session, name,
-                        "it belongs to %s, not to publish.topic: what this daemon publishes does not come back through it",
+                        "it belongs to %s, not to publish.topic: what this daemon publishes does not come back through "
+                        "it",
                         settings->topic);
         subscription_each_warning(settings, warn_of_setting, &(SessionNamed){ session, name });
 }
@@ -54,7 +56,8 @@ static bool setup_tell_existing(Session *session, const char *name, bool known) 
                 session_warn(session, name, "cannot be looked at: %s", reply.detail);
         else if (reply.outcome == CLIENT_NOT_FOUND)
                 session_fail(session, name,
-                        "does not exist, and without publish.topic it is not known on which topic to create it: create it there, with "
+                        "does not exist, and without publish.topic it is not known on which topic to create it: create "
+                        "it there, with "
                         "another client");
         else
                 session_fail(session, name, "%s", reply.detail[0] ? reply.detail : "the answer cannot be read");
@@ -63,14 +66,16 @@ static bool setup_tell_existing(Session *session, const char *name, bool known) 
 }
 
 /* As long a retention as the service takes: 31 days, or 7 where that is the limit. */
-static void setup_create_subscription(Session *session, const char *subscription, const char *topic, SessionReply *ret) {
+static void setup_create_subscription(
+        Session *session, const char *subscription, const char *topic, SessionReply *ret) {
         static const char *const retentions[] = { "2678400s", "604800s" };
         char body[768];
 
         for (size_t i = 0; i < ELEMENTSOF(retentions); i++) {
                 (void) snprintf(body, sizeof(body),
-                        "{\"topic\":\"%s\",\"ackDeadlineSeconds\":60,\"messageRetentionDuration\":\"%s\",\"expirationPolicy\":{}}", topic,
-                        retentions[i]);
+                        "{\"topic\":\"%s\",\"ackDeadlineSeconds\":60,\"messageRetentionDuration\":\"%s\","
+                        "\"expirationPolicy\":{}}",
+                        topic, retentions[i]);
                 session_call(session, "PUT", subscription, NULL, body, ret);
                 if (ret->outcome != CLIENT_INVALID)
                         return;

@@ -28,7 +28,8 @@ static int read_file(const char *path, Bytes *ret) {
         return r;
 }
 
-/* The runtime directory of the unit that the configuration belongs to: sensorqd.yaml -> /run/sensorqd, NAME.yaml -> /run/sensorqd-NAME. */
+/* The runtime directory of the unit that the configuration belongs to: sensorqd.yaml -> /run/sensorqd, NAME.yaml ->
+ * /run/sensorqd-NAME. */
 static int runtime_file(const Config *config, char **ret) {
         const char *base = config ? strrchr(config->path, '/') : NULL;
         const char *name = base ? base + 1 : config ? config->path : "sensorqd.yaml";
@@ -90,9 +91,9 @@ static void print_trouble(Json *json, const char *flag, const char *word) {
 static void print_source(Json *source) {
         const char *next = json_get_string(source, "next_poll");
 
-        printf("source        %s: last poll %s%s%s, polls: %" PRIi64 ", readings: %" PRIi64 "\n", text_of(source, "name"),
-                text_of(source, "last_poll"), next ? ", next " : "", next ? next : "", number_of(source, "polls"),
-                number_of(source, "readings"));
+        printf("source        %s: last poll %s%s%s, polls: %" PRIi64 ", readings: %" PRIi64 "\n",
+                text_of(source, "name"), text_of(source, "last_poll"), next ? ", next " : "", next ? next : "",
+                number_of(source, "polls"), number_of(source, "readings"));
         print_trouble(source, "failing", "failing");
 }
 
@@ -101,11 +102,11 @@ static void print_outbox(Json *json) {
 
         if (!outbox)
                 return;
-        printf("outbox        %" PRIi64 " readings (%" PRIi64 " bytes), %" PRIi64 " rejected%s%s\n", number_of(outbox, "rows"),
-                number_of(outbox, "bytes"), number_of(outbox, "rejected_rows"), flag_of(outbox, "full") ? ", FULL" : "",
-                flag_of(outbox, "failing") ? ", the disk refuses" : "");
-        printf("publisher     %" PRIi64 " published, last %s%s\n", number_of(publisher, "published"), text_of(publisher, "last_publish"),
-                flag_of(publisher, "paused") ? ", paused" : "");
+        printf("outbox        %" PRIi64 " readings (%" PRIi64 " bytes), %" PRIi64 " rejected%s%s\n",
+                number_of(outbox, "rows"), number_of(outbox, "bytes"), number_of(outbox, "rejected_rows"),
+                flag_of(outbox, "full") ? ", FULL" : "", flag_of(outbox, "failing") ? ", the disk refuses" : "");
+        printf("publisher     %" PRIi64 " published, last %s%s\n", number_of(publisher, "published"),
+                text_of(publisher, "last_publish"), flag_of(publisher, "paused") ? ", paused" : "");
         print_trouble(publisher, "failing", "failing");
 }
 
@@ -115,16 +116,18 @@ static void print_subscription(Json *subscription) {
         bool ready = flag_of(sink, "ready");
 
         printf("subscription  %s: %" PRIi64 " received, %" PRIi64 " acknowledged, %" PRIi64 " held, last pull %s%s\n",
-                text_of(subscription, "subscription"), number_of(subscription, "received"), number_of(subscription, "acknowledged"),
-                number_of(subscription, "held"), text_of(subscription, "last_pull"),
-                flag_of(subscription, "paused") ? ", pulls paused" : "");
+                text_of(subscription, "subscription"), number_of(subscription, "received"),
+                number_of(subscription, "acknowledged"), number_of(subscription, "held"),
+                text_of(subscription, "last_pull"), flag_of(subscription, "paused") ? ", pulls paused" : "");
         print_trouble(subscription, "failing", "failing");
-        printf("              %s: %s, %" PRIi64 " stored, %" PRIi64 " duplicates, %" PRIi64 " rejected, last stored %s\n",
+        printf("              %s: %s, %" PRIi64 " stored, %" PRIi64 " duplicates, %" PRIi64
+               " rejected, last stored %s\n",
                 text_of(sink, "what"),
                 ready        ? "up"
                 : down_since ? "DOWN"
                              : "not reached yet",
-                number_of(sink, "stored"), number_of(sink, "duplicates"), number_of(sink, "rejected"), text_of(sink, "last_stored"));
+                number_of(sink, "stored"), number_of(sink, "duplicates"), number_of(sink, "rejected"),
+                text_of(sink, "last_stored"));
         if (!ready && down_since)
                 printf("              down since %s: %s\n", down_since, text_of(sink, "detail"));
 }
@@ -132,7 +135,8 @@ static void print_subscription(Json *subscription) {
 static void print_status(Json *json) {
         Json *item;
 
-        printf("sensorqd      %s, started %s, as of %s\n", text_of(json, "version"), text_of(json, "started"), text_of(json, "time"));
+        printf("sensorqd      %s, started %s, as of %s\n", text_of(json, "version"), text_of(json, "started"),
+                text_of(json, "time"));
         printf("status        %s\n", text_of(json, "status"));
         for (size_t i = 0; (item = json_at(json_get(json, "sources"), i)); i++)
                 print_source(item);
@@ -156,7 +160,8 @@ static bool tell_stale(Json *json, const char *path) {
                 return false;
         (void) fflush(stdout);
         fprintf(stderr,
-                "sensorqd: this is %s old (%s): sensorqd does not run any more, or hangs. See: systemctl status sensorqd, journalctl -u "
+                "sensorqd: this is %s old (%s): sensorqd does not run any more, or hangs. See: systemctl status "
+                "sensorqd, journalctl -u "
                 "sensorqd\n",
                 clock_format_span(now - written, span, sizeof(span)), path);
         return true;
@@ -170,7 +175,8 @@ int verb_status(const Config *config, bool json) {
 
         r = find_status(config, &text, &path);
         if (r < 0) {
-                fprintf(stderr, "sensorqd: no status to be read: %s. Is it running? See: systemctl status sensorqd\n", strerror(-r));
+                fprintf(stderr, "sensorqd: no status to be read: %s. Is it running? See: systemctl status sensorqd\n",
+                        strerror(-r));
                 return EX_UNAVAILABLE;
         }
         if (json)

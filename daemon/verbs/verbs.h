@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The verbs beside `run` and `once`: each runs to its end and returns an exit code of sysexits(3). They print for a reader on standard
- * output and never print a secret. */
+/* The verbs beside `run` and `once`: each runs to its end and returns an exit code of sysexits(3). They print for a
+ * reader on standard output and never print a secret. */
 
 #include <stdbool.h>
 
 #include "config.h"
 
-/* One line for each remote end: `ok    NAME  detail` or `FAIL  NAME  what, and what to do`. Changes nothing. *offline*: the file was
- * parsed, that is all. 0, 69; 77 for a secret. */
+/* One line for each remote end: `ok    NAME  detail` or `FAIL  NAME  what, and what to do`. Changes nothing. *offline*:
+ * the file was parsed, that is all. 0, 69; 77 for a secret. */
 int verb_check(Config *config, bool offline);
 
-/* Creates what is missing: topic, subscriptions, indexes. Never changes what exists, says what differs. 0, 69; 77 for a secret. */
+/* Creates what is missing: topic, subscriptions, indexes. Never changes what exists, says what differs. 0, 69; 77 for a
+ * secret. */
 int verb_setup(Config *config);
 
-/* What STATUS= says and more, from status.json of a running daemon; *json*: the file as it is. 0, 69 when none runs. *config* may be NULL.
+/* What STATUS= says and more, from status.json of a running daemon; *json*: the file as it is. 0, 69 when none runs.
+ * *config* may be NULL.
  */
 int verb_status(const Config *config, bool json);
 
 /* Whether what follows the verb is list | show ID | replay ID...|--all | drop ID...|--all. */
 bool verb_rejected_understands(int argc, char **argv, bool all);
-/* Does it, over the rejected readings of the outbox and of each subscription's rejected collection. 0; 64 for what it does not understand;
- * 69; 77. */
+/* Does it, over the rejected readings of the outbox and of each subscription's rejected collection. 0; 64 for what it
+ * does not understand; 69; 77. */
 int verb_rejected(Config *config, int argc, char **argv, bool all);

@@ -12,7 +12,7 @@ SOURCES = sorted([*REPO.glob("lib/*.[ch]"), *REPO.glob("daemon/**/*.[ch]")])
 # Left may not include right. Files not named stand where their folder's others do.
 LAYERS = [
     ["lib/"],
-    ["daemon/events", "daemon/config", "daemon/secret", "daemon/publish/reading"],
+    ["daemon/events", "daemon/config", "daemon/secret", "daemon/trouble", "daemon/publish/reading"],
     ["daemon/pubsub/wire", "daemon/subscribe/document", "daemon/subscribe/delivery", "daemon/subscribe/subscription"],
     ["daemon/pubsub/credentials", "daemon/pubsub/token"],
     ["daemon/pubsub/client", "daemon/publish/outbox"],
@@ -107,7 +107,8 @@ def test_headers_are_small():
     for path in SOURCES:
         if path.suffix == ".h":
             prototypes = re.findall(r"^(?!static|typedef|#|\s)[^\n(]*\w\([^;{}]*\)[^;{}]*;", path.read_text(), re.M)
-            assert len(prototypes) <= 14, f"{relative(path)}: {len(prototypes)} prototypes"
+            allowed = 20 if path.name == "loop.h" else 14  # the door to a whole library
+            assert len(prototypes) <= allowed, f"{relative(path)}: {len(prototypes)} prototypes"
 
 
 def test_exit_is_called_in_main_only():

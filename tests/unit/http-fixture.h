@@ -17,7 +17,7 @@
 #include "lib/http.h"
 
 typedef struct Fixture {
-        sd_event *event;
+        Loop *event;
         Http *http;
         HttpServer *server;
 } Fixture;
@@ -56,7 +56,7 @@ static inline void result_done(void *userdata, HttpReply *reply) {
 
 static inline void fixture_run(Fixture *f, const Result *result) {
         while (!result->done)
-                assert_true(sd_event_run(f->event, UINT64_MAX) >= 0);
+                assert_true(loop_turn(f->event, UINT64_MAX) >= 0);
 }
 
 /* A GET of *path* with generous limits; tests change what they are about. */
@@ -80,13 +80,13 @@ static inline void fixture_get(Fixture *f, const char *path, Result *result) {
 
 static inline void fixture_set_up(Fixture *f, HttpServerHandler handler, void *userdata) {
         (void) signal(SIGPIPE, SIG_IGN);
-        assert_int_equal(sd_event_new(&f->event), 0);
+        assert_int_equal(loop_new(&f->event), 0);
         assert_int_equal(http_new(f->event, "test/1", &f->http), 0);
         f->server = handler ? http_server_new(handler, userdata) : NULL;
 }
 
 static inline void fixture_tear_down(Fixture *f) {
         f->http = http_free(f->http);
-        f->event = sd_event_unref(f->event);
+        f->event = loop_free(f->event);
         f->server = http_server_free(f->server);
 }

@@ -39,7 +39,7 @@ typedef struct Scripted {
 } Scripted;
 
 typedef struct Fixture {
-        sd_event *event;
+        Loop *event;
         Http *http;
         Token *token;
         PubsubConfig config;
@@ -184,7 +184,7 @@ static inline unsigned fixture_logged(Fixture *f, const char *text) {
                 while (!(condition)) {                                                                                                     \
                         if (clock_now() > end_)                                                                                            \
                                 fail_msg("in vain: %s; asked:\n%s", #condition, (f)->asked.data ? (f)->asked.data : "");                   \
-                        assert_true(sd_event_run((f)->event, 10 * USEC_PER_MSEC) >= 0);                                                    \
+                        assert_true(loop_turn((f)->event, 10 * USEC_PER_MSEC) >= 0);                                                    \
                 }                                                                                                                          \
         } while (0)
 
@@ -193,7 +193,7 @@ static inline void fixture_settle(Fixture *f, usec_t span) {
         usec_t end = clock_now() + span;
 
         while (clock_now() < end)
-                assert_true(sd_event_run(f->event, 10 * USEC_PER_MSEC) >= 0);
+                assert_true(loop_turn(f->event, 10 * USEC_PER_MSEC) >= 0);
 }
 
 static inline void fixture_catch_log(Fixture *f) {
@@ -213,7 +213,7 @@ static inline void fixture_set_up(Fixture *f) {
         f->server = http_server_new(fixture_serve, f);
         (void) snprintf(f->endpoint, sizeof f->endpoint, "http://127.0.0.1:%u", http_server_port(f->server));
         f->config.endpoint = f->endpoint;
-        assert_true(sd_event_new(&f->event) >= 0);
+        assert_true(loop_new(&f->event) >= 0);
         assert_int_equal(http_new(f->event, "test", &f->http), 0);
         assert_int_equal(token_new(f->event, f->http, NULL, NULL, &f->token), 0);
         assert_int_equal(client_new(f->event, f->http, f->token, &f->config, NULL, &f->client), 0);
@@ -227,7 +227,7 @@ static inline void fixture_tear_down(Fixture *f) {
         f->client = client_free(f->client);
         f->token = token_free(f->token);
         f->http = http_free(f->http);
-        sd_event_unref(f->event);
+        loop_free(f->event);
         (void) pthread_mutex_lock(&f->mutex);
         f->closing = true;
         (void) pthread_cond_broadcast(&f->queued);

@@ -62,7 +62,7 @@ static inline void fake_set_ready(FakeSink *sink, bool ready) {
 }
 
 static inline int fake_open(
-        sd_event *event, const SubscriptionConfig *config, const char *secret, const SinkCallbacks *callbacks, Sink **ret) {
+        Loop *event, const SubscriptionConfig *config, const char *secret, const SinkCallbacks *callbacks, Sink **ret) {
         world.sink.callbacks = callbacks;
         *ret = &world.sink.sink;
         return 0;

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "lib/backoff.h"
+#include "lib/loop.h"
 
 /* The least and the greatest draw give a tenth of the ceiling and the ceiling. */
 static void test_ceiling_doubles(void **state) {
@@ -35,7 +36,7 @@ static void test_bounds(void **state) {
                                 b.max = UINT64_MAX;
                         for (unsigned n = 0; n < 100; n++) {
                                 usec_t ceiling = n < 64 && b.initial <= b.max >> n ? b.initial << n : b.max;
-                                usec_t delay = backoff_next(&b, backoff_random());
+                                usec_t delay = backoff_next(&b, loop_random());
 
                                 assert_true(delay >= 1);
                                 assert_true(delay >= ceiling / 10);
@@ -106,7 +107,7 @@ static void test_random(void **state) {
         uint64_t ones = 0, zeros = 0;
 
         for (unsigned i = 0; i < 200; i++) {
-                uint64_t random = backoff_random();
+                uint64_t random = loop_random();
 
                 ones |= random;
                 zeros |= ~random;

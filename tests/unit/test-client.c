@@ -8,7 +8,7 @@
 /* ---- a token in place of the real one: it answers from the loop, as the test says ---- */
 
 struct Token {
-        sd_event *event;
+        Loop *event;
         const char *values[4];
         int error;
         usec_t retry_after;
@@ -67,7 +67,7 @@ void token_status(const Token *token, TokenStatus *ret) {
         *ret = (TokenStatus){ .failing = token->error < 0, .detail = token->error < 0 ? "the key was deleted" : "" };
 }
 
-int token_new(sd_event *event, Http *http, const Credentials *credentials, const char *ca_file, Token **ret) {
+int token_new(Loop *event, Http *http, const Credentials *credentials, const char *ca_file, Token **ret) {
         *ret = calloc(1, sizeof **ret);
         (*ret)->event = event;
         return 0;

@@ -95,7 +95,7 @@ static void test_cancel_in_flight(void **state) {
 
         get(f, "/stall", &dropped);
         while (http_server_calls(f->server) == 0)
-                assert_true(sd_event_run(f->event, 1000) >= 0);
+                assert_true(loop_turn(f->event, 1000) >= 0);
         dropped.request = http_cancel(dropped.request);
         get(f, "/other", &other);
         fixture_run(f, &other);
@@ -110,7 +110,7 @@ static void test_cancel_at_once(void **state) {
         get(f, "/dropped", &dropped);
         assert_null(http_cancel(dropped.request));
         assert_null(http_cancel(NULL));
-        assert_int_equal(sd_event_run(f->event, 0), 0);
+        assert_int_equal(loop_turn(f->event, 0), 0);
 }
 
 static void cancel_others(Result *result) {
@@ -132,14 +132,14 @@ static void test_cancel_in_callback(void **state) {
                 get(f, i % 2 ? "/stall" : "/x", &results[i]);
         }
         while (done == 0) {
-                assert_true(sd_event_run(f->event, UINT64_MAX) >= 0);
+                assert_true(loop_turn(f->event, UINT64_MAX) >= 0);
                 for (int i = 0; i < MANY; i++)
                         done += results[i].done;
         }
         for (int i = 0; i < MANY; i++)
                 bytes_done(&results[i].body);
         assert_int_equal(done, 1);
-        while (sd_event_run(f->event, 0) > 0)
+        while (loop_turn(f->event, 0) > 0)
                 ;
 }
 
@@ -185,7 +185,7 @@ static void test_start_in_callback(void **state) {
 
         get(*state, "/first", &chain.results[0]);
         while (chain.n < ELEMENTSOF(chain.results))
-                assert_true(sd_event_run(chain.f->event, UINT64_MAX) >= 0);
+                assert_true(loop_turn(chain.f->event, UINT64_MAX) >= 0);
         for (size_t i = 0; i < chain.n; i++)
                 assert_int_equal(chain.results[i].status, 200);
         assert_int_equal(http_server_accepted(chain.f->server), 1);
@@ -220,7 +220,7 @@ static void test_name_missing(void **state) {
 
 static void wait_for_resolver(Fixture *f) {
         while (sem_trywait(&resolving) < 0)
-                assert_true(sd_event_run(f->event, 1000) >= 0);
+                assert_true(loop_turn(f->event, 1000) >= 0);
 }
 
 /* A hanging resolver holds up neither other requests nor the end of its own, and not even the end of the whole client. */

@@ -208,7 +208,7 @@ static void start_and_arrive(H2Fixture *h, Result *result) {
 
         start(h, 0, result);
         while (calls(h) == before)
-                assert_true(sd_event_run(h->f.event, 1000) >= 0);
+                assert_true(loop_turn(h->f.event, 1000) >= 0);
 }
 
 static void expect(H2Fixture *h, Result *result, HttpOutcome outcome, const char *detail) {

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/loop.h"
 #include "publish/publisher.h"
 
 /* ---- a client in place of the real one: refuses every message ---- */
@@ -43,7 +44,7 @@ int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdat
         assert_non_null(call);
         call->done = done;
         call->userdata = userdata;
-        assert_true(sd_event_add_defer((sd_event *) client, &call->source, on_answer, call) >= 0);
+        assert_true(sd_event_add_defer((Loop *) client, &call->source, on_answer, call) >= 0);
         bytes_done(&spec->body);
         n_calls++;
         *ret = call;
@@ -61,7 +62,7 @@ ClientCall *client_cancel(ClientCall *call) {
 
 typedef struct Fixture {
         char directory[64];
-        sd_event *event;
+        Loop *event;
         sd_event_source *progress;
         Outbox *outbox;
         Publisher *publisher;
@@ -88,7 +89,7 @@ static int setup(void **state) {
         assert_non_null(f);
         (void) strcpy(f->directory, "/tmp/test-publisher-XXXXXX");
         assert_non_null(mkdtemp(f->directory));
-        assert_int_equal(sd_event_new(&f->event), 0);
+        assert_int_equal(loop_new(&f->event), 0);
         assert_int_equal(outbox_open(f->directory, &caps, &f->outbox, &salvage), OUTBOX_OK);
         assert_true(sd_event_add_defer(f->event, &f->progress, on_progress, f) >= 0);
         assert_int_equal(publisher_new(f->event, (Client *) f->event, f->outbox, "projects/p/topics/t", on_change, f, &f->publisher), 0);
@@ -104,7 +105,7 @@ static int teardown(void **state) {
         f->publisher = publisher_free(f->publisher);
         f->outbox = outbox_close(f->outbox);
         sd_event_source_disable_unref(f->progress);
-        sd_event_unref(f->event);
+        loop_free(f->event);
         (void) snprintf(command, sizeof command, "rm -r %s", f->directory);
         assert_int_equal(system(command), 0);
         free(f);
@@ -116,7 +117,7 @@ static unsigned turns(Fixture *f) {
         unsigned n = 0;
         int r;
 
-        while ((r = sd_event_run(f->event, 0)) > 0 && n < 1000)
+        while ((r = loop_turn(f->event, 0)) > 0 && n < 1000)
                 n++;
         assert_true(r >= 0);
         return n;

@@ -14,6 +14,7 @@
 
 #include "events.h"
 #include "http-server.h"
+#include "lib/loop.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/sql.h"
@@ -26,7 +27,7 @@
 /* ---- a topic that answers what the test says ---- */
 
 typedef struct Fixture {
-        sd_event *event;
+        Loop *event;
         Http *http;
         Token *token;
         PubsubConfig config;
@@ -131,7 +132,7 @@ static int setup(void **state) {
         f->body_max = SIZE_MAX;
         (void) snprintf(f->directory, sizeof(f->directory), "/tmp/test-publisher.XXXXXX");
         assert_non_null(mkdtemp(f->directory));
-        assert_true(sd_event_new(&f->event) >= 0);
+        assert_true(loop_new(&f->event) >= 0);
         assert_int_equal(http_new(f->event, "test/1", &f->http), 0);
         f->server = http_server_new(answer, f);
         (void) snprintf(f->endpoint, sizeof(f->endpoint), "http://127.0.0.1:%u", http_server_port(f->server));
@@ -153,7 +154,7 @@ static int teardown(void **state) {
         client_free(f->client);
         token_free(f->token);
         http_free(f->http);
-        sd_event_unref(f->event);
+        loop_free(f->event);
         http_server_free(f->server);
         pthread_mutex_destroy(&f->lock);
         (void) snprintf(command, sizeof(command), "rm -rf %s", f->directory);
@@ -209,7 +210,7 @@ static PublisherStatus status_of(Fixture *f) {
 }
 
 static void run_once(Fixture *f) {
-        assert_true(sd_event_run(f->event, USEC_PER_SEC) >= 0);
+        assert_true(loop_turn(f->event, USEC_PER_SEC) >= 0);
 }
 
 #define RUN_UNTIL(f, condition)                                                                                                            \
@@ -291,7 +292,7 @@ static void test_pause(void **state) {
 
         publisher_pause(f->publisher, true);
         put(f, 0, 3, 10);
-        assert_true(sd_event_run(f->event, 50 * USEC_PER_MSEC) >= 0);
+        assert_true(loop_turn(f->event, 50 * USEC_PER_MSEC) >= 0);
         assert_true(publisher_is_idle(f->publisher));
         assert_true(status_of(f).paused);
         assert_int_equal(http_server_calls(f->server), 0);
@@ -311,7 +312,7 @@ static void check_failure(Fixture *f, int http_status, const char *headers, usec
         assert_in_range(status.retry_at, clock_now() + least - USEC_PER_SEC / 2, clock_now() + most);
         assert_true(status.detail[0] != '\0');
         publisher_wake(f->publisher); /* does not shorten the wait */
-        assert_true(sd_event_run(f->event, 10 * USEC_PER_MSEC) >= 0);
+        assert_true(loop_turn(f->event, 10 * USEC_PER_MSEC) >= 0);
         assert_int_equal(http_server_calls(f->server), status.requests);
 
         set_status(f, 0, "");

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "lib/loop.h"
 #include "lib/service.h"
 #include "mongodb-server.h"
 #include "subscribe/mongodb-admin.h"
@@ -28,7 +29,7 @@ typedef struct World {
         char uri[160], database[32];
         unsigned serial; /* a database for each test */
         SubscriptionConfig config;
-        sd_event *event;
+        Loop *event;
         Sink *sink;
         Batch *settled;
         unsigned n_settled, n_changes;
@@ -54,7 +55,7 @@ static SinkStatus status(const World *w) {
 }
 
 static void turn(World *w) {
-        assert_true(sd_event_run(w->event, 20 * USEC_PER_MSEC) >= 0);
+        assert_true(loop_turn(w->event, 20 * USEC_PER_MSEC) >= 0);
 }
 
 #define UNTIL(w, condition)                                                                                                                \
@@ -577,14 +578,14 @@ static int setup(void **state) {
                         .backoff_initial = 50 * USEC_PER_MSEC,
                         .backoff_max = USEC_PER_SEC,
                 } };
-        return sd_event_new(&w->event);
+        return loop_new(&w->event);
 }
 
 static int teardown(void **state) {
         World *w = *state;
 
         close_sink(w);
-        w->event = sd_event_unref(w->event);
+        w->event = loop_free(w->event);
         return 0;
 }
 

@@ -15,6 +15,7 @@
 
 #include "events.h"
 #include "http-server.h"
+#include "lib/loop.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "publish/nature-remo.h"
@@ -26,7 +27,7 @@
 /* ---- an API that answers what the test says, and a taker that stores or refuses ---- */
 
 typedef struct Fixture {
-        sd_event *event;
+        Loop *event;
         Http *http;
         HttpServer *server;
         pthread_mutex_t lock; /* of the next three: the server answers on its own thread */
@@ -97,7 +98,7 @@ static int setup(void **state) {
         assert_non_null(f);
         (void) signal(SIGPIPE, SIG_IGN);
         pthread_mutex_init(&f->lock, NULL);
-        assert_true(sd_event_new(&f->event) >= 0);
+        assert_true(loop_new(&f->event) >= 0);
         assert_int_equal(http_new(f->event, "test/1", &f->http), 0);
         f->server = http_server_new(answer, f);
         (void) snprintf(f->url, sizeof(f->url), "http://127.0.0.1:%u/", http_server_port(f->server));
@@ -113,7 +114,7 @@ static int teardown(void **state) {
 
         source_free(f->source);
         http_free(f->http);
-        sd_event_unref(f->event);
+        loop_free(f->event);
         http_server_free(f->server);
         pthread_mutex_destroy(&f->lock);
         free(f);
@@ -138,7 +139,7 @@ static SourceStatus status_of(Fixture *f) {
                 usec_t begin = clock_now();                                                                                                \
                 while (!(condition)) {                                                                                                     \
                         assert_true(clock_now() - begin < PATIENCE);                                                                       \
-                        assert_true(sd_event_run((f)->event, USEC_PER_SEC) >= 0);                                                          \
+                        assert_true(loop_turn((f)->event, USEC_PER_SEC) >= 0);                                                          \
                 }                                                                                                                          \
         } while (0)
 
@@ -259,7 +260,7 @@ static void test_no_room(void **state) {
         start(f, false);
         source_room(f->source, &rows, &bytes);
         assert_int_equal(rows, 1);
-        assert_true(sd_event_run(f->event, USEC_PER_SEC) >= 0);
+        assert_true(loop_turn(f->event, USEC_PER_SEC) >= 0);
         assert_int_equal(http_server_calls(f->server), 0);
         assert_in_range(status_of(f).next_poll, clock_now(), clock_now() + USEC_PER_SEC);
         assert_true(status_of(f).gated);
@@ -411,7 +412,7 @@ static void test_manual(void **state) {
         Fixture *f = *state;
 
         start(f, true);
-        assert_int_equal(sd_event_run(f->event, 100 * USEC_PER_MSEC), 0);
+        assert_int_equal(loop_turn(f->event, 100 * USEC_PER_MSEC), 0);
         assert_int_equal(source_poll_now(f->source), 0);
         assert_int_equal(source_poll_now(f->source), -EBUSY);
         assert_true(source_is_busy(f->source));
@@ -442,7 +443,7 @@ static void test_retire_while_polling(void **state) {
                 source_retire(f->source);
                 RUN_UNTIL(f, !source_is_busy(f->source));
                 assert_int_equal(f->stored, rows[i].stored);
-                assert_int_equal(sd_event_run(f->event, 200 * USEC_PER_MSEC), 0);
+                assert_int_equal(loop_turn(f->event, 200 * USEC_PER_MSEC), 0);
                 assert_int_equal(http_server_calls(f->server), calls + 1);
                 f->source = source_free(f->source);
         }
@@ -465,7 +466,7 @@ static void test_retire_otherwise(void **state) {
         start(f, false);
         source_retire(f->source);
         assert_false(source_is_busy(f->source));
-        assert_int_equal(sd_event_run(f->event, 200 * USEC_PER_MSEC), 0);
+        assert_int_equal(loop_turn(f->event, 200 * USEC_PER_MSEC), 0);
         assert_int_equal(http_server_calls(f->server), 1);
 }
 
@@ -474,7 +475,7 @@ static void test_free_while_polling(void **state) {
 
         start(f, true);
         assert_int_equal(source_poll_now(f->source), 0);
-        assert_true(sd_event_run(f->event, 0) >= 0);
+        assert_true(loop_turn(f->event, 0) >= 0);
         f->source = source_free(f->source);
         assert_int_equal(f->handed, 0);
 }

@@ -155,7 +155,7 @@ static void start(TokenFixture *t, Answer *a) {
 
 static void finish(TokenFixture *t, Answer *a, int n) {
         while (a->n < n)
-                assert_true(sd_event_run(t->f.event, UINT64_MAX) >= 0);
+                assert_true(loop_turn(t->f.event, UINT64_MAX) >= 0);
 }
 
 static void get(TokenFixture *t, Answer *a) {
@@ -177,7 +177,7 @@ static void wait_for_expiry_after(TokenFixture *t, usec_t before) {
         TokenStatus status;
 
         do {
-                assert_true(sd_event_run(t->f.event, UINT64_MAX) >= 0);
+                assert_true(loop_turn(t->f.event, UINT64_MAX) >= 0);
                 token_status(t->token, &status);
         } while (status.expires <= before && !status.failing);
 }
@@ -279,8 +279,8 @@ static void test_old_token_again(void **state) {
         set_answer(t, 200, "", "{\"access_token\":\"same\",\"expires_in\":299}");
         check_token(t, "same");
         while (exchanges(t) < 2 || expiry(t) < before)
-                assert_true(sd_event_run(t->f.event, 10000) >= 0);
-        while (sd_event_run(t->f.event, 100000) > 0)
+                assert_true(loop_turn(t->f.event, 10000) >= 0);
+        while (loop_turn(t->f.event, 100000) > 0)
                 ;
         for (int i = 0; i < 10; i++)
                 check_token(t, "same");
@@ -288,7 +288,7 @@ static void test_old_token_again(void **state) {
         passed += 151 * USEC_PER_SEC;
         check_token(t, "same");
         while (exchanges(t) < 3)
-                assert_true(sd_event_run(t->f.event, 10000) >= 0);
+                assert_true(loop_turn(t->f.event, 10000) >= 0);
 }
 
 static void test_early_refresh_fails(void **state) {
@@ -359,7 +359,7 @@ static void test_callback_never_enough(void **state) {
 
         check_token(t, "token-1");
         start(t, &a);
-        assert_true(sd_event_run(t->f.event, UINT64_MAX) >= 0);
+        assert_true(loop_turn(t->f.event, UINT64_MAX) >= 0);
         assert_int_equal(a.n, 1);
         finish(t, &a, 1000);
 }
@@ -383,7 +383,7 @@ static void test_free_during_exchange(void **state) {
         t->stall = true;
         start(t, &dropped);
         while (exchanges(t) == 0)
-                assert_true(sd_event_run(t->f.event, 10000) >= 0);
+                assert_true(loop_turn(t->f.event, 10000) >= 0);
         dropped.wait = token_cancel(dropped.wait);
         t->token = token_free(t->token);
 }

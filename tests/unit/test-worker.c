@@ -25,7 +25,7 @@ typedef struct Job {
 } Job;
 
 typedef struct Fixture {
-        sd_event *event;
+        Loop *event;
         Worker *worker;
         Job jobs[100];
         int n_done;
@@ -66,7 +66,7 @@ static int set_up(void **state) {
                 assert_int_equal(sem_init(&f->jobs[i].go_on, 0, 0), 0);
                 assert_int_equal(sem_init(&f->jobs[i].finished, 0, 0), 0);
         }
-        assert_int_equal(sd_event_new(&f->event), 0);
+        assert_int_equal(loop_new(&f->event), 0);
         assert_int_equal(worker_new(f->event, "a name that is too long", run, done, f, &f->worker), 0);
         *state = f;
         return 0;
@@ -76,14 +76,14 @@ static int tear_down(void **state) {
         Fixture *f = *state;
 
         f->worker = worker_free(f->worker);
-        sd_event_unref(f->event);
+        loop_free(f->event);
         free(f);
         return 0;
 }
 
 static void run_until(Fixture *f, int n_done) {
         while (f->n_done < n_done)
-                assert_true(sd_event_run(f->event, UINT64_MAX) >= 0);
+                assert_true(loop_turn(f->event, UINT64_MAX) >= 0);
 }
 
 static void test_job(void **state) {
@@ -144,7 +144,7 @@ static void test_abandon(void **state) {
 
         (void) sem_post(&f->jobs[0].go_on);
         (void) sem_wait(&f->jobs[0].finished);
-        assert_int_equal(sd_event_run(f->event, 0), 0);
+        assert_int_equal(loop_turn(f->event, 0), 0);
         assert_int_equal(f->n_done, 0);
 }
 
@@ -155,25 +155,25 @@ static void test_free_after_job(void **state) {
         assert_int_equal(worker_submit(f->worker, &f->jobs[0]), WORKER_STARTED);
         (void) sem_wait(&f->jobs[0].finished);
         f->worker = worker_free(f->worker);
-        assert_int_equal(sd_event_run(f->event, 0), 0);
+        assert_int_equal(loop_turn(f->event, 0), 0);
         assert_int_equal(f->n_done, 0);
 }
 
 /* P8: what is released at the very end, when the loop takes nothing new, is released on a thread all the same. */
 static void test_without_loop(void **state) {
         Fixture *f = *state;
-        sd_event *ended;
+        Loop *ended;
         Worker *worker = NULL;
 
-        assert_true(sd_event_new(&ended) >= 0);
-        assert_true(sd_event_exit(ended, 0) >= 0);
-        assert_true(sd_event_loop(ended) >= 0);
+        assert_true(loop_new(&ended) >= 0);
+        loop_exit(ended);
+        assert_int_equal(loop_run(ended), 0);
         assert_int_equal(worker_new(ended, "late", run, NULL, NULL, &worker), -ESTALE);
         assert_int_equal(worker_new(NULL, "late", run, NULL, NULL, &worker), 0);
         assert_int_equal(worker_submit(worker, &f->jobs[0]), WORKER_STARTED);
         (void) worker_free(worker);
         (void) sem_wait(&f->jobs[0].finished);
-        sd_event_unref(ended);
+        loop_free(ended);
 }
 
 static void free_worker(Fixture *f) {
@@ -187,7 +187,7 @@ static void test_free_in_callback(void **state) {
         assert_int_equal(worker_submit(f->worker, &f->jobs[0]), WORKER_STARTED);
         run_until(f, 1);
         assert_null(f->worker);
-        assert_int_equal(sd_event_run(f->event, 0), 0);
+        assert_int_equal(loop_turn(f->event, 0), 0);
 }
 
 int main(void) {

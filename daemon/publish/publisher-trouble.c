@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "publish/trouble.h"
+#include "publish/publisher-trouble.h"
 
 #include <stdio.h>
 
@@ -16,8 +16,8 @@ void trouble_end(Trouble *t, const char *topic) {
                 log_event(LOG_NOTICE, EVENT_OUTBOX_RECOVERED, LOG_FIELDS({ FIELD_TOPIC, topic }),
                         "The outbox can be used again after %s; publishing to %s goes on.", span, topic);
         else
-                log_event(LOG_NOTICE, EVENT_PUBLISH_RECOVERED, LOG_FIELDS({ FIELD_TOPIC, topic }), "Publishing to %s works again after %s.",
-                        topic, span);
+                log_event(LOG_NOTICE, EVENT_PUBLISH_RECOVERED, LOG_FIELDS({ FIELD_TOPIC, topic }),
+                        "Publishing to %s works again after %s.", topic, span);
         t->kind = TROUBLE_NONE;
         t->detail[0] = '\0';
 }
@@ -30,16 +30,19 @@ static void trouble_tell(const Trouble *t, const char *topic, const TroubleDetai
         (void) snprintf(retry, sizeof(retry), "%" PRIu64, detail->retry / USEC_PER_SEC);
         (void) snprintf(rows, sizeof(rows), "%" PRIu64, detail->rows);
         const LogField *fields = LOG_FIELDS({ FIELD_TOPIC, topic }, { FIELD_ERROR, t->detail },
-                { FIELD_STATUS, detail->http_status > 0 ? status : NULL }, { FIELD_RETRY_SEC, retry }, { FIELD_ROWS, rows });
+                { FIELD_STATUS, detail->http_status > 0 ? status : NULL }, { FIELD_RETRY_SEC, retry },
+                { FIELD_ROWS, rows });
 
         if (t->kind == TROUBLE_DISK)
                 log_event(LOG_ERR, EVENT_OUTBOX_FAILING, fields,
-                        "Publishing to %s waits for the disk: %s. Nothing is lost; next try in %s. Free space on the disk of state_dir, or "
+                        "Publishing to %s waits for the disk: %s. Nothing is lost; next try in %s. Free space on the "
+                        "disk of state_dir, or "
                         "mend it.",
                         topic, t->detail, span);
         else
                 log_event(t->kind == TROUBLE_REMOTE ? LOG_WARNING : LOG_ERR, EVENT_PUBLISH_FAILING, fields,
-                        "Publishing to %s fails: %s. Polling goes on; readings waiting on the disk: %s. Next try in %s. "
+                        "Publishing to %s fails: %s. Polling goes on; readings waiting on the disk: %s. Next try in "
+                        "%s. "
                         "This is said once until it works again.",
                         topic, t->detail, rows, span);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What keeps readings from being published, and what is said about it: one line when it begins, one when its kind changes in a way that
- * asks something else of the reader, one when it is over. For publisher.c only. */
+/* What keeps readings from being published, and what is said about it: one line when it begins, one when its kind
+ * changes in a way that asks something else of the reader, one when it is over. For publisher.c only. */
 
 #include "lib/clock.h"
 #include "pubsub/client.h"

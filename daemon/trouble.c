@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "trouble.h"
+
+#include "lib/bytes.h"
+#include "lib/log.h"
+
+#define SAID_AT_ONCE_USEC USEC_PER_MINUTE /* the second failure would come too late to be the first word */
+
+bool trouble_fail(Trouble *t, TroubleGrade grade, usec_t retry_in, const char *detail) {
+        bool say;
+
+        if (t->grade == TROUBLE_NONE) {
+                t->since = clock_now();
+                t->since_wall = clock_wall();
+        }
+        t->grade = grade;
+        t->failures++;
+        text_copy(t->detail, sizeof(t->detail), detail);
+
+        say = grade > t->said && (grade == TROUBLE_LASTING || t->failures > 1 || retry_in > SAID_AT_ONCE_USEC);
+        if (say)
+                t->said = grade;
+        return say;
+}
+
+bool trouble_mend(Trouble *t, char span[static CLOCK_SPAN_SIZE]) {
+        bool say = t->said != TROUBLE_NONE;
+
+        if (t->grade != TROUBLE_NONE)
+                (void) clock_format_span(clock_now() - t->since, span, CLOCK_SPAN_SIZE);
+        *t = (Trouble){};
+        return say;
+}
+
+int trouble_level(const Trouble *t) {
+        return t->grade == TROUBLE_LASTING ? LOG_ERR : LOG_WARNING;
+}
