@@ -25,8 +25,8 @@
 #include "stages.h"
 #include "status.h"
 
-#define STOP_PATIENCE_USEC                                                                                             \
-        (15 * USEC_PER_SEC) /* P8: for the write and the requests in progress; TimeoutStopSec= is 30 s */
+/* P8: for the write and the requests in progress; TimeoutStopSec= is 30 s */
+#define STOP_PATIENCE_USEC (15 * USEC_PER_SEC)
 #define STATUS_EVERY_USEC (1 * USEC_PER_SEC) /* STATUS= and status.json follow a change at most this often */
 #define WATCH_EVERY_USEC (60 * USEC_PER_SEC) /* ages grow without any change: stalls, retention */
 

@@ -4,6 +4,7 @@
  * systemd/sensorqd.catalog, which a test checks. Tests and users' scripts rely on ids and fields, never on sentences.
  * Ids come from `systemd-id128 new` and never change meaning. */
 
+/* clang-format off */
 #define EVENT_STARTED "c192f0bd19fa4d41b4743a3fffba627e"         /* config, outbox and loop stand */
 #define EVENT_STOPPING "3117ed938732482e81aab710a1070c8b"        /* SIGTERM or SIGINT came */
 #define EVENT_CONFIG_REJECTED "f6b5f0f5899a4c729424ef8cc74fe62b" /* bad config or secret: not started */
@@ -19,25 +20,20 @@
 #define EVENT_SUBSCRIPTION_RECOVERED "571fb17cbbf94a23a24e1f8b92ccd19c"
 #define EVENT_SINK_DOWN "382d4ad299e84ea794114c3b14833656"
 #define EVENT_SINK_UP "97f0506093784477ae2df05d5b08d4a0"
-#define EVENT_READING_REJECTED                                                                                         \
-        "05dc2d3c8aa64a0dba86ebd2cc37ca62" /* kept in the rejected collection or the outbox's rejected table */
+#define EVENT_READING_REJECTED "05dc2d3c8aa64a0dba86ebd2cc37ca62" /* kept in the rejected collection or the outbox's rejected table */
 #define EVENT_OUTBOX_HIGH "d0528f513faa4f7b84228476e502c58f"    /* over four fifths of a cap */
 #define EVENT_OUTBOX_FULL "7d6895c1eedf48fa95f7bf3632d8270c"    /* polling stopped */
 #define EVENT_OUTBOX_DRAINED "0533929e6c3c45348ada3edb4d8e7258" /* below the mark again */
 #define EVENT_OUTBOX_DAMAGED "f1c743b50b664ec499b2f534af8bf737" /* file set aside, what could be read carried over */
 #define EVENT_OUTBOX_FAILING "04404afcee3a434b9cac57033ad993f9" /* the disk refuses: no space, read-only, I/O error */
 #define EVENT_OUTBOX_RECOVERED "4b43bbd8dc6c456c89daf2f6e04effbc"
-#define EVENT_CLOCK_WRONG                                                                                              \
-        "49a61d4642ad4d388cbac1763507b9ed" /* the wall clock is off; request_at comes from the API's Date */
+#define EVENT_CLOCK_WRONG "49a61d4642ad4d388cbac1763507b9ed" /* the wall clock is off; request_at comes from the API's Date */
 #define EVENT_CLOCK_RIGHT "3fb836866e504d01ac29f9a87db5b59b"
 #define EVENT_LEASE_LAPSED "07bc1fa13c894a7999e9d9f15e4cc8fa" /* held for the maximum; left to the queue again */
-#define EVENT_RETENTION_NEAR                                                                                           \
-        "c850c9772ce14276b63bd9e114498191" /* unsettled messages near the subscription's retention */
-#define EVENT_STALLED                                                                                                  \
-        "1b83c359f6534647a3ef31a4709c4a8b" /* a stage makes no progress though nothing is reported down                \
-                                            */
-#define EVENT_EMULATOR                                                                                                 \
-        "0a8391372828401bb43862de4dd3dfde" /* $PUBSUB_EMULATOR_HOST is set: no credentials, no real queue */
+#define EVENT_RETENTION_NEAR "c850c9772ce14276b63bd9e114498191" /* unsettled messages near the subscription's retention */
+/* a stage makes no progress though nothing is reported down */
+#define EVENT_STALLED "1b83c359f6534647a3ef31a4709c4a8b"
+#define EVENT_EMULATOR "0a8391372828401bb43862de4dd3dfde" /* $PUBSUB_EMULATOR_HOST is set: no credentials, no real queue */
 #define EVENT_STOPPED "d950c1c0c8ce420780311ba69881f900"        /* last words: what is left where */
 #define EVENT_CAP_HIT "cfbdf9dab37d4649bd5ad1ba096d5c31"        /* a reply or batch was larger than its cap */
 #define EVENT_CONFIG_WARNING "4a35837232fa4a959f47bb79036a6972" /* legal, but surely not meant */
@@ -57,3 +53,4 @@
 #define FIELD_BYTES "SENSORQD_OUTBOX_BYTES"
 #define FIELD_FILE "SENSORQD_FILE"
 #define FIELD_COLLECTION "SENSORQD_COLLECTION"
+/* clang-format on */

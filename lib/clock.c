@@ -10,8 +10,8 @@
 
 #define SECONDS_PER_DAY INT64_C(86400)
 #define DAYS_PER_400_YEARS INT64_C(146097)
-#define DAYS_TO_1970                                                                                                   \
-        INT64_C(719468) /* from 0000-03-01, where the counted year starts: the leap day is the last day of its year */
+/* from 0000-03-01, where the counted year starts: the leap day is the last day of its year */
+#define DAYS_TO_1970 INT64_C(719468)
 
 typedef struct Civil {
         int64_t year;

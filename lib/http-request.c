@@ -9,15 +9,15 @@
 #include "err.h"
 
 #define HEADERS_MAX (256 * 1024) /* bytes of one reply; libcurl keeps all of them */
-#define RESERVE_MAX                                                                                                    \
-        (4 * 1024 * 1024) /* taken at once on a server's word; beyond that the buffer grows with what arrives */
+/* taken at once on a server's word; beyond that the buffer grows with what arrives */
+#define RESERVE_MAX (4 * 1024 * 1024)
 #define RETRY_AFTER_MAX_USEC USEC_PER_HOUR
-#define CA_CACHE_SEC                                                                                                   \
-        600L /* reading the anchors takes 20 ms, on a Pi 200; so long a file that was replaced goes unnoticed */
+/* reading the anchors takes 20 ms, on a Pi 200; so long a file that was replaced goes unnoticed */
+#define CA_CACHE_SEC 600L
 #define KEEPALIVE_IDLE_SEC 30L /* below every NAT's memory */
 #define KEEPALIVE_INTERVAL_SEC 10L
-#define DEAD_PEER_MSEC                                                                                                 \
-        60000u /* nothing acknowledged for so long: the connection is lost, and with HTTP/2 every request on it */
+/* nothing acknowledged for so long: the connection is lost, and with HTTP/2 every request on it */
+#define DEAD_PEER_MSEC 60000u
 
 static int request_add_header(HttpRequest *request, const char *name, const char *separator, const char *value) {
         _cleanup_bytes_ Bytes line = {};

@@ -7,9 +7,8 @@
 #include "lib/json.h"
 #include "publish/nature-remo.h"
 
-#define DEVICE_ID_MAX                                                                                                  \
-        256 /* the API gives UUIDs; an attribute's value may have 1024 bytes, and the idempotency key holds more than  \
-               the id */
+/* the API gives UUIDs; an attribute's value may have 1024 bytes, and the idempotency key holds more than the id */
+#define DEVICE_ID_MAX 256
 #define EVENTS_DEPTH_MAX 80     /* of newest_events: what is stored must not be nested deeper than 90 */
 #define LIMIT_DEFAULT 30        /* requests in five minutes and account, when the header does not say */
 #define RESERVE_MIN 5           /* requests left for other clients of the account: the app, a home hub */

@@ -14,8 +14,8 @@
 #include "publish/source.h"
 
 #define POLL_TIMEOUT_USEC (30 * USEC_PER_SEC)
-#define CLOCK_OFF_USEC                                                                                                 \
-        (60 * USEC_PER_SEC) /* a Date header is cut to seconds and some proxies are slow: less says nothing */
+/* a Date header is cut to seconds and some proxies are slow: less says nothing */
+#define CLOCK_OFF_USEC (60 * USEC_PER_SEC)
 #define WINDOW_USEC (5 * USEC_PER_MINUTE) /* of the rate limit, when a 429 does not say when it ends */
 
 typedef struct NatureRemo {

@@ -17,8 +17,8 @@
 #include "publish/publisher-trouble.h"
 
 #define PUBLISHER_BACKOFF_MAX_USEC (60 * USEC_PER_SEC)
-#define PUBLISHER_SLOW_MIN_USEC                                                                                        \
-        (30 * USEC_PER_SEC)            /* between tries while only a user can mend it, plus up to as much again */
+/* between tries while only a user can mend it, plus up to as much again */
+#define PUBLISHER_SLOW_MIN_USEC (30 * USEC_PER_SEC)
 #define PUBLISHER_BYTES_PER_SEC 50000  /* a slow uplink: 7 MB take longer than the usual timeout */
 #define PUBLISHER_BODY_MIN (64 * 1024) /* halving after "too large" stops here */
 

@@ -13,8 +13,8 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 
-#define SOURCE_REFUSED_USEC                                                                                            \
-        (5 * USEC_PER_MINUTE) /* between tries while only a user can mend it; never less than the interval */
+/* between tries while only a user can mend it; never less than the interval */
+#define SOURCE_REFUSED_USEC (5 * USEC_PER_MINUTE)
 #define SOURCE_LIMIT_MAX_USEC USEC_PER_HOUR       /* a remote that wants a longer pause is asked again anyway */
 #define SOURCE_GATE_MAX_USEC (10 * USEC_PER_SEC)  /* between looks whether the outbox has room again */
 #define SOURCE_STORE_MAX_USEC (30 * USEC_PER_SEC) /* between tries to store what the disk refused */

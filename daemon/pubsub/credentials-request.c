@@ -9,8 +9,8 @@
 #include "secret.h"
 
 #define ASSERTION_LIFETIME_SEC 3600 /* the endpoint's maximum */
-#define ASSERTION_BACKDATE_SEC                                                                                         \
-        10 /* a clock that is a little ahead would sign in the endpoint's future, which it refuses */
+/* a clock that is a little ahead would sign in the endpoint's future, which it refuses */
+#define ASSERTION_BACKDATE_SEC 10
 #define ASSERTION_SPREAD_SEC 600 /* by so much the lifetime is cut at random */
 
 /* The audience is Google's endpoint also where token_uri leads to it by another name (a private endpoint, a proxy), as

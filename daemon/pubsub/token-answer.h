@@ -7,11 +7,11 @@
 #include "pubsub/credentials.h"
 
 #define TOKEN_DETAIL_MAX 400
-#define TOKEN_LIFETIME_UNKNOWN_USEC                                                                                    \
-        (10 * USEC_PER_MINUTE) /* of a token without a usable expires_in: too short only costs exchanges */
+/* of a token without a usable expires_in: too short only costs exchanges */
+#define TOKEN_LIFETIME_UNKNOWN_USEC (10 * USEC_PER_MINUTE)
 #define TOKEN_LIFETIME_MAX_USEC (24 * USEC_PER_HOUR) /* Google's longest is 12 h */
-#define TOKEN_CLOCK_ERROR_USEC                                                                                         \
-        (30 * USEC_PER_SEC) /* a difference that assertions survive, and that replies on their way explain */
+/* a difference that assertions survive, and that replies on their way explain */
+#define TOKEN_CLOCK_ERROR_USEC (30 * USEC_PER_SEC)
 
 typedef struct TokenAnswer {
         char *value; /* the caller's, see secret_free() */

@@ -25,8 +25,8 @@
 #define ANSWER_MAX (64 * 1024)
 #define BACKOFF_INITIAL_USEC USEC_PER_SEC
 #define BACKOFF_MAX_USEC USEC_PER_MINUTE
-#define REFUSED_INITIAL_USEC                                                                                           \
-        (5 * USEC_PER_SEC) /* a user must act, or NTP set the clock: both take a while, and are to be noticed soon */
+/* a user must act, or NTP set the clock: both take a while, and are to be noticed soon */
+#define REFUSED_INITIAL_USEC (5 * USEC_PER_SEC)
 #define REFUSED_MAX_USEC (5 * USEC_PER_MINUTE)
 
 struct TokenWait {

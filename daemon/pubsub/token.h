@@ -11,8 +11,8 @@
 typedef struct Token Token;
 typedef struct TokenWait TokenWait;
 
-#define TOKEN_REFRESH_EARLY_USEC                                                                                       \
-        (300 * USEC_PER_SEC) /* the metadata server answers with the old token until 4 min before its expiry */
+/* the metadata server answers with the old token until 4 min before its expiry */
+#define TOKEN_REFRESH_EARLY_USEC (300 * USEC_PER_SEC)
 
 typedef struct TokenStatus {
         bool failing;

@@ -9,9 +9,8 @@
 #include "lib/cleanup.h"
 #include "lib/crashpoint.h"
 
-#define RANGES_MAX                                                                                                     \
-        32 /* the rest of the list, and a half for each time that a request of at most WIRE_ACK_IDS_MAX ids is halved  \
-            */
+/* the rest of the list, and a half for each time that a request of at most WIRE_ACK_IDS_MAX ids is halved */
+#define RANGES_MAX 32
 
 typedef struct Range {
         size_t start, n;

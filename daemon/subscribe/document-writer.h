@@ -10,8 +10,8 @@
 
 #include "subscribe/document.h"
 
-#define DOCUMENT_WRITER_NAMES                                                                                          \
-        14 /* objects up to here are checked name by name as they grow, larger ones when they are closed */
+/* objects up to here are checked name by name as they grow, larger ones when they are closed */
+#define DOCUMENT_WRITER_NAMES 14
 
 typedef struct DocumentWriterName {
         uint32_t offset; /* in the whole document's bytes */

@@ -17,9 +17,8 @@
 #include "lib/clock.h"
 #include "subscribe/ack.h"
 
-#define LEASE_TIMEOUT_MIN_USEC                                                                                         \
-        (5 * USEC_PER_SEC) /* of one renewal; else a quarter of the deadline, so that two more tries fit before the    \
-                              lease lapses */
+/* of one renewal; else a quarter of the deadline, so that two more tries fit before the lease lapses */
+#define LEASE_TIMEOUT_MIN_USEC (5 * USEC_PER_SEC)
 #define LEASE_RETRY_MIN_USEC (1 * USEC_PER_SEC) /* between tries: at most 60 a minute for a batch, whatever fails */
 
 /* Of the subscription; may change while leases live. */

@@ -10,8 +10,8 @@
 #include "lib/log.h"
 #include "subscribe/mongodb-uri.h"
 
-#define LOGIN_FAILURES_MAX                                                                                             \
-        3 /* then a new pool: libmongoc before 1.23.4 may not log in again after a network error with MONGODB-X509 */
+/* then a new pool: libmongoc before 1.23.4 may not log in again after a network error with MONGODB-X509 */
+#define LOGIN_FAILURES_MAX 3
 
 /* ---- the driver as a whole ---- */
 

@@ -10,8 +10,8 @@
  * hold up a stop. */
 #define MONGODB_SELECTION_MSEC 5000
 #define MONGODB_CONNECT_MSEC 5000
-#define MONGODB_SOCKET_MSEC                                                                                            \
-        15000 /* more than the write concern's, so that the server answers before the driver gives up */
+/* more than the write concern's, so that the server answers before the driver gives up */
+#define MONGODB_SOCKET_MSEC 15000
 #define MONGODB_HEARTBEAT_MSEC 5000
 #define MONGODB_WRITE_CONCERN_MSEC 10000
 

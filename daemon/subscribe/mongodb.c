@@ -29,14 +29,13 @@
 #include "subscribe/mongodb-write.h"
 #include "subscribe/sink.h"
 
-#define SEEN_GAP_FIRST_USEC                                                                                            \
-        (500 * USEC_PER_MSEC) /* between the end of one try and the next that a monitor called for ... */
-#define SEEN_GAP_MAX_USEC                                                                                              \
-        (2 * USEC_PER_SEC) /* ... doubling up to here: a server that breaks off each write is seen again after each */
+/* between the end of one try and the next that a monitor called for ... */
+#define SEEN_GAP_FIRST_USEC (500 * USEC_PER_MSEC)
+/* ... doubling up to here: a server that breaks off each write is seen again after each */
+#define SEEN_GAP_MAX_USEC (2 * USEC_PER_SEC)
 #define RETRY_ACCURACY_USEC (10 * USEC_PER_MSEC) /* sd-event would take 250 ms */
-#define AGAIN_MAX_USEC                                                                                                 \
-        (5 * USEC_PER_SEC) /* odd messages are tried five times: not with minutes in between while their neighbours    \
-                              wait */
+/* odd messages are tried five times: not with minutes in between while their neighbours wait */
+#define AGAIN_MAX_USEC (5 * USEC_PER_SEC)
 
 /* One call into the driver takes less than a minute with the time limits of mongodb-uri.h. One that lasts for
  * STUCK_TICKS ticks hangs in a way that no timeout ends, and a thread cannot be taken back: the process ends and its

@@ -11,10 +11,10 @@
 #define PULL_PLAN_BYTES_MAX (48 * 1024 * 1024)       /* of replies held and expected: beyond, no pull */
 #define PULL_PLAN_ACKING_MAX 16                      /* batches being acknowledged: beyond, no pull */
 #define PULL_PLAN_BACKLOG_USEC (250 * USEC_PER_MSEC) /* a reply with messages that came sooner had them waiting */
-#define PULL_PLAN_HUNG_USEC                                                                                            \
-        (2 * USEC_PER_SEC) /* ... and one that came later did not; in between, a slow network tells nothing */
-#define PULL_PLAN_QUICK_USEC                                                                                           \
-        (1 * USEC_PER_SEC) /* an empty reply that came sooner did not hang: not to be repeated at once */
+/* ... and one that came later did not; in between, a slow network tells nothing */
+#define PULL_PLAN_HUNG_USEC (2 * USEC_PER_SEC)
+/* an empty reply that came sooner did not hang: not to be repeated at once */
+#define PULL_PLAN_QUICK_USEC (1 * USEC_PER_SEC)
 #define PULL_PLAN_ONCE_PAUSE_USEC (300 * USEC_PER_MSEC) /* between the empty answers of `once` */
 #define PULL_PLAN_ONCE_EMPTIES 3                        /* in a row: one may be empty although messages wait */
 #define PULL_PLAN_GROW_AFTER 16                         /* good replies before max_messages grows again */

@@ -10,14 +10,14 @@
 
 #define SUBSCRIBER_PULLS_MAX 16                                               /* the config's range */
 #define SUBSCRIBER_HELD_MAX (SUBSCRIBER_PULLS_MAX * 2 + PULL_PLAN_ACKING_MAX) /* the plan stops well before */
-#define SUBSCRIBER_IDLE_CUT_USEC                                                                                       \
-        (30 * USEC_PER_SEC) /* a pull that hung for so long may be cut without that being trouble */
-#define SUBSCRIBER_BUSY_RETRY_USEC                                                                                     \
-        (100 * USEC_PER_MSEC) /* a sink that was busy although ready is offered the batch again */
-#define SUBSCRIBER_ONCE_PATIENCE_USEC (10 * USEC_PER_SEC) /* for the sink to become ready: two tries to find a server  \
-                                                           */
-#define SUBSCRIBER_LINGER_USEC                                                                                         \
-        (1 * USEC_PER_SEC)         /* for pulls to bring what the stop released: a round trip, and a busy machine */
+/* a pull that hung for so long may be cut without that being trouble */
+#define SUBSCRIBER_IDLE_CUT_USEC (30 * USEC_PER_SEC)
+/* a sink that was busy although ready is offered the batch again */
+#define SUBSCRIBER_BUSY_RETRY_USEC (100 * USEC_PER_MSEC)
+/* for the sink to become ready: two tries to find a server */
+#define SUBSCRIBER_ONCE_PATIENCE_USEC (10 * USEC_PER_SEC)
+/* for pulls to bring what the stop released: a round trip, and a busy machine */
+#define SUBSCRIBER_LINGER_USEC (1 * USEC_PER_SEC)
 #define SUBSCRIBER_ONCE_FAILURES 3 /* of pulls in a row */
 
 typedef struct Pull {

@@ -20,9 +20,8 @@
 
 typedef struct Subscriber Subscriber;
 
-#define SUBSCRIBER_PULL_TIMEOUT_USEC                                                                                   \
-        (120 * USEC_PER_SEC) /* the service answers an empty pull after about 90 s; aborting earlier steals messages   \
-                              */
+/* the service answers an empty pull after about 90 s; aborting earlier steals messages */
+#define SUBSCRIBER_PULL_TIMEOUT_USEC (120 * USEC_PER_SEC)
 #define SUBSCRIBER_REPLY_MAX (32 * 1024 * 1024)
 #define SUBSCRIBER_DEADLINE_UNKNOWN_SEC 10 /* the service's default, when the subscription may not be read */
 
