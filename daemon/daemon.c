@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-event.h>
 
 #include "events.h"
 #include "lib/err.h"
@@ -36,11 +35,11 @@ struct Daemon {
         int lock_fd;
         StagesHost host;
         Stages *stages;
-        sd_event_source *sigterm, *sigint, *sighup;
-        sd_event_source *progress; /* defer: a stage changed */
-        sd_event_source *report;   /* timer: STATUS= is due */
-        sd_event_source *watch;    /* timer: ages */
-        sd_event_source *patience; /* timer: the stop takes too long */
+        LoopWatch *sigterm, *sigint, *sighup;
+        LoopWatch *progress; /* defer: a stage changed */
+        LoopWatch *report;   /* timer: STATUS= is due */
+        LoopWatch *watch;    /* timer: ages */
+        LoopWatch *patience; /* timer: the stop takes too long */
         StatusWarnings *warnings;
         usec_t started;
         char status_line[512];
@@ -115,68 +114,41 @@ static void daemon_report_or_tell(Daemon *d) {
                 log_debug("status cannot be written to %s: %s", status_directory(d), strerror(-r));
 }
 
-static int on_report(sd_event_source *s, uint64_t usec, void *userdata) {
-        Daemon *d = userdata;
-
-        d->report = sd_event_source_unref(d->report);
-        daemon_report_or_tell(d);
-        return 0;
+static void on_report(void *userdata) {
+        daemon_report_or_tell(userdata);
 }
 
-static int on_watch(sd_event_source *s, uint64_t usec, void *userdata) {
+static void on_watch(void *userdata) {
         Daemon *d = userdata;
-        int r;
 
         daemon_report_or_tell(d);
-        r = sd_event_source_set_time(s, clock_now() + WATCH_EVERY_USEC);
-        if (r < 0)
-                return r;
-        return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
-}
-
-static int daemon_want_report(Daemon *d) {
-        if (d->report)
-                return 0;
-        return sd_event_add_time(d->host.event, &d->report, CLOCK_BOOTTIME, clock_now() + STATUS_EVERY_USEC,
-                STATUS_EVERY_USEC / 2, on_report, d);
+        loop_arm_in(d->watch, WATCH_EVERY_USEC);
 }
 
 /* ---- stop ---- */
 
-static int daemon_end(Daemon *d) {
-        return sd_event_exit(d->host.event, 0);
-}
-
-static int on_patience(sd_event_source *s, uint64_t usec, void *userdata) {
+static void on_patience(void *userdata) {
         Daemon *d = userdata;
 
         log_warning("Stopping without waiting any longer: a write or a request is still under way. What it carried "
-                    "comes back from Pub/Sub "
-                    "or stays in the outbox.");
-        return daemon_end(d);
+                    "comes back from Pub/Sub or stays in the outbox.");
+        loop_exit(d->host.loop);
 }
 
-static int daemon_stop(Daemon *d) {
-        int r;
-
+static void daemon_stop(Daemon *d) {
         if (d->host.stopping)
-                return 0;
+                return;
         d->host.stopping = true;
         service_stopping();
         stages_stop(d->stages);
         daemon_report_or_tell(d);
-        r = sd_event_add_time_relative(
-                d->host.event, &d->patience, CLOCK_BOOTTIME, STOP_PATIENCE_USEC, 0, on_patience, d);
-        if (r < 0)
-                return r;
-        return sd_event_source_set_enabled(d->progress, SD_EVENT_ONESHOT);
+        loop_arm_in(d->patience, STOP_PATIENCE_USEC);
+        loop_wake(d->progress);
 }
 
-static int on_terminate(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
-        Daemon *d = userdata;
-
-        log_event(LOG_INFO, EVENT_STOPPING, NULL, "Stopping (%s).", si->ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
-        return daemon_stop(d);
+static void on_terminate(void *userdata, int signal) {
+        log_event(LOG_INFO, EVENT_STOPPING, NULL, "Stopping (%s).", signal == SIGINT ? "SIGINT" : "SIGTERM");
+        daemon_stop(userdata);
 }
 
 /* Once for each configuration that goes to work. */
@@ -244,54 +216,70 @@ static void daemon_reload(Daemon *d) {
         daemon_tell_passwords(config);
 }
 
-static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+static void on_hangup(void *userdata, int signal) {
         Daemon *d = userdata;
 
         if (d->host.stopping || d->mode == DAEMON_ONCE)
-                return 0;
+                return;
         service_reloading();
         daemon_reload(d);
         service_ready();
-        return sd_event_source_set_enabled(d->progress, SD_EVENT_ONESHOT);
+        loop_wake(d->progress);
 }
 
 /* ---- progress ---- */
 
-static int on_progress(sd_event_source *s, void *userdata) {
+static void on_progress(void *userdata) {
         Daemon *d = userdata;
 
         stages_settle(d->stages);
-        if (d->host.stopping)
-                return stages_are_stopped(d->stages) ? daemon_end(d) : 0;
-        if (d->mode == DAEMON_ONCE)
-                return once_advance(&d->once, d->stages) ? daemon_stop(d) : 0;
-        return daemon_want_report(d);
+        if (d->host.stopping) {
+                if (stages_are_stopped(d->stages))
+                        loop_exit(d->host.loop);
+        } else if (d->mode == DAEMON_ONCE) {
+                if (once_advance(&d->once, d->stages))
+                        daemon_stop(d);
+        } else if (!loop_is_armed(d->report))
+                loop_arm_in(d->report, STATUS_EVERY_USEC);
 }
 
 static void daemon_changed(void *userdata) {
         Daemon *d = userdata;
 
         if (d->progress)
-                (void) sd_event_source_set_enabled(d->progress, SD_EVENT_ONESHOT);
+                loop_wake(d->progress);
 }
 
 /* ---- start ---- */
 
-static int daemon_watch_signals(Daemon *d) {
-        sd_event *event = d->host.event;
+static int daemon_add_signals(Daemon *d) {
+        Loop *loop = d->host.loop;
         int r;
 
-        r = sd_event_add_signal(event, &d->sigterm, SIGTERM, on_terminate, d);
-        if (r >= 0)
-                r = sd_event_add_signal(event, &d->sigint, SIGINT, on_terminate, d);
-        if (r >= 0)
-                r = sd_event_add_signal(event, &d->sighup, SIGHUP, on_hangup, d);
-        if (r >= 0)
-                r = sd_event_add_defer(event, &d->progress, on_progress, d);
-        if (r >= 0)
-                r = sd_event_add_time_relative(
-                        event, &d->watch, CLOCK_BOOTTIME, WATCH_EVERY_USEC, WATCH_EVERY_USEC / 6, on_watch, d);
-        return r < 0 ? r : 0;
+        r = loop_add_signal(loop, SIGTERM, on_terminate, d, &d->sigterm);
+        if (r < 0)
+                return r;
+        r = loop_add_signal(loop, SIGINT, on_terminate, d, &d->sigint);
+        if (r < 0)
+                return r;
+        return loop_add_signal(loop, SIGHUP, on_hangup, d, &d->sighup);
+}
+
+static int daemon_add_timers(Daemon *d) {
+        Loop *loop = d->host.loop;
+        int r;
+
+        r = loop_add_defer(loop, on_progress, d, &d->progress);
+        if (r < 0)
+                return r;
+        r = loop_add_timer(loop, LOOP_RELAXED, on_report, d, &d->report);
+        if (r < 0)
+                return r;
+        r = loop_add_timer(loop, LOOP_LAZY, on_watch, d, &d->watch);
+        if (r < 0)
+                return r;
+        loop_arm_in(d->watch, WATCH_EVERY_USEC);
+        return loop_add_timer(loop, LOOP_EXACT, on_patience, d, &d->patience);
 }
 
 static int daemon_lock(Daemon *d) {
@@ -364,16 +352,19 @@ static int daemon_make_stages(Daemon *d) {
 static int daemon_open(Daemon *d) {
         int r;
 
-        r = sd_event_new(&d->host.event);
+        r = loop_new(&d->host.loop);
         if (r < 0)
                 return r;
-        r = daemon_watch_signals(d);
+        r = daemon_add_signals(d);
         if (r < 0)
                 return r;
-        r = loop_ping_watchdog(d->host.event);
+        r = daemon_add_timers(d);
         if (r < 0)
                 return r;
-        r = http_new(d->host.event, "sensorqd/" SENSORQD_VERSION, &d->host.http);
+        r = loop_ping_watchdog(d->host.loop);
+        if (r < 0)
+                return r;
+        r = http_new(d->host.loop, "sensorqd/" SENSORQD_VERSION, &d->host.http);
         if (r < 0)
                 return r;
         return status_warnings_new(&d->warnings);
@@ -456,7 +447,7 @@ int daemon_run(Daemon *d) {
         }
         daemon_report_or_tell(d); /* `sensorqd status` works as soon as `systemctl start` returns */
         service_ready();
-        r = sd_event_loop(d->host.event);
+        r = loop_run(d->host.loop);
         if (r < 0)
                 return r;
         daemon_tell_stopped(d);
@@ -471,14 +462,14 @@ Daemon *daemon_free(Daemon *d) {
         outbox_close(d->host.outbox);
         status_warnings_free(d->warnings);
         http_free(d->host.http);
-        sd_event_source_unref(d->patience);
-        sd_event_source_unref(d->watch);
-        sd_event_source_unref(d->report);
-        sd_event_source_unref(d->progress);
-        sd_event_source_unref(d->sighup);
-        sd_event_source_unref(d->sigint);
-        sd_event_source_unref(d->sigterm);
-        sd_event_unref(d->host.event);
+        loop_drop(d->patience);
+        loop_drop(d->watch);
+        loop_drop(d->report);
+        loop_drop(d->progress);
+        loop_drop(d->sighup);
+        loop_drop(d->sigint);
+        loop_drop(d->sigterm);
+        loop_free(d->host.loop);
         if (d->lock_fd >= 0)
                 (void) close(d->lock_fd);
         config_unref(d->config);

@@ -5,7 +5,7 @@
 
 #include "lib/err.h"
 
-int remote_new(sd_event *event, Http *http, Config *config, Remote **ret, CredentialsError *ret_error) {
+int remote_new(Loop *loop, Http *http, Config *config, Remote **ret, CredentialsError *ret_error) {
         _cleanup_(remote_unrefp) Remote *remote = NULL;
         int r;
 
@@ -21,10 +21,10 @@ int remote_new(sd_event *event, Http *http, Config *config, Remote **ret, Creden
                 if (r < 0)
                         return r;
         }
-        r = token_new(event, http, remote->credentials, config->pubsub.ca_file, &remote->token);
+        r = token_new(loop, http, remote->credentials, config->pubsub.ca_file, &remote->token);
         if (r < 0)
                 return r;
-        r = client_new(event, http, remote->token, &config->pubsub,
+        r = client_new(loop, http, remote->token, &config->pubsub,
                 remote->credentials ? remote->credentials->quota_project : NULL, &remote->client);
         if (r < 0)
                 return r;

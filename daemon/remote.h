@@ -4,8 +4,6 @@
  * after a reload the stages of the old configuration may still be finishing over the old way while the new ones use the
  * new. */
 
-#include <systemd/sd-event.h>
-
 #include "config.h"
 #include "pubsub/client.h"
 #include "pubsub/credentials.h"
@@ -21,7 +19,7 @@ typedef struct Remote {
 
 /* Reads the credentials (none with the emulator). The errnos of credentials_load() with *ret_error filled in, which
  * then has text; others with an empty text. Nothing is sent yet. */
-int remote_new(sd_event *event, Http *http, Config *config, Remote **ret, CredentialsError *ret_error);
+int remote_new(Loop *loop, Http *http, Config *config, Remote **ret, CredentialsError *ret_error);
 Remote *remote_ref(Remote *remote);
 Remote *remote_unref(Remote *remote);
 CLEANUP_DEFINE(Remote, remote_unref)

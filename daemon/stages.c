@@ -117,7 +117,7 @@ static int source_slot_new(
         r = slot_read_secret(stages->config, owner, section->token_file, &slot->token, error);
         if (r != 0)
                 return r;
-        r = source_new(host->event, host->http, section, slot->token, host->once,
+        r = source_new(host->loop, host->http, section, slot->token, host->once,
                 &(SourceCallbacks){ source_slot_may_poll, source_slot_on_readings, source_slot_on_change, slot },
                 &slot->source);
         if (r < 0)
@@ -167,7 +167,7 @@ static int subscriber_slot_new(
                 return r;
         options.secret = slot->secret;
         r = subscriber_new(
-                host->event, slot->remote->client, &options, host->on_change, host->userdata, &slot->subscriber);
+                host->loop, slot->remote->client, &options, host->on_change, host->userdata, &slot->subscriber);
         if (r == -EBADMSG)
                 (void) snprintf(error, STAGES_ERROR_MAX,
                         "%s: the %s section of this subscription cannot be used: see its uri", section->subscription,
@@ -202,7 +202,7 @@ static int publisher_slot_new(Stages *stages, PublisherSlot **ret) {
                 return -ENOMEM;
         slot->config = config_ref(stages->config);
         slot->remote = remote_ref(stages->remote);
-        r = publisher_new(host->event, slot->remote->client, host->outbox, stages->config->topic, host->on_change,
+        r = publisher_new(host->loop, slot->remote->client, host->outbox, stages->config->topic, host->on_change,
                 host->userdata, &slot->publisher);
         if (r < 0)
                 return r;
@@ -243,7 +243,7 @@ static int stages_make_remote(Stages *stages, Stages *old, char error[static STA
                 stages->remote = remote_ref(old->remote);
                 return 0;
         }
-        r = remote_new(stages->host->event, stages->host->http, stages->config, &stages->remote, &why);
+        r = remote_new(stages->host->loop, stages->host->http, stages->config, &stages->remote, &why);
         if (r < 0 && why.text[0] != '\0') {
                 (void) snprintf(error, STAGES_ERROR_MAX, "%s", why.text);
                 return STAGES_SECRET;

@@ -4,8 +4,6 @@
  * another at each reload; a set takes over from the one before it whatever the new configuration leaves as it was, so
  * that an unchanged subscription keeps its batch and its connections. */
 
-#include <systemd/sd-event.h>
-
 #include "config.h"
 #include "publish/outbox.h"
 #include "publish/publisher.h"
@@ -15,7 +13,7 @@
 
 /* What every set shares, owned by daemon.c, and how a stage tells that something moved. */
 typedef struct StagesHost {
-        sd_event *event;
+        Loop *loop;
         Http *http;
         Outbox *outbox; /* NULL: the configuration publishes nothing */
         bool once;

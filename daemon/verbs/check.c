@@ -48,7 +48,7 @@ static int probe_endpoint(Session *session, Probe *ret) {
         *ret = (Probe){};
         r = http_start(session->http, &spec, on_probed, ret, &request);
         while (r >= 0 && !ret->done)
-                r = sd_event_run(session->event, UINT64_MAX);
+                r = loop_turn(session->loop, USEC_INFINITY);
         return r < 0 ? r : 0;
 }
 
@@ -105,7 +105,7 @@ static bool check_token(Session *session) {
                 return true;
         r = token_get(session->remote->token, on_token, &probe, &wait);
         while (r >= 0 && !probe.done)
-                r = sd_event_run(session->event, UINT64_MAX);
+                r = loop_turn(session->loop, USEC_INFINITY);
         token_status(session->remote->token, &status);
         if (r < 0 || probe.error < 0) {
                 session_fail(session, "token", "%s (credentials: %s)", r < 0 ? strerror(-r) : status.detail,
@@ -252,11 +252,11 @@ static int poll_source(
         _cleanup_(source_freep) Source *source = NULL;
         int r;
 
-        r = source_new(session->event, session->http, section, token, true, &callbacks, &source);
+        r = source_new(session->loop, session->http, section, token, true, &callbacks, &source);
         if (r >= 0)
                 r = source_poll_now(source);
         while (r >= 0 && source_is_busy(source))
-                r = sd_event_run(session->event, UINT64_MAX);
+                r = loop_turn(session->loop, USEC_INFINITY);
         if (r < 0)
                 return r;
 

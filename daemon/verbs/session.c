@@ -23,12 +23,12 @@ int session_open(Config *config, Session **ret) {
                 return EX_OSERR;
         session->config = config_ref(config);
         (void) signal(SIGPIPE, SIG_IGN);
-        r = sd_event_new(&session->event);
+        r = loop_new(&session->loop);
         if (r >= 0)
-                r = http_new(session->event, "sensorqd/" SENSORQD_VERSION, &session->http);
+                r = http_new(session->loop, "sensorqd/" SENSORQD_VERSION, &session->http);
         if (r < 0)
                 return EX_OSERR;
-        r = remote_new(session->event, session->http, config, &session->remote, &why);
+        r = remote_new(session->loop, session->http, config, &session->remote, &why);
         if (r < 0 && why.text[0] == '\0')
                 return EX_OSERR;
         if (r < 0) {
@@ -45,7 +45,7 @@ Session *session_close(Session *session) {
                 return NULL;
         remote_unref(session->remote);
         http_free(session->http);
-        sd_event_unref(session->event);
+        loop_free(session->loop);
         config_unref(session->config);
         free(session);
         return NULL;

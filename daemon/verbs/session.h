@@ -3,8 +3,6 @@
 /* What the verbs that talk to remote ends share: a loop, the way to Pub/Sub, and one printed line for each thing looked
  * at. */
 
-#include <systemd/sd-event.h>
-
 #include "lib/bytes.h"
 #include "remote.h"
 #include "subscribe/mongodb-admin.h"
@@ -13,7 +11,7 @@
 
 typedef struct Session {
         Config *config;
-        sd_event *event;
+        Loop *loop;
         Http *http;
         Remote *remote;         /* NULL: no credentials; said so */
         unsigned failed;        /* lines printed as FAIL */
