@@ -367,6 +367,9 @@ static int daemon_open(Daemon *d) {
         r = http_new(d->host.loop, "sensorqd/" SENSORQD_VERSION, &d->host.http);
         if (r < 0)
                 return r;
+        r = secrets_new(&d->host.secrets);
+        if (r < 0)
+                return r;
         return status_warnings_new(&d->warnings);
 }
 
@@ -462,6 +465,7 @@ Daemon *daemon_free(Daemon *d) {
         outbox_close(d->host.outbox);
         status_warnings_free(d->warnings);
         http_free(d->host.http);
+        secrets_free(d->host.secrets);
         loop_drop(d->patience);
         loop_drop(d->watch);
         loop_drop(d->report);

@@ -5,7 +5,7 @@
 
 #include "lib/err.h"
 
-int remote_new(Loop *loop, Http *http, Config *config, Remote **ret, CredentialsError *ret_error) {
+int remote_new(Loop *loop, Http *http, Secrets *secrets, Config *config, Remote **ret, CredentialsError *ret_error) {
         _cleanup_(remote_unrefp) Remote *remote = NULL;
         int r;
 
@@ -15,6 +15,7 @@ int remote_new(Loop *loop, Http *http, Config *config, Remote **ret, Credentials
                 return -ENOMEM;
         remote->references = 1;
         remote->config = config_ref(config);
+        remote->secrets = secrets;
 
         if (!config->pubsub.emulator) {
                 r = credentials_load(config, &remote->credentials, ret_error);

@@ -8,18 +8,20 @@
 #include "pubsub/client.h"
 #include "pubsub/credentials.h"
 #include "pubsub/token.h"
+#include "secret.h"
 
 typedef struct Remote {
         unsigned references;
         Config *config;           /* whose pubsub section it follows; holds a reference */
+        Secrets *secrets;         /* borrowed: every secret in use */
         Credentials *credentials; /* NULL with the emulator */
         Token *token;
         Client *client;
 } Remote;
 
 /* Reads the credentials (none with the emulator). The errnos of credentials_load() with *ret_error filled in, which
- * then has text; others with an empty text. Nothing is sent yet. */
-int remote_new(Loop *loop, Http *http, Config *config, Remote **ret, CredentialsError *ret_error);
+ * then has text; others with an empty text. Nothing is sent yet. *secrets* is borrowed. */
+int remote_new(Loop *loop, Http *http, Secrets *secrets, Config *config, Remote **ret, CredentialsError *ret_error);
 Remote *remote_ref(Remote *remote);
 Remote *remote_unref(Remote *remote);
 CLEANUP_DEFINE(Remote, remote_unref)

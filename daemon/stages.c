@@ -82,7 +82,7 @@ static SourceSlot *source_slot_free(SourceSlot *slot) {
 CLEANUP_DEFINE(SourceSlot, source_slot_free)
 
 static int slot_read_secret(
-        const Config *config, const char *owner, const char *name, char **ret, char error[static STAGES_ERROR_MAX]) {
+        const Stages *stages, const char *owner, const char *name, char **ret, char error[static STAGES_ERROR_MAX]) {
         char words[SECRET_WORDS_MAX];
         int r;
 
@@ -90,13 +90,13 @@ static int slot_read_secret(
                 *ret = NULL;
                 return 0;
         }
-        r = secret_read(config, name, ret);
+        r = secret_read(stages->config, stages->host->secrets, name, ret);
         if (r >= 0)
                 return 0;
         if (r == -ENOMEM)
                 return r;
         (void) snprintf(error, STAGES_ERROR_MAX, "%s: secret file %.100s %s", owner, name,
-                secret_explain(config, name, r, words));
+                secret_explain(stages->config, name, r, words));
         return STAGES_SECRET;
 }
 
@@ -114,11 +114,12 @@ static int source_slot_new(
         slot->config = config_ref(stages->config);
         slot->section = section;
         (void) snprintf(owner, sizeof(owner), "source %s", section->name);
-        r = slot_read_secret(stages->config, owner, section->token_file, &slot->token, error);
+        r = slot_read_secret(stages, owner, section->token_file, &slot->token, error);
         if (r != 0)
                 return r;
         r = source_new(host->loop, host->http, section, slot->token, host->once,
-                &(SourceCallbacks){ source_slot_may_poll, source_slot_on_readings, source_slot_on_change, slot },
+                &(SourceCallbacks){
+                        source_slot_may_poll, source_slot_on_readings, source_slot_on_change, slot, host->secrets },
                 &slot->source);
         if (r < 0)
                 return r;
@@ -161,11 +162,11 @@ static int subscriber_slot_new(
         slot->config = config_ref(stages->config);
         slot->section = section;
         slot->remote = remote_ref(stages->remote);
-        r = slot_read_secret(
-                stages->config, section->subscription, section->mongodb.password_file, &slot->secret, error);
+        r = slot_read_secret(stages, section->subscription, section->mongodb.password_file, &slot->secret, error);
         if (r != 0)
                 return r;
         options.secret = slot->secret;
+        options.secrets = host->secrets;
         r = subscriber_new(
                 host->loop, slot->remote->client, &options, host->on_change, host->userdata, &slot->subscriber);
         if (r == -EBADMSG)
@@ -243,7 +244,8 @@ static int stages_make_remote(Stages *stages, Stages *old, char error[static STA
                 stages->remote = remote_ref(old->remote);
                 return 0;
         }
-        r = remote_new(stages->host->loop, stages->host->http, stages->config, &stages->remote, &why);
+        r = remote_new(
+                stages->host->loop, stages->host->http, stages->host->secrets, stages->config, &stages->remote, &why);
         if (r < 0 && why.text[0] != '\0') {
                 (void) snprintf(error, STAGES_ERROR_MAX, "%s", why.text);
                 return STAGES_SECRET;

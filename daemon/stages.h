@@ -9,13 +9,15 @@
 #include "publish/publisher.h"
 #include "publish/source.h"
 #include "remote.h"
+#include "secret.h"
 #include "subscribe/subscriber.h"
 
 /* What every set shares, owned by daemon.c, and how a stage tells that something moved. */
 typedef struct StagesHost {
         Loop *loop;
         Http *http;
-        Outbox *outbox; /* NULL: the configuration publishes nothing */
+        Secrets *secrets; /* every secret in use: what a remote says passes it */
+        Outbox *outbox;   /* NULL: the configuration publishes nothing */
         bool once;
         bool stopping;                     /* no source polls any more */
         bool outbox_failing;               /* the disk refuses */

@@ -327,7 +327,7 @@ int source_new(sd_event *event, Http *http, const SourceConfig *config, const ch
         s->type = source_type_find(config->type);
         if (!s->type)
                 return -ENOTSUP;
-        s->context = (SourceContext){ config, token, http, event, s };
+        s->context = (SourceContext){ config, token, http, event, s, callbacks->secrets };
         s->callbacks = *callbacks;
         s->manual = manual;
         s->gate = (Backoff){ .initial = USEC_PER_SEC, .max = SOURCE_GATE_MAX_USEC };

@@ -19,6 +19,7 @@
 #include "config.h"
 #include "lib/http.h"
 #include "publish/reading.h"
+#include "secret.h"
 
 typedef struct Source Source;
 
@@ -46,7 +47,8 @@ typedef struct SourceContext {
         const char *token; /* secret; NULL when the config names none */
         Http *http;
         sd_event *event;
-        Source *source; /* for source_polled() */
+        Source *source;   /* for source_polled() */
+        Secrets *secrets; /* of the process: what the remote says passes secrets_conceal() */
 } SourceContext;
 
 typedef struct SourceType {
@@ -75,6 +77,7 @@ typedef struct SourceCallbacks {
         /* Something in source_status() changed. */
         void (*on_change)(void *userdata);
         void *userdata;
+        Secrets *secrets; /* as in SourceContext; may be NULL */
 } SourceCallbacks;
 
 typedef struct SourceStatus {

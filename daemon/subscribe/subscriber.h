@@ -16,6 +16,7 @@
 
 #include "config.h"
 #include "pubsub/client.h"
+#include "secret.h"
 #include "subscribe/sink.h"
 
 typedef struct Subscriber Subscriber;
@@ -46,6 +47,7 @@ typedef struct SubscriberStatus {
 typedef struct SubscriberOptions {
         const SubscriptionConfig *config; /* borrowed */
         const char *secret;               /* of the sink; borrowed; NULL: none */
+        Secrets *secrets; /* borrowed: what Pub/Sub or the sink says passes secrets_conceal(); may be NULL */
         bool once; /* reads the subscription at once, pulls from subscriber_begin() on: returnImmediately, until three
                     * empty answers in a row, then subscriber_is_drained() */
         usec_t pull_timeout;       /* 0: SUBSCRIBER_PULL_TIMEOUT_USEC */

@@ -248,7 +248,8 @@ static void probe_on_change(void *userdata) {}
 
 static int poll_source(
         Session *session, const SourceConfig *section, const char *token, SourceProbe *probe, Source **ret) {
-        const SourceCallbacks callbacks = { probe_may_poll, probe_on_readings, probe_on_change, probe };
+        const SourceCallbacks callbacks = { probe_may_poll, probe_on_readings, probe_on_change, probe,
+                session->secrets };
         _cleanup_(source_freep) Source *source = NULL;
         int r;
 

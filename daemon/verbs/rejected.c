@@ -251,7 +251,7 @@ static void rejected_in_subscription(Rejected *r, const SubscriptionConfig *sect
         if (r->id && strncmp(r->id, OUTBOX_PREFIX, strlen(OUTBOX_PREFIX)) == 0)
                 return;
         if (section->mongodb.password_file)
-                k = secret_read(r->config, section->mongodb.password_file, &secret);
+                k = secret_read(r->config, NULL, section->mongodb.password_file, &secret);
         if (k < 0) {
                 r->secret_unreadable = true;
                 (void) snprintf(detail.text, sizeof(detail.text), "secret file %s %s", section->mongodb.password_file,

@@ -26,9 +26,11 @@ int session_open(Config *config, Session **ret) {
         r = loop_new(&session->loop);
         if (r >= 0)
                 r = http_new(session->loop, "sensorqd/" SENSORQD_VERSION, &session->http);
+        if (r >= 0)
+                r = secrets_new(&session->secrets);
         if (r < 0)
                 return EX_OSERR;
-        r = remote_new(session->loop, session->http, config, &session->remote, &why);
+        r = remote_new(session->loop, session->http, session->secrets, config, &session->remote, &why);
         if (r < 0 && why.text[0] == '\0')
                 return EX_OSERR;
         if (r < 0) {
@@ -45,6 +47,7 @@ Session *session_close(Session *session) {
                 return NULL;
         remote_unref(session->remote);
         http_free(session->http);
+        secrets_free(session->secrets);
         loop_free(session->loop);
         config_unref(session->config);
         free(session);
@@ -129,7 +132,7 @@ bool session_secret(Session *session, const char *name, const char *file, char *
         int r;
 
         *ret = NULL;
-        r = file ? secret_read(session->config, file, ret) : 0;
+        r = file ? secret_read(session->config, session->secrets, file, ret) : 0;
         if (r >= 0)
                 return true;
         session->secret_unreadable = true;

@@ -13,6 +13,7 @@ typedef struct Session {
         Config *config;
         Loop *loop;
         Http *http;
+        Secrets *secrets;
         Remote *remote;         /* NULL: no credentials; said so */
         unsigned failed;        /* lines printed as FAIL */
         bool secret_unreadable; /* one of them because of a secret */

@@ -124,7 +124,7 @@ static void assert_read(Fixture *f, const void *data, size_t size, const char *t
         char *secret = NULL;
 
         put(f->credentials, "s", data, size);
-        assert_int_equal(secret_read(&f->config, "s", &secret), 0);
+        assert_int_equal(secret_read(&f->config, NULL, "s", &secret), 0);
         assert_string_equal(secret, text);
         assert_null(secret_free(secret));
 }
@@ -133,7 +133,7 @@ static void assert_refused(Fixture *f, const void *data, size_t size) {
         char *secret = NULL;
 
         put(f->credentials, "s", data, size);
-        assert_int_equal(secret_read(&f->config, "s", &secret), -EBADMSG);
+        assert_int_equal(secret_read(&f->config, NULL, "s", &secret), -EBADMSG);
         assert_null(secret);
 }
 
@@ -169,7 +169,7 @@ static void test_size(void **state) {
         assert_non_null(data);
         memset(data, 'x', SECRET_SIZE_MAX + 1);
         put(f->credentials, "s", data, SECRET_SIZE_MAX);
-        assert_int_equal(secret_read(&f->config, "s", &secret), 0);
+        assert_int_equal(secret_read(&f->config, NULL, "s", &secret), 0);
         assert_int_equal(strlen(secret), SECRET_SIZE_MAX);
         secret = secret_free(secret);
         assert_refused(f, data, SECRET_SIZE_MAX + 1);
@@ -181,11 +181,11 @@ static void test_kinds(void **state) {
         char path[128], *secret = NULL;
         size_t size;
 
-        assert_int_equal(secret_read(&f->config, f->config_directory, &secret), -EISDIR);
-        assert_int_equal(secret_read(&f->config, "/dev/null", &secret), -EBADMSG);
+        assert_int_equal(secret_read(&f->config, NULL, f->config_directory, &secret), -EISDIR);
+        assert_int_equal(secret_read(&f->config, NULL, "/dev/null", &secret), -EBADMSG);
         (void) snprintf(path, sizeof(path), "%s/fifo", f->credentials);
         assert_int_equal(mkfifo(path, 0600), 0);
-        assert_int_equal(secret_read(&f->config, "fifo", &secret), -EBADMSG);
+        assert_int_equal(secret_read(&f->config, NULL, "fifo", &secret), -EBADMSG);
         assert_int_equal(secret_read_file(path, &secret, &size), -EBADMSG);
         assert_int_equal(secret_read_file("/nowhere/x", &secret, &size), -ENOENT);
 
@@ -219,6 +219,98 @@ static void test_explain(void **state) {
                         fail_msg("%s: %s", rows[i].words, words);
 }
 
+static void assert_concealed(const Secrets *secrets, const char *said, const char *shown) {
+        char *text = strdup(said);
+
+        assert_non_null(text);
+        secrets_conceal(secrets, text);
+        assert_string_equal(text, shown);
+        free(text);
+}
+
+/* A remote that repeats a secret, in whatever form, makes nothing public (P10). */
+static void test_conceal(void **state) {
+        Secrets *secrets = NULL;
+
+        assert_int_equal(secrets_new(&secrets), 0);
+        assert_int_equal(secrets_note(secrets, "p@ss w\"rd/1"), 0);
+        assert_int_equal(secrets_note(secrets, "ya29.abcdefghijklmnopqrstuvwxyz"), 0);
+        assert_int_equal(secrets_note(secrets, NULL), 0);
+        assert_int_equal(secrets_note(secrets, ""), 0);
+
+        assert_concealed(secrets, "", "");
+        assert_concealed(secrets, "nothing of it", "nothing of it");
+        assert_concealed(secrets, "bad p@ss w\"rd/1", "bad [secret]");
+        assert_concealed(secrets, "p%40ss%20w%22rd%2f1&p%40ss+w%22rd%2F1.", "[secret]&[secret].");
+        assert_concealed(secrets, "{\"p\":\"p@ss w\\\"rd\\/1\"}", "{\"p\":\"[secret]\"}");
+        assert_concealed(secrets, "Bearer ya29.abcdefghijklmnopqrstuvwxyz, ya29.abcdefghijklmnopqrstuvwxyz",
+                "Bearer [secret], [secret]");
+        assert_concealed(secrets, "cut: ya29.abcdefghijklmnop", "cut: [secret]");
+        assert_concealed(secrets, "cut short: ya29.abcdefghi %", "cut short: ya29.abcdefghi %");
+        assert_null(secrets_free(secrets));
+        assert_null(secrets_free(NULL));
+
+        secrets_conceal(NULL, NULL);
+        assert_int_equal(secrets_note(NULL, "whatever"), 0);
+}
+
+/* A short password does not blot out half of every sentence. */
+static void test_conceal_short(void **state) {
+        Secrets *secrets = NULL;
+
+        assert_int_equal(secrets_new(&secrets), 0);
+        assert_int_equal(secrets_note(secrets, "a"), 0);
+        assert_int_equal(secrets_note(secrets, "home"), 0);
+        assert_concealed(secrets, "a user at home, homely: home", "a user at ****, homely: ****");
+        assert_concealed(secrets, "\"home\"=home", "\"****\"=****");
+        assert_null(secrets_free(secrets));
+}
+
+static void test_conceal_login(void **state) {
+        Secrets *secrets = NULL;
+
+        assert_int_equal(secrets_new(&secrets), 0);
+        assert_int_equal(secrets_note_login(secrets, "Aladdin", "open sesame"), 0); /* RFC 7617, section 2 */
+        assert_concealed(secrets, "401 QWxhZGRpbjpvcGVuIHNlc2FtZQ== (open sesame)", "401 [secret] ([secret])");
+        assert_concealed(secrets, "for Aladdin", "for Aladdin");
+        assert_null(secrets_free(secrets));
+}
+
+/* What is made anew all the time does not grow without end, and does not push out what stays. */
+static void test_conceal_passing(void **state) {
+        Secrets *secrets = NULL;
+        char text[32];
+
+        assert_int_equal(secrets_new(&secrets), 0);
+        for (unsigned i = 0; i < 100; i++) {
+                (void) snprintf(text, sizeof(text), "kept-%03u-kept", i);
+                assert_int_equal(secrets_note(secrets, text), 0);
+                assert_int_equal(secrets_note(secrets, text), 0);
+        }
+        for (unsigned i = 0; i < SECRETS_PASSING_MAX + 1; i++) {
+                (void) snprintf(text, sizeof(text), "passing-%03u-passing", i);
+                assert_int_equal(secrets_note_passing(secrets, text), 0);
+        }
+        assert_concealed(secrets, "kept-000-kept kept-099-kept", "[secret] [secret]");
+        assert_concealed(secrets, "passing-000-pass", "passing-000-pass");
+        assert_concealed(secrets, "passing-001-passing passing-064-passing", "[secret] [secret]");
+        assert_null(secrets_free(secrets));
+}
+
+/* What was read from a file is in use. */
+static void test_read_notes(void **state) {
+        Fixture *f = *state;
+        Secrets *secrets = NULL;
+        char *secret = NULL;
+
+        assert_int_equal(secrets_new(&secrets), 0);
+        put(f->credentials, "s", "token-of-the-sensor\n", 20);
+        assert_int_equal(secret_read(&f->config, secrets, "s", &secret), 0);
+        assert_concealed(secrets, "401 token-of-the-sensor", "401 [secret]");
+        assert_null(secret_free(secret));
+        assert_null(secrets_free(secrets));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_order, setup, teardown),
@@ -227,6 +319,11 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_size, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_explain, setup, teardown),
+                cmocka_unit_test(test_conceal),
+                cmocka_unit_test(test_conceal_short),
+                cmocka_unit_test(test_conceal_login),
+                cmocka_unit_test(test_conceal_passing),
+                cmocka_unit_test_setup_teardown(test_read_notes, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "array.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ARRAY_FIRST 8
+
+int array_reserve(void *items, size_t *allocated, size_t wanted, size_t size) {
+        size_t more = *allocated + *allocated / 2;
+        void *array, *larger;
+
+        if (wanted <= *allocated)
+                return 0;
+        if (more < wanted)
+                more = wanted < ARRAY_FIRST ? ARRAY_FIRST : wanted;
+
+        memcpy(&array, items, sizeof(array)); /* whatever it points to: a void ** would be another type's pointer */
+        larger = reallocarray(array, more, size);
+        if (!larger)
+                return -ENOMEM;
+
+        memcpy(items, &larger, sizeof(larger));
+        *allocated = more;
+        return 0;
+}
