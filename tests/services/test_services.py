@@ -15,7 +15,7 @@ from pymongo.errors import (AutoReconnect, BulkWriteError, DocumentTooLarge, Not
                             ServerSelectionTimeoutError)
 from pymongo.write_concern import WriteConcern
 
-from services import emulator, mongodb, ports, tls
+from services import emulator, ferretdb, mongodb, ports, tls
 from services.faults import FaultScript
 from services.nature_remo import DEFAULT_TOKEN, NatureRemo, edge_devices
 from services.proxy import Proxy
@@ -427,3 +427,20 @@ def test_emulator():
         pid = service.child.process.pid
     with pytest.raises(ProcessLookupError):
         os.killpg(pid, 0)
+
+
+# FerretDB
+
+@pytest.mark.skipif(ferretdb.obstacle() is not None, reason=str(ferretdb.obstacle()))
+def test_ferretdb_keeps_what_it_confirmed_over_a_kill(tmp_path):
+    with ferretdb.FerretDB(storage=str(tmp_path / "data")) as server:
+        concern = WriteConcern("majority", j=True)
+        with contextlib.closing(server.client()) as client:
+            client.home.get_collection("readings", write_concern=concern).insert_one({"_id": "a", "val": 21.5})
+            with pytest.raises(pymongo.errors.DuplicateKeyError) as refused:
+                client.home.readings.insert_one({"_id": "a"})
+            assert "keyPattern" not in refused.value.details and "index" not in refused.value.details["errmsg"]
+        server.kill()
+        server.start()
+        with contextlib.closing(server.client()) as client:
+            assert list(client.home.readings.find()) == [{"_id": "a", "val": 21.5}]
