@@ -25,7 +25,7 @@ int remote_new(Loop *loop, Http *http, Secrets *secrets, Config *config, Remote 
         r = token_new(loop, http, remote->credentials, config->pubsub.ca_file, &remote->token);
         if (r < 0)
                 return r;
-        r = client_new(loop, http, remote->token, &config->pubsub,
+        r = client_new(http, remote->token, &config->pubsub,
                 remote->credentials ? remote->credentials->quota_project : NULL, &remote->client);
         if (r < 0)
                 return r;

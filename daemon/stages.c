@@ -203,8 +203,13 @@ static int publisher_slot_new(Stages *stages, PublisherSlot **ret) {
                 return -ENOMEM;
         slot->config = config_ref(stages->config);
         slot->remote = remote_ref(stages->remote);
-        r = publisher_new(host->loop, slot->remote->client, host->outbox, stages->config->topic, host->on_change,
-                host->userdata, &slot->publisher);
+        r = publisher_new(&(PublisherSpec){ .loop = host->loop,
+                                  .client = slot->remote->client,
+                                  .outbox = host->outbox,
+                                  .topic = stages->config->topic,
+                                  .on_change = host->on_change,
+                                  .userdata = host->userdata },
+                &slot->publisher);
         if (r < 0)
                 return r;
         publisher_pause(slot->publisher, true); /* until stages_settle() knows every subscription */

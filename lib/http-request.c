@@ -295,7 +295,7 @@ static HttpEnd request_end(HttpRequest *request) {
 
 HttpReply http_request_reply(HttpRequest *request) {
         HttpEnd end = request_end(request);
-        HttpReply reply = { .request = request, .detail = request->detail };
+        HttpReply reply = { .request = request, .detail = request->detail, .sent = bytes_steal(&request->sent) };
         const char *date;
 
         reply.outcome = http_outcome(&end, request->detail, sizeof(request->detail));

@@ -124,7 +124,8 @@ static void on_finish(void *userdata) {
                 reply = http_request_reply(request);
                 request_trace(request, &reply);
                 request->done(request->userdata, &reply);
-                request->received = reply.body; /* what the owner left of it, to be wiped */
+                request->received = reply.body; /* what the owner left of them, to be wiped */
+                request->sent = reply.sent;
                 (void) request_free(request);
         }
 }

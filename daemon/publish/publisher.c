@@ -6,21 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bisect.h"
 #include "events.h"
 #include "lib/backoff.h"
 #include "lib/crashpoint.h"
 #include "lib/err.h"
 #include "lib/log.h"
-#include "lib/loop.h"
-#include "publish/bisect.h"
-#include "publish/publisher-request.h"
-#include "publish/publisher-trouble.h"
+#include "lib/pace.h"
+#include "trouble.h"
 
 #define PUBLISHER_BACKOFF_MAX_USEC (60 * USEC_PER_SEC)
 /* between tries while only a user can mend it, plus up to as much again */
 #define PUBLISHER_SLOW_MIN_USEC (30 * USEC_PER_SEC)
-#define PUBLISHER_BYTES_PER_SEC 50000  /* a slow uplink: 7 MB take longer than the usual timeout */
-#define PUBLISHER_BODY_MIN (64 * 1024) /* halving after "too large" stops here */
+#define PUBLISHER_BODY_FIRST (512 * 1024) /* before anything is known of the line: 64 s at 64 kbit/s */
+#define PUBLISHER_BODY_MIN (4 * 1024)     /* halving stops here: 2 s at 2 kB/s */
+#define PUBLISHER_BYTES_PER_SEC 1000      /* a line slower than this is as good as none */
+#define PUBLISHER_FRAME_BYTES 64          /* {"messages":[ ]} */
 
 _Static_assert(PUBLISHER_BATCH_ROWS == BISECT_WINDOW_MAX, "both are the service's limit");
 
@@ -41,27 +42,33 @@ _asserted_ static const unsigned publisher_moves[_PUBLISHER_STATE_MAX] = {
         [PUBLISHER_RESTING] = 1u << PUBLISHER_IDLE,
 };
 
-struct Publisher {
-        sd_event *event;
-        Client *client;
-        Outbox *outbox;
-        const char *topic;
-        void (*on_change)(void *userdata);
-        void *userdata;
+/* Made of the oldest rows. Zeros: none. */
+typedef struct PublisherRequest {
+        Bytes body;   /* until it is handed over */
+        size_t size;  /* of the body */
+        int64_t *ids; /* of its rows, ascending */
+        size_t n;
+        int64_t first_id;
+        char *first_key; /* of the first row; NULL: no row */
+        usec_t sent_at;  /* clock_now() */
+} PublisherRequest;
 
+struct Publisher {
+        PublisherSpec spec;
         PublisherState state;
         bool paused;
         ClientCall *call;
         PublisherRequest request; /* what was sent; kept while forgetting it fails on the disk */
         bool forgetting;          /* message ids came back for all of it, and it is still on the disk */
         Bisect bisect;
-        size_t body_max; /* halved when the service or a proxy says too large */
+        Pace pace; /* bytes of a request */
         Backoff backoff;
-        sd_event_source *timer, *step;
+        LoopWatch *timer, *step;
         usec_t retry_at;
         uint64_t rested_rows; /* in the outbox when it began to rest */
 
-        Trouble trouble;
+        Trouble trouble;      /* with Pub/Sub */
+        Trouble disk_trouble; /* with the outbox */
         usec_t last_publish;
         uint64_t published, rejected, requests;
         char refusal[CLIENT_DETAIL_MAX]; /* of the message that was set apart last */
@@ -73,62 +80,175 @@ static void publisher_move(Publisher *p, PublisherState state) {
 }
 
 static void publisher_changed(Publisher *p) {
-        if (p->on_change)
-                p->on_change(p->userdata);
+        if (p->spec.on_change)
+                p->spec.on_change(p->spec.userdata);
 }
 
-/* ---- the timer and the step ---- */
+static uint64_t publisher_rows(const Publisher *p) {
+        OutboxStatus outbox;
+
+        outbox_status(p->spec.outbox, &outbox);
+        return outbox.rows;
+}
+
+/* ---- the timer ---- */
 
 static void publisher_arm(Publisher *p, usec_t delay) {
-        usec_t accuracy = delay / 10 < USEC_PER_SEC ? delay / 10 + 1 : USEC_PER_SEC;
-
         p->retry_at = clock_now() + delay;
-        (void) sd_event_source_set_time(p->timer, p->retry_at);
-        (void) sd_event_source_set_time_accuracy(p->timer, accuracy);
-        (void) sd_event_source_set_enabled(p->timer, SD_EVENT_ONESHOT);
+        loop_arm(p->timer, p->retry_at);
 }
 
 static void publisher_disarm(Publisher *p) {
         p->retry_at = 0;
-        (void) sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
-}
-
-/* Looks for rows at the loop's next turn: several readings put in this one go together. */
-static void publisher_step_soon(Publisher *p) {
-        (void) sd_event_source_set_enabled(p->step, SD_EVENT_ONESHOT);
-}
-
-static bool publisher_steps_soon(const Publisher *p) {
-        int enabled = SD_EVENT_OFF;
-
-        (void) sd_event_source_get_enabled(p->step, &enabled);
-        return enabled != SD_EVENT_OFF;
+        loop_off(p->timer);
 }
 
 static usec_t publisher_slow_delay(usec_t retry_after) {
         usec_t least = backoff_limit(2 * PUBLISHER_SLOW_MIN_USEC) / 2, delay = least + loop_random() % least;
+
         return delay > retry_after ? delay : retry_after;
 }
 
 /* ---- failures ---- */
 
-/* Notes the trouble and waits. */
-static void publisher_fail(Publisher *p, TroubleKind kind, int http_status, const char *detail, usec_t delay) {
-        OutboxStatus outbox;
+static void publisher_tell(Publisher *p, int http_status, usec_t delay) {
+        char span[CLOCK_SPAN_SIZE], status[16], retry[24], rows[24];
 
-        outbox_status(p->outbox, &outbox);
-        trouble_begin(&p->trouble, p->topic, kind,
-                &(TroubleDetail){ .http_status = http_status, .text = detail, .retry = delay, .rows = outbox.rows });
+        (void) clock_format_span(delay, span, sizeof(span));
+        (void) snprintf(status, sizeof(status), "%d", http_status);
+        (void) snprintf(retry, sizeof(retry), "%" PRIu64, delay / USEC_PER_SEC);
+        (void) snprintf(rows, sizeof(rows), "%" PRIu64, publisher_rows(p));
+        log_event(trouble_level(&p->trouble), EVENT_PUBLISH_FAILING,
+                LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }, { FIELD_ERROR, p->trouble.detail },
+                        { FIELD_STATUS, http_status > 0 ? status : NULL }, { FIELD_RETRY_SEC, retry },
+                        { FIELD_ROWS, rows }),
+                "Publishing to %s fails: %s. Polling goes on; readings waiting on the disk: %s. Next try in %s. This "
+                "is said once until it works again.",
+                p->spec.topic, p->trouble.detail, rows, span);
+}
+
+/* Notes the trouble and waits; *reply*'s detail and status say what it is. */
+static void publisher_wait(Publisher *p, TroubleGrade grade, const ClientReply *reply) {
+        usec_t delay = grade == TROUBLE_PASSING ? backoff_next_at_least(&p->backoff, reply->retry_after, loop_random())
+                                                : publisher_slow_delay(reply->retry_after);
+
+        if (trouble_fail(&p->trouble, grade, delay, reply->detail))
+                publisher_tell(p, reply->http_status, delay);
         publisher_arm(p, delay);
         publisher_changed(p);
 }
 
 static void publisher_disk_failed(Publisher *p, const char *what, int error) {
+        usec_t delay = backoff_next(&p->backoff, loop_random());
         char detail[128];
 
         (void) snprintf(detail, sizeof(detail), "the outbox cannot be %s: %s", what, strerror(-error));
+        if (trouble_fail(&p->disk_trouble, TROUBLE_LASTING, delay, detail))
+                log_event(LOG_ERR, EVENT_OUTBOX_FAILING,
+                        LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }, { FIELD_ERROR, detail }),
+                        "Publishing to %s waits for the disk: %s. Nothing is lost. Free space on the disk of "
+                        "state_dir, or mend it.",
+                        p->spec.topic, detail);
         publisher_move(p, PUBLISHER_WAITING);
-        publisher_fail(p, TROUBLE_DISK, 0, detail, backoff_next(&p->backoff, loop_random()));
+        publisher_arm(p, delay);
+        publisher_changed(p);
+}
+
+static void publisher_disk_works(Publisher *p) {
+        char span[CLOCK_SPAN_SIZE];
+
+        if (trouble_mend(&p->disk_trouble, span))
+                log_event(LOG_NOTICE, EVENT_OUTBOX_RECOVERED, LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }),
+                        "The outbox can be used again after %s; publishing to %s goes on.", span, p->spec.topic);
+}
+
+static void publisher_works(Publisher *p) {
+        char span[CLOCK_SPAN_SIZE];
+
+        if (trouble_mend(&p->trouble, span))
+                log_event(LOG_NOTICE, EVENT_PUBLISH_RECOVERED, LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }),
+                        "Publishing to %s works again after %s.", p->spec.topic, span);
+        publisher_disk_works(p);
+        backoff_reset(&p->backoff);
+        publisher_disarm(p);
+}
+
+/* ---- the request: rows as a body ---- */
+
+static void request_done(PublisherRequest *request) {
+        bytes_done(&request->body);
+        free(request->ids);
+        free(request->first_key);
+        *request = (PublisherRequest){};
+}
+
+#define KEY(text)                                                                                                      \
+        { text, sizeof(text) - 1 }
+
+static WireOutgoing request_message(const OutboxRow *row) {
+        return (WireOutgoing){
+                .data = row->payload,
+                .attributes = {
+                        { KEY("idempotency_key"), row->key },
+                        { KEY("source"), row->source },
+                        { KEY("type"), row->type },
+                        { KEY("device"), row->device },
+                },
+                .n_attributes = 4,
+        };
+}
+
+enum {
+        REQUEST_MADE = 0,
+        REQUEST_EMPTY = 1,     /* no rows */
+        REQUEST_TOO_LARGE = 2, /* the first row alone goes beyond the service's limit */
+};
+
+/* As many of the rows as fit in *body_max* bytes, but at least one when the service's limit allows it. */
+static int request_fill(PublisherRequest *request, const OutboxRows *rows, size_t body_max) {
+        _cleanup_free_ WireOutgoing *messages = calloc(rows->n, sizeof(WireOutgoing));
+        size_t size = PUBLISHER_FRAME_BYTES;
+        int r;
+
+        request->first_id = rows->items[0].id;
+        request->first_key = strndup(rows->items[0].key.data, rows->items[0].key.size);
+        request->ids = calloc(rows->n, sizeof(int64_t));
+        if (!messages || !request->first_key || !request->ids)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < rows->n; i++) {
+                messages[i] = request_message(&rows->items[i]);
+                size += wire_publish_size(&messages[i]);
+                if (size > (i == 0 ? PUBLISHER_BODY_MAX : body_max))
+                        break;
+                request->ids[request->n++] = rows->items[i].id;
+        }
+        if (request->n == 0)
+                return REQUEST_TOO_LARGE;
+
+        r = wire_put_publish(&request->body, messages, request->n);
+        if (r < 0)
+                return r;
+        request->size = request->body.size;
+        return REQUEST_MADE;
+}
+
+static int request_make(Publisher *p) {
+        OutboxRows rows = {};
+        int64_t after;
+        size_t n;
+        int r;
+
+        assert(p->request.n == 0 && !p->request.first_key);
+        bisect_next(&p->bisect, &after, &n);
+        r = outbox_peek(p->spec.outbox, after, n, p->pace.limit / 4 * 3, &rows);
+        if (r < 0)
+                return r;
+        r = rows.n == 0 ? REQUEST_EMPTY : request_fill(&p->request, &rows, p->pace.limit);
+        outbox_rows_done(&rows);
+        if (r < 0)
+                request_done(&p->request);
+        return r;
 }
 
 /* ---- answers ---- */
@@ -136,7 +256,7 @@ static void publisher_disk_failed(Publisher *p, const char *what, int error) {
 /* Ids came back for all that was sent. It is forgotten now, or as soon as the disk allows: until then nothing else is
  * sent. */
 static int publisher_forget(Publisher *p) {
-        int r = outbox_forget(p->outbox, p->request.ids, p->request.n);
+        int r = outbox_forget(p->spec.outbox, p->request.ids, p->request.n);
 
         if (r < 0)
                 return r;
@@ -144,29 +264,28 @@ static int publisher_forget(Publisher *p) {
         p->forgetting = false;
         p->refusal[0] = '\0';
         bisect_accepted(&p->bisect, p->request.ids[p->request.n - 1]);
-        publisher_request_done(&p->request);
-        backoff_reset(&p->backoff);
-        publisher_disarm(p);
-        trouble_end(&p->trouble, p->topic);
+        request_done(&p->request);
+        publisher_works(p);
         return 0;
 }
 
 /* The request is settled; *r* says how writing that down went. */
-static void publisher_answered(Publisher *p, int r) {
-        if (r < 0) {
-                publisher_disk_failed(p, "written", r);
-                return;
-        }
+static void publisher_settled(Publisher *p, int r) {
+        if (r < 0)
+                return publisher_disk_failed(p, "written", r);
         publisher_move(p, PUBLISHER_IDLE);
-        publisher_step_soon(p);
+        loop_wake(p->step);
         publisher_changed(p);
 }
 
 static void publisher_accepted(Publisher *p) {
+        usec_t now = clock_now();
+
+        pace_through(&p->pace, p->request.size, now - p->request.sent_at, now);
         p->published += p->request.n;
         p->last_publish = clock_wall();
         p->forgetting = true;
-        publisher_answered(p, publisher_forget(p));
+        publisher_settled(p, publisher_forget(p));
 }
 
 static int publisher_reject(Publisher *p, const char *word, const char *detail) {
@@ -174,26 +293,32 @@ static int publisher_reject(Publisher *p, const char *word, const char *detail) 
         int r;
 
         r = bytes_append_format(&reason, "%s: %s", word, detail);
-        if (r == 0)
-                r = outbox_reject(p->outbox, p->bisect.apart[0].id, reason.data);
+        if (r < 0)
+                return r;
+        r = outbox_reject(p->spec.outbox, p->bisect.apart[0].id, reason.data);
         if (r < 0)
                 return r;
         log_event(LOG_ERR, EVENT_READING_REJECTED,
-                LOG_FIELDS({ FIELD_TOPIC, p->topic }, { FIELD_KEY, p->request.first_key }, { FIELD_REASON, word },
+                LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }, { FIELD_KEY, p->request.first_key }, { FIELD_REASON, word },
                         { FIELD_ERROR, detail }),
                 "Reading %s is refused by Pub/Sub while its neighbours are accepted (%s). It is kept in the outbox as "
-                "rejected: see "
-                "`sensorqd rejected`.",
+                "rejected: see `sensorqd rejected`.",
                 p->request.first_key, detail);
         p->rejected++;
         bisect_judged(&p->bisect);
         return 0;
 }
 
+static void publisher_failed(Publisher *p, TroubleGrade grade, const ClientReply *reply) {
+        request_done(&p->request);
+        publisher_move(p, PUBLISHER_WAITING);
+        publisher_wait(p, grade, reply);
+}
+
 /* 400 INVALID_ARGUMENT, or a single message that is too large. */
 static void publisher_refused(Publisher *p, const ClientReply *reply) {
-        size_t n = p->request.n;
         const char *word = reply->outcome == CLIENT_TOO_LARGE ? "too_large" : "invalid_argument";
+        size_t n = p->request.n;
         int r = 0;
 
         switch (bisect_refused(&p->bisect, p->request.ids[n - 1], n)) {
@@ -201,49 +326,52 @@ static void publisher_refused(Publisher *p, const ClientReply *reply) {
                 r = publisher_reject(p, word, reply->detail);
                 break;
         case BISECT_REST:
-                publisher_request_done(&p->request);
-                publisher_move(p, PUBLISHER_WAITING);
                 bisect_rested(&p->bisect);
-                publisher_fail(p, TROUBLE_INVALID, reply->http_status, reply->detail,
-                        publisher_slow_delay(reply->retry_after));
-                return;
+                return publisher_failed(p, TROUBLE_LASTING, reply);
         case BISECT_GO_ON:
-                (void) snprintf(p->refusal, sizeof(p->refusal), "%s", reply->detail);
+                text_copy(p->refusal, sizeof(p->refusal), reply->detail);
                 break;
         }
-        publisher_request_done(&p->request);
-        publisher_answered(p, r);
+        request_done(&p->request);
+        publisher_settled(p, r);
 }
 
+/* 413 */
 static void publisher_too_large(Publisher *p, const ClientReply *reply) {
-        if (p->request.n == 1 || p->request.size / 2 < PUBLISHER_BODY_MIN) {
-                publisher_refused(p, reply);
-                return;
-        }
-        p->body_max = p->request.size / 2;
-        publisher_request_done(&p->request);
-        log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_TOPIC, p->topic }, { FIELD_ERROR, reply->detail }),
-                "A publish request to %s is called too large (%s). From now on requests have at most %zu bytes.",
-                p->topic, reply->detail, p->body_max);
-        publisher_move(p, PUBLISHER_IDLE);
-        publisher_step_soon(p);
+        bool news;
+
+        if (p->request.n == 1 || p->request.size <= PUBLISHER_BODY_MIN)
+                return publisher_refused(p, reply);
+        news = pace_too_large(&p->pace, p->request.size, clock_now());
+        request_done(&p->request);
+        if (news)
+                log_event(LOG_WARNING, EVENT_CAP_HIT,
+                        LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }, { FIELD_ERROR, reply->detail }),
+                        "A publish request to %s is called too large (%s). Requests become smaller until they are "
+                        "taken; a larger one is tried once an hour.",
+                        p->spec.topic, reply->detail);
+        publisher_settled(p, 0);
 }
 
-static void publisher_failed(Publisher *p, TroubleKind trouble, const ClientReply *reply, const char *detail) {
-        usec_t delay = trouble == TROUBLE_REMOTE ? backoff_next_at_least(&p->backoff, reply->retry_after, loop_random())
-                                                 : publisher_slow_delay(reply->retry_after);
-
-        publisher_request_done(&p->request);
-        publisher_move(p, PUBLISHER_WAITING);
-        publisher_fail(p, trouble, reply->http_status, detail, delay);
+/* It did not get through, or nobody knows: a smaller one does not cost that much again. */
+static void publisher_stuck(Publisher *p, const ClientReply *reply) {
+        if (reply->outcome == CLIENT_UNSURE || reply->http_status == 408 || reply->http_status == 504)
+                pace_stuck(&p->pace, p->request.size);
+        publisher_failed(p, TROUBLE_PASSING, reply);
 }
 
 /* An answer whose ids do not match what was sent says nothing about any single message: all of it is sent again, under
  * the same keys. */
-static bool reply_is_for(const ClientReply *reply, const PublisherRequest *request) {
-        size_t n;
+static void publisher_answered(Publisher *p, ClientReply *reply) {
+        size_t n = 0;
 
-        return wire_get_publish(reply->body.data ?: "", reply->body.size, &n) >= 0 && n == request->n;
+        if (wire_get_publish(reply->body.data ?: "", reply->body.size, &n) < 0 || n != p->request.n) {
+                reply->detail = "the answer does not hold one message id for each message; check that pubsub.endpoint "
+                                "is Pub/Sub";
+                return publisher_failed(p, TROUBLE_LASTING, reply);
+        }
+        CRASHPOINT("publish-ids-received");
+        publisher_accepted(p);
 }
 
 static void publisher_on_reply(void *userdata, ClientReply *reply) {
@@ -252,132 +380,105 @@ static void publisher_on_reply(void *userdata, ClientReply *reply) {
         p->call = NULL;
         switch (reply->outcome) {
         case CLIENT_OK:
-                if (!reply_is_for(reply, &p->request)) {
-                        publisher_failed(p, TROUBLE_ANSWER, reply,
-                                "the answer does not hold one message id for each message; check that pubsub.endpoint "
-                                "is Pub/Sub");
-                        return;
-                }
-                CRASHPOINT("publish-ids-received");
-                publisher_accepted(p);
-                return;
+                return publisher_answered(p, reply);
         case CLIENT_RETRY:
         case CLIENT_UNSURE:
-                publisher_failed(p, TROUBLE_REMOTE, reply, reply->detail);
-                return;
+                return publisher_stuck(p, reply);
         case CLIENT_INVALID:
-                publisher_refused(p, reply);
-                return;
+                return publisher_refused(p, reply);
         case CLIENT_TOO_LARGE:
                 if (reply->http_status > 0)
-                        publisher_too_large(p, reply);
-                else /* the answer was, which says nothing about the request */
-                        publisher_failed(p, TROUBLE_ANSWER, reply, reply->detail);
-                return;
+                        return publisher_too_large(p, reply);
+                break; /* the answer was, which says nothing about the request */
         case CLIENT_REFUSED:
-                publisher_failed(p, TROUBLE_REFUSED, reply, reply->detail);
-                return;
         case CLIENT_NOT_FOUND:
-                publisher_failed(p, TROUBLE_NOT_FOUND, reply, reply->detail);
-                return;
         case CLIENT_EXISTS:
         case CLIENT_FAILED:
-                publisher_failed(p, TROUBLE_ANSWER, reply, reply->detail);
-                return;
+                break;
         }
+        publisher_failed(p, TROUBLE_LASTING, reply);
 }
 
-/* ---- requests ---- */
+/* ---- looking for rows ---- */
 
 static void publisher_send(Publisher *p) {
-        usec_t by_size = p->request.size / PUBLISHER_BYTES_PER_SEC * USEC_PER_SEC;
         ClientSpec spec = {
                 .method = "POST",
-                .resource = p->topic,
+                .resource = p->spec.topic,
                 .verb = ":publish",
                 .body = bytes_steal(&p->request.body),
-                .timeout = by_size > CLIENT_TIMEOUT_USEC ? by_size : CLIENT_TIMEOUT_USEC,
+                .timeout = CLIENT_TIMEOUT_USEC + p->request.size / PUBLISHER_BYTES_PER_SEC * USEC_PER_SEC,
                 .max_reply = CLIENT_REPLY_MAX,
         };
         int r;
 
         publisher_move(p, PUBLISHER_SENDING);
-        r = client_call(p->client, &spec, publisher_on_reply, p, &p->call);
+        p->request.sent_at = clock_now();
+        r = client_call(p->spec.client, &spec, publisher_on_reply, p, &p->call);
         if (r < 0) {
                 bytes_done(&spec.body);
-                publisher_failed(p, TROUBLE_REMOTE, &(ClientReply){}, strerror(-r));
-                return;
+                return publisher_failed(p, TROUBLE_PASSING, &(ClientReply){ .detail = strerror(-r) });
         }
         CRASHPOINT("publish-sent");
         p->requests++;
 }
 
-/* The row that was set apart for its size is judged without being sent. 0: go on looking. */
-static int publisher_judge_unsent(Publisher *p) {
-        int r = publisher_reject(p, "too_large", "larger than a publish request may be");
-
-        publisher_request_done(&p->request);
-        return r;
-}
-
-/* Said when all that is left was set apart: it may be at fault, or the topic. */
+/* Only what was set apart is left: it may be at fault, or the topic. */
 static void publisher_rest(Publisher *p) {
         char detail[CLIENT_DETAIL_MAX];
 
-        (void) snprintf(detail, sizeof(detail),
-                "%.400s; the reading at fault stays until the topic has accepted another one after it",
-                p->refusal[0] ? p->refusal : "a reading is larger than a request may be");
-        publisher_fail(p, TROUBLE_INVALID, 0, detail, publisher_slow_delay(0));
-}
-
-/* No row is left to send. True: look again from the start. */
-static bool publisher_at_end(Publisher *p) {
-        bool from_start = p->bisect.after != 0;
-        OutboxStatus outbox;
-
-        if (!bisect_at_end(&p->bisect))
-                return from_start;
-        if (p->retry_at == 0)
-                publisher_rest(p);
+        if (p->retry_at == 0) {
+                (void) snprintf(detail, sizeof(detail),
+                        "%.400s; the reading at fault stays until the topic has accepted another one after it",
+                        p->refusal[0] ? p->refusal : "a reading is larger than a publish request may be");
+                publisher_wait(p, TROUBLE_LASTING, &(ClientReply){ .detail = detail });
+        }
         publisher_move(p, PUBLISHER_RESTING);
-        outbox_status(p->outbox, &outbox);
-        p->rested_rows = outbox.rows;
-        return false;
+        p->rested_rows = publisher_rows(p);
 }
 
 enum { LOOK_DONE = 0, LOOK_AGAIN = 1, LOOK_FOUND = 2 };
 
+/* No row is left to send. */
+static int publisher_at_end(Publisher *p) {
+        bool from_start = p->bisect.after != 0;
+
+        if (!bisect_at_end(&p->bisect))
+                return from_start ? LOOK_AGAIN : LOOK_DONE;
+        publisher_rest(p);
+        return LOOK_DONE;
+}
+
+/* The row that was set apart is looked at alone; *made* is what became of its request. */
+static int publisher_judge(Publisher *p, int made) {
+        int r = 0;
+
+        if (made == REQUEST_EMPTY || p->request.first_id != p->bisect.apart[0].id)
+                bisect_judged(&p->bisect); /* it is gone: somebody else took it away */
+        else if (made == REQUEST_TOO_LARGE)
+                r = publisher_reject(p, "too_large", "larger than a publish request may be");
+        else
+                return LOOK_FOUND;
+        request_done(&p->request);
+        return r < 0 ? r : LOOK_AGAIN;
+}
+
 /* Takes the next rows and makes a request of them. */
 static int publisher_look(Publisher *p) {
-        int64_t after;
-        size_t rows;
         int r;
 
-        bisect_next(&p->bisect, &after, &rows);
-        r = publisher_request_make(&p->request, p->outbox, after, rows, p->body_max);
+        r = request_make(p);
         if (r < 0)
                 return r;
-
-        if (bisect_is_judging(&p->bisect)) {
-                if (r == PUBLISHER_REQUEST_EMPTY || p->request.first_id != p->bisect.apart[0].id) {
-                        publisher_request_done(&p->request);
-                        bisect_judged(&p->bisect); /* it is gone: somebody else took it away */
-                        return LOOK_AGAIN;
-                }
-                if (r == PUBLISHER_REQUEST_TOO_LARGE) {
-                        r = publisher_judge_unsent(p);
-                        return r < 0 ? r : LOOK_AGAIN;
-                }
+        if (bisect_is_judging(&p->bisect))
+                return publisher_judge(p, r);
+        if (r == REQUEST_EMPTY)
+                return publisher_at_end(p);
+        if (r == REQUEST_MADE)
                 return LOOK_FOUND;
-        }
-        if (r == PUBLISHER_REQUEST_EMPTY)
-                return publisher_at_end(p) ? LOOK_AGAIN : LOOK_DONE;
-        if (r == PUBLISHER_REQUEST_TOO_LARGE) {
-                bisect_too_large(&p->bisect, p->request.first_id);
-                publisher_request_done(&p->request);
-                return LOOK_AGAIN;
-        }
-        return LOOK_FOUND;
+        bisect_too_large(&p->bisect, p->request.first_id);
+        request_done(&p->request);
+        return LOOK_AGAIN;
 }
 
 static void publisher_go(Publisher *p) {
@@ -391,30 +492,31 @@ static void publisher_go(Publisher *p) {
                 publisher_disk_failed(p, "read", r);
         else if (r == LOOK_FOUND)
                 publisher_send(p);
+        else
+                publisher_disk_works(p);
 }
 
-static int publisher_on_step(sd_event_source *source, void *userdata) {
+/* At the loop's next turn: several readings put in this one go together. */
+static void publisher_step(void *userdata) {
         Publisher *p = userdata;
+        int r;
 
         if (p->state == PUBLISHER_SENDING || p->state == PUBLISHER_WAITING)
-                return 0;
+                return;
         if (p->state == PUBLISHER_RESTING)
                 publisher_move(p, PUBLISHER_IDLE);
         if (p->forgetting) {
-                int r = publisher_forget(p);
-                if (r < 0) {
-                        publisher_disk_failed(p, "written", r);
-                        return 0;
-                }
+                r = publisher_forget(p);
+                if (r < 0)
+                        return publisher_disk_failed(p, "written", r);
         }
         if (!p->paused)
                 publisher_go(p);
         if (p->state != PUBLISHER_IDLE) /* else nothing was found, and who hears of it may wake us to look again */
                 publisher_changed(p);
-        return 0;
 }
 
-static int publisher_on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static void publisher_on_timer(void *userdata) {
         Publisher *p = userdata;
 
         if (p->state == PUBLISHER_RESTING)
@@ -422,65 +524,18 @@ static int publisher_on_timer(sd_event_source *source, uint64_t usec, void *user
         publisher_disarm(p);
         if (p->state == PUBLISHER_WAITING || p->state == PUBLISHER_RESTING)
                 publisher_move(p, PUBLISHER_IDLE);
-        publisher_step_soon(p);
-        return 0;
+        loop_wake(p->step);
 }
 
-/* ---- from birth to the end ---- */
-
-int publisher_new(sd_event *event, Client *client, Outbox *outbox, const char *topic, void (*on_change)(void *userdata),
-        void *userdata, Publisher **ret) {
-        _cleanup_(publisher_freep) Publisher *p = NULL;
-        int r;
-
-        p = calloc(1, sizeof(Publisher));
-        if (!p)
-                return -ENOMEM;
-        p->event = event;
-        p->client = client;
-        p->outbox = outbox;
-        p->topic = topic;
-        p->on_change = on_change;
-        p->userdata = userdata;
-        p->body_max = PUBLISHER_BODY_MAX;
-        p->backoff = (Backoff){ .initial = USEC_PER_SEC, .max = backoff_limit(PUBLISHER_BACKOFF_MAX_USEC) };
-        bisect_restart(&p->bisect);
-
-        r = sd_event_add_time(event, &p->timer, CLOCK_BOOTTIME, 0, 1, publisher_on_timer, p);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
-        if (r >= 0)
-                r = sd_event_add_defer(event, &p->step, publisher_on_step, p);
-        if (r < 0)
-                return r;
-        *ret = cleanup_steal(p);
-        return 0;
-}
-
-Publisher *publisher_free(Publisher *p) {
-        if (!p)
-                return NULL;
-        p->call = client_cancel(p->call);
-        p->step = sd_event_source_disable_unref(p->step);
-        p->timer = sd_event_source_disable_unref(p->timer);
-        if (p->forgetting)
-                (void) publisher_forget(p); /* else they are sent again, under the same keys */
-        publisher_request_done(&p->request);
-        free(p);
-        return NULL;
-}
+/* ---- what others ask ---- */
 
 /* Whoever hears of a change may call this, also of one that a step made: a step without new rows would bring about the
- * next one, for ever.
- */
+ * next one, for ever. */
 void publisher_wake(Publisher *p) {
-        OutboxStatus outbox;
-
         if (p->paused || (p->state != PUBLISHER_IDLE && p->state != PUBLISHER_RESTING))
                 return;
-        outbox_status(p->outbox, &outbox);
-        if (outbox.rows > (p->state == PUBLISHER_RESTING ? p->rested_rows : 0))
-                publisher_step_soon(p);
+        if (publisher_rows(p) > (p->state == PUBLISHER_RESTING ? p->rested_rows : 0))
+                loop_wake(p->step);
 }
 
 void publisher_pause(Publisher *p, bool paused) {
@@ -491,28 +546,68 @@ void publisher_pause(Publisher *p, bool paused) {
         publisher_changed(p);
 }
 
-bool publisher_is_idle(const Publisher *p) {
-        OutboxStatus outbox;
+static const Trouble *publisher_worst(const Publisher *p) {
+        return trouble_is_on(&p->disk_trouble) ? &p->disk_trouble : &p->trouble;
+}
 
+bool publisher_is_idle(const Publisher *p) {
         if (p->state == PUBLISHER_SENDING)
                 return false;
-        if (p->paused || p->trouble.kind != TROUBLE_NONE)
-                return !publisher_steps_soon(p) || p->paused;
-        outbox_status(p->outbox, &outbox);
-        return outbox.rows == 0;
+        if (p->paused || trouble_is_on(publisher_worst(p)))
+                return p->paused || !loop_is_armed(p->step);
+        return publisher_rows(p) == 0;
 }
 
 void publisher_status(const Publisher *p, PublisherStatus *ret) {
+        const Trouble *trouble = publisher_worst(p);
+
         *ret = (PublisherStatus){
-                .failing = p->trouble.kind != TROUBLE_NONE,
-                .failing_since = p->trouble.kind != TROUBLE_NONE ? p->trouble.since : 0,
+                .failing = trouble_is_on(trouble),
+                .failing_since = trouble->since_wall,
                 .paused = p->paused,
                 .last_publish = p->last_publish,
                 .retry_at = p->retry_at,
                 .published = p->published,
                 .rejected = p->rejected,
                 .requests = p->requests,
-                .failures = p->trouble.failures,
-                .detail = p->trouble.kind != TROUBLE_NONE ? p->trouble.detail : "",
+                .failures = p->trouble.failures + p->disk_trouble.failures,
+                .detail = trouble->detail,
         };
+}
+
+/* ---- from birth to the end ---- */
+
+int publisher_new(const PublisherSpec *spec, Publisher **ret) {
+        _cleanup_(publisher_freep) Publisher *p = NULL;
+        int r;
+
+        p = calloc(1, sizeof(Publisher));
+        if (!p)
+                return -ENOMEM;
+        p->spec = *spec;
+        p->pace = (Pace){ .min = PUBLISHER_BODY_MIN, .max = PUBLISHER_BODY_MAX, .limit = PUBLISHER_BODY_FIRST };
+        p->backoff = (Backoff){ .initial = USEC_PER_SEC, .max = backoff_limit(PUBLISHER_BACKOFF_MAX_USEC) };
+        bisect_restart(&p->bisect);
+
+        r = loop_add_timer(spec->loop, LOOP_RELAXED, publisher_on_timer, p, &p->timer);
+        if (r < 0)
+                return r;
+        r = loop_add_defer(spec->loop, publisher_step, p, &p->step);
+        if (r < 0)
+                return r;
+        *ret = cleanup_steal(p);
+        return 0;
+}
+
+Publisher *publisher_free(Publisher *p) {
+        if (!p)
+                return NULL;
+        p->call = client_cancel(p->call);
+        p->step = loop_drop(p->step);
+        p->timer = loop_drop(p->timer);
+        if (p->forgetting)
+                (void) publisher_forget(p); /* else they are sent again, under the same keys */
+        request_done(&p->request);
+        free(p);
+        return NULL;
 }

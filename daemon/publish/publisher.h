@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* clang-format off */
-/* Takes the oldest readings from the outbox, publishes them, and forgets exactly those for which a message id came back (P2). One request
- * in flight.
+/* Takes the oldest readings from the outbox, publishes them, and forgets exactly those for which a message id came back
+ * (P2). One request in flight.
  *
- *      idle --woke--> sending --ids--> idle (again at once while rows wait)
- *                        |
- *                        +--failed--> waiting (backoff, Retry-After) --timer--> sending
- *                        +--400--> bisecting: halves, down to the message that fails alone; it is set apart and moves to the rejected table
- * only once the topic has accepted another message after it, since a bad topic name answers 400 for every message
- */
+ *      idle --rows--> sending --ids; refused--> idle (again at once while rows wait)
+ *        |               +--failed-----------> waiting (backoff, Retry-After) --timer--> idle
+ *        +--the disk refuses-----------------> waiting
+ *        +--only what was set apart is left--> resting --timer, a new row--> idle
+ *
+ * A 400 halves the batch, down to the message that fails alone: see bisect.h. */
 /* clang-format on */
 
-#include <systemd/sd-event.h>
-
+#include "lib/loop.h"
 #include "publish/outbox.h"
 #include "pubsub/client.h"
 
@@ -32,10 +31,18 @@ typedef struct PublisherStatus {
         const char *detail;
 } PublisherStatus;
 
-/* *client*, *outbox* and *topic* (full name) are borrowed. on_change: something in publisher_status() changed, rows
- * went. */
-int publisher_new(sd_event *event, Client *client, Outbox *outbox, const char *topic, void (*on_change)(void *userdata),
-        void *userdata, Publisher **ret);
+/* All of it is borrowed. */
+typedef struct PublisherSpec {
+        Loop *loop;
+        Client *client;
+        Outbox *outbox;
+        const char *topic;                 /* full name */
+        void (*on_change)(void *userdata); /* something in publisher_status() changed, rows went; may be NULL */
+        void *userdata;
+} PublisherSpec;
+
+/* -ENOMEM. */
+int publisher_new(const PublisherSpec *spec, Publisher **ret);
 /* Drops a request under way: its rows stay, and are sent again under the same keys. */
 Publisher *publisher_free(Publisher *publisher);
 CLEANUP_DEFINE(Publisher, publisher_free)
@@ -46,4 +53,5 @@ void publisher_wake(Publisher *publisher);
 void publisher_pause(Publisher *publisher, bool paused);
 /* True when nothing is under way and either the outbox is empty or nothing can be sent now (failing, paused). */
 bool publisher_is_idle(const Publisher *publisher);
+/* What it does and how it fares; the detail is borrowed until the next turn of the loop. */
 void publisher_status(const Publisher *publisher, PublisherStatus *ret);

@@ -211,9 +211,9 @@ static void sort_answer(const HttpReply *http, ClientReply *ret) {
                 ret->retry_after = USEC_PER_HOUR;
 }
 
-void client_sort(const HttpReply *http, const char *resource, const char *verb, ClientReply *ret, char *detail,
-        size_t detail_size) {
-        Words words = { .text = detail, .size = detail_size };
+void client_sort(const HttpReply *http, const char *resource, const char *verb, ClientReply *ret,
+        char detail[static CLIENT_DETAIL_MAX]) {
+        Words words = { .text = detail, .size = CLIENT_DETAIL_MAX };
 
         *ret = (ClientReply){ .detail = detail };
         detail[0] = '\0';

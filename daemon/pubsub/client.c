@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clang-format off */
-/* A call:
+/* A call; where a token serves it begins with the request:
  *
  *      token --value--> request --answer--> done
- *        ^                 |
- *        +---- 401, once --+      (the token is dropped, a fresh one asked for, the same body sent again)
+ *        ^                 |                 ^
+ *        +---- 401, once --+                 |   (the token is dropped, a fresh one asked for, the same body sent again)
+ *        +------------- none to be had ------+
  */
 /* clang-format on */
 
@@ -19,7 +20,6 @@
 #include "lib/cleanup.h"
 
 struct Client {
-        sd_event *event;
         Http *http;
         Token *token;
         const PubsubConfig *config;
@@ -38,7 +38,7 @@ struct ClientCall {
         Client *client;
         CallState state;
         char *method, *resource, *verb, *url;
-        Bytes body; /* kept for the second try */
+        Bytes body; /* until it is sent, and again for the second try */
         usec_t timeout;
         size_t max_reply;
         ClientDone done;
@@ -49,7 +49,7 @@ struct ClientCall {
         bool retried;
 };
 
-static int call_get_token(ClientCall *call);
+static int call_begin(ClientCall *call);
 
 static void call_move(ClientCall *call, CallState state) {
         assert(moves[call->state][state]);
@@ -98,14 +98,15 @@ static void call_end_without_answer(ClientCall *call, ClientOutcome outcome, use
 }
 
 /* A 401 may only mean that the token was revoked or has run out early. */
-static bool call_try_again(ClientCall *call) {
+static bool call_try_again(ClientCall *call, HttpReply *http) {
         if (call->retried || !call->bearer)
                 return false;
         call->retried = true;
         token_reject(call->client->token, call->bearer);
         call_forget_bearer(call);
         call_move(call, CALL_TOKEN);
-        return call_get_token(call) >= 0;
+        call->body = bytes_steal(&http->sent);
+        return call_begin(call) >= 0;
 }
 
 static void on_answer(void *userdata, HttpReply *http) {
@@ -114,38 +115,35 @@ static void on_answer(void *userdata, HttpReply *http) {
         ClientReply reply;
 
         call->request = NULL;
-        if (http->outcome == HTTP_ANSWERED && http->status == 401 && call_try_again(call))
+        if (http->outcome == HTTP_ANSWERED && http->status == 401 && call_try_again(call, http))
                 return;
-        client_sort(http, call->resource, call->verb, &reply, detail, sizeof detail);
+        client_sort(http, call->resource, call->verb, &reply, detail);
         reply.body = bytes_steal(&http->body);
         call_end(call, &reply);
 }
 
-static int call_send(ClientCall *call) {
+/* *token*: NULL where none is needed. */
+static int call_send(ClientCall *call, const char *token) {
         const char *headers[] = { call->client->quota_header, NULL };
-        _cleanup_bytes_ Bytes copy = {};
         HttpSpec spec = {
                 .method = call->method,
                 .url = call->url,
                 .ca_file = call->client->config->ca_file,
-                .bearer = call->bearer,
+                .bearer = token,
                 .headers = headers,
+                .body = bytes_steal(&call->body),
                 .timeout = call->timeout,
                 .max_reply = call->max_reply,
         };
         int r;
 
-        if (call->bearer && !call->retried) { /* may be needed once more */
-                r = bytes_append(&copy, call->body.data, call->body.size);
-                if (r < 0)
-                        return r;
-                spec.body = bytes_steal(&copy);
-        } else
-                spec.body = bytes_steal(&call->body);
-        r = http_start(call->client->http, &spec, on_answer, call, &call->request);
+        call->bearer = token ? strdup(token) : NULL;
+        r = token && !call->bearer ? -ENOMEM : http_start(call->client->http, &spec, on_answer, call, &call->request);
+        call->body = bytes_steal(&spec.body); /* unless it was taken */
         if (r < 0)
-                bytes_done(&spec.body);
-        return r;
+                return r;
+        call_move(call, CALL_REQUEST);
+        return 0;
 }
 
 static void call_end_without_token(ClientCall *call, int error, usec_t retry_after) {
@@ -153,7 +151,7 @@ static void call_end_without_token(ClientCall *call, int error, usec_t retry_aft
         TokenStatus status;
 
         token_status(call->client->token, &status);
-        (void) snprintf(detail, sizeof detail, "no access token: %s",
+        (void) snprintf(detail, sizeof(detail), "no access token: %s",
                 status.detail && *status.detail ? status.detail : strerror(-error));
         call_end_without_answer(call, error == -EACCES ? CLIENT_REFUSED : CLIENT_RETRY, retry_after, detail);
 }
@@ -165,19 +163,16 @@ static void on_token(void *userdata, const char *value, int error, usec_t retry_
         call->wait = NULL;
         if (error < 0)
                 return call_end_without_token(call, error, retry_after);
-        if (value) {
-                call->bearer = strdup(value);
-                if (!call->bearer)
-                        return call_end_without_answer(call, CLIENT_RETRY, 0, "out of memory");
-        }
-        call_move(call, CALL_REQUEST);
-        r = call_send(call);
+        r = call_send(call, value);
         if (r < 0)
-                call_end_without_answer(call, r == -EINVAL ? CLIENT_FAILED : CLIENT_RETRY, 0,
-                        r == -EINVAL ? "`pubsub.endpoint` and the resource's name make no valid URL" : strerror(-r));
+                call_end_without_answer(call, CLIENT_RETRY, 0, strerror(-r));
 }
 
-static int call_get_token(ClientCall *call) {
+static int call_begin(ClientCall *call) {
+        const char *token;
+
+        if (token_take(call->client->token, &token))
+                return call_send(call, token);
         return token_get(call->client->token, on_token, call, &call->wait);
 }
 
@@ -214,7 +209,7 @@ int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdat
         _cleanup_(call_freep) ClientCall *call = NULL;
         int r;
 
-        call = calloc(1, sizeof *call);
+        call = calloc(1, sizeof(*call));
         if (!call)
                 return -ENOMEM;
         call->client = client;
@@ -231,10 +226,14 @@ int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdat
         r = build_url(client->config->endpoint, spec, &call->url);
         if (r < 0)
                 return r;
-        r = call_get_token(call);
-        if (r < 0)
-                return r;
+        if (http_url_check(call->url) == HTTP_URL_MALFORMED)
+                return -EINVAL;
         call->body = bytes_steal(&spec->body);
+        r = call_begin(call);
+        if (r < 0) {
+                spec->body = bytes_steal(&call->body);
+                return r;
+        }
         *ret = cleanup_steal(call);
         return 0;
 }
@@ -263,7 +262,8 @@ static void on_waited(void *userdata, ClientReply *reply) {
         wait->reply.detail = wait->detail;
 }
 
-int client_call_wait(Client *client, ClientSpec *spec, ClientReply *ret_reply, char detail[static CLIENT_DETAIL_MAX]) {
+int client_call_wait(
+        Loop *loop, Client *client, ClientSpec *spec, ClientReply *ret_reply, char detail[static CLIENT_DETAIL_MAX]) {
         Wait wait = { .detail = detail };
         ClientCall *call = NULL;
         int r;
@@ -272,9 +272,7 @@ int client_call_wait(Client *client, ClientSpec *spec, ClientReply *ret_reply, c
         if (r < 0)
                 return r;
         while (!wait.ended) {
-                r = sd_event_run(client->event, UINT64_MAX);
-                if (r >= 0 && !wait.ended && sd_event_get_state(client->event) == SD_EVENT_FINISHED)
-                        r = -ECANCELED;
+                r = loop_turn(loop, USEC_INFINITY);
                 if (r < 0) {
                         if (!wait.ended)
                                 client_cancel(call);
@@ -288,14 +286,12 @@ int client_call_wait(Client *client, ClientSpec *spec, ClientReply *ret_reply, c
 
 /* ---- life ---- */
 
-int client_new(sd_event *event, Http *http, Token *token, const PubsubConfig *config, const char *quota_project,
-        Client **ret) {
+int client_new(Http *http, Token *token, const PubsubConfig *config, const char *quota_project, Client **ret) {
         _cleanup_(client_freep) Client *client = NULL;
 
-        client = calloc(1, sizeof *client);
+        client = calloc(1, sizeof(*client));
         if (!client)
                 return -ENOMEM;
-        client->event = sd_event_ref(event);
         client->http = http;
         client->token = token;
         client->config = config;
@@ -312,7 +308,6 @@ Client *client_free(Client *client) {
                 return NULL;
         assert(client->n_calls == 0);
         free(client->quota_header);
-        sd_event_unref(client->event);
         free(client);
         return NULL;
 }

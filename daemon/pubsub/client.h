@@ -3,8 +3,6 @@
 /* One call of the Pub/Sub API: token, request, deadline, one retry with a fresh token after 401, and the answer sorted
  * into what a caller can do about it. Source: google/rpc/code.proto and the service's page of error codes. */
 
-#include <systemd/sd-event.h>
-
 #include "config.h"
 #include "lib/http.h"
 #include "pubsub/token.h"
@@ -51,22 +49,24 @@ typedef struct ClientSpec {
 #define CLIENT_DETAIL_MAX 512
 
 /* *config*, *http* and *token* are borrowed. *quota_project* may be NULL. */
-int client_new(
-        sd_event *event, Http *http, Token *token, const PubsubConfig *config, const char *quota_project, Client **ret);
+int client_new(Http *http, Token *token, const PubsubConfig *config, const char *quota_project, Client **ret);
 /* Every call must have been dropped or have come to its end. */
 Client *client_free(Client *client);
 CLEANUP_DEFINE(Client, client_free)
 
 /* Calls *done* once from the loop, never from inside client_call(); the call is gone then, so the owner forgets its
- * handle first. Dropping the handle before that cancels. The strings of *spec* are copied. */
+ * handle first. Dropping the handle before that cancels. The strings of *spec* are copied. -ENOMEM, or -EINVAL where
+ * `pubsub.endpoint` and the resource make no URL. */
 int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdata, ClientCall **ret);
+/* NULL is fine; returns NULL. */
 ClientCall *client_cancel(ClientCall *call);
 
 /* Pure, for client.c and its test: sorts an answer into ret->outcome, error, retry_after, http_status, and says in
  * *detail* what happened to *resource* and what the reader can do. *verb* as in ClientSpec. */
-void client_sort(const HttpReply *http, const char *resource, const char *verb, ClientReply *ret, char *detail,
-        size_t detail_size);
+void client_sort(const HttpReply *http, const char *resource, const char *verb, ClientReply *ret,
+        char detail[static CLIENT_DETAIL_MAX]);
 
-/* Runs a call to its end on its own loop iterations: for verbs, which have nothing else to do. *ret_reply*'s body
- * belongs to the caller; detail is copied to *detail* (size CLIENT_DETAIL_MAX). */
-int client_call_wait(Client *client, ClientSpec *spec, ClientReply *ret_reply, char detail[static CLIENT_DETAIL_MAX]);
+/* Runs a call to its end on turns of *loop*: for verbs, which have nothing else to do. *ret_reply*'s body belongs to
+ * the caller; its detail is in *detail*. */
+int client_call_wait(
+        Loop *loop, Client *client, ClientSpec *spec, ClientReply *ret_reply, char detail[static CLIENT_DETAIL_MAX]);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Waits are answered from one place, a source of its own. It looks at what is there:
+/* A token that serves is had at once; in its last five minutes the exchange for the next one runs beside. Else a wait
+ * is answered from one place, a deferred call. It looks at what is there:
  *
- *   a token that serves            answered with it; in its last five minutes the exchange for the next one runs beside
+ *   a token that serves            answered with it
  *   none, exchange in flight       stays
  *   none, the last exchange failed answered with the error until the backoff has passed
  *   none                           an exchange is started; stays */
@@ -16,9 +17,9 @@
 #include "lib/backoff.h"
 #include "lib/err.h"
 #include "lib/log.h"
-#include "lib/loop.h"
 #include "pubsub/token-answer.h"
 #include "secret.h"
+#include "trouble.h"
 
 #define EXCHANGE_TIMEOUT_USEC USEC_PER_MINUTE
 #define METADATA_TIMEOUT_USEC (10 * USEC_PER_SEC) /* it is on the host below */
@@ -41,7 +42,7 @@ struct Token {
         Http *http;
         const Credentials *credentials;
         char *ca_file;
-        sd_event_source *serve; /* on when waits may be answered */
+        LoopWatch *serve; /* on when waits may be answered */
         TAILQ_HEAD(WaitList, TokenWait) waits;
         uint64_t last_serial;
 
@@ -55,15 +56,9 @@ struct Token {
         Backoff backoff, refused_backoff;
         usec_t retry_at; /* no exchange before that */
 
-        int error;                          /* of the last exchange; 0: none */
-        usec_t failing_since, failing_from; /* clock_wall(), clock_now() */
-        bool told;
-        char detail[TOKEN_DETAIL_MAX];
+        int error; /* of the last exchange; 0: none */
+        Trouble trouble;
 };
-
-static void token_serve_soon(Token *token) {
-        (void) sd_event_source_set_enabled(token->serve, SD_EVENT_ONESHOT);
-}
 
 static bool token_serves(const Token *token, usec_t now) {
         return token->value && now < token->expires;
@@ -77,41 +72,41 @@ static void token_drop(Token *token) {
 
 /* ---- exchange ---- */
 
-static void token_tell_failure(Token *token, usec_t now) {
-        /* While the old token serves, only what will not mend by itself is worth a line. */
-        if (token->told || (token->error != -EACCES && token_serves(token, now)))
+/* While the old token serves, only what will not mend by itself is worth a line. */
+static void token_tell_failure(Token *token) {
+        if (token->error != -EACCES && token_serves(token, clock_now())) {
+                token->trouble.said = TROUBLE_NONE;
                 return;
-
-        log_event(token->error == -EACCES ? LOG_ERR : LOG_WARNING, EVENT_TOKEN_REFUSED,
-                LOG_FIELDS({ FIELD_ERROR, token->detail }),
-                "No access token for Pub/Sub: %s. sensorqd keeps trying; meanwhile readings wait in the outbox, "
-                "messages in the "
-                "subscription",
-                token->detail);
-        token->told = true;
-}
-
-static void token_tell_recovery(Token *token) {
-        char span[32];
-
-        if (token->told)
-                log_event(LOG_NOTICE, EVENT_TOKEN_RECOVERED, NULL, "Access token for Pub/Sub obtained again, after %s",
-                        clock_format_span(clock_now() - token->failing_from, span, sizeof(span)));
-        token->told = false;
-}
-
-static void token_failed(Token *token, int error, usec_t retry_after) {
-        Backoff *backoff = error == -EACCES ? &token->refused_backoff : &token->backoff;
-        usec_t now = clock_now();
-
-        if (token->error == 0) {
-                token->failing_since = clock_wall();
-                token->failing_from = now;
         }
+        log_event(trouble_level(&token->trouble), EVENT_TOKEN_REFUSED,
+                LOG_FIELDS({ FIELD_ERROR, token->trouble.detail }),
+                "No access token for Pub/Sub: %s. sensorqd keeps trying; meanwhile readings wait in the outbox, "
+                "messages in the subscription",
+                token->trouble.detail);
+}
+
+/* *error* as in TokenDone. */
+static void token_failed(Token *token, int error, usec_t retry_after, const char *detail) {
+        Backoff *backoff = error == -EACCES ? &token->refused_backoff : &token->backoff;
+        usec_t delay = backoff_next_at_least(backoff, retry_after, loop_random());
+
         token->error = error;
-        token->retry_at = now + backoff_next_at_least(backoff, retry_after, loop_random());
-        token_tell_failure(token, now);
-        token_serve_soon(token);
+        token->retry_at = clock_now() + delay;
+        if (trouble_fail(&token->trouble, error == -EACCES ? TROUBLE_LASTING : TROUBLE_PASSING, delay, detail))
+                token_tell_failure(token);
+        loop_wake(token->serve);
+}
+
+static void token_works(Token *token) {
+        char span[CLOCK_SPAN_SIZE];
+
+        if (trouble_mend(&token->trouble, span))
+                log_event(LOG_NOTICE, EVENT_TOKEN_RECOVERED, NULL, "Access token for Pub/Sub obtained again, after %s",
+                        span);
+        token->error = 0;
+        token->retry_at = 0;
+        backoff_reset(&token->backoff);
+        backoff_reset(&token->refused_backoff);
 }
 
 static void token_obtained(Token *token, TokenAnswer *answer) {
@@ -125,33 +120,29 @@ static void token_obtained(Token *token, TokenAnswer *answer) {
                          answer->lifetime; /* counted from before the request: never later than the endpoint's */
         token->refresh_at = token->expires - early;
 
-        token_tell_recovery(token);
-        token->error = 0;
-        token->failing_since = token->retry_at = 0;
-        token->detail[0] = '\0';
-        backoff_reset(&token->backoff);
-        backoff_reset(&token->refused_backoff);
-        token_serve_soon(token);
+        token_works(token);
+        loop_wake(token->serve);
 }
 
 static void on_exchanged(void *userdata, HttpReply *reply) {
         Token *token = userdata;
+        char detail[TOKEN_DETAIL_MAX] = "";
         TokenAnswer answer = {};
         int r;
 
         token->exchange = NULL;
         if (reply->date > 0)
                 token->endpoint_ahead = reply->date - clock_now();
-        r = token_answer_read(token->credentials, reply, clock_wall(), &answer, token->detail);
+        r = token_answer_read(token->credentials, reply, clock_wall(), &answer, detail);
         if (r == 0 && clock_now() >= token->exchange_started + answer.lifetime) {
-                (void) snprintf(token->detail, sizeof(token->detail), "the token had run out when it came");
+                (void) snprintf(detail, sizeof(detail), "the token had run out when it came");
                 (void) secret_free(answer.value);
                 r = -EAGAIN;
         }
         if (r == 0)
                 token_obtained(token, &answer);
         else
-                token_failed(token, r, reply->retry_after);
+                token_failed(token, r, reply->retry_after, detail);
 }
 
 static int token_start_exchange(Token *token) {
@@ -181,6 +172,7 @@ static int token_start_exchange(Token *token) {
 
 /* Starts an exchange unless one runs or has failed just now. */
 static void token_refresh(Token *token, usec_t now) {
+        char detail[TOKEN_DETAIL_MAX];
         int r;
 
         if (token->exchange || now < token->retry_at)
@@ -188,9 +180,8 @@ static void token_refresh(Token *token, usec_t now) {
 
         r = token_start_exchange(token);
         if (r < 0) {
-                (void) snprintf(
-                        token->detail, sizeof(token->detail), "the request for it cannot be made: %s", strerror(-r));
-                token_failed(token, -EAGAIN, 0);
+                (void) snprintf(detail, sizeof(detail), "the request for it cannot be made: %s", strerror(-r));
+                token_failed(token, -EAGAIN, 0, detail);
         }
 }
 
@@ -204,40 +195,43 @@ static void wait_answer(TokenWait *wait, const char *value, int error, usec_t re
         free(wait);
 }
 
-/* Answers one wait, or says that it has to go on waiting. */
-static bool token_serve_one(Token *token, TokenWait *wait) {
+bool token_take(Token *token, const char **ret_value) {
         usec_t now = clock_now();
 
-        if (!token->credentials) {
-                wait_answer(wait, NULL, 0, 0);
-                return true;
-        }
-
-        if (now >= token->refresh_at)
+        if (token->credentials && now >= token->refresh_at)
                 token_refresh(token, now);
-        if (token_serves(token, now)) {
-                wait_answer(wait, token->value, 0, 0);
+        if (token->credentials && !token_serves(token, now))
+                return false;
+        *ret_value = token->value;
+        return true;
+}
+
+/* Answers one wait, or says that it has to go on waiting. */
+static bool token_serve_one(Token *token, TokenWait *wait) {
+        const char *value;
+        usec_t now;
+
+        if (token_take(token, &value)) {
+                wait_answer(wait, value, 0, 0);
                 return true;
         }
         if (token->exchange)
                 return false;
 
-        token_tell_failure(token, now);
+        now = clock_now();
         wait_answer(wait, NULL, token->error, token->retry_at > now ? token->retry_at - now : 0);
         return true;
 }
 
 /* Those that ask from within a callback have the next round of the loop. */
-static int on_serve(sd_event_source *source, void *userdata) {
+static void token_serve(void *userdata) {
         Token *token = userdata;
         uint64_t last = token->last_serial;
         TokenWait *wait;
 
         while ((wait = TAILQ_FIRST(&token->waits)) && wait->serial <= last)
                 if (!token_serve_one(token, wait))
-                        return 0;
-
-        return 0;
+                        return;
 }
 
 int token_get(Token *token, TokenDone done, void *userdata, TokenWait **ret) {
@@ -252,7 +246,7 @@ int token_get(Token *token, TokenDone done, void *userdata, TokenWait **ret) {
         wait->userdata = userdata;
         wait->serial = ++token->last_serial;
         TAILQ_INSERT_TAIL(&token->waits, wait, link);
-        token_serve_soon(token);
+        loop_wake(token->serve);
         *ret = wait;
         return 0;
 }
@@ -274,16 +268,16 @@ void token_reject(Token *token, const char *value) {
 void token_status(const Token *token, TokenStatus *ret) {
         *ret = (TokenStatus){
                 .failing = token->error != 0,
-                .failing_since = token->failing_since,
+                .failing_since = token->trouble.since_wall,
                 .expires = token->value ? token->expires : 0,
                 .retry_at = token->retry_at > clock_now() ? token->retry_at : 0,
-                .detail = token->error != 0 ? token->detail : "",
+                .detail = token->trouble.detail,
         };
 }
 
 /* ---- life ---- */
 
-int token_new(sd_event *event, Http *http, const Credentials *credentials, const char *ca_file, Token **ret) {
+int token_new(Loop *loop, Http *http, const Credentials *credentials, const char *ca_file, Token **ret) {
         _cleanup_(token_freep) Token *token = NULL;
         int r;
 
@@ -303,10 +297,7 @@ int token_new(sd_event *event, Http *http, const Credentials *credentials, const
                         return -ENOMEM;
         }
 
-        r = sd_event_add_defer(event, &token->serve, on_serve, token);
-        if (r < 0)
-                return r;
-        r = sd_event_source_set_enabled(token->serve, SD_EVENT_OFF);
+        r = loop_add_defer(loop, token_serve, token, &token->serve);
         if (r < 0)
                 return r;
 
@@ -321,7 +312,7 @@ Token *token_free(Token *token) {
         assert(TAILQ_EMPTY(&token->waits));
 
         token->exchange = http_cancel(token->exchange);
-        (void) sd_event_source_disable_unref(token->serve);
+        token->serve = loop_drop(token->serve);
         (void) secret_free(token->old);
         (void) secret_free(token->value);
         free(token->ca_file);

@@ -3,8 +3,6 @@
 /* The OAuth access token: fetched, cached, refreshed early while the old one still serves, one refresh in flight
  * whatever the number of waiters. */
 
-#include <systemd/sd-event.h>
-
 #include "lib/http.h"
 #include "pubsub/credentials.h"
 
@@ -25,7 +23,7 @@ typedef struct TokenStatus {
 /* *credentials* is borrowed; NULL: no token is needed (emulator), and every wait is answered with NULL at once.
  * *ca_file* as in HttpSpec.
  */
-int token_new(sd_event *event, Http *http, const Credentials *credentials, const char *ca_file, Token **ret);
+int token_new(Loop *loop, Http *http, const Credentials *credentials, const char *ca_file, Token **ret);
 /* All waits must have been answered or cancelled. */
 Token *token_free(Token *token);
 CLEANUP_DEFINE(Token, token_free)
@@ -34,10 +32,17 @@ CLEANUP_DEFINE(Token, token_free)
  * when refused (a user must act), -EAGAIN otherwise; *retry_after* says when asking again makes sense. */
 typedef void (*TokenDone)(void *userdata, const char *value, int error, usec_t retry_after);
 
-/* Calls *done* from the loop, never from inside token_get(). */
+/* True when there is a token that serves: it is in *ret_value* until the next turn of the loop; NULL: none is needed.
+ * Near its end the exchange for the next one is started beside. False: wait for one with token_get(). */
+bool token_take(Token *token, const char **ret_value);
+
+/* Calls *done* from the loop, never from inside token_get(), when there is a token or the exchange for one has failed.
+ * -ENOMEM. */
 int token_get(Token *token, TokenDone done, void *userdata, TokenWait **ret);
+/* NULL is fine; returns NULL. */
 TokenWait *token_cancel(TokenWait *wait);
 
 /* The API answered 401 to *value*: it is dropped, unless a newer one is here already. */
 void token_reject(Token *token, const char *value);
+/* How it fares; the detail is borrowed until the next turn of the loop. */
 void token_status(const Token *token, TokenStatus *ret);

@@ -76,14 +76,23 @@ int wire_put_publish(Bytes *body, const WireOutgoing *messages, size_t n) {
         return body->size > INT_MAX ? -EFBIG : (int) body->size;
 }
 
+/* As a JSON string, at most: an escaped control takes six bytes. */
+static size_t string_size(Slice text) {
+        size_t size = text.size;
+
+        for (size_t i = 0; i < text.size; i++)
+                size += (unsigned char) text.data[i] < ' ' ? 5 : text.data[i] == '"' || text.data[i] == '\\';
+        return size;
+}
+
 size_t wire_publish_size(const WireOutgoing *message) {
         size_t size = strlen("{\"data\":\"\"},") + (message->data.size + 2) / 3 * 4;
 
         if (message->n_attributes > 0)
                 size += strlen(",\"attributes\":{}");
-        for (size_t i = 0; i < message->n_attributes; i++) /* an escaped control takes six bytes */
-                size += strlen("\"\":\"\",") +
-                        6 * (message->attributes[i].key.size + message->attributes[i].value.size);
+        for (size_t i = 0; i < message->n_attributes; i++)
+                size += strlen("\"\":\"\",") + string_size(message->attributes[i].key) +
+                        string_size(message->attributes[i].value);
         return size;
 }
 

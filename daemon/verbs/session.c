@@ -110,7 +110,7 @@ void session_call(Session *session, const char *method, const char *resource, co
         *ret = (SessionReply){};
         r = body ? bytes_append_text(&spec.body, body) : 0;
         if (r >= 0)
-                r = client_call_wait(session->remote->client, &spec, &reply, ret->detail);
+                r = client_call_wait(session->loop, session->remote->client, &spec, &reply, ret->detail);
         bytes_done(&spec.body);
         if (r < 0) {
                 ret->outcome = CLIENT_FAILED;

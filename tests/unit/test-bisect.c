@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "publish/bisect.h"
+#include "bisect.h"
 
 /* A queue of ids 1..n and a topic that refuses some of them, driven as publisher.c does it. */
 #define ROWS_MAX 5000

@@ -12,31 +12,39 @@ struct Token {
         const char *values[4];
         int error;
         usec_t retry_after;
-        unsigned asked, cancelled;
+        bool at_hand; /* the next value need not be waited for */
+        unsigned asked, waited, cancelled;
         char rejected[64];
         unsigned n_rejected;
 };
 
 struct TokenWait {
         Token *token;
-        sd_event_source *source;
+        LoopWatch *due;
         TokenDone done;
         void *userdata;
 };
 
-static int on_token_due(sd_event_source *source, void *userdata) {
+static void on_token_due(void *userdata) {
         TokenWait *wait = userdata;
         Token *token = wait->token;
         TokenDone done = wait->done;
         void *of_done = wait->userdata;
 
-        sd_event_source_disable_unref(wait->source);
+        loop_drop(wait->due);
         free(wait);
         if (token->error < 0)
                 done(of_done, NULL, token->error, token->retry_after);
         else
                 done(of_done, token->values[token->asked++], 0, 0);
-        return 0;
+}
+
+/* Every token has to be waited for, but those of a test that says otherwise. */
+bool token_take(Token *token, const char **ret_value) {
+        if (!token->at_hand)
+                return false;
+        *ret_value = token->values[token->asked++];
+        return true;
 }
 
 int token_get(Token *token, TokenDone done, void *userdata, TokenWait **ret) {
@@ -44,7 +52,9 @@ int token_get(Token *token, TokenDone done, void *userdata, TokenWait **ret) {
 
         assert_non_null(wait);
         *wait = (TokenWait){ .token = token, .done = done, .userdata = userdata };
-        assert_true(sd_event_add_defer(token->event, &wait->source, on_token_due, wait) >= 0);
+        assert_int_equal(loop_add_defer(token->event, on_token_due, wait, &wait->due), 0);
+        loop_wake(wait->due);
+        token->waited++;
         *ret = wait;
         return 0;
 }
@@ -53,7 +63,7 @@ TokenWait *token_cancel(TokenWait *wait) {
         if (!wait)
                 return NULL;
         wait->token->cancelled++;
-        sd_event_source_disable_unref(wait->source);
+        loop_drop(wait->due);
         free(wait);
         return NULL;
 }
@@ -174,7 +184,7 @@ static void test_request(void **state) {
         (void) snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", http_server_port(server));
         fixture.config.endpoint = endpoint;
         fixture.token->values[0] = OLD_TOKEN;
-        assert_int_equal(client_new(fixture.event, fixture.http, fixture.token, &fixture.config, "payer", &client), 0);
+        assert_int_equal(client_new(fixture.http, fixture.token, &fixture.config, "payer", &client), 0);
         spec.resource = "projects/example.com:p/topics/a%b+c~d";
         assert_int_equal(client_call(client, &spec, on_done, &call, &call.call), 0);
         fixture_until(&fixture, call.done);
@@ -197,6 +207,18 @@ static void test_one_retry_with_a_fresh_token(void **state) {
         finish(":acknowledge", "{\"ackIds\":[\"a\"]}");
         assert_int_equal(call.reply.outcome, CLIENT_OK);
         assert_string_equal(fixture.token->rejected, OLD_TOKEN);
+        assert_int_equal(fixture_asked(&fixture, "ack {\"ackIds\":[\"a\"]}\n"), 2);
+}
+
+/* A token that serves is had without a turn of the loop, and so is the fresh one after a 401. */
+static void test_token_at_hand(void **state) {
+        fixture.token->at_hand = true;
+        fixture.token->values[0] = OLD_TOKEN;
+        fixture.token->values[1] = NEW_TOKEN;
+        fixture_script(&fixture, CALL_ACK, 401, "", "{\"error\":{\"status\":\"UNAUTHENTICATED\"}}");
+        finish(":acknowledge", "{\"ackIds\":[\"a\"]}");
+        assert_int_equal(call.reply.outcome, CLIENT_OK);
+        assert_int_equal(fixture.token->waited, 0);
         assert_int_equal(fixture_asked(&fixture, "ack {\"ackIds\":[\"a\"]}\n"), 2);
 }
 
@@ -279,7 +301,7 @@ static void test_outcomes(void **state) {
                 ClientReply reply;
 
                 assert_int_equal(bytes_append_text(&http.body, cases[i].body), 0);
-                client_sort(&http, FIXTURE_SUBSCRIPTION, ":publish", &reply, detail, sizeof detail);
+                client_sort(&http, FIXTURE_SUBSCRIPTION, ":publish", &reply, detail);
                 assert_int_equal(reply.outcome, cases[i].outcome);
                 assert_int_equal(reply.http_status, cases[i].status);
                 if (!strstr(detail, cases[i].word))
@@ -306,7 +328,7 @@ static void test_outcomes_without_an_answer(void **state) {
                 char detail[CLIENT_DETAIL_MAX];
                 ClientReply reply;
 
-                client_sort(&http, FIXTURE_SUBSCRIPTION, NULL, &reply, detail, sizeof detail);
+                client_sort(&http, FIXTURE_SUBSCRIPTION, NULL, &reply, detail);
                 assert_int_equal(reply.outcome, cases[i].outcome);
                 assert_int_equal(reply.http_status, 0);
                 assert_string_not_equal(detail, "");
@@ -315,10 +337,12 @@ static void test_outcomes_without_an_answer(void **state) {
 
 static void test_detail_is_cut_and_whole(void **state) {
         HttpReply http = { .outcome = HTTP_ANSWERED, .status = 403, .detail = "" };
-        char detail[20];
+        char detail[CLIENT_DETAIL_MAX], resource[2 * CLIENT_DETAIL_MAX];
         ClientReply reply;
 
-        client_sort(&http, FIXTURE_SUBSCRIPTION, ":pull", &reply, detail, sizeof detail);
+        memset(resource, 'x', sizeof resource - 1);
+        resource[sizeof resource - 1] = '\0';
+        client_sort(&http, resource, ":pull", &reply, detail);
         assert_int_equal(strlen(detail), sizeof detail - 1);
 }
 
@@ -331,13 +355,13 @@ static void test_retry_after_is_the_longer(void **state) {
                 bytes_append_text(&http.body,
                         "{\"error\":{\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\",\"retryDelay\":\"8s\"}]}}"),
                 0);
-        client_sort(&http, FIXTURE_SUBSCRIPTION, NULL, &reply, detail, sizeof detail);
+        client_sort(&http, FIXTURE_SUBSCRIPTION, NULL, &reply, detail);
         assert_int_equal(reply.retry_after, 8 * USEC_PER_SEC);
         http.retry_after = 11 * USEC_PER_SEC;
-        client_sort(&http, FIXTURE_SUBSCRIPTION, NULL, &reply, detail, sizeof detail);
+        client_sort(&http, FIXTURE_SUBSCRIPTION, NULL, &reply, detail);
         assert_int_equal(reply.retry_after, 11 * USEC_PER_SEC);
         http.retry_after = 100 * USEC_PER_HOUR; /* it is asked again anyway */
-        client_sort(&http, FIXTURE_SUBSCRIPTION, NULL, &reply, detail, sizeof detail);
+        client_sort(&http, FIXTURE_SUBSCRIPTION, NULL, &reply, detail);
         assert_int_equal(reply.retry_after, USEC_PER_HOUR);
         bytes_done(&http.body);
 }
@@ -376,11 +400,11 @@ static void test_nobody_there(void **state) {
 }
 
 static void test_bad_endpoint_fails(void **state) {
+        ClientSpec spec = make_spec(NULL, NULL);
         char endpoint[] = "http://[";
 
         fixture.config.endpoint = endpoint;
-        finish(NULL, NULL);
-        assert_int_equal(call.reply.outcome, CLIENT_FAILED);
+        assert_int_equal(client_call(fixture.client, &spec, on_done, &call, &call.call), -EINVAL);
         fixture.config.endpoint = fixture.endpoint;
 }
 
@@ -402,14 +426,14 @@ static void test_wait(void **state) {
         char detail[CLIENT_DETAIL_MAX];
         ClientReply reply;
 
-        assert_int_equal(client_call_wait(fixture.client, &spec, &reply, detail), 0);
+        assert_int_equal(client_call_wait(fixture.event, fixture.client, &spec, &reply, detail), 0);
         assert_int_equal(reply.outcome, CLIENT_OK);
         assert_string_equal(reply.body.data, FIXTURE_SETTINGS);
         bytes_done(&reply.body);
 
         spec = make_spec(NULL, NULL);
         fixture_stand(&fixture, CALL_GET, 404, ERROR(404, "NOT_FOUND"));
-        assert_int_equal(client_call_wait(fixture.client, &spec, &reply, detail), 0);
+        assert_int_equal(client_call_wait(fixture.event, fixture.client, &spec, &reply, detail), 0);
         assert_int_equal(reply.outcome, CLIENT_NOT_FOUND);
         assert_ptr_equal(reply.detail, detail);
         assert_non_null(strstr(detail, FIXTURE_SUBSCRIPTION " does not exist"));
@@ -420,6 +444,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_request, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_one_retry_with_a_fresh_token, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_token_at_hand, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_401_twice_is_refused, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_401_without_token, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_token_to_be_had, set_up, tear_down),

@@ -19,23 +19,22 @@
 /* ---- a client in place of the real one: refuses every message ---- */
 
 struct ClientCall {
-        sd_event_source *source;
+        LoopWatch *due;
         ClientDone done;
         void *userdata;
 };
 
 static unsigned n_calls;
 
-static int on_answer(sd_event_source *source, void *userdata) {
+static void on_answer(void *userdata) {
         ClientCall *call = userdata;
         ClientReply reply = { .outcome = CLIENT_INVALID, .http_status = 400, .detail = "refused" };
         ClientDone done = call->done;
         void *of_done = call->userdata;
 
-        sd_event_source_disable_unref(call->source);
+        loop_drop(call->due);
         free(call);
         done(of_done, &reply);
-        return 0;
 }
 
 int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdata, ClientCall **ret) {
@@ -44,7 +43,8 @@ int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdat
         assert_non_null(call);
         call->done = done;
         call->userdata = userdata;
-        assert_true(sd_event_add_defer((Loop *) client, &call->source, on_answer, call) >= 0);
+        assert_int_equal(loop_add_defer((Loop *) client, on_answer, call, &call->due), 0);
+        loop_wake(call->due);
         bytes_done(&spec->body);
         n_calls++;
         *ret = call;
@@ -53,7 +53,7 @@ int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdat
 
 ClientCall *client_cancel(ClientCall *call) {
         if (call)
-                sd_event_source_disable_unref(call->source);
+                loop_drop(call->due);
         free(call);
         return NULL;
 }
@@ -63,22 +63,21 @@ ClientCall *client_cancel(ClientCall *call) {
 typedef struct Fixture {
         char directory[64];
         Loop *event;
-        sd_event_source *progress;
+        LoopWatch *progress;
         Outbox *outbox;
         Publisher *publisher;
 } Fixture;
 
-static int on_progress(sd_event_source *source, void *userdata) {
+static void on_progress(void *userdata) {
         Fixture *f = userdata;
 
         publisher_wake(f->publisher);
-        return 0;
 }
 
 static void on_change(void *userdata) {
         Fixture *f = userdata;
 
-        assert_true(sd_event_source_set_enabled(f->progress, SD_EVENT_ONESHOT) >= 0);
+        loop_wake(f->progress);
 }
 
 static int setup(void **state) {
@@ -91,8 +90,10 @@ static int setup(void **state) {
         assert_non_null(mkdtemp(f->directory));
         assert_int_equal(loop_new(&f->event), 0);
         assert_int_equal(outbox_open(f->directory, &caps, &f->outbox, &salvage), OUTBOX_OK);
-        assert_true(sd_event_add_defer(f->event, &f->progress, on_progress, f) >= 0);
-        assert_int_equal(publisher_new(f->event, (Client *) f->event, f->outbox, "projects/p/topics/t", on_change, f, &f->publisher), 0);
+        assert_int_equal(loop_add_defer(f->event, on_progress, f, &f->progress), 0);
+        assert_int_equal(publisher_new(&(PublisherSpec){ f->event, (Client *) f->event, f->outbox, "projects/p/topics/t", on_change, f },
+                                 &f->publisher),
+                0);
         n_calls = 0;
         *state = f;
         return 0;
@@ -104,7 +105,7 @@ static int teardown(void **state) {
 
         f->publisher = publisher_free(f->publisher);
         f->outbox = outbox_close(f->outbox);
-        sd_event_source_disable_unref(f->progress);
+        loop_drop(f->progress);
         loop_free(f->event);
         (void) snprintf(command, sizeof command, "rm -r %s", f->directory);
         assert_int_equal(system(command), 0);

@@ -120,7 +120,7 @@ static const OutboxConfig caps = { 1000000, 1 << 30 };
 
 static void start(Fixture *f) {
         f->publisher = publisher_free(f->publisher);
-        assert_int_equal(publisher_new(f->event, f->client, f->outbox, TOPIC, on_change, f, &f->publisher), 0);
+        assert_int_equal(publisher_new(&(PublisherSpec){ f->event, f->client, f->outbox, TOPIC, on_change, f }, &f->publisher), 0);
 }
 
 static int setup(void **state) {
@@ -138,7 +138,7 @@ static int setup(void **state) {
         (void) snprintf(f->endpoint, sizeof(f->endpoint), "http://127.0.0.1:%u", http_server_port(f->server));
         f->config = (PubsubConfig){ .endpoint = f->endpoint, .emulator = true };
         assert_int_equal(token_new(f->event, f->http, NULL, NULL, &f->token), 0);
-        assert_int_equal(client_new(f->event, f->http, f->token, &f->config, NULL, &f->client), 0);
+        assert_int_equal(client_new(f->http, f->token, &f->config, NULL, &f->client), 0);
         assert_int_equal(outbox_open(f->directory, &caps, &f->outbox, NULL), 0);
         start(f);
         *state = f;
@@ -270,7 +270,7 @@ static void test_body_limit(void **state) {
         RUN_UNTIL(f, publisher_is_idle(f->publisher));
         assert_int_equal(waiting(f), 0);
         assert_int_equal(status_of(f).failures, 0);
-        assert_in_range(status_of(f).requests, 6, 8);
+        assert_in_range(status_of(f).requests, 6, 10); /* it begins with less */
 }
 
 /* What was published before a restart is not published again, what was not is. */

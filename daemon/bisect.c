@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "publish/bisect.h"
+#include "bisect.h"
 
 #include <assert.h>
 #include <string.h>

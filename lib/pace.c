@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pace.h"
+
+static void pace_set(Pace *p, size_t limit) {
+        p->limit = limit < p->min ? p->min : limit > p->max ? p->max : limit;
+}
+
+/* The next limit upwards, or the old one where a piece of that size was refused not long ago. */
+static size_t pace_larger(const Pace *p, usec_t now) {
+        size_t larger = p->limit > p->max / 2 ? p->max : 2 * p->limit;
+
+        return p->refused > 0 && larger >= p->refused && now - p->refused_at < PACE_REFUSED_USEC ? p->limit : larger;
+}
+
+void pace_through(Pace *p, size_t size, usec_t took, usec_t now) {
+        if (size >= p->refused)
+                p->refused = 0;
+        if (took > PACE_SLOW_USEC)
+                pace_set(p, (size_t) ((double) size * (double) PACE_GOOD_USEC / (double) took));
+        else if (size > p->limit / 2 && took < PACE_GOOD_USEC)
+                pace_set(p, pace_larger(p, now));
+}
+
+void pace_stuck(Pace *p, size_t size) {
+        if (size > p->min && size / 2 < p->limit) /* a small one says nothing about size */
+                pace_set(p, size / 2);
+}
+
+bool pace_too_large(Pace *p, size_t size, usec_t now) {
+        bool news = p->refused == 0;
+
+        pace_stuck(p, size);
+        p->refused = size;
+        p->refused_at = now;
+        return news;
+}
