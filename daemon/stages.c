@@ -9,6 +9,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "secret.h"
+#include "types.h"
 
 /* Times that no user may choose, and that tests cannot wait for: only in a build with crash points. 0: not set. */
 static uint64_t test_setting(const char *name) {
@@ -23,12 +24,9 @@ static uint64_t test_setting(const char *name) {
 
 /* ---- one source ---- */
 
-static bool source_slot_may_poll(void *userdata) {
-        SourceSlot *slot = userdata;
-        StagesHost *host = slot->host;
-        uint64_t rows, bytes;
+static bool host_has_room(void *userdata, uint64_t rows, uint64_t bytes) {
+        StagesHost *host = userdata;
 
-        source_room(slot->source, &rows, &bytes);
         return !host->stopping && !host->outbox_failing && outbox_has_room(host->outbox, rows, bytes);
 }
 
@@ -50,24 +48,31 @@ static void host_outbox_worked(StagesHost *host) {
         host->outbox_failing = false;
 }
 
-static int source_slot_on_readings(void *userdata, Source *source, const ReadingList *readings) {
-        SourceSlot *slot = userdata;
+static int host_store(void *userdata, const Source *source, const ReadingList *readings) {
+        StagesHost *host = userdata;
         int r;
 
-        r = outbox_put(slot->host->outbox, readings);
+        r = outbox_put(host->outbox, readings);
         if (r < 0) {
-                host_outbox_failed(slot->host, slot->section->name, r);
+                host_outbox_failed(host, readings->items[0].source, r);
                 return r;
         }
-        host_outbox_worked(slot->host);
-        slot->host->on_change(slot->host->userdata);
+        host_outbox_worked(host);
+        host->on_change(host->userdata);
         return 0;
 }
 
-static void source_slot_on_change(void *userdata) {
-        SourceSlot *slot = userdata;
-
-        slot->host->on_change(slot->host->userdata);
+static void host_wire_sources(StagesHost *host) {
+        host->sources = (SourceHost){
+                .loop = host->loop,
+                .http = host->http,
+                .secrets = host->secrets,
+                .manual = host->once,
+                .has_room = host_has_room,
+                .store = host_store,
+                .on_change = host->on_change,
+                .userdata = host,
+        };
 }
 
 static SourceSlot *source_slot_free(SourceSlot *slot) {
@@ -110,17 +115,13 @@ static int source_slot_new(
         slot = calloc(1, sizeof(SourceSlot));
         if (!slot)
                 return -ENOMEM;
-        slot->host = host;
         slot->config = config_ref(stages->config);
         slot->section = section;
         (void) snprintf(owner, sizeof(owner), "source %s", section->name);
         r = slot_read_secret(stages, owner, section->token_file, &slot->token, error);
         if (r != 0)
                 return r;
-        r = source_new(host->loop, host->http, section, slot->token, host->once,
-                &(SourceCallbacks){
-                        source_slot_may_poll, source_slot_on_readings, source_slot_on_change, slot, host->secrets },
-                &slot->source);
+        r = source_new(&host->sources, types_source(section->type), section, slot->token, &slot->source);
         if (r < 0)
                 return r;
 
@@ -315,6 +316,7 @@ int stages_new(StagesHost *host, Config *config, Stages *old, Stages **ret, char
         int r;
 
         error[0] = '\0';
+        host_wire_sources(host);
         r = stages_allocate(host, config, old, &stages);
         if (r < 0)
                 return r;

@@ -23,10 +23,10 @@ typedef struct StagesHost {
         bool outbox_failing;               /* the disk refuses */
         void (*on_change)(void *userdata); /* anything in any status; never acts inside the stage that calls */
         void *userdata;
+        SourceHost sources; /* the same as the sources see it; filled in by stages_new() */
 } StagesHost;
 
 typedef struct SourceSlot {
-        StagesHost *host;
         Config *config; /* the source points into it */
         const SourceConfig *section;
         char *token;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/array.h"
 #include "lib/err.h"
 
 static void reading_done(Reading *reading) {
@@ -21,26 +22,14 @@ uint64_t reading_bytes(const Reading *reading) {
                strlen(reading->type) + strlen(reading->device);
 }
 
-static int list_grow(ReadingList *list) {
-        size_t allocated = list->allocated > 0 ? 2 * list->allocated : 8;
-        Reading *items = reallocarray(list->items, allocated, sizeof(Reading));
-        if (!items)
-                return -ENOMEM;
-
-        list->items = items;
-        list->allocated = allocated;
-        return 0;
-}
-
 int reading_list_add(ReadingList *list, Bytes *payload, const char *source, const char *type, const char *device,
         const char *request_at, uint64_t random) {
         Reading reading = {};
+        int r;
 
-        if (list->n == list->allocated) {
-                int r = list_grow(list);
-                if (r < 0)
-                        return r;
-        }
+        r = array_reserve(&list->items, &list->allocated, list->n + 1, sizeof(Reading));
+        if (r < 0)
+                return r;
 
         reading.source = strdup(source);
         reading.type = strdup(type);
@@ -67,6 +56,26 @@ uint64_t reading_list_bytes(const ReadingList *list) {
 void reading_list_truncate(ReadingList *list, size_t n) {
         while (list->n > n)
                 reading_done(&list->items[--list->n]);
+}
+
+int reading_list_move(ReadingList *to, ReadingList *from) {
+        int r;
+
+        if (from->n == 0)
+                return 0;
+        if (to->n == 0) {
+                reading_list_done(to);
+                *to = reading_list_steal(from);
+                return 0;
+        }
+        r = array_reserve(&to->items, &to->allocated, to->n + from->n, sizeof(Reading));
+        if (r < 0)
+                return r;
+        memcpy(to->items + to->n, from->items, from->n * sizeof(Reading));
+        to->n += from->n;
+        from->n = 0; /* their owner is *to* now */
+        reading_list_done(from);
+        return 0;
 }
 
 void reading_list_done(ReadingList *list) {

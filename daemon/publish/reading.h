@@ -33,5 +33,8 @@ uint64_t reading_list_bytes(const ReadingList *list);
 /* Drops the readings from index *n* on. */
 void reading_list_truncate(ReadingList *list, size_t n);
 
+/* Appends all of *from* to *to*, and leaves *from* empty. -ENOMEM: nothing has moved. */
+int reading_list_move(ReadingList *to, ReadingList *from);
+
 void reading_list_done(ReadingList *list);
 ReadingList reading_list_steal(ReadingList *list);

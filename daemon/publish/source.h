@@ -1,31 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* clang-format off */
-/* A source is polled on a timer and yields readings. This file is the interface that every type of source implements, the table of types,
- * and the part that all share: when to poll, when not to (no room in the outbox, a rate limit, a refused token), what to say when a source
- * starts or stops failing.
+/* What every source does alike, whatever it reads: when to poll, when not to, what is kept in memory while the disk
+ * refuses, when to hold the peer, what is said and how often. A type (SourceType) knows one kind of remote. It is polled,
+ * or it speaks when it likes; either way it hands its readings over with source_put(), and hears of them again with
+ * stored() when they are on disk. All that was handed over in one turn of the loop is one commit.
  *
- * State of a source (source.c checks every move):
+ * Two machines; source.c checks every move:
  *
- *      waiting --timer--> polling --readings--> handing over --stored--> waiting
- *         ^                  |                       |  ^
- *         +----- failed -----+                 disk refuses: readings stay in memory, tried again, no poll meanwhile (P7)
+ *      poll      waiting --due, room--> polling --source_polled()--> waiting
  *
- * A new type is one file with a SourceType, and one row in the table in source.c. */
+ *      readings  none --source_put()--> gathered --committed--> none
+ *                                           |                    ^
+ *                                      disk refuses              |
+ *                                           v                    |
+ *                                        refused --committed-----+        what is in memory is tried again (P7)
+ *
+ * A poll begins only while no reading waits and there is room for what it may bring. A type that is not polled is held
+ * (hold(): read nothing more from the peer) while the disk refuses or there is no room, so that the peer keeps what it
+ * has (P12).
+ *
+ * A new type is its own file, one line in daemon/types.c, its test and its page. */
 /* clang-format on */
-
-#include <systemd/sd-event.h>
 
 #include "config.h"
 #include "lib/http.h"
+#include "lib/loop.h"
 #include "publish/reading.h"
 #include "secret.h"
+#include "trouble.h"
 
 typedef struct Source Source;
 
 /* How one poll ended, told by the type. */
 typedef enum SourcePollOutcome {
-        SOURCE_POLLED = 0,  /* readings may be empty: no device is no error */
+        SOURCE_POLLED = 0,  /* the remote answered well: no reading is no error */
         SOURCE_UNREACHABLE, /* network, timeout, 5xx, nonsense in the reply: next try at the next interval */
         SOURCE_LIMITED,     /* rate limit: not before *not_before* */
         SOURCE_REFUSED,     /* 401, 403, 404: only a user can mend it; tried slowly */
@@ -33,87 +42,105 @@ typedef enum SourcePollOutcome {
 
 typedef struct SourcePoll {
         SourcePollOutcome outcome;
-        ReadingList readings; /* of SOURCE_POLLED; taken by source_polled() */
-        usec_t not_before;    /* clock_now() before which the remote wants no further poll; 0: none. Any outcome */
-        const char *detail;   /* failure in words: what happened and what the reader can do */
-        int http_status;      /* 0: none */
+        usec_t not_before;  /* clock_now() before which the remote wants no further poll; 0: none. Any outcome */
+        const char *detail; /* of a failure: what happened and what the reader can do. Of a good poll, for `check`: what
+                               answered; NULL: nothing to add */
+        bool odd;        /* a good poll whose *detail* deserves a look (no device at all): said once, like a failure */
+        int http_status; /* 0: none */
         int64_t clock_offset; /* microseconds that the remote's clock is ahead of ours, as used for request_at; 0: ours
                                  was used */
 } SourcePoll;
+
+#define SOURCE_ERROR_MAX 512
 
 /* What a type is given. Everything is borrowed and outlives the instance. */
 typedef struct SourceContext {
         const SourceConfig *config;
         const char *token; /* secret; NULL when the config names none */
         Http *http;
-        sd_event *event;
-        Source *source;   /* for source_polled() */
-        Secrets *secrets; /* of the process: what the remote says passes secrets_conceal() */
+        Loop *loop;
+        Secrets *secrets; /* where it notes what it may not tell; the shared half takes that out of every detail */
+        Source *source;   /* for source_put() and the others below */
 } SourceContext;
 
 typedef struct SourceType {
         const char *name;
-        const char *default_url; /* NULL: `url` is required */
-        bool needs_token;
         int (*open)(const SourceContext *context, void **ret_self);
-        int (*poll)(void *self); /* starts one poll; exactly one source_polled() follows, later, unless closed before */
-        void *(*close)(void *self); /* drops a poll under way; returns NULL */
+        /* Starts one poll; exactly one source_polled() follows, later, unless closed before. NULL: it speaks when it
+         * likes, from the end of open() on. */
+        int (*poll)(void *self);
+        /* `sensorqd check`: like poll(), but tells only whether the remote answers, and disturbs no running daemon.
+         * NULL: poll() does. */
+        int (*check)(void *self);
+        /* Back-pressure: stop, or go on, reading the peer. NULL for a type that is only polled. */
+        void (*hold)(void *self, bool hold);
+        /* Every source_put() up to that ticket is on disk: the peer may be told (P12). NULL: nobody waits. */
+        void (*stored)(void *self, uint64_t ticket);
+        void *(*close)(void *self); /* drops what is under way; returns NULL */
 } SourceType;
 
-extern const SourceType source_type_nature_remo;
-
-/* The table's row of that name, or NULL; source_type_names() for messages: "nature_remo, ...". */
-const SourceType *source_type_find(const char *name);
-const char *source_type_names(void);
-
-/* What a source needs from its surroundings, wired in daemon.c. */
-typedef struct SourceCallbacks {
-        /* Whether a poll may be made now: room in the outbox (checked before, so that what is fetched always fits), no
-         * disk trouble. */
-        bool (*may_poll)(void *userdata);
-        /* Hands the readings over for storing. 0: they are on disk and the list may be freed. Negative errno: the
-         * source keeps them in memory and calls again later. */
-        int (*on_readings)(void *userdata, Source *source, const ReadingList *readings);
+/* What the sources of a daemon share, and how they are wired to it. Borrowed; outlives them. */
+typedef struct SourceHost {
+        Loop *loop;
+        Http *http;
+        Secrets *secrets; /* may be NULL */
+        bool manual;      /* nothing is polled but by source_poll_now(): `once`, `check` */
+        bool checking;    /* source_poll_now() asks the type's check() */
+        /* Whether so many readings more would fit now, and the disk takes them. */
+        bool (*has_room)(void *userdata, uint64_t rows, uint64_t bytes);
+        /* 0: the readings are on disk. Anything else: they are not, and stay with the source. */
+        int (*store)(void *userdata, const Source *source, const ReadingList *readings);
         /* Something in source_status() changed. */
         void (*on_change)(void *userdata);
         void *userdata;
-        Secrets *secrets; /* as in SourceContext; may be NULL */
-} SourceCallbacks;
+} SourceHost;
 
 typedef struct SourceStatus {
         const char *name;
         bool failing;
         usec_t failing_since; /* clock_wall() */
         usec_t last_poll;     /* clock_wall() of the last poll that answered well; 0: none yet */
-        usec_t next_poll;     /* clock_now() */
+        usec_t next_poll;     /* clock_now(); 0: none is planned */
         uint64_t polls, readings, failures;
         const char *detail;             /* of the failure; "" when well */
+        const char *answer;             /* detail of the last good poll, for `check`; "" when it had none */
+        bool odd;                       /* that answer deserves a look */
         bool holding;                   /* readings wait in memory for the disk */
-        bool gated;                     /* a poll is due, and may_poll says no */
+        bool gated;                     /* a poll is due, or the peer is held, and there is no room */
         uint64_t next_rows, next_bytes; /* what it holds, or else what its next poll may bring */
 } SourceStatus;
 
-/* *config*, *token* and the callbacks are borrowed. Polls begin at once, spread by up to a tenth of the interval over
- * several sources; *manual*: never by itself, only through source_poll_now() (the verb `once`). */
-int source_new(sd_event *event, Http *http, const SourceConfig *config, const char *token, bool manual,
-        const SourceCallbacks *callbacks, Source **ret);
-/* Drops a poll under way. Readings that the disk refused are handed over one last time. */
+/* *config* and *token* (NULL: none) are borrowed. Polls begin at once, spread by up to a tenth of the interval over
+ * several sources, unless the host is manual. Errors of the type's open(). */
+int source_new(
+        const SourceHost *host, const SourceType *type, const SourceConfig *config, const char *token, Source **ret);
+/* Drops a poll under way. Readings that wait are stored one last time; what the disk refuses then is said to be lost.
+ */
 Source *source_free(Source *source);
 CLEANUP_DEFINE(Source, source_free)
 
-/* No further poll. One that is under way may end, and its readings are handed over: until then source_is_busy(). */
+/* No further poll, and the peer is held for good. A poll that is under way may end, and what waits is stored: until
+ * then source_is_busy(). */
 void source_retire(Source *source);
-
-/* One poll now. -EBUSY while one is under way. While may_poll says no, none is made, and the source counts as failing:
- * 0 as well. */
-int source_poll_now(Source *source);
 /* True while a poll is under way or readings wait for the disk. */
 bool source_is_busy(const Source *source);
-/* Room in the outbox that the next poll may need: the size of the largest batch so far, at least one row. */
-void source_room(const Source *source, uint64_t *ret_rows, uint64_t *ret_bytes);
-/* For types: the poll has ended. Takes poll->readings. */
-void source_polled(Source *source, SourcePoll *poll);
+/* One poll now. -EBUSY while one is under way or readings wait. While there is no room none is made, and the source
+ * counts as failing: 0 as well. */
+int source_poll_now(Source *source);
+/* The disk takes readings again, or rows have left the outbox: what waits is tried now, not after a backoff. */
+void source_resume(Source *source);
 void source_status(const Source *source, SourceStatus *ret);
+
+/* ---- for types ---- */
+
+/* Takes the readings (the list is empty afterwards; it may be empty before). They are committed at the end of this turn
+ * of the loop, after what was put before them; then stored(*ticket*), never inside this call. Tickets rise; 0: no word
+ * is wanted. -ENOMEM: nothing was taken. */
+int source_put(Source *source, ReadingList *readings, uint64_t ticket);
+/* The poll has ended. What it brought was handed over before with source_put(). */
+void source_polled(Source *source, const SourcePoll *poll);
+/* How a type that is not polled stands with its peer; *poll* as above, SOURCE_POLLED when it speaks. */
+void source_tell(Source *source, const SourcePoll *poll, usec_t retry_in);
 
 /* ---- pure decisions ---- */
 

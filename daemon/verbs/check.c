@@ -8,9 +8,9 @@
 
 #include "lib/err.h"
 #include "lib/json.h"
-#include "publish/source.h"
 #include "secret.h"
 #include "subscribe/subscription.h"
+#include "types.h"
 #include "verbs/session.h"
 #include "verbs/verbs.h"
 
@@ -231,33 +231,32 @@ static void check_subscription(Session *session, const char *name) {
 
 /* ---- sources ---- */
 
-typedef struct SourceProbe {
-        size_t readings;
-} SourceProbe;
+#define SAMPLE_MAX 160 /* bytes of a reading that is shown */
 
-static bool probe_may_poll(void *userdata) {
+static bool probe_has_room(void *userdata, uint64_t rows, uint64_t bytes) {
         return true;
 }
 
-static int probe_on_readings(void *userdata, Source *source, const ReadingList *readings) {
-        ((SourceProbe *) userdata)->readings += readings->n;
+/* The first reading is a sample of what would be stored; none is. */
+static int probe_store(void *userdata, const Source *source, const ReadingList *readings) {
+        char *sample = userdata;
+
+        if (sample[0] == '\0' && readings->n > 0)
+                text_copy(sample, SAMPLE_MAX, readings->items[0].payload.data);
         return 0;
 }
 
 static void probe_on_change(void *userdata) {}
 
-static int poll_source(
-        Session *session, const SourceConfig *section, const char *token, SourceProbe *probe, Source **ret) {
-        const SourceCallbacks callbacks = { probe_may_poll, probe_on_readings, probe_on_change, probe,
-                session->secrets };
+static int poll_source(const SourceHost *host, const SourceConfig *section, const char *token, Source **ret) {
         _cleanup_(source_freep) Source *source = NULL;
         int r;
 
-        r = source_new(session->loop, session->http, section, token, true, &callbacks, &source);
+        r = source_new(host, types_source(section->type), section, token, &source);
         if (r >= 0)
                 r = source_poll_now(source);
         while (r >= 0 && source_is_busy(source))
-                r = loop_turn(session->loop, USEC_INFINITY);
+                r = loop_turn(host->loop, USEC_INFINITY);
         if (r < 0)
                 return r;
 
@@ -265,26 +264,42 @@ static int poll_source(
         return 0;
 }
 
+static void tell_source(Session *session, const char *name, const SourceStatus *status, const char *sample) {
+        if (status->failing)
+                session_fail(session, name, "%s", status->detail);
+        else if (status->odd)
+                session_warn(session, name, "%s", status->answer);
+        else
+                session_ok(session, name, "%s%s%s", status->answer[0] ? status->answer : "answers",
+                        sample[0] ? "; for example " : "", sample);
+}
+
 static void check_source(Session *session, const SourceConfig *section) {
         _cleanup_(source_freep) Source *source = NULL;
         _cleanup_(secret_freep) char *token = NULL;
-        SourceProbe probe = {};
+        char name[96], sample[SAMPLE_MAX] = "";
         SourceStatus status;
-        char name[96];
         int r;
+        const SourceHost host = {
+                .loop = session->loop,
+                .http = session->http,
+                .secrets = session->secrets,
+                .manual = true,
+                .checking = true,
+                .has_room = probe_has_room,
+                .store = probe_store,
+                .on_change = probe_on_change,
+                .userdata = sample,
+        };
 
         (void) snprintf(name, sizeof(name), "source %s", section->name);
         if (!session_secret(session, name, section->token_file, &token))
                 return;
-        r = poll_source(session, section, token, &probe, &source);
+        r = poll_source(&host, section, token, &source);
         if (r < 0)
                 return session_fail(session, name, "%s", strerror(-r));
         source_status(source, &status);
-        if (status.failing)
-                session_fail(session, name, "%s", status.detail);
-        else
-                session_ok(session, name, "%s answers with %zu device%s", section->url, probe.readings,
-                        probe.readings == 1 ? "" : "s");
+        tell_source(session, name, &status, sample);
 }
 
 /* ---- MongoDB ---- */

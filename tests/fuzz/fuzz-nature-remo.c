@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "lib/json.h"
-#include "publish/nature-remo.h"
+#include "sources/nature-remo.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

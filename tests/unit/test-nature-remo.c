@@ -10,7 +10,7 @@
 
 #include "lib/err.h"
 #include "lib/json.h"
-#include "publish/nature-remo.h"
+#include "sources/nature-remo.h"
 
 #define WALL (UINT64_C(1795501658123) * USEC_PER_MSEC) /* 2026-11-24T06:27:38.123Z */
 #define AT "2026-11-24T06:27:38.123Z"

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "publish/nature-remo.h"
+#include "sources/nature-remo.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "events.h"
-#include "lib/backoff.h"
 #include "lib/err.h"
 #include "lib/http.h"
 #include "lib/log.h"
@@ -85,23 +84,45 @@ static void remo_left_out(NatureRemo *remo, int n, const char *error) {
         remo->device_left_out = n > 0;
 }
 
+/* What `check` shows; no device at all is a good answer that surely was not meant. */
+static void remo_answered(NatureRemo *remo, size_t n, SourcePoll *poll) {
+        const char *url = remo->context.config->url;
+
+        poll->odd = n == 0;
+        if (poll->odd)
+                (void) snprintf(remo->detail, sizeof(remo->detail),
+                        "%.100s answers, but the account has no device: the token belongs to another account, or no "
+                        "device is registered",
+                        url);
+        else
+                (void) snprintf(remo->detail, sizeof(remo->detail), "%.100s answers with %zu device%s", url, n,
+                        n == 1 ? "" : "s");
+}
+
 static void remo_read(NatureRemo *remo, HttpReply *reply, usec_t wall, usec_t now, SourcePoll *poll) {
+        _cleanup_(reading_list_done) ReadingList readings = {};
         NatureRemoError error;
         usec_t request_at;
-        int r;
+        int n_bad, r;
 
         poll->clock_offset = clock_offset(reply, wall);
         request_at = wall + (usec_t) poll->clock_offset - (now - remo->started);
-        r = nature_remo_parse(reply->body.data ?: "", reply->body.size, remo->context.config->name, request_at,
-                loop_random, &poll->readings, &error);
-        if (r < 0) {
+        n_bad = nature_remo_parse(reply->body.data ?: "", reply->body.size, remo->context.config->name, request_at,
+                loop_random, &readings, &error);
+        if (n_bad == -EBADMSG) {
                 poll->outcome = SOURCE_UNREACHABLE;
                 (void) snprintf(remo->detail, sizeof(remo->detail),
-                        "%s; check that url (%s) is that of Nature Remo's API",
-                        r == -ENOMEM ? "out of memory" : error.text, remo->context.config->url);
+                        "%s; check that url (%s) is that of Nature Remo's API", error.text, remo->context.config->url);
                 return;
         }
-        remo_left_out(remo, r, error.text);
+        remo_answered(remo, readings.n + (size_t) (n_bad > 0 ? n_bad : 0), poll);
+        r = n_bad < 0 ? n_bad : source_put(remo->context.source, &readings, 0);
+        if (r < 0) {
+                poll->outcome = SOURCE_UNREACHABLE;
+                (void) snprintf(remo->detail, sizeof(remo->detail), "%s", strerror(-r));
+                return;
+        }
+        remo_left_out(remo, n_bad, error.text);
 }
 
 /* A status that is no answer to work with. */
@@ -138,18 +159,18 @@ static void remo_refused(NatureRemo *remo, const HttpReply *reply, SourcePoll *p
         }
 }
 
+/* Whatever refuses for a time says for how long in Retry-After; a 429 of Nature Remo itself in its own header. */
 static usec_t remo_not_before(const HttpReply *reply, usec_t remote_wall, usec_t now) {
         const char *reset = http_reply_header(reply, "X-Rate-Limit-Reset");
-        usec_t at;
+        usec_t at, after = reply->retry_after > 0 ? now + reply->retry_after : 0;
 
-        if (reply->status != 429)
-                return nature_remo_not_before(http_reply_header(reply, "X-Rate-Limit-Limit"),
+        if (reply->status == 429)
+                at = nature_remo_reset_at(reset, remote_wall, now);
+        else
+                at = nature_remo_not_before(http_reply_header(reply, "X-Rate-Limit-Limit"),
                         http_reply_header(reply, "X-Rate-Limit-Remaining"), reset, remote_wall, now);
-
-        at = nature_remo_reset_at(reset, remote_wall, now);
-        if (reply->retry_after > 0 && now + reply->retry_after > at)
-                at = now + reply->retry_after;
-        return at > 0 ? at : now + WINDOW_USEC;
+        at = after > at ? after : at;
+        return at == 0 && reply->status == 429 ? now + WINDOW_USEC : at;
 }
 
 static void remo_unanswered(NatureRemo *remo, const HttpReply *reply) {
@@ -212,10 +233,10 @@ static int nature_remo_poll(void *self) {
         return http_start(remo->context.http, &spec, remo_done, remo, &remo->request);
 }
 
+extern const SourceType source_type_nature_remo; /* named in types.c only */
+
 const SourceType source_type_nature_remo = {
         .name = NATURE_REMO_TYPE,
-        .default_url = "https://api.nature.global",
-        .needs_token = true,
         .open = nature_remo_open,
         .poll = nature_remo_poll,
         .close = nature_remo_close,

@@ -5,7 +5,7 @@
 
 #include "lib/err.h"
 #include "lib/json.h"
-#include "publish/nature-remo.h"
+#include "sources/nature-remo.h"
 
 /* the API gives UUIDs; an attribute's value may have 1024 bytes, and the idempotency key holds more than the id */
 #define DEVICE_ID_MAX 256

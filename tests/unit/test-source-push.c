@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A source whose type speaks when it likes: commits, back-pressure, what the peer is told and when. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka.h needs the four above */
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include "lib/err.h"
+#include "publish/source.h"
+
+#define PATIENCE (20 * USEC_PER_SEC)
+
+typedef struct Fixture {
+        SourceHost host;
+        SourceConfig config;
+        Source *source;
+        bool room;
+        int store_error; /* what store answers */
+        unsigned handed, stored;
+} Fixture;
+
+static bool has_room(void *userdata, uint64_t rows, uint64_t bytes) {
+        return ((Fixture *) userdata)->room;
+}
+
+static int store(void *userdata, const Source *source, const ReadingList *readings) {
+        Fixture *f = userdata;
+
+        assert_true(readings->n > 0);
+        f->handed++;
+        f->stored += f->store_error == 0 ? (unsigned) readings->n : 0;
+        return f->store_error;
+}
+
+static void on_change(void *userdata) {}
+
+static SourceStatus status_of(Fixture *f) {
+        SourceStatus status;
+        source_status(f->source, &status);
+        return status;
+}
+
+/* Runs the loop until *condition* holds. */
+#define RUN_UNTIL(f, condition)                                                                                                            \
+        do {                                                                                                                               \
+                usec_t begin = clock_now();                                                                                                \
+                while (!(condition)) {                                                                                                     \
+                        assert_true(clock_now() - begin < PATIENCE);                                                                       \
+                        assert_true(loop_turn((f)->host.loop, USEC_PER_SEC) >= 0);                                                         \
+                }                                                                                                                          \
+        } while (0)
+
+static int setup(void **state) {
+        Fixture *f = calloc(1, sizeof(Fixture));
+        static char name[] = "home", type[] = "talker";
+
+        assert_non_null(f);
+        f->host = (SourceHost){ .has_room = has_room, .store = store, .on_change = on_change, .userdata = f };
+        assert_true(loop_new(&f->host.loop) >= 0);
+        f->config = (SourceConfig){ .name = name, .type = type };
+        f->room = true;
+        *state = f;
+        return 0;
+}
+
+static int teardown(void **state) {
+        Fixture *f = *state;
+
+        source_free(f->source);
+        loop_free(f->host.loop);
+        free(f);
+        return 0;
+}
+
+typedef struct Talker {
+        Source *source;
+        unsigned holds, goes;
+        uint64_t stored; /* the last ticket */
+        bool held;
+} Talker;
+
+static Talker talker;
+
+static int talker_open(const SourceContext *context, void **ret_self) {
+        talker = (Talker){ .source = context->source };
+        *ret_self = &talker;
+        return 0;
+}
+
+static void talker_hold(void *self, bool hold) {
+        assert_true(hold != talker.held);
+        talker.held = hold;
+        talker.holds += hold;
+        talker.goes += !hold;
+}
+
+static void talker_stored(void *self, uint64_t ticket) {
+        assert_true(ticket > talker.stored);
+        talker.stored = ticket;
+}
+
+static void *talker_close(void *self) {
+        return NULL;
+}
+
+static const SourceType talker_type = {
+        .name = "talker", .open = talker_open, .hold = talker_hold, .stored = talker_stored, .close = talker_close,
+};
+
+static void start_talker(Fixture *f) {
+        assert_int_equal(source_new(&f->host, &talker_type, &f->config, NULL, &f->source), 0);
+}
+
+static void say(uint64_t ticket, size_t n) {
+        ReadingList list = {};
+
+        for (size_t i = 0; i < n; i++) {
+                Bytes payload = {};
+
+                assert_int_equal(bytes_append_text(&payload, "{}"), 0);
+                assert_int_equal(reading_list_add(&list, &payload, "home", "talker", "d", "2026-11-24T06:27:38.123Z", ticket), 0);
+        }
+        assert_int_equal(source_put(talker.source, &list, ticket), 0);
+        assert_int_equal(list.n, 0);
+        reading_list_done(&list);
+}
+
+/* One commit for all that came in one turn; the peer is told afterwards, up to which message. */
+static void test_pushed(void **state) {
+        Fixture *f = *state;
+
+        start_talker(f);
+        say(1, 2);
+        say(2, 0); /* nothing that could be a reading: the peer hears of it in its turn */
+        say(3, 1);
+        assert_int_equal(f->handed, 0);
+        assert_int_equal(talker.stored, 0);
+        assert_true(source_is_busy(f->source));
+        RUN_UNTIL(f, talker.stored == 3);
+        assert_int_equal(f->handed, 1);
+        assert_int_equal(f->stored, 3);
+        say(4, 0);
+        RUN_UNTIL(f, talker.stored == 4);
+        assert_int_equal(f->handed, 1);
+        assert_false(source_is_busy(f->source));
+        assert_int_equal(talker.holds, 0);
+        assert_int_equal(status_of(f).next_poll, 0);
+}
+
+/* P12: while the disk refuses, the peer is held and told nothing. */
+static void test_pushed_to_a_full_disk(void **state) {
+        Fixture *f = *state;
+
+        f->store_error = -ENOSPC;
+        start_talker(f);
+        say(1, 1);
+        RUN_UNTIL(f, f->handed >= 1);
+        assert_true(talker.held);
+        assert_true(status_of(f).holding);
+        say(2, 1); /* was on its way already */
+        RUN_UNTIL(f, f->handed >= 2);
+        assert_int_equal(talker.stored, 0);
+        f->store_error = 0;
+        source_resume(f->source); /* not after a backoff */
+        assert_true(loop_turn(f->host.loop, 0) > 0);
+        assert_int_equal(talker.stored, 2);
+        assert_int_equal(f->stored, 2);
+        assert_false(talker.held);
+        assert_int_equal(talker.goes, 1);
+}
+
+/* P7: while there is no room, the peer is held; from the start, too. */
+static void test_pushed_without_room(void **state) {
+        Fixture *f = *state;
+
+        f->room = false;
+        start_talker(f);
+        assert_true(talker.held);
+        assert_true(status_of(f).gated);
+        f->room = true;
+        RUN_UNTIL(f, !talker.held);
+        assert_false(status_of(f).gated);
+        f->room = false;
+        say(1, 1); /* what was on its way is stored nevertheless */
+        RUN_UNTIL(f, talker.stored == 1);
+        assert_true(talker.held);
+        source_retire(f->source);
+        f->room = true;
+        source_resume(f->source);
+        (void) loop_turn(f->host.loop, 0);
+        assert_true(talker.held);
+}
+
+/* What was handed over in this turn is stored by the end at the latest. */
+static void test_pushed_at_the_end(void **state) {
+        Fixture *f = *state;
+
+        start_talker(f);
+        say(1, 2);
+        f->source = source_free(f->source);
+        assert_int_equal(f->stored, 2);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        const struct CMUnitTest tests[] = {
+                TEST(test_pushed),
+                TEST(test_pushed_to_a_full_disk),
+                TEST(test_pushed_without_room),
+                TEST(test_pushed_at_the_end),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
