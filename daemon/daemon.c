@@ -21,8 +21,9 @@
 #include "lib/log.h"
 #include "lib/service.h"
 #include "once.h"
+#include "report.h"
 #include "stages.h"
-#include "status.h"
+#include "stalls.h"
 
 /* P8: for the write and the requests in progress; TimeoutStopSec= is 30 s */
 #define STOP_PATIENCE_USEC (15 * USEC_PER_SEC)
@@ -40,7 +41,7 @@ struct Daemon {
         LoopWatch *report;   /* timer: STATUS= is due */
         LoopWatch *watch;    /* timer: ages */
         LoopWatch *patience; /* timer: the stop takes too long */
-        StatusWarnings *warnings;
+        Stalls *stalls;
         usec_t started;
         char status_line[512];
         Once once;
@@ -54,55 +55,50 @@ static const char *status_directory(const Daemon *d) {
         return runtime && runtime[0] == '/' && !strchr(runtime, ':') ? runtime : d->config->state_dir;
 }
 
-/* *sources* and *subscribers* have room for all. */
-static void daemon_look(Daemon *d, StatusInput *input, SourceStatus *sources, SubscriberStatus *subscribers) {
+static int daemon_look(Daemon *d, Figures *ret) {
         Stages *stages = d->stages;
 
-        *input = (StatusInput){
+        *ret = (Figures){
                 .wall = clock_wall(),
                 .now = clock_now(),
                 .started = d->started,
                 .stopping = d->host.stopping,
                 .publishes = d->config->publishes,
                 .outbox_failing = d->host.outbox_failing,
-                .sources = sources,
+                .sources = calloc(stages->n_sources + 1, sizeof(SourceStatus)),
+                .subscribers = calloc(stages->n_subscribers + 1, sizeof(SubscriberStatus)),
                 .n_sources = stages->n_sources,
-                .subscribers = subscribers,
                 .n_subscribers = stages->n_subscribers,
         };
+        if (!ret->sources || !ret->subscribers)
+                return -ENOMEM;
         if (d->host.outbox)
-                outbox_status(d->host.outbox, &input->outbox);
+                outbox_status(d->host.outbox, &ret->outbox);
         if (stages->publisher)
-                publisher_status(stages->publisher->publisher, &input->publisher);
-        token_status(stages->remote->token, &input->token);
+                publisher_status(stages->publisher->publisher, &ret->publisher);
+        token_status(stages->remote->token, &ret->token);
         for (size_t i = 0; i < stages->n_sources; i++)
-                source_status(stages->sources[i]->source, &sources[i]);
+                source_status(stages->sources[i]->source, &ret->sources[i]);
         for (size_t i = 0; i < stages->n_subscribers; i++)
-                subscriber_status(stages->subscribers[i]->subscriber, &subscribers[i]);
+                subscriber_status(stages->subscribers[i]->subscriber, &ret->subscribers[i]);
+        return 0;
 }
 
 static int daemon_report(Daemon *d) {
-        _cleanup_free_ SourceStatus *sources = NULL;
-        _cleanup_free_ SubscriberStatus *subscribers = NULL;
-        _cleanup_bytes_ Bytes line = {}, json = {};
-        StatusInput input;
+        _cleanup_(report_done) Figures figures = {};
+        _cleanup_bytes_ Bytes json = {};
+        char line[REPORT_LINE_SIZE];
         int r;
 
-        sources = calloc(d->stages->n_sources + 1, sizeof(SourceStatus));
-        subscribers = calloc(d->stages->n_subscribers + 1, sizeof(SubscriberStatus));
-        if (!sources || !subscribers)
-                return -ENOMEM;
-        daemon_look(d, &input, sources, subscribers);
-        status_warn(d->warnings, &input);
-
-        r = status_format_line(&input, &line);
+        r = daemon_look(d, &figures);
         if (r < 0)
                 return r;
-        service_status(line.data, d->status_line, sizeof(d->status_line));
-        r = status_format_json(&input, &json);
+        stalls_look(d->stalls, &figures);
+        service_status(report_format_line(&figures, line), d->status_line, sizeof(d->status_line));
+        r = report_format_json(&figures, &json);
         if (r < 0)
                 return r;
-        return status_write(status_directory(d), json.data, json.size);
+        return report_write(status_directory(d), json.data, json.size);
 }
 
 /* Nothing depends on the report: a full disk or lack of memory must not stop the readings. */
@@ -370,7 +366,7 @@ static int daemon_open(Daemon *d) {
         r = secrets_new(&d->host.secrets);
         if (r < 0)
                 return r;
-        return status_warnings_new(&d->warnings);
+        return stalls_new(&d->stalls);
 }
 
 static void daemon_tell_emulator(const Daemon *d) {
@@ -454,7 +450,7 @@ int daemon_run(Daemon *d) {
         if (r < 0)
                 return r;
         daemon_tell_stopped(d);
-        status_remove(status_directory(d));
+        report_remove(status_directory(d));
         return d->mode == DAEMON_ONCE && !d->once.complete ? DAEMON_LEFT : DAEMON_OK;
 }
 
@@ -463,7 +459,7 @@ Daemon *daemon_free(Daemon *d) {
                 return NULL;
         stages_free(d->stages);
         outbox_close(d->host.outbox);
-        status_warnings_free(d->warnings);
+        stalls_free(d->stalls);
         http_free(d->host.http);
         secrets_free(d->host.secrets);
         loop_drop(d->patience);

@@ -19,7 +19,7 @@ LAYERS = [
     ["daemon/publish/", "daemon/subscribe/"],  # source, publisher, sink, lease, subscriber and what only they use
     ["daemon/sources/", "daemon/subscribe/mongodb"],
     ["daemon/types"],
-    ["daemon/status"],
+    ["daemon/report", "daemon/stalls"],
     ["daemon/remote", "daemon/stages", "daemon/once"],
     ["daemon/daemon"],
     ["daemon/verbs/"],

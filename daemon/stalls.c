@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stalls.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "events.h"
+#include "lib/err.h"
+#include "lib/log.h"
+
+/* What is watched, one of each kind for a source or a subscription. */
+typedef enum WatchKind {
+        WATCH_PUBLISH,   /* the outbox gets shorter while nothing is in the way */
+        WATCH_POLL,      /* polls are made when they are due */
+        WATCH_HELD,      /* what is held gets stored */
+        WATCH_PULL,      /* pulls are answered */
+        WATCH_RETENTION, /* unsettled messages are younger than the queue keeps them */
+} WatchKind;
+
+/* How long a standstill may last. */
+static const usec_t patience[] = {
+        [WATCH_PUBLISH] = 10 * USEC_PER_MINUTE, /* ten publish timeouts */
+        [WATCH_POLL] = 10 * USEC_PER_MINUTE,    /* beyond the time of the next poll */
+        [WATCH_HELD] = 5 * USEC_PER_MINUTE,     /* several times the worst write that the driver can make */
+        [WATCH_PULL] = 70 * USEC_PER_MINUTE,    /* the longest interval is 1 h, the longest pull 2 min */
+};
+
+typedef struct Watch {
+        WatchKind kind;
+        char *name;
+        uint64_t progress; /* as last seen */
+        usec_t since;      /* clock_now() of the last progress, or of the last time that standing still was right */
+        unsigned told;     /* how much has been said about it */
+} Watch;
+
+typedef enum OutboxLevel { OUTBOX_LEVEL_WELL, OUTBOX_LEVEL_HIGH, OUTBOX_LEVEL_FULL } OutboxLevel;
+
+struct Stalls {
+        Watch *watches; /* in the order of the figures; those of stages that went are forgotten at the next look */
+        size_t n;
+        OutboxLevel outbox;
+        usec_t born; /* clock_now() of the first look; 0: none yet */
+};
+
+int stalls_new(Stalls **ret) {
+        *ret = calloc(1, sizeof(Stalls));
+        return *ret ? 0 : -ENOMEM;
+}
+
+static void watches_free(Watch *watches, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                free(watches[i].name);
+        free(watches);
+}
+
+Stalls *stalls_free(Stalls *stalls) {
+        if (!stalls)
+                return NULL;
+        watches_free(stalls->watches, stalls->n);
+        free(stalls);
+        return NULL;
+}
+
+/* ---- one look: the new watches, each a copy of the old one of its name ---- */
+
+typedef struct Look {
+        const Stalls *stalls;
+        const Figures *figures;
+        Watch *watches;
+        size_t n;
+        char span[CLOCK_SPAN_SIZE]; /* how long what stalls has stood still */
+} Look;
+
+/* NULL when memory is short: nothing is warned about then, and the next look tries again. */
+static Watch *look_watch(Look *look, WatchKind kind, const char *name) {
+        const Stalls *old = look->stalls;
+        Watch *watch = &look->watches[look->n];
+
+        for (size_t i = 0; i < old->n; i++) {
+                Watch *before = &old->watches[(look->n + i) % old->n]; /* mostly it stands where it stood */
+
+                if (before->kind != kind || !before->name || strcmp(before->name, name) != 0)
+                        continue;
+                look->n++;
+                *watch = *before;
+                before->name = NULL;
+                return watch;
+        }
+        *watch = (Watch){ .kind = kind, .name = strdup(name), .since = look->figures->now };
+        return watch->name ? &look->watches[look->n++] : NULL;
+}
+
+/* Whether to say now, once, that something stands still: *expected*: it should move; *progress* changes whenever it
+ * does. Measured by the clock that no time server steps. */
+static bool look_stalls(Look *look, WatchKind kind, const char *name, bool expected, uint64_t progress) {
+        Watch *watch = look_watch(look, kind, name);
+        usec_t now = look->figures->now;
+
+        if (!watch)
+                return false;
+        if (!expected || progress != watch->progress) {
+                watch->progress = progress;
+                watch->since = now;
+                watch->told = 0;
+                return false;
+        }
+        if (watch->told > 0 || now - watch->since < patience[kind])
+                return false;
+        watch->told = 1;
+        (void) clock_format_span(now - watch->since, look->span, sizeof(look->span));
+        return true;
+}
+
+/* ---- stalls ---- */
+
+static void look_at_publisher(Look *look) {
+        const Figures *f = look->figures;
+        bool expected = f->outbox.rows > 0 && !f->publisher.failing && !f->publisher.paused && !f->token.failing &&
+                        !f->outbox_failing && !f->stopping;
+        char rows[24];
+
+        if (!look_stalls(look, WATCH_PUBLISH, "", expected, f->publisher.published + f->publisher.rejected))
+                return;
+        (void) snprintf(rows, sizeof(rows), "%" PRIu64, f->outbox.rows);
+        log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_ROWS, rows }),
+                "%s readings wait in the outbox, safe on disk, and for %s none was published though nothing is known "
+                "to be in the way. If this does not pass, restart sensorqd and report the log.",
+                rows, look->span);
+}
+
+static void look_at_source(Look *look, const SourceStatus *source) {
+        const Figures *f = look->figures;
+        bool due = source->next_poll > 0 && source->next_poll <= f->now;
+        bool blocked = f->stopping || f->outbox_failing || source->failing || source->holding;
+
+        if (look_stalls(look, WATCH_POLL, source->name, due && !blocked && !report_outbox_is_full(f),
+                    source->polls + source->failures))
+                log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SOURCE, source->name }),
+                        "Source %s should have been polled %s ago, and nothing is known to be in the way. If this does "
+                        "not pass, restart sensorqd (nothing is lost by that) and report the log.",
+                        source->name, look->span);
+}
+
+static void look_at_held(Look *look, const SubscriberStatus *subscriber) {
+        const SinkStatus *sink = &subscriber->sink;
+        bool expected = subscriber->held > 0 && sink->ready && !subscriber->failing && !look->figures->stopping;
+        uint64_t progress = subscriber->acknowledged + sink->stored + sink->duplicates + sink->rejected + sink->failed;
+
+        if (look_stalls(look, WATCH_HELD, subscriber->subscription, expected, progress))
+                log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription }),
+                        "%zu messages of %s are held, and none was stored for %s though %s answered last. They are not "
+                        "lost. Look at %s's log; if this does not pass, restart sensorqd.",
+                        subscriber->held, subscriber->subscription, look->span, sink->what, sink->what);
+}
+
+static void look_at_pulls(Look *look, const SubscriberStatus *subscriber) {
+        const Figures *f = look->figures;
+        bool expected = subscriber->held == 0 && !subscriber->paused && !subscriber->failing && !f->token.failing &&
+                        !f->stopping;
+
+        if (look_stalls(look, WATCH_PULL, subscriber->subscription, expected, subscriber->pulls + subscriber->received))
+                log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription }),
+                        "No pull from %s came to an end for %s, and nothing is known to be in the way. Messages wait "
+                        "in Pub/Sub. If this does not pass, restart sensorqd and report the log.",
+                        subscriber->subscription, look->span);
+}
+
+/* ---- retention ---- */
+
+static usec_t age(usec_t wall, usec_t since) {
+        return since > 0 && wall > since ? wall - since : 0;
+}
+
+/* How old the oldest message may be that is not stored: of those held, and of those that wait unseen since no pull
+ * succeeds. The latter cannot be older than this process has been looking, whatever the wall clock did in between. */
+static usec_t unsettled_age(const Look *look, const SubscriberStatus *subscriber) {
+        usec_t wall = look->figures->wall, watched = look->figures->now - look->stalls->born;
+        usec_t unseen = 0, held = age(wall, subscriber->oldest_unsettled);
+
+        if (subscriber->paused)
+                unseen = age(wall, subscriber->paused_since);
+        if (subscriber->failing && age(wall, subscriber->failing_since) > unseen)
+                unseen = age(wall, subscriber->failing_since);
+        if (unseen > watched)
+                unseen = watched;
+        return held > unseen ? held : unseen;
+}
+
+static void say_retention(const SubscriberStatus *subscriber, unsigned level, usec_t oldest) {
+        const SinkStatus *sink = &subscriber->sink;
+        usec_t left = subscriber->retention > oldest ? subscriber->retention - oldest : 0;
+        char old_span[CLOCK_SPAN_SIZE], kept_span[CLOCK_SPAN_SIZE], left_span[CLOCK_SPAN_SIZE];
+
+        log_event(level == 2 ? LOG_ERR : LOG_WARNING, EVENT_RETENTION_NEAR,
+                LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription },
+                        { FIELD_ERROR, sink->ready ? subscriber->detail : sink->detail }),
+                "Messages of %s have been waiting for up to %s, and Pub/Sub drops them after %s. Get %s going within "
+                "%s, or raise the subscription's message retention (31 days at most).",
+                subscriber->subscription, clock_format_span(oldest, old_span, sizeof(old_span)),
+                clock_format_span(subscriber->retention, kept_span, sizeof(kept_span)),
+                sink->ready ? "the pulls" : sink->what, clock_format_span(left, left_span, sizeof(left_span)));
+}
+
+static void look_at_retention(Look *look, const SubscriberStatus *subscriber) {
+        Watch *watch = look_watch(look, WATCH_RETENTION, subscriber->subscription);
+        usec_t oldest = unsettled_age(look, subscriber), retention = subscriber->retention;
+        unsigned level = oldest >= retention / 10 * 9 ? 2 : oldest >= retention / 2 ? 1 : 0;
+
+        if (!watch || retention == 0)
+                return;
+        if (level > watch->told)
+                say_retention(subscriber, level, oldest);
+        watch->told = level;
+}
+
+/* ---- outbox ---- */
+
+static OutboxLevel outbox_level(const Figures *figures, OutboxLevel before) {
+        const OutboxStatus *outbox = &figures->outbox;
+
+        if (!figures->publishes)
+                return OUTBOX_LEVEL_WELL;
+        if (report_outbox_is_full(figures))
+                return OUTBOX_LEVEL_FULL;
+        if (report_outbox_is_high(figures))
+                return before == OUTBOX_LEVEL_FULL ? OUTBOX_LEVEL_FULL : OUTBOX_LEVEL_HIGH;
+
+        /* A little below the mark, or an outbox that sways around it would fill the log. */
+        if (outbox->rows + outbox->rejected_rows > outbox->max_rows / 10 * 7 ||
+                outbox->bytes + outbox->rejected_bytes > outbox->max_bytes / 10 * 7)
+                return before;
+        return OUTBOX_LEVEL_WELL;
+}
+
+static void look_at_outbox(Stalls *stalls, const Figures *figures) {
+        static const struct {
+                int level;
+                const char *id, *begin, *end;
+        } says[] = {
+                [OUTBOX_LEVEL_WELL] = { LOG_NOTICE, EVENT_OUTBOX_DRAINED, "The outbox has room again",
+                        "Polling goes on." },
+                [OUTBOX_LEVEL_HIGH] = { LOG_WARNING, EVENT_OUTBOX_HIGH, "The outbox is over four fifths full",
+                        "Polling goes on until it is full. Mend publishing, or raise publish.outbox.max_rows and "
+                        "max_bytes and reload." },
+                [OUTBOX_LEVEL_FULL] = { LOG_ERR, EVENT_OUTBOX_FULL, "The outbox is full",
+                        "Polling has stopped, so readings of this time are missing. Mend publishing, or raise "
+                        "publish.outbox.max_rows and max_bytes and reload." },
+        };
+        const OutboxStatus *outbox = &figures->outbox;
+        OutboxLevel level = outbox_level(figures, stalls->outbox), before = stalls->outbox;
+        char rows[24], bytes[24];
+
+        stalls->outbox = level;
+        if (level == before || !figures->publishes)
+                return;
+        (void) snprintf(rows, sizeof(rows), "%" PRIu64, outbox->rows + outbox->rejected_rows);
+        (void) snprintf(bytes, sizeof(bytes), "%" PRIu64, outbox->bytes + outbox->rejected_bytes);
+        log_event(says[level].level, says[level].id, LOG_FIELDS({ FIELD_ROWS, rows }, { FIELD_BYTES, bytes }),
+                "%s: %s readings, %s bytes. %s", says[level].begin, rows, bytes, says[level].end);
+}
+
+void stalls_look(Stalls *stalls, const Figures *figures) {
+        Look look = { .stalls = stalls, .figures = figures };
+
+        if (stalls->born == 0)
+                stalls->born = figures->now;
+        look_at_outbox(stalls, figures);
+
+        look.watches = calloc(1 + figures->n_sources + 3 * figures->n_subscribers, sizeof(Watch));
+        if (!look.watches)
+                return;
+        if (figures->publishes)
+                look_at_publisher(&look);
+        for (size_t i = 0; i < figures->n_sources; i++)
+                look_at_source(&look, &figures->sources[i]);
+        for (size_t i = 0; i < figures->n_subscribers; i++) {
+                look_at_held(&look, &figures->subscribers[i]);
+                look_at_pulls(&look, &figures->subscribers[i]);
+                look_at_retention(&look, &figures->subscribers[i]);
+        }
+        watches_free(stalls->watches, stalls->n);
+        stalls->watches = look.watches;
+        stalls->n = look.n;
+}
