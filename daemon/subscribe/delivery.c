@@ -54,7 +54,8 @@ int batch_new(const char *subscription, Bytes *body, usec_t received, Batch **re
         if (r < 0)
                 return r;
         batch->fates = calloc(batch->pull.n + 1, sizeof *batch->fates); /* all FATE_PENDING; never of size 0 */
-        if (!batch->fates)
+        batch->refusals = calloc(batch->pull.n + 1, sizeof(uint8_t));
+        if (!batch->fates || !batch->refusals)
                 return -ENOMEM;
         batch->oldest_publish = find_oldest(&batch->pull);
         batch->body = bytes_steal(body);
@@ -65,6 +66,7 @@ int batch_new(const char *subscription, Bytes *body, usec_t received, Batch **re
 Batch *batch_free(Batch *batch) {
         if (!batch)
                 return NULL;
+        free(batch->refusals);
         free(batch->fates);
         wire_pull_done(&batch->pull);
         bytes_done(&batch->body);

@@ -23,6 +23,7 @@ typedef struct Batch {
         Bytes body;               /* the reply that every slice points into */
         WirePull pull;
         Fate *fates;           /* one for each message */
+        uint8_t *refusals;     /* for each message, how often the sink's remote refused it; the sink's */
         usec_t received;       /* clock_now() */
         usec_t oldest_publish; /* wall time of the oldest publish_time in it; 0: unknown */
         void *lease;           /* the subscriber's; not for sinks */

@@ -227,7 +227,7 @@ int held_write(Held *held, Sink *sink) {
         int r;
 
         held_move(held, HELD_WRITING); /* it may be settled before write() returns */
-        r = sink->type->write(sink, held->batch);
+        r = sink_write(sink, held->batch);
         if (r == SINK_WRITE_STARTED)
                 return r;
         held_move(held, HELD_WAITING);

@@ -272,6 +272,7 @@ static void on_verdict(void *userdata, size_t item, MongodbVerdict verdict, cons
 /* Inserts the one document; a duplicate is compared. */
 static MongodbFault store(Replay *replay) {
         MongodbClient *client = replay->admin->client;
+        const SinkItem item = { .message = replay->message };
         const size_t first = 0;
         MongodbFault fault;
         MongodbBulk bulk;
@@ -288,8 +289,7 @@ static MongodbFault store(Replay *replay) {
         if (fault != MONGODB_FAULT_NONE || replay->verdict != MONGODB_DUPLICATE)
                 return fault;
 
-        fault = mongodb_compare(
-                client, replay->message, &first, 1, &replay->verdict, replay->detail, sizeof(replay->detail));
+        fault = mongodb_compare(client, &item, &first, 1, &replay->verdict, replay->detail, sizeof(replay->detail));
         if (fault == MONGODB_FAULT_NONE && replay->verdict == MONGODB_REFUSED) {
                 replay->reason = DOCUMENT_ID_CONFLICT;
                 (void) snprintf(

@@ -2,11 +2,10 @@
 #include "subscribe/mongodb-client.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <sys/eventfd.h>
 
-#include "lib/err.h"
 #include "lib/log.h"
 #include "subscribe/mongodb-uri.h"
 
@@ -43,10 +42,8 @@ static void on_server_changed(const mongoc_apm_server_changed_t *event) {
         bool now = is_writable(mongoc_apm_server_changed_get_new_description(event));
         bool before = is_writable(mongoc_apm_server_changed_get_previous_description(event));
 
-        if (now == before)
-                return;
-        (void) atomic_fetch_or(&client->seen, now ? MONGODB_SEEN_WRITABLE : MONGODB_SEEN_LOST);
-        (void) eventfd_write(client->seen_fd, 1);
+        if (now != before && client->host)
+                sink_host_seen(client->host, now ? SINK_SEEN_WRITABLE : SINK_SEEN_LOST);
 }
 
 /* ---- birth and death ---- */
@@ -93,9 +90,6 @@ int mongodb_client_new(
         client = calloc(1, sizeof(*client));
         if (!client)
                 return -ENOMEM;
-        client->seen_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (client->seen_fd < 0)
-                return err_errno();
         r = copy_config(client, config);
         if (r < 0)
                 return r;
@@ -126,8 +120,6 @@ MongodbClient *mongodb_client_free(MongodbClient *client) {
         disconnect(client);
         mongoc_write_concern_destroy(client->concern);
         mongoc_uri_destroy(client->uri);
-        if (client->seen_fd >= 0)
-                (void) close(client->seen_fd);
         for (char **field = client->rules.date_fields; field && *field; field++)
                 free(*field);
         free(client->rules.date_fields);
@@ -141,11 +133,13 @@ MongodbClient *mongodb_client_free(MongodbClient *client) {
 }
 
 void mongodb_client_enter(MongodbClient *client) {
-        (void) atomic_fetch_add(&client->calls, 1);
+        if (client->host)
+                sink_host_enter(client->host);
 }
 
 void mongodb_client_leave(MongodbClient *client) {
-        (void) atomic_fetch_add(&client->calls, 1);
+        if (client->host)
+                sink_host_leave(client->host);
 }
 
 /* ---- calls ---- */

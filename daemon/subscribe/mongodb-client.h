@@ -7,12 +7,12 @@
  * the config, because a thread that is stuck in the driver outlives it. */
 
 #include <mongoc/mongoc.h>
-#include <stdatomic.h>
 
 #include "config.h"
 #include "lib/cleanup.h"
 #include "subscribe/document.h"
 #include "subscribe/mongodb-reply.h"
+#include "subscribe/sink.h"
 
 #define MONGODB_DETAIL_SIZE 512
 #define MONGODB_FIND_MSEC 10000 /* that the server may take for a find; less than socketTimeoutMS */
@@ -27,12 +27,8 @@ typedef struct MongodbClient {
         mongoc_collection_t *readings, *rejected;
         unsigned login_failures; /* in a row */
         bool no_majority_reads;  /* the server has them switched off */
-        int seen_fd;             /* eventfd for the loop: a server became writable, or none is any more */
-        atomic_uint seen;        /* MONGODB_SEEN_* since the loop last looked */
-        atomic_uint calls;       /* counts calls into the driver, up before and after each: odd while one is running */
+        SinkHost *host;          /* told what the monitors see, and of each call; NULL: nobody */
 } MongodbClient;
-
-enum { MONGODB_SEEN_WRITABLE = 1, MONGODB_SEEN_LOST = 2 };
 
 /* Does not block. -EBADMSG with a sentence in *problem*, as mongodb_uri_new(). */
 int mongodb_client_new(

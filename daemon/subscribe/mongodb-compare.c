@@ -13,7 +13,7 @@ typedef struct Candidate {
 
 typedef struct Comparison {
         MongodbClient *client;
-        const WireMessage *messages;
+        const SinkItem *items;
         const size_t *indexes;
         size_t n;
         MongodbVerdict *verdicts; /* MONGODB_ODD: nothing found yet */
@@ -43,7 +43,7 @@ static int collect(Comparison *c) {
                 return -ENOMEM;
         for (size_t i = 0; i < c->n; i++) {
                 Slice id;
-                int r = document_id(&c->messages[c->indexes[i]], &c->client->rules, &scratch, &id);
+                int r = document_id(c->items[c->indexes[i]].message, &c->client->rules, &scratch, &id);
 
                 if (r < 0)
                         return r;
@@ -87,8 +87,8 @@ static bool is_same(Comparison *c, const Candidate *candidate, const bson_t *sto
         char detail[8];
 
         bson_reinit(&c->document);
-        return document_build(&c->messages[c->indexes[candidate->position]], &c->client->rules, 0, &c->document, detail,
-                       sizeof(detail)) == DOCUMENT_OK &&
+        return document_build(c->items[c->indexes[candidate->position]].message, &c->client->rules, 0, &c->document,
+                       detail, sizeof(detail)) == DOCUMENT_OK &&
                document_same_payload(&c->document, stored);
 }
 
@@ -120,9 +120,9 @@ static MongodbFault read_stored(Comparison *c, char *detail, size_t size) {
         return fault;
 }
 
-MongodbFault mongodb_compare(MongodbClient *client, const WireMessage *messages, const size_t *indexes, size_t n,
+MongodbFault mongodb_compare(MongodbClient *client, const SinkItem *items, const size_t *indexes, size_t n,
         MongodbVerdict *verdicts, char *detail, size_t size) {
-        Comparison c = { .client = client, .messages = messages, .indexes = indexes, .n = n, .verdicts = verdicts };
+        Comparison c = { .client = client, .items = items, .indexes = indexes, .n = n, .verdicts = verdicts };
         MongodbFault fault = MONGODB_FAULT_LOCAL;
 
         for (size_t i = 0; i < n; i++)

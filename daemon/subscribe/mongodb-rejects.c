@@ -12,86 +12,30 @@
 #include "subscribe/mongodb-bulk.h"
 
 #define LINES_MAX 10 /* log lines for each batch: a publisher gone mad shall not fill the journal */
-#define DETAIL_SIZE 240
 
-typedef struct Reject {
-        size_t index; /* in the batch */
-        DocumentReason reason;
-        bool taken; /* its _id is taken in the rejected collection */
-        char detail[DETAIL_SIZE];
-} Reject;
-
-struct MongodbRejects {
+typedef struct Rejects {
         MongodbClient *client;
-        Batch *batch;
-        Reject *items;
-        size_t n, allocated;
-        unsigned lines;  /* written for this batch */
-        bool complained; /* FATE_FAILED was logged for this batch */
+        SinkItem *items;
+        size_t n;
+        bool *taken; /* for each: its _id is taken in the rejected collection */
+        unsigned lines;
+        bool complained;
         uint64_t unlogged;
-        MongodbRejectsCount *count; /* while flushing */
-        bool suffixed;              /* the second try of those that are taken */
-};
+        bool suffixed; /* the second try of those that are taken */
+} Rejects;
 
-int mongodb_rejects_new(MongodbClient *client, MongodbRejects **ret) {
-        MongodbRejects *rejects;
-
-        rejects = calloc(1, sizeof(*rejects));
-        if (!rejects)
-                return -ENOMEM;
-        rejects->client = client;
-        *ret = rejects;
-        return 0;
-}
-
-MongodbRejects *mongodb_rejects_free(MongodbRejects *rejects) {
-        if (!rejects)
-                return NULL;
-        free(rejects->items);
-        free(rejects);
-        return NULL;
-}
-
-void mongodb_rejects_begin(MongodbRejects *rejects, Batch *batch, bool again) {
-        rejects->batch = batch;
-        rejects->n = 0;
-        if (again)
-                return;
-        rejects->lines = 0;
-        rejects->complained = false;
-}
-
-int mongodb_rejects_add(MongodbRejects *rejects, size_t index, DocumentReason reason, const char *detail) {
-        Reject *item;
-
-        if (rejects->n == rejects->allocated) {
-                size_t wanted = rejects->allocated == 0 ? 16 : rejects->allocated * 2;
-                Reject *larger = reallocarray(rejects->items, wanted, sizeof(*larger));
-
-                if (!larger)
-                        return -ENOMEM;
-                rejects->items = larger;
-                rejects->allocated = wanted;
-        }
-        item = &rejects->items[rejects->n++];
-        item->index = index;
-        item->reason = reason;
-        item->taken = false;
-        (void) snprintf(item->detail, sizeof(item->detail), "%s", detail);
-        for (size_t size = strlen(item->detail); size > 0 && !bytes_is_utf8(item->detail, size);)
-                item->detail[--size] = '\0';
-        return 0;
+static DocumentReason reason_of(const char *word) {
+        for (int i = DOCUMENT_NOT_BASE64; i < DOCUMENT_ID_CONFLICT; i++)
+                if (strcmp(document_reason((DocumentReason) i), word) == 0)
+                        return (DocumentReason) i;
+        return DOCUMENT_ID_CONFLICT;
 }
 
 /* ---- fates ---- */
 
-static const WireMessage *message_of(const MongodbRejects *rejects, const Reject *item) {
-        return &rejects->batch->pull.messages[item->index];
-}
-
-static void log_rejected(MongodbRejects *rejects, const Reject *item) {
+static void log_rejected(Rejects *rejects, const SinkItem *item) {
         const MongodbClient *client = rejects->client;
-        Slice id = message_of(rejects, item)->message_id;
+        Slice id = item->message->message_id;
         char text[64];
 
         if (++rejects->lines > LINES_MAX) {
@@ -102,16 +46,16 @@ static void log_rejected(MongodbRejects *rejects, const Reject *item) {
                 id.data ? id.data : "");
         log_event(LOG_WARNING, EVENT_READING_REJECTED,
                 LOG_FIELDS({ FIELD_SUBSCRIPTION, client->rules.subscription }, { FIELD_MESSAGE_ID, text },
-                        { FIELD_REASON, document_reason(item->reason) }, { FIELD_ERROR, item->detail },
+                        { FIELD_REASON, item->reason }, { FIELD_ERROR, item->detail },
                         { FIELD_COLLECTION, client->rejected_collection }),
                 "Message %s of %s cannot be stored in %s.%s: %s (%s). Its bytes are kept in %s; `sensorqd rejected "
                 "show` prints them, "
                 "`replay` tries again",
-                text, client->rules.subscription, client->database, client->collection, item->detail,
-                document_reason(item->reason), client->rejected_collection);
+                text, client->rules.subscription, client->database, client->collection, item->detail, item->reason,
+                client->rejected_collection);
 }
 
-static void log_summary(MongodbRejects *rejects) {
+static void log_summary(Rejects *rejects) {
         const MongodbClient *client = rejects->client;
 
         if (rejects->unlogged == 0)
@@ -126,16 +70,15 @@ static void log_summary(MongodbRejects *rejects) {
         rejects->unlogged = 0;
 }
 
-static void complain(MongodbRejects *rejects, const Reject *item, const char *detail) {
+static void complain(Rejects *rejects, const SinkItem *item, const char *detail) {
         const MongodbClient *client = rejects->client;
 
         if (rejects->complained)
                 return;
         rejects->complained = true;
         log_event(LOG_ERR, EVENT_READING_REJECTED,
-                LOG_FIELDS({ FIELD_SUBSCRIPTION, client->rules.subscription },
-                        { FIELD_REASON, document_reason(item->reason) }, { FIELD_ERROR, detail },
-                        { FIELD_COLLECTION, client->rejected_collection }),
+                LOG_FIELDS({ FIELD_SUBSCRIPTION, client->rules.subscription }, { FIELD_REASON, item->reason },
+                        { FIELD_ERROR, detail }, { FIELD_COLLECTION, client->rejected_collection }),
                 "Messages of %s can neither be stored in %s.%s (the first: %s) nor set apart in %s: %s. They stay "
                 "unacknowledged in "
                 "Pub/Sub and come back until they "
@@ -144,15 +87,13 @@ static void complain(MongodbRejects *rejects, const Reject *item, const char *de
                 client->rejected_collection, detail, client->rejected_collection);
 }
 
-static void settle(MongodbRejects *rejects, Reject *item) {
-        delivery_set_fate(rejects->batch, item->index, FATE_REJECTED);
-        rejects->count->rejected++;
+static void settle(Rejects *rejects, SinkItem *item) {
+        item->verdict = SINK_STORED;
         log_rejected(rejects, item);
 }
 
-static void give_up(MongodbRejects *rejects, Reject *item, const char *detail) {
-        delivery_set_fate(rejects->batch, item->index, FATE_FAILED);
-        rejects->count->failed++;
+static void give_up(Rejects *rejects, SinkItem *item, const char *detail) {
+        item->verdict = SINK_BAD;
         complain(rejects, item, detail);
 }
 
@@ -160,8 +101,8 @@ static void give_up(MongodbRejects *rejects, Reject *item, const char *detail) {
 
 /* SUBSCRIPTION:MESSAGE_ID; for a message whose id is taken by other bytes (an emulator that counts from 1 again) with a
  * suffix made of its data, so that a repetition finds it again. */
-static int put_id(const MongodbRejects *rejects, const Reject *item, Bytes *ret) {
-        const WireMessage *message = message_of(rejects, item);
+static int put_id(const Rejects *rejects, const SinkItem *item, Bytes *ret) {
+        const WireMessage *message = item->message;
         uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
         int r;
 
@@ -177,19 +118,19 @@ static int put_id(const MongodbRejects *rejects, const Reject *item, Bytes *ret)
 }
 
 static int build(void *userdata, size_t item_index, bson_t *document) {
-        MongodbRejects *rejects = userdata;
-        const Reject *item = &rejects->items[item_index];
+        Rejects *rejects = userdata;
+        const SinkItem *item = &rejects->items[item_index];
         _cleanup_bytes_ Bytes id = {};
         bson_t plain = BSON_INITIALIZER;
         int r;
 
         if (!rejects->suffixed)
-                return document_build_rejected(message_of(rejects, item), &rejects->client->rules, item->reason,
+                return document_build_rejected(item->message, &rejects->client->rules, reason_of(item->reason),
                         item->detail, clock_wall(), document);
 
         r = put_id(rejects, item, &id);
         if (r == 0)
-                r = document_build_rejected(message_of(rejects, item), &rejects->client->rules, item->reason,
+                r = document_build_rejected(item->message, &rejects->client->rules, reason_of(item->reason),
                         item->detail, clock_wall(), &plain);
         if (r == 0 && !bson_append_utf8(document, "_id", 3, id.data, (int) id.size))
                 r = -ENOMEM;
@@ -200,15 +141,15 @@ static int build(void *userdata, size_t item_index, bson_t *document) {
 }
 
 static void on_verdict(void *userdata, size_t item_index, MongodbVerdict verdict, const char *detail) {
-        MongodbRejects *rejects = userdata;
-        Reject *item = &rejects->items[item_index];
+        Rejects *rejects = userdata;
+        SinkItem *item = &rejects->items[item_index];
 
         switch (verdict) {
         case MONGODB_STORED:
                 settle(rejects, item);
                 break;
         case MONGODB_DUPLICATE:
-                item->taken = true;
+                rejects->taken[item_index] = true;
                 break;
         case MONGODB_REFUSED:
         case MONGODB_ODD:
@@ -220,12 +161,12 @@ static void on_verdict(void *userdata, size_t item_index, MongodbVerdict verdict
         }
 }
 
-static bool is_open(const MongodbRejects *rejects, const Reject *item) {
-        return rejects->batch->fates[item->index] == FATE_PENDING;
+static bool is_open(const SinkItem *item) {
+        return item->verdict == SINK_PENDING;
 }
 
 /* Sends those that are pending; in the second round only those whose first id was taken. */
-static MongodbFault send_open(MongodbRejects *rejects, char *detail, size_t size) {
+static MongodbFault send_open(Rejects *rejects, char *detail, size_t size) {
         _cleanup_free_ size_t *open = NULL;
         MongodbFault fault;
         MongodbBulk bulk;
@@ -235,8 +176,8 @@ static MongodbFault send_open(MongodbRejects *rejects, char *detail, size_t size
         if (!open)
                 return MONGODB_FAULT_LOCAL;
         for (size_t i = 0; i < rejects->n; i++)
-                if (is_open(rejects, &rejects->items[i]) && rejects->items[i].taken == rejects->suffixed) {
-                        rejects->items[i].taken = false;
+                if (is_open(&rejects->items[i]) && rejects->taken[i] == rejects->suffixed) {
+                        rejects->taken[i] = false;
                         open[n++] = i;
                 }
 
@@ -254,7 +195,7 @@ static MongodbFault send_open(MongodbRejects *rejects, char *detail, size_t size
 
 /* ---- ids that are taken ---- */
 
-static bool put_taken_ids(const MongodbRejects *rejects, bson_t *ids, size_t *ret_n) {
+static bool put_taken_ids(const Rejects *rejects, bson_t *ids, size_t *ret_n) {
         _cleanup_bytes_ Bytes id = {};
         size_t n = 0;
 
@@ -262,7 +203,7 @@ static bool put_taken_ids(const MongodbRejects *rejects, bson_t *ids, size_t *re
                 char buffer[16];
                 const char *key;
 
-                if (!rejects->items[i].taken)
+                if (!rejects->taken[i])
                         continue;
                 (void) bson_uint32_to_string((uint32_t) n++, &key, buffer, sizeof(buffer));
                 if (put_id(rejects, &rejects->items[i], &id) < 0 ||
@@ -287,7 +228,7 @@ static bool has_data(const bson_t *document, Slice data) {
 
 /* A message whose very bytes are there already is set apart. */
 static void match_taken(void *userdata, const bson_t *document) {
-        MongodbRejects *rejects = userdata;
+        Rejects *rejects = userdata;
         _cleanup_bytes_ Bytes id = {};
         bson_iter_t iter;
         const char *text;
@@ -297,20 +238,20 @@ static void match_taken(void *userdata, const bson_t *document) {
                 return;
         text = bson_iter_utf8(&iter, &size);
         for (size_t i = 0; i < rejects->n; i++) {
-                Reject *item = &rejects->items[i];
+                SinkItem *item = &rejects->items[i];
 
-                if (!item->taken || put_id(rejects, item, &id) < 0 || id.size != size ||
+                if (!rejects->taken[i] || put_id(rejects, item, &id) < 0 || id.size != size ||
                         memcmp(id.data, text, size) != 0)
                         continue;
-                if (has_data(document, message_of(rejects, item)->data)) {
-                        item->taken = false;
+                if (has_data(document, item->message->data)) {
+                        rejects->taken[i] = false;
                         settle(rejects, item);
                 }
         }
 }
 
 /* Looks at what stands under the ids that are taken. */
-static MongodbFault check_taken(MongodbRejects *rejects, char *detail, size_t size) {
+static MongodbFault check_taken(Rejects *rejects, char *detail, size_t size) {
         bson_t ids = BSON_INITIALIZER;
         MongodbFault fault = MONGODB_FAULT_NONE;
         size_t n;
@@ -322,25 +263,22 @@ static MongodbFault check_taken(MongodbRejects *rejects, char *detail, size_t si
         return fault;
 }
 
-static void give_up_open(MongodbRejects *rejects, const char *detail) {
+static void give_up_open(Rejects *rejects, const char *detail) {
         for (size_t i = 0; i < rejects->n; i++)
-                if (is_open(rejects, &rejects->items[i]))
+                if (is_open(&rejects->items[i]))
                         give_up(rejects, &rejects->items[i], detail);
 }
 
-static bool has_taken(const MongodbRejects *rejects) {
+static bool has_taken(const Rejects *rejects) {
         for (size_t i = 0; i < rejects->n; i++)
-                if (rejects->items[i].taken)
+                if (rejects->taken[i])
                         return true;
         return false;
 }
 
-MongodbFault mongodb_rejects_flush(MongodbRejects *rejects, MongodbRejectsCount *count, char *detail, size_t size) {
+static MongodbFault write_all(Rejects *rejects, char *detail, size_t size) {
         MongodbFault fault = MONGODB_FAULT_NONE;
 
-        if (rejects->n == 0)
-                return MONGODB_FAULT_NONE;
-        rejects->count = count;
         for (int round = 0; round < 2 && fault == MONGODB_FAULT_NONE && (round == 0 || has_taken(rejects)); round++) {
                 rejects->suffixed = round > 0;
                 fault = send_open(rejects, detail, size);
@@ -354,9 +292,22 @@ MongodbFault mongodb_rejects_flush(MongodbRejects *rejects, MongodbRejectsCount 
                 give_up_open(rejects, detail); /* for good: the neighbours shall not wait for it */
                 fault = MONGODB_FAULT_NONE;
         }
-        log_summary(rejects);
+        return fault;
+}
+
+MongodbFault mongodb_rejects_write(MongodbClient *client, SinkWork *work) {
+        Rejects rejects = { .client = client, .items = work->items, .n = work->n };
+        SinkAnswer *answer = &work->answer;
+        MongodbFault fault;
+
+        rejects.taken = calloc(work->n + 1, sizeof(bool));
+        if (!rejects.taken) {
+                (void) snprintf(answer->detail, sizeof(answer->detail), "out of memory");
+                return MONGODB_FAULT_LOCAL;
+        }
+        fault = write_all(&rejects, answer->detail, sizeof(answer->detail));
+        log_summary(&rejects);
         CRASHPOINT("sink-rejected-written");
-        rejects->suffixed = false;
-        rejects->n = 0;
+        free(rejects.taken);
         return fault;
 }

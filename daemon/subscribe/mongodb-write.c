@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clang-format off */
-/* One pass over what is pending in a batch:
+/* One pass over the messages of a work:
  *
- *      build --too large, no JSON, ...-------------------------------------------+
- *        | document                                                              v
- *      bulks --refused for good--------------------------------------------> rejected collection --> REJECTED, or FAILED when that is
- * refused for good |   |  |                                                                ^ |   |  +--_id taken--> one find --another
- * payload-----------------------+ |   |                    +--the same payload--> DUPLICATE               | |   +--odd code--> PENDING;
- * next pass alone; after a few passes --------+
+ *      build --too large, no JSON, ...------------------------> BAD
+ *        | document                                              ^
+ *      bulks --refused for good----------------------------------+
+ *        |  |  +--_id taken--> one find --another payload--------+
+ *        |  |                    +--the same payload--> DUPLICATE
+ *        |  +--odd code--> SUSPECT
  *        +--> STORED
  *
  * A fault of the remote ends the pass; what is settled stays settled, what is not is sent again under the same _id. */
@@ -26,32 +26,22 @@
 
 struct MongodbWriter {
         MongodbClient *client;
-        MongodbRejects *rejects;
-        Batch *batch;
-        uint8_t *attempts; /* from here on one for each message of the batch */
-        size_t *items;
+        SinkWork *work;
+        size_t *items; /* from here on one for each message of the work */
         size_t *duplicates;
         MongodbVerdict *verdicts;
         size_t allocated;
         size_t n_duplicates;
-        unsigned strange; /* passes over this batch that failed as a whole with an unknown code */
+        unsigned strange; /* passes over these messages that failed as a whole with an unknown code */
         usec_t stored_at;
-        int error; /* -ENOMEM */
-        MongodbWriteResult *result;
 };
 
 int mongodb_writer_new(MongodbClient *client, MongodbWriter **ret) {
         MongodbWriter *writer;
-        int r;
 
         writer = calloc(1, sizeof(*writer));
         if (!writer)
                 return -ENOMEM;
-        r = mongodb_rejects_new(client, &writer->rejects);
-        if (r < 0) {
-                free(writer);
-                return r;
-        }
         writer->client = client;
         *ret = writer;
         return 0;
@@ -63,25 +53,23 @@ MongodbWriter *mongodb_writer_free(MongodbWriter *writer) {
         free(writer->verdicts);
         free(writer->duplicates);
         free(writer->items);
-        free(writer->attempts);
-        writer->rejects = mongodb_rejects_free(writer->rejects);
         writer->client = mongodb_client_free(writer->client);
         free(writer);
         return NULL;
 }
 
-void mongodb_writer_probe(MongodbWriter *writer, MongodbWriteResult *ret) {
-        *ret = (MongodbWriteResult){};
-        ret->fault = mongodb_probe(writer->client, ret->detail, sizeof(ret->detail));
+const MongodbClient *mongodb_writer_client(const MongodbWriter *writer) {
+        return writer->client;
+}
+
+MongodbFault mongodb_writer_probe(MongodbWriter *writer, SinkAnswer *answer) {
+        return mongodb_probe(writer->client, answer->detail, sizeof(answer->detail));
 }
 
 /* ---- messages ---- */
 
 static void reject(MongodbWriter *w, size_t index, DocumentReason reason, const char *detail) {
-        int r = mongodb_rejects_add(w->rejects, index, reason, detail);
-
-        if (r < 0)
-                w->error = r; /* the message stays pending */
+        sink_item_bad(&w->work->items[index], document_reason(reason), detail);
 }
 
 static int build(void *userdata, size_t index, bson_t *document) {
@@ -90,32 +78,16 @@ static int build(void *userdata, size_t index, bson_t *document) {
         int r;
 
         r = document_build(
-                &w->batch->pull.messages[index], &w->client->rules, w->stored_at, document, detail, sizeof(detail));
+                w->work->items[index].message, &w->client->rules, w->stored_at, document, detail, sizeof(detail));
         if (r <= DOCUMENT_OK)
                 return r;
         reject(w, index, (DocumentReason) r, detail);
-        return w->error < 0 ? w->error : MONGODB_BULK_SKIPPED;
+        return MONGODB_BULK_SKIPPED;
 }
 
-static void settle(MongodbWriter *w, size_t index, Fate fate) {
-        delivery_set_fate(w->batch, index, fate);
-        if (fate == FATE_STORED)
-                w->result->stored++;
-        else
-                w->result->duplicates++;
-}
-
-/* Refused with a code that says neither "never" nor "later", or gone between refusal and look: again, alone, and not
- * for ever. */
-static void try_again(MongodbWriter *w, size_t index, const char *detail) {
-        if (w->attempts[index] < MONGODB_WRITE_ATTEMPTS)
-                w->attempts[index]++;
-        if (w->attempts[index] == MONGODB_WRITE_ATTEMPTS) {
-                reject(w, index, DOCUMENT_REFUSED, detail);
-                return;
-        }
-        w->result->again = true;
-        (void) snprintf(w->result->detail, sizeof(w->result->detail), "%s", detail);
+/* Refused with a code that says neither "never" nor "later", or gone between refusal and look. */
+static void suspect(MongodbWriter *w, size_t index, const char *detail) {
+        sink_item_suspect(&w->work->items[index], 0, false, document_reason(DOCUMENT_REFUSED), detail);
 }
 
 static void on_verdict(void *userdata, size_t index, MongodbVerdict verdict, const char *detail) {
@@ -123,7 +95,7 @@ static void on_verdict(void *userdata, size_t index, MongodbVerdict verdict, con
 
         switch (verdict) {
         case MONGODB_STORED:
-                settle(w, index, FATE_STORED);
+                w->work->items[index].verdict = SINK_STORED;
                 break;
         case MONGODB_DUPLICATE:
                 w->duplicates[w->n_duplicates++] = index;
@@ -132,7 +104,7 @@ static void on_verdict(void *userdata, size_t index, MongodbVerdict verdict, con
                 reject(w, index, DOCUMENT_REFUSED, detail);
                 break;
         case MONGODB_ODD:
-                try_again(w, index, detail);
+                suspect(w, index, detail);
                 break;
         case MONGODB_UNKNOWN:
         case MONGODB_LATER:
@@ -142,19 +114,15 @@ static void on_verdict(void *userdata, size_t index, MongodbVerdict verdict, con
 
 /* ---- steps of a pass ---- */
 
-/* Sorts the pending messages: from the front of items those that go together, from its end those that were odd before.
- */
+/* Sorts the messages: from the front of items those that go together, from its end those that go alone. */
 static void sort_pending(MongodbWriter *w, size_t *ret_together, size_t *ret_alone) {
-        size_t n = w->batch->pull.n, together = 0, alone = n;
+        size_t n = w->work->n, together = 0, alone = n;
 
-        for (size_t i = 0; i < n; i++) {
-                if (w->batch->fates[i] != FATE_PENDING)
-                        continue;
-                if (w->attempts[i] == 0)
-                        w->items[together++] = i;
-                else
+        for (size_t i = 0; i < n; i++)
+                if (w->work->items[i].alone)
                         w->items[--alone] = i;
-        }
+                else
+                        w->items[together++] = i;
         *ret_together = together;
         *ret_alone = alone;
 }
@@ -172,11 +140,11 @@ static MongodbFault send_pending(MongodbWriter *w) {
 
         sort_pending(w, &together, &alone);
         fault = mongodb_bulk_send(&bulk, w->items, together);
-        for (size_t i = alone; fault == MONGODB_FAULT_NONE && i < w->batch->pull.n; i++)
+        for (size_t i = alone; fault == MONGODB_FAULT_NONE && i < w->work->n; i++)
                 fault = mongodb_bulk_send(&bulk, &w->items[i], 1);
 
         if (fault != MONGODB_FAULT_NONE)
-                (void) snprintf(w->result->detail, sizeof(w->result->detail), "%s", bulk.detail);
+                (void) snprintf(w->work->answer.detail, sizeof(w->work->answer.detail), "%s", bulk.detail);
         mongodb_bulk_done(&bulk);
         return fault;
 }
@@ -189,61 +157,46 @@ static MongodbFault compare_duplicates(MongodbWriter *w) {
 
                 if (n > MONGODB_BULK_DOCUMENTS)
                         n = MONGODB_BULK_DOCUMENTS;
-                fault = mongodb_compare(w->client, w->batch->pull.messages, w->duplicates + from, n, w->verdicts,
-                        w->result->detail, sizeof(w->result->detail));
+                fault = mongodb_compare(w->client, w->work->items, w->duplicates + from, n, w->verdicts,
+                        w->work->answer.detail, sizeof(w->work->answer.detail));
                 if (fault != MONGODB_FAULT_NONE)
                         return fault;
                 for (size_t i = 0; i < n; i++) {
                         size_t index = w->duplicates[from + i];
 
                         if (w->verdicts[i] == MONGODB_DUPLICATE)
-                                settle(w, index, FATE_DUPLICATE);
+                                w->work->items[index].verdict = SINK_DUPLICATE;
                         else if (w->verdicts[i] == MONGODB_REFUSED)
                                 reject(w, index, DOCUMENT_ID_CONFLICT,
                                         "its _id is taken by a document with another payload");
                         else
-                                try_again(w, index, "its _id is taken, but no document with it is to be found");
+                                suspect(w, index, "its _id is taken, but no document with it is to be found");
                 }
         }
         return MONGODB_FAULT_NONE;
 }
 
-static MongodbFault flush_rejected(MongodbWriter *w) {
-        MongodbRejectsCount count = {};
-        MongodbFault fault = mongodb_rejects_flush(w->rejects, &count, w->result->detail, sizeof(w->result->detail));
-
-        w->result->rejected += count.rejected;
-        w->result->failed += count.failed;
-        return fault;
-}
-
 static MongodbFault pass(MongodbWriter *w) {
-        MongodbFault fault = mongodb_client_connect(w->client, w->result->detail, sizeof(w->result->detail));
+        SinkAnswer *answer = &w->work->answer;
+        MongodbFault fault = mongodb_client_connect(w->client, answer->detail, sizeof(answer->detail));
 
-        if (fault == MONGODB_FAULT_NONE)
-                fault = send_pending(w);
-        if (fault == MONGODB_FAULT_NONE)
-                fault = compare_duplicates(w);
-        if (fault == MONGODB_FAULT_NONE)
-                fault = flush_rejected(w);
-        if (fault == MONGODB_FAULT_NONE && w->error < 0) {
-                (void) snprintf(w->result->detail, sizeof(w->result->detail), "out of memory");
-                fault = MONGODB_FAULT_LOCAL;
-        }
-        return fault;
+        if (fault != MONGODB_FAULT_NONE)
+                return fault;
+        fault = send_pending(w);
+        if (fault != MONGODB_FAULT_NONE)
+                return fault;
+        return compare_duplicates(w);
 }
 
-/* Makes room for what is kept for each message of *batch*. */
-static int begin(MongodbWriter *w, Batch *batch, bool again) {
-        size_t n = batch->pull.n;
+/* Makes room for what is kept for each message of *work*. */
+static int begin(MongodbWriter *w, SinkWork *work) {
+        size_t n = work->n;
 
         if (n > w->allocated) {
-                uint8_t *attempts = realloc(w->attempts, n);
-                size_t *items = attempts ? reallocarray(w->items, n, sizeof(*items)) : NULL;
+                size_t *items = reallocarray(w->items, n, sizeof(*items));
                 size_t *duplicates = items ? reallocarray(w->duplicates, n, sizeof(*duplicates)) : NULL;
                 MongodbVerdict *verdicts = duplicates ? reallocarray(w->verdicts, n, sizeof(*verdicts)) : NULL;
 
-                w->attempts = attempts ? attempts : w->attempts;
                 w->items = items ? items : w->items;
                 w->duplicates = duplicates ? duplicates : w->duplicates;
                 w->verdicts = verdicts ? verdicts : w->verdicts;
@@ -251,33 +204,30 @@ static int begin(MongodbWriter *w, Batch *batch, bool again) {
                         return -ENOMEM;
                 w->allocated = n;
         }
-        if (!again || w->batch != batch) {
-                if (n > 0)
-                        memset(w->attempts, 0, n);
+        if (!work->again)
                 w->strange = 0;
-        }
-        mongodb_rejects_begin(w->rejects, batch, again);
-        w->batch = batch;
+        w->work = work;
         w->n_duplicates = 0;
         w->stored_at = clock_wall();
-        w->error = 0;
         return 0;
 }
 
-void mongodb_writer_write(MongodbWriter *w, Batch *batch, bool again, MongodbWriteResult *ret) {
-        *ret = (MongodbWriteResult){};
-        w->result = ret;
-        if (begin(w, batch, again) < 0) {
-                ret->fault = MONGODB_FAULT_LOCAL;
-                (void) snprintf(ret->detail, sizeof(ret->detail), "out of memory");
-                return;
+MongodbFault mongodb_writer_write(MongodbWriter *w, SinkWork *work) {
+        MongodbFault fault;
+
+        if (begin(w, work) < 0) {
+                (void) snprintf(work->answer.detail, sizeof(work->answer.detail), "out of memory");
+                return MONGODB_FAULT_LOCAL;
         }
-        ret->fault = pass(w);
-        if (ret->fault == MONGODB_FAULT_STRANGE)
+        fault = pass(w);
+        if (fault == MONGODB_FAULT_STRANGE)
                 w->strange++;
-        if (ret->fault == MONGODB_FAULT_NONE && !ret->again && batch_count(batch, FATE_PENDING) > 0) {
-                ret->again = true; /* cannot be, but must not pass for settled either */
-                (void) snprintf(ret->detail, sizeof(ret->detail), "not every message has a fate");
-        }
-        w->result = NULL;
+        w->work = NULL;
+        return fault;
+}
+
+MongodbFault mongodb_writer_set_apart(MongodbWriter *w, SinkWork *work) {
+        MongodbFault fault = mongodb_client_connect(w->client, work->answer.detail, sizeof(work->answer.detail));
+
+        return fault == MONGODB_FAULT_NONE ? mongodb_rejects_write(w->client, work) : fault;
 }

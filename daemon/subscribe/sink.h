@@ -1,25 +1,124 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Where messages are kept. This file is the interface that every type of sink implements and the table of types; a new
- * one (a file, Slack) is one file and one row.
+/* Where messages are kept. sink.c is what all sinks have in common: one batch at a time, when to try again, what is
+ * said of an outage, a thread of its own where the type's library blocks. A type (MongoDB, ...) knows its remote and
+ * nothing of batches: it is given messages and says what became of each.
  *
- * A sink takes one batch at a time and gives the same batch back with a fate for each message. While its remote is down
- * it keeps the batch, tries again with backoff, and is not `ready`: the subscriber starts no pull then (P5). Writing a
- * batch twice leaves one document for each message (P4). In a batch a sink changes nothing but the fates: the
- * subscriber reads the ack ids in batch->body meanwhile, to renew their leases. */
+ * The subscriber hands over a batch and gets the same batch back with a fate for each message. While the remote is down
+ * the sink keeps the batch, tries again with backoff, and is not ready: the subscriber starts no pull then (P5).
+ * Writing a message twice leaves one document (P4). The subscriber reads the ack ids in batch->body meanwhile, to renew
+ * their leases: nothing but the fates changes. */
 
-#include <systemd/sd-event.h>
+#include <stdatomic.h>
 
 #include "config.h"
+#include "lib/loop.h"
+#include "pubsub/wire.h"
 #include "subscribe/delivery.h"
 
-typedef struct Sink Sink; /* each type's struct begins with it */
+/* ---- what a type is asked, and what it answers ---- */
+
+#define SINK_DETAIL_MAX 512
+
+typedef enum SinkFault {
+        SINK_FAULT_NONE,
+        SINK_FAULT_PASSING, /* waiting helps: tried again with backoff, and soon after the type saw its remote again */
+        SINK_FAULT_LASTING, /* only a person can end it, and trying often may lock an account: at the longest interval
+                             */
+} SinkFault;
+
+/* Of a probe, a write or a set_apart as a whole. Zeros: the remote is well. The texts but *detail* are static. */
+typedef struct SinkAnswer {
+        SinkFault fault;
+        bool accepted;                /* the remote took something just now, or had it already: it does take messages */
+        const char *reason;           /* of the fault in one word, for logs and tests: "unreachable" */
+        const char *words;            /* what follows the remote's name: "cannot be reached" */
+        const char *remedy;           /* what the reader can do */
+        char detail[SINK_DETAIL_MAX]; /* what the remote said; printable */
+} SinkAnswer;
+
+typedef enum SinkVerdict {
+        SINK_PENDING = 0, /* nothing may be concluded: to be sent again */
+        SINK_STORED,      /* durable now; by set_apart: durable there, or there already */
+        SINK_DUPLICATE,   /* the same was durable already */
+        SINK_BAD,     /* never to be stored, however the remote is: not JSON, its name is taken by another payload. By
+                       * set_apart: refused there for good */
+        SINK_SUSPECT, /* refused with a code: by the message's fault or by the remote's */
+} SinkVerdict;
+
+/* One message of a SinkWork. */
+typedef struct SinkItem {
+        const WireMessage *message;
+        bool alone; /* to be sent in a command of its own */
+        SinkVerdict verdict;
+        bool about_document; /* SUSPECT: the code speaks of the document, as far as codes can be trusted */
+        int code;            /* SUSPECT: the remote's */
+        const char *reason;  /* BAD, SUSPECT, and for set_apart: why in one word, "not_json"; static */
+        char *detail;        /* ... and in words; owned, see sink_item_bad() */
+} SinkItem;
+
+typedef struct SinkWork {
+        SinkItem *items; /* all of them PENDING at first */
+        size_t n;
+        bool again; /* a write of what is still pending of the last one */
+        SinkAnswer answer;
+} SinkWork;
+
+/* Says that a message is SINK_BAD or SINK_SUSPECT. *detail* is copied; without memory the message stays PENDING. */
+void sink_item_bad(SinkItem *item, const char *reason, const char *detail);
+void sink_item_suspect(SinkItem *item, int code, bool about_document, const char *reason, const char *detail);
+
+/* A type's door back to its shared half. It outlives the sink when a thread is stuck in the type's library. */
+typedef struct SinkHost SinkHost;
+
+/* Around every call into a library that may block, so that the loop can tell one that never returns. On the thread. */
+void sink_host_enter(SinkHost *host);
+void sink_host_leave(SinkHost *host);
+
+enum { SINK_SEEN_WRITABLE = 1, SINK_SEEN_LOST = 2 };
+/* The type sees that its remote takes writes again, or that it is gone. From any thread. */
+void sink_host_seen(SinkHost *host, unsigned seen);
+
+/* The answer of what was asked last is there. For types that do not block; also from inside the question. */
+void sink_host_answer(SinkHost *host);
+
+/* What the verbs ask. Not done yet: see subscribe/mongodb-admin.h. */
+typedef struct SinkAdmin SinkAdmin;
+
+/* With *blocks* all functions but open() run on the sink's thread, one at a time, and answer by returning. Without it
+ * they run on the loop and answer by sink_host_answer(), once for each probe, write and set_apart. */
+typedef struct SinkType {
+        const char *name; /* key of its section in the config: "mongodb" */
+        const char *what; /* the remote's name in words: "MongoDB" */
+        bool blocks;
+        /* *secret* is the password file's content or NULL. Copies what it needs. -EBADMSG with a sentence in *problem*
+         * for what only a user can mend in the config. Never blocks, never fails because the remote is down. */
+        int (*open)(const SubscriptionConfig *config, const char *secret, SinkHost *host, void **ret_self,
+                char problem[static SINK_DETAIL_MAX]);
+        const char *(*place)(const void *self); /* what messages are stored in, for log entries: "home.readings" */
+        /* Whether messages can be stored, without storing any. */
+        void (*probe)(void *self, SinkAnswer *answer);
+        /* Tries once to store every message of *work*. */
+        void (*write)(void *self, SinkWork *work);
+        /* Tries once to keep every message of *work* apart, with its reason and detail. */
+        void (*set_apart)(void *self, SinkWork *work);
+        void *(*close)(void *self);
+        const SinkAdmin *admin; /* NULL: the verbs have nothing to ask */
+} SinkType;
+
+extern const SinkType sink_type_mongodb;
+
+const SinkType *sink_type_find(const char *name);
+
+/* ---- the sink, for the subscriber ---- */
+
+typedef struct Sink Sink;
 
 enum { SINK_WRITE_STARTED = 0, SINK_WRITE_BUSY = 1 };
 
 typedef struct SinkCallbacks {
         /* The batch is back with the subscriber; every message has a fate other than PENDING unless the sink is being
-         * stopped. The subscriber may call write() from inside, with the next batch. */
+         * stopped. The subscriber may write the next batch from inside. */
         void (*on_settled)(void *userdata, Batch *batch);
         /* sink_is_ready() changed, or something in sink_status(). */
         void (*on_change)(void *userdata);
@@ -27,8 +126,7 @@ typedef struct SinkCallbacks {
 } SinkCallbacks;
 
 typedef struct SinkStatus {
-        bool ready; /* the remote took a write or, where that cannot be tried, answered a ping; and no write has failed
-                       since */
+        bool ready;         /* the remote answered a probe, and nothing has failed since */
         usec_t down_since;  /* clock_wall(); 0 while ready, and until the first try failed */
         usec_t retry_at;    /* clock_now(); 0: none planned */
         usec_t last_stored; /* clock_wall(); 0: none yet */
@@ -37,35 +135,19 @@ typedef struct SinkStatus {
         const char *what;   /* name of the remote for STATUS=: "MongoDB" */
 } SinkStatus;
 
-typedef struct SinkType {
-        const char *name; /* key of its section in the config: "mongodb" */
-        /* *secret* is the password file's content or NULL. -EBADMSG for what only a user can mend in the config. Never
-         * blocks, never fails because the remote is down. */
-        int (*open)(sd_event *event, const SubscriptionConfig *config, const char *secret,
-                const SinkCallbacks *callbacks, Sink **ret);
-        /* After *stop* has come to an end; a thread still stuck in its library is abandoned, together with its batch. A
-         * batch that the sink still holds otherwise is freed. */
-        Sink *(*close)(Sink *sink);
-        int (*write)(Sink *sink, Batch *batch); /* takes the batch only when it answers SINK_WRITE_STARTED */
-        /* No new try is started; a batch that is not in a write right now comes back at once, the other one when its
-         * write returns. */
-        void (*stop)(Sink *sink);
-        bool (*is_busy)(const Sink *sink); /* a write is under way on the thread */
-        void (*status)(const Sink *sink, SinkStatus *ret);
-} SinkType;
+/* As SinkType.open. *config* is borrowed. Begins with a probe. */
+int sink_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config, const char *secret,
+        const SinkCallbacks *callbacks, Sink **ret);
+/* After the stop has come to an end; a thread still stuck in its library is abandoned, together with its batch. A batch
+ * that the sink still holds otherwise is freed. */
+Sink *sink_free(Sink *sink);
+CLEANUP_DEFINE(Sink, sink_free)
 
-struct Sink {
-        const SinkType *type;
-};
-
-extern const SinkType sink_type_mongodb;
-
-const SinkType *sink_type_find(const char *name);
-
-/* Shorthands. */
-static inline bool sink_is_ready(const Sink *sink) {
-        SinkStatus status;
-
-        sink->type->status(sink, &status);
-        return status.ready;
-}
+/* Takes the batch only when it answers SINK_WRITE_STARTED. */
+int sink_write(Sink *sink, Batch *batch);
+/* No new try is started; a batch that is not in a write right now comes back at once, the other one when its write
+ * returns. */
+void sink_stop(Sink *sink);
+bool sink_is_busy(const Sink *sink); /* a write is under way */
+bool sink_is_ready(const Sink *sink);
+void sink_status(const Sink *sink, SinkStatus *ret);

@@ -219,13 +219,13 @@ void subscriber_stop(Subscriber *s) {
                 return;
         s->stopping = s->host.stopping = true;
         s->watch = watch_free(s->watch);
-        s->sink->type->stop(s->sink);
+        sink_stop(s->sink);
         subscriber_wind_up(s);
         subscriber_changed(s);
 }
 
 bool subscriber_is_stopped(const Subscriber *s) {
-        return s->stopping && s->n_held == 0 && s->in_flight == 0 && !s->sink->type->is_busy(s->sink);
+        return s->stopping && s->n_held == 0 && s->in_flight == 0 && !sink_is_busy(s->sink);
 }
 
 /* ---- once ---- */
@@ -266,7 +266,7 @@ static int open_sink(Subscriber *s, const SubscriberOptions *options) {
         if (!type)
                 return -EBADMSG;
         s->callbacks = (SinkCallbacks){ .on_settled = on_settled, .on_change = on_sink_change, .userdata = s };
-        return type->open(s->event, options->config, options->secret, &s->callbacks, &s->sink);
+        return sink_new(s->event, type, options->config, options->secret, &s->callbacks, &s->sink);
 }
 
 static int add_sources(Subscriber *s) {
@@ -339,8 +339,7 @@ Subscriber *subscriber_free(Subscriber *s) {
         watch_free(s->watch);
         while (s->n_held > 0)
                 held_free(s->held[--s->n_held]);
-        if (s->sink)
-                s->sink->type->close(s->sink);
+        sink_free(s->sink);
         sd_event_source_disable_unref(s->timer);
         sd_event_source_disable_unref(s->change);
         sd_event_unref(s->event);
@@ -386,5 +385,5 @@ void subscriber_status(const Subscriber *s, SubscriberStatus *ret) {
                 .detail = s->health.detail,
         };
         measure_held(s, ret);
-        s->sink->type->status(s->sink, &ret->sink);
+        sink_status(s->sink, &ret->sink);
 }

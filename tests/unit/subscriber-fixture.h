@@ -7,15 +7,12 @@
 #include "subscribe/subscriber.h"
 
 typedef struct FakeSink {
-        Sink sink;
-        const SinkCallbacks *callbacks;
-        Batch *batch;
-        bool ready, stopped;
-        bool automatic; /* settles each batch inside write() */
-        bool refuses;   /* answers SINK_WRITE_BUSY although ready */
-        bool stuck;     /* a stop does not bring the batch back */
+        SinkHost *host;
+        SinkWork *work;    /* a write that waits for its answer */
+        SinkAnswer *probe; /* a probe that does */
+        bool ready;        /* answers; else probes wait and writes fail */
+        bool automatic;    /* settles each write at once */
         unsigned writes;
-        size_t stored;
         Fate fate;   /* of automatic */
         Bytes order; /* "ID " for each message written */
 } FakeSink;
@@ -30,90 +27,137 @@ typedef struct World {
 
 static World world;
 
-static inline void fake_settle(FakeSink *sink, Fate fate) {
-        Batch *batch = sink->batch;
+static inline void fake_set_fate(SinkItem *item, Fate fate) {
+        switch (fate) {
+        case FATE_STORED:
+                item->verdict = SINK_STORED;
+                break;
+        case FATE_DUPLICATE:
+                item->verdict = SINK_DUPLICATE;
+                break;
+        case FATE_REJECTED:
+        case FATE_FAILED:
+                sink_item_bad(item, fate == FATE_REJECTED ? "rejected" : "failed", "as the test says");
+                break;
+        case FATE_PENDING:
+                break;
+        }
+}
 
-        assert_non_null(batch);
-        sink->batch = NULL;
-        for (size_t i = 0; i < batch->pull.n; i++)
-                if (fate != FATE_PENDING)
-                        delivery_set_fate(batch, i, fate);
-        sink->stored += fate == FATE_STORED ? batch->pull.n : 0;
-        sink->callbacks->on_settled(sink->callbacks->userdata, batch);
+/* Answers the write under way, and turns the loop until that has come home. */
+static inline void fake_answer(FakeSink *sink) {
+        sink->work = NULL;
+        sink_host_answer(sink->host);
+        for (int i = 0; i < 20 && loop_turn(world.service.event, 0) > 0; i++)
+                continue;
+}
+
+static inline void fake_settle(FakeSink *sink, Fate fate) {
+        assert_non_null(sink->work);
+        for (size_t i = 0; i < sink->work->n; i++)
+                fake_set_fate(&sink->work->items[i], fate);
+        fake_answer(sink);
 }
 
 /* Settles with the fates given one by one: "s" stored, "d" duplicate, "r" rejected, "f" failed, "p" pending. */
 static inline void fake_settle_each(FakeSink *sink, const char *fates) {
         static const char letters[] = "psdrf";
-        Batch *batch = sink->batch;
 
-        assert_non_null(batch);
-        assert_int_equal(batch->pull.n, strlen(fates));
-        sink->batch = NULL;
+        assert_non_null(sink->work);
+        assert_int_equal(sink->work->n, strlen(fates));
         for (size_t i = 0; fates[i]; i++)
-                if (fates[i] != 'p')
-                        delivery_set_fate(batch, i, (Fate) (strchr(letters, fates[i]) - letters));
-        sink->callbacks->on_settled(sink->callbacks->userdata, batch);
+                fake_set_fate(&sink->work->items[i], (Fate) (strchr(letters, fates[i]) - letters));
+        fake_answer(sink);
+}
+
+static inline void fake_fail(SinkAnswer *answer) {
+        *answer = (SinkAnswer){ .fault = SINK_FAULT_PASSING,
+                .reason = "unreachable",
+                .words = "cannot be reached",
+                .remedy = "ask the test",
+                .detail = "the test says so" };
 }
 
 static inline void fake_set_ready(FakeSink *sink, bool ready) {
+        SinkAnswer *probe = sink->probe;
+
         sink->ready = ready;
-        sink->callbacks->on_change(sink->callbacks->userdata);
+        if (ready && probe) {
+                sink->probe = NULL;
+                sink_host_answer(sink->host);
+        } else if (!ready && sink->work) {
+                fake_fail(&sink->work->answer);
+                fake_answer(sink);
+        }
+        sink_host_seen(sink->host, ready ? SINK_SEEN_WRITABLE : SINK_SEEN_LOST);
+        for (int i = 0; i < 20 && loop_turn(world.service.event, 0) > 0; i++)
+                continue;
 }
 
-static inline int fake_open(
-        Loop *event, const SubscriptionConfig *config, const char *secret, const SinkCallbacks *callbacks, Sink **ret) {
-        world.sink.callbacks = callbacks;
-        *ret = &world.sink.sink;
+static inline int fake_open(const SubscriptionConfig *config, const char *secret, SinkHost *host, void **ret_self,
+        char problem[static SINK_DETAIL_MAX]) {
+        world.sink.host = host;
+        *ret_self = &world.sink;
         return 0;
 }
 
-static inline Sink *fake_close(Sink *sink) {
-        world.sink.batch = batch_free(world.sink.batch);
+static inline const char *fake_place(const void *self) {
+        return "fake.place";
+}
+
+static inline void fake_probe(void *self, SinkAnswer *answer) {
+        FakeSink *fake = self;
+
+        if (fake->ready)
+                sink_host_answer(fake->host);
+        else
+                fake->probe = answer;
+}
+
+static inline void fake_write(void *self, SinkWork *work) {
+        FakeSink *fake = self;
+
+        assert_null(fake->work);
+        fake->writes++;
+        for (size_t i = 0; i < work->n; i++)
+                assert_int_equal(bytes_append_format(&fake->order, "%.*s ", (int) work->items[i].message->message_id.size,
+                                         work->items[i].message->message_id.data),
+                        0);
+        if (!fake->ready)
+                fake_fail(&work->answer);
+        for (size_t i = 0; fake->ready && fake->automatic && i < work->n; i++)
+                fake_set_fate(&work->items[i], fake->fate);
+        if (!fake->ready || fake->automatic)
+                sink_host_answer(fake->host);
+        else
+                fake->work = work;
+}
+
+static inline void fake_set_apart(void *self, SinkWork *work) {
+        FakeSink *fake = self;
+
+        for (size_t i = 0; i < work->n; i++)
+                if (strcmp(work->items[i].reason, "rejected") == 0)
+                        work->items[i].verdict = SINK_STORED;
+                else
+                        sink_item_bad(&work->items[i], "failed", "not even here");
+        sink_host_answer(fake->host);
+}
+
+static inline void *fake_close(void *self) {
         bytes_done(&world.sink.order);
         return NULL;
 }
 
-static inline int fake_write(Sink *sink, Batch *batch) {
-        FakeSink *fake = (FakeSink *) sink;
-
-        if (fake->batch || fake->refuses)
-                return SINK_WRITE_BUSY;
-        fake->batch = batch;
-        fake->writes++;
-        for (size_t i = 0; i < batch->pull.n; i++)
-                assert_int_equal(bytes_append_format(&fake->order, "%.*s ", (int) batch->pull.messages[i].message_id.size,
-                                         batch->pull.messages[i].message_id.data),
-                        0);
-        if (fake->automatic)
-                fake_settle(fake, fake->fate);
-        return SINK_WRITE_STARTED;
-}
-
-static inline void fake_stop(Sink *sink) {
-        FakeSink *fake = (FakeSink *) sink;
-
-        fake->stopped = true;
-        if (fake->batch && !fake->stuck)
-                fake_settle(fake, FATE_PENDING);
-}
-
-static inline bool fake_is_busy(const Sink *sink) {
-        return ((const FakeSink *) sink)->batch != NULL;
-}
-
-static inline void fake_status(const Sink *sink, SinkStatus *ret) {
-        *ret = (SinkStatus){ .ready = ((const FakeSink *) sink)->ready, .detail = "", .what = "Fake" };
-}
-
 static const SinkType fake_type = {
         .name = "fake",
+        .what = "Fake",
         .open = fake_open,
-        .close = fake_close,
+        .place = fake_place,
+        .probe = fake_probe,
         .write = fake_write,
-        .stop = fake_stop,
-        .is_busy = fake_is_busy,
-        .status = fake_status,
+        .set_apart = fake_set_apart,
+        .close = fake_close,
 };
 
 static inline void world_on_change(void *userdata) {
@@ -121,10 +165,11 @@ static inline void world_on_change(void *userdata) {
 }
 
 static inline int world_set_up(void **state) {
-        world = (World){ .sink = { .sink = { .type = &fake_type }, .ready = true, .fate = FATE_STORED } };
+        world = (World){ .sink = { .ready = true, .fate = FATE_STORED } };
         fixture_set_up(&world.service);
         world.config = (SubscriptionConfig){
-                .subscription = (char *) FIXTURE_SUBSCRIPTION, .max_messages = 1000, .pulls = 2, .max_hold = USEC_PER_HOUR, .sink = "fake"
+                .subscription = (char *) FIXTURE_SUBSCRIPTION, .max_messages = 1000, .pulls = 2, .max_hold = USEC_PER_HOUR, .sink = "fake",
+                .mongodb = { .backoff_initial = 100 * USEC_PER_MSEC, .backoff_max = 1 * USEC_PER_SEC }
         };
         return 0;
 }

@@ -50,7 +50,7 @@ static void on_change(void *userdata) {
 static SinkStatus status(const World *w) {
         SinkStatus s;
 
-        w->sink->type->status(w->sink, &s);
+        sink_status(w->sink, &s);
         return s;
 }
 
@@ -83,7 +83,7 @@ static void open_sink_as(World *w, const char *user, const char *secret) {
                 *user ? "@" : "", w->server.port);
         (void) snprintf(w->database, sizeof(w->database), "test%u", ++w->serial);
         w->n_settled = w->n_changes = 0;
-        assert_int_equal(sink_type_find("mongodb")->open(w->event, &w->config, secret, &callbacks, &w->sink), 0);
+        assert_int_equal(sink_new(w->event, &sink_type_mongodb, &w->config, secret, &callbacks, &w->sink), 0);
 }
 
 static void open_sink(World *w) {
@@ -94,9 +94,9 @@ static void open_sink(World *w) {
 static void close_sink(World *w) {
         if (!w->sink)
                 return;
-        w->sink->type->stop(w->sink);
-        UNTIL(w, !w->sink->type->is_busy(w->sink));
-        w->sink = w->sink->type->close(w->sink);
+        sink_stop(w->sink);
+        UNTIL(w, !sink_is_busy(w->sink));
+        w->sink = sink_free(w->sink);
         w->settled = batch_free(w->settled);
 }
 
@@ -155,7 +155,7 @@ static void assert_fates(const Batch *batch, const char *letters) {
 static void write_and_wait(World *w, Batch *batch) {
         unsigned before = w->n_settled;
 
-        assert_int_equal(w->sink->type->write(w->sink, batch), SINK_WRITE_STARTED);
+        assert_int_equal(sink_write(w->sink, batch), SINK_WRITE_STARTED);
         UNTIL(w, w->n_settled > before);
         assert_ptr_equal(w->settled, batch);
 }
@@ -317,7 +317,7 @@ static void test_faults(void **state) {
                 open_sink(w);
                 (void) snprintf(mode, sizeof(mode), "{\"times\":%d}", rows[i].times);
                 fail_point(w, mode, rows[i].data);
-                assert_int_equal(w->sink->type->write(w->sink, numbered(3)), SINK_WRITE_STARTED);
+                assert_int_equal(sink_write(w->sink, numbered(3)), SINK_WRITE_STARTED);
                 UNTIL(w, !status(w).ready || w->settled);
                 assert_null(w->settled);
                 assert_true(status(w).down_since > 0);
@@ -340,12 +340,12 @@ static void test_config_fault(void **state) {
         w->config.mongodb.backoff_max = 60 * USEC_PER_SEC;
         open_sink(w);
         fail_point(w, "\"alwaysOn\"", "{\"failCommands\":[\"insert\"],\"errorCode\":13}");
-        assert_int_equal(w->sink->type->write(w->sink, numbered(2)), SINK_WRITE_STARTED);
+        assert_int_equal(sink_write(w->sink, numbered(2)), SINK_WRITE_STARTED);
         UNTIL(w, !status(w).ready);
         assert_non_null(strstr(status(w).detail, "forbidden"));
         assert_true(status(w).retry_at > clock_now() + 50 * USEC_PER_SEC);
         fail_point(w, "\"off\"", NULL);
-        w->sink->type->stop(w->sink);
+        sink_stop(w->sink);
         assert_non_null(w->settled);
         assert_fates(w->settled, "pp");
 }
@@ -357,12 +357,12 @@ static void test_stop_while_retrying(void **state) {
         w->config.mongodb.backoff_initial = w->config.mongodb.backoff_max = 60 * USEC_PER_SEC;
         open_sink(w);
         fail_point(w, "\"alwaysOn\"", "{\"failCommands\":[\"insert\"],\"errorCode\":14031}");
-        assert_int_equal(w->sink->type->write(w->sink, numbered(2)), SINK_WRITE_STARTED);
-        assert_true(w->sink->type->is_busy(w->sink));
+        assert_int_equal(sink_write(w->sink, numbered(2)), SINK_WRITE_STARTED);
+        assert_true(sink_is_busy(w->sink));
         UNTIL(w, !status(w).ready);
-        assert_false(w->sink->type->is_busy(w->sink));
-        assert_int_equal(w->sink->type->write(w->sink, NULL), SINK_WRITE_BUSY);
-        w->sink->type->stop(w->sink);
+        assert_false(sink_is_busy(w->sink));
+        assert_int_equal(sink_write(w->sink, NULL), SINK_WRITE_BUSY);
+        sink_stop(w->sink);
         assert_int_equal(w->n_settled, 1);
         assert_fates(w->settled, "pp");
         fail_point(w, "\"off\"", NULL);
@@ -376,10 +376,10 @@ static void test_stop_while_writing(void **state) {
 
         open_sink(w);
         fail_point(w, "{\"times\":1}", "{\"failCommands\":[\"insert\"],\"blockConnection\":true,\"blockTimeMS\":500}");
-        assert_int_equal(w->sink->type->write(w->sink, numbered(2)), SINK_WRITE_STARTED);
+        assert_int_equal(sink_write(w->sink, numbered(2)), SINK_WRITE_STARTED);
         run_for(w, 100 * USEC_PER_MSEC);
-        w->sink->type->stop(w->sink);
-        assert_true(w->sink->type->is_busy(w->sink));
+        sink_stop(w->sink);
+        assert_true(sink_is_busy(w->sink));
         assert_null(w->settled);
         UNTIL(w, w->settled);
         assert_fates(w->settled, "ss");
@@ -387,11 +387,11 @@ static void test_stop_while_writing(void **state) {
 
         open_sink(w);
         fail_point(w, "{\"times\":1}", "{\"failCommands\":[\"insert\"],\"blockConnection\":true,\"blockTimeMS\":3000}");
-        assert_int_equal(w->sink->type->write(w->sink, numbered(2)), SINK_WRITE_STARTED);
+        assert_int_equal(sink_write(w->sink, numbered(2)), SINK_WRITE_STARTED);
         run_for(w, 100 * USEC_PER_MSEC);
-        w->sink->type->stop(w->sink);
+        sink_stop(w->sink);
         begin = clock_now();
-        w->sink = w->sink->type->close(w->sink);
+        w->sink = sink_free(w->sink);
         assert_true(clock_now() - begin < 2 * USEC_PER_SEC);
         run_for(w, 3500 * USEC_PER_MSEC);
         assert_null(w->settled);
@@ -410,7 +410,7 @@ static void test_outage(void **state) {
         assert_true(status(w).retry_at > clock_now() + 3 * USEC_PER_SEC); /* not before a tenth of the backoff */
         assert_false(status(w).ready);
         assert_non_null(strstr(status(w).detail, "unreachable"));
-        assert_int_equal(w->sink->type->write(w->sink, NULL), SINK_WRITE_BUSY);
+        assert_int_equal(sink_write(w->sink, NULL), SINK_WRITE_BUSY);
 
         mongodb_server_start(&w->server, false);
         up = clock_now();
@@ -556,7 +556,7 @@ static void test_bad_uri(void **state) {
         Sink *sink = NULL;
 
         w->config.mongodb.uri = refused;
-        assert_int_equal(sink_type_mongodb.open(w->event, &w->config, NULL, &callbacks, &sink), -EBADMSG);
+        assert_int_equal(sink_new(w->event, &sink_type_mongodb, &w->config, NULL, &callbacks, &sink), -EBADMSG);
         assert_null(sink);
 }
 

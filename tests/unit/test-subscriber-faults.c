@@ -197,7 +197,7 @@ static void test_old_pull_does_not_hide_a_missing_subscription(void **state) {
         world_until(fixture_hanging(&world.service) == 1);
         world_until(world_status().missing);
         world_queue(1, 1);
-        world_until(world.sink.batch);
+        world_until(world.sink.work);
         assert_true(world_status().missing);
 }
 
@@ -323,7 +323,7 @@ static void test_leases_through_an_outage(void **state) {
         world_until(world_status().checked);
         world_queue(1, 600);
         world_queue(601, 2);
-        world_until(world.sink.batch && world_status().held == 602);
+        world_until(world.sink.work && world_status().held == 602);
         fake_set_ready(&world.sink, false);
         world_until(world_asked("lease {\"ackDeadlineSeconds\":2,\"ackIds\":[\"a601\",\"a602\"]}\n") >= 2);
         world_until(world_asked("lease {\"ackDeadlineSeconds\":2,\"ackIds\":[\"a1\",") >= 2);
@@ -338,12 +338,14 @@ static void test_let_go_after_max_hold(void **state) {
         world_start(false);
         world_queue(1, 600);
         world_queue(601, 2);
-        world_until(world.sink.batch && world_status().held == 602);
+        world_until(world.sink.work && world_status().held == 602);
         fake_set_ready(&world.sink, false);
         world_until(world_logged(EVENT_LEASE_LAPSED) == 2);
         assert_int_equal(world_status().held, 0); /* the sink has 600, but they are Pub/Sub's to deliver */
         assert_int_equal(world_status().oldest_unsettled, UINT64_C(1767323045) * USEC_PER_SEC);
         assert_int_equal(world_asked("\"ackDeadlineSeconds\":0"), 0);
+        fake_set_ready(&world.sink, true);
+        world_until(world.sink.work);
         fake_settle(&world.sink, FATE_STORED);
         world_until(world_status().acknowledged == 600);
 }

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "subscribe/sink-host.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "events.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/worker.h"
+
+/* One call into a library takes less than a minute with the time limits that its type sets. One that lasts for
+ * STUCK_TICKS ticks hangs in a way that no timeout ends, and a thread cannot be taken back: the process ends and its
+ * service manager starts it anew. Ticks, not time: a machine that slept for hours ticks once. */
+#define STUCK_TICK_USEC (30 * USEC_PER_SEC)
+#define STUCK_TICKS 10
+
+/* Counted, because a thread that is stuck outlives the sink: the last one out releases it. */
+struct SinkHost {
+        atomic_uint references;
+        const SinkType *type;
+        void *self;
+        int seen_fd;       /* eventfd for the loop */
+        atomic_uint seen;  /* SINK_SEEN_* since the loop last looked */
+        atomic_uint calls; /* into the library, counted before and after each: odd while one is running */
+        SinkStep step;     /* from here on the thread's while a question runs */
+        SinkWork work;
+        Batch *batch;
+        char *subscription; /* from here on the loop's */
+        SinkHostCallbacks callbacks;
+        bool busy;
+        Worker *worker; /* NULL for types that do not block */
+        LoopWatch *watch, *answer, *stuck;
+        unsigned stuck_calls, stuck_ticks;
+};
+
+/* ---- what a type may call ---- */
+
+void sink_host_enter(SinkHost *host) {
+        (void) atomic_fetch_add(&host->calls, 1);
+}
+
+void sink_host_leave(SinkHost *host) {
+        (void) atomic_fetch_add(&host->calls, 1);
+}
+
+void sink_host_seen(SinkHost *host, unsigned seen) {
+        (void) atomic_fetch_or(&host->seen, seen);
+        (void) eventfd_write(host->seen_fd, 1);
+}
+
+void sink_host_answer(SinkHost *host) {
+        assert(!host->type->blocks);
+        loop_wake(host->answer);
+}
+
+static void sink_item_judge(SinkItem *item, SinkVerdict verdict, const char *reason, const char *detail) {
+        free(item->detail);
+        item->detail = strdup(detail);
+        if (!item->detail)
+                return;
+        item->verdict = verdict;
+        item->reason = reason;
+}
+
+void sink_item_bad(SinkItem *item, const char *reason, const char *detail) {
+        sink_item_judge(item, SINK_BAD, reason, detail);
+}
+
+void sink_item_suspect(SinkItem *item, int code, bool about_document, const char *reason, const char *detail) {
+        item->code = code;
+        item->about_document = about_document;
+        sink_item_judge(item, SINK_SUSPECT, reason, detail);
+}
+
+/* ---- the work ---- */
+
+static void clear_work(SinkHost *host) {
+        for (size_t i = 0; i < host->work.n; i++)
+                free(host->work.items[i].detail);
+        free(host->work.items);
+        host->work = (SinkWork){};
+}
+
+static SinkHost *sink_host_unref(SinkHost *host) {
+        if (!host || atomic_fetch_sub(&host->references, 1) > 1)
+                return NULL;
+        if (host->self)
+                host->self = host->type->close(host->self);
+        clear_work(host);
+        host->batch = batch_free(host->batch);
+        if (host->seen_fd >= 0)
+                (void) close(host->seen_fd);
+        free(host->subscription);
+        free(host);
+        return NULL;
+}
+
+static void run(SinkHost *host) {
+        switch (host->step) {
+        case SINK_STEP_PROBE:
+                host->type->probe(host->self, &host->work.answer);
+                break;
+        case SINK_STEP_WRITE:
+                host->type->write(host->self, &host->work);
+                break;
+        case SINK_STEP_APART:
+                host->type->set_apart(host->self, &host->work);
+                break;
+        }
+}
+
+/* On the thread. Touches the host and nothing else: the sink may be gone. */
+static void run_on_thread(void *userdata, void *argument) {
+        SinkHost *host = argument;
+
+        run(host);
+        (void) sink_host_unref(host);
+}
+
+static void release_on_thread(void *userdata, void *host) {
+        (void) sink_host_unref(host);
+}
+
+/* ---- on the loop ---- */
+
+static void on_answer(void *userdata) {
+        SinkHost *host = userdata;
+
+        host->busy = false;
+        host->batch = NULL;
+        loop_off(host->stuck);
+        host->callbacks.on_answer(host->callbacks.userdata);
+}
+
+static void on_done(void *userdata, void *job) {
+        on_answer(userdata);
+}
+
+static void on_seen(void *userdata, int fd, uint32_t events) {
+        SinkHost *host = userdata;
+        eventfd_t count;
+
+        if (eventfd_read(fd, &count) >= 0)
+                host->callbacks.on_seen(host->callbacks.userdata, atomic_exchange(&host->seen, 0));
+}
+
+static usec_t stuck_tick(void) {
+#ifdef SENSORQD_CRASHPOINTS
+        const char *text = getenv("SENSORQD_TEST_STUCK_TICK_MSEC");
+
+        if (text)
+                return strtoull(text, NULL, 10) * USEC_PER_MSEC;
+#endif
+        return STUCK_TICK_USEC;
+}
+
+static void on_stuck(void *userdata) {
+        SinkHost *host = userdata;
+        unsigned calls = atomic_load(&host->calls);
+
+        host->stuck_ticks = calls % 2 == 1 && calls == host->stuck_calls ? host->stuck_ticks + 1 : 0;
+        host->stuck_calls = calls;
+        if (host->stuck_ticks >= STUCK_TICKS) {
+                log_event(LOG_CRIT, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, host->subscription }),
+                        "The %s driver has not returned from one call for %s for %d min, far beyond its time limits. "
+                        "Ending the process so that the service manager starts it again; nothing is lost, what was not "
+                        "acknowledged comes back",
+                        host->type->what, host->subscription, (int) (STUCK_TICKS * STUCK_TICK_USEC / USEC_PER_MINUTE));
+                abort();
+        }
+        loop_arm_in(host->stuck, stuck_tick());
+}
+
+int sink_host_prepare(SinkHost *host, size_t n, SinkWork **ret) {
+        assert(!host->busy);
+        clear_work(host);
+        host->work.items = calloc(n + 1, sizeof(SinkItem));
+        if (!host->work.items)
+                return -ENOMEM;
+        host->work.n = n;
+        *ret = &host->work;
+        return 0;
+}
+
+/* The loop's reference stays; the thread gets one of its own for as long as it runs. */
+void sink_host_ask(SinkHost *host, SinkStep step, Batch *batch) {
+        _asserted_ int r;
+
+        assert(!host->busy);
+        host->busy = true;
+        host->step = step;
+        host->batch = batch;
+        host->work.answer = (SinkAnswer){};
+        if (!host->type->blocks)
+                return run(host);
+        host->stuck_ticks = 0;
+        loop_arm_in(host->stuck, stuck_tick());
+        (void) atomic_fetch_add(&host->references, 1);
+        r = worker_submit(host->worker, host);
+        assert(r == WORKER_STARTED);
+}
+
+bool sink_host_is_busy(const SinkHost *host) {
+        return host->busy;
+}
+
+SinkWork *sink_host_work(SinkHost *host, SinkStep *ret_step) {
+        if (ret_step)
+                *ret_step = host->step;
+        return &host->work;
+}
+
+const char *sink_host_place(const SinkHost *host) {
+        return host->type->place(host->self);
+}
+
+/* ---- life ---- */
+
+static int add_watches(SinkHost *host, Loop *loop) {
+        int r;
+
+        r = loop_add_io(loop, host->seen_fd, EPOLLIN, on_seen, host, &host->watch);
+        if (r < 0)
+                return r;
+        if (!host->type->blocks)
+                return loop_add_defer(loop, on_answer, host, &host->answer);
+        r = loop_add_timer(loop, LOOP_LAZY, on_stuck, host, &host->stuck);
+        if (r < 0)
+                return r;
+        return worker_new(loop, host->type->name, run_on_thread, on_done, host, &host->worker);
+}
+
+int sink_host_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config, const char *secret,
+        const SinkHostCallbacks *callbacks, SinkHost **ret, char problem[static SINK_DETAIL_MAX]) {
+        SinkHost *host;
+        int r;
+
+        host = calloc(1, sizeof(SinkHost));
+        if (!host)
+                return -ENOMEM;
+        atomic_init(&host->references, 1);
+        host->type = type;
+        host->callbacks = *callbacks;
+        host->seen_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        host->subscription = strdup(config->subscription);
+        if (host->seen_fd < 0)
+                r = err_errno();
+        else if (!host->subscription)
+                r = -ENOMEM;
+        else
+                r = type->open(config, secret, host, &host->self, problem);
+        if (r >= 0)
+                r = add_watches(host, loop);
+        if (r < 0) {
+                (void) sink_host_free(host);
+                return r;
+        }
+        *ret = host;
+        return 0;
+}
+
+/* A type that blocks may do so when it is closed, too: on a thread that nobody waits for (P8). */
+static void release(SinkHost *host) {
+        Worker *releaser;
+
+        if (!host->type->blocks || !host->self) {
+                (void) sink_host_unref(host);
+                return;
+        }
+        if (worker_new(NULL, "close", release_on_thread, NULL, NULL, &releaser) < 0)
+                return; /* no memory for a thread: what it holds goes with the process */
+        (void) worker_submit(releaser, host);
+        (void) worker_free(releaser);
+}
+
+SinkHost *sink_host_free(SinkHost *host) {
+        if (!host)
+                return NULL;
+        host->worker = worker_free(host->worker);
+        host->stuck = loop_drop(host->stuck);
+        host->answer = loop_drop(host->answer);
+        host->watch = loop_drop(host->watch);
+        release(host);
+        return NULL;
+}
