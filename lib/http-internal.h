@@ -27,6 +27,10 @@ struct HttpRequest {
         size_t max_reply, header_size;
         bool too_large;
         usec_t timeout, started;
+        usec_t stall, moved_at; /* 0: not watched */
+        int64_t moved;          /* bytes, when it was looked at last */
+        bool stalled;
+        LoopWatch *stall_watch;
         CURLcode code; /* from FINISHED on */
         char error[CURL_ERROR_SIZE];
         char detail[CURL_ERROR_SIZE + 64];
@@ -41,11 +45,13 @@ typedef struct HttpEnd {
         const char *error; /* libcurl's text for it, "" without one */
         bool sent;         /* some of the request has left */
         bool too_large;    /* ended by us: the reply was over its cap */
+        bool stalled;      /* ended by us: nothing moved for *timeout* */
         int system_error;  /* errno of a failed connect, or 0 */
         long status;       /* of the reply, 0 without one */
         long proxy_status; /* of the proxy's reply to CONNECT, 0 without one */
         size_t received;   /* bytes of the body */
-        usec_t timeout;    /* the one that applied: of the connect until something is sent, then of the whole request */
+        usec_t timeout;    /* the one that applied: of the connect until something is sent, then of the whole request,
+                              or of a stall */
 } HttpEnd;
 
 /* Sorts *end* and puts it in words. Pure. */

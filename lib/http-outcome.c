@@ -16,7 +16,9 @@ static HttpOutcome outcome_timeout(const HttpEnd *end, char *detail, size_t size
                 return HTTP_UNREACHABLE;
         }
 
-        if (end->received > 0)
+        if (end->stalled && end->received == 0)
+                snprintf(detail, size, "no reply, and nothing sent, for %s", span);
+        else if (end->received > 0)
                 snprintf(detail, size, "reply not complete within %s (%zu bytes came)", span, end->received);
         else
                 snprintf(detail, size, "no reply within %s", span);

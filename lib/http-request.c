@@ -18,6 +18,8 @@
 #define KEEPALIVE_INTERVAL_SEC 10L
 /* nothing acknowledged for so long: the connection is lost, and with HTTP/2 every request on it */
 #define DEAD_PEER_MSEC 60000u
+/* bytes that the kernel takes ahead of the line: on a slow one, other requests of an HTTP/2 connection wait behind */
+#define UNSENT_MAX (128u * 1024)
 
 static int request_add_header(HttpRequest *request, const char *name, const char *separator, const char *value) {
         _cleanup_bytes_ Bytes line = {};
@@ -81,9 +83,10 @@ static int request_set_headers(HttpRequest *request, const HttpSpec *spec) {
 }
 
 static int on_socket_created(void *userdata, curl_socket_t fd, curlsocktype purpose) {
-        unsigned timeout = DEAD_PEER_MSEC;
+        unsigned timeout = DEAD_PEER_MSEC, unsent = UNSENT_MAX;
 
         (void) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
+        (void) setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
         return CURL_SOCKOPT_OK;
 }
 
@@ -276,8 +279,9 @@ static HttpEnd request_end(HttpRequest *request) {
                 .code = request->code,
                 .error = request->error,
                 .too_large = request->too_large,
+                .stalled = request->stalled,
                 .received = request->received.size,
-                .timeout = request->timeout,
+                .timeout = request->stalled ? request->stall : request->timeout,
         };
         long sent = 0, system_error = 0;
 

@@ -5,8 +5,10 @@
 #include "http.h"
 
 #include <assert.h>
+#include <linux/sockios.h>
 #include <pthread.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "err.h"
@@ -42,12 +44,68 @@ static HttpRequest *request_free(HttpRequest *request) {
         if (!request)
                 return NULL;
 
+        request->stall_watch = loop_drop(request->stall_watch);
         curl_easy_cleanup(request->easy);
         http_request_wipe(request);
         free(request);
         return NULL;
 }
 CLEANUP_DEFINE(HttpRequest, request_free)
+
+/* libcurl has done with it. */
+static void request_finish(HttpRequest *request, CURLcode code) {
+        Http *http = request->http;
+
+        request->code = code;
+        request->state = HTTP_REQUEST_FINISHED;
+        loop_off(request->stall_watch);
+        (void) curl_multi_remove_handle(http->multi, request->easy);
+        TAILQ_REMOVE(&http->active, request, link);
+        TAILQ_INSERT_TAIL(&http->finished, request, link);
+        loop_wake(http->finish);
+}
+
+/* What has come, and what the peer has taken: bytes that only wait in the kernel have not moved yet. */
+static int64_t request_moved(const HttpRequest *request) {
+        curl_off_t sent = 0, received = 0;
+        curl_socket_t fd = CURL_SOCKET_BAD;
+        int waiting = 0;
+
+        (void) curl_easy_getinfo(request->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+        (void) curl_easy_getinfo(request->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
+        if (curl_easy_getinfo(request->easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK && fd != CURL_SOCKET_BAD)
+                (void) ioctl(fd, SIOCOUTQ, &waiting);
+        return (int64_t) sent + (int64_t) received - waiting;
+}
+
+static void on_stall_look(void *userdata) {
+        HttpRequest *request = userdata;
+        int64_t moved = request_moved(request);
+        usec_t now = clock_now();
+
+        if (moved != request->moved) {
+                request->moved = moved;
+                request->moved_at = now;
+        } else if (now - request->moved_at >= request->stall) {
+                request->stalled = true;
+                return request_finish(request, CURLE_OPERATION_TIMEDOUT);
+        }
+        loop_arm_in(request->stall_watch, request->stall / 4);
+}
+
+static int request_watch_stall(HttpRequest *request, usec_t stall) {
+        int r;
+
+        if (stall == 0)
+                return 0;
+        r = loop_add_timer(request->http->loop, LOOP_RELAXED, on_stall_look, request, &request->stall_watch);
+        if (r < 0)
+                return r;
+        request->stall = stall;
+        request->moved_at = request->started;
+        loop_arm_in(request->stall_watch, stall / 4);
+        return 0;
+}
 
 int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret) {
         _cleanup_(request_freep) HttpRequest *request = NULL;
@@ -66,6 +124,9 @@ int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRe
                 return -ENOMEM;
 
         r = http_request_prepare(request, spec, http->user_agent);
+        if (r < 0)
+                return r;
+        r = request_watch_stall(request, spec->stall);
         if (r < 0)
                 return r;
         if (curl_multi_add_handle(http->multi, request->easy) != CURLM_OK)
@@ -151,14 +212,9 @@ static void http_drain(Http *http) {
                         continue;
 
                 (void) curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
-                request->code = message->data.result;
-                request->state = HTTP_REQUEST_FINISHED;
-                if (request->code == CURLE_SEND_ERROR)
+                if (message->data.result == CURLE_SEND_ERROR)
                         connection_spoil(request->easy);
-                (void) curl_multi_remove_handle(http->multi, request->easy); /* *message* is gone with it */
-                TAILQ_REMOVE(&http->active, request, link);
-                TAILQ_INSERT_TAIL(&http->finished, request, link);
-                loop_wake(http->finish);
+                request_finish(request, message->data.result);
         }
 }
 

@@ -30,6 +30,8 @@ typedef struct HttpSpec {
         const char *const *headers; /* more `Name: value` lines, NULL at the end; may be NULL */
         Bytes body;                 /* taken when http_start() succeeds */
         usec_t timeout;             /* of the whole request */
+        usec_t stall;               /* given up as well when for so long no byte was sent, taken by the peer, or came;
+                                       0: only *timeout* counts. Seen up to a quarter later */
         size_t max_reply;           /* bytes */
 } HttpSpec;
 

@@ -407,6 +407,7 @@ static void publisher_send(Publisher *p) {
                 .resource = p->spec.topic,
                 .verb = ":publish",
                 .body = bytes_steal(&p->request.body),
+                .stall = CLIENT_TIMEOUT_USEC,
                 .timeout = CLIENT_TIMEOUT_USEC + p->request.size / PUBLISHER_BYTES_PER_SEC * USEC_PER_SEC,
                 .max_reply = CLIENT_REPLY_MAX,
         };

@@ -39,7 +39,7 @@ struct ClientCall {
         CallState state;
         char *method, *resource, *verb, *url;
         Bytes body; /* until it is sent, and again for the second try */
-        usec_t timeout;
+        usec_t timeout, stall;
         size_t max_reply;
         ClientDone done;
         void *userdata;
@@ -133,6 +133,7 @@ static int call_send(ClientCall *call, const char *token) {
                 .headers = headers,
                 .body = bytes_steal(&call->body),
                 .timeout = call->timeout,
+                .stall = call->stall,
                 .max_reply = call->max_reply,
         };
         int r;
@@ -215,6 +216,7 @@ int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdat
         call->client = client;
         client->n_calls++;
         call->timeout = spec->timeout;
+        call->stall = spec->stall;
         call->max_reply = spec->max_reply;
         call->done = done;
         call->userdata = userdata;

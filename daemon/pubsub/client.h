@@ -40,7 +40,8 @@ typedef struct ClientSpec {
         const char *resource; /* "projects/P/topics/T", not escaped */
         const char *verb;     /* ":publish", or NULL */
         Bytes body;           /* taken when client_call() succeeds */
-        usec_t timeout;
+        usec_t timeout;       /* as in HttpSpec, and so are the next two */
+        usec_t stall;
         size_t max_reply;
 } ClientSpec;
 
