@@ -253,8 +253,10 @@ typedef struct Replay {
 
 static int build(void *userdata, size_t item, bson_t *document) {
         Replay *replay = userdata;
-        int r = document_build(replay->message, &replay->admin->client->rules, clock_wall(), document, replay->detail,
-                sizeof(replay->detail));
+        const DocumentInput input = {
+                .message = replay->message, .rules = &replay->admin->client->rules, .at = clock_wall()
+        };
+        int r = document_build(&input, document, replay->detail);
 
         if (r <= DOCUMENT_OK)
                 return r;

@@ -8,7 +8,7 @@
 
 #include "config.h"
 #include "lib/bytes.h"
-#include "subscribe/document.h"
+#include "sinks/document.h"
 
 typedef struct MongodbAdmin MongodbAdmin;
 

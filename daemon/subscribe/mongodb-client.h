@@ -10,7 +10,7 @@
 
 #include "config.h"
 #include "lib/cleanup.h"
-#include "subscribe/document.h"
+#include "sinks/document.h"
 #include "subscribe/mongodb-reply.h"
 #include "subscribe/sink.h"
 

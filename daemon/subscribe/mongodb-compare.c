@@ -43,7 +43,8 @@ static int collect(Comparison *c) {
                 return -ENOMEM;
         for (size_t i = 0; i < c->n; i++) {
                 Slice id;
-                int r = document_id(c->items[c->indexes[i]].message, &c->client->rules, &scratch, &id);
+                const DocumentInput input = { .message = c->items[c->indexes[i]].message, .rules = &c->client->rules };
+                int r = document_id(&input, &scratch, &id);
 
                 if (r < 0)
                         return r;
@@ -84,12 +85,13 @@ static size_t lower_bound(const Comparison *c, const char *id, size_t size) {
 
 /* What the message would be stored as now, against what is stored. */
 static bool is_same(Comparison *c, const Candidate *candidate, const bson_t *stored) {
-        char detail[8];
+        const DocumentInput input = { .message = c->items[c->indexes[candidate->position]].message,
+                .rules = &c->client->rules };
+        char detail[DOCUMENT_DETAIL_SIZE];
 
         bson_reinit(&c->document);
-        return document_build(c->items[c->indexes[candidate->position]].message, &c->client->rules, 0, &c->document,
-                       detail, sizeof(detail)) == DOCUMENT_OK &&
-               document_same_payload(&c->document, stored);
+        return document_build(&input, &c->document, detail) == DOCUMENT_OK &&
+               document_same_payload(stored, &c->document);
 }
 
 static void compare_stored(void *userdata, const bson_t *stored) {

@@ -122,16 +122,15 @@ static int build(void *userdata, size_t item_index, bson_t *document) {
         const SinkItem *item = &rejects->items[item_index];
         _cleanup_bytes_ Bytes id = {};
         bson_t plain = BSON_INITIALIZER;
+        const DocumentInput input = { .message = item->message, .rules = &rejects->client->rules, .at = clock_wall() };
         int r;
 
         if (!rejects->suffixed)
-                return document_build_rejected(item->message, &rejects->client->rules, reason_of(item->reason),
-                        item->detail, clock_wall(), document);
+                return document_build_rejected(&input, reason_of(item->reason), item->detail, document);
 
         r = put_id(rejects, item, &id);
         if (r == 0)
-                r = document_build_rejected(item->message, &rejects->client->rules, reason_of(item->reason),
-                        item->detail, clock_wall(), &plain);
+                r = document_build_rejected(&input, reason_of(item->reason), item->detail, &plain);
         if (r == 0 && !bson_append_utf8(document, "_id", 3, id.data, (int) id.size))
                 r = -ENOMEM;
         if (r == 0)

@@ -74,11 +74,13 @@ static void reject(MongodbWriter *w, size_t index, DocumentReason reason, const 
 
 static int build(void *userdata, size_t index, bson_t *document) {
         MongodbWriter *w = userdata;
-        char detail[MONGODB_DETAIL_SIZE];
+        const DocumentInput input = {
+                .message = w->work->items[index].message, .rules = &w->client->rules, .at = w->stored_at
+        };
+        char detail[DOCUMENT_DETAIL_SIZE];
         int r;
 
-        r = document_build(
-                w->work->items[index].message, &w->client->rules, w->stored_at, document, detail, sizeof(detail));
+        r = document_build(&input, document, detail);
         if (r <= DOCUMENT_OK)
                 return r;
         reject(w, index, (DocumentReason) r, detail);

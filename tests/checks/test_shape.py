@@ -13,7 +13,7 @@ SOURCES = sorted([*REPO.glob("lib/*.[ch]"), *REPO.glob("daemon/**/*.[ch]")])
 LAYERS = [
     ["lib/"],
     ["daemon/events", "daemon/config", "daemon/secret", "daemon/trouble", "daemon/bisect", "daemon/publish/reading"],
-    ["daemon/pubsub/wire", "daemon/subscribe/document", "daemon/subscribe/delivery", "daemon/subscribe/subscription"],
+    ["daemon/pubsub/wire", "daemon/sinks/document", "daemon/subscribe/delivery", "daemon/subscribe/subscription", "daemon/subscribe/payload"],
     ["daemon/pubsub/credentials", "daemon/pubsub/token"],
     ["daemon/pubsub/client", "daemon/publish/outbox"],
     ["daemon/publish/", "daemon/subscribe/"],  # source, publisher, sink, lease, subscriber and what only they use
@@ -27,7 +27,7 @@ LAYERS = [
 ]
 
 DOORS = {
-    "curl/": "lib/http", "yaml.h": "lib/yaml", "openssl/": "lib/jws", "sqlite3.h": "lib/sql", "json-c": "lib/json", "json.h": "lib/json",
+    "curl/": "lib/http", "yaml.h": "lib/yaml", "openssl/": ("lib/jws", "lib/sha256"), "zlib.h": "lib/gzip", "sqlite3.h": "lib/sql", "json-c": "lib/json", "json.h": "lib/json",
 }
 
 

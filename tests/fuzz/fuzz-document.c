@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "subscribe/document.h"
+#include "sinks/document.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -32,7 +32,7 @@ static WireMessage message_of(const uint8_t *data, size_t size, WireAttribute *a
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         static char created_at[] = "created_at";
-        char *date_fields[] = { created_at, NULL }, detail[128];
+        char *date_fields[] = { created_at, NULL }, detail[DOCUMENT_DETAIL_SIZE];
         const DocumentRules rules = { .subscription = "projects/p/subscriptions/s", .id_attribute = "id", .date_fields = date_fields };
         WireAttribute attribute = {};
         WireMessage message = message_of(data, size, &attribute);
@@ -43,8 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         bson_init(&document);
         bson_init(&again);
         bson_init(&rejected);
-        r = document_build(&message, &rules, 1, &document, detail, sizeof(detail));
-        require(r == document_build(&message, &rules, USEC_PER_HOUR, &again, detail, sizeof(detail)));
+        r = document_build(&(DocumentInput){ &message, &rules, 1, false }, &document, detail);
+        require(r == document_build(&(DocumentInput){ &message, &rules, USEC_PER_HOUR, false }, &again, detail));
         require(r >= 0);
         if (r == DOCUMENT_OK) {
                 require(document.len <= DOCUMENT_SIZE_MAX);
@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 require(document_same_payload(&document, &again));
         } else {
                 require(bytes_is_utf8(detail, strlen(detail)));
-                require(document_build_rejected(&message, &rules, (DocumentReason) r, detail, 1, &rejected) == 0);
+                require(document_build_rejected(&(DocumentInput){ &message, &rules, 1, false }, (DocumentReason) r, detail, &rejected) == 0);
                 require(bson_validate(&rejected, BSON_VALIDATE_NONE, &offset));
         }
         bson_destroy(&document);

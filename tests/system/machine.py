@@ -22,7 +22,7 @@ from package import CACHE, locked, run  # noqa: E402
 
 SUITE = "bookworm"
 PACKAGES = ["systemd", "systemd-sysv", "dbus", "ca-certificates", "libcurl4", "libjson-c5", "libmongoc-1.0-0", "libsqlite3-0", "libssl3", "libsystemd0",
-            "libyaml-0-2", "sqlite3"]
+            "libyaml-0-2", "zlib1g", "sqlite3"]
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
 ALONE = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]  # mounts of its own; ends with the tests
 MOUNT = """set -eu

@@ -8,7 +8,7 @@
  * Every call answers DOCUMENT_OK, DOCUMENT_TOO_LARGE, DOCUMENT_DUPLICATE_KEY or -ENOMEM; after anything else than
  * DOCUMENT_OK only document_writer_done() is allowed. */
 
-#include "subscribe/document.h"
+#include "sinks/document.h"
 
 /* objects up to here are checked name by name as they grow, larger ones when they are closed */
 #define DOCUMENT_WRITER_NAMES 14
@@ -64,3 +64,7 @@ int document_writer_null(DocumentWriter *w);
 /* The name as it is stored: empty -> `_`; a leading `$`, every `.` and every NUL -> `_`. *ret* is *name* itself when
  * nothing changes, else in *scratch*. */
 int document_key(Slice name, Bytes *scratch, Slice *ret);
+/* Whether nothing changes. */
+bool document_key_is_plain(Slice name);
+/* Appends the name as it is stored to *ret*, with *width* times `_` wherever one would stand. */
+int document_key_wide(Slice name, unsigned width, Bytes *ret);

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "subscribe/document-writer.h"
-#include "subscribe/document.h"
+#include "sinks/document-writer.h"
+#include "sinks/document.h"
 
 #define ATTRIBUTES_PLAIN_MAX 256 /* the service allows 100 */
 
@@ -88,26 +88,27 @@ static bool append_pubsub(bson_t *document, const WireMessage *message, const Do
                bson_append_utf8(&pubsub, "subscription", -1, rules->subscription, -1) &&
                (attributes_are_plain(message) ? append_attribute_object(&pubsub, message)
                                               : append_attribute_list(&pubsub, message)) &&
+               (message->ordering_key.size == 0 || append_text(&pubsub, "ordering_key", message->ordering_key)) &&
                bson_append_document_end(document, &pubsub);
 }
 
-int document_build_rejected(const WireMessage *message, const DocumentRules *rules, DocumentReason reason,
-        const char *detail, usec_t rejected_at, bson_t *document) {
-        const DocumentRules own = { .subscription = rules->subscription, .id_attribute = "" };
-        const WireMessage bare = { .message_id = message->message_id };
+int document_build_rejected(const DocumentInput *input, DocumentReason reason, const char *detail, bson_t *document) {
+        const WireMessage *message = input->message;
+        const WireMessage nameless = { .message_id = message->message_id, .publish_time = message->publish_time };
+        const DocumentInput bare = { .message = &nameless, .rules = input->rules, .id_by_time = input->id_by_time };
         _cleanup_bytes_ Bytes scratch = {};
         const char *word = document_reason(reason);
         Slice id;
         bool ok;
 
-        if (document_id(&bare, &own, &scratch, &id) < 0)
+        if (document_id(&bare, &scratch, &id) < 0)
                 return -ENOMEM;
         ok = append_text(document, "_id", id) && bson_append_utf8(document, "reason", -1, word, -1) &&
              append_text(document, "detail", (Slice){ detail, strlen(detail) }) &&
              bson_append_binary(document, "data", -1, BSON_SUBTYPE_BINARY,
                      (const uint8_t *) (message->data.size > 0 ? message->data.data : ""),
                      (uint32_t) message->data.size) &&
-             append_pubsub(document, message, rules) &&
-             bson_append_date_time(document, "rejected_at", -1, (int64_t) (rejected_at / USEC_PER_MSEC));
+             append_pubsub(document, message, input->rules) &&
+             bson_append_date_time(document, "rejected_at", -1, (int64_t) (input->at / USEC_PER_MSEC));
         return ok ? 0 : -ENOMEM;
 }

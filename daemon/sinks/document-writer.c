@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "subscribe/document-writer.h"
+#include "sinks/document-writer.h"
 
 #include <assert.h>
 #include <endian.h>
@@ -67,28 +67,44 @@ void document_writer_done(DocumentWriter *w) {
 
 /* ---- names ---- */
 
+static bool is_changed(Slice name, size_t i) {
+        return name.data[i] == '.' || name.data[i] == '\0' || (i == 0 && name.data[i] == '$');
+}
+
+bool document_key_is_plain(Slice name) {
+        for (size_t i = 0; i < name.size; i++)
+                if (is_changed(name, i))
+                        return false;
+        return name.size > 0;
+}
+
+static int append_underscores(unsigned width, Bytes *ret) {
+        int r = 0;
+
+        for (unsigned i = 0; r == 0 && i < width; i++)
+                r = bytes_append(ret, "_", 1);
+        return r;
+}
+
+int document_key_wide(Slice name, unsigned width, Bytes *ret) {
+        int r = name.size > 0 ? DOCUMENT_OK : append_underscores(width, ret);
+
+        for (size_t i = 0; r == DOCUMENT_OK && i < name.size; i++)
+                r = is_changed(name, i) ? append_underscores(width, ret) : bytes_append(ret, name.data + i, 1);
+        return r;
+}
+
 int document_key(Slice name, Bytes *scratch, Slice *ret) {
-        bool plain = name.size > 0 && name.data[0] != '$';
         int r;
 
-        for (size_t i = 0; plain && i < name.size; i++)
-                plain = name.data[i] != '.' && name.data[i] != '\0';
-        if (plain) {
+        if (document_key_is_plain(name)) {
                 *ret = name;
                 return DOCUMENT_OK;
         }
-
         scratch->size = 0;
-        r = name.size > 0 ? bytes_append(scratch, name.data, name.size) : bytes_append(scratch, "_", 1);
-        if (r < 0)
-                return r;
-        if (scratch->data[0] == '$')
-                scratch->data[0] = '_';
-        for (size_t i = 0; i < scratch->size; i++)
-                if (scratch->data[i] == '.' || scratch->data[i] == '\0')
-                        scratch->data[i] = '_';
+        r = document_key_wide(name, 1, scratch);
         *ret = (Slice){ scratch->data, scratch->size };
-        return DOCUMENT_OK;
+        return r;
 }
 
 /* `_id`, `pubsub` and `stored_at` of a payload keep their place under the same name with `_` appended. */

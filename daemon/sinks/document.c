@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "subscribe/document.h"
+#include "sinks/document.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -7,21 +7,25 @@
 #include <stdio.h>
 
 #include "lib/json.h"
-#include "subscribe/document-number.h"
-#include "subscribe/document-writer.h"
+#include "lib/sha256.h"
+#include "sinks/document-number.h"
+#include "sinks/document-writer.h"
 
-#define DATE_TEXT_MIN 20 /* 2026-11-24T06:27:38Z */
-#define NAME_SHOWN 64    /* bytes of a field's name in a message */
+#define DATE_TEXT_MIN 20                         /* 2026-11-24T06:27:38Z */
+#define DATE_MIN_MSEC (-INT64_C(62135596800000)) /* 0001-01-01T00:00:00Z */
+#define DATE_MAX_MSEC INT64_C(253402300799999)   /* 9999-12-31T23:59:59.999Z */
+#define NAME_SHOWN 64                            /* bytes of a field's name in a message */
 
 typedef struct Builder {
+        const DocumentInput *input;
         const WireMessage *message;
         const DocumentRules *rules;
+        Payload payload;
         JsonReader json;
         Slice name;         /* of the next value, as the publisher wrote it */
         Bytes name_scratch; /* ... unescaped */
         Bytes text_scratch; /* a string value, unescaped */
-        char *detail;
-        size_t detail_size;
+        char *detail;       /* DOCUMENT_DETAIL_SIZE */
         DocumentWriter writer;
 } Builder;
 
@@ -63,10 +67,8 @@ static int reject(Builder *b, DocumentReason reason, const char *format, ...) {
         size_t size;
         va_list args;
 
-        if (b->detail_size == 0)
-                return (int) reason;
         va_start(args, format);
-        (void) vsnprintf(b->detail, b->detail_size, format, args);
+        (void) vsnprintf(b->detail, DOCUMENT_DETAIL_SIZE, format, args);
         va_end(args);
 
         size = strlen(b->detail);
@@ -159,6 +161,13 @@ static bool is_date_field(const Builder *b) {
         return false;
 }
 
+/* Beyond the years 1 to 9999 the readers of some languages cannot have it (Python's datetime): then it stays text. */
+static bool parse_date(Slice text, int64_t *ret_msec) {
+        return text.size >= DATE_TEXT_MIN && text.data[4] == '-' &&
+               clock_parse_rfc3339(text.data, text.size, ret_msec) && *ret_msec >= DATE_MIN_MSEC &&
+               *ret_msec <= DATE_MAX_MSEC;
+}
+
 static int put_string(Builder *b) {
         Slice text;
         int64_t msec;
@@ -167,8 +176,7 @@ static int put_string(Builder *b) {
         r = token_text(&b->json, &b->text_scratch, &text);
         if (r != DOCUMENT_OK)
                 return r;
-        if (text.size >= DATE_TEXT_MIN && text.data[4] == '-' && is_date_field(b) &&
-                clock_parse_rfc3339(text.data, text.size, &msec))
+        if (is_date_field(b) && parse_date(text, &msec))
                 return document_writer_date(&b->writer, msec);
         return document_writer_string(&b->writer, text);
 }
@@ -225,7 +233,7 @@ static int reject_other(Builder *b) {
 static int put_payload(Builder *b) {
         int token, r = DOCUMENT_OK;
 
-        json_reader_init(&b->json, b->message->data.data, b->message->data.size, DOCUMENT_DEPTH_MAX);
+        json_reader_init(&b->json, b->payload.text.data, b->payload.text.size, DOCUMENT_DEPTH_MAX);
         token = json_reader_next(&b->json);
         if (token < 0)
                 return explain(b, token);
@@ -243,95 +251,226 @@ static int put_payload(Builder *b) {
 
 /* ---- what comes with the payload ---- */
 
-int document_id(const WireMessage *message, const DocumentRules *rules, Bytes *scratch, Slice *ret) {
+int document_id(const DocumentInput *input, Bytes *scratch, Slice *ret) {
+        const WireMessage *message = input->message;
         int r;
 
         for (size_t i = 0; i < message->n_attributes; i++) {
                 Slice value = message->attributes[i].value;
 
-                if (slice_equal(message->attributes[i].key, rules->id_attribute) && value.size > 0 &&
+                if (slice_equal(message->attributes[i].key, input->rules->id_attribute) && value.size > 0 &&
                         value.size <= DOCUMENT_ID_MAX && bytes_is_utf8(value.data, value.size)) {
                         *ret = value;
-                        return 0;
+                        return DOCUMENT_ID_GIVEN;
                 }
         }
         scratch->size = 0;
-        r = bytes_append_text(scratch, rules->subscription);
+        r = bytes_append_format(scratch, "%s:", input->rules->subscription);
         if (r == 0)
-                r = bytes_append(scratch, ":", 1);
-        if (r == 0 && message->message_id.size > 0)
                 r = bytes_append(scratch, message->message_id.data, message->message_id.size);
+        if (r == 0 && input->id_by_time)
+                r = bytes_append(scratch, "@", 1);
+        if (r == 0 && input->id_by_time)
+                r = bytes_append(scratch, message->publish_time.data, message->publish_time.size);
         if (r < 0)
                 return r;
         *ret = (Slice){ scratch->data, scratch->size };
-        return 0;
+        return DOCUMENT_ID_FALLBACK;
 }
 
 /* As a date when it is one, which it is for everything that comes from the service. */
 static int put_time(DocumentWriter *w, Slice text) {
         int64_t msec;
 
-        if (text.size > 0 && clock_parse_rfc3339(text.data, text.size, &msec))
+        if (parse_date(text, &msec))
                 return document_writer_date(w, msec);
         return document_writer_string(w, text);
 }
 
-static int put_attributes(Builder *b) {
-        DocumentWriter *w = &b->writer;
+static int put_attribute(DocumentWriter *w, Slice name, Slice value) {
+        int r = document_writer_name(w, name);
+
+        return r == DOCUMENT_OK ? document_writer_string(w, value) : r;
+}
+
+/* Whether *name* is that of an attribute that keeps its own, or was given to another one (in *given*, each between
+ * NULs). */
+static bool is_attribute_taken(const WireMessage *message, Slice name, const Bytes *given) {
+        for (size_t i = 0; i < message->n_attributes; i++)
+                if (message->attributes[i].key.size == name.size &&
+                        memcmp(message->attributes[i].key.data, name.data, name.size) == 0)
+                        return true;
+        for (const char *each = given->data, *end = given->data + given->size; each < end; each += strlen(each) + 1)
+                if (slice_equal(name, each))
+                        return true;
+        return false;
+}
+
+/* The name under which an attribute is stored that cannot keep its own; where another one has that, `__` stands in
+ * place of `_`, and so on: `a.b` beside `a_b` is `a__b`. Appended to *given*. */
+static int give_attribute_name(const WireMessage *message, Slice name, Bytes *given, Slice *ret) {
+        size_t from = given->size;
+
+        for (unsigned width = 1;; width++) {
+                int r;
+
+                given->size = from;
+                r = document_key_wide(name, width, given);
+                if (r < 0)
+                        return r;
+                *ret = (Slice){ given->data + from, given->size - from };
+                given->size = from;
+                if (!is_attribute_taken(message, *ret, given))
+                        break;
+        }
+        given->size = from + ret->size + 1; /* with the NUL behind it */
+        return DOCUMENT_OK;
+}
+
+/* Those that keep their names first: they are what others give way to, in whatever order they came. */
+static int put_changed_attributes(Builder *b) {
+        _cleanup_bytes_ Bytes given = {};
         int r = DOCUMENT_OK;
 
         for (size_t i = 0; r == DOCUMENT_OK && i < b->message->n_attributes; i++) {
+                const WireAttribute *attribute = &b->message->attributes[i];
+                Slice name;
+
+                if (document_key_is_plain(attribute->key))
+                        continue;
+                r = give_attribute_name(b->message, attribute->key, &given, &name);
+                if (r == DOCUMENT_OK)
+                        r = put_attribute(&b->writer, name, attribute->value);
+        }
+        return r;
+}
+
+static int put_attributes(Builder *b) {
+        bool changed = false;
+        int r;
+
+        for (size_t i = 0; i < b->message->n_attributes; i++) {
                 const WireAttribute *attribute = &b->message->attributes[i];
 
                 if (!bytes_is_utf8(attribute->key.data, attribute->key.size) ||
                         !bytes_is_utf8(attribute->value.data, attribute->value.size))
                         return reject(b, DOCUMENT_NOT_UTF8, "an attribute is not UTF-8");
-                r = document_writer_name(w, attribute->key);
-                if (r == DOCUMENT_OK)
-                        r = document_writer_string(w, attribute->value);
+                if (!document_key_is_plain(attribute->key)) {
+                        changed = true;
+                        continue;
+                }
+                r = put_attribute(&b->writer, attribute->key, attribute->value);
+                if (r != DOCUMENT_OK)
+                        return r;
         }
-        if (r == DOCUMENT_OK)
-                r = document_writer_close(w);
-        if (r == DOCUMENT_DUPLICATE_KEY)
-                return reject(b, DOCUMENT_DUPLICATE_KEY, "two attributes would be stored under the same name");
-        return explain(b, r);
+        r = changed ? put_changed_attributes(b) : DOCUMENT_OK;
+        return r == DOCUMENT_OK ? document_writer_close(&b->writer) : r;
 }
 
-/* pubsub: {message_id, publish_time, subscription, attributes} */
-static int put_pubsub(Builder *b) {
+static int attribute_order(const void *a, const void *b) {
+        const WireAttribute *left = a, *right = b;
+        size_t size = left->key.size < right->key.size ? left->key.size : right->key.size;
+        int order = size > 0 ? memcmp(left->key.data, right->key.data, size) : 0;
+
+        return order != 0 ? order : (left->key.size > right->key.size) - (left->key.size < right->key.size);
+}
+
+/* The attributes as one JSON object, sorted, without blanks: what the hash of a message without data is made of. */
+static int sorted_attributes(const WireMessage *message, Bytes *ret) {
+        _cleanup_free_ WireAttribute *sorted = calloc(message->n_attributes + 1, sizeof(*sorted));
+        int r;
+
+        if (!sorted)
+                return -ENOMEM;
+        for (size_t i = 0; i < message->n_attributes; i++)
+                sorted[i] = message->attributes[i];
+        qsort(sorted, message->n_attributes, sizeof(*sorted), attribute_order);
+        r = bytes_append_text(ret, "{");
+        for (size_t i = 0; r == 0 && i < message->n_attributes; i++) {
+                r = i > 0 ? bytes_append_text(ret, ",") : 0;
+                if (r == 0)
+                        r = bytes_append_json_string(ret, sorted[i].key.data, sorted[i].key.size);
+                if (r == 0)
+                        r = bytes_append_text(ret, ":");
+                if (r == 0)
+                        r = bytes_append_json_string(ret, sorted[i].value.data, sorted[i].value.size);
+        }
+        return r < 0 ? r : bytes_append_text(ret, "}");
+}
+
+static int put_hash(Builder *b) {
+        _cleanup_bytes_ Bytes attributes = {};
+        Slice data = b->payload.data;
+        char hash[SHA256_HEX_SIZE];
+        int r;
+
+        if (b->message->data.size == 0) {
+                r = sorted_attributes(b->message, &attributes);
+                if (r < 0)
+                        return r;
+                data = (Slice){ attributes.data, attributes.size };
+        }
+        (void) sha256_hex(data.data, data.size, hash);
+        document_writer_own_name(&b->writer, "sha256");
+        return document_writer_string(&b->writer, (Slice){ hash, strlen(hash) });
+}
+
+static int put_own_string(DocumentWriter *w, const char *name, Slice text) {
+        document_writer_own_name(w, name);
+        return document_writer_string(w, text);
+}
+
+static int put_pubsub_fields(Builder *b) {
         const WireMessage *message = b->message;
         DocumentWriter *w = &b->writer;
         int r;
 
-        if (!bytes_is_utf8(message->message_id.data, message->message_id.size) ||
-                !bytes_is_utf8(message->publish_time.data, message->publish_time.size))
-                return reject(b, DOCUMENT_NOT_UTF8, "the message id is not UTF-8");
-
-        document_writer_own_name(w, "pubsub");
-        r = document_writer_open(w, false);
-        document_writer_own_name(w, "message_id");
-        if (r == DOCUMENT_OK)
-                r = document_writer_string(w, message->message_id);
-        document_writer_own_name(w, "publish_time");
-        if (r == DOCUMENT_OK)
-                r = put_time(w, message->publish_time);
-        document_writer_own_name(w, "subscription");
-        if (r == DOCUMENT_OK)
-                r = document_writer_string(w, (Slice){ b->rules->subscription, strlen(b->rules->subscription) });
-        document_writer_own_name(w, "attributes");
-        if (r == DOCUMENT_OK)
-                r = document_writer_open(w, false);
+        r = put_own_string(w, "message_id", message->message_id);
         if (r != DOCUMENT_OK)
-                return explain(b, r);
+                return r;
+        document_writer_own_name(w, "publish_time");
+        r = put_time(w, message->publish_time);
+        if (r != DOCUMENT_OK)
+                return r;
+        r = put_own_string(w, "subscription", (Slice){ b->rules->subscription, strlen(b->rules->subscription) });
+        if (r != DOCUMENT_OK)
+                return r;
+        document_writer_own_name(w, "attributes");
+        r = document_writer_open(w, false);
+        if (r != DOCUMENT_OK)
+                return r;
         r = put_attributes(b);
-        return r != DOCUMENT_OK ? r : explain(b, document_writer_close(w));
+        if (r == DOCUMENT_OK && message->ordering_key.size > 0)
+                r = put_own_string(w, "ordering_key", message->ordering_key);
+        return r == DOCUMENT_OK ? put_hash(b) : r;
+}
+
+/* pubsub: {message_id, publish_time, subscription, attributes, ordering_key, sha256} */
+static int put_pubsub(Builder *b) {
+        const WireMessage *message = b->message;
+        int r;
+
+        if (!bytes_is_utf8(message->message_id.data, message->message_id.size) ||
+                !bytes_is_utf8(message->publish_time.data, message->publish_time.size) ||
+                !bytes_is_utf8(message->ordering_key.data, message->ordering_key.size))
+                return reject(b, DOCUMENT_NOT_UTF8, "the message id, publish time or ordering key is not UTF-8");
+
+        document_writer_own_name(&b->writer, "pubsub");
+        r = document_writer_open(&b->writer, false);
+        if (r == DOCUMENT_OK)
+                r = put_pubsub_fields(b);
+        if (r == DOCUMENT_DUPLICATE_KEY)
+                return reject(b, DOCUMENT_DUPLICATE_KEY, "two attributes of the same name");
+        if (r == DOCUMENT_NOT_UTF8)
+                return r;
+        return r != DOCUMENT_OK ? explain(b, r) : explain(b, document_writer_close(&b->writer));
 }
 
 static int put_id(Builder *b) {
         Slice id;
         int r;
 
-        r = document_id(b->message, b->rules, &b->text_scratch, &id);
+        r = document_id(b->input, &b->text_scratch, &id);
         if (r < 0)
                 return r;
         if (!bytes_is_utf8(id.data, id.size))
@@ -340,41 +479,67 @@ static int put_id(Builder *b) {
         return explain(b, document_writer_string(&b->writer, id));
 }
 
-static int build(Builder *b, usec_t stored_at) {
+/* What the data stands for. A message with attributes alone is an empty object. */
+static int open_payload(Builder *b) {
+        int r = payload_open(b->message->data, b->rules->payload, &b->payload);
+
+        switch (r) {
+        case PAYLOAD_OK:
+                if (b->message->data.size == 0)
+                        b->payload.text = (Slice){ "{}", 2 };
+                return DOCUMENT_OK;
+        case PAYLOAD_BAD:
+                return reject(b, DOCUMENT_NOT_JSON, "%s", b->payload.problem);
+        case PAYLOAD_NOT_UTF8:
+                return reject(b, DOCUMENT_NOT_UTF8, "%s", b->payload.problem);
+        case PAYLOAD_TOO_LARGE:
+                return reject(b, DOCUMENT_TOO_LARGE, "%s", b->payload.problem);
+        case PAYLOAD_TOO_DEEP:
+                return reject(b, DOCUMENT_TOO_DEEP, "%s", b->payload.problem);
+        default:
+                return r;
+        }
+}
+
+static int build(Builder *b) {
         int r;
 
         if (b->message->data_bad)
                 return reject(b, DOCUMENT_NOT_BASE64, "the data is not base64");
-        if (b->message->data.size == 0)
-                return reject(b, DOCUMENT_NOT_JSON, "the message has no data, only attributes");
+        r = open_payload(b);
+        if (r != DOCUMENT_OK)
+                return r;
         r = put_id(b);
-        if (r == DOCUMENT_OK)
-                r = put_payload(b);
-        if (r == DOCUMENT_OK)
-                r = put_pubsub(b);
+        if (r != DOCUMENT_OK)
+                return r;
+        r = put_payload(b);
+        if (r != DOCUMENT_OK)
+                return r;
+        r = put_pubsub(b);
         if (r != DOCUMENT_OK)
                 return r;
         document_writer_own_name(&b->writer, "stored_at");
-        return explain(b, document_writer_date(&b->writer, (int64_t) (stored_at / USEC_PER_MSEC)));
+        return explain(b, document_writer_date(&b->writer, (int64_t) (b->input->at / USEC_PER_MSEC)));
 }
 
-int document_build(const WireMessage *message, const DocumentRules *rules, usec_t stored_at, bson_t *document,
-        char *detail, size_t detail_size) {
+int document_build(const DocumentInput *input, bson_t *document, char detail[static DOCUMENT_DETAIL_SIZE]) {
         Builder b; /* the writer's levels are set up as they are opened: clearing them all would cost more than a small
                       document */
         int r;
 
-        b.message = message;
-        b.rules = rules;
+        b.input = input;
+        b.message = input->message;
+        b.rules = input->rules;
+        b.payload = (Payload){};
         b.name = (Slice){};
         b.name_scratch = b.text_scratch = (Bytes){};
         b.detail = detail;
-        b.detail_size = detail_size;
         document_writer_init(&b.writer, document);
 
-        r = build(&b, stored_at);
+        r = build(&b);
 
         document_writer_done(&b.writer);
+        payload_done(&b.payload);
         bytes_done(&b.name_scratch);
         bytes_done(&b.text_scratch);
         return r;
@@ -403,7 +568,8 @@ static Slice field_bytes(const bson_t *document, const bson_iter_t *iter, uint32
         return (Slice){ (const char *) bson_get_data(document) + offset, end - offset };
 }
 
-bool document_same_payload(const bson_t *a, const bson_t *b) {
+/* As 0.1.0 compared: byte by byte. */
+static bool same_fields(const bson_t *a, const bson_t *b) {
         bson_iter_t left, right;
         uint32_t left_offset, right_offset;
 
@@ -423,4 +589,31 @@ bool document_same_payload(const bson_t *a, const bson_t *b) {
                         memcmp(left_bytes.data, right_bytes.data, left_bytes.size) != 0)
                         return false;
         }
+}
+
+static bool find_in_pubsub(const bson_t *document, const char *path, bson_iter_t *ret) {
+        bson_iter_t iter;
+
+        return bson_iter_init(&iter, document) && bson_iter_find_descendant(&iter, path, ret);
+}
+
+bool document_same_payload(const bson_t *stored, const bson_t *document) {
+        bson_iter_t there, ours;
+
+        if (!find_in_pubsub(stored, "pubsub.sha256", &there) || !find_in_pubsub(document, "pubsub.sha256", &ours) ||
+                !BSON_ITER_HOLDS_UTF8(&there))
+                return same_fields(stored, document);
+        return strcmp(bson_iter_utf8(&there, NULL), bson_iter_utf8(&ours, NULL)) == 0;
+}
+
+bool document_same_time(const bson_t *stored, const bson_t *document) {
+        bson_iter_t there, ours;
+
+        if (!find_in_pubsub(document, "pubsub.publish_time", &ours) ||
+                !find_in_pubsub(stored, "pubsub.publish_time", &there))
+                return false;
+        if (BSON_ITER_HOLDS_DATE_TIME(&there) && BSON_ITER_HOLDS_DATE_TIME(&ours))
+                return bson_iter_date_time(&there) == bson_iter_date_time(&ours);
+        return BSON_ITER_HOLDS_UTF8(&there) && BSON_ITER_HOLDS_UTF8(&ours) &&
+               strcmp(bson_iter_utf8(&there, NULL), bson_iter_utf8(&ours, NULL)) == 0;
 }

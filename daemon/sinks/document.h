@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* A message as a BSON document, by the rules of docs/DELIVERY.md ("The document"); pure, and called on the sink's
+ * thread. */
+
+#include <mongoc/mongoc.h>
+
+#include "lib/clock.h"
+#include "pubsub/wire.h"
+#include "subscribe/payload.h"
+
+#define DOCUMENT_DEPTH_MAX 90                /* mongod refuses about 100 levels */
+#define DOCUMENT_SIZE_MAX (15 * 1024 * 1024) /* BSON; below mongod's 16 MiB, with room for the command */
+
+/* Why a message can never be stored; the words are part of the interface (`reason` in the rejected collection). */
+typedef enum DocumentReason {
+        DOCUMENT_OK = 0,
+        DOCUMENT_NOT_BASE64,
+        DOCUMENT_NOT_UTF8,
+        DOCUMENT_NOT_JSON,
+        DOCUMENT_NOT_OBJECT,
+        DOCUMENT_TOO_DEEP,
+        DOCUMENT_TOO_LARGE,
+        DOCUMENT_DUPLICATE_KEY,
+        DOCUMENT_NUMBER_RANGE,
+        DOCUMENT_REFUSED,     /* by MongoDB, for good */
+        DOCUMENT_ID_CONFLICT, /* its _id is taken by a different payload */
+} DocumentReason;
+
+/* "not_json", "id_conflict", ... */
+const char *document_reason(DocumentReason reason);
+
+typedef struct DocumentRules {
+        const char *subscription; /* full name */
+        const char *id_attribute;
+        char **date_fields; /* NULL at the end */
+        PayloadFormat payload;
+} DocumentRules;
+
+/* What a document is made of. */
+typedef struct DocumentInput {
+        const WireMessage *message;
+        const DocumentRules *rules;
+        usec_t at;       /* wall time: `stored_at`, `rejected_at` */
+        bool id_by_time; /* SUBSCRIPTION:MESSAGE_ID is taken by a message of another time: `@` and the publish time
+                            behind it */
+} DocumentInput;
+
+#define DOCUMENT_ID_MAX 1024     /* a longer id attribute is not used: servers before 4.2 refuse to index it */
+#define DOCUMENT_DETAIL_SIZE 512 /* what is wrong and where, or the server's words */
+
+/* What `_id` the message gets: the id attribute when it is there, not empty, UTF-8 and at most DOCUMENT_ID_MAX bytes,
+ * else the fallback SUBSCRIPTION:MESSAGE_ID. *ret* points into the message or into *scratch*, which is overwritten.
+ * DOCUMENT_ID_GIVEN, DOCUMENT_ID_FALLBACK, -ENOMEM. */
+enum { DOCUMENT_ID_GIVEN = 0, DOCUMENT_ID_FALLBACK = 1 };
+int document_id(const DocumentInput *input, Bytes *scratch, Slice *ret);
+
+/* Builds the document into *document*, which is initialised and empty, and may be left half-built on a rejection:
+ * bson_reinit() makes it new. DOCUMENT_OK, or a reason (> 0) with *detail*, printable, or -ENOMEM. */
+int document_build(const DocumentInput *input, bson_t *document, char detail[static DOCUMENT_DETAIL_SIZE]);
+
+/* The document for the rejected collection: _id = SUBSCRIPTION:MESSAGE_ID, reason, detail, data (raw bytes), pubsub,
+ * rejected_at. Always possible: attributes whose names would have to be changed to be fields, or that are not UTF-8,
+ * are kept as a list of {name, value} instead. -ENOMEM. */
+int document_build_rejected(const DocumentInput *input, DocumentReason reason, const char *detail, bson_t *document);
+
+/* Whether two documents carry the same payload: the same `pubsub.sha256`, or, where *stored* has none (0.1.0 wrote
+ * none), equal but for `stored_at` and `pubsub` at the top level. */
+bool document_same_payload(const bson_t *stored, const bson_t *document);
+
+/* Whether *stored* was made of a message that was published at the same time as that of *document*. */
+bool document_same_time(const bson_t *stored, const bson_t *document);
