@@ -26,16 +26,13 @@ static bool append_time(bson_t *bson, const char *key, Slice text) {
 
 /* Whether the attributes can be the fields of an object without a change to any of them. */
 static bool attributes_are_plain(const WireMessage *message) {
-        _cleanup_bytes_ Bytes scratch = {};
-
         if (message->n_attributes > ATTRIBUTES_PLAIN_MAX)
                 return false;
         for (size_t i = 0; i < message->n_attributes; i++) {
-                Slice name = message->attributes[i].key, value = message->attributes[i].value, stored;
+                Slice name = message->attributes[i].key, value = message->attributes[i].value;
 
-                if (!bytes_is_utf8(name.data, name.size) || !bytes_is_utf8(value.data, value.size))
-                        return false;
-                if (document_key(name, &scratch, &stored) != DOCUMENT_OK || stored.data != name.data)
+                if (!bytes_is_utf8(name.data, name.size) || !bytes_is_utf8(value.data, value.size) ||
+                        !document_key_is_plain(name))
                         return false;
                 for (size_t k = 0; k < i; k++)
                         if (message->attributes[k].key.size == name.size &&

@@ -94,7 +94,8 @@ int document_key_wide(Slice name, unsigned width, Bytes *ret) {
         return r;
 }
 
-int document_key(Slice name, Bytes *scratch, Slice *ret) {
+/* *ret* is *name* itself when nothing changes, else in *scratch*. */
+static int stored_key(Slice name, Bytes *scratch, Slice *ret) {
         int r;
 
         if (document_key_is_plain(name)) {
@@ -140,7 +141,7 @@ int document_writer_name(DocumentWriter *w, Slice name) {
         int r;
 
         assert(!level->array);
-        r = document_key(name, &w->scratch, &w->key);
+        r = stored_key(name, &w->scratch, &w->key);
         if (r == DOCUMENT_OK && w->level == 0)
                 r = rename_reserved(w);
         if (r != DOCUMENT_OK)

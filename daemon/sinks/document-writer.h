@@ -61,10 +61,7 @@ int document_writer_int64(DocumentWriter *w, int64_t value);
 int document_writer_bool(DocumentWriter *w, bool value);
 int document_writer_null(DocumentWriter *w);
 
-/* The name as it is stored: empty -> `_`; a leading `$`, every `.` and every NUL -> `_`. *ret* is *name* itself when
- * nothing changes, else in *scratch*. */
-int document_key(Slice name, Bytes *scratch, Slice *ret);
-/* Whether nothing changes. */
+/* Whether a name is stored as it is. Else: empty -> `_`; a leading `$`, every `.` and every NUL -> `_`. */
 bool document_key_is_plain(Slice name);
 /* Appends the name as it is stored to *ret*, with *width* times `_` wherever one would stand. */
 int document_key_wide(Slice name, unsigned width, Bytes *ret);
