@@ -9,7 +9,7 @@
 #include "lib/err.h"
 #include "publish/outbox-rejected.h"
 #include "secret.h"
-#include "subscribe/mongodb-admin.h"
+#include "sinks/mongodb-admin.h"
 #include "verbs/session.h"
 #include "verbs/verbs.h"
 

@@ -5,7 +5,7 @@
 
 #include "lib/bytes.h"
 #include "remote.h"
-#include "subscribe/mongodb-admin.h"
+#include "sinks/mongodb-admin.h"
 
 #define SESSION_TIMEOUT_USEC (30 * USEC_PER_SEC) /* of a request: somebody sits and waits */
 

@@ -2,7 +2,7 @@
 /* One pass over a batch against a server whose answers the test decides: P3, P4, P6 under every kind of answer. */
 #include "scripted-mongodb.h"
 
-#include "subscribe/mongodb-write.h"
+#include "sinks/mongodb-write.h"
 
 #define SUBSCRIPTION "projects/p/subscriptions/s"
 

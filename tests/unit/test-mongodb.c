@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "lib/bytes.h"
-#include "subscribe/mongodb-reply.h"
-#include "subscribe/mongodb-uri.h"
+#include "sinks/mongodb-reply.h"
+#include "sinks/mongodb-uri.h"
 
 #define N 4
 

@@ -15,7 +15,7 @@
 #include "lib/loop.h"
 #include "lib/service.h"
 #include "mongodb-server.h"
-#include "subscribe/mongodb-admin.h"
+#include "sinks/mongodb-admin.h"
 #include "subscribe/sink.h"
 
 #define SUBSCRIPTION "projects/p/subscriptions/s"

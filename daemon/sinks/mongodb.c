@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "subscribe/mongodb-write.h"
+#include "sinks/mongodb-write.h"
 #include "subscribe/sink.h"
 
 typedef struct Mongodb {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "subscribe/mongodb-reply.h"
+#include "sinks/mongodb-reply.h"
 
 #include <assert.h>
 #include <inttypes.h>

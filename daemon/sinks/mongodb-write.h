@@ -3,7 +3,7 @@
 /* The side of the MongoDB sink that blocks: one pass over a batch, on the worker's thread. Puts the decision procedure
  * into practice: bulks, then the duplicates, then the rejected. */
 
-#include "subscribe/mongodb-client.h"
+#include "sinks/mongodb-client.h"
 #include "subscribe/sink.h"
 
 typedef struct MongodbWriter MongodbWriter;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "subscribe/mongodb-uri.h"
+#include "sinks/mongodb-uri.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
 #pragma once
 /* Messages whose _id is taken: is what is stored under it the same payload (P3 b)? Blocks. */
 
-#include "subscribe/mongodb-client.h"
+#include "sinks/mongodb-client.h"
 #include "subscribe/sink.h"
 
 /* Reads what a majority has under the ids of items[indexes[0..n-1]] in one find and writes a verdict for each:

@@ -12,17 +12,17 @@
  *
  * A fault of the remote ends the pass; what is settled stays settled, what is not is sent again under the same _id. */
 /* clang-format on */
-#include "subscribe/mongodb-write.h"
+#include "sinks/mongodb-write.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "subscribe/mongodb-bulk.h"
-#include "subscribe/mongodb-compare.h"
-#include "subscribe/mongodb-probe.h"
-#include "subscribe/mongodb-rejects.h"
+#include "sinks/mongodb-bulk.h"
+#include "sinks/mongodb-compare.h"
+#include "sinks/mongodb-probe.h"
+#include "sinks/mongodb-rejects.h"
 
 struct MongodbWriter {
         MongodbClient *client;

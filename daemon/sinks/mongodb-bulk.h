@@ -4,7 +4,7 @@
  * because of one document in it is halved until that one is alone, so it never takes its neighbours with it (P6).
  * Blocks; knows nothing of batches. */
 
-#include "subscribe/mongodb-client.h"
+#include "sinks/mongodb-client.h"
 
 #define MONGODB_BULK_DOCUMENTS 1000
 #define MONGODB_BULK_BYTES (4 * 1024 * 1024) /* the driver copies every document once more */

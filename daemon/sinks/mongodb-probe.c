@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "subscribe/mongodb-probe.h"
+#include "sinks/mongodb-probe.h"
 
 static mongoc_cursor_t *find_first(MongodbClient *client) {
         bson_t filter = BSON_INITIALIZER, options = BSON_INITIALIZER;

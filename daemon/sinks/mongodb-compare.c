@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "subscribe/mongodb-compare.h"
+#include "sinks/mongodb-compare.h"
 
 #include <stdio.h>
 #include <stdlib.h>

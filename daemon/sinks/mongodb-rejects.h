@@ -3,7 +3,7 @@
 /* Messages that can never be stored, on their way into the rejected collection: raw bytes and reason, durable before
  * the message counts as settled (P3). */
 
-#include "subscribe/mongodb-client.h"
+#include "sinks/mongodb-client.h"
 #include "subscribe/sink.h"
 
 /* As SinkType.set_apart; blocks. Each message becomes SINK_STORED (EVENT_READING_REJECTED: a few lines for each call,

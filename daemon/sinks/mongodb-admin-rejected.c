@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "subscribe/mongodb-admin-internal.h"
-#include "subscribe/mongodb-bulk.h"
-#include "subscribe/mongodb-compare.h"
+#include "sinks/mongodb-admin-internal.h"
+#include "sinks/mongodb-bulk.h"
+#include "sinks/mongodb-compare.h"
 
 /* One rejected document read back: the message as it came. */
 typedef struct Message {

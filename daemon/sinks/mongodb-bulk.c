@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "subscribe/mongodb-bulk.h"
+#include "sinks/mongodb-bulk.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -11,7 +11,7 @@
 #include "config.h"
 #include "lib/cleanup.h"
 #include "sinks/document.h"
-#include "subscribe/mongodb-reply.h"
+#include "sinks/mongodb-reply.h"
 #include "subscribe/sink.h"
 
 #define MONGODB_DETAIL_SIZE 512

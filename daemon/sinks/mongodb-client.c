@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "subscribe/mongodb-client.h"
+#include "sinks/mongodb-client.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "lib/log.h"
-#include "subscribe/mongodb-uri.h"
+#include "sinks/mongodb-uri.h"
 
 /* then a new pool: libmongoc before 1.23.4 may not log in again after a network error with MONGODB-X509 */
 #define LOGIN_FAILURES_MAX 3

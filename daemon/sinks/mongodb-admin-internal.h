@@ -2,8 +2,8 @@
 #pragma once
 /* Shared by mongodb-admin.c and mongodb-admin-rejected.c only. */
 
-#include "subscribe/mongodb-admin.h"
-#include "subscribe/mongodb-client.h"
+#include "sinks/mongodb-admin.h"
+#include "sinks/mongodb-client.h"
 
 struct MongodbAdmin {
         MongodbClient *client;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "subscribe/mongodb-rejects.h"
+#include "sinks/mongodb-rejects.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include "events.h"
 #include "lib/crashpoint.h"
 #include "lib/log.h"
-#include "subscribe/mongodb-bulk.h"
+#include "sinks/mongodb-bulk.h"
 
 #define LINES_MAX 10 /* log lines for each batch: a publisher gone mad shall not fill the journal */
 
