@@ -40,4 +40,12 @@ static inline void cleanup_closep(const int *fd) {
                 _stolen;                                                                                               \
         })
 
+/* The same for a descriptor. */
+static inline int cleanup_steal_fd(int *fd) {
+        int stolen = *fd;
+
+        *fd = -1;
+        return stolen;
+}
+
 #define ELEMENTSOF(array) (sizeof(array) / sizeof((array)[0]))

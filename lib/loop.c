@@ -194,7 +194,14 @@ int loop_add_io(Loop *loop, int fd, uint32_t events, void (*ready)(void *userdat
 }
 
 int loop_set_events(LoopWatch *io, uint32_t events) {
-        return sd_event_source_set_io_events(io->source, events);
+        int r;
+
+        if (events == 0) { /* the kernel tells of a hang-up even then */
+                loop_off(io);
+                return 0;
+        }
+        r = sd_event_source_set_io_events(io->source, events);
+        return r < 0 ? r : sd_event_source_set_enabled(io->source, SD_EVENT_ON);
 }
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {

@@ -53,6 +53,7 @@ void loop_wake(LoopWatch *defer);
  * watch is freed. */
 int loop_add_io(Loop *loop, int fd, uint32_t events, void (*ready)(void *userdata, int fd, uint32_t events),
         void *userdata, LoopWatch **ret);
+/* Others from now on; 0: off, hang-ups and errors included, until others are set. */
 int loop_set_events(LoopWatch *io, uint32_t events);
 
 /* A signal, blocked in every thread beforehand (service_block_signals()); on at once. */

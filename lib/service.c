@@ -89,3 +89,23 @@ int service_lock(const char *directory, int *ret_fd) {
         fd = -1;
         return SERVICE_LOCKED;
 }
+
+int service_socket(const char *name, int *ret_fd) {
+        _cleanup_close_ int fd = -1;
+        char **names = NULL;
+        int n;
+
+        n = sd_listen_fds_with_names(false, &names);
+        for (int i = 0; i < n; i++) {
+                if (fd < 0 && strcmp(names[i], name) == 0)
+                        fd = fcntl(SD_LISTEN_FDS_START + i, F_DUPFD_CLOEXEC, 3);
+                free(names[i]);
+        }
+        free(names);
+        if (fd < 0)
+                return -ENOENT;
+        if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+                return err_errno();
+        *ret_fd = cleanup_steal_fd(&fd);
+        return 0;
+}

@@ -21,3 +21,7 @@ enum { SERVICE_LOCKED = 0, SERVICE_LOCK_HELD = 1 };
 /* Takes the lock file DIRECTORY/lock (created 0600; released by closing the descriptor or by dying). SERVICE_LOCK_HELD
  * when another process has it. */
 int service_lock(const char *directory, int *ret_fd);
+
+/* The socket that the service manager handed over under that name (FileDescriptorName=, sd_listen_fds(3)): a descriptor
+ * of the caller's own, not blocking. -ENOENT when there is none. */
+int service_socket(const char *name, int *ret_fd);

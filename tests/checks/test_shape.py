@@ -27,7 +27,7 @@ LAYERS = [
 ]
 
 DOORS = {
-    "curl/": "lib/http", "yaml.h": "lib/yaml", "openssl/": ("lib/jws", "lib/sha256"), "zlib.h": "lib/gzip", "sqlite3.h": "lib/sql", "json-c": "lib/json", "json.h": "lib/json",
+    "curl/": ("lib/http", "lib/curl", "lib/stream"), "microhttpd.h": "lib/listen", "yaml.h": "lib/yaml", "openssl/": ("lib/jws", "lib/sha256"), "zlib.h": "lib/gzip", "sqlite3.h": "lib/sql", "json-c": "lib/json", "json.h": "lib/json",
 }
 
 
@@ -114,7 +114,7 @@ def test_headers_are_small():
 
 def test_exit_is_called_in_main_only():
     for path in SOURCES:
-        if path.name != "main.c":
+        if path.name not in ("main.c", "process.c"):  # a child that could not become its program ends there
             assert not re.search(r"\b_?exit\(", path.read_text()), relative(path)
 
 

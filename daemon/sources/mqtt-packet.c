@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sources/mqtt-packet.h"
+
+#include <errno.h>
+
+#define TEXT_MAX 65535 /* a length of two bytes */
+
+typedef enum PacketType {
+        TYPE_CONNECT = 1,
+        TYPE_PUBACK = 4,
+        TYPE_SUBSCRIBE = 8,
+        TYPE_UNSUBSCRIBE = 10,
+        TYPE_PINGREQ = 12,
+        TYPE_DISCONNECT = 14,
+        TYPE_AUTH = 15,
+} PacketType;
+
+/* Properties of MQTT 5 (table 2-4) that mean something to us. */
+typedef enum Property {
+        PROPERTY_SESSION_EXPIRY = 0x11,
+        PROPERTY_SERVER_KEEP_ALIVE = 0x13,
+        PROPERTY_REASON_STRING = 0x1f,
+        PROPERTY_RECEIVE_MAXIMUM = 0x21,
+        PROPERTY_TOPIC_ALIAS = 0x23,
+        PROPERTY_MAXIMUM_PACKET_SIZE = 0x27,
+} Property;
+
+/* ---- writing ---- */
+
+static int put_number(Bytes *out, uint32_t value, size_t size) {
+        char bytes[4];
+
+        for (size_t i = 0; i < size; i++)
+                bytes[i] = (char) (value >> 8 * (size - 1 - i));
+        return bytes_append(out, bytes, size);
+}
+
+static int put_text(Bytes *out, const char *text) {
+        size_t size = strlen(text);
+        int r;
+
+        if (size > TEXT_MAX)
+                return -EMSGSIZE;
+        r = put_number(out, (uint32_t) size, 2);
+        if (r < 0)
+                return r;
+        return bytes_append(out, text, size);
+}
+
+static int put_property(Bytes *out, Property property, uint32_t value, size_t size) {
+        int r = put_number(out, property, 1);
+
+        return r < 0 ? r : put_number(out, value, size);
+}
+
+/* A length of one to four bytes, seven bits each, the lowest first (1.5.5). */
+static int put_length(Bytes *out, size_t size) {
+        int r;
+
+        if (size >= 1u << 28)
+                return -EMSGSIZE;
+        do {
+                r = put_number(out, (uint32_t) (size % 128 | (size >= 128 ? 128 : 0)), 1);
+                size /= 128;
+        } while (r == 0 && size > 0);
+        return r;
+}
+
+/* The packet around *body*. */
+static int put_packet(Bytes *out, PacketType type, unsigned flags, const Bytes *body) {
+        int r;
+
+        r = put_number(out, (unsigned) type << 4 | flags, 1);
+        if (r < 0)
+                return r;
+        r = put_length(out, body->size);
+        if (r < 0)
+                return r;
+        return bytes_append(out, body->data, body->size);
+}
+
+static int put_connect_properties(Bytes *body, const MqttConnect *connect) {
+        int r;
+
+        if (connect->version != MQTT_5)
+                return 0;
+        r = put_length(body, 5 + 3 + 5);
+        if (r < 0)
+                return r;
+        r = put_property(body, PROPERTY_SESSION_EXPIRY, connect->session_expiry, 4);
+        if (r < 0)
+                return r;
+        r = put_property(body, PROPERTY_RECEIVE_MAXIMUM, connect->receive_max, 2);
+        if (r < 0)
+                return r;
+        return put_property(body, PROPERTY_MAXIMUM_PACKET_SIZE, connect->packet_max, 4);
+}
+
+static int put_connect_texts(Bytes *body, const MqttConnect *connect) {
+        const char *texts[] = { connect->client_id, connect->username, connect->password };
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                int r = texts[i] ? put_text(body, texts[i]) : 0;
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int mqtt_put_connect(Bytes *out, const MqttConnect *connect) {
+        unsigned flags = (connect->username ? 0x80u : 0) | (connect->password ? 0x40u : 0) | (connect->clean ? 2u : 0);
+        _cleanup_bytes_ Bytes body = {};
+        int r;
+
+        r = put_text(&body, "MQTT");
+        if (r < 0)
+                return r;
+        r = put_number(&body, (unsigned) connect->version << 8 | flags, 2);
+        if (r < 0)
+                return r;
+        r = put_number(&body, connect->keep_alive_sec, 2);
+        if (r < 0)
+                return r;
+        r = put_connect_properties(&body, connect);
+        if (r < 0)
+                return r;
+        r = put_connect_texts(&body, connect);
+        if (r < 0)
+                return r;
+        return put_packet(out, TYPE_CONNECT, 0, &body);
+}
+
+static int put_packet_id(Bytes *body, const MqttSubscribe *subscribe) {
+        int r = put_number(body, subscribe->packet_id, 2);
+
+        if (r < 0 || subscribe->version != MQTT_5)
+                return r;
+        return put_length(body, 0); /* no properties */
+}
+
+int mqtt_put_subscribe(Bytes *out, const MqttSubscribe *subscribe) {
+        /* QoS 1; Retain Handling 2: retained messages are not wanted, 0: they are (3.8.3.1) */
+        unsigned options = 1u | (subscribe->version == MQTT_5 && !subscribe->retained ? 2u << 4 : 0);
+        _cleanup_bytes_ Bytes body = {};
+        int r;
+
+        r = put_packet_id(&body, subscribe);
+        for (size_t i = 0; r == 0 && i < subscribe->n; i++) {
+                r = put_text(&body, subscribe->filters[i]);
+                if (r == 0)
+                        r = put_number(&body, options, 1);
+        }
+        return r < 0 ? r : put_packet(out, TYPE_SUBSCRIBE, 2, &body);
+}
+
+int mqtt_put_unsubscribe(Bytes *out, const MqttSubscribe *unsubscribe) {
+        _cleanup_bytes_ Bytes body = {};
+        int r;
+
+        r = put_packet_id(&body, unsubscribe);
+        for (size_t i = 0; r == 0 && i < unsubscribe->n; i++)
+                r = put_text(&body, unsubscribe->filters[i]);
+        return r < 0 ? r : put_packet(out, TYPE_UNSUBSCRIBE, 2, &body);
+}
+
+int mqtt_put_puback(Bytes *out, uint16_t packet_id) {
+        const char packet[] = { TYPE_PUBACK << 4, 2, (char) (packet_id >> 8),
+                (char) packet_id }; /* reason 0 may be left out */
+
+        return bytes_append(out, packet, sizeof(packet));
+}
+
+int mqtt_put_pingreq(Bytes *out) {
+        const char packet[] = { (char) (TYPE_PINGREQ << 4), 0 };
+
+        return bytes_append(out, packet, sizeof(packet));
+}
+
+int mqtt_put_disconnect(Bytes *out) {
+        const char packet[] = { (char) (TYPE_DISCONNECT << 4), 0 };
+
+        return bytes_append(out, packet, sizeof(packet));
+}
+
+/* ---- reading ---- */
+
+/* The rest of a packet's body. */
+typedef struct Reader {
+        const uint8_t *at, *end;
+        bool bad; /* something reached beyond the end */
+} Reader;
+
+static size_t reader_left(const Reader *r) {
+        return (size_t) (r->end - r->at);
+}
+
+static uint32_t get_number(Reader *r, size_t size) {
+        uint32_t value = 0;
+
+        if (reader_left(r) < size) {
+                r->bad = true;
+                return 0;
+        }
+        while (size-- > 0)
+                value = value << 8 | *r->at++;
+        return value;
+}
+
+static Slice get_bytes(Reader *r, size_t size) {
+        Slice slice = { (const char *) r->at, size };
+
+        if (reader_left(r) < size) {
+                r->bad = true;
+                return (Slice){};
+        }
+        r->at += size;
+        return slice;
+}
+
+/* UTF-8 without NUL (MQTT-1.5.4-1, -2). */
+static Slice get_text(Reader *r) {
+        Slice text = get_bytes(r, get_number(r, 2));
+
+        if (text.size > 0 && (!bytes_is_utf8(text.data, text.size) || memchr(text.data, '\0', text.size)))
+                r->bad = true;
+        return text;
+}
+
+/* One to four bytes; what is longer than it must be is malformed, too (MQTT-1.5.5-1). */
+static size_t get_length(Reader *r) {
+        size_t value = 0;
+
+        for (unsigned i = 0; i < 4; i++) {
+                uint32_t byte = get_number(r, 1);
+
+                value |= (size_t) (byte & 127) << 7 * i;
+                if (byte < 128) {
+                        r->bad = r->bad || (i > 0 && byte == 0);
+                        return value;
+                }
+        }
+        r->bad = true;
+        return 0;
+}
+
+/* How a property's value is written (table 2-4). */
+typedef enum Shape { SHAPE_NONE, SHAPE_1, SHAPE_2, SHAPE_4, SHAPE_LENGTH, SHAPE_TEXT, SHAPE_PAIR } Shape;
+
+static const uint8_t property_shapes[] = {
+        [0x01] = SHAPE_1,      /* payload format indicator */
+        [0x02] = SHAPE_4,      /* message expiry interval */
+        [0x03] = SHAPE_TEXT,   /* content type */
+        [0x08] = SHAPE_TEXT,   /* response topic */
+        [0x09] = SHAPE_TEXT,   /* correlation data: binary, but of the same shape */
+        [0x0b] = SHAPE_LENGTH, /* subscription identifier */
+        [0x11] = SHAPE_4,      /* session expiry interval */
+        [0x12] = SHAPE_TEXT,   /* assigned client identifier */
+        [0x13] = SHAPE_2,      /* server keep alive */
+        [0x15] = SHAPE_TEXT,   /* authentication method */
+        [0x16] = SHAPE_TEXT,   /* authentication data: binary */
+        [0x1a] = SHAPE_TEXT,   /* response information */
+        [0x1c] = SHAPE_TEXT,   /* server reference */
+        [0x1f] = SHAPE_TEXT,   /* reason string */
+        [0x21] = SHAPE_2,      /* receive maximum */
+        [0x22] = SHAPE_2,      /* topic alias maximum */
+        [0x23] = SHAPE_2,      /* topic alias */
+        [0x24] = SHAPE_1,      /* maximum QoS */
+        [0x25] = SHAPE_1,      /* retain available */
+        [0x26] = SHAPE_PAIR,   /* user property */
+        [0x27] = SHAPE_4,      /* maximum packet size */
+        [0x28] = SHAPE_1,      /* wildcard subscription available */
+        [0x29] = SHAPE_1,      /* subscription identifiers available */
+        [0x2a] = SHAPE_1,      /* shared subscription available */
+};
+
+static bool property_is_binary(uint32_t property) {
+        return property == 0x09 || property == 0x16;
+}
+
+static uint32_t get_property_number(Reader *r, Shape shape) {
+        switch (shape) {
+        case SHAPE_1:
+                return get_number(r, 1);
+        case SHAPE_2:
+                return get_number(r, 2);
+        case SHAPE_4:
+                return get_number(r, 4);
+        default:
+                return (uint32_t) get_length(r);
+        }
+}
+
+static void get_property(Reader *r, MqttPacket *packet) {
+        uint32_t property = get_number(r, 1), value;
+        Shape shape = property < sizeof(property_shapes) ? property_shapes[property] : SHAPE_NONE;
+        Slice text;
+
+        switch (shape) {
+        case SHAPE_NONE:
+                r->bad = true;
+                return;
+        case SHAPE_TEXT:
+                text = property_is_binary(property) ? get_bytes(r, get_number(r, 2)) : get_text(r);
+                if (property == PROPERTY_REASON_STRING)
+                        packet->words = text;
+                return;
+        case SHAPE_PAIR:
+                (void) get_text(r);
+                (void) get_text(r);
+                return;
+        default:
+                value = get_property_number(r, shape);
+        }
+        if (property == PROPERTY_SERVER_KEEP_ALIVE)
+                packet->keep_alive_sec = (uint16_t) value;
+        else if (property == PROPERTY_SESSION_EXPIRY)
+                packet->session_expiry = value;
+        else if (property == PROPERTY_TOPIC_ALIAS)
+                r->bad = true; /* we allow none: the topic would be empty (MQTT-3.1.2-27) */
+}
+
+static void get_properties(MqttVersion version, Reader *r, MqttPacket *packet) {
+        Reader properties;
+
+        if (version != MQTT_5)
+                return;
+        properties.at = (const uint8_t *) get_bytes(r, get_length(r)).data;
+        if (r->bad)
+                return;
+        properties = (Reader){ .at = properties.at, .end = r->at };
+        while (!properties.bad && reader_left(&properties) > 0)
+                get_property(&properties, packet);
+        r->bad = properties.bad;
+}
+
+static const char *read_connack(MqttVersion version, Reader *r, MqttPacket *packet) {
+        uint32_t flags = get_number(r, 1);
+
+        packet->session_present = flags & 1;
+        packet->session_expiry = MQTT_SESSION_FOR_EVER;
+        packet->reason = (uint8_t) get_number(r, 1);
+        /* a broker that knows 3.1.1 only answers in its own form, without properties */
+        if (version == MQTT_5 && reader_left(r) > 0)
+                get_properties(version, r, packet);
+        return flags > 1 ? "a CONNACK with reserved flags" : NULL;
+}
+
+static const char *read_publish(MqttVersion version, unsigned flags, Reader *r, MqttPacket *packet) {
+        packet->dup = flags & 8;
+        packet->qos = flags >> 1 & 3;
+        packet->retain = flags & 1;
+        if (packet->qos > 1)
+                return "a PUBLISH with a QoS that was not subscribed to";
+        packet->topic = get_text(r);
+        if (packet->topic.size == 0)
+                return "a PUBLISH without a topic";
+        if (memchr(packet->topic.data, '+', packet->topic.size) || memchr(packet->topic.data, '#', packet->topic.size))
+                return "a PUBLISH with a wildcard in its topic"; /* MQTT-3.3.2-2 */
+        if (packet->qos > 0) {
+                packet->packet_id = (uint16_t) get_number(r, 2);
+                if (packet->packet_id == 0 && !r->bad)
+                        return "a PUBLISH with packet identifier 0"; /* MQTT-2.2.1-3 */
+        }
+        get_properties(version, r, packet);
+        if (!r->bad)
+                packet->payload = get_bytes(r, reader_left(r));
+        return NULL;
+}
+
+static const char *read_suback(MqttVersion version, Reader *r, MqttPacket *packet) {
+        packet->packet_id = (uint16_t) get_number(r, 2);
+        if (packet->type == MQTT_UNSUBACK && version != MQTT_5)
+                return NULL;
+        get_properties(version, r, packet);
+        if (r->bad)
+                return NULL;
+        packet->codes = get_bytes(r, reader_left(r));
+        return packet->codes.size == 0 ? "an answer to a subscription without a code" : NULL;
+}
+
+static const char *read_disconnect(MqttVersion version, Reader *r, MqttPacket *packet) {
+        if (version != MQTT_5)
+                return "a DISCONNECT, which a broker of MQTT 3.1.1 does not send";
+        if (reader_left(r) > 0)
+                packet->reason = (uint8_t) get_number(r, 1);
+        if (reader_left(r) > 0)
+                get_properties(version, r, packet);
+        return NULL;
+}
+
+static const char *read_body(MqttVersion version, unsigned header, Reader *r, MqttPacket *packet) {
+        packet->type = (MqttType) (header >> 4);
+        if (packet->type != MQTT_PUBLISH && (header & 15) != 0)
+                return "a packet with reserved flags"; /* MQTT-2.1.3-1 */
+        switch (packet->type) {
+        case MQTT_CONNACK:
+                return read_connack(version, r, packet);
+        case MQTT_PUBLISH:
+                return read_publish(version, header & 15, r, packet);
+        case MQTT_SUBACK:
+        case MQTT_UNSUBACK:
+                return read_suback(version, r, packet);
+        case MQTT_PINGRESP:
+                return NULL;
+        case MQTT_DISCONNECT:
+                return read_disconnect(version, r, packet);
+        }
+        return header >> 4 == TYPE_AUTH ? "a request for an extended login, which was not offered"
+                                        : "a packet that a broker does not send to a receiver";
+}
+
+/* The size of the packet at the start of *data*, header included; 0: more bytes are needed to tell. -EBADMSG. */
+static int packet_size(Slice data, size_t *ret_header, size_t *ret_size) {
+        size_t value = 0;
+
+        for (size_t i = 1; i < data.size && i <= 4; i++) {
+                uint8_t byte = (uint8_t) data.data[i];
+
+                value |= (size_t) (byte & 127) << 7 * (i - 1);
+                if (byte < 128) {
+                        *ret_header = i + 1;
+                        *ret_size = i + 1 + value;
+                        return i > 1 && byte == 0 ? -EBADMSG : 0;
+                }
+        }
+        *ret_header = *ret_size = 0;
+        return data.size > 4 ? -EBADMSG : 0;
+}
+
+int mqtt_read(MqttVersion version, Slice data, size_t max, MqttPacket *ret, size_t *ret_size, const char **problem) {
+        MqttPacket packet = {};
+        size_t header, size;
+        Reader reader;
+
+        *problem = "a length that is none";
+        if (packet_size(data, &header, &size) < 0)
+                return -EBADMSG;
+        *problem = "a packet that is larger than allowed";
+        if (size > max)
+                return -EMSGSIZE;
+        *problem = NULL;
+        if (size == 0 || size > data.size) {
+                *ret_size = size > 0 ? size : data.size + 1;
+                return MQTT_MORE;
+        }
+        reader = (Reader){ .at = (const uint8_t *) data.data + header, .end = (const uint8_t *) data.data + size };
+        *problem = read_body(version, (uint8_t) data.data[0], &reader, &packet);
+        if (!*problem && reader.bad)
+                *problem = "a packet that breaks off in the middle of a field";
+        if (!*problem && reader_left(&reader) > 0)
+                *problem = "a packet with bytes behind its end";
+        if (*problem)
+                return -EBADMSG;
+        *ret = packet;
+        *ret_size = size;
+        return MQTT_PACKET;
+}
+
+/* ---- words ---- */
+
+typedef struct Reason {
+        uint8_t code;
+        const char *words;
+} Reason;
+
+/* Section 2.4 of MQTT 5. */
+static const Reason reasons_5[] = {
+        { 0x80, "unspecified error" },
+        { 0x81, "it calls our packet malformed" },
+        { 0x82, "it calls our packet a protocol error" },
+        { 0x83, "refused by a rule of the broker" },
+        { 0x84, "it does not know MQTT 5" },
+        { 0x85, "it does not accept the client identifier" },
+        { 0x86, "wrong user name or password" },
+        { 0x87, "not authorized" },
+        { 0x88, "the broker is not available" },
+        { 0x89, "the broker is busy" },
+        { 0x8a, "banned by the broker" },
+        { 0x8b, "the broker is shutting down" },
+        { 0x8c, "it wants another way to log in" },
+        { 0x8d, "nothing was heard of us within the keep-alive time" },
+        { 0x8e, "another client took over the session: two programs use one client_id" },
+        { 0x8f, "it does not accept a topic filter" },
+        { 0x90, "it does not accept a topic name" },
+        { 0x93, "more messages than Receive Maximum" },
+        { 0x95, "a packet that is too large" },
+        { 0x96, "messages come too fast" },
+        { 0x97, "a quota is exceeded" },
+        { 0x98, "an administrator ended the connection" },
+        { 0x9c, "use another server" },
+        { 0x9d, "the server has moved" },
+        { 0x9e, "shared subscriptions are not supported" },
+        { 0x9f, "connections come too fast" },
+        { 0xa0, "the maximum time of a connection is over" },
+        { 0xa2, "wildcard subscriptions are not supported" },
+};
+
+/* Table 3.1 of MQTT 3.1.1. */
+static const Reason reasons_connack_3[] = {
+        { 1, "it does not know MQTT 3.1.1" },
+        { 2, "it does not accept the client identifier" },
+        { 3, "the broker is not available" },
+        { 4, "wrong user name or password" },
+        { 5, "not authorized" },
+};
+
+static const char *find_reason(const Reason *reasons, size_t n, uint8_t code) {
+        for (size_t i = 0; i < n; i++)
+                if (reasons[i].code == code)
+                        return reasons[i].words;
+        return NULL;
+}
+
+const char *mqtt_reason(MqttVersion version, MqttType type, uint8_t reason) {
+        const char *words = NULL;
+
+        if (type == MQTT_CONNACK && reason < 0x80) /* also what a 3.1.1 broker answers to MQTT 5 */
+                words = find_reason(reasons_connack_3, ELEMENTSOF(reasons_connack_3), reason);
+        else if (version == MQTT_5)
+                words = find_reason(reasons_5, ELEMENTSOF(reasons_5), reason);
+        else if (type == MQTT_SUBACK && reason == 0x80)
+                words = "refused by the broker";
+        return words ? words : "a reason that MQTT does not name";
+}
+
+bool mqtt_refuses_version(MqttVersion version, const MqttPacket *connack) {
+        return version == MQTT_5 && (connack->reason == 0x84 || connack->reason == 1);
+}

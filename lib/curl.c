@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "curl.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/queue.h>
+
+#include "log.h"
+
+#define CONNECTIONS_KEPT 64L /* open ones count too: more than the pulls that ever hang at once */
+
+typedef struct Socket {
+        LoopWatch *watch;
+        LIST_ENTRY(Socket) link;
+} Socket;
+
+struct CurlLoop {
+        Loop *loop;
+        CURLM *multi;
+        LoopWatch *timer; /* libcurl's next deadline */
+        LoopWatch *soon;  /* on when that is now: no timer, which would cost three system calls a request */
+        LIST_HEAD(, Socket) sockets;
+        void (*on_done)(void *userdata, CURL *easy, CURLcode code);
+        void *userdata;
+};
+
+static void curl_drain(CurlLoop *curl) {
+        CURLMsg *message;
+        int left;
+
+        while ((message = curl_multi_info_read(curl->multi, &left)))
+                if (message->msg == CURLMSG_DONE)
+                        curl->on_done(curl->userdata, message->easy_handle, message->data.result);
+}
+
+static void curl_action(CurlLoop *curl, curl_socket_t fd, int events) {
+        CURLMcode code;
+        int running;
+
+        code = curl_multi_socket_action(curl->multi, fd, events, &running);
+        if (code != CURLM_OK)
+                log_debug("curl: %s", curl_multi_strerror(code));
+        curl_drain(curl);
+}
+
+static void on_io(void *userdata, int fd, uint32_t ready) {
+        int events = 0;
+
+        if (ready & EPOLLIN)
+                events |= CURL_CSELECT_IN;
+        if (ready & EPOLLOUT)
+                events |= CURL_CSELECT_OUT;
+        if (ready & (EPOLLERR | EPOLLHUP))
+                events |= CURL_CSELECT_ERR;
+        curl_action(userdata, fd, events);
+}
+
+static void on_due(void *userdata) {
+        curl_action(userdata, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static void socket_forget(Socket *socket) {
+        LIST_REMOVE(socket, link);
+        loop_drop(socket->watch);
+        free(socket);
+}
+
+static int curl_watch(CurlLoop *curl, curl_socket_t fd, uint32_t events) {
+        Socket *socket;
+        int r;
+
+        socket = calloc(1, sizeof(*socket));
+        if (!socket)
+                return -ENOMEM;
+        r = loop_add_io(curl->loop, fd, events, on_io, curl, &socket->watch);
+        if (r < 0) {
+                free(socket);
+                return r;
+        }
+        LIST_INSERT_HEAD(&curl->sockets, socket, link);
+        (void) curl_multi_assign(curl->multi, fd, socket);
+        return 0;
+}
+
+/* Never answers -1: that would break the whole multi handle. A socket that cannot be watched lets its transfer time
+ * out. */
+static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, void *watched) {
+        uint32_t events = (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
+        Socket *socket = watched;
+        int r;
+
+        if (what == CURL_POLL_REMOVE) {
+                if (socket)
+                        socket_forget(socket);
+                return 0;
+        }
+        r = socket ? loop_set_events(socket->watch, events) : curl_watch(userdata, fd, events);
+        if (r < 0)
+                log_debug("curl: cannot watch a socket: %s", strerror(-r));
+        return 0;
+}
+
+/* Deadlines of libcurl are soon, or do not matter to the millisecond: it looks at its own clock when it is called. */
+static int on_curl_timer(CURLM *multi, long timeout_msec, void *userdata) {
+        CurlLoop *curl = userdata;
+
+        loop_off(curl->timer);
+        loop_off(curl->soon);
+        if (timeout_msec == 0)
+                loop_wake(curl->soon);
+        else if (timeout_msec > 0)
+                loop_arm_in(curl->timer, (usec_t) timeout_msec * USEC_PER_MSEC);
+        return 0;
+}
+
+int curl_loop_add(CurlLoop *curl, CURL *easy) {
+        return curl_multi_add_handle(curl->multi, easy) == CURLM_OK ? 0 : -ENOMEM;
+}
+
+void curl_loop_remove(CurlLoop *curl, CURL *easy) {
+        (void) curl_multi_remove_handle(curl->multi, easy);
+}
+
+/* ---- life ---- */
+
+/* Never undone: libcurl's global state belongs to the process, like that of OpenSSL below it. */
+static void global_init(void) {
+        (void) curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static int curl_set_up_multi(CurlLoop *curl) {
+        static pthread_once_t once = PTHREAD_ONCE_INIT;
+        int failed = 0;
+
+        (void) pthread_once(&once, global_init);
+        curl->multi = curl_multi_init();
+        if (!curl->multi)
+                return -ENOMEM;
+        failed |= curl_multi_setopt(curl->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+        failed |= curl_multi_setopt(curl->multi, CURLMOPT_SOCKETDATA, curl);
+        failed |= curl_multi_setopt(curl->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+        failed |= curl_multi_setopt(curl->multi, CURLMOPT_TIMERDATA, curl);
+        failed |= curl_multi_setopt(curl->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT);
+        failed |= curl_multi_setopt(curl->multi, CURLMOPT_PIPELINING, (long) CURLPIPE_MULTIPLEX);
+        return failed == 0 ? 0 : -ENOMEM;
+}
+
+int curl_loop_new(
+        Loop *loop, void (*on_done)(void *userdata, CURL *easy, CURLcode code), void *userdata, CurlLoop **ret) {
+        _cleanup_(curl_loop_freep) CurlLoop *curl = NULL;
+        int r;
+
+        curl = calloc(1, sizeof(*curl));
+        if (!curl)
+                return -ENOMEM;
+        LIST_INIT(&curl->sockets);
+        curl->loop = loop;
+        curl->on_done = on_done;
+        curl->userdata = userdata;
+        r = loop_add_timer(loop, LOOP_EXACT, on_due, curl, &curl->timer);
+        if (r < 0)
+                return r;
+        r = loop_add_defer(loop, on_due, curl, &curl->soon);
+        if (r < 0)
+                return r;
+        r = curl_set_up_multi(curl);
+        if (r < 0)
+                return r;
+        *ret = cleanup_steal(curl);
+        return 0;
+}
+
+CurlLoop *curl_loop_free(CurlLoop *curl) {
+        if (!curl)
+                return NULL;
+        (void) curl_multi_cleanup(curl->multi); /* may still call our callbacks */
+        while (!LIST_EMPTY(&curl->sockets))
+                socket_forget(LIST_FIRST(&curl->sockets));
+        loop_drop(curl->soon);
+        loop_drop(curl->timer);
+        free(curl);
+        return NULL;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* In place of listen.c in a build without libmicrohttpd: no address can be listened on, so no request ever comes. */
+#include "listen.h"
+
+#include <errno.h>
+
+int listen_new(Loop *loop, Listen **ret) {
+        *ret = NULL;
+        return 0;
+}
+
+Listen *listen_free(Listen *listen) {
+        return NULL;
+}
+
+int listen_route(Listen *listen, const ListenSpec *spec, const ListenHandler *handler, ListenRoute **ret) {
+        return -ENOTSUP;
+}
+
+ListenRoute *listen_drop(ListenRoute *route) {
+        return NULL;
+}
+
+const char *listen_method(const ListenRequest *request) {
+        return "";
+}
+
+const char *listen_path(const ListenRequest *request) {
+        return "";
+}
+
+const char *listen_query(const ListenRequest *request, const char *name) {
+        return NULL;
+}
+
+const char *listen_header(const ListenRequest *request, const char *name) {
+        return NULL;
+}
+
+Slice listen_body(const ListenRequest *request) {
+        return (Slice){};
+}
+
+const char *listen_peer(const ListenRequest *request) {
+        return "";
+}
+
+void listen_answer(ListenRequest *request, const ListenAnswer *answer) {}

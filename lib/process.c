@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "err.h"
+
+#define FREE_PATIENCE_MSEC 200 /* for a program that was just killed to be gone: else it is a zombie until we end */
+
+struct Process {
+        pid_t pid;
+        int out_fd, error_fd; /* -1: at its end */
+        LoopWatch *out, *error, *child, *patience;
+        bool ended, held;
+        Bytes error_text;
+        ProcessCallbacks callbacks;
+};
+
+/* ---- the child, between fork and exec: only what is safe after fork(2) in a process with threads ---- */
+
+/* All that the child needs is looked up before the fork. */
+typedef struct Child {
+        const char *path;
+        const ProcessSpec *spec;
+        int out_fd, error_fd, null_fd, fail_fd;
+        char oom_score[16];
+        bool as_user;
+        uid_t uid;
+        gid_t gid;
+        gid_t groups[64];
+        int n_groups;
+} Child;
+
+static void child_reset_signals(void) {
+        struct sigaction action = { .sa_handler = SIG_DFL };
+        sigset_t none;
+
+        for (int signal = 1; signal < NSIG; signal++)
+                (void) sigaction(signal, &action, NULL);
+        (void) sigemptyset(&none);
+        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* A higher score needs no privilege; where it cannot be set the program runs all the same. */
+static void child_set_oom_score(const char *score) {
+        int fd;
+
+        fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+                return;
+        (void) !write(fd, score, strlen(score));
+        (void) close(fd);
+}
+
+static int child_become(const Child *child) {
+        if (!child->as_user)
+                return 0;
+        if (setgroups((size_t) child->n_groups, child->groups) < 0)
+                return -1;
+        if (setgid(child->gid) < 0)
+                return -1;
+        return setuid(child->uid);
+}
+
+static _Noreturn void child_run(const Child *child) {
+        int error;
+
+        child_reset_signals();
+        child_set_oom_score(child->oom_score);
+        if (setpgid(0, 0) == 0 && dup2(child->null_fd, STDIN_FILENO) >= 0 && dup2(child->out_fd, STDOUT_FILENO) >= 0 &&
+                dup2(child->error_fd, STDERR_FILENO) >= 0 &&
+                syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */) == 0 && child_become(child) == 0)
+                (void) execve(child->path, (char **) child->spec->argv, (char **) child->spec->environment);
+        error = errno;
+        (void) !write(child->fail_fd, &error, sizeof(error));
+        _exit(127);
+}
+
+/* ---- before the fork ---- */
+
+static const char *environment_get(const char *const *environment, const char *name) {
+        size_t size = strlen(name);
+
+        for (size_t i = 0; environment[i]; i++)
+                if (strncmp(environment[i], name, size) == 0 && environment[i][size] == '=')
+                        return environment[i] + size + 1;
+        return NULL;
+}
+
+/* A name without a slash is sought in the program's own $PATH. */
+static int find_program(const ProcessSpec *spec, char **ret) {
+        const char *name = spec->argv[0], *path = environment_get(spec->environment, "PATH");
+
+        if (!path)
+                path = "/usr/local/bin:/usr/bin:/bin";
+        if (strchr(name, '/')) {
+                *ret = strdup(name);
+                return *ret ? 0 : -ENOMEM;
+        }
+        for (const char *at = path; *at != '\0';) {
+                size_t n = strcspn(at, ":");
+                _cleanup_free_ char *candidate = NULL;
+
+                if (asprintf(&candidate, "%.*s/%s", (int) n, at, name) < 0)
+                        return -ENOMEM;
+                if (n > 0 && access(candidate, X_OK) == 0) {
+                        *ret = cleanup_steal(candidate);
+                        return 0;
+                }
+                at += n + (at[n] == ':');
+        }
+        return -ENOENT;
+}
+
+static int find_user(const char *name, Child *child) {
+        const struct passwd *user;
+
+        if (!name)
+                return 0;
+        errno = 0;
+        user = getpwnam(name);
+        if (!user)
+                return errno > 0 ? -errno : -ESRCH;
+        child->as_user = true;
+        child->uid = user->pw_uid;
+        child->gid = user->pw_gid;
+        child->n_groups = ELEMENTSOF(child->groups);
+        if (getgrouplist(name, user->pw_gid, child->groups, &child->n_groups) < 0)
+                child->n_groups = ELEMENTSOF(child->groups);
+        return 0;
+}
+
+static int own_oom_score(void) {
+        char text[16] = "";
+        int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+
+        if (fd < 0)
+                return 0;
+        (void) !read(fd, text, sizeof(text) - 1);
+        (void) close(fd);
+        return atoi(text);
+}
+
+/* ---- on the loop ---- */
+
+static void keep_error_text(Process *process, const char *text, size_t size) {
+        Bytes *kept = &process->error_text;
+
+        if (bytes_append(kept, text, size) < 0)
+                return; /* words that are not kept */
+        if (kept->size <= PROCESS_ERROR_TEXT_MAX)
+                return;
+        memmove(kept->data, kept->data + kept->size - PROCESS_ERROR_TEXT_MAX, PROCESS_ERROR_TEXT_MAX + 1);
+        kept->size = PROCESS_ERROR_TEXT_MAX;
+}
+
+/* Takes what the program says on standard error, so that it never waits for us. */
+static void process_hear(Process *process) {
+        char buffer[1024];
+        ssize_t n;
+
+        while (process->error_fd >= 0 && (n = read(process->error_fd, buffer, sizeof(buffer))) != 0) {
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0 && errno == EAGAIN)
+                        return;
+                if (n < 0)
+                        break;
+                keep_error_text(process, buffer, (size_t) n);
+        }
+        process->error = loop_drop(process->error);
+}
+
+static void on_error_text(void *userdata, int fd, uint32_t events) {
+        process_hear(userdata);
+}
+
+static void on_output(void *userdata, int fd, uint32_t events) {
+        Process *process = userdata;
+
+        process->callbacks.on_readable(process->callbacks.userdata);
+}
+
+/* Whole characters, one line: what is cut off at the front, or is no text, becomes `?`; controls become blanks. */
+static const char *error_text_clean(Bytes *text) {
+        size_t n = 0;
+
+        if (!text->data)
+                return "";
+        while (n < 3 && n < text->size && ((unsigned char) text->data[n] & 0xc0) == 0x80)
+                n++;
+        memmove(text->data, text->data + n, text->size - n + 1);
+        text->size -= n;
+        for (size_t i = 0; i < text->size; i++)
+                if ((unsigned char) text->data[i] < ' ' || text->data[i] == 0x7f)
+                        text->data[i] = ' ';
+        while (text->size > 0 && text->data[text->size - 1] == ' ')
+                text->data[--text->size] = '\0';
+        return text->data;
+}
+
+static void on_child(void *userdata, int code, int status) {
+        Process *process = userdata;
+        ProcessEnd end = { .killed = code != CLD_EXITED, .number = status };
+
+        process->ended = true;
+        loop_off(process->patience);
+        (void) kill(
+                -process->pid, SIGKILL); /* what it left behind in its group; the number is its own until we return */
+        process_hear(process);
+        end.error_text = error_text_clean(&process->error_text);
+        process->callbacks.on_end(process->callbacks.userdata, &end);
+}
+
+static void on_patience(void *userdata) {
+        Process *process = userdata;
+
+        (void) kill(-process->pid, SIGKILL);
+}
+
+/* ---- life ---- */
+
+static int pipe_pair(int *ret_ours, int *ret_theirs) {
+        int fds[2];
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return err_errno();
+        if (fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0) {
+                int r = err_errno();
+
+                (void) close(fds[0]);
+                (void) close(fds[1]);
+                return r;
+        }
+        *ret_ours = fds[0];
+        *ret_theirs = fds[1];
+        return 0;
+}
+
+/* Waits until the program runs, or could not be executed: its errno then. */
+static int wait_for_exec(int fd) {
+        struct pollfd wait = { .fd = fd, .events = POLLIN };
+        int error;
+        ssize_t n;
+
+        do {
+                (void) poll(&wait, 1, -1);
+                n = read(fd, &error, sizeof(error));
+        } while (n < 0 && (errno == EINTR || errno == EAGAIN));
+        return n == sizeof(error) ? -error : 0;
+}
+
+static int process_fork(Process *process, Child *child) {
+        _cleanup_close_ int null_fd = -1, out_fd = -1, error_fd = -1, said_fd = -1, fail_fd = -1;
+        int r;
+
+        null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (null_fd < 0)
+                return err_errno();
+        r = pipe_pair(&process->out_fd, &out_fd);
+        if (r < 0)
+                return r;
+        r = pipe_pair(&process->error_fd, &error_fd);
+        if (r < 0)
+                return r;
+        r = pipe_pair(&said_fd, &fail_fd);
+        if (r < 0)
+                return r;
+        child->null_fd = null_fd;
+        child->out_fd = out_fd;
+        child->error_fd = error_fd;
+        child->fail_fd = fail_fd;
+
+        process->pid = fork();
+        if (process->pid < 0)
+                return err_errno();
+        if (process->pid == 0)
+                child_run(child);
+        (void) setpgid(process->pid, process->pid); /* both sides: whoever comes first */
+        (void) close(cleanup_steal_fd(&fail_fd));
+        r = wait_for_exec(said_fd);
+        if (r < 0) {
+                (void) waitpid(process->pid, NULL, 0);
+                process->pid = 0;
+        }
+        return r;
+}
+
+static int process_watch(Process *process, Loop *loop) {
+        int r;
+
+        r = loop_add_timer(loop, LOOP_EXACT, on_patience, process, &process->patience);
+        if (r < 0)
+                return r;
+        r = loop_add_io(loop, process->out_fd, EPOLLIN, on_output, process, &process->out);
+        if (r < 0)
+                return r;
+        r = loop_add_io(loop, process->error_fd, EPOLLIN, on_error_text, process, &process->error);
+        if (r < 0)
+                return r;
+        return loop_add_child(loop, process->pid, on_child, process, &process->child);
+}
+
+int process_start(Loop *loop, const ProcessSpec *spec, const ProcessCallbacks *callbacks, Process **ret) {
+        _cleanup_(process_freep) Process *process = NULL;
+        int r, oom_score = own_oom_score() + spec->oom_score_adj;
+        Child child = { .spec = spec };
+        _cleanup_free_ char *path = NULL;
+
+        (void) snprintf(child.oom_score, sizeof(child.oom_score), "%d", oom_score < 1000 ? oom_score : 1000);
+        r = find_program(spec, &path);
+        if (r < 0)
+                return r;
+        child.path = path;
+        r = find_user(spec->user, &child);
+        if (r < 0)
+                return r;
+        process = calloc(1, sizeof(*process));
+        if (!process)
+                return -ENOMEM;
+        process->out_fd = process->error_fd = -1;
+        process->callbacks = *callbacks;
+        r = process_fork(process, &child);
+        if (r < 0)
+                return r;
+        r = process_watch(process, loop);
+        if (r < 0)
+                return r;
+        *ret = cleanup_steal(process);
+        return 0;
+}
+
+int process_read(Process *process, char *buffer, size_t size, size_t *ret_n) {
+        ssize_t n = -1;
+
+        *ret_n = 0;
+        if (process->out_fd < 0)
+                return PROCESS_EOF;
+        do
+                n = read(process->out_fd, buffer, size);
+        while (n < 0 && errno == EINTR);
+        if (n > 0)
+                *ret_n = (size_t) n;
+        if (n > 0 || (n < 0 && errno == EAGAIN))
+                return PROCESS_OPEN;
+        process->out = loop_drop(process->out);
+        (void) close(process->out_fd);
+        process->out_fd = -1;
+        return PROCESS_EOF;
+}
+
+void process_hold(Process *process, bool hold) {
+        if (hold == process->held)
+                return;
+        process->held = hold;
+        if (process->out)
+                (void) loop_set_events(process->out, hold ? 0 : EPOLLIN);
+}
+
+void process_stop(Process *process, usec_t patience) {
+        if (process->ended)
+                return;
+        (void) kill(-process->pid, SIGTERM);
+        loop_arm_in(process->patience, patience);
+}
+
+static void process_kill(Process *process) {
+        int fd;
+
+        (void) kill(-process->pid, SIGKILL);
+        fd = (int) syscall(SYS_pidfd_open, process->pid, 0);
+        if (fd >= 0) {
+                struct pollfd wait = { .fd = fd, .events = POLLIN };
+
+                (void) poll(&wait, 1, FREE_PATIENCE_MSEC);
+                (void) close(fd);
+        }
+        (void) waitpid(process->pid, NULL, WNOHANG);
+}
+
+Process *process_free(Process *process) {
+        if (!process)
+                return NULL;
+        loop_drop(process->child);
+        loop_drop(process->error);
+        loop_drop(process->out);
+        loop_drop(process->patience);
+        if (process->pid > 0 && !process->ended)
+                process_kill(process);
+        if (process->error_fd >= 0)
+                (void) close(process->error_fd);
+        if (process->out_fd >= 0)
+                (void) close(process->out_fd);
+        bytes_done(&process->error_text);
+        free(process);
+        return NULL;
+}

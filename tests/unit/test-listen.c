@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "lib/listen.h"
+#include "lib/listen-address.h"
+
+typedef struct Fixture {
+        Loop *loop;
+        LoopWatch *tick;
+        Listen *listen;
+        ListenRoute *route;
+        char address[64];
+        uint16_t port;
+        int requests;
+        bool later; /* requests are answered by the test */
+        const char *refuse;
+        ListenRequest *waiting[8];
+        int n_waiting;
+        char method[16], path[64], query[64], header[64], body[256], peer[64];
+} Fixture;
+
+static void answer(ListenRequest *request, int status, const char *text) {
+        listen_answer(request, &(ListenAnswer){ .status = status, .content_type = "text/plain", .body = { text, strlen(text) },
+                                       .headers = (const char *const[]){ "X-Test", "yes", NULL } });
+}
+
+static void on_header(void *userdata, ListenRequest *request) {
+        Fixture *f = userdata;
+
+        assert_int_equal(listen_body(request).size, 0);
+        if (f->refuse)
+                answer(request, 401, f->refuse);
+}
+
+static void copy(char *to, size_t size, const char *from) {
+        (void) snprintf(to, size, "%s", from ? from : "(null)");
+}
+
+static void on_request(void *userdata, ListenRequest *request) {
+        Fixture *f = userdata;
+
+        f->requests++;
+        copy(f->method, sizeof(f->method), listen_method(request));
+        copy(f->path, sizeof(f->path), listen_path(request));
+        copy(f->query, sizeof(f->query), listen_query(request, "q"));
+        copy(f->header, sizeof(f->header), listen_header(request, "x-mine"));
+        copy(f->peer, sizeof(f->peer), listen_peer(request));
+        (void) snprintf(f->body, sizeof(f->body), "%.*s", (int) listen_body(request).size, listen_body(request).data);
+        if (f->later)
+                f->waiting[f->n_waiting++] = request;
+        else
+                answer(request, 200, "done\n");
+}
+
+static void on_tick(void *userdata) {
+        Fixture *f = userdata;
+
+        loop_arm_in(f->tick, 5 * USEC_PER_MSEC);
+}
+
+static uint16_t free_port(void) {
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t size = sizeof(address);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_true(fd >= 0);
+        assert_int_equal(bind(fd, (struct sockaddr *) &address, size), 0);
+        assert_int_equal(getsockname(fd, (struct sockaddr *) &address, &size), 0);
+        close(fd);
+        return ntohs(address.sin_port);
+}
+
+static ListenRoute *route(Fixture *f, const char *path, bool below) {
+        static const char *const hosts[] = { "pi.example", NULL };
+        ListenRoute *ret = NULL;
+
+        assert_int_equal(listen_route(f->listen,
+                                 &(ListenSpec){ .address = f->address, .hosts = hosts, .path = path, .below = below, .max_body = 200 },
+                                 &(ListenHandler){ on_header, on_request, f }, &ret),
+                0);
+        return ret;
+}
+
+static int set_up(void **state) {
+        Fixture *f = calloc(1, sizeof(*f));
+
+        assert_non_null(f);
+        (void) signal(SIGPIPE, SIG_IGN);
+        assert_int_equal(loop_new(&f->loop), 0);
+        assert_int_equal(loop_add_timer(f->loop, LOOP_EXACT, on_tick, f, &f->tick), 0);
+        loop_arm_in(f->tick, 0);
+        assert_int_equal(listen_new(f->loop, &f->listen), 0);
+        f->port = free_port();
+        (void) snprintf(f->address, sizeof(f->address), "127.0.0.1:%u", f->port);
+        f->route = route(f, "/readings", false);
+        *state = f;
+        return 0;
+}
+
+static int tear_down(void **state) {
+        Fixture *f = *state;
+
+        listen_drop(f->route);
+        listen_free(f->listen);
+        loop_drop(f->tick);
+        loop_free(f->loop);
+        free(f);
+        return 0;
+}
+
+static int dial(const Fixture *f) {
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(f->port) };
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_true(fd >= 0);
+        assert_int_equal(connect(fd, (struct sockaddr *) &address, sizeof(address)), 0);
+        assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+        return fd;
+}
+
+/* Until the server closes the connection. */
+static const char *hear(Fixture *f, int fd, Bytes *reply) {
+        char buffer[1024];
+        ssize_t n;
+
+        for (int i = 0; i < 100000; i++) {
+                n = recv(fd, buffer, sizeof(buffer), 0);
+                if (n == 0 || (n < 0 && errno == ECONNRESET)) {
+                        close(fd);
+                        return reply->data ? reply->data : "";
+                }
+                if (n > 0)
+                        assert_int_equal(bytes_append(reply, buffer, (size_t) n), 0);
+                assert_true(loop_turn(f->loop, 10 * USEC_PER_MSEC) >= 0);
+        }
+        fail_msg("no end of the connection");
+        return "";
+}
+
+static const char *ask(Fixture *f, const char *text, Bytes *reply) {
+        int fd = dial(f);
+
+        bytes_done(reply);
+        assert_int_equal(send(fd, text, strlen(text), 0), strlen(text));
+        return hear(f, fd, reply);
+}
+
+#define HOST "Host: localhost\r\nConnection: close\r\n"
+
+static void assert_status(const char *reply, int status) {
+        int found = 0;
+
+        assert_int_equal(sscanf(reply, "HTTP/1.1 %d", &found), 1);
+        assert_int_equal(found, status);
+}
+
+static void test_request_and_answer(void **state) {
+        _cleanup_bytes_ Bytes reply = {};
+        Fixture *f = *state;
+        const char *text;
+
+        text = ask(f, "POST /readings?q=a%20b HTTP/1.1\r\n" HOST "X-Mine: value\r\nContent-Length: 11\r\n\r\nhello world", &reply);
+        assert_status(text, 200);
+        assert_non_null(strstr(text, "\r\nX-Test: yes\r\n"));
+        assert_non_null(strstr(text, "\r\nX-Content-Type-Options: nosniff\r\n"));
+        assert_non_null(strstr(text, "\r\n\r\ndone\n"));
+        assert_string_equal(f->method, "POST");
+        assert_string_equal(f->path, "/readings");
+        assert_string_equal(f->query, "a b");
+        assert_string_equal(f->header, "value");
+        assert_string_equal(f->body, "hello world");
+        assert_string_equal(f->peer, "127.0.0.1");
+}
+
+/* Answers that come later, in another order, and quickly. */
+static void test_answered_later(void **state) {
+        Fixture *f = *state;
+        Bytes replies[4] = {};
+        int fds[4];
+        usec_t began;
+
+        f->later = true;
+        for (int i = 0; i < 4; i++) {
+                char text[200];
+
+                fds[i] = dial(f);
+                (void) snprintf(text, sizeof(text), "POST /readings HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n%d", i);
+                assert_int_equal(send(fds[i], text, strlen(text), 0), strlen(text));
+                while (f->n_waiting <= i)
+                        assert_true(loop_turn(f->loop, 10 * USEC_PER_MSEC) >= 0);
+        }
+        began = clock_now();
+        for (int i = 3; i >= 0; i--)
+                answer(f->waiting[i], 200 + i, "later\n");
+        for (int i = 0; i < 4; i++) {
+                assert_status(hear(f, fds[i], &replies[i]), 200 + i);
+                bytes_done(&replies[i]);
+        }
+        assert_true(clock_now() - began < USEC_PER_SEC); /* an answer waits for no timer */
+}
+
+static void test_refused_before_the_body(void **state) {
+        _cleanup_bytes_ Bytes reply = {};
+        Fixture *f = *state;
+
+        f->refuse = "who are you?\n";
+        assert_status(ask(f, "POST /readings HTTP/1.1\r\n" HOST "Content-Length: 100\r\n\r\n", &reply), 401);
+        assert_int_equal(f->requests, 0);
+}
+
+static void test_hosts(void **state) {
+        static const struct {
+                const char *host;
+                int status;
+        } cases[] = { { "localhost", 200 }, { "LOCALHOST:8427", 200 }, { "127.0.0.1:1", 200 }, { "192.168.1.5", 200 }, { "[::1]:8480", 200 },
+                { "[fe80::1]", 200 }, { "pi.example:80", 200 }, { "evil.example", 403 }, { "localhost.evil.example", 403 },
+                { "127.0.0.1.evil.example", 403 }, { "[evil]", 403 }, { "pi.example.evil", 403 } };
+        _cleanup_bytes_ Bytes reply = {};
+        char text[300], own[100] = "";
+        Fixture *f = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                (void) snprintf(text, sizeof(text), "GET /readings HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", cases[i].host);
+                assert_status(ask(f, text, &reply), cases[i].status);
+        }
+        assert_int_equal(gethostname(own, sizeof(own) - 1), 0);
+        (void) snprintf(text, sizeof(text), "GET /readings HTTP/1.1\r\nHost: %s.local\r\nConnection: close\r\n\r\n", own);
+        assert_status(ask(f, text, &reply), 200);
+        assert_status(ask(f, "GET /readings HTTP/1.0\r\n\r\n", &reply), 403);
+}
+
+static void test_routes(void **state) {
+        _cleanup_bytes_ Bytes reply = {};
+        Fixture *f = *state;
+        ListenRoute *page, *again = NULL;
+
+        assert_status(ask(f, "GET /other HTTP/1.1\r\n" HOST "\r\n", &reply), 404);
+        assert_status(ask(f, "GET /readings/x HTTP/1.1\r\n" HOST "\r\n", &reply), 404);
+        page = route(f, "/", true);
+        assert_status(ask(f, "GET /other HTTP/1.1\r\n" HOST "\r\n", &reply), 200);
+        assert_string_equal(f->path, "/other");
+        assert_int_equal(listen_route(f->listen, &(ListenSpec){ .address = f->address, .path = "/" }, &(ListenHandler){}, &again), -EEXIST);
+        page = listen_drop(page);
+        assert_status(ask(f, "GET /other HTTP/1.1\r\n" HOST "\r\n", &reply), 404);
+}
+
+static void test_too_large(void **state) {
+        _cleanup_bytes_ Bytes reply = {};
+        Fixture *f = *state;
+
+        assert_status(ask(f, "POST /readings HTTP/1.1\r\n" HOST "Content-Length: 201\r\n\r\n", &reply), 413);
+        assert_status(ask(f, "POST /readings HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+                             "64\r\n0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\r\n"
+                             "64\r\n0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\r\n"
+                             "1\r\nx\r\n0\r\n\r\n",
+                              &reply),
+                413);
+        assert_int_equal(f->requests, 0);
+        assert_status(ask(f, "POST /readings HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", &reply), 200);
+        assert_string_equal(f->body, "hello");
+}
+
+static void test_dropped_while_a_request_waits(void **state) {
+        _cleanup_bytes_ Bytes reply = {};
+        Fixture *f = *state;
+        const char *text = "POST /readings HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\nx";
+        int fd = dial(f);
+
+        f->later = true;
+        assert_int_equal(send(fd, text, strlen(text), 0), strlen(text));
+        while (f->n_waiting == 0)
+                assert_true(loop_turn(f->loop, 10 * USEC_PER_MSEC) >= 0);
+        f->route = listen_drop(f->route);
+        assert_status(hear(f, fd, &reply), 503);
+        f->route = route(f, "/readings", false); /* the address is free again at once */
+        f->later = false;
+        assert_status(ask(f, text, &reply), 200);
+}
+
+static void test_dropped_while_others_stay(void **state) {
+        _cleanup_bytes_ Bytes reply = {};
+        Fixture *f = *state;
+        ListenRoute *other = route(f, "/other", false);
+        const char *text = "POST /readings HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\nx";
+        int fd = dial(f);
+
+        f->later = true;
+        assert_int_equal(send(fd, text, strlen(text), 0), strlen(text));
+        while (f->n_waiting == 0)
+                assert_true(loop_turn(f->loop, 10 * USEC_PER_MSEC) >= 0);
+        f->route = listen_drop(f->route);
+        assert_status(hear(f, fd, &reply), 503);
+        listen_drop(other);
+}
+
+static void test_client_goes_away(void **state) {
+        _cleanup_bytes_ Bytes reply = {};
+        Fixture *f = *state;
+        const char *text = "POST /readings HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx";
+        int fd = dial(f);
+
+        f->later = true;
+        assert_int_equal(send(fd, text, strlen(text), 0), strlen(text));
+        while (f->n_waiting == 0)
+                assert_true(loop_turn(f->loop, 10 * USEC_PER_MSEC) >= 0);
+        close(fd);
+        for (int i = 0; i < 5; i++)
+                assert_true(loop_turn(f->loop, 10 * USEC_PER_MSEC) >= 0);
+        answer(f->waiting[0], 200, "too late\n"); /* still ours to answer */
+        f->later = false;
+        assert_status(ask(f, "GET /readings HTTP/1.1\r\n" HOST "\r\n", &reply), 200);
+}
+
+static void test_cannot_listen(void **state) {
+        Fixture *f = *state;
+        ListenRoute *other = NULL;
+        Listen *second;
+
+        assert_int_equal(listen_new(f->loop, &second), 0);
+        assert_int_equal(listen_route(second, &(ListenSpec){ .address = f->address, .path = "/" }, &(ListenHandler){}, &other), -EADDRINUSE);
+        assert_int_equal(listen_route(second, &(ListenSpec){ .address = "203.0.113.1:1", .path = "/" }, &(ListenHandler){}, &other),
+                -EADDRNOTAVAIL);
+        assert_int_equal(listen_route(second, &(ListenSpec){ .address = "systemd:nothing", .path = "/" }, &(ListenHandler){}, &other), -ENOENT);
+        assert_int_equal(listen_route(second,
+                                 &(ListenSpec){ .address = "127.0.0.1:0", .path = "/", .certificate = "no PEM", .key = "no PEM" },
+                                 &(ListenHandler){}, &other),
+                -EKEYREJECTED);
+        assert_null(other);
+        listen_free(second);
+}
+
+static void test_address_check(void **state) {
+        bool loopback;
+
+        assert_true(listen_address_check("127.0.0.1:8480", &loopback) && loopback);
+        assert_true(listen_address_check("127.9.9.9:8480", &loopback) && loopback);
+        assert_true(listen_address_check("[::1]:8480", &loopback) && loopback);
+        assert_true(listen_address_check("localhost:80", &loopback) && loopback);
+        assert_true(listen_address_check("0.0.0.0:8480", &loopback) && !loopback);
+        assert_true(listen_address_check("[::]:8480", &loopback) && !loopback);
+        assert_true(listen_address_check("192.168.1.2:1", &loopback) && !loopback);
+        assert_true(listen_address_check("systemd:push", &loopback) && !loopback);
+        assert_false(listen_address_check("systemd:", &loopback));
+        assert_false(listen_address_check("8480", &loopback));
+        assert_false(listen_address_check(":8480", &loopback));
+        assert_false(listen_address_check("127.0.0.1", &loopback));
+        assert_false(listen_address_check("127.0.0.1:65536", &loopback));
+        assert_false(listen_address_check("127.0.0.1:80x", &loopback));
+        assert_false(listen_address_check("::1:80", &loopback));
+        assert_false(listen_address_check("pi.example:80", &loopback));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_request_and_answer, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_answered_later, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_refused_before_the_body, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_hosts, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_routes, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_too_large, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_dropped_while_a_request_waits, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_dropped_while_others_stay, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_client_goes_away, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_cannot_listen, set_up, tear_down),
+                cmocka_unit_test(test_address_check),
+        };
+
+        return cmocka_run_group_tests_name("listen", tests, NULL, NULL);
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "lib/process.h"
+#include "lib/service.h"
+
+typedef struct Fixture {
+        Loop *loop;
+        LoopWatch *tick;
+        Process *process;
+        Bytes out;
+        bool eof, ended, read_nothing;
+        int readable, killed, number;
+        char error_text[PROCESS_ERROR_TEXT_MAX + 1];
+} Fixture;
+
+static const char *const environment[] = { "PATH=/usr/bin:/bin", "GREETING=good day", NULL };
+
+static void on_tick(void *userdata) {
+        Fixture *f = userdata;
+
+        loop_arm_in(f->tick, 10 * USEC_PER_MSEC);
+}
+
+static int set_up(void **state) {
+        Fixture *f = calloc(1, sizeof(*f));
+
+        assert_non_null(f);
+        assert_int_equal(service_block_signals(), 0);
+        assert_int_equal(loop_new(&f->loop), 0);
+        assert_int_equal(loop_add_timer(f->loop, LOOP_EXACT, on_tick, f, &f->tick), 0);
+        loop_arm_in(f->tick, 0);
+        *state = f;
+        return 0;
+}
+
+static int tear_down(void **state) {
+        Fixture *f = *state;
+
+        process_free(f->process);
+        bytes_done(&f->out);
+        loop_drop(f->tick);
+        loop_free(f->loop);
+        free(f);
+        return 0;
+}
+
+static void read_all(Fixture *f) {
+        char buffer[64];
+        size_t n;
+
+        do {
+                if (process_read(f->process, buffer, sizeof(buffer), &n) == PROCESS_EOF)
+                        f->eof = true;
+                assert_int_equal(bytes_append(&f->out, buffer, n), 0);
+        } while (n > 0);
+}
+
+static void on_readable(void *userdata) {
+        Fixture *f = userdata;
+
+        f->readable++;
+        if (!f->read_nothing)
+                read_all(f);
+}
+
+static void on_end(void *userdata, const ProcessEnd *end) {
+        Fixture *f = userdata;
+
+        assert_false(f->ended);
+        f->ended = true;
+        f->killed = end->killed;
+        f->number = end->number;
+        (void) snprintf(f->error_text, sizeof(f->error_text), "%s", end->error_text);
+        read_all(f);
+}
+
+static int start(Fixture *f, const char *const *argv) {
+        return process_start(f->loop, &(ProcessSpec){ .argv = argv, .environment = environment, .oom_score_adj = 100 },
+                &(ProcessCallbacks){ on_readable, on_end, f }, &f->process);
+}
+
+static void shell(Fixture *f, const char *script) {
+        assert_int_equal(start(f, (const char *const[]){ "sh", "-c", script, NULL }), 0);
+}
+
+static void turn_until(Fixture *f, const bool *flag) {
+        for (int i = 0; !*flag && i < 300000; i++)
+                assert_true(loop_turn(f->loop, 20 * USEC_PER_MSEC) >= 0);
+        assert_true(*flag);
+}
+
+static const char *output(const Fixture *f) {
+        return f->out.data ? f->out.data : "";
+}
+
+static void test_output_and_end(void **state) {
+        Fixture *f = *state;
+
+        shell(f, "echo one; echo \"$GREETING\"; exit 3");
+        turn_until(f, &f->ended);
+        assert_string_equal(output(f), "one\ngood day\n");
+        assert_false(f->killed);
+        assert_int_equal(f->number, 3);
+        assert_string_equal(f->error_text, "");
+}
+
+/* Nothing of ours but what was given: environment, descriptors, signals, input, group. */
+static void test_surroundings(void **state) {
+        Fixture *f = *state;
+        int fd = open("/dev/null", O_RDONLY); /* without O_CLOEXEC */
+        char expected[256];
+
+        assert_true(fd > 2);
+        assert_int_equal(setenv("SECRET", "x", 1), 0);
+        shell(f, "env | grep -c SECRET; ls /proc/self/fd | wc -l; cat; grep -E '^Sig(Blk|Ign)' /proc/self/status | tr -d '\\n\\t'; "
+                 "cat /proc/self/oom_score_adj; test $(ps -o pgid= -p $$) = $$ && echo group");
+        turn_until(f, &f->ended);
+        close(fd);
+        (void) snprintf(expected, sizeof(expected), "0\n4\nSigBlk:0000000000000000SigIgn:0000000000000000");
+        assert_non_null(strstr(output(f), expected)); /* 0, 1, 2 and the directory itself */
+        assert_non_null(strstr(output(f), "group"));
+}
+
+static void test_cannot_be_executed(void **state) {
+        Fixture *f = *state;
+
+        assert_int_equal(start(f, (const char *const[]){ "/nowhere/program", NULL }), -ENOENT);
+        assert_int_equal(start(f, (const char *const[]){ "no-such-program-here", NULL }), -ENOENT);
+        assert_int_equal(start(f, (const char *const[]){ "/etc/passwd", NULL }), -EACCES);
+        assert_null(f->process);
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no zombie */
+        assert_int_equal(errno, ECHILD);
+}
+
+static void test_error_text_is_its_last_words(void **state) {
+        Fixture *f = *state;
+
+        shell(f, "for i in $(seq 1 2000); do echo \"line $i\" >&2; done; printf '\\033[31mred\\n' >&2");
+        turn_until(f, &f->ended);
+        assert_true(strlen(f->error_text) <= PROCESS_ERROR_TEXT_MAX);
+        assert_non_null(strstr(f->error_text, "line 2000  [31mred"));
+        assert_null(strchr(f->error_text, '\033'));
+        assert_null(strstr(f->error_text, "line 1 "));
+}
+
+/* The end is the program's, though something that it started keeps the pipe; and that is ended, too. */
+static void test_grandchild_keeps_the_pipe(void **state) {
+        Fixture *f = *state;
+
+        shell(f, "sleep 60 & echo $!");
+        turn_until(f, &f->ended);
+        assert_false(f->eof);
+        for (int i = 0; i < 500 && kill((pid_t) atoi(output(f)), 0) == 0; i++)
+                assert_true(loop_turn(f->loop, 10 * USEC_PER_MSEC) >= 0);
+        assert_int_equal(kill((pid_t) atoi(output(f)), 0), -1);
+}
+
+static void test_stop_asks_then_kills(void **state) {
+        Fixture *f = *state;
+
+        shell(f, "echo ready; exec sleep 60");
+        while (f->out.size == 0)
+                assert_true(loop_turn(f->loop, USEC_PER_SEC) >= 0);
+        process_stop(f->process, USEC_PER_HOUR);
+        turn_until(f, &f->ended);
+        assert_true(f->killed);
+        assert_int_equal(f->number, SIGTERM);
+        f->process = process_free(f->process);
+
+        f->ended = false;
+        bytes_done(&f->out);
+        shell(f, "trap '' TERM; echo ready; while :; do sleep 0.1; done");
+        while (f->out.size == 0)
+                assert_true(loop_turn(f->loop, USEC_PER_SEC) >= 0);
+        process_stop(f->process, 50 * USEC_PER_MSEC);
+        turn_until(f, &f->ended);
+        assert_true(f->killed);
+        assert_int_equal(f->number, SIGKILL);
+}
+
+/* What is not read stays in the pipe, and the program waits. */
+static void test_hold(void **state) {
+        Fixture *f = *state;
+        struct stat before, after;
+        char path[] = "/tmp/test-process-XXXXXX", script[256];
+        int fd = mkstemp(path);
+
+        assert_true(fd >= 0);
+        (void) snprintf(script, sizeof(script), "i=0; while [ $i -lt 40000 ]; do echo 0123456789; i=$((i+1)); printf . >>%s; done", path);
+        shell(f, script);
+        process_hold(f->process, true);
+        do {
+                assert_int_equal(fstat(fd, &before), 0);
+                for (int i = 0; i < 20; i++)
+                        assert_true(loop_turn(f->loop, 20 * USEC_PER_MSEC) >= 0);
+                assert_int_equal(fstat(fd, &after), 0);
+        } while (after.st_size != before.st_size || after.st_size == 0); /* it has come to rest */
+        assert_int_equal(f->readable, 0);
+        assert_true(after.st_size < 40000);
+        process_hold(f->process, false);
+        turn_until(f, &f->ended);
+        assert_int_equal(f->out.size, 40000 * 11);
+        close(fd);
+        assert_int_equal(unlink(path), 0);
+}
+
+static void test_free_kills(void **state) {
+        Fixture *f = *state;
+        pid_t pid;
+
+        shell(f, "echo $$; exec sleep 60");
+        while (f->out.size == 0)
+                assert_true(loop_turn(f->loop, USEC_PER_SEC) >= 0);
+        pid = (pid_t) atoi(output(f));
+        f->process = process_free(f->process);
+        assert_int_equal(kill(pid, 0), -1);
+        assert_int_equal(errno, ESRCH); /* gone, and reaped */
+        assert_false(f->ended);
+}
+
+static void test_as_user(void **state) {
+        Fixture *f = *state;
+
+        if (geteuid() != 0)
+                skip();
+        assert_int_equal(process_start(f->loop,
+                                 &(ProcessSpec){ .argv = (const char *const[]){ "id", "-un", NULL }, .environment = environment,
+                                         .user = "nobody" },
+                                 &(ProcessCallbacks){ on_readable, on_end, f }, &f->process),
+                0);
+        turn_until(f, &f->ended);
+        assert_string_equal(output(f), "nobody\n");
+        f->process = process_free(f->process);
+        assert_int_equal(process_start(f->loop,
+                                 &(ProcessSpec){ .argv = (const char *const[]){ "id", NULL }, .environment = environment,
+                                         .user = "no-such-user" },
+                                 &(ProcessCallbacks){ on_readable, on_end, f }, &f->process),
+                -ESRCH);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_output_and_end, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_surroundings, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_cannot_be_executed, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_error_text_is_its_last_words, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_grandchild_keeps_the_pipe, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_stop_asks_then_kills, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_hold, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_free_kills, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_as_user, set_up, tear_down),
+        };
+
+        return cmocka_run_group_tests_name("process", tests, NULL, NULL);
+}
