@@ -1,6 +1,6 @@
 """Build directories outside the tree, each remade when it was made from another tree or with other options.
 
-As a program: builds.py DIRECTORY [MESON-OPTION...] makes one and builds it, silent unless that fails.
+As a program: builds.py DIRECTORY [MESON-OPTION...] [TARGET...] makes one and builds it, or these targets of it, silent unless that fails.
 """
 import json
 import os
@@ -30,7 +30,8 @@ def main():
         if done.returncode != 0:
             sys.exit(f"{done.stdout.decode(errors='replace')}\n{command[0]}: exit code {done.returncode}")
 
-    run("ninja", "-C", prepare(sys.argv[1], sys.argv[2:], run))
+    options, targets = ([argument for argument in sys.argv[2:] if argument.startswith("-") == dashed] for dashed in (True, False))
+    run("ninja", "-C", prepare(sys.argv[1], options, run), *targets)
 
 
 if __name__ == "__main__":

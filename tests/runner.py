@@ -18,6 +18,7 @@ import builds
 TESTS = Path(__file__).resolve().parent
 WORK = Path(os.environ.get("SENSORQD_TEST_BUILD", "/var/tmp/sensorqd-tests"))
 PYTEST_WORKERS = os.environ.get("SENSORQD_TEST_WORKERS", "4")  # mostly waiting: more than cores
+DAEMON = "tests/daemon/sensorqd"  # the one whose doors the tests hold
 
 
 class Failed(Exception):
@@ -45,10 +46,10 @@ def shell(log, *command, timeout=1500, env=None, cwd=builds.REPO):
         raise Failed(f"{command[0]}: exit code {code}\n{text[-12000:]}")
 
 
-def setup(log, name, *options, env=None):
-    """A build directory for these meson options, built."""
+def setup(log, name, *options, env=None, target=None):
+    """A build directory for these meson options, with everything in it built, or one target."""
     directory = builds.prepare(WORK / name, ["-Dwerror=true", *options], lambda *command, env: shell(log, *command, env=env), env)
-    shell(log, "ninja", "-C", directory)
+    shell(log, "ninja", "-C", directory, *([target] if target else []))
     return directory
 
 
@@ -111,8 +112,8 @@ def step_clang(log, long):
     setup(log, "clang", "-Dtests=true", env={"CC": "clang"})
 
 
-def sanitized(log):
-    return setup(log, "asan", "-Db_sanitize=address,undefined", "-Dcrashpoints=true")
+def sanitized(log, target=None):
+    return setup(log, "asan", "-Db_sanitize=address,undefined", "-Dcrashpoints=true", target=target)
 
 
 def step_sanitizers(log, long):
@@ -141,17 +142,17 @@ def step_services(log, long):
 
 
 def step_integration(log, long):
-    """The real binary against real peers and their faults."""
-    directory = setup(log, "faults", "-Dcrashpoints=true", "-Dtests=false")
-    pytest(log, "integration", TESTS / "integration", env={"SENSORQD": str(directory / "daemon" / "sensorqd"), "SENSORQD_LONG": "1" if long else ""})
+    """The daemon, linked with the tests' doors, against real peers and their faults."""
+    directory = setup(log, "faults", "-Dcrashpoints=true", "-Dtests=false", target=DAEMON)
+    pytest(log, "integration", TESTS / "integration", env={"SENSORQD": str(directory / DAEMON), "SENSORQD_LONG": "1" if long else ""})
 
 
 def step_integration_sanitized(log, long):
     """The main integration tests (all of them with --long) under AddressSanitizer and UndefinedBehaviorSanitizer."""
-    directory = sanitized(log)
+    directory = sanitized(log, DAEMON)
     marks = [] if long else ["-m", "main"]
     pytest(log, "integration-sanitized", TESTS / "integration", *marks, env={
-        "SENSORQD": str(directory / "daemon" / "sensorqd"), "SENSORQD_LONG": "", "SENSORQD_SANITIZED": "1", "SENSORQD_TEST_PATIENCE": "90",
+        "SENSORQD": str(directory / DAEMON), "SENSORQD_LONG": "", "SENSORQD_SANITIZED": "1", "SENSORQD_TEST_PATIENCE": "90",
         "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1:verify_asan_link_order=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
 
 

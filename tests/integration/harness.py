@@ -1,6 +1,6 @@
 """One sensorqd under test: its directory, its configuration, its process, what it logs and what it tells the service manager.
 
-The binary is $SENSORQD (tests/run sets it to a test build: crash points compiled in, short intervals allowed).
+The binary is $SENSORQD: tests/daemon/sensorqd of a build, whose doors shorten waits and die at crash points (tests/daemon/).
 """
 import contextlib
 import json
@@ -29,7 +29,7 @@ EVENTS = _event_ids()
 
 
 def binary():
-    return os.environ.get("SENSORQD", str(REPO / "build" / "daemon" / "sensorqd"))
+    return os.environ.get("SENSORQD", str(REPO / "build" / "tests" / "daemon" / "sensorqd"))
 
 
 def wait_until(condition, what, patience=None):

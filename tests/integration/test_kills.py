@@ -16,7 +16,8 @@ from harness import REPO, wait_until
 from world import Remotes, World, seed
 
 LONG = bool(os.environ.get("SENSORQD_LONG"))
-POINTS = sorted({match for path in (REPO / "daemon").rglob("*.c") for match in re.findall(r'CRASHPOINT\("([a-z-]+)"\)', path.read_text())})
+DOORS = "".join(path.read_text() for path in (REPO / "tests" / "daemon").glob("doors-*.c"))
+POINTS = sorted(set(re.findall(r'"((?:source|outbox|publish|pull|sink|ack)-[a-z-]+)"', DOORS)))
 SALVAGE = [point for point in POINTS if point.startswith("outbox-salvage-")]
 RUNNING = [point for point in POINTS if point not in SALVAGE]
 pytestmark = pytest.mark.timeout(3600 if LONG else 300)

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Dies before or after what the outbox makes durable: a commit that puts readings or forgets them, and the renames that
+ * end a salvage. */
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "crash.h"
+
+DOOR(sqlite3_step);
+DOOR(renameat);
+
+static bool disk_begins(const char *text, const char *word) {
+        return strncasecmp(text, word, strlen(word)) == 0;
+}
+
+/* Notes what the transaction does, by its statements. */
+static const char *disk_learn(const char *doing, const char *statement) {
+        if (disk_begins(statement, "BEGIN"))
+                return NULL;
+        if (disk_begins(statement, "INSERT INTO rejected"))
+                return "reject";
+        if (!doing && disk_begins(statement, "INSERT INTO readings"))
+                return "put";
+        if (!doing && disk_begins(statement, "DELETE FROM readings"))
+                return "forget";
+        return doing;
+}
+
+static void disk_pass_commit(const char *doing, bool committed) {
+        if (!doing)
+                return;
+        if (strcmp(doing, "put") == 0)
+                crash_pass(committed ? "outbox-put-committed" : "outbox-put-before-commit");
+        if (strcmp(doing, "forget") == 0)
+                crash_pass(committed ? "outbox-forget-committed" : "outbox-forget-before-commit");
+}
+
+int __wrap_sqlite3_step(sqlite3_stmt *statement) {
+        static _Thread_local const char *doing;
+        const char *text = sqlite3_sql(statement), *file = sqlite3_db_filename(sqlite3_db_handle(statement), "main");
+        bool commits = disk_begins(text, "COMMIT");
+        int r;
+
+        if (!file || !strstr(file, "/outbox.sqlite"))
+                return __real_sqlite3_step(statement);
+        doing = disk_learn(doing, text);
+        if (commits)
+                disk_pass_commit(doing, false);
+        r = __real_sqlite3_step(statement);
+        if (commits && r == SQLITE_DONE)
+                disk_pass_commit(doing, true);
+        return r;
+}
+
+int __wrap_renameat(int from_directory, const char *from, int to_directory, const char *to) {
+        bool completes = strstr(to, "outbox.sqlite.salvaged") != NULL,
+             sets_aside = strstr(to, "outbox.sqlite.damaged-") != NULL;
+        int r;
+
+        if (completes)
+                crash_pass("outbox-salvage-copied");
+        r = __real_renameat(from_directory, from, to_directory, to);
+        if (completes)
+                crash_pass("outbox-salvage-complete");
+        if (sets_aside)
+                crash_pass("outbox-salvage-aside");
+        return r;
+}
