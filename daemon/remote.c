@@ -15,18 +15,16 @@ int remote_new(Loop *loop, Http *http, Secrets *secrets, Config *config, Remote 
                 return -ENOMEM;
         remote->references = 1;
         remote->config = config_ref(config);
-        remote->secrets = secrets;
 
         if (!config->pubsub.emulator) {
-                r = credentials_load(config, &remote->credentials, ret_error);
+                r = credentials_load(config, secrets, &remote->credentials, ret_error);
                 if (r < 0)
                         return r;
         }
         r = token_new(loop, http, remote->credentials, config->pubsub.ca_file, &remote->token);
         if (r < 0)
                 return r;
-        r = client_new(http, remote->token, &config->pubsub,
-                remote->credentials ? remote->credentials->quota_project : NULL, &remote->client);
+        r = client_new(http, remote->token, secrets, &config->pubsub, &remote->client);
         if (r < 0)
                 return r;
 

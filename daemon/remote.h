@@ -13,7 +13,6 @@
 typedef struct Remote {
         unsigned references;
         Config *config;           /* whose pubsub section it follows; holds a reference */
-        Secrets *secrets;         /* borrowed: every secret in use */
         Credentials *credentials; /* NULL with the emulator */
         Token *token;
         Client *client;

@@ -22,6 +22,7 @@
 struct Client {
         Http *http;
         Token *token;
+        const Secrets *secrets;
         const PubsubConfig *config;
         char *quota_header; /* NULL: none */
         size_t n_calls;
@@ -118,6 +119,8 @@ static void on_answer(void *userdata, HttpReply *http) {
         if (http->outcome == HTTP_ANSWERED && http->status == 401 && call_try_again(call, http))
                 return;
         client_sort(http, call->resource, call->verb, &reply, detail);
+        secrets_conceal(call->client->secrets, detail);
+        secrets_conceal(call->client->secrets, reply.error.message);
         reply.body = bytes_steal(&http->body);
         call_end(call, &reply);
 }
@@ -288,7 +291,8 @@ int client_call_wait(
 
 /* ---- life ---- */
 
-int client_new(Http *http, Token *token, const PubsubConfig *config, const char *quota_project, Client **ret) {
+int client_new(Http *http, Token *token, const Secrets *secrets, const PubsubConfig *config, Client **ret) {
+        const char *quota_project = token_quota_project(token);
         _cleanup_(client_freep) Client *client = NULL;
 
         client = calloc(1, sizeof(*client));
@@ -296,6 +300,7 @@ int client_new(Http *http, Token *token, const PubsubConfig *config, const char 
                 return -ENOMEM;
         client->http = http;
         client->token = token;
+        client->secrets = secrets;
         client->config = config;
         if (quota_project && asprintf(&client->quota_header, "x-goog-user-project: %s", quota_project) < 0) {
                 client->quota_header = NULL;

@@ -49,8 +49,8 @@ typedef struct ClientSpec {
 #define CLIENT_REPLY_MAX (1024 * 1024)
 #define CLIENT_DETAIL_MAX 512
 
-/* *config*, *http* and *token* are borrowed. *quota_project* may be NULL. */
-int client_new(Http *http, Token *token, const PubsubConfig *config, const char *quota_project, Client **ret);
+/* All of it is borrowed. *secrets* may be NULL; what it knows is in nothing that a reply says. -ENOMEM. */
+int client_new(Http *http, Token *token, const Secrets *secrets, const PubsubConfig *config, Client **ret);
 /* Every call must have been dropped or have come to its end. */
 Client *client_free(Client *client);
 CLEANUP_DEFINE(Client, client_free)

@@ -6,7 +6,6 @@
 #include "lib/backoff.h"
 #include "lib/err.h"
 #include "lib/loop.h"
-#include "secret.h"
 
 #define ASSERTION_LIFETIME_SEC 3600 /* the endpoint's maximum */
 /* a clock that is a little ahead would sign in the endpoint's future, which it refuses */
@@ -65,6 +64,9 @@ static int append_assertion(const Credentials *c, usec_t wall, Bytes *body) {
         if (r < 0)
                 return r;
         r = jws_sign(c->key, header.data, claims.data, &assertion);
+        if (r < 0)
+                return r;
+        r = secrets_note_passing(c->secrets, assertion);
         if (r < 0)
                 return r;
 

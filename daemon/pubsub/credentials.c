@@ -9,7 +9,6 @@
 #include "lib/err.h"
 #include "lib/http.h"
 #include "lib/json.h"
-#include "secret.h"
 
 #define METADATA_HOST "metadata.google.internal"
 #define DEFAULT_NAME "pubsub-credential.json" /* what the scripts that sensorqd replaces used */
@@ -301,22 +300,34 @@ static int try_metadata(Credentials **ret, CredentialsError *error) {
         return 0;
 }
 
-int credentials_load(const Config *config, Credentials **ret, CredentialsError *ret_error) {
+int credentials_load(const Config *config, Secrets *secrets, Credentials **ret, CredentialsError *ret_error) {
+        _cleanup_(credentials_freep) Credentials *c = NULL;
         int r;
 
-        r = try_configured(config, ret, ret_error);
+        r = try_configured(config, &c, ret_error);
         if (r == NOTHING_THERE)
-                r = try_environment(ret, ret_error);
+                r = try_environment(&c, ret_error);
         if (r == NOTHING_THERE)
-                r = try_default_name(config, ret, ret_error);
+                r = try_default_name(config, &c, ret_error);
         if (r == NOTHING_THERE)
-                r = try_gcloud(ret, ret_error);
+                r = try_gcloud(&c, ret_error);
         if (r == NOTHING_THERE)
-                r = try_metadata(ret, ret_error);
+                r = try_metadata(&c, ret_error);
         if (r == NOTHING_THERE)
                 r = fail(ret_error, -ENOENT,
                         "no Google credentials: put the service account's key file into %s/credentials/" DEFAULT_NAME
                         ", or name it in `pubsub.credentials_file`",
                         config->directory);
-        return r;
+        if (r < 0)
+                return r;
+
+        c->secrets = secrets;
+        r = secrets_note(secrets, c->client_secret);
+        if (r < 0)
+                return fail(ret_error, r, "out of memory");
+        r = secrets_note(secrets, c->refresh_token);
+        if (r < 0)
+                return fail(ret_error, r, "out of memory");
+        *ret = cleanup_steal(c);
+        return 0;
 }

@@ -8,6 +8,7 @@
 #include "config.h"
 #include "lib/bytes.h"
 #include "lib/jws.h"
+#include "secret.h"
 
 #define CREDENTIALS_TOKEN_ENDPOINT "https://oauth2.googleapis.com/token"
 #define CREDENTIALS_SCOPE "https://www.googleapis.com/auth/pubsub"
@@ -20,6 +21,7 @@ typedef enum CredentialsKind {
 
 typedef struct Credentials {
         CredentialsKind kind;
+        Secrets *secrets;    /* borrowed: where what is made of them is noted; may be NULL */
         char *token_uri;     /* https, or http to loopback or the metadata server */
         char *origin;        /* where it was found, for messages: a path, or "metadata server" */
         char *quota_project; /* for x-goog-user-project; NULL: none */
@@ -37,11 +39,14 @@ typedef struct CredentialsError {
 /* Finds and reads the credentials. -ENOENT/-EACCES/-EBADMSG/-ENOTSUP (a type that is not supported) with *ret_error
  * filled in; the daemon exits 77 on each. A file that was named but cannot be read is an error, not a reason to search
  * on. Nothing is sent: the metadata server is taken where $GCE_METADATA_HOST or $GCE_METADATA_ROOT names it, or the
- * firmware says that the machine is Google's ($NO_GCE_CHECK=true: never). */
-int credentials_load(const Config *config, Credentials **ret, CredentialsError *ret_error);
+ * firmware says that the machine is Google's ($NO_GCE_CHECK=true: never). *secrets* (borrowed, may be NULL) learns what
+ * the file holds. */
+int credentials_load(const Config *config, Secrets *secrets, Credentials **ret, CredentialsError *ret_error);
+/* NULL is fine; returns NULL. */
 Credentials *credentials_free(Credentials *credentials);
 CLEANUP_DEFINE(Credentials, credentials_free)
 
 /* The request body for the token endpoint (application/x-www-form-urlencoded), for *wall* time now; empty for the
- * metadata server (a GET). A fresh assertion each time: the endpoint refuses old ones. */
+ * metadata server (a GET). A fresh assertion each time: the endpoint refuses old ones. It is noted in the credentials'
+ * secrets. -ENOMEM. */
 int credentials_token_request(const Credentials *credentials, usec_t wall, Bytes *ret_body);

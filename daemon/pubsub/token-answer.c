@@ -9,7 +9,6 @@
 #include "lib/json.h"
 #include "secret.h"
 
-#define WORD_MAX 60     /* longer ones in a remote's text may be a token or an assertion */
 #define VALUE_MAX 16384 /* what fits into a header everywhere; Google reserves 2048 */
 
 /* The error of a refusal, in the remote's words. */
@@ -73,29 +72,16 @@ static int read_token(const Credentials *c, Json *json, TokenAnswer *ret, char *
 
 /* ---- a refusal ---- */
 
-static bool repeats_secret(const Credentials *c, const char *text) {
-        for (const char *word = text; *word != '\0'; word += strspn(word, " ")) {
-                size_t n = strcspn(word, " ");
-
-                if (n > WORD_MAX)
-                        return true;
-                word += n;
-        }
-
-        return (c->client_secret && strstr(text, c->client_secret)) ||
-               (c->refresh_token && strstr(text, c->refresh_token));
-}
-
-static Refusal refusal_of(const Credentials *c, Json *json) {
+static Refusal refusal_of(Json *json) {
         Json *object =
                 json_get(json, "error"); /* Google's APIs answer with an object, its token endpoint with a string */
         Refusal refusal = { json_get_string(json, "error"), json_get_string(json, "error_description") };
 
         if (!refusal.error)
                 refusal = (Refusal){ json_get_string(object, "status"), json_get_string(object, "message") };
-        if (!refusal.error || repeats_secret(c, refusal.error))
+        if (!refusal.error)
                 refusal.error = "";
-        if (!refusal.description || repeats_secret(c, refusal.description))
+        if (!refusal.description)
                 refusal.description = "";
         return refusal;
 }
@@ -191,5 +177,5 @@ int token_answer_read(const Credentials *credentials, const HttpReply *reply, us
         (void) json_parse(reply->body.data ? reply->body.data : "", reply->body.size, &json);
         if (reply->status == 200)
                 return read_token(credentials, json, ret, detail);
-        return describe_refusal(credentials, reply, refusal_of(credentials, json), wall, detail);
+        return describe_refusal(credentials, reply, refusal_of(json), wall, detail);
 }

@@ -19,7 +19,7 @@ typedef struct TokenAnswer {
 } TokenAnswer;
 
 /* 0: *ret is filled in. -EACCES: refused, a user must act. -EAGAIN: to be tried again. With both, *detail* says what
- * and what to do; it holds no secret, even where the remote's words repeat one. *wall*: clock_wall(). */
+ * and what to do, in the remote's words, which may repeat a secret: secrets_conceal(). *wall*: clock_wall(). */
 int token_answer_read(const Credentials *credentials, const HttpReply *reply, usec_t wall, TokenAnswer *ret,
         char detail[static TOKEN_DETAIL_MAX]);
 

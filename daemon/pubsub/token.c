@@ -116,6 +116,7 @@ static void token_obtained(Token *token, TokenAnswer *answer) {
                 early = TOKEN_REFRESH_EARLY_USEC;
         token_drop(token);
         token->value = cleanup_steal(answer->value);
+        (void) secrets_note_passing(token->credentials->secrets, token->value); /* without memory: all but this works */
         token->expires = token->exchange_started +
                          answer->lifetime; /* counted from before the request: never later than the endpoint's */
         token->refresh_at = token->expires - early;
@@ -140,9 +141,9 @@ static void on_exchanged(void *userdata, HttpReply *reply) {
                 r = -EAGAIN;
         }
         if (r == 0)
-                token_obtained(token, &answer);
-        else
-                token_failed(token, r, reply->retry_after, detail);
+                return token_obtained(token, &answer);
+        secrets_conceal(token->credentials->secrets, detail);
+        token_failed(token, r, reply->retry_after, detail);
 }
 
 static int token_start_exchange(Token *token) {
@@ -263,6 +264,10 @@ TokenWait *token_cancel(TokenWait *wait) {
 void token_reject(Token *token, const char *value) {
         if (token->value && strcmp(token->value, value) == 0)
                 token_drop(token);
+}
+
+const char *token_quota_project(const Token *token) {
+        return token->credentials ? token->credentials->quota_project : NULL;
 }
 
 void token_status(const Token *token, TokenStatus *ret) {

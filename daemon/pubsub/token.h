@@ -44,5 +44,8 @@ TokenWait *token_cancel(TokenWait *wait);
 
 /* The API answered 401 to *value*: it is dropped, unless a newer one is here already. */
 void token_reject(Token *token, const char *value);
+/* Whose quota the requests count for, where not the account's own project (`x-goog-user-project`); else NULL. */
+const char *token_quota_project(const Token *token);
+
 /* How it fares; the detail is borrowed until the next turn of the loop. */
 void token_status(const Token *token, TokenStatus *ret);

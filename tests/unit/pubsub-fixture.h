@@ -216,7 +216,7 @@ static inline void fixture_set_up(Fixture *f) {
         assert_true(loop_new(&f->event) >= 0);
         assert_int_equal(http_new(f->event, "test", &f->http), 0);
         assert_int_equal(token_new(f->event, f->http, NULL, NULL, &f->token), 0);
-        assert_int_equal(client_new(f->http, f->token, &f->config, NULL, &f->client), 0);
+        assert_int_equal(client_new(f->http, f->token, NULL, &f->config, &f->client), 0);
         fixture_catch_log(f);
 }
 

@@ -12,6 +12,7 @@ struct Token {
         const char *values[4];
         int error;
         usec_t retry_after;
+        const char *quota_project;
         bool at_hand; /* the next value need not be waited for */
         unsigned asked, waited, cancelled;
         char rejected[64];
@@ -75,6 +76,10 @@ void token_reject(Token *token, const char *value) {
 
 void token_status(const Token *token, TokenStatus *ret) {
         *ret = (TokenStatus){ .failing = token->error < 0, .detail = token->error < 0 ? "the key was deleted" : "" };
+}
+
+const char *token_quota_project(const Token *token) {
+        return token->quota_project;
 }
 
 int token_new(Loop *event, Http *http, const Credentials *credentials, const char *ca_file, Token **ret) {
@@ -184,7 +189,8 @@ static void test_request(void **state) {
         (void) snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", http_server_port(server));
         fixture.config.endpoint = endpoint;
         fixture.token->values[0] = OLD_TOKEN;
-        assert_int_equal(client_new(fixture.http, fixture.token, &fixture.config, "payer", &client), 0);
+        fixture.token->quota_project = "payer";
+        assert_int_equal(client_new(fixture.http, fixture.token, NULL, &fixture.config, &client), 0);
         spec.resource = "projects/example.com:p/topics/a%b+c~d";
         assert_int_equal(client_call(client, &spec, on_done, &call, &call.call), 0);
         fixture_until(&fixture, call.done);
@@ -220,6 +226,24 @@ static void test_token_at_hand(void **state) {
         assert_int_equal(call.reply.outcome, CLIENT_OK);
         assert_int_equal(fixture.token->waited, 0);
         assert_int_equal(fixture_asked(&fixture, "ack {\"ackIds\":[\"a\"]}\n"), 2);
+}
+
+/* P10: a remote that repeats what it was sent does not make us say it. */
+static void test_remote_repeats_the_token(void **state) {
+        _cleanup_(secrets_freep) Secrets *secrets = NULL;
+        ClientSpec spec = make_spec(":publish", "{}");
+        Client *client = NULL;
+
+        assert_int_equal(secrets_new(&secrets), 0);
+        assert_int_equal(secrets_note_passing(secrets, OLD_TOKEN), 0);
+        assert_int_equal(client_new(fixture.http, fixture.token, secrets, &fixture.config, &client), 0);
+        fixture_script(&fixture, CALL_GET, 403, "",
+                "{\"error\":{\"code\":403,\"status\":\"PERMISSION_DENIED\",\"message\":\"got Bearer " OLD_TOKEN ", no\"}}");
+        assert_int_equal(client_call(client, &spec, on_done, &call, &call.call), 0);
+        fixture_until(&fixture, call.done); /* on_done() looks for it */
+        assert_non_null(strstr(call.detail, "got Bearer [secret], no"));
+        assert_string_equal(call.reply.error.message, "got Bearer [secret], no");
+        client_free(client);
 }
 
 static void test_401_twice_is_refused(void **state) {
@@ -445,6 +469,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_request, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_one_retry_with_a_fresh_token, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_token_at_hand, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_remote_repeats_the_token, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_401_twice_is_refused, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_401_without_token, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_token_to_be_had, set_up, tear_down),

@@ -123,7 +123,7 @@ static const char *write_service_account(Fixture *f, const char *name, const cha
 static void load(Fixture *f) {
         f->credentials = credentials_free(f->credentials);
         f->error.text[0] = '\0';
-        if (credentials_load(&f->config, &f->credentials, &f->error) < 0)
+        if (credentials_load(&f->config, NULL, &f->credentials, &f->error) < 0)
                 fail_msg("%s", f->error.text);
 }
 
@@ -131,7 +131,7 @@ static void check_load_fails(Fixture *f, int error, const char *words) {
         Credentials *c = NULL;
 
         f->error.text[0] = '\0';
-        assert_int_equal(credentials_load(&f->config, &c, &f->error), error);
+        assert_int_equal(credentials_load(&f->config, NULL, &c, &f->error), error);
         assert_null(c);
         if (!strstr(f->error.text, words))
                 fail_msg("\"%s\" does not say \"%s\"", f->error.text, words);

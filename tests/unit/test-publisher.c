@@ -140,7 +140,7 @@ static int setup(void **state) {
         (void) snprintf(f->endpoint, sizeof(f->endpoint), "http://127.0.0.1:%u", http_server_port(f->server));
         f->config = (PubsubConfig){ .endpoint = f->endpoint, .emulator = true };
         assert_int_equal(token_new(f->event, f->http, NULL, NULL, &f->token), 0);
-        assert_int_equal(client_new(f->http, f->token, &f->config, NULL, &f->client), 0);
+        assert_int_equal(client_new(f->http, f->token, NULL, &f->config, &f->client), 0);
         assert_int_equal(outbox_open(f->directory, &caps, &f->outbox, NULL), 0);
         start(f);
         *state = f;
