@@ -62,6 +62,12 @@ static int host_store(void *userdata, const Source *source, const ReadingList *r
         return 0;
 }
 
+static void host_changed(void *userdata) {
+        StagesHost *host = userdata;
+
+        host->on_change(host->userdata);
+}
+
 static void host_wire_sources(StagesHost *host) {
         host->sources = (SourceHost){
                 .loop = host->loop,
@@ -70,7 +76,7 @@ static void host_wire_sources(StagesHost *host) {
                 .manual = host->once,
                 .has_room = host_has_room,
                 .store = host_store,
-                .on_change = host->on_change,
+                .on_change = host_changed,
                 .userdata = host,
         };
 }
