@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stream.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+
+#include "curl.h"
+#include "http-internal.h"
+
+#define OUT_KEEP 4096 /* bytes already sent that may stay in front of the rest */
+
+/* clang-format off */
+/*      CONNECTING --connected--> OPEN --lost--> LOST
+ *          |                                      ^
+ *          +-------------- cannot ----------------+ */
+/* clang-format on */
+typedef enum StreamState { STREAM_CONNECTING, STREAM_OPEN, STREAM_LOST } StreamState;
+
+struct Stream {
+        Loop *loop;
+        StreamState state;
+        CurlLoop *curl;
+        CURL *easy;
+        LoopWatch *io;    /* from OPEN on */
+        LoopWatch *again; /* bytes are left that epoll does not tell of (TLS), or something is to be told */
+        bool held, drained;
+        bool tell_open, told; /* on_open is to be called; on_lost was */
+        Bytes out;            /* from *sent* on */
+        size_t sent;
+        usec_t timeout;
+        char error[CURL_ERROR_SIZE];
+        char detail[CURL_ERROR_SIZE + 64];
+        StreamCallbacks callbacks;
+};
+
+static void stream_lose(Stream *stream, const char *detail) {
+        if (stream->state == STREAM_LOST)
+                return;
+        stream->state = STREAM_LOST;
+        if (detail != stream->detail)
+                (void) snprintf(stream->detail, sizeof(stream->detail), "%s", detail);
+        loop_off(stream->io);
+        loop_wake(stream->again);
+}
+
+static uint32_t stream_events(const Stream *stream) {
+        return (stream->held ? 0u : (uint32_t) EPOLLIN) | (stream->out.size > stream->sent ? (uint32_t) EPOLLOUT : 0u);
+}
+
+static void stream_watch(Stream *stream) {
+        if (stream->state == STREAM_OPEN && loop_set_events(stream->io, stream_events(stream)) < 0)
+                stream_lose(stream, "its socket cannot be watched");
+}
+
+/* ---- sending ---- */
+
+static void stream_flush(Stream *stream) {
+        CURLcode code = CURLE_OK;
+
+        while (stream->state == STREAM_OPEN && stream->sent < stream->out.size) {
+                size_t n = 0;
+
+                code = curl_easy_send(
+                        stream->easy, stream->out.data + stream->sent, stream->out.size - stream->sent, &n);
+                if (code != CURLE_OK)
+                        break;
+                stream->sent += n;
+        }
+        if (code != CURLE_OK && code != CURLE_AGAIN)
+                stream_lose(stream, "connection lost while sending");
+        if (stream->sent == stream->out.size || stream->sent > OUT_KEEP) {
+                memmove(stream->out.data, stream->out.data + stream->sent, stream->out.size - stream->sent);
+                stream->out.size -= stream->sent;
+                stream->sent = 0;
+        }
+}
+
+int stream_write(Stream *stream, const void *data, size_t size) {
+        int r;
+
+        if (size == 0)
+                return 0;
+        r = bytes_append(&stream->out, data, size);
+        if (r < 0)
+                return r;
+        stream_flush(stream);
+        stream_watch(stream);
+        return 0;
+}
+
+/* ---- receiving ---- */
+
+size_t stream_read(Stream *stream, char *buffer, size_t size) {
+        CURLcode code;
+        size_t n = 0;
+
+        stream->drained = true;
+        if (stream->state != STREAM_OPEN)
+                return 0;
+        code = curl_easy_recv(stream->easy, buffer, size, &n);
+        if (code == CURLE_AGAIN)
+                return 0;
+        if (code != CURLE_OK || n == 0) {
+                stream_lose(stream, n == 0 && code == CURLE_OK ? "the peer closed the connection" : "connection lost");
+                return 0;
+        }
+        stream->drained = false; /* there may be more, until it says otherwise */
+        return n;
+}
+
+static void stream_tell_readable(Stream *stream) {
+        if (stream->held || stream->state != STREAM_OPEN)
+                return;
+        stream->drained = true;
+        loop_wake(stream->again); /* before the owner is called, who may free the stream */
+        stream->callbacks.on_readable(stream->callbacks.userdata);
+}
+
+static void on_again(void *userdata) {
+        Stream *stream = userdata;
+
+        if (stream->state == STREAM_LOST && !stream->told) {
+                stream->told = true;
+                return stream->callbacks.on_lost(stream->callbacks.userdata, stream->detail);
+        }
+        if (stream->tell_open) {
+                stream->tell_open = false;
+                return stream->callbacks.on_open(stream->callbacks.userdata);
+        }
+        if (!stream->drained)
+                stream_tell_readable(stream);
+}
+
+static void on_io(void *userdata, int fd, uint32_t events) {
+        Stream *stream = userdata;
+
+        if (events & EPOLLOUT) {
+                stream_flush(stream);
+                stream_watch(stream);
+        }
+        if (events & ~(uint32_t) EPOLLOUT)
+                stream_tell_readable(stream);
+}
+
+void stream_hold(Stream *stream, bool hold) {
+        if (hold == stream->held)
+                return;
+        stream->held = hold;
+        stream_watch(stream);
+        if (!hold && stream->again)
+                loop_wake(stream->again);
+}
+
+/* ---- connecting ---- */
+
+static void stream_failed(Stream *stream, CURLcode code) {
+        long system_error = 0, proxy_status = 0;
+
+        (void) curl_easy_getinfo(stream->easy, CURLINFO_OS_ERRNO, &system_error);
+        (void) curl_easy_getinfo(stream->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+        (void) http_outcome(&(HttpEnd){ .code = code,
+                                    .error = stream->error,
+                                    .system_error = (int) system_error,
+                                    .proxy_status = proxy_status,
+                                    .timeout = stream->timeout },
+                stream->detail, sizeof(stream->detail));
+        stream_lose(stream, stream->detail);
+}
+
+/* The handle stays with libcurl: the connection belongs to it. */
+static void on_curl_done(void *userdata, CURL *easy, CURLcode code) {
+        curl_socket_t fd = CURL_SOCKET_BAD;
+        Stream *stream = userdata;
+
+        if (stream->state != STREAM_CONNECTING)
+                return;
+        if (code != CURLE_OK)
+                return stream_failed(stream, code);
+        if (curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK || fd == CURL_SOCKET_BAD ||
+                loop_add_io(stream->loop, fd, EPOLLIN, on_io, stream, &stream->io) < 0)
+                return stream_lose(stream, "its socket cannot be watched");
+        stream->state = STREAM_OPEN;
+        stream_flush(stream);
+        stream_watch(stream);
+        stream->tell_open = true;
+        loop_wake(stream->again); /* its owner may free it, and libcurl's loop is on the stack */
+}
+
+static bool set_target(CURL *easy, const StreamSpec *spec) {
+        bool six = strchr(spec->host, ':') != NULL;
+        _cleanup_free_ char *url = NULL;
+        int failed = 0;
+
+        if (asprintf(&url, "%s://%s%s%s:%u/", spec->tls ? "https" : "http", six ? "[" : "", spec->host, six ? "]" : "",
+                    spec->port) < 0)
+                return false;
+        failed |= curl_easy_setopt(easy, CURLOPT_URL, url);
+        failed |= curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+        failed |= curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
+        if (!spec->tls || http_url_is_local(url))
+                failed |= curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+        return failed == 0;
+}
+
+static bool set_trust(CURL *easy, const StreamSpec *spec) {
+        int failed = 0;
+
+        failed |= curl_easy_setopt(easy, CURLOPT_SSL_ENABLE_ALPN, 0L); /* this is not HTTP */
+        failed |= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+        if (spec->ca_file) {
+                failed |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+                failed |= curl_easy_setopt(easy, CURLOPT_CAINFO, spec->ca_file);
+        }
+        if (spec->certificate_file) {
+                failed |= curl_easy_setopt(easy, CURLOPT_SSLCERT, spec->certificate_file);
+                failed |= curl_easy_setopt(easy, CURLOPT_SSLKEY, spec->key_file);
+        }
+        return failed == 0;
+}
+
+static bool set_transport(Stream *stream, const StreamSpec *spec) {
+        CURL *easy = stream->easy;
+        int failed = 0;
+
+        failed |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) (spec->timeout / USEC_PER_MSEC));
+        failed |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+        failed |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+        failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+        failed |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, stream->error);
+        return failed == 0;
+}
+
+int stream_open(Loop *loop, const StreamSpec *spec, const StreamCallbacks *callbacks, Stream **ret) {
+        _cleanup_(stream_freep) Stream *stream = NULL;
+        int r;
+
+        stream = calloc(1, sizeof(*stream));
+        if (!stream)
+                return -ENOMEM;
+        stream->loop = loop;
+        stream->callbacks = *callbacks;
+        stream->timeout = spec->timeout;
+        stream->drained = true;
+        r = loop_add_defer(loop, on_again, stream, &stream->again);
+        if (r < 0)
+                return r;
+        r = curl_loop_new(loop, on_curl_done, stream, &stream->curl);
+        if (r < 0)
+                return r;
+        stream->easy = curl_easy_init();
+        if (!stream->easy || !set_target(stream->easy, spec) || !set_trust(stream->easy, spec) ||
+                !set_transport(stream, spec))
+                return -ENOMEM; /* the only way for a known option to fail on a new handle */
+        r = curl_loop_add(stream->curl, stream->easy);
+        if (r < 0)
+                return r;
+        *ret = cleanup_steal(stream);
+        return 0;
+}
+
+Stream *stream_free(Stream *stream) {
+        if (!stream)
+                return NULL;
+        loop_drop(stream->io);
+        loop_drop(stream->again);
+        if (stream->easy) {
+                curl_loop_remove(stream->curl, stream->easy);
+                curl_easy_cleanup(stream->easy);
+        }
+        curl_loop_free(stream->curl);
+        if (stream->out.data)
+                explicit_bzero(stream->out.data, stream->out.allocated); /* it may hold a password */
+        bytes_done(&stream->out);
+        free(stream);
+        return NULL;
+}
