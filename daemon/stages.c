@@ -68,12 +68,6 @@ static void host_changed(void *userdata) {
         host->on_change(host->userdata);
 }
 
-static void host_source_changed(void *userdata) {
-        StagesHost *host = userdata;
-
-        host->on_change(host->userdata);
-}
-
 static void host_wire_sources(StagesHost *host) {
         host->sources = (SourceHost){
                 .loop = host->loop,
@@ -220,7 +214,7 @@ static int publisher_slot_new(Stages *stages, PublisherSlot **ret) {
                                   .client = slot->remote->client,
                                   .outbox = host->outbox,
                                   .topic = stages->config->topic,
-                                  .on_change = host_source_changed,
+                                  .on_change = host->on_change,
                                   .userdata = host->userdata },
                 &slot->publisher);
         if (r < 0)
