@@ -1,86 +1,208 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "config-reader.h"
+
 #include <errno.h>
-#include <stdarg.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "config-reader.h"
-#include "lib/bytes.h"
+#include "config-value.h"
 
-#define PATH_SHOWN_MAX 200 /* of the file's name in a message, its end; the rest of the text must fit behind */
-#define VALUE_SHOWN_MAX 60
-#define NAME_ENTRY_MAX 255
+static int read_section(const ConfigPlace *place, const ConfigSection *section, void *base, void *around);
 
-static int reader_section(const ConfigReader *reader, const char *section, const YamlNode *node, void *base);
+/* ---- lists ---- */
 
-/* ---- saying what is wrong ---- */
+/* What CONFIG_UNIQUE says of the entry *index*, all of whose keys are right. */
+static int check_unique(const ConfigValue *list, size_t index) {
+        const ConfigPlace place = { list->place->reader, list->place, list->row->key, true,
+                list->node->children[index] };
 
-static void reader_write(
-        const ConfigReader *reader, unsigned line, unsigned column, const char *key, const char *text) {
-        size_t size = strlen(reader->path), cut = size > PATH_SHOWN_MAX ? size - PATH_SHOWN_MAX : 0;
-        char place[40] = "";
+        for (const ConfigRow *row = list->row->section->rows; row->key; row++) {
+                const YamlNode *text = row->flags & CONFIG_UNIQUE ? yaml_get(place.node, row->key) : NULL;
 
-        if (line > 0)
-                (void) snprintf(place, sizeof(place), "%u:%u:", line, column);
-        (void) snprintf(reader->error->text, sizeof(reader->error->text), "%s%s:%s %s%s%s", cut > 0 ? "..." : "",
-                reader->path + cut, place, key, key[0] != '\0' ? ": " : "", text);
+                for (size_t i = 0; text && i < index; i++) {
+                        const YamlNode *other = yaml_get(list->node->children[i], row->key);
+
+                        if (other && other->type == YAML_SCALAR && strcmp(other->text, text->text) == 0)
+                                return config_place_fail(&place, row->key,
+                                        "\"%s\" is the %s of the entry in line %u already; each once", text->text,
+                                        row->key, list->node->children[i]->line);
+                }
+        }
+
+        return 0;
 }
 
-int config_reader_fail(const ConfigReader *reader, const YamlNode *node, const char *key, const char *format, ...) {
-        char text[CONFIG_ERROR_MAX];
-        va_list list;
+static int read_entry(const ConfigValue *list, size_t index, void *base) {
+        const ConfigPlace place = { list->place->reader, list->place, list->row->key, true,
+                list->node->children[index] };
+        int r;
 
-        va_start(list, format);
-        (void) vsnprintf(text, sizeof(text), format, list);
-        va_end(list);
-
-        reader_write(reader, node ? node->line : 0, node ? node->column : 0, key, text);
-        return -EBADMSG;
+        if (place.node->type != YAML_MAPPING)
+                return config_place_fail(
+                        &place, NULL, "an entry is no section; allowed: KEY: VALUE lines, the first behind the dash");
+        r = read_section(&place, list->row->section, base, NULL);
+        if (r < 0)
+                return r;
+        return check_unique(list, index);
 }
 
-/* The value as it may be shown: quoted when it is short and can hold no secret. */
-static const char *value_shown(const ConfigRow *row, const char *text, char *buffer, size_t size) {
-        bool secret = row->type->private || strchr(text, '@') || strlen(text) > VALUE_SHOWN_MAX;
+static int read_list(const ConfigValue *value, void *base) {
+        const ConfigRow *row = value->row;
+        char **items = (char **) ((char *) base + row->offset);
+        size_t *count = (size_t *) ((char *) base + row->count), n = value->node->n_children;
+        int result = 0;
 
-        (void) snprintf(buffer, size, secret ? "the value" : "\"%s\"", text);
-        return buffer;
+        if (value->node->type != YAML_SEQUENCE)
+                return config_value_fail_kind(value);
+        if (n < row->min || n > row->max)
+                return config_value_fail(
+                        value, "has %zu entries; allowed: %" PRIu64 "..%" PRIu64, n, row->min, row->max);
+
+        *items = calloc(n, row->section->size);
+        if (!*items)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < n; i++) {
+                int r;
+
+                *count = i + 1; /* what was read of the entry is released with the rest */
+                r = read_entry(value, i, *items + i * row->section->size);
+                if (r < 0 && r != -EBADMSG)
+                        return r;
+                result = r < 0 ? r : result;
+        }
+
+        return result;
 }
 
-static int fail_value(const ConfigReader *reader, const ConfigRow *row, const YamlNode *node, const char *problem) {
-        char shown[VALUE_SHOWN_MAX + 3], allowed[160];
+static int read_value(const ConfigValue *value, void *base) {
+        const ConfigPlace below = { value->place->reader, value->place, value->row->key, false, value->node };
+        void *place = (char *) base + value->row->offset;
 
-        return config_reader_fail(reader, node, row->key, "%s %s; allowed: %s",
-                value_shown(row, node->text, shown, sizeof(shown)), problem,
-                config_table_allowed(row, allowed, sizeof(allowed)));
+        switch (value->row->type->storage) {
+        case CONFIG_SECTION:
+                if (value->node->type != YAML_MAPPING)
+                        return config_value_fail_kind(value);
+                return read_section(&below, value->row->section, place, base);
+        case CONFIG_LIST:
+                return read_list(value, base);
+        case CONFIG_VARIANT:
+                return 0;
+        default:
+                return config_value_read(value, place);
+        }
 }
 
-static int fail_kind(const ConfigReader *reader, const ConfigRow *row, const YamlNode *node) {
-        static const char *const kinds[] = {
-                [YAML_SCALAR] = "a single value", [YAML_MAPPING] = "a section", [YAML_SEQUENCE] = "a list"
-        };
-        char allowed[160];
+/* ---- types ---- */
 
-        return config_reader_fail(reader, node, row->key, "is %s; allowed: %s",
-                yaml_is_null(node) ? "empty" : kinds[node->type], config_table_allowed(row, allowed, sizeof(allowed)));
+/* A section while it is read. */
+typedef struct Reading {
+        const ConfigPlace *place;
+        const ConfigSection *section;
+        const ConfigSection *variant; /* NULL: it has none, or none was found */
+} Reading;
+
+static const ConfigSection *variant_at(const Reading *r, size_t index) {
+        const ConfigVariants *variants = r->section->variants;
+
+        return variants ? variants->at(r->place->reader->types, index) : NULL;
 }
 
-static const char *section_next(const void *list, size_t index) {
-        const ConfigRow *row;
-        const char *name;
+static const ConfigSection *variant_named(const Reading *r, const char *name) {
+        const ConfigSection *variant;
 
-        for (size_t i = 0; (row = config_table_row(i)); i++)
-                if (config_table_is_in(row, list, &name) && index-- == 0)
-                        return name;
+        for (size_t i = 0; (variant = variant_at(r, i)); i++)
+                if (strcmp(variant->name, name) == 0)
+                        return variant;
 
         return NULL;
 }
 
-static void section_keys(const char *section, char *buffer, size_t size) {
-        const char *name;
+static bool is_beside(const ConfigSection *section) {
+        return section->variants && !section->variants->nested;
+}
 
-        buffer[0] = '\0';
-        for (size_t i = 0, used = 0; (name = section_next(section, i)) && used < size; i++)
-                used += (size_t) snprintf(buffer + used, size - used, "%s%s", i > 0 ? ", " : "", name);
+/* ---- keys that are not known ---- */
+
+#define KEYS_MAX 64
+
+/* The keys that the section may have. *keys* ends with NULL. */
+static void list_keys(const Reading *r, const char *keys[static KEYS_MAX + 1]) {
+        const ConfigSection *variant;
+        size_t n = 0;
+
+        for (const ConfigRow *row = r->section->rows; row->key && n < KEYS_MAX; row++)
+                keys[n++] = row->key;
+        if (is_beside(r->section))
+                for (const ConfigRow *row = r->variant ? r->variant->rows : NULL; row && row->key && n < KEYS_MAX;
+                        row++)
+                        keys[n++] = row->key;
+        else
+                for (size_t i = 0; (variant = variant_at(r, i)) && n < KEYS_MAX; i++)
+                        keys[n++] = variant->name;
+        keys[n] = NULL;
+}
+
+static const char *key_at(const void *keys, size_t index) {
+        return ((const char *const *) keys)[index];
+}
+
+static int append_list(Bytes *out, const char *const *words) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && words[i]; i++)
+                r = bytes_append_format(out, "%s%s", i > 0 ? ", " : "", words[i]);
+        return r;
+}
+
+static bool key_is_known(const Reading *r, const char *key) {
+        const char *keys[KEYS_MAX + 1];
+
+        list_keys(r, keys);
+        for (size_t i = 0; keys[i]; i++)
+                if (strcmp(keys[i], key) == 0)
+                        return true;
+
+        return false;
+}
+
+/* The type beside `type` that has the key, though the section is not of it. */
+static const ConfigSection *key_owner(const Reading *r, const char *key) {
+        const ConfigSection *variant;
+
+        for (size_t i = 0; is_beside(r->section) && (variant = variant_at(r, i)); i++)
+                if (config_table_find(variant, key))
+                        return variant;
+
+        return NULL;
+}
+
+typedef struct Search {
+        const ConfigTypes *types;
+        const char *key;
+        char found[160];
+        unsigned n;
+} Search;
+
+/* Looks for a key in the whole language: it may have slipped out of its section. */
+static void search(Search *s, const ConfigSection *section, const char *path) {
+        const ConfigSection *variant;
+        char below[160];
+
+        for (const ConfigRow *row = section->rows; row->key; row++) {
+                (void) snprintf(below, sizeof(below), "%s%s%s%s", path, path[0] != '\0' ? "." : "", row->key,
+                        row->type->storage == CONFIG_LIST ? "[]" : "");
+                if (strcmp(row->key, s->key) == 0 && s->n++ == 0)
+                        text_copy(s->found, sizeof(s->found), below);
+                if (row->section)
+                        search(s, row->section, below);
+        }
+        for (size_t i = 0; section->variants && (variant = section->variants->at(s->types, i)); i++) {
+                (void) snprintf(below, sizeof(below), "%s.%s", path, variant->name);
+                search(s, variant, section->variants->nested ? below : path);
+        }
 }
 
 /* A key that does not look like one may be half of a secret. */
@@ -89,229 +211,212 @@ static bool key_is_harmless(const char *key) {
                key[strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")] == '\0';
 }
 
-static int fail_unknown(const ConfigReader *reader, const char *section, const YamlNode *node) {
-        bool harmless = key_is_harmless(node->key);
-        const ConfigRow *elsewhere = config_table_elsewhere(section, node->key);
-        const char *nearest = config_table_nearest(node->key, section_next, section);
-        char text[300], keys[200];
+static int fail_unknown(const Reading *r, const YamlNode *node) {
+        const ConfigSection *owner = key_owner(r, node->key);
+        /* The place of an error is that of a value; of a key that nobody knows the key itself counts. */
+        YamlNode at = { .type = YAML_SCALAR, .line = node->key_line, .column = node->key_column };
+        const ConfigRow row = { key_is_harmless(node->key) ? node->key : "", &config_type_variant };
+        const char *who = row.key[0] != '\0' ? "is" : "a key is", *keys[KEYS_MAX + 1], *nearest;
+        Search s = { r->place->reader->types, .key = node->key };
+        const ConfigValue value = { r->place, &row, &at };
+        _cleanup_bytes_ Bytes words = {};
+        int k;
 
-        section_keys(section, keys, sizeof(keys));
-        if (elsewhere)
-                (void) snprintf(text, sizeof(text), "is not known here, only as %s; allowed: %s", elsewhere->key, keys);
-        else if (nearest)
-                (void) snprintf(text, sizeof(text), "is not known, did you mean %s? Allowed: %s", nearest, keys);
-        else
-                (void) snprintf(text, sizeof(text), "is not known; allowed: %s", keys);
-
-        if (harmless) {
-                char key[120];
-
-                (void) snprintf(key, sizeof(key), "%s%s%s", section, section[0] != '\0' ? "." : "", node->key);
-                reader_write(reader, node->key_line, node->key_column, key, text);
-        } else {
-                char sentence[320];
-
-                (void) snprintf(sentence, sizeof(sentence), "a key %s", text);
-                reader_write(reader, node->key_line, node->key_column, section, sentence);
-        }
-        return -EBADMSG;
+        list_keys(r, keys);
+        nearest = config_table_nearest(node->key, key_at, keys);
+        search(&s, r->place->reader->root, "");
+        k = append_list(&words, keys);
+        if (k < 0)
+                return k;
+        if (owner)
+                return config_value_fail(&value, "belongs to a %s of type %s; allowed for %s: %s",
+                        r->section->variants->what, owner->name, r->variant->name, words.data);
+        if (s.n == 1)
+                return config_value_fail(
+                        &value, "%s not known here, only as %s; allowed: %s", who, s.found, words.data);
+        if (nearest)
+                return config_value_fail(
+                        &value, "%s not known, did you mean %s? Allowed: %s", who, nearest, words.data);
+        return config_value_fail(&value, "%s not known; allowed: %s", who, words.data);
 }
 
-/* ---- values ---- */
+/* -EBADMSG when there was one. */
+static int check_keys(const Reading *r) {
+        int result = 0;
 
-static void number_store(const ConfigRow *row, uint64_t value, void *place) {
-        switch (row->type->storage) {
-        case CONFIG_NUMBER:
-                *(uint64_t *) place = value;
-                break;
-        case CONFIG_UNSIGNED:
-                *(unsigned *) place = (unsigned) value;
-                break;
-        default:
-                *(int *) place = (int) value;
+        for (size_t i = 0; i < r->place->node->n_children; i++) {
+                const YamlNode *node = r->place->node->children[i];
+                int k;
+
+                if (key_is_known(r, node->key) || (!r->variant && key_owner(r, node->key)))
+                        continue;
+                k = fail_unknown(r, node);
+                if (k != -EBADMSG)
+                        return k;
+                result = k;
         }
+
+        return result;
 }
 
-static int reader_number(const ConfigReader *reader, const ConfigRow *row, const YamlNode *node, void *place) {
-        ConfigProblem problem;
-        uint64_t value;
-        int r;
+/* ---- types ---- */
 
-        if (row->type->plain && !node->plain)
-                return fail_value(reader, row, node, "is in quotes, which makes it a text");
+static int fail_type(const Reading *r, const YamlNode *node) {
+        const char *names[KEYS_MAX + 1], *nearest;
+        const ConfigSection *variant;
+        _cleanup_bytes_ Bytes words = {};
+        size_t n = 0;
+        int k;
 
-        r = row->type->number(node->text, &value, &problem);
-        if (r < 0)
-                return fail_value(reader, row, node, problem.text);
-        if (row->type->format && (value < row->min || value > row->max))
-                return fail_value(reader, row, node, "is out of range");
+        for (; n < KEYS_MAX && (variant = variant_at(r, n)); n++)
+                names[n] = variant->name;
+        names[n] = NULL;
+        k = append_list(&words, names);
+        if (k < 0)
+                return k;
+        if (!node)
+                return config_place_fail(r->place, "type", "is missing; allowed: %s", words.data);
+        if (node->type != YAML_SCALAR || !key_is_harmless(node->text))
+                return config_place_fail(
+                        r->place, "type", "is no type of %s; allowed: %s", r->section->variants->what, words.data);
+        nearest = config_table_nearest(node->text, key_at, names);
+        return config_place_fail(r->place, "type", "\"%s\" is no type of %s%s%s; allowed: %s", node->text,
+                r->section->variants->what, nearest ? ", did you mean " : "", nearest ? nearest : "", words.data);
+}
 
-        number_store(row, value, place);
+/* The type that the key `type` names. */
+static int find_beside(Reading *r) {
+        const YamlNode *node = yaml_get(r->place->node, "type");
+
+        r->variant = node && node->type == YAML_SCALAR ? variant_named(r, node->text) : NULL;
+        return r->variant ? 0 : fail_type(r, node);
+}
+
+/* The type whose section is there. */
+static int find_nested(Reading *r) {
+        const ConfigSection *variant;
+
+        for (size_t i = 0; (variant = variant_at(r, i)); i++) {
+                if (!yaml_get(r->place->node, variant->name))
+                        continue;
+                if (r->variant)
+                        return config_place_fail(r->place, variant->name,
+                                "stands beside %s; allowed: one %s, so write an entry of its own for the other",
+                                r->variant->name, r->section->variants->what);
+                r->variant = variant;
+        }
+
         return 0;
 }
 
-static bool text_has_controls(const char *text) {
-        for (; *text != '\0'; text++)
-                if ((unsigned char) *text < ' ' || *text == 0x7f)
-                        return true;
+static int fail_no_variant(const Reading *r) {
+        const ConfigSection *variant;
+        _cleanup_bytes_ Bytes words = {};
+        int k = 0;
 
-        return false;
+        for (size_t i = 0; k >= 0 && (variant = variant_at(r, i)); i++)
+                k = bytes_append_format(&words, "%s%s", i > 0 ? " or " : "", variant->name);
+        if (k < 0)
+                return k;
+        return config_place_fail(
+                r->place, NULL, "has no %s; allowed: a section %s", r->section->variants->what, words.data);
 }
 
-static int text_check(const ConfigReader *reader, const ConfigRow *row, const YamlNode *node, uint64_t max) {
-        ConfigProblem problem;
+/* ---- sections ---- */
 
-        if (node->type != YAML_SCALAR || yaml_is_null(node))
-                return fail_kind(reader, row, node);
-        if (node->text[0] == '\0')
-                return fail_value(reader, row, node, "is empty");
-        if (strlen(node->text) > max)
-                return fail_value(reader, row, node, "is too long");
-        if (text_has_controls(node->text))
-                return config_reader_fail(reader, node, row->key,
-                        "holds a line break, a tab or another control character; write it on one line");
-        if (row->type->text(node->text, &problem) < 0)
-                return fail_value(reader, row, node, problem.text);
-        return 0;
-}
+static int read_rows(const ConfigPlace *place, const ConfigSection *section, void *base);
 
-static int reader_text(const ConfigReader *reader, const ConfigRow *row, const YamlNode *node, char **place) {
-        int r;
+static int read_variant(const Reading *r, void *base) {
+        const ConfigVariants *variants = r->section->variants;
+        const ConfigSection *variant = r->variant;
+        const YamlNode *node = yaml_get(r->place->node, variant->name);
+        const ConfigPlace below = { r->place->reader, r->place, variant->name, false, node };
+        const ConfigRow row = { variant->name, &config_type_section, .section = variant };
+        void *keys;
 
-        r = text_check(reader, row, node, row->max);
-        if (r < 0)
-                return r;
-
-        *place = strdup(node->text);
-        return *place ? 0 : -ENOMEM;
-}
-
-static int reader_texts(const ConfigReader *reader, const ConfigRow *row, const YamlNode *node, char ***place) {
-        char **texts;
-
-        if (node->type != YAML_SEQUENCE)
-                return fail_kind(reader, row, node);
-        if (node->n_children > row->max)
-                return config_reader_fail(reader, node, row->key, "has %zu entries; allowed: at most %" PRIu64,
-                        node->n_children, row->max);
-
-        *place = texts = calloc(node->n_children + 1, sizeof(char *));
-        if (!texts)
+        keys = calloc(1, variant->size);
+        if (!keys)
                 return -ENOMEM;
+        *(const char **) ((char *) base + variants->name) = variant->name;
+        *(const ConfigSection **) ((char *) base + variants->section) = variant;
+        *(void **) ((char *) base + variants->keys) = keys;
 
-        for (size_t i = 0; i < node->n_children; i++) {
-                int r;
+        if (!variants->nested) {
+                int k = read_rows(r->place, variant, keys);
 
-                r = text_check(reader, row, node->children[i], NAME_ENTRY_MAX);
-                if (r < 0)
-                        return r;
-                for (size_t j = 0; j < i; j++)
-                        if (strcmp(texts[j], node->children[i]->text) == 0)
-                                return config_reader_fail(reader, node->children[i], row->key,
-                                        "\"%s\" is there twice; each name once", texts[j]);
-                texts[i] = strdup(node->children[i]->text);
-                if (!texts[i])
-                        return -ENOMEM;
+                return k == 0 && variant->rule ? variant->rule(r->place, keys, base) : k;
         }
-
-        return 0;
-}
-
-static int reader_list(const ConfigReader *reader, const ConfigRow *row, const YamlNode *node, void *base) {
-        char **items = (char **) ((char *) base + row->offset), section[64];
-        size_t *count = (size_t *) ((char *) base + row->count);
-
-        if (node->type != YAML_SEQUENCE)
-                return fail_kind(reader, row, node);
-        if (node->n_children < row->min || node->n_children > row->max)
-                return config_reader_fail(reader, node, row->key, "has %zu entries; allowed: %" PRIu64 "..%" PRIu64,
-                        node->n_children, row->min, row->max);
-
-        *items = calloc(node->n_children, row->size);
-        if (!*items)
-                return -ENOMEM;
-
-        (void) snprintf(section, sizeof(section), "%s[]", row->key);
-        for (size_t i = 0; i < node->n_children; i++) {
-                int r;
-
-                if (node->children[i]->type != YAML_MAPPING)
-                        return config_reader_fail(reader, node->children[i], section,
-                                "an entry is no section; allowed: KEY: VALUE lines, the first behind the dash");
-                *count = i + 1; /* what was read of the entry is released with the rest */
-                r = reader_section(reader, section, node->children[i], *items + i * row->size);
-                if (r < 0)
-                        return r;
-        }
-
-        return 0;
-}
-
-static int reader_value(const ConfigReader *reader, const ConfigRow *row, const YamlNode *node, void *base) {
-        void *place = (char *) base + row->offset;
-
-        switch (row->type->storage) {
-        case CONFIG_SECTION:
-                return node->type == YAML_MAPPING ? reader_section(reader, row->key, node, place)
-                                                  : fail_kind(reader, row, node);
-        case CONFIG_LIST:
-                return reader_list(reader, row, node, base);
-        case CONFIG_TEXTS:
-                return reader_texts(reader, row, node, place);
-        case CONFIG_TEXT:
-                return reader_text(reader, row, node, place);
-        default:
-                if (node->type != YAML_SCALAR || yaml_is_null(node))
-                        return fail_kind(reader, row, node);
-                return reader_number(reader, row, node, place);
-        }
+        if (node->type != YAML_MAPPING)
+                return config_value_fail_kind(&(ConfigValue){ r->place, &row, node });
+        return read_section(&below, variant, keys, base);
 }
 
 /* The default goes the same way as if it had been written in the file. */
-static int reader_default(const ConfigReader *reader, const ConfigRow *row, const YamlNode *section, void *base) {
-        _cleanup_(yaml_freep) YamlNode *node = NULL;
+static int read_default(const ConfigPlace *place, const ConfigRow *row, void *base) {
         const char *text = row->flags & CONFIG_IMPLIED ? "{}" : row->fallback;
-        char allowed[160];
+        _cleanup_(yaml_freep) YamlNode *node = NULL;
+        char range[60];
         YamlError error;
         int r;
 
-        if (row->flags & CONFIG_REQUIRED)
-                return config_reader_fail(reader, section, row->key, "is missing; allowed: %s",
-                        config_table_allowed(row, allowed, sizeof(allowed)));
+        if (row->flags & CONFIG_REQUIRED && row->type->storage != CONFIG_VARIANT)
+                return config_place_fail(
+                        place, row->key, "is missing; allowed: %s", config_value_allowed(row, range, sizeof(range)));
         if (!text)
                 return 0;
 
         r = yaml_parse(text, strlen(text), &node, &error);
-        return r < 0 ? r : reader_value(reader, row, node, base);
+        if (r < 0)
+                return r;
+        return read_value(&(ConfigValue){ place, row, node }, base);
 }
 
-static int reader_section(const ConfigReader *reader, const char *section, const YamlNode *node, void *base) {
-        const ConfigRow *row;
-        int r;
+static int read_rows(const ConfigPlace *place, const ConfigSection *section, void *base) {
+        int result = 0;
 
-        for (size_t i = 0; i < node->n_children; i++)
-                if (!config_table_find(section, node->children[i]->key))
-                        return fail_unknown(reader, section, node->children[i]);
+        for (const ConfigRow *row = section->rows; row->key; row++) {
+                const YamlNode *node = yaml_get(place->node, row->key);
+                int r;
 
-        for (size_t i = 0; (row = config_table_row(i)); i++) {
-                const YamlNode *child;
-                const char *name;
-
-                if (!config_table_is_in(row, section, &name))
-                        continue;
-                child = yaml_get(node, name);
-                r = child ? reader_value(reader, row, child, base) : reader_default(reader, row, node, base);
-                if (r < 0)
+                r = node ? read_value(&(ConfigValue){ place, row, node }, base) : read_default(place, row, base);
+                if (r < 0 && r != -EBADMSG)
                         return r;
+                result = r < 0 ? r : result;
         }
 
-        return 0;
+        return result;
 }
 
-int config_reader_read(const ConfigReader *reader, const YamlNode *root, Config *config) {
-        if (root->type != YAML_MAPPING)
-                return config_reader_fail(
-                        reader, root, "", "the file is no list of KEY: VALUE lines; see sensorqd.yaml(5)");
+/* The worse of two results: what ends the reading before what is wrong in the file. */
+static int worse(int a, int b) {
+        return b < 0 && a != -ENOMEM ? b : a;
+}
 
-        return reader_section(reader, "", root, config);
+static int find_variant(Reading *r) {
+        if (!r->section->variants)
+                return 0;
+        return r->section->variants->nested ? find_nested(r) : find_beside(r);
+}
+
+static int read_section(const ConfigPlace *place, const ConfigSection *section, void *base, void *around) {
+        Reading r = { place, section, NULL };
+        int k, result;
+
+        result = find_variant(&r);
+        k = check_keys(&r);
+        if (k == 0 && result == 0 && section->variants && !r.variant)
+                k = fail_no_variant(&r);
+        result = worse(result, k);
+        result = worse(result, read_rows(place, section, base));
+        if (r.variant)
+                result = worse(result, read_variant(&r, base));
+        return result == 0 && section->rule ? section->rule(place, base, around) : result;
+}
+
+int config_reader_read(const ConfigReader *reader, const YamlNode *root, void *base) {
+        const ConfigPlace place = { reader, NULL, "", false, root };
+
+        if (root->type != YAML_MAPPING)
+                return config_place_fail(&place, NULL, "the file is no list of KEY: VALUE lines; see sensorqd.yaml(5)");
+        return read_section(&place, reader->root, base, NULL);
 }

@@ -1,21 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Walks a YAML tree along the table and fills in the structs; strict. Stops at the first thing that it does not
- * understand. */
+/* Walks a YAML tree along the rows and fills in the structs; strict. What it does not understand is an error, and it
+ * reads on, so that all errors of a file are told at once. */
 
-#include "config-table.h"
-#include "config.h"
-#include "lib/yaml.h"
+#include "config-place.h"
 
-typedef struct ConfigReader {
-        const char *path; /* for messages */
-        ConfigError *error;
-} ConfigReader;
-
-/* Reads the whole file's mapping into *config*, which is zeroed. -EBADMSG with the error filled in, or -ENOMEM. */
-int config_reader_read(const ConfigReader *reader, const YamlNode *root, Config *config);
-
-/* Fills in the error, "FILE:LINE:COLUMN: KEY: ...", and returns -EBADMSG. *node* is where the value (not the key)
- * stands; NULL: no place in the file. */
-int config_reader_fail(const ConfigReader *reader, const YamlNode *node, const char *key, const char *format, ...)
-        _printf_(4, 5);
+/* Reads the whole file into the zeroed struct of the root section at *base*, whose content is config_table_done()'s to
+ * free in any case. -EBADMSG with the errors filled in, or -ENOMEM. */
+int config_reader_read(const ConfigReader *reader, const YamlNode *root, void *base);

@@ -6,8 +6,6 @@
 #include <string.h>
 
 #include "config-type.h"
-#include "config-uri.h"
-#include "config.h"
 #include "lib/http.h"
 #include "lib/log.h"
 
@@ -271,46 +269,17 @@ static int name_check(const char *text, ConfigProblem *ret_problem) {
         return 0;
 }
 
-static int source_check(const char *text, ConfigProblem *ret_problem) {
-        return config_source_type(text) ? 0 : config_problem_set(ret_problem, "is no type of source");
-}
-
 static int attribute_check(const char *text, ConfigProblem *ret_problem) {
         return strncmp(text, "goog", 4) == 0
                        ? config_problem_set(ret_problem, "begins with goog, which Google keeps for itself")
                        : 0;
 }
 
-static int uri_check(const char *text, ConfigProblem *ret_problem) {
-        ConfigUri uri;
+static void url_tidy(char *url) {
+        size_t size = strlen(url);
 
-        return config_uri_parse(text, &uri, ret_problem);
-}
-
-/* MongoDB manual, "MongoDB Limits and Thresholds": the set for Windows, so that a dump can be restored there. */
-static int database_check(const char *text, ConfigProblem *ret_problem) {
-        if (strcmp(text, "admin") == 0 || strcmp(text, "local") == 0 || strcmp(text, "config") == 0)
-                return config_problem_set(ret_problem, "is a database that MongoDB keeps for itself");
-        if (strpbrk(text, "/\\. \"$*<>:|?"))
-                return config_problem_set(
-                        ret_problem, "holds a character that MongoDB does not allow in a database's name");
-        return 0;
-}
-
-static int collection_check(const char *text, ConfigProblem *ret_problem) {
-        size_t size = strlen(text);
-
-        if (strncmp(text, "system.", 7) == 0)
-                return config_problem_set(ret_problem, "begins with system., which MongoDB keeps for itself");
-        if (strchr(text, '$'))
-                return config_problem_set(ret_problem, "holds a $");
-        if (text[0] == '.' || text[size - 1] == '.' || strstr(text, ".."))
-                return config_problem_set(ret_problem, "has a dot at an end, or two in a row");
-        return 0;
-}
-
-static int any_check(const char *text, ConfigProblem *ret_problem) {
-        return 0;
+        while (size > 0 && url[size - 1] == '/')
+                url[--size] = '\0';
 }
 
 const ConfigType config_type_duration = { "duration", NULL, CONFIG_NUMBER, .number = duration_parse,
@@ -323,9 +292,13 @@ const ConfigType config_type_unsigned = { "number", NULL, CONFIG_UNSIGNED, .numb
 const ConfigType config_type_log_level = { "log level", "debug, info, notice, warning, error", CONFIG_INT,
         .number = log_level_parse };
 const ConfigType config_type_directory = { "directory", "an absolute path", CONFIG_TEXT, .text = directory_check };
-const ConfigType config_type_file = { "file", "a file name", CONFIG_TEXT, .text = file_check, .private = true };
+const ConfigType config_type_secret = { "secret file", "a file name", CONFIG_SECRET, .text = file_check,
+        .private = true };
+const ConfigType config_type_secret_name = { "secret file", "a file name", CONFIG_TEXT, .text = file_check,
+        .private = true };
+const ConfigType config_type_path = { "file", "a file name", CONFIG_TEXT, .text = file_check, .beside = true };
 const ConfigType config_type_url = { "URL", "https://HOST, or http:// to this machine only", CONFIG_TEXT,
-        .text = url_check };
+        .text = url_check, .tidy = url_tidy };
 const ConfigType config_type_project = { "project", "a project id: letters, digits, - . _ :", CONFIG_TEXT,
         .text = project_check };
 const ConfigType config_type_topic = { "topic",
@@ -335,17 +308,9 @@ const ConfigType config_type_subscription = { "subscription",
         "an id of 3 to 255 letters, digits, - _ . ~ + %, or projects/PROJECT/subscriptions/ID", CONFIG_TEXT,
         .text = subscription_check };
 const ConfigType config_type_name = { "name", "1 to 63 of a-z, 0-9, -", CONFIG_TEXT, .text = name_check };
-const ConfigType config_type_source = { "type of source", "nature_remo", CONFIG_TEXT, .text = source_check };
 const ConfigType config_type_attribute = { "attribute", "the name of a message attribute", CONFIG_TEXT,
         .text = attribute_check };
-const ConfigType config_type_uri = { "MongoDB URI",
-        "mongodb://[USER@]HOST[:PORT],.../[?OPTION=VALUE&...], or mongodb+srv://", CONFIG_TEXT, .text = uri_check,
-        .private = true };
-const ConfigType config_type_database = { "database", "1 to 63 bytes without / \\ . \" $ * < > : | ? or a space",
-        CONFIG_TEXT, .text = database_check };
-const ConfigType config_type_collection = { "collection", "a name without $ that does not begin with system.",
-        CONFIG_TEXT, .text = collection_check };
-const ConfigType config_type_names = { "list of names", "a list of names, [] for none", CONFIG_TEXTS,
-        .text = any_check };
+const ConfigType config_type_names = { "list of names", "a list of names, [] for none", CONFIG_TEXTS };
 const ConfigType config_type_section = { "section", "a section: KEY: VALUE lines, indented", CONFIG_SECTION };
 const ConfigType config_type_list = { "list of sections", "a list: each entry begins with a dash", CONFIG_LIST };
+const ConfigType config_type_variant = { "type", NULL, CONFIG_VARIANT };

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The types of values that a configuration knows: duration, size, name, URL, ... Each one checks a text and says what
- * is wrong with it; none knows files, lines or keys. Pure. */
+/* The language that the configuration is described in. A section is a table of rows, one for each key: its type, its
+ * place in the section's struct, its range, its default, its line of documentation. Reader, comparison, release, the
+ * reference page and the example file all follow the rows.
+ *
+ * The common sections stand in config.c; a type of source or sink brings a section of its own. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,15 +12,30 @@
 
 #include "lib/cleanup.h"
 
+typedef struct ConfigRow ConfigRow;
+typedef struct ConfigSection ConfigSection;
+typedef struct ConfigPlace ConfigPlace; /* config-reader.h */
+typedef struct ConfigTypes ConfigTypes; /* config.h */
+
+/* ---- types of values ---- */
+
 typedef enum ConfigStorage {
         CONFIG_TEXT,     /* char * */
         CONFIG_TEXTS,    /* char **, NULL at the end */
+        CONFIG_SECRET,   /* ConfigSecret */
         CONFIG_NUMBER,   /* uint64_t, usec_t */
         CONFIG_UNSIGNED, /* unsigned */
         CONFIG_INT,      /* int */
         CONFIG_SECTION,  /* a mapping: a struct of its own, or more fields of the one around it */
         CONFIG_LIST,     /* a list of mappings: an array of structs and its length */
+        CONFIG_VARIANT,  /* the name of a type, see ConfigVariants; nothing else is stored */
 } ConfigStorage;
+
+/* A secret file. Its text comes from secret_read_all(), when what needs it is made, and is wiped with the rest. */
+typedef struct ConfigSecret {
+        char *file; /* NULL: the key is not there */
+        char *text;
+} ConfigSecret;
 
 /* What is wrong, as the rest of a sentence about the value: "is no duration". Never quotes the value, which may be a
  * secret. */
@@ -36,19 +54,66 @@ typedef struct ConfigType {
          * caller. */
         int (*number)(const char *text, uint64_t *ret, ConfigProblem *ret_problem);
         int (*text)(const char *text, ConfigProblem *ret_problem);
+        void (*tidy)(char *text); /* may shorten what was found right; NULL: as it stands */
         /* Writes a limit of the range as a user would; NULL: the range is a length, and is not told. */
         void (*format)(uint64_t value, char *buffer, size_t size);
         bool plain;   /* a quoted scalar is a string, and wrong here */
         bool private; /* the value is never quoted in an error */
+        bool beside;  /* a relative file name stands beside the configuration, and is stored with its directory */
 } ConfigType;
 
 extern const ConfigType config_type_duration, config_type_size, config_type_count, config_type_unsigned,
         config_type_log_level;
-extern const ConfigType config_type_directory, config_type_file, config_type_url, config_type_project,
-        config_type_topic, config_type_subscription;
-extern const ConfigType config_type_name, config_type_source, config_type_attribute;
-extern const ConfigType config_type_uri, config_type_database, config_type_collection, config_type_names;
-extern const ConfigType config_type_section, config_type_list;
+extern const ConfigType config_type_directory, config_type_url, config_type_project, config_type_topic,
+        config_type_subscription, config_type_name, config_type_attribute, config_type_names;
+/* A secret file that a type reads as a text (ConfigSecret), one that is read elsewhere, and one that is no secret and
+ * stands beside the configuration. */
+extern const ConfigType config_type_secret, config_type_secret_name, config_type_path;
+extern const ConfigType config_type_section, config_type_list, config_type_variant;
 
 /* Whether *text* is a full name: projects/PROJECT/COLLECTION/ID, *collection* being "topics" or "subscriptions". */
 bool config_type_is_full_name(const char *text, const char *collection);
+
+/* ---- sections ---- */
+
+enum {
+        CONFIG_REQUIRED = 1 << 0, /* missing is an error, when its section is there */
+        CONFIG_IMPLIED = 1 << 1,  /* a section whose defaults hold even when it is left out */
+        CONFIG_UNIQUE = 1 << 2,   /* a text that no other entry of the list has */
+};
+
+struct ConfigRow {
+        const char *key; /* in its section: "interval"; NULL ends the rows */
+        const ConfigType *type;
+        size_t offset;        /* in the section's struct */
+        uint64_t min, max;    /* of the value; of the length of a text; of the number of entries of a list */
+        const char *fallback; /* the default as it would be written in the file; NULL: none */
+        const char *derived;  /* the default in words, when it depends on something else; NULL: see fallback */
+        unsigned flags;
+        const ConfigSection *section; /* of a section, of a list's entries */
+        size_t count;                 /* of a list: place of its length, a size_t */
+        const char *doc;
+};
+
+/* Where the rest of a section depends on a type. Three fields of its struct say which one it is. */
+typedef struct ConfigVariants {
+        const char *what; /* "source" */
+        bool nested;      /* the type's rows are a section of its name; else they stand beside the key `type` */
+        /* The types, by index; NULL past the end. */
+        const ConfigSection *(*at)(const ConfigTypes *types, size_t index);
+        size_t name;    /* place of a const char *: the type's name */
+        size_t section; /* place of a const ConfigSection *: its rows */
+        size_t keys;    /* place of a void *: its struct */
+} ConfigVariants;
+
+struct ConfigSection {
+        const char *name; /* of a type: "mongodb"; else NULL */
+        const char *doc;  /* of a type */
+        const ConfigRow *rows;
+        size_t size; /* of its struct */
+        /* What no row can say alone; NULL: nothing. Called when every key is right by itself. *self* is the section's
+         * struct; *around*, for a type, that of the section which it stands in, else NULL. May complete values; says
+         * what is wrong by config_place_fail(). 0, -EBADMSG, -ENOMEM. */
+        int (*rule)(const ConfigPlace *place, void *self, void *around);
+        const ConfigVariants *variants;
+};

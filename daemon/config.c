@@ -1,128 +1,155 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
-#include <libgen.h>
+#include "config.h"
+
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "config-reader.h"
-#include "config-rules.h"
 #include "config-table.h"
-#include "config.h"
-#include "lib/bytes.h"
-#include "lib/err.h"
-#include "lib/file.h"
 
-/* ---- the structs, along the table ---- */
+#define TEXT_MAX 1024
+#define SOURCES_MAX 1000
+#define SUBSCRIPTIONS_MAX 32 /* each has its own connections and thread */
+#define GIB (UINT64_C(1) << 30)
 
-static void section_done(const char *section, void *base);
+#define TOP(field) offsetof(Config, field)
+#define SOURCE(field) offsetof(SourceConfig, field)
+#define SUBSCRIPTION(field) offsetof(SubscriptionConfig, field)
 
-static void texts_done(char **texts) {
-        for (size_t i = 0; texts && texts[i]; i++)
-                free(texts[i]);
-        free(texts);
+/* ---- the rows that are not a type's ---- */
+
+/* clang-format off */
+static const ConfigRow pubsub_rows[] = {
+        { "project", &config_type_project, TOP(pubsub.project), 1, TEXT_MAX, .flags = CONFIG_REQUIRED,
+                .doc = "The project of a topic or subscription that is given as a bare id." },
+        { "credentials_file", &config_type_secret_name, TOP(pubsub.credentials_file), 1, TEXT_MAX,
+                .derived = "Google's usual search",
+                .doc = "A service account's key, or the credentials of a gcloud login." },
+        { "endpoint", &config_type_url, TOP(pubsub.endpoint), 1, TEXT_MAX, .fallback = "https://pubsub.googleapis.com",
+                .doc = "Server of the Pub/Sub API." },
+        { "ca_file", &config_type_path, TOP(pubsub.ca_file), 1, TEXT_MAX,
+                .doc = "PEM file of certificate authorities that replaces the system's for Pub/Sub and its token endpoint." },
+        {},
+};
+
+static const ConfigRow outbox_rows[] = {
+        { "max_rows", &config_type_count, offsetof(OutboxConfig, max_rows), 1, 100000000, "1000000",
+                .doc = "Readings that the outbox holds at most; at this limit polling stops." },
+        { "max_bytes", &config_type_size, offsetof(OutboxConfig, max_bytes), 64 * 1024, 1024 * GIB, "256MiB",
+                .doc = "Bytes of payloads, attributes and rejected readings that the outbox holds at most; at this limit polling stops." },
+        {},
+};
+
+static const ConfigRow source_rows[] = {
+        { "name", &config_type_name, SOURCE(name), 1, TEXT_MAX, .flags = CONFIG_REQUIRED | CONFIG_UNIQUE,
+                .doc = "Name of the source in messages, logs and keys; unique." },
+        { "type", &config_type_variant, .flags = CONFIG_REQUIRED,
+                .doc = "What kind of source it is." },
+        { "interval", &config_type_duration, SOURCE(interval), 10 * USEC_PER_SEC, 24 * USEC_PER_HOUR, "60s",
+                .doc = "Time from one poll to the next." },
+        {},
+};
+
+static const ConfigRow backoff_rows[] = {
+        { "initial", &config_type_duration, offsetof(BackoffConfig, initial), USEC_PER_SEC, USEC_PER_HOUR, "1s",
+                .doc = "Ceiling of the first wait." },
+        { "max", &config_type_duration, offsetof(BackoffConfig, max), USEC_PER_SEC, USEC_PER_HOUR, "60s",
+                .doc = "Ceiling of every wait." },
+        {},
+};
+
+static const ConfigSection *source_at(const ConfigTypes *types, size_t index) {
+        return types->source(index);
 }
 
-/* A uri may carry a password. */
-static void text_done(char *text) {
-        if (text)
-                explicit_bzero(text, strlen(text));
-        free(text);
+static const ConfigSection *sink_at(const ConfigTypes *types, size_t index) {
+        return types->sink(index);
 }
 
-static void list_done(const ConfigRow *row, void *base) {
-        char *items = *(char **) ((char *) base + row->offset), section[64];
-        size_t n = *(size_t *) ((char *) base + row->count);
+static int backoff_rule(const ConfigPlace *place, void *self, void *around) {
+        const BackoffConfig *backoff = self;
 
-        (void) snprintf(section, sizeof(section), "%s[]", row->key);
-        for (size_t i = 0; i < n; i++)
-                section_done(section, items + i * row->size);
-        free(items);
+        if (backoff->initial <= backoff->max)
+                return 0;
+        return config_place_fail(place, yaml_get(place->node, "initial") ? "initial" : "max",
+                "initial (%" PRIu64 "s) is longer than max (%" PRIu64 "s); allowed: initial <= max",
+                backoff->initial / USEC_PER_SEC, backoff->max / USEC_PER_SEC);
 }
 
-static void section_done(const char *section, void *base) {
-        const ConfigRow *row;
+static int pubsub_rule(const ConfigPlace *place, void *self, void *around) {
+        const Config *config = self;
 
-        for (size_t i = 0; (row = config_table_row(i)); i++) {
-                void *place = (char *) base + row->offset;
-
-                if (!config_table_is_in(row, section, NULL))
-                        continue;
-                switch (row->type->storage) {
-                case CONFIG_TEXT:
-                        text_done(*(char **) place);
-                        break;
-                case CONFIG_TEXTS:
-                        texts_done(*(char ***) place);
-                        break;
-                case CONFIG_SECTION:
-                        section_done(row->key, place);
-                        break;
-                case CONFIG_LIST:
-                        list_done(row, base);
-                        break;
-                default:
-                        break;
-                }
-        }
+        if (!strchr(strstr(config->pubsub.endpoint, "://") + 3, '/'))
+                return 0;
+        return config_place_fail(place, "endpoint",
+                "has a path, but sensorqd appends /v1/projects/... itself; allowed: https://HOST[:PORT]");
 }
 
-static bool text_equal(const char *a, const char *b) {
-        return a && b ? strcmp(a, b) == 0 : a == b;
+/* Only called when the section is there. */
+static int publish_rule(const ConfigPlace *place, void *self, void *around) {
+        ((Config *) self)->publishes = true;
+        return 0;
 }
 
-static bool texts_equal(char *const *a, char *const *b) {
-        for (; *a && *b; a++, b++)
-                if (strcmp(*a, *b) != 0)
-                        return false;
+static const ConfigSection pubsub_section = { .rows = pubsub_rows, .rule = pubsub_rule };
+static const ConfigSection outbox_section = { .rows = outbox_rows };
+static const ConfigSection source_section = { .rows = source_rows, .size = sizeof(SourceConfig),
+        .variants = &(const ConfigVariants) { "source", false, source_at, SOURCE(type), SOURCE(section), SOURCE(keys) } };
+const ConfigSection config_backoff_section = { .rows = backoff_rows, .rule = backoff_rule };
 
-        return !*a && !*b;
-}
+static const ConfigRow publish_rows[] = {
+        { "topic", &config_type_topic, TOP(topic), 1, TEXT_MAX, .flags = CONFIG_REQUIRED,
+                .doc = "The topic that readings are published to." },
+        { "outbox", &config_type_section, TOP(outbox), .flags = CONFIG_IMPLIED, .section = &outbox_section,
+                .doc = "Limits of the queue on disk." },
+        { "sources", &config_type_list, TOP(sources), 1, SOURCES_MAX, .flags = CONFIG_REQUIRED,
+                .section = &source_section, .count = TOP(n_sources),
+                .doc = "The sensors to poll." },
+        {},
+};
 
-/* Whether two structs of one section are equal; of one without lists. */
-static bool section_equal(const char *section, const void *a, const void *b) {
-        const ConfigRow *row;
-        bool equal = true;
+static const ConfigRow subscription_rows[] = {
+        { "subscription", &config_type_subscription, SUBSCRIPTION(subscription), 1, TEXT_MAX, .flags = CONFIG_REQUIRED,
+                .doc = "The subscription that messages are pulled from; unique." },
+        { "interval", &config_type_duration, SUBSCRIPTION(interval), 0, USEC_PER_HOUR, "0s",
+                .doc = "Wait after a pull that found the queue empty; 0s is a long poll without pause." },
+        { "max_messages", &config_type_unsigned, SUBSCRIPTION(max_messages), 1, 1000, "1000",
+                .doc = "Messages of one pull at most." },
+        { "pulls", &config_type_unsigned, SUBSCRIPTION(pulls), 1, 16, "2",
+                .doc = "Pulls in flight plus batches not yet stored, at most." },
+        { "id_attribute", &config_type_attribute, SUBSCRIPTION(id_attribute), 1, 256, "idempotency_key",
+                .doc = "The message attribute that becomes the document's _id; the message id stands in where it is missing." },
+        { "max_hold", &config_type_duration, SUBSCRIPTION(max_hold), 10 * USEC_PER_SEC, USEC_PER_HOUR, "1h",
+                .doc = "How long a batch that cannot be stored is held before it is left to the queue again." },
+        { "backoff", &config_type_section, SUBSCRIPTION(backoff), .flags = CONFIG_IMPLIED, .section = &config_backoff_section,
+                .doc = "Waiting between tries while the place to store is down; drawn at random below a ceiling that doubles." },
+        {},
+};
 
-        for (size_t i = 0; equal && (row = config_table_row(i)); i++) {
-                const void *left = (const char *) a + row->offset, *right = (const char *) b + row->offset;
+static const ConfigSection publish_section = { .rows = publish_rows, .rule = publish_rule };
+static const ConfigSection subscription_section = { .rows = subscription_rows, .size = sizeof(SubscriptionConfig),
+        .variants = &(const ConfigVariants) { "sink", true, sink_at, SUBSCRIPTION(sink), SUBSCRIPTION(section), SUBSCRIPTION(keys) } };
 
-                if (!config_table_is_in(row, section, NULL))
-                        continue;
-                switch (row->type->storage) {
-                case CONFIG_TEXT:
-                        equal = text_equal(*(char *const *) left, *(char *const *) right);
-                        break;
-                case CONFIG_TEXTS:
-                        equal = texts_equal(*(char **const *) left, *(char **const *) right);
-                        break;
-                case CONFIG_NUMBER:
-                        equal = *(const uint64_t *) left == *(const uint64_t *) right;
-                        break;
-                case CONFIG_UNSIGNED:
-                case CONFIG_INT:
-                        equal = *(const int *) left == *(const int *) right;
-                        break;
-                default:
-                        equal = section_equal(row->key, left, right);
-                }
-        }
+static const ConfigRow top_rows[] = {
+        { "state_dir", &config_type_directory, TOP(state_dir), 1, TEXT_MAX,
+                .derived = "$STATE_DIRECTORY, else " CONFIG_STATE_DIR_DEFAULT,
+                .doc = "Directory of the outbox, where readings wait until Pub/Sub has them." },
+        { "log_level", &config_type_log_level, TOP(log_level), .fallback = "info",
+                .doc = "The least urgent messages that are logged." },
+        { "pubsub", &config_type_section, 0, .flags = CONFIG_REQUIRED, .section = &pubsub_section,
+                .doc = "The Google Cloud Pub/Sub project, and how to reach it." },
+        { "publish", &config_type_section, 0, .section = &publish_section,
+                .doc = "Polling sensors and publishing their readings; without it the daemon only subscribes." },
+        { "subscribe", &config_type_list, TOP(subscriptions), 1, SUBSCRIPTIONS_MAX,
+                .section = &subscription_section, .count = TOP(n_subscriptions),
+                .doc = "The subscriptions to pull from, and where their messages are stored; without it the daemon only publishes." },
+        {},
+};
+/* clang-format on */
 
-        return equal;
-}
+const ConfigSection config_section = { .rows = top_rows, .size = sizeof(Config) };
 
-bool source_config_equal(const SourceConfig *a, const SourceConfig *b) {
-        return section_equal("publish.sources[]", a, b);
-}
-
-bool subscription_config_equal(const SubscriptionConfig *a, const SubscriptionConfig *b) {
-        return text_equal(a->sink, b->sink) && section_equal("subscribe[]", a, b);
-}
-
-bool pubsub_config_equal(const PubsubConfig *a, const PubsubConfig *b) {
-        return a->emulator == b->emulator && text_equal(a->project, b->project) &&
-               text_equal(a->credentials_file, b->credentials_file) && text_equal(a->endpoint, b->endpoint) &&
-               text_equal(a->ca_file, b->ca_file);
-}
+/* ---- values ---- */
 
 Config *config_ref(Config *config) {
         config->references++;
@@ -133,165 +160,76 @@ Config *config_unref(Config *config) {
         if (!config || --config->references > 0)
                 return NULL;
 
-        section_done("", config);
+        config_table_done(&config_section, config);
+        config_errors_done(&config->warnings);
         free(config->directory);
         free(config->path);
         free(config);
         return NULL;
 }
 
-/* ---- loading ---- */
-
-static const char *process_getenv(const char *name) {
-        return getenv(name);
+bool source_config_equal(const SourceConfig *a, const SourceConfig *b) {
+        return config_table_equal(&source_section, a, b);
 }
 
-static int config_new(const char *path, Config **ret) {
-        _cleanup_(config_unrefp) Config *config = NULL;
-        _cleanup_free_ char *copy = NULL;
-
-        config = calloc(1, sizeof(Config));
-        if (!config)
-                return -ENOMEM;
-
-        config->references = 1;
-        config->path = strdup(path);
-        copy = strdup(path);
-        if (!config->path || !copy)
-                return -ENOMEM;
-
-        config->directory = strdup(dirname(copy));
-        if (!config->directory)
-                return -ENOMEM;
-
-        *ret = cleanup_steal(config);
-        return 0;
+bool subscription_config_equal(const SubscriptionConfig *a, const SubscriptionConfig *b) {
+        return config_table_equal(&subscription_section, a, b);
 }
 
-/* Where the first byte stands that is not UTF-8 or is NUL. */
-static bool text_find_bad(const char *text, size_t size, YamlNode *ret_place) {
-        unsigned line = 1;
-        size_t begin = 0;
+static bool text_equal(const char *a, const char *b) {
+        return a && b ? strcmp(a, b) == 0 : a == b;
+}
 
-        if (bytes_is_utf8(text, size) && !memchr(text, '\0', size))
-                return false;
+bool pubsub_config_equal(const PubsubConfig *a, const PubsubConfig *b) {
+        return a->emulator == b->emulator && text_equal(a->project, b->project) &&
+               text_equal(a->credentials_file, b->credentials_file) && text_equal(a->endpoint, b->endpoint) &&
+               text_equal(a->ca_file, b->ca_file);
+}
 
-        while (begin < size) {
-                const char *end = memchr(text + begin, '\n', size - begin);
-                size_t n = end ? (size_t) (end - text) - begin : size - begin;
+/* ---- the reference page ---- */
 
-                if (!bytes_is_utf8(text + begin, n) || memchr(text + begin, '\0', n))
-                        break;
-                begin += n + 1;
-                line++;
+typedef struct Describe {
+        const ConfigTypes *types;
+        ConfigEach each;
+        void *userdata;
+} Describe;
+
+static void describe_section(const Describe *d, const char *path, const char *owner, const ConfigSection *section);
+
+static void describe_row(const Describe *d, const char *path, const char *owner, const ConfigRow *row) {
+        char key[160], below[164], kind[200], range[60];
+
+        (void) config_table_range(row, range, sizeof(range));
+        (void) snprintf(key, sizeof(key), "%s%s%s", path, path[0] != '\0' ? "." : "", row->key);
+        (void) snprintf(below, sizeof(below), "%s%s", key, row->type->storage == CONFIG_LIST ? "[]" : "");
+        (void) snprintf(kind, sizeof(kind), "%s%s%s%s", row->type->name, range[0] != '\0' ? " " : "", range,
+                row->flags & CONFIG_REQUIRED ? ", required" : "");
+        d->each(d->userdata, key, owner, kind, row->fallback ? row->fallback : row->derived, row->doc);
+        if (row->section)
+                describe_section(d, below, owner, row->section);
+}
+
+static void describe_variants(const Describe *d, const char *path, const ConfigVariants *variants) {
+        const ConfigSection *variant;
+        char key[160];
+
+        for (size_t i = 0; (variant = variants->at(d->types, i)); i++) {
+                (void) snprintf(key, sizeof(key), "%s.%s", path, variant->name);
+                if (variants->nested)
+                        d->each(d->userdata, key, NULL, "section", NULL, variant->doc);
+                describe_section(d, variants->nested ? key : path, variants->nested ? NULL : variant->name, variant);
         }
-
-        *ret_place = (YamlNode){ .line = line, .column = 1 };
-        return true;
 }
 
-/* YAML's commonest slip, for which libyaml's words are of little help. */
-static bool line_begins_with_tab(const char *text, size_t size, unsigned line) {
-        const char *end = text + size;
-
-        for (; line > 1 && text; line--) {
-                text = memchr(text, '\n', (size_t) (end - text));
-                text = text ? text + 1 : NULL;
-        }
-        while (text && text < end && *text == ' ')
-                text++;
-
-        return text && text < end && *text == '\t';
+static void describe_section(const Describe *d, const char *path, const char *owner, const ConfigSection *section) {
+        for (const ConfigRow *row = section->rows; row->key; row++)
+                describe_row(d, path, owner, row);
+        if (section->variants)
+                describe_variants(d, path, section->variants);
 }
 
-static int reader_parse(const ConfigReader *reader, const char *text, size_t size, ConfigGetenv env, Config *config) {
-        _cleanup_(yaml_freep) YamlNode *root = NULL;
-        YamlNode place;
-        YamlError error = {};
-        int r;
+void config_describe(const ConfigTypes *types, ConfigEach each, void *userdata) {
+        const Describe d = { types, each, userdata };
 
-        if (size > YAML_SIZE_MAX)
-                return config_reader_fail(reader, NULL, "", "the file is larger than %d KiB", YAML_SIZE_MAX / 1024);
-        if (text_find_bad(text, size, &place))
-                return config_reader_fail(
-                        reader, &place, "", "the line holds a byte that is no UTF-8 text; save the file as UTF-8");
-
-        r = yaml_parse(text, size, &root, &error);
-        if (r == -EBADMSG) {
-                place = (YamlNode){ .line = error.line, .column = error.column };
-                return config_reader_fail(reader, &place, "", "%s%s", error.text,
-                        line_begins_with_tab(text, size, error.line) ? "; the line is indented by a tab, use spaces"
-                                                                     : "");
-        }
-        if (r < 0)
-                return r;
-
-        r = config_reader_read(reader, root, config);
-        if (r < 0)
-                return r;
-
-        return config_rules_apply(reader, root, env, config);
-}
-
-int config_parse(const char *path, const char *text, size_t size, const char *(*env)(const char *name), Config **ret,
-        ConfigError *ret_error) {
-        _cleanup_(config_unrefp) Config *config = NULL;
-        ConfigReader reader = { path, ret_error };
-        int r;
-
-        r = config_new(path, &config);
-        if (r >= 0)
-                r = reader_parse(&reader, text, size, env ? env : process_getenv, config);
-        if (r == -ENOMEM)
-                (void) config_reader_fail(&reader, NULL, "", "out of memory");
-        if (r < 0)
-                return r;
-
-        *ret = cleanup_steal(config);
-        return 0;
-}
-
-static int fail_open(const ConfigReader *reader, int error) {
-        switch (-error) {
-        case ENOENT:
-                (void) config_reader_fail(reader, NULL, "",
-                        "there is no such file; write one (see sensorqd.yaml(5)), or name another with --config");
-                break;
-        case EISDIR:
-                (void) config_reader_fail(reader, NULL, "", "is a directory; name the file itself with --config");
-                break;
-        case EINVAL:
-                (void) config_reader_fail(reader, NULL, "", "is no regular file");
-                break;
-        case EACCES:
-                (void) config_reader_fail(reader, NULL, "",
-                        "may not be read by this user; run as root, or let the user of the service read it (chmod "
-                        "0644)");
-                break;
-        default:
-                (void) config_reader_fail(reader, NULL, "", "cannot be read: %s", strerror(-error));
-        }
-        return error;
-}
-
-int config_load(const char *path, const char *(*env)(const char *name), Config **ret, ConfigError *ret_error) {
-        ConfigReader reader = { path, ret_error };
-        _cleanup_close_ int fd = -1;
-        Bytes text = {};
-        int r;
-
-        r = file_open(path, &fd);
-        if (r >= 0)
-                r = bytes_reserve(&text, YAML_SIZE_MAX + 1); /* one more byte tells a file that is too large */
-        if (r >= 0)
-                r = file_read(fd, text.data, YAML_SIZE_MAX + 1, &text.size);
-        if (r < 0)
-                (void) fail_open(&reader, r);
-        else
-                r = config_parse(path, text.data, text.size, env, ret, ret_error);
-
-        if (text.data)
-                explicit_bzero(text.data, text.size);
-        bytes_done(&text);
-        return r;
+        describe_section(&d, "", NULL, &config_section);
 }

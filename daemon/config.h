@@ -1,26 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The configuration file as plain values. It comes from one table (config-table.c: key, parser, place in the struct,
- * range, default, one line of documentation), and one function for the rules that span keys. Strict: what is not
- * understood is an error with line and column (P9). */
+/* The configuration as plain values (P9: a wrong one never gets this far). config-file.h reads it. */
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include "lib/cleanup.h"
+#include "config-place.h"
 #include "lib/clock.h"
 
 #define CONFIG_FILE_DEFAULT "/etc/sensorqd/sensorqd.yaml"
 #define CONFIG_STATE_DIR_DEFAULT "/var/lib/sensorqd"
 
+/* What the types of sources and sinks bring, by index; NULL past the end. types.c has them. */
+struct ConfigTypes {
+        const ConfigSection *(*source)(size_t index);
+        const ConfigSection *(*sink)(size_t index);
+};
+
 typedef struct SourceConfig {
-        char *name; /* [a-z0-9-]{1,63}, unique */
-        char *type; /* a row of the table in publish/source.c */
+        char *name;       /* [a-z0-9-]{1,63}, unique */
+        const char *type; /* of the source: "nature_remo" */
         usec_t interval;
-        char *token_file; /* secret file name, see secret.h */
-        char *url;
-        char *ca_file; /* NULL: the system's trust anchors */
+        const ConfigSection *section; /* the type's rows */
+        void *keys;                   /* the type's own struct */
 } SourceConfig;
 
 typedef struct OutboxConfig {
@@ -28,16 +27,10 @@ typedef struct OutboxConfig {
         uint64_t max_bytes;
 } OutboxConfig;
 
-typedef struct MongodbConfig {
-        char *uri;
-        char *password_file; /* NULL: none */
-        char *database;
-        char *collection;
-        char *rejected_collection; /* filled in: COLLECTION_rejected */
-        char **date_fields;        /* NULL at the end; never NULL itself */
-        usec_t backoff_initial, backoff_max;
-        bool password_in_uri; /* or another secret: works, but deserves EVENT_CONFIG_WARNING */
-} MongodbConfig;
+/* Ceilings of the first wait and of every wait. */
+typedef struct BackoffConfig {
+        usec_t initial, max;
+} BackoffConfig;
 
 typedef struct SubscriptionConfig {
         char *subscription; /* full name: projects/P/subscriptions/S */
@@ -45,9 +38,11 @@ typedef struct SubscriptionConfig {
         unsigned max_messages; /* 1..1000 */
         unsigned pulls;        /* 1..16 */
         char *id_attribute;
-        usec_t max_hold;  /* a held batch is let go after this; default and maximum 1 h */
-        const char *sink; /* name of the sink section that is present: "mongodb" */
-        MongodbConfig mongodb;
+        usec_t max_hold; /* a held batch is let go after this */
+        BackoffConfig backoff;
+        const char *sink;             /* type, and name of its section: "mongodb" */
+        const ConfigSection *section; /* the type's rows */
+        void *keys;                   /* the type's own struct */
 } SubscriptionConfig;
 
 typedef struct PubsubConfig {
@@ -60,8 +55,9 @@ typedef struct PubsubConfig {
 
 typedef struct Config {
         unsigned references;
-        char *path;      /* of the file, as given */
-        char *directory; /* of the file: where relative secret files are sought last */
+        char *path;            /* of the file, as given */
+        char *directory;       /* of the file: where relative secret files are sought last */
+        ConfigErrors warnings; /* what works, but deserves EVENT_CONFIG_WARNING */
         char *state_dir;
         int log_level; /* syslog level */
         PubsubConfig pubsub;
@@ -74,32 +70,10 @@ typedef struct Config {
         size_t n_subscriptions;
 } Config;
 
-/* What the configuration must know of a type of source. The table of types that do the work (publish/source.c) stands
- * to the right of this file, so that config-table.c has rows of its own; a test checks that both agree. */
-typedef struct ConfigSourceType {
-        const char *name;
-        const char *default_url; /* NULL: `url` is required */
-        bool needs_token;
-} ConfigSourceType;
-
-/* NULL for a type that does not exist; no loaded config holds one. */
-const ConfigSourceType *config_source_type(const char *name);
-
-#define CONFIG_ERROR_MAX 512
-typedef struct ConfigError {
-        char text[CONFIG_ERROR_MAX]; /* "FILE:LINE:COLUMN: KEY: what is wrong, what is allowed"; no secret, not even
-                                        from a uri */
-} ConfigError;
-
-/* Reads the file. -EBADMSG with *ret_error filled in for anything that a user can mend in the file (larger than
- * YAML_SIZE_MAX included); another errno when it cannot be read (-EISDIR a directory, -EINVAL no regular file, else as
- * open(2)) or memory is short, *ret_error filled in as well. Opens no secret. Environment: $STATE_DIRECTORY,
- * $PUBSUB_EMULATOR_HOST, through *getenv* (NULL: the process's). */
-int config_load(const char *path, const char *(*getenv)(const char *name), Config **ret, ConfigError *ret_error);
-
-/* The same from memory; *path* is for messages and config->directory. */
-int config_parse(const char *path, const char *text, size_t size, const char *(*getenv)(const char *name), Config **ret,
-        ConfigError *ret_error);
+/* The whole file as a section, struct Config. */
+extern const ConfigSection config_section;
+/* Section BackoffConfig, for the rows of a type. */
+extern const ConfigSection config_backoff_section;
 
 /* Stages point into the Config that they were made from, so each holds a reference through daemon.c. */
 Config *config_ref(Config *config);
@@ -111,9 +85,9 @@ bool source_config_equal(const SourceConfig *a, const SourceConfig *b);
 bool subscription_config_equal(const SubscriptionConfig *a, const SubscriptionConfig *b);
 bool pubsub_config_equal(const PubsubConfig *a, const PubsubConfig *b);
 
-/* Rows of the table for the reference page and its test: calls *each* with the dotted key
- * ("publish.sources[].interval"), its type and range ("duration 10s..24h"; ends in ", required" when it is), its
- * default (NULL: none) and its one-line documentation. */
-void config_describe(
-        void (*each)(void *userdata, const char *key, const char *type, const char *fallback, const char *doc),
-        void *userdata);
+/* The rows for the reference page and its test: calls *each* with the dotted key ("publish.sources[].interval"), the
+ * type that the row belongs to (NULL: to all), its kind of value and range ("duration 10s..24h"; ends in ", required"
+ * when it is), its default (NULL: none) and its one-line documentation. */
+typedef void (*ConfigEach)(
+        void *userdata, const char *key, const char *owner, const char *kind, const char *fallback, const char *doc);
+void config_describe(const ConfigTypes *types, ConfigEach each, void *userdata);

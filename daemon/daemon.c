@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config-file.h"
 #include "events.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -24,6 +25,7 @@
 #include "report.h"
 #include "stages.h"
 #include "stalls.h"
+#include "types.h"
 
 /* P8: for the write and the requests in progress; TimeoutStopSec= is 30 s */
 #define STOP_PATIENCE_USEC (15 * USEC_PER_SEC)
@@ -148,15 +150,10 @@ static void on_terminate(void *userdata, int signal) {
 }
 
 /* Once for each configuration that goes to work. */
-static void daemon_tell_passwords(const Config *config) {
-        for (size_t i = 0; i < config->n_subscriptions; i++)
-                if (config->subscriptions[i].mongodb.password_in_uri)
-                        log_event(LOG_WARNING, EVENT_CONFIG_WARNING,
-                                LOG_FIELDS({ FIELD_SUBSCRIPTION, config->subscriptions[i].subscription }),
-                                "%s: mongodb.uri holds a password, so everybody who may read %s knows it. It works all "
-                                "the same; better "
-                                "move it to a file of its own, and name that in mongodb.password_file.",
-                                config->subscriptions[i].subscription, config->path);
+static void daemon_tell_warnings(const Config *config) {
+        for (size_t i = 0; i < config->warnings.n; i++)
+                log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_FILE, config->path }), "%s.",
+                        config->warnings.texts[i]);
 }
 
 /* ---- reload ---- */
@@ -165,12 +162,12 @@ static void daemon_tell_passwords(const Config *config) {
 static int daemon_prepare_reload(
         Daemon *d, Config **ret_config, Stages **ret_stages, char error[static STAGES_ERROR_MAX]) {
         _cleanup_(config_unrefp) Config *config = NULL;
-        ConfigError why;
+        _cleanup_(config_errors_done) ConfigErrors errors = {};
         int r;
 
-        r = config_load(d->config->path, NULL, &config, &why);
+        r = config_load(&(ConfigInput){ d->config->path, &types_of_config, NULL }, &config, &errors);
         if (r < 0) {
-                (void) snprintf(error, STAGES_ERROR_MAX, "%s", why.text);
+                config_errors_sum_up(&errors, error, STAGES_ERROR_MAX);
                 return r;
         }
         if (strcmp(config->state_dir, d->config->state_dir) != 0 || (config->publishes && !d->host.outbox)) {
@@ -209,7 +206,7 @@ static void daemon_reload(Daemon *d) {
         log_event(LOG_NOTICE, EVENT_RELOADED, LOG_FIELDS({ FIELD_FILE, config->path }),
                 "Configuration reloaded: %zu source%s, %zu subscription%s.", config->n_sources,
                 config->n_sources == 1 ? "" : "s", config->n_subscriptions, config->n_subscriptions == 1 ? "" : "s");
-        daemon_tell_passwords(config);
+        daemon_tell_warnings(config);
 }
 
 static void on_hangup(void *userdata, int signal) {
@@ -422,7 +419,7 @@ static void daemon_tell_started(Daemon *d) {
                 " readings queued from before.",
                 d->config->n_sources, d->config->n_sources == 1 ? "" : "s", d->config->n_subscriptions,
                 d->config->n_subscriptions == 1 ? "" : "s", outbox.rows);
-        daemon_tell_passwords(d->config);
+        daemon_tell_warnings(d->config);
 }
 
 static void daemon_tell_stopped(const Daemon *d) {

@@ -8,11 +8,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "config.h"
+#include "config-file.h"
 #include "daemon.h"
 #include "events.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "types.h"
 #include "verbs/verbs.h"
 
 typedef struct Options {
@@ -182,10 +183,17 @@ static void open_standard_descriptors(void) {
                 (void) close(fd);
 }
 
+static void tell_errors(const Options *o, const ConfigErrors *errors) {
+        for (size_t i = 0; i < errors->n; i++)
+                log_event(LOG_ERR, EVENT_CONFIG_REJECTED,
+                        LOG_FIELDS({ FIELD_FILE, o->config_path }, { FIELD_ERROR, errors->texts[i] }), "%s%s",
+                        strcmp(o->verb, "run") == 0 ? "Not started: " : "", errors->texts[i]);
+}
+
 int main(int argc, char **argv) {
         _cleanup_(config_unrefp) Config *config = NULL;
         Options options;
-        ConfigError error;
+        _cleanup_(config_errors_done) ConfigErrors errors = {};
         int r;
 
         open_standard_descriptors();
@@ -194,15 +202,13 @@ int main(int argc, char **argv) {
                 return options.exit_code;
         log_open("sensorqd");
 
-        r = config_load(options.config_path, NULL, &config, &error);
+        r = config_load(&(ConfigInput){ options.config_path, &types_of_config, NULL }, &config, &errors);
         if (strcmp(options.verb, "status") == 0)
                 return verb_status(config, options.json);
         if (r == -ENOMEM)
                 return EX_OSERR;
         if (r < 0) {
-                log_event(LOG_ERR, EVENT_CONFIG_REJECTED,
-                        LOG_FIELDS({ FIELD_FILE, options.config_path }, { FIELD_ERROR, error.text }), "%s%s",
-                        strcmp(options.verb, "run") == 0 ? "Not started: " : "", error.text);
+                tell_errors(&options, &errors);
                 return EX_CONFIG;
         }
         log_set_level(config->log_level);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config-table.h"
 #include "lib/array.h"
 #include "lib/bytes.h"
 #include "lib/err.h"
@@ -170,6 +171,33 @@ int secret_read(const Config *config, Secrets *secrets, const char *name, char *
 
         *ret = cleanup_steal(text);
         return 0;
+}
+
+typedef struct ReadAll {
+        const Config *config;
+        Secrets *secrets;
+        SecretProblem *problem;
+} ReadAll;
+
+static int read_one(void *userdata, const char *key, ConfigSecret *secret) {
+        const ReadAll *all = userdata;
+        char words[SECRET_WORDS_MAX];
+        int r;
+
+        if (secret->text)
+                return 0;
+        r = secret_read(all->config, all->secrets, secret->file, &secret->text);
+        if (r < 0)
+                (void) snprintf(all->problem->text, sizeof(all->problem->text), "secret file %.200s %s", secret->file,
+                        secret_explain(all->config, secret->file, r, words));
+        return r;
+}
+
+int secret_read_all(
+        const Config *config, Secrets *secrets, const ConfigSection *section, void *keys, SecretProblem *ret_problem) {
+        ReadAll all = { config, secrets, ret_problem };
+
+        return config_table_each_secret(section, keys, read_one, &all);
 }
 
 /* ---- what is in use ---- */

@@ -47,6 +47,15 @@ int secret_find(const Config *config, const char *name, char **ret_path);
  * NUL, a line break in the middle or another control character, is larger than SECRET_SIZE_MAX, or no regular file. */
 int secret_read(const Config *config, Secrets *secrets, const char *name, char **ret);
 
+typedef struct SecretProblem {
+        char text[768]; /* "secret file NAME is neither among ...": what, and what to do; no secret */
+} SecretProblem;
+
+/* Reads every secret that the section's struct names and that was not read yet, and notes it in *secrets*. 0, or the
+ * first error of secret_read() with *ret_problem* filled in; -ENOMEM. */
+int secret_read_all(
+        const Config *config, Secrets *secrets, const ConfigSection *section, void *keys, SecretProblem *ret_problem);
+
 #define SECRET_WORDS_MAX 512
 
 /* Why secret_find() or secret_read() ended in *error*, and what to do, to be put behind "secret file NAME": "is neither

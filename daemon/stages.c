@@ -85,29 +85,21 @@ static SourceSlot *source_slot_free(SourceSlot *slot) {
         if (!slot)
                 return NULL;
         source_free(slot->source);
-        secret_free(slot->token);
         config_unref(slot->config);
         free(slot);
         return NULL;
 }
 CLEANUP_DEFINE(SourceSlot, source_slot_free)
 
-static int slot_read_secret(
-        const Stages *stages, const char *owner, const char *name, char **ret, char error[static STAGES_ERROR_MAX]) {
-        char words[SECRET_WORDS_MAX];
+static int slot_read_secrets(const Stages *stages, const char *owner, const ConfigSection *section, void *keys,
+        char error[static STAGES_ERROR_MAX]) {
+        SecretProblem problem;
         int r;
 
-        if (!name) {
-                *ret = NULL;
-                return 0;
-        }
-        r = secret_read(stages->config, stages->host->secrets, name, ret);
-        if (r >= 0)
-                return 0;
-        if (r == -ENOMEM)
+        r = secret_read_all(stages->config, stages->host->secrets, section, keys, &problem);
+        if (r == 0 || r == -ENOMEM)
                 return r;
-        (void) snprintf(error, STAGES_ERROR_MAX, "%s: secret file %.100s %s", owner, name,
-                secret_explain(stages->config, name, r, words));
+        (void) snprintf(error, STAGES_ERROR_MAX, "%s: %s", owner, problem.text);
         return STAGES_SECRET;
 }
 
@@ -124,10 +116,10 @@ static int source_slot_new(
         slot->config = config_ref(stages->config);
         slot->section = section;
         (void) snprintf(owner, sizeof(owner), "source %s", section->name);
-        r = slot_read_secret(stages, owner, section->token_file, &slot->token, error);
+        r = slot_read_secrets(stages, owner, section->section, section->keys, error);
         if (r != 0)
                 return r;
-        r = source_new(&host->sources, types_source(section->type), section, slot->token, &slot->source);
+        r = source_new(&host->sources, types_source(section->type), section, &slot->source);
         if (r < 0)
                 return r;
 
@@ -142,7 +134,6 @@ static SubscriberSlot *subscriber_slot_free(SubscriberSlot *slot) {
                 return NULL;
         subscriber_free(slot->subscriber);
         remote_unref(slot->remote);
-        secret_free(slot->secret);
         config_unref(slot->config);
         free(slot);
         return NULL;
@@ -160,7 +151,11 @@ static int subscriber_slot_new(
         Stages *stages, const SubscriptionConfig *section, SubscriberSlot **ret, char error[static STAGES_ERROR_MAX]) {
         _cleanup_(subscriber_slot_freep) SubscriberSlot *slot = NULL;
         StagesHost *host = stages->host;
-        SubscriberOptions options = { .config = section, .once = host->once, .pull_timeout = pull_timeout(host->once) };
+        SubscriberOptions options = { .config = section,
+                .secrets = host->secrets,
+                .once = host->once,
+                .sink_type = types_sink(section->sink),
+                .pull_timeout = pull_timeout(host->once) };
         int r;
 
         slot = calloc(1, sizeof(SubscriberSlot));
@@ -169,11 +164,9 @@ static int subscriber_slot_new(
         slot->config = config_ref(stages->config);
         slot->section = section;
         slot->remote = remote_ref(stages->remote);
-        r = slot_read_secret(stages, section->subscription, section->mongodb.password_file, &slot->secret, error);
+        r = slot_read_secrets(stages, section->subscription, section->section, section->keys, error);
         if (r != 0)
                 return r;
-        options.secret = slot->secret;
-        options.secrets = host->secrets;
         r = subscriber_new(
                 host->loop, slot->remote->client, &options, host->on_change, host->userdata, &slot->subscriber);
         if (r == -EBADMSG)

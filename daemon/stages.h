@@ -29,14 +29,12 @@ typedef struct StagesHost {
 typedef struct SourceSlot {
         Config *config; /* the source points into it */
         const SourceConfig *section;
-        char *token;
         Source *source;
 } SourceSlot;
 
 typedef struct SubscriberSlot {
         Config *config; /* the subscriber points into it */
         const SubscriptionConfig *section;
-        char *secret;
         Remote *remote;
         Subscriber *subscriber;
 } SubscriberSlot;
@@ -63,7 +61,7 @@ typedef struct Stages {
         size_t n_retired_subscribers;
 } Stages;
 
-#define STAGES_ERROR_MAX 512
+#define STAGES_ERROR_MAX 1024
 
 /* Makes every stage of *config*, except those that *old* (NULL at the start) has already in the same form. Nothing of
  * *old* changes, and on failure nothing of it is lost. STAGES_SECRET: a secret cannot be read or is malformed;

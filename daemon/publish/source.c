@@ -381,10 +381,10 @@ void source_retire(Source *s) {
 
 /* ---- from birth to the end ---- */
 
-static int source_open(Source *s, const char *token) {
+static int source_open(Source *s) {
         const SourceContext context = {
                 .config = s->config,
-                .token = token,
+                .keys = s->config->keys,
                 .http = s->host->http,
                 .loop = s->host->loop,
                 .secrets = s->host->secrets,
@@ -404,8 +404,7 @@ static int source_open(Source *s, const char *token) {
         return s->type->open(&context, &s->self);
 }
 
-int source_new(
-        const SourceHost *host, const SourceType *type, const SourceConfig *config, const char *token, Source **ret) {
+int source_new(const SourceHost *host, const SourceType *type, const SourceConfig *config, Source **ret) {
         _cleanup_(source_freep) Source *s = NULL;
         usec_t now = clock_now();
         int r;
@@ -420,7 +419,7 @@ int source_new(
         s->store = (Backoff){ .initial = USEC_PER_SEC, .max = SOURCE_STORE_MAX_USEC };
         /* sources that start together part from the second poll on */
         s->slot = now + config->interval - loop_random() % (config->interval / 10 + 1);
-        r = source_open(s, token);
+        r = source_open(s);
         if (r < 0)
                 return r;
         if (type->poll)

@@ -56,7 +56,7 @@ typedef struct SourcePoll {
 /* What a type is given. Everything is borrowed and outlives the instance. */
 typedef struct SourceContext {
         const SourceConfig *config;
-        const char *token; /* secret; NULL when the config names none */
+        const void *keys; /* config->keys: the type's own struct, its secrets read */
         Http *http;
         Loop *loop;
         Secrets *secrets; /* where it notes what it may not tell; the shared half takes that out of every detail */
@@ -64,7 +64,7 @@ typedef struct SourceContext {
 } SourceContext;
 
 typedef struct SourceType {
-        const char *name;
+        const ConfigSection *keys; /* its name and its rows of the configuration */
         int (*open)(const SourceContext *context, void **ret_self);
         /* Starts one poll; exactly one source_polled() follows, later, unless closed before. NULL: it speaks when it
          * likes, from the end of open() on. */
@@ -110,10 +110,9 @@ typedef struct SourceStatus {
         uint64_t next_rows, next_bytes; /* what it holds, or else what its next poll may bring */
 } SourceStatus;
 
-/* *config* and *token* (NULL: none) are borrowed. Polls begin at once, spread by up to a tenth of the interval over
+/* *config* is borrowed, its secrets were read. Polls begin at once, spread by up to a tenth of the interval over
  * several sources, unless the host is manual. Errors of the type's open(). */
-int source_new(
-        const SourceHost *host, const SourceType *type, const SourceConfig *config, const char *token, Source **ret);
+int source_new(const SourceHost *host, const SourceType *type, const SourceConfig *config, Source **ret);
 /* Drops a poll under way. Readings that wait are stored one last time; what the disk refuses then is said to be lost.
  */
 Source *source_free(Source *source);

@@ -68,12 +68,14 @@ static char **copy_list(char **list) {
 }
 
 static int copy_config(MongodbClient *client, const SubscriptionConfig *config) {
-        client->database = strdup(config->mongodb.database);
-        client->collection = strdup(config->mongodb.collection);
-        client->rejected_collection = strdup(config->mongodb.rejected_collection);
+        const MongodbConfig *keys = config->keys;
+
+        client->database = strdup(keys->database);
+        client->collection = strdup(keys->collection);
+        client->rejected_collection = strdup(keys->rejected_collection);
         client->rules.subscription = strdup(config->subscription);
         client->rules.id_attribute = strdup(config->id_attribute);
-        client->rules.date_fields = copy_list(config->mongodb.date_fields);
+        client->rules.date_fields = copy_list(keys->date_fields);
         if (!client->database || !client->collection || !client->rejected_collection || !client->rules.subscription ||
                 !client->rules.id_attribute || !client->rules.date_fields)
                 return -ENOMEM;
@@ -93,7 +95,7 @@ int mongodb_client_new(
         r = copy_config(client, config);
         if (r < 0)
                 return r;
-        r = mongodb_uri_new(&config->mongodb, secret, &client->uri, problem, problem_size);
+        r = mongodb_uri_new(config->keys, secret, &client->uri, problem, problem_size);
         if (r < 0)
                 return r;
         client->concern = mongodb_write_concern_new();

@@ -8,11 +8,6 @@
 
 #include "lib/bytes.h"
 
-/* What P3 rests on. The config's own check refuses these as well, with line and column; here they would be set again
- * below it. */
-static const char *const refused[] = { MONGOC_URI_W, MONGOC_URI_JOURNAL, MONGOC_URI_SAFE, MONGOC_URI_RETRYWRITES,
-        MONGOC_URI_WTIMEOUTMS };
-
 static int bad(char *problem, size_t size, const char *format, ...) _printf_(3, 4);
 
 static int bad(char *problem, size_t size, const char *format, ...) {
@@ -22,15 +17,6 @@ static int bad(char *problem, size_t size, const char *format, ...) {
         (void) vsnprintf(problem, size, format, args);
         va_end(args);
         return -EBADMSG;
-}
-
-static int check_options(const mongoc_uri_t *uri, char *problem, size_t size) {
-        for (size_t i = 0; i < ELEMENTSOF(refused); i++)
-                if (mongoc_uri_has_option(uri, refused[i]))
-                        return bad(problem, size,
-                                "mongodb.uri sets %s, which sensorqd sets itself so that nothing is lost: remove it",
-                                refused[i]);
-        return 0;
 }
 
 static bool set_limit(mongoc_uri_t *uri, const char *option, int32_t limit) {
@@ -61,9 +47,7 @@ int mongodb_uri_new(
                 return bad(problem, problem_size,
                         "mongodb.uri is no connection string that the driver understands (code %u)", error.code);
 
-        r = check_options(uri, problem, problem_size);
-        if (r == 0)
-                r = set_password(uri, secret, problem, problem_size);
+        r = set_password(uri, secret, problem, problem_size);
         if (r == 0 && (!set_limit(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, MONGODB_SELECTION_MSEC) ||
                               !set_limit(uri, MONGOC_URI_CONNECTTIMEOUTMS, MONGODB_CONNECT_MSEC) ||
                               !set_limit(uri, MONGOC_URI_SOCKETTIMEOUTMS, MONGODB_SOCKET_MSEC) ||

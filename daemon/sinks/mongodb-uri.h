@@ -4,7 +4,7 @@
 
 #include <mongoc/mongoc.h>
 
-#include "config.h"
+#include "sinks/mongodb-config.h"
 
 /* Time limits in milliseconds; a smaller value in the uri wins. The driver's own defaults (30 s, 10 s, 5 min) would
  * hold up a stop. */
@@ -15,8 +15,9 @@
 #define MONGODB_HEARTBEAT_MSEC 5000
 #define MONGODB_WRITE_CONCERN_MSEC 10000
 
-/* Reads config->uri, sets time limits, appName, retryable writes and the password. -EBADMSG with a sentence in
- * *problem* for what only a user can mend; no secret is in it. Nothing is looked up or connected to. */
+/* Reads config->uri, which the configuration has checked, sets time limits, appName, retryable writes and the password.
+ * -EBADMSG with a sentence in *problem* for what only a user can mend; no secret is in it. Nothing is looked up or
+ * connected to. */
 int mongodb_uri_new(
         const MongodbConfig *config, const char *secret, mongoc_uri_t **ret, char *problem, size_t problem_size);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "sinks/mongodb-config.h"
 #include "sinks/mongodb-write.h"
 #include "subscribe/sink.h"
 
@@ -81,20 +82,21 @@ static void *mongodb_close(void *self) {
         return NULL;
 }
 
-static int mongodb_open(const SubscriptionConfig *config, const char *secret, SinkHost *host, void **ret_self,
-        char problem[static SINK_DETAIL_MAX]) {
+static int mongodb_open(
+        const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
         _cleanup_(mongodb_client_freep) MongodbClient *client = NULL;
+        const MongodbConfig *keys = config->keys;
         Mongodb *m;
         int r;
 
-        r = mongodb_client_new(config, secret, &client, problem, SINK_DETAIL_MAX);
+        r = mongodb_client_new(config, keys->password.text, &client, problem, SINK_DETAIL_MAX);
         if (r < 0)
                 return r;
         client->host = host;
         m = calloc(1, sizeof(Mongodb));
         if (!m)
                 return -ENOMEM;
-        if (asprintf(&m->place, "%s.%s", config->mongodb.database, config->mongodb.collection) < 0)
+        if (asprintf(&m->place, "%s.%s", keys->database, keys->collection) < 0)
                 m->place = NULL;
         r = m->place ? mongodb_writer_new(client, &m->writer) : -ENOMEM;
         if (r < 0) {
@@ -106,8 +108,10 @@ static int mongodb_open(const SubscriptionConfig *config, const char *secret, Si
         return 0;
 }
 
+extern const SinkType sink_type_mongodb; /* named in types.c only */
+
 const SinkType sink_type_mongodb = {
-        .name = "mongodb",
+        .keys = &mongodb_config_section,
         .what = "MongoDB",
         .blocks = true,
         .open = mongodb_open,

@@ -19,6 +19,7 @@
 
 typedef struct NatureRemo {
         SourceContext context;
+        const NatureRemoConfig *keys;
         char *url;
         HttpRequest *request;
         usec_t started;       /* clock_now() of the poll under way */
@@ -43,16 +44,14 @@ static void remo_freep(NatureRemo **remo) {
 
 static int nature_remo_open(const SourceContext *context, void **ret_self) {
         _cleanup_(remo_freep) NatureRemo *remo = NULL;
-        const char *url = context->config->url;
-        size_t length = strlen(url);
+        const NatureRemoConfig *keys = context->keys;
 
         remo = calloc(1, sizeof(NatureRemo));
         if (!remo)
                 return -ENOMEM;
         remo->context = *context;
-        while (length > 0 && url[length - 1] == '/')
-                length--;
-        if (asprintf(&remo->url, "%.*s/1/devices", (int) length, url) < 0) {
+        remo->keys = keys;
+        if (asprintf(&remo->url, "%s/1/devices", keys->url) < 0) {
                 remo->url = NULL;
                 return -ENOMEM;
         }
@@ -86,7 +85,7 @@ static void remo_left_out(NatureRemo *remo, int n, const char *error) {
 
 /* What `check` shows; no device at all is a good answer that surely was not meant. */
 static void remo_answered(NatureRemo *remo, size_t n, SourcePoll *poll) {
-        const char *url = remo->context.config->url;
+        const char *url = remo->keys->url;
 
         poll->odd = n == 0;
         if (poll->odd)
@@ -112,7 +111,7 @@ static void remo_read(NatureRemo *remo, HttpReply *reply, usec_t wall, usec_t no
         if (n_bad == -EBADMSG) {
                 poll->outcome = SOURCE_UNREACHABLE;
                 (void) snprintf(remo->detail, sizeof(remo->detail),
-                        "%s; check that url (%s) is that of Nature Remo's API", error.text, remo->context.config->url);
+                        "%s; check that url (%s) is that of Nature Remo's API", error.text, remo->keys->url);
                 return;
         }
         remo_answered(remo, readings.n + (size_t) (n_bad > 0 ? n_bad : 0), poll);
@@ -127,7 +126,7 @@ static void remo_read(NatureRemo *remo, HttpReply *reply, usec_t wall, usec_t no
 
 /* A status that is no answer to work with. */
 static void remo_refused(NatureRemo *remo, const HttpReply *reply, SourcePoll *poll) {
-        const SourceConfig *config = remo->context.config;
+        const NatureRemoConfig *keys = remo->keys;
 
         switch (reply->status) {
         case 401:
@@ -137,7 +136,7 @@ static void remo_refused(NatureRemo *remo, const HttpReply *reply, SourcePoll *p
                         "Nature Remo refuses the access token (%d): it was revoked or mis-pasted; put a new one from "
                         "home.nature.global in "
                         "%s and restart sensorqd",
-                        reply->status, config->token_file ?: "token_file");
+                        reply->status, keys->token.file);
                 return;
         case 429:
                 poll->outcome = SOURCE_LIMITED;
@@ -150,7 +149,7 @@ static void remo_refused(NatureRemo *remo, const HttpReply *reply, SourcePoll *p
         case 410:
                 poll->outcome = SOURCE_REFUSED;
                 (void) snprintf(remo->detail, sizeof(remo->detail),
-                        "there is no device list under %s (%d): mend url, or the API was withdrawn", config->url,
+                        "there is no device list under %s (%d): mend url, or the API was withdrawn", keys->url,
                         reply->status);
                 return;
         default:
@@ -174,7 +173,7 @@ static usec_t remo_not_before(const HttpReply *reply, usec_t remote_wall, usec_t
 }
 
 static void remo_unanswered(NatureRemo *remo, const HttpReply *reply) {
-        const char *url = remo->context.config->url;
+        const char *url = remo->keys->url;
 
         switch (reply->outcome) {
         case HTTP_TOO_LARGE:
@@ -221,8 +220,8 @@ static int nature_remo_poll(void *self) {
         HttpSpec spec = {
                 .method = "GET",
                 .url = remo->url,
-                .ca_file = remo->context.config->ca_file,
-                .bearer = remo->context.token,
+                .ca_file = remo->keys->ca_file,
+                .bearer = remo->keys->token.text,
                 .headers = (const char *const[]){ "Accept: application/json", NULL },
                 .timeout = POLL_TIMEOUT_USEC,
                 .max_reply = NATURE_REMO_REPLY_MAX,
@@ -233,10 +232,25 @@ static int nature_remo_poll(void *self) {
         return http_start(remo->context.http, &spec, remo_done, remo, &remo->request);
 }
 
+/* clang-format off */
+static const ConfigRow rows[] = {
+        { "token_file", &config_type_secret, offsetof(NatureRemoConfig, token), 1, 1024, .flags = CONFIG_REQUIRED,
+                .doc = "The access token of the account." },
+        { "url", &config_type_url, offsetof(NatureRemoConfig, url), 1, 1024, "https://api.nature.global",
+                .doc = "Server of Nature Remo's API." },
+        { "ca_file", &config_type_path, offsetof(NatureRemoConfig, ca_file), 1, 1024,
+                .doc = "PEM file of certificate authorities that replaces the system's for this source." },
+        {},
+};
+/* clang-format on */
+
+static const ConfigSection section = { NATURE_REMO_TYPE, "The cloud API of Nature Remo.", rows,
+        sizeof(NatureRemoConfig), NULL, NULL };
+
 extern const SourceType source_type_nature_remo; /* named in types.c only */
 
 const SourceType source_type_nature_remo = {
-        .name = NATURE_REMO_TYPE,
+        .keys = &section,
         .open = nature_remo_open,
         .poll = nature_remo_poll,
         .close = nature_remo_close,

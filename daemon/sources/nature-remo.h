@@ -4,12 +4,19 @@
  * (publish/source.h); this header is its pure half. Source: the API's OpenAPI text at swagger.nature.global, and what
  * its clients met (docs/sources/nature-remo.md). */
 
+#include "config.h"
 #include "lib/clock.h"
 #include "publish/reading.h"
 
 #define NATURE_REMO_TYPE "nature_remo"
 #define NATURE_REMO_REPLY_MAX (4 * 1024 * 1024)
 #define NATURE_REMO_DEVICES_MAX 1000
+
+typedef struct NatureRemoConfig {
+        ConfigSecret token;
+        char *url;     /* without a slash at its end */
+        char *ca_file; /* NULL: the system's trust anchors */
+} NatureRemoConfig;
 
 /* What went wrong in a reply, for a log line. */
 typedef struct NatureRemoError {

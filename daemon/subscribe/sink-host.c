@@ -232,10 +232,10 @@ static int add_watches(SinkHost *host, Loop *loop) {
         r = loop_add_timer(loop, LOOP_LAZY, on_stuck, host, &host->stuck);
         if (r < 0)
                 return r;
-        return worker_new(loop, host->type->name, run_on_thread, on_done, host, &host->worker);
+        return worker_new(loop, host->type->keys->name, run_on_thread, on_done, host, &host->worker);
 }
 
-int sink_host_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config, const char *secret,
+int sink_host_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config,
         const SinkHostCallbacks *callbacks, SinkHost **ret, char problem[static SINK_DETAIL_MAX]) {
         SinkHost *host;
         int r;
@@ -253,7 +253,7 @@ int sink_host_new(Loop *loop, const SinkType *type, const SubscriptionConfig *co
         else if (!host->subscription)
                 r = -ENOMEM;
         else
-                r = type->open(config, secret, host, &host->self, problem);
+                r = type->open(config, host, &host->self, problem);
         if (r >= 0)
                 r = add_watches(host, loop);
         if (r < 0) {

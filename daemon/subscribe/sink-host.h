@@ -14,7 +14,7 @@ typedef struct SinkHostCallbacks {
 } SinkHostCallbacks;
 
 /* Opens the type: as SinkType.open. */
-int sink_host_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config, const char *secret,
+int sink_host_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config,
         const SinkHostCallbacks *callbacks, SinkHost **ret, char problem[static SINK_DETAIL_MAX]);
 /* Never waits: the type is closed on a thread that nobody waits for where it blocks; one that is in the middle of a
  * question ends it first, and then releases the question's batch as well. No callback comes after this. */

@@ -348,8 +348,8 @@ static void on_answer(void *userdata) {
 
 /* ---- what the subscriber calls ---- */
 
-int sink_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config, const char *secret,
-        const SinkCallbacks *callbacks, Sink **ret) {
+int sink_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config, const SinkCallbacks *callbacks,
+        Sink **ret) {
         _cleanup_(sink_freep) Sink *s = NULL;
         char problem[SINK_DETAIL_MAX] = "";
         int r;
@@ -359,11 +359,11 @@ int sink_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config,
                 return -ENOMEM;
         s->type = type;
         s->callbacks = *callbacks;
-        s->backoff = (Backoff){ .initial = config->mongodb.backoff_initial, .max = config->mongodb.backoff_max };
+        s->backoff = (Backoff){ .initial = config->backoff.initial, .max = config->backoff.max };
         s->subscription = strdup(config->subscription);
         if (!s->subscription)
                 return -ENOMEM;
-        r = sink_host_new(loop, type, config, secret, &(SinkHostCallbacks){ on_answer, on_seen, s }, &s->host, problem);
+        r = sink_host_new(loop, type, config, &(SinkHostCallbacks){ on_answer, on_seen, s }, &s->host, problem);
         if (r == -EBADMSG)
                 log_event(LOG_ERR, EVENT_CONFIG_REJECTED,
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, config->subscription }, { FIELD_ERROR, problem }),
@@ -427,15 +427,4 @@ void sink_status(const Sink *s, SinkStatus *ret) {
         ret->retry_at = s->retry_at;
         ret->detail = s->trouble.detail;
         ret->what = s->type->what;
-}
-
-/* ---- the table of types ---- */
-
-static const SinkType *const types[] = { &sink_type_mongodb };
-
-const SinkType *sink_type_find(const char *name) {
-        for (size_t i = 0; i < ELEMENTSOF(types); i++)
-                if (strcmp(types[i]->name, name) == 0)
-                        return types[i];
-        return NULL;
 }

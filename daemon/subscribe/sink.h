@@ -88,12 +88,13 @@ typedef struct SinkAdmin SinkAdmin;
 /* With *blocks* all functions but open() run on the sink's thread, one at a time, and answer by returning. Without it
  * they run on the loop and answer by sink_host_answer(), once for each probe, write and set_apart. */
 typedef struct SinkType {
-        const char *name; /* key of its section in the config: "mongodb" */
-        const char *what; /* the remote's name in words: "MongoDB" */
+        const ConfigSection *keys; /* its section of the configuration, and its name: "mongodb" */
+        const char *what;          /* the remote's name in words: "MongoDB" */
         bool blocks;
-        /* *secret* is the password file's content or NULL. Copies what it needs. -EBADMSG with a sentence in *problem*
-         * for what only a user can mend in the config. Never blocks, never fails because the remote is down. */
-        int (*open)(const SubscriptionConfig *config, const char *secret, SinkHost *host, void **ret_self,
+        /* config->keys is the type's own struct, its secrets read. Copies what it needs. -EBADMSG with a sentence in
+         * *problem* for what only a user can mend in the config. Never blocks, never fails because the remote is down.
+         */
+        int (*open)(const SubscriptionConfig *config, SinkHost *host, void **ret_self,
                 char problem[static SINK_DETAIL_MAX]);
         const char *(*place)(const void *self); /* what messages are stored in, for log entries: "home.readings" */
         /* Whether messages can be stored, without storing any. */
@@ -105,10 +106,6 @@ typedef struct SinkType {
         void *(*close)(void *self);
         const SinkAdmin *admin; /* NULL: the verbs have nothing to ask */
 } SinkType;
-
-extern const SinkType sink_type_mongodb;
-
-const SinkType *sink_type_find(const char *name);
 
 /* ---- the sink, for the subscriber ---- */
 
@@ -136,8 +133,8 @@ typedef struct SinkStatus {
 } SinkStatus;
 
 /* As SinkType.open. *config* is borrowed. Begins with a probe. */
-int sink_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config, const char *secret,
-        const SinkCallbacks *callbacks, Sink **ret);
+int sink_new(
+        Loop *loop, const SinkType *type, const SubscriptionConfig *config, const SinkCallbacks *callbacks, Sink **ret);
 /* After the stop has come to an end; a thread still stuck in its library is abandoned, together with its batch. A batch
  * that the sink still holds otherwise is freed. */
 Sink *sink_free(Sink *sink);

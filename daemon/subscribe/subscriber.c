@@ -261,12 +261,8 @@ bool subscriber_is_drained(const Subscriber *s, bool *ret_complete) {
 /* ---- life ---- */
 
 static int open_sink(Subscriber *s, const SubscriberOptions *options) {
-        const SinkType *type = options->sink_type ? options->sink_type : sink_type_find(options->config->sink);
-
-        if (!type)
-                return -EBADMSG;
         s->callbacks = (SinkCallbacks){ .on_settled = on_settled, .on_change = on_sink_change, .userdata = s };
-        return sink_new(s->event, type, options->config, options->secret, &s->callbacks, &s->sink);
+        return sink_new(s->event, options->sink_type, options->config, &s->callbacks, &s->sink);
 }
 
 static int add_sources(Subscriber *s) {

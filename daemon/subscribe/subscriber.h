@@ -46,12 +46,11 @@ typedef struct SubscriberStatus {
 
 typedef struct SubscriberOptions {
         const SubscriptionConfig *config; /* borrowed */
-        const char *secret;               /* of the sink; borrowed; NULL: none */
         Secrets *secrets; /* borrowed: what Pub/Sub or the sink says passes secrets_conceal(); may be NULL */
         bool once; /* reads the subscription at once, pulls from subscriber_begin() on: returnImmediately, until three
                     * empty answers in a row, then subscriber_is_drained() */
         usec_t pull_timeout;       /* 0: SUBSCRIBER_PULL_TIMEOUT_USEC */
-        const SinkType *sink_type; /* NULL: the type of config->sink's name. For tests */
+        const SinkType *sink_type; /* of config->sink */
 } SubscriberOptions;
 
 int subscriber_new(sd_event *event, Client *client, const SubscriberOptions *options, void (*on_change)(void *userdata),

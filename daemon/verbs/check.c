@@ -248,11 +248,11 @@ static int probe_store(void *userdata, const Source *source, const ReadingList *
 
 static void probe_on_change(void *userdata) {}
 
-static int poll_source(const SourceHost *host, const SourceConfig *section, const char *token, Source **ret) {
+static int poll_source(const SourceHost *host, const SourceConfig *section, Source **ret) {
         _cleanup_(source_freep) Source *source = NULL;
         int r;
 
-        r = source_new(host, types_source(section->type), section, token, &source);
+        r = source_new(host, types_source(section->type), section, &source);
         if (r >= 0)
                 r = source_poll_now(source);
         while (r >= 0 && source_is_busy(source))
@@ -276,7 +276,6 @@ static void tell_source(Session *session, const char *name, const SourceStatus *
 
 static void check_source(Session *session, const SourceConfig *section) {
         _cleanup_(source_freep) Source *source = NULL;
-        _cleanup_(secret_freep) char *token = NULL;
         char name[96], sample[SAMPLE_MAX] = "";
         SourceStatus status;
         int r;
@@ -293,9 +292,9 @@ static void check_source(Session *session, const SourceConfig *section) {
         };
 
         (void) snprintf(name, sizeof(name), "source %s", section->name);
-        if (!session_secret(session, name, section->token_file, &token))
+        if (!session_secrets(session, name, section->section, section->keys))
                 return;
-        r = poll_source(&host, section, token, &source);
+        r = poll_source(&host, section, &source);
         if (r < 0)
                 return session_fail(session, name, "%s", strerror(-r));
         source_status(source, &status);

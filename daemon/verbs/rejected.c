@@ -10,6 +10,7 @@
 #include "publish/outbox-rejected.h"
 #include "secret.h"
 #include "sinks/mongodb-admin.h"
+#include "sinks/mongodb-config.h"
 #include "verbs/session.h"
 #include "verbs/verbs.h"
 
@@ -243,21 +244,19 @@ static void rejected_in_mongodb(Rejected *r, const char *name) {
 }
 
 static void rejected_in_subscription(Rejected *r, const SubscriptionConfig *section) {
-        _cleanup_(secret_freep) char *secret = NULL;
+        const MongodbConfig *keys = section->keys;
         MongodbAdminDetail detail = {};
-        char words[SECRET_WORDS_MAX];
-        int k = 0;
+        SecretProblem problem;
+        int k;
 
         if (r->id && strncmp(r->id, OUTBOX_PREFIX, strlen(OUTBOX_PREFIX)) == 0)
                 return;
-        if (section->mongodb.password_file)
-                k = secret_read(r->config, NULL, section->mongodb.password_file, &secret);
+        k = secret_read_all(r->config, NULL, section->section, section->keys, &problem);
         if (k < 0) {
                 r->secret_unreadable = true;
-                (void) snprintf(detail.text, sizeof(detail.text), "secret file %s %s", section->mongodb.password_file,
-                        secret_explain(r->config, section->mongodb.password_file, k, words));
+                (void) snprintf(detail.text, sizeof(detail.text), "%s", problem.text);
         } else
-                k = mongodb_admin_open(section, secret, &r->admin, &detail);
+                k = mongodb_admin_open(section, keys->password.text, &r->admin, &detail);
         if (k < 0)
                 tell(r, section->subscription, false, detail.text[0] ? detail.text : strerror(-k));
         else

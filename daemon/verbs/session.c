@@ -11,6 +11,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "secret.h"
+#include "sinks/mongodb-config.h"
 
 int session_open(Config *config, Session **ret) {
         _cleanup_(session_closep) Session *session = NULL;
@@ -127,31 +128,28 @@ void session_reply_done(SessionReply *reply) {
         bytes_done(&reply->body);
 }
 
-bool session_secret(Session *session, const char *name, const char *file, char **ret) {
-        char words[SECRET_WORDS_MAX];
-        int r;
+bool session_secrets(Session *session, const char *name, const ConfigSection *section, void *keys) {
+        SecretProblem problem;
 
-        *ret = NULL;
-        r = file ? secret_read(session->config, session->secrets, file, ret) : 0;
-        if (r >= 0)
+        if (secret_read_all(session->config, session->secrets, section, keys, &problem) == 0)
                 return true;
         session->secret_unreadable = true;
-        session_fail(session, name, "secret file %s %s", file, secret_explain(session->config, file, r, words));
+        session_fail(session, name, "%s", problem.text);
         return false;
 }
 
 void session_mongodb(Session *session, const SubscriptionConfig *section,
         int (*what)(MongodbAdmin *admin, MongodbAdminDetail *ret_detail)) {
         _cleanup_(mongodb_admin_closep) MongodbAdmin *admin = NULL;
-        _cleanup_(secret_freep) char *secret = NULL;
+        const MongodbConfig *keys = section->keys;
         MongodbAdminDetail detail = {};
         char name[256];
         int r;
 
-        (void) snprintf(name, sizeof(name), "mongodb %s.%s", section->mongodb.database, section->mongodb.collection);
-        if (!session_secret(session, name, section->mongodb.password_file, &secret))
+        (void) snprintf(name, sizeof(name), "mongodb %s.%s", keys->database, keys->collection);
+        if (!session_secrets(session, name, section->section, section->keys))
                 return;
-        r = mongodb_admin_open(section, secret, &admin, &detail);
+        r = mongodb_admin_open(section, keys->password.text, &admin, &detail);
         if (r == 0)
                 r = what(admin, &detail);
         if (r == MONGODB_ADMIN_OK)

@@ -52,8 +52,8 @@ void session_call(Session *session, const char *method, const char *resource, co
         SessionReply *ret);
 void session_reply_done(SessionReply *reply);
 
-/* The secret of a sink, or NULL when it has none. False with FAIL printed when it cannot be read. */
-bool session_secret(Session *session, const char *name, const char *file, char **ret);
+/* Reads the secrets of a source or sink. False with FAIL printed when one cannot be read. */
+bool session_secrets(Session *session, const char *name, const ConfigSection *section, void *keys);
 
 /* Opens the MongoDB of a subscription, does *what* with it, and prints how that went. */
 void session_mongodb(Session *session, const SubscriptionConfig *section,

@@ -6,7 +6,6 @@ from harness import wait_until
 from services.nature_remo import NatureRemo
 from services.proxy import Proxy
 
-SUBSCRIPTION = "projects/my-project/subscriptions/sensor-data-mongodb"
 
 
 @pytest.fixture
@@ -227,7 +226,7 @@ def test_password_in_the_uri_is_warned_about(stack):
     mongodb["uri"] = mongodb["uri"].replace("mongodb://", "mongodb://user:hush-hush@")
     reload(stack)
     warning = stack.daemon.log.wait("CONFIG_WARNING")
-    assert warning.fields["SENSORQD_SUBSCRIPTION"] == SUBSCRIPTION and "password_file" in warning.text
+    assert warning.fields["SENSORQD_FILE"].endswith("sensorqd.yaml") and "password_file" in warning.text
     assert stack.daemon.stop() == 0
     stack.daemon.start()
     stack.daemon.log.wait("CONFIG_WARNING", 2)

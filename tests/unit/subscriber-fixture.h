@@ -94,7 +94,7 @@ static inline void fake_set_ready(FakeSink *sink, bool ready) {
                 continue;
 }
 
-static inline int fake_open(const SubscriptionConfig *config, const char *secret, SinkHost *host, void **ret_self,
+static inline int fake_open(const SubscriptionConfig *config, SinkHost *host, void **ret_self,
         char problem[static SINK_DETAIL_MAX]) {
         world.sink.host = host;
         *ret_self = &world.sink;
@@ -150,7 +150,7 @@ static inline void *fake_close(void *self) {
 }
 
 static const SinkType fake_type = {
-        .name = "fake",
+        .keys = &(const ConfigSection){ .name = "fake" },
         .what = "Fake",
         .open = fake_open,
         .place = fake_place,
@@ -169,7 +169,7 @@ static inline int world_set_up(void **state) {
         fixture_set_up(&world.service);
         world.config = (SubscriptionConfig){
                 .subscription = (char *) FIXTURE_SUBSCRIPTION, .max_messages = 1000, .pulls = 2, .max_hold = USEC_PER_HOUR, .sink = "fake",
-                .mongodb = { .backoff_initial = 100 * USEC_PER_MSEC, .backoff_max = 1 * USEC_PER_SEC }
+                .backoff = { 100 * USEC_PER_MSEC, 1 * USEC_PER_SEC }
         };
         return 0;
 }

@@ -1,24 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The reference page and the example file say what the table says, and every example is one that the daemon takes. */
 #include <ctype.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "config.h"
-#include "lib/bytes.h"
+#include "config-fixture.h"
+#include "sources/nature-remo.h"
 
 #define PAGE SOURCE_ROOT "/docs/configuration.md"
 #define EXAMPLE SOURCE_ROOT "/config/sensorqd.yaml"
-
-static const char *env_none(const char *name) {
-        return NULL;
-}
 
 static char *read_file(const char *path) {
         Bytes text = {};
@@ -32,15 +19,6 @@ static char *read_file(const char *path) {
         assert_int_equal(fclose(file), 0);
         assert_non_null(text.data);
         return text.data;
-}
-
-static Config *parse(const char *name, const char *text, size_t size) {
-        Config *config = NULL;
-        ConfigError error = {};
-
-        if (config_parse(name, text, size, env_none, &config, &error) < 0)
-                fail_msg("%s in:\n%.*s", error.text, (int) size, text);
-        return config;
 }
 
 static size_t count(const char *text, const char *part) {
@@ -58,12 +36,12 @@ typedef struct Page {
         size_t rows;
 } Page;
 
-static void find_row(void *userdata, const char *key, const char *type, const char *fallback, const char *doc) {
+static void find_row(void *userdata, const char *key, const char *owner, const char *type, const char *fallback, const char *doc) {
         Page *page = userdata;
         char text[600];
         const char *found;
 
-        assert_true(snprintf(text, sizeof(text), "\n### `%s`\n\n*%s%s%s.* %s", key, type, fallback ? "; default: " : "",
+        assert_true(snprintf(text, sizeof(text), "\n### `%s`%s%s%s\n\n*%s%s%s.* %s", key, owner ? " (" : "", owner ? owner : "", owner ? ")" : "", type, fallback ? "; default: " : "",
                             fallback ? fallback : "", doc) < (int) sizeof(text));
         found = strstr(page->cursor, text);
         if (!found)
@@ -76,7 +54,7 @@ static void test_page_has_every_row(void **state) {
         char *text = read_file(PAGE);
         Page page = { text, 0 };
 
-        config_describe(find_row, &page);
+        config_describe(&types_of_config, find_row, &page);
         assert_int_equal(count(text, "\n### `"), page.rows); /* and no other */
         free(text);
 }
@@ -89,7 +67,7 @@ static void test_examples_of_the_page(void **state) {
                 begin += strlen("\n```yaml\n");
                 end = strstr(begin, "```\n");
                 assert_non_null(end);
-                config_unref(parse("configuration.md", begin, (size_t) (end - begin)));
+                config_unref(parse_as("configuration.md", begin, (size_t) (end - begin), &types_of_config));
                 n++;
         }
         assert_true(n >= 3);
@@ -101,11 +79,10 @@ static void test_error_of_the_page(void **state) {
         static const char text[] = "pubsub:\n  project: p\npublish:\n  topic: top\n  sources:\n    - name: home\n      type: nature_remo\n"
                                    "      token_file: t\n      interval: 5s\n";
         char *page = read_file(PAGE);
-        Config *config = NULL;
-        ConfigError error;
+        char *said = errors_of(text, strlen(text), &(ConfigInput){ CONFIG_FILE_DEFAULT, &types_of_config, env_none });
 
-        assert_true(config_parse(CONFIG_FILE_DEFAULT, text, strlen(text), env_none, &config, &error) < 0);
-        assert_non_null(strstr(page, error.text));
+        assert_non_null(strstr(page, said));
+        free(said);
         free(page);
 }
 
@@ -135,7 +112,7 @@ static void uncomment(char *text) {
 }
 
 /* "key: default" in the example, wherever the key has a default. */
-static void find_setting(void *userdata, const char *key, const char *type, const char *fallback, const char *doc) {
+static void find_setting(void *userdata, const char *key, const char *owner, const char *type, const char *fallback, const char *doc) {
         const char *text = userdata, *dot = strrchr(key, '.'), *name = dot ? dot + 1 : key;
         bool derived = !fallback || strchr(fallback, '$') || strchr(fallback, ';') || strstr(fallback, "COLLECTION") ||
                        strstr(fallback, "usual") || strstr(fallback, ": ");
@@ -150,17 +127,19 @@ static void find_setting(void *userdata, const char *key, const char *type, cons
 
 static void test_example_file(void **state) {
         char *text = read_file(EXAMPLE);
-        Config *plain = parse("sensorqd.yaml", text, strlen(text)), *full;
+        NatureRemoConfig *remo;
+        Config *plain = parse_as("sensorqd.yaml", text, strlen(text), &types_of_config), *full;
 
         uncomment(text);
-        full = parse("sensorqd.yaml", text, strlen(text));
-        config_describe(find_setting, text);
+        full = parse_as("sensorqd.yaml", text, strlen(text), &types_of_config);
+        config_describe(&types_of_config, find_setting, text);
 
         /* What is commented out is the default, but for the two keys that have none. */
-        assert_string_equal(full->pubsub.ca_file, full->sources[0].ca_file);
+        remo = full->sources[0].keys;
+        assert_string_equal(full->pubsub.ca_file, remo->ca_file);
         free(full->pubsub.ca_file);
-        free(full->sources[0].ca_file);
-        full->pubsub.ca_file = full->sources[0].ca_file = NULL;
+        free(remo->ca_file);
+        full->pubsub.ca_file = remo->ca_file = NULL;
         assert_string_equal(plain->state_dir, full->state_dir);
         assert_int_equal(plain->log_level, full->log_level);
         assert_true(pubsub_config_equal(&plain->pubsub, &full->pubsub));

@@ -2,6 +2,7 @@
 /* One pass over a batch against a server whose answers the test decides: P3, P4, P6 under every kind of answer. */
 #include "scripted-mongodb.h"
 
+#include "sinks/mongodb-config.h"
 #include "sinks/mongodb-write.h"
 
 #define SUBSCRIPTION "projects/p/subscriptions/s"
@@ -33,9 +34,8 @@ static World *world_new(void) {
         static char database[] = "d", collection[] = "c", rejected[] = "c_rejected", subscription[] = SUBSCRIPTION, id_attribute[] = "key",
                     *none[] = { NULL };
         World *w = calloc(1, sizeof(*w));
-        SubscriptionConfig config = { .subscription = subscription,
-                .id_attribute = id_attribute,
-                .mongodb = { .database = database, .collection = collection, .rejected_collection = rejected, .date_fields = none } };
+        MongodbConfig mongodb = { .database = database, .collection = collection, .rejected_collection = rejected, .date_fields = none };
+        SubscriptionConfig config = { .subscription = subscription, .id_attribute = id_attribute, .keys = &mongodb };
         MongodbClient *client = NULL;
         char problem[256];
 
@@ -43,7 +43,7 @@ static World *world_new(void) {
         server_start(&w->server);
         (void) snprintf(
                 w->uri, sizeof(w->uri), "mongodb://127.0.0.1:%d/?heartbeatFrequencyMS=500&serverSelectionTimeoutMS=3000", w->server.port);
-        config.mongodb.uri = w->uri;
+        mongodb.uri = w->uri;
         assert_int_equal(mongodb_client_new(&config, NULL, &client, problem, sizeof(problem)), 0);
         assert_int_equal(mongodb_writer_new(client, &w->writer), 0);
         assert_int_equal(probe(w), MONGODB_FAULT_NONE);
@@ -468,9 +468,8 @@ static void test_bulk_limits(void **state) {
 static void test_refused_logins_renew_the_pool(void **state) {
         static char name[] = "d", none[] = "", *dates[] = { NULL };
         char uri[160], text[256];
-        SubscriptionConfig config = { .subscription = none,
-                .id_attribute = none,
-                .mongodb = { .uri = uri, .database = name, .collection = name, .rejected_collection = name, .date_fields = dates } };
+        MongodbConfig mongodb = { .uri = uri, .database = name, .collection = name, .rejected_collection = name, .date_fields = dates };
+        SubscriptionConfig config = { .subscription = none, .id_attribute = none, .keys = &mongodb };
         Server *server = calloc(1, sizeof(*server));
         _cleanup_(mongodb_client_freep) MongodbClient *client = NULL;
         mongoc_client_pool_t *first;

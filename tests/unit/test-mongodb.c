@@ -247,14 +247,9 @@ static void test_uri_limits(void **state) {
         mongoc_uri_destroy(uri);
 }
 
-/* P3 rests on the write concern; P10: no password in what is said about a uri. */
+/* P10: no password in what is said about a uri. */
 static void test_uri_refused(void **state) {
         static const char *const uris[] = {
-                "mongodb://h/?w=1",
-                "mongodb://h/?journal=false",
-                "mongodb://h/?retryWrites=false",
-                "mongodb://h/?wTimeoutMS=1",
-                "mongodb://h/?W=0",
                 "mongodb://u:hunter2@h:99999/",
                 "mongodb://u:hunter2%zz@h/",
                 "http://u:hunter2@h/",

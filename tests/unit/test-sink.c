@@ -16,7 +16,8 @@
 #include "lib/service.h"
 #include "mongodb-server.h"
 #include "sinks/mongodb-admin.h"
-#include "subscribe/sink.h"
+#include "sinks/mongodb-config.h"
+#include "types.h"
 
 #define SUBSCRIPTION "projects/p/subscriptions/s"
 #define WAIT_USEC (40 * USEC_PER_SEC)
@@ -29,6 +30,7 @@ typedef struct World {
         char uri[160], database[32];
         unsigned serial; /* a database for each test */
         SubscriptionConfig config;
+        MongodbConfig mongodb;
         Loop *event;
         Sink *sink;
         Batch *settled;
@@ -83,7 +85,8 @@ static void open_sink_as(World *w, const char *user, const char *secret) {
                 *user ? "@" : "", w->server.port);
         (void) snprintf(w->database, sizeof(w->database), "test%u", ++w->serial);
         w->n_settled = w->n_changes = 0;
-        assert_int_equal(sink_new(w->event, &sink_type_mongodb, &w->config, secret, &callbacks, &w->sink), 0);
+        w->mongodb.password.text = (char *) secret;
+        assert_int_equal(sink_new(w->event, types_sink("mongodb"), &w->config, &callbacks, &w->sink), 0);
 }
 
 static void open_sink(World *w) {
@@ -337,7 +340,7 @@ static void test_faults(void **state) {
 static void test_config_fault(void **state) {
         World *w = *state;
 
-        w->config.mongodb.backoff_max = 60 * USEC_PER_SEC;
+        w->config.backoff.max = 60 * USEC_PER_SEC;
         open_sink(w);
         fail_point(w, "\"alwaysOn\"", "{\"failCommands\":[\"insert\"],\"errorCode\":13}");
         assert_int_equal(sink_write(w->sink, numbered(2)), SINK_WRITE_STARTED);
@@ -354,7 +357,7 @@ static void test_config_fault(void **state) {
 static void test_stop_while_retrying(void **state) {
         World *w = *state;
 
-        w->config.mongodb.backoff_initial = w->config.mongodb.backoff_max = 60 * USEC_PER_SEC;
+        w->config.backoff.initial = w->config.backoff.max = 60 * USEC_PER_SEC;
         open_sink(w);
         fail_point(w, "\"alwaysOn\"", "{\"failCommands\":[\"insert\"],\"errorCode\":14031}");
         assert_int_equal(sink_write(w->sink, numbered(2)), SINK_WRITE_STARTED);
@@ -403,7 +406,7 @@ static void test_outage(void **state) {
         World *w = *state;
         usec_t up;
 
-        w->config.mongodb.backoff_initial = w->config.mongodb.backoff_max = 60 * USEC_PER_SEC;
+        w->config.backoff.initial = w->config.backoff.max = 60 * USEC_PER_SEC;
         mongodb_server_stop(&w->server, SIGTERM);
         open_sink_as(w, "", NULL);
         UNTIL(w, status(w).retry_at > 0);
@@ -543,20 +546,20 @@ static void test_login(void **state) {
 /* ---- without a server ---- */
 
 static void test_type_table(void **state) {
-        assert_ptr_equal(sink_type_find("mongodb"), &sink_type_mongodb);
-        assert_null(sink_type_find("slack"));
-        assert_null(sink_type_find(""));
+        assert_string_equal(types_sink("mongodb")->keys->name, "mongodb");
+        assert_null(types_sink("slack"));
+        assert_null(types_sink(""));
 }
 
 /* P9: what only the config can mend is refused when the sink is opened, without reaching for anything. */
 static void test_bad_uri(void **state) {
         World *w = *state;
         const SinkCallbacks callbacks = { .on_settled = on_settled, .on_change = on_change, .userdata = w };
-        static char refused[] = "mongodb://127.0.0.1/?w=0";
+        static char refused[] = "mongodb://127.0.0.1:99999/";
         Sink *sink = NULL;
 
-        w->config.mongodb.uri = refused;
-        assert_int_equal(sink_new(w->event, &sink_type_mongodb, &w->config, NULL, &callbacks, &sink), -EBADMSG);
+        w->mongodb.uri = refused;
+        assert_int_equal(sink_new(w->event, types_sink("mongodb"), &w->config, &callbacks, &sink), -EBADMSG);
         assert_null(sink);
 }
 
@@ -569,15 +572,13 @@ static int setup(void **state) {
         w->config = (SubscriptionConfig){ .subscription = subscription,
                 .id_attribute = id_attribute,
                 .sink = "mongodb",
-                .mongodb = {
-                        .uri = w->uri,
-                        .database = w->database,
-                        .collection = collection,
-                        .rejected_collection = rejected,
-                        .date_fields = date_fields,
-                        .backoff_initial = 50 * USEC_PER_MSEC,
-                        .backoff_max = USEC_PER_SEC,
-                } };
+                .backoff = { 50 * USEC_PER_MSEC, USEC_PER_SEC },
+                .keys = &w->mongodb };
+        w->mongodb = (MongodbConfig){ .uri = w->uri,
+                .database = w->database,
+                .collection = collection,
+                .rejected_collection = rejected,
+                .date_fields = date_fields };
         return loop_new(&w->event);
 }
 

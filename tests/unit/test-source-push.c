@@ -56,12 +56,12 @@ static SourceStatus status_of(Fixture *f) {
 
 static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(Fixture));
-        static char name[] = "home", type[] = "talker";
+        static char name[] = "home";
 
         assert_non_null(f);
         f->host = (SourceHost){ .has_room = has_room, .store = store, .on_change = on_change, .userdata = f };
         assert_true(loop_new(&f->host.loop) >= 0);
-        f->config = (SourceConfig){ .name = name, .type = type };
+        f->config = (SourceConfig){ .name = name, .type = "talker" };
         f->room = true;
         *state = f;
         return 0;
@@ -108,11 +108,11 @@ static void *talker_close(void *self) {
 }
 
 static const SourceType talker_type = {
-        .name = "talker", .open = talker_open, .hold = talker_hold, .stored = talker_stored, .close = talker_close,
+        .keys = &(const ConfigSection){ .name = "talker" }, .open = talker_open, .hold = talker_hold, .stored = talker_stored, .close = talker_close,
 };
 
 static void start_talker(Fixture *f) {
-        assert_int_equal(source_new(&f->host, &talker_type, &f->config, NULL, &f->source), 0);
+        assert_int_equal(source_new(&f->host, &talker_type, &f->config, &f->source), 0);
 }
 
 static void say(uint64_t ticket, size_t n) {

@@ -18,6 +18,7 @@
 #include "lib/loop.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "sources/nature-remo.h"
 #include "types.h"
 
 #define PATIENCE (20 * USEC_PER_SEC)
@@ -35,6 +36,7 @@ typedef struct Fixture {
         char bearer[100], path[100];
 
         SourceConfig config;
+        NatureRemoConfig keys;
         SourceHost host;
         Secrets *secrets;
         char url[64];
@@ -94,7 +96,7 @@ static void on_change(void *userdata) {
 
 static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(Fixture));
-        static char name[] = "home", type[] = "nature_remo", token_file[] = "nature-remo.token";
+        static char name[] = "home", token_file[] = "nature-remo.token", token[] = "secret-token";
 
         assert_non_null(f);
         (void) signal(SIGPIPE, SIG_IGN);
@@ -102,8 +104,9 @@ static int setup(void **state) {
         assert_true(loop_new(&f->event) >= 0);
         assert_int_equal(http_new(f->event, "test/1", &f->http), 0);
         f->server = http_server_new(answer, f);
-        (void) snprintf(f->url, sizeof(f->url), "http://127.0.0.1:%u/", http_server_port(f->server));
-        f->config = (SourceConfig){ .name = name, .type = type, .token_file = token_file, .url = f->url, .interval = 50 * USEC_PER_MSEC };
+        (void) snprintf(f->url, sizeof(f->url), "http://127.0.0.1:%u", http_server_port(f->server));
+        f->config = (SourceConfig){ .name = name, .type = "nature_remo", .keys = &f->keys, .interval = 50 * USEC_PER_MSEC };
+        f->keys = (NatureRemoConfig){ .token = { token_file, token }, .url = f->url };
         f->may_poll = true;
         set_answer(f, 200, "", TWO_DEVICES);
         *state = f;
@@ -125,7 +128,7 @@ static int teardown(void **state) {
 
 static void start(Fixture *f, bool manual) {
         f->host = (SourceHost){ .loop = f->event, .http = f->http, .manual = manual, .has_room = has_room, .store = store, .on_change = on_change, .userdata = f };
-        assert_int_equal(source_new(&f->host, types_source(f->config.type), &f->config, "secret-token", &f->source), 0);
+        assert_int_equal(source_new(&f->host, types_source(f->config.type), &f->config, &f->source), 0);
 }
 
 static SourceStatus status_of(Fixture *f) {
@@ -553,7 +556,7 @@ static void test_next_poll(void **state) {
 static void test_types(void **state) {
         const SourceType *type = types_source("nature_remo");
 
-        assert_string_equal(type->name, "nature_remo");
+        assert_string_equal(type->keys->name, "nature_remo");
         assert_null(types_source("nature-remo"));
 }
 

@@ -163,7 +163,7 @@ static void test_stop_brings_the_batch_back(void **state) {
 
 /* P8: what is released goes to a pull that still hangs. It is read, and given back too; no pull follows it. */
 static void test_stop_gives_back_what_comes_late(void **state) {
-        world.config.mongodb.backoff_initial = world.config.mongodb.backoff_max = 10 * USEC_PER_SEC;
+        world.config.backoff.initial = world.config.backoff.max = 10 * USEC_PER_SEC;
         world_start(false);
         world_queue(1, 1);
         world_until(world.sink.work && fixture_hanging(&world.service) == 1);

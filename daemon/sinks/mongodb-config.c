@@ -1,15 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "sinks/mongodb-config.h"
+
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config-table.h"
-#include "config-uri.h"
 #include "lib/bytes.h"
+
+#define TEXT_MAX 1024
+#define DATE_FIELDS_MAX 64
+#define NAMESPACE_MAX 255 /* bytes of DATABASE.COLLECTION: MongoDB manual, "MongoDB Limits and Thresholds" */
+#define COLLECTION_SUFFIX "_rejected"
 
 #define OPTIONS_MAX 64
 #define PROBLEM_ENCODING                                                                                               \
         "has a user or password with : / ? # [ ] @ or %% in it, which must be percent-encoded (@ as %%40)"
+
+/* What a connection string says. */
+typedef struct Uri {
+        bool user;          /* names a user */
+        bool user_password; /* and the password */
+        bool secret;        /* carries a password, there or in an option */
+        bool direct;        /* directConnection=true */
+        bool keyless;       /* its mechanism needs no password (X.509, Kerberos, AWS) */
+} Uri;
+
+/* ---- the connection string ---- */
 
 /* Options of the driver that may be set; names are compared without case. */
 static const char *const allowed_options[] = {
@@ -91,7 +110,7 @@ static bool percent_valid(Slice text) {
         return true;
 }
 
-static int user_parse(Slice user, ConfigUri *uri, ConfigProblem *ret_problem) {
+static int user_parse(Slice user, Uri *uri, ConfigProblem *ret_problem) {
         const char *colon = memchr(user.data, ':', user.size);
         size_t size = colon ? (size_t) (colon - user.data) : user.size;
 
@@ -201,7 +220,7 @@ static int option_unknown(Slice name, ConfigProblem *ret_problem) {
         return config_problem_set(ret_problem, "has an unknown option");
 }
 
-static int option_parse(Slice option, const char **ret_name, ConfigUri *uri, ConfigProblem *ret_problem) {
+static int option_parse(Slice option, const char **ret_name, Uri *uri, ConfigProblem *ret_problem) {
         const char *equals = memchr(option.data, '=', option.size), *name;
         Slice key = { option.data, equals ? (size_t) (equals - option.data) : option.size }, value;
 
@@ -231,8 +250,7 @@ static int option_parse(Slice option, const char **ret_name, ConfigUri *uri, Con
 }
 
 /* What the driver refuses when it is too late for a good message. */
-static int options_check(
-        const char *const *seen, size_t n, bool srv, const ConfigUri *uri, ConfigProblem *ret_problem) {
+static int options_check(const char *const *seen, size_t n, bool srv, const Uri *uri, ConfigProblem *ret_problem) {
         bool max_hosts = false, replica_set = false;
 
         for (size_t i = 0; i < n; i++) {
@@ -250,7 +268,7 @@ static int options_check(
         return 0;
 }
 
-static int options_parse(const char *cursor, bool srv, ConfigUri *uri, ConfigProblem *ret_problem) {
+static int options_parse(const char *cursor, bool srv, Uri *uri, ConfigProblem *ret_problem) {
         const char *seen[OPTIONS_MAX];
         size_t n = 0;
 
@@ -275,10 +293,12 @@ static int options_parse(const char *cursor, bool srv, ConfigUri *uri, ConfigPro
         return options_check(seen, n, srv, uri, ret_problem);
 }
 
-int config_uri_parse(const char *uri, ConfigUri *ret, ConfigProblem *ret_problem) {
+/* -EBADMSG with *ret_problem* filled in: no scheme, no host, a bad port, an unknown or repeated option, one that
+ * sensorqd sets itself, one that mongodb+srv:// cannot have or needs. */
+static int uri_parse(const char *uri, Uri *ret, ConfigProblem *ret_problem) {
         bool srv = strncmp(uri, "mongodb+srv://", 14) == 0;
         const char *authority, *end, *at, *query;
-        ConfigUri parsed = {};
+        Uri parsed = {};
         int r;
 
         if (!srv && strncmp(uri, "mongodb://", 10) != 0)
@@ -315,3 +335,124 @@ int config_uri_parse(const char *uri, ConfigUri *ret, ConfigProblem *ret_problem
         *ret = parsed;
         return 0;
 }
+
+/* ---- the section ---- */
+
+static int uri_check(const char *text, ConfigProblem *ret_problem) {
+        Uri uri;
+
+        return uri_parse(text, &uri, ret_problem);
+}
+
+/* MongoDB manual, "MongoDB Limits and Thresholds": the set for Windows, so that a dump can be restored there. */
+static int database_check(const char *text, ConfigProblem *ret_problem) {
+        if (strcmp(text, "admin") == 0 || strcmp(text, "local") == 0 || strcmp(text, "config") == 0)
+                return config_problem_set(ret_problem, "is a database that MongoDB keeps for itself");
+        if (strpbrk(text, "/\\. \"$*<>:|?"))
+                return config_problem_set(
+                        ret_problem, "holds a character that MongoDB does not allow in a database's name");
+        return 0;
+}
+
+static int collection_check(const char *text, ConfigProblem *ret_problem) {
+        size_t size = strlen(text);
+
+        if (strncmp(text, "system.", 7) == 0)
+                return config_problem_set(ret_problem, "begins with system., which MongoDB keeps for itself");
+        if (strchr(text, '$'))
+                return config_problem_set(ret_problem, "holds a $");
+        if (text[0] == '.' || text[size - 1] == '.' || strstr(text, ".."))
+                return config_problem_set(ret_problem, "has a dot at an end, or two in a row");
+        return 0;
+}
+
+static const ConfigType type_uri = { "MongoDB URI",
+        "mongodb://[USER@]HOST[:PORT],.../[?OPTION=VALUE&...], or mongodb+srv://", CONFIG_TEXT, .text = uri_check,
+        .private = true };
+static const ConfigType type_database = { "database", "1 to 63 bytes without / \\ . \" $ * < > : | ? or a space",
+        CONFIG_TEXT, .text = database_check };
+static const ConfigType type_collection = { "collection", "a name without $ that does not begin with system.",
+        CONFIG_TEXT, .text = collection_check };
+
+#define MONGODB(field) offsetof(MongodbConfig, field)
+
+/* clang-format off */
+static const ConfigRow rows[] = {
+        { "uri", &type_uri, MONGODB(uri), 1, 4 * TEXT_MAX, .flags = CONFIG_REQUIRED,
+                .doc = "MongoDB's connection string." },
+        { "password_file", &config_type_secret, MONGODB(password), 1, TEXT_MAX,
+                .doc = "The password of the user in uri." },
+        { "database", &type_database, MONGODB(database), 1, 63, .flags = CONFIG_REQUIRED,
+                .doc = "The database that documents are stored in." },
+        { "collection", &type_collection, MONGODB(collection), 1, 200, .flags = CONFIG_REQUIRED,
+                .doc = "The collection that documents are stored in." },
+        { "rejected_collection", &type_collection, MONGODB(rejected_collection), 1, 200,
+                .derived = "COLLECTION_rejected",
+                .doc = "The collection for messages that can never be stored, each with the reason." },
+        { "date_fields", &config_type_names, MONGODB(date_fields), 0, DATE_FIELDS_MAX, "[created_at, updated_at, request_at, measured_at]",
+                .doc = "Names, at any depth, whose RFC 3339 strings become BSON dates." },
+        { "backoff", &config_type_section, MONGODB(backoff), .section = &config_backoff_section,
+                .doc = "The same as backoff of the subscription, where it is better written." },
+        {},
+};
+/* clang-format on */
+
+static int rule_password(const ConfigPlace *place, const MongodbConfig *mongodb) {
+        ConfigProblem problem;
+        Uri uri;
+        int r;
+
+        r = uri_parse(mongodb->uri, &uri, &problem);
+        if (r < 0)
+                return r;
+
+        if (mongodb->password.file && uri.user_password)
+                return config_place_fail(place, "password_file", "uri carries a password already; give one of the two");
+        if (mongodb->password.file && !uri.user)
+                return config_place_fail(place, "password_file", "uri names no user; write mongodb://USER@HOST/...");
+        if (uri.user && !uri.user_password && !mongodb->password.file && !uri.keyless)
+                return config_place_fail(place, "uri",
+                        "names a user without a password; put it into a file, and name that in password_file");
+        if (!uri.secret)
+                return 0;
+        return config_place_warn(place, "uri",
+                "holds a password, so everybody who may read this file knows it. It works all the same; better move "
+                "it to a file of its own, and name that in password_file");
+}
+
+static int rule_collections(const ConfigPlace *place, MongodbConfig *mongodb) {
+        if (!mongodb->rejected_collection &&
+                asprintf(&mongodb->rejected_collection, "%s" COLLECTION_SUFFIX, mongodb->collection) < 0) {
+                mongodb->rejected_collection = NULL;
+                return -ENOMEM;
+        }
+
+        if (strcmp(mongodb->collection, mongodb->rejected_collection) == 0)
+                return config_place_fail(place, "rejected_collection",
+                        "is the same as collection; choose another, such as %s%s", mongodb->collection,
+                        COLLECTION_SUFFIX);
+        if (strlen(mongodb->database) + 1 + strlen(mongodb->rejected_collection) > NAMESPACE_MAX)
+                return config_place_fail(place, "rejected_collection",
+                        "is too long together with the database; allowed: %d bytes for both and the dot between",
+                        NAMESPACE_MAX);
+        return 0;
+}
+
+static int rule(const ConfigPlace *place, void *self, void *around) {
+        SubscriptionConfig *subscription = around;
+        MongodbConfig *mongodb = self;
+        int r;
+
+        r = rule_password(place, mongodb);
+        if (r < 0)
+                return r;
+        if (mongodb->backoff.max > 0 && yaml_get(place->parent->node, "backoff"))
+                return config_place_fail(
+                        place, "backoff", "is there twice: here, and in the subscription; keep the latter");
+        if (mongodb->backoff.max > 0)
+                subscription->backoff = mongodb->backoff;
+        return rule_collections(place, mongodb);
+}
+
+const ConfigSection mongodb_config_section = { "mongodb", "Stores the messages in MongoDB.", rows,
+        sizeof(MongodbConfig), rule, NULL };

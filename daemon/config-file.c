@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config-file.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config-reader.h"
+#include "lib/bytes.h"
+#include "lib/file.h"
+#include "lib/http.h"
+
+/* ---- rules that span sections, or look at the environment ---- */
+
+static const char *input_getenv(const ConfigInput *input, const char *name) {
+        return input->getenv ? input->getenv(name) : getenv(name);
+}
+
+/* systemd.exec(5): several directories are separated by colons; the first is ours. */
+static int rule_state_dir(const ConfigInput *input, const ConfigPlace *top, Config *config) {
+        const char *directories = input_getenv(input, "STATE_DIRECTORY");
+
+        if (config->state_dir)
+                return 0;
+        if (!directories || directories[0] == '\0')
+                directories = CONFIG_STATE_DIR_DEFAULT;
+
+        config->state_dir = strndup(directories, strcspn(directories, ":"));
+        if (!config->state_dir)
+                return -ENOMEM;
+        if (config->state_dir[0] != '/')
+                return config_reader_fail(top->reader, 0, 0,
+                        "state_dir: $STATE_DIRECTORY is no absolute path; set state_dir, or mend the variable");
+        return 0;
+}
+
+static int rule_emulator(const ConfigInput *input, const ConfigPlace *top, Config *config) {
+        const char *host = input_getenv(input, "PUBSUB_EMULATOR_HOST");
+        size_t size;
+        char *url;
+
+        if (!host || host[0] == '\0')
+                return 0;
+        if (strncmp(host, "http://", 7) == 0)
+                host += 7;
+        for (size = strlen(host); size > 0 && host[size - 1] == '/';)
+                size--;
+        if (asprintf(&url, "http://%.*s", (int) size, host) < 0)
+                return -ENOMEM;
+
+        free(config->pubsub.endpoint);
+        config->pubsub.endpoint = url;
+        config->pubsub.emulator = true;
+        if (http_url_check(url) == HTTP_URL_MALFORMED || strpbrk(url + 7, "/?"))
+                return config_reader_fail(top->reader, 0, 0,
+                        "pubsub.endpoint: $PUBSUB_EMULATOR_HOST is set, but is no HOST:PORT; mend or unset the "
+                        "variable");
+        return 0;
+}
+
+/* Makes a full name of an id. */
+static int make_full_name(const Config *config, const char *collection, char **name) {
+        char *full;
+
+        if (config_type_is_full_name(*name, collection))
+                return 0;
+        if (asprintf(&full, "projects/%s/%s/%s", config->pubsub.project, collection, *name) < 0)
+                return -ENOMEM;
+
+        free(*name);
+        *name = full;
+        return 0;
+}
+
+static int rule_subscription(const ConfigPlace *top, Config *config, size_t index) {
+        const YamlNode *list = yaml_get(top->node, "subscribe");
+        const ConfigPlace place = { top->reader, top, "subscribe", true, list->children[index] };
+        SubscriptionConfig *subscription = &config->subscriptions[index];
+        int r;
+
+        r = make_full_name(config, "subscriptions", &subscription->subscription);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < index; i++)
+                if (strcmp(subscription->subscription, config->subscriptions[i].subscription) == 0)
+                        return config_place_fail(&place, "subscription",
+                                "is the subscription of line %u already; each subscription once",
+                                list->children[i]->line);
+
+        return 0;
+}
+
+static int apply_rules(const ConfigInput *input, const ConfigPlace *top, Config *config) {
+        int r;
+
+        r = rule_state_dir(input, top, config);
+        if (r < 0)
+                return r;
+        r = rule_emulator(input, top, config);
+        if (r < 0)
+                return r;
+        if (!config->publishes && config->n_subscriptions == 0)
+                return config_place_fail(top, "publish",
+                        "is missing, and so is subscribe: nothing to do; write one of the two sections, or both");
+        if (config->publishes) {
+                r = make_full_name(config, "topics", &config->topic);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < config->n_subscriptions; i++) {
+                r = rule_subscription(top, config, i);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* ---- text ---- */
+
+/* Where the first byte stands that is not UTF-8 or is NUL: the line, or 0. */
+static unsigned text_find_bad(const char *text, size_t size) {
+        unsigned line = 1;
+        size_t begin = 0;
+
+        if (bytes_is_utf8(text, size) && !memchr(text, '\0', size))
+                return 0;
+
+        while (begin < size) {
+                const char *end = memchr(text + begin, '\n', size - begin);
+                size_t n = end ? (size_t) (end - text) - begin : size - begin;
+
+                if (!bytes_is_utf8(text + begin, n) || memchr(text + begin, '\0', n))
+                        break;
+                begin += n + 1;
+                line++;
+        }
+
+        return line;
+}
+
+/* YAML's commonest slip, for which libyaml's words are of little help. */
+static bool line_begins_with_tab(const char *text, size_t size, unsigned line) {
+        const char *end = text + size;
+
+        for (; line > 1 && text; line--) {
+                text = memchr(text, '\n', (size_t) (end - text));
+                text = text ? text + 1 : NULL;
+        }
+        while (text && text < end && *text == ' ')
+                text++;
+
+        return text && text < end && *text == '\t';
+}
+
+static int parse_yaml(const ConfigReader *reader, const char *text, size_t size, YamlNode **ret) {
+        unsigned line = text_find_bad(text, size);
+        YamlError error = {};
+        int r;
+
+        if (size > YAML_SIZE_MAX)
+                return config_reader_fail(reader, 0, 0, "the file is larger than %d KiB", YAML_SIZE_MAX / 1024);
+        if (line > 0)
+                return config_reader_fail(
+                        reader, line, 1, "the line holds a byte that is no UTF-8 text; save the file as UTF-8");
+
+        r = yaml_parse(text, size, ret, &error);
+        if (r != -EBADMSG)
+                return r;
+        return config_reader_fail(reader, error.line, error.column, "%s%s", error.text,
+                line_begins_with_tab(text, size, error.line) ? "; the line is indented by a tab, use spaces" : "");
+}
+
+static int config_new(const char *path, Config **ret) {
+        _cleanup_(config_unrefp) Config *config = NULL;
+        _cleanup_free_ char *copy = NULL;
+
+        config = calloc(1, sizeof(Config));
+        if (!config)
+                return -ENOMEM;
+
+        config->references = 1;
+        config->path = strdup(path);
+        copy = strdup(path);
+        if (!config->path || !copy)
+                return -ENOMEM;
+
+        config->directory = strdup(dirname(copy));
+        if (!config->directory)
+                return -ENOMEM;
+
+        *ret = cleanup_steal(config);
+        return 0;
+}
+
+int config_parse(const ConfigInput *input, const char *text, size_t size, Config **ret, ConfigErrors *errors) {
+        _cleanup_(config_unrefp) Config *config = NULL;
+        _cleanup_(yaml_freep) YamlNode *root = NULL;
+        ConfigReader reader;
+        int r;
+
+        r = config_new(input->path, &config);
+        if (r < 0)
+                return r;
+        reader = (ConfigReader){ input->path, config->directory, &config_section, input->types, errors,
+                &config->warnings };
+        r = parse_yaml(&reader, text, size, &root);
+        if (r < 0)
+                return r;
+        r = config_reader_read(&reader, root, config);
+        if (r < 0)
+                return r;
+        r = apply_rules(input, &(ConfigPlace){ &reader, NULL, "", false, root }, config);
+        if (r < 0)
+                return r;
+
+        *ret = cleanup_steal(config);
+        return 0;
+}
+
+/* ---- file ---- */
+
+static int fail_open(const ConfigReader *reader, int error) {
+        switch (-error) {
+        case ENOENT:
+                (void) config_reader_fail(reader, 0, 0,
+                        "there is no such file; write one (see sensorqd.yaml(5)), or name another with --config");
+                break;
+        case EISDIR:
+                (void) config_reader_fail(reader, 0, 0, "is a directory; name the file itself with --config");
+                break;
+        case EINVAL:
+                (void) config_reader_fail(reader, 0, 0, "is no regular file");
+                break;
+        case EACCES:
+                (void) config_reader_fail(reader, 0, 0,
+                        "may not be read by this user; run as root, or let the user of the service read it (chmod "
+                        "0644)");
+                break;
+        default:
+                (void) config_reader_fail(reader, 0, 0, "cannot be read: %s", strerror(-error));
+        }
+        return error;
+}
+
+int config_load(const ConfigInput *input, Config **ret, ConfigErrors *errors) {
+        const ConfigReader reader = { .path = input->path, .errors = errors };
+        _cleanup_close_ int fd = -1;
+        Bytes text = {};
+        int r;
+
+        r = file_open(input->path, &fd);
+        if (r < 0)
+                return fail_open(&reader, r);
+        r = bytes_reserve(&text, YAML_SIZE_MAX + 1); /* one more byte tells a file that is too large */
+        if (r < 0)
+                return r;
+        r = file_read(fd, text.data, YAML_SIZE_MAX + 1, &text.size);
+        if (r < 0)
+                (void) fail_open(&reader, r);
+        else
+                r = config_parse(input, text.data, text.size, ret, errors);
+
+        explicit_bzero(text.data, text.size);
+        bytes_done(&text);
+        return r;
+}

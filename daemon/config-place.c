@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config-place.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void config_errors_done(ConfigErrors *errors) {
+        for (size_t i = 0; i < errors->n; i++)
+                free(errors->texts[i]);
+        free(errors->texts);
+        *errors = (ConfigErrors){};
+}
+
+void config_errors_sum_up(const ConfigErrors *errors, char *buffer, size_t size) {
+        size_t more = errors->n + errors->left_out;
+
+        (void) snprintf(buffer, size, "%s", errors->n > 0 ? errors->texts[0] : "out of memory");
+        if (more > 1)
+                (void) snprintf(buffer + strlen(buffer), size - strlen(buffer),
+                        "; and %zu more error%s, see: sensorqd check", more - 1, more > 2 ? "s" : "");
+}
+
+/* Takes *text*. */
+static int errors_add(ConfigErrors *errors, char *text) {
+        char *last;
+
+        if (!errors->texts)
+                errors->texts = calloc(CONFIG_ERRORS_MAX, sizeof(char *));
+        if (!errors->texts) {
+                free(text);
+                return -ENOMEM;
+        }
+        if (errors->n < CONFIG_ERRORS_MAX) {
+                errors->texts[errors->n++] = text;
+                return 0;
+        }
+
+        free(text);
+        if (asprintf(&last, "and %zu more", errors->left_out + 2) < 0)
+                return -ENOMEM;
+        errors->left_out++;
+        free(errors->texts[CONFIG_ERRORS_MAX - 1]);
+        errors->texts[CONFIG_ERRORS_MAX - 1] = last;
+        return 0;
+}
+
+static int append_path(Bytes *out, const ConfigPlace *place) {
+        int r;
+
+        if (!place->parent)
+                return 0;
+        r = append_path(out, place->parent);
+        if (r < 0)
+                return r;
+        return bytes_append_format(
+                out, "%s%s%s", place->parent->parent ? "." : "", place->key, place->entry ? "[]" : "");
+}
+
+/* Where something stands, and in which file. */
+typedef struct Mark {
+        const ConfigReader *reader;
+        unsigned line, column; /* 0: no place in the file */
+} Mark;
+
+static int errors_note(ConfigErrors *errors, Mark mark, const char *path, const char *format, va_list list) {
+        _cleanup_bytes_ Bytes text = {};
+        _cleanup_free_ char *words = NULL;
+        char place[40] = "";
+        int r;
+
+        if (vasprintf(&words, format, list) < 0) {
+                words = NULL;
+                return -ENOMEM;
+        }
+        if (mark.line > 0)
+                (void) snprintf(place, sizeof(place), "%u:%u:", mark.line, mark.column);
+        r = bytes_append_format(
+                &text, "%s:%s %s%s%s", mark.reader->path, place, path, path[0] != '\0' ? ": " : "", words);
+        if (r < 0)
+                return r;
+        return errors_add(errors, bytes_steal(&text).data);
+}
+
+static const YamlNode *place_node(const ConfigPlace *place, const char *key) {
+        const YamlNode *value = key ? yaml_get(place->node, key) : NULL;
+
+        return value ? value : place->node;
+}
+
+static int place_note(ConfigErrors *errors, const ConfigPlace *place, const char *key, const YamlNode *node,
+        const char *format, va_list list) {
+        const Mark mark = { place->reader, node->line, node->column };
+        _cleanup_bytes_ Bytes path = {};
+        int r;
+
+        r = append_path(&path, place);
+        if (r < 0)
+                return r;
+        r = bytes_append_format(&path, "%s%s", key && place->parent ? "." : "", key ? key : "");
+        if (r < 0)
+                return r;
+        return errors_note(errors, mark, path.data, format, list);
+}
+
+int config_place_fail(const ConfigPlace *place, const char *key, const char *format, ...) {
+        va_list list;
+        int r;
+
+        va_start(list, format);
+        r = place_note(place->reader->errors, place, key, place_node(place, key), format, list);
+        va_end(list);
+        return r < 0 ? r : -EBADMSG;
+}
+
+int config_place_note(
+        const ConfigPlace *place, const char *key, const YamlNode *node, const char *format, va_list list) {
+        int r;
+
+        r = place_note(place->reader->errors, place, key, node, format, list);
+        return r < 0 ? r : -EBADMSG;
+}
+
+int config_place_warn(const ConfigPlace *place, const char *key, const char *format, ...) {
+        va_list list;
+        int r;
+
+        va_start(list, format);
+        r = place_note(place->reader->warnings, place, key, place_node(place, key), format, list);
+        va_end(list);
+        return r;
+}
+
+int config_reader_fail(const ConfigReader *reader, unsigned line, unsigned column, const char *format, ...) {
+        va_list list;
+        int r;
+
+        va_start(list, format);
+        r = errors_note(reader->errors, (Mark){ reader, line, column }, "", format, list);
+        va_end(list);
+        return r < 0 ? r : -EBADMSG;
+}
