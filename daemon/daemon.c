@@ -46,6 +46,8 @@ struct Daemon {
         Stalls *stalls;
         usec_t started;
         char status_line[512];
+        char reload_error[STAGES_ERROR_MAX]; /* why the last reload was refused; "": it was not */
+        usec_t reload_refused;               /* clock_wall() */
         Once once;
 };
 
@@ -67,6 +69,8 @@ static int daemon_look(Daemon *d, Figures *ret) {
                 .stopping = d->host.stopping,
                 .publishes = d->config->publishes,
                 .outbox_failing = d->host.outbox_failing,
+                .reload_refused = d->reload_refused,
+                .reload_error = d->reload_error,
                 .sources = calloc(stages->n_sources + 1, sizeof(SourceStatus)),
                 .subscribers = calloc(stages->n_subscribers + 1, sizeof(SubscriberStatus)),
                 .n_sources = stages->n_sources,
@@ -186,16 +190,17 @@ static int daemon_prepare_reload(
 }
 
 static void daemon_reload(Daemon *d) {
-        char error[STAGES_ERROR_MAX];
         Config *config;
         Stages *stages;
 
-        if (daemon_prepare_reload(d, &config, &stages, error) != 0) {
+        if (daemon_prepare_reload(d, &config, &stages, d->reload_error) != 0) {
+                d->reload_refused = clock_wall();
                 log_event(LOG_ERR, EVENT_RELOAD_REFUSED,
-                        LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, error }),
-                        "Reload refused, the configuration from before goes on: %s", error);
+                        LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, d->reload_error }),
+                        "Reload refused, the configuration from before goes on: %s", d->reload_error);
                 return;
         }
+        d->reload_refused = 0;
         stages_take_over(stages, d->stages);
         d->stages = stages;
         config_unref(d->config);
@@ -216,6 +221,7 @@ static void on_hangup(void *userdata, int signal) {
                 return;
         service_reloading();
         daemon_reload(d);
+        daemon_report_or_tell(d);
         service_ready();
         loop_wake(d->progress);
 }
@@ -280,14 +286,16 @@ static int daemon_lock(Daemon *d) {
 
         r = service_lock(d->config->state_dir, &d->lock_fd);
         if (r == SERVICE_LOCK_HELD) {
-                log_error("%s is in use by another sensorqd. One process owns a state directory: stop the other one, "
-                          "or give this one a "
-                          "state_dir of its own.",
+                log_event(LOG_ERR | LOG_LAST, NULL, NULL,
+                        "%s is in use by another sensorqd. One process owns a state directory: stop the other one, "
+                        "or give this one a "
+                        "state_dir of its own.",
                         d->config->state_dir);
                 return DAEMON_LOCKED;
         }
         if (r < 0)
-                log_error("%s/lock: %s. Create state_dir, and let the user that runs sensorqd write there.",
+                log_event(LOG_ERR | LOG_LAST, NULL, NULL,
+                        "%s/lock: %s. Create state_dir, and let the user that runs sensorqd write there.",
                         d->config->state_dir, strerror(-r));
         return r;
 }
@@ -309,14 +317,15 @@ static int daemon_open_outbox(Daemon *d) {
                 return 0;
         }
         if (r == OUTBOX_NEWER) {
-                log_error("%s/%s was made by a later sensorqd and is left alone. Install that version again, or give "
-                          "this one another "
-                          "state_dir.",
+                log_event(LOG_ERR | LOG_LAST, NULL, NULL,
+                        "%s/%s was made by a later sensorqd and is left alone. Install that version again, or give "
+                        "this one another "
+                        "state_dir.",
                         directory, OUTBOX_FILE);
                 return -EPROTONOSUPPORT;
         }
         if (r < 0)
-                log_event(LOG_ERR, EVENT_OUTBOX_FAILING,
+                log_event(LOG_ERR | LOG_LAST, EVENT_OUTBOX_FAILING,
                         LOG_FIELDS({ FIELD_FILE, directory }, { FIELD_ERROR, strerror(-r) }),
                         "The outbox in %s cannot be opened: %s. Nothing was started, since readings would have no "
                         "place that survives a "
@@ -331,12 +340,12 @@ static int daemon_make_stages(Daemon *d) {
 
         r = stages_new(&d->host, d->config, NULL, &d->stages, error);
         if (r == STAGES_SECRET) {
-                log_event(LOG_ERR, EVENT_CONFIG_REJECTED,
+                log_event(LOG_ERR | LOG_LAST, EVENT_CONFIG_REJECTED,
                         LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, error }), "Not started: %s", error);
                 return DAEMON_SECRET;
         }
         if (r < 0)
-                log_event(LOG_ERR, EVENT_CONFIG_REJECTED,
+                log_event(LOG_ERR | LOG_LAST, EVENT_CONFIG_REJECTED,
                         LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, error }), "Not started: %s: %s",
                         d->config->path, error[0] ? error : strerror(-r));
         return r;

@@ -2,6 +2,7 @@
 /* Options and the verb, then the daemon or the verb, then the exit code. The only file that ends the process. */
 #include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,9 +147,29 @@ static int run_daemon(Config *config, DaemonMode mode) {
         case -EPROTONOSUPPORT:
                 return EX_CANTCREAT; /* state_dir; logged */
         default:
-                log_error("sensorqd ends: %s", strerror(r < 0 ? -r : EIO));
+                log_event(LOG_ERR | LOG_LAST, NULL, NULL, "sensorqd ends: %s", strerror(r < 0 ? -r : EIO));
                 return EX_SOFTWARE;
         }
+}
+
+static bool is_daemon(const char *verb) {
+        return strcmp(verb, "run") == 0 || strcmp(verb, "once") == 0;
+}
+
+/* What is wrong with the file. `check` says it to who runs it; as the first step of `systemctl reload` (which alone
+ * sets $MAINPID: systemd.exec(5)), it is also the word of why that was refused. */
+static void reject_config(const Options *o, const char *error) {
+        bool reload = getenv("MAINPID") != NULL;
+        const LogField *fields = LOG_FIELDS({ FIELD_FILE, o->config_path }, { FIELD_ERROR, error });
+
+        if (strcmp(o->verb, "check") != 0)
+                log_event(LOG_ERR | LOG_LAST, EVENT_CONFIG_REJECTED, fields, "%s%s",
+                        is_daemon(o->verb) ? "Not started: " : "", error);
+        else if (reload)
+                log_event(LOG_ERR | LOG_LAST, EVENT_RELOAD_REFUSED, fields,
+                        "Reload refused, the configuration from before goes on: %s", error);
+        else
+                printf("FAIL  config  %s\n", error);
 }
 
 static int run_verb(const Options *o, Config *config) {
@@ -183,11 +204,13 @@ static void open_standard_descriptors(void) {
                 (void) close(fd);
 }
 
-static void tell_errors(const Options *o, const ConfigErrors *errors) {
-        for (size_t i = 0; i < errors->n; i++)
-                log_event(LOG_ERR, EVENT_CONFIG_REJECTED,
-                        LOG_FIELDS({ FIELD_FILE, o->config_path }, { FIELD_ERROR, errors->texts[i] }), "%s%s",
-                        strcmp(o->verb, "run") == 0 ? "Not started: " : "", errors->texts[i]);
+/* Its default action would end a daemon that is asked to reload before it listens. */
+static void mask_hangup(int how) {
+        sigset_t set;
+
+        (void) sigemptyset(&set);
+        (void) sigaddset(&set, SIGHUP);
+        (void) sigprocmask(how, &set, NULL);
 }
 
 int main(int argc, char **argv) {
@@ -196,10 +219,13 @@ int main(int argc, char **argv) {
         _cleanup_(config_errors_done) ConfigErrors errors = {};
         int r;
 
+        mask_hangup(SIG_BLOCK);
         open_standard_descriptors();
         options = options_parse(argc, argv);
         if (!options_check(&options))
                 return options.exit_code;
+        if (!is_daemon(options.verb))
+                mask_hangup(SIG_UNBLOCK);
         log_open("sensorqd");
 
         r = config_load(&(ConfigInput){ options.config_path, &types_of_config, NULL }, &config, &errors);
@@ -208,7 +234,8 @@ int main(int argc, char **argv) {
         if (r == -ENOMEM)
                 return EX_OSERR;
         if (r < 0) {
-                tell_errors(&options, &errors);
+                for (size_t i = 0; i < errors.n; i++)
+                        reject_config(&options, errors.texts[i]);
                 return EX_CONFIG;
         }
         log_set_level(config->log_level);

@@ -12,6 +12,7 @@
 
 #define NAME_SHOWN_MAX 40 /* characters of a source's or subscription's name */
 #define NAMED_MAX 2       /* sources and subscriptions told by name; the rest is counted */
+#define ERROR_SHOWN_MAX 200
 #define NAME_SIZE (NAME_SHOWN_MAX + 4)
 #define TIME_SIZE 32
 
@@ -253,11 +254,23 @@ static void line_subscribers(Line *line) {
         line_more(line, troubled, "subscriptions not well");
 }
 
+static void line_reload(Line *line) {
+        const Figures *f = line->figures;
+        char error[ERROR_SHOWN_MAX], time[TIME_SIZE];
+
+        if (f->reload_refused == 0)
+                return;
+        text_copy(error, sizeof(error), f->reload_error);
+        line_comma(line);
+        line_add(line, "reload refused %s: %s", local_time(f->reload_refused, f->wall, time), error);
+}
+
 const char *report_format_line(const Figures *figures, char line[static REPORT_LINE_SIZE]) {
         Line l = { .figures = figures };
 
         if (figures->stopping)
                 line_add(&l, "stopping");
+        line_reload(&l);
         line_failing_sources(&l);
         line_well_sources(&l);
         if (figures->publishes) {
@@ -303,7 +316,7 @@ typedef struct Told {
         const char *version;
         char line[REPORT_LINE_SIZE];
         const char *status;
-        bool outbox_full;
+        bool outbox_full, reload_refused;
         Figures figures;
 } Told;
 
@@ -399,12 +412,19 @@ static const Figure subscriber_figures[] = {
         {},
 };
 
+static const Figure reload_figures[] = {
+        NAMED(TIME, "time", Told, figures.reload_refused),
+        NAMED(TEXT, "error", Told, figures.reload_error),
+        {},
+};
+
 static const Figure all_figures[] = {
         FIGURE(TEXT, Told, version),
         FIGURE(TEXT, Told, status),
         NAMED(TIME, "time", Told, figures.wall),
         NAMED(TIME, "started", Told, figures.started),
         NAMED(FLAG, "stopping", Told, figures.stopping),
+        { "reload_refused", FIGURE_OBJECT, 0, .members = reload_figures, .only = offsetof(Told, reload_refused) },
         { "sources", FIGURE_ARRAY, offsetof(Told, figures.sources), sizeof(SourceStatus), source_figures,
                 .n = offsetof(Told, figures.n_sources) },
         { "outbox", FIGURE_OBJECT, 0, .members = outbox_figures, .only = offsetof(Told, figures.publishes) },
@@ -519,7 +539,12 @@ static void write_value(Writer *w, const Figure *figure, const char *at) {
 }
 
 int report_format_json(const Figures *figures, Bytes *ret) {
-        Told told = { .version = SENSORQD_VERSION, .outbox_full = report_outbox_is_full(figures), .figures = *figures };
+        Told told = {
+                .version = SENSORQD_VERSION,
+                .outbox_full = report_outbox_is_full(figures),
+                .reload_refused = figures->reload_refused > 0,
+                .figures = *figures,
+        };
         Writer w = { .told = &told };
 
         told.status = report_format_line(figures, told.line);

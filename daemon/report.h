@@ -15,6 +15,8 @@ typedef struct Figures {
         usec_t wall, now; /* clock_wall(), clock_now() */
         usec_t started;   /* clock_wall() */
         bool stopping;
+        usec_t reload_refused;    /* clock_wall() of the last reload if it was refused; else 0 */
+        const char *reload_error; /* why; borrowed */
         bool publishes;
         OutboxStatus outbox;
         bool outbox_failing;

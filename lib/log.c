@@ -184,6 +184,19 @@ static int log_to_journal(int level, const char *message_id, const LogField *fie
         return sd_journal_sendv(iov, n);
 }
 
+/* For journald as the other end of standard error: the level stands in front (sd-daemon(3)). */
+static void log_to_stream(int level, const char *text) {
+        const char prefix[] = { '<', (char) ('0' + LOG_PRI(level)), '>', '\0' };
+        Entry e;
+
+        e.size = 0;
+        entry_append_text(&e, prefix);
+        entry_append_clean(&e, text, TEXT_MAX);
+        e.data[e.size++] = '\n';
+        if (write(STDERR_FILENO, e.data, e.size) < 0)
+                return;
+}
+
 void log_event(int level, const char *message_id, const LogField *fields, const char *format, ...) {
         int saved_errno = errno;
         char text[TEXT_MAX + 2]; /* one byte more than is shown, so that a cut can be told */
@@ -199,5 +212,7 @@ void log_event(int level, const char *message_id, const LogField *fields, const 
 
         if (!target.journal || log_to_journal(level, message_id, fields, text) < 0)
                 log_to_stderr(level, message_id, fields, text);
+        else if (level & LOG_LAST)
+                log_to_stream(level, text);
         errno = saved_errno;
 }

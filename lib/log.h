@@ -25,6 +25,10 @@ void log_open(const char *identifier);
 void log_set_level(int level);
 int log_level(void);
 
+/* Added to a level: the process ends right after. The entry is written to standard error as well: when journald reads
+ * what a process sent that is gone already, it may not find out any more which unit that belonged to. */
+#define LOG_LAST 0x10000
+
 /* One entry. *message_id* (32 hex digits) and *fields* may be NULL. Line breaks and other controls in the text and in
  * values become spaces, what is not UTF-8 becomes `?`: what a remote sends cannot forge a line. Text is cut at 4 KiB, a
  * value at 1 KiB. Keeps errno. */

@@ -138,6 +138,9 @@ static void print_status(Json *json) {
         printf("sensorqd      %s, started %s, as of %s\n", text_of(json, "version"), text_of(json, "started"),
                 text_of(json, "time"));
         printf("status        %s\n", text_of(json, "status"));
+        if (json_get(json, "reload_refused"))
+                printf("reload        refused %s: %s\n", text_of(json_get(json, "reload_refused"), "time"),
+                        text_of(json_get(json, "reload_refused"), "error"));
         for (size_t i = 0; (item = json_at(json_get(json, "sources"), i)); i++)
                 print_source(item);
         print_outbox(json);

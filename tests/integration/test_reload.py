@@ -1,5 +1,8 @@
 """SIGHUP: what changes, what stays, and what a bad file does."""
 import json
+import os
+import re
+import subprocess
 
 import pytest
 from harness import wait_until
@@ -211,12 +214,39 @@ def test_bad_file_keeps_the_old_configuration(stack, tmp_path, damage):
     refused = stack.daemon.log.events("RELOAD_REFUSED")[0]
     words = {"syntax": "sensorqd.yaml:2:1: ", "key": "intervall", "secret": "nowhere", "state_dir": "need a restart"}
     assert words[damage] in refused.fields["SENSORQD_ERROR"] and words[damage] in refused.text
+    assert re.search(r"^reload refused \d\d:\d\d:\d\d: ", stack.daemon.notify.status) and words[damage] in stack.daemon.notify.status
+    told = json.loads((stack.daemon.state / "status.json").read_text())["reload_refused"]
+    assert words[damage] in told["error"] and told["time"]
     polls(stack.remo, 2)
     stack.daemon.config = good
     reload(stack)
+    assert "refused" not in stack.daemon.notify.status
     stack.remo.scenario = "empty"
     wait_until(lambda: stack.count() == len(stack.remo.served()), "every reading is stored")
     assert stack.daemon.stop() == 0
+
+
+def test_hangup_before_the_daemon_listens(sensorqd, tmp_path):
+    """A reload that is asked for while it still reads its options is made later, and kills nothing."""
+    source = tmp_path / "early.c"
+    source.write_text("""
+        #define _GNU_SOURCE
+        #include <dlfcn.h>
+        #include <signal.h>
+        struct option;
+        int getopt_long(int n, char *const v[], const char *s, const struct option *l, int *i) {
+                static int once;
+                if (!once++)
+                        raise(SIGHUP);
+                return ((int (*)(int, char *const *, const char *, const struct option *, int *)) dlsym(RTLD_NEXT, "getopt_long"))(n, v, s, l, i);
+        }""")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / "early.so", source, "-ldl"], check=True)
+    mongodb = {"uri": "mongodb://127.0.0.1:9/", "database": "home", "collection": "readings"}
+    daemon = sensorqd({"pubsub": {"project": "my-project"}, "subscribe": [{"subscription": "sub", "mongodb": mongodb}]},
+                      env={"PUBSUB_EMULATOR_HOST": "127.0.0.1:9"})
+    daemon.start(LD_PRELOAD=str(tmp_path / "early.so"), ASAN_OPTIONS="verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", ""))
+    daemon.log.wait("RELOADED")
+    assert daemon.stop() == 0
 
 
 def test_password_in_the_uri_is_warned_about(stack):

@@ -196,7 +196,13 @@ def test_check_offline_opens_no_secret(sensorqd):
     done = daemon.run("check", "--offline")
     assert (done.returncode, done.stdout) == (0, f"ok    config  {daemon.config_file}\n")
     daemon.write_config('{"pubsub": {}}')
-    assert daemon.run("check", "--offline").returncode == 78
+    done = daemon.run("check", "--offline")
+    assert done.returncode == 78
+    assert re.fullmatch(re.escape(f"FAIL  config  {daemon.config_file}") + r":1:\d+: pubsub\.project: .*\n", done.stdout), done.stdout
+    # the first step of `systemctl reload`, which alone knows $MAINPID
+    done = daemon.run("check", "--offline", MAINPID="1")
+    assert done.returncode == 78 and EVENTS["RELOAD_REFUSED"] in done.stderr and "goes on" in done.stderr
+    assert EVENTS["CONFIG_REJECTED"] not in done.stderr
 
 
 # setup
@@ -498,7 +504,7 @@ def test_help_and_version(sensorqd, tmp_path):
 
 
 @pytest.mark.main
-@pytest.mark.parametrize("verb", ["run", "check", "setup", "once", "rejected"])
+@pytest.mark.parametrize("verb", ["run", "setup", "once", "rejected"])
 def test_config_error_names_the_place(sensorqd, verb):
     """P9."""
     daemon = sensorqd({})

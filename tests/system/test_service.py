@@ -89,11 +89,13 @@ def test_reload_refuses_a_bad_file(running, house):
     good = running.read("/etc/sensorqd/sensorqd.yaml")
     running.write("/etc/sensorqd/sensorqd.yaml", good.replace('"interval": "10s"', '"interval": "5s"'))
     assert running.systemctl("reload", "sensorqd", check=False).returncode != 0
-    entry = running.wait_event("CONFIG_REJECTED")
+    entry = running.wait_event("RELOAD_REFUSED")
     assert re.search(r"sensorqd\.yaml:\d+:\d+: .*interval", entry["MESSAGE"])
+    assert not running.journal("CONFIG_REJECTED")
     assert running.show("MainPID") == pid and running.show("ActiveState") == "active"
     running.systemctl("kill", "--signal=HUP", "--kill-who=main", "sensorqd")
-    assert re.search(r"sensorqd\.yaml:\d+:\d+", running.wait_event("RELOAD_REFUSED")["MESSAGE"])
+    assert re.search(r"sensorqd\.yaml:\d+:\d+", running.wait_event("RELOAD_REFUSED", 2)["MESSAGE"])
+    assert "reload refused" in running.show("StatusText")
     seen = house.count()
     house.wait_count(seen + 5)
     assert running.show("MainPID") == pid

@@ -230,6 +230,30 @@ static bool has_line(const char *entry, const char *line) {
         return found && (found == entry || found[-1] == '\n') && found[strlen(line)] == '\n';
 }
 
+/* Last words go both ways: a sender that is gone is no unit's any more. */
+static int journal_child_ends(int journal) {
+        static char entry[64 * 1024];
+        int file = memfd_create("stderr", MFD_CLOEXEC);
+        ssize_t n;
+
+        if (file < 0 || dup2(file, STDERR_FILENO) < 0)
+                return 8;
+        claim_journal();
+        log_error("not the last");
+        log_event(LOG_ERR | LOG_LAST, ID, NULL, "gone\nnow");
+        if (recv(journal, entry, sizeof(entry) - 1, MSG_DONTWAIT) <= 0)
+                return 9;
+        n = recv(journal, entry, sizeof(entry) - 1, MSG_DONTWAIT);
+        if (n <= 0)
+                return 10;
+        entry[n] = '\0';
+        if (!has_line(entry, "MESSAGE=gone now") || !has_line(entry, "PRIORITY=3") || !has_line(entry, "MESSAGE_ID=" ID))
+                return 11;
+        n = pread(file, entry, sizeof(entry) - 1, 0);
+        entry[n > 0 ? n : 0] = '\0';
+        return strcmp(entry, "<3>gone now\n") == 0 ? 0 : 12;
+}
+
 /* 0: as it should be; 77: no namespace for us; other: the number of what went wrong. */
 static int journal_child(void) {
         static char entry[64 * 1024];
@@ -258,7 +282,9 @@ static int journal_child(void) {
         if (n <= 0)
                 return 6;
         entry[n] = '\0';
-        return has_line(entry, "PRIORITY=6") && has_line(entry, "MESSAGE=second") && !strstr(entry, "MESSAGE_ID") ? 0 : 7;
+        if (!has_line(entry, "PRIORITY=6") || !has_line(entry, "MESSAGE=second") || strstr(entry, "MESSAGE_ID"))
+                return 7;
+        return journal_child_ends(fd);
 }
 
 static void test_journal(void **state) {

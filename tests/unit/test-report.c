@@ -191,6 +191,23 @@ static void test_line_failures(void **state) {
                 f, "home polled 12:00:03, 1000 readings queued, outbox full, polling stopped, last stored 12:00:04");
 }
 
+static void test_reload_refused(void **state) {
+        Fixture *f = *state;
+        Bytes text = {};
+        Json *json;
+
+        f->input.reload_refused = NOON - 60 * USEC_PER_SEC;
+        f->input.reload_error = "/etc/sensorqd/sensorqd.yaml:3:5: publish: is not a section";
+        assert_line(f, "reload refused 11:59:00: /etc/sensorqd/sensorqd.yaml:3:5: publish: is not a section, home polled 12:00:03, "
+                       "0 readings queued, last stored 12:00:04");
+        assert_int_equal(report_format_json(&f->input, &text), 0);
+        assert_int_equal(json_parse(text.data, text.size, &json), 0);
+        assert_string_equal(json_get_string(json_get(json, "reload_refused"), "time"), "2026-11-24T11:59:00.000Z");
+        assert_string_equal(json_get_string(json_get(json, "reload_refused"), "error"), f->input.reload_error);
+        json_free(json);
+        bytes_done(&text);
+}
+
 static void test_line_many(void **state) {
         Fixture *f = *state;
         static char name[64], subscription[300];
@@ -475,6 +492,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_line_well, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_mongodb_down, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_failures, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_reload_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_many, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_json, setup, teardown),
                 cmocka_unit_test(test_write),
