@@ -212,7 +212,7 @@ static int publisher_slot_new(Stages *stages, PublisherSlot **ret) {
                 &slot->publisher);
         if (r < 0)
                 return r;
-        publisher_pause(slot->publisher, true); /* until stages_settle() knows every subscription */
+        publisher_pause(slot->publisher, ""); /* until stages_settle() knows every subscription */
 
         *ret = cleanup_steal(slot);
         return 0;
@@ -391,15 +391,46 @@ void stages_take_over(Stages *stages, Stages *old) {
         stages_free(old);
 }
 
-static bool stages_may_publish(const Stages *stages) {
+/* The part of a full name that says whose project it is: projects/P/ */
+static size_t project_size(const char *name) {
+        const char *end = strchr(name + strcspn(name, "/") + 1, '/');
+
+        return end ? (size_t) (end - name) + 1 : 0;
+}
+
+/* Whether a subscription is on publish.topic. One that may not be read counts as if it were; one that is missing, and
+ * was never seen, where `setup` would make it: in the topic's project. */
+static bool stages_is_on_topic(const Stages *stages, const SubscriberStatus *status) {
+        const char *topic = stages->config->topic;
+        size_t project = project_size(topic);
+
+        if (status->topic[0] != '\0')
+                return strcmp(status->topic, topic) == 0;
+        return !status->missing ||
+               (project == project_size(status->subscription) && strncmp(status->subscription, topic, project) == 0);
+}
+
+/* Why what is published now would be lost; publisher_pause() has it. */
+static const char *stages_why_paused(const Stages *stages) {
+        bool some = stages->n_subscribers == 0;
+
         for (size_t i = 0; i < stages->n_subscribers; i++) {
                 SubscriberStatus status;
 
                 subscriber_status(stages->subscribers[i]->subscriber, &status);
-                if (!status.checked || status.missing)
-                        return false;
+                if (!status.checked)
+                        return "";
+                if (!stages_is_on_topic(stages, &status))
+                        continue;
+                if (status.missing)
+                        return ""; /* said by the subscriber */
+                some = true;
         }
-        return !stages->host->stopping;
+        if (stages->host->stopping)
+                return "";
+        return some ? NULL
+                    : "no subscription of this configuration is on this topic, so what is published there may be lost. "
+                      "Correct publish.topic or the subscriptions";
 }
 
 static void stages_reap(Stages *stages) {
@@ -419,7 +450,10 @@ void stages_settle(Stages *stages) {
         stages_reap(stages);
         if (!stages->publisher)
                 return;
-        publisher_pause(stages->publisher->publisher, !stages_may_publish(stages));
+        if (publisher_missed_topic(stages->publisher->publisher))
+                for (size_t i = 0; i < stages->n_subscribers; i++)
+                        subscriber_look_again(stages->subscribers[i]->subscriber);
+        publisher_pause(stages->publisher->publisher, stages_why_paused(stages));
         publisher_wake(stages->publisher->publisher);
 }
 
@@ -434,7 +468,7 @@ static void stages_drop_sources(Stages *stages) {
 void stages_stop(Stages *stages) {
         stages_drop_sources(stages);
         if (stages->publisher)
-                publisher_pause(stages->publisher->publisher, true);
+                publisher_pause(stages->publisher->publisher, "");
         for (size_t i = 0; i < stages->n_subscribers; i++)
                 subscriber_stop(stages->subscribers[i]->subscriber);
 }

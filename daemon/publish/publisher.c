@@ -56,7 +56,8 @@ typedef struct PublisherRequest {
 struct Publisher {
         PublisherSpec spec;
         PublisherState state;
-        bool paused;
+        bool paused, pause_said;
+        bool missed_topic; /* a 404, and nobody has heard of it yet */
         ClientCall *call;
         PublisherRequest request; /* what was sent; kept while forgetting it fails on the disk */
         bool forgetting;          /* message ids came back for all of it, and it is still on the disk */
@@ -162,12 +163,16 @@ static void publisher_disk_works(Publisher *p) {
                         "The outbox can be used again after %s; publishing to %s goes on.", span, p->spec.topic);
 }
 
-static void publisher_works(Publisher *p) {
+static void publisher_mended(Publisher *p) {
         char span[CLOCK_SPAN_SIZE];
 
         if (trouble_mend(&p->trouble, span))
                 log_event(LOG_NOTICE, EVENT_PUBLISH_RECOVERED, LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }),
                         "Publishing to %s works again after %s.", p->spec.topic, span);
+}
+
+static void publisher_works(Publisher *p) {
+        publisher_mended(p);
         publisher_disk_works(p);
         backoff_reset(&p->backoff);
         publisher_disarm(p);
@@ -390,8 +395,10 @@ static void publisher_on_reply(void *userdata, ClientReply *reply) {
                 if (reply->http_status > 0)
                         return publisher_too_large(p, reply);
                 break; /* the answer was, which says nothing about the request */
-        case CLIENT_REFUSED:
         case CLIENT_NOT_FOUND:
+                p->missed_topic = true;
+                break;
+        case CLIENT_REFUSED:
         case CLIENT_EXISTS:
         case CLIENT_FAILED:
                 break;
@@ -539,12 +546,35 @@ void publisher_wake(Publisher *p) {
                 loop_wake(p->step);
 }
 
-void publisher_pause(Publisher *p, bool paused) {
-        if (p->paused == paused)
+/* Why it is paused, in the way of a failure. */
+static void publisher_tell_pause(Publisher *p, const char *why) {
+        p->pause_said = true;
+        if (trouble_fail(&p->trouble, TROUBLE_LASTING, 0, why))
+                log_event(LOG_ERR, EVENT_PUBLISH_FAILING,
+                        LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }, { FIELD_ERROR, why }),
+                        "Publishing to %s is paused: %s. Polling goes on, into the outbox.", p->spec.topic, why);
+}
+
+void publisher_pause(Publisher *p, const char *why) {
+        bool say = why && why[0] != '\0';
+
+        if (p->paused == (why != NULL) && (!say || p->pause_said))
                 return;
-        p->paused = paused;
+        p->paused = why != NULL;
+        if (say)
+                publisher_tell_pause(p, why);
+        if (!why && p->pause_said)
+                publisher_mended(p);
+        p->pause_said = p->pause_said && why;
         publisher_wake(p);
         publisher_changed(p);
+}
+
+bool publisher_missed_topic(Publisher *p) {
+        bool missed = p->missed_topic;
+
+        p->missed_topic = false;
+        return missed;
 }
 
 static const Trouble *publisher_worst(const Publisher *p) {

@@ -24,7 +24,7 @@ typedef struct Publisher Publisher;
 typedef struct PublisherStatus {
         bool failing;
         usec_t failing_since; /* clock_wall() */
-        bool paused;          /* a subscription of this config is missing: publishing would discard */
+        bool paused;          /* publishing would discard: no subscription of ours keeps it, or it is not known yet */
         usec_t last_publish;  /* clock_wall() of the last message ids; 0: none yet */
         usec_t retry_at;      /* clock_now(); 0: none planned */
         uint64_t published, rejected, requests, failures;
@@ -49,8 +49,12 @@ CLEANUP_DEFINE(Publisher, publisher_free)
 
 /* Rows may have come: look. Does not shorten a backoff. */
 void publisher_wake(Publisher *publisher);
-/* No request is started while paused for any reason. */
-void publisher_pause(Publisher *publisher, bool paused);
+/* No request is started while paused. *why* is what a person has to mend, and is said once; "": nothing that is not
+ * said elsewhere; NULL: go on. */
+void publisher_pause(Publisher *publisher, const char *why);
+/* True once after each 404 of the topic: who knows its subscriptions looks at them before anything is published again,
+ * since a topic that is made anew has none. */
+bool publisher_missed_topic(Publisher *publisher);
 /* True when nothing is under way and either the outbox is empty or nothing can be sent now (failing, paused). */
 bool publisher_is_idle(const Publisher *publisher);
 /* What it does and how it fares; the detail is borrowed until the next turn of the loop. */

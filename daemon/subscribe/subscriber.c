@@ -358,6 +358,11 @@ static void measure_held(const Subscriber *s, SubscriberStatus *ret) {
         }
 }
 
+void subscriber_look_again(Subscriber *s) {
+        if (s->watch)
+                watch_look_again(s->watch);
+}
+
 void subscriber_status(const Subscriber *s, SubscriberStatus *ret) {
         const SubscriptionSettings *settings = s->watch ? watch_settings(s->watch) : NULL;
         bool failing = health_is_failing(&s->health);
@@ -367,6 +372,7 @@ void subscriber_status(const Subscriber *s, SubscriberStatus *ret) {
                 .failing = failing,
                 .checked = s->watch && watch_is_checked(s->watch),
                 .missing = s->watch && watch_is_missing(s->watch),
+                .topic = s->watch ? watch_topic(s->watch) : "",
                 .paused = !s->ready,
                 .failing_since = s->health.since_wall,
                 .paused_since = s->paused_at_wall,

@@ -30,7 +30,8 @@ typedef struct SubscriberStatus {
         const char *subscription;
         bool failing;         /* pulls or acknowledgements fail */
         bool checked;         /* the subscription was read once, or may not be read (403): `missing` means something */
-        bool missing;         /* 404, or its topic was deleted: publishing must pause */
+        bool missing;         /* 404, or its topic was deleted */
+        const char *topic;    /* that it stands on, or stood on when it was read last; "": not known */
         bool paused;          /* the sink is not ready */
         usec_t failing_since; /* clock_wall() */
         usec_t paused_since;  /* clock_wall() */
@@ -55,6 +56,9 @@ typedef struct SubscriberOptions {
 
 int subscriber_new(sd_event *event, Client *client, const SubscriberOptions *options, void (*on_change)(void *userdata),
         void *userdata, Subscriber **ret);
+
+/* The topic is gone, it seems: looks at the subscription at once. `checked` is false until the answer. */
+void subscriber_look_again(Subscriber *subscriber);
 
 /* once: everything was published that could be; drain now. */
 void subscriber_begin(Subscriber *subscriber);

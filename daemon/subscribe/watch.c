@@ -23,6 +23,7 @@ struct Watch {
         sd_event_source *timer;
         Backoff backoff;
         SubscriptionSettings settings;
+        char topic[sizeof(((SubscriptionSettings *) NULL)->topic)]; /* the last one, until it was deleted */
         bool known, not_found, checked, may_not_read;
         usec_t not_found_at; /* clock_now() */
 };
@@ -61,6 +62,8 @@ static usec_t watch_found(Watch *watch, const ClientReply *reply) {
         }
         changed = !watch->known || memcmp(&watch->settings, &settings, sizeof settings) != 0;
         watch->settings = settings;
+        if (!settings.topic_deleted)
+                text_copy(watch->topic, sizeof(watch->topic), settings.topic);
         watch->known = watch->checked = true;
         watch->not_found = watch->may_not_read = false;
         health_mend(watch->health, HEALTH_SETTINGS);
@@ -140,6 +143,12 @@ static int watch_look(Watch *watch) {
         return 0;
 }
 
+void watch_look_again(Watch *watch) {
+        watch->checked = false;
+        watch->call = client_cancel(watch->call); /* its answer may be from before */
+        (void) watch_look(watch);
+}
+
 void watch_tell(Watch *watch, bool found, usec_t asked) {
         bool before = watch_is_missing(watch);
 
@@ -198,6 +207,10 @@ const SubscriptionSettings *watch_settings(const Watch *watch) {
 
 bool watch_is_missing(const Watch *watch) {
         return watch->not_found || (watch->known && watch->settings.topic_deleted);
+}
+
+const char *watch_topic(const Watch *watch) {
+        return watch->topic;
 }
 
 bool watch_is_checked(const Watch *watch) {

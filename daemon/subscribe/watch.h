@@ -23,9 +23,14 @@ CLEANUP_DEFINE(Watch, watch_free)
 /* A pull that was sent at *asked* says that the subscription is there, or is gone. */
 void watch_tell(Watch *watch, bool found, usec_t asked);
 
+/* Something says that its topic is gone: reads the settings at once; watch_is_checked() is false until the answer. */
+void watch_look_again(Watch *watch);
+
 /* NULL: not known (yet, or the account may not read them). */
 const SubscriptionSettings *watch_settings(const Watch *watch);
 /* It does not exist, or its topic was deleted. */
 bool watch_is_missing(const Watch *watch);
+/* The topic that it stands on, or stood on when it was read last; "": not known. */
+const char *watch_topic(const Watch *watch);
 /* Whether watch_is_missing() rests on an answer of the service. */
 bool watch_is_checked(const Watch *watch);

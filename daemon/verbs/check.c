@@ -191,7 +191,8 @@ static void warn_of_setting(void *userdata, const char *text) {
         session_warn(named->session, named->name, "%s", text);
 }
 
-static void check_settings(Session *session, const char *name, const SubscriptionSettings *settings) {
+/* True unless it is known to stand on another topic than publish.topic. */
+static bool check_settings(Session *session, const char *name, const SubscriptionSettings *settings) {
         const char *topic = session->config->topic;
 
         if (settings->topic_deleted || settings->detached || settings->pushes || settings->exports)
@@ -203,12 +204,14 @@ static void check_settings(Session *session, const char *name, const Subscriptio
         else
                 session_ok(session, name, "on %s, ack deadline %u s", settings->topic, settings->deadline_sec);
         subscription_each_warning(settings, warn_of_setting, &(SessionNamed){ session, name });
+        return !topic || settings->topic_deleted || strcmp(settings->topic, topic) == 0;
 }
 
-static void check_subscription(Session *session, const char *name) {
+static bool check_subscription(Session *session, const char *name) {
         Grant grant = check_grant(session, name, "pubsub.subscriptions.consume");
         SubscriptionSettings settings;
         SessionReply reply;
+        bool on_topic = true;
 
         session_call(session, "GET", name, NULL, NULL, &reply);
         if (reply.outcome == CLIENT_NOT_FOUND)
@@ -225,8 +228,9 @@ static void check_subscription(Session *session, const char *name) {
         else if (reply.outcome != CLIENT_OK || subscription_parse(reply.body.data, reply.body.size, &settings) < 0)
                 session_fail(session, name, "%s", reply.detail[0] ? reply.detail : "the answer cannot be read");
         else
-                check_settings(session, name, &settings);
+                on_topic = check_settings(session, name, &settings);
         session_reply_done(&reply);
+        return on_topic;
 }
 
 /* ---- sources ---- */
@@ -311,14 +315,18 @@ static int check_mongodb(MongodbAdmin *admin, MongodbAdminDetail *ret_detail) {
 
 static void check_pubsub(Session *session) {
         const Config *config = session->config;
-        bool reached = check_endpoint(session);
+        bool reached = check_endpoint(session), some = config->n_subscriptions == 0;
 
         if (!session->remote || !check_token(session) || !reached)
                 return; /* the rest would say the same once more, after a timeout for each call */
         if (config->topic)
                 check_topic(session, config->topic);
         for (size_t i = 0; i < config->n_subscriptions; i++)
-                check_subscription(session, config->subscriptions[i].subscription);
+                some |= check_subscription(session, config->subscriptions[i].subscription);
+        if (config->topic && !some)
+                session_fail(session, config->topic,
+                        "no subscription of this configuration is on it: what is published there may be lost, so `run` "
+                        "publishes nothing. Correct publish.topic or the subscriptions");
 }
 
 int verb_check(Config *config, bool offline) {

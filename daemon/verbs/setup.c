@@ -11,10 +11,63 @@
 #include "verbs/session.h"
 #include "verbs/verbs.h"
 
+/* The settings of a subscription; false when there is none, or they cannot be read. */
+static bool setup_read(Session *session, const char *name, SubscriptionSettings *ret) {
+        SessionReply reply;
+        bool known;
+
+        session_call(session, "GET", name, NULL, NULL, &reply);
+        known = reply.outcome == CLIENT_OK && subscription_parse(reply.body.data, reply.body.size, ret) >= 0;
+        session_reply_done(&reply);
+        return known;
+}
+
+/* A topic that is made now has no subscription but those that are made after it: one whose topic was deleted never
+ * moves to a new one of that name. False, and said, where what is published to it would be lost. */
+static bool setup_topic_is_safe(Session *session, const char *topic) {
+        const Config *config = session->config;
+        bool some = config->n_subscriptions == 0;
+        SubscriptionSettings settings = {};
+
+        for (size_t i = 0; i < config->n_subscriptions; i++) {
+                const char *name = config->subscriptions[i].subscription;
+
+                if (!setup_read(session, name, &settings)) {
+                        some = true; /* it is made after the topic */
+                        continue;
+                }
+                if (!settings.topic_deleted)
+                        continue;
+                session_fail(session, topic,
+                        "is not made anew: %s stands on " SUBSCRIPTION_TOPIC_DELETED
+                        " and would get nothing from it. Either delete it once it is empty (gcloud pubsub "
+                        "subscriptions delete %s) and run `sensorqd setup` again, or name a new subscription in the "
+                        "configuration",
+                        name, name);
+                return false;
+        }
+        if (!some)
+                session_fail(session, topic,
+                        "is not made: each subscription of this configuration stands on another topic (%s) and would "
+                        "get nothing from it. Either correct publish.topic, or name a new subscription",
+                        settings.topic);
+        return some;
+}
+
+static bool setup_topic_is_missing(Session *session, const char *topic) {
+        SessionReply reply;
+
+        session_call(session, "GET", topic, NULL, NULL, &reply);
+        session_reply_done(&reply);
+        return reply.outcome == CLIENT_NOT_FOUND;
+}
+
 /* This one and the next: false when Pub/Sub does not answer. */
 static bool setup_topic(Session *session, const char *topic) {
         SessionReply reply;
 
+        if (setup_topic_is_missing(session, topic) && !setup_topic_is_safe(session, topic))
+                return true;
         session_call(session, "PUT", topic, NULL, "{}", &reply);
         if (reply.outcome == CLIENT_OK)
                 session_ok(session, topic, "created");
@@ -33,8 +86,11 @@ static void warn_of_setting(void *userdata, const char *text) {
 }
 
 static void setup_tell_settings(Session *session, const char *name, const SubscriptionSettings *settings) {
-        session_ok(session, name, "exists, on %s", settings->topic);
-        if (session->config->topic && strcmp(settings->topic, session->config->topic) != 0)
+        if (settings->topic_deleted)
+                session_fail(session, name, "exists, on %s: see the warning", settings->topic);
+        else
+                session_ok(session, name, "exists, on %s", settings->topic);
+        if (session->config->topic && !settings->topic_deleted && strcmp(settings->topic, session->config->topic) != 0)
                 session_warn(session, name,
                         "it belongs to %s, not to publish.topic: what this daemon publishes does not come back through "
                         "it",

@@ -3,6 +3,7 @@ import contextlib
 import sqlite3
 
 import pytest
+import requests
 from harness import wait_until
 
 
@@ -48,3 +49,65 @@ def test_publishing_waits_while_it_stands_on_a_deleted_topic(stack):
         stack.queue.subscribe("sensor-data", "sensor-data-mongodb")
 
     waits_then_goes(stack, make_right)
+
+
+def topic_exists(stack):
+    try:
+        return bool(stack.queue.call("GET", "topics/sensor-data"))
+    except requests.HTTPError:
+        return False
+
+
+def test_publishing_waits_while_none_is_on_the_topic(stack):
+    """A typo in publish.topic: it is there, the subscriptions are, but none of them stands on it."""
+    stack.queue.call("PUT", "topics/other", {})
+    stack.queue.subscribe("other", "sensor-data-mongodb")
+    stack.daemon.start()
+    failing = stack.daemon.log.wait("PUBLISH_FAILING")
+    assert "no subscription of this configuration is on this topic" in failing.text
+    wait_until(lambda: rows(stack) >= 9, "three polls in the outbox")
+    assert not published(stack) and len(stack.daemon.log.events("PUBLISH_FAILING")) == 1
+    stack.daemon.config["publish"]["topic"] = "other"
+    stack.daemon.write_config()
+    stack.daemon.reload()
+    wait_until(lambda: published(stack), "publishing to the right topic")
+    assert stack.daemon.stop() == 0
+
+
+def test_subscriptions_of_other_topics_do_not_count(stack):
+    """Neither one that stands elsewhere, nor one that is missing in another project."""
+    stack.queue.call("PUT", "topics/other", {})
+    stack.queue.subscribe("sensor-data", "sensor-data-mongodb")
+    stack.queue.subscribe("other", "other")
+    first = stack.daemon.config["subscribe"][0]
+    stack.daemon.config["subscribe"] += [{**first, "subscription": "other"}, {**first, "subscription": "projects/elsewhere/subscriptions/missing"}]
+    stack.daemon.write_config()
+    stack.daemon.start()
+    wait_until(lambda: stack.count() >= 9, "three polls stored")
+    stack.queue.call("DELETE", "subscriptions/other", None)
+    stack.daemon.log.wait("SUBSCRIPTION_FAILING", where=lambda entry: entry.fields["SENSORQD_SUBSCRIPTION"].endswith("/other"), patience=90)
+    stored = stack.count()
+    wait_until(lambda: stack.count() >= stored + 6, "two polls more")
+    assert stack.daemon.stop() == 0
+
+
+def test_a_missing_topic_is_a_reason_to_look(stack):
+    """Topic deleted, made anew, the subscription left on the deleted one: nothing goes to where nobody listens."""
+    stack.queue.subscribe("sensor-data", "sensor-data-mongodb")
+    stack.daemon.start()
+    wait_until(lambda: stack.count() >= 3, "a poll stored")
+    stack.queue.call("DELETE", "topics/sensor-data", None)
+    stack.daemon.log.wait("PUBLISH_FAILING")
+    result = stack.daemon.run("setup")
+    assert result.returncode == 69 and "_deleted-topic_" in result.stdout and "subscriptions delete" in result.stdout, result.stdout
+    assert not topic_exists(stack)
+    stack.queue.call("PUT", "topics/sensor-data", {})  # by other hands
+    before, stored = len(published(stack)), stack.count()
+    wait_until(lambda: rows(stack) >= 9, "three polls in the outbox")
+    assert len(published(stack)) == before
+    stack.queue.call("DELETE", "subscriptions/sensor-data-mongodb", None)
+    assert stack.daemon.run("setup").returncode == 0
+    wait_until(lambda: rows(stack) == 0 and stack.count() > stored, "publishing again", 90)
+    stack.remo.scenario = "empty"
+    wait_until(lambda: rows(stack) == 0 and stack.count() == len(stack.remo.served()), "every reading", 90)
+    assert stack.daemon.stop() == 0

@@ -292,13 +292,31 @@ static void test_goes_on_after_restart(void **state) {
 static void test_pause(void **state) {
         Fixture *f = *state;
 
-        publisher_pause(f->publisher, true);
+        publisher_pause(f->publisher, "");
         put(f, 0, 3, 10);
         assert_true(loop_turn(f->event, 50 * USEC_PER_MSEC) >= 0);
         assert_true(publisher_is_idle(f->publisher));
         assert_true(status_of(f).paused);
         assert_int_equal(http_server_calls(f->server), 0);
-        publisher_pause(f->publisher, false);
+        publisher_pause(f->publisher, NULL);
+        RUN_UNTIL(f, publisher_is_idle(f->publisher));
+        assert_int_equal(accepted(f), 3);
+}
+
+/* Why it is paused is said as a failure, once, also where what is known is looked at again in between. */
+static void test_pause_with_a_reason(void **state) {
+        Fixture *f = *state;
+
+        publisher_pause(f->publisher, "nobody listens");
+        put(f, 0, 3, 10);
+        publisher_pause(f->publisher, "");
+        publisher_pause(f->publisher, "nobody listens");
+        assert_true(loop_turn(f->event, 50 * USEC_PER_MSEC) >= 0);
+        assert_true(status_of(f).paused && status_of(f).failing);
+        assert_int_equal(status_of(f).failures, 1);
+        assert_string_equal(status_of(f).detail, "nobody listens");
+        publisher_pause(f->publisher, NULL);
+        assert_false(status_of(f).failing);
         RUN_UNTIL(f, publisher_is_idle(f->publisher));
         assert_int_equal(accepted(f), 3);
 }
@@ -336,6 +354,16 @@ static void test_forbidden(void **state) {
 }
 
 static void test_not_found(void **state) {
+        Fixture *f = *state;
+
+        set_status(f, 404, "");
+        put(f, 5, 1, 10);
+        RUN_UNTIL(f, status_of(f).failing);
+        assert_true(publisher_missed_topic(f->publisher)); /* its subscriptions are looked at, once for each 404 */
+        assert_false(publisher_missed_topic(f->publisher));
+}
+
+static void test_not_found_waits(void **state) {
         check_failure(*state, 404, "", 30 * USEC_PER_SEC, 60 * USEC_PER_SEC);
 }
 
@@ -581,10 +609,12 @@ int main(void) {
                 TEST(test_body_limit),
                 TEST(test_goes_on_after_restart),
                 TEST(test_pause),
+                TEST(test_pause_with_a_reason),
                 TEST(test_unavailable),
                 TEST(test_retry_after),
                 TEST(test_forbidden),
                 TEST(test_not_found),
+                TEST(test_not_found_waits),
                 TEST(test_other_400),
                 TEST(test_missing_id),
                 TEST(test_no_answer),
