@@ -42,6 +42,14 @@ int bytes_append_format(Bytes *b, const char *format, ...) _printf_(2, 3);
 /* Appends *text* as a JSON string with its quotes (RFC 8259: `"`, `\` and controls escaped). *text* must be UTF-8. */
 int bytes_append_json_string(Bytes *b, const char *text, size_t size);
 
+/* Appends *text* percent-encoded (RFC 3986): all but what is unreserved there, and the characters of *also* (may be
+ * "").
+ */
+int bytes_append_percent(Bytes *b, const char *text, const char *also);
+
+/* Appends `NAME=VALUE`, behind `&` unless the buffer is empty, as in application/x-www-form-urlencoded. */
+int bytes_append_field(Bytes *b, const char *name, const char *value);
+
 /* Appends base64 with padding (RFC 4648 section 4), or the URL alphabet without padding (section 5). */
 int bytes_append_base64(Bytes *b, const void *data, size_t size);
 int bytes_append_base64url(Bytes *b, const void *data, size_t size);

@@ -2,6 +2,7 @@
 #include "file.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,4 +43,45 @@ int file_read(int fd, void *buffer, size_t size, size_t *ret_n) {
 
         *ret_n = done;
         return 0;
+}
+
+static int file_write(int fd, const void *data, size_t size) {
+        size_t done = 0;
+
+        while (done < size) {
+                ssize_t n = write(fd, (const char *) data + done, size - done);
+
+                if (n < 0 && errno != EINTR)
+                        return err_errno();
+                if (n > 0)
+                        done += (size_t) n;
+        }
+        return fsync(fd) < 0 ? err_errno() : 0;
+}
+
+static int file_write_new(int directory_fd, const char *name, const void *data, size_t size) {
+        _cleanup_close_ int fd = -1;
+
+        fd = openat(directory_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return err_errno();
+        return file_write(fd, data, size);
+}
+
+int file_replace(const char *directory, const char *name, const void *data, size_t size) {
+        _cleanup_free_ char *temporary = NULL;
+        _cleanup_close_ int fd = -1;
+        int r;
+
+        if (asprintf(&temporary, "%s.new", name) < 0)
+                return -ENOMEM;
+        fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return err_errno();
+        r = file_write_new(fd, temporary, data, size);
+        if (r < 0)
+                return r;
+        if (renameat(fd, temporary, fd, name) < 0)
+                return err_errno();
+        return fsync(fd) < 0 ? err_errno() : 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Small regular files, read as a whole. */
+/* Small regular files, read and replaced as a whole. */
 
 #include <stddef.h>
 
@@ -11,3 +11,8 @@ int file_open(const char *path, int *ret_fd);
 
 /* Reads until *size* bytes are there or the file ends; *ret_n of them came. */
 int file_read(int fd, void *buffer, size_t size, size_t *ret_n);
+
+/* Makes DIRECTORY/NAME hold these bytes, readable for its owner only: a reader, and the next start after a power cut,
+ * finds the old content or the new one, whole. Durable on return. The old file stays when it fails: as open(2),
+ * write(2), fsync(2), rename(2). */
+int file_replace(const char *directory, const char *name, const void *data, size_t size);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sha256.h"
 
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
+#include <string.h>
 
 char *sha256_hex(const void *data, size_t size, char buffer[static SHA256_HEX_SIZE]) {
         static const char digits[] = "0123456789abcdef";
@@ -16,4 +20,21 @@ char *sha256_hex(const void *data, size_t size, char buffer[static SHA256_HEX_SI
         }
         buffer[2 * sizeof(hash)] = '\0';
         return buffer;
+}
+
+void sha256_hmac(const char *key, const void *data, size_t size, unsigned char ret[static SHA256_SIZE]) {
+        unsigned n = 0;
+
+        if (!HMAC(EVP_sha256(), key, (int) strlen(key), data, size, ret, &n) || n != SHA256_SIZE)
+                abort();
+}
+
+/* Their hashes have one length, and nothing of the texts can be told from how far they agree. */
+bool sha256_equal_texts(const char *a, const char *b) {
+        unsigned char hash_a[SHA256_SIZE], hash_b[SHA256_SIZE];
+
+        if (!SHA256((const unsigned char *) a, strlen(a), hash_a) ||
+                !SHA256((const unsigned char *) b, strlen(b), hash_b))
+                abort();
+        return CRYPTO_memcmp(hash_a, hash_b, sizeof(hash_a)) == 0;
 }

@@ -183,13 +183,7 @@ static int call_begin(ClientCall *call) {
 /* Everything but what RFC 3986 calls unreserved is escaped in a segment: names may hold `%` and `+`. The colon of a
  * domain-scoped project stays, as in official clients. */
 static int append_escaped(Bytes *url, const char *text) {
-        static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/:";
-        int r = 0;
-
-        for (const char *p = text; *p && r >= 0; p++)
-                r = strchr(plain, *p) ? bytes_append(url, p, 1)
-                                      : bytes_append_format(url, "%%%02X", (unsigned char) *p);
-        return r;
+        return bytes_append_percent(url, text, "/:");
 }
 
 static int build_url(const char *endpoint, const ClientSpec *spec, char **ret) {

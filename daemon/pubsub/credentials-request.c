@@ -78,30 +78,18 @@ static int append_assertion(const Credentials *c, usec_t wall, Bytes *body) {
                 body, "grant_type=urn%%3Aietf%%3Aparams%%3Aoauth%%3Agrant-type%%3Ajwt-bearer&assertion=%s", assertion);
 }
 
-/* `NAME=VALUE`, escaped as in application/x-www-form-urlencoded. */
-static int append_field(Bytes *body, const char *name, const char *value) {
-        static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-        int r;
-
-        r = bytes_append_format(body, "%s%s=", body->size > 0 ? "&" : "", name);
-        for (; r == 0 && *value != '\0'; value++)
-                r = strchr(plain, *value) ? bytes_append(body, value, 1)
-                                          : bytes_append_format(body, "%%%02X", (unsigned) (unsigned char) *value);
-        return r;
-}
-
 static int append_refresh(const Credentials *c, Bytes *body) {
         int r;
 
         r = bytes_reserve(body, 128 + 3 * (strlen(c->client_id) + strlen(c->client_secret) + strlen(c->refresh_token)));
         if (r == 0)
-                r = append_field(body, "grant_type", "refresh_token");
+                r = bytes_append_field(body, "grant_type", "refresh_token");
         if (r == 0)
-                r = append_field(body, "client_id", c->client_id);
+                r = bytes_append_field(body, "client_id", c->client_id);
         if (r == 0)
-                r = append_field(body, "client_secret", c->client_secret);
+                r = bytes_append_field(body, "client_secret", c->client_secret);
         if (r == 0)
-                r = append_field(body, "refresh_token", c->refresh_token);
+                r = bytes_append_field(body, "refresh_token", c->refresh_token);
         return r;
 }
 

@@ -65,10 +65,43 @@ static void test_refused(void **state) {
         (void) unlink(path);
 }
 
+static void assert_content(const char *path, const char *expected) {
+        char buffer[64] = "";
+        size_t n;
+        int fd;
+
+        assert_int_equal(file_open(path, &fd), 0);
+        assert_int_equal(file_read(fd, buffer, sizeof(buffer) - 1, &n), 0);
+        close(fd);
+        assert_string_equal(buffer, expected);
+}
+
+static void test_replace(void **state) {
+        char path[100], temporary[100];
+        struct stat status;
+
+        path_of("state", path);
+        path_of("state.new", temporary);
+        assert_int_equal(file_replace(directory, "state", "one", 3), 0);
+        assert_content(path, "one");
+        assert_int_equal(stat(path, &status), 0);
+        assert_int_equal(status.st_mode & 0777, 0600);
+        assert_int_equal(file_replace(directory, "state", "2", 1), 0);
+        assert_content(path, "2");
+        assert_int_equal(access(temporary, F_OK), -1);
+        assert_int_equal(mkdir(temporary, 0700), 0); /* the new one cannot be written: the old one stays */
+        assert_int_equal(file_replace(directory, "state", "three", 5), -EISDIR);
+        assert_content(path, "2");
+        assert_int_equal(rmdir(temporary), 0);
+        assert_int_equal(file_replace("/nowhere", "state", "x", 1), -ENOENT);
+        (void) unlink(path);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_read),
                 cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_replace),
         };
 
         return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "auth.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/file.h"
+#include "lib/json.h"
+#include "lib/sha256.h"
+
+#define EXCHANGE_TIMEOUT_USEC (30 * USEC_PER_SEC)
+#define ANSWER_MAX (64 * 1024)
+#define LIFETIME_UNKNOWN_SEC 600 /* of a token without expires_in: too short only costs exchanges */
+#define LIFETIME_MAX_SEC (30 * 24 * 3600)
+#define EARLY_SEC 60 /* a token that ends so soon is fetched anew: clocks differ, and requests take time */
+#define STATE_MAX (64 * 1024)
+#define DETAIL_MAX 512
+
+struct Auth {
+        AuthHost host;
+        AuthKind kind;
+        char *name, *secret, *second;
+        char *token_url, *client_id, *scope, *ca_file, *state_dir, *state_name;
+        /* of OAuth 2 */
+        char *refresh_token; /* the live one; NULL: client credentials */
+        char *access_token;
+        uint64_t expires; /* seconds of wall time */
+        bool unsaved;     /* the disk refused what is in memory: it is written before it is used */
+        HttpRequest *request;
+        AuthDone done;
+        void *userdata;
+        char detail[DETAIL_MAX];
+};
+
+/* ---- proofs that need no token ---- */
+
+static int add_header(AuthProof *proof, Bytes *line) {
+        for (size_t i = 0; i < AUTH_HEADERS_MAX; i++)
+                if (!proof->headers[i]) {
+                        proof->headers[i] = bytes_steal(line).data;
+                        return 0;
+                }
+        return -E2BIG;
+}
+
+static int add_text_header(AuthProof *proof, const char *name, const char *before, const char *value) {
+        _cleanup_bytes_ Bytes line = {};
+        int r;
+
+        r = bytes_append_format(&line, "%s: %s%s", name, before, value);
+        if (r < 0)
+                return r;
+        return add_header(proof, &line);
+}
+
+static int add_basic(const Auth *auth, AuthProof *proof) {
+        _cleanup_bytes_ Bytes login = {}, line = {};
+        int r;
+
+        r = bytes_append_format(&login, "%s:%s", auth->name, auth->secret);
+        if (r < 0)
+                return r;
+        r = bytes_append_text(&line, "Authorization: Basic ");
+        if (r == 0)
+                r = bytes_append_base64(&line, login.data, login.size);
+        explicit_bzero(login.data, login.allocated);
+        return r < 0 ? r : add_header(proof, &line);
+}
+
+/* The parameter goes to the end of the query, in front of a fragment, which is not sent. */
+static int add_query(const Auth *auth, const char *url, AuthProof *proof) {
+        size_t size = strcspn(url, "#");
+        _cleanup_bytes_ Bytes text = {};
+        int r;
+
+        r = bytes_append(&text, url, size);
+        if (r == 0)
+                r = bytes_append_text(&text, memchr(url, '?', size) ? "&" : "?");
+        if (r == 0)
+                r = bytes_append_format(&text, "%s=", auth->name);
+        if (r == 0)
+                r = bytes_append_percent(&text, auth->secret, "");
+        if (r < 0)
+                return r;
+        proof->url = bytes_steal(&text).data;
+        return 0;
+}
+
+int auth_switchbot_sign(const char *token, const char *secret, uint64_t msec, const char *nonce, Bytes *ret) {
+        unsigned char hash[SHA256_SIZE];
+        _cleanup_bytes_ Bytes text = {};
+        int r;
+
+        r = bytes_append_format(&text, "%s%" PRIu64 "%s", token, msec, nonce);
+        if (r < 0)
+                return r;
+        sha256_hmac(secret, text.data, text.size, hash);
+        explicit_bzero(text.data, text.allocated);
+        return bytes_append_base64(ret, hash, sizeof(hash));
+}
+
+static int add_switchbot(const Auth *auth, usec_t wall, AuthProof *proof) {
+        _cleanup_bytes_ Bytes sign = {};
+        char nonce[40], msec[24];
+        int r;
+
+        (void) snprintf(nonce, sizeof(nonce), "%016" PRIx64 "%016" PRIx64, loop_random(), loop_random());
+        (void) snprintf(msec, sizeof(msec), "%" PRIu64, wall / USEC_PER_MSEC);
+        r = auth_switchbot_sign(auth->secret, auth->second, wall / USEC_PER_MSEC, nonce, &sign);
+        if (r < 0)
+                return r;
+        r = add_text_header(proof, "Authorization", "", auth->secret);
+        if (r == 0)
+                r = add_text_header(proof, "sign", "", sign.data);
+        if (r == 0)
+                r = add_text_header(proof, "t", "", msec);
+        return r < 0 ? r : add_text_header(proof, "nonce", "", nonce);
+}
+
+/* ---- OAuth 2: what is on disk ---- */
+
+static void replace_text(char **place, char *text) {
+        secret_free(*place);
+        *place = text;
+}
+
+static int set_token(Auth *auth, char **place, const char *text) {
+        char *copy = strdup(text);
+
+        if (!copy)
+                return -ENOMEM;
+        replace_text(place, copy);
+        return secrets_note_passing(auth->host.secrets, text);
+}
+
+/* The seed is told by its hash: when a user puts another refresh token in place, that one counts. */
+static char *seed_hash(const Auth *auth, char hash[static SHA256_HEX_SIZE]) {
+        const char *seed = auth->second ? auth->second : "";
+
+        return sha256_hex(seed, strlen(seed), hash);
+}
+
+static int append_member(Bytes *text, const char *name, const char *value) {
+        int r;
+
+        r = bytes_append_format(text, "%c\n  \"%s\": ", text->size > 0 ? ',' : '{', name);
+        if (r < 0)
+                return r;
+        return bytes_append_json_string(text, value, strlen(value));
+}
+
+static int state_write(const Auth *auth) {
+        _cleanup_bytes_ Bytes text = {};
+        _cleanup_free_ char *name = NULL;
+        char hash[SHA256_HEX_SIZE];
+        int r;
+
+        r = append_member(&text, "seed_sha256", seed_hash(auth, hash));
+        if (r == 0 && auth->refresh_token)
+                r = append_member(&text, "refresh_token", auth->refresh_token);
+        if (r == 0 && auth->access_token)
+                r = append_member(&text, "access_token", auth->access_token);
+        if (r == 0)
+                r = bytes_append_format(&text, ",\n  \"expires\": %" PRIu64 "\n}\n", auth->expires);
+        if (r == 0 && asprintf(&name, "oauth2-%s.json", auth->state_name) < 0)
+                r = -ENOMEM;
+        if (r == 0)
+                r = file_replace(auth->state_dir, name, text.data, text.size);
+        if (text.data)
+                explicit_bzero(text.data, text.allocated);
+        return r;
+}
+
+static int state_take(Auth *auth, const char *text, size_t size) {
+        _cleanup_(json_freep) Json *json = NULL;
+        const char *refresh_token, *access_token;
+        char hash[SHA256_HEX_SIZE];
+        int64_t expires = 0;
+        int r;
+
+        r = json_parse(text, size, &json);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0 || strcmp(json_get_string(json, "seed_sha256") ?: "", seed_hash(auth, hash)) != 0)
+                return 0; /* of another seed, or damaged: begin with the seed */
+        refresh_token = json_get_string(json, "refresh_token");
+        access_token = json_get_string(json, "access_token");
+        if (refresh_token && auth->second) {
+                r = set_token(auth, &auth->refresh_token, refresh_token);
+                if (r < 0)
+                        return r;
+        }
+        if (!access_token || !json_get_int(json, "expires", &expires) || expires <= 0)
+                return 0;
+        auth->expires = (uint64_t) expires;
+        return set_token(auth, &auth->access_token, access_token);
+}
+
+static int state_read(Auth *auth) {
+        _cleanup_free_ char *path = NULL;
+        _cleanup_close_ int fd = -1;
+        char *text;
+        size_t n;
+        int r;
+
+        if (asprintf(&path, "%s/oauth2-%s.json", auth->state_dir, auth->state_name) < 0)
+                return -ENOMEM;
+        r = file_open(path, &fd);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        text = calloc(1, STATE_MAX);
+        if (!text)
+                return -ENOMEM;
+        r = file_read(fd, text, STATE_MAX - 1, &n);
+        if (r == 0)
+                r = state_take(auth, text, n);
+        secret_free(text);
+        return r;
+}
+
+/* ---- OAuth 2: the exchange ---- */
+
+static void fetch_end(Auth *auth, AuthOutcome outcome) {
+        AuthDone done = auth->done;
+
+        auth->done = NULL;
+        secrets_conceal(auth->host.secrets, auth->detail);
+        done(auth->userdata, outcome, outcome == AUTH_FETCHED ? "" : auth->detail);
+}
+
+static AuthOutcome fetch_refused(Auth *auth, const HttpReply *reply, Json *json) {
+        const char *error = json_get_string(json, "error"), *words = json_get_string(json, "error_description");
+
+        if (error && strcmp(error, "invalid_grant") == 0 && auth->second)
+                (void) snprintf(auth->detail, sizeof(auth->detail),
+                        "the token endpoint calls the refresh token invalid%s%.200s: it was used up elsewhere, revoked "
+                        "or has "
+                        "expired. Sign in once more, put the new refresh token in place of the old one and restart "
+                        "sensorqd",
+                        words ? ": " : "", words ?: "");
+        else if (error)
+                (void) snprintf(auth->detail, sizeof(auth->detail),
+                        "the token endpoint refuses: %.100s%s%.200s; check client_id, client_secret_file and scope",
+                        error, words ? ": " : "", words ?: "");
+        else
+                (void) snprintf(
+                        auth->detail, sizeof(auth->detail), "the token endpoint answers HTTP %d", reply->status);
+        return reply->status >= 400 && reply->status < 500 && reply->status != 408 && reply->status != 429
+                       ? AUTH_REFUSED
+                       : AUTH_UNREACHABLE;
+}
+
+static AuthOutcome fetch_failed(Auth *auth, const char *words) {
+        (void) snprintf(auth->detail, sizeof(auth->detail), "%s", words);
+        return AUTH_UNREACHABLE;
+}
+
+static uint64_t lifetime_of(Json *json) {
+        int64_t lifetime;
+
+        if (!json_get_int(json, "expires_in", &lifetime) || lifetime <= 0)
+                return LIFETIME_UNKNOWN_SEC;
+        return lifetime < LIFETIME_MAX_SEC ? (uint64_t) lifetime : LIFETIME_MAX_SEC;
+}
+
+/* When the refresh token cannot be kept, the access token that came with it is not used either, until it can. */
+static AuthOutcome fetch_keep(Auth *auth, Json *json) {
+        const char *access_token = json_get_string(json, "access_token"),
+                   *refresh_token = json_get_string(json, "refresh_token");
+        int r;
+
+        if (!access_token || access_token[0] == '\0')
+                return fetch_failed(auth, "the token endpoint's answer has no access_token");
+        r = set_token(auth, &auth->access_token, access_token);
+        if (r == 0 && refresh_token && auth->second)
+                r = set_token(auth, &auth->refresh_token, refresh_token);
+        if (r < 0)
+                return fetch_failed(auth, strerror(-r));
+        auth->expires = clock_wall() / USEC_PER_SEC + lifetime_of(json);
+        r = state_write(auth);
+        auth->unsaved = r < 0;
+        if (r < 0) {
+                (void) snprintf(auth->detail, sizeof(auth->detail),
+                        "the new refresh token cannot be kept in %s: %s. It is in memory only, so do not stop sensorqd "
+                        "before "
+                        "there is room",
+                        auth->state_dir, strerror(-r));
+                return AUTH_UNREACHABLE;
+        }
+        return AUTH_FETCHED;
+}
+
+static AuthOutcome fetch_read(Auth *auth, HttpReply *reply) {
+        _cleanup_(json_freep) Json *json = NULL;
+
+        if (reply->outcome != HTTP_ANSWERED) {
+                (void) snprintf(auth->detail, sizeof(auth->detail), "the token endpoint: %.300s", reply->detail);
+                return AUTH_UNREACHABLE;
+        }
+        (void) json_parse(reply->body.data ?: "", reply->body.size, &json);
+        if (reply->status != 200)
+                return fetch_refused(auth, reply, json);
+        if (!json)
+                return fetch_failed(auth, "the token endpoint's answer is not JSON");
+        return fetch_keep(auth, json);
+}
+
+static void on_reply(void *userdata, HttpReply *reply) {
+        Auth *auth = userdata;
+
+        auth->request = NULL;
+        fetch_end(auth, fetch_read(auth, reply));
+}
+
+static int append_grant(const Auth *auth, Bytes *body) {
+        int r;
+
+        r = bytes_append_field(body, "grant_type", auth->refresh_token ? "refresh_token" : "client_credentials");
+        if (r == 0 && auth->refresh_token)
+                r = bytes_append_field(body, "refresh_token", auth->refresh_token);
+        if (r == 0)
+                r = bytes_append_field(body, "client_id", auth->client_id);
+        if (r == 0 && auth->secret)
+                r = bytes_append_field(body, "client_secret", auth->secret);
+        if (r == 0 && auth->scope)
+                r = bytes_append_field(body, "scope", auth->scope);
+        return r;
+}
+
+int auth_fetch(Auth *auth, AuthDone done, void *userdata) {
+        HttpSpec spec = {
+                .method = "POST",
+                .url = auth->token_url,
+                .ca_file = auth->ca_file,
+                .content_type = "application/x-www-form-urlencoded",
+                .timeout = EXCHANGE_TIMEOUT_USEC,
+                .max_reply = ANSWER_MAX,
+        };
+        int r;
+
+        assert(auth->kind == AUTH_OAUTH2);
+        if (auth->done)
+                return -EBUSY;
+        r = append_grant(auth, &spec.body);
+        if (r == 0)
+                r = http_start(auth->host.http, &spec, on_reply, auth, &auth->request);
+        if (spec.body.data)
+                explicit_bzero(spec.body.data, spec.body.allocated);
+        bytes_done(&spec.body);
+        if (r < 0)
+                return r;
+        auth->done = done;
+        auth->userdata = userdata;
+        return 0;
+}
+
+bool auth_reject(Auth *auth) {
+        if (auth->kind != AUTH_OAUTH2 || auth->host.no_exchange)
+                return false;
+        auth->expires = 0;
+        replace_text(&auth->access_token, NULL);
+        return true;
+}
+
+/* ---- all of them ---- */
+
+static int prove(Auth *auth, const char *url, usec_t wall, AuthProof *proof) {
+        int r;
+
+        switch (auth->kind) {
+        case AUTH_NONE:
+                return 0;
+        case AUTH_BEARER:
+                return add_text_header(proof, "Authorization", "Bearer ", auth->secret);
+        case AUTH_BASIC:
+                return add_basic(auth, proof);
+        case AUTH_HEADER:
+                return add_text_header(proof, auth->name, "", auth->secret);
+        case AUTH_QUERY:
+                return add_query(auth, url, proof);
+        case AUTH_SWITCHBOT:
+                return add_switchbot(auth, wall, proof);
+        case AUTH_OAUTH2:
+                r = auth->unsaved ? state_write(auth) : 0;
+                if (r < 0)
+                        return r;
+                auth->unsaved = false;
+                if (!auth->access_token || auth->expires < wall / USEC_PER_SEC + EARLY_SEC)
+                        return AUTH_WAIT;
+                return add_text_header(proof, "Authorization", "Bearer ", auth->access_token);
+        }
+        return -EINVAL;
+}
+
+int auth_prove(Auth *auth, const char *url, usec_t wall, AuthProof *ret) {
+        AuthProof proof = {};
+        int r;
+
+        r = prove(auth, url, wall, &proof);
+        if (r == 0 && !proof.url) {
+                proof.url = strdup(url);
+                r = proof.url ? 0 : -ENOMEM;
+        }
+        if (r != 0) {
+                auth_proof_done(&proof);
+                return r;
+        }
+        *ret = proof;
+        return AUTH_READY;
+}
+
+void auth_proof_done(AuthProof *proof) {
+        for (size_t i = 0; i < AUTH_HEADERS_MAX; i++)
+                secret_free(proof->headers[i]);
+        secret_free(proof->url);
+        *proof = (AuthProof){};
+}
+
+static int copy_text(char **place, const char *text) {
+        if (!text)
+                return 0;
+        *place = strdup(text);
+        return *place ? 0 : -ENOMEM;
+}
+
+static int auth_copy(Auth *auth, const AuthSpec *spec) {
+        const struct {
+                char **place;
+                const char *text;
+        } texts[] = {
+                { &auth->name, spec->name },
+                { &auth->secret, spec->secret },
+                { &auth->second, spec->second },
+                { &auth->token_url, spec->token_url },
+                { &auth->client_id, spec->client_id },
+                { &auth->scope, spec->scope },
+                { &auth->ca_file, spec->ca_file },
+                { &auth->state_dir, spec->state_dir },
+                { &auth->state_name, spec->state_name },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                int r = copy_text(texts[i].place, texts[i].text);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int auth_new(const AuthHost *host, const AuthSpec *spec, Auth **ret) {
+        _cleanup_(auth_freep) Auth *auth = NULL;
+        int r;
+
+        auth = calloc(1, sizeof(*auth));
+        if (!auth)
+                return -ENOMEM;
+        auth->host = *host;
+        auth->kind = spec->kind;
+        r = auth_copy(auth, spec);
+        if (r < 0)
+                return r;
+        if (spec->kind == AUTH_BASIC) {
+                r = secrets_note_login(host->secrets, spec->name, spec->secret);
+                if (r < 0)
+                        return r;
+        }
+        if (spec->kind == AUTH_OAUTH2) {
+                r = copy_text(&auth->refresh_token, spec->second);
+                if (r == 0)
+                        r = state_read(auth);
+                if (r < 0)
+                        return r;
+        }
+        *ret = cleanup_steal(auth);
+        return 0;
+}
+
+Auth *auth_free(Auth *auth) {
+        if (!auth)
+                return NULL;
+        auth->request = http_cancel(auth->request);
+        secret_free(auth->access_token);
+        secret_free(auth->refresh_token);
+        secret_free(auth->second);
+        secret_free(auth->secret);
+        free(auth->state_name);
+        free(auth->state_dir);
+        free(auth->ca_file);
+        free(auth->scope);
+        free(auth->client_id);
+        free(auth->token_url);
+        free(auth->name);
+        free(auth);
+        return NULL;
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http-fixture.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "auth.h"
+
+#define WALL (UINT64_C(1700000000) * USEC_PER_SEC)
+
+typedef struct AuthFixture {
+        Fixture f;
+        char directory[64], url[300];
+        AuthHost host;
+        /* the token endpoint */
+        char bodies[8][512];
+        unsigned n;
+        const char *reply;
+        int status;
+        /* the answer */
+        bool done;
+        AuthOutcome outcome;
+        char detail[600];
+} AuthFixture;
+
+static bool serve(void *userdata, HttpServerConnection *c, const HttpServerCall *call) {
+        AuthFixture *a = userdata;
+
+        (void) snprintf(a->bodies[a->n++ % 8], sizeof(a->bodies[0]), "%s", call->body.data ? call->body.data : "");
+        http_server_reply(c, a->status, "", a->reply);
+        return true;
+}
+
+static int set_up(void **state) {
+        AuthFixture *a = calloc(1, sizeof(*a));
+
+        assert_non_null(a);
+        fixture_set_up(&a->f, serve, a);
+        (void) snprintf(a->directory, sizeof(a->directory), "/tmp/test-auth.XXXXXX");
+        assert_non_null(mkdtemp(a->directory));
+        (void) snprintf(a->url, sizeof(a->url), "http://127.0.0.1:%u/token", http_server_port(a->f.server));
+        a->host.http = a->f.http;
+        assert_int_equal(secrets_new(&a->host.secrets), 0);
+        a->status = 200;
+        *state = a;
+        return 0;
+}
+
+static int tear_down(void **state) {
+        AuthFixture *a = *state;
+        char path[128];
+
+        (void) snprintf(path, sizeof(path), "%s/oauth2-home.json", a->directory);
+        (void) unlink(path);
+        (void) snprintf(path, sizeof(path), "%s/oauth2-home.json.new", a->directory);
+        (void) unlink(path);
+        assert_int_equal(rmdir(a->directory), 0);
+        secrets_free(a->host.secrets);
+        fixture_tear_down(&a->f);
+        free(a);
+        return 0;
+}
+
+static AuthProof prove(AuthFixture *a, const AuthSpec *spec, const char *url) {
+        AuthProof proof = {};
+        Auth *auth;
+
+        assert_int_equal(auth_new(&a->host, spec, &auth), 0);
+        assert_int_equal(auth_prove(auth, url, WALL, &proof), AUTH_READY);
+        assert_false(auth_reject(auth)); /* nothing that could be fetched anew */
+        auth_free(auth);
+        return proof;
+}
+
+static void test_simple_kinds(void **state) {
+        AuthFixture *a = *state;
+        AuthProof proof;
+
+        proof = prove(a, &(AuthSpec){ .kind = AUTH_NONE }, "https://a/");
+        assert_null(proof.headers[0]);
+        assert_string_equal(proof.url, "https://a/");
+        auth_proof_done(&proof);
+        proof = prove(a, &(AuthSpec){ .kind = AUTH_BEARER, .secret = "abc" }, "https://a/");
+        assert_string_equal(proof.headers[0], "Authorization: Bearer abc");
+        auth_proof_done(&proof);
+        proof = prove(a, &(AuthSpec){ .kind = AUTH_BASIC, .name = "Aladdin", .secret = "open sesame" }, "https://a/");
+        assert_string_equal(proof.headers[0], "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="); /* RFC 7617 section 2 */
+        auth_proof_done(&proof);
+        proof = prove(a, &(AuthSpec){ .kind = AUTH_HEADER, .name = "X-Api-Key", .secret = "k" }, "https://a/");
+        assert_string_equal(proof.headers[0], "X-Api-Key: k");
+        auth_proof_done(&proof);
+}
+
+static void test_query(void **state) {
+        static const struct {
+                const char *url, *expected;
+        } cases[] = {
+                { "https://a/w", "https://a/w?appid=s%26%2B%20x" },
+                { "https://a/w?q=1", "https://a/w?q=1&appid=s%26%2B%20x" },
+                { "https://a/w#part", "https://a/w?appid=s%26%2B%20x" },
+                { "https://a/w?q=1#a?b", "https://a/w?q=1&appid=s%26%2B%20x" },
+        };
+        AuthFixture *a = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                AuthProof proof = prove(a, &(AuthSpec){ .kind = AUTH_QUERY, .name = "appid", .secret = "s&+ x" }, cases[i].url);
+
+                assert_string_equal(proof.url, cases[i].expected);
+                assert_null(proof.headers[0]);
+                auth_proof_done(&proof);
+        }
+}
+
+/* The value was computed with another implementation of HMAC (Python's). */
+static void test_switchbot(void **state) {
+        _cleanup_bytes_ Bytes sign = {};
+        AuthFixture *a = *state;
+        AuthProof proof, other;
+
+        assert_int_equal(auth_switchbot_sign("token", "secret", UINT64_C(1700000000123), "nonce", &sign), 0);
+        assert_string_equal(sign.data, "36uwP7yeXXl7qrXWU/o+niftSbDXnhJaVZ9ngov462k=");
+        proof = prove(a, &(AuthSpec){ .kind = AUTH_SWITCHBOT, .secret = "token", .second = "secret" }, "https://a/");
+        other = prove(a, &(AuthSpec){ .kind = AUTH_SWITCHBOT, .secret = "token", .second = "secret" }, "https://a/");
+        assert_string_equal(proof.headers[0], "Authorization: token");
+        assert_string_equal(proof.headers[2], "t: 1700000000000");
+        assert_int_equal(strncmp(proof.headers[1], "sign: ", 6), 0);
+        assert_string_not_equal(proof.headers[3], other.headers[3]); /* a nonce of its own */
+        auth_proof_done(&other);
+        auth_proof_done(&proof);
+}
+
+static void on_fetched(void *userdata, AuthOutcome outcome, const char *detail) {
+        AuthFixture *a = userdata;
+
+        assert_false(a->done);
+        a->done = true;
+        a->outcome = outcome;
+        (void) snprintf(a->detail, sizeof(a->detail), "%s", detail);
+}
+
+static void fetch(AuthFixture *a, Auth *auth) {
+        a->done = false;
+        assert_int_equal(auth_fetch(auth, on_fetched, a), 0);
+        assert_int_equal(auth_fetch(auth, on_fetched, a), -EBUSY);
+        while (!a->done)
+                assert_true(loop_turn(a->f.event, UINT64_MAX) >= 0);
+}
+
+static Auth *oauth(AuthFixture *a, const char *seed) {
+        Auth *auth;
+
+        assert_int_equal(auth_new(&a->host,
+                                 &(AuthSpec){ .kind = AUTH_OAUTH2, .secret = "client secret", .second = seed, .token_url = a->url,
+                                         .client_id = "me", .scope = "read_station", .state_dir = a->directory, .state_name = "home" },
+                                 &auth),
+                0);
+        return auth;
+}
+
+static void assert_bearer(Auth *auth, const char *expected) {
+        AuthProof proof = {};
+
+        assert_int_equal(auth_prove(auth, "https://a/", clock_wall(), &proof), AUTH_READY);
+        assert_string_equal(proof.headers[0], expected);
+        auth_proof_done(&proof);
+}
+
+static void assert_waits(Auth *auth) {
+        AuthProof proof = {};
+
+        assert_int_equal(auth_prove(auth, "https://a/", clock_wall(), &proof), AUTH_WAIT);
+}
+
+/* Each refresh token is good once: the newest is on disk as soon as what came with it is used. */
+static void test_refresh_token_rotates(void **state) {
+        AuthFixture *a = *state;
+        Auth *auth = oauth(a, "seed-0");
+        struct stat status;
+        char path[128];
+
+        assert_waits(auth);
+        a->reply = "{\"access_token\":\"access-1\",\"expires_in\":10800,\"refresh_token\":\"refresh-1\"}";
+        fetch(a, auth);
+        assert_int_equal(a->outcome, AUTH_FETCHED);
+        assert_string_equal(a->bodies[0],
+                "grant_type=refresh_token&refresh_token=seed-0&client_id=me&client_secret=client%20secret&scope=read_station");
+        assert_bearer(auth, "Authorization: Bearer access-1");
+        (void) snprintf(path, sizeof(path), "%s/oauth2-home.json", a->directory);
+        assert_int_equal(stat(path, &status), 0);
+        assert_int_equal(status.st_mode & 0777, 0600);
+        auth_free(auth);
+
+        auth = oauth(a, "seed-0"); /* after a restart: both are there */
+        assert_bearer(auth, "Authorization: Bearer access-1");
+        assert_true(auth_reject(auth));
+        assert_waits(auth);
+        a->reply = "{\"access_token\":\"access-2\",\"expires_in\":10800}"; /* none came: the old one stays */
+        fetch(a, auth);
+        assert_non_null(strstr(a->bodies[1], "refresh_token=refresh-1&"));
+        assert_bearer(auth, "Authorization: Bearer access-2");
+        auth_free(auth);
+
+        auth = oauth(a, "seed-NEW"); /* the user signed in again: that counts */
+        assert_waits(auth);
+        fetch(a, auth);
+        assert_non_null(strstr(a->bodies[2], "refresh_token=seed-NEW&"));
+        auth_free(auth);
+}
+
+static void test_client_credentials(void **state) {
+        AuthFixture *a = *state;
+        Auth *auth = oauth(a, NULL);
+
+        a->reply = "{\"access_token\":\"x\",\"expires_in\":\"3600\"}";
+        fetch(a, auth);
+        assert_int_equal(a->outcome, AUTH_FETCHED);
+        assert_string_equal(a->bodies[0], "grant_type=client_credentials&client_id=me&client_secret=client%20secret&scope=read_station");
+        assert_bearer(auth, "Authorization: Bearer x");
+        auth_free(auth);
+}
+
+static void test_short_lifetime(void **state) {
+        AuthFixture *a = *state;
+        Auth *auth = oauth(a, "seed");
+
+        a->reply = "{\"access_token\":\"x\",\"expires_in\":30}";
+        fetch(a, auth);
+        assert_waits(auth); /* it would end on its way */
+        auth_free(auth);
+}
+
+static void test_refused(void **state) {
+        AuthFixture *a = *state;
+        Auth *auth = oauth(a, "seed-of-mine");
+
+        a->status = 400;
+        a->reply = "{\"error\":\"invalid_grant\",\"error_description\":\"token seed-of-mine is used up\"}";
+        fetch(a, auth);
+        assert_int_equal(a->outcome, AUTH_REFUSED);
+        assert_non_null(strstr(a->detail, "Sign in once more"));
+        assert_int_equal(secrets_note(a->host.secrets, "seed-of-mine"), 0);
+        fetch(a, auth);
+        assert_null(strstr(a->detail, "seed-of-mine")); /* a secret that a remote repeats goes nowhere */
+        a->reply = "{\"error\":\"invalid_client\"}";
+        fetch(a, auth);
+        assert_int_equal(a->outcome, AUTH_REFUSED);
+        assert_non_null(strstr(a->detail, "invalid_client; check client_id"));
+        a->status = 503;
+        a->reply = "<html>";
+        fetch(a, auth);
+        assert_int_equal(a->outcome, AUTH_UNREACHABLE);
+        a->status = 200;
+        fetch(a, auth);
+        assert_int_equal(a->outcome, AUTH_UNREACHABLE);
+        assert_non_null(strstr(a->detail, "not JSON"));
+        assert_waits(auth);
+        auth_free(auth);
+}
+
+/* The disk refuses: what came is not used, and not fetched again, but used as soon as it could be kept. */
+static void test_disk_refuses(void **state) {
+        AuthFixture *a = *state;
+        Auth *auth = oauth(a, "seed");
+        AuthProof proof = {};
+        char path[128];
+
+        (void) snprintf(path, sizeof(path), "%s/oauth2-home.json.new", a->directory);
+        assert_int_equal(mkdir(path, 0700), 0);
+        a->reply = "{\"access_token\":\"access-1\",\"expires_in\":10800,\"refresh_token\":\"refresh-1\"}";
+        fetch(a, auth);
+        assert_int_equal(a->outcome, AUTH_UNREACHABLE);
+        assert_non_null(strstr(a->detail, "cannot be kept"));
+        assert_int_equal(auth_prove(auth, "https://a/", clock_wall(), &proof), -EISDIR);
+        assert_int_equal(rmdir(path), 0);
+        assert_bearer(auth, "Authorization: Bearer access-1");
+        assert_int_equal(a->n, 1);
+        auth_free(auth);
+        auth = oauth(a, "seed");
+        assert_bearer(auth, "Authorization: Bearer access-1");
+        auth_free(auth);
+}
+
+static void test_damaged_state(void **state) {
+        AuthFixture *a = *state;
+        char path[128];
+        Auth *auth;
+        int fd;
+
+        (void) snprintf(path, sizeof(path), "%s/oauth2-home.json", a->directory);
+        fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, "{\"seed_sha", 10), 10);
+        close(fd);
+        auth = oauth(a, "seed"); /* begins with the seed */
+        assert_waits(auth);
+        auth_free(auth);
+}
+
+static void test_dropped_while_fetching(void **state) {
+        AuthFixture *a = *state;
+        Auth *auth = oauth(a, "seed");
+
+        a->reply = "{}";
+        a->done = false;
+        assert_int_equal(auth_fetch(auth, on_fetched, a), 0);
+        auth_free(auth);
+        assert_false(a->done);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_simple_kinds, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_query, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_switchbot, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_refresh_token_rotates, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_client_credentials, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_short_lifetime, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_disk_refuses, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_damaged_state, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_dropped_while_fetching, set_up, tear_down),
+        };
+
+        return cmocka_run_group_tests_name("auth", tests, NULL, NULL);
+}
