@@ -9,6 +9,7 @@
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/sha256.h"
+#include "lib/text.h"
 
 #define EXCHANGE_TIMEOUT_USEC (30 * USEC_PER_SEC)
 #define ANSWER_MAX (64 * 1024)
@@ -81,7 +82,7 @@ static int add_query(const Auth *auth, const char *url, AuthProof *proof) {
         if (r == 0)
                 r = bytes_append_format(&text, "%s=", auth->name);
         if (r == 0)
-                r = bytes_append_percent(&text, auth->secret, "");
+                r = text_append_percent(&text, auth->secret, "");
         if (r < 0)
                 return r;
         proof->url = bytes_steal(&text).data;
@@ -317,15 +318,15 @@ static void on_reply(void *userdata, HttpReply *reply) {
 static int append_grant(const Auth *auth, Bytes *body) {
         int r;
 
-        r = bytes_append_field(body, "grant_type", auth->refresh_token ? "refresh_token" : "client_credentials");
+        r = text_append_field(body, "grant_type", auth->refresh_token ? "refresh_token" : "client_credentials");
         if (r == 0 && auth->refresh_token)
-                r = bytes_append_field(body, "refresh_token", auth->refresh_token);
+                r = text_append_field(body, "refresh_token", auth->refresh_token);
         if (r == 0)
-                r = bytes_append_field(body, "client_id", auth->client_id);
+                r = text_append_field(body, "client_id", auth->client_id);
         if (r == 0 && auth->secret)
-                r = bytes_append_field(body, "client_secret", auth->secret);
+                r = text_append_field(body, "client_secret", auth->secret);
         if (r == 0 && auth->scope)
-                r = bytes_append_field(body, "scope", auth->scope);
+                r = text_append_field(body, "scope", auth->scope);
         return r;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "config-value.h"
+#include "lib/text.h"
 
 static int read_section(const ConfigPlace *place, const ConfigSection *section, void *base, void *around);
 

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "lib/err.h"
+#include "lib/text.h"
 
 #define NAME_SHOWN_MAX 40 /* characters of a source's or subscription's name */
 #define NAMED_MAX 2       /* sources and subscriptions told by name; the rest is counted */

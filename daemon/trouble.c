@@ -3,6 +3,7 @@
 
 #include "lib/bytes.h"
 #include "lib/log.h"
+#include "lib/text.h"
 
 #define SAID_AT_ONCE_USEC USEC_PER_MINUTE /* the second failure would come too late to be the first word */
 

@@ -42,14 +42,6 @@ int bytes_append_format(Bytes *b, const char *format, ...) _printf_(2, 3);
 /* Appends *text* as a JSON string with its quotes (RFC 8259: `"`, `\` and controls escaped). *text* must be UTF-8. */
 int bytes_append_json_string(Bytes *b, const char *text, size_t size);
 
-/* Appends *text* percent-encoded (RFC 3986): all but what is unreserved there, and the characters of *also* (may be
- * "").
- */
-int bytes_append_percent(Bytes *b, const char *text, const char *also);
-
-/* Appends `NAME=VALUE`, behind `&` unless the buffer is empty, as in application/x-www-form-urlencoded. */
-int bytes_append_field(Bytes *b, const char *name, const char *value);
-
 /* Appends base64 with padding (RFC 4648 section 4), or the URL alphabet without padding (section 5). */
 int bytes_append_base64(Bytes *b, const void *data, size_t size);
 int bytes_append_base64url(Bytes *b, const void *data, size_t size);
@@ -61,9 +53,3 @@ int bytes_decode_base64(const char *text, size_t size, char *out, size_t *ret_si
 /* True if all *size* bytes are well-formed UTF-8 (RFC 3629: no surrogates, nothing overlong, nothing above U+10FFFF).
  * NUL is allowed. */
 bool bytes_is_utf8(const char *data, size_t size);
-
-/* The most bytes of *text* (up to *size* of them) that fit into *max* without cutting a character in two. */
-size_t text_cut(const char *text, size_t size, size_t max);
-
-/* Copies as much of *text* as fits into *buffer*, NUL included, whole characters only. */
-void text_copy(char *buffer, size_t size, const char *text);

@@ -13,6 +13,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/pace.h"
+#include "lib/text.h"
 #include "trouble.h"
 
 #define PUBLISHER_BACKOFF_MAX_USEC (60 * USEC_PER_SEC)

@@ -11,6 +11,7 @@
 #include "lib/crashpoint.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/text.h"
 
 /* between tries while only a user can mend it; never less than the interval */
 #define SOURCE_REFUSED_USEC (5 * USEC_PER_MINUTE)

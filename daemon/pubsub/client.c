@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "lib/text.h"
 
 struct Client {
         Http *http;
@@ -183,7 +184,7 @@ static int call_begin(ClientCall *call) {
 /* Everything but what RFC 3986 calls unreserved is escaped in a segment: names may hold `%` and `+`. The colon of a
  * domain-scoped project stays, as in official clients. */
 static int append_escaped(Bytes *url, const char *text) {
-        return bytes_append_percent(url, text, "/:");
+        return text_append_percent(url, text, "/:");
 }
 
 static int build_url(const char *endpoint, const ClientSpec *spec, char **ret) {

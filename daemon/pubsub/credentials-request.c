@@ -6,6 +6,7 @@
 #include "lib/backoff.h"
 #include "lib/err.h"
 #include "lib/loop.h"
+#include "lib/text.h"
 
 #define ASSERTION_LIFETIME_SEC 3600 /* the endpoint's maximum */
 /* a clock that is a little ahead would sign in the endpoint's future, which it refuses */
@@ -83,13 +84,13 @@ static int append_refresh(const Credentials *c, Bytes *body) {
 
         r = bytes_reserve(body, 128 + 3 * (strlen(c->client_id) + strlen(c->client_secret) + strlen(c->refresh_token)));
         if (r == 0)
-                r = bytes_append_field(body, "grant_type", "refresh_token");
+                r = text_append_field(body, "grant_type", "refresh_token");
         if (r == 0)
-                r = bytes_append_field(body, "client_id", c->client_id);
+                r = text_append_field(body, "client_id", c->client_id);
         if (r == 0)
-                r = bytes_append_field(body, "client_secret", c->client_secret);
+                r = text_append_field(body, "client_secret", c->client_secret);
         if (r == 0)
-                r = bytes_append_field(body, "refresh_token", c->refresh_token);
+                r = text_append_field(body, "refresh_token", c->refresh_token);
         return r;
 }
 

@@ -8,6 +8,7 @@
 
 #include "lib/err.h"
 #include "lib/json.h"
+#include "lib/text.h"
 #include "secret.h"
 #include "subscribe/subscription.h"
 #include "types.h"

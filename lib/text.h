@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Texts as others want them: escaped for a URL, cut to a length. */
+
+#include "bytes.h"
+
+/* Appends *text* percent-encoded (RFC 3986): all but what is unreserved there, and the characters of *also* (may be
+ * ""). -ENOMEM. */
+int text_append_percent(Bytes *b, const char *text, const char *also);
+
+/* Appends `NAME=VALUE`, behind `&` unless the buffer is empty, as in application/x-www-form-urlencoded. -ENOMEM. */
+int text_append_field(Bytes *b, const char *name, const char *value);
+
+/* The most bytes of *text* (up to *size* of them) that fit into *max* without cutting a character in two. */
+size_t text_cut(const char *text, size_t size, size_t max);
+
+/* Copies as much of *text* as fits into *buffer*, NUL included, whole characters only. */
+void text_copy(char *buffer, size_t size, const char *text);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "lib/text.h"
+
+static void test_percent(void **state) {
+        _cleanup_bytes_ Bytes b = {}, form = {};
+
+        assert_int_equal(text_append_percent(&b, "a/b:c d+%\xe6\x9a\x91~", "/:"), 0);
+        assert_string_equal(b.data, "a/b:c%20d%2B%25%E6%9A%91~");
+        assert_int_equal(text_append_field(&form, "a", "1&2=3"), 0);
+        assert_int_equal(text_append_field(&form, "b", ""), 0);
+        assert_string_equal(form.data, "a=1%262%3D3&b=");
+}
+
+static void test_text_cut(void **state) {
+        char buffer[6];
+
+        assert_int_equal(text_cut("abc", 3, 5), 3);
+        assert_int_equal(text_cut("ab\xe6\x9a\x91", 5, 4), 2);
+        assert_int_equal(text_cut("ab\xe6\x9a\x91", 5, 5), 5);
+        text_copy(buffer, sizeof(buffer), "abc\xe6\x9a\x91");
+        assert_string_equal(buffer, "abc");
+        text_copy(buffer, sizeof(buffer), "ab\xe6\x9a\x91");
+        assert_string_equal(buffer, "ab\xe6\x9a\x91");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_percent),
+                cmocka_unit_test(test_text_cut),
+        };
+
+        return cmocka_run_group_tests_name("text", tests, NULL, NULL);
+}
