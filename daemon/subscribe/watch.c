@@ -11,6 +11,7 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/text.h"
 
 struct Watch {
         sd_event *event;
