@@ -11,17 +11,6 @@
 #include "secret.h"
 #include "types.h"
 
-/* Times that no user may choose, and that tests cannot wait for: only in a build with crash points. 0: not set. */
-static uint64_t test_setting(const char *name) {
-#ifdef SENSORQD_CRASHPOINTS
-        const char *text = getenv(name);
-
-        return text ? strtoull(text, NULL, 10) : 0;
-#else
-        return 0;
-#endif
-}
-
 /* ---- one source ---- */
 
 static bool host_has_room(void *userdata, uint64_t rows, uint64_t bytes) {
@@ -140,22 +129,13 @@ static SubscriberSlot *subscriber_slot_free(SubscriberSlot *slot) {
 }
 CLEANUP_DEFINE(SubscriberSlot, subscriber_slot_free)
 
-/* Nothing hangs in the pulls of `once`, which return immediately: they wait no longer than any other call. */
-static usec_t pull_timeout(bool once) {
-        usec_t test = test_setting("SENSORQD_TEST_PULL_TIMEOUT_MSEC") * USEC_PER_MSEC;
-
-        return test == 0 && once ? CLIENT_TIMEOUT_USEC : test;
-}
-
 static int subscriber_slot_new(
         Stages *stages, const SubscriptionConfig *section, SubscriberSlot **ret, char error[static STAGES_ERROR_MAX]) {
         _cleanup_(subscriber_slot_freep) SubscriberSlot *slot = NULL;
         StagesHost *host = stages->host;
-        SubscriberOptions options = { .config = section,
-                .secrets = host->secrets,
-                .once = host->once,
-                .sink_type = types_sink(section->sink),
-                .pull_timeout = pull_timeout(host->once) };
+        SubscriberOptions options = {
+                .config = section, .secrets = host->secrets, .once = host->once, .sink_type = types_sink(section->sink)
+        };
         int r;
 
         slot = calloc(1, sizeof(SubscriberSlot));
@@ -295,8 +275,6 @@ static int stages_allocate(StagesHost *host, Config *config, Stages *old, Stages
                 return -ENOMEM;
         stages->host = host;
         stages->config = config_ref(config);
-        for (size_t i = 0; i < config->n_sources && test_setting("SENSORQD_TEST_INTERVAL_MSEC") > 0; i++)
-                config->sources[i].interval = test_setting("SENSORQD_TEST_INTERVAL_MSEC") * USEC_PER_MSEC;
         stages->n_sources = config->n_sources;
         stages->n_subscribers = config->n_subscriptions;
         stages->sources = calloc(config->n_sources + 1, sizeof(SourceSlot *));

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <limits.h>
-#include <stdlib.h>
 
 static usec_t backoff_ceiling(const Backoff *b) {
         if (b->attempt >= 64 || b->initial > b->max >> b->attempt)
@@ -32,15 +31,4 @@ usec_t backoff_next_at_least(Backoff *b, usec_t floor, uint64_t random) {
 
 void backoff_reset(Backoff *b) {
         b->attempt = 0;
-}
-
-usec_t backoff_limit(usec_t max) {
-#ifdef SENSORQD_CRASHPOINTS
-        const char *text = getenv("SENSORQD_TEST_BACKOFF_MAX_MSEC");
-        usec_t limit = text ? strtoull(text, NULL, 10) * USEC_PER_MSEC : max;
-
-        return limit < max ? limit : max;
-#else
-        return max;
-#endif
 }

@@ -20,7 +20,3 @@ usec_t backoff_next_at_least(Backoff *b, usec_t floor, uint64_t random);
 
 /* The next failure starts from *initial* again. */
 void backoff_reset(Backoff *b);
-
-/* *max*; in a build with crash points at most $SENSORQD_TEST_BACKOFF_MAX_MSEC (from 1000 on), so that a test sees the
- * longest wait end. */
-usec_t backoff_limit(usec_t max);

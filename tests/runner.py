@@ -113,7 +113,7 @@ def step_clang(log, long):
 
 
 def sanitized(log, target=None):
-    return setup(log, "asan", "-Db_sanitize=address,undefined", "-Dcrashpoints=true", target=target)
+    return setup(log, "asan", "-Db_sanitize=address,undefined", target=target)
 
 
 def step_sanitizers(log, long):
@@ -143,7 +143,7 @@ def step_services(log, long):
 
 def step_integration(log, long):
     """The daemon, linked with the tests' doors, against real peers and their faults."""
-    directory = setup(log, "faults", "-Dcrashpoints=true", "-Dtests=false", target=DAEMON)
+    directory = setup(log, "faults", "-Dtests=false", target=DAEMON)
     pytest(log, "integration", TESTS / "integration", env={"SENSORQD": str(directory / DAEMON), "SENSORQD_LONG": "1" if long else ""})
 
 

@@ -9,7 +9,6 @@
 #include "bisect.h"
 #include "events.h"
 #include "lib/backoff.h"
-#include "lib/crashpoint.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/pace.h"
@@ -106,7 +105,7 @@ static void publisher_disarm(Publisher *p) {
 }
 
 static usec_t publisher_slow_delay(usec_t retry_after) {
-        usec_t least = backoff_limit(2 * PUBLISHER_SLOW_MIN_USEC) / 2, delay = least + loop_random() % least;
+        usec_t least = PUBLISHER_SLOW_MIN_USEC, delay = least + loop_random() % least;
 
         return delay > retry_after ? delay : retry_after;
 }
@@ -266,7 +265,6 @@ static int publisher_forget(Publisher *p) {
 
         if (r < 0)
                 return r;
-        CRASHPOINT("publish-forgotten");
         p->forgetting = false;
         p->refusal[0] = '\0';
         bisect_accepted(&p->bisect, p->request.ids[p->request.n - 1]);
@@ -376,7 +374,6 @@ static void publisher_answered(Publisher *p, ClientReply *reply) {
                                 "is Pub/Sub";
                 return publisher_failed(p, TROUBLE_LASTING, reply);
         }
-        CRASHPOINT("publish-ids-received");
         publisher_accepted(p);
 }
 
@@ -428,7 +425,6 @@ static void publisher_send(Publisher *p) {
                 bytes_done(&spec.body);
                 return publisher_failed(p, TROUBLE_PASSING, &(ClientReply){ .detail = strerror(-r) });
         }
-        CRASHPOINT("publish-sent");
         p->requests++;
 }
 
@@ -618,7 +614,7 @@ int publisher_new(const PublisherSpec *spec, Publisher **ret) {
                 return -ENOMEM;
         p->spec = *spec;
         p->pace = (Pace){ .min = PUBLISHER_BODY_MIN, .max = PUBLISHER_BODY_MAX, .limit = PUBLISHER_BODY_FIRST };
-        p->backoff = (Backoff){ .initial = USEC_PER_SEC, .max = backoff_limit(PUBLISHER_BACKOFF_MAX_USEC) };
+        p->backoff = (Backoff){ .initial = USEC_PER_SEC, .max = PUBLISHER_BACKOFF_MAX_USEC };
         bisect_restart(&p->bisect);
 
         r = loop_add_timer(spec->loop, LOOP_RELAXED, publisher_on_timer, p, &p->timer);

@@ -8,7 +8,6 @@
 
 #include "events.h"
 #include "lib/backoff.h"
-#include "lib/crashpoint.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/text.h"
@@ -103,10 +102,10 @@ usec_t source_next_slot(usec_t slot, usec_t interval, usec_t now) {
 }
 
 usec_t source_next_poll(const SourcePoll *poll, usec_t slot, usec_t interval, usec_t now) {
-        usec_t next = slot, not_before = poll->not_before, refused = backoff_limit(SOURCE_REFUSED_USEC);
+        usec_t next = slot, not_before = poll->not_before;
 
         if (poll->outcome == SOURCE_REFUSED)
-                next = now + (interval > refused ? interval : refused);
+                next = now + (interval > SOURCE_REFUSED_USEC ? interval : SOURCE_REFUSED_USEC);
         if (poll->outcome == SOURCE_LIMITED && next < now + interval)
                 next = now + interval;
         if (not_before > now + SOURCE_LIMIT_MAX_USEC)
@@ -325,7 +324,6 @@ void source_polled(Source *s, const SourcePoll *poll) {
         next = source_next_poll(poll, s->slot, s->config->interval, now);
         source_move_poll(s, POLL_WAITING);
         if (poll->outcome == SOURCE_POLLED) {
-                CRASHPOINT("source-fetched");
                 s->last_poll = clock_wall();
                 source_tell_clock(s, poll->clock_offset);
         }

@@ -293,9 +293,8 @@ int token_new(Loop *loop, Http *http, const Credentials *credentials, const char
         TAILQ_INIT(&token->waits);
         token->http = http;
         token->credentials = credentials;
-        token->backoff = (Backoff){ .initial = BACKOFF_INITIAL_USEC, .max = backoff_limit(BACKOFF_MAX_USEC) };
-        token->refused_backoff =
-                (Backoff){ .initial = backoff_limit(REFUSED_INITIAL_USEC), .max = backoff_limit(REFUSED_MAX_USEC) };
+        token->backoff = (Backoff){ .initial = BACKOFF_INITIAL_USEC, .max = BACKOFF_MAX_USEC };
+        token->refused_backoff = (Backoff){ .initial = REFUSED_INITIAL_USEC, .max = REFUSED_MAX_USEC };
         if (ca_file) {
                 token->ca_file = strdup(ca_file);
                 if (!token->ca_file)

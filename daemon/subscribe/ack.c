@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
-#include "lib/crashpoint.h"
 
 /* the rest of the list, and a half for each time that a request of at most WIRE_ACK_IDS_MAX ids is halved */
 #define RANGES_MAX 32
@@ -97,8 +96,6 @@ static void on_answer(void *userdata, ClientReply *reply) {
 
         ack->call = NULL;
         if (reply->outcome == CLIENT_OK) {
-                if (ack->deadline_sec < 0)
-                        CRASHPOINT("ack-confirmed");
                 set_fates(ack, ack->sent, WIRE_ACK_DONE);
         } else if (reply->outcome == CLIENT_INVALID || reply->outcome == CLIENT_TOO_LARGE)
                 sort_refusal(ack, reply);
@@ -138,16 +135,12 @@ static int send_next(Ack *ack) {
         push(ack, range.start + taken, range.n - taken);
         ack->sent = (Range){ range.start, taken };
         ack->requests++;
-        if (ack->deadline_sec < 0)
-                CRASHPOINT("ack-before-send");
         spec.body = bytes_steal(&body);
         r = client_call(ack->client, &spec, on_answer, ack, &ack->call);
         if (r < 0) {
                 bytes_done(&spec.body);
                 return r;
         }
-        if (ack->deadline_sec < 0)
-                CRASHPOINT("ack-sent");
         return 0;
 }
 

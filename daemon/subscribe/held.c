@@ -247,7 +247,7 @@ int held_new(const HeldHost *host, Batch *batch, Held **ret) {
         held->n = batch->pull.n;
         held->bytes = batch->body.allocated;
         held->oldest = batch->oldest_publish;
-        held->backoff = (Backoff){ .initial = 500 * USEC_PER_MSEC, .max = backoff_limit(ACK_RETRY_MAX_USEC) };
+        held->backoff = (Backoff){ .initial = 500 * USEC_PER_MSEC, .max = ACK_RETRY_MAX_USEC };
         held->ids = calloc(held->n + 1, sizeof *held->ids);
         if (!held->ids)
                 return -ENOMEM;

@@ -9,7 +9,7 @@ void pull_plan_init(PullPlan *plan, unsigned pulls, unsigned max_messages, usec_
                 .once = once,
                 .max_messages = max_messages,
                 .backlog = once, /* it runs because something may wait */
-                .failure = { .initial = 1 * USEC_PER_SEC, .max = backoff_limit(60 * USEC_PER_SEC) },
+                .failure = { .initial = 1 * USEC_PER_SEC, .max = 60 * USEC_PER_SEC },
                 .quick = { .initial = 200 * USEC_PER_MSEC, .max = 5 * USEC_PER_SEC },
         };
 }

@@ -149,16 +149,6 @@ static void on_seen(void *userdata, int fd, uint32_t events) {
                 host->callbacks.on_seen(host->callbacks.userdata, atomic_exchange(&host->seen, 0));
 }
 
-static usec_t stuck_tick(void) {
-#ifdef SENSORQD_CRASHPOINTS
-        const char *text = getenv("SENSORQD_TEST_STUCK_TICK_MSEC");
-
-        if (text)
-                return strtoull(text, NULL, 10) * USEC_PER_MSEC;
-#endif
-        return STUCK_TICK_USEC;
-}
-
 static void on_stuck(void *userdata) {
         SinkHost *host = userdata;
         unsigned calls = atomic_load(&host->calls);
@@ -173,7 +163,7 @@ static void on_stuck(void *userdata) {
                         host->type->what, host->subscription, (int) (STUCK_TICKS * STUCK_TICK_USEC / USEC_PER_MINUTE));
                 abort();
         }
-        loop_arm_in(host->stuck, stuck_tick());
+        loop_arm_in(host->stuck, STUCK_TICK_USEC);
 }
 
 int sink_host_prepare(SinkHost *host, size_t n, SinkWork **ret) {
@@ -199,7 +189,7 @@ void sink_host_ask(SinkHost *host, SinkStep step, Batch *batch) {
         if (!host->type->blocks)
                 return run(host);
         host->stuck_ticks = 0;
-        loop_arm_in(host->stuck, stuck_tick());
+        loop_arm_in(host->stuck, STUCK_TICK_USEC);
         (void) atomic_fetch_add(&host->references, 1);
         r = worker_submit(host->worker, host);
         assert(r == WORKER_STARTED);

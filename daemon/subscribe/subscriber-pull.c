@@ -6,7 +6,6 @@
 
 #include "events.h"
 #include "lib/backoff.h"
-#include "lib/crashpoint.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "subscribe/subscriber-internal.h"
@@ -99,7 +98,6 @@ static void pull_answered(Subscriber *s, ClientReply *reply, usec_t waited) {
                 if (r < 0)
                         return pull_failed_here(s, CLIENT_RETRY, strerror(-r));
         }
-        CRASHPOINT("pull-received");
         s->failures = 0;
         s->unmendable = false;
         pull_plan_answered(&s->plan, n, waited, now, loop_random());

@@ -306,7 +306,8 @@ int subscriber_new(sd_event *event, Client *client, const SubscriberOptions *opt
         s->event = sd_event_ref(event);
         s->client = client;
         s->config = config;
-        s->pull_timeout = options->pull_timeout > 0 ? options->pull_timeout : SUBSCRIBER_PULL_TIMEOUT_USEC;
+        s->pull_timeout =
+                options->once ? CLIENT_TIMEOUT_USEC : SUBSCRIBER_PULL_TIMEOUT_USEC; /* those of `once` return at once */
         s->once = options->once;
         s->on_change = on_change;
         s->userdata = userdata;

@@ -50,7 +50,6 @@ typedef struct SubscriberOptions {
         Secrets *secrets; /* borrowed: what Pub/Sub or the sink says passes secrets_conceal(); may be NULL */
         bool once; /* reads the subscription at once, pulls from subscriber_begin() on: returnImmediately, until three
                     * empty answers in a row, then subscriber_is_drained() */
-        usec_t pull_timeout;       /* 0: SUBSCRIBER_PULL_TIMEOUT_USEC */
         const SinkType *sink_type; /* of config->sink */
 } SubscriberOptions;
 

@@ -183,7 +183,7 @@ int watch_new(sd_event *event, Client *client, const char *subscription, Health 
         watch->health = health;
         watch->on_change = on_change;
         watch->userdata = userdata;
-        watch->backoff = (Backoff){ .initial = 1 * USEC_PER_SEC, .max = backoff_limit(60 * USEC_PER_SEC) };
+        watch->backoff = (Backoff){ .initial = 1 * USEC_PER_SEC, .max = 60 * USEC_PER_SEC };
         r = sd_event_add_time(
                 event, &watch->timer, CLOCK_BOOTTIME, 0, 0, on_timer, watch); /* at once, but from the loop */
         if (r < 0)

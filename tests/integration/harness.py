@@ -29,7 +29,9 @@ EVENTS = _event_ids()
 
 
 def binary():
-    return os.environ.get("SENSORQD", str(REPO / "build" / "tests" / "daemon" / "sensorqd"))
+    path = os.environ.get("SENSORQD", str(REPO / "build" / "tests" / "daemon" / "sensorqd"))
+    assert path.endswith("tests/daemon/sensorqd"), f"{path} is not the daemon of the tests: ninja -C BUILD tests/daemon/sensorqd"
+    return path
 
 
 def wait_until(condition, what, patience=None):

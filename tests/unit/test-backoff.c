@@ -89,20 +89,6 @@ static void test_attempt_saturates(void **state) {
         assert_int_equal(b.attempt, UINT_MAX);
 }
 
-static void test_limit(void **state) {
-#ifdef SENSORQD_CRASHPOINTS
-        usec_t limit = 3 * USEC_PER_SEC;
-#else
-        usec_t limit = 60 * USEC_PER_SEC;
-#endif
-
-        assert_int_equal(backoff_limit(60 * USEC_PER_SEC), 60 * USEC_PER_SEC);
-        setenv("SENSORQD_TEST_BACKOFF_MAX_MSEC", "3000", 1);
-        assert_int_equal(backoff_limit(60 * USEC_PER_SEC), limit);
-        assert_int_equal(backoff_limit(1 * USEC_PER_SEC), 1 * USEC_PER_SEC);
-        unsetenv("SENSORQD_TEST_BACKOFF_MAX_MSEC");
-}
-
 static void test_random(void **state) {
         uint64_t ones = 0, zeros = 0;
 
@@ -124,7 +110,6 @@ int main(void) {
                 cmocka_unit_test(test_floor),
                 cmocka_unit_test(test_reset),
                 cmocka_unit_test(test_attempt_saturates),
-                cmocka_unit_test(test_limit),
                 cmocka_unit_test(test_random),
         };
 
