@@ -168,7 +168,8 @@ static inline const char *read_string(JsonReader *r, const char *p) {
         }
         r->slice = (Slice){ text, (size_t) (place - text) };
         r->escaped = escaped;
-        if ((seen & HIGHS) != 0 && !bytes_is_utf8(text, r->slice.size)) {
+        r->foreign = (seen & HIGHS) != 0 && !bytes_is_utf8(text, r->slice.size);
+        if (r->foreign && !r->lax) {
                 (void) finish(r, p, -EBADMSG);
                 return NULL;
         }

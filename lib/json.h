@@ -61,6 +61,8 @@ typedef struct JsonReader {
         Slice slice;  /* of the last KEY, STRING or NUMBER, not unescaped */
         bool escaped; /* the slice has backslashes: json_unescape() it */
         bool integer; /* the NUMBER has neither fraction nor exponent */
+        bool lax;     /* set after json_reader_init(): a KEY or STRING that is not UTF-8 is no error, but... */
+        bool foreign; /* ... marked: the last one is not UTF-8 */
         unsigned depth, max_depth;
         unsigned state;
         int token;                                  /* what json_reader_next() returned last */

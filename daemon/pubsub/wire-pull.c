@@ -65,7 +65,7 @@ static int read_string(PullReader *p, Slice *ret) {
         if (token < 0)
                 return token;
         if (token == JSON_STRING)
-                return unescape_here(&p->json, ret);
+                return p->json.foreign ? READ_ODD : unescape_here(&p->json, ret);
         return token == JSON_NULL ? READ_OK : skip_odd(p);
 }
 
@@ -128,6 +128,11 @@ static int read_data(PullReader *p, WireMessage *message) {
 
         message->data_bad = false;
         r = read_string(p, &text);
+        if (r == READ_ODD && p->json.token == JSON_STRING && p->json.foreign) {
+                message->data = p->json.slice;
+                message->data_bad = true;
+                return READ_OK;
+        }
         if (r != READ_OK)
                 return r;
         message->data = text;
@@ -301,6 +306,7 @@ int wire_get_pull(char *body, size_t size, WirePull *ret) {
         int r;
 
         json_reader_init(&p.json, body, size, WIRE_PULL_DEPTH_MAX);
+        p.json.lax = true; /* one text that is not UTF-8 must not hold up the other messages */
         r = read_reply(&p);
         free(p.scratch);
         if (r < 0) {

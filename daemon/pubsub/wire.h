@@ -8,7 +8,7 @@
 #include "lib/clock.h"
 
 typedef struct WireAttribute {
-        Slice key, value; /* UTF-8, unescaped */
+        Slice key, value; /* unescaped; a received one may hold other bytes than UTF-8 */
 } WireAttribute;
 
 /* One message to publish. */

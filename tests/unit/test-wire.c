@@ -244,6 +244,28 @@ static void test_pull_odd_elements(void **state) {
         }
 }
 
+/* P6: a text that is not UTF-8 is the fault of its own message alone, and that one can still be set apart. */
+static void test_pull_not_utf8(void **state) {
+        Pulled p = pull("{\"receivedMessages\":["
+                        "{\"ackId\":\"a\",\"message\":{\"messageId\":\"1\",\"data\":\"eA==\",\"attributes\":{\"k\":\"caf\xe9 \\u00e9\",\"\xff\":\"v\"}}},"
+                        "{\"ackId\":\"b\",\"message\":{\"messageId\":\"2\",\"data\":\"\xe9\"}},"
+                        "{\"ackId\":\"c\",\"message\":{\"messageId\":\"3\",\"orderingKey\":\"\xe9\",\"x\xe9\":\"\xe9\"}},"
+                        "{\"ackId\":\"\xe9\",\"message\":{\"messageId\":\"4\"}},"
+                        "{\"ackId\":\"e\",\"message\":{\"messageId\":\"5\",\"attributes\":{\"r\":\"\xc3\xa9\"}}}]}");
+
+        assert_int_equal(p.r, 0);
+        assert_int_equal(p.pull.n, 4);
+        assert_int_equal(p.pull.skipped, 1); /* without an ack id nothing can be done about it */
+        assert_slice(p.pull.messages[0].data, "x");
+        assert_slice(p.pull.messages[0].attributes[0].value, "caf\xe9 \xc3\xa9");
+        assert_slice(p.pull.messages[0].attributes[1].key, "\xff");
+        assert_true(p.pull.messages[1].data_bad);
+        assert_slice(p.pull.messages[1].data, "\xe9");
+        assert_int_equal(p.pull.messages[2].ordering_key.size, 0);
+        assert_slice(p.pull.messages[3].attributes[0].value, "\xc3\xa9");
+        pulled_done(&p);
+}
+
 /* Fields that nothing hangs on may be odd without harm. */
 static void test_pull_tolerates(void **state) {
         Pulled p = pull("{\"receivedMessages\":[{\"deliveryAttempt\":1.5,\"ackId\":\"a\",\"message\":{\"publishTime\":5,\"orderingKey\":[],"
@@ -274,7 +296,7 @@ static void test_pull_last_key_counts(void **state) {
 static void test_pull_malformed(void **state) {
         const char whole[] = "{\"receivedMessages\":[" MESSAGE("\"eA==\"", "1") "," MESSAGE("\"eA==\"", "2") "]}";
         const char *const texts[] = { "", "[]", "null", "<html></html>", "{\"receivedMessages\":{}}", "{\"receivedMessages\":\"x\"}",
-                "{} {}", "{\"receivedMessages\":[{\"ackId\":\"\xff\"}]}" };
+                "{} {}" };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
                 Pulled p = pull(texts[i]);
@@ -454,6 +476,7 @@ int main(void) {
                 cmocka_unit_test(test_pull_without_data),
                 cmocka_unit_test(test_pull_bad_base64),
                 cmocka_unit_test(test_pull_odd_elements),
+                cmocka_unit_test(test_pull_not_utf8),
                 cmocka_unit_test(test_pull_tolerates),
                 cmocka_unit_test(test_pull_last_key_counts),
                 cmocka_unit_test(test_pull_malformed),
