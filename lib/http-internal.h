@@ -49,6 +49,7 @@ typedef struct HttpEnd {
         int system_error;  /* errno of a failed connect, or 0 */
         long status;       /* of the reply, 0 without one */
         long proxy_status; /* of the proxy's reply to CONNECT, 0 without one */
+        char proxy[64];    /* address and port, with proxy_status */
         size_t received;   /* bytes of the body */
         usec_t timeout;    /* the one that applied: of the connect until something is sent, then of the whole request,
                               or of a stall */

@@ -116,13 +116,20 @@ static HttpOutcome unless_sent(const HttpEnd *end, HttpOutcome outcome) {
         return end->sent ? HTTP_CUT : outcome;
 }
 
+/* What was sent through a proxy before the handshake was the CONNECT. */
+static HttpOutcome outcome_tls(const HttpEnd *end, char *detail, size_t size) {
+        describe_tls(end, detail, size);
+        return end->proxy_status != 0 ? HTTP_TLS : unless_sent(end, HTTP_TLS);
+}
+
 HttpOutcome http_outcome(const HttpEnd *end, char *detail, size_t size) {
         if (end->too_large || end->code == CURLE_FILESIZE_EXCEEDED) {
                 snprintf(detail, size, "the reply is larger than allowed");
                 return HTTP_TOO_LARGE;
         }
         if (end->code != CURLE_OK && end->proxy_status != 0 && end->proxy_status / 100 != 2) {
-                snprintf(detail, size, "the proxy answered %ld", end->proxy_status);
+                snprintf(detail, size, "the proxy%s answered %ld%s", end->proxy, end->proxy_status,
+                        end->proxy_status == 407 ? ": it asks for a login (https_proxy)" : "");
                 return HTTP_UNREACHABLE;
         }
 
@@ -147,8 +154,7 @@ HttpOutcome http_outcome(const HttpEnd *end, char *detail, size_t size) {
         case CURLE_SSL_CERTPROBLEM:
         case CURLE_SSL_CIPHER:
         case CURLE_SSL_ISSUER_ERROR:
-                describe_tls(end, detail, size);
-                return unless_sent(end, HTTP_TLS);
+                return outcome_tls(end, detail, size);
         default:
                 return outcome_cut(end, detail, size);
         }

@@ -274,6 +274,16 @@ static usec_t reply_retry_after(const HttpReply *reply) {
         return delay < RETRY_AFTER_MAX_USEC ? delay : RETRY_AFTER_MAX_USEC;
 }
 
+static void describe_peer(CURL *easy, char *text, size_t size) {
+        const char *address = NULL;
+        long port = 0;
+
+        (void) curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &address);
+        (void) curl_easy_getinfo(easy, CURLINFO_PRIMARY_PORT, &port);
+        if (address && address[0] != '\0')
+                (void) snprintf(text, size, strchr(address, ':') ? " [%s]:%ld" : " %s:%ld", address, port);
+}
+
 static HttpEnd request_end(HttpRequest *request) {
         HttpEnd end = {
                 .code = request->code,
@@ -289,6 +299,8 @@ static HttpEnd request_end(HttpRequest *request) {
         (void) curl_easy_getinfo(request->easy, CURLINFO_OS_ERRNO, &system_error);
         (void) curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &end.status);
         (void) curl_easy_getinfo(request->easy, CURLINFO_HTTP_CONNECTCODE, &end.proxy_status);
+        if (end.proxy_status != 0)
+                describe_peer(request->easy, end.proxy, sizeof(end.proxy));
         end.sent = sent > 0;
         end.system_error = (int) system_error;
         if (!end.sent && end.timeout > HTTP_CONNECT_TIMEOUT_USEC)

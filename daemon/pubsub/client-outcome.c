@@ -21,6 +21,11 @@ static ClientOutcome sort_bad_request(const WireError *error) {
         return CLIENT_FAILED;
 }
 
+/* Pub/Sub says in its body what is wrong; a proxy or firewall in between has a page of its own, or nothing. */
+static bool is_pubsubs(const WireError *error) {
+        return error->status[0] != '\0' || error->message[0] != '\0' || error->reason[0] != '\0';
+}
+
 static ClientOutcome sort_status(int status, const WireError *error) {
         switch (status) {
         case 200 ... 299:
@@ -28,10 +33,11 @@ static ClientOutcome sort_status(int status, const WireError *error) {
         case 400:
                 return sort_bad_request(error);
         case 401:
-        case 403:
                 return CLIENT_REFUSED;
+        case 403:
+                return is_pubsubs(error) ? CLIENT_REFUSED : CLIENT_FAILED;
         case 404:
-                return CLIENT_NOT_FOUND;
+                return is_pubsubs(error) ? CLIENT_NOT_FOUND : CLIENT_FAILED;
         case 409:
                 return sort_conflict(error);
         case 413:
@@ -90,6 +96,8 @@ static const char *remedy_of_reason(const WireError *error) {
                 { "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
                         "the credentials lack the scope https://www.googleapis.com/auth/pubsub" },
                 { "USER_PROJECT_DENIED", "the account needs serviceusage.services.use on its quota project" },
+                { "SECURITY_POLICY_VIOLATED", "a service perimeter (VPC Service Controls) keeps this machine out: ask "
+                                              "whoever runs it to let it in" },
                 { "RESOURCE_PROJECT_INVALID", "check `pubsub.project` in the configuration" },
         };
 
@@ -125,14 +133,22 @@ static void add_answer(Words *words, const ClientReply *reply) {
                 add(words, ": %s", reply->error.message);
 }
 
+static void add_between(Words *words) {
+        add(words,
+                "something between here and Pub/Sub refused the request, not Pub/Sub itself: a proxy, a firewall, or "
+                "another server at `pubsub.endpoint` (");
+}
+
 static void describe_refused(Words *words, const ClientReply *reply, const char *resource, const char *verb) {
         const char *remedy = remedy_of_reason(&reply->error);
 
-        if (reply->http_status == 401)
+        if (reply->http_status == 401 && is_pubsubs(&reply->error))
                 add(words, "Pub/Sub does not accept the access token, not even a fresh one: check the credentials and "
                            "this machine's clock (");
         else if (remedy)
                 add(words, "%s (", remedy);
+        else if (!is_pubsubs(&reply->error))
+                add_between(words);
         else
                 add(words, "the service account has no %s role on %s: grant it (", role_of(verb), resource);
         add_answer(words, reply);
@@ -160,6 +176,8 @@ static void describe_failed(Words *words, const ClientReply *reply, const char *
                         "%s cannot be used as it is: check billing, its encryption key, and whether it is detached or "
                         "pushes (",
                         resource);
+        else if (!is_pubsubs(&reply->error))
+                add_between(words);
         else
                 add(words, "Pub/Sub refused a request for %s (", resource);
         add_answer(words, reply);

@@ -15,13 +15,13 @@ typedef enum ClientOutcome {
         CLIENT_OK = 0,    /* 2xx */
         CLIENT_RETRY,     /* network, 408, 409 ABORTED, 429, 499, 5xx: backoff, honour retry_after */
         CLIENT_UNSURE,    /* as RETRY, but it may have been carried out: timeout or cut after sending */
-        CLIENT_REFUSED,   /* no token to be had, 401 twice, 403: slow retry, say so */
-        CLIENT_NOT_FOUND, /* 404: slow retry, say so */
+        CLIENT_REFUSED,   /* no token to be had, 401 twice, 403 of Pub/Sub: slow retry, say so */
+        CLIENT_NOT_FOUND, /* 404 of Pub/Sub: slow retry, say so */
         CLIENT_EXISTS,    /* 409 ALREADY_EXISTS */
         CLIENT_INVALID,   /* 400 INVALID_ARGUMENT or OUT_OF_RANGE: this request is at fault */
         CLIENT_TOO_LARGE, /* 413, or the reply was over its cap */
-        CLIENT_FAILED,    /* other 400 (billing, key, detached), other 4xx, 3xx, a 2xx that is no reply of Pub/Sub: slow
-                             retry, say so */
+        CLIENT_FAILED, /* other 400 (billing, key, detached), other 4xx, of a proxy too, 3xx, a 2xx that is no reply of
+                          Pub/Sub: slow retry, say so */
 } ClientOutcome;
 
 typedef struct ClientReply {

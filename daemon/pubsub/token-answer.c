@@ -103,6 +103,9 @@ static bool is_transient(const Credentials *c, int status, Refusal refusal) {
 }
 
 static const char *remedy_for(const Credentials *c, Refusal refusal) {
+        if (c->kind != CREDENTIALS_METADATA && refusal.error[0] == '\0' && refusal.description[0] == '\0')
+                return "this is not Google's answer but that of something in between: see whether a proxy or firewall "
+                       "keeps this machine from it";
         if (c->kind == CREDENTIALS_METADATA)
                 return "give this machine a service account with access to Pub/Sub";
         if (c->kind == CREDENTIALS_AUTHORIZED_USER)

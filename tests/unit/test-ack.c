@@ -143,7 +143,7 @@ static void test_failure_ends_the_run(void **state) {
 
                 run.done = false;
                 fixture_script(&fixture, CALL_ACK, 200, "", "{}");
-                fixture_script(&fixture, CALL_ACK, cases[i].status, "Retry-After: 7\r\n", "");
+                fixture_script(&fixture, CALL_ACK, cases[i].status, "Retry-After: 7\r\n", "{\"error\":{\"message\":\"no\"}}");
                 start(IDS_MAX, ACK_FOREVER);
                 fixture_until(&fixture, run.done);
                 assert_int_equal(run.result.outcome, cases[i].outcome);

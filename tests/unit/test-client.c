@@ -249,7 +249,7 @@ static void test_remote_repeats_the_token(void **state) {
 static void test_401_twice_is_refused(void **state) {
         fixture.token->values[0] = OLD_TOKEN;
         fixture.token->values[1] = NEW_TOKEN;
-        fixture_stand(&fixture, CALL_ACK, 401, "");
+        fixture_stand(&fixture, CALL_ACK, 401, "{\"error\":{\"status\":\"UNAUTHENTICATED\"}}");
         finish(":acknowledge", "{}");
         assert_int_equal(call.reply.outcome, CLIENT_REFUSED);
         assert_int_equal(call.reply.http_status, 401);
@@ -307,6 +307,14 @@ static void test_outcomes(void **state) {
                         "google.rpc.ErrorInfo\",\"reason\":\"SERVICE_DISABLED\"}]}}",
                         CLIENT_REFUSED, "enable the Cloud Pub/Sub API" },
                 { 404, ERROR(404, "NOT_FOUND"), CLIENT_NOT_FOUND, "sensorqd setup" },
+                { 403,
+                        "{\"error\":{\"status\":\"PERMISSION_DENIED\",\"details\":[{\"@type\":\"type.googleapis.com/"
+                        "google.rpc.ErrorInfo\",\"reason\":\"SECURITY_POLICY_VIOLATED\"}]}}",
+                        CLIENT_REFUSED, "service perimeter" },
+                { 401, "<html>", CLIENT_REFUSED, "between here and Pub/Sub" },
+                { 403, "<html>Forbidden</html>", CLIENT_FAILED, "between here and Pub/Sub" }, /* the account is not to blame, */
+                { 404, "", CLIENT_FAILED, "between here and Pub/Sub" },                       /* and nothing is missing */
+                { 407, "<html>", CLIENT_FAILED, "between here and Pub/Sub" },
                 { 408, "", CLIENT_RETRY, "" },
                 { 409, ERROR(409, "ABORTED"), CLIENT_RETRY, "" },
                 { 409, ERROR(409, "ALREADY_EXISTS"), CLIENT_EXISTS, "exists" },
@@ -364,9 +372,11 @@ static void test_detail_is_cut_and_whole(void **state) {
         char detail[CLIENT_DETAIL_MAX], resource[2 * CLIENT_DETAIL_MAX];
         ClientReply reply;
 
+        assert_int_equal(bytes_append_text(&http.body, ERROR(403, "PERMISSION_DENIED")), 0);
         memset(resource, 'x', sizeof resource - 1);
         resource[sizeof resource - 1] = '\0';
         client_sort(&http, resource, ":pull", &reply, detail);
+        bytes_done(&http.body);
         assert_int_equal(strlen(detail), sizeof detail - 1);
 }
 

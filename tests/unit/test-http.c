@@ -382,7 +382,7 @@ static void test_proxy(void **state) {
         Fixture *f = *state;
         HttpServer *proxy = http_server_new(serve_proxy, NULL);
         Result result = {};
-        char url[300], proxy_url[100];
+        char url[300], proxy_url[100], refused[100];
         HttpSpec spec = fixture_spec(f, "/ok", url);
 
         (void) snprintf(proxy_url, sizeof(proxy_url), "http://127.0.0.1:%u", http_server_port(proxy));
@@ -397,7 +397,8 @@ static void test_proxy(void **state) {
         spec.bearer = "token";
         fixture_start(f, &spec, &result);
         fixture_run(f, &result);
-        assert_string_equal(result.detail, "the proxy answered 403");
+        (void) snprintf(refused, sizeof(refused), "the proxy 127.0.0.1:%u answered 403", http_server_port(proxy));
+        assert_string_equal(result.detail, refused);
         assert_int_equal(result.outcome, HTTP_UNREACHABLE);
 
         assert_int_equal(unsetenv("http_proxy"), 0);
