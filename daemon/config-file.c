@@ -32,7 +32,7 @@ static int rule_state_dir(const ConfigInput *input, const ConfigPlace *top, Conf
                 return -ENOMEM;
         if (config->state_dir[0] != '/')
                 return config_reader_fail(top->reader, 0, 0,
-                        "state_dir: $STATE_DIRECTORY is no absolute path; set state_dir, or mend the variable");
+                        "state_dir: $STATE_DIRECTORY is not an absolute path; set state_dir, or mend the variable");
         return 0;
 }
 
@@ -55,7 +55,7 @@ static int rule_emulator(const ConfigInput *input, const ConfigPlace *top, Confi
         config->pubsub.emulator = true;
         if (http_url_check(url) == HTTP_URL_MALFORMED || strpbrk(url + 7, "/?"))
                 return config_reader_fail(top->reader, 0, 0,
-                        "pubsub.endpoint: $PUBSUB_EMULATOR_HOST is set, but is no HOST:PORT; mend or unset the "
+                        "pubsub.endpoint: $PUBSUB_EMULATOR_HOST is set, but is not HOST:PORT; mend or unset the "
                         "variable");
         return 0;
 }
@@ -104,6 +104,8 @@ static int apply_rules(const ConfigInput *input, const ConfigPlace *top, Config 
         if (!config->publishes && config->n_subscriptions == 0)
                 return config_place_fail(top, "publish",
                         "is missing, and so is subscribe: nothing to do; write one of the two sections, or both");
+        if (!yaml_get(yaml_get(top->node, "publish"), "topic_has_other_subscribers"))
+                config->topic_has_other_subscribers = config->n_subscriptions == 0;
         if (config->publishes) {
                 r = make_full_name(config, "topics", &config->topic);
                 if (r < 0)
@@ -163,7 +165,7 @@ static int parse_yaml(const ConfigReader *reader, const char *text, size_t size,
                 return config_reader_fail(reader, 0, 0, "the file is larger than %d KiB", YAML_SIZE_MAX / 1024);
         if (line > 0)
                 return config_reader_fail(
-                        reader, line, 1, "the line holds a byte that is no UTF-8 text; save the file as UTF-8");
+                        reader, line, 1, "the line holds a byte that is not UTF-8 text; save the file as UTF-8");
 
         r = yaml_parse(text, size, ret, &error);
         if (r != -EBADMSG)
@@ -203,7 +205,7 @@ int config_parse(const ConfigInput *input, const char *text, size_t size, Config
         r = config_new(input->path, &config);
         if (r < 0)
                 return r;
-        reader = (ConfigReader){ input->path, config->directory, &config_section, input->types, errors,
+        reader = (ConfigReader){ input->path, config->directory, text, size, &config_section, input->types, errors,
                 &config->warnings };
         r = parse_yaml(&reader, text, size, &root);
         if (r < 0)
@@ -231,7 +233,7 @@ static int fail_open(const ConfigReader *reader, int error) {
                 (void) config_reader_fail(reader, 0, 0, "is a directory; name the file itself with --config");
                 break;
         case EINVAL:
-                (void) config_reader_fail(reader, 0, 0, "is no regular file");
+                (void) config_reader_fail(reader, 0, 0, "is not a regular file");
                 break;
         case EACCES:
                 (void) config_reader_fail(reader, 0, 0,

@@ -133,6 +133,32 @@ int config_place_warn(const ConfigPlace *place, const char *key, const char *for
         return r;
 }
 
+static bool is_known(const char *name, const char *const *known) {
+        for (size_t i = 0; known[i]; i++)
+                if (strcmp(known[i], name) == 0)
+                        return true;
+
+        return false;
+}
+
+int config_place_refer(
+        const ConfigPlace *place, const char *key, char *const *names, const char *const *known, const char *what) {
+        _cleanup_bytes_ Bytes words = {};
+
+        for (size_t i = 0; known[i]; i++) {
+                int r = bytes_append_format(&words, "%s%s", i > 0 ? ", " : "", known[i]);
+
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; names && names[i]; i++)
+                if (!is_known(names[i], known))
+                        return config_place_fail(place, key, "there is no %s \"%s\"; allowed: %s", what, names[i],
+                                words.size > 0 ? words.data : "none, since there is none");
+
+        return 0;
+}
+
 int config_reader_fail(const ConfigReader *reader, unsigned line, unsigned column, const char *format, ...) {
         va_list list;
         int r;

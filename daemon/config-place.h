@@ -25,6 +25,8 @@ void config_errors_sum_up(const ConfigErrors *errors, char *buffer, size_t size)
 typedef struct ConfigReader {
         const char *path;      /* of the file, for messages */
         const char *directory; /* of the file, for what stands beside it */
+        const char *text;      /* the file */
+        size_t size;
         const ConfigSection *root;
         const ConfigTypes *types;
         ConfigErrors *errors, *warnings;
@@ -49,6 +51,10 @@ int config_place_note(
 
 /* The same for what works all the same. 0 or -ENOMEM. */
 int config_place_warn(const ConfigPlace *place, const char *key, const char *format, ...) _printf_(3, 4);
+
+/* Every name of *names* (NULL: none) must be in *known*; both end with NULL. *what* says what is named: "target". */
+int config_place_refer(
+        const ConfigPlace *place, const char *key, char *const *names, const char *const *known, const char *what);
 
 /* For errors of YAML itself and of the file: *line* 0 is no place. -EBADMSG or -ENOMEM. */
 int config_reader_fail(const ConfigReader *reader, unsigned line, unsigned column, const char *format, ...)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,8 +42,8 @@ static int read_entry(const ConfigValue *list, size_t index, void *base) {
         int r;
 
         if (place.node->type != YAML_MAPPING)
-                return config_place_fail(
-                        &place, NULL, "an entry is no section; allowed: KEY: VALUE lines, the first behind the dash");
+                return config_place_fail(&place, NULL,
+                        "an entry is not a section; allowed: KEY: VALUE lines, the first behind the dash");
         r = read_section(&place, list->row->section, base, NULL);
         if (r < 0)
                 return r;
@@ -78,15 +79,40 @@ static int read_list(const ConfigValue *value, void *base) {
         return result;
 }
 
+/* A section within the section at *base*. */
+static int read_inner(const ConfigValue *value, void *base) {
+        const ConfigSection *section = value->row->section;
+        ConfigPlace below = { value->place->reader, value->place, value->row->key, false, value->node };
+        YamlNode key = *value->node, *children[] = { &key };
+        /* what a single value stands for */
+        const YamlNode longhand = {
+                .type = YAML_MAPPING, .line = key.line, .column = key.column, .children = children, .n_children = 1
+        };
+        void *place = (char *) base + value->row->offset;
+
+        if (section->shorthand && key.type == YAML_SCALAR && !yaml_is_null(&key)) {
+                key.key = section->shorthand;
+                below.node = &longhand;
+        }
+        if (below.node->type != YAML_MAPPING)
+                return config_value_fail_kind(value);
+        if (value->row->flags & CONFIG_POINTER) {
+                void *own = calloc(1, section->size);
+
+                if (!own)
+                        return -ENOMEM;
+                *(void **) place = own;
+                place = own;
+        }
+        return read_section(&below, section, place, base);
+}
+
 static int read_value(const ConfigValue *value, void *base) {
-        const ConfigPlace below = { value->place->reader, value->place, value->row->key, false, value->node };
         void *place = (char *) base + value->row->offset;
 
         switch (value->row->type->storage) {
         case CONFIG_SECTION:
-                if (value->node->type != YAML_MAPPING)
-                        return config_value_fail_kind(value);
-                return read_section(&below, value->row->section, place, base);
+                return read_inner(value, base);
         case CONFIG_LIST:
                 return read_list(value, base);
         case CONFIG_VARIANT:
@@ -230,8 +256,8 @@ static int fail_unknown(const Reading *r, const YamlNode *node) {
         if (k < 0)
                 return k;
         if (owner)
-                return config_value_fail(&value, "belongs to a %s of type %s; allowed for %s: %s",
-                        r->section->variants->what, owner->name, r->variant->name, words.data);
+                return config_value_fail(&value, "is for type %s only; allowed for type %s: %s", owner->name,
+                        r->variant->name, words.data);
         if (s.n == 1)
                 return config_value_fail(
                         &value, "%s not known here, only as %s; allowed: %s", who, s.found, words.data);
@@ -279,9 +305,9 @@ static int fail_type(const Reading *r, const YamlNode *node) {
                 return config_place_fail(r->place, "type", "is missing; allowed: %s", words.data);
         if (node->type != YAML_SCALAR || !key_is_harmless(node->text))
                 return config_place_fail(
-                        r->place, "type", "is no type of %s; allowed: %s", r->section->variants->what, words.data);
+                        r->place, "type", "is not a type of %s; allowed: %s", r->section->variants->what, words.data);
         nearest = config_table_nearest(node->text, key_at, names);
-        return config_place_fail(r->place, "type", "\"%s\" is no type of %s%s%s; allowed: %s", node->text,
+        return config_place_fail(r->place, "type", "\"%s\" is not a type of %s%s%s; allowed: %s", node->text,
                 r->section->variants->what, nearest ? ", did you mean " : "", nearest ? nearest : "", words.data);
 }
 
@@ -363,6 +389,8 @@ static int read_default(const ConfigPlace *place, const ConfigRow *row, void *ba
         if (row->flags & CONFIG_REQUIRED && row->type->storage != CONFIG_VARIANT)
                 return config_place_fail(
                         place, row->key, "is missing; allowed: %s", config_value_allowed(row, range, sizeof(range)));
+        if (!text && row->type->storage == CONFIG_DECIMAL)
+                *(double *) ((char *) base + row->offset) = NAN;
         if (!text)
                 return 0;
 
@@ -418,6 +446,7 @@ int config_reader_read(const ConfigReader *reader, const YamlNode *root, void *b
         const ConfigPlace place = { reader, NULL, "", false, root };
 
         if (root->type != YAML_MAPPING)
-                return config_place_fail(&place, NULL, "the file is no list of KEY: VALUE lines; see sensorqd.yaml(5)");
+                return config_place_fail(
+                        &place, NULL, "the file is not a list of KEY: VALUE lines; see sensorqd.yaml(5)");
         return read_section(&place, reader->root, base, NULL);
 }

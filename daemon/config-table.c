@@ -41,6 +41,32 @@ static void texts_done(char **texts) {
         free(texts);
 }
 
+static void secret_done(ConfigSecret *secret) {
+        text_done(secret->file);
+        text_done(secret->text);
+}
+
+static void secrets_done(ConfigSecrets *secrets) {
+        for (size_t i = 0; i < secrets->n; i++)
+                secret_done(&secrets->items[i]);
+        free(secrets->items);
+}
+
+static void map_done(ConfigMap *map) {
+        for (size_t i = 0; i < map->n; i++) {
+                free(map->items[i].name);
+                texts_done(map->items[i].values);
+        }
+        free(map->items);
+}
+
+/* The struct of a section: at its place, or where a pointer there leads, which may be NULL. */
+static void *section_at(const ConfigRow *row, const void *base) {
+        void *place = place_at(base, row->offset);
+
+        return row->flags & CONFIG_POINTER ? *(void **) place : place;
+}
+
 static void list_done(const ConfigRow *row, void *base) {
         char *items = *(char **) place_at(base, row->offset);
         size_t n = *(size_t *) place_at(base, row->count);
@@ -61,11 +87,19 @@ static void row_done(const ConfigRow *row, void *base) {
                 texts_done(*(char ***) place);
                 break;
         case CONFIG_SECRET:
-                text_done(((ConfigSecret *) place)->file);
-                text_done(((ConfigSecret *) place)->text);
+                secret_done(place);
+                break;
+        case CONFIG_SECRETS:
+                secrets_done(place);
+                break;
+        case CONFIG_MAP:
+                map_done(place);
                 break;
         case CONFIG_SECTION:
-                config_table_done(row->section, place);
+                if (section_at(row, base))
+                        config_table_done(row->section, section_at(row, base));
+                if (row->flags & CONFIG_POINTER)
+                        free(section_at(row, base));
                 break;
         case CONFIG_LIST:
                 list_done(row, base);
@@ -100,6 +134,33 @@ static bool texts_equal(char *const *a, char *const *b) {
         return (!a || !*a) && (!b || !*b);
 }
 
+static bool secrets_equal(const ConfigSecrets *a, const ConfigSecrets *b) {
+        for (size_t i = 0; i < a->n && i < b->n; i++)
+                if (!text_equal(a->items[i].file, b->items[i].file))
+                        return false;
+
+        return a->n == b->n;
+}
+
+static bool map_equal(const ConfigMap *a, const ConfigMap *b) {
+        for (size_t i = 0; i < a->n && i < b->n; i++)
+                if (strcmp(a->items[i].name, b->items[i].name) != 0 ||
+                        !texts_equal(a->items[i].values, b->items[i].values))
+                        return false;
+
+        return a->n == b->n;
+}
+
+static bool decimal_equal(double a, double b) {
+        return memcmp(&a, &b, sizeof(a)) == 0; /* NAN, too */
+}
+
+static bool section_equal(const ConfigRow *row, const void *a, const void *b) {
+        const void *left = section_at(row, a), *right = section_at(row, b);
+
+        return left && right ? config_table_equal(row->section, left, right) : left == right;
+}
+
 static bool list_equal(const ConfigRow *row, const void *a, const void *b) {
         const char *left = *(char **) place_at(a, row->offset), *right = *(char **) place_at(b, row->offset);
         size_t n = *(size_t *) place_at(a, row->count), size = row->section->size;
@@ -123,13 +184,21 @@ static bool row_equal(const ConfigRow *row, const void *a, const void *b) {
                 return texts_equal(*(char **const *) left, *(char **const *) right);
         case CONFIG_SECRET:
                 return text_equal(((const ConfigSecret *) left)->file, ((const ConfigSecret *) right)->file);
+        case CONFIG_SECRETS:
+                return secrets_equal(left, right);
+        case CONFIG_MAP:
+                return map_equal(left, right);
+        case CONFIG_BOOL:
+                return *(const bool *) left == *(const bool *) right;
+        case CONFIG_DECIMAL:
+                return decimal_equal(*(const double *) left, *(const double *) right);
         case CONFIG_NUMBER:
                 return *(const uint64_t *) left == *(const uint64_t *) right;
         case CONFIG_UNSIGNED:
         case CONFIG_INT:
                 return *(const int *) left == *(const int *) right;
         case CONFIG_SECTION:
-                return config_table_equal(row->section, left, right);
+                return section_equal(row, a, b);
         case CONFIG_LIST:
                 return list_equal(row, a, b);
         default:
@@ -153,17 +222,20 @@ bool config_table_equal(const ConfigSection *section, const void *a, const void 
 
 /* ---- secrets ---- */
 
-typedef int (*EachSecret)(void *userdata, const char *key, ConfigSecret *secret);
-
-static int row_each_secret(const ConfigRow *row, void *base, EachSecret each, void *userdata) {
+static int row_each_secret(const ConfigRow *row, void *base, ConfigEachSecret each, void *userdata) {
         void *place = place_at(base, row->offset);
         int r = 0;
 
         switch (row->type->storage) {
         case CONFIG_SECRET:
-                return ((ConfigSecret *) place)->file ? each(userdata, row->key, place) : 0;
+                return ((ConfigSecret *) place)->file ? each(userdata, row, place) : 0;
+        case CONFIG_SECRETS:
+                for (size_t i = 0; r == 0 && i < ((ConfigSecrets *) place)->n; i++)
+                        r = each(userdata, row, &((ConfigSecrets *) place)->items[i]);
+                return r;
         case CONFIG_SECTION:
-                return config_table_each_secret(row->section, place, each, userdata);
+                place = section_at(row, base);
+                return place ? config_table_each_secret(row->section, place, each, userdata) : 0;
         case CONFIG_LIST:
                 for (size_t i = 0; r == 0 && i < *(size_t *) place_at(base, row->count); i++)
                         r = config_table_each_secret(
@@ -174,7 +246,7 @@ static int row_each_secret(const ConfigRow *row, void *base, EachSecret each, vo
         }
 }
 
-int config_table_each_secret(const ConfigSection *section, void *base, EachSecret each, void *userdata) {
+int config_table_each_secret(const ConfigSection *section, void *base, ConfigEachSecret each, void *userdata) {
         const ConfigSection *variant = variant_of(section->variants, base);
         int r = 0;
 

@@ -13,9 +13,9 @@ void config_table_done(const ConfigSection *section, void *base);
 /* Whether two structs hold the same. Of secrets the names of their files count. */
 bool config_table_equal(const ConfigSection *section, const void *a, const void *b);
 
-/* Calls *each* for every secret that the struct names, with its key, until one answers other than 0; returns that. */
-int config_table_each_secret(const ConfigSection *section, void *base,
-        int (*each)(void *userdata, const char *key, ConfigSecret *secret), void *userdata);
+/* Calls *each* for every secret that the struct names, until one answers other than 0; returns that. */
+typedef int (*ConfigEachSecret)(void *userdata, const ConfigRow *row, ConfigSecret *secret);
+int config_table_each_secret(const ConfigSection *section, void *base, ConfigEachSecret each, void *userdata);
 
 /* The word of a list that *text* was surely meant to be, or NULL. *next* yields the words by index, NULL at the end. */
 const char *config_table_nearest(

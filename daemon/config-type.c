@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config-type.h"
@@ -32,7 +34,7 @@ static int digits_parse(const char *text, uint64_t *ret, const char **ret_unit, 
         const char *c = text;
 
         if (!isdigit((unsigned char) *c))
-                return config_problem_set(ret_problem, "is no number");
+                return config_problem_set(ret_problem, "is not a number");
         if (c[0] == '0' && isdigit((unsigned char) c[1]))
                 return config_problem_set(ret_problem, "begins with a zero");
 
@@ -81,8 +83,8 @@ static int duration_parse(const char *text, uint64_t *ret, ConfigProblem *ret_pr
         if (*unit == '\0')
                 return config_problem_set(ret_problem, "has no unit: write %.20ss for seconds (s, m, h or d)", text);
 
-        r = unit_apply(
-                units, unit, &value, "is no duration, which is a whole number and a unit (s, m, h or d)", ret_problem);
+        r = unit_apply(units, unit, &value, "is not a duration, which is a whole number and a unit (s, m, h or d)",
+                ret_problem);
         if (r < 0)
                 return r;
 
@@ -112,8 +114,8 @@ static int size_parse(const char *text, uint64_t *ret, ConfigProblem *ret_proble
         if (r < 0)
                 return r;
 
-        r = unit_apply(units, unit, &value, "is no size, which is a whole number of bytes, or one with KiB, MiB or GiB",
-                ret_problem);
+        r = unit_apply(units, unit, &value,
+                "is not a size, which is a whole number of bytes, or one with KiB, MiB or GiB", ret_problem);
         if (r < 0)
                 return r;
 
@@ -141,7 +143,7 @@ static int count_parse(const char *text, uint64_t *ret, ConfigProblem *ret_probl
         if (r < 0)
                 return r;
         if (*unit != '\0')
-                return config_problem_set(ret_problem, "is no whole number");
+                return config_problem_set(ret_problem, "is not a whole number");
 
         *ret = value;
         return 0;
@@ -169,10 +171,44 @@ static int log_level_parse(const char *text, uint64_t *ret, ConfigProblem *ret_p
                         return 0;
                 }
 
-        return config_problem_set(ret_problem, "is no log level");
+        return config_problem_set(ret_problem, "is not a log level");
+}
+
+static int decimal_parse(const char *text, double *ret, ConfigProblem *ret_problem) {
+        size_t digits = strspn(text + (*text == '-'), "0123456789");
+        const char *end = text + (*text == '-') + digits;
+        double value;
+
+        if (digits == 0)
+                return config_problem_set(ret_problem, "is not a number");
+        if (*end == '.') {
+                size_t decimals = strspn(end + 1, "0123456789");
+
+                if (decimals == 0)
+                        return config_problem_set(ret_problem, "ends in its decimal point");
+                end += 1 + decimals;
+        }
+        if (*end == ',')
+                return config_problem_set(ret_problem, "has a comma: write a decimal point");
+        if (*end != '\0')
+                return config_problem_set(ret_problem, "is not a number");
+
+        value = strtod(text, NULL);
+        if (!isfinite(value))
+                return config_problem_set(ret_problem, "is out of range");
+        *ret = value;
+        return 0;
 }
 
 /* ---- texts ---- */
+
+const char *config_map_get(const ConfigMap *map, const char *name) {
+        for (size_t i = 0; i < map->n; i++)
+                if (strcmp(map->items[i].name, name) == 0)
+                        return map->items[i].values[0];
+
+        return NULL;
+}
 
 static bool text_is_made_of(const char *text, size_t size, const char *others) {
         for (size_t i = 0; i < size; i++)
@@ -195,15 +231,48 @@ static int url_check(const char *text, ConfigProblem *ret_problem) {
         switch (http_url_check(text)) {
         case HTTP_URL_OK:
                 break;
+        case HTTP_URL_METADATA:
+                return config_problem_set(ret_problem, "is the metadata server, which is there for tokens only");
         case HTTP_URL_PLAIN:
                 return config_problem_set(ret_problem,
                         "is plain http to another machine, which would show the token to everyone on the way");
         default:
-                return config_problem_set(ret_problem, "is no URL of a server");
+                return config_problem_set(ret_problem, "is not a URL of a server");
         }
 
         if (strchr(text, '?'))
                 return config_problem_set(ret_problem, "has a query, but sensorqd appends the path of each call");
+        return 0;
+}
+
+/* What would be a secret there, and travel and be logged with every request. */
+static const char *query_secret(const char *url) {
+        static const char *const names[] = { "appid", "key", "token", "apikey", "api_key", "access_token", NULL };
+        const char *cursor = strchr(url, '?');
+
+        while (cursor) {
+                size_t size = strcspn(++cursor, "=&");
+
+                for (size_t i = 0; names[i]; i++)
+                        if (cursor[size] == '=' && strlen(names[i]) == size && strncasecmp(cursor, names[i], size) == 0)
+                                return names[i];
+                cursor = strchr(cursor, '&');
+        }
+
+        return NULL;
+}
+
+static int web_url_check(const char *text, ConfigProblem *ret_problem) {
+        const char *secret = query_secret(text);
+        int r = http_url_check(text);
+
+        if (r == HTTP_URL_MALFORMED)
+                return config_problem_set(ret_problem, "is not a URL of a server");
+        if (r == HTTP_URL_METADATA)
+                return config_problem_set(ret_problem, "is the metadata server, which is there for tokens only");
+        if (secret)
+                return config_problem_set(
+                        ret_problem, "has a secret in it (%s=): put it into a file, and name that in auth", secret);
         return 0;
 }
 
@@ -213,7 +282,7 @@ static bool project_valid(const char *text, size_t size) {
 }
 
 static int project_check(const char *text, ConfigProblem *ret_problem) {
-        return project_valid(text, strlen(text)) ? 0 : config_problem_set(ret_problem, "is no project id");
+        return project_valid(text, strlen(text)) ? 0 : config_problem_set(ret_problem, "is not a project id");
 }
 
 static int resource_id_check(const char *text, ConfigProblem *ret_problem) {
@@ -269,6 +338,45 @@ static int name_check(const char *text, ConfigProblem *ret_problem) {
         return 0;
 }
 
+/* Members of a reading that the program fills in, and what a document has beside them. */
+static const char *const own_names[] = { "name", "newest_events", "updated_at", "request_at", "id", "source", "online",
+        "temperature_offset", "humidity_offset", "measured_at", "power_w", "energy_kwh", "energy_sold_kwh",
+        "idempotency_key", "type", "device", "_id", "pubsub", "stored_at", NULL };
+
+static int label_name_check(const char *text, ConfigProblem *ret_problem) {
+        if (text[0] == '\0' || strlen(text) > NAME_MAX_SIZE ||
+                text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_")] != '\0')
+                return config_problem_set(ret_problem, "is not 1 to 63 of a-z, 0-9 and _");
+        if (strncmp(text, "goog", 4) == 0)
+                return config_problem_set(ret_problem, "begins with goog, which Google keeps for itself");
+        for (size_t i = 0; own_names[i]; i++)
+                if (strcmp(own_names[i], text) == 0)
+                        return config_problem_set(ret_problem, "is a name that readings have already");
+        return 0;
+}
+
+/* RFC 9110 section 5.5, field-value: what may stand in a header, without blanks. */
+static int token_check(const char *text, ConfigProblem *ret_problem) {
+        size_t n = 0;
+
+        if (strncasecmp(text, "Bearer ", strlen("Bearer ")) == 0)
+                return config_problem_set(
+                        ret_problem, "begins with \"Bearer \", which sensorqd puts before it: leave only the token");
+        for (const char *c = text; *c != '\0'; c++) {
+                n += ((unsigned char) *c & 0xc0) != 0x80;
+                if (*c == '"' || *c == '\'')
+                        return config_problem_set(ret_problem,
+                                "holds a quote (character %zu), which is no part of a token: take the quotes away", n);
+                if (*c == ' ')
+                        return config_problem_set(
+                                ret_problem, "holds a blank (character %zu): leave only the token", n);
+                if ((unsigned char) *c < ' ' || (unsigned char) *c > '~')
+                        return config_problem_set(ret_problem,
+                                "holds something other than ASCII (character %zu): copy the token once more", n);
+        }
+        return 0;
+}
+
 static int attribute_check(const char *text, ConfigProblem *ret_problem) {
         return strncmp(text, "goog", 4) == 0
                        ? config_problem_set(ret_problem, "begins with goog, which Google keeps for itself")
@@ -291,14 +399,22 @@ const ConfigType config_type_unsigned = { "number", NULL, CONFIG_UNSIGNED, .numb
         .format = count_format, .plain = true };
 const ConfigType config_type_log_level = { "log level", "debug, info, notice, warning, error", CONFIG_INT,
         .number = log_level_parse };
+const ConfigType config_type_decimal = { "decimal", "a number: 28, 28.5, -3", CONFIG_DECIMAL, .decimal = decimal_parse,
+        .plain = true };
+const ConfigType config_type_bool = { "true or false", "true or false", CONFIG_BOOL,
+        .words = (const char *const[]){ "false", "true", NULL }, .plain = true };
 const ConfigType config_type_directory = { "directory", "an absolute path", CONFIG_TEXT, .text = directory_check };
 const ConfigType config_type_secret = { "secret file", "a file name", CONFIG_SECRET, .text = file_check,
         .private = true };
+const ConfigType config_type_token = { "secret file", "a file name", CONFIG_SECRET, .text = file_check,
+        .inside = token_check, .private = true };
 const ConfigType config_type_secret_name = { "secret file", "a file name", CONFIG_TEXT, .text = file_check,
         .private = true };
 const ConfigType config_type_path = { "file", "a file name", CONFIG_TEXT, .text = file_check, .beside = true };
 const ConfigType config_type_url = { "URL", "https://HOST, or http:// to this machine only", CONFIG_TEXT,
         .text = url_check, .tidy = url_tidy };
+const ConfigType config_type_web_url = { "URL", "https://HOST/... or http://HOST/...", CONFIG_TEXT,
+        .text = web_url_check };
 const ConfigType config_type_project = { "project", "a project id: letters, digits, - . _ :", CONFIG_TEXT,
         .text = project_check };
 const ConfigType config_type_topic = { "topic",
@@ -310,7 +426,12 @@ const ConfigType config_type_subscription = { "subscription",
 const ConfigType config_type_name = { "name", "1 to 63 of a-z, 0-9, -", CONFIG_TEXT, .text = name_check };
 const ConfigType config_type_attribute = { "attribute", "the name of a message attribute", CONFIG_TEXT,
         .text = attribute_check };
+const ConfigType config_type_text = { "text", "a text on one line", CONFIG_TEXT };
+const ConfigType config_type_texts = { "list of texts", "a list of texts", CONFIG_TEXTS, .empty = true };
 const ConfigType config_type_names = { "list of names", "a list of names, [] for none", CONFIG_TEXTS };
+const ConfigType config_type_map = { "map of texts", "NAME: TEXT lines, indented", CONFIG_MAP };
+const ConfigType config_type_labels = { "map of texts", "NAME: TEXT lines, indented", CONFIG_MAP,
+        .inside = label_name_check };
 const ConfigType config_type_section = { "section", "a section: KEY: VALUE lines, indented", CONFIG_SECTION };
 const ConfigType config_type_list = { "list of sections", "a list: each entry begins with a dash", CONFIG_LIST };
 const ConfigType config_type_variant = { "type", NULL, CONFIG_VARIANT };

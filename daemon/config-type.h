@@ -21,11 +21,15 @@ typedef struct ConfigTypes ConfigTypes; /* config.h */
 
 typedef enum ConfigStorage {
         CONFIG_TEXT,     /* char * */
-        CONFIG_TEXTS,    /* char **, NULL at the end */
+        CONFIG_TEXTS,    /* char **, NULL at the end; NULL when the key is not there and has no default */
+        CONFIG_MAP,      /* ConfigMap */
         CONFIG_SECRET,   /* ConfigSecret */
+        CONFIG_SECRETS,  /* ConfigSecrets */
         CONFIG_NUMBER,   /* uint64_t, usec_t */
         CONFIG_UNSIGNED, /* unsigned */
         CONFIG_INT,      /* int */
+        CONFIG_BOOL,     /* bool */
+        CONFIG_DECIMAL,  /* double; NAN when the key is not there and has no default */
         CONFIG_SECTION,  /* a mapping: a struct of its own, or more fields of the one around it */
         CONFIG_LIST,     /* a list of mappings: an array of structs and its length */
         CONFIG_VARIANT,  /* the name of a type, see ConfigVariants; nothing else is stored */
@@ -36,6 +40,25 @@ typedef struct ConfigSecret {
         char *file; /* NULL: the key is not there */
         char *text;
 } ConfigSecret;
+
+typedef struct ConfigSecrets {
+        ConfigSecret *items;
+        size_t n;
+} ConfigSecrets;
+
+/* Names and texts, in the order of the file. */
+typedef struct ConfigPair {
+        char *name;
+        char **values; /* NULL at the end; exactly one without CONFIG_MANY */
+} ConfigPair;
+
+typedef struct ConfigMap {
+        ConfigPair *items;
+        size_t n;
+} ConfigMap;
+
+/* The first text under that name, or NULL. */
+const char *config_map_get(const ConfigMap *map, const char *name);
 
 /* What is wrong, as the rest of a sentence about the value: "is no duration". Never quotes the value, which may be a
  * secret. */
@@ -50,25 +73,38 @@ typedef struct ConfigType {
         const char *name;    /* for the reference page */
         const char *allowed; /* in words; NULL: the range says it */
         ConfigStorage storage;
-        /* Exactly one of these for scalars. 0, or -EBADMSG with *ret_problem* filled in. Ranges are checked by the
-         * caller. */
+        /* Exactly one of these for scalars (text may be left out: any text). 0, or -EBADMSG with *ret_problem* filled
+         * in. Ranges are checked by the caller. */
         int (*number)(const char *text, uint64_t *ret, ConfigProblem *ret_problem);
+        int (*decimal)(const char *text, double *ret, ConfigProblem *ret_problem);
         int (*text)(const char *text, ConfigProblem *ret_problem);
+        const char *const *words; /* one of these, NULL at the end: its index is the number */
+        /* Of a map: checks a name; NULL: any. Of a secret: checks the content of the file; NULL: any line. */
+        int (*inside)(const char *text, ConfigProblem *ret_problem);
         void (*tidy)(char *text); /* may shorten what was found right; NULL: as it stands */
         /* Writes a limit of the range as a user would; NULL: the range is a length, and is not told. */
         void (*format)(uint64_t value, char *buffer, size_t size);
+        bool empty;   /* "" is a text as well */
         bool plain;   /* a quoted scalar is a string, and wrong here */
         bool private; /* the value is never quoted in an error */
         bool beside;  /* a relative file name stands beside the configuration, and is stored with its directory */
 } ConfigType;
 
 extern const ConfigType config_type_duration, config_type_size, config_type_count, config_type_unsigned,
-        config_type_log_level;
+        config_type_decimal, config_type_bool, config_type_log_level;
 extern const ConfigType config_type_directory, config_type_url, config_type_project, config_type_topic,
-        config_type_subscription, config_type_name, config_type_attribute, config_type_names;
-/* A secret file that a type reads as a text (ConfigSecret), one that is read elsewhere, and one that is no secret and
- * stands beside the configuration. */
-extern const ConfigType config_type_secret, config_type_secret_name, config_type_path;
+        config_type_subscription, config_type_name, config_type_attribute, config_type_text, config_type_names,
+        config_type_map;
+/* A URL of any server, with a query if need be; *config_type_url* takes https or loopback only, for a secret goes
+ * there. Neither takes the metadata server, which is there for tokens only. */
+extern const ConfigType config_type_web_url;
+/* A list of texts of any kind, "" as well: the arguments of a program. */
+extern const ConfigType config_type_texts;
+/* Names that a reading and a message may have beside their own. */
+extern const ConfigType config_type_labels;
+/* A secret file that a type reads as a text (ConfigSecret); one whose text goes into a header as it is; one that is
+ * read elsewhere; and a file that is no secret and stands beside the configuration. */
+extern const ConfigType config_type_secret, config_type_token, config_type_secret_name, config_type_path;
 extern const ConfigType config_type_section, config_type_list, config_type_variant;
 
 /* Whether *text* is a full name: projects/PROJECT/COLLECTION/ID, *collection* being "topics" or "subscriptions". */
@@ -80,6 +116,9 @@ enum {
         CONFIG_REQUIRED = 1 << 0, /* missing is an error, when its section is there */
         CONFIG_IMPLIED = 1 << 1,  /* a section whose defaults hold even when it is left out */
         CONFIG_UNIQUE = 1 << 2,   /* a text that no other entry of the list has */
+        CONFIG_ONE = 1 << 3,      /* of a list of texts or secrets: a single value stands for a list of one */
+        CONFIG_MANY = 1 << 4,     /* of a map: each name may have a list of texts */
+        CONFIG_POINTER = 1 << 5,  /* of a section: stored as a pointer to its struct, NULL when it is not there */
 };
 
 struct ConfigRow {
@@ -116,4 +155,5 @@ struct ConfigSection {
          * what is wrong by config_place_fail(). 0, -EBADMSG, -ENOMEM. */
         int (*rule)(const ConfigPlace *place, void *self, void *around);
         const ConfigVariants *variants;
+        const char *shorthand; /* the key that a single value in place of the section stands for; NULL: none */
 };

@@ -11,6 +11,7 @@
 
 #define VALUE_SHOWN_MAX 60
 #define NAME_ENTRY_MAX 255
+#define TEXT_ENTRY_MAX 1024
 
 /* ---- one value ---- */
 
@@ -44,45 +45,110 @@ static int fail_value(const ConfigValue *value, const char *problem) {
                 config_value_allowed(value->row, range, sizeof(range)));
 }
 
+/* Where line *number* of the file begins; NULL past its end. */
+static const char *line_at(const ConfigReader *reader, unsigned number) {
+        const char *line = reader->text, *end = line + reader->size;
+
+        for (; line && number > 1; number--) {
+                line = memchr(line, '\n', (size_t) (end - line));
+                line = line ? line + 1 : NULL;
+        }
+        return line;
+}
+
+/* What begins with # after the colon is a comment, which nobody expects in front of a text. */
+static bool value_is_comment(const ConfigValue *value) {
+        const ConfigReader *reader = value->place->reader;
+        const char *line = line_at(reader, value->node->key_line);
+        size_t size = line ? (size_t) (reader->text + reader->size - line) : 0;
+        const char *end = line ? memchr(line, '\n', size) : NULL;
+
+        return line && memmem(line, end ? (size_t) (end - line) : size, ": #", 3);
+}
+
 int config_value_fail_kind(const ConfigValue *value) {
         static const char *const kinds[] = {
                 [YAML_SCALAR] = "a single value", [YAML_MAPPING] = "a section", [YAML_SEQUENCE] = "a list"
         };
+        const ConfigType *type = value->row->type;
+        bool text = type->storage == CONFIG_TEXT || type->storage == CONFIG_MAP;
         char range[60];
 
-        return config_value_fail(value, "is %s; allowed: %s",
+        return config_value_fail(value, "is %s; allowed: %s%s",
                 yaml_is_null(value->node) ? "empty" : kinds[value->node->type],
-                config_value_allowed(value->row, range, sizeof(range)));
+                config_value_allowed(value->row, range, sizeof(range)),
+                yaml_is_null(value->node)
+                        ? value_is_comment(value) ? "; a value that begins with # must be in quotes" : ""
+                : text && value->node->type != YAML_SCALAR ? "; if it is text, put it in single quotes"
+                                                           : "");
 }
 
 static bool value_is_scalar(const ConfigValue *value) {
         return value->node->type == YAML_SCALAR && !yaml_is_null(value->node);
 }
 
-static int read_number(const ConfigValue *value, void *place) {
+/* ---- numbers ---- */
+
+static int check_range(const ConfigValue *value, uint64_t number) {
         const ConfigRow *row = value->row;
+
+        return row->type->format && (number < row->min || number > row->max) ? fail_value(value, "is out of range") : 0;
+}
+
+static void store_number(const ConfigType *type, uint64_t number, void *place) {
+        switch (type->storage) {
+        case CONFIG_NUMBER:
+                *(uint64_t *) place = number;
+                break;
+        case CONFIG_UNSIGNED:
+                *(unsigned *) place = (unsigned) number;
+                break;
+        case CONFIG_BOOL:
+                *(bool *) place = number != 0;
+                break;
+        default:
+                *(int *) place = (int) number;
+        }
+}
+
+static int read_word(const ConfigValue *value, void *place) {
+        const ConfigType *type = value->row->type;
+
+        for (size_t i = 0; type->words[i]; i++)
+                if (strcmp(type->words[i], value->node->text) == 0) {
+                        store_number(type, i, place);
+                        return 0;
+                }
+
+        return fail_value(value, "is not allowed");
+}
+
+static int read_number(const ConfigValue *value, void *place) {
+        const ConfigType *type = value->row->type;
         ConfigProblem problem;
         uint64_t number;
         int r;
 
         if (!value_is_scalar(value))
                 return config_value_fail_kind(value);
-        if (row->type->plain && !value->node->plain)
+        if (type->plain && !value->node->plain)
                 return fail_value(value, "is in quotes, which makes it a text");
-        r = row->type->number(value->node->text, &number, &problem);
+        if (type->words)
+                return read_word(value, place);
+        r = type->decimal ? type->decimal(value->node->text, place, &problem)
+                          : type->number(value->node->text, &number, &problem);
         if (r < 0)
                 return fail_value(value, problem.text);
-        if (row->type->format && (number < row->min || number > row->max))
-                return fail_value(value, "is out of range");
+        if (type->decimal)
+                return 0;
 
-        if (row->type->storage == CONFIG_NUMBER)
-                *(uint64_t *) place = number;
-        else if (row->type->storage == CONFIG_UNSIGNED)
-                *(unsigned *) place = (unsigned) number;
-        else
-                *(int *) place = (int) number;
-        return 0;
+        r = check_range(value, number);
+        if (r == 0)
+                store_number(type, number, place);
+        return r;
 }
+
+/* ---- texts ---- */
 
 static bool text_has_controls(const char *text) {
         for (; *text != '\0'; text++)
@@ -97,7 +163,7 @@ static int check_text(const ConfigValue *value, uint64_t max) {
 
         if (!value_is_scalar(value))
                 return config_value_fail_kind(value);
-        if (value->node->text[0] == '\0')
+        if (value->node->text[0] == '\0' && !value->row->type->empty)
                 return fail_value(value, "is empty");
         if (strlen(value->node->text) > max)
                 return fail_value(value, "is too long");
@@ -129,27 +195,43 @@ static int read_text(const ConfigValue *value, char **place) {
         return 0;
 }
 
-static int read_texts(const ConfigValue *value, char ***place) {
-        size_t n = value->node->n_children;
-        char **texts;
-
+/* The values of a list, or a single one where the row allows it. */
+static int list_nodes(const ConfigValue *value, bool one, YamlNode *const **ret, size_t *ret_n) {
+        if (one && value_is_scalar(value)) {
+                *ret = (YamlNode *const *) &value->node;
+                *ret_n = 1;
+                return 0;
+        }
         if (value->node->type != YAML_SEQUENCE)
                 return config_value_fail_kind(value);
-        if (n > value->row->max)
-                return config_value_fail(value, "has %zu entries; allowed: at most %" PRIu64, n, value->row->max);
+        *ret = value->node->children;
+        *ret_n = value->node->n_children;
+        return 0;
+}
+
+static int check_count(const ConfigValue *value, size_t n) {
+        const ConfigRow *row = value->row;
+
+        if (n >= row->min && n <= row->max)
+                return 0;
+        return config_value_fail(value, "has %zu entries; allowed: %" PRIu64 " to %" PRIu64, n, row->min, row->max);
+}
+
+static int read_texts(const ConfigValue *value, YamlNode *const *nodes, size_t n, char ***place) {
+        char **texts;
 
         *place = texts = calloc(n + 1, sizeof(char *));
         if (!texts)
                 return -ENOMEM;
 
         for (size_t i = 0; i < n; i++) {
-                const ConfigValue entry = { value->place, value->row, value->node->children[i] };
+                const ConfigValue entry = { value->place, value->row, nodes[i] };
                 int r;
 
-                r = check_text(&entry, NAME_ENTRY_MAX);
+                r = check_text(&entry, TEXT_ENTRY_MAX);
                 if (r < 0)
                         return r;
-                for (size_t j = 0; j < i; j++)
+                for (size_t j = 0; value->row->flags & CONFIG_UNIQUE && j < i; j++)
                         if (strcmp(texts[j], entry.node->text) == 0)
                                 return config_value_fail(&entry, "\"%s\" is there twice; each name once", texts[j]);
                 texts[i] = strdup(entry.node->text);
@@ -160,14 +242,114 @@ static int read_texts(const ConfigValue *value, char ***place) {
         return 0;
 }
 
+static int read_text_list(const ConfigValue *value, char ***place) {
+        YamlNode *const *nodes;
+        size_t n;
+        int r;
+
+        r = list_nodes(value, value->row->flags & CONFIG_ONE, &nodes, &n);
+        if (r < 0)
+                return r;
+        r = check_count(value, n);
+        if (r < 0)
+                return r;
+        return read_texts(value, nodes, n, place);
+}
+
+static int read_secrets(const ConfigValue *value, ConfigSecrets *place) {
+        YamlNode *const *nodes;
+        size_t n;
+        int r;
+
+        r = list_nodes(value, value->row->flags & CONFIG_ONE, &nodes, &n);
+        if (r < 0)
+                return r;
+        r = check_count(value, n);
+        if (r < 0)
+                return r;
+        place->items = calloc(n + 1, sizeof(ConfigSecret));
+        if (!place->items)
+                return -ENOMEM;
+
+        for (; place->n < n; place->n++) {
+                const ConfigRow row = { value->row->key, value->row->type, .max = TEXT_ENTRY_MAX };
+
+                r = read_text(&(ConfigValue){ value->place, &row, nodes[place->n] }, &place->items[place->n].file);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+/* ---- maps ---- */
+
+static int check_name(const ConfigValue *map, const YamlNode *node) {
+        /* A name has the place of its own, not that of its value. */
+        const YamlNode name = { .type = YAML_SCALAR, .line = node->key_line, .column = node->key_column };
+        const ConfigType *type = map->row->type;
+        ConfigProblem problem = { "is too long" };
+
+        if (strlen(node->key) <= NAME_ENTRY_MAX && (!type->inside || type->inside(node->key, &problem) == 0) &&
+                !text_has_controls(node->key))
+                return 0;
+        return config_value_fail(&(ConfigValue){ map->place, map->row, &name }, "the name %.60s %s",
+                type->private || strlen(node->key) > VALUE_SHOWN_MAX ? "in this line" : node->key, problem.text);
+}
+
+static int read_pair(const ConfigValue *map, const YamlNode *node, ConfigPair *pair) {
+        const ConfigValue value = { map->place, map->row, node };
+        YamlNode *const *nodes = (YamlNode *const *) &node;
+        size_t n = 1;
+        int r;
+
+        r = check_name(map, node);
+        if (r < 0)
+                return r;
+        pair->name = strdup(node->key);
+        if (!pair->name)
+                return -ENOMEM;
+        r = map->row->flags & CONFIG_MANY ? list_nodes(&value, true, &nodes, &n) : 0;
+        if (r < 0)
+                return r;
+        return read_texts(&value, nodes, n, &pair->values);
+}
+
+static int read_map(const ConfigValue *value, ConfigMap *place) {
+        size_t n = value->node->n_children;
+        int r;
+
+        if (value->node->type != YAML_MAPPING)
+                return config_value_fail_kind(value);
+        r = check_count(value, n);
+        if (r < 0)
+                return r;
+        place->items = calloc(n + 1, sizeof(ConfigPair));
+        if (!place->items)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < n; i++) {
+                place->n = i + 1; /* what was read of the pair is released with the rest */
+                r = read_pair(value, value->node->children[i], &place->items[i]);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
 int config_value_read(const ConfigValue *value, void *place) {
         switch (value->row->type->storage) {
         case CONFIG_TEXTS:
-                return read_texts(value, place);
+                return read_text_list(value, place);
         case CONFIG_TEXT:
                 return read_text(value, place);
         case CONFIG_SECRET:
                 return read_text(value, &((ConfigSecret *) place)->file);
+        case CONFIG_SECRETS:
+                return read_secrets(value, place);
+        case CONFIG_MAP:
+                return read_map(value, place);
         default:
                 return read_number(value, place);
         }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config-table.h"
@@ -10,6 +12,7 @@
 #define TEXT_MAX 1024
 #define SOURCES_MAX 1000
 #define SUBSCRIPTIONS_MAX 32 /* each has its own connections and thread */
+#define LABELS_MAX 20
 #define GIB (UINT64_C(1) << 30)
 
 #define TOP(field) offsetof(Config, field)
@@ -17,6 +20,9 @@
 #define SUBSCRIPTION(field) offsetof(SubscriptionConfig, field)
 
 /* ---- the rows that are not a type's ---- */
+
+static const ConfigType type_payload = { "json or python", "json or python", CONFIG_INT,
+        .words = (const char *const[]){ "json", "python", NULL } };
 
 /* clang-format off */
 static const ConfigRow pubsub_rows[] = {
@@ -47,6 +53,8 @@ static const ConfigRow source_rows[] = {
                 .doc = "What kind of source it is." },
         { "interval", &config_type_duration, SOURCE(interval), 10 * USEC_PER_SEC, 24 * USEC_PER_HOUR, "60s",
                 .doc = "Time from one poll to the next." },
+        { "labels", &config_type_labels, SOURCE(labels), 0, LABELS_MAX,
+                .doc = "Constant members and attributes of this source's readings, beside those of publish.labels." },
         {},
 };
 
@@ -85,9 +93,33 @@ static int pubsub_rule(const ConfigPlace *place, void *self, void *around) {
                 "has a path, but sensorqd appends /v1/projects/... itself; allowed: https://HOST[:PORT]");
 }
 
+static int add_label(ConfigMap *labels, const ConfigPair *label) {
+        ConfigPair *larger, *own;
+
+        if (config_map_get(labels, label->name))
+                return 0;
+        larger = reallocarray(labels->items, labels->n + 1, sizeof(ConfigPair));
+        if (!larger)
+                return -ENOMEM;
+        labels->items = larger;
+        own = &larger[labels->n++];
+        own->name = strdup(label->name);
+        own->values = calloc(2, sizeof(char *));
+        if (own->values)
+                own->values[0] = strdup(label->values[0]);
+        return own->name && own->values && own->values[0] ? 0 : -ENOMEM;
+}
+
 /* Only called when the section is there. */
 static int publish_rule(const ConfigPlace *place, void *self, void *around) {
-        ((Config *) self)->publishes = true;
+        Config *config = self;
+
+        config->publishes = true;
+        for (size_t i = 0; i < config->n_sources; i++)
+                for (size_t j = 0; j < config->labels.n; j++)
+                        if (add_label(&config->sources[i].labels, &config->labels.items[j]) < 0)
+                                return -ENOMEM;
+
         return 0;
 }
 
@@ -100,6 +132,11 @@ const ConfigSection config_backoff_section = { .rows = backoff_rows, .rule = bac
 static const ConfigRow publish_rows[] = {
         { "topic", &config_type_topic, TOP(topic), 1, TEXT_MAX, .flags = CONFIG_REQUIRED,
                 .doc = "The topic that readings are published to." },
+        { "topic_has_other_subscribers", &config_type_bool, TOP(topic_has_other_subscribers),
+                .derived = "true without a subscribe section, else false",
+                .doc = "Publish also where none of this file's subscriptions is on the topic." },
+        { "labels", &config_type_labels, TOP(labels), 0, LABELS_MAX,
+                .doc = "Constant members and attributes of every reading." },
         { "outbox", &config_type_section, TOP(outbox), .flags = CONFIG_IMPLIED, .section = &outbox_section,
                 .doc = "Limits of the queue on disk." },
         { "sources", &config_type_list, TOP(sources), 1, SOURCES_MAX, .flags = CONFIG_REQUIRED,
@@ -119,8 +156,10 @@ static const ConfigRow subscription_rows[] = {
                 .doc = "Pulls in flight plus batches not yet stored, at most." },
         { "id_attribute", &config_type_attribute, SUBSCRIPTION(id_attribute), 1, 256, "idempotency_key",
                 .doc = "The message attribute that becomes the document's _id; the message id stands in where it is missing." },
-        { "max_hold", &config_type_duration, SUBSCRIPTION(max_hold), 10 * USEC_PER_SEC, USEC_PER_HOUR, "1h",
+        { "max_hold", &config_type_duration, SUBSCRIPTION(max_hold), 10 * USEC_PER_SEC, 24 * USEC_PER_HOUR, "1h",
                 .doc = "How long a batch that cannot be stored is held before it is left to the queue again." },
+        { "payload", &type_payload, SUBSCRIPTION(payload), .fallback = "json",
+                .doc = "How the data of a message is written." },
         { "backoff", &config_type_section, SUBSCRIPTION(backoff), .flags = CONFIG_IMPLIED, .section = &config_backoff_section,
                 .doc = "Waiting between tries while the place to store is down; drawn at random below a ceiling that doubles." },
         {},

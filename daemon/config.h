@@ -18,6 +18,7 @@ typedef struct SourceConfig {
         char *name;       /* [a-z0-9-]{1,63}, unique */
         const char *type; /* of the source: "nature_remo" */
         usec_t interval;
+        ConfigMap labels;             /* its own, and those of `publish` that it does not set itself */
         const ConfigSection *section; /* the type's rows */
         void *keys;                   /* the type's own struct */
 } SourceConfig;
@@ -32,6 +33,9 @@ typedef struct BackoffConfig {
         usec_t initial, max;
 } BackoffConfig;
 
+/* How a message's data is read: with the numbers of PayloadFormat (subscribe/payload.h). */
+typedef enum ConfigPayload { CONFIG_PAYLOAD_JSON = 0, CONFIG_PAYLOAD_PYTHON = 1 } ConfigPayload;
+
 typedef struct SubscriptionConfig {
         char *subscription; /* full name: projects/P/subscriptions/S */
         usec_t interval;
@@ -39,6 +43,7 @@ typedef struct SubscriptionConfig {
         unsigned pulls;        /* 1..16 */
         char *id_attribute;
         usec_t max_hold; /* a held batch is let go after this */
+        ConfigPayload payload;
         BackoffConfig backoff;
         const char *sink;             /* type, and name of its section: "mongodb" */
         const ConfigSection *section; /* the type's rows */
@@ -61,8 +66,10 @@ typedef struct Config {
         char *state_dir;
         int log_level; /* syslog level */
         PubsubConfig pubsub;
-        bool publishes; /* a publish section is there */
-        char *topic;    /* full name: projects/P/topics/T */
+        bool publishes;                   /* a publish section is there */
+        char *topic;                      /* full name: projects/P/topics/T */
+        bool topic_has_other_subscribers; /* publish also where no subscription of this file is on the topic */
+        ConfigMap labels;                 /* of every source; merged into theirs */
         OutboxConfig outbox;
         SourceConfig *sources;
         size_t n_sources;

@@ -179,7 +179,7 @@ typedef struct ReadAll {
         SecretProblem *problem;
 } ReadAll;
 
-static int read_one(void *userdata, const char *key, ConfigSecret *secret) {
+static int read_one(void *userdata, const ConfigRow *row, ConfigSecret *secret) {
         const ReadAll *all = userdata;
         char words[SECRET_WORDS_MAX];
         int r;

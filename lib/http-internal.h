@@ -67,5 +67,5 @@ HttpReply http_request_reply(HttpRequest *request);
 /* Releases all but the easy handle, which must not be used any more. Secrets are overwritten. */
 void http_request_wipe(HttpRequest *request);
 
-/* A local address as http_url_check() knows them: never through a proxy. */
+/* A loopback address or the metadata server, as http_url_check() knows them: never through a proxy. */
 bool http_url_is_local(const char *url);

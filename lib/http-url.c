@@ -84,8 +84,12 @@ static int url_split_host(const char *authority, const char *end, char host[stat
         return HTTP_URL_OK;
 }
 
-/* Where plain http never leaves the machine or, for the metadata server, the host below it. */
-static bool url_host_is_local(const char *host, bool v6) {
+/* What answers on the host below a virtual machine of Google's. */
+static bool url_host_is_metadata(const char *host) {
+        return strcmp(host, "169.254.169.254") == 0 || strcasecmp(host, "metadata.google.internal") == 0;
+}
+
+static bool url_host_is_loopback(const char *host, bool v6) {
         struct in6_addr address6;
         struct in_addr address;
 
@@ -93,12 +97,16 @@ static bool url_host_is_local(const char *host, bool v6) {
                 return inet_pton(AF_INET6, host, &address6) == 1 && IN6_IS_ADDR_LOOPBACK(&address6);
 
         if (inet_pton(AF_INET, host, &address) == 1)
-                return ntohl(address.s_addr) >> 24 == 127 || strcmp(host, "169.254.169.254") == 0;
+                return ntohl(address.s_addr) >> 24 == 127;
 
-        return strcasecmp(host, "localhost") == 0 || strcasecmp(host, "metadata.google.internal") == 0;
+        return strcasecmp(host, "localhost") == 0;
 }
 
-static int url_parse(const char *url, bool *ret_tls, bool *ret_local) {
+typedef struct Url {
+        bool tls, loopback, metadata;
+} Url;
+
+static int url_parse(const char *url, Url *ret) {
         char host[HOST_MAX + 1];
         const char *authority;
         bool tls, v6;
@@ -115,24 +123,24 @@ static int url_parse(const char *url, bool *ret_tls, bool *ret_local) {
         if (r != HTTP_URL_OK)
                 return r;
 
-        *ret_tls = tls;
-        *ret_local = url_host_is_local(host, v6);
+        *ret = (Url){ tls, url_host_is_loopback(host, v6), !v6 && url_host_is_metadata(host) };
         return HTTP_URL_OK;
 }
 
 int http_url_check(const char *url) {
-        bool tls, local;
+        Url parsed;
         int r;
 
-        r = url_parse(url, &tls, &local);
+        r = url_parse(url, &parsed);
         if (r != HTTP_URL_OK)
                 return r;
-
-        return tls || local ? HTTP_URL_OK : HTTP_URL_PLAIN;
+        if (parsed.tls || parsed.loopback)
+                return HTTP_URL_OK;
+        return parsed.metadata ? HTTP_URL_METADATA : HTTP_URL_PLAIN;
 }
 
 bool http_url_is_local(const char *url) {
-        bool tls, local;
+        Url parsed;
 
-        return url_parse(url, &tls, &local) == HTTP_URL_OK && local;
+        return url_parse(url, &parsed) == HTTP_URL_OK && (parsed.loopback || parsed.metadata);
 }

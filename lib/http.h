@@ -65,8 +65,8 @@ HttpRequest *http_cancel(HttpRequest *request);
 /* The last header of that name, trimmed, or NULL. Valid until the callback returns. */
 const char *http_reply_header(const HttpReply *reply, const char *name);
 
-enum { HTTP_URL_OK = 0, HTTP_URL_MALFORMED = 1, HTTP_URL_PLAIN = 2 };
-/* Whether *url* may carry a secret: HTTP_URL_OK for https, and for http to a loopback address, `localhost` or
- * metadata.google.internal / 169.254.169.254; HTTP_URL_PLAIN for other http; HTTP_URL_MALFORMED for anything else,
- * user:password@ included. */
+enum { HTTP_URL_OK = 0, HTTP_URL_MALFORMED = 1, HTTP_URL_PLAIN = 2, HTTP_URL_METADATA = 3 };
+/* Whether *url* may carry a secret: HTTP_URL_OK for https, and for http to a loopback address or `localhost`;
+ * HTTP_URL_METADATA for http to metadata.google.internal / 169.254.169.254, which gives tokens and takes none;
+ * HTTP_URL_PLAIN for other http; HTTP_URL_MALFORMED for anything else, user:password@ included. */
 int http_url_check(const char *url);

@@ -154,8 +154,14 @@ static int parse_file(Credentials *c, const char *path, const char *text, size_t
         if (r < 0)
                 return r;
 
-        if (json_get_string(json, "quota_project_id"))
-                return copy_member(json, "quota_project_id", NULL, path, &c->quota_project, error);
+        if (!json_get_string(json, "quota_project_id"))
+                return 0;
+        r = copy_member(json, "quota_project_id", NULL, path, &c->quota_project, error);
+        if (r < 0)
+                return r;
+        for (const char *letter = c->quota_project; *letter != '\0'; letter++)
+                if (*letter <= ' ' || *letter > '~') /* it becomes a header */
+                        return fail(error, -EBADMSG, "%s: `quota_project_id` is not the id of a project", path);
         return 0;
 }
 
@@ -273,6 +279,7 @@ static bool machine_is_googles(void) {
 static int try_metadata(Credentials **ret, CredentialsError *error) {
         const char *host = getenv("GCE_METADATA_HOST");
         _cleanup_(credentials_freep) Credentials *c = NULL;
+        int r;
 
         if (!host || host[0] == '\0')
                 host = getenv("GCE_METADATA_ROOT");
@@ -292,7 +299,8 @@ static int try_metadata(Credentials **ret, CredentialsError *error) {
                 c->token_uri = NULL;
         if (!c->origin || !c->token_uri)
                 return fail(error, -ENOMEM, "out of memory");
-        if (http_url_check(c->token_uri) != HTTP_URL_OK)
+        r = http_url_check(c->token_uri);
+        if (r != HTTP_URL_OK && r != HTTP_URL_METADATA)
                 return fail(error, -EBADMSG,
                         "$GCE_METADATA_HOST: %s is neither Google's metadata server nor on this machine", host);
 

@@ -151,8 +151,8 @@ static int seed_check(Slice name, ConfigProblem *ret_problem) {
                 letter |= isalpha((unsigned char) name.data[i]) != 0;
         }
         if (dots < 2 || !letter || memchr(name.data, '%', name.size) || *name.data == '[' || *name.data == '.')
-                return config_problem_set(
-                        ret_problem, "has a host that is no name of three parts or more, which mongodb+srv:// needs");
+                return config_problem_set(ret_problem,
+                        "has a host that is not a name of three parts or more, which mongodb+srv:// needs");
         return 0;
 }
 
@@ -181,7 +181,7 @@ static int host_check(Slice host, bool srv, ConfigProblem *ret_problem) {
         if (srv)
                 return config_problem_set(ret_problem, "has a port, which mongodb+srv:// takes from DNS");
         if (*name_end != ':' || !port_valid(name_end + 1, (size_t) (end - name_end - 1)))
-                return config_problem_set(ret_problem, "has a port that is none (1..65535)");
+                return config_problem_set(ret_problem, "has a port that is not one of 1..65535");
         return 0;
 }
 
@@ -389,7 +389,7 @@ static const ConfigRow rows[] = {
         { "rejected_collection", &type_collection, MONGODB(rejected_collection), 1, 200,
                 .derived = "COLLECTION_rejected",
                 .doc = "The collection for messages that can never be stored, each with the reason." },
-        { "date_fields", &config_type_names, MONGODB(date_fields), 0, DATE_FIELDS_MAX, "[created_at, updated_at, request_at, measured_at]",
+        { "date_fields", &config_type_names, MONGODB(date_fields), 0, DATE_FIELDS_MAX, "[created_at, updated_at, request_at, measured_at]", .flags = CONFIG_UNIQUE,
                 .doc = "Names, at any depth, whose RFC 3339 strings become BSON dates." },
         { "backoff", &config_type_section, MONGODB(backoff), .section = &config_backoff_section,
                 .doc = "The same as backoff of the subscription, where it is better written." },

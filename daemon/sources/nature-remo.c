@@ -234,7 +234,7 @@ static int nature_remo_poll(void *self) {
 
 /* clang-format off */
 static const ConfigRow rows[] = {
-        { "token_file", &config_type_secret, offsetof(NatureRemoConfig, token), 1, 1024, .flags = CONFIG_REQUIRED,
+        { "token_file", &config_type_token, offsetof(NatureRemoConfig, token), 1, 1024, .flags = CONFIG_REQUIRED,
                 .doc = "The access token of the account." },
         { "url", &config_type_url, offsetof(NatureRemoConfig, url), 1, 1024, "https://api.nature.global",
                 .doc = "Server of Nature Remo's API." },

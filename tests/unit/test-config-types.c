@@ -3,6 +3,7 @@
  * source and two of sinks that the program does not have. */
 #include "config-fixture.h"
 
+#include <math.h>
 #include <unistd.h>
 
 #include "config-table.h"
@@ -51,6 +52,86 @@ static const ConfigRow beta_rows[] = {
         {},
 };
 
+/* Everything that the language has. */
+typedef struct Since {
+        uint64_t initial, window;
+} Since;
+
+typedef struct AuthConfig {
+        const char *kind;
+        const ConfigSection *section;
+        void *keys;
+} AuthConfig;
+
+typedef struct BearerConfig {
+        ConfigSecrets tokens;
+} BearerConfig;
+
+typedef struct GammaConfig {
+        char **urls, **command, **to;
+        ConfigMap headers, where;
+        double above, clear;
+        bool energy;
+        int mode;
+        Since *since;
+        AuthConfig auth;
+} GammaConfig;
+
+static const ConfigRow since_rows[] = {
+        { "initial", &config_type_duration, offsetof(Since, initial), 0, USEC_PER_HOUR, "60s", .doc = "First." },
+        { "window", &config_type_duration, offsetof(Since, window), 0, USEC_PER_HOUR, "1h", .doc = "Window." },
+        {},
+};
+static const ConfigSection since_section = { .rows = since_rows, .size = sizeof(Since), .shorthand = "initial" };
+
+static const ConfigRow bearer_rows[] = {
+        { "token_file", &(const ConfigType){ "secret files", "a file name, or a list of two", CONFIG_SECRETS }, 0, 1, 2,
+                .flags = CONFIG_REQUIRED | CONFIG_ONE, .doc = "Tokens." },
+        {},
+};
+static const ConfigSection auth_kinds[] = {
+        { "none", "None.", since_rows + 2, sizeof(int), NULL, NULL },
+        { "bearer", "A token.", bearer_rows, sizeof(BearerConfig), NULL, NULL },
+};
+
+static const ConfigSection *auth_at(const ConfigTypes *unused, size_t index) {
+        return index < ELEMENTSOF(auth_kinds) ? &auth_kinds[index] : NULL;
+}
+
+static const ConfigRow auth_rows[] = {
+        { "type", &config_type_variant, .flags = CONFIG_REQUIRED, .doc = "Kind." },
+        {},
+};
+static const ConfigSection auth_section = { .rows = auth_rows, .size = sizeof(AuthConfig), .shorthand = "type",
+        .variants = &(const ConfigVariants){
+                "auth", false, auth_at, offsetof(AuthConfig, kind), offsetof(AuthConfig, section), offsetof(AuthConfig, keys) } };
+
+static const ConfigType type_mode = { "mode", "interval or stream", CONFIG_INT,
+        .words = (const char *const[]){ "interval", "stream", NULL } };
+static const ConfigType type_urls = { "list of URLs", "a URL, or a list of them", CONFIG_TEXTS };
+
+#define GAMMA(field) offsetof(GammaConfig, field)
+static const ConfigRow gamma_rows[] = {
+        { "url", &type_urls, GAMMA(urls), 1, 3, .flags = CONFIG_ONE, .doc = "Places." },
+        { "command", &config_type_texts, GAMMA(command), 1, 100, .doc = "Program." },
+        { "to", &config_type_names, GAMMA(to), 0, 5, .doc = "Targets." },
+        { "headers", &config_type_map, GAMMA(headers), 0, 3, .doc = "Headers." },
+        { "where", &config_type_map, GAMMA(where), 0, 3, .flags = CONFIG_MANY, .doc = "Which." },
+        { "above", &config_type_decimal, GAMMA(above), .doc = "Threshold." },
+        { "clear", &config_type_decimal, GAMMA(clear), .fallback = "-0.5", .doc = "End." },
+        { "energy", &config_type_bool, GAMMA(energy), .fallback = "false", .doc = "More." },
+        { "mode", &type_mode, GAMMA(mode), .fallback = "interval", .doc = "Mode." },
+        { "since", &config_type_section, GAMMA(since), .flags = CONFIG_POINTER, .section = &since_section, .doc = "History." },
+        { "auth", &config_type_section, GAMMA(auth), .section = &auth_section, .doc = "Who." },
+        {},
+};
+
+static int gamma_rule(const ConfigPlace *place, void *self, void *around) {
+        const GammaConfig *gamma = self;
+
+        return config_place_refer(place, "to", gamma->to, (const char *const[]){ "family", "work", NULL }, "target");
+}
+
 static int beta_rule(const ConfigPlace *place, void *self, void *around) {
         BetaConfig *beta = self;
 
@@ -66,6 +147,7 @@ static const ConfigRow box_rows[] = {
 static const ConfigSection sources[] = {
         { "alpha", "Alpha.", alpha_rows, sizeof(AlphaConfig), NULL, NULL },
         { "beta", "Beta.", beta_rows, sizeof(BetaConfig), beta_rule, NULL },
+        { "gamma", "Gamma.", gamma_rows, sizeof(GammaConfig), gamma_rule, NULL },
 };
 static const ConfigSection sinks[] = {
         { "box", "Boxes.", box_rows, sizeof(BoxConfig), NULL, NULL },
@@ -142,16 +224,106 @@ static void test_comparison(void **state) {
 
 static void test_keys_of_another_type(void **state) {
         refuse_types(TOPIC "    - {name: a, type: alpha, token_file: t, size: 5}\n",
-                "c.yaml:5:45: publish.sources[].size: belongs to a source of type beta; allowed for alpha: name, type, interval, "
-                "token_file, second_file, url");
-        refuse_types(TOPIC "    - {name: a, type: gamma}\n", "publish.sources[].type: \"gamma\" is no type of source; allowed: alpha, beta");
+                "c.yaml:5:45: publish.sources[].size: is for type beta only; allowed for type alpha: name, type, interval, "
+                "labels, token_file, second_file, url");
+        refuse_types(TOPIC "    - {name: a, type: omega}\n",
+                "publish.sources[].type: \"omega\" is not a type of source; allowed: alpha, beta, gamma");
         refuse_types(TOPIC "    - {name: a, type: alpah, token_file: t}\n", "did you mean alpha");
-        refuse_types(TOPIC "    - {name: a, token_file: t}\n", "publish.sources[].type: is missing; allowed: alpha, beta");
+        refuse_types(TOPIC "    - {name: a, token_file: t}\n", "publish.sources[].type: is missing; allowed: alpha, beta, gamma");
         refuse_types(TOPIC "    - {name: a, type: alpha}\n", "publish.sources[].token_file: is missing");
         refuse_types(TOPIC "    - {name: a, type: beta, size: 13}\n", "c.yaml:5:35: publish.sources[].size: brings bad luck");
         refuse_types(TOPIC "    - {name: a, type: beta, targets: [{name: x}, {name: x}]}\n",
                 "publish.sources[].targets[].name: \"x\" is the name of the entry in line 5 already");
         refuse_types(TOPIC "    - {name: a, type: beta, targets: [{nam: x}]}\n", "publish.sources[].targets[].nam: is not known");
+}
+
+#define G(rest) TOPIC "    - { name: g, type: gamma, " rest " }\n"
+
+static const GammaConfig *gamma_of(const Config *config) {
+        return config->sources[0].keys;
+}
+
+static void test_language(void **state) {
+        Config *config = parse_types(G("url: one, command: [echo, '', echo], to: [work], headers: {Accept: a b, X: '1'}, "
+                                       "where: {source: home, name: [Bedroom, 居間]}, above: 28.50, clear: -40, energy: true, mode: stream, "
+                                       "since: 5s, auth: {type: bearer, token_file: [new, old]}"));
+        const GammaConfig *gamma = gamma_of(config);
+        const BearerConfig *bearer = gamma->auth.keys;
+
+        assert_string_equal(gamma->urls[0], "one");
+        assert_null(gamma->urls[1]);
+        assert_string_equal(gamma->command[1], "");
+        assert_string_equal(gamma->command[2], "echo");
+        assert_int_equal(gamma->headers.n, 2);
+        assert_string_equal(config_map_get(&gamma->headers, "Accept"), "a b");
+        assert_null(config_map_get(&gamma->headers, "accept"));
+        assert_string_equal(gamma->where.items[1].values[1], "居間");
+        assert_null(gamma->where.items[1].values[2]);
+        assert_true(gamma->above > 28.49 && gamma->above < 28.51 && gamma->clear < -39);
+        assert_true(gamma->energy);
+        assert_int_equal(gamma->mode, 1);
+        assert_int_equal(gamma->since->initial, 5 * USEC_PER_SEC);
+        assert_int_equal(gamma->since->window, USEC_PER_HOUR);
+        assert_string_equal(gamma->auth.kind, "bearer");
+        assert_int_equal(bearer->tokens.n, 2);
+        assert_string_equal(bearer->tokens.items[1].file, "old");
+        config_unref(config);
+
+        config = parse_types(G("auth: none"));
+        gamma = gamma_of(config);
+        assert_null(gamma->urls);
+        assert_null(gamma->since);
+        assert_int_equal(gamma->headers.n, 0);
+        assert_true(isnan(gamma->above));
+        assert_true(gamma->clear < -0.4);
+        assert_string_equal(gamma->auth.kind, "none");
+        config_unref(config);
+}
+
+static void test_language_is_compared(void **state) {
+        static const char *const changes[] = { "url: two", "command: [x]", "to: [work]", "headers: {a: b}", "where: {a: [b, c]}", "above: 1",
+                "clear: 2", "energy: true", "mode: stream", "since: 1s", "since: {window: 1s}", "auth: {type: bearer, token_file: x}" };
+        Config *plain = parse_types(G("auth: none"));
+
+        for (size_t i = 0; i < ELEMENTSOF(changes); i++) {
+                char text[300];
+                Config *one, *other;
+
+                (void) snprintf(text, sizeof(text), G("%s%s"), changes[i], strncmp(changes[i], "auth", 4) == 0 ? "" : ", auth: none");
+                one = parse_types(text);
+                other = parse_types(text);
+                assert_true(source_config_equal(one->sources, other->sources));
+                if (source_config_equal(one->sources, plain->sources))
+                        fail_msg("%s makes no difference", changes[i]);
+                config_unref(one);
+                config_unref(other);
+        }
+        config_unref(plain);
+}
+
+static void test_language_is_strict(void **state) {
+        refuse_types(G("auth: none, url: {a: b}"), "publish.sources[].url: is a section; allowed: a URL, or a list of them");
+        refuse_types(G("auth: none, url: [a, b, c, d]"), "has 4 entries; allowed: 1 to 3");
+        refuse_types(G("auth: none, command: x"), "publish.sources[].command: is a single value; allowed: a list of texts");
+        refuse_types(G("auth: none, to: [famly]"), "publish.sources[].to: there is no target \"famly\"; allowed: family, work");
+        refuse_types(G("auth: none, headers: {a: [b]}"), "publish.sources[].headers: is a list; allowed: NAME: TEXT lines, indented; if it");
+        refuse_types(G("auth: none, headers: [a]"), "publish.sources[].headers: is a list");
+        refuse_types(G("auth: none, headers: {a: }"), "publish.sources[].headers: is empty");
+        refuse_types(G("auth: none, headers: {a: 1, b: 2, c: 3, d: 4}"), "has 4 entries; allowed: 0 to 3");
+        refuse_types(G("auth: none, above: 1,5"), "publish.sources[].5: ");
+        refuse_types(G("auth: none, above: 1.e"), "\"1.e\" ends in its decimal point; allowed: a number: 28, 28.5, -3");
+        refuse_types(G("auth: none, above: '1'"), "is in quotes, which makes it a text");
+        refuse_types(G("auth: none, above: nan"), "\"nan\" is not a number");
+        refuse_types(G("auth: none, above: 1e400"), "is not a number");
+        refuse_types(G("auth: none, energy: yes"), "\"yes\" is not allowed; allowed: true or false");
+        refuse_types(G("auth: none, energy: 'true'"), "is in quotes");
+        refuse_types(G("auth: none, mode: poll"), "\"poll\" is not allowed; allowed: interval or stream");
+        refuse_types(G("auth: none, since: 2h"), "publish.sources[].since.initial: \"2h\" is out of range");
+        refuse_types(G("auth: none, since: [1s]"), "publish.sources[].since: is a list; allowed: a section");
+        refuse_types(G("auth: bearer"), "publish.sources[].auth.token_file: is missing");
+        refuse_types(G("auth: basic"), "publish.sources[].auth.type: \"basic\" is not a type of auth; allowed: none, bearer");
+        refuse_types(G("auth: {type: none, token_file: x}"), "publish.sources[].auth.token_file: is for type bearer only");
+        refuse_types(G("auth: {type: bearer, token_file: [a, b, c]}"), "has 3 entries; allowed: 1 to 2");
 }
 
 static void test_one_sink(void **state) {
@@ -235,7 +407,7 @@ static void test_description(void **state) {
         _cleanup_bytes_ Bytes seen = {};
 
         config_describe(&types, see_row, &seen);
-        assert_contains(seen.data, "publish.sources[].interval() publish.sources[].token_file(alpha) ");
+        assert_contains(seen.data, "publish.sources[].labels() publish.sources[].token_file(alpha) ");
         assert_contains(seen.data, "publish.sources[].targets(beta) publish.sources[].targets[].name(beta) ");
         assert_contains(seen.data, "subscribe[].box() subscribe[].box.directory() subscribe[].crate() ");
 }
@@ -245,6 +417,9 @@ int main(void) {
                 cmocka_unit_test(test_rows_of_a_type),
                 cmocka_unit_test(test_comparison),
                 cmocka_unit_test(test_keys_of_another_type),
+                cmocka_unit_test(test_language),
+                cmocka_unit_test(test_language_is_compared),
+                cmocka_unit_test(test_language_is_strict),
                 cmocka_unit_test(test_one_sink),
                 cmocka_unit_test(test_all_errors),
                 cmocka_unit_test(test_errors_have_an_end),

@@ -221,18 +221,18 @@ static void test_missing(void **state) {
 }
 
 static void test_wrong_kind(void **state) {
-        refuse("- a\n", "the file is no list of KEY: VALUE lines");
+        refuse("- a\n", "the file is not a list of KEY: VALUE lines");
         refuse("just words\n", "c.yaml:1:1: ");
         refuse("pubsub: [1]\n" SUBSCRIBE, "pubsub: is a list; allowed: a section");
         refuse("pubsub:\n" SUBSCRIBE, "pubsub: is empty");
         refuse(PUBSUB "log_level: [info]\n" SUBSCRIBE, "log_level: is a list; allowed: debug, info");
-        refuse(PUBSUB "log_level: loud\n" SUBSCRIBE, "\"loud\" is no log level; allowed: debug, info, notice, warning, error");
+        refuse(PUBSUB "log_level: loud\n" SUBSCRIBE, "\"loud\" is not a log level; allowed: debug, info, notice, warning, error");
         refuse(PUBSUB "log_level: ~\n" SUBSCRIBE, "log_level: is empty");
         refuse(PUBSUB "state_dir: ''\n" SUBSCRIBE, "state_dir: \"\" is empty");
         refuse(PUBSUB "state_dir: var\n" SUBSCRIBE, "state_dir: \"var\" is not absolute");
         refuse(PUBSUB "state_dir: \"/a\\tb\"\n" SUBSCRIBE, "control character");
         refuse(PUBSUB "subscribe: {subscription: sub}", "subscribe: is a section; allowed: a list");
-        refuse(PUBSUB "subscribe: [sub]", "subscribe[]: an entry is no section");
+        refuse(PUBSUB "subscribe: [sub]", "subscribe[]: an entry is not a section");
         refuse(PUBSUB "subscribe: [{subscription: {a: b}, mongodb: " MONGODB "}]", "subscribe[].subscription: is a section");
         refuse(PUBSUB "subscribe: [{subscription: sub, mongodb: yes}]", "subscribe[].mongodb: is a single value");
 }
@@ -247,17 +247,17 @@ static void refuse_value(const char *key, const char *value, const char *part) {
 static void test_durations(void **state) {
         refuse_value("interval", "60", "\"60\" has no unit: write 60s");
         refuse_value("interval", "0", "has no unit");
-        refuse_value("interval", "-1s", "is no number");
-        refuse_value("interval", "1.5s", "is no duration");
-        refuse_value("interval", "1ms", "is no duration");
-        refuse_value("interval", "1 s", "is no duration");
+        refuse_value("interval", "-1s", "is not a number");
+        refuse_value("interval", "1.5s", "is not a duration");
+        refuse_value("interval", "1ms", "is not a duration");
+        refuse_value("interval", "1 s", "is not a duration");
         refuse_value("interval", "010s", "begins with a zero");
         refuse_value("interval", "61m", "is out of range; allowed: 0s..1h");
         refuse_value("interval", "18446744073709551615s", "is out of range");
         refuse_value("interval", "18446744073709551616s", "is out of range");
         refuse_value("interval", "213503982335d", "is out of range");
-        refuse_value("max_hold", "9s", "allowed: 10s..1h");
-        refuse_value("max_hold", "1d", "allowed: 10s..1h");
+        refuse_value("max_hold", "9s", "allowed: 10s..24h");
+        refuse_value("max_hold", "2d", "allowed: 10s..24h");
 }
 
 static void test_numbers(void **state) {
@@ -265,11 +265,11 @@ static void test_numbers(void **state) {
         refuse_value("max_messages", "1001", "is out of range");
         refuse_value("max_messages", "4294967297", "is out of range");
         refuse_value("max_messages", "'5'", "is in quotes");
-        refuse_value("max_messages", "5s", "is no whole number");
-        refuse_value("max_messages", "five", "is no number");
+        refuse_value("max_messages", "5s", "is not a whole number");
+        refuse_value("max_messages", "five", "is not a number");
         refuse_value("pulls", "17", "allowed: 1..16");
         refuse_value("id_attribute", "googfoo", "begins with goog");
-        refuse(PUBSUB "publish: {topic: top, outbox: {max_bytes: 1kB}, sources: [" SOURCE "]}", "\"1kB\" is no size");
+        refuse(PUBSUB "publish: {topic: top, outbox: {max_bytes: 1kB}, sources: [" SOURCE "]}", "\"1kB\" is not a size");
         refuse(PUBSUB "publish: {topic: top, outbox: {max_bytes: 17179869184GiB}, sources: [" SOURCE "]}",
                 "is out of range; allowed: 64KiB..1024GiB");
         refuse(PUBSUB "publish: {topic: top, outbox: {max_rows: 0}, sources: [" SOURCE "]}", "is out of range; allowed: 1..100000000");
@@ -285,10 +285,10 @@ static void test_names(void **state) {
         refuse(PUBSUB "publish: {topic: projects/p/topics/t, sources: [" SOURCE "]}", "has 1 characters");
         refuse(PUBSUB "publish: {topic: projects//topics/top, sources: [" SOURCE "]}", "neither an id");
         refuse(PUBSUB "publish: {topic: projects/p/topics/top/more, sources: [" SOURCE "]}", "does not allow");
-        refuse("pubsub: {project: a/b}\n" SUBSCRIBE, "is no project id");
+        refuse("pubsub: {project: a/b}\n" SUBSCRIBE, "is not a project id");
         refuse(PUBSUB "publish: {topic: top, sources: [{name: Home, type: nature_remo, token_file: t}]}", "other than a-z, 0-9 and -");
         refuse(PUBSUB "publish: {topic: top, sources: [{name: a, type: nature_rem, token_file: t}]}",
-                "c.yaml:2:49: publish.sources[].type: \"nature_rem\" is no type of source, did you mean nature_remo; allowed: nature_remo");
+                "c.yaml:2:49: publish.sources[].type: \"nature_rem\" is not a type of source, did you mean nature_remo; allowed: nature_remo");
         refuse(PUBSUB "publish: {topic: top, sources: [" SOURCE ", " SOURCE "]}", "\"home\" is the name of the entry in line 2 already");
         refuse(PUBSUB "subscribe: [{subscription: sub, mongodb: " MONGODB
                       "}, {subscription: projects/my-project/subscriptions/sub, mongodb: " MONGODB "}]",
@@ -297,7 +297,7 @@ static void test_names(void **state) {
 
 static void test_urls(void **state) {
         refuse("pubsub: {project: p, endpoint: 'http://example.com'}\n" SUBSCRIBE, "is plain http to another machine");
-        refuse("pubsub: {project: p, endpoint: example.com}\n" SUBSCRIBE, "is no URL of a server");
+        refuse("pubsub: {project: p, endpoint: example.com}\n" SUBSCRIBE, "is not a URL of a server");
         refuse("pubsub: {project: p, endpoint: 'https://host/v1'}\n" SUBSCRIBE, "c.yaml:1:32: pubsub.endpoint: has a path");
         refuse("pubsub: {project: p, endpoint: 'https://host/?x=y'}\n" SUBSCRIBE, "has a query");
         refuse(PUBSUB "publish: {topic: top, sources: [{name: a, type: nature_remo, token_file: t, url: 'http://10.0.0.1'}]}",
@@ -338,18 +338,18 @@ static void test_uri(void **state) {
         refuse_mongodb("uri: 'mongodb://" REST, "has an empty host");
         refuse_mongodb("uri: 'mongodb:///db" REST, "has an empty host");
         refuse_mongodb("uri: 'mongodb://a,,b/" REST, "has an empty host");
-        refuse_mongodb("uri: 'mongodb://h:0/" REST, "has a port that is none");
-        refuse_mongodb("uri: 'mongodb://h:65536/" REST, "has a port that is none");
+        refuse_mongodb("uri: 'mongodb://h:0/" REST, "has a port that is not one of");
+        refuse_mongodb("uri: 'mongodb://h:65536/" REST, "has a port that is not one of");
         refuse_mongodb("uri: 'mongodb://[::1/" REST, "has a [ without ]");
         refuse_mongodb("uri: 'mongodb+srv://h:1/" REST, "takes from DNS");
         refuse_mongodb("uri: 'mongodb+srv://a.example.net:1/" REST, "takes from DNS");
         refuse_mongodb("uri: 'mongodb+srv://a.example.net,b.example.net/" REST, "takes one name");
-        refuse_mongodb("uri: 'mongodb+srv://localhost/" REST, "no name of three parts");
-        refuse_mongodb("uri: 'mongodb+srv://example.net/" REST, "no name of three parts");
-        refuse_mongodb("uri: 'mongodb+srv://.example.net/" REST, "no name of three parts");
-        refuse_mongodb("uri: 'mongodb+srv://127.0.0.1/" REST, "no name of three parts");
-        refuse_mongodb("uri: 'mongodb+srv://[::1]/" REST, "no name of three parts");
-        refuse_mongodb("uri: 'mongodb+srv://%2Ftmp%2Fa.b.c.sock/" REST, "no name of three parts");
+        refuse_mongodb("uri: 'mongodb+srv://localhost/" REST, "not a name of three parts");
+        refuse_mongodb("uri: 'mongodb+srv://example.net/" REST, "not a name of three parts");
+        refuse_mongodb("uri: 'mongodb+srv://.example.net/" REST, "not a name of three parts");
+        refuse_mongodb("uri: 'mongodb+srv://127.0.0.1/" REST, "not a name of three parts");
+        refuse_mongodb("uri: 'mongodb+srv://[::1]/" REST, "not a name of three parts");
+        refuse_mongodb("uri: 'mongodb+srv://%2Ftmp%2Fa.b.c.sock/" REST, "not a name of three parts");
         refuse_mongodb("uri: 'mongodb+srv://a.example.net/?directConnection=true" REST, "mongodb+srv:// cannot have");
         refuse_mongodb("uri: 'mongodb+srv://a.example.net/?srvMaxHosts=2&replicaSet=r" REST, "which exclude each other");
         refuse_mongodb("uri: 'mongodb://h/?srvMaxHosts=2" REST, "sets srvMaxHosts, which belongs to mongodb+srv://");
@@ -434,7 +434,7 @@ static void test_endpoint_with_password_is_not_shown(void **state) {
         _cleanup_free_ char *said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
 
         assert_null(strstr(said, "hunter2"));
-        assert_contains(said, "pubsub.endpoint: the value is no URL");
+        assert_contains(said, "pubsub.endpoint: the value is not a URL");
 }
 
 /* ---- files ---- */
@@ -475,14 +475,14 @@ static void test_files(void **state) {
         assert_load(path, -ENOENT, "there is no such file");
         assert_load(directory, -EISDIR, "is a directory");
         assert_int_equal(mkfifo(fifo, 0600), 0);
-        assert_load(fifo, -EINVAL, "is no regular file");
+        assert_load(fifo, -EINVAL, "is not a regular file");
 
         write_file(path, PUBSUB SUBSCRIBE, strlen(PUBSUB SUBSCRIBE));
         assert_load(path, 0, NULL);
         write_file(path, windows, sizeof(windows) - 1);
         assert_load(path, 0, NULL);
         write_file(path, latin, sizeof(latin) - 1);
-        assert_load(path, -EBADMSG, ":2:1: the line holds a byte that is no UTF-8 text");
+        assert_load(path, -EBADMSG, ":2:1: the line holds a byte that is not UTF-8 text");
         write_file(path, nul, sizeof(nul) - 1);
         assert_load(path, -EBADMSG, ":2:1: ");
         write_file(path, "", 0);
@@ -519,6 +519,66 @@ static void count_row(void *userdata, const char *key, const char *owner, const 
         (*n)++;
 }
 
+/* Labels of all sources, and those of one. */
+static void test_labels(void **state) {
+#define LABELS(all, own) PUBSUB "publish: {topic: top, labels: {" all "}, sources: [{name: a, type: nature_remo, token_file: t, labels: {" own "}}]}\n"
+        Config *config = parse(LABELS("site: 中野, floor: '1'", "floor: up")), *other = parse(LABELS("site: 中野", "floor: up"));
+        const ConfigMap *labels = &config->sources[0].labels;
+
+        assert_int_equal(labels->n, 2);
+        assert_string_equal(config_map_get(labels, "site"), "中野");
+        assert_string_equal(config_map_get(labels, "floor"), "up");
+        assert_true(source_config_equal(config->sources, other->sources));
+        config_unref(config);
+        config_unref(other);
+        config = parse(LABELS("", ""));
+        other = parse(LABELS("site: x", ""));
+        assert_false(source_config_equal(config->sources, other->sources));
+        config_unref(config);
+        config_unref(other);
+
+        refuse(LABELS("Site: x", ""), "c.yaml:2:32: publish.labels: the name Site is not 1 to 63 of a-z, 0-9 and _");
+        refuse(LABELS("", "source: x"), "publish.sources[].labels: the name source is a name that readings have already");
+        refuse(LABELS("", "google: x"), "begins with goog");
+        refuse(LABELS("site: ''", ""), "publish.labels: \"\" is empty");
+        refuse(LABELS("site: [a, b]", ""), "publish.labels: is a list");
+        refuse(LABELS("site: a, site: b", ""), "duplicate key");
+#undef LABELS
+}
+
+static void test_publish_and_payload(void **state) {
+        Config *config = parse(PUBSUB PUBLISH);
+
+        assert_true(config->topic_has_other_subscribers); /* nothing of ours reads it, so something else must */
+        config_unref(config);
+        config = parse(PUBSUB PUBLISH SUBSCRIBE);
+        assert_false(config->topic_has_other_subscribers);
+        assert_int_equal(config->subscriptions[0].payload, CONFIG_PAYLOAD_JSON);
+        config_unref(config);
+        config = parse(PUBSUB "publish: {topic: top, topic_has_other_subscribers: true, sources: [" SOURCE "]}\n"
+                              "subscribe: [{subscription: sub, payload: python, backoff: {initial: 2s}, mongodb: " MONGODB "}]\n");
+        assert_true(config->topic_has_other_subscribers);
+        assert_int_equal(config->subscriptions[0].payload, CONFIG_PAYLOAD_PYTHON);
+        assert_int_equal(config->subscriptions[0].backoff.initial, 2 * USEC_PER_SEC);
+        config_unref(config);
+
+        config = parse(PUBSUB "publish: {topic: top, topic_has_other_subscribers: false, sources: [" SOURCE "]}\n");
+        assert_false(config->topic_has_other_subscribers);
+        config_unref(config);
+        refuse(PUBSUB "subscribe: [{subscription: sub, payload: xml, mongodb: " MONGODB "}]", "\"xml\" is not allowed; allowed: json or python");
+        refuse(PUBSUB "subscribe: [{subscription: sub, backoff: {max: 3s}, mongodb: {uri: 'mongodb://h/', database: d, collection: c, "
+                      "backoff: {max: 2s}}}]",
+                "subscribe[].mongodb.backoff: is there twice");
+}
+
+/* The metadata server is spoken to for its tokens only. */
+static void test_metadata_server(void **state) {
+        refuse("pubsub: {project: p, endpoint: 'http://metadata.google.internal'}\n" SUBSCRIBE, "is the metadata server, which is there for tokens");
+        refuse("pubsub: {project: p, endpoint: 'http://169.254.169.254'}\n" SUBSCRIBE, "is the metadata server");
+        refuse(PUBSUB "publish: {topic: top, sources: [{name: a, type: nature_remo, token_file: t, url: 'http://169.254.169.254'}]}",
+                "publish.sources[].url: \"http://169.254.169.254\" is the metadata server");
+}
+
 static void test_describe(void **state) {
         size_t n = 0;
 
@@ -551,6 +611,9 @@ int main(void) {
                 cmocka_unit_test(test_endpoint_with_password_is_not_shown),
                 cmocka_unit_test(test_files),
                 cmocka_unit_test(test_long_path_leaves_room),
+                cmocka_unit_test(test_labels),
+                cmocka_unit_test(test_publish_and_payload),
+                cmocka_unit_test(test_metadata_server),
                 cmocka_unit_test(test_describe),
                 cmocka_unit_test(test_source_type_unknown),
         };

@@ -206,6 +206,9 @@ static void test_bad_files(void **state) {
         check_text_fails(f, "{\"installed\":{\"client_secret\":\"secret\"}}", -EBADMSG, "this is an OAuth client");
         check_text_fails(f, "{\"type\":\"external_account\"}", -ENOTSUP, "type external_account are not supported");
         check_text_fails(f, "{\"type\":\"impersonated_service_account\"}", -ENOTSUP, "not supported");
+        check_text_fails(f,
+                "{\"type\":\"authorized_user\",\"client_id\":\"i\",\"client_secret\":\"s\",\"refresh_token\":\"r\",\"quota_project_id\":\"a\\nB: c\"}",
+                -EBADMSG, "`quota_project_id` is not the id of a project");
         check_text_fails(f, "{\"type\":\"service_account\",\"private_key\":\"secret\"}", -EBADMSG, "`client_email` is missing");
         check_text_fails(f, "{\"type\":\"service_account\",\"client_email\":\"e\"}", -EBADMSG, "`private_key` is missing");
         check_text_fails(f, "{\"type\":\"service_account\",\"client_email\":\"e\",\"private_key\":\"secret\"}", -EBADMSG, "is damaged");

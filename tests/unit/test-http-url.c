@@ -36,12 +36,22 @@ static void test_ok(void **state) {
                 "http://[::1]",
                 "http://[::1]:8085/v1",
                 "http://[0:0:0:0:0:0:0:1]/",
+                "https://metadata.google.internal/",
+                NULL,
+        };
+
+        check_all(urls, HTTP_URL_OK);
+}
+
+/* It gives tokens, and takes none. */
+static void test_metadata(void **state) {
+        static const char *const urls[] = {
                 "http://metadata.google.internal/computeMetadata/v1/",
                 "http://169.254.169.254",
                 NULL,
         };
 
-        check_all(urls, HTTP_URL_OK);
+        check_all(urls, HTTP_URL_METADATA);
 }
 
 static void test_plain(void **state) {
@@ -200,6 +210,7 @@ static void test_words(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_ok),
+                cmocka_unit_test(test_metadata),
                 cmocka_unit_test(test_plain),
                 cmocka_unit_test(test_malformed),
                 cmocka_unit_test(test_host_too_long),
