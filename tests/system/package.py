@@ -80,10 +80,11 @@ def version(deb):
     return run("dpkg-deb", "-f", deb, "Version").strip()
 
 
-def with_version(deb, number, directory):
-    """The same package under another version number."""
+def with_version(deb, number, directory, change=lambda tree: None):
+    """The same package under another version number, and with its tree changed."""
     tree = Path(directory) / f"deb-{number}"
     run("dpkg-deb", "-R", deb, tree)
+    change(tree)
     control = tree / "DEBIAN" / "control"
     control.write_text(control.read_text().replace(f"Version: {version(deb)}\n", f"Version: {number}\n"))
     target = Path(directory) / f"sensorqd_{number}.deb"

@@ -22,7 +22,7 @@ def test_lintian_has_nothing_to_say(deb):
 
 def test_contents(deb):
     listing = package.run("dpkg-deb", "-c", deb)
-    for path in ("etc/sensorqd/sensorqd.yaml", "usr/bin/sensorqd", "usr/lib/systemd/catalog/sensorqd.catalog", "usr/lib/systemd/catalog/sensorqd.ja.catalog",
+    for path in ("usr/share/sensorqd/sensorqd.yaml", "usr/lib/sysusers.d/sensorqd.conf", "usr/bin/sensorqd", "usr/lib/systemd/catalog/sensorqd.catalog", "usr/lib/systemd/catalog/sensorqd.ja.catalog",
                  "usr/share/man/man8/sensorqd.8.gz", "usr/share/man/man5/sensorqd.yaml.5.gz", "usr/share/bash-completion/completions/sensorqd"):
         assert f" ./{path}\n" in listing, path
     assert re.search(r"^drwx------ root/root .* \./etc/sensorqd/credentials/$", listing, re.M)
@@ -35,7 +35,7 @@ def test_installs_without_starting_or_asking(bare_machine, deb):
     bare_machine.install(deb)
     assert bare_machine.show("ActiveState") == "inactive"
     assert bare_machine.systemctl("is-enabled", "sensorqd", check=False).stdout.strip() == "disabled"
-    assert bare_machine.run("dpkg-query", "-W", "-f=${Conffiles}", "sensorqd").stdout.split()[0] == "/etc/sensorqd/sensorqd.yaml"
+    assert bare_machine.run("dpkg-query", "-W", "-f=${Conffiles}", "sensorqd").stdout.strip() == "", "an upgrade has nothing to ask about"
     assert bare_machine.run("sensorqd", "--version", user="nobody").stdout.startswith("sensorqd ")
     assert bare_machine.run("sensorqd", "check", "--offline").returncode == 0, "the file that is shipped is a valid one"
     assert bare_machine.systemctl("--failed", "--no-legend", "--plain").stdout == ""
@@ -65,6 +65,40 @@ def test_upgrade_while_messages_flow(running, house, newer_deb):
     house.settle()
 
 
+def as_it_was(tree):
+    """What 0.1.0 was: a dynamic user, and the configuration as a conffile that the next version changes."""
+    for unit in tree.glob("**/systemd/system/sensorqd*.service"):
+        unit.write_text(unit.read_text().replace("User=sensorqd", "DynamicUser=yes").replace("StateDirectoryMode=0750", "StateDirectoryMode=0700"))
+    (tree / "usr/lib/sysusers.d/sensorqd.conf").unlink()
+    postinst = tree / "DEBIAN" / "postinst"
+    postinst.write_text(re.sub(r"systemd-sysusers .*", ":", postinst.read_text()))
+    file = tree / "etc/sensorqd/sensorqd.yaml"
+    file.write_text("# of 0.1.0\n" + (tree / "usr/share/sensorqd/sensorqd.yaml").read_text())
+    (tree / "DEBIAN" / "conffiles").write_text("/etc/sensorqd/sensorqd.yaml\n")
+
+
+def test_upgrade_from_a_dynamic_user(bare_machine, house, deb, tmp_path):
+    """P1, P2: what the outbox holds becomes the static user's, is published and stored once; the edited conffile asks nothing and stays."""
+    bare_machine.install(package.with_version(deb, "0.0.9-1", tmp_path, as_it_was))
+    house.move_in(bare_machine)
+    bare_machine.systemctl("start", "sensorqd")
+    house.wait_count(5)
+    house.pubsub.faults.add({"match": ":publish", "times": -1, "action": {"type": "status", "status": 503}})
+    bare_machine.wait_event("PUBLISH_FAILING")
+    assert bare_machine.path("/var/lib/private/sensorqd/outbox.sqlite").exists()
+    config = bare_machine.read("/etc/sensorqd/sensorqd.yaml")
+    with house.stop_of():
+        bare_machine.install(deb)
+    wait_until(lambda: bare_machine.show("ActiveState") == "active", "the new daemon")
+    assert int(re.search(r"(\d+) readings queued from before", bare_machine.wait_event("STARTED", 2)["MESSAGE"])[1]) >= 5
+    user = bare_machine.run("id", "-u", "sensorqd").stdout.strip()
+    state = bare_machine.run("stat", "-c", "%F %a %u", "/var/lib/sensorqd", "/var/lib/sensorqd/outbox.sqlite").stdout.splitlines()
+    assert state == [f"directory 750 {user}", f"regular file 600 {user}"]
+    assert bare_machine.read("/etc/sensorqd/sensorqd.yaml") == config
+    house.pubsub.faults.clear()
+    house.settle()
+
+
 def test_upgrade_leaves_a_stopped_service_stopped(machine, newer_deb):
     machine.write("/etc/sensorqd/sensorqd.yaml", machine.read("/etc/sensorqd/sensorqd.yaml") + "# edited\n")
     machine.install(newer_deb)
@@ -83,15 +117,20 @@ def test_upgrade_restarts_instances(machine, house, newer_deb):
 
 
 def test_removal_keeps_and_purge_removes(running, house, deb):
-    """Removing stops the service and keeps what it has; purging leaves nothing behind."""
+    """Removing stops the service and keeps what it has; purging leaves nothing behind but what the administrator put there."""
+    mine = ["/etc/sensorqd/credentials/nature-remo.token", "/etc/sensorqd/second.yaml", "/var/lib/sensorqd-backup/outbox.tar", "/var/lib/sensorqd/archive/a.ndjson"]
+    for path in mine[2:]:
+        running.write(path, "mine")
     running.configure(house.config(publishes=False), {}, name="second")
     running.systemctl("enable", "--now", "sensorqd", "sensorqd@second")
     house.wait_count(5)
     running.run("dpkg", "--remove", "sensorqd")
     assert running.show("ActiveState") == "inactive" and running.show("ActiveState", unit="sensorqd@second") == "inactive"
-    assert running.path("/var/lib/private/sensorqd/outbox.sqlite").exists()
+    assert running.path("/var/lib/sensorqd/outbox.sqlite").exists()
     assert json.loads(running.read("/etc/sensorqd/sensorqd.yaml"))
     running.run("dpkg", "--purge", "sensorqd")
+    assert all(running.path(path).exists() for path in mine) and not running.path("/etc/sensorqd/sensorqd.yaml").exists()
+    running.run("rm", "-rf", "/etc/sensorqd", "/var/lib/sensorqd", "/var/lib/sensorqd-backup")
     found = running.run("find", "/", "-xdev", "-name", "*sensorqd*", "-not", "-path", "/proc/*").stdout.split()
     assert [path for path in found if not path.startswith(RECORDS)] == []
     assert running.systemctl("--failed", "--no-legend", "--plain").stdout == ""

@@ -218,7 +218,7 @@ def test_three_instances_share_a_subscription(machine, house):
     wait_until(lambda: sum(machine.status(name)["subscriptions"][0]["sink"]["stored"] for name in names) == stored, "three counts that add up")
     assert all(machine.status(name)["subscriptions"][0]["sink"]["stored"] > 0 for name in names)
     for name in names:
-        assert machine.path(f"/var/lib/private/sensorqd-{name}").is_dir()
+        assert machine.path(f"/var/lib/sensorqd-{name}").is_dir()
         assert machine.journal("STARTED", unit=f"sensorqd@{name}")
 
 
@@ -233,7 +233,7 @@ def test_verbs_of_root_leave_the_outbox_to_the_service(running, house):
     running.systemctl("start", "sensorqd")
     house.wait_count(seen + 5)
     running.run("sensorqd", "rejected", "list")
-    owners = {path.stat().st_uid for path in running.path("/var/lib/private/sensorqd").iterdir()}
+    owners = {path.stat().st_uid for path in running.path("/var/lib/sensorqd").iterdir()}
     assert len(owners) == 1 and 0 not in owners
     assert not running.journal("OUTBOX_FAILING")
     house.settle()
