@@ -8,9 +8,13 @@
 #include <string.h>
 
 #include "config-reader.h"
+#include "config-slips.h"
+#include "config-table.h"
 #include "lib/bytes.h"
 #include "lib/file.h"
 #include "lib/http.h"
+
+#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* some editors begin a text file with it */
 
 /* ---- rules that span sections, or look at the environment ---- */
 
@@ -142,36 +146,80 @@ static unsigned text_find_bad(const char *text, size_t size) {
         return line;
 }
 
-/* YAML's commonest slip, for which libyaml's words are of little help. */
-static bool line_begins_with_tab(const char *text, size_t size, unsigned line) {
-        const char *end = text + size;
-
-        for (; line > 1 && text; line--) {
-                text = memchr(text, '\n', (size_t) (end - text));
-                text = text ? text + 1 : NULL;
-        }
-        while (text && text < end && *text == ' ')
-                text++;
-
-        return text && text < end && *text == '\t';
+/* UTF-16 with its mark, or ASCII in it: every second byte of the beginning is NUL. */
+static bool text_is_utf16(const char *text, size_t size) {
+        if (size < 2)
+                return false;
+        if (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0)
+                return true;
+        return size >= 4 && ((text[0] == '\0' && text[2] == '\0') || (text[1] == '\0' && text[3] == '\0'));
 }
 
-static int parse_yaml(const ConfigReader *reader, const char *text, size_t size, YamlNode **ret) {
-        unsigned line = text_find_bad(text, size);
-        YamlError error = {};
-        int r;
+static int check_coding(const ConfigReader *reader) {
+        unsigned line = text_find_bad(reader->text, reader->size);
 
-        if (size > YAML_SIZE_MAX)
+        if (text_is_utf16(reader->text, reader->size))
+                return config_reader_fail(reader, 0, 0, "the file is UTF-16; save it as UTF-8");
+        if (reader->size > YAML_SIZE_MAX)
                 return config_reader_fail(reader, 0, 0, "the file is larger than %d KiB", YAML_SIZE_MAX / 1024);
         if (line > 0)
                 return config_reader_fail(
                         reader, line, 1, "the line holds a byte that is not UTF-8 text; save the file as UTF-8");
+        return 0;
+}
 
-        r = yaml_parse(text, size, ret, &error);
-        if (r != -EBADMSG)
+static bool is_key(const void *userdata, const char *word) {
+        const ConfigReader *reader = userdata;
+
+        return config_table_knows(reader->root, reader->types, word);
+}
+
+/* What was said of the line of a slip and the one above it only follows from that. */
+static int drop_errors(void *userdata, unsigned line, unsigned column, const char *words) {
+        const ConfigReader *reader = userdata;
+
+        config_errors_drop(reader->errors, line > 1 ? line - 1 : 1, line);
+        return 0;
+}
+
+static int note_slip(void *userdata, unsigned line, unsigned column, const char *words) {
+        const ConfigReader *reader = userdata;
+        int r;
+
+        r = config_reader_fail(reader, line, column, "%s", words);
+        return r == -EBADMSG ? 0 : r;
+}
+
+/* Says what people do wrong in YAML; *error* (NULL: none) is what its parser says, where that is nothing of the kind.
+ */
+static int tell_slips(const ConfigReader *reader, const YamlError *error) {
+        ConfigSlips slips = { reader->text, reader->size, is_key, reader, drop_errors, (void *) reader };
+        int r;
+
+        (void) config_slips_find(&slips);
+        slips.found = note_slip;
+        r = config_slips_find(&slips);
+        if (r < 0)
                 return r;
-        return config_reader_fail(reader, error.line, error.column, "%s%s", error.text,
-                line_begins_with_tab(text, size, error.line) ? "; the line is indented by a tab, use spaces" : "");
+        if (reader->errors->n == 0 && error)
+                return config_reader_fail(reader, error->line, error->column, "%s", error->text);
+        return -EBADMSG;
+}
+
+static int parse_file(const ConfigReader *reader, YamlNode **root, Config *config) {
+        YamlError error = {};
+        int r;
+
+        r = check_coding(reader);
+        if (r < 0)
+                return r;
+        r = yaml_parse(reader->text, reader->size, root, &error);
+        if (r == -EBADMSG)
+                return tell_slips(reader, &error);
+        if (r < 0)
+                return r;
+        r = config_reader_read(reader, *root, config);
+        return r == -EBADMSG ? tell_slips(reader, NULL) : r;
 }
 
 static int config_new(const char *path, Config **ret) {
@@ -205,12 +253,13 @@ int config_parse(const ConfigInput *input, const char *text, size_t size, Config
         r = config_new(input->path, &config);
         if (r < 0)
                 return r;
+        if (size >= strlen(BYTE_ORDER_MARK) && memcmp(text, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0) {
+                text += strlen(BYTE_ORDER_MARK);
+                size -= strlen(BYTE_ORDER_MARK);
+        }
         reader = (ConfigReader){ input->path, config->directory, text, size, &config_section, input->types, errors,
                 &config->warnings };
-        r = parse_yaml(&reader, text, size, &root);
-        if (r < 0)
-                return r;
-        r = config_reader_read(&reader, root, config);
+        r = parse_file(&reader, &root, config);
         if (r < 0)
                 return r;
         r = apply_rules(input, &(ConfigPlace){ &reader, NULL, "", false, root }, config);

@@ -2,6 +2,7 @@
 #include "config-place.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,9 +24,23 @@ void config_errors_sum_up(const ConfigErrors *errors, char *buffer, size_t size)
                         "; and %zu more error%s, see: sensorqd check", more - 1, more > 2 ? "s" : "");
 }
 
-/* Takes *text*. */
-static int errors_add(ConfigErrors *errors, char *text) {
-        char *last;
+void config_errors_drop(ConfigErrors *errors, unsigned from, unsigned to) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < errors->n; i++) {
+                if (errors->lines[i] >= from && errors->lines[i] <= to) {
+                        free(errors->texts[i]);
+                        continue;
+                }
+                errors->texts[n] = errors->texts[i];
+                errors->lines[n++] = errors->lines[i];
+        }
+        errors->n = n;
+}
+
+/* Takes *text*; keeps the order of lines. */
+static int errors_insert(ConfigErrors *errors, unsigned line, char *text) {
+        size_t i = errors->n;
 
         if (!errors->texts)
                 errors->texts = calloc(CONFIG_ERRORS_MAX, sizeof(char *));
@@ -33,10 +48,22 @@ static int errors_add(ConfigErrors *errors, char *text) {
                 free(text);
                 return -ENOMEM;
         }
-        if (errors->n < CONFIG_ERRORS_MAX) {
-                errors->texts[errors->n++] = text;
-                return 0;
+        for (; i > 0 && errors->lines[i - 1] > line; i--) {
+                errors->texts[i] = errors->texts[i - 1];
+                errors->lines[i] = errors->lines[i - 1];
         }
+        errors->texts[i] = text;
+        errors->lines[i] = line;
+        errors->n++;
+        return 0;
+}
+
+/* Takes *text*. */
+static int errors_add(ConfigErrors *errors, unsigned line, char *text) {
+        char *last;
+
+        if (errors->n < CONFIG_ERRORS_MAX)
+                return errors_insert(errors, line, text);
 
         free(text);
         if (asprintf(&last, "and %zu more", errors->left_out + 2) < 0)
@@ -44,6 +71,7 @@ static int errors_add(ConfigErrors *errors, char *text) {
         errors->left_out++;
         free(errors->texts[CONFIG_ERRORS_MAX - 1]);
         errors->texts[CONFIG_ERRORS_MAX - 1] = last;
+        errors->lines[CONFIG_ERRORS_MAX - 1] = UINT_MAX;
         return 0;
 }
 
@@ -81,7 +109,7 @@ static int errors_note(ConfigErrors *errors, Mark mark, const char *path, const 
                 &text, "%s:%s %s%s%s", mark.reader->path, place, path, path[0] != '\0' ? ": " : "", words);
         if (r < 0)
                 return r;
-        return errors_add(errors, bytes_steal(&text).data);
+        return errors_add(errors, mark.line, bytes_steal(&text).data);
 }
 
 static const YamlNode *place_node(const ConfigPlace *place, const char *key) {
@@ -99,6 +127,8 @@ static int place_note(ConfigErrors *errors, const ConfigPlace *place, const char
         r = append_path(&path, place);
         if (r < 0)
                 return r;
+        if (!key || key[0] == '\0')
+                key = NULL;
         r = bytes_append_format(&path, "%s%s", key && place->parent ? "." : "", key ? key : "");
         if (r < 0)
                 return r;

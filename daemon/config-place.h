@@ -13,11 +13,15 @@
 /* Sentences for a user: "FILE:LINE:COLUMN: KEY: what is wrong; allowed: ...". No secret is in one, not even from a uri.
  * `ConfigErrors e = {};` is empty. */
 typedef struct ConfigErrors {
-        char **texts;
-        size_t n; /* at most CONFIG_ERRORS_MAX; the last one then says how many more there are */
+        char **texts; /* in the order of the file */
+        size_t n;     /* at most CONFIG_ERRORS_MAX; the last one then says how many more there are */
         size_t left_out;
+        unsigned lines[CONFIG_ERRORS_MAX]; /* of the file; 0: no place */
 } ConfigErrors;
 void config_errors_done(ConfigErrors *errors);
+
+/* Drops those of the lines *from* to *to*. */
+void config_errors_drop(ConfigErrors *errors, unsigned from, unsigned to);
 
 /* The first one, and how many more there are. */
 void config_errors_sum_up(const ConfigErrors *errors, char *buffer, size_t size);

@@ -238,6 +238,16 @@ static bool key_is_harmless(const char *key) {
                key[strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")] == '\0';
 }
 
+/* "project:my-project" in curly brackets is one word to YAML. */
+static bool is_glued(const Reading *r, const char *key) {
+        size_t size = strcspn(key, ":");
+        char word[48] = "";
+
+        if (key[size] == ':' && size < sizeof(word))
+                *(char *) mempcpy(word, key, size) = '\0';
+        return word[0] != '\0' && config_table_knows(r->place->reader->root, r->place->reader->types, word);
+}
+
 static int fail_unknown(const Reading *r, const YamlNode *node) {
         const ConfigSection *owner = key_owner(r, node->key);
         /* The place of an error is that of a value; of a key that nobody knows the key itself counts. */
@@ -249,6 +259,8 @@ static int fail_unknown(const Reading *r, const YamlNode *node) {
         _cleanup_bytes_ Bytes words = {};
         int k;
 
+        if (is_glued(r, node->key))
+                return config_value_fail(&value, "there is no blank behind the colon: write KEY: VALUE");
         list_keys(r, keys);
         nearest = config_table_nearest(node->key, key_at, keys);
         search(&s, r->place->reader->root, "");

@@ -19,6 +19,20 @@ const ConfigRow *config_table_find(const ConfigSection *section, const char *key
         return NULL;
 }
 
+bool config_table_knows(const ConfigSection *section, const ConfigTypes *types, const char *key) {
+        const ConfigVariants *variants = section->variants;
+        const ConfigSection *variant;
+
+        for (const ConfigRow *row = section->rows; row->key; row++)
+                if (strcmp(row->key, key) == 0 || (row->section && config_table_knows(row->section, types, key)))
+                        return true;
+        for (size_t i = 0; variants && (variant = variants->at(types, i)); i++)
+                if (strcmp(variant->name, key) == 0 || config_table_knows(variant, types, key))
+                        return true;
+
+        return false;
+}
+
 static const ConfigSection *variant_of(const ConfigVariants *variants, const void *base) {
         return variants ? *(const ConfigSection **) place_at(base, variants->section) : NULL;
 }

@@ -7,6 +7,9 @@
 /* The row of that key, or NULL. */
 const ConfigRow *config_table_find(const ConfigSection *section, const char *key);
 
+/* Whether any section below has a key of that name, whatever it is for. */
+bool config_table_knows(const ConfigSection *section, const ConfigTypes *types, const char *key);
+
 /* Frees what the struct at *base* holds, not the struct; texts are wiped, since some are secrets. */
 void config_table_done(const ConfigSection *section, void *base);
 

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config-slips.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/bytes.h"
+
+#define LEVELS_MAX 32
+#define WORD_MAX 48
+#define WIDE_COLON "\xef\xbc\x9a" /* U+FF1A, as Japanese keyboards give it */
+#define WIDE_BLANK "\xe3\x80\x80" /* U+3000 */
+#define HARD_BLANK "\xc2\xa0"     /* U+00A0, as copied from web pages */
+
+/* A column in which the lines of one mapping or one list begin. */
+typedef struct Level {
+        unsigned column;
+        bool item; /* of a list, whose entries begin with a dash */
+        bool open; /* nothing stood behind the last key or dash: what is below it is indented more */
+} Level;
+
+typedef struct Scan {
+        const ConfigSlips *slips;
+        unsigned line;
+        const char *begin, *end; /* of the line */
+        Level levels[LEVELS_MAX];
+        size_t n_levels;
+        unsigned block; /* in a text behind | or >: its lines are indented more than this; 0: in none */
+        unsigned depth; /* of { and [ that are open */
+        char quote;     /* that is open */
+        unsigned open_line, open_column; /* where the first of them was opened */
+        unsigned key_column;             /* of the key whose value that is */
+} Scan;
+
+static unsigned column_of(const Scan *s, const char *place) {
+        unsigned column = 1;
+
+        for (const char *c = s->begin; c < place; c++)
+                column += ((unsigned char) *c & 0xc0) != 0x80;
+        return column;
+}
+
+static int slip(const Scan *s, const char *place, const char *words) {
+        return s->slips->found(s->slips->userdata, s->line, column_of(s, place), words);
+}
+
+static bool begins(const Scan *s, const char *place, const char *text) {
+        size_t size = strlen(text);
+
+        return (size_t) (s->end - place) >= size && memcmp(place, text, size) == 0;
+}
+
+static const char *skip_blanks(const Scan *s, const char *place) {
+        while (place < s->end && *place == ' ')
+                place++;
+        return place;
+}
+
+/* Nothing, or a comment. */
+static bool is_over(const Scan *s, const char *place) {
+        place = skip_blanks(s, place);
+        return place == s->end || *place == '\r' || (*place == '#' && (place == s->begin || place[-1] == ' '));
+}
+
+/* ---- values ---- */
+
+/* Follows quotes and brackets from *place* on, to where all that is open is closed, or to the end of the line. */
+static const char *follow(Scan *s, const char *place) {
+        for (; place < s->end; place++) {
+                if (s->quote != '\0') {
+                        bool twice = *place == '\'' && place + 1 < s->end && place[1] == '\'';
+
+                        if ((*place == '\\' && s->quote == '"') || (twice && s->quote == '\''))
+                                place++;
+                        else if (*place == s->quote)
+                                s->quote = '\0';
+                } else if (*place == '"' || *place == '\'')
+                        s->quote = *place;
+                else if (*place == '{' || *place == '[')
+                        s->depth++;
+                else if ((*place == '}' || *place == ']') && s->depth > 0)
+                        s->depth--;
+                else if (*place == '#' && place > s->begin && place[-1] == ' ')
+                        return s->end;
+                if (s->quote == '\0' && s->depth == 0)
+                        return place + 1;
+        }
+        return s->end;
+}
+
+static int check_enclosed(Scan *s, const char *value) {
+        char first = *value;
+        const char *end;
+
+        s->open_line = s->line;
+        s->open_column = column_of(s, value);
+        end = follow(s, value);
+        if (s->quote != '\0' || s->depth > 0 || is_over(s, end))
+                return 0;
+        return slip(s, value,
+                first == '{' || first == '['
+                        ? "a value that holds { } or [ ] must be in quotes: put the whole of it in single quotes"
+                        : "there is text behind the closing quote: put the whole value in quotes");
+}
+
+static int check_plain(Scan *s, const char *value) {
+        for (const char *c = value; c < s->end; c++) {
+                if (*c == '#' && c[-1] == ' ')
+                        break;
+                if (*c == ':' && (c + 1 == s->end || c[1] == ' ' || c[1] == '\r'))
+                        return slip(s, value, "a value that holds a colon and a blank must be in quotes");
+        }
+        return 0;
+}
+
+static int check_value(Scan *s, const char *value) {
+        char words[80];
+
+        value = skip_blanks(s, value);
+        if (is_over(s, value))
+                return 0;
+        if (strchr("|>", *value)) {
+                s->block = s->key_column;
+                return 0;
+        }
+        if (strchr("\"'{[", *value))
+                return check_enclosed(s, value);
+        if (begins(s, value, "- "))
+                return slip(s, value, "a list begins in the next line, each entry with a dash");
+        if (strchr("*&!%@`,]}", *value)) {
+                (void) snprintf(words, sizeof(words), "a value that begins with %c must be in quotes", *value);
+                return slip(s, value, words);
+        }
+        return check_plain(s, value);
+}
+
+/* ---- where lines begin ---- */
+
+static Level *top(Scan *s) {
+        return s->n_levels > 0 ? &s->levels[s->n_levels - 1] : NULL;
+}
+
+static void push(Scan *s, unsigned column, bool item) {
+        if (s->n_levels < LEVELS_MAX)
+                s->levels[s->n_levels++] = (Level){ column, item, false };
+}
+
+static int slip_of_column(const Scan *s, const char *place, unsigned column, unsigned expected) {
+        char words[160];
+
+        (void) snprintf(words, sizeof(words),
+                "the line is indented by %u blank%s, its neighbours above by %u: what belongs together begins in the "
+                "same column",
+                column - 1, column == 2 ? "" : "s", expected - 1);
+        return slip(s, place, words);
+}
+
+/* The key or the dash at *place* begins in the column of a level that is open. */
+static int enter_column(Scan *s, bool item) {
+        if (item && !top(s)->item)
+                push(s, top(s)->column, true); /* a list in the column of its key */
+        else if (!item && top(s)->item && s->n_levels > 1)
+                s->n_levels--; /* and its end */
+        return 0;
+}
+
+/* A key, or a dash, begins at *place*. */
+static int enter(Scan *s, const char *place, bool item) {
+        unsigned column = column_of(s, place);
+        Level left = {};
+
+        while (top(s) && top(s)->column > column)
+                left = s->levels[--s->n_levels];
+        if (top(s) && top(s)->column == column)
+                return enter_column(s, item);
+        if (left.column == 0 && (!top(s) || top(s)->open)) {
+                push(s, column, item);
+                return 0;
+        }
+
+        /* Between two levels, or below one that is not open: the lines that follow are judged by those before. */
+        if (left.column > 0)
+                push(s, left.column, left.item);
+        return slip_of_column(s, place, column, top(s)->column);
+}
+
+/* ---- lines ---- */
+
+/* The word that *place* begins with: letters of any script, digits, - and _. Returns its end. */
+static const char *read_word(const Scan *s, const char *place, char word[static WORD_MAX]) {
+        const char *c = place;
+
+        while (c < s->end && !strchr(" :\t\r#,'\"{}[]", *c) && !begins(s, c, WIDE_COLON) && !begins(s, c, WIDE_BLANK) &&
+                !begins(s, c, HARD_BLANK))
+                c++;
+        word[0] = '\0';
+        if (c - place < WORD_MAX)
+                *(char *) mempcpy(word, place, (size_t) (c - place)) = '\0';
+        return c;
+}
+
+static bool is_key(const Scan *s, const char *word) {
+        return word[0] != '\0' && s->slips->is_key(s->slips->keys, word);
+}
+
+static int slip_of_key(const Scan *s, const char *place, const char *word, const char *what) {
+        char words[200];
+
+        (void) snprintf(words, sizeof(words), "%s: write \"%s: VALUE\"", what, word);
+        return slip(s, place, words);
+}
+
+/* What stands behind a word that should be a key. NULL in *ret_value*: it is no key, and nothing is wrong with that. */
+static int check_key(Scan *s, const char *place, const char **ret_value) {
+        char word[WORD_MAX];
+        const char *end = read_word(s, place, word), *next = skip_blanks(s, end);
+        bool known = is_key(s, word);
+
+        *ret_value = NULL;
+        if (end == place)
+                return 0;
+        if (next < s->end && *next == ':' && (next + 1 == s->end || next[1] == ' ' || next[1] == '\r')) {
+                *ret_value = next + 1;
+                return 0;
+        }
+        if (begins(s, next, WIDE_COLON)) {
+                *ret_value = next + strlen(WIDE_COLON);
+                return slip_of_key(s, next, known ? word : "KEY", "there is a full-width colon (U+FF1A)");
+        }
+        if (!known)
+                return 0;
+        if (begins(s, end, ":" WIDE_BLANK) || begins(s, end, ":" HARD_BLANK)) {
+                *ret_value = s->end;
+                return slip_of_key(s, end, word, "the blank behind the colon is not an ordinary one");
+        }
+        if (begins(s, end, ":\t"))
+                *ret_value = s->end;
+        else if (end < s->end && *end == ':') {
+                *ret_value = s->end;
+                return slip_of_key(s, end, word, "there is no blank behind the colon");
+        } else if (is_over(s, end) || *end == ' ' || begins(s, end, WIDE_BLANK)) {
+                *ret_value = s->end;
+                return slip_of_key(s, end, word, "there is no colon");
+        }
+        return 0;
+}
+
+/* What follows the indentation, and dashes. */
+static int check_content(Scan *s, const char *place) {
+        const char *value;
+        int r, k;
+
+        r = check_key(s, place, &value);
+        if (r < 0)
+                return r;
+        if (value) {
+                k = enter(s, place, false);
+                if (k < 0)
+                        return k;
+                s->key_column = column_of(s, place);
+                top(s)->open = is_over(s, value);
+                return check_value(s, value);
+        }
+        /* The value of a dash, or one more line of the text above; in the column of a key it is neither. */
+        if (place > s->begin && place[-1] == ' ' && top(s) && top(s)->item && !top(s)->open)
+                return check_value(s, place);
+        if (top(s) && !top(s)->item && column_of(s, place) <= top(s)->column && !strchr("\"'{[", *place))
+                return slip(s, place, "there is no colon: write \"KEY: VALUE\"");
+        return 0;
+}
+
+static int check_dashes(Scan *s, const char *place) {
+        char word[WORD_MAX];
+        int r;
+
+        while (begins(s, place, "- ") || (place + 1 == s->end && *place == '-')) {
+                r = enter(s, place, true);
+                if (r < 0)
+                        return r;
+                place = skip_blanks(s, place + 1);
+                s->key_column = column_of(s, place);
+                top(s)->open = is_over(s, place);
+                if (top(s)->open)
+                        return 0;
+                if (*read_word(s, place, word) == ':')
+                        push(s, column_of(s, place), false);
+        }
+        if (*place == '-' && place + 1 < s->end && *read_word(s, place + 1, word) == ':' && is_key(s, word))
+                return slip(s, place, "there is no blank behind the dash");
+        return check_content(s, place);
+}
+
+/* Blanks that look like indentation and are none. */
+static int check_indent(const Scan *s, const char *place) {
+        if (*place == '\t')
+                return slip(s, place, "the line is indented by a tab, use spaces");
+        if (begins(s, place, WIDE_BLANK))
+                return slip(s, place, "the line is indented by a full-width blank (U+3000), use ordinary ones");
+        return slip(s, place, "the line is indented by a no-break blank (U+00A0), use ordinary ones");
+}
+
+/* A line within what an earlier one has opened. 1: it is. */
+static int check_inside(Scan *s, const char *place) {
+        char word[WORD_MAX];
+        const char *end;
+
+        if (s->block > 0) {
+                if (is_over(s, place) || column_of(s, place) > s->block)
+                        return 1;
+                s->block = 0;
+        }
+        if (s->quote == '\0' && s->depth == 0)
+                return 0;
+        end = read_word(s, place, word);
+        if (column_of(s, place) <= s->key_column && is_key(s, word) && end < s->end && *end == ':') {
+                s->depth = 0;
+                s->quote = '\0';
+                return s->slips->found(s->slips->userdata, s->open_line, s->open_column,
+                        "what opens here is never closed; if it is text, put it in single quotes");
+        }
+        (void) follow(s, place);
+        return 1;
+}
+
+static int check_line(Scan *s) {
+        const char *place = skip_blanks(s, s->begin);
+        int r;
+
+        r = check_inside(s, place);
+        if (r != 0)
+                return r < 0 ? r : 0;
+        if (is_over(s, place) || begins(s, s->begin, "---") || begins(s, s->begin, "..."))
+                return 0;
+        if (*place == '\t' || begins(s, place, WIDE_BLANK) || begins(s, place, HARD_BLANK))
+                return check_indent(s, place);
+        return check_dashes(s, place);
+}
+
+int config_slips_find(const ConfigSlips *slips) {
+        Scan s = { .slips = slips };
+        const char *cursor = slips->text, *end = slips->text + slips->size;
+        int r;
+
+        while (cursor < end) {
+                const char *newline = memchr(cursor, '\n', (size_t) (end - cursor));
+
+                s.line++;
+                s.begin = cursor;
+                s.end = newline ? newline : end;
+                r = check_line(&s);
+                if (r < 0)
+                        return r;
+                cursor = s.end + 1;
+        }
+        if (s.quote != '\0' || s.depth > 0)
+                return slips->found(slips->userdata, s.open_line, s.open_column,
+                        "what opens here is never closed; if it is text, put it in single quotes");
+        return 0;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* P9: slips in YAML as people type them are told at their own place, in words that say what to write. */
+#include "config-fixture.h"
+
+#define SUB "subscribe:\n  - subscription: sub\n    mongodb:\n      uri: mongodb://localhost/\n      database: home\n      collection: readings\n"
+
+static void test_keys(void **state) {
+        /* no colon, no blank behind it, and the two that Japanese keyboards give */
+        refuse("pubsub:\n  project my-project\n  endpoint: https://e\n" SUB, "c.yaml:2:10: there is no colon: write \"project: VALUE\"");
+        refuse("pubsub:\n  project my-project\n" SUB, "c.yaml:2:10: there is no colon");
+        refuse("pubsub:\n  project: p\npublish\n  topic: top\n" SUB, "c.yaml:3:8: there is no colon: write \"publish: VALUE\"");
+        refuse("pubsub:\n  project:my-project\n  endpoint: https://e\n" SUB,
+                "c.yaml:2:10: there is no blank behind the colon: write \"project: VALUE\"");
+        refuse("pubsub:\n  project:my-project\n" SUB, "c.yaml:2:10: there is no blank behind the colon");
+        refuse("pubsub:\n  project\xef\xbc\x9amy-project\n" SUB,
+                "c.yaml:2:10: there is a full-width colon (U+FF1A): write \"project: VALUE\"");
+        refuse("pubsub:\n  project:\xe3\x80\x80my-project\n  endpoint: https://e\n" SUB,
+                "c.yaml:2:10: the blank behind the colon is not an ordinary one");
+        refuse("pubsub:\n\xe3\x80\x80project: my-project\n" SUB, "c.yaml:2:1: the line is indented by a full-width blank (U+3000)");
+        refuse("pubsub:\n  project: p\n\xc2\xa0 endpoint: https://e\n" SUB, "c.yaml:3:1: the line is indented by a no-break blank");
+        refuse("pubsub:\n\tproject: p\n" SUB, "c.yaml:2:1: the line is indented by a tab, use spaces");
+        refuse("pubsub:\n  project: p\nsubscribe:\n  -subscription: sub\n    pulls: 2\n", "c.yaml:4:3: there is no blank behind the dash");
+}
+
+static void test_indentation(void **state) {
+        refuse("pubsub:\n  project: p\n endpoint: https://e\n" SUB,
+                "c.yaml:3:2: the line is indented by 1 blank, its neighbours above by 2: what belongs together begins in the same column");
+        refuse("pubsub:\n  project: p\n   endpoint: https://e\n" SUB, "c.yaml:3:4: the line is indented by 3 blanks, its neighbours above by 2");
+        refuse("pubsub:\n  project: p\nsubscribe:\n  - subscription: sub\n   pulls: 2\n    mongodb:\n      uri: mongodb://h/\n",
+                "c.yaml:5:4: the line is indented by 3 blanks, its neighbours above by 4");
+        refuse("pubsub:\n  project: p\nsubscribe:\n  - subscription: sub\n    mongodb:\n      uri: mongodb://h/\n     database: d\n      collection: c\n",
+                "c.yaml:7:6: the line is indented by 5 blanks, its neighbours above by 6");
+}
+
+static void refuse_value(const char *value, const char *part) {
+        char text[300];
+
+        (void) snprintf(text, sizeof(text), "pubsub:\n  project: p\n  credentials_file: %s\n  endpoint: https://e\n" SUB, value);
+        refuse(text, part);
+}
+
+static void test_values(void **state) {
+        refuse_value("*.json", "c.yaml:3:21: a value that begins with * must be in quotes");
+        refuse_value("&x", "c.yaml:3:21: a value that begins with & must be in quotes");
+        refuse_value("@x", "c.yaml:3:21: a value that begins with @ must be in quotes");
+        refuse_value("%x", "c.yaml:3:21: a value that begins with % must be in quotes");
+        refuse_value("`x`", "c.yaml:3:21: a value that begins with ` must be in quotes");
+        refuse_value("{name}.json", "c.yaml:3:21: a value that holds { } or [ ] must be in quotes");
+        refuse_value("[a] b", "c.yaml:3:21: a value that holds { } or [ ] must be in quotes");
+        refuse_value("{name", "c.yaml:3:21: what opens here is never closed; if it is text, put it in single quotes");
+        refuse_value("\"x", "c.yaml:3:21: what opens here is never closed");
+        refuse_value("\"x\" y", "c.yaml:3:21: there is text behind the closing quote");
+        refuse_value("a: b", "c.yaml:3:21: a value that holds a colon and a blank must be in quotes");
+        refuse_value("- a", "c.yaml:3:21: a list begins in the next line");
+        /* what YAML takes, but not as a text */
+        refuse_value("{name}", "c.yaml:3:21: pubsub.credentials_file: is a section; allowed: a file name; if it is text, put it in single");
+        refuse_value("[name]", "c.yaml:3:21: pubsub.credentials_file: is a list; allowed: a file name; if it is text, put it in single quotes");
+        refuse_value("#name", "pubsub.credentials_file: is empty; allowed: a file name; a value that begins with # must be in quotes");
+        refuse("pubsub: {project:p}\n" SUB, "c.yaml:1:10: pubsub: there is no blank behind the colon: write KEY: VALUE");
+}
+
+/* All of them at once, and nothing of what follows from them. */
+static void test_all_at_once(void **state) {
+        static const char text[] = "pubsub:\n"
+                                   "  project my-project\n"
+                                   "log_level:info\n"
+                                   "subscribe:\n"
+                                   "  - subscription: *sub\n"
+                                   "    pulls\xef\xbc\x9a" "2\n"
+                                   "    mongodb:\n"
+                                   "      uri: mongodb://localhost/\n"
+                                   "     database: home\n"
+                                   "      collection: readings\n";
+        _cleanup_free_ char *said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+
+        assert_string_equal(said,
+                "c.yaml:2:10: there is no colon: write \"project: VALUE\"\n"
+                "c.yaml:3:10: there is no blank behind the colon: write \"log_level: VALUE\"\n"
+                "c.yaml:5:19: a value that begins with * must be in quotes\n"
+                "c.yaml:6:10: there is a full-width colon (U+FF1A): write \"pulls: VALUE\"\n"
+                "c.yaml:9:6: the line is indented by 5 blanks, its neighbours above by 6: what belongs together begins in the same column");
+}
+
+/* A slip does not hide what else is wrong, where YAML can be read all the same. */
+static void test_slips_beside_errors(void **state) {
+        static const char text[] = "pubsub:\n  project:my-project\nlog_level: loud\n" SUB;
+        _cleanup_free_ char *said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+
+        assert_string_equal(said,
+                "c.yaml:2:10: there is no blank behind the colon: write \"project: VALUE\"\n"
+                "c.yaml:3:12: log_level: \"loud\" is not a log level; allowed: debug, info, notice, warning, error");
+}
+
+/* What is legal YAML is no slip: here beside one error that makes the file wrong. */
+static void test_no_false_alarm(void **state) {
+        static const char text[] = "---\n"
+                                   "# pubsub\n"
+                                   "pubsub:   # project my-project\n"
+                                   "    project : p\r\n"
+                                   "    endpoint: \"https://e\"  # quoted\n"
+                                   "    credentials_file:\n"
+                                   "        key.json\n"
+                                   "log_level: loud\n"
+                                   "publish:\n"
+                                   "  topic: >-\n"
+                                   "    project no colon: here\n"
+                                   "  labels: { site: nakano,\n"
+                                   "    floor: 'one'\n"
+                                   "  }\n"
+                                   "  sources:\n"
+                                   "  - name: home\n"
+                                   "    type: nature_remo\n"
+                                   "    token_file: t\n"
+                                   "  -\n"
+                                   "    name: 'it''s'\n"
+                                   "    type: nature_remo\n"
+                                   "    token_file: |\n"
+                                   "      interval no colon\n"
+                                   "subscribe:\n"
+                                   "- subscription: sub\n"
+                                   "  mongodb: {uri: 'mongodb://localhost/', database: d,\n"
+                                   "    collection: c, date_fields: [ name, topic,\n"
+                                   "project ]}\n"
+                                   "- { subscription: other, mongodb: " MONGODB " }\n";
+        _cleanup_free_ char *said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+        static const char *const words[] = { "there is", "indented", "must be", "opens here" };
+
+        assert_contains(said, "c.yaml:8:12: log_level: ");
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (strstr(said, words[i]))
+                        fail_msg("%s", said);
+}
+
+/* P10: what stands in a line is never repeated. */
+static void test_no_secret(void **state) {
+        static const char *const lines[] = { "project hunter2", "project:hunter2", "project: *hunter2", "project: {hunter2} x",
+                "hunter2 is here", "project: \"hunter2", "project\xef\xbc\x9ahunter2", "project: hunter2: x", "   hunter2: y" };
+
+        for (size_t i = 0; i < ELEMENTSOF(lines); i++) {
+                _cleanup_free_ char *said = NULL;
+                char text[200];
+
+                (void) snprintf(text, sizeof(text), "pubsub:\n  endpoint: https://e\n  %s\n" SUB, lines[i]);
+                said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+                if (strstr(said, "hunter2") && i != 8)
+                        fail_msg("%s", said);
+        }
+}
+
+static void test_codings(void **state) {
+        static const char utf16[] = "\xff\xfep\0u\0b\0", big[] = "\xfe\xff\0p\0u\0b", bare[] = "p\0u\0b\0s\0u\0b\0",
+                          bom[] = "\xef\xbb\xbfpubsub:\n  project: p\n" SUB;
+        static const struct {
+                const char *text;
+                size_t size;
+        } rows[] = { { utf16, sizeof(utf16) - 1 }, { big, sizeof(big) - 1 }, { bare, sizeof(bare) - 1 } };
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                _cleanup_free_ char *said = errors_of(rows[i].text, rows[i].size, &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+
+                assert_string_equal(said, "c.yaml: the file is UTF-16; save it as UTF-8");
+        }
+        config_unref(parse_as("c.yaml", bom, sizeof(bom) - 1, &types_of_config));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_keys),
+                cmocka_unit_test(test_indentation),
+                cmocka_unit_test(test_values),
+                cmocka_unit_test(test_all_at_once),
+                cmocka_unit_test(test_slips_beside_errors),
+                cmocka_unit_test(test_no_false_alarm),
+                cmocka_unit_test(test_no_secret),
+                cmocka_unit_test(test_codings),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
