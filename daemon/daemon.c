@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #include "config-file.h"
 #include "events.h"
@@ -40,8 +39,6 @@ struct Daemon {
         StagesHost host;
         Stages *stages;
         LoopWatch *sigterm, *sigint, *sighup;
-        LoopWatch *knock; /* io: a verb has changed the outbox */
-        int knock_fd;
         LoopWatch *progress; /* defer: a stage changed */
         LoopWatch *report;   /* timer: STATUS= is due */
         LoopWatch *watch;    /* timer: ages */
@@ -71,7 +68,7 @@ static int daemon_look(Daemon *d, Figures *ret) {
                 .started = d->started,
                 .stopping = d->host.stopping,
                 .publishes = d->config->publishes,
-                .outbox_failing = d->host.outbox_failing,
+                .outbox_failing = d->host.outbox && outbox_is_failing(d->host.outbox),
                 .reload_refused = d->reload_refused,
                 .reload_error = d->reload_error,
                 .sources = calloc(stages->n_sources + 1, sizeof(SourceStatus)),
@@ -127,7 +124,6 @@ static void on_watch(void *userdata) {
         Daemon *d = userdata;
 
         daemon_report_or_tell(d);
-        loop_wake(d->progress);
         loop_arm_in(d->watch, WATCH_EVERY_USEC);
 }
 
@@ -304,40 +300,15 @@ static int daemon_lock(Daemon *d) {
         return r;
 }
 
-static void on_knock(void *userdata, int fd, uint32_t events) {
-        Daemon *d = userdata;
-
-        service_hear(fd);
-        loop_wake(d->progress);
-}
-
-/* Without it, what a verb has changed is seen a little later. */
-static void daemon_listen(Daemon *d) {
-        int r;
-
-        r = service_listen(d->config->state_dir, &d->knock_fd);
-        if (r >= 0)
-                r = loop_add_io(d->host.loop, d->knock_fd, EPOLLIN, on_knock, d, &d->knock);
-        if (r < 0)
-                log_debug("%s cannot be watched: %s", d->config->state_dir, strerror(-r));
-}
-
 static int daemon_open_outbox(Daemon *d) {
-        OutboxSalvage salvage = {};
         const char *directory = d->config->state_dir;
         int r;
 
         if (!d->config->publishes)
                 return 0;
-        r = outbox_open(directory, &d->config->outbox, &d->host.outbox, &salvage);
-        if (r == OUTBOX_SALVAGED) {
-                log_event(LOG_ERR, EVENT_OUTBOX_DAMAGED, LOG_FIELDS({ FIELD_FILE, salvage.aside }),
-                        "The outbox in %s was damaged. It was set aside as %s, and %" PRIu64
-                        " readings that could be read were carried over into a new one. "
-                        "Look at the disk; keep the file if readings are missed.",
-                        directory, salvage.aside, salvage.rows);
+        r = outbox_open(directory, &d->config->outbox, &d->host.outbox, NULL);
+        if (r == OUTBOX_SALVAGED)
                 return 0;
-        }
         if (r == OUTBOX_NEWER) {
                 log_event(LOG_ERR | LOG_LAST, NULL, NULL,
                         "%s/%s was made by a later sensorqd and is left alone. Install that version again, or give "
@@ -415,7 +386,7 @@ int daemon_new(Config *config, DaemonMode mode, Daemon **ret) {
                 return -ENOMEM;
         d->mode = mode;
         d->config = config_ref(config);
-        d->lock_fd = d->knock_fd = -1;
+        d->lock_fd = -1;
         d->started = clock_wall();
         d->host = (StagesHost){ .once = mode == DAEMON_ONCE, .on_change = daemon_changed, .userdata = d };
 
@@ -431,7 +402,6 @@ int daemon_new(Config *config, DaemonMode mode, Daemon **ret) {
         r = daemon_open_outbox(d);
         if (r < 0)
                 return r;
-        daemon_listen(d);
         daemon_tell_emulator(d);
         r = daemon_make_stages(d);
         if (r != 0)
@@ -478,6 +448,7 @@ int daemon_run(Daemon *d) {
         r = loop_run(d->host.loop);
         if (r < 0)
                 return r;
+        d->stages = stages_free(d->stages); /* their last words come before that of the daemon */
         daemon_tell_stopped(d);
         report_remove(status_directory(d));
         return d->mode == DAEMON_ONCE && !d->once.complete ? DAEMON_LEFT : DAEMON_OK;
@@ -495,13 +466,10 @@ Daemon *daemon_free(Daemon *d) {
         loop_drop(d->watch);
         loop_drop(d->report);
         loop_drop(d->progress);
-        loop_drop(d->knock);
         loop_drop(d->sighup);
         loop_drop(d->sigint);
         loop_drop(d->sigterm);
         loop_free(d->host.loop);
-        if (d->knock_fd >= 0)
-                (void) close(d->knock_fd);
         if (d->lock_fd >= 0)
                 (void) close(d->lock_fd);
         config_unref(d->config);

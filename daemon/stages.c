@@ -16,37 +16,24 @@
 static bool host_has_room(void *userdata, uint64_t rows, uint64_t bytes) {
         StagesHost *host = userdata;
 
-        return !host->stopping && !host->outbox_failing && outbox_has_room(host->outbox, rows, bytes);
+        return !host->stopping && outbox_has_room(host->outbox, rows, bytes);
 }
 
-static void host_outbox_failed(StagesHost *host, const char *source, int error) {
-        if (!host->outbox_failing)
-                log_event(LOG_ERR, EVENT_OUTBOX_FAILING,
-                        LOG_FIELDS({ FIELD_SOURCE, source }, { FIELD_ERROR, strerror(-error) }),
-                        "Source %s: readings cannot be written to the outbox: %s. They stay in memory and are tried "
-                        "again; "
-                        "polling stops until it works. Free space on the disk of state_dir, or mend it.",
-                        source, strerror(-error));
-        host->outbox_failing = true;
-}
+/* From inside an operation on the outbox: stages_settle() acts on it. */
+static void host_on_outbox(void *userdata) {
+        StagesHost *host = userdata;
 
-static void host_outbox_worked(StagesHost *host) {
-        if (host->outbox_failing)
-                log_event(
-                        LOG_NOTICE, EVENT_OUTBOX_RECOVERED, NULL, "The outbox can be written again; polling goes on.");
-        host->outbox_failing = false;
+        host->outbox_changed = true;
+        host->on_change(host->userdata);
 }
 
 static int host_store(void *userdata, const Source *source, const ReadingList *readings) {
         StagesHost *host = userdata;
         int r;
 
-        r = outbox_put(host->outbox, readings);
-        if (r < 0) {
-                host_outbox_failed(host, readings->items[0].source, r);
+        r = outbox_put(host->outbox, readings, NULL);
+        if (r < 0)
                 return r;
-        }
-        host_outbox_worked(host);
         host->on_change(host->userdata);
         return 0;
 }
@@ -58,6 +45,8 @@ static void host_changed(void *userdata) {
 }
 
 static void host_wire_sources(StagesHost *host) {
+        if (host->outbox)
+                outbox_watch(host->outbox, host_on_outbox, host);
         host->sources = (SourceHost){
                 .loop = host->loop,
                 .http = host->http,
@@ -424,8 +413,21 @@ static void stages_reap(Stages *stages) {
                 }
 }
 
+/* The disk took a turn: what waits for it goes on at once, not after its own backoff. */
+static void stages_resume(Stages *stages) {
+        for (size_t i = 0; i < stages->n_sources; i++)
+                source_resume(stages->sources[i]->source);
+        for (size_t i = 0; i < stages->n_retired_sources; i++)
+                source_resume(stages->retired_sources[i]->source);
+        if (stages->publisher)
+                publisher_resume(stages->publisher->publisher);
+}
+
 void stages_settle(Stages *stages) {
         stages_reap(stages);
+        if (stages->host->outbox_changed && !outbox_is_failing(stages->host->outbox))
+                stages_resume(stages);
+        stages->host->outbox_changed = false;
         if (!stages->publisher)
                 return;
         if (publisher_missed_topic(stages->publisher->publisher))

@@ -20,7 +20,7 @@ typedef struct StagesHost {
         Outbox *outbox;   /* NULL: the configuration publishes nothing */
         bool once;
         bool stopping;                     /* no source polls any more */
-        bool outbox_failing;               /* the disk refuses */
+        bool outbox_changed;               /* the disk began to refuse it, or works again */
         void (*on_change)(void *userdata); /* anything in any status; never acts inside the stage that calls */
         void *userdata;
         SourceHost sources; /* the same as the sources see it; filled in by stages_new() */

@@ -10,12 +10,19 @@
 
 #define BUSY_MSEC 200 /* of the event loop, for somebody who looks into the file with the sqlite3 tool */
 
+#define PING_EVERY_STEPS 1000 /* of SQLite's machine: some rows, or some milliseconds where each needs the disk */
+
 struct Sql {
         sqlite3 *db;
+        bool alone;
+        bool relaxed; /* synchronous=NORMAL */
+        void (*ping)(void *userdata);
+        void *userdata;
 };
 
 struct SqlStatement {
         sqlite3_stmt *stmt;
+        int error; /* the first of the bindings */
 };
 
 /* The errno of a failed system call below SQLite, or *other* where it kept none. */
@@ -44,6 +51,8 @@ static int result(sqlite3 *db, int code) {
         case SQLITE_IOERR:
                 if (code == SQLITE_IOERR_NOMEM)
                         return -ENOMEM;
+                if (code == SQLITE_IOERR_SHMSIZE)
+                        return -ENOSPC; /* it keeps no errno of that */
                 return system_error(db, -EIO) == -ENOSPC ? -ENOSPC : -EIO;
         case SQLITE_READONLY:
                 return -EROFS;
@@ -119,7 +128,7 @@ static int configure(Sql *sql) {
         return r;
 }
 
-int sql_open(const char *path, Sql **ret) {
+static int open_database(const char *path, bool alone, Sql **ret) {
         _cleanup_(sql_closep) Sql *sql = calloc(1, sizeof(*sql));
         int code, r;
 
@@ -131,12 +140,25 @@ int sql_open(const char *path, Sql **ret) {
 
         code = sqlite3_open_v2(
                 path, &sql->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
-        r = code == SQLITE_OK ? configure(sql) : result(sql->db, code);
+        sql->alone = alone;
+        r = code == SQLITE_OK ? 0 : result(sql->db, code);
+        if (r == 0 && alone)
+                r = sql_exec(sql, "PRAGMA locking_mode = EXCLUSIVE");
+        if (r == 0)
+                r = configure(sql);
         if (r != 0)
                 return r;
 
         *ret = cleanup_steal(sql);
         return 0;
+}
+
+int sql_open(const char *path, Sql **ret) {
+        return open_database(path, false, ret);
+}
+
+int sql_open_alone(const char *path, Sql **ret) {
+        return open_database(path, true, ret);
 }
 
 Sql *sql_close(Sql *sql) {
@@ -146,6 +168,34 @@ Sql *sql_close(Sql *sql) {
         (void) sqlite3_close_v2(sql->db);
         free(sql);
         return NULL;
+}
+
+bool sql_is_alone(const Sql *sql) {
+        return sql->alone;
+}
+
+int sql_set_durable(Sql *sql, bool durable) {
+        int r;
+
+        if (durable == !sql->relaxed)
+                return 0;
+        r = sql_exec(sql, durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+        if (r == 0)
+                sql->relaxed = !durable;
+        return r;
+}
+
+static int on_progress(void *userdata) {
+        Sql *sql = userdata;
+
+        sql->ping(sql->userdata);
+        return 0; /* go on */
+}
+
+void sql_set_ping(Sql *sql, void (*ping)(void *userdata), void *userdata) {
+        sql->ping = ping;
+        sql->userdata = userdata;
+        sqlite3_progress_handler(sql->db, ping ? PING_EVERY_STEPS : 0, ping ? on_progress : NULL, sql);
 }
 
 int sql_exec(Sql *sql, const char *statements) {
@@ -182,27 +232,41 @@ static int statement_result(SqlStatement *statement, int code) {
         return result(sqlite3_db_handle(statement->stmt), code);
 }
 
+static int bound(SqlStatement *statement, int code) {
+        int r = statement_result(statement, code);
+
+        if (statement->error == 0)
+                statement->error = r;
+        return r;
+}
+
 int sql_bind_int(SqlStatement *statement, int index, int64_t value) {
-        return statement_result(statement, sqlite3_bind_int64(statement->stmt, index, value));
+        return bound(statement, sqlite3_bind_int64(statement->stmt, index, value));
 }
 
 int sql_bind_text(SqlStatement *statement, int index, const char *text, size_t size) {
-        return statement_result(statement,
+        return bound(statement,
                 sqlite3_bind_text64(statement->stmt, index, size > 0 ? text : "", size, SQLITE_STATIC, SQLITE_UTF8));
 }
 
 int sql_bind_blob(SqlStatement *statement, int index, const void *data, size_t size) {
-        return statement_result(
-                statement, sqlite3_bind_blob64(statement->stmt, index, size > 0 ? data : "", size, SQLITE_STATIC));
+        return bound(statement, sqlite3_bind_blob64(statement->stmt, index, size > 0 ? data : "", size, SQLITE_STATIC));
+}
+
+int sql_bind_column(SqlStatement *statement, int index, SqlStatement *from, int column) {
+        return bound(statement, sqlite3_bind_value(statement->stmt, index, sqlite3_column_value(from->stmt, column)));
 }
 
 int sql_step(SqlStatement *statement) {
+        if (statement->error != 0)
+                return statement->error;
         return statement_result(statement, sqlite3_step(statement->stmt));
 }
 
 void sql_reset(SqlStatement *statement) {
         (void) sqlite3_reset(statement->stmt);
         (void) sqlite3_clear_bindings(statement->stmt);
+        statement->error = 0;
 }
 
 int64_t sql_column_int(SqlStatement *statement, int column) {
@@ -215,4 +279,21 @@ Slice sql_column(SqlStatement *statement, int column) {
         if (data)
                 return (Slice){ data, (size_t) sqlite3_column_bytes(statement->stmt, column) };
         return (Slice){ sqlite3_column_type(statement->stmt, column) == SQLITE_NULL ? NULL : "", 0 };
+}
+
+int sql_copy_columns(SqlStatement *statement, int first, size_t n, Slice *const *parts, Bytes *text) {
+        size_t total = 0;
+        int r;
+
+        for (size_t i = 0; i < n; i++)
+                total += sql_column(statement, first + (int) i).size;
+        text->size = 0;
+        r = bytes_reserve(text, total + 1); /* so that it does not move any more */
+        for (size_t i = 0; r == 0 && i < n; i++) {
+                Slice column = sql_column(statement, first + (int) i);
+
+                *parts[i] = (Slice){ text->data + text->size, column.size };
+                r = bytes_append(text, column.data, column.size);
+        }
+        return r;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* SQLite behind one door: a connection, prepared statements, and its result codes as errnos. Strict where durability
- * needs it: WAL and synchronous=FULL are set and read back at open. One thread. */
+ * needs it: WAL and synchronous=FULL are set and read back at open. One thread. (https://sqlite.org/wal.html,
+ * https://sqlite.org/pragma.html#pragma_synchronous) */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,8 +24,18 @@ enum {
  * -E2BIG for a value over SQLite's limit, -EINVAL for SQL that is wrong. sql_open() alone: -EOPNOTSUPP where the file
  * system cannot have a WAL (it needs shared memory). */
 int sql_open(const char *path, Sql **ret);
+/* The same without shared memory, which a full disk has no room for: nobody else can use the file meanwhile. */
+int sql_open_alone(const char *path, Sql **ret);
+bool sql_is_alone(const Sql *sql);
 Sql *sql_close(Sql *sql);
 CLEANUP_DEFINE(Sql, sql_close)
+
+/* Whether the commits that follow are durable when they return (synchronous=FULL, as at open) or with the next one that
+ * is (NORMAL: a power cut may undo them, a kill does not). Not within a transaction. */
+int sql_set_durable(Sql *sql, bool durable);
+
+/* Calls *ping* from within statements that run long, some hundred times a second. */
+void sql_set_ping(Sql *sql, void (*ping)(void *userdata), void *userdata);
 
 /* Runs one or more statements without results. */
 int sql_exec(Sql *sql, const char *statements);
@@ -35,10 +46,13 @@ SqlStatement *sql_finalize(SqlStatement *statement);
 CLEANUP_DEFINE(SqlStatement, sql_finalize)
 
 /* Binds from index 1. Memory is borrowed until the next sql_reset(). Size 0 binds an empty value, also with NULL; an
- * index that is not bound is the NULL of SQL. */
+ * index that is not bound is the NULL of SQL. The first error is kept until the next sql_reset(), and is what
+ * sql_step() returns: a caller looks there alone. */
 int sql_bind_int(SqlStatement *statement, int index, int64_t value);
 int sql_bind_text(SqlStatement *statement, int index, const char *text, size_t size);
 int sql_bind_blob(SqlStatement *statement, int index, const void *data, size_t size);
+/* Binds a copy of a column of another statement's row, of whatever type it is. */
+int sql_bind_column(SqlStatement *statement, int index, SqlStatement *from, int column);
 
 /* SQL_ROW, SQL_DONE, or as above. sql_reset() it before the next binding, and also to end the read that a SQL_ROW has
  * begun. */
@@ -51,3 +65,6 @@ void sql_reset(SqlStatement *statement);
  */
 int64_t sql_column_int(SqlStatement *statement, int column);
 Slice sql_column(SqlStatement *statement, int column);
+
+/* Copies *n* columns from *first* on into *text* (emptied before), and points *parts* at them. -ENOMEM. */
+int sql_copy_columns(SqlStatement *statement, int first, size_t n, Slice *const *parts, Bytes *text);

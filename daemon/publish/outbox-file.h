@@ -1,41 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The outbox's file: made, opened, checked. For outbox*.c only. */
+/* clang-format off */
+/* The outbox's file: made, upgraded, checked, and mended when it is damaged. For outbox*.c only.
+ *
+ * A damaged file is set aside and never deleted; the rows that can still be read go into a new one.
+ *
+ *      outbox.sqlite (damaged) --rows--> outbox.sqlite.new --complete, synced, renamed--> outbox.sqlite.salvaged
+ *
+ * From that rename on the new file counts: outbox.sqlite and its -wal and -shm are renamed to outbox.sqlite.damaged-YYYYMMDDTHHMMSSZ, and
+ * the new file takes their place. Killed before it, the next start begins again; killed after it, the next start goes on where this one
+ * ended. */
+/* clang-format on */
 
 #include <stdint.h>
 
 #include "lib/err.h"
 #include "lib/sql.h"
-#include "publish/outbox.h"
 
-/* The check at start (quick_check and a recount) reads every page in use: 64 MiB, 130 000 readings, take a quarter of a
+#define OUTBOX_FILE "outbox.sqlite"
+#define OUTBOX_SCHEMA 2 /* `PRAGMA user_version`; outbox-file.c has its text */
+
+/* The check at start reads every row and finds each again by its id: 64 MiB, 130 000 readings, take a quarter of a
  * second from memory and about 2 s from an SD card; what a queue normally holds, 2 ms. So it is made up to a size only,
  * which is smaller after a clean end: then nothing was being written. In a larger file damage is found when the damaged
  * page is read, and mended in the same way. */
 #define OUTBOX_FILE_CHECK_MAX (64 * 1024 * 1024)
 #define OUTBOX_FILE_CHECK_CLEAN_MAX (8 * 1024 * 1024)
 
-/* Ids and row sizes that a sane file holds: a damaged page may claim others. */
-#define OUTBOX_FILE_ID_MAX (INT64_C(1) << 53)
+enum {
+        OUTBOX_OK = 0,
+        OUTBOX_SALVAGED = 2, /* the file was damaged and set aside; readable rows were carried over */
+        OUTBOX_NEWER = 3,    /* made by a later version; left alone */
+};
 
-/* Opens or creates DIRECTORY/outbox.sqlite for its owner. OUTBOX_OK, OUTBOX_SALVAGED (*ret_salvage filled in),
- * OUTBOX_NEWER (nothing was opened), or an errno. *last_id*: ids that are known to be used, 0 for a fresh start.
- * *suspect*: damage was met in it; it is checked whatever its size. */
-int outbox_file_open(const char *directory, int64_t last_id, bool suspect, Sql **ret, OutboxSalvage *ret_salvage);
+typedef struct OutboxSalvage {
+        char aside[256]; /* name of the file set aside */
+        uint64_t rows;   /* carried over */
+        uint64_t needed; /* bytes on the disk; set when it failed with -ENOSPC */
+} OutboxSalvage;
 
-/* Opens the file for a second process: never creates, checks or mends it. -ENOENT, -EUCLEAN when damaged, OUTBOX_NEWER.
- */
-int outbox_file_visit(const char *directory, Sql **ret);
-
-/* Makes the tables in an empty file, and sets the counters to what the tables hold. */
-int outbox_file_create_schema(Sql *sql);
-int outbox_file_recount(Sql *sql);
+/* Opens or creates DIRECTORY/outbox.sqlite for its owner, however long a check or a salvage takes: the service manager
+ * hears of it meanwhile. *damaged*: damage was met in it, so it is salvaged in any case. *last_id*: ids that are known
+ * to be used, 0 for a fresh start; rows to come get ids above it. OUTBOX_OK, OUTBOX_SALVAGED (*ret_salvage filled in),
+ * OUTBOX_NEWER (nothing was opened), or an errno; -ENOSPC: an outbox that is there opens also on a full disk, for
+ * reading at least. */
+int outbox_file_open(const char *directory, int64_t last_id, bool damaged, Sql **ret, OutboxSalvage *ret_salvage);
 
 /* The first column of the first row of a query. -ENODATA when there is none. */
 int outbox_file_query_int(Sql *sql, const char *query, int64_t *ret);
-
-/* Makes renames and new names in *directory* durable. */
-int outbox_file_sync_directory(const char *directory);
 
 /* SQL_DAMAGED as a negative errno, so that it cannot be taken for an outcome of this module. */
 static inline int outbox_file_fault(int r) {

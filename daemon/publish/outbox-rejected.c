@@ -1,117 +1,157 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "publish/outbox-rejected.h"
 
-#include <stdlib.h>
+#include <stdio.h>
+#include <unistd.h>
 
-#include "lib/err.h"
-#include "publish/outbox-file.h"
-#include "publish/outbox-internal.h"
+#define COPIED "size, put_at, key, source, type, device, payload"
 
-int outbox_rejected_open(const char *directory, Outbox **ret) {
-        _cleanup_(outbox_closep) Outbox *outbox = NULL;
-        _cleanup_(sql_closep) Sql *sql = NULL;
+struct OutboxGuest {
+        Sql *sql;
+        int64_t version; /* the owner may not have upgraded it yet */
+};
+
+int outbox_guest_open(const char *directory, OutboxGuest **ret) {
+        _cleanup_(outbox_guest_closep) OutboxGuest *guest = calloc(1, sizeof(OutboxGuest));
+        _cleanup_free_ char *path = NULL;
         int r;
 
-        outbox = calloc(1, sizeof(Outbox));
-        if (!outbox)
+        if (!guest || asprintf(&path, "%s/" OUTBOX_FILE, directory) < 0) {
+                path = NULL;
                 return -ENOMEM;
-        outbox->guest = true;
-        outbox->caps = (OutboxConfig){ UINT64_MAX, UINT64_MAX }; /* moving between its tables makes nothing larger */
-        outbox->directory = strdup(directory);
-        if (!outbox->directory)
-                return -ENOMEM;
-
-        r = outbox_file_visit(directory, &sql);
-        if (r != OUTBOX_OK)
-                return r;
-        r = outbox_attach(outbox, sql);
+        }
+        if (access(path, F_OK) < 0)
+                return err_errno();
+        r = outbox_file_fault(sql_open(path, &guest->sql));
         if (r < 0)
                 return r;
-        sql = NULL;
-        *ret = cleanup_steal(outbox);
+        r = outbox_file_query_int(guest->sql, "PRAGMA user_version", &guest->version);
+        if (r < 0)
+                return r;
+        if (guest->version == 0)
+                return -ENOENT; /* being made just now */
+        if (guest->version < 0 || guest->version > OUTBOX_SCHEMA)
+                return OUTBOX_NEWER;
+        *ret = cleanup_steal(guest);
         return OUTBOX_OK;
 }
 
-typedef struct Walk {
-        int64_t after;
-        int (*each)(void *userdata, const OutboxRejected *row);
-        void *userdata;
-} Walk;
+OutboxGuest *outbox_guest_close(OutboxGuest *guest) {
+        if (!guest)
+                return NULL;
+        sql_close(guest->sql);
+        free(guest);
+        return NULL;
+}
 
-static int rejected_walk(Outbox *outbox, void *arguments) {
-        SqlStatement *s = outbox->statements[OUTBOX_REJECTED_LIST];
-        const Walk *walk = arguments;
+int outbox_guest_waiting(OutboxGuest *guest, uint64_t *ret_rows) {
+        int64_t rows;
         int r;
 
-        (void) sql_bind_int(s, 1, walk->after);
-        while ((r = outbox_step(outbox, OUTBOX_REJECTED_LIST)) == SQL_ROW) {
-                r = walk->each(walk->userdata, &(OutboxRejected){
-                                                       .id = sql_column_int(s, 0),
-                                                       .put_at = (usec_t) sql_column_int(s, 1),
-                                                       .rejected_at = (usec_t) sql_column_int(s, 2),
-                                                       .key = sql_column(s, 3),
-                                                       .source = sql_column(s, 4),
-                                                       .type = sql_column(s, 5),
-                                                       .device = sql_column(s, 6),
-                                                       .reason = sql_column(s, 7),
-                                                       .payload = sql_column(s, 8),
-                                               });
-                if (r != 0)
-                        break;
-        }
-        sql_reset(s);
+        r = outbox_file_query_int(guest->sql, "SELECT n FROM counts WHERE name = 'readings'", &rows);
+        if (r == 0)
+                *ret_rows = (uint64_t) rows;
         return r;
 }
 
-int outbox_rejected_each(
-        Outbox *outbox, int64_t after, int (*each)(void *userdata, const OutboxRejected *row), void *userdata) {
-        return outbox_read(outbox, rejected_walk, &(Walk){ after, each, userdata });
+/* ---- list ---- */
+
+#define LISTED "SELECT id, put_at, rejected_at, length(payload), key, source, type, device, reason, "
+#define NEXT " FROM rejected WHERE id > ?1 ORDER BY id LIMIT 1"
+
+/* The next row, copied, so that no read of the file is open while somebody looks at it. SQL_ROW or SQL_DONE. */
+static int rejected_next(SqlStatement *s, int64_t after, OutboxRejected *row, Bytes *text) {
+        Slice *const parts[] = { &row->key, &row->source, &row->type, &row->device, &row->reason, &row->payload };
+        int r, copied = 0;
+
+        (void) sql_bind_int(s, 1, after);
+        r = outbox_file_fault(sql_step(s));
+        if (r == SQL_ROW) {
+                *row = (OutboxRejected){
+                        .id = sql_column_int(s, 0),
+                        .put_at = (usec_t) sql_column_int(s, 1),
+                        .rejected_at = (usec_t) sql_column_int(s, 2),
+                        .size = (size_t) sql_column_int(s, 3),
+                };
+                copied = sql_copy_columns(s, 4, ELEMENTSOF(parts), parts, text);
+        }
+        sql_reset(s);
+        return copied < 0 ? copied : r;
 }
 
-/* Its size, for the counters. */
-static int rejected_size(Outbox *outbox, int64_t id, int64_t *ret) {
-        SqlStatement *s = outbox->statements[OUTBOX_REJECTED_SIZE];
+int outbox_rejected_each(OutboxGuest *guest, int64_t after, bool payloads,
+        int (*each)(void *userdata, const OutboxRejected *row), void *userdata) {
+        _cleanup_(sql_finalizep) SqlStatement *s = NULL;
+        _cleanup_bytes_ Bytes text = {};
+        OutboxRejected row = { .id = after };
         int r;
 
-        (void) sql_bind_int(s, 1, id);
-        r = outbox_step(outbox, OUTBOX_REJECTED_SIZE);
-        if (r != SQL_ROW)
-                return r < 0 ? r : -ENOENT;
-        *ret = sql_column_int(s, 0);
-        sql_reset(s);
+        r = outbox_file_fault(sql_prepare(guest->sql, payloads ? LISTED "payload" NEXT : LISTED "''" NEXT, &s));
+        while (r == 0 && (r = rejected_next(s, row.id, &row, &text)) == SQL_ROW)
+                r = each(userdata, &row);
+        return r;
+}
+
+/* ---- one of them ---- */
+
+/* Runs the statements, in each of which ?1 is the id. */
+static int rejected_run(OutboxGuest *guest, int64_t id, const char *const *statements) {
+        for (; *statements; statements++) {
+                _cleanup_(sql_finalizep) SqlStatement *s = NULL;
+                int r;
+
+                r = sql_prepare(guest->sql, *statements, &s);
+                if (r == 0)
+                        r = sql_bind_int(s, 1, id);
+                if (r == 0)
+                        r = sql_step(s);
+                if (r != SQL_DONE)
+                        return outbox_file_fault(r);
+        }
         return 0;
 }
 
-static int rejected_drop(Outbox *outbox, void *arguments) {
-        const int64_t *id = arguments;
-        int64_t size;
+static int rejected_change(OutboxGuest *guest, int64_t id, const char *const *statements) {
+        char query[80];
+        int64_t found;
         int r;
 
-        r = rejected_size(outbox, *id, &size);
+        r = outbox_file_fault(sql_exec(guest->sql, "BEGIN IMMEDIATE"));
+        if (r < 0)
+                return r;
+        (void) snprintf(query, sizeof(query), "SELECT count(*) FROM rejected WHERE id = %" PRIi64, id);
+        r = outbox_file_query_int(guest->sql, query, &found);
         if (r == 0)
-                r = outbox_run(outbox, OUTBOX_REJECTED_DROP, *id);
+                r = found > 0 ? rejected_run(guest, id, statements) : -ENOENT;
         if (r == 0)
-                r = outbox_count(outbox, OUTBOX_REJECTED, -1, -size);
+                r = outbox_file_fault(sql_exec(guest->sql, "COMMIT"));
+        if (r < 0)
+                (void) sql_exec(guest->sql, "ROLLBACK");
         return r;
 }
 
-static int rejected_replay(Outbox *outbox, void *arguments) {
-        const int64_t *id = arguments;
-        int64_t size;
-        int r;
+#define SIZE_OF_IT "(SELECT size FROM rejected WHERE id = ?1)"
+#define DROP_IT                                                                                                        \
+        "UPDATE counts SET n = n - 1, bytes = bytes - " SIZE_OF_IT " WHERE name = 'rejected'",                         \
+                "DELETE FROM rejected WHERE id = ?1", NULL
 
-        r = rejected_size(outbox, *id, &size);
-        if (r == 0)
-                r = outbox_run(outbox, OUTBOX_REJECTED_REPLAY, *id);
-        if (r == 0)
-                r = outbox_count(outbox, OUTBOX_READINGS, 1, size);
-        return r < 0 ? r : rejected_drop(outbox, arguments);
+int outbox_rejected_replay(OutboxGuest *guest, int64_t id) {
+        static const char *const statements[] = {
+                "UPDATE counts SET n = n + 1, bytes = bytes + " SIZE_OF_IT " WHERE name = 'readings'",
+                "INSERT INTO readings (" COPIED ", labels) SELECT " COPIED ", labels FROM rejected WHERE id = ?1",
+                DROP_IT,
+        };
+        static const char *const statements_1[] = {
+                "UPDATE counts SET n = n + 1, bytes = bytes + " SIZE_OF_IT " WHERE name = 'readings'",
+                "INSERT INTO readings (" COPIED ") SELECT " COPIED " FROM rejected WHERE id = ?1",
+                DROP_IT,
+        };
+
+        return rejected_change(guest, id, guest->version == 1 ? statements_1 : statements);
 }
 
-int outbox_rejected_replay(Outbox *outbox, int64_t id) {
-        return outbox_change(outbox, rejected_replay, &id);
-}
+int outbox_rejected_drop(OutboxGuest *guest, int64_t id) {
+        static const char *const statements[] = { DROP_IT };
 
-int outbox_rejected_drop(Outbox *outbox, int64_t id) {
-        return outbox_change(outbox, rejected_drop, &id);
+        return rejected_change(guest, id, statements);
 }

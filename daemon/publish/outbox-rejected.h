@@ -1,27 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Readings that Pub/Sub refused for good, for the verb `sensorqd rejected`. The daemon may be running on the same file:
- * every call is one transaction, and the daemon sees the change before its next look at the counters. */
+/* An outbox seen from a second process, beside its owner: what waits in it, and the readings that Pub/Sub refused for
+ * good, for the verb `sensorqd rejected`. The daemon may be running on the same file: every change is one transaction,
+ * and the daemon sees it before its next look at the counters. Never creates, upgrades, checks or mends the file. */
 
-#include "publish/outbox.h"
+#include "lib/bytes.h"
+#include "lib/clock.h"
+#include "publish/outbox-file.h"
+
+typedef struct OutboxGuest OutboxGuest;
 
 typedef struct OutboxRejected {
         int64_t id;
         usec_t put_at, rejected_at; /* clock_wall() */
-        Slice payload, key, source, type, device, reason;
+        size_t size;                /* of the payload */
+        Slice key, source, type, device, reason;
+        Slice payload; /* empty unless asked for */
 } OutboxRejected;
 
-/* Opens an outbox that is there, beside its owner: never creates, checks or mends the file. OUTBOX_OK, OUTBOX_NEWER,
- * -ENOENT, -EUCLEAN (damaged: the daemon mends it at its next start), or another errno. */
-int outbox_rejected_open(const char *directory, Outbox **ret);
+/* Opens an outbox that is there. OUTBOX_OK, OUTBOX_NEWER, -ENOENT, -EUCLEAN (damaged: the daemon mends it at its next
+ * start), or another errno. */
+int outbox_guest_open(const char *directory, OutboxGuest **ret);
+OutboxGuest *outbox_guest_close(OutboxGuest *guest);
+CLEANUP_DEFINE(OutboxGuest, outbox_guest_close)
 
-/* Calls *each* for the rows with ids above *after*, oldest first, until it returns something else than 0, which is
- * returned. The slices are valid during the call, which may not use the outbox. */
-int outbox_rejected_each(
-        Outbox *outbox, int64_t after, int (*each)(void *userdata, const OutboxRejected *row), void *userdata);
+/* How many readings wait to be published. */
+int outbox_guest_waiting(OutboxGuest *guest, uint64_t *ret_rows);
+
+/* Calls *each* for the rejected rows with ids above *after*, oldest first, until it returns something else than 0,
+ * which is returned. The slices are valid during the call. Nothing is held open in the file meanwhile, so *each* may
+ * take its time, and may change the outbox. Payloads are not even read, unless *payloads* asks for them. */
+int outbox_rejected_each(OutboxGuest *guest, int64_t after, bool payloads,
+        int (*each)(void *userdata, const OutboxRejected *row), void *userdata);
 
 /* Puts one back at the end of the queue, under the same key. -ENOENT: no such row. Durable on return. */
-int outbox_rejected_replay(Outbox *outbox, int64_t id);
+int outbox_rejected_replay(OutboxGuest *guest, int64_t id);
 
 /* Deletes one for good. -ENOENT: no such row. Durable on return. */
-int outbox_rejected_drop(Outbox *outbox, int64_t id);
+int outbox_rejected_drop(OutboxGuest *guest, int64_t id);

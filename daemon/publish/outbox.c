@@ -2,296 +2,685 @@
 #include "publish/outbox.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "events.h"
 #include "lib/clock.h"
-#include "lib/crashpoint.h"
 #include "lib/err.h"
-#include "publish/outbox-file.h"
-#include "publish/outbox-internal.h"
+#include "lib/log.h"
+#include "publish/outbox-source.h"
+#include "trouble.h"
 
-/* ---- room and status ---- */
+#define OUTBOX_REOPEN_USEC (2 * USEC_PER_SEC) /* between tries to open a file that cannot be opened */
 
-static bool outbox_fits(const Outbox *outbox, uint64_t rows, uint64_t bytes) {
-        for (size_t i = 0; i < ELEMENTSOF(outbox->counts); i++)
-                if (__builtin_add_overflow(rows, outbox->counts[i].rows, &rows) ||
-                        __builtin_add_overflow(bytes, outbox->counts[i].bytes, &bytes))
-                        return false;
-        return rows <= outbox->caps.max_rows && bytes <= outbox->caps.max_bytes;
+#define COPIED "size, put_at, key, source, type, device, payload, labels"
+
+typedef enum Statement {
+        BEGIN,
+        COMMIT,
+        ROLLBACK,
+        DATA_VERSION,
+        COUNTS,
+        COUNT,
+        OLDEST,
+        INSERT,
+        LAST_ID,
+        PEEK,
+        RANGE_SIZE,
+        RANGE_DELETE,
+        REJECT,
+        _STATEMENT_MAX,
+} Statement;
+
+/* Counters stand in a table of their own and change in the same transaction as the rows: opening a file of a million
+ * rows needs no look at each, and a second process's changes are seen by reading two rows. */
+static const char *const statements[] = {
+        [BEGIN] = "BEGIN IMMEDIATE",
+        [COMMIT] = "COMMIT",
+        [ROLLBACK] = "ROLLBACK",
+        [DATA_VERSION] = "PRAGMA data_version",
+        [COUNTS] = "SELECT n, bytes FROM counts ORDER BY name",
+        [COUNT] = "UPDATE counts SET n = n + ?1, bytes = bytes + ?2 WHERE name = ?3",
+        [OLDEST] = "SELECT coalesce((SELECT put_at FROM readings ORDER BY id LIMIT 1), 0)",
+        [INSERT] = "INSERT INTO readings (" COPIED ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        [LAST_ID] = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'readings'",
+        [PEEK] = "SELECT id, put_at, key, source, type, device, payload, labels FROM readings WHERE id > ?1 ORDER BY "
+                 "id LIMIT ?2",
+        [RANGE_SIZE] = "SELECT count(*), total(size) FROM readings WHERE id BETWEEN ?1 AND ?2",
+        [RANGE_DELETE] = "DELETE FROM readings WHERE id BETWEEN ?1 AND ?2",
+        [REJECT] = "INSERT INTO rejected (id, rejected_at, reason, " COPIED ") SELECT id, ?2, ?3, " COPIED
+                   " FROM readings WHERE id = ?1",
+};
+_Static_assert(ELEMENTSOF(statements) == _STATEMENT_MAX, "a text for each statement");
+
+typedef enum Table { READINGS, REJECTED, _TABLE_MAX } Table;
+
+static const char *const tables[] = { [READINGS] = "readings", [REJECTED] = "rejected" };
+
+typedef struct Count {
+        uint64_t rows, bytes;
+} Count;
+
+/* What the disk refused, each until it works: what can be read may still not be written. */
+typedef enum Refused {
+        REFUSED_OPEN = 1 << 0,
+        REFUSED_READ = 1 << 1,
+        REFUSED_FORGET = 1 << 2,
+        REFUSED_PUT = 1 << 3,
+} Refused;
+
+struct Outbox {
+        char *directory;
+        OutboxConfig caps;
+        Sql *sql; /* NULL: opened with the next call */
+        SqlStatement *statements[_STATEMENT_MAX];
+        OutboxSource source;
+        bool damaged;             /* damage was met: opening it salvages it */
+        int refusal;              /* why it could not be opened, */
+        usec_t reopen_at;         /* and when it is tried again */
+        Count counts[_TABLE_MAX]; /* as of data_version */
+        int64_t data_version;
+        int64_t last_id; /* highest id seen: a new file after a repair goes on above it */
+        usec_t oldest;
+        Trouble trouble; /* of the disk */
+        unsigned refused;
+        void (*on_change)(void *userdata);
+        void *userdata;
+};
+
+/* ---- what is said of the disk, whoever met it ---- */
+
+static void outbox_changed(Outbox *o) {
+        if (o->on_change)
+                o->on_change(o->userdata);
 }
 
-bool outbox_has_room(Outbox *outbox, uint64_t rows, uint64_t bytes) {
-        if (outbox->sql)
-                (void) outbox_refresh(
-                        outbox); /* when it fails, the counters as last known; mending is for those who need the rows */
-        return outbox_fits(outbox, rows, bytes);
+static void outbox_fails(Outbox *o, Refused what, int error, const char *source) {
+        static const char *const words[] = { [REFUSED_OPEN] = "opened", [REFUSED_READ] = "read" };
+        bool first = o->refused == 0;
+        char detail[128];
+
+        o->refused |= what;
+        (void) snprintf(detail, sizeof(detail), "the outbox in %.60s cannot be %s: %s", o->directory,
+                what < ELEMENTSOF(words) ? words[what] : "written", strerror(-error));
+        if (trouble_fail(&o->trouble, TROUBLE_LASTING, 0, detail))
+                log_event(LOG_ERR, EVENT_OUTBOX_FAILING,
+                        LOG_FIELDS({ FIELD_FILE, o->directory }, { FIELD_SOURCE, source },
+                                { FIELD_ERROR, strerror(-error) }),
+                        "The disk fails: %s. Polling and publishing wait until it works; what was fetched stays in "
+                        "memory and is tried again. Free space on the disk of state_dir, or mend it.",
+                        detail);
+        if (first)
+                outbox_changed(o);
 }
 
-static void outbox_look_at_oldest(Outbox *outbox) {
-        int r = outbox_step(outbox, OUTBOX_OLDEST);
+static void outbox_works(Outbox *o, unsigned what) {
+        char span[CLOCK_SPAN_SIZE];
 
-        if (r < 0)
+        if (o->refused == 0)
                 return;
-        outbox->oldest = r == SQL_ROW ? (usec_t) sql_column_int(outbox->statements[OUTBOX_OLDEST], 0) : 0;
-        sql_reset(outbox->statements[OUTBOX_OLDEST]);
+        o->refused &= ~what;
+        if (o->refused != 0)
+                return;
+        if (trouble_mend(&o->trouble, span))
+                log_event(LOG_NOTICE, EVENT_OUTBOX_RECOVERED, LOG_FIELDS({ FIELD_FILE, o->directory }),
+                        "The outbox in %s works again after %s.", o->directory, span);
+        outbox_changed(o);
 }
 
-void outbox_status(Outbox *outbox, OutboxStatus *ret) {
-        if (outbox->sql && outbox_refresh(outbox) == 0)
-                outbox_look_at_oldest(outbox);
-        *ret = (OutboxStatus){
-                .rows = outbox->counts[OUTBOX_READINGS].rows,
-                .bytes = outbox->counts[OUTBOX_READINGS].bytes,
-                .rejected_rows = outbox->counts[OUTBOX_REJECTED].rows,
-                .rejected_bytes = outbox->counts[OUTBOX_REJECTED].bytes,
-                .max_rows = outbox->caps.max_rows,
-                .max_bytes = outbox->caps.max_bytes,
-                .oldest = outbox->oldest,
-        };
+bool outbox_is_failing(const Outbox *o) {
+        return o->refused & (REFUSED_OPEN | REFUSED_PUT);
 }
 
-/* ---- put, peek, forget, reject ---- */
+void outbox_watch(Outbox *o, void (*on_change)(void *userdata), void *userdata) {
+        o->on_change = on_change;
+        o->userdata = userdata;
+}
 
-static int outbox_insert(Outbox *outbox, const Reading *reading, usec_t put_at) {
-        SqlStatement *s = outbox->statements[OUTBOX_INSERT];
+/* ---- statements and counters ---- */
+
+/* SQL_ROW (the caller resets it); SQL_DONE or a negative errno, and it is reset. */
+static int outbox_step(Outbox *o, Statement statement) {
+        int r = outbox_file_fault(sql_step(o->statements[statement]));
+
+        if (r != SQL_ROW)
+                sql_reset(o->statements[statement]);
+        return r;
+}
+
+/* Steps once and resets: for statements of one row or none. */
+static int outbox_run(Outbox *o, Statement statement) {
+        int r = outbox_step(o, statement);
+
+        if (r == SQL_ROW)
+                sql_reset(o->statements[statement]);
+        return r < 0 ? r : 0;
+}
+
+static void bind_text(SqlStatement *statement, int index, const char *text) {
+        (void) sql_bind_text(statement, index, text, strlen(text));
+}
+
+/* Adds to the counters, within a transaction. */
+static int outbox_count(Outbox *o, Table table, int64_t rows, int64_t bytes) {
+        SqlStatement *s = o->statements[COUNT];
         int r;
 
-        r = sql_bind_int(s, 1, (int64_t) reading_bytes(reading));
-        if (r == 0)
-                r = sql_bind_int(s, 2, (int64_t) put_at);
-        if (r == 0)
-                r = sql_bind_text(s, 3, reading->key, strlen(reading->key));
-        if (r == 0)
-                r = sql_bind_text(s, 4, reading->source, strlen(reading->source));
-        if (r == 0)
-                r = sql_bind_text(s, 5, reading->type, strlen(reading->type));
-        if (r == 0)
-                r = sql_bind_text(s, 6, reading->device, strlen(reading->device));
-        if (r == 0)
-                r = sql_bind_blob(s, 7, reading->payload.data ?: "", reading->payload.size);
-        if (r == 0)
-                r = outbox_step_once(outbox, OUTBOX_INSERT);
-        return outbox_file_fault(r);
+        (void) sql_bind_int(s, 1, rows);
+        (void) sql_bind_int(s, 2, bytes);
+        bind_text(s, 3, tables[table]);
+        r = outbox_run(o, COUNT);
+        if (r < 0)
+                return r;
+        o->counts[table].rows += (uint64_t) rows; /* negative ones wrap around as they should */
+        o->counts[table].bytes += (uint64_t) bytes;
+        return 0;
 }
 
-static int outbox_learn_last_id(Outbox *outbox) {
-        SqlStatement *s = outbox->statements[OUTBOX_LAST_ID];
-        int r = outbox_step(outbox, OUTBOX_LAST_ID);
+static int outbox_load_counts(Outbox *o) {
+        Count counts[_TABLE_MAX];
+        int r;
+
+        for (size_t i = 0; i < ELEMENTSOF(counts); i++) {
+                r = outbox_step(o, COUNTS);
+                if (r != SQL_ROW)
+                        return r < 0 ? r : -EUCLEAN;
+                counts[i] = (Count){ (uint64_t) sql_column_int(o->statements[COUNTS], 0),
+                        (uint64_t) sql_column_int(o->statements[COUNTS], 1) };
+        }
+        sql_reset(o->statements[COUNTS]);
+        memcpy(o->counts, counts, sizeof(counts));
+        return 0;
+}
+
+/* The integer that a statement without parameters yields. */
+static int outbox_read_int(Outbox *o, Statement statement, int64_t *ret) {
+        int r = outbox_step(o, statement);
 
         if (r != SQL_ROW)
                 return r < 0 ? r : -EUCLEAN;
-        outbox->last_id = sql_column_int(s, 0);
-        sql_reset(s);
+        *ret = sql_column_int(o->statements[statement], 0);
+        sql_reset(o->statements[statement]);
         return 0;
 }
 
-static int outbox_put_all(Outbox *outbox, void *arguments) {
-        const ReadingList *readings = arguments;
-        uint64_t bytes = reading_list_bytes(readings);
-        usec_t now = clock_wall();
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < readings->n; i++)
-                r = outbox_insert(outbox, &readings->items[i], now);
-        if (r == 0)
-                r = outbox_learn_last_id(outbox);
-        if (r == 0)
-                r = outbox_count(outbox, OUTBOX_READINGS, (int64_t) readings->n, (int64_t) bytes);
-        CRASHPOINT("outbox-put-before-commit");
-        return r;
-}
-
-int outbox_put(Outbox *outbox, const ReadingList *readings) {
+/* Looks whether another process changed the file since, and reads the counters again if so. */
+static int outbox_refresh(Outbox *o) {
+        int64_t version;
         int r;
 
-        if (readings->n == 0)
-                return OUTBOX_OK;
-        r = outbox_change(outbox, outbox_put_all, (void *) readings);
+        r = outbox_read_int(o, DATA_VERSION, &version);
+        if (r < 0 || version == o->data_version)
+                return r;
+        r = outbox_load_counts(o);
         if (r == 0)
-                CRASHPOINT("outbox-put-committed");
+                o->data_version = version;
         return r;
 }
 
-typedef struct Peek {
-        int64_t after;
-        size_t max_rows, max_bytes;
-        OutboxRows rows;
-} Peek;
+/* ---- the open file ---- */
 
-#define PEEK_TEXTS 5
-
-/* The parts of a row in the order of the columns from 2 on. */
-static void row_parts(OutboxRow *row, Slice *parts[static PEEK_TEXTS]) {
-        parts[0] = &row->key;
-        parts[1] = &row->source;
-        parts[2] = &row->type;
-        parts[3] = &row->device;
-        parts[4] = &row->payload;
+static void outbox_detach(Outbox *o) {
+        for (size_t i = 0; i < ELEMENTSOF(o->statements); i++)
+                o->statements[i] = sql_finalize(o->statements[i]);
+        outbox_source_close(&o->source);
+        o->sql = sql_close(o->sql);
+        o->data_version = -1;
 }
 
-static int peek_row(Peek *peek, SqlStatement *statement) {
-        OutboxRow *row = &peek->rows.items[peek->rows.n];
-        Slice *parts[PEEK_TEXTS];
+static int outbox_prepare(Outbox *o) {
+        int64_t last_id;
+        int r = 0;
 
-        *row = (OutboxRow){ .id = sql_column_int(statement, 0), .put_at = (usec_t) sql_column_int(statement, 1) };
-        row_parts(row, parts);
-        for (int i = 0; i < PEEK_TEXTS; i++) {
-                Slice column = sql_column(statement, i + 2);
-                int r = bytes_append(&peek->rows.text, column.data, column.size);
-                if (r < 0)
-                        return r;
-                parts[i]->size = column.size;
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(o->statements); i++)
+                r = sql_prepare(o->sql, statements[i], &o->statements[i]);
+        if (r != 0)
+                return r == -EINVAL ? -EUCLEAN : outbox_file_fault(r); /* a table is missing */
+        r = outbox_source_open(&o->source, o->sql);
+        if (r < 0)
+                return r;
+        r = outbox_refresh(o);
+        if (r < 0)
+                return r;
+        r = outbox_read_int(o, LAST_ID, &last_id);
+        if (r == 0 && last_id > o->last_id)
+                o->last_id = last_id;
+        return r;
+}
+
+/* OUTBOX_OK, OUTBOX_SALVAGED, OUTBOX_NEWER, or an errno. */
+static int outbox_attach(Outbox *o, OutboxSalvage *ret_salvage) {
+        int r, prepared;
+
+        r = outbox_file_open(o->directory, o->last_id, o->damaged, &o->sql, ret_salvage);
+        if (r < 0 || r == OUTBOX_NEWER)
+                return r;
+        o->damaged = false;
+        prepared = outbox_prepare(o);
+        if (prepared < 0)
+                outbox_detach(o);
+        o->damaged = prepared == -EUCLEAN;
+        return prepared < 0 ? prepared : r;
+}
+
+static void outbox_tell_needed(const Outbox *o, const OutboxSalvage *salvage) {
+        char needed[24];
+
+        (void) snprintf(needed, sizeof(needed), "%" PRIu64, salvage->needed);
+        log_event(LOG_ERR, EVENT_OUTBOX_DAMAGED, LOG_FIELDS({ FIELD_FILE, o->directory }, { FIELD_BYTES, needed }),
+                "The outbox in %s is damaged, and the disk has no room for a copy of what can be read: %s bytes are "
+                "needed. Nothing is lost. Free that much on the disk of state_dir; it goes on by itself.",
+                o->directory, needed);
+}
+
+static void outbox_tell_salvaged(const Outbox *o, const OutboxSalvage *salvage) {
+        log_event(LOG_ERR, EVENT_OUTBOX_DAMAGED, LOG_FIELDS({ FIELD_FILE, salvage->aside }),
+                "The outbox in %s turned out to be damaged. It was set aside as %s, and %" PRIu64
+                " readings that could be read were carried over into a new one, which is in use now. "
+                "Look at the disk; keep the file if readings are missed.",
+                o->directory, salvage->aside, salvage->rows);
+}
+
+/* As outbox_attach(), and notes how it went. */
+static int outbox_reopen(Outbox *o, OutboxSalvage *ret_salvage) {
+        bool first = !(o->refused & REFUSED_OPEN);
+        int r;
+
+        r = outbox_attach(o, ret_salvage);
+        if (r == OUTBOX_NEWER)
+                return r;
+        if (r == OUTBOX_SALVAGED)
+                outbox_tell_salvaged(o, ret_salvage);
+        if (r >= 0) {
+                outbox_works(o, REFUSED_OPEN);
+                return r;
         }
-        peek->rows.n++;
+        if (first && r == -ENOSPC && ret_salvage->needed > 0)
+                outbox_tell_needed(o, ret_salvage);
+        o->refusal = r;
+        o->reopen_at = clock_now() + OUTBOX_REOPEN_USEC;
+        return r;
+}
+
+/* Makes sure that the file is open. */
+static int outbox_ready(Outbox *o) {
+        OutboxSalvage salvage = {};
+        int r;
+
+        if (o->sql)
+                return 0;
+        if (clock_now() < o->reopen_at)
+                return o->refusal;
+        r = outbox_reopen(o, &salvage);
+        if (r == OUTBOX_NEWER)
+                return -EPROTONOSUPPORT;
+        if (r < 0)
+                outbox_fails(o, REFUSED_OPEN, r, NULL);
+        return r < 0 ? r : 0;
+}
+
+int outbox_open(const char *directory, const OutboxConfig *caps, Outbox **ret, OutboxSalvage *ret_salvage) {
+        _cleanup_(outbox_closep) Outbox *o = NULL;
+        OutboxSalvage salvage = {};
+        int r;
+
+        o = calloc(1, sizeof(Outbox));
+        if (!o)
+                return -ENOMEM;
+        o->caps = *caps;
+        o->directory = strdup(directory);
+        if (!o->directory)
+                return -ENOMEM;
+
+        r = outbox_reopen(o, &salvage);
+        if (r == -ENOSPC) {
+                outbox_fails(o, REFUSED_OPEN, r, NULL);
+                r = OUTBOX_OK;
+        }
+        if (r < 0 || r == OUTBOX_NEWER)
+                return r;
+        if (r == OUTBOX_SALVAGED && ret_salvage)
+                *ret_salvage = salvage;
+        *ret = cleanup_steal(o);
+        return r;
+}
+
+Outbox *outbox_close(Outbox *o) {
+        if (!o)
+                return NULL;
+        outbox_detach(o);
+        free(o->directory);
+        free(o);
+        return NULL;
+}
+
+void outbox_set_caps(Outbox *o, const OutboxConfig *caps) {
+        o->caps = *caps;
+}
+
+/* ---- an operation: begin, work, end; and again when what stood in its way was mended ---- */
+
+enum { MENDED_DAMAGE = 1 << 0, MENDED_LOG = 1 << 1 };
+
+/* True when the operation that ended with *error* is to be made again. Each way is tried once. */
+static bool outbox_mends(Outbox *o, int error, unsigned *tried) {
+        unsigned way = error == -EUCLEAN ? MENDED_DAMAGE : error == -ENOSPC && o->sql ? MENDED_LOG : 0;
+
+        if (way == 0 || *tried & way)
+                return false;
+        *tried |= way;
+        if (way == MENDED_DAMAGE) {
+                outbox_detach(o);
+                o->damaged = true;
+                o->reopen_at = 0;
+        } else /* SQLite begins its log anew when that has grown to 4 MB, which a full disk may not allow it */
+                (void) sql_exec(o->sql, "PRAGMA wal_checkpoint(RESTART)");
+        return true;
+}
+
+static int outbox_begin(Outbox *o, bool durable) {
+        int r;
+
+        r = outbox_ready(o);
+        if (r < 0)
+                return r;
+        r = outbox_file_fault(sql_set_durable(o->sql, durable));
+        if (r < 0)
+                return r;
+        r = outbox_run(o, BEGIN);
+        return r < 0 ? r : outbox_refresh(o);
+}
+
+/* Commits when all went well so far; else all is as before, the counters included. */
+static int outbox_end(Outbox *o, int r) {
+        if (r == 0)
+                r = outbox_run(o, COMMIT);
+        if (r == 0 || !o->sql)
+                return r;
+        (void) outbox_run(o, ROLLBACK); /* SQLite has done it by itself after some errors, and says so */
+        o->data_version = -1;
+        (void) outbox_refresh(o);
+        return r;
+}
+
+/* The result of an operation, which says how the disk is. */
+static int outbox_done(Outbox *o, Refused what, int r, const char *source) {
+        if (r < 0) {
+                outbox_fails(o, what, r, source);
+                return r;
+        }
+        outbox_works(o, what == REFUSED_PUT ? REFUSED_PUT | REFUSED_FORGET : what);
+        if (what == REFUSED_PUT && sql_is_alone(o->sql))
+                outbox_detach(o); /* there is room: let others in again */
         return 0;
 }
 
-/* The text moved while it grew: only now it is known where each part lies. */
-static void peek_place(OutboxRows *rows) {
-        const char *cursor = rows->text.data ?: "";
+/* ---- room and status ---- */
 
-        for (size_t i = 0; i < rows->n; i++) {
-                Slice *parts[PEEK_TEXTS];
-                row_parts(&rows->items[i], parts);
-                for (int j = 0; j < PEEK_TEXTS; j++) {
-                        parts[j]->data = cursor;
-                        cursor += parts[j]->size;
-                }
-        }
+bool outbox_has_room(Outbox *o, uint64_t rows, uint64_t bytes) {
+        uint64_t held_rows, held_bytes;
+
+        if (outbox_ready(o) == 0)
+                (void) outbox_refresh(o); /* else the counters as last known; mending is for those who need the rows */
+        if (outbox_is_failing(o))
+                return false;
+        held_rows = o->counts[READINGS].rows + o->counts[REJECTED].rows;
+        held_bytes = o->counts[READINGS].bytes + o->counts[REJECTED].bytes;
+        if (o->counts[READINGS].rows == 0) /* what comes cannot wait for room: there will not be more */
+                return held_rows < o->caps.max_rows && held_bytes < o->caps.max_bytes;
+        return !__builtin_add_overflow(rows, held_rows, &rows) && !__builtin_add_overflow(bytes, held_bytes, &bytes) &&
+               rows <= o->caps.max_rows && bytes <= o->caps.max_bytes;
 }
 
-static int outbox_peek_rows(Outbox *outbox, void *arguments) {
-        SqlStatement *statement = outbox->statements[OUTBOX_PEEK];
-        Peek *peek = arguments;
+void outbox_status(Outbox *o, OutboxStatus *ret) {
+        int64_t oldest;
+
+        if (outbox_ready(o) == 0 && outbox_refresh(o) == 0 && outbox_read_int(o, OLDEST, &oldest) == 0)
+                o->oldest = (usec_t) oldest;
+        *ret = (OutboxStatus){
+                .rows = o->counts[READINGS].rows,
+                .bytes = o->counts[READINGS].bytes,
+                .rejected_rows = o->counts[REJECTED].rows,
+                .rejected_bytes = o->counts[REJECTED].bytes,
+                .max_rows = o->caps.max_rows,
+                .max_bytes = o->caps.max_bytes,
+                .oldest = o->oldest,
+        };
+}
+
+/* ---- put ---- */
+
+static int put_reading(Outbox *o, const Reading *reading, usec_t now) {
+        SqlStatement *s = o->statements[INSERT];
+
+        (void) sql_bind_int(s, 1, (int64_t) reading_bytes(reading));
+        (void) sql_bind_int(s, 2, (int64_t) now);
+        bind_text(s, 3, reading->key);
+        bind_text(s, 4, reading->source);
+        bind_text(s, 5, reading->type);
+        bind_text(s, 6, reading->device);
+        (void) sql_bind_blob(s, 7, reading->payload.data, reading->payload.size);
+        (void) sql_bind_blob(s, 8, reading->labels.data, reading->labels.size);
+        return outbox_run(o, INSERT);
+}
+
+static int put_readings(Outbox *o, const ReadingList *list, usec_t now, size_t *ret_repeats) {
+        uint64_t bytes = 0, rows = 0;
+        int r;
+
+        for (size_t i = 0; i < list->n; i++) {
+                const Reading *reading = &list->items[i];
+
+                r = outbox_source_see(&o->source, reading, now);
+                if (r < 0)
+                        return r;
+                if (r == OUTBOX_SOURCE_REPEAT)
+                        continue;
+                r = put_reading(o, reading, now);
+                if (r < 0)
+                        return r;
+                bytes += reading_bytes(reading);
+                rows++;
+        }
+        *ret_repeats = list->n - rows;
+        return rows > 0 ? outbox_count(o, READINGS, (int64_t) rows, (int64_t) bytes) : 0;
+}
+
+static int put_all(Outbox *o, const ReadingList *list, size_t *ret_repeats) {
+        usec_t now = clock_wall();
+        int r;
+
+        r = put_readings(o, list, now, ret_repeats);
+        if (r < 0)
+                return r;
+        r = outbox_source_put(&o->source, list, now);
+        if (r < 0)
+                return r;
+        return outbox_read_int(o, LAST_ID, &o->last_id);
+}
+
+int outbox_put(Outbox *o, const ReadingList *list, size_t *ret_repeats) {
+        size_t repeats = 0;
+        unsigned tried = 0;
+        int r;
+
+        if (reading_list_is_empty(list))
+                return 0;
+        do {
+                r = outbox_begin(o, true);
+                if (r == 0)
+                        r = put_all(o, list, &repeats);
+                r = outbox_end(o, r);
+        } while (outbox_mends(o, r, &tried));
+        if (r == 0 && ret_repeats)
+                *ret_repeats = repeats;
+        return outbox_done(o, REFUSED_PUT, r, list->n > 0 ? list->items[0].source : list->source);
+}
+
+/* ---- cursor, peek ---- */
+
+int outbox_cursor(Outbox *o, const char *source, Bytes *ret) {
+        unsigned tried = 0;
+        int r;
+
+        do {
+                r = outbox_ready(o);
+                if (r == 0)
+                        r = outbox_source_cursor(&o->source, source, ret);
+        } while (outbox_mends(o, r, &tried));
+        return outbox_done(o, REFUSED_READ, r, source);
+}
+
+static int peek_row(OutboxRows *rows, SqlStatement *s) {
+        OutboxRow *row = &rows->items[rows->n++];
+        Slice *const parts[] = { &row->key, &row->source, &row->type, &row->device, &row->payload, &row->labels };
+
+        row->id = sql_column_int(s, 0);
+        row->put_at = (usec_t) sql_column_int(s, 1);
+        return sql_copy_columns(s, 2, ELEMENTSOF(parts), parts, &row->text);
+}
+
+static int peek_rows(Outbox *o, int64_t after, size_t max_rows, size_t max_bytes, OutboxRows *rows) {
+        SqlStatement *s = o->statements[PEEK];
         size_t payload = 0;
         int r;
 
-        peek->rows.n = 0;
-        peek->rows.text.size = 0;
-        (void) sql_bind_int(statement, 1, peek->after);
-        (void) sql_bind_int(statement, 2, (int64_t) peek->max_rows);
-        while ((r = outbox_step(outbox, OUTBOX_PEEK)) == SQL_ROW) {
-                payload += sql_column(statement, 6).size;
-                if (peek->rows.n == peek->max_rows || (peek->rows.n > 0 && payload > peek->max_bytes)) {
-                        r = 0;
-                        break;
-                }
-                r = peek_row(peek, statement);
-                if (r < 0)
+        rows->n = 0;
+        (void) sql_bind_int(s, 1, after);
+        (void) sql_bind_int(s, 2, (int64_t) max_rows);
+        while ((r = outbox_step(o, PEEK)) == SQL_ROW) {
+                payload += sql_column(s, 6).size;
+                r = rows->n > 0 && payload > max_bytes ? 0 : peek_row(rows, s);
+                if (r < 0 || payload > max_bytes)
                         break;
         }
-        sql_reset(statement);
+        sql_reset(s);
         return r;
 }
 
-int outbox_peek(Outbox *outbox, int64_t after, size_t max_rows, size_t max_bytes, OutboxRows *ret) {
-        Peek peek = { .after = after, .max_rows = max_rows, .max_bytes = max_bytes };
+int outbox_peek(Outbox *o, int64_t after, size_t max_rows, size_t max_bytes, OutboxRows *ret) {
+        OutboxRows rows = {};
+        unsigned tried = 0;
         int r;
 
         assert(max_rows > 0);
-        peek.rows.items = calloc(max_rows, sizeof(OutboxRow));
-        if (!peek.rows.items)
+        rows.items = calloc(max_rows, sizeof(OutboxRow));
+        if (!rows.items)
                 return -ENOMEM;
-
-        r = outbox_read(outbox, outbox_peek_rows, &peek);
+        do {
+                r = outbox_ready(o);
+                if (r == 0)
+                        r = peek_rows(o, after, max_rows, max_bytes, &rows);
+        } while (outbox_mends(o, r, &tried));
+        r = outbox_done(o, REFUSED_READ, r, NULL);
+        if (r < 0)
+                rows.n = 0;
+        for (size_t i = rows.n; i < max_rows; i++) /* of an attempt that was made again */
+                bytes_done(&rows.items[i].text);
         if (r < 0) {
-                outbox_rows_done(&peek.rows);
+                free(rows.items);
                 return r;
         }
-        peek_place(&peek.rows);
-        if (peek.rows.n > 0 && peek.rows.items[peek.rows.n - 1].id > outbox->last_id)
-                outbox->last_id = peek.rows.items[peek.rows.n - 1].id;
-        *ret = peek.rows;
+        if (rows.n > 0 && rows.items[rows.n - 1].id > o->last_id)
+                o->last_id = rows.items[rows.n - 1].id;
+        *ret = rows;
         return 0;
 }
 
 void outbox_rows_done(OutboxRows *rows) {
-        bytes_done(&rows->text);
+        for (size_t i = 0; i < rows->n; i++)
+                bytes_done(&rows->items[i].text);
         free(rows->items);
         *rows = (OutboxRows){};
 }
 
-typedef struct Forget {
-        const int64_t *ids;
-        size_t n;
-} Forget;
+/* ---- forget, reject ---- */
 
-static int outbox_measure_range(Outbox *outbox, int64_t first, int64_t last, int64_t *ret_rows, int64_t *ret_bytes) {
-        SqlStatement *sizes = outbox->statements[OUTBOX_RANGE_SIZE];
+static int measure_range(Outbox *o, int64_t first, int64_t last, int64_t *ret_rows, int64_t *ret_bytes) {
+        SqlStatement *s = o->statements[RANGE_SIZE];
         int r;
 
-        (void) sql_bind_int(sizes, 1, first);
-        (void) sql_bind_int(sizes, 2, last);
-        r = outbox_step(outbox, OUTBOX_RANGE_SIZE);
+        (void) sql_bind_int(s, 1, first);
+        (void) sql_bind_int(s, 2, last);
+        r = outbox_step(o, RANGE_SIZE);
         if (r != SQL_ROW)
                 return r < 0 ? r : -EUCLEAN;
-        *ret_rows = sql_column_int(sizes, 0);
-        *ret_bytes = sql_column_int(sizes, 1);
-        sql_reset(sizes);
+        *ret_rows = sql_column_int(s, 0);
+        *ret_bytes = sql_column_int(s, 1);
+        sql_reset(s);
         return 0;
 }
 
 /* Deletes the rows from *first* to *last*: ids that follow each other go in one sweep. */
-static int outbox_forget_range(Outbox *outbox, int64_t first, int64_t last) {
-        SqlStatement *delete = outbox->statements[OUTBOX_RANGE_DELETE];
+static int forget_range(Outbox *o, int64_t first, int64_t last) {
+        SqlStatement *s = o->statements[RANGE_DELETE];
         int64_t rows, bytes;
         int r;
 
-        r = outbox_measure_range(outbox, first, last, &rows, &bytes);
+        r = measure_range(o, first, last, &rows, &bytes);
         if (r < 0)
                 return r;
-        (void) sql_bind_int(delete, 2, last);
-        r = outbox_run(outbox, OUTBOX_RANGE_DELETE, first);
-        return r < 0 ? r : outbox_count(outbox, OUTBOX_READINGS, -rows, -bytes);
+        (void) sql_bind_int(s, 1, first);
+        (void) sql_bind_int(s, 2, last);
+        r = outbox_run(o, RANGE_DELETE);
+        return r < 0 ? r : outbox_count(o, READINGS, -rows, -bytes);
 }
 
-static int outbox_forget_all(Outbox *outbox, void *arguments) {
-        const Forget *forget = arguments;
+static int forget_all(Outbox *o, const int64_t *ids, size_t n) {
         int r = 0;
 
-        for (size_t i = 0, end; r == 0 && i < forget->n; i = end) {
-                for (end = i + 1; end < forget->n && forget->ids[end] == forget->ids[end - 1] + 1; end++)
+        for (size_t i = 0, end; r == 0 && i < n; i = end) {
+                for (end = i + 1; end < n && ids[end] == ids[end - 1] + 1; end++)
                         ;
-                r = outbox_forget_range(outbox, forget->ids[i], forget->ids[end - 1]);
+                r = forget_range(o, ids[i], ids[end - 1]);
         }
-        CRASHPOINT("outbox-forget-before-commit");
         return r;
 }
 
-int outbox_forget(Outbox *outbox, const int64_t *ids, size_t n) {
+int outbox_forget(Outbox *o, const int64_t *ids, size_t n) {
+        unsigned tried = 0;
         int r;
 
         if (n == 0)
                 return 0;
-        r = outbox_change(outbox, outbox_forget_all, &(Forget){ ids, n });
-        if (r == 0)
-                CRASHPOINT("outbox-forget-committed");
-        return r;
+        do {
+                r = outbox_begin(o, false);
+                if (r == 0)
+                        r = forget_all(o, ids, n);
+                r = outbox_end(o, r);
+        } while (outbox_mends(o, r, &tried));
+        return outbox_done(o, REFUSED_FORGET, r, NULL);
 }
 
-typedef struct Reject {
-        int64_t id;
-        const char *reason;
-} Reject;
-
-static int outbox_reject_one(Outbox *outbox, void *arguments) {
-        SqlStatement *copy = outbox->statements[OUTBOX_REJECT];
-        const Reject *reject = arguments;
+static int reject_one(Outbox *o, int64_t id, const char *reason) {
+        SqlStatement *s = o->statements[REJECT];
         int64_t rows, bytes;
         int r;
 
-        r = outbox_measure_range(outbox, reject->id, reject->id, &rows, &bytes);
+        r = measure_range(o, id, id, &rows, &bytes);
+        if (r < 0 || rows == 0)
+                return r;
+        (void) sql_bind_int(s, 1, id);
+        (void) sql_bind_int(s, 2, (int64_t) clock_wall());
+        bind_text(s, 3, reason);
+        r = outbox_run(o, REJECT);
         if (r < 0)
                 return r;
-        (void) sql_bind_int(copy, 2, (int64_t) clock_wall());
-        (void) sql_bind_text(copy, 3, reject->reason, strlen(reject->reason));
-        r = outbox_run(outbox, OUTBOX_REJECT, reject->id);
-        if (r == 0)
-                r = outbox_count(outbox, OUTBOX_REJECTED, rows, bytes);
-        return r < 0 ? r : outbox_forget_range(outbox, reject->id, reject->id);
+        r = outbox_count(o, REJECTED, rows, bytes);
+        return r < 0 ? r : forget_range(o, id, id);
 }
 
-int outbox_reject(Outbox *outbox, int64_t id, const char *reason) {
-        return outbox_change(outbox, outbox_reject_one, &(Reject){ id, reason });
+int outbox_reject(Outbox *o, int64_t id, const char *reason) {
+        unsigned tried = 0;
+        int r;
+
+        do {
+                r = outbox_begin(o, true);
+                if (r == 0)
+                        r = reject_one(o, id, reason);
+                r = outbox_end(o, r);
+        } while (outbox_mends(o, r, &tried));
+        return outbox_done(o, REFUSED_FORGET, r, NULL);
 }

@@ -1,44 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Durable queue of readings in SQLite (WAL, synchronous=FULL): a reading is here from right after it was fetched (P1)
- * until Pub/Sub has answered with its message id (P2). Nothing is ever dropped: at its caps it says so and its callers
- * stop (P7). One process owns the file; one transaction for a put or a forget.
+/* Durable queue of readings in SQLite (WAL): a reading is here from right after it was fetched (P1) until Pub/Sub has
+ * answered with its message id (P2). Nothing is ever dropped: at its caps it says so and its callers stop (P7). One
+ * process owns the file; one transaction for a put or a forget.
  *
- * Table `readings`: id (ascending, never reused), payload, key, source, type, device, put_at. Table `rejected`:
+ * Every call mends a damaged file and goes on. While the disk refuses, calls fail with an errno and their callers try
+ * again; that is said here, once for all of them, and once more when it is over.
+ *
+ * Table `readings`: id (ascending, never reused), payload, key, source, type, device, labels, put_at. Table `rejected`:
  * readings that Pub/Sub refused for good, with the reason; they count towards the caps until `sensorqd rejected`
- * replays or drops them. `PRAGMA user_version` is the schema. */
+ * replays or drops them. Beside them, for each source: `seen`, the keys of what may come again; its cursor; and
+ * `unreadable`, what came and could not become a reading, with a cap of its own. */
 
 #include "config.h"
-#include "lib/bytes.h"
+#include "publish/outbox-file.h"
 #include "publish/reading.h"
 
 typedef struct Outbox Outbox;
-
-#define OUTBOX_FILE "outbox.sqlite"
-#define OUTBOX_SCHEMA 1 /* outbox-file.c has its text */
-
-enum {
-        OUTBOX_OK = 0,
-        OUTBOX_SALVAGED = 2, /* open: the file was damaged and set aside; readable rows were carried over */
-        OUTBOX_NEWER = 3,    /* open: made by a later version; left alone */
-};
-
-typedef struct OutboxSalvage {
-        char aside[256]; /* name of the file set aside */
-        uint64_t rows;   /* carried over */
-} OutboxSalvage;
 
 typedef struct OutboxRow {
         int64_t id;
         usec_t put_at; /* clock_wall() */
         Slice payload, key, source, type, device;
+        Slice labels; /* for labels_next() */
+        Bytes text;   /* what the slices point at */
 } OutboxRow;
 
-/* Rows in memory, oldest first. A plain value that owns its text. */
+/* Rows in memory, oldest first. A plain value. */
 typedef struct OutboxRows {
         OutboxRow *items;
         size_t n;
-        Bytes text;
 } OutboxRows;
 
 typedef struct OutboxStatus {
@@ -49,25 +40,39 @@ typedef struct OutboxStatus {
 } OutboxStatus;
 
 /* Opens or creates DIRECTORY/outbox.sqlite and checks its integrity. OUTBOX_OK, OUTBOX_SALVAGED (*ret_salvage filled
- * in), OUTBOX_NEWER, or an errno. */
+ * in; may be NULL), OUTBOX_NEWER, or an errno. On a full disk OUTBOX_OK: what is queued can be published, or nothing
+ * works until there is room. */
 int outbox_open(const char *directory, const OutboxConfig *caps, Outbox **ret, OutboxSalvage *ret_salvage);
 Outbox *outbox_close(Outbox *outbox);
 CLEANUP_DEFINE(Outbox, outbox_close)
 void outbox_set_caps(Outbox *outbox, const OutboxConfig *caps);
 
-/* Whether *rows* readings of *bytes* more would fit under the caps. */
+/* *on_change* is called when the disk begins to refuse, and when it works again: from inside the call that met it, so
+ * it may only take a note. NULL: nobody listens. */
+void outbox_watch(Outbox *outbox, void (*on_change)(void *userdata), void *userdata);
+
+/* What is fetched now could not be written. */
+bool outbox_is_failing(const Outbox *outbox);
+
+/* Whether *rows* readings of *bytes* more would fit under the caps; false while outbox_is_failing(). An outbox in which
+ * nothing waits takes whatever a poll brings. */
 bool outbox_has_room(Outbox *outbox, uint64_t rows, uint64_t bytes);
 
-/* All of the readings in one transaction, or none. On return 0 they survive power loss. -ENOSPC, -EROFS, -EIO, ... The
- * caps are no reason to refuse: they are asked before a poll, and what was fetched nevertheless has no other place that
- * survives a kill (P1). So a cap is passed by one reply of each source at most. */
-int outbox_put(Outbox *outbox, const ReadingList *readings);
+/* All that the list holds in one transaction, or nothing. On return 0 it survives power loss. Readings whose `seen` key
+ * is known are left out; *ret_repeats (may be NULL): how many. -ENOSPC, -EROFS, -EIO, ... The caps are no reason to
+ * refuse: they are asked before a poll, and what was fetched nevertheless has no other place that survives a kill (P1).
+ * So a cap is passed by one reply of each source at most. */
+int outbox_put(Outbox *outbox, const ReadingList *readings, size_t *ret_repeats);
+
+/* The cursor that the source has put last, appended to *ret*; nothing where it has put none. */
+int outbox_cursor(Outbox *outbox, const char *source, Bytes *ret);
 
 /* Up to *max_rows* rows and about *max_bytes* of payload (at least one row) with ids above *after*, oldest first. */
 int outbox_peek(Outbox *outbox, int64_t after, size_t max_rows, size_t max_bytes, OutboxRows *ret);
 void outbox_rows_done(OutboxRows *rows);
 
-/* Pub/Sub has these: they go in one transaction, durable on return. */
+/* Pub/Sub has these: they go in one transaction. A kill does not bring them back; a power cut may until the next put,
+ * whose sync covers this one too, and then they are published again under the same keys. */
 int outbox_forget(Outbox *outbox, const int64_t *ids, size_t n);
 
 /* Moves one row to the rejected table with the reason, durable on return. */

@@ -144,12 +144,7 @@ static void publisher_disk_failed(Publisher *p, const char *what, int error) {
         char detail[128];
 
         (void) snprintf(detail, sizeof(detail), "the outbox cannot be %s: %s", what, strerror(-error));
-        if (trouble_fail(&p->disk_trouble, TROUBLE_LASTING, delay, detail))
-                log_event(LOG_ERR, EVENT_OUTBOX_FAILING,
-                        LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }, { FIELD_ERROR, detail }),
-                        "Publishing to %s waits for the disk: %s. Nothing is lost. Free space on the disk of "
-                        "state_dir, or mend it.",
-                        p->spec.topic, detail);
+        (void) trouble_fail(&p->disk_trouble, TROUBLE_LASTING, delay, detail); /* the outbox has said it */
         publisher_move(p, PUBLISHER_WAITING);
         publisher_arm(p, delay);
         publisher_changed(p);
@@ -158,9 +153,7 @@ static void publisher_disk_failed(Publisher *p, const char *what, int error) {
 static void publisher_disk_works(Publisher *p) {
         char span[CLOCK_SPAN_SIZE];
 
-        if (trouble_mend(&p->disk_trouble, span))
-                log_event(LOG_NOTICE, EVENT_OUTBOX_RECOVERED, LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }),
-                        "The outbox can be used again after %s; publishing to %s goes on.", span, p->spec.topic);
+        (void) trouble_mend(&p->disk_trouble, span); /* as above */
 }
 
 static void publisher_mended(Publisher *p) {
@@ -494,11 +487,10 @@ static void publisher_go(Publisher *p) {
         while (r == LOOK_AGAIN);
 
         if (r < 0)
-                publisher_disk_failed(p, "read", r);
-        else if (r == LOOK_FOUND)
+                return publisher_disk_failed(p, "read", r);
+        publisher_disk_works(p);
+        if (r == LOOK_FOUND)
                 publisher_send(p);
-        else
-                publisher_disk_works(p);
 }
 
 /* At the loop's next turn: several readings put in this one go together. */
@@ -541,6 +533,11 @@ void publisher_wake(Publisher *p) {
                 return;
         if (publisher_rows(p) > (p->state == PUBLISHER_RESTING ? p->rested_rows : 0))
                 loop_wake(p->step);
+}
+
+void publisher_resume(Publisher *p) {
+        if (p->state == PUBLISHER_WAITING && trouble_is_on(&p->disk_trouble))
+                publisher_on_timer(p);
 }
 
 /* Why it is paused, in the way of a failure. */

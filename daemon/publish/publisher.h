@@ -49,6 +49,8 @@ CLEANUP_DEFINE(Publisher, publisher_free)
 
 /* Rows may have come: look. Does not shorten a backoff. */
 void publisher_wake(Publisher *publisher);
+/* The disk works again: what waits for it goes on now, not after a backoff. */
+void publisher_resume(Publisher *publisher);
 /* No request is started while paused. *why* is what a person has to mend, and is said once; "": nothing that is not
  * said elsewhere; NULL: go on. */
 void publisher_pause(Publisher *publisher, const char *why);

@@ -10,20 +10,28 @@
 
 static void reading_done(Reading *reading) {
         bytes_done(&reading->payload);
+        bytes_done(&reading->labels);
         free(reading->key);
         free(reading->source);
         free(reading->type);
         free(reading->device);
+        free(reading->seen);
         *reading = (Reading){};
 }
 
-uint64_t reading_bytes(const Reading *reading) {
-        return (uint64_t) reading->payload.size + strlen(reading->key) + strlen(reading->source) +
-               strlen(reading->type) + strlen(reading->device);
+static void unreadable_done(Unreadable *unreadable) {
+        bytes_done(&unreadable->payload);
+        free(unreadable->topic);
+        free(unreadable->reason);
+        *unreadable = (Unreadable){};
 }
 
-int reading_list_add(ReadingList *list, Bytes *payload, const char *source, const char *type, const char *device,
-        const char *request_at, uint64_t random) {
+uint64_t reading_bytes(const Reading *reading) {
+        return (uint64_t) reading->payload.size + reading->labels.size + strlen(reading->key) +
+               strlen(reading->source) + strlen(reading->type) + strlen(reading->device);
+}
+
+int reading_list_add(ReadingList *list, const ReadingOrigin *origin, Bytes *payload) {
         Reading reading = {};
         int r;
 
@@ -31,18 +39,64 @@ int reading_list_add(ReadingList *list, Bytes *payload, const char *source, cons
         if (r < 0)
                 return r;
 
-        reading.source = strdup(source);
-        reading.type = strdup(type);
-        reading.device = strdup(device);
-        if (asprintf(&reading.key, "%s:%s:%s:%016" PRIx64, source, device, request_at, random) < 0)
+        reading.source = strdup(origin->source);
+        reading.type = strdup(origin->type);
+        reading.device = strdup(origin->device);
+        reading.seen = origin->seen ? strdup(origin->seen) : NULL;
+        if (asprintf(&reading.key, "%s:%s:%s:%016" PRIx64, origin->at, origin->source, origin->device, origin->unique) <
+                0)
                 reading.key = NULL; /* asprintf(3) leaves it undefined */
-        if (!reading.source || !reading.type || !reading.device || !reading.key) {
+        if (origin->labels)
+                r = bytes_append(&reading.labels, origin->labels->data, origin->labels->size);
+        if (r < 0 || !reading.source || !reading.type || !reading.device || !reading.key ||
+                (origin->seen && !reading.seen)) {
                 reading_done(&reading);
                 return -ENOMEM;
         }
 
         reading.payload = bytes_steal(payload);
         list->items[list->n++] = reading;
+        return 0;
+}
+
+static int list_set_source(ReadingList *list, const char *source) {
+        if (!list->source)
+                list->source = strdup(source);
+        return list->source ? 0 : -ENOMEM;
+}
+
+int reading_list_add_unreadable(
+        ReadingList *list, const char *source, const char *topic, const char *reason, Bytes *payload) {
+        Unreadable unreadable = {};
+        int r;
+
+        r = list_set_source(list, source);
+        if (r < 0)
+                return r;
+        r = array_reserve(&list->unreadable, &list->unreadable_allocated, list->n_unreadable + 1, sizeof(Unreadable));
+        if (r < 0)
+                return r;
+
+        unreadable.topic = strdup(topic);
+        unreadable.reason = strdup(reason);
+        if (!unreadable.topic || !unreadable.reason) {
+                unreadable_done(&unreadable);
+                return -ENOMEM;
+        }
+        unreadable.payload = bytes_steal(payload);
+        list->unreadable[list->n_unreadable++] = unreadable;
+        return 0;
+}
+
+int reading_list_set_cursor(ReadingList *list, const char *source, const char *cursor) {
+        char *copy = strdup(cursor);
+
+        if (!copy || list_set_source(list, source) < 0) {
+                free(copy);
+                return -ENOMEM;
+        }
+        free(list->cursor);
+        list->cursor = copy;
         return 0;
 }
 
@@ -53,6 +107,10 @@ uint64_t reading_list_bytes(const ReadingList *list) {
         return bytes;
 }
 
+bool reading_list_is_empty(const ReadingList *list) {
+        return list->n == 0 && list->n_unreadable == 0 && !list->cursor;
+}
+
 void reading_list_truncate(ReadingList *list, size_t n) {
         while (list->n > n)
                 reading_done(&list->items[--list->n]);
@@ -61,9 +119,7 @@ void reading_list_truncate(ReadingList *list, size_t n) {
 int reading_list_move(ReadingList *to, ReadingList *from) {
         int r;
 
-        if (from->n == 0)
-                return 0;
-        if (to->n == 0) {
+        if (reading_list_is_empty(to)) {
                 reading_list_done(to);
                 *to = reading_list_steal(from);
                 return 0;
@@ -71,16 +127,33 @@ int reading_list_move(ReadingList *to, ReadingList *from) {
         r = array_reserve(&to->items, &to->allocated, to->n + from->n, sizeof(Reading));
         if (r < 0)
                 return r;
-        memcpy(to->items + to->n, from->items, from->n * sizeof(Reading));
-        to->n += from->n;
-        from->n = 0; /* their owner is *to* now */
+        r = array_reserve(
+                &to->unreadable, &to->unreadable_allocated, to->n_unreadable + from->n_unreadable, sizeof(Unreadable));
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < from->n; i++)
+                to->items[to->n++] = from->items[i];
+        for (size_t i = 0; i < from->n_unreadable; i++)
+                to->unreadable[to->n_unreadable++] = from->unreadable[i];
+        from->n = from->n_unreadable = 0; /* their owner is *to* now */
+        if (!to->source)
+                to->source = cleanup_steal(from->source);
+        if (from->cursor) {
+                free(to->cursor);
+                to->cursor = cleanup_steal(from->cursor);
+        }
         reading_list_done(from);
         return 0;
 }
 
 void reading_list_done(ReadingList *list) {
         reading_list_truncate(list, 0);
+        while (list->n_unreadable > 0)
+                unreadable_done(&list->unreadable[--list->n_unreadable]);
         free(list->items);
+        free(list->unreadable);
+        free(list->source);
+        free(list->cursor);
         *list = (ReadingList){};
 }
 
@@ -88,4 +161,27 @@ ReadingList reading_list_steal(ReadingList *list) {
         ReadingList stolen = *list;
         *list = (ReadingList){};
         return stolen;
+}
+
+int labels_add(Bytes *labels, const char *name, const char *value) {
+        int r;
+
+        r = bytes_append(labels, name, strlen(name) + 1);
+        if (r < 0)
+                return r;
+        return bytes_append(labels, value, strlen(value) + 1);
+}
+
+static bool labels_text(Slice *rest, Slice *ret) {
+        const char *end = rest->size > 0 ? memchr(rest->data, '\0', rest->size) : NULL;
+
+        if (!end)
+                return false;
+        *ret = (Slice){ rest->data, (size_t) (end - rest->data) };
+        *rest = (Slice){ end + 1, rest->size - ret->size - 1 };
+        return true;
+}
+
+bool labels_next(Slice *rest, Slice *ret_name, Slice *ret_value) {
+        return labels_text(rest, ret_name) && labels_text(rest, ret_value);
 }

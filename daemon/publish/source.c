@@ -279,7 +279,7 @@ static void source_committed(Source *s) {
 static void source_commit(void *userdata) {
         Source *s = userdata;
 
-        if (s->readings.n > 0 && s->host->store(s->host->userdata, s, &s->readings) != 0)
+        if (!reading_list_is_empty(&s->readings) && s->host->store(s->host->userdata, s, &s->readings) != 0)
                 source_refused(s);
         else
                 source_committed(s);
@@ -436,7 +436,7 @@ Source *source_free(Source *s) {
         s->commit = loop_drop(s->commit);
         s->again = loop_drop(s->again);
         s->due = loop_drop(s->due);
-        if (s->readings.n > 0 && s->host->store(s->host->userdata, s, &s->readings) != 0)
+        if (!reading_list_is_empty(&s->readings) && s->host->store(s->host->userdata, s, &s->readings) != 0)
                 source_tell_lost(s);
         reading_list_done(&s->readings);
         free(s);

@@ -193,7 +193,13 @@ static int device_add(Parse *p, const Device *device) {
         r = device_format(p, device, &payload);
         if (r < 0)
                 return r;
-        return reading_list_add(p->list, &payload, p->source, NATURE_REMO_TYPE, id, p->request_at, p->random());
+        return reading_list_add(p->list,
+                &(ReadingOrigin){ .source = p->source,
+                        .type = NATURE_REMO_TYPE,
+                        .device = id,
+                        .at = p->request_at,
+                        .unique = p->random() },
+                &payload);
 }
 
 /* ---- the list ---- */

@@ -306,7 +306,13 @@ static void check_source(Session *session, const SourceConfig *section) {
         tell_source(session, name, &status, sample);
 }
 
-/* ---- the whole ---- */
+/* ---- MongoDB ---- */
+
+static int check_mongodb(MongodbAdmin *admin, MongodbAdminDetail *ret_detail) {
+        int r = mongodb_admin_check_login(admin, ret_detail);
+
+        return r == MONGODB_ADMIN_OK ? mongodb_admin_check_write(admin, ret_detail) : r;
+}
 
 static void check_pubsub(Session *session) {
         const Config *config = session->config;
@@ -339,6 +345,6 @@ int verb_check(Config *config, bool offline) {
                 check_source(session, &config->sources[i]);
         check_pubsub(session);
         for (size_t i = 0; i < config->n_subscriptions; i++)
-                session_sink(session, &config->subscriptions[i], false);
+                session_mongodb(session, &config->subscriptions[i], check_mongodb);
         return session_exit_code(session);
 }

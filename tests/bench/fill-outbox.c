@@ -22,7 +22,7 @@ static void add(ReadingList *list, uint64_t number) {
         reading_append(&text, (unsigned) (number % POLL_MAX));
         r = bytes_append(&payload, text.data, text.size);
         if (r == 0)
-                r = reading_list_add(list, &payload, "home", "nature_remo", device, "2026-01-15T08:13:00.123Z", number);
+                r = reading_list_add(list, &(ReadingOrigin){ .source = "home", .type = "nature_remo", .device = device, .at = "2026-01-15T08:13:00.123Z", .unique = number }, &payload);
         if (r < 0)
                 errx(EXIT_FAILURE, "reading_list_add: %s", strerror(-r));
         bytes_done(&payload);
@@ -46,7 +46,7 @@ int main(int argc, char **argv) {
 
                 for (unsigned i = 0; i < POLL_MAX && put < count; i++)
                         add(&list, put++);
-                r = outbox_put(outbox, &list);
+                r = outbox_put(outbox, &list, NULL);
                 if (r != OUTBOX_OK)
                         errx(EXIT_FAILURE, "outbox_put: %d", r);
                 reading_list_done(&list);

@@ -52,7 +52,7 @@ static void append_attributes(Buffer *out, Template *t, bool timed, unsigned i) 
                 t->sent = out->size - t->start;
                 buffer_format(out, "%0*u\",\n", LATENCY_DIGITS, 0);
         }
-        buffer_format(out, "          \"idempotency_key\": \"home:%s:2026-01-15T08:13:00.%03uZ:", device, i);
+        buffer_format(out, "          \"idempotency_key\": \"2026-01-15T08:13:00.%03uZ:home:%s:", i, device);
         t->key = out->size - t->start;
         buffer_format(out, "%0*u\"\n        },\n", ID_DIGITS, i);
 }

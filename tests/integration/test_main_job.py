@@ -20,7 +20,8 @@ def test_document_carries_what_the_source_served(stack):
     stack.wait_count(3)
     served = {entry["device"]: entry for entry in stack.remo.served()[:3]}
     for document in sorted(stack.readings(), key=lambda d: d["stored_at"])[:3]:
-        assert document["_id"].startswith(f"home:{document['id']}:{document['request_at'].strftime('%Y-%m-%dT')}")
+        assert document["_id"].startswith(document["request_at"].strftime("%Y-%m-%dT%H:%M:%S"))
+        assert f":home:{document['id']}:" in document["_id"]
         assert document["source"] == "home"
         assert document["pubsub"]["attributes"]["idempotency_key"] == document["_id"]
         assert document["pubsub"]["attributes"]["type"] == "nature_remo"

@@ -73,7 +73,7 @@ static void test_key_and_attributes(void **state) {
 
         assert_int_equal(parse("[{\"id\":\"u-1\"},{\"id\":\"\\u3042\"}]", &list, &error), 0);
         assert_int_equal(list.n, 2);
-        assert_string_equal(list.items[0].key, "home:u-1:" AT ":000000000000002a");
+        assert_string_equal(list.items[0].key, AT ":home:u-1:000000000000002a");
         assert_string_equal(list.items[0].type, "nature_remo");
         assert_string_equal(list.items[0].source, "home");
         assert_string_equal(list.items[1].device, "\xe3\x81\x82");                 /* unescaped where it is no JSON */

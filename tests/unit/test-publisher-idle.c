@@ -129,8 +129,8 @@ static void put(Fixture *f, unsigned number) {
         Bytes payload = {};
 
         assert_int_equal(bytes_append_text(&payload, "{}"), 0);
-        assert_int_equal(reading_list_add(&list, &payload, "home", "nature_remo", "device", "2026-01-15T08:13:00.123Z", number), 0);
-        assert_int_equal(outbox_put(f->outbox, &list), OUTBOX_OK);
+        assert_int_equal(reading_list_add(&list, &(ReadingOrigin){ .source = "home", .type = "nature_remo", .device = "device", .at = "2026-01-15T08:13:00.123Z", .unique = number }, &payload), 0);
+        assert_int_equal(outbox_put(f->outbox, &list, NULL), OUTBOX_OK);
         reading_list_done(&list);
 }
 

@@ -11,7 +11,7 @@
 static void add(ReadingList *list, const char *text, const char *device, uint64_t random) {
         Bytes payload = {};
         assert_int_equal(bytes_append_text(&payload, text), 0);
-        assert_int_equal(reading_list_add(list, &payload, "home", "nature_remo", device, "2026-11-24T06:27:38.123Z", random), 0);
+        assert_int_equal(reading_list_add(list, &(ReadingOrigin){ .source = "home", .type = "nature_remo", .device = device, .at = "2026-11-24T06:27:38.123Z", .unique = random }, &payload), 0);
         assert_null(payload.data); /* taken */
 }
 
@@ -22,8 +22,8 @@ static void test_key(void **state) {
         add(&list, "{}", "d1", 0xabc);
         add(&list, "{\"a\":1}", "d2", UINT64_MAX);
         assert_int_equal(list.n, 2);
-        assert_string_equal(list.items[0].key, "home:d1:2026-11-24T06:27:38.123Z:0000000000000abc");
-        assert_string_equal(list.items[1].key, "home:d2:2026-11-24T06:27:38.123Z:ffffffffffffffff");
+        assert_string_equal(list.items[0].key, "2026-11-24T06:27:38.123Z:home:d1:0000000000000abc");
+        assert_string_equal(list.items[1].key, "2026-11-24T06:27:38.123Z:home:d2:ffffffffffffffff");
         assert_string_equal(list.items[1].source, "home");
         assert_string_equal(list.items[1].type, "nature_remo");
         assert_string_equal(list.items[1].device, "d2");
@@ -38,7 +38,7 @@ static void test_bytes(void **state) {
         assert_int_equal(reading_list_bytes(&list), 0);
         add(&list, "{}", "d1", 1);
         uint64_t one =
-                strlen("{}") + strlen("home:d1:2026-11-24T06:27:38.123Z:0000000000000001") + strlen("home") + strlen("nature_remo") + 2;
+                strlen("{}") + strlen("2026-11-24T06:27:38.123Z:home:d1:0000000000000001") + strlen("home") + strlen("nature_remo") + 2;
         assert_int_equal(reading_list_bytes(&list), one);
         add(&list, "{}", "d2", 2);
         assert_int_equal(reading_list_bytes(&list), 2 * one);

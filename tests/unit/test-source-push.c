@@ -122,7 +122,7 @@ static void say(uint64_t ticket, size_t n) {
                 Bytes payload = {};
 
                 assert_int_equal(bytes_append_text(&payload, "{}"), 0);
-                assert_int_equal(reading_list_add(&list, &payload, "home", "talker", "d", "2026-11-24T06:27:38.123Z", ticket), 0);
+                assert_int_equal(reading_list_add(&list, &(ReadingOrigin){ .source = "home", .type = "talker", .device = "d", .at = "2026-11-24T06:27:38.123Z", .unique = ticket }, &payload), 0);
         }
         assert_int_equal(source_put(talker.source, &list, ticket), 0);
         assert_int_equal(list.n, 0);

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "publish/outbox-source.h"
+
+#include <string.h>
+
+#include "lib/err.h"
+#include "publish/outbox-file.h"
+
+#define FROM_SEEN "FROM seen WHERE source = ?1"
+
+enum { SEE, SEEN_MANY, SEEN_LONG_AGO, CURSOR, CURSOR_SET, KEEP, KEPT_MANY, DROP };
+
+static const char *const statements[] = {
+        [SEE] = "INSERT INTO seen (source, n, at, key) SELECT ?1, coalesce(max(n), 0) + 1, ?2, ?3 " FROM_SEEN,
+        [SEEN_MANY] = "DELETE " FROM_SEEN " AND n <= (SELECT max(n) " FROM_SEEN ") - ?2",
+        [SEEN_LONG_AGO] = "DELETE " FROM_SEEN " AND n < (SELECT n " FROM_SEEN " AND at >= ?2 ORDER BY n LIMIT 1)",
+        [CURSOR] = "SELECT value FROM cursors WHERE source = ?1",
+        [CURSOR_SET] = "INSERT OR REPLACE INTO cursors (source, value) VALUES (?1, ?2)",
+        [KEEP] = "INSERT INTO unreadable (source, at, size, topic, reason, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        [KEPT_MANY] = "DELETE FROM unreadable WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER newest AS n, "
+                      "sum(size) OVER newest AS bytes FROM unreadable WHERE source = ?1 WINDOW newest AS (ORDER BY id "
+                      "DESC)) WHERE n > ?2 OR bytes > ?3)",
+        [DROP] = "INSERT INTO dropped (source, n) VALUES (?1, coalesce(?2, changes())) ON CONFLICT (source) DO UPDATE "
+                 "SET n = n + excluded.n",
+};
+_Static_assert(ELEMENTSOF(statements) == ELEMENTSOF(((OutboxSource *) 0)->statements), "room for each");
+
+int outbox_source_open(OutboxSource *s, Sql *sql) {
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(statements); i++)
+                r = sql_prepare(sql, statements[i], &s->statements[i]);
+        return r == -EINVAL ? -EUCLEAN : outbox_file_fault(r); /* a table is missing */
+}
+
+void outbox_source_close(OutboxSource *s) {
+        for (size_t i = 0; i < ELEMENTSOF(s->statements); i++)
+                s->statements[i] = sql_finalize(s->statements[i]);
+}
+
+static int source_run(OutboxSource *s, int statement) {
+        int r = sql_step(s->statements[statement]);
+
+        sql_reset(s->statements[statement]);
+        return r == SQL_ROW ? 0 : outbox_file_fault(r);
+}
+
+static void source_bind(OutboxSource *s, int statement, int index, const char *text) {
+        (void) sql_bind_text(s->statements[statement], index, text, strlen(text));
+}
+
+/* ---- keys of what may come again ---- */
+
+int outbox_source_see(OutboxSource *s, const Reading *reading, usec_t now) {
+        int r;
+
+        if (!reading->seen)
+                return OUTBOX_SOURCE_NEW;
+        source_bind(s, SEE, 1, reading->source);
+        (void) sql_bind_int(s->statements[SEE], 2, (int64_t) now);
+        source_bind(s, SEE, 3, reading->seen);
+        r = source_run(s, SEE);
+        return r == -EEXIST ? OUTBOX_SOURCE_REPEAT : r;
+}
+
+static int source_prune_seen(OutboxSource *s, const ReadingList *list, usec_t now) {
+        int r;
+
+        if (list->n == 0 || !list->items[0].seen)
+                return 0;
+        source_bind(s, SEEN_MANY, 1, list->items[0].source);
+        (void) sql_bind_int(s->statements[SEEN_MANY], 2, OUTBOX_SEEN_MAX);
+        r = source_run(s, SEEN_MANY);
+        if (r < 0)
+                return r;
+        source_bind(s, SEEN_LONG_AGO, 1, list->items[0].source);
+        (void) sql_bind_int(s->statements[SEEN_LONG_AGO], 2, (int64_t) (now - OUTBOX_SEEN_USEC));
+        return source_run(s, SEEN_LONG_AGO);
+}
+
+/* ---- the unreadable ---- */
+
+static int source_keep(OutboxSource *s, const char *source, const Unreadable *unreadable, usec_t now) {
+        SqlStatement *keep = s->statements[KEEP];
+        size_t size = unreadable->payload.size + strlen(unreadable->topic);
+
+        if (size > OUTBOX_UNREADABLE_BYTES) { /* it would push out all others */
+                source_bind(s, DROP, 1, source);
+                (void) sql_bind_int(s->statements[DROP], 2, 1);
+                return source_run(s, DROP);
+        }
+        source_bind(s, KEEP, 1, source);
+        (void) sql_bind_int(keep, 2, (int64_t) now);
+        (void) sql_bind_int(keep, 3, (int64_t) size);
+        source_bind(s, KEEP, 4, unreadable->topic);
+        source_bind(s, KEEP, 5, unreadable->reason);
+        (void) sql_bind_blob(keep, 6, unreadable->payload.data, unreadable->payload.size);
+        return source_run(s, KEEP);
+}
+
+static int source_keep_all(OutboxSource *s, const ReadingList *list, usec_t now) {
+        int r = 0;
+
+        if (list->n_unreadable == 0)
+                return 0;
+        for (size_t i = 0; r == 0 && i < list->n_unreadable; i++)
+                r = source_keep(s, list->source, &list->unreadable[i], now);
+        if (r < 0)
+                return r;
+        source_bind(s, KEPT_MANY, 1, list->source);
+        (void) sql_bind_int(s->statements[KEPT_MANY], 2, OUTBOX_UNREADABLE_ROWS);
+        (void) sql_bind_int(s->statements[KEPT_MANY], 3, OUTBOX_UNREADABLE_BYTES);
+        r = source_run(s, KEPT_MANY);
+        if (r < 0)
+                return r;
+        source_bind(s, DROP, 1, list->source);
+        return source_run(s, DROP);
+}
+
+/* ---- together ---- */
+
+int outbox_source_put(OutboxSource *s, const ReadingList *list, usec_t now) {
+        int r;
+
+        r = source_prune_seen(s, list, now);
+        if (r < 0)
+                return r;
+        r = source_keep_all(s, list, now);
+        if (r < 0 || !list->cursor)
+                return r;
+        source_bind(s, CURSOR_SET, 1, list->source);
+        source_bind(s, CURSOR_SET, 2, list->cursor);
+        return source_run(s, CURSOR_SET);
+}
+
+int outbox_source_cursor(OutboxSource *s, const char *source, Bytes *ret) {
+        SqlStatement *select = s->statements[CURSOR];
+        Slice value;
+        int r;
+
+        source_bind(s, CURSOR, 1, source);
+        r = sql_step(select);
+        if (r == SQL_ROW) {
+                value = sql_column(select, 0);
+                r = bytes_append(ret, value.data, value.size);
+        }
+        sql_reset(select);
+        return outbox_file_fault(r);
+}

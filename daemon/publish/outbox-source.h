@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What the outbox keeps for each source beside its readings: the keys of what may come again, its cursor, and what came
+ * and could not become a reading. Works within the transaction and on the file of outbox.c, its only client: the two
+ * together would be too long for one file. */
+
+#include "lib/sql.h"
+#include "publish/reading.h"
+
+#define OUTBOX_SEEN_MAX 100000 /* keys of a source that are remembered, and for how long */
+#define OUTBOX_SEEN_USEC (7 * 24 * USEC_PER_HOUR)
+#define OUTBOX_UNREADABLE_ROWS 1000 /* of a source that are kept, the newest ones; the rest is counted */
+#define OUTBOX_UNREADABLE_BYTES (4 * 1024 * 1024)
+
+/* A plain value; zeros: closed. */
+typedef struct OutboxSource {
+        SqlStatement *statements[8];
+} OutboxSource;
+
+/* Errors below are those of lib/sql.h, with -EUCLEAN for a damaged file. */
+int outbox_source_open(OutboxSource *s, Sql *sql);
+void outbox_source_close(OutboxSource *s);
+
+/* Notes the key of a reading that has one. OUTBOX_SOURCE_REPEAT: it is known already. */
+enum { OUTBOX_SOURCE_NEW = 0, OUTBOX_SOURCE_REPEAT = 1 };
+int outbox_source_see(OutboxSource *s, const Reading *reading, usec_t now);
+
+/* What the list holds beside its readings; and forgets keys that are too many or too old. */
+int outbox_source_put(OutboxSource *s, const ReadingList *list, usec_t now);
+
+/* Appends the cursor of *source*; nothing where there is none. */
+int outbox_source_cursor(OutboxSource *s, const char *source, Bytes *ret);
