@@ -145,6 +145,13 @@ Json *json_at(Json *json, size_t index) {
         return json_object_array_get_idx(json, index);
 }
 
+char *json_text(Json *json) {
+        const char *text =
+                json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+
+        return text ? strdup(text) : NULL;
+}
+
 void json_each_string(Json *json, void (*each)(void *userdata, const char *key, const char *value), void *userdata) {
         if (!json_object_is_type(json, json_type_object))
                 return;

@@ -38,6 +38,9 @@ Json *json_at(Json *json, size_t index);
 /* Calls *each* for every member of an object whose value is a string (NUL-free). Others are skipped. */
 void json_each_string(Json *json, void (*each)(void *userdata, const char *key, const char *value), void *userdata);
 
+/* *json* as text, malloc'ed; NULL without memory. */
+char *json_text(Json *json);
+
 /* ---- streaming reader: RFC 8259 exactly, UTF-8 checked, no allocation ---- */
 
 typedef enum JsonToken {

@@ -5,6 +5,7 @@
 
 #include "lib/backoff.h"
 #include "lib/err.h"
+#include "lib/json.h"
 #include "lib/loop.h"
 #include "lib/text.h"
 
@@ -30,9 +31,8 @@ static int append_claims(const Credentials *c, usec_t wall, Bytes *claims) {
                 return r;
 
         return bytes_append_format(claims,
-                ",\"scope\":\"" CREDENTIALS_SCOPE "\",\"aud\":\"" CREDENTIALS_TOKEN_ENDPOINT "\",\"iat\":%" PRIu64
-                ",\"exp\":%" PRIu64 "}",
-                issued, issued + lifetime);
+                ",\"scope\":\"%s\",\"aud\":\"" CREDENTIALS_TOKEN_ENDPOINT "\",\"iat\":%" PRIu64 ",\"exp\":%" PRIu64 "}",
+                c->impersonation_url ? CREDENTIALS_SCOPE_IAM : CREDENTIALS_SCOPE, issued, issued + lifetime);
 }
 
 static int append_header(const Credentials *c, Bytes *header) {
@@ -94,23 +94,113 @@ static int append_refresh(const Credentials *c, Bytes *body) {
         return r;
 }
 
-int credentials_token_request(const Credentials *credentials, usec_t wall, Bytes *ret_body) {
-        _cleanup_bytes_ Bytes body = {};
-        int r = 0;
+/* RFC 8693. *held*: the other provider's token; NULL: it is in a file, which is read each time, since it rotates. */
+static int append_federation(const Credentials *c, const char *held, Bytes *body) {
+        _cleanup_(secret_freep) char *subject = NULL, *text = NULL;
+        size_t size;
+        int r;
 
-        switch (credentials->kind) {
-        case CREDENTIALS_SERVICE_ACCOUNT:
-                r = append_assertion(credentials, wall, &body);
-                break;
-        case CREDENTIALS_AUTHORIZED_USER:
-                r = append_refresh(credentials, &body);
-                break;
-        case CREDENTIALS_METADATA:
-                break;
+        if (!held) {
+                r = secret_read_file(c->subject_file, &text, &size);
+                if (r < 0)
+                        return r;
+                subject = credentials_subject(c, text, size);
+                if (!subject)
+                        return -EBADMSG;
+                held = subject;
         }
+        r = secrets_note_passing(c->secrets, held);
+        if (r < 0)
+                return r;
+        r = bytes_reserve(body, 512 + 3 * (strlen(held) + strlen(c->audience)));
         if (r < 0)
                 return r;
 
-        *ret_body = bytes_steal(&body);
+        const char *const fields[][2] = {
+                { "grant_type", "urn:ietf:params:oauth:grant-type:token-exchange" },
+                { "requested_token_type", "urn:ietf:params:oauth:token-type:access_token" },
+                { "audience", c->audience },
+                { "scope", c->impersonation_url ? CREDENTIALS_SCOPE_IAM : CREDENTIALS_SCOPE },
+                { "subject_token_type", c->subject_token_type },
+                { "subject_token", held },
+        };
+        for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
+                r = text_append_field(body, fields[i][0], fields[i][1]);
+                if (r < 0)
+                        return r;
+        }
         return 0;
+}
+
+static int exchange_request(const Credentials *c, const char *held, usec_t wall, HttpSpec *spec) {
+        spec->method = "POST";
+        spec->url = c->token_uri;
+        spec->content_type = "application/x-www-form-urlencoded";
+        switch (c->kind) {
+        case CREDENTIALS_SERVICE_ACCOUNT:
+                return append_assertion(c, wall, &spec->body);
+        case CREDENTIALS_AUTHORIZED_USER:
+                return append_refresh(c, &spec->body);
+        case CREDENTIALS_EXTERNAL_ACCOUNT:
+                return append_federation(c, held, &spec->body);
+        case CREDENTIALS_METADATA:
+                break;
+        }
+        spec->method = "GET";
+        return 0;
+}
+
+/* ---- steps ---- */
+
+CredentialsStep credentials_first_step(const Credentials *c) {
+        return c->subject_url ? CREDENTIALS_SUBJECT : CREDENTIALS_EXCHANGE;
+}
+
+CredentialsStep credentials_next_step(const Credentials *c, CredentialsStep step) {
+        if (step == CREDENTIALS_SUBJECT)
+                return CREDENTIALS_EXCHANGE;
+        return step == CREDENTIALS_EXCHANGE && c->impersonation_url ? CREDENTIALS_IMPERSONATE : CREDENTIALS_DONE;
+}
+
+int credentials_request(const Credentials *c, CredentialsStep step, const char *held, usec_t wall, HttpSpec *spec) {
+        static const char *const metadata_headers[] = { "Metadata-Flavor: Google", NULL };
+        int r = 0;
+
+        switch (step) {
+        case CREDENTIALS_SUBJECT:
+                spec->method = "GET";
+                spec->url = c->subject_url;
+                spec->headers = (const char *const *) c->subject_headers;
+                break;
+        case CREDENTIALS_EXCHANGE:
+                spec->headers = c->kind == CREDENTIALS_METADATA ? metadata_headers : NULL;
+                r = exchange_request(c, held, wall, spec);
+                break;
+        case CREDENTIALS_IMPERSONATE:
+                spec->method = "POST";
+                spec->url = c->impersonation_url;
+                spec->bearer = held;
+                r = bytes_append_format(&spec->body,
+                        "{\"delegates\":%s,\"scope\":[\"" CREDENTIALS_SCOPE "\"],\"lifetime\":\"3600s\"}",
+                        c->delegates ? c->delegates : "[]");
+                break;
+        case CREDENTIALS_DONE:
+                break;
+        }
+        if (r < 0)
+                bytes_done(&spec->body);
+        return r;
+}
+
+char *credentials_subject(const Credentials *c, const char *text, size_t size) {
+        _cleanup_(json_freep) Json *json = NULL;
+        const char *member;
+
+        if (c->subject_field) {
+                member = json_parse(text, size, &json) < 0 ? NULL : json_get_string(json, c->subject_field);
+                return member && member[0] != '\0' ? strdup(member) : NULL;
+        }
+        while (size > 0 && (unsigned char) text[size - 1] <= ' ')
+                size--;
+        return size > 0 && !memchr(text, '\0', size) ? strndup(text, size) : NULL;
 }

@@ -6,19 +6,34 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lib/array.h"
 #include "lib/err.h"
-#include "lib/http.h"
 #include "lib/json.h"
 
 #define METADATA_HOST "metadata.google.internal"
 #define DEFAULT_NAME "pubsub-credential.json" /* what the scripts that sensorqd replaces used */
 #define GCLOUD_NAME "application_default_credentials.json"
 #define UNIVERSE "googleapis.com"
+#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* some editors begin a text file with it */
+
+static void free_list(char **list) {
+        for (char **text = list; text && *text; text++)
+                (void) secret_free(*text);
+        free(list);
+}
 
 Credentials *credentials_free(Credentials *c) {
         if (!c)
                 return NULL;
 
+        free(c->delegates);
+        free(c->impersonation_url);
+        free_list(c->subject_headers);
+        free(c->subject_field);
+        free(c->subject_url);
+        free(c->subject_file);
+        free(c->subject_token_type);
+        free(c->audience);
         (void) secret_free(c->refresh_token);
         (void) secret_free(c->client_secret);
         (void) jws_key_free(c->key);
@@ -32,8 +47,6 @@ Credentials *credentials_free(Credentials *c) {
         return NULL;
 }
 
-/* ---- one file ---- */
-
 static _printf_(3, 4) int fail(CredentialsError *error, int r, const char *format, ...) {
         va_list arguments;
 
@@ -43,125 +56,259 @@ static _printf_(3, 4) int fail(CredentialsError *error, int r, const char *forma
         return r;
 }
 
+/* ---- one file ---- */
+
+/* A file that is being read. */
+typedef struct KeyFile {
+        Credentials *c;
+        const char *path;
+        CredentialsError *error;
+} KeyFile;
+
 /* Copies member *key*; *fallback* where it is missing, and an error where that is NULL as well. */
-static int copy_member(
-        Json *json, const char *key, const char *fallback, const char *path, char **ret, CredentialsError *error) {
+static int copy_member(const KeyFile *f, Json *json, const char *key, const char *fallback, char **ret) {
         const char *value = json_get_string(json, key);
 
         if (!value || value[0] == '\0')
                 value = fallback;
         if (!value)
-                return fail(error, -EBADMSG, "%s: `%s` is missing: use the file as it was downloaded", path, key);
+                return fail(f->error, -EBADMSG, "%s: `%s` is missing: use the file as it was downloaded", f->path, key);
 
         *ret = strdup(value);
-        return *ret ? 0 : fail(error, -ENOMEM, "%s: out of memory", path);
+        return *ret ? 0 : fail(f->error, -ENOMEM, "%s: out of memory", f->path);
 }
 
-static int read_key(Credentials *c, Json *json, const char *path, CredentialsError *error) {
+/* The same for where something signed or secret is sent: the file may not name just any place. */
+static int copy_url(const KeyFile *f, Json *json, const char *key, const char *fallback, char **ret) {
+        int r = copy_member(f, json, key, fallback, ret);
+
+        if (r < 0)
+                return r;
+        if (http_url_check(*ret) != HTTP_URL_OK)
+                return fail(f->error, -EBADMSG, "%s: `%s` must be an https URL (plain http only to this machine)",
+                        f->path, key);
+        return 0;
+}
+
+static int read_key(const KeyFile *f, Json *json) {
         const char *pem = json_get_string(json, "private_key");
         int r;
 
         if (!pem)
-                return fail(error, -EBADMSG, "%s: `private_key` is missing: use the file as it was downloaded", path);
+                return fail(
+                        f->error, -EBADMSG, "%s: `private_key` is missing: use the file as it was downloaded", f->path);
 
-        r = jws_key_parse(pem, &c->key);
+        r = jws_key_parse(pem, &f->c->key);
         if (r == -EBADMSG && strstr(pem, "\\n"))
-                return fail(error, r,
+                return fail(f->error, r,
                         "%s: `private_key` has \\n in place of line breaks (copied by hand?): use the file as it was "
                         "downloaded",
-                        path);
+                        f->path);
         if (r < 0)
-                return fail(error, r,
+                return fail(f->error, r,
                         "%s: `private_key` is no RSA key in PEM, or is damaged: use the file as it was downloaded",
-                        path);
+                        f->path);
         return 0;
 }
 
-static int read_service_account(Credentials *c, Json *json, const char *path, CredentialsError *error) {
+static int read_service_account(const KeyFile *f, Json *json) {
         int r;
 
-        c->kind = CREDENTIALS_SERVICE_ACCOUNT;
-        r = copy_member(json, "client_email", NULL, path, &c->client_email, error);
+        f->c->kind = CREDENTIALS_SERVICE_ACCOUNT;
+        r = copy_member(f, json, "client_email", NULL, &f->c->client_email);
         if (r < 0)
                 return r;
-
-        r = copy_member(json, "private_key_id", "", path, &c->private_key_id, error);
+        r = copy_member(f, json, "private_key_id", "", &f->c->private_key_id);
         if (r < 0)
                 return r;
-
-        return read_key(c, json, path, error);
+        r = copy_url(f, json, "token_uri", CREDENTIALS_TOKEN_ENDPOINT, &f->c->token_uri);
+        if (r < 0)
+                return r;
+        return read_key(f, json);
 }
 
-static int read_authorized_user(Credentials *c, Json *json, const char *path, CredentialsError *error) {
+static int read_authorized_user(const KeyFile *f, Json *json) {
         int r;
 
-        c->kind = CREDENTIALS_AUTHORIZED_USER;
-        r = copy_member(json, "client_id", NULL, path, &c->client_id, error);
+        f->c->kind = CREDENTIALS_AUTHORIZED_USER;
+        r = copy_member(f, json, "client_id", NULL, &f->c->client_id);
         if (r < 0)
                 return r;
-
-        r = copy_member(json, "client_secret", NULL, path, &c->client_secret, error);
+        r = copy_member(f, json, "client_secret", NULL, &f->c->client_secret);
         if (r < 0)
                 return r;
-
-        return copy_member(json, "refresh_token", NULL, path, &c->refresh_token, error);
+        r = copy_member(f, json, "refresh_token", NULL, &f->c->refresh_token);
+        if (r < 0)
+                return r;
+        return copy_url(f, json, "token_uri", CREDENTIALS_TOKEN_ENDPOINT, &f->c->token_uri);
 }
 
-static int read_kind(Credentials *c, Json *json, const char *path, CredentialsError *error) {
+/* ---- an identity of another provider ---- */
+
+/* Gathers the members of `headers` as lines. */
+typedef struct Headers {
+        char **lines;
+        size_t n, allocated;
+        int error;
+} Headers;
+
+static void add_header(void *userdata, const char *name, const char *value) {
+        Headers *headers = userdata;
+
+        if (headers->error == 0)
+                headers->error =
+                        array_reserve(&headers->lines, &headers->allocated, headers->n + 2, sizeof(*headers->lines));
+        if (headers->error < 0)
+                return;
+        if (asprintf(&headers->lines[headers->n], "%s: %s", name, value) < 0)
+                headers->error = -ENOMEM;
+        else
+                headers->n++;
+        headers->lines[headers->n] = NULL;
+}
+
+static int read_headers(const KeyFile *f, Json *source) {
+        Headers headers = {};
+
+        json_each_string(json_get(source, "headers"), add_header, &headers);
+        f->c->subject_headers = headers.lines;
+        return headers.error < 0 ? fail(f->error, headers.error, "%s: out of memory", f->path) : 0;
+}
+
+/* A secret may come from there in the clear: from this machine, or the host below it. */
+static bool url_gives_tokens(const char *url) {
+        int check = http_url_check(url);
+
+        return check == HTTP_URL_OK || check == HTTP_URL_METADATA;
+}
+
+/* Where the other provider's token is: `credential_source`. */
+static int read_subject(const KeyFile *f, Json *source) {
+        Json *format = json_get(source, "format");
+        const char *type = json_get_string(format, "type");
+        int r = 0;
+
+        if (json_get_string(source, "file"))
+                r = copy_member(f, source, "file", NULL, &f->c->subject_file);
+        else if (json_get_string(source, "url") && !json_get_string(source, "environment_id"))
+                r = copy_member(f, source, "url", NULL, &f->c->subject_url);
+        else
+                return fail(f->error, -ENOTSUP,
+                        "%s: `credential_source` must have `file` or `url`; programs, certificates and AWS are not "
+                        "supported",
+                        f->path);
+        if (r < 0)
+                return r;
+        if (f->c->subject_url && !url_gives_tokens(f->c->subject_url))
+                return fail(f->error, -EBADMSG, "%s: `url` must be an https URL (plain http only to this machine)",
+                        f->path);
+        if (type && strcmp(type, "json") == 0) {
+                r = copy_member(f, format, "subject_token_field_name", NULL, &f->c->subject_field);
+                if (r < 0)
+                        return r;
+        }
+        return read_headers(f, source);
+}
+
+static int read_external_account(const KeyFile *f, Json *json) {
+        int r;
+
+        f->c->kind = CREDENTIALS_EXTERNAL_ACCOUNT;
+        if (json_get_string(json, "client_secret") || json_get_string(json, "workforce_pool_user_project"))
+                return fail(f->error, -ENOTSUP,
+                        "%s: an external_account of a workforce pool or with a client of its own is not supported",
+                        f->path);
+        r = copy_member(f, json, "audience", NULL, &f->c->audience);
+        if (r < 0)
+                return r;
+        r = copy_member(f, json, "subject_token_type", NULL, &f->c->subject_token_type);
+        if (r < 0)
+                return r;
+        r = copy_url(f, json, "token_url", CREDENTIALS_STS_ENDPOINT, &f->c->token_uri);
+        if (r < 0)
+                return r;
+        if (json_get_string(json, "service_account_impersonation_url")) {
+                r = copy_url(f, json, "service_account_impersonation_url", NULL, &f->c->impersonation_url);
+                if (r < 0)
+                        return r;
+        }
+        return read_subject(f, json_get(json, "credential_source"));
+}
+
+/* ---- by type ---- */
+
+static int read_kind(const KeyFile *f, Json *json) {
         const char *type = json_get_string(json, "type"), *universe = json_get_string(json, "universe_domain");
 
         if (!type && (json_get(json, "installed") || json_get(json, "web")))
-                return fail(error, -EBADMSG, "%s: this is an OAuth client, not a key: download a service account's key",
-                        path);
+                return fail(f->error, -EBADMSG,
+                        "%s: this is an OAuth client, not a key: download a service account's key", f->path);
         if (!type)
-                return fail(error, -EBADMSG, "%s: `type` is missing: a service account's key file is expected", path);
+                return fail(
+                        f->error, -EBADMSG, "%s: `type` is missing: a service account's key file is expected", f->path);
         if (universe && universe[0] != '\0' && strcmp(universe, UNIVERSE) != 0)
-                return fail(error, -ENOTSUP, "%s: universe_domain %s is not supported, only " UNIVERSE, path, universe);
+                return fail(f->error, -ENOTSUP, "%s: universe_domain %s is not supported, only " UNIVERSE, f->path,
+                        universe);
 
         if (strcmp(type, "service_account") == 0)
-                return read_service_account(c, json, path, error);
+                return read_service_account(f, json);
         if (strcmp(type, "authorized_user") == 0)
-                return read_authorized_user(c, json, path, error);
-        return fail(error, -ENOTSUP,
-                "%s: credentials of type %s are not supported, only service_account and authorized_user", path, type);
+                return read_authorized_user(f, json);
+        if (strcmp(type, "external_account") == 0)
+                return read_external_account(f, json);
+        return fail(f->error, -ENOTSUP,
+                "%s: credentials of type %s are not supported, only service_account, authorized_user, "
+                "external_account and impersonated_service_account",
+                f->path, type);
 }
 
-/* Everything that is signed or secret goes there, so the file may not name just any place. */
-static int check_token_uri(const Credentials *c, const char *path, CredentialsError *error) {
-        if (http_url_check(c->token_uri) != HTTP_URL_OK)
-                return fail(error, -EBADMSG, "%s: `token_uri` must be an https URL (plain http only to this machine)",
-                        path);
-        return 0;
-}
-
-static int parse_file(Credentials *c, const char *path, const char *text, size_t size, CredentialsError *error) {
-        _cleanup_(json_freep) Json *json = NULL;
+/* `gcloud auth application-default login --impersonate-service-account`: whose credentials they are is inside. */
+static int read_impersonated(const KeyFile *f, Json *json) {
+        Json *delegates = json_get(json, "delegates");
         int r;
 
+        r = read_kind(f, json_get(json, "source_credentials"));
+        if (r < 0)
+                return r;
+        free(f->c->impersonation_url);
+        f->c->impersonation_url = NULL;
+        r = copy_url(f, json, "service_account_impersonation_url", NULL, &f->c->impersonation_url);
+        if (r < 0)
+                return r;
+        if (delegates && !json_at(delegates, 0))
+                return 0;
+        f->c->delegates = delegates ? json_text(delegates) : NULL;
+        return delegates && !f->c->delegates ? fail(f->error, -ENOMEM, "%s: out of memory", f->path) : 0;
+}
+
+static int parse_file(const KeyFile *f, const char *text, size_t size) {
+        _cleanup_(json_freep) Json *json = NULL;
+        const char *type;
+        int r;
+
+        if (size >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0))
+                return fail(f->error, -EBADMSG, "%s: is in UTF-16: save it as UTF-8", f->path);
+        if (size >= strlen(BYTE_ORDER_MARK) && memcmp(text, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0) {
+                text += strlen(BYTE_ORDER_MARK);
+                size -= strlen(BYTE_ORDER_MARK);
+        }
         r = json_parse(text, size, &json);
         if (r < 0)
-                return fail(error, r, "%s: %s", path,
+                return fail(f->error, r, "%s: %s", f->path,
                         r == -ENOMEM ? "out of memory" : "not JSON: a service account's key file is expected");
 
-        r = read_kind(c, json, path, error);
+        type = json_get_string(json, "type");
+        r = type && strcmp(type, "impersonated_service_account") == 0 ? read_impersonated(f, json) : read_kind(f, json);
         if (r < 0)
                 return r;
-
-        r = copy_member(json, "token_uri", CREDENTIALS_TOKEN_ENDPOINT, path, &c->token_uri, error);
-        if (r < 0)
-                return r;
-        r = check_token_uri(c, path, error);
-        if (r < 0)
-                return r;
-
         if (!json_get_string(json, "quota_project_id"))
                 return 0;
-        r = copy_member(json, "quota_project_id", NULL, path, &c->quota_project, error);
+        r = copy_member(f, json, "quota_project_id", NULL, &f->c->quota_project);
         if (r < 0)
                 return r;
-        for (const char *letter = c->quota_project; *letter != '\0'; letter++)
+        for (const char *letter = f->c->quota_project; *letter != '\0'; letter++)
                 if (*letter <= ' ' || *letter > '~') /* it becomes a header */
-                        return fail(error, -EBADMSG, "%s: `quota_project_id` is not the id of a project", path);
+                        return fail(f->error, -EBADMSG, "%s: `quota_project_id` is not the id of a project", f->path);
         return 0;
 }
 
@@ -187,7 +334,7 @@ static int load_file(const char *path, Credentials **ret, CredentialsError *erro
         if (!c->origin)
                 return fail(error, -ENOMEM, "%s: out of memory", path);
 
-        r = parse_file(c, path, text, size, error);
+        r = parse_file(&(KeyFile){ c, path, error }, text, size);
         if (r < 0)
                 return r;
 
@@ -308,6 +455,18 @@ static int try_metadata(Credentials **ret, CredentialsError *error) {
         return 0;
 }
 
+static int note_secrets(const Credentials *c) {
+        int r;
+
+        r = secrets_note(c->secrets, c->client_secret);
+        if (r < 0)
+                return r;
+        r = secrets_note(c->secrets, c->refresh_token);
+        for (char **header = c->subject_headers; r == 0 && header && *header; header++)
+                r = secrets_note(c->secrets, strchr(*header, ':') + strlen(": "));
+        return r;
+}
+
 int credentials_load(const Config *config, Secrets *secrets, Credentials **ret, CredentialsError *ret_error) {
         _cleanup_(credentials_freep) Credentials *c = NULL;
         int r;
@@ -330,12 +489,8 @@ int credentials_load(const Config *config, Secrets *secrets, Credentials **ret, 
                 return r;
 
         c->secrets = secrets;
-        r = secrets_note(secrets, c->client_secret);
-        if (r < 0)
-                return fail(ret_error, r, "out of memory");
-        r = secrets_note(secrets, c->refresh_token);
-        if (r < 0)
-                return fail(ret_error, r, "out of memory");
+        if (note_secrets(c) < 0)
+                return fail(ret_error, -ENOMEM, "out of memory");
         *ret = cleanup_steal(c);
         return 0;
 }

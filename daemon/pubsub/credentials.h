@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Where an access token comes from: a service account's key file, a user's refresh token (`gcloud auth
- * application-default login`), or the metadata server of a machine in Google Cloud. Google's usual search: the config's
- * file, $GOOGLE_APPLICATION_CREDENTIALS, `pubsub-credential.json` if it is there, gcloud's own file, the metadata
- * server. Source: google-auth's _default.py, service_account.py; AIP-4110. */
+ * application-default login`), an identity of another provider (workload identity federation: external_account), one
+ * of these speaking for a service account (impersonation), or the metadata server of a machine in Google Cloud.
+ * Google's usual search: the config's file, $GOOGLE_APPLICATION_CREDENTIALS, `pubsub-credential.json` if it is there,
+ * gcloud's own file, the metadata server. Source: google-auth's _default.py, service_account.py, identity_pool.py,
+ * impersonated_credentials.py; AIP-4110, AIP-4117. */
 
 #include "config.h"
-#include "lib/bytes.h"
+#include "lib/http.h"
 #include "lib/jws.h"
 #include "secret.h"
 
 #define CREDENTIALS_TOKEN_ENDPOINT "https://oauth2.googleapis.com/token"
+#define CREDENTIALS_STS_ENDPOINT "https://sts.googleapis.com/v1/token"
 #define CREDENTIALS_SCOPE "https://www.googleapis.com/auth/pubsub"
+/* of a token that is only there to ask for another one in a service account's name */
+#define CREDENTIALS_SCOPE_IAM "https://www.googleapis.com/auth/cloud-platform"
 
 typedef enum CredentialsKind {
         CREDENTIALS_SERVICE_ACCOUNT,
         CREDENTIALS_AUTHORIZED_USER,
+        CREDENTIALS_EXTERNAL_ACCOUNT,
         CREDENTIALS_METADATA
 } CredentialsKind;
 
@@ -30,23 +36,47 @@ typedef struct Credentials {
         JwsKey *key;
         /* authorized user */
         char *client_id, *client_secret, *refresh_token;
+        /* external account: the other provider's token is in a file, or answered at a URL, as it is or as a member of
+         * a JSON object */
+        char *audience, *subject_token_type;
+        char *subject_file, *subject_url, *subject_field; /* NULL: not used */
+        char **subject_headers;                           /* "Name: value", NULL at the end; NULL: none */
+        /* of any kind: the token is used to ask here for one of a service account; NULL: it is the one */
+        char *impersonation_url;
+        char *delegates; /* a JSON array */
 } Credentials;
+
+/* Each step is a request, and its answer the next one's `held`. */
+typedef enum CredentialsStep {
+        CREDENTIALS_SUBJECT,     /* the other provider's token, from a URL */
+        CREDENTIALS_EXCHANGE,    /* an access token for what we have */
+        CREDENTIALS_IMPERSONATE, /* a service account's, for that one */
+        CREDENTIALS_DONE,
+} CredentialsStep;
 
 typedef struct CredentialsError {
         char text[512]; /* what, in which file, what to do; no secret */
 } CredentialsError;
 
-/* Finds and reads the credentials. -ENOENT/-EACCES/-EBADMSG/-ENOTSUP (a type that is not supported) with *ret_error
- * filled in; the daemon exits 77 on each. A file that was named but cannot be read is an error, not a reason to search
- * on. Nothing is sent: the metadata server is taken where $GCE_METADATA_HOST or $GCE_METADATA_ROOT names it, or the
- * firmware says that the machine is Google's ($NO_GCE_CHECK=true: never). *secrets* (borrowed, may be NULL) learns what
- * the file holds. */
+/* Finds and reads the credentials. -ENOENT/-EACCES/-EBADMSG/-ENOTSUP (a type, or a way of it, that is not supported)
+ * with *ret_error filled in; the daemon exits 77 on each. A file that was named but cannot be read is an error, not a
+ * reason to search on. Nothing is sent: the metadata server is taken where $GCE_METADATA_HOST or $GCE_METADATA_ROOT
+ * names it, or the firmware says that the machine is Google's ($NO_GCE_CHECK=true: never). *secrets* (borrowed, may be
+ * NULL) learns what the file holds. */
 int credentials_load(const Config *config, Secrets *secrets, Credentials **ret, CredentialsError *ret_error);
 /* NULL is fine; returns NULL. */
 Credentials *credentials_free(Credentials *credentials);
 CLEANUP_DEFINE(Credentials, credentials_free)
 
-/* The request body for the token endpoint (application/x-www-form-urlencoded), for *wall* time now; empty for the
- * metadata server (a GET). A fresh assertion each time: the endpoint refuses old ones. It is noted in the credentials'
- * secrets. -ENOMEM. */
-int credentials_token_request(const Credentials *credentials, usec_t wall, Bytes *ret_body);
+CredentialsStep credentials_first_step(const Credentials *credentials);
+/* The step after *step*; CREDENTIALS_DONE: its answer is the access token. */
+CredentialsStep credentials_next_step(const Credentials *credentials, CredentialsStep step);
+
+/* Method, URL, headers and body of a step's request, for *wall* time now; *held* is the answer of the step before,
+ * NULL for the first one. A fresh assertion each time: the endpoint refuses old ones. What is secret in the body is
+ * noted. *spec* borrows from *credentials* and *held*, but for its body. -ENOMEM, or the errno of a token's file. */
+int credentials_request(
+        const Credentials *credentials, CredentialsStep step, const char *held, usec_t wall, HttpSpec *spec);
+
+/* The other provider's token in *text* (an answer or a file of its own), malloc'ed; NULL: there is none. */
+char *credentials_subject(const Credentials *credentials, const char *text, size_t size);

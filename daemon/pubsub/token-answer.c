@@ -17,8 +17,12 @@ typedef struct Refusal {
         const char *description; /* or "" */
 } Refusal;
 
-static const char *remote_name(const Credentials *c) {
-        return c->kind == CREDENTIALS_METADATA ? "metadata server" : "token endpoint";
+static const char *remote_name(const TokenQuestion *q) {
+        if (q->step == CREDENTIALS_SUBJECT)
+                return "identity provider";
+        if (q->step == CREDENTIALS_IMPERSONATE)
+                return "IAM Credentials API";
+        return q->credentials->kind == CREDENTIALS_METADATA ? "metadata server" : "token endpoint";
 }
 
 /* ---- a token ---- */
@@ -34,32 +38,42 @@ static bool value_valid(const char *value) {
         return n > 0 && n <= VALUE_MAX;
 }
 
-/* 0: expired already. */
-static usec_t lifetime_of(Json *json) {
-        int64_t seconds;
+static usec_t lifetime_until(const char *time, usec_t now) {
+        int64_t msec;
 
-        if (!json_get_int(json, "expires_in", &seconds))
+        if (!clock_parse_rfc3339(time, strlen(time), &msec))
                 return TOKEN_LIFETIME_UNKNOWN_USEC;
-        if (seconds <= 0)
-                return 0;
-
-        return (usec_t) seconds < TOKEN_LIFETIME_MAX_USEC / USEC_PER_SEC ? (usec_t) seconds * USEC_PER_SEC
-                                                                         : TOKEN_LIFETIME_MAX_USEC;
+        return msec > (int64_t) (now / USEC_PER_MSEC) ? (usec_t) msec * USEC_PER_MSEC - now : 0;
 }
 
-static int read_token(const Credentials *c, Json *json, TokenAnswer *ret, char *detail) {
-        const char *value = json_get_string(json, "access_token");
-        usec_t lifetime = lifetime_of(json);
+/* 0: expired already. *now*: the remote's time. */
+static usec_t lifetime_of(Json *json, usec_t now) {
+        const char *expires = json_get_string(json, "expireTime");
+        usec_t lifetime = TOKEN_LIFETIME_UNKNOWN_USEC;
+        int64_t seconds;
+
+        if (expires)
+                lifetime = lifetime_until(expires, now);
+        else if (json_get_int(json, "expires_in", &seconds))
+                lifetime = seconds <= 0                                                ? 0
+                           : (usec_t) seconds < TOKEN_LIFETIME_MAX_USEC / USEC_PER_SEC ? (usec_t) seconds * USEC_PER_SEC
+                                                                                       : TOKEN_LIFETIME_MAX_USEC;
+        return lifetime < TOKEN_LIFETIME_MAX_USEC ? lifetime : TOKEN_LIFETIME_MAX_USEC;
+}
+
+static int read_token(const TokenQuestion *q, Json *json, usec_t now, TokenAnswer *ret, char *detail) {
+        const char *value = json_get_string(json, q->step == CREDENTIALS_IMPERSONATE ? "accessToken" : "access_token");
+        usec_t lifetime = lifetime_of(json, now);
 
         if (!value || !value_valid(value)) {
                 (void) snprintf(detail, TOKEN_DETAIL_MAX,
                         "the answer of the %s holds no access token (does something answer in its place?)",
-                        remote_name(c));
+                        remote_name(q));
                 return -EAGAIN;
         }
         if (lifetime == 0) {
                 (void) snprintf(
-                        detail, TOKEN_DETAIL_MAX, "the %s gave a token that has run out already", remote_name(c));
+                        detail, TOKEN_DETAIL_MAX, "the %s gave a token that has run out already", remote_name(q));
                 return -EAGAIN;
         }
 
@@ -68,6 +82,15 @@ static int read_token(const Credentials *c, Json *json, TokenAnswer *ret, char *
         if (!ret->value)
                 (void) snprintf(detail, TOKEN_DETAIL_MAX, "out of memory");
         return ret->value ? 0 : -EAGAIN;
+}
+
+static int read_subject(const TokenQuestion *q, const HttpReply *reply, TokenAnswer *ret, char *detail) {
+        ret->value = credentials_subject(q->credentials, reply->body.data ? reply->body.data : "", reply->body.size);
+        if (!ret->value)
+                (void) snprintf(detail, TOKEN_DETAIL_MAX,
+                        "the answer of the identity provider (%.100s) holds no token: see `credential_source` in %s",
+                        q->url, q->credentials->origin);
+        return ret->value ? 0 : -EACCES;
 }
 
 /* ---- a refusal ---- */
@@ -88,12 +111,12 @@ static Refusal refusal_of(Json *json) {
 
 /* Statuses and words that google-auth tries again on; a metadata server answers 404 in the first seconds of a
  * container's life. */
-static bool is_transient(const Credentials *c, int status, Refusal refusal) {
+static bool is_transient(const TokenQuestion *q, int status, Refusal refusal) {
         static const char *const words[] = { "internal_failure", "server_error", "temporarily_unavailable" };
 
         if (status < 400 || status >= 500 || status == 408 || status == 429)
                 return true;
-        if (status == 404 && c->kind == CREDENTIALS_METADATA)
+        if (status == 404 && q->credentials->kind == CREDENTIALS_METADATA)
                 return true;
 
         for (size_t i = 0; i < ELEMENTSOF(words); i++)
@@ -102,10 +125,17 @@ static bool is_transient(const Credentials *c, int status, Refusal refusal) {
         return false;
 }
 
-static const char *remedy_for(const Credentials *c, Refusal refusal) {
+static const char *remedy_for(const TokenQuestion *q, Refusal refusal) {
+        const Credentials *c = q->credentials;
+
         if (c->kind != CREDENTIALS_METADATA && refusal.error[0] == '\0' && refusal.description[0] == '\0')
                 return "this is not Google's answer but that of something in between: see whether a proxy or firewall "
                        "keeps this machine from it";
+        if (q->step == CREDENTIALS_IMPERSONATE)
+                return "the credentials need roles/iam.serviceAccountTokenCreator on that service account, and the IAM "
+                       "Service Account Credentials API must be enabled";
+        if (c->kind == CREDENTIALS_EXTERNAL_ACCOUNT)
+                return "check the workload identity pool, its provider, and `credential_source`";
         if (c->kind == CREDENTIALS_METADATA)
                 return "give this machine a service account with access to Pub/Sub";
         if (c->kind == CREDENTIALS_AUTHORIZED_USER)
@@ -144,14 +174,14 @@ static void describe_clock(int64_t clock_error, char *text, size_t size) {
                 clock_error < 0 ? "fast" : "slow");
 }
 
-static int describe_refusal(const Credentials *c, const HttpReply *reply, Refusal refusal, usec_t wall, char *detail) {
-        int64_t clock_error = reply->date > 0 ? clock_error_of(reply->date, wall) : 0;
+static int describe_refusal(const TokenQuestion *q, const HttpReply *reply, Refusal refusal, char *detail) {
+        int64_t clock_error = reply->date > 0 ? clock_error_of(reply->date, q->wall) : 0;
         bool described = refusal.description[0] != '\0';
-        bool clock_matters = c->kind == CREDENTIALS_SERVICE_ACCOUNT && clock_error != 0;
+        bool clock_matters = q->credentials->kind == CREDENTIALS_SERVICE_ACCOUNT && clock_error != 0;
         char clock[120];
 
-        if (is_transient(c, reply->status, refusal)) {
-                (void) snprintf(detail, TOKEN_DETAIL_MAX, "the %s answered %s%s%s%s", remote_name(c), reply->detail,
+        if (is_transient(q, reply->status, refusal)) {
+                (void) snprintf(detail, TOKEN_DETAIL_MAX, "the %s answered %s%s%s%s", remote_name(q), reply->detail,
                         refusal.error[0] != '\0' ? " " : "", refusal.error,
                         reply->status == 404 ? " (has this machine a service account?)" : "");
                 return -EAGAIN;
@@ -159,26 +189,28 @@ static int describe_refusal(const Credentials *c, const HttpReply *reply, Refusa
 
         if (clock_matters)
                 describe_clock(clock_error, clock, sizeof(clock));
-        (void) snprintf(detail, TOKEN_DETAIL_MAX, "the %s refuses %s: %s%s%.100s%s; %s", remote_name(c), c->origin,
-                refusal.error[0] != '\0' ? refusal.error : reply->detail, described ? " (" : "", refusal.description,
-                described ? ")" : "", clock_matters ? clock : remedy_for(c, refusal));
+        (void) snprintf(detail, TOKEN_DETAIL_MAX, "the %s refuses %s: %s%s%.100s%s; %s", remote_name(q),
+                q->credentials->origin, refusal.error[0] != '\0' ? refusal.error : reply->detail, described ? " (" : "",
+                refusal.description, described ? ")" : "", clock_matters ? clock : remedy_for(q, refusal));
         return -EACCES;
 }
 
-int token_answer_read(const Credentials *credentials, const HttpReply *reply, usec_t wall, TokenAnswer *ret,
-        char detail[static TOKEN_DETAIL_MAX]) {
+int token_answer_read(
+        const TokenQuestion *q, const HttpReply *reply, TokenAnswer *ret, char detail[static TOKEN_DETAIL_MAX]) {
         _cleanup_(json_freep) Json *json = NULL;
 
         if (reply->outcome != HTTP_ANSWERED) {
                 (void) snprintf(detail, TOKEN_DETAIL_MAX, "the %s (%.100s) does not answer: %s; check the network%s",
-                        remote_name(credentials), credentials->token_uri, reply->detail,
+                        remote_name(q), q->url, reply->detail,
                         reply->outcome == HTTP_TLS ? ", `pubsub.ca_file` and this machine's clock"
                                                    : " and name resolution");
                 return -EAGAIN;
         }
+        if (reply->status == 200 && q->step == CREDENTIALS_SUBJECT)
+                return read_subject(q, reply, ret, detail);
 
         (void) json_parse(reply->body.data ? reply->body.data : "", reply->body.size, &json);
         if (reply->status == 200)
-                return read_token(credentials, json, ret, detail);
-        return describe_refusal(credentials, reply, refusal_of(json), wall, detail);
+                return read_token(q, json, reply->date > 0 ? reply->date : q->wall, ret, detail);
+        return describe_refusal(q, reply, refusal_of(json), detail);
 }

@@ -14,14 +14,22 @@
 #define TOKEN_CLOCK_ERROR_USEC (30 * USEC_PER_SEC)
 
 typedef struct TokenAnswer {
-        char *value; /* the caller's, see secret_free() */
-        usec_t lifetime;
+        char *value;     /* the caller's, see secret_free() */
+        usec_t lifetime; /* of an access token */
 } TokenAnswer;
 
+/* What was asked. */
+typedef struct TokenQuestion {
+        const Credentials *credentials;
+        CredentialsStep step;
+        const char *url;
+        usec_t wall; /* clock_wall() */
+} TokenQuestion;
+
 /* 0: *ret is filled in. -EACCES: refused, a user must act. -EAGAIN: to be tried again. With both, *detail* says what
- * and what to do, in the remote's words, which may repeat a secret: secrets_conceal(). *wall*: clock_wall(). */
-int token_answer_read(const Credentials *credentials, const HttpReply *reply, usec_t wall, TokenAnswer *ret,
-        char detail[static TOKEN_DETAIL_MAX]);
+ * and what to do, in the remote's words, which may repeat a secret: secrets_conceal(). */
+int token_answer_read(
+        const TokenQuestion *question, const HttpReply *reply, TokenAnswer *ret, char detail[static TOKEN_DETAIL_MAX]);
 
 /* The time to sign an assertion with: *wall*, unless it is off by more than TOKEN_CLOCK_ERROR_USEC from the endpoint's
  * time, which is *now* (clock_now()) + *endpoint_ahead* (0: not known). So a machine without a clock of its own gets a

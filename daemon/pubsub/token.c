@@ -51,6 +51,9 @@ struct Token {
         usec_t refresh_at, expires;
 
         HttpRequest *exchange;
+        CredentialsStep step; /* that the exchange has come to */
+        const char *url;      /* of its request; the credentials' */
+        char *held;           /* the answer of the step before; NULL: it is the first one */
         usec_t exchange_started;
         usec_t endpoint_ahead; /* what clock_now() lacks to be the endpoint's time; 0: not heard yet */
         Backoff backoff, refused_backoff;
@@ -125,8 +128,35 @@ static void token_obtained(Token *token, TokenAnswer *answer) {
         loop_wake(token->serve);
 }
 
+static int token_send(Token *token);
+
+static void token_not_sent(Token *token, int error) {
+        const char *file = token->credentials->subject_file;
+        char detail[TOKEN_DETAIL_MAX];
+
+        if (file)
+                (void) snprintf(detail, sizeof(detail), "%.200s, with the identity of this machine: %s", file,
+                        error == -EBADMSG ? "it holds no token" : strerror(-error));
+        else
+                (void) snprintf(detail, sizeof(detail), "the request for it cannot be made: %s", strerror(-error));
+        token_failed(token, file ? -EACCES : -EAGAIN, 0, detail);
+}
+
+/* The answer to one step leads to the next. */
+static void token_go_on(Token *token, TokenAnswer *answer) {
+        int r;
+
+        (void) secret_free(token->held);
+        token->held = cleanup_steal(answer->value);
+        (void) secrets_note_passing(token->credentials->secrets, token->held);
+        r = token_send(token);
+        if (r < 0)
+                token_not_sent(token, r);
+}
+
 static void on_exchanged(void *userdata, HttpReply *reply) {
         Token *token = userdata;
+        TokenQuestion question = { token->credentials, token->step, token->url, clock_wall() };
         char detail[TOKEN_DETAIL_MAX] = "";
         TokenAnswer answer = {};
         int r;
@@ -134,7 +164,10 @@ static void on_exchanged(void *userdata, HttpReply *reply) {
         token->exchange = NULL;
         if (reply->date > 0)
                 token->endpoint_ahead = reply->date - clock_now();
-        r = token_answer_read(token->credentials, reply, clock_wall(), &answer, detail);
+        r = token_answer_read(&question, reply, &answer, detail);
+        token->step = credentials_next_step(token->credentials, token->step);
+        if (r == 0 && token->step != CREDENTIALS_DONE)
+                return token_go_on(token, &answer);
         if (r == 0 && clock_now() >= token->exchange_started + answer.lifetime) {
                 (void) snprintf(detail, sizeof(detail), "the token had run out when it came");
                 (void) secret_free(answer.value);
@@ -146,44 +179,44 @@ static void on_exchanged(void *userdata, HttpReply *reply) {
         token_failed(token, r, reply->retry_after, detail);
 }
 
-static int token_start_exchange(Token *token) {
-        static const char *const metadata_headers[] = { "Metadata-Flavor: Google", NULL };
+/* The request of the step. */
+static int token_send(Token *token) {
         bool metadata = token->credentials->kind == CREDENTIALS_METADATA;
         HttpSpec spec = {
-                .method = metadata ? "GET" : "POST",
-                .url = token->credentials->token_uri,
-                .ca_file = token->ca_file,
-                .content_type = "application/x-www-form-urlencoded",
-                .headers = metadata ? metadata_headers : NULL,
+                .ca_file = token->step == CREDENTIALS_SUBJECT ? NULL : token->ca_file,
                 .timeout = metadata ? METADATA_TIMEOUT_USEC : EXCHANGE_TIMEOUT_USEC,
                 .max_reply = ANSWER_MAX,
         };
         int r;
 
         token->exchange_started = clock_now();
-        r = credentials_token_request(token->credentials,
-                token_signing_time(token->endpoint_ahead, token->exchange_started, clock_wall()), &spec.body);
+        r = credentials_request(token->credentials, token->step, token->held,
+                token_signing_time(token->endpoint_ahead, token->exchange_started, clock_wall()), &spec);
         if (r < 0)
                 return r;
 
+        token->url = spec.url;
         r = http_start(token->http, &spec, on_exchanged, token, &token->exchange);
         bytes_done(&spec.body);
         return r;
 }
 
+static int token_start_exchange(Token *token) {
+        token->step = credentials_first_step(token->credentials);
+        token->held = secret_free(token->held);
+        return token_send(token);
+}
+
 /* Starts an exchange unless one runs or has failed just now. */
 static void token_refresh(Token *token, usec_t now) {
-        char detail[TOKEN_DETAIL_MAX];
         int r;
 
         if (token->exchange || now < token->retry_at)
                 return;
 
         r = token_start_exchange(token);
-        if (r < 0) {
-                (void) snprintf(detail, sizeof(detail), "the request for it cannot be made: %s", strerror(-r));
-                token_failed(token, -EAGAIN, 0, detail);
-        }
+        if (r < 0)
+                token_not_sent(token, r);
 }
 
 /* ---- waits ---- */
@@ -317,6 +350,7 @@ Token *token_free(Token *token) {
 
         token->exchange = http_cancel(token->exchange);
         token->serve = loop_drop(token->serve);
+        (void) secret_free(token->held);
         (void) secret_free(token->old);
         (void) secret_free(token->value);
         free(token->ca_file);

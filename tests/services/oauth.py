@@ -1,6 +1,7 @@
 """Google's token endpoint and the GCE metadata server: issues access tokens and judges them.
 
-Grants: jwt-bearer (a service account's signed assertion) and refresh_token. State (keys, clients, live tokens, assertions seen) is in
+Grants: jwt-bearer (a service account's signed assertion), refresh_token, and token-exchange (an identity of another provider, which is
+answered here as well); and tokens in a service account's name (IAM Service Account Credentials API). State (keys, clients, live tokens, assertions seen) is in
 SQLite, so tokens survive a kill -9 of the service as they survive a restart of Google's.
 """
 import json
@@ -19,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from services.httpd import Response
 
+EXCHANGE_GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
+CLOUD = "https://www.googleapis.com/auth/cloud-platform"
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 GOOGLE_TOKEN_URL = "https://oauth2.googleapis.com/token"
 SCOPES = {"https://www.googleapis.com/auth/pubsub", "https://www.googleapis.com/auth/cloud-platform"}
@@ -51,6 +54,8 @@ class TokenService:
         self.token_lifetime = token_lifetime
         self.expires_as_string = expires_as_string
         self.project = project
+        self.identities = {}  # tokens of the other provider: whose
+        self.impersonators = set()  # subjects that may ask for tokens in a service account's name
         self._lock = threading.Lock()
         if state_dir:
             os.makedirs(state_dir, exist_ok=True)
@@ -137,6 +142,24 @@ class TokenService:
         response.headers.update({"Metadata-Flavor": "Google", "Server": "Metadata Server for VM"})
         return response
 
+    def identity(self, request):
+        """GET /identity: the other provider's token, for those who send its header."""
+        if request.headers.get("x-identity-header") != "please":
+            return Response(403, "no header", content_type="text/plain")
+        token = "eyJ." + secrets.token_urlsafe(30)
+        self.identities[token] = "workload"
+        return Response.json({"id_token": token})
+
+    def impersonate(self, request):
+        """POST /v1/projects/-/serviceAccounts/EMAIL:generateAccessToken"""
+        with self._lock:
+            row = self._db.execute("SELECT subject FROM tokens WHERE token=?", (request.headers.get("authorization", "")[7:],)).fetchone()
+        if row is None or row[0] not in self.impersonators:
+            return Response.json({"error": {"code": 403, "status": "PERMISSION_DENIED",
+                                            "message": "Permission 'iam.serviceAccounts.getAccessToken' denied on resource."}}, 403)
+        expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.token_lifetime))
+        return Response.json({"accessToken": self.issue(request.path.rpartition("/")[2].partition(":")[0]), "expireTime": expires})
+
     def _token_response(self, subject):
         lifetime = max(1, int(self.token_lifetime) - 1)
         return Response.json({"access_token": self.issue(subject), "expires_in": str(lifetime) if self.expires_as_string else lifetime,
@@ -149,7 +172,17 @@ class TokenService:
             return self._check_assertion(form.get("assertion", ""), own_url)
         if kind == "refresh_token":
             return self._check_refresh(form)
+        if kind == EXCHANGE_GRANT:
+            return self._check_identity(form)
         raise _Refused("unsupported_grant_type", f"Invalid grant_type: {kind or ''}")
+
+    def _check_identity(self, form):
+        subject = self.identities.get(form.get("subject_token"))
+        if not form.get("audience", "").startswith("//iam.googleapis.com/") or form.get("subject_token_type") != "urn:ietf:params:oauth:token-type:jwt":
+            raise _Refused("invalid_request", "Invalid value for audience or subject_token_type.")
+        if subject is None:
+            raise _Refused("invalid_grant", "The given subject token was not issued by a known provider.")
+        return f"{subject}@cloud" if CLOUD in form.get("scope", "") else subject
 
     def _check_refresh(self, form):
         with self._lock:

@@ -75,6 +75,10 @@ class PubSub(service.HttpService):
             self.oauth.revoke_all()
         if request.path == "/token":
             return self._token(request)
+        if request.path == "/identity":
+            return self.oauth.identity(request)
+        if request.path.endswith(":generateAccessToken"):
+            return self.oauth.impersonate(request)
         metadata = self.oauth.metadata(request)
         if metadata:
             return metadata

@@ -120,6 +120,15 @@ static const char *write_service_account(Fixture *f, const char *name, const cha
         return write_file(f, name, text);
 }
 
+/* The body of the request for an access token. */
+static int token_request(const Credentials *c, usec_t wall, Bytes *ret_body) {
+        HttpSpec spec = {};
+        int r = credentials_request(c, CREDENTIALS_EXCHANGE, NULL, wall, &spec);
+
+        *ret_body = spec.body;
+        return r;
+}
+
 static void load(Fixture *f) {
         f->credentials = credentials_free(f->credentials);
         f->error.text[0] = '\0';
@@ -196,6 +205,94 @@ static void test_authorized_user(void **state) {
         assert_string_equal(f->credentials->refresh_token, "r");
 }
 
+#define EXTERNAL(source, more)                                                                                                             \
+        "{\"type\":\"external_account\",\"audience\":\"//iam.googleapis.com/pool\",\"subject_token_type\":\"urn:ietf:params:oauth:token-type:jwt\"," \
+        "\"credential_source\":" source more "}"
+
+/* The identity in a file is read for each exchange, since it rotates. */
+static void test_external_account_file(void **state) {
+        Fixture *f = *state;
+        char text[1000], subject[200];
+        Bytes body = {};
+
+        (void) snprintf(subject, sizeof(subject), "%s", write_file(f, "identity", "eyJ.first\n"));
+        (void) snprintf(text, sizeof(text), "\xef\xbb\xbf" EXTERNAL("{\"file\":\"%s\"}", ""), subject);
+        f->config.pubsub.credentials_file = (char *) "external.json";
+        (void) write_file(f, "external.json", text);
+        load(f);
+        assert_int_equal(f->credentials->kind, CREDENTIALS_EXTERNAL_ACCOUNT);
+        assert_string_equal(f->credentials->token_uri, "https://sts.googleapis.com/v1/token");
+        assert_int_equal(credentials_first_step(f->credentials), CREDENTIALS_EXCHANGE);
+        assert_int_equal(credentials_next_step(f->credentials, CREDENTIALS_EXCHANGE), CREDENTIALS_DONE);
+        assert_int_equal(token_request(f->credentials, WALL, &body), 0);
+        assert_string_equal(body.data,
+                "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&requested_token_type=urn%3Aietf%3Aparams%3Aoauth%3A"
+                "token-type%3Aaccess_token&audience=%2F%2Fiam.googleapis.com%2Fpool&scope=https%3A%2F%2Fwww.googleapis.com%2Fauth%2Fpubsub"
+                "&subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Ajwt&subject_token=eyJ.first");
+        bytes_done(&body);
+        (void) write_file(f, "identity", "{\"access_token\":\"eyJ.second\"}");
+        f->credentials->subject_field = strdup("access_token");
+        assert_int_equal(token_request(f->credentials, WALL, &body), 0);
+        assert_non_null(strstr(body.data, "&subject_token=eyJ.second"));
+        bytes_done(&body);
+        (void) write_file(f, "identity", " \n");
+        assert_int_equal(token_request(f->credentials, WALL, &body), -EBADMSG);
+        assert_int_equal(unlink(subject), 0);
+        assert_int_equal(token_request(f->credentials, WALL, &body), -ENOENT);
+}
+
+static void test_external_account_url(void **state) {
+        Fixture *f = *state;
+        HttpSpec spec = {};
+
+        f->config.pubsub.credentials_file = (char *) "external.json";
+        (void) write_file(f, "external.json",
+                EXTERNAL("{\"url\":\"http://169.254.169.254/identity\",\"headers\":{\"Metadata\":\"True\",\"X-Other\":\"2\"},"
+                         "\"format\":{\"type\":\"json\",\"subject_token_field_name\":\"access_token\"}}",
+                        ",\"service_account_impersonation_url\":\"https://iamcredentials.googleapis.com/v1/x:generateAccessToken\""));
+        load(f);
+        assert_int_equal(credentials_first_step(f->credentials), CREDENTIALS_SUBJECT);
+        assert_int_equal(credentials_request(f->credentials, CREDENTIALS_SUBJECT, NULL, WALL, &spec), 0);
+        assert_string_equal(spec.method, "GET");
+        assert_string_equal(spec.url, "http://169.254.169.254/identity");
+        assert_string_equal(spec.headers[0], "Metadata: True");
+        assert_string_equal(spec.headers[1], "X-Other: 2");
+        assert_null(spec.headers[2]);
+        spec = (HttpSpec){};
+        assert_int_equal(credentials_next_step(f->credentials, CREDENTIALS_SUBJECT), CREDENTIALS_EXCHANGE);
+        assert_int_equal(credentials_request(f->credentials, CREDENTIALS_EXCHANGE, "eyJ", WALL, &spec), 0);
+        assert_non_null(strstr(spec.body.data, "cloud-platform"));
+        assert_non_null(strstr(spec.body.data, "&subject_token=eyJ"));
+        bytes_done(&spec.body);
+        spec = (HttpSpec){};
+        assert_int_equal(credentials_next_step(f->credentials, CREDENTIALS_EXCHANGE), CREDENTIALS_IMPERSONATE);
+        assert_int_equal(credentials_request(f->credentials, CREDENTIALS_IMPERSONATE, "ya29.x", WALL, &spec), 0);
+        assert_string_equal(spec.url, "https://iamcredentials.googleapis.com/v1/x:generateAccessToken");
+        assert_string_equal(spec.bearer, "ya29.x");
+        assert_string_equal(spec.body.data,
+                "{\"delegates\":[],\"scope\":[\"https://www.googleapis.com/auth/pubsub\"],\"lifetime\":\"3600s\"}");
+        bytes_done(&spec.body);
+        assert_int_equal(credentials_next_step(f->credentials, CREDENTIALS_IMPERSONATE), CREDENTIALS_DONE);
+}
+
+static void test_impersonated(void **state) {
+        Fixture *f = *state;
+        HttpSpec spec = {};
+
+        f->config.pubsub.credentials_file = (char *) "impersonated.json";
+        (void) write_file(f, "impersonated.json",
+                "{\"type\":\"impersonated_service_account\",\"delegates\":[\"projects/-/serviceAccounts/b\"],\"quota_project_id\":\"payer\","
+                "\"service_account_impersonation_url\":\"https://iamcredentials.googleapis.com/v1/y:generateAccessToken\","
+                "\"source_credentials\":{\"type\":\"authorized_user\",\"client_id\":\"i\",\"client_secret\":\"s\",\"refresh_token\":\"r\"}}");
+        load(f);
+        assert_int_equal(f->credentials->kind, CREDENTIALS_AUTHORIZED_USER);
+        assert_string_equal(f->credentials->quota_project, "payer");
+        assert_int_equal(credentials_next_step(f->credentials, CREDENTIALS_EXCHANGE), CREDENTIALS_IMPERSONATE);
+        assert_int_equal(credentials_request(f->credentials, CREDENTIALS_IMPERSONATE, "ya29.x", WALL, &spec), 0);
+        assert_ptr_equal(strstr(spec.body.data, "{\"delegates\":[\"projects/-/serviceAccounts/b\"],"), spec.body.data);
+        bytes_done(&spec.body);
+}
+
 static void test_bad_files(void **state) {
         Fixture *f = *state;
 
@@ -204,8 +301,15 @@ static void test_bad_files(void **state) {
         check_text_fails(f, "[]", -EBADMSG, "`type` is missing");
         check_text_fails(f, "{\"type\":7}", -EBADMSG, "`type` is missing");
         check_text_fails(f, "{\"installed\":{\"client_secret\":\"secret\"}}", -EBADMSG, "this is an OAuth client");
-        check_text_fails(f, "{\"type\":\"external_account\"}", -ENOTSUP, "type external_account are not supported");
-        check_text_fails(f, "{\"type\":\"impersonated_service_account\"}", -ENOTSUP, "not supported");
+        check_text_fails(f, "{\"type\":\"gdch_service_account\"}", -ENOTSUP, "type gdch_service_account are not supported");
+        check_text_fails(f, "{\"type\":\"impersonated_service_account\"}", -EBADMSG, "`type` is missing");
+        check_text_fails(f, "{\"type\":\"external_account\"}", -EBADMSG, "`audience` is missing");
+        check_text_fails(f, EXTERNAL("{\"executable\":{\"command\":\"/bin/x\"}}", ""), -ENOTSUP, "programs, certificates and AWS are not supported");
+        check_text_fails(f, EXTERNAL("{\"environment_id\":\"aws1\",\"url\":\"http://169.254.169.254/x\"}", ""), -ENOTSUP, "AWS");
+        check_text_fails(f, EXTERNAL("{\"url\":\"http://idp.example/token\"}", ""), -EBADMSG, "`url` must be an https URL");
+        check_text_fails(f, EXTERNAL("{\"file\":\"/t\"}", ",\"token_url\":\"http://evil.example/\""), -EBADMSG, "`token_url` must be an https URL");
+        check_text_fails(f, EXTERNAL("{\"file\":\"/t\"}", ",\"client_secret\":\"hush\""), -ENOTSUP, "workforce pool");
+        check_text_fails(f, "\xff\xfe{", -EBADMSG, "UTF-16");
         check_text_fails(f,
                 "{\"type\":\"authorized_user\",\"client_id\":\"i\",\"client_secret\":\"s\",\"refresh_token\":\"r\",\"quota_project_id\":\"a\\nB: c\"}",
                 -EBADMSG, "`quota_project_id` is not the id of a project");
@@ -302,7 +406,7 @@ static void test_metadata_server(void **state) {
         assert_string_equal(f->credentials->token_uri, "http://localhost:8091/computeMetadata/v1/instance/service-accounts/default/"
                                                        "token?scopes=https://www.googleapis.com/auth/pubsub");
         assert_string_equal(f->credentials->origin, "metadata server");
-        assert_int_equal(credentials_token_request(f->credentials, WALL, &body), 0);
+        assert_int_equal(token_request(f->credentials, WALL, &body), 0);
         assert_null(body.data);
 
         assert_int_equal(setenv("GCE_METADATA_HOST", "evil.example", 1), 0);
@@ -345,7 +449,7 @@ static void test_assertion(void **state) {
         f->config.pubsub.credentials_file = (char *) "key.json";
         (void) write_service_account(f, "key.json", ",\"token_uri\":\"https://oauth2.example.p.googleapis.com/token\"");
         load(f);
-        assert_int_equal(credentials_token_request(f->credentials, WALL, &body), 0);
+        assert_int_equal(token_request(f->credentials, WALL, &body), 0);
         check_assertion(f, &body, &header, &claims);
         bytes_done(&body);
 
@@ -374,7 +478,7 @@ static void test_odd_assertion(void **state) {
         (void) snprintf(text, sizeof(text), "{\"type\":\"service_account\",\"client_email\":\"a\\\"b\\\\c\",\"private_key\":%s}", f->pem);
         (void) write_file(f, "key.json", text);
         load(f);
-        assert_int_equal(credentials_token_request(f->credentials, 5 * USEC_PER_SEC, &body), 0);
+        assert_int_equal(token_request(f->credentials, 5 * USEC_PER_SEC, &body), 0);
         check_assertion(f, &body, &header, &claims);
         bytes_done(&body);
         assert_null(json_get(header, "kid"));
@@ -391,7 +495,7 @@ static void test_refresh_request(void **state) {
         (void) write_file(f, "user.json",
                 "{\"type\":\"authorized_user\",\"client_id\":\"1-a.apps\",\"client_secret\":\"s+&=\",\"refresh_token\":\"1//x y\\u00fc\"}");
         load(f);
-        assert_int_equal(credentials_token_request(f->credentials, WALL, &body), 0);
+        assert_int_equal(token_request(f->credentials, WALL, &body), 0);
         assert_string_equal(
                 body.data, "grant_type=refresh_token&client_id=1-a.apps&client_secret=s%2B%26%3D&refresh_token=1%2F%2Fx%20y%C3%BC");
         bytes_done(&body);
@@ -402,6 +506,9 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_service_account, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_traditional_key, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_authorized_user, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_external_account_file, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_external_account_url, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_impersonated, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_bad_files, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_token_uri, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_configured_wins, set_up, tear_down),
