@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "config-file.h"
 #include "events.h"
@@ -39,6 +40,8 @@ struct Daemon {
         StagesHost host;
         Stages *stages;
         LoopWatch *sigterm, *sigint, *sighup;
+        LoopWatch *knock; /* io: a verb has changed the outbox */
+        int knock_fd;
         LoopWatch *progress; /* defer: a stage changed */
         LoopWatch *report;   /* timer: STATUS= is due */
         LoopWatch *watch;    /* timer: ages */
@@ -124,6 +127,7 @@ static void on_watch(void *userdata) {
         Daemon *d = userdata;
 
         daemon_report_or_tell(d);
+        loop_wake(d->progress);
         loop_arm_in(d->watch, WATCH_EVERY_USEC);
 }
 
@@ -300,6 +304,24 @@ static int daemon_lock(Daemon *d) {
         return r;
 }
 
+static void on_knock(void *userdata, int fd, uint32_t events) {
+        Daemon *d = userdata;
+
+        service_hear(fd);
+        loop_wake(d->progress);
+}
+
+/* Without it, what a verb has changed is seen a little later. */
+static void daemon_listen(Daemon *d) {
+        int r;
+
+        r = service_listen(d->config->state_dir, &d->knock_fd);
+        if (r >= 0)
+                r = loop_add_io(d->host.loop, d->knock_fd, EPOLLIN, on_knock, d, &d->knock);
+        if (r < 0)
+                log_debug("%s cannot be watched: %s", d->config->state_dir, strerror(-r));
+}
+
 static int daemon_open_outbox(Daemon *d) {
         const char *directory = d->config->state_dir;
         int r;
@@ -386,7 +408,7 @@ int daemon_new(Config *config, DaemonMode mode, Daemon **ret) {
                 return -ENOMEM;
         d->mode = mode;
         d->config = config_ref(config);
-        d->lock_fd = -1;
+        d->lock_fd = d->knock_fd = -1;
         d->started = clock_wall();
         d->host = (StagesHost){ .once = mode == DAEMON_ONCE, .on_change = daemon_changed, .userdata = d };
 
@@ -402,6 +424,7 @@ int daemon_new(Config *config, DaemonMode mode, Daemon **ret) {
         r = daemon_open_outbox(d);
         if (r < 0)
                 return r;
+        daemon_listen(d);
         daemon_tell_emulator(d);
         r = daemon_make_stages(d);
         if (r != 0)
@@ -466,10 +489,13 @@ Daemon *daemon_free(Daemon *d) {
         loop_drop(d->watch);
         loop_drop(d->report);
         loop_drop(d->progress);
+        loop_drop(d->knock);
         loop_drop(d->sighup);
         loop_drop(d->sigint);
         loop_drop(d->sigterm);
         loop_free(d->host.loop);
+        if (d->knock_fd >= 0)
+                (void) close(d->knock_fd);
         if (d->lock_fd >= 0)
                 (void) close(d->lock_fd);
         config_unref(d->config);

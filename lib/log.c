@@ -12,8 +12,8 @@
 #include <sys/uio.h>
 #include <systemd/sd-journal.h>
 
-#include "bytes.h"
 #include "clock.h"
+#include "text.h"
 
 #define TEXT_MAX 4096         /* bytes of text of one entry: some remote ends answer an error with a whole web page */
 #define VALUE_MAX 1024        /* bytes of one field's value */
@@ -75,40 +75,13 @@ static void entry_append_text(Entry *e, const char *text) {
         entry_append(e, text, strlen(text));
 }
 
-/* The length of the character at *p*; 0 when it is not UTF-8. */
-static size_t character_length(const char *p, size_t left) {
-        uint8_t lead = (uint8_t) *p;
-        size_t n = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-
-        return n <= left && bytes_is_utf8(p, n) ? n : 0;
-}
-
-/* C0, DEL, C1, and the line and paragraph separators U+2028 and U+2029. */
-static bool character_is_control(const char *p, size_t length) {
-        uint8_t second = length > 1 ? (uint8_t) p[1] : 0;
-
-        if (length == 1)
-                return (uint8_t) *p < 0x20 || *p == 0x7f;
-        return (length == 2 && (uint8_t) *p == 0xc2 && second < 0xa0) || memcmp(p, "\xe2\x80\xa8", length) == 0 ||
-               memcmp(p, "\xe2\x80\xa9", length) == 0;
-}
-
-/* Appends at most *max* bytes; controls become spaces, and what is not UTF-8 becomes `?` (journalctl hides a whole
- * entry as "blob data" for one such byte). */
+/* Appends at most *max* bytes, cleaned: journalctl hides a whole entry as "blob data" for one byte that is not UTF-8.
+ */
 static void entry_append_clean(Entry *e, const char *text, size_t max) {
-        size_t size = strnlen(text, max + 1), limit = size > max ? max - 3 : size;
+        size_t size = strnlen(text, max + 1), start = e->size;
 
-        for (size_t i = 0, n; i < limit; i += n) {
-                n = character_length(text + i, size - i);
-                if (i + n > limit)
-                        break;
-                if (n == 0)
-                        entry_append(e, "?", n = 1);
-                else if (character_is_control(text + i, n))
-                        entry_append(e, " ", 1);
-                else
-                        entry_append(e, text + i, n);
-        }
+        entry_append(e, text, size > max ? text_cut(text, size, max - 3) : size);
+        e->size = start + text_clean(e->data + start, e->size - start);
         if (size > max)
                 entry_append_text(e, "...");
 }

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
 #include "clock.h"
@@ -108,4 +110,37 @@ int service_socket(const char *name, int *ret_fd) {
                 return err_errno();
         *ret_fd = cleanup_steal_fd(&fd);
         return 0;
+}
+
+/* ---- knocking ---- */
+
+/* A new time on the lock file is the knock: no further file, and nothing to be left behind by a kill. */
+void service_knock(const char *directory) {
+        _cleanup_free_ char *path = NULL;
+
+        if (asprintf(&path, "%s/lock", directory) < 0)
+                path = NULL;
+        else
+                (void) utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
+}
+
+int service_listen(const char *directory, int *ret_fd) {
+        _cleanup_free_ char *path = NULL;
+        _cleanup_close_ int fd = -1;
+
+        if (asprintf(&path, "%s/lock", directory) < 0)
+                return path = NULL, -ENOMEM;
+        fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+        if (fd < 0 || inotify_add_watch(fd, path, IN_ATTRIB) < 0)
+                return err_errno();
+        *ret_fd = fd;
+        fd = -1;
+        return 0;
+}
+
+void service_hear(int fd) {
+        char events[4096];
+
+        while (read(fd, events, sizeof(events)) > 0)
+                ;
 }

@@ -25,3 +25,10 @@ int service_lock(const char *directory, int *ret_fd);
 /* The socket that the service manager handed over under that name (FileDescriptorName=, sd_listen_fds(3)): a descriptor
  * of the caller's own, not blocking. -ENOENT when there is none. */
 int service_socket(const char *name, int *ret_fd);
+
+/* Another process has changed what is in DIRECTORY: the one that holds its lock, if any, hears of it. */
+void service_knock(const char *directory);
+/* A descriptor that becomes readable at each service_knock() on DIRECTORY, whose lock is there, until
+ * service_hear(). Errors of inotify(7). */
+int service_listen(const char *directory, int *ret_fd);
+void service_hear(int fd);

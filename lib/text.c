@@ -34,3 +34,39 @@ void text_copy(char *buffer, size_t size, const char *text) {
         memmove(buffer, text, n);
         buffer[n] = '\0';
 }
+
+/* The length of the character at *p*; 0 when it is not UTF-8. */
+static size_t character_length(const char *p, size_t left) {
+        uint8_t lead = (uint8_t) *p;
+        size_t n = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+
+        return n <= left && bytes_is_utf8(p, n) ? n : 0;
+}
+
+/* C0, DEL, C1, and the line and paragraph separators U+2028 and U+2029. */
+static bool character_is_control(const char *p, size_t length) {
+        uint8_t second = length > 1 ? (uint8_t) p[1] : 0;
+
+        if (length == 1)
+                return (uint8_t) *p < 0x20 || *p == 0x7f;
+        return (length == 2 && (uint8_t) *p == 0xc2 && second < 0xa0) || memcmp(p, "\xe2\x80\xa8", length) == 0 ||
+               memcmp(p, "\xe2\x80\xa9", length) == 0;
+}
+
+size_t text_clean(char *text, size_t size) {
+        size_t n = 0;
+
+        for (size_t i = 0, length; i < size; i += length) {
+                length = character_length(text + i, size - i);
+                if (length == 0) {
+                        text[n++] = '?';
+                        length = 1;
+                } else if (character_is_control(text + i, length))
+                        text[n++] = ' ';
+                else {
+                        memmove(text + n, text + i, length);
+                        n += length;
+                }
+        }
+        return n;
+}

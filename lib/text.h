@@ -16,3 +16,7 @@ size_t text_cut(const char *text, size_t size, size_t max);
 
 /* Copies as much of *text* as fits into *buffer*, NUL included, whole characters only. */
 void text_copy(char *buffer, size_t size, const char *text);
+
+/* Makes *size* bytes fit for one line of a terminal or log, in place: controls (C0, DEL, C1, U+2028, U+2029) become
+ * spaces, bytes that are not UTF-8 become `?`. Returns what is left of the size. */
+size_t text_clean(char *text, size_t size);

@@ -108,7 +108,8 @@ static int mongodb_open(
         return 0;
 }
 
-extern const SinkType sink_type_mongodb; /* named in types.c only */
+extern const SinkType sink_type_mongodb;   /* named in types.c only */
+extern const SinkAdmin sink_admin_mongodb; /* mongodb-verbs.c */
 
 const SinkType sink_type_mongodb = {
         .keys = &mongodb_config_section,
@@ -120,4 +121,5 @@ const SinkType sink_type_mongodb = {
         .write = mongodb_write,
         .set_apart = mongodb_set_apart,
         .close = mongodb_close,
+        .admin = &sink_admin_mongodb,
 };

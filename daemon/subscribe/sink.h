@@ -82,7 +82,7 @@ void sink_host_seen(SinkHost *host, unsigned seen);
 /* The answer of what was asked last is there. For types that do not block; also from inside the question. */
 void sink_host_answer(SinkHost *host);
 
-/* What the verbs ask. Not done yet: see sinks/mongodb-admin.h. */
+/* What the verbs ask: sink-admin.h. */
 typedef struct SinkAdmin SinkAdmin;
 
 /* With *blocks* all functions but open() run on the sink's thread, one at a time, and answer by returning. Without it

@@ -306,13 +306,7 @@ static void check_source(Session *session, const SourceConfig *section) {
         tell_source(session, name, &status, sample);
 }
 
-/* ---- MongoDB ---- */
-
-static int check_mongodb(MongodbAdmin *admin, MongodbAdminDetail *ret_detail) {
-        int r = mongodb_admin_check_login(admin, ret_detail);
-
-        return r == MONGODB_ADMIN_OK ? mongodb_admin_check_write(admin, ret_detail) : r;
-}
+/* ---- the whole ---- */
 
 static void check_pubsub(Session *session) {
         const Config *config = session->config;
@@ -345,6 +339,6 @@ int verb_check(Config *config, bool offline) {
                 check_source(session, &config->sources[i]);
         check_pubsub(session);
         for (size_t i = 0; i < config->n_subscriptions; i++)
-                session_mongodb(session, &config->subscriptions[i], check_mongodb);
+                session_sink(session, &config->subscriptions[i], false);
         return session_exit_code(session);
 }

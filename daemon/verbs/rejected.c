@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `sensorqd rejected`: what could be neither published nor stored, wherever it is kept. In the outbox an entry is named
- * outbox:N; in a rejected collection by its _id, SUBSCRIPTION:MESSAGE_ID. The daemon may be running meanwhile. */
+ * outbox:N; a sink names its own. The daemon may be running meanwhile. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
+#include "lib/array.h"
 #include "lib/err.h"
+#include "lib/service.h"
+#include "lib/text.h"
 #include "publish/outbox-rejected.h"
 #include "secret.h"
-#include "sinks/mongodb-admin.h"
-#include "sinks/mongodb-config.h"
-#include "verbs/session.h"
+#include "subscribe/sink-admin.h"
+#include "types.h"
 #include "verbs/verbs.h"
 
 #define OUTBOX_PREFIX "outbox:"
-#define REASON_SHOWN 100 /* characters of a reason in a list */
+#define OUTBOX_ID_SIZE 40
 
 typedef enum Action { ACTION_LIST, ACTION_SHOW, ACTION_REPLAY, ACTION_DROP } Action;
 
@@ -27,35 +29,55 @@ typedef struct Rejected {
         size_t found, failed;
         bool secret_unreadable;
         OutboxGuest *outbox; /* NULL: none there */
-        MongodbAdmin *admin; /* of the subscription being looked at */
+        bool requeued;       /* rows of it wait again */
 } Rejected;
 
 /* ---- printing: what a remote sent may hold anything ---- */
 
-static void print_text(Slice text, size_t most) {
-        for (size_t i = 0; i < text.size && i < most; i++) {
-                unsigned char c = (unsigned char) text.data[i];
+static void print_clean(Slice text) {
+        _cleanup_free_ char *copy = malloc(text.size + 1);
 
-                (void) putchar(c < ' ' || c == 0x7f ? ' ' : c);
-        }
+        if (!copy)
+                return;
+        memcpy(copy, text.data, text.size);
+        (void) fwrite(copy, 1, text_clean(copy, text.size), stdout);
 }
 
-static void print_entry(Action action, const char *id, usec_t rejected_at, Slice reason, Slice detail, Slice data,
-        const char *attributes) {
+/* As it is into a file; on a terminal line by line, without what would steer it. */
+static void print_data(Slice data) {
+        const char *line = data.data, *end = data.data + data.size, *next;
+
+        if (!isatty(STDOUT_FILENO)) {
+                (void) fwrite(data.data, 1, data.size, stdout);
+                (void) putchar('\n');
+                return;
+        }
+        do {
+                next = memchr(line, '\n', (size_t) (end - line));
+                print_clean((Slice){ line, (size_t) ((next ? next : end) - line) });
+                (void) putchar('\n');
+                line = next ? next + 1 : end;
+        } while (next);
+}
+
+static void print_entry(Rejected *r, const SinkRejected *entry) {
         char when[CLOCK_RFC3339_SIZE];
 
-        printf("%s  %s  ", id, clock_format_rfc3339(rejected_at, when));
-        print_text(reason, REASON_SHOWN);
-        if (detail.size > 0) {
+        r->found++;
+        print_clean(entry->id);
+        printf("  %s  ", clock_format_rfc3339(entry->rejected_at, when));
+        print_clean(entry->reason);
+        if (entry->detail.size > 0) {
                 printf(": ");
-                print_text(detail, action == ACTION_SHOW ? SIZE_MAX : REASON_SHOWN);
+                print_clean(entry->detail);
         }
-        printf("  (%zu bytes)\n", data.size);
-        if (action != ACTION_SHOW)
+        printf("  (%" PRIu64 " bytes)\n", entry->size);
+        if (r->action != ACTION_SHOW)
                 return;
-        printf("attributes: %s\n", attributes);
-        (void) fwrite(data.data, 1, data.size, stdout);
+        printf("attributes: ");
+        print_clean((Slice){ entry->attributes, strlen(entry->attributes) });
         (void) putchar('\n');
+        print_data(entry->data);
 }
 
 static void tell(Rejected *r, const char *id, bool done, const char *detail) {
@@ -66,90 +88,70 @@ static void tell(Rejected *r, const char *id, bool done, const char *detail) {
 
 /* ---- the outbox ---- */
 
-typedef struct OutboxIds {
-        int64_t items[256];
-        size_t n;
-} OutboxIds;
-
-static int outbox_print(void *userdata, const OutboxRejected *row) {
-        Rejected *r = userdata;
-        char id[40], attributes[512];
-
-        (void) snprintf(id, sizeof(id), OUTBOX_PREFIX "%" PRIi64, row->id);
-        if (r->id && strcmp(id, r->id) != 0)
-                return 1; /* the next one after it */
-        r->found++;
-        (void) snprintf(attributes, sizeof(attributes), "source=%.*s type=%.*s device=%.*s idempotency_key=%.*s",
-                (int) row->source.size, row->source.data, (int) row->type.size, row->type.data, (int) row->device.size,
-                row->device.data, (int) row->key.size, row->key.data);
-        print_entry(r->action, id, row->rejected_at, row->reason, (Slice){ "", 0 },
-                (Slice){ row->payload.data, row->size }, attributes);
-        return r->id != NULL;
-}
-
-static int outbox_collect(void *userdata, const OutboxRejected *row) {
-        OutboxIds *ids = userdata;
-
-        ids->items[ids->n++] = row->id;
-        return ids->n == ELEMENTSOF(ids->items);
-}
-
-static void outbox_act(Rejected *r, int64_t row) {
-        char id[40];
-        int k;
-
-        (void) snprintf(id, sizeof(id), OUTBOX_PREFIX "%" PRIi64, row);
-        k = r->action == ACTION_REPLAY ? outbox_rejected_replay(r->outbox, row) : outbox_rejected_drop(r->outbox, row);
-        if (k == -ENOENT)
-                return; /* none of that name: told at the end when it is nowhere */
-        r->found++;
-        tell(r, id, k >= 0, k < 0 ? strerror(-k) : r->action == ACTION_REPLAY ? "is queued again" : "dropped");
-}
-
-static int outbox_act_on_all(Rejected *r) {
-        OutboxIds ids;
-        int64_t after = 0;
-        int k;
-
-        do {
-                ids.n = 0;
-                k = outbox_rejected_each(r->outbox, after, false, outbox_collect, &ids);
-                for (size_t i = 0; k >= 0 && i < ids.n; i++)
-                        outbox_act(r, after = ids.items[i]);
-        } while (k > 0);
-        return k;
+static const char *outbox_id(int64_t row, char id[static OUTBOX_ID_SIZE]) {
+        (void) snprintf(id, OUTBOX_ID_SIZE, OUTBOX_PREFIX "%" PRIi64, row);
+        return id;
 }
 
 /* The row that *id* names exactly as a list shows it, else 0: a slip of the finger shall not drop another one. */
 static int64_t outbox_row_of(const char *id) {
-        char exact[40];
+        char exact[OUTBOX_ID_SIZE];
         int64_t row;
 
         if (strncmp(id, OUTBOX_PREFIX, strlen(OUTBOX_PREFIX)) != 0)
                 return 0;
         row = strtoll(id + strlen(OUTBOX_PREFIX), NULL, 10);
-        (void) snprintf(exact, sizeof(exact), OUTBOX_PREFIX "%" PRIi64, row);
-        return row > 0 && strcmp(id, exact) == 0 ? row : 0;
+        return row > 0 && strcmp(id, outbox_id(row, exact)) == 0 ? row : 0;
+}
+
+static void outbox_print(Rejected *r, const OutboxRejected *row) {
+        char id[OUTBOX_ID_SIZE], attributes[512];
+
+        (void) snprintf(attributes, sizeof(attributes), "source=%.*s type=%.*s device=%.*s idempotency_key=%.*s",
+                (int) row->source.size, row->source.data, (int) row->type.size, row->type.data, (int) row->device.size,
+                row->device.data, (int) row->key.size, row->key.data);
+        (void) outbox_id(row->id, id);
+        print_entry(r, &(SinkRejected){ .id = { id, strlen(id) },
+                               .reason = row->reason,
+                               .data = row->payload,
+                               .size = row->size,
+                               .rejected_at = row->rejected_at,
+                               .attributes = attributes });
+}
+
+static void outbox_act(Rejected *r, int64_t row) {
+        bool replay = r->action == ACTION_REPLAY;
+        char id[OUTBOX_ID_SIZE];
+        int k;
+
+        k = replay ? outbox_rejected_replay(r->outbox, row) : outbox_rejected_drop(r->outbox, row);
+        if (k == -ENOENT)
+                return; /* none of that name: told at the end when it is nowhere */
+        r->found++;
+        r->requeued = r->requeued || (replay && k >= 0);
+        tell(r, outbox_id(row, id), k >= 0, k < 0 ? strerror(-k) : replay ? "is queued again" : "dropped");
+}
+
+/* All rows, or the first one where a row is meant. */
+static int outbox_on_row(void *userdata, const OutboxRejected *row) {
+        Rejected *r = userdata;
+
+        if (r->id && row->id != outbox_row_of(r->id))
+                return 1; /* the next one after it */
+        if (r->action == ACTION_REPLAY || r->action == ACTION_DROP)
+                outbox_act(r, row->id);
+        else
+                outbox_print(r, row);
+        return r->id != NULL;
 }
 
 static void rejected_in_outbox(Rejected *r) {
+        int64_t row = r->id ? outbox_row_of(r->id) : 0;
         int k;
 
-        if (!r->outbox)
+        if (!r->outbox || (r->id && row == 0))
                 return;
-        if (r->action == ACTION_LIST)
-                k = outbox_rejected_each(r->outbox, 0, false, outbox_print, r);
-        else if (r->action == ACTION_SHOW)
-                k = outbox_rejected_each(r->outbox, outbox_row_of(r->id) - 1, true, outbox_print, r);
-        else if (!r->id)
-                k = outbox_act_on_all(r);
-        else {
-                int64_t row = outbox_row_of(r->id);
-
-                if (row > 0)
-                        outbox_act(r, row);
-                k = 0;
-        }
+        k = outbox_rejected_each(r->outbox, r->id ? row - 1 : 0, r->action == ACTION_SHOW, outbox_on_row, r);
         if (k < 0)
                 tell(r, "outbox", false, strerror(-k));
 }
@@ -157,10 +159,8 @@ static void rejected_in_outbox(Rejected *r) {
 static bool open_outbox(Rejected *r) {
         int k;
 
-        if (!r->config->publishes)
-                return true;
         k = outbox_guest_open(r->config->state_dir, &r->outbox);
-        if (k == -ENOENT)
+        if (k == -ENOENT || (k == -EACCES && !r->config->publishes))
                 return true;
         if (k != OUTBOX_OK)
                 tell(r, "outbox", false,
@@ -170,101 +170,89 @@ static bool open_outbox(Rejected *r) {
         return k == OUTBOX_OK;
 }
 
-/* ---- a rejected collection ---- */
+/* ---- a sink ---- */
 
-static bool mongodb_print(void *userdata, const MongodbRejected *row) {
-        Rejected *r = userdata;
-        char id[1024];
-
-        r->found++;
-        (void) snprintf(id, sizeof(id), "%.*s", (int) row->id.size, row->id.data);
-        print_entry(r->action, id, row->rejected_at > 0 ? (usec_t) row->rejected_at * USEC_PER_MSEC : 0, row->reason,
-                row->detail, row->data, row->attributes);
+static bool sink_print(void *userdata, const SinkRejected *rejected) {
+        print_entry(userdata, rejected);
         return true;
 }
 
-static void mongodb_act(Rejected *r, const char *id) {
-        MongodbAdminDetail detail = {};
-        int k;
-
-        r->found++;
-        k = r->action == ACTION_REPLAY ? mongodb_admin_replay(r->admin, id, &detail)
-                                       : mongodb_admin_drop(r->admin, id, &detail);
-        tell(r, id, k == MONGODB_ADMIN_OK, detail.text[0] ? detail.text : strerror(k < 0 ? -k : EIO));
-}
-
-/* Names first, acts after: a collection is not changed while it is being read. */
-typedef struct MongodbIds {
+/* Names first, acts after: what is being read is not changed. */
+typedef struct SinkIds {
         char **items;
         size_t n, allocated;
         int error;
-} MongodbIds;
+} SinkIds;
 
-static bool mongodb_collect(void *userdata, const MongodbRejected *row) {
-        MongodbIds *ids = userdata;
+static bool sink_collect(void *userdata, const SinkRejected *rejected) {
+        SinkIds *ids = userdata;
+        char *id = strndup(rejected->id.data, rejected->id.size);
 
-        if (ids->n == ids->allocated) {
-                size_t more = ids->allocated ? 2 * ids->allocated : 64;
-                char **items = reallocarray(ids->items, more, sizeof(char *));
-
-                if (!items)
-                        return ids->error = -ENOMEM, false;
-                ids->items = items;
-                ids->allocated = more;
+        ids->error = id ? array_reserve(&ids->items, &ids->allocated, ids->n + 1, sizeof(char *)) : -ENOMEM;
+        if (ids->error < 0) {
+                free(id);
+                return false;
         }
-        ids->items[ids->n] = strndup(row->id.data, row->id.size);
-        if (!ids->items[ids->n])
-                return ids->error = -ENOMEM, false;
-        ids->n++;
+        ids->items[ids->n++] = id;
         return true;
 }
 
-static void mongodb_act_on_found(Rejected *r, const char *name) {
-        MongodbAdminDetail detail = {};
-        MongodbIds ids = {};
-        size_t n = 0;
+static void sink_act(Rejected *r, const SinkAdmin *admin, void *sink, const char *id) {
+        char text[SINK_ADMIN_TEXT_MAX] = "";
         int k;
 
-        k = mongodb_admin_each_rejected(r->admin, r->id, mongodb_collect, &ids, &n, &detail);
-        if (k != MONGODB_ADMIN_OK || ids.error < 0)
-                tell(r, name, false, detail.text[0] ? detail.text : strerror(ENOMEM));
+        r->found++;
+        k = r->action == ACTION_REPLAY ? admin->replay(sink, id, text) : admin->drop(sink, id, text);
+        tell(r, id, k == SINK_ADMIN_OK, text[0] ? text : strerror(k < 0 ? -k : EIO));
+}
+
+static int sink_act_on_found(Rejected *r, const SinkAdmin *admin, void *sink, char text[static SINK_ADMIN_TEXT_MAX]) {
+        SinkIds ids = {};
+        int k;
+
+        k = admin->each_rejected(sink, &(SinkRejectedQuery){ r->id, false, sink_collect, &ids }, text);
+        if (ids.error < 0)
+                k = ids.error;
         for (size_t i = 0; i < ids.n; i++) {
-                if (k == MONGODB_ADMIN_OK && ids.error == 0)
-                        mongodb_act(r, ids.items[i]);
+                if (k == SINK_ADMIN_OK)
+                        sink_act(r, admin, sink, ids.items[i]);
                 free(ids.items[i]);
         }
         free(ids.items);
+        return k;
 }
 
-static void rejected_in_mongodb(Rejected *r, const char *name) {
-        MongodbAdminDetail detail = {};
-        size_t n = 0;
-
-        if (r->action == ACTION_REPLAY || r->action == ACTION_DROP)
-                return mongodb_act_on_found(r, name);
-        if (mongodb_admin_each_rejected(r->admin, r->id, mongodb_print, r, &n, &detail) != MONGODB_ADMIN_OK)
-                tell(r, name, false, detail.text[0] ? detail.text : strerror(EIO));
-}
-
-static void rejected_in_subscription(Rejected *r, const SubscriptionConfig *section) {
-        const MongodbConfig *keys = section->keys;
-        MongodbAdminDetail detail = {};
+static int sink_open(Rejected *r, const SubscriptionConfig *section, const SinkAdmin *admin, void **ret_sink,
+        char text[static SINK_ADMIN_TEXT_MAX]) {
         SecretProblem problem;
         int k;
 
-        if (r->id && strncmp(r->id, OUTBOX_PREFIX, strlen(OUTBOX_PREFIX)) == 0)
-                return;
         k = secret_read_all(r->config, NULL, section->section, section->keys, &problem);
-        if (k < 0) {
-                r->secret_unreadable = true;
-                (void) snprintf(detail.text, sizeof(detail.text), "%s", problem.text);
-        } else
-                k = mongodb_admin_open(section, keys->password.text, &r->admin, &detail);
-        if (k < 0)
-                tell(r, section->subscription, false, detail.text[0] ? detail.text : strerror(-k));
-        else
-                rejected_in_mongodb(r, section->subscription);
-        r->admin = mongodb_admin_close(r->admin);
+        if (k == 0)
+                return admin->open(section, ret_sink, text);
+        r->secret_unreadable = true;
+        text_copy(text, SINK_ADMIN_TEXT_MAX, k == -ENOMEM ? strerror(ENOMEM) : problem.text);
+        return k;
+}
+
+static void rejected_in_subscription(Rejected *r, const SubscriptionConfig *section) {
+        const SinkAdmin *admin = types_sink(section->sink)->admin;
+        const SinkRejectedQuery query = { r->id, r->action == ACTION_SHOW, sink_print, r };
+        char text[SINK_ADMIN_TEXT_MAX] = "";
+        void *sink = NULL;
+        int k;
+
+        if (!admin || !admin->each_rejected || (r->id && strncmp(r->id, OUTBOX_PREFIX, strlen(OUTBOX_PREFIX)) == 0))
+                return;
+        k = sink_open(r, section, admin, &sink, text);
+        if (k == 0 && (r->action == ACTION_REPLAY || r->action == ACTION_DROP))
+                k = sink_act_on_found(r, admin, sink, text);
+        else if (k == 0)
+                k = admin->each_rejected(sink, &query, text);
+        if (k != SINK_ADMIN_OK)
+                tell(r, section->subscription, false, text[0] ? text : strerror(k < 0 ? -k : EIO));
+        if (sink)
+                (void) admin->close(sink);
 }
 
 /* ---- the verb ---- */
@@ -276,8 +264,12 @@ static void rejected_everywhere(Rejected *r, const char *id) {
         rejected_in_outbox(r);
         for (size_t i = 0; i < r->config->n_subscriptions; i++)
                 rejected_in_subscription(r, &r->config->subscriptions[i]);
-        if (id && r->found + r->failed == before)
+        if (r->found + r->failed > before)
+                return;
+        if (id)
                 tell(r, id, false, "no rejected reading of that name; see: sensorqd rejected list");
+        else
+                fprintf(stderr, "sensorqd: there are no rejected readings\n");
 }
 
 static bool parse_action(int argc, char **argv, bool all, Action *ret) {
@@ -313,5 +305,7 @@ int verb_rejected(Config *config, int argc, char **argv, bool all) {
                         rejected_everywhere(&r, argv[i]);
         }
         r.outbox = outbox_guest_close(r.outbox);
+        if (r.requeued)
+                service_knock(config->state_dir);
         return r.secret_unreadable ? EX_NOPERM : r.failed > 0 ? EX_UNAVAILABLE : EX_OK;
 }

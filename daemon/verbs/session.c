@@ -10,8 +10,10 @@
 
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/text.h"
 #include "secret.h"
-#include "sinks/mongodb-config.h"
+#include "subscribe/sink-admin.h"
+#include "types.h"
 
 int session_open(Config *config, Session **ret) {
         _cleanup_(session_closep) Session *session = NULL;
@@ -60,9 +62,7 @@ static __attribute__((format(printf, 3, 0))) void print_line(
         char text[1536];
 
         (void) vsnprintf(text, sizeof(text), format, arguments);
-        for (char *c = text; *c; c++)
-                if ((unsigned char) *c < ' ' || *c == 0x7f)
-                        *c = ' ';
+        text[text_clean(text, strlen(text))] = '\0';
         printf("%-4s  %s  %s\n", word, name, text);
         (void) fflush(stdout);
 }
@@ -138,22 +138,34 @@ bool session_secrets(Session *session, const char *name, const ConfigSection *se
         return false;
 }
 
-void session_mongodb(Session *session, const SubscriptionConfig *section,
-        int (*what)(MongodbAdmin *admin, MongodbAdminDetail *ret_detail)) {
-        _cleanup_(mongodb_admin_closep) MongodbAdmin *admin = NULL;
-        const MongodbConfig *keys = section->keys;
-        MongodbAdminDetail detail = {};
-        char name[256];
+static void tell_sink(void *userdata, SinkGrade grade, const char *text) {
+        const SessionNamed *named = userdata;
+
+        if (grade == SINK_GRADE_FAIL)
+                session_fail(named->session, named->name, "%s", text);
+        else if (grade == SINK_GRADE_WARN)
+                session_warn(named->session, named->name, "%s", text);
+        else
+                session_ok(named->session, named->name, "%s", text);
+}
+
+void session_sink(Session *session, const SubscriptionConfig *section, bool setup) {
+        const SinkAdmin *admin = types_sink(section->sink)->admin;
+        void (*ask)(void *, const SinkTeller *) = !admin ? NULL : setup ? admin->setup : admin->check;
+        char place[SINK_ADMIN_TEXT_MAX], text[SINK_ADMIN_TEXT_MAX] = "", name[SINK_ADMIN_TEXT_MAX + 32];
+        SessionNamed named = { session, name };
+        void *self = NULL;
         int r;
 
-        (void) snprintf(name, sizeof(name), "mongodb %s.%s", keys->database, keys->collection);
+        if (!ask)
+                return;
+        admin->place(section, place);
+        (void) snprintf(name, sizeof(name), "%s %s", section->sink, place);
         if (!session_secrets(session, name, section->section, section->keys))
                 return;
-        r = mongodb_admin_open(section, keys->password.text, &admin, &detail);
-        if (r == 0)
-                r = what(admin, &detail);
-        if (r == MONGODB_ADMIN_OK)
-                session_ok(session, name, "%s", detail.text);
-        else
-                session_fail(session, name, "%s", detail.text[0] ? detail.text : strerror(r < 0 ? -r : EIO));
+        r = admin->open(section, &self, text);
+        if (r < 0)
+                return session_fail(session, name, "%s", text[0] ? text : strerror(-r));
+        ask(self, &(SinkTeller){ tell_sink, &named });
+        (void) admin->close(self);
 }

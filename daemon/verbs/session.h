@@ -5,7 +5,6 @@
 
 #include "lib/bytes.h"
 #include "remote.h"
-#include "sinks/mongodb-admin.h"
 
 #define SESSION_TIMEOUT_USEC (30 * USEC_PER_SEC) /* of a request: somebody sits and waits */
 
@@ -55,6 +54,6 @@ void session_reply_done(SessionReply *reply);
 /* Reads the secrets of a source or sink. False with FAIL printed when one cannot be read. */
 bool session_secrets(Session *session, const char *name, const ConfigSection *section, void *keys);
 
-/* Opens the MongoDB of a subscription, does *what* with it, and prints how that went. */
-void session_mongodb(Session *session, const SubscriptionConfig *section,
-        int (*what)(MongodbAdmin *admin, MongodbAdminDetail *ret_detail));
+/* Asks the sink of a subscription, as far as its type has something to say, and prints that. *setup*: creates what is
+ * missing; else checks. */
+void session_sink(Session *session, const SubscriptionConfig *section, bool setup);

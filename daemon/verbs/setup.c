@@ -171,6 +171,6 @@ int verb_setup(Config *config) {
         for (size_t i = 0; i < config->n_subscriptions && reached; i++)
                 reached = setup_subscription(session, &config->subscriptions[i]);
         for (size_t i = 0; i < config->n_subscriptions; i++)
-                session_mongodb(session, &config->subscriptions[i], mongodb_admin_create_indexes);
+                session_sink(session, &config->subscriptions[i], true);
         return session_exit_code(session);
 }

@@ -412,6 +412,9 @@ def test_rejected_in_the_collection(made):
     assert made.count("readings_rejected") == 1
     assert made.daemon.run("rejected", "drop", "--all").returncode == 0
     assert made.count("readings_rejected") == 0
+    for arguments in (["list"], ["replay", "--all"], ["drop", "--all"]):
+        done = made.daemon.run("rejected", *arguments)
+        assert (done.returncode, done.stdout) == (0, "") and "no rejected readings" in done.stderr
 
 
 def test_rejected_of_another_subscription_is_left_alone(made):
@@ -466,11 +469,23 @@ def test_rejected_in_the_outbox(made):
     for slip in (ids[0] + "x", ids[0].replace(":", ": "), ids[0].replace(":", ":0")):
         assert made.daemon.run("rejected", "drop", slip).returncode == 69
     assert ids[0] in made.daemon.run("rejected", "list").stdout
+    wait_until(lambda: service.store.waiting == 0, "the end of the stopped daemon's pull, which would swallow messages until their ack deadline")
+    # a daemon that only publishes hears of it at once, without a poll that would take its next look
+    made.daemon.config["publish"]["sources"][0]["interval"] = "24h"
+    subscribe = made.daemon.config.pop("subscribe")
+    made.daemon.write_config()
+    made.daemon.env.pop("SENSORQD_TEST_INTERVAL_MSEC")
+    before = made.remo.polls()
+    made.daemon.start()
+    wait_until(lambda: made.remo.polls() > before, "the first poll")
     assert made.daemon.run("rejected", "replay", ids[0]).returncode == 0
+    wait_until(lambda: not json.loads(made.daemon.run("status", "--json").stdout)["outbox"]["rows"], "an empty outbox", 20)
+    assert made.remo.polls() == before + 1 and made.daemon.stop() == 0
+    made.daemon.config["subscribe"] = subscribe
+    made.daemon.write_config()
     assert ids[0] not in re.findall(r"outbox:\d+", made.daemon.run("rejected", "list").stdout)
     assert made.daemon.run("rejected", "drop", "--all").returncode == 0
     assert made.daemon.run("rejected", "list").stdout == ""
-    wait_until(lambda: service.store.waiting == 0, "the end of the stopped daemon's pull, which would swallow messages until their ack deadline")
     assert made.daemon.run("once").returncode == 0
     assert len({d["id"] for d in made.readings(query={"name": "Meter"})}) == 1
     # what the dead pull took comes back after its ack deadline

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -220,6 +221,26 @@ static void test_lock_errors(void **state) {
         assert_int_equal(fd, -1);
 }
 
+static void test_knock(void **state) {
+        Fixture *f = *state;
+        int lock = -1, fd = -1;
+
+        assert_int_equal(service_listen(f->directory, &fd), -ENOENT);
+        service_knock(f->directory); /* nobody there */
+        assert_int_equal(service_lock(f->directory, &lock), SERVICE_LOCKED);
+        assert_int_equal(service_listen(f->directory, &fd), 0);
+        for (unsigned i = 0; i < 2; i++) {
+                struct pollfd wait = { .fd = fd, .events = POLLIN };
+
+                assert_int_equal(poll(&wait, 1, 0), 0);
+                service_knock(f->directory);
+                assert_int_equal(poll(&wait, 1, 5000), 1);
+                service_hear(fd);
+        }
+        (void) close(fd);
+        (void) close(lock);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_ready_and_stopping, set_up, tear_down),
@@ -231,6 +252,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_lock, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lock_of_another_process, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lock_errors, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_knock, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs with sinks of other types than those that there are: one that has nothing to say, and one that has. This
+ * program brings a list of types of its own. */
+#include "config-fixture.h"
+
+#include <sys/mman.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "lib/err.h"
+#include "subscribe/sink-admin.h"
+#include "verbs/verbs.h"
+
+#define SINKS                                                                                                                              \
+        PUBSUB "state_dir: /nonexistent\nsubscribe:\n"                                                                                     \
+               "- {subscription: sub-a, shelf: {label: one}}\n"                                                                            \
+               "- {subscription: sub-b, drawer: {label: two}}\n"
+
+typedef struct FakeKeys {
+        char *label;
+} FakeKeys;
+
+static const ConfigRow fake_rows[] = {
+        { .key = "label",
+                .type = &config_type_name,
+                .offset = offsetof(FakeKeys, label),
+                .min = 1,
+                .max = 20,
+                .doc = "a label" },
+        {},
+};
+
+static const ConfigSection shelf_section = { .name = "shelf", .rows = fake_rows, .size = sizeof(FakeKeys) };
+static const ConfigSection drawer_section = { .name = "drawer", .rows = fake_rows, .size = sizeof(FakeKeys) };
+
+static void drawer_place(const SubscriptionConfig *config, char text[static SINK_ADMIN_TEXT_MAX]) {
+        (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s", ((const FakeKeys *) config->keys)->label);
+}
+
+static int drawer_open(const SubscriptionConfig *config, void **ret_self, char text[static SINK_ADMIN_TEXT_MAX]) {
+        *ret_self = config->keys;
+        return 0;
+}
+
+static void *drawer_close(void *self) {
+        return NULL;
+}
+
+static void drawer_check(void *self, const SinkTeller *teller) {
+        teller->tell(teller->userdata, SINK_GRADE_OK, "opens");
+        teller->tell(teller->userdata, SINK_GRADE_WARN, "it is\x1b[31m nearly full");
+}
+
+static bool tell_rejected(const SinkRejectedQuery *query, const char *id, const char *detail) {
+        static const char data[] = "raw\x1b[2J";
+
+        if (query->id && strcmp(query->id, id) != 0)
+                return true;
+        return query->each(query->userdata, &(SinkRejected){ .id = { id, strlen(id) },
+                                                    .reason = { "odd", 3 },
+                                                    .detail = { detail, strlen(detail) },
+                                                    .data = { data, query->with_data ? sizeof(data) - 1 : 0 },
+                                                    .size = sizeof(data) - 1,
+                                                    .attributes = "{}" });
+}
+
+#define LONG                                                                                                           \
+        "a reason of more than a hundred characters, whose end is what matters, since the remote's own words stand "   \
+        "there: a wall"
+
+static int drawer_each(void *self, const SinkRejectedQuery *query, char text[static SINK_ADMIN_TEXT_MAX]) {
+        if (tell_rejected(query, "two:1", LONG))
+                (void) tell_rejected(query, "two:2", "bad\x1b]0;title\x07\xc2\x9b\xff");
+        return SINK_ADMIN_OK;
+}
+
+static int drawer_replay(void *self, const char *id, char text[static SINK_ADMIN_TEXT_MAX]) {
+        (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "stored");
+        return SINK_ADMIN_OK;
+}
+
+static int drawer_drop(void *self, const char *id, char text[static SINK_ADMIN_TEXT_MAX]) {
+        (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "stays");
+        return SINK_ADMIN_FAILED;
+}
+
+static const SinkAdmin drawer_admin = {
+        .place = drawer_place,
+        .open = drawer_open,
+        .close = drawer_close,
+        .check = drawer_check,
+        .each_rejected = drawer_each,
+        .replay = drawer_replay,
+        .drop = drawer_drop,
+};
+
+static const SinkType shelf = { .keys = &shelf_section, .what = "shelf" };
+static const SinkType drawer = { .keys = &drawer_section, .what = "drawer", .admin = &drawer_admin };
+
+/* ---- this program's types.c ---- */
+
+const SourceType *types_source(const char *name) {
+        return NULL;
+}
+
+const SinkType *types_sink(const char *name) {
+        return strcmp(name, "shelf") == 0 ? &shelf : &drawer;
+}
+
+static const ConfigSection *no_source(size_t index) {
+        return NULL;
+}
+
+static const ConfigSection *fake_sink(size_t index) {
+        return index == 0 ? &shelf_section : index == 1 ? &drawer_section : NULL;
+}
+
+const ConfigTypes types_of_config = { no_source, fake_sink };
+
+/* ---- a verb and what it printed ---- */
+
+typedef struct Said {
+        int code;
+        char out[16 * 1024], err[4096];
+} Said;
+
+static void redirect(int fd, const char *name, int *ret_saved, int *ret_file) {
+        *ret_saved = dup(fd);
+        *ret_file = memfd_create(name, MFD_CLOEXEC);
+        assert_true(*ret_saved >= 0 && *ret_file >= 0);
+        assert_int_equal(dup2(*ret_file, fd), fd);
+}
+
+static void restore(int fd, int saved, int file, char *text, size_t size) {
+        ssize_t n = pread(file, text, size - 1, 0);
+
+        assert_int_equal(dup2(saved, fd), fd);
+        (void) close(saved);
+        (void) close(file);
+        assert_true(n >= 0);
+        text[n] = '\0';
+}
+
+static const char *emulator(const char *name) {
+        return strcmp(name, "PUBSUB_EMULATOR_HOST") == 0 ? "127.0.0.1:9" : NULL; /* discard: nobody listens */
+}
+
+static Config *fake_config(void) {
+        ConfigErrors errors = {};
+        Config *config = NULL;
+
+        if (config_parse(&(ConfigInput){ "/f.yaml", &types_of_config, emulator }, SINKS, strlen(SINKS), &config,
+                    &errors) < 0)
+                fail_msg("%s", errors_text(&errors));
+        return config;
+}
+
+static void run(int (*verb)(Config *config, int argc, char **argv), int argc, char **argv, Said *said) {
+        Config *config = fake_config();
+        int out, out_file, err, err_file;
+
+        (void) fflush(stdout);
+        (void) fflush(stderr);
+        redirect(STDOUT_FILENO, "out", &out, &out_file);
+        redirect(STDERR_FILENO, "err", &err, &err_file);
+        said->code = verb(config, argc, argv);
+        (void) fflush(stdout);
+        (void) fflush(stderr);
+        restore(STDERR_FILENO, err, err_file, said->err, sizeof(said->err));
+        restore(STDOUT_FILENO, out, out_file, said->out, sizeof(said->out));
+        config_unref(config);
+}
+
+static int run_check(Config *config, int argc, char **argv) {
+        return verb_check(config, false);
+}
+
+static int run_setup(Config *config, int argc, char **argv) {
+        return verb_setup(config);
+}
+
+static int run_rejected(Config *config, int argc, char **argv) {
+        return verb_rejected(config, argc, argv, argc == 1 && strcmp(argv[0], "list") != 0);
+}
+
+/* `rejected ACTION [ID]`; --all where the action needs one or the other. */
+static void rejected(const char *action, const char *id, Said *said) {
+        char words[2][32];
+
+        (void) snprintf(words[0], sizeof(words[0]), "%s", action);
+        (void) snprintf(words[1], sizeof(words[1]), "%s", id ? id : "");
+        run(run_rejected, id ? 2 : 1, (char *[]){ words[0], words[1] }, said);
+}
+
+/* ---- tests ---- */
+
+static void test_check_and_setup(void **state) {
+        Said said;
+
+        run(run_check, 0, NULL, &said);
+        assert_int_equal(said.code, EX_UNAVAILABLE); /* no Pub/Sub here */
+        assert_contains(said.out, "\nok    drawer two  opens\n");
+        assert_contains(said.out, "\nwarn  drawer two  it is [31m nearly full\n");
+        assert_null(strstr(said.out, "shelf"));
+
+        run(run_setup, 0, NULL, &said);
+        assert_int_equal(said.code, EX_UNAVAILABLE);
+        assert_null(strstr(said.out, "drawer"));
+}
+
+static void test_rejected_list(void **state) {
+        Said said;
+
+        rejected("list", NULL, &said);
+        assert_int_equal(said.code, EX_OK);
+        assert_string_equal(said.out, "two:1  1970-01-01T00:00:00.000Z  odd: " LONG "  (7 bytes)\n"
+                                      "two:2  1970-01-01T00:00:00.000Z  odd: bad ]0;title  ?  (7 bytes)\n");
+        rejected("show", "two:2", &said);
+        assert_int_equal(said.code, EX_OK);
+        assert_contains(said.out, "\nattributes: {}\nraw\x1b[2J\n"); /* no terminal: as it is */
+        rejected("show", "two:3", &said);
+        assert_int_equal(said.code, EX_UNAVAILABLE);
+}
+
+static void test_rejected_act(void **state) {
+        Said said;
+
+        rejected("replay", NULL, &said);
+        assert_int_equal(said.code, EX_OK);
+        assert_string_equal(said.out, "ok    two:1  stored\nok    two:2  stored\n");
+        rejected("drop", "two:2", &said);
+        assert_int_equal(said.code, EX_UNAVAILABLE);
+        assert_string_equal(said.out, "FAIL  two:2  stays\n");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_check_and_setup),
+                cmocka_unit_test(test_rejected_list),
+                cmocka_unit_test(test_rejected_act),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
