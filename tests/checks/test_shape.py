@@ -12,7 +12,8 @@ SOURCES = sorted([*REPO.glob("lib/*.[ch]"), *REPO.glob("daemon/**/*.[ch]")])
 # Left may not include right. Files not named stand where their folder's others do.
 LAYERS = [
     ["lib/"],
-    ["daemon/events", "daemon/config", "daemon/secret", "daemon/trouble", "daemon/auth", "daemon/bisect", "daemon/publish/reading"],
+    ["daemon/events", "daemon/config", "daemon/secret", "daemon/trouble", "daemon/auth", "daemon/bisect", "daemon/match", "daemon/publish/reading"],
+    ["daemon/publish/shape"],
     ["daemon/pubsub/wire", "daemon/sinks/document", "daemon/subscribe/delivery", "daemon/subscribe/subscription", "daemon/subscribe/payload"],
     ["daemon/pubsub/credentials", "daemon/pubsub/token"],
     ["daemon/pubsub/client", "daemon/publish/outbox"],

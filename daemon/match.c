@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "match.h"
+
+#include <stdlib.h>
+
+#include "lib/err.h"
+#include "lib/json.h"
+#include "lib/pointer.h"
+
+/* A member by its name, which no pointer needs to be made of. */
+static bool find_member(Slice object, const char *name, Slice *ret) {
+        JsonReader r;
+
+        json_reader_init(&r, object.data, object.size, JSON_READER_DEPTH);
+        if (json_reader_next(&r) != JSON_OBJECT)
+                return false;
+        while (json_reader_next(&r) == JSON_KEY) {
+                bool found = json_reader_equal(&r, name);
+
+                if (json_reader_skip(&r, ret) < 0)
+                        return false;
+                if (found)
+                        return true;
+        }
+        return false;
+}
+
+bool match_find(Slice object, const char *place, Slice *ret) {
+        return place[0] == '/' ? pointer_find(object, place, ret) : find_member(object, place, ret);
+}
+
+bool match_text(Slice value, Bytes *text) {
+        size_t size = 0;
+
+        text->size = 0;
+        if (value.size == 0 || value.data[0] == '{' || value.data[0] == '[')
+                return false;
+        if (bytes_reserve(text, value.size) < 0)
+                return false;
+        if (value.data[0] != '"')
+                return bytes_append(text, value.data, value.size) >= 0;
+        if (bytes_append(text, value.data + 1, value.size - 2) < 0 ||
+                json_unescape((Slice){ value.data + 1, value.size - 2 }, text->data, &size) < 0)
+                return false;
+        text->size = size;
+        text->data[size] = '\0';
+        return true;
+}
+
+/* Whether the whole of *text* is a number as JSON writes it. */
+static bool text_is_number(const char *text, size_t size, double *ret) {
+        JsonReader r;
+
+        json_reader_init(&r, text, size, 1);
+        if (json_reader_next(&r) != JSON_NUMBER || json_reader_next(&r) != JSON_END)
+                return false;
+        *ret = strtod(text, NULL);
+        return true;
+}
+
+static bool term_holds(const ConfigPair *term, Slice object) {
+        _cleanup_bytes_ Bytes text = {};
+        double number, wanted;
+        bool is_number;
+        Slice value;
+
+        if (!match_find(object, term->name, &value) || !match_text(value, &text))
+                return false;
+        is_number = value.data[0] != '"' && text_is_number(text.data, text.size, &number);
+        for (char **v = term->values; *v; v++) {
+                if (is_number && text_is_number(*v, strlen(*v), &wanted) && number == wanted)
+                        return true;
+                if (slice_equal((Slice){ text.data, text.size }, *v))
+                        return true;
+        }
+        return false;
+}
+
+bool match_test(const ConfigMap *where, Slice object) {
+        for (size_t i = 0; i < where->n; i++)
+                if (!term_holds(&where->items[i], object))
+                        return false;
+        return true;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* `where`: which objects are meant, by conditions: what stands at a place (a member's name, or a JSON pointer when it
+ * begins with `/`) is one of some texts. Pure; shared by sources and alerts. */
+
+#include "config-type.h"
+#include "lib/bytes.h"
+
+/* Whether all conditions hold for *object*, one JSON value; without any, they do. Numbers compare as numbers (25
+ * is 25.0), all else as text: a string by what it says, true, false and null by their names. What is not there, an
+ * object and a list are never equal to anything. */
+bool match_test(const ConfigMap *where, Slice object);
+
+/* The value that stands at *place* of *object*, a member or a pointer. */
+bool match_find(Slice object, const char *place, Slice *ret);
+
+/* The text of a JSON value as a reader would say it: a string unescaped, anything else as it is written. False for an
+ * object or a list, and for a string that has no UTF-8 form. *text* is emptied first. -ENOMEM counts as false. */
+bool match_text(Slice value, Bytes *text);

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rows of `reading:`. */
+#include <errno.h>
+#include <string.h>
+
+#include "config-place.h"
+#include "lib/pointer.h"
+#include "publish/shape.h"
+
+#define TEXT_MAX 1024
+#define ENTRIES_MAX 100
+#define FIELD(field) offsetof(ShapeConfig, field)
+
+/* ---- kinds of values ---- */
+
+static int pointer_check(const char *text, ConfigProblem *ret_problem) {
+        if (text[0] == '/' && pointer_is_valid(text))
+                return 0;
+        return config_problem_set(ret_problem,
+                "is not a JSON pointer: /a/b, with ~1 for a slash and ~0 for ~ in a name, "
+                "and at most two steps that are *");
+}
+
+static int word_check(const char *text, ConfigProblem *ret_problem) {
+        return text[0] == '/' ? pointer_check(text, ret_problem) : 0;
+}
+
+static int place_check(const char *text, ConfigProblem *ret_problem) {
+        if (text[0] != '/' || pointer_count_stars(text) == 0)
+                return word_check(text, ret_problem);
+        return config_problem_set(ret_problem, "has a step that is *, which stands for many places");
+}
+
+static int thousands_check(const char *text, ConfigProblem *ret_problem) {
+        if (text[0] != '\0' && text[1] == '\0' && strchr(",'_ ", text[0]))
+                return 0;
+        return config_problem_set(ret_problem, "is not a character between groups of three digits");
+}
+
+#define POINTER_WORDS "a JSON pointer, as /a/b"
+
+static const ConfigType type_pointer = { "JSON pointer", POINTER_WORDS, CONFIG_TEXT, .text = pointer_check };
+static const ConfigType type_pointers = { "JSON pointers", "a JSON pointer, as /a/b, or a list of them", CONFIG_TEXTS,
+        .text = pointer_check };
+static const ConfigType type_word = { "JSON pointer or text", "a JSON pointer, as /a/b, or a text", CONFIG_TEXT,
+        .text = word_check };
+static const ConfigType type_fields = { "map of JSON pointers", "NAME: /POINTER lines, indented", CONFIG_MAP,
+        .text = pointer_check };
+static const ConfigType type_where = { "map of texts", "MEMBER: TEXT lines, or MEMBER: [TEXT, TEXT], indented",
+        CONFIG_MAP, .inside = place_check, .empty = true };
+static const ConfigType type_thousands = { "character", "one of , ' _ and a blank, in quotes", CONFIG_TEXT,
+        .text = thousands_check };
+static const ConfigType type_time_format = { "rfc3339, unix, unix_ms or local", "rfc3339, unix, unix_ms or local",
+        CONFIG_INT, .words = (const char *const[]){ "rfc3339", "unix", "unix_ms", "local", NULL } };
+static const ConfigType type_once_per = { "arrival or measurement", "arrival or measurement", CONFIG_INT,
+        .words = (const char *const[]){ "arrival", "measurement", NULL } };
+
+/* ---- rows ---- */
+
+/* clang-format off */
+static const ConfigRow rows[] = {
+        { "items", &type_pointers, FIELD(items), 1, ENTRIES_MAX, .derived = "the whole", .flags = CONFIG_ONE,
+                .doc = "Where the items are; each becomes a reading. A list gives its elements; a step * stands for every element or member." },
+        { "where", &type_where, FIELD(where), 0, ENTRIES_MAX, .derived = "every item", .flags = CONFIG_MANY,
+                .doc = "Only items in which this member, or what a pointer leads to, has that value, or one of those." },
+        { "id", &type_word, FIELD(id), 1, TEXT_MAX, .derived = "of the topic, else the source's name",
+                .doc = "The device's stable id: where it stands in the item, or the id itself; * is what the last * of items stood for." },
+        { "name", &type_word, FIELD(name), 1, TEXT_MAX, .derived = "of the topic, else none",
+                .doc = "The device's name, likewise." },
+        { "names", &config_type_map, FIELD(names), 0, 1000,
+                .doc = "Names of devices by their ids; they win over name." },
+        { "time", &type_pointer, FIELD(time), 1, TEXT_MAX, .derived = "none: the time of arrival",
+                .doc = "Where the time of the measurement stands." },
+        { "time_format", &type_time_format, FIELD(time_format), .fallback = "rfc3339",
+                .doc = "How it is written: with an offset, as seconds or milliseconds since 1970, or in this machine's zone." },
+        { "once_per", &type_once_per, FIELD(once_per), .fallback = "arrival",
+                .doc = "measurement: the same point, fetched twice, is one reading; needs time." },
+        { "fields", &type_fields, FIELD(fields), 0, ENTRIES_MAX, .derived = "the item as it is",
+                .doc = "The members of a reading, and where each stands in the item; what is not there is left out." },
+        { "numbers", &config_type_names, FIELD(numbers), 0, ENTRIES_MAX,
+                .doc = "Members whose text becomes a number." },
+        { "thousands", &type_thousands, FIELD(thousands), 1, 1,
+                .doc = "What stands between groups of three digits in numbers." },
+        { "missing", &config_type_texts, FIELD(missing), 0, ENTRIES_MAX,
+                .derived = "unavailable, unknown, nan, NaN, Infinity, -Infinity, inf, null",
+                .doc = "Texts that stand for no value; a member that has one is left out." },
+        {},
+};
+/* clang-format on */
+
+static int shape_rule(const ConfigPlace *place, void *self, void *around) {
+        const ShapeConfig *config = self;
+
+        if (!config->time && config->once_per == SHAPE_MEASUREMENT)
+                return config_place_fail(place, "once_per", "measurement needs time, which says where its time stands");
+        if (!config->time && yaml_get(place->node, "time_format"))
+                return config_place_fail(place, "time_format", "says how time is written, and there is no time");
+        if (config->thousands && !config->numbers)
+                return config_place_fail(place, "thousands", "says how numbers are written, and there are no numbers");
+        return 0;
+}
+
+const ConfigSection shape_section = { .rows = rows, .size = sizeof(ShapeConfig), .rule = shape_rule };

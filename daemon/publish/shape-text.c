@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "publish/shape-text.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "lib/err.h"
+#include "lib/json.h"
+#include "publish/shape.h"
+
+#define YEAR_10000_MSEC INT64_C(253402300800000)
+
+/* ---- documents ---- */
+
+/* Whether *text* is one JSON value, all of whose texts have a UTF-8 form. *ret_place* is where it is not. */
+static bool is_strict(Slice text, size_t *ret_place) {
+        _cleanup_bytes_ Bytes scratch = {};
+        JsonReader r;
+        size_t size;
+        int token;
+
+        json_reader_init(&r, text.data, text.size, SHAPE_DEPTH_MAX);
+        while ((token = json_reader_next(&r)) > 0) {
+                if ((token != JSON_KEY && token != JSON_STRING) || !r.escaped)
+                        continue;
+                scratch.size = 0;
+                if (bytes_reserve(&scratch, r.slice.size) < 0 || json_unescape(r.slice, scratch.data, &size) < 0)
+                        break;
+        }
+        *ret_place = (size_t) (r.cursor - r.begin);
+        return token == JSON_END;
+}
+
+static bool is_space(char c) {
+        return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static Slice trim(Slice text) {
+        if (text.size >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0)
+                text = (Slice){ text.data + 3, text.size - 3 };
+        while (text.size > 0 && (is_space(text.data[text.size - 1]) || text.data[text.size - 1] == '\0'))
+                text.size--;
+        while (text.size > 0 && is_space(text.data[0]))
+                text = (Slice){ text.data + 1, text.size - 1 };
+        return text;
+}
+
+/* The length of a word at *p* that stands for no number; 0: there is none. */
+static size_t not_a_number(const char *p, const char *end) {
+        static const char *const words[] = { "NaN", "nan", "-NaN", "-nan", "Infinity", "-Infinity", "inf", "-inf",
+                "Inf", "-Inf" };
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++) {
+                size_t size = strlen(words[i]);
+                const char *after = p + size;
+
+                if ((size_t) (end - p) >= size && memcmp(p, words[i], size) == 0 &&
+                        (after == end || is_space(*after) || *after == ',' || *after == ']' || *after == '}'))
+                        return size;
+        }
+        return 0;
+}
+
+/* The end of the string whose opening quote is at *p*. */
+static const char *string_end(const char *p, const char *end) {
+        for (p++; p < end && *p != '"'; p++)
+                if (*p == '\\')
+                        p++;
+        return p < end ? p + 1 : end;
+}
+
+/* Copies *text* with null where a word stands for no number. */
+static int replace_words(Slice text, Bytes *made) {
+        const char *p = text.data, *end = text.data + text.size;
+        int r;
+
+        while (p < end) {
+                size_t word = not_a_number(p, end), size = word;
+
+                if (word == 0)
+                        size = *p == '"' ? (size_t) (string_end(p, end) - p) : 1;
+                r = word > 0 ? bytes_append_text(made, "null") : bytes_append(made, p, size);
+                if (r < 0)
+                        return r;
+                p += size;
+        }
+        return 0;
+}
+
+static bool is_plain_text(Slice text) {
+        if (text.size > SHAPE_BARE_MAX || !bytes_is_utf8(text.data, text.size))
+                return false;
+        for (size_t i = 0; i < text.size; i++)
+                if (((unsigned char) text.data[i] < ' ' && text.data[i] != '\t') || text.data[i] == 0x7f)
+                        return false;
+        return true;
+}
+
+int shape_text_read(const char *text, size_t size, Bytes *made, Slice *ret, char why[static 100]) {
+        Slice trimmed = trim((Slice){ text ?: "", size });
+        bool nested;
+        size_t place;
+        int r;
+
+        *ret = trimmed;
+        if (trimmed.size == 0) {
+                (void) snprintf(why, 100, "it is empty");
+                return 1;
+        }
+        if (is_strict(trimmed, &place))
+                return 0;
+        nested = trimmed.data[0] == '{' || trimmed.data[0] == '[';
+        if (!nested && is_plain_text(trimmed))
+                r = bytes_append_json_string(made, trimmed.data, trimmed.size);
+        else
+                r = replace_words(trimmed, made);
+        if (r < 0)
+                return r;
+        *ret = (Slice){ made->data, made->size };
+        if (is_strict(*ret, &(size_t){ 0 }))
+                return 0;
+        (void) snprintf(why, 100, nested ? "it is not JSON (byte %zu)" : "it is neither JSON nor a text", place);
+        return 1;
+}
+
+/* ---- numbers ---- */
+
+static bool is_digit(char c) {
+        return c >= '0' && c <= '9';
+}
+
+static size_t count_digits(const char *p) {
+        size_t n = 0;
+
+        while (is_digit(p[n]))
+                n++;
+        return n;
+}
+
+/* Appends the digits before the point, groups of three taken together. Returns the place behind them, or NULL. */
+static const char *read_whole(const char *p, char separator, Bytes *number) {
+        size_t n = count_digits(p), before = number->size;
+        bool grouped = separator != '\0' && n > 0 && p[n] == separator;
+
+        if (grouped && n > 3)
+                return NULL;
+        if (bytes_append(number, p, n) < 0)
+                return NULL;
+        p += n;
+        while (grouped && *p == separator) {
+                if (count_digits(p + 1) != 3 || bytes_append(number, p + 1, 3) < 0)
+                        return NULL;
+                p += 4;
+        }
+        /* JSON knows no zeros in front, and no number without a digit there */
+        for (n = 0; n + 1 < number->size - before && number->data[before + n] == '0'; n++)
+                ;
+        if (n > 0) {
+                memmove(number->data + before, number->data + before + n, number->size - before - n + 1);
+                number->size -= n;
+        }
+        if (number->size == before && bytes_append_text(number, "0") < 0)
+                return NULL;
+        return p;
+}
+
+/* Appends `.` and digits, where they are there. NULL: no memory. */
+static const char *read_fraction(const char *p, Bytes *number) {
+        size_t n = *p == '.' ? count_digits(p + 1) : 0;
+
+        if (n > 0 && bytes_append(number, p, n + 1) < 0)
+                return NULL;
+        return *p == '.' ? p + 1 + n : p;
+}
+
+static const char *read_exponent(const char *p, Bytes *number) {
+        size_t sign = 0, n;
+
+        if (*p != 'e' && *p != 'E')
+                return p;
+        sign = p[1] == '+' || p[1] == '-';
+        n = count_digits(p + 1 + sign);
+        if (n == 0 || bytes_append(number, p, 1 + sign + n) < 0)
+                return NULL;
+        return p + 1 + sign + n;
+}
+
+static const char *read_number(const char *p, char separator, Bytes *number) {
+        if (!is_digit(p[0]) && !(p[0] == '.' && is_digit(p[1])))
+                return NULL;
+        p = read_whole(p, separator, number);
+        if (p)
+                p = read_fraction(p, number);
+        return p ? read_exponent(p, number) : NULL;
+}
+
+bool shape_number(const char *text, const char *thousands, Bytes *ret) {
+        _cleanup_bytes_ Bytes number = {};
+
+        while (is_space(*text))
+                text++;
+        if (*text == '-' && bytes_append_text(&number, "-") < 0)
+                return false;
+        text = read_number(*text == '-' || *text == '+' ? text + 1 : text, thousands ? thousands[0] : '\0', &number);
+        while (text && is_space(*text))
+                text++;
+        if (!text || *text != '\0' || !isfinite(strtod(number.data, NULL)))
+                return false;
+        bytes_done(ret);
+        *ret = bytes_steal(&number);
+        return true;
+}
+
+/* ---- times ---- */
+
+/* A count of seconds or milliseconds, with a fraction. */
+static bool time_unix(const char *text, int64_t per_second, int64_t *ret_msec) {
+        _cleanup_bytes_ Bytes number = {};
+        long double value;
+
+        if (!shape_number(text, NULL, &number))
+                return false;
+        value = strtold(number.data, NULL) * (long double) (1000 / per_second);
+        if (value < 0 || value >= (long double) YEAR_10000_MSEC)
+                return false;
+        *ret_msec = (int64_t) (value + 0.5L);
+        return true;
+}
+
+/* YYYY-MM-DDTHH:MM:SS in the machine's zone, fractions allowed. What the zone leaves out or has twice is decided by
+ * mktime(3). A time with an offset is taken by it. */
+static bool time_local(const char *text, int64_t *ret_msec) {
+        char utc[64];
+        int64_t msec;
+        struct tm tm;
+        time_t seconds;
+
+        if (clock_parse_rfc3339(text, strlen(text), ret_msec))
+                return true;
+        if ((size_t) snprintf(utc, sizeof(utc), "%sZ", text) >= sizeof(utc) ||
+                !clock_parse_rfc3339(utc, strlen(utc), &msec) || msec < 0)
+                return false;
+        seconds = (time_t) (msec / 1000);
+        if (!gmtime_r(&seconds, &tm))
+                return false;
+        tm.tm_isdst = -1;
+        seconds = mktime(&tm);
+        *ret_msec = (int64_t) seconds * 1000 + msec % 1000;
+        return seconds >= 0;
+}
+
+bool shape_time(const char *text, ShapeTime format, int64_t *ret_msec) {
+        int64_t msec = 0;
+        bool known = false;
+
+        switch (format) {
+        case SHAPE_RFC3339:
+                known = clock_parse_rfc3339(text, strlen(text), &msec);
+                break;
+        case SHAPE_UNIX:
+                known = time_unix(text, 1, &msec);
+                break;
+        case SHAPE_UNIX_MS:
+                known = time_unix(text, 1000, &msec);
+                break;
+        case SHAPE_LOCAL:
+                known = time_local(text, &msec);
+                break;
+        }
+        if (!known || msec < 0 || msec >= YEAR_10000_MSEC)
+                return false;
+        *ret_msec = msec;
+        return true;
+}

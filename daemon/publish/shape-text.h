@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Texts as programs and devices write them: what is nearly JSON, numbers as text, times. Pure. */
+
+#include "lib/bytes.h"
+
+#define SHAPE_DEPTH_MAX 80  /* what is stored must not be nested deeper than 90 */
+#define SHAPE_BARE_MAX 1024 /* bytes of a text that is no JSON */
+
+/* Makes one strict JSON value of *text*: as it is where it is one; without a byte order mark before it and NUL bytes
+ * behind it (programs in C send strlen + 1); NaN and Infinity, which JSON has not, become null; anything else that does
+ * not begin like an object or a list is a text by itself (`ON`). *ret* lies in *text* or in *made*. 0; 1 with *why*
+ * when none of that helps; -ENOMEM. */
+int shape_text_read(const char *text, size_t size, Bytes *made, Slice *ret, char why[static 100]);

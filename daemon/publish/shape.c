@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A document is read in these steps: shape-text.c makes strict JSON of it; the pointers of `items` are walked, and what
+ * they find are the items, one after the other; each item passes `where`, is given its id, name and time, and its
+ * members are written out. Columns are the pointers with `*`, found once for the whole document. */
+#include "publish/shape.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/array.h"
+#include "lib/err.h"
+#include "lib/json.h"
+#include "lib/pointer.h"
+#include "lib/sha256.h"
+#include "lib/text.h"
+#include "publish/shape-text.h"
+
+#define TEXT_OF_(number) #number
+#define TEXT_OF(number) TEXT_OF_(number)
+
+#define ID_MAX 256         /* an attribute's value may have 1024 bytes, and the key holds more than the id */
+#define COLUMNS_MAX 100    /* pointers with `*` of one configuration */
+#define UNREADABLE_MAX 100 /* of one document that are kept */
+
+/* What a pointer with `*` found in the document, in order; *cursor* follows the items. */
+typedef struct Column {
+        const char *pointer;
+        unsigned n_stars;
+        PointerMatch *matches;
+        size_t n, allocated, cursor;
+} Column;
+
+typedef struct Shape {
+        const ShapeConfig *config;
+        const ShapeOrigin *origin;
+        Slice document;
+        ReadingList *list;
+        ShapeOutcome outcome;
+        Column columns[COLUMNS_MAX];
+        size_t n_columns;
+        size_t n_items;
+} Shape;
+
+/* One item on its way to a reading. */
+typedef struct Item {
+        const PointerMatch *match;
+        Slice object; /* the item; of a bare value the object made of it */
+        Bytes bare;   /* its text */
+        Bytes id, name, text;
+        bool has_name, has_time;
+        char request_at[CLOCK_RFC3339_SIZE], measured_at[CLOCK_RFC3339_SIZE];
+        Bytes payload;
+        size_t n_members;
+} Item;
+
+static void item_done(Item *item) {
+        bytes_done(&item->bare);
+        bytes_done(&item->id);
+        bytes_done(&item->name);
+        bytes_done(&item->text);
+        bytes_done(&item->payload);
+}
+
+/* "has no number in state (warm); it is left out": *what* and *instead* are ours, *place* and *value* (NULL: not there)
+ * may be cut. */
+static void shape_note(const Shape *s, const Item *item, const char *what, const char *place, const char *instead) {
+        char text[300], where[60], value[40];
+
+        if (!s->origin->note)
+                return;
+        text_copy(where, sizeof(where), place);
+        text_copy(value, sizeof(value), item->text.size > 0 ? item->text.data : "nothing");
+        (void) snprintf(text, sizeof(text), "has no %s in %s (%s); %s", what, where, value, instead);
+        s->origin->note(s->origin->userdata, what, item->id.data, text);
+}
+
+/* ---- what cannot be read ---- */
+
+static int shape_keep_unread(Shape *s, Slice raw, const char *reason) {
+        _cleanup_bytes_ Bytes payload = {};
+        int r;
+
+        if (s->outcome.unreadable++ == 0)
+                text_copy(s->outcome.reason, sizeof(s->outcome.reason), reason);
+        if (s->outcome.unreadable > UNREADABLE_MAX)
+                return 0;
+        r = bytes_append(&payload, raw.data, raw.size);
+        if (r < 0)
+                return r;
+        return reading_list_add_unreadable(s->list, s->origin->source, s->origin->topic ?: "", reason, &payload);
+}
+
+/* ---- pointers ---- */
+
+static int column_add(void *userdata, const PointerMatch *match) {
+        Column *column = userdata;
+        int r;
+
+        if (column->n == SHAPE_ITEMS_MAX)
+                return 1;
+        r = array_reserve(&column->matches, &column->allocated, column->n + 1, sizeof(PointerMatch));
+        if (r < 0)
+                return r;
+        column->matches[column->n++] = *match;
+        return 0;
+}
+
+/* The column of a pointer with `*`, found when it is first asked for. NULL: no memory, or too many. */
+static Column *shape_column(Shape *s, const char *pointer) {
+        Column *column;
+
+        for (size_t i = 0; i < s->n_columns; i++)
+                if (strcmp(s->columns[i].pointer, pointer) == 0)
+                        return &s->columns[i];
+        if (s->n_columns == COLUMNS_MAX)
+                return NULL;
+        column = &s->columns[s->n_columns];
+        *column = (Column){ .pointer = pointer, .n_stars = pointer_count_stars(pointer) };
+        s->n_columns++;
+        return pointer_each(s->document, pointer, column_add, column) < 0 ? NULL : column;
+}
+
+static bool column_stands_beside(const Column *column, size_t index, const PointerMatch *match) {
+        for (unsigned i = 0; i < column->n_stars; i++)
+                if (i >= match->n_stars || !pointer_star_equal(&column->matches[index].stars[i], &match->stars[i]))
+                        return false;
+        return true;
+}
+
+/* What the column has beside this item: mostly the match after the one before. */
+static bool column_find(Column *column, const PointerMatch *match, Slice *ret) {
+        for (size_t i = 0; i < column->n; i++) {
+                size_t index = (column->cursor + i) % column->n;
+
+                if (column_stands_beside(column, index, match)) {
+                        column->cursor = index;
+                        *ret = column->matches[index].value;
+                        return true;
+                }
+        }
+        return false;
+}
+
+/* What a pointer of the configuration finds for this item. */
+static bool item_find(Shape *s, const Item *item, const char *pointer, Slice *ret) {
+        Column *column;
+
+        if (pointer_count_stars(pointer) == 0)
+                return pointer_find(item->object, pointer, ret);
+        column = shape_column(s, pointer);
+        return column && column_find(column, item->match, ret);
+}
+
+/* ---- id, name, time ---- */
+
+/* The key or index that the last `*` stood for. */
+static bool item_star(const Item *item, Bytes *text) {
+        const PointerStar *star;
+
+        if (item->match->n_stars == 0)
+                return false;
+        star = &item->match->stars[item->match->n_stars - 1];
+        if (!star->key.data)
+                return bytes_append_format(text, "%zu", star->index) >= 0;
+        /* with the quotes around it again */
+        return match_text((Slice){ star->key.data - 1, star->key.size + 2 }, text);
+}
+
+/* What `id` or `name` says: a pointer, "*", or a text. */
+static bool item_word(Shape *s, const Item *item, const char *word, Bytes *text) {
+        Slice value;
+
+        text->size = 0;
+        if (word[0] == '/')
+                return item_find(s, item, word, &value) && match_text(value, text);
+        if (strcmp(word, "*") == 0)
+                return item_star(item, text);
+        return bytes_append_text(text, word) >= 0;
+}
+
+static bool is_good_id(const Bytes *id) {
+        if (id->size == 0 || id->size > ID_MAX)
+                return false;
+        for (size_t i = 0; i < id->size; i++)
+                if ((unsigned char) id->data[i] < ' ' || id->data[i] == 0x7f)
+                        return false;
+        return true;
+}
+
+/* NULL, or why there is none. */
+static const char *item_take_id(Shape *s, Item *item) {
+        const ShapeConfig *config = s->config;
+        const char *other = s->origin->id ?: s->origin->source;
+
+        if (config->id && item_word(s, item, config->id, &item->id) && is_good_id(&item->id))
+                return NULL;
+        if (config->id && !s->origin->id)
+                return "there is no usable id where `id` points";
+        item->id.size = 0;
+        if (bytes_append_text(&item->id, other) < 0 || !is_good_id(&item->id))
+                return "its id is empty, too long, or holds a control character";
+        return NULL;
+}
+
+static void item_take_name(Shape *s, Item *item) {
+        const ShapeConfig *config = s->config;
+        const char *known = config_map_get(&config->names, item->id.data);
+
+        item->has_name = known && bytes_append_text(&item->name, known) >= 0;
+        if (!item->has_name && config->name)
+                item->has_name = item_word(s, item, config->name, &item->name);
+        if (!item->has_name && s->origin->name) {
+                item->name.size = 0;
+                item->has_name = bytes_append_text(&item->name, s->origin->name) >= 0;
+        }
+}
+
+static void item_take_time(Shape *s, Item *item) {
+        const ShapeConfig *config = s->config;
+        Slice value;
+        int64_t msec;
+
+        (void) clock_format_rfc3339(s->origin->arrived, item->request_at);
+        if (!config->time)
+                return;
+        item->text.size = 0;
+        if (!item_find(s, item, config->time, &value) || !match_text(value, &item->text) ||
+                !shape_time(item->text.data, (ShapeTime) config->time_format, &msec)) {
+                shape_note(s, item, "time", config->time, "that of its arrival is taken");
+                return;
+        }
+        item->has_time = true;
+        (void) clock_format_rfc3339((usec_t) msec * USEC_PER_MSEC, item->measured_at);
+        if (config->once_per == SHAPE_MEASUREMENT)
+                memcpy(item->request_at, item->measured_at, sizeof(item->request_at));
+}
+
+/* ---- members ---- */
+
+static bool is_in(const char *const *texts, const char *text) {
+        for (; texts && *texts; texts++)
+                if (strcmp(*texts, text) == 0)
+                        return true;
+        return false;
+}
+
+const char *const shape_missing[] = { "unavailable", "unknown", "nan", "NaN", "Infinity", "-Infinity", "inf", "null",
+        NULL };
+
+/* What we write behind the item's members, by name; NULL: nothing of that name. */
+static const char *item_own(const Shape *s, const Item *item, const char *name, Slice *ret_label) {
+        Slice rest = {}, label;
+
+        if (strcmp(name, "source") == 0)
+                return s->origin->source;
+        if (strcmp(name, "id") == 0)
+                return item->id.data;
+        if (strcmp(name, "name") == 0)
+                return item->has_name ? item->name.data : NULL;
+        if (strcmp(name, "request_at") == 0)
+                return item->request_at;
+        if (strcmp(name, "measured_at") == 0)
+                return item->has_time ? item->measured_at : NULL;
+        if (s->origin->labels)
+                rest = (Slice){ s->origin->labels->data, s->origin->labels->size };
+        while (labels_next(&rest, &label, ret_label))
+                if (slice_equal(label, name))
+                        return ret_label->data; /* NUL-terminated where it lies */
+        return NULL;
+}
+
+/* The same value, or the same time written in another way. */
+static bool is_same(const char *ours, const char *theirs) {
+        int64_t a, b;
+
+        return strcmp(ours, theirs) == 0 || (clock_parse_rfc3339(ours, strlen(ours), &a) &&
+                                                    clock_parse_rfc3339(theirs, strlen(theirs), &b) && a == b);
+}
+
+/* Makes *name* one that neither we nor the item use, by `_` behind it. */
+static int item_free_name(const Shape *s, const Item *item, Bytes *name) {
+        Slice ignored;
+        int r;
+
+        do {
+                r = bytes_append_text(name, "_");
+                if (r < 0)
+                        return r;
+        } while (item_own(s, item, name->data, &ignored) || match_find(item->object, name->data, &ignored));
+        return 0;
+}
+
+static int item_write(Item *item, const char *name, size_t name_size, Slice value) {
+        int r;
+
+        r = bytes_append_text(&item->payload, item->payload.size > 1 ? "," : "");
+        if (r < 0)
+                return r;
+        r = bytes_append_json_string(&item->payload, name, name_size);
+        if (r < 0)
+                return r;
+        r = bytes_append_text(&item->payload, ":");
+        if (r < 0)
+                return r;
+        return bytes_append(&item->payload, value.data, value.size);
+}
+
+/* A member of the item, or one of its `fields`. *name* is changed. */
+static int item_add(Shape *s, Item *item, Bytes *name, Slice value) {
+        _cleanup_bytes_ Bytes number = {};
+        const char *own;
+        Slice ignored;
+        bool is_text = match_text(value, &item->text);
+        int r;
+
+        if (is_text && is_in((const char *const *) s->config->missing ?: shape_missing, item->text.data))
+                return 0;
+        if (is_text && value.data[0] == '"' && is_in((const char *const *) s->config->numbers, name->data)) {
+                if (!shape_number(item->text.data, s->config->thousands, &number)) {
+                        shape_note(s, item, "number", name->data, "it is left out");
+                        return 0;
+                }
+                value = (Slice){ number.data, number.size };
+        }
+        item->n_members++;
+        own = item_own(s, item, name->data, &ignored);
+        if (own && is_text && is_same(own, item->text.data))
+                return 0;
+        if (own) {
+                r = item_free_name(s, item, name);
+                if (r < 0)
+                        return r;
+        }
+        return item_write(item, name->data, name->size, value);
+}
+
+static int item_add_fields(Shape *s, Item *item) {
+        _cleanup_bytes_ Bytes name = {};
+        Slice value;
+        int r;
+
+        for (size_t i = 0; i < s->config->fields.n; i++) {
+                const ConfigPair *field = &s->config->fields.items[i];
+
+                if (!item_find(s, item, field->values[0], &value))
+                        continue;
+                name.size = 0;
+                r = bytes_append_text(&name, field->name);
+                if (r < 0)
+                        return r;
+                r = item_add(s, item, &name, value);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int item_add_members(Shape *s, Item *item) {
+        _cleanup_bytes_ Bytes name = {};
+        JsonReader reader;
+        Slice value;
+        int r;
+
+        json_reader_init(&reader, item->object.data, item->object.size, JSON_READER_DEPTH);
+        (void) json_reader_next(&reader); /* the brace */
+        while (json_reader_next(&reader) == JSON_KEY) {
+                if (!match_text((Slice){ reader.slice.data - 1, reader.slice.size + 2 }, &name))
+                        return -ENOMEM; /* shape_text_read() has looked for anything else */
+                r = json_reader_skip(&reader, &value);
+                if (r < 0)
+                        return r;
+                r = item_add(s, item, &name, value);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* ---- the reading ---- */
+
+static int item_write_text(Item *item, const char *name, size_t name_size, const char *text, size_t size) {
+        _cleanup_bytes_ Bytes quoted = {};
+        int r;
+
+        r = bytes_append_json_string(&quoted, text, size);
+        return r < 0 ? r : item_write(item, name, name_size, (Slice){ quoted.data, quoted.size });
+}
+
+/* What we say of every item, behind what it says itself. */
+static int item_write_own(Shape *s, Item *item) {
+        static const char *const names[] = { "source", "id", "name", "request_at", "measured_at" };
+        Slice rest = {}, label, value;
+        int r;
+
+        if (s->origin->labels)
+                rest = (Slice){ s->origin->labels->data, s->origin->labels->size };
+        while (labels_next(&rest, &label, &value)) {
+                r = item_write_text(item, label.data, label.size, value.data, value.size);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                const char *own = item_own(s, item, names[i], &value);
+
+                r = own ? item_write_text(item, names[i], strlen(names[i]), own, strlen(own)) : 0;
+                if (r < 0)
+                        return r;
+        }
+        return bytes_append_text(&item->payload, "}");
+}
+
+/* 64 bits of the hash of labels and payload: the same measurement, fetched twice, has the same. */
+static int item_hash(const Shape *s, const Item *item, uint64_t *ret) {
+        _cleanup_bytes_ Bytes all = {};
+        char hex[SHA256_HEX_SIZE];
+        int r;
+
+        if (s->origin->labels) {
+                r = bytes_append(&all, s->origin->labels->data, s->origin->labels->size);
+                if (r < 0)
+                        return r;
+        }
+        r = bytes_append(&all, item->payload.data, item->payload.size);
+        if (r < 0)
+                return r;
+        (void) sha256_hex(all.data, all.size, hex);
+        hex[16] = '\0';
+        *ret = strtoull(hex, NULL, 16);
+        return 0;
+}
+
+static int item_put(Shape *s, Item *item) {
+        bool once = item->has_time && s->config->once_per == SHAPE_MEASUREMENT;
+        ReadingOrigin origin = {
+                .source = s->origin->source,
+                .type = s->origin->type,
+                .device = item->id.data,
+                .at = item->request_at,
+                .labels = s->origin->labels,
+        };
+        int r;
+
+        r = item_write_own(s, item);
+        if (r < 0)
+                return r;
+        origin.unique = once ? 0 : s->origin->random();
+        r = once ? item_hash(s, item, &origin.unique) : 0;
+        if (r < 0)
+                return r;
+        r = reading_list_add(s->list, &origin, &item->payload);
+        if (r < 0)
+                return r;
+        s->outcome.readings++;
+        return 0;
+}
+
+/* The item as an object; NULL, or why it is none. */
+static int item_begin(Shape *s, Item *item, const char **ret_why) {
+        Slice value = item->match->value;
+        const char *field = s->origin->field ?: "value";
+        int r;
+
+        item->object = value;
+        if (value.data[0] == '[' && s->config->fields.n == 0)
+                *ret_why = "it is a list, whose values `fields` would have to name";
+        if (value.data[0] == '{' || value.data[0] == '[')
+                return 0;
+        r = bytes_append_text(&item->bare, "{");
+        if (r < 0)
+                return r;
+        r = bytes_append_json_string(&item->bare, field, strlen(field));
+        if (r < 0)
+                return r;
+        r = bytes_append_format(&item->bare, ":%.*s}", (int) value.size, value.data);
+        item->object = (Slice){ item->bare.data, item->bare.size };
+        return r;
+}
+
+static int item_shape(Shape *s, Item *item) {
+        const char *why = NULL;
+        int r;
+
+        r = item_begin(s, item, &why);
+        if (r < 0)
+                return r;
+        if (!why && !match_test(&s->config->where, item->object)) {
+                s->outcome.passed_over++;
+                return 0;
+        }
+        why = why ?: item_take_id(s, item);
+        if (why)
+                return shape_keep_unread(s, item->match->value, why);
+        item_take_name(s, item);
+        item_take_time(s, item);
+        r = bytes_append_text(&item->payload, "{");
+        if (r < 0)
+                return r;
+        r = s->config->fields.n > 0 ? item_add_fields(s, item) : item_add_members(s, item);
+        if (r < 0)
+                return r;
+        if (item->n_members > 0)
+                return item_put(s, item);
+        s->outcome.passed_over++;
+        return 0;
+}
+
+/* ---- the items ---- */
+
+static int shape_item(Shape *s, const PointerMatch *match) {
+        _cleanup_(item_done) Item item = { .match = match };
+
+        if (s->n_items++ < SHAPE_ITEMS_MAX)
+                return item_shape(s, &item);
+        if (s->origin->note)
+                s->origin->note(s->origin->userdata, "items", "",
+                        "more than " TEXT_OF(SHAPE_ITEMS_MAX) " items in one answer; the rest is left out");
+        return 1;
+}
+
+/* A list gives its elements: one `*` more. */
+static int shape_list(Shape *s, const PointerMatch *list) {
+        PointerMatch match = *list;
+        unsigned star = list->n_stars < POINTER_STARS_MAX ? match.n_stars++ : POINTER_STARS_MAX - 1;
+        JsonReader reader;
+        int token, r;
+
+        json_reader_init(&reader, list->value.data, list->value.size, JSON_READER_DEPTH);
+        (void) json_reader_next(&reader); /* the bracket */
+        for (size_t i = 0; (token = json_reader_next(&reader)) != JSON_ARRAY_END; i++) {
+                r = token < 0 ? token : json_reader_skip(&reader, &match.value);
+                if (r < 0)
+                        return r;
+                match.stars[star] = (PointerStar){ .index = i };
+                r = shape_item(s, &match);
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int on_item(void *userdata, const PointerMatch *match) {
+        return match->value.data[0] == '[' ? shape_list(userdata, match) : shape_item(userdata, match);
+}
+
+static int shape_items(Shape *s) {
+        static const char *const whole[] = { "", NULL };
+        const char *const *pointers = (const char *const *) s->config->items ?: whole;
+        int r = 0;
+
+        for (; *pointers && r == 0; pointers++)
+                r = pointer_each(s->document, *pointers, on_item, s);
+        return r < 0 ? r : 0;
+}
+
+int shape_read(const ShapeConfig *config, const ShapeOrigin *origin, const char *text, size_t size, ReadingList *list,
+        ShapeOutcome *ret) {
+        Shape s = { .config = config, .origin = origin, .list = list };
+        _cleanup_bytes_ Bytes made = {};
+        char why[100];
+        int r;
+
+        r = shape_text_read(text, size, &made, &s.document, why);
+        if (r > 0)
+                r = shape_keep_unread(&s, (Slice){ text, size }, why);
+        else if (r == 0)
+                r = shape_items(&s);
+        for (size_t i = 0; i < s.n_columns; i++)
+                free(s.columns[i].matches);
+        if (r < 0)
+                return r;
+        *ret = s.outcome;
+        return 0;
+}

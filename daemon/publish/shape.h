@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* From what a remote says to readings: the section `reading:` of a source. A document is JSON text, or a bare text
+ * (`ON`); an item is one object or bare value of it, and becomes one reading. Pure: time and randomness come in as
+ * arguments.
+ *
+ * The payload of a reading is the item, or its `fields`, and behind it the labels, `source`, `id`, `name`, `request_at`
+ * and `measured_at`. Members of the item that have one of these names and another value keep it under the name with `_`
+ * behind. Numbers and everything nested stay as they were written. */
+
+#include "lib/clock.h"
+#include "match.h"
+#include "publish/reading.h"
+
+#define SHAPE_ITEMS_MAX 10000 /* of a document; the rest is left out, and that is noted */
+
+typedef enum ShapeTime {
+        SHAPE_RFC3339,
+        SHAPE_UNIX,
+        SHAPE_UNIX_MS,
+        SHAPE_LOCAL, /* no offset: the machine's zone */
+} ShapeTime;
+
+/* When the same payload is the same reading. */
+typedef enum ShapeOnce {
+        SHAPE_ARRIVAL,
+        SHAPE_MEASUREMENT,
+} ShapeOnce;
+
+/* The keys of `reading:`. Text that begins with `/` is a pointer into the item, "*" what the last `*` of `items` stood
+ * for, other text is itself. A pointer with `*` is one into the document, and runs along with that of `items`. */
+typedef struct ShapeConfig {
+        char **items; /* pointers, NULL at the end; NULL: the whole. A list that a pointer leads to gives its elements
+                       */
+        ConfigMap where;
+        char *id, *name;  /* NULL: see ShapeOrigin */
+        ConfigMap names;  /* id -> name */
+        char *time;       /* pointer; NULL: none */
+        int time_format;  /* ShapeTime */
+        int once_per;     /* ShapeOnce */
+        ConfigMap fields; /* name -> pointer; none: the item as it is */
+        char **numbers;   /* names whose text becomes a number; NULL: none */
+        char *thousands;  /* the character between groups of three digits; NULL: none */
+        char **missing;   /* texts that count as no value; NULL: shape_missing */
+} ShapeConfig;
+
+/* Its rows, for a type's section: { "reading", &config_type_section, ..., .flags = CONFIG_IMPLIED, ... }. */
+extern const ConfigSection shape_section;
+
+/* unavailable, unknown, nan, NaN, Infinity, -Infinity, inf, null; NULL at the end */
+extern const char *const shape_missing[];
+
+/* Where a document came from. Borrowed. */
+typedef struct ShapeOrigin {
+        const char *source, *type;
+        const char *topic;     /* for what is kept unread; NULL: none */
+        const char *id, *name; /* as the topic says; NULL: none. Of id the source's name is the last resort */
+        const char *field;     /* the name of a bare value; NULL: "value" */
+        const Bytes *labels;   /* see labels_add(); NULL: none */
+        usec_t arrived;        /* clock_wall(): of the poll or arrival */
+        uint64_t (*random)(void);
+        /* Something is not as it should be, and goes on; *kind* is one of a few constant texts. To be said once for
+         * each kind and device. NULL: nobody listens. */
+        void (*note)(void *userdata, const char *kind, const char *device, const char *text);
+        void *userdata;
+} ShapeOrigin;
+
+typedef struct ShapeOutcome {
+        size_t readings;
+        size_t passed_over; /* `where` did not match, or no value was in it */
+        size_t unreadable;  /* kept raw in the list */
+        char reason[200];   /* of the first unreadable one */
+} ShapeOutcome;
+
+/* Appends a reading for each item of the document to *list*, and what cannot become one to its unreadable ones. An item
+ * never harms its neighbours (P6). 0, or -ENOMEM with some of them in the list: drop it. */
+int shape_read(const ShapeConfig *config, const ShapeOrigin *origin, const char *text, size_t size, ReadingList *list,
+        ShapeOutcome *ret);
+
+/* The number that *text* says, as JSON writes it: `25`, `+07.5`, `1,765,372` where *thousands* is ",". False for
+ * anything else. */
+bool shape_number(const char *text, const char *thousands, Bytes *ret);
+
+/* The time that *text* says in *format*, in milliseconds since the epoch. False for anything else, and for years beyond
+ * 9999. */
+bool shape_time(const char *text, ShapeTime format, int64_t *ret_msec);

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pointer.h"
+
+#include <stdint.h>
+
+#include "err.h"
+#include "json.h"
+
+typedef struct Walk {
+        int (*each)(void *userdata, const PointerMatch *match);
+        void *userdata;
+        PointerMatch match;
+} Walk;
+
+/* ---- the pointer's own text ---- */
+
+/* Reads the token that *pointer* begins with (after its `/`). Returns what follows it, NULL when it is no token. */
+static const char *token_read(const char *pointer, char token[static POINTER_TOKEN_SIZE]) {
+        size_t n = 0;
+
+        if (*pointer++ != '/')
+                return NULL;
+        for (; *pointer != '\0' && *pointer != '/'; pointer++) {
+                char c = *pointer;
+
+                if (n == POINTER_TOKEN_SIZE - 1)
+                        return NULL;
+                if (c == '~') {
+                        c = *++pointer == '0' ? '~' : '/';
+                        if (*pointer != '0' && *pointer != '1')
+                                return NULL;
+                }
+                token[n++] = c;
+        }
+        token[n] = '\0';
+        return pointer;
+}
+
+static bool token_is_star(const char *token) {
+        return token[0] == '*' && token[1] == '\0';
+}
+
+/* RFC 6901 section 4: digits without leading zeros. */
+static bool token_is_index(const char *token, size_t index) {
+        size_t value = 0;
+
+        if (token[0] == '0')
+                return token[1] == '\0' && index == 0;
+        for (const char *p = token; *p; p++) {
+                if (*p < '0' || *p > '9' || value > SIZE_MAX / 10 - 1)
+                        return false;
+                value = 10 * value + (size_t) (*p - '0');
+        }
+        return token[0] != '\0' && value == index;
+}
+
+bool pointer_is_valid(const char *text) {
+        char token[POINTER_TOKEN_SIZE];
+        unsigned tokens = 0, stars = 0;
+
+        while (*text != '\0') {
+                text = token_read(text, token);
+                if (!text || ++tokens > POINTER_TOKENS_MAX)
+                        return false;
+                stars += token_is_star(token);
+        }
+        return stars <= POINTER_STARS_MAX;
+}
+
+unsigned pointer_count_stars(const char *pointer) {
+        char token[POINTER_TOKEN_SIZE];
+        unsigned stars = 0;
+
+        while (pointer && *pointer != '\0') {
+                pointer = token_read(pointer, token);
+                stars += pointer && token_is_star(token);
+        }
+        return stars;
+}
+
+/* ---- the walk ---- */
+
+static int walk_value(Walk *w, JsonReader *r, const char *pointer);
+
+/* A value that *token* may lead to, whose first token was just read: in or past. */
+static int walk_child(
+        Walk *w, JsonReader *r, const char *token, bool wanted, const PointerStar *here, const char *rest) {
+        int k;
+
+        if (!wanted) {
+                k = json_reader_skip(r, NULL);
+                return k < 0 ? k : 0;
+        }
+        if (!token_is_star(token))
+                return walk_value(w, r, rest);
+        w->match.stars[w->match.n_stars++] = *here;
+        k = walk_value(w, r, rest);
+        w->match.n_stars--;
+        return k;
+}
+
+static int walk_array(Walk *w, JsonReader *r, const char *token, const char *rest) {
+        bool star = token_is_star(token);
+        int next, k;
+
+        for (size_t i = 0; (next = json_reader_next(r)) != JSON_ARRAY_END; i++) {
+                if (next < 0)
+                        return next;
+                k = walk_child(w, r, token, star || token_is_index(token, i), &(PointerStar){ .index = i }, rest);
+                if (k != 0)
+                        return k;
+        }
+        return 0;
+}
+
+static int walk_object(Walk *w, JsonReader *r, const char *token, const char *rest) {
+        bool star = token_is_star(token), found = false;
+        int next, k;
+
+        while ((next = json_reader_next(r)) == JSON_KEY) {
+                PointerStar here = { .key = r->slice };
+                bool wanted = star || (!found && json_reader_equal(r, token));
+
+                next = json_reader_next(r);
+                if (next < 0)
+                        return next;
+                k = walk_child(w, r, token, wanted, &here, rest);
+                if (k != 0)
+                        return k;
+                found = found || wanted;
+        }
+        return next < 0 ? next : 0;
+}
+
+/* The first token of the value was just read; afterwards all of it is. */
+static int walk_value(Walk *w, JsonReader *r, const char *pointer) {
+        char token[POINTER_TOKEN_SIZE];
+        int k;
+
+        if (*pointer == '\0') {
+                k = json_reader_skip(r, &w->match.value);
+                return k < 0 ? k : w->each(w->userdata, &w->match);
+        }
+        pointer = token_read(pointer, token);
+        if (!pointer)
+                return -EINVAL;
+        if (r->token == JSON_OBJECT)
+                return walk_object(w, r, token, pointer);
+        if (r->token == JSON_ARRAY)
+                return walk_array(w, r, token, pointer);
+        return 0;
+}
+
+int pointer_each(
+        Slice json, const char *pointer, int (*each)(void *userdata, const PointerMatch *match), void *userdata) {
+        Walk w = { .each = each, .userdata = userdata };
+        JsonReader r;
+        int k;
+
+        json_reader_init(&r, json.data, json.size, JSON_READER_DEPTH);
+        k = json_reader_next(&r);
+        return k < 0 ? k : walk_value(&w, &r, pointer);
+}
+
+static int take_first(void *userdata, const PointerMatch *match) {
+        *(Slice *) userdata = match->value;
+        return 1;
+}
+
+bool pointer_find(Slice json, const char *pointer, Slice *ret) {
+        return pointer_each(json, pointer, take_first, ret) == 1;
+}
+
+bool pointer_star_equal(const PointerStar *a, const PointerStar *b) {
+        if (!a->key.data || !b->key.data)
+                return !a->key.data && !b->key.data && a->index == b->index;
+        return a->key.size == b->key.size && memcmp(a->key.data, b->key.data, a->key.size) == 0;
+}

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka.h needs the four above */
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "lib/err.h"
+#include "lib/sha256.h"
+#include "publish/shape.h"
+
+#define WALL (UINT64_C(1795501658123) * USEC_PER_MSEC) /* 2026-11-24T06:27:38.123Z */
+#define AT "2026-11-24T06:27:38.123Z"
+#define OWN "\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\"}"
+
+static char notes[2000];
+
+static uint64_t fixed_random(void) {
+        return 42;
+}
+
+static void take_note(void *userdata, const char *kind, const char *device, const char *text) {
+        size_t n = strlen(notes);
+
+        (void) snprintf(notes + n, sizeof(notes) - n, "%s/%s: %s\n", kind, device, text);
+}
+
+static ShapeOrigin origin_of(const Bytes *labels) {
+        notes[0] = '\0';
+        return (ShapeOrigin){ .source = "src", .type = "http_json", .labels = labels, .arrived = WALL, .random = fixed_random, .note = take_note };
+}
+
+static ShapeOutcome outcome;
+
+/* The payloads of all readings, a line each. */
+static char *shape_with(const ShapeConfig *config, const ShapeOrigin *origin, const char *text, size_t size, ReadingList *list) {
+        static char lines[20000];
+        size_t n = 0;
+
+        assert_int_equal(shape_read(config, origin, text, size, list, &outcome), 0);
+        lines[0] = '\0';
+        for (size_t i = 0; i < list->n; i++)
+                n += (size_t) snprintf(lines + n, sizeof(lines) - n, "%s%s", i > 0 ? "\n" : "", list->items[i].payload.data);
+        assert_int_equal(list->n, outcome.readings);
+        return lines;
+}
+
+static void check(const ShapeConfig *config, const char *text, const char *expected) {
+        ShapeOrigin origin = origin_of(NULL);
+        ReadingList list = {};
+
+        assert_string_equal(shape_with(config, &origin, text, strlen(text), &list), expected);
+        assert_int_equal(outcome.unreadable, 0);
+        reading_list_done(&list);
+}
+
+static void check_unreadable(const ShapeConfig *config, const char *text, const char *part) {
+        ShapeOrigin origin = origin_of(NULL);
+        ReadingList list = {};
+
+        (void) shape_with(config, &origin, text, strlen(text), &list);
+        assert_int_equal(outcome.unreadable, 1);
+        assert_int_equal(list.n_unreadable, 1);
+        if (!strstr(outcome.reason, part))
+                fail_msg("%s: %s", text, outcome.reason);
+        assert_string_equal(list.unreadable[0].reason, outcome.reason);
+        reading_list_done(&list);
+}
+
+#define TEXTS(...) ((char *[]){ __VA_ARGS__, NULL })
+#define TEXT(text) ((char *) (text))
+#define PAIR(name, ...) { TEXT(name), TEXTS(__VA_ARGS__) }
+#define MAP(...) { (ConfigPair[]){ __VA_ARGS__ }, ELEMENTSOF(((ConfigPair[]){ __VA_ARGS__ })) }
+
+/* ---- documents ---- */
+
+static void test_as_it_is(void **state) {
+        const ShapeConfig none = {};
+
+        check(&none, "{\"t\": 21.50,\"big\":12345678901234567890, \"o\":{\"a\":[1, 2]}}",
+                "{\"t\":21.50,\"big\":12345678901234567890,\"o\":{\"a\":[1, 2]}," OWN);
+        check(&none, "[{\"a\":1},{\"a\":2}]", "{\"a\":1," OWN "\n{\"a\":2," OWN); /* a list gives its elements */
+        check(&none, "[]", "");
+        check(&none, "{\"\\u3042\":\"\\ud83d\\ude00\"}", "{\"\xe3\x81\x82\":\"\\ud83d\\ude00\"," OWN);
+}
+
+static void test_bare_values(void **state) {
+        const ShapeConfig none = {};
+        ShapeOrigin origin = origin_of(NULL);
+        ReadingList list = {};
+
+        check(&none, "23.4", "{\"value\":23.4," OWN);
+        check(&none, " ON\r\n", "{\"value\":\"ON\"," OWN);
+        check(&none, "\"ON\"", "{\"value\":\"ON\"," OWN);
+        check(&none, "true", "{\"value\":true," OWN);
+        check(&none, "25 \xc2\xb0""C", "{\"value\":\"25 \xc2\xb0""C\"," OWN);
+        check(&none, "nan", ""); /* ESPHome */
+        assert_int_equal(outcome.passed_over, 1);
+        check(&none, "unavailable", "");
+        check(&none, "null", "");
+        origin.field = "temperature";
+        origin.id = "node/1";
+        origin.name = "Node";
+        assert_string_equal(shape_with(&none, &origin, "23.4", 4, &list),
+                "{\"temperature\":23.4,\"source\":\"src\",\"id\":\"node/1\",\"name\":\"Node\",\"request_at\":\"" AT "\"}");
+        assert_string_equal(list.items[0].device, "node/1");
+        reading_list_done(&list);
+}
+
+/* As programs write it: strlen() + 1, a byte order mark, numbers that are none. */
+static void test_nearly_json(void **state) {
+        const ShapeConfig none = {};
+        ShapeOrigin origin = origin_of(NULL);
+        ReadingList list = {};
+
+        assert_string_equal(shape_with(&none, &origin, "\xef\xbb\xbf{\"a\":1}\0\0", 12, &list), "{\"a\":1," OWN);
+        reading_list_done(&list);
+        check(&none, "{\"a\":NaN,\"b\":1,\"c\":-Infinity,\"d\":[NaN, 2],\"e\":\"NaN is text\"}",
+                "{\"b\":1,\"d\":[null, 2],\"e\":\"NaN is text\"," OWN);
+        check_unreadable(&none, "{\"a\":1", "not JSON (byte 6)");
+        check_unreadable(&none, "{'a':1}", "not JSON");
+        check_unreadable(&none, "", "empty");
+        check_unreadable(&none, "\x01", "neither JSON nor a text");
+        check_unreadable(&none, "caf\xe9", "neither JSON nor a text");
+        check_unreadable(&none, "{\"a\":\"\\ud800\"}", "not JSON");
+        check_unreadable(&none, "[[1,2]]", "fields");
+}
+
+/* An item that cannot be read does not harm its neighbours (P6), and is kept raw. */
+static void test_neighbours(void **state) {
+        const ShapeConfig config = { .id = TEXT("/id") };
+        ShapeOrigin origin = origin_of(NULL);
+        ReadingList list = {};
+        const char *text = "[{\"id\":\"a\",\"v\":1},{\"v\":2},{\"id\":\"\",\"v\":3},{\"id\":7,\"v\":4},{\"id\":{},\"v\":5}]";
+
+        origin.topic = "t/1";
+        assert_string_equal(shape_with(&config, &origin, text, strlen(text), &list),
+                "{\"v\":1,\"source\":\"src\",\"id\":\"a\",\"request_at\":\"" AT "\"}\n"
+                "{\"v\":4,\"source\":\"src\",\"id\":\"7\",\"request_at\":\"" AT "\"}");
+        assert_int_equal(outcome.unreadable, 3);
+        assert_string_equal(list.unreadable[0].payload.data, "{\"v\":2}");
+        assert_string_equal(list.unreadable[0].topic, "t/1");
+        assert_string_equal(list.items[1].key, AT ":src:7:000000000000002a");
+        assert_string_equal(list.items[1].type, "http_json");
+        reading_list_done(&list);
+}
+
+/* ---- items ---- */
+
+static void test_items(void **state) {
+        const ShapeConfig body = { .items = TEXTS(TEXT("/body")) };
+        const ShapeConfig star = { .items = TEXTS(TEXT("/rooms/*")), .id = TEXT("*") };
+        const ShapeConfig two = { .items = TEXTS(TEXT("/stations/*/modules/*")), .id = TEXT("/_id"), .name = TEXT("/stations/*/name") };
+        const ShapeConfig several = { .items = TEXTS(TEXT("/a"), TEXT("/b/*"), TEXT("/none")) };
+
+        check(&body, "{\"statusCode\":100,\"body\":{\"t\":1}}", "{\"t\":1," OWN);
+        check(&body, "{\"body\":[{\"t\":1},{\"t\":2}]}", "{\"t\":1," OWN "\n{\"t\":2," OWN);
+        check(&body, "{\"other\":1}", "");
+        check(&star, "{\"rooms\":{\"bed \\\"1\\\"\":{\"t\":1},\"bath\":2}}",
+                "{\"t\":1,\"source\":\"src\",\"id\":\"bed \\\"1\\\"\",\"request_at\":\"" AT "\"}\n"
+                "{\"value\":2,\"source\":\"src\",\"id\":\"bath\",\"request_at\":\"" AT "\"}");
+        check(&star, "{\"rooms\":[{\"t\":1},{\"t\":2}]}",
+                "{\"t\":1,\"source\":\"src\",\"id\":\"0\",\"request_at\":\"" AT "\"}\n"
+                "{\"t\":2,\"source\":\"src\",\"id\":\"1\",\"request_at\":\"" AT "\"}");
+        check(&two, "{\"stations\":[{\"name\":\"A\",\"modules\":[{\"_id\":\"m1\",\"co2\":1},{\"_id\":\"m2\",\"co2\":2}]},{\"name\":\"B\",\"modules\":[{\"_id\":\"m3\",\"co2\":3}]}]}",
+                "{\"_id\":\"m1\",\"co2\":1,\"source\":\"src\",\"id\":\"m1\",\"name\":\"A\",\"request_at\":\"" AT "\"}\n"
+                "{\"_id\":\"m2\",\"co2\":2,\"source\":\"src\",\"id\":\"m2\",\"name\":\"A\",\"request_at\":\"" AT "\"}\n"
+                "{\"_id\":\"m3\",\"co2\":3,\"source\":\"src\",\"id\":\"m3\",\"name\":\"B\",\"request_at\":\"" AT "\"}");
+        check(&several, "{\"a\":{\"x\":1},\"b\":{\"k\":{\"x\":2}}}", "{\"x\":1," OWN "\n{\"x\":2," OWN);
+}
+
+static void test_parallel_arrays(void **state) {
+        const ShapeConfig config = {
+                .items = TEXTS(TEXT("/hourly/time/*")),
+                .time = TEXT("/value"),
+                .time_format = SHAPE_UNIX,
+                .fields = MAP(PAIR("t", TEXT("/hourly/temp/*")), PAIR("h", TEXT("/hourly/hum/*"))),
+        };
+
+        check(&config, "{\"hourly\":{\"time\":[0,60,120],\"temp\":[1.5,2.5],\"hum\":[10,null,30]}}",
+                "{\"t\":1.5,\"h\":10,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"1970-01-01T00:00:00.000Z\"}\n"
+                "{\"t\":2.5,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"1970-01-01T00:01:00.000Z\"}\n"
+                "{\"h\":30,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"1970-01-01T00:02:00.000Z\"}");
+}
+
+static void test_pairs(void **state) {
+        const ShapeConfig config = {
+                .items = TEXTS(TEXT("/points")),
+                .time = TEXT("/1"),
+                .time_format = SHAPE_UNIX_MS,
+                .fields = MAP(PAIR("v", TEXT("/0"))),
+        };
+
+        check(&config, "{\"points\":[[7,1000.5],[8,\"2000\"]]}",
+                "{\"v\":7,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"1970-01-01T00:00:01.001Z\"}\n"
+                "{\"v\":8,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"1970-01-01T00:00:02.000Z\"}");
+}
+
+static void test_many_items(void **state) {
+        const ShapeConfig config = { .fields = MAP(PAIR("v", TEXT("/*"))) };
+        ShapeOrigin origin = origin_of(NULL);
+        ReadingList list = {};
+        Bytes text = {};
+
+        assert_int_equal(bytes_append_text(&text, "[0"), 0);
+        for (int i = 1; i <= SHAPE_ITEMS_MAX; i++)
+                assert_int_equal(bytes_append_format(&text, ",%d", i), 0);
+        assert_int_equal(bytes_append_text(&text, "]"), 0);
+        assert_int_equal(shape_read(&config, &origin, text.data, text.size, &list, &outcome), 0);
+        assert_int_equal(list.n, SHAPE_ITEMS_MAX);
+        assert_non_null(strstr(list.items[SHAPE_ITEMS_MAX - 1].payload.data, "{\"v\":9999,"));
+        assert_non_null(strstr(notes, "more than 10000 items"));
+        reading_list_done(&list);
+        bytes_done(&text);
+}
+
+/* ---- where, id, name ---- */
+
+static void test_where(void **state) {
+        const ShapeConfig config = { .where = MAP(PAIR("state", TEXT("on"), TEXT("25")), PAIR("/attributes/unit", TEXT("C"))) };
+
+        check(&config, "[{\"state\":\"on\",\"attributes\":{\"unit\":\"C\"}},{\"state\":\"on\"},{\"state\":25.0,\"attributes\":{\"unit\":\"C\"}},"
+                       "{\"state\":\"25.0\",\"attributes\":{\"unit\":\"C\"}},{\"state\":\"off\",\"attributes\":{\"unit\":\"C\"}}]",
+                "{\"state\":\"on\",\"attributes\":{\"unit\":\"C\"}," OWN "\n{\"state\":25.0,\"attributes\":{\"unit\":\"C\"}," OWN);
+        assert_int_equal(outcome.passed_over, 3);
+}
+
+static void test_names(void **state) {
+        const ShapeConfig config = { .id = TEXT("/deviceId"), .name = TEXT("/label"), .names = MAP(PAIR("B0", TEXT("\xe5\xaf\x9d\xe5\xae\xa4"))) };
+        const ShapeConfig fixed = { .id = TEXT("meter"), .name = TEXT("Meter") };
+
+        check(&config, "[{\"deviceId\":\"B0\",\"label\":\"x\",\"v\":1},{\"deviceId\":\"B1\",\"label\":\"y\",\"v\":2},{\"deviceId\":\"B2\",\"v\":3}]",
+                "{\"deviceId\":\"B0\",\"label\":\"x\",\"v\":1,\"source\":\"src\",\"id\":\"B0\",\"name\":\"\xe5\xaf\x9d\xe5\xae\xa4\",\"request_at\":\"" AT "\"}\n"
+                "{\"deviceId\":\"B1\",\"label\":\"y\",\"v\":2,\"source\":\"src\",\"id\":\"B1\",\"name\":\"y\",\"request_at\":\"" AT "\"}\n"
+                "{\"deviceId\":\"B2\",\"v\":3,\"source\":\"src\",\"id\":\"B2\",\"request_at\":\"" AT "\"}");
+        check(&fixed, "{\"v\":1}", "{\"v\":1,\"source\":\"src\",\"id\":\"meter\",\"name\":\"Meter\",\"request_at\":\"" AT "\"}");
+}
+
+/* An item's own members of our names keep theirs with `_` behind where they say something else. */
+static void test_reserved_names(void **state) {
+        const ShapeConfig config = { .id = TEXT("/id"), .time = TEXT("/measured_at") };
+        Bytes labels = {};
+        ShapeOrigin origin = origin_of(&labels);
+        ReadingList list = {};
+        const char *text = "{\"id\":12,\"source\":\"them\",\"source_\":1,\"request_at\":\"x\",\"name\":\"N\","
+                           "\"measured_at\":\"2026-11-24T15:27:38+09:00\",\"site\":\"there\",\"v\":1}";
+
+        assert_int_equal(labels_add(&labels, "site", "here"), 0);
+        assert_string_equal(shape_with(&config, &origin, text, strlen(text), &list),
+                "{\"source__\":\"them\",\"source_\":1,\"request_at_\":\"x\",\"name\":\"N\",\"site_\":\"there\",\"v\":1,"
+                "\"site\":\"here\",\"source\":\"src\",\"id\":\"12\",\"request_at\":\"" AT "\",\"measured_at\":\"2026-11-24T06:27:38.000Z\"}");
+        assert_int_equal(list.items[0].labels.size, sizeof("site") + sizeof("here"));
+        reading_list_done(&list);
+        bytes_done(&labels);
+}
+
+/* ---- time and key ---- */
+
+static void test_time_missing(void **state) {
+        const ShapeConfig config = { .id = TEXT("/id"), .time = TEXT("/at") };
+
+        check(&config, "[{\"id\":\"a\",\"v\":1},{\"id\":\"b\",\"at\":\"soon\",\"v\":1}]",
+                "{\"v\":1,\"source\":\"src\",\"id\":\"a\",\"request_at\":\"" AT "\"}\n"
+                "{\"at\":\"soon\",\"v\":1,\"source\":\"src\",\"id\":\"b\",\"request_at\":\"" AT "\"}");
+        assert_string_equal(notes, "time/a: has no time in /at (nothing); that of its arrival is taken\n"
+                                   "time/b: has no time in /at (soon); that of its arrival is taken\n");
+}
+
+/* The same point fetched twice has one key and one payload, whenever it was fetched; another site's has another. */
+static void test_once_per_measurement(void **state) {
+        const ShapeConfig config = { .id = TEXT("/id"), .time = TEXT("/at"), .once_per = SHAPE_MEASUREMENT };
+        const char *text = "{\"id\":\"a\",\"at\":\"2026-01-01T00:00:00Z\",\"v\":1}", *late = "{\"id\":\"a\",\"v\":1}";
+        Bytes labels = {};
+        ShapeOrigin origin = origin_of(NULL);
+        ReadingList list = {};
+
+        (void) shape_with(&config, &origin, text, strlen(text), &list);
+        origin.arrived += USEC_PER_HOUR;
+        assert_int_equal(shape_read(&config, &origin, text, strlen(text), &list, &outcome), 0);
+        assert_int_equal(list.n, 2);
+        assert_string_equal(list.items[0].payload.data,
+                "{\"at\":\"2026-01-01T00:00:00Z\",\"v\":1,\"source\":\"src\",\"id\":\"a\",\"request_at\":\"2026-01-01T00:00:00.000Z\",\"measured_at\":\"2026-01-01T00:00:00.000Z\"}");
+        assert_string_equal(list.items[1].payload.data, list.items[0].payload.data);
+        assert_string_equal(list.items[0].key, list.items[1].key);
+
+        char hex[SHA256_HEX_SIZE], key[100];
+        (void) sha256_hex(list.items[0].payload.data, list.items[0].payload.size, hex);
+        (void) snprintf(key, sizeof(key), "2026-01-01T00:00:00.000Z:src:a:%.16s", hex);
+        assert_string_equal(list.items[0].key, key);
+
+        assert_int_equal(labels_add(&labels, "site", "b"), 0);
+        origin.labels = &labels;
+        assert_int_equal(shape_read(&config, &origin, text, strlen(text), &list, &outcome), 0);
+        assert_string_not_equal(list.items[2].key, list.items[0].key);
+        assert_int_equal(shape_read(&config, &origin, late, strlen(late), &list, &outcome), 0);
+        assert_non_null(strstr(list.items[3].key, ":000000000000002a")); /* random, where there is no time */
+        reading_list_done(&list);
+        bytes_done(&labels);
+}
+
+static void check_time(const char *text, ShapeTime format, int64_t expected) {
+        int64_t msec = -1;
+
+        assert_int_equal(shape_time(text, format, &msec), expected >= 0);
+        assert_int_equal(msec, expected);
+}
+
+static void test_times(void **state) {
+        check_time("1970-01-01T09:00:01.5+09:00", SHAPE_RFC3339, 1500);
+        check_time("1970-01-01T00:00:01", SHAPE_RFC3339, -1);
+        check_time("1969-01-01T00:00:01Z", SHAPE_RFC3339, -1);
+        check_time("1700000000", SHAPE_UNIX, INT64_C(1700000000000));
+        check_time("1680962879.62", SHAPE_UNIX, INT64_C(1680962879620));
+        check_time("1.7e9", SHAPE_UNIX, INT64_C(1700000000000));
+        check_time("1700000000123.9", SHAPE_UNIX_MS, INT64_C(1700000000124));
+        check_time("-1", SHAPE_UNIX, -1);
+        check_time("1e300", SHAPE_UNIX, -1);
+        check_time("", SHAPE_UNIX, -1);
+        assert_int_equal(setenv("TZ", "JST-9", 1), 0);
+        tzset();
+        check_time("2017-02-16T10:13:52", SHAPE_LOCAL, INT64_C(1487207632000)); /* Tasmota */
+        check_time("2017-02-16 10:13:52.25", SHAPE_LOCAL, INT64_C(1487207632250));
+        check_time("2017-02-16T10:13:52+00:00", SHAPE_LOCAL, INT64_C(1487240032000));
+        check_time("2017-02-30T10:13:52", SHAPE_LOCAL, -1);
+        assert_int_equal(unsetenv("TZ"), 0);
+}
+
+/* ---- numbers, missing ---- */
+
+static void check_number(const char *text, const char *thousands, const char *expected) {
+        Bytes number = {};
+        bool good = shape_number(text, thousands, &number);
+
+        assert_int_equal(good, expected != NULL);
+        if (good)
+                assert_string_equal(number.data, expected);
+        bytes_done(&number);
+}
+
+static void test_numbers(void **state) {
+        static const struct {
+                const char *text, *thousands, *expected;
+        } rows[] = {
+                { "25", NULL, "25" }, { " 25.50 ", NULL, "25.50" }, { "+7", NULL, "7" }, { "-0.5", NULL, "-0.5" }, { "007", NULL, "7" },
+                { "000", NULL, "0" }, { ".5", NULL, "0.5" }, { "5.", NULL, "5" }, { "1e3", NULL, "1e3" }, { "-.5E-2", NULL, "-0.5E-2" },
+                { "1,765,372", ",", "1765372" }, { "1,765,372.5", ",", "1765372.5" }, { "12", ",", "12" }, { "1,76", ",", NULL },
+                { "1234,567", ",", NULL }, { "1,765,372", NULL, NULL }, { "", NULL, NULL }, { "abc", NULL, NULL }, { "12 C", NULL, NULL },
+                { "0x10", NULL, NULL }, { "1e", NULL, NULL }, { "1e999", NULL, NULL }, { "--1", NULL, NULL }, { ".", NULL, NULL }, { "nan", NULL, NULL },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+                check_number(rows[i].text, rows[i].thousands, rows[i].expected);
+}
+
+static void test_number_members(void **state) {
+        const ShapeConfig config = { .numbers = TEXTS(TEXT("state"), TEXT("n")), .thousands = TEXT(",") };
+
+        check(&config, "{\"state\":\"21.5\",\"n\":7,\"text\":\"25\"}", "{\"state\":21.5,\"n\":7,\"text\":\"25\"," OWN);
+        assert_string_equal(notes, "");
+        check(&config, "{\"state\":\"warm\",\"n\":\"1,024\"}", "{\"n\":1024," OWN);
+        assert_string_equal(notes, "number/src: has no number in state (warm); it is left out\n");
+        check(&config, "{\"state\":\"unavailable\",\"n\":\"1\"}", "{\"n\":1," OWN);
+        assert_string_equal(notes, ""); /* known, and nothing to say */
+}
+
+static void test_missing(void **state) {
+        const ShapeConfig none = {}, own = { .missing = TEXTS(TEXT("-999"), TEXT("")) };
+
+        check(&none, "{\"a\":\"unknown\",\"b\":null,\"c\":\"NaN\",\"d\":0,\"e\":\"\"}", "{\"d\":0,\"e\":\"\"," OWN);
+        check(&none, "{\"a\":\"unavailable\"}", "");
+        check(&own, "{\"a\":-999,\"b\":null,\"c\":\"\",\"d\":\"unknown\"}", "{\"b\":null,\"d\":\"unknown\"," OWN);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_as_it_is),
+                cmocka_unit_test(test_bare_values),
+                cmocka_unit_test(test_nearly_json),
+                cmocka_unit_test(test_neighbours),
+                cmocka_unit_test(test_items),
+                cmocka_unit_test(test_parallel_arrays),
+                cmocka_unit_test(test_pairs),
+                cmocka_unit_test(test_many_items),
+                cmocka_unit_test(test_where),
+                cmocka_unit_test(test_names),
+                cmocka_unit_test(test_reserved_names),
+                cmocka_unit_test(test_time_missing),
+                cmocka_unit_test(test_once_per_measurement),
+                cmocka_unit_test(test_times),
+                cmocka_unit_test(test_numbers),
+                cmocka_unit_test(test_number_members),
+                cmocka_unit_test(test_missing),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
