@@ -12,6 +12,8 @@
 #define EVENT_RELOAD_REFUSED "0c97d787422f4625a26b52f252965a44" /* the old config goes on */
 #define EVENT_SOURCE_FAILING "2bae4da06be24eb6b17f59928da7fad5"
 #define EVENT_SOURCE_RECOVERED "0635db6718d547ac9e01927456ff9da7"
+#define EVENT_READING_ODD "cae1c378750d46f8bb4653bf42242ff4" /* goes on, without the number, or with the time of its arrival */
+#define EVENT_SENSOR_STILL "67137da784a644e9948cfdf90437dc92" /* a value has not moved for a day: unplugged, offline, broken? */
 #define EVENT_PUBLISH_FAILING "4193143dcb114f7eb2b053e3a152a181"
 #define EVENT_PUBLISH_RECOVERED "8efb15a4d14742f3b5a6442ad01c0a46"
 #define EVENT_TOKEN_REFUSED "8c991356950f4af687065fb040764fd1" /* no access token to be had */

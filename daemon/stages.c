@@ -44,6 +44,12 @@ static void host_changed(void *userdata) {
         host->on_change(host->userdata);
 }
 
+static int host_cursor(void *userdata, const char *name, Bytes *ret) {
+        StagesHost *host = userdata;
+
+        return outbox_cursor(host->outbox, name, ret);
+}
+
 static void host_wire_sources(StagesHost *host) {
         if (host->outbox)
                 outbox_watch(host->outbox, host_on_outbox, host);
@@ -54,6 +60,7 @@ static void host_wire_sources(StagesHost *host) {
                 .manual = host->once,
                 .has_room = host_has_room,
                 .store = host_store,
+                .cursor = host_cursor,
                 .on_change = host_changed,
                 .userdata = host,
         };

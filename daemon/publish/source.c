@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "events.h"
+#include "lib/array.h"
 #include "lib/backoff.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -18,6 +19,8 @@
 #define SOURCE_GATE_MAX_USEC (10 * USEC_PER_SEC)  /* between looks whether the outbox has room again */
 #define SOURCE_STORE_MAX_USEC (30 * USEC_PER_SEC) /* between tries to store what the disk refused */
 #define SOURCE_ONCE_USEC (15 * USEC_PER_SEC)      /* `once` ends although the disk still refuses */
+#define SOURCE_NOTES_MAX 1000                     /* that are remembered as said; more are not said */
+#define SOURCE_UNREADABLE_MIN 3                   /* in a row from the start: no chance any more */
 #define SOURCE_ROW_BYTES 1024                     /* room for a first batch: more than a device's reading takes */
 
 /* ---- states ---- */
@@ -57,6 +60,7 @@ struct Source {
         LoopWatch *due;   /* timer: the next poll */
         usec_t slot;      /* the next poll by the interval alone: slots keep their distance however long a poll takes */
         usec_t next_poll; /* clock_now() */
+        usec_t not_before; /* clock_now(): as remembered from before the start; 0: nothing */
 
         ReadingsState waiting;
         ReadingList readings;
@@ -69,10 +73,13 @@ struct Source {
         uint64_t largest_rows, largest_bytes; /* of a commit so far */
 
         Trouble trouble;
-        bool odd, clock_wrong; /* said */
-        char answer[320];      /* of the last good poll */
+        bool odd, clock_wrong, nothing_readable; /* said */
+        uint64_t *notes;                         /* said: hashes of kind and device */
+        size_t n_notes, notes_allocated;
+        char answer[320]; /* of the last good poll */
         usec_t last_poll;
-        uint64_t polls, stored, failures;
+        uint64_t polls, stored, failures, unreadable;
+        Bytes labels;
 };
 
 static void source_move_poll(Source *s, PollState state) {
@@ -207,6 +214,59 @@ void source_tell(Source *s, const SourcePoll *poll, usec_t retry_in) {
         source_changed(s);
 }
 
+/* True the first time. */
+static bool source_is_news(Source *s, const char *kind, const char *device) {
+        uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+
+        for (const char *p = kind; *p; p++)
+                hash = (hash ^ (unsigned char) *p) * UINT64_C(0x100000001b3);
+        for (const char *p = device; *p; p++)
+                hash = (hash ^ (unsigned char) *p ^ 0x100) * UINT64_C(0x100000001b3);
+        for (size_t i = 0; i < s->n_notes; i++)
+                if (s->notes[i] == hash)
+                        return false;
+        if (s->n_notes == SOURCE_NOTES_MAX ||
+                array_reserve(&s->notes, &s->notes_allocated, s->n_notes + 1, sizeof(*s->notes)) < 0)
+                return false;
+        s->notes[s->n_notes++] = hash;
+        return true;
+}
+
+static void source_note(void *userdata, const char *kind, const char *device, const char *text) {
+        Source *s = userdata;
+
+        if (source_is_news(s, kind, device))
+                log_event(LOG_WARNING, EVENT_READING_ODD,
+                        LOG_FIELDS({ FIELD_SOURCE, s->config->name }, { FIELD_DEVICE, device[0] ? device : NULL }),
+                        "Source %s%s%s: %s. Said once.", s->config->name, device[0] ? ", device " : "", device, text);
+}
+
+static void source_tell_unreadable(Source *s, const Unreadable *unreadable) {
+        if (source_is_news(s, "unreadable", unreadable->topic))
+                log_event(LOG_WARNING, EVENT_READING_REJECTED,
+                        LOG_FIELDS({ FIELD_SOURCE, s->config->name }, { FIELD_REASON, "unreadable" },
+                                { FIELD_ERROR, unreadable->reason }),
+                        "Source %s%s%s: what came cannot become a reading: %s. It is kept for `sensorqd rejected`; "
+                        "said "
+                        "once.",
+                        s->config->name, unreadable->topic[0] ? ", topic " : "", unreadable->topic, unreadable->reason);
+}
+
+/* What cannot become a reading is kept by the outbox; here it is said, once for each topic, and when nothing else ever
+ * came. */
+static void source_count_unreadable(Source *s, const ReadingList *list) {
+        for (size_t i = 0; i < list->n_unreadable; i++)
+                source_tell_unreadable(s, &list->unreadable[i]);
+        s->unreadable += list->n_unreadable;
+        if (list->n_unreadable == 0 || s->nothing_readable || s->stored + list->n + s->readings.n > 0 ||
+                s->unreadable < SOURCE_UNREADABLE_MIN)
+                return;
+        s->nothing_readable = true;
+        log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
+                "Source %s: nothing of what came could become a reading (%s). Its section `reading` does not fit.",
+                s->config->name, list->unreadable[0].reason);
+}
+
 /* ---- readings to the disk ---- */
 
 /* The peer is held while readings wait in memory or the outbox has no room, and for good once the source is retired. */
@@ -288,6 +348,7 @@ static void source_commit(void *userdata) {
 int source_put(Source *s, ReadingList *readings, uint64_t ticket) {
         int r;
 
+        source_count_unreadable(s, readings);
         r = reading_list_move(&s->readings, readings);
         if (r < 0)
                 return r;
@@ -297,6 +358,28 @@ int source_put(Source *s, ReadingList *readings, uint64_t ticket) {
                 loop_wake(s->commit);
         }
         return 0;
+}
+
+int source_take(
+        Source *s, const ShapeConfig *shape, const SourceDocument *document, uint64_t ticket, ShapeOutcome *ret) {
+        _cleanup_(reading_list_done) ReadingList readings = {};
+        const ShapeOrigin origin = {
+                .source = s->config->name,
+                .type = s->config->type,
+                .topic = document->topic,
+                .id = document->id,
+                .name = document->name,
+                .field = document->field,
+                .labels = &s->labels,
+                .arrived = document->arrived > 0 ? document->arrived : clock_wall(),
+                .random = loop_random,
+                .note = source_note,
+                .userdata = s,
+        };
+        int r;
+
+        r = shape_read(shape, &origin, document->text, document->size, &readings, ret);
+        return r < 0 ? r : source_put(s, &readings, ticket);
 }
 
 static void source_on_again(void *userdata) {
@@ -317,6 +400,40 @@ void source_resume(Source *s) {
 
 /* ---- polls ---- */
 
+/* ---- what the remote wants is remembered over a restart ---- */
+
+/* A name of its own beside the source's, whose cursor is the type's. */
+static void source_wait_name(const Source *s, char name[static 80]) {
+        (void) snprintf(name, 80, "%s/wait", s->config->name);
+}
+
+/* Written only when a limit reaches beyond the interval, which is rare. That it cannot be written is no trouble: a
+ * start then polls at once. */
+static void source_remember(Source *s, usec_t not_before, usec_t now) {
+        _cleanup_(reading_list_done) ReadingList list = {};
+        char name[80], text[32];
+
+        if (not_before <= now + s->config->interval || !s->host->cursor)
+                return;
+        source_wait_name(s, name);
+        (void) snprintf(text, sizeof(text), "%" PRIu64, (clock_wall() + (not_before - now)) / USEC_PER_SEC);
+        if (reading_list_set_cursor(&list, name, text) >= 0)
+                (void) s->host->store(s->host->userdata, s, &list);
+}
+
+/* clock_now() before which the remote wants no poll, as it said before the last stop; 0: none. */
+static usec_t source_recall(const Source *s, usec_t now) {
+        _cleanup_bytes_ Bytes text = {};
+        usec_t wall = clock_wall(), until;
+        char name[80];
+
+        source_wait_name(s, name);
+        if (!s->host->cursor || s->host->cursor(s->host->userdata, name, &text) < 0 || text.size == 0)
+                return 0;
+        until = strtoull(text.data, NULL, 10) * USEC_PER_SEC;
+        return until > wall && until - wall <= SOURCE_LIMIT_MAX_USEC ? now + (until - wall) : 0;
+}
+
 void source_polled(Source *s, const SourcePoll *poll) {
         usec_t now = clock_now(), next;
 
@@ -329,6 +446,7 @@ void source_polled(Source *s, const SourcePoll *poll) {
         }
         source_tell(s, poll, next - now);
         source_wait(s, next);
+        source_remember(s, poll->not_before, now);
 }
 
 static void source_poll(Source *s) {
@@ -359,16 +477,18 @@ static void source_on_due(void *userdata) {
 }
 
 int source_poll_now(Source *s) {
+        SourcePoll poll = { .outcome = SOURCE_UNREACHABLE };
+
         if (source_is_busy(s))
                 return -EBUSY;
-        if (source_has_room(s)) {
+        if (s->not_before > clock_now() && !s->host->checking)
+                poll.detail = "its rate limit was used up by an earlier run, and it is not asked before it begins anew";
+        else if (!source_has_room(s))
+                poll.detail = "the outbox has no room for what a poll would bring";
+        if (poll.detail)
+                source_tell(s, &poll, s->config->interval);
+        else
                 source_poll(s);
-                return 0;
-        }
-        source_tell(s,
-                &(SourcePoll){
-                        .outcome = SOURCE_UNREACHABLE, .detail = "the outbox has no room for what a poll would bring" },
-                s->config->interval);
         return 0;
 }
 
@@ -380,17 +500,44 @@ void source_retire(Source *s) {
 
 /* ---- from birth to the end ---- */
 
+static int name_compare(const void *a, const void *b) {
+        return strcmp((*(const ConfigPair *const *) a)->name, (*(const ConfigPair *const *) b)->name);
+}
+
+/* In the order of their names: the file's order must not change a reading's hash. */
+static int source_make_labels(Source *s) {
+        const ConfigMap *map = &s->config->labels;
+        _cleanup_free_ const ConfigPair **pairs = calloc(map->n + 1, sizeof(ConfigPair *));
+        int r = 0;
+
+        if (!pairs)
+                return -ENOMEM;
+        for (size_t i = 0; i < map->n; i++)
+                pairs[i] = &map->items[i];
+        qsort(pairs, map->n, sizeof(ConfigPair *), name_compare);
+        for (size_t i = 0; i < map->n && r >= 0; i++)
+                r = labels_add(&s->labels, pairs[i]->name, pairs[i]->values[0]);
+        return r;
+}
+
 static int source_open(Source *s) {
-        const SourceContext context = {
+        _cleanup_bytes_ Bytes cursor = {};
+        SourceContext context = {
                 .config = s->config,
                 .keys = s->config->keys,
                 .http = s->host->http,
                 .loop = s->host->loop,
                 .secrets = s->host->secrets,
                 .source = s,
+                .labels = &s->labels,
         };
         int r;
 
+        r = source_make_labels(s);
+        if (r < 0)
+                return r;
+        if (s->host->cursor && s->host->cursor(s->host->userdata, s->config->name, &cursor) >= 0)
+                context.cursor = cursor.data;
         r = loop_add_timer(s->host->loop, LOOP_RELAXED, source_on_due, s, &s->due);
         if (r < 0)
                 return r;
@@ -421,8 +568,9 @@ int source_new(const SourceHost *host, const SourceType *type, const SourceConfi
         r = source_open(s);
         if (r < 0)
                 return r;
+        s->not_before = source_recall(s, now);
         if (type->poll)
-                source_wait(s, now);
+                source_wait(s, s->not_before > now ? s->not_before : now);
         source_hold(s);
         *ret = cleanup_steal(s);
         return 0;
@@ -439,6 +587,8 @@ Source *source_free(Source *s) {
         if (!reading_list_is_empty(&s->readings) && s->host->store(s->host->userdata, s, &s->readings) != 0)
                 source_tell_lost(s);
         reading_list_done(&s->readings);
+        bytes_done(&s->labels);
+        free(s->notes);
         free(s);
         return NULL;
 }
@@ -459,6 +609,7 @@ void source_status(const Source *s, SourceStatus *ret) {
                 .polls = s->polls,
                 .readings = s->stored,
                 .failures = s->failures,
+                .unreadable = s->unreadable,
                 .detail = s->trouble.detail,
                 .answer = s->answer,
                 .odd = s->odd,

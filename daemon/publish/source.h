@@ -27,6 +27,7 @@
 #include "lib/http.h"
 #include "lib/loop.h"
 #include "publish/reading.h"
+#include "publish/shape.h"
 #include "secret.h"
 #include "trouble.h"
 
@@ -59,9 +60,20 @@ typedef struct SourceContext {
         const void *keys; /* config->keys: the type's own struct, its secrets read */
         Http *http;
         Loop *loop;
-        Secrets *secrets; /* where it notes what it may not tell; the shared half takes that out of every detail */
-        Source *source;   /* for source_put() and the others below */
+        Secrets *secrets;    /* where it notes what it may not tell; the shared half takes that out of every detail */
+        Source *source;      /* for source_put() and the others below */
+        const Bytes *labels; /* of every reading: members and attributes, see labels_next() */
+        const char *cursor;  /* what a list that was put has set last (reading_list_set_cursor()); NULL: nothing yet.
+                                Valid during open() only */
 } SourceContext;
+
+/* What came from the remote, and what is known of it beside its text. Borrowed. */
+typedef struct SourceDocument {
+        const char *text;
+        size_t size;
+        const char *topic, *id, *name, *field; /* see ShapeOrigin; NULL: none */
+        usec_t arrived;                        /* clock_wall(); 0: now */
+} SourceDocument;
 
 typedef struct SourceType {
         const ConfigSection *keys; /* its name and its rows of the configuration */
@@ -88,8 +100,10 @@ typedef struct SourceHost {
         bool checking;    /* source_poll_now() asks the type's check() */
         /* Whether so many readings more would fit now, and the disk takes them. */
         bool (*has_room)(void *userdata, uint64_t rows, uint64_t bytes);
-        /* 0: the readings are on disk. Anything else: they are not, and stay with the source. */
+        /* 0: the list is on disk. Anything else: it is not, and stays with the source. */
         int (*store)(void *userdata, const Source *source, const ReadingList *readings);
+        /* Appends the cursor that was stored under that name last, nothing when there is none. NULL: none is kept. */
+        int (*cursor)(void *userdata, const char *name, Bytes *ret);
         /* Something in source_status() changed. */
         void (*on_change)(void *userdata);
         void *userdata;
@@ -101,7 +115,7 @@ typedef struct SourceStatus {
         usec_t failing_since; /* clock_wall() */
         usec_t last_poll;     /* clock_wall() of the last poll that answered well; 0: none yet */
         usec_t next_poll;     /* clock_now(); 0: none is planned */
-        uint64_t polls, readings, failures;
+        uint64_t polls, readings, failures, unreadable;
         const char *detail;             /* of the failure; "" when well */
         const char *answer;             /* detail of the last good poll, for `check`; "" when it had none */
         bool odd;                       /* that answer deserves a look */
@@ -136,6 +150,10 @@ void source_status(const Source *source, SourceStatus *ret);
  * of the loop, after what was put before them; then stored(*ticket*), never inside this call. Tickets rise; 0: no word
  * is wanted. -ENOMEM: nothing was taken. */
 int source_put(Source *source, ReadingList *readings, uint64_t ticket);
+/* One document of the remote through the source's `reading:`: its readings, and what cannot become one, are taken as
+ * by source_put(); what is odd about them is said once for each device. -ENOMEM: nothing was taken. */
+int source_take(
+        Source *source, const ShapeConfig *shape, const SourceDocument *document, uint64_t ticket, ShapeOutcome *ret);
 /* The poll has ended. What it brought was handed over before with source_put(). */
 void source_polled(Source *source, const SourcePoll *poll);
 /* How a type that is not polled stands with its peer; *poll* as above, SOURCE_POLLED when it speaks. */

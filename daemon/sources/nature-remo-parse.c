@@ -7,8 +7,6 @@
 #include "lib/json.h"
 #include "sources/nature-remo.h"
 
-/* the API gives UUIDs; an attribute's value may have 1024 bytes, and the idempotency key holds more than the id */
-#define DEVICE_ID_MAX 256
 #define EVENTS_DEPTH_MAX 80     /* of newest_events: what is stored must not be nested deeper than 90 */
 #define LIMIT_DEFAULT 30        /* requests in five minutes and account, when the header does not say */
 #define RESERVE_MIN 5           /* requests left for other clients of the account: the app, a home hub */
@@ -42,9 +40,8 @@ typedef struct Device {
 
 /* Everything that does not change from one device to the next. */
 typedef struct Parse {
-        const char *source;
+        const NatureRemoOrigin *origin;
         char request_at[CLOCK_RFC3339_SIZE];
-        uint64_t (*random)(void);
         ReadingList *list;
         NatureRemoError *error;
         size_t n_devices;
@@ -69,16 +66,25 @@ static char field_type(const Device *device, Field field) {
         return device->raw[field].size > 0 ? device->raw[field].data[0] : '\0';
 }
 
-/* True for a string that is text: a lone surrogate has no UTF-8 form, and could be stored nowhere. */
-static bool is_text(const Device *device, Field field) {
+/* The text as a C string, or NULL when it is none: a lone surrogate has no UTF-8 form, and could be stored nowhere. */
+static char *field_text(const Device *device, Field field, size_t *ret_size) {
         Slice raw = device->raw[field];
         _cleanup_free_ char *text = NULL;
-        size_t size;
 
         if (field_type(device, field) != '"')
-                return false;
+                return NULL;
         text = malloc(raw.size);
-        return text && json_unescape((Slice){ raw.data + 1, raw.size - 2 }, text, &size) == 0;
+        if (!text || json_unescape((Slice){ raw.data + 1, raw.size - 2 }, text, ret_size) < 0)
+                return NULL;
+        text[*ret_size] = '\0'; /* the quotes made room */
+        return cleanup_steal(text);
+}
+
+static bool is_text(const Device *device, Field field) {
+        size_t size;
+        _cleanup_free_ char *text = field_text(device, field, &size);
+
+        return text != NULL;
 }
 
 /* Whether the field is of the type that the API promises. What is not is left out; only the id and newest_events decide
@@ -103,26 +109,6 @@ static bool field_is_good(const Device *device, Field field) {
                 break;
         }
         return false;
-}
-
-/* The id as a C string, or NULL when it is none that could name a device. */
-static char *device_id(const Device *device) {
-        Slice raw = device->raw[DEVICE_ID];
-        _cleanup_free_ char *id = NULL;
-        size_t size;
-
-        if (field_type(device, DEVICE_ID) != '"' || raw.size > 6 * DEVICE_ID_MAX)
-                return NULL;
-        id = malloc(raw.size);
-        if (!id || json_unescape((Slice){ raw.data + 1, raw.size - 2 }, id, &size) < 0)
-                return NULL;
-        if (size == 0 || size > DEVICE_ID_MAX)
-                return NULL;
-        for (size_t i = 0; i < size; i++)
-                if ((unsigned char) id[i] < ' ')
-                        return NULL;
-        id[size] = '\0'; /* the quotes made room */
-        return cleanup_steal(id);
 }
 
 static bool events_are_good(const Device *device) {
@@ -155,31 +141,56 @@ static int device_format(const Parse *p, const Device *device, Bytes *payload) {
         int r;
 
         r = bytes_append_text(payload, "{");
-        if (r == 0)
-                r = append_field(payload, device, DEVICE_NAME);
-        if (r == 0 && device->raw[DEVICE_NEWEST_EVENTS].size == 0)
+        if (r < 0)
+                return r;
+        r = append_field(payload, device, DEVICE_NAME);
+        if (r < 0)
+                return r;
+        if (device->raw[DEVICE_NEWEST_EVENTS].size == 0)
                 r = bytes_append_format(payload, "%s\"newest_events\":null", payload->size > 1 ? "," : "");
-        if (r == 0)
+        else
                 r = append_field(payload, device, DEVICE_NEWEST_EVENTS);
-        if (r == 0)
-                r = append_field(payload, device, DEVICE_UPDATED_AT);
-        if (r == 0)
-                r = bytes_append_format(payload, ",\"request_at\":\"%s\"", p->request_at);
-        if (r == 0)
-                r = append_field(payload, device, DEVICE_ID);
-        if (r == 0)
-                r = bytes_append_format(payload, ",\"source\":\"%s\"", p->source);
-        for (Field field = DEVICE_ONLINE; r == 0 && field < _DEVICE_FIELD_MAX; field++)
+        if (r < 0)
+                return r;
+        r = append_field(payload, device, DEVICE_UPDATED_AT);
+        if (r < 0)
+                return r;
+        r = bytes_append_format(payload, ",\"request_at\":\"%s\"", p->request_at);
+        if (r < 0)
+                return r;
+        r = append_field(payload, device, DEVICE_ID);
+        if (r < 0)
+                return r;
+        r = bytes_append_format(payload, ",\"source\":\"%s\"", p->origin->source);
+        if (r < 0)
+                return r;
+        for (Field field = DEVICE_ONLINE; field < _DEVICE_FIELD_MAX; field++) {
                 r = append_field(payload, device, field);
+                if (r < 0)
+                        return r;
+        }
+        r = nature_remo_append_labels(payload, p->origin->labels);
         return r < 0 ? r : bytes_append_text(payload, "}");
 }
 
+/* A value, its time, or whether the device is there at all: any of it makes a device news. */
+static bool device_is_wanted(const Parse *p, const Device *device, const char *id) {
+        _cleanup_bytes_ Bytes values = {};
+
+        if (bytes_append(&values, device->raw[DEVICE_NEWEST_EVENTS].data, device->raw[DEVICE_NEWEST_EVENTS].size) < 0 ||
+                bytes_append(&values, device->raw[DEVICE_ONLINE].data, device->raw[DEVICE_ONLINE].size) < 0)
+                return true;
+        return nature_remo_is_wanted(p->origin, id, (Slice){ values.data, values.size });
+}
+
 static int device_add(Parse *p, const Device *device) {
-        _cleanup_free_ char *id = device_id(device);
+        size_t id_size, name_size;
+        _cleanup_free_ char *id = field_text(device, DEVICE_ID, &id_size);
+        _cleanup_free_ char *name = field_text(device, DEVICE_NAME, &name_size);
         _cleanup_bytes_ Bytes payload = {};
         int r;
 
-        if (!id) {
+        if (!id || !nature_remo_id_is_good(id, id_size)) {
                 parse_complain(p, "device %zu has no usable id", p->n_devices);
                 p->n_bad++;
                 return 0;
@@ -190,16 +201,11 @@ static int device_add(Parse *p, const Device *device) {
                 p->n_bad++;
                 return 0;
         }
+        nature_remo_look_still(p->origin, id, name ?: "", device->raw[DEVICE_NEWEST_EVENTS]);
+        if (!device_is_wanted(p, device, id))
+                return 0;
         r = device_format(p, device, &payload);
-        if (r < 0)
-                return r;
-        return reading_list_add(p->list,
-                &(ReadingOrigin){ .source = p->source,
-                        .type = NATURE_REMO_TYPE,
-                        .device = id,
-                        .at = p->request_at,
-                        .unique = p->random() },
-                &payload);
+        return r < 0 ? r : nature_remo_add(p->list, p->origin, id, &payload);
 }
 
 /* ---- the list ---- */
@@ -265,19 +271,34 @@ static int read_list(Parse *p, JsonReader *reader) {
         return json_reader_next(reader); /* JSON_END, or what should not be there */
 }
 
-int nature_remo_parse(const char *body, size_t size, const char *source, usec_t request_at, uint64_t (*random)(void),
-        ReadingList *list, NatureRemoError *ret_error) {
-        Parse p = { .source = source, .random = random, .list = list, .error = ret_error };
+/* Whether the whole body is JSON: nothing must be remembered of devices in one that is not. */
+static int read_whole(JsonReader *reader) {
+        int token;
+
+        while ((token = json_reader_next(reader)) > 0)
+                ;
+        return token;
+}
+
+int nature_remo_parse(const char *body, size_t size, const NatureRemoOrigin *origin, ReadingList *list, size_t *ret_n,
+        NatureRemoError *ret_error) {
+        Parse p = { .origin = origin, .list = list, .error = ret_error };
         size_t n_before = list->n;
         JsonReader reader;
         int r;
 
         ret_error->text[0] = '\0';
-        (void) clock_format_rfc3339(request_at, p.request_at);
+        (void) clock_format_rfc3339(origin->request_at, p.request_at);
         json_reader_init(&reader, body, size, JSON_READER_DEPTH);
-        r = read_list(&p, &reader);
-        if (r == JSON_END)
+        r = read_whole(&reader);
+        if (r == JSON_END) {
+                json_reader_init(&reader, body, size, JSON_READER_DEPTH);
+                r = read_list(&p, &reader);
+        }
+        if (r == JSON_END) {
+                *ret_n = p.n_devices;
                 return p.n_bad;
+        }
 
         reading_list_truncate(list, n_before);
         if (r == -ENOMEM)

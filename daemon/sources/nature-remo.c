@@ -2,6 +2,7 @@
 #include "sources/nature-remo.h"
 
 #include <assert.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,10 +21,14 @@
 typedef struct NatureRemo {
         SourceContext context;
         const NatureRemoConfig *keys;
-        char *url;
         HttpRequest *request;
-        usec_t started;       /* clock_now() of the poll under way */
-        bool device_left_out; /* said so already */
+        NatureRemoMemory memory;
+        bool left_out; /* said so already */
+
+        /* of the poll under way */
+        bool meters;    /* its second request: /1/appliances */
+        usec_t started; /* clock_now() of that request */
+        SourcePoll poll;
         char detail[256];
 } NatureRemo;
 
@@ -33,30 +38,70 @@ static void *nature_remo_close(void *self) {
         if (!remo)
                 return NULL;
         remo->request = http_cancel(remo->request);
-        free(remo->url);
+        nature_remo_memory_done(&remo->memory);
         free(remo);
         return NULL;
 }
 
-static void remo_freep(NatureRemo **remo) {
-        (void) nature_remo_close(*remo);
-}
-
 static int nature_remo_open(const SourceContext *context, void **ret_self) {
-        _cleanup_(remo_freep) NatureRemo *remo = NULL;
-        const NatureRemoConfig *keys = context->keys;
+        NatureRemo *remo = calloc(1, sizeof(NatureRemo));
 
-        remo = calloc(1, sizeof(NatureRemo));
         if (!remo)
                 return -ENOMEM;
         remo->context = *context;
-        remo->keys = keys;
-        if (asprintf(&remo->url, "%s/1/devices", keys->url) < 0) {
-                remo->url = NULL;
-                return -ENOMEM;
-        }
-        *ret_self = cleanup_steal(remo);
+        remo->keys = context->keys;
+        *ret_self = remo;
         return 0;
+}
+
+/* ---- what is said ---- */
+
+static _printf_(3, 4) void remo_fail(NatureRemo *remo, SourcePollOutcome outcome, const char *format, ...) {
+        va_list arguments;
+
+        remo->poll.outcome = outcome;
+        va_start(arguments, format);
+        (void) vsnprintf(remo->detail, sizeof(remo->detail), format, arguments);
+        va_end(arguments);
+}
+
+/* Says once that a device cannot be read, and once more after it could. */
+static void remo_left_out(NatureRemo *remo, int n, const char *error) {
+        const char *name = remo->context.config->name;
+
+        if (n > 0 && !remo->left_out)
+                log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SOURCE, name }, { FIELD_ERROR, error }),
+                        "Source %s: %d of the devices in the reply cannot be read and are left out (%s). The others "
+                        "are published.",
+                        name, n, error);
+        remo->left_out = n > 0;
+}
+
+static void remo_still(void *userdata, const char *id, const char *name, const char *keys, usec_t since) {
+        const NatureRemo *remo = userdata;
+        char span[CLOCK_SPAN_SIZE];
+
+        (void) clock_format_span(clock_wall() - since, span, sizeof(span));
+        log_event(LOG_WARNING, EVENT_SENSOR_STILL,
+                LOG_FIELDS({ FIELD_SOURCE, remo->context.config->name }, { FIELD_DEVICE, id }),
+                "Source %s: device %s (%s) says the same for %s (%s). Is it unplugged, or out of reach of its Wi-Fi? "
+                "Said once until it moves.",
+                remo->context.config->name, name[0] ? name : "without a name", id, span, keys);
+}
+
+/* What `check` shows; no device at all is a good answer that surely was not meant. */
+static void remo_answered(NatureRemo *remo, size_t n) {
+        const char *url = remo->keys->url;
+
+        remo->poll.odd = n == 0;
+        if (n == 0)
+                (void) snprintf(remo->detail, sizeof(remo->detail),
+                        "%.100s answers, but the account has no device: the token belongs to another account, or no "
+                        "device is registered",
+                        url);
+        else
+                (void) snprintf(remo->detail, sizeof(remo->detail), "%.100s answers with %zu device%s", url, n,
+                        n == 1 ? "" : "s");
 }
 
 /* ---- the reply ---- */
@@ -71,90 +116,73 @@ static int64_t clock_offset(const HttpReply *reply, usec_t wall) {
         return offset > (int64_t) CLOCK_OFF_USEC || offset < -(int64_t) CLOCK_OFF_USEC ? offset : 0;
 }
 
-/* Says once that a device cannot be read, and once more after it could. */
-static void remo_left_out(NatureRemo *remo, int n, const char *error) {
-        const char *name = remo->context.config->name;
+/* The readings of one reply; returns how many devices could not be read. */
+static int remo_parse(NatureRemo *remo, const HttpReply *reply, usec_t request_at, ReadingList *readings, size_t *ret_n,
+        NatureRemoError *error) {
+        usec_t interval = remo->context.config->interval, silence = NATURE_REMO_SILENCE_MAX_USEC;
+        const char *body = reply->body.data ?: "";
+        const NatureRemoOrigin origin = {
+                .source = remo->context.config->name,
+                .request_at = request_at,
+                .labels = remo->context.labels,
+                .random = loop_random,
+                .memory = &remo->memory,
+                .silence = remo->keys->on_change && interval < silence ? silence - interval : 0,
+                .still = remo_still,
+                .userdata = remo,
+        };
 
-        if (n > 0 && !remo->device_left_out)
-                log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SOURCE, name }, { FIELD_ERROR, error }),
-                        "Source %s: %d of the devices in the reply cannot be read and are left out (%s). The others "
-                        "are published.",
-                        name, n, error);
-        remo->device_left_out = n > 0;
+        *ret_n = 0;
+        if (remo->meters)
+                return nature_remo_parse_meters(body, reply->body.size, &origin, readings, error);
+        return nature_remo_parse(body, reply->body.size, &origin, readings, ret_n, error);
 }
 
-/* What `check` shows; no device at all is a good answer that surely was not meant. */
-static void remo_answered(NatureRemo *remo, size_t n, SourcePoll *poll) {
-        const char *url = remo->keys->url;
-
-        poll->odd = n == 0;
-        if (poll->odd)
-                (void) snprintf(remo->detail, sizeof(remo->detail),
-                        "%.100s answers, but the account has no device: the token belongs to another account, or no "
-                        "device is registered",
-                        url);
-        else
-                (void) snprintf(remo->detail, sizeof(remo->detail), "%.100s answers with %zu device%s", url, n,
-                        n == 1 ? "" : "s");
-}
-
-static void remo_read(NatureRemo *remo, HttpReply *reply, usec_t wall, usec_t now, SourcePoll *poll) {
+static void remo_read(NatureRemo *remo, const HttpReply *reply, usec_t wall, usec_t now) {
         _cleanup_(reading_list_done) ReadingList readings = {};
+        int64_t offset = clock_offset(reply, wall);
         NatureRemoError error;
-        usec_t request_at;
         int n_bad, r;
+        size_t n;
 
-        poll->clock_offset = clock_offset(reply, wall);
-        request_at = wall + (usec_t) poll->clock_offset - (now - remo->started);
-        n_bad = nature_remo_parse(reply->body.data ?: "", reply->body.size, remo->context.config->name, request_at,
-                loop_random, &readings, &error);
-        if (n_bad == -EBADMSG) {
-                poll->outcome = SOURCE_UNREACHABLE;
-                (void) snprintf(remo->detail, sizeof(remo->detail),
-                        "%s; check that url (%s) is that of Nature Remo's API", error.text, remo->keys->url);
-                return;
-        }
-        remo_answered(remo, readings.n + (size_t) (n_bad > 0 ? n_bad : 0), poll);
+        remo->poll.clock_offset = offset;
+        n_bad = remo_parse(remo, reply, wall + (usec_t) offset - (now - remo->started), &readings, &n, &error);
+        if (n_bad == -EBADMSG)
+                return remo_fail(remo, SOURCE_UNREACHABLE, "%s; check that url (%.100s) is that of Nature Remo's API",
+                        error.text, remo->keys->url);
         r = n_bad < 0 ? n_bad : source_put(remo->context.source, &readings, 0);
-        if (r < 0) {
-                poll->outcome = SOURCE_UNREACHABLE;
-                (void) snprintf(remo->detail, sizeof(remo->detail), "%s", strerror(-r));
-                return;
-        }
+        if (r < 0)
+                return remo_fail(remo, SOURCE_UNREACHABLE, "%s", strerror(-r));
+        if (!remo->meters)
+                remo_answered(remo, n);
         remo_left_out(remo, n_bad, error.text);
 }
 
 /* A status that is no answer to work with. */
-static void remo_refused(NatureRemo *remo, const HttpReply *reply, SourcePoll *poll) {
+static void remo_refused(NatureRemo *remo, const HttpReply *reply) {
         const NatureRemoConfig *keys = remo->keys;
 
         switch (reply->status) {
         case 401:
         case 403:
-                poll->outcome = SOURCE_REFUSED;
-                (void) snprintf(remo->detail, sizeof(remo->detail),
+                remo_fail(remo, SOURCE_REFUSED,
                         "Nature Remo refuses the access token (%d): it was revoked or mis-pasted; put a new one from "
-                        "home.nature.global in "
-                        "%s and restart sensorqd",
+                        "home.nature.global in %s and restart sensorqd",
                         reply->status, keys->token.file);
                 return;
         case 429:
-                poll->outcome = SOURCE_LIMITED;
-                (void) snprintf(remo->detail, sizeof(remo->detail),
+                remo_fail(remo, SOURCE_LIMITED,
                         "Nature Remo's rate limit is used up (429), by all clients of the account together; a longer "
                         "interval helps");
                 return;
         case 300 ... 399:
         case 404:
         case 410:
-                poll->outcome = SOURCE_REFUSED;
-                (void) snprintf(remo->detail, sizeof(remo->detail),
-                        "there is no device list under %s (%d): mend url, or the API was withdrawn", keys->url,
-                        reply->status);
+                remo_fail(remo, SOURCE_REFUSED, "there is no %s list under %s (%d): mend url, or the API was withdrawn",
+                        remo->meters ? "appliance" : "device", keys->url, reply->status);
                 return;
         default:
-                poll->outcome = SOURCE_UNREACHABLE;
-                (void) snprintf(remo->detail, sizeof(remo->detail), "Nature Remo answers %s", reply->detail);
+                remo_fail(remo, SOURCE_UNREACHABLE, "Nature Remo answers %s", reply->detail);
         }
 }
 
@@ -177,49 +205,56 @@ static void remo_unanswered(NatureRemo *remo, const HttpReply *reply) {
 
         switch (reply->outcome) {
         case HTTP_TOO_LARGE:
-                (void) snprintf(
-                        remo->detail, sizeof(remo->detail), "the reply is larger than %d bytes", NATURE_REMO_REPLY_MAX);
+                remo_fail(remo, SOURCE_UNREACHABLE, "the reply is larger than %d bytes", NATURE_REMO_REPLY_MAX);
                 break;
         case HTTP_UNREACHABLE:
-                (void) snprintf(remo->detail, sizeof(remo->detail),
+                remo_fail(remo, SOURCE_UNREACHABLE,
                         "%.80s cannot be reached: %s; check the network and name resolution", url, reply->detail);
                 break;
         case HTTP_TLS:
-                (void) snprintf(remo->detail, sizeof(remo->detail),
+                remo_fail(remo, SOURCE_UNREACHABLE,
                         "no secure connection to %.80s: %.90s; check the source's ca_file and this machine's clock",
                         url, reply->detail);
                 break;
         default:
-                (void) snprintf(
-                        remo->detail, sizeof(remo->detail), "no whole answer from %.80s: %s", url, reply->detail);
+                remo_fail(remo, SOURCE_UNREACHABLE, "no whole answer from %.80s: %s", url, reply->detail);
         }
 }
+
+/* ---- a poll: the devices, then the meters ---- */
+
+static int remo_ask(NatureRemo *remo, bool meters);
 
 static void remo_done(void *userdata, HttpReply *reply) {
         NatureRemo *remo = userdata;
-        SourcePoll poll = { .outcome = SOURCE_POLLED, .detail = remo->detail, .http_status = reply->status };
-        usec_t wall = clock_wall(), now = clock_now();
+        usec_t wall = clock_wall(), now = clock_now(), not_before = 0;
+        int r;
 
         remo->request = NULL;
-        remo->detail[0] = '\0';
+        remo->poll.http_status = reply->status;
         if (reply->outcome != HTTP_ANSWERED) {
-                poll.outcome = SOURCE_UNREACHABLE;
                 remo_unanswered(remo, reply);
         } else {
-                poll.not_before = remo_not_before(reply, reply->date > 0 ? reply->date : wall, now);
+                not_before = remo_not_before(reply, reply->date > 0 ? reply->date : wall, now);
                 if (reply->status == 200)
-                        remo_read(remo, reply, wall, now, &poll);
+                        remo_read(remo, reply, wall, now);
                 else
-                        remo_refused(remo, reply, &poll);
+                        remo_refused(remo, reply);
         }
-        source_polled(remo->context.source, &poll);
+        remo->poll.not_before = not_before > remo->poll.not_before ? not_before : remo->poll.not_before;
+        if (remo->poll.outcome == SOURCE_POLLED && remo->keys->energy && !remo->meters) {
+                r = remo_ask(remo, true);
+                if (r >= 0)
+                        return;
+                remo_fail(remo, SOURCE_UNREACHABLE, "%s", strerror(-r));
+        }
+        source_polled(remo->context.source, &remo->poll);
 }
 
-static int nature_remo_poll(void *self) {
-        NatureRemo *remo = self;
+static int remo_ask(NatureRemo *remo, bool meters) {
+        _cleanup_free_ char *url = NULL;
         HttpSpec spec = {
                 .method = "GET",
-                .url = remo->url,
                 .ca_file = remo->keys->ca_file,
                 .bearer = remo->keys->token.text,
                 .headers = (const char *const[]){ "Accept: application/json", NULL },
@@ -228,8 +263,22 @@ static int nature_remo_poll(void *self) {
         };
 
         assert(!remo->request);
+        if (asprintf(&url, "%s/1/%s", remo->keys->url, meters ? "appliances" : "devices") < 0) {
+                url = NULL; /* asprintf(3) leaves it undefined */
+                return -ENOMEM;
+        }
+        spec.url = url;
+        remo->meters = meters;
         remo->started = clock_now();
         return http_start(remo->context.http, &spec, remo_done, remo, &remo->request);
+}
+
+static int nature_remo_poll(void *self) {
+        NatureRemo *remo = self;
+
+        remo->poll = (SourcePoll){ .outcome = SOURCE_POLLED, .detail = remo->detail };
+        remo->detail[0] = '\0';
+        return remo_ask(remo, false);
 }
 
 /* clang-format off */
@@ -240,6 +289,10 @@ static const ConfigRow rows[] = {
                 .doc = "Server of Nature Remo's API." },
         { "ca_file", &config_type_path, offsetof(NatureRemoConfig, ca_file), 1, 1024,
                 .doc = "PEM file of certificate authorities that replaces the system's for this source." },
+        { "energy", &config_type_bool, offsetof(NatureRemoConfig, energy), .fallback = "false",
+                .doc = "Read the smart meters of Remo E and E lite as well: a second request at each poll." },
+        { "on_change", &config_type_bool, offsetof(NatureRemoConfig, on_change), .fallback = "false",
+                .doc = "Publish a device only when one of its values or their times has moved, and at least once an hour." },
         {},
 };
 /* clang-format on */

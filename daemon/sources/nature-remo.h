@@ -10,12 +10,15 @@
 
 #define NATURE_REMO_TYPE "nature_remo"
 #define NATURE_REMO_REPLY_MAX (4 * 1024 * 1024)
-#define NATURE_REMO_DEVICES_MAX 1000
+#define NATURE_REMO_DEVICES_MAX 10000               /* more than a reply of that size has */
+#define NATURE_REMO_SILENCE_MAX_USEC USEC_PER_HOUR  /* between two readings of a device under on_change */
+#define NATURE_REMO_STILL_USEC (24 * USEC_PER_HOUR) /* a sensor that has not moved for so long is said */
 
 typedef struct NatureRemoConfig {
         ConfigSecret token;
         char *url;     /* without a slash at its end */
         char *ca_file; /* NULL: the system's trust anchors */
+        bool energy, on_change;
 } NatureRemoConfig;
 
 /* What went wrong in a reply, for a log line. */
@@ -23,12 +26,54 @@ typedef struct NatureRemoError {
         char text[200];
 } NatureRemoError;
 
-/* Reads the body of a 200 reply and appends a reading for each device (message of DESIGN.md section 3.3). *request_at*
- * is wall time. A device that cannot be read (no id, wrong types) is left out and named in *ret_error*, and does not
- * harm its neighbours (P6): returns the number of such devices (>= 0). -EBADMSG with *ret_error* when the body is no
- * list of devices; an empty list and null are fine. */
-int nature_remo_parse(const char *body, size_t size, const char *source, usec_t request_at, uint64_t (*random)(void),
-        ReadingList *list, NatureRemoError *ret_error);
+/* What is remembered of the devices from one poll to the next. A plain value. */
+typedef struct NatureRemoDevice {
+        char *id;
+        uint64_t values; /* hash of what it said last */
+        usec_t put_at;   /* request_at of its last reading */
+        bool still;      /* said */
+} NatureRemoDevice;
+
+typedef struct NatureRemoMemory {
+        NatureRemoDevice *devices;
+        size_t n, allocated;
+} NatureRemoMemory;
+
+/* Where a reply came from. Borrowed. */
+typedef struct NatureRemoOrigin {
+        const char *source;
+        usec_t request_at;   /* wall time */
+        const Bytes *labels; /* see labels_add(); NULL: none */
+        uint64_t (*random)(void);
+        NatureRemoMemory *memory; /* NULL: none, and every device is wanted */
+        usec_t silence;           /* a device that says the same is wanted again after so long; 0: always */
+        /* A sensor has not moved for NATURE_REMO_STILL_USEC, which is said once until it moves: *keys* is "te, hu". */
+        void (*still)(void *userdata, const char *id, const char *name, const char *keys, usec_t since);
+        void *userdata;
+} NatureRemoOrigin;
+
+/* Reads the body of a 200 reply and appends a reading for each wanted device; an empty list and null are fine. One that
+ * cannot be read (no id, wrong types) is left out and named in *ret_error*, and does not harm its neighbours (P6):
+ * returns the number of such devices (>= 0). -EBADMSG with *ret_error* when the body is no list of devices. *ret_n*:
+ * all devices in the reply. */
+int nature_remo_parse(const char *body, size_t size, const NatureRemoOrigin *origin, ReadingList *list, size_t *ret_n,
+        NatureRemoError *ret_error);
+
+/* The same for the smart meters among the appliances: `id`, `name`, `power_w` (negative: selling), `energy_kwh`,
+ * `energy_sold_kwh`, `measured_at`, each where the meter says it. */
+int nature_remo_parse_meters(
+        const char *body, size_t size, const NatureRemoOrigin *origin, ReadingList *list, NatureRemoError *ret_error);
+
+/* For both: whether a device that says *values* is to be published now, which is remembered; its labels as members; the
+ * reading; whether an id can name a device. */
+bool nature_remo_is_wanted(const NatureRemoOrigin *origin, const char *id, Slice values);
+int nature_remo_append_labels(Bytes *payload, const Bytes *labels);
+int nature_remo_add(ReadingList *list, const NatureRemoOrigin *origin, const char *id, Bytes *payload);
+bool nature_remo_id_is_good(const char *id, size_t size);
+
+/* Says through origin->still() which sensors of *events* stand still, once until they move. */
+void nature_remo_look_still(const NatureRemoOrigin *origin, const char *id, const char *name, Slice events);
+void nature_remo_memory_done(NatureRemoMemory *memory);
 
 /* When to poll next, from the rate limit headers (any may be NULL or nonsense): the clock_now() time before which no
  * poll should be made so that a *reserve* of requests is left for the user's other clients, or 0. *reset* is epoch

@@ -20,7 +20,8 @@ def page(request, tmp_path):
     if request.param == "sensorqd.yaml.5":
         source = subprocess.run([sys.executable, DOCS / "man-from-page.py", DOCS / "configuration.md"], capture_output=True, text=True, check=True).stdout
     path = tmp_path / request.param
-    path.write_text(subprocess.run(["scdoc"], input=source, capture_output=True, text=True, check=True).stdout)
+    roff = subprocess.run(["scdoc"], input=source, capture_output=True, text=True, check=True).stdout
+    path.write_text(".pl 1000i\n" + roff)  # a terminal has no pages, which a table's cell could stand across
     return path
 
 

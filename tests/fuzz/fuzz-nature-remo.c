@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as the reply to GET /1/devices: readings that are strict JSON with a device and a key, or an error in words; never both lost
+/* Any bytes as the reply to GET /1/devices and GET /1/appliances: readings that are strict JSON with a device and a key, or an error in words; never both lost
  * and silent. */
 #include <errno.h>
 #include <stdint.h>
@@ -34,12 +34,22 @@ static void require_message(const Reading *reading) {
         require(strlen(reading->key) <= 1024); /* an attribute's limit */
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+static void still(void *userdata, const char *id, const char *name, const char *keys, usec_t since) {
+        require(id[0] != '\0' && keys[0] != '\0' && since > 0);
+}
+
+static void require_parse(const char *body, size_t size, bool meters) {
+        NatureRemoMemory memory = {};
+        NatureRemoOrigin origin = { .source = "home", .request_at = UINT64_C(1700000000000000), .random = fixed_random, .memory = &memory, .still = still };
         NatureRemoError error;
         ReadingList list = {};
+        size_t n = 0;
         int r;
 
-        r = nature_remo_parse((const char *) data, size, "home", UINT64_C(1700000000000000), fixed_random, &list, &error);
+        if (meters)
+                r = nature_remo_parse_meters(body, size, &origin, &list, &error);
+        else
+                r = nature_remo_parse(body, size, &origin, &list, &n, &error);
         require(r >= 0 || r == -EBADMSG);
         require((r == 0) == (error.text[0] == '\0'));
         require(r >= 0 || list.n == 0);
@@ -47,5 +57,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         for (size_t i = 0; i < list.n; i++)
                 require_message(&list.items[i]);
         reading_list_done(&list);
+        nature_remo_memory_done(&memory);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        require_parse((const char *) data, size, false);
+        require_parse((const char *) data, size, true);
         return 0;
 }

@@ -19,8 +19,15 @@ static uint64_t fixed_random(void) {
         return 42;
 }
 
+static NatureRemoOrigin origin_at(usec_t request_at) {
+        return (NatureRemoOrigin){ .source = "home", .request_at = request_at, .random = fixed_random };
+}
+
 static int parse(const char *body, ReadingList *list, NatureRemoError *error) {
-        return nature_remo_parse(body, strlen(body), "home", WALL, fixed_random, list, error);
+        NatureRemoOrigin origin = origin_at(WALL);
+        size_t n;
+
+        return nature_remo_parse(body, strlen(body), &origin, list, &n, error);
 }
 
 /* One device's message, or the number of devices that could not be read. */
@@ -212,6 +219,162 @@ static void test_messages_are_json(void **state) {
         reading_list_done(&list);
 }
 
+static void test_labels(void **state) {
+        _cleanup_bytes_ Bytes labels = {};
+        NatureRemoOrigin origin = origin_at(WALL);
+        const char *body = "[{\"id\":\"d\"}]";
+        ReadingList list = {};
+        NatureRemoError error;
+        size_t n;
+
+        assert_int_equal(labels_add(&labels, "site", "na\"kano"), 0);
+        assert_int_equal(labels_add(&labels, "floor", "2"), 0);
+        origin.labels = &labels;
+        assert_int_equal(nature_remo_parse(body, strlen(body), &origin, &list, &n, &error), 0);
+        assert_string_equal(list.items[0].payload.data, "{\"newest_events\":null,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\","
+                                                        "\"site\":\"na\\\"kano\",\"floor\":\"2\"}");
+        assert_int_equal(list.items[0].labels.size, labels.size);
+        reading_list_done(&list);
+}
+
+/* ---- what is remembered ---- */
+
+#define TE(value, at) "{\"te\":{\"val\":" value ",\"created_at\":\"" at "\"}}"
+#define MINUTE_AGO "2026-11-24T06:26:00Z"
+
+/* How many of the devices in *body* are published *later* than WALL. */
+static size_t wanted(NatureRemoMemory *memory, usec_t later, const char *body) {
+        NatureRemoOrigin origin = origin_at(WALL + later);
+        ReadingList list = {};
+        NatureRemoError error;
+        size_t n, n_list;
+
+        origin.memory = memory;
+        origin.silence = USEC_PER_HOUR;
+        (void) nature_remo_parse(body, strlen(body), &origin, &list, &n, &error);
+        n_list = list.n;
+        reading_list_done(&list);
+        return n_list;
+}
+
+static void test_on_change(void **state) {
+        static const char first[] = "[{\"id\":\"a\",\"newest_events\":" TE("1", MINUTE_AGO) "},{\"id\":\"b\",\"newest_events\":{}}]";
+        static const char value[] = "[{\"id\":\"a\",\"newest_events\":" TE("2", MINUTE_AGO) "},{\"id\":\"b\",\"newest_events\":{}}]";
+        static const char time[] = "[{\"id\":\"a\",\"newest_events\":" TE("2", "2026-11-24T06:27:00Z") "},{\"id\":\"b\",\"newest_events\":{}}]";
+        static const char cut[] = "[{\"id\":\"a\",\"newest_events\":" TE("3", "2026-11-24T06:27:00Z") "},";
+        static const char moved[] = "[{\"id\":\"a\",\"newest_events\":" TE("3", "2026-11-24T06:27:00Z") "},{\"id\":\"b\",\"online\":false,\"newest_events\":{}}]";
+        NatureRemoMemory memory = {};
+
+        assert_int_equal(wanted(&memory, 0, first), 2);
+        assert_int_equal(wanted(&memory, USEC_PER_MINUTE, first), 0);
+        assert_int_equal(wanted(&memory, 2 * USEC_PER_MINUTE, value), 1);
+        assert_int_equal(wanted(&memory, 3 * USEC_PER_MINUTE, time), 1);
+        assert_int_equal(wanted(&memory, 4 * USEC_PER_MINUTE, time), 0);
+        assert_int_equal(wanted(&memory, 5 * USEC_PER_MINUTE, cut), 0);   /* nothing came of it, so nothing is remembered */
+        assert_int_equal(wanted(&memory, 6 * USEC_PER_MINUTE, moved), 2); /* gone offline is news, too */
+        assert_int_equal(wanted(&memory, 65 * USEC_PER_MINUTE, moved), 0);
+        assert_int_equal(wanted(&memory, 66 * USEC_PER_MINUTE, moved), 2); /* at least once an hour */
+        nature_remo_memory_done(&memory);
+        assert_int_equal(wanted(&memory, 66 * USEC_PER_MINUTE, moved), 2);
+        nature_remo_memory_done(&memory);
+}
+
+static char said[300];
+
+static void on_still(void *userdata, const char *id, const char *name, const char *keys, usec_t since) {
+        size_t n = strlen(said);
+
+        (void) snprintf(said + n, sizeof(said) - n, "%s/%s/%s/%" PRIu64 ";", id, name, keys, since / USEC_PER_SEC);
+}
+
+static const char *still_in(NatureRemoMemory *memory, const char *body) {
+        NatureRemoOrigin origin = origin_at(WALL);
+        ReadingList list = {};
+        NatureRemoError error;
+        size_t n;
+
+        said[0] = '\0';
+        origin.memory = memory;
+        origin.still = on_still;
+        assert_int_equal(nature_remo_parse(body, strlen(body), &origin, &list, &n, &error), 0);
+        assert_int_equal(list.n, n); /* published all the same */
+        reading_list_done(&list);
+        return said;
+}
+
+/* A value that has not moved for a day is said once, and again when it stands still again; movement is not such a value. */
+static void test_still(void **state) {
+        static const char body[] = "[{\"id\":\"a\",\"name\":\"A\",\"newest_events\":{\"te\":{\"val\":1,\"created_at\":\"2026-11-23T06:27:00Z\"},"
+                                   "\"hu\":{\"val\":1,\"created_at\":\"2026-11-20T00:00:00Z\"},\"il\":{\"val\":1,\"created_at\":\"2026-11-24T00:00:00Z\"},"
+                                   "\"mo\":{\"val\":1,\"created_at\":\"2023-04-11T00:00:00Z\"}}},{\"id\":\"b\",\"newest_events\":{}},"
+                                   "{\"id\":\"c\",\"newest_events\":{\"te\":5,\"hu\":{\"created_at\":\"soon\"}}}]";
+        static const char moves[] = "[{\"id\":\"a\",\"newest_events\":" TE("1", MINUTE_AGO) "}]";
+        NatureRemoMemory memory = {};
+
+        assert_string_equal(still_in(&memory, body), "a/A/te, hu/1795132800;");
+        assert_string_equal(still_in(&memory, body), "");
+        assert_string_equal(still_in(&memory, moves), "");
+        assert_string_equal(still_in(&memory, body), "a/A/te, hu/1795132800;");
+        nature_remo_memory_done(&memory);
+}
+
+/* ---- smart meters ---- */
+
+#define METER(properties)                                                                                                                          \
+        "[{\"id\":\"ac\",\"type\":\"AC\"},{\"id\":\"m\",\"type\":\"EL_SMART_METER\",\"nickname\":\"Meter\",\"smart_meter\":"                 \
+        "{\"echonetlite_properties\":" properties "}}]"
+#define PROPERTY(epc, value) "{\"name\":\"x\",\"epc\":" epc ",\"val\":\"" value "\",\"updated_at\":\"2026-11-24T06:27:00Z\"}"
+#define HEAD "{\"id\":\"m\",\"name\":\"Meter\",\"source\":\"home\",\"request_at\":\"" AT "\""
+#define MEASURED ",\"measured_at\":\"2026-11-24T06:27:00.000Z\""
+
+static void check_meter(const char *body, const char *expected) {
+        NatureRemoOrigin origin = origin_at(WALL);
+        ReadingList list = {};
+        NatureRemoError error;
+
+        assert_int_equal(nature_remo_parse_meters(body, strlen(body), &origin, &list, &error), 0);
+        assert_int_equal(list.n, expected ? 1 : 0);
+        if (expected) {
+                assert_string_equal(list.items[0].payload.data, expected);
+                assert_string_equal(list.items[0].device, "m");
+        }
+        reading_list_done(&list);
+}
+
+static void test_meter(void **state) {
+        check_meter(METER("[" PROPERTY("211", "1") "," PROPERTY("215", "6") "," PROPERTY("224", "123456") "," PROPERTY("225", "1") "," PROPERTY(
+                            "227", "10") "," PROPERTY("231", "-520") "]"),
+                HEAD MEASURED ",\"power_w\":-520,\"energy_kwh\":12345.6,\"energy_sold_kwh\":1.0}");
+        /* no coefficient: 1; a code beyond 9 counts upwards; numbers as numbers */
+        check_meter(METER("[{\"epc\":224,\"val\":5},{\"epc\":225,\"val\":11}]"), HEAD ",\"energy_kwh\":500}");
+        check_meter(METER("[" PROPERTY("211", "20") "," PROPERTY("224", "7") "," PROPERTY("225", "4") "]"), HEAD ",\"energy_kwh\":0.0140}");
+        check_meter(METER("[" PROPERTY("231", "0") "," PROPERTY("224", "7") "]"), HEAD MEASURED ",\"power_w\":0}"); /* no unit */
+        check_meter(METER("[" PROPERTY("231", "1") "," PROPERTY("224", "7") "," PROPERTY("225", "7") "]"), HEAD MEASURED ",\"power_w\":1}"); /* no such unit */
+        /* what stands for "no data" is none */
+        check_meter(METER("[" PROPERTY("231", "2147483646") "," PROPERTY("224", "4294967294") "," PROPERTY("225", "0") "]"), NULL);
+        check_meter(METER("[" PROPERTY("231", "") "," PROPERTY("231", "1.5") "]"), NULL);
+        check_meter(METER("null"), NULL);
+        check_meter("[]", NULL);
+        check_meter("null", NULL);
+        check_meter("[5,{\"id\":\"a\"},{\"type\":\"EL_SMART_METER\",\"id\":\"m\"}]", NULL);
+}
+
+static void test_meter_nonsense(void **state) {
+        static const char *const rows[] = { "", "{}", "[", "<html>", "[{}] x" };
+        NatureRemoOrigin origin = origin_at(WALL);
+        const char *no_id = "[{\"type\":\"EL_SMART_METER\"}]";
+        ReadingList list = {};
+        NatureRemoError error;
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                assert_int_equal(nature_remo_parse_meters(rows[i], strlen(rows[i]), &origin, &list, &error), -EBADMSG);
+                assert_non_null(strstr(error.text, "no JSON list"));
+        }
+        assert_int_equal(nature_remo_parse_meters(no_id, strlen(no_id), &origin, &list, &error), 1);
+        assert_non_null(strstr(error.text, "no usable id"));
+        assert_int_equal(list.n, 0);
+}
+
 #define NOW (1000 * USEC_PER_SEC)
 #define RESET(seconds) text_of(WALL / USEC_PER_SEC + (seconds))
 
@@ -254,6 +417,11 @@ int main(void) {
                 cmocka_unit_test(test_empty_and_nonsense),
                 cmocka_unit_test(test_appends),
                 cmocka_unit_test(test_messages_are_json),
+                cmocka_unit_test(test_labels),
+                cmocka_unit_test(test_on_change),
+                cmocka_unit_test(test_still),
+                cmocka_unit_test(test_meter),
+                cmocka_unit_test(test_meter_nonsense),
                 cmocka_unit_test(test_rate_limit),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

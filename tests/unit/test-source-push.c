@@ -7,9 +7,13 @@
 /* cmocka.h needs the four above */
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "events.h"
 #include "lib/err.h"
+#include "lib/log.h"
 #include "publish/source.h"
 
 #define PATIENCE (20 * USEC_PER_SEC)
@@ -20,7 +24,8 @@ typedef struct Fixture {
         Source *source;
         bool room;
         int store_error; /* what store answers */
-        unsigned handed, stored;
+        unsigned handed, stored, unreadable;
+        char payload[300];
 } Fixture;
 
 static bool has_room(void *userdata, uint64_t rows, uint64_t bytes) {
@@ -30,8 +35,11 @@ static bool has_room(void *userdata, uint64_t rows, uint64_t bytes) {
 static int store(void *userdata, const Source *source, const ReadingList *readings) {
         Fixture *f = userdata;
 
-        assert_true(readings->n > 0);
+        assert_false(reading_list_is_empty(readings));
         f->handed++;
+        f->unreadable += (unsigned) readings->n_unreadable;
+        if (readings->n > 0)
+                (void) snprintf(f->payload, sizeof(f->payload), "%s", readings->items[0].payload.data);
         f->stored += f->store_error == 0 ? (unsigned) readings->n : 0;
         return f->store_error;
 }
@@ -75,6 +83,41 @@ static int teardown(void **state) {
         free(f);
         return 0;
 }
+
+/* ---- the log, as a file ---- */
+
+typedef struct Capture {
+        int saved;
+        FILE *file;
+} Capture;
+
+static Capture capture_begin(void) {
+        Capture c = { .saved = dup(STDERR_FILENO), .file = tmpfile() };
+        assert_non_null(c.file);
+        (void) setenv("SENSORQD_LOG_FIELDS", "1", 1);
+        log_open("test");
+        assert_true(dup2(fileno(c.file), STDERR_FILENO) >= 0);
+        return c;
+}
+
+static char *capture_end(Capture *c) {
+        static char text[16384];
+        assert_true(dup2(c->saved, STDERR_FILENO) >= 0);
+        close(c->saved);
+        rewind(c->file);
+        text[fread(text, 1, sizeof(text) - 1, c->file)] = '\0';
+        (void) fclose(c->file);
+        return text;
+}
+
+static unsigned count_of(const char *text, const char *part) {
+        unsigned n = 0;
+        for (const char *p = text; (p = strstr(p, part)); p++)
+                n++;
+        return n;
+}
+
+/* ---- the type ---- */
 
 typedef struct Talker {
         Source *source;
@@ -205,6 +248,65 @@ static void test_pushed_at_the_end(void **state) {
         assert_int_equal(f->stored, 2);
 }
 
+/* ---- documents ---- */
+
+static void take(const char *topic, const char *text, ShapeOutcome *ret) {
+        const ShapeConfig shape = { .time = (char *) "/at" };
+
+        assert_int_equal(source_take(talker.source, &shape, &(SourceDocument){ .text = text, .size = strlen(text), .topic = topic, .id = "d" }, 1, ret), 0);
+}
+
+/* What cannot become a reading is kept and told once a topic; what lacks its time goes on and is told once a device. */
+static void test_documents(void **state) {
+        Fixture *f = *state;
+        ShapeOutcome outcome;
+        char *log;
+        Capture c;
+
+        start_talker(f);
+        c = capture_begin();
+        take("t/1", "{\"v\":1}", &outcome);
+        assert_int_equal(outcome.readings, 1);
+        take("t/1", "{\"v\":2}", &outcome);
+        for (int i = 0; i < 4; i++)
+                take(i < 2 ? "t/1" : "t/2", "{\"v\":", &outcome);
+        assert_int_equal(outcome.unreadable, 1);
+        RUN_UNTIL(f, talker.stored == 1);
+        log = capture_end(&c);
+        assert_int_equal(f->stored, 2);
+        assert_int_equal(f->unreadable, 4);
+        assert_int_equal(status_of(f).unreadable, 4);
+        assert_int_equal(count_of(log, EVENT_READING_ODD), 1);
+        assert_int_equal(count_of(log, FIELD_DEVICE "=d"), 1);
+        assert_int_equal(count_of(log, EVENT_READING_REJECTED), 2);
+        assert_int_equal(count_of(log, EVENT_CONFIG_WARNING), 0);
+}
+
+static void test_nothing_readable(void **state) {
+        Fixture *f = *state;
+        ShapeOutcome outcome;
+        Capture c;
+
+        start_talker(f);
+        c = capture_begin();
+        for (int i = 0; i < 5; i++)
+                take("t", "[[1]]", &outcome);
+        assert_int_equal(count_of(capture_end(&c), EVENT_CONFIG_WARNING), 1);
+}
+
+/* Labels are part of every reading; the order of the file is not. */
+static void test_labels(void **state) {
+        ConfigPair pairs[] = { { (char *) "site", (char *[]){ (char *) "here", NULL } }, { (char *) "floor", (char *[]){ (char *) "2", NULL } } };
+        Fixture *f = *state;
+
+        f->config.labels = (ConfigMap){ pairs, 2 };
+        start_talker(f);
+        take("t", "5", &(ShapeOutcome){});
+        RUN_UNTIL(f, f->stored == 1);
+        assert_non_null(strstr(f->payload, "{\"value\":5,\"floor\":\"2\",\"site\":\"here\",\"source\":\"home\",\"id\":\"d\""));
+        f->config.labels = (ConfigMap){};
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         const struct CMUnitTest tests[] = {
@@ -212,6 +314,9 @@ int main(void) {
                 TEST(test_pushed_to_a_full_disk),
                 TEST(test_pushed_without_room),
                 TEST(test_pushed_at_the_end),
+                TEST(test_documents),
+                TEST(test_nothing_readable),
+                TEST(test_labels),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,6 +46,7 @@ typedef struct Fixture {
         unsigned handed, stored;
         char first_key[200], key[200], payload[600]; /* of the first reading: ever handed over, and of the last batch */
         unsigned changes;
+        char wait[32]; /* what the source remembers of a rate limit */
 } Fixture;
 
 static bool answer(void *userdata, HttpServerConnection *connection, const HttpServerCall *call) {
@@ -80,6 +81,11 @@ static bool has_room(void *userdata, uint64_t rows, uint64_t bytes) {
 static int store(void *userdata, const Source *source, const ReadingList *readings) {
         Fixture *f = userdata;
 
+        if (readings->cursor) {
+                assert_string_equal(readings->source, "home/wait");
+                (void) snprintf(f->wait, sizeof(f->wait), "%s", readings->cursor);
+                return 0;
+        }
         assert_true(readings->n > 0);
         if (f->handed++ == 0)
                 (void) snprintf(f->first_key, sizeof(f->first_key), "%s", readings->items[0].key);
@@ -88,6 +94,12 @@ static int store(void *userdata, const Source *source, const ReadingList *readin
         if (f->store_error == 0)
                 f->stored += (unsigned) readings->n;
         return f->store_error;
+}
+
+static int cursor(void *userdata, const char *name, Bytes *ret) {
+        Fixture *f = userdata;
+
+        return strcmp(name, "home/wait") == 0 ? bytes_append_text(ret, f->wait) : 0;
 }
 
 static void on_change(void *userdata) {
@@ -127,7 +139,7 @@ static int teardown(void **state) {
 }
 
 static void start(Fixture *f, bool manual) {
-        f->host = (SourceHost){ .loop = f->event, .http = f->http, .manual = manual, .has_room = has_room, .store = store, .on_change = on_change, .userdata = f };
+        f->host = (SourceHost){ .loop = f->event, .http = f->http, .manual = manual, .has_room = has_room, .store = store, .cursor = cursor, .on_change = on_change, .userdata = f };
         assert_int_equal(source_new(&f->host, types_source(f->config.type), &f->config, &f->source), 0);
 }
 
@@ -286,6 +298,7 @@ static void test_empty_list(void **state) {
 /* ---- failures ---- */
 
 static void check_failure(Fixture *f, int status, const char *headers, const char *part_of_detail, usec_t least, usec_t most) {
+        f->wait[0] = '\0';
         set_answer(f, status, headers, "<html>no JSON</html>");
         start(f, false);
         RUN_UNTIL(f, status_of(f).failures >= 1);
@@ -317,6 +330,30 @@ static void test_failures(void **state) {
         check_failure(f, 429, "Retry-After: 1\r\n", "rate limit", 10 * USEC_PER_SEC, 10 * USEC_PER_SEC); /* never less than the interval */
         (void) snprintf(reset, sizeof(reset), "X-Rate-Limit-Reset: %" PRIu64 "\r\n", clock_wall() / USEC_PER_SEC + 100);
         check_failure(f, 429, reset, "rate limit", 100 * USEC_PER_SEC, 101 * USEC_PER_SEC);
+}
+
+/* A rate limit outlives a restart; neither the daemon nor `once` asks before it is over. */
+static void test_limit_is_remembered(void **state) {
+        Fixture *f = *state;
+        unsigned calls;
+
+        f->config.interval = 10 * USEC_PER_SEC;
+        check_failure(f, 429, "Retry-After: 42\r\n", "rate limit", 42 * USEC_PER_SEC, 42 * USEC_PER_SEC);
+        assert_in_range(strtoull(f->wait, NULL, 10), clock_wall() / USEC_PER_SEC + 38, clock_wall() / USEC_PER_SEC + 42);
+        calls = http_server_calls(f->server);
+        start(f, false);
+        assert_in_range(status_of(f).next_poll, clock_now() + 37 * USEC_PER_SEC, clock_now() + 42 * USEC_PER_SEC);
+        f->source = source_free(f->source);
+        start(f, true);
+        assert_int_equal(source_poll_now(f->source), 0);
+        assert_false(source_is_busy(f->source));
+        assert_true(status_of(f).failing);
+        assert_int_equal(http_server_calls(f->server), calls);
+        f->source = source_free(f->source);
+
+        (void) snprintf(f->wait, sizeof(f->wait), "%" PRIu64, clock_wall() / USEC_PER_SEC - 1); /* over, or nonsense */
+        start(f, false);
+        assert_true(status_of(f).next_poll <= clock_now());
 }
 
 static void test_unreachable(void **state) {
@@ -571,6 +608,7 @@ int main(void) {
                 TEST(test_no_room),
                 TEST(test_empty_list),
                 TEST(test_failures),
+                TEST(test_limit_is_remembered),
                 TEST(test_unreachable),
                 TEST(test_reserve),
                 TEST(test_said_once),

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GET /1/appliances: the smart meters among the appliances (Remo E, E lite). What a meter says is ECHONET Lite
+ * (Appendix, "Low-voltage smart electric energy meter"), one property for each value, the value as text. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/err.h"
+#include "lib/json.h"
+#include "lib/pointer.h"
+#include "match.h"
+#include "sources/nature-remo.h"
+
+/* What is read of a meter, by EPC. */
+typedef enum Property {
+        METER_COEFFICIENT, /* 211: factor of both energies; 1 when it is not given */
+        METER_UNIT,        /* 225: a code, see unit_exponent() */
+        METER_BOUGHT,      /* 224: cumulative, normal direction */
+        METER_SOLD,        /* 227: cumulative, reverse direction */
+        METER_POWER,       /* 231: W, negative while selling */
+        _METER_PROPERTY_MAX,
+} Property;
+
+static const struct {
+        int64_t epc, min, max; /* a value outside stands for "no data" or an overflow */
+} properties[] = {
+        [METER_COEFFICIENT] = { 211, 0, 999999 },
+        [METER_UNIT] = { 225, 0, 13 },
+        [METER_BOUGHT] = { 224, 0, 99999999 },
+        [METER_SOLD] = { 227, 0, 99999999 },
+        [METER_POWER] = { 231, -2147483647, 2147483645 },
+};
+
+typedef struct Meter {
+        bool known[_METER_PROPERTY_MAX];
+        int64_t value[_METER_PROPERTY_MAX];
+        int64_t power_msec; /* when METER_POWER was measured; 0: not told */
+} Meter;
+
+typedef struct Meters {
+        const NatureRemoOrigin *origin;
+        ReadingList *list;
+        NatureRemoError *error;
+        int n_bad;
+} Meters;
+
+/* ---- properties ---- */
+
+/* A whole number, written as one or as text. */
+static bool read_integer(Slice json, const char *pointer, int64_t *ret) {
+        _cleanup_bytes_ Bytes text = {};
+        Slice value;
+        char *end;
+
+        if (!pointer_find(json, pointer, &value) || !match_text(value, &text) || text.size == 0 || text.size > 20)
+                return false;
+        errno = 0;
+        *ret = strtoll(text.data, &end, 10);
+        return errno == 0 && *end == '\0';
+}
+
+static void read_time(Slice json, int64_t *ret) {
+        _cleanup_bytes_ Bytes text = {};
+        Slice value;
+
+        if (!pointer_find(json, "/updated_at", &value) || !match_text(value, &text) ||
+                !clock_parse_rfc3339(text.data, text.size, ret) || *ret < 0)
+                *ret = 0;
+}
+
+static int on_property(void *userdata, const PointerMatch *match) {
+        Meter *meter = userdata;
+        int64_t epc, value;
+
+        if (!read_integer(match->value, "/epc", &epc) || !read_integer(match->value, "/val", &value))
+                return 0;
+        for (Property p = 0; p < _METER_PROPERTY_MAX; p++) {
+                if (properties[p].epc != epc || value < properties[p].min || value > properties[p].max)
+                        continue;
+                meter->known[p] = true;
+                meter->value[p] = value;
+                if (p == METER_POWER)
+                        read_time(match->value, &meter->power_msec);
+        }
+        return 0;
+}
+
+/* ---- the reading ---- */
+
+/* The exponent of ten that a unit's code stands for. False: a code that there is not. */
+static bool unit_exponent(int64_t code, int *ret) {
+        if (code >= 0 && code <= 4)
+                *ret = (int) -code;
+        else if (code >= 10 && code <= 13)
+                *ret = (int) (code - 9);
+        else
+                return false;
+        return true;
+}
+
+/* Count times coefficient times unit in kWh, exactly: a double would turn 12345.6 into something else. */
+static int append_energy(Bytes *payload, const Meter *meter, Property property, const char *name) {
+        uint64_t whole, scale = 1;
+        int exponent;
+
+        if (!meter->known[property] || !meter->known[METER_UNIT] || !unit_exponent(meter->value[METER_UNIT], &exponent))
+                return 0;
+        whole = (uint64_t) meter->value[property] *
+                (uint64_t) (meter->known[METER_COEFFICIENT] ? meter->value[METER_COEFFICIENT] : 1);
+        for (int i = 0; i < (exponent < 0 ? -exponent : exponent); i++)
+                scale *= 10;
+        if (exponent >= 0) /* at most 10^8 * 10^6 * 10^4 */
+                return bytes_append_format(payload, ",\"%s\":%" PRIu64, name, whole * scale);
+        return bytes_append_format(
+                payload, ",\"%s\":%" PRIu64 ".%0*" PRIu64, name, whole / scale, -exponent, whole % scale);
+}
+
+static int append_values(Bytes *payload, const Meter *meter) {
+        char at[CLOCK_RFC3339_SIZE];
+        int r;
+
+        if (meter->known[METER_POWER] && meter->power_msec > 0) {
+                r = bytes_append_format(payload, ",\"measured_at\":\"%s\"",
+                        clock_format_rfc3339((usec_t) meter->power_msec * USEC_PER_MSEC, at));
+                if (r < 0)
+                        return r;
+        }
+        if (meter->known[METER_POWER]) {
+                r = bytes_append_format(payload, ",\"power_w\":%" PRId64, meter->value[METER_POWER]);
+                if (r < 0)
+                        return r;
+        }
+        r = append_energy(payload, meter, METER_BOUGHT, "energy_kwh");
+        return r < 0 ? r : append_energy(payload, meter, METER_SOLD, "energy_sold_kwh");
+}
+
+static int append_text(Bytes *payload, const char *name, Slice appliance, const char *pointer) {
+        _cleanup_bytes_ Bytes text = {};
+        Slice value;
+        int r;
+
+        if (!pointer_find(appliance, pointer, &value) || value.data[0] != '"' || !match_text(value, &text))
+                return 0;
+        r = bytes_append_format(payload, ",\"%s\":", name);
+        return r < 0 ? r : bytes_append_json_string(payload, text.data, text.size);
+}
+
+static int meter_format(const Meters *m, Slice appliance, const Meter *meter, const char *id, Bytes *payload) {
+        char at[CLOCK_RFC3339_SIZE];
+        int r;
+
+        r = bytes_append_text(payload, "{\"id\":");
+        if (r < 0)
+                return r;
+        r = bytes_append_json_string(payload, id, strlen(id));
+        if (r < 0)
+                return r;
+        r = append_text(payload, "name", appliance, "/nickname");
+        if (r < 0)
+                return r;
+        r = bytes_append_format(payload, ",\"source\":\"%s\",\"request_at\":\"%s\"", m->origin->source,
+                clock_format_rfc3339(m->origin->request_at, at));
+        if (r < 0)
+                return r;
+        r = append_values(payload, meter);
+        if (r < 0)
+                return r;
+        r = nature_remo_append_labels(payload, m->origin->labels);
+        return r < 0 ? r : bytes_append_text(payload, "}");
+}
+
+static int meter_add(Meters *m, Slice appliance, const Meter *meter, const char *id) {
+        _cleanup_bytes_ Bytes payload = {}, values = {};
+        int r;
+
+        r = append_values(&values, meter);
+        if (r < 0)
+                return r;
+        if (values.size == 0)
+                return 0; /* properties vanish for a poll now and then */
+        if (!nature_remo_is_wanted(m->origin, id, (Slice){ values.data, values.size }))
+                return 0;
+        r = meter_format(m, appliance, meter, id, &payload);
+        return r < 0 ? r : nature_remo_add(m->list, m->origin, id, &payload);
+}
+
+/* ---- the list ---- */
+
+static int on_appliance(void *userdata, const PointerMatch *match) {
+        Meters *m = userdata;
+        _cleanup_bytes_ Bytes text = {};
+        Meter meter = {};
+        Slice value;
+        int r;
+
+        if (!pointer_find(match->value, "/type", &value) || !match_text(value, &text) ||
+                strcmp(text.data, "EL_SMART_METER") != 0)
+                return 0;
+        if (!pointer_find(match->value, "/id", &value) || value.data[0] != '"' || !match_text(value, &text) ||
+                !nature_remo_id_is_good(text.data, text.size)) {
+                if (m->n_bad++ == 0)
+                        (void) snprintf(m->error->text, sizeof(m->error->text), "a smart meter has no usable id");
+                return 0;
+        }
+        r = pointer_each(match->value, "/smart_meter/echonetlite_properties/*", on_property, &meter);
+        return r < 0 ? r : meter_add(m, match->value, &meter, text.data);
+}
+
+int nature_remo_parse_meters(
+        const char *body, size_t size, const NatureRemoOrigin *origin, ReadingList *list, NatureRemoError *ret_error) {
+        Meters m = { .origin = origin, .list = list, .error = ret_error };
+        JsonReader reader;
+        int token, first, r;
+
+        ret_error->text[0] = '\0';
+        json_reader_init(&reader, body, size, JSON_READER_DEPTH);
+        first = token = json_reader_next(&reader);
+        while (token > 0)
+                token = json_reader_next(&reader);
+        if (token != JSON_END || (first != JSON_ARRAY && first != JSON_NULL)) {
+                (void) snprintf(ret_error->text, sizeof(ret_error->text),
+                        "the reply is no JSON list of appliances (byte %zu)", (size_t) (reader.cursor - reader.begin));
+                return -EBADMSG;
+        }
+        r = pointer_each((Slice){ body, size }, "/*", on_appliance, &m);
+        return r < 0 ? r : m.n_bad;
+}

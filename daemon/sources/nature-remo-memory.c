@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the API gives is the newest value of each sensor, again and again: here is what tells a new one from an old one.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/array.h"
+#include "lib/err.h"
+#include "lib/json.h"
+#include "lib/pointer.h"
+#include "match.h"
+#include "sources/nature-remo.h"
+
+#define ID_MAX 256 /* an attribute's value may have 1024 bytes, and the idempotency key holds more than the id */
+
+/* The device of that id, made when there is none. NULL: no memory, or too many. */
+static NatureRemoDevice *memory_find(NatureRemoMemory *memory, const char *id) {
+        NatureRemoDevice device = {};
+
+        for (size_t i = 0; i < memory->n; i++)
+                if (strcmp(memory->devices[i].id, id) == 0)
+                        return &memory->devices[i];
+        if (memory->n == NATURE_REMO_DEVICES_MAX ||
+                array_reserve(&memory->devices, &memory->allocated, memory->n + 1, sizeof(NatureRemoDevice)) < 0)
+                return NULL;
+        device.id = strdup(id);
+        if (!device.id)
+                return NULL;
+        memory->devices[memory->n] = device;
+        return &memory->devices[memory->n++];
+}
+
+void nature_remo_memory_done(NatureRemoMemory *memory) {
+        for (size_t i = 0; i < memory->n; i++)
+                free(memory->devices[i].id);
+        free(memory->devices);
+        *memory = (NatureRemoMemory){};
+}
+
+/* FNV-1a. Two values that share it are told apart an hour later at most. */
+static uint64_t hash(Slice text) {
+        uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+        for (size_t i = 0; i < text.size; i++)
+                h = (h ^ (unsigned char) text.data[i]) * UINT64_C(0x100000001b3);
+        return h;
+}
+
+bool nature_remo_is_wanted(const NatureRemoOrigin *origin, const char *id, Slice values) {
+        NatureRemoDevice *device = origin->memory ? memory_find(origin->memory, id) : NULL;
+        uint64_t h = hash(values);
+        usec_t at = origin->request_at;
+
+        if (!device)
+                return true;
+        if (device->put_at > 0 && device->values == h && at >= device->put_at && at - device->put_at < origin->silence)
+                return false;
+        device->values = h;
+        device->put_at = at;
+        return true;
+}
+
+/* ---- sensors that stand still ---- */
+
+typedef struct Still {
+        usec_t now, since; /* of the oldest */
+        char keys[100];
+} Still;
+
+static int on_sensor(void *userdata, const PointerMatch *match) {
+        _cleanup_bytes_ Bytes text = {};
+        Still *still = userdata;
+        size_t n = strlen(still->keys);
+        Slice key = match->stars[0].key, value;
+        int64_t msec;
+        usec_t at;
+
+        if (!key.data || slice_equal(key, "mo")) /* nobody has moved there, which is no fault */
+                return 0;
+        if (!pointer_find(match->value, "/created_at", &value) || !match_text(value, &text) ||
+                !clock_parse_rfc3339(text.data, text.size, &msec) || msec <= 0)
+                return 0;
+        at = (usec_t) msec * USEC_PER_MSEC;
+        if (at >= still->now || still->now - at < NATURE_REMO_STILL_USEC)
+                return 0;
+        still->since = still->since == 0 || at < still->since ? at : still->since;
+        if (n + key.size + 3 < sizeof(still->keys))
+                (void) snprintf(still->keys + n, sizeof(still->keys) - n, "%s%.*s", n > 0 ? ", " : "", (int) key.size,
+                        key.data);
+        return 0;
+}
+
+void nature_remo_look_still(const NatureRemoOrigin *origin, const char *id, const char *name, Slice events) {
+        NatureRemoDevice *device = origin->memory ? memory_find(origin->memory, id) : NULL;
+        Still still = { .now = origin->request_at };
+
+        if (!device || !origin->still || events.size == 0)
+                return;
+        (void) pointer_each(events, "/*", on_sensor, &still);
+        if (still.since > 0 && !device->still)
+                origin->still(origin->userdata, id, name, still.keys, still.since);
+        device->still = still.since > 0;
+}
+
+/* ---- what devices and meters share ---- */
+
+bool nature_remo_id_is_good(const char *id, size_t size) {
+        if (size == 0 || size > ID_MAX)
+                return false;
+        for (size_t i = 0; i < size; i++)
+                if ((unsigned char) id[i] < ' ')
+                        return false;
+        return true;
+}
+
+int nature_remo_append_labels(Bytes *payload, const Bytes *labels) {
+        Slice rest = {}, name, value;
+        int r;
+
+        if (labels)
+                rest = (Slice){ labels->data, labels->size };
+        while (labels_next(&rest, &name, &value)) {
+                r = bytes_append_format(payload, ",\"%s\":", name.data);
+                if (r < 0)
+                        return r;
+                r = bytes_append_json_string(payload, value.data, value.size);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int nature_remo_add(ReadingList *list, const NatureRemoOrigin *origin, const char *id, Bytes *payload) {
+        char at[CLOCK_RFC3339_SIZE];
+
+        return reading_list_add(list,
+                &(ReadingOrigin){
+                        .source = origin->source,
+                        .type = NATURE_REMO_TYPE,
+                        .device = id,
+                        .at = clock_format_rfc3339(origin->request_at, at),
+                        .unique = origin->random(),
+                        .labels = origin->labels,
+                },
+                payload);
+}
