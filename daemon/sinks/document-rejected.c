@@ -89,18 +89,23 @@ static bool append_pubsub(bson_t *document, const WireMessage *message, const Do
                bson_append_document_end(document, &pubsub);
 }
 
-int document_build_rejected(const DocumentInput *input, DocumentReason reason, const char *detail, bson_t *document) {
+int document_rejected_id(const DocumentInput *input, Bytes *scratch, Slice *ret) {
         const WireMessage *message = input->message;
         const WireMessage nameless = { .message_id = message->message_id, .publish_time = message->publish_time };
         const DocumentInput bare = { .message = &nameless, .rules = input->rules, .id_by_time = input->id_by_time };
+
+        return document_id(&bare, scratch, ret);
+}
+
+int document_build_rejected(const DocumentInput *input, const char *reason, const char *detail, bson_t *document) {
+        const WireMessage *message = input->message;
         _cleanup_bytes_ Bytes scratch = {};
-        const char *word = document_reason(reason);
         Slice id;
         bool ok;
 
-        if (document_id(&bare, &scratch, &id) < 0)
+        if (document_rejected_id(input, &scratch, &id) < 0)
                 return -ENOMEM;
-        ok = append_text(document, "_id", id) && bson_append_utf8(document, "reason", -1, word, -1) &&
+        ok = append_text(document, "_id", id) && bson_append_utf8(document, "reason", -1, reason, -1) &&
              append_text(document, "detail", (Slice){ detail, strlen(detail) }) &&
              bson_append_binary(document, "data", -1, BSON_SUBTYPE_BINARY,
                      (const uint8_t *) (message->data.size > 0 ? message->data.data : ""),
@@ -108,4 +113,24 @@ int document_build_rejected(const DocumentInput *input, DocumentReason reason, c
              append_pubsub(document, message, input->rules) &&
              bson_append_date_time(document, "rejected_at", -1, (int64_t) (input->at / USEC_PER_MSEC));
         return ok ? 0 : -ENOMEM;
+}
+
+static bool find_data(const bson_t *document, Slice *ret) {
+        const uint8_t *data;
+        bson_subtype_t subtype;
+        bson_iter_t iter;
+        uint32_t size;
+
+        if (!bson_iter_init_find(&iter, document, "data") || !BSON_ITER_HOLDS_BINARY(&iter))
+                return false;
+        bson_iter_binary(&iter, &subtype, &size, &data);
+        *ret = (Slice){ (const char *) data, size };
+        return true;
+}
+
+bool document_same_data(const bson_t *stored, const bson_t *document) {
+        Slice there, ours;
+
+        return find_data(stored, &there) && find_data(document, &ours) && there.size == ours.size &&
+               (ours.size == 0 || memcmp(there.data, ours.data, ours.size) == 0);
 }

@@ -59,14 +59,19 @@ int document_id(const DocumentInput *input, Bytes *scratch, Slice *ret);
  * bson_reinit() makes it new. DOCUMENT_OK, or a reason (> 0) with *detail*, printable, or -ENOMEM. */
 int document_build(const DocumentInput *input, bson_t *document, char detail[static DOCUMENT_DETAIL_SIZE]);
 
-/* The document for the rejected collection: _id = SUBSCRIPTION:MESSAGE_ID, reason, detail, data (raw bytes), pubsub,
- * rejected_at. Always possible: attributes whose names would have to be changed to be fields, or that are not UTF-8,
- * are kept as a list of {name, value} instead. -ENOMEM. */
-int document_build_rejected(const DocumentInput *input, DocumentReason reason, const char *detail, bson_t *document);
+/* The document for the rejected collection: _id = SUBSCRIPTION:MESSAGE_ID (or with its time), reason, detail, data (raw
+ * bytes), pubsub, rejected_at. Always possible: attributes whose names would have to be changed to be fields, or that
+ * are not UTF-8, are kept as a list of {name, value} instead. -ENOMEM. */
+int document_build_rejected(const DocumentInput *input, const char *reason, const char *detail, bson_t *document);
+/* Its `_id`, in *scratch*. -ENOMEM. */
+int document_rejected_id(const DocumentInput *input, Bytes *scratch, Slice *ret);
 
 /* Whether two documents carry the same payload: the same `pubsub.sha256`, or, where *stored* has none (0.1.0 wrote
  * none), equal but for `stored_at` and `pubsub` at the top level. */
 bool document_same_payload(const bson_t *stored, const bson_t *document);
+
+/* Whether two rejected documents carry the same bytes. */
+bool document_same_data(const bson_t *stored, const bson_t *document);
 
 /* Whether *stored* was made of a message that was published at the same time as that of *document*. */
 bool document_same_time(const bson_t *stored, const bson_t *document);

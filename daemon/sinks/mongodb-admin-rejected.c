@@ -5,8 +5,7 @@
 #include <string.h>
 
 #include "sinks/mongodb-admin-internal.h"
-#include "sinks/mongodb-bulk.h"
-#include "sinks/mongodb-compare.h"
+#include "sinks/mongodb-write.h"
 
 /* One rejected document read back: the message as it came. */
 typedef struct Message {
@@ -112,7 +111,7 @@ int mongodb_admin_each_rejected(MongodbAdmin *admin, const char *id,
         bool more = true;
 
         ret_detail->text[0] = '\0';
-        fault = mongodb_client_connect(admin->client, text, sizeof(text));
+        fault = mongodb_client_connect(admin->client, text);
         if (fault != MONGODB_FAULT_NONE)
                 return mongodb_admin_failed(ret_detail, fault, text);
         cursor = find_rejected(admin, id);
@@ -139,10 +138,9 @@ int mongodb_admin_drop(MongodbAdmin *admin, const char *id, MongodbAdminDetail *
         bson_t command = BSON_INITIALIZER, list, delete, query, reply;
         char text[MONGODB_DETAIL_SIZE];
         MongodbFault fault;
-        uint32_t code;
         int64_t n;
 
-        fault = mongodb_client_connect(admin->client, text, sizeof(text));
+        fault = mongodb_client_connect(admin->client, text);
         if (fault != MONGODB_FAULT_NONE)
                 return mongodb_admin_failed(ret_detail, fault, text);
         (void) BSON_APPEND_UTF8(&command, "delete", admin->client->rejected_collection);
@@ -156,7 +154,7 @@ int mongodb_admin_drop(MongodbAdmin *admin, const char *id, MongodbAdminDetail *
         (void) bson_append_document_end(&list, &delete);
         (void) bson_append_array_end(&command, &list);
 
-        fault = mongodb_admin_write_command(admin, &command, &reply, &code, text, sizeof(text));
+        fault = mongodb_client_write_command(admin->client, &command, &reply, text);
         n = fault == MONGODB_FAULT_NONE ? mongodb_admin_number(&reply, "n", 0) : 0;
         bson_destroy(&command);
         bson_destroy(&reply);
@@ -243,67 +241,12 @@ static int read_message(const bson_t *document, Message *ret) {
         return read_attributes(document, ret);
 }
 
-typedef struct Replay {
-        MongodbAdmin *admin;
-        const WireMessage *message;
-        int reason; /* why it still cannot be stored */
-        MongodbVerdict verdict;
-        char detail[MONGODB_DETAIL_SIZE];
-} Replay;
-
-static int build(void *userdata, size_t item, bson_t *document) {
-        Replay *replay = userdata;
-        const DocumentInput input = {
-                .message = replay->message, .rules = &replay->admin->client->rules, .at = clock_wall()
-        };
-        int r = document_build(&input, document, replay->detail);
-
-        if (r <= DOCUMENT_OK)
-                return r;
-        replay->reason = r;
-        return MONGODB_BULK_SKIPPED;
-}
-
-static void on_verdict(void *userdata, size_t item, MongodbVerdict verdict, const char *detail) {
-        Replay *replay = userdata;
-
-        replay->verdict = verdict;
-        (void) snprintf(replay->detail, sizeof(replay->detail), "%s", detail);
-}
-
-/* Inserts the one document; a duplicate is compared. */
-static MongodbFault store(Replay *replay) {
-        MongodbClient *client = replay->admin->client;
-        const SinkItem item = { .message = replay->message };
-        const size_t first = 0;
-        MongodbFault fault;
-        MongodbBulk bulk;
-
-        mongodb_bulk_init(&bulk, client, client->readings);
-        bulk.build = build;
-        bulk.on_verdict = on_verdict;
-        bulk.userdata = replay;
-        bulk.halve_strange = true;
-        fault = mongodb_bulk_send(&bulk, &first, 1);
-        if (fault != MONGODB_FAULT_NONE)
-                (void) snprintf(replay->detail, sizeof(replay->detail), "%s", bulk.detail);
-        mongodb_bulk_done(&bulk);
-        if (fault != MONGODB_FAULT_NONE || replay->verdict != MONGODB_DUPLICATE)
-                return fault;
-
-        fault = mongodb_compare(client, &item, &first, 1, &replay->verdict, replay->detail, sizeof(replay->detail));
-        if (fault == MONGODB_FAULT_NONE && replay->verdict == MONGODB_REFUSED) {
-                replay->reason = DOCUMENT_ID_CONFLICT;
-                (void) snprintf(
-                        replay->detail, sizeof(replay->detail), "its _id is taken by a document with another payload");
-        }
-        return fault;
-}
-
+/* Stored as the daemon would store it now; then it is no longer among the rejected. */
 static int replay_document(
         MongodbAdmin *admin, const bson_t *document, const char *id, MongodbAdminDetail *ret_detail) {
-        Replay replay = { .admin = admin };
         MongodbAdminDetail dropped;
+        SinkItem item = {};
+        SinkWork work = { .items = &item, .n = 1 };
         MongodbFault fault;
         Message message;
         int r;
@@ -311,22 +254,22 @@ static int replay_document(
         r = read_message(document, &message);
         if (r < 0)
                 return r;
-        replay.message = &message.wire;
-        fault = store(&replay);
+        item.message = &message.wire;
+        fault = mongodb_write(admin->client, &work, false);
         free(message.attributes);
         if (fault != MONGODB_FAULT_NONE)
-                return mongodb_admin_failed(ret_detail, fault, replay.detail);
-        if (replay.verdict != MONGODB_STORED && replay.verdict != MONGODB_DUPLICATE) {
+                return mongodb_admin_failed(ret_detail, fault, work.answer.detail);
+        if (item.verdict != SINK_STORED && item.verdict != SINK_DUPLICATE) {
                 (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "still cannot be stored: %s (%s)",
-                        replay.detail,
-                        document_reason(replay.reason > 0 ? (DocumentReason) replay.reason : DOCUMENT_REFUSED));
+                        item.detail ? item.detail : "out of memory", item.reason ? item.reason : "memory");
+                free(item.detail);
                 return MONGODB_ADMIN_FAILED;
         }
 
         r = mongodb_admin_drop(admin, id, &dropped);
         if (r == MONGODB_ADMIN_OK)
-                (void) snprintf(ret_detail->text, sizeof(ret_detail->text),
-                        replay.verdict == MONGODB_STORED ? "stored" : "was stored already");
+                text_copy(ret_detail->text, sizeof(ret_detail->text),
+                        item.verdict == SINK_STORED ? "stored" : "was stored already");
         else
                 (void) snprintf(ret_detail->text, sizeof(ret_detail->text),
                         "stored, but still among the rejected (safe to repeat): %.500s", dropped.text);
@@ -342,7 +285,7 @@ int mongodb_admin_replay(MongodbAdmin *admin, const char *id, MongodbAdminDetail
         MongodbFault fault;
         int r;
 
-        fault = mongodb_client_connect(admin->client, text, sizeof(text));
+        fault = mongodb_client_connect(admin->client, text);
         if (fault != MONGODB_FAULT_NONE)
                 return mongodb_admin_failed(ret_detail, fault, text);
         cursor = find_rejected(admin, id);

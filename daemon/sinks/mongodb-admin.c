@@ -34,7 +34,7 @@ int mongodb_admin_open(
         admin = calloc(1, sizeof(*admin));
         if (!admin)
                 return -ENOMEM;
-        r = mongodb_client_new(config, secret, &admin->client, ret_detail->text, sizeof(ret_detail->text));
+        r = mongodb_client_new(config, NULL, &admin->client, ret_detail->text);
         if (r < 0)
                 return r;
         *ret = cleanup_steal(admin);
@@ -50,7 +50,7 @@ MongodbAdmin *mongodb_admin_close(MongodbAdmin *admin) {
 }
 
 int mongodb_admin_failed(MongodbAdminDetail *detail, MongodbFault fault, const char *text) {
-        (void) snprintf(detail->text, sizeof(detail->text), "%s: %s", text, mongodb_fault_remedy(fault));
+        (void) snprintf(detail->text, sizeof(detail->text), "%s: %s", text, mongodb_fault_words(fault)->remedy);
         return MONGODB_ADMIN_FAILED;
 }
 
@@ -62,46 +62,16 @@ int64_t mongodb_admin_number(const bson_t *reply, const char *key, int64_t fallb
         return bson_iter_as_int64(&iter);
 }
 
-/* The first of writeErrors, which the driver passes over when the command as a whole is ok. */
-static bool first_write_error(const bson_t *reply, bson_error_t *error) {
-        bson_iter_t iter, found;
-
-        if (!bson_iter_init(&iter, reply) || !bson_iter_find_descendant(&iter, "writeErrors.0.code", &found) ||
-                !BSON_ITER_HOLDS_NUMBER(&found))
-                return false;
-        bson_set_error(error, MONGOC_ERROR_SERVER, (uint32_t) bson_iter_as_int64(&found), "a write was refused");
-        return true;
-}
-
-MongodbFault mongodb_admin_write_command(
-        MongodbAdmin *admin, const bson_t *command, bson_t *reply, uint32_t *code, char *text, size_t size) {
-        bson_t options = BSON_INITIALIZER;
-        bson_error_t error = {};
-        bool ok;
-
-        *code = 0;
-        (void) mongoc_write_concern_append(admin->client->concern, &options);
-        ok = mongoc_client_write_command_with_opts(
-                admin->client->client, admin->client->database, command, &options, reply, &error);
-        bson_destroy(&options);
-        if (ok && !first_write_error(reply, &error))
-                return MONGODB_FAULT_NONE;
-        if (error.domain == MONGOC_ERROR_SERVER)
-                *code = error.code;
-        mongodb_reply_describe(reply, &error, 0, text, size);
-        return mongodb_reply_fault(reply, &error);
-}
-
 /* ---- login ---- */
 
 /* {connectionStatus: 1, showPrivileges: true} */
-static MongodbFault read_status(MongodbAdmin *admin, bson_t *reply, char *text, size_t size) {
+static MongodbFault read_status(MongodbAdmin *admin, bson_t *reply, char text[static MONGODB_DETAIL_SIZE]) {
         bson_t command = BSON_INITIALIZER;
         MongodbFault fault;
 
         (void) BSON_APPEND_INT32(&command, "connectionStatus", 1);
         (void) BSON_APPEND_BOOL(&command, "showPrivileges", true);
-        fault = mongodb_client_read_command(admin->client, "admin", &command, reply, text, size);
+        fault = mongodb_client_read_command(admin->client, "admin", &command, reply, text);
         bson_destroy(&command);
         return fault;
 }
@@ -131,10 +101,10 @@ int mongodb_admin_check_login(MongodbAdmin *admin, MongodbAdminDetail *ret_detai
         bson_iter_t users;
         bson_t status;
 
-        fault = mongodb_client_ping(admin->client, text, sizeof(text));
+        fault = mongodb_client_ping(admin->client, text);
         if (fault != MONGODB_FAULT_NONE)
                 return mongodb_admin_failed(ret_detail, fault, text);
-        fault = read_status(admin, &status, text, sizeof(text));
+        fault = read_status(admin, &status, text);
         if (fault == MONGODB_FAULT_NONE && status_list(&status, "authInfo.authenticatedUsers", &users) &&
                 bson_iter_next(&users))
                 (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "logged in as %s of %s",
@@ -201,64 +171,32 @@ static bool lacks_privilege(const MongodbAdmin *admin, const bson_iter_t *privil
         return false;
 }
 
-/* An update that matches nothing: it changes no data, but takes the way of a write, write concern included. */
-static MongodbFault write_nothing(MongodbAdmin *admin, char *text, size_t size) {
-        bson_t command = BSON_INITIALIZER, list, update, query, id, none, change, set, reply;
-        MongodbFault fault;
-        uint32_t code;
-
-        (void) BSON_APPEND_UTF8(&command, "update", admin->client->collection);
-        (void) BSON_APPEND_ARRAY_BEGIN(&command, "updates", &list);
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&list, "0", &update);
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&update, "q", &query);
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&query, "_id", &id);
-        (void) BSON_APPEND_ARRAY_BEGIN(&id, "$in", &none);
-        (void) bson_append_array_end(&id, &none);
-        (void) bson_append_document_end(&query, &id);
-        (void) bson_append_document_end(&update, &query);
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&update, "u", &change);
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&change, "$set", &set);
-        (void) BSON_APPEND_BOOL(&set, "checked", true);
-        (void) bson_append_document_end(&change, &set);
-        (void) bson_append_document_end(&update, &change);
-        (void) bson_append_document_end(&list, &update);
-        (void) bson_append_array_end(&command, &list);
-
-        fault = mongodb_admin_write_command(admin, &command, &reply, &code, text, size);
-        bson_destroy(&command);
-        bson_destroy(&reply);
-        return fault;
-}
-
 int mongodb_admin_check_write(MongodbAdmin *admin, MongodbAdminDetail *ret_detail) {
-        bool listed, told, may_update = true;
+        bool listed, tried, lacks = false;
         char text[MONGODB_DETAIL_SIZE];
         bson_iter_t privileges;
         MongodbFault fault;
         bson_t status;
 
-        fault = mongodb_client_connect(admin->client, text, sizeof(text));
+        fault = mongodb_client_connect(admin->client, text);
         if (fault != MONGODB_FAULT_NONE)
                 return mongodb_admin_failed(ret_detail, fault, text);
-        fault = read_status(admin, &status, text, sizeof(text));
+        fault = read_status(admin, &status, text);
         listed = fault == MONGODB_FAULT_NONE &&
                  status_list(&status, "authInfo.authenticatedUserPrivileges", &privileges);
-        if (listed && lacks_privilege(admin, &privileges, text, sizeof(text))) {
-                bson_destroy(&status);
-                return mongodb_admin_failed(ret_detail, MONGODB_FAULT_FORBIDDEN, text);
-        }
         if (listed)
-                may_update = is_granted(privileges, admin, admin->client->collection, "update");
+                lacks = lacks_privilege(admin, &privileges, text, sizeof(text));
         bson_destroy(&status);
+        if (lacks)
+                return mongodb_admin_failed(ret_detail, MONGODB_FAULT_FORBIDDEN, text);
 
-        fault = may_update ? write_nothing(admin, text, sizeof(text)) : MONGODB_FAULT_NONE;
-        told = listed ||
-               fault != MONGODB_FAULT_FORBIDDEN; /* else: no list, and a user who may not update, which is not needed */
-        if (fault != MONGODB_FAULT_NONE && told)
+        fault = mongodb_client_try(admin->client, &tried, text);
+        if (fault != MONGODB_FAULT_NONE)
                 return mongodb_admin_failed(ret_detail, fault, text);
         (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "%s in %s.%s and %s",
-                told ? "may insert and read"
-                     : "logged in; the server does not tell privileges: make sure that the user may insert and find",
+                listed || tried
+                        ? "may insert and read"
+                        : "logged in; the server does not tell privileges: make sure that the user may insert and find",
                 admin->client->database, admin->client->collection, admin->client->rejected_collection);
         return MONGODB_ADMIN_OK;
 }
@@ -266,10 +204,10 @@ int mongodb_admin_check_write(MongodbAdmin *admin, MongodbAdminDetail *ret_detai
 /* ---- indexes ---- */
 
 static MongodbFault create_index(
-        MongodbAdmin *admin, size_t i, bool *ret_created, bool *ret_differs, char *text, size_t size) {
+        MongodbAdmin *admin, size_t i, bool *ret_created, bool *ret_differs, char text[static MONGODB_DETAIL_SIZE]) {
         bson_t command = BSON_INITIALIZER, list, index, key, reply;
         MongodbFault fault;
-        uint32_t code;
+        int64_t code;
 
         (void) BSON_APPEND_UTF8(&command, "createIndexes", admin->client->collection);
         (void) BSON_APPEND_ARRAY_BEGIN(&command, "indexes", &list);
@@ -282,7 +220,8 @@ static MongodbFault create_index(
         (void) bson_append_document_end(&list, &index);
         (void) bson_append_array_end(&command, &list);
 
-        fault = mongodb_admin_write_command(admin, &command, &reply, &code, text, size);
+        fault = mongodb_client_write_command(admin->client, &command, &reply, text);
+        code = mongodb_admin_number(&reply, "code", 0);
         *ret_created = fault == MONGODB_FAULT_NONE && mongodb_admin_number(&reply, "numIndexesAfter", 0) >
                                                               mongodb_admin_number(&reply, "numIndexesBefore", 0);
         *ret_differs = code == CODE_INDEX_OPTIONS_CONFLICT || code == CODE_INDEX_KEY_SPECS_CONFLICT;
@@ -296,11 +235,11 @@ int mongodb_admin_create_indexes(MongodbAdmin *admin, MongodbAdminDetail *ret_de
         MongodbFault fault;
         size_t n_created = 0;
 
-        fault = mongodb_client_connect(admin->client, text, sizeof(text));
+        fault = mongodb_client_connect(admin->client, text);
         for (size_t i = 0; fault == MONGODB_FAULT_NONE && i < ELEMENTSOF(indexes); i++) {
                 bool created, differs;
 
-                fault = create_index(admin, i, &created, &differs, text, sizeof(text));
+                fault = create_index(admin, i, &created, &differs, text);
                 n_created += created;
                 if (differs)
                         (void) snprintf(differing + strlen(differing), sizeof(differing) - strlen(differing), " %s",

@@ -31,8 +31,8 @@ typedef struct MongodbRejected {
         const char *attributes; /* as JSON text; "{}" when there are none */
 } MongodbRejected;
 
-/* *secret* is the password file's content or NULL. -EBADMSG with *ret_detail* filled in when the uri is not acceptable.
- * Connects to nothing yet, but looks up the names of a mongodb+srv uri. */
+/* -EBADMSG with *ret_detail* filled in when the uri is not acceptable. Connects to nothing yet. *secret* is not looked
+ * at any more: the configuration has it. */
 int mongodb_admin_open(
         const SubscriptionConfig *config, const char *secret, MongodbAdmin **ret, MongodbAdminDetail *ret_detail);
 MongodbAdmin *mongodb_admin_close(MongodbAdmin *admin);

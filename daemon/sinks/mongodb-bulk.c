@@ -7,6 +7,8 @@
 #include "lib/crashpoint.h"
 
 #define BUFFER_KEPT_MAX (1024 * 1024)
+/* so many refused alone, and no command carried out: it is not the documents */
+#define REFUSED_ALONE_MAX 3
 
 /* One bulk as it fills. */
 typedef struct Chunk {
@@ -63,48 +65,83 @@ static bool add_document(MongodbBulk *bulk, Chunk *chunk, size_t item, bson_erro
 
 /* A document that the answer does not account for, though nothing is wrong with the remote, is odd: it goes alone next
  * time, where no numbers can hide it. */
-static void tell_verdicts(MongodbBulk *bulk, const Chunk *chunk, const MongodbVerdict *verdicts, MongodbFault fault,
+static void tell_verdicts(MongodbBulk *bulk, const Chunk *chunk, MongodbJudgement *judgements, MongodbFault fault,
         const bson_t *reply, const bson_error_t *error) {
         char detail[MONGODB_DETAIL_SIZE];
 
+        bulk->carried_out |= fault == MONGODB_FAULT_NONE;
         for (size_t i = 0; i < chunk->n; i++) {
-                MongodbVerdict verdict = verdicts[i];
+                MongodbVerdict verdict = judgements[i].verdict;
 
                 detail[0] = '\0';
-                if (verdict == MONGODB_REFUSED || verdict == MONGODB_ODD)
+                if (verdict == MONGODB_ABOUT || verdict == MONGODB_OTHER ||
+                        (verdict == MONGODB_DUPLICATE && chunk->n == 1))
                         mongodb_reply_describe(reply, error, i, detail, sizeof(detail));
                 if (verdict == MONGODB_UNKNOWN && fault == MONGODB_FAULT_NONE) {
-                        verdict = MONGODB_ODD;
+                        judgements[i].verdict = MONGODB_OTHER;
                         (void) snprintf(detail, sizeof(detail), "the server's answer does not account for it");
                 }
-                bulk->on_verdict(bulk->userdata, chunk->items[i], verdict, detail);
+                judgements[i].alone = chunk->n == 1;
+                bulk->on_verdict(bulk->userdata, chunk->items[i], judgements[i], detail);
         }
 }
 
-/* With a bulk of its own: the caller's document may be built already. */
-static MongodbFault halve(MongodbBulk *bulk, const Chunk *chunk, bool strange) {
-        size_t middle = chunk->n / 2;
-        MongodbFault fault;
-        MongodbBulk half;
+/* The whole command was refused, and this is all that was in it. A server's refusal of a command says nothing about
+ * the document; what the driver finds before it sends anything does. */
+static MongodbFault tell_alone(MongodbBulk *bulk, size_t item, const bson_error_t *error) {
+        MongodbJudgement judgement = { MONGODB_OTHER, (int) error->code, true };
+        MongodbFault ignored;
 
-        if (chunk->n == 1) {
-                bulk->on_verdict(
-                        bulk->userdata, chunk->items[0], strange ? MONGODB_ODD : MONGODB_REFUSED, bulk->detail);
-                return MONGODB_FAULT_NONE;
-        }
-        half = *bulk;
+        if (error->domain == MONGOC_ERROR_BSON || error->domain == MONGOC_ERROR_COMMAND)
+                judgement.verdict = MONGODB_ABOUT;
+        else if (mongodb_code_kind(error->code, "", "", &ignored) == MONGODB_KIND_DUPLICATE)
+                judgement.verdict = MONGODB_DUPLICATE;
+        bulk->on_verdict(bulk->userdata, item, judgement, bulk->detail);
+        bulk->refused_alone++;
+        return !bulk->carried_out && bulk->refused_alone >= REFUSED_ALONE_MAX ? MONGODB_FAULT_REFUSED
+                                                                              : MONGODB_FAULT_NONE;
+}
+
+/* With a bulk of its own: the caller's document may be built already. */
+static MongodbFault halve(MongodbBulk *bulk, const Chunk *chunk) {
+        size_t middle = chunk->n / 2;
+        MongodbBulk half = *bulk;
+        MongodbFault fault;
+
         bson_init(&half.document);
         fault = mongodb_bulk_send(&half, chunk->items, middle);
         if (fault == MONGODB_FAULT_NONE)
                 fault = mongodb_bulk_send(&half, chunk->items + middle, chunk->n - middle);
         memcpy(bulk->detail, half.detail, sizeof(bulk->detail));
+        bulk->carried_out = half.carried_out;
+        bulk->refused_alone = half.refused_alone;
         mongodb_bulk_done(&half);
         return fault;
 }
 
+static bool execute(MongodbBulk *bulk, Chunk *chunk, bson_t *reply, bson_error_t *error) {
+        usec_t began = clock_now(), took;
+        bool ok;
+
+        CRASHPOINT("sink-mid-bulk");
+        mongodb_client_enter(bulk->client);
+        ok = mongoc_bulk_operation_execute(chunk->operation, reply, error) != 0;
+        mongoc_bulk_operation_destroy(cleanup_steal(chunk->operation));
+        mongodb_client_leave(bulk->client);
+        CRASHPOINT("sink-bulk-done");
+
+        took = clock_now() - began;
+        if (error->domain == MONGOC_ERROR_STREAM)
+                pace_stuck(&bulk->client->pace, chunk->bytes);
+        else if (ok || error->domain == MONGOC_ERROR_SERVER)
+                pace_through(
+                        &bulk->client->pace, chunk->bytes, took * PACE_GOOD_USEC / bulk->client->good, clock_now());
+        return ok;
+}
+
 /* Sends what the chunk holds and empties it. */
 static MongodbFault flush(MongodbBulk *bulk, Chunk *chunk) {
-        MongodbVerdict verdicts[MONGODB_BULK_DOCUMENTS];
+        MongodbJudgement judgements[MONGODB_BULK_DOCUMENTS];
         bson_error_t error = {};
         MongodbFault fault;
         bson_t reply;
@@ -112,20 +149,16 @@ static MongodbFault flush(MongodbBulk *bulk, Chunk *chunk) {
 
         if (!chunk->operation)
                 return MONGODB_FAULT_NONE;
-        CRASHPOINT("sink-mid-bulk");
-        mongodb_client_enter(bulk->client);
-        ok = mongoc_bulk_operation_execute(chunk->operation, &reply, &error) != 0;
-        mongoc_bulk_operation_destroy(cleanup_steal(chunk->operation));
-        mongodb_client_leave(bulk->client);
-        CRASHPOINT("sink-bulk-done");
-
-        fault = mongodb_reply_judge(ok, &reply, &error, verdicts, chunk->n);
+        ok = execute(bulk, chunk, &reply, &error);
+        fault = mongodb_reply_judge(ok, &reply, &error, judgements, chunk->n);
         if (fault != MONGODB_FAULT_NONE)
                 mongodb_reply_describe_fault(&reply, &error, bulk->detail, sizeof(bulk->detail));
-        if (fault == MONGODB_FAULT_POISON || (fault == MONGODB_FAULT_STRANGE && bulk->halve_strange))
-                fault = halve(bulk, chunk, fault == MONGODB_FAULT_STRANGE);
+        if (fault != MONGODB_FAULT_REFUSED)
+                tell_verdicts(bulk, chunk, judgements, fault, &reply, &error);
+        else if (chunk->n == 1)
+                fault = tell_alone(bulk, chunk->items[0], &error);
         else
-                tell_verdicts(bulk, chunk, verdicts, fault, &reply, &error);
+                fault = halve(bulk, chunk);
         bson_destroy(&reply);
         chunk->n = chunk->bytes = 0;
         return fault;
@@ -136,6 +169,11 @@ static MongodbFault local_fault(MongodbBulk *bulk, Chunk *chunk, const char *det
                 mongoc_bulk_operation_destroy(cleanup_steal(chunk->operation));
         (void) snprintf(bulk->detail, sizeof(bulk->detail), "%s", detail);
         return MONGODB_FAULT_LOCAL;
+}
+
+static bool is_full(const MongodbBulk *bulk, const Chunk *chunk) {
+        return chunk->n == MONGODB_BULK_DOCUMENTS ||
+               (chunk->n > 0 && chunk->bytes + bulk->document.len > bulk->client->pace.limit);
 }
 
 MongodbFault mongodb_bulk_send(MongodbBulk *bulk, const size_t *items, size_t n) {
@@ -154,8 +192,7 @@ MongodbFault mongodb_bulk_send(MongodbBulk *bulk, const size_t *items, size_t n)
                         return local_fault(bulk, &chunk, "out of memory");
                 if (r == MONGODB_BULK_SKIPPED)
                         continue;
-                if (chunk.n == MONGODB_BULK_DOCUMENTS ||
-                        (chunk.n > 0 && chunk.bytes + bulk->document.len > MONGODB_BULK_BYTES)) {
+                if (is_full(bulk, &chunk)) {
                         fault = flush(bulk, &chunk);
                         if (fault != MONGODB_FAULT_NONE)
                                 return fault;

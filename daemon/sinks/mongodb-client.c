@@ -7,10 +7,16 @@
 #include <stdio.h>
 
 #include "lib/log.h"
-#include "sinks/mongodb-uri.h"
 
 /* then a new pool: libmongoc before 1.23.4 may not log in again after a network error with MONGODB-X509 */
 #define LOGIN_FAILURES_MAX 3
+
+/* of one bulk: the driver copies every document once more; and a reading or two, over the slowest line */
+#define BULK_BYTES_MAX (4 * 1024 * 1024)
+#define BULK_BYTES_MIN 1024
+
+/* the _id that no document has */
+#define NOBODY "sensorqd: nobody"
 
 /* ---- the driver as a whole ---- */
 
@@ -82,8 +88,8 @@ static int copy_config(MongodbClient *client, const SubscriptionConfig *config) 
         return 0;
 }
 
-int mongodb_client_new(
-        const SubscriptionConfig *config, const char *secret, MongodbClient **ret, char *problem, size_t problem_size) {
+int mongodb_client_new(const SubscriptionConfig *config, SinkHost *host, MongodbClient **ret,
+        char problem[static MONGODB_DETAIL_SIZE]) {
         static pthread_once_t once = PTHREAD_ONCE_INIT;
         _cleanup_(mongodb_client_freep) MongodbClient *client = NULL;
         int r;
@@ -95,10 +101,15 @@ int mongodb_client_new(
         r = copy_config(client, config);
         if (r < 0)
                 return r;
-        r = mongodb_uri_new(config->keys, secret, &client->uri, problem, problem_size);
+        client->host = host;
+        r = mongodb_uri_new(config->keys, &client->uri, problem);
         if (r < 0)
                 return r;
         client->concern = mongodb_write_concern_new();
+        client->good =
+                (usec_t) mongoc_uri_get_option_as_int32(client->uri, MONGOC_URI_SOCKETTIMEOUTMS, MONGODB_SOCKET_MSEC) *
+                USEC_PER_MSEC / 4;
+        client->pace = (Pace){ .min = BULK_BYTES_MIN, .max = BULK_BYTES_MAX, .limit = BULK_BYTES_MAX };
         *ret = cleanup_steal(client);
         return 0;
 }
@@ -161,7 +172,7 @@ static int new_pool(MongodbClient *client, bson_error_t *error) {
         return 0;
 }
 
-MongodbFault mongodb_client_connect(MongodbClient *client, char *detail, size_t size) {
+MongodbFault mongodb_client_connect(MongodbClient *client, char detail[static MONGODB_DETAIL_SIZE]) {
         bson_error_t error = {};
         int r = 0;
 
@@ -174,7 +185,7 @@ MongodbFault mongodb_client_connect(MongodbClient *client, char *detail, size_t 
                 client->client = mongoc_client_pool_pop(client->pool);
         mongodb_client_leave(client);
         if (!client->client) {
-                (void) snprintf(detail, size, "%s", r < 0 ? error.message : "the driver hands out no client");
+                text_copy(detail, MONGODB_DETAIL_SIZE, r < 0 ? error.message : "the driver hands out no client");
                 return MONGODB_FAULT_UNREACHABLE;
         }
 
@@ -185,8 +196,8 @@ MongodbFault mongodb_client_connect(MongodbClient *client, char *detail, size_t 
         return MONGODB_FAULT_NONE;
 }
 
-MongodbFault mongodb_client_read_command(
-        MongodbClient *client, const char *database, const bson_t *command, bson_t *reply, char *detail, size_t size) {
+MongodbFault mongodb_client_read_command(MongodbClient *client, const char *database, const bson_t *command,
+        bson_t *reply, char detail[static MONGODB_DETAIL_SIZE]) {
         bson_error_t error = {};
         bool ok;
 
@@ -195,18 +206,46 @@ MongodbFault mongodb_client_read_command(
         mongodb_client_leave(client);
         if (ok)
                 return MONGODB_FAULT_NONE;
-        mongodb_reply_describe_error(&error, detail, size);
+        mongodb_reply_describe_error(&error, detail, MONGODB_DETAIL_SIZE);
         return mongodb_reply_fault(reply, &error);
 }
 
-MongodbFault mongodb_client_ping(MongodbClient *client, char *detail, size_t size) {
-        MongodbFault fault = mongodb_client_connect(client, detail, size);
+/* The first of writeErrors, which the driver passes over when the command as a whole is ok. */
+static bool first_write_error(const bson_t *reply, bson_error_t *error) {
+        bson_iter_t iter, found;
+
+        if (!bson_iter_init(&iter, reply) || !bson_iter_find_descendant(&iter, "writeErrors.0.code", &found) ||
+                !BSON_ITER_HOLDS_NUMBER(&found))
+                return false;
+        bson_set_error(error, MONGOC_ERROR_SERVER, (uint32_t) bson_iter_as_int64(&found), "a write was refused");
+        return true;
+}
+
+MongodbFault mongodb_client_write_command(
+        MongodbClient *client, const bson_t *command, bson_t *reply, char detail[static MONGODB_DETAIL_SIZE]) {
+        bson_t options = BSON_INITIALIZER;
+        bson_error_t error = {};
+        bool ok;
+
+        (void) mongoc_write_concern_append(client->concern, &options);
+        mongodb_client_enter(client);
+        ok = mongoc_client_write_command_with_opts(client->client, client->database, command, &options, reply, &error);
+        mongodb_client_leave(client);
+        bson_destroy(&options);
+        if (ok && !first_write_error(reply, &error))
+                return MONGODB_FAULT_NONE;
+        mongodb_reply_describe(reply, &error, 0, detail, MONGODB_DETAIL_SIZE);
+        return mongodb_reply_fault(reply, &error);
+}
+
+MongodbFault mongodb_client_ping(MongodbClient *client, char detail[static MONGODB_DETAIL_SIZE]) {
+        MongodbFault fault = mongodb_client_connect(client, detail);
         bson_t command = BSON_INITIALIZER, reply;
 
         if (fault != MONGODB_FAULT_NONE)
                 return fault;
         (void) BSON_APPEND_INT32(&command, "ping", 1);
-        fault = mongodb_client_read_command(client, client->database, &command, &reply, detail, size);
+        fault = mongodb_client_read_command(client, client->database, &command, &reply, detail);
         bson_destroy(&command);
         bson_destroy(&reply);
 
@@ -217,6 +256,109 @@ MongodbFault mongodb_client_ping(MongodbClient *client, char *detail, size_t siz
         }
         return fault;
 }
+
+/* ---- the trial ---- */
+
+/* What listCollections says of the collection of readings. *names_only* needs no privilege, but hides the options. */
+static MongodbFault list_target(
+        MongodbClient *client, bool names_only, bson_t *reply, char detail[static MONGODB_DETAIL_SIZE]) {
+        bson_t command = BSON_INITIALIZER, filter;
+        MongodbFault fault;
+
+        (void) BSON_APPEND_INT32(&command, "listCollections", 1);
+        (void) BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
+        (void) BSON_APPEND_UTF8(&filter, "name", client->collection);
+        (void) bson_append_document_end(&command, &filter);
+        if (names_only) {
+                (void) BSON_APPEND_BOOL(&command, "nameOnly", true);
+                (void) BSON_APPEND_BOOL(&command, "authorizedCollections", true);
+        }
+        fault = mongodb_client_read_command(client, client->database, &command, reply, detail);
+        bson_destroy(&command);
+        return fault;
+}
+
+static bool find_path(const bson_t *reply, const char *path, bson_iter_t *ret) {
+        bson_iter_t iter;
+
+        return bson_iter_init(&iter, reply) && bson_iter_find_descendant(&iter, path, ret);
+}
+
+/* The word for a kind of collection in which _id is not unique, or documents vanish; NULL for a plain one. */
+static const char *odd_kind(const bson_t *reply) {
+        bson_iter_t found;
+
+        if (find_path(reply, "cursor.firstBatch.0.options.capped", &found) && bson_iter_as_bool(&found))
+                return "capped";
+        if (find_path(reply, "cursor.firstBatch.0.options.timeseries", &found))
+                return "a time-series collection";
+        if (!find_path(reply, "cursor.firstBatch.0.type", &found) || !BSON_ITER_HOLDS_UTF8(&found))
+                return NULL;
+        if (strcmp(bson_iter_utf8(&found, NULL), "timeseries") == 0)
+                return "a time-series collection";
+        return strcmp(bson_iter_utf8(&found, NULL), "view") == 0 ? "a view" : NULL;
+}
+
+/* Where the list cannot be had, nothing is said against the collection. */
+static MongodbFault check_target(MongodbClient *client, char detail[static MONGODB_DETAIL_SIZE]) {
+        const char *kind = NULL;
+        MongodbFault fault;
+        bson_t reply;
+
+        fault = list_target(client, false, &reply, detail);
+        if (fault != MONGODB_FAULT_NONE && fault != MONGODB_FAULT_UNREACHABLE) {
+                bson_destroy(&reply);
+                fault = list_target(client, true, &reply, detail);
+        }
+        if (fault == MONGODB_FAULT_NONE)
+                kind = odd_kind(&reply);
+        bson_destroy(&reply);
+        if (kind)
+                (void) snprintf(detail, MONGODB_DETAIL_SIZE, "%s.%s is %s", client->database, client->collection, kind);
+        return kind ? MONGODB_FAULT_TARGET : fault == MONGODB_FAULT_UNREACHABLE ? fault : MONGODB_FAULT_NONE;
+}
+
+static MongodbFault update_nobody(MongodbClient *client, char detail[static MONGODB_DETAIL_SIZE]) {
+        bson_t command = BSON_INITIALIZER, list, update, query, change, set, reply;
+        MongodbFault fault;
+
+        (void) BSON_APPEND_UTF8(&command, "update", client->collection);
+        (void) BSON_APPEND_ARRAY_BEGIN(&command, "updates", &list);
+        (void) BSON_APPEND_DOCUMENT_BEGIN(&list, "0", &update);
+        (void) BSON_APPEND_DOCUMENT_BEGIN(&update, "q", &query);
+        (void) BSON_APPEND_UTF8(&query, "_id", NOBODY);
+        (void) bson_append_document_end(&update, &query);
+        (void) BSON_APPEND_DOCUMENT_BEGIN(&update, "u", &change);
+        (void) BSON_APPEND_DOCUMENT_BEGIN(&change, "$set", &set);
+        (void) BSON_APPEND_BOOL(&set, "tried", true);
+        (void) bson_append_document_end(&change, &set);
+        (void) bson_append_document_end(&update, &change);
+        (void) bson_append_document_end(&list, &update);
+        (void) bson_append_array_end(&command, &list);
+
+        fault = mongodb_client_write_command(client, &command, &reply, detail);
+        bson_destroy(&command);
+        bson_destroy(&reply);
+        return fault;
+}
+
+MongodbFault mongodb_client_try(MongodbClient *client, bool *ret_tried, char detail[static MONGODB_DETAIL_SIZE]) {
+        MongodbFault fault = mongodb_client_ping(client, detail);
+
+        *ret_tried = false;
+        if (fault != MONGODB_FAULT_NONE)
+                return fault;
+        fault = check_target(client, detail);
+        if (fault != MONGODB_FAULT_NONE)
+                return fault;
+        fault = update_nobody(client, detail);
+        if (fault == MONGODB_FAULT_FORBIDDEN)
+                return MONGODB_FAULT_NONE;
+        *ret_tried = fault == MONGODB_FAULT_NONE;
+        return fault;
+}
+
+/* ---- reading ---- */
 
 static mongoc_cursor_t *find_ids(const MongodbClient *client, mongoc_collection_t *collection, const bson_t *ids) {
         bson_t filter = BSON_INITIALIZER, options = BSON_INITIALIZER, operator, concern;
@@ -238,7 +380,7 @@ static mongoc_cursor_t *find_ids(const MongodbClient *client, mongoc_collection_
 }
 
 MongodbFault mongodb_client_read_ids(MongodbClient *client, mongoc_collection_t *collection, const bson_t *ids,
-        MongodbEach each, void *userdata, char *detail, size_t size) {
+        const MongodbReader *reader, char detail[static MONGODB_DETAIL_SIZE]) {
         MongodbFault fault = MONGODB_FAULT_NONE;
         const bson_t *document, *reply;
         mongoc_cursor_t *cursor;
@@ -248,16 +390,17 @@ MongodbFault mongodb_client_read_ids(MongodbClient *client, mongoc_collection_t 
         mongodb_client_enter(client);
         cursor = find_ids(client, collection, ids);
         while (mongoc_cursor_next(cursor, &document))
-                each(userdata, document);
+                reader->each(reader->userdata, document);
         if (mongoc_cursor_error_document(cursor, &error, &reply)) {
                 fault = mongodb_reply_fault(reply, &error);
-                mongodb_reply_describe_error(&error, detail, size);
-                again = !client->no_majority_reads && mongodb_reply_lacks_majority_reads(&error);
+                mongodb_reply_describe_error(&error, detail, MONGODB_DETAIL_SIZE);
+                again = !client->no_majority_reads && error.domain == MONGOC_ERROR_SERVER &&
+                        error.code == MONGODB_CODE_NO_MAJORITY_READS;
         }
         mongoc_cursor_destroy(cursor);
         mongodb_client_leave(client);
         if (!again)
                 return fault;
         client->no_majority_reads = true;
-        return mongodb_client_read_ids(client, collection, ids, each, userdata, detail, size);
+        return mongodb_client_read_ids(client, collection, ids, reader, detail);
 }

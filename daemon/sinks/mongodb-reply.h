@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* What MongoDB's answers mean; pure. The driver's truth about a bulk is in three places (its error, writeErrors,
- * writeConcernErrors), and none alone is enough. */
+ * writeConcernErrors), and none alone is enough. The codes and the words are in mongodb-codes.c. */
 
 #include <mongoc/mongoc.h>
 #include <stdbool.h>
@@ -16,40 +16,62 @@ typedef enum MongodbFault {
         MONGODB_FAULT_DISK_FULL,
         MONGODB_FAULT_LOGIN,     /* user or password are refused */
         MONGODB_FAULT_FORBIDDEN, /* the user lacks a privilege */
+        MONGODB_FAULT_QUOTA,     /* the plan's space or number of collections is used up */
+        MONGODB_FAULT_TARGET,    /* a collection that cannot keep _id unique */
         MONGODB_FAULT_SETTINGS,  /* something else that only a person can change */
         MONGODB_FAULT_LOCAL,     /* this process is out of memory */
-        MONGODB_FAULT_STRANGE,   /* the command as a whole failed with a code that says neither */
-        MONGODB_FAULT_POISON, /* a document in it made the command as a whole fail: to be halved, until it is alone */
+        MONGODB_FAULT_REFUSED,   /* the command as a whole was refused with a code that says none of this */
 } MongodbFault;
 
-/* A word for logs and tests: "unreachable", "login", ... */
-const char *mongodb_fault_name(MongodbFault fault);
-/* What the reader of a log can do about it. */
-const char *mongodb_fault_remedy(MongodbFault fault);
-/* Only a person can end it: trying often does not help, and locks accounts. */
-bool mongodb_fault_is_config(MongodbFault fault);
+/* What is said of a fault. */
+typedef struct MongodbWords {
+        const char *name;   /* for logs and tests: "unreachable", "login", ... */
+        const char *words;  /* behind "MongoDB": "cannot be reached" */
+        const char *remedy; /* what the reader can do */
+        bool lasting;       /* only a person can end it: trying often does not help, and locks accounts */
+} MongodbWords;
+
+const MongodbWords *mongodb_fault_words(MongodbFault fault);
+
+/* Whom a code of the server speaks of. */
+typedef enum MongodbKind {
+        MONGODB_KIND_OTHER = 0, /* it does not say */
+        MONGODB_KIND_DUPLICATE, /* something with this _id, or in another unique index, is there */
+        MONGODB_KIND_DOCUMENT,  /* of the document, in writeErrors; of nothing where a whole command fails */
+        MONGODB_KIND_FAULT,     /* of the server, its settings or this user: never of the document */
+} MongodbKind;
+
+#define MONGODB_CODE_DUPLICATE 11000
+#define MONGODB_CODE_NO_MAJORITY_READS 148
+
+/* By its number; where that is not known by *name* (the server's codeName, may be ""); Atlas has one number for
+ * everything, where *message* decides. *ret_fault* is written for MONGODB_KIND_FAULT. */
+MongodbKind mongodb_code_kind(int64_t code, const char *name, const char *message, MongodbFault *ret_fault);
 
 /* What became of one document of a bulk. */
 typedef enum MongodbVerdict {
         MONGODB_UNKNOWN = 0, /* nothing may be concluded: to be sent again under the same _id */
         MONGODB_STORED,      /* durable under the write concern */
-        MONGODB_DUPLICATE,   /* its _id exists already: to be compared with what is stored */
-        MONGODB_REFUSED,     /* never to be accepted as it is */
-        MONGODB_LATER,       /* not stored, for a reason that is not the document's: to be sent again */
-        MONGODB_ODD, /* refused with a code that says neither "never" nor "later": to be tried alone, a few times */
+        MONGODB_DUPLICATE,   /* a unique index has it: to be compared with what is stored under its _id */
+        MONGODB_ABOUT,       /* refused with a code that speaks of the document */
+        MONGODB_OTHER,       /* refused with a code that does not say whose fault it is */
+        MONGODB_LATER,       /* not stored, for a reason that is the server's: to be sent again */
 } MongodbVerdict;
 
+typedef struct MongodbJudgement {
+        MongodbVerdict verdict;
+        int code;   /* of DUPLICATE, ABOUT and OTHER */
+        bool alone; /* it was alone in its command */
+} MongodbJudgement;
+
 /* Judges the answer to an unordered bulk insert of *n* documents: what mongoc_bulk_operation_execute() returned (as a
- * boolean), its reply and its error. Fills *verdicts*. Other faults than NONE may come with verdicts that hold (some
+ * boolean), its reply and its error. Fills *judgements*. Other faults than NONE may come with verdicts that hold (some
  * stored, the disk full for the rest); MONGODB_FAULT_NONE with verdicts UNKNOWN means: send those again. */
 MongodbFault mongodb_reply_judge(
-        bool ok, const bson_t *reply, const bson_error_t *error, MongodbVerdict *verdicts, size_t n);
+        bool ok, const bson_t *reply, const bson_error_t *error, MongodbJudgement *judgements, size_t n);
 
 /* The fault of any other command that failed. Never MONGODB_FAULT_NONE. *reply* may be NULL. */
 MongodbFault mongodb_reply_fault(const bson_t *reply, const bson_error_t *error);
-
-/* The server has majority reads switched off. */
-bool mongodb_reply_lacks_majority_reads(const bson_error_t *error);
 
 /* What the server says of document *index* of the bulk: message, code, and why its validator refused it. Falls back on
  * *error*. Printable UTF-8. */

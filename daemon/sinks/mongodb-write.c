@@ -2,12 +2,16 @@
 /* clang-format off */
 /* One pass over the messages of a work:
  *
- *      build --too large, no JSON, ...------------------------> BAD
- *        | document                                              ^
- *      bulks --refused for good----------------------------------+
- *        |  |  +--_id taken--> one find --another payload--------+
- *        |  |                    +--the same payload--> DUPLICATE
- *        |  +--odd code--> SUSPECT
+ *      build --too large, no JSON, ...-----------------------------------------------> BAD
+ *        | document                                                                     ^
+ *      bulks --refused: a code about the document, or another code------> SUSPECT       |
+ *        |  |                                                               ^           |
+ *        |  +--something is there--> one find --another payload-------------|-----------+
+ *        |                             |  |  +--the same payload------------|------> DUPLICATE
+ *        |                             |  +--nothing there, for the second time (another unique index)
+ *        |                             |
+ *        |   once more: under the _id with its time, where a message of another time has the fallback _id;
+ *        |   alone, where nothing is there
  *        +--> STORED
  *
  * A fault of the remote ends the pass; what is settled stays settled, what is not is sent again under the same _id. */
@@ -20,93 +24,118 @@
 #include <string.h>
 
 #include "sinks/mongodb-bulk.h"
-#include "sinks/mongodb-compare.h"
-#include "sinks/mongodb-probe.h"
-#include "sinks/mongodb-rejects.h"
 
-struct MongodbWriter {
+/* What is kept for one message. */
+typedef struct Entry {
+        bool by_time; /* its document gets the _id with the publish time */
+        bool again;   /* nothing was found under its _id: sent alone once more */
+        bool found;   /* in the look at what is there */
+        size_t id_offset, id_size;
+} Entry;
+
+typedef struct Pass {
         MongodbClient *client;
         SinkWork *work;
-        size_t *items; /* from here on one for each message of the work */
-        size_t *duplicates;
-        MongodbVerdict *verdicts;
-        size_t allocated;
+        bool apart;
+        usec_t at;
+        Entry *entries;     /* one for each message */
+        size_t *items;      /* to be sent, or being looked at */
+        size_t *duplicates; /* what the server says is there */
         size_t n_duplicates;
-        unsigned strange; /* passes over these messages that failed as a whole with an unknown code */
-        usec_t stored_at;
-};
+        Bytes ids;
+        bson_t document;
+} Pass;
 
-int mongodb_writer_new(MongodbClient *client, MongodbWriter **ret) {
-        MongodbWriter *writer;
-
-        writer = calloc(1, sizeof(*writer));
-        if (!writer)
-                return -ENOMEM;
-        writer->client = client;
-        *ret = writer;
-        return 0;
+static void pass_done(Pass *p) {
+        bson_destroy(&p->document);
+        bytes_done(&p->ids);
+        free(p->duplicates);
+        free(p->items);
+        free(p->entries);
 }
 
-MongodbWriter *mongodb_writer_free(MongodbWriter *writer) {
-        if (!writer)
-                return NULL;
-        free(writer->verdicts);
-        free(writer->duplicates);
-        free(writer->items);
-        writer->client = mongodb_client_free(writer->client);
-        free(writer);
-        return NULL;
+static int pass_init(Pass *p) {
+        size_t n = p->work->n + 1;
+
+        bson_init(&p->document);
+        p->entries = calloc(n, sizeof(Entry));
+        p->items = calloc(n, sizeof(size_t));
+        p->duplicates = calloc(n, sizeof(size_t));
+        return p->entries && p->items && p->duplicates ? 0 : -ENOMEM;
 }
 
-const MongodbClient *mongodb_writer_client(const MongodbWriter *writer) {
-        return writer->client;
+/* ---- one message ---- */
+
+static DocumentInput input_of(const Pass *p, size_t index) {
+        return (DocumentInput){
+                .message = p->work->items[index].message,
+                .rules = &p->client->rules,
+                .at = p->at,
+                .id_by_time = p->entries[index].by_time,
+        };
 }
 
-MongodbFault mongodb_writer_probe(MongodbWriter *writer, SinkAnswer *answer) {
-        return mongodb_probe(writer->client, answer->detail, sizeof(answer->detail));
-}
+static int build_apart(Pass *p, size_t index, bson_t *document) {
+        const SinkItem *item = &p->work->items[index];
+        const DocumentInput input = input_of(p, index);
 
-/* ---- messages ---- */
-
-static void reject(MongodbWriter *w, size_t index, DocumentReason reason, const char *detail) {
-        sink_item_bad(&w->work->items[index], document_reason(reason), detail);
+        return document_build_rejected(&input, item->reason, item->detail ? item->detail : "", document);
 }
 
 static int build(void *userdata, size_t index, bson_t *document) {
-        MongodbWriter *w = userdata;
-        const DocumentInput input = {
-                .message = w->work->items[index].message, .rules = &w->client->rules, .at = w->stored_at
-        };
+        Pass *p = userdata;
+        const DocumentInput input = input_of(p, index);
         char detail[DOCUMENT_DETAIL_SIZE];
         int r;
 
+        if (p->apart)
+                return build_apart(p, index, document);
         r = document_build(&input, document, detail);
         if (r <= DOCUMENT_OK)
                 return r;
-        reject(w, index, (DocumentReason) r, detail);
+        sink_item_bad(&p->work->items[index], document_reason((DocumentReason) r), detail);
         return MONGODB_BULK_SKIPPED;
 }
 
-/* Refused with a code that says neither "never" nor "later", or gone between refusal and look. */
-static void suspect(MongodbWriter *w, size_t index, const char *detail) {
-        sink_item_suspect(&w->work->items[index], 0, false, document_reason(DOCUMENT_REFUSED), detail);
+/* Refused by the server. A message that is being set apart keeps its own reason: only the verdict changes. */
+static void suspect(Pass *p, size_t index, MongodbJudgement judgement, const char *detail) {
+        SinkItem *item = &p->work->items[index];
+        bool about_document = judgement.verdict == MONGODB_ABOUT;
+
+        if (!p->apart) {
+                sink_item_suspect(item, judgement.code, about_document, document_reason(DOCUMENT_REFUSED), detail);
+                item->alone = judgement.alone;
+                return;
+        }
+        item->verdict = SINK_BAD;
+        text_copy(p->work->answer.detail, sizeof(p->work->answer.detail), detail);
 }
 
-static void on_verdict(void *userdata, size_t index, MongodbVerdict verdict, const char *detail) {
-        MongodbWriter *w = userdata;
+/* The server's words about a duplicate, for the case that nothing stands under its _id. */
+static void keep_words(Pass *p, size_t index, const char *detail) {
+        SinkItem *item = &p->work->items[index];
 
-        switch (verdict) {
+        if (p->apart || !*detail)
+                return;
+        free(item->detail);
+        item->detail = strdup(detail);
+}
+
+static void on_verdict(void *userdata, size_t index, MongodbJudgement judgement, const char *detail) {
+        Pass *p = userdata;
+
+        switch (judgement.verdict) {
         case MONGODB_STORED:
-                w->work->items[index].verdict = SINK_STORED;
+                p->work->items[index].verdict = SINK_STORED;
+                p->work->answer.accepted = true;
                 break;
         case MONGODB_DUPLICATE:
-                w->duplicates[w->n_duplicates++] = index;
+                keep_words(p, index, detail);
+                p->duplicates[p->n_duplicates++] = index;
                 break;
-        case MONGODB_REFUSED:
-                reject(w, index, DOCUMENT_REFUSED, detail);
-                break;
-        case MONGODB_ODD:
-                suspect(w, index, detail);
+        case MONGODB_ABOUT:
+        case MONGODB_OTHER:
+                suspect(p, index, judgement, detail);
                 break;
         case MONGODB_UNKNOWN:
         case MONGODB_LATER:
@@ -114,122 +143,281 @@ static void on_verdict(void *userdata, size_t index, MongodbVerdict verdict, con
         }
 }
 
-/* ---- steps of a pass ---- */
+/* ---- sending ---- */
 
-/* Sorts the messages: from the front of items those that go together, from its end those that go alone. */
-static void sort_pending(MongodbWriter *w, size_t *ret_together, size_t *ret_alone) {
-        size_t n = w->work->n, together = 0, alone = n;
+/* Sorts *n* messages: those that are to be alone in their command come last. Returns how many go together. */
+static size_t sort_alone(const Pass *p, size_t *items, size_t n) {
+        size_t together = 0;
 
-        for (size_t i = 0; i < n; i++)
-                if (w->work->items[i].alone)
-                        w->items[--alone] = i;
-                else
-                        w->items[together++] = i;
-        *ret_together = together;
-        *ret_alone = alone;
+        for (size_t i = 0; i < n; i++) {
+                size_t index = items[i];
+
+                if (p->work->items[index].alone || p->entries[index].again)
+                        continue;
+                items[i] = items[together];
+                items[together++] = index;
+        }
+        return together;
 }
 
-static MongodbFault send_pending(MongodbWriter *w) {
-        size_t together, alone;
+static MongodbFault send_items(Pass *p, size_t *items, size_t n) {
+        size_t together = sort_alone(p, items, n);
         MongodbFault fault;
         MongodbBulk bulk;
 
-        mongodb_bulk_init(&bulk, w->client, w->client->readings);
+        mongodb_bulk_init(&bulk, p->client, p->apart ? p->client->rejected : p->client->readings);
         bulk.build = build;
         bulk.on_verdict = on_verdict;
-        bulk.userdata = w;
-        bulk.halve_strange = w->strange >= MONGODB_WRITE_ATTEMPTS;
+        bulk.userdata = p;
+        bulk.carried_out = p->work->answer.accepted;
 
-        sort_pending(w, &together, &alone);
-        fault = mongodb_bulk_send(&bulk, w->items, together);
-        for (size_t i = alone; fault == MONGODB_FAULT_NONE && i < w->work->n; i++)
-                fault = mongodb_bulk_send(&bulk, &w->items[i], 1);
+        fault = mongodb_bulk_send(&bulk, items, together);
+        for (size_t i = together; fault == MONGODB_FAULT_NONE && i < n; i++)
+                fault = mongodb_bulk_send(&bulk, &items[i], 1);
 
         if (fault != MONGODB_FAULT_NONE)
-                (void) snprintf(w->work->answer.detail, sizeof(w->work->answer.detail), "%s", bulk.detail);
+                text_copy(p->work->answer.detail, sizeof(p->work->answer.detail), bulk.detail);
         mongodb_bulk_done(&bulk);
         return fault;
 }
 
-static MongodbFault compare_duplicates(MongodbWriter *w) {
-        MongodbFault fault;
+/* ---- what is there already ---- */
 
-        for (size_t from = 0; from < w->n_duplicates; from += MONGODB_BULK_DOCUMENTS) {
-                size_t n = w->n_duplicates - from;
+static int text_order(const char *a, size_t a_size, const char *b, size_t b_size) {
+        int order = memcmp(a, b, a_size < b_size ? a_size : b_size);
 
-                if (n > MONGODB_BULK_DOCUMENTS)
-                        n = MONGODB_BULK_DOCUMENTS;
-                fault = mongodb_compare(w->client, w->work->items, w->duplicates + from, n, w->verdicts,
-                        w->work->answer.detail, sizeof(w->work->answer.detail));
-                if (fault != MONGODB_FAULT_NONE)
-                        return fault;
-                for (size_t i = 0; i < n; i++) {
-                        size_t index = w->duplicates[from + i];
+        return order != 0 ? order : (a_size > b_size) - (a_size < b_size);
+}
 
-                        if (w->verdicts[i] == MONGODB_DUPLICATE)
-                                w->work->items[index].verdict = SINK_DUPLICATE;
-                        else if (w->verdicts[i] == MONGODB_REFUSED)
-                                reject(w, index, DOCUMENT_ID_CONFLICT,
-                                        "its _id is taken by a document with another payload");
-                        else
-                                suspect(w, index, "its _id is taken, but no document with it is to be found");
+static int id_order(const void *a, const void *b, void *userdata) {
+        const Pass *p = userdata;
+        const Entry *left = &p->entries[*(const size_t *) a], *right = &p->entries[*(const size_t *) b];
+
+        return text_order(p->ids.data + left->id_offset, left->id_size, p->ids.data + right->id_offset, right->id_size);
+}
+
+/* The ids of the messages at *items*, sorted, and the items with them. */
+static int collect_ids(Pass *p, size_t *items, size_t n, bson_t *ids) {
+        _cleanup_bytes_ Bytes scratch = {};
+
+        p->ids.size = 0;
+        for (size_t i = 0; i < n; i++) {
+                Entry *entry = &p->entries[items[i]];
+                DocumentInput input = input_of(p, items[i]);
+                Slice id;
+                int r = p->apart ? document_rejected_id(&input, &scratch, &id) : document_id(&input, &scratch, &id);
+
+                if (r < 0)
+                        return r;
+                *entry = (Entry){ entry->by_time, entry->again, false, p->ids.size, id.size };
+                r = bytes_append(&p->ids, id.data, id.size);
+                if (r < 0)
+                        return r;
+        }
+        qsort_r(items, n, sizeof(*items), id_order, p);
+        for (size_t i = 0; i < n; i++) {
+                const Entry *entry = &p->entries[items[i]];
+                char buffer[16];
+                const char *key;
+
+                (void) bson_uint32_to_string((uint32_t) i, &key, buffer, sizeof(buffer));
+                if (!bson_append_utf8(ids, key, -1, p->ids.data + entry->id_offset, (int) entry->id_size))
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+/* The look at one batch of duplicates. */
+typedef struct Look {
+        Pass *pass;
+        size_t *items; /* sorted by id */
+        size_t n;
+        size_t *again; /* to be sent once more */
+        size_t n_again;
+} Look;
+
+/* Whether what stands under the _id of a message is another message's, which the fallback _id does not tell apart. For
+ * what is set apart the bytes tell. */
+static bool is_of_another(const Pass *p, const DocumentInput *input, const bson_t *stored) {
+        _cleanup_bytes_ Bytes scratch = {};
+        Slice id;
+
+        if (input->id_by_time)
+                return false;
+        if (p->apart)
+                return !document_same_data(stored, &p->document);
+        return document_id(input, &scratch, &id) == DOCUMENT_ID_FALLBACK && !document_same_time(stored, &p->document);
+}
+
+/* What stands under the _id of a message: the same, another message, or another payload. */
+static void judge_found(Look *look, size_t index, const bson_t *stored) {
+        Pass *p = look->pass;
+        SinkItem *item = &p->work->items[index];
+        const DocumentInput input = input_of(p, index);
+
+        bson_reinit(&p->document);
+        if (build(p, index, &p->document) != MONGODB_BULK_BUILT)
+                return;
+        if (!p->apart)
+                free(cleanup_steal(item->detail));
+        if (is_of_another(p, &input, stored)) {
+                p->entries[index].by_time = true;
+                look->again[look->n_again++] = index;
+                return;
+        }
+        if (p->apart ? document_same_data(stored, &p->document) : document_same_payload(stored, &p->document)) {
+                item->verdict = SINK_DUPLICATE;
+                p->work->answer.accepted = true;
+        } else if (p->apart)
+                suspect(p, index, (MongodbJudgement){ MONGODB_ABOUT, MONGODB_CODE_DUPLICATE, false },
+                        "its _id is taken there by other data");
+        else
+                sink_item_bad(item, document_reason(DOCUMENT_ID_CONFLICT),
+                        "its _id is taken by a document with another payload");
+}
+
+/* The first item whose id is not before *id*. */
+static size_t lower_bound(const Look *look, Slice id) {
+        const Pass *p = look->pass;
+        size_t low = 0, high = look->n;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                const Entry *entry = &p->entries[look->items[middle]];
+
+                if (text_order(p->ids.data + entry->id_offset, entry->id_size, id.data, id.size) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+static void on_stored(void *userdata, const bson_t *stored) {
+        Look *look = userdata;
+        Pass *p = look->pass;
+        bson_iter_t iter;
+        const char *text;
+        uint32_t size;
+
+        if (!bson_iter_init_find(&iter, stored, "_id") || !BSON_ITER_HOLDS_UTF8(&iter))
+                return;
+        text = bson_iter_utf8(&iter, &size);
+        for (size_t i = lower_bound(look, (Slice){ text, size }); i < look->n; i++) {
+                Entry *entry = &p->entries[look->items[i]];
+
+                if (text_order(p->ids.data + entry->id_offset, entry->id_size, text, size) != 0)
+                        return;
+                entry->found = true;
+                judge_found(look, look->items[i], stored);
+        }
+}
+
+/* Nothing stands under the _id, but the server says that something is there: it went away in between, or another unique
+ * index refuses the document. Sent alone once more, the second answer tells. */
+static void judge_missing(Look *look, size_t index) {
+        Pass *p = look->pass;
+        const SinkItem *item = &p->work->items[index];
+        char detail[MONGODB_DETAIL_SIZE];
+
+        if (!p->entries[index].again) {
+                p->entries[index].again = true;
+                look->again[look->n_again++] = index;
+                return;
+        }
+        text_copy(detail, sizeof(detail), item->detail ? item->detail : "a unique index has its value already");
+        suspect(p, index, (MongodbJudgement){ MONGODB_ABOUT, MONGODB_CODE_DUPLICATE, true }, detail);
+}
+
+static MongodbFault look_at(Look *look) {
+        Pass *p = look->pass;
+        SinkAnswer *answer = &p->work->answer;
+        bson_t ids = BSON_INITIALIZER;
+        MongodbFault fault = MONGODB_FAULT_LOCAL;
+
+        if (collect_ids(p, look->items, look->n, &ids) == 0)
+                fault = mongodb_client_read_ids(p->client, p->apart ? p->client->rejected : p->client->readings, &ids,
+                        &(MongodbReader){ on_stored, look }, answer->detail);
+        else
+                text_copy(answer->detail, sizeof(answer->detail), "out of memory");
+        bson_destroy(&ids);
+        if (fault == MONGODB_FAULT_REFUSED)
+                return MONGODB_FAULT_BUSY; /* a read does not depend on what is in a document */
+        for (size_t i = 0; fault == MONGODB_FAULT_NONE && i < look->n; i++)
+                if (!p->entries[look->items[i]].found)
+                        judge_missing(look, look->items[i]);
+        return fault;
+}
+
+/* Each message is sent at most twice more, so this ends. */
+static MongodbFault settle_duplicates(Pass *p) {
+        while (p->n_duplicates > 0) {
+                size_t n = p->n_duplicates, n_again = 0;
+
+                memcpy(p->items, p->duplicates, n * sizeof(*p->items));
+                p->n_duplicates = 0;
+                for (size_t from = 0; from < n; from += MONGODB_BULK_DOCUMENTS) {
+                        Look look = { p, p->items + from,
+                                n - from < MONGODB_BULK_DOCUMENTS ? n - from : MONGODB_BULK_DOCUMENTS,
+                                p->duplicates + n_again, 0 };
+                        MongodbFault fault = look_at(&look);
+
+                        if (fault != MONGODB_FAULT_NONE)
+                                return fault;
+                        n_again += look.n_again;
+                }
+                memcpy(p->items, p->duplicates, n_again * sizeof(*p->items));
+                if (n_again > 0) {
+                        MongodbFault fault = send_items(p, p->items, n_again);
+
+                        if (fault != MONGODB_FAULT_NONE)
+                                return fault;
                 }
         }
         return MONGODB_FAULT_NONE;
 }
 
-static MongodbFault pass(MongodbWriter *w) {
-        SinkAnswer *answer = &w->work->answer;
-        MongodbFault fault = mongodb_client_connect(w->client, answer->detail, sizeof(answer->detail));
+static MongodbFault pass(Pass *p) {
+        size_t n = 0;
+        MongodbFault fault = mongodb_client_connect(p->client, p->work->answer.detail);
 
         if (fault != MONGODB_FAULT_NONE)
                 return fault;
-        fault = send_pending(w);
-        if (fault != MONGODB_FAULT_NONE)
-                return fault;
-        return compare_duplicates(w);
-}
+        for (size_t i = 0; i < p->work->n; i++)
+                if (p->work->items[i].verdict == SINK_PENDING)
+                        p->items[n++] = i;
+        fault = send_items(p, p->items, n);
+        if (fault == MONGODB_FAULT_NONE)
+                return settle_duplicates(p);
+        if (p->n_duplicates > 0) { /* what was found before is not to be sent again with the next pass */
+                char detail[MONGODB_DETAIL_SIZE];
 
-/* Makes room for what is kept for each message of *work*. */
-static int begin(MongodbWriter *w, SinkWork *work) {
-        size_t n = work->n;
-
-        if (n > w->allocated) {
-                size_t *items = reallocarray(w->items, n, sizeof(*items));
-                size_t *duplicates = items ? reallocarray(w->duplicates, n, sizeof(*duplicates)) : NULL;
-                MongodbVerdict *verdicts = duplicates ? reallocarray(w->verdicts, n, sizeof(*verdicts)) : NULL;
-
-                w->items = items ? items : w->items;
-                w->duplicates = duplicates ? duplicates : w->duplicates;
-                w->verdicts = verdicts ? verdicts : w->verdicts;
-                if (!verdicts)
-                        return -ENOMEM;
-                w->allocated = n;
+                text_copy(detail, sizeof(detail), p->work->answer.detail);
+                (void) settle_duplicates(p);
+                text_copy(p->work->answer.detail, sizeof(p->work->answer.detail), detail);
         }
-        if (!work->again)
-                w->strange = 0;
-        w->work = work;
-        w->n_duplicates = 0;
-        w->stored_at = clock_wall();
-        return 0;
-}
-
-MongodbFault mongodb_writer_write(MongodbWriter *w, SinkWork *work) {
-        MongodbFault fault;
-
-        if (begin(w, work) < 0) {
-                (void) snprintf(work->answer.detail, sizeof(work->answer.detail), "out of memory");
-                return MONGODB_FAULT_LOCAL;
-        }
-        fault = pass(w);
-        if (fault == MONGODB_FAULT_STRANGE)
-                w->strange++;
-        w->work = NULL;
         return fault;
 }
 
-MongodbFault mongodb_writer_set_apart(MongodbWriter *w, SinkWork *work) {
-        MongodbFault fault = mongodb_client_connect(w->client, work->answer.detail, sizeof(work->answer.detail));
+/* The collection for the rejected is closed to us, though readings can be stored: the neighbours shall not wait for it.
+ */
+static MongodbFault give_up_apart(SinkWork *work, MongodbFault fault) {
+        if (fault != MONGODB_FAULT_REFUSED && !mongodb_fault_words(fault)->lasting)
+                return fault;
+        for (size_t i = 0; i < work->n; i++)
+                if (work->items[i].verdict == SINK_PENDING)
+                        work->items[i].verdict = SINK_BAD;
+        return MONGODB_FAULT_NONE;
+}
 
-        return fault == MONGODB_FAULT_NONE ? mongodb_rejects_write(w->client, work) : fault;
+MongodbFault mongodb_write(MongodbClient *client, SinkWork *work, bool apart) {
+        Pass p = { .client = client, .work = work, .apart = apart, .at = clock_wall() };
+        MongodbFault fault = MONGODB_FAULT_LOCAL;
+
+        if (pass_init(&p) == 0)
+                fault = pass(&p);
+        else
+                text_copy(work->answer.detail, sizeof(work->answer.detail), "out of memory");
+        pass_done(&p);
+        return apart ? give_up_apart(work, fault) : fault;
 }

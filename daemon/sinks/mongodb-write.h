@@ -1,24 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The side of the MongoDB sink that blocks: one pass over a batch, on the worker's thread. Puts the decision procedure
- * into practice: bulks, then the duplicates, then the rejected. */
+/* One pass over messages: into the collection of readings, or, with their reasons, into the one of the rejected.
+ * Blocks. */
 
 #include "sinks/mongodb-client.h"
-#include "subscribe/sink.h"
 
-typedef struct MongodbWriter MongodbWriter;
-
-#define MONGODB_WRITE_ATTEMPTS 5 /* of a command that fails as a whole with an unknown code, until it is halved */
-
-/* Takes *client* when it succeeds. */
-int mongodb_writer_new(MongodbClient *client, MongodbWriter **ret);
-/* Blocks as mongodb_client_free(). */
-MongodbWriter *mongodb_writer_free(MongodbWriter *writer);
-CLEANUP_DEFINE(MongodbWriter, mongodb_writer_free)
-
-const MongodbClient *mongodb_writer_client(const MongodbWriter *writer);
-
-/* As SinkType.probe, write and set_apart; only answer->detail is filled in, and of *work* the items. */
-MongodbFault mongodb_writer_probe(MongodbWriter *writer, SinkAnswer *answer);
-MongodbFault mongodb_writer_write(MongodbWriter *writer, SinkWork *work);
-MongodbFault mongodb_writer_set_apart(MongodbWriter *writer, SinkWork *work);
+/* Tries once to keep every message of *work*, which is set up; writing a message twice leaves one document. Fills in
+ * the items' verdicts, and of the answer `accepted` and `detail`:
+ *
+ * SINK_STORED, SINK_DUPLICATE    durable under majority and journal; DUPLICATE: it was before
+ * SINK_BAD                       no document can be made of it, or its _id is taken by another payload
+ * SINK_SUSPECT                   refused by the server; `alone` is set where it was alone in its command
+ * SINK_PENDING                   behind a fault, which is returned
+ *
+ * *apart*: into the rejected collection, under item->reason and item->detail. What that collection refuses, also for a
+ * reason that only a person can mend, is SINK_BAD; why is in the answer's detail. */
+MongodbFault mongodb_write(MongodbClient *client, SinkWork *work, bool apart);

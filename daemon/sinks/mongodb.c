@@ -1,70 +1,150 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MongoDB as a type of sink. Everything here but mongodb_open() is on the sink's thread. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "events.h"
+#include "lib/crashpoint.h"
+#include "lib/log.h"
 #include "sinks/mongodb-config.h"
 #include "sinks/mongodb-write.h"
-#include "subscribe/sink.h"
+
+/* Of messages that are set apart, so that a publisher gone mad does not fill the journal: so many lines for one reason
+ * within COUNT_USEC, and for all within one call; then a count at most that often. */
+#define LINES_MAX 10
+#define COUNT_USEC (10 * USEC_PER_MINUTE)
+#define REASONS_MAX 16 /* document_reason() has fewer */
+
+typedef struct Said {
+        const char *reason;
+        unsigned lines;
+        usec_t since; /* clock_now() of the first of them */
+} Said;
 
 typedef struct Mongodb {
-        MongodbWriter *writer;
+        MongodbClient *client;
         char *place;
+        char *apart; /* where rejected messages go */
+        Said said[REASONS_MAX];
+        uint64_t unsaid;
+        usec_t counted; /* clock_now() of the last count; 0: none yet */
+        bool unkept;    /* that something can be neither stored nor set apart was said */
 } Mongodb;
 
-static const char *fault_words(MongodbFault fault) {
-        switch (fault) {
-        case MONGODB_FAULT_UNREACHABLE:
-                return "cannot be reached";
-        case MONGODB_FAULT_BUSY:
-                return "cannot write now";
-        case MONGODB_FAULT_WRITE_CONCERN:
-                return "cannot make writes durable";
-        case MONGODB_FAULT_DISK_FULL:
-                return "has no disk space left";
-        case MONGODB_FAULT_LOGIN:
-                return "refuses the login";
-        case MONGODB_FAULT_FORBIDDEN:
-                return "does not let the user do what is needed";
-        case MONGODB_FAULT_SETTINGS:
-                return "refuses to write, and only a person can change that";
-        case MONGODB_FAULT_LOCAL:
-                return "is not written to, because sensorqd is out of memory";
-        default:
-                return "fails in a way that is not known";
-        }
-}
-
 static void answer_with(SinkAnswer *answer, MongodbFault fault) {
+        const MongodbWords *words = mongodb_fault_words(fault);
+
         if (fault == MONGODB_FAULT_NONE)
                 return;
-        answer->fault = mongodb_fault_is_config(fault) ? SINK_FAULT_LASTING : SINK_FAULT_PASSING;
-        answer->reason = mongodb_fault_name(fault);
-        answer->words = fault_words(fault);
-        answer->remedy = mongodb_fault_remedy(fault);
+        answer->fault = words->lasting ? SINK_FAULT_LASTING : SINK_FAULT_PASSING;
+        answer->reason = words->name;
+        answer->words = words->words;
+        answer->remedy = words->remedy;
 }
 
-static void mongodb_probe_remote(void *self, SinkAnswer *answer) {
+static void mongodb_probe(void *self, SinkAnswer *answer) {
         Mongodb *m = self;
+        bool tried;
 
-        answer_with(answer, mongodb_writer_probe(m->writer, answer));
+        answer_with(answer, mongodb_client_try(m->client, &tried, answer->detail));
+        answer->untried = answer->fault == SINK_FAULT_NONE && !tried;
 }
 
-static void mongodb_write(void *self, SinkWork *work) {
+static void mongodb_store(void *self, SinkWork *work) {
         Mongodb *m = self;
 
-        answer_with(&work->answer, mongodb_writer_write(m->writer, work));
-        for (size_t i = 0; i < work->n; i++)
-                if (work->items[i].verdict == SINK_STORED || work->items[i].verdict == SINK_DUPLICATE)
-                        work->answer.accepted = true;
+        answer_with(&work->answer, mongodb_write(m->client, work, false));
+}
+
+/* ---- what is set apart, and said ---- */
+
+/* Whether one more of that reason gets a line of its own. */
+static bool may_say(Mongodb *m, const char *reason, usec_t now) {
+        Said *said = m->said;
+
+        for (size_t i = 0; i + 1 < REASONS_MAX && said->reason && said->reason != reason; i++)
+                said++;
+        if (said->reason != reason || now - said->since >= COUNT_USEC)
+                *said = (Said){ .reason = reason, .since = now };
+        return said->lines++ < LINES_MAX;
+}
+
+static void log_rejected(const Mongodb *m, const SinkItem *item) {
+        const DocumentInput input = { .message = item->message, .rules = &m->client->rules };
+        _cleanup_bytes_ Bytes scratch = {}, key = {}, message = {};
+        Slice id, own = item->message->message_id;
+
+        if (document_id(&input, &scratch, &id) < 0 || bytes_append(&key, id.data, id.size) < 0 ||
+                bytes_append(&message, own.data, own.size) < 0)
+                return;
+        log_event(LOG_WARNING, EVENT_READING_REJECTED,
+                LOG_FIELDS({ FIELD_SUBSCRIPTION, m->client->rules.subscription }, { FIELD_MESSAGE_ID, message.data },
+                        { FIELD_KEY, key.data }, { FIELD_REASON, item->reason }, { FIELD_ERROR, item->detail },
+                        { FIELD_COLLECTION, m->apart }),
+                "Message %s of %s cannot be stored in %s: %s (%s). Its bytes are kept in %s; `sensorqd rejected show` "
+                "prints them, `replay` tries again",
+                message.data, m->client->rules.subscription, m->place, item->detail, item->reason, m->apart);
+}
+
+static void say_count(Mongodb *m, usec_t now) {
+        if (m->unsaid == 0 || (m->counted > 0 && now - m->counted < COUNT_USEC))
+                return;
+        log_event(LOG_WARNING, EVENT_READING_REJECTED,
+                LOG_FIELDS({ FIELD_SUBSCRIPTION, m->client->rules.subscription }, { FIELD_COLLECTION, m->apart }),
+                "%" PRIu64 " more messages of %s cannot be stored in %s and are kept in %s; `sensorqd rejected list` "
+                "shows them",
+                m->unsaid, m->client->rules.subscription, m->place, m->apart);
+        m->unsaid = 0;
+        m->counted = now;
+}
+
+static void say_rejected(Mongodb *m, const SinkWork *work) {
+        usec_t now = clock_now();
+        unsigned lines = 0;
+
+        for (size_t i = 0; i < work->n; i++) {
+                const SinkItem *item = &work->items[i];
+
+                if (item->verdict != SINK_STORED && item->verdict != SINK_DUPLICATE)
+                        continue;
+                m->unkept = false;
+                if (lines < LINES_MAX && may_say(m, item->reason, now)) {
+                        lines++;
+                        log_rejected(m, item);
+                } else
+                        m->unsaid++;
+        }
+        say_count(m, now);
+}
+
+static void say_unkept(Mongodb *m, const SinkWork *work) {
+        const SinkItem *item = work->items;
+
+        while (item < work->items + work->n && item->verdict != SINK_BAD)
+                item++;
+        if (m->unkept || item == work->items + work->n)
+                return;
+        m->unkept = true;
+        log_event(LOG_ERR, NULL,
+                LOG_FIELDS({ FIELD_SUBSCRIPTION, m->client->rules.subscription }, { FIELD_REASON, item->reason },
+                        { FIELD_ERROR, work->answer.detail }, { FIELD_COLLECTION, m->apart }),
+                "Messages of %s can neither be stored in %s (the first: %s) nor set apart in %s: %s. They stay in "
+                "Pub/Sub until they expire there; let the user insert and find in %s, and remove what refuses them",
+                m->client->rules.subscription, m->place, item->detail, m->apart, work->answer.detail, m->apart);
 }
 
 static void mongodb_set_apart(void *self, SinkWork *work) {
         Mongodb *m = self;
 
-        answer_with(&work->answer, mongodb_writer_set_apart(m->writer, work));
+        answer_with(&work->answer, mongodb_write(m->client, work, true));
+        CRASHPOINT("sink-rejected-written");
+        say_rejected(m, work);
+        say_unkept(m, work);
 }
+
+/* ---- life ---- */
 
 static const char *mongodb_place(const void *self) {
         return ((const Mongodb *) self)->place;
@@ -76,34 +156,35 @@ static void *mongodb_close(void *self) {
 
         if (!m)
                 return NULL;
-        m->writer = mongodb_writer_free(m->writer);
+        m->client = mongodb_client_free(m->client);
+        free(m->apart);
         free(m->place);
         free(m);
         return NULL;
 }
 
+static char *place_of(const char *database, const char *collection) {
+        char *place;
+
+        return asprintf(&place, "%s.%s", database, collection) < 0 ? NULL : place;
+}
+
 static int mongodb_open(
         const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
-        _cleanup_(mongodb_client_freep) MongodbClient *client = NULL;
         const MongodbConfig *keys = config->keys;
         Mongodb *m;
         int r;
 
-        r = mongodb_client_new(config, keys->password.text, &client, problem, SINK_DETAIL_MAX);
-        if (r < 0)
-                return r;
-        client->host = host;
         m = calloc(1, sizeof(Mongodb));
         if (!m)
                 return -ENOMEM;
-        if (asprintf(&m->place, "%s.%s", keys->database, keys->collection) < 0)
-                m->place = NULL;
-        r = m->place ? mongodb_writer_new(client, &m->writer) : -ENOMEM;
+        m->place = place_of(keys->database, keys->collection);
+        m->apart = place_of(keys->database, keys->rejected_collection);
+        r = m->place && m->apart ? mongodb_client_new(config, host, &m->client, problem) : -ENOMEM;
         if (r < 0) {
                 (void) mongodb_close(m);
                 return r;
         }
-        cleanup_steal(client);
         *ret_self = m;
         return 0;
 }
@@ -117,8 +198,8 @@ const SinkType sink_type_mongodb = {
         .blocks = true,
         .open = mongodb_open,
         .place = mongodb_place,
-        .probe = mongodb_probe_remote,
-        .write = mongodb_write,
+        .probe = mongodb_probe,
+        .write = mongodb_store,
         .set_apart = mongodb_set_apart,
         .close = mongodb_close,
         .admin = &sink_admin_mongodb,

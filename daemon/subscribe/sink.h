@@ -30,10 +30,11 @@ typedef enum SinkFault {
 /* Of a probe, a write or a set_apart as a whole. Zeros: the remote is well. The texts but *detail* are static. */
 typedef struct SinkAnswer {
         SinkFault fault;
-        bool accepted;                /* the remote took something just now, or had it already: it does take messages */
-        const char *reason;           /* of the fault in one word, for logs and tests: "unreachable" */
-        const char *words;            /* what follows the remote's name: "cannot be reached" */
-        const char *remedy;           /* what the reader can do */
+        bool accepted;      /* the remote took something just now, or had it already: it does take messages */
+        bool untried;       /* of a probe without a fault: no write could be tried, so only a message can tell */
+        const char *reason; /* of the fault in one word, for logs and tests: "unreachable" */
+        const char *words;  /* what follows the remote's name: "cannot be reached" */
+        const char *remedy; /* what the reader can do */
         char detail[SINK_DETAIL_MAX]; /* what the remote said; printable */
 } SinkAnswer;
 

@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 require(document_same_payload(&document, &again));
         } else {
                 require(bytes_is_utf8(detail, strlen(detail)));
-                require(document_build_rejected(&(DocumentInput){ &message, &rules, 1, false }, (DocumentReason) r, detail, &rejected) == 0);
+                require(document_build_rejected(&(DocumentInput){ &message, &rules, 1, false }, document_reason((DocumentReason) r), detail, &rejected) == 0);
                 require(bson_validate(&rejected, BSON_VALIDATE_NONE, &offset));
         }
         bson_destroy(&document);

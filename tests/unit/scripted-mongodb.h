@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -42,15 +43,21 @@ typedef struct Server {
         Connection connections[CONNECTIONS_MAX]; /* the accepting thread's */
         size_t n_connections;
         pthread_mutex_t mutex;    /* over all of the following */
-        char *stored[STORED_MAX]; /* ids in the main collection, with their documents */
+        char *stored[STORED_MAX]; /* ids, with their documents; in the rejected collection behind an R */
         bson_t *documents[STORED_MAX];
         size_t n_stored;
         size_t n_rejected;
-        unsigned inserts, rejected_inserts, finds, largest;
+        unsigned inserts, rejected_inserts, finds, updates, lists, largest;
         unsigned weak; /* commands that do not ask for the majority */
         /* Decides about the document with this `val`. */
         int (*say)(double val, bool rejected);
         int command_code;                /* for SAY_COMMAND: the whole insert fails with it */
+        const char *command_text;        /* and with these words */
+        int update_code, list_code;      /* the command fails with it; 0: it is carried out */
+        bool list_names;                 /* the list may be had of names only */
+        const char *kind;                /* of the collection: "capped", "timeseries", "view"; NULL: plain */
+        const char *duplicate_text;      /* errmsg of duplicates, without a keyPattern; NULL: as a server of today */
+        atomic_uint msec_per_100k;       /* how long a line this slow takes for what is sent */
         bool count_as_double;            /* `n` as a double, which the driver does not read */
         bool hide_found;                 /* finds answer nothing */
         unsigned logins, refused_logins; /* so far; of those to come */
@@ -86,14 +93,14 @@ static void write_reply(int fd, int32_t op, int32_t request, const bson_t *reply
         memcpy(buffer, header, 16);
         if (op != OP_MSG)
                 memcpy(buffer + 16, old, sizeof(old));
-        if (write(fd, buffer, 16 + extra) < 0 || write(fd, bson_get_data(reply), reply->len) < 0)
+        if (send(fd, buffer, 16 + extra, MSG_NOSIGNAL) < 0 || send(fd, bson_get_data(reply), reply->len, MSG_NOSIGNAL) < 0)
                 (void) shutdown(fd, SHUT_RDWR);
 }
 
-static void answer_error(int code, bson_t *reply) {
+static void answer_error(int code, const char *text, bson_t *reply) {
         (void) BSON_APPEND_INT32(reply, "ok", 0);
         (void) BSON_APPEND_INT32(reply, "code", code);
-        (void) BSON_APPEND_UTF8(reply, "errmsg", "scripted failure of the command");
+        (void) BSON_APPEND_UTF8(reply, "errmsg", text ? text : "scripted failure of the command");
 }
 
 static double double_of(const bson_t *document, const char *key) {
@@ -115,7 +122,7 @@ static ssize_t find_stored(const Server *server, const char *id) {
         return -1;
 }
 
-static void put_error(bson_t *errors, uint32_t n, int32_t index, int code) {
+static void put_error(const Server *server, bson_t *errors, uint32_t n, int32_t index, int code) {
         char buffer[16];
         const char *key;
         bson_t error, pattern;
@@ -124,26 +131,27 @@ static void put_error(bson_t *errors, uint32_t n, int32_t index, int code) {
         (void) bson_append_document_begin(errors, key, -1, &error);
         (void) BSON_APPEND_INT32(&error, "index", index);
         (void) BSON_APPEND_INT32(&error, "code", code);
-        (void) BSON_APPEND_UTF8(&error, "errmsg", "scripted");
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&error, "keyPattern", &pattern);
-        (void) BSON_APPEND_INT32(&pattern, "_id", 1);
-        (void) bson_append_document_end(&error, &pattern);
+        (void) BSON_APPEND_UTF8(&error, "errmsg", server->duplicate_text && code == 11000 ? server->duplicate_text : "scripted");
+        if (!server->duplicate_text) {
+                (void) BSON_APPEND_DOCUMENT_BEGIN(&error, "keyPattern", &pattern);
+                (void) BSON_APPEND_INT32(&pattern, "_id", 1);
+                (void) bson_append_document_end(&error, &pattern);
+        }
         (void) bson_append_document_end(errors, &error);
 }
 
 /* The server's judgement of one document: 0, a code for writeErrors, SAY_CLOSE or SAY_COMMAND. */
 static int insert_one(Server *server, const bson_t *document, bool rejected) {
         int said = server->say ? server->say(rejected ? 0 : double_of(document, "val"), rejected) : SAY_STORED;
+        char id[256];
 
         if (said != SAY_STORED)
                 return said;
-        if (rejected) {
-                server->n_rejected++;
-                return SAY_STORED;
-        }
-        if (find_stored(server, text_of(document, "_id")) >= 0)
+        (void) snprintf(id, sizeof(id), "%s%s", rejected ? "R" : "", text_of(document, "_id"));
+        if (find_stored(server, id) >= 0)
                 return 11000;
-        server->stored[server->n_stored] = strdup(text_of(document, "_id"));
+        server->n_rejected += rejected;
+        server->stored[server->n_stored] = strdup(id);
         server->documents[server->n_stored++] = bson_copy(document);
         return SAY_STORED;
 }
@@ -163,12 +171,12 @@ static bool answer_insert(Server *server, bool rejected, const uint8_t *data, si
                 if (fail < 0)
                         break;
                 if (fail > 0)
-                        put_error(&errors, n_errors++, index, fail);
+                        put_error(server, &errors, n_errors++, index, fail);
         }
         if ((unsigned) index > server->largest)
                 server->largest = (unsigned) index;
         if (fail == SAY_COMMAND)
-                answer_error(server->command_code, reply);
+                answer_error(server->command_code, server->command_text, reply);
         else {
                 (void) BSON_APPEND_INT32(reply, "ok", 1);
                 if (server->count_as_double)
@@ -207,28 +215,54 @@ static void put_found(const Server *server, ssize_t place, uint32_t *n, bson_t *
                 (*n)++;
 }
 
-/* By _id, or the first document. */
+/* By _id. */
 static void answer_find(Server *server, const bson_t *command, bson_t *reply) {
         bson_iter_t iter, found, ids;
         bson_t cursor, batch;
         uint32_t n = 0;
-        bool by_id;
+        char id[256];
 
         if (server->no_majority && says(command, "readConcern.level", "majority"))
-                return answer_error(148, reply);
+                return answer_error(148, NULL, reply);
         require(bson_iter_init(&iter, command));
-        by_id = bson_iter_find_descendant(&iter, "filter._id.$in", &found) && bson_iter_recurse(&found, &ids);
-        server->finds += by_id;
-        server->weak += by_id && !server->no_majority && !is_majority_read(command);
+        require(bson_iter_find_descendant(&iter, "filter._id.$in", &found) && bson_iter_recurse(&found, &ids));
+        server->finds++;
+        server->weak += !server->no_majority && !is_majority_read(command);
         (void) BSON_APPEND_INT32(reply, "ok", 1);
         (void) BSON_APPEND_DOCUMENT_BEGIN(reply, "cursor", &cursor);
         (void) BSON_APPEND_INT64(&cursor, "id", 0);
         (void) BSON_APPEND_UTF8(&cursor, "ns", "d.c");
         (void) BSON_APPEND_ARRAY_BEGIN(&cursor, "firstBatch", &batch);
-        while (by_id && !server->hide_found && bson_iter_next(&ids))
-                put_found(server, find_stored(server, bson_iter_utf8(&ids, NULL)), &n, &batch);
-        if (!by_id)
-                put_found(server, server->n_stored > 0 ? 0 : -1, &n, &batch);
+        while (!server->hide_found && bson_iter_next(&ids)) {
+                (void) snprintf(id, sizeof(id), "%s%s", says(command, "find", "c") ? "" : "R", bson_iter_utf8(&ids, NULL));
+                put_found(server, find_stored(server, id), &n, &batch);
+        }
+        (void) bson_append_array_end(&cursor, &batch);
+        (void) bson_append_document_end(reply, &cursor);
+}
+
+/* What kind of collection it is: type, and options where they may be seen. */
+static void answer_list(Server *server, const bson_t *command, bson_t *reply) {
+        bson_t cursor, batch, entry, options;
+        bson_iter_t iter;
+        bool names = bson_iter_init_find(&iter, command, "nameOnly") && bson_iter_as_bool(&iter);
+
+        server->lists++;
+        if (server->list_code > 0 && !(names && server->list_names))
+                return answer_error(server->list_code, NULL, reply);
+        (void) BSON_APPEND_INT32(reply, "ok", 1);
+        (void) BSON_APPEND_DOCUMENT_BEGIN(reply, "cursor", &cursor);
+        (void) BSON_APPEND_INT64(&cursor, "id", 0);
+        (void) BSON_APPEND_UTF8(&cursor, "ns", "d.$cmd.listCollections");
+        (void) BSON_APPEND_ARRAY_BEGIN(&cursor, "firstBatch", &batch);
+        (void) BSON_APPEND_DOCUMENT_BEGIN(&batch, "0", &entry);
+        (void) BSON_APPEND_UTF8(&entry, "name", "c");
+        (void) BSON_APPEND_UTF8(&entry, "type", !server->kind || strcmp(server->kind, "capped") == 0 ? "collection" : server->kind);
+        (void) BSON_APPEND_DOCUMENT_BEGIN(&entry, "options", &options);
+        if (server->kind && !names && strcmp(server->kind, "capped") == 0)
+                (void) BSON_APPEND_BOOL(&options, "capped", true);
+        (void) bson_append_document_end(&entry, &options);
+        (void) bson_append_document_end(&batch, &entry);
         (void) bson_append_array_end(&cursor, &batch);
         (void) bson_append_document_end(reply, &cursor);
 }
@@ -258,12 +292,32 @@ static void answer_login(Server *server, bson_t *reply) {
         server->logins++;
         if (server->refused_logins > 0) {
                 server->refused_logins--;
-                return answer_error(18, reply);
+                return answer_error(18, NULL, reply);
         }
         (void) BSON_APPEND_INT32(reply, "conversationId", 1);
         (void) BSON_APPEND_BOOL(reply, "done", true);
         (void) BSON_APPEND_BINARY(reply, "payload", BSON_SUBTYPE_BINARY, (const uint8_t *) "", 0);
         (void) BSON_APPEND_INT32(reply, "ok", 1);
+}
+
+/* The trial: an update of a document that nobody has. */
+static void answer_update(Server *server, const bson_t *command, const uint8_t *data, bson_t *reply) {
+        int32_t length;
+        bson_iter_t iter;
+        bson_t update;
+
+        server->updates++;
+        server->weak += !is_durable_write(command);
+        if (data) {
+                memcpy(&length, data, 4);
+                require(bson_init_static(&update, data, (size_t) length));
+                require(!(bson_iter_init_find(&iter, &update, "upsert") && bson_iter_as_bool(&iter)));
+        }
+        if (server->update_code > 0)
+                return answer_error(server->update_code, NULL, reply);
+        (void) BSON_APPEND_INT32(reply, "ok", 1);
+        (void) BSON_APPEND_INT32(reply, "n", 0);
+        (void) BSON_APPEND_INT32(reply, "nModified", 0);
 }
 
 /* One OP_MSG: a command (section 0) and, for an insert, its documents (section 1). */
@@ -294,6 +348,10 @@ static bool answer(Server *server, const uint8_t *body, size_t size, bson_t *rep
                 more = answer_insert(server, strcmp(bson_iter_utf8(&iter, NULL), "c") != 0, documents, documents_size, reply);
         } else if (strcmp(bson_iter_key(&iter), "find") == 0)
                 answer_find(server, &command, reply);
+        else if (strcmp(bson_iter_key(&iter), "listCollections") == 0)
+                answer_list(server, &command, reply);
+        else if (strcmp(bson_iter_key(&iter), "update") == 0)
+                answer_update(server, &command, documents, reply);
         else if (strcmp(bson_iter_key(&iter), "saslStart") == 0)
                 answer_login(server, reply);
         else if (strcmp(bson_iter_key(&iter), "ping") == 0)
@@ -312,6 +370,7 @@ static void *serve_connection(void *userdata) {
         while (more && read_all(connection->fd, header, sizeof(header)) && read_all(connection->fd, body, (size_t) header[0] - 16)) {
                 bson_t reply = BSON_INITIALIZER;
 
+                (void) usleep((unsigned) header[0] / 100 * atomic_load(&connection->server->msec_per_100k));
                 (void) pthread_mutex_lock(&connection->server->mutex);
                 if (header[3] == OP_MSG)
                         more = answer(connection->server, body, (size_t) header[0] - 16, &reply);

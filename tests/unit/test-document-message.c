@@ -234,7 +234,7 @@ static void test_rejected(void **state) {
         message.attributes = attributes;
         message.n_attributes = 1;
         bson_init(&document);
-        assert_int_equal(document_build_rejected(&(DocumentInput){ &message, &rules, STORED_AT, false }, DOCUMENT_NOT_UTF8, "the data is not UTF-8", &document), 0);
+        assert_int_equal(document_build_rejected(&(DocumentInput){ &message, &rules, STORED_AT, false }, document_reason(DOCUMENT_NOT_UTF8), "the data is not UTF-8", &document), 0);
         assert_string(&document, "_id", SUBSCRIPTION ":17");
         assert_string(&document, "reason", "not_utf8");
         assert_string(&document, "detail", "the data is not UTF-8");
@@ -259,7 +259,7 @@ static void test_rejected_attributes(void **state) {
         message.attributes = attributes;
         message.n_attributes = 2;
         bson_init(&document);
-        assert_int_equal(document_build_rejected(&(DocumentInput){ &message, &rules, STORED_AT, false }, DOCUMENT_DUPLICATE_KEY, "", &document), 0);
+        assert_int_equal(document_build_rejected(&(DocumentInput){ &message, &rules, STORED_AT, false }, document_reason(DOCUMENT_DUPLICATE_KEY), "", &document), 0);
         assert_string(&document, "pubsub.attributes.0.name", "a.b");
         assert_string(&document, "pubsub.attributes.0.value", "1");
         assert_string(&document, "pubsub.attributes.1.name", "a.b");
@@ -282,7 +282,7 @@ static void test_rejected_attribute_alone(void **state) {
                 message.attributes = attributes;
                 message.n_attributes = 2;
                 bson_init(&document);
-                assert_int_equal(document_build_rejected(&(DocumentInput){ &message, &rules, STORED_AT, false }, DOCUMENT_REFUSED, "", &document), 0);
+                assert_int_equal(document_build_rejected(&(DocumentInput){ &message, &rules, STORED_AT, false }, document_reason(DOCUMENT_REFUSED), "", &document), 0);
                 assert_string(&document, "pubsub.attributes.0.name", "plain");
                 assert_true(bson_iter_init(&iter, &document) && bson_iter_find_descendant(&iter, "pubsub.attributes.1.name", &found));
                 bson_destroy(&document);

@@ -12,14 +12,14 @@
 
 #include "lib/bytes.h"
 #include "sinks/mongodb-reply.h"
-#include "sinks/mongodb-uri.h"
+#include "sinks/mongodb-client.h"
 
 #define N 4
 
-/* One letter for each document: unknown, Stored, Duplicate, Refused, Later, Odd. */
-static void verdict_letters(const MongodbVerdict verdicts[static N], char letters[static N + 1]) {
+/* One letter for each document: unknown, Stored, Duplicate, About it, Other, Later. */
+static void verdict_letters(const MongodbJudgement verdicts[static N], char letters[static N + 1]) {
         for (size_t i = 0; i < N; i++)
-                letters[i] = "?SDRLO"[verdicts[i]];
+                letters[i] = "?SDAOL"[verdicts[i].verdict];
         letters[N] = '\0';
 }
 
@@ -61,30 +61,30 @@ static void test_judge(void **state) {
                         "{\"nInserted\":2,\"writeErrors\":[" DUPLICATE_OLD(0) "," DUPLICATE_OLDER(3) "]}", "DSSD", MONGODB_FAULT_NONE },
                 { "other unique indexes", false, 17, 11000,
                         "{\"nInserted\":1,\"writeErrors\":[" DUPLICATE_OTHER(0) "," DUPLICATE_OTHER_OLD(1) "," DUPLICATE_COMPOUND(2) "]}",
-                        "RRRS", MONGODB_FAULT_NONE },
+                        "DDDS", MONGODB_FAULT_NONE },
                 { "refused, duplicate and odd together", false, 17, 121,
-                        "{\"nInserted\":1,\"writeErrors\":[" ERROR(0, 121) "," DUPLICATE(1) "," ERROR(3, 4711) "]}", "RDSO",
+                        "{\"nInserted\":1,\"writeErrors\":[" ERROR(0, 121) "," DUPLICATE(1) "," ERROR(3, 4711) "]}", "ADSO",
                         MONGODB_FAULT_NONE },
                 { "index and code as doubles and int64", false, 17, 121,
                         "{\"nInserted\":{\"$numberLong\":\"2\"},\"writeErrors\":[{\"index\":2.0,\"code\":121.0,\"errmsg\":\"\"},"
                         "{\"index\":{\"$numberLong\":\"3\"},\"code\":{\"$numberLong\":\"121\"},\"errmsg\":\"\"}]}",
-                        "SSRR", MONGODB_FAULT_NONE },
+                        "SSAA", MONGODB_FAULT_NONE },
                 { "the whole batch refused", false, 17, 121,
-                        "{\"nInserted\":0,\"writeErrors\":[" ERROR(0, 2) "," ERROR(1, 22) "," ERROR(2, 57) "," ERROR(3, 10334) "]}", "RRRR",
+                        "{\"nInserted\":0,\"writeErrors\":[" ERROR(0, 2) "," ERROR(1, 22) "," ERROR(2, 57) "," ERROR(3, 10334) "]}", "OAAA",
                         MONGODB_FAULT_NONE },
                 { "unlisted ones when a later part was cut off", false, 17, 11000, "{\"nInserted\":1,\"writeErrors\":[" DUPLICATE(0) "]}",
                         "D???", MONGODB_FAULT_NONE },
                 { "the disk is full for one", false, 17, 14031, "{\"nInserted\":3,\"writeErrors\":[" ERROR(2, 14031) "]}", "SSLS",
                         MONGODB_FAULT_DISK_FULL },
                 { "busy for one, refused another", false, 17, 112,
-                        "{\"nInserted\":2,\"writeErrors\":[" ERROR(0, 112) "," ERROR(1, 121) "]}", "LRSS", MONGODB_FAULT_BUSY },
+                        "{\"nInserted\":2,\"writeErrors\":[" ERROR(0, 112) "," ERROR(1, 121) "]}", "LASS", MONGODB_FAULT_BUSY },
                 { "an index twice", false, 17, 121, "{\"nInserted\":2,\"writeErrors\":[" ERROR(1, 121) "," ERROR(1, 121) "]}", "????",
-                        MONGODB_FAULT_STRANGE },
+                        MONGODB_FAULT_BUSY },
                 { "an index out of range", false, 17, 121, "{\"nInserted\":3,\"writeErrors\":[" ERROR(4, 121) "]}", "????",
-                        MONGODB_FAULT_STRANGE },
+                        MONGODB_FAULT_BUSY },
                 { "an index below zero", false, 17, 121, "{\"nInserted\":3,\"writeErrors\":[" ERROR(-1, 121) "]}", "????",
-                        MONGODB_FAULT_STRANGE },
-                { "no index", false, 17, 121, "{\"nInserted\":3,\"writeErrors\":[{\"code\":121}]}", "????", MONGODB_FAULT_STRANGE },
+                        MONGODB_FAULT_BUSY },
+                { "no index", false, 17, 121, "{\"nInserted\":3,\"writeErrors\":[{\"code\":121}]}", "????", MONGODB_FAULT_BUSY },
                 { "write concern timeout", false, 16, 64,
                         "{\"nInserted\":4,\"writeErrors\":[],\"writeConcernErrors\":[{\"code\":64,\"errmsg\":\"waiting\"}]}", "????",
                         MONGODB_FAULT_WRITE_CONCERN },
@@ -113,8 +113,8 @@ static void test_judge(void **state) {
                 { "not ready", false, MONGOC_ERROR_CLIENT, MONGOC_ERROR_CLIENT_NOT_READY, "{}", "????", MONGODB_FAULT_UNREACHABLE },
                 { "not authorized", false, 17, 13, "{}", "????", MONGODB_FAULT_FORBIDDEN },
                 { "login by code", false, 17, 18, "{}", "????", MONGODB_FAULT_LOGIN },
-                { "Atlas", false, 17, 8000, "{}", "????", MONGODB_FAULT_LOGIN },
-                { "a view", false, 17, 166, "{}", "????", MONGODB_FAULT_SETTINGS },
+                { "Atlas", false, 17, 8000, "{}", "????", MONGODB_FAULT_SETTINGS },
+                { "a view", false, 17, 166, "{}", "????", MONGODB_FAULT_TARGET },
                 { "a bad name", false, 17, 73, "{}", "????", MONGODB_FAULT_SETTINGS },
                 { "writes blocked", false, 17, 371, "{}", "????", MONGODB_FAULT_SETTINGS },
                 { "no primary", false, 17, 10107, "{\"errorLabels\":[\"RetryableWriteError\"]}", "????", MONGODB_FAULT_BUSY },
@@ -124,26 +124,26 @@ static void test_judge(void **state) {
                 { "the label says that no document is at fault", false, 17, 2, "{\"errorLabels\":[\"RetryableWriteError\"]}", "????",
                         MONGODB_FAULT_BUSY },
                 { "disk full", false, 17, 14031, "{}", "????", MONGODB_FAULT_DISK_FULL },
-                { "poison", false, 17, 22, "{}", "????", MONGODB_FAULT_POISON },
+                { "poison", false, 17, 22, "{}", "????", MONGODB_FAULT_REFUSED },
                 { "too large, found by the driver", false, MONGOC_ERROR_BSON, MONGOC_ERROR_BSON_INVALID, "{}", "????",
-                        MONGODB_FAULT_POISON },
+                        MONGODB_FAULT_REFUSED },
                 { "invalid, found by the driver", false, MONGOC_ERROR_COMMAND, MONGOC_ERROR_COMMAND_INVALID_ARG, "{}", "????",
-                        MONGODB_FAULT_POISON },
-                { "an unknown code", false, 17, 4711, "{}", "????", MONGODB_FAULT_STRANGE },
+                        MONGODB_FAULT_REFUSED },
+                { "an unknown code", false, 17, 4711, "{}", "????", MONGODB_FAULT_REFUSED },
                 { "failed without a code, counts add up", false, 0, 0, "{\"nInserted\":4}", "SSSS", MONGODB_FAULT_NONE },
                 { "failed without a code", false, 0, 0, "{\"nInserted\":2}", "????", MONGODB_FAULT_NONE },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
                 bson_error_t error = { .domain = rows[i].domain, .code = rows[i].code, .message = "words" };
-                MongodbVerdict verdicts[N] = { MONGODB_STORED, MONGODB_STORED, MONGODB_STORED, MONGODB_STORED };
+                MongodbJudgement verdicts[N] = { { .verdict = MONGODB_STORED }, { .verdict = MONGODB_DUPLICATE } };
                 bson_t *reply = reply_of(rows[i].reply);
                 MongodbFault fault = mongodb_reply_judge(rows[i].ok, reply, &error, verdicts, N);
                 char letters[N + 1];
 
                 verdict_letters(verdicts, letters);
                 if (fault != rows[i].fault || strcmp(letters, rows[i].verdicts) != 0)
-                        fail_msg("%s: %s %s", rows[i].what, letters, mongodb_fault_name(fault));
+                        fail_msg("%s: %s %s", rows[i].what, letters, mongodb_fault_words(fault)->name);
                 bson_destroy(reply);
         }
 }
@@ -157,7 +157,7 @@ static void test_stored_is_certain(void **state) {
                         for (unsigned listed = 0; listed < 1 << N; listed++)
                                 for (int concern = 0; concern < 2; concern++) {
                                         bson_error_t error = { .domain = domains[domain], .code = domains[domain] > 0 ? 121 : 0 };
-                                        MongodbVerdict verdicts[N];
+                                        MongodbJudgement verdicts[N];
                                         _cleanup_bytes_ Bytes json = {};
                                         bson_t *reply;
                                         int n_listed = 0;
@@ -171,7 +171,7 @@ static void test_stored_is_certain(void **state) {
                                         reply = reply_of(json.data);
                                         (void) mongodb_reply_judge(n_listed == 0 && !concern, reply, &error, verdicts, N);
                                         for (unsigned i = 0; i < N; i++)
-                                                if (verdicts[i] == MONGODB_STORED) {
+                                                if (verdicts[i].verdict == MONGODB_STORED) {
                                                         assert_false(concern);
                                                         assert_false(listed & 1u << i);
                                                         assert_int_equal(inserted + n_listed, N);
@@ -206,43 +206,97 @@ static void test_describe(void **state) {
 }
 
 static void test_fault_words(void **state) {
-        for (int fault = MONGODB_FAULT_UNREACHABLE; fault <= MONGODB_FAULT_POISON; fault++) {
-                assert_true(strlen(mongodb_fault_name((MongodbFault) fault)) > 0);
-                assert_true(strlen(mongodb_fault_remedy((MongodbFault) fault)) > 0);
+        for (int fault = MONGODB_FAULT_NONE; fault <= MONGODB_FAULT_REFUSED; fault++) {
+                const MongodbWords *words = mongodb_fault_words((MongodbFault) fault);
+
+                assert_true(strlen(words->name) > 0 && strlen(words->words) > 0);
+                assert_int_equal(fault != MONGODB_FAULT_NONE, strlen(words->remedy) > 0);
         }
-        assert_true(mongodb_fault_is_config(MONGODB_FAULT_LOGIN));
-        assert_true(mongodb_fault_is_config(MONGODB_FAULT_FORBIDDEN));
-        assert_false(mongodb_fault_is_config(MONGODB_FAULT_UNREACHABLE));
+        assert_true(mongodb_fault_words(MONGODB_FAULT_LOGIN)->lasting);
+        assert_true(mongodb_fault_words(MONGODB_FAULT_FORBIDDEN)->lasting);
+        assert_true(mongodb_fault_words(MONGODB_FAULT_TARGET)->lasting);
+        assert_false(mongodb_fault_words(MONGODB_FAULT_UNREACHABLE)->lasting);
+        assert_false(mongodb_fault_words(MONGODB_FAULT_REFUSED)->lasting);
 }
 
-static mongoc_uri_t *uri_of(const char *text, const char *secret, char problem[static 256]) {
-        _cleanup_free_ char *copy = strdup(text);
-        const MongodbConfig config = { .uri = copy };
+/* A2: the server's own list of what can be tried again, and the states of a server that pass, are never held against a document. */
+static void test_retriable_codes(void **state) {
+        static const int codes[] = { 6, 7, 24, 46, 50, 63, 70, 82, 89, 90, 91, 112, 134, 150, 189, 203, 211, 215, 216, 249, 262, 279, 290, 317, 319, 355,
+                358, 365, 384, 402, 406, 407, 412, 433, 449, 450, 453, 462, 9001, 10058, 10107, 11600, 11601, 11602, 13388, 13435, 13436, 16500, 46841,
+                50915, 91331, 10045600 };
+        /* a setting or the server's state can cause these as well as a document */
+        static const int others[] = { 0, 1, 2, 8, 9, 14, 16, 17, 301, 4711, 16501, 999999 };
+
+        for (size_t i = 0; i < ELEMENTSOF(codes); i++) {
+                MongodbFault fault = MONGODB_FAULT_NONE;
+
+                if (mongodb_code_kind(codes[i], "", "", &fault) != MONGODB_KIND_FAULT || fault != MONGODB_FAULT_BUSY)
+                        fail_msg("%d", codes[i]);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(others); i++) {
+                MongodbFault fault = MONGODB_FAULT_NONE;
+
+                assert_int_equal(mongodb_code_kind(others[i], "", "", &fault), MONGODB_KIND_OTHER);
+                assert_int_equal(mongodb_code_kind(others[i], "IngressRequestRateLimitExceeded", "", &fault), MONGODB_KIND_FAULT);
+        }
+}
+
+/* B8: Atlas has one code for everything; its words tell what to do. */
+static void test_atlas_words(void **state) {
+        static const struct {
+                const char *message;
+                MongodbFault fault;
+        } rows[] = {
+                { "bad auth : Authentication failed.", MONGODB_FAULT_LOGIN },
+                { "you are over your space quota, using 513 MB of 512 MB", MONGODB_FAULT_QUOTA },
+                { "cannot create a new collection -- already using 500 collections of 500", MONGODB_FAULT_QUOTA },
+                { "user is not allowed to do action [insert] on [home.readings]", MONGODB_FAULT_FORBIDDEN },
+                { "not authorized on home to execute command", MONGODB_FAULT_FORBIDDEN },
+                { "something new", MONGODB_FAULT_SETTINGS },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                bson_error_t error = { .domain = MONGOC_ERROR_SERVER, .code = 8000 };
+
+                (void) snprintf(error.message, sizeof(error.message), "%s", rows[i].message);
+                assert_int_equal(mongodb_reply_fault(NULL, &error), rows[i].fault);
+        }
+}
+
+static mongoc_uri_t *uri_of(const char *text, const char *secret, char problem[static MONGODB_DETAIL_SIZE]) {
+        _cleanup_free_ char *copy = strdup(text), *password = secret ? strdup(secret) : NULL;
+        const MongodbConfig config = { .uri = copy, .password.text = password };
         mongoc_uri_t *uri = NULL;
         int r;
 
         problem[0] = '\0';
-        r = mongodb_uri_new(&config, secret, &uri, problem, 256);
+        r = mongodb_uri_new(&config, &uri, problem);
         assert_true(r == 0 || r == -EBADMSG);
         assert_int_equal(r == 0, uri != NULL);
         return uri;
 }
 
 static void test_uri_limits(void **state) {
-        char problem[256];
+        char problem[MONGODB_DETAIL_SIZE];
         mongoc_uri_t *uri =
                 uri_of("mongodb://h/?serverSelectionTimeoutMS=2000&socketTimeoutMS=60000&heartbeatFrequencyMS=60000", NULL, problem);
 
         assert_non_null(uri);
         assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, 0), 2000); /* smaller: the user's */
-        assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, 0), MONGODB_SOCKET_MSEC);
+        assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, 0), 60000); /* A1: up to the ceiling, too */
         assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 0), MONGODB_CONNECT_MSEC);
         assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_HEARTBEATFREQUENCYMS, 0), MONGODB_HEARTBEAT_MSEC);
         assert_true(mongoc_uri_get_option_as_bool(uri, MONGOC_URI_RETRYWRITES, false));
         assert_string_equal(mongoc_uri_get_appname(uri), "sensorqd");
         mongoc_uri_destroy(uri);
 
+        uri = uri_of("mongodb://h/?socketTimeoutMS=600000&retryWrites=false", NULL, problem);
+        assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, 0), MONGODB_SOCKET_MAX_MSEC);
+        assert_false(mongoc_uri_get_option_as_bool(uri, MONGOC_URI_RETRYWRITES, true)); /* B9 */
+        mongoc_uri_destroy(uri);
+
         uri = uri_of("mongodb://h/?appName=mine", NULL, problem);
+        assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, 0), MONGODB_SOCKET_MSEC);
         assert_string_equal(mongoc_uri_get_appname(uri), "mine");
         mongoc_uri_destroy(uri);
 }
@@ -255,7 +309,7 @@ static void test_uri_refused(void **state) {
                 "http://u:hunter2@h/",
                 "",
         };
-        char problem[256];
+        char problem[MONGODB_DETAIL_SIZE];
 
         for (size_t i = 0; i < ELEMENTSOF(uris); i++) {
                 assert_null(uri_of(uris[i], NULL, problem));
@@ -269,7 +323,7 @@ static void test_uri_refused(void **state) {
 
 /* The password file holds the password as it is, not percent-encoded. */
 static void test_uri_password(void **state) {
-        char problem[256];
+        char problem[MONGODB_DETAIL_SIZE];
         mongoc_uri_t *uri = uri_of("mongodb://u@h/?authSource=admin", "p@ss:/%41", problem);
 
         assert_non_null(uri);
@@ -294,6 +348,8 @@ int main(void) {
                 cmocka_unit_test(test_stored_is_certain),
                 cmocka_unit_test(test_describe),
                 cmocka_unit_test(test_fault_words),
+                cmocka_unit_test(test_retriable_codes),
+                cmocka_unit_test(test_atlas_words),
                 cmocka_unit_test(test_uri_limits),
                 cmocka_unit_test(test_uri_refused),
                 cmocka_unit_test(test_uri_password),

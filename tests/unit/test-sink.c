@@ -247,7 +247,7 @@ static void test_refused_by_the_server(void **state) {
 
         open_sink(w);
         mongodb_server_command(&w->server, w->database,
-                "{\"create\":\"c\",\"validator\":{\"$jsonSchema\":{\"bsonType\":\"object\",\"properties\":{\"val\":{\"bsonType\":"
+                "{\"collMod\":\"c\",\"validator\":{\"$jsonSchema\":{\"bsonType\":\"object\",\"properties\":{\"val\":{\"bsonType\":"
                 "\"double\"}}}}}");
         mongodb_server_command(&w->server, w->database,
                 "{\"createIndexes\":\"c\",\"indexes\":[{\"key\":{\"serial\":1},\"name\":\"serial_1\",\"unique\":true}]}");
@@ -308,7 +308,7 @@ static void test_faults(void **state) {
                 { "{\"failCommands\":[\"insert\"],\"closeConnection\":true}", "unreachable", 4 },
                 { "{\"failCommands\":[\"insert\"],\"errorCode\":10107,\"errorLabels\":[\"RetryableWriteError\"]}", "busy", 4 },
                 { "{\"failCommands\":[\"insert\"],\"errorCode\":14031}", "disk_full", 2 },
-                { "{\"failCommands\":[\"insert\"],\"errorCode\":4711}", "unknown", 2 },
+                { "{\"failCommands\":[\"insert\"],\"errorCode\":4711}", "refused", 5 },
                 { "{\"failCommands\":[\"insert\"],\"writeConcernError\":{\"code\":64,\"errmsg\":\"waiting for replication timed out\"}}",
                         "write_concern", 2 },
         };
@@ -478,7 +478,7 @@ static void test_admin(void **state) {
 
         open_sink(w);
         mongodb_server_command(&w->server, w->database,
-                "{\"create\":\"c\",\"validator\":{\"$jsonSchema\":{\"bsonType\":\"object\",\"properties\":{\"val\":{\"bsonType\":"
+                "{\"collMod\":\"c\",\"validator\":{\"$jsonSchema\":{\"bsonType\":\"object\",\"properties\":{\"val\":{\"bsonType\":"
                 "\"double\"}}}}}");
         write_and_wait(w, batch_of(pairs, 1));
         assert_fates(w->settled, "r");
@@ -526,7 +526,7 @@ static void test_login(void **state) {
         UNTIL(w, status(w).retry_at > 0);
         assert_non_null(strstr(status(w).detail, "login"));
         assert_null(strstr(status(w).detail, "wrong"));
-        assert_int_equal(mongodb_admin_open(&w->config, "wrong", &admin, &detail), 0);
+        assert_int_equal(mongodb_admin_open(&w->config, NULL, &admin, &detail), 0);
         assert_int_equal(mongodb_admin_check_login(admin, &detail), MONGODB_ADMIN_FAILED);
         admin = mongodb_admin_close(admin);
         close_sink(w);
@@ -535,7 +535,7 @@ static void test_login(void **state) {
         UNTIL(w, status(w).ready);
         write_and_wait(w, numbered(2));
         assert_fates(w->settled, "ss");
-        assert_int_equal(mongodb_admin_open(&w->config, "p@ss:/%41", &admin, &detail), 0);
+        assert_int_equal(mongodb_admin_open(&w->config, NULL, &admin, &detail), 0);
         assert_int_equal(mongodb_admin_check_login(admin, &detail), MONGODB_ADMIN_OK);
         assert_non_null(strstr(detail.text, "u of admin"));
         if (mongodb_admin_check_write(admin, &detail) != MONGODB_ADMIN_OK)
