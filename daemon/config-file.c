@@ -13,8 +13,7 @@
 #include "lib/bytes.h"
 #include "lib/file.h"
 #include "lib/http.h"
-
-#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* some editors begin a text file with it */
+#include "lib/text.h"
 
 /* ---- rules that span sections, or look at the environment ---- */
 
@@ -146,15 +145,6 @@ static unsigned text_find_bad(const char *text, size_t size) {
         return line;
 }
 
-/* UTF-16 with its mark, or ASCII in it: every second byte of the beginning is NUL. */
-static bool text_is_utf16(const char *text, size_t size) {
-        if (size < 2)
-                return false;
-        if (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0)
-                return true;
-        return size >= 4 && ((text[0] == '\0' && text[2] == '\0') || (text[1] == '\0' && text[3] == '\0'));
-}
-
 static int check_coding(const ConfigReader *reader) {
         unsigned line = text_find_bad(reader->text, reader->size);
 
@@ -248,15 +238,15 @@ int config_parse(const ConfigInput *input, const char *text, size_t size, Config
         _cleanup_(config_unrefp) Config *config = NULL;
         _cleanup_(yaml_freep) YamlNode *root = NULL;
         ConfigReader reader;
+        size_t mark;
         int r;
 
         r = config_new(input->path, &config);
         if (r < 0)
                 return r;
-        if (size >= strlen(BYTE_ORDER_MARK) && memcmp(text, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0) {
-                text += strlen(BYTE_ORDER_MARK);
-                size -= strlen(BYTE_ORDER_MARK);
-        }
+        mark = text_mark(text, size);
+        text += mark;
+        size -= mark;
         reader = (ConfigReader){ input->path, config->directory, text, size, &config_section, input->types, errors,
                 &config->warnings };
         r = parse_file(&reader, &root, config);

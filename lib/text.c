@@ -70,3 +70,17 @@ size_t text_clean(char *text, size_t size) {
         }
         return n;
 }
+
+size_t text_mark(const char *text, size_t size) {
+        static const char mark[] = "\xef\xbb\xbf";
+
+        return size >= strlen(mark) && memcmp(text, mark, strlen(mark)) == 0 ? strlen(mark) : 0;
+}
+
+bool text_is_utf16(const char *text, size_t size) {
+        if (size < 2)
+                return false;
+        if (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0)
+                return true;
+        return size >= 4 && ((text[0] == '\0' && text[2] == '\0') || (text[1] == '\0' && text[3] == '\0'));
+}

@@ -20,3 +20,9 @@ void text_copy(char *buffer, size_t size, const char *text);
 /* Makes *size* bytes fit for one line of a terminal or log, in place: controls (C0, DEL, C1, U+2028, U+2029) become
  * spaces, bytes that are not UTF-8 become `?`. Returns what is left of the size. */
 size_t text_clean(char *text, size_t size);
+
+/* The size of the byte order mark that some editors begin a UTF-8 text with: 3, or 0. */
+size_t text_mark(const char *text, size_t size);
+
+/* Whether *text* is UTF-16: with a mark, or by its NULs, as ASCII looks there. */
+bool text_is_utf16(const char *text, size_t size);

@@ -322,8 +322,10 @@ static int load_file(const char *path, Credentials **ret, CredentialsError *erro
         if (r == -EACCES)
                 return fail(
                         error, r, "%s: may not be read by this user (a unit reads it through LoadCredential=)", path);
-        if (r == -EBADMSG || r == -EISDIR)
-                return fail(error, -EBADMSG, "%s: no regular file of at most %d KiB", path, SECRET_SIZE_MAX / 1024);
+        if (r == -EILSEQ)
+                return fail(error, -EBADMSG, "%s: the file is UTF-16; save it as UTF-8", path);
+        if (r == -EBADMSG || r == -EISDIR || r == -EFBIG)
+                return fail(error, -EBADMSG, "%s: not a regular file of at most %d KiB", path, SECRET_SIZE_MAX / 1024);
         if (r < 0)
                 return fail(error, r, "%s: cannot be read: %s", path, strerror(-r));
 

@@ -25,6 +25,7 @@ typedef struct Uri {
         bool user_password; /* and the password */
         bool secret;        /* carries a password, there or in an option */
         bool direct;        /* directConnection=true */
+        bool unchecked;     /* takes any certificate for the server's */
         bool keyless;       /* its mechanism needs no password (X.509, Kerberos, AWS) */
 } Uri;
 
@@ -47,6 +48,7 @@ static const char *const allowed_options[] = {
         "maxPoolSize",
         "replicaSet",
         "retryReads",
+        "retryWrites", /* either way: every write is keyed, and may be repeated */
         "serverSelectionTimeoutMS",
         "socketTimeoutMS",
         "srvMaxHosts",
@@ -66,22 +68,23 @@ static const char *const allowed_options[] = {
         NULL,
 };
 
-/* What promise P3 rests on: a majority has it on disk, and a read for comparison sees it. */
-static const char *const refused_options[] = {
-        "w",
-        "wtimeout",
-        "wtimeoutMS",
-        "journal",
-        "j",
-        "fsync",
-        "safe",
-        "retryWrites",
-        "readConcernLevel",
-        "readPreference",
-        "readPreferenceTags",
-        "maxStalenessSeconds",
-        "slaveOk",
-        NULL,
+/* What promise P3 rests on: a majority has it on disk, and a read for comparison sees it. An option may say what is so
+ * anyway, as the strings that Atlas hands out do. */
+static const struct {
+        const char *name, *value; /* NULL: none may be said */
+} own_options[] = {
+        { "w", "majority" },
+        { "journal", "true" },
+        { "j", "true" },
+        { "safe", "true" },
+        { "readConcernLevel", "majority" },
+        { "readPreference", "primary" },
+        { "wtimeout", NULL },
+        { "wtimeoutMS", NULL },
+        { "fsync", NULL },
+        { "readPreferenceTags", NULL },
+        { "maxStalenessSeconds", NULL },
+        { "slaveOk", NULL },
 };
 
 static bool slice_equal_nocase(Slice slice, const char *text) {
@@ -220,6 +223,26 @@ static int option_unknown(Slice name, ConfigProblem *ret_problem) {
         return config_problem_set(ret_problem, "has an unknown option");
 }
 
+/* One that sensorqd sets itself, or that nobody knows. */
+static int option_own(Slice key, Slice value, const char **ret_name, ConfigProblem *ret_problem) {
+        for (size_t i = 0; i < ELEMENTSOF(own_options); i++) {
+                const char *name = own_options[i].name, *own = own_options[i].value;
+
+                if (!slice_equal_nocase(key, name))
+                        continue;
+                if (!own)
+                        return config_problem_set(
+                                ret_problem, "sets %s, which sensorqd sees to itself: remove it", name);
+                if (!slice_equal_nocase(value, own))
+                        return config_problem_set(ret_problem,
+                                "sets %s to something other than %s, so that readings could be lost: remove it", name,
+                                own);
+                *ret_name = name;
+                return 0;
+        }
+        return option_unknown(key, ret_problem);
+}
+
 static int option_parse(Slice option, const char **ret_name, Uri *uri, ConfigProblem *ret_problem) {
         const char *equals = memchr(option.data, '=', option.size), *name;
         Slice key = { option.data, equals ? (size_t) (equals - option.data) : option.size }, value;
@@ -227,18 +250,16 @@ static int option_parse(Slice option, const char **ret_name, Uri *uri, ConfigPro
         if (!equals || equals + 1 == option.data + option.size)
                 return config_problem_set(ret_problem, "has an option without a value");
 
-        name = option_find(refused_options, key);
-        if (name)
-                return config_problem_set(
-                        ret_problem, "sets %s, which sensorqd sets itself so that nothing is lost", name);
+        value = (Slice){ equals + 1, option.size - key.size - 1 };
         name = option_find(allowed_options, key);
         if (!name)
-                return option_unknown(key, ret_problem);
+                return option_own(key, value, ret_name, ret_problem);
 
-        value = (Slice){ equals + 1, option.size - key.size - 1 };
         if (strcmp(name, "tlsCertificateKeyFilePassword") == 0 ||
                 (strcmp(name, "authMechanismProperties") == 0 && memmem(value.data, value.size, "TOKEN", 5)))
                 uri->secret = true;
+        if (strcmp(name, "tlsInsecure") == 0 || strncmp(name, "tlsAllowInvalid", 15) == 0)
+                uri->unchecked |= slice_equal_nocase(value, "true");
         if (strcmp(name, "directConnection") == 0)
                 uri->direct = slice_equal_nocase(value, "true");
         if (strcmp(name, "authMechanism") == 0)
@@ -413,6 +434,13 @@ static int rule_password(const ConfigPlace *place, const MongodbConfig *mongodb)
         if (uri.user && !uri.user_password && !mongodb->password.file && !uri.keyless)
                 return config_place_fail(place, "uri",
                         "names a user without a password; put it into a file, and name that in password_file");
+        if (uri.unchecked) {
+                r = config_place_warn(place, "uri",
+                        "does not check the server's certificate (tlsInsecure, tlsAllowInvalid...), so any machine on "
+                        "the way can pose as the server: tlsCAFile=/PATH names an authority of your own");
+                if (r < 0)
+                        return r;
+        }
         if (!uri.secret)
                 return 0;
         return config_place_warn(place, "uri",

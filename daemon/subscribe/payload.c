@@ -7,15 +7,15 @@
 #include "lib/gzip.h"
 #include "lib/json.h"
 #include "lib/python.h"
-
-static const char byte_order_mark[3] = "\xef\xbb\xbf";
+#include "lib/text.h"
 
 static Slice without_mark_and_nuls(Slice text) {
+        size_t mark;
+
         while (text.size > 0 && text.data[text.size - 1] == '\0')
                 text.size--;
-        if (text.size >= sizeof(byte_order_mark) && memcmp(text.data, byte_order_mark, sizeof(byte_order_mark)) == 0)
-                text = (Slice){ text.data + sizeof(byte_order_mark), text.size - sizeof(byte_order_mark) };
-        return text;
+        mark = text_mark(text.data, text.size);
+        return (Slice){ text.data + mark, text.size - mark };
 }
 
 static int undo_gzip(Payload *p) {

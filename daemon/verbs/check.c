@@ -306,6 +306,15 @@ static void check_source(Session *session, const SourceConfig *section) {
         tell_source(session, name, &status, sample);
 }
 
+/* ---- secret files ---- */
+
+static void tell_finding(void *userdata, const SecretFinding *finding) {
+        if (finding->fatal)
+                session_fail(userdata, finding->path, "%s", finding->words);
+        else
+                session_warn(userdata, finding->path, "%s", finding->words);
+}
+
 /* ---- the whole ---- */
 
 static void check_pubsub(Session *session) {
@@ -340,5 +349,7 @@ int verb_check(Config *config, bool offline) {
         check_pubsub(session);
         for (size_t i = 0; i < config->n_subscriptions; i++)
                 session_sink(session, &config->subscriptions[i], false);
+        if (secret_audit(config, tell_finding, session) < 0)
+                return EX_OSERR;
         return session_exit_code(session);
 }

@@ -149,7 +149,7 @@ def test_uri_that_is_not_right(sensorqd, uri):
     done = daemon.run("check", "--offline")
     assert IN_URI not in done.stdout + done.stderr
     assert done.returncode in (0, 78), done.stdout + done.stderr  # some are found out only when they are used
-    assert done.returncode == 0 or re.search(r"sensorqd.yaml:\d+:\d+: ", done.stderr)
+    assert done.returncode == 0 or re.search(r"sensorqd.yaml:\d+:\d+: ", done.stdout)
 
 
 def test_secret_in_the_wrong_place(sensorqd, remo):

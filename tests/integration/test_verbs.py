@@ -533,17 +533,18 @@ def test_config_error_names_the_place(sensorqd, verb):
     assert daemon.run(*arguments).returncode == 78
 
 
-@pytest.mark.parametrize("damage", ["missing", "two lines", "empty"])
+@pytest.mark.parametrize("damage", ["missing", "two lines", "empty", "quoted"])
 def test_secret_that_cannot_be_used(made, damage):
     token = made.daemon.directory / "credentials" / "nature-remo.token"
     if damage == "missing":
         token.unlink()
     else:
-        token.write_text({"two lines": "one\ntwo\n", "empty": "\n"}[damage])
+        token.write_text({"two lines": "one\ntwo\n", "empty": "\n", "quoted": '"token"\n'}[damage])
     for verb in ("run", "once"):
         done = made.daemon.run(verb)
         assert done.returncode == 77, done.stderr
         assert "nature-remo.token" in done.stderr
+        assert damage != "quoted" or "holds a quote (character 1)" in done.stderr
 
 
 @pytest.mark.parametrize("verb", ["run", "once", "check", "setup"])

@@ -355,9 +355,10 @@ static void test_uri(void **state) {
         refuse_mongodb("uri: 'mongodb://h/?srvMaxHosts=2" REST, "sets srvMaxHosts, which belongs to mongodb+srv://");
         refuse_mongodb("uri: 'mongodb://h/?SRVSERVICENAME=x" REST, "sets srvServiceName, which belongs to mongodb+srv://");
         refuse_mongodb("uri: 'mongodb://h?tls=true" REST, "no / between the hosts and the options");
-        refuse_mongodb("uri: 'mongodb://h/?w=1" REST, "sets w, which sensorqd sets itself");
+        refuse_mongodb("uri: 'mongodb://h/?w=1" REST, "sets w to something other than majority, so that readings could be lost: remove it");
         refuse_mongodb("uri: 'mongodb://h/?JOURNAL=false" REST, "sets journal");
-        refuse_mongodb("uri: 'mongodb://h/?retrywrites=true" REST, "sets retryWrites");
+        refuse_mongodb("uri: 'mongodb://h/?wtimeoutMS=1" REST, "sets wtimeoutMS, which sensorqd sees to itself: remove it");
+        refuse_mongodb("uri: 'mongodb://h/?w=majority&W=majority" REST, "has the option w twice");
         refuse_mongodb("uri: 'mongodb://h/?readPreference=secondary" REST, "sets readPreference");
         refuse_mongodb("uri: 'mongodb://h/?tls=true&TLS=true" REST, "has the option tls twice");
         refuse_mongodb("uri: 'mongodb://h/?tls" REST, "option without a value");
@@ -380,6 +381,8 @@ static void test_uri_right(void **state) {
                 { "mongodb://%2Ftmp%2Fmongodb-27017.sock/", false },
                 { "mongodb://u:p%40ss@h1:1,h2:65535/db?authSource=admin&tls=true", true },
                 { "mongodb+srv://u:p@cluster.example.net/?appName=x", true },
+                { "mongodb+srv://c.example.net/?retryWrites=true&w=majority&appName=Cluster0", false }, /* as Atlas gives it */
+                { "mongodb://h/?retryWrites=false&journal=true&readPreference=primary&readConcernLevel=majority", false },
                 { "mongodb+srv://cluster.example.net/?srvMaxHosts=2&srvServiceName=x&tls=false", false },
                 { "mongodb://CN=me@h/?authMechanism=MONGODB-X509&tlsCertificateKeyFile=/c.pem", false },
                 { "mongodb://h/?tlsCertificateKeyFile=/c.pem&tlsCertificateKeyFilePassword=x", true },
@@ -397,6 +400,26 @@ static void test_uri_right(void **state) {
                         assert_contains(config->warnings.texts[0], "c.yaml:2:48: subscribe[].mongodb.uri: holds a password");
                 config_unref(config);
         }
+}
+
+/* What is allowed, and deserves a word. */
+static void test_uri_unchecked(void **state) {
+        static const char *const options[] = { "tlsInsecure=true", "tlsAllowInvalidCertificates=true", "tlsAllowInvalidHostnames=TRUE" };
+        Config *config;
+
+        for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+                char text[300];
+
+                (void) snprintf(text, sizeof(text),
+                        PUBSUB "subscribe: [{subscription: sub, mongodb: {uri: 'mongodb://h/?tls=true&%s', database: d, collection: c}}]", options[i]);
+                config = parse(text);
+                assert_int_equal(config->warnings.n, 1);
+                assert_contains(config->warnings.texts[0], "subscribe[].mongodb.uri: does not check the server's certificate");
+                config_unref(config);
+        }
+        config = parse(PUBSUB "subscribe: [{subscription: sub, mongodb: {uri: 'mongodb://h/?tlsInsecure=false', database: d, collection: c}}]");
+        assert_int_equal(config->warnings.n, 0);
+        config_unref(config);
 }
 
 /* P10 */
@@ -607,6 +630,7 @@ int main(void) {
                 cmocka_unit_test(test_mongodb),
                 cmocka_unit_test(test_uri),
                 cmocka_unit_test(test_uri_right),
+                cmocka_unit_test(test_uri_unchecked),
                 cmocka_unit_test(test_no_secret_in_errors),
                 cmocka_unit_test(test_endpoint_with_password_is_not_shown),
                 cmocka_unit_test(test_files),

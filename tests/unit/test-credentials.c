@@ -196,7 +196,7 @@ static void test_authorized_user(void **state) {
 
         f->config.pubsub.credentials_file = (char *) "user.json";
         (void) write_file(f, "user.json",
-                "{\"type\":\"authorized_user\",\"client_id\":\"id\",\"client_secret\":\"s\",\"refresh_token\":\"r\",\"quota_project_id\":"
+                "\xef\xbb\xbf{\"type\":\"authorized_user\",\"client_id\":\"id\",\"client_secret\":\"s\",\"refresh_token\":\"r\",\"quota_project_id\":"
                 "\"mine\",\"account\":\"\"}");
         load(f);
         assert_int_equal(f->credentials->kind, CREDENTIALS_AUTHORIZED_USER);
@@ -313,6 +313,7 @@ static void test_bad_files(void **state) {
         check_text_fails(f,
                 "{\"type\":\"authorized_user\",\"client_id\":\"i\",\"client_secret\":\"s\",\"refresh_token\":\"r\",\"quota_project_id\":\"a\\nB: c\"}",
                 -EBADMSG, "`quota_project_id` is not the id of a project");
+        check_text_fails(f, "\xff\xfe{", -EBADMSG, "the file is UTF-16; save it as UTF-8");
         check_text_fails(f, "{\"type\":\"service_account\",\"private_key\":\"secret\"}", -EBADMSG, "`client_email` is missing");
         check_text_fails(f, "{\"type\":\"service_account\",\"client_email\":\"e\"}", -EBADMSG, "`private_key` is missing");
         check_text_fails(f, "{\"type\":\"service_account\",\"client_email\":\"e\",\"private_key\":\"secret\"}", -EBADMSG, "is damaged");
@@ -363,7 +364,7 @@ static void test_named_is_missing(void **state) {
         f->config.pubsub.credentials_file = (char *) "/nonexistent.json";
         check_load_fails(f, -ENOENT, "pubsub.credentials_file: /nonexistent.json does not exist");
         f->config.pubsub.credentials_file = f->directory;
-        check_load_fails(f, -EBADMSG, "no regular file");
+        check_load_fails(f, -EBADMSG, "not a regular file");
 }
 
 static void test_search_order(void **state) {

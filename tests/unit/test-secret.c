@@ -129,11 +129,11 @@ static void assert_read(Fixture *f, const void *data, size_t size, const char *t
         assert_null(secret_free(secret));
 }
 
-static void assert_refused(Fixture *f, const void *data, size_t size) {
+static void assert_refused(Fixture *f, const void *data, size_t size, int error) {
         char *secret = NULL;
 
         put(f->credentials, "s", data, size);
-        assert_int_equal(secret_read(&f->config, NULL, "s", &secret), -EBADMSG);
+        assert_int_equal(secret_read(&f->config, NULL, "s", &secret), error);
         assert_null(secret);
 }
 
@@ -148,18 +148,19 @@ static void test_content(void **state) {
                 7, "abc");
         assert_read(f, " a b ", 5, " a b");
         assert_read(f, "p\xc3\xa4ss", 5, "p\xc3\xa4ss");
+        assert_read(f, "abc\xc2\xa0\xe3\x80\x80\n \xc2\xa0\n", 13, "abc"); /* as pasted from a web page */
 
-        assert_refused(f, "", 0);
-        assert_refused(f, " \n", 2);
-        assert_refused(f, "\xef\xbb\xbf\n", 4);
-        assert_refused(f, "a\nb", 3);
-        assert_refused(f, "a\tb", 3);
-        assert_refused(f, "a\0b", 3);
-        assert_refused(f, "a\x7f", 2);
+        assert_refused(f, "", 0, -ENODATA);
+        assert_refused(f, " \n", 2, -ENODATA);
+        assert_refused(f, "\xef\xbb\xbf\n", 4, -ENODATA);
+        assert_refused(f, "a\nb", 3, -EBADMSG);
+        assert_refused(f, "a\tb", 3, -EBADMSG);
+        assert_refused(f, "a\0b", 3, -EBADMSG);
+        assert_refused(f, "a\x7f", 2, -EBADMSG);
         assert_refused(f,
                 "\xff\xfe"
                 "a\0b\0",
-                6); /* UTF-16 */
+                6, -EILSEQ); /* UTF-16 */
 }
 
 static void test_size(void **state) {
@@ -172,7 +173,7 @@ static void test_size(void **state) {
         assert_int_equal(secret_read(&f->config, NULL, "s", &secret), 0);
         assert_int_equal(strlen(secret), SECRET_SIZE_MAX);
         secret = secret_free(secret);
-        assert_refused(f, data, SECRET_SIZE_MAX + 1);
+        assert_refused(f, data, SECRET_SIZE_MAX + 1, -EFBIG);
         free(data);
 }
 
@@ -195,6 +196,13 @@ static void test_kinds(void **state) {
         assert_int_equal(size, 4);
         assert_string_equal(secret, "{\n}\n");
         assert_null(secret_free(secret));
+        put(f->credentials, "k", "\xef\xbb\xbf{}", 5);
+        assert_int_equal(secret_read_file(path, &secret, &size), 0);
+        assert_int_equal(size, 2);
+        assert_string_equal(secret, "{}");
+        assert_null(secret_free(secret));
+        put(f->credentials, "k", "{\0}\0", 4);
+        assert_int_equal(secret_read_file(path, &secret, &size), -EILSEQ);
         assert_null(secret_free(NULL));
 }
 
@@ -209,6 +217,9 @@ static void test_explain(void **state) {
                 { "/nowhere/t", -ENOENT, "does not exist" },
                 { "t", -EACCES, "sudo" },
                 { "t", -EBADMSG, "put the secret alone into it" },
+                { "t", -ENODATA, "is empty" },
+                { "t", -EFBIG, "is larger than 64 KiB" },
+                { "t", -EILSEQ, "is UTF-16: save it as UTF-8" },
                 { "t", -EIO, "cannot be read: " },
         };
         Fixture *f = *state;
@@ -311,6 +322,94 @@ static void test_read_notes(void **state) {
         assert_null(secrets_free(secrets));
 }
 
+/* A token that cannot be in a header is found when it is read, not when it is sent: the file, the place and the remedy, not the token. */
+static void test_token(void **state) {
+        static const ConfigRow row = { "token_file", &config_type_token, 0, 1, 100, .doc = "" }, rows[] = { row, {} };
+        static const ConfigSection section = { .rows = rows, .size = sizeof(ConfigSecret) };
+        static const struct {
+                const char *text, *words;
+        } wrong[] = {
+                { "\"hunter2\"\n", "secret file t holds a quote (character 1), which is no part of a token" },
+                { "hunter'2", "holds a quote (character 7)" },
+                { "Bearer hunter2", "begins with \"Bearer \"" },
+                { "hunt er2", "holds a blank (character 5): leave only the token" },
+                { "\xe3\x81\x82\xc2\xa0hunter2", "holds something other than ASCII (character 1)" },
+                { "hunter\xc2\xa0" "2", "holds something other than ASCII (character 7)" },
+        };
+        char name[] = "t";
+        Fixture *f = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+                ConfigSecret secret = { .file = name };
+                SecretProblem problem = {};
+
+                put(f->credentials, "t", wrong[i].text, strlen(wrong[i].text));
+                assert_int_equal(secret_read_all(&f->config, NULL, &section, &secret, &problem), -EBADMSG);
+                assert_null(secret.text);
+                assert_non_null(strstr(problem.text, wrong[i].words));
+                assert_null(strstr(problem.text, "unter"));
+        }
+        for (const char *text = "ory_at_5.x-y~z+/=="; text; text = NULL) {
+                ConfigSecret secret = { .file = name };
+                SecretProblem problem;
+
+                put(f->credentials, "t", text, strlen(text));
+                assert_int_equal(secret_read_all(&f->config, NULL, &section, &secret, &problem), 0);
+                assert_string_equal(secret.text, text);
+                free(secret.text);
+        }
+}
+
+typedef struct Findings {
+        char text[4096];
+        unsigned fatal;
+} Findings;
+
+static void find(void *userdata, const SecretFinding *finding) {
+        Findings *findings = userdata;
+        const char *slash = strrchr(finding->path, '/');
+
+        findings->fatal += finding->fatal;
+        (void) snprintf(findings->text + strlen(findings->text), sizeof(findings->text) - strlen(findings->text), "%s: %s\n",
+                slash ? slash + 1 : finding->path, finding->words);
+}
+
+/* What would end in 243/CREDENTIALS without a name, and what others may read, is told by its name. */
+static void test_audit(void **state) {
+        Fixture *f = *state;
+        Findings findings = {};
+        char path[160], *large;
+        static char outside[] = "key.json";
+
+        assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+        put(f->config_credentials, "good.token", "x", 1);
+        put(f->config_credentials, ".hidden\xc3\xa4", "x", 1);
+        (void) snprintf(path, sizeof(path), "%s/good.token", f->config_credentials);
+        assert_int_equal(chmod(path, 0600), 0);
+        assert_int_equal(secret_audit(&f->config, find, &findings), 0);
+        assert_string_equal(findings.text, "");
+
+        put(f->config_credentials, "\xe3\x83\x88\xe3\x83\xbc\xe3\x82\xaf\xe3\x83\xb3", "x", 1);
+        put(f->config_credentials, "a b", "x", 1);
+        large = calloc(1, 1024 * 1024 + 1);
+        put(f->config_credentials, "backup.tar", large, 1024 * 1024 + 1);
+        free(large);
+        put(f->config_directory, outside, "x", 1);
+        (void) snprintf(path, sizeof(path), "%s/%s", f->config_directory, outside);
+        assert_int_equal(chmod(path, 0644), 0);
+        assert_int_equal(chmod(f->config_directory, 0755), 0);
+        f->config.pubsub.credentials_file = outside;
+        assert_int_equal(secret_audit(&f->config, find, &findings), 0);
+        assert_int_equal(findings.fatal, 4);
+        assert_non_null(strstr(findings.text, "\xe3\x83\x88\xe3\x83\xbc\xe3\x82\xaf\xe3\x83\xb3: systemd does not take this name"));
+        assert_non_null(strstr(findings.text, "a b: systemd does not take this name"));
+        assert_non_null(strstr(findings.text, "backup.tar: is larger than 1 MiB"));
+        assert_non_null(strstr(findings.text, "credentials: its files are larger than 1 MiB together"));
+        assert_non_null(strstr(findings.text, "key.json: others may read this secret (mode 0644)"));
+        assert_null(strstr(findings.text, "good.token"));
+        assert_null(strstr(findings.text, "hidden"));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_order, setup, teardown),
@@ -319,6 +418,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_size, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_explain, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_token, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_audit, setup, teardown),
                 cmocka_unit_test(test_conceal),
                 cmocka_unit_test(test_conceal_short),
                 cmocka_unit_test(test_conceal_login),

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "secrets.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/array.h"
+#include "lib/bytes.h"
+
+#define SECRETS_BEGINNING 16 /* this much of a longer secret is concealed without the rest */
+#define SECRETS_BLOT "[secret]"
+#define SECRETS_BLOT_SHORT "****" /* no longer than the shortest secret */
+
+struct Secrets {
+        char **kept;
+        size_t n_kept, allocated;
+        char *passing[SECRETS_PASSING_MAX]; /* a ring */
+        size_t next;
+};
+
+static void wipe(char *secret) {
+        if (secret)
+                explicit_bzero(secret, strlen(secret));
+        free(secret);
+}
+
+int secrets_new(Secrets **ret) {
+        Secrets *secrets = calloc(1, sizeof(Secrets));
+
+        if (!secrets)
+                return -ENOMEM;
+        *ret = secrets;
+        return 0;
+}
+
+Secrets *secrets_free(Secrets *secrets) {
+        if (!secrets)
+                return NULL;
+        for (size_t i = 0; i < SECRETS_PASSING_MAX; i++)
+                wipe(secrets->passing[i]);
+        for (size_t i = 0; i < secrets->n_kept; i++)
+                wipe(secrets->kept[i]);
+        free(secrets->kept);
+        free(secrets);
+        return NULL;
+}
+
+/* The secret at *index* of all, or NULL past the end. */
+static const char *secrets_at(const Secrets *secrets, size_t index) {
+        if (index < secrets->n_kept)
+                return secrets->kept[index];
+        index -= secrets->n_kept;
+        return index < SECRETS_PASSING_MAX ? secrets->passing[index] : NULL;
+}
+
+/* Whether there is nothing to note: no object, no secret, or one that is known. */
+static bool secrets_know(const Secrets *secrets, const char *secret) {
+        const char *known;
+
+        if (!secrets || !secret || strlen(secret) < SECRETS_MIN)
+                return true;
+        for (size_t i = 0; (known = secrets_at(secrets, i)); i++)
+                if (strcmp(known, secret) == 0)
+                        return true;
+        return false;
+}
+
+int secrets_note(Secrets *secrets, const char *secret) {
+        char *copy;
+        int r;
+
+        if (secrets_know(secrets, secret))
+                return 0;
+        r = array_reserve(&secrets->kept, &secrets->allocated, secrets->n_kept + 1, sizeof(char *));
+        if (r < 0)
+                return r;
+        copy = strdup(secret);
+        if (!copy)
+                return -ENOMEM;
+
+        secrets->kept[secrets->n_kept++] = copy;
+        return 0;
+}
+
+int secrets_note_passing(Secrets *secrets, const char *secret) {
+        char *copy;
+
+        if (secrets_know(secrets, secret))
+                return 0;
+        copy = strdup(secret);
+        if (!copy)
+                return -ENOMEM;
+
+        wipe(secrets->passing[secrets->next]);
+        secrets->passing[secrets->next] = copy;
+        secrets->next = (secrets->next + 1) % SECRETS_PASSING_MAX;
+        return 0;
+}
+
+int secrets_note_login(Secrets *secrets, const char *user, const char *password) {
+        Bytes login = {}, encoded = {};
+        int r;
+
+        r = secrets_note(secrets, password);
+        if (r < 0 || !secrets || !password)
+                return r;
+        r = bytes_append_format(&login, "%s:%s", user, password);
+        if (r >= 0)
+                r = bytes_append_base64(&encoded, login.data, login.size);
+        if (r >= 0)
+                r = secrets_note(secrets, encoded.data);
+        wipe(bytes_steal(&encoded).data);
+        wipe(bytes_steal(&login).data);
+        return r;
+}
+
+static int hex_digit(char c) {
+        return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+}
+
+/* How many bytes of *text* stand for the character *c*; 0: they stand for another. */
+static size_t letter_match(const char *text, char c) {
+        if (text[0] == c)
+                return 1;
+        if (text[0] == '+' && c == ' ')
+                return 1;
+        if (text[0] == '\\' && text[1] == c)
+                return 2;
+        if (text[0] == '%' && hex_digit(text[1]) >= 0 && hex_digit(text[2]) >= 0 &&
+                (char) (hex_digit(text[1]) << 4 | hex_digit(text[2])) == c)
+                return 3;
+        return 0;
+}
+
+static bool is_word(char c) {
+        return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+/* How many bytes at *place* of *text* are *secret*, or the beginning of a long one; 0: none. */
+static size_t secret_match(const char *text, const char *place, const char *secret) {
+        size_t used = 0, letters = 0, n;
+
+        while (secret[letters] != '\0' && (n = letter_match(place + used, secret[letters])) > 0) {
+                used += n;
+                letters++;
+        }
+        if (secret[letters] != '\0')
+                return letters >= SECRETS_BEGINNING ? used : 0;
+        if (letters < SECRETS_SHORT_MAX && (is_word(place[used]) || (place > text && is_word(place[-1]))))
+                return 0;
+        return used;
+}
+
+static size_t secrets_match(const Secrets *secrets, const char *text, const char *place) {
+        const char *secret;
+        size_t longest = 0;
+
+        for (size_t i = 0; (secret = secrets_at(secrets, i)); i++) {
+                size_t used = secret_match(text, place, secret);
+
+                longest = used > longest ? used : longest;
+        }
+        return longest;
+}
+
+void secrets_conceal(const Secrets *secrets, char *text) {
+        char *place = text;
+
+        while (secrets && *place != '\0') {
+                size_t used = secrets_match(secrets, text, place);
+                const char *blot = used < strlen(SECRETS_BLOT) ? SECRETS_BLOT_SHORT : SECRETS_BLOT;
+
+                if (used == 0) {
+                        place++;
+                        continue;
+                }
+                memmove(place + strlen(blot), place + used, strlen(place + used) + 1);
+                place = mempcpy(place, blot, strlen(blot));
+        }
+}
