@@ -21,7 +21,7 @@
 #define PUBLISHER_BODY_FIRST (512 * 1024) /* before anything is known of the line: 64 s at 64 kbit/s */
 #define PUBLISHER_BODY_MIN (4 * 1024)     /* halving stops here: 2 s at 2 kB/s */
 #define PUBLISHER_BYTES_PER_SEC 1000      /* a line slower than this is as good as none */
-#define PUBLISHER_FRAME_BYTES 64          /* {"messages":[ ]} */
+#define ATTRIBUTES_MAX 100                /* the service's limit; labels are at most 40 */
 
 _Static_assert(PUBLISHER_BATCH_ROWS == BISECT_WINDOW_MAX, "both are the service's limit");
 
@@ -183,17 +183,21 @@ static void request_done(PublisherRequest *request) {
 #define KEY(text)                                                                                                      \
         { text, sizeof(text) - 1 }
 
-static WireOutgoing request_message(const OutboxRow *row) {
-        return (WireOutgoing){
-                .data = row->payload,
-                .attributes = {
-                        { KEY("idempotency_key"), row->key },
-                        { KEY("source"), row->source },
-                        { KEY("type"), row->type },
-                        { KEY("device"), row->device },
-                },
-                .n_attributes = 4,
+/* Its labels stand behind what every message has. */
+static int request_add(Bytes *body, const OutboxRow *row, size_t max) {
+        WireAttribute attributes[ATTRIBUTES_MAX] = {
+                { KEY("idempotency_key"), row->key },
+                { KEY("source"), row->source },
+                { KEY("type"), row->type },
+                { KEY("device"), row->device },
         };
+        WireOutgoing message = { .data = row->payload, .attributes = attributes, .n_attributes = 4 };
+        Slice labels = row->labels;
+
+        while (message.n_attributes < ATTRIBUTES_MAX &&
+                labels_next(&labels, &attributes[message.n_attributes].key, &attributes[message.n_attributes].value))
+                message.n_attributes++;
+        return wire_add_message(body, &message, max);
 }
 
 enum {
@@ -204,27 +208,25 @@ enum {
 
 /* As many of the rows as fit in *body_max* bytes, but at least one when the service's limit allows it. */
 static int request_fill(PublisherRequest *request, const OutboxRows *rows, size_t body_max) {
-        _cleanup_free_ WireOutgoing *messages = calloc(rows->n, sizeof(WireOutgoing));
-        size_t size = PUBLISHER_FRAME_BYTES;
-        int r;
+        int r = WIRE_ADDED;
 
         request->first_id = rows->items[0].id;
         request->first_key = strndup(rows->items[0].key.data, rows->items[0].key.size);
         request->ids = calloc(rows->n, sizeof(int64_t));
-        if (!messages || !request->first_key || !request->ids)
+        if (!request->first_key || !request->ids)
                 return -ENOMEM;
 
-        for (size_t i = 0; i < rows->n; i++) {
-                messages[i] = request_message(&rows->items[i]);
-                size += wire_publish_size(&messages[i]);
-                if (size > (i == 0 ? PUBLISHER_BODY_MAX : body_max))
-                        break;
-                request->ids[request->n++] = rows->items[i].id;
+        for (size_t i = 0; i < rows->n && r == WIRE_ADDED; i++) {
+                r = request_add(&request->body, &rows->items[i], i == 0 ? PUBLISHER_BODY_MAX : body_max);
+                if (r < 0)
+                        return r;
+                if (r == WIRE_ADDED)
+                        request->ids[request->n++] = rows->items[i].id;
         }
         if (request->n == 0)
                 return REQUEST_TOO_LARGE;
 
-        r = wire_put_publish(&request->body, messages, request->n);
+        r = wire_end_publish(&request->body);
         if (r < 0)
                 return r;
         request->size = request->body.size;

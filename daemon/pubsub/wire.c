@@ -2,12 +2,12 @@
 #include "pubsub/wire.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/json.h"
 
+#define PUBLISH_END "]}"
 #define DETAILS_MAX 32 /* elements of error.details that are looked at */
 
 /* ---- publish ---- */
@@ -56,44 +56,25 @@ static int put_message(Bytes *body, const WireOutgoing *message) {
         return bytes_append_text(body, "}");
 }
 
-int wire_put_publish(Bytes *body, const WireOutgoing *messages, size_t n) {
+int wire_add_message(Bytes *body, const WireOutgoing *message, size_t max) {
+        size_t before = body->size;
         int r;
 
-        r = bytes_append_text(body, "{\"messages\":[");
+        r = bytes_append_text(body, before == 0 ? "{\"messages\":[" : ",");
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < n; i++) {
-                r = i > 0 ? bytes_append_text(body, ",") : 0;
-                if (r < 0)
-                        return r;
-                r = put_message(body, &messages[i]);
-                if (r < 0)
-                        return r;
-        }
-        r = bytes_append_text(body, "]}");
+        r = put_message(body, message);
         if (r < 0)
                 return r;
-        return body->size > INT_MAX ? -EFBIG : (int) body->size;
+        if (body->size + strlen(PUBLISH_END) <= max)
+                return WIRE_ADDED;
+        body->size = before;
+        body->data[before] = '\0';
+        return WIRE_FULL;
 }
 
-/* As a JSON string, at most: an escaped control takes six bytes. */
-static size_t string_size(Slice text) {
-        size_t size = text.size;
-
-        for (size_t i = 0; i < text.size; i++)
-                size += (unsigned char) text.data[i] < ' ' ? 5 : text.data[i] == '"' || text.data[i] == '\\';
-        return size;
-}
-
-size_t wire_publish_size(const WireOutgoing *message) {
-        size_t size = strlen("{\"data\":\"\"},") + (message->data.size + 2) / 3 * 4;
-
-        if (message->n_attributes > 0)
-                size += strlen(",\"attributes\":{}");
-        for (size_t i = 0; i < message->n_attributes; i++)
-                size += strlen("\"\":\"\",") + string_size(message->attributes[i].key) +
-                        string_size(message->attributes[i].value);
-        return size;
+int wire_end_publish(Bytes *body) {
+        return bytes_append_text(body, PUBLISH_END);
 }
 
 static int count_ids(JsonReader *reader, size_t *n) {

@@ -14,7 +14,7 @@ typedef struct WireAttribute {
 /* One message to publish. */
 typedef struct WireOutgoing {
         Slice data;
-        WireAttribute attributes[4];
+        const WireAttribute *attributes;
         size_t n_attributes;
 } WireOutgoing;
 
@@ -52,10 +52,11 @@ typedef struct WireError {
         usec_t retry_delay; /* of google.rpc.RetryInfo; 0: none */
 } WireError;
 
-/* {"messages":[...]}. Returns the size reached; callers bound it. */
-int wire_put_publish(Bytes *body, const WireOutgoing *messages, size_t n);
-/* Bytes that one message adds to a publish body, at most. */
-size_t wire_publish_size(const WireOutgoing *message);
+/* {"messages":[...]}, message by message, the first into an empty *body*. WIRE_FULL: nothing was added, since the body
+ * would become longer than *max* bytes, its end included. -ENOMEM. */
+enum { WIRE_ADDED = 0, WIRE_FULL = 1 };
+int wire_add_message(Bytes *body, const WireOutgoing *message, size_t max);
+int wire_end_publish(Bytes *body);
 /* Reads {"messageIds":[...]}: the number of ids in order, up to the first that is no non-empty string, or -EBADMSG. */
 int wire_get_publish(const char *body, size_t size, size_t *ret_n);
 

@@ -50,6 +50,7 @@ typedef struct Fixture {
         unsigned accepted, most, last; /* messages in all; in the largest request and in the last one */
         char last_path[100];
         char keys[20000]; /* accepted, in their order */
+        bool labelled;    /* a message with the attribute site=nakano came */
 } Fixture;
 
 static unsigned count_of(const char *text, const char *part) {
@@ -104,6 +105,7 @@ static bool answer(void *userdata, HttpServerConnection *connection, const HttpS
         else {
                 if (!f->no_reply)
                         reply_ids(f, connection, n);
+                f->labelled |= strstr(body, "\"device\":\"d1\",\"site\":\"nakano\"}") != NULL;
                 f->accepted += n;
                 f->last = n;
                 f->most = n > f->most ? n : f->most;
@@ -252,6 +254,22 @@ static void test_publishes(void **state) {
         (void) snprintf(first, sizeof(first), "2026-11-24T06:27:38.123Z:home:d0:%016x\n", 0);
         assert_memory_equal(f->keys, first, strlen(first));
         pthread_mutex_unlock(&f->lock);
+}
+
+static void test_labels_are_attributes(void **state) {
+        Fixture *f = *state;
+        _cleanup_bytes_ Bytes labels = {}, payload = {};
+        ReadingOrigin origin = { .source = "home", .type = "mqtt", .device = "d1", .at = "2026-11-24T06:27:38.123Z", .labels = &labels };
+        ReadingList list = {};
+
+        assert_int_equal(labels_add(&labels, "site", "nakano"), 0);
+        assert_int_equal(bytes_append_text(&payload, "{}"), 0);
+        assert_int_equal(reading_list_add(&list, &origin, &payload), 0);
+        assert_int_equal(outbox_put(f->outbox, &list, NULL), 0);
+        reading_list_done(&list);
+        publisher_wake(f->publisher);
+        RUN_UNTIL(f, accepted(f) == 1);
+        LOCKED(f, assert_true(f->labelled));
 }
 
 static void test_batches(void **state) {
@@ -605,6 +623,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         const struct CMUnitTest tests[] = {
                 TEST(test_publishes),
+                TEST(test_labels_are_attributes),
                 TEST(test_batches),
                 TEST(test_body_limit),
                 TEST(test_goes_on_after_restart),

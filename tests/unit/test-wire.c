@@ -54,35 +54,27 @@ static void pulled_done(Pulled *p) {
 #define MESSAGE(data, id) "{\"ackId\":\"a" id "\",\"message\":{\"data\":" data ",\"messageId\":\"" id "\"}}"
 
 static void test_publish_body(void **state) {
-        WireOutgoing messages[] = {
-                { .data = slice("{\"a\":1}"),
-                        .attributes = { { slice("k\"1"), slice("v\n") }, { slice("b"), slice("") } },
-                        .n_attributes = 2 },
-                { .data = slice("x") },
-        };
+        static const char expected[] =
+                "{\"messages\":[{\"data\":\"eyJhIjoxfQ==\",\"attributes\":{\"k\\\"1\":\"v\\n\",\"b\":\"\"}},{\"data\":\"eA==\"}]}";
+        const WireAttribute attributes[] = { { slice("k\"1"), slice("v\n") }, { slice("b"), slice("") } };
+        const WireOutgoing first = { .data = slice("{\"a\":1}"), .attributes = attributes, .n_attributes = 2 }, second = { .data = slice("x") };
         _cleanup_bytes_ Bytes body = {};
-        int r;
 
-        r = wire_put_publish(&body, messages, 2);
-        assert_string_equal(body.data,
-                "{\"messages\":[{\"data\":\"eyJhIjoxfQ==\",\"attributes\":{\"k\\\"1\":\"v\\n\",\"b\":\"\"}},{\"data\":\"eA==\"}]}");
-        assert_int_equal(r, body.size);
-        assert_true(body.size <= strlen("{\"messages\":[]}") + wire_publish_size(&messages[0]) + wire_publish_size(&messages[1]));
+        assert_int_equal(wire_add_message(&body, &first, strlen(expected)), WIRE_ADDED);
+        assert_int_equal(wire_add_message(&body, &first, strlen(expected)), WIRE_FULL);
+        assert_int_equal(wire_add_message(&body, &second, strlen(expected) - 1), WIRE_FULL);
+        assert_int_equal(wire_add_message(&body, &second, strlen(expected)), WIRE_ADDED);
+        assert_int_equal(wire_end_publish(&body), 0);
+        assert_string_equal(body.data, expected);
 }
 
-static void test_publish_size_is_an_upper_bound(void **state) {
-        char controls[200];
-        WireOutgoing message = { .n_attributes = 1 };
+/* What does not fit into a request of its own leaves it empty. */
+static void test_publish_too_large(void **state) {
+        const WireOutgoing message = { .data = slice("xxxx") };
+        _cleanup_bytes_ Bytes body = {};
 
-        memset(controls, 1, sizeof controls);
-        for (size_t n = 0; n < sizeof controls; n++) {
-                _cleanup_bytes_ Bytes body = {};
-
-                message.data = (Slice){ controls, n };
-                message.attributes[0] = (WireAttribute){ { controls, n }, { controls, n } };
-                assert_true(wire_put_publish(&body, &message, 1) > 0);
-                assert_true(body.size <= strlen("{\"messages\":[]}") + wire_publish_size(&message));
-        }
+        assert_int_equal(wire_add_message(&body, &message, 20), WIRE_FULL);
+        assert_int_equal(body.size, 0);
 }
 
 static int publish_ids(const char *text, size_t *n) {
@@ -468,7 +460,7 @@ static void test_ack_failures(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_publish_body),
-                cmocka_unit_test(test_publish_size_is_an_upper_bound),
+                cmocka_unit_test(test_publish_too_large),
                 cmocka_unit_test(test_publish_reply),
                 cmocka_unit_test(test_pull_request),
                 cmocka_unit_test(test_pull_empty),
