@@ -54,7 +54,8 @@ class _Drop(Exception):
 
 class WireMongo:
     """The server. Attributes may be changed while it runs: max_write_batch_size, max_bson_object_size, standalone, retry_aware,
-    majority_reads (False: finds with that read concern fail, as with enableMajorityReadConcern=false before MongoDB 5.0)."""
+    majority_reads (False: finds with that read concern fail, as with enableMajorityReadConcern=false before MongoDB 5.0), members (ports of a
+    replica set, the first of them the primary's; each then answers a monitor's hello only when the monitor's patience ends, as MongoDB 4.4 does)."""
 
     def __init__(self, port=0, standalone=False, max_write_batch_size=100000, max_bson_object_size=16 * 1024 * 1024, retry_aware=True):
         self.log = EventLog()
@@ -64,6 +65,7 @@ class WireMongo:
         self.max_bson_object_size = max_bson_object_size
         self.retry_aware = retry_aware
         self.majority_reads = True
+        self.members = []
         self._port = port
         self._listener = None
         self._connections = set()
@@ -163,6 +165,8 @@ class WireMongo:
     def _perform(self, name, namespace, command, action):
         """Carries out the action; returns the reply, or raises _Drop."""
         kind = action["type"]
+        if name == "hello" and self.members:
+            self._stopping.wait(command.get("maxAwaitTimeMS", 0) / 1000)
         if kind == "drop":
             raise _Drop
         if kind == "error":
@@ -207,6 +211,11 @@ class WireMongo:
             me = f"{HOST}:{self._port}"
             reply.update(setName="scripted", setVersion=1, hosts=[me], me=me, primary=me, secondary=False,
                          electionId=bson.ObjectId("7fffffff0000000000000001"))
+        if self.members:
+            hosts = [f"{HOST}:{port}" for port in self.members]
+            primary = self._port == self.members[0]
+            reply.update(hosts=hosts, primary=hosts[0], isWritablePrimary=primary, ismaster=primary, secondary=not primary,
+                         topologyVersion={"processId": bson.ObjectId("7fffffff0000000000000002"), "counter": bson.Int64(1)})
         return reply
 
     def _do_ping(self, *_):
