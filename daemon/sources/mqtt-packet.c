@@ -389,10 +389,26 @@ static const char *read_disconnect(MqttVersion version, Reader *r, MqttPacket *p
         return NULL;
 }
 
+/* What the first byte tells already, before a length that may be nonsense is waited for. */
+static const char *check_header(unsigned header) {
+        switch (header >> 4) {
+        case MQTT_PUBLISH:
+                return NULL;
+        case MQTT_CONNACK:
+        case MQTT_SUBACK:
+        case MQTT_UNSUBACK:
+        case MQTT_PINGRESP:
+        case MQTT_DISCONNECT:
+                return (header & 15) == 0 ? NULL : "a packet with reserved flags"; /* MQTT-2.1.3-1 */
+        case TYPE_AUTH:
+                return "a request for an extended login, which was not offered";
+        default:
+                return "a packet that a broker does not send to a receiver";
+        }
+}
+
 static const char *read_body(MqttVersion version, unsigned header, Reader *r, MqttPacket *packet) {
         packet->type = (MqttType) (header >> 4);
-        if (packet->type != MQTT_PUBLISH && (header & 15) != 0)
-                return "a packet with reserved flags"; /* MQTT-2.1.3-1 */
         switch (packet->type) {
         case MQTT_CONNACK:
                 return read_connack(version, r, packet);
@@ -406,8 +422,7 @@ static const char *read_body(MqttVersion version, unsigned header, Reader *r, Mq
         case MQTT_DISCONNECT:
                 return read_disconnect(version, r, packet);
         }
-        return header >> 4 == TYPE_AUTH ? "a request for an extended login, which was not offered"
-                                        : "a packet that a broker does not send to a receiver";
+        return NULL; /* check_header() knows no other */
 }
 
 /* The size of the packet at the start of *data*, header included; 0: more bytes are needed to tell. -EBADMSG. */
@@ -433,6 +448,9 @@ int mqtt_read(MqttVersion version, Slice data, size_t max, MqttPacket *ret, size
         size_t header, size;
         Reader reader;
 
+        *problem = data.size > 0 ? check_header((uint8_t) data.data[0]) : NULL;
+        if (*problem)
+                return -EBADMSG;
         *problem = "a length that is none";
         if (packet_size(data, &header, &size) < 0)
                 return -EBADMSG;

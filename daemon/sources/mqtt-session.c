@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
+/*      WAITING --backoff--> CONNECTING --open--> GREETING --CONNACK--> SUBSCRIBING --all SUBACKs--> READY
+ *         ^                     |                   |                       |                        |
+ *         +---------------------+-------------------+-----------------------+----- lost, refused ----+ */
+/* clang-format on */
+#include "sources/mqtt-session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "events.h"
+#include "lib/backoff.h"
+#include "lib/file.h"
+#include "lib/log.h"
+#include "lib/stream.h"
+#include "lib/text.h"
+
+#define CONNECT_TIMEOUT_USEC (30 * USEC_PER_SEC)
+#define ANSWER_TIMEOUT_USEC (30 * USEC_PER_SEC) /* for CONNACK, SUBACK */
+#define KEEP_ALIVE_SEC 60
+#define RECEIVE_MAX 1000
+#define RECONNECT_MAX_USEC (5 * USEC_PER_MINUTE)
+#define STEADY_USEC USEC_PER_MINUTE /* a connection that stood for so long is made anew at once */
+#define READ_MAX (256 * 1024)       /* bytes taken in one turn of the loop: one commit */
+#define STATE_MAX (128 * 1024)
+#define DETAIL_MAX 400
+
+typedef enum State { STATE_WAITING, STATE_CONNECTING, STATE_GREETING, STATE_SUBSCRIBING, STATE_READY, STATES } State;
+
+_asserted_ static const bool moves[STATES][STATES] = {
+        [STATE_WAITING] = { [STATE_CONNECTING] = true },
+        [STATE_CONNECTING] = { [STATE_GREETING] = true, [STATE_WAITING] = true },
+        [STATE_GREETING] = { [STATE_SUBSCRIBING] = true, [STATE_WAITING] = true },
+        [STATE_SUBSCRIBING] = { [STATE_READY] = true, [STATE_WAITING] = true },
+        [STATE_READY] = { [STATE_WAITING] = true },
+};
+
+struct MqttSession {
+        Loop *loop;
+        MqttSessionSpec spec;
+        MqttSessionCallbacks callbacks;
+        State state;
+        MqttVersion version;
+        Stream *stream;
+        uint64_t connection; /* number of this one */
+        LoopWatch *timer;    /* the next connect, the answer that is awaited, the next ping */
+        Backoff backoff;
+        usec_t ready_at; /* clock_now() */
+        bool held;
+        Bytes in;
+        unsigned answers; /* SUBACK and UNSUBACK that are awaited */
+        uint16_t packet_id;
+        unsigned keep_alive_sec;
+        usec_t heard;  /* clock_now() of the last byte */
+        char *id;      /* names the broker's session */
+        Bytes filters; /* that session's, one a line; empty: not known */
+        bool said_qos;
+        char detail[DETAIL_MAX];
+};
+
+static void session_move(MqttSession *s, State state) {
+        assert(moves[s->state][state]);
+        s->state = state;
+}
+
+/* ---- what is known of the broker's session: its name and its filters ---- */
+
+/* The filters as they are kept: one a line, which no filter has (a configuration knows no line breaks). */
+static int filters_join(const MqttSession *s, Bytes *ret) {
+        int r = 0;
+
+        for (size_t i = 0; s->spec.filters[i] && r == 0; i++)
+                r = bytes_append_format(ret, "%s\n", s->spec.filters[i]);
+        return r;
+}
+
+static bool filters_have(Slice filters, const char *filter) {
+        size_t size = strlen(filter);
+        const char *at = filters.data, *end = filters.data + filters.size, *newline;
+
+        while (at < end && (newline = memchr(at, '\n', (size_t) (end - at)))) {
+                if ((size_t) (newline - at) == size && memcmp(at, filter, size) == 0)
+                        return true;
+                at = newline + 1;
+        }
+        return false;
+}
+
+static int state_name(const MqttSession *s, char **ret) {
+        return asprintf(ret, "mqtt-%s.session", s->spec.name) < 0 ? -ENOMEM : 0;
+}
+
+/* The first line is the session's name, the others are its filters. What cannot be read is as if it were not there:
+ * then everything is subscribed to once more. */
+static void state_read(MqttSession *s) {
+        _cleanup_free_ char *name = NULL, *path = NULL, *text = NULL;
+        _cleanup_close_ int fd = -1;
+        char *newline;
+        size_t n;
+
+        if (s->spec.clean || state_name(s, &name) < 0 || asprintf(&path, "%s/%s", s->spec.state_dir, name) < 0)
+                return;
+        text = calloc(1, STATE_MAX);
+        if (!text || file_open(path, &fd) < 0 || file_read(fd, text, STATE_MAX - 1, &n) < 0)
+                return;
+        newline = strchr(text, '\n');
+        if (!newline || newline == text)
+                return;
+        *newline = '\0';
+        if (bytes_append_text(&s->filters, newline + 1) == 0)
+                s->id = strdup(text);
+}
+
+static void state_write(MqttSession *s) {
+        _cleanup_bytes_ Bytes text = {}, filters = {};
+        _cleanup_free_ char *name = NULL;
+        int r;
+
+        if (s->spec.clean)
+                return;
+        r = filters_join(s, &filters);
+        if (r == 0)
+                r = bytes_append_format(&text, "%s\n%s", s->id, filters.data ?: "");
+        if (r == 0)
+                r = state_name(s, &name);
+        if (r == 0)
+                r = file_replace(s->spec.state_dir, name, text.data, text.size);
+        if (r < 0)
+                log_debug("mqtt: %s: the session's filters cannot be kept: %s", s->spec.name, strerror(-r));
+        bytes_done(&s->filters);
+        s->filters = bytes_steal(&filters);
+}
+
+/* Another session: packet identifiers begin anew, and nothing is subscribed to. */
+static int state_renew(MqttSession *s) {
+        free(s->id);
+        bytes_done(&s->filters);
+        if (asprintf(&s->id, "%016" PRIx64, loop_random()) < 0)
+                s->id = NULL;
+        return s->id ? 0 : -ENOMEM;
+}
+
+/* ---- the end of a connection ---- */
+
+static void session_connect(MqttSession *s);
+
+static void session_lose(MqttSession *s, MqttState why, const char *detail) {
+        usec_t delay;
+
+        if (s->state == STATE_WAITING)
+                return;
+        if (s->state == STATE_READY && clock_now() - s->ready_at >= STEADY_USEC)
+                backoff_reset(&s->backoff);
+        if (detail != s->detail)
+                text_copy(s->detail, sizeof(s->detail), detail);
+        session_move(s, STATE_WAITING);
+        s->stream = stream_free(s->stream);
+        s->in.size = 0;
+        delay = backoff_next(&s->backoff, loop_random());
+        loop_arm_in(s->timer, delay);
+        s->callbacks.on_state(s->callbacks.userdata, why, delay, s->detail);
+}
+
+static void session_fail(MqttSession *s, int error) {
+        session_lose(s, MQTT_UNREACHABLE, strerror(-error));
+}
+
+static void session_send(MqttSession *s, Bytes *packets, int r) {
+        if (r == 0 && packets->size > 0)
+                r = stream_write(s->stream, packets->data, packets->size);
+        if (r < 0)
+                session_fail(s, r);
+}
+
+/* A closed door right after our greeting may be a broker's way to refuse MQTT 5. */
+static bool session_tries_older(MqttSession *s) {
+        if (s->version != MQTT_5 || s->state != STATE_GREETING)
+                return false;
+        s->version = MQTT_3_1_1;
+        return true;
+}
+
+/* A broker that hands the session over to another program may not say so. */
+static void on_lost(void *userdata, const char *detail) {
+        MqttSession *s = userdata;
+        bool older = session_tries_older(s), soon = s->state == STATE_READY && clock_now() - s->ready_at < STEADY_USEC;
+
+        (void) snprintf(s->detail, sizeof(s->detail), "%.200s%s", detail,
+                soon ? "; if this goes on, see whether another program uses the same client_id" : "");
+        session_lose(s, MQTT_UNREACHABLE, s->detail);
+        if (older)
+                loop_arm_in(s->timer, 0);
+}
+
+/* ---- greeting and subscribing ---- */
+
+static void session_await_answer(MqttSession *s) {
+        loop_arm_in(s->timer, ANSWER_TIMEOUT_USEC);
+}
+
+static void on_open(void *userdata) {
+        MqttSession *s = userdata;
+        _cleanup_bytes_ Bytes packet = {};
+        MqttConnect connect = {
+                .version = s->version,
+                .client_id = s->spec.client_id,
+                .username = s->spec.username,
+                .password = s->spec.password,
+                .clean = s->spec.clean,
+                .keep_alive_sec = KEEP_ALIVE_SEC,
+                .receive_max = RECEIVE_MAX,
+                .packet_max = (uint32_t) s->spec.packet_max,
+                .session_expiry = s->spec.clean ? 0 : MQTT_SESSION_FOR_EVER,
+        };
+        int r;
+
+        session_move(s, STATE_GREETING);
+        s->keep_alive_sec = KEEP_ALIVE_SEC;
+        s->heard = clock_now();
+        r = mqtt_put_connect(&packet, &connect);
+        session_await_answer(s);
+        session_send(s, &packet, r);
+        if (packet.data)
+                explicit_bzero(packet.data, packet.allocated);
+}
+
+static uint16_t next_packet_id(MqttSession *s) {
+        s->packet_id = s->packet_id == UINT16_MAX ? 1 : (uint16_t) (s->packet_id + 1);
+        return s->packet_id;
+}
+
+/* The filters that the session has and we do not want any more. */
+static int put_unsubscribe(MqttSession *s, Slice wanted, Bytes *packets) {
+        _cleanup_bytes_ Bytes old = {};
+        const char *filters[1];
+        int r = 0;
+
+        r = bytes_append(&old, s->filters.data ?: "", s->filters.size);
+        for (char *at = old.data, *newline; r == 0 && at && (newline = strchr(at, '\n')); at = newline + 1) {
+                *newline = '\0';
+                if (filters_have(wanted, at))
+                        continue;
+                filters[0] = at;
+                s->answers++;
+                r = mqtt_put_unsubscribe(packets, &(MqttSubscribe){ s->version, next_packet_id(s), filters, 1, false });
+        }
+        return r;
+}
+
+/* Those that it does not have yet; one packet each, so that each answer is about one. */
+static int put_subscribe(MqttSession *s, Bytes *packets) {
+        int r = 0;
+
+        for (size_t i = 0; s->spec.filters[i] && r == 0; i++) {
+                if (filters_have((Slice){ s->filters.data, s->filters.size }, s->spec.filters[i]))
+                        continue;
+                s->answers++;
+                r = mqtt_put_subscribe(packets,
+                        &(MqttSubscribe){ s->version, next_packet_id(s), s->spec.filters + i, 1, s->spec.retained });
+        }
+        return r;
+}
+
+static void session_watch_silence(MqttSession *s) {
+        loop_arm_in(s->timer, (usec_t) s->keep_alive_sec * USEC_PER_SEC / 2);
+}
+
+static void session_ready(MqttSession *s) {
+        session_move(s, STATE_READY);
+        s->ready_at = clock_now();
+        state_write(s);
+        session_watch_silence(s);
+        s->callbacks.on_state(s->callbacks.userdata, MQTT_READY, 0, "");
+}
+
+static void session_subscribe(MqttSession *s, bool present) {
+        _cleanup_bytes_ Bytes packets = {}, wanted = {};
+        int r = 0;
+
+        session_move(s, STATE_SUBSCRIBING);
+        s->answers = 0;
+        if (!present || !s->id)
+                r = state_renew(s);
+        if (r == 0)
+                r = filters_join(s, &wanted);
+        if (r == 0)
+                r = put_unsubscribe(s, (Slice){ wanted.data, wanted.size }, &packets);
+        if (r == 0)
+                r = put_subscribe(s, &packets);
+        session_await_answer(s);
+        session_send(s, &packets, r);
+        if (s->state == STATE_SUBSCRIBING && s->answers == 0)
+                session_ready(s);
+}
+
+static void session_refused(MqttSession *s, const MqttPacket *packet) {
+        (void) snprintf(s->detail, sizeof(s->detail), "the broker refuses: %s (%u)%s%.*s",
+                mqtt_reason(s->version, packet->type, packet->reason), packet->reason,
+                packet->words.size > 0 ? ": " : "", (int) text_cut(packet->words.data, packet->words.size, 150),
+                packet->words.data ?: "");
+}
+
+static void on_connack(MqttSession *s, const MqttPacket *packet) {
+        if (s->state != STATE_GREETING)
+                return session_lose(s, MQTT_UNREACHABLE, "the broker sent a second CONNACK");
+        if (mqtt_refuses_version(s->version, packet)) {
+                s->version = MQTT_3_1_1;
+                session_lose(s, MQTT_UNREACHABLE, "the broker does not know MQTT 5; MQTT 3.1.1 is tried");
+                return loop_arm_in(s->timer, 0);
+        }
+        if (packet->reason != 0) {
+                bool passing = packet->reason == 3 || packet->reason == 0x88 || packet->reason == 0x89 ||
+                               packet->reason == 0x8b;
+
+                session_refused(s, packet);
+                return session_lose(s, passing ? MQTT_UNREACHABLE : MQTT_REFUSED, s->detail);
+        }
+        if (packet->keep_alive_sec > 0)
+                s->keep_alive_sec = packet->keep_alive_sec;
+        session_subscribe(s, packet->session_present);
+}
+
+/* QoS 0 is told: such messages are the broker's to lose. */
+static void session_tell_qos(MqttSession *s) {
+        if (s->said_qos)
+                return;
+        s->said_qos = true;
+        log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SOURCE, s->spec.name }),
+                "Source %s: the broker grants a topic QoS 0 only: what it sends while sensorqd is away is lost. Let "
+                "the broker allow QoS "
+                "1 to this user.",
+                s->spec.name);
+}
+
+static void on_suback(MqttSession *s, const MqttPacket *packet) {
+        uint8_t code = packet->codes.size > 0 ? (uint8_t) packet->codes.data[0] : 0;
+
+        if (s->state != STATE_SUBSCRIBING || s->answers == 0)
+                return;
+        if (packet->type == MQTT_SUBACK && code >= 0x80) {
+                (void) snprintf(s->detail, sizeof(s->detail),
+                        "the broker refuses a topic: %s (%u); check what this user may read",
+                        mqtt_reason(s->version, MQTT_SUBACK, code), code);
+                return session_lose(s, MQTT_REFUSED, s->detail);
+        }
+        if (packet->type == MQTT_SUBACK && code == 0)
+                session_tell_qos(s);
+        if (--s->answers == 0)
+                session_ready(s);
+}
+
+/* ---- what the broker sends ---- */
+
+static void session_take(MqttSession *s, const MqttPacket *packet) {
+        switch (packet->type) {
+        case MQTT_CONNACK:
+                return on_connack(s, packet);
+        case MQTT_PUBLISH: /* of a session that is there it may come before the SUBACK */
+                if (s->state == STATE_SUBSCRIBING || s->state == STATE_READY)
+                        s->callbacks.on_message(s->callbacks.userdata, packet, s->id);
+                return;
+        case MQTT_SUBACK:
+        case MQTT_UNSUBACK:
+                return on_suback(s, packet);
+        case MQTT_PINGRESP:
+                return;
+        case MQTT_DISCONNECT:
+                session_refused(s, packet);
+                return session_lose(s,
+                        packet->reason == 0x8e || packet->reason == 0x98 ? MQTT_REFUSED : MQTT_UNREACHABLE, s->detail);
+        }
+}
+
+/* Takes the packets that are whole. */
+static void session_parse(MqttSession *s) {
+        Slice rest = { s->in.data, s->in.size };
+        uint64_t connection = s->connection;
+
+        while (rest.size > 0) {
+                const char *problem;
+                MqttPacket packet;
+                size_t used;
+                int r = mqtt_read(s->version, rest, s->spec.packet_max, &packet, &used, &problem);
+
+                if (r == MQTT_MORE)
+                        break;
+                if (r < 0) {
+                        (void) snprintf(
+                                s->detail, sizeof(s->detail), "the broker sent %s; is it an MQTT broker?", problem);
+                        return session_lose(s, MQTT_UNREACHABLE, s->detail);
+                }
+                rest = (Slice){ rest.data + used, rest.size - used };
+                session_take(s, &packet);
+                if (s->connection != connection || s->state == STATE_WAITING)
+                        return; /* lost on the way: the buffer is empty already */
+        }
+        memmove(s->in.data, rest.data, rest.size);
+        s->in.size = rest.size;
+}
+
+static void on_readable(void *userdata) {
+        MqttSession *s = userdata;
+        char *room;
+        size_t n = 0, total = 0;
+
+        do {
+                if (bytes_reserve(&s->in, READ_MAX / 4) < 0)
+                        return session_fail(s, -ENOMEM);
+                room = s->in.data + s->in.size;
+                n = stream_read(s->stream, room, READ_MAX / 4);
+                s->in.size += n;
+                total += n;
+        } while (n > 0 && total < READ_MAX);
+        if (total == 0)
+                return;
+        s->heard = clock_now();
+        session_parse(s);
+        s->callbacks.on_batch(s->callbacks.userdata);
+}
+
+/* ---- time ---- */
+
+/* The broker closes after one and a half times the keep-alive time without a packet of ours (3.1.2.10); we do the same.
+ */
+static void session_keep_alive(MqttSession *s) {
+        usec_t patience = (usec_t) s->keep_alive_sec * USEC_PER_SEC * 3 / 2;
+        _cleanup_bytes_ Bytes packet = {};
+
+        if (!s->held && clock_now() - s->heard > patience)
+                return session_lose(s, MQTT_UNREACHABLE, "the broker does not answer any more");
+        session_watch_silence(s);
+        session_send(s, &packet, mqtt_put_pingreq(&packet));
+}
+
+static void on_timer(void *userdata) {
+        MqttSession *s = userdata;
+
+        switch (s->state) {
+        case STATE_WAITING:
+                return session_connect(s);
+        case STATE_READY:
+                return session_keep_alive(s);
+        default:
+                return session_lose(s, MQTT_UNREACHABLE, "the broker does not answer");
+        }
+}
+
+static void session_connect(MqttSession *s) {
+        StreamSpec spec = {
+                .host = s->spec.host,
+                .port = s->spec.port,
+                .tls = s->spec.tls,
+                .ca_file = s->spec.ca_file,
+                .certificate_file = s->spec.certificate_file,
+                .key_file = s->spec.key_file,
+                .timeout = CONNECT_TIMEOUT_USEC,
+        };
+        int r;
+
+        session_move(s, STATE_CONNECTING);
+        s->connection++;
+        r = stream_open(s->loop, &spec, &(StreamCallbacks){ on_open, on_readable, on_lost, s }, &s->stream);
+        if (r < 0)
+                return session_fail(s, r);
+        stream_hold(s->stream, s->held);
+        loop_arm_in(s->timer, CONNECT_TIMEOUT_USEC + ANSWER_TIMEOUT_USEC);
+}
+
+/* ---- for the source ---- */
+
+uint64_t mqtt_session_connection(const MqttSession *s) {
+        return s->connection;
+}
+
+void mqtt_session_acknowledge(MqttSession *s, uint64_t connection, const uint16_t *packet_ids, size_t n) {
+        _cleanup_bytes_ Bytes packets = {};
+        int r = 0;
+
+        if (connection != s->connection || (s->state != STATE_READY && s->state != STATE_SUBSCRIBING))
+                return;
+        for (size_t i = 0; i < n && r == 0; i++)
+                r = mqtt_put_puback(&packets, packet_ids[i]);
+        session_send(s, &packets, r);
+}
+
+void mqtt_session_reset(MqttSession *s, const char *detail) {
+        session_lose(s, MQTT_UNREACHABLE, detail);
+}
+
+void mqtt_session_hold(MqttSession *s, bool hold) {
+        s->held = hold;
+        s->heard = clock_now(); /* what it says while held is not heard */
+        if (s->stream)
+                stream_hold(s->stream, hold);
+}
+
+int mqtt_session_new(
+        Loop *loop, const MqttSessionSpec *spec, const MqttSessionCallbacks *callbacks, MqttSession **ret) {
+        _cleanup_(mqtt_session_freep) MqttSession *s = NULL;
+        int r;
+
+        s = calloc(1, sizeof(*s));
+        if (!s)
+                return -ENOMEM;
+        s->loop = loop;
+        s->spec = *spec;
+        s->callbacks = *callbacks;
+        s->version = MQTT_5;
+        s->backoff = (Backoff){ .initial = USEC_PER_SEC, .max = RECONNECT_MAX_USEC };
+        r = loop_add_timer(loop, LOOP_EXACT, on_timer, s, &s->timer);
+        if (r < 0)
+                return r;
+        state_read(s);
+        loop_arm_in(s->timer, 0);
+        *ret = cleanup_steal(s);
+        return 0;
+}
+
+MqttSession *mqtt_session_free(MqttSession *s) {
+        _cleanup_bytes_ Bytes packet = {};
+
+        if (!s)
+                return NULL;
+        if (s->state == STATE_READY && mqtt_put_disconnect(&packet) == 0)
+                (void) stream_write(s->stream, packet.data, packet.size);
+        stream_free(s->stream);
+        loop_drop(s->timer);
+        bytes_done(&s->filters);
+        bytes_done(&s->in);
+        free(s->id);
+        free(s);
+        return NULL;
+}

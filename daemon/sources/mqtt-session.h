@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* A session with an MQTT broker: connects, logs in, subscribes, keeps alive, connects again. The session is the
+ * broker's: it keeps what comes while we are away, as long as our client identifier stays. MQTT 5, and 3.1.1 where the
+ * broker refuses 5.
+ *
+ * A message with QoS 1 stays the broker's until mqtt_session_acknowledge(); what is never acknowledged comes again with
+ * DUP after the next connect, and only then. */
+
+#include "lib/loop.h"
+#include "sources/mqtt-packet.h"
+
+typedef struct MqttSession MqttSession;
+
+typedef struct MqttSessionSpec {
+        const char *name; /* of the source, for log lines */
+        const char *host;
+        uint16_t port;
+        bool tls;
+        const char *ca_file, *certificate_file, *key_file; /* NULL: the system's anchors, no certificate of ours */
+        const char *client_id, *username, *password;       /* NULL: none of the latter two */
+        const char *const *filters;                        /* NULL at the end */
+        bool retained;                                     /* what the broker keeps for new subscribers is wanted */
+        bool clean;            /* for a look: a session that ends with the connection, and leaves no trace */
+        const char *state_dir; /* where the filters of the session are kept, as mqtt-NAME.session; not when clean */
+        size_t packet_max;     /* bytes */
+} MqttSessionSpec;
+
+typedef enum MqttState {
+        MQTT_READY,       /* subscribed */
+        MQTT_UNREACHABLE, /* tried again after *retry_in* */
+        MQTT_REFUSED,     /* the broker does not let us in, or not to a topic: tried again all the same */
+} MqttState;
+
+/* Plain names of what comes in one turn of the loop; all slices are valid during the call. */
+typedef struct MqttSessionCallbacks {
+        /* *packet* is a PUBLISH; *session* names the broker's session, so that a packet identifier means the same
+         * message only within it. */
+        void (*on_message)(void *userdata, const MqttPacket *packet, const char *session);
+        /* Everything that came in this turn was handed over. */
+        void (*on_batch)(void *userdata);
+        /* It changed: *detail* in words, "" when ready. */
+        void (*on_state)(void *userdata, MqttState state, usec_t retry_in, const char *detail);
+        void *userdata;
+} MqttSessionCallbacks;
+
+/* The spec's texts are borrowed until mqtt_session_free(). Begins to connect. -ENOMEM. */
+int mqtt_session_new(Loop *loop, const MqttSessionSpec *spec, const MqttSessionCallbacks *callbacks, MqttSession **ret);
+/* Says goodbye where it can, and closes. Returns NULL. */
+MqttSession *mqtt_session_free(MqttSession *session);
+CLEANUP_DEFINE(MqttSession, mqtt_session_free)
+
+/* The messages with these packet identifiers are safe with us. In the order in which they came (MQTT-4.6.0-2). Of a
+ * connection that is gone nothing is sent, and the messages come again: *connection* is mqtt_session_connection() of
+ * the time when they came. */
+void mqtt_session_acknowledge(MqttSession *session, uint64_t connection, const uint16_t *packet_ids, size_t n);
+/* Numbers the connections, so that an acknowledgement never meets a later one. */
+uint64_t mqtt_session_connection(const MqttSession *session);
+
+/* While held nothing is read: the broker keeps what it has, and the connection is kept alive all the same. */
+void mqtt_session_hold(MqttSession *session, bool hold);
+
+/* Ends the connection and makes it anew: what was not acknowledged comes again. *detail*: why, in words. */
+void mqtt_session_reset(MqttSession *session, const char *detail);

@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The session with a real broker, and with scripted ones where mosquitto would never say such a thing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "mosquitto.h"
+#include "sources/mqtt-session.h"
+
+#define MESSAGES_MAX 4000
+
+typedef struct Message {
+        char topic[32], payload[32], session[20];
+        uint16_t packet_id;
+        uint64_t connection;
+        uint8_t qos;
+        bool dup, retain;
+} Message;
+
+typedef struct Fixture {
+        Loop *loop;
+        LoopWatch *tick;
+        Mosquitto *broker;
+        MqttSession *session;
+        MqttSessionSpec spec;
+        const char *filters[4];
+        Message messages[MESSAGES_MAX];
+        size_t n, n_acknowledged;
+        bool acknowledge; /* all that came in a turn, at its end */
+        bool ready, lost;
+        MqttState state;
+        unsigned states, batches;
+        char detail[400];
+} Fixture;
+
+static void on_message(void *userdata, const MqttPacket *packet, const char *session) {
+        Fixture *f = userdata;
+        Message *m = &f->messages[f->n++];
+
+        assert_true(f->n < MESSAGES_MAX);
+        (void) snprintf(m->topic, sizeof(m->topic), "%.*s", (int) packet->topic.size, packet->topic.data);
+        (void) snprintf(m->payload, sizeof(m->payload), "%.*s", (int) packet->payload.size, packet->payload.data);
+        (void) snprintf(m->session, sizeof(m->session), "%s", session);
+        m->packet_id = packet->packet_id;
+        m->connection = mqtt_session_connection(f->session);
+        m->qos = packet->qos;
+        m->dup = packet->dup;
+        m->retain = packet->retain;
+}
+
+static void acknowledge(Fixture *f) {
+        for (; f->n_acknowledged < f->n; f->n_acknowledged++) {
+                const Message *m = &f->messages[f->n_acknowledged];
+
+                if (m->qos > 0)
+                        mqtt_session_acknowledge(f->session, m->connection, &m->packet_id, 1);
+        }
+}
+
+static void on_batch(void *userdata) {
+        Fixture *f = userdata;
+
+        f->batches++;
+        if (f->acknowledge)
+                acknowledge(f);
+}
+
+static void on_state(void *userdata, MqttState state, usec_t retry_in, const char *detail) {
+        Fixture *f = userdata;
+
+        f->states++;
+        f->state = state;
+        f->ready = state == MQTT_READY;
+        f->lost = !f->ready;
+        (void) snprintf(f->detail, sizeof(f->detail), "%s", detail);
+        assert_true(f->ready == (retry_in == 0));
+}
+
+static void on_tick(void *userdata) {
+        Fixture *f = userdata;
+
+        loop_arm_in(f->tick, 5 * USEC_PER_MSEC);
+}
+
+static void turn(Fixture *f) {
+        assert_true(loop_turn(f->loop, 20 * USEC_PER_MSEC) >= 0);
+}
+
+static void turn_until(Fixture *f, const bool *flag) {
+        while (!*flag)
+                turn(f);
+}
+
+static void start(Fixture *f) {
+        f->ready = f->lost = false;
+        assert_int_equal(mqtt_session_new(f->loop, &f->spec, &(MqttSessionCallbacks){ on_message, on_batch, on_state, f }, &f->session), 0);
+}
+
+static void stop(Fixture *f) {
+        f->session = mqtt_session_free(f->session);
+}
+
+static int set_up_with(void **state, const char *lines) {
+        Fixture *f = calloc(1, sizeof(*f));
+
+        assert_non_null(f);
+        (void) signal(SIGPIPE, SIG_IGN);
+        assert_int_equal(loop_new(&f->loop), 0);
+        assert_int_equal(loop_add_timer(f->loop, LOOP_EXACT, on_tick, f, &f->tick), 0);
+        loop_arm_in(f->tick, 0);
+        f->broker = mosquitto_new(lines);
+        f->filters[0] = "home/#";
+        f->spec = (MqttSessionSpec){ .name = "home", .host = "127.0.0.1", .port = mosquitto_port(f->broker), .client_id = "sensorqd-test",
+                .filters = f->filters, .state_dir = mosquitto_directory(f->broker), .packet_max = 65536 };
+        f->acknowledge = true;
+        *state = f;
+        return 0;
+}
+
+static int set_up(void **state) {
+        return set_up_with(state, "");
+}
+
+static int tear_down(void **state) {
+        Fixture *f = *state;
+
+        mqtt_session_free(f->session);
+        mosquitto_free(f->broker);
+        loop_drop(f->tick);
+        loop_free(f->loop);
+        free(f);
+        return 0;
+}
+
+static void wait_for(Fixture *f, size_t n) {
+        while (f->n < n)
+                turn(f);
+        assert_int_equal(f->n, n);
+}
+
+static void test_receives(void **state) {
+        Fixture *f = *state;
+
+        start(f);
+        turn_until(f, &f->ready);
+        mosquitto_publish(f->broker, "home/kitchen", "21.5", false);
+        mosquitto_publish(f->broker, "elsewhere", "0", false);
+        mosquitto_publish(f->broker, "home/cellar", "12", false);
+        wait_for(f, 2);
+        assert_string_equal(f->messages[0].topic, "home/kitchen");
+        assert_string_equal(f->messages[0].payload, "21.5");
+        assert_int_equal(f->messages[0].qos, 1);
+        assert_string_equal(f->messages[1].payload, "12");
+        assert_int_equal(f->states, 1);
+}
+
+/* What comes while we are away is kept by the broker, and what was not acknowledged comes again, marked. */
+static void test_session_stays(void **state) {
+        Fixture *f = *state;
+        char first[20];
+
+        start(f);
+        turn_until(f, &f->ready);
+        f->acknowledge = false;
+        mosquitto_publish(f->broker, "home/a", "1", false);
+        wait_for(f, 1);
+        (void) snprintf(first, sizeof(first), "%s", f->messages[0].session);
+        stop(f);
+        mosquitto_publish(f->broker, "home/a", "2", false);
+        f->n = 0;
+        f->acknowledge = true;
+        start(f);
+        wait_for(f, 2);
+        assert_string_equal(f->messages[0].payload, "1");
+        assert_true(f->messages[0].dup);
+        assert_string_equal(f->messages[0].session, first); /* so the same packet identifier is the same message */
+        assert_string_equal(f->messages[1].payload, "2");
+        assert_false(f->messages[1].dup);
+        turn_until(f, &f->ready);
+        stop(f);
+        f->n = f->n_acknowledged = 0;
+        start(f);
+        turn_until(f, &f->ready);
+        for (int i = 0; i < 5; i++)
+                turn(f);
+        assert_int_equal(f->n, 0); /* acknowledged is over */
+}
+
+static void test_another_session_has_another_name(void **state) {
+        Fixture *f = *state;
+        char first[20];
+
+        start(f);
+        turn_until(f, &f->ready);
+        mosquitto_publish(f->broker, "home/a", "1", false);
+        wait_for(f, 1);
+        (void) snprintf(first, sizeof(first), "%s", f->messages[0].session);
+        stop(f);
+        f->spec.client_id = "another";
+        start(f);
+        turn_until(f, &f->ready);
+        mosquitto_publish(f->broker, "home/a", "1", false);
+        wait_for(f, 2);
+        assert_string_not_equal(f->messages[1].session, first);
+}
+
+/* Topics that were taken out of the configuration do not come any more, new ones do, and nothing else is asked for twice. */
+static void test_topics_change(void **state) {
+        Fixture *f = *state;
+
+        f->filters[1] = "old/#";
+        start(f);
+        turn_until(f, &f->ready);
+        stop(f);
+        f->filters[1] = "new/#";
+        mosquitto_publish(f->broker, "home/kept", "r", true);
+        start(f);
+        turn_until(f, &f->ready);
+        mosquitto_publish(f->broker, "old/a", "1", false);
+        mosquitto_publish(f->broker, "new/a", "2", false);
+        wait_for(f, 2);
+        assert_string_equal(f->messages[0].topic, "home/kept");
+        assert_false(f->messages[0].retain); /* it came as a message, not as the answer to a subscription */
+        assert_string_equal(f->messages[1].topic, "new/a");
+}
+
+static void test_retained(void **state) {
+        Fixture *f = *state;
+
+        mosquitto_publish(f->broker, "home/kept", "old", true);
+        start(f);
+        turn_until(f, &f->ready);
+        for (int i = 0; i < 5; i++)
+                turn(f);
+        assert_int_equal(f->n, 0); /* it was old already when we subscribed */
+        stop(f);
+        f->spec.client_id = "another";
+        f->spec.retained = true;
+        start(f);
+        wait_for(f, 1);
+        assert_true(f->messages[0].retain);
+}
+
+static void test_hold(void **state) {
+        Fixture *f = *state;
+
+        start(f);
+        turn_until(f, &f->ready);
+        mqtt_session_hold(f->session, true);
+        mosquitto_publish(f->broker, "home/a", "1", false);
+        for (int i = 0; i < 10; i++)
+                turn(f);
+        assert_int_equal(f->n, 0);
+        mqtt_session_hold(f->session, false);
+        wait_for(f, 1);
+}
+
+/* The broker dies and comes back: told once each, and nothing that it had is missing. */
+static void test_broker_dies(void **state) {
+        Fixture *f = *state;
+
+        start(f);
+        turn_until(f, &f->ready);
+        mosquitto_publish(f->broker, "home/a", "1", false);
+        wait_for(f, 1);
+        mosquitto_kill(f->broker);
+        turn_until(f, &f->lost);
+        assert_int_equal(f->state, MQTT_UNREACHABLE);
+        assert_string_not_equal(f->detail, "");
+        mosquitto_start(f->broker);
+        turn_until(f, &f->ready);
+        mosquitto_publish(f->broker, "home/a", "2", false);
+        wait_for(f, 2);
+}
+
+static void test_many(void **state) {
+        Fixture *f = *state;
+        char command[200];
+
+        start(f);
+        turn_until(f, &f->ready);
+        (void) snprintf(command, sizeof(command), "seq 1 3000 | mosquitto_pub -h 127.0.0.1 -p %u -q 1 -t home/n -l >/dev/null 2>&1 &", f->spec.port);
+        assert_int_equal(system(command), 0);
+        wait_for(f, 3000);
+        for (size_t i = 0; i < f->n; i++)
+                assert_int_equal(strtol(f->messages[i].payload, NULL, 10), i + 1); /* in order */
+        assert_true(f->batches < 3000);
+}
+
+static int set_up_password(void **state) {
+        char lines[200];
+        int r;
+
+        assert_int_equal(system("mosquitto_passwd -c -b /tmp/mosquitto-test.passwd sensorqd secret"), 0);
+        (void) snprintf(lines, sizeof(lines), "allow_anonymous false\npassword_file /tmp/mosquitto-test.passwd\n");
+        r = set_up_with(state, lines);
+        return r;
+}
+
+static void test_login(void **state) {
+        Fixture *f = *state;
+
+        f->spec.username = "sensorqd";
+        f->spec.password = "wrong";
+        start(f);
+        turn_until(f, &f->lost);
+        assert_int_equal(f->state, MQTT_REFUSED);
+        assert_non_null(strstr(f->detail, "not authorized"));
+        stop(f);
+        f->spec.password = "secret";
+        start(f);
+        turn_until(f, &f->ready);
+        assert_int_equal(unlink("/tmp/mosquitto-test.passwd"), 0);
+}
+
+/* Two programs with one client identifier: each new one takes the session over. */
+static void test_taken_over(void **state) {
+        Fixture *f = *state;
+        char command[200];
+
+        start(f);
+        turn_until(f, &f->ready);
+        (void) snprintf(command, sizeof(command), "mosquitto_sub -V 5 -h 127.0.0.1 -p %u -i sensorqd-test -t x -W 1 >/dev/null 2>&1 &", f->spec.port);
+        assert_int_equal(system(command), 0);
+        turn_until(f, &f->lost);
+        assert_non_null(strstr(f->detail, "client_id")); /* whether mosquitto's own word arrives is a matter of luck */
+}
+
+/* ---- brokers that say what mosquitto never says ---- */
+
+typedef struct Script {
+        Fixture f;
+        int listen_fd, fd;
+        unsigned accepted;
+        Bytes heard;
+        const char *answers[8]; /* to each connection's greeting; NULL: closes */
+        size_t sizes[8];
+} Script;
+
+static void on_accept(Script *s) {
+        int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        if (fd < 0)
+                return;
+        if (s->fd >= 0)
+                close(s->fd);
+        s->fd = fd;
+        s->accepted++;
+        s->heard.size = 0;
+}
+
+static void script_turn(Script *s) {
+        char buffer[512];
+        ssize_t n;
+
+        on_accept(s);
+        n = s->fd >= 0 ? recv(s->fd, buffer, sizeof(buffer), 0) : -1;
+        if (n > 0 && s->heard.size == 0) {
+                unsigned i = s->accepted - 1 < 8 ? s->accepted - 1 : 7;
+
+                assert_int_equal(bytes_append(&s->heard, buffer, (size_t) n), 0);
+                if (s->answers[i])
+                        assert_int_equal(send(s->fd, s->answers[i], s->sizes[i], 0), s->sizes[i]);
+                else {
+                        close(s->fd);
+                        s->fd = -1;
+                }
+        } else if (n > 0)
+                assert_int_equal(bytes_append(&s->heard, buffer, (size_t) n), 0);
+        turn(&s->f);
+}
+
+static int script_set_up(void **state) {
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t size = sizeof(address);
+        Script *s = calloc(1, sizeof(*s));
+
+        assert_non_null(s);
+        (void) signal(SIGPIPE, SIG_IGN);
+        s->fd = -1;
+        s->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        assert_int_equal(bind(s->listen_fd, (struct sockaddr *) &address, size), 0);
+        assert_int_equal(listen(s->listen_fd, 8), 0);
+        assert_int_equal(getsockname(s->listen_fd, (struct sockaddr *) &address, &size), 0);
+        assert_int_equal(loop_new(&s->f.loop), 0);
+        assert_int_equal(loop_add_timer(s->f.loop, LOOP_EXACT, on_tick, &s->f, &s->f.tick), 0);
+        loop_arm_in(s->f.tick, 0);
+        s->f.filters[0] = "a";
+        s->f.spec = (MqttSessionSpec){ .name = "home", .host = "127.0.0.1", .port = ntohs(address.sin_port), .client_id = "c",
+                .filters = s->f.filters, .clean = true, .packet_max = 1024 };
+        *state = s;
+        return 0;
+}
+
+static int script_tear_down(void **state) {
+        Script *s = *state;
+
+        mqtt_session_free(s->f.session);
+        if (s->fd >= 0)
+                close(s->fd);
+        close(s->listen_fd);
+        bytes_done(&s->heard);
+        loop_drop(s->f.tick);
+        loop_free(s->f.loop);
+        free(s);
+        return 0;
+}
+
+static void script_answer(Script *s, unsigned connection, const char *answer, size_t size) {
+        s->answers[connection] = answer;
+        s->sizes[connection] = size;
+}
+#define ANSWER(s, connection, literal) script_answer(s, connection, literal, sizeof(literal) - 1)
+
+/* The eighth byte of the greeting is the version. */
+static void test_older_version(void **state) {
+        Script *s = *state;
+
+        ANSWER(s, 0, "\x20\x02\x00\x01"); /* a broker of 3.1.1: it does not know that version */
+        ANSWER(s, 1, "\x20\x02\x00\x00\x90\x03\x00\x01\x01");
+        start(&s->f);
+        while (s->accepted < 2 || s->heard.size < 9)
+                script_turn(s);
+        assert_int_equal(s->heard.data[8], 4);
+        while (!s->f.ready)
+                script_turn(s);
+}
+
+static void test_older_version_after_a_closed_door(void **state) {
+        Script *s = *state;
+
+        ANSWER(s, 1, "\x20\x02\x00\x00\x90\x03\x00\x01\x01");
+        start(&s->f);
+        while (s->accepted < 2 || s->heard.size < 9)
+                script_turn(s);
+        assert_int_equal(s->heard.data[8], 4);
+        while (!s->f.ready)
+                script_turn(s);
+}
+
+static void test_topic_refused(void **state) {
+        Script *s = *state;
+
+        ANSWER(s, 0, "\x20\x03\x00\x00\x00\x90\x04\x00\x01\x00\x87");
+        start(&s->f);
+        while (!s->f.lost)
+                script_turn(s);
+        assert_int_equal(s->f.state, MQTT_REFUSED);
+        assert_non_null(strstr(s->f.detail, "refuses a topic: not authorized"));
+}
+
+static void test_told_of_the_other_program(void **state) {
+        Script *s = *state;
+
+        ANSWER(s, 0, "\x20\x03\x00\x00\x00\x90\x04\x00\x01\x00\x01\xe0\x01\x8e");
+        start(&s->f);
+        while (!s->f.lost)
+                script_turn(s);
+        assert_int_equal(s->f.state, MQTT_REFUSED);
+        assert_non_null(strstr(s->f.detail, "two programs use one client_id"));
+}
+
+static void test_nonsense(void **state) {
+        Script *s = *state;
+
+        ANSWER(s, 0, "HTTP/1.1 400 Bad Request\r\n\r\n");
+        start(&s->f);
+        while (!s->f.lost)
+                script_turn(s);
+        assert_int_equal(s->f.state, MQTT_UNREACHABLE);
+        assert_non_null(strstr(s->f.detail, "is it an MQTT broker?"));
+}
+
+static void test_packet_too_large(void **state) {
+        Script *s = *state;
+
+        ANSWER(s, 0, "\x20\x03\x00\x00\x00\x90\x04\x00\x01\x00\x01\x30\xff\xff\x03");
+        start(&s->f);
+        while (!s->f.lost)
+                script_turn(s);
+        assert_non_null(strstr(s->f.detail, "larger than allowed"));
+        assert_int_equal(s->f.n, 0);
+}
+
+int main(void) {
+        const struct CMUnitTest scripted[] = {
+                cmocka_unit_test_setup_teardown(test_older_version, script_set_up, script_tear_down),
+                cmocka_unit_test_setup_teardown(test_older_version_after_a_closed_door, script_set_up, script_tear_down),
+                cmocka_unit_test_setup_teardown(test_topic_refused, script_set_up, script_tear_down),
+                cmocka_unit_test_setup_teardown(test_told_of_the_other_program, script_set_up, script_tear_down),
+                cmocka_unit_test_setup_teardown(test_nonsense, script_set_up, script_tear_down),
+                cmocka_unit_test_setup_teardown(test_packet_too_large, script_set_up, script_tear_down),
+        };
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_receives, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_session_stays, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_another_session_has_another_name, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_topics_change, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_retained, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_hold, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_broker_dies, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_login, set_up_password, tear_down),
+                cmocka_unit_test_setup_teardown(test_taken_over, set_up, tear_down),
+        };
+        int failed = cmocka_run_group_tests_name("mqtt-session, scripted", scripted, NULL, NULL);
+
+        if (!mosquitto_is_installed())
+                return failed;
+        return failed + cmocka_run_group_tests_name("mqtt-session", tests, NULL, NULL);
+}
