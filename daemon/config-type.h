@@ -156,4 +156,7 @@ struct ConfigSection {
         int (*rule)(const ConfigPlace *place, void *self, void *around);
         const ConfigVariants *variants;
         const char *shorthand; /* the key that a single value in place of the section stands for; NULL: none */
+        /* Of a section that several types have: the reference page describes it once, under this name. NULL: where it
+         * stands. */
+        const char *shared;
 };

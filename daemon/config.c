@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include "config-table.h"
 
 #define TEXT_MAX 1024
+#define SHARED_MAX 8 /* sections that several types have */
 #define SOURCES_MAX 1000
 #define SUBSCRIPTIONS_MAX 32 /* each has its own connections and thread */
 #define LABELS_MAX 20
@@ -231,11 +233,21 @@ typedef struct Describe {
         const ConfigTypes *types;
         ConfigEach each;
         void *userdata;
+        const ConfigSection *shared[SHARED_MAX]; /* met so far; described at the end */
+        size_t n_shared;
 } Describe;
 
-static void describe_section(const Describe *d, const char *path, const char *owner, const ConfigSection *section);
+static void describe_note_shared(Describe *d, const ConfigSection *section) {
+        for (size_t i = 0; i < d->n_shared; i++)
+                if (d->shared[i] == section)
+                        return;
+        assert(d->n_shared < SHARED_MAX);
+        d->shared[d->n_shared++] = section;
+}
 
-static void describe_row(const Describe *d, const char *path, const char *owner, const ConfigRow *row) {
+static void describe_section(Describe *d, const char *path, const char *owner, const ConfigSection *section);
+
+static void describe_row(Describe *d, const char *path, const char *owner, const ConfigRow *row) {
         char key[160], below[164], kind[200], range[60];
 
         (void) config_table_range(row, range, sizeof(range));
@@ -244,11 +256,13 @@ static void describe_row(const Describe *d, const char *path, const char *owner,
         (void) snprintf(kind, sizeof(kind), "%s%s%s%s", row->type->name, range[0] != '\0' ? " " : "", range,
                 row->flags & CONFIG_REQUIRED ? ", required" : "");
         d->each(d->userdata, key, owner, kind, row->fallback ? row->fallback : row->derived, row->doc);
-        if (row->section)
+        if (row->section && row->section->shared)
+                describe_note_shared(d, row->section);
+        else if (row->section)
                 describe_section(d, below, owner, row->section);
 }
 
-static void describe_variants(const Describe *d, const char *path, const ConfigVariants *variants) {
+static void describe_variants(Describe *d, const char *path, const ConfigVariants *variants) {
         const ConfigSection *variant;
         char key[160];
 
@@ -260,7 +274,7 @@ static void describe_variants(const Describe *d, const char *path, const ConfigV
         }
 }
 
-static void describe_section(const Describe *d, const char *path, const char *owner, const ConfigSection *section) {
+static void describe_section(Describe *d, const char *path, const char *owner, const ConfigSection *section) {
         for (const ConfigRow *row = section->rows; row->key; row++)
                 describe_row(d, path, owner, row);
         if (section->variants)
@@ -268,7 +282,9 @@ static void describe_section(const Describe *d, const char *path, const char *ow
 }
 
 void config_describe(const ConfigTypes *types, ConfigEach each, void *userdata) {
-        const Describe d = { types, each, userdata };
+        Describe d = { .types = types, .each = each, .userdata = userdata };
 
         describe_section(&d, "", NULL, &config_section);
+        for (size_t i = 0; i < d.n_shared; i++)
+                describe_section(&d, d.shared[i]->shared, NULL, d.shared[i]);
 }

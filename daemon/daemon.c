@@ -384,6 +384,9 @@ static int daemon_open(Daemon *d) {
         r = http_new(d->host.loop, "sensorqd/" SENSORQD_VERSION, &d->host.http);
         if (r < 0)
                 return r;
+        r = listen_new(d->host.loop, &d->host.listen);
+        if (r < 0)
+                return r;
         r = secrets_new(&d->host.secrets);
         if (r < 0)
                 return r;
@@ -410,7 +413,9 @@ int daemon_new(Config *config, DaemonMode mode, Daemon **ret) {
         d->config = config_ref(config);
         d->lock_fd = d->knock_fd = -1;
         d->started = clock_wall();
-        d->host = (StagesHost){ .once = mode == DAEMON_ONCE, .on_change = daemon_changed, .userdata = d };
+        d->host = (StagesHost){
+                .once = mode == DAEMON_ONCE, .state_dir = config->state_dir, .on_change = daemon_changed, .userdata = d
+        };
 
         r = service_block_signals();
         if (r < 0)
@@ -483,6 +488,7 @@ Daemon *daemon_free(Daemon *d) {
         stages_free(d->stages);
         outbox_close(d->host.outbox);
         stalls_free(d->stalls);
+        listen_free(d->host.listen);
         http_free(d->host.http);
         secrets_free(d->host.secrets);
         loop_drop(d->patience);

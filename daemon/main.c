@@ -20,7 +20,7 @@
 typedef struct Options {
         const char *config_path;
         const char *verb;
-        bool offline, json, all;
+        bool offline, run_programs, json, all;
         int argc; /* what follows the verb */
         char **argv;
         int exit_code; /* with verb == NULL: the options were all (--help, --version, a mistake) */
@@ -31,7 +31,8 @@ static void print_help(FILE *to) {
               "Carries sensor readings through Google Cloud Pub/Sub into MongoDB and never loses one.\n"
               "\n"
               "  run                  the daemon, in the foreground (default)\n"
-              "  check [--offline]    read the configuration and test every remote end\n"
+              "  check [--offline] [--run-programs]\n                       read the configuration and test every "
+              "remote end\n"
               "  setup                create what is missing: topic, subscriptions, indexes\n"
               "  once                 poll, publish and store once, then stop\n"
               "  status [--json]      what the running daemon is doing\n"
@@ -61,12 +62,13 @@ static int usage_error(const char *what, const char *value) {
 }
 
 static Options options_parse(int argc, char **argv) {
-        enum { OPTION_VERSION = 256, OPTION_OFFLINE, OPTION_JSON, OPTION_ALL };
+        enum { OPTION_VERSION = 256, OPTION_OFFLINE, OPTION_RUN_PROGRAMS, OPTION_JSON, OPTION_ALL };
         static const struct option known[] = {
                 { "config", required_argument, NULL, 'c' },
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, OPTION_VERSION },
                 { "offline", no_argument, NULL, OPTION_OFFLINE },
+                { "run-programs", no_argument, NULL, OPTION_RUN_PROGRAMS },
                 { "json", no_argument, NULL, OPTION_JSON },
                 { "all", no_argument, NULL, OPTION_ALL },
                 {},
@@ -88,6 +90,9 @@ static Options options_parse(int argc, char **argv) {
                 case OPTION_OFFLINE:
                         o.offline = true;
                         break;
+                case OPTION_RUN_PROGRAMS:
+                        o.run_programs = true;
+                        break;
                 case OPTION_JSON:
                         o.json = true;
                         break;
@@ -108,8 +113,8 @@ static bool options_check(Options *o) {
                 return false;
         if (!verb_is_known(o->verb))
                 o->exit_code = usage_error("no such verb: ", o->verb);
-        else if (o->offline && strcmp(o->verb, "check") != 0)
-                o->exit_code = usage_error("--offline belongs to check, not to ", o->verb);
+        else if ((o->offline || o->run_programs) && strcmp(o->verb, "check") != 0)
+                o->exit_code = usage_error("--offline and --run-programs belong to check, not to ", o->verb);
         else if (o->json && strcmp(o->verb, "status") != 0)
                 o->exit_code = usage_error("--json belongs to status, not to ", o->verb);
         else if (o->all && strcmp(o->verb, "rejected") != 0)
@@ -174,7 +179,7 @@ static void reject_config(const Options *o, const char *error) {
 
 static int run_verb(const Options *o, Config *config) {
         if (strcmp(o->verb, "check") == 0)
-                return verb_check(config, o->offline);
+                return verb_check(config, o->offline, o->run_programs);
         if (strcmp(o->verb, "setup") == 0)
                 return verb_setup(config);
         if (strcmp(o->verb, "rejected") == 0)

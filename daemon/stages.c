@@ -57,6 +57,8 @@ static void host_wire_sources(StagesHost *host) {
                 .loop = host->loop,
                 .http = host->http,
                 .secrets = host->secrets,
+                .listen = host->listen,
+                .state_dir = host->state_dir,
                 .manual = host->once,
                 .has_room = host_has_room,
                 .store = host_store,

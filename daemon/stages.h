@@ -16,6 +16,8 @@
 typedef struct StagesHost {
         Loop *loop;
         Http *http;
+        Listen *listen;
+        const char *state_dir;
         Secrets *secrets; /* every secret in use: what a remote says passes it */
         Outbox *outbox;   /* NULL: the configuration publishes nothing */
         bool once;

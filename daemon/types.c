@@ -3,11 +3,12 @@
 
 #include <string.h>
 
-extern const SourceType source_type_nature_remo;
+extern const SourceType source_type_nature_remo, source_type_exec;
 extern const SinkType sink_type_mongodb;
 
 static const SourceType *const source_types[] = {
         &source_type_nature_remo,
+        &source_type_exec,
 };
 
 static const SinkType *const sink_types[] = {

@@ -97,8 +97,8 @@ static const char *environment_get(const char *const *environment, const char *n
 }
 
 /* A name without a slash is sought in the program's own $PATH. */
-static int find_program(const ProcessSpec *spec, char **ret) {
-        const char *name = spec->argv[0], *path = environment_get(spec->environment, "PATH");
+static int find_program(const char *name, const char *const *environment, char **ret) {
+        const char *path = environment_get(environment, "PATH");
 
         if (!path)
                 path = "/usr/local/bin:/usr/bin:/bin";
@@ -119,6 +119,20 @@ static int find_program(const ProcessSpec *spec, char **ret) {
                 at += n + (at[n] == ':');
         }
         return -ENOENT;
+}
+
+int process_find(const char *name, const char *const *environment, char **ret_path) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = find_program(name, environment, &path);
+        if (r < 0)
+                return r;
+        if (access(path, X_OK) < 0)
+                return err_errno();
+        if (ret_path)
+                *ret_path = cleanup_steal(path);
+        return 0;
 }
 
 static int find_user(const char *name, Child *child) {
@@ -317,7 +331,7 @@ int process_start(Loop *loop, const ProcessSpec *spec, const ProcessCallbacks *c
         _cleanup_free_ char *path = NULL;
 
         (void) snprintf(child.oom_score, sizeof(child.oom_score), "%d", oom_score < 1000 ? oom_score : 1000);
-        r = find_program(spec, &path);
+        r = find_program(spec->argv[0], spec->environment, &path);
         if (r < 0)
                 return r;
         child.path = path;

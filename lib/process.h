@@ -39,6 +39,10 @@ typedef struct ProcessCallbacks {
  * -ESRCH: no such user. SIGCHLD must be blocked (service_block_signals()). */
 int process_start(Loop *loop, const ProcessSpec *spec, const ProcessCallbacks *callbacks, Process **ret);
 
+/* The path of the program that process_start() would run, malloc'ed. *ret_path* may be NULL: only whether there is one.
+ * -ENOENT, -EACCES. */
+int process_find(const char *name, const char *const *environment, char **ret_path);
+
 /* Reads at most *size* bytes of output: *ret_n of them, 0 when none wait now. PROCESS_EOF when there will be none any
  * more. */
 enum { PROCESS_OPEN = 0, PROCESS_EOF = 1 };

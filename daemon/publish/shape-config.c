@@ -100,4 +100,6 @@ static int shape_rule(const ConfigPlace *place, void *self, void *around) {
         return 0;
 }
 
-const ConfigSection shape_section = { .rows = rows, .size = sizeof(ShapeConfig), .rule = shape_rule };
+const ConfigSection shape_section = {
+        .shared = "reading", .rows = rows, .size = sizeof(ShapeConfig), .rule = shape_rule
+};

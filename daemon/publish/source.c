@@ -53,7 +53,8 @@ struct Source {
         const SourceHost *host;
         const SourceConfig *config;
         const SourceType *type;
-        void *self; /* the type's */
+        void *self;  /* the type's */
+        bool polled; /* it is, when the host does not forbid it */
         bool retired;
 
         PollState polling;
@@ -97,7 +98,7 @@ static void source_changed(Source *s) {
 }
 
 static bool source_is_polled(const Source *s) {
-        return s->type->poll && !s->host->manual && !s->retired;
+        return s->polled && !s->host->manual && !s->retired;
 }
 
 /* ---- when ---- */
@@ -528,6 +529,10 @@ static int source_open(Source *s) {
                 .http = s->host->http,
                 .loop = s->host->loop,
                 .secrets = s->host->secrets,
+                .listen = s->host->listen,
+                .state_dir = s->host->state_dir,
+                .manual = s->host->manual,
+                .may_run = s->host->may_run,
                 .source = s,
                 .labels = &s->labels,
         };
@@ -569,7 +574,8 @@ int source_new(const SourceHost *host, const SourceType *type, const SourceConfi
         if (r < 0)
                 return r;
         s->not_before = source_recall(s, now);
-        if (type->poll)
+        s->polled = type->poll && !(type->speaks && type->speaks(config->keys));
+        if (s->polled)
                 source_wait(s, s->not_before > now ? s->not_before : now);
         source_hold(s);
         *ret = cleanup_steal(s);

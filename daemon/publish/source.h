@@ -25,6 +25,7 @@
 
 #include "config.h"
 #include "lib/http.h"
+#include "lib/listen.h"
 #include "lib/loop.h"
 #include "publish/reading.h"
 #include "publish/shape.h"
@@ -63,8 +64,12 @@ typedef struct SourceContext {
         Secrets *secrets;    /* where it notes what it may not tell; the shared half takes that out of every detail */
         Source *source;      /* for source_put() and the others below */
         const Bytes *labels; /* of every reading: members and attributes, see labels_next() */
-        const char *cursor;  /* what a list that was put has set last (reading_list_set_cursor()); NULL: nothing yet.
-                                Valid during open() only */
+        const char *state_dir;
+        Listen *listen;     /* for types that are spoken to by HTTP; NULL in `check` */
+        bool manual;        /* `once`, `check`: nothing is begun in open() that is not asked for */
+        bool may_run;       /* `check` may run programs */
+        const char *cursor; /* what a list that was put has set last (reading_list_set_cursor()); NULL: nothing yet.
+                               Valid during open() only */
 } SourceContext;
 
 /* What came from the remote, and what is known of it beside its text. Borrowed. */
@@ -81,6 +86,8 @@ typedef struct SourceType {
         /* Starts one poll; exactly one source_polled() follows, later, unless closed before. NULL: it speaks when it
          * likes, from the end of open() on. */
         int (*poll)(void *self);
+        /* Whether, with these keys, it speaks when it likes although it has poll(). NULL: never. */
+        bool (*speaks)(const void *keys);
         /* `sensorqd check`: like poll(), but tells only whether the remote answers, and disturbs no running daemon.
          * NULL: poll() does. */
         int (*check)(void *self);
@@ -96,8 +103,11 @@ typedef struct SourceHost {
         Loop *loop;
         Http *http;
         Secrets *secrets; /* may be NULL */
-        bool manual;      /* nothing is polled but by source_poll_now(): `once`, `check` */
-        bool checking;    /* source_poll_now() asks the type's check() */
+        Listen *listen;   /* NULL: nothing is listened on */
+        const char *state_dir;
+        bool may_run;  /* see SourceContext */
+        bool manual;   /* nothing is polled but by source_poll_now(): `once`, `check` */
+        bool checking; /* source_poll_now() asks the type's check() */
         /* Whether so many readings more would fit now, and the disk takes them. */
         bool (*has_room)(void *userdata, uint64_t rows, uint64_t bytes);
         /* 0: the list is on disk. Anything else: it is not, and stays with the source. */

@@ -279,7 +279,7 @@ static void tell_source(Session *session, const char *name, const SourceStatus *
                         sample[0] ? "; for example " : "", sample);
 }
 
-static void check_source(Session *session, const SourceConfig *section) {
+static void check_source(Session *session, const SourceConfig *section, bool run_programs) {
         _cleanup_(source_freep) Source *source = NULL;
         char name[96], sample[SAMPLE_MAX] = "";
         SourceStatus status;
@@ -288,8 +288,10 @@ static void check_source(Session *session, const SourceConfig *section) {
                 .loop = session->loop,
                 .http = session->http,
                 .secrets = session->secrets,
+                .state_dir = session->config->state_dir,
                 .manual = true,
                 .checking = true,
+                .may_run = run_programs,
                 .has_room = probe_has_room,
                 .store = probe_store,
                 .on_change = probe_on_change,
@@ -333,7 +335,7 @@ static void check_pubsub(Session *session) {
                         "publishes nothing. Correct publish.topic or the subscriptions");
 }
 
-int verb_check(Config *config, bool offline) {
+int verb_check(Config *config, bool offline, bool run_programs) {
         _cleanup_(session_closep) Session *session = NULL;
         int r;
 
@@ -345,7 +347,7 @@ int verb_check(Config *config, bool offline) {
         if (r != 0)
                 return r;
         for (size_t i = 0; i < config->n_sources; i++)
-                check_source(session, &config->sources[i]);
+                check_source(session, &config->sources[i], run_programs);
         check_pubsub(session);
         for (size_t i = 0; i < config->n_subscriptions; i++)
                 session_sink(session, &config->subscriptions[i], false);

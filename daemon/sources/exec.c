@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Programs that print what they measure: one JSON object or bare value a line. Run now and then (mode interval), or
+ * left running (mode stream).
+ *
+ * What one read of the pipe brings is one commit, and the pipe is read again only after it: until then the program
+ * waits in its write(), so nothing that it said is lost (P12). The end is that of the program, whoever else keeps its
+ * pipe. */
+/* clang-format off */
+/*      IDLE --poll(), or a stream's start--> RUNNING --the program ended--> DRAINING --all is on disk--> IDLE
+ *       ^                                                                                                 |
+ *       +------------------------ stream: after a backoff, for ever --------------------------------------+ */
+/* clang-format on */
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "events.h"
+#include "lib/backoff.h"
+#include "lib/log.h"
+#include "lib/process.h"
+#include "lib/text.h"
+#include "publish/shape.h"
+#include "publish/source.h"
+
+#define CHUNK (64 * 1024)                  /* one read, one commit: what a pipe holds */
+#define LINE_MAX_BYTES (1024 * 1024)       /* a longer line is left out */
+#define RUN_MAX_BYTES (16 * 1024 * 1024)   /* of one run of mode interval: a program that prints more does not end */
+#define KILL_AFTER_USEC (5 * USEC_PER_SEC) /* SIGTERM */
+#define RESTART_MAX_USEC (5 * USEC_PER_MINUTE)
+#define STEADY_USEC USEC_PER_MINUTE /* a stream that ran for so long restarts at once */
+#define QUIET_USEC USEC_PER_MINUTE  /* without a line: a hint */
+#define OOM_SCORE 500               /* above ours: the kernel ends the program, not us */
+#define DETAIL_MAX 400
+
+typedef enum ExecMode { EXEC_INTERVAL, EXEC_STREAM } ExecMode;
+
+typedef struct ExecConfig {
+        char **command; /* NULL at the end */
+        int mode;       /* ExecMode */
+        usec_t timeout;
+        ConfigMap environment;
+        ShapeConfig reading;
+} ExecConfig;
+
+typedef enum ExecState { EXEC_IDLE, EXEC_RUNNING, EXEC_DRAINING } ExecState;
+
+_asserted_ static const unsigned moves[] = {
+        [EXEC_IDLE] = 1u << EXEC_RUNNING,
+        [EXEC_RUNNING] = 1u << EXEC_DRAINING,
+        [EXEC_DRAINING] = 1u << EXEC_IDLE,
+};
+
+typedef struct Exec {
+        SourceContext context;
+        const ExecConfig *keys;
+        ExecState state;
+        Process *process;
+        LoopWatch *timer; /* of the timeout, of the hint, of the next start */
+        char **environment;
+        size_t n_environment;
+        Backoff restart;
+        usec_t started; /* clock_now() of this run */
+        Bytes line;     /* the beginning of a line whose end has not come */
+        bool too_long;  /* that line is being left out */
+        bool said_too_long, said_quiet;
+        size_t read, lines;    /* bytes, lines of this run */
+        usec_t arrived;        /* clock_wall() of what was read last */
+        uint64_t put, on_disk; /* tickets */
+        bool held;             /* by the shared half */
+        bool timed_out, flooded;
+        ProcessEnd end;
+        char detail[DETAIL_MAX];
+} Exec;
+
+static void exec_move(Exec *exec, ExecState state) {
+        assert(moves[exec->state] & 1u << state);
+        exec->state = state;
+}
+
+static const char *exec_name(const Exec *exec) {
+        return exec->context.config->name;
+}
+
+/* ---- lines ---- */
+
+static int exec_take_line(Exec *exec, Slice line) {
+        ShapeOutcome outcome;
+
+        while (line.size > 0 && (line.data[line.size - 1] == '\r' || line.data[line.size - 1] == ' '))
+                line.size--;
+        if (line.size == 0)
+                return 0;
+        exec->lines++;
+        return source_take(exec->context.source, &exec->keys->reading,
+                &(SourceDocument){ .text = line.data, .size = line.size, .arrived = exec->arrived }, ++exec->put,
+                &outcome);
+}
+
+static void exec_leave_out(Exec *exec) {
+        exec->too_long = true;
+        bytes_done(&exec->line);
+        if (exec->said_too_long)
+                return;
+        exec->said_too_long = true;
+        log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SOURCE, exec_name(exec) }),
+                "Source %s: a line of the program is longer than %d bytes and is left out. This is said once. Let the "
+                "program "
+                "print one value or object a line.",
+                exec_name(exec), LINE_MAX_BYTES);
+}
+
+/* The piece of a line that the chunk begins or ends with. */
+static int exec_keep(Exec *exec, Slice piece) {
+        if (exec->too_long)
+                return 0;
+        if (piece.size > LINE_MAX_BYTES - exec->line.size) {
+                exec_leave_out(exec);
+                return 0;
+        }
+        return bytes_append(&exec->line, piece.data, piece.size);
+}
+
+static int exec_end_line(Exec *exec, Slice piece) {
+        int r;
+
+        r = exec_keep(exec, piece);
+        if (r == 0 && !exec->too_long)
+                r = exec_take_line(exec, (Slice){ exec->line.data, exec->line.size });
+        exec->too_long = false;
+        exec->line.size = 0;
+        return r;
+}
+
+static int exec_split(Exec *exec, const char *data, size_t size) {
+        const char *end = data + size, *newline;
+        int r = 0;
+
+        while (r == 0 && (newline = memchr(data, '\n', (size_t) (end - data)))) {
+                r = exec_end_line(exec, (Slice){ data, (size_t) (newline - data) });
+                data = newline + 1;
+        }
+        return r < 0 ? r : exec_keep(exec, (Slice){ data, (size_t) (end - data) });
+}
+
+/* ---- the pipe ---- */
+
+static bool exec_waits_for_disk(const Exec *exec) {
+        return exec->put > exec->on_disk;
+}
+
+static void exec_hold(Exec *exec) {
+        if (exec->process)
+                process_hold(exec->process, exec->held || exec_waits_for_disk(exec));
+}
+
+static void exec_spoke(Exec *exec) {
+        if (exec->keys->mode != EXEC_STREAM)
+                return;
+        exec->said_quiet = true; /* the hint is for programs that never print */
+        loop_off(exec->timer);
+        source_tell(exec->context.source, &(SourcePoll){ .outcome = SOURCE_POLLED }, 0);
+}
+
+/* Without memory a line is lost that the program says once only. */
+static void exec_tell_lost(const Exec *exec) {
+        log_error("Source %s: what the program printed is lost: out of memory.", exec_name(exec));
+}
+
+static void exec_watch_flood(Exec *exec) {
+        if (exec->keys->mode != EXEC_INTERVAL || exec->read <= RUN_MAX_BYTES || exec->flooded)
+                return;
+        exec->flooded = true;
+        process_stop(exec->process, 0);
+}
+
+/* True while there may be more at once. */
+static bool exec_read(Exec *exec) {
+        size_t n, lines = exec->lines;
+        char chunk[CHUNK];
+        int r;
+
+        r = process_read(exec->process, chunk, sizeof(chunk), &n);
+        exec->read += n;
+        exec->arrived = clock_wall();
+        exec_watch_flood(exec);
+        if (n > 0 && !exec->flooded && exec_split(exec, chunk, n) < 0)
+                exec_tell_lost(exec);
+        exec_hold(exec);
+        if (exec->lines > lines)
+                exec_spoke(exec);
+        return r == PROCESS_OPEN && n > 0;
+}
+
+static void on_readable(void *userdata) {
+        (void) exec_read(userdata);
+}
+
+/* ---- the end of a run ---- */
+
+static const char *exec_describe_end(Exec *exec) {
+        const char *said = exec->end.error_text[0] != '\0' ? "; it said: " : "";
+
+        if (exec->timed_out)
+                (void) snprintf(exec->detail, sizeof(exec->detail),
+                        "the program did not end within its timeout and was stopped%s%s", said, exec->end.error_text);
+        else if (exec->flooded)
+                (void) snprintf(exec->detail, sizeof(exec->detail),
+                        "the program printed more than %d MiB and was stopped; is it one for mode: stream?",
+                        RUN_MAX_BYTES >> 20);
+        else if (exec->end.killed)
+                (void) snprintf(exec->detail, sizeof(exec->detail), "the program was ended by signal %d (%s)%s%s",
+                        exec->end.number, strsignal(exec->end.number), said, exec->end.error_text);
+        else
+                (void) snprintf(exec->detail, sizeof(exec->detail), "the program ended with status %d%s%s",
+                        exec->end.number, said, exec->end.error_text);
+        exec->detail[text_cut(exec->detail, strlen(exec->detail), 300)] = '\0';
+        return exec->detail;
+}
+
+static bool exec_ended_well(const Exec *exec) {
+        return !exec->timed_out && !exec->flooded && !exec->end.killed && exec->end.number == 0;
+}
+
+static void exec_start_later(Exec *exec, const char *detail) {
+        usec_t delay;
+
+        if (clock_now() - exec->started >= STEADY_USEC)
+                backoff_reset(&exec->restart);
+        delay = backoff_next(&exec->restart, loop_random());
+        source_tell(exec->context.source, &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .detail = detail }, delay);
+        loop_arm_in(exec->timer, delay);
+}
+
+/* All that it said is on disk. */
+static void exec_finish(Exec *exec) {
+        bool well = exec_ended_well(exec);
+        const char *detail = exec_describe_end(exec);
+
+        exec_move(exec, EXEC_IDLE);
+        exec->process = process_free(exec->process);
+        if (exec->keys->mode == EXEC_STREAM)
+                return exec_start_later(exec, detail);
+        source_polled(exec->context.source,
+                &(SourcePoll){ .outcome = well ? SOURCE_POLLED : SOURCE_UNREACHABLE, .detail = well ? NULL : detail });
+}
+
+/* What the program left in the pipe, a commit at a time. A line without an end counts only of a program that ended by
+ * itself and well: else it may be half of one. */
+static void exec_drain(Exec *exec) {
+        while (!exec_waits_for_disk(exec) && exec_read(exec))
+                ;
+        if (exec_waits_for_disk(exec))
+                return;
+        if (exec->line.size > 0 && exec_ended_well(exec) && exec_end_line(exec, (Slice){}) < 0)
+                exec_tell_lost(exec);
+        exec->line.size = 0;
+        if (!exec_waits_for_disk(exec))
+                exec_finish(exec);
+}
+
+static void on_end(void *userdata, const ProcessEnd *end) {
+        Exec *exec = userdata;
+
+        loop_off(exec->timer);
+        exec->end = *end;
+        exec_move(exec, EXEC_DRAINING);
+        exec_drain(exec);
+}
+
+static void exec_stored(void *self, uint64_t ticket) {
+        Exec *exec = self;
+
+        exec->on_disk = ticket;
+        exec_hold(exec);
+        if (exec->state == EXEC_DRAINING)
+                exec_drain(exec);
+}
+
+static void exec_on_hold(void *self, bool hold) {
+        Exec *exec = self;
+
+        exec->held = hold;
+        exec_hold(exec);
+}
+
+/* ---- starting ---- */
+
+static const char *exec_why_not(int error) {
+        switch (error) {
+        case -ENOENT:
+                return "there is no such program, or its interpreter is missing: check `command`";
+        case -EACCES:
+                return "this user may not execute it: check its mode, and that no mount or sandbox forbids it";
+        case -ENOEXEC:
+                return "it is no program for this machine, or a script without #!";
+        default:
+                return strerror(-error);
+        }
+}
+
+static int exec_start(Exec *exec) {
+        ProcessSpec spec = {
+                .argv = (const char *const *) exec->keys->command,
+                .environment = (const char *const *) exec->environment,
+                .oom_score_adj = OOM_SCORE,
+        };
+        int r;
+
+        exec->started = clock_now();
+        exec->read = exec->lines = 0;
+        exec->line.size = 0;
+        exec->too_long = exec->timed_out = exec->flooded = exec->said_quiet = false;
+        r = process_start(exec->context.loop, &spec, &(ProcessCallbacks){ on_readable, on_end, exec }, &exec->process);
+        if (r < 0) {
+                (void) snprintf(exec->detail, sizeof(exec->detail), "%.150s cannot be started: %s",
+                        exec->keys->command[0], exec_why_not(r));
+                return r;
+        }
+        exec_move(exec, EXEC_RUNNING);
+        exec_hold(exec);
+        return 0;
+}
+
+static void exec_start_stream(Exec *exec) {
+        if (exec_start(exec) < 0)
+                return exec_start_later(exec, exec->detail);
+        loop_arm_in(exec->timer, QUIET_USEC);
+}
+
+static void exec_hint(Exec *exec) {
+        if (exec->said_quiet)
+                return;
+        exec->said_quiet = true;
+        log_event(LOG_NOTICE, NULL, LOG_FIELDS({ FIELD_SOURCE, exec_name(exec) }),
+                "Source %s: the program runs and has printed no line for a minute. If it should have: many programs "
+                "keep what they print "
+                "to a pipe in a buffer; let it flush after each line (stdbuf -oL, sed -u).",
+                exec_name(exec));
+}
+
+static void on_timer(void *userdata) {
+        Exec *exec = userdata;
+
+        if (exec->state == EXEC_IDLE)
+                return exec_start_stream(exec);
+        if (exec->keys->mode == EXEC_STREAM)
+                return exec_hint(exec);
+        exec->timed_out = true;
+        process_stop(exec->process, KILL_AFTER_USEC);
+}
+
+static int exec_poll(void *self) {
+        Exec *exec = self;
+
+        assert(exec->state == EXEC_IDLE);
+        if (exec_start(exec) < 0) {
+                source_polled(exec->context.source, &(SourcePoll){ .outcome = SOURCE_REFUSED, .detail = exec->detail });
+                return 0;
+        }
+        loop_arm_in(exec->timer, exec->keys->timeout);
+        return 0;
+}
+
+/* ---- life ---- */
+
+static void *exec_close(void *self) {
+        Exec *exec = self;
+
+        if (!exec)
+                return NULL;
+        process_free(exec->process);
+        loop_drop(exec->timer);
+        for (size_t i = 0; i < exec->n_environment; i++)
+                free(exec->environment[i]);
+        free(exec->environment);
+        bytes_done(&exec->line);
+        free(exec);
+        return NULL;
+}
+
+static void exec_freep(Exec **exec) {
+        (void) exec_close(*exec);
+}
+
+static int exec_add_variable(Exec *exec, const char *name, const char *value) {
+        if (asprintf(&exec->environment[exec->n_environment], "%s=%s", name, value) < 0)
+                return -ENOMEM;
+        exec->n_environment++;
+        return 0;
+}
+
+/* A clean one, since ours may hold secrets. */
+static int exec_make_environment(Exec *exec) {
+        static const char *const own[][2] = {
+                { "PATH", "/usr/local/bin:/usr/bin:/bin" }, { "LANG", "C.UTF-8" },
+                { "PYTHONUNBUFFERED", "1" }, /* Python keeps lines for a pipe in a buffer */
+        };
+        const ConfigMap *map = &exec->keys->environment;
+        int r = 0;
+
+        exec->environment = calloc(map->n + ELEMENTSOF(own) + 1, sizeof(char *));
+        if (!exec->environment)
+                return -ENOMEM;
+        for (size_t i = 0; i < map->n && r == 0; i++)
+                r = exec_add_variable(exec, map->items[i].name, map->items[i].values[0]);
+        for (size_t i = 0; i < ELEMENTSOF(own) && r == 0; i++)
+                if (!config_map_get(map, own[i][0]))
+                        r = exec_add_variable(exec, own[i][0], own[i][1]);
+        return r;
+}
+
+static int exec_open(const SourceContext *context, void **ret_self) {
+        _cleanup_(exec_freep) Exec *exec = NULL;
+        int r;
+
+        exec = calloc(1, sizeof(*exec));
+        if (!exec)
+                return -ENOMEM;
+        exec->context = *context;
+        exec->keys = context->keys;
+        exec->restart = (Backoff){ .initial = USEC_PER_SEC, .max = RESTART_MAX_USEC };
+        r = exec_make_environment(exec);
+        if (r < 0)
+                return r;
+        r = loop_add_timer(context->loop, LOOP_EXACT, on_timer, exec, &exec->timer);
+        if (r < 0)
+                return r;
+        if (exec->keys->mode == EXEC_STREAM && !context->manual)
+                loop_arm_in(exec->timer, 0);
+        *ret_self = cleanup_steal(exec);
+        return 0;
+}
+
+/* ---- the type ---- */
+
+static bool exec_speaks(const void *keys) {
+        return ((const ExecConfig *) keys)->mode == EXEC_STREAM;
+}
+
+/* `check` looks for the program, and runs it only where that is allowed: a program may do anything. */
+static int exec_check(void *self) {
+        Exec *exec = self;
+        int r;
+
+        if (exec->context.may_run && exec->keys->mode == EXEC_INTERVAL)
+                return exec_poll(exec);
+        r = process_find(exec->keys->command[0], (const char *const *) exec->environment, NULL);
+        if (r < 0)
+                (void) snprintf(exec->detail, sizeof(exec->detail), "%.150s cannot be started: %s",
+                        exec->keys->command[0], exec_why_not(r));
+        else
+                (void) snprintf(exec->detail, sizeof(exec->detail), "%.150s is there%s", exec->keys->command[0],
+                        exec->keys->mode == EXEC_STREAM ? "; a stream is not run by check"
+                                                        : "; --run-programs runs it once");
+        source_polled(exec->context.source,
+                &(SourcePoll){ .outcome = r < 0 ? SOURCE_REFUSED : SOURCE_POLLED, .detail = exec->detail });
+        return 0;
+}
+
+#define FIELD(field) offsetof(ExecConfig, field)
+
+static int variable_check(const char *text, ConfigProblem *ret_problem) {
+        if (text[0] == '\0' || strchr(text, '=') || (text[0] >= '0' && text[0] <= '9'))
+                return config_problem_set(ret_problem, "is not a name of a variable");
+        return 0;
+}
+
+static const ConfigType type_environment = { "map of texts", "NAME: TEXT lines, indented", CONFIG_MAP,
+        .inside = variable_check, .empty = true };
+static const ConfigType type_mode = { "interval or stream", "interval or stream", CONFIG_INT,
+        .words = (const char *const[]){ "interval", "stream", NULL } };
+
+/* clang-format off */
+static const ConfigRow rows[] = {
+        { "command", &config_type_texts, FIELD(command), 1, 64, .flags = CONFIG_REQUIRED,
+                .doc = "The program and its arguments; no shell looks at them." },
+        { "mode", &type_mode, FIELD(mode), .fallback = "interval",
+                .doc = "interval: run at each interval, and end; stream: run on, and started again when it ends." },
+        { "timeout", &config_type_duration, FIELD(timeout), USEC_PER_SEC, USEC_PER_HOUR, "30s",
+                .doc = "How long one run of mode interval may take." },
+        { "environment", &type_environment, FIELD(environment), 0, 100,
+                .doc = "Variables of the program, beside PATH, LANG and PYTHONUNBUFFERED; it gets no others." },
+        { "reading", &config_type_section, FIELD(reading), .flags = CONFIG_IMPLIED, .section = &shape_section,
+                .doc = "How a line becomes readings." },
+        {},
+};
+/* clang-format on */
+
+static const ConfigSection section = {
+        .name = "exec",
+        .doc = "The standard output of a program: one JSON object or bare value a line.",
+        .rows = rows,
+        .size = sizeof(ExecConfig),
+};
+
+extern const SourceType source_type_exec; /* named in types.c only */
+
+const SourceType source_type_exec = {
+        .keys = &section,
+        .open = exec_open,
+        .poll = exec_poll,
+        .speaks = exec_speaks,
+        .check = exec_check,
+        .hold = exec_on_hold,
+        .stored = exec_stored,
+        .close = exec_close,
+};

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Real programs, most of them a line of shell. */
+#include "source-fixture.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define HEAD "      type: exec\n      interval: 10s\n"
+
+static void run(SourceFixture *f, const char *script, const char *more) {
+        char lines[2000];
+
+        (void) snprintf(lines, sizeof(lines), HEAD "      command: [sh, -c, '%s']\n%s", script, more);
+        source_fixture_start(f, lines);
+}
+
+static void run_once(SourceFixture *f, const char *script, const char *more) {
+        run(f, script, more);
+        SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).polls == 1 && !source_is_busy(f->source));
+}
+
+static void test_lines_are_readings(void **state) {
+        SourceFixture *f = *state;
+
+        run_once(f, "echo \"{\\\"co2\\\": 612}\"; echo 21.5; echo; echo ON", "");
+        assert_int_equal(f->n, 3);
+        assert_non_null(strstr(source_fixture_payloads(f), "{\"co2\":612,\"source\":\"home\",\"id\":\"home\",\"request_at\":\""));
+        assert_non_null(strstr(source_fixture_payloads(f), "{\"value\":21.5,"));
+        assert_non_null(strstr(source_fixture_payloads(f), "{\"value\":\"ON\","));
+        assert_false(source_fixture_status(f).failing);
+}
+
+static void test_reading_section(void **state) {
+        SourceFixture *f = *state;
+
+        run_once(f, "echo \"{\\\"data\\\": {\\\"t\\\": \\\"21.5\\\", \\\"x\\\": 1}}\"",
+                "      reading: { name: study, id: /data/x, fields: { te: /data/t }, numbers: [te] }\n");
+        assert_int_equal(f->n, 1);
+        assert_non_null(strstr(source_fixture_payloads(f), "{\"te\":21.5,\"source\":\"home\",\"id\":\"1\",\"name\":\"study\","));
+        assert_string_equal(f->devices.data, "1\n");
+}
+
+/* The environment is clean but for what is asked for. */
+static void test_environment(void **state) {
+        SourceFixture *f = *state;
+
+        assert_int_equal(setenv("SECRET_OF_OURS", "x", 1), 0);
+        run_once(f, "echo \\\"$SECRET_OF_OURS-$LANG-$PYTHONUNBUFFERED-$MINE\\\"", "      environment: { LANG: C, MINE: yes }\n");
+        assert_non_null(strstr(source_fixture_payloads(f), "{\"value\":\"-C-1-yes\","));
+}
+
+static void test_status_and_last_words(void **state) {
+        SourceFixture *f = *state;
+
+        run_once(f, "echo 1; echo no sensor there >&2; exit 3", "");
+        assert_int_equal(f->n, 1); /* whole lines count all the same */
+        assert_true(source_fixture_status(f).failing);
+        assert_string_equal(source_fixture_status(f).detail, "the program ended with status 3; it said: no sensor there");
+}
+
+/* Half a line of a program that was killed is not a reading; of one that ended well it is a line. */
+static void test_line_without_an_end(void **state) {
+        SourceFixture *f = *state;
+
+        run_once(f, "printf 21.5", "");
+        assert_int_equal(f->n, 1);
+        source_fixture_stop(f);
+        run_once(f, "printf 42; kill -9 $$", "");
+        assert_int_equal(f->n, 1);
+        assert_non_null(strstr(source_fixture_status(f).detail, "ended by signal 9"));
+        source_fixture_stop(f);
+        run_once(f, "printf 43; exit 1", "");
+        assert_int_equal(f->n, 1);
+}
+
+static void test_timeout(void **state) {
+        SourceFixture *f = *state;
+
+        run_once(f, "echo 1; sleep 60", "      timeout: 1s\n");
+        assert_int_equal(f->n, 1);
+        assert_non_null(strstr(source_fixture_status(f).detail, "did not end within its timeout"));
+}
+
+/* A grandchild that keeps the pipe does not keep the source: the end is the program's. */
+static void test_grandchild(void **state) {
+        SourceFixture *f = *state;
+        usec_t began = clock_now();
+
+        run_once(f, "echo 1; setsid sleep 60 & echo 2", "");
+        assert_int_equal(f->n, 2);
+        assert_true(clock_now() - began < 20 * USEC_PER_SEC);
+        assert_int_equal(system("pkill -f \"^sleep 60$\" || true"), 0);
+}
+
+static void test_cannot_start(void **state) {
+        SourceFixture *f = *state;
+
+        source_fixture_start(f, HEAD "      command: [/nowhere/mhz19]\n");
+        SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).polls == 1);
+        assert_non_null(strstr(source_fixture_status(f).detail, "/nowhere/mhz19 cannot be started: there is no such program"));
+}
+
+static void test_not_readable(void **state) {
+        SourceFixture *f = *state;
+
+        run_once(f, "echo \"{\\\"broken\\\": \"; echo 5", "");
+        assert_int_equal(f->n, 1);
+        assert_int_equal(f->n_unreadable, 1); /* kept raw */
+}
+
+static void test_long_line_and_flood(void **state) {
+        SourceFixture *f = *state;
+
+        run_once(f, "head -c 1100000 /dev/zero | tr \"\\\\0\" x; echo; echo 7", "");
+        assert_int_equal(f->n, 1);
+        assert_non_null(strstr(source_fixture_payloads(f), "{\"value\":7,"));
+        source_fixture_stop(f);
+        run_once(f, "yes \"{}\"", "");
+        assert_non_null(strstr(source_fixture_status(f).detail, "printed more than 16 MiB"));
+}
+
+/* The disk refuses: what was read stays in memory, the rest in the pipe, and nothing is missing when it is over. */
+static void test_disk_refuses(void **state) {
+        SourceFixture *f = *state;
+
+        f->refuses = true;
+        run(f, "seq 1 30000", "");
+        f->refuses = false; /* room for the poll to begin */
+        SOURCE_FIXTURE_UNTIL(f, source_is_busy(f->source));
+        f->refuses = true;
+        for (int i = 0; i < 20; i++)
+                source_fixture_turn(f);
+        assert_true(f->n < 30000);
+        f->refuses = false;
+        source_resume(f->source);
+        SOURCE_FIXTURE_UNTIL(f, f->n == 30000);
+        assert_int_equal(f->n_repeats, 0);
+}
+
+static void test_stream(void **state) {
+        SourceFixture *f = *state;
+
+        run(f, "echo 1; sleep 0.2; echo 2; sleep 60", "      mode: stream\n");
+        SOURCE_FIXTURE_UNTIL(f, f->n == 2);
+        assert_int_equal(f->commits, 2); /* each at once: nobody waits for the end */
+        assert_false(source_fixture_status(f).failing);
+        assert_int_equal(source_fixture_status(f).next_poll, 0);
+        source_fixture_stop(f); /* ends the program */
+}
+
+/* Started again for ever, also when starting fails. */
+static void test_stream_restarts(void **state) {
+        SourceFixture *f = *state;
+        char path[128], lines[400];
+        FILE *file;
+
+        (void) snprintf(path, sizeof(path), "%s/program", f->directory);
+        (void) snprintf(lines, sizeof(lines), HEAD "      mode: stream\n      command: [%s]\n", path);
+        source_fixture_start(f, lines);
+        SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).failures >= 2);
+        file = fopen(path, "we");
+        assert_non_null(file);
+        assert_true(fputs("#!/bin/sh\necho 1\n", file) >= 0);
+        assert_int_equal(fchmod(fileno(file), 0755), 0);
+        assert_int_equal(fclose(file), 0);
+        SOURCE_FIXTURE_UNTIL(f, f->n >= 2);
+}
+
+static void test_stream_is_held(void **state) {
+        SourceFixture *f = *state;
+
+        run(f, "i=0; while :; do i=$((i+1)); echo $i; done", "      mode: stream\n");
+        SOURCE_FIXTURE_UNTIL(f, f->n > 0);
+        f->refuses = true;
+        for (int i = 0; i < 30; i++)
+                source_fixture_turn(f);
+        size_t n = f->n;
+        for (int i = 0; i < 30; i++)
+                source_fixture_turn(f);
+        assert_int_equal(f->n, n);
+        f->refuses = false;
+        source_resume(f->source);
+        SOURCE_FIXTURE_UNTIL(f, f->n > n + 1000);
+        source_retire(f->source);
+        SOURCE_FIXTURE_UNTIL(f, !source_is_busy(f->source));
+}
+
+static void test_check_runs_nothing(void **state) {
+        SourceFixture *f = *state;
+        char path[128], script[200];
+
+        f->host.manual = f->host.checking = true;
+        (void) snprintf(path, sizeof(path), "%s/ran", f->directory);
+        (void) snprintf(script, sizeof(script), "touch %s; echo 5", path);
+        run(f, script, "");
+        assert_int_equal(source_poll_now(f->source), 0);
+        SOURCE_FIXTURE_UNTIL(f, !source_is_busy(f->source));
+        assert_non_null(strstr(source_fixture_status(f).answer, "sh is there; --run-programs runs it once"));
+        assert_int_equal(access(path, F_OK), -1);
+        source_fixture_stop(f);
+        f->host.may_run = true;
+        run(f, script, "");
+        assert_int_equal(source_poll_now(f->source), 0);
+        SOURCE_FIXTURE_UNTIL(f, !source_is_busy(f->source));
+        assert_int_equal(f->n, 1);
+}
+
+static void test_wrong_configuration(void **state) {
+        static const struct {
+                const char *lines, *words;
+        } cases[] = {
+                { "      type: exec\n", "command" },
+                { "      type: exec\n      command: []\n", "command" },
+                { "      type: exec\n      command: [x]\n      mode: often\n", "interval or stream" },
+                { "      type: exec\n      command: [x]\n      environment: { A=B: x }\n", "environment" },
+                { "      type: exec\n      command: [x]\n      timeout: 2h\n", "timeout" },
+                { "      type: exec\n      command: [x]\n      token_file: x\n", "nature_remo" },
+        };
+        SourceFixture *f = *state;
+        char error[1000];
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                source_fixture_read(f, cases[i].lines, error, sizeof(error));
+                if (!strstr(error, cases[i].words))
+                        fail_msg("%s: %s", cases[i].lines, error);
+                f->config = config_unref(f->config);
+        }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, source_fixture_set_up, source_fixture_tear_down)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_lines_are_readings),
+                TEST(test_reading_section),
+                TEST(test_environment),
+                TEST(test_status_and_last_words),
+                TEST(test_line_without_an_end),
+                TEST(test_timeout),
+                TEST(test_grandchild),
+                TEST(test_cannot_start),
+                TEST(test_not_readable),
+                TEST(test_long_line_and_flood),
+                TEST(test_disk_refuses),
+                TEST(test_stream),
+                TEST(test_stream_restarts),
+                TEST(test_stream_is_held),
+                TEST(test_check_runs_nothing),
+                TEST(test_wrong_configuration),
+        };
+
+        return cmocka_run_group_tests_name("exec", tests, NULL, NULL);
+}
