@@ -172,7 +172,7 @@ static void run(int (*verb)(Config *config, int argc, char **argv), int argc, ch
 }
 
 static int run_check(Config *config, int argc, char **argv) {
-        return verb_check(config, false);
+        return verb_check(config, false, false);
 }
 
 static int run_setup(Config *config, int argc, char **argv) {
