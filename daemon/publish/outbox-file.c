@@ -86,6 +86,13 @@ int outbox_file_query_int(Sql *sql, const char *query, int64_t *ret) {
         return 0;
 }
 
+/* A full disk may have no room for the memory that is shared with others. */
+static int file_open(const char *path, Sql **ret) {
+        int r = sql_open(path, ret);
+
+        return r == -ENOSPC ? sql_open_alone(path, ret) : r;
+}
+
 /* ---- check ---- */
 
 /* Tells the service manager that it takes longer; *userdata* is the time when it was told last. */
@@ -511,7 +518,7 @@ static int salvage_copy(int directory, const char *path, int64_t last_id, Outbox
                 new = NULL;
                 return -ENOMEM;
         }
-        r = sql_open(path, &from);
+        r = file_open(path, &from);
         if (r < 0)
                 return r; /* passes; SQL_DAMAGED: not even the header can be read, so there is nothing to carry over */
         r = salvage_has_room(directory, from, &ret->needed);
@@ -615,17 +622,13 @@ static int file_salvage(int directory, const char *path, int64_t last_id, Outbox
 
 /* ---- opening ---- */
 
-/* A full disk may have no room for the memory that is shared with others. */
 static int file_connect(const char *path, Sql **ret, int64_t *ret_version) {
         _cleanup_(sql_closep) Sql *sql = NULL;
         int r;
 
-        r = sql_open(path, &sql);
-        if (r == -ENOSPC)
-                r = sql_open_alone(path, &sql);
-        if (r != 0)
-                return outbox_file_fault(r);
-
+        r = outbox_file_fault(file_open(path, &sql));
+        if (r < 0)
+                return r;
         r = outbox_file_query_int(sql, "PRAGMA user_version", ret_version);
         if (r < 0)
                 return r;

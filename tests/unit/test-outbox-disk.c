@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the outbox says and does while the disk refuses. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka.h needs the four above */
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "events.h"
+#include "lib/log.h"
+#include "outbox-fixture.h"
+#include "publish/outbox-rejected.h"
+
+/* ---- the log, as a file ---- */
+
+typedef struct Capture {
+        int saved;
+        FILE *file;
+} Capture;
+
+static Capture capture_begin(void) {
+        Capture c = { .saved = dup(STDERR_FILENO), .file = tmpfile() };
+
+        assert_non_null(c.file);
+        (void) setenv("SENSORQD_LOG_FIELDS", "1", 1);
+        log_open("test");
+        assert_true(dup2(fileno(c.file), STDERR_FILENO) >= 0);
+        return c;
+}
+
+static char *capture_end(Capture *c) {
+        static char text[16384];
+
+        assert_true(dup2(c->saved, STDERR_FILENO) >= 0);
+        (void) close(c->saved);
+        rewind(c->file);
+        text[fread(text, 1, sizeof(text) - 1, c->file)] = '\0';
+        (void) fclose(c->file);
+        return text;
+}
+
+static unsigned count_of(const char *text, const char *part) {
+        unsigned n = 0;
+
+        for (const char *p = text; (p = strstr(p, part)); p++)
+                n++;
+        return n;
+}
+
+static void on_change(void *userdata) {
+        unsigned *changes = userdata;
+
+        ++*changes;
+}
+
+/* P7: one line when it begins, whoever met it, and one when it is over; and everybody is told. */
+static void test_said_once_whoever_met_it(void **state) {
+        OutboxFixture *f = *state;
+        unsigned changes = 0;
+        Sql *other = NULL;
+        OutboxRows rows;
+        int64_t id;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        outbox_watch(f->outbox, on_change, &changes);
+        assert_int_equal(fixture_put(f->outbox, 0, 3), 0);
+        assert_int_equal(outbox_peek(f->outbox, 0, 1, SIZE_MAX, &rows), 0);
+        id = rows.items[0].id;
+        outbox_rows_done(&rows);
+        assert_int_equal(sql_open(f->file, &other), 0);
+        assert_int_equal(sql_exec(other, "BEGIN IMMEDIATE"), 0); /* nothing can be written */
+
+        Capture c = capture_begin();
+        assert_int_equal(outbox_forget(f->outbox, &id, 1), -EBUSY);
+        assert_false(outbox_is_failing(f->outbox)); /* no reason yet not to poll */
+        assert_int_equal(fixture_put(f->outbox, 3, 1), -EBUSY);
+        assert_int_equal(fixture_put(f->outbox, 3, 1), -EBUSY);
+        assert_int_equal(outbox_reject(f->outbox, id, "no"), -EBUSY);
+        assert_true(outbox_is_failing(f->outbox));
+        assert_false(outbox_has_room(f->outbox, 1, 1));
+        assert_int_equal(outbox_peek(f->outbox, 0, 1, SIZE_MAX, &rows), 0); /* what can be read is no sign */
+        outbox_rows_done(&rows);
+        assert_true(outbox_is_failing(f->outbox));
+        assert_int_equal(changes, 1);
+
+        assert_int_equal(sql_exec(other, "ROLLBACK"), 0);
+        assert_int_equal(outbox_forget(f->outbox, &id, 1), 0);
+        assert_true(outbox_is_failing(f->outbox)); /* a put takes more than that */
+        assert_int_equal(fixture_put(f->outbox, 3, 1), 0);
+        assert_false(outbox_is_failing(f->outbox));
+        assert_true(outbox_has_room(f->outbox, 1, 1));
+        assert_int_equal(changes, 2);
+        char *log = capture_end(&c);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_FAILING), 1);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_RECOVERED), 1);
+        sql_close(other);
+}
+
+/* A12: a reply larger than the caps would stop polling for ever, if nothing waits that could make room. */
+static void test_empty_outbox_takes_a_poll(void **state) {
+        OutboxFixture *f = *state;
+        OutboxRows rows;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        outbox_set_caps(f->outbox, &(OutboxConfig){ .max_rows = 2, .max_bytes = 200 });
+        assert_true(outbox_has_room(f->outbox, 3, 100000));
+        assert_int_equal(fixture_put(f->outbox, 0, 3), 0);
+        assert_false(outbox_has_room(f->outbox, 1, 1));
+
+        /* rejected rows take room as well: where they fill it, somebody has to act */
+        assert_int_equal(outbox_peek(f->outbox, 0, 3, SIZE_MAX, &rows), 0);
+        for (size_t i = 0; i < 3; i++)
+                assert_int_equal(i == 0 ? outbox_reject(f->outbox, rows.items[i].id, "no") : outbox_forget(f->outbox, &rows.items[i].id, 1), 0);
+        outbox_rows_done(&rows);
+        assert_true(outbox_has_room(f->outbox, 3, 100000));
+        assert_int_equal(fixture_put(f->outbox, 3, 1), 0);
+        assert_int_equal(outbox_peek(f->outbox, 0, 3, SIZE_MAX, &rows), 0);
+        assert_int_equal(outbox_reject(f->outbox, rows.items[0].id, "no"), 0);
+        outbox_rows_done(&rows);
+        assert_false(outbox_has_room(f->outbox, 1, 1));
+}
+
+/* ---- a disk without room ---- */
+
+static void mount_disk(const OutboxFixture *f, const char *size) {
+        char command[256];
+
+        (void) snprintf(command, sizeof(command), "mount -t tmpfs -o size=%s tmpfs %s 2>/dev/null", size, f->directory);
+        if (geteuid() != 0 || system(command) != 0) {
+                print_message("skipped: mounting a small tmpfs needs root\n");
+                skip();
+        }
+}
+
+static void unmount_disk(OutboxFixture *f) {
+        char command[256];
+
+        f->outbox = outbox_close(f->outbox);
+        (void) snprintf(command, sizeof(command), "umount -l %s", f->directory);
+        assert_int_equal(system(command), 0);
+}
+
+static void ballast(const OutboxFixture *f, char name[static 128]) {
+        (void) snprintf(name, 128, "%s/ballast", f->directory);
+}
+
+static void fill_disk(const OutboxFixture *f) {
+        static const char zeros[4096];
+        char name[128];
+        int fd;
+
+        ballast(f, name);
+        fd = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        while (write(fd, zeros, sizeof(zeros)) > 0)
+                ;
+        (void) close(fd);
+}
+
+static void free_disk(const OutboxFixture *f) {
+        char name[128];
+
+        ballast(f, name);
+        assert_int_equal(unlink(name), 0);
+}
+
+/* A13: what is queued can be read, so published, from a disk that is full at the start, with or without a log that was left; and when there
+ * is room it is an outbox like any other, which a second process can look into. */
+static void test_full_at_the_start(void **state) {
+        OutboxFixture *f = *state;
+        OutboxGuest *guest;
+        OutboxRows rows;
+        int r = 0;
+
+        mount_disk(f, "1m");
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(fixture_put(f->outbox, 0, 500), 0);
+        f->outbox = outbox_close(f->outbox);
+        fill_disk(f);
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(fixture_waiting(f->outbox), 500);
+        assert_int_equal(outbox_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
+        assert_int_equal(rows.n, 500);
+        outbox_rows_done(&rows);
+        for (unsigned i = 0; i < 100 && r == 0; i++)
+                r = fixture_put(f->outbox, 500, 500);
+        assert_int_equal(r, -ENOSPC);
+        assert_true(outbox_is_failing(f->outbox));
+        free_disk(f);
+        assert_int_equal(fixture_put(f->outbox, 500, 5), 0);
+        assert_false(outbox_is_failing(f->outbox));
+        assert_true(fixture_waiting(f->outbox) >= 505);
+        assert_int_equal(outbox_guest_open(f->directory, &guest), OUTBOX_OK);
+        outbox_guest_close(guest);
+        unmount_disk(f);
+}
+
+/* Nothing there yet, and no room to make it: the daemon starts all the same, and goes on when there is room. */
+static void test_made_when_there_is_room(void **state) {
+        OutboxFixture *f = *state;
+
+        mount_disk(f, "256k");
+        fill_disk(f);
+        Capture c = capture_begin();
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_true(outbox_is_failing(f->outbox));
+        assert_false(outbox_has_room(f->outbox, 1, 1));
+        assert_int_equal(fixture_put(f->outbox, 0, 1), -ENOSPC);
+        free_disk(f);
+        for (unsigned i = 0; i < 100 && fixture_put(f->outbox, 0, 1) != 0; i++)
+                assert_int_equal(usleep(100000), 0); /* it is not tried all the time */
+        assert_false(outbox_is_failing(f->outbox));
+        assert_int_equal(fixture_waiting(f->outbox), 1);
+        char *log = capture_end(&c);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_FAILING), 1);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_RECOVERED), 1);
+        unmount_disk(f);
+}
+
+/* A damaged file, and no room for a copy of what can be read of it: how much is needed is said, and nothing is lost. */
+static void test_no_room_for_a_salvage(void **state) {
+        OutboxFixture *f = *state;
+        char junk[4096];
+        int fd;
+
+        mount_disk(f, "2m");
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        for (unsigned i = 0; i < 4000; i += 1000)
+                assert_int_equal(fixture_put(f->outbox, i, 1000), 0);
+        f->outbox = outbox_close(f->outbox);
+        memset(junk, 0xa5, sizeof(junk));
+        fd = open(f->file, O_WRONLY | O_CLOEXEC);
+        assert_int_equal(pwrite(fd, junk, sizeof(junk), INT64_C(40) * 4096), sizeof(junk));
+        assert_int_equal(close(fd), 0);
+        fill_disk(f);
+
+        Capture c = capture_begin();
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_true(outbox_is_failing(f->outbox));
+        free_disk(f);
+        for (unsigned i = 0; i < 100 && !outbox_has_room(f->outbox, 1, 1); i++)
+                assert_int_equal(usleep(100000), 0);
+        assert_in_range(fixture_waiting(f->outbox), 3900, 3999);
+        char *log = capture_end(&c);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_FAILING), 1);
+        assert_int_equal(count_of(log, "bytes are needed"), 1);
+        assert_int_equal(count_of(log, "carried over"), 1);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_RECOVERED), 1);
+        unmount_disk(f);
+}
+
+/* ---- a list that somebody reads slowly ---- */
+
+typedef struct Reader {
+        OutboxFixture *f;
+        OutboxGuest *guest;
+        unsigned n;
+} Reader;
+
+static int read_slowly(void *userdata, const OutboxRejected *row) {
+        Reader *reader = userdata;
+        Sql *sql = NULL;
+
+        assert_int_equal(row->payload.size, 0); /* a list has no use for it */
+        assert_int_equal(row->size, 7);
+        if (reader->n++ == 1) { /* the log can be written back to its begin meanwhile: no read holds it */
+                assert_int_equal(sql_open(reader->f->file, &sql), 0);
+                assert_int_equal(fixture_query(reader->f, "PRAGMA wal_checkpoint(TRUNCATE)"), 0);
+                sql_close(sql);
+        }
+        assert_int_equal(outbox_rejected_drop(reader->guest, row->id), 0); /* nor does it mind a change */
+        return 0;
+}
+
+static int show_one(void *userdata, const OutboxRejected *row) {
+        int64_t *id = userdata;
+
+        *id = row->id;
+        assert_true(slice_equal(row->payload, "{\"n\":1}"));
+        return 1;
+}
+
+/* B6: while a pager is open the daemon's log must not grow. */
+static void test_list_holds_nothing(void **state) {
+        OutboxFixture *f = *state;
+        Reader reader = { .f = f };
+        OutboxRows rows;
+        int64_t id = 0;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(fixture_put(f->outbox, 0, 5), 0);
+        assert_int_equal(outbox_peek(f->outbox, 0, 5, SIZE_MAX, &rows), 0);
+        for (size_t i = 0; i < rows.n; i++)
+                assert_int_equal(outbox_reject(f->outbox, rows.items[i].id, "no"), 0);
+        assert_int_equal(outbox_guest_open(f->directory, &reader.guest), OUTBOX_OK);
+        assert_int_equal(outbox_rejected_each(reader.guest, rows.items[1].id - 1, true, show_one, &id), 1);
+        assert_int_equal(id, rows.items[1].id);
+        assert_int_equal(outbox_rejected_each(reader.guest, 0, false, read_slowly, &reader), 0);
+        assert_int_equal(reader.n, 5);
+        outbox_guest_close(reader.guest);
+        outbox_rows_done(&rows);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+        const struct CMUnitTest tests[] = {
+                TEST(test_said_once_whoever_met_it),
+                TEST(test_empty_outbox_takes_a_poll),
+                TEST(test_full_at_the_start),
+                TEST(test_made_when_there_is_room),
+                TEST(test_no_room_for_a_salvage),
+                TEST(test_list_holds_nothing),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
