@@ -3,17 +3,26 @@
 
 #include <string.h>
 
-extern const SourceType source_type_nature_remo, source_type_exec;
-extern const SinkType sink_type_mongodb;
+/* The lists: NAME is that of the type's SourceType source_type_NAME or SinkType sink_type_NAME. */
+/* clang-format off */
+#define SOURCES(type) \
+        type(nature_remo) \
+        type(exec)
 
-static const SourceType *const source_types[] = {
-        &source_type_nature_remo,
-        &source_type_exec,
-};
+#define SINKS(type) \
+        type(mongodb)
+/* clang-format on */
 
-static const SinkType *const sink_types[] = {
-        &sink_type_mongodb,
-};
+#define DECLARE_SOURCE(name) extern const SourceType source_type_##name;
+#define DECLARE_SINK(name) extern const SinkType sink_type_##name;
+#define SOURCE(name) &source_type_##name,
+#define SINK(name) &sink_type_##name,
+
+SOURCES(DECLARE_SOURCE)
+SINKS(DECLARE_SINK)
+
+static const SourceType *const source_types[] = { SOURCES(SOURCE) };
+static const SinkType *const sink_types[] = { SINKS(SINK) };
 
 const SourceType *types_source(const char *name) {
         for (size_t i = 0; i < ELEMENTSOF(source_types); i++)

@@ -83,8 +83,8 @@ typedef struct SourceDocument {
 typedef struct SourceType {
         const ConfigSection *keys; /* its name and its rows of the configuration */
         int (*open)(const SourceContext *context, void **ret_self);
-        /* Starts one poll; exactly one source_polled() follows, later, unless closed before. NULL: it speaks when it
-         * likes, from the end of open() on. */
+        /* Starts one poll; exactly one source_polled() follows, from inside it or later, unless closed before or an
+         * errno is returned. NULL: it speaks when it likes, from the end of open() on. */
         int (*poll)(void *self);
         /* Whether, with these keys, it speaks when it likes although it has poll(). NULL: never. */
         bool (*speaks)(const void *keys);

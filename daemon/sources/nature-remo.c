@@ -300,8 +300,6 @@ static const ConfigRow rows[] = {
 static const ConfigSection section = { NATURE_REMO_TYPE, "The cloud API of Nature Remo.", rows,
         sizeof(NatureRemoConfig), NULL, NULL };
 
-extern const SourceType source_type_nature_remo; /* named in types.c only */
-
 const SourceType source_type_nature_remo = {
         .keys = &section,
         .open = nature_remo_open,

@@ -28,6 +28,15 @@ typedef struct Fixture {
         char payload[300];
 } Fixture;
 
+/* What the source takes for now is so much later (the linker's --wrap). */
+static usec_t later;
+usec_t __real_clock_now(void);
+usec_t __wrap_clock_now(void);
+
+usec_t __wrap_clock_now(void) {
+        return __real_clock_now() + later;
+}
+
 static bool has_room(void *userdata, uint64_t rows, uint64_t bytes) {
         return ((Fixture *) userdata)->room;
 }
@@ -248,6 +257,26 @@ static void test_pushed_at_the_end(void **state) {
         assert_int_equal(f->stored, 2);
 }
 
+/* `once` ends although the disk still refuses: what it fetched is lost then, and said to be. */
+static void test_once_gives_up(void **state) {
+        Fixture *f = *state;
+        Capture c;
+
+        f->host.manual = true;
+        f->store_error = -ENOSPC;
+        start_talker(f);
+        say(1, 2);
+        RUN_UNTIL(f, f->handed >= 1);
+        assert_true(source_is_busy(f->source));
+        later = 20 * USEC_PER_SEC;
+        c = capture_begin();
+        RUN_UNTIL(f, !source_is_busy(f->source));
+        assert_non_null(strstr(capture_end(&c), "2 readings that the disk refused to the end are lost"));
+        assert_true(status_of(f).failing);
+        assert_int_equal(talker.stored, 0);
+        later = 0;
+}
+
 /* ---- documents ---- */
 
 static void take(const char *topic, const char *text, ShapeOutcome *ret) {
@@ -314,6 +343,7 @@ int main(void) {
                 TEST(test_pushed_to_a_full_disk),
                 TEST(test_pushed_without_room),
                 TEST(test_pushed_at_the_end),
+                TEST(test_once_gives_up),
                 TEST(test_documents),
                 TEST(test_nothing_readable),
                 TEST(test_labels),

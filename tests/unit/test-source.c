@@ -33,6 +33,7 @@ typedef struct Fixture {
         pthread_mutex_t lock; /* of the next three: the server answers on its own thread */
         int status;
         char headers[300], body[600];
+        const char *meters; /* the body of /1/appliances */
         char bearer[100], path[100];
 
         SourceConfig config;
@@ -57,7 +58,7 @@ static bool answer(void *userdata, HttpServerConnection *connection, const HttpS
         pthread_mutex_lock(&f->lock);
         status = f->status;
         (void) strcpy(headers, f->headers);
-        (void) strcpy(body, f->body);
+        (void) strcpy(body, strcmp(call->path, "/1/appliances") == 0 ? f->meters : f->body);
         (void) snprintf(f->path, sizeof(f->path), "%s %.80s", call->method, call->path);
         if (!http_server_header(call, "Authorization", f->bearer, sizeof(f->bearer)))
                 f->bearer[0] = '\0';
@@ -120,6 +121,7 @@ static int setup(void **state) {
         f->config = (SourceConfig){ .name = name, .type = "nature_remo", .keys = &f->keys, .interval = 50 * USEC_PER_MSEC };
         f->keys = (NatureRemoConfig){ .token = { token_file, token }, .url = f->url };
         f->may_poll = true;
+        f->meters = "no JSON";
         set_answer(f, 200, "", TWO_DEVICES);
         *state = f;
         return 0;
@@ -293,6 +295,39 @@ static void test_empty_list(void **state) {
         RUN_UNTIL(f, status_of(f).polls >= 2);
         assert_false(status_of(f).failing);
         assert_int_equal(f->handed, 0);
+}
+
+/* Smart meters are a second request of the same poll; that it fails does not touch what the first one brought. */
+static void test_energy(void **state) {
+        Fixture *f = *state;
+
+        f->keys.energy = true;
+        f->meters = "[{\"id\":\"m\",\"type\":\"EL_SMART_METER\",\"smart_meter\":{\"echonetlite_properties\":[{\"epc\":231,\"val\":\"52\"}]}}]";
+        start(f, true);
+        assert_int_equal(source_poll_now(f->source), 0);
+        RUN_UNTIL(f, !source_is_busy(f->source));
+        assert_int_equal(f->stored, 3);
+        assert_int_equal(http_server_calls(f->server), 2);
+        assert_non_null(strstr(f->payload, "\"power_w\":52"));
+        assert_non_null(strstr(status_of(f).answer, "2 devices"));
+
+        f->meters = "no JSON";
+        assert_int_equal(source_poll_now(f->source), 0);
+        RUN_UNTIL(f, !source_is_busy(f->source));
+        assert_int_equal(f->stored, 5);
+        assert_non_null(strstr(status_of(f).detail, "no JSON list of appliances"));
+}
+
+static void test_on_change(void **state) {
+        Fixture *f = *state;
+
+        f->keys.on_change = true;
+        start(f, false);
+        RUN_UNTIL(f, status_of(f).polls >= 4);
+        assert_int_equal(f->stored, 2);
+        set_answer(f, 200, "", "[{\"id\":\"a\",\"name\":\"A\",\"newest_events\":{\"te\":{\"val\":2.0}}},{\"id\":\"b\"}]");
+        RUN_UNTIL(f, f->stored > 2);
+        assert_int_equal(f->stored, 3);
 }
 
 /* ---- failures ---- */
@@ -607,6 +642,8 @@ int main(void) {
                 TEST(test_lost_at_the_end_is_said),
                 TEST(test_no_room),
                 TEST(test_empty_list),
+                TEST(test_energy),
+                TEST(test_on_change),
                 TEST(test_failures),
                 TEST(test_limit_is_remembered),
                 TEST(test_unreachable),
