@@ -41,6 +41,21 @@ static unsigned get_deadline(Json *json) {
         return deadline > DEADLINE_MAX_SEC ? DEADLINE_MAX_SEC : (unsigned) deadline;
 }
 
+static bool has_transform(Json *json) {
+        Json *list = json_get(json, "messageTransforms"), *transform;
+
+        for (size_t i = 0; (transform = json_at(list, i)); i++)
+                if (!get_flag(transform, "disabled"))
+                        return true;
+        return false;
+}
+
+bool subscription_transforms(const char *body, size_t size) {
+        _cleanup_(json_freep) Json *json = NULL;
+
+        return json_parse(body ? body : "", size, &json) == 0 && has_transform(json);
+}
+
 int subscription_parse(const char *body, size_t size, SubscriptionSettings *ret) {
         _cleanup_(json_freep) Json *json = NULL;
         SubscriptionSettings s;
@@ -74,6 +89,7 @@ int subscription_parse(const char *body, size_t size, SubscriptionSettings *ret)
         s.broken = state && strcmp(state, "RESOURCE_ERROR") == 0;
         s.exactly_once = get_flag(json, "enableExactlyOnceDelivery");
         s.ordered = get_flag(json, "enableMessageOrdering");
+        s.transforms = has_transform(json);
         *ret = s;
         return 0;
 }
@@ -118,6 +134,10 @@ static void warn_of_silence(const Warner *warner, const SubscriptionSettings *s)
                 warn(warner,
                         "it has a filter (%s): messages that do not match are discarded by Pub/Sub and never stored",
                         s->filter);
+        if (s->transforms)
+                warn(warner,
+                        "it has a message transform: its answer is stored in place of the message, and what it answers "
+                        "null for is discarded by Pub/Sub and never stored");
 }
 
 /* What arrives may be lost. */

@@ -18,10 +18,15 @@ typedef struct SubscriptionSettings {
         char dead_letter[640]; /* topic; "": none */
         int64_t dead_letter_attempts;
         bool topic_deleted, detached, pushes, exports, broken, exactly_once, ordered;
+        bool transforms; /* a message transform is at work */
 } SubscriptionSettings;
 
 /* Reads the reply to GET. -EBADMSG when it is none. */
 int subscription_parse(const char *body, size_t size, SubscriptionSettings *ret);
+
+/* Whether the reply to GET of a topic or subscription has a message transform that is at work: what it answers null for
+ * is discarded. */
+bool subscription_transforms(const char *body, size_t size);
 
 /* Calls *each* with a sentence for every setting that is surely not meant: what it does to messages, what to do about
  * it. */

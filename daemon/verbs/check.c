@@ -15,6 +15,7 @@
 #include "verbs/session.h"
 #include "verbs/verbs.h"
 
+#define ENDPOINT_GLOBAL "https://pubsub.googleapis.com"
 #define CLOCK_TOLERANCE_USEC (60 * USEC_PER_SEC) /* Google's token endpoint takes little more */
 
 /* ---- clock and way to Pub/Sub ---- */
@@ -181,6 +182,10 @@ static void check_topic(Session *session, const char *topic) {
                         reply.outcome == CLIENT_OK
                                 ? "exists, may be published to"
                                 : "may be published to; its settings may not be read, which is not needed");
+        if (reply.outcome == CLIENT_OK && subscription_transforms(reply.body.data, reply.body.size))
+                session_warn(session, topic,
+                        "it has a message transform: its answer is published in place of the reading, and what it "
+                        "answers null for is discarded");
         session_reply_done(&reply);
 }
 
@@ -205,6 +210,11 @@ static bool check_settings(Session *session, const char *name, const Subscriptio
         else
                 session_ok(session, name, "on %s, ack deadline %u s", settings->topic, settings->deadline_sec);
         subscription_each_warning(settings, warn_of_setting, &(SessionNamed){ session, name });
+        if (settings->exactly_once && strcmp(session->config->pubsub.endpoint, ENDPOINT_GLOBAL) == 0)
+                session_warn(session, name,
+                        "it has exactly-once delivery, which holds within one region only: set pubsub.endpoint to that "
+                        "of "
+                        "a region (https://REGION-pubsub.googleapis.com)");
         return !topic || settings->topic_deleted || strcmp(settings->topic, topic) == 0;
 }
 

@@ -54,20 +54,10 @@ static bool setup_topic_is_safe(Session *session, const char *topic) {
         return some;
 }
 
-static bool setup_topic_is_missing(Session *session, const char *topic) {
-        SessionReply reply;
-
-        session_call(session, "GET", topic, NULL, NULL, &reply);
-        session_reply_done(&reply);
-        return reply.outcome == CLIENT_NOT_FOUND;
-}
-
 /* This one and the next: false when Pub/Sub does not answer. */
-static bool setup_topic(Session *session, const char *topic) {
+static bool setup_make_topic(Session *session, const char *topic) {
         SessionReply reply;
 
-        if (setup_topic_is_missing(session, topic) && !setup_topic_is_safe(session, topic))
-                return true;
         session_call(session, "PUT", topic, NULL, "{}", &reply);
         if (reply.outcome == CLIENT_OK)
                 session_ok(session, topic, "created");
@@ -77,6 +67,18 @@ static bool setup_topic(Session *session, const char *topic) {
                 session_fail(session, topic, "cannot be created: %s", reply.detail);
         session_reply_done(&reply);
         return reply.answered;
+}
+
+static bool setup_topic(Session *session, const char *topic) {
+        SessionReply reply;
+
+        session_call(session, "GET", topic, NULL, NULL, &reply);
+        session_reply_done(&reply);
+        if (!reply.answered)
+                session_fail(session, topic, "cannot be looked at: %s", reply.detail);
+        if (!reply.answered || (reply.outcome == CLIENT_NOT_FOUND && !setup_topic_is_safe(session, topic)))
+                return reply.answered;
+        return setup_make_topic(session, topic);
 }
 
 static void warn_of_setting(void *userdata, const char *text) {

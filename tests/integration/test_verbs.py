@@ -111,6 +111,14 @@ def test_check_deleted_and_recreated_topic(made):
     assert [word for word, _ in found[SUBSCRIPTION]] == ["FAIL", "warn"]
 
 
+def test_check_warns_of_a_topic_that_transforms(made):
+    made.queue.call("DELETE", "topics/sensor-data")
+    made.queue.call("DELETE", "subscriptions/sensor-data-mongodb")
+    made.queue.call("PUT", "topics/sensor-data", {"messageTransforms": [{"javascriptUdf": {"functionName": "f", "code": "function f(m) { return null; }"}}]})
+    made.queue.subscribe("sensor-data", "sensor-data-mongodb", **GOOD)
+    assert any(word == "warn" and "message transform" in text for word, text in check(made, 0)[TOPIC])
+
+
 def test_check_no_subscription(stack):
     stack.queue.create(subscription=None)
     fails(check(stack), SUBSCRIPTION, "sensorqd setup", "lost")
@@ -123,14 +131,18 @@ def test_check_no_subscription(stack):
     ({"pushConfig": {"pushEndpoint": "https://example.org/push"}}, "FAIL", "pushConfig"),
     ({"detached": True}, "FAIL", "sensorqd setup"),
     ({"bigqueryConfig": {"table": "p.d.t"}}, "FAIL", "another subscription"),
-    ({"topic": "projects/my-project/topics/other"}, "warn", "publish.topic"),
+    ({"messageTransforms": [{"javascriptUdf": {"functionName": "f"}}]}, "ok", "message transform"),
+    ({"enableExactlyOnceDelivery": True}, "ok", None),  # its endpoint is not Google's global one here
+    ({"topic": "projects/my-project/topics/other"}, "warn", "publish.topic"),  # and the topic has none then: FAIL
 ])
 def test_check_warns_of_settings(made, settings, word, remedy):
     real = made.queue.call("GET", "subscriptions/sensor-data-mongodb")
     made.queue.service.faults.add({"match": "^GET .*subscriptions/", "action": {"type": "status", "status": 200, "body": {**real, **settings}}})
-    found = check(made, 69 if word == "FAIL" else 0)
+    found = check(made, 0 if word == "ok" else 69)
     assert found[SUBSCRIPTION][0][0] == word
-    assert any(entry == "warn" and remedy in text for entry, text in found[SUBSCRIPTION]), found
+    if remedy:
+        assert any(entry == "warn" and remedy in text for entry, text in found[SUBSCRIPTION]), found
+    assert any(entry == "FAIL" and "no subscription of this configuration" in text for entry, text in found[TOPIC]) == (word == "warn")
 
 
 @pytest.mark.parametrize("granted,name,role", [

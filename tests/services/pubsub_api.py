@@ -22,7 +22,7 @@ MIN_EXPIRATION = 86400
 
 _NAME = re.compile(r"projects/[^/]+/(topics|subscriptions)/(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
 _TOPIC = {"name": "string", "labels": "map", "messageStoragePolicy": "any", "kmsKeyName": "string", "schemaSettings": "any",
-          "satisfiesPzs": "bool", "messageRetentionDuration": "duration", "state": "any", "tags": "map"}
+          "satisfiesPzs": "bool", "messageRetentionDuration": "duration", "state": "any", "tags": "map", "messageTransforms": "any"}
 _SUBSCRIPTION = {
     "name": "string", "topic": "string", "pushConfig": "any", "bigqueryConfig": "any", "cloudStorageConfig": "any",
     "ackDeadlineSeconds": "int32", "retainAckedMessages": "bool", "messageRetentionDuration": "duration", "labels": "map",

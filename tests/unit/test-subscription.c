@@ -32,7 +32,7 @@ static Bytes warnings(const char *body, SubscriptionSettings *settings) {
 static void test_good(void **state) {
         SubscriptionSettings s;
         _cleanup_bytes_ Bytes text = warnings(HEAD
-                ",\"state\":\"ACTIVE\",\"pushConfig\":{},\"enableExactlyOnceDelivery\":true,\"messageRetentionDuration\":\"1209600s\"}",
+                ",\"state\":\"ACTIVE\",\"pushConfig\":{},\"messageTransforms\":[{\"disabled\":true}],\"enableExactlyOnceDelivery\":true,\"messageRetentionDuration\":\"1209600s\"}",
                 &s);
 
         assert_int_equal(text.size, 0);
@@ -66,6 +66,8 @@ static void test_each_warning(void **state) {
                 { HEAD ",\"cloudStorageConfig\":{\"bucket\":\"x\"}}", "exports" },
                 { HEAD ",\"state\":\"RESOURCE_ERROR\"}", "RESOURCE_ERROR" },
                 { HEAD ",\"filter\":\"attributes.a\"}", "attributes.a" },
+                { HEAD ",\"messageTransforms\":[{\"javascriptUdf\":{\"functionName\":\"f\"},\"disabled\":true},{\"javascriptUdf\":{\"functionName\":\"g\"}}]}",
+                        "answers null for is discarded" },
                 { HEAD ",\"messageRetentionDuration\":\"600s\"}", "10 min" },
                 { HEAD ",\"deadLetterPolicy\":{\"deadLetterTopic\":\"projects/p/topics/dead\"}}",
                         "after 5 deliveries a message moves to projects/p/topics/dead" },
