@@ -54,7 +54,9 @@ int document_writer_open(DocumentWriter *w, bool array);
 /* On level 0: checks the names only, the document stays open. */
 int document_writer_close(DocumentWriter *w);
 
-int document_writer_string(DocumentWriter *w, Slice text); /* UTF-8 */
+/* A value under the name given before. *text* is UTF-8. */
+int document_writer_string(DocumentWriter *w, Slice text);
+/* *msec* since the epoch, UTC. */
 int document_writer_date(DocumentWriter *w, int64_t msec);
 int document_writer_double(DocumentWriter *w, double value);
 int document_writer_int64(DocumentWriter *w, int64_t value);

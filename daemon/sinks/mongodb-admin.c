@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* MongoDB as the verbs see any sink: check and setup; rejected is in mongodb-rejected.c. */
 #include "sinks/mongodb-admin.h"
 
-#include <errno.h>
-#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include "sinks/mongodb-admin-internal.h"
 
 #define CODE_INDEX_OPTIONS_CONFLICT 85
 #define CODE_INDEX_KEY_SPECS_CONFLICT 86
 
-/* For readers by time of measurement and by device, and for those who follow what arrives. */
+/* For readers by time of measurement, by device, and for those who follow what arrives. */
 static const struct {
         const char *name;
         struct {
@@ -22,56 +19,61 @@ static const struct {
 } indexes[] = {
         { "pubsub.publish_time_1", { { "pubsub.publish_time", 1 } } },
         { "stored_at_1", { { "stored_at", 1 } } },
+        { "request_at_1", { { "request_at", 1 } } },
         { "id_1_request_at_-1", { { "id", 1 }, { "request_at", -1 } } },
 };
 
-int mongodb_admin_open(
-        const SubscriptionConfig *config, const char *secret, MongodbAdmin **ret, MongodbAdminDetail *ret_detail) {
-        _cleanup_(mongodb_admin_closep) MongodbAdmin *admin = NULL;
-        int r;
+static void admin_place(const SubscriptionConfig *config, char text[static SINK_ADMIN_TEXT_MAX]) {
+        const MongodbConfig *keys = config->keys;
 
-        ret_detail->text[0] = '\0';
-        admin = calloc(1, sizeof(*admin));
-        if (!admin)
-                return -ENOMEM;
-        r = mongodb_client_new(config, NULL, &admin->client, ret_detail->text);
-        if (r < 0)
-                return r;
-        *ret = cleanup_steal(admin);
-        return 0;
+        (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s.%s", keys->database, keys->collection);
 }
 
-MongodbAdmin *mongodb_admin_close(MongodbAdmin *admin) {
-        if (!admin)
-                return NULL;
-        admin->client = mongodb_client_free(admin->client);
-        free(admin);
-        return NULL;
+static int admin_open(const SubscriptionConfig *config, void **ret_self, char text[static SINK_ADMIN_TEXT_MAX]) {
+        MongodbClient *client = NULL;
+        int r = mongodb_client_new(config, NULL, &client, text);
+
+        if (r >= 0)
+                *ret_self = client;
+        return r;
 }
 
-int mongodb_admin_failed(MongodbAdminDetail *detail, MongodbFault fault, const char *text) {
-        (void) snprintf(detail->text, sizeof(detail->text), "%s: %s", text, mongodb_fault_words(fault)->remedy);
-        return MONGODB_ADMIN_FAILED;
+static void *admin_close(void *self) {
+        return mongodb_client_free(self);
 }
 
-int64_t mongodb_admin_number(const bson_t *reply, const char *key, int64_t fallback) {
-        bson_iter_t iter;
-
-        if (!bson_iter_init_find(&iter, reply, key) || !BSON_ITER_HOLDS_NUMBER(&iter))
-                return fallback;
-        return bson_iter_as_int64(&iter);
+int mongodb_admin_failed(MongodbFault fault, const char *detail, char text[static SINK_ADMIN_TEXT_MAX]) {
+        (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s: %s", detail, mongodb_fault_words(fault)->remedy);
+        return SINK_ADMIN_FAILED;
 }
 
-/* ---- login ---- */
+static void tell(const SinkTeller *teller, SinkGrade grade, const char *format, ...) _printf_(3, 4);
 
-/* {connectionStatus: 1, showPrivileges: true} */
-static MongodbFault read_status(MongodbAdmin *admin, bson_t *reply, char text[static MONGODB_DETAIL_SIZE]) {
+static void tell(const SinkTeller *teller, SinkGrade grade, const char *format, ...) {
+        char text[SINK_ADMIN_TEXT_MAX];
+        va_list args;
+
+        va_start(args, format);
+        (void) vsnprintf(text, sizeof(text), format, args);
+        va_end(args);
+        teller->tell(teller->userdata, grade, text);
+}
+
+static void tell_fault(const SinkTeller *teller, MongodbFault fault, const char *detail) {
+        tell(teller, SINK_GRADE_FAIL, "%s: %s", detail, mongodb_fault_words(fault)->remedy);
+}
+
+/* ---- what the server says of itself ---- */
+
+/* {NAME: 1} of database admin; `showPrivileges` for connectionStatus. */
+static MongodbFault ask(MongodbClient *client, const char *name, bson_t *reply, char text[static MONGODB_DETAIL_SIZE]) {
         bson_t command = BSON_INITIALIZER;
         MongodbFault fault;
 
-        (void) BSON_APPEND_INT32(&command, "connectionStatus", 1);
-        (void) BSON_APPEND_BOOL(&command, "showPrivileges", true);
-        fault = mongodb_client_read_command(admin->client, "admin", &command, reply, text);
+        (void) bson_append_int32(&command, name, -1, 1);
+        if (strcmp(name, "connectionStatus") == 0)
+                (void) BSON_APPEND_BOOL(&command, "showPrivileges", true);
+        fault = mongodb_client_read_command(client, "admin", &command, reply, text);
         bson_destroy(&command);
         return fault;
 }
@@ -93,26 +95,6 @@ static const char *member_text(const bson_iter_t *element, const char *key, cons
         if (!bson_iter_recurse(element, &iter) || !bson_iter_find(&iter, key) || !BSON_ITER_HOLDS_UTF8(&iter))
                 return fallback;
         return bson_iter_utf8(&iter, NULL);
-}
-
-int mongodb_admin_check_login(MongodbAdmin *admin, MongodbAdminDetail *ret_detail) {
-        char text[MONGODB_DETAIL_SIZE];
-        MongodbFault fault;
-        bson_iter_t users;
-        bson_t status;
-
-        fault = mongodb_client_ping(admin->client, text);
-        if (fault != MONGODB_FAULT_NONE)
-                return mongodb_admin_failed(ret_detail, fault, text);
-        fault = read_status(admin, &status, text);
-        if (fault == MONGODB_FAULT_NONE && status_list(&status, "authInfo.authenticatedUsers", &users) &&
-                bson_iter_next(&users))
-                (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "logged in as %s of %s",
-                        member_text(&users, "user", "?"), member_text(&users, "db", "?"));
-        else
-                (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "reached, without a login");
-        bson_destroy(&status);
-        return MONGODB_ADMIN_OK;
 }
 
 /* ---- privileges ---- */
@@ -148,113 +130,196 @@ static bool has_action(const bson_iter_t *privilege, const char *action) {
         return false;
 }
 
-static bool is_granted(bson_iter_t privileges, const MongodbAdmin *admin, const char *collection, const char *action) {
+static bool is_granted(
+        bson_iter_t privileges, const MongodbClient *client, const char *collection, const char *action) {
         while (bson_iter_next(&privileges))
-                if (resource_covers(&privileges, admin->client->database, collection) &&
-                        has_action(&privileges, action))
+                if (resource_covers(&privileges, client->database, collection) && has_action(&privileges, action))
                         return true;
         return false;
 }
 
 /* The first thing that the list of privileges does not grant, as a sentence in *text*. */
-static bool lacks_privilege(const MongodbAdmin *admin, const bson_iter_t *privileges, char *text, size_t size) {
-        const char *const collections[] = { admin->client->collection, admin->client->rejected_collection },
-                          *const actions[] = { "insert", "find" };
+static bool lacks_privilege(
+        const MongodbClient *client, const bson_iter_t *privileges, char text[static MONGODB_DETAIL_SIZE]) {
+        const char *const collections[] = { client->collection, client->rejected_collection }, *const actions[] = {
+                "insert", "find"
+        };
 
         for (size_t i = 0; i < ELEMENTSOF(collections); i++)
                 for (size_t k = 0; k < ELEMENTSOF(actions); k++)
-                        if (!is_granted(*privileges, admin, collections[i], actions[k])) {
-                                (void) snprintf(text, size, "the user may not %s in %s.%s", actions[k],
-                                        admin->client->database, collections[i]);
+                        if (!is_granted(*privileges, client, collections[i], actions[k])) {
+                                (void) snprintf(text, MONGODB_DETAIL_SIZE, "the user may not %s in %s.%s", actions[k],
+                                        client->database, collections[i]);
                                 return true;
                         }
         return false;
 }
 
-int mongodb_admin_check_write(MongodbAdmin *admin, MongodbAdminDetail *ret_detail) {
-        bool listed, tried, lacks = false;
+/* ---- check ---- */
+
+/* Whether the server is known to answer `j: true` only when it is so. MongoDB's own programs describe how they were
+ * built, FerretDB names itself, and the hosted ones are known by their names. */
+static bool keeps_what_it_confirms(MongodbClient *client) {
+        static const char *const members[] = { "buildEnvironment", "storageEngines", "ferretdb", "ferretdbVersion" },
+                                 *const hosts[] = { ".mongodb.net", ".cosmos.azure.com", ".docdb.amazonaws.com" };
+        const mongoc_host_list_t *host = mongoc_uri_get_hosts(client->uri);
         char text[MONGODB_DETAIL_SIZE];
-        bson_iter_t privileges;
-        MongodbFault fault;
-        bson_t status;
+        bool known = false;
+        bson_t reply;
 
-        fault = mongodb_client_connect(admin->client, text);
-        if (fault != MONGODB_FAULT_NONE)
-                return mongodb_admin_failed(ret_detail, fault, text);
-        fault = read_status(admin, &status, text);
-        listed = fault == MONGODB_FAULT_NONE &&
-                 status_list(&status, "authInfo.authenticatedUserPrivileges", &privileges);
-        if (listed)
-                lacks = lacks_privilege(admin, &privileges, text, sizeof(text));
-        bson_destroy(&status);
-        if (lacks)
-                return mongodb_admin_failed(ret_detail, MONGODB_FAULT_FORBIDDEN, text);
-
-        fault = mongodb_client_try(admin->client, &tried, text);
-        if (fault != MONGODB_FAULT_NONE)
-                return mongodb_admin_failed(ret_detail, fault, text);
-        (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "%s in %s.%s and %s",
-                listed || tried
-                        ? "may insert and read"
-                        : "logged in; the server does not tell privileges: make sure that the user may insert and find",
-                admin->client->database, admin->client->collection, admin->client->rejected_collection);
-        return MONGODB_ADMIN_OK;
+        for (size_t i = 0; host && i < ELEMENTSOF(hosts); i++)
+                known |= strlen(host->host) > strlen(hosts[i]) &&
+                         strcmp(host->host + strlen(host->host) - strlen(hosts[i]), hosts[i]) == 0;
+        if (ask(client, "buildInfo", &reply, text) != MONGODB_FAULT_NONE)
+                known = true; /* it does not tell: nothing is said against it */
+        for (size_t i = 0; i < ELEMENTSOF(members); i++)
+                known |= bson_has_field(&reply, members[i]);
+        bson_destroy(&reply);
+        return known;
 }
 
-/* ---- indexes ---- */
+static void describe_user(const bson_t *status, char text[static MONGODB_DETAIL_SIZE]) {
+        bson_iter_t users;
+
+        if (status_list(status, "authInfo.authenticatedUsers", &users) && bson_iter_next(&users))
+                (void) snprintf(text, MONGODB_DETAIL_SIZE, "logged in as %.200s of %.100s",
+                        member_text(&users, "user", "?"), member_text(&users, "db", "?"));
+        else
+                text_copy(text, MONGODB_DETAIL_SIZE, "reached, without a login");
+}
+
+/* False: something is missing, and was told. */
+static bool check_privileges(
+        MongodbClient *client, const SinkTeller *teller, bool *ret_listed, char user[static MONGODB_DETAIL_SIZE]) {
+        char text[MONGODB_DETAIL_SIZE];
+        bson_iter_t privileges;
+        bool lacks = false;
+        bson_t status;
+
+        *ret_listed = false;
+        if (ask(client, "connectionStatus", &status, text) == MONGODB_FAULT_NONE) {
+                describe_user(&status, user);
+                *ret_listed = status_list(&status, "authInfo.authenticatedUserPrivileges", &privileges);
+                lacks = *ret_listed && lacks_privilege(client, &privileges, text);
+        }
+        bson_destroy(&status);
+        if (lacks)
+                tell_fault(teller, MONGODB_FAULT_FORBIDDEN, text);
+        return !lacks;
+}
+
+static void admin_check(void *self, const SinkTeller *teller) {
+        MongodbClient *client = self;
+        char text[MONGODB_DETAIL_SIZE], user[MONGODB_DETAIL_SIZE] = "reached";
+        MongodbFault fault = mongodb_client_ping(client, text);
+        bool listed, tried;
+
+        if (fault != MONGODB_FAULT_NONE)
+                return tell_fault(teller, fault, text);
+        if (!check_privileges(client, teller, &listed, user))
+                return;
+        fault = mongodb_client_try(client, &tried, text);
+        if (fault != MONGODB_FAULT_NONE)
+                return tell_fault(teller, fault, text);
+        tell(teller, SINK_GRADE_OK, "%s; %s in %s.%s and %s", user,
+                listed || tried ? "may insert and read"
+                                : "the server does not tell privileges: make sure that the user may insert and find",
+                client->database, client->collection, client->rejected_collection);
+        if (!keeps_what_it_confirms(client))
+                tell(teller, SINK_GRADE_WARN,
+                        "is no server that is known to have a write on disk when it confirms it: what it loses in a "
+                        "crash is lost. See \"MongoDB and servers like it\" in docs/DELIVERY.md");
+}
+
+/* ---- setup ---- */
+
+typedef struct IndexCount {
+        size_t created, forbidden;
+        char differing[160]; /* their names */
+        char missing[160];
+} IndexCount;
+
+static void append_index_key(bson_t *index, size_t i) {
+        bson_t key;
+
+        (void) BSON_APPEND_DOCUMENT_BEGIN(index, "key", &key);
+        for (size_t k = 0; k < ELEMENTSOF(indexes[i].keys) && indexes[i].keys[k].field; k++)
+                (void) bson_append_int32(&key, indexes[i].keys[k].field, -1, indexes[i].keys[k].order);
+        (void) bson_append_document_end(index, &key);
+}
+
+static int64_t number_of(const bson_t *reply, const char *key) {
+        bson_iter_t iter;
+
+        return bson_iter_init_find(&iter, reply, key) && BSON_ITER_HOLDS_NUMBER(&iter) ? bson_iter_as_int64(&iter) : 0;
+}
+
+static void append_name(char *list, size_t size, const char *name) {
+        size_t used = strlen(list);
+
+        (void) snprintf(list + used, size - used, " %s", name);
+}
 
 static MongodbFault create_index(
-        MongodbAdmin *admin, size_t i, bool *ret_created, bool *ret_differs, char text[static MONGODB_DETAIL_SIZE]) {
-        bson_t command = BSON_INITIALIZER, list, index, key, reply;
+        MongodbClient *client, size_t i, IndexCount *count, char text[static MONGODB_DETAIL_SIZE]) {
+        bson_t command = BSON_INITIALIZER, list, index, reply;
         MongodbFault fault;
         int64_t code;
 
-        (void) BSON_APPEND_UTF8(&command, "createIndexes", admin->client->collection);
+        (void) BSON_APPEND_UTF8(&command, "createIndexes", client->collection);
         (void) BSON_APPEND_ARRAY_BEGIN(&command, "indexes", &list);
         (void) BSON_APPEND_DOCUMENT_BEGIN(&list, "0", &index);
-        (void) BSON_APPEND_DOCUMENT_BEGIN(&index, "key", &key);
-        for (size_t k = 0; k < ELEMENTSOF(indexes[i].keys) && indexes[i].keys[k].field; k++)
-                (void) bson_append_int32(&key, indexes[i].keys[k].field, -1, indexes[i].keys[k].order);
-        (void) bson_append_document_end(&index, &key);
+        append_index_key(&index, i);
         (void) BSON_APPEND_UTF8(&index, "name", indexes[i].name);
         (void) bson_append_document_end(&list, &index);
         (void) bson_append_array_end(&command, &list);
 
-        fault = mongodb_client_write_command(admin->client, &command, &reply, text);
-        code = mongodb_admin_number(&reply, "code", 0);
-        *ret_created = fault == MONGODB_FAULT_NONE && mongodb_admin_number(&reply, "numIndexesAfter", 0) >
-                                                              mongodb_admin_number(&reply, "numIndexesBefore", 0);
-        *ret_differs = code == CODE_INDEX_OPTIONS_CONFLICT || code == CODE_INDEX_KEY_SPECS_CONFLICT;
+        fault = mongodb_client_write_command(client, &command, &reply, text);
+        code = number_of(&reply, "code");
+        if (fault == MONGODB_FAULT_NONE)
+                count->created += number_of(&reply, "numIndexesAfter") > number_of(&reply, "numIndexesBefore");
         bson_destroy(&command);
         bson_destroy(&reply);
-        return *ret_differs ? MONGODB_FAULT_NONE : fault;
-}
-
-int mongodb_admin_create_indexes(MongodbAdmin *admin, MongodbAdminDetail *ret_detail) {
-        char text[MONGODB_DETAIL_SIZE], differing[128] = "";
-        MongodbFault fault;
-        size_t n_created = 0;
-
-        fault = mongodb_client_connect(admin->client, text);
-        for (size_t i = 0; fault == MONGODB_FAULT_NONE && i < ELEMENTSOF(indexes); i++) {
-                bool created, differs;
-
-                fault = create_index(admin, i, &created, &differs, text);
-                n_created += created;
-                if (differs)
-                        (void) snprintf(differing + strlen(differing), sizeof(differing) - strlen(differing), " %s",
-                                indexes[i].name);
+        if (code == CODE_INDEX_OPTIONS_CONFLICT || code == CODE_INDEX_KEY_SPECS_CONFLICT) {
+                append_name(count->differing, sizeof(count->differing), indexes[i].name);
+                return MONGODB_FAULT_NONE;
         }
-        if (fault == MONGODB_FAULT_FORBIDDEN)
-                (void) snprintf(ret_detail->text, sizeof(ret_detail->text),
-                        "%s: grant the user createIndex on %s.%s, or create them as another user", text,
-                        admin->client->database, admin->client->collection);
-        else if (fault != MONGODB_FAULT_NONE)
-                (void) mongodb_admin_failed(ret_detail, fault, text);
-        else
-                (void) snprintf(ret_detail->text, sizeof(ret_detail->text),
-                        "indexes of %s.%s: %zu created, %zu in all%s%s", admin->client->database,
-                        admin->client->collection, n_created, ELEMENTSOF(indexes),
-                        *differing ? "; there with other options, and left so:" : "", differing);
-        return fault == MONGODB_FAULT_NONE ? MONGODB_ADMIN_OK : MONGODB_ADMIN_FAILED;
+        if (fault != MONGODB_FAULT_FORBIDDEN)
+                return fault;
+        count->forbidden++;
+        append_name(count->missing, sizeof(count->missing), indexes[i].name);
+        return MONGODB_FAULT_NONE;
 }
+
+static void admin_setup(void *self, const SinkTeller *teller) {
+        MongodbClient *client = self;
+        char text[MONGODB_DETAIL_SIZE];
+        MongodbFault fault = mongodb_client_connect(client, text);
+        IndexCount count = {};
+
+        for (size_t i = 0; fault == MONGODB_FAULT_NONE && i < ELEMENTSOF(indexes); i++)
+                fault = create_index(client, i, &count, text);
+        if (fault != MONGODB_FAULT_NONE)
+                return tell_fault(teller, fault, text);
+        if (count.forbidden > 0)
+                return tell(teller, SINK_GRADE_WARN,
+                        "indexes of %s.%s may not be made by this user, and may be missing:%s. Nothing depends on them "
+                        "but the speed of queries; to have them, grant createIndex or make them as another user",
+                        client->database, client->collection, count.missing);
+        tell(teller, SINK_GRADE_OK, "indexes of %s.%s: %zu created, %zu in all%s%s", client->database,
+                client->collection, count.created, ELEMENTSOF(indexes),
+                *count.differing ? "; there with other options, and left so:" : "", count.differing);
+}
+
+extern const SinkAdmin sink_admin_mongodb; /* named in mongodb.c */
+
+const SinkAdmin sink_admin_mongodb = {
+        .place = admin_place,
+        .open = admin_open,
+        .close = admin_close,
+        .check = admin_check,
+        .setup = admin_setup,
+        .each_rejected = mongodb_rejected_each,
+        .replay = mongodb_rejected_replay,
+        .drop = mongodb_rejected_drop,
+};

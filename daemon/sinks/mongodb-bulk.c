@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/crashpoint.h"
-
 #define BUFFER_KEPT_MAX (1024 * 1024)
 /* so many refused alone, and no command carried out: it is not the documents */
 #define REFUSED_ALONE_MAX 3
@@ -123,12 +121,10 @@ static bool execute(MongodbBulk *bulk, Chunk *chunk, bson_t *reply, bson_error_t
         usec_t began = clock_now(), took;
         bool ok;
 
-        CRASHPOINT("sink-mid-bulk");
         mongodb_client_enter(bulk->client);
         ok = mongoc_bulk_operation_execute(chunk->operation, reply, error) != 0;
         mongoc_bulk_operation_destroy(cleanup_steal(chunk->operation));
         mongodb_client_leave(bulk->client);
-        CRASHPOINT("sink-bulk-done");
 
         took = clock_now() - began;
         if (error->domain == MONGOC_ERROR_STREAM)

@@ -25,6 +25,7 @@ typedef struct MongodbBulk {
         unsigned refused_alone;           /* documents that were, as a command of their own */
 } MongodbBulk;
 
+/* The callbacks are the caller's to fill in; the rest is borrowed and outlives the bulk. */
 void mongodb_bulk_init(MongodbBulk *bulk, MongodbClient *client, mongoc_collection_t *collection);
 void mongodb_bulk_done(MongodbBulk *bulk);
 

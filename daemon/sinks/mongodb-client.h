@@ -78,13 +78,15 @@ MongodbFault mongodb_client_read_command(MongodbClient *client, const char *data
 MongodbFault mongodb_client_write_command(
         MongodbClient *client, const bson_t *command, bson_t *reply, char detail[static MONGODB_DETAIL_SIZE]);
 
-/* Calls *reader* for the documents with one of the ids in *ids* (a BSON array), as a majority has them. A server whose
- * majority reads are switched off (possible before MongoDB 5.0) is asked for what its primary has: the refused insert
- * that asks for the document waited for the majority already. */
+/* What is done with each document found. */
 typedef struct MongodbReader {
         void (*each)(void *userdata, const bson_t *document);
         void *userdata;
 } MongodbReader;
+
+/* Calls *reader* for the documents with one of the ids in *ids* (a BSON array), as a majority has them. A server whose
+ * majority reads are switched off (possible before MongoDB 5.0) is asked for what its primary has: the refused insert
+ * that asks for the document waited for the majority already. */
 MongodbFault mongodb_client_read_ids(MongodbClient *client, mongoc_collection_t *collection, const bson_t *ids,
         const MongodbReader *reader, char detail[static MONGODB_DETAIL_SIZE]);
 

@@ -31,6 +31,7 @@ typedef struct MongodbWords {
         bool lasting;       /* only a person can end it: trying often does not help, and locks accounts */
 } MongodbWords;
 
+/* Static; of any fault, NONE as well. */
 const MongodbWords *mongodb_fault_words(MongodbFault fault);
 
 /* Whom a code of the server speaks of. */

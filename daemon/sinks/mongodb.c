@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "events.h"
-#include "lib/crashpoint.h"
 #include "lib/log.h"
 #include "sinks/mongodb-config.h"
 #include "sinks/mongodb-write.h"
@@ -139,7 +138,6 @@ static void mongodb_set_apart(void *self, SinkWork *work) {
         Mongodb *m = self;
 
         answer_with(&work->answer, mongodb_write(m->client, work, true));
-        CRASHPOINT("sink-rejected-written");
         say_rejected(m, work);
         say_unkept(m, work);
 }
@@ -190,7 +188,7 @@ static int mongodb_open(
 }
 
 extern const SinkType sink_type_mongodb;   /* named in types.c only */
-extern const SinkAdmin sink_admin_mongodb; /* mongodb-verbs.c */
+extern const SinkAdmin sink_admin_mongodb; /* mongodb-admin.c */
 
 const SinkType sink_type_mongodb = {
         .keys = &mongodb_config_section,

@@ -2,6 +2,8 @@
 to both collections."""
 import contextlib
 import datetime
+import gzip
+import hashlib
 import json
 import os
 import sqlite3
@@ -31,7 +33,7 @@ def many_keys(size=LARGEST):
 
 BAD = {
     "not_utf8": [b'{"a":"\xff"}', b'{"\xc0\x80":1}', b'{"a":"\xed\xa0\x80"}'],
-    "not_json": [b"", b"{", b'{"a":NaN}', b'{"a":01}', b"{'a':1}", b'{"a":1}x', b'{"a":1,}', b'\xef\xbb\xbf{"a":1}'],
+    "not_json": [b"\0", b"{", b'{"a":NaN}', b'{"a":01}', b"{'a':1}", b'{"a":1}x', b'{"a":1,}', b"\x1f\x8b\x08 is not gzip"],
     "not_object": [b"[1]", b'"text"', b"1", b"null"],
     "too_deep": [b'{"a":' * 91 + b"1" + b"}" * 91, b'{"a":' + b"[" * 100000 + b"]" * 100000 + b"}"],
     "too_large": [fill(b'{"a":[0', b",0", b"]}", 4 * MIB)],
@@ -86,7 +88,15 @@ def test_bad_data_is_set_apart(common, reason, number):
     (b'{"a":' * 89 + b"[]" + b"}" * 89, None),
     (b"{}", {}),
     (b" \r\n{\"a\":\"\\ud83c\\udf21\"}\t", {"a": "🌡"}),
-], ids=["doubles", "integers", "own-names", "keys", "dates", "no-dates", "deep", "empty", "white-space"])
+    (b'\xef\xbb\xbf{"te":21.5}\r\n', {"te": 21.5}),
+    (b'{"te":21.5}\0', {"te": 21.5}),
+    (gzip.compress(b'{"te":21.5}'), {"te": 21.5}),
+    (b"", {}),
+    (b'{"created_at":"0000-01-01T00:00:00Z","te":1}', {"created_at": "0000-01-01T00:00:00Z", "te": 1.0}),
+    (b'{"created_at":"9999-12-31T23:59:59-01:00","te":1}', {"created_at": "9999-12-31T23:59:59-01:00", "te": 1.0}),
+    (b'{"v":12345678901234567.89}', {"v": 12345678901234567.89}),
+], ids=["doubles", "integers", "own-names", "keys", "dates", "no-dates", "deep", "empty", "white-space", "mark", "nul", "gzip", "attributes", "year-0",
+        "year-10000", "decimal"])
 def test_odd_data_is_stored(common, text, expected):
     """P6: what is strange but allowed keeps its meaning."""
     [message] = common.publish((text, {"a.b": "1", "$c": "2"}))
@@ -94,6 +104,8 @@ def test_odd_data_is_stored(common, text, expected):
     document = dict(stored(common, message))
     assert message not in common.rejected()
     assert document["pubsub"]["attributes"] == {"a_b": "1", "_c": "2"}
+    hashed = b'{"$c":"2","a.b":"1"}' if text == b"" else gzip.decompress(text) if text[:2] == b"\x1f\x8b" else text
+    assert document["pubsub"]["sha256"] == hashlib.sha256(hashed).hexdigest()
     for own in ("_id", "pubsub", "stored_at"):
         del document[own]
     if expected is not None:

@@ -224,7 +224,7 @@ def test_setup_creates_what_is_missing_and_then_changes_nothing(stack):
     first = stack.daemon.run("setup")
     assert first.returncode == 0, first.stdout
     assert "created" in lines(first)[TOPIC][0][1] and "created" in lines(first)[SUBSCRIPTION][0][1]
-    assert "3 created" in lines(first)[f"mongodb {stack.database}.readings"][0][1]
+    assert "4 created" in lines(first)[f"mongodb {stack.database}.readings"][0][1]
     settings = stack.queue.call("GET", "subscriptions/sensor-data-mongodb")
     assert settings["ackDeadlineSeconds"] == 60 and settings["messageRetentionDuration"] in ("604800s", "2678400s")
     assert not settings.get("expirationPolicy", {}).get("ttl")

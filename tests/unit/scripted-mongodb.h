@@ -53,7 +53,7 @@ typedef struct Server {
         int (*say)(double val, bool rejected);
         int command_code;                /* for SAY_COMMAND: the whole insert fails with it */
         const char *command_text;        /* and with these words */
-        int update_code, list_code;      /* the command fails with it; 0: it is carried out */
+        int update_code, list_code, index_code; /* the command fails with it; 0: it is carried out */
         bool list_names;                 /* the list may be had of names only */
         const char *kind;                /* of the collection: "capped", "timeseries", "view"; NULL: plain */
         const char *duplicate_text;      /* errmsg of duplicates, without a keyPattern; NULL: as a server of today */
@@ -350,6 +350,8 @@ static bool answer(Server *server, const uint8_t *body, size_t size, bson_t *rep
                 answer_find(server, &command, reply);
         else if (strcmp(bson_iter_key(&iter), "listCollections") == 0)
                 answer_list(server, &command, reply);
+        else if (strcmp(bson_iter_key(&iter), "createIndexes") == 0 && server->index_code > 0)
+                answer_error(server->index_code, "not authorized on d to execute command", reply);
         else if (strcmp(bson_iter_key(&iter), "update") == 0)
                 answer_update(server, &command, documents, reply);
         else if (strcmp(bson_iter_key(&iter), "saslStart") == 0)

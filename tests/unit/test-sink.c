@@ -15,7 +15,6 @@
 #include "lib/loop.h"
 #include "lib/service.h"
 #include "mongodb-server.h"
-#include "sinks/mongodb-admin.h"
 #include "sinks/mongodb-config.h"
 #include "types.h"
 
@@ -428,94 +427,9 @@ static void test_outage(void **state) {
         assert_fates(w->settled, "ss");
 }
 
-/* ---- what the verbs ask ---- */
-
-typedef struct Seen {
-        size_t n;
-        char id[128];
-} Seen;
-
-static bool see(void *userdata, const MongodbRejected *rejected) {
-        Seen *seen = userdata;
-
-        seen->n++;
-        (void) snprintf(seen->id, sizeof(seen->id), "%.*s", (int) rejected->id.size, rejected->id.data);
-        assert_true(slice_equal(rejected->message_id, "100"));
-        assert_true(slice_equal(rejected->reason, "refused"));
-        assert_true(slice_equal(rejected->data, "{\"val\":\"x\"}"));
-        assert_non_null(strstr(rejected->attributes, "\"key\" : \"b\""));
-        assert_true(rejected->rejected_at > 0);
-        return true;
-}
-
-/* Several subscriptions may share a rejected collection: an id of another one's is not touched. */
-static void check_others_are_left_alone(World *w, const char *id) {
-        static char other[] = "projects/p/subscriptions/other";
-        SubscriptionConfig config = w->config;
-        MongodbAdmin *admin = NULL;
-        MongodbAdminDetail detail;
-        size_t n = 1;
-
-        config.subscription = other;
-        assert_int_equal(mongodb_admin_open(&config, NULL, &admin, &detail), 0);
-        assert_int_equal(mongodb_admin_each_rejected(admin, NULL, see, NULL, &n, &detail), MONGODB_ADMIN_OK);
-        assert_int_equal(n, 0);
-        assert_int_equal(mongodb_admin_replay(admin, id, &detail), MONGODB_ADMIN_FAILED);
-        assert_string_equal(detail.text, "no such rejected message");
-        assert_int_equal(mongodb_admin_drop(admin, id, &detail), MONGODB_ADMIN_FAILED);
-        assert_string_equal(detail.text, "no such rejected message");
-        assert_int_equal(count_rejected(w, "{}"), 1);
-        admin = mongodb_admin_close(admin);
-}
-
-static void test_admin(void **state) {
-        static const char *const pairs[] = { "b", "{\"val\":\"x\"}" };
-        MongodbAdmin *admin = NULL;
-        MongodbAdminDetail detail;
-        World *w = *state;
-        Seen seen = {};
-        size_t n;
-
-        open_sink(w);
-        mongodb_server_command(&w->server, w->database,
-                "{\"collMod\":\"c\",\"validator\":{\"$jsonSchema\":{\"bsonType\":\"object\",\"properties\":{\"val\":{\"bsonType\":"
-                "\"double\"}}}}}");
-        write_and_wait(w, batch_of(pairs, 1));
-        assert_fates(w->settled, "r");
-
-        assert_int_equal(mongodb_admin_open(&w->config, NULL, &admin, &detail), 0);
-        if (mongodb_admin_check_login(admin, &detail) != MONGODB_ADMIN_OK || mongodb_admin_check_write(admin, &detail) != MONGODB_ADMIN_OK)
-                fail_msg("%s", detail.text);
-        assert_int_equal(mongodb_admin_create_indexes(admin, &detail), MONGODB_ADMIN_OK);
-        assert_non_null(strstr(detail.text, "3 created"));
-        assert_int_equal(mongodb_admin_create_indexes(admin, &detail), MONGODB_ADMIN_OK);
-        assert_non_null(strstr(detail.text, "0 created"));
-
-        assert_int_equal(mongodb_admin_each_rejected(admin, NULL, see, &seen, &n, &detail), MONGODB_ADMIN_OK);
-        assert_int_equal(n, 1);
-        assert_int_equal(seen.n, 1);
-        assert_int_equal(mongodb_admin_replay(admin, seen.id, &detail), MONGODB_ADMIN_FAILED); /* still refused: stays */
-        assert_non_null(strstr(detail.text, "refused"));
-        assert_int_equal(count_rejected(w, "{}"), 1);
-        assert_int_equal(mongodb_admin_replay(admin, "other", &detail), MONGODB_ADMIN_FAILED);
-
-        mongodb_server_command(&w->server, w->database, "{\"collMod\":\"c\",\"validator\":{}}");
-        check_others_are_left_alone(w, seen.id);
-        if (mongodb_admin_replay(admin, seen.id, &detail) != MONGODB_ADMIN_OK)
-                fail_msg("%s", detail.text);
-        assert_int_equal(count_rejected(w, "{}"), 0);
-        assert_int_equal(count(w, "{\"_id\":\"b\",\"val\":\"x\",\"pubsub.message_id\":\"100\",\"pubsub.publish_time\":{\"$date\":\"2026-11-"
-                                  "24T06:27:38.123Z\"}}"),
-                1);
-        assert_int_equal(mongodb_admin_drop(admin, seen.id, &detail), MONGODB_ADMIN_FAILED);
-        admin = mongodb_admin_close(admin);
-}
-
 /* ---- logins; last, since the server asks for them from here on ---- */
 
 static void test_login(void **state) {
-        MongodbAdmin *admin = NULL;
-        MongodbAdminDetail detail;
         World *w = *state;
 
         mongodb_server_command(&w->server, "admin", "{\"createUser\":\"u\",\"pwd\":\"p@ss:/%41\",\"roles\":[\"root\"]}");
@@ -526,21 +440,12 @@ static void test_login(void **state) {
         UNTIL(w, status(w).retry_at > 0);
         assert_non_null(strstr(status(w).detail, "login"));
         assert_null(strstr(status(w).detail, "wrong"));
-        assert_int_equal(mongodb_admin_open(&w->config, NULL, &admin, &detail), 0);
-        assert_int_equal(mongodb_admin_check_login(admin, &detail), MONGODB_ADMIN_FAILED);
-        admin = mongodb_admin_close(admin);
         close_sink(w);
 
         open_sink_as(w, "u", "p@ss:/%41");
         UNTIL(w, status(w).ready);
         write_and_wait(w, numbered(2));
         assert_fates(w->settled, "ss");
-        assert_int_equal(mongodb_admin_open(&w->config, NULL, &admin, &detail), 0);
-        assert_int_equal(mongodb_admin_check_login(admin, &detail), MONGODB_ADMIN_OK);
-        assert_non_null(strstr(detail.text, "u of admin"));
-        if (mongodb_admin_check_write(admin, &detail) != MONGODB_ADMIN_OK)
-                fail_msg("%s", detail.text);
-        admin = mongodb_admin_close(admin);
 }
 
 /* ---- without a server ---- */
@@ -629,7 +534,6 @@ int main(void) {
                 TEST(test_stop_while_retrying),
                 TEST(test_stop_while_writing),
                 TEST(test_outage),
-                TEST(test_admin),
                 TEST(test_login),
         };
         void *state = NULL;

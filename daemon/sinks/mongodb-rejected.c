@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* `rejected` over a rejected collection: list, show, replay, drop. Several subscriptions may share one, so only rows of
+ * this one's name are touched. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "sinks/mongodb-admin-internal.h"
+#include "sinks/mongodb-admin.h"
 #include "sinks/mongodb-write.h"
 
 /* One rejected document read back: the message as it came. */
@@ -39,12 +41,22 @@ static Slice find_data(const bson_t *document) {
         return (Slice){ data ? (const char *) data : "", size };
 }
 
-static int64_t find_date(const bson_t *document, const char *key) {
+static usec_t find_time(const bson_t *document, const char *key) {
         bson_iter_t iter;
 
-        return bson_iter_init_find(&iter, document, key) && BSON_ITER_HOLDS_DATE_TIME(&iter)
-                       ? bson_iter_date_time(&iter)
-                       : 0;
+        if (!bson_iter_init_find(&iter, document, key) || !BSON_ITER_HOLDS_DATE_TIME(&iter) ||
+                bson_iter_date_time(&iter) < 0)
+                return 0;
+        return (usec_t) bson_iter_date_time(&iter) * USEC_PER_MSEC;
+}
+
+/* Of the data: as the server counted it, where the data stayed with it. */
+static uint64_t find_size(const bson_t *document) {
+        bson_iter_t iter;
+
+        if (bson_iter_init_find(&iter, document, "size") && BSON_ITER_HOLDS_NUMBER(&iter))
+                return (uint64_t) bson_iter_as_int64(&iter);
+        return find_data(document).size;
 }
 
 static char *attributes_json(const bson_t *document) {
@@ -66,107 +78,137 @@ static char *attributes_json(const bson_t *document) {
         return bson_init_static(&attributes, data, size) ? bson_as_relaxed_extended_json(&attributes, NULL) : NULL;
 }
 
-static mongoc_cursor_t *find_rejected(MongodbAdmin *admin, const char *id) {
-        bson_t filter = BSON_INITIALIZER;
+/* All but the data, which may be megabytes each; its size instead (needs a server of 4.4 or later). */
+static void put_projection(bson_t *options) {
+        static const char *const fields[] = { "reason", "detail", "pubsub", "rejected_at" };
+        bson_t projection, size;
+
+        (void) BSON_APPEND_DOCUMENT_BEGIN(options, "projection", &projection);
+        for (size_t i = 0; i < ELEMENTSOF(fields); i++)
+                (void) bson_append_int32(&projection, fields[i], -1, 1);
+        (void) BSON_APPEND_DOCUMENT_BEGIN(&projection, "size", &size);
+        (void) BSON_APPEND_UTF8(&size, "$binarySize", "$data");
+        (void) bson_append_document_end(&projection, &size);
+        (void) bson_append_document_end(options, &projection);
+}
+
+/* In the order of insertion. */
+static mongoc_cursor_t *find_rejected(MongodbClient *client, const char *id, bool with_data) {
+        bson_t filter = BSON_INITIALIZER, options = BSON_INITIALIZER;
         mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
         mongoc_cursor_t *cursor;
 
         if (id)
                 (void) BSON_APPEND_UTF8(&filter, "_id", id);
-        (void) BSON_APPEND_UTF8(&filter, "pubsub.subscription", admin->client->rules.subscription);
-        cursor = mongoc_collection_find_with_opts(
-                admin->client->rejected, &filter, NULL, primary); /* in the order of insertion */
+        (void) BSON_APPEND_UTF8(&filter, "pubsub.subscription", client->rules.subscription);
+        if (!with_data)
+                put_projection(&options);
+        cursor = mongoc_collection_find_with_opts(client->rejected, &filter, &options, primary);
         mongoc_read_prefs_destroy(primary);
+        bson_destroy(&options);
         bson_destroy(&filter);
         return cursor;
 }
 
-static bool tell(
-        const bson_t *document, bool (*each)(void *userdata, const MongodbRejected *rejected), void *userdata) {
+static bool tell(const bson_t *document, const SinkRejectedQuery *query) {
         char *attributes = attributes_json(document);
-        const MongodbRejected rejected = {
+        const SinkRejected rejected = {
                 .id = find_text(document, "_id"),
                 .reason = find_text(document, "reason"),
                 .detail = find_text(document, "detail"),
-                .data = find_data(document),
-                .message_id = find_text(document, "pubsub.message_id"),
-                .rejected_at = find_date(document, "rejected_at"),
+                .data = query->with_data ? find_data(document) : (Slice){ "", 0 },
+                .size = find_size(document),
+                .rejected_at = find_time(document, "rejected_at"),
                 .attributes = attributes ? attributes : "{}",
         };
-        bool more = each(userdata, &rejected);
+        bool more = query->each(query->userdata, &rejected);
 
         bson_free(attributes);
         return more;
 }
 
-int mongodb_admin_each_rejected(MongodbAdmin *admin, const char *id,
-        bool (*each)(void *userdata, const MongodbRejected *rejected), void *userdata, size_t *ret_n,
-        MongodbAdminDetail *ret_detail) {
-        char text[MONGODB_DETAIL_SIZE];
+/* *ret_n*: how many were told. */
+static MongodbFault tell_all(MongodbClient *client, const SinkRejectedQuery *query, bool with_data, size_t *ret_n,
+        char detail[static MONGODB_DETAIL_SIZE]) {
+        MongodbFault fault = MONGODB_FAULT_NONE;
         const bson_t *document, *reply;
         mongoc_cursor_t *cursor;
         bson_error_t error;
-        MongodbFault fault;
-        size_t n = 0;
         bool more = true;
 
-        ret_detail->text[0] = '\0';
-        fault = mongodb_client_connect(admin->client, text);
-        if (fault != MONGODB_FAULT_NONE)
-                return mongodb_admin_failed(ret_detail, fault, text);
-        cursor = find_rejected(admin, id);
+        *ret_n = 0;
+        cursor = find_rejected(client, query->id, with_data);
         while (more && mongoc_cursor_next(cursor, &document)) {
-                n++;
-                more = tell(document, each, userdata);
+                (*ret_n)++;
+                more = tell(document, query);
         }
         if (mongoc_cursor_error_document(cursor, &error, &reply)) {
                 fault = mongodb_reply_fault(reply, &error);
-                mongodb_reply_describe_error(&error, text, sizeof(text));
+                mongodb_reply_describe_error(&error, detail, MONGODB_DETAIL_SIZE);
         }
         mongoc_cursor_destroy(cursor);
+        return fault;
+}
+
+int mongodb_rejected_each(void *self, const SinkRejectedQuery *query, char text[static SINK_ADMIN_TEXT_MAX]) {
+        char detail[MONGODB_DETAIL_SIZE];
+        MongodbClient *client = self;
+        MongodbFault fault;
+        size_t n;
+
+        fault = mongodb_client_connect(client, detail);
         if (fault != MONGODB_FAULT_NONE)
-                return mongodb_admin_failed(ret_detail, fault, text);
-        *ret_n = n;
-        (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "%zu in %s.%s", n, admin->client->database,
-                admin->client->rejected_collection);
-        return MONGODB_ADMIN_OK;
+                return mongodb_admin_failed(fault, detail, text);
+        fault = tell_all(client, query, query->with_data, &n, detail);
+        if (fault != MONGODB_FAULT_NONE && fault != MONGODB_FAULT_UNREACHABLE && n == 0 && !query->with_data)
+                fault = tell_all(client, query, true, &n, detail); /* a server that cannot count */
+        if (fault != MONGODB_FAULT_NONE)
+                return mongodb_admin_failed(fault, detail, text);
+        (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%zu in %s.%s", n, client->database, client->rejected_collection);
+        return SINK_ADMIN_OK;
 }
 
 /* ---- deleting ---- */
 
-int mongodb_admin_drop(MongodbAdmin *admin, const char *id, MongodbAdminDetail *ret_detail) {
-        bson_t command = BSON_INITIALIZER, list, delete, query, reply;
-        char text[MONGODB_DETAIL_SIZE];
-        MongodbFault fault;
-        int64_t n;
+static void put_delete(const MongodbClient *client, const char *id, bson_t *command) {
+        bson_t list, delete, query;
 
-        fault = mongodb_client_connect(admin->client, text);
-        if (fault != MONGODB_FAULT_NONE)
-                return mongodb_admin_failed(ret_detail, fault, text);
-        (void) BSON_APPEND_UTF8(&command, "delete", admin->client->rejected_collection);
-        (void) BSON_APPEND_ARRAY_BEGIN(&command, "deletes", &list);
+        (void) BSON_APPEND_UTF8(command, "delete", client->rejected_collection);
+        (void) BSON_APPEND_ARRAY_BEGIN(command, "deletes", &list);
         (void) BSON_APPEND_DOCUMENT_BEGIN(&list, "0", &delete);
         (void) BSON_APPEND_DOCUMENT_BEGIN(&delete, "q", &query);
         (void) BSON_APPEND_UTF8(&query, "_id", id);
-        (void) BSON_APPEND_UTF8(&query, "pubsub.subscription", admin->client->rules.subscription);
+        (void) BSON_APPEND_UTF8(&query, "pubsub.subscription", client->rules.subscription);
         (void) bson_append_document_end(&delete, &query);
         (void) BSON_APPEND_INT32(&delete, "limit", 1);
         (void) bson_append_document_end(&list, &delete);
-        (void) bson_append_array_end(&command, &list);
+        (void) bson_append_array_end(command, &list);
+}
 
-        fault = mongodb_client_write_command(admin->client, &command, &reply, text);
-        n = fault == MONGODB_FAULT_NONE ? mongodb_admin_number(&reply, "n", 0) : 0;
+int mongodb_rejected_drop(void *self, const char *id, char text[static SINK_ADMIN_TEXT_MAX]) {
+        bson_t command = BSON_INITIALIZER, reply;
+        char detail[MONGODB_DETAIL_SIZE];
+        MongodbClient *client = self;
+        MongodbFault fault;
+        bson_iter_t iter;
+        bool gone;
+
+        fault = mongodb_client_connect(client, detail);
+        if (fault != MONGODB_FAULT_NONE)
+                return mongodb_admin_failed(fault, detail, text);
+        put_delete(client, id, &command);
+        fault = mongodb_client_write_command(client, &command, &reply, detail);
+        gone = fault == MONGODB_FAULT_NONE && bson_iter_init_find(&iter, &reply, "n") && bson_iter_as_int64(&iter) > 0;
         bson_destroy(&command);
         bson_destroy(&reply);
         if (fault == MONGODB_FAULT_FORBIDDEN)
-                (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "%s: grant the user remove on %s.%s", text,
-                        admin->client->database, admin->client->rejected_collection);
+                (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s: grant the user remove on %s.%s", detail,
+                        client->database, client->rejected_collection);
         else if (fault != MONGODB_FAULT_NONE)
-                (void) mongodb_admin_failed(ret_detail, fault, text);
+                (void) mongodb_admin_failed(fault, detail, text);
         else
-                (void) snprintf(
-                        ret_detail->text, sizeof(ret_detail->text), n > 0 ? "deleted" : "no such rejected message");
-        return n > 0 ? MONGODB_ADMIN_OK : MONGODB_ADMIN_FAILED;
+                text_copy(text, SINK_ADMIN_TEXT_MAX, gone ? "deleted" : "no such rejected message");
+        return gone ? SINK_ADMIN_OK : SINK_ADMIN_FAILED;
 }
 
 /* ---- storing again ---- */
@@ -232,6 +274,7 @@ static int read_message(const bson_t *document, Message *ret) {
                                           find_text(document, "reason"), document_reason(DOCUMENT_NOT_BASE64)),
                                   .message_id = find_text(document, "pubsub.message_id"),
                                   .publish_time = find_text(document, "pubsub.publish_time"),
+                                  .ordering_key = find_text(document, "pubsub.ordering_key"),
                           } };
         if (bson_iter_init(&iter, document) && bson_iter_find_descendant(&iter, "pubsub.publish_time", &found) &&
                 BSON_ITER_HOLDS_DATE_TIME(&found) && bson_iter_date_time(&found) >= 0) {
@@ -243,8 +286,7 @@ static int read_message(const bson_t *document, Message *ret) {
 
 /* Stored as the daemon would store it now; then it is no longer among the rejected. */
 static int replay_document(
-        MongodbAdmin *admin, const bson_t *document, const char *id, MongodbAdminDetail *ret_detail) {
-        MongodbAdminDetail dropped;
+        MongodbClient *client, const bson_t *document, const char *id, char text[static SINK_ADMIN_TEXT_MAX]) {
         SinkItem item = {};
         SinkWork work = { .items = &item, .n = 1 };
         MongodbFault fault;
@@ -255,54 +297,51 @@ static int replay_document(
         if (r < 0)
                 return r;
         item.message = &message.wire;
-        fault = mongodb_write(admin->client, &work, false);
+        fault = mongodb_write(client, &work, false);
         free(message.attributes);
         if (fault != MONGODB_FAULT_NONE)
-                return mongodb_admin_failed(ret_detail, fault, work.answer.detail);
+                return mongodb_admin_failed(fault, work.answer.detail, text);
         if (item.verdict != SINK_STORED && item.verdict != SINK_DUPLICATE) {
-                (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "still cannot be stored: %s (%s)",
+                (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "still cannot be stored: %s (%s)",
                         item.detail ? item.detail : "out of memory", item.reason ? item.reason : "memory");
                 free(item.detail);
-                return MONGODB_ADMIN_FAILED;
+                return SINK_ADMIN_FAILED;
         }
-
-        r = mongodb_admin_drop(admin, id, &dropped);
-        if (r == MONGODB_ADMIN_OK)
-                text_copy(ret_detail->text, sizeof(ret_detail->text),
-                        item.verdict == SINK_STORED ? "stored" : "was stored already");
-        else
-                (void) snprintf(ret_detail->text, sizeof(ret_detail->text),
-                        "stored, but still among the rejected (safe to repeat): %.500s", dropped.text);
+        free(item.detail);
+        r = mongodb_rejected_drop(client, id, text);
+        if (r == SINK_ADMIN_OK)
+                text_copy(text, SINK_ADMIN_TEXT_MAX, item.verdict == SINK_STORED ? "stored" : "was stored already");
         return r;
 }
 
-int mongodb_admin_replay(MongodbAdmin *admin, const char *id, MongodbAdminDetail *ret_detail) {
-        char text[MONGODB_DETAIL_SIZE] = "";
+int mongodb_rejected_replay(void *self, const char *id, char text[static SINK_ADMIN_TEXT_MAX]) {
+        char detail[MONGODB_DETAIL_SIZE];
+        MongodbClient *client = self;
         const bson_t *document, *reply;
         mongoc_cursor_t *cursor;
-        bson_t *copy = NULL;
         bson_error_t error;
         MongodbFault fault;
+        bson_t *copy = NULL;
         int r;
 
-        fault = mongodb_client_connect(admin->client, text);
+        fault = mongodb_client_connect(client, detail);
         if (fault != MONGODB_FAULT_NONE)
-                return mongodb_admin_failed(ret_detail, fault, text);
-        cursor = find_rejected(admin, id);
+                return mongodb_admin_failed(fault, detail, text);
+        cursor = find_rejected(client, id, true);
         if (mongoc_cursor_next(cursor, &document))
                 copy = bson_copy(document);
         else if (mongoc_cursor_error_document(cursor, &error, &reply)) {
                 fault = mongodb_reply_fault(reply, &error);
-                mongodb_reply_describe_error(&error, text, sizeof(text));
+                mongodb_reply_describe_error(&error, detail, sizeof(detail));
         }
         mongoc_cursor_destroy(cursor);
         if (fault != MONGODB_FAULT_NONE)
-                return mongodb_admin_failed(ret_detail, fault, text);
+                return mongodb_admin_failed(fault, detail, text);
         if (!copy) {
-                (void) snprintf(ret_detail->text, sizeof(ret_detail->text), "no such rejected message");
-                return MONGODB_ADMIN_FAILED;
+                text_copy(text, SINK_ADMIN_TEXT_MAX, "no such rejected message");
+                return SINK_ADMIN_FAILED;
         }
-        r = replay_document(admin, copy, id, ret_detail);
+        r = replay_document(client, copy, id, text);
         bson_destroy(copy);
         return r;
 }
