@@ -27,16 +27,18 @@ class MongoDB:
     """One server. storage: directory, kept over restarts (default: a temporary one, removed by close()).
 
     user: (name, password), created before the server asks for logins. tls: an object with .cert and .key (services.tls);
-    tls_ca then is what clients should trust. sync_on_commit: acknowledged writes survive kill -9. fail_points: allow fail_point().
+    tls_ca then is what clients should trust. client: one with .both; clients then need a certificate that tls_ca has signed, and this is ours. sync_on_commit: acknowledged writes survive kill -9. fail_points: allow fail_point().
     """
 
-    def __init__(self, port=0, storage=None, user=None, tls=None, tls_ca=None, sync_on_commit=True, standalone=False, fail_points=True):
+    def __init__(self, port=0, storage=None, user=None, tls=None, tls_ca=None, sync_on_commit=True, standalone=False, fail_points=True,
+                 client=None):
         self._temporary = None if storage else tempfile.TemporaryDirectory(prefix="mongodb-")
         self.storage = str(storage or os.path.join(self._temporary.name, "data"))
         self.port = port
         self.user = user
         self.tls = tls
         self.tls_ca = tls_ca
+        self.client_certificate = client
         self._flags = [flag for flag, on in (("--sync-on-commit", sync_on_commit), ("--standalone", standalone),
                                              ("--enable-test-commands", fail_points)) if on]
         self._user_made = False
@@ -86,6 +88,8 @@ class MongoDB:
         settings = {"serverSelectionTimeoutMS": 5000, "directConnection": True}
         if self.tls:
             settings.update(tls=True, tlsCAFile=self.tls_ca)
+        if self.client_certificate:
+            settings.update(tlsCertificateKeyFile=self.client_certificate.both)
         if self.user and login:
             settings.update(username=self.user[0], password=self.user[1], authSource="admin")
         return pymongo.MongoClient("127.0.0.1", self.port, **{**settings, **options})
@@ -106,6 +110,8 @@ class MongoDB:
             command.append("--auth")
         if self.tls:
             command += ["--tls-cert-file", self.tls.cert, "--tls-key-file", self.tls.key]
+        if self.client_certificate:
+            command += ["--tls-ca-file", self.tls_ca, "--tls-require-client-cert"]
         self.child.start(command, lambda: self._answers(auth), timeout=60)
 
     def _answers(self, auth):

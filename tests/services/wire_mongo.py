@@ -21,6 +21,7 @@ _ids as stored or present is about to be sent), reply (command, ns, ok, complete
 import contextlib
 import itertools
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -34,7 +35,7 @@ from bson.raw_bson import RawBSONDocument
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from services import ports, service  # noqa: E402
+from services import ports, service, wire_login  # noqa: E402
 from services.events import EventLog  # noqa: E402
 from services.faults import FaultScript  # noqa: E402
 from services.httpd import Response  # noqa: E402
@@ -55,9 +56,12 @@ class _Drop(Exception):
 class WireMongo:
     """The server. Attributes may be changed while it runs: max_write_batch_size, max_bson_object_size, standalone, retry_aware,
     majority_reads (False: finds with that read concern fail, as with enableMajorityReadConcern=false before MongoDB 5.0), members (ports of a
-    replica set, the first of them the primary's; each then answers a monitor's hello only when the monitor's patience ends, as MongoDB 4.4 does)."""
+    replica set, the first of them the primary's; each then answers a monitor's hello only when the monitor's patience ends, as MongoDB 4.4 does),
+    login ((mechanism, (user, password)): who has not logged in so is refused, see wire_login). tls: an object with .cert and .key (services.tls); tls_ca:
+    clients need a certificate that this has signed."""
 
-    def __init__(self, port=0, standalone=False, max_write_batch_size=100000, max_bson_object_size=16 * 1024 * 1024, retry_aware=True):
+    def __init__(self, port=0, standalone=False, max_write_batch_size=100000, max_bson_object_size=16 * 1024 * 1024, retry_aware=True, tls=None,
+                 tls_ca=None):
         self.log = EventLog()
         self.script = FaultScript(("drop", "drop_reply", "no_reply", "error", "reply"))
         self.standalone = standalone
@@ -66,6 +70,8 @@ class WireMongo:
         self.retry_aware = retry_aware
         self.majority_reads = True
         self.members = []
+        self.login = None
+        self._tls = _tls_context(tls, tls_ca) if tls else None
         self._port = port
         self._listener = None
         self._connections = set()
@@ -134,17 +140,21 @@ class WireMongo:
 
     def _serve(self, sock):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plain = sock
         try:
+            if self._tls:
+                sock = self._tls.wrap_socket(sock, server_side=True)
+            login = self.login and wire_login.Login(*self.login, wire_login.subject_of(sock.getpeercert()) if self._tls else None)
             while True:
-                self._serve_one(sock, *_read_message(sock))
+                self._serve_one(sock, login, *_read_message(sock))
         except (OSError, _Drop, EOFError):
             pass
         finally:
             with self._lock:
-                self._connections.discard(sock)
+                self._connections.discard(plain)
             _close(sock)
 
-    def _serve_one(self, sock, request_id, opcode, command, wants_reply):
+    def _serve_one(self, sock, login, request_id, opcode, command, wants_reply):
         first = next(iter(command))
         name = _NAMES.get(first, first)
         target = command[first] if isinstance(command[first], str) else "$cmd"
@@ -154,7 +164,7 @@ class WireMongo:
         self.log.add("command", command=name, ns=namespace, ids=ids, txn=command.get("txnNumber"),
                      read=command.get("$readPreference", {}).get("mode", "primary"))
         action = self.script.pick(name, namespace) or {"type": "reply"}
-        reply = self._perform(name, namespace, command, action)
+        reply = _ask_login(login, name, command) or self._perform(name, namespace, command, action)
         confirmed = _confirmed(reply, ids, command)
         if confirmed:
             self.log.add("durable", ns=namespace, ids=confirmed)
@@ -325,6 +335,27 @@ class WireMongo:
         names = [ns.split(".", 1)[1] for ns in self._collections if ns.startswith(command["$db"] + ".")]
         listed = [{"name": name, "type": "collection", "options": {}} for name in names]
         return {"cursor": {"id": bson.Int64(0), "ns": f"{command['$db']}.$cmd.listCollections", "firstBatch": listed}, "ok": 1.0}
+
+
+def _tls_context(tls, tls_ca):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls.cert, tls.key)
+    if tls_ca:
+        context.load_verify_locations(tls_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _ask_login(login, name, command):
+    """The reply to a command of a login, or to one that needs one; None: it may be carried out."""
+    if name in ("saslStart", "saslContinue", "authenticate") and login:
+        try:
+            return {**login.answer(name, command), "ok": 1.0}
+        except wire_login.Refused as refused:
+            return _failure(18, f"Authentication failed: {refused}", "AuthenticationFailed")
+    if login and not login.done and name != "hello":
+        return _failure(13, f"command {name} requires authentication", "Unauthorized")
+    return None
 
 
 def _read_message(sock):
