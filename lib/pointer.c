@@ -82,49 +82,59 @@ unsigned pointer_count_stars(const char *pointer) {
 
 static int walk_value(Walk *w, JsonReader *r, const char *pointer);
 
-/* A value that *token* may lead to, whose first token was just read: in or past. */
-static int walk_child(
-        Walk *w, JsonReader *r, const char *token, bool wanted, const PointerStar *here, const char *rest) {
+/* One step of the pointer. */
+typedef struct Step {
+        char token[POINTER_TOKEN_SIZE];
+        bool star;
+        const char *rest; /* of the pointer behind it */
+} Step;
+
+/* Into a value that the step leads to, whose first token was just read; *here* is what a `*` stands for. */
+static int walk_in(Walk *w, JsonReader *r, const Step *step, const PointerStar *here) {
         int k;
 
-        if (!wanted) {
-                k = json_reader_skip(r, NULL);
-                return k < 0 ? k : 0;
-        }
-        if (!token_is_star(token))
-                return walk_value(w, r, rest);
-        w->match.stars[w->match.n_stars++] = *here;
-        k = walk_value(w, r, rest);
-        w->match.n_stars--;
+        if (step->star)
+                w->match.stars[w->match.n_stars++] = *here;
+        k = walk_value(w, r, step->rest);
+        if (step->star)
+                w->match.n_stars--;
         return k;
 }
 
-static int walk_array(Walk *w, JsonReader *r, const char *token, const char *rest) {
-        bool star = token_is_star(token);
+/* Past a value whose first token was just read. */
+static int walk_past(JsonReader *r) {
+        int k = json_reader_skip(r, NULL);
+
+        return k < 0 ? k : 0;
+}
+
+static int walk_array(Walk *w, JsonReader *r, const Step *step) {
         int next, k;
 
         for (size_t i = 0; (next = json_reader_next(r)) != JSON_ARRAY_END; i++) {
+                bool wanted = step->star || token_is_index(step->token, i);
+
                 if (next < 0)
                         return next;
-                k = walk_child(w, r, token, star || token_is_index(token, i), &(PointerStar){ .index = i }, rest);
+                k = wanted ? walk_in(w, r, step, &(PointerStar){ .index = i }) : walk_past(r);
                 if (k != 0)
                         return k;
         }
         return 0;
 }
 
-static int walk_object(Walk *w, JsonReader *r, const char *token, const char *rest) {
-        bool star = token_is_star(token), found = false;
+static int walk_object(Walk *w, JsonReader *r, const Step *step) {
+        bool found = false;
         int next, k;
 
         while ((next = json_reader_next(r)) == JSON_KEY) {
                 PointerStar here = { .key = r->slice };
-                bool wanted = star || (!found && json_reader_equal(r, token));
+                bool wanted = step->star || (!found && json_reader_equal(r, step->token));
 
                 next = json_reader_next(r);
                 if (next < 0)
                         return next;
-                k = walk_child(w, r, token, wanted, &here, rest);
+                k = wanted ? walk_in(w, r, step, &here) : walk_past(r);
                 if (k != 0)
                         return k;
                 found = found || wanted;
@@ -134,20 +144,21 @@ static int walk_object(Walk *w, JsonReader *r, const char *token, const char *re
 
 /* The first token of the value was just read; afterwards all of it is. */
 static int walk_value(Walk *w, JsonReader *r, const char *pointer) {
-        char token[POINTER_TOKEN_SIZE];
+        Step step;
         int k;
 
         if (*pointer == '\0') {
                 k = json_reader_skip(r, &w->match.value);
                 return k < 0 ? k : w->each(w->userdata, &w->match);
         }
-        pointer = token_read(pointer, token);
-        if (!pointer)
+        step.rest = token_read(pointer, step.token);
+        if (!step.rest)
                 return -EINVAL;
+        step.star = token_is_star(step.token);
         if (r->token == JSON_OBJECT)
-                return walk_object(w, r, token, pointer);
+                return walk_object(w, r, &step);
         if (r->token == JSON_ARRAY)
-                return walk_array(w, r, token, pointer);
+                return walk_array(w, r, &step);
         return 0;
 }
 

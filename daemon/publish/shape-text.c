@@ -98,8 +98,8 @@ static bool is_plain_text(Slice text) {
         return true;
 }
 
-int shape_text_read(const char *text, size_t size, Bytes *made, Slice *ret, char why[static 100]) {
-        Slice trimmed = trim((Slice){ text ?: "", size });
+int shape_text_read(Slice text, Bytes *made, Slice *ret, char why[static 100]) {
+        Slice trimmed = trim(text);
         bool nested;
         size_t place;
         int r;

@@ -11,4 +11,4 @@
  * behind it (programs in C send strlen + 1); NaN and Infinity, which JSON has not, become null; anything else that does
  * not begin like an object or a list is a text by itself (`ON`). *ret* lies in *text* or in *made*. 0; 1 with *why*
  * when none of that helps; -ENOMEM. */
-int shape_text_read(const char *text, size_t size, Bytes *made, Slice *ret, char why[static 100]);
+int shape_text_read(Slice text, Bytes *made, Slice *ret, char why[static 100]);

@@ -552,16 +552,16 @@ static int shape_items(Shape *s) {
         return r < 0 ? r : 0;
 }
 
-int shape_read(const ShapeConfig *config, const ShapeOrigin *origin, const char *text, size_t size, ReadingList *list,
-        ShapeOutcome *ret) {
+int shape_read(
+        const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret) {
         Shape s = { .config = config, .origin = origin, .list = list };
         _cleanup_bytes_ Bytes made = {};
         char why[100];
         int r;
 
-        r = shape_text_read(text, size, &made, &s.document, why);
+        r = shape_text_read(document, &made, &s.document, why);
         if (r > 0)
-                r = shape_keep_unread(&s, (Slice){ text, size }, why);
+                r = shape_keep_unread(&s, document, why);
         else if (r == 0)
                 r = shape_items(&s);
         for (size_t i = 0; i < s.n_columns; i++)

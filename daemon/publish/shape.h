@@ -74,8 +74,8 @@ typedef struct ShapeOutcome {
 
 /* Appends a reading for each item of the document to *list*, and what cannot become one to its unreadable ones. An item
  * never harms its neighbours (P6). 0, or -ENOMEM with some of them in the list: drop it. */
-int shape_read(const ShapeConfig *config, const ShapeOrigin *origin, const char *text, size_t size, ReadingList *list,
-        ShapeOutcome *ret);
+int shape_read(
+        const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret);
 
 /* The number that *text* says, as JSON writes it: `25`, `+07.5`, `1,765,372` where *thousands* is ",". False for
  * anything else. */

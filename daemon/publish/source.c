@@ -379,7 +379,7 @@ int source_take(
         };
         int r;
 
-        r = shape_read(shape, &origin, document->text, document->size, &readings, ret);
+        r = shape_read(shape, &origin, (Slice){ document->text, document->size }, &readings, ret);
         return r < 0 ? r : source_put(s, &readings, ticket);
 }
 

@@ -207,13 +207,13 @@ static int on_appliance(void *userdata, const PointerMatch *match) {
 }
 
 int nature_remo_parse_meters(
-        const char *body, size_t size, const NatureRemoOrigin *origin, ReadingList *list, NatureRemoError *ret_error) {
+        Slice body, const NatureRemoOrigin *origin, ReadingList *list, NatureRemoError *ret_error) {
         Meters m = { .origin = origin, .list = list, .error = ret_error };
         JsonReader reader;
         int token, first, r;
 
         ret_error->text[0] = '\0';
-        json_reader_init(&reader, body, size, JSON_READER_DEPTH);
+        json_reader_init(&reader, body.data, body.size, JSON_READER_DEPTH);
         first = token = json_reader_next(&reader);
         while (token > 0)
                 token = json_reader_next(&reader);
@@ -222,6 +222,6 @@ int nature_remo_parse_meters(
                         "the reply is no JSON list of appliances (byte %zu)", (size_t) (reader.cursor - reader.begin));
                 return -EBADMSG;
         }
-        r = pointer_each((Slice){ body, size }, "/*", on_appliance, &m);
+        r = pointer_each(body, "/*", on_appliance, &m);
         return r < 0 ? r : m.n_bad;
 }

@@ -280,8 +280,8 @@ static int read_whole(JsonReader *reader) {
         return token;
 }
 
-int nature_remo_parse(const char *body, size_t size, const NatureRemoOrigin *origin, ReadingList *list, size_t *ret_n,
-        NatureRemoError *ret_error) {
+int nature_remo_parse(
+        Slice body, const NatureRemoOrigin *origin, ReadingList *list, size_t *ret_n, NatureRemoError *ret_error) {
         Parse p = { .origin = origin, .list = list, .error = ret_error };
         size_t n_before = list->n;
         JsonReader reader;
@@ -289,10 +289,10 @@ int nature_remo_parse(const char *body, size_t size, const NatureRemoOrigin *ori
 
         ret_error->text[0] = '\0';
         (void) clock_format_rfc3339(origin->request_at, p.request_at);
-        json_reader_init(&reader, body, size, JSON_READER_DEPTH);
+        json_reader_init(&reader, body.data, body.size, JSON_READER_DEPTH);
         r = read_whole(&reader);
         if (r == JSON_END) {
-                json_reader_init(&reader, body, size, JSON_READER_DEPTH);
+                json_reader_init(&reader, body.data, body.size, JSON_READER_DEPTH);
                 r = read_list(&p, &reader);
         }
         if (r == JSON_END) {

@@ -116,12 +116,10 @@ static int64_t clock_offset(const HttpReply *reply, usec_t wall) {
         return offset > (int64_t) CLOCK_OFF_USEC || offset < -(int64_t) CLOCK_OFF_USEC ? offset : 0;
 }
 
-/* The readings of one reply; returns how many devices could not be read. */
-static int remo_parse(NatureRemo *remo, const HttpReply *reply, usec_t request_at, ReadingList *readings, size_t *ret_n,
-        NatureRemoError *error) {
+static NatureRemoOrigin remo_origin(NatureRemo *remo, usec_t request_at) {
         usec_t interval = remo->context.config->interval, silence = NATURE_REMO_SILENCE_MAX_USEC;
-        const char *body = reply->body.data ?: "";
-        const NatureRemoOrigin origin = {
+
+        return (NatureRemoOrigin){
                 .source = remo->context.config->name,
                 .request_at = request_at,
                 .labels = remo->context.labels,
@@ -131,22 +129,19 @@ static int remo_parse(NatureRemo *remo, const HttpReply *reply, usec_t request_a
                 .still = remo_still,
                 .userdata = remo,
         };
-
-        *ret_n = 0;
-        if (remo->meters)
-                return nature_remo_parse_meters(body, reply->body.size, &origin, readings, error);
-        return nature_remo_parse(body, reply->body.size, &origin, readings, ret_n, error);
 }
 
-static void remo_read(NatureRemo *remo, const HttpReply *reply, usec_t wall, usec_t now) {
+static void remo_read(NatureRemo *remo, Slice body, usec_t request_at) {
         _cleanup_(reading_list_done) ReadingList readings = {};
-        int64_t offset = clock_offset(reply, wall);
+        const NatureRemoOrigin origin = remo_origin(remo, request_at);
         NatureRemoError error;
         int n_bad, r;
-        size_t n;
+        size_t n = 0;
 
-        remo->poll.clock_offset = offset;
-        n_bad = remo_parse(remo, reply, wall + (usec_t) offset - (now - remo->started), &readings, &n, &error);
+        if (remo->meters)
+                n_bad = nature_remo_parse_meters(body, &origin, &readings, &error);
+        else
+                n_bad = nature_remo_parse(body, &origin, &readings, &n, &error);
         if (n_bad == -EBADMSG)
                 return remo_fail(remo, SOURCE_UNREACHABLE, "%s; check that url (%.100s) is that of Nature Remo's API",
                         error.text, remo->keys->url);
@@ -225,23 +220,29 @@ static void remo_unanswered(NatureRemo *remo, const HttpReply *reply) {
 
 static int remo_ask(NatureRemo *remo, bool meters);
 
+/* What a whole answer brings, or why it is none. */
+static void remo_take(NatureRemo *remo, const HttpReply *reply) {
+        usec_t wall = clock_wall(), now = clock_now(), not_before;
+
+        not_before = remo_not_before(reply, reply->date > 0 ? reply->date : wall, now);
+        remo->poll.not_before = not_before > remo->poll.not_before ? not_before : remo->poll.not_before;
+        if (reply->status != 200)
+                return remo_refused(remo, reply);
+        remo->poll.clock_offset = clock_offset(reply, wall);
+        remo_read(remo, (Slice){ reply->body.data ?: "", reply->body.size },
+                wall + (usec_t) remo->poll.clock_offset - (now - remo->started));
+}
+
 static void remo_done(void *userdata, HttpReply *reply) {
         NatureRemo *remo = userdata;
-        usec_t wall = clock_wall(), now = clock_now(), not_before = 0;
         int r;
 
         remo->request = NULL;
         remo->poll.http_status = reply->status;
-        if (reply->outcome != HTTP_ANSWERED) {
+        if (reply->outcome == HTTP_ANSWERED)
+                remo_take(remo, reply);
+        else
                 remo_unanswered(remo, reply);
-        } else {
-                not_before = remo_not_before(reply, reply->date > 0 ? reply->date : wall, now);
-                if (reply->status == 200)
-                        remo_read(remo, reply, wall, now);
-                else
-                        remo_refused(remo, reply);
-        }
-        remo->poll.not_before = not_before > remo->poll.not_before ? not_before : remo->poll.not_before;
         if (remo->poll.outcome == SOURCE_POLLED && remo->keys->energy && !remo->meters) {
                 r = remo_ask(remo, true);
                 if (r >= 0)

@@ -56,13 +56,12 @@ typedef struct NatureRemoOrigin {
  * cannot be read (no id, wrong types) is left out and named in *ret_error*, and does not harm its neighbours (P6):
  * returns the number of such devices (>= 0). -EBADMSG with *ret_error* when the body is no list of devices. *ret_n*:
  * all devices in the reply. */
-int nature_remo_parse(const char *body, size_t size, const NatureRemoOrigin *origin, ReadingList *list, size_t *ret_n,
-        NatureRemoError *ret_error);
+int nature_remo_parse(
+        Slice body, const NatureRemoOrigin *origin, ReadingList *list, size_t *ret_n, NatureRemoError *ret_error);
 
 /* The same for the smart meters among the appliances: `id`, `name`, `power_w` (negative: selling), `energy_kwh`,
  * `energy_sold_kwh`, `measured_at`, each where the meter says it. */
-int nature_remo_parse_meters(
-        const char *body, size_t size, const NatureRemoOrigin *origin, ReadingList *list, NatureRemoError *ret_error);
+int nature_remo_parse_meters(Slice body, const NatureRemoOrigin *origin, ReadingList *list, NatureRemoError *ret_error);
 
 /* For both: whether a device that says *values* is to be published now, which is remembered; its labels as members; the
  * reading; whether an id can name a device. */

@@ -47,9 +47,9 @@ static void require_parse(const char *body, size_t size, bool meters) {
         int r;
 
         if (meters)
-                r = nature_remo_parse_meters(body, size, &origin, &list, &error);
+                r = nature_remo_parse_meters((Slice){ body, size }, &origin, &list, &error);
         else
-                r = nature_remo_parse(body, size, &origin, &list, &n, &error);
+                r = nature_remo_parse((Slice){ body, size }, &origin, &list, &n, &error);
         require(r >= 0 || r == -EBADMSG);
         require((r == 0) == (error.text[0] == '\0'));
         require(r >= 0 || list.n == 0);

@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 return 0;
         require(labels_add(&labels, "site", "here") >= 0);
         config = &configs[data[0] % (sizeof(configs) / sizeof(configs[0]))];
-        require(shape_read(config, &origin, (const char *) data + 1, size - 1, &list, &outcome) == 0);
+        require(shape_read(config, &origin, (Slice){ (const char *) data + 1, size - 1 }, &list, &outcome) == 0);
         require(list.n == outcome.readings && list.n_unreadable <= outcome.unreadable);
         require((outcome.unreadable > 0) == (outcome.reason[0] != '\0'));
         for (size_t i = 0; i < list.n; i++)
@@ -69,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         for (size_t i = 0; i < list.n_unreadable; i++)
                 require(list.unreadable[i].reason[0] != '\0');
 
-        require(shape_read(config, &origin, (const char *) data + 1, size - 1, &again, &outcome) == 0);
+        require(shape_read(config, &origin, (Slice){ (const char *) data + 1, size - 1 }, &again, &outcome) == 0);
         require(again.n == list.n);
         for (size_t i = 0; i < list.n; i++)
                 require(strcmp(list.items[i].key, again.items[i].key) == 0 && strcmp(list.items[i].payload.data, again.items[i].payload.data) == 0);

@@ -27,7 +27,7 @@ static int parse(const char *body, ReadingList *list, NatureRemoError *error) {
         NatureRemoOrigin origin = origin_at(WALL);
         size_t n;
 
-        return nature_remo_parse(body, strlen(body), &origin, list, &n, error);
+        return nature_remo_parse((Slice){ body, strlen(body) }, &origin, list, &n, error);
 }
 
 /* One device's message, or the number of devices that could not be read. */
@@ -230,7 +230,7 @@ static void test_labels(void **state) {
         assert_int_equal(labels_add(&labels, "site", "na\"kano"), 0);
         assert_int_equal(labels_add(&labels, "floor", "2"), 0);
         origin.labels = &labels;
-        assert_int_equal(nature_remo_parse(body, strlen(body), &origin, &list, &n, &error), 0);
+        assert_int_equal(nature_remo_parse((Slice){ body, strlen(body) }, &origin, &list, &n, &error), 0);
         assert_string_equal(list.items[0].payload.data, "{\"newest_events\":null,\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\","
                                                         "\"site\":\"na\\\"kano\",\"floor\":\"2\"}");
         assert_int_equal(list.items[0].labels.size, labels.size);
@@ -251,7 +251,7 @@ static size_t wanted(NatureRemoMemory *memory, usec_t later, const char *body) {
 
         origin.memory = memory;
         origin.silence = USEC_PER_HOUR;
-        (void) nature_remo_parse(body, strlen(body), &origin, &list, &n, &error);
+        (void) nature_remo_parse((Slice){ body, strlen(body) }, &origin, &list, &n, &error);
         n_list = list.n;
         reading_list_done(&list);
         return n_list;
@@ -296,7 +296,7 @@ static const char *still_in(NatureRemoMemory *memory, const char *body) {
         said[0] = '\0';
         origin.memory = memory;
         origin.still = on_still;
-        assert_int_equal(nature_remo_parse(body, strlen(body), &origin, &list, &n, &error), 0);
+        assert_int_equal(nature_remo_parse((Slice){ body, strlen(body) }, &origin, &list, &n, &error), 0);
         assert_int_equal(list.n, n); /* published all the same */
         reading_list_done(&list);
         return said;
@@ -332,7 +332,7 @@ static void check_meter(const char *body, const char *expected) {
         ReadingList list = {};
         NatureRemoError error;
 
-        assert_int_equal(nature_remo_parse_meters(body, strlen(body), &origin, &list, &error), 0);
+        assert_int_equal(nature_remo_parse_meters((Slice){ body, strlen(body) }, &origin, &list, &error), 0);
         assert_int_equal(list.n, expected ? 1 : 0);
         if (expected) {
                 assert_string_equal(list.items[0].payload.data, expected);
@@ -367,10 +367,10 @@ static void test_meter_nonsense(void **state) {
         NatureRemoError error;
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-                assert_int_equal(nature_remo_parse_meters(rows[i], strlen(rows[i]), &origin, &list, &error), -EBADMSG);
+                assert_int_equal(nature_remo_parse_meters((Slice){ rows[i], strlen(rows[i]) }, &origin, &list, &error), -EBADMSG);
                 assert_non_null(strstr(error.text, "no JSON list"));
         }
-        assert_int_equal(nature_remo_parse_meters(no_id, strlen(no_id), &origin, &list, &error), 1);
+        assert_int_equal(nature_remo_parse_meters((Slice){ no_id, strlen(no_id) }, &origin, &list, &error), 1);
         assert_non_null(strstr(error.text, "no usable id"));
         assert_int_equal(list.n, 0);
 }

@@ -42,7 +42,7 @@ static char *shape_with(const ShapeConfig *config, const ShapeOrigin *origin, co
         static char lines[20000];
         size_t n = 0;
 
-        assert_int_equal(shape_read(config, origin, text, size, list, &outcome), 0);
+        assert_int_equal(shape_read(config, origin, (Slice){ text, size }, list, &outcome), 0);
         lines[0] = '\0';
         for (size_t i = 0; i < list->n; i++)
                 n += (size_t) snprintf(lines + n, sizeof(lines) - n, "%s%s", i > 0 ? "\n" : "", list->items[i].payload.data);
@@ -211,7 +211,7 @@ static void test_many_items(void **state) {
         for (int i = 1; i <= SHAPE_ITEMS_MAX; i++)
                 assert_int_equal(bytes_append_format(&text, ",%d", i), 0);
         assert_int_equal(bytes_append_text(&text, "]"), 0);
-        assert_int_equal(shape_read(&config, &origin, text.data, text.size, &list, &outcome), 0);
+        assert_int_equal(shape_read(&config, &origin, (Slice){ text.data, text.size }, &list, &outcome), 0);
         assert_int_equal(list.n, SHAPE_ITEMS_MAX);
         assert_non_null(strstr(list.items[SHAPE_ITEMS_MAX - 1].payload.data, "{\"v\":9999,"));
         assert_non_null(strstr(notes, "more than 10000 items"));
@@ -281,7 +281,7 @@ static void test_once_per_measurement(void **state) {
 
         (void) shape_with(&config, &origin, text, strlen(text), &list);
         origin.arrived += USEC_PER_HOUR;
-        assert_int_equal(shape_read(&config, &origin, text, strlen(text), &list, &outcome), 0);
+        assert_int_equal(shape_read(&config, &origin, (Slice){ text, strlen(text) }, &list, &outcome), 0);
         assert_int_equal(list.n, 2);
         assert_string_equal(list.items[0].payload.data,
                 "{\"at\":\"2026-01-01T00:00:00Z\",\"v\":1,\"source\":\"src\",\"id\":\"a\",\"request_at\":\"2026-01-01T00:00:00.000Z\",\"measured_at\":\"2026-01-01T00:00:00.000Z\"}");
@@ -295,9 +295,9 @@ static void test_once_per_measurement(void **state) {
 
         assert_int_equal(labels_add(&labels, "site", "b"), 0);
         origin.labels = &labels;
-        assert_int_equal(shape_read(&config, &origin, text, strlen(text), &list, &outcome), 0);
+        assert_int_equal(shape_read(&config, &origin, (Slice){ text, strlen(text) }, &list, &outcome), 0);
         assert_string_not_equal(list.items[2].key, list.items[0].key);
-        assert_int_equal(shape_read(&config, &origin, late, strlen(late), &list, &outcome), 0);
+        assert_int_equal(shape_read(&config, &origin, (Slice){ late, strlen(late) }, &list, &outcome), 0);
         assert_non_null(strstr(list.items[3].key, ":000000000000002a")); /* random, where there is no time */
         reading_list_done(&list);
         bytes_done(&labels);
