@@ -20,8 +20,8 @@
 #define FILE_PING_USEC (500 * USEC_PER_MSEC)
 #define FILE_LOG_BYTES (4 * 1024 * 1024) /* what SQLite's log grows to */
 
-#define SALVAGE_PROBES_MAX 4000000         /* ids tried one by one between damaged places, some 10 s */
-#define SALVAGE_COMMIT_BYTES (1024 * 1024) /* bounds the write-ahead log while copying, and how long a commit takes */
+#define SALVAGE_PROBES_MAX 4000000        /* ids tried one by one between damaged places, some 10 s */
+#define SALVAGE_COMMIT_BYTES (256 * 1024) /* bounds the write-ahead log while copying, and how long a commit takes */
 #define SALVAGE_KNOWN_MAX 1000 /* rows met again, beyond those that are new: the tree goes round in circles */
 
 /* ---- schema ---- */
@@ -498,7 +498,7 @@ static int salvage_write(Salvage *s) {
         if (r == 0)
                 r = outbox_file_fault(sql_set_durable(s->to, false)); /* salvage_settle() syncs it as a whole */
         if (r == 0)
-                r = outbox_file_fault(sql_exec(s->to, "BEGIN"));
+                r = outbox_file_fault(sql_exec(s->to, "PRAGMA wal_autocheckpoint = 100; BEGIN"));
         if (r == 0 && s->from)
                 r = salvage_all(s);
         if (r == 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A salvage that takes long: what the service manager hears meanwhile. */
+/* A damaged outbox: that all of it is found which can be read, and what the service manager hears while that takes long. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,99 +8,279 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <systemd/sd-daemon.h>
-#include <unistd.h>
+#include <time.h>
 
-#include "lib/sql.h"
-#include "publish/outbox-file.h"
+#include "outbox-fixture.h"
 
-typedef struct Fixture {
-        char directory[64], file[128];
-        int notify;
-        pthread_t listener;
-        unsigned asked; /* how often for more time; to be read when the listener has ended */
-} Fixture;
+/* ---- a disk as slow as the test wants: its calls cost time that nobody waits for ---- */
 
-static void *listen_to_it(void *userdata) {
-        Fixture *f = userdata;
-        char text[64];
+static usec_t disk_usec, passed, told, longest;
 
-        while (recv(f->notify, text, sizeof(text), 0) > 3)
-                f->asked += strncmp(text, "EXTEND_TIMEOUT_USEC=", strlen("EXTEND_TIMEOUT_USEC=")) == 0;
-        return NULL;
+static void disk_call(void) {
+        passed += disk_usec;
 }
 
-static int setup(void **state) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        Fixture *f = calloc(1, sizeof(Fixture));
+ssize_t pread64(int fd, void *data, size_t size, off64_t at) {
+        disk_call();
+        return syscall(SYS_pread64, fd, data, size, at);
+}
 
-        assert_non_null(f);
-        (void) snprintf(f->directory, sizeof(f->directory), "/tmp/test-salvage.XXXXXX");
-        assert_non_null(mkdtemp(f->directory));
-        (void) snprintf(f->file, sizeof(f->file), "%s/" OUTBOX_FILE, f->directory);
-        (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify", f->directory);
-        f->notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        assert_int_equal(bind(f->notify, (struct sockaddr *) &address, sizeof(address)), 0);
-        assert_int_equal(setenv("NOTIFY_SOCKET", address.sun_path, 1), 0);
-        assert_int_equal(pthread_create(&f->listener, NULL, listen_to_it, f), 0);
-        *state = f;
+ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
+        disk_call();
+        return syscall(SYS_pwrite64, fd, data, size, at);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *ret) {
+        int r = (int) syscall(SYS_clock_gettime, clock, ret);
+
+        ret->tv_sec += (time_t) (passed / USEC_PER_SEC);
+        return r;
+}
+
+int sd_notify(int unset, const char *state) {
+        usec_t now = clock_now();
+
+        assert_non_null(strstr(state, "WATCHDOG=1"));
+        assert_non_null(strstr(state, "EXTEND_TIMEOUT_USEC="));
+        longest = now - told > longest ? now - told : longest;
+        told = now;
         return 0;
 }
 
-/* How often more time was asked for; nobody listens from now on. */
-static unsigned times_asked(Fixture *f) {
-        assert_int_equal(sd_notify(true, "END"), 1);
-        assert_int_equal(pthread_join(f->listener, NULL), 0);
-        return f->asked;
+/* Opens the outbox from such a disk; the longest time between two words to the service manager. */
+static usec_t open_slowly(OutboxFixture *f, usec_t each, usec_t *ret_took) {
+        usec_t began = clock_now();
+
+        told = began;
+        longest = 0;
+        disk_usec = each;
+        assert_in_range(fixture_reopen(f), OUTBOX_OK, OUTBOX_SALVAGED);
+        disk_usec = 0;
+        *ret_took = clock_now() - began;
+        (void) sd_notify(0, "WATCHDOG=1 EXTEND_TIMEOUT_USEC=");
+        return longest;
 }
 
-static int teardown(void **state) {
-        Fixture *f = *state;
-        char command[128];
+#define WATCHDOG_USEC USEC_PER_MINUTE /* of the unit */
+#define SLOW_USEC (20 * USEC_PER_MSEC) /* a page: a card that is about to die */
 
-        (void) close(f->notify);
-        (void) snprintf(command, sizeof(command), "rm -rf %s", f->directory);
-        assert_int_equal(system(command), 0);
-        free(f);
-        return 0;
+static void put_large(OutboxFixture *f, unsigned n) {
+        ReadingList list = {};
+
+        for (unsigned i = 0; i < n; i++) {
+                ReadingOrigin origin = { .source = "home", .type = "test", .device = "d", .at = "2026-11-24T06:27:38.123Z", .unique = i };
+                Bytes payload = {};
+
+                assert_int_equal(bytes_append_format(&payload, "{\"n\":%u,\"text\":\"%0400d\"}", i, 7), 0);
+                assert_int_equal(reading_list_add(&list, &origin, &payload), 0);
+        }
+        assert_int_equal(outbox_put(f->outbox, &list, NULL), 0);
+        reading_list_done(&list);
 }
 
-static void make_file(const Fixture *f, int64_t *ret_root) {
-        _cleanup_(sql_closep) Sql *sql = NULL;
-
-        assert_int_equal(outbox_file_open(f->directory, 0, false, &sql, NULL), OUTBOX_OK);
-        assert_int_equal(outbox_file_query_int(sql, "SELECT rootpage FROM sqlite_master WHERE name = 'readings'", ret_root), 0);
-}
-
-/* Nothing of the table can be read, so every id is tried: on a slow machine, or a disk that tries each read for seconds, that takes longer
- * than a watchdog waits, and the next start would end in the same way. */
-static void test_asks_for_time_while_it_probes(void **state) {
-        Fixture *f = *state;
-        _cleanup_(sql_closep) Sql *sql = NULL;
-        OutboxSalvage salvage = {};
+static void overwrite(const OutboxFixture *f, int64_t page) {
         char junk[4096];
-        int64_t root;
-        int fd;
+        int fd = open(f->file, O_WRONLY | O_CLOEXEC);
 
-        make_file(f, &root);
         memset(junk, 0xa5, sizeof(junk));
-        fd = open(f->file, O_WRONLY | O_CLOEXEC);
-        assert_int_equal(pwrite(fd, junk, sizeof(junk), (off_t) (root - 1) * (off_t) sizeof(junk)), sizeof(junk));
+        assert_true(fd >= 0);
+        assert_int_equal(pwrite(fd, junk, sizeof(junk), page * (int64_t) sizeof(junk)), sizeof(junk));
         assert_int_equal(close(fd), 0);
+}
 
-        assert_int_equal(outbox_file_open(f->directory, 1000000, true, &sql, &salvage), OUTBOX_SALVAGED);
-        assert_int_equal(salvage.rows, 0);
-        assert_true(times_asked(f) >= 2); /* once at the begin */
+/* A7: a watchdog would end it in the middle, and each later start in the same way. */
+static void test_check_of_a_slow_disk(void **state) {
+        OutboxFixture *f = *state;
+        char command[256];
+        usec_t took;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        put_large(f, 40000);
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        (void) snprintf(command, sizeof(command), "printf '' > %s-wal", f->file); /* as after a kill: the whole is looked at */
+        f->outbox = outbox_close(f->outbox);
+        assert_int_equal(system(command), 0);
+        assert_true(open_slowly(f, SLOW_USEC, &took) < WATCHDOG_USEC / 4);
+        assert_true(took > WATCHDOG_USEC);
+        assert_int_equal(fixture_waiting(f->outbox), 40000);
+}
+
+static void test_salvage_from_a_slow_disk(void **state) {
+        OutboxFixture *f = *state;
+        usec_t took;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        put_large(f, 15000);
+        f->outbox = outbox_close(f->outbox);
+        overwrite(f, 40);
+        assert_true(open_slowly(f, SLOW_USEC, &took) < WATCHDOG_USEC / 2);
+        assert_true(took > 2 * WATCHDOG_USEC);
+        assert_in_range(fixture_waiting(f->outbox), 14990, 14999);
+}
+
+/* Nothing of the table can be read, so every id is tried. */
+static void test_probes_of_a_slow_disk(void **state) {
+        OutboxFixture *f = *state;
+        usec_t took;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        put_large(f, 5000);
+        f->outbox = outbox_close(f->outbox);
+        overwrite(f, fixture_query(f, "SELECT rootpage - 1 FROM sqlite_master WHERE name = 'readings'"));
+        assert_true(open_slowly(f, SLOW_USEC, &took) < WATCHDOG_USEC / 2);
+        assert_int_equal(fixture_waiting(f->outbox), 0);
+}
+
+/* ---- all that can be read ---- */
+
+#define FLIPPED_ROWS 300
+
+static uint64_t random_seed = 1;
+
+static uint64_t next_random(void) {
+        random_seed ^= random_seed << 13;
+        random_seed ^= random_seed >> 7;
+        random_seed ^= random_seed << 17;
+        return random_seed;
+}
+
+/* Flips bits anywhere but in the first page, which holds the schema. */
+static void flip_bits(const OutboxFixture *f, unsigned n) {
+        int fd = open(f->file, O_RDWR | O_CLOEXEC);
+        struct stat st;
+
+        assert_true(fd >= 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        for (unsigned i = 0; i < n; i++) {
+                off_t at = 4096 + (off_t) (next_random() % (uint64_t) (st.st_size - 4096));
+                unsigned char byte;
+
+                assert_int_equal(pread(fd, &byte, 1, at), 1);
+                byte = (unsigned char) (byte ^ 1u << next_random() % 8);
+                assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+        }
+        assert_int_equal(close(fd), 0);
+}
+
+/* Rows that a plain SELECT finds, up to the first place that it cannot read. */
+static size_t select_rows(const char *file, char **keys, size_t max) {
+        _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
+        _cleanup_(sql_closep) Sql *sql = NULL;
+        size_t n = 0;
+
+        if (sql_open(file, &sql) != 0 || sql_prepare(sql, "SELECT coalesce(CAST(key AS BLOB), x''), coalesce(CAST(payload AS BLOB), x''), put_at, source, type, device, labels FROM readings", &statement) != 0)
+                return 0;
+        while (n < max && sql_step(statement) == SQL_ROW) {
+                Slice key = sql_column(statement, 0), payload = sql_column(statement, 1);
+                Bytes text = {};
+
+                assert_int_equal(bytes_append(&text, key.data, key.size), 0);
+                assert_int_equal(bytes_append(&text, "|", 1), 0);
+                assert_int_equal(bytes_append(&text, payload.data, payload.size), 0);
+                for (size_t i = 0; i < text.size; i++)
+                        text.data[i] = text.data[i] ? text.data[i] : '?'; /* compared as text */
+                keys[n++] = text.data;
+        }
+        return n;
+}
+
+static int compare(const void *a, const void *b) {
+        return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+static void free_keys(char **keys, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                free(keys[i]);
+}
+
+/* A5: whatever the order and the ids that the file claims; each once. */
+static void test_finds_what_select_finds(void **state) {
+        OutboxFixture *f = *state;
+        char *selected[2 * FLIPPED_ROWS], *carried[2 * FLIPPED_ROWS], command[256];
+        unsigned salvaged = 0;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(fixture_put(f->outbox, 0, FLIPPED_ROWS), 0);
+        f->outbox = outbox_close(f->outbox);
+        (void) snprintf(command, sizeof(command), "cp %s %s/good", f->file, f->directory);
+        assert_int_equal(system(command), 0);
+
+        for (unsigned round = 0; round < 100; round++) {
+                OutboxSalvage salvage = {};
+                size_t n, found;
+                Sql *sql = NULL;
+
+                (void) snprintf(command, sizeof(command), "cd %s && rm -f outbox* && cp good outbox.sqlite", f->directory);
+                assert_int_equal(system(command), 0);
+                flip_bits(f, 1 + round % 4);
+                n = select_rows(f->file, selected, ELEMENTSOF(selected));
+                assert_int_equal(outbox_file_open(f->directory, 0, true, &sql, &salvage), OUTBOX_SALVAGED);
+                sql_close(sql);
+                salvaged += salvage.rows > 0;
+                found = select_rows(f->file, carried, ELEMENTSOF(carried));
+                qsort(carried, found, sizeof(char *), compare);
+                for (size_t i = 1; i < found; i++)
+                        assert_string_not_equal(carried[i], carried[i - 1]);
+                for (size_t i = 0; i < n; i++)
+                        if (!bsearch(&selected[i], carried, found, sizeof(char *), compare))
+                                fail_msg("round %u: %s is not carried over (%zu of %zu)", round, selected[i], found, n);
+                free_keys(selected, n);
+                free_keys(carried, found);
+        }
+        assert_true(salvaged > 70);
+}
+
+/* A row that claims the id of another one gets a fresh one: both are there. */
+static void test_ids_that_are_taken(void **state) {
+        OutboxFixture *f = *state;
+        OutboxRows rows;
+        int64_t last;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(fixture_put(f->outbox, 0, 200), 0);
+        assert_int_equal(outbox_peek(f->outbox, 0, 200, SIZE_MAX, &rows), 0);
+        last = rows.items[199].id;
+        outbox_rows_done(&rows);
+        f->outbox = outbox_close(f->outbox);
+        /* in the file the rowid of row 150 (two bytes, 0x81 0x16) becomes that of row 22 (0x80 0x16) */
+        FILE *file = fopen(f->file, "r+e");
+        static const char wanted[] = "0000000000000095"; /* the key's end in row 150 */
+        char *data = calloc(1, 1 << 20);
+        size_t size, at;
+
+        assert_true(file && data);
+        size = fread(data, 1, 1 << 20, file);
+        char *key = memmem(data, size, wanted, strlen(wanted));
+        assert_non_null(key);
+        for (at = (size_t) (key - data); !(data[at] == (char) 0x81 && data[at + 1] == 0x16); at--)
+                assert_true((size_t) (key - data) - at < 120);
+        data[at] = (char) 0x80;
+        assert_int_equal(fseek(file, (long) at, SEEK_SET), 0);
+        assert_int_equal(fputc(0x80, file), 0x80);
+        assert_int_equal(fclose(file), 0);
+        free(data);
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_SALVAGED);
+        assert_int_equal(fixture_waiting(f->outbox), 200);
+        assert_int_equal(outbox_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
+        assert_int_equal(rows.n, 200);
+        assert_true(rows.items[199].id > last); /* nor is it one that was given before */
+        outbox_rows_done(&rows);
 }
 
 int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(test_asks_for_time_while_it_probes, setup, teardown),
+                TEST(test_check_of_a_slow_disk),
+                TEST(test_salvage_from_a_slow_disk),
+                TEST(test_probes_of_a_slow_disk),
+                TEST(test_finds_what_select_finds),
+                TEST(test_ids_that_are_taken),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
