@@ -6,7 +6,7 @@
  *                             ^-----forget------+                                      ^------------- fates ------------+
  *
  * Start: event loop, signals, lock, outbox, stages (stages.c wires them), READY=1. The network is not waited for.
- * Any stage that changes calls daemon_changed(), which does nothing but ask for one daemon_progress() on the next turn of the loop: pauses,
+ * Any stage that changes calls daemon_changed(), which does nothing but ask for one daemon_settle() on the next turn of the loop: pauses,
  * retirements, the end of a stop and the steps of `once` are all decided there, never inside a stage. */
 /* clang-format on */
 #include "daemon.h"
@@ -36,13 +36,14 @@
 struct Daemon {
         DaemonMode mode;
         Config *config;
+        char *state_dir; /* never changes, while configurations come and go */
         int lock_fd;
         StagesHost host;
         Stages *stages;
         LoopWatch *sigterm, *sigint, *sighup;
         LoopWatch *knock; /* io: a verb has changed the outbox */
         int knock_fd;
-        LoopWatch *progress; /* defer: a stage changed */
+        LoopWatch *settle;   /* defer: the stages have something to settle */
         LoopWatch *report;   /* timer: STATUS= is due */
         LoopWatch *watch;    /* timer: ages */
         LoopWatch *patience; /* timer: the stop takes too long */
@@ -51,7 +52,6 @@ struct Daemon {
         char status_line[512];
         char reload_error[STAGES_ERROR_MAX]; /* why the last reload was refused; "": it was not */
         usec_t reload_refused;               /* clock_wall() */
-        Once once;
 };
 
 /* ---- status ---- */
@@ -62,44 +62,20 @@ static const char *status_directory(const Daemon *d) {
         return runtime && runtime[0] == '/' && !strchr(runtime, ':') ? runtime : d->config->state_dir;
 }
 
-static int daemon_look(Daemon *d, Figures *ret) {
-        Stages *stages = d->stages;
-
-        *ret = (Figures){
+static int daemon_report(Daemon *d) {
+        _cleanup_(report_done) Figures figures = {
                 .wall = clock_wall(),
                 .now = clock_now(),
                 .started = d->started,
                 .stopping = d->host.stopping,
-                .publishes = d->config->publishes,
-                .outbox_failing = d->host.outbox && outbox_is_failing(d->host.outbox),
                 .reload_refused = d->reload_refused,
                 .reload_error = d->reload_error,
-                .sources = calloc(stages->n_sources + 1, sizeof(SourceStatus)),
-                .subscribers = calloc(stages->n_subscribers + 1, sizeof(SubscriberStatus)),
-                .n_sources = stages->n_sources,
-                .n_subscribers = stages->n_subscribers,
         };
-        if (!ret->sources || !ret->subscribers)
-                return -ENOMEM;
-        if (d->host.outbox)
-                outbox_status(d->host.outbox, &ret->outbox);
-        if (stages->publisher)
-                publisher_status(stages->publisher->publisher, &ret->publisher);
-        token_status(stages->remote->token, &ret->token);
-        for (size_t i = 0; i < stages->n_sources; i++)
-                source_status(stages->sources[i]->source, &ret->sources[i]);
-        for (size_t i = 0; i < stages->n_subscribers; i++)
-                subscriber_status(stages->subscribers[i]->subscriber, &ret->subscribers[i]);
-        return 0;
-}
-
-static int daemon_report(Daemon *d) {
-        _cleanup_(report_done) Figures figures = {};
         _cleanup_bytes_ Bytes json = {};
         char line[REPORT_LINE_SIZE];
         int r;
 
-        r = daemon_look(d, &figures);
+        r = stages_look(d->stages, &figures);
         if (r < 0)
                 return r;
         stalls_look(d->stalls, &figures);
@@ -127,7 +103,6 @@ static void on_watch(void *userdata) {
         Daemon *d = userdata;
 
         daemon_report_or_tell(d);
-        loop_wake(d->progress);
         loop_arm_in(d->watch, WATCH_EVERY_USEC);
 }
 
@@ -149,7 +124,7 @@ static void daemon_stop(Daemon *d) {
         stages_stop(d->stages);
         daemon_report_or_tell(d);
         loop_arm_in(d->patience, STOP_PATIENCE_USEC);
-        loop_wake(d->progress);
+        loop_wake(d->settle);
 }
 
 static void on_terminate(void *userdata, int signal) {
@@ -227,30 +202,30 @@ static void on_hangup(void *userdata, int signal) {
         daemon_reload(d);
         daemon_report_or_tell(d);
         service_ready();
-        loop_wake(d->progress);
+        loop_wake(d->settle);
 }
 
-/* ---- progress ---- */
+/* ---- what stages tell ---- */
 
-static void on_progress(void *userdata) {
+static void daemon_on_figures(void *userdata) {
         Daemon *d = userdata;
 
-        stages_settle(d->stages);
-        if (d->host.stopping) {
-                if (stages_are_stopped(d->stages))
-                        loop_exit(d->host.loop);
-        } else if (d->mode == DAEMON_ONCE) {
-                if (once_advance(&d->once, d->stages))
-                        daemon_stop(d);
-        } else if (!loop_is_armed(d->report))
+        if (!loop_is_armed(d->report) && d->mode == DAEMON_RUN && !d->host.stopping)
                 loop_arm_in(d->report, STATUS_EVERY_USEC);
 }
 
-static void daemon_changed(void *userdata) {
+static void daemon_on_move(void *userdata) {
         Daemon *d = userdata;
 
-        if (d->progress)
-                loop_wake(d->progress);
+        loop_wake(d->settle);
+}
+
+static void on_settle(void *userdata) {
+        Daemon *d = userdata;
+
+        stages_settle(d->stages);
+        if (d->host.stopping && stages_are_stopped(d->stages))
+                loop_exit(d->host.loop);
 }
 
 /* ---- start ---- */
@@ -272,7 +247,7 @@ static int daemon_add_timers(Daemon *d) {
         Loop *loop = d->host.loop;
         int r;
 
-        r = loop_add_defer(loop, on_progress, d, &d->progress);
+        r = loop_add_defer(loop, on_settle, d, &d->settle);
         if (r < 0)
                 return r;
         r = loop_add_timer(loop, LOOP_RELAXED, on_report, d, &d->report);
@@ -308,7 +283,7 @@ static void on_knock(void *userdata, int fd, uint32_t events) {
         Daemon *d = userdata;
 
         service_hear(fd);
-        loop_wake(d->progress);
+        stages_wake(d->stages);
 }
 
 /* Without it, what a verb has changed is seen a little later. */
@@ -414,8 +389,12 @@ int daemon_new(Config *config, DaemonMode mode, Daemon **ret) {
         d->lock_fd = d->knock_fd = -1;
         d->started = clock_wall();
         d->host = (StagesHost){
-                .once = mode == DAEMON_ONCE, .state_dir = config->state_dir, .on_change = daemon_changed, .userdata = d
+                .once = mode == DAEMON_ONCE, .on_figures = daemon_on_figures, .on_move = daemon_on_move, .userdata = d
         };
+        d->state_dir = strdup(config->state_dir);
+        if (!d->state_dir)
+                return -ENOMEM;
+        d->host.state_dir = d->state_dir;
 
         r = service_block_signals();
         if (r < 0)
@@ -435,6 +414,7 @@ int daemon_new(Config *config, DaemonMode mode, Daemon **ret) {
         if (r != 0)
                 return r;
 
+        loop_wake(d->settle);
         *ret = cleanup_steal(d);
         return 0;
 }
@@ -463,23 +443,25 @@ static void daemon_tell_stopped(const Daemon *d) {
 }
 
 int daemon_run(Daemon *d) {
+        bool complete = true;
         int r;
 
         daemon_tell_started(d);
-        if (d->mode == DAEMON_ONCE) {
-                r = stages_poll_once(d->stages);
-                if (r < 0)
-                        return r;
-        }
         daemon_report_or_tell(d); /* `sensorqd status` works as soon as `systemctl start` returns */
         service_ready();
+        if (d->mode == DAEMON_ONCE) {
+                r = once_run(&d->host, &complete);
+                if (r < 0)
+                        return r;
+                daemon_stop(d);
+        }
         r = loop_run(d->host.loop);
         if (r < 0)
                 return r;
         d->stages = stages_free(d->stages); /* their last words come before that of the daemon */
         daemon_tell_stopped(d);
         report_remove(status_directory(d));
-        return d->mode == DAEMON_ONCE && !d->once.complete ? DAEMON_LEFT : DAEMON_OK;
+        return complete ? DAEMON_OK : DAEMON_LEFT;
 }
 
 Daemon *daemon_free(Daemon *d) {
@@ -494,7 +476,7 @@ Daemon *daemon_free(Daemon *d) {
         loop_drop(d->patience);
         loop_drop(d->watch);
         loop_drop(d->report);
-        loop_drop(d->progress);
+        loop_drop(d->settle);
         loop_drop(d->knock);
         loop_drop(d->sighup);
         loop_drop(d->sigint);
@@ -505,6 +487,7 @@ Daemon *daemon_free(Daemon *d) {
         if (d->lock_fd >= 0)
                 (void) close(d->lock_fd);
         config_unref(d->config);
+        free(d->state_dir);
         free(d);
         return NULL;
 }

@@ -3,90 +3,78 @@
 
 #include <string.h>
 
+#include "lib/err.h"
 #include "lib/log.h"
 
-/* ---- what is left ---- */
+/* Until all stages of that kind have done what they can do now; false when something is left of it. */
+static int once_wait(const StagesHost *host, StageKind kind, bool *ret_complete) {
+        while (!host->stopping && !stages_are_idle(host->stages, kind, ret_complete)) {
+                int r = loop_turn(host->loop, USEC_INFINITY);
 
-static uint64_t once_queued(const Stages *stages) {
-        OutboxStatus outbox = {};
-
-        if (stages->host->outbox)
-                outbox_status(stages->host->outbox, &outbox);
-        return outbox.rows;
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 /* Adds what is the matter with each stage to *text*, each after a separator. A text that lacks memory is a shorter one.
  */
-static void once_add_troubles(const Stages *stages, Bytes *text) {
-        for (size_t i = 0; i < stages->n_sources; i++) {
-                SourceStatus status;
+static void once_add_troubles(const Figures *f, Bytes *text) {
+        for (size_t i = 0; i < f->n_sources; i++) {
+                const SourceStatus *source = &f->sources[i];
 
-                source_status(stages->sources[i]->source, &status);
-                if (status.failing || status.holding)
-                        (void) bytes_append_format(text, "; source %s: %s", stages->sources[i]->section->name,
-                                status.holding ? "its readings cannot be written to the outbox" : status.detail);
+                if (source->failing || source->holding)
+                        (void) bytes_append_format(text, "; source %s: %s", source->name,
+                                source->holding ? "its readings cannot be written to the outbox" : source->detail);
         }
-        if (stages->publisher) {
-                PublisherStatus status;
+        if (f->publisher.failing)
+                (void) bytes_append_format(text, "; publishing: %s", f->publisher.detail);
+        for (size_t i = 0; i < f->n_subscribers; i++) {
+                const SubscriberStatus *subscriber = &f->subscribers[i];
+                const SinkStatus *sink = &subscriber->sink;
 
-                publisher_status(stages->publisher->publisher, &status);
-                if (status.failing)
-                        (void) bytes_append_format(text, "; publishing: %s", status.detail);
-        }
-        for (size_t i = 0; i < stages->n_subscribers; i++) {
-                SubscriberStatus status;
-
-                subscriber_status(stages->subscribers[i]->subscriber, &status);
-                if (!status.sink.ready)
-                        (void) bytes_append_format(text, "; %s is down for %s: %s", status.sink.what,
-                                status.subscription,
-                                status.sink.detail[0] ? status.sink.detail : "it has not answered in time");
-                if (status.failing)
-                        (void) bytes_append_format(text, "; %s: %s", status.subscription, status.detail);
+                if (!sink->ready)
+                        (void) bytes_append_format(text, "; %s is down for %s: %s", sink->what,
+                                subscriber->subscription,
+                                sink->detail[0] ? sink->detail : "it has not answered in time");
+                if (subscriber->failing)
+                        (void) bytes_append_format(text, "; %s: %s", subscriber->subscription, subscriber->detail);
         }
 }
 
 /* Each failure was logged when it came; this one line is for who started the run, and says what they add up to. */
-static void once_tell_left(const Stages *stages, uint64_t queued) {
+static void once_tell_left(const Figures *figures) {
         _cleanup_bytes_ Bytes text = {};
 
-        once_add_troubles(stages, &text);
+        once_add_troubles(figures, &text);
         log_warning("Not everything is stored. %" PRIu64
-                    " readings wait in the outbox, and what was not stored waits in Pub/Sub, for the "
-                    "next run%s",
-                queued, text.data ? text.data : "");
+                    " readings wait in the outbox, and what was not stored waits in Pub/Sub, for the next run%s",
+                figures->outbox.rows, text.data ? text.data : "");
 }
 
-/* ---- steps ---- */
+int once_run(const StagesHost *host, bool *ret_complete) {
+        _cleanup_(report_done) Figures figures = {};
+        bool polled = false, published = false, drained = false;
+        int r;
 
-static bool once_sources_are_well(const Stages *stages) {
-        for (size_t i = 0; i < stages->n_sources; i++) {
-                SourceStatus status;
-
-                source_status(stages->sources[i]->source, &status);
-                if (status.failing || status.holding)
-                        return false;
-        }
-        return true;
-}
-
-bool once_advance(Once *once, Stages *stages) {
-        bool drained = false;
-        uint64_t queued;
-
-        if (once->step == ONCE_POLL && stages_are_polled(stages))
-                once->step = ONCE_PUBLISH;
-        if (once->step == ONCE_PUBLISH && stages_are_published(stages)) {
-                once->step = ONCE_DRAIN;
-                stages_drain(stages);
-        }
-        if (once->step != ONCE_DRAIN || !stages_are_drained(stages, &drained))
-                return false;
-
-        once->step = ONCE_ENDED;
-        queued = once_queued(stages);
-        once->complete = drained && queued == 0 && once_sources_are_well(stages);
-        if (!once->complete)
-                once_tell_left(stages, queued);
-        return true;
+        r = stages_poll_once(host->stages);
+        if (r < 0)
+                return r;
+        r = once_wait(host, STAGE_SOURCE, &polled);
+        if (r < 0)
+                return r;
+        r = once_wait(host, STAGE_PUBLISHER, &published);
+        if (r < 0)
+                return r;
+        stages_drain(host->stages);
+        r = once_wait(host, STAGE_SUBSCRIBER, &drained);
+        if (r < 0)
+                return r;
+        r = stages_look(host->stages, &figures);
+        if (r < 0)
+                return r;
+        *ret_complete = !host->stopping && polled && drained && figures.outbox.rows == 0;
+        if (!*ret_complete)
+                once_tell_left(&figures);
+        return 0;
 }

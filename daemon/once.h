@@ -4,15 +4,6 @@
 
 #include "stages.h"
 
-typedef enum OnceStep { ONCE_POLL, ONCE_PUBLISH, ONCE_DRAIN, ONCE_ENDED } OnceStep;
-
-/* A plain value; zeros: the sources were just asked. */
-typedef struct Once {
-        OnceStep step;
-        bool complete; /* at the end: everything is stored */
-} Once;
-
-/* After any change: takes every step that can be taken now. True when that was the last one; if something is left, what
- * and why was logged.
- */
-bool once_advance(Once *once, Stages *stages);
+/* Runs the loop until that is done, or until host->stopping. *ret_complete: everything is stored; else what is left,
+ * and why, was logged. A negative errno when a poll cannot be begun or the loop cannot go on. */
+int once_run(const StagesHost *host, bool *ret_complete);

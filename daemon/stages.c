@@ -5,43 +5,88 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "events.h"
+#include "lib/array.h"
 #include "lib/err.h"
 #include "lib/log.h"
-#include "secret.h"
+#include "remote.h"
 #include "types.h"
 
-/* ---- one source ---- */
+/* What a subscription means for publishing. */
+typedef enum Standing {
+        STANDING_UNKNOWN, /* not looked at yet */
+        STANDING_APART,   /* on another topic */
+        STANDING_MISSING,
+        STANDING_KEEPS, /* what is published to publish.topic */
+} Standing;
+
+/* clang-format off */
+/* A part of the work:
+ *
+ *      waiting --what only one can have is free--> working --reload--> retired --has ended--> freed */
+/* clang-format on */
+typedef struct Stage {
+        StageKind kind;
+        Stages *stages;      /* the set that it belongs to now */
+        Config *config;      /* of the set that made it; *section* is a part of it */
+        const void *section; /* SourceConfig, SubscriptionConfig; of the publisher the Config */
+        Remote *remote;
+        char exclusive[SOURCE_EXCLUSIVE_MAX]; /* what only one stage can have; "": nothing */
+        void *self;                           /* Source, Publisher, Subscriber; NULL: waiting */
+        bool retired;
+        Standing standing; /* of a subscription, when it was told last */
+} Stage;
+
+struct Stages {
+        StagesHost *host;
+        Config *config;
+        Remote *remote;
+        Stage **items; /* in the order of the configuration, then the retired. Borrowed where they belong to another set
+                        */
+        size_t n, allocated;
+        size_t unsettled;  /* waiting or retired */
+        bool missed_topic; /* the publisher met a 404 of its topic */
+};
+
+/* ---- notes for the daemon ---- */
+
+static void host_moved(const StagesHost *host) {
+        host->on_move(host->userdata);
+}
+
+/* Something in the status of a stage changed. Nothing is done about it here, from inside that stage. */
+static void host_changed(void *userdata) {
+        StagesHost *host = userdata;
+
+        host->on_figures(host->userdata);
+        if (host->stopping || (host->stages && host->stages->unsettled > 0))
+                host_moved(host);
+}
+
+/* ---- a source ---- */
+
+static Publisher *stages_publisher(const Stages *stages);
 
 static bool host_has_room(void *userdata, uint64_t rows, uint64_t bytes) {
         StagesHost *host = userdata;
 
-        return !host->stopping && outbox_has_room(host->outbox, rows, bytes);
-}
-
-/* From inside an operation on the outbox: stages_settle() acts on it. */
-static void host_on_outbox(void *userdata) {
-        StagesHost *host = userdata;
-
-        host->outbox_changed = true;
-        host->on_change(host->userdata);
+        if (!host->stopping && outbox_has_room(host->outbox, rows, bytes))
+                return true;
+        host->short_of_room = true;
+        return false;
 }
 
 static int host_store(void *userdata, const Source *source, const ReadingList *readings) {
         StagesHost *host = userdata;
+        Publisher *publisher = host->stages ? stages_publisher(host->stages) : NULL;
         int r;
 
         r = outbox_put(host->outbox, readings, NULL);
         if (r < 0)
                 return r;
-        host->on_change(host->userdata);
+        if (publisher)
+                publisher_wake(publisher);
+        host_changed(host);
         return 0;
-}
-
-static void host_changed(void *userdata) {
-        StagesHost *host = userdata;
-
-        host->on_change(host->userdata);
 }
 
 static int host_cursor(void *userdata, const char *name, Bytes *ret) {
@@ -50,7 +95,16 @@ static int host_cursor(void *userdata, const char *name, Bytes *ret) {
         return outbox_cursor(host->outbox, name, ret);
 }
 
-static void host_wire_sources(StagesHost *host) {
+/* From inside an operation on the outbox: the disk refuses it, or takes it again. */
+static void host_on_outbox(void *userdata) {
+        StagesHost *host = userdata;
+
+        host->resume = !outbox_is_failing(host->outbox);
+        host_changed(host);
+        host_moved(host);
+}
+
+static void host_wire(StagesHost *host) {
         if (host->outbox)
                 outbox_watch(host->outbox, host_on_outbox, host);
         host->sources = (SourceHost){
@@ -68,304 +122,75 @@ static void host_wire_sources(StagesHost *host) {
         };
 }
 
-static SourceSlot *source_slot_free(SourceSlot *slot) {
-        if (!slot)
-                return NULL;
-        source_free(slot->source);
-        config_unref(slot->config);
-        free(slot);
-        return NULL;
-}
-CLEANUP_DEFINE(SourceSlot, source_slot_free)
-
-static int slot_read_secrets(const Stages *stages, const char *owner, const ConfigSection *section, void *keys,
+static int stage_read_secrets(const Stage *stage, const char *owner, const ConfigSection *section, void *keys,
         char error[static STAGES_ERROR_MAX]) {
         SecretProblem problem;
         int r;
 
-        r = secret_read_all(stages->config, stages->host->secrets, section, keys, &problem);
+        r = secret_read_all(stage->config, stage->stages->host->secrets, section, keys, &problem);
         if (r == 0 || r == -ENOMEM)
                 return r;
         (void) snprintf(error, STAGES_ERROR_MAX, "%s: %s", owner, problem.text);
         return STAGES_SECRET;
 }
 
-static int source_slot_new(
-        Stages *stages, const SourceConfig *section, SourceSlot **ret, char error[static STAGES_ERROR_MAX]) {
-        _cleanup_(source_slot_freep) SourceSlot *slot = NULL;
-        StagesHost *host = stages->host;
+static int source_prepare(Stage *stage, char error[static STAGES_ERROR_MAX]) {
+        const SourceConfig *section = stage->section;
+        const SourceType *type = types_source(section->type);
         char owner[96];
-        int r;
 
-        slot = calloc(1, sizeof(SourceSlot));
-        if (!slot)
-                return -ENOMEM;
-        slot->config = config_ref(stages->config);
-        slot->section = section;
         (void) snprintf(owner, sizeof(owner), "source %s", section->name);
-        r = slot_read_secrets(stages, owner, section->section, section->keys, error);
-        if (r != 0)
-                return r;
-        r = source_new(&host->sources, types_source(section->type), section, &slot->source);
-        if (r < 0)
-                return r;
-
-        *ret = cleanup_steal(slot);
-        return 0;
+        if (type->exclusive)
+                type->exclusive(section, stage->exclusive);
+        return stage_read_secrets(stage, owner, section->section, section->keys, error);
 }
 
-/* ---- one subscription ---- */
-
-static SubscriberSlot *subscriber_slot_free(SubscriberSlot *slot) {
-        if (!slot)
-                return NULL;
-        subscriber_free(slot->subscriber);
-        remote_unref(slot->remote);
-        config_unref(slot->config);
-        free(slot);
-        return NULL;
-}
-CLEANUP_DEFINE(SubscriberSlot, subscriber_slot_free)
-
-static int subscriber_slot_new(
-        Stages *stages, const SubscriptionConfig *section, SubscriberSlot **ret, char error[static STAGES_ERROR_MAX]) {
-        _cleanup_(subscriber_slot_freep) SubscriberSlot *slot = NULL;
-        StagesHost *host = stages->host;
-        SubscriberOptions options = {
-                .config = section, .secrets = host->secrets, .once = host->once, .sink_type = types_sink(section->sink)
-        };
+static int source_open(Stage *stage) {
+        const SourceConfig *section = stage->section;
+        Source *source;
         int r;
 
-        slot = calloc(1, sizeof(SubscriberSlot));
-        if (!slot)
-                return -ENOMEM;
-        slot->config = config_ref(stages->config);
-        slot->section = section;
-        slot->remote = remote_ref(stages->remote);
-        r = slot_read_secrets(stages, section->subscription, section->section, section->keys, error);
-        if (r != 0)
-                return r;
-        r = subscriber_new(
-                host->loop, slot->remote->client, &options, host->on_change, host->userdata, &slot->subscriber);
-        if (r == -EBADMSG)
-                (void) snprintf(error, STAGES_ERROR_MAX,
-                        "%s: the %s section of this subscription cannot be used: see its uri", section->subscription,
-                        section->sink);
-        if (r < 0)
-                return r;
-
-        *ret = cleanup_steal(slot);
-        return 0;
+        r = source_new(&stage->stages->host->sources, types_source(section->type), section, &source);
+        if (r == 0)
+                stage->self = source;
+        return r;
 }
 
 /* ---- the publisher ---- */
 
-static PublisherSlot *publisher_slot_free(PublisherSlot *slot) {
-        if (!slot)
-                return NULL;
-        publisher_free(slot->publisher);
-        remote_unref(slot->remote);
-        config_unref(slot->config);
-        free(slot);
-        return NULL;
-}
-CLEANUP_DEFINE(PublisherSlot, publisher_slot_free)
+static void on_publisher(void *userdata) {
+        Stage *stage = userdata;
+        StagesHost *host = stage->stages->host;
 
-static int publisher_slot_new(Stages *stages, PublisherSlot **ret) {
-        _cleanup_(publisher_slot_freep) PublisherSlot *slot = NULL;
-        StagesHost *host = stages->host;
+        if (publisher_missed_topic(stage->self))
+                stage->stages->missed_topic = true;
+        if (host->short_of_room)
+                host->resume = true;
+        if (stage->stages->missed_topic || host->resume)
+                host_moved(host);
+        host_changed(host);
+}
+
+static int publisher_open(Stage *stage) {
+        const StagesHost *host = stage->stages->host;
+        Publisher *publisher;
         int r;
 
-        slot = calloc(1, sizeof(PublisherSlot));
-        if (!slot)
-                return -ENOMEM;
-        slot->config = config_ref(stages->config);
-        slot->remote = remote_ref(stages->remote);
         r = publisher_new(&(PublisherSpec){ .loop = host->loop,
-                                  .client = slot->remote->client,
+                                  .client = stage->remote->client,
                                   .outbox = host->outbox,
-                                  .topic = stages->config->topic,
-                                  .on_change = host->on_change,
-                                  .userdata = host->userdata },
-                &slot->publisher);
+                                  .topic = stage->config->topic,
+                                  .on_change = on_publisher,
+                                  .userdata = stage },
+                &publisher);
         if (r < 0)
                 return r;
-        publisher_pause(slot->publisher, ""); /* until stages_settle() knows every subscription */
-
-        *ret = cleanup_steal(slot);
+        stage->self = publisher;
+        publisher_pause(publisher, ""); /* until stages_settle() knows every subscription */
         return 0;
 }
 
-static bool publisher_can_stay(const Stages *old, const Stages *stages) {
-        return old && old->publisher && old->publisher->remote == stages->remote &&
-               strcmp(old->publisher->config->topic, stages->config->topic) == 0;
-}
-
-/* ---- the set ---- */
-
-/* Whether *old* has a slot for this section already, and where. */
-static SourceSlot **find_source(const Stages *old, const SourceConfig *section) {
-        for (size_t i = 0; old && i < old->n_sources; i++)
-                if (old->sources[i] && source_config_equal(old->sources[i]->section, section))
-                        return &old->sources[i];
-        return NULL;
-}
-
-static SubscriberSlot **find_subscriber(const Stages *old, const SubscriptionConfig *section, const Remote *remote) {
-        for (size_t i = 0; old && i < old->n_subscribers; i++)
-                if (old->subscribers[i] && old->subscribers[i]->remote == remote &&
-                        subscription_config_equal(old->subscribers[i]->section, section))
-                        return &old->subscribers[i];
-        return NULL;
-}
-
-static int stages_make_remote(Stages *stages, Stages *old, char error[static STAGES_ERROR_MAX]) {
-        CredentialsError why = {};
-        int r;
-
-        if (old && pubsub_config_equal(&old->config->pubsub, &stages->config->pubsub)) {
-                stages->remote = remote_ref(old->remote);
-                return 0;
-        }
-        r = remote_new(
-                stages->host->loop, stages->host->http, stages->host->secrets, stages->config, &stages->remote, &why);
-        if (r < 0 && why.text[0] != '\0') {
-                (void) snprintf(error, STAGES_ERROR_MAX, "%s", why.text);
-                return STAGES_SECRET;
-        }
-        return r;
-}
-
-/* Slots that *old* has stay NULL here until stages_take_over(). */
-static int stages_make_sources(Stages *stages, const Stages *old, char error[static STAGES_ERROR_MAX]) {
-        int r;
-
-        for (size_t i = 0; i < stages->n_sources; i++) {
-                if (find_source(old, &stages->config->sources[i]))
-                        continue;
-                r = source_slot_new(stages, &stages->config->sources[i], &stages->sources[i], error);
-                if (r != 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int stages_make_subscribers(Stages *stages, const Stages *old, char error[static STAGES_ERROR_MAX]) {
-        int r;
-
-        for (size_t i = 0; i < stages->config->n_subscriptions; i++) {
-                if (find_subscriber(old, &stages->config->subscriptions[i], stages->remote))
-                        continue;
-                r = subscriber_slot_new(stages, &stages->config->subscriptions[i], &stages->subscribers[i], error);
-                if (r != 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int stages_allocate(StagesHost *host, Config *config, Stages *old, Stages **ret) {
-        _cleanup_(stages_freep) Stages *stages = NULL;
-        size_t n_old_sources = old ? old->n_sources + old->n_retired_sources : 0;
-        size_t n_old_subscribers = old ? old->n_subscribers + old->n_retired_subscribers : 0;
-
-        stages = calloc(1, sizeof(Stages));
-        if (!stages)
-                return -ENOMEM;
-        stages->host = host;
-        stages->config = config_ref(config);
-        stages->n_sources = config->n_sources;
-        stages->n_subscribers = config->n_subscriptions;
-        stages->sources = calloc(config->n_sources + 1, sizeof(SourceSlot *));
-        stages->subscribers = calloc(config->n_subscriptions + 1, sizeof(SubscriberSlot *));
-        stages->retired_sources = calloc(n_old_sources + 1, sizeof(SourceSlot *));
-        stages->retired_subscribers = calloc(n_old_subscribers + 1, sizeof(SubscriberSlot *));
-        if (!stages->sources || !stages->subscribers || !stages->retired_sources || !stages->retired_subscribers)
-                return -ENOMEM;
-
-        *ret = cleanup_steal(stages);
-        return 0;
-}
-
-int stages_new(StagesHost *host, Config *config, Stages *old, Stages **ret, char error[static STAGES_ERROR_MAX]) {
-        _cleanup_(stages_freep) Stages *stages = NULL;
-        int r;
-
-        error[0] = '\0';
-        host_wire_sources(host);
-        r = stages_allocate(host, config, old, &stages);
-        if (r < 0)
-                return r;
-        r = stages_make_remote(stages, old, error);
-        if (r != 0)
-                return r;
-        if (config->publishes && !publisher_can_stay(old, stages)) {
-                r = publisher_slot_new(stages, &stages->publisher);
-                if (r < 0)
-                        return r;
-        }
-        r = stages_make_sources(stages, old, error);
-        if (r != 0)
-                return r;
-        r = stages_make_subscribers(stages, old, error);
-        if (r != 0)
-                return r;
-
-        *ret = cleanup_steal(stages);
-        return 0;
-}
-
-/* Room for every old slot was made in stages_allocate(). */
-static void stages_retire_source(Stages *stages, SourceSlot *slot) {
-        if (!slot)
-                return;
-        source_retire(slot->source);
-        stages->retired_sources[stages->n_retired_sources++] = slot;
-}
-
-static void stages_retire_subscriber(Stages *stages, SubscriberSlot *slot) {
-        if (!slot)
-                return;
-        subscriber_stop(slot->subscriber);
-        stages->retired_subscribers[stages->n_retired_subscribers++] = slot;
-}
-
-static void stages_take_sources(Stages *stages, Stages *old) {
-        for (size_t i = 0; i < stages->n_sources; i++) {
-                SourceSlot **slot = stages->sources[i] ? NULL : find_source(old, &stages->config->sources[i]);
-
-                if (slot)
-                        stages->sources[i] = cleanup_steal(*slot);
-        }
-        for (size_t i = 0; i < old->n_sources; i++)
-                stages_retire_source(stages, cleanup_steal(old->sources[i]));
-        for (size_t i = 0; i < old->n_retired_sources; i++)
-                stages_retire_source(stages, cleanup_steal(old->retired_sources[i]));
-}
-
-static void stages_take_subscribers(Stages *stages, Stages *old) {
-        for (size_t i = 0; i < stages->n_subscribers; i++) {
-                SubscriberSlot **slot = stages->subscribers[i] ? NULL
-                                                               : find_subscriber(old, &stages->config->subscriptions[i],
-                                                                         stages->remote);
-
-                if (slot)
-                        stages->subscribers[i] = cleanup_steal(*slot);
-        }
-        for (size_t i = 0; i < old->n_subscribers; i++)
-                stages_retire_subscriber(stages, cleanup_steal(old->subscribers[i]));
-        for (size_t i = 0; i < old->n_retired_subscribers; i++)
-                stages_retire_subscriber(stages, cleanup_steal(old->retired_subscribers[i]));
-}
-
-void stages_take_over(Stages *stages, Stages *old) {
-        if (!old)
-                return;
-        if (stages->config->publishes && !stages->publisher)
-                stages->publisher = cleanup_steal(old->publisher);
-        stages_take_sources(stages, old);
-        stages_take_subscribers(stages, old);
-        stages_free(old);
-}
+/* ---- a subscription ---- */
 
 /* The part of a full name that says whose project it is: projects/P/ */
 static size_t project_size(const char *name) {
@@ -376,8 +201,7 @@ static size_t project_size(const char *name) {
 
 /* Whether a subscription is on publish.topic. One that may not be read counts as if it were; one that is missing, and
  * was never seen, where `setup` would make it: in the topic's project. */
-static bool stages_is_on_topic(const Stages *stages, const SubscriberStatus *status) {
-        const char *topic = stages->config->topic;
+static bool status_is_on_topic(const SubscriberStatus *status, const char *topic) {
         size_t project = project_size(topic);
 
         if (status->topic[0] != '\0')
@@ -386,162 +210,491 @@ static bool stages_is_on_topic(const Stages *stages, const SubscriberStatus *sta
                (project == project_size(status->subscription) && strncmp(status->subscription, topic, project) == 0);
 }
 
-/* Why what is published now would be lost; publisher_pause() has it. */
-static const char *stages_why_paused(const Stages *stages) {
-        bool some = stages->n_subscribers == 0;
+static Standing stage_standing(const Stage *stage) {
+        const char *topic = stage->stages->config->topic;
+        SubscriberStatus status;
 
-        for (size_t i = 0; i < stages->n_subscribers; i++) {
-                SubscriberStatus status;
+        if (!stage->self)
+                return STANDING_UNKNOWN;
+        subscriber_status(stage->self, &status);
+        if (!status.checked)
+                return STANDING_UNKNOWN;
+        if (!topic || !status_is_on_topic(&status, topic))
+                return STANDING_APART;
+        return status.missing ? STANDING_MISSING : STANDING_KEEPS;
+}
 
-                subscriber_status(stages->subscribers[i]->subscriber, &status);
-                if (!status.checked)
-                        return "";
-                if (!stages_is_on_topic(stages, &status))
-                        continue;
-                if (status.missing)
-                        return ""; /* said by the subscriber */
-                some = true;
+static void on_subscriber(void *userdata) {
+        Stage *stage = userdata;
+        StagesHost *host = stage->stages->host;
+
+        if (stage_standing(stage) != stage->standing)
+                host_moved(host);
+        host_changed(host);
+}
+
+static int subscriber_prepare(Stage *stage, char error[static STAGES_ERROR_MAX]) {
+        const SubscriptionConfig *section = stage->section;
+
+        return stage_read_secrets(stage, section->subscription, section->section, section->keys, error);
+}
+
+static int subscriber_open(Stage *stage, char error[static STAGES_ERROR_MAX]) {
+        const SubscriptionConfig *section = stage->section;
+        const StagesHost *host = stage->stages->host;
+        const SubscriberOptions options = {
+                .config = section, .secrets = host->secrets, .once = host->once, .sink_type = types_sink(section->sink)
+        };
+        Subscriber *subscriber;
+        int r;
+
+        r = subscriber_new(host->loop, stage->remote->client, &options, on_subscriber, stage, &subscriber);
+        if (r == -EBADMSG)
+                (void) snprintf(error, STAGES_ERROR_MAX,
+                        "%s: the %s section of this subscription cannot be used: see its uri", section->subscription,
+                        section->sink);
+        if (r == 0)
+                stage->self = subscriber;
+        return r;
+}
+
+/* ---- a stage of any kind ---- */
+
+static bool stage_is_same(const Stage *stage, const void *section) {
+        switch (stage->kind) {
+        case STAGE_SOURCE:
+                return source_config_equal(stage->section, section);
+        case STAGE_PUBLISHER:
+                return strcmp(stage->config->topic, ((const Config *) section)->topic) == 0;
+        case STAGE_SUBSCRIBER:
+                break;
         }
-        if (stages->host->stopping)
-                return "";
-        return some ? NULL
-                    : "no subscription of this configuration is on this topic, so what is published there may be lost. "
-                      "Correct publish.topic or the subscriptions";
+        return subscription_config_equal(stage->section, section);
 }
 
-static void stages_reap(Stages *stages) {
-        for (size_t i = stages->n_retired_sources; i-- > 0;)
-                if (!source_is_busy(stages->retired_sources[i]->source)) {
-                        source_slot_free(stages->retired_sources[i]);
-                        stages->retired_sources[i] = stages->retired_sources[--stages->n_retired_sources];
-                }
-        for (size_t i = stages->n_retired_subscribers; i-- > 0;)
-                if (subscriber_is_stopped(stages->retired_subscribers[i]->subscriber)) {
-                        subscriber_slot_free(stages->retired_subscribers[i]);
-                        stages->retired_subscribers[i] = stages->retired_subscribers[--stages->n_retired_subscribers];
-                }
+static int stage_open(Stage *stage, char error[static STAGES_ERROR_MAX]) {
+        if (stage->kind == STAGE_PUBLISHER)
+                return publisher_open(stage);
+        return stage->kind == STAGE_SOURCE ? source_open(stage) : subscriber_open(stage, error);
 }
 
-/* The disk took a turn: what waits for it goes on at once, not after its own backoff. */
-static void stages_resume(Stages *stages) {
-        for (size_t i = 0; i < stages->n_sources; i++)
-                source_resume(stages->sources[i]->source);
-        for (size_t i = 0; i < stages->n_retired_sources; i++)
-                source_resume(stages->retired_sources[i]->source);
-        if (stages->publisher)
-                publisher_resume(stages->publisher->publisher);
+static void stage_retire(Stage *stage) {
+        if (stage->self && !stage->retired && stage->kind == STAGE_SOURCE)
+                source_retire(stage->self);
+        else if (stage->self && !stage->retired && stage->kind == STAGE_SUBSCRIBER)
+                subscriber_stop(stage->self);
+        stage->retired = true;
 }
 
-void stages_settle(Stages *stages) {
-        stages_reap(stages);
-        if (stages->host->outbox_changed && !outbox_is_failing(stages->host->outbox))
-                stages_resume(stages);
-        stages->host->outbox_changed = false;
-        if (!stages->publisher)
-                return;
-        if (publisher_missed_topic(stages->publisher->publisher))
-                for (size_t i = 0; i < stages->n_subscribers; i++)
-                        subscriber_look_again(stages->subscribers[i]->subscriber);
-        publisher_pause(stages->publisher->publisher, stages_why_paused(stages));
-        publisher_wake(stages->publisher->publisher);
+/* A publisher's request under way is dropped: its rows stay, and the next one sends them under the same keys. */
+static bool stage_has_ended(const Stage *stage) {
+        if (!stage->self || stage->kind == STAGE_PUBLISHER)
+                return true;
+        return stage->kind == STAGE_SOURCE ? !source_is_busy(stage->self) : subscriber_is_stopped(stage->self);
 }
 
-static void stages_drop_sources(Stages *stages) {
-        for (size_t i = 0; i < stages->n_sources; i++)
-                stages->sources[i] = source_slot_free(stages->sources[i]);
-        for (size_t i = 0; i < stages->n_retired_sources; i++)
-                stages->retired_sources[i] = source_slot_free(stages->retired_sources[i]);
-        stages->n_sources = stages->n_retired_sources = 0;
+static void stage_close(Stage *stage) {
+        if (stage->kind == STAGE_SOURCE)
+                (void) source_free(stage->self);
+        else if (stage->kind == STAGE_PUBLISHER)
+                (void) publisher_free(stage->self);
+        else
+                (void) subscriber_free(stage->self);
+        stage->self = NULL;
 }
 
-void stages_stop(Stages *stages) {
-        stages_drop_sources(stages);
-        if (stages->publisher)
-                publisher_pause(stages->publisher->publisher, "");
-        for (size_t i = 0; i < stages->n_subscribers; i++)
-                subscriber_stop(stages->subscribers[i]->subscriber);
+static Stage *stage_free(Stage *stage) {
+        if (!stage)
+                return NULL;
+        stage_close(stage);
+        remote_unref(stage->remote);
+        config_unref(stage->config);
+        free(stage);
+        return NULL;
+}
+CLEANUP_DEFINE(Stage, stage_free)
+
+/* ---- a set ---- */
+
+/* The next stage of that kind that is at work, from place *i on, or NULL. */
+static Stage *stages_next(const Stages *stages, StageKind kind, size_t *i) {
+        while (*i < stages->n) {
+                Stage *stage = stages->items[(*i)++];
+
+                if (stage->kind == kind && stage->self && !stage->retired)
+                        return stage;
+        }
+        return NULL;
 }
 
-bool stages_are_stopped(const Stages *stages) {
-        if (stages->publisher && !publisher_is_idle(stages->publisher->publisher))
-                return false;
-        for (size_t i = 0; i < stages->n_subscribers; i++)
-                if (!subscriber_is_stopped(stages->subscribers[i]->subscriber))
-                        return false;
-        return stages->n_retired_subscribers == 0;
+static Publisher *stages_publisher(const Stages *stages) {
+        size_t i = 0;
+        const Stage *stage = stages_next(stages, STAGE_PUBLISHER, &i);
+
+        return stage ? stage->self : NULL;
+}
+
+/* What *old* has already for that section, or NULL. */
+static Stage *stages_find(const Stages *old, const Stages *stages, StageKind kind, const void *section) {
+        for (size_t i = 0; old && i < old->n; i++) {
+                Stage *stage = old->items[i];
+
+                if (stage->kind == kind && !stage->retired &&
+                        (kind == STAGE_SOURCE || stage->remote == stages->remote) && stage_is_same(stage, section))
+                        return stage;
+        }
+        return NULL;
+}
+
+/* Whether another stage of the set has what this one needs for itself. */
+static bool stages_hold_exclusive(const Stages *stages, const Stage *stage) {
+        for (size_t i = 0; stages && stage->exclusive[0] != '\0' && i < stages->n; i++)
+                if (stages->items[i] != stage && stages->items[i]->self &&
+                        strcmp(stages->items[i]->exclusive, stage->exclusive) == 0)
+                        return true;
+        return false;
+}
+
+static int stage_new(Stages *stages, const Stages *old, StageKind kind, const void *section, Stage **ret,
+        char error[static STAGES_ERROR_MAX]) {
+        _cleanup_(stage_freep) Stage *stage = calloc(1, sizeof(Stage));
+        int r;
+
+        if (!stage)
+                return -ENOMEM;
+        stage->kind = kind;
+        stage->stages = stages;
+        stage->config = config_ref(stages->config);
+        stage->section = section;
+        stage->remote = remote_ref(stages->remote);
+        r = kind == STAGE_SOURCE       ? source_prepare(stage, error)
+            : kind == STAGE_SUBSCRIBER ? subscriber_prepare(stage, error)
+                                       : 0;
+        if (r != 0)
+                return r;
+        r = stages_hold_exclusive(old, stage) ? 0 : stage_open(stage, error);
+        if (r != 0)
+                return r;
+        *ret = cleanup_steal(stage);
+        return 0;
+}
+
+static int stages_add(
+        Stages *stages, const Stages *old, StageKind kind, const void *section, char error[static STAGES_ERROR_MAX]) {
+        Stage *stage = stages_find(old, stages, kind, section);
+        int r = stage ? 0 : stage_new(stages, old, kind, section, &stage, error);
+
+        if (r == 0)
+                stages->items[stages->n++] = stage;
+        return r;
+}
+
+static int stages_add_all(Stages *stages, const Stages *old, char error[static STAGES_ERROR_MAX]) {
+        const Config *config = stages->config;
+        int r = 0;
+
+        if (config->publishes)
+                r = stages_add(stages, old, STAGE_PUBLISHER, config, error);
+        for (size_t i = 0; r == 0 && i < config->n_sources; i++)
+                r = stages_add(stages, old, STAGE_SOURCE, &config->sources[i], error);
+        for (size_t i = 0; r == 0 && i < config->n_subscriptions; i++)
+                r = stages_add(stages, old, STAGE_SUBSCRIBER, &config->subscriptions[i], error);
+        return r;
+}
+
+static int stages_make_remote(Stages *stages, const Stages *old, char error[static STAGES_ERROR_MAX]) {
+        const StagesHost *host = stages->host;
+        CredentialsError why = {};
+        int r;
+
+        if (old && pubsub_config_equal(&old->config->pubsub, &stages->config->pubsub)) {
+                stages->remote = remote_ref(old->remote);
+                return 0;
+        }
+        r = remote_new(host->loop, host->http, host->secrets, stages->config, &stages->remote, &why);
+        if (r < 0 && why.text[0] != '\0') {
+                (void) snprintf(error, STAGES_ERROR_MAX, "%s", why.text);
+                return STAGES_SECRET;
+        }
+        return r;
+}
+
+int stages_new(StagesHost *host, Config *config, Stages *old, Stages **ret, char error[static STAGES_ERROR_MAX]) {
+        _cleanup_(stages_freep) Stages *stages = calloc(1, sizeof(Stages));
+        size_t most = 1 + config->n_sources + config->n_subscriptions + (old ? old->n : 0);
+        int r;
+
+        error[0] = '\0';
+        if (!stages)
+                return -ENOMEM;
+        stages->host = host;
+        stages->config = config_ref(config);
+        r = array_reserve(&stages->items, &stages->allocated, most, sizeof(Stage *));
+        if (r < 0)
+                return r;
+        host_wire(host);
+        r = stages_make_remote(stages, old, error);
+        if (r != 0)
+                return r;
+        r = stages_add_all(stages, old, error);
+        if (r != 0)
+                return r;
+        if (!old)
+                host->stages = stages;
+        *ret = cleanup_steal(stages);
+        return 0;
 }
 
 Stages *stages_free(Stages *stages) {
         if (!stages)
                 return NULL;
-        if (stages->sources && stages->retired_sources)
-                stages_drop_sources(stages);
-        for (size_t i = 0; stages->subscribers && i < stages->n_subscribers; i++)
-                subscriber_slot_free(stages->subscribers[i]);
-        for (size_t i = 0; i < stages->n_retired_subscribers; i++)
-                subscriber_slot_free(stages->retired_subscribers[i]);
-        publisher_slot_free(stages->publisher);
+        if (stages->host->stages == stages)
+                stages->host->stages = NULL;
+        for (size_t i = 0; i < stages->n; i++)
+                if (stages->items[i]->stages == stages)
+                        stage_free(stages->items[i]);
+        free(stages->items);
         remote_unref(stages->remote);
-        free(stages->retired_subscribers);
-        free(stages->retired_sources);
-        free(stages->subscribers);
-        free(stages->sources);
         config_unref(stages->config);
         free(stages);
         return NULL;
 }
 
+/* ---- a reload ---- */
+
+/* Frees what has ended. */
+static void stages_reap(Stages *stages) {
+        size_t kept = 0;
+
+        for (size_t i = 0; i < stages->n; i++) {
+                Stage *stage = stages->items[i];
+
+                if (stage->retired && stage_has_ended(stage))
+                        stage_free(stage);
+                else
+                        stages->items[kept++] = stage;
+        }
+        stages->n = kept;
+}
+
+/* Opens what waited for something that is free now. */
+static void stages_open_waiting(Stages *stages) {
+        char error[STAGES_ERROR_MAX] = "";
+        int r;
+
+        stages->unsettled = 0;
+        for (size_t i = 0; i < stages->n; i++) {
+                Stage *stage = stages->items[i];
+
+                if (!stage->self && !stage->retired && !stages_hold_exclusive(stages, stage)) {
+                        r = stage_open(stage, error);
+                        if (r != 0)
+                                log_error("%s cannot go to work: %s. It is tried again.", stage->exclusive,
+                                        error[0] ? error : strerror(r < 0 ? -r : EIO));
+                }
+                stages->unsettled += stage->retired || !stage->self;
+        }
+}
+
+void stages_take_over(Stages *stages, Stages *old) {
+        for (size_t i = 0; i < stages->n; i++)
+                stages->items[i]->stages = stages;
+        for (size_t i = 0; i < old->n; i++) {
+                Stage *stage = old->items[i];
+
+                if (stage->stages != old)
+                        continue;
+                stage_retire(stage);
+                stage->stages = stages;
+                stages->items[stages->n++] = stage;
+        }
+        stages->host->stages = stages;
+        stages_free(old);
+        stages_reap(stages);
+        stages_open_waiting(stages);
+}
+
+/* ---- what one stage means for others ---- */
+
+/* Why what is published now would be lost; publisher_pause() has it. */
+static const char *stages_why_paused(const Stages *stages) {
+        bool some = stages->config->topic_has_other_subscribers, unknown = stages->host->stopping;
+        Stage *stage;
+
+        for (size_t i = 0; (stage = stages_next(stages, STAGE_SUBSCRIBER, &i));) {
+                stage->standing = stage_standing(stage);
+                unknown = unknown || stage->standing == STANDING_UNKNOWN || stage->standing == STANDING_MISSING;
+                some = some || stage->standing == STANDING_KEEPS;
+        }
+        if (unknown)
+                return ""; /* a missing one is said by itself */
+        return some ? NULL
+                    : "no subscription of this configuration is on this topic, so what is published there may be lost. "
+                      "Correct publish.topic or the subscriptions";
+}
+
+static void stages_resume(Stages *stages) {
+        for (size_t i = 0; i < stages->n; i++) {
+                const Stage *stage = stages->items[i];
+
+                if (stage->kind == STAGE_SOURCE && stage->self)
+                        source_resume(stage->self);
+                else if (stage->kind == STAGE_PUBLISHER && stage->self && !stage->retired)
+                        publisher_resume(stage->self);
+        }
+}
+
+static void stages_look_at_subscriptions(const Stages *stages) {
+        const Stage *stage;
+
+        for (size_t i = 0; (stage = stages_next(stages, STAGE_SUBSCRIBER, &i));)
+                subscriber_look_again(stage->self);
+}
+
+void stages_settle(Stages *stages) {
+        StagesHost *host = stages->host;
+        Publisher *publisher = stages_publisher(stages);
+
+        if (stages->unsettled > 0) {
+                stages_reap(stages);
+                stages_open_waiting(stages);
+        }
+        if (host->resume) {
+                host->resume = host->short_of_room = false;
+                stages_resume(stages);
+        }
+        if (stages->missed_topic) {
+                stages->missed_topic = false;
+                stages_look_at_subscriptions(stages);
+        }
+        if (publisher)
+                publisher_pause(publisher, stages_why_paused(stages));
+}
+
+void stages_wake(Stages *stages) {
+        Publisher *publisher = stages_publisher(stages);
+
+        if (publisher)
+                publisher_wake(publisher);
+}
+
+/* ---- figures ---- */
+
+int stages_look(const Stages *stages, Figures *figures) {
+        Outbox *outbox = stages->host->outbox;
+        const Stage *stage;
+
+        figures->sources = calloc(stages->n + 1, sizeof(SourceStatus));
+        figures->subscribers = calloc(stages->n + 1, sizeof(SubscriberStatus));
+        if (!figures->sources || !figures->subscribers)
+                return -ENOMEM;
+        for (size_t i = 0; (stage = stages_next(stages, STAGE_SOURCE, &i));)
+                source_status(stage->self, &figures->sources[figures->n_sources++]);
+        for (size_t i = 0; (stage = stages_next(stages, STAGE_SUBSCRIBER, &i));)
+                subscriber_status(stage->self, &figures->subscribers[figures->n_subscribers++]);
+        if (stages_publisher(stages))
+                publisher_status(stages_publisher(stages), &figures->publisher);
+        token_status(stages->remote->token, &figures->token);
+        figures->publishes = stages->config->publishes;
+        if (outbox) {
+                outbox_status(outbox, &figures->outbox);
+                figures->outbox_failing = outbox_is_failing(outbox);
+        }
+        return 0;
+}
+
 /* ---- once ---- */
 
 int stages_poll_once(Stages *stages) {
+        const Stage *stage;
         int r;
 
-        for (size_t i = 0; i < stages->n_sources; i++) {
-                r = source_poll_now(stages->sources[i]->source);
+        for (size_t i = 0; (stage = stages_next(stages, STAGE_SOURCE, &i));) {
+                r = source_poll_now(stage->self);
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
-bool stages_are_polled(const Stages *stages) {
-        for (size_t i = 0; i < stages->n_sources; i++)
-                if (source_is_busy(stages->sources[i]->source))
-                        return false;
-        return true;
+void stages_drain(Stages *stages) {
+        const Stage *stage;
+
+        for (size_t i = 0; (stage = stages_next(stages, STAGE_SUBSCRIBER, &i));)
+                subscriber_begin(stage->self);
 }
 
+static bool stage_is_idle(const Stage *stage, bool *ret_complete) {
+        SourceStatus source;
+
+        switch (stage->kind) {
+        case STAGE_SOURCE:
+                source_status(stage->self, &source);
+                *ret_complete = !source.failing && !source.holding;
+                return !source_is_busy(stage->self);
+        case STAGE_PUBLISHER:
+                return publisher_is_idle(stage->self);
+        case STAGE_SUBSCRIBER:
+                break;
+        }
+        return subscriber_is_drained(stage->self, ret_complete);
+}
+
+/* Whether each subscription was looked at, or cannot be: until then publishing waits for that, and not for itself. */
 static bool stages_know_subscriptions(const Stages *stages) {
-        for (size_t i = 0; i < stages->n_subscribers; i++) {
+        const Stage *stage;
+
+        for (size_t i = 0; (stage = stages_next(stages, STAGE_SUBSCRIBER, &i));) {
                 SubscriberStatus status;
 
-                subscriber_status(stages->subscribers[i]->subscriber, &status);
+                subscriber_status(stage->self, &status);
                 if (!status.checked && !status.failing)
                         return false;
         }
         return true;
 }
 
-bool stages_are_published(const Stages *stages) {
-        return !stages->publisher ||
-               (stages_know_subscriptions(stages) && publisher_is_idle(stages->publisher->publisher));
-}
+bool stages_are_idle(const Stages *stages, StageKind kind, bool *ret_complete) {
+        const Stage *stage;
 
-void stages_drain(Stages *stages) {
-        for (size_t i = 0; i < stages->n_subscribers; i++)
-                subscriber_begin(stages->subscribers[i]->subscriber);
-}
+        *ret_complete = true;
+        if (kind == STAGE_PUBLISHER && !stages_know_subscriptions(stages))
+                return false;
+        for (size_t i = 0; (stage = stages_next(stages, kind, &i));) {
+                bool complete = true;
 
-bool stages_are_drained(const Stages *stages, bool *ret_complete) {
-        bool all = true;
-
-        for (size_t i = 0; i < stages->n_subscribers; i++) {
-                bool complete = false;
-
-                if (!subscriber_is_drained(stages->subscribers[i]->subscriber, &complete))
+                if (!stage_is_idle(stage, &complete))
                         return false;
-                all = all && complete;
+                *ret_complete = *ret_complete && complete;
         }
-        *ret_complete = all;
+        return true;
+}
+
+/* ---- stop ---- */
+
+void stages_stop(Stages *stages) {
+        for (size_t i = 0; i < stages->n; i++) {
+                Stage *stage = stages->items[i];
+
+                if (stage->kind == STAGE_SOURCE && stage->self) {
+                        stage_close(stage);
+                        stage->retired = true;
+                } else if (stage->kind == STAGE_PUBLISHER && stage->self && !stage->retired)
+                        publisher_pause(stage->self, "");
+                else if (stage->kind == STAGE_SUBSCRIBER && stage->self)
+                        subscriber_stop(stage->self);
+        }
+        stages_reap(stages);
+}
+
+bool stages_are_stopped(const Stages *stages) {
+        for (size_t i = 0; i < stages->n; i++) {
+                const Stage *stage = stages->items[i];
+
+                if (stage->self && stage->kind == STAGE_PUBLISHER && !publisher_is_idle(stage->self))
+                        return false;
+                if (stage->self && stage->kind == STAGE_SUBSCRIBER && !subscriber_is_stopped(stage->self))
+                        return false;
+        }
         return true;
 }

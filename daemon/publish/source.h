@@ -54,6 +54,7 @@ typedef struct SourcePoll {
 } SourcePoll;
 
 #define SOURCE_ERROR_MAX 512
+#define SOURCE_EXCLUSIVE_MAX 256
 
 /* What a type is given. Everything is borrowed and outlives the instance. */
 typedef struct SourceContext {
@@ -83,6 +84,9 @@ typedef struct SourceDocument {
 typedef struct SourceType {
         const ConfigSection *keys; /* its name and its rows of the configuration */
         int (*open)(const SourceContext *context, void **ret_self);
+        /* What only one source can have at a time, in words that are equal for the same thing: "listener
+         * 127.0.0.1:8427". At a reload the new one is opened when the old one has ended. NULL: nothing. */
+        void (*exclusive)(const SourceConfig *config, char name[static SOURCE_EXCLUSIVE_MAX]);
         /* Starts one poll; exactly one source_polled() follows, from inside it or later, unless closed before or an
          * errno is returned. NULL: it speaks when it likes, from the end of open() on. */
         int (*poll)(void *self);

@@ -112,7 +112,7 @@ def test_topic_changes(stack):
     stack.queue.subscribe("other-topic", "other-subscription")
     stack.daemon.start()
     stack.wait_count(3)
-    stack.daemon.config["publish"]["topic"] = "other-topic"
+    stack.daemon.config["publish"].update(topic="other-topic", topic_has_other_subscribers=True)
     reload(stack)
     name = "projects/my-project/subscriptions/other-subscription"
     wait_until(lambda: stack.queue.service.store.stats()[name]["backlog"] >= 6, "readings on the new topic")
@@ -212,7 +212,7 @@ def test_bad_file_keeps_the_old_configuration(stack, tmp_path, damage):
             stack.daemon.config["state_dir"] = str(tmp_path / "elsewhere")
         reload(stack, accepted=False)
     refused = stack.daemon.log.events("RELOAD_REFUSED")[0]
-    words = {"syntax": "sensorqd.yaml:2:1: ", "key": "intervall", "secret": "nowhere", "state_dir": "need a restart"}
+    words = {"syntax": "sensorqd.yaml:1:9: ", "key": "intervall", "secret": "nowhere", "state_dir": "need a restart"}
     assert words[damage] in refused.fields["SENSORQD_ERROR"] and words[damage] in refused.text
     assert re.search(r"^reload refused \d\d:\d\d:\d\d: ", stack.daemon.notify.status) and words[damage] in stack.daemon.notify.status
     told = json.loads((stack.daemon.state / "status.json").read_text())["reload_refused"]

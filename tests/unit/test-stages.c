@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a reload makes of stages: those that did not change stay as they are, the others end beside the new ones, and
+ * what only one can have goes from the old stage to the new one when the old one has ended. The types are this
+ * program's own. */
+#include "config-fixture.h"
+
+#include <unistd.h>
+
+#include "stages.h"
+
+typedef struct FakeKeys {
+        char *slot, *text;
+} FakeKeys;
+
+typedef struct Fake {
+        Source *source;
+        const SourceConfig *config;
+} Fake;
+
+/* What the fakes did so far: "open NAME, poll NAME, close NAME". */
+static Bytes story;
+static unsigned open_now[2]; /* by slot: more than one is what must not be */
+
+static void tell(const char *what, const SourceConfig *config) {
+        assert_int_equal(bytes_append_format(&story, "%s%s %s", story.size > 0 ? ", " : "", what, config->name), 0);
+}
+
+static unsigned slot_of(const SourceConfig *config) {
+        return strcmp(((const FakeKeys *) config->keys)->slot, "one") == 0 ? 0 : 1;
+}
+
+static int fake_open(const SourceContext *context, void **ret_self) {
+        Fake *fake = calloc(1, sizeof(Fake));
+
+        assert_non_null(fake);
+        *fake = (Fake){ context->source, context->config };
+        tell("open", fake->config);
+        assert_int_equal(open_now[slot_of(fake->config)]++, 0);
+        *ret_self = fake;
+        return 0;
+}
+
+static void fake_end_poll(const Fake *fake) {
+        source_polled(fake->source, &(SourcePoll){ .outcome = SOURCE_POLLED });
+}
+
+static const Fake *polling;
+
+static int fake_poll(void *self) {
+        polling = self;
+        return 0;
+}
+
+static void *fake_close(void *self) {
+        Fake *fake = self;
+
+        tell("close", fake->config);
+        open_now[slot_of(fake->config)]--;
+        if (polling == fake)
+                polling = NULL;
+        free(fake);
+        return NULL;
+}
+
+static void fake_exclusive(const SourceConfig *config, char name[static SOURCE_EXCLUSIVE_MAX]) {
+        (void) snprintf(name, SOURCE_EXCLUSIVE_MAX, "slot %s", ((const FakeKeys *) config->keys)->slot);
+}
+
+static const ConfigRow fake_rows[] = {
+        { .key = "slot",
+                .type = &config_type_name,
+                .offset = offsetof(FakeKeys, slot),
+                .min = 1,
+                .max = 20,
+                .fallback = "one",
+                .doc = "slot" },
+        { .key = "text",
+                .type = &config_type_name,
+                .offset = offsetof(FakeKeys, text),
+                .min = 1,
+                .max = 20,
+                .fallback = "text",
+                .doc = "text" },
+        {},
+};
+
+static const ConfigSection fake_section = { .name = "fake", .rows = fake_rows, .size = sizeof(FakeKeys) };
+static const SourceType fake_type = {
+        .keys = &fake_section, .open = fake_open, .exclusive = fake_exclusive, .poll = fake_poll, .close = fake_close
+};
+
+/* ---- this program's types.c ---- */
+
+const SourceType *types_source(const char *name) {
+        return &fake_type;
+}
+
+const SinkType *types_sink(const char *name) {
+        return NULL;
+}
+
+static const ConfigSection *fake_source(size_t index) {
+        return index == 0 ? &fake_section : NULL;
+}
+
+static const ConfigSection *no_sink(size_t index) {
+        return NULL;
+}
+
+const ConfigTypes types_of_config = { fake_source, no_sink };
+
+/* ---- fixture ---- */
+
+typedef struct Fixture {
+        StagesHost host;
+        Stages *stages;
+        char directory[32];
+        unsigned moves, figures;
+} Fixture;
+
+static void on_move(void *userdata) {
+        ((Fixture *) userdata)->moves++;
+}
+
+static void on_figures(void *userdata) {
+        ((Fixture *) userdata)->figures++;
+}
+
+static const char *emulator(const char *name) {
+        return strcmp(name, "PUBSUB_EMULATOR_HOST") == 0 ? "127.0.0.1:9" : NULL; /* discard: nobody listens */
+}
+
+/* The stages of a configuration with these sources go to work. */
+static void take(Fixture *f, const char *sources) {
+        char text[1024], error[STAGES_ERROR_MAX];
+        ConfigErrors errors = {};
+        Config *config = NULL;
+        Stages *stages;
+
+        (void) snprintf(text, sizeof(text), PUBSUB "publish: {topic: top, sources: [%s]}\n", sources);
+        if (config_parse(
+                    &(ConfigInput){ "/f.yaml", &types_of_config, emulator }, text, strlen(text), &config, &errors) < 0)
+                fail_msg("%s", errors_text(&errors));
+        assert_int_equal(stages_new(&f->host, config, f->stages, &stages, error), STAGES_OK);
+        if (f->stages)
+                stages_take_over(stages, f->stages);
+        f->stages = stages;
+        config_unref(config);
+}
+
+static void assert_story(const char *expected) {
+        assert_string_equal(story.data ? story.data : "", expected);
+        bytes_done(&story);
+}
+
+static int setup(void **state) {
+        static Fixture f;
+        OutboxConfig caps = { 1000, 1000000 };
+
+        f = (Fixture){ .directory = "/tmp/test-stages.XXXXXX" };
+        assert_non_null(mkdtemp(f.directory));
+        f.host = (StagesHost){ .on_move = on_move, .on_figures = on_figures, .userdata = &f };
+        assert_int_equal(loop_new(&f.host.loop), 0);
+        assert_int_equal(http_new(f.host.loop, "test", &f.host.http), 0);
+        assert_int_equal(secrets_new(&f.host.secrets), 0);
+        assert_int_equal(outbox_open(f.directory, &caps, &f.host.outbox, NULL), OUTBOX_OK);
+        *state = &f;
+        return 0;
+}
+
+static int teardown(void **state) {
+        Fixture *f = *state;
+        char command[64];
+
+        stages_free(f->stages);
+        outbox_close(f->host.outbox);
+        secrets_free(f->host.secrets);
+        http_free(f->host.http);
+        loop_free(f->host.loop);
+        assert_int_equal(open_now[0] + open_now[1], 0);
+        bytes_done(&story);
+        (void) snprintf(command, sizeof(command), "rm -r %s", f->directory);
+        assert_int_equal(system(command), 0);
+        return 0;
+}
+
+/* ---- tests ---- */
+
+static void test_unchanged_stays(void **state) {
+        Fixture *f = *state;
+
+        take(f, "{name: a, type: fake}, {name: b, type: fake, slot: two}");
+        assert_story("open a, open b");
+        take(f, "{name: b, type: fake, slot: two}");
+        assert_story("close a");
+        take(f, "{name: b, type: fake, slot: two}, {name: c, type: fake}");
+        assert_story("open c");
+}
+
+/* The old one is closed before the new one is opened, in one go where it is idle. */
+static void test_exclusive_passes_on(void **state) {
+        Fixture *f = *state;
+
+        take(f, "{name: a, type: fake}");
+        assert_story("open a");
+        take(f, "{name: a, type: fake, text: other}");
+        assert_story("close a, open a");
+        take(f, "{name: b, type: fake}");
+        assert_story("close a, open b");
+}
+
+/* A poll under way ends first, and a further reload meanwhile changes nothing about that. */
+static void test_exclusive_waits(void **state) {
+        Fixture *f = *state;
+        Figures figures = {};
+        const Fake *first;
+
+        take(f, "{name: a, type: fake}");
+        for (unsigned i = 0; !polling && i < 100; i++)
+                assert_true(loop_turn(f->host.loop, USEC_PER_SEC) >= 0);
+        first = polling;
+        assert_non_null(first);
+        take(f, "{name: b, type: fake}");
+        assert_story("open a");
+        take(f, "{name: c, type: fake}, {name: d, type: fake, slot: two}");
+        assert_story("open d");
+        stages_settle(f->stages);
+        assert_story("");
+
+        f->moves = 0;
+        fake_end_poll(first);
+        assert_true(f->moves > 0);
+        for (unsigned i = 0; open_now[0] > 0 && i < 10; i++)
+                (void) loop_turn(f->host.loop, 0);
+        stages_settle(f->stages);
+        assert_story("close a, open c");
+        assert_int_equal(stages_look(f->stages, &figures), 0);
+        assert_int_equal(figures.n_sources, 2);
+        report_done(&figures);
+}
+
+/* Changes in a set that has settled are figures only: nobody is asked what came of it. */
+static void test_quiet(void **state) {
+        Fixture *f = *state;
+
+        take(f, "{name: a, type: fake}");
+        stages_settle(f->stages);
+        while (!polling)
+                assert_true(loop_turn(f->host.loop, USEC_PER_SEC) >= 0);
+        f->moves = f->figures = 0;
+        fake_end_poll(polling);
+        assert_int_equal(f->moves, 0);
+        assert_true(f->figures > 0);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_unchanged_stays, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_exclusive_passes_on, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_exclusive_waits, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_quiet, setup, teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
