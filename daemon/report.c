@@ -335,6 +335,7 @@ static const Figure source_figures[] = {
         FIGURE(COUNT, SourceStatus, polls),
         FIGURE(COUNT, SourceStatus, readings),
         FIGURE(COUNT, SourceStatus, failures),
+        FIGURE(COUNT, SourceStatus, unreadable),
         FIGURE(FLAG, SourceStatus, holding),
         FIGURE(TEXT, SourceStatus, detail),
         {},

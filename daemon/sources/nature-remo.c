@@ -86,7 +86,7 @@ static void remo_still(void *userdata, const char *id, const char *name, const c
                 LOG_FIELDS({ FIELD_SOURCE, remo->context.config->name }, { FIELD_DEVICE, id }),
                 "Source %s: device %s (%s) says the same for %s (%s). Is it unplugged, or out of reach of its Wi-Fi? "
                 "Said once until it moves.",
-                remo->context.config->name, name[0] ? name : "without a name", id, span, keys);
+                remo->context.config->name, name[0] ? name : "without a name", id, span, keys[0] ? keys : "a value");
 }
 
 /* What `check` shows; no device at all is a good answer that surely was not meant. */

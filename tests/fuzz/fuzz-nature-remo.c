@@ -35,7 +35,7 @@ static void require_message(const Reading *reading) {
 }
 
 static void still(void *userdata, const char *id, const char *name, const char *keys, usec_t since) {
-        require(id[0] != '\0' && keys[0] != '\0' && since > 0);
+        require(id[0] != '\0' && bytes_is_utf8(keys, strlen(keys)) && since > 0);
 }
 
 static void require_parse(const char *body, size_t size, bool meters) {
