@@ -22,6 +22,8 @@
 #define EVENT_SUBSCRIPTION_RECOVERED "571fb17cbbf94a23a24e1f8b92ccd19c"
 #define EVENT_SINK_DOWN "382d4ad299e84ea794114c3b14833656"
 #define EVENT_SINK_UP "97f0506093784477ae2df05d5b08d4a0"
+#define EVENT_APART_FAILING "361249f86d244e3db0cca97d5bb2b9cd" /* cannot be stored, nor be set apart */
+#define EVENT_APART_RECOVERED "b8e5c4517a9a46d09196659bb514b9d6"
 #define EVENT_READING_REJECTED "05dc2d3c8aa64a0dba86ebd2cc37ca62" /* kept in the rejected collection or the outbox's rejected table */
 #define EVENT_OUTBOX_HIGH "d0528f513faa4f7b84228476e502c58f"    /* over four fifths of a cap */
 #define EVENT_OUTBOX_FULL "7d6895c1eedf48fa95f7bf3632d8270c"    /* polling stopped */

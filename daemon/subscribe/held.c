@@ -16,6 +16,7 @@
 #define RELEASE_TIMEOUT_USEC (5 * USEC_PER_SEC) /* within the time that a stop may take */
 
 _asserted_ static const bool moves[HELD_DONE + 1][HELD_DONE + 1] = {
+        [HELD_KEPT] = { [HELD_RELEASING] = true, [HELD_DONE] = true },
         [HELD_WAITING] = { [HELD_WRITING] = true, [HELD_RELEASING] = true, [HELD_DONE] = true },
         [HELD_WRITING] = { [HELD_WAITING] = true, [HELD_ACKING] = true, [HELD_RELEASING] = true, [HELD_DONE] = true },
         [HELD_ACKING] = { [HELD_DONE] = true },
@@ -34,8 +35,9 @@ struct Held {
         Ack *ack, *release;
         bool lapsed; /* max_hold is over: the messages are Pub/Sub's again, though the sink may have them still */
         bool acked;  /* nothing left to acknowledge */
+        bool refused;
         Backoff backoff;
-        sd_event_source *timer; /* next try to acknowledge */
+        LoopWatch *timer; /* next try to acknowledge */
 };
 
 static void held_move(Held *held, HeldState state) {
@@ -58,19 +60,21 @@ static void held_log_lapse(const Held *held) {
                 "%s: %zu messages were held for %s without being stored; they are left to Pub/Sub, which keeps them "
                 "and delivers them "
                 "again",
-                held->host->subscription, held->n, clock_format_span(held->host->rules.max_hold, span, sizeof span));
+                held->host->subscription, held->n, clock_format_span(held->host->rules.max_hold, span, sizeof(span)));
 }
 
 static void on_lapsed(void *userdata) {
         Held *held = userdata;
 
         held->lapsed = true;
-        if (held->state == HELD_WRITING) /* the sink has it; what it still stores is acknowledged, late */
-                return held_log_lapse(held);
-        if (held->state != HELD_WAITING)
+        if (held->state == HELD_WRITING) { /* what the sink still stores of it is acknowledged, late */
+                held_log_lapse(held);
+                return held->host->on_lapsed(held->host->userdata, held->batch);
+        }
+        if (held->state != HELD_WAITING && held->state != HELD_KEPT)
                 return; /* the next failure to acknowledge is the last */
         held_log_lapse(held);
-        held->host->on_left(held->host->userdata, held->n);
+        held->host->on_left(held->host->userdata, held->n, held->oldest);
         held_end(held);
 }
 
@@ -87,7 +91,7 @@ static size_t collect_ids(const Batch *batch, bool settled, Slice *ids) {
         size_t n = 0;
 
         for (size_t i = 0; i < batch->pull.n; i++)
-                if (fate_is_settled(batch->fates[i]) == settled)
+                if (batch_is_settled(batch, i) == settled && batch->fates[i] != FATE_ASIDE)
                         ids[n++] = batch->pull.messages[i].ack_id;
         return n;
 }
@@ -119,15 +123,12 @@ static void held_start_release(Held *held, const Slice *ids, size_t n) {
 
 static void held_acknowledge(Held *held);
 
-static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
-        Held *held = userdata;
-
-        held_acknowledge(held);
-        return 0;
+static void on_retry(void *userdata) {
+        held_acknowledge(userdata);
 }
 
 static void held_give_up_acks(Held *held) {
-        held->host->on_left(held->host->userdata, held->n_ids);
+        held->host->on_left(held->host->userdata, held->n_ids, 0);
         log_debug("%s: %zu acknowledgements given up: the messages come back and are found to be stored",
                 held->host->subscription, held->n_ids);
         held->n_ids = 0;
@@ -136,15 +137,13 @@ static void held_give_up_acks(Held *held) {
 }
 
 static void held_retry_later(Held *held, usec_t retry_after) {
-        usec_t now = clock_now(), at = now + backoff_next_at_least(&held->backoff, retry_after, loop_random());
-        int r;
+        usec_t now = clock_now();
 
         if (!lease_is_live(held->lease, now))
                 return held_give_up_acks(held);
-        held->timer = sd_event_source_disable_unref(held->timer);
-        r = sd_event_add_time(held->host->event, &held->timer, CLOCK_BOOTTIME, at, 10 * USEC_PER_MSEC, on_retry, held);
-        if (r < 0)
-                held_give_up_acks(held);
+        if (!held->timer && loop_add_timer(held->host->loop, LOOP_EXACT, on_retry, held, &held->timer) < 0)
+                return held_give_up_acks(held);
+        loop_arm(held->timer, now + backoff_next_at_least(&held->backoff, retry_after, loop_random()));
 }
 
 /* Keeps the ids that are worth another try. Returns how many were acknowledged. */
@@ -170,7 +169,7 @@ static void on_acknowledged(void *userdata, const AckResult *result) {
         if (done > 0)
                 held->host->on_acknowledged(held->host->userdata, done);
         if (lost > 0)
-                held->host->on_left(held->host->userdata, lost);
+                held->host->on_left(held->host->userdata, lost, 0);
         held->host->on_ack_result(held->host->userdata, result);
         if (held->n_ids > 0) {
                 lease_narrow(held->lease, held->ids, held->n_ids);
@@ -189,34 +188,55 @@ static void held_acknowledge(Held *held) {
                 held_retry_later(held, 0);
 }
 
+/* Nothing became of it, and its time is not over. */
+static bool held_is_tried_in_vain(const Held *held) {
+        return !held->host->stopping && !held->lapsed && batch_count(held->batch, FATE_PENDING) == held->n;
+}
+
 void held_settled(Held *held) {
         Slice *left; /* the array holds both parts */
         size_t n_left;
 
-        assert(held->state == HELD_WRITING);
+        assert(held->state == HELD_WRITING || held->state == HELD_ACKING);
+        if (held_is_tried_in_vain(held)) {
+                held->refused = true;
+                return held_move(held, HELD_WAITING);
+        }
         held->n_ids = collect_ids(held->batch, true, held->ids);
         left = held->ids + held->n_ids;
         n_left = collect_ids(held->batch, false, left);
         if (n_left > 0)
-                held->host->on_left(held->host->userdata, n_left);
+                held->host->on_left(held->host->userdata, n_left, held->oldest);
         held->acked = held->n_ids == 0;
         if (held->acked && !held->host->stopping)
                 return held_end(held);
-        held_move(held, held->acked ? HELD_RELEASING : HELD_ACKING);
+        if (held->state == HELD_WRITING)
+                held_move(held, held->acked ? HELD_RELEASING : HELD_ACKING);
         if (held->host->stopping)
                 held_start_release(held, left, n_left);
-        lease_narrow(held->lease, held->ids, held->n_ids);
+        if (held->lease)
+                lease_narrow(held->lease, held->ids, held->n_ids);
         if (held->n_ids > 0)
                 held_acknowledge(held);
         else
                 held_end_if_idle(held);
 }
 
+void held_narrow(Held *held) {
+        size_t n = collect_ids(held->batch, false, held->ids);
+
+        assert(held->state == HELD_KEPT);
+        if (n == 0)
+                return held_end(held);
+        held->n = n;
+        lease_narrow(held->lease, held->ids, n);
+}
+
 void held_release(Held *held) {
-        assert(held->state == HELD_WAITING);
+        assert(held->state == HELD_WAITING || held->state == HELD_KEPT);
         held_move(held, HELD_RELEASING);
         held->lease = lease_free(held->lease);
-        held->host->on_left(held->host->userdata, held->n);
+        held->host->on_left(held->host->userdata, held->n, held->oldest);
         held_start_release(held, held->ids, collect_ids(held->batch, false, held->ids));
         held_end_if_idle(held);
 }
@@ -236,28 +256,49 @@ int held_write(Held *held, Sink *sink) {
 
 /* ---- life ---- */
 
-int held_new(const HeldHost *host, Batch *batch, Held **ret) {
+/* Scouts whose deliveries are counted do not lapse: that would spend one of them. */
+static const LeaseRules *held_rules(const HeldHost *host, const Batch *batch) {
+        bool counted = batch->scout && batch->pull.n > 0 && batch->pull.messages[0].delivery_attempt > 0;
+
+        return counted ? &host->endless : &host->rules;
+}
+
+static int held_lease(Held *held, HeldState state, usec_t granted) {
+        const HeldHost *host = held->host;
+        const LeaseSpec spec = { .client = host->client,
+                .subscription = host->subscription,
+                .rules = held_rules(host, held->batch),
+                .ids = held->ids,
+                .n = collect_ids(held->batch, state == HELD_ACKING, held->ids),
+                .received = held->batch->received,
+                .granted = granted,
+                .callbacks = { .on_lapsed = on_lapsed, .on_result = on_lease_result, .userdata = held } };
+
+        return lease_new(host->loop, &spec, &held->lease);
+}
+
+int held_new(const HeldHost *host, Batch *batch, HeldState state, Held **ret) {
         _cleanup_(held_freep) Held *held = NULL;
+        usec_t granted = state == HELD_KEPT ? 0 : state == HELD_ACKING ? clock_now() : batch->received;
         int r;
 
-        held = calloc(1, sizeof *held);
+        held = calloc(1, sizeof(Held));
         if (!held)
                 return -ENOMEM;
         held->host = host;
+        held->state = HELD_WRITING; /* not to free the batch */
+        held->batch = batch;
         held->n = batch->pull.n;
         held->bytes = batch->body.allocated;
         held->oldest = batch->oldest_publish;
         held->backoff = (Backoff){ .initial = 500 * USEC_PER_MSEC, .max = ACK_RETRY_MAX_USEC };
-        held->ids = calloc(held->n + 1, sizeof *held->ids);
+        held->ids = calloc(held->n + 1, sizeof(Slice));
         if (!held->ids)
                 return -ENOMEM;
-        r = lease_new(host->event, host->client, host->subscription, &host->rules, held->ids,
-                collect_ids(batch, false, held->ids), batch->received,
-                &(LeaseCallbacks){ .on_lapsed = on_lapsed, .on_result = on_lease_result, .userdata = held },
-                &held->lease);
+        r = held_lease(held, state, granted);
         if (r < 0)
                 return r;
-        held->batch = batch;
+        held->state = state;
         batch->lease = held;
         *ret = cleanup_steal(held);
         return 0;
@@ -269,12 +310,24 @@ Held *held_free(Held *held) {
         held->release = ack_cancel(held->release);
         held->ack = ack_cancel(held->ack);
         held->lease = lease_free(held->lease);
-        sd_event_source_disable_unref(held->timer);
+        held->timer = loop_drop(held->timer);
         if (held->state != HELD_WRITING)
                 batch_free(held->batch);
         free(held->ids);
         free(held);
         return NULL;
+}
+
+Batch *held_batch(const Held *held) {
+        return held->batch;
+}
+
+bool held_was_refused(const Held *held) {
+        return held->refused;
+}
+
+void held_forgive(Held *held) {
+        held->refused = false;
 }
 
 HeldState held_state(const Held *held) {

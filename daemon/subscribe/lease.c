@@ -27,10 +27,11 @@ struct Lease {
         Slice *ids;
         size_t n, n_allocated;
         usec_t received, granted, asked, retry_at;
+        usec_t added; /* when ids that were added since the last renewal was sent need one; 0: none were */
         Backoff backoff;
         bool narrowed; /* since the renewal under way was sent: its results are for other ids */
         Ack *renewal;
-        sd_event_source *timer;
+        LoopWatch *timer;
 };
 
 LeaseStep lease_step(
@@ -52,9 +53,7 @@ static void lease_move(Lease *lease, LeaseState state) {
 }
 
 static void lease_wake_at(Lease *lease, usec_t at) {
-        if (sd_event_source_set_time(lease->timer, at) < 0 ||
-                sd_event_source_set_enabled(lease->timer, SD_EVENT_ONESHOT) < 0)
-                log_debug("%s: cannot set the timer of a lease", lease->subscription);
+        loop_arm(lease->timer, at);
 }
 
 static void lease_fail(Lease *lease, usec_t retry_after, usec_t now) {
@@ -90,7 +89,7 @@ static void on_renewed(void *userdata, const AckResult *result) {
                 lease_fail(lease, result->retry_after, clock_now());
         else {
                 lease->granted = lease->asked;
-                lease->retry_at = 0;
+                lease->retry_at = lease->added;
                 backoff_reset(&lease->backoff);
         }
         lease_drop_lost(lease, result);
@@ -104,6 +103,7 @@ static void lease_renew(Lease *lease, usec_t now) {
         int r;
 
         lease->narrowed = false;
+        lease->added = 0;
         lease->asked = now; /* the service grants from a later moment: erring on this side is safe */
         r = ack_start(lease->client, lease->subscription, lease->ids, lease->n,
                 (int) (lease->rules->deadline / USEC_PER_SEC),
@@ -134,39 +134,38 @@ static void lease_look(Lease *lease) {
         }
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static void on_timer(void *userdata) {
         Lease *lease = userdata;
 
         if (lease->state != LAPSED)
                 lease_look(lease);
-        return 0;
 }
 
-int lease_new(sd_event *event, Client *client, const char *subscription, const LeaseRules *rules, const Slice *ids,
-        size_t n, usec_t received, const LeaseCallbacks *callbacks, Lease **ret) {
+int lease_new(Loop *loop, const LeaseSpec *spec, Lease **ret) {
         _cleanup_(lease_freep) Lease *lease = NULL;
-        usec_t first;
+        usec_t first = clock_now(); /* at once, but from the loop */
         int r;
 
-        lease = calloc(1, sizeof *lease);
+        lease = calloc(1, sizeof(Lease));
         if (!lease)
                 return -ENOMEM;
-        lease->client = client;
-        lease->subscription = subscription;
-        lease->rules = rules;
-        lease->callbacks = *callbacks;
-        lease->received = lease->granted = received;
+        lease->client = spec->client;
+        lease->subscription = spec->subscription;
+        lease->rules = spec->rules;
+        lease->callbacks = spec->callbacks;
+        lease->received = spec->received;
+        lease->granted = spec->granted;
         lease->backoff = (Backoff){ .initial = LEASE_RETRY_MIN_USEC, .max = LEASE_RETRY_MIN_USEC };
-        lease->ids = calloc(n + 1, sizeof *ids);
+        lease->ids = calloc(spec->n + 1, sizeof(Slice));
         if (!lease->ids)
                 return -ENOMEM;
-        memcpy(lease->ids, ids, n * sizeof *ids);
-        lease->n = lease->n_allocated = n;
-        if (lease_step(rules, received, received, 0, received, &first) != LEASE_REST)
-                first = received; /* at once, but from the loop */
-        r = sd_event_add_time(event, &lease->timer, CLOCK_BOOTTIME, first, 10 * USEC_PER_MSEC, on_timer, lease);
+        memcpy(lease->ids, spec->ids, spec->n * sizeof(Slice));
+        lease->n = lease->n_allocated = spec->n;
+        r = loop_add_timer(loop, LOOP_EXACT, on_timer, lease, &lease->timer);
         if (r < 0)
                 return r;
+        (void) lease_step(lease->rules, lease->received, lease->granted, 0, clock_now(), &first);
+        loop_arm(lease->timer, first);
         *ret = cleanup_steal(lease);
         return 0;
 }
@@ -175,15 +174,38 @@ Lease *lease_free(Lease *lease) {
         if (!lease)
                 return NULL;
         lease->renewal = ack_cancel(lease->renewal);
-        sd_event_source_disable_unref(lease->timer);
+        lease->timer = loop_drop(lease->timer);
         free(lease->ids);
         free(lease);
         return NULL;
 }
 
+static usec_t lease_due(const Lease *lease) {
+        return lease->retry_at > 0 ? lease->retry_at : lease->granted + lease->rules->deadline / 2;
+}
+
+int lease_set(Lease *lease, const Slice *ids, size_t n) {
+        if (n > lease->n_allocated) {
+                Slice *larger = reallocarray(lease->ids, n, sizeof(Slice));
+
+                if (!larger)
+                        return -ENOMEM;
+                lease->ids = larger;
+                lease->n_allocated = n;
+        }
+        lease_narrow(lease, ids, n);
+        if (lease->added == 0)
+                lease->added = clock_now() + lease->rules->deadline / 8;
+        if (lease->state != RESTING || lease_due(lease) <= lease->added)
+                return 0;
+        lease->retry_at = lease->added;
+        lease_wake_at(lease, lease->retry_at);
+        return 0;
+}
+
 void lease_narrow(Lease *lease, const Slice *ids, size_t n) {
         assert(n <= lease->n_allocated);
-        memcpy(lease->ids, ids, n * sizeof *ids);
+        memcpy(lease->ids, ids, n * sizeof(Slice));
         lease->n = n;
         lease->narrowed = true;
 }

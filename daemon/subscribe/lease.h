@@ -12,13 +12,12 @@
  * batch->body, which a sink never changes (sinks only set fates). */
 /* clang-format on */
 
-#include <systemd/sd-event.h>
-
-#include "lib/clock.h"
+#include "lib/loop.h"
 #include "subscribe/ack.h"
 
 /* of one renewal; else a quarter of the deadline, so that two more tries fit before the lease lapses */
 #define LEASE_TIMEOUT_MIN_USEC (5 * USEC_PER_SEC)
+#define LEASE_ENDLESS_USEC (USEC_INFINITY / 4)  /* as max_hold: none */
 #define LEASE_RETRY_MIN_USEC (1 * USEC_PER_SEC) /* between tries: at most 60 a minute for a batch, whatever fails */
 
 /* Of the subscription; may change while leases live. */
@@ -43,12 +42,25 @@ typedef struct LeaseCallbacks {
         void *userdata;
 } LeaseCallbacks;
 
-/* *rules* and *subscription* are borrowed; the ids are copied, their text is borrowed. */
-int lease_new(sd_event *event, Client *client, const char *subscription, const LeaseRules *rules, const Slice *ids,
-        size_t n, usec_t received, const LeaseCallbacks *callbacks, Lease **ret);
+typedef struct LeaseSpec {
+        Client *client;           /* borrowed */
+        const char *subscription; /* borrowed */
+        const LeaseRules *rules;  /* borrowed */
+        const Slice *ids;         /* copied; their text is borrowed */
+        size_t n;
+        usec_t received; /* clock_now(): max_hold counts from here */
+        usec_t granted;  /* clock_now(): when the messages came, or were renewed last; 0: to be renewed at once */
+        LeaseCallbacks callbacks;
+} LeaseSpec;
+
+/* Begins to renew, from the loop. -ENOMEM. */
+int lease_new(Loop *loop, const LeaseSpec *spec, Lease **ret);
 Lease *lease_free(Lease *lease);
 CLEANUP_DEFINE(Lease, lease_free)
 
+/* These ids from now on, some of them new, which have half a deadline left: renewed soon. -ENOMEM: it goes on with
+ * those before. */
+int lease_set(Lease *lease, const Slice *ids, size_t n);
 /* Only these ids from now on, a part of those before. */
 void lease_narrow(Lease *lease, const Slice *ids, size_t n);
 /* Whether the messages are still ours at *now*, as far as can be known here. */

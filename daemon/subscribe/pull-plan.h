@@ -42,6 +42,7 @@ typedef struct PullLoad {
         size_t expected;    /* bytes that one more pull may bring: as many as the last one did; 0: not known */
 } PullLoad;
 
+/* As the config says; *once*: of the verb. */
 void pull_plan_init(PullPlan *plan, unsigned pulls, unsigned max_messages, usec_t interval, bool once);
 
 /* How many pulls to start now. */

@@ -1,25 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clang-format off */
-/* What all sinks have in common: when to try, and what to say.
+/* What all sinks have in common: when to try, what to make of refusals, and what to say.
  *
  *                 timer, or the remote was seen                  sink_write()
  *      DOWN ----------------------------------> PROBING --> READY --------> WRITING ---+
- *       ^                                        |   ^       | ^              |  ^     | a fault, or some
- *       +-------------- no answer ---------------+   +-------+ +--- settled --+  |     | are to be tried again
- *                                                  the remote is gone            |     v
- *                                                                                +-- RETRYING: holds the batch
- *                                                                 timer, or the remote was seen
+ *       ^                                        |   ^       | ^              |  ^     | a fault, all refused, or
+ *       +-------------- no answer ---------------+   +-------+ +--- settled --+  |     | some to be tried again
+ *                                                  the remote is gone  ^         |     v
+ *                                                                      |         +-- RETRYING: holds the batch
+ *                                                                      |  timer, or the remote was seen, or a scout
+ *                                                                      +-- let go, nothing left to try --+
  *      every one of them --sink_stop()--> STOPPED
  *
  * WRITING is a write, and then, for what can never be stored, a set_apart. A wait is cut short when the type sees its
  * remote again, so that recovery does not wait for the backoff; but never for what only a person can mend, and never
- * oftener than the gaps below. */
+ * oftener than the gaps below.
+ *
+ * Refusals are judged by blame.c. When a write had nothing accepted, the remote counts as refusing: the batch stays
+ * here and one message of it is tried now and then, no further batch is welcome, and a scout may be written beside it.
+ * The first message accepted, of whichever, ends that. */
 /* clang-format on */
 #include "subscribe/sink.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,16 +31,18 @@
 #include "events.h"
 #include "lib/backoff.h"
 #include "lib/log.h"
+#include "lib/text.h"
 #include "subscribe/sink-host.h"
-#include "trouble.h"
+#include "subscribe/sink-said.h"
 
 /* between the end of one try and the next that the type called for ... */
 #define SEEN_GAP_FIRST_USEC (500 * USEC_PER_MSEC)
 /* ... doubling up to here: a remote that breaks off each write is seen again after each */
 #define SEEN_GAP_MAX_USEC (2 * USEC_PER_SEC)
-/* odd messages are tried five times: not with minutes in between while their neighbours wait */
+/* an answer that tells nothing of some messages, or takes only some of them: their neighbours wait */
 #define AGAIN_MAX_USEC (5 * USEC_PER_SEC)
-#define REFUSALS_MAX 5
+/* one message refused, and no other came that could tell: said after so long */
+#define ALONE_SAID_USEC (10 * USEC_PER_MINUTE)
 
 typedef enum State {
         STATE_DOWN,
@@ -53,7 +59,7 @@ _asserted_ static const bool moves[STATES][STATES] = {
         [STATE_PROBING] = { [STATE_READY] = true, [STATE_DOWN] = true, [STATE_STOPPED] = true },
         [STATE_READY] = { [STATE_WRITING] = true, [STATE_PROBING] = true, [STATE_STOPPED] = true },
         [STATE_WRITING] = { [STATE_READY] = true, [STATE_RETRYING] = true, [STATE_STOPPED] = true },
-        [STATE_RETRYING] = { [STATE_WRITING] = true, [STATE_STOPPED] = true },
+        [STATE_RETRYING] = { [STATE_WRITING] = true, [STATE_READY] = true, [STATE_STOPPED] = true },
 };
 
 struct Sink {
@@ -63,8 +69,18 @@ struct Sink {
         char *subscription;
         SinkHost *host;
         Batch *batch; /* held: being written or to be retried */
+        Batch *scout; /* being written, while batch waits */
         bool up;      /* the remote answered a probe, and nothing has failed since */
-        Trouble trouble;
+        bool lapsed;  /* batch is to be let go as soon as it is not in a write */
+        bool letting_go;
+        Blame blame;
+        uint64_t before; /* blame.accepted before the write under way */
+        bool refusing;   /* the last write had nothing accepted */
+        usec_t refusing_since;
+        size_t refused;                /* messages known to be refused since then */
+        size_t turn;                   /* which of them is tried next */
+        char refusal[SINK_DETAIL_MAX]; /* what the remote said of the last */
+        SinkSaid said;
         Backoff backoff;
         LoopWatch *retry;
         usec_t tried; /* clock_now() at the end of the last try */
@@ -84,94 +100,29 @@ static void sink_changed(Sink *s) {
                 s->callbacks.on_change(s->callbacks.userdata);
 }
 
-/* ---- asking ---- */
-
-static void sink_ask(Sink *s, SinkStep step) {
-        s->seen = false;
-        s->retry_at = 0;
-        loop_off(s->retry);
-        sink_host_ask(s->host, step, step == SINK_STEP_PROBE ? NULL : s->batch);
+/* The one that the work is about. */
+static Batch *sink_current(const Sink *s) {
+        return s->scout ? s->scout : s->batch;
 }
 
-static void sink_probe(Sink *s) {
-        SinkWork *work;
-
-        sink_move(s, STATE_PROBING);
-        s->up = false;
-        if (sink_host_prepare(s->host, 0, &work) >= 0)
-                return sink_ask(s, SINK_STEP_PROBE);
-        sink_move(s, STATE_DOWN);
-        s->retry_at = clock_now() + s->backoff.max;
-        loop_arm(s->retry, s->retry_at);
-}
-
-static void sink_schedule(Sink *s, const SinkAnswer *answer);
-
-static void sink_no_memory(Sink *s) {
-        const SinkAnswer answer = { .fault = SINK_FAULT_PASSING,
-                .reason = "local",
-                .words = "is not written to",
-                .remedy = "free memory on this machine",
-                .detail = "sensorqd is out of memory" };
-
-        sink_move(s, STATE_RETRYING);
-        sink_schedule(s, &answer);
-}
-
-static void sink_try(Sink *s, bool again) {
-        SinkWork *work;
-        size_t n = 0;
-
-        sink_move(s, STATE_WRITING);
-        if (sink_host_prepare(s->host, batch_count(s->batch, FATE_PENDING), &work) < 0)
-                return sink_no_memory(s);
-        for (size_t i = 0; i < s->batch->pull.n; i++)
-                if (s->batch->fates[i] == FATE_PENDING)
-                        work->items[n++] = (SinkItem){ .message = &s->batch->pull.messages[i],
-                                .alone = s->batch->refusals[i] > 0 };
-        work->again = again;
-        sink_ask(s, SINK_STEP_WRITE);
-}
-
-/* ---- what is said ---- */
-
-static void sink_log_down(const Sink *s, const SinkAnswer *answer, const char *event, usec_t delay) {
-        char seconds[24];
-
-        (void) snprintf(seconds, sizeof(seconds), "%.1f", (double) delay / (double) USEC_PER_SEC);
-        log_event(trouble_level(&s->trouble), event,
-                LOG_FIELDS({ FIELD_SUBSCRIPTION, s->subscription }, { FIELD_COLLECTION, sink_host_place(s->host) },
-                        { FIELD_REASON, answer->reason }, { FIELD_ERROR, answer->detail },
-                        { FIELD_RETRY_SEC, seconds }),
-                "%s for %s %s: %s. No message is pulled meanwhile and none is lost; sensorqd keeps trying. To do: %s",
-                s->type->what, s->subscription, answer->words, answer->detail, answer->remedy);
-}
-
-static void sink_note_down(Sink *s, const SinkAnswer *answer, usec_t delay) {
-        TroubleGrade grade = answer->fault == SINK_FAULT_LASTING ? TROUBLE_LASTING : TROUBLE_PASSING;
-        const char *event = s->trouble.said == TROUBLE_NONE ? EVENT_SINK_DOWN : NULL;
-        char detail[TROUBLE_DETAIL_MAX];
-
-        s->up = false;
-        (void) snprintf(detail, sizeof(detail), "%s: %.256s; %s", answer->reason, answer->detail, answer->remedy);
-        if (trouble_fail(&s->trouble, grade, delay, detail))
-                sink_log_down(s, answer, event, delay);
-}
+/* ---- up and down ---- */
 
 static void sink_note_up(Sink *s) {
-        char span[CLOCK_SPAN_SIZE];
-
-        if (trouble_mend(&s->trouble, span))
-                log_event(LOG_NOTICE, EVENT_SINK_UP,
-                        LOG_FIELDS({ FIELD_SUBSCRIPTION, s->subscription },
-                                { FIELD_COLLECTION, sink_host_place(s->host) }),
-                        "%s for %s is back after %s; pulling goes on", s->type->what, s->subscription, span);
+        s->refusing = false;
+        s->refusing_since = 0;
+        s->turn = 0;
         s->up = true;
         s->early = 0;
         backoff_reset(&s->backoff);
+        sink_said_up(&s->said);
 }
 
 /* ---- when to try again ---- */
+
+static void sink_wake_at(Sink *s, usec_t at) {
+        s->retry_at = at;
+        loop_arm(s->retry, at);
+}
 
 static usec_t seen_gap(const Sink *s) {
         usec_t gap = SEEN_GAP_FIRST_USEC << (s->early < 4 ? s->early : 4);
@@ -183,32 +134,105 @@ static usec_t seen_gap(const Sink *s) {
 static void sink_try_early(Sink *s) {
         usec_t at = s->tried + seen_gap(s);
 
-        if (s->trouble.grade != TROUBLE_PASSING || (s->retry_at > 0 && s->retry_at <= at))
+        if (s->said.down.grade != TROUBLE_PASSING || (s->retry_at > 0 && s->retry_at <= at))
                 return;
         s->early++;
-        s->retry_at = at;
-        loop_arm(s->retry, at);
+        sink_wake_at(s, at);
 }
 
-static void sink_schedule(Sink *s, const SinkAnswer *answer) {
+static usec_t sink_schedule(Sink *s, SinkFault fault, usec_t at_most) {
         usec_t delay = backoff_next(&s->backoff, loop_random());
 
-        s->tried = clock_now();
-        if (answer->fault == SINK_FAULT_LASTING)
+        if (fault == SINK_FAULT_LASTING)
                 delay = s->backoff.max;
-        else if (answer->fault == SINK_FAULT_NONE && delay > AGAIN_MAX_USEC)
-                delay = AGAIN_MAX_USEC;
-        s->retry_at = s->tried + delay;
-        loop_arm(s->retry, s->retry_at);
-        if (answer->fault != SINK_FAULT_NONE)
-                sink_note_down(s, answer, delay);
+        else if (delay > at_most)
+                delay = at_most;
+        s->tried = clock_now();
+        sink_wake_at(s, s->tried + delay);
+        return delay;
+}
+
+static void sink_fail(Sink *s, const SinkAnswer *answer) {
+        s->up = s->refusing = false;
+        s->refusing_since = 0;
+        sink_said_down(&s->said, answer, false, sink_schedule(s, answer->fault, s->backoff.max));
         if (s->seen)
                 sink_try_early(s);
+}
+
+/* ---- giving back ---- */
+
+/* Always the last thing done: from inside, the subscriber may hand over the next batch. */
+static void sink_give_back(Sink *s, Batch *batch) {
+        if (!batch->orphan)
+                return s->callbacks.on_settled(s->callbacks.userdata, batch);
+        (void) batch_free(batch);
+        sink_changed(s);
+}
+
+/* ---- asking ---- */
+
+static void sink_ask(Sink *s, SinkStep step) {
+        s->seen = false;
+        if (!s->scout) {
+                s->retry_at = 0;
+                loop_off(s->retry);
+        }
+        sink_host_ask(s->host, step, step == SINK_STEP_PROBE ? NULL : sink_current(s));
+}
+
+static void sink_probe(Sink *s) {
+        SinkWork *work;
+
+        sink_move(s, STATE_PROBING);
+        s->up = false;
+        if (sink_host_prepare(s->host, 0, &work) >= 0)
+                return sink_ask(s, SINK_STEP_PROBE);
+        sink_move(s, STATE_DOWN);
+        sink_wake_at(s, clock_now() + s->backoff.max);
+}
+
+static void sink_no_memory(Sink *s) {
+        const SinkAnswer answer = { .fault = SINK_FAULT_PASSING,
+                .reason = "local",
+                .words = "is not written to",
+                .remedy = "free memory on this machine",
+                .detail = "sensorqd is out of memory" };
+
+        sink_move(s, STATE_RETRYING);
+        sink_fail(s, &answer);
+        if (s->scout)
+                sink_give_back(s, cleanup_steal(s->scout));
+}
+
+/* One message after the other while everything is refused: that tells as much as all of them. */
+static bool is_tried(const Sink *s, size_t pending, size_t n) {
+        return !s->refusing || s->scout || pending == s->turn % n;
+}
+
+static void sink_try(Sink *s, bool again) {
+        Batch *batch = sink_current(s);
+        size_t n = batch_count(batch, FATE_PENDING), pending = 0;
+        SinkWork *work;
+
+        sink_move(s, STATE_WRITING);
+        if (sink_host_prepare(s->host, n, &work) < 0)
+                return sink_no_memory(s);
+        work->n = 0;
+        for (size_t i = 0; i < batch->pull.n; i++)
+                if (batch->fates[i] == FATE_PENDING && is_tried(s, pending++, n))
+                        work->items[work->n++] =
+                                (SinkItem){ .message = &batch->pull.messages[i], .alone = batch->aside };
+        work->again = again;
+        s->turn += s->refusing && !s->scout;
+        s->before = s->blame.accepted;
+        sink_ask(s, SINK_STEP_WRITE);
 }
 
 static void on_retry(void *userdata) {
         Sink *s = userdata;
 
+        s->retry_at = 0;
         if (s->state == STATE_DOWN)
                 sink_probe(s);
         else if (s->state == STATE_RETRYING)
@@ -229,14 +253,145 @@ static void on_seen(void *userdata, unsigned seen) {
         }
 }
 
+/* ---- letting go ---- */
+
+/* Nothing more is to be done for the batch but what is held against it alone. */
+static void sink_leave(Sink *s) {
+        Batch *left = cleanup_steal(s->batch);
+
+        for (size_t i = 0; i < left->pull.n && !s->batch; i++)
+                if (left->fates[i] == FATE_PENDING && batch_gather(&(BatchPick){ left, i }, 1, &s->batch) < 0)
+                        break;
+        if (s->batch) {
+                s->batch->orphan = true;
+                s->batch->suspicions[0] = (Suspicion){};
+                sink_wake_at(s, s->retry_at > 0 ? s->retry_at : clock_now() + s->backoff.initial);
+        } else {
+                sink_move(s, STATE_READY);
+                if (!s->refusing)
+                        sink_probe(s);
+        }
+        sink_give_back(s, left);
+}
+
+static void sink_expire(Sink *s) {
+        Batch *batch = s->batch;
+        SinkWork *work;
+        size_t n = 0;
+
+        s->lapsed = false;
+        if (batch->orphan || sink_host_prepare(s->host, batch->pull.n, &work) < 0)
+                return sink_leave(s);
+        for (size_t i = 0; i < batch->pull.n; i++)
+                if (batch->fates[i] == FATE_PENDING && blame_expire(&batch->suspicions[i]) == BLAME_REJECTED)
+                        work->items[n++] = (SinkItem){
+                                .message = &batch->pull.messages[i], .reason = "refused", .detail = strdup(s->refusal)
+                        };
+        work->n = n;
+        if (n == 0)
+                return sink_leave(s);
+        sink_move(s, STATE_WRITING);
+        s->letting_go = true;
+        sink_ask(s, SINK_STEP_APART);
+}
+
+/* ---- ends of a write ---- */
+
+static void sink_wait(Sink *s) {
+        sink_move(s, STATE_RETRYING);
+}
+
+/* The batch stays here. The last thing done. */
+static void sink_hold(Sink *s) {
+        if (s->lapsed)
+                return sink_expire(s);
+        sink_changed(s);
+}
+
+/* Nothing was accepted, and something refused. */
+static void sink_refuse(Sink *s) {
+        usec_t now = clock_now(), delay;
+        SinkAnswer answer = {
+                .fault = SINK_FAULT_LASTING,
+                .reason = "refused",
+                .words = "refuses every message",
+                .remedy =
+                        "see its log; what was changed there last, a validator or an index for one, is the likely cause"
+        };
+
+        if (!s->refusing || s->refusing_since == 0) {
+                s->refusing = true;
+                s->refusing_since = now;
+                s->refused = batch_count(s->batch, FATE_PENDING);
+        } else
+                s->refused += s->scout != NULL;
+        delay = s->scout && s->retry_at > now ? s->retry_at - now
+                                              : sink_schedule(s, SINK_FAULT_PASSING, s->backoff.max);
+        text_copy(answer.detail, sizeof(answer.detail), s->refusal);
+        if (s->refused > 1 || now - s->refusing_since >= ALONE_SAID_USEC) {
+                s->up = false;
+                sink_said_down(&s->said, &answer, true, delay);
+        }
+}
+
+/* A write beside the batch has ended; the batch is tried at once if that says anything new. */
+static void sink_end_scout(Sink *s, const SinkAnswer *answer, bool progress) {
+        Batch *scout = s->scout;
+
+        sink_wait(s);
+        if (answer->fault != SINK_FAULT_NONE)
+                sink_fail(s, answer);
+        else if (progress) {
+                sink_note_up(s);
+                sink_wake_at(s, clock_now());
+        } else
+                sink_refuse(s);
+        s->scout = NULL;
+        if (s->lapsed)
+                sink_expire(s);
+        sink_give_back(s, scout);
+}
+
+static bool sink_is_kept(const Batch *batch) {
+        for (size_t i = 0; i < batch->pull.n; i++)
+                if (batch->fates[i] == FATE_PENDING && batch->suspicions[i].state == BLAME_KEPT)
+                        return true;
+        return false;
+}
+
+static void sink_end_write(Sink *s, const SinkAnswer *answer) {
+        const bool progress = s->blame.accepted > s->before, well = answer->fault == SINK_FAULT_NONE;
+        const bool refused_before = s->refusing;
+
+        if (s->scout)
+                return sink_end_scout(s, answer, progress);
+        if (well && (progress || !s->refusing) && !sink_is_kept(s->batch))
+                sink_note_up(s);
+        if (well && batch_count(s->batch, FATE_PENDING) == 0) {
+                s->lapsed = false;
+                sink_move(s, STATE_READY);
+                return sink_give_back(s, cleanup_steal(s->batch));
+        }
+        sink_wait(s);
+        if (answer->fault == SINK_FAULT_LASTING || (!well && !progress))
+                sink_fail(s, answer);
+        else if (well && progress && refused_before)
+                sink_wake_at(s, clock_now()); /* it accepts again: the rest */
+        else if (sink_is_kept(s->batch))
+                sink_refuse(s);
+        else
+                (void) sink_schedule(s, answer->fault, AGAIN_MAX_USEC);
+        sink_hold(s);
+}
+
 /* ---- answers ---- */
 
 static size_t sink_index(const Sink *s, const SinkItem *item) {
-        return (size_t) (item->message - s->batch->pull.messages);
+        return (size_t) (item->message - sink_current(s)->pull.messages);
 }
 
 static void sink_settle(Sink *s, const SinkItem *item, Fate fate) {
-        delivery_set_fate(s->batch, sink_index(s, item), fate);
+        batch_set_fate(sink_current(s), sink_index(s, item), fate);
         s->status.stored += fate == FATE_STORED;
         s->status.duplicates += fate == FATE_DUPLICATE;
         s->status.rejected += fate == FATE_REJECTED;
@@ -245,86 +400,142 @@ static void sink_settle(Sink *s, const SinkItem *item, Fate fate) {
                 s->status.last_stored = clock_wall();
 }
 
-/* Always the last thing done: from inside, the subscriber may hand over the next batch or free the sink. */
-static void sink_give_back(Sink *s) {
-        s->callbacks.on_settled(s->callbacks.userdata, cleanup_steal(s->batch));
-}
-
-static void sink_end_write(Sink *s, const SinkAnswer *answer) {
-        if (answer->fault == SINK_FAULT_NONE) {
-                sink_note_up(s); /* it answers; only some messages may be odd */
-                if (batch_count(s->batch, FATE_PENDING) == 0) {
-                        sink_move(s, STATE_READY);
-                        return sink_give_back(s);
-                }
-        }
-        sink_move(s, STATE_RETRYING);
-        sink_schedule(s, answer);
-        sink_changed(s);
-}
-
-static void sink_probed(Sink *s, const SinkAnswer *answer) {
-        if (answer->fault == SINK_FAULT_NONE) {
-                sink_note_up(s);
-                sink_move(s, STATE_READY);
-        } else {
-                sink_move(s, STATE_DOWN);
-                sink_schedule(s, answer);
-        }
-        sink_changed(s);
-}
-
-/* A suspect is refused too often to be tried again. */
-static bool sink_gives_up(Sink *s, const SinkItem *item) {
-        return ++s->batch->refusals[sink_index(s, item)] >= REFUSALS_MAX;
-}
-
-/* Keeps those items of *work* that are to be set apart, as a work of their own. Returns how many. */
-static size_t sink_sort_written(Sink *s, SinkWork *work) {
-        size_t n = 0;
+static void sink_note_accepted(Sink *s, const SinkWork *work) {
+        usec_t now = clock_now();
 
         for (size_t i = 0; i < work->n; i++) {
-                SinkItem *item = &work->items[i];
+                const SinkItem *item = &work->items[i];
 
-                if (item->verdict == SINK_STORED || item->verdict == SINK_DUPLICATE)
-                        sink_settle(s, item, item->verdict == SINK_STORED ? FATE_STORED : FATE_DUPLICATE);
-                else if (item->verdict == SINK_BAD || (item->verdict == SINK_SUSPECT && sink_gives_up(s, item))) {
-                        SinkItem keep = *item;
+                if (item->verdict != SINK_STORED && item->verdict != SINK_DUPLICATE)
+                        continue;
+                blame_accepted(&s->blame, &sink_current(s)->suspicions[sink_index(s, item)], now);
+                sink_settle(s, item, item->verdict == SINK_STORED ? FATE_STORED : FATE_DUPLICATE);
+        }
+        if (work->answer.accepted && s->blame.accepted == s->before)
+                s->blame.accepted++;
+}
 
-                        *item = work->items[n];
-                        keep.verdict = SINK_PENDING;
-                        work->items[n++] = keep;
-                }
+/* True when the message is to be set apart. */
+static bool sink_judge(Sink *s, const SinkItem *item) {
+        Suspicion *suspicion = &sink_current(s)->suspicions[sink_index(s, item)];
+        const BlameRefusal refusal = { .code = item->code,
+                .about_document = item->about_document,
+                .alone = item->alone || sink_host_work(s->host, NULL)->n == 1,
+                .before = s->before };
+
+        switch (blame_refused(&s->blame, suspicion, &refusal, clock_now())) {
+        case BLAME_REJECTED:
+                return true;
+        case BLAME_ASIDE:
+                sink_settle(s, item, FATE_SUSPECT);
+                return false;
+        default:
+                text_copy(s->refusal, sizeof(s->refusal), item->detail);
+                return false;
+        }
+}
+
+static bool has_suspects(const SinkWork *work) {
+        for (size_t i = 0; i < work->n; i++)
+                if (work->items[i].verdict == SINK_SUSPECT)
+                        return true;
+        return false;
+}
+
+/* Moves those items of *work* that are to be set apart to its front. Returns how many. */
+static size_t sink_judge_all(Sink *s, SinkWork *work) {
+        size_t n = 0;
+
+        if (work->answer.fault == SINK_FAULT_PASSING && s->blame.accepted == s->before && has_suspects(work))
+                work->answer.fault = SINK_FAULT_NONE; /* that says as much, and more */
+        if (work->answer.fault != SINK_FAULT_NONE)
+                return 0;
+        for (size_t i = 0; i < work->n; i++) {
+                SinkItem item = work->items[i];
+
+                if (item.verdict != SINK_BAD && (item.verdict != SINK_SUSPECT || !sink_judge(s, &item)))
+                        continue;
+                work->items[i] = work->items[n];
+                item.verdict = SINK_PENDING;
+                work->items[n++] = item;
         }
         return n;
 }
 
+static void sink_probed(Sink *s, const SinkAnswer *answer) {
+        if (answer->fault == SINK_FAULT_NONE) {
+                if (answer->untried)
+                        s->refusing = true; /* for all that is known: only a message can tell */
+                if (!s->refusing)           /* else that it can be reached says nothing new */
+                        sink_note_up(s);
+                sink_move(s, STATE_READY);
+        } else {
+                sink_move(s, STATE_DOWN);
+                sink_fail(s, answer);
+        }
+        sink_changed(s);
+}
+
 static void sink_written(Sink *s, SinkWork *work) {
-        const SinkAnswer answer = work->answer;
         size_t n;
 
         s->status.writes++;
-        n = sink_sort_written(s, work);
-        if (answer.fault != SINK_FAULT_NONE || n == 0 || s->state == STATE_STOPPED)
-                return sink_end_write(s, &answer);
+        sink_note_accepted(s, work);
+        n = sink_judge_all(s, work);
+        if (n == 0 || sink_current(s)->orphan) {
+                for (size_t i = 0; i < n; i++) /* it is the queue's again, and comes back */
+                        batch_set_fate(s->batch, sink_index(s, &work->items[i]), FATE_FAILED);
+                return sink_end_write(s, &work->answer);
+        }
         for (size_t i = n; i < work->n; i++)
                 free(cleanup_steal(work->items[i].detail));
         work->n = n;
         sink_ask(s, SINK_STEP_APART);
 }
 
-static void sink_set_apart(Sink *s, SinkWork *work) {
-        const SinkAnswer answer = work->answer;
+static void sink_settle_apart(Sink *s, const SinkWork *work) {
+        bool kept = false, refused = false;
 
         for (size_t i = 0; i < work->n; i++) {
                 const SinkItem *item = &work->items[i];
 
-                if (item->verdict == SINK_STORED || item->verdict == SINK_DUPLICATE)
+                if (item->verdict == SINK_STORED || item->verdict == SINK_DUPLICATE) {
+                        kept = true;
                         sink_settle(s, item, FATE_REJECTED);
-                else if (item->verdict == SINK_BAD)
+                } else if (item->verdict == SINK_BAD || item->verdict == SINK_SUSPECT) {
+                        refused = true;
+                        blame_unkept(&sink_current(s)->suspicions[sink_index(s, item)], clock_now());
                         sink_settle(s, item, FATE_FAILED);
+                }
         }
-        sink_end_write(s, &answer);
+        sink_said_apart(&s->said, work->answer.detail, kept, refused);
+}
+
+static void sink_set_apart(Sink *s, const SinkWork *work) {
+        const SinkAnswer answer = work->answer;
+
+        sink_settle_apart(s, work);
+        if (!s->letting_go)
+                return sink_end_write(s, &answer);
+        s->letting_go = false;
+        sink_wait(s);
+        sink_leave(s);
+}
+
+/* After the stop: what it settled counts, and then all comes back. */
+static void sink_answered_late(Sink *s, SinkStep step, const SinkWork *work) {
+        Batch *scout;
+
+        if (step == SINK_STEP_WRITE)
+                sink_note_accepted(s, work);
+        else if (step == SINK_STEP_APART)
+                sink_settle_apart(s, work);
+        scout = cleanup_steal(s->scout);
+        if (scout)
+                sink_give_back(s, scout);
+        if (s->batch)
+                sink_give_back(s, cleanup_steal(s->batch));
+        sink_changed(s);
 }
 
 static void on_answer(void *userdata) {
@@ -332,18 +543,14 @@ static void on_answer(void *userdata) {
         SinkStep step;
         SinkWork *work = sink_host_work(s->host, &step);
 
-        if (step == SINK_STEP_WRITE && s->state == STATE_STOPPED)
-                (void) sink_sort_written(s, work);
-        if (s->state == STATE_STOPPED && s->batch)
-                sink_give_back(s);
-        else if (s->state == STATE_STOPPED)
-                sink_changed(s);
-        else if (step == SINK_STEP_PROBE)
-                sink_probed(s, &work->answer);
+        if (s->state == STATE_STOPPED)
+                sink_answered_late(s, step, work);
         else if (step == SINK_STEP_WRITE)
                 sink_written(s, work);
-        else
+        else if (step == SINK_STEP_APART)
                 sink_set_apart(s, work);
+        else
+                sink_probed(s, &work->answer);
 }
 
 /* ---- what the subscriber calls ---- */
@@ -370,6 +577,7 @@ int sink_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config,
                         "Subscription %s cannot be stored: %s", config->subscription, problem);
         if (r < 0)
                 return r;
+        s->said = (SinkSaid){ .subscription = s->subscription, .what = type->what, .place = sink_host_place(s->host) };
         r = loop_add_timer(loop, LOOP_EXACT, on_retry, s, &s->retry);
         if (r < 0)
                 return r;
@@ -379,10 +587,15 @@ int sink_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config,
 }
 
 Sink *sink_free(Sink *s) {
+        const Batch *writing;
+
         if (!s)
                 return NULL;
+        writing = s->host && sink_host_is_busy(s->host) ? sink_current(s) : NULL; /* the host's to free */
         s->retry = loop_drop(s->retry);
-        if (s->batch && !(s->host && sink_host_is_busy(s->host)))
+        if (s->scout != writing)
+                s->scout = batch_free(s->scout);
+        if (s->batch != writing)
                 s->batch = batch_free(s->batch);
         s->host = sink_host_free(s->host);
         free(s->subscription);
@@ -391,11 +604,26 @@ Sink *sink_free(Sink *s) {
 }
 
 int sink_write(Sink *s, Batch *batch) {
-        if (s->state != STATE_READY)
+        if (s->state == STATE_READY)
+                s->batch = batch;
+        else if (s->state == STATE_RETRYING && s->refusing)
+                s->scout = batch;
+        else
                 return SINK_WRITE_BUSY;
-        s->batch = batch;
         sink_try(s, false);
         return SINK_WRITE_STARTED;
+}
+
+bool sink_wants_scout(const Sink *s) {
+        return s->refusing && (s->state == STATE_READY || s->state == STATE_RETRYING);
+}
+
+void sink_let_go(Sink *s, const Batch *batch) {
+        if (batch != s->batch)
+                return;
+        s->lapsed = true;
+        if (s->state == STATE_RETRYING)
+                sink_expire(s);
 }
 
 void sink_stop(Sink *s) {
@@ -407,24 +635,24 @@ void sink_stop(Sink *s) {
         loop_off(s->retry);
         s->retry_at = 0;
         if (retrying)
-                sink_give_back(s);
+                sink_give_back(s, cleanup_steal(s->batch));
         else
                 sink_changed(s);
 }
 
 bool sink_is_busy(const Sink *s) {
-        return s->batch && sink_host_is_busy(s->host);
+        return sink_current(s) && sink_host_is_busy(s->host);
 }
 
 bool sink_is_ready(const Sink *s) {
-        return s->up && s->state != STATE_STOPPED;
+        return s->up && !s->refusing && s->state != STATE_STOPPED;
 }
 
 void sink_status(const Sink *s, SinkStatus *ret) {
         *ret = s->status;
-        ret->ready = sink_is_ready(s);
-        ret->down_since = s->trouble.since_wall;
+        ret->ready = s->up && s->state != STATE_STOPPED;
+        ret->down_since = s->said.down.since_wall;
         ret->retry_at = s->retry_at;
-        ret->detail = s->trouble.detail;
+        ret->detail = s->said.down.detail;
         ret->what = s->type->what;
 }

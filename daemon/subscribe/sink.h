@@ -9,114 +9,18 @@
  * Writing a message twice leaves one document (P4). The subscriber reads the ack ids in batch->body meanwhile, to renew
  * their leases: nothing but the fates changes. */
 
-#include <stdatomic.h>
-
-#include "config.h"
 #include "lib/loop.h"
-#include "pubsub/wire.h"
-#include "subscribe/delivery.h"
-
-/* ---- what a type is asked, and what it answers ---- */
-
-#define SINK_DETAIL_MAX 512
-
-typedef enum SinkFault {
-        SINK_FAULT_NONE,
-        SINK_FAULT_PASSING, /* waiting helps: tried again with backoff, and soon after the type saw its remote again */
-        SINK_FAULT_LASTING, /* only a person can end it, and trying often may lock an account: at the longest interval
-                             */
-} SinkFault;
-
-/* Of a probe, a write or a set_apart as a whole. Zeros: the remote is well. The texts but *detail* are static. */
-typedef struct SinkAnswer {
-        SinkFault fault;
-        bool accepted;      /* the remote took something just now, or had it already: it does take messages */
-        bool untried;       /* of a probe without a fault: no write could be tried, so only a message can tell */
-        const char *reason; /* of the fault in one word, for logs and tests: "unreachable" */
-        const char *words;  /* what follows the remote's name: "cannot be reached" */
-        const char *remedy; /* what the reader can do */
-        char detail[SINK_DETAIL_MAX]; /* what the remote said; printable */
-} SinkAnswer;
-
-typedef enum SinkVerdict {
-        SINK_PENDING = 0, /* nothing may be concluded: to be sent again */
-        SINK_STORED,      /* durable now; by set_apart: durable there, or there already */
-        SINK_DUPLICATE,   /* the same was durable already */
-        SINK_BAD,     /* never to be stored, however the remote is: not JSON, its name is taken by another payload. By
-                       * set_apart: refused there for good */
-        SINK_SUSPECT, /* refused with a code: by the message's fault or by the remote's */
-} SinkVerdict;
-
-/* One message of a SinkWork. */
-typedef struct SinkItem {
-        const WireMessage *message;
-        bool alone; /* to be sent in a command of its own */
-        SinkVerdict verdict;
-        bool about_document; /* SUSPECT: the code speaks of the document, as far as codes can be trusted */
-        int code;            /* SUSPECT: the remote's */
-        const char *reason;  /* BAD, SUSPECT, and for set_apart: why in one word, "not_json"; static */
-        char *detail;        /* ... and in words; owned, see sink_item_bad() */
-} SinkItem;
-
-typedef struct SinkWork {
-        SinkItem *items; /* all of them PENDING at first */
-        size_t n;
-        bool again; /* a write of what is still pending of the last one */
-        SinkAnswer answer;
-} SinkWork;
-
-/* Says that a message is SINK_BAD or SINK_SUSPECT. *detail* is copied; without memory the message stays PENDING. */
-void sink_item_bad(SinkItem *item, const char *reason, const char *detail);
-void sink_item_suspect(SinkItem *item, int code, bool about_document, const char *reason, const char *detail);
-
-/* A type's door back to its shared half. It outlives the sink when a thread is stuck in the type's library. */
-typedef struct SinkHost SinkHost;
-
-/* Around every call into a library that may block, so that the loop can tell one that never returns. On the thread. */
-void sink_host_enter(SinkHost *host);
-void sink_host_leave(SinkHost *host);
-
-enum { SINK_SEEN_WRITABLE = 1, SINK_SEEN_LOST = 2 };
-/* The type sees that its remote takes writes again, or that it is gone. From any thread. */
-void sink_host_seen(SinkHost *host, unsigned seen);
-
-/* The answer of what was asked last is there. For types that do not block; also from inside the question. */
-void sink_host_answer(SinkHost *host);
-
-/* What the verbs ask: sink-admin.h. */
-typedef struct SinkAdmin SinkAdmin;
-
-/* With *blocks* all functions but open() run on the sink's thread, one at a time, and answer by returning. Without it
- * they run on the loop and answer by sink_host_answer(), once for each probe, write and set_apart. */
-typedef struct SinkType {
-        const ConfigSection *keys; /* its section of the configuration, and its name: "mongodb" */
-        const char *what;          /* the remote's name in words: "MongoDB" */
-        bool blocks;
-        /* config->keys is the type's own struct, its secrets read. Copies what it needs. -EBADMSG with a sentence in
-         * *problem* for what only a user can mend in the config. Never blocks, never fails because the remote is down.
-         */
-        int (*open)(const SubscriptionConfig *config, SinkHost *host, void **ret_self,
-                char problem[static SINK_DETAIL_MAX]);
-        const char *(*place)(const void *self); /* what messages are stored in, for log entries: "home.readings" */
-        /* Whether messages can be stored, without storing any. */
-        void (*probe)(void *self, SinkAnswer *answer);
-        /* Tries once to store every message of *work*. */
-        void (*write)(void *self, SinkWork *work);
-        /* Tries once to keep every message of *work* apart, with its reason and detail. */
-        void (*set_apart)(void *self, SinkWork *work);
-        void *(*close)(void *self);
-        const SinkAdmin *admin; /* NULL: the verbs have nothing to ask */
-} SinkType;
-
-/* ---- the sink, for the subscriber ---- */
+#include "subscribe/batch.h"
+#include "subscribe/sink-type.h"
 
 typedef struct Sink Sink;
 
 enum { SINK_WRITE_STARTED = 0, SINK_WRITE_BUSY = 1 };
 
 typedef struct SinkCallbacks {
-        /* The batch is back with the subscriber; every message has a fate other than PENDING unless the sink is being
-         * stopped. The subscriber may write the next batch from inside. */
+        /* The batch is back with the subscriber. Messages are PENDING only when the sink is being stopped, when
+         * sink_let_go() asked for the batch, or when it was tried in vain while the remote refuses everything. The
+         * subscriber may write the next batch from inside. */
         void (*on_settled)(void *userdata, Batch *batch);
         /* sink_is_ready() changed, or something in sink_status(). */
         void (*on_change)(void *userdata);
@@ -141,11 +45,21 @@ int sink_new(
 Sink *sink_free(Sink *sink);
 CLEANUP_DEFINE(Sink, sink_free)
 
-/* Takes the batch only when it answers SINK_WRITE_STARTED. */
+/* Takes the batch only when it answers SINK_WRITE_STARTED: when it is ready and idle; and when it wants a scout, where
+ * it may hold another batch already. */
 int sink_write(Sink *sink, Batch *batch);
+/* The remote refuses everything it was given, and nothing was accepted since: a message that it was not given yet tells
+ * whether that is the messages' fault or the remote's (P11). */
+bool sink_wants_scout(const Sink *sink);
+/* The lease of a batch in the sink is over. It comes back as soon as it is not in a write: what is held against it
+ * alone set apart, the rest PENDING. The sink keeps a copy of one of those to try. */
+void sink_let_go(Sink *sink, const Batch *batch);
 /* No new try is started; a batch that is not in a write right now comes back at once, the other one when its write
  * returns. */
 void sink_stop(Sink *sink);
-bool sink_is_busy(const Sink *sink); /* a write is under way */
+/* A write is under way. */
+bool sink_is_busy(const Sink *sink);
+/* Whole batches are welcome, now or after the write under way. */
 bool sink_is_ready(const Sink *sink);
+/* How it stands; texts live until the next call that may change them. */
 void sink_status(const Sink *sink, SinkStatus *ret);

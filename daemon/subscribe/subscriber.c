@@ -5,23 +5,66 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/backoff.h"
+#include "events.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
-#include "subscribe/subscriber-internal.h"
+#include "subscribe/aside.h"
+#include "subscribe/held.h"
+#include "subscribe/pulls.h"
+#include "subscribe/subscription.h"
+
+#define SCOUTS_MAX 60 /* held at once */
+/* the plan stops well before: batches of the pulls, what is acknowledged, scouts, and what was split off */
+#define HELD_MAX (PULLS_MAX * 4 + PULL_PLAN_ACKING_MAX + SCOUTS_MAX)
+/* a sink that was busy although ready is offered the batch again */
+#define BUSY_RETRY_USEC (100 * USEC_PER_MSEC)
+/* for the sink to become ready: two tries to find a server */
+#define ONCE_PATIENCE_USEC (10 * USEC_PER_SEC)
+/* for pulls to bring what the stop released: a round trip, and a busy machine */
+#define LINGER_USEC (1 * USEC_PER_SEC)
+#define ONCE_FAILURES 3 /* of pulls in a row */
+
+struct Subscriber {
+        Loop *loop;
+        const SubscriptionConfig *config;
+        bool once, begun, stopping, closing;
+        void (*on_change)(void *userdata);
+        void *userdata;
+        LoopWatch *change; /* on_change comes from here: never from inside a call into this module */
+        LoopWatch *timer;  /* the next look */
+
+        Subscription *subscription;
+        Pulls *pulls;
+        Sink *sink;
+        bool ready;                       /* as last seen */
+        usec_t paused_at, paused_at_wall; /* since when not ready: clock_now(), clock_wall() */
+        usec_t scout_at;                  /* no scout before; clock_now() */
+
+        HeldHost host;
+        Held *held[HELD_MAX]; /* oldest first */
+        size_t n_held;
+        Aside *aside;
+        bool aside_last;    /* the last batch for the sink was of those that wait aside */
+        bool left;          /* something was left to the queue */
+        usec_t oldest_left; /* publish time of the oldest message that was; 0: none, or the queue was empty since */
+        usec_t released_at; /* stopping: when a batch was last given back; 0: none was */
+
+        usec_t last_ack;
+        uint64_t acknowledged;
+};
 
 /* ---- looking: what can be done now ---- */
 
-void subscriber_changed(Subscriber *s) {
+/* Announces a change of status. */
+static void subscriber_changed(Subscriber *s) {
         if (!s->closing)
-                (void) sd_event_source_set_enabled(s->change, SD_EVENT_ONESHOT);
+                loop_wake(s->change);
 }
 
-static int on_change_source(sd_event_source *source, void *userdata) {
+static void on_change_watch(void *userdata) {
         Subscriber *s = userdata;
 
         s->on_change(s->userdata);
-        return 0;
 }
 
 /* Notes when the sink goes away and comes back. */
@@ -33,6 +76,12 @@ static void see_sink(Subscriber *s, usec_t now) {
         s->ready = ready;
         s->paused_at = ready ? 0 : now;
         s->paused_at_wall = ready ? 0 : clock_wall();
+        subscription_set_paused(s->subscription, !ready);
+        if (!ready)
+                return;
+        s->scout_at = 0;
+        for (size_t i = 0; i < s->n_held; i++)
+                held_forgive(s->held[i]);
 }
 
 static Held *find_held(const Subscriber *s, HeldState state) {
@@ -42,55 +91,188 @@ static Held *find_held(const Subscriber *s, HeldState state) {
         return NULL;
 }
 
-/* True when a batch waits although the sink is ready: it was busy. */
-static bool hand_over(Subscriber *s) {
-        Held *held;
+/* A batch that the sink was not given in vain already. */
+static Held *find_waiting(const Subscriber *s) {
+        for (size_t i = 0; i < s->n_held; i++)
+                if (held_state(s->held[i]) == HELD_WAITING && !held_was_refused(s->held[i]))
+                        return s->held[i];
+        return NULL;
+}
 
-        while (s->ready && (held = find_held(s, HELD_WAITING)))
-                if (held_write(held, s->sink) != SINK_WRITE_STARTED)
-                        return !find_held(s, HELD_WRITING);
+/* Offers the sink what is due of what waits aside: in turns with the flow, where there is one. */
+static bool try_aside(Subscriber *s, usec_t now, bool flow) {
+        Batch *batch;
+
+        if (!s->ready || find_held(s, HELD_WRITING) || (flow && s->aside_last))
+                return false;
+        batch = aside_try(s->aside, now);
+        if (!batch)
+                return false;
+        s->aside_last = true;
+        if (sink_write(s->sink, batch) == SINK_WRITE_STARTED)
+                return true;
+        aside_return(s->aside, batch);
+        batch_free(batch);
         return false;
 }
 
-static void wake_at(Subscriber *s, usec_t at) {
-        int r;
+/* True when a batch waits although the sink is ready: it was busy. */
+static bool hand_over(Subscriber *s, usec_t now) {
+        Held *held;
 
-        if (at == USEC_INFINITY)
-                r = sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
-        else {
-                r = sd_event_source_set_time(s->timer, at);
-                if (r >= 0)
-                        r = sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
+        for (;;) {
+                held = find_waiting(s);
+                if (try_aside(s, now, held != NULL) || !held || !(s->ready || sink_wants_scout(s->sink)))
+                        return false;
+                if (held_write(held, s->sink) != SINK_WRITE_STARTED)
+                        return s->ready && !find_held(s, HELD_WRITING);
+                s->aside_last = false;
         }
-        if (r < 0)
-                log_debug("%s: cannot set the timer of the next pull", s->config->subscription);
 }
 
-void subscriber_look(Subscriber *s) {
-        usec_t now = clock_now(), next = USEC_INFINITY;
+static PullLoad measure_load(const Subscriber *s) {
+        PullLoad load = { .ready = s->ready };
+
+        for (size_t i = 0; i < s->n_held; i++) {
+                HeldState state = held_state(s->held[i]);
+
+                load.unsettled += state == HELD_WAITING || state == HELD_WRITING || state == HELD_KEPT;
+                load.acking += state == HELD_ACKING;
+                load.bytes += held_bytes(s->held[i]);
+        }
+        return load;
+}
+
+static size_t count_held(const Subscriber *s, HeldState state) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < s->n_held; i++)
+                n += held_state(s->held[i]) == state;
+        return n;
+}
+
+/* Nothing can be pulled as it usually is, and only a message that the sink has not seen tells more. */
+static bool wants_scout(const Subscriber *s) {
+        if (s->once || find_waiting(s) || count_held(s, HELD_WAITING) >= SCOUTS_MAX)
+                return false;
+        return sink_wants_scout(s->sink) || (s->ready && count_held(s, HELD_KEPT) >= s->config->pulls);
+}
+
+static usec_t earlier(usec_t a, usec_t b) {
+        return a < b ? a : b;
+}
+
+static void expire_aside(Subscriber *s, usec_t now) {
+        size_t n = aside_expire(s->aside, now);
+        char span[CLOCK_SPAN_SIZE];
+
+        if (n == 0)
+                return;
+        s->left = true;
+        log_event(LOG_WARNING, EVENT_LEASE_LAPSED, LOG_FIELDS({ FIELD_SUBSCRIPTION, s->config->subscription }),
+                "%s: %zu messages were held for %s without being stored; they are left to Pub/Sub, which keeps them "
+                "and "
+                "delivers them again",
+                s->config->subscription, n, clock_format_span(s->config->max_hold, span, sizeof(span)));
+}
+
+/* Room aside: suspects that keep a slot go there. */
+static void move_aside(Subscriber *s) {
+        for (size_t i = s->n_held; i-- > 0;) {
+                Held *held = s->held[i];
+
+                if (held_state(held) != HELD_KEPT || !aside_has_room(s->aside))
+                        continue;
+                aside_take(s->aside, held_batch(held));
+                held_narrow(held);
+        }
+}
+
+static void subscriber_pull(Subscriber *s, usec_t now) {
+        if (s->once && !s->begun)
+                return;
+        if (wants_scout(s) && now >= s->scout_at)
+                pulls_scout(s->pulls, now);
+        pulls_start(s->pulls, measure_load(s), now);
+}
+
+static usec_t next_look(const Subscriber *s, usec_t now) {
+        usec_t next = s->ready ? aside_next(s->aside) : USEC_INFINITY;
+        PullsStatus pulls;
+
+        pulls_status(s->pulls, &pulls);
+        if (s->ready && pulls.not_before > now)
+                next = earlier(next, pulls.not_before);
+        if (wants_scout(s) && pulls.in_flight == 0)
+                next = earlier(next, s->scout_at > pulls.not_before ? s->scout_at : pulls.not_before);
+        if (s->once && s->begun && !s->ready && s->paused_at + ONCE_PATIENCE_USEC > now)
+                next = earlier(next, s->paused_at + ONCE_PATIENCE_USEC);
+        return next;
+}
+
+static void wake_at(Subscriber *s, usec_t at) {
+        if (at == USEC_INFINITY)
+                loop_off(s->timer);
+        else
+                loop_arm(s->timer, at);
+}
+
+static void subscriber_wind_up(Subscriber *s);
+
+/* Does what can be done now: hands over, pulls, sets the timer. */
+static void subscriber_look(Subscriber *s) {
+        usec_t now = clock_now();
+        bool busy;
 
         if (s->stopping)
                 return subscriber_wind_up(s);
         see_sink(s, now);
-        if (hand_over(s))
-                next = now + SUBSCRIBER_BUSY_RETRY_USEC;
+        expire_aside(s, now);
+        move_aside(s);
+        busy = hand_over(s, now);
         subscriber_pull(s, now);
-        if (s->ready && s->plan.not_before > now && s->plan.not_before < next)
-                next = s->plan.not_before;
-        if (s->once && s->begun && !s->ready && s->paused_at + SUBSCRIBER_ONCE_PATIENCE_USEC > now)
-                next = s->paused_at + SUBSCRIBER_ONCE_PATIENCE_USEC;
-        wake_at(s, next);
+        wake_at(s, busy ? earlier(now + BUSY_RETRY_USEC, next_look(s, now)) : next_look(s, now));
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static void on_timer(void *userdata) {
         Subscriber *s = userdata;
 
         subscriber_look(s);
         subscriber_changed(s);
+}
+
+/* ---- batches ---- */
+
+static int keep_batch(Subscriber *s, Batch *batch, HeldState state) {
+        int r;
+
+        if (s->n_held >= HELD_MAX)
+                return -ENOBUFS;
+        r = held_new(&s->host, batch, state, &s->held[s->n_held]);
+        if (r < 0)
+                return r;
+        s->n_held++;
         return 0;
 }
 
-/* ---- the sink ---- */
+static int on_batch(void *userdata, Batch *batch) {
+        Subscriber *s = userdata;
+
+        if (batch->scout)
+                s->scout_at = clock_now() + s->config->backoff.max;
+        return keep_batch(s, batch, HELD_WAITING);
+}
+
+static void on_pull_answer(void *userdata) {
+        Subscriber *s = userdata;
+        PullsStatus pulls;
+
+        pulls_status(s->pulls, &pulls);
+        if (s->ready && s->n_held == 0 && pulls.emptied >= pulls.last)
+                s->oldest_left = 0; /* the queue has nothing that is not out with somebody */
+        subscriber_look(s);
+        subscriber_changed(s);
+}
 
 static bool holds(const Subscriber *s, const Held *held) {
         for (size_t i = 0; i < s->n_held; i++)
@@ -99,19 +281,70 @@ static bool holds(const Subscriber *s, const Held *held) {
         return false;
 }
 
+/* Copies of the messages with *fate* become a batch of their own. On an error they are left to the queue. */
+static void split_off(Subscriber *s, Batch *batch, Fate fate, HeldState state) {
+        _cleanup_free_ BatchPick *picks = calloc(batch->pull.n + 1, sizeof(BatchPick));
+        _cleanup_(batch_freep) Batch *part = NULL;
+        size_t n = 0;
+
+        for (size_t i = 0; picks && i < batch->pull.n; i++)
+                if (batch->fates[i] == fate)
+                        picks[n++] = (BatchPick){ batch, i };
+        if (n == 0 || batch_gather(picks, n, &part) < 0)
+                return;
+        part->scout = batch->scout;
+        for (size_t i = 0; i < n && state == HELD_KEPT; i++)
+                batch_set_fate(part, i, FATE_SUSPECT);
+        if (keep_batch(s, part, state) < 0)
+                return;
+        cleanup_steal(part);
+        for (size_t i = 0; i < n; i++)
+                batch_set_fate(batch, picks[i].index, FATE_ASIDE);
+}
+
+/* Some of it is settled; what is not goes its own way, so that the rest can be acknowledged and the slot is free. */
+static void sort_batch(Subscriber *s, Batch *batch) {
+        aside_take(s->aside, batch);
+        split_off(s, batch, FATE_SUSPECT, HELD_KEPT);
+        if (batch_count(batch, FATE_PENDING) < batch->pull.n)
+                split_off(s, batch, FATE_PENDING, HELD_WAITING);
+}
+
+/* What is settled of those that wait aside is acknowledged as any other batch is. */
+static void settle_aside(Subscriber *s, Batch *batch) {
+        bool settled = false;
+
+        aside_return(s->aside, batch);
+        for (size_t i = 0; i < batch->pull.n; i++) {
+                settled = settled || batch_is_settled(batch, i);
+                if (!batch_is_settled(batch, i) && batch->fates[i] != FATE_ASIDE)
+                        batch_set_fate(batch, i, FATE_ASIDE); /* still there */
+        }
+        if (settled && keep_batch(s, batch, HELD_ACKING) == 0)
+                held_settled(batch->lease);
+        else
+                batch_free(batch);
+}
+
 static void on_settled(void *userdata, Batch *batch) {
         Subscriber *s = userdata;
         Held *held = batch->lease;
 
-        if (!holds(s, held)) { /* the end: nobody waits for it any more */
+        if (s->closing || (!batch->aside && !holds(s, held))) { /* the end: nobody waits for it any more */
                 batch_free(batch);
                 return;
         }
         if (!s->stopping) {
                 see_sink(s, clock_now());
-                (void) hand_over(s); /* before anything else: the sink shall not idle */
+                (void) hand_over(s, clock_now()); /* before anything else: the sink shall not idle */
         }
-        held_settled(held);
+        if (batch->aside)
+                settle_aside(s, batch);
+        else {
+                if (!s->stopping && held_count(held) > 0)
+                        sort_batch(s, batch);
+                held_settled(held);
+        }
         subscriber_look(s);
         subscriber_changed(s);
 }
@@ -134,39 +367,47 @@ static void on_acknowledged(void *userdata, size_t n) {
         s->last_ack = clock_wall();
 }
 
-static void on_left(void *userdata, size_t n) {
+static void on_left(void *userdata, size_t n, usec_t oldest) {
         Subscriber *s = userdata;
 
         s->left = true;
+        if (oldest > 0 && (s->oldest_left == 0 || oldest < s->oldest_left))
+                s->oldest_left = oldest;
         if (s->stopping)
                 s->released_at = clock_now();
 }
 
-static void note_result(Subscriber *s, HealthCause cause, const AckResult *result) {
+static void note_result(Subscriber *s, SubscriptionCause cause, const AckResult *result) {
+        ClientReply reply = {
+                .outcome = result->outcome, .http_status = result->http_status, .detail = result->detail
+        };
         size_t lost = 0;
 
         for (size_t i = 0; i < result->n; i++)
                 lost += result->fates[i] == WIRE_ACK_LOST;
         if (result->outcome == CLIENT_OK && lost < result->n)
-                health_mend(&s->health, cause);
-        else
-                health_fail(&s->health, cause,
-                        &(HealthFailure){
-                                .outcome = result->outcome == CLIENT_OK ? CLIENT_INVALID : result->outcome,
-                                .http_status = result->http_status,
-                                .detail = result->outcome == CLIENT_OK
-                                                  ? "Pub/Sub calls every ack id of a batch invalid or lapsed"
-                                                  : result->detail,
-                        });
+                subscription_mend(s->subscription, cause);
+        else {
+                if (result->outcome == CLIENT_OK)
+                        reply = (ClientReply){ .outcome = CLIENT_INVALID,
+                                .detail = "Pub/Sub calls every ack id of a batch invalid or lapsed" };
+                subscription_fail(s->subscription, cause, &reply, clock_now(), 0);
+        }
         subscriber_changed(s);
 }
 
 static void on_ack_result(void *userdata, const AckResult *result) {
-        note_result(userdata, HEALTH_ACK, result);
+        note_result(userdata, SUBSCRIPTION_ACK, result);
 }
 
 static void on_lease_result(void *userdata, const AckResult *result) {
-        note_result(userdata, HEALTH_LEASE, result);
+        note_result(userdata, SUBSCRIPTION_LEASE, result);
+}
+
+static void on_lapsed(void *userdata, Batch *batch) {
+        Subscriber *s = userdata;
+
+        sink_let_go(s->sink, batch);
 }
 
 static void on_done(void *userdata, Held *held) {
@@ -175,57 +416,80 @@ static void on_done(void *userdata, Held *held) {
         for (size_t i = 0; i < s->n_held; i++) {
                 if (s->held[i] != held)
                         continue;
-                memmove(&s->held[i], &s->held[i + 1], (s->n_held - i - 1) * sizeof s->held[0]);
+                memmove(&s->held[i], &s->held[i + 1], (s->n_held - i - 1) * sizeof(s->held[0]));
                 s->n_held--;
                 break;
         }
         if (s->released_at > 0)
                 s->released_at = clock_now(); /* the service knows of it only now */
         held_free(held);
-        if (s->n_held == 0)
-                health_mend(&s->health, HEALTH_LEASE); /* no lease is left that could fail */
+        if (s->n_held == 0) { /* nothing is left that could fail */
+                subscription_mend(s->subscription, SUBSCRIPTION_ACK);
+                if (aside_is_empty(s->aside))
+                        subscription_mend(s->subscription, SUBSCRIPTION_LEASE);
+        }
         subscriber_look(s);
         subscriber_changed(s);
 }
 
-static void on_watch_change(void *userdata) {
+static void on_subscription_change(void *userdata) {
         Subscriber *s = userdata;
-        const SubscriptionSettings *settings = s->watch ? watch_settings(s->watch) : NULL;
+        SubscriptionStatus status;
 
-        s->host.rules.deadline = (settings ? settings->deadline_sec : SUBSCRIBER_DEADLINE_UNKNOWN_SEC) * USEC_PER_SEC;
+        subscription_status(s->subscription, &status);
+        s->host.rules.deadline =
+                (status.settings ? status.settings->deadline_sec : SUBSCRIBER_DEADLINE_UNKNOWN_SEC) * USEC_PER_SEC;
+        s->host.endless.deadline = s->host.rules.deadline;
         subscriber_changed(s);
 }
 
 /* ---- stop ---- */
 
-void subscriber_wind_up(Subscriber *s) {
-        usec_t until = s->released_at > 0 ? s->released_at + SUBSCRIBER_LINGER_USEC : 0;
+static void on_aside_released(void *userdata) {
+        Subscriber *s = userdata;
+
+        s->released_at = clock_now();
+        subscriber_wind_up(s);
+        subscriber_changed(s);
+}
+
+static void subscriber_wind_up(Subscriber *s) {
+        usec_t until = s->released_at > 0 ? s->released_at + LINGER_USEC : 0;
+        PullsStatus pulls;
         Held *held;
 
         if (s->closing)
                 return;
-        while ((held = find_held(s, HELD_WAITING)))
+        while ((held = find_held(s, HELD_WAITING)) || (held = find_held(s, HELD_KEPT)))
                 held_release(held);
-        if (s->n_held > 0 || s->in_flight == 0)
+        aside_release(s->aside, on_aside_released, s);
+        pulls_status(s->pulls, &pulls);
+        if (s->n_held > 0 || !aside_is_empty(s->aside) || pulls.in_flight == 0)
                 wake_at(s, USEC_INFINITY);
         else if (clock_now() < until)
                 wake_at(s, until);
         else
-                subscriber_drop_pulls(s);
+                pulls_drop(s->pulls);
 }
 
 void subscriber_stop(Subscriber *s) {
         if (s->stopping)
                 return;
         s->stopping = s->host.stopping = true;
-        s->watch = watch_free(s->watch);
+        s->left = s->left || !aside_is_empty(s->aside);
+        subscription_rest(s->subscription);
+        pulls_stop(s->pulls);
         sink_stop(s->sink);
         subscriber_wind_up(s);
         subscriber_changed(s);
 }
 
 bool subscriber_is_stopped(const Subscriber *s) {
-        return s->stopping && s->n_held == 0 && s->in_flight == 0 && !sink_is_busy(s->sink);
+        PullsStatus pulls;
+
+        pulls_status(s->pulls, &pulls);
+        return s->stopping && s->n_held == 0 && aside_is_empty(s->aside) && pulls.in_flight == 0 &&
+               !sink_is_busy(s->sink);
 }
 
 /* ---- once ---- */
@@ -239,91 +503,104 @@ void subscriber_begin(Subscriber *s) {
         subscriber_changed(s);
 }
 
-static bool cannot_go_on(const Subscriber *s) {
+static bool cannot_go_on(const Subscriber *s, const PullsStatus *pulls) {
         if (!s->ready)
-                return s->begun && clock_now() >= s->paused_at + SUBSCRIBER_ONCE_PATIENCE_USEC;
-        return s->failures >= SUBSCRIBER_ONCE_FAILURES || (s->failures > 0 && s->unmendable);
+                return s->begun && clock_now() >= s->paused_at + ONCE_PATIENCE_USEC;
+        return pulls->failures >= ONCE_FAILURES || (pulls->failures > 0 && pulls->unmendable);
 }
 
 bool subscriber_is_drained(const Subscriber *s, bool *ret_complete) {
-        bool drained = s->begun && s->plan.empties >= PULL_PLAN_ONCE_EMPTIES && s->in_flight == 0;
+        PullsStatus pulls;
 
-        if (s->stopping || (cannot_go_on(s) && (!s->ready || s->n_held == 0))) {
+        pulls_status(s->pulls, &pulls);
+        if (s->stopping || (cannot_go_on(s, &pulls) && (!s->ready || s->n_held == 0))) {
                 *ret_complete = false;
                 return true;
         }
-        if (!drained || s->n_held > 0)
+        if (!s->begun || !pulls.empty || pulls.in_flight > 0 || s->n_held > count_held(s, HELD_KEPT))
                 return false;
-        *ret_complete = !s->left;
+        *ret_complete = !s->left && !pulls.skipped && s->n_held == 0 && aside_is_empty(s->aside);
         return true;
 }
 
 /* ---- life ---- */
 
-static int open_sink(Subscriber *s, const SubscriberOptions *options) {
-        s->callbacks = (SinkCallbacks){ .on_settled = on_settled, .on_change = on_sink_change, .userdata = s };
-        return sink_new(s->event, options->sink_type, options->config, &s->callbacks, &s->sink);
-}
-
-static int add_sources(Subscriber *s) {
-        int r;
-
-        r = sd_event_add_time(s->event, &s->timer, CLOCK_BOOTTIME, 0, 10 * USEC_PER_MSEC, on_timer,
-                s); /* the first look, from the loop */
-        if (r < 0)
-                return r;
-        r = sd_event_add_defer(s->event, &s->change, on_change_source, s);
-        if (r < 0)
-                return r;
-        return sd_event_source_set_enabled(s->change, SD_EVENT_OFF);
-}
-
-static void init_host(Subscriber *s) {
+static void init_host(Subscriber *s, Client *client) {
         s->host = (HeldHost){
-                .event = s->event,
-                .client = s->client,
+                .loop = s->loop,
+                .client = client,
                 .subscription = s->config->subscription,
                 .rules = { .deadline = SUBSCRIBER_DEADLINE_UNKNOWN_SEC * USEC_PER_SEC,
                         .max_hold = s->config->max_hold },
+                .endless = { .deadline = SUBSCRIBER_DEADLINE_UNKNOWN_SEC * USEC_PER_SEC,
+                        .max_hold = LEASE_ENDLESS_USEC },
                 .on_acknowledged = on_acknowledged,
                 .on_ack_result = on_ack_result,
                 .on_lease_result = on_lease_result,
                 .on_left = on_left,
+                .on_lapsed = on_lapsed,
                 .on_done = on_done,
                 .userdata = s,
         };
 }
 
-int subscriber_new(sd_event *event, Client *client, const SubscriberOptions *options, void (*on_change)(void *userdata),
-        void *userdata, Subscriber **ret) {
-        _cleanup_(subscriber_freep) Subscriber *s = NULL;
-        const SubscriptionConfig *config = options->config;
+static int make_pulls(Subscriber *s, Client *client) {
+        return pulls_new(
+                &(PullsOptions){
+                        .client = client,
+                        .config = s->config,
+                        .subscription = s->subscription,
+                        /* those of `once` return at once */
+                        .timeout = s->once ? CLIENT_TIMEOUT_USEC : SUBSCRIBER_PULL_TIMEOUT_USEC,
+                        .max_reply = SUBSCRIBER_REPLY_MAX,
+                        .once = s->once,
+                        .on_batch = on_batch,
+                        .on_answer = on_pull_answer,
+                        .userdata = s,
+                },
+                &s->pulls);
+}
+
+static int make_parts(Subscriber *s, Client *client, const SubscriberOptions *options) {
         int r;
 
-        s = calloc(1, sizeof *s);
+        r = loop_add_timer(s->loop, LOOP_EXACT, on_timer, s, &s->timer);
+        if (r < 0)
+                return r;
+        r = loop_add_defer(s->loop, on_change_watch, s, &s->change);
+        if (r < 0)
+                return r;
+        r = subscription_new(s->loop, client, s->config->subscription, on_subscription_change, s, &s->subscription);
+        if (r < 0)
+                return r;
+        r = aside_new(&s->host, &s->aside);
+        if (r < 0)
+                return r;
+        r = make_pulls(s, client);
+        if (r < 0)
+                return r;
+        return sink_new(s->loop, options->sink_type, options->config,
+                &(SinkCallbacks){ .on_settled = on_settled, .on_change = on_sink_change, .userdata = s }, &s->sink);
+}
+
+int subscriber_new(Loop *loop, Client *client, const SubscriberOptions *options, void (*on_change)(void *userdata),
+        void *userdata, Subscriber **ret) {
+        _cleanup_(subscriber_freep) Subscriber *s = NULL;
+        int r;
+
+        s = calloc(1, sizeof(Subscriber));
         if (!s)
                 return -ENOMEM;
-        s->event = sd_event_ref(event);
-        s->client = client;
-        s->config = config;
-        s->pull_timeout =
-                options->once ? CLIENT_TIMEOUT_USEC : SUBSCRIBER_PULL_TIMEOUT_USEC; /* those of `once` return at once */
+        s->loop = loop;
+        s->config = options->config;
         s->once = options->once;
         s->on_change = on_change;
         s->userdata = userdata;
-        s->health.subscription = config->subscription;
-        init_host(s);
-        pull_plan_init(&s->plan, config->pulls < SUBSCRIBER_PULLS_MAX ? config->pulls : SUBSCRIBER_PULLS_MAX,
-                config->max_messages, config->interval, s->once);
-        r = add_sources(s);
+        init_host(s, client);
+        r = make_parts(s, client, options);
         if (r < 0)
                 return r;
-        r = watch_new(event, client, config->subscription, &s->health, on_watch_change, s, &s->watch);
-        if (r < 0)
-                return r;
-        r = open_sink(s, options);
-        if (r < 0)
-                return r;
+        loop_arm_in(s->timer, 0); /* the first look, from the loop */
         *ret = cleanup_steal(s);
         return 0;
 }
@@ -332,61 +609,76 @@ Subscriber *subscriber_free(Subscriber *s) {
         if (!s)
                 return NULL;
         s->stopping = s->closing = true;
-        subscriber_drop_pulls(s);
-        watch_free(s->watch);
+        s->pulls = pulls_free(s->pulls);
         while (s->n_held > 0)
                 held_free(s->held[--s->n_held]);
-        sink_free(s->sink);
-        sd_event_source_disable_unref(s->timer);
-        sd_event_source_disable_unref(s->change);
-        sd_event_unref(s->event);
+        s->aside = aside_free(s->aside);
+        s->sink = sink_free(s->sink);
+        s->subscription = subscription_free(s->subscription);
+        s->change = loop_drop(s->change);
+        s->timer = loop_drop(s->timer);
         free(s);
         return NULL;
 }
 
 /* ---- status ---- */
 
+static void note_oldest(usec_t *oldest, usec_t time) {
+        if (time > 0 && (*oldest == 0 || time < *oldest))
+                *oldest = time;
+}
+
 static void measure_held(const Subscriber *s, SubscriberStatus *ret) {
+        AsideStatus aside;
+
         for (size_t i = 0; i < s->n_held; i++) {
                 HeldState state = held_state(s->held[i]);
-                usec_t oldest = held_oldest(s->held[i]);
 
-                if (state != HELD_WAITING && state != HELD_WRITING)
+                if (state != HELD_WAITING && state != HELD_WRITING && state != HELD_KEPT)
                         continue;
                 ret->held += held_count(s->held[i]);
-                if (oldest > 0 && (ret->oldest_unsettled == 0 || oldest < ret->oldest_unsettled))
-                        ret->oldest_unsettled = oldest;
+                note_oldest(&ret->oldest_unsettled, held_oldest(s->held[i]));
         }
+        aside_status(s->aside, &aside);
+        ret->held += aside.n;
+        ret->aside = aside.n;
+        ret->unkept = aside.unkept;
+        ret->unkept_since = aside.oldest_unkept;
+        note_oldest(&ret->oldest_unsettled, aside.oldest);
+        note_oldest(&ret->oldest_unsettled, s->oldest_left);
 }
 
 void subscriber_look_again(Subscriber *s) {
-        if (s->watch)
-                watch_look_again(s->watch);
+        if (!s->stopping)
+                subscription_look_again(s->subscription);
 }
 
 void subscriber_status(const Subscriber *s, SubscriberStatus *ret) {
-        const SubscriptionSettings *settings = s->watch ? watch_settings(s->watch) : NULL;
-        bool failing = health_is_failing(&s->health);
+        SubscriptionStatus subscription;
+        PullsStatus pulls;
 
+        subscription_status(s->subscription, &subscription);
+        pulls_status(s->pulls, &pulls);
         *ret = (SubscriberStatus){
                 .subscription = s->config->subscription,
-                .failing = failing,
-                .checked = s->watch && watch_is_checked(s->watch),
-                .missing = s->watch && watch_is_missing(s->watch),
-                .topic = s->watch ? watch_topic(s->watch) : "",
-                .paused = !s->ready,
-                .failing_since = s->health.since_wall,
-                .paused_since = s->paused_at_wall,
-                .last_pull = s->last_pull,
+                .failing = subscription.failing,
+                .checked = subscription.checked,
+                .missing = subscription.missing,
+                .failing_since = subscription.failing_since,
+                .last_pull = pulls.last,
                 .last_ack = s->last_ack,
-                .retry_at = failing && s->plan.not_before > clock_now() ? s->plan.not_before : 0,
-                .retention = settings ? settings->retention : SUBSCRIPTION_RETENTION_DEFAULT_USEC,
-                .received = s->received,
+                .retry_at = subscription.failing && pulls.not_before > clock_now() ? pulls.not_before : 0,
+                .retention =
+                        subscription.settings ? subscription.settings->retention : SUBSCRIPTION_RETENTION_DEFAULT_USEC,
+                .topic = subscription.topic,
+                .received = pulls.received,
                 .acknowledged = s->acknowledged,
-                .pulls = s->n_pulls,
-                .empty_pulls = s->empty_pulls,
-                .detail = s->health.detail,
+                .pulls = pulls.pulls,
+                .empty_pulls = pulls.empties,
+                .detail = subscription.detail,
         };
         measure_held(s, ret);
         sink_status(s->sink, &ret->sink);
+        ret->paused = !ret->sink.ready;
+        ret->paused_since = ret->paused ? s->paused_at_wall : 0;
 }

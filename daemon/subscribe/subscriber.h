@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Pulls messages of one subscription, holds their leases, hands them to the sink, acknowledges what is settled and
- * nothing else (P3).
+ * nothing else (P3). Read next: pulls.h (how messages come), held.h (what becomes of a batch), sink.h (where it goes),
+ * aside.h (where those wait that are refused).
  *
  * Pulls: none while the sink is not ready; one hanging pull while the queue is empty; up to `pulls` (pulls in flight
- * plus batches not yet settled) under backlog. A pull is never aborted but by its own timeout or at the end of the
- * stop: the service would hand the next messages to the dead request.
+ * plus batches not yet settled) under backlog. While the sink's remote refuses everything, or every slot is kept by
+ * messages that it refuses, one message at a time as a scout, the first at once, then one in each backoff.max.
  *
  * A batch:
  *      received -> waiting (for the sink) -> writing -> acknowledging -> done
  *            every one of them: lease renewed at half the deadline, for at most max_hold, then let go (memory freed,
  * messages come back) */
-
-#include <systemd/sd-event.h>
 
 #include "config.h"
 #include "pubsub/client.h"
@@ -40,7 +39,10 @@ typedef struct SubscriberStatus {
         usec_t oldest_unsettled; /* wall time of the oldest publish_time not settled, also of leases let go; 0: none */
         usec_t retention;        /* of the subscription; 7 d when it could not be read */
         uint64_t received, acknowledged, pulls, empty_pulls;
-        size_t held; /* messages held, unsettled; without those whose lease was let go */
+        size_t held;         /* messages held, unsettled; without those whose lease was let go */
+        size_t aside;        /* of those: refused while others are accepted, and tried now and then */
+        size_t unkept;       /* of those: such that can neither be stored nor set apart */
+        usec_t unkept_since; /* wall time of the oldest publish_time of those; 0: none */
         const char *detail;
         SinkStatus sink;
 } SubscriberStatus;
@@ -53,7 +55,9 @@ typedef struct SubscriberOptions {
         const SinkType *sink_type; /* of config->sink */
 } SubscriberOptions;
 
-int subscriber_new(sd_event *event, Client *client, const SubscriberOptions *options, void (*on_change)(void *userdata),
+/* Opens the sink; pulls begin from the loop, when that is ready. on_change: anything in the status, told from the loop
+ * and never from inside a call. -EBADMSG, logged: the sink cannot be used as it is configured. */
+int subscriber_new(Loop *loop, Client *client, const SubscriberOptions *options, void (*on_change)(void *userdata),
         void *userdata, Subscriber **ret);
 
 /* The topic is gone, it seems: looks at the subscription at once. `checked` is false until the answer. */

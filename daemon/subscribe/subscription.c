@@ -4,10 +4,16 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "events.h"
+#include "lib/backoff.h"
 #include "lib/json.h"
+#include "lib/log.h"
+#include "lib/text.h"
 #include "pubsub/wire.h"
+#include "trouble.h"
 
 #define DEADLINE_DEFAULT_SEC 10
 #define DEADLINE_MAX_SEC 600
@@ -63,20 +69,20 @@ int subscription_parse(const char *body, size_t size, SubscriptionSettings *ret)
         const char *state, *push;
         int r;
 
-        memset(&s, 0, sizeof s); /* with its padding: who keeps one compares it whole */
+        memset(&s, 0, sizeof(s)); /* with its padding: who keeps one compares it whole */
         r = json_parse(body, size, &json);
         if (r < 0)
                 return r == -ENOMEM ? r : -EBADMSG;
         if (!json_get_string(json, "name") && !json_get_string(json, "topic"))
                 return -EBADMSG;
-        copy_text(s.topic, sizeof s.topic, json, "topic");
-        copy_text(s.filter, sizeof s.filter, json, "filter");
+        copy_text(s.topic, sizeof(s.topic), json, "topic");
+        copy_text(s.filter, sizeof(s.filter), json, "filter");
         s.deadline_sec = get_deadline(json);
         s.retention = get_duration(json, "messageRetentionDuration", SUBSCRIPTION_RETENTION_DEFAULT_USEC);
         expiration = json_get(json, "expirationPolicy");
         s.expiration = expiration ? get_duration(expiration, "ttl", 0) : SUBSCRIPTION_EXPIRATION_DEFAULT_USEC;
         dead_letter = json_get(json, "deadLetterPolicy");
-        copy_text(s.dead_letter, sizeof s.dead_letter, dead_letter, "deadLetterTopic");
+        copy_text(s.dead_letter, sizeof(s.dead_letter), dead_letter, "deadLetterTopic");
         if (!json_get_int(dead_letter, "maxDeliveryAttempts", &s.dead_letter_attempts) || s.dead_letter_attempts <= 0)
                 s.dead_letter_attempts = 5;
         state = json_get_string(json, "state");
@@ -106,7 +112,7 @@ static _printf_(2, 3) void warn(const Warner *warner, const char *format, ...) {
         va_list arguments;
 
         va_start(arguments, format);
-        (void) vsnprintf(text, sizeof text, format, arguments);
+        (void) vsnprintf(text, sizeof(text), format, arguments);
         va_end(arguments);
         warner->each(warner->userdata, text);
 }
@@ -150,13 +156,13 @@ static void warn_of_loss(const Warner *warner, const SubscriptionSettings *s) {
                         "its expiration to "
                         "never "
                         "(expirationPolicy {})",
-                        clock_format_span(s->expiration, span, sizeof span));
+                        clock_format_span(s->expiration, span, sizeof(span)));
         if (s->retention < RETENTION_SHORT_USEC)
                 warn(warner,
                         "Pub/Sub drops its messages after %s: a longer outage of the sink loses readings. Set "
                         "messageRetentionDuration to "
                         "7 d or more",
-                        clock_format_span(s->retention, span, sizeof span));
+                        clock_format_span(s->retention, span, sizeof(span)));
         if (s->dead_letter[0] != '\0')
                 warn(warner,
                         "after %" PRIi64 " deliveries a message moves to %s, which sensorqd does not read: see that "
@@ -177,4 +183,256 @@ void subscription_each_warning(
 
         warn_of_silence(&warner, settings);
         warn_of_loss(&warner, settings);
+}
+
+/* ---- what fails, and what is said of it ---- */
+
+struct Subscription {
+        Client *client;
+        const char *name;
+        void (*on_change)(void *userdata);
+        void *userdata;
+        ClientCall *call;
+        usec_t asked; /* clock_now() of the call */
+        LoopWatch *timer;
+        Backoff backoff;
+        SubscriptionSettings settings;
+        char topic[sizeof(((SubscriptionSettings *) NULL)->topic)]; /* the last one, until it was deleted */
+        bool known, not_found, checked, may_not_read, paused;
+        usec_t not_found_at; /* clock_now() */
+        unsigned failing;    /* a bit for each SubscriptionCause */
+        Trouble trouble;
+};
+
+/* What does not work, and what that means for messages. */
+static const struct {
+        const char *what, *meanwhile;
+} causes[] = {
+        [SUBSCRIPTION_PULL] = { "cannot pull", "messages stay in Pub/Sub" },
+        [SUBSCRIPTION_ACK] = { "cannot acknowledge", "what is stored will be delivered again, and recognised" },
+        [SUBSCRIPTION_LEASE] = { "cannot extend leases",
+                "messages that wait may be delivered again, and are recognised" },
+        [SUBSCRIPTION_SETTINGS] = { "cannot be read",
+                "publishing pauses: a topic without its subscription discards what it is sent" },
+};
+
+static void log_failing(const Subscription *s, SubscriptionCause cause, const ClientReply *reply, usec_t retry_in) {
+        char status[16], retry[24];
+
+        (void) snprintf(status, sizeof(status), "%d", reply->http_status);
+        (void) snprintf(retry, sizeof(retry), "%" PRIu64, (retry_in + USEC_PER_SEC - 1) / USEC_PER_SEC);
+        log_event(trouble_level(&s->trouble), EVENT_SUBSCRIPTION_FAILING,
+                LOG_FIELDS({ FIELD_SUBSCRIPTION, s->name }, { FIELD_ERROR, reply->detail },
+                        { FIELD_STATUS, reply->http_status > 0 ? status : NULL },
+                        { FIELD_RETRY_SEC, retry_in > 0 ? retry : NULL }),
+                "%s: %s: %s. sensorqd keeps trying; %s", s->name, causes[cause].what, reply->detail,
+                causes[cause].meanwhile);
+}
+
+static void subscription_gone(Subscription *s);
+
+void subscription_fail(
+        Subscription *s, SubscriptionCause cause, const ClientReply *reply, usec_t asked, usec_t retry_in) {
+        TroubleGrade grade = subscription_is_passing(reply->outcome) ? TROUBLE_PASSING : TROUBLE_LASTING;
+        char detail[TROUBLE_DETAIL_MAX];
+
+        s->failing |= 1U << cause;
+        (void) snprintf(detail, sizeof(detail), "%s: %s", causes[cause].what, reply->detail);
+        if (trouble_fail(&s->trouble, grade, retry_in, detail))
+                log_failing(s, cause, reply, retry_in);
+        if (reply->outcome == CLIENT_NOT_FOUND && cause != SUBSCRIPTION_SETTINGS)
+                subscription_gone(s);
+}
+
+void subscription_mend(Subscription *s, SubscriptionCause cause) {
+        char span[CLOCK_SPAN_SIZE];
+
+        s->failing &= ~(1U << cause);
+        if (s->failing == 0 && trouble_mend(&s->trouble, span))
+                log_event(LOG_NOTICE, EVENT_SUBSCRIPTION_RECOVERED, LOG_FIELDS({ FIELD_SUBSCRIPTION, s->name }),
+                        "%s: works again after %s", s->name, span);
+}
+
+/* ---- looking ---- */
+
+static void log_warning_text(void *userdata, const char *text) {
+        const Subscription *s = userdata;
+
+        log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SUBSCRIPTION, s->name }), "%s: %s", s->name,
+                text);
+}
+
+static usec_t next_try(Subscription *s, usec_t retry_after) {
+        return backoff_next_at_least(&s->backoff, retry_after, loop_random());
+}
+
+static bool is_missing(const Subscription *s) {
+        return s->not_found || (s->known && s->settings.topic_deleted);
+}
+
+static usec_t next_look(const Subscription *s) {
+        return s->paused ? SUBSCRIPTION_LOOK_PAUSED_USEC : SUBSCRIPTION_LOOK_USEC;
+}
+
+/* These return the pause until the next look. */
+static usec_t look_found(Subscription *s, const ClientReply *reply) {
+        SubscriptionSettings settings;
+        bool changed;
+
+        if (subscription_parse(reply->body.data, reply->body.size, &settings) < 0) {
+                log_debug("%s: its settings cannot be read: no reply of Pub/Sub", s->name);
+                return next_try(s, 0);
+        }
+        changed = !s->known || memcmp(&s->settings, &settings, sizeof(settings)) != 0;
+        s->settings = settings;
+        if (!settings.topic_deleted)
+                text_copy(s->topic, sizeof(s->topic), settings.topic);
+        s->known = s->checked = true;
+        s->not_found = s->may_not_read = false;
+        subscription_mend(s, SUBSCRIPTION_SETTINGS);
+        if (changed)
+                subscription_each_warning(&settings, log_warning_text, s);
+        if (settings.topic_deleted)
+                return next_try(s, 0);
+        backoff_reset(&s->backoff);
+        return next_look(s);
+}
+
+static usec_t look_failed(Subscription *s, const ClientReply *reply) {
+        usec_t pause = next_try(s, reply->retry_after);
+        bool said = s->checked; /* pulls tell of these as well, but only once they have begun */
+
+        if (reply->outcome == CLIENT_NOT_FOUND) {
+                s->not_found = s->checked = true;
+                s->not_found_at = clock_now();
+                s->known = said = false;
+        }
+        if (!said)
+                subscription_fail(s, SUBSCRIPTION_SETTINGS, reply, s->asked, pause);
+        return pause;
+}
+
+/* pubsub.subscriptions.get is in roles/pubsub.viewer, which is not needed to pull. */
+static usec_t look_forbidden(Subscription *s, const ClientReply *reply) {
+        if (!s->may_not_read)
+                log_info("%s: its settings may not be read (%s); sensorqd counts on an ack deadline of 10 s", s->name,
+                        reply->detail);
+        s->may_not_read = s->checked = true;
+        s->known = false;
+        subscription_mend(s, SUBSCRIPTION_SETTINGS);
+        return next_look(s); /* pulls tell whether it is there */
+}
+
+static void on_reply(void *userdata, ClientReply *reply) {
+        Subscription *s = userdata;
+        usec_t pause;
+
+        s->call = NULL;
+        if (reply->outcome == CLIENT_OK)
+                pause = look_found(s, reply);
+        else if (reply->outcome == CLIENT_REFUSED && reply->http_status == 403)
+                pause = look_forbidden(s, reply);
+        else
+                pause = look_failed(s, reply);
+        loop_arm_in(s->timer, pause);
+        s->on_change(s->userdata);
+}
+
+static void look(void *userdata) {
+        Subscription *s = userdata;
+        ClientSpec spec = {
+                .method = "GET", .resource = s->name, .timeout = CLIENT_TIMEOUT_USEC, .max_reply = CLIENT_REPLY_MAX
+        };
+
+        if (s->call)
+                return;
+        s->asked = clock_now();
+        if (client_call(s->client, &spec, on_reply, s, &s->call) < 0)
+                loop_arm_in(s->timer, next_try(s, 0));
+}
+
+void subscription_look_again(Subscription *s) {
+        s->checked = false;
+        s->call = client_cancel(s->call); /* its answer may be from before */
+        look(s);
+}
+
+/* A call other than a look says so; a look is to confirm it. */
+static void subscription_gone(Subscription *s) {
+        bool before = is_missing(s);
+
+        s->checked = true;
+        s->not_found_at = clock_now();
+        if (!s->not_found && !s->call)
+                loop_arm_in(s->timer, next_try(s, 0));
+        s->not_found = true;
+        if (!before)
+                s->on_change(s->userdata);
+}
+
+void subscription_found(Subscription *s, usec_t asked) {
+        bool before = is_missing(s);
+
+        if (s->not_found && asked <= s->not_found_at)
+                return; /* an old pull may still bring messages of a subscription that is gone */
+        s->checked = true;
+        s->not_found = false;
+        subscription_mend(s, SUBSCRIPTION_SETTINGS);
+        if (is_missing(s) != before)
+                s->on_change(s->userdata);
+}
+
+void subscription_set_paused(Subscription *s, bool paused) {
+        if (paused == s->paused)
+                return;
+        s->paused = paused;
+        if (paused && s->checked && !s->call && !is_missing(s))
+                loop_arm_in(s->timer, SUBSCRIPTION_LOOK_PAUSED_USEC);
+}
+
+/* ---- life ---- */
+
+int subscription_new(Loop *loop, Client *client, const char *name, void (*on_change)(void *userdata), void *userdata,
+        Subscription **ret) {
+        _cleanup_(subscription_freep) Subscription *s = NULL;
+        int r;
+
+        s = calloc(1, sizeof(Subscription));
+        if (!s)
+                return -ENOMEM;
+        s->client = client;
+        s->name = name;
+        s->on_change = on_change;
+        s->userdata = userdata;
+        s->backoff = (Backoff){ .initial = 1 * USEC_PER_SEC, .max = 60 * USEC_PER_SEC };
+        r = loop_add_timer(loop, LOOP_RELAXED, look, s, &s->timer);
+        if (r < 0)
+                return r;
+        loop_arm_in(s->timer, 0); /* at once, but from the loop */
+        *ret = cleanup_steal(s);
+        return 0;
+}
+
+void subscription_rest(Subscription *s) {
+        s->call = client_cancel(s->call);
+        loop_off(s->timer);
+}
+
+Subscription *subscription_free(Subscription *s) {
+        if (!s)
+                return NULL;
+        s->call = client_cancel(s->call);
+        s->timer = loop_drop(s->timer);
+        free(s);
+        return NULL;
+}
+
+void subscription_status(const Subscription *s, SubscriptionStatus *ret) {
+        *ret = (SubscriptionStatus){ .settings = s->known ? &s->settings : NULL,
+                .topic = s->topic,
+                .checked = s->checked,
+                .missing = is_missing(s),
+                .failing = s->failing != 0,
+                .failing_since = s->trouble.since_wall,
+                .detail = s->trouble.detail };
 }

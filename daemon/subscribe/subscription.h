@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The settings of a subscription, as GET tells them, and which of them lose or delay messages; pure. Source:
+/* A subscription as the service knows it: its settings, as GET tells them, and which of them lose or delay messages;
+ * whether it is there at all; and whether what is asked of it works. Source of the settings:
  * google/pubsub/v1/pubsub.proto, message Subscription. */
 
-#include "lib/clock.h"
+#include "lib/loop.h"
+#include "pubsub/client.h"
 
 #define SUBSCRIPTION_TOPIC_DELETED "_deleted-topic_" /* what the service writes for `topic` once it is gone */
 #define SUBSCRIPTION_RETENTION_DEFAULT_USEC (7 * 24 * USEC_PER_HOUR)   /* the service's */
@@ -32,3 +34,59 @@ bool subscription_transforms(const char *body, size_t size);
  * it. */
 void subscription_each_warning(
         const SubscriptionSettings *settings, void (*each)(void *userdata, const char *text), void *userdata);
+
+/* ---- the one that is pulled from ---- */
+
+/* Reads the settings at the start, every hour, every minute while nothing is pulled, and soon after something says that
+ * the subscription is gone; logs what is surely not meant, once for each change. An account that may not read them is
+ * no failure: sensorqd works without. */
+typedef struct Subscription Subscription;
+
+#define SUBSCRIPTION_LOOK_USEC (1 * USEC_PER_HOUR)
+/* no pull would notice that it is gone, and what is published then is lost */
+#define SUBSCRIPTION_LOOK_PAUSED_USEC (1 * USEC_PER_MINUTE)
+
+typedef enum SubscriptionCause {
+        SUBSCRIPTION_PULL,
+        SUBSCRIPTION_ACK,
+        SUBSCRIPTION_LEASE,
+        SUBSCRIPTION_SETTINGS
+} SubscriptionCause;
+
+typedef struct SubscriptionStatus {
+        const SubscriptionSettings *settings; /* NULL: not known (yet, or the account may not read them) */
+        const char *topic;                    /* that it stands on, or stood on when it was read last; "": not known */
+        bool checked; /* it was read once, or may not be read (403): `missing` means something */
+        bool missing; /* 404, or its topic was deleted */
+        bool failing;
+        usec_t failing_since; /* clock_wall() */
+        const char *detail;   /* of the failure; "" */
+} SubscriptionStatus;
+
+/* *name* is borrowed. on_change: anything in the status but the trouble. */
+int subscription_new(Loop *loop, Client *client, const char *name, void (*on_change)(void *userdata), void *userdata,
+        Subscription **ret);
+Subscription *subscription_free(Subscription *subscription);
+CLEANUP_DEFINE(Subscription, subscription_free)
+
+/* Nothing is read any more. */
+void subscription_rest(Subscription *subscription);
+/* Something says that its topic is gone: reads the settings at once; `checked` is false until the answer. */
+void subscription_look_again(Subscription *subscription);
+/* Nothing is pulled just now, or pulls go on. */
+void subscription_set_paused(Subscription *subscription, bool paused);
+
+/* Any call that was sent at *asked* failed, or worked: what the user is told, once for a time of failures. A 404 says
+ * that the subscription is gone. *retry_in*: until the next such call; 0: not known. */
+void subscription_fail(
+        Subscription *subscription, SubscriptionCause cause, const ClientReply *reply, usec_t asked, usec_t retry_in);
+void subscription_mend(Subscription *subscription, SubscriptionCause cause);
+/* A pull that was sent at *asked* says that it is there. */
+void subscription_found(Subscription *subscription, usec_t asked);
+
+/* How it stands; texts live as long as the subscription. */
+void subscription_status(const Subscription *subscription, SubscriptionStatus *ret);
+/* Whether waiting helps against *outcome*; otherwise somebody has to act. */
+static inline bool subscription_is_passing(ClientOutcome outcome) {
+        return outcome == CLIENT_RETRY || outcome == CLIENT_UNSURE;
+}

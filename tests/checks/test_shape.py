@@ -14,7 +14,7 @@ LAYERS = [
     ["lib/"],
     ["daemon/events", "daemon/config", "daemon/secret", "daemon/trouble", "daemon/auth", "daemon/bisect", "daemon/match", "daemon/publish/reading"],
     ["daemon/publish/shape"],
-    ["daemon/pubsub/wire", "daemon/sinks/document", "daemon/subscribe/delivery", "daemon/subscribe/subscription", "daemon/subscribe/payload"],
+    ["daemon/pubsub/wire", "daemon/sinks/document", "daemon/subscribe/batch", "daemon/subscribe/blame", "daemon/subscribe/payload"],
     ["daemon/pubsub/credentials", "daemon/pubsub/token"],
     ["daemon/pubsub/client", "daemon/publish/outbox"],
     ["daemon/publish/", "daemon/subscribe/"],  # source, publisher, sink, lease, subscriber and what only they use

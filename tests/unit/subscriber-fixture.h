@@ -39,6 +39,12 @@ static inline void fake_set_fate(SinkItem *item, Fate fate) {
         case FATE_FAILED:
                 sink_item_bad(item, fate == FATE_REJECTED ? "rejected" : "failed", "as the test says");
                 break;
+        case FATE_SUSPECT: /* with a code that says nothing */
+                sink_item_suspect(item, 4711, false, "rejected", "as the test says");
+                break;
+        case FATE_ASIDE: /* with a code that speaks of the document */
+                sink_item_suspect(item, 121, true, "rejected", "as the test says");
+                break;
         case FATE_PENDING:
                 break;
         }
@@ -59,9 +65,10 @@ static inline void fake_settle(FakeSink *sink, Fate fate) {
         fake_answer(sink);
 }
 
-/* Settles with the fates given one by one: "s" stored, "d" duplicate, "r" rejected, "f" failed, "p" pending. */
+/* Settles with the fates given one by one: "s" stored, "d" duplicate, "r" rejected, "f" failed, "p" pending;
+ * "o" refused with an odd code, "v" with one about the document. */
 static inline void fake_settle_each(FakeSink *sink, const char *fates) {
-        static const char letters[] = "psdrf";
+        static const char letters[] = "psdrfov";
 
         assert_non_null(sink->work);
         assert_int_equal(sink->work->n, strlen(fates));

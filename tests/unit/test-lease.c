@@ -37,8 +37,16 @@ static int tear_down(void **state) {
 static void start(size_t n) {
         static const Slice ids[] = { { "a", 1 }, { "b", 1 }, { "c", 1 } };
 
-        assert_int_equal(lease_new(fixture.event, fixture.client, FIXTURE_SUBSCRIPTION, &rules, ids, n, clock_now(),
-                                 &(LeaseCallbacks){ .on_lapsed = on_lapsed, .on_result = on_result }, &lease),
+        assert_int_equal(lease_new(fixture.event,
+                                 &(LeaseSpec){ .client = fixture.client,
+                                         .subscription = FIXTURE_SUBSCRIPTION,
+                                         .rules = &rules,
+                                         .ids = ids,
+                                         .n = n,
+                                         .received = clock_now(),
+                                         .granted = clock_now(),
+                                         .callbacks = { .on_lapsed = on_lapsed, .on_result = on_result } },
+                                 &lease),
                 0);
 }
 

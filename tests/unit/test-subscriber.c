@@ -31,7 +31,7 @@ static void test_nothing_before_it_is_settled(void **state) {
         world_until(world_status().acknowledged == 1);
 }
 
-/* P3: stored, duplicate and rejected are acknowledged; failed is left alone, and not nacked either. */
+/* P3: stored, duplicate and rejected are acknowledged; failed is held, and told of. */
 static void test_only_settled_is_acknowledged(void **state) {
         world_start(false);
         world_queue(1, 4);
@@ -39,8 +39,11 @@ static void test_only_settled_is_acknowledged(void **state) {
         fake_settle_each(&world.sink, "sfrd");
         world_until(world_status().acknowledged == 3);
         assert_int_equal(world_asked("\"ackIds\":[\"a1\",\"a3\",\"a4\"]}"), 1);
-        assert_int_equal(world_asked("\"a2\""), 0);
-        assert_int_equal(fixture_calls(&world.service, CALL_LEASE), 0);
+        assert_int_equal(world_asked("ack {\"ackIds\":[\"a2\""), 0);
+        assert_int_equal(world_asked("\"ackDeadlineSeconds\":0"), 0);
+        assert_int_equal(world_status().held, 1);
+        assert_int_equal(world_status().unkept, 1);
+        assert_int_equal(world_status().unkept_since, UINT64_C(1767323045) * USEC_PER_SEC);
 }
 
 static void test_all_failed_acknowledges_nothing(void **state) {
@@ -50,8 +53,8 @@ static void test_all_failed_acknowledges_nothing(void **state) {
         fake_settle(&world.sink, FATE_FAILED);
         fixture_settle(&world.service, 100 * USEC_PER_MSEC);
         assert_int_equal(fixture_calls(&world.service, CALL_ACK), 0);
-        assert_int_equal(fixture_calls(&world.service, CALL_LEASE), 0);
-        assert_int_equal(world_status().held, 0);
+        assert_int_equal(world_asked("\"ackDeadlineSeconds\":0"), 0);
+        assert_int_equal(world_status().unkept, 2);
 }
 
 /* The next batch goes to the sink from inside on_settled: it never idles while one waits. */

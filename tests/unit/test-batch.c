@@ -12,11 +12,12 @@
 
 #include <cmocka.h>
 
-#include "subscribe/delivery.h"
+#include "subscribe/batch.h"
 
 static const char reply[] = "{\"receivedMessages\":["
                             "{\"ackId\":\"a\",\"message\":{\"messageId\":\"1\",\"publishTime\":\"2026-01-02T00:00:05Z\"}},"
-                            "{\"ackId\":\"b\",\"message\":{\"messageId\":\"2\",\"publishTime\":\"2026-01-02T00:00:03.5Z\"}},"
+                            "{\"ackId\":\"b\",\"deliveryAttempt\":3,\"message\":{\"messageId\":\"2\",\"data\":\"e30=\",\"orderingKey\":\"o\","
+                            "\"attributes\":{\"k\":\"v\",\"l\":\"\"},\"publishTime\":\"2026-01-02T00:00:03.5Z\"}},"
                             "{\"ackId\":\"c\",\"message\":{\"messageId\":\"3\",\"publishTime\":\"yesterday\"}}]}";
 
 static Batch *make(void) {
@@ -49,13 +50,44 @@ static void test_malformed_leaves_the_body(void **state) {
 }
 
 static void test_settled(void **state) {
-        assert_false(fate_is_settled(FATE_PENDING));
-        assert_false(fate_is_settled(FATE_FAILED));
-        assert_true(fate_is_settled(FATE_STORED));
-        assert_true(fate_is_settled(FATE_DUPLICATE));
-        assert_true(fate_is_settled(FATE_REJECTED));
-        assert_string_equal(fate_name(FATE_DUPLICATE), "duplicate");
-        assert_string_equal(fate_name((Fate) 99), "unknown");
+        _cleanup_(batch_freep) Batch *batch = make();
+
+        for (Fate fate = FATE_PENDING; fate <= FATE_ASIDE; fate++) {
+                batch->fates[0] = fate;
+                assert_int_equal(batch_is_settled(batch, 0), fate >= FATE_STORED && fate <= FATE_REJECTED);
+        }
+}
+
+/* Copies outlive what they were made of, and take along what is held against them. */
+static void test_gather(void **state) {
+        _cleanup_(batch_freep) Batch *copy = NULL;
+        Batch *a = make(), *b = make();
+        const BatchPick picks[] = { { a, 1 }, { b, 0 } };
+        const WireMessage *message;
+
+        a->suspicions[1] = (Suspicion){ .state = BLAME_ASIDE, .code = 121 };
+        a->fates[1] = FATE_SUSPECT;
+        b->received = 5;
+        assert_int_equal(batch_gather(picks, 2, &copy), 0);
+        batch_free(a);
+        batch_free(b);
+
+        message = &copy->pull.messages[0];
+        assert_int_equal(copy->pull.n, 2);
+        assert_int_equal(copy->received, 5);
+        assert_int_equal(copy->fates[0], FATE_PENDING);
+        assert_int_equal(copy->suspicions[0].code, 121);
+        assert_int_equal(copy->oldest_publish, UINT64_C(1767312003500) * USEC_PER_MSEC);
+        assert_true(slice_equal(message->ack_id, "b"));
+        assert_true(slice_equal(message->message_id, "2"));
+        assert_true(slice_equal(message->data, "{}"));
+        assert_true(slice_equal(message->ordering_key, "o"));
+        assert_int_equal(message->delivery_attempt, 3);
+        assert_int_equal(message->n_attributes, 2);
+        assert_true(slice_equal(message->attributes[0].key, "k"));
+        assert_true(slice_equal(message->attributes[0].value, "v"));
+        assert_true(slice_equal(message->attributes[1].key, "l"));
+        assert_true(slice_equal(copy->pull.messages[1].ack_id, "a"));
 }
 
 /* Whether the move aborts, seen from outside. */
@@ -70,7 +102,7 @@ static bool aborts(Fate from, Fate to) {
                 (void) close(STDERR_FILENO);
                 (void) signal(SIGABRT, SIG_DFL);
                 batch->fates[0] = from;
-                delivery_set_fate(batch, 0, to);
+                batch_set_fate(batch, 0, to);
                 _exit(0);
         }
         assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -81,9 +113,10 @@ static void test_moves(void **state) {
 #ifdef NDEBUG
         skip(); /* not possible here: moves are asserted */
 #endif
-        for (Fate from = FATE_PENDING; from <= FATE_FAILED; from++)
-                for (Fate to = FATE_PENDING; to <= FATE_FAILED; to++) {
-                        bool allowed = (from == FATE_PENDING && to != FATE_PENDING) || (from == FATE_FAILED && to == FATE_PENDING);
+        for (Fate from = FATE_PENDING; from <= FATE_ASIDE; from++)
+                for (Fate to = FATE_PENDING; to <= FATE_ASIDE; to++) {
+                        bool allowed = (from == FATE_PENDING && to != FATE_PENDING) ||
+                                       ((from == FATE_FAILED || from == FATE_SUSPECT) && to == FATE_ASIDE);
 
                         assert_int_equal(aborts(from, to), !allowed);
                 }
@@ -94,6 +127,7 @@ int main(void) {
                 cmocka_unit_test(test_new),
                 cmocka_unit_test(test_malformed_leaves_the_body),
                 cmocka_unit_test(test_settled),
+                cmocka_unit_test(test_gather),
                 cmocka_unit_test(test_moves),
         };
 

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "subscribe/pulls.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "events.h"
+#include "lib/backoff.h"
+#include "lib/log.h"
+
+/* a pull that hung for so long may be cut without that being trouble */
+#define IDLE_CUT_USEC (30 * USEC_PER_SEC)
+
+typedef struct Pull {
+        Pulls *pulls;
+        ClientCall *call; /* NULL: this slot is free */
+        usec_t started;
+        bool scout;
+} Pull;
+
+struct Pulls {
+        PullsOptions options;
+        PullPlan plan;
+        Pull slots[PULLS_MAX];
+        size_t reply_bytes; /* of the last reply with messages */
+        bool stopping, said_too_large, said_skipped;
+        PullsStatus status;
+};
+
+/* ---- what a pull brought ---- */
+
+static void pull_failed(Pull *pull, const ClientReply *reply, usec_t waited) {
+        Pulls *p = pull->pulls;
+        bool quiet = reply->outcome == CLIENT_UNSURE && waited >= IDLE_CUT_USEC && p->plan.failure.attempt == 0;
+        usec_t now = clock_now();
+
+        p->status.failures++;
+        p->status.unmendable = !subscription_is_passing(reply->outcome);
+        pull_plan_failed(&p->plan, reply->retry_after, now, loop_random());
+        if (!quiet) /* something in between does not like idle connections */
+                subscription_fail(
+                        p->options.subscription, SUBSCRIPTION_PULL, reply, pull->started, p->plan.not_before - now);
+}
+
+static void pull_failed_here(Pull *pull, ClientOutcome outcome, const char *detail) {
+        pull_failed(pull, &(ClientReply){ .outcome = outcome, .detail = detail }, 0);
+}
+
+static void pull_too_large(Pull *pull, const ClientReply *reply) {
+        Pulls *p = pull->pulls;
+        const char *name = p->options.config->subscription;
+
+        if (!pull_plan_too_large(&p->plan))
+                return pull_failed(pull, reply, 0);
+        if (p->said_too_large)
+                return;
+        p->said_too_large = true;
+        log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, name }),
+                "%s: a reply was larger than %zu MiB and was thrown away; sensorqd now asks for %u messages at a time. "
+                "Those messages come back after their ack deadline",
+                name, p->options.max_reply / (1024 * 1024), p->plan.max_messages);
+}
+
+static void note_skipped(Pulls *p, size_t skipped) {
+        if (skipped > 0) {
+                p->status.skipped = true;
+                if (!p->said_skipped)
+                        log_warning("%s: %zu elements of a reply were not understood (no ack id or message id, or "
+                                    "attributes that are no strings): they are left to Pub/Sub, unacknowledged",
+                                p->options.config->subscription, skipped);
+        }
+        p->said_skipped = skipped > 0;
+}
+
+static void count(Pulls *p, const Batch *batch) {
+        size_t n = batch->pull.n;
+
+        p->status.pulls++;
+        p->status.empties += n == 0;
+        p->status.received += n;
+        p->status.last = clock_wall();
+        if (n == 0)
+                p->status.emptied = p->status.last;
+        else
+                p->reply_bytes = batch->body.allocated;
+        note_skipped(p, batch->pull.skipped);
+}
+
+static void pull_answered(Pull *pull, ClientReply *reply, usec_t waited) {
+        _cleanup_(batch_freep) Batch *batch = NULL;
+        Pulls *p = pull->pulls;
+        usec_t now = clock_now();
+        size_t n;
+        int r;
+
+        r = batch_new(p->options.config->subscription, &reply->body, now, &batch);
+        if (r < 0)
+                return pull_failed_here(pull, r == -ENOMEM ? CLIENT_RETRY : CLIENT_FAILED,
+                        r == -ENOMEM ? strerror(-r)
+                                     : "the answer to a pull is not one of Pub/Sub's (damaged, or a proxy's): nothing "
+                                       "of it is taken or acknowledged");
+        n = batch->pull.n;
+        batch->scout = pull->scout;
+        count(p, batch);
+        if (n > 0) {
+                r = p->options.on_batch(p->options.userdata, batch);
+                if (r < 0)
+                        return pull_failed_here(pull, CLIENT_RETRY, strerror(-r));
+                cleanup_steal(batch);
+        }
+        p->status.failures = 0;
+        p->status.unmendable = false;
+        pull_plan_answered(&p->plan, n, waited, now, loop_random());
+        p->said_too_large = p->said_too_large && p->plan.max_messages < p->plan.configured;
+        subscription_mend(p->options.subscription, SUBSCRIPTION_PULL);
+}
+
+/* Stopping: only what it brought matters, and that is given back. */
+static void pull_answered_late(const Pull *pull, ClientReply *reply) {
+        _cleanup_(batch_freep) Batch *batch = NULL;
+        const PullsOptions *options = &pull->pulls->options;
+
+        if (reply->outcome != CLIENT_OK ||
+                batch_new(options->config->subscription, &reply->body, clock_now(), &batch) < 0 || batch->pull.n == 0)
+                return;
+        if (options->on_batch(options->userdata, batch) == 0)
+                cleanup_steal(batch);
+        else
+                log_debug("%s: cannot give back what a pull brought: it comes back after its deadline",
+                        options->config->subscription);
+}
+
+static void on_pull(void *userdata, ClientReply *reply) {
+        Pull *pull = userdata;
+        Pulls *p = pull->pulls;
+        usec_t waited = clock_now() - pull->started;
+
+        pull->call = NULL;
+        p->status.in_flight--;
+        if (p->stopping)
+                pull_answered_late(pull, reply);
+        else if (reply->outcome == CLIENT_OK) {
+                subscription_found(p->options.subscription, pull->started);
+                pull_answered(pull, reply, waited);
+        } else if (reply->outcome == CLIENT_TOO_LARGE)
+                pull_too_large(pull, reply);
+        else
+                pull_failed(pull, reply, waited);
+        p->options.on_answer(p->options.userdata);
+}
+
+/* ---- starting them ---- */
+
+static Pull *find_slot(Pulls *p) {
+        for (size_t i = 0; i < PULLS_MAX; i++)
+                if (!p->slots[i].call)
+                        return &p->slots[i];
+        return NULL;
+}
+
+static void start(Pulls *p, bool scout, usec_t now) {
+        _cleanup_bytes_ Bytes body = {};
+        Pull *pull = find_slot(p);
+        ClientSpec spec = {
+                .method = "POST",
+                .resource = p->options.config->subscription,
+                .verb = ":pull",
+                .timeout = p->options.timeout,
+                .max_reply = p->options.max_reply,
+        };
+        int r;
+
+        if (!pull)
+                return;
+        *pull = (Pull){ .pulls = p, .started = now, .scout = scout };
+        r = wire_put_pull(&body, scout ? 1 : p->plan.max_messages, p->options.once);
+        spec.body = bytes_steal(&body);
+        if (r >= 0)
+                r = client_call(p->options.client, &spec, on_pull, pull, &pull->call);
+        bytes_done(&spec.body);
+        if (r < 0)
+                return pull_failed_here(pull, CLIENT_RETRY, strerror(-r));
+        p->status.in_flight++;
+}
+
+void pulls_start(Pulls *p, PullLoad load, usec_t now) {
+        load.in_flight = p->status.in_flight;
+        load.expected = p->reply_bytes;
+        for (unsigned due = pull_plan_due(&p->plan, &load, now); due > 0 && now >= p->plan.not_before; due--)
+                start(p, false, now);
+}
+
+void pulls_scout(Pulls *p, usec_t now) {
+        if (p->status.in_flight == 0 && now >= p->plan.not_before)
+                start(p, true, now);
+}
+
+void pulls_stop(Pulls *p) {
+        p->stopping = true;
+}
+
+void pulls_drop(Pulls *p) {
+        for (size_t i = 0; i < PULLS_MAX; i++)
+                p->slots[i].call = client_cancel(p->slots[i].call);
+        p->status.in_flight = 0;
+}
+
+/* ---- life ---- */
+
+int pulls_new(const PullsOptions *options, Pulls **ret) {
+        const SubscriptionConfig *config = options->config;
+        Pulls *p;
+
+        p = calloc(1, sizeof(Pulls));
+        if (!p)
+                return -ENOMEM;
+        p->options = *options;
+        pull_plan_init(&p->plan, config->pulls < PULLS_MAX ? config->pulls : PULLS_MAX, config->max_messages,
+                config->interval, options->once);
+        *ret = p;
+        return 0;
+}
+
+Pulls *pulls_free(Pulls *p) {
+        if (!p)
+                return NULL;
+        pulls_drop(p);
+        free(p);
+        return NULL;
+}
+
+void pulls_status(const Pulls *p, PullsStatus *ret) {
+        *ret = p->status;
+        ret->not_before = p->plan.not_before;
+        ret->empty = p->plan.empties >= PULL_PLAN_ONCE_EMPTIES;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "subscribe/sink-said.h"
+
+#include <stdio.h>
+
+#include "events.h"
+#include "lib/log.h"
+
+void sink_said_down(SinkSaid *said, const SinkAnswer *answer, bool scouts, usec_t delay) {
+        TroubleGrade grade = answer->fault == SINK_FAULT_LASTING ? TROUBLE_LASTING : TROUBLE_PASSING;
+        const char *event = said->down.said == TROUBLE_NONE ? EVENT_SINK_DOWN : NULL;
+        char detail[TROUBLE_DETAIL_MAX], seconds[24];
+
+        (void) snprintf(detail, sizeof(detail), "%s: %.256s; %s", answer->reason, answer->detail, answer->remedy);
+        if (!trouble_fail(&said->down, grade, delay, detail))
+                return;
+        (void) snprintf(seconds, sizeof(seconds), "%.1f", (double) delay / (double) USEC_PER_SEC);
+        log_event(trouble_level(&said->down), event,
+                LOG_FIELDS({ FIELD_SUBSCRIPTION, said->subscription }, { FIELD_COLLECTION, said->place },
+                        { FIELD_REASON, answer->reason }, { FIELD_ERROR, answer->detail },
+                        { FIELD_RETRY_SEC, seconds }),
+                "%s for %s %s: %s. %s and none is lost; sensorqd keeps trying. To do: %s", said->what,
+                said->subscription, answer->words, answer->detail,
+                scouts ? "Only one message now and then is pulled meanwhile, to see whether it passes,"
+                       : "No message is pulled meanwhile",
+                answer->remedy);
+}
+
+void sink_said_up(SinkSaid *said) {
+        char span[CLOCK_SPAN_SIZE];
+
+        if (trouble_mend(&said->down, span))
+                log_event(LOG_NOTICE, EVENT_SINK_UP,
+                        LOG_FIELDS({ FIELD_SUBSCRIPTION, said->subscription }, { FIELD_COLLECTION, said->place }),
+                        "%s for %s is back after %s; pulling goes on", said->what, said->subscription, span);
+}
+
+void sink_said_apart(SinkSaid *said, const char *words, bool kept, bool refused) {
+        char span[CLOCK_SPAN_SIZE];
+
+        if (refused && trouble_fail(&said->apart, TROUBLE_LASTING, 0, words))
+                log_event(LOG_ERR, EVENT_APART_FAILING,
+                        LOG_FIELDS({ FIELD_SUBSCRIPTION, said->subscription }, { FIELD_COLLECTION, said->place },
+                                { FIELD_ERROR, words[0] ? words : "it is refused" }),
+                        "Messages of %s can neither be stored in %s nor set apart: %s. They are held and tried again; "
+                        "their neighbours are stored. Mend what refuses them where they are to be set apart",
+                        said->subscription, said->place, words[0] ? words : "it is refused");
+        if (kept && !refused && trouble_mend(&said->apart, span))
+                log_event(LOG_NOTICE, EVENT_APART_RECOVERED, LOG_FIELDS({ FIELD_SUBSCRIPTION, said->subscription }),
+                        "Messages of %s that cannot be stored are set apart again, after %s", said->subscription, span);
+}

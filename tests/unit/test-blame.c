@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whose fault a refusal is (P11, P6). A remote is played by a function of the test: which messages it accepts, and with which code it
+ * refuses the others. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "subscribe/blame.h"
+
+#define ODD 16755
+#define THROTTLED 16500
+#define VALIDATOR 121
+#define MESSAGES 2000
+
+typedef struct World {
+        Blame blame;
+        Suspicion suspicions[MESSAGES];
+        usec_t now;
+        uint64_t random;
+} World;
+
+static World world;
+
+static int set_up(void **state) {
+        world = (World){ .now = USEC_PER_HOUR, .random = 1 };
+        return 0;
+}
+
+static uint64_t draw(void) {
+        world.random = world.random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        return world.random >> 33;
+}
+
+/* One reply to messages first..first+n-1: *refuses* tells the code, 0 for an accepted one. */
+static void reply(size_t first, size_t n, bool alone, bool about, int (*refuses)(size_t i)) {
+        uint64_t before = world.blame.accepted;
+        int codes[MESSAGES];
+
+        for (size_t i = first; i < first + n; i++) {
+                codes[i] = refuses(i);
+                if (codes[i] == 0)
+                        blame_accepted(&world.blame, &world.suspicions[i], world.now);
+        }
+        for (size_t i = first; i < first + n; i++)
+                if (codes[i] != 0)
+                        (void) blame_refused(&world.blame, &world.suspicions[i],
+                                &(BlameRefusal){ .code = codes[i], .about_document = about, .alone = alone, .before = before }, world.now);
+}
+
+static size_t count(BlameState state) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < MESSAGES; i++)
+                n += world.suspicions[i].state == state;
+        return n;
+}
+
+static int refuses_first(size_t i) {
+        return i == 0 ? ODD : 0;
+}
+
+static int refuses_all(size_t i) {
+        return ODD;
+}
+
+static int refuses_none(size_t i) {
+        return 0;
+}
+
+static int throttles(size_t i) {
+        return draw() % 10 < 4 ? THROTTLED : 0;
+}
+
+/* One odd message among good ones: beside the flow at once, rejected after ten minutes of refusals alone, not before. */
+static void test_one_odd_message(void **state) {
+        usec_t begin = world.now;
+        unsigned tries = 0;
+
+        reply(0, 11, false, false, refuses_first);
+        assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
+        while (world.suspicions[0].state == BLAME_ASIDE) {
+                world.now = world.suspicions[0].due;
+                reply(1, 10, false, false, refuses_none); /* others go on */
+                reply(0, 1, true, false, refuses_all);
+                tries++;
+        }
+        assert_int_equal(world.suspicions[0].state, BLAME_REJECTED);
+        assert_in_range(world.now - begin, BLAME_SPAN_USEC, BLAME_SPAN_USEC + 30 * USEC_PER_SEC);
+        assert_in_range(tries, BLAME_REFUSALS, 12);
+}
+
+/* Refusals while nothing else is accepted do not count, however often. */
+static void test_no_refusal_counts_without_another_accepted(void **state) {
+        reply(0, 11, false, false, refuses_first);
+        for (int i = 0; i < 100; i++) {
+                world.now += 5 * USEC_PER_MINUTE;
+                reply(0, 1, true, false, refuses_all);
+        }
+        assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
+        assert_int_equal(world.suspicions[0].refusals, 1);
+}
+
+/* Refusals in a bulk with others do not count either. */
+static void test_no_refusal_counts_in_a_bulk(void **state) {
+        for (int i = 0; i < 100; i++) {
+                world.now += 5 * USEC_PER_MINUTE;
+                reply(0, 11, false, false, refuses_first);
+        }
+        assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
+        assert_int_equal(world.suspicions[0].refusals, 0);
+}
+
+/* A code about the document is believed in the reply that accepts another, and in any later one. */
+static void test_about_the_document(void **state) {
+        reply(0, 2, false, true, refuses_first);
+        assert_int_equal(world.suspicions[0].state, BLAME_REJECTED);
+
+        reply(10, 5, false, true, refuses_all);
+        assert_int_equal(count(BLAME_KEPT), 5);
+        reply(20, 1, true, true, refuses_none); /* a scout */
+        reply(10, 5, false, true, refuses_all);
+        assert_int_equal(count(BLAME_REJECTED), 6);
+}
+
+/* A validator that refuses all: held, and what it refused is rejected only when max_hold ends. */
+static void test_broken_validator(void **state) {
+        for (int i = 0; i < 60; i++) {
+                reply(0, 1000, false, true, refuses_all);
+                world.now += USEC_PER_MINUTE;
+        }
+        assert_int_equal(count(BLAME_KEPT), 1000);
+        assert_int_equal(blame_expire(&world.suspicions[0]), BLAME_REJECTED);
+}
+
+/* An outage with a code that nobody knows: held, all of it accepted when it ends; what lapses is not rejected. */
+static void test_outage_of_any_code(void **state) {
+        for (int i = 0; i < 60; i++) {
+                reply(0, 1000, i % 2, false, refuses_all);
+                world.now += USEC_PER_MINUTE;
+        }
+        assert_int_equal(count(BLAME_KEPT), 1000);
+        assert_int_equal(blame_expire(&world.suspicions[999]), BLAME_LAPSED);
+        reply(0, 999, false, false, refuses_none);
+        assert_int_equal(count(BLAME_CLEAR), MESSAGES - 1);
+}
+
+/* Throttling that accepts 600 of 1000, each time others: nobody is to blame, since some always get over the code. */
+static void test_throttling(void **state) {
+        usec_t end = world.now + USEC_PER_HOUR;
+
+        reply(0, 1000, false, false, throttles);
+        assert_in_range(count(BLAME_ASIDE), 300, 500);
+        while (count(BLAME_ASIDE) > 0) {
+                assert_true(world.now < end);
+                world.now += USEC_PER_SEC;
+                for (size_t i = 0; i < 1000; i++)
+                        if (world.suspicions[i].state == BLAME_ASIDE && world.suspicions[i].due <= world.now)
+                                reply(i, 1, true, false, throttles);
+        }
+        assert_int_equal(count(BLAME_REJECTED), 0);
+        assert_int_equal(count(BLAME_CLEAR), MESSAGES);
+}
+
+/* The same for as long as it lasts: even one that is refused each time is not blamed while others get over its code. */
+static void test_throttling_of_one_for_ever(void **state) {
+        reply(0, 11, false, false, refuses_first);
+        for (int i = 0; i < 50; i++) {
+                world.now = world.suspicions[0].due;
+                reply(1, 1, true, false, refuses_all);
+                reply(1, 1, true, false, refuses_none); /* another got over the code */
+                reply(0, 1, true, false, refuses_all);
+        }
+        assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
+}
+
+/* 2000 bad messages of one sensor, others in between: each of them is found out. */
+static void test_many_odd_messages(void **state) {
+        usec_t end = world.now + 2 * BLAME_SPAN_USEC;
+
+        for (size_t i = 0; i < MESSAGES; i++) {
+                Suspicion other = {};
+
+                blame_accepted(&world.blame, &other, world.now);
+                world.blame.accepted += i == 0;
+                (void) blame_refused(&world.blame, &world.suspicions[i],
+                        &(BlameRefusal){ .code = ODD, .before = world.blame.accepted - 1 }, world.now);
+        }
+        assert_int_equal(count(BLAME_ASIDE), MESSAGES);
+        while (count(BLAME_REJECTED) < MESSAGES) {
+                Suspicion other = {};
+
+                assert_true(world.now < end);
+                world.now += USEC_PER_SEC;
+                blame_accepted(&world.blame, &other, world.now);
+                for (size_t i = 0; i < MESSAGES; i++)
+                        if (world.suspicions[i].state == BLAME_ASIDE && world.suspicions[i].due <= world.now)
+                                reply(i, 1, true, false, refuses_all);
+        }
+        assert_true(world.now - USEC_PER_HOUR >= BLAME_SPAN_USEC);
+}
+
+/* Refused where such are set apart: waits aside, is tried now and then, and lapses in the end. */
+static void test_unkept(void **state) {
+        Suspicion *s = &world.suspicions[0];
+
+        blame_unkept(s, world.now);
+        assert_int_equal(s->state, BLAME_ASIDE);
+        assert_true(s->unkept);
+        assert_int_equal(s->due, world.now + BLAME_PAUSE_FIRST_USEC);
+        for (int i = 0; i < 20; i++)
+                blame_unkept(s, world.now);
+        assert_int_equal(s->due, world.now + BLAME_PAUSE_MAX_USEC);
+        assert_int_equal(blame_expire(s), BLAME_LAPSED);
+}
+
+#define CASE(name) cmocka_unit_test_setup(name, set_up)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                CASE(test_one_odd_message),
+                CASE(test_no_refusal_counts_without_another_accepted),
+                CASE(test_no_refusal_counts_in_a_bulk),
+                CASE(test_about_the_document),
+                CASE(test_broken_validator),
+                CASE(test_outage_of_any_code),
+                CASE(test_throttling),
+                CASE(test_throttling_of_one_for_ever),
+                CASE(test_many_odd_messages),
+                CASE(test_unkept),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
