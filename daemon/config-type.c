@@ -355,6 +355,26 @@ static int label_name_check(const char *text, ConfigProblem *ret_problem) {
         return 0;
 }
 
+static bool ends_with(const char *text, const char *end) {
+        size_t size = strlen(text), n = strlen(end);
+
+        return size > n && strcasecmp(text + size - n, end) == 0;
+}
+
+/* RFC 9110 section 5.1, field-name. */
+static int header_name_check(const char *text, ConfigProblem *ret_problem) {
+        bool own = strncasecmp(text, "X-", 2) == 0;
+
+        if (!text_is_made_of(text, strlen(text), "!#$%&'*+-.^_`|~") || text[0] == '\0')
+                return config_problem_set(ret_problem, "is not the name of a header");
+        if (ends_with(text, "Authorization") || strcasecmp(text, "Authorization") == 0 ||
+                strcasecmp(text, "Cookie") == 0 || strcasecmp(text, "Api-Key") == 0 ||
+                (own && (ends_with(text, "-Key") || ends_with(text, "-Token"))))
+                return config_problem_set(
+                        ret_problem, "is a header for a secret: put that into a file, and name it in auth");
+        return 0;
+}
+
 /* RFC 9110 section 5.5, field-value: what may stand in a header, without blanks. */
 static int token_check(const char *text, ConfigProblem *ret_problem) {
         size_t n = 0;
@@ -430,6 +450,8 @@ const ConfigType config_type_text = { "text", "a text on one line", CONFIG_TEXT 
 const ConfigType config_type_texts = { "list of texts", "a list of texts", CONFIG_TEXTS, .empty = true };
 const ConfigType config_type_names = { "list of names", "a list of names, [] for none", CONFIG_TEXTS };
 const ConfigType config_type_map = { "map of texts", "NAME: TEXT lines, indented", CONFIG_MAP };
+const ConfigType config_type_headers = { "map of texts", "NAME: TEXT lines, indented", CONFIG_MAP,
+        .inside = header_name_check, .private = true };
 const ConfigType config_type_labels = { "map of texts", "NAME: TEXT lines, indented", CONFIG_MAP,
         .inside = label_name_check };
 const ConfigType config_type_section = { "section", "a section: KEY: VALUE lines, indented", CONFIG_SECTION };

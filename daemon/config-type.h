@@ -100,6 +100,8 @@ extern const ConfigType config_type_directory, config_type_url, config_type_proj
 extern const ConfigType config_type_web_url;
 /* A list of texts of any kind, "" as well: the arguments of a program. */
 extern const ConfigType config_type_texts;
+/* Headers of requests, without those that carry a secret: `auth` is there for them. */
+extern const ConfigType config_type_headers;
 /* Names that a reading and a message may have beside their own. */
 extern const ConfigType config_type_labels;
 /* A secret file that a type reads as a text (ConfigSecret); one whose text goes into a header as it is; one that is

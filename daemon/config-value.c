@@ -284,6 +284,11 @@ static int read_secrets(const ConfigValue *value, ConfigSecrets *place) {
 
 /* ---- maps ---- */
 
+/* One that does not look like a name may be half of a secret. */
+static bool name_is_harmless(const char *name) {
+        return strlen(name) <= VALUE_SHOWN_MAX && !strpbrk(name, "@:?=/ ");
+}
+
 static int check_name(const ConfigValue *map, const YamlNode *node) {
         /* A name has the place of its own, not that of its value. */
         const YamlNode name = { .type = YAML_SCALAR, .line = node->key_line, .column = node->key_column };
@@ -294,7 +299,7 @@ static int check_name(const ConfigValue *map, const YamlNode *node) {
                 !text_has_controls(node->key))
                 return 0;
         return config_value_fail(&(ConfigValue){ map->place, map->row, &name }, "the name %.60s %s",
-                type->private || strlen(node->key) > VALUE_SHOWN_MAX ? "in this line" : node->key, problem.text);
+                name_is_harmless(node->key) ? node->key : "in this line", problem.text);
 }
 
 static int read_pair(const ConfigValue *map, const YamlNode *node, ConfigPair *pair) {

@@ -163,6 +163,32 @@ static void test_codings(void **state) {
         config_unref(parse_as("c.yaml", bom, sizeof(bom) - 1, &types_of_config));
 }
 
+/* Whatever a file holds, it is taken or refused with words. */
+static void test_any_damage(void **state) {
+        static const char letters[] = " \t\n:-#'\"{}[],*&|>%@`a1\xe3\x80";
+        static const char good[] = "pubsub:\n  project: p\npublish:\n  topic: top\n  labels: { a: 'b' }\n  sources:\n    - name: home\n"
+                                   "      type: nature_remo\n      token_file: t\n" SUB;
+        const ConfigInput input = { "c.yaml", &types_of_config, env_none };
+        uint64_t random = 88172645463325252;
+
+        for (unsigned i = 0; i < 3000; i++) {
+                ConfigErrors errors = {};
+                Config *config = NULL;
+                char text[sizeof(good)];
+                int r;
+
+                memcpy(text, good, sizeof(good));
+                for (unsigned n = 0; n <= i % 4; n++) {
+                        random ^= random << 13, random ^= random >> 7, random ^= random << 17; /* xorshift64, Marsaglia 2003 */
+                        text[random % (sizeof(good) - 1)] = letters[(random >> 32) % (sizeof(letters) - 1)];
+                }
+                r = config_parse(&input, text, sizeof(good) - 1, &config, &errors);
+                assert_true(r == 0 || (r == -EBADMSG && errors.n > 0));
+                config_unref(config);
+                config_errors_done(&errors);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_keys),
@@ -173,6 +199,7 @@ int main(void) {
                 cmocka_unit_test(test_no_false_alarm),
                 cmocka_unit_test(test_no_secret),
                 cmocka_unit_test(test_codings),
+                cmocka_unit_test(test_any_damage),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,7 +115,7 @@ static const ConfigRow gamma_rows[] = {
         { "url", &type_urls, GAMMA(urls), 1, 3, .flags = CONFIG_ONE, .doc = "Places." },
         { "command", &config_type_texts, GAMMA(command), 1, 100, .doc = "Program." },
         { "to", &config_type_names, GAMMA(to), 0, 5, .doc = "Targets." },
-        { "headers", &config_type_map, GAMMA(headers), 0, 3, .doc = "Headers." },
+        { "headers", &config_type_headers, GAMMA(headers), 0, 3, .doc = "Headers." },
         { "where", &config_type_map, GAMMA(where), 0, 3, .flags = CONFIG_MANY, .doc = "Which." },
         { "above", &config_type_decimal, GAMMA(above), .doc = "Threshold." },
         { "clear", &config_type_decimal, GAMMA(clear), .fallback = "-0.5", .doc = "End." },
@@ -308,6 +308,11 @@ static void test_language_is_strict(void **state) {
         refuse_types(G("auth: none, to: [famly]"), "publish.sources[].to: there is no target \"famly\"; allowed: family, work");
         refuse_types(G("auth: none, headers: {a: [b]}"), "publish.sources[].headers: is a list; allowed: NAME: TEXT lines, indented; if it");
         refuse_types(G("auth: none, headers: [a]"), "publish.sources[].headers: is a list");
+        refuse_types(G("auth: none, headers: {Authorization: hunter2}"),
+                "publish.sources[].headers: the name Authorization is a header for a secret: put that into a file, and name it in auth");
+        refuse_types(G("auth: none, headers: {x-api-key: hunter2}"), "the name x-api-key is a header for a secret");
+        refuse_types(G("auth: none, headers: {X-Auth-Token: hunter2}"), "is a header for a secret");
+        refuse_types(G("auth: none, headers: {'a b': c}"), "the name in this line is not the name of a header");
         refuse_types(G("auth: none, headers: {a: }"), "publish.sources[].headers: is empty");
         refuse_types(G("auth: none, headers: {a: 1, b: 2, c: 3, d: 4}"), "has 4 entries; allowed: 0 to 3");
         refuse_types(G("auth: none, above: 1,5"), "publish.sources[].5: ");
@@ -324,6 +329,19 @@ static void test_language_is_strict(void **state) {
         refuse_types(G("auth: basic"), "publish.sources[].auth.type: \"basic\" is not a type of auth; allowed: none, bearer");
         refuse_types(G("auth: {type: none, token_file: x}"), "publish.sources[].auth.token_file: is for type bearer only");
         refuse_types(G("auth: {type: bearer, token_file: [a, b, c]}"), "has 3 entries; allowed: 1 to 2");
+}
+
+/* A URL is logged, and travels as it is: a secret does not belong there, and is not repeated. */
+static void test_web_urls(void **state) {
+        static const char *const wrong[] = { "https://h/?appid=hunter2", "http://h/x?a=b&TOKEN=hunter2", "https://h/?api_key=hunter2",
+                "http://169.254.169.254/?a=hunter2", "ftp://h/?hunter2", "https://u:hunter2@h/" };
+        ConfigProblem problem;
+
+        for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+                assert_int_equal(config_type_web_url.text(wrong[i], &problem), -EBADMSG);
+                assert_null(strstr(problem.text, "hunter2"));
+        }
+        assert_int_equal(config_type_web_url.text("http://10.0.0.1/x?from=1&keys=2&key", &problem), 0);
 }
 
 static void test_one_sink(void **state) {
@@ -420,6 +438,7 @@ int main(void) {
                 cmocka_unit_test(test_language),
                 cmocka_unit_test(test_language_is_compared),
                 cmocka_unit_test(test_language_is_strict),
+                cmocka_unit_test(test_web_urls),
                 cmocka_unit_test(test_one_sink),
                 cmocka_unit_test(test_all_errors),
                 cmocka_unit_test(test_errors_have_an_end),

@@ -30,10 +30,23 @@ static void test_text_cut(void **state) {
         assert_string_equal(buffer, "ab\xe6\x9a\x91");
 }
 
+static void test_codings(void **state) {
+        assert_int_equal(text_mark("\xef\xbb\xbfx", 4), 3);
+        assert_int_equal(text_mark("\xef\xbb", 2), 0);
+        assert_int_equal(text_mark("", 0), 0);
+        assert_true(text_is_utf16("\xff\xfe", 2));
+        assert_true(text_is_utf16("\xfe\xff\0a", 4));
+        assert_true(text_is_utf16("a\0b\0", 4));
+        assert_true(text_is_utf16("\0a\0b", 4));
+        assert_false(text_is_utf16("ab\0c", 4));
+        assert_false(text_is_utf16("\xff", 1));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_percent),
                 cmocka_unit_test(test_text_cut),
+                cmocka_unit_test(test_codings),
         };
 
         return cmocka_run_group_tests_name("text", tests, NULL, NULL);
