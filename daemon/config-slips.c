@@ -15,8 +15,10 @@
 /* A column in which the lines of one mapping or one list begin. */
 typedef struct Level {
         unsigned column;
-        bool item; /* of a list, whose entries begin with a dash */
-        bool open; /* nothing stood behind the last key or dash: what is below it is indented more */
+        bool item;     /* of a list, whose entries begin with a dash */
+        bool open;     /* nothing stood behind the last key or dash: what is below it is indented more */
+        unsigned n;    /* lines that began in it */
+        unsigned line; /* the first of them */
 } Level;
 
 typedef struct Scan {
@@ -142,17 +144,18 @@ static Level *top(Scan *s) {
 
 static void push(Scan *s, unsigned column, bool item) {
         if (s->n_levels < LEVELS_MAX)
-                s->levels[s->n_levels++] = (Level){ column, item, false };
+                s->levels[s->n_levels++] = (Level){ column, item, false, 1, s->line };
 }
 
-static int slip_of_column(const Scan *s, const char *place, unsigned column, unsigned expected) {
+/* Line *line* begins in *column*, the lines on one side of it in another. */
+static int slip_of_column(const Scan *s, unsigned line, unsigned column, unsigned expected) {
         char words[160];
 
         (void) snprintf(words, sizeof(words),
-                "the line is indented by %u blank%s, its neighbours above by %u: what belongs together begins in the "
-                "same column",
-                column - 1, column == 2 ? "" : "s", expected - 1);
-        return slip(s, place, words);
+                "the line is indented by %u blank%s, its neighbours %s by %u: what belongs together begins in the same "
+                "column",
+                column - 1, column == 2 ? "" : "s", line < s->line ? "below" : "above", expected - 1);
+        return s->slips->found(s->slips->userdata, line, column, words);
 }
 
 /* The key or the dash at *place* begins in the column of a level that is open. */
@@ -161,13 +164,32 @@ static int enter_column(Scan *s, bool item) {
                 push(s, top(s)->column, true); /* a list in the column of its key */
         else if (!item && top(s)->item && s->n_levels > 1)
                 s->n_levels--; /* and its end */
+        top(s)->n++;
+        return 0;
+}
+
+/* The column in which the next line begins that is no comment; 0: there is none. */
+static unsigned next_column(const Scan *s) {
+        const char *end = s->slips->text + s->slips->size;
+
+        for (const char *line = s->end + 1; line < end; line++) {
+                const char *place = line;
+
+                while (place < end && *place == ' ')
+                        place++;
+                if (place < end && !strchr("\r\n#", *place))
+                        return (unsigned) (place - line) + 1;
+                line = memchr(place, '\n', (size_t) (end - place));
+                if (!line)
+                        break;
+        }
         return 0;
 }
 
 /* A key, or a dash, begins at *place*. */
 static int enter(Scan *s, const char *place, bool item) {
         unsigned column = column_of(s, place);
-        Level left = {};
+        Level left = {}, first;
 
         while (top(s) && top(s)->column > column)
                 left = s->levels[--s->n_levels];
@@ -178,10 +200,18 @@ static int enter(Scan *s, const char *place, bool item) {
                 return 0;
         }
 
-        /* Between two levels, or below one that is not open: the lines that follow are judged by those before. */
+        /* Between two levels, or below one that is not open. Of two lines the next one tells which it is. */
+        first = left.column > 0 ? left : *top(s);
+        if (first.n == 1 && first.item == item && first.line < s->line && next_column(s) == column) {
+                if (left.column == 0)
+                        s->n_levels--;
+                push(s, column, item);
+                return slip_of_column(s, first.line, first.column, column);
+        }
         if (left.column > 0)
                 push(s, left.column, left.item);
-        return slip_of_column(s, place, column, top(s)->column);
+        top(s)->n++;
+        return slip_of_column(s, s->line, column, top(s)->column);
 }
 
 /* ---- lines ---- */
@@ -271,6 +301,7 @@ static int check_content(Scan *s, const char *place) {
 
 static int check_dashes(Scan *s, const char *place) {
         char word[WORD_MAX];
+        const char *end;
         int r;
 
         while (begins(s, place, "- ") || (place + 1 == s->end && *place == '-')) {
@@ -282,8 +313,11 @@ static int check_dashes(Scan *s, const char *place) {
                 top(s)->open = is_over(s, place);
                 if (top(s)->open)
                         return 0;
-                if (*read_word(s, place, word) == ':')
+                end = read_word(s, place, word);
+                if (end < s->end && (*end == ':' || is_key(s, word))) {
                         push(s, column_of(s, place), false);
+                        top(s)->n = 0; /* the key behind the dash is counted when it is read */
+                }
         }
         if (*place == '-' && place + 1 < s->end && *read_word(s, place + 1, word) == ':' && is_key(s, word))
                 return slip(s, place, "there is no blank behind the dash");
@@ -291,7 +325,9 @@ static int check_dashes(Scan *s, const char *place) {
 }
 
 /* Blanks that look like indentation and are none. */
-static int check_indent(const Scan *s, const char *place) {
+static int check_indent(Scan *s, const char *place) {
+        if (top(s) && s->end > s->begin && s->end[-1] == ':')
+                top(s)->open = true;
         if (*place == '\t')
                 return slip(s, place, "the line is indented by a tab, use spaces");
         if (begins(s, place, WIDE_BLANK))
@@ -312,7 +348,8 @@ static int check_inside(Scan *s, const char *place) {
         if (s->quote == '\0' && s->depth == 0)
                 return 0;
         end = read_word(s, place, word);
-        if (column_of(s, place) <= s->key_column && is_key(s, word) && end < s->end && *end == ':') {
+        if ((column_of(s, place) <= s->key_column && is_key(s, word) && end < s->end && *end == ':') ||
+                (s->quote != '\0' && place < s->end && *place == '#')) {
                 s->depth = 0;
                 s->quote = '\0';
                 return s->slips->found(s->slips->userdata, s->open_line, s->open_column,

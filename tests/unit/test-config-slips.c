@@ -163,6 +163,34 @@ static void test_codings(void **state) {
         config_unref(parse_as("c.yaml", bom, sizeof(bom) - 1, &types_of_config));
 }
 
+/* A colon that is missing, glued or full-width in any line of a whole file is told there, and nothing else is. */
+static void test_every_line(void **state) {
+        static const char *const colons[] = { " ", ":", "\xef\xbc\x9a ", ":\xe3\x80\x80" };
+        static const char good[] = "state_dir: /var/lib/sensorqd\nlog_level: info\npubsub:\n  project: p\n  endpoint: https://e\n"
+                                   "publish:\n  topic: top\n  outbox:\n    max_rows: 5\n    max_bytes: 1MiB\n  sources:\n    - name: home\n"
+                                   "      type: nature_remo\n      token_file: t\n      interval: 60s\n" SUB;
+        unsigned n = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(colons); i++) {
+                unsigned line = 1;
+
+                for (const char *c = good; *c != '\0'; line += *c++ == '\n') {
+                        char text[sizeof(good) + 8], place[32];
+                        _cleanup_free_ char *said = NULL;
+
+                        if (strncmp(c, ": ", 2) != 0)
+                                continue;
+                        (void) snprintf(text, sizeof(text), "%.*s%s%s", (int) (c - good), good, colons[i], c + 2);
+                        (void) snprintf(place, sizeof(place), "c.yaml:%u:", line);
+                        said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+                        if (strncmp(said, place, strlen(place)) != 0 || strchr(said, '\n'))
+                                fail_msg("line %u: %s", line, said);
+                        n++;
+                }
+        }
+        assert_true(n >= 4 * 14);
+}
+
 /* Whatever a file holds, it is taken or refused with words. */
 static void test_any_damage(void **state) {
         static const char letters[] = " \t\n:-#'\"{}[],*&|>%@`a1\xe3\x80";
@@ -199,6 +227,7 @@ int main(void) {
                 cmocka_unit_test(test_no_false_alarm),
                 cmocka_unit_test(test_no_secret),
                 cmocka_unit_test(test_codings),
+                cmocka_unit_test(test_every_line),
                 cmocka_unit_test(test_any_damage),
         };
 
