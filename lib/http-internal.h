@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What the files of http share: http.c has the loop's side, http-request.c one request's options and reply,
+/* What the files of http share: http-loop.c has the loop's side, http-request.c one request's options and reply,
  * http-outcome.c the words for how it ended, http-url.c the rules for URLs. Nobody else includes this, or
  * <curl/curl.h>. */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clang-format off */
-/* The streaming half of json.h. One pass, no allocation, no recursion: what may come next is `state`, what is open is a stack of bits.
+/* The streaming half of json.h. One pass, no allocation, no recursion: what may come next is `state`, what is open is a
+ * stack of bits.
  *
  *                     +--------------- a scalar, `]`, `}` ----------------+
  *                     v                                                   |

@@ -72,6 +72,7 @@ typedef struct JsonReader {
         uint64_t is_object[JSON_READER_DEPTH / 64]; /* one bit for each open level */
 } JsonReader;
 
+/* Begins at *text*, which stays the caller's; levels beyond *max_depth* are an error. */
 void json_reader_init(JsonReader *r, const char *text, size_t size, unsigned max_depth);
 
 /* The next JsonToken (>= 0), or -EBADMSG for a syntax error or bad UTF-8, -E2BIG beyond max_depth. After an error or

@@ -4,8 +4,10 @@
  *
  *      token --value--> request --answer--> done
  *        ^                 |                 ^
- *        +---- 401, once --+                 |   (the token is dropped, a fresh one asked for, the same body sent again)
+ *        +---- 401, once --+                 |
  *        +------------- none to be had ------+
+ *
+ * After a 401 the token is dropped, a fresh one asked for, and the same body sent again.
  */
 /* clang-format on */
 

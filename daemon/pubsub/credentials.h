@@ -68,6 +68,7 @@ int credentials_load(const Config *config, Secrets *secrets, Credentials **ret, 
 Credentials *credentials_free(Credentials *credentials);
 CLEANUP_DEFINE(Credentials, credentials_free)
 
+/* The step that an exchange begins with. */
 CredentialsStep credentials_first_step(const Credentials *credentials);
 /* The step after *step*; CREDENTIALS_DONE: its answer is the access token. */
 CredentialsStep credentials_next_step(const Credentials *credentials, CredentialsStep step);

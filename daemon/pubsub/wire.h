@@ -60,15 +60,16 @@ int wire_end_publish(Bytes *body);
 /* Reads {"messageIds":[...]}: the number of ids in order, up to the first that is no non-empty string, or -EBADMSG. */
 int wire_get_publish(const char *body, size_t size, size_t *ret_n);
 
+/* {"maxMessages":N}, with "returnImmediately" where asked for. -ENOMEM. */
 int wire_put_pull(Bytes *body, unsigned max_messages, bool return_immediately);
 /* Reads a pull reply in place. -EBADMSG when it is not one (nothing can be trusted then); -ENOMEM. */
 int wire_get_pull(char *body, size_t size, WirePull *ret);
 void wire_pull_done(WirePull *pull);
 
-/* {"ackIds":[...]} with "ackDeadlineSeconds" when *deadline_sec* >= 0 (modifyAckDeadline). Ids are taken from *ids*
- * until *n* or WIRE_ACK_BODY_MAX is reached; *ret_taken* says how many. */
 #define WIRE_ACK_BODY_MAX 500000 /* the service refuses 524 288 */
 #define WIRE_ACK_IDS_MAX 1000
+/* {"ackIds":[...]} with "ackDeadlineSeconds" when *deadline_sec* >= 0 (modifyAckDeadline). Ids are taken from *ids*
+ * until *n* or WIRE_ACK_BODY_MAX is reached; *ret_taken* says how many. -ENOMEM. */
 int wire_put_ack(Bytes *body, const Slice *ids, size_t n, int deadline_sec, size_t *ret_taken);
 
 /* Reads a proto3 JSON duration ("604800s", "1.5s"), not negative. False, and nothing written, for anything else. */

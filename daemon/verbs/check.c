@@ -331,7 +331,7 @@ static void tell_finding(void *userdata, const SecretFinding *finding) {
 
 static void check_pubsub(Session *session) {
         const Config *config = session->config;
-        bool reached = check_endpoint(session), some = config->n_subscriptions == 0;
+        bool reached = check_endpoint(session), some = config->topic_has_other_subscribers;
 
         if (!session->remote || !check_token(session) || !reached)
                 return; /* the rest would say the same once more, after a timeout for each call */
@@ -342,7 +342,8 @@ static void check_pubsub(Session *session) {
         if (config->topic && !some)
                 session_fail(session, config->topic,
                         "no subscription of this configuration is on it: what is published there may be lost, so `run` "
-                        "publishes nothing. Correct publish.topic or the subscriptions");
+                        "publishes nothing. Correct publish.topic or the subscriptions, or set "
+                        "publish.topic_has_other_subscribers where something else reads the topic");
 }
 
 int verb_check(Config *config, bool offline, bool run_programs) {

@@ -26,7 +26,7 @@ static bool setup_read(Session *session, const char *name, SubscriptionSettings 
  * moves to a new one of that name. False, and said, where what is published to it would be lost. */
 static bool setup_topic_is_safe(Session *session, const char *topic) {
         const Config *config = session->config;
-        bool some = config->n_subscriptions == 0;
+        bool some = config->topic_has_other_subscribers;
         SubscriptionSettings settings = {};
 
         for (size_t i = 0; i < config->n_subscriptions; i++) {
@@ -49,7 +49,9 @@ static bool setup_topic_is_safe(Session *session, const char *topic) {
         if (!some)
                 session_fail(session, topic,
                         "is not made: each subscription of this configuration stands on another topic (%s) and would "
-                        "get nothing from it. Either correct publish.topic, or name a new subscription",
+                        "get nothing from it. Either correct publish.topic, or name a new subscription; where "
+                        "something "
+                        "else reads the topic, set publish.topic_has_other_subscribers",
                         settings.topic);
         return some;
 }

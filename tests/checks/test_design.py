@@ -12,13 +12,13 @@ REPO = Path(__file__).resolve().parents[2]
 SOURCES = sorted([*REPO.glob("lib/*.[ch]"), *REPO.glob("daemon/**/*.[ch]")])
 HEADERS = [path for path in SOURCES if path.suffix == ".h"]
 
-CIRCLES = 6  # of modules
+CIRCLES = 5  # of modules
 NAMES = 12  # external functions without the prefix of their file
 ALONE = 40  # headers with at most one client
 LOOPS = 9  # files that speak to sd-event beside lib/loop
 SWITCHES = 3  # files with switches of tests
 WIDE = 100  # lines over 120 columns, most of them rows of tables
-SILENT = 46  # prototypes without a comment
+SILENT = 42  # prototypes without a comment
 MANY = 27  # functions with more than five parameters
 
 
