@@ -82,6 +82,7 @@ static int copy_config(MongodbClient *client, const SubscriptionConfig *config) 
         client->rules.subscription = strdup(config->subscription);
         client->rules.id_attribute = strdup(config->id_attribute);
         client->rules.date_fields = copy_list(keys->date_fields);
+        client->rules.payload = (PayloadFormat) config->payload;
         if (!client->database || !client->collection || !client->rejected_collection || !client->rules.subscription ||
                 !client->rules.id_attribute || !client->rules.date_fields)
                 return -ENOMEM;

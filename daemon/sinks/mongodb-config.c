@@ -9,6 +9,8 @@
 
 #include "config-table.h"
 #include "lib/bytes.h"
+#include "lib/text.h"
+#include "secret.h"
 
 #define TEXT_MAX 1024
 #define DATE_FIELDS_MAX 64
@@ -466,12 +468,65 @@ static int rule_collections(const ConfigPlace *place, MongodbConfig *mongodb) {
         return 0;
 }
 
+/* The value of a file option of the uri, when it names one that is relative; else empty. */
+static Slice relative_file(const char *uri, const char *option) {
+        size_t size = strlen(option);
+
+        for (const char *at = strchr(uri, '?'); at; at = strchr(at + 1, '&')) {
+                Slice value = { at + 1 + size + 1, 0 };
+
+                if (strncasecmp(at + 1, option, size) != 0 || at[1 + size] != '=')
+                        continue;
+                value.size = strcspn(value.data, "&");
+                if (value.size > 0 && *value.data != '/' && !memchr(value.data, '%', value.size))
+                        return value;
+        }
+        return (Slice){ "", 0 };
+}
+
+/* A relative file is sought where secrets are, so that a certificate with its key can be a credential of the unit; the
+ * driver alone would seek it in the working directory. One that is not found is left to the driver's own words. */
+static int rule_file(const ConfigPlace *place, MongodbConfig *mongodb, const char *option) {
+        const Config beside = { .directory = (char *) place->reader->directory };
+        Slice value = relative_file(mongodb->uri, option);
+        _cleanup_free_ char *name = NULL, *path = NULL;
+        _cleanup_bytes_ Bytes uri = {};
+        int r;
+
+        if (value.size == 0)
+                return 0;
+        name = strndup(value.data, value.size);
+        if (!name)
+                return -ENOMEM;
+        if (secret_find(&beside, name, &path) < 0)
+                return 0;
+        r = bytes_append(&uri, mongodb->uri, (size_t) (value.data - mongodb->uri));
+        if (r == 0)
+                r = text_append_percent(&uri, path, "/");
+        if (r == 0)
+                r = bytes_append_text(&uri, value.data + value.size);
+        if (r < 0)
+                return r;
+        free(mongodb->uri);
+        mongodb->uri = bytes_steal(&uri).data;
+        return 0;
+}
+
+static int rule_files(const ConfigPlace *place, MongodbConfig *mongodb) {
+        int r = rule_file(place, mongodb, "tlsCertificateKeyFile");
+
+        return r < 0 ? r : rule_file(place, mongodb, "tlsCAFile");
+}
+
 static int rule(const ConfigPlace *place, void *self, void *around) {
         SubscriptionConfig *subscription = around;
         MongodbConfig *mongodb = self;
         int r;
 
         r = rule_password(place, mongodb);
+        if (r < 0)
+                return r;
+        r = rule_files(place, mongodb);
         if (r < 0)
                 return r;
         if (mongodb->backoff.max > 0 && yaml_get(place->parent->node, "backoff"))

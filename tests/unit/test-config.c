@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* P9: a wrong configuration is refused, with the place, the key, what is wrong and what is allowed. P10: no error shows a secret. */
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -371,6 +372,30 @@ static void test_uri(void **state) {
 #undef REST
 }
 
+/* B10: a certificate with its key is sought where secrets are. */
+static void test_uri_files(void **state) {
+        char directory[] = "/tmp/sensorqd-config-XXXXXX", file[80], expected[200];
+        Config *config;
+        MongodbConfig *keys;
+        int fd;
+
+        assert_non_null(mkdtemp(directory));
+        (void) snprintf(file, sizeof(file), "%s/sensorqd_client.pem", directory);
+        fd = open(file, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        (void) close(fd);
+        (void) setenv("CREDENTIALS_DIRECTORY", directory, 1);
+        config = parse(PUBSUB "subscribe: [{subscription: sub, mongodb: {uri: 'mongodb://h/?tlsCertificateKeyFile=client.pem&tlsCAFile=gone.pem&tls=true', "
+                              "database: d, collection: c}}]");
+        keys = config->subscriptions[0].keys;
+        (void) snprintf(expected, sizeof(expected), "mongodb://h/?tlsCertificateKeyFile=%s&tlsCAFile=gone.pem&tls=true", file);
+        assert_string_equal(keys->uri, expected);
+        (void) config_unref(config);
+        (void) unsetenv("CREDENTIALS_DIRECTORY");
+        (void) unlink(file);
+        (void) rmdir(directory);
+}
+
 static void test_uri_right(void **state) {
         static const struct {
                 const char *uri;
@@ -630,6 +655,7 @@ int main(void) {
                 cmocka_unit_test(test_mongodb),
                 cmocka_unit_test(test_uri),
                 cmocka_unit_test(test_uri_right),
+                cmocka_unit_test(test_uri_files),
                 cmocka_unit_test(test_uri_unchecked),
                 cmocka_unit_test(test_no_secret_in_errors),
                 cmocka_unit_test(test_endpoint_with_password_is_not_shown),
