@@ -7,7 +7,8 @@
 /* clang-format off */
 #define SOURCES(type) \
         type(nature_remo) \
-        type(exec)
+        type(exec) \
+        type(mqtt)
 
 #define SINKS(type) \
         type(mongodb)

@@ -8,10 +8,11 @@
 
 #define FROM_SEEN "FROM seen WHERE source = ?1"
 
-enum { SEE, SEEN_MANY, SEEN_LONG_AGO, CURSOR, CURSOR_SET, KEEP, KEPT_MANY, DROP };
+enum { SEE, UNSEE, SEEN_MANY, SEEN_LONG_AGO, CURSOR, CURSOR_SET, KEEP, KEPT_MANY, DROP };
 
 static const char *const statements[] = {
         [SEE] = "INSERT INTO seen (source, n, at, key) SELECT ?1, coalesce(max(n), 0) + 1, ?2, ?3 " FROM_SEEN,
+        [UNSEE] = "DELETE " FROM_SEEN " AND key = ?2",
         [SEEN_MANY] = "DELETE " FROM_SEEN " AND n <= (SELECT max(n) " FROM_SEEN ") - ?2",
         [SEEN_LONG_AGO] = "DELETE " FROM_SEEN " AND n < (SELECT n " FROM_SEEN " AND at >= ?2 ORDER BY n LIMIT 1)",
         [CURSOR] = "SELECT value FROM cursors WHERE source = ?1",
@@ -56,6 +57,13 @@ int outbox_source_see(OutboxSource *s, const Reading *reading, usec_t now) {
 
         if (!reading->seen)
                 return OUTBOX_SOURCE_NEW;
+        if (reading->anew) {
+                source_bind(s, UNSEE, 1, reading->source);
+                source_bind(s, UNSEE, 2, reading->seen);
+                r = source_run(s, UNSEE);
+                if (r < 0)
+                        return r;
+        }
         source_bind(s, SEE, 1, reading->source);
         (void) sql_bind_int(s->statements[SEE], 2, (int64_t) now);
         source_bind(s, SEE, 3, reading->seen);
@@ -64,9 +72,12 @@ int outbox_source_see(OutboxSource *s, const Reading *reading, usec_t now) {
 }
 
 static int source_prune_seen(OutboxSource *s, const ReadingList *list, usec_t now) {
+        size_t i = 0;
         int r;
 
-        if (list->n == 0 || !list->items[0].seen)
+        while (i < list->n && !list->items[i].seen)
+                i++;
+        if (i == list->n)
                 return 0;
         source_bind(s, SEEN_MANY, 1, list->items[0].source);
         (void) sql_bind_int(s->statements[SEEN_MANY], 2, OUTBOX_SEEN_MAX);

@@ -14,7 +14,7 @@
 
 /* A plain value; zeros: closed. */
 typedef struct OutboxSource {
-        SqlStatement *statements[8];
+        SqlStatement *statements[9];
 } OutboxSource;
 
 /* Errors below are those of lib/sql.h, with -EUCLEAN for a damaged file. */

@@ -12,6 +12,7 @@ typedef struct Reading {
         char *type;    /* its type */
         char *device;  /* the device's stable id */
         char *seen;    /* names what was measured, where it can come twice; NULL: it cannot */
+        bool anew;     /* another thing than what had that name before: names are used again */
         Bytes labels;  /* see labels_add() */
 } Reading;
 

@@ -361,6 +361,18 @@ int source_put(Source *s, ReadingList *readings, uint64_t ticket) {
         return 0;
 }
 
+/* A document that may come again: each of its readings has a name of its own. */
+static int source_name_readings(ReadingList *readings, const SourceDocument *document) {
+        for (size_t i = 0; document->seen && i < readings->n; i++) {
+                if (asprintf(&readings->items[i].seen, "%s:%zu", document->seen, i) < 0) {
+                        readings->items[i].seen = NULL;
+                        return -ENOMEM;
+                }
+                readings->items[i].anew = document->anew;
+        }
+        return 0;
+}
+
 int source_take(
         Source *s, const ShapeConfig *shape, const SourceDocument *document, uint64_t ticket, ShapeOutcome *ret) {
         _cleanup_(reading_list_done) ReadingList readings = {};
@@ -380,6 +392,8 @@ int source_take(
         int r;
 
         r = shape_read(shape, &origin, (Slice){ document->text, document->size }, &readings, ret);
+        if (r == 0)
+                r = source_name_readings(&readings, document);
         return r < 0 ? r : source_put(s, &readings, ticket);
 }
 

@@ -79,6 +79,8 @@ typedef struct SourceDocument {
         size_t size;
         const char *topic, *id, *name, *field; /* see ShapeOrigin; NULL: none */
         usec_t arrived;                        /* clock_wall(); 0: now */
+        const char *seen;                      /* names it, where it may come again: see Reading; NULL: it cannot */
+        bool anew;                             /* see Reading */
 } SourceDocument;
 
 typedef struct SourceType {

@@ -52,6 +52,10 @@ struct MqttSession {
         bool held;
         Bytes in;
         unsigned answers; /* SUBACK and UNSUBACK that are awaited */
+        /* A PINGRESP tells that the broker has heard what was sent before the PINGREQ. */
+        uint64_t pings, pongs; /* of this connection */
+        uint64_t confirms;     /* the ping whose answer confirms what was acknowledged; 0: none is out */
+        bool acknowledged;     /* something, since that ping */
         uint16_t packet_id;
         unsigned keep_alive_sec;
         usec_t heard;  /* clock_now() of the last byte */
@@ -352,6 +356,32 @@ static void on_suback(MqttSession *s, const MqttPacket *packet) {
                 session_ready(s);
 }
 
+/* ---- whether the broker has heard our acknowledgements ---- */
+
+static int session_put_ping(MqttSession *s, Bytes *packets) {
+        s->pings++;
+        return mqtt_put_pingreq(packets);
+}
+
+static int session_put_confirm(MqttSession *s, Bytes *packets) {
+        s->acknowledged = s->confirms > 0;
+        if (s->confirms > 0)
+                return 0; /* one at a time */
+        s->confirms = s->pings + 1;
+        return session_put_ping(s, packets);
+}
+
+static void session_confirm(MqttSession *s) {
+        _cleanup_bytes_ Bytes packets = {};
+
+        if (s->confirms == 0 || s->pongs < s->confirms)
+                return;
+        s->confirms = 0;
+        if (s->acknowledged)
+                return session_send(s, &packets, session_put_confirm(s, &packets));
+        s->callbacks.on_confirmed(s->callbacks.userdata);
+}
+
 /* ---- what the broker sends ---- */
 
 static void session_take(MqttSession *s, const MqttPacket *packet) {
@@ -366,7 +396,8 @@ static void session_take(MqttSession *s, const MqttPacket *packet) {
         case MQTT_UNSUBACK:
                 return on_suback(s, packet);
         case MQTT_PINGRESP:
-                return;
+                s->pongs++;
+                return session_confirm(s);
         case MQTT_DISCONNECT:
                 session_refused(s, packet);
                 return session_lose(s,
@@ -432,7 +463,7 @@ static void session_keep_alive(MqttSession *s) {
         if (!s->held && clock_now() - s->heard > patience)
                 return session_lose(s, MQTT_UNREACHABLE, "the broker does not answer any more");
         session_watch_silence(s);
-        session_send(s, &packet, mqtt_put_pingreq(&packet));
+        session_send(s, &packet, session_put_ping(s, &packet));
 }
 
 static void on_timer(void *userdata) {
@@ -462,6 +493,8 @@ static void session_connect(MqttSession *s) {
 
         session_move(s, STATE_CONNECTING);
         s->connection++;
+        s->pings = s->pongs = s->confirms = 0;
+        s->acknowledged = false;
         r = stream_open(s->loop, &spec, &(StreamCallbacks){ on_open, on_readable, on_lost, s }, &s->stream);
         if (r < 0)
                 return session_fail(s, r);
@@ -483,6 +516,8 @@ void mqtt_session_acknowledge(MqttSession *s, uint64_t connection, const uint16_
                 return;
         for (size_t i = 0; i < n && r == 0; i++)
                 r = mqtt_put_puback(&packets, packet_ids[i]);
+        if (r == 0 && n > 0)
+                r = session_put_confirm(s, &packets);
         session_send(s, &packets, r);
 }
 

@@ -39,6 +39,8 @@ typedef struct MqttSessionCallbacks {
         void (*on_message)(void *userdata, const MqttPacket *packet, const char *session);
         /* Everything that came in this turn was handed over. */
         void (*on_batch)(void *userdata);
+        /* The broker has heard every acknowledgement so far: packet identifiers may mean other messages from now on. */
+        void (*on_confirmed)(void *userdata);
         /* It changed: *detail* in words, "" when ready. */
         void (*on_state)(void *userdata, MqttState state, usec_t retry_in, const char *detail);
         void *userdata;

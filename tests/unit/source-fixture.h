@@ -47,14 +47,14 @@ static bool source_fixture_has_room(void *userdata, uint64_t rows, uint64_t byte
 }
 
 /* As the outbox does it: a key that is known is a repeat. */
-static bool source_fixture_is_repeat(SourceFixture *f, const char *seen) {
+static bool source_fixture_is_repeat(SourceFixture *f, const Reading *reading) {
         char line[600];
 
-        if (!seen)
+        if (!reading->seen)
                 return false;
-        (void) snprintf(line, sizeof(line), "%s\n", seen);
+        (void) snprintf(line, sizeof(line), "%s\n", reading->seen);
         if (f->seen.data && strstr(f->seen.data, line))
-                return true;
+                return !reading->anew;
         assert_int_equal(bytes_append_text(&f->seen, line), 0);
         return false;
 }
@@ -66,7 +66,7 @@ static int source_fixture_store(void *userdata, const Source *source, const Read
                 return -ENOSPC;
         f->commits++;
         for (size_t i = 0; i < list->n; i++) {
-                if (source_fixture_is_repeat(f, list->items[i].seen)) {
+                if (source_fixture_is_repeat(f, &list->items[i])) {
                         f->n_repeats++;
                         continue;
                 }

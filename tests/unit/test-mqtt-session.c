@@ -38,7 +38,7 @@ typedef struct Fixture {
         bool acknowledge; /* all that came in a turn, at its end */
         bool ready, lost;
         MqttState state;
-        unsigned states, batches;
+        unsigned states, batches, confirmed;
         char detail[400];
 } Fixture;
 
@@ -74,6 +74,12 @@ static void on_batch(void *userdata) {
                 acknowledge(f);
 }
 
+static void on_confirmed(void *userdata) {
+        Fixture *f = userdata;
+
+        f->confirmed++;
+}
+
 static void on_state(void *userdata, MqttState state, usec_t retry_in, const char *detail) {
         Fixture *f = userdata;
 
@@ -102,7 +108,7 @@ static void turn_until(Fixture *f, const bool *flag) {
 
 static void start(Fixture *f) {
         f->ready = f->lost = false;
-        assert_int_equal(mqtt_session_new(f->loop, &f->spec, &(MqttSessionCallbacks){ on_message, on_batch, on_state, f }, &f->session), 0);
+        assert_int_equal(mqtt_session_new(f->loop, &f->spec, &(MqttSessionCallbacks){ on_message, on_batch, on_confirmed, on_state, f }, &f->session), 0);
 }
 
 static void stop(Fixture *f) {
@@ -161,6 +167,8 @@ static void test_receives(void **state) {
         assert_int_equal(f->messages[0].qos, 1);
         assert_string_equal(f->messages[1].payload, "12");
         assert_int_equal(f->states, 1);
+        while (f->confirmed == 0)
+                turn(f);
 }
 
 /* What comes while we are away is kept by the broker, and what was not acknowledged comes again, marked. */
@@ -293,7 +301,6 @@ static void test_many(void **state) {
         wait_for(f, 3000);
         for (size_t i = 0; i < f->n; i++)
                 assert_int_equal(strtol(f->messages[i].payload, NULL, 10), i + 1); /* in order */
-        assert_true(f->batches < 3000);
 }
 
 static int set_up_password(void **state) {

@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Topics of an MQTT broker. What comes in one turn of the loop is one commit, and only then the broker is told that it
+ * may forget it, in the order in which it came (P12).
+ *
+ * A message that was stored, but whose acknowledgement the broker may not have heard, comes again with DUP under the
+ * same packet identifier; it is known by that, and by a hash of topic and payload. Identifiers are used again, so they
+ * count within a generation, which ends when the broker has heard all acknowledgements. The generation is the source's
+ * cursor: it is committed together with the first message of it. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config-place.h"
+#include "events.h"
+#include "lib/array.h"
+#include "lib/log.h"
+#include "lib/sha256.h"
+#include "publish/shape.h"
+#include "publish/source.h"
+#include "sources/mqtt-session.h"
+#include "sources/mqtt-topic.h"
+
+#define PACKET_MAX ((size_t) 1024 * 1024)
+#define PORT 1883
+#define PORT_TLS 8883
+#define ACKS_AT_ONCE 256 /* of one write */
+
+typedef enum MqttRetained { MQTT_RETAINED_IGNORE, MQTT_RETAINED_STORE } MqttRetained;
+
+typedef struct MqttConfig {
+        char *url;
+        char *username; /* NULL: none */
+        ConfigSecret password;
+        char *client_id; /* NULL: made from this machine and the source's name */
+        char **topics;   /* NULL at the end */
+        int retained;    /* MqttRetained */
+        char *ca_file, *certificate_file, *key_file;
+        bool allow_plain;
+        ShapeConfig reading;
+} MqttConfig;
+
+/* What `url` says. */
+typedef struct MqttAddress {
+        char host[256];
+        uint16_t port;
+        bool tls;
+} MqttAddress;
+
+/* A message that waits for the disk. */
+typedef struct MqttAck {
+        uint64_t ticket, connection;
+        uint16_t packet_id;
+} MqttAck;
+
+typedef struct Mqtt {
+        SourceContext context;
+        const MqttConfig *keys;
+        MqttAddress address;
+        MqttSession *session;
+        char **filters; /* of keys->topics; NULL at the end */
+        size_t n_filters;
+        char client_id[260];
+        char session_id[24];
+        uint64_t generation;
+        bool generation_ends; /* the next message begins another one */
+        bool generation_new;  /* it is not on disk yet */
+        uint64_t put;         /* the last ticket */
+        MqttAck *acks;        /* from first_ack on; oldest first */
+        size_t first_ack, n_acks, allocated;
+        LoopWatch *checked; /* a look has come to its end */
+        bool checking, answered;
+        char detail[400];
+} Mqtt;
+
+/* ---- where the broker is ---- */
+
+/* HOST, HOST:PORT or [ADDRESS]:PORT. False when it is none of them. */
+static bool mqtt_split_host(const char *text, MqttAddress *ret) {
+        bool six = text[0] == '[';
+        const char *host = six ? text + 1 : text, *end = host + strcspn(host, six ? "]" : ":"), *port;
+        char *rest;
+
+        if (end == host || (size_t) (end - host) >= sizeof(ret->host) || (six && *end != ']'))
+                return false;
+        memcpy(ret->host, host, (size_t) (end - host));
+        ret->host[end - host] = '\0';
+        port = end + (six ? 1 : 0);
+        if (*port == '\0')
+                return true;
+        ret->port = (uint16_t) strtoul(port + 1, &rest, 10);
+        return *port == ':' && port[1] >= '1' && port[1] <= '9' && *rest == '\0' &&
+               strtoul(port + 1, NULL, 10) <= UINT16_MAX;
+}
+
+static bool mqtt_split_url(const char *url, MqttAddress *ret) {
+        const char *host = strstr(url, "://") + strlen("://");
+
+        ret->tls = strncmp(url, "mqtts:", strlen("mqtts:")) == 0;
+        ret->port = ret->tls ? PORT_TLS : PORT;
+        return mqtt_split_host(host, ret);
+}
+
+static bool mqtt_is_local(const MqttAddress *address) {
+        return strcmp(address->host, "localhost") == 0 || strcmp(address->host, "::1") == 0 ||
+               strncmp(address->host, "127.", 4) == 0;
+}
+
+/* ---- acknowledgements ---- */
+
+static int mqtt_expect_ack(Mqtt *mqtt, uint16_t packet_id) {
+        int r;
+
+        if (mqtt->first_ack > 0 && mqtt->first_ack == mqtt->n_acks)
+                mqtt->first_ack = mqtt->n_acks = 0;
+        r = array_reserve(&mqtt->acks, &mqtt->allocated, mqtt->n_acks + 1, sizeof(MqttAck));
+        if (r < 0)
+                return r;
+        mqtt->acks[mqtt->n_acks++] = (MqttAck){ mqtt->put + 1, mqtt_session_connection(mqtt->session), packet_id };
+        return 0;
+}
+
+/* Those that are due on one connection, up to ACKS_AT_ONCE. */
+static size_t mqtt_take_acks(Mqtt *mqtt, uint64_t ticket, uint64_t *ret_connection, uint16_t ids[static ACKS_AT_ONCE]) {
+        size_t n = 0;
+
+        while (mqtt->first_ack < mqtt->n_acks && n < ACKS_AT_ONCE) {
+                const MqttAck *ack = &mqtt->acks[mqtt->first_ack];
+
+                if (ack->ticket > ticket || (n > 0 && ack->connection != *ret_connection))
+                        break;
+                *ret_connection = ack->connection;
+                ids[n++] = ack->packet_id;
+                mqtt->first_ack++;
+        }
+        return n;
+}
+
+static void mqtt_stored(void *self, uint64_t ticket) {
+        uint16_t ids[ACKS_AT_ONCE];
+        uint64_t connection = 0;
+        Mqtt *mqtt = self;
+        size_t n;
+
+        while ((n = mqtt_take_acks(mqtt, ticket, &connection, ids)) > 0)
+                mqtt_session_acknowledge(mqtt->session, connection, ids, n);
+}
+
+static void on_confirmed(void *userdata) {
+        Mqtt *mqtt = userdata;
+
+        mqtt->generation_ends = mqtt->first_ack == mqtt->n_acks; /* those that wait for the disk belong to it */
+}
+
+/* ---- generations ---- */
+
+static void mqtt_read_cursor(Mqtt *mqtt, const char *cursor) {
+        unsigned long long generation = 0;
+
+        if (cursor && sscanf(cursor, "%23s %llu", mqtt->session_id, &generation) == 2)
+                mqtt->generation = generation;
+}
+
+/* Before a message of *session* is named: a message that comes again belongs to the generation in which it came first.
+ */
+static void mqtt_see_session(Mqtt *mqtt, const char *session, bool dup) {
+        bool other = strcmp(session, mqtt->session_id) != 0;
+
+        if (!other && (dup || !mqtt->generation_ends))
+                return;
+        (void) snprintf(mqtt->session_id, sizeof(mqtt->session_id), "%s", session);
+        mqtt->generation++;
+        mqtt->generation_ends = false;
+        mqtt->generation_new = true;
+}
+
+static int mqtt_put_generation(Mqtt *mqtt) {
+        _cleanup_(reading_list_done) ReadingList list = {};
+        char cursor[64];
+        int r;
+
+        if (!mqtt->generation_new)
+                return 0;
+        (void) snprintf(cursor, sizeof(cursor), "%s %" PRIu64, mqtt->session_id, mqtt->generation);
+        r = reading_list_set_cursor(&list, mqtt->context.config->name, cursor);
+        if (r == 0)
+                r = source_put(mqtt->context.source, &list, 0);
+        mqtt->generation_new = r < 0;
+        return r;
+}
+
+static int mqtt_name_message(const Mqtt *mqtt, const MqttPacket *packet, char seen[static 64]) {
+        _cleanup_bytes_ Bytes text = {};
+        char hash[SHA256_HEX_SIZE];
+        int r;
+
+        r = bytes_append(&text, packet->topic.data, packet->topic.size);
+        if (r == 0)
+                r = bytes_append(&text, "", 1);
+        if (r == 0)
+                r = bytes_append(&text, packet->payload.data, packet->payload.size);
+        if (r < 0)
+                return r;
+        (void) snprintf(seen, 64, "%" PRIu64 ":%u:%.16s", mqtt->generation, packet->packet_id,
+                sha256_hex(text.data, text.size, hash));
+        return 0;
+}
+
+/* ---- messages ---- */
+
+static char *copy_slice(Slice slice) {
+        return slice.size > 0 ? strndup(slice.data, slice.size) : NULL;
+}
+
+static int mqtt_take(Mqtt *mqtt, const MqttPacket *packet, const MqttTopic *topic, const char *seen) {
+        _cleanup_free_ char *text = copy_slice(packet->topic), *id = copy_slice(topic->id),
+                            *name = copy_slice(topic->name), *field = copy_slice(topic->field);
+        const SourceDocument document = {
+                .text = packet->payload.data,
+                .size = packet->payload.size,
+                .topic = text,
+                .id = id,
+                .name = name,
+                .field = field,
+                .seen = seen,
+                .anew = !packet->dup,
+        };
+        ShapeOutcome outcome;
+
+        return source_take(mqtt->context.source, &mqtt->keys->reading, &document, 0, &outcome);
+}
+
+/* A payload of no bytes deletes a retained message: it says nothing. */
+static bool mqtt_is_of_use(const Mqtt *mqtt, const MqttPacket *packet) {
+        return packet->payload.size > 0 && (!packet->retain || mqtt->keys->retained == MQTT_RETAINED_STORE);
+}
+
+static int mqtt_read_message(Mqtt *mqtt, const MqttPacket *packet, const char *session) {
+        MqttTopic topic = {};
+        char seen[64];
+        int r = 0;
+
+        if (packet->qos > 0)
+                mqtt_see_session(mqtt, session, packet->dup);
+        for (size_t i = 0; mqtt->keys->topics[i]; i++)
+                if (mqtt_topic_match(mqtt->keys->topics[i], packet->topic, &topic))
+                        break;
+        if (packet->qos > 0) {
+                r = mqtt_put_generation(mqtt);
+                if (r == 0)
+                        r = mqtt_name_message(mqtt, packet, seen);
+        }
+        return r < 0 ? r : mqtt_take(mqtt, packet, &topic, packet->qos > 0 ? seen : NULL);
+}
+
+static void on_message(void *userdata, const MqttPacket *packet, const char *session) {
+        Mqtt *mqtt = userdata;
+        int r = 0;
+
+        if (mqtt->checking)
+                return;
+        if (mqtt_is_of_use(mqtt, packet))
+                r = mqtt_read_message(mqtt, packet, session);
+        if (r == 0 && packet->qos > 0)
+                r = mqtt_expect_ack(mqtt, packet->packet_id);
+        if (r < 0) /* what is not acknowledged comes again with the next connection, and only then */
+                mqtt_session_reset(mqtt->session, "out of memory");
+}
+
+static void on_batch(void *userdata) {
+        _cleanup_(reading_list_done) ReadingList none = {};
+        Mqtt *mqtt = userdata;
+
+        if (mqtt->first_ack == mqtt->n_acks || mqtt->acks[mqtt->n_acks - 1].ticket <= mqtt->put)
+                return;
+        mqtt->put++;
+        (void) source_put(mqtt->context.source, &none, mqtt->put); /* an empty list takes no memory */
+}
+
+/* ---- how it stands ---- */
+
+static void on_state(void *userdata, MqttState state, usec_t retry_in, const char *detail) {
+        static const SourcePollOutcome outcomes[] = {
+                [MQTT_READY] = SOURCE_POLLED,
+                [MQTT_UNREACHABLE] = SOURCE_UNREACHABLE,
+                [MQTT_REFUSED] = SOURCE_REFUSED,
+        };
+        Mqtt *mqtt = userdata;
+
+        source_tell(mqtt->context.source, &(SourcePoll){ .outcome = outcomes[state], .detail = detail }, retry_in);
+}
+
+static void mqtt_hold(void *self, bool hold) {
+        Mqtt *mqtt = self;
+
+        if (mqtt->session)
+                mqtt_session_hold(mqtt->session, hold);
+}
+
+/* ---- life ---- */
+
+static void *mqtt_close(void *self) {
+        Mqtt *mqtt = self;
+
+        if (!mqtt)
+                return NULL;
+        mqtt_session_free(mqtt->session);
+        loop_drop(mqtt->checked);
+        for (size_t i = 0; i < mqtt->n_filters; i++)
+                free(mqtt->filters[i]);
+        free(mqtt->filters);
+        free(mqtt->acks);
+        free(mqtt);
+        return NULL;
+}
+
+static void mqtt_freep(Mqtt **mqtt) {
+        (void) mqtt_close(*mqtt);
+}
+
+static int mqtt_make_filters(Mqtt *mqtt) {
+        size_t n = 0;
+
+        while (mqtt->keys->topics[n])
+                n++;
+        mqtt->filters = calloc(n + 1, sizeof(char *));
+        if (!mqtt->filters)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                Bytes filter = {};
+                int r = mqtt_topic_filter(mqtt->keys->topics[i], &filter);
+
+                if (r < 0)
+                        return r;
+                mqtt->filters[mqtt->n_filters++] = filter.data;
+        }
+        return 0;
+}
+
+/* Stable, since the broker keeps the session under it, and no other instance's: this machine, this state, this source.
+ */
+static void mqtt_make_client_id(Mqtt *mqtt) {
+        char machine[64] = "", text[512], hash[SHA256_HEX_SIZE];
+        FILE *file = fopen("/etc/machine-id", "re");
+
+        if (file) {
+                (void) !fgets(machine, sizeof(machine), file);
+                (void) fclose(file);
+        }
+        if (mqtt->keys->client_id) {
+                (void) snprintf(mqtt->client_id, sizeof(mqtt->client_id), "%s", mqtt->keys->client_id);
+                return;
+        }
+        (void) snprintf(text, sizeof(text), "%s %s %s", machine, mqtt->context.state_dir, mqtt->context.config->name);
+        (void) snprintf(
+                mqtt->client_id, sizeof(mqtt->client_id), "sensorqd-%.16s", sha256_hex(text, strlen(text), hash));
+}
+
+static int mqtt_connect(
+        Mqtt *mqtt, void (*told)(void *userdata, MqttState state, usec_t retry_in, const char *detail)) {
+        const MqttConfig *keys = mqtt->keys;
+        const MqttSessionSpec spec = {
+                .name = mqtt->context.config->name,
+                .host = mqtt->address.host,
+                .port = mqtt->address.port,
+                .tls = mqtt->address.tls,
+                .ca_file = keys->ca_file,
+                .certificate_file = keys->certificate_file,
+                .key_file = keys->key_file,
+                .client_id = mqtt->client_id,
+                .username = keys->username,
+                .password = keys->password.text,
+                .filters = (const char *const *) mqtt->filters,
+                .retained = keys->retained == MQTT_RETAINED_STORE,
+                .clean = mqtt->checking,
+                .state_dir = mqtt->context.state_dir,
+                .packet_max = PACKET_MAX,
+        };
+
+        return mqtt_session_new(mqtt->context.loop, &spec,
+                &(MqttSessionCallbacks){ on_message, on_batch, on_confirmed, told, mqtt }, &mqtt->session);
+}
+
+static int mqtt_open(const SourceContext *context, void **ret_self) {
+        _cleanup_(mqtt_freep) Mqtt *mqtt = NULL;
+        int r;
+
+        mqtt = calloc(1, sizeof(*mqtt));
+        if (!mqtt)
+                return -ENOMEM;
+        mqtt->context = *context;
+        mqtt->keys = context->keys;
+        (void) mqtt_split_url(mqtt->keys->url, &mqtt->address); /* the rule found it right */
+        mqtt_read_cursor(mqtt, context->cursor);
+        mqtt_make_client_id(mqtt);
+        r = mqtt_make_filters(mqtt);
+        if (r < 0)
+                return r;
+        r = context->manual ? 0 : mqtt_connect(mqtt, on_state);
+        if (r < 0)
+                return r;
+        *ret_self = cleanup_steal(mqtt);
+        return 0;
+}
+
+/* ---- check: a look under another name, which leaves no trace and takes no message away ---- */
+
+static void on_checked(void *userdata) {
+        Mqtt *mqtt = userdata;
+
+        mqtt->session = mqtt_session_free(mqtt->session);
+        source_polled(
+                mqtt->context.source, &(SourcePoll){ .outcome = mqtt->answered ? SOURCE_POLLED : SOURCE_UNREACHABLE,
+                                              .detail = mqtt->detail });
+}
+
+static void on_check_state(void *userdata, MqttState state, usec_t retry_in, const char *detail) {
+        Mqtt *mqtt = userdata;
+
+        mqtt->answered = state == MQTT_READY;
+        if (mqtt->answered)
+                (void) snprintf(mqtt->detail, sizeof(mqtt->detail), "%.100s lets this user in, and to every topic",
+                        mqtt->keys->url);
+        else
+                (void) snprintf(mqtt->detail, sizeof(mqtt->detail), "%s", detail);
+        loop_wake(mqtt->checked); /* the session is on the stack */
+}
+
+static int mqtt_check(void *self) {
+        Mqtt *mqtt = self;
+        int r;
+
+        mqtt->checking = true;
+        (void) snprintf(
+                mqtt->client_id, sizeof(mqtt->client_id), "sensorqd-check-%08" PRIx32, (uint32_t) loop_random());
+        if (!mqtt->checked) {
+                r = loop_add_defer(mqtt->context.loop, on_checked, mqtt, &mqtt->checked);
+                if (r < 0)
+                        return r;
+        }
+        return mqtt_connect(mqtt, on_check_state);
+}
+
+/* ---- configuration ---- */
+
+static int mqtt_url_check(const char *text, ConfigProblem *ret_problem) {
+        const char *host = strncmp(text, "mqtt://", 7) == 0    ? text + 7
+                           : strncmp(text, "mqtts://", 8) == 0 ? text + 8
+                                                               : NULL;
+
+        if (!host)
+                return config_problem_set(ret_problem, "does not begin with mqtt:// or mqtts://");
+        if (strpbrk(host, "@"))
+                return config_problem_set(
+                        ret_problem, "holds a user: name it in username, and the password in password_file");
+        if (host[0] == '\0' || strpbrk(host, "/?# "))
+                return config_problem_set(
+                        ret_problem, "is not mqtt://HOST or mqtt://HOST:PORT; topics are a key of their own");
+        return 0;
+}
+
+static int mqtt_topic_kind_check(const char *text, ConfigProblem *ret_problem) {
+        const char *problem = mqtt_topic_check(text);
+
+        return problem ? config_problem_set(ret_problem, "%s", problem) : 0;
+}
+
+static int mqtt_rule_topics(const ConfigPlace *place, const MqttConfig *keys) {
+        for (size_t i = 0; keys->topics[i]; i++)
+                for (size_t j = 0; j < i; j++)
+                        if (mqtt_topic_overlap(keys->topics[i], keys->topics[j]))
+                                return config_place_fail(place, "topics",
+                                        "\"%s\" and \"%s\" can match the same topic, and it is not clear which one "
+                                        "names its parts; "
+                                        "put one of them into a second source",
+                                        keys->topics[j], keys->topics[i]);
+        return 0;
+}
+
+static int mqtt_rule(const ConfigPlace *place, void *self, void *around) {
+        MqttConfig *keys = self;
+        MqttAddress address;
+
+        if (!mqtt_split_url(keys->url, &address))
+                return config_place_fail(place, "url", "is not mqtt://HOST or mqtt://HOST:PORT");
+        if (keys->password.file && !keys->username)
+                return config_place_fail(place, "password_file", "needs username");
+        if (keys->password.file && !address.tls && !mqtt_is_local(&address) && !keys->allow_plain)
+                return config_place_fail(place, "url",
+                        "would send the password in the clear; allowed: mqtts://, a broker on this machine, or "
+                        "allow_plain: true");
+        if (!keys->certificate_file != !keys->key_file)
+                return config_place_fail(place, keys->key_file ? "key_file" : "certificate_file",
+                        "certificate_file and key_file belong together");
+        return mqtt_rule_topics(place, keys);
+}
+
+#define FIELD(field) offsetof(MqttConfig, field)
+#define TEXT_MAX 1024
+
+static const ConfigType type_url = { "URL", "mqtt://HOST, mqtts://HOST, each with :PORT if need be", CONFIG_TEXT,
+        .text = mqtt_url_check, .private = true };
+static const ConfigType type_topics = { "list of topics",
+        "topics with {id}, {name}, {field}, + for a level, {id*} or # for the rest", CONFIG_TEXTS,
+        .text = mqtt_topic_kind_check };
+static const ConfigType type_retained = { "ignore or store", "ignore or store", CONFIG_INT,
+        .words = (const char *const[]){ "ignore", "store", NULL } };
+
+/* clang-format off */
+static const ConfigRow rows[] = {
+        { "url", &type_url, FIELD(url), 1, TEXT_MAX, .flags = CONFIG_REQUIRED,
+                .doc = "The broker." },
+        { "username", &config_type_text, FIELD(username), 1, TEXT_MAX,
+                .doc = "Name of the user at the broker." },
+        { "password_file", &config_type_secret, FIELD(password), 1, TEXT_MAX,
+                .doc = "Secret file with the user's password." },
+        { "client_id", &config_type_text, FIELD(client_id), 1, 256, .derived = "sensorqd- and a hash of machine, state_dir and source",
+                .doc = "The name under which the broker keeps our session; no other program may use it." },
+        { "topics", &type_topics, FIELD(topics), 1, 100, .flags = CONFIG_REQUIRED | CONFIG_ONE,
+                .doc = "What to subscribe to; the named parts of a topic become id, name and the value's field." },
+        { "retained", &type_retained, FIELD(retained), .fallback = "ignore",
+                .doc = "What to do with values that were old already when we subscribed." },
+        { "ca_file", &config_type_path, FIELD(ca_file), 1, TEXT_MAX,
+                .doc = "PEM file of certificate authorities that replaces the system's for this source." },
+        { "certificate_file", &config_type_path, FIELD(certificate_file), 1, TEXT_MAX,
+                .doc = "PEM file of a certificate that tells the broker who we are." },
+        { "key_file", &config_type_path, FIELD(key_file), 1, TEXT_MAX,
+                .doc = "PEM file of its private key, without a password." },
+        { "allow_plain", &config_type_bool, FIELD(allow_plain), .fallback = "false",
+                .doc = "Send the password without TLS to another machine." },
+        { "reading", &config_type_section, FIELD(reading), .flags = CONFIG_IMPLIED, .section = &shape_section,
+                .doc = "How a message becomes readings." },
+        {},
+};
+/* clang-format on */
+
+static const ConfigSection section = {
+        .name = "mqtt",
+        .doc = "Topics of an MQTT broker.",
+        .rows = rows,
+        .size = sizeof(MqttConfig),
+        .rule = mqtt_rule,
+};
+
+extern const SourceType source_type_mqtt; /* named in types.c only */
+
+const SourceType source_type_mqtt = {
+        .keys = &section,
+        .open = mqtt_open,
+        .check = mqtt_check,
+        .hold = mqtt_hold,
+        .stored = mqtt_stored,
+        .close = mqtt_close,
+};

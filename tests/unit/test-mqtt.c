@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The source over a real broker. */
+#include "mosquitto.h"
+#include "source-fixture.h"
+
+typedef struct MqttFixture {
+        SourceFixture *f;
+        Mosquitto *broker;
+} MqttFixture;
+
+static int set_up(void **state) {
+        MqttFixture *m = calloc(1, sizeof(*m));
+
+        assert_non_null(m);
+        assert_int_equal(source_fixture_set_up((void **) &m->f), 0);
+        m->broker = mosquitto_new("");
+        *state = m;
+        return 0;
+}
+
+static int tear_down(void **state) {
+        MqttFixture *m = *state;
+
+        assert_int_equal(source_fixture_tear_down((void **) &m->f), 0);
+        mosquitto_free(m->broker);
+        free(m);
+        return 0;
+}
+
+static void start(MqttFixture *m, const char *more) {
+        char lines[1000];
+
+        (void) snprintf(lines, sizeof(lines), "      type: mqtt\n      url: mqtt://127.0.0.1:%u\n%s", mosquitto_port(m->broker), more);
+        source_fixture_start(m->f, lines);
+}
+
+static void start_and_wait(MqttFixture *m, const char *more) {
+        char path[128];
+
+        (void) snprintf(path, sizeof(path), "%s/mqtt-home.session", m->f->directory); /* written when it is subscribed */
+        start(m, more);
+        SOURCE_FIXTURE_UNTIL(m->f, access(path, F_OK) == 0);
+}
+
+static void test_messages_are_readings(void **state) {
+        MqttFixture *m = *state;
+
+        start_and_wait(m, "      topics: ['zigbee2mqtt/{id*}', 'esphome/{id}/sensor/{field}/state']\n");
+        mosquitto_publish(m->broker, "zigbee2mqtt/floor 1/kitchen", "{\"temperature\": 21.50, \"battery\": 90}", false);
+        mosquitto_publish(m->broker, "esphome/study/sensor/co2/state", "612", false);
+        mosquitto_publish(m->broker, "elsewhere/x", "1", false);
+        SOURCE_FIXTURE_UNTIL(m->f, m->f->n == 2);
+        assert_string_equal(m->f->devices.data, "floor 1/kitchen\nstudy\n");
+        assert_non_null(strstr(source_fixture_payloads(m->f), "{\"temperature\":21.50,\"battery\":90,\"source\":\"home\",\"id\":\"floor 1/kitchen\","));
+        assert_non_null(strstr(source_fixture_payloads(m->f), "{\"co2\":612,\"source\":\"home\",\"id\":\"study\","));
+}
+
+/* While the disk refuses nothing is acknowledged, and nothing is missing or doubled when it is over. */
+static void test_disk_refuses(void **state) {
+        MqttFixture *m = *state;
+        char command[200];
+
+        start_and_wait(m, "      topics: 'n/#'\n");
+        m->f->refuses = true;
+        (void) snprintf(command, sizeof(command), "seq 1 500 | mosquitto_pub -h 127.0.0.1 -p %u -q 1 -t n/x -l", mosquitto_port(m->broker));
+        assert_int_equal(system(command), 0);
+        for (int i = 0; i < 30; i++)
+                source_fixture_turn(m->f);
+        assert_int_equal(m->f->n, 0);
+        m->f->refuses = false;
+        source_resume(m->f->source);
+        SOURCE_FIXTURE_UNTIL(m->f, m->f->n >= 500);
+        for (int i = 0; i < 10; i++)
+                source_fixture_turn(m->f);
+        assert_int_equal(m->f->n, 500);
+}
+
+/* Stored, and gone before the broker had heard of it: it comes again and is known. The same value measured again is not. */
+static void test_comes_again(void **state) {
+        MqttFixture *m = *state;
+        size_t n;
+
+        start_and_wait(m, "      topics: 'n/#'\n");
+        mosquitto_publish(m->broker, "n/x", "21.5", false);
+        SOURCE_FIXTURE_UNTIL(m->f, m->f->n == 1);
+        mosquitto_publish(m->broker, "n/x", "21.5", false);
+        SOURCE_FIXTURE_UNTIL(m->f, m->f->n == 2); /* another message, whatever it says */
+
+        /* A store that works, and a connection that ends before its acknowledgement is heard: stop the broker's process. */
+        n = m->f->n;
+        for (int round = 0; round < 10; round++) {
+                mosquitto_publish(m->broker, "n/x", "21.5", false);
+                while (m->f->n == n + (size_t) round)
+                        source_fixture_turn(m->f);
+                source_fixture_stop(m->f); /* perhaps before the acknowledgement has left, perhaps after */
+                start(m, "      topics: 'n/#'\n");
+        }
+        for (int i = 0; i < 20; i++)
+                source_fixture_turn(m->f);
+        assert_int_equal(m->f->n, n + 10);
+}
+
+static void test_retained(void **state) {
+        MqttFixture *m = *state;
+
+        mosquitto_publish(m->broker, "n/x", "old", true);
+        start_and_wait(m, "      topics: 'n/#'\n");
+        mosquitto_publish(m->broker, "n/x", "live", true);
+        SOURCE_FIXTURE_UNTIL(m->f, m->f->n == 1);
+        assert_non_null(strstr(source_fixture_payloads(m->f), "\"live\""));
+        source_fixture_stop(m->f);
+        start(m, "      topics: 'n/#'\n      client_id: another\n      retained: store\n");
+        SOURCE_FIXTURE_UNTIL(m->f, m->f->n == 2);
+        mosquitto_publish(m->broker, "n/x", "", true); /* deletes it: nothing to read */
+        for (int i = 0; i < 10; i++)
+                source_fixture_turn(m->f);
+        assert_int_equal(m->f->n + m->f->n_unreadable, 2);
+}
+
+/* What cannot be a reading is kept raw, and holds up nobody. */
+static void test_poison(void **state) {
+        MqttFixture *m = *state;
+
+        start_and_wait(m, "      topics: 'n/#'\n");
+        mosquitto_publish(m->broker, "n/x", "{\"broken", false);
+        mosquitto_publish(m->broker, "n/x", "5", false);
+        SOURCE_FIXTURE_UNTIL(m->f, m->f->n == 1);
+        assert_int_equal(m->f->n_unreadable, 1);
+}
+
+static void test_broker_dies(void **state) {
+        MqttFixture *m = *state;
+
+        start_and_wait(m, "      topics: 'n/#'\n");
+        mosquitto_kill(m->broker);
+        SOURCE_FIXTURE_UNTIL(m->f, source_fixture_status(m->f).failing);
+        mosquitto_start(m->broker);
+        SOURCE_FIXTURE_UNTIL(m->f, !source_fixture_status(m->f).failing);
+        mosquitto_publish(m->broker, "n/x", "1", false);
+        SOURCE_FIXTURE_UNTIL(m->f, m->f->n == 1);
+}
+
+static void test_check(void **state) {
+        MqttFixture *m = *state;
+
+        m->f->host.manual = m->f->host.checking = true;
+        start(m, "      topics: 'n/#'\n");
+        assert_int_equal(source_poll_now(m->f->source), 0);
+        SOURCE_FIXTURE_UNTIL(m->f, !source_is_busy(m->f->source));
+        assert_non_null(strstr(source_fixture_status(m->f).answer, "lets this user in, and to every topic"));
+        mosquitto_kill(m->broker);
+        assert_int_equal(source_poll_now(m->f->source), 0);
+        SOURCE_FIXTURE_UNTIL(m->f, !source_is_busy(m->f->source));
+        assert_true(source_fixture_status(m->f).failing);
+        assert_string_equal(source_fixture_status(m->f).detail, "connection refused");
+        mosquitto_start(m->broker);
+}
+
+static void test_wrong_configuration(void **state) {
+        static const struct {
+                const char *lines, *words;
+        } cases[] = {
+                { "      url: mqtt://broker\n", "topics" },
+                { "      topics: 'a/#'\n", "url" },
+                { "      url: http://broker\n      topics: 'a/#'\n", "mqtt://" },
+                { "      url: mqtt://u:p@broker\n      topics: 'a/#'\n", "username" },
+                { "      url: mqtt://broker:99999\n      topics: 'a/#'\n", "url" },
+                { "      url: 'mqtt://broker:'\n      topics: 'a/#'\n", "url" },
+                { "      url: mqtt://broker/x\n      topics: 'a/#'\n", "url" },
+                { "      url: mqtt://broker\n      topics: 'a/#/b'\n", "before its end" },
+                { "      url: mqtt://broker\n      topics: ['a/{id}', 'a/+']\n", "can match the same topic" },
+                { "      url: mqtt://broker\n      username: u\n      password_file: p\n      topics: 'a/#'\n", "in the clear" },
+                { "      url: mqtts://broker\n      password_file: p\n      topics: 'a/#'\n", "needs username" },
+                { "      url: mqtts://broker\n      certificate_file: p\n      topics: 'a/#'\n", "belong together" },
+        };
+        static const char *const good[] = {
+                "      url: mqtts://broker.lan:8884\n      username: u\n      password_file: p\n      topics: 'a/#'\n",
+                "      url: mqtt://[::1]:1884\n      username: u\n      password_file: p\n      topics: 'a/#'\n",
+                "      url: mqtt://broker\n      username: u\n      password_file: p\n      allow_plain: true\n      topics: 'a/#'\n",
+        };
+        char error[1000], lines[500];
+        SourceFixture *f = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases) + ELEMENTSOF(good); i++) {
+                bool bad = i < ELEMENTSOF(cases);
+
+                (void) snprintf(lines, sizeof(lines), "      type: mqtt\n%s", bad ? cases[i].lines : good[i - ELEMENTSOF(cases)]);
+                source_fixture_read(f, lines, error, sizeof(error));
+                if (bad ? !strstr(error, cases[i].words) : error[0] != '\0')
+                        fail_msg("%s: %s", lines, error);
+                f->config = config_unref(f->config);
+        }
+}
+
+int main(void) {
+        const struct CMUnitTest offline[] = {
+                cmocka_unit_test_setup_teardown(test_wrong_configuration, source_fixture_set_up, source_fixture_tear_down),
+        };
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_messages_are_readings, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_disk_refuses, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_comes_again, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_retained, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_poison, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_broker_dies, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
+        };
+        int failed = cmocka_run_group_tests_name("mqtt, configuration", offline, NULL, NULL);
+
+        if (!mosquitto_is_installed())
+                return failed;
+        return failed + cmocka_run_group_tests_name("mqtt", tests, NULL, NULL);
+}
