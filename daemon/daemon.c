@@ -52,6 +52,7 @@ struct Daemon {
         char status_line[512];
         char reload_error[STAGES_ERROR_MAX]; /* why the last reload was refused; "": it was not */
         usec_t reload_refused;               /* clock_wall() */
+        OutboxLeft left;
 };
 
 /* ---- status ---- */
@@ -70,6 +71,7 @@ static int daemon_report(Daemon *d) {
                 .stopping = d->host.stopping,
                 .reload_refused = d->reload_refused,
                 .reload_error = d->reload_error,
+                .left = d->left,
         };
         _cleanup_bytes_ Bytes json = {};
         char line[REPORT_LINE_SIZE];
@@ -102,8 +104,24 @@ static void on_report(void *userdata) {
 static void on_watch(void *userdata) {
         Daemon *d = userdata;
 
+        if (d->left.rows > 0)
+                outbox_left(d->config->state_dir, d->config->publishes, &d->left);
         daemon_report_or_tell(d);
         loop_arm_in(d->watch, WATCH_EVERY_USEC);
+}
+
+/* Once for each configuration that goes to work. */
+static void daemon_tell_left(Daemon *d) {
+        char rows[24];
+
+        outbox_left(d->config->state_dir, d->config->publishes, &d->left);
+        (void) snprintf(rows, sizeof(rows), "%" PRIu64, d->left.rows);
+        if (d->left.rows > 0)
+                log_event(LOG_WARNING, EVENT_OUTBOX_LEFT,
+                        LOG_FIELDS({ FIELD_FILE, d->left.directory }, { FIELD_ROWS, rows }),
+                        "%s readings wait in the outbox in %s, and this configuration does not publish from there. Put "
+                        "the publish section, or state_dir, back until they are gone.",
+                        rows, d->left.directory);
 }
 
 /* ---- stop ---- */
@@ -191,6 +209,7 @@ static void daemon_reload(Daemon *d) {
                 "Configuration reloaded: %zu source%s, %zu subscription%s.", config->n_sources,
                 config->n_sources == 1 ? "" : "s", config->n_subscriptions, config->n_subscriptions == 1 ? "" : "s");
         daemon_tell_warnings(config);
+        daemon_tell_left(d);
 }
 
 static void on_hangup(void *userdata, int signal) {
@@ -447,6 +466,7 @@ int daemon_run(Daemon *d) {
         int r;
 
         daemon_tell_started(d);
+        daemon_tell_left(d);
         daemon_report_or_tell(d); /* `sensorqd status` works as soon as `systemctl start` returns */
         service_ready();
         if (d->mode == DAEMON_ONCE) {

@@ -28,6 +28,7 @@
 #define EVENT_OUTBOX_HIGH "d0528f513faa4f7b84228476e502c58f"    /* over four fifths of a cap */
 #define EVENT_OUTBOX_FULL "7d6895c1eedf48fa95f7bf3632d8270c"    /* polling stopped */
 #define EVENT_OUTBOX_DRAINED "0533929e6c3c45348ada3edb4d8e7258" /* below the mark again */
+#define EVENT_OUTBOX_LEFT "59a39e7acef34b9481a9ed4540f1b4b1"    /* readings that nobody publishes */
 #define EVENT_OUTBOX_DAMAGED "f1c743b50b664ec499b2f534af8bf737" /* file set aside, what could be read carried over */
 #define EVENT_OUTBOX_FAILING "04404afcee3a434b9cac57033ad993f9" /* the disk refuses: no space, read-only, I/O error */
 #define EVENT_OUTBOX_RECOVERED "4b43bbd8dc6c456c89daf2f6e04effbc"

@@ -177,6 +177,16 @@ static void line_outbox(Line *line) {
                 line_add(line, ", disk refuses the outbox, polling stopped");
 }
 
+static void line_left(Line *line) {
+        const OutboxLeft *left = &line->figures->left;
+
+        if (left->rows == 0)
+                return;
+        line_comma(line);
+        line_add(line, "%" PRIu64 " reading%s left in %s, not published", left->rows, left->rows == 1 ? "" : "s",
+                left->directory);
+}
+
 static void line_publisher(Line *line) {
         const PublisherStatus *publisher = &line->figures->publisher;
 
@@ -278,6 +288,7 @@ const char *report_format_line(const Figures *figures, char line[static REPORT_L
                 line_outbox(&l);
                 line_publisher(&l);
         }
+        line_left(&l);
         line_token(&l);
         line_subscribers(&l);
 

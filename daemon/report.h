@@ -4,6 +4,7 @@
  * `sensorqd status` and monitoring. Numbers only, never control. The formatting is pure: all times come in. */
 
 #include "lib/bytes.h"
+#include "publish/outbox-rejected.h"
 #include "publish/outbox.h"
 #include "publish/publisher.h"
 #include "publish/source.h"
@@ -20,6 +21,7 @@ typedef struct Figures {
         bool publishes;
         OutboxStatus outbox;
         bool outbox_failing;
+        OutboxLeft left;
         PublisherStatus publisher;
         TokenStatus token;
         SourceStatus *sources; /* the arrays are what report_done() frees */

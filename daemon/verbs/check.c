@@ -9,6 +9,7 @@
 #include "lib/err.h"
 #include "lib/json.h"
 #include "lib/text.h"
+#include "publish/outbox-rejected.h"
 #include "secret.h"
 #include "subscribe/subscription.h"
 #include "types.h"
@@ -346,6 +347,19 @@ static void check_pubsub(Session *session) {
                         "publish.topic_has_other_subscribers where something else reads the topic");
 }
 
+/* Readings that were queued before a change of the configuration, and that nobody publishes now. */
+static void check_outbox(Session *session) {
+        const Config *config = session->config;
+        OutboxLeft left;
+
+        outbox_left(config->state_dir, config->publishes, &left);
+        if (left.rows > 0)
+                session_warn(session, "outbox",
+                        "%" PRIu64 " readings wait in %s, and this configuration does not publish from there. Put the "
+                        "publish section, or state_dir, back until they are gone.",
+                        left.rows, left.directory);
+}
+
 int verb_check(Config *config, bool offline, bool run_programs) {
         _cleanup_(session_closep) Session *session = NULL;
         int r;
@@ -359,6 +373,7 @@ int verb_check(Config *config, bool offline, bool run_programs) {
                 return r;
         for (size_t i = 0; i < config->n_sources; i++)
                 check_source(session, &config->sources[i], run_programs);
+        check_outbox(session);
         check_pubsub(session);
         for (size_t i = 0; i < config->n_subscriptions; i++)
                 session_sink(session, &config->subscriptions[i], false);

@@ -311,3 +311,69 @@ def test_lost_outbox_is_made_anew(queued):
     queued.daemon.start()
     queued.remo.scenario = "default"
     wait_until(lambda: queued.count() > 0, "readings are stored")
+
+
+def test_full_disk_at_the_start(stack):
+    """A13, P7: it starts, goes on subscribing, publishes what is queued, and polls when there is room."""
+    with small_disk(stack.daemon.state, "16m") as disk:
+        publishing(stack, False)
+        stack.daemon.start()
+        wait_until(lambda: stack.remo.polls() >= 3, "polls")
+        quiet(stack)
+        stop(stack)
+        queued = rows(stack)
+        filler = fill(disk)
+        publishing(stack, True)
+        stack.queue.publish([(b'{"co2":612}', {"idempotency_key": "co2:1"})])
+        stack.remo.scenario = "default"
+        stack.daemon.start()
+        stack.wait_count(queued + 1)
+        stack.daemon.log.wait("OUTBOX_FAILING")
+        filler.unlink()
+        stack.daemon.log.wait("OUTBOX_RECOVERED")
+        stack.remo.scenario, stack.remo.devices = "empty", None
+        wait_until(lambda: stack.count() >= len(stack.remo.served()) + 1, "every served reading is a document")
+        assert stack.count() == len(stack.remo.served()) + 1
+        assert len(stack.daemon.log.events("OUTBOX_FAILING")) == len(stack.daemon.log.events("OUTBOX_RECOVERED")) == 1
+        assert stack.daemon.stop() == 0
+
+
+def test_once_ends_on_a_full_disk(stack):
+    """A13: the disk fills during the poll: 75, and the next run is not locked out."""
+    with small_disk(stack.daemon.state, "16m") as disk:
+        filler = fill(disk)
+        assert stack.daemon.run("once").returncode == 75
+        filler.unlink()
+        assert stack.daemon.run("once").returncode == 0
+        assert stack.count() >= 3
+
+
+def test_readings_that_nobody_publishes_are_told(queued):
+    """A17: at the start, in check and in STATUS, until they are gone: without the publish section, and with another state_dir."""
+    waiting, config = rows(queued), queued.daemon.config
+    publish = config.pop("publish")
+    queued.daemon.write_config()
+    queued.daemon.start()
+    said = queued.daemon.log.wait("OUTBOX_LEFT")
+    assert f"{waiting} readings" in said.text and said.fields["SENSORQD_OUTBOX_ROWS"] == str(waiting)
+    assert str(waiting) in queued.daemon.notify.wait("STATUS=.*left in .*not published")
+    checked = queued.daemon.run("check")
+    assert f"warn  outbox  {waiting} readings wait in {queued.daemon.state}" in checked.stdout
+    stop(queued)
+
+    config["publish"] = publish
+    config["state_dir"] = str(queued.daemon.directory / "elsewhere")
+    os.mkdir(config["state_dir"])
+    queued.daemon.write_config()
+    checked = queued.daemon.run("check", STATE_DIRECTORY=str(queued.daemon.state))
+    assert f"{waiting} readings wait in {queued.daemon.state}" in checked.stdout
+    queued.daemon.start(STATE_DIRECTORY=str(queued.daemon.state))
+    queued.daemon.log.wait("OUTBOX_LEFT", 2)
+    stop(queued)
+
+    config["state_dir"] = str(queued.daemon.state)
+    queued.daemon.write_config()
+    queued.daemon.start()
+    wait_until(lambda: rows(queued) == 0, "they are published")
+    queued.daemon.log.wait("STARTED", 4)
+    assert len(queued.daemon.log.events("OUTBOX_LEFT")) == 2

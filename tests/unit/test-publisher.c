@@ -508,6 +508,27 @@ static void test_forgetting_fails(void **state) {
         assert_int_equal(accepted(f), 4);
 }
 
+/* The disk works again long before the next try is due: what waits for it goes on at once. */
+static void test_resumes(void **state) {
+        Fixture *f = *state;
+        char file[100];
+        Sql *other = NULL;
+
+        put(f, 0, 3, 10);
+        (void) snprintf(file, sizeof(file), "%s/" OUTBOX_FILE, f->directory);
+        assert_int_equal(sql_open(file, &other), 0);
+        assert_int_equal(sql_exec(other, "BEGIN IMMEDIATE"), 0);
+        RUN_UNTIL(f, status_of(f).failing && status_of(f).retry_at > clock_now() + USEC_PER_SEC);
+        assert_int_equal(sql_exec(other, "ROLLBACK"), 0);
+        sql_close(other);
+        usec_t retry_at = status_of(f).retry_at;
+        publisher_resume(f->publisher);
+        RUN_UNTIL(f, waiting(f) == 0);
+        assert_true(clock_now() < retry_at);
+        assert_false(status_of(f).failing);
+        publisher_resume(f->publisher); /* nothing waits */
+}
+
 /* ---- a message that is refused ---- */
 
 static unsigned rejected(Fixture *f) {
@@ -641,6 +662,7 @@ int main(void) {
                 TEST(test_huge_answer),
                 TEST(test_retries_by_itself),
                 TEST(test_forgetting_fails),
+                TEST(test_resumes),
                 TEST(test_bad_message),
                 TEST(test_bad_message_waits_for_proof),
                 TEST(test_bad_topic),
