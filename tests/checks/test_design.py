@@ -19,6 +19,7 @@ LOOPS = 9  # files that speak to sd-event beside lib/loop
 SWITCHES = 3  # files with switches of tests
 WIDE = 100  # lines over 120 columns, most of them rows of tables
 SILENT = 42  # prototypes without a comment
+UNWRITTEN = {"mongodb"}  # types without a page
 MANY = 27  # functions with more than five parameters
 
 
@@ -88,6 +89,30 @@ def test_words_that_have_one_place(word, limit):
     """sd-event is behind lib/loop; what a test must replace is a door that it links its own version of (tests/daemon/)."""
     found = [relative(path) for path in SOURCES if re.search(word, path.read_text()) and not (relative(path).startswith("lib/loop.") and "sd" in word)]
     within(found, limit, f"files with {word}")
+
+
+def types():
+    """(kind, name) of each type of source and sink, from the two lists of types.c."""
+    text = (REPO / "daemon" / "types.c").read_text()
+    for kind in ("source", "sink"):
+        rows = re.search(rf"#define {kind.upper()}S\(type\)((?: \\\n +type\(\w+\))+)", text)[1]
+        yield from ((kind, name) for name in re.findall(r"\((\w+)\)", rows))
+
+
+@pytest.mark.parametrize("kind, name", [*types()])
+def test_type_is_known_in_its_own_files(kind, name):
+    """A type is its own files, one line in types.c, its test and its page: nothing else in the code has its name. meson.build has the files' names."""
+    stem, camel = name.replace("_", "-"), name.title().replace("_", "")
+    own = f"daemon/{kind}s/{stem}"
+    assert (REPO / f"{own}.c").exists()
+    for path in SOURCES:
+        if not relative(path).startswith((own, "daemon/types.")):
+            code = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.S)
+            found = re.search(rf'\b(?:{kind}_type_)?{name}(?:_\w+)?\(|"{name}"|\b{camel}(?:Config)?\b|"{kind}s/{stem}[^"]*\.h"', code)
+            assert not found or name in ("exec", "file"), f"{relative(path)}: {found[0]}"
+    page, test = REPO / "docs" / f"{kind}s" / f"{stem}.md", [path for path in (REPO / "tests" / "unit").glob(f"test-{stem}*.c")]
+    assert test, f"no tests/unit/test-{stem}.c"
+    assert page.exists() or name in UNWRITTEN, f"no {relative(page)}"
 
 
 # ---- interfaces ----
