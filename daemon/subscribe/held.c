@@ -35,6 +35,7 @@ struct Held {
         Ack *ack, *release;
         bool lapsed; /* max_hold is over: the messages are Pub/Sub's again, though the sink may have them still */
         bool acked;  /* nothing left to acknowledge */
+        bool unsure; /* an acknowledgement may have been carried out, though its answer was lost */
         bool refused;
         Backoff backoff;
         LoopWatch *timer; /* next try to acknowledge */
@@ -160,17 +161,28 @@ static size_t held_sort_acks(Held *held, const AckResult *result, size_t *ret_lo
         return done;
 }
 
+/* An exactly-once subscription calls an id invalid once it was acknowledged: after an answer that was lost that is no
+ * failure. Should it be wrong, the message comes back and is found to be stored. */
 static void on_acknowledged(void *userdata, const AckResult *result) {
+        static const WireAckFate well = WIRE_ACK_DONE;
         Held *held = userdata;
+        AckResult settled = *result;
         size_t done, lost;
 
         held->ack = NULL;
         done = held_sort_acks(held, result, &lost);
+        if (lost > 0 && held->unsure) {
+                done += lost;
+                lost = 0;
+                settled.fates = &well;
+                settled.n = 1;
+        }
+        held->unsure = result->outcome == CLIENT_UNSURE || result->outcome == CLIENT_RETRY;
         if (done > 0)
                 held->host->on_acknowledged(held->host->userdata, done);
         if (lost > 0)
                 held->host->on_left(held->host->userdata, lost, 0);
-        held->host->on_ack_result(held->host->userdata, result);
+        held->host->on_ack_result(held->host->userdata, &settled);
         if (held->n_ids > 0) {
                 lease_narrow(held->lease, held->ids, held->n_ids);
                 return held_retry_later(held, result->retry_after);

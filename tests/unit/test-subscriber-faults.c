@@ -315,6 +315,24 @@ static void test_exactly_once_results(void **state) {
         assert_int_equal(fixture_calls(&world.service, CALL_ACK), 2);
 }
 
+/* The acknowledgement was carried out and its answer lost: what an exactly-once subscription says to the next try is no
+ * failure, and nothing is left. */
+static void test_exactly_once_lost_answer(void **state) {
+        fixture_script(&world.service, CALL_ACK, 503, "", "");
+        fixture_script(&world.service, CALL_ACK, 400, "",
+                "{\"error\":{\"status\":\"INVALID_ARGUMENT\",\"details\":[{\"@type\":\"type.googleapis.com/"
+                "google.rpc.ErrorInfo\",\"reason\":"
+                "\"EXACTLY_ONCE_ACKID_FAILURE\",\"metadata\":{\"a1\":\"PERMANENT_FAILURE_INVALID_ACK_ID\",\"a2\":\"PERMANENT_FAILURE_INVALID_"
+                "ACK_ID\"}}]}}");
+        world.sink.automatic = true;
+        world_start(false);
+        world_queue(1, 2);
+        world_until(world_status().acknowledged == 2);
+        assert_int_equal(fixture_calls(&world.service, CALL_ACK), 2);
+        assert_false(world_status().failing);
+        assert_int_equal(world_status().held, 0);
+}
+
 /* ---- leases ---- */
 
 /* P5: through an outage of the sink the leases of all batches are renewed, in the sink and waiting. */
@@ -383,6 +401,7 @@ int main(void) {
                 CASE(test_ack_is_dropped_with_the_lease),
                 CASE(test_poisoned_ack),
                 CASE(test_exactly_once_results),
+                CASE(test_exactly_once_lost_answer),
                 CASE(test_leases_through_an_outage),
                 CASE(test_let_go_after_max_hold),
         };
