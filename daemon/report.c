@@ -252,6 +252,8 @@ static void line_trouble(Line *line, const SubscriberStatus *subscriber) {
         }
         if (subscriber->held > 0)
                 line_add(line, ", %zu message%s held", subscriber->held, subscriber->held == 1 ? "" : "s");
+        if (subscriber->unkept > 0)
+                line_add(line, ", %zu of them can neither be stored nor set apart", subscriber->unkept);
 }
 
 static void line_subscribers(Line *line) {
@@ -414,6 +416,9 @@ static const Figure subscriber_figures[] = {
         FIGURE(TIME, SubscriberStatus, last_ack),
         FIGURE(DUE, SubscriberStatus, retry_at),
         FIGURE(COUNT, SubscriberStatus, held),
+        FIGURE(COUNT, SubscriberStatus, aside),
+        FIGURE(COUNT, SubscriberStatus, unkept),
+        FIGURE(TIME, SubscriberStatus, unkept_since),
         FIGURE(TIME, SubscriberStatus, oldest_unsettled),
         NAMED(SPAN, "retention_sec", SubscriberStatus, retention),
         FIGURE(COUNT, SubscriberStatus, received),

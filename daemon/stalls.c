@@ -143,7 +143,8 @@ static void look_at_source(Look *look, const SourceStatus *source) {
 
 static void look_at_held(Look *look, const SubscriberStatus *subscriber) {
         const SinkStatus *sink = &subscriber->sink;
-        bool expected = subscriber->held > 0 && sink->ready && !subscriber->failing && !look->figures->stopping;
+        bool expected =
+                subscriber->held > subscriber->aside && sink->ready && !subscriber->failing && !look->figures->stopping;
         uint64_t progress = subscriber->acknowledged + sink->stored + sink->duplicates + sink->rejected + sink->failed;
 
         if (look_stalls(look, WATCH_HELD, subscriber->subscription, expected, progress))
@@ -155,8 +156,8 @@ static void look_at_held(Look *look, const SubscriberStatus *subscriber) {
 
 static void look_at_pulls(Look *look, const SubscriberStatus *subscriber) {
         const Figures *f = look->figures;
-        bool expected = subscriber->held == 0 && !subscriber->paused && !subscriber->failing && !f->token.failing &&
-                        !f->stopping;
+        bool expected = subscriber->held == subscriber->aside && !subscriber->paused && !subscriber->failing &&
+                        !f->token.failing && !f->stopping;
 
         if (look_stalls(look, WATCH_PULL, subscriber->subscription, expected, subscriber->pulls + subscriber->received))
                 log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription }),

@@ -10,6 +10,7 @@
  * their leases: nothing but the fates changes. */
 
 #include "lib/loop.h"
+#include "secrets.h"
 #include "subscribe/batch.h"
 #include "subscribe/sink-type.h"
 
@@ -25,6 +26,7 @@ typedef struct SinkCallbacks {
         /* sink_is_ready() changed, or something in sink_status(). */
         void (*on_change)(void *userdata);
         void *userdata;
+        const Secrets *secrets; /* borrowed: what the remote says passes secrets_conceal(); NULL: none are known */
 } SinkCallbacks;
 
 typedef struct SinkStatus {

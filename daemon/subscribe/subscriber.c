@@ -580,7 +580,11 @@ static int make_parts(Subscriber *s, Client *client, const SubscriberOptions *op
         if (r < 0)
                 return r;
         return sink_new(s->loop, options->sink_type, options->config,
-                &(SinkCallbacks){ .on_settled = on_settled, .on_change = on_sink_change, .userdata = s }, &s->sink);
+                &(SinkCallbacks){ .on_settled = on_settled,
+                        .on_change = on_sink_change,
+                        .userdata = s,
+                        .secrets = options->secrets },
+                &s->sink);
 }
 
 int subscriber_new(Loop *loop, Client *client, const SubscriberOptions *options, void (*on_change)(void *userdata),

@@ -136,16 +136,21 @@ def test_no_refused_write_puts_a_good_message_into_the_dead_letter_topic(make_fe
     feed.daemon.start()
     feed.wait_empty()
     await_pull(feed)
-    wire_mongo.script.add({"match": "^insert ", "times": -1, "action": action})
+    wire_mongo.script.add({"match": "^(insert|update) ", "times": -1, "action": action})
     ids = feed.publish(*numbered(30))
     feed.daemon.log.wait("SINK_DOWN")
     for restart, began in five_restarts(feed):
         feed.daemon.log.wait("SINK_DOWN", count=restart + 2)
-        assert not feed.requests(":pull", since=began) and feed.store.waiting == 0
+        if action.get("code") == 13:  # no write can be tried without a message: one is pulled, and it pays for that
+            assert len(feed.requests(":pull", since=began)) <= 1
+            if restart == 1:
+                break
+        else:
+            assert not feed.requests(":pull", since=began) and feed.store.waiting == 0
     wire_mongo.script.clear()
     wait_until(lambda: feed.backlog() == 0, f"an empty queue (log: {feed.daemon.log.lines[-15:]})", 60)
     assert not feed.events("dead_letter") and feed.backlog(DEAD) == 0
-    assert len(feed.documents()) == 36 and max(feed.deliveries(message) for message in ids) <= 4
+    assert len(feed.documents()) == 32 + restart and max(feed.deliveries(message) for message in ids) <= 4
 
 
 def picky(feed, refuse):

@@ -216,6 +216,29 @@ static void test_deleted_topic(void **state) {
         assert_int_equal(world_logged(EVENT_CONFIG_WARNING), 1);
 }
 
+/* A 404 of any call says that it is gone, though nothing is pulled just then. */
+static void test_missing_by_acknowledge(void **state) {
+        fixture_stand(&world.service, CALL_ACK, 404, NOT_FOUND);
+        world_start(false);
+        world_queue(1, 1);
+        world_until(world_status().checked && world.sink.work);
+        assert_false(world_status().missing);
+        fixture_stand(&world.service, CALL_GET, 404, NOT_FOUND);
+        fake_settle(&world.sink, FATE_STORED);
+        world_until(world_status().missing);
+}
+
+static void test_missing_by_lease(void **state) {
+        fixture_stand(&world.service, CALL_GET, 200, SETTINGS("\"ackDeadlineSeconds\":1"));
+        fixture_stand(&world.service, CALL_LEASE, 404, NOT_FOUND);
+        world_start(false);
+        world_queue(1, 1);
+        world_until(world.sink.work && world_status().checked);
+        fake_set_ready(&world.sink, false);
+        fixture_stand(&world.service, CALL_GET, 404, NOT_FOUND);
+        world_until(world_status().missing);
+}
+
 /* GET needs a role that pulling does not. */
 static void test_settings_may_not_be_read(void **state) {
         fixture_stand(&world.service, CALL_GET, 403, "{\"error\":{\"status\":\"PERMISSION_DENIED\"}}");
@@ -394,6 +417,8 @@ int main(void) {
                 CASE(test_missing_is_known_with_the_sink_away),
                 CASE(test_old_pull_does_not_hide_a_missing_subscription),
                 CASE(test_deleted_topic),
+                CASE(test_missing_by_acknowledge),
+                CASE(test_missing_by_lease),
                 CASE(test_settings_may_not_be_read),
                 CASE(test_retention_is_told),
                 CASE(test_ack_is_tried_again),
