@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/json.h"
-#include "publish/shape.h"
 
 #define YEAR_10000_MSEC INT64_C(253402300800000)
 

@@ -4,6 +4,13 @@
 
 #include "lib/bytes.h"
 
+typedef enum ShapeTime {
+        SHAPE_RFC3339,
+        SHAPE_UNIX,
+        SHAPE_UNIX_MS,
+        SHAPE_LOCAL, /* no offset: the machine's zone */
+} ShapeTime;
+
 #define SHAPE_DEPTH_MAX 80  /* what is stored must not be nested deeper than 90 */
 #define SHAPE_BARE_MAX 1024 /* bytes of a text that is no JSON */
 
@@ -12,3 +19,11 @@
  * not begin like an object or a list is a text by itself (`ON`). *ret* lies in *text* or in *made*. 0; 1 with *why*
  * when none of that helps; -ENOMEM. */
 int shape_text_read(Slice text, Bytes *made, Slice *ret, char why[static 100]);
+
+/* The number that *text* says, as JSON writes it: `25`, `+07.5`, `1,765,372` where *thousands* is ",". False for
+ * anything else. */
+bool shape_number(const char *text, const char *thousands, Bytes *ret);
+
+/* The time that *text* says in *format*, in milliseconds since the epoch. False for anything else, and for years beyond
+ * 9999. */
+bool shape_time(const char *text, ShapeTime format, int64_t *ret_msec);

@@ -11,15 +11,9 @@
 #include "lib/clock.h"
 #include "match.h"
 #include "publish/reading.h"
+#include "publish/shape-text.h"
 
 #define SHAPE_ITEMS_MAX 10000 /* of a document; the rest is left out, and that is noted */
-
-typedef enum ShapeTime {
-        SHAPE_RFC3339,
-        SHAPE_UNIX,
-        SHAPE_UNIX_MS,
-        SHAPE_LOCAL, /* no offset: the machine's zone */
-} ShapeTime;
 
 /* When the same payload is the same reading. */
 typedef enum ShapeOnce {
@@ -76,11 +70,3 @@ typedef struct ShapeOutcome {
  * never harms its neighbours (P6). 0, or -ENOMEM with some of them in the list: drop it. */
 int shape_read(
         const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret);
-
-/* The number that *text* says, as JSON writes it: `25`, `+07.5`, `1,765,372` where *thousands* is ",". False for
- * anything else. */
-bool shape_number(const char *text, const char *thousands, Bytes *ret);
-
-/* The time that *text* says in *format*, in milliseconds since the epoch. False for anything else, and for years beyond
- * 9999. */
-bool shape_time(const char *text, ShapeTime format, int64_t *ret_msec);
