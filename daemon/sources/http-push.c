@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Readings that others POST to us: an object, an array or NDJSON. The answer 200 comes only when all of a body is on
+ * disk (P12); until then the client waits. A body that is wrong anywhere is refused as a whole, so that its sender can
+ * correct it. A body under an Idempotency-Key is stored once, however often it comes. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+
+#include "config-place.h"
+#include "events.h"
+#include "lib/backoff.h"
+#include "lib/file.h"
+#include "lib/json.h"
+#include "lib/listen-address.h"
+#include "lib/sha256.h"
+#include "publish/shape.h"
+#include "publish/source.h"
+
+#define BODY_MAX_DEFAULT "1MiB"
+#define NESTING_MAX 90
+#define PEM_MAX (64 * 1024)
+#define KEY_MAX 255 /* of an Idempotency-Key */
+#define RETRY_AFTER_SEC "30"
+#define LISTEN_RETRY_MAX_USEC USEC_PER_MINUTE
+
+typedef enum PushAnswer { PUSH_COUNT, PUSH_OWNTRACKS } PushAnswer;
+
+typedef struct PushConfig {
+        char *address, *path;
+        ConfigSecrets tokens;
+        char **hosts; /* NULL at the end; NULL: none */
+        uint64_t max_body;
+        int answer; /* PushAnswer */
+        char *certificate_file, *key_file;
+        bool allow_plain;
+        ShapeConfig reading;
+} PushConfig;
+
+/* A request whose readings are on their way to the disk. */
+typedef struct PushRequest {
+        ListenRequest *request;
+        uint64_t ticket;
+        size_t n;
+        STAILQ_ENTRY(PushRequest) link;
+} PushRequest;
+
+typedef struct Push {
+        SourceContext context;
+        const PushConfig *keys;
+        ListenRoute *route;
+        LoopWatch *retry; /* to listen, after it could not be done */
+        Backoff backoff;
+        bool held;
+        uint64_t put;
+        STAILQ_HEAD(, PushRequest) waiting;
+} Push;
+
+/* ---- answers ---- */
+
+static void answer_words(ListenRequest *request, int status, const char *words) {
+        listen_answer(request, &(ListenAnswer){ .status = status,
+                                       .content_type = "text/plain; charset=utf-8",
+                                       .body = { words, strlen(words) } });
+}
+
+static void answer_busy(ListenRequest *request) {
+        static const char words[] = "The disk or the outbox is full: nothing is taken now. Try again later.\n";
+
+        listen_answer(request, &(ListenAnswer){ .status = 503,
+                                       .content_type = "text/plain; charset=utf-8",
+                                       .headers = (const char *const[]){ "Retry-After", RETRY_AFTER_SEC, NULL },
+                                       .body = { words, strlen(words) } });
+}
+
+static void answer_unknown(ListenRequest *request) {
+        static const char words[] =
+                "Who are you? Send the token: Authorization: Bearer TOKEN, or Basic with it as password.\n";
+
+        listen_answer(request,
+                &(ListenAnswer){ .status = 401,
+                        .content_type = "text/plain; charset=utf-8",
+                        .headers = (const char *const[]){ "WWW-Authenticate", "Basic realm=\"sensorqd\"", NULL },
+                        .body = { words, strlen(words) } });
+}
+
+static void answer_stored(const Push *push, ListenRequest *request, size_t n) {
+        char text[64];
+
+        (void) snprintf(text, sizeof(text), "{\"stored\": %zu}\n", n);
+        if (push->keys->answer == PUSH_OWNTRACKS)
+                (void) snprintf(text, sizeof(text), "[]\n");
+        listen_answer(request,
+                &(ListenAnswer){ .status = 200, .content_type = "application/json", .body = { text, strlen(text) } });
+}
+
+/* ---- who may ---- */
+
+static bool token_is_known(const Push *push, const char *token) {
+        bool known = false;
+
+        for (size_t i = 0; i < push->keys->tokens.n; i++)
+                known |= sha256_equal_texts(push->keys->tokens.items[i].text, token);
+        return known;
+}
+
+/* The password of `Basic base64(USER:PASSWORD)`. */
+static bool basic_is_known(const Push *push, const char *encoded) {
+        char login[1024];
+        const char *colon;
+        size_t size;
+
+        if (strlen(encoded) >= sizeof(login) || bytes_decode_base64(encoded, strlen(encoded), login, &size) < 0)
+                return false;
+        login[size] = '\0';
+        colon = memchr(login, ':', size);
+        return colon && token_is_known(push, colon + 1);
+}
+
+static bool request_is_known(const Push *push, const ListenRequest *request) {
+        const char *authorization = listen_header(request, "Authorization");
+
+        if (push->keys->tokens.n == 0)
+                return true;
+        if (!authorization)
+                return false;
+        if (strncasecmp(authorization, "Bearer ", strlen("Bearer ")) == 0)
+                return token_is_known(push, authorization + strlen("Bearer "));
+        return strncasecmp(authorization, "Basic ", strlen("Basic ")) == 0 &&
+               basic_is_known(push, authorization + strlen("Basic "));
+}
+
+static bool content_type_is(const ListenRequest *request, const char *type) {
+        const char *header = listen_header(request, "Content-Type");
+        size_t size = strlen(type);
+
+        return header && strncasecmp(header, type, size) == 0 &&
+               (header[size] == '\0' || header[size] == ';' || header[size] == ' ');
+}
+
+/* A page in a browser can POST to this machine without asking: it cannot leave out Origin. */
+static void on_header(void *userdata, ListenRequest *request) {
+        Push *push = userdata;
+
+        if (listen_header(request, "Origin"))
+                return answer_words(request, 403, "A page in a browser may not send readings.\n");
+        if (!request_is_known(push, request))
+                return answer_unknown(request);
+        if (strcmp(listen_method(request), "POST") != 0)
+                return answer_words(request, 405, "Send readings with POST.\n");
+        if (!content_type_is(request, "application/json") && !content_type_is(request, "application/x-ndjson"))
+                return answer_words(request, 415, "Content-Type is application/json or application/x-ndjson.\n");
+        if (push->held)
+                answer_busy(request);
+}
+
+/* ---- bodies ---- */
+
+/* One value of JSON, the whole of *text*. */
+static bool json_is_whole(Slice text, size_t *ret_byte) {
+        JsonReader reader;
+        int token;
+
+        json_reader_init(&reader, text.data, text.size, NESTING_MAX);
+        do
+                token = json_reader_next(&reader);
+        while (token > JSON_END);
+        *ret_byte = (size_t) (reader.cursor - reader.begin);
+        return token == JSON_END;
+}
+
+/* Takes the next line of NDJSON that is not blank off *rest*; of other bodies the whole. */
+static bool body_next(Slice *rest, bool lines, size_t *number, Slice *ret) {
+        while (rest->size > 0) {
+                const char *newline = lines ? memchr(rest->data, '\n', rest->size) : NULL;
+                size_t size = newline ? (size_t) (newline - rest->data) : rest->size, used = size + (newline ? 1 : 0);
+
+                *ret = (Slice){ rest->data, size };
+                *rest = (Slice){ rest->data + used, rest->size - used };
+                (*number)++;
+                while (ret->size > 0 && strchr(" \t\r\n", ret->data[ret->size - 1]))
+                        ret->size--;
+                if (ret->size > 0)
+                        return true;
+        }
+        return false;
+}
+
+static bool body_check(Slice body, bool lines, char *words, size_t size) {
+        size_t number = 0, byte;
+        Slice rest = body, line;
+
+        while (body_next(&rest, lines, &number, &line))
+                if (!json_is_whole(line, &byte)) {
+                        (void) snprintf(words, size,
+                                "Line %zu is not JSON, at its byte %zu. Nothing of this body was stored.\n", number,
+                                byte);
+                        return false;
+                }
+        return true;
+}
+
+/* The name under which the body is known when it comes again; NULL without a key. */
+static char *body_name(const ListenRequest *request, char name[static SHA256_HEX_SIZE]) {
+        const char *key = listen_header(request, "Idempotency-Key");
+
+        return key && strlen(key) <= KEY_MAX ? sha256_hex(key, strlen(key), name) : NULL;
+}
+
+/* Each document of the body. *ret_n: readings made of it. */
+static int body_take(Push *push, const ListenRequest *request, bool lines, size_t *ret_n) {
+        char name[SHA256_HEX_SIZE], seen[SHA256_HEX_SIZE + 24];
+        const char *key = body_name(request, name);
+        Slice rest = listen_body(request), line;
+        usec_t arrived = clock_wall();
+        size_t number = 0;
+        int r = 0;
+
+        *ret_n = 0;
+        while (r == 0 && body_next(&rest, lines, &number, &line)) {
+                const SourceDocument document = {
+                        .text = line.data,
+                        .size = line.size,
+                        .arrived = arrived,
+                        .seen = key ? seen : NULL,
+                };
+                ShapeOutcome outcome;
+
+                (void) snprintf(seen, sizeof(seen), "%s:%zu", key ? key : "", number);
+                r = source_take(push->context.source, &push->keys->reading, &document, push->put + 1, &outcome);
+                *ret_n += r == 0 ? outcome.readings : 0;
+        }
+        return r;
+}
+
+static void push_answer_first(Push *push) {
+        PushRequest *waiting = STAILQ_FIRST(&push->waiting);
+
+        STAILQ_REMOVE_HEAD(&push->waiting, link);
+        answer_stored(push, waiting->request, waiting->n);
+        free(waiting);
+}
+
+static void push_wait(Push *push, ListenRequest *request, size_t n) {
+        PushRequest *waiting = calloc(1, sizeof(*waiting));
+
+        push->put++;
+        if (!waiting) /* it is stored all the same: under a key the client may repeat it */
+                return answer_words(request, 500, "Out of memory.\n");
+        waiting->request = request;
+        waiting->ticket = push->put;
+        waiting->n = n;
+        STAILQ_INSERT_TAIL(&push->waiting, waiting, link);
+}
+
+static void on_request(void *userdata, ListenRequest *request) {
+        bool lines = content_type_is(request, "application/x-ndjson");
+        _cleanup_(reading_list_done) ReadingList none = {};
+        Push *push = userdata;
+        char words[128];
+        size_t n;
+
+        if (push->held)
+                return answer_busy(request);
+        if (!body_check(listen_body(request), lines, words, sizeof(words)))
+                return answer_words(request, 400, words);
+        if (body_take(push, request, lines, &n) < 0)
+                return answer_words(request, 500, "Out of memory.\n");
+        push_wait(push, request, n);
+        (void) source_put(push->context.source, &none, push->put); /* also for a body of no readings; takes no memory */
+}
+
+static void push_stored(void *self, uint64_t ticket) {
+        Push *push = self;
+
+        while (!STAILQ_EMPTY(&push->waiting) && STAILQ_FIRST(&push->waiting)->ticket <= ticket)
+                push_answer_first(push);
+}
+
+static void push_hold(void *self, bool hold) {
+        ((Push *) self)->held = hold;
+}
+
+/* ---- listening ---- */
+
+static const char *listen_words(int error) {
+        switch (error) {
+        case -EADDRINUSE:
+                return "another program has that address";
+        case -EADDRNOTAVAIL:
+                return "this machine has no such address";
+        case -EEXIST:
+                return "another source has that path";
+        case -EACCES:
+                return "this user may not listen there: ports below 1024 need a socket of systemd";
+        case -ENOENT:
+                return "the service manager handed over no such socket, or a file is missing";
+        case -EKEYREJECTED:
+                return "the certificate and its key do not fit, or are not PEM";
+        case -ENOTSUP:
+                return "the library for it is not there: install libmicrohttpd12";
+        default:
+                return strerror(-error);
+        }
+}
+
+static int pem_read(const char *path, char **ret) {
+        _cleanup_close_ int fd = -1;
+        char *text;
+        size_t n;
+        int r;
+
+        if (!path)
+                return 0;
+        r = file_open(path, &fd);
+        if (r < 0)
+                return r;
+        text = calloc(1, PEM_MAX);
+        if (!text)
+                return -ENOMEM;
+        r = file_read(fd, text, PEM_MAX - 1, &n);
+        if (r < 0) {
+                free(text);
+                return r;
+        }
+        *ret = text;
+        return 0;
+}
+
+static int push_try(Push *push) {
+        _cleanup_free_ char *certificate = NULL, *key = NULL;
+        const PushConfig *keys = push->keys;
+        int r;
+
+        r = pem_read(keys->certificate_file, &certificate);
+        if (r < 0)
+                return r;
+        r = pem_read(keys->key_file, &key);
+        if (r < 0)
+                return r;
+        r = listen_route(push->context.listen,
+                &(ListenSpec){
+                        .address = keys->address,
+                        .certificate = certificate,
+                        .key = key,
+                        .hosts = (const char *const *) keys->hosts,
+                        .path = keys->path,
+                        .max_body = keys->max_body,
+                },
+                &(ListenHandler){ on_header, on_request, push }, &push->route);
+        if (key)
+                explicit_bzero(key, PEM_MAX);
+        return r;
+}
+
+/* An address that is taken may be free later: that of a source which a reload replaces is in a moment. */
+static void push_listen(void *userdata) {
+        Push *push = userdata;
+        char words[200];
+        usec_t delay;
+        int r;
+
+        r = push_try(push);
+        if (r == 0)
+                return source_tell(push->context.source, &(SourcePoll){ .outcome = SOURCE_POLLED }, 0);
+        delay = backoff_next(&push->backoff, loop_random());
+        (void) snprintf(words, sizeof(words), "cannot listen on %.60s: %s", push->keys->address, listen_words(r));
+        loop_arm_in(push->retry, delay);
+        source_tell(push->context.source, &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .detail = words }, delay);
+}
+
+/* `check`: that the address is well-formed the configuration says; that it can be had is not tried while a daemon may
+ * run. */
+static int push_check(void *self) {
+        Push *push = self;
+        char words[256];
+
+        (void) snprintf(words, sizeof(words), "would listen on %.80s%.80s; not tried, a daemon may have it",
+                push->keys->address, push->keys->path);
+        source_polled(push->context.source, &(SourcePoll){ .outcome = SOURCE_POLLED, .detail = words });
+        return 0;
+}
+
+/* ---- life ---- */
+
+static void *push_close(void *self) {
+        Push *push = self;
+
+        if (!push)
+                return NULL;
+        listen_drop(push->route); /* answers those that wait: try again later */
+        while (!STAILQ_EMPTY(&push->waiting)) {
+                PushRequest *waiting = STAILQ_FIRST(&push->waiting);
+
+                STAILQ_REMOVE_HEAD(&push->waiting, link);
+                free(waiting);
+        }
+        loop_drop(push->retry);
+        free(push);
+        return NULL;
+}
+
+static void push_freep(Push **push) {
+        (void) push_close(*push);
+}
+
+static int push_open(const SourceContext *context, void **ret_self) {
+        _cleanup_(push_freep) Push *push = NULL;
+        int r;
+
+        push = calloc(1, sizeof(*push));
+        if (!push)
+                return -ENOMEM;
+        push->context = *context;
+        push->keys = context->keys;
+        push->backoff = (Backoff){ .initial = USEC_PER_SEC, .max = LISTEN_RETRY_MAX_USEC };
+        STAILQ_INIT(&push->waiting);
+        r = loop_add_timer(context->loop, LOOP_EXACT, push_listen, push, &push->retry);
+        if (r < 0)
+                return r;
+        if (!context->manual)
+                loop_arm_in(push->retry, 0);
+        *ret_self = cleanup_steal(push);
+        return 0;
+}
+
+/* ---- configuration ---- */
+
+static int address_check(const char *text, ConfigProblem *ret_problem) {
+        bool loopback;
+
+        return listen_address_check(text, &loopback)
+                       ? 0
+                       : config_problem_set(ret_problem, "is not an address and a port, or systemd:NAME");
+}
+
+static int path_check(const char *text, ConfigProblem *ret_problem) {
+        if (text[0] == '/' && !strpbrk(text, "?#% "))
+                return 0;
+        return config_problem_set(ret_problem, "is not a path: it begins with / and has no ? # %% and blank");
+}
+
+static int push_rule(const ConfigPlace *place, void *self, void *around) {
+        const PushConfig *keys = self;
+        bool loopback;
+
+        (void) listen_address_check(keys->address, &loopback);
+        if (!keys->certificate_file != !keys->key_file)
+                return config_place_fail(place, keys->key_file ? "key_file" : "certificate_file",
+                        "certificate_file and key_file belong together");
+        if (loopback)
+                return 0;
+        if (keys->tokens.n == 0)
+                return config_place_fail(place, "listen", "others can reach that address, so token_file is needed");
+        if (!keys->certificate_file && !keys->allow_plain)
+                return config_place_fail(place, "listen",
+                        "others can reach that address, and the token would travel in the clear; needs "
+                        "certificate_file and key_file, or "
+                        "allow_plain: true");
+        return 0;
+}
+
+#define FIELD(field) offsetof(PushConfig, field)
+#define TEXT_MAX 1024
+
+static const ConfigType type_address = { "address", "127.0.0.1:8427, [::1]:8427 or systemd:NAME", CONFIG_TEXT,
+        .text = address_check };
+static const ConfigType type_path = { "path", "a path, as /readings", CONFIG_TEXT, .text = path_check };
+static const ConfigType type_tokens = { "secret file, or a list", "a secret file, or a list of them", CONFIG_SECRETS };
+static const ConfigType type_answer = { "count or owntracks", "count or owntracks", CONFIG_INT,
+        .words = (const char *const[]){ "count", "owntracks", NULL } };
+
+/* clang-format off */
+static const ConfigRow rows[] = {
+        { "listen", &type_address, FIELD(address), 1, TEXT_MAX, .flags = CONFIG_REQUIRED,
+                .doc = "Where to listen; sources with the same address share it." },
+        { "path", &type_path, FIELD(path), 1, 256, "/readings",
+                .doc = "The path of this source at that address; no other source has it." },
+        { "token_file", &type_tokens, FIELD(tokens), 1, 2, .flags = CONFIG_ONE,
+                .doc = "Secret file with the token that senders show; two while it is changed." },
+        { "hosts", &config_type_names, FIELD(hosts), 0, 20,
+                .doc = "Further names that senders may call this machine by." },
+        { "max_body", &config_type_size, FIELD(max_body), 1024, 64 * 1024 * 1024, BODY_MAX_DEFAULT,
+                .doc = "The largest body of a request." },
+        { "answer", &type_answer, FIELD(answer), .fallback = "count",
+                .doc = "What is answered when all is stored: how many readings, or the empty list that OwnTracks expects." },
+        { "certificate_file", &config_type_path, FIELD(certificate_file), 1, TEXT_MAX,
+                .doc = "PEM file of our certificate, for TLS." },
+        { "key_file", &config_type_path, FIELD(key_file), 1, TEXT_MAX,
+                .doc = "PEM file of its private key, without a password." },
+        { "allow_plain", &config_type_bool, FIELD(allow_plain), .fallback = "false",
+                .doc = "Take the token without TLS from other machines." },
+        { "reading", &config_type_section, FIELD(reading), .flags = CONFIG_IMPLIED, .section = &shape_section,
+                .doc = "How an object becomes readings." },
+        {},
+};
+/* clang-format on */
+
+static const ConfigSection section = {
+        .name = "http_push",
+        .doc = "Readings that others POST to this machine.",
+        .rows = rows,
+        .size = sizeof(PushConfig),
+        .rule = push_rule,
+};
+
+extern const SourceType source_type_http_push; /* named in types.c only */
+
+const SourceType source_type_http_push = {
+        .keys = &section,
+        .open = push_open,
+        .check = push_check,
+        .hold = push_hold,
+        .stored = push_stored,
+        .close = push_close,
+};

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The source over real connections. */
+#include "source-fixture.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+static uint16_t free_port(void) {
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t size = sizeof(address);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_int_equal(bind(fd, (struct sockaddr *) &address, size), 0);
+        assert_int_equal(getsockname(fd, (struct sockaddr *) &address, &size), 0);
+        close(fd);
+        return ntohs(address.sin_port);
+}
+
+static uint16_t start(SourceFixture *f, const char *more) {
+        uint16_t port = free_port();
+        char lines[1000];
+
+        (void) snprintf(lines, sizeof(lines), "      type: http_push\n      listen: 127.0.0.1:%u\n%s", port, more);
+        source_fixture_start(f, lines);
+        for (int i = 0; i < 5; i++)
+                source_fixture_turn(f);
+        assert_false(source_fixture_status(f).failing);
+        return port;
+}
+
+static int send_request(uint16_t port, const char *headers, const char *body) {
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port) };
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), n;
+        char text[4000];
+
+        assert_int_equal(connect(fd, (struct sockaddr *) &address, sizeof(address)), 0);
+        n = snprintf(text, sizeof(text), "POST /readings HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n%s",
+                strlen(body), headers, body);
+        assert_int_equal(send(fd, text, (size_t) n, 0), n);
+        assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+        return fd;
+}
+
+/* The status, and the reply in *reply*. */
+static int hear(SourceFixture *f, int fd, char *reply, size_t size) {
+        usec_t until = clock_now() + 20 * USEC_PER_SEC;
+        size_t total = 0;
+        int status = 0;
+        ssize_t n;
+
+        for (;;) {
+                n = recv(fd, reply + total, size - 1 - total, 0);
+                if (n == 0 || (n < 0 && errno == ECONNRESET))
+                        break;
+                total += n > 0 ? (size_t) n : 0;
+                assert_true(clock_now() < until);
+                source_fixture_turn(f);
+        }
+        reply[total] = '\0';
+        close(fd);
+        assert_int_equal(sscanf(reply, "HTTP/1.1 %d", &status), 1);
+        return status;
+}
+
+#define JSON "Content-Type: application/json\r\n"
+#define LINES "Content-Type: application/x-ndjson; charset=utf-8\r\n"
+
+static int post(SourceFixture *f, uint16_t port, const char *headers, const char *body, char reply[static 2000]) {
+        return hear(f, send_request(port, headers, body), reply, 2000);
+}
+
+static void test_bodies(void **state) {
+        SourceFixture *f = *state;
+        uint16_t port = start(f, "      reading: { id: /id }\n");
+        char reply[2000];
+
+        assert_int_equal(post(f, port, JSON, "{\"id\": \"a\", \"co2\": 612}", reply), 200);
+        assert_non_null(strstr(reply, "{\"stored\": 1}"));
+        assert_int_equal(post(f, port, JSON, "[{\"id\": \"b\", \"x\": 1}, {\"id\": \"c\", \"x\": 2}]", reply), 200);
+        assert_non_null(strstr(reply, "{\"stored\": 2}"));
+        assert_int_equal(post(f, port, LINES, "{\"id\": \"d\", \"x\": 1}\n\n{\"id\": \"e\", \"x\": 2}\r\n{\"id\": \"f\", \"x\": 3}", reply), 200);
+        assert_non_null(strstr(reply, "{\"stored\": 3}"));
+        assert_string_equal(f->devices.data, "a\nb\nc\nd\ne\nf\n");
+        assert_int_equal(f->n, 6);
+}
+
+/* Wrong anywhere: nothing of it is stored, and the sender learns where. */
+static void test_wrong_bodies(void **state) {
+        SourceFixture *f = *state;
+        uint16_t port = start(f, "      max_body: 1KiB\n");
+        char reply[2000], large[2000];
+
+        assert_int_equal(post(f, port, JSON, "{\"a\": 1,}", reply), 400);
+        assert_non_null(strstr(reply, "Line 1 is not JSON, at its byte 8"));
+        assert_int_equal(post(f, port, LINES, "{\"a\": 1}\n{\"a\": nan}\n", reply), 400);
+        assert_non_null(strstr(reply, "Line 2 is not JSON"));
+        assert_int_equal(post(f, port, "Content-Type: text/plain\r\n", "{}", reply), 415);
+        assert_int_equal(post(f, port, "", "{}", reply), 415);
+        memset(large, ' ', sizeof(large));
+        large[1999] = '\0';
+        assert_int_equal(post(f, port, JSON, large, reply), 413);
+        assert_int_equal(post(f, port, JSON "Origin: https://evil.example\r\n", "{}", reply), 403);
+        assert_int_equal(f->n + f->n_unreadable, 0);
+}
+
+static void write_secret(const char *name, const char *text) {
+        FILE *file = fopen(name, "we");
+
+        assert_non_null(file);
+        assert_true(fputs(text, file) >= 0);
+        assert_int_equal(fclose(file), 0);
+}
+
+static void test_tokens(void **state) {
+        SourceFixture *f = *state;
+        char lines[300], path[2][100], reply[2000];
+        uint16_t port;
+
+        for (int i = 0; i < 2; i++) {
+                (void) snprintf(path[i], sizeof(path[i]), "%s/token%d", f->directory, i);
+                write_secret(path[i], i == 0 ? "new-token-1\n" : "old-token-2");
+        }
+        (void) snprintf(lines, sizeof(lines), "      token_file: [%s, %s]\n", path[0], path[1]);
+        port = start(f, lines);
+        assert_int_equal(post(f, port, JSON, "{\"a\": 1}", reply), 401);
+        assert_non_null(strstr(reply, "WWW-Authenticate: Basic"));
+        assert_int_equal(post(f, port, JSON "Authorization: Bearer wrong\r\n", "{\"a\": 1}", reply), 401);
+        assert_int_equal(post(f, port, JSON "Authorization: Bearer new-token-1\r\n", "{\"a\": 1}", reply), 200);
+        assert_int_equal(post(f, port, JSON "Authorization: Bearer old-token-2\r\n", "{\"a\": 1}", reply), 200);
+        assert_int_equal(post(f, port, JSON "Authorization: Basic dTpvbGQtdG9rZW4tMg==\r\n", "{\"a\": 1}", reply), 200);
+        assert_int_equal(post(f, port, JSON "Authorization: Basic dTp3cm9uZw==\r\n", "{\"a\": 1}", reply), 401);
+        assert_int_equal(post(f, port, JSON "Authorization: Basic %%%\r\n", "{\"a\": 1}", reply), 401);
+        assert_int_equal(f->n, 3);
+}
+
+/* No answer before all is on disk, and a refusal while it is full. */
+static void test_disk_refuses(void **state) {
+        SourceFixture *f = *state;
+        uint16_t port = start(f, "");
+        char reply[2000], byte;
+        int fd;
+
+        f->refuses = true;
+        fd = send_request(port, JSON, "{\"a\": 1}");
+        for (int i = 0; i < 20; i++)
+                source_fixture_turn(f);
+        assert_int_equal(recv(fd, &byte, 1, 0), -1);
+        assert_int_equal(errno, EAGAIN); /* it waits */
+        assert_int_equal(post(f, port, JSON, "{\"a\": 2}", reply), 503);
+        assert_non_null(strstr(reply, "Retry-After: "));
+        f->refuses = false;
+        source_resume(f->source);
+        assert_int_equal(hear(f, fd, reply, sizeof(reply)), 200);
+        assert_int_equal(f->n, 1);
+        assert_int_equal(post(f, port, JSON, "{\"a\": 2}", reply), 200);
+}
+
+static void test_idempotency_key(void **state) {
+        SourceFixture *f = *state;
+        uint16_t port = start(f, "");
+        char reply[2000];
+
+        for (int i = 0; i < 3; i++)
+                assert_int_equal(post(f, port, LINES "Idempotency-Key: abc\r\n", "{\"a\": 1}\n{\"a\": 1}\n", reply), 200);
+        assert_int_equal(f->n, 2); /* two lines, each once */
+        assert_int_equal(post(f, port, LINES "Idempotency-Key: abd\r\n", "{\"a\": 1}\n", reply), 200);
+        assert_int_equal(post(f, port, LINES, "{\"a\": 1}\n", reply), 200);
+        assert_int_equal(f->n, 4);
+}
+
+static void test_owntracks(void **state) {
+        SourceFixture *f = *state;
+        uint16_t port = start(f, "      answer: owntracks\n      reading: { where: { _type: location }, id: /tid, time: /tst, time_format: unix }\n");
+        char reply[2000];
+
+        assert_int_equal(post(f, port, JSON, "{\"_type\":\"location\",\"tid\":\"ab\",\"lat\":35.7,\"lon\":139.7,\"tst\":1700000000}", reply), 200);
+        assert_non_null(strstr(reply, "\r\n\r\n[]"));
+        assert_int_equal(post(f, port, JSON, "", reply), 200); /* a friend was deleted */
+        assert_int_equal(post(f, port, JSON, "{\"_type\":\"lwt\"}", reply), 200);
+        assert_int_equal(f->n, 1);
+        assert_non_null(strstr(source_fixture_payloads(f), "\"measured_at\":\"2023-11-14T22:13:20.000Z\""));
+}
+
+static void test_address_taken(void **state) {
+        SourceFixture *f = *state;
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t size = sizeof(address);
+        char lines[200];
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_int_equal(bind(fd, (struct sockaddr *) &address, size), 0);
+        assert_int_equal(listen(fd, 1), 0);
+        assert_int_equal(getsockname(fd, (struct sockaddr *) &address, &size), 0);
+        (void) snprintf(lines, sizeof(lines), "      type: http_push\n      listen: 127.0.0.1:%u\n", ntohs(address.sin_port));
+        source_fixture_start(f, lines);
+        SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).failing);
+        assert_non_null(strstr(source_fixture_status(f).detail, "another program has that address"));
+        close(fd);
+        SOURCE_FIXTURE_UNTIL(f, !source_fixture_status(f).failing);
+}
+
+static void test_wrong_configuration(void **state) {
+        static const struct {
+                const char *lines, *words;
+        } cases[] = {
+                { "", "listen" },
+                { "      listen: 8427\n", "is not an address" },
+                { "      listen: 0.0.0.0:8427\n", "token_file is needed" },
+                { "      listen: 0.0.0.0:8427\n      token_file: t\n", "in the clear" },
+                { "      listen: systemd:push\n", "token_file is needed" },
+                { "      listen: 127.0.0.1:8427\n      path: readings\n", "path" },
+                { "      listen: 127.0.0.1:8427\n      token_file: [a, b, c]\n", "token_file" },
+                { "      listen: 127.0.0.1:8427\n      key_file: a\n", "belong together" },
+        };
+        static const char *const good[] = {
+                "      listen: 0.0.0.0:8427\n      token_file: t\n      allow_plain: true\n",
+                "      listen: '[::]:8427'\n      token_file: [t, u]\n      certificate_file: c\n      key_file: k\n      hosts: [pi.example]\n",
+        };
+        char error[1000], lines[500];
+        SourceFixture *f = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases) + ELEMENTSOF(good); i++) {
+                bool bad = i < ELEMENTSOF(cases);
+
+                (void) snprintf(lines, sizeof(lines), "      type: http_push\n%s", bad ? cases[i].lines : good[i - ELEMENTSOF(cases)]);
+                source_fixture_read(f, lines, error, sizeof(error));
+                if (bad ? !strstr(error, cases[i].words) : error[0] != '\0')
+                        fail_msg("%s: %s", lines, error);
+                f->config = config_unref(f->config);
+        }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, source_fixture_set_up, source_fixture_tear_down)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_bodies),
+                TEST(test_wrong_bodies),
+                TEST(test_tokens),
+                TEST(test_disk_refuses),
+                TEST(test_idempotency_key),
+                TEST(test_owntracks),
+                TEST(test_address_taken),
+                TEST(test_wrong_configuration),
+        };
+
+        return cmocka_run_group_tests_name("http-push", tests, NULL, NULL);
+}
