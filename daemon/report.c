@@ -208,7 +208,7 @@ static void line_token(Line *line) {
 }
 
 static bool subscriber_is_well(const SubscriberStatus *subscriber) {
-        return subscriber->sink.ready && !subscriber->failing && !subscriber->missing;
+        return subscriber->sink.ready && !subscriber->failing && !subscriber->missing && subscriber->unkept == 0;
 }
 
 static void line_stored(Line *line) {
@@ -235,6 +235,7 @@ static void line_stored(Line *line) {
 static void line_trouble(Line *line, const SubscriberStatus *subscriber) {
         const SinkStatus *sink = &subscriber->sink;
         const char *slash = strrchr(subscriber->subscription, '/');
+        bool first = sink->ready && !subscriber->failing && !subscriber->missing;
         char name[NAME_SIZE];
 
         line_comma(line);
@@ -251,7 +252,8 @@ static void line_trouble(Line *line, const SubscriberStatus *subscriber) {
                 line_since(line, subscriber->failing_since, subscriber->retry_at);
         }
         if (subscriber->held > 0)
-                line_add(line, ", %zu message%s held", subscriber->held, subscriber->held == 1 ? "" : "s");
+                line_add(line, "%s%zu message%s held", first ? "" : ", ", subscriber->held,
+                        subscriber->held == 1 ? "" : "s");
         if (subscriber->unkept > 0)
                 line_add(line, ", %zu of them can neither be stored nor set apart", subscriber->unkept);
 }

@@ -132,6 +132,16 @@ static void test_line_well(void **state) {
         assert_line(f, "stopping, nothing stored yet");
 }
 
+/* Nothing else is wrong, but somebody has to act. */
+static void test_line_unkept(void **state) {
+        Fixture *f = *state;
+
+        f->subscribers[0].held = 2;
+        f->subscribers[0].aside = f->subscribers[0].unkept = 1;
+        assert_line(f, "home polled 12:00:03, 0 readings queued, last stored 12:00:04, 2 messages held, 1 of them can neither be stored nor set "
+                       "apart");
+}
+
 static void test_line_mongodb_down(void **state) {
         Fixture *f = *state;
 
@@ -490,6 +500,7 @@ static void test_stages_that_go_are_forgotten(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_line_well, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_line_unkept, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_mongodb_down, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_failures, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_reload_refused, setup, teardown),
