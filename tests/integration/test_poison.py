@@ -73,7 +73,9 @@ def test_bad_data_is_set_apart(common, reason, number):
     assert isinstance(kept["rejected_at"], datetime.datetime)
     assert stored(common, first)["n"] == 1.0 and stored(common, last)["n"] == 2.0
     assert f"{reason}:{number}" not in common.documents()
-    assert common.daemon.log.wait("READING_REJECTED", where=lambda e: e.fields.get("SENSORQD_MESSAGE_ID") == bad).fields["SENSORQD_REASON"] == reason
+    entry = common.daemon.log.wait("READING_REJECTED", where=lambda e: e.fields.get("SENSORQD_MESSAGE_ID") == bad)
+    assert entry.fields["SENSORQD_REASON"] == reason and entry.fields["SENSORQD_KEY"] == f"{reason}:{number}"
+    assert entry.fields["SENSORQD_COLLECTION"] == f"{common.database}.readings_rejected"
 
 
 @pytest.mark.parametrize("text, expected", [
