@@ -36,7 +36,8 @@
 struct Daemon {
         DaemonMode mode;
         Config *config;
-        char *state_dir; /* never changes, while configurations come and go */
+        char *state_dir;   /* never changes, while configurations come and go */
+        char *config_path; /* full name of the file */
         int lock_fd;
         StagesHost host;
         Stages *stages;
@@ -68,6 +69,7 @@ static int daemon_report(Daemon *d) {
                 .wall = clock_wall(),
                 .now = clock_now(),
                 .started = d->started,
+                .config = d->config_path,
                 .stopping = d->host.stopping,
                 .reload_refused = d->reload_refused,
                 .reload_error = d->reload_error,
@@ -317,7 +319,7 @@ static void daemon_listen(Daemon *d) {
 }
 
 static int daemon_open_outbox(Daemon *d) {
-        const char *directory = d->config->state_dir;
+        const char *directory = d->state_dir;
         int r;
 
         if (!d->config->publishes)
@@ -411,7 +413,8 @@ int daemon_new(Config *config, DaemonMode mode, Daemon **ret) {
                 .once = mode == DAEMON_ONCE, .on_figures = daemon_on_figures, .on_move = daemon_on_move, .userdata = d
         };
         d->state_dir = strdup(config->state_dir);
-        if (!d->state_dir)
+        d->config_path = realpath(config->path, NULL);
+        if (!d->state_dir || !d->config_path)
                 return -ENOMEM;
         d->host.state_dir = d->state_dir;
 
@@ -507,6 +510,7 @@ Daemon *daemon_free(Daemon *d) {
         if (d->lock_fd >= 0)
                 (void) close(d->lock_fd);
         config_unref(d->config);
+        free(d->config_path);
         free(d->state_dir);
         free(d);
         return NULL;

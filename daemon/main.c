@@ -225,6 +225,8 @@ int main(int argc, char **argv) {
         int r;
 
         mask_hangup(SIG_BLOCK);
+        (void) setenv(
+                "MONGOC_DISABLE_SHM", "1", 0); /* the driver's counters: nobody reads them, and it warns without */
         open_standard_descriptors();
         options = options_parse(argc, argv);
         if (!options_check(&options))
@@ -235,7 +237,7 @@ int main(int argc, char **argv) {
 
         r = config_load(&(ConfigInput){ options.config_path, &types_of_config, NULL }, &config, &errors);
         if (strcmp(options.verb, "status") == 0)
-                return verb_status(config, options.json);
+                return verb_status(options.config_path, config, options.json);
         if (r == -ENOMEM)
                 return EX_OSERR;
         if (r < 0) {

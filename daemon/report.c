@@ -440,6 +440,7 @@ static const Figure reload_figures[] = {
 
 static const Figure all_figures[] = {
         FIGURE(TEXT, Told, version),
+        NAMED(TEXT, "config", Told, figures.config),
         FIGURE(TEXT, Told, status),
         NAMED(TIME, "time", Told, figures.wall),
         NAMED(TIME, "started", Told, figures.started),

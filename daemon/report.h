@@ -13,8 +13,9 @@
 
 /* One look at every stage. A time of 0 means that there is none. */
 typedef struct Figures {
-        usec_t wall, now; /* clock_wall(), clock_now() */
-        usec_t started;   /* clock_wall() */
+        usec_t wall, now;   /* clock_wall(), clock_now() */
+        usec_t started;     /* clock_wall() */
+        const char *config; /* full name of the file; borrowed */
         bool stopping;
         usec_t reload_refused;    /* clock_wall() of the last reload if it was refused; else 0 */
         const char *reload_error; /* why; borrowed */

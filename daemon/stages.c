@@ -47,8 +47,6 @@ struct Stages {
         bool missed_topic; /* the publisher met a 404 of its topic */
 };
 
-/* ---- notes for the daemon ---- */
-
 static void host_moved(const StagesHost *host) {
         host->on_move(host->userdata);
 }

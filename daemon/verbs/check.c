@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "lib/err.h"
 #include "lib/json.h"
@@ -319,6 +321,36 @@ static void check_source(Session *session, const SourceConfig *section, bool run
         tell_source(session, name, &status, sample);
 }
 
+/* ---- state_dir ---- */
+
+#define STATE_SPACE_MIN (64 * UINT64_C(1048576)) /* a few days of a house, and room for SQLite's log */
+
+static void check_state_dir(Session *session, const Config *config) {
+        const char *directory = config->state_dir;
+        struct statvfs space;
+        uint64_t free_bytes;
+
+        if (access(directory, F_OK) < 0)
+                return session_warn(session, directory,
+                        "state_dir: %s. The unit makes it; by hand, create it for the user that runs sensorqd",
+                        strerror(errno));
+        if (statvfs(directory, &space) < 0)
+                return session_warn(
+                        session, directory, "state_dir: its free space cannot be read: %s", strerror(errno));
+        free_bytes = (uint64_t) space.f_bavail * space.f_frsize;
+        if (access(directory, W_OK | X_OK) < 0)
+                session_warn(session, directory,
+                        "state_dir: this user may not write there, which says nothing of the service's own: %s",
+                        strerror(errno));
+        else if (free_bytes < STATE_SPACE_MIN)
+                session_warn(session, directory,
+                        "state_dir: only %" PRIu64
+                        " MiB are free; while the disk is full, no reading is taken. Free some space",
+                        free_bytes >> 20);
+        else
+                session_ok(session, directory, "state_dir: %" PRIu64 " MiB free", free_bytes >> 20);
+}
+
 /* ---- secret files ---- */
 
 static void tell_finding(void *userdata, const SecretFinding *finding) {
@@ -371,6 +403,7 @@ int verb_check(Config *config, bool offline, bool run_programs) {
         r = session_open(config, &session);
         if (r != 0)
                 return r;
+        check_state_dir(session, config);
         for (size_t i = 0; i < config->n_sources; i++)
                 check_source(session, &config->sources[i], run_programs);
         check_outbox(session);

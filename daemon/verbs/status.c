@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 
 #include "lib/bytes.h"
 #include "lib/clock.h"
@@ -14,6 +15,7 @@
 #include "verbs/verbs.h"
 
 #define STATUS_FILE_MAX JSON_TREE_MAX
+#define TIME_SIZE 32
 #define STALE_USEC (3 * USEC_PER_MINUTE) /* the daemon writes every minute at least */
 
 static int read_file(const char *path, Bytes *ret) {
@@ -21,51 +23,92 @@ static int read_file(const char *path, Bytes *ret) {
         int r;
 
         r = file_open(path, &fd);
-        if (r == 0)
-                r = bytes_reserve(ret, STATUS_FILE_MAX);
-        if (r == 0)
-                r = file_read(fd, ret->data, STATUS_FILE_MAX, &ret->size);
-        return r;
+        if (r < 0)
+                return r;
+        r = bytes_reserve(ret, STATUS_FILE_MAX);
+        if (r < 0)
+                return r;
+        return file_read(fd, ret->data, STATUS_FILE_MAX, &ret->size);
 }
 
 /* The runtime directory of the unit that the configuration belongs to: sensorqd.yaml -> /run/sensorqd, NAME.yaml ->
  * /run/sensorqd-NAME. */
-static int runtime_file(const Config *config, char **ret) {
-        const char *base = config ? strrchr(config->path, '/') : NULL;
-        const char *name = base ? base + 1 : config ? config->path : "sensorqd.yaml";
-        int length = (int) strcspn(name, ".");
+static int runtime_directory(const char *config_path, char **ret) {
+        const char *slash = strrchr(config_path, '/'), *name = slash ? slash + 1 : config_path;
         int n;
 
         if (strcmp(name, "sensorqd.yaml") == 0)
-                n = asprintf(ret, "/run/sensorqd/status.json");
+                n = asprintf(ret, "/run/sensorqd");
         else
-                n = asprintf(ret, "/run/sensorqd-%.*s/status.json", length, name);
+                n = asprintf(ret, "/run/sensorqd-%.*s", (int) strcspn(name, "."), name);
         return n < 0 ? -ENOMEM : 0;
 }
 
-static int find_status(const Config *config, Bytes *ret, char **ret_path) {
-        const char *directories[] = { getenv("RUNTIME_DIRECTORY"), config ? config->state_dir : NULL };
+/* What the daemon of that configuration wrote there: the name of a file alone does not tell which one that is. */
+static int read_status(const char *directory, const char *config_path, char **ret_path, Json **ret) {
+        _cleanup_free_ char *real = realpath(config_path, NULL), *path = NULL;
+        _cleanup_(json_freep) Json *json = NULL;
+        _cleanup_bytes_ Bytes text = {};
+        const char *of;
         int r;
 
-        r = runtime_file(config, ret_path);
+        if (asprintf(&path, "%s/status.json", directory) < 0)
+                return path = NULL, -ENOMEM;
+        r = read_file(path, &text);
         if (r < 0)
                 return r;
-        r = read_file(*ret_path, ret);
-        for (size_t i = 0; r < 0 && i < ELEMENTSOF(directories); i++) {
+        r = json_parse(text.data, text.size, &json);
+        if (r < 0)
+                return r;
+        of = json_get_string(json, "config");
+        if (!of || strcmp(of, real ? real : config_path) != 0)
+                return -ENOENT;
+        *ret_path = cleanup_steal(path);
+        *ret = cleanup_steal(json);
+        return 0;
+}
+
+static int find_status(const char *config_path, const char *state_dir, char **ret_path, Json **ret) {
+        _cleanup_free_ char *runtime = NULL;
+        const char *directories[3] = { NULL, getenv("RUNTIME_DIRECTORY"), state_dir };
+        int r, found = -ENOENT;
+
+        r = runtime_directory(config_path, &runtime);
+        if (r < 0)
+                return r;
+        directories[0] = runtime;
+        for (size_t i = 0; i < ELEMENTSOF(directories); i++) {
                 if (!directories[i])
                         continue;
-                free(*ret_path);
-                if (asprintf(ret_path, "%s/status.json", directories[i]) < 0)
-                        return *ret_path = NULL, -ENOMEM;
-                r = read_file(*ret_path, ret);
+                r = read_status(directories[i], config_path, ret_path, ret);
+                if (r != -ENOENT)
+                        found = r;
+                if (r == 0)
+                        break;
         }
-        return r;
+        return found;
 }
 
 static const char *text_of(Json *json, const char *key) {
         const char *text = json_get_string(json, key);
 
         return text && *text ? text : "never";
+}
+
+/* A time of the file, which is UTC, in the zone of who asks: the line of STATUS= has local times, too. */
+static const char *time_of(Json *json, const char *key, char buffer[static TIME_SIZE]) {
+        const char *text = text_of(json, key);
+        int64_t msec;
+        time_t seconds;
+        struct tm tm;
+
+        if (!clock_parse_rfc3339(text, strlen(text), &msec))
+                return text;
+        seconds = (time_t) (msec / 1000);
+        if (!localtime_r(&seconds, &tm))
+                return text;
+        (void) strftime(buffer, TIME_SIZE, "%Y-%m-%d %H:%M:%S", &tm);
+        return buffer;
 }
 
 static int64_t number_of(Json *json, const char *key) {
@@ -89,16 +132,19 @@ static void print_trouble(Json *json, const char *flag, const char *word) {
 }
 
 static void print_source(Json *source) {
-        const char *next = json_get_string(source, "next_poll");
+        char last[TIME_SIZE], next[TIME_SIZE];
 
         printf("source        %s: last poll %s%s%s, polls: %" PRIi64 ", readings: %" PRIi64 "\n",
-                text_of(source, "name"), text_of(source, "last_poll"), next ? ", next " : "", next ? next : "",
-                number_of(source, "polls"), number_of(source, "readings"));
+                text_of(source, "name"), time_of(source, "last_poll", last),
+                json_get(source, "next_poll") ? ", next " : "",
+                json_get(source, "next_poll") ? time_of(source, "next_poll", next) : "", number_of(source, "polls"),
+                number_of(source, "readings"));
         print_trouble(source, "failing", "failing");
 }
 
 static void print_outbox(Json *json) {
         Json *outbox = json_get(json, "outbox"), *publisher = json_get(json, "publisher");
+        char last[TIME_SIZE];
 
         if (!outbox)
                 return;
@@ -106,41 +152,51 @@ static void print_outbox(Json *json) {
                 number_of(outbox, "rows"), number_of(outbox, "bytes"), number_of(outbox, "rejected_rows"),
                 flag_of(outbox, "full") ? ", FULL" : "", flag_of(outbox, "failing") ? ", the disk refuses" : "");
         printf("publisher     %" PRIi64 " published, last %s%s\n", number_of(publisher, "published"),
-                text_of(publisher, "last_publish"), flag_of(publisher, "paused") ? ", paused" : "");
+                time_of(publisher, "last_publish", last), flag_of(publisher, "paused") ? ", paused" : "");
         print_trouble(publisher, "failing", "failing");
 }
 
+static void print_sink(Json *sink) {
+        bool ready = flag_of(sink, "ready"), was_down = json_get(sink, "down_since") != NULL;
+        char time[TIME_SIZE];
+
+        printf("              %s: %s, %" PRIi64 " stored, %" PRIi64 " duplicates, %" PRIi64
+               " rejected, last stored %s\n",
+                text_of(sink, "what"),
+                ready      ? "up"
+                : was_down ? "DOWN"
+                           : "not reached yet",
+                number_of(sink, "stored"), number_of(sink, "duplicates"), number_of(sink, "rejected"),
+                time_of(sink, "last_stored", time));
+        if (!ready && was_down)
+                printf("              down since %s: %s\n", time_of(sink, "down_since", time), text_of(sink, "detail"));
+}
+
 static void print_subscription(Json *subscription) {
-        Json *sink = json_get(subscription, "sink");
-        const char *down_since = json_get_string(sink, "down_since");
-        bool ready = flag_of(sink, "ready");
+        char time[TIME_SIZE];
 
         printf("subscription  %s: %" PRIi64 " received, %" PRIi64 " acknowledged, %" PRIi64 " held, last pull %s%s\n",
                 text_of(subscription, "subscription"), number_of(subscription, "received"),
                 number_of(subscription, "acknowledged"), number_of(subscription, "held"),
-                text_of(subscription, "last_pull"), flag_of(subscription, "paused") ? ", pulls paused" : "");
+                time_of(subscription, "last_pull", time), flag_of(subscription, "paused") ? ", pulls paused" : "");
+        if (number_of(subscription, "unkept") > 0)
+                printf("              %" PRIi64
+                       " can neither be stored nor set apart, the oldest published %s: see the "
+                       "journal\n",
+                        number_of(subscription, "unkept"), time_of(subscription, "unkept_since", time));
         print_trouble(subscription, "failing", "failing");
-        printf("              %s: %s, %" PRIi64 " stored, %" PRIi64 " duplicates, %" PRIi64
-               " rejected, last stored %s\n",
-                text_of(sink, "what"),
-                ready        ? "up"
-                : down_since ? "DOWN"
-                             : "not reached yet",
-                number_of(sink, "stored"), number_of(sink, "duplicates"), number_of(sink, "rejected"),
-                text_of(sink, "last_stored"));
-        if (!ready && down_since)
-                printf("              down since %s: %s\n", down_since, text_of(sink, "detail"));
+        print_sink(json_get(subscription, "sink"));
 }
 
 static void print_status(Json *json) {
-        Json *item;
+        Json *reload = json_get(json, "reload_refused"), *item;
+        char time[TIME_SIZE], started[TIME_SIZE];
 
-        printf("sensorqd      %s, started %s, as of %s\n", text_of(json, "version"), text_of(json, "started"),
-                text_of(json, "time"));
+        printf("sensorqd      %s, started %s, as of %s\n", text_of(json, "version"), time_of(json, "started", started),
+                time_of(json, "time", time));
         printf("status        %s\n", text_of(json, "status"));
-        if (json_get(json, "reload_refused"))
-                printf("reload        refused %s: %s\n", text_of(json_get(json, "reload_refused"), "time"),
-                        text_of(json_get(json, "reload_refused"), "error"));
+        if (reload)
+                printf("reload        refused %s: %s\n", time_of(reload, "time", time), text_of(reload, "error"));
         for (size_t i = 0; (item = json_at(json_get(json, "sources"), i)); i++)
                 print_source(item);
         print_outbox(json);
@@ -170,26 +226,25 @@ static bool tell_stale(Json *json, const char *path) {
         return true;
 }
 
-int verb_status(const Config *config, bool json) {
+int verb_status(const char *config_path, const Config *config, bool json) {
         _cleanup_free_ char *path = NULL;
         _cleanup_(json_freep) Json *tree = NULL;
-        _cleanup_bytes_ Bytes text = {};
         int r;
 
-        r = find_status(config, &text, &path);
+        r = find_status(config_path, config ? config->state_dir : NULL, &path, &tree);
         if (r < 0) {
-                fprintf(stderr, "sensorqd: no status to be read: %s. Is it running? See: systemctl status sensorqd\n",
-                        strerror(-r));
+                fprintf(stderr,
+                        "sensorqd: no status of a daemon for %s: %s. Is it running? See: systemctl status "
+                        "sensorqd\n",
+                        config_path, strerror(-r));
                 return EX_UNAVAILABLE;
         }
-        if (json)
-                (void) fwrite(text.data, 1, text.size, stdout);
-        r = json_parse(text.data, text.size, &tree);
-        if (r < 0) {
-                fprintf(stderr, "sensorqd: %s cannot be understood: %s\n", path, strerror(-r));
-                return EX_UNAVAILABLE;
-        }
-        if (!json)
+        if (json) {
+                _cleanup_bytes_ Bytes text = {};
+
+                if (read_file(path, &text) == 0)
+                        (void) fwrite(text.data, 1, text.size, stdout);
+        } else
                 print_status(tree);
         return tell_stale(tree, path) ? EX_UNAVAILABLE : EX_OK;
 }

@@ -15,10 +15,11 @@ int verb_check(Config *config, bool offline, bool run_programs);
  * secret. */
 int verb_setup(Config *config);
 
-/* What STATUS= says and more, from status.json of a running daemon; *json*: the file as it is. 0, 69 when none runs.
- * *config* may be NULL.
+/* What STATUS= says and more, from status.json of the running daemon of that configuration; *json*: the file as it is.
+ * 0, 69 when none runs. *config* is NULL where the file cannot be read: only the unit's own directory is looked at
+ * then.
  */
-int verb_status(const Config *config, bool json);
+int verb_status(const char *config_path, const Config *config, bool json);
 
 /* Whether what follows the verb is list | show ID | replay ID...|--all | drop ID...|--all. */
 bool verb_rejected_understands(int argc, char **argv, bool all);

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 import uuid
+from datetime import datetime, timedelta, timezone
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -59,8 +60,10 @@ def fails(found, name, *words):
 
 def test_check_says_that_all_is_well(made):
     found = check(made, 0)
-    assert {word for entries in found.values() for word, _ in entries} == {"ok"}, found
-    assert {"config", "source home", made.queue.url, "clock", "token", TOPIC, SUBSCRIPTION, f"mongodb {made.database}.readings"} == set(found)
+    sink = f"mongodb {made.database}.readings"  # which is warned of where the server is not known to keep what it confirms
+    assert {word for name, entries in found.items() for word, _ in entries if name != sink} == {"ok"}, found
+    assert found[sink][0][0] == "ok" and "MiB free" in found[str(made.daemon.state)][0][1]
+    assert {"config", str(made.daemon.state), "source home", made.queue.url, "clock", "token", TOPIC, SUBSCRIPTION, sink} == set(found)
     assert made.count() == 0 and made.queue.is_empty()  # nothing was published, nothing stored
 
 
@@ -183,7 +186,7 @@ def test_check_mongodb_login(make_stack, own_queue, remo, tmp_path):
 def test_check_collection_that_takes_no_such_write(make_feed, wire_mongo):
     """The command is carried out, but its only write is refused, as a time-series collection does: that is not well."""
     feed = make_feed(wire_mongo)
-    [entry] = [line for line in feed.daemon.run("check").stdout.splitlines() if "  mongodb " in line]
+    [entry] = [line for line in feed.daemon.run("check").stdout.splitlines() if "  mongodb " in line and not line.startswith("warn ")]
     assert entry.startswith("ok "), entry
     wire_mongo.script.add({"match": "^update ", "action": {
         "type": "reply", "extra": {"writeErrors": [{"index": 0, "code": 72, "errmsg": "Cannot update a time-series collection"}]}}})
@@ -363,6 +366,26 @@ def test_status(made):
     assert done.returncode == 0
     for word in ("source        home", "outbox        0 readings", f"subscription  {SUBSCRIPTION}", "MongoDB: up, 3 stored"):
         assert word in done.stdout, done.stdout
+
+
+def test_status_is_that_of_the_configuration(made, sensorqd):
+    """Never another instance's, whatever their files are called and wherever they write; times in one zone."""
+    runtime = made.daemon.directory / "run"
+    runtime.mkdir()
+    made.daemon.env["TZ"] = "Asia/Tokyo"
+    made.daemon.start(RUNTIME_DIRECTORY=str(runtime))
+    made.wait_count(3)
+    other = sensorqd(made.daemon.config, name="other")
+    done = other.run("status", RUNTIME_DIRECTORY=str(runtime))
+    assert done.returncode == 69 and not done.stdout and str(other.config_file) in done.stderr
+    other.write_config("{")  # nor when the file cannot be read
+    assert other.run("status", RUNTIME_DIRECTORY=str(runtime)).returncode == 69
+    shown = made.daemon.run("status", RUNTIME_DIRECTORY=str(runtime)).stdout
+    told = json.loads(made.daemon.run("status", "--json", RUNTIME_DIRECTORY=str(runtime)).stdout)
+    assert told["config"] == str(made.daemon.config_file.resolve())
+    assert "T" not in re.search(r"last poll (\S+)", shown)[1] and not re.search(r"\d\dZ\b", shown), shown
+    local = datetime.fromisoformat(told["started"].replace("Z", "+00:00")).astimezone(timezone(timedelta(hours=9)))
+    assert f"started {local:%Y-%m-%d %H:%M:%S}," in shown
 
 
 def test_status_of_a_daemon_that_is_gone(made):
