@@ -1,0 +1,33 @@
+"""docs/ARCHITECTURE.md names files and functions that are there, so that a reader can follow it with an editor."""
+import re
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+PAGE = (REPO / "docs" / "ARCHITECTURE.md").read_text()
+
+
+def rows(title):
+    section = PAGE[PAGE.index(f"## {title}"):].split("\n## ")[0]
+    return [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+
+
+def test_rooms_are_there():
+    for places, _ in rows("Rooms"):
+        for place in re.findall(r"`([^`]+)`", places):
+            found = list(REPO.glob(place)) or list(REPO.glob("daemon/" + place))
+            assert found, place
+
+
+def test_the_way_of_a_reading_can_be_followed():
+    way = rows("The way of a reading")
+    assert len(way) > 10
+    for places, functions in way:
+        texts = []
+        folder = REPO / "daemon"
+        for place in re.findall(r"`([^`]+)`", places):
+            path = REPO / "daemon" / place
+            path = path if path.is_file() else folder / place
+            folder = path.parent
+            texts.append(path.read_text())
+        for name in re.findall(r"`(\w+)\(\)`", functions):
+            assert any(re.search(rf"^\w[^;=\n]*\b{name}\(", text, re.M) for text in texts), f"{name}() is not in {places}"
