@@ -31,3 +31,8 @@ def test_the_way_of_a_reading_can_be_followed():
             texts.append(path.read_text())
         for name in re.findall(r"`(\w+)\(\)`", functions):
             assert any(re.search(rf"^\w[^;=\n]*\b{name}\(", text, re.M) for text in texts), f"{name}() is not in {places}"
+
+
+def test_no_page_has_the_marks_of_a_merge():
+    for path in [*REPO.glob("docs/**/*.md"), *REPO.glob("docs/*.scd"), *REPO.glob("systemd/*"), REPO / "NEWS.md", REPO / "README.md"]:
+        assert not re.search(r"^(<<<<<<<|>>>>>>>) ", path.read_text(), re.M), path
