@@ -1,0 +1,50 @@
+"""Debian's mosquitto, with what it keeps in a directory of the test's, so that it can be killed and started again."""
+import contextlib
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from services import ports
+
+PROGRAM = "/usr/sbin/mosquitto"
+
+
+def obstacle():
+    """Why it cannot run here, or None."""
+    return None if Path(PROGRAM).exists() and shutil.which("mosquitto_pub") else "not installed: mosquitto, mosquitto-clients"
+
+
+class Mosquitto:
+    def __init__(self, directory, lines=()):
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.port = ports.free_port()
+        self.process = None
+        self.config = self.directory / "mosquitto.conf"
+        self.config.write_text("\n".join(["user root", "persistence true", f"persistence_location {self.directory}/", "autosave_on_changes true",
+                                          "autosave_interval 1", "max_queued_messages 100000", f"listener {self.port} 127.0.0.1",
+                                          "allow_anonymous true", *lines]) + "\n")
+
+    def start(self):
+        self.process = subprocess.Popen([PROGRAM, "-c", str(self.config)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(1000):
+            with contextlib.suppress(OSError), socket.create_connection((ports.HOST, self.port), 1):
+                return self
+            time.sleep(0.01)
+        raise RuntimeError("mosquitto does not listen")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def publish(self, topic, *payloads):
+        """With QoS 1, one after the other; returns when the broker has them all."""
+        subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(self.port), "-q", "1", "-t", topic, "-l"], input="\n".join(payloads) + "\n",
+                       text=True, check=True, timeout=60)
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(timeout=10)
