@@ -3,7 +3,9 @@
 /* What stands between sink.c and a type: where the type runs (on the loop, or on a thread of its own), one question at
  * a time, and the watch over a thread that never comes back. For sink.c only; what a type may call is in sink.h. */
 
-#include "subscribe/sink.h"
+#include "lib/loop.h"
+#include "subscribe/batch.h"
+#include "subscribe/sink-type.h"
 
 typedef enum SinkStep { SINK_STEP_PROBE, SINK_STEP_WRITE, SINK_STEP_APART } SinkStep;
 

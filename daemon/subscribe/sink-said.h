@@ -3,7 +3,7 @@
 /* What a sink says of its troubles, once for a time of each: that it cannot be written to, and that what can never be
  * stored cannot be set apart either. Apart from sink.c, which decides; for it alone. */
 
-#include "subscribe/sink.h"
+#include "subscribe/sink-type.h"
 #include "trouble.h"
 
 typedef struct SinkSaid {
