@@ -240,19 +240,19 @@ static int subscriber_prepare(Stage *stage, char error[static STAGES_ERROR_MAX])
 static int subscriber_open(Stage *stage, char error[static STAGES_ERROR_MAX]) {
         const SubscriptionConfig *section = stage->section;
         const StagesHost *host = stage->stages->host;
-        const SubscriberOptions options = {
-                .config = section, .secrets = host->secrets, .once = host->once, .sink_type = types_sink(section->sink)
-        };
-        Subscriber *subscriber;
-        int r;
+        const SubscriberOptions options = { .config = section,
+                .secrets = host->secrets,
+                .http = host->http,
+                .state_dir = stage->config->state_dir,
+                .once = host->once,
+                .sink_type = types_sink(section->sink) };
+        Subscriber *subscriber = NULL;
+        int r = subscriber_new(host->loop, stage->remote->client, &options, on_subscriber, stage, &subscriber);
 
-        r = subscriber_new(host->loop, stage->remote->client, &options, on_subscriber, stage, &subscriber);
         if (r == -EBADMSG)
-                (void) snprintf(error, STAGES_ERROR_MAX,
-                        "%s: the %s section of this subscription cannot be used: see its uri", section->subscription,
+                (void) snprintf(error, STAGES_ERROR_MAX, "%s: its %s section cannot be used", section->subscription,
                         section->sink);
-        if (r == 0)
-                stage->self = subscriber;
+        stage->self = subscriber;
         return r;
 }
 

@@ -41,6 +41,10 @@ struct SinkHost {
 
 /* ---- what a type may call ---- */
 
+const SinkMeans *sink_host_means(const SinkHost *host) {
+        return &host->callbacks.means;
+}
+
 void sink_host_enter(SinkHost *host) {
         (void) atomic_fetch_add(&host->calls, 1);
 }

@@ -13,6 +13,7 @@ typedef struct SinkHostCallbacks {
         void (*on_answer)(void *userdata);              /* to what was asked last */
         void (*on_seen)(void *userdata, unsigned seen); /* SINK_SEEN_* */
         void *userdata;
+        SinkMeans means; /* borrowed, for the type */
 } SinkHostCallbacks;
 
 /* Opens the type: as SinkType.open. */

@@ -6,7 +6,9 @@
 #include <stdatomic.h>
 
 #include "config.h"
+#include "lib/http.h"
 #include "pubsub/wire.h"
+#include "secrets.h"
 
 #define SINK_DETAIL_MAX 512
 
@@ -61,6 +63,16 @@ void sink_item_suspect(SinkItem *item, int code, bool about_document, const char
 
 /* A type's door back to its shared half. It outlives the sink when a thread is stuck in the type's library. */
 typedef struct SinkHost SinkHost;
+
+/* What a type works with. All of it is used on the loop only, but for the path. */
+typedef struct SinkMeans {
+        Loop *loop;
+        Http *http;
+        Secrets *secrets;      /* may be NULL */
+        const char *state_dir; /* where it may keep files of its own */
+} SinkMeans;
+/* Lives as long as the host. */
+const SinkMeans *sink_host_means(const SinkHost *host);
 
 /* Around every call into a library that may block, so that the loop can tell one that never returns. On the thread. */
 void sink_host_enter(SinkHost *host);

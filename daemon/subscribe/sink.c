@@ -581,7 +581,10 @@ int sink_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config,
         s->subscription = strdup(config->subscription);
         if (!s->subscription)
                 return -ENOMEM;
-        r = sink_host_new(loop, type, config, &(SinkHostCallbacks){ on_answer, on_seen, s }, &s->host, problem);
+        r = sink_host_new(loop, type, config,
+                &(SinkHostCallbacks){
+                        on_answer, on_seen, s, { loop, callbacks->http, callbacks->secrets, callbacks->state_dir } },
+                &s->host, problem);
         if (r == -EBADMSG)
                 log_event(LOG_ERR, EVENT_CONFIG_REJECTED,
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, config->subscription }, { FIELD_ERROR, problem }),

@@ -26,7 +26,9 @@ typedef struct SinkCallbacks {
         /* sink_is_ready() changed, or something in sink_status(). */
         void (*on_change)(void *userdata);
         void *userdata;
-        const Secrets *secrets; /* borrowed: what the remote says passes secrets_conceal(); NULL: none are known */
+        Secrets *secrets; /* borrowed: what the remote says passes secrets_conceal(); NULL: none are known */
+        Http *http;       /* borrowed, with state_dir: for types that want them */
+        const char *state_dir;
 } SinkCallbacks;
 
 typedef struct SinkStatus {

@@ -583,7 +583,9 @@ static int make_parts(Subscriber *s, Client *client, const SubscriberOptions *op
                 &(SinkCallbacks){ .on_settled = on_settled,
                         .on_change = on_sink_change,
                         .userdata = s,
-                        .secrets = options->secrets },
+                        .secrets = options->secrets,
+                        .http = options->http,
+                        .state_dir = options->state_dir },
                 &s->sink);
 }
 

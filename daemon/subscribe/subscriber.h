@@ -50,6 +50,8 @@ typedef struct SubscriberStatus {
 typedef struct SubscriberOptions {
         const SubscriptionConfig *config; /* borrowed */
         Secrets *secrets; /* borrowed: what Pub/Sub or the sink says passes secrets_conceal(); may be NULL */
+        Http *http;       /* borrowed, with state_dir: for sinks that want them */
+        const char *state_dir;
         bool once; /* reads the subscription at once, pulls from subscriber_begin() on: returnImmediately, until three
                     * empty answers in a row, then subscriber_is_drained() */
         const SinkType *sink_type; /* of config->sink */
