@@ -12,15 +12,25 @@ REPO = Path(__file__).resolve().parents[2]
 SOURCES = sorted([*REPO.glob("lib/*.[ch]"), *REPO.glob("daemon/**/*.[ch]")])
 HEADERS = [path for path in SOURCES if path.suffix == ".h"]
 
-CIRCLES = 5  # of modules
-NAMES = 12  # external functions without the prefix of their file
-ALONE = 40  # headers with at most one client
-LOOPS = 9  # files that speak to sd-event beside lib/loop
-SWITCHES = 0  # files with switches of tests
-WIDE = 100  # lines over 120 columns, most of them rows of tables
-SILENT = 42  # prototypes without a comment
+CIRCLES = 2  # of modules
+NAMES = 5  # external functions without the prefix of their file
+WIDE = 60  # lines over 120 columns, most of them rows of tables
+SILENT = 22  # prototypes without a comment
+MANY = 16  # functions with more than five parameters
 UNWRITTEN = {"mongodb"}  # types without a page
-MANY = 27  # functions with more than five parameters
+# Headers that one file alone includes, and no test: why the two are two.
+ALONE = {
+    "daemon/daemon.h": "main.c is the only file that ends the process; the flow is read in daemon.c",
+    "daemon/once.h": "the steps of a verb, beside the loop that takes them",
+    "daemon/config-reader.h": "what rows mean, without files and text",
+    "daemon/config-slips.h": "what people mistype, looked for only after an error",
+    "daemon/config-value.h": "what one value means, without rows",
+    "daemon/sinks/mongodb-admin.h": "verbs, which the service never calls",
+    "daemon/subscribe/aside.h": "the side list has leases of its own",
+    "daemon/subscribe/pulls.h": "requests under way, without what becomes of their messages",
+    "daemon/subscribe/sink-host.h": "the thread and its door, without the states",
+    "daemon/subscribe/sink-said.h": "what is said, without when",
+}
 
 
 def relative(path):
@@ -77,18 +87,20 @@ def test_no_circles_of_modules():
 
 
 def test_headers_have_clients():
-    """What one file alone needs stands in that file."""
+    """What one file alone needs stands in that file, unless a test needs it as well, or there is a reason."""
     clients = collections.Counter()
     for path, others in includes().items():
         clients.update(other for other in others if other.with_suffix("") != path.with_suffix(""))
-    within([relative(header) for header in HEADERS if clients[header] <= 1], ALONE, "headers with at most one client")
+    tests = "\n".join(path.read_text() for folder in ("unit", "fuzz") for path in (REPO / "tests" / folder).glob("*.[ch]"))
+    alone = [relative(header) for header in HEADERS if clients[header] <= 1 and f'"{relative(header).removeprefix("daemon/")}"' not in tests]
+    assert set(alone) <= set(ALONE), f"one client, and no reason here: {sorted(set(alone) - set(ALONE))}"
 
 
-@pytest.mark.parametrize("word, limit", [(r"sd-event\.h|\bsd_event", LOOPS), (r"SENSORQD_TEST|CRASHPOINT", SWITCHES)])
-def test_words_that_have_one_place(word, limit):
+@pytest.mark.parametrize("word", [r"sd-event\.h|\bsd_event", r"SENSORQD_TEST|CRASHPOINT"])
+def test_words_that_have_one_place(word):
     """sd-event is behind lib/loop; what a test must replace is a door that it links its own version of (tests/daemon/)."""
     found = [relative(path) for path in SOURCES if re.search(word, path.read_text()) and not (relative(path).startswith("lib/loop.") and "sd" in word)]
-    within(found, limit, f"files with {word}")
+    assert not found, f"{word}: {found}"
 
 
 def types():
@@ -219,14 +231,12 @@ def drawn_moves(text):
             yield left.lower(), right.lower()
 
 
-UNDRAWN = {"daemon/subscribe/delivery.c", "daemon/subscribe/batch.c"}
-
-
-@pytest.mark.parametrize("path", [path for path in SOURCES if any(machines(path)) and relative(path) not in UNDRAWN], ids=relative)
+@pytest.mark.parametrize("path", [path for path in SOURCES if any(machines(path))], ids=relative)
 def test_drawings_are_true(path):
     """Each state of a table of moves is in the drawing beside it, and each arrow from word to word is a move of a table."""
     beside = [p for p in (path, path.with_suffix(".h")) if p.exists()]
     text = "\n".join(drawing for p in beside for _, drawing, _ in drawings(p))
+    text = text or "\n".join(re.findall(r"/\*.*?Moves:.*?\*/", beside[-1].read_text(), re.S))  # or each by its name, in a list
     assert text, f"{relative(path)} has a table of moves and no drawing of it"
     tables = list(machines(path))
     for state in set().union(*tables):
