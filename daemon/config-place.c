@@ -93,7 +93,8 @@ typedef struct Mark {
         unsigned line, column; /* 0: no place in the file */
 } Mark;
 
-static int errors_note(ConfigErrors *errors, Mark mark, const char *path, const char *format, va_list list) {
+static _printf_(4, 0) int errors_note(
+        ConfigErrors *errors, Mark mark, const char *path, const char *format, va_list list) {
         _cleanup_bytes_ Bytes text = {};
         _cleanup_free_ char *words = NULL;
         char place[40] = "";

@@ -380,7 +380,7 @@ static void on_connection(
         *context = NULL;
 }
 
-static void on_log(void *userdata, const char *format, va_list arguments) {
+static _printf_(2, 0) void on_log(void *userdata, const char *format, va_list arguments) {
         char text[256];
 
         (void) vsnprintf(text, sizeof(text), format, arguments);

@@ -324,7 +324,7 @@ static void test_read_notes(void **state) {
 
 /* A token that cannot be in a header is found when it is read, not when it is sent: the file, the place and the remedy, not the token. */
 static void test_token(void **state) {
-        static const ConfigRow row = { "token_file", &config_type_token, 0, 1, 100, .doc = "" }, rows[] = { row, {} };
+        static const ConfigRow rows[] = { { "token_file", &config_type_token, 0, 1, 100, .doc = "" }, {} };
         static const ConfigSection section = { .rows = rows, .size = sizeof(ConfigSecret) };
         static const struct {
                 const char *text, *words;
