@@ -93,8 +93,10 @@ typedef struct Mark {
         unsigned line, column; /* 0: no place in the file */
 } Mark;
 
-static _printf_(4, 0) int errors_note(
-        ConfigErrors *errors, Mark mark, const char *path, const char *format, va_list list) {
+static int errors_note(ConfigErrors *errors, Mark mark, const char *path, const char *format, va_list list)
+        _printf_(4, 0);
+
+static int errors_note(ConfigErrors *errors, Mark mark, const char *path, const char *format, va_list list) {
         _cleanup_bytes_ Bytes text = {};
         _cleanup_free_ char *words = NULL;
         char place[40] = "";
@@ -118,6 +120,9 @@ static const YamlNode *place_node(const ConfigPlace *place, const char *key) {
 
         return value ? value : place->node;
 }
+
+static int place_note(ConfigErrors *errors, const ConfigPlace *place, const char *key, const YamlNode *node,
+        const char *format, va_list list) _printf_(5, 0);
 
 static int place_note(ConfigErrors *errors, const ConfigPlace *place, const char *key, const YamlNode *node,
         const char *format, va_list list) {

@@ -50,8 +50,8 @@ struct ConfigPlace {
 int config_place_fail(const ConfigPlace *place, const char *key, const char *format, ...) _printf_(3, 4);
 
 /* The same for a value that is at hand, or a key: *node* is where it stands. */
-int config_place_note(
-        const ConfigPlace *place, const char *key, const YamlNode *node, const char *format, va_list list);
+int config_place_note(const ConfigPlace *place, const char *key, const YamlNode *node, const char *format, va_list list)
+        _printf_(4, 0);
 
 /* The same for what works all the same. 0 or -ENOMEM. */
 int config_place_warn(const ConfigPlace *place, const char *key, const char *format, ...) _printf_(3, 4);
