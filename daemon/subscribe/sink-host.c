@@ -13,6 +13,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/worker.h"
+#include "subscribe/rejected.h"
 
 /* One call into a library takes less than a minute with the time limits that its type sets. One that lasts for
  * STUCK_TICKS ticks hangs in a way that no timeout ends, and a thread cannot be taken back: the process ends and its
@@ -31,7 +32,8 @@ struct SinkHost {
         SinkStep step;     /* from here on the thread's while a question runs */
         SinkWork work;
         Batch *batch;
-        char *subscription; /* from here on the loop's */
+        RejectedKeeper rejected; /* for types that keep nothing apart themselves */
+        char *subscription;      /* from here on the loop's */
         SinkHostCallbacks callbacks;
         bool busy;
         Worker *worker; /* NULL for types that do not block */
@@ -100,9 +102,18 @@ static SinkHost *sink_host_unref(SinkHost *host) {
         host->batch = batch_free(host->batch);
         if (host->seen_fd >= 0)
                 (void) close(host->seen_fd);
+        free(host->rejected.state_dir);
         free(host->subscription);
         free(host);
         return NULL;
+}
+
+static void apart(SinkHost *host) {
+        if (host->type->set_apart)
+                return host->type->set_apart(host->self, &host->work);
+        rejected_keep(&host->rejected, &host->work);
+        if (!host->type->blocks)
+                sink_host_answer(host);
 }
 
 static void run(SinkHost *host) {
@@ -114,7 +125,7 @@ static void run(SinkHost *host) {
                 host->type->write(host->self, &host->work);
                 break;
         case SINK_STEP_APART:
-                host->type->set_apart(host->self, &host->work);
+                apart(host);
                 break;
         }
 }
@@ -230,6 +241,17 @@ static int add_watches(SinkHost *host, Loop *loop) {
         return worker_new(loop, host->type->keys->name, run_on_thread, on_done, host, &host->worker);
 }
 
+static int add_keeper(SinkHost *host) {
+        const char *state_dir = host->callbacks.means.state_dir;
+
+        host->rejected.subscription = host->subscription;
+        host->rejected.place = host->type->place(host->self);
+        if (host->type->set_apart || !state_dir)
+                return 0;
+        host->rejected.state_dir = strdup(state_dir);
+        return host->rejected.state_dir ? 0 : -ENOMEM;
+}
+
 int sink_host_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config,
         const SinkHostCallbacks *callbacks, SinkHost **ret, char problem[static SINK_DETAIL_MAX]) {
         SinkHost *host;
@@ -249,6 +271,8 @@ int sink_host_new(Loop *loop, const SinkType *type, const SubscriptionConfig *co
                 r = -ENOMEM;
         else
                 r = type->open(config, host, &host->self, problem);
+        if (r >= 0)
+                r = add_keeper(host);
         if (r >= 0)
                 r = add_watches(host, loop);
         if (r < 0) {

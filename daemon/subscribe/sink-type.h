@@ -104,7 +104,8 @@ typedef struct SinkType {
         void (*probe)(void *self, SinkAnswer *answer);
         /* Tries once to store every message of *work*. */
         void (*write)(void *self, SinkWork *work);
-        /* Tries once to keep every message of *work* apart, with its reason and detail. */
+        /* Tries once to keep every message of *work* apart, with its reason and detail. NULL: the shared half keeps
+         * them in state_dir (rejected.h). */
         void (*set_apart)(void *self, SinkWork *work);
         void *(*close)(void *self);
         const SinkAdmin *admin; /* NULL: the verbs have nothing to ask */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `sensorqd rejected`: what could be neither published nor stored, wherever it is kept. In the outbox an entry is named
  * outbox:N; a sink names its own. The daemon may be running meanwhile. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +13,16 @@
 #include "lib/text.h"
 #include "publish/outbox-rejected.h"
 #include "secret.h"
+#include "secrets.h"
+#include "subscribe/rejected.h"
 #include "subscribe/sink-admin.h"
+#include "subscribe/sink-host.h"
 #include "types.h"
 #include "verbs/verbs.h"
 
 #define OUTBOX_PREFIX "outbox:"
 #define OUTBOX_ID_SIZE 40
+#define REPLAY_USEC (60 * USEC_PER_SEC) /* somebody sits and waits */
 
 typedef enum Action { ACTION_LIST, ACTION_SHOW, ACTION_REPLAY, ACTION_DROP } Action;
 
@@ -255,6 +260,164 @@ static void rejected_in_subscription(Rejected *r, const SubscriptionConfig *sect
                 (void) admin->close(sink);
 }
 
+/* ---- what sinks without a place of their own kept in state_dir ---- */
+
+/* Asks the type one question, and waits for the answer. */
+static SinkWork *store_ask(SinkHost *host, Loop *loop, SinkStep step, const WireMessage *message) {
+        usec_t end = clock_now() + REPLAY_USEC;
+        SinkWork *work;
+
+        if (sink_host_prepare(host, message ? 1 : 0, &work) < 0)
+                return NULL;
+        if (message)
+                work->items[0] = (SinkItem){ .message = message, .alone = true };
+        sink_host_ask(host, step, NULL);
+        while (sink_host_is_busy(host) && clock_now() < end)
+                if (loop_turn(loop, 100 * USEC_PER_MSEC) < 0)
+                        break;
+        return sink_host_is_busy(host) ? NULL : work;
+}
+
+static void on_nothing(void *userdata) {}
+
+static void on_nothing_seen(void *userdata, unsigned seen) {}
+
+static bool store_write(SinkHost *host, Loop *loop, const WireMessage *message, char text[static SINK_ADMIN_TEXT_MAX]) {
+        const SinkWork *work = store_ask(host, loop, SINK_STEP_PROBE, NULL);
+        const SinkItem *item;
+
+        if (work && work->answer.fault == SINK_FAULT_NONE)
+                work = store_ask(host, loop, SINK_STEP_WRITE, message);
+        item = work && work->n > 0 ? work->items : NULL;
+        if (item && (item->verdict == SINK_STORED || item->verdict == SINK_DUPLICATE))
+                text_copy(text, SINK_ADMIN_TEXT_MAX, item->verdict == SINK_STORED ? "stored" : "was stored already");
+        else if (!work)
+                text_copy(text, SINK_ADMIN_TEXT_MAX, "no answer in time; try again");
+        else if (item && item->detail)
+                (void) snprintf(
+                        text, SINK_ADMIN_TEXT_MAX, "still cannot be stored: %s (%s)", item->detail, item->reason);
+        else
+                (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s: %s", work->answer.detail,
+                        work->answer.remedy ? work->answer.remedy : "try again");
+        return item && (item->verdict == SINK_STORED || item->verdict == SINK_DUPLICATE);
+}
+
+static bool store_replay(Rejected *r, const SubscriptionConfig *section, const WireMessage *message,
+        char text[static SINK_ADMIN_TEXT_MAX]) {
+        SinkHostCallbacks callbacks = {
+                .on_answer = on_nothing, .on_seen = on_nothing_seen, .means = { .state_dir = r->config->state_dir }
+        };
+        char problem[SINK_DETAIL_MAX] = "";
+        SecretProblem secret;
+        SinkHost *host = NULL;
+        bool stored = false;
+        int k;
+
+        (void) signal(SIGPIPE, SIG_IGN);
+        k = secret_read_all(r->config, NULL, section->section, section->keys, &secret);
+        if (k < 0) {
+                r->secret_unreadable = true;
+                text_copy(text, SINK_ADMIN_TEXT_MAX, k == -ENOMEM ? strerror(ENOMEM) : secret.text);
+                return false;
+        }
+        k = loop_new(&callbacks.means.loop);
+        if (k >= 0)
+                k = http_new(callbacks.means.loop, "sensorqd/" SENSORQD_VERSION, &callbacks.means.http);
+        if (k >= 0)
+                k = secrets_new(&callbacks.means.secrets);
+        if (k >= 0)
+                k = sink_host_new(callbacks.means.loop, types_sink(section->sink), section, &callbacks, &host, problem);
+        if (k < 0)
+                text_copy(text, SINK_ADMIN_TEXT_MAX, problem[0] ? problem : strerror(-k));
+        else
+                stored = store_write(host, callbacks.means.loop, message, text);
+        (void) sink_host_free(host);
+        secrets_free(callbacks.means.secrets);
+        http_free(callbacks.means.http);
+        loop_free(callbacks.means.loop);
+        return stored;
+}
+
+static const SubscriptionConfig *store_section(const Rejected *r, Slice subscription) {
+        for (size_t i = 0; i < r->config->n_subscriptions; i++)
+                if (slice_equal(subscription, r->config->subscriptions[i].subscription))
+                        return &r->config->subscriptions[i];
+        return NULL;
+}
+
+/* False: it stays where it is. */
+static bool store_replay_row(Rejected *r, RejectedGuest *guest, const char *id, char text[static SINK_ADMIN_TEXT_MAX]) {
+        const SubscriptionConfig *section;
+        RejectedMessage message = {};
+        bool stored = false;
+        int k;
+
+        k = rejected_guest_message(guest, id, &message);
+        section = k == 0 ? store_section(r, message.subscription) : NULL;
+        if (k != 0)
+                text_copy(text, SINK_ADMIN_TEXT_MAX, k < 0 ? strerror(-k) : "the file is damaged");
+        else if (!section)
+                text_copy(text, SINK_ADMIN_TEXT_MAX,
+                        "no subscription of this configuration has that name any more; `rejected show` prints it");
+        else
+                stored = store_replay(r, section, &message.wire, text);
+        rejected_message_done(&message);
+        return stored;
+}
+
+static void store_act(Rejected *r, RejectedGuest *guest, const char *id) {
+        char text[SINK_ADMIN_TEXT_MAX] = "dropped";
+        bool done = r->action == ACTION_DROP || store_replay_row(r, guest, id, text);
+        int k;
+
+        r->found++;
+        if (done) {
+                k = rejected_guest_drop(guest, id);
+                done = k == 0;
+                if (!done)
+                        text_copy(text, sizeof(text), k < 0 ? strerror(-k) : "the file is damaged");
+        }
+        tell(r, id, done, text);
+}
+
+static int store_on_rows(Rejected *r, RejectedGuest *guest) {
+        SinkIds ids = {};
+        int k;
+
+        if (r->action == ACTION_LIST || r->action == ACTION_SHOW)
+                return rejected_guest_each(
+                        guest, &(SinkRejectedQuery){ r->id, r->action == ACTION_SHOW, sink_print, r });
+        k = rejected_guest_each(guest, &(SinkRejectedQuery){ r->id, false, sink_collect, &ids });
+        if (ids.error < 0)
+                k = ids.error;
+        for (size_t i = 0; i < ids.n; i++) {
+                if (k == 0)
+                        store_act(r, guest, ids.items[i]);
+                free(ids.items[i]);
+        }
+        free(ids.items);
+        return k;
+}
+
+static void rejected_in_store(Rejected *r) {
+        _cleanup_(rejected_guest_closep) RejectedGuest *guest = NULL;
+        int k;
+
+        if (r->id && strncmp(r->id, OUTBOX_PREFIX, strlen(OUTBOX_PREFIX)) == 0)
+                return;
+        k = rejected_guest_open(r->config->state_dir, &guest);
+        if (k == -ENOENT)
+                return;
+        if (k == 0)
+                k = store_on_rows(r, guest);
+        if (k != 0)
+                tell(r, REJECTED_FILE, false,
+                        k == -EOPNOTSUPP ? "was made by a later sensorqd"
+                        : k == -EACCES   ? "may not be read by this user: run this as root (sudo)"
+                        : k < 0          ? strerror(-k)
+                                         : "is damaged; move it away, and keep it");
+}
+
 /* ---- the verb ---- */
 
 static void rejected_everywhere(Rejected *r, const char *id) {
@@ -264,6 +427,7 @@ static void rejected_everywhere(Rejected *r, const char *id) {
         rejected_in_outbox(r);
         for (size_t i = 0; i < r->config->n_subscriptions; i++)
                 rejected_in_subscription(r, &r->config->subscriptions[i]);
+        rejected_in_store(r);
         if (r->found + r->failed > before)
                 return;
         if (id)

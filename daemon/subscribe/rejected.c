@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "subscribe/rejected.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "events.h"
+#include "lib/log.h"
+#include "lib/text.h"
+
+#define SCHEMA 1
+#define LINES_MAX 10 /* of one subscription within COUNT_USEC; the rest is counted */
+#define COUNT_USEC (10 * USEC_PER_MINUTE)
+#define NAMES_MAX 3 /* that are tried for one row */
+
+#define COLUMNS                                                                                                        \
+        "id, subscription, reason, detail, size, rejected_at, message_id, publish_time, ordering_key, attributes"
+
+/* The index answers "how many bytes" without a look at the rows. */
+static const char schema[] =
+        "CREATE TABLE rejected (row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, subscription TEXT NOT NULL, reason "
+        "TEXT NOT NULL,"
+        " detail TEXT NOT NULL, size INTEGER NOT NULL, rejected_at INTEGER NOT NULL, message_id BLOB NOT NULL,"
+        " publish_time BLOB NOT NULL, ordering_key BLOB NOT NULL, attributes BLOB NOT NULL, data_bad INTEGER NOT NULL,"
+        " data BLOB NOT NULL) STRICT;"
+        "CREATE INDEX rejected_size ON rejected (size);"
+        "PRAGMA user_version = 1;";
+
+struct RejectedGuest {
+        Sql *sql;
+};
+
+static int query_int(Sql *sql, const char *text, int64_t *ret) {
+        _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
+        int r;
+
+        r = sql_prepare(sql, text, &statement);
+        if (r != 0)
+                return r;
+        r = sql_step(statement);
+        if (r != SQL_ROW)
+                return r == SQL_DONE ? -EIO : r;
+        *ret = sql_column_int(statement, 0);
+        return 0;
+}
+
+static int open_file(const char *state_dir, bool create, Sql **ret) {
+        _cleanup_(sql_closep) Sql *sql = NULL;
+        _cleanup_free_ char *path = NULL;
+        int64_t version = 0;
+        int r;
+
+        if (asprintf(&path, "%s/" REJECTED_FILE, state_dir) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        if (!create && access(path, F_OK) < 0)
+                return -errno;
+        r = sql_open(path, &sql);
+        if (r != 0)
+                return r;
+        r = query_int(sql, "PRAGMA user_version", &version);
+        if (r != 0)
+                return r;
+        if (version == 0 && !create)
+                return -ENOENT;
+        if (version > SCHEMA)
+                return -EOPNOTSUPP;
+        *ret = cleanup_steal(sql);
+        return 0;
+}
+
+/* ---- attributes: any bytes, so "SIZE:SIZE:" and then the two of them ---- */
+
+static int put_attributes(const WireMessage *message, Bytes *ret) {
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < message->n_attributes; i++) {
+                const WireAttribute *attribute = &message->attributes[i];
+
+                r = bytes_append_format(ret, "%zu:%zu:", attribute->key.size, attribute->value.size);
+                if (r == 0)
+                        r = bytes_append(ret, attribute->key.data, attribute->key.size);
+                if (r == 0)
+                        r = bytes_append(ret, attribute->value.data, attribute->value.size);
+        }
+        return r;
+}
+
+static bool get_size(Slice *text, size_t *ret) {
+        size_t value = 0, i = 0;
+
+        for (; i < text->size && i < 10 && text->data[i] >= '0' && text->data[i] <= '9'; i++)
+                value = value * 10 + (size_t) (text->data[i] - '0');
+        if (i == 0 || i == text->size || text->data[i] != ':')
+                return false;
+        *text = (Slice){ text->data + i + 1, text->size - i - 1 };
+        *ret = value;
+        return true;
+}
+
+/* The next one; false at the end, or where it is damaged. */
+static bool get_attribute(Slice *text, WireAttribute *ret) {
+        size_t key, value;
+
+        if (!get_size(text, &key) || !get_size(text, &value) || key > text->size || value > text->size - key)
+                return false;
+        *ret = (WireAttribute){ { text->data, key }, { text->data + key, value } };
+        *text = (Slice){ text->data + key + value, text->size - key - value };
+        return true;
+}
+
+static int put_text_json(Slice text, Bytes *ret) {
+        _cleanup_free_ char *copy = NULL;
+
+        if (bytes_is_utf8(text.data, text.size))
+                return bytes_append_json_string(ret, text.data, text.size);
+        copy = malloc(text.size + 1);
+        if (!copy)
+                return -ENOMEM;
+        memcpy(copy, text.data, text.size);
+        return bytes_append_json_string(ret, copy, text_clean(copy, text.size));
+}
+
+static int attributes_json(Slice text, Bytes *ret) {
+        WireAttribute attribute;
+        int r = bytes_append_text(ret, "{");
+
+        for (bool first = true; r == 0 && get_attribute(&text, &attribute); first = false) {
+                r = first ? 0 : bytes_append_text(ret, ",");
+                if (r == 0)
+                        r = put_text_json(attribute.key, ret);
+                if (r == 0)
+                        r = bytes_append_text(ret, ":");
+                if (r == 0)
+                        r = put_text_json(attribute.value, ret);
+        }
+        return r < 0 ? r : bytes_append_text(ret, "}");
+}
+
+/* ---- keeping ---- */
+
+typedef struct Keeping {
+        const RejectedKeeper *keeper;
+        Sql *sql;
+        SqlStatement *find, *insert;
+        int64_t rows, bytes;
+        usec_t at;
+} Keeping;
+
+/* SUBSCRIPTION:MESSAGE_ID; where another message has that, its time behind it, and then ours. */
+static int put_name(const Keeping *k, const WireMessage *message, unsigned attempt, Bytes *ret) {
+        int r;
+
+        ret->size = 0;
+        r = bytes_append_format(
+                ret, "%s:%.*s", k->keeper->subscription, (int) message->message_id.size, message->message_id.data);
+        if (r == 0 && attempt > 0)
+                r = bytes_append_format(ret, "@%.*s", (int) message->publish_time.size, message->publish_time.data);
+        if (r == 0 && attempt > 1)
+                r = bytes_append_format(ret, "@%" PRIu64, k->at);
+        if (r == 0)
+                ret->size = text_clean(ret->data, ret->size);
+        return r;
+}
+
+static bool slices_equal(Slice a, Slice b) {
+        return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+/* 0: that name is free; 1: it stands for this message; 2: for another one. */
+static int find_name(Keeping *k, const WireMessage *message, const Bytes *name) {
+        int r;
+
+        sql_reset(k->find);
+        (void) sql_bind_text(k->find, 1, name->data, name->size);
+        r = sql_step(k->find);
+        if (r == SQL_ROW)
+                r = slices_equal(sql_column(k->find, 0), message->publish_time) &&
+                                    slices_equal(sql_column(k->find, 1), message->data)
+                            ? 1
+                            : 2;
+        else if (r == SQL_DAMAGED)
+                r = -EIO;
+        sql_reset(k->find);
+        return r;
+}
+
+static int insert(Keeping *k, const SinkItem *item, const Bytes *name) {
+        const WireMessage *message = item->message;
+        _cleanup_bytes_ Bytes attributes = {};
+        SqlStatement *s = k->insert;
+        int64_t size;
+        int r;
+
+        r = put_attributes(message, &attributes);
+        if (r < 0)
+                return r;
+        size = (int64_t) (message->data.size + attributes.size);
+        if (k->rows + 1 > (int64_t) (k->keeper->rows_max ? k->keeper->rows_max : REJECTED_ROWS_MAX) ||
+                k->bytes + size > (int64_t) (k->keeper->bytes_max ? k->keeper->bytes_max : REJECTED_BYTES_MAX))
+                return -EDQUOT;
+        sql_reset(s);
+        (void) sql_bind_text(s, 1, name->data, name->size);
+        (void) sql_bind_text(s, 2, k->keeper->subscription, strlen(k->keeper->subscription));
+        (void) sql_bind_text(s, 3, item->reason, strlen(item->reason));
+        (void) sql_bind_text(s, 4, item->detail ? item->detail : "", item->detail ? strlen(item->detail) : 0);
+        (void) sql_bind_int(s, 5, size);
+        (void) sql_bind_int(s, 6, (int64_t) k->at);
+        (void) sql_bind_blob(s, 7, message->message_id.data, message->message_id.size);
+        (void) sql_bind_blob(s, 8, message->publish_time.data, message->publish_time.size);
+        (void) sql_bind_blob(s, 9, message->ordering_key.data, message->ordering_key.size);
+        (void) sql_bind_blob(s, 10, attributes.data, attributes.size);
+        (void) sql_bind_int(s, 11, message->data_bad);
+        (void) sql_bind_blob(s, 12, message->data.data, message->data.size);
+        r = sql_step(s);
+        sql_reset(s);
+        if (r != SQL_DONE)
+                return r == SQL_DAMAGED ? -EIO : r;
+        k->rows++;
+        k->bytes += size;
+        return 0;
+}
+
+static int keep_one(Keeping *k, const SinkItem *item) {
+        _cleanup_bytes_ Bytes name = {};
+        int r = 2;
+
+        for (unsigned attempt = 0; r == 2 && attempt < NAMES_MAX; attempt++) {
+                r = put_name(k, item->message, attempt, &name);
+                if (r == 0)
+                        r = find_name(k, item->message, &name);
+        }
+        if (r == 1)
+                return 0;
+        return r == 2 ? -EEXIST : r < 0 ? r : insert(k, item, &name);
+}
+
+static int prepare(Keeping *k) {
+        int64_t version;
+        int r;
+
+        r = query_int(k->sql, "PRAGMA user_version", &version);
+        if (r == 0 && version == 0)
+                r = sql_exec(k->sql, schema);
+        if (r == 0)
+                r = query_int(k->sql, "SELECT count(*) FROM rejected", &k->rows);
+        if (r == 0)
+                r = query_int(k->sql, "SELECT coalesce(sum(size), 0) FROM rejected", &k->bytes);
+        if (r == 0)
+                r = sql_prepare(k->sql, "SELECT publish_time, data FROM rejected WHERE id = ?", &k->find);
+        if (r == 0)
+                r = sql_prepare(k->sql,
+                        "INSERT INTO rejected (" COLUMNS
+                        ", data_bad, data) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)",
+                        &k->insert);
+        return r;
+}
+
+/* One transaction: all or none. */
+static int keep_all(Keeping *k, const SinkWork *work) {
+        int r;
+
+        r = sql_exec(k->sql, "BEGIN IMMEDIATE");
+        if (r != 0)
+                return r;
+        r = prepare(k);
+        for (size_t i = 0; r == 0 && i < work->n; i++)
+                r = keep_one(k, &work->items[i]);
+        k->find = sql_finalize(k->find);
+        k->insert = sql_finalize(k->insert);
+        if (r == 0)
+                r = sql_exec(k->sql, "COMMIT");
+        if (r != 0)
+                (void) sql_exec(k->sql, "ROLLBACK");
+        return r;
+}
+
+/* ---- what is said ---- */
+
+static void log_kept(const RejectedKeeper *keeper, const SinkItem *item) {
+        char message[128];
+
+        (void) snprintf(
+                message, sizeof(message), "%.*s", (int) item->message->message_id.size, item->message->message_id.data);
+        log_event(LOG_WARNING, EVENT_READING_REJECTED,
+                LOG_FIELDS({ FIELD_SUBSCRIPTION, keeper->subscription }, { FIELD_MESSAGE_ID, message },
+                        { FIELD_REASON, item->reason }, { FIELD_ERROR, item->detail }, { FIELD_FILE, REJECTED_FILE }),
+                "Message %s of %s cannot be stored in %s: %s (%s). Its bytes are kept in " REJECTED_FILE
+                "; `sensorqd rejected show` prints them, `replay` tries again",
+                message, keeper->subscription, keeper->place, item->detail ? item->detail : "", item->reason);
+}
+
+static void say_kept(RejectedKeeper *keeper, const SinkWork *work) {
+        usec_t now = clock_now();
+
+        if (keeper->since == 0 || now - keeper->since >= COUNT_USEC) {
+                if (keeper->unsaid > 0)
+                        log_event(LOG_WARNING, EVENT_READING_REJECTED,
+                                LOG_FIELDS({ FIELD_SUBSCRIPTION, keeper->subscription }, { FIELD_FILE, REJECTED_FILE }),
+                                "%" PRIu64 " more messages of %s cannot be stored in %s and are kept in " REJECTED_FILE
+                                "; `sensorqd rejected list` shows them",
+                                keeper->unsaid, keeper->subscription, keeper->place);
+                keeper->since = now;
+                keeper->lines = 0;
+                keeper->unsaid = 0;
+        }
+        for (size_t i = 0; i < work->n; i++)
+                if (keeper->lines < LINES_MAX) {
+                        keeper->lines++;
+                        log_kept(keeper, &work->items[i]);
+                } else
+                        keeper->unsaid++;
+}
+
+static void answer_fault(SinkAnswer *answer, const RejectedKeeper *keeper, int r) {
+        bool full = r == -EDQUOT;
+
+        answer->fault = full ? SINK_FAULT_LASTING : SINK_FAULT_PASSING;
+        answer->reason = full ? "rejected_full" : "rejected_failing";
+        answer->words = "waits: a message that can never be stored cannot be set apart either";
+        answer->remedy = full ? "look at `sensorqd rejected list`, then replay or drop what is there"
+                              : "free space on the disk of state_dir, or mend it";
+        if (full)
+                (void) snprintf(
+                        answer->detail, sizeof(answer->detail), "%s/" REJECTED_FILE " is full", keeper->state_dir);
+        else
+                (void) snprintf(answer->detail, sizeof(answer->detail), "%s/" REJECTED_FILE ": %s", keeper->state_dir,
+                        r == SQL_DAMAGED   ? "is damaged; move it away, and keep it"
+                        : r == -EOPNOTSUPP ? "was made by a later sensorqd"
+                                           : strerror(-r));
+}
+
+void rejected_keep(RejectedKeeper *keeper, SinkWork *work) {
+        Keeping k = { .keeper = keeper, .at = clock_wall() };
+        int r;
+
+        r = open_file(keeper->state_dir, true, &k.sql);
+        if (r == 0)
+                r = keep_all(&k, work);
+        k.sql = sql_close(k.sql);
+        if (r != 0)
+                return answer_fault(&work->answer, keeper, r);
+        for (size_t i = 0; i < work->n; i++)
+                work->items[i].verdict = SINK_STORED;
+        say_kept(keeper, work);
+}
+
+/* ---- the verbs ---- */
+
+int rejected_guest_open(const char *state_dir, RejectedGuest **ret) {
+        _cleanup_(rejected_guest_closep) RejectedGuest *guest = calloc(1, sizeof(RejectedGuest));
+        int r = guest ? open_file(state_dir, false, &guest->sql) : -ENOMEM;
+
+        if (r == 0)
+                *ret = cleanup_steal(guest);
+        return r;
+}
+
+RejectedGuest *rejected_guest_close(RejectedGuest *guest) {
+        if (guest)
+                guest->sql = sql_close(guest->sql);
+        free(guest);
+        return NULL;
+}
+
+static bool tell(SqlStatement *s, const SinkRejectedQuery *query) {
+        _cleanup_bytes_ Bytes attributes = {};
+        const SinkRejected rejected = {
+                .id = sql_column(s, 0),
+                .reason = sql_column(s, 2),
+                .detail = sql_column(s, 3),
+                .data = query->with_data ? sql_column(s, 10) : (Slice){ "", 0 },
+                .size = (uint64_t) sql_column_int(s, 11),
+                .rejected_at = (usec_t) sql_column_int(s, 5),
+                .attributes = attributes_json(sql_column(s, 9), &attributes) < 0 ? "{}" : attributes.data,
+        };
+
+        return query->each(query->userdata, &rejected);
+}
+
+int rejected_guest_each(RejectedGuest *guest, const SinkRejectedQuery *query) {
+        _cleanup_(sql_finalizep) SqlStatement *s = NULL;
+        int r;
+
+        r = sql_prepare(guest->sql,
+                "SELECT " COLUMNS
+                ", CASE ?1 WHEN 1 THEN data END, length(data) FROM rejected WHERE ?2 IS NULL OR id = ?2 ORDER BY row",
+                &s);
+        if (r != 0)
+                return r;
+        (void) sql_bind_int(s, 1, query->with_data);
+        if (query->id)
+                (void) sql_bind_text(s, 2, query->id, strlen(query->id));
+        while ((r = sql_step(s)) == SQL_ROW)
+                if (!tell(s, query))
+                        return 0;
+        return r;
+}
+
+static int read_attributes(Slice text, RejectedMessage *ret) {
+        Slice left = text;
+        WireAttribute attribute;
+        size_t n = 0;
+
+        while (get_attribute(&left, &attribute))
+                n++;
+        if (left.size > 0)
+                return -EBADMSG;
+        ret->attributes = calloc(n + 1, sizeof(*ret->attributes));
+        if (!ret->attributes)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                (void) get_attribute(&text, &ret->attributes[i]);
+        ret->wire.attributes = ret->attributes;
+        ret->wire.n_attributes = n;
+        return 0;
+}
+
+int rejected_guest_message(RejectedGuest *guest, const char *id, RejectedMessage *ret) {
+        _cleanup_(sql_finalizep) SqlStatement *s = NULL;
+        Slice attributes, *const parts[] = { &ret->subscription, &ret->wire.message_id, &ret->wire.publish_time,
+                &ret->wire.ordering_key, &attributes, &ret->wire.data };
+        int r;
+
+        r = sql_prepare(guest->sql,
+                "SELECT subscription, message_id, publish_time, ordering_key, attributes, data, data_bad FROM rejected "
+                "WHERE id = ?",
+                &s);
+        if (r != 0)
+                return r;
+        (void) sql_bind_text(s, 1, id, strlen(id));
+        r = sql_step(s);
+        if (r != SQL_ROW)
+                return r == SQL_DONE ? -ENOENT : r;
+        ret->wire.data_bad = sql_column_int(s, 6) != 0;
+        r = sql_copy_columns(s, 0, ELEMENTSOF(parts), parts, &ret->text);
+        return r < 0 ? r : read_attributes(attributes, ret);
+}
+
+void rejected_message_done(RejectedMessage *message) {
+        free(message->attributes);
+        bytes_done(&message->text);
+}
+
+int rejected_guest_drop(RejectedGuest *guest, const char *id) {
+        _cleanup_(sql_finalizep) SqlStatement *s = NULL;
+        int r;
+
+        r = sql_prepare(guest->sql, "DELETE FROM rejected WHERE id = ? RETURNING row", &s);
+        if (r != 0)
+                return r;
+        (void) sql_bind_text(s, 1, id, strlen(id));
+        r = sql_step(s);
+        if (r == SQL_ROW)
+                return sql_step(s) == SQL_DONE ? 0 : -EIO;
+        return r == SQL_DONE ? -ENOENT : r;
+}
