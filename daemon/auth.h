@@ -5,6 +5,7 @@
  * first, and a refresh token that may change with each fetch (RFC 6749 section 6): the new one is on disk, in
  * state_dir, before anything is done with what came with it, since the old one is worth nothing any more. */
 
+#include "config-type.h"
 #include "lib/bytes.h"
 #include "lib/http.h"
 #include "secret.h"
@@ -30,6 +31,19 @@ typedef struct AuthSpec {
         const char *ca_file;                       /* for token_url; NULL: the system's */
         const char *state_dir, *state_name;        /* of OAuth 2: where its tokens are kept, as oauth2-NAME.json */
 } AuthSpec;
+
+/* The section `auth:` of whatever sends requests: { "auth", &config_type_section, ..., .flags = CONFIG_IMPLIED,
+ * .section = &auth_section, ... }. Its texts are secrets where they are of a ConfigSecret. */
+typedef struct AuthConfig {
+        int type; /* AuthKind */
+        ConfigSecret token, secret, password, value, client_secret, refresh_token;
+        char *username, *header, *parameter, *token_url, *client_id, *scope;
+} AuthConfig;
+extern const ConfigSection auth_section;
+
+/* What auth_new() wants of it; the secrets were read. Borrowed from *config*; ca_file and the state are the caller's.
+ */
+AuthSpec auth_config_spec(const AuthConfig *config);
 
 typedef struct AuthHost {
         Http *http;

@@ -8,6 +8,7 @@
 #define SOURCES(type) \
         type(nature_remo) \
         type(exec) \
+        type(http_json) \
         type(http_push) \
         type(mqtt)
 

@@ -361,8 +361,20 @@ int source_put(Source *s, ReadingList *readings, uint64_t ticket) {
         return 0;
 }
 
+/* Readings that may come again whatever document they are in. */
+static int source_name_by_keys(ReadingList *readings) {
+        for (size_t i = 0; i < readings->n; i++) {
+                readings->items[i].seen = strdup(readings->items[i].key);
+                if (!readings->items[i].seen)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
 /* A document that may come again: each of its readings has a name of its own. */
 static int source_name_readings(ReadingList *readings, const SourceDocument *document) {
+        if (document->repeats)
+                return source_name_by_keys(readings);
         for (size_t i = 0; document->seen && i < readings->n; i++) {
                 if (asprintf(&readings->items[i].seen, "%s:%zu", document->seen, i) < 0) {
                         readings->items[i].seen = NULL;

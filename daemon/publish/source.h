@@ -81,6 +81,8 @@ typedef struct SourceDocument {
         usec_t arrived;                        /* clock_wall(); 0: now */
         const char *seen;                      /* names it, where it may come again: see Reading; NULL: it cannot */
         bool anew;                             /* see Reading */
+        bool repeats; /* what is measured may come again in another document: each reading's key tells it, where it is
+                         of `once_per: measurement` */
 } SourceDocument;
 
 typedef struct SourceType {

@@ -125,7 +125,7 @@ static void find_setting(void *userdata, const char *key, const char *owner, con
                         fail_msg("config/sensorqd.yaml has no example of type %s", owner);
                 return;
         }
-        if (strncmp(key, "reading.", strlen("reading.")) == 0)
+        if (strncmp(key, "reading.", strlen("reading.")) == 0 || strncmp(key, "auth.", strlen("auth.")) == 0)
                 return; /* a section that several types have */
         (void) snprintf(setting, sizeof(setting), " %s:%s%s", name, derived ? "" : " ", derived ? "" : fallback);
         if (!dot)

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rows of `auth:`. */
+#include <errno.h>
+#include <stddef.h>
+
+#include "auth.h"
+#include "config-place.h"
+
+#define TEXT_MAX 1024
+#define FIELD(field) offsetof(AuthConfig, field)
+
+static const char *const kinds[] = { [AUTH_NONE] = "none",
+        [AUTH_BEARER] = "bearer",
+        [AUTH_BASIC] = "basic",
+        [AUTH_HEADER] = "header",
+        [AUTH_QUERY] = "query",
+        [AUTH_SWITCHBOT] = "switchbot",
+        [AUTH_OAUTH2] = "oauth2",
+        NULL };
+
+#define KINDS_WORDS "none, bearer, basic, header, query, switchbot or oauth2"
+
+static int field_name_check(const char *text, ConfigProblem *ret_problem) {
+        for (const char *c = text; *c != '\0'; c++)
+                if (*c <= ' ' || *c > '~' || strchr("\"(),/:;<=>?@[\\]{}&#%", *c))
+                        return config_problem_set(ret_problem, "holds a character that such a name cannot have");
+        return 0;
+}
+
+static int user_check(const char *text, ConfigProblem *ret_problem) {
+        return strchr(text, ':') ? config_problem_set(ret_problem, "holds a colon, which would end it") : 0;
+}
+
+static const ConfigType type_kind = { KINDS_WORDS, KINDS_WORDS, CONFIG_INT, .words = kinds };
+static const ConfigType type_field = { "name", "the name of a header or parameter", CONFIG_TEXT,
+        .text = field_name_check };
+static const ConfigType type_user = { "text", "a text without a colon", CONFIG_TEXT, .text = user_check };
+
+/* clang-format off */
+static const ConfigRow rows[] = {
+        { "type", &type_kind, FIELD(type), .fallback = "none",
+                .doc = "How a request proves who it is." },
+        { "token_file", &config_type_token, FIELD(token), 1, TEXT_MAX,
+                .doc = "bearer, switchbot: secret file with the token." },
+        { "secret_file", &config_type_secret, FIELD(secret), 1, TEXT_MAX,
+                .doc = "switchbot: secret file with the client secret, which signs." },
+        { "username", &type_user, FIELD(username), 1, TEXT_MAX,
+                .doc = "basic: the user." },
+        { "password_file", &config_type_secret, FIELD(password), 1, TEXT_MAX,
+                .doc = "basic: secret file with the user's password." },
+        { "header", &type_field, FIELD(header), 1, 256,
+                .doc = "header: name of the header that carries the value." },
+        { "parameter", &type_field, FIELD(parameter), 1, 256,
+                .doc = "query: name of the parameter of the URL that carries the value." },
+        { "value_file", &config_type_secret, FIELD(value), 1, TEXT_MAX,
+                .doc = "header, query: secret file with the value." },
+        { "token_url", &config_type_url, FIELD(token_url), 1, TEXT_MAX,
+                .doc = "oauth2: the token endpoint." },
+        { "client_id", &config_type_text, FIELD(client_id), 1, TEXT_MAX,
+                .doc = "oauth2: the client that is registered with the provider." },
+        { "client_secret_file", &config_type_secret, FIELD(client_secret), 1, TEXT_MAX,
+                .doc = "oauth2: secret file with the client's secret." },
+        { "scope", &config_type_text, FIELD(scope), 1, TEXT_MAX,
+                .doc = "oauth2: what access is asked for, where the provider wants it said." },
+        { "refresh_token_file", &config_type_secret, FIELD(refresh_token), 1, TEXT_MAX,
+                .doc = "oauth2: secret file with the refresh token to begin with; without it client credentials are used." },
+        {},
+};
+/* clang-format on */
+
+#define OF(kind) (1u << (kind))
+
+/* Which keys a type needs, and which it may have besides. */
+static const struct {
+        const char *key;
+        unsigned needed, allowed;
+} uses[] = {
+        { "token_file", OF(AUTH_BEARER) | OF(AUTH_SWITCHBOT), 0 },
+        { "secret_file", OF(AUTH_SWITCHBOT), 0 },
+        { "username", OF(AUTH_BASIC), 0 },
+        { "password_file", OF(AUTH_BASIC), 0 },
+        { "header", OF(AUTH_HEADER), 0 },
+        { "parameter", OF(AUTH_QUERY), 0 },
+        { "value_file", OF(AUTH_HEADER) | OF(AUTH_QUERY), 0 },
+        { "token_url", OF(AUTH_OAUTH2), 0 },
+        { "client_id", OF(AUTH_OAUTH2), 0 },
+        { "client_secret_file", 0, OF(AUTH_OAUTH2) },
+        { "scope", 0, OF(AUTH_OAUTH2) },
+        { "refresh_token_file", 0, OF(AUTH_OAUTH2) },
+};
+
+static int auth_rule(const ConfigPlace *place, void *self, void *around) {
+        const AuthConfig *config = self;
+        unsigned kind = OF(config->type);
+
+        for (size_t i = 0; i < ELEMENTSOF(uses); i++) {
+                bool there = yaml_get(place->node, uses[i].key);
+
+                if (!there && uses[i].needed & kind)
+                        return config_place_fail(
+                                place, uses[i].key, "is missing; type %s needs it", kinds[config->type]);
+                if (there && !((uses[i].needed | uses[i].allowed) & kind))
+                        return config_place_fail(
+                                place, uses[i].key, "is not a key of type %s; mend type", kinds[config->type]);
+        }
+        if (config->type == AUTH_OAUTH2 && !config->refresh_token.file && !config->client_secret.file)
+                return config_place_fail(place, NULL, "needs refresh_token_file, or client_secret_file, or both");
+        return 0;
+}
+
+const ConfigSection auth_section = { .shared = "auth", .rows = rows, .size = sizeof(AuthConfig), .rule = auth_rule };
+
+AuthSpec auth_config_spec(const AuthConfig *config) {
+        AuthSpec spec = {
+                .kind = (AuthKind) config->type,
+                .name = config->username ?: config->header ?: config->parameter,
+                .secret = config->token.text ?: config->password.text ?: config->value.text,
+                .second = config->secret.text,
+                .token_url = config->token_url,
+                .client_id = config->client_id,
+                .scope = config->scope,
+        };
+
+        if (spec.kind == AUTH_OAUTH2) {
+                spec.secret = config->client_secret.text;
+                spec.second = config->refresh_token.text;
+        }
+        return spec;
+}

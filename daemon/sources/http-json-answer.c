@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include "lib/text.h"
+#include "sources/http-json.h"
+
+static _printf_(3, 4) void answer_fail(HttpJsonAnswer *answer, SourcePollOutcome outcome, const char *format, ...) {
+        va_list arguments;
+
+        answer->outcome = outcome;
+        va_start(arguments, format);
+        (void) vsnprintf(answer->detail, sizeof(answer->detail), format, arguments);
+        va_end(arguments);
+}
+
+/* ---- no answer to work with ---- */
+
+static void answer_missing(HttpJsonAnswer *answer, const HttpReply *reply) {
+        switch (reply->outcome) {
+        case HTTP_TOO_LARGE:
+                return answer_fail(answer, SOURCE_UNREACHABLE,
+                        "answers with more than %d MiB: ask for less at once, by paging or a shorter since.window",
+                        HTTP_JSON_REPLY_MAX >> 20);
+        case HTTP_UNREACHABLE:
+                return answer_fail(answer, SOURCE_UNREACHABLE,
+                        "cannot be reached: %s; check the network and name resolution", reply->detail);
+        case HTTP_TLS:
+                return answer_fail(answer, SOURCE_UNREACHABLE,
+                        "has no secure connection for us: %.90s; check the source's ca_file and this machine's clock",
+                        reply->detail);
+        default:
+                return answer_fail(answer, SOURCE_UNREACHABLE, "gives no whole answer: %s", reply->detail);
+        }
+}
+
+static void answer_refused(HttpJsonAnswer *answer, const HttpReply *reply) {
+        switch (reply->status) {
+        case 401:
+        case 403:
+                return answer_fail(answer, SOURCE_REFUSED,
+                        "refuses us (%d): check auth, and what this account may read", reply->status);
+        case 404:
+        case 410:
+                return answer_fail(
+                        answer, SOURCE_REFUSED, "is not there (%d): mend url, or the API was withdrawn", reply->status);
+        case 300 ... 399:
+                return answer_fail(answer, SOURCE_REFUSED,
+                        "sends us elsewhere (%d), which is not followed: put the new address into url", reply->status);
+        case 429:
+                return answer_fail(answer, SOURCE_LIMITED, "wants fewer requests (429); a longer interval helps");
+        case 408:
+        case 500 ... 599:
+                return answer_fail(answer, SOURCE_UNREACHABLE, "answers %s", reply->detail);
+        default:
+                return answer_fail(answer, SOURCE_REFUSED,
+                        "does not take the request (%s): check url, body and headers", reply->detail);
+        }
+}
+
+/* ---- what an answer says ---- */
+
+static bool is_web_page(const HttpReply *reply, Slice body) {
+        const char *type = http_reply_header(reply, "Content-Type");
+
+        return (body.size > 0 && body.data[0] == '<') || (type && strncasecmp(type, "text/html", 9) == 0);
+}
+
+static Slice trimmed(const Bytes *body) {
+        size_t mark = body->size > 0 ? text_mark(body->data, body->size) : 0;
+        Slice slice = { body->data ? body->data + mark : "", body->size - mark };
+
+        while (slice.size > 0 && strchr(" \t\r\n", slice.data[0]) && slice.data[0] != '\0')
+                slice = (Slice){ slice.data + 1, slice.size - 1 };
+        return slice;
+}
+
+/* The answer as one JSON value; false when it is none. A text without quotes is no JSON here,
+ * whatever it would be for a sensor. */
+static bool answer_read(const HttpReply *reply, HttpJsonAnswer *answer) {
+        Slice body = trimmed(&reply->body);
+        char why[100];
+
+        if (is_web_page(reply, body)) {
+                answer_fail(answer, SOURCE_UNREACHABLE,
+                        "answers with a web page in place of JSON (%d): check url, and whether it wants a login",
+                        reply->status);
+                return false;
+        }
+        if (shape_text_read(body, &answer->made, &answer->document, why) != 0 ||
+                (answer->document.data[0] == '"' && body.data[0] != '"')) {
+                answer_fail(answer, SOURCE_UNREACHABLE, "answers with something that is not JSON (%d)", reply->status);
+                return false;
+        }
+        return true;
+}
+
+static const char *text_at(Slice document, const char *place, Bytes *text) {
+        Slice value;
+
+        return match_find(document, place, &value) && match_text(value, text) ? text->data : NULL;
+}
+
+/* SwitchBot's API answers 200 to everything, and says here how it went. */
+static bool switchbot_is_well(HttpJsonAnswer *answer, Slice document) {
+        _cleanup_bytes_ Bytes code = {}, message = {};
+        const char *text = text_at(document, "statusCode", &code);
+
+        if (text && strcmp(text, "100") == 0)
+                return true;
+        answer_fail(answer, SOURCE_UNREACHABLE, "answers with statusCode %.20s: %.150s", text ?: "missing",
+                text_at(document, "message", &message) ?: "");
+        return false;
+}
+
+static bool is_well(const HttpJsonConfig *keys, HttpJsonAnswer *answer) {
+        if (keys->auth.type == AUTH_SWITCHBOT && !switchbot_is_well(answer, answer->document))
+                return false;
+        for (size_t i = 0; i < keys->ok.n; i++) {
+                ConfigPair *pair = &keys->ok.items[i];
+                _cleanup_bytes_ Bytes text = {};
+
+                if (match_test(&(ConfigMap){ pair, 1 }, answer->document))
+                        continue;
+                answer_fail(answer, SOURCE_UNREACHABLE, "says %.100s at %.100s, and ok wants %.60s",
+                        text_at(answer->document, pair->name, &text) ?: "nothing", pair->name, pair->values[0]);
+                return false;
+        }
+        return true;
+}
+
+bool http_json_read(const HttpJsonConfig *keys, const HttpReply *reply, HttpJsonAnswer *ret) {
+        *ret = (HttpJsonAnswer){};
+        if (reply->outcome != HTTP_ANSWERED)
+                answer_missing(ret, reply);
+        else if (reply->status < 200 || reply->status > 299)
+                answer_refused(ret, reply);
+        else
+                return answer_read(reply, ret) && is_well(keys, ret);
+        return false;
+}

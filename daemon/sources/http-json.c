@@ -1,0 +1,624 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Any HTTP API that answers JSON. A poll asks its URLs one after the other, each page by page; a page is on disk before
+ * the next one is asked for. With `since`, a poll is a window of time, and another one until it has caught up; the
+ * cursor moves with the last page of a window, in the same commit, and only when nothing in it failed. */
+/* clang-format off */
+/*      IDLE --poll()--> ASKING <--a token came-- TOKEN
+ *       ^                | |  --no token serves--> ^
+ *       |                | +--a page came--> STORING --it is on disk, there is more--> ASKING
+ *       +----------------+----------------------+      nothing more, or no room for it */
+/* clang-format on */
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/json.h"
+#include "lib/service.h"
+#include "lib/text.h"
+#include "publish/source.h"
+#include "sources/http-json.h"
+
+#define REQUEST_TIMEOUT_USEC (60 * USEC_PER_SEC)
+#define WINDOWS_MAX 32                     /* of one poll; what is left is for the next one */
+#define LIMITED_USEC USEC_PER_MINUTE       /* after a 429 that does not say for how long */
+#define CLOCK_OFF_USEC (60 * USEC_PER_SEC) /* a Date header is cut to seconds and some proxies are slow */
+#define DETAIL_MAX 400
+#define TAG_MAX 256    /* of an ETag that is kept */
+#define HEADERS_MAX 60 /* those of the configuration and the proof, Accept and If-None-Match */
+
+typedef enum State { STATE_IDLE, STATE_ASKING, STATE_TOKEN, STATE_STORING } State;
+
+_asserted_ static const unsigned moves[] = {
+        [STATE_IDLE] = 1u << STATE_ASKING,
+        [STATE_ASKING] = 1u << STATE_TOKEN | 1u << STATE_STORING | 1u << STATE_IDLE,
+        [STATE_TOKEN] = 1u << STATE_ASKING | 1u << STATE_IDLE,
+        [STATE_STORING] = 1u << STATE_ASKING | 1u << STATE_IDLE,
+};
+
+typedef struct HttpJson {
+        SourceContext context;
+        const HttpJsonConfig *keys;
+        Auth *auth;
+        State state;
+        HttpRequest *request;
+        LoopWatch *go_on; /* what is stored, and whether there is room, is known behind stored() only */
+        bool held, checking;
+        uint64_t ticket;
+        const char **urls;
+        size_t n_urls;
+        char (*tags)[TAG_MAX]; /* ETag of each URL's last answer; "": none */
+        int64_t cursor;
+        int64_t clock_offset; /* microseconds that the servers' clock is ahead of ours, when that is no chance */
+
+        /* of the poll under way */
+        HttpJsonTimes times;
+        HttpJsonWindow window;
+        HttpJsonClock verdict; /* of its answers so far */
+        unsigned windows, pages;
+        size_t index;      /* of the URL */
+        Bytes first, next; /* URLs of its first page and of the one to ask for */
+        bool more;         /* there is a page behind the one that is being stored */
+        bool again;        /* the request was refused as unknown once, and has a fresh proof now */
+        usec_t started;
+        size_t readings, failed;
+        const char *limited; /* a URL whose server wants no more of this poll; NULL: none */
+        SourcePoll poll;
+        char detail[DETAIL_MAX];
+} HttpJson;
+
+static void json_move(HttpJson *json, State state) {
+        assert(moves[json->state] & 1u << state);
+        json->state = state;
+}
+
+static usec_t json_wall(const HttpJson *json) {
+        return clock_wall() + (usec_t) json->clock_offset;
+}
+
+/* ---- what is said ---- */
+
+/* A URL up to its query, which others may have made long. */
+static int shown_size(const char *url) {
+        return (int) (strcspn(url, "?{") < 100 ? strcspn(url, "?{") : 100);
+}
+
+/* Of several failures of one poll the first is told. */
+static _printf_(3, 4) void json_fail(HttpJson *json, SourcePollOutcome outcome, const char *format, ...) {
+        const char *url = json->urls[json->index];
+        va_list arguments;
+        int n;
+
+        if (json->failed++ > 0)
+                return;
+        json->poll.outcome = outcome;
+        n = snprintf(json->detail, sizeof(json->detail), "%.*s ", shown_size(url), url);
+        va_start(arguments, format);
+        (void) vsnprintf(json->detail + n, sizeof(json->detail) - (size_t) n, format, arguments);
+        va_end(arguments);
+        json->detail[text_cut(json->detail, strlen(json->detail), DETAIL_MAX - 1)] = '\0';
+}
+
+/* ---- one answer ---- */
+
+/* Finds the page behind this one. False when that cannot be had, so that the URL has failed. */
+static bool json_look_on(HttpJson *json, Slice document) {
+        _cleanup_bytes_ Bytes next = {};
+        int r;
+
+        json->more = false;
+        if (!json->keys->paging || json->checking)
+                return true;
+        r = http_json_next(json->keys->paging, document, json->first.data, &next);
+        if (r == HTTP_JSON_LAST)
+                return true;
+        if (r == HTTP_JSON_MORE && strcmp(next.data, json->next.data) == 0)
+                json_fail(json, SOURCE_UNREACHABLE, "names a page as the one behind itself: check paging.next");
+        else if (r == HTTP_JSON_MORE && json->pages >= json->keys->paging->max)
+                json_fail(json, SOURCE_UNREACHABLE,
+                        "has more than %u pages: raise paging.max, or ask for less (since.window)",
+                        json->keys->paging->max);
+        else if (r == HTTP_JSON_ELSEWHERE)
+                json_fail(json, SOURCE_UNREACHABLE,
+                        "says at paging.next what is no page of the same server (scheme, host and port)");
+        else if (r < 0)
+                json_fail(json, SOURCE_UNREACHABLE, "%s", strerror(-r));
+        json->more = r == HTTP_JSON_MORE && json->failed == 0;
+        if (json->more) {
+                bytes_done(&json->next);
+                json->next = bytes_steal(&next);
+        }
+        return r == HTTP_JSON_MORE && json->more;
+}
+
+static bool json_is_last(const HttpJson *json) {
+        return !json->more && json->index + 1 == json->n_urls;
+}
+
+/* The cursor goes into the commit of the window's last page. */
+static int json_put_cursor(HttpJson *json) {
+        _cleanup_(reading_list_done) ReadingList list = {};
+        int64_t cursor = json->cursor;
+        char text[CLOCK_RFC3339_SIZE];
+        int r = 0;
+
+        if (json->keys->since && json_is_last(json) && json->failed == 0)
+                cursor = http_json_advance(cursor, &json->window, json->verdict);
+        if (cursor != json->cursor)
+                r = reading_list_set_cursor(
+                        &list, json->context.config->name, clock_format_rfc3339((usec_t) cursor * USEC_PER_SEC, text));
+        if (r >= 0)
+                r = source_put(json->context.source, &list, json->ticket);
+        if (r < 0)
+                return r;
+        json->cursor = cursor;
+        return 0;
+}
+
+static void json_keep_tag(HttpJson *json, const HttpReply *reply) {
+        const char *tag = http_reply_header(reply, "ETag");
+
+        if (json->tags)
+                (void) snprintf(json->tags[json->index], TAG_MAX, "%s", tag && strlen(tag) < TAG_MAX ? tag : "");
+}
+
+static void json_take_document(HttpJson *json, const HttpReply *reply, Slice document) {
+        ShapeOutcome outcome = {};
+        int r;
+
+        r = source_take(json->context.source, &json->keys->reading,
+                &(SourceDocument){ .text = document.data,
+                        .size = document.size,
+                        .arrived = json_wall(json) - (clock_now() - json->started),
+                        .repeats = json->keys->since != NULL },
+                ++json->ticket, &outcome);
+        if (r < 0)
+                return json_fail(json, SOURCE_UNREACHABLE, "%s", strerror(-r));
+        json->readings += outcome.readings;
+        json_keep_tag(json, reply);
+        (void) json_look_on(json, document);
+}
+
+/* A window's answers all agree that our clock is right, or it counts as wrong or unknown. */
+static void json_compare_clocks(HttpJson *json, const HttpReply *reply) {
+        int64_t off, limit = (int64_t) CLOCK_OFF_USEC;
+
+        if (reply->date == 0)
+                return;
+        off = (int64_t) (reply->date - json_wall(json));
+        if (off <= limit && off >= -limit) {
+                if (json->verdict == HTTP_JSON_CLOCK_UNKNOWN)
+                        json->verdict = HTTP_JSON_CLOCK_RIGHT;
+                return;
+        }
+        json->verdict = HTTP_JSON_CLOCK_WRONG;
+        off = (int64_t) (reply->date - clock_wall());
+        json->clock_offset = off <= limit && off >= -limit ? 0 : off;
+}
+
+static void json_take(HttpJson *json, const HttpReply *reply) {
+        HttpJsonAnswer answer;
+
+        json_compare_clocks(json, reply);
+        json->poll.clock_offset = json->clock_offset;
+        if (reply->status == 204 || (reply->status == 304 && json->tags && json->tags[json->index][0] != '\0'))
+                return;
+        if (reply->status == 429)
+                json->limited = json->urls[json->index];
+        if (http_json_read(json->keys, reply, &answer))
+                json_take_document(json, reply, answer.document);
+        else
+                json_fail(json, answer.outcome, "%s", answer.detail);
+        bytes_done(&answer.made);
+}
+
+/* ---- asking ---- */
+
+static void json_ask(HttpJson *json);
+
+static void json_end(HttpJson *json) {
+        /* where others answered, a refusal of one is not tried more slowly for all */
+        if (json->poll.outcome == SOURCE_REFUSED && json->failed < json->n_urls)
+                json->poll.outcome = SOURCE_UNREACHABLE;
+        json->poll.odd = json->failed == 0 && json->checking && json->readings == 0;
+        if (json->poll.odd)
+                (void) snprintf(json->detail, sizeof(json->detail),
+                        "%.*s answers, but nothing in it becomes a reading: look at reading", shown_size(json->urls[0]),
+                        json->urls[0]);
+        else if (json->failed == 0)
+                (void) snprintf(json->detail, sizeof(json->detail), "%.*s answers%s with %zu reading%s",
+                        shown_size(json->urls[0]), json->urls[0], json->n_urls > 1 ? ", and the others," : "",
+                        json->readings, json->readings == 1 ? "" : "s");
+        json_move(json, STATE_IDLE);
+        source_polled(json->context.source, &json->poll);
+}
+
+/* The URL of this window, which its next page may be made from. */
+static int json_begin_url(HttpJson *json) {
+        int r;
+
+        bytes_done(&json->first);
+        bytes_done(&json->next);
+        json->pages = 0;
+        json->more = json->again = false;
+        r = http_json_expand(json->urls[json->index], &json->times, true, &json->first);
+        return r < 0 ? r : bytes_append_text(&json->next, json->first.data);
+}
+
+static void json_begin_window(HttpJson *json) {
+        json->times.now = (int64_t) (json_wall(json) / USEC_PER_SEC);
+        json->index = 0;
+        json->verdict = HTTP_JSON_CLOCK_UNKNOWN;
+        json->windows++;
+        if (!json->keys->since)
+                return;
+        json->window = http_json_window(json->keys->since, json->cursor, json->times.now);
+        json->times.since = json->window.from;
+        json->times.until = json->window.until;
+}
+
+static bool json_is_behind(const HttpJson *json) {
+        return json->keys->since && json->failed == 0 && !json->checking && json->windows < WINDOWS_MAX &&
+               json->cursor != HTTP_JSON_NO_CURSOR && json->cursor == json->window.until &&
+               json->cursor < json->times.now;
+}
+
+static bool json_is_unwelcome(const HttpJson *json) {
+        return json->limited && http_json_same_origin(json->limited, json->urls[json->index]);
+}
+
+/* The next page, else the next URL, else the next window. False when there is none. */
+static bool json_step(HttpJson *json) {
+        if (json->more)
+                return true;
+        do
+                json->index++;
+        while (json->index < json->n_urls && json_is_unwelcome(json));
+        if (json->index == json->n_urls) {
+                json->index = 0;
+                if (!json_is_behind(json))
+                        return false;
+                json_begin_window(json);
+        }
+        if (json_begin_url(json) < 0) {
+                json_fail(json, SOURCE_UNREACHABLE, "%s", strerror(ENOMEM));
+                return false;
+        }
+        return true;
+}
+
+static void json_go_on(HttpJson *json) {
+        if (!json_step(json))
+                return json_end(json);
+        if (json->held) {
+                json_fail(json, SOURCE_UNREACHABLE,
+                        "was not asked for all: the outbox or the disk has no room for more. It is asked again");
+                return json_end(json);
+        }
+        json_move(json, STATE_ASKING);
+        json_ask(json);
+}
+
+/* stored() of what was put follows when it is on disk; then the next request. */
+static void json_store(HttpJson *json) {
+        int r;
+
+        json_move(json, STATE_STORING);
+        json->ticket++;
+        r = json_put_cursor(json);
+        if (r >= 0)
+                return;
+        json_fail(json, SOURCE_UNREACHABLE, "%s", strerror(-r));
+        loop_wake(json->go_on);
+}
+
+static void on_go_on(void *userdata) {
+        HttpJson *json = userdata;
+
+        if (json->state == STATE_STORING)
+                json_go_on(json);
+}
+
+static void json_stored(void *self, uint64_t ticket) {
+        HttpJson *json = self;
+
+        if (json->state == STATE_STORING && ticket >= json->ticket)
+                loop_wake(json->go_on);
+}
+
+static void json_hold(void *self, bool hold) {
+        ((HttpJson *) self)->held = hold;
+}
+
+static void json_note_wait(HttpJson *json, const HttpReply *reply) {
+        usec_t wait = reply->retry_after, until;
+
+        if (wait == 0 && reply->status == 429)
+                wait = LIMITED_USEC;
+        if (wait == 0 || (reply->status >= 200 && reply->status < 300))
+                return;
+        until = clock_now() + wait;
+        json->limited = json->urls[json->index];
+        if (until > json->poll.not_before)
+                json->poll.not_before = until;
+}
+
+static void on_reply(void *userdata, HttpReply *reply) {
+        HttpJson *json = userdata;
+
+        json->request = NULL;
+        json->poll.http_status = reply->status;
+        if (reply->outcome == HTTP_ANSWERED && reply->status == 401 && !json->again && auth_reject(json->auth)) {
+                json->again = true;
+                return json_ask(json);
+        }
+        json->again = false;
+        json->pages++;
+        json->more = false;
+        json_note_wait(json, reply);
+        json_take(json, reply);
+        json_store(json);
+}
+
+static bool has_header(const ConfigMap *headers, const char *name) {
+        for (size_t i = 0; i < headers->n; i++)
+                if (strcasecmp(headers->items[i].name, name) == 0)
+                        return true;
+        return false;
+}
+
+typedef struct Headers {
+        const char *lines[HEADERS_MAX + 1];
+        char *own[HEADERS_MAX];
+        size_t n, n_own;
+        const char *content_type;
+} Headers;
+
+static void headers_done(Headers *headers) {
+        for (size_t i = 0; i < headers->n_own; i++)
+                free(headers->own[i]);
+}
+
+static int headers_add(Headers *headers, const char *name, const char *value) {
+        char *line;
+
+        assert(headers->n < HEADERS_MAX);
+        if (asprintf(&line, "%s: %s", name, value) < 0)
+                return -ENOMEM;
+        headers->own[headers->n_own++] = line;
+        headers->lines[headers->n++] = line;
+        return 0;
+}
+
+static int json_make_headers(const HttpJson *json, const AuthProof *proof, Headers *headers) {
+        const ConfigMap *map = &json->keys->headers;
+        int r = 0;
+
+        for (size_t i = 0; proof->headers[i]; i++)
+                headers->lines[headers->n++] = proof->headers[i];
+        if (!has_header(map, "Accept"))
+                r = headers_add(headers, "Accept", "application/json");
+        if (r == 0 && json->tags && json->tags[json->index][0] != '\0')
+                r = headers_add(headers, "If-None-Match", json->tags[json->index]);
+        for (size_t i = 0; i < map->n && r == 0; i++)
+                if (strcasecmp(map->items[i].name, "Content-Type") == 0)
+                        headers->content_type = map->items[i].values[0];
+                else
+                        r = headers_add(headers, map->items[i].name, map->items[i].values[0]);
+        return r;
+}
+
+static int json_send(HttpJson *json, const AuthProof *proof) {
+        _cleanup_(headers_done) Headers headers = {};
+        HttpSpec spec = {
+                .method = json->keys->method == 0 ? "GET" : "POST",
+                .url = proof->url,
+                .ca_file = json->keys->ca_file,
+                .headers = headers.lines,
+                .timeout = REQUEST_TIMEOUT_USEC,
+                .max_reply = HTTP_JSON_REPLY_MAX,
+        };
+        int r;
+
+        r = json_make_headers(json, proof, &headers);
+        spec.content_type = headers.content_type;
+        if (r == 0 && json->keys->body)
+                r = http_json_expand(json->keys->body, &json->times, false, &spec.body);
+        json->started = clock_now();
+        if (r == 0)
+                r = http_start(json->context.http, &spec, on_reply, json, &json->request);
+        bytes_done(&spec.body);
+        return r;
+}
+
+static void json_give_up(HttpJson *json, int error) {
+        json_fail(json, SOURCE_UNREACHABLE, "is not asked: %s", strerror(-error));
+        json_end(json);
+}
+
+static void on_token(void *userdata, AuthOutcome outcome, const char *detail) {
+        HttpJson *json = userdata;
+
+        json_move(json, STATE_ASKING);
+        if (outcome == AUTH_FETCHED)
+                return json_ask(json);
+        json_fail(json, outcome == AUTH_REFUSED ? SOURCE_REFUSED : SOURCE_UNREACHABLE, "is not asked: %s", detail);
+        json_end(json);
+}
+
+/* `check` fetches no token while a daemon may do the same, which would make one of the two invalid; nor as another user
+ * than the daemon's, who could not read what it leaves in state_dir. */
+static bool json_may_fetch(const HttpJson *json) {
+        _cleanup_close_ int fd = -1;
+        struct stat st;
+
+        if (!json->checking)
+                return true;
+        return stat(json->context.state_dir, &st) == 0 && st.st_uid == geteuid() &&
+               service_lock(json->context.state_dir, &fd) == SERVICE_LOCKED;
+}
+
+static void json_fetch_token(HttpJson *json) {
+        int r;
+
+        if (!json_may_fetch(json)) {
+                json->poll.detail = "not asked: there is no access token now, and only the daemon may fetch one";
+                json_move(json, STATE_IDLE);
+                return source_polled(json->context.source, &json->poll);
+        }
+        r = auth_fetch(json->auth, on_token, json);
+        if (r < 0)
+                return json_give_up(json, r);
+        json_move(json, STATE_TOKEN);
+}
+
+static void json_ask(HttpJson *json) {
+        AuthProof proof = {};
+        int r;
+
+        assert(!json->request);
+        r = auth_prove(json->auth, json->next.data, json_wall(json), &proof);
+        if (r == AUTH_WAIT)
+                return json_fetch_token(json);
+        if (r == AUTH_READY)
+                r = json_send(json, &proof);
+        auth_proof_done(&proof);
+        if (r < 0)
+                json_give_up(json, r);
+}
+
+static int json_poll(void *self) {
+        HttpJson *json = self;
+        int r;
+
+        json->poll = (SourcePoll){ .outcome = SOURCE_POLLED, .detail = json->detail };
+        json->detail[0] = '\0';
+        json->readings = json->failed = 0;
+        json->windows = 0;
+        json->limited = NULL;
+        json_begin_window(json);
+        r = json_begin_url(json);
+        if (r < 0)
+                return r;
+        json_move(json, STATE_ASKING);
+        json_ask(json);
+        return 0;
+}
+
+static int json_check(void *self) {
+        HttpJson *json = self;
+
+        json->checking = true;
+        return json_poll(json);
+}
+
+/* ---- life ---- */
+
+static void *json_close(void *self) {
+        HttpJson *json = self;
+
+        if (!json)
+                return NULL;
+        json->request = http_cancel(json->request);
+        json->auth = auth_free(json->auth);
+        loop_drop(json->go_on);
+        bytes_done(&json->first);
+        bytes_done(&json->next);
+        free(json->tags);
+        free(json->urls);
+        free(json);
+        return NULL;
+}
+
+static void json_closep(HttpJson **json) {
+        (void) json_close(*json);
+}
+
+static bool mentions_time(const char *url) {
+        return http_json_mentions(url, "now") || http_json_mentions(url, "since") || http_json_mentions(url, "until");
+}
+
+/* An answer is compared with that before by its ETag where the same is asked each time, and it is a whole. */
+static int json_make_urls(HttpJson *json) {
+        const HttpJsonConfig *keys = json->keys;
+        bool tags = keys->method == 0 && !keys->paging && !keys->since;
+        size_t n = 1;
+
+        for (char **url = keys->urls; url && *url; url++)
+                n++;
+        json->urls = calloc(n, sizeof(char *));
+        if (!json->urls)
+                return -ENOMEM;
+        if (keys->url)
+                json->urls[json->n_urls++] = keys->url;
+        for (char **url = keys->urls; url && *url; url++)
+                json->urls[json->n_urls++] = *url;
+        for (size_t i = 0; i < json->n_urls; i++)
+                tags &= !mentions_time(json->urls[i]);
+        if (tags)
+                json->tags = calloc(n, TAG_MAX);
+        return tags && !json->tags ? -ENOMEM : 0;
+}
+
+static int json_make_auth(HttpJson *json) {
+        AuthSpec spec = auth_config_spec(&json->keys->auth);
+
+        spec.ca_file = json->keys->ca_file;
+        spec.state_dir = json->context.state_dir;
+        spec.state_name = json->context.config->name;
+        return auth_new(
+                &(AuthHost){ .http = json->context.http, .secrets = json->context.secrets }, &spec, &json->auth);
+}
+
+static int64_t cursor_read(const char *text) {
+        int64_t msec;
+
+        return text && clock_parse_rfc3339(text, strlen(text), &msec) && msec >= 0 ? msec / 1000 : HTTP_JSON_NO_CURSOR;
+}
+
+static int json_open(const SourceContext *context, void **ret_self) {
+        _cleanup_(json_closep) HttpJson *json = NULL;
+        int r;
+
+        json = calloc(1, sizeof(*json));
+        if (!json)
+                return -ENOMEM;
+        json->context = *context;
+        json->keys = context->keys;
+        json->cursor = cursor_read(context->cursor);
+        r = json_make_urls(json);
+        if (r < 0)
+                return r;
+        r = json_make_auth(json);
+        if (r < 0)
+                return r;
+        r = loop_add_defer(context->loop, on_go_on, json, &json->go_on);
+        if (r < 0)
+                return r;
+        *ret_self = cleanup_steal(json);
+        return 0;
+}
+
+/* Two with one refresh token put each other out. */
+static void json_exclusive(const SourceConfig *config, char name[static SOURCE_EXCLUSIVE_MAX]) {
+        const HttpJsonConfig *keys = config->keys;
+
+        if (keys->auth.type == AUTH_OAUTH2)
+                (void) snprintf(name, SOURCE_EXCLUSIVE_MAX, "the tokens of source %s", config->name);
+}
+
+extern const SourceType source_type_http_json; /* named in types.c only */
+
+const SourceType source_type_http_json = {
+        .keys = &http_json_section,
+        .open = json_open,
+        .exclusive = json_exclusive,
+        .poll = json_poll,
+        .check = json_check,
+        .hold = json_hold,
+        .stored = json_stored,
+        .close = json_close,
+};

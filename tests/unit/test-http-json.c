@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The type http_json against a server that follows a script. */
+#include "source-fixture.h"
+
+#include "http-server.h"
+
+#define CALLS_MAX 64
+#define ROUTES_MAX 16
+
+typedef struct Route {
+        const char *path; /* what is somewhere in the path; the first that fits answers */
+        int status;
+        const char *headers, *body;
+        unsigned times; /* how often; 0: always */
+} Route;
+
+typedef struct World {
+        SourceFixture *f;
+        HttpServer *server;
+        Route routes[ROUTES_MAX];
+        char calls[CALLS_MAX][1024]; /* method and path */
+        char heads[CALLS_MAX][1024];
+        char bodies[CALLS_MAX][256];
+        unsigned n;
+} World;
+
+static bool serve(void *userdata, HttpServerConnection *c, const HttpServerCall *call) {
+        World *w = userdata;
+        Route *route = w->routes;
+
+        (void) snprintf(w->calls[w->n % CALLS_MAX], sizeof(w->calls[0]), "%s %.1000s", call->method, call->path);
+        (void) snprintf(w->heads[w->n % CALLS_MAX], sizeof(w->heads[0]), "%s", call->head.data);
+        (void) snprintf(w->bodies[w->n % CALLS_MAX], sizeof(w->bodies[0]), "%s", call->body.data ? call->body.data : "");
+        w->n++;
+        while (route->path && !strstr(call->path, route->path))
+                route++;
+        if (!route->path) {
+                http_server_reply(c, 404, "", "nothing here");
+                return true;
+        }
+        http_server_reply(c, route->status, route->headers ? route->headers : "", route->body);
+        if (route->times > 0 && --route->times == 0)
+                route->path = "\n";
+        return true;
+}
+
+static int set_up(void **state) {
+        World *w = calloc(1, sizeof(*w));
+
+        assert_non_null(w);
+        assert_int_equal(source_fixture_set_up((void **) &w->f), 0);
+        w->server = http_server_new(serve, w);
+        *state = w;
+        return 0;
+}
+
+static int tear_down(void **state) {
+        World *w = *state;
+
+        assert_int_equal(source_fixture_tear_down((void **) &w->f), 0);
+        http_server_free(w->server);
+        free(w);
+        return 0;
+}
+
+static void put_file(World *w, const char *name, const char *text) {
+        char path[200];
+        FILE *file;
+
+        (void) snprintf(path, sizeof(path), "%s/%s", w->f->directory, name);
+        file = fopen(path, "w");
+        assert_non_null(file);
+        assert_true(fputs(text, file) >= 0);
+        assert_int_equal(fclose(file), 0);
+}
+
+/* The lines with each `@` as the server's address, and each `$` as the fixture's directory. */
+static void fill_in(const World *w, const char *lines, char *text, size_t size) {
+        char *out = text;
+
+        for (; *lines; lines++) {
+                size_t room = size - (size_t) (out - text);
+                int n = *lines == '@'   ? snprintf(out, room, "http://127.0.0.1:%u", http_server_port(w->server))
+                        : *lines == '$' ? snprintf(out, room, "%s", w->f->directory)
+                                        : snprintf(out, room, "%c", *lines);
+
+                assert_true((size_t) n < room);
+                out += n;
+        }
+}
+
+static void start(World *w, const char *lines) {
+        char text[3000];
+
+        fill_in(w, lines, text, sizeof(text));
+        source_fixture_start(w->f, text);
+}
+
+static void wait_for_poll(World *w, unsigned n) {
+        SOURCE_FIXTURE_UNTIL(w->f, source_fixture_status(w->f).polls == n && !source_is_busy(w->f->source));
+}
+
+static void run_once(World *w, const char *lines) {
+        start(w, lines);
+        wait_for_poll(w, 1);
+}
+
+static void poll_again(World *w) {
+        unsigned n = (unsigned) source_fixture_status(w->f).polls + 1;
+
+        assert_int_equal(source_poll_now(w->f->source), 0);
+        wait_for_poll(w, n);
+}
+
+static void is_well(const World *w) {
+        assert_string_equal(source_fixture_status(w->f).detail, "");
+        assert_false(source_fixture_status(w->f).failing);
+}
+
+static void fails_with(const World *w, const char *words) {
+        SourceStatus status = source_fixture_status(w->f);
+
+        assert_true(status.failing);
+        if (!strstr(status.detail, words))
+                fail_msg("\"%s\" is not in \"%s\"", words, status.detail);
+}
+
+static bool has(const char *text, const char *part) {
+        return strstr(text, part) != NULL;
+}
+
+#define HEAD "      type: http_json\n"
+
+static void test_simple(void **state) {
+        World *w = *state;
+
+        w->routes[0] = (Route){ "/v1", 200, NULL, "{\"body\": {\"deviceId\": \"B0\", \"temperature\": 21.50}}" };
+        run_once(w, HEAD "      url: '@/v1?units=metric'\n      headers: { X-Trace: on }\n      reading: { items: /body, id: /deviceId, names: { B0: study } }\n");
+        assert_int_equal(w->f->n, 1);
+        assert_true(has(source_fixture_payloads(w->f), "{\"deviceId\":\"B0\",\"temperature\":21.50,\"source\":\"home\",\"id\":\"B0\",\"name\":\"study\",\"request_at\":"));
+        assert_string_equal(w->calls[0], "GET /v1?units=metric");
+        assert_true(has(w->heads[0], "Accept: application/json\r\n") && has(w->heads[0], "X-Trace: on\r\n"));
+        is_well(w);
+        assert_true(has(source_fixture_status(w->f).answer, "/v1 answers with 1 reading"));
+}
+
+static void test_post_with_times(void **state) {
+        World *w = *state;
+
+        w->routes[0] = (Route){ "/q", 200, NULL, "[1, 2]" };
+        run_once(w, HEAD "      url: '@/q?at={now:unix_ms}'\n      method: POST\n      body: '{\"now\": \"{now}\", \"x\": {}}'\n      headers: { Content-Type: application/graphql }\n");
+        assert_int_equal(w->f->n, 2);
+        assert_true(has(w->calls[0], "POST /q?at=") && has(w->calls[0], "000"));
+        assert_true(has(w->bodies[0], "{\"now\": \"20") && has(w->bodies[0], "Z\", \"x\": {}}"));
+        assert_true(has(w->heads[0], "application/graphql"));
+}
+
+/* One URL that fails does not stop the others, and the first failure is told. */
+static void test_urls(void **state) {
+        World *w = *state;
+
+        w->routes[0] = (Route){ "/a", 500, NULL, "" };
+        w->routes[1] = (Route){ "/b", 200, NULL, "1" };
+        w->routes[2] = (Route){ "/d", 200, NULL, "2" };
+        run_once(w, HEAD "      urls: ['@/a', '@/b', '@/c', '@/d']\n");
+        assert_int_equal(w->n, 4);
+        assert_int_equal(w->f->n, 2);
+        fails_with(w, "/a answers HTTP 500");
+}
+
+static void failing_answer(World *w, const Route *route, const char *words) {
+        w->routes[0] = *route;
+        run_once(w, HEAD "      url: '@/x?secret=hidden'\n      ok: { /status: ok, /n: [1, 2] }\n");
+        fails_with(w, words);
+        assert_false(has(source_fixture_status(w->f).detail, "hidden"));
+        assert_int_equal(w->f->n, 0);
+        assert_int_equal(w->f->n_unreadable, 0);
+        source_fixture_stop(w->f);
+}
+
+static void test_bad_answers(void **state) {
+        static const struct {
+                Route route;
+                const char *words;
+        } cases[] = {
+                { { "/x", 200, NULL, "<!DOCTYPE html><title>Sign in</title>" }, "answers with a web page in place of JSON (200)" },
+                { { "/x", 200, "Content-Type: text/html; charset=utf-8\r\n", "{}" }, "answers with a web page" },
+                { { "/x", 200, NULL, "OK" }, "not JSON" },
+                { { "/x", 200, NULL, "" }, "not JSON" },
+                { { "/x", 200, NULL, "{\"a\": " }, "not JSON" },
+                { { "/x", 200, NULL, "{\"status\":\"error\",\"n\":1}" }, "says error at /status, and ok wants ok" },
+                { { "/x", 200, NULL, "{\"status\":\"ok\",\"n\":3}" }, "says 3 at /n" },
+                { { "/x", 200, NULL, "{}" }, "says nothing at /status" },
+                { { "/x", 401, NULL, "{}" }, "refuses us (401)" },
+                { { "/x", 404, NULL, "{}" }, "is not there (404)" },
+                { { "/x", 302, "Location: https://evil/\r\n", "" }, "sends us elsewhere (302)" },
+                { { "/x", 304, NULL, "" }, "sends us elsewhere (304)" },
+                { { "/x", 400, NULL, "{}" }, "does not take the request (HTTP 400)" },
+                { { "/x", 503, NULL, "" }, "answers HTTP 503" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                failing_answer(*state, &cases[i].route, cases[i].words);
+}
+
+static void test_ok(void **state) {
+        World *w = *state;
+
+        w->routes[0] = (Route){ "/x", 200, NULL, "{\"status\":\"ok\",\"n\":2.0,\"t\":1}" };
+        run_once(w, HEAD "      url: '@/x'\n      ok: { /status: ok, /n: [1, 2] }\n");
+        is_well(w);
+        assert_int_equal(w->f->n, 1);
+}
+
+static void test_limits(void **state) {
+        World *w = *state;
+        SourceStatus status;
+
+        w->routes[0] = (Route){ "/a", 429, "Retry-After: 900\r\n", "" };
+        w->routes[1] = (Route){ "/b", 200, NULL, "1" };
+        run_once(w, HEAD "      urls: ['@/a', '@/b']\n");
+        status = source_fixture_status(w->f);
+        fails_with(w, "wants fewer requests (429)");
+        assert_int_equal(w->n, 1); /* the same server is left alone */
+        assert_true(status.next_poll > clock_now() + 800 * USEC_PER_SEC);
+        source_fixture_stop(w->f);
+        w->f->cursor[0] = '\0';
+        w->routes[0] = (Route){ "/a", 503, "Retry-After: 600\r\n", "" };
+        run_once(w, HEAD "      url: '@/a'\n");
+        assert_true(source_fixture_status(w->f).next_poll > clock_now() + 500 * USEC_PER_SEC);
+}
+
+static void test_etag(void **state) {
+        World *w = *state;
+
+        w->routes[0] = (Route){ "/x", 200, "ETag: \"v1\"\r\n", "1", 1 };
+        w->routes[1] = (Route){ "/x", 304, NULL, "" };
+        run_once(w, HEAD "      url: '@/x'\n");
+        assert_false(has(w->heads[0], "If-None-Match"));
+        poll_again(w);
+        assert_true(has(w->heads[1], "If-None-Match: \"v1\"\r\n"));
+        is_well(w);
+        assert_int_equal(w->f->n, 1);
+        poll_again(w); /* it holds until another one comes */
+        assert_true(has(w->heads[2], "If-None-Match: \"v1\"\r\n"));
+}
+
+/* ---- who we are ---- */
+
+static void test_auth(void **state) {
+        World *w = *state;
+
+        put_file(w, "s", "s3cret-value");
+        w->routes[0] = (Route){ "/x", 200, NULL, "1" };
+        run_once(w, HEAD "      url: '@/x'\n      auth: { type: bearer, token_file: $/s }\n");
+        assert_true(has(w->heads[0], "Authorization: Bearer s3cret-value\r\n"));
+        source_fixture_stop(w->f);
+        run_once(w, HEAD "      url: '@/x'\n      auth: { type: basic, username: me, password_file: $/s }\n");
+        assert_true(has(w->heads[1], "Authorization: Basic bWU6czNjcmV0LXZhbHVl\r\n"));
+        source_fixture_stop(w->f);
+        run_once(w, HEAD "      url: '@/x'\n      auth: { type: header, header: X-Api-Key, value_file: $/s }\n");
+        assert_true(has(w->heads[2], "X-Api-Key: s3cret-value\r\n"));
+        assert_int_equal(w->f->n, 3);
+}
+
+/* The URL is a secret then: it is in no word that we say, even when the server repeats it. */
+static void test_query_is_not_told(void **state) {
+        World *w = *state;
+
+        put_file(w, "s", "s3cret-value");
+        w->routes[0] = (Route){ "/x", 200, NULL, "{\"status\": \"no such key s3cret-value\"}" };
+        run_once(w, HEAD "      url: '@/x?q=1'\n      ok: { /status: ok }\n      auth: { type: query, parameter: appid, value_file: $/s }\n");
+        assert_string_equal(w->calls[0], "GET /x?q=1&appid=s3cret-value");
+        fails_with(w, "says no such key ");
+        assert_false(has(source_fixture_status(w->f).detail, "s3cret"));
+}
+
+static void test_switchbot(void **state) {
+        World *w = *state;
+
+        put_file(w, "t", "the-token");
+        put_file(w, "s", "the-secret");
+        w->routes[0] = (Route){ "/x", 200, NULL, "{\"statusCode\":190,\"message\":\"device offline\",\"body\":{}}", 1 };
+        w->routes[1] = (Route){ "/x", 200, NULL, "{\"statusCode\":100,\"body\":{\"temperature\":20}}" };
+        run_once(w, HEAD "      url: '@/x'\n      auth: { type: switchbot, token_file: $/t, secret_file: $/s }\n      reading: { items: /body }\n");
+        fails_with(w, "answers with statusCode 190: device offline");
+        assert_true(has(w->heads[0], "Authorization: the-token\r\n") && has(w->heads[0], "sign: ") && has(w->heads[0], "nonce: "));
+        poll_again(w);
+        is_well(w);
+        assert_int_equal(w->f->n, 1);
+}
+
+/* A token is fetched before, the refresh token that came with it is on disk, and after a 401 there is one fresh try. */
+static void test_oauth2(void **state) {
+        World *w = *state;
+        char path[128];
+
+        put_file(w, "r", "seed-token");
+        put_file(w, "c", "client-secret");
+        w->routes[0] = (Route){ "/token", 200, NULL, "{\"access_token\":\"access-1\",\"refresh_token\":\"refresh-1\",\"expires_in\":10800}", 1 };
+        w->routes[1] = (Route){ "/token", 200, NULL, "{\"access_token\":\"access-2\",\"refresh_token\":\"refresh-2\",\"expires_in\":10800}", 1 };
+        w->routes[2] = (Route){ "/x", 401, NULL, "{}", 1 };
+        w->routes[3] = (Route){ "/x", 200, NULL, "1" };
+        run_once(w, HEAD "      url: '@/x'\n      auth: { type: oauth2, token_url: '@/token', client_id: me, client_secret_file: $/c, refresh_token_file: $/r }\n");
+        is_well(w);
+        assert_int_equal(w->n, 4);
+        assert_string_equal(w->calls[0], "POST /token");
+        assert_true(has(w->bodies[0], "refresh_token=seed-token"));
+        assert_true(has(w->heads[1], "Authorization: Bearer access-1\r\n"));
+        assert_true(has(w->bodies[2], "refresh_token=refresh-1"));
+        assert_true(has(w->heads[3], "Authorization: Bearer access-2\r\n"));
+        (void) snprintf(path, sizeof(path), "%s/oauth2-home.json", w->f->directory);
+        assert_int_equal(access(path, R_OK), 0);
+        assert_int_equal(w->f->n, 1);
+}
+
+static void test_oauth2_refused(void **state) {
+        World *w = *state;
+
+        put_file(w, "r", "seed-token");
+        w->routes[0] = (Route){ "/token", 400, NULL, "{\"error\":\"invalid_grant\"}" };
+        run_once(w, HEAD "      url: '@/x'\n      auth: { type: oauth2, token_url: '@/token', client_id: me, refresh_token_file: $/r }\n");
+        fails_with(w, "Sign in once more");
+        assert_int_equal(w->n, 1);
+}
+
+/* ---- pages ---- */
+
+#define PAGED "      paging: { next: /next, parameter: token, max: 3 }\n      reading: { items: /v }\n"
+
+static void test_pages(void **state) {
+        World *w = *state;
+
+        w->routes[0] = (Route){ "token=b", 200, NULL, "{\"v\": [3]}" };
+        w->routes[1] = (Route){ "token=a", 200, NULL, "{\"v\": [2], \"next\": \"b\"}" };
+        w->routes[2] = (Route){ "/x", 200, NULL, "{\"v\": [1], \"next\": \"a\"}" };
+        run_once(w, HEAD "      url: '@/x'\n" PAGED);
+        is_well(w);
+        assert_int_equal(w->f->n, 3);
+        assert_int_equal(w->f->commits, 3); /* each page is on disk before the next one is asked for */
+        assert_string_equal(w->calls[2], "GET /x?token=b");
+}
+
+static void test_page_cap(void **state) {
+        World *w = *state;
+
+        w->routes[0] = (Route){ "token=a", 200, NULL, "{\"v\": [2], \"next\": \"b\"}", 1 };
+        w->routes[1] = (Route){ "token=b", 200, NULL, "{\"v\": [3], \"next\": \"a\"}" };
+        w->routes[2] = (Route){ "token=a", 200, NULL, "{\"v\": [2], \"next\": \"c\"}" };
+        w->routes[3] = (Route){ "/x", 200, NULL, "{\"v\": [1], \"next\": \"a\"}" };
+        run_once(w, HEAD "      url: '@/x'\n" PAGED);
+        fails_with(w, "has more than 3 pages");
+        assert_int_equal(w->n, 3);
+        assert_int_equal(w->f->n, 3);
+        source_fixture_stop(w->f);
+        w->n = 0;
+        w->routes[0] = (Route){ "/x", 200, NULL, "{\"v\": [1], \"next\": \"a\"}" };
+        run_once(w, HEAD "      url: '@/x'\n" PAGED);
+        fails_with(w, "the one behind itself");
+        assert_int_equal(w->n, 2);
+}
+
+static void test_page_elsewhere(void **state) {
+        World *w = *state;
+
+        w->routes[0] = (Route){ "/x", 200, NULL, "{\"v\": [1], \"next\": \"/y\"}" };
+        w->routes[1] = (Route){ "/y", 200, NULL, "{\"v\": [2], \"next\": \"http://127.0.0.1:1/z\"}" };
+        run_once(w, HEAD "      url: '@/x'\n      paging: { next: /next }\n      reading: { items: /v }\n");
+        fails_with(w, "no page of the same server");
+        assert_int_equal(w->f->n, 2);
+        assert_int_equal(w->n, 2);
+}
+
+/* No further page is asked for while the outbox has no room for it. */
+static void test_no_room(void **state) {
+        World *w = *state;
+
+        w->routes[0] = (Route){ "token=a", 200, NULL, "{\"v\": [2]}" };
+        w->routes[1] = (Route){ "/x", 200, NULL, "{\"v\": [1], \"next\": \"a\"}" };
+        start(w, HEAD "      url: '@/x'\n" PAGED);
+        SOURCE_FIXTURE_UNTIL(w->f, w->n == 1);
+        w->f->no_room = true;
+        wait_for_poll(w, 1);
+        fails_with(w, "no room for more");
+        assert_int_equal(w->n, 1);
+        assert_int_equal(w->f->n, 1);
+}
+
+/* ---- since ---- */
+
+#define SINCE                                                   \
+        HEAD "      url: '@/x?from={since}&to={until:unix}'\n"  \
+             "      since: {}\n"                                \
+             "      paging: { next: /next, parameter: token }\n" \
+             "      reading: { items: /points, id: /sensor, time: /at }\n"
+
+static int64_t cursor_of(const World *w) {
+        int64_t msec = 0;
+
+        assert_true(clock_parse_rfc3339(w->f->cursor, strlen(w->f->cursor), &msec));
+        return msec / 1000;
+}
+
+static void set_cursor(World *w, int64_t seconds) {
+        (void) clock_format_rfc3339((usec_t) seconds * USEC_PER_SEC, w->f->cursor);
+}
+
+static int64_t wall(void) {
+        return (int64_t) (clock_wall() / USEC_PER_SEC);
+}
+
+static void asked_from(const World *w, unsigned call, int64_t from) {
+        char when[CLOCK_RFC3339_SIZE];
+        int64_t msec;
+
+        assert_true(sscanf(w->calls[call], "GET /x?from=%31[^&]", when) == 1);
+        for (char *c; (c = strstr(when, "%3A"));) {
+                *c = ':';
+                memmove(c + 1, c + 3, strlen(c + 3) + 1);
+        }
+        assert_true(clock_parse_rfc3339(when, strlen(when), &msec));
+        assert_in_range(msec / 1000 - from + 100, 98, 130);
+}
+
+/* Newest first, one stamped in 2038: the cursor is the time of the poll all the same. What comes again within the overlap is known. */
+static void test_since(void **state) {
+        World *w = *state;
+
+        w->routes[0] = (Route){ "/x", 200, NULL,
+                "{\"points\": [{\"sensor\": \"a\", \"at\": \"2038-01-19T03:14:07Z\", \"v\": 9}, {\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}]}", 1 };
+        w->routes[1] = (Route){ "/x", 200, NULL,
+                "{\"points\": [{\"sensor\": \"b\", \"at\": \"2026-11-27T09:00:00Z\", \"v\": 5}, {\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}, "
+                "{\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 2}]}" };
+        run_once(w, SINCE);
+        is_well(w);
+        asked_from(w, 0, wall() - 24 * 3600);
+        assert_in_range(wall() - cursor_of(w), 0, 30);
+        assert_int_equal(w->f->n, 2);
+        assert_true(has(source_fixture_payloads(w->f), "\"request_at\":\"2026-11-27T10:00:00.000Z\",\"measured_at\":\"2026-11-27T10:00:00.000Z\""));
+        poll_again(w);
+        asked_from(w, 1, wall() - 24 * 3600);
+        assert_int_equal(w->f->n_repeats, 1);
+        assert_int_equal(w->f->n, 4); /* a module that came late, and a value that was corrected */
+        source_fixture_stop(w->f);
+        run_once(w, SINCE); /* and after a restart */
+        assert_int_equal(w->f->n, 4);
+}
+
+static void test_outage_longer_than_the_window(void **state) {
+        World *w = *state;
+
+        w->routes[0] = (Route){ "/x", 200, NULL, "{\"points\": []}" };
+        set_cursor(w, wall() - 60 * 3600);
+        run_once(w, SINCE);
+        is_well(w);
+        assert_int_equal(w->n, 3);
+        asked_from(w, 0, wall() - 84 * 3600);
+        asked_from(w, 1, wall() - 60 * 3600);
+        asked_from(w, 2, wall() - 36 * 3600);
+        assert_int_equal(w->f->commits, 3);
+        assert_in_range(wall() - cursor_of(w), 0, 30);
+}
+
+/* The cursor stays when a page of the window cannot be had. */
+static void test_cursor_waits_for_every_page(void **state) {
+        World *w = *state;
+        int64_t before = wall() - 3600;
+
+        w->routes[0] = (Route){ "token=a", 500, NULL, "", 1 };
+        w->routes[1] = (Route){ "token=a", 200, NULL, "{\"points\": []}" };
+        w->routes[2] = (Route){ "/x", 200, NULL, "{\"points\": [{\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}], \"next\": \"a\"}" };
+        set_cursor(w, before);
+        run_once(w, SINCE);
+        fails_with(w, "answers HTTP 500");
+        assert_int_equal(w->f->n, 1); /* what came is kept */
+        assert_int_equal(cursor_of(w), before);
+        poll_again(w);
+        is_well(w);
+        assert_int_equal(w->f->n, 1);
+        assert_in_range(wall() - cursor_of(w), 0, 30);
+}
+
+/* While the disk refuses, the next page waits; nothing is asked for twice. */
+static void test_disk_refuses(void **state) {
+        World *w = *state;
+        int64_t before = wall() - 3600;
+
+        w->routes[0] = (Route){ "token=a", 200, NULL, "{\"points\": []}" };
+        w->routes[1] = (Route){ "/x", 200, NULL, "{\"points\": [{\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}], \"next\": \"a\"}" };
+        set_cursor(w, before);
+        start(w, SINCE);
+        SOURCE_FIXTURE_UNTIL(w->f, w->n == 1);
+        w->f->refuses = true;
+        SOURCE_FIXTURE_UNTIL(w->f, source_fixture_status(w->f).holding);
+        assert_int_equal(cursor_of(w), before);
+        w->f->refuses = false;
+        source_resume(w->f->source);
+        wait_for_poll(w, 1);
+        is_well(w);
+        assert_int_equal(w->n, 2);
+        assert_in_range(wall() - cursor_of(w), 0, 30);
+}
+
+/* A server says that our clock is wrong: the cursor does not follow it, and the next poll asks by the server's. */
+static void test_wrong_clock(void **state) {
+        World *w = *state;
+        int64_t before = wall() - 3600;
+
+        w->routes[0] = (Route){ "/x", 200, "Date: Sun, 28 Nov 2027 00:00:00 GMT\r\n", "{\"points\": []}" };
+        set_cursor(w, before);
+        run_once(w, SINCE);
+        assert_int_equal(cursor_of(w), before);
+        poll_again(w);
+        assert_true(cursor_of(w) > before);
+        assert_true(cursor_of(w) <= INT64_C(1827360000) + 30);
+}
+
+/* ---- configuration ---- */
+
+static void test_configuration(void **state) {
+        static const struct {
+                const char *lines, *words;
+        } cases[] = {
+                { "", "has neither url nor urls" },
+                { "      url: https://a/\n      urls: [https://b/]\n", "stands beside url" },
+                { "      url: ftp://a/\n", "is not a URL of a server" },
+                { "      url: 'https://a/?appid=0123'\n", "has a secret in it (appid=)" },
+                { "      url: 'https://a/{sinc}'\n", "is not a URL of a server" },
+                { "      url: https://a/\n      headers: { Authorization: Bearer x }\n", "is a header for a secret" },
+                { "      url: https://a/\n      headers: { X-Auth-Token: x }\n", "is a header for a secret" },
+                { "      url: http://pi.lan/\n      auth: { type: bearer, token_file: t }\n", "needs https://, or allow_plain: true" },
+                { "      url: https://a/\n      body: x\n", "goes with method: POST only" },
+                { "      url: 'https://a/?f={since}'\n", "since: is missing" },
+                { "      url: https://a/\n      since: {}\n      reading: { time: /t }\n", "needs {since} in url or body" },
+                { "      url: 'https://a/?f={since}'\n      since: {}\n", "needs reading.time" },
+                { "      url: 'https://a/?f={since}'\n      since: {}\n      reading: { time: /t, once_per: arrival }\n", "does not go with since" },
+                { "      url: https://a/\n      auth: { type: bearer }\n", "token_file: is missing; type bearer needs it" },
+                { "      url: https://a/\n      auth: { type: bearer, token_file: t, scope: x }\n", "scope: is not a key of type bearer" },
+                { "      url: https://a/\n      auth: { token_file: t }\n", "token_file: is not a key of type none" },
+                { "      url: https://a/\n      auth: { type: oauth2, token_url: https://a/, client_id: x }\n", "needs refresh_token_file, or client_secret_file" },
+                { "      url: https://a/\n      auth: { type: oauth2, token_url: http://a.lan/, client_id: x, refresh_token_file: r }\n", "token_url" },
+                { "      url: https://a/\n      paging: { next: next }\n", "is not a JSON pointer" },
+                { "      url: https://a/\n      ok: { /a/*: 1 }\n", "is not a JSON pointer" },
+                { "      url: https://a/\n      auth: { type: oauth2, token_url: https://a/, client_id: x, refresh_token_file: r }\n"
+                  "    - name: other\n      type: http_json\n      url: https://b/\n      auth: { type: oauth2, token_url: https://a/, client_id: x, refresh_token_file: r }\n",
+                        "has the refresh_token_file of another source" },
+        };
+        World *w = *state;
+        char text[2000], error[1000];
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                (void) snprintf(text, sizeof(text), HEAD "%s", cases[i].lines);
+                source_fixture_read(w->f, text, error, sizeof(error));
+                if (!has(error, cases[i].words))
+                        fail_msg("\"%s\" is not in \"%s\"", cases[i].words, error);
+                assert_false(has(error, "0123"));
+                w->f->config = config_unref(w->f->config);
+        }
+        source_fixture_read(w->f, HEAD "      url: http://pi.lan/\n      allow_plain: true\n      auth: { type: bearer, token_file: t }\n", error, sizeof(error));
+        assert_string_equal(error, "");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_simple),
+                TEST(test_post_with_times),
+                TEST(test_urls),
+                TEST(test_bad_answers),
+                TEST(test_ok),
+                TEST(test_limits),
+                TEST(test_etag),
+                TEST(test_auth),
+                TEST(test_query_is_not_told),
+                TEST(test_switchbot),
+                TEST(test_oauth2),
+                TEST(test_oauth2_refused),
+                TEST(test_pages),
+                TEST(test_page_cap),
+                TEST(test_page_elsewhere),
+                TEST(test_no_room),
+                TEST(test_since),
+                TEST(test_outage_longer_than_the_window),
+                TEST(test_cursor_waits_for_every_page),
+                TEST(test_disk_refuses),
+                TEST(test_wrong_clock),
+                TEST(test_configuration),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
