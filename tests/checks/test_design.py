@@ -17,6 +17,7 @@ NAMES = 5  # external functions without the prefix of their file
 WIDE = 60  # lines over 120 columns, most of them rows of tables
 SILENT = 22  # prototypes without a comment
 MANY = 16  # functions with more than five parameters
+DEEP = 0  # functions nested deeper than three levels
 UNWRITTEN = {"mongodb"}  # types without a page
 # Headers that one file alone includes, and no test: why the two are two.
 ALONE = {
@@ -182,6 +183,20 @@ def definitions(path):
 def test_few_functions_have_many_parameters():
     found = [f"{relative(path)}: {name} {count}" for path in SOURCES if path.suffix == ".c" for name, count in definitions(path) if count > 5]
     within(found, MANY, "functions with more than five parameters")
+
+
+def test_nesting_is_flat():
+    found = []
+    for path in SOURCES:
+        depth, name = 0, ""
+        for line in blank(path.read_text()).splitlines() if path.suffix == ".c" else []:
+            match = re.match(r"^[a-zA-Z_].*?\b(\w+)\(", line)
+            name = match[1] if match and depth == 0 else name
+            for mark in re.findall("[{}]", line):
+                depth += 1 if mark == "{" else -1
+                if depth > 4 and f"{relative(path)}: {name}" not in found:
+                    found.append(f"{relative(path)}: {name}")
+    within(found, DEEP, "functions nested deeper than three levels")
 
 
 def test_lines_fit():
