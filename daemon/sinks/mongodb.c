@@ -4,22 +4,22 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "events.h"
 #include "lib/log.h"
 #include "sinks/mongodb-config.h"
 #include "sinks/mongodb-write.h"
 
-/* Of messages that are set apart, so that a publisher gone mad does not fill the journal: so many lines for one reason
- * within COUNT_USEC, and for all within one call; then a count at most that often. */
-#define LINES_MAX 10
+/* Of messages that are set apart the first of a reason has a line, and the rest a count at most once in COUNT_USEC: a
+ * publisher gone mad must not fill the journal. A reason that none had for QUIET_USEC is new again. */
 #define COUNT_USEC (10 * USEC_PER_MINUTE)
+#define QUIET_USEC USEC_PER_HOUR
 #define REASONS_MAX 16 /* document_reason() has fewer */
 
 typedef struct Said {
         const char *reason;
-        unsigned lines;
-        usec_t since; /* clock_now() of the first of them */
+        usec_t last; /* clock_now() of the last message that had it */
 } Said;
 
 typedef struct Mongodb {
@@ -59,31 +59,34 @@ static void mongodb_store(void *self, SinkWork *work) {
 
 /* ---- what is set apart, and said ---- */
 
-/* Whether one more of that reason gets a line of its own. */
-static bool may_say(Mongodb *m, const char *reason, usec_t now) {
+static bool is_news(Mongodb *m, const char *reason, usec_t now) {
         Said *said = m->said;
+        bool news;
 
-        for (size_t i = 0; i + 1 < REASONS_MAX && said->reason && said->reason != reason; i++)
+        for (size_t i = 0; i + 1 < REASONS_MAX && said->reason && strcmp(said->reason, reason) != 0; i++)
                 said++;
-        if (said->reason != reason || now - said->since >= COUNT_USEC)
-                *said = (Said){ .reason = reason, .since = now };
-        return said->lines++ < LINES_MAX;
+        news = !said->reason || strcmp(said->reason, reason) != 0 || now - said->last >= QUIET_USEC;
+        *said = (Said){ .reason = reason, .last = now };
+        return news;
 }
 
 static void log_rejected(const Mongodb *m, const SinkItem *item) {
         const DocumentInput input = { .message = item->message, .rules = &m->client->rules };
         _cleanup_bytes_ Bytes scratch = {}, key = {}, message = {};
         Slice id, own = item->message->message_id;
+        int attempt = item->message->delivery_attempt;
+        char number[16];
 
         if (document_id(&input, &scratch, &id) < 0 || bytes_append(&key, id.data, id.size) < 0 ||
                 bytes_append(&message, own.data, own.size) < 0)
                 return;
+        (void) snprintf(number, sizeof(number), "%d", attempt);
         log_event(LOG_WARNING, EVENT_READING_REJECTED,
                 LOG_FIELDS({ FIELD_SUBSCRIPTION, m->client->rules.subscription }, { FIELD_MESSAGE_ID, message.data },
                         { FIELD_KEY, key.data }, { FIELD_REASON, item->reason }, { FIELD_ERROR, item->detail },
-                        { FIELD_COLLECTION, m->apart }),
+                        { FIELD_ATTEMPT, attempt > 0 ? number : NULL }, { FIELD_COLLECTION, m->apart }),
                 "Message %s of %s cannot be stored in %s: %s (%s). Its bytes are kept in %s; `sensorqd rejected show` "
-                "prints them, `replay` tries again",
+                "prints them, `replay` tries again. Others of this reason are only counted",
                 message.data, m->client->rules.subscription, m->place, item->detail, item->reason, m->apart);
 }
 
@@ -101,7 +104,6 @@ static void say_count(Mongodb *m, usec_t now) {
 
 static void say_rejected(Mongodb *m, const SinkWork *work) {
         usec_t now = clock_now();
-        unsigned lines = 0;
 
         for (size_t i = 0; i < work->n; i++) {
                 const SinkItem *item = &work->items[i];
@@ -109,10 +111,9 @@ static void say_rejected(Mongodb *m, const SinkWork *work) {
                 if (item->verdict != SINK_STORED && item->verdict != SINK_DUPLICATE)
                         continue;
                 m->unkept = false;
-                if (lines < LINES_MAX && may_say(m, item->reason, now)) {
-                        lines++;
+                if (is_news(m, item->reason, now))
                         log_rejected(m, item);
-                } else
+                else
                         m->unsaid++;
         }
         say_count(m, now);

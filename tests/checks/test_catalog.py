@@ -72,3 +72,10 @@ def test_manual_lists_ids_and_fields():
     manual = (REPO / "docs" / "sensorqd.8.scd").read_text()
     assert set(re.findall(r"\b[0-9a-f]{32}\b", manual)) == set(EVENTS.values())
     assert set(re.findall(r"\bSENSORQD_[A-Z_]+\b", manual)) - {"SENSORQD_LOG_FIELDS"} == FIELDS
+
+
+@pytest.mark.parametrize("name, field", re.findall(r'^#define (FIELD_\w+) "(\w+)"', HEADER, re.M))
+def test_every_field_is_sent_and_a_test_sees_it(name, field):
+    assert any(re.search(rf"\b{name}\b", text) for text in SOURCES)
+    tests = [path for pattern in ("unit/*.[ch]", "integration/*.py", "system/*.py") for path in (REPO / "tests").glob(pattern)]
+    assert any(re.search(rf"\b({name}|{field})\b", path.read_text()) for path in tests)

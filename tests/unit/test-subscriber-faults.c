@@ -3,11 +3,24 @@
  */
 #include "subscriber-fixture.h"
 
+#include <sys/syscall.h>
+#include <time.h>
+
 #include "subscribe/subscription.h"
 
 #define SETTINGS(more) "{\"name\":\"s\",\"topic\":\"projects/p/topics/t\",\"expirationPolicy\":{}," more "}"
 #define NOT_FOUND "{\"error\":{\"code\":404,\"message\":\"Subscription does not exist\",\"status\":\"NOT_FOUND\"}}"
 #define INVALID "{\"error\":{\"code\":400,\"message\":\"\",\"status\":\"INVALID_ARGUMENT\"}}"
+
+static usec_t passed; /* of the boot-time clock, beyond what really has */
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+        long r = syscall(SYS_clock_gettime, clock, now);
+
+        if (clock == CLOCK_BOOTTIME)
+                now->tv_sec += (time_t) (passed / USEC_PER_SEC);
+        return (int) r;
+}
 
 /* ---- pulls ---- */
 
@@ -239,6 +252,35 @@ static void test_missing_by_lease(void **state) {
         world_until(world_status().missing);
 }
 
+/* While nothing is pulled only a look can tell that it is gone: one each minute, from the start and from the moment on in
+ * which the sink goes away; else one an hour. */
+static void test_look_each_minute_while_paused(void **state) {
+        world.sink.ready = false;
+        world_start(false);
+        world_until(world_status().checked);
+        for (unsigned looks = 1; looks < 4; looks++) {
+                passed += SUBSCRIPTION_LOOK_PAUSED_USEC - 10 * USEC_PER_SEC;
+                fixture_settle(&world.service, 100 * USEC_PER_MSEC);
+                assert_int_equal(fixture_calls(&world.service, CALL_GET), looks);
+                passed += 11 * USEC_PER_SEC;
+                world_until(fixture_calls(&world.service, CALL_GET) == looks + 1);
+                fixture_settle(&world.service, 100 * USEC_PER_MSEC);
+        }
+        fake_set_ready(&world.sink, true);
+        world_until(fixture_hanging(&world.service) == 1);
+        passed += SUBSCRIPTION_LOOK_PAUSED_USEC + USEC_PER_SEC;
+        world_until(fixture_calls(&world.service, CALL_GET) == 5); /* planned while it was paused */
+        fixture_settle(&world.service, 100 * USEC_PER_MSEC);
+        passed += 10 * SUBSCRIPTION_LOOK_PAUSED_USEC;
+        fixture_settle(&world.service, 100 * USEC_PER_MSEC);
+        assert_int_equal(fixture_calls(&world.service, CALL_GET), 5);
+        fake_set_ready(&world.sink, false);
+        fixture_stand(&world.service, CALL_GET, 404, NOT_FOUND);
+        passed += SUBSCRIPTION_LOOK_PAUSED_USEC + USEC_PER_SEC;
+        world_until(world_status().missing);
+        assert_int_equal(fixture_calls(&world.service, CALL_GET), 6);
+}
+
 /* GET needs a role that pulling does not. */
 static void test_settings_may_not_be_read(void **state) {
         fixture_stand(&world.service, CALL_GET, 403, "{\"error\":{\"status\":\"PERMISSION_DENIED\"}}");
@@ -419,6 +461,7 @@ int main(void) {
                 CASE(test_deleted_topic),
                 CASE(test_missing_by_acknowledge),
                 CASE(test_missing_by_lease),
+                CASE(test_look_each_minute_while_paused),
                 CASE(test_settings_may_not_be_read),
                 CASE(test_retention_is_told),
                 CASE(test_ack_is_tried_again),
