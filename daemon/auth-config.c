@@ -31,6 +31,15 @@ static int user_check(const char *text, ConfigProblem *ret_problem) {
         return strchr(text, ':') ? config_problem_set(ret_problem, "holds a colon, which would end it") : 0;
 }
 
+/* As it stands: a slash at its end may matter to the server. */
+static int token_url_check(const char *text, ConfigProblem *ret_problem) {
+        if (http_url_check(text) == HTTP_URL_OK)
+                return 0;
+        return config_problem_set(ret_problem, "is not a URL that a secret may be sent to");
+}
+
+static const ConfigType type_token_url = { "URL", "https://..., or http:// to this machine only", CONFIG_TEXT,
+        .text = token_url_check };
 static const ConfigType type_kind = { KINDS_WORDS, KINDS_WORDS, CONFIG_INT, .words = kinds };
 static const ConfigType type_field = { "name", "the name of a header or parameter", CONFIG_TEXT,
         .text = field_name_check };
@@ -54,7 +63,7 @@ static const ConfigRow rows[] = {
                 .doc = "query: name of the parameter of the URL that carries the value." },
         { "value_file", &config_type_secret, FIELD(value), 1, TEXT_MAX,
                 .doc = "header, query: secret file with the value." },
-        { "token_url", &config_type_url, FIELD(token_url), 1, TEXT_MAX,
+        { "token_url", &type_token_url, FIELD(token_url), 1, TEXT_MAX,
                 .doc = "oauth2: the token endpoint." },
         { "client_id", &config_type_text, FIELD(client_id), 1, TEXT_MAX,
                 .doc = "oauth2: the client that is registered with the provider." },

@@ -1,12 +1,15 @@
 """Every kind of source in one daemon, into one topic, over kills: what a peer was told is kept, is kept, and each of it once (P1, P4, P12)."""
 import contextlib
+import http.server
 import json
 import random
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections import Counter
+from datetime import datetime, timezone
 
 import pytest
 from harness import wait_until
@@ -45,6 +48,38 @@ class Pusher(threading.Thread):
             except (OSError, urllib.error.URLError, ValueError):
                 time.sleep(0.05)
             time.sleep(0.005)
+
+
+class History(http.server.ThreadingHTTPServer):
+    """An API that keeps points: answers from a time to another, newest first, in pages; and one point lies in the far future."""
+    daemon_threads = True
+    PAGE = 40
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.points, self.down = [], False
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def add(self, n, late=0):
+        self.points.append((time.time() - late, f"history:{n}"))
+
+    def page(self, since, until, token):
+        found = sorted((point for point in self.points if since <= point[0] <= until or point[0] > 2**31 - 1), reverse=True)
+        return found[token:token + self.PAGE], token + self.PAGE if token + self.PAGE < len(found) else None
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
+        points, token = self.server.page(int(query["from"]), int(query["to"]), int(query.get("page", 0)))
+        body = json.dumps({"next": token, "points": [{"at": datetime.fromtimestamp(at, timezone.utc).isoformat(), "n": n} for at, n in points]}).encode()
+        self.send_response(503 if self.server.down else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
 
 
 @pytest.fixture
@@ -121,3 +156,33 @@ def test_nothing_is_lost_or_doubled_over_kills(house, broker):
         doubled = {name: n for name, n in numbers(house, source).items() if n > 1}
         assert not doubled, f"seed {seed}"
     assert house.daemon.stop() == 0
+
+
+def test_history_is_fetched_later(make_stack, own_queue, shared_mongodb, remo):
+    """What an API kept while the daemon was dead, or the API itself was down, is there once, however late it came in (P1, P4)."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    own_queue.create()
+    stack = make_stack(own_queue, shared_mongodb, remo)
+    with History() as history:
+        stack.daemon.config["publish"]["sources"].append(
+            {"name": "history", "type": "http_json", "interval": "10s", "url": f"http://127.0.0.1:{history.server_port}/?from={{since:unix}}&to={{until:unix}}",
+             "since": {"overlap": "1h", "window": "2h"}, "paging": {"next": "/next", "parameter": "page"}, "reading": {"items": "/points", "time": "/at"}})
+        stack.daemon.write_config()
+        history.points.append((2**31 + 1, "history:2038"))
+        for round_ in range(6):
+            history.down = round_ == 3
+            for n in range(100):
+                history.add(f"{round_}:{n}", late=chance.uniform(2, 1800))
+            stack.daemon.start()
+            time.sleep(chance.uniform(0, 0.4))
+            stack.daemon.kill()
+        stack.daemon.start()
+        expected = {n for _, n in history.points}
+        wait_until(lambda: expected <= set(numbers(stack, "history")), "every point", patience=60)
+        assert stack.daemon.stop() == 0
+        history.shutdown()
+    counts = numbers(stack, "history")
+    assert not {name: n for name, n in counts.items() if n > 1}, f"seed {seed}"
+    assert set(counts) == expected

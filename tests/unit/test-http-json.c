@@ -324,6 +324,32 @@ static void test_oauth2_refused(void **state) {
         assert_int_equal(w->n, 1);
 }
 
+/* `check` fetches no token while a daemon may do so, and asks for one page only. */
+static void test_check(void **state) {
+        World *w = *state;
+        int fd;
+
+        put_file(w, "r", "seed-token");
+        w->f->host.manual = w->f->host.checking = true;
+        w->routes[0] = (Route){ "/token", 200, NULL, "{\"access_token\":\"access-1\",\"expires_in\":10800}" };
+        w->routes[1] = (Route){ "/x", 200, NULL, "{\"v\": [1], \"next\": \"a\"}" };
+        assert_int_equal(service_lock(w->f->directory, &fd), SERVICE_LOCKED);
+        start(w, HEAD "      url: '@/x'\n      auth: { type: oauth2, token_url: '@/token', client_id: me, refresh_token_file: $/r }\n      paging: { next: /next, parameter: p }\n");
+        poll_again(w);
+        assert_int_equal(w->n, 0);
+        assert_true(has(source_fixture_status(w->f).answer, "only the daemon may fetch one"));
+        assert_int_equal(close(fd), 0);
+        poll_again(w);
+        is_well(w);
+        assert_int_equal(w->n, 2);
+        assert_true(has(source_fixture_status(w->f).answer, "/x answers with 1 reading"));
+        source_fixture_stop(w->f);
+        start(w, HEAD "      url: '@/x'\n      reading: { items: /nowhere }\n");
+        poll_again(w);
+        assert_true(source_fixture_status(w->f).odd);
+        assert_true(has(source_fixture_status(w->f).answer, "nothing in it becomes a reading"));
+}
+
 /* ---- pages ---- */
 
 #define PAGED "      paging: { next: /next, parameter: token, max: 3 }\n      reading: { items: /v }\n"
@@ -576,6 +602,7 @@ int main(void) {
                 TEST(test_switchbot),
                 TEST(test_oauth2),
                 TEST(test_oauth2_refused),
+                TEST(test_check),
                 TEST(test_pages),
                 TEST(test_page_cap),
                 TEST(test_page_elsewhere),
