@@ -2,7 +2,9 @@
 #include "publish/outbox-rejected.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -197,4 +199,107 @@ int outbox_rejected_drop(OutboxGuest *guest, int64_t id) {
         static const char *const statements[] = { DROP_IT };
 
         return rejected_change(guest, id, statements);
+}
+
+/* ---- what sources could not read ---- */
+
+#define UNREAD "SELECT id, at, length(payload), source, topic, reason, "
+#define UNREAD_NEXT " FROM unreadable WHERE id > ?1 ORDER BY id LIMIT 1"
+
+/* As rejected_next(). */
+static int unread_next(SqlStatement *s, int64_t after, OutboxUnread *row, Bytes *text) {
+        Slice *const parts[] = { &row->source, &row->topic, &row->reason, &row->payload };
+        int r, copied = 0;
+
+        (void) sql_bind_int(s, 1, after);
+        r = outbox_file_fault(sql_step(s));
+        if (r == SQL_ROW) {
+                *row = (OutboxUnread){
+                        .id = sql_column_int(s, 0),
+                        .at = (usec_t) sql_column_int(s, 1),
+                        .size = (size_t) sql_column_int(s, 2),
+                };
+                copied = sql_copy_columns(s, 3, ELEMENTSOF(parts), parts, text);
+        }
+        sql_reset(s);
+        return copied < 0 ? copied : r;
+}
+
+int outbox_unread_each(OutboxGuest *guest, int64_t after, bool payloads,
+        int (*each)(void *userdata, const OutboxUnread *row), void *userdata) {
+        _cleanup_(sql_finalizep) SqlStatement *s = NULL;
+        _cleanup_bytes_ Bytes text = {};
+        OutboxUnread row = { .id = after };
+        int r;
+
+        if (guest->version == 1)
+                return 0;
+        r = outbox_file_fault(
+                sql_prepare(guest->sql, payloads ? UNREAD "payload" UNREAD_NEXT : UNREAD "''" UNREAD_NEXT, &s));
+        while (r == 0 && (r = unread_next(s, row.id, &row, &text)) == SQL_ROW)
+                r = each(userdata, &row);
+        return r;
+}
+
+static int guest_insert(SqlStatement *s, const Reading *reading) {
+        const char *const texts[] = { reading->key, reading->source, reading->type, reading->device };
+        int r;
+
+        (void) sql_bind_int(s, 1, (int64_t) reading_bytes(reading));
+        (void) sql_bind_int(s, 2, (int64_t) clock_wall());
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                (void) sql_bind_text(s, 3 + (int) i, texts[i], strlen(texts[i]));
+        (void) sql_bind_blob(s, 7, reading->payload.data, reading->payload.size);
+        (void) sql_bind_blob(s, 8, reading->labels.data, reading->labels.size);
+        r = sql_step(s);
+        sql_reset(s);
+        return r == SQL_DONE ? 0 : outbox_file_fault(r);
+}
+
+static int guest_queue(OutboxGuest *guest, const ReadingList *readings) {
+        _cleanup_(sql_finalizep) SqlStatement *s = NULL;
+        char count[120];
+        int r;
+
+        r = outbox_file_fault(sql_prepare(
+                guest->sql, "INSERT INTO readings (" COPIED ", labels) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", &s));
+        for (size_t i = 0; r == 0 && i < readings->n; i++)
+                r = guest_insert(s, &readings->items[i]);
+        if (r < 0)
+                return r;
+        (void) snprintf(count, sizeof(count),
+                "UPDATE counts SET n = n + %zu, bytes = bytes + %" PRIu64 " WHERE name = 'readings'", readings->n,
+                reading_list_bytes(readings));
+        return outbox_file_fault(sql_exec(guest->sql, count));
+}
+
+/* Within a transaction. */
+static int unread_replace(OutboxGuest *guest, int64_t id, const ReadingList *readings) {
+        static const char *const statements[] = { "DELETE FROM unreadable WHERE id = ?1", NULL };
+        char query[80];
+        int64_t found;
+        int r;
+
+        (void) snprintf(query, sizeof(query), "SELECT count(*) FROM unreadable WHERE id = %" PRIi64, id);
+        r = outbox_file_query_int(guest->sql, query, &found);
+        if (r < 0 || found == 0)
+                return r < 0 ? r : -ENOENT;
+        r = rejected_run(guest, id, statements);
+        return r < 0 || !readings ? r : guest_queue(guest, readings);
+}
+
+int outbox_unread_settle(OutboxGuest *guest, int64_t id, const ReadingList *readings) {
+        int r;
+
+        if (guest->version == 1)
+                return -ENOENT;
+        r = outbox_file_fault(sql_exec(guest->sql, "BEGIN IMMEDIATE"));
+        if (r < 0)
+                return r;
+        r = unread_replace(guest, id, readings);
+        if (r == 0)
+                r = outbox_file_fault(sql_exec(guest->sql, "COMMIT"));
+        if (r < 0)
+                (void) sql_exec(guest->sql, "ROLLBACK");
+        return r;
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* An outbox seen from a second process, beside its owner: what waits in it, and the readings that Pub/Sub refused for
- * good, for the verb `sensorqd rejected`. The daemon may be running on the same file: every change is one transaction,
- * and the daemon sees it before its next look at the counters. Never creates, upgrades, checks or mends the file. */
+/* An outbox seen from a second process, beside its owner: what waits in it, the readings that Pub/Sub refused for good,
+ * and what came to a source and could not become a reading, for the verb `sensorqd rejected`. The daemon may be running
+ * on the same file: every change is one transaction, and the daemon sees it before its next look at the counters. Never
+ * creates, upgrades, checks or mends the file. */
 
 #include "lib/bytes.h"
 #include "lib/clock.h"
 #include "publish/outbox-file.h"
+#include "publish/reading.h"
 
 typedef struct OutboxGuest OutboxGuest;
 
@@ -49,3 +51,20 @@ int outbox_rejected_replay(OutboxGuest *guest, int64_t id);
 
 /* Deletes one for good. -ENOENT: no such row. Durable on return. */
 int outbox_rejected_drop(OutboxGuest *guest, int64_t id);
+
+/* What came to a source and could not become a reading, as it came. */
+typedef struct OutboxUnread {
+        int64_t id;
+        usec_t at;   /* clock_wall() */
+        size_t size; /* of the payload */
+        Slice source, topic, reason;
+        Slice payload; /* empty unless asked for */
+} OutboxUnread;
+
+/* As outbox_rejected_each(). An outbox of the schema before has none. */
+int outbox_unread_each(OutboxGuest *guest, int64_t after, bool payloads,
+        int (*each)(void *userdata, const OutboxUnread *row), void *userdata);
+
+/* Deletes one for good, and queues the *readings* that it became (NULL: none) in the same transaction. -ENOENT: no such
+ * row, and nothing is queued. Durable on return. */
+int outbox_unread_settle(OutboxGuest *guest, int64_t id, const ReadingList *readings);

@@ -571,3 +571,47 @@ int shape_read(
         *ret = s.outcome;
         return 0;
 }
+
+/* What was kept is one item, whatever it looks like: in a list of its own it is no list of items. */
+static int shape_reread_item(
+        const ShapeConfig *config, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret) {
+        _cleanup_bytes_ Bytes text = {};
+        ShapeConfig alone = *config;
+        int r;
+
+        alone.items = NULL;
+        r = bytes_append_format(&text, "[%.*s]", (int) raw.size, raw.data);
+        return r < 0 ? r : shape_read(&alone, origin, (Slice){ text.data, text.size }, list, ret);
+}
+
+int shape_reread(
+        const ShapeConfig *config, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret) {
+        int r;
+
+        if (!config->items && raw.size > 0 && raw.data[0] == '[')
+                return shape_reread_item(config, origin, raw, list, ret);
+        r = shape_read(config, origin, raw, list, ret);
+        if (r < 0 || !config->items || ret->readings + ret->passed_over + ret->unreadable > 0)
+                return r;
+        return shape_reread_item(config, origin, raw, list, ret);
+}
+
+/* ---- labels ---- */
+
+static int name_compare(const void *a, const void *b) {
+        return strcmp((*(const ConfigPair *const *) a)->name, (*(const ConfigPair *const *) b)->name);
+}
+
+int shape_labels(const ConfigMap *map, Bytes *ret) {
+        _cleanup_free_ const ConfigPair **pairs = calloc(map->n + 1, sizeof(ConfigPair *));
+        int r = 0;
+
+        if (!pairs)
+                return -ENOMEM;
+        for (size_t i = 0; i < map->n; i++)
+                pairs[i] = &map->items[i];
+        qsort(pairs, map->n, sizeof(ConfigPair *), name_compare);
+        for (size_t i = 0; i < map->n && r >= 0; i++)
+                r = labels_add(ret, pairs[i]->name, pairs[i]->values[0]);
+        return r;
+}

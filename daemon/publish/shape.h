@@ -70,3 +70,11 @@ typedef struct ShapeOutcome {
  * never harms its neighbours (P6). 0, or -ENOMEM with some of them in the list: drop it. */
 int shape_read(
         const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret);
+
+/* The same for what was kept unread, which is a whole document or one item of it: where `items` leads to nothing in it,
+ * it is taken for an item. */
+int shape_reread(const ShapeConfig *config, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret);
+
+/* Appends the labels of a source's section as readings have them, in the order of their names: the file's order must
+ * not change a reading's hash. Each name has one value. 0, or -ENOMEM. */
+int shape_labels(const ConfigMap *map, Bytes *ret);

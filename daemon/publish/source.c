@@ -527,26 +527,6 @@ void source_retire(Source *s) {
 
 /* ---- from birth to the end ---- */
 
-static int name_compare(const void *a, const void *b) {
-        return strcmp((*(const ConfigPair *const *) a)->name, (*(const ConfigPair *const *) b)->name);
-}
-
-/* In the order of their names: the file's order must not change a reading's hash. */
-static int source_make_labels(Source *s) {
-        const ConfigMap *map = &s->config->labels;
-        _cleanup_free_ const ConfigPair **pairs = calloc(map->n + 1, sizeof(ConfigPair *));
-        int r = 0;
-
-        if (!pairs)
-                return -ENOMEM;
-        for (size_t i = 0; i < map->n; i++)
-                pairs[i] = &map->items[i];
-        qsort(pairs, map->n, sizeof(ConfigPair *), name_compare);
-        for (size_t i = 0; i < map->n && r >= 0; i++)
-                r = labels_add(&s->labels, pairs[i]->name, pairs[i]->values[0]);
-        return r;
-}
-
 static int source_open(Source *s) {
         _cleanup_bytes_ Bytes cursor = {};
         SourceContext context = {
@@ -564,7 +544,7 @@ static int source_open(Source *s) {
         };
         int r;
 
-        r = source_make_labels(s);
+        r = shape_labels(&s->config->labels, &s->labels);
         if (r < 0)
                 return r;
         if (s->host->cursor && s->host->cursor(s->host->userdata, s->config->name, &cursor) >= 0)

@@ -104,6 +104,9 @@ typedef struct SourceType {
         /* Every source_put() up to that ticket is on disk: the peer may be told (P12). NULL: nobody waits. */
         void (*stored)(void *self, uint64_t ticket);
         void *(*close)(void *self); /* drops what is under way; returns NULL */
+        /* What was kept unread is read once more, as by shape_reread(), with these keys; *origin* has everything but
+         * what its topic says. NULL: the type keeps nothing unread. */
+        int (*reread)(const void *keys, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret);
 } SourceType;
 
 /* What the sources of a daemon share, and how they are wired to it. Borrowed; outlives them. */

@@ -435,6 +435,10 @@ static int exec_open(const SourceContext *context, void **ret_self) {
 
 /* ---- the type ---- */
 
+static int exec_reread(const void *keys, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret) {
+        return shape_reread(&((const ExecConfig *) keys)->reading, origin, raw, list, ret);
+}
+
 static bool exec_speaks(const void *keys) {
         return ((const ExecConfig *) keys)->mode == EXEC_STREAM;
 }
@@ -506,4 +510,5 @@ const SourceType source_type_exec = {
         .hold = exec_on_hold,
         .stored = exec_stored,
         .close = exec_close,
+        .reread = exec_reread,
 };

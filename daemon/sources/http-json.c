@@ -602,6 +602,10 @@ static int json_open(const SourceContext *context, void **ret_self) {
         return 0;
 }
 
+static int json_reread(const void *keys, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret) {
+        return shape_reread(&((const HttpJsonConfig *) keys)->reading, origin, raw, list, ret);
+}
+
 /* Two with one refresh token put each other out. */
 static void json_exclusive(const SourceConfig *config, char name[static SOURCE_EXCLUSIVE_MAX]) {
         const HttpJsonConfig *keys = config->keys;
@@ -621,4 +625,5 @@ const SourceType source_type_http_json = {
         .hold = json_hold,
         .stored = json_stored,
         .close = json_close,
+        .reread = json_reread,
 };

@@ -424,6 +424,10 @@ static int push_open(const SourceContext *context, void **ret_self) {
         return 0;
 }
 
+static int push_reread(const void *keys, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret) {
+        return shape_reread(&((const PushConfig *) keys)->reading, origin, raw, list, ret);
+}
+
 /* ---- configuration ---- */
 
 static int address_check(const char *text, ConfigProblem *ret_problem) {
@@ -513,4 +517,5 @@ const SourceType source_type_http_push = {
         .hold = push_hold,
         .stored = push_stored,
         .close = push_close,
+        .reread = push_reread,
 };

@@ -211,6 +211,15 @@ static char *copy_slice(Slice slice) {
         return slice.size > 0 ? strndup(slice.data, slice.size) : NULL;
 }
 
+static MqttTopic mqtt_find_topic(const MqttConfig *keys, Slice text) {
+        MqttTopic topic = {};
+
+        for (size_t i = 0; keys->topics[i]; i++)
+                if (mqtt_topic_match(keys->topics[i], text, &topic))
+                        break;
+        return topic;
+}
+
 static int mqtt_take(Mqtt *mqtt, const MqttPacket *packet, const MqttTopic *topic, const char *seen) {
         _cleanup_free_ char *text = copy_slice(packet->topic), *id = copy_slice(topic->id),
                             *name = copy_slice(topic->name), *field = copy_slice(topic->field);
@@ -235,21 +244,31 @@ static bool mqtt_is_of_use(const Mqtt *mqtt, const MqttPacket *packet) {
 }
 
 static int mqtt_read_message(Mqtt *mqtt, const MqttPacket *packet, const char *session) {
-        MqttTopic topic = {};
+        MqttTopic topic = mqtt_find_topic(mqtt->keys, packet->topic);
         char seen[64];
         int r = 0;
 
         if (packet->qos > 0)
                 mqtt_see_session(mqtt, session, packet->dup);
-        for (size_t i = 0; mqtt->keys->topics[i]; i++)
-                if (mqtt_topic_match(mqtt->keys->topics[i], packet->topic, &topic))
-                        break;
         if (packet->qos > 0) {
                 r = mqtt_put_generation(mqtt);
                 if (r == 0)
                         r = mqtt_name_message(mqtt, packet, seen);
         }
         return r < 0 ? r : mqtt_take(mqtt, packet, &topic, packet->qos > 0 ? seen : NULL);
+}
+
+static int mqtt_reread(const void *keys, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret) {
+        const MqttConfig *config = keys;
+        MqttTopic topic = mqtt_find_topic(config, (Slice){ origin->topic, strlen(origin->topic) });
+        _cleanup_free_ char *id = copy_slice(topic.id), *name = copy_slice(topic.name),
+                            *field = copy_slice(topic.field);
+        ShapeOrigin placed = *origin;
+
+        placed.id = id;
+        placed.name = name;
+        placed.field = field;
+        return shape_reread(&config->reading, &placed, raw, list, ret);
 }
 
 static void on_message(void *userdata, const MqttPacket *packet, const char *session) {
@@ -550,4 +569,5 @@ const SourceType source_type_mqtt = {
         .hold = mqtt_hold,
         .stored = mqtt_stored,
         .close = mqtt_close,
+        .reread = mqtt_reread,
 };

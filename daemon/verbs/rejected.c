@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `sensorqd rejected`: what could be neither published nor stored, wherever it is kept. In the outbox an entry is named
- * outbox:N; a sink names its own. The daemon may be running meanwhile. */
+/* `sensorqd rejected`: what could not become a reading, and what could be neither published nor stored, wherever it is
+ * kept. In the outbox the first is named source:NAME:N, the second outbox:N; a sink names its own. The daemon may be
+ * running meanwhile. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,8 @@
 #define OUTBOX_PREFIX "outbox:"
 #define OUTBOX_ID_SIZE 40
 #define REPLAY_USEC (60 * USEC_PER_SEC) /* somebody sits and waits */
+#define SOURCE_PREFIX "source:"
+#define SOURCE_ID_SIZE 128
 
 typedef enum Action { ACTION_LIST, ACTION_SHOW, ACTION_REPLAY, ACTION_DROP } Action;
 
@@ -161,6 +164,124 @@ static void rejected_in_outbox(Rejected *r) {
                 tell(r, "outbox", false, strerror(-k));
 }
 
+/* ---- what sources could not read ---- */
+
+static const char *unread_id(const OutboxUnread *row, char id[static SOURCE_ID_SIZE]) {
+        (void) snprintf(
+                id, SOURCE_ID_SIZE, SOURCE_PREFIX "%.*s:%" PRIi64, (int) row->source.size, row->source.data, row->id);
+        return id;
+}
+
+/* The row that *id* may name, else 0. */
+static int64_t unread_row_of(const char *id) {
+        if (strncmp(id, SOURCE_PREFIX, strlen(SOURCE_PREFIX)) != 0)
+                return 0;
+        return strtoll(strrchr(id, ':') + 1, NULL, 10);
+}
+
+static void unread_print(Rejected *r, const OutboxUnread *row, const char *id) {
+        _cleanup_bytes_ Bytes attributes = {};
+
+        if (bytes_append_format(&attributes, "source=%.*s topic=%.*s", (int) row->source.size, row->source.data,
+                    (int) row->topic.size, row->topic.data) < 0)
+                return tell(r, id, false, strerror(ENOMEM));
+        print_entry(r, &(SinkRejected){ .id = { id, strlen(id) },
+                               .reason = { "unreadable", strlen("unreadable") },
+                               .detail = row->reason,
+                               .data = row->payload,
+                               .size = row->size,
+                               .rejected_at = row->at,
+                               .attributes = attributes.data });
+}
+
+static const SourceConfig *unread_source(const Rejected *r, Slice name) {
+        for (size_t i = 0; i < r->config->n_sources; i++)
+                if (strlen(r->config->sources[i].name) == name.size &&
+                        memcmp(r->config->sources[i].name, name.data, name.size) == 0)
+                        return &r->config->sources[i];
+        return NULL;
+}
+
+/* Through the source's `reading`, as the configuration is now. */
+static int unread_read(
+        const SourceConfig *source, const OutboxUnread *row, ReadingList *list, ShapeOutcome *ret_outcome) {
+        _cleanup_free_ char *topic = strndup(row->topic.data, row->topic.size);
+        _cleanup_bytes_ Bytes labels = {};
+        const ShapeOrigin origin = {
+                .source = source->name,
+                .type = source->type,
+                .topic = topic,
+                .labels = &labels,
+                .arrived = row->at,
+                .random = loop_random,
+        };
+        int k;
+
+        if (!topic)
+                return -ENOMEM;
+        k = shape_labels(&source->labels, &labels);
+        return k < 0 ? k : types_source(source->type)->reread(source->keys, &origin, row->payload, list, ret_outcome);
+}
+
+/* What is as bad as before stays; so does what gives no reading, which may be due to a slip in the configuration. */
+static void unread_replay(Rejected *r, const OutboxUnread *row, const char *id) {
+        const SourceConfig *source = unread_source(r, row->source);
+        _cleanup_(reading_list_done) ReadingList list = {};
+        ShapeOutcome outcome = {};
+        int k;
+
+        if (!source)
+                return tell(r, id, false, "the configuration has no source of that name; drop it, or name one so");
+        if (!types_source(source->type)->reread)
+                return tell(r, id, false, "the source's type has changed; drop it");
+        k = unread_read(source, row, &list, &outcome);
+        if (k == 0 && outcome.unreadable > 0)
+                return tell(r, id, false, outcome.reason);
+        if (k == 0 && list.n == 0)
+                return tell(r, id, false, "`reading` finds no value in it, or `where` leaves it out");
+        if (k == 0)
+                k = outbox_unread_settle(r->outbox, row->id, &list);
+        r->requeued = r->requeued || k >= 0;
+        tell(r, id, k >= 0, k < 0 ? strerror(-k) : "is queued");
+}
+
+static void unread_drop(Rejected *r, const OutboxUnread *row, const char *id) {
+        int k = outbox_unread_settle(r->outbox, row->id, NULL);
+
+        tell(r, id, k >= 0, k < 0 ? strerror(-k) : "dropped");
+}
+
+static int unread_on_row(void *userdata, const OutboxUnread *row) {
+        char id[SOURCE_ID_SIZE];
+        Rejected *r = userdata;
+
+        (void) unread_id(row, id);
+        if (r->id && strcmp(r->id, id) != 0)
+                return 1; /* the next one after it */
+        if (r->action == ACTION_LIST || r->action == ACTION_SHOW) {
+                unread_print(r, row, id);
+                return r->id != NULL;
+        }
+        r->found++;
+        if (r->action == ACTION_REPLAY)
+                unread_replay(r, row, id);
+        else
+                unread_drop(r, row, id);
+        return r->id != NULL;
+}
+
+static void rejected_of_sources(Rejected *r) {
+        int64_t row = r->id ? unread_row_of(r->id) : 0;
+        bool payloads = r->action == ACTION_SHOW || r->action == ACTION_REPLAY;
+        int k;
+
+        if (!r->outbox || (r->id && row <= 0))
+                return;
+        k = outbox_unread_each(r->outbox, r->id ? row - 1 : 0, payloads, unread_on_row, r);
+        if (k < 0)
+                tell(r, "outbox", false, strerror(-k));
+}
+
 static bool open_outbox(Rejected *r) {
         int k;
 
@@ -227,6 +348,11 @@ static int sink_act_on_found(Rejected *r, const SinkAdmin *admin, void *sink, ch
         return k;
 }
 
+static bool is_in_outbox(const char *id) {
+        return strncmp(id, OUTBOX_PREFIX, strlen(OUTBOX_PREFIX)) == 0 ||
+               strncmp(id, SOURCE_PREFIX, strlen(SOURCE_PREFIX)) == 0;
+}
+
 static int sink_open(Rejected *r, const SubscriptionConfig *section, const SinkAdmin *admin, void **ret_sink,
         char text[static SINK_ADMIN_TEXT_MAX]) {
         SecretProblem problem;
@@ -247,7 +373,7 @@ static void rejected_in_subscription(Rejected *r, const SubscriptionConfig *sect
         void *sink = NULL;
         int k;
 
-        if (!admin || !admin->each_rejected || (r->id && strncmp(r->id, OUTBOX_PREFIX, strlen(OUTBOX_PREFIX)) == 0))
+        if (!admin || !admin->each_rejected || (r->id && is_in_outbox(r->id)))
                 return;
         k = sink_open(r, section, admin, &sink, text);
         if (k == 0 && (r->action == ACTION_REPLAY || r->action == ACTION_DROP))
@@ -424,6 +550,7 @@ static void rejected_everywhere(Rejected *r, const char *id) {
         size_t before = r->found + r->failed;
 
         r->id = id;
+        rejected_of_sources(r);
         rejected_in_outbox(r);
         for (size_t i = 0; i < r->config->n_subscriptions; i++)
                 rejected_in_subscription(r, &r->config->subscriptions[i]);

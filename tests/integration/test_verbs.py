@@ -527,6 +527,24 @@ def test_rejected_in_the_outbox(made):
     wait_until(lambda: made.daemon.run("once").returncode == 0 and made.queue.is_empty(), "an empty queue", 60)
 
 
+def test_rejected_of_a_source(made):
+    """What could not become a reading is one after its section was corrected."""
+    program = {"name": "program", "type": "exec", "command": ["/bin/echo", "[[5,6]]"], "interval": "24h"}
+    made.daemon.config["publish"]["sources"] = [program]
+    made.daemon.write_config()
+    made.daemon.run("once")
+    assert made.daemon.run("rejected", "replay", "source:program:1").returncode == 69
+    program["reading"] = {"fields": {"a": "/0"}}
+    program["command"] = ["/bin/true"]
+    made.daemon.write_config()
+    assert "whose values" in made.daemon.run("rejected", "list").stdout
+    assert "[5,6]" in made.daemon.run("rejected", "show", "source:program:1").stdout.splitlines()
+    assert made.daemon.run("rejected", "replay", "source:program:1").returncode == 0
+    assert made.daemon.run("rejected", "list").stdout == ""
+    made.daemon.run("once")
+    assert [d["a"] for d in made.readings(query={"source": "program"})] == [5.0]
+
+
 # how it ends
 
 

@@ -3,11 +3,10 @@
  * program brings a list of types of its own. */
 #include "config-fixture.h"
 
-#include <sys/mman.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "lib/err.h"
+#include "said.h"
 #include "subscribe/sink-admin.h"
 #include "verbs/verbs.h"
 
@@ -119,28 +118,6 @@ const ConfigTypes types_of_config = { no_source, fake_sink };
 
 /* ---- a verb and what it printed ---- */
 
-typedef struct Said {
-        int code;
-        char out[16 * 1024], err[4096];
-} Said;
-
-static void redirect(int fd, const char *name, int *ret_saved, int *ret_file) {
-        *ret_saved = dup(fd);
-        *ret_file = memfd_create(name, MFD_CLOEXEC);
-        assert_true(*ret_saved >= 0 && *ret_file >= 0);
-        assert_int_equal(dup2(*ret_file, fd), fd);
-}
-
-static void restore(int fd, int saved, int file, char *text, size_t size) {
-        ssize_t n = pread(file, text, size - 1, 0);
-
-        assert_int_equal(dup2(saved, fd), fd);
-        (void) close(saved);
-        (void) close(file);
-        assert_true(n >= 0);
-        text[n] = '\0';
-}
-
 static const char *emulator(const char *name) {
         return strcmp(name, "PUBSUB_EMULATOR_HOST") == 0 ? "127.0.0.1:9" : NULL; /* discard: nobody listens */
 }
@@ -157,17 +134,8 @@ static Config *fake_config(void) {
 
 static void run(int (*verb)(Config *config, int argc, char **argv), int argc, char **argv, Said *said) {
         Config *config = fake_config();
-        int out, out_file, err, err_file;
 
-        (void) fflush(stdout);
-        (void) fflush(stderr);
-        redirect(STDOUT_FILENO, "out", &out, &out_file);
-        redirect(STDERR_FILENO, "err", &err, &err_file);
-        said->code = verb(config, argc, argv);
-        (void) fflush(stdout);
-        (void) fflush(stderr);
-        restore(STDERR_FILENO, err, err_file, said->err, sizeof(said->err));
-        restore(STDOUT_FILENO, out, out_file, said->out, sizeof(said->out));
+        said_run(config, verb, argc, argv, said);
         config_unref(config);
 }
 
@@ -179,17 +147,11 @@ static int run_setup(Config *config, int argc, char **argv) {
         return verb_setup(config);
 }
 
-static int run_rejected(Config *config, int argc, char **argv) {
-        return verb_rejected(config, argc, argv, argc == 1 && strcmp(argv[0], "list") != 0);
-}
-
-/* `rejected ACTION [ID]`; --all where the action needs one or the other. */
 static void rejected(const char *action, const char *id, Said *said) {
-        char words[2][32];
+        Config *config = fake_config();
 
-        (void) snprintf(words[0], sizeof(words[0]), "%s", action);
-        (void) snprintf(words[1], sizeof(words[1]), "%s", id ? id : "");
-        run(run_rejected, id ? 2 : 1, (char *[]){ words[0], words[1] }, said);
+        said_rejected(config, action, id, said);
+        config_unref(config);
 }
 
 /* ---- tests ---- */
