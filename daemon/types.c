@@ -13,7 +13,8 @@
         type(mqtt)
 
 #define SINKS(type) \
-        type(mongodb)
+        type(mongodb) \
+        type(webhook)
 /* clang-format on */
 
 #define DECLARE_SOURCE(name) extern const SourceType source_type_##name;

@@ -26,7 +26,8 @@ typedef struct SinkAnswer {
         bool untried;       /* of a probe without a fault: no write could be tried, so only a message can tell */
         const char *reason; /* of the fault in one word, for logs and tests: "unreachable" */
         const char *words;  /* what follows the remote's name: "cannot be reached" */
-        const char *remedy; /* what the reader can do */
+        const char *remedy; /* what the reader can do; without a fault, where everything is refused. NULL: the sink's */
+        usec_t retry_after; /* of a fault: the remote wants no other try before; 0: it does not say */
         char detail[SINK_DETAIL_MAX]; /* what the remote said; printable */
 } SinkAnswer;
 
@@ -70,6 +71,7 @@ typedef struct SinkMeans {
         Http *http;
         Secrets *secrets;      /* may be NULL */
         const char *state_dir; /* where it may keep files of its own */
+        bool guest;            /* a daemon may be running beside: what only one may do is left to that */
 } SinkMeans;
 /* Lives as long as the host. */
 const SinkMeans *sink_host_means(const SinkHost *host);

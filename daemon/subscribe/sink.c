@@ -140,13 +140,15 @@ static void sink_try_early(Sink *s) {
         sink_wake_at(s, at);
 }
 
-static usec_t sink_schedule(Sink *s, SinkFault fault, usec_t at_most) {
+static usec_t sink_schedule(Sink *s, const SinkAnswer *answer, usec_t at_most) {
         usec_t delay = backoff_next(&s->backoff, loop_random());
 
-        if (fault == SINK_FAULT_LASTING)
+        if (answer->fault == SINK_FAULT_LASTING)
                 delay = s->backoff.max;
         else if (delay > at_most)
                 delay = at_most;
+        if (delay < answer->retry_after)
+                delay = answer->retry_after;
         s->tried = clock_now();
         sink_wake_at(s, s->tried + delay);
         return delay;
@@ -155,7 +157,7 @@ static usec_t sink_schedule(Sink *s, SinkFault fault, usec_t at_most) {
 static void sink_fail(Sink *s, const SinkAnswer *answer) {
         s->up = s->refusing = false;
         s->refusing_since = 0;
-        sink_said_down(&s->said, answer, false, sink_schedule(s, answer->fault, s->backoff.max));
+        sink_said_down(&s->said, answer, false, sink_schedule(s, answer, s->backoff.max));
         if (s->seen)
                 sink_try_early(s);
 }
@@ -309,15 +311,14 @@ static void sink_hold(Sink *s) {
 }
 
 /* Nothing was accepted, and something refused. */
-static void sink_refuse(Sink *s) {
+static void sink_refuse(Sink *s, const SinkAnswer *of) {
         usec_t now = clock_now(), delay;
-        SinkAnswer answer = {
-                .fault = SINK_FAULT_LASTING,
+        SinkAnswer answer = { .fault = SINK_FAULT_LASTING,
                 .reason = "refused",
                 .words = "refuses every message",
-                .remedy =
-                        "see its log; what was changed there last, a validator or an index for one, is the likely cause"
-        };
+                .remedy = of->remedy
+                                  ?: "see its log; what was changed there last, a validator or an index for one, is "
+                                     "the likely cause" };
 
         if (!s->refusing || s->refusing_since == 0) {
                 s->refusing = true;
@@ -325,8 +326,7 @@ static void sink_refuse(Sink *s) {
                 s->refused = batch_count(s->batch, FATE_PENDING);
         } else
                 s->refused += s->scout != NULL;
-        delay = s->scout && s->retry_at > now ? s->retry_at - now
-                                              : sink_schedule(s, SINK_FAULT_PASSING, s->backoff.max);
+        delay = s->scout && s->retry_at > now ? s->retry_at - now : sink_schedule(s, of, s->backoff.max);
         text_copy(answer.detail, sizeof(answer.detail), s->refusal);
         if (s->refused > 1 || now - s->refusing_since >= ALONE_SAID_USEC) {
                 s->up = false;
@@ -345,7 +345,7 @@ static void sink_end_scout(Sink *s, const SinkAnswer *answer, bool progress) {
                 sink_note_up(s);
                 sink_wake_at(s, clock_now());
         } else
-                sink_refuse(s);
+                sink_refuse(s, answer);
         s->scout = NULL;
         if (s->lapsed)
                 sink_expire(s);
@@ -378,9 +378,9 @@ static void sink_end_write(Sink *s, const SinkAnswer *answer) {
         else if (well && progress && refused_before)
                 sink_wake_at(s, clock_now()); /* it accepts again: the rest */
         else if (sink_is_kept(s->batch))
-                sink_refuse(s);
+                sink_refuse(s, answer);
         else
-                (void) sink_schedule(s, answer->fault, AGAIN_MAX_USEC);
+                (void) sink_schedule(s, answer, AGAIN_MAX_USEC);
         sink_hold(s);
 }
 

@@ -430,9 +430,9 @@ static bool store_write(SinkHost *host, Loop *loop, const WireMessage *message, 
 
 static bool store_replay(Rejected *r, const SubscriptionConfig *section, const WireMessage *message,
         char text[static SINK_ADMIN_TEXT_MAX]) {
-        SinkHostCallbacks callbacks = {
-                .on_answer = on_nothing, .on_seen = on_nothing_seen, .means = { .state_dir = r->config->state_dir }
-        };
+        SinkHostCallbacks callbacks = { .on_answer = on_nothing,
+                .on_seen = on_nothing_seen,
+                .means = { .state_dir = r->config->state_dir, .guest = true } };
         char problem[SINK_DETAIL_MAX] = "";
         SecretProblem secret;
         SinkHost *host = NULL;
@@ -440,23 +440,25 @@ static bool store_replay(Rejected *r, const SubscriptionConfig *section, const W
         int k;
 
         (void) signal(SIGPIPE, SIG_IGN);
-        k = secret_read_all(r->config, NULL, section->section, section->keys, &secret);
+        k = secrets_new(&callbacks.means.secrets);
+        if (k >= 0)
+                k = secret_read_all(r->config, callbacks.means.secrets, section->section, section->keys, &secret);
         if (k < 0) {
                 r->secret_unreadable = true;
                 text_copy(text, SINK_ADMIN_TEXT_MAX, k == -ENOMEM ? strerror(ENOMEM) : secret.text);
+                secrets_free(callbacks.means.secrets);
                 return false;
         }
         k = loop_new(&callbacks.means.loop);
         if (k >= 0)
                 k = http_new(callbacks.means.loop, "sensorqd/" SENSORQD_VERSION, &callbacks.means.http);
         if (k >= 0)
-                k = secrets_new(&callbacks.means.secrets);
-        if (k >= 0)
                 k = sink_host_new(callbacks.means.loop, types_sink(section->sink), section, &callbacks, &host, problem);
         if (k < 0)
                 text_copy(text, SINK_ADMIN_TEXT_MAX, problem[0] ? problem : strerror(-k));
         else
                 stored = store_write(host, callbacks.means.loop, message, text);
+        secrets_conceal(callbacks.means.secrets, text);
         (void) sink_host_free(host);
         secrets_free(callbacks.means.secrets);
         http_free(callbacks.means.http);

@@ -18,7 +18,7 @@ LAYERS = [
     ["daemon/pubsub/credentials", "daemon/pubsub/token"],
     ["daemon/pubsub/client", "daemon/publish/outbox"],
     ["daemon/publish/", "daemon/subscribe/"],  # source, publisher, sink, lease, subscriber and what only they use
-    ["daemon/sources/", "daemon/sinks/mongodb", "daemon/sinks/file"],
+    ["daemon/sources/", "daemon/sinks/mongodb", "daemon/sinks/file", "daemon/sinks/webhook"],
     ["daemon/types"],
     ["daemon/report", "daemon/stalls"],
     ["daemon/remote", "daemon/stages", "daemon/once"],

@@ -111,18 +111,35 @@ static void uncomment(char *text) {
         *out = '\0';
 }
 
+/* Of which type of sink the key is, in *name*; false: of none, or of the first one. */
+static bool is_of_another_sink(const char *key, char name[static 64]) {
+        static const char prefix[] = "subscribe[].";
+
+        if (strncmp(key, prefix, strlen(prefix)) != 0)
+                return false;
+        key += strlen(prefix);
+        (void) snprintf(name, 64, "%.*s", (int) strcspn(key, "."), key);
+        return types_sink(name) && strcmp(name, "mongodb") != 0;
+}
+
 /* "key: default" in the example, wherever the key has a default. */
 static void find_setting(void *userdata, const char *key, const char *owner, const char *type, const char *fallback, const char *doc) {
         const char *text = userdata, *dot = strrchr(key, '.'), *name = dot ? dot + 1 : key;
         bool derived = !fallback || strchr(fallback, '$') || strchr(fallback, ';') || strstr(fallback, "COLLECTION") ||
                        strstr(fallback, "usual") || strstr(fallback, "without") || strstr(fallback, ": ");
-        char setting[200];
+        char setting[200], sink[64];
 
         /* The first source and sink stand there whole; of another type an example does, and its page has the rest. */
         if (owner && strcmp(owner, "nature_remo") != 0) {
                 (void) snprintf(setting, sizeof(setting), "type: %s\n", owner);
                 if (!strstr(text, setting))
                         fail_msg("config/sensorqd.yaml has no example of type %s", owner);
+                return;
+        }
+        if (is_of_another_sink(key, sink)) {
+                (void) snprintf(setting, sizeof(setting), " %s:", sink);
+                if (!strstr(text, setting))
+                        fail_msg("config/sensorqd.yaml has no example of sink %s", sink);
                 return;
         }
         if (strncmp(key, "reading.", strlen("reading.")) == 0 || strncmp(key, "auth.", strlen("auth.")) == 0)

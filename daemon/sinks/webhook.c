@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
+/* Documents are POSTed to an HTTP server, one request at a time, on the loop.
+ *
+ *                     +---------------------- taken: the next ones ----------------------+
+ *                     v                                                                  |
+ *      write ---> take the next documents, the halves of what was refused first ---> send it ---> answer:
+ *                     |            ^                                                     |
+ *                     | none left  +--- refused, more than one: both halves -------------+
+ *                     v                 refused, alone: it is a suspect                  |
+ *                  the write's answer <--- a fault; or too many refused in a row --------+
+ *
+ * A request that had no answer may have been carried out. It is kept, and sent again as it was, under the same
+ * Idempotency-Key, before anything else that holds its documents. */
+/* clang-format on */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/text.h"
+#include "sinks/webhook.h"
+
+#define REPLY_MAX (8 * 1024 * 1024) /* a server may repeat what it was sent */
+#define WORDS_MAX 200               /* of a reply, in a log line */
+#define REFUSED_MAX 10              /* alone, one after the other: the write ends, and who is to blame is seen above */
+#define SPANS_MAX 32                /* halves of halves */
+#define NOWHERE SIZE_MAX
+
+typedef struct Webhook {
+        SinkHost *host;
+        const WebhookConfig *keys; /* the host of a type that does not block ends before the configuration does */
+        DocumentRules rules;
+        char *place;
+        char **headers; /* `Name: value`, room for the key and for what auth adds, NULL */
+        size_t n_headers;
+        Auth *auth;
+        bool renewed;   /* the token, since something but 401 was answered */
+        SinkWork *work; /* being written; NULL: none */
+        size_t next;    /* the first item that was not tried yet */
+        WebhookSpan spans[SPANS_MAX];
+        size_t n_spans;   /* halves to be tried first, the last one next */
+        WebhookSpan span; /* in the request */
+        WebhookBody body; /* of the request; kept while it has no answer */
+        size_t again;     /* the item that such a request begins with, or NOWHERE */
+        unsigned refused; /* alone, since something was taken */
+        HttpRequest *request;
+        Stream *stream; /* of a probe */
+        SinkAnswer *probed;
+        char host_name[WEBHOOK_HOST_SIZE];
+} Webhook;
+
+/* ---- faults ---- */
+
+static void fail(SinkAnswer *answer, SinkFault fault, const char *reason, const char *words, const char *remedy) {
+        answer->fault = fault;
+        answer->reason = reason;
+        answer->words = words;
+        answer->remedy = remedy;
+}
+
+static void fail_here(SinkAnswer *answer, int error) {
+        fail(answer, error == -EINVAL ? SINK_FAULT_LASTING : SINK_FAULT_PASSING, "local", "is not written to",
+                error == -EINVAL ? "correct url and headers" : "free memory or disk space on this machine");
+        text_copy(answer->detail, sizeof(answer->detail), strerror(-error));
+}
+
+static void fail_to_reach(SinkAnswer *answer, const char *detail) {
+        fail(answer, SINK_FAULT_PASSING, "unreachable", "cannot be reached",
+                "look at the network, the server and, for a certificate, ca_file");
+        text_copy(answer->detail, sizeof(answer->detail), detail);
+}
+
+/* "HTTP 422: what the server said". */
+static void reply_words(const HttpReply *reply, char text[static SINK_DETAIL_MAX]) {
+        size_t size = text_cut(reply->body.data ?: "", reply->body.size, WORDS_MAX);
+        int n = snprintf(text, SINK_DETAIL_MAX, "%s%s%.*s", reply->detail, size > 0 ? ": " : "", (int) size,
+                reply->body.data ?: "");
+
+        text[text_clean(text, n < SINK_DETAIL_MAX ? (size_t) n : SINK_DETAIL_MAX - 1)] = '\0';
+}
+
+static void fail_as(SinkAnswer *answer, WebhookClass class, const HttpReply *reply) {
+        if (reply->outcome == HTTP_UNREACHABLE || reply->outcome == HTTP_TLS)
+                return fail_to_reach(answer, reply->detail);
+        if (reply->outcome == HTTP_TOO_LARGE)
+                fail(answer, SINK_FAULT_LASTING, "answer", "answers with far too much",
+                        "see that url is that of a webhook");
+        else if (reply->outcome != HTTP_ANSWERED)
+                fail(answer, SINK_FAULT_PASSING, "no_answer", "does not answer",
+                        "look at the server; where it needs longer, a smaller batch or a longer timeout");
+        else if (class == WEBHOOK_LATER)
+                fail(answer, SINK_FAULT_PASSING, reply->status == 429 ? "throttled" : "server_error",
+                        "takes nothing just now", "wait; if it stays so, look at the server");
+        else
+                fail(answer, SINK_FAULT_LASTING, "refused", "refuses every request",
+                        reply->status == 401 || reply->status == 407 ? "give it the right secret"
+                                                                     : "correct url: redirects are not followed");
+        answer->retry_after = reply->retry_after;
+        reply_words(reply, answer->detail);
+}
+
+/* ---- one request after the other ---- */
+
+static void webhook_end(Webhook *w) {
+        w->work = NULL;
+        w->n_spans = 0;
+        sink_host_answer(w->host);
+}
+
+/* What is tried next, and how many documents of it at most. False: nothing is left. */
+static bool webhook_pick(Webhook *w, size_t *ret_most) {
+        *ret_most = w->keys->batch;
+        if (w->n_spans > 0) {
+                w->span = w->spans[--w->n_spans];
+                return true;
+        }
+        if (w->next == w->work->n)
+                return false;
+        w->span = (WebhookSpan){ w->next, w->work->n };
+        if (w->next == w->again)
+                *ret_most = w->body.n;
+        else if (w->again != NOWHERE && w->next < w->again)
+                w->span.end = w->again;
+        if (w->work->items[w->next].alone)
+                *ret_most = 1;
+        return true;
+}
+
+/* The request that has no answer goes out as it was, if it holds the same. */
+static void webhook_take_body(Webhook *w, WebhookBody *body) {
+        bool same = w->again == w->span.begin && strcmp(body->key, w->body.key) == 0;
+
+        if (w->again == w->span.begin)
+                w->again = NOWHERE;
+        if (same)
+                return webhook_body_done(body);
+        webhook_body_done(&w->body);
+        w->body = *body;
+}
+
+/* 1: there is something to send; 0: nothing left; -ENOMEM. */
+static int webhook_prepare(Webhook *w) {
+        WebhookBody body = {};
+        size_t most;
+        int r;
+
+        while (webhook_pick(w, &most)) {
+                r = webhook_body_build(&w->rules, w->work, most, &w->span, &body);
+                if (w->span.end > w->next)
+                        w->next = w->span.end;
+                if (r >= 0 && body.n > 0) {
+                        webhook_take_body(w, &body);
+                        return 1;
+                }
+                webhook_body_done(&body);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static void on_reply(void *userdata, HttpReply *reply);
+
+static int webhook_send(Webhook *w, const AuthProof *proof) {
+        char key[sizeof("Idempotency-Key: ") + SHA256_HEX_SIZE];
+        size_t n = w->n_headers;
+        HttpSpec spec = { .method = "POST",
+                .url = proof->url,
+                .ca_file = w->keys->ca_file,
+                .headers = (const char *const *) w->headers,
+                .timeout = w->keys->timeout,
+                .max_reply = REPLY_MAX };
+        int r;
+
+        (void) snprintf(key, sizeof(key), "Idempotency-Key: %s", w->body.key);
+        w->headers[n++] = key;
+        for (size_t i = 0; proof->headers[i]; i++)
+                w->headers[n++] = proof->headers[i];
+        w->headers[n] = NULL;
+        spec.body = bytes_steal(&w->body.text);
+        r = http_start(sink_host_means(w->host)->http, &spec, on_reply, w, &w->request);
+        w->headers[w->n_headers] = NULL;
+        if (r < 0)
+                w->body.text = bytes_steal(&spec.body);
+        return r;
+}
+
+static void webhook_ask(Webhook *w);
+
+static void on_token(void *userdata, AuthOutcome outcome, const char *detail) {
+        Webhook *w = userdata;
+
+        if (outcome == AUTH_FETCHED)
+                return webhook_ask(w);
+        fail(&w->work->answer, outcome == AUTH_REFUSED ? SINK_FAULT_LASTING : SINK_FAULT_PASSING, "token",
+                "is not written to, for want of an access token", "see what the token endpoint says");
+        text_copy(w->work->answer.detail, sizeof(w->work->answer.detail), detail);
+        webhook_end(w);
+}
+
+/* Sends the body, under a proof of who we are. */
+static void webhook_ask(Webhook *w) {
+        AuthProof proof = {};
+        int r;
+
+        r = auth_prove(w->auth, webhook_config_url(w->keys), clock_wall(), &proof);
+        if (r == AUTH_WAIT)
+                r = auth_fetch(w->auth, on_token, w);
+        else if (r == AUTH_READY)
+                r = webhook_send(w, &proof);
+        auth_proof_done(&proof);
+        if (r >= 0)
+                return;
+        fail_here(&w->work->answer, r);
+        webhook_end(w);
+}
+
+static void webhook_go_on(Webhook *w) {
+        int r = webhook_prepare(w);
+
+        if (r > 0)
+                return webhook_ask(w);
+        if (r < 0)
+                fail_here(&w->work->answer, r);
+        webhook_end(w);
+}
+
+/* ---- answers ---- */
+
+static void webhook_taken(Webhook *w) {
+        for (size_t i = w->span.begin; i < w->span.end; i++)
+                if (w->work->items[i].verdict != SINK_BAD)
+                        w->work->items[i].verdict = SINK_STORED;
+        w->work->answer.accepted = true;
+        w->refused = 0;
+}
+
+static void webhook_halve(Webhook *w) {
+        size_t middle = w->span.begin + (w->span.end - w->span.begin) / 2;
+
+        w->spans[w->n_spans++] = (WebhookSpan){ middle, w->span.end };
+        w->spans[w->n_spans++] = (WebhookSpan){ w->span.begin, middle };
+}
+
+static void webhook_suspect(Webhook *w, const HttpReply *reply) {
+        SinkItem *item = &w->work->items[w->span.begin];
+        char detail[SINK_DETAIL_MAX];
+
+        while (item->verdict == SINK_BAD)
+                item++;
+        reply_words(reply, detail);
+        item->alone = true;
+        sink_item_suspect(item, reply->status, webhook_body_is_at_fault(reply->status),
+                document_reason(DOCUMENT_REFUSED), detail);
+        w->work->answer.remedy =
+                webhook_body_is_at_fault(reply->status)
+                        ? "see what the server says of them, and whether url is that of a webhook that "
+                          "takes arrays of documents"
+                        : "correct url, or what the server lets us do: an address that was revoked or "
+                          "mistyped is the likely cause";
+        w->refused++;
+}
+
+/* False: the write ends. */
+static bool webhook_refused(Webhook *w, const HttpReply *reply) {
+        if (w->body.n > 1)
+                webhook_halve(w);
+        else
+                webhook_suspect(w, reply);
+        return w->refused < REFUSED_MAX;
+}
+
+static void on_reply(void *userdata, HttpReply *reply) {
+        Webhook *w = userdata;
+        WebhookClass class = reply->outcome == HTTP_ANSWERED ? webhook_body_class(reply->status) : WEBHOOK_LATER;
+
+        w->request = NULL;
+        if (reply->status == 401 && !w->renewed && auth_reject(w->auth)) {
+                w->renewed = true;
+                w->body.text = bytes_steal(&reply->sent);
+                return webhook_ask(w);
+        }
+        w->renewed = false;
+        if (class == WEBHOOK_LATER || class == WEBHOOK_PERSON) {
+                w->body.text = bytes_steal(&reply->sent);
+                fail_as(&w->work->answer, class, reply);
+                return webhook_end(w);
+        }
+        if (class == WEBHOOK_TAKEN)
+                webhook_taken(w);
+        else if (!webhook_refused(w, reply)) {
+                webhook_body_done(&w->body);
+                return webhook_end(w);
+        }
+        webhook_body_done(&w->body);
+        webhook_go_on(w);
+}
+
+/* ---- what the sink asks ---- */
+
+/* Where the documents of the request that has no answer are now. */
+static size_t webhook_find_again(const Webhook *w, const SinkWork *work) {
+        _cleanup_bytes_ Bytes scratch = {};
+        const char *end = memchr(w->body.ids.data ?: "", '\n', w->body.ids.size);
+        Slice id;
+
+        for (size_t i = 0; end && i < work->n; i++) {
+                const DocumentInput input = { .message = work->items[i].message, .rules = &w->rules };
+
+                if (document_id(&input, &scratch, &id) >= 0 && id.size == (size_t) (end - w->body.ids.data) &&
+                        memcmp(id.data, w->body.ids.data, id.size) == 0)
+                        return i;
+        }
+        return NOWHERE;
+}
+
+static void webhook_write(void *self, SinkWork *work) {
+        Webhook *w = self;
+
+        w->work = work;
+        w->next = 0;
+        w->refused = 0;
+        w->again = webhook_find_again(w, work);
+        webhook_go_on(w);
+}
+
+static void probe_end(Webhook *w) {
+        w->stream = stream_free(w->stream);
+        sink_host_answer(w->host);
+}
+
+static void on_open(void *userdata) {
+        probe_end(userdata);
+}
+
+static void on_lost(void *userdata, const char *detail) {
+        Webhook *w = userdata;
+
+        fail_to_reach(w->probed, detail);
+        probe_end(w);
+}
+
+/* A connection is made, and nothing sent: a request without documents would mean something to some servers. */
+static void webhook_probe(void *self, SinkAnswer *answer) {
+        Webhook *w = self;
+        const StreamCallbacks callbacks = { .on_open = on_open, .on_lost = on_lost, .userdata = w };
+        StreamSpec spec;
+        int r;
+
+        if (!webhook_config_stream(w->keys, w->host_name, &spec))
+                return sink_host_answer(w->host);
+        w->probed = answer;
+        r = stream_open(sink_host_means(w->host)->loop, &spec, &callbacks, &w->stream);
+        if (r >= 0)
+                return;
+        fail_here(answer, r);
+        sink_host_answer(w->host);
+}
+
+/* ---- life ---- */
+
+static const char *webhook_place(const void *self) {
+        return ((const Webhook *) self)->place;
+}
+
+static void *webhook_close(void *self) {
+        Webhook *w = self;
+
+        if (!w)
+                return NULL;
+        w->request = http_cancel(w->request);
+        w->auth = auth_free(w->auth);
+        w->stream = stream_free(w->stream);
+        webhook_body_done(&w->body);
+        for (size_t i = 0; w->headers && i < w->n_headers; i++)
+                free(w->headers[i]);
+        free(w->headers);
+        free(w->place);
+        free(w);
+        return NULL;
+}
+
+static int webhook_add_headers(Webhook *w) {
+        const ConfigMap *map = &w->keys->headers;
+
+        w->headers = calloc(map->n + AUTH_HEADERS_MAX + 2, sizeof(*w->headers));
+        if (!w->headers)
+                return -ENOMEM;
+        for (; w->n_headers < map->n; w->n_headers++) {
+                const ConfigPair *pair = &map->items[w->n_headers];
+
+                if (asprintf(&w->headers[w->n_headers], "%s: %s", pair->name, pair->values[0]) < 0) {
+                        w->headers[w->n_headers] = NULL;
+                        return -ENOMEM;
+                }
+        }
+        return 0;
+}
+
+/* Of a URL that is a secret, its path alone is one: that is what a server repeats. */
+static int webhook_note_path(const Webhook *w) {
+        const char *path = strchr(strstr(webhook_config_url(w->keys), "://") + 3, '/');
+
+        return path && w->keys->url_file.text ? secrets_note(sink_host_means(w->host)->secrets, path + 1) : 0;
+}
+
+static int webhook_make_auth(Webhook *w) {
+        const SinkMeans *means = sink_host_means(w->host);
+        AuthSpec spec = auth_config_spec(&w->keys->auth);
+        char hash[SHA256_HEX_SIZE], name[64];
+
+        (void) snprintf(name, sizeof(name), "webhook-%.16s",
+                sha256_hex(w->rules.subscription, strlen(w->rules.subscription), hash));
+        spec.ca_file = w->keys->ca_file;
+        spec.state_dir = means->state_dir;
+        spec.state_name = name;
+        return auth_new(&(AuthHost){ .http = means->http, .secrets = means->secrets, .no_exchange = means->guest },
+                &spec, &w->auth);
+}
+
+static int webhook_make(Webhook *w) {
+        int r;
+
+        w->place = webhook_config_place(w->keys);
+        if (!w->place)
+                return -ENOMEM;
+        r = webhook_add_headers(w);
+        if (r < 0)
+                return r;
+        r = webhook_note_path(w);
+        return r < 0 ? r : webhook_make_auth(w);
+}
+
+static int webhook_open(
+        const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
+        Webhook *w;
+        int r;
+
+        r = webhook_config_check(config->keys, problem);
+        if (r < 0)
+                return r;
+        w = calloc(1, sizeof(Webhook));
+        if (!w)
+                return -ENOMEM;
+        w->host = host;
+        w->keys = config->keys;
+        w->rules = (DocumentRules){ .subscription = config->subscription,
+                .id_attribute = config->id_attribute,
+                .payload = (PayloadFormat) config->payload };
+        r = webhook_make(w);
+        if (r < 0) {
+                (void) webhook_close(w);
+                return r;
+        }
+        *ret_self = w;
+        return 0;
+}
+
+extern const SinkType sink_type_webhook; /* named in types.c only */
+
+const SinkType sink_type_webhook = {
+        .keys = &webhook_config_section,
+        .what = "Webhook",
+        .open = webhook_open,
+        .place = webhook_place,
+        .probe = webhook_probe,
+        .write = webhook_write,
+        .close = webhook_close,
+        .admin = &webhook_config_admin,
+};

@@ -1,0 +1,137 @@
+"""The webhook sink through the real daemon: what a server answered 2xx for is acknowledged, and nothing else (P3); one message that it refuses holds
+nobody up (P6); all of it over kills and a server that breaks off."""
+import contextlib
+import json
+import random
+import sqlite3
+import threading
+import time
+from collections import defaultdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from feed import Feed
+from harness import wait_until
+
+
+class Receiver:
+    """A server that takes arrays. `mood()` says what becomes of a request: a status, or None: it is carried out, and never answered."""
+
+    def __init__(self):
+        self.lock, self.documents, self.bodies = threading.Lock(), {}, defaultdict(set)
+        self.mood, self.requests, self.poison = lambda: 200, 0, "poison"
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status = receiver.take(self.headers["Idempotency-Key"], body)
+                if status is None:
+                    self.close_connection = True
+                    return
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/in"
+
+    def take(self, key, body):
+        documents = json.loads(body)
+        with self.lock:
+            self.requests += 1
+            status = self.mood()
+            if status in (None, 503):
+                self.bodies[key].add(body)  # to be repeated, to the byte
+            if status in (None, 200) and any(self.poison in document for document in documents):
+                return 422
+            if status in (None, 200):
+                for document in documents:
+                    self.documents[document["_id"]] = document
+            return status
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def receiver():
+    with contextlib.closing(Receiver()) as server:
+        yield server
+
+
+@pytest.fixture
+def feed(sensorqd, receiver):
+    feed = Feed(sensorqd, None, uri="mongodb://localhost/", database="none", service={"time_scale": 5})
+    feed.daemon.config["subscribe"] = [{"subscription": "sensor-data-mongodb", "backoff": {"initial": "1s", "max": "1s"},
+                                        "webhook": {"url": receiver.url, "batch": 20}}]
+    feed.daemon.write_config()
+    with contextlib.closing(feed):
+        yield feed
+
+
+def rejected(feed):
+    path = feed.daemon.state / "rejected.sqlite"
+    if not path.exists():
+        return 0
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        return database.execute("SELECT count(*) FROM rejected").fetchone()[0]
+
+
+def test_nothing_is_lost_over_kills(feed, receiver):
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    receiver.mood = lambda: chance.choice([200, 200, 200, None, 503])
+    feed.daemon.start()
+    serial = 0
+    for _ in range(5):
+        feed.publish(*[(json.dumps({"n": n}).encode(), {"idempotency_key": f"n{n}"}) for n in range(serial, serial + 100)])
+        serial += 100
+        time.sleep(chance.uniform(0.1, 0.6))
+        feed.daemon.kill()
+        with receiver.lock:
+            receiver.bodies.clear()  # stored_at is another one in the next life
+        feed.daemon.start()
+    feed.publish((b'{"poison": 1}', {"idempotency_key": "bad"}), (b"not json", {}))
+    receiver.mood = lambda: 200
+    feed.wait_empty(patience=60)
+    assert set(receiver.documents) == {f"n{n}" for n in range(serial)}
+    assert receiver.documents["n7"]["n"] == 7 and receiver.documents["n7"]["pubsub"]["attributes"] == {"idempotency_key": "n7"}
+    assert rejected(feed) == 2
+    assert all(len(bodies) == 1 for bodies in receiver.bodies.values())
+    listed = feed.daemon.run("rejected", "list").stdout
+    assert "HTTP 422" in listed and "not_json" in listed
+    assert "still cannot be stored: HTTP 422" in feed.daemon.run("rejected", "replay", "--all").stdout
+    receiver.poison = "antidote"
+    feed.daemon.run("rejected", "replay", "--all")
+    assert receiver.documents["bad"]["poison"] == 1 and rejected(feed) == 1
+
+
+def test_an_outage_is_said_and_ends(feed, receiver):
+    receiver.mood = lambda: 404
+    feed.daemon.start()
+    feed.publish(*[(json.dumps({"n": n}).encode(), {"idempotency_key": f"n{n}"}) for n in range(40)])
+    entry = feed.daemon.log.wait("SINK_DOWN")
+    assert "HTTP 404" in entry.text and "revoked or mistyped" in entry.text
+    assert not feed.acknowledged() and rejected(feed) == 0
+    receiver.mood = lambda: 200
+    feed.wait_empty()
+    feed.daemon.log.wait("SINK_UP")
+    assert len(receiver.documents) == 40 and rejected(feed) == 0
+
+
+def test_check_sends_nothing(feed, receiver):
+    result = feed.daemon.run("check")
+    assert f"ok    webhook {receiver.url}  127.0.0.1 takes connections" in result.stdout, result.stdout
+    assert receiver.requests == 0
+    receiver.close()
+    assert "FAIL  webhook" in feed.daemon.run("check").stdout
