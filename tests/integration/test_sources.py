@@ -82,6 +82,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def history_source(history):
+    return {"name": "history", "type": "http_json", "interval": "10s", "url": f"http://127.0.0.1:{history.server_port}/?from={{since:unix}}&to={{until:unix}}",
+            "since": {"overlap": "1h", "window": "2h"}, "paging": {"next": "/next", "parameter": "page"}, "reading": {"items": "/points", "time": "/at"}}
+
+
 @pytest.fixture
 def broker(tmp_path):
     with contextlib.closing(Mosquitto(tmp_path / "mosquitto").start()) as server:
@@ -90,7 +95,7 @@ def broker(tmp_path):
 
 @pytest.fixture
 def house(make_stack, own_queue, shared_mongodb, remo, broker, tmp_path):
-    """A daemon with a source of each kind; its stack has `port` of the push."""
+    """A daemon with a source of each kind; its stack has `port` of the push and `history`."""
     own_queue.create()
     program = tmp_path / "stream"
     program.write_text(STREAM)
@@ -103,8 +108,11 @@ def house(make_stack, own_queue, shared_mongodb, remo, broker, tmp_path):
         {"name": "stream", "type": "exec", "mode": "stream", "command": [str(program)]},
         {"name": "broker", "type": "mqtt", "url": f"mqtt://127.0.0.1:{broker.port}", "topics": ["home/{id}/{field}"]},
         {"name": "push", "type": "http_push", "listen": f"127.0.0.1:{stack.port}"}]
-    stack.daemon.write_config()
-    return stack
+    with History() as stack.history:
+        stack.daemon.config["publish"]["sources"].append(history_source(stack.history))
+        stack.daemon.write_config()
+        yield stack
+        stack.history.shutdown()
 
 
 def numbers(stack, source):
@@ -113,12 +121,13 @@ def numbers(stack, source):
 
 
 def test_each_kind_is_stored(house, broker):
+    house.history.add(1, late=5)
     house.daemon.start()
     pusher = Pusher(house.port)
     pusher.start()
     wait_until(lambda: (house.daemon.state / "mqtt-broker.session").exists(), "a session with the broker")
     broker.publish("home/kitchen/temperature", "21.5")
-    for source in ("home", "run", "stream", "broker", "push"):
+    for source in ("home", "run", "stream", "broker", "push", "history"):
         wait_until(lambda: house.readings(query={"source": source}), f"a document of {source} (log: {house.daemon.log.lines[-20:]})")
     pusher.ending = True
     document = house.readings(query={"source": "broker"})[0]
@@ -143,6 +152,8 @@ def test_nothing_is_lost_or_doubled_over_kills(house, broker):
         feeder = threading.Thread(target=broker.publish, args=("home/x/n", *batch))
         feeder.start()
         published += batch
+        for n in range(50):
+            house.history.add(f"{round_}:{n}", late=chance.uniform(2, 1800))
         time.sleep(chance.uniform(0, 0.3))
         house.daemon.kill()
         house.daemon.start()
@@ -152,7 +163,8 @@ def test_nothing_is_lost_or_doubled_over_kills(house, broker):
     pusher.join()
     wait_until(lambda: set(pusher.stored) <= set(numbers(house, "push")), "everything that was pushed")
     assert len(pusher.stored) > 10
-    for source in ("broker", "push"):
+    wait_until(lambda: {n for _, n in house.history.points} <= set(numbers(house, "history")), "the history", patience=60)
+    for source in ("broker", "push", "history"):
         doubled = {name: n for name, n in numbers(house, source).items() if n > 1}
         assert not doubled, f"seed {seed}"
     assert house.daemon.stop() == 0
@@ -166,9 +178,7 @@ def test_history_is_fetched_later(make_stack, own_queue, shared_mongodb, remo):
     own_queue.create()
     stack = make_stack(own_queue, shared_mongodb, remo)
     with History() as history:
-        stack.daemon.config["publish"]["sources"].append(
-            {"name": "history", "type": "http_json", "interval": "10s", "url": f"http://127.0.0.1:{history.server_port}/?from={{since:unix}}&to={{until:unix}}",
-             "since": {"overlap": "1h", "window": "2h"}, "paging": {"next": "/next", "parameter": "page"}, "reading": {"items": "/points", "time": "/at"}})
+        stack.daemon.config["publish"]["sources"].append(history_source(history))
         stack.daemon.write_config()
         history.points.append((2**31 + 1, "history:2038"))
         for round_ in range(6):
