@@ -8,7 +8,10 @@
  * Every call answers DOCUMENT_OK, DOCUMENT_TOO_LARGE, DOCUMENT_DUPLICATE_KEY or -ENOMEM; after anything else than
  * DOCUMENT_OK only document_writer_done() is allowed. */
 
-#include "sinks/document.h"
+#include <mongoc/mongoc.h>
+
+#include "lib/bytes.h"
+#include "sinks/document-reason.h"
 
 /* objects up to here are checked name by name as they grow, larger ones when they are closed */
 #define DOCUMENT_WRITER_NAMES 14

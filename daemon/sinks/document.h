@@ -7,27 +7,10 @@
 
 #include "lib/clock.h"
 #include "pubsub/wire.h"
+#include "sinks/document-reason.h"
 #include "subscribe/payload.h"
 
-#define DOCUMENT_DEPTH_MAX 90                /* mongod refuses about 100 levels */
-#define DOCUMENT_SIZE_MAX (15 * 1024 * 1024) /* BSON; below mongod's 16 MiB, with room for the command */
-
-/* Why a message can never be stored; the words are part of the interface (`reason` in the rejected collection). */
-typedef enum DocumentReason {
-        DOCUMENT_OK = 0,
-        DOCUMENT_NOT_BASE64,
-        DOCUMENT_NOT_UTF8,
-        DOCUMENT_NOT_JSON,
-        DOCUMENT_NOT_OBJECT,
-        DOCUMENT_TOO_DEEP,
-        DOCUMENT_TOO_LARGE,
-        DOCUMENT_DUPLICATE_KEY,
-        DOCUMENT_NUMBER_RANGE,
-        DOCUMENT_REFUSED,     /* by MongoDB, for good */
-        DOCUMENT_ID_CONFLICT, /* its _id is taken by a different payload */
-} DocumentReason;
-
-/* "not_json", "id_conflict", ... */
+/* "not_json", "id_conflict", ...: the words are part of the interface (`reason` in the rejected collection). */
 const char *document_reason(DocumentReason reason);
 
 typedef struct DocumentRules {
