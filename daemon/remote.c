@@ -5,7 +5,7 @@
 
 #include "lib/err.h"
 
-int remote_new(Loop *loop, Http *http, Secrets *secrets, Config *config, Remote **ret, CredentialsError *ret_error) {
+int remote_new(const RemoteMeans *means, Config *config, Remote **ret, CredentialsError *ret_error) {
         _cleanup_(remote_unrefp) Remote *remote = NULL;
         int r;
 
@@ -17,14 +17,14 @@ int remote_new(Loop *loop, Http *http, Secrets *secrets, Config *config, Remote 
         remote->config = config_ref(config);
 
         if (!config->pubsub.emulator) {
-                r = credentials_load(config, secrets, &remote->credentials, ret_error);
+                r = credentials_load(config, means->secrets, &remote->credentials, ret_error);
                 if (r < 0)
                         return r;
         }
-        r = token_new(loop, http, remote->credentials, config->pubsub.ca_file, &remote->token);
+        r = token_new(means->loop, means->http, remote->credentials, config->pubsub.ca_file, &remote->token);
         if (r < 0)
                 return r;
-        r = client_new(http, remote->token, secrets, &config->pubsub, &remote->client);
+        r = client_new(means->http, remote->token, means->secrets, &config->pubsub, &remote->client);
         if (r < 0)
                 return r;
 

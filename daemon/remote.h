@@ -18,9 +18,16 @@ typedef struct Remote {
         Client *client;
 } Remote;
 
+/* What it works with; borrowed. */
+typedef struct RemoteMeans {
+        Loop *loop;
+        Http *http;
+        Secrets *secrets;
+} RemoteMeans;
+
 /* Reads the credentials (none with the emulator). The errnos of credentials_load() with *ret_error filled in, which
- * then has text; others with an empty text. Nothing is sent yet. *secrets* is borrowed. */
-int remote_new(Loop *loop, Http *http, Secrets *secrets, Config *config, Remote **ret, CredentialsError *ret_error);
+ * then has text; others with an empty text. Nothing is sent yet. */
+int remote_new(const RemoteMeans *means, Config *config, Remote **ret, CredentialsError *ret_error);
 /* Counts one more owner; returns *remote*. */
 Remote *remote_ref(Remote *remote);
 /* Counts one less; the last one frees it. NULL is fine; returns NULL. */

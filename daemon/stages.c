@@ -245,9 +245,11 @@ static int subscriber_open(Stage *stage, char error[static STAGES_ERROR_MAX]) {
                 .http = host->http,
                 .state_dir = stage->config->state_dir,
                 .once = host->once,
-                .sink_type = types_sink(section->sink) };
+                .sink_type = types_sink(section->sink),
+                .on_change = on_subscriber,
+                .userdata = stage };
         Subscriber *subscriber = NULL;
-        int r = subscriber_new(host->loop, stage->remote->client, &options, on_subscriber, stage, &subscriber);
+        int r = subscriber_new(host->loop, stage->remote->client, &options, &subscriber);
 
         if (r == -EBADMSG)
                 (void) snprintf(error, STAGES_ERROR_MAX, "%s: its %s section cannot be used", section->subscription,
@@ -353,8 +355,9 @@ static bool stages_hold_exclusive(const Stages *stages, const Stage *stage) {
         return false;
 }
 
-static int stage_new(Stages *stages, const Stages *old, StageKind kind, const void *section, Stage **ret,
-        char error[static STAGES_ERROR_MAX]) {
+/* Its secrets are read; it is not at work yet. */
+static int stage_new(
+        Stages *stages, StageKind kind, const void *section, Stage **ret, char error[static STAGES_ERROR_MAX]) {
         _cleanup_(stage_freep) Stage *stage = calloc(1, sizeof(Stage));
         int r;
 
@@ -370,9 +373,6 @@ static int stage_new(Stages *stages, const Stages *old, StageKind kind, const vo
                                        : 0;
         if (r != 0)
                 return r;
-        r = stages_hold_exclusive(old, stage) ? 0 : stage_open(stage, error);
-        if (r != 0)
-                return r;
         *ret = cleanup_steal(stage);
         return 0;
 }
@@ -380,11 +380,20 @@ static int stage_new(Stages *stages, const Stages *old, StageKind kind, const vo
 static int stages_add(
         Stages *stages, const Stages *old, StageKind kind, const void *section, char error[static STAGES_ERROR_MAX]) {
         Stage *stage = stages_find(old, stages, kind, section);
-        int r = stage ? 0 : stage_new(stages, old, kind, section, &stage, error);
+        int r;
 
-        if (r == 0)
-                stages->items[stages->n++] = stage;
-        return r;
+        if (!stage) {
+                r = stage_new(stages, kind, section, &stage, error);
+                if (r != 0)
+                        return r;
+                r = stages_hold_exclusive(old, stage) ? 0 : stage_open(stage, error);
+                if (r != 0) {
+                        stage_free(stage);
+                        return r;
+                }
+        }
+        stages->items[stages->n++] = stage;
+        return 0;
 }
 
 static int stages_add_all(Stages *stages, const Stages *old, char error[static STAGES_ERROR_MAX]) {
@@ -409,7 +418,7 @@ static int stages_make_remote(Stages *stages, const Stages *old, char error[stat
                 stages->remote = remote_ref(old->remote);
                 return 0;
         }
-        r = remote_new(host->loop, host->http, host->secrets, stages->config, &stages->remote, &why);
+        r = remote_new(&(RemoteMeans){ host->loop, host->http, host->secrets }, stages->config, &stages->remote, &why);
         if (r < 0 && why.text[0] != '\0') {
                 (void) snprintf(error, STAGES_ERROR_MAX, "%s", why.text);
                 return STAGES_SECRET;

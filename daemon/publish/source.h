@@ -53,7 +53,6 @@ typedef struct SourcePoll {
                                  was used */
 } SourcePoll;
 
-#define SOURCE_ERROR_MAX 512
 #define SOURCE_EXCLUSIVE_MAX 256
 
 /* What a type is given. Everything is borrowed and outlives the instance. */

@@ -68,8 +68,6 @@ typedef struct MqttPacket {
         Slice codes;
 } MqttPacket;
 
-#define MQTT_PROBLEM_MAX 96
-
 enum { MQTT_PACKET = 0, MQTT_MORE = 1 };
 /* Reads the packet at the start of *data*. MQTT_PACKET: *ret* is filled in, its slices point into *data*, and
  * *ret_size* bytes are used up. MQTT_MORE: *ret_size* bytes in all are needed at least, *ret* is unchanged. -EMSGSIZE:

@@ -16,15 +16,10 @@ typedef struct Range {
 } Range;
 
 struct Ack {
-        Client *client;
-        const char *subscription;
+        AckSpec spec;
         Slice *ids;
         WireAckFate *fates;
         size_t n;
-        int deadline_sec;
-        usec_t timeout;
-        AckDone done;
-        void *userdata;
         Range ranges[RANGES_MAX]; /* still to send, the next one last */
         size_t n_ranges;
         Range sent;
@@ -60,7 +55,7 @@ static void ack_end(Ack *ack, AckResult result) {
         result.fates = ack->fates;
         result.n = ack->n;
         ack->ended = true;
-        ack->done(ack->userdata, &result);
+        ack->spec.done(ack->spec.userdata, &result);
         ack_free(ack);
 }
 
@@ -121,22 +116,22 @@ static int send_next(Ack *ack) {
         _cleanup_bytes_ Bytes body = {};
         ClientSpec spec = {
                 .method = "POST",
-                .resource = ack->subscription,
-                .verb = ack->deadline_sec < 0 ? ":acknowledge" : ":modifyAckDeadline",
-                .timeout = ack->timeout,
+                .resource = ack->spec.subscription,
+                .verb = ack->spec.deadline_sec < 0 ? ":acknowledge" : ":modifyAckDeadline",
+                .timeout = ack->spec.timeout,
                 .max_reply = CLIENT_REPLY_MAX,
         };
         size_t taken;
         int r;
 
-        r = wire_put_ack(&body, ack->ids + range.start, range.n, ack->deadline_sec, &taken);
+        r = wire_put_ack(&body, ack->ids + range.start, range.n, ack->spec.deadline_sec, &taken);
         if (r < 0)
                 return r;
         push(ack, range.start + taken, range.n - taken);
         ack->sent = (Range){ range.start, taken };
         ack->requests++;
         spec.body = bytes_steal(&body);
-        r = client_call(ack->client, &spec, on_answer, ack, &ack->call);
+        r = client_call(ack->spec.client, &spec, on_answer, ack, &ack->call);
         if (r < 0) {
                 bytes_done(&spec.body);
                 return r;
@@ -144,9 +139,9 @@ static int send_next(Ack *ack) {
         return 0;
 }
 
-int ack_start(Client *client, const char *subscription, const Slice *ids, size_t n, int deadline_sec, usec_t timeout,
-        AckDone done, void *userdata, Ack **ret) {
+int ack_start(const AckSpec *spec, Ack **ret) {
         _cleanup_(ack_freep) Ack *ack = NULL;
+        size_t n = spec->n;
         int r;
 
         assert(n > 0);
@@ -157,14 +152,10 @@ int ack_start(Client *client, const char *subscription, const Slice *ids, size_t
         ack->fates = calloc(n, sizeof *ack->fates);
         if (!ack->ids || !ack->fates)
                 return -ENOMEM;
-        memcpy(ack->ids, ids, n * sizeof *ids);
-        ack->client = client;
-        ack->subscription = subscription;
+        memcpy(ack->ids, spec->ids, n * sizeof *ack->ids);
+        ack->spec = *spec;
+        ack->spec.ids = ack->ids;
         ack->n = n;
-        ack->deadline_sec = deadline_sec;
-        ack->timeout = timeout;
-        ack->done = done;
-        ack->userdata = userdata;
         set_fates(ack, (Range){ 0, n }, WIRE_ACK_RETRY);
         push(ack, 0, n);
         r = send_next(ack);

@@ -11,7 +11,7 @@
 
 typedef struct Ack Ack;
 
-#define ACK_FOREVER (-1)    /* *deadline_sec*: acknowledge */
+#define ACK_FOREVER (-1)    /* as *deadline_sec*: acknowledge */
 #define ACK_RELEASE 0       /* modifyAckDeadline 0: deliver again at once */
 #define ACK_REQUESTS_MAX 64 /* of one run: ids that are not settled by then are given up as WIRE_ACK_LOST */
 
@@ -26,9 +26,18 @@ typedef struct AckResult {
 
 typedef void (*AckDone)(void *userdata, const AckResult *result);
 
-/* The ids are copied, their text is borrowed until the end. *subscription* is borrowed. *n* > 0. Calls *done* once from
- * the loop, never from inside ack_start(); the run is gone then. */
-int ack_start(Client *client, const char *subscription, const Slice *ids, size_t n, int deadline_sec, usec_t timeout,
-        AckDone done, void *userdata, Ack **ret);
+typedef struct AckSpec {
+        Client *client;           /* borrowed */
+        const char *subscription; /* borrowed */
+        const Slice *ids;         /* copied; their text is borrowed until the end */
+        size_t n;                 /* > 0 */
+        int deadline_sec;         /* or ACK_FOREVER, ACK_RELEASE */
+        usec_t timeout;           /* of each request */
+        AckDone done;             /* called once from the loop, never from inside ack_start(); the run is gone then */
+        void *userdata;
+} AckSpec;
+
+/* Begins the run. -ENOMEM, and the errnos of client_call(). */
+int ack_start(const AckSpec *spec, Ack **ret);
 /* Requests under way are dropped: they may have been carried out. */
 Ack *ack_cancel(Ack *ack);

@@ -245,6 +245,7 @@ static void on_released(void *userdata, const AckResult *result) {
 void aside_release(Aside *aside, void (*done)(void *userdata), void *userdata) {
         const HeldHost *host = aside->host;
         _cleanup_free_ Slice *ids = NULL;
+        AckSpec spec;
 
         aside->lease = lease_free(aside->lease);
         if (aside->n == 0 || aside->release || aside->n_tried > 0)
@@ -252,8 +253,15 @@ void aside_release(Aside *aside, void (*done)(void *userdata), void *userdata) {
         aside->released = done;
         aside->userdata = userdata;
         ids = list_ids(aside);
-        if (!ids || ack_start(host->client, host->subscription, ids, aside->n, ACK_RELEASE, RELEASE_TIMEOUT_USEC,
-                            on_released, aside, &aside->release) < 0)
+        spec = (AckSpec){ .client = host->client,
+                .subscription = host->subscription,
+                .ids = ids,
+                .n = aside->n,
+                .deadline_sec = ACK_RELEASE,
+                .timeout = RELEASE_TIMEOUT_USEC,
+                .done = on_released,
+                .userdata = aside };
+        if (!ids || ack_start(&spec, &aside->release) < 0)
                 while (aside->n > 0) /* they come back after their deadline */
                         drop(aside, aside->n - 1);
 }

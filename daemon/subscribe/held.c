@@ -115,8 +115,15 @@ static void held_start_release(Held *held, const Slice *ids, size_t n) {
 
         if (n == 0)
                 return;
-        r = ack_start(held->host->client, held->host->subscription, ids, n, ACK_RELEASE, RELEASE_TIMEOUT_USEC,
-                on_released, held, &held->release);
+        r = ack_start(&(AckSpec){ .client = held->host->client,
+                              .subscription = held->host->subscription,
+                              .ids = ids,
+                              .n = n,
+                              .deadline_sec = ACK_RELEASE,
+                              .timeout = RELEASE_TIMEOUT_USEC,
+                              .done = on_released,
+                              .userdata = held },
+                &held->release);
         if (r < 0)
                 log_debug("%s: cannot release %zu messages: they come back after their deadline",
                         held->host->subscription, n);
@@ -194,8 +201,15 @@ static void on_acknowledged(void *userdata, const AckResult *result) {
 static void held_acknowledge(Held *held) {
         int r;
 
-        r = ack_start(held->host->client, held->host->subscription, held->ids, held->n_ids, ACK_FOREVER,
-                CLIENT_TIMEOUT_USEC, on_acknowledged, held, &held->ack);
+        r = ack_start(&(AckSpec){ .client = held->host->client,
+                              .subscription = held->host->subscription,
+                              .ids = held->ids,
+                              .n = held->n_ids,
+                              .deadline_sec = ACK_FOREVER,
+                              .timeout = CLIENT_TIMEOUT_USEC,
+                              .done = on_acknowledged,
+                              .userdata = held },
+                &held->ack);
         if (r < 0)
                 held_retry_later(held, 0);
 }

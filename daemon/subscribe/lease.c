@@ -26,7 +26,8 @@ struct Lease {
         LeaseState state;
         Slice *ids;
         size_t n, n_allocated;
-        usec_t received, granted, asked, retry_at;
+        LeaseTimes times;
+        usec_t asked;
         usec_t added; /* when ids that were added since the last renewal was sent need one; 0: none were */
         Backoff backoff;
         bool narrowed; /* since the renewal under way was sent: its results are for other ids */
@@ -34,10 +35,9 @@ struct Lease {
         LoopWatch *timer;
 };
 
-LeaseStep lease_step(
-        const LeaseRules *rules, usec_t received, usec_t granted, usec_t retry_at, usec_t now, usec_t *ret_at) {
-        usec_t end = received + rules->max_hold;
-        usec_t renew_at = retry_at > 0 ? retry_at : granted + rules->deadline / 2;
+LeaseStep lease_step(const LeaseRules *rules, const LeaseTimes *times, usec_t now, usec_t *ret_at) {
+        usec_t end = times->received + rules->max_hold;
+        usec_t renew_at = times->retry_at > 0 ? times->retry_at : times->granted + rules->deadline / 2;
 
         if (now >= end)
                 return LEASE_LAPSE;
@@ -61,7 +61,7 @@ static void lease_fail(Lease *lease, usec_t retry_after, usec_t now) {
 
         lease->backoff.max =
                 lease->rules->deadline / 4 > LEASE_RETRY_MIN_USEC ? lease->rules->deadline / 4 : LEASE_RETRY_MIN_USEC;
-        lease->retry_at = now + backoff_next_at_least(&lease->backoff, floor, loop_random());
+        lease->times.retry_at = now + backoff_next_at_least(&lease->backoff, floor, loop_random());
 }
 
 /* Ids that are no longer ours need no more renewals. */
@@ -88,8 +88,8 @@ static void on_renewed(void *userdata, const AckResult *result) {
         if (again)
                 lease_fail(lease, result->retry_after, clock_now());
         else {
-                lease->granted = lease->asked;
-                lease->retry_at = lease->added;
+                lease->times.granted = lease->asked;
+                lease->times.retry_at = lease->added;
                 backoff_reset(&lease->backoff);
         }
         lease_drop_lost(lease, result);
@@ -105,21 +105,26 @@ static void lease_renew(Lease *lease, usec_t now) {
         lease->narrowed = false;
         lease->added = 0;
         lease->asked = now; /* the service grants from a later moment: erring on this side is safe */
-        r = ack_start(lease->client, lease->subscription, lease->ids, lease->n,
-                (int) (lease->rules->deadline / USEC_PER_SEC),
-                quarter > LEASE_TIMEOUT_MIN_USEC ? quarter : LEASE_TIMEOUT_MIN_USEC, on_renewed, lease,
+        r = ack_start(&(AckSpec){ .client = lease->client,
+                              .subscription = lease->subscription,
+                              .ids = lease->ids,
+                              .n = lease->n,
+                              .deadline_sec = (int) (lease->rules->deadline / USEC_PER_SEC),
+                              .timeout = quarter > LEASE_TIMEOUT_MIN_USEC ? quarter : LEASE_TIMEOUT_MIN_USEC,
+                              .done = on_renewed,
+                              .userdata = lease },
                 &lease->renewal);
         if (r >= 0)
                 return lease_move(lease, RENEWING);
         lease_fail(lease, 0, now);
-        lease_wake_at(lease, lease->retry_at);
+        lease_wake_at(lease, lease->times.retry_at);
 }
 
 /* Does what is due. The lease may be gone afterwards. */
 static void lease_look(Lease *lease) {
-        usec_t now = clock_now(), at = 0, end = lease->received + lease->rules->max_hold;
+        usec_t now = clock_now(), at = 0, end = lease->times.received + lease->rules->max_hold;
 
-        switch (lease_step(lease->rules, lease->received, lease->granted, lease->retry_at, now, &at)) {
+        switch (lease_step(lease->rules, &lease->times, now, &at)) {
         case LEASE_REST:
                 return lease_wake_at(lease, at);
         case LEASE_RENEW:
@@ -153,8 +158,8 @@ int lease_new(Loop *loop, const LeaseSpec *spec, Lease **ret) {
         lease->subscription = spec->subscription;
         lease->rules = spec->rules;
         lease->callbacks = spec->callbacks;
-        lease->received = spec->received;
-        lease->granted = spec->granted;
+        lease->times.received = spec->received;
+        lease->times.granted = spec->granted;
         lease->backoff = (Backoff){ .initial = LEASE_RETRY_MIN_USEC, .max = LEASE_RETRY_MIN_USEC };
         lease->ids = calloc(spec->n + 1, sizeof(Slice));
         if (!lease->ids)
@@ -164,7 +169,7 @@ int lease_new(Loop *loop, const LeaseSpec *spec, Lease **ret) {
         r = loop_add_timer(loop, LOOP_EXACT, on_timer, lease, &lease->timer);
         if (r < 0)
                 return r;
-        (void) lease_step(lease->rules, lease->received, lease->granted, 0, clock_now(), &first);
+        (void) lease_step(lease->rules, &lease->times, clock_now(), &first);
         loop_arm(lease->timer, first);
         *ret = cleanup_steal(lease);
         return 0;
@@ -181,7 +186,7 @@ Lease *lease_free(Lease *lease) {
 }
 
 static usec_t lease_due(const Lease *lease) {
-        return lease->retry_at > 0 ? lease->retry_at : lease->granted + lease->rules->deadline / 2;
+        return lease->times.retry_at > 0 ? lease->times.retry_at : lease->times.granted + lease->rules->deadline / 2;
 }
 
 int lease_set(Lease *lease, const Slice *ids, size_t n) {
@@ -198,8 +203,8 @@ int lease_set(Lease *lease, const Slice *ids, size_t n) {
                 lease->added = clock_now() + lease->rules->deadline / 8;
         if (lease->state != RESTING || lease_due(lease) <= lease->added)
                 return 0;
-        lease->retry_at = lease->added;
-        lease_wake_at(lease, lease->retry_at);
+        lease->times.retry_at = lease->added;
+        lease_wake_at(lease, lease->times.retry_at);
         return 0;
 }
 
@@ -211,5 +216,5 @@ void lease_narrow(Lease *lease, const Slice *ids, size_t n) {
 }
 
 bool lease_is_live(const Lease *lease, usec_t now) {
-        return lease->state != LAPSED && now < lease->granted + lease->rules->deadline;
+        return lease->state != LAPSED && now < lease->times.granted + lease->rules->deadline;
 }

@@ -28,10 +28,15 @@ typedef struct LeaseRules {
 
 typedef enum LeaseStep { LEASE_REST, LEASE_RENEW, LEASE_LAPSE } LeaseStep;
 
-/* What to do with a lease at *now*; pure. *received*: when the batch came; *granted*: when the last grant was asked
- * for; *retry_at*: the next try after a failed one, else 0. *ret_at* gets the time to ask again after LEASE_REST. */
-LeaseStep lease_step(
-        const LeaseRules *rules, usec_t received, usec_t granted, usec_t retry_at, usec_t now, usec_t *ret_at);
+/* clock_now() of what became of a lease so far. */
+typedef struct LeaseTimes {
+        usec_t received; /* when the batch came */
+        usec_t granted;  /* when the last grant was asked for */
+        usec_t retry_at; /* the next try after a failed one, else 0 */
+} LeaseTimes;
+
+/* What to do with a lease at *now*; pure. *ret_at* gets the time to ask again after LEASE_REST. */
+LeaseStep lease_step(const LeaseRules *rules, const LeaseTimes *times, usec_t now, usec_t *ret_at);
 
 typedef struct Lease Lease;
 

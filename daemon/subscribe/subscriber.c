@@ -570,7 +570,8 @@ static int make_parts(Subscriber *s, Client *client, const SubscriberOptions *op
         r = loop_add_defer(s->loop, on_change_watch, s, &s->change);
         if (r < 0)
                 return r;
-        r = subscription_new(s->loop, client, s->config->subscription, on_subscription_change, s, &s->subscription);
+        r = subscription_new(s->loop, client,
+                &(SubscriptionOptions){ s->config->subscription, on_subscription_change, s }, &s->subscription);
         if (r < 0)
                 return r;
         r = aside_new(&s->host, &s->aside);
@@ -589,8 +590,7 @@ static int make_parts(Subscriber *s, Client *client, const SubscriberOptions *op
                 &s->sink);
 }
 
-int subscriber_new(Loop *loop, Client *client, const SubscriberOptions *options, void (*on_change)(void *userdata),
-        void *userdata, Subscriber **ret) {
+int subscriber_new(Loop *loop, Client *client, const SubscriberOptions *options, Subscriber **ret) {
         _cleanup_(subscriber_freep) Subscriber *s = NULL;
         int r;
 
@@ -600,8 +600,8 @@ int subscriber_new(Loop *loop, Client *client, const SubscriberOptions *options,
         s->loop = loop;
         s->config = options->config;
         s->once = options->once;
-        s->on_change = on_change;
-        s->userdata = userdata;
+        s->on_change = options->on_change;
+        s->userdata = options->userdata;
         init_host(s, client);
         r = make_parts(s, client, options);
         if (r < 0)

@@ -55,12 +55,14 @@ typedef struct SubscriberOptions {
         bool once; /* reads the subscription at once, pulls from subscriber_begin() on: returnImmediately, until three
                     * empty answers in a row, then subscriber_is_drained() */
         const SinkType *sink_type; /* of config->sink */
+        /* Anything in the status changed; told from the loop, and never from inside a call. */
+        void (*on_change)(void *userdata);
+        void *userdata;
 } SubscriberOptions;
 
-/* Opens the sink; pulls begin from the loop, when that is ready. on_change: anything in the status, told from the loop
- * and never from inside a call. -EBADMSG, logged: the sink cannot be used as it is configured. */
-int subscriber_new(Loop *loop, Client *client, const SubscriberOptions *options, void (*on_change)(void *userdata),
-        void *userdata, Subscriber **ret);
+/* Opens the sink; pulls begin from the loop, when that is ready. -EBADMSG, logged: the sink cannot be used as it is
+ * configured. */
+int subscriber_new(Loop *loop, Client *client, const SubscriberOptions *options, Subscriber **ret);
 
 /* The topic is gone, it seems: looks at the subscription at once. `checked` is false until the answer. */
 void subscriber_look_again(Subscriber *subscriber);

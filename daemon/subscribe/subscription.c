@@ -392,8 +392,7 @@ void subscription_set_paused(Subscription *s, bool paused) {
 
 /* ---- life ---- */
 
-int subscription_new(Loop *loop, Client *client, const char *name, void (*on_change)(void *userdata), void *userdata,
-        Subscription **ret) {
+int subscription_new(Loop *loop, Client *client, const SubscriptionOptions *options, Subscription **ret) {
         _cleanup_(subscription_freep) Subscription *s = NULL;
         int r;
 
@@ -401,9 +400,9 @@ int subscription_new(Loop *loop, Client *client, const char *name, void (*on_cha
         if (!s)
                 return -ENOMEM;
         s->client = client;
-        s->name = name;
-        s->on_change = on_change;
-        s->userdata = userdata;
+        s->name = options->name;
+        s->on_change = options->on_change;
+        s->userdata = options->userdata;
         s->backoff = (Backoff){ .initial = 1 * USEC_PER_SEC, .max = 60 * USEC_PER_SEC };
         r = loop_add_timer(loop, LOOP_RELAXED, look, s, &s->timer);
         if (r < 0)

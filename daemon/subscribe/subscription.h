@@ -63,9 +63,14 @@ typedef struct SubscriptionStatus {
         const char *detail;   /* of the failure; "" */
 } SubscriptionStatus;
 
-/* *name* is borrowed. on_change: anything in the status but the trouble. */
-int subscription_new(Loop *loop, Client *client, const char *name, void (*on_change)(void *userdata), void *userdata,
-        Subscription **ret);
+typedef struct SubscriptionOptions {
+        const char *name;                  /* full; borrowed */
+        void (*on_change)(void *userdata); /* anything in the status but the trouble */
+        void *userdata;
+} SubscriptionOptions;
+
+/* The first look is taken at once, from the loop. -ENOMEM. */
+int subscription_new(Loop *loop, Client *client, const SubscriptionOptions *options, Subscription **ret);
 Subscription *subscription_free(Subscription *subscription);
 CLEANUP_DEFINE(Subscription, subscription_free)
 

@@ -135,7 +135,7 @@ static Grant check_grant(Session *session, const char *resource, const char *per
         Grant grant = GRANT_UNKNOWN;
 
         (void) snprintf(body, sizeof(body), "{\"permissions\":[\"%s\"]}", permission);
-        session_call(session, "POST", resource, ":testIamPermissions", body, &reply);
+        session_post(session, resource, ":testIamPermissions", body, &reply);
         if (reply.outcome == CLIENT_OK && json_parse(reply.body.data, reply.body.size, &json) >= 0)
                 grant = json_at(json_get(json, "permissions"), 0) ? GRANT_YES : GRANT_NO;
         session_reply_done(&reply);
@@ -154,7 +154,7 @@ static bool topic_has_subscription(Session *session, const char *topic) {
         if (session->config->n_subscriptions > 0)
                 return true; /* each is looked at by itself */
         (void) snprintf(resource, sizeof(resource), "%s/subscriptions", topic);
-        session_call(session, "GET", resource, NULL, NULL, &reply);
+        session_get(session, resource, &reply);
         if (reply.outcome == CLIENT_OK && json_parse(reply.body.data, reply.body.size, &json) >= 0)
                 some = json_at(json_get(json, "subscriptions"), 0) != NULL;
         session_reply_done(&reply);
@@ -165,7 +165,7 @@ static void check_topic(Session *session, const char *topic) {
         Grant grant = check_grant(session, topic, "pubsub.topics.publish");
         SessionReply reply;
 
-        session_call(session, "GET", topic, NULL, NULL, &reply);
+        session_get(session, topic, &reply);
         if (reply.outcome == CLIENT_NOT_FOUND)
                 session_fail(session, topic,
                         "does not exist: create it with `sensorqd setup`, or check pubsub.project and publish.topic");
@@ -227,7 +227,7 @@ static bool check_subscription(Session *session, const char *name) {
         SessionReply reply;
         bool on_topic = true;
 
-        session_call(session, "GET", name, NULL, NULL, &reply);
+        session_get(session, name, &reply);
         if (reply.outcome == CLIENT_NOT_FOUND)
                 session_fail(session, name,
                         "does not exist: create it with `sensorqd setup` before anything is published, which would be "

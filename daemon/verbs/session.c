@@ -33,7 +33,8 @@ int session_open(Config *config, Session **ret) {
                 r = secrets_new(&session->secrets);
         if (r < 0)
                 return EX_OSERR;
-        r = remote_new(session->loop, session->http, session->secrets, config, &session->remote, &why);
+        r = remote_new(
+                &(RemoteMeans){ session->loop, session->http, session->secrets }, config, &session->remote, &why);
         if (r < 0 && why.text[0] == '\0')
                 return EX_OSERR;
         if (r < 0) {
@@ -98,17 +99,14 @@ int session_exit_code(const Session *session) {
         return session->failed > 0 ? EX_UNAVAILABLE : EX_OK;
 }
 
-void session_call(Session *session, const char *method, const char *resource, const char *verb, const char *body,
-        SessionReply *ret) {
-        ClientSpec spec = { .method = method,
-                .resource = resource,
-                .verb = verb,
-                .timeout = SESSION_TIMEOUT_USEC,
-                .max_reply = CLIENT_REPLY_MAX };
+/* *spec* has method, resource and verb. */
+static void session_call(Session *session, ClientSpec spec, const char *body, SessionReply *ret) {
         ClientReply reply = {};
         int r;
 
         *ret = (SessionReply){};
+        spec.timeout = SESSION_TIMEOUT_USEC;
+        spec.max_reply = CLIENT_REPLY_MAX;
         r = body ? bytes_append_text(&spec.body, body) : 0;
         if (r >= 0)
                 r = client_call_wait(session->loop, session->remote->client, &spec, &reply, ret->detail);
@@ -122,6 +120,18 @@ void session_call(Session *session, const char *method, const char *resource, co
         ret->answered = reply.http_status > 0;
         (void) snprintf(ret->status, sizeof(ret->status), "%s", reply.error.status);
         ret->body = bytes_steal(&reply.body);
+}
+
+void session_get(Session *session, const char *resource, SessionReply *ret) {
+        session_call(session, (ClientSpec){ .method = "GET", .resource = resource }, NULL, ret);
+}
+
+void session_put(Session *session, const char *resource, const char *body, SessionReply *ret) {
+        session_call(session, (ClientSpec){ .method = "PUT", .resource = resource }, body, ret);
+}
+
+void session_post(Session *session, const char *resource, const char *verb, const char *body, SessionReply *ret) {
+        session_call(session, (ClientSpec){ .method = "POST", .resource = resource, .verb = verb }, body, ret);
 }
 
 void session_reply_done(SessionReply *reply) {

@@ -46,9 +46,11 @@ typedef struct SessionReply {
         Bytes body;
 } SessionReply;
 
-/* One call to its end; *body* is JSON text or NULL. Never fails: what went wrong becomes an outcome. */
-void session_call(Session *session, const char *method, const char *resource, const char *verb, const char *body,
-        SessionReply *ret);
+/* One call to its end: GET, PUT, or POST with the *verb* of a method (":testIamPermissions"). *body* is JSON text.
+ * Never fails: what went wrong becomes an outcome. session_reply_done() in any case. */
+void session_get(Session *session, const char *resource, SessionReply *ret);
+void session_put(Session *session, const char *resource, const char *body, SessionReply *ret);
+void session_post(Session *session, const char *resource, const char *verb, const char *body, SessionReply *ret);
 void session_reply_done(SessionReply *reply);
 
 /* Reads the secrets of a source or sink. False with FAIL printed when one cannot be read. */

@@ -16,7 +16,7 @@ static bool setup_read(Session *session, const char *name, SubscriptionSettings 
         SessionReply reply;
         bool known;
 
-        session_call(session, "GET", name, NULL, NULL, &reply);
+        session_get(session, name, &reply);
         known = reply.outcome == CLIENT_OK && subscription_parse(reply.body.data, reply.body.size, ret) >= 0;
         session_reply_done(&reply);
         return known;
@@ -60,7 +60,7 @@ static bool setup_topic_is_safe(Session *session, const char *topic) {
 static bool setup_make_topic(Session *session, const char *topic) {
         SessionReply reply;
 
-        session_call(session, "PUT", topic, NULL, "{}", &reply);
+        session_put(session, topic, "{}", &reply);
         if (reply.outcome == CLIENT_OK)
                 session_ok(session, topic, "created");
         else if (reply.outcome == CLIENT_EXISTS)
@@ -74,7 +74,7 @@ static bool setup_make_topic(Session *session, const char *topic) {
 static bool setup_topic(Session *session, const char *topic) {
         SessionReply reply;
 
-        session_call(session, "GET", topic, NULL, NULL, &reply);
+        session_get(session, topic, &reply);
         session_reply_done(&reply);
         if (!reply.answered)
                 session_fail(session, topic, "cannot be looked at: %s", reply.detail);
@@ -107,7 +107,7 @@ static bool setup_tell_existing(Session *session, const char *name, bool known) 
         SubscriptionSettings settings;
         SessionReply reply;
 
-        session_call(session, "GET", name, NULL, NULL, &reply);
+        session_get(session, name, &reply);
         if (reply.outcome == CLIENT_OK && subscription_parse(reply.body.data, reply.body.size, &settings) >= 0)
                 setup_tell_settings(session, name, &settings);
         else if (known)
@@ -136,7 +136,7 @@ static void setup_create_subscription(
                         "{\"topic\":\"%s\",\"ackDeadlineSeconds\":60,\"messageRetentionDuration\":\"%s\","
                         "\"expirationPolicy\":{}}",
                         topic, retentions[i]);
-                session_call(session, "PUT", subscription, NULL, body, ret);
+                session_put(session, subscription, body, ret);
                 if (ret->outcome != CLIENT_INVALID)
                         return;
                 if (i + 1 < ELEMENTSOF(retentions))

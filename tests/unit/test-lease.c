@@ -54,18 +54,18 @@ static void test_step(void **state) {
         const LeaseRules r = { .deadline = 60 * USEC_PER_SEC, .max_hold = 100 * USEC_PER_SEC };
         usec_t at = 0;
 
-        assert_int_equal(lease_step(&r, NOW, NOW, 0, NOW, &at), LEASE_REST);
+        assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW, 0 }, NOW, &at), LEASE_REST);
         assert_int_equal(at, NOW + 30 * USEC_PER_SEC);
-        assert_int_equal(lease_step(&r, NOW, NOW, 0, at - 1, &at), LEASE_REST);
-        assert_int_equal(lease_step(&r, NOW, NOW, 0, at, &at), LEASE_RENEW);
+        assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW, 0 }, at - 1, &at), LEASE_REST);
+        assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW, 0 }, at, &at), LEASE_RENEW);
         /* a failed renewal is tried again soon, not at the next half */
-        assert_int_equal(lease_step(&r, NOW, NOW, NOW + 32 * USEC_PER_SEC, NOW + 31 * USEC_PER_SEC, &at), LEASE_REST);
+        assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW, NOW + 32 * USEC_PER_SEC }, NOW + 31 * USEC_PER_SEC, &at), LEASE_REST);
         assert_int_equal(at, NOW + 32 * USEC_PER_SEC);
-        assert_int_equal(lease_step(&r, NOW, NOW, NOW + 32 * USEC_PER_SEC, NOW + 32 * USEC_PER_SEC, &at), LEASE_RENEW);
+        assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW, NOW + 32 * USEC_PER_SEC }, NOW + 32 * USEC_PER_SEC, &at), LEASE_RENEW);
         /* never beyond max_hold */
-        assert_int_equal(lease_step(&r, NOW, NOW + 90 * USEC_PER_SEC, 0, NOW + 91 * USEC_PER_SEC, &at), LEASE_REST);
+        assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW + 90 * USEC_PER_SEC, 0 }, NOW + 91 * USEC_PER_SEC, &at), LEASE_REST);
         assert_int_equal(at, NOW + 100 * USEC_PER_SEC);
-        assert_int_equal(lease_step(&r, NOW, NOW + 90 * USEC_PER_SEC, 0, NOW + 100 * USEC_PER_SEC, &at), LEASE_LAPSE);
+        assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW + 90 * USEC_PER_SEC, 0 }, NOW + 100 * USEC_PER_SEC, &at), LEASE_LAPSE);
 }
 
 static void test_renews_at_half(void **state) {
