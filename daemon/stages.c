@@ -371,29 +371,21 @@ static int stage_new(
         r = kind == STAGE_SOURCE       ? source_prepare(stage, error)
             : kind == STAGE_SUBSCRIBER ? subscriber_prepare(stage, error)
                                        : 0;
-        if (r != 0)
-                return r;
-        *ret = cleanup_steal(stage);
-        return 0;
+        if (r == 0)
+                *ret = cleanup_steal(stage);
+        return r;
 }
 
 static int stages_add(
         Stages *stages, const Stages *old, StageKind kind, const void *section, char error[static STAGES_ERROR_MAX]) {
         Stage *stage = stages_find(old, stages, kind, section);
-        int r;
+        bool known = stage;
+        int r = known ? 0 : stage_new(stages, kind, section, &stage, error);
 
-        if (!stage) {
-                r = stage_new(stages, kind, section, &stage, error);
-                if (r != 0)
-                        return r;
-                r = stages_hold_exclusive(old, stage) ? 0 : stage_open(stage, error);
-                if (r != 0) {
-                        stage_free(stage);
-                        return r;
-                }
-        }
+        if (r != 0)
+                return r;
         stages->items[stages->n++] = stage;
-        return 0;
+        return known || stages_hold_exclusive(old, stage) ? 0 : stage_open(stage, error);
 }
 
 static int stages_add_all(Stages *stages, const Stages *old, char error[static STAGES_ERROR_MAX]) {

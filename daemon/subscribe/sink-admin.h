@@ -6,7 +6,7 @@
 
 #include "config.h"
 #include "lib/bytes.h"
-#include "subscribe/sink.h"
+#include "subscribe/sink-type.h"
 
 #define SINK_ADMIN_TEXT_MAX 768
 
