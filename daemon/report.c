@@ -140,8 +140,9 @@ static void line_failing_sources(Line *line) {
 static void line_well_sources(Line *line) {
         const Figures *f = line->figures;
         char name[NAME_SIZE], time[TIME_SIZE];
+        bool speaks = false; /* the one that was heard last */
+        usec_t last = 0, at;
         size_t well = 0;
-        usec_t last = 0;
 
         for (size_t i = 0; i < f->n_sources; i++) {
                 const SourceStatus *source = &f->sources[i];
@@ -150,7 +151,11 @@ static void line_well_sources(Line *line) {
                         continue;
                 if (++well == 1)
                         (void) name_cut(source->name, name);
-                last = source->last_poll > last ? source->last_poll : last;
+                at = source->speaks ? source->last_reading : source->last_poll;
+                if (at > last || well == 1) {
+                        last = at;
+                        speaks = source->speaks;
+                }
         }
         if (well == 0)
                 return;
@@ -158,10 +163,13 @@ static void line_well_sources(Line *line) {
                 (void) snprintf(name, sizeof(name), "%zu sources", well);
         line_comma(line);
         if (last == 0)
-                line_add(line, "%s not polled yet", name);
+                line_add(line, speaks ? "%s has sent no reading yet" : "%s not polled yet", name);
         else
-                line_add(line, well == 1 ? "%s polled %s" : "%s well, last poll %s", name,
-                        local_time(last, f->wall, time));
+                line_add(line,
+                        speaks      ? well == 1 ? "%s last reading %s" : "%s well, last reading %s"
+                        : well == 1 ? "%s polled %s"
+                                    : "%s well, last poll %s",
+                        name, local_time(last, f->wall, time));
 }
 
 static void line_outbox(Line *line) {
@@ -345,7 +353,9 @@ static const Figure source_figures[] = {
         FIGURE(TEXT, SourceStatus, name),
         FIGURE(FLAG, SourceStatus, failing),
         FIGURE(TIME, SourceStatus, failing_since),
+        FIGURE(FLAG, SourceStatus, speaks),
         FIGURE(TIME, SourceStatus, last_poll),
+        FIGURE(TIME, SourceStatus, last_reading),
         FIGURE(DUE, SourceStatus, next_poll),
         FIGURE(COUNT, SourceStatus, polls),
         FIGURE(COUNT, SourceStatus, readings),

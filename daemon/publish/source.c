@@ -19,6 +19,7 @@
 #define SOURCE_GATE_MAX_USEC (10 * USEC_PER_SEC)  /* between looks whether the outbox has room again */
 #define SOURCE_STORE_MAX_USEC (30 * USEC_PER_SEC) /* between tries to store what the disk refused */
 #define SOURCE_ONCE_USEC (15 * USEC_PER_SEC)      /* `once` ends although the disk still refuses */
+#define SOURCE_LISTEN_MAX_USEC USEC_PER_MINUTE    /* `once`: the rest is for the next run */
 #define SOURCE_NOTES_MAX 1000                     /* that are remembered as said; more are not said */
 #define SOURCE_UNREADABLE_MIN 3                   /* in a row from the start: no chance any more */
 #define SOURCE_ROW_BYTES 1024                     /* room for a first batch: more than a device's reading takes */
@@ -56,6 +57,8 @@ struct Source {
         void *self;  /* the type's */
         bool polled; /* it is, when the host does not forbid it */
         bool retired;
+        usec_t listen_end; /* clock_now(): `once` listens, no longer than until then; 0: it does not */
+        bool answered;     /* the remote did, at least once */
 
         PollState polling;
         LoopWatch *due;   /* timer: the next poll */
@@ -78,7 +81,7 @@ struct Source {
         uint64_t *notes;                         /* said: hashes of kind and device */
         size_t n_notes, notes_allocated;
         char answer[320]; /* of the last good poll */
-        usec_t last_poll;
+        usec_t last_poll, last_reading;
         uint64_t polls, stored, failures, unreadable;
         Bytes labels;
 };
@@ -184,6 +187,7 @@ static void source_answered(Source *s, const SourcePoll *poll) {
                 log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
                         "Source %s: %s.", s->config->name, s->answer);
         s->odd = poll->odd;
+        s->answered = true;
         source_well(s);
 }
 
@@ -207,11 +211,44 @@ static void source_tell_clock(Source *s, int64_t offset) {
                 span, offset < 0 ? "ahead of" : "behind", s->config->name);
 }
 
+/* ---- `once`, and what speaks when it likes ---- */
+
+static void source_listen(Source *s) {
+        usec_t now = clock_now();
+
+        s->polls++;
+        source_move_poll(s, POLL_POLLING);
+        s->listen_end = now + SOURCE_LISTEN_MAX_USEC;
+        loop_arm(s->due, now + (s->answered ? s->type->quiet : SOURCE_ONCE_USEC));
+}
+
+/* It is there, or it spoke: the silence begins anew. */
+static void source_heard(Source *s) {
+        usec_t end = clock_now() + s->type->quiet;
+
+        if (s->listen_end > 0)
+                loop_arm(s->due, end < s->listen_end ? end : s->listen_end);
+}
+
+/* It has been silent, or it fails, which is not tried again. What comes from now on is the next run's. */
+static void source_end_listening(Source *s) {
+        s->listen_end = 0;
+        source_move_poll(s, POLL_WAITING);
+        source_retire(s);
+        source_changed(s);
+}
+
 void source_tell(Source *s, const SourcePoll *poll, usec_t retry_in) {
-        if (poll->outcome == SOURCE_POLLED)
-                source_answered(s, poll);
-        else
+        bool failed = poll->outcome != SOURCE_POLLED;
+
+        if (failed)
                 source_failed(s, poll, retry_in);
+        else
+                source_answered(s, poll);
+        if (s->listen_end > 0 && failed)
+                source_end_listening(s);
+        else
+                source_heard(s);
         source_changed(s);
 }
 
@@ -323,6 +360,8 @@ static void source_committed(Source *s) {
         uint64_t rows = s->readings.n, bytes = reading_list_bytes(&s->readings), ticket = s->ticket;
 
         s->stored += rows;
+        if (rows > 0)
+                s->last_reading = clock_wall();
         s->largest_rows = rows > s->largest_rows ? rows : s->largest_rows;
         s->largest_bytes = bytes > s->largest_bytes ? bytes : s->largest_bytes;
         s->ticket = 0;
@@ -354,6 +393,7 @@ int source_put(Source *s, ReadingList *readings, uint64_t ticket) {
         if (r < 0)
                 return r;
         s->ticket = ticket > s->ticket ? ticket : s->ticket;
+        source_heard(s);
         if (s->waiting == READINGS_NONE) {
                 source_move_readings(s, READINGS_GATHERED);
                 loop_wake(s->commit);
@@ -487,10 +527,20 @@ static void source_poll(Source *s) {
                 source_polled(s, &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .detail = strerror(-r) });
 }
 
+static void source_silent(Source *s) {
+        if (s->answered)
+                source_end_listening(s);
+        else
+                source_tell(s, &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .detail = "it has not answered in time" },
+                        s->config->interval);
+}
+
 /* What waits for the disk comes first: source_committed() sets the next slot. */
 static void source_on_due(void *userdata) {
         Source *s = userdata;
 
+        if (s->listen_end > 0)
+                return source_silent(s);
         if (s->waiting != READINGS_NONE)
                 return;
         if (!source_has_room(s)) {
@@ -505,8 +555,13 @@ static void source_on_due(void *userdata) {
 
 int source_poll_now(Source *s) {
         SourcePoll poll = { .outcome = SOURCE_UNREACHABLE };
+        bool listens = !s->polled && !s->host->checking;
 
-        if (source_is_busy(s))
+        if (listens && s->type->quiet == 0) {
+                log_notice("Source %s speaks when it likes, and is left out of this run.", s->config->name);
+                return 0;
+        }
+        if (s->polling == POLL_POLLING || (source_is_busy(s) && !listens))
                 return -EBUSY;
         if (s->not_before > clock_now() && !s->host->checking)
                 poll.detail = "its rate limit was used up by an earlier run, and it is not asked before it begins anew";
@@ -514,6 +569,8 @@ int source_poll_now(Source *s) {
                 poll.detail = "the outbox has no room for what a poll would bring";
         if (poll.detail)
                 source_tell(s, &poll, s->config->interval);
+        else if (listens)
+                source_listen(s);
         else
                 source_poll(s);
         return 0;
@@ -537,7 +594,7 @@ static int source_open(Source *s) {
                 .secrets = s->host->secrets,
                 .listen = s->host->listen,
                 .state_dir = s->host->state_dir,
-                .manual = s->host->manual,
+                .manual = s->host->manual && (s->host->checking || s->type->quiet == 0),
                 .may_run = s->host->may_run,
                 .source = s,
                 .labels = &s->labels,
@@ -616,7 +673,9 @@ void source_status(const Source *s, SourceStatus *ret) {
                 .name = s->config->name,
                 .failing = failing,
                 .failing_since = s->trouble.since_wall,
+                .speaks = !s->polled,
                 .last_poll = s->last_poll,
+                .last_reading = s->last_reading,
                 .next_poll = waits && source_is_polled(s) ? s->next_poll : 0,
                 .polls = s->polls,
                 .readings = s->stored,

@@ -66,7 +66,7 @@ typedef struct SourceContext {
         const Bytes *labels; /* of every reading: members and attributes, see labels_next() */
         const char *state_dir;
         Listen *listen;     /* for types that are spoken to by HTTP; NULL in `check` */
-        bool manual;        /* `once`, `check`: nothing is begun in open() that is not asked for */
+        bool manual;        /* `once` (but for a type with `quiet`), `check`: open() begins nothing */
         bool may_run;       /* `check` may run programs */
         const char *cursor; /* what a list that was put has set last (reading_list_set_cursor()); NULL: nothing yet.
                                Valid during open() only */
@@ -95,6 +95,9 @@ typedef struct SourceType {
         int (*poll)(void *self);
         /* Whether, with these keys, it speaks when it likes although it has poll(). NULL: never. */
         bool (*speaks)(const void *keys);
+        /* Of one that speaks when it likes: `once` listens to it, from open() on, until it has been silent for so long.
+         * 0: `once` leaves it out, and says so. */
+        usec_t quiet;
         /* `sensorqd check`: like poll(), but tells only whether the remote answers, and disturbs no running daemon.
          * NULL: poll() does. */
         int (*check)(void *self);
@@ -133,7 +136,9 @@ typedef struct SourceStatus {
         const char *name;
         bool failing;
         usec_t failing_since; /* clock_wall() */
+        bool speaks;          /* when it likes: it is not polled */
         usec_t last_poll;     /* clock_wall() of the last poll that answered well; 0: none yet */
+        usec_t last_reading;  /* clock_wall() of the last reading that was stored; 0: none yet */
         usec_t next_poll;     /* clock_now(); 0: none is planned */
         uint64_t polls, readings, failures, unreadable;
         const char *detail;             /* of the failure; "" when well */
@@ -157,8 +162,9 @@ CLEANUP_DEFINE(Source, source_free)
 void source_retire(Source *source);
 /* True while a poll is under way or readings wait for the disk. */
 bool source_is_busy(const Source *source);
-/* One poll now. -EBUSY while one is under way or readings wait. While there is no room none is made, and the source
- * counts as failing: 0 as well. */
+/* One poll now; a type that speaks when it likes is listened to until it is silent, and is held from then on. -EBUSY
+ * while a poll is under way or readings wait. While there is no room none is made, and the source counts as failing: 0
+ * as well. */
 int source_poll_now(Source *source);
 /* The disk takes readings again, or rows have left the outbox: what waits is tried now, not after a backoff. */
 void source_resume(Source *source);

@@ -23,6 +23,7 @@
 #define PACKET_MAX ((size_t) 1024 * 1024)
 #define PORT 1883
 #define PORT_TLS 8883
+#define QUIET_USEC (5 * USEC_PER_SEC)
 #define ACKS_AT_ONCE 256 /* of one write */
 
 typedef enum MqttRetained { MQTT_RETAINED_IGNORE, MQTT_RETAINED_STORE } MqttRetained;
@@ -565,6 +566,7 @@ extern const SourceType source_type_mqtt; /* named in types.c only */
 const SourceType source_type_mqtt = {
         .keys = &section,
         .open = mqtt_open,
+        .quiet = QUIET_USEC,
         .check = mqtt_check,
         .hold = mqtt_hold,
         .stored = mqtt_stored,

@@ -531,7 +531,7 @@ static void rejected_in_store(Rejected *r) {
         _cleanup_(rejected_guest_closep) RejectedGuest *guest = NULL;
         int k;
 
-        if (r->id && strncmp(r->id, OUTBOX_PREFIX, strlen(OUTBOX_PREFIX)) == 0)
+        if (r->id && is_in_outbox(r->id))
                 return;
         k = rejected_guest_open(r->config->state_dir, &guest);
         if (k == -ENOENT)

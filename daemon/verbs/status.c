@@ -134,6 +134,11 @@ static void print_trouble(Json *json, const char *flag, const char *word) {
 static void print_source(Json *source) {
         char last[TIME_SIZE], next[TIME_SIZE];
 
+        if (flag_of(source, "speaks")) {
+                printf("source        %s: last reading %s, readings: %" PRIi64 "\n", text_of(source, "name"),
+                        time_of(source, "last_reading", last), number_of(source, "readings"));
+                return print_trouble(source, "failing", "failing");
+        }
         printf("source        %s: last poll %s%s%s, polls: %" PRIi64 ", readings: %" PRIi64 "\n",
                 text_of(source, "name"), time_of(source, "last_poll", last),
                 json_get(source, "next_poll") ? ", next " : "",

@@ -140,6 +140,35 @@ static void test_broker_dies(void **state) {
         SOURCE_FIXTURE_UNTIL(m->f, m->f->n == 1);
 }
 
+/* What the broker has kept is read until it is silent for 5 s; without a broker it is over at once. */
+static void test_once(void **state) {
+        MqttFixture *m = *state;
+        usec_t begin;
+
+        start_and_wait(m, "      topics: 'n/#'\n");
+        source_fixture_stop(m->f);
+        mosquitto_publish(m->broker, "n/x", "1", false);
+        mosquitto_publish(m->broker, "n/x", "2", false);
+        m->f->host.manual = true;
+        for (size_t round = 0; round < 2; round++) { /* the second one finds all acknowledged */
+                begin = clock_now();
+                start(m, "      topics: 'n/#'\n");
+                assert_int_equal(source_poll_now(m->f->source), 0);
+                SOURCE_FIXTURE_UNTIL(m->f, !source_is_busy(m->f->source));
+                assert_in_range(clock_now() - begin, 4900 * USEC_PER_MSEC, 12 * USEC_PER_SEC);
+                assert_int_equal(m->f->n, 2);
+                assert_int_equal(m->f->n_repeats, 0);
+                assert_false(source_fixture_status(m->f).failing);
+                source_fixture_stop(m->f);
+        }
+        mosquitto_kill(m->broker);
+        start(m, "      topics: 'n/#'\n");
+        assert_int_equal(source_poll_now(m->f->source), 0);
+        SOURCE_FIXTURE_UNTIL(m->f, !source_is_busy(m->f->source));
+        assert_true(source_fixture_status(m->f).failing);
+        mosquitto_start(m->broker);
+}
+
 static void test_check(void **state) {
         MqttFixture *m = *state;
 
@@ -203,6 +232,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_retained, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_poison, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_broker_dies, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_once, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
         };
         int failed = cmocka_run_group_tests_name("mqtt, configuration", offline, NULL, NULL);

@@ -241,8 +241,18 @@ static void test_line_many(void **state) {
         assert_non_null(strstr(report_format_line(&f->input, line), ", 117 more sources failing, "));
 
         be_well(f);
+        f->sources[0].speaks = true;
+        assert_non_null(strstr(report_format_line(&f->input, line), "home has sent no reading yet, "));
+        f->sources[0].last_reading = NOON + 2 * USEC_PER_SEC;
+        assert_non_null(strstr(report_format_line(&f->input, line), "home last reading 12:00:02, "));
+        f->sources[0].speaks = false;
+
         f->input.n_sources = 3;
         f->sources[1] = f->sources[2] = f->sources[0];
+        f->sources[2].speaks = true; /* the one that was heard last tells what it was */
+        f->sources[2].last_reading = NOON + 4 * USEC_PER_SEC;
+        assert_non_null(strstr(report_format_line(&f->input, line), "3 sources well, last reading 12:00:04, "));
+        f->sources[2].speaks = false;
         f->input.n_subscribers = 2;
         f->subscribers[1] = f->subscribers[0];
         f->subscribers[1].failing = true;

@@ -285,6 +285,55 @@ static void take(const char *topic, const char *text, ShapeOutcome *ret) {
         assert_int_equal(source_take(talker.source, &shape, &(SourceDocument){ .text = text, .size = strlen(text), .topic = topic, .id = "d" }, 1, ret), 0);
 }
 
+/* `once` listens to a type that says for how long silence counts; then the peer is held, so that it keeps the rest. */
+static void test_once_listens(void **state) {
+        SourceType type = talker_type;
+        Fixture *f = *state;
+        usec_t spoke = 0;
+
+        type.quiet = 300 * USEC_PER_MSEC;
+        f->host.manual = true;
+        assert_int_equal(source_new(&f->host, &type, &f->config, &f->source), 0);
+        assert_int_equal(source_poll_now(f->source), 0);
+        assert_int_equal(source_poll_now(f->source), -EBUSY);
+        source_tell(f->source, &(SourcePoll){ .outcome = SOURCE_POLLED }, 0);
+        for (uint64_t ticket = 1; ticket <= 3; ticket++) {
+                spoke = clock_now();
+                say(ticket, 1);
+                RUN_UNTIL(f, talker.stored == ticket);
+                while (clock_now() < spoke + 200 * USEC_PER_MSEC)
+                        assert_true(loop_turn(f->host.loop, 20 * USEC_PER_MSEC) >= 0);
+                assert_true(source_is_busy(f->source));
+        }
+        RUN_UNTIL(f, !source_is_busy(f->source));
+        assert_in_range(clock_now() - spoke, 290 * USEC_PER_MSEC, 5 * USEC_PER_SEC);
+        assert_true(talker.held);
+        assert_false(status_of(f).failing);
+        assert_true(status_of(f).speaks && status_of(f).last_reading > 0);
+        f->source = source_free(f->source);
+
+        /* A failure ends it, since nothing is tried twice in such a run; so does no answer at all. */
+        assert_int_equal(source_new(&f->host, &type, &f->config, &f->source), 0);
+        assert_int_equal(source_poll_now(f->source), 0);
+        source_tell(f->source, &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .detail = "gone" }, USEC_PER_SEC);
+        assert_false(source_is_busy(f->source));
+        assert_true(status_of(f).failing);
+}
+
+/* Others are left out, and that is said. */
+static void test_once_leaves_out(void **state) {
+        Fixture *f = *state;
+        Capture c;
+
+        f->host.manual = true;
+        start_talker(f);
+        c = capture_begin();
+        assert_int_equal(source_poll_now(f->source), 0);
+        assert_non_null(strstr(capture_end(&c), "Source home speaks when it likes, and is left out of this run."));
+        assert_false(source_is_busy(f->source));
+        assert_false(status_of(f).failing);
+}
+
 /* What cannot become a reading is kept and told once a topic; what lacks its time goes on and is told once a device. */
 static void test_documents(void **state) {
         Fixture *f = *state;
@@ -344,6 +393,8 @@ int main(void) {
                 TEST(test_pushed_without_room),
                 TEST(test_pushed_at_the_end),
                 TEST(test_once_gives_up),
+                TEST(test_once_listens),
+                TEST(test_once_leaves_out),
                 TEST(test_documents),
                 TEST(test_nothing_readable),
                 TEST(test_labels),
