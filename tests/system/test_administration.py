@@ -64,10 +64,10 @@ def test_least_privilege_in_mongodb(machine, tmp_path, certificates, strict_mong
         rejected = machine.wait_event("READING_REJECTED")
         assert rejected["SENSORQD_REASON"]
         wait_until(lambda: house.collection("readings_rejected").count_documents({}) == 1, "the message that is no object")
-        refused = machine.run("sensorqd", "setup", check=False)
-        assert refused.returncode == 69 and "createIndex" in refused.stdout
+        warned = machine.run("sensorqd", "setup").stdout  # indexes make queries fast, and nothing depends on them
+        assert "warn" in warned and "createIndex" in warned and "FAIL" not in warned
         grant(strict_mongodb, house.database, "readings", "createIndex")
-        assert "FAIL" not in machine.run("sensorqd", "setup").stdout
+        assert "warn" not in machine.run("sensorqd", "setup").stdout
         assert machine.run("sensorqd", "rejected", "drop", "--all", check=False).returncode == 69
         grant(strict_mongodb, house.database, "readings_rejected", "remove")
         machine.run("sensorqd", "rejected", "drop", "--all")
