@@ -1,0 +1,126 @@
+"""docs/RECIPES.md: every recipe in one daemon, its addresses led to this machine, each answered by something of its kind."""
+import base64
+import contextlib
+import json
+import re
+import urllib.request
+
+import pytest
+from feed import PROJECT, SUBSCRIPTION
+from harness import REPO, wait_until
+from services import mosquitto, ports
+from services.httpd import HttpServer, Response
+from services.mosquitto import Mosquitto
+
+if mosquitto.obstacle():
+    pytest.skip(mosquitto.obstacle(), allow_module_level=True)
+
+PAGE = (REPO / "docs" / "RECIPES.md").read_text()
+BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.M | re.S)
+NAMES = [re.search(r"- name: (\S+)", block)[1] for block in BLOCKS]
+
+# What the remotes answer, by the beginning of the path.
+ANSWERS = {
+    "/v1.1/devices/B0E9FE000001/status": {"statusCode": 100, "message": "success", "body": {
+        "deviceId": "B0E9FE000001", "deviceType": "MeterPlus", "temperature": 21.5, "humidity": 40, "battery": 100}},
+    "/oauth2/token": {"access_token": "a1", "refresh_token": "r1", "expires_in": 10800},
+    "/token": {"access_token": "a2", "expires_in": 3600},
+    "/api/getstationsdata": {"status": "ok", "body": {"devices": [{
+        "_id": "70:ee:50:00:00:01", "module_name": "Indoor", "dashboard_data": {"time_utc": 1700000000, "Temperature": 21.1, "CO2": 500, "Humidity": 41},
+        "modules": [{"_id": "02:00:00:00:00:01", "module_name": "Outdoor", "dashboard_data": {"time_utc": 1700000001, "Temperature": 7.4}}]}]}},
+    "/data/2.5/weather": {"id": 1850144, "name": "Tokyo", "dt": 1700000000, "main": {"temp": 12.3, "humidity": 55, "pressure": 1013}},
+    "/api/states": [
+        {"entity_id": "sensor.study", "state": "21.5", "last_updated": "2023-11-14T22:13:20+00:00",
+         "attributes": {"device_class": "temperature", "unit_of_measurement": "°C", "friendly_name": "Study"}},
+        {"entity_id": "sensor.cellar", "state": "unavailable", "last_updated": "2023-11-14T22:13:20+00:00", "attributes": {"device_class": "temperature"}},
+        {"entity_id": "light.study", "state": "on", "last_updated": "2023-11-14T22:13:20+00:00", "attributes": {}}],
+    "/v4/users/me/dataTypes": {"dataPoints": [{"name": "points/1", "heartRate": {"sampleTime": "2023-11-14T22:13:20Z", "beatsPerMinute": 61}}]},
+}
+
+MESSAGES = {  # of the broker
+    "zigbee2mqtt/kitchen": {"temperature": 21.5, "battery": 90, "last_seen": "2023-11-14T22:13:20+00:00"},
+    "tele/plug/SENSOR": {"Time": "2023-11-14T22:13:20", "DS18B20": {"Temperature": 20.6}},
+    "esphome/co2/sensor/ppm/state": 612,
+    "shellies/shellyht-1/sensor/temperature": 19.5,
+    "shellyplusht-1/events/rpc": {"src": "shellyplusht-1", "method": "NotifyStatus", "params": {"ts": 1700000000.62, "temperature:0": {"id": 0, "tC": 19.8}}},
+}
+
+PUSHES = [("/house", {"id": "sensor.x", "value": 5}), ("/readings", {"id": "shed", "te": 21.5}),
+          ("/owntracks", {"_type": "location", "tid": "ab", "lat": 35.7, "lon": 139.7, "tst": 1700000000})]
+
+EXPECTED = {
+    "switchbot": {"id": "B0E9FE000001", "name": "study", "temperature": 21.5},
+    "netatmo": {"name": "Indoor", "co2": 500, "measured_at": "2023-11-14T22:13:20.000Z"},
+    "weather": {"id": "1850144", "name": "Tokyo", "te": 12.3, "measured_at": "2023-11-14T22:13:20.000Z"},
+    "house": {"id": "sensor.study", "name": "Study", "value": 21.5, "unit": "°C"},
+    "rest": {"id": "sensor.x", "value": 5},
+    "zigbee": {"id": "kitchen", "temperature": 21.5, "measured_at": "2023-11-14T22:13:20.000Z"},
+    "tasmota": {"id": "plug", "DS18B20": {"Temperature": 20.6}},
+    "esphome": {"id": "co2", "ppm": 612},
+    "shellies": {"id": "shellyht-1", "temperature": 19.5},
+    "shelly": {"id": "shellyplusht-1", "te": 19.8, "measured_at": "2023-11-14T22:13:20.620Z"},
+    "co2": {"name": "study", "co2": 612},
+    "phones": {"id": "ab", "lat": 35.7, "measured_at": "2023-11-14T22:13:20.000Z"},
+    "script": {"id": "shed", "te": 21.5},
+    "health": {"id": "points/1", "bpm": 61},
+}
+
+
+@contextlib.contextmanager
+def stopping(server):
+    yield server
+    server.stop()
+
+
+class Published:
+    """What has come to the topic so far."""
+
+    def __init__(self, store):
+        self._store, self._readings = store, []
+
+    def of(self, source):
+        self._readings += [json.loads(base64.b64decode(received["message"]["data"])) for received in self._store.pull(SUBSCRIPTION, 1000, 0)]
+        return [reading for reading in self._readings if reading["source"] == source]
+
+
+def answer(request):
+    path = next((path for path in sorted(ANSWERS, key=len, reverse=True) if request.path.startswith(path)), None)
+    return Response.json(ANSWERS[path]) if path else Response(404, "{}")
+
+
+def localised(text, http, broker, push, program):
+    """The recipes with their addresses led here."""
+    text = re.sub(r"https://[a-z0-9.-]+(?=/)", http, text)
+    text = text.replace("http://localhost:8123", http).replace("mqtt://localhost", f"mqtt://127.0.0.1:{broker}").replace("127.0.0.1:8427", f"127.0.0.1:{push}")
+    return re.sub(r"/usr/local/bin/\w+", str(program), text)
+
+
+def test_every_recipe_gives_readings(make_feed, wire_mongo, tmp_path):
+    assert set(NAMES) == set(EXPECTED)
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\necho '{\"co2\": 612}'\n")
+    program.chmod(0o755)
+    secrets = {name: f"secret of {name}".replace(" ", "-") for name in re.findall(r"\w+_file: ([\w.-]+)", PAGE)}
+    feed = make_feed(wire_mongo, secrets=secrets)
+    push = ports.free_port()
+    with stopping(HttpServer(answer).start()) as http, contextlib.closing(Mosquitto(tmp_path / "mosquitto").start()) as broker:
+        sources = localised("".join(BLOCKS), http.url, broker.port, push, program)
+        feed.daemon.write_config(f"state_dir: {feed.daemon.state}\npubsub:\n  project: {PROJECT}\npublish:\n  topic: sensor-data\n"
+                                 f"  topic_has_other_subscribers: true\n  sources:\n{sources}")
+        feed.daemon.start()
+        for name in ("zigbee", "tasmota", "esphome", "shellies", "shelly"):
+            wait_until(lambda: (feed.daemon.state / f"mqtt-{name}.session").exists(), f"a session of {name} (log: {feed.daemon.log.lines[-20:]})")
+        for topic, payload in MESSAGES.items():
+            broker.publish(topic, json.dumps(payload))
+        for path, body in PUSHES:
+            request = urllib.request.Request(f"http://127.0.0.1:{push}{path}", json.dumps(body).encode(), {
+                "Content-Type": "application/json", "Authorization": f"Bearer {secrets['push.token']}"})
+            with urllib.request.urlopen(request, timeout=10) as reply:
+                assert reply.status == 200
+
+        published = Published(feed.store)
+        for name in NAMES:
+            wait_until(lambda: any(EXPECTED[name].items() <= reading.items() for reading in published.of(name)),
+                       f"the reading of recipe {name}: {published.of(name)} (log: {feed.daemon.log.lines[-20:]})")
+        assert {reading["id"] for reading in published.of("house")} == {"sensor.study"}
+    assert not any(secret in line for secret in secrets.values() for line in feed.daemon.log.lines)  # P10
