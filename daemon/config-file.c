@@ -14,6 +14,7 @@
 #include "lib/file.h"
 #include "lib/http.h"
 #include "lib/text.h"
+#include "lib/yaml.h"
 
 /* ---- rules that span sections, or look at the environment ---- */
 

@@ -10,6 +10,7 @@
 
 #include "config-value.h"
 #include "lib/text.h"
+#include "lib/yaml.h"
 
 static int read_section(const ConfigPlace *place, const ConfigSection *section, void *base, void *around);
 

@@ -8,7 +8,9 @@
 #include "lib/array.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "publish/publisher.h"
 #include "remote.h"
+#include "subscribe/subscriber.h"
 #include "types.h"
 
 /* What a subscription means for publishing. */
@@ -626,17 +628,13 @@ void stages_drain(Stages *stages) {
 static bool stage_is_idle(const Stage *stage, bool *ret_complete) {
         SourceStatus source;
 
-        switch (stage->kind) {
-        case STAGE_SOURCE:
-                source_status(stage->self, &source);
-                *ret_complete = !source.failing && !source.holding;
-                return !source_is_busy(stage->self);
-        case STAGE_PUBLISHER:
+        if (stage->kind == STAGE_PUBLISHER)
                 return publisher_is_idle(stage->self);
-        case STAGE_SUBSCRIBER:
-                break;
-        }
-        return subscriber_is_drained(stage->self, ret_complete);
+        if (stage->kind == STAGE_SUBSCRIBER)
+                return subscriber_is_drained(stage->self, ret_complete);
+        source_status(stage->self, &source);
+        *ret_complete = !source.failing && !source.holding;
+        return !source_is_busy(stage->self);
 }
 
 /* Whether each subscription was looked at, or cannot be: until then publishing waits for that, and not for itself. */

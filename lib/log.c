@@ -128,8 +128,16 @@ static void log_to_stderr(int level, const char *message_id, const LogField *fie
                 return; /* there is nobody left to tell */
 }
 
-/* Adds NAME=value to what is sent to the journal; a field that does not fit is left out. */
-static void journal_add(Entry *e, struct iovec *iov, int *n, const char *name, const char *value, size_t max) {
+/* What is sent to the journal: the entry, and where its fields are in it. */
+typedef struct JournalEntry {
+        Entry text;
+        struct iovec iov[FIELDS_MAX + 4];
+        int n;
+} JournalEntry;
+
+/* Adds NAME=value; a field that does not fit is left out. */
+static void journal_add(JournalEntry *j, const char *name, const char *value, size_t max) {
+        Entry *e = &j->text;
         size_t start = e->size;
 
         if (!value || sizeof(e->data) - start < strlen(name) + max + 2)
@@ -138,23 +146,22 @@ static void journal_add(Entry *e, struct iovec *iov, int *n, const char *name, c
         entry_append_text(e, name);
         entry_append_text(e, "=");
         entry_append_clean(e, value, max);
-        iov[(*n)++] = (struct iovec){ .iov_base = e->data + start, .iov_len = e->size - start };
+        j->iov[j->n++] = (struct iovec){ .iov_base = e->data + start, .iov_len = e->size - start };
 }
 
 static int log_to_journal(int level, const char *message_id, const LogField *fields, const char *text) {
         const char priority[] = { (char) ('0' + LOG_PRI(level)), '\0' };
-        struct iovec iov[FIELDS_MAX + 4];
-        Entry e;
-        int n = 0;
+        JournalEntry j;
 
-        e.size = 0;
-        journal_add(&e, iov, &n, "PRIORITY", priority, 1);
-        journal_add(&e, iov, &n, "MESSAGE", text, TEXT_MAX);
-        journal_add(&e, iov, &n, "SYSLOG_IDENTIFIER", target.identifier, sizeof(target.identifier));
-        journal_add(&e, iov, &n, "MESSAGE_ID", message_id, 64);
+        j.text.size = 0;
+        j.n = 0;
+        journal_add(&j, "PRIORITY", priority, 1);
+        journal_add(&j, "MESSAGE", text, TEXT_MAX);
+        journal_add(&j, "SYSLOG_IDENTIFIER", target.identifier, sizeof(target.identifier));
+        journal_add(&j, "MESSAGE_ID", message_id, 64);
         for (size_t i = 0; fields && fields[i].name && i < FIELDS_MAX; i++)
-                journal_add(&e, iov, &n, fields[i].name, fields[i].value, VALUE_MAX);
-        return sd_journal_sendv(iov, n);
+                journal_add(&j, fields[i].name, fields[i].value, VALUE_MAX);
+        return sd_journal_sendv(j.iov, j.n);
 }
 
 /* For journald as the other end of standard error: the level stands in front (sd-daemon(3)). */

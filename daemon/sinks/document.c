@@ -10,6 +10,7 @@
 #include "lib/sha256.h"
 #include "sinks/document-number.h"
 #include "sinks/document-writer.h"
+#include "subscribe/payload.h"
 
 #define DATE_TEXT_MIN 20                         /* 2026-11-24T06:27:38Z */
 #define DATE_MIN_MSEC (-INT64_C(62135596800000)) /* 0001-01-01T00:00:00Z */

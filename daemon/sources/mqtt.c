@@ -17,6 +17,7 @@
 #include "lib/sha256.h"
 #include "publish/shape.h"
 #include "publish/source.h"
+#include "sources/mqtt-packet.h"
 #include "sources/mqtt-session.h"
 #include "sources/mqtt-topic.h"
 

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "lib/log.h"
+#include "subscribe/blame.h"
+#include "subscribe/lease.h"
 
 #define TRY_BYTES_MAX (1024 * 1024)
 #define RELEASE_TIMEOUT_USEC (5 * USEC_PER_SEC) /* within the time that a stop may take */

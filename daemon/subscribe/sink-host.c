@@ -227,7 +227,8 @@ const char *sink_host_place(const SinkHost *host) {
 
 /* ---- life ---- */
 
-static int add_watches(SinkHost *host, Loop *loop) {
+static int add_watches(SinkHost *host) {
+        Loop *loop = host->callbacks.means.loop;
         int r;
 
         r = loop_add_io(loop, host->seen_fd, EPOLLIN, on_seen, host, &host->watch);
@@ -252,8 +253,8 @@ static int add_keeper(SinkHost *host) {
         return host->rejected.state_dir ? 0 : -ENOMEM;
 }
 
-int sink_host_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config,
-        const SinkHostCallbacks *callbacks, SinkHost **ret, char problem[static SINK_DETAIL_MAX]) {
+int sink_host_new(const SinkType *type, const SubscriptionConfig *config, const SinkHostCallbacks *callbacks,
+        SinkHost **ret, char problem[static SINK_DETAIL_MAX]) {
         SinkHost *host;
         int r;
 
@@ -274,7 +275,7 @@ int sink_host_new(Loop *loop, const SinkType *type, const SubscriptionConfig *co
         if (r >= 0)
                 r = add_keeper(host);
         if (r >= 0)
-                r = add_watches(host, loop);
+                r = add_watches(host);
         if (r < 0) {
                 (void) sink_host_free(host);
                 return r;

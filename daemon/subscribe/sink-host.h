@@ -13,12 +13,12 @@ typedef struct SinkHostCallbacks {
         void (*on_answer)(void *userdata);              /* to what was asked last */
         void (*on_seen)(void *userdata, unsigned seen); /* SINK_SEEN_* */
         void *userdata;
-        SinkMeans means; /* borrowed, for the type */
+        SinkMeans means; /* borrowed, for the type; its loop is the host's, too */
 } SinkHostCallbacks;
 
 /* Opens the type: as SinkType.open. */
-int sink_host_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config,
-        const SinkHostCallbacks *callbacks, SinkHost **ret, char problem[static SINK_DETAIL_MAX]);
+int sink_host_new(const SinkType *type, const SubscriptionConfig *config, const SinkHostCallbacks *callbacks,
+        SinkHost **ret, char problem[static SINK_DETAIL_MAX]);
 /* Never waits: the type is closed on a thread that nobody waits for where it blocks; one that is in the middle of a
  * question ends it first, and then releases the question's batch as well. No callback comes after this. */
 SinkHost *sink_host_free(SinkHost *host);

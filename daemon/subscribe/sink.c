@@ -32,6 +32,7 @@
 #include "lib/backoff.h"
 #include "lib/log.h"
 #include "lib/text.h"
+#include "subscribe/blame.h"
 #include "subscribe/sink-host.h"
 #include "subscribe/sink-said.h"
 
@@ -581,7 +582,7 @@ int sink_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config,
         s->subscription = strdup(config->subscription);
         if (!s->subscription)
                 return -ENOMEM;
-        r = sink_host_new(loop, type, config,
+        r = sink_host_new(type, config,
                 &(SinkHostCallbacks){
                         on_answer, on_seen, s, { loop, callbacks->http, callbacks->secrets, callbacks->state_dir } },
                 &s->host, problem);

@@ -453,7 +453,7 @@ static bool store_replay(Rejected *r, const SubscriptionConfig *section, const W
         if (k >= 0)
                 k = http_new(callbacks.means.loop, "sensorqd/" SENSORQD_VERSION, &callbacks.means.http);
         if (k >= 0)
-                k = sink_host_new(callbacks.means.loop, types_sink(section->sink), section, &callbacks, &host, problem);
+                k = sink_host_new(types_sink(section->sink), section, &callbacks, &host, problem);
         if (k < 0)
                 text_copy(text, SINK_ADMIN_TEXT_MAX, problem[0] ? problem : strerror(-k));
         else

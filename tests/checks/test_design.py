@@ -16,7 +16,7 @@ CIRCLES = 0  # of modules
 NAMES = 5  # external functions without the prefix of their file
 WIDE = 60  # lines over 120 columns, most of them rows of tables
 SILENT = 22  # prototypes without a comment
-MANY = 9  # functions with more than five parameters
+MANY = 7  # functions with more than five parameters
 DEEP = 0  # functions nested deeper than three levels
 UNWRITTEN = {"mongodb"}  # types without a page
 # Headers that one file alone includes, and no test: why the two are two.
@@ -29,7 +29,6 @@ ALONE = {
     "daemon/sinks/mongodb-admin.h": "verbs, which the service never calls",
     "daemon/subscribe/aside.h": "the side list has leases of its own",
     "daemon/subscribe/pulls.h": "requests under way, without what becomes of their messages",
-    "daemon/subscribe/sink-host.h": "the thread and its door, without the states",
     "daemon/subscribe/sink-said.h": "what is said, without when",
 }
 
