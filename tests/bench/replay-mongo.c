@@ -76,7 +76,10 @@ static void append_answer(ReplayMongo *r, const MongoMessage *m, uint64_t docume
 
         if (is(m, "insert"))
                 BSON_APPEND_INT32(reply, "n", (int32_t) documents);
-        else if (is(m, "hello") || is(m, "ismaster"))
+        else if (is(m, "update")) { /* the trial before the first pull: it matches nothing */
+                BSON_APPEND_INT32(reply, "n", 0);
+                BSON_APPEND_INT32(reply, "nModified", 0);
+        } else if (is(m, "hello") || is(m, "ismaster"))
                 append_hello(r, reply);
         else if (is(m, "find") || is(m, "listCollections") || is(m, "listIndexes"))
                 append_empty_cursor(reply);
