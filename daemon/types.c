@@ -13,6 +13,7 @@
         type(mqtt)
 
 #define SINKS(type) \
+        type(file) \
         type(mongodb) \
         type(webhook)
 /* clang-format on */

@@ -2,11 +2,18 @@
 #include "gzip.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
 #define ZLIB_CONST
 #include <zlib.h>
 
+#include "err.h"
+#include "file.h"
+
 #define WINDOW_GZIP (15 + 16) /* zlib's word for: gzip, and nothing else */
 #define STEP_MIN 1024
+#define PIECE 65536
+#define MEMORY_LEVEL 8 /* zlib's own default */
 
 bool gzip_is(Slice data) {
         return data.size >= 3 && memcmp(data.data, "\x1f\x8b\x08", 3) == 0;
@@ -80,4 +87,99 @@ int gzip_undo(Slice data, size_t max, Bytes *ret) {
         r = undo_members(&stream, max, ret);
         (void) inflateEnd(&stream);
         return r;
+}
+
+/* ---- files ---- */
+
+static int write_all(int fd, const unsigned char *data, size_t size) {
+        while (size > 0) {
+                ssize_t n = write(fd, data, size);
+
+                if (n < 0 && errno != EINTR)
+                        return err_errno();
+                data += n > 0 ? n : 0;
+                size -= n > 0 ? (size_t) n : 0;
+        }
+        return 0;
+}
+
+static int deflate_piece(z_stream *stream, int flush, int to, unsigned char out[static PIECE]) {
+        int r;
+
+        do {
+                stream->next_out = out;
+                stream->avail_out = PIECE;
+                (void) deflate(stream, flush);
+                r = write_all(to, out, PIECE - stream->avail_out);
+        } while (r == 0 && stream->avail_out == 0);
+        return r;
+}
+
+static int deflate_all(z_stream *stream, int from, int to, unsigned char pieces[static 2 * PIECE]) {
+        size_t n;
+        int r;
+
+        do {
+                r = file_read(from, pieces, PIECE, &n);
+                if (r < 0)
+                        return r;
+                stream->next_in = pieces;
+                stream->avail_in = (uInt) n;
+                r = deflate_piece(stream, n < PIECE ? Z_FINISH : Z_NO_FLUSH, to, pieces + PIECE);
+        } while (r == 0 && n == PIECE);
+        return r;
+}
+
+int gzip_copy(int from, int to) {
+        _cleanup_free_ unsigned char *pieces = malloc((size_t) 2 * PIECE);
+        z_stream stream = {};
+        int r;
+
+        if (!pieces || deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, WINDOW_GZIP, MEMORY_LEVEL,
+                               Z_DEFAULT_STRATEGY) != Z_OK)
+                return -ENOMEM;
+        r = deflate_all(&stream, from, to, pieces);
+        (void) deflateEnd(&stream);
+        return r;
+}
+
+struct GzipReader {
+        gzFile file;
+};
+
+int gzip_reader_new(int fd, GzipReader **ret) {
+        GzipReader *reader = calloc(1, sizeof(GzipReader));
+
+        if (!reader)
+                return -ENOMEM;
+        reader->file = gzdopen(fd, "rb");
+        if (!reader->file) {
+                free(reader);
+                return -ENOMEM;
+        }
+        (void) gzbuffer(reader->file, PIECE);
+        *ret = reader;
+        return 0;
+}
+
+GzipReader *gzip_reader_free(GzipReader *reader) {
+        if (reader)
+                (void) gzclose(reader->file);
+        free(reader);
+        return NULL;
+}
+
+int gzip_reader_read(GzipReader *reader, void *buffer, size_t size, size_t *ret_n) {
+        int n, z = Z_OK;
+
+        errno = 0;
+        n = gzread(reader->file, buffer, size > INT32_MAX ? INT32_MAX : (unsigned) size);
+        if (n <= 0)
+                (void) gzerror(reader->file, &z);
+        if (z == Z_ERRNO)
+                return err_errno();
+        if (n < 0 || z == Z_BUF_ERROR || z == Z_DATA_ERROR)
+                return z == Z_MEM_ERROR ? -ENOMEM : GZIP_DAMAGED;
+        *ret_n = (size_t) n;
+        return GZIP_DONE;
 }

@@ -217,7 +217,7 @@ static void test_missing(void **state) {
         refuse(PUBSUB "publish: {topic: top, sources: [{name: a, type: nature_remo}]}",
                 "c.yaml:2:33: publish.sources[].token_file: is missing");
         refuse(PUBSUB "subscribe: []", "subscribe: has 0 entries");
-        refuse(PUBSUB "subscribe: [{subscription: sub}]", "c.yaml:2:13: subscribe[]: has no sink; allowed: a section mongodb");
+        refuse(PUBSUB "subscribe: [{subscription: sub}]", "c.yaml:2:13: subscribe[]: has no sink; allowed: a section");
         refuse(PUBSUB "subscribe: [{subscription: sub, mongodb: {}}]", "subscribe[].mongodb.uri: is missing");
 }
 

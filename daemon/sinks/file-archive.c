@@ -1,0 +1,615 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sinks/file-archive.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#include "events.h"
+#include "lib/array.h"
+#include "lib/err.h"
+#include "lib/gzip.h"
+#include "lib/json.h"
+#include "lib/log.h"
+
+#define DAY_USEC (24 * USEC_PER_HOUR)
+#define NAME_SIZE 64
+#define LOCK_TRIES 500
+#define LOCK_PAUSE_NSEC 20000000
+#define PIECE 65536
+#define LINE_DEPTH 100
+#define FREE_MIN 65536 /* bytes of a disk that is not full */
+
+/* One file of the directory, or two while it is being compressed. */
+typedef struct File {
+        int64_t day; /* since the epoch */
+        unsigned n;
+        bool plain, packed;
+} File;
+
+struct FileArchive {
+        char *directory, *subscription;
+        FileArchiveSpec spec;
+        int lock_fd; /* the directory; -1 unless locked */
+        bool loaded;
+        struct timespec changed; /* the directory's mtime */
+        dev_t device;
+        ino_t inode;
+        File *files; /* in their order */
+        size_t n, allocated;
+        int fd; /* of the last file, if it still grows; -1 */
+        uint64_t size;
+        bool untidy; /* that something does not work was said */
+};
+
+/* ---- names ---- */
+
+static char *name_of(const File *file, bool packed, char buffer[static NAME_SIZE]) {
+        time_t second = (time_t) (file->day * 86400);
+        struct tm tm = {};
+        size_t size;
+
+        (void) gmtime_r(&second, &tm);
+        size = strftime(buffer, NAME_SIZE, "%Y-%m-%d", &tm);
+        if (file->n > 0)
+                size += (size_t) snprintf(buffer + size, NAME_SIZE - size, ".%u", file->n);
+        (void) snprintf(buffer + size, NAME_SIZE - size, ".ndjson%s", packed ? ".gz" : "");
+        return buffer;
+}
+
+/* Whether that is how a file of ours is called, to the letter. */
+static bool name_read(const char *name, File *ret) {
+        struct tm tm = {};
+        char again[NAME_SIZE];
+        const char *rest = strptime(name, "%Y-%m-%d", &tm);
+        char *end;
+
+        if (!rest)
+                return false;
+        *ret = (File){ .day = (int64_t) timegm(&tm) / 86400 };
+        if (rest[0] == '.' && rest[1] >= '1' && rest[1] <= '9') {
+                ret->n = (unsigned) strtoul(rest + 1, &end, 10);
+                rest = end;
+        }
+        ret->packed = strcmp(rest, ".ndjson.gz") == 0;
+        ret->plain = !ret->packed;
+        return strcmp(name_of(ret, ret->packed, again), name) == 0;
+}
+
+static int file_order(const void *a, const void *b) {
+        const File *left = a, *right = b;
+
+        if (left->day != right->day)
+                return left->day < right->day ? -1 : 1;
+        return (left->n > right->n) - (left->n < right->n);
+}
+
+/* ---- what is there ---- */
+
+static void forget(FileArchive *a) {
+        if (a->fd >= 0)
+                (void) close(a->fd);
+        a->fd = -1;
+        a->loaded = false;
+        a->n = 0;
+}
+
+static int add_file(FileArchive *a, const File *file) {
+        int r = array_reserve(&a->files, &a->allocated, a->n + 1, sizeof(File));
+
+        if (r == 0)
+                a->files[a->n++] = *file;
+        return r;
+}
+
+/* In their order, each once. What an interrupted compression left behind goes. */
+static int list_files(FileArchive *a) {
+        int fd = openat(a->lock_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+        DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+        const struct dirent *entry;
+        size_t kept = 0;
+        File file;
+
+        if (!directory)
+                return err_errno();
+        while (r == 0 && (entry = readdir(directory))) {
+                size_t size = strlen(entry->d_name);
+
+                if (entry->d_name[0] == '.' && size > 8 && strcmp(entry->d_name + size - 8, ".gz.part") == 0)
+                        (void) unlinkat(a->lock_fd, entry->d_name, 0);
+                else if (name_read(entry->d_name, &file))
+                        r = add_file(a, &file);
+        }
+        (void) closedir(directory);
+        if (a->n > 1)
+                qsort(a->files, a->n, sizeof(File), file_order);
+        for (size_t i = 0; i < a->n; i++)
+                if (kept > 0 && file_order(&a->files[kept - 1], &a->files[i]) == 0) {
+                        a->files[kept - 1].plain |= a->files[i].plain;
+                        a->files[kept - 1].packed |= a->files[i].packed;
+                } else
+                        a->files[kept++] = a->files[i];
+        a->n = kept;
+        return r;
+}
+
+/* ---- reading lines ---- */
+
+/* The keys of one file. */
+typedef struct Lines {
+        FileKey *keys;
+        size_t n, allocated;
+        uint64_t good;  /* where the last good line ends */
+        uint64_t end;   /* of what was read */
+        uint64_t wrong; /* lines that are none of ours, before the last good one */
+        uint64_t tail;  /* ... and after it */
+} Lines;
+
+static Slice text_of(JsonReader *json, Bytes *scratch) {
+        scratch->size = 0;
+        if (bytes_reserve(scratch, json->slice.size + 1) < 0 ||
+                json_unescape(json->slice, scratch->data, &scratch->size) < 0)
+                return (Slice){ "", 0 };
+        return (Slice){ scratch->data, scratch->size };
+}
+
+/* The two members of `pubsub` that count. */
+static int read_pubsub(JsonReader *json, char hash[static 65], Bytes *time) {
+        int token, r;
+
+        while ((token = json_reader_next(json)) == JSON_KEY) {
+                bool is_hash = json_reader_equal(json, "sha256"), is_time = json_reader_equal(json, "publish_time");
+
+                token = json_reader_next(json);
+                if (token == JSON_STRING && is_hash && json->slice.size == 64) {
+                        memcpy(hash, json->slice.data, 64);
+                        hash[64] = '\0';
+                } else if (token == JSON_STRING && is_time)
+                        (void) text_of(json, time);
+                r = json_reader_skip(json, NULL);
+                if (r < 0)
+                        return r;
+        }
+        return token == JSON_OBJECT_END ? 0 : -EBADMSG;
+}
+
+/* -EBADMSG: not a document of ours. */
+static int read_line(Slice line, FileKey *ret) {
+        _cleanup_bytes_ Bytes id = {}, time = {};
+        char hash[65] = "";
+        JsonReader json;
+        bool named = false;
+        int token, r = 0;
+
+        json_reader_init(&json, line.data, line.size, LINE_DEPTH);
+        if (json_reader_next(&json) != JSON_OBJECT)
+                return -EBADMSG;
+        while (r >= 0 && (token = json_reader_next(&json)) == JSON_KEY) {
+                bool is_id = json_reader_equal(&json, "_id"), is_pubsub = json_reader_equal(&json, "pubsub");
+
+                token = json_reader_next(&json);
+                if (is_id && token == JSON_STRING) {
+                        (void) text_of(&json, &id);
+                        named = true;
+                }
+                r = is_pubsub && token == JSON_OBJECT ? read_pubsub(&json, hash, &time) : json_reader_skip(&json, NULL);
+        }
+        if (r < 0 || token != JSON_OBJECT_END || json_reader_next(&json) != JSON_END || !named)
+                return -EBADMSG;
+        *ret = file_key((Slice){ id.data, id.size }, hash, (Slice){ time.data ? time.data : "", time.size });
+        return 0;
+}
+
+static int add_line(Lines *lines, Slice line) {
+        FileKey key;
+        int r;
+
+        lines->end += line.size + 1;
+        if (read_line(line, &key) < 0) {
+                lines->tail++;
+                return 0;
+        }
+        r = array_reserve(&lines->keys, &lines->allocated, lines->n + 1, sizeof(FileKey));
+        if (r < 0)
+                return r;
+        lines->keys[lines->n++] = key;
+        lines->good = lines->end;
+        lines->wrong += lines->tail;
+        lines->tail = 0;
+        return 0;
+}
+
+/* Takes the whole lines out of *text*. */
+static int take_lines(Lines *lines, Bytes *text) {
+        const char *begin = text->data, *end = text->data + text->size, *stop;
+        int r = 0;
+
+        while (r == 0 && (stop = memchr(begin, '\n', (size_t) (end - begin)))) {
+                r = add_line(lines, (Slice){ begin, (size_t) (stop - begin) });
+                begin = stop + 1;
+        }
+        text->size = (size_t) (end - begin);
+        memmove(text->data, begin, text->size);
+        return r;
+}
+
+static int read_lines(int fd, Lines *lines) {
+        _cleanup_(gzip_reader_freep) GzipReader *reader = NULL;
+        _cleanup_bytes_ Bytes text = {};
+        size_t n = 1;
+        int r;
+
+        r = gzip_reader_new(fd, &reader);
+        if (r < 0) {
+                (void) close(fd);
+                return r;
+        }
+        while (n > 0) {
+                r = bytes_reserve(&text, PIECE);
+                if (r < 0)
+                        return r;
+                r = gzip_reader_read(reader, text.data + text.size, PIECE, &n);
+                if (r == GZIP_DAMAGED)
+                        lines->tail++;
+                if (r != GZIP_DONE)
+                        return r < 0 ? r : 0;
+                text.size += n;
+                r = memchr(text.data + text.size - n, '\n', n) ? take_lines(lines, &text) : 0;
+                if (r < 0)
+                        return r;
+        }
+        lines->end += text.size;
+        lines->tail += text.size > 0;
+        return 0;
+}
+
+/* ---- repair ---- */
+
+static int cut_tail(const FileArchive *a, const char *name, const Lines *lines) {
+        _cleanup_close_ int fd = openat(a->lock_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+
+        if (fd < 0 || ftruncate(fd, (off_t) lines->good) < 0 || fsync(fd) < 0)
+                return err_errno();
+        log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, a->subscription }, { FIELD_FILE, name }),
+                "%s/%s ended in the middle of a write (a power cut, or a kill): its last %" PRIu64
+                " bytes were cut off. They were not acknowledged, so those messages come again",
+                a->directory, name, lines->end - lines->good);
+        return 0;
+}
+
+static int load_file(const FileArchive *a, const File *file, Lines *lines) {
+        char name[NAME_SIZE];
+        int fd, r;
+
+        (void) name_of(file, !file->plain, name);
+        fd = openat(a->lock_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd < 0)
+                return err_errno();
+        if (file->plain && fsync(fd) < 0) { /* lines of a killed process may be in memory only */
+                r = err_errno();
+                (void) close(fd);
+                return r;
+        }
+        r = read_lines(fd, lines);
+        if (r == 0 && file->plain && lines->end > lines->good)
+                r = cut_tail(a, name, lines);
+        if (lines->wrong > 0 || (!file->plain && lines->tail > 0))
+                log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, a->subscription }, { FIELD_FILE, name }),
+                        "%s/%s has lines that are not documents of sensorqd, or is damaged: they are left as they are, "
+                        "and their messages would be stored again",
+                        a->directory, name);
+        return r;
+}
+
+/* The newest files first, until enough lines are known; then the oldest of these first. */
+static int load_keys(FileArchive *a, FileKeys *keys) {
+        _cleanup_free_ Lines *lines = calloc(a->n + 1, sizeof(Lines));
+        size_t from = a->n, total = 0;
+        int r = 0;
+
+        if (!lines)
+                return -ENOMEM;
+        file_keys_clear(keys);
+        while (r == 0 && from > 0 && total < FILE_KEYS_MAX) {
+                from--;
+                r = load_file(a, &a->files[from], &lines[from]);
+                total += lines[from].n;
+        }
+        for (size_t i = from; i < a->n; i++) {
+                for (size_t k = 0; r == 0 && k < lines[i].n; k++)
+                        file_keys_add(keys, &lines[i].keys[k]);
+                free(lines[i].keys);
+        }
+        return r;
+}
+
+/* ---- opening ---- */
+
+static int open_last(FileArchive *a) {
+        const File *last = a->n > 0 ? &a->files[a->n - 1] : NULL;
+        struct stat status;
+        char name[NAME_SIZE];
+
+        if (!last || !last->plain || last->packed)
+                return 0;
+        a->fd = openat(a->lock_fd, name_of(last, false, name), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+        if (a->fd < 0 || fstat(a->fd, &status) < 0)
+                return err_errno();
+        a->size = (uint64_t) status.st_size;
+        return 0;
+}
+
+/* Remembers how the directory is. */
+static int note_directory(FileArchive *a) {
+        struct stat status;
+
+        if (fstat(a->lock_fd, &status) < 0)
+                return err_errno();
+        a->changed = status.st_mtim;
+        a->device = status.st_dev;
+        a->inode = status.st_ino;
+        return 0;
+}
+
+static bool is_changed(const FileArchive *a) {
+        struct stat status;
+
+        if (!a->loaded || fstat(a->lock_fd, &status) < 0)
+                return true;
+        if (status.st_mtim.tv_sec != a->changed.tv_sec || status.st_mtim.tv_nsec != a->changed.tv_nsec ||
+                status.st_dev != a->device || status.st_ino != a->inode)
+                return true;
+        return a->fd >= 0 && (fstat(a->fd, &status) < 0 || (uint64_t) status.st_size != a->size);
+}
+
+static int load(FileArchive *a, FileKeys *keys) {
+        int r;
+
+        forget(a);
+        r = list_files(a);
+        if (r == 0)
+                r = load_keys(a, keys);
+        if (r == 0)
+                r = fsync(a->lock_fd) < 0 ? err_errno() : 0;
+        if (r == 0)
+                r = open_last(a);
+        if (r == 0)
+                r = note_directory(a);
+        a->loaded = r == 0;
+        return r;
+}
+
+static int open_directory(FileArchive *a) {
+        int made = mkdir(a->directory, 0750);
+
+        if (made < 0 && errno != EEXIST)
+                return err_errno();
+        a->lock_fd = open(a->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (a->lock_fd < 0)
+                return err_errno();
+        if (made == 0)
+                (void) fchmod(a->lock_fd, 0750); /* whatever the umask */
+        return 0;
+}
+
+static int take_lock(const FileArchive *a) {
+        const struct timespec pause = { 0, LOCK_PAUSE_NSEC };
+
+        for (unsigned i = 0; flock(a->lock_fd, LOCK_EX | LOCK_NB) < 0; i++) {
+                if (errno != EWOULDBLOCK && errno != EINTR)
+                        return err_errno();
+                if (i >= LOCK_TRIES)
+                        return -EAGAIN;
+                (void) nanosleep(&pause, NULL);
+        }
+        return 0;
+}
+
+static int look_at_disk(const FileArchive *a) {
+        struct statvfs disk;
+
+        if (faccessat(a->lock_fd, ".", W_OK | X_OK, 0) < 0 || fstatvfs(a->lock_fd, &disk) < 0)
+                return err_errno();
+        if (disk.f_flag & ST_RDONLY)
+                return -EROFS;
+        return disk.f_blocks > 0 && (uint64_t) disk.f_bavail * disk.f_frsize < FREE_MIN ? -ENOSPC : 0;
+}
+
+int file_archive_lock(FileArchive *a, FileKeys *keys) {
+        int r;
+
+        r = open_directory(a);
+        if (r == 0)
+                r = take_lock(a);
+        if (r == 0)
+                r = look_at_disk(a);
+        if (r == 0 && is_changed(a))
+                r = load(a, keys);
+        if (r != 0)
+                file_archive_unlock(a);
+        return r;
+}
+
+void file_archive_unlock(FileArchive *a) {
+        if (a->lock_fd >= 0)
+                (void) close(a->lock_fd); /* and the lock with it */
+        a->lock_fd = -1;
+}
+
+/* ---- writing ---- */
+
+static bool goes_on(const FileArchive *a, usec_t at) {
+        return a->fd >= 0 && a->files[a->n - 1].day == (int64_t) (at / DAY_USEC);
+}
+
+uint64_t file_archive_room(const FileArchive *a, usec_t at) {
+        if (!goes_on(a, at))
+                return a->spec.max_size;
+        return a->size < a->spec.max_size ? a->spec.max_size - a->size : 0;
+}
+
+/* The name after the last one of that day. */
+static int begin_file(FileArchive *a, usec_t at) {
+        File file = { .day = (int64_t) (at / DAY_USEC), .plain = true };
+        char name[NAME_SIZE];
+        int r;
+
+        if (a->fd >= 0)
+                (void) close(a->fd);
+        a->fd = -1;
+        for (size_t i = 0; i < a->n; i++)
+                if (a->files[i].day == file.day && a->files[i].n >= file.n)
+                        file.n = a->files[i].n + 1;
+        r = add_file(a, &file);
+        if (r < 0)
+                return r;
+        a->size = 0;
+        a->fd = openat(a->lock_fd, name_of(&file, false, name),
+                O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+        if (a->fd < 0)
+                return err_errno();
+        (void) fchmod(a->fd, 0640);
+        return fsync(a->lock_fd) < 0 ? err_errno() : note_directory(a);
+}
+
+static int write_lines(int fd, Slice lines) {
+        while (lines.size > 0) {
+                ssize_t n = write(fd, lines.data, lines.size);
+
+                if (n < 0 && errno != EINTR)
+                        return err_errno();
+                if (n > 0)
+                        lines = (Slice){ lines.data + n, lines.size - (size_t) n };
+        }
+        return fsync(fd) < 0 ? err_errno() : 0;
+}
+
+int file_archive_append(FileArchive *a, Slice lines, usec_t at) {
+        int r = 0;
+
+        if (!goes_on(a, at) || (a->size > 0 && a->size + lines.size > a->spec.max_size))
+                r = begin_file(a, at);
+        if (r == 0)
+                r = write_lines(a->fd, lines);
+        if (r == 0) {
+                a->size += lines.size;
+                return 0;
+        }
+        if (a->fd < 0 || ftruncate(a->fd, (off_t) a->size) < 0 || fsync(a->fd) < 0)
+                forget(a); /* what is there is found out at the next try */
+        return r;
+}
+
+/* ---- closed files ---- */
+
+static int pack_into(const FileArchive *a, const char *name, const char *part) {
+        _cleanup_close_ int from = openat(a->lock_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        _cleanup_close_ int to = openat(a->lock_fd, part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+        int r;
+
+        if (from < 0 || to < 0)
+                return err_errno();
+        (void) fchmod(to, 0640);
+        r = gzip_copy(from, to);
+        if (r < 0)
+                return r;
+        return fsync(to) < 0 ? err_errno() : 0;
+}
+
+/* The whole of it under its new name and durable, then the old one goes. */
+static int pack(FileArchive *a, File *file) {
+        char name[NAME_SIZE], packed[NAME_SIZE], part[NAME_SIZE + 8];
+        int r;
+
+        (void) snprintf(part, sizeof(part), ".%s.part", name_of(file, true, packed));
+        r = pack_into(a, name_of(file, false, name), part);
+        if (r == 0 && renameat(a->lock_fd, part, a->lock_fd, packed) < 0)
+                r = err_errno();
+        if (r < 0) {
+                (void) unlinkat(a->lock_fd, part, 0);
+                return r;
+        }
+        if (fsync(a->lock_fd) < 0 || unlinkat(a->lock_fd, name, 0) < 0)
+                return err_errno();
+        file->plain = false;
+        file->packed = true;
+        return 0;
+}
+
+static int drop(FileArchive *a, size_t index) {
+        char name[NAME_SIZE];
+
+        for (unsigned packed = 0; packed < 2; packed++)
+                if (unlinkat(a->lock_fd, name_of(&a->files[index], packed, name), 0) < 0 && errno != ENOENT)
+                        return err_errno();
+        memmove(&a->files[index], &a->files[index + 1], (a->n - index - 1) * sizeof(File));
+        a->n--;
+        return 0;
+}
+
+static int drop_old(FileArchive *a, usec_t now) {
+        int r = 0;
+
+        while (r == 0 && a->spec.keep > 0 && now > 0 && a->n > (a->fd >= 0) &&
+                (usec_t) (a->files[0].day + 1) * DAY_USEC + a->spec.keep <= now)
+                r = drop(a, 0);
+        return r;
+}
+
+static int pack_one(FileArchive *a) {
+        for (size_t i = 0; a->spec.compress && i + (a->fd >= 0) < a->n; i++)
+                if (a->files[i].plain)
+                        return pack(a, &a->files[i]);
+        return 0;
+}
+
+void file_archive_tidy(FileArchive *a, usec_t now) {
+        int r;
+
+        r = drop_old(a, now);
+        if (r == 0)
+                r = pack_one(a);
+        if (r < 0 && !a->untidy)
+                log_event(LOG_WARNING, NULL,
+                        LOG_FIELDS({ FIELD_SUBSCRIPTION, a->subscription }, { FIELD_FILE, a->directory }),
+                        "Closed files in %s cannot be compressed or removed: %s. They stay as they are; it is tried "
+                        "again",
+                        a->directory, strerror(-r));
+        a->untidy = r < 0;
+        if (note_directory(a) < 0)
+                forget(a);
+}
+
+/* ---- life ---- */
+
+int file_archive_new(const FileArchiveSpec *spec, FileArchive **ret) {
+        _cleanup_(file_archive_freep) FileArchive *a = calloc(1, sizeof(FileArchive));
+
+        if (!a)
+                return -ENOMEM;
+        a->spec = *spec;
+        a->fd = a->lock_fd = -1;
+        a->directory = strdup(spec->directory);
+        a->subscription = strdup(spec->subscription);
+        if (!a->directory || !a->subscription)
+                return -ENOMEM;
+        *ret = cleanup_steal(a);
+        return 0;
+}
+
+FileArchive *file_archive_free(FileArchive *a) {
+        if (!a)
+                return NULL;
+        forget(a);
+        file_archive_unlock(a);
+        free(a->files);
+        free(a->subscription);
+        free(a->directory);
+        free(a);
+        return NULL;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sinks/file-keys.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/sha256.h"
+
+#define SPARE 2000 /* lines that may be taken back */
+#define NONE UINT32_MAX
+
+/* A ring, and a table of chains over it. */
+struct FileKeys {
+        FileKey *ring;
+        uint32_t *next;  /* of the same chain */
+        uint32_t *heads; /* of the chains */
+        size_t size, mask;
+        size_t begin, n;
+};
+
+static uint64_t hash_of(const char *hex) {
+        char first[17];
+
+        memcpy(first, hex, 16);
+        first[16] = '\0';
+        return strtoull(first, NULL, 16);
+}
+
+FileKey file_key(Slice id, const char *payload_hash, Slice publish_time) {
+        char hex[SHA256_HEX_SIZE];
+        int64_t msec = 0;
+
+        (void) clock_parse_rfc3339(publish_time.data, publish_time.size, &msec);
+        return (FileKey){ .id = hash_of(sha256_hex(id.data, id.size, hex)),
+                .payload = strlen(payload_hash) >= 16 ? hash_of(payload_hash) : 0,
+                .published = msec };
+}
+
+int file_keys_new(size_t max, FileKeys **ret) {
+        _cleanup_(file_keys_freep) FileKeys *keys = calloc(1, sizeof(FileKeys));
+        size_t buckets = 16;
+
+        if (!keys)
+                return -ENOMEM;
+        keys->size = max + SPARE;
+        while (buckets < keys->size)
+                buckets *= 2;
+        keys->mask = buckets - 1;
+        keys->ring = calloc(keys->size, sizeof(FileKey));
+        keys->next = calloc(keys->size, sizeof(uint32_t));
+        keys->heads = calloc(buckets, sizeof(uint32_t));
+        if (!keys->ring || !keys->next || !keys->heads)
+                return -ENOMEM;
+        file_keys_clear(keys);
+        *ret = cleanup_steal(keys);
+        return 0;
+}
+
+FileKeys *file_keys_free(FileKeys *keys) {
+        if (!keys)
+                return NULL;
+        free(keys->heads);
+        free(keys->next);
+        free(keys->ring);
+        free(keys);
+        return NULL;
+}
+
+void file_keys_clear(FileKeys *keys) {
+        memset(keys->heads, 0xff, (keys->mask + 1) * sizeof(uint32_t));
+        keys->begin = keys->n = 0;
+}
+
+static void unlink_at(FileKeys *keys, uint32_t at) {
+        uint32_t *link = &keys->heads[keys->ring[at].id & keys->mask];
+
+        while (*link != at)
+                link = &keys->next[*link];
+        *link = keys->next[at];
+}
+
+void file_keys_add(FileKeys *keys, const FileKey *key) {
+        uint32_t at;
+
+        if (keys->n == keys->size) {
+                unlink_at(keys, (uint32_t) keys->begin);
+                keys->begin = (keys->begin + 1) % keys->size;
+                keys->n--;
+        }
+        at = (uint32_t) ((keys->begin + keys->n++) % keys->size);
+        keys->ring[at] = *key;
+        keys->next[at] = keys->heads[key->id & keys->mask];
+        keys->heads[key->id & keys->mask] = at;
+}
+
+void file_keys_undo(FileKeys *keys, size_t n) {
+        for (; n > 0 && keys->n > 0; n--)
+                unlink_at(keys, (uint32_t) ((keys->begin + --keys->n) % keys->size));
+}
+
+const FileKey *file_keys_find(const FileKeys *keys, uint64_t id) {
+        for (uint32_t at = keys->heads[id & keys->mask]; at != NONE; at = keys->next[at])
+                if (keys->ring[at].id == id)
+                        return &keys->ring[at];
+        return NULL;
+}
+
+size_t file_keys_count(const FileKeys *keys) {
+        return keys->n;
+}

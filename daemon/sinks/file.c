@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files as a type of sink: a line for each message, see file-archive.h. Everything here but file_open() is on the
+ * sink's thread. */
+#include "sinks/file.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sinks/document-json.h"
+#include "sinks/file-archive.h"
+#include "subscribe/sink-admin.h"
+
+#define PATH_SIZE_MAX 1024
+#define SIZE_MIN 4096
+#define SIZE_MAX_BYTES (UINT64_C(1) << 30) /* compressed in one go, while the subscription waits */
+#define YEARS_MAX 100
+#define WRITE_MAX (4 * 1024 * 1024) /* synced at once */
+
+/* ---- configuration ---- */
+
+static const ConfigType type_compress = { "gzip or none", "gzip or none", CONFIG_INT,
+        .words = (const char *const[]){ "gzip", "none", NULL } };
+
+#define FIELD(field) offsetof(FileConfig, field)
+
+/* clang-format off */
+static const ConfigRow rows[] = {
+        { "directory", &config_type_text, FIELD(directory), 1, PATH_SIZE_MAX, .flags = CONFIG_REQUIRED,
+                .doc = "Where the files are; relative: below state_dir. It is made, what stands above it is not." },
+        { "max_size", &config_type_size, FIELD(max_size), SIZE_MIN, SIZE_MAX_BYTES, "64MiB",
+                .doc = "Size at which a further file of the same day is begun." },
+        { "compress", &type_compress, FIELD(compress), .fallback = "gzip",
+                .doc = "What becomes of files that are closed." },
+        { "keep", &config_type_duration, FIELD(keep), 24 * USEC_PER_HOUR, YEARS_MAX * 366 * 24 * USEC_PER_HOUR,
+                .derived = "without end",
+                .doc = "Age, by the day in their name, at which files are removed." },
+        {},
+};
+/* clang-format on */
+
+/* Whether a path leads out of where it begins. */
+static bool climbs(const char *path) {
+        for (const char *part = path; *part;) {
+                size_t size = strcspn(part, "/");
+
+                if (size == 2 && strncmp(part, "..", 2) == 0)
+                        return true;
+                part += size + (part[size] == '/');
+        }
+        return false;
+}
+
+static size_t size_without_slashes(const char *path) {
+        size_t size = strlen(path);
+
+        while (size > 1 && path[size - 1] == '/')
+                size--;
+        return size;
+}
+
+/* Another sink of this configuration that has the same directory; NULL: none. Each would find what the other stored. */
+static const YamlNode *find_same(const ConfigPlace *place, const char *directory) {
+        const ConfigPlace *entry = place->parent, *top = entry ? entry->parent : NULL;
+        const YamlNode *list = top ? yaml_get(top->node, "subscribe") : NULL;
+        size_t size = size_without_slashes(directory);
+
+        for (size_t i = 0; list && list->type == YAML_SEQUENCE && i < list->n_children; i++) {
+                const YamlNode *file = yaml_get(list->children[i], "file"), *other = yaml_get(file, "directory");
+
+                if (file == place->node)
+                        break;
+                if (other && other->type == YAML_SCALAR && size_without_slashes(other->text) == size &&
+                        strncmp(other->text, directory, size) == 0)
+                        return other;
+        }
+        return NULL;
+}
+
+static int rule(const ConfigPlace *place, void *self, void *around) {
+        FileConfig *file = self;
+        const YamlNode *same = find_same(place, file->directory);
+
+        if (climbs(file->directory))
+                return config_place_fail(place, "directory", "has a part \"..\"; write the whole path, from / on");
+        if (same)
+                return config_place_fail(place, "directory",
+                        "is the directory of line %u already; each sink has one of its own", same->line);
+        return 0;
+}
+
+const ConfigSection file_config_section = { "file", "Stores the messages in files, as NDJSON.", rows,
+        sizeof(FileConfig), rule, NULL };
+
+/* ---- a sink ---- */
+
+typedef struct FileSink {
+        char *directory, *subscription, *id_attribute;
+        DocumentRules rules;
+        FileArchive *archive;
+        FileKeys *keys;
+        bson_t document; /* scratch */
+} FileSink;
+
+/* One write. */
+typedef struct Writing {
+        FileSink *sink;
+        SinkWork *work;
+        SinkVerdict *verdicts; /* that hold once the lines are synced */
+        size_t from;           /* the first item that waits for that */
+        size_t lines;
+        Bytes text;
+        usec_t at;
+        usec_t published; /* the latest, wall time */
+} Writing;
+
+static void answer_fault(const FileSink *f, SinkAnswer *answer, int r) {
+        static const struct {
+                int error;
+                const char *reason, *words, *remedy;
+        } table[] = {
+                { -ENOSPC, "disk_full", "is not written to: the disk is full",
+                        "free space there; it goes on by itself" },
+                { -EDQUOT, "disk_full", "is not written to: the quota is used up",
+                        "free space there; it goes on by itself" },
+                { -EFBIG, "too_large", "is not written to: a file may not grow",
+                        "raise the limit on the size of files" },
+                { -EROFS, "read_only", "is not written to: the disk is read-only",
+                        "mount it for writing; under systemd name the directory in ReadWritePaths=" },
+                { -EACCES, "forbidden", "may not be written to",
+                        "give the directory to the user that runs sensorqd; under systemd name it in ReadWritePaths=" },
+                { -EPERM, "forbidden", "may not be written to", "give the directory to the user that runs sensorqd" },
+                { -ENOENT, "missing", "is not there, nor what stands above it", "make the directory above it" },
+                { -ENOTDIR, "missing", "is not a directory", "name another one" },
+                { -EAGAIN, "in_use", "is in use by another process", "find what else writes there" },
+                { 0, "failing", "cannot be written to", "look at the disk, and the kernel's log" },
+        };
+        size_t i = 0;
+
+        while (table[i].error != 0 && table[i].error != r)
+                i++;
+        answer->fault = SINK_FAULT_PASSING;
+        answer->reason = table[i].reason;
+        answer->words = table[i].words;
+        answer->remedy = table[i].remedy;
+        (void) snprintf(answer->detail, sizeof(answer->detail), "%s: %s", f->directory, strerror(-r));
+}
+
+static void file_probe(void *self, SinkAnswer *answer) {
+        FileSink *f = self;
+        int r = file_archive_lock(f->archive, f->keys);
+
+        if (r < 0)
+                return answer_fault(f, answer, r);
+        file_archive_tidy(f->archive, 0);
+        file_archive_unlock(f->archive);
+}
+
+/* Makes the lines so far durable: then their verdicts hold. After a failure the keys of w->lines are to be taken back.
+ */
+static int flush(Writing *w, size_t until) {
+        FileSink *f = w->sink;
+        int r = 0;
+
+        if (w->lines > 0)
+                r = file_archive_append(f->archive, (Slice){ w->text.data, w->text.size }, w->at);
+        if (r < 0)
+                return r;
+        for (size_t i = w->from; i < until; i++)
+                if (w->verdicts[i] != SINK_PENDING)
+                        w->work->items[i].verdict = w->verdicts[i];
+        w->work->answer.accepted |= w->lines > 0;
+        w->from = until;
+        w->lines = 0;
+        w->text.size = 0;
+        return 0;
+}
+
+/* A document whose id came with the message, or is the fallback: see below. */
+static int build(Writing *w, SinkItem *item, bool id_by_time, FileKey *ret) {
+        const DocumentInput input = {
+                .message = item->message, .rules = &w->sink->rules, .at = w->at, .id_by_time = id_by_time
+        };
+        char detail[DOCUMENT_DETAIL_SIZE] = "";
+        _cleanup_bytes_ Bytes scratch = {};
+        Slice id;
+        int r, kind;
+
+        kind = document_id(&input, &scratch, &id);
+        if (kind < 0)
+                return kind;
+        r = document_json(&input, &w->sink->document, &w->text, detail);
+        if (r > 0)
+                sink_item_bad(item, document_reason((DocumentReason) r), detail);
+        if (r != DOCUMENT_OK)
+                return r;
+        *ret = file_key(id, document_json_hash(&w->sink->document), item->message->publish_time);
+        if (ret->published > 0 && (usec_t) ret->published * USEC_PER_MSEC > w->published)
+                w->published = (usec_t) ret->published * USEC_PER_MSEC;
+        return kind;
+}
+
+/* What the line under the same id says of this one. A message id of the service is not one of a queue that began anew:
+ * there the time of publishing tells two messages apart, and goes into the id. */
+static int judge(Writing *w, size_t index) {
+        SinkItem *item = &w->work->items[index];
+        size_t before = w->text.size;
+        const FileKey *same = NULL;
+        FileKey key;
+        int kind = 0;
+
+        for (unsigned by_time = 0; by_time < 2; by_time++) {
+                w->text.size = before;
+                kind = build(w, item, by_time, &key);
+                if (kind < 0 || (kind > 0 && item->verdict == SINK_BAD))
+                        return kind < 0 ? kind : 0;
+                same = file_keys_find(w->sink->keys, key.id);
+                if (!same || kind != DOCUMENT_ID_FALLBACK || same->published == key.published)
+                        break;
+        }
+        if (!same) {
+                int r = bytes_append(&w->text, "\n", 1);
+
+                if (r < 0)
+                        return r;
+                file_keys_add(w->sink->keys, &key);
+                w->lines++;
+                w->verdicts[index] = SINK_STORED;
+                return 0;
+        }
+        w->text.size = before;
+        if (same->payload == key.payload && key.payload != 0)
+                w->verdicts[index] = SINK_DUPLICATE;
+        else
+                sink_item_bad(item, document_reason(DOCUMENT_ID_CONFLICT), "its _id is taken by a different payload");
+        return 0;
+}
+
+/* One more message; what does not fit into the file together with those before it goes behind a sync of them. */
+static int add(Writing *w, size_t index) {
+        size_t before = w->text.size, lines = w->lines, room = file_archive_room(w->sink->archive, w->at);
+        Bytes rest = {};
+        int r;
+
+        r = judge(w, index);
+        if (r < 0 || w->lines == lines || lines == 0)
+                return r;
+        if (w->text.size <= room && w->text.size <= WRITE_MAX)
+                return 0;
+        r = bytes_append(&rest, w->text.data + before, w->text.size - before);
+        if (r < 0)
+                return r;
+        w->text.size = before;
+        w->lines = lines;
+        r = flush(w, index);
+        if (r < 0) {
+                w->lines++;
+                bytes_done(&rest);
+                return r;
+        }
+        bytes_done(&w->text);
+        w->text = rest;
+        w->lines = 1;
+        return 0;
+}
+
+static int write_all(Writing *w) {
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < w->work->n; i++)
+                r = add(w, i);
+        if (r == 0)
+                r = flush(w, w->work->n);
+        if (r < 0)
+                file_keys_undo(w->sink->keys, w->lines); /* those are not there */
+        return r;
+}
+
+static void file_write(void *self, SinkWork *work) {
+        FileSink *f = self;
+        Writing w = { .sink = f, .work = work, .at = clock_wall() };
+        int r;
+
+        w.verdicts = calloc(work->n + 1, sizeof(*w.verdicts));
+        r = w.verdicts ? file_archive_lock(f->archive, f->keys) : -ENOMEM;
+        if (r == 0) {
+                r = write_all(&w);
+                if (r == 0)
+                        file_archive_tidy(f->archive, w.published < w.at ? w.published : w.at);
+                file_archive_unlock(f->archive);
+        }
+        if (r < 0)
+                answer_fault(f, &work->answer, r);
+        free(w.verdicts);
+        bytes_done(&w.text);
+}
+
+/* ---- life ---- */
+
+static const char *file_place(const void *self) {
+        return ((const FileSink *) self)->directory;
+}
+
+static void *file_close(void *self) {
+        FileSink *f = self;
+
+        if (!f)
+                return NULL;
+        bson_destroy(&f->document);
+        f->keys = file_keys_free(f->keys);
+        f->archive = file_archive_free(f->archive);
+        free(f->id_attribute);
+        free(f->subscription);
+        free(f->directory);
+        free(f);
+        return NULL;
+}
+
+static char *directory_of(const FileConfig *keys, const char *state_dir) {
+        char *path;
+
+        if (keys->directory[0] == '/' || !state_dir)
+                return strdup(keys->directory);
+        return asprintf(&path, "%s/%s", state_dir, keys->directory) < 0 ? NULL : path;
+}
+
+static int open_archive(FileSink *f, const SubscriptionConfig *config) {
+        const FileConfig *keys = config->keys;
+        int r;
+
+        if (!f->directory || !f->subscription || !f->id_attribute)
+                return -ENOMEM;
+        f->rules = (DocumentRules){ .subscription = f->subscription,
+                .id_attribute = f->id_attribute,
+                .payload = (PayloadFormat) config->payload };
+        r = file_archive_new(&(FileArchiveSpec){ .directory = f->directory,
+                                     .max_size = keys->max_size,
+                                     .compress = keys->compress == 0,
+                                     .keep = keys->keep,
+                                     .subscription = f->subscription },
+                &f->archive);
+        return r < 0 ? r : file_keys_new(FILE_KEYS_MAX, &f->keys);
+}
+
+static int file_open_as(const SubscriptionConfig *config, const char *state_dir, void **ret_self) {
+        FileSink *f = calloc(1, sizeof(FileSink));
+        int r;
+
+        if (!f)
+                return -ENOMEM;
+        bson_init(&f->document);
+        f->directory = directory_of(config->keys, state_dir);
+        f->subscription = strdup(config->subscription);
+        f->id_attribute = strdup(config->id_attribute);
+        r = open_archive(f, config);
+        if (r < 0) {
+                (void) file_close(f);
+                return r;
+        }
+        *ret_self = f;
+        return 0;
+}
+
+static int file_open_sink(
+        const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
+        return file_open_as(config, sink_host_means(host)->state_dir, ret_self);
+}
+
+extern const SinkType sink_type_file; /* named in types.c only */
+
+const SinkType sink_type_file = {
+        .keys = &file_config_section,
+        .what = "The archive",
+        .blocks = true,
+        .open = file_open_sink,
+        .place = file_place,
+        .probe = file_probe,
+        .write = file_write,
+        .close = file_close,
+};

@@ -1,0 +1,97 @@
+"""Files as a sink, through the whole daemon (P3, P4, P6): the ledger over kills, what cannot be stored, the page's lines."""
+import gzip
+import json
+import random
+import re
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from harness import wait_until
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "sinks" / "file.md"
+
+
+@pytest.fixture
+def archive(sensorqd, own_queue):
+    """A daemon that only stores, into state/archive."""
+    own_queue.create(subscription="archive")
+    daemon = sensorqd({"pubsub": own_queue.section, "subscribe": [
+        {"subscription": "archive", "backoff": {"initial": "1s", "max": "2s"}, "file": {"directory": "archive", "max_size": "64KiB"}}]},
+        own_queue.secrets, env=own_queue.env)
+    daemon.queue, daemon.archive = own_queue, daemon.state / "archive"
+    return daemon
+
+
+def lines(daemon):
+    found = []
+    for path in sorted(daemon.archive.glob("[0-9]*.ndjson*")):
+        text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        found += [json.loads(line) for line in text.split(b"\n")[:-1]]
+    return found
+
+
+def publish(daemon, numbers):
+    daemon.queue.publish([(json.dumps({"id": f"d{n % 3}", "name": "居間", "request_at": f"2026-11-24T06:27:{n % 60:02}.000Z", "n": n,
+                                       "newest_events": {"te": {"val": 20 + n / 10}}}).encode(), {"idempotency_key": f"k{n}"}) for n in numbers])
+
+
+def test_nothing_is_lost_or_doubled_over_kills(archive):
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    archive.start()
+    for round_ in range(6):
+        publish(archive, range(round_ * 300, round_ * 300 + 300))
+        time.sleep(chance.uniform(0, 0.2))
+        archive.kill()
+        archive.start()
+    wait_until(lambda: archive.queue.is_empty("archive"), f"an empty queue (log: {archive.log.lines[-20:]})", patience=60)
+    assert archive.stop() == 0
+    found = lines(archive)
+    assert Counter(document["_id"] for document in found) == Counter(f"k{n}" for n in range(1800)), f"seed {seed}"
+    document = found[0]
+    assert list(document)[0] == "_id" and list(document)[-2:] == ["pubsub", "stored_at"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", document["stored_at"])
+    assert list(archive.archive.glob("*.gz")), "closed files are compressed"
+
+
+def test_what_cannot_be_stored(archive):
+    archive.queue.publish([(b"not json", {"idempotency_key": "x"}), (b'{"v": 1}', {"idempotency_key": "y"}), (b"{'v': 2}", {"idempotency_key": "z"})])
+    archive.start()
+    archive.log.wait("READING_REJECTED", count=2)
+    wait_until(lambda: archive.queue.is_empty("archive"), "an empty queue")
+    assert [document["_id"] for document in lines(archive)] == ["y"]
+    listed = archive.run("rejected", "list")
+    assert listed.returncode == 0 and listed.stdout.count("not_json") == 2
+    names = {name for name in re.findall(r"^(\S+)  ", listed.stdout, re.M)}
+    python = next(name for name in names if "{'v': 2}" in archive.run("rejected", "show", name).stdout)
+    assert archive.run("rejected", "replay", python).returncode == 69
+    archive.config["subscribe"][0]["payload"] = "python"
+    archive.write_config()
+    assert archive.run("rejected", "replay", python).returncode == 0  # beside the running daemon
+    assert archive.run("rejected", "drop", "--all").returncode == 0
+    assert "not_json" not in archive.run("rejected", "list").stdout
+    publish(archive, [7])
+    wait_until(lambda: len(lines(archive)) == 3, "one more line")
+    assert [document["_id"] for document in lines(archive)] == ["y", "z", "k7"]
+
+
+def test_one_directory_one_sink(archive):
+    archive.config["subscribe"].append({"subscription": "other", "file": {"directory": "archive/"}})
+    archive.write_config()
+    done = archive.run("check", "--offline")
+    assert done.returncode == 78 and "is the directory of line" in done.stderr + done.stdout
+
+
+def test_jq_reads_it(archive):
+    publish(archive, range(30))
+    archive.start()
+    wait_until(lambda: archive.queue.is_empty("archive"), "an empty queue")
+    assert archive.stop() == 0
+    command = re.search(r"^zcat .*jq .*$", PAGE.read_text(), re.M)[0]
+    done = subprocess.run(["sh", "-c", command], cwd=archive.state, capture_output=True, text=True, check=False)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [document["te"] for document in found] == [22.7, 22.8, 22.9], done.stderr

@@ -1,0 +1,642 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files as a sink: P3 (synced before it counts as stored), P4 (once, over restarts), P6, and what cannot be stored. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib/gzip.h"
+#include "sinks/file-keys.h"
+#include "sinks/file.h"
+#include "subscribe/rejected.h"
+#include "subscribe/sink-host.h"
+#include "types.h"
+
+#define SUBSCRIPTION "projects/p/subscriptions/s"
+
+typedef struct World {
+        char directory[64], archive[96];
+        FileConfig keys;
+        SubscriptionConfig config;
+        Loop *loop;
+        SinkHost *host;
+} World;
+
+static char relative[] = "archive", subscription[] = SUBSCRIPTION, id_attribute[] = "key";
+
+static void on_answer(void *userdata) {}
+
+static void on_seen(void *userdata, unsigned seen) {}
+
+static void open_sink(World *w) {
+        const SinkHostCallbacks callbacks = {
+                .on_answer = on_answer, .on_seen = on_seen, .means = { .loop = w->loop, .state_dir = w->directory }
+        };
+        char problem[SINK_DETAIL_MAX] = "";
+
+        assert_int_equal(sink_host_new(types_sink("file"), &w->config, &callbacks, &w->host, problem), 0);
+}
+
+static void close_sink(World *w) {
+        w->host = sink_host_free(w->host);
+}
+
+static SinkWork *wait_answer(World *w) {
+        for (unsigned i = 0; i < 1500 && sink_host_is_busy(w->host); i++)
+                assert_true(loop_turn(w->loop, 20 * USEC_PER_MSEC) >= 0);
+        assert_false(sink_host_is_busy(w->host));
+        return sink_host_work(w->host, NULL);
+}
+
+static SinkAnswer probe(World *w) {
+        SinkWork *work;
+
+        assert_int_equal(sink_host_prepare(w->host, 0, &work), 0);
+        sink_host_ask(w->host, SINK_STEP_PROBE, NULL);
+        return wait_answer(w)->answer;
+}
+
+static Slice slice(const char *text) {
+        return (Slice){ text, strlen(text) };
+}
+
+typedef struct Given {
+        const char *id, *data, *time;
+} Given;
+
+/* One letter for each verdict: pending, stored, duplicate, bad. */
+static SinkWork *write_as(World *w, SinkStep step, const Given *given, size_t n, const char *expected) {
+        WireMessage *messages = calloc(n, sizeof(*messages));
+        WireAttribute *attributes = calloc(n, sizeof(*attributes));
+        char found[64] = "";
+        SinkWork *work;
+
+        assert_int_equal(sink_host_prepare(w->host, n, &work), 0);
+        for (size_t i = 0; i < n; i++) {
+                attributes[i] = (WireAttribute){ slice("key"), slice(given[i].id ? given[i].id : "") };
+                messages[i] = (WireMessage){ .data = slice(given[i].data),
+                        .message_id = slice("17"),
+                        .publish_time = slice(given[i].time ? given[i].time : "2026-11-24T06:27:38.123Z"),
+                        .attributes = &attributes[i],
+                        .n_attributes = 1 };
+                work->items[i] = (SinkItem){ .message = &messages[i] };
+                if (step == SINK_STEP_APART)
+                        work->items[i].reason = "not_json";
+        }
+        sink_host_ask(w->host, step, NULL);
+        work = wait_answer(w);
+        for (size_t i = 0; i < n && i < sizeof(found) - 1; i++)
+                found[i] = "PSDBU"[work->items[i].verdict];
+        if (expected)
+                assert_string_equal(found, expected);
+        free(attributes);
+        free(messages);
+        return work;
+}
+
+static void store(World *w, const char *id, const char *data, const char *expected) {
+        (void) write_as(w, SINK_STEP_WRITE, &(Given){ id, data, NULL }, 1, expected);
+}
+
+/* The files, the oldest first, and all their text. */
+typedef struct Found {
+        unsigned files, packed;
+        size_t lines;
+        char last[400];
+        Bytes text;
+} Found;
+
+static int by_name(const struct dirent **a, const struct dirent **b) {
+        return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static Found look(const World *w) {
+        struct dirent **entries;
+        Found found = {};
+        int n = scandir(w->archive, &entries, NULL, by_name);
+
+        for (int i = 0; i < n; i++) {
+                GzipReader *reader;
+                char path[400], piece[4096];
+                size_t size = 1;
+                int fd;
+
+                if (entries[i]->d_name[0] != '.') {
+                        found.files++;
+                        found.packed += strstr(entries[i]->d_name, ".gz") != NULL;
+                        (void) snprintf(path, sizeof(path), "%s/%s", w->archive, entries[i]->d_name);
+                        (void) snprintf(found.last, sizeof(found.last), "%s", path);
+                        fd = open(path, O_RDONLY | O_CLOEXEC);
+                        assert_int_equal(gzip_reader_new(fd, &reader), 0);
+                        while (size > 0) {
+                                assert_int_equal(gzip_reader_read(reader, piece, sizeof(piece), &size), GZIP_DONE);
+                                assert_int_equal(bytes_append(&found.text, piece, size), 0);
+                        }
+                        gzip_reader_free(reader);
+                }
+                free(entries[i]);
+        }
+        free(entries);
+        for (size_t i = 0; i < found.text.size; i++)
+                found.lines += found.text.data[i] == '\n';
+        return found;
+}
+
+static size_t lines_of(const World *w) {
+        Found found = look(w);
+
+        bytes_done(&found.text);
+        return found.lines;
+}
+
+static void append_to_last(const World *w, const char *text, size_t size) {
+        Found found = look(w);
+        int fd = open(found.last, O_WRONLY | O_APPEND | O_CLOEXEC);
+
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, text, size), (ssize_t) size);
+        (void) close(fd);
+        bytes_done(&found.text);
+}
+
+/* ---- the tests ---- */
+
+static void test_lines(void **state) {
+        World *w = *state;
+        const char *begin =
+                "{\"_id\":\"a\",\"te\":23.1,\"at\":\"2026-11-24T15:27:38+09:00\",\"pubsub\":{\"message_id\":\"17\",";
+        struct stat status;
+        Found found;
+
+        assert_int_equal(probe(w).fault, SINK_FAULT_NONE);
+        assert_int_equal(stat(w->archive, &status), 0);
+        assert_int_equal(status.st_mode & 07777, 0750);
+        store(w, "a", "{\"te\":23.1,\"at\":\"2026-11-24T15:27:38+09:00\"}", "S");
+        found = look(w);
+        assert_int_equal(found.files, 1);
+        assert_int_equal(found.lines, 1);
+        assert_int_equal(strncmp(found.text.data, begin, strlen(begin)), 0);
+        assert_int_equal(stat(found.last, &status), 0);
+        assert_int_equal(status.st_mode & 07777, 0640);
+        bytes_done(&found.text);
+}
+
+/* P4: once, in one write, over writes and over a restart; another payload under the same id is none. */
+static void test_once(void **state) {
+        World *w = *state;
+        const Given twice[] = { { "a", "{\"v\":1}", NULL }, { "a", "{\"v\":1}", NULL }, { "a", "{\"v\":2}", NULL },
+                { "b", "{\"v\":1}", NULL } };
+        SinkWork *work;
+
+        work = write_as(w, SINK_STEP_WRITE, twice, 4, "SDBS");
+        assert_string_equal(work->items[2].reason, "id_conflict");
+        store(w, "a", "{\"v\":1}", "D");
+        close_sink(w);
+        open_sink(w);
+        assert_int_equal(probe(w).fault, SINK_FAULT_NONE);
+        (void) write_as(w, SINK_STEP_WRITE, twice, 4, "DDBD");
+        assert_int_equal(lines_of(w), 2);
+}
+
+/* Message ids that come again under another time are other messages. */
+static void test_fallback_id(void **state) {
+        World *w = *state;
+        const Given given[] = { { NULL, "{\"v\":1}", NULL }, { NULL, "{\"v\":1}", NULL },
+                { NULL, "{\"v\":1}", "2026-11-25T06:27:38.123Z" } };
+
+        (void) write_as(w, SINK_STEP_WRITE, given, 3, "SDS");
+        (void) write_as(w, SINK_STEP_WRITE, given, 3, "DDD");
+        assert_int_equal(lines_of(w), 2);
+}
+
+static void test_bad(void **state) {
+        World *w = *state;
+        const Given given[] = { { "a", "{\"v\":1}", NULL }, { "b", "{\"v\":", NULL }, { "c", "[1]", NULL },
+                { "d", "{\"v\":2}", NULL } };
+        SinkWork *work = write_as(w, SINK_STEP_WRITE, given, 4, "SBBS");
+
+        assert_string_equal(work->items[1].reason, "not_json");
+        assert_string_equal(work->items[2].reason, "not_object");
+        assert_int_equal(lines_of(w), 2);
+}
+
+/* By size, compressed, and known after a restart. */
+static void test_rotation(void **state) {
+        World *w = *state;
+        char id[16], data[900];
+        struct stat status;
+        Found found;
+
+        close_sink(w);
+        w->keys.max_size = 4096;
+        open_sink(w);
+        memset(data, 'x', sizeof(data));
+        for (unsigned i = 0; i < 20; i++) {
+                (void) snprintf(id, sizeof(id), "n%u", i);
+                (void) snprintf(data, sizeof(data), "{\"n\":%u,\"x\":\"%0700d\"}", i, 0);
+                store(w, id, data, "S");
+        }
+        found = look(w);
+        assert_true(found.files >= 4);
+        assert_int_equal(found.packed, found.files - 1);
+        assert_int_equal(found.lines, 20);
+        assert_int_equal(stat(found.last, &status), 0);
+        bytes_done(&found.text);
+
+        close_sink(w);
+        open_sink(w);
+        for (unsigned i = 0; i < 20; i++) {
+                (void) snprintf(id, sizeof(id), "n%u", i);
+                (void) snprintf(data, sizeof(data), "{\"n\":%u,\"x\":\"%0700d\"}", i, 0);
+                store(w, id, data, "D");
+        }
+        assert_int_equal(lines_of(w), 20);
+}
+
+/* One batch that is larger than a file is spread over several; where the first of them cannot be written nothing is
+ * known of it afterwards. */
+static void test_large_batch(void **state) {
+        const struct rlimit small = { 3000, RLIM_INFINITY }, large = { RLIM_INFINITY, RLIM_INFINITY };
+        World *w = *state;
+        char ids[20][16], data[20][800];
+        Given given[20];
+        struct dirent **entries;
+        Found found;
+        int n;
+
+        close_sink(w);
+        w->keys.max_size = 4096;
+        w->keys.compress = 1;
+        open_sink(w);
+        for (unsigned i = 0; i < 20; i++) {
+                (void) snprintf(ids[i], sizeof(ids[i]), "n%u", i);
+                (void) snprintf(data[i], sizeof(data[i]), "{\"n\":%u,\"x\":\"%0700d\"}", i, 0);
+                given[i] = (Given){ ids[i], data[i], NULL };
+        }
+        (void) signal(SIGXFSZ, SIG_IGN);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+        (void) write_as(w, SINK_STEP_WRITE, given, 20, "PPPPPPPPPPPPPPPPPPPP");
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &large), 0);
+        (void) write_as(w, SINK_STEP_WRITE, given, 20, "SSSSSSSSSSSSSSSSSSSS");
+        found = look(w);
+        assert_int_equal(found.lines, 20);
+        assert_int_equal(found.packed, 0);
+        bytes_done(&found.text);
+        n = scandir(w->archive, &entries, NULL, by_name);
+        for (int i = 0; i < n; i++) {
+                char path[420];
+                struct stat status;
+
+                (void) snprintf(path, sizeof(path), "%s/%s", w->archive, entries[i]->d_name);
+                assert_int_equal(stat(path, &status), 0);
+                assert_true(!S_ISREG(status.st_mode) || status.st_size <= 4096);
+                free(entries[i]);
+        }
+        free(entries);
+        (void) write_as(w, SINK_STEP_WRITE, given, 20, "DDDDDDDDDDDDDDDDDDDD");
+}
+
+/* A power cut within a write: the whole lines stay, the rest goes, NULs of a file system included. */
+static void test_torn(void **state) {
+        static const struct {
+                const char *text;
+                size_t size;
+        } tails[] = { { "{\"_id\":\"c\",\"v\"", 14 }, { "\0\0\0\0\0\0", 6 }, { "\0\0\0\n{\"_id\":\"d\"", 14 },
+                { "{\"_id\":\"e\",}\n", 13 } };
+        World *w = *state;
+
+        store(w, "a", "{\"v\":1}", "S");
+        for (size_t i = 0; i < ELEMENTSOF(tails); i++) {
+                Found found;
+
+                close_sink(w);
+                append_to_last(w, tails[i].text, tails[i].size);
+                open_sink(w);
+                assert_int_equal(probe(w).fault, SINK_FAULT_NONE);
+                found = look(w);
+                assert_int_equal(found.lines, 1 + i);
+                assert_int_equal(found.text.data[found.text.size - 1], '\n');
+                bytes_done(&found.text);
+                store(w, "a", "{\"v\":1}", "D");
+                store(w, (const char *[]){ "b0", "b1", "b2", "b3" }[i], "{\"v\":1}", "S");
+        }
+}
+
+/* What another process changes is seen: its lines count, and what it took away does not. */
+static void test_changed_by_others(void **state) {
+        World *w = *state;
+        Found found;
+
+        store(w, "a", "{\"v\":1}", "S");
+        append_to_last(w, "{\"_id\":\"b\",\"pubsub\":{\"sha256\":\"x\"}}\n", 36);
+        store(w, "b", "{\"v\":1}", "B");
+        found = look(w);
+        assert_int_equal(unlink(found.last), 0);
+        bytes_done(&found.text);
+        store(w, "a", "{\"v\":1}", "S");
+        assert_int_equal(lines_of(w), 1);
+}
+
+/* Left by a kill between the rename and the unlink, or before the rename. */
+static void test_interrupted_compression(void **state) {
+        World *w = *state;
+        char path[420];
+        Found found;
+        int fd;
+
+        store(w, "a", "{\"v\":1}", "S");
+        found = look(w);
+        bytes_done(&found.text);
+        (void) snprintf(path, sizeof(path), "%s.gz", found.last);
+        close_sink(w);
+        fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+        (void) close(fd);
+        (void) snprintf(path, sizeof(path), "%s/.2026-01-01.ndjson.gz.part", w->archive);
+        fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+        (void) close(fd);
+        open_sink(w);
+        assert_int_equal(probe(w).fault, SINK_FAULT_NONE);
+        assert_int_equal(access(path, F_OK), -1);
+        store(w, "a", "{\"v\":1}", "D");
+        store(w, "b", "{\"v\":1}", "S");
+        found = look(w);
+        assert_int_equal(found.files, 2);
+        assert_int_equal(found.packed, 1);
+        assert_int_equal(found.lines, 2);
+        bytes_done(&found.text);
+}
+
+/* Old files go by the time that the queue tells, not by a clock that may be wrong. */
+static void test_keep(void **state) {
+        World *w = *state;
+        char path[420];
+        int fd;
+
+        close_sink(w);
+        w->keys.keep = 24 * USEC_PER_HOUR;
+        open_sink(w);
+        assert_int_equal(probe(w).fault, SINK_FAULT_NONE);
+        (void) snprintf(path, sizeof(path), "%s/2026-11-20.ndjson", w->archive);
+        fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+        (void) close(fd);
+        (void) write_as(w, SINK_STEP_WRITE, &(Given){ "a", "{}", "2026-11-20T23:00:00Z" }, 1, "S");
+        (void) snprintf(path, sizeof(path), "%s/2026-11-20.ndjson.gz", w->archive);
+        assert_int_equal(access(path, F_OK), 0);
+        (void) write_as(w, SINK_STEP_WRITE, &(Given){ "b", "{}", "2026-11-22T00:00:00Z" }, 1, "S");
+        assert_int_equal(access(path, F_OK), -1);
+        assert_int_equal(lines_of(w), 2);
+}
+
+/* No room: nothing counts as stored, nothing is left of it, and it goes on when there is room. */
+static void test_no_room(void **state) {
+        World *w = *state;
+        const struct rlimit small = { 1000, RLIM_INFINITY }, large = { RLIM_INFINITY, RLIM_INFINITY };
+        const Given given[] = { { "b",
+                                        "{\"x\":"
+                                        "\"yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"
+                                        "yyyyyyyyyyyyyyyy\"}",
+                                        NULL },
+                { "c", "{\"x\":2}", NULL }, { "d", "{\"x\":3}", NULL } };
+        SinkWork *work;
+
+        store(w, "a", "{\"v\":1}", "S");
+        (void) signal(SIGXFSZ, SIG_IGN);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+        work = write_as(w, SINK_STEP_WRITE, given, 3, "PPP");
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &large), 0);
+        assert_int_equal(work->answer.fault, SINK_FAULT_PASSING);
+        assert_int_equal(lines_of(w), 1);
+        (void) write_as(w, SINK_STEP_WRITE, given, 3, "SSS");
+        assert_int_equal(lines_of(w), 4);
+}
+
+static void test_unusable(void **state) {
+        World *w = *state;
+        SinkAnswer answer;
+        int fd;
+
+        fd = open(w->archive, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+        (void) close(fd);
+        answer = probe(w);
+        assert_int_equal(answer.fault, SINK_FAULT_PASSING);
+        assert_string_equal(answer.reason, "missing");
+        assert_int_equal(unlink(w->archive), 0);
+        assert_int_equal(probe(w).fault, SINK_FAULT_NONE);
+}
+
+/* P3, P4: killed at any moment, what was said to be stored is there, and each line once. */
+static void test_kills(void **state) {
+        World *w = *state;
+        bool *told = calloc(4000, sizeof(bool));
+        unsigned round, n = 0;
+
+        close_sink(w);
+        w->keys.max_size = 16384;
+        for (round = 0; round < 25; round++) {
+                char id[16], data[64], byte;
+                int pipes[2];
+                pid_t child;
+
+                assert_int_equal(pipe(pipes), 0);
+                child = fork();
+                if (child == 0) {
+                        assert_int_equal(loop_new(&w->loop), 0);
+                        open_sink(w);
+                        for (unsigned i = n > 5 ? n - 5 : 0;; i++) {
+                                (void) snprintf(id, sizeof(id), "n%u", i);
+                                (void) snprintf(data, sizeof(data), "{\"n\":%u}", i);
+                                store(w, id, data, NULL);
+                                if (sink_host_work(w->host, NULL)->items[0].verdict == SINK_PENDING)
+                                        _exit(1);
+                                if (write(pipes[1], &i, sizeof(i)) != sizeof(i))
+                                        _exit(1);
+                        }
+                }
+                (void) close(pipes[1]);
+                for (unsigned i, seen = 0; seen < 10 + round && read(pipes[0], &i, sizeof(i)) == sizeof(i); seen++) {
+                        told[i] = true;
+                        n = i + 1;
+                }
+                assert_int_equal(kill(child, SIGKILL), 0);
+                assert_int_equal(waitpid(child, NULL, 0), child);
+                for (unsigned i; read(pipes[0], &i, sizeof(i)) == sizeof(i);) {
+                        told[i] = true;
+                        n = i + 1;
+                }
+                (void) byte;
+                (void) close(pipes[0]);
+        }
+        open_sink(w);
+        assert_int_equal(probe(w).fault, SINK_FAULT_NONE);
+        Found found = look(w);
+        for (unsigned i = 0; i < n; i++) {
+                char member[32];
+                const char *first, *second;
+
+                (void) snprintf(member, sizeof(member), "{\"_id\":\"n%u\",", i);
+                first = memmem(found.text.data, found.text.size, member, strlen(member));
+                assert_true(!told[i] || first);
+                second = first ? memmem(first + 1, (size_t) (found.text.data + found.text.size - first - 1), member,
+                                         strlen(member))
+                               : NULL;
+                assert_null(second);
+        }
+        bytes_done(&found.text);
+        free(told);
+}
+
+static void test_forgets_oldest(void **state) {
+        FileKeys *keys;
+        FileKey key;
+
+        assert_int_equal(file_keys_new(100, &keys), 0);
+        for (uint64_t i = 0; i < 5000; i++)
+                file_keys_add(keys, &(FileKey){ .id = i * 16, .payload = i });
+        assert_null(file_keys_find(keys, 0));
+        for (uint64_t i = 4900; i < 5000; i++)
+                assert_int_equal(file_keys_find(keys, i * 16)->payload, i);
+        file_keys_undo(keys, 1000);
+        assert_null(file_keys_find(keys, UINT64_C(4999) * 16));
+        assert_non_null(file_keys_find(keys, UINT64_C(3999) * 16));
+        key = file_key(slice("x"), "", slice("nonsense"));
+        assert_int_equal(key.published, 0);
+        file_keys_free(keys);
+}
+
+/* ---- what cannot be stored ---- */
+
+typedef struct Listed {
+        unsigned n;
+        char id[128], reason[32], data[64], attributes[128];
+} Listed;
+
+static bool on_row(void *userdata, const SinkRejected *row) {
+        Listed *listed = userdata;
+
+        listed->n++;
+        (void) snprintf(listed->id, sizeof(listed->id), "%.*s", (int) row->id.size, row->id.data);
+        (void) snprintf(listed->reason, sizeof(listed->reason), "%.*s", (int) row->reason.size, row->reason.data);
+        (void) snprintf(listed->data, sizeof(listed->data), "%.*s", (int) row->data.size, row->data.data);
+        (void) snprintf(listed->attributes, sizeof(listed->attributes), "%s", row->attributes);
+        return true;
+}
+
+static void test_apart(void **state) {
+        World *w = *state;
+        const Given given[] = { { "b", "{\"v\":", NULL }, { "b", "{\"v\":", NULL },
+                { "c", "other", "2026-11-25T06:27:38.123Z" } };
+        RejectedMessage message = {};
+        RejectedGuest *guest;
+        Listed listed = {};
+
+        assert_int_equal(rejected_guest_open(w->directory, &guest), -ENOENT);
+        (void) write_as(w, SINK_STEP_APART, given, 3, "SSS");
+        (void) write_as(w, SINK_STEP_APART, given, 3, "SSS");
+        assert_int_equal(rejected_guest_open(w->directory, &guest), 0);
+        assert_int_equal(rejected_guest_each(
+                                 guest, &(SinkRejectedQuery){ .with_data = true, .each = on_row, .userdata = &listed }),
+                0);
+        assert_int_equal(listed.n, 2);
+        assert_string_equal(listed.id, SUBSCRIPTION ":17@2026-11-25T06:27:38.123Z");
+        assert_string_equal(listed.reason, "not_json");
+        assert_string_equal(listed.data, "other");
+        assert_string_equal(listed.attributes, "{\"key\":\"c\"}");
+        assert_int_equal(rejected_guest_message(guest, SUBSCRIPTION ":17", &message), 0);
+        assert_true(slice_equal(message.subscription, SUBSCRIPTION));
+        assert_true(slice_equal(message.wire.data, "{\"v\":"));
+        assert_true(slice_equal(message.wire.attributes[0].value, "b"));
+        rejected_message_done(&message);
+        assert_int_equal(rejected_guest_drop(guest, SUBSCRIPTION ":17"), 0);
+        assert_int_equal(rejected_guest_drop(guest, SUBSCRIPTION ":17"), -ENOENT);
+        rejected_guest_close(guest);
+}
+
+/* Full: the oldest stay, and the sink is down. */
+static void test_apart_full(void **state) {
+        World *w = *state;
+        char own[] = SUBSCRIPTION;
+        RejectedKeeper keeper = { .state_dir = w->directory, .subscription = own, .place = "x", .rows_max = 2 };
+        WireMessage messages[] = { { .message_id = slice("1") }, { .message_id = slice("2") },
+                { .message_id = slice("3") } };
+        SinkItem items[] = { { .message = &messages[0], .reason = "not_json" },
+                { .message = &messages[1], .reason = "not_json" }, { .message = &messages[2], .reason = "not_json" } };
+        SinkWork work = { .items = items, .n = 2 };
+
+        rejected_keep(&keeper, &work);
+        assert_int_equal(work.answer.fault, SINK_FAULT_NONE);
+        work = (SinkWork){ .items = items + 1, .n = 2 };
+        items[1].verdict = SINK_PENDING;
+        rejected_keep(&keeper, &work);
+        assert_int_equal(work.answer.fault, SINK_FAULT_LASTING);
+        assert_string_equal(work.answer.reason, "rejected_full");
+        assert_int_equal(items[1].verdict, SINK_PENDING);
+        work = (SinkWork){ .items = items, .n = 2 };
+        rejected_keep(&keeper, &work);
+        assert_int_equal(work.answer.fault, SINK_FAULT_NONE);
+}
+
+/* ---- */
+
+static int set_up(void **state) {
+        World *w = calloc(1, sizeof(World));
+
+        (void) snprintf(w->directory, sizeof(w->directory), "/tmp/test-file-sink-XXXXXX");
+        assert_non_null(mkdtemp(w->directory));
+        (void) snprintf(w->archive, sizeof(w->archive), "%s/archive", w->directory);
+        w->keys = (FileConfig){ .directory = relative, .max_size = 1 << 20 };
+        w->config = (SubscriptionConfig){
+                .subscription = subscription, .id_attribute = id_attribute, .sink = "file", .keys = &w->keys
+        };
+        assert_int_equal(loop_new(&w->loop), 0);
+        open_sink(w);
+        *state = w;
+        return 0;
+}
+
+static int tear_down(void **state) {
+        World *w = *state;
+        char command[128];
+
+        close_sink(w);
+        w->loop = loop_free(w->loop);
+        (void) snprintf(command, sizeof(command), "rm -rf %s", w->directory);
+        assert_int_equal(system(command), 0);
+        free(w);
+        return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_lines),
+                TEST(test_once),
+                TEST(test_fallback_id),
+                TEST(test_bad),
+                TEST(test_rotation),
+                TEST(test_large_batch),
+                TEST(test_torn),
+                TEST(test_changed_by_others),
+                TEST(test_interrupted_compression),
+                TEST(test_keep),
+                TEST(test_no_room),
+                TEST(test_unusable),
+                TEST(test_kills),
+                cmocka_unit_test(test_forgets_oldest),
+                TEST(test_apart),
+                TEST(test_apart_full),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
