@@ -70,7 +70,7 @@ static void stream_flush(Stream *stream) {
         }
         if (code != CURLE_OK && code != CURLE_AGAIN)
                 stream_lose(stream, "connection lost while sending");
-        if (stream->sent == stream->out.size || stream->sent > OUT_KEEP) {
+        if (stream->sent > 0 && (stream->sent == stream->out.size || stream->sent > OUT_KEEP)) {
                 memmove(stream->out.data, stream->out.data + stream->sent, stream->out.size - stream->sent);
                 stream->out.size -= stream->sent;
                 stream->sent = 0;

@@ -14,12 +14,16 @@ from feed import Feed
 from harness import wait_until
 
 
+TOKEN = "q8Zk3-hook-token"
+
+
 class Receiver:
     """A server that takes arrays. `mood()` says what becomes of a request: a status, or None: it is carried out, and never answered."""
 
     def __init__(self):
         self.lock, self.documents, self.bodies = threading.Lock(), {}, defaultdict(set)
-        self.mood, self.requests, self.poison = lambda: 200, 0, "poison"
+        self.mood, self.requests, self.poison, self.proofs = lambda: 200, 0, "poison", set()
+        self.refused = 0
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -27,13 +31,16 @@ class Receiver:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.proofs.add(self.headers["Authorization"])
                 status = receiver.take(self.headers["Idempotency-Key"], body)
                 if status is None:
                     self.close_connection = True
                     return
                 self.send_response(status)
-                self.send_header("Content-Length", "0")
+                words = f"you said {self.headers['Authorization']}".encode()
+                self.send_header("Content-Length", str(len(words)))
                 self.end_headers()
+                self.wfile.write(words)
 
             def log_message(self, *arguments):
                 pass
@@ -51,6 +58,7 @@ class Receiver:
             if status in (None, 503):
                 self.bodies[key].add(body)  # to be repeated, to the byte
             if status in (None, 200) and any(self.poison in document for document in documents):
+                self.refused += 1
                 return 422
             if status in (None, 200):
                 for document in documents:
@@ -70,9 +78,9 @@ def receiver():
 
 @pytest.fixture
 def feed(sensorqd, receiver):
-    feed = Feed(sensorqd, None, uri="mongodb://localhost/", database="none", service={"time_scale": 5})
+    feed = Feed(sensorqd, None, uri="mongodb://localhost/", database="none", service={"time_scale": 5}, secrets={"hook.token": TOKEN + "\n"})
     feed.daemon.config["subscribe"] = [{"subscription": "sensor-data-mongodb", "backoff": {"initial": "1s", "max": "1s"},
-                                        "webhook": {"url": receiver.url, "batch": 20}}]
+                                        "webhook": {"url": receiver.url, "batch": 20, "auth": {"type": "bearer", "token_file": "hook.token"}}}]
     feed.daemon.write_config()
     with contextlib.closing(feed):
         yield feed
@@ -101,8 +109,11 @@ def test_nothing_is_lost_over_kills(feed, receiver):
         with receiver.lock:
             receiver.bodies.clear()  # stored_at is another one in the next life
         feed.daemon.start()
-    feed.publish((b'{"poison": 1}', {"idempotency_key": "bad"}), (b"not json", {}))
     receiver.mood = lambda: 200
+    feed.publish((b'{"poison": 1}', {"idempotency_key": "bad"}), (b"not json", {}))
+    wait_until(lambda: receiver.refused, "the bad one at the server")
+    feed.publish((json.dumps({"n": serial}).encode(), {"idempotency_key": f"n{serial}"}))  # taken: so it is not the server
+    serial += 1
     feed.wait_empty(patience=60)
     assert set(receiver.documents) == {f"n{n}" for n in range(serial)}
     assert receiver.documents["n7"]["n"] == 7 and receiver.documents["n7"]["pubsub"]["attributes"] == {"idempotency_key": "n7"}
@@ -123,6 +134,7 @@ def test_an_outage_is_said_and_ends(feed, receiver):
     entry = feed.daemon.log.wait("SINK_DOWN")
     assert "HTTP 404" in entry.text and "revoked or mistyped" in entry.text
     assert not feed.acknowledged() and rejected(feed) == 0
+    assert receiver.proofs == {f"Bearer {TOKEN}"} and "you said" in entry.text and TOKEN not in "\n".join(feed.daemon.log.lines)
     receiver.mood = lambda: 200
     feed.wait_empty()
     feed.daemon.log.wait("SINK_UP")
