@@ -15,6 +15,7 @@ typedef struct Listen Listen;
 typedef struct ListenRoute ListenRoute;
 typedef struct ListenRequest ListenRequest;
 
+/* Nothing is listened on yet. -ENOMEM. */
 int listen_new(Loop *loop, Listen **ret);
 /* Every route must have been dropped. */
 Listen *listen_free(Listen *listen);
@@ -50,6 +51,7 @@ CLEANUP_DEFINE(ListenRoute, listen_drop)
 
 /* ---- a request; all texts are valid until it is answered ---- */
 
+/* Of the request line. */
 const char *listen_method(const ListenRequest *request); /* "GET" */
 const char *listen_path(const ListenRequest *request);   /* decoded, without the query */
 /* NULL when it is not there. */

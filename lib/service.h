@@ -9,6 +9,7 @@
  */
 int service_block_signals(void);
 
+/* Tell the service manager; nothing where there is none. */
 void service_ready(void);
 void service_reloading(void); /* RELOADING=1 with MONOTONIC_USEC; service_ready() ends it */
 void service_stopping(void);

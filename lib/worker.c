@@ -180,10 +180,6 @@ int worker_submit(Worker *worker, void *job) {
         return WORKER_STARTED;
 }
 
-bool worker_is_busy(const Worker *worker) {
-        return worker->busy;
-}
-
 Worker *worker_free(Worker *worker) {
         Shared *shared;
         pthread_t thread;

@@ -20,7 +20,6 @@ int worker_new(Loop *loop, const char *name, WorkerRun run, WorkerDone done, voi
 
 /* Hands *job* over, or answers WORKER_BUSY and leaves it with the caller. */
 int worker_submit(Worker *worker, void *job);
-bool worker_is_busy(const Worker *worker);
 
 /* Joins the thread when idle. While a job runs, returns NULL as well but abandons the thread: it may touch only its job
  * and what the caller keeps alive for it, and the process is expected to exit. Callbacks never come after this. Returns

@@ -78,4 +78,5 @@ int outbox_forget(Outbox *outbox, const int64_t *ids, size_t n);
 /* Moves one row to the rejected table with the reason, durable on return. */
 int outbox_reject(Outbox *outbox, int64_t id, const char *reason);
 
+/* What waits, what was rejected, and the limits. */
 void outbox_status(Outbox *outbox, OutboxStatus *ret);

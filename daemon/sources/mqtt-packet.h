@@ -22,6 +22,7 @@ typedef struct MqttConnect {
         uint32_t packet_max;     /* bytes of the largest packet that we take; MQTT 5 */
         uint32_t session_expiry; /* seconds; MQTT 5 */
 } MqttConnect;
+/* This and the others below append one packet to *out*. -ENOMEM. */
 int mqtt_put_connect(Bytes *out, const MqttConnect *connect);
 
 /* Asks for QoS 1 of each of the *n* filters. *retained*: retained messages are wanted at a new subscription (MQTT 5;
@@ -33,9 +34,11 @@ typedef struct MqttSubscribe {
         size_t n;
         bool retained;
 } MqttSubscribe;
+/* The second wants nothing more of the filters; it passes over *retained*. */
 int mqtt_put_subscribe(Bytes *out, const MqttSubscribe *subscribe);
 int mqtt_put_unsubscribe(Bytes *out, const MqttSubscribe *unsubscribe);
 
+/* Each a packet without content but its kind, and an id for PUBACK. */
 int mqtt_put_puback(Bytes *out, uint16_t packet_id);
 int mqtt_put_pingreq(Bytes *out);
 int mqtt_put_disconnect(Bytes *out);
