@@ -386,7 +386,7 @@ static int daemon_open(Daemon *d) {
         r = secrets_new(&d->host.secrets);
         if (r < 0)
                 return r;
-        return stalls_new(&d->stalls);
+        return stalls_new(d->state_dir, &d->stalls);
 }
 
 static void daemon_tell_emulator(const Daemon *d) {

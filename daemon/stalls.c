@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stalls.h"
 
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "events.h"
+#include "lib/cleanup.h"
 #include "lib/err.h"
+#include "lib/file.h"
 #include "lib/log.h"
 
 /* What is watched, one of each kind for a source or a subscription. */
@@ -33,6 +37,11 @@ typedef struct Watch {
         unsigned told;     /* how much has been said about it */
 } Watch;
 
+#define KEPT_NAME "unsettled" /* lines of "SECONDS SUBSCRIPTION": publish time or begin of the outage, UTC */
+#define KEPT_MAX (64 * 1024)
+#define KEPT_AGE_USEC USEC_PER_MINUTE          /* what is younger is work under way */
+#define KEPT_EVERY_USEC (10 * USEC_PER_MINUTE) /* the state directory may be on an SD card */
+
 typedef enum OutboxLevel { OUTBOX_LEVEL_WELL, OUTBOX_LEVEL_HIGH, OUTBOX_LEVEL_FULL } OutboxLevel;
 
 struct Stalls {
@@ -40,11 +49,47 @@ struct Stalls {
         size_t n;
         OutboxLevel outbox;
         usec_t born; /* clock_now() of the first look; 0: none yet */
+        char *state_dir;
+        char *before;   /* what the process before this one kept; NULL: nothing */
+        Bytes kept;     /* what stands in the file, as far as this process knows */
+        usec_t kept_at; /* clock_now() of the last write; 0: none yet */
 };
 
-int stalls_new(Stalls **ret) {
-        *ret = calloc(1, sizeof(Stalls));
-        return *ret ? 0 : -ENOMEM;
+/* What cannot be read is as nothing: the ages begin anew. */
+static int stalls_load(Stalls *stalls) {
+        _cleanup_close_ int fd = -1;
+        _cleanup_free_ char *path = NULL, *text = NULL;
+        size_t size;
+
+        if (asprintf(&path, "%s/" KEPT_NAME, stalls->state_dir) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        if (file_open(path, &fd) < 0)
+                return 0;
+        text = calloc(1, KEPT_MAX + 1);
+        if (!text)
+                return -ENOMEM;
+        if (file_read(fd, text, KEPT_MAX, &size) < 0 || size == 0)
+                return 0;
+        stalls->before = cleanup_steal(text);
+        return bytes_append(&stalls->kept, stalls->before, size);
+}
+
+int stalls_new(const char *state_dir, Stalls **ret) {
+        _cleanup_(stalls_freep) Stalls *stalls = calloc(1, sizeof(Stalls));
+        int r;
+
+        if (!stalls)
+                return -ENOMEM;
+        stalls->state_dir = state_dir ? strdup(state_dir) : NULL;
+        if (state_dir && !stalls->state_dir)
+                return -ENOMEM;
+        r = state_dir ? stalls_load(stalls) : 0;
+        if (r < 0)
+                return r;
+        *ret = cleanup_steal(stalls);
+        return 0;
 }
 
 static void watches_free(Watch *watches, size_t n) {
@@ -57,6 +102,9 @@ Stalls *stalls_free(Stalls *stalls) {
         if (!stalls)
                 return NULL;
         watches_free(stalls->watches, stalls->n);
+        bytes_done(&stalls->kept);
+        free(stalls->before);
+        free(stalls->state_dir);
         free(stalls);
         return NULL;
 }
@@ -69,6 +117,7 @@ typedef struct Look {
         Watch *watches;
         size_t n;
         char span[CLOCK_SPAN_SIZE]; /* how long what stalls has stood still */
+        Bytes kept;                 /* the file as it should be */
 } Look;
 
 /* NULL when memory is short: nothing is warned about then, and the next look tries again. */
@@ -187,6 +236,49 @@ static usec_t unsettled_age(const Look *look, const SubscriberStatus *subscriber
         return held > unseen ? held : unseen;
 }
 
+/* Since when messages had waited when the process before this one ended, unless they are known to be gone;
+ * clock_wall(), 0: none did. */
+static usec_t unsettled_before(const Look *look, const SubscriberStatus *subscriber) {
+        const char *line = subscriber->emptied ? NULL : look->stalls->before;
+        size_t size = strlen(subscriber->subscription);
+
+        for (; line && *line; line += strcspn(line, "\n"), line += *line == '\n') {
+                char *name;
+                unsigned long long seconds = strtoull(line, &name, 10);
+
+                if (*name == ' ' && strncmp(name + 1, subscriber->subscription, size) == 0 && name[1 + size] == '\n')
+                        return seconds < UINT32_MAX * 16ULL ? seconds * USEC_PER_SEC : 0;
+        }
+        return 0;
+}
+
+/* Notes it for the next process. Without memory it is not kept this time. */
+static void keep_unsettled(Look *look, const SubscriberStatus *subscriber, usec_t oldest) {
+        usec_t since = look->figures->wall - oldest;
+
+        if (oldest >= KEPT_AGE_USEC && since < look->figures->wall)
+                (void) bytes_append_format(
+                        &look->kept, "%" PRIu64 " %s\n", since / USEC_PER_SEC, subscriber->subscription);
+}
+
+static bool kept_is(const Bytes *a, const Bytes *b) {
+        return a->size == b->size && (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
+}
+
+/* Nothing but the age in a warning depends on it. */
+static void stalls_keep(Stalls *stalls, Look *look) {
+        const Figures *f = look->figures;
+
+        if (!stalls->state_dir || kept_is(&look->kept, &stalls->kept) ||
+                (!f->stopping && stalls->kept_at > 0 && f->now - stalls->kept_at < KEPT_EVERY_USEC))
+                return;
+        if (file_replace(stalls->state_dir, KEPT_NAME, look->kept.data ? look->kept.data : "", look->kept.size) < 0)
+                return;
+        stalls->kept_at = f->now;
+        bytes_done(&stalls->kept);
+        stalls->kept = bytes_steal(&look->kept);
+}
+
 static void say_retention(const SubscriberStatus *subscriber, unsigned level, usec_t oldest) {
         const SinkStatus *sink = &subscriber->sink;
         usec_t left = subscriber->retention > oldest ? subscriber->retention - oldest : 0;
@@ -205,8 +297,13 @@ static void say_retention(const SubscriberStatus *subscriber, unsigned level, us
 static void look_at_retention(Look *look, const SubscriberStatus *subscriber) {
         Watch *watch = look_watch(look, WATCH_RETENTION, subscriber->subscription);
         usec_t oldest = unsettled_age(look, subscriber), retention = subscriber->retention;
-        unsigned level = oldest >= retention / 10 * 9 ? 2 : oldest >= retention / 2 ? 1 : 0;
+        usec_t before = age(look->figures->wall, unsettled_before(look, subscriber));
+        unsigned level;
 
+        keep_unsettled(look, subscriber, before > oldest ? before : oldest);
+        if (before > oldest && look->figures->now - look->stalls->born >= KEPT_AGE_USEC) /* it may just be on its way */
+                oldest = before;
+        level = oldest >= retention / 10 * 9 ? 2 : oldest >= retention / 2 ? 1 : 0;
         if (!watch || retention == 0)
                 return;
         if (level > watch->told)
@@ -279,6 +376,8 @@ void stalls_look(Stalls *stalls, const Figures *figures) {
                 look_at_pulls(&look, &figures->subscribers[i]);
                 look_at_retention(&look, &figures->subscribers[i]);
         }
+        stalls_keep(stalls, &look);
+        bytes_done(&look.kept);
         watches_free(stalls->watches, stalls->n);
         stalls->watches = look.watches;
         stalls->n = look.n;

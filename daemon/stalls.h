@@ -7,11 +7,12 @@
 
 typedef struct Stalls Stalls;
 
-/* -ENOMEM. */
-int stalls_new(Stalls **ret);
+/* Since when messages of each subscription wait is kept in STATE_DIR/unsettled, or each restart would begin to count
+ * anew; NULL: it is not kept. -ENOMEM. */
+int stalls_new(const char *state_dir, Stalls **ret);
 Stalls *stalls_free(Stalls *stalls);
 CLEANUP_DEFINE(Stalls, stalls_free)
 
 /* Logs EVENT_STALLED, EVENT_RETENTION_NEAR (at half and nine tenths) and EVENT_OUTBOX_HIGH, _FULL, _DRAINED, once for
- * each crossing. To be called every minute or so, and as often as anything changes. */
+ * each crossing. To be called every minute or so, as often as anything changes, and at the stop. */
 void stalls_look(Stalls *stalls, const Figures *figures);

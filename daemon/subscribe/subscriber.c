@@ -47,6 +47,7 @@ struct Subscriber {
         Aside *aside;
         bool aside_last;    /* the last batch for the sink was of those that wait aside */
         bool left;          /* something was left to the queue */
+        bool emptied;       /* it was seen empty */
         usec_t oldest_left; /* publish time of the oldest message that was; 0: none, or the queue was empty since */
         usec_t released_at; /* stopping: when a batch was last given back; 0: none was */
 
@@ -269,8 +270,10 @@ static void on_pull_answer(void *userdata) {
         PullsStatus pulls;
 
         pulls_status(s->pulls, &pulls);
-        if (s->ready && s->n_held == 0 && pulls.emptied >= pulls.last)
+        if (s->ready && s->n_held == 0 && pulls.emptied >= pulls.last) {
                 s->oldest_left = 0; /* the queue has nothing that is not out with somebody */
+                s->emptied = true;
+        }
         subscriber_look(s);
         subscriber_changed(s);
 }
@@ -678,6 +681,7 @@ void subscriber_status(const Subscriber *s, SubscriberStatus *ret) {
                 .retention =
                         subscription.settings ? subscription.settings->retention : SUBSCRIPTION_RETENTION_DEFAULT_USEC,
                 .topic = subscription.topic,
+                .emptied = s->emptied,
                 .received = pulls.received,
                 .acknowledged = s->acknowledged,
                 .pulls = pulls.pulls,

@@ -63,7 +63,7 @@ static int setup(void **state) {
 
         assert_non_null(f);
         be_well(f);
-        assert_int_equal(stalls_new(&f->stalls), 0);
+        assert_int_equal(stalls_new(NULL, &f->stalls), 0);
         f->log = memfd_create("log", MFD_CLOEXEC);
         f->saved_stderr = dup(STDERR_FILENO);
         assert_true(f->log >= 0 && f->saved_stderr >= 0);
@@ -477,6 +477,60 @@ static void test_warn_retention(void **state) {
         look(f, EVENT_RETENTION_NEAR, "SENSORQD_SUBSCRIPTION=");
 }
 
+/* A process that ends and begins again. */
+static void start_again(Fixture *f, const char *directory) {
+        f->input.stopping = true;
+        look(f, NULL, NULL);
+        f->stalls = stalls_free(f->stalls);
+        f->input.stopping = false;
+        f->input.now -= 50 * USEC_PER_MINUTE; /* the machine was booted as well */
+        assert_int_equal(stalls_new(directory, &f->stalls), 0);
+}
+
+/* Retention 600 s and a restart each 205 s: none of the processes sees more than 205 s of the outage. */
+static void test_warn_retention_over_restarts(void **state) {
+        char directory[] = "/tmp/sensorqd-stalls-XXXXXX", path[64];
+        Fixture *f = *state;
+        struct stat before, after;
+
+        assert_non_null(mkdtemp(directory));
+        (void) snprintf(path, sizeof(path), "%s/unsettled", directory);
+        f->stalls = stalls_free(f->stalls);
+        assert_int_equal(stalls_new(directory, &f->stalls), 0);
+        f->subscribers[0].retention = 600 * USEC_PER_SEC;
+        f->subscribers[0].paused = true;
+        f->subscribers[0].sink.ready = false;
+        f->subscribers[0].sink.detail = "connection refused";
+        for (int i = 0; i < 3; i++) {
+                f->subscribers[0].paused_since = f->input.wall;
+                look(f, NULL, NULL);
+                pass_time(f, 59 * USEC_PER_SEC);
+                look(f, NULL, NULL);
+                pass_time(f, 146 * USEC_PER_SEC);
+                if (i == 1)
+                        look(f, EVENT_RETENTION_NEAR, "warning: ");
+                else if (i == 2)
+                        look(f, EVENT_RETENTION_NEAR, "error: ");
+                start_again(f, directory);
+        }
+
+        /* Drained: nothing is carried on. */
+        be_well(f);
+        f->subscribers[0].retention = 600 * USEC_PER_SEC;
+        f->subscribers[0].emptied = true;
+        look(f, NULL, NULL);
+        start_again(f, directory);
+        f->subscribers[0].emptied = false;
+        assert_int_equal(stat(path, &before), 0);
+        assert_int_equal(before.st_size, 0);
+        pass_time(f, USEC_PER_HOUR);
+        look(f, NULL, NULL);
+        assert_int_equal(stat(path, &after), 0); /* what is well writes nothing */
+        assert_int_equal(after.st_ino, before.st_ino);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(rmdir(directory), 0);
+}
+
 /* A machine without a clock of its own starts in 1970 and is set later. */
 static void test_clock_set_is_no_age(void **state) {
         Fixture *f = *state;
@@ -524,6 +578,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_warn_source_stalls, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_held_and_pulls, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_retention, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_warn_retention_over_restarts, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_clock_set_is_no_age, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_stages_that_go_are_forgotten, setup, teardown),
         };
