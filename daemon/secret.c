@@ -11,6 +11,8 @@
 #include "lib/text.h"
 #include "secret.h"
 
+#define DIRECTORY_ID "sensorqd_" /* systemd's, of LoadCredential=sensorqd:DIRECTORY, before each file of it */
+
 char *secret_free(char *secret) {
         if (secret)
                 explicit_bzero(secret, malloc_usable_size(secret));
@@ -43,7 +45,7 @@ static int secret_find_credential(const char *credentials, const char *name, cha
         if (r == 0 || r == -ENOMEM)
                 return r;
 
-        return secret_try(credentials, "sensorqd_", name, ret_path);
+        return secret_try(credentials, DIRECTORY_ID, name, ret_path);
 }
 
 static int secret_find_beside(const Config *config, const char *name, char **ret_path) {
@@ -75,6 +77,20 @@ int secret_find(const Config *config, const char *name, char **ret_path) {
         /* The unit's user is not meant to look into CONFIGDIR/credentials: what is not among its credentials was not
          * put there. */
         return unit && r == -EACCES ? -ENOENT : r;
+}
+
+char *secret_origin(const Config *config, const char *name, const char *path) {
+        const char *credentials = getenv("CREDENTIALS_DIRECTORY"), *file = strrchr(path, '/');
+        char *origin = NULL;
+
+        if (!credentials || !file || strlen(credentials) != (size_t) (file - path) ||
+                strncmp(path, credentials, strlen(credentials)) != 0)
+                return strdup(path);
+        if (strncmp(file, "/" DIRECTORY_ID, strlen("/" DIRECTORY_ID)) != 0)
+                return strdup(name);
+        if (asprintf(&origin, "%s/credentials/%s", config->directory, file + strlen("/" DIRECTORY_ID)) < 0)
+                return NULL;
+        return origin;
 }
 
 /* What is said of each error of a file; the others have the system's own words. */
@@ -198,6 +214,7 @@ typedef struct ReadAll {
 
 static int read_one(void *userdata, const ConfigRow *row, ConfigSecret *secret) {
         const ReadAll *all = userdata;
+        _cleanup_free_ char *path = NULL, *origin = NULL;
         char words[SECRET_WORDS_MAX];
         ConfigProblem inside;
         int r;
@@ -212,9 +229,11 @@ static int read_one(void *userdata, const ConfigRow *row, ConfigSecret *secret) 
                 (void) snprintf(words, sizeof(words), "%s", inside.text);
                 r = -EBADMSG;
         }
+        if (r < 0 && secret_find(all->config, secret->file, &path) == 0)
+                origin = secret_origin(all->config, secret->file, path);
         if (r < 0)
-                (void) snprintf(
-                        all->problem->text, sizeof(all->problem->text), "secret file %.200s %s", secret->file, words);
+                (void) snprintf(all->problem->text, sizeof(all->problem->text), "secret file %.200s %s",
+                        origin ?: secret->file, words);
         return r;
 }
 

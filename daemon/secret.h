@@ -14,6 +14,11 @@
  * is missing. */
 int secret_find(const Config *config, const char *name, char **ret_path);
 
+/* What a message calls the file that was found at *path*, so that the reader finds what to mend: of systemd's copy of a
+ * file of the directory credential CONFIGDIR/credentials/NAME, of another credential its name, else the path.
+ * malloc'ed; NULL: no memory. */
+char *secret_origin(const Config *config, const char *name, const char *path);
+
 /* The content of a token or password file, white space at its end (U+00A0, U+3000 and U+200B as well) and a byte order
  * mark cut, malloc'ed and NUL-terminated, and noted in *secrets*. -ENOENT, -EACCES, ... as open(2), -EISDIR; -ENODATA
  * when it is empty; -EFBIG above SECRET_SIZE_MAX; -EILSEQ for UTF-16; -EBADMSG when it holds a line break in the middle

@@ -24,6 +24,13 @@ bool trouble_fail(Trouble *t, TroubleGrade grade, usec_t retry_in, const char *d
         return say;
 }
 
+void trouble_note(Trouble *t, TroubleGrade grade, usec_t retry_in, const char *detail) {
+        TroubleGrade said = t->said;
+
+        (void) trouble_fail(t, grade, retry_in, detail);
+        t->said = said;
+}
+
 bool trouble_mend(Trouble *t, char span[static CLOCK_SPAN_SIZE]) {
         bool say = t->said != TROUBLE_NONE;
 

@@ -28,6 +28,9 @@ typedef struct Trouble {
  * next try is over a minute away. */
 bool trouble_fail(Trouble *trouble, TroubleGrade grade, usec_t retry_in, const char *detail);
 
+/* The same, of what another stage has told of: it is not said here, but a failure of another kind after it is. */
+void trouble_note(Trouble *trouble, TroubleGrade grade, usec_t retry_in, const char *detail);
+
 /* A try worked. True when that is to be said, because the failure was: *span* has how long it lasted, in words. */
 bool trouble_mend(Trouble *trouble, char span[static CLOCK_SPAN_SIZE]);
 

@@ -133,7 +133,9 @@ static void publisher_wait(Publisher *p, TroubleGrade grade, const ClientReply *
         usec_t delay = grade == TROUBLE_PASSING ? backoff_next_at_least(&p->backoff, reply->retry_after, loop_random())
                                                 : publisher_slow_delay(reply->retry_after);
 
-        if (trouble_fail(&p->trouble, grade, delay, reply->detail))
+        if (reply->no_token)
+                trouble_note(&p->trouble, grade, delay, reply->detail);
+        else if (trouble_fail(&p->trouble, grade, delay, reply->detail))
                 publisher_tell(p, reply->http_status, delay);
         publisher_arm(p, delay);
         publisher_changed(p);
@@ -144,7 +146,7 @@ static void publisher_disk_failed(Publisher *p, const char *what, int error) {
         char detail[128];
 
         (void) snprintf(detail, sizeof(detail), "the outbox cannot be %s: %s", what, strerror(-error));
-        (void) trouble_fail(&p->disk_trouble, TROUBLE_LASTING, delay, detail); /* the outbox has said it */
+        trouble_note(&p->disk_trouble, TROUBLE_LASTING, delay, detail); /* the outbox has said it */
         publisher_move(p, PUBLISHER_WAITING);
         publisher_arm(p, delay);
         publisher_changed(p);

@@ -95,8 +95,8 @@ static void call_end(ClientCall *call, ClientReply *reply) {
         call_free(call);
 }
 
-static void call_end_without_answer(ClientCall *call, ClientOutcome outcome, usec_t retry_after, const char *detail) {
-        ClientReply reply = { .outcome = outcome, .retry_after = retry_after, .detail = detail };
+static void call_end_without_answer(ClientCall *call, const char *detail) {
+        ClientReply reply = { .outcome = CLIENT_RETRY, .detail = detail };
 
         call_end(call, &reply);
 }
@@ -155,12 +155,16 @@ static int call_send(ClientCall *call, const char *token) {
 
 static void call_end_without_token(ClientCall *call, int error, usec_t retry_after) {
         char detail[CLIENT_DETAIL_MAX];
+        ClientReply reply = { .outcome = error == -EACCES ? CLIENT_REFUSED : CLIENT_RETRY,
+                .no_token = true,
+                .retry_after = retry_after,
+                .detail = detail };
         TokenStatus status;
 
         token_status(call->client->token, &status);
         (void) snprintf(detail, sizeof(detail), "no access token: %s",
                 status.detail && *status.detail ? status.detail : strerror(-error));
-        call_end_without_answer(call, error == -EACCES ? CLIENT_REFUSED : CLIENT_RETRY, retry_after, detail);
+        call_end(call, &reply);
 }
 
 static void on_token(void *userdata, const char *value, int error, usec_t retry_after) {
@@ -172,7 +176,7 @@ static void on_token(void *userdata, const char *value, int error, usec_t retry_
                 return call_end_without_token(call, error, retry_after);
         r = call_send(call, value);
         if (r < 0)
-                call_end_without_answer(call, CLIENT_RETRY, 0, strerror(-r));
+                call_end_without_answer(call, strerror(-r));
 }
 
 static int call_begin(ClientCall *call) {

@@ -312,13 +312,14 @@ static int parse_file(const KeyFile *f, const char *text, size_t size) {
         return 0;
 }
 
-static int load_file(const char *path, Credentials **ret, CredentialsError *error) {
+/* *path*: what messages call the file. */
+static int load_named(const char *file, const char *path, Credentials **ret, CredentialsError *error) {
         _cleanup_(credentials_freep) Credentials *c = NULL;
         _cleanup_(secret_freep) char *text = NULL;
         size_t size;
         int r;
 
-        r = secret_read_file(path, &text, &size);
+        r = secret_read_file(file, &text, &size);
         if (r == -EACCES)
                 return fail(
                         error, r, "%s: may not be read by this user (a unit reads it through LoadCredential=)", path);
@@ -344,6 +345,17 @@ static int load_file(const char *path, Credentials **ret, CredentialsError *erro
         return 0;
 }
 
+static int load_file(const char *path, Credentials **ret, CredentialsError *error) {
+        return load_named(path, path, ret, error);
+}
+
+static int load_secret(
+        const Config *config, const char *name, const char *path, Credentials **ret, CredentialsError *error) {
+        _cleanup_free_ char *origin = secret_origin(config, name, path);
+
+        return load_named(path, origin ?: name, ret, error);
+}
+
 /* ---- the search: each step answers 1 when there is nothing at its place ---- */
 
 enum { NOTHING_THERE = 1 };
@@ -361,7 +373,7 @@ static int try_configured(const Config *config, Credentials **ret, CredentialsEr
         if (r < 0)
                 return fail(
                         error, r, "pubsub.credentials_file: %.100s %s", name, secret_explain(config, name, r, words));
-        return load_file(path, ret, error);
+        return load_secret(config, name, path, ret, error);
 }
 
 static int try_environment(Credentials **ret, CredentialsError *error) {
@@ -383,7 +395,7 @@ static int try_default_name(const Config *config, Credentials **ret, Credentials
                 return NOTHING_THERE;
         if (r < 0)
                 return fail(error, r, DEFAULT_NAME " %s", secret_explain(config, DEFAULT_NAME, r, words));
-        return load_file(path, ret, error);
+        return load_secret(config, DEFAULT_NAME, path, ret, error);
 }
 
 static int try_gcloud(Credentials **ret, CredentialsError *error) {

@@ -67,20 +67,23 @@ static int read_token(const TokenQuestion *q, Json *json, usec_t now, TokenAnswe
 
         if (!value || !value_valid(value)) {
                 (void) snprintf(detail, TOKEN_DETAIL_MAX,
-                        "the answer of the %s holds no access token (does something answer in its place?)",
+                        "the answer of the %s holds no access token; see whether a proxy or captive portal answers in "
+                        "its place",
                         remote_name(q));
                 return -EAGAIN;
         }
         if (lifetime == 0) {
-                (void) snprintf(
-                        detail, TOKEN_DETAIL_MAX, "the %s gave a token that has run out already", remote_name(q));
+                (void) snprintf(detail, TOKEN_DETAIL_MAX,
+                        "the %s gave a token that has run out already; check this machine's clock, and what answers in "
+                        "its place",
+                        remote_name(q));
                 return -EAGAIN;
         }
 
         ret->value = strdup(value);
         ret->lifetime = lifetime;
         if (!ret->value)
-                (void) snprintf(detail, TOKEN_DETAIL_MAX, "out of memory");
+                (void) snprintf(detail, TOKEN_DETAIL_MAX, "out of memory; give the service more");
         return ret->value ? 0 : -EAGAIN;
 }
 
@@ -181,9 +184,11 @@ static int describe_refusal(const TokenQuestion *q, const HttpReply *reply, Refu
         char clock[120];
 
         if (is_transient(q, reply->status, refusal)) {
-                (void) snprintf(detail, TOKEN_DETAIL_MAX, "the %s answered %s%s%s%s", remote_name(q), reply->detail,
-                        refusal.error[0] != '\0' ? " " : "", refusal.error,
-                        reply->status == 404 ? " (has this machine a service account?)" : "");
+                (void) snprintf(detail, TOKEN_DETAIL_MAX, "the %s answered %s%s%.100s; %s", remote_name(q),
+                        reply->detail, refusal.error[0] != '\0' ? " " : "", refusal.error,
+                        reply->status == 404 ? "see whether this machine has a service account"
+                                             : "if it does not pass, see whether a proxy answers in its place, and the "
+                                               "service's status page");
                 return -EAGAIN;
         }
 

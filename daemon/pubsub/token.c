@@ -136,9 +136,12 @@ static void token_not_sent(Token *token, int error) {
 
         if (file)
                 (void) snprintf(detail, sizeof(detail), "%.200s, with the identity of this machine: %s", file,
-                        error == -EBADMSG ? "it holds no token" : strerror(-error));
+                        error == -EBADMSG ? "it holds no token; see what writes it" : strerror(-error));
         else
-                (void) snprintf(detail, sizeof(detail), "the request for it cannot be made: %s", strerror(-error));
+                (void) snprintf(detail, sizeof(detail),
+                        "the request for it cannot be made: %s; check the service's memory limit, and `token_uri` in "
+                        "the key file",
+                        strerror(-error));
         token_failed(token, file ? -EACCES : -EAGAIN, 0, detail);
 }
 
@@ -169,7 +172,9 @@ static void on_exchanged(void *userdata, HttpReply *reply) {
         if (r == 0 && token->step != CREDENTIALS_DONE)
                 return token_go_on(token, &answer);
         if (r == 0 && clock_now() >= token->exchange_started + answer.lifetime) {
-                (void) snprintf(detail, sizeof(detail), "the token had run out when it came");
+                (void) snprintf(detail, sizeof(detail),
+                        "the token had run out when it came; check the network, which takes longer than the token "
+                        "lives");
                 (void) secret_free(answer.value);
                 r = -EAGAIN;
         }

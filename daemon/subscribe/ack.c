@@ -96,6 +96,7 @@ static void on_answer(void *userdata, ClientReply *reply) {
                 sort_refusal(ack, reply);
         else
                 return ack_end(ack, (AckResult){ .outcome = reply->outcome,
+                                            .no_token = reply->no_token,
                                             .http_status = reply->http_status,
                                             .retry_after = reply->retry_after,
                                             .detail = reply->detail });

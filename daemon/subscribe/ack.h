@@ -19,6 +19,7 @@ typedef struct AckResult {
         const WireAckFate *fates; /* one for each id, in the order given; RETRY also for those that were not tried */
         size_t n;
         ClientOutcome outcome; /* CLIENT_OK: every id was tried. Else what ended the run */
+        bool no_token;         /* as in ClientReply */
         int http_status;
         usec_t retry_after; /* 0: none */
         const char *detail;

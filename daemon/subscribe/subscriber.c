@@ -382,9 +382,10 @@ static void on_left(void *userdata, size_t n, usec_t oldest) {
 }
 
 static void note_result(Subscriber *s, SubscriptionCause cause, const AckResult *result) {
-        ClientReply reply = {
-                .outcome = result->outcome, .http_status = result->http_status, .detail = result->detail
-        };
+        ClientReply reply = { .outcome = result->outcome,
+                .no_token = result->no_token,
+                .http_status = result->http_status,
+                .detail = result->detail };
         size_t lost = 0;
 
         for (size_t i = 0; i < result->n; i++)

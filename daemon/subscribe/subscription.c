@@ -238,7 +238,9 @@ void subscription_fail(
 
         s->failing |= 1U << cause;
         (void) snprintf(detail, sizeof(detail), "%s: %s", causes[cause].what, reply->detail);
-        if (trouble_fail(&s->trouble, grade, retry_in, detail))
+        if (reply->no_token)
+                trouble_note(&s->trouble, grade, retry_in, detail);
+        else if (trouble_fail(&s->trouble, grade, retry_in, detail))
                 log_failing(s, cause, reply, retry_in);
         if (reply->outcome == CLIENT_NOT_FOUND && cause != SUBSCRIPTION_SETTINGS)
                 subscription_gone(s);

@@ -27,9 +27,9 @@ STATUS = {"source": "home failing since", "token": "no access token since", "pub
           "mongodb": "MongoDB (down since|not reached yet)"}
 ENDS = {"SOURCE_FAILING": "SOURCE_RECOVERED", "TOKEN_REFUSED": "TOKEN_RECOVERED", "PUBLISH_FAILING": "PUBLISH_RECOVERED",
         "SUBSCRIPTION_FAILING": "SUBSCRIPTION_RECOVERED", "SINK_DOWN": "SINK_UP"}
-# What must be said of a remote that fails, and what may be said as well: whoever needs a token cannot work without one.
+# What must be said of a remote that fails, and what may be said as well. Whoever cannot work for want of a token does not say so: the token has.
 SAID = {"source": ["SOURCE_FAILING"], "token": ["TOKEN_REFUSED"], "pubsub": ["PUBLISH_FAILING", "SUBSCRIPTION_FAILING"], "mongodb": ["SINK_DOWN"]}
-ALSO = {"token": ["PUBLISH_FAILING", "SUBSCRIPTION_FAILING"], "pubsub": ["PUBLISH_FAILING"]}
+ALSO = {"pubsub": ["PUBLISH_FAILING"]}
 HTTP_STATUS = {("source", "credentials"): "401", ("source", "4xx"): "404", ("source", "5xx"): "503", ("source", "garbage"): "200", ("pubsub", "credentials"): "403",
                ("pubsub", "4xx"): "404", ("pubsub", "5xx"): "503", ("pubsub", "garbage"): "200"}
 # Seconds until a fault without an answer is noticed: the time limit of the request.

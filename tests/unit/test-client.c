@@ -272,6 +272,7 @@ static void test_no_token_to_be_had(void **state) {
         assert_int_equal(call.reply.outcome, CLIENT_REFUSED);
         assert_int_equal(call.reply.http_status, 0);
         assert_string_equal(call.detail, "no access token: the key was deleted");
+        assert_true(call.reply.no_token);
         fixture.token->error = -EAGAIN;
         fixture.token->retry_after = 9 * USEC_PER_SEC;
         finish(":acknowledge", "{}");

@@ -352,6 +352,21 @@ static void test_configured_wins(void **state) {
         assert_string_equal(f->credentials->origin, f->path);
 }
 
+/* systemd's copy of a file of the directory credential: messages name the file to mend. */
+static void test_origin_of_a_copy(void **state) {
+        char copies[128], original[160];
+        Fixture *f = *state;
+
+        (void) snprintf(copies, sizeof(copies), "%s/run", f->directory);
+        (void) snprintf(original, sizeof(original), "%s/credentials/mine.json", f->directory);
+        f->config.pubsub.credentials_file = (char *) "mine.json";
+        (void) write_service_account(f, "run/sensorqd_mine.json", "");
+        assert_int_equal(setenv("CREDENTIALS_DIRECTORY", copies, 1), 0);
+        load(f);
+        assert_string_equal(f->credentials->origin, original);
+        assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+}
+
 /* What was named is not sought elsewhere. */
 static void test_named_is_missing(void **state) {
         Fixture *f = *state;
@@ -513,6 +528,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_bad_files, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_token_uri, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_configured_wins, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_origin_of_a_copy, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_named_is_missing, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_search_order, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_metadata_server, set_up, tear_down),

@@ -98,6 +98,29 @@ static void test_order(void **state) {
         assert_null(found);
 }
 
+/* What a message calls it: the file to mend, where that is known, and never the copy. */
+static void test_origin(void **state) {
+        static const ConfigRow rows[] = { { "token_file", &config_type_token, 0, 1, 100, .doc = "" }, {} };
+        static const ConfigSection section = { .rows = rows, .size = sizeof(ConfigSecret) };
+        char name[] = "t", expected[256];
+        ConfigSecret secret = { .file = name };
+        SecretProblem problem = {};
+        Fixture *f = *state;
+
+        put(f->credentials, "sensorqd_t", "Bearer x", 8);
+        assert_int_equal(secret_read_all(&f->config, NULL, &section, &secret, &problem), -EBADMSG);
+        (void) snprintf(expected, sizeof(expected), "secret file %s/t begins with", f->config_credentials);
+        assert_non_null(strstr(problem.text, expected));
+        put(f->credentials, "t", "Bearer x", 8);
+        assert_int_equal(secret_read_all(&f->config, NULL, &section, &secret, &problem), -EBADMSG);
+        assert_non_null(strstr(problem.text, "secret file t begins with"));
+        assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+        put(f->config_directory, "t", "Bearer x", 8);
+        assert_int_equal(secret_read_all(&f->config, NULL, &section, &secret, &problem), -EBADMSG);
+        (void) snprintf(expected, sizeof(expected), "secret file %s/t begins with", f->config_directory);
+        assert_non_null(strstr(problem.text, expected));
+}
+
 /* Root may search any directory, so this is only told apart for other users. */
 static void test_unsearchable_directory(void **state) {
         Fixture *f = *state;
@@ -413,6 +436,7 @@ static void test_audit(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_origin, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unsearchable_directory, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_content, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_size, setup, teardown),

@@ -51,6 +51,30 @@ static void test_retry_after_is_honoured(void **state) {
         assert_int_equal(world_logged("SENSORQD_RETRY_SEC=90"), 1);
 }
 
+/* Without a token nothing can be asked: the token has told of it, the subscription says nothing of its own, and shows it. What fails after that is
+ * said. */
+static void test_want_of_a_token_is_not_said(void **state) {
+        const ClientReply none = { .outcome = CLIENT_REFUSED, .no_token = true, .detail = "no access token: the key was deleted" };
+        const ClientReply refused = { .outcome = CLIENT_REFUSED, .http_status = 403, .detail = "the role is missing" };
+        SubscriptionStatus status;
+        Subscription *s;
+
+        assert_int_equal(subscription_new(world.service.event, world.service.client, FIXTURE_SUBSCRIPTION, world_on_change, NULL, &s), 0);
+        for (int i = 0; i < 3; i++)
+                subscription_fail(s, SUBSCRIPTION_PULL, &none, clock_now(), 0);
+        subscription_status(s, &status);
+        assert_true(status.failing);
+        assert_non_null(strstr(status.detail, "no access token"));
+        subscription_mend(s, SUBSCRIPTION_PULL);
+        assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING) + world_logged(EVENT_SUBSCRIPTION_RECOVERED), 0);
+        subscription_fail(s, SUBSCRIPTION_PULL, &none, clock_now(), 0);
+        subscription_fail(s, SUBSCRIPTION_PULL, &refused, clock_now(), 0);
+        assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 1);
+        subscription_mend(s, SUBSCRIPTION_PULL);
+        assert_int_equal(world_logged(EVENT_SUBSCRIPTION_RECOVERED), 1);
+        assert_null(subscription_free(s));
+}
+
 /* From a passing failure to one that needs a human: that is worth a second entry. */
 static void test_lasting_failure_is_said_too(void **state) {
         fixture_script(&world.service, CALL_PULL, 503, "", "");
@@ -448,6 +472,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 CASE(test_failing_and_recovered_once),
                 CASE(test_retry_after_is_honoured),
+                CASE(test_want_of_a_token_is_not_said),
                 CASE(test_lasting_failure_is_said_too),
                 CASE(test_malformed_reply),
                 CASE(test_odd_element),

@@ -617,7 +617,7 @@ static void test_metadata_server(void **state) {
 
         t->credentials.kind = CREDENTIALS_METADATA;
         t->credentials.client_secret = t->credentials.refresh_token = NULL;
-        check_no_token(t, 404, "", "", -EAGAIN, "the metadata server answered HTTP 404 (has this machine a service account?)");
+        check_no_token(t, 404, "", "", -EAGAIN, "the metadata server answered HTTP 404; see whether this machine has a service account");
         set_answer(t, 200, "", "{\"access_token\":\"ya29.meta\",\"expires_in\":1800}");
         passed += USEC_PER_HOUR;
         check_token(t, "ya29.meta");
