@@ -232,19 +232,21 @@ static void fetch_end(Auth *auth, AuthOutcome outcome) {
 }
 
 static AuthOutcome fetch_refused(Auth *auth, const HttpReply *reply, Json *json) {
-        const char *error = json_get_string(json, "error"), *words = json_get_string(json, "error_description");
+        const char *error = json_get_string(json, "error"), *description = json_get_string(json, "error_description");
+        char words[201];
 
+        text_copy_words(words, sizeof(words), description ?: "");
         if (error && strcmp(error, "invalid_grant") == 0 && auth->second)
                 (void) snprintf(auth->detail, sizeof(auth->detail),
-                        "the token endpoint calls the refresh token invalid%s%.200s: it was used up elsewhere, revoked "
+                        "the token endpoint calls the refresh token invalid%s%s: it was used up elsewhere, revoked "
                         "or has "
                         "expired. Sign in once more, put the new refresh token in place of the old one and restart "
                         "sensorqd",
-                        words ? ": " : "", words ?: "");
+                        words[0] ? ": " : "", words);
         else if (error)
                 (void) snprintf(auth->detail, sizeof(auth->detail),
-                        "the token endpoint refuses: %.100s%s%.200s; check client_id, client_secret_file and scope",
-                        error, words ? ": " : "", words ?: "");
+                        "the token endpoint refuses: %.100s%s%s; check client_id, client_secret_file and scope", error,
+                        words[0] ? ": " : "", words);
         else
                 (void) snprintf(
                         auth->detail, sizeof(auth->detail), "the token endpoint answers HTTP %d", reply->status);

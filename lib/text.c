@@ -71,6 +71,29 @@ size_t text_clean(char *text, size_t size) {
         return n;
 }
 
+static size_t words_end(const char *text, size_t n, const char *ends) {
+        while (n > 0 && strchr(ends, text[n - 1]))
+                n--;
+        return n;
+}
+
+void text_copy_words(char *buffer, size_t size, const char *text) {
+        size_t n = words_end(text, strlen(text), ". \t\r\n"), room = size - sizeof("..."), cut, blank;
+        bool whole = n < size;
+
+        if (!whole) {
+                n = cut = text_cut(text, n, room);
+                for (blank = cut; blank > cut / 2 && text[blank] != ' ';)
+                        blank--;
+                if (text[blank] == ' ')
+                        n = blank;
+                n = words_end(text, n, ".,;: \t\r\n");
+        }
+        memmove(buffer, text, n);
+        n = text_clean(buffer, n);
+        (void) memcpy(buffer + n, whole ? "" : "...", whole ? 1 : sizeof("..."));
+}
+
 size_t text_mark(const char *text, size_t size) {
         static const char mark[] = "\xef\xbb\xbf";
 

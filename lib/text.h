@@ -17,6 +17,10 @@ size_t text_cut(const char *text, size_t size, size_t max);
 /* Copies as much of *text* as fits into *buffer*, NUL included, whole characters only. */
 void text_copy(char *buffer, size_t size, const char *text);
 
+/* Copies what a remote says so that it can stand inside a sentence of ours: without full stops and blanks at its end,
+ * on one line; what does not fit is cut between words (between characters, where a word is long) and ends in "...". */
+void text_copy_words(char *buffer, size_t size, const char *text);
+
 /* Makes *size* bytes fit for one line of a terminal or log, in place: controls (C0, DEL, C1, U+2028, U+2029) become
  * spaces, bytes that are not UTF-8 become `?`. Returns what is left of the size. */
 size_t text_clean(char *text, size_t size);

@@ -427,12 +427,13 @@ static void publisher_send(Publisher *p) {
 
 /* Only what was set apart is left: it may be at fault, or the topic. */
 static void publisher_rest(Publisher *p) {
-        char detail[CLIENT_DETAIL_MAX];
+        char detail[CLIENT_DETAIL_MAX], cut[401];
 
         if (p->retry_at == 0) {
-                (void) snprintf(detail, sizeof(detail),
-                        "%.400s; the reading at fault stays until the topic has accepted another one after it",
+                text_copy_words(cut, sizeof(cut),
                         p->refusal[0] ? p->refusal : "a reading is larger than a publish request may be");
+                (void) snprintf(detail, sizeof(detail),
+                        "%s; the reading at fault stays until the topic has accepted another one after it", cut);
                 publisher_wait(p, TROUBLE_LASTING, &(ClientReply){ .detail = detail });
         }
         publisher_move(p, PUBLISHER_RESTING);

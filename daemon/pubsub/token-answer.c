@@ -7,6 +7,7 @@
 
 #include "lib/err.h"
 #include "lib/json.h"
+#include "lib/text.h"
 #include "secret.h"
 
 #define VALUE_MAX 16384 /* what fits into a header everywhere; Google reserves 2048 */
@@ -180,6 +181,7 @@ static void describe_clock(int64_t clock_error, char *text, size_t size) {
 static int describe_refusal(const TokenQuestion *q, const HttpReply *reply, Refusal refusal, char *detail) {
         int64_t clock_error = reply->date > 0 ? clock_error_of(reply->date, q->wall) : 0;
         bool described = refusal.description[0] != '\0';
+        char description[101];
         bool clock_matters = q->credentials->kind == CREDENTIALS_SERVICE_ACCOUNT && clock_error != 0;
         char clock[120];
 
@@ -192,11 +194,12 @@ static int describe_refusal(const TokenQuestion *q, const HttpReply *reply, Refu
                 return -EAGAIN;
         }
 
+        text_copy_words(description, sizeof(description), refusal.description);
         if (clock_matters)
                 describe_clock(clock_error, clock, sizeof(clock));
-        (void) snprintf(detail, TOKEN_DETAIL_MAX, "the %s refuses %s: %s%s%.100s%s; %s", remote_name(q),
+        (void) snprintf(detail, TOKEN_DETAIL_MAX, "the %s refuses %s: %s%s%s%s; %s", remote_name(q),
                 q->credentials->origin, refusal.error[0] != '\0' ? refusal.error : reply->detail, described ? " (" : "",
-                refusal.description, described ? ")" : "", clock_matters ? clock : remedy_for(q, refusal));
+                description, described ? ")" : "", clock_matters ? clock : remedy_for(q, refusal));
         return -EACCES;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/json.h"
+#include "lib/text.h"
 
 #define PUBLISH_END "]}"
 #define DETAILS_MAX 32 /* elements of error.details that are looked at */
@@ -180,23 +181,11 @@ bool wire_get_duration(const char *text, usec_t *ret) {
         return true;
 }
 
-/* Copies what a log line can show; cuts between characters. */
-static void copy_printable(char *out, size_t size, const char *text) {
-        size_t n = strnlen(text, size);
-
-        if (n >= size)
-                for (n = size - 1; n > 0 && ((unsigned char) text[n] & 0xC0) == 0x80;)
-                        n--;
-        for (size_t i = 0; i < n; i++)
-                out[i] = (unsigned char) text[i] < 0x20 || text[i] == 0x7F ? ' ' : text[i];
-        out[n] = '\0';
-}
-
 static void copy_member(char *out, size_t size, Json *object, const char *key) {
         const char *text = json_get_string(object, key);
 
         if (text)
-                copy_printable(out, size, text);
+                text_copy_words(out, size, text);
 }
 
 static bool detail_is(Json *detail, const char *type) {

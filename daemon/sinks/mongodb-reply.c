@@ -21,11 +21,20 @@ static void make_printable(char *text) {
                         text[i] = '?';
 }
 
-void mongodb_reply_describe_error(const bson_error_t *error, char *text, size_t size) {
-        if (size == 0)
-                return;
-        (void) snprintf(text, size, "%s (code %u)", error->message, error->code);
+/* "not primary (code 10107)"; *size* > 0. */
+static void describe(const char *message, int64_t code, char *text, size_t size) {
+        char number[40];
+        size_t n = (size_t) snprintf(number, sizeof(number), " (code %" PRId64 ")", code),
+               most = size > n + 8 ? size - n : size;
+
+        text_copy_words(text, most, message);
+        (void) snprintf(text + strlen(text), size - strlen(text), "%s", number);
         make_printable(text);
+}
+
+void mongodb_reply_describe_error(const bson_error_t *error, char *text, size_t size) {
+        if (size > 0)
+                describe(error->message, error->code, text, size);
 }
 
 /* ---- one answer ---- */
@@ -232,7 +241,7 @@ static void describe_info(const bson_iter_t *element, char *text, size_t size) {
 
 void mongodb_reply_describe(const bson_t *reply, const bson_error_t *error, size_t index, char *text, size_t size) {
         bson_iter_t list;
-        int written;
+        size_t written;
 
         if (size == 0)
                 return;
@@ -240,10 +249,9 @@ void mongodb_reply_describe(const bson_t *reply, const bson_error_t *error, size
                 while (bson_iter_next(&list)) {
                         if (member_int(&list, "index", -1) != (int64_t) index)
                                 continue;
-                        written = snprintf(text, size, "%s (code %" PRId64 ")", member_text(&list, "errmsg"),
-                                member_int(&list, "code", 0));
-                        if (written > 0 && (size_t) written < size)
-                                describe_info(&list, text + written, size - (size_t) written);
+                        describe(member_text(&list, "errmsg"), member_int(&list, "code", 0), text, size);
+                        written = strlen(text);
+                        describe_info(&list, text + written, size - written);
                         make_printable(text);
                         return;
                 }
@@ -259,7 +267,5 @@ void mongodb_reply_describe_fault(const bson_t *reply, const bson_error_t *error
                 mongodb_reply_describe_error(error, text, size);
                 return;
         }
-        (void) snprintf(
-                text, size, "%s (code %" PRId64 ")", member_text(&list, "errmsg"), member_int(&list, "code", 0));
-        make_printable(text);
+        describe(member_text(&list, "errmsg"), member_int(&list, "code", 0), text, size);
 }

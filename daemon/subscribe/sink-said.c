@@ -5,13 +5,15 @@
 
 #include "events.h"
 #include "lib/log.h"
+#include "lib/text.h"
 
 void sink_said_down(SinkSaid *said, const SinkAnswer *answer, bool scouts, usec_t delay) {
         TroubleGrade grade = answer->fault == SINK_FAULT_LASTING ? TROUBLE_LASTING : TROUBLE_PASSING;
         const char *event = said->down.said == TROUBLE_NONE ? EVENT_SINK_DOWN : NULL;
-        char detail[TROUBLE_DETAIL_MAX], seconds[24];
+        char detail[TROUBLE_DETAIL_MAX], cut[257], seconds[24];
 
-        (void) snprintf(detail, sizeof(detail), "%s: %.256s; %s", answer->reason, answer->detail, answer->remedy);
+        text_copy_words(cut, sizeof(cut), answer->detail);
+        (void) snprintf(detail, sizeof(detail), "%s: %s; %s", answer->reason, cut, answer->remedy);
         if (!trouble_fail(&said->down, grade, delay, detail))
                 return;
         (void) snprintf(seconds, sizeof(seconds), "%.1f", (double) delay / (double) USEC_PER_SEC);

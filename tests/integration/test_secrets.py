@@ -105,7 +105,7 @@ def test_no_secret_in_any_text(watched):
 
     provoke(service, stack.remo)
     service.oauth.revoke_all()
-    for event in ("SOURCE_FAILING", "PUBLISH_FAILING"):
+    for event in ("SOURCE_FAILING", "TOKEN_REFUSED"):
         stack.daemon.log.wait(event)
     stack.remo.faults.add({"match": "GET /1/devices", "times": -1, "action": {"type": "status", "status": 401}})
     stack.daemon.log.wait("SOURCE_FAILING", where=lambda entry: "401" in entry.text)
@@ -113,10 +113,11 @@ def test_no_secret_in_any_text(watched):
     run_verbs(watched)
     service.faults.clear()
     stack.remo.faults.clear()
+    stack.daemon.log.wait("TOKEN_RECOVERED", patience=60)
     service.oauth.forget_keys()
     service.oauth.forget_clients()
     service.oauth.revoke_all()
-    stack.daemon.log.wait("TOKEN_REFUSED", patience=60)
+    stack.daemon.log.wait("TOKEN_REFUSED", 2, patience=60)
     watched.look()
     run_verbs(watched)
 

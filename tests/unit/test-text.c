@@ -30,6 +30,29 @@ static void test_text_cut(void **state) {
         assert_string_equal(buffer, "ab\xe6\x9a\x91");
 }
 
+static void test_words(void **state) {
+        static const struct {
+                const char *text, *words;
+        } cases[] = {
+                { "Try again later..", "Try again later" },
+                { "Try again later.\r\n", "Try again later" },
+                { "a line\nand another", "a line and another" },
+                { "not more than nineteen", "not more than..." },
+                { "one, twothreefourfive", "one, twothreefou..." },
+                { "the first, the second", "the first, the..." },
+                { "nineteen characters", "nineteen characters" },
+                { "\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91", "\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91\xe6\x9a\x91..." },
+                { "...", "" },
+                { "", "" },
+        };
+        char buffer[20];
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                text_copy_words(buffer, sizeof(buffer), cases[i].text);
+                assert_string_equal(buffer, cases[i].words);
+        }
+}
+
 static void test_codings(void **state) {
         assert_int_equal(text_mark("\xef\xbb\xbfx", 4), 3);
         assert_int_equal(text_mark("\xef\xbb", 2), 0);
@@ -46,6 +69,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_percent),
                 cmocka_unit_test(test_text_cut),
+                cmocka_unit_test(test_words),
                 cmocka_unit_test(test_codings),
         };
 

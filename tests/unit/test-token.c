@@ -487,12 +487,12 @@ static void test_refused(void **state) {
         TokenFixture *t = *state;
 
         check_no_token(t, 400, "", "{\"error\":\"invalid_grant\",\"error_description\":\"Token has been expired or revoked.\"}", -EACCES,
-                "the token endpoint refuses /etc/user.json: invalid_grant (Token has been expired or revoked.); the login was revoked");
+                "the token endpoint refuses /etc/user.json: invalid_grant (Token has been expired or revoked); the login was revoked");
         check_no_token(t, 401, "", "{\"error\":\"invalid_client\"}", -EACCES, "invalid_client; the login was");
         check_no_token(t, 403, "", "<html>", -EACCES, "HTTP 403");
         check_no_token(t, 404, "", "", -EACCES, "HTTP 404");
         check_no_token(t, 403, "", "{\"error\":{\"code\":403,\"status\":\"PERMISSION_DENIED\",\"message\":\"Nope.\"}}", -EACCES,
-                "PERMISSION_DENIED (Nope.)");
+                "PERMISSION_DENIED (Nope)");
 }
 
 /* P10: a remote that repeats what it got does not make us log it. */
@@ -570,7 +570,7 @@ static void test_service_account(void **state) {
         assert_in_range(iat, before - 60, clock_wall() / USEC_PER_SEC);
 
         check_no_token(t, 400, "", "{\"error\":\"invalid_grant\",\"error_description\":\"Invalid JWT Signature.\"}", -EACCES,
-                "refuses /etc/user.json: invalid_grant (Invalid JWT Signature.); the key was deleted or replaced: install one that is "
+                "refuses /etc/user.json: invalid_grant (Invalid JWT Signature); the key was deleted or replaced: install one that is "
                 "valid, and restart");
         check_no_token(t, 400, "", "{\"error\":\"invalid_grant\",\"error_description\":\"Invalid grant: account not found\"}", -EACCES,
                 "the service account was deleted or disabled: restore it, or install the key of another and restart");

@@ -383,7 +383,7 @@ static void test_error(void **state) {
 
         e = error("{\"error\":\"invalid_grant\",\"error_description\":\"Invalid JWT Signature.\"}");
         assert_string_equal(e.status, "invalid_grant");
-        assert_string_equal(e.message, "Invalid JWT Signature.");
+        assert_string_equal(e.message, "Invalid JWT Signature");
 }
 
 static void test_error_of_no_body(void **state) {
@@ -410,7 +410,7 @@ static void test_error_is_cut(void **state) {
                 assert_int_equal(bytes_append_text(&body, "\xc3\xa9"), 0);
         assert_int_equal(bytes_append_text(&body, "\"}}"), 0);
         wire_get_error(body.data, body.size, &e);
-        assert_int_equal(strlen(e.message), sizeof e.message - 1);
+        assert_in_range(strlen(e.message), sizeof e.message - 3, sizeof e.message - 1);
         assert_true(bytes_is_utf8(e.message, strlen(e.message)));
 }
 
