@@ -59,7 +59,7 @@ static void test_want_of_a_token_is_not_said(void **state) {
         SubscriptionStatus status;
         Subscription *s;
 
-        assert_int_equal(subscription_new(world.service.event, world.service.client, FIXTURE_SUBSCRIPTION, world_on_change, NULL, &s), 0);
+        assert_int_equal(subscription_new(world.service.event, world.service.client, &(SubscriptionOptions){ FIXTURE_SUBSCRIPTION, world_on_change, NULL }, &s), 0);
         for (int i = 0; i < 3; i++)
                 subscription_fail(s, SUBSCRIPTION_PULL, &none, clock_now(), 0);
         subscription_status(s, &status);
