@@ -84,6 +84,7 @@ static int rule_subscription(const ConfigPlace *top, Config *config, size_t inde
         SubscriptionConfig *subscription = &config->subscriptions[index];
         int r;
 
+        subscription->state_dir = config->state_dir;
         r = make_full_name(config, "subscriptions", &subscription->subscription);
         if (r < 0)
                 return r;

@@ -45,6 +45,7 @@ typedef struct SubscriptionConfig {
         usec_t max_hold; /* a held batch is let go after this */
         ConfigPayload payload;
         BackoffConfig backoff;
+        const char *state_dir;        /* of the configuration; borrowed */
         const char *sink;             /* type, and name of its section: "mongodb" */
         const ConfigSection *section; /* the type's rows */
         void *keys;                   /* the type's own struct */

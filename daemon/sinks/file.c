@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "sinks/document-json.h"
 #include "sinks/file-archive.h"
@@ -368,6 +371,60 @@ static int file_open_sink(
         return file_open_as(config, sink_host_means(host)->state_dir, ret_self);
 }
 
+/* ---- the verbs ---- */
+
+static void admin_place(const SubscriptionConfig *config, char text[static SINK_ADMIN_TEXT_MAX]) {
+        (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s", ((const FileConfig *) config->keys)->directory);
+}
+
+static int admin_open(const SubscriptionConfig *config, void **ret_self, char text[static SINK_ADMIN_TEXT_MAX]) {
+        char *directory = directory_of(config->keys, config->state_dir);
+
+        if (!directory)
+                return -ENOMEM;
+        *ret_self = directory;
+        return 0;
+}
+
+static void *admin_close(void *self) {
+        free(self);
+        return NULL;
+}
+
+static void tell(const SinkTeller *teller, SinkGrade grade, const char *format, ...) _printf_(3, 4);
+
+static void tell(const SinkTeller *teller, SinkGrade grade, const char *format, ...) {
+        char text[SINK_ADMIN_TEXT_MAX];
+        va_list args;
+
+        va_start(args, format);
+        (void) vsnprintf(text, sizeof(text), format, args);
+        va_end(args);
+        teller->tell(teller->userdata, grade, text);
+}
+
+/* Makes nothing: what root made, the service could not write to. */
+static void admin_check(void *self, const SinkTeller *teller) {
+        const char *directory = self;
+        _cleanup_free_ char *above = strdup(directory);
+        struct statvfs disk;
+        struct stat status;
+        bool there = stat(directory, &status) == 0;
+
+        if (!above)
+                return tell(teller, SINK_GRADE_FAIL, "out of memory");
+        above[strrchr(above, '/') && strrchr(above, '/') != above ? strrchr(above, '/') - above : 1] = '\0';
+        if (there && !S_ISDIR(status.st_mode))
+                return tell(teller, SINK_GRADE_FAIL, "%s is not a directory; name another one", directory);
+        if (access(there ? directory : above, W_OK | X_OK) < 0 || statvfs(there ? directory : above, &disk) < 0)
+                return tell(teller, SINK_GRADE_FAIL, "%s: %s; the user that runs sensorqd must be able to write there",
+                        there ? directory : above, strerror(errno));
+        tell(teller, SINK_GRADE_OK, "%s %s, %llu MiB free", directory, there ? "can be written to" : "will be made",
+                (unsigned long long) disk.f_bavail * disk.f_frsize >> 20);
+}
+
+static const SinkAdmin admin = { .place = admin_place, .open = admin_open, .close = admin_close, .check = admin_check };
+
 extern const SinkType sink_type_file; /* named in types.c only */
 
 const SinkType sink_type_file = {
@@ -379,4 +436,5 @@ const SinkType sink_type_file = {
         .probe = file_probe,
         .write = file_write,
         .close = file_close,
+        .admin = &admin,
 };

@@ -64,6 +64,7 @@ def test_what_cannot_be_stored(archive):
     archive.log.wait("READING_REJECTED", count=2)
     wait_until(lambda: archive.queue.is_empty("archive"), "an empty queue")
     assert [document["_id"] for document in lines(archive)] == ["y"]
+    assert re.search(r"^ok +file archive +.*can be written to, \d+ MiB free", archive.run("check").stdout, re.M)
     listed = archive.run("rejected", "list")
     assert listed.returncode == 0 and listed.stdout.count("not_json") == 2
     names = {name for name in re.findall(r"^(\S+)  ", listed.stdout, re.M)}
