@@ -44,7 +44,7 @@ class Build:
         flags = self._flags()
         builds.prepare(self.directory, ["--buildtype=plain", "-Dtests=true"], self._run, flags)
         self._run("ninja", "-C", self.directory, "daemon/sensorqd",
-                  *(f"tests/bench/{name}" for name in ("replay-pubsub", "replay-mongo", "mongo-tap", "tls-front", "bench-client", "fill-outbox")), env=flags)
+                  *(f"tests/bench/{name}" for name in ("replay-pubsub", "replay-mongo", "mongo-tap", "tls-front", "bench-client", "fill-outbox", "push-client")), env=flags)
         return self
 
     @staticmethod

@@ -1,0 +1,97 @@
+"""Benchmarks of sources that speak when they like: readings that are on disk, while Pub/Sub is away, so that nothing else costs time."""
+import contextlib
+import socket
+import sqlite3
+import subprocess
+import tempfile
+import time
+from statistics import median
+from types import SimpleNamespace
+
+import measure
+import stack
+from report import Row
+from services import mosquitto, ports
+
+CLIENTS = 16
+
+
+@contextlib.contextmanager
+def daemon_of(build, **source):
+    section = {"topic": stack.TOPIC, "outbox": {"max_rows": 10000000, "max_bytes": "16384MiB"}, "sources": [{"name": "bench", **source}]}
+    with stack.Daemon(build, ports.free_port(), publish=section) as daemon:
+        yield daemon
+
+
+def stored(daemon):
+    """Readings in the outbox, as another process sees them: committed."""
+    with contextlib.closing(sqlite3.connect(f"file:{daemon.state}/outbox.sqlite?mode=ro", uri=True, timeout=10)) as outbox:
+        return outbox.execute("SELECT n FROM counts WHERE name = 'readings'").fetchone()[0]
+
+
+def wait_stored(daemon, n, patience=stack.PATIENCE):
+    deadline = time.monotonic() + patience
+    while (found := stored(daemon)) < n:
+        if time.monotonic() > deadline:
+            raise stack.Broken(f"{found} of {n} readings came\n{daemon.log()}")
+        time.sleep(0.01)
+
+
+def mqtt(bench):
+    """Messages of QoS 1 that a broker (Debian's mosquitto) has kept for us: on disk, and acknowledged."""
+    reason = mosquitto.obstacle()
+    if reason:
+        yield Row("mqtt", "durable rate", "/s", None, None, reason)
+        return
+    with tempfile.TemporaryDirectory(prefix="bench-mqtt-") as folder:
+        runs = [mqtt_run(bench, f"{folder}/{i}") for i in range(bench.sizes.runs)]
+    yield Row("mqtt", "durable rate, QoS 1, median", "/s", median(run.rate for run in runs), (">=", 20_000), f"of {len(runs)} runs")
+    yield Row("mqtt", "CPU a message, median", "us", median(run.cpu for run in runs), ("<=", 20), f"peak RSS {max(run.rss for run in runs):.1f} MiB")
+
+
+def mqtt_run(bench, folder):
+    n = bench.sizes.mqtt  # below 65536: mosquitto_pub takes an early acknowledgement for its last one when packet identifiers come round
+    lines = ["autosave_on_changes false", "autosave_interval 3600", "max_inflight_messages 1000", "max_queued_messages 200000"]
+    with contextlib.closing(mosquitto.Mosquitto(folder, lines).start()) as broker, \
+            daemon_of(bench.build, type="mqtt", url=f"mqtt://127.0.0.1:{broker.port}", topics=["bench/{id}"]) as daemon:
+        daemon.start()
+        broker.publish("bench/x", "1")  # the session is there
+        wait_stored(daemon, 1, 20)
+        daemon.stop()
+        broker.publish("bench/x", *(f'{{"temperature":21.5,"humidity":{i}}}' for i in range(n)))
+        daemon.start()
+        span = measure.Span(daemon.pid)
+        wait_stored(daemon, n + 1)
+        span.end()
+        found = stored(daemon)
+        if daemon.stop() != 0 or found != n + 1:
+            raise stack.Broken(f"{found} readings of {n + 1} messages\n{daemon.log()}")
+    return SimpleNamespace(rate=n / span.wall, cpu=span.cpu / n * 1e6, rss=span.rss)
+
+
+def push(bench):
+    """Readings that 16 clients POST, each answered when it is on disk."""
+    for what, count, lines, unit, limit in (("requests of one reading", bench.sizes.push, 1, "/s", (">=", 5_000)),
+                                            ("readings, 1000 a request", bench.sizes.push // 10, 1000, "/s", (">=", 20_000))):
+        runs = [push_run(bench, count, lines) for _ in range(bench.sizes.runs)]
+        yield Row("push", f"{what}, median", unit, median(run.rate for run in runs), limit, f"{median(run.cpu for run in runs):.1f} us of CPU a reading")
+
+
+def push_run(bench, count, lines):
+    port = ports.free_port()
+    with daemon_of(bench.build, type="http_push", listen=f"127.0.0.1:{port}") as daemon:
+        daemon.start()
+        for _ in range(200):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.01)
+        span = measure.Span(daemon.pid)
+        try:
+            done = stack.run_tool(bench.build, "push-client", "--port", port, "--clients", CLIENTS, "--count", count, "--lines", lines)
+        except subprocess.TimeoutExpired:
+            raise stack.Broken(f"the clients did not end\n{daemon.log()}") from None
+        span.end()
+        found = stored(daemon)
+        if daemon.stop() != 0 or found != count * lines:
+            raise stack.Broken(f"{found} readings stored of {count * lines}\n{daemon.log()}")
+    return SimpleNamespace(rate=count * lines / done["seconds"], cpu=span.cpu / (count * lines) * 1e6)
