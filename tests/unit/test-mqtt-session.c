@@ -287,7 +287,8 @@ static void test_broker_dies(void **state) {
         mosquitto_start(f->broker);
         turn_until(f, &f->ready);
         mosquitto_publish(f->broker, "home/a", "2", false);
-        wait_for(f, 2);
+        while (strcmp(f->messages[f->n - 1].payload, "2") != 0)
+                turn(f); /* the broker may have forgotten that it was told of the first one */
 }
 
 static void test_many(void **state) {
