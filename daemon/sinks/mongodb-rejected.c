@@ -150,6 +150,27 @@ static MongodbFault tell_all(MongodbClient *client, const SinkRejectedQuery *que
         return fault;
 }
 
+/* Subscriptions that share the collection, or had their name changed. */
+static MongodbFault tell_others(
+        MongodbClient *client, const SinkRejectedQuery *query, char detail[static MONGODB_DETAIL_SIZE]) {
+        bson_t command = BSON_INITIALIZER, reply;
+        bson_iter_t iter, each;
+        MongodbFault fault;
+
+        (void) BSON_APPEND_UTF8(&command, "distinct", client->rejected_collection);
+        (void) BSON_APPEND_UTF8(&command, "key", "pubsub.subscription");
+        fault = mongodb_client_read_command(client, client->database, &command, &reply, detail);
+        if (fault == MONGODB_FAULT_NONE && bson_iter_init_find(&iter, &reply, "values") &&
+                BSON_ITER_HOLDS_ARRAY(&iter) && bson_iter_recurse(&iter, &each))
+                while (bson_iter_next(&each))
+                        if (BSON_ITER_HOLDS_UTF8(&each) &&
+                                strcmp(bson_iter_utf8(&each, NULL), client->rules.subscription) != 0)
+                                query->other(query->userdata, bson_iter_utf8(&each, NULL));
+        bson_destroy(&reply);
+        bson_destroy(&command);
+        return fault;
+}
+
 int mongodb_rejected_each(void *self, const SinkRejectedQuery *query, char text[static SINK_ADMIN_TEXT_MAX]) {
         char detail[MONGODB_DETAIL_SIZE];
         MongodbClient *client = self;
@@ -162,6 +183,8 @@ int mongodb_rejected_each(void *self, const SinkRejectedQuery *query, char text[
         fault = tell_all(client, query, query->with_data, &n, detail);
         if (fault != MONGODB_FAULT_NONE && fault != MONGODB_FAULT_UNREACHABLE && n == 0 && !query->with_data)
                 fault = tell_all(client, query, true, &n, detail); /* a server that cannot count */
+        if (fault == MONGODB_FAULT_NONE && query->other)
+                fault = tell_others(client, query, detail);
         if (fault != MONGODB_FAULT_NONE)
                 return mongodb_admin_failed(fault, detail, text);
         (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%zu in %s.%s", n, client->database, client->rejected_collection);

@@ -35,6 +35,8 @@ typedef struct SinkRejectedQuery {
         const char *id; /* NULL: all */
         bool with_data;
         bool (*each)(void *userdata, const SinkRejected *rejected); /* oldest first, until it returns false */
+        /* Once for each other subscription that left some in the same place; NULL: not asked. */
+        void (*other)(void *userdata, const char *subscription);
         void *userdata;
 } SinkRejectedQuery;
 

@@ -38,6 +38,7 @@ typedef struct Rejected {
         bool secret_unreadable;
         OutboxGuest *outbox; /* NULL: none there */
         bool requeued;       /* rows of it wait again */
+        Bytes others;        /* subscriptions with rows that this configuration does not reach, a line for each */
 } Rejected;
 
 /* ---- printing: what a remote sent may hold anything ---- */
@@ -303,6 +304,26 @@ static bool sink_print(void *userdata, const SinkRejected *rejected) {
         return true;
 }
 
+static const SubscriptionConfig *section_of(const Rejected *r, Slice subscription) {
+        for (size_t i = 0; i < r->config->n_subscriptions; i++)
+                if (slice_equal(subscription, r->config->subscriptions[i].subscription))
+                        return &r->config->subscriptions[i];
+        return NULL;
+}
+
+static void sink_note_other(void *userdata, const char *subscription) {
+        char line[SOURCE_ID_SIZE * 4];
+        Rejected *r = userdata;
+
+        text_copy(line, sizeof(line) - 1, subscription);
+        (void) strcpy(line + text_clean(line, strlen(line)), "\n");
+        if (section_of(r, (Slice){ subscription, strlen(subscription) }) ||
+                (r->others.data && strstr(r->others.data, line)))
+                return;
+        if (bytes_append_text(&r->others, line) < 0)
+                tell(r, subscription, false, strerror(ENOMEM));
+}
+
 /* Names first, acts after: what is being read is not changed. */
 typedef struct SinkIds {
         char **items;
@@ -336,7 +357,8 @@ static int sink_act_on_found(Rejected *r, const SinkAdmin *admin, void *sink, ch
         SinkIds ids = {};
         int k;
 
-        k = admin->each_rejected(sink, &(SinkRejectedQuery){ r->id, false, sink_collect, &ids }, text);
+        k = admin->each_rejected(
+                sink, &(SinkRejectedQuery){ .id = r->id, .each = sink_collect, .userdata = &ids }, text);
         if (ids.error < 0)
                 k = ids.error;
         for (size_t i = 0; i < ids.n; i++) {
@@ -368,7 +390,13 @@ static int sink_open(Rejected *r, const SubscriptionConfig *section, const SinkA
 
 static void rejected_in_subscription(Rejected *r, const SubscriptionConfig *section) {
         const SinkAdmin *admin = types_sink(section->sink)->admin;
-        const SinkRejectedQuery query = { r->id, r->action == ACTION_SHOW, sink_print, r };
+        const SinkRejectedQuery query = {
+                .id = r->id,
+                .with_data = r->action == ACTION_SHOW,
+                .each = sink_print,
+                .other = r->action == ACTION_LIST ? sink_note_other : NULL,
+                .userdata = r,
+        };
         char text[SINK_ADMIN_TEXT_MAX] = "";
         void *sink = NULL;
         int k;
@@ -466,13 +494,6 @@ static bool store_replay(Rejected *r, const SubscriptionConfig *section, const W
         return stored;
 }
 
-static const SubscriptionConfig *store_section(const Rejected *r, Slice subscription) {
-        for (size_t i = 0; i < r->config->n_subscriptions; i++)
-                if (slice_equal(subscription, r->config->subscriptions[i].subscription))
-                        return &r->config->subscriptions[i];
-        return NULL;
-}
-
 /* False: it stays where it is. */
 static bool store_replay_row(Rejected *r, RejectedGuest *guest, const char *id, char text[static SINK_ADMIN_TEXT_MAX]) {
         const SubscriptionConfig *section;
@@ -481,7 +502,7 @@ static bool store_replay_row(Rejected *r, RejectedGuest *guest, const char *id, 
         int k;
 
         k = rejected_guest_message(guest, id, &message);
-        section = k == 0 ? store_section(r, message.subscription) : NULL;
+        section = k == 0 ? section_of(r, message.subscription) : NULL;
         if (k != 0)
                 text_copy(text, SINK_ADMIN_TEXT_MAX, k < 0 ? strerror(-k) : "the file is damaged");
         else if (!section)
@@ -513,9 +534,11 @@ static int store_on_rows(Rejected *r, RejectedGuest *guest) {
         int k;
 
         if (r->action == ACTION_LIST || r->action == ACTION_SHOW)
-                return rejected_guest_each(
-                        guest, &(SinkRejectedQuery){ r->id, r->action == ACTION_SHOW, sink_print, r });
-        k = rejected_guest_each(guest, &(SinkRejectedQuery){ r->id, false, sink_collect, &ids });
+                return rejected_guest_each(guest, &(SinkRejectedQuery){ .id = r->id,
+                                                          .with_data = r->action == ACTION_SHOW,
+                                                          .each = sink_print,
+                                                          .userdata = r });
+        k = rejected_guest_each(guest, &(SinkRejectedQuery){ .id = r->id, .each = sink_collect, .userdata = &ids });
         if (ids.error < 0)
                 k = ids.error;
         for (size_t i = 0; i < ids.n; i++) {
@@ -557,6 +580,12 @@ static void rejected_everywhere(Rejected *r, const char *id) {
         for (size_t i = 0; i < r->config->n_subscriptions; i++)
                 rejected_in_subscription(r, &r->config->subscriptions[i]);
         rejected_in_store(r);
+        if (r->others.size > 0)
+                fprintf(stderr,
+                        "sensorqd: other subscriptions, which this configuration does not name, left rejected readings "
+                        "there, too. With a copy of the configuration that names one (sensorqd -c FILE rejected ...) "
+                        "they are listed, replayed and dropped:\n%s",
+                        r->others.data);
         if (r->found + r->failed > before)
                 return;
         if (id)
@@ -597,6 +626,7 @@ int verb_rejected(Config *config, int argc, char **argv, bool all) {
                 for (int i = 1; i < argc; i++)
                         rejected_everywhere(&r, argv[i]);
         }
+        bytes_done(&r.others);
         r.outbox = outbox_guest_close(r.outbox);
         if (r.requeued)
                 service_knock(config->state_dir);

@@ -465,7 +465,9 @@ def test_rejected_of_another_subscription_is_left_alone(made):
     made.daemon.write_config()
     assert made.daemon.run("once").returncode == 0
     mine, = [d["_id"] for d in made.readings("readings_rejected") if d not in before]
-    assert re.findall(r"^projects\S+", made.daemon.run("rejected", "list").stdout, re.M) == [mine]
+    listing = made.daemon.run("rejected", "list")
+    assert re.findall(r"^projects\S+", listing.stdout, re.M) == [mine]
+    assert "does not name" in listing.stderr and listing.stderr.endswith("dropped:\n" + before[0]["pubsub"]["subscription"] + "\n")
     for action in ("show", "replay", "drop"):
         done = made.daemon.run("rejected", action, before[0]["_id"])
         assert done.returncode == 69 and "no rejected reading of that name" in done.stdout, done.stdout
@@ -475,6 +477,7 @@ def test_rejected_of_another_subscription_is_left_alone(made):
     made.daemon.write_config()
     assert made.daemon.run("rejected", "drop", before[0]["_id"]).returncode == 0
     assert made.readings("readings_rejected") == before[1:]
+    assert "does not name" not in made.daemon.run("rejected", "list").stderr
 
 
 def test_rejected_in_the_outbox(made):

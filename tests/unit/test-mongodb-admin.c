@@ -183,7 +183,7 @@ static size_t count_rejected(World *w, Seen *seen, bool with_data) {
         char text[SINK_ADMIN_TEXT_MAX];
 
         *seen = (Seen){};
-        if (admin->each_rejected(w->self, &(SinkRejectedQuery){ NULL, with_data, see, seen }, text) != SINK_ADMIN_OK)
+        if (admin->each_rejected(w->self, &(SinkRejectedQuery){ .with_data = with_data, .each = see, .userdata = seen }, text) != SINK_ADMIN_OK)
                 fail_msg("%s", text);
         return seen->n;
 }

@@ -297,7 +297,7 @@ static void test_many(void **state) {
 
         start(f);
         turn_until(f, &f->ready);
-        (void) snprintf(command, sizeof(command), "seq 1 3000 | mosquitto_pub -h 127.0.0.1 -p %u -q 1 -t home/n -l >/dev/null 2>&1 &", f->spec.port);
+        (void) snprintf(command, sizeof(command), "seq 1 3000 | timeout 60 mosquitto_pub -h 127.0.0.1 -p %u -q 1 -t home/n -l >/dev/null 2>&1 &", f->spec.port);
         assert_int_equal(system(command), 0);
         wait_for(f, 3000);
         for (size_t i = 0; i < f->n; i++)
