@@ -340,7 +340,8 @@ typedef struct Told {
         const char *version;
         char line[REPORT_LINE_SIZE];
         const char *status;
-        bool outbox_full, reload_refused;
+        bool outbox_full, reload_refused, left;
+        const char *left_in;
         Figures figures;
 } Told;
 
@@ -448,6 +449,12 @@ static const Figure reload_figures[] = {
         {},
 };
 
+static const Figure left_figures[] = {
+        NAMED(COUNT, "rows", Told, figures.left.rows),
+        NAMED(TEXT, "directory", Told, left_in),
+        {},
+};
+
 static const Figure all_figures[] = {
         FIGURE(TEXT, Told, version),
         NAMED(TEXT, "config", Told, figures.config),
@@ -459,6 +466,7 @@ static const Figure all_figures[] = {
         { "sources", FIGURE_ARRAY, offsetof(Told, figures.sources), sizeof(SourceStatus), source_figures,
                 .n = offsetof(Told, figures.n_sources) },
         { "outbox", FIGURE_OBJECT, 0, .members = outbox_figures, .only = offsetof(Told, figures.publishes) },
+        { "outbox_left", FIGURE_OBJECT, 0, .members = left_figures, .only = offsetof(Told, left) },
         { "publisher", FIGURE_OBJECT, offsetof(Told, figures.publisher), .members = publisher_figures,
                 .only = offsetof(Told, figures.publishes) },
         { "token", FIGURE_OBJECT, offsetof(Told, figures.token), .members = token_figures },
@@ -574,6 +582,8 @@ int report_format_json(const Figures *figures, Bytes *ret) {
                 .version = SENSORQD_VERSION,
                 .outbox_full = report_outbox_is_full(figures),
                 .reload_refused = figures->reload_refused > 0,
+                .left = figures->left.rows > 0,
+                .left_in = figures->left.directory,
                 .figures = *figures,
         };
         Writer w = { .told = &told };

@@ -1,5 +1,6 @@
 """P1, P7: the disk under the outbox is full, read-only, damaged, or holds the file of a later version."""
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -357,6 +358,9 @@ def test_readings_that_nobody_publishes_are_told(queued):
     said = queued.daemon.log.wait("OUTBOX_LEFT")
     assert f"{waiting} readings" in said.text and said.fields["SENSORQD_OUTBOX_ROWS"] == str(waiting)
     assert str(waiting) in queued.daemon.notify.wait("STATUS=.*left in .*not published")
+    wait_until((queued.daemon.state / "status.json").exists, "status.json is there")
+    told = json.loads((queued.daemon.state / "status.json").read_text())
+    assert told["outbox_left"] == {"rows": waiting, "directory": str(queued.daemon.state)}
     checked = queued.daemon.run("check")
     assert f"warn  outbox  {waiting} readings wait in {queued.daemon.state}" in checked.stdout
     stop(queued)
@@ -376,4 +380,5 @@ def test_readings_that_nobody_publishes_are_told(queued):
     queued.daemon.start()
     wait_until(lambda: rows(queued) == 0, "they are published")
     queued.daemon.log.wait("STARTED", 4)
+    assert "outbox_left" not in json.loads((queued.daemon.state / "status.json").read_text())
     assert len(queued.daemon.log.events("OUTBOX_LEFT")) == 2
