@@ -113,13 +113,7 @@ static void uncomment(char *text) {
 
 /* Of which type of sink the key is, in *name*; false: of none, or of the first one. */
 static bool is_of_another_sink(const char *key, char name[static 64]) {
-        static const char prefix[] = "subscribe[].";
-
-        if (strncmp(key, prefix, strlen(prefix)) != 0)
-                return false;
-        key += strlen(prefix);
-        (void) snprintf(name, 64, "%.*s", (int) strcspn(key, "."), key);
-        return types_sink(name) && strcmp(name, "mongodb") != 0;
+        return sscanf(key, "subscribe[].%63[^.]", name) == 1 && types_sink(name) && strcmp(name, "mongodb") != 0;
 }
 
 /* "key: default" in the example, wherever the key has a default. */
