@@ -22,7 +22,7 @@ def test_atlas_says_it_in_words(make_feed, wire_mongo, errmsg, remedy):
     feed.publish(b'{"n":1}')
     feed.daemon.start()
     down = feed.daemon.log.wait("SINK_DOWN")
-    assert errmsg in down.text and remedy in down.text
+    assert errmsg.rstrip(".") + " (code 8000)" in down.text and remedy in down.text
     wire_mongo.script.clear()
     feed.wait_empty()
     assert len(feed.documents()) == 1 and not feed.rejected()
