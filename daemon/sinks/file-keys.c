@@ -104,7 +104,3 @@ const FileKey *file_keys_find(const FileKeys *keys, uint64_t id) {
                         return &keys->ring[at];
         return NULL;
 }
-
-size_t file_keys_count(const FileKeys *keys) {
-        return keys->n;
-}

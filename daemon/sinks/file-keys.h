@@ -31,4 +31,3 @@ void file_keys_add(FileKeys *keys, const FileKey *key);
 void file_keys_undo(FileKeys *keys, size_t n);
 /* The one with that id, or NULL. Valid until the next change. */
 const FileKey *file_keys_find(const FileKeys *keys, uint64_t id);
-size_t file_keys_count(const FileKeys *keys);

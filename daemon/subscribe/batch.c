@@ -21,7 +21,8 @@ _asserted_ static const bool moves[FATES][FATES] = {
         [FATE_SUSPECT] = { [FATE_ASIDE] = true },
 };
 
-usec_t batch_publish_time(const Batch *batch, size_t index) {
+/* Wall time; 0: unknown. */
+static usec_t publish_time(const Batch *batch, size_t index) {
         const Slice time = batch->pull.messages[index].publish_time;
         int64_t msec;
 
@@ -36,7 +37,7 @@ static int batch_complete(Batch *batch) {
         if (!batch->fates || !batch->suspicions)
                 return -ENOMEM;
         for (size_t i = 0; i < batch->pull.n; i++) {
-                usec_t time = batch_publish_time(batch, i);
+                usec_t time = publish_time(batch, i);
 
                 if (time > 0 && (batch->oldest_publish == 0 || time < batch->oldest_publish))
                         batch->oldest_publish = time;

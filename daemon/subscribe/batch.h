@@ -66,5 +66,3 @@ size_t batch_count(const Batch *batch, Fate fate);
 bool batch_is_settled(const Batch *batch, size_t index);
 /* Bytes of the texts of one message. */
 size_t batch_message_size(const Batch *batch, size_t index);
-/* Wall time of its publish_time; 0: unknown. */
-usec_t batch_publish_time(const Batch *batch, size_t index);

@@ -10,46 +10,11 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "capture.h"
 #include "events.h"
 #include "lib/log.h"
 #include "outbox-fixture.h"
 #include "publish/outbox-rejected.h"
-
-/* ---- the log, as a file ---- */
-
-typedef struct Capture {
-        int saved;
-        FILE *file;
-} Capture;
-
-static Capture capture_begin(void) {
-        Capture c = { .saved = dup(STDERR_FILENO), .file = tmpfile() };
-
-        assert_non_null(c.file);
-        (void) setenv("SENSORQD_LOG_FIELDS", "1", 1);
-        log_open("test");
-        assert_true(dup2(fileno(c.file), STDERR_FILENO) >= 0);
-        return c;
-}
-
-static char *capture_end(Capture *c) {
-        static char text[16384];
-
-        assert_true(dup2(c->saved, STDERR_FILENO) >= 0);
-        (void) close(c->saved);
-        rewind(c->file);
-        text[fread(text, 1, sizeof(text) - 1, c->file)] = '\0';
-        (void) fclose(c->file);
-        return text;
-}
-
-static unsigned count_of(const char *text, const char *part) {
-        unsigned n = 0;
-
-        for (const char *p = text; (p = strstr(p, part)); p++)
-                n++;
-        return n;
-}
 
 static void on_change(void *userdata) {
         unsigned *changes = userdata;

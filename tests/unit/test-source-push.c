@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "capture.h"
 #include "events.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -91,39 +92,6 @@ static int teardown(void **state) {
         loop_free(f->host.loop);
         free(f);
         return 0;
-}
-
-/* ---- the log, as a file ---- */
-
-typedef struct Capture {
-        int saved;
-        FILE *file;
-} Capture;
-
-static Capture capture_begin(void) {
-        Capture c = { .saved = dup(STDERR_FILENO), .file = tmpfile() };
-        assert_non_null(c.file);
-        (void) setenv("SENSORQD_LOG_FIELDS", "1", 1);
-        log_open("test");
-        assert_true(dup2(fileno(c.file), STDERR_FILENO) >= 0);
-        return c;
-}
-
-static char *capture_end(Capture *c) {
-        static char text[16384];
-        assert_true(dup2(c->saved, STDERR_FILENO) >= 0);
-        close(c->saved);
-        rewind(c->file);
-        text[fread(text, 1, sizeof(text) - 1, c->file)] = '\0';
-        (void) fclose(c->file);
-        return text;
-}
-
-static unsigned count_of(const char *text, const char *part) {
-        unsigned n = 0;
-        for (const char *p = text; (p = strstr(p, part)); p++)
-                n++;
-        return n;
 }
 
 /* ---- the type ---- */
