@@ -18,6 +18,16 @@ from services.pubsub import PubSub  # noqa: E402
 from services.tls import make as make_certificates  # noqa: E402
 from services.wire_mongo import WireMongo  # noqa: E402
 
+FAILED = pytest.StashKey()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
+
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory):
@@ -126,8 +136,8 @@ def queue(request, tmp_path):
 
 
 @pytest.fixture
-def sensorqd(tmp_path):
-    """Makes daemons: sensorqd(config, secrets, env=..., name=...)."""
+def sensorqd(tmp_path, request):
+    """Makes daemons: sensorqd(config, secrets, env=..., name=...). What they logged stands beside a failure."""
     made = []
 
     def make(config, secrets=None, name="daemon", **options):
@@ -137,6 +147,8 @@ def sensorqd(tmp_path):
 
     yield make
     for daemon in made:
+        if request.node.stash.get(FAILED, False):
+            print(f"---- {daemon.directory} logged last:", *daemon.log.lines[-60:], sep="\n")
         daemon.close()
 
 

@@ -144,8 +144,10 @@ def test_full_disk_and_room_in_the_file(stack):
         stack.daemon.start()
         wait_until(lambda: stack.remo.polls() >= 20, "a file with room for many rows", 90)
         publishing(stack, True)
+        quiet(stack)
         wait_until(lambda: rows(stack) == 0, "nothing in it any more", 90)
         stop(stack)
+        stack.remo.scenario = "default"
         stack.daemon.start()
         polled = stack.remo.polls()
         wait_until(lambda: stack.remo.polls() >= polled + 5, "a log of some size")

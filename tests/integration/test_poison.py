@@ -245,9 +245,11 @@ def test_topic_that_refuses_everything(make_stack, own_queue, pubsub, shared_mon
     attempts = len([event for event in pubsub.log.since(0, "http") if ":publish" in event["target"]])
     assert rows(stack, "rejected") == 0 and attempts < 40 and len(stack.daemon.log.events("PUBLISH_FAILING")) == 1
     assert "publishing failing" in stack.daemon.notify.status
-    stack.daemon.stop()
-    pubsub.faults.clear()
     remo.scenario, remo.devices = "empty", None
+    polls = remo.polls()
+    wait_until(lambda: remo.polls() >= polls + 2, "two empty polls: no reply is on its way")
+    assert stack.daemon.stop() == 0
+    pubsub.faults.clear()
     stack.daemon.start()
     stack.wait_count(len(remo.served()))
     assert rows(stack, "rejected") == 0 and not stack.daemon.log.events("READING_REJECTED")
