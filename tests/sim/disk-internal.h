@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What disk.c, disk-vfs.c (SQLite's calls) and disk-files.c (the daemon's own) share. */
+
+#include "disk.h"
+#include "draw.h"
+
+#define DISK_SECTOR 512
+
+/* What names stand for. In the arena. */
+typedef struct DiskNode {
+        uint64_t number;
+        bool directory, forgotten; /* forgotten: what a cut finds differs also where nothing is dirty */
+        unsigned names;            /* that stand for it, in either way, or will after a change under way */
+        unsigned handles;          /* of this life */
+        uint8_t *now, *kept;       /* what calls see; what a cut finds. Zeros behind the end */
+        size_t size, kept_size, room;
+        uint64_t *dirty;             /* a bit for each sector: *now* may differ from *kept* */
+        size_t dirty_from, dirty_to; /* sectors; empty: from >= to */
+} DiskNode;
+
+/* The disk of this process; NULL: none. A handle that was opened in another life than `disk_life()` is dead. */
+Disk *disk_mounted(void);
+uint64_t disk_life(const Disk *disk);
+/* How often *disk_mount()* was called: whoever keeps something for a life forgets it then. */
+uint64_t disk_mounts(void);
+/* No calls until the next mount. */
+bool disk_is_dead(const Disk *disk);
+const char *disk_root(const Disk *disk);
+bool disk_has(const Disk *disk, const char *path);
+Draw *disk_draw(Disk *disk);
+const DiskFaults *disk_faults(const Disk *disk);
+
+/* Tells the hook. False when the life ended in there: nothing is done. */
+bool disk_begins(Disk *disk, DiskCall call, const char *path);
+bool disk_ends(Disk *disk, DiskCall call, const char *path);
+
+/* ---- names; 0 or a negative errno ---- */
+
+DiskNode *disk_find(Disk *disk, const char *path);
+int disk_create(Disk *disk, const char *path, bool directory, DiskNode **ret);
+int disk_unlink(Disk *disk, const char *path);
+int disk_rename(Disk *disk, const char *from, const char *to);
+int disk_sync_directory(Disk *disk, const char *path);
+/* The path of the *n*th entry in that directory; NULL: no more. */
+const char *disk_entry(const Disk *disk, const char *directory, size_t n);
+/* How often the entries of that directory changed. */
+uint64_t disk_changes(const Disk *disk);
+
+/* ---- contents ---- */
+
+void disk_open_node(DiskNode *node);
+void disk_close_node(Disk *disk, DiskNode *node);
+/* How many bytes were read, -EIO. */
+long disk_read(Disk *disk, const DiskNode *node, void *data, size_t size, size_t at);
+/* How many bytes were written, which may be fewer; -EIO, -ENOSPC, -EROFS. */
+long disk_write(Disk *disk, DiskNode *node, const void *data, size_t size, size_t at);
+int disk_truncate(Disk *disk, DiskNode *node, size_t size);
+int disk_sync(Disk *disk, DiskNode *node);
+uint64_t disk_free_bytes(const Disk *disk);
+/* Whether something is still as small as that, or the disk is full. */
+bool disk_has_room(Disk *disk, size_t size);
+
+/* Registers the VFS. */
+void disk_vfs_register(void);
