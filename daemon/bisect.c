@@ -8,7 +8,7 @@ void bisect_restart(Bisect *b) {
         b->after = 0;
         b->bad_end = 0;
         b->n_apart = 0;
-        b->judging = false;
+        b->judging = b->put_off = false;
         b->passed_over = false;
         b->window = b->probes > 0 ? 1 : BISECT_WINDOW_MAX;
         b->probes = b->probes > 0 ? 1 : 0;
@@ -39,6 +39,7 @@ void bisect_accepted(Bisect *b, int64_t last) {
         } else
                 b->bad_end = 0;
         b->judging = b->n_apart > 0;
+        b->put_off = false;
 }
 
 static void bisect_set_apart(Bisect *b, BisectApart apart) {
@@ -68,6 +69,18 @@ BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n) {
 
 void bisect_too_large(Bisect *b, int64_t id) {
         bisect_set_apart(b, (BisectApart){ .id = id, .too_large = true });
+}
+
+void bisect_put_off(Bisect *b) {
+        b->judging = false;
+        b->put_off = true;
+}
+
+bool bisect_take_up(Bisect *b) {
+        if (b->put_off && b->n_apart > 0)
+                b->judging = true;
+        b->put_off = false;
+        return b->judging;
 }
 
 void bisect_judged(Bisect *b) {

@@ -30,7 +30,7 @@ typedef struct Bisect {
         int64_t after;   /* rows up to here are gone, set apart or passed over */
         int64_t bad_end; /* a row between `after` and here was refused; 0: nothing is known */
         size_t window;
-        bool judging;
+        bool judging, put_off;
         bool passed_over; /* some were set apart without being remembered */
         unsigned probes;  /* messages refused alone since the topic last accepted one */
         BisectApart apart[BISECT_APART_MAX];
@@ -59,6 +59,11 @@ BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n);
 
 /* Row *id*, the first one after `after`, is too large for any request. */
 void bisect_too_large(Bisect *b, int64_t id);
+
+/* The verdict on b->apart[0] cannot be written down: others go first. It is judged again with the next one accepted, or
+ * by bisect_take_up(), which tells whether there is such a verdict. */
+void bisect_put_off(Bisect *b);
+bool bisect_take_up(Bisect *b);
 
 /* b->apart[0] is settled: published, rejected, or no longer there. */
 void bisect_judged(Bisect *b);

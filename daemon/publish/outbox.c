@@ -109,8 +109,9 @@ static void outbox_fails(Outbox *o, Refused what, int error, const char *source)
                 log_event(LOG_ERR, EVENT_OUTBOX_FAILING,
                         LOG_FIELDS({ FIELD_FILE, o->directory }, { FIELD_SOURCE, source },
                                 { FIELD_ERROR, strerror(-error) }),
-                        "The disk fails: %s. Polling and publishing wait until it works; what was fetched stays in "
-                        "memory and is tried again. Free space on the disk of state_dir, or mend it.",
+                        "The disk fails: %s. Polling waits until it works. What was fetched stays in memory and is "
+                        "tried "
+                        "again; what is queued is published. Free space on the disk of state_dir, or mend it.",
                         detail);
         if (first)
                 outbox_changed(o);

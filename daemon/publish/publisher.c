@@ -8,6 +8,7 @@
 
 #include "bisect.h"
 #include "events.h"
+#include "lib/array.h"
 #include "lib/backoff.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -22,6 +23,7 @@
 #define PUBLISHER_BODY_MIN (4 * 1024)     /* halving stops here: 2 s at 2 kB/s */
 #define PUBLISHER_BYTES_PER_SEC 1000      /* a line slower than this is as good as none */
 #define ATTRIBUTES_MAX 100                /* the service's limit; labels are at most 40 */
+#define PUBLISHER_SENT_MAX 100000         /* half of the lines among which a file sink knows a repeat */
 
 _Static_assert(PUBLISHER_BATCH_ROWS == BISECT_WINDOW_MAX, "both are the service's limit");
 
@@ -42,6 +44,14 @@ _asserted_ static const unsigned publisher_moves[_PUBLISHER_STATE_MAX] = {
         [PUBLISHER_RESTING] = 1u << PUBLISHER_IDLE,
 };
 
+/* Rows that Pub/Sub has and the disk refuses to forget: the rest goes out all the same. A kill sends these once more,
+ * under the same keys; so they have a cap, and beyond it nothing is sent. */
+typedef struct PublisherSent {
+        int64_t *ids;
+        size_t n, allocated;
+        usec_t forget_at; /* clock_now() of the next try */
+} PublisherSent;
+
 /* Made of the oldest rows. Zeros: none. */
 typedef struct PublisherRequest {
         Bytes body;   /* until it is handed over */
@@ -59,11 +69,11 @@ struct Publisher {
         bool paused, pause_said;
         bool missed_topic; /* a 404, and nobody has heard of it yet */
         ClientCall *call;
-        PublisherRequest request; /* what was sent; kept while forgetting it fails on the disk */
-        bool forgetting;          /* message ids came back for all of it, and it is still on the disk */
+        PublisherRequest request; /* what was sent */
+        PublisherSent sent;
         Bisect bisect;
         Pace pace; /* bytes of a request */
-        Backoff backoff;
+        Backoff backoff, disk_backoff;
         LoopWatch *timer, *step;
         usec_t retry_at;
         uint64_t rested_rows; /* in the outbox when it began to rest */
@@ -141,14 +151,19 @@ static void publisher_wait(Publisher *p, TroubleGrade grade, const ClientReply *
         publisher_changed(p);
 }
 
-static void publisher_disk_failed(Publisher *p, const char *what, int error) {
-        usec_t delay = backoff_next(&p->backoff, loop_random());
+/* The outbox has said it. Returns the time until the next try. */
+static usec_t publisher_note_disk(Publisher *p, const char *what, int error) {
+        usec_t delay = backoff_next(&p->disk_backoff, loop_random());
         char detail[128];
 
         (void) snprintf(detail, sizeof(detail), "the outbox cannot be %s: %s", what, strerror(-error));
-        trouble_note(&p->disk_trouble, TROUBLE_LASTING, delay, detail); /* the outbox has said it */
+        trouble_note(&p->disk_trouble, TROUBLE_LASTING, delay, detail);
+        return delay;
+}
+
+static void publisher_disk_failed(Publisher *p, const char *what, int error) {
         publisher_move(p, PUBLISHER_WAITING);
-        publisher_arm(p, delay);
+        publisher_arm(p, publisher_note_disk(p, what, error));
         publisher_changed(p);
 }
 
@@ -156,6 +171,7 @@ static void publisher_disk_works(Publisher *p) {
         char span[CLOCK_SPAN_SIZE];
 
         (void) trouble_mend(&p->disk_trouble, span); /* as above */
+        backoff_reset(&p->disk_backoff);
 }
 
 static void publisher_mended(Publisher *p) {
@@ -168,7 +184,6 @@ static void publisher_mended(Publisher *p) {
 
 static void publisher_works(Publisher *p) {
         publisher_mended(p);
-        publisher_disk_works(p);
         backoff_reset(&p->backoff);
         publisher_disarm(p);
 }
@@ -255,18 +270,23 @@ static int request_make(Publisher *p) {
 
 /* ---- answers ---- */
 
-/* Ids came back for all that was sent. It is forgotten now, or as soon as the disk allows: until then nothing else is
- * sent. */
+/* What Pub/Sub has leaves the disk, now or as soon as the disk allows. A negative errno: it is still there. */
 static int publisher_forget(Publisher *p) {
-        int r = outbox_forget(p->spec.outbox, p->request.ids, p->request.n);
+        usec_t now = clock_now();
+        int r;
 
-        if (r < 0)
+        if (p->sent.n == 0)
+                return 0;
+        if (now < p->sent.forget_at)
+                return -EAGAIN;
+        r = outbox_forget(p->spec.outbox, p->sent.ids, p->sent.n);
+        if (r < 0) {
+                p->sent.forget_at = now + publisher_note_disk(p, "written", r);
                 return r;
-        p->forgetting = false;
-        p->refusal[0] = '\0';
-        bisect_accepted(&p->bisect, p->request.ids[p->request.n - 1]);
-        request_done(&p->request);
-        publisher_works(p);
+        }
+        free(p->sent.ids);
+        p->sent = (PublisherSent){};
+        publisher_disk_works(p);
         return 0;
 }
 
@@ -279,26 +299,40 @@ static void publisher_settled(Publisher *p, int r) {
         publisher_changed(p);
 }
 
+/* Ids came back for all that was sent. */
 static void publisher_accepted(Publisher *p) {
+        PublisherSent *sent = &p->sent;
         usec_t now = clock_now();
+        int r;
 
         pace_through(&p->pace, p->request.size, now - p->request.sent_at, now);
         p->published += p->request.n;
         p->last_publish = clock_wall();
-        p->forgetting = true;
-        publisher_settled(p, publisher_forget(p));
+        p->refusal[0] = '\0';
+        publisher_works(p);
+        r = array_reserve(&sent->ids, &sent->allocated, sent->n + p->request.n, sizeof(int64_t));
+        if (r == 0) {
+                memcpy(sent->ids + sent->n, p->request.ids, p->request.n * sizeof(int64_t));
+                sent->n += p->request.n;
+                bisect_accepted(&p->bisect, p->request.ids[p->request.n - 1]);
+                (void) publisher_forget(p);
+        }
+        request_done(&p->request);
+        publisher_settled(p, r);
 }
 
-static int publisher_reject(Publisher *p, const char *word, const char *detail) {
+/* Where the disk cannot take the verdict, the neighbours go first. */
+static void publisher_reject(Publisher *p, const char *word, const char *detail) {
         _cleanup_bytes_ Bytes reason = {};
         int r;
 
         r = bytes_append_format(&reason, "%s: %s", word, detail);
-        if (r < 0)
-                return r;
-        r = outbox_reject(p->spec.outbox, p->bisect.apart[0].id, reason.data);
-        if (r < 0)
-                return r;
+        if (r == 0)
+                r = outbox_reject(p->spec.outbox, p->bisect.apart[0].id, reason.data);
+        if (r < 0) {
+                (void) publisher_note_disk(p, "written", r);
+                return bisect_put_off(&p->bisect);
+        }
         log_event(LOG_ERR, EVENT_READING_REJECTED,
                 LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }, { FIELD_KEY, p->request.first_key }, { FIELD_REASON, word },
                         { FIELD_ERROR, detail }),
@@ -307,7 +341,8 @@ static int publisher_reject(Publisher *p, const char *word, const char *detail) 
                 p->request.first_key, detail);
         p->rejected++;
         bisect_judged(&p->bisect);
-        return 0;
+        if (p->sent.n == 0)
+                publisher_disk_works(p);
 }
 
 static void publisher_failed(Publisher *p, TroubleGrade grade, const ClientReply *reply) {
@@ -320,11 +355,10 @@ static void publisher_failed(Publisher *p, TroubleGrade grade, const ClientReply
 static void publisher_refused(Publisher *p, const ClientReply *reply) {
         const char *word = reply->outcome == CLIENT_TOO_LARGE ? "too_large" : "invalid_argument";
         size_t n = p->request.n;
-        int r = 0;
 
         switch (bisect_refused(&p->bisect, p->request.ids[n - 1], n)) {
         case BISECT_REJECT:
-                r = publisher_reject(p, word, reply->detail);
+                publisher_reject(p, word, reply->detail);
                 break;
         case BISECT_REST:
                 bisect_rested(&p->bisect);
@@ -334,7 +368,7 @@ static void publisher_refused(Publisher *p, const ClientReply *reply) {
                 break;
         }
         request_done(&p->request);
-        publisher_settled(p, r);
+        publisher_settled(p, 0);
 }
 
 /* 413 */
@@ -429,7 +463,9 @@ static void publisher_send(Publisher *p) {
 static void publisher_rest(Publisher *p) {
         char detail[CLIENT_DETAIL_MAX], cut[401];
 
-        if (p->retry_at == 0) {
+        if (p->bisect.put_off) /* the disk stands in the way, not the topic */
+                publisher_arm(p, publisher_slow_delay(0));
+        else if (p->retry_at == 0) {
                 text_copy_words(cut, sizeof(cut),
                         p->refusal[0] ? p->refusal : "a reading is larger than a publish request may be");
                 (void) snprintf(detail, sizeof(detail),
@@ -440,7 +476,7 @@ static void publisher_rest(Publisher *p) {
         p->rested_rows = publisher_rows(p);
 }
 
-enum { LOOK_DONE = 0, LOOK_AGAIN = 1, LOOK_FOUND = 2 };
+enum { LOOK_DONE = 0, LOOK_AGAIN = 1, LOOK_FOUND = 2, LOOK_LATER = 3 };
 
 /* No row is left to send. */
 static int publisher_at_end(Publisher *p) {
@@ -454,16 +490,14 @@ static int publisher_at_end(Publisher *p) {
 
 /* The row that was set apart is looked at alone; *made* is what became of its request. */
 static int publisher_judge(Publisher *p, int made) {
-        int r = 0;
-
         if (made == REQUEST_EMPTY || p->request.first_id != p->bisect.apart[0].id)
                 bisect_judged(&p->bisect); /* it is gone: somebody else took it away */
         else if (made == REQUEST_TOO_LARGE)
-                r = publisher_reject(p, "too_large", "larger than a publish request may be");
+                publisher_reject(p, "too_large", "larger than a publish request may be");
         else
                 return LOOK_FOUND;
         request_done(&p->request);
-        return r < 0 ? r : LOOK_AGAIN;
+        return LOOK_AGAIN;
 }
 
 /* Takes the next rows and makes a request of them. */
@@ -484,16 +518,30 @@ static int publisher_look(Publisher *p) {
         return LOOK_AGAIN;
 }
 
+/* True: nothing is sent before what was sent is forgotten, since that comes next, or is as much as may be. */
+static bool publisher_waits_to_forget(Publisher *p) {
+        bool from_start = p->bisect.after == 0 && !bisect_is_judging(&p->bisect);
+        usec_t now = clock_now();
+
+        if ((!from_start && p->sent.n <= PUBLISHER_SENT_MAX - PUBLISHER_BATCH_ROWS) || publisher_forget(p) == 0)
+                return false;
+        publisher_move(p, PUBLISHER_WAITING);
+        publisher_arm(p, p->sent.forget_at > now ? p->sent.forget_at - now : 0);
+        publisher_changed(p);
+        return true;
+}
+
 static void publisher_go(Publisher *p) {
         int r;
 
         do
-                r = publisher_look(p);
+                r = publisher_waits_to_forget(p) ? LOOK_LATER : publisher_look(p);
         while (r == LOOK_AGAIN);
 
         if (r < 0)
                 return publisher_disk_failed(p, "read", r);
-        publisher_disk_works(p);
+        if (p->sent.n == 0)
+                publisher_disk_works(p);
         if (r == LOOK_FOUND)
                 publisher_send(p);
 }
@@ -501,17 +549,12 @@ static void publisher_go(Publisher *p) {
 /* At the loop's next turn: several readings put in this one go together. */
 static void publisher_step(void *userdata) {
         Publisher *p = userdata;
-        int r;
 
         if (p->state == PUBLISHER_SENDING || p->state == PUBLISHER_WAITING)
                 return;
         if (p->state == PUBLISHER_RESTING)
                 publisher_move(p, PUBLISHER_IDLE);
-        if (p->forgetting) {
-                r = publisher_forget(p);
-                if (r < 0)
-                        return publisher_disk_failed(p, "written", r);
-        }
+        (void) publisher_forget(p);
         if (!p->paused)
                 publisher_go(p);
         if (p->state != PUBLISHER_IDLE) /* else nothing was found, and who hears of it may wake us to look again */
@@ -521,7 +564,7 @@ static void publisher_step(void *userdata) {
 static void publisher_on_timer(void *userdata) {
         Publisher *p = userdata;
 
-        if (p->state == PUBLISHER_RESTING)
+        if (p->state == PUBLISHER_RESTING && !bisect_take_up(&p->bisect))
                 bisect_restart(&p->bisect);
         publisher_disarm(p);
         if (p->state == PUBLISHER_WAITING || p->state == PUBLISHER_RESTING)
@@ -541,7 +584,10 @@ void publisher_wake(Publisher *p) {
 }
 
 void publisher_resume(Publisher *p) {
-        if (p->state == PUBLISHER_WAITING && trouble_is_on(&p->disk_trouble))
+        if (!trouble_is_on(&p->disk_trouble))
+                return;
+        p->sent.forget_at = 0;
+        if (p->state != PUBLISHER_SENDING)
                 publisher_on_timer(p);
 }
 
@@ -616,7 +662,7 @@ int publisher_new(const PublisherSpec *spec, Publisher **ret) {
                 return -ENOMEM;
         p->spec = *spec;
         p->pace = (Pace){ .min = PUBLISHER_BODY_MIN, .max = PUBLISHER_BODY_MAX, .limit = PUBLISHER_BODY_FIRST };
-        p->backoff = (Backoff){ .initial = USEC_PER_SEC, .max = PUBLISHER_BACKOFF_MAX_USEC };
+        p->backoff = p->disk_backoff = (Backoff){ .initial = USEC_PER_SEC, .max = PUBLISHER_BACKOFF_MAX_USEC };
         bisect_restart(&p->bisect);
 
         r = loop_add_timer(spec->loop, LOOP_RELAXED, publisher_on_timer, p, &p->timer);
@@ -635,8 +681,9 @@ Publisher *publisher_free(Publisher *p) {
         p->call = client_cancel(p->call);
         p->step = loop_drop(p->step);
         p->timer = loop_drop(p->timer);
-        if (p->forgetting)
-                (void) publisher_forget(p); /* else they are sent again, under the same keys */
+        if (p->sent.n > 0) /* what stays is sent again, under the same keys */
+                (void) outbox_forget(p->spec.outbox, p->sent.ids, p->sent.n);
+        free(p->sent.ids);
         request_done(&p->request);
         free(p);
         return NULL;

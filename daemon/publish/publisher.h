@@ -2,11 +2,11 @@
 #pragma once
 /* clang-format off */
 /* Takes the oldest readings from the outbox, publishes them, and forgets exactly those for which a message id came back
- * (P2). One request in flight.
+ * (P2). One request in flight. What the disk refuses to forget is remembered, up to 100 000 rows, and the rest goes out.
  *
  *      idle --rows--> sending --ids; refused--> idle (again at once while rows wait)
  *        |               +--failed-----------> waiting (backoff, Retry-After) --timer--> idle
- *        +--the disk refuses-----------------> waiting
+ *        +--the disk refuses to be read------> waiting
  *        +--only what was set apart is left--> resting --timer, a new row--> idle
  *
  * A 400 halves the batch, down to the message that fails alone: see bisect.h. */

@@ -320,8 +320,9 @@ def test_full_disk_at_the_start(stack):
     """A13, P7: it starts, goes on subscribing, publishes what is queued, and polls when there is room."""
     with small_disk(stack.daemon.state, "16m") as disk:
         publishing(stack, False)
+        stack.remo.devices = generate(500)
         stack.daemon.start()
-        wait_until(lambda: stack.remo.polls() >= 3, "polls")
+        wait_until(lambda: rows(stack) >= 1500, "more rows than a request takes")
         quiet(stack)
         stop(stack)
         queued = rows(stack)

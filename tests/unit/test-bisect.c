@@ -21,7 +21,7 @@ typedef struct World {
         Fate fate[ROWS_MAX + 1];
         bool bad[ROWS_MAX + 1];
         int64_t n;
-        bool topic_bad;
+        bool topic_bad, disk_full;
         unsigned requests, rests;
 } World;
 
@@ -73,6 +73,10 @@ static int step(World *w) {
         switch (bisect_refused(&w->bisect, ids[n - 1], n)) {
         case BISECT_REJECT:
                 assert_int_equal(n, 1);
+                if (w->disk_full) {
+                        bisect_put_off(&w->bisect);
+                        return STEP_ON;
+                }
                 w->fate[ids[0]] = REJECTED;
                 bisect_judged(&w->bisect);
                 return STEP_ON;
@@ -167,6 +171,23 @@ static void test_bad_topic_short_queue(void **state) {
         free(w);
 }
 
+/* P6: the disk cannot take the verdicts: the neighbours go all the same, and once it can, what was proved before counts. */
+static void test_verdicts_wait_for_the_disk(void **state) {
+        World *w = world_new(3000);
+
+        w->bad[500] = w->bad[2999] = w->disk_full = true;
+        assert_int_equal(run(w), STEP_HELD);
+        assert_int_equal(w->fate[500], WAITING);
+        assert_int_equal(w->fate[3000], SENT);
+        assert_false(w->fate[2999] == SENT);
+        w->disk_full = false;
+        assert_true(bisect_take_up(&w->bisect));
+        assert_int_equal(run(w), STEP_END);
+        check(w);
+        assert_false(bisect_take_up(&w->bisect));
+        free(w);
+}
+
 /* More bad ones in a row than are remembered: those behind them go, and none of them is lost. */
 static void test_many_bad_in_a_row(void **state) {
         World *w = world_new(2000);
@@ -220,6 +241,7 @@ int main(void) {
                 cmocka_unit_test(test_bad_at_the_end),
                 cmocka_unit_test(test_bad_topic),
                 cmocka_unit_test(test_bad_topic_short_queue),
+                cmocka_unit_test(test_verdicts_wait_for_the_disk),
                 cmocka_unit_test(test_many_bad_in_a_row),
                 cmocka_unit_test(test_random),
                 cmocka_unit_test(test_too_large),

@@ -508,6 +508,56 @@ static void test_forgetting_fails(void **state) {
         assert_int_equal(accepted(f), 4);
 }
 
+/* A13: on a disk that is full from the start on nothing can be forgotten, and all that is queued goes out all the same, once. */
+static void test_goes_on_while_it_cannot_forget(void **state) {
+        Fixture *f = *state;
+        char file[100];
+        Sql *other = NULL;
+
+        (void) strcpy(f->bad, "d1700");
+        put(f, 0, 2500, 10);
+        (void) snprintf(file, sizeof(file), "%s/" OUTBOX_FILE, f->directory);
+        assert_int_equal(sql_open(file, &other), 0);
+        assert_int_equal(sql_exec(other, "BEGIN IMMEDIATE"), 0);
+        RUN_UNTIL(f, accepted(f) == 2499 && status_of(f).retry_at > 0);
+        publisher_resume(f->publisher); /* it looks again, and sends nothing twice */
+        RUN_UNTIL(f, status_of(f).retry_at > 0);
+        assert_true(status_of(f).failing);
+        assert_int_equal(waiting(f), 2500);
+        assert_int_equal(accepted(f), 2499);
+
+        assert_int_equal(sql_exec(other, "ROLLBACK"), 0);
+        sql_close(other);
+        publisher_resume(f->publisher);
+        RUN_UNTIL(f, publisher_is_idle(f->publisher) && waiting(f) == 0);
+        assert_false(status_of(f).failing);
+        assert_int_equal(accepted(f), 2499);
+        assert_int_equal(status_of(f).rejected, 1);
+        put(f, 2500, 1, 10);
+        RUN_UNTIL(f, waiting(f) == 0);
+        assert_int_equal(accepted(f), 2500);
+}
+
+/* What a kill would send once more has a cap. */
+static void test_cannot_forget_more_than(void **state) {
+        Fixture *f = *state;
+        char file[100];
+        Sql *other = NULL;
+
+        for (unsigned i = 0; i < 101; i++)
+                put(f, i * 1000, 1000, 1);
+        (void) snprintf(file, sizeof(file), "%s/" OUTBOX_FILE, f->directory);
+        assert_int_equal(sql_open(file, &other), 0);
+        assert_int_equal(sql_exec(other, "BEGIN IMMEDIATE"), 0);
+        RUN_UNTIL(f, accepted(f) > 99000 && status_of(f).retry_at > 0);
+        assert_true(accepted(f) <= 100000);
+        assert_int_equal(sql_exec(other, "ROLLBACK"), 0);
+        sql_close(other);
+        publisher_resume(f->publisher);
+        RUN_UNTIL(f, waiting(f) == 0);
+        assert_int_equal(accepted(f), 101000);
+}
+
 /* The disk works again long before the next try is due: what waits for it goes on at once. */
 static void test_resumes(void **state) {
         Fixture *f = *state;
@@ -662,6 +712,8 @@ int main(void) {
                 TEST(test_huge_answer),
                 TEST(test_retries_by_itself),
                 TEST(test_forgetting_fails),
+                TEST(test_goes_on_while_it_cannot_forget),
+                TEST(test_cannot_forget_more_than),
                 TEST(test_resumes),
                 TEST(test_bad_message),
                 TEST(test_bad_message_waits_for_proof),
