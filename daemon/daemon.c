@@ -318,12 +318,21 @@ static void daemon_listen(Daemon *d) {
                 log_debug("%s cannot be watched: %s", d->config->state_dir, strerror(-r));
 }
 
+/* So that the start after the next change of state_dir finds what waits here. */
+static void daemon_note_outbox(const Daemon *d) {
+        int r = outbox_left_note(d->state_dir);
+
+        if (r < 0)
+                log_debug("where the outbox is cannot be noted: %s", strerror(-r));
+}
+
 static int daemon_open_outbox(Daemon *d) {
         const char *directory = d->state_dir;
         int r;
 
         if (!d->config->publishes)
                 return 0;
+        daemon_note_outbox(d);
         r = outbox_open(directory, &d->config->outbox, &d->host.outbox, NULL);
         if (r == OUTBOX_SALVAGED)
                 return 0;

@@ -4,7 +4,7 @@
  * `sensorqd status` and monitoring. Numbers only, never control. The formatting is pure: all times come in. */
 
 #include "lib/bytes.h"
-#include "publish/outbox-rejected.h"
+#include "publish/outbox-left.h"
 #include "publish/outbox.h"
 #include "publish/publisher.h"
 #include "publish/source.h"

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "lib/text.h"
@@ -58,45 +57,6 @@ int outbox_guest_waiting(OutboxGuest *guest, uint64_t *ret_rows) {
         if (r == 0)
                 *ret_rows = (uint64_t) rows;
         return r;
-}
-
-/* ---- what nobody publishes ---- */
-
-#define DEFAULT_DIRECTORY "/var/lib/sensorqd"
-
-static bool directory_is_in_use(const char *directory) {
-        _cleanup_free_ char *path = NULL;
-        _cleanup_close_ int fd = -1;
-
-        if (asprintf(&path, "%s/lock", directory) < 0) {
-                path = NULL;
-                return true;
-        }
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0;
-}
-
-static uint64_t rows_in(const char *directory) {
-        _cleanup_(outbox_guest_closep) OutboxGuest *guest = NULL;
-        uint64_t rows = 0;
-
-        if (outbox_guest_open(directory, &guest) != OUTBOX_OK || outbox_guest_waiting(guest, &rows) < 0)
-                return 0;
-        return rows;
-}
-
-void outbox_left(const char *state_dir, bool publishes, OutboxLeft *ret) {
-        const char *given = getenv("STATE_DIRECTORY");
-
-        given = given && given[0] == '/' && !strchr(given, ':') ? given : DEFAULT_DIRECTORY;
-        *ret = (OutboxLeft){};
-        if (!publishes)
-                ret->rows = rows_in(state_dir);
-        text_copy(ret->directory, sizeof(ret->directory), state_dir);
-        if (ret->rows > 0 || strcmp(given, state_dir) == 0 || directory_is_in_use(given))
-                return;
-        ret->rows = rows_in(given);
-        text_copy(ret->directory, sizeof(ret->directory), given);
 }
 
 /* ---- list ---- */

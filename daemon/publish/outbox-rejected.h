@@ -29,17 +29,6 @@ CLEANUP_DEFINE(OutboxGuest, outbox_guest_close)
 /* How many readings wait to be published. */
 int outbox_guest_waiting(OutboxGuest *guest, uint64_t *ret_rows);
 
-/* Readings that nobody publishes, and where they are. */
-typedef struct OutboxLeft {
-        uint64_t rows; /* 0: there are none */
-        char directory[256];
-} OutboxLeft;
-
-/* Looks for them where a configuration without a publish section leaves them, and where readings were queued before
- * *state_dir* was changed: in the directory that the service manager gives ($STATE_DIRECTORY), or the one that it would
- * give. What another process has locked is in use, and not left. */
-void outbox_left(const char *state_dir, bool publishes, OutboxLeft *ret);
-
 /* Calls *each* for the rejected rows with ids above *after*, oldest first, until it returns something else than 0,
  * which is returned. The slices are valid during the call. Nothing is held open in the file meanwhile, so *each* may
  * take its time, and may change the outbox. Payloads are not even read, unless *payloads* asks for them. */

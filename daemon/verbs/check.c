@@ -11,7 +11,7 @@
 #include "lib/err.h"
 #include "lib/json.h"
 #include "lib/text.h"
-#include "publish/outbox-rejected.h"
+#include "publish/outbox-left.h"
 #include "secret.h"
 #include "subscribe/subscription.h"
 #include "types.h"

@@ -385,3 +385,37 @@ def test_readings_that_nobody_publishes_are_told(queued):
     queued.daemon.log.wait("STARTED", 4)
     assert "outbox_left" not in json.loads((queued.daemon.state / "status.json").read_text())
     assert len(queued.daemon.log.events("OUTBOX_LEFT")) == 2
+
+
+def test_readings_in_a_directory_of_ones_own_are_told(queued):
+    """A17: from one state_dir of one's own to another: the directory that the service manager gives has a note of the first."""
+    waiting, config = rows(queued), queued.daemon.config
+    given = queued.daemon.directory / "given"
+    given.mkdir()
+    publishing(queued, False)
+    queued.daemon.start(STATE_DIRECTORY=str(given))
+    queued.daemon.log.wait("STARTED", 2)
+    stop(queued)
+    config["state_dir"] = str(queued.daemon.directory / "elsewhere")
+    os.mkdir(config["state_dir"])
+    queued.daemon.write_config()
+    for nth in (1, 2):
+        queued.daemon.start(STATE_DIRECTORY=str(given))
+        said = queued.daemon.log.wait("OUTBOX_LEFT", nth)
+        assert f"{waiting} readings" in said.text and str(queued.daemon.state) in said.text
+        stop(queued)
+    checked = queued.daemon.run("check", STATE_DIRECTORY=str(given))
+    assert f"{waiting} readings wait in {queued.daemon.state}" in checked.stdout
+
+    publishing(queued, True)
+    config["state_dir"] = str(queued.daemon.state)
+    queued.daemon.write_config()
+    queued.daemon.start(STATE_DIRECTORY=str(given))
+    wait_until(lambda: rows(queued) == 0, "they are published")
+    assert (given / "outboxes").read_text() == f"{queued.daemon.state}\n"
+    stop(queued)
+    config["state_dir"] = str(given)
+    queued.daemon.write_config()
+    queued.daemon.start(STATE_DIRECTORY=str(given))
+    wait_until(lambda: (given / "outboxes").read_text() == "", "nothing is left to note")
+    assert len(queued.daemon.log.events("OUTBOX_LEFT")) == 2

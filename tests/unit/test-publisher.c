@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka.h needs the four above */
-#include <cmocka.h>
-
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
+#include "capture.h"
 #include "events.h"
 #include "http-server.h"
 #include "lib/loop.h"
@@ -36,6 +27,7 @@ typedef struct Fixture {
         char directory[64];
         Outbox *outbox;
         Publisher *publisher;
+        Sql *other; /* who holds the outbox's lock */
         HttpServer *server;
         unsigned changes;
 
@@ -52,13 +44,6 @@ typedef struct Fixture {
         char keys[20000]; /* accepted, in their order */
         bool labelled;    /* a message with the attribute site=nakano came */
 } Fixture;
-
-static unsigned count_of(const char *text, const char *part) {
-        unsigned n = 0;
-        for (const char *p = text; (p = strstr(p, part)); p++)
-                n++;
-        return n;
-}
 
 static void remember_keys(Fixture *f, const char *body) {
         for (const char *p = body; (p = strstr(p, KEY_MARK));) {
@@ -484,22 +469,30 @@ static void test_retries_by_itself(void **state) {
         assert_int_equal(status_of(f).retry_at, 0);
 }
 
+/* Nothing can be written to the outbox until disk_works(). */
+static void disk_refuses(Fixture *f) {
+        char file[100];
+
+        (void) snprintf(file, sizeof(file), "%s/" OUTBOX_FILE, f->directory);
+        assert_int_equal(sql_open(file, &f->other), 0);
+        assert_int_equal(sql_exec(f->other, "BEGIN IMMEDIATE"), 0);
+}
+
+static void disk_works(Fixture *f) {
+        f->other = sql_close(f->other); /* which rolls back */
+}
+
 /* The disk refuses to forget what was published: it is forgotten as soon as it can be, and not sent again. */
 static void test_forgetting_fails(void **state) {
         Fixture *f = *state;
-        char file[100];
-        Sql *other = NULL;
 
         put(f, 0, 3, 10);
-        (void) snprintf(file, sizeof(file), "%s/" OUTBOX_FILE, f->directory);
-        assert_int_equal(sql_open(file, &other), 0);
-        assert_int_equal(sql_exec(other, "BEGIN IMMEDIATE"), 0);
+        disk_refuses(f);
         RUN_UNTIL(f, status_of(f).failing);
         assert_non_null(strstr(status_of(f).detail, "outbox"));
         assert_int_equal(waiting(f), 3);
         assert_int_equal(status_of(f).published, 3);
-        assert_int_equal(sql_exec(other, "ROLLBACK"), 0);
-        sql_close(other);
+        disk_works(f);
         RUN_UNTIL(f, waiting(f) == 0);
         assert_false(status_of(f).failing);
         assert_int_equal(http_server_calls(f->server), 1);
@@ -511,14 +504,10 @@ static void test_forgetting_fails(void **state) {
 /* A13: on a disk that is full from the start on nothing can be forgotten, and all that is queued goes out all the same, once. */
 static void test_goes_on_while_it_cannot_forget(void **state) {
         Fixture *f = *state;
-        char file[100];
-        Sql *other = NULL;
 
         (void) strcpy(f->bad, "d1700");
         put(f, 0, 2500, 10);
-        (void) snprintf(file, sizeof(file), "%s/" OUTBOX_FILE, f->directory);
-        assert_int_equal(sql_open(file, &other), 0);
-        assert_int_equal(sql_exec(other, "BEGIN IMMEDIATE"), 0);
+        disk_refuses(f);
         RUN_UNTIL(f, accepted(f) == 2499 && status_of(f).retry_at > 0);
         publisher_resume(f->publisher); /* it looks again, and sends nothing twice */
         RUN_UNTIL(f, status_of(f).retry_at > 0);
@@ -526,8 +515,7 @@ static void test_goes_on_while_it_cannot_forget(void **state) {
         assert_int_equal(waiting(f), 2500);
         assert_int_equal(accepted(f), 2499);
 
-        assert_int_equal(sql_exec(other, "ROLLBACK"), 0);
-        sql_close(other);
+        disk_works(f);
         publisher_resume(f->publisher);
         RUN_UNTIL(f, publisher_is_idle(f->publisher) && waiting(f) == 0);
         assert_false(status_of(f).failing);
@@ -541,18 +529,13 @@ static void test_goes_on_while_it_cannot_forget(void **state) {
 /* What a kill would send once more has a cap. */
 static void test_cannot_forget_more_than(void **state) {
         Fixture *f = *state;
-        char file[100];
-        Sql *other = NULL;
 
         for (unsigned i = 0; i < 101; i++)
                 put(f, i * 1000, 1000, 1);
-        (void) snprintf(file, sizeof(file), "%s/" OUTBOX_FILE, f->directory);
-        assert_int_equal(sql_open(file, &other), 0);
-        assert_int_equal(sql_exec(other, "BEGIN IMMEDIATE"), 0);
+        disk_refuses(f);
         RUN_UNTIL(f, accepted(f) > 99000 && status_of(f).retry_at > 0);
         assert_true(accepted(f) <= 100000);
-        assert_int_equal(sql_exec(other, "ROLLBACK"), 0);
-        sql_close(other);
+        disk_works(f);
         publisher_resume(f->publisher);
         RUN_UNTIL(f, waiting(f) == 0);
         assert_int_equal(accepted(f), 101000);
@@ -561,16 +544,11 @@ static void test_cannot_forget_more_than(void **state) {
 /* The disk works again long before the next try is due: what waits for it goes on at once. */
 static void test_resumes(void **state) {
         Fixture *f = *state;
-        char file[100];
-        Sql *other = NULL;
 
         put(f, 0, 3, 10);
-        (void) snprintf(file, sizeof(file), "%s/" OUTBOX_FILE, f->directory);
-        assert_int_equal(sql_open(file, &other), 0);
-        assert_int_equal(sql_exec(other, "BEGIN IMMEDIATE"), 0);
+        disk_refuses(f);
         RUN_UNTIL(f, status_of(f).failing && status_of(f).retry_at > clock_now() + USEC_PER_SEC);
-        assert_int_equal(sql_exec(other, "ROLLBACK"), 0);
-        sql_close(other);
+        disk_works(f);
         usec_t retry_at = status_of(f).retry_at;
         publisher_resume(f->publisher);
         RUN_UNTIL(f, waiting(f) == 0);
@@ -662,13 +640,8 @@ static void test_too_large_row(void **state) {
 
 static void test_said_once(void **state) {
         Fixture *f = *state;
-        int saved = dup(STDERR_FILENO);
-        FILE *file = tmpfile();
-        static char log[16384];
+        Capture c = capture_begin();
 
-        (void) setenv("SENSORQD_LOG_FIELDS", "1", 1);
-        log_open("test");
-        assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
         set_status(f, 503, "");
         put(f, 0, 2, 10);
         RUN_UNTIL(f, status_of(f).failures >= 2);
@@ -677,11 +650,7 @@ static void test_said_once(void **state) {
         LOCKED(f, (void) strcpy(f->bad, "d5"));
         put(f, 5, 2, 10);
         RUN_UNTIL(f, waiting(f) == 0);
-        assert_true(dup2(saved, STDERR_FILENO) >= 0);
-        close(saved);
-        rewind(file);
-        log[fread(log, 1, sizeof(log) - 1, file)] = '\0';
-        (void) fclose(file);
+        char *log = capture_end(&c);
         assert_int_equal(count_of(log, EVENT_PUBLISH_FAILING), 1);
         assert_int_equal(count_of(log, EVENT_PUBLISH_RECOVERED), 1);
         assert_int_equal(count_of(log, EVENT_READING_REJECTED), 1);

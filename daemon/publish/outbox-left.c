@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "publish/outbox-left.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "lib/err.h"
+#include "lib/file.h"
+#include "lib/text.h"
+#include "publish/outbox-rejected.h"
+
+#define DEFAULT_DIRECTORY "/var/lib/sensorqd"
+#define NOTES_FILE "outboxes" /* a directory a line */
+#define NOTES_MAX 4096
+
+static const char *given_directory(void) {
+        const char *given = getenv("STATE_DIRECTORY");
+
+        return given && given[0] == '/' && !strchr(given, ':') ? given : NULL;
+}
+
+static bool directory_is_in_use(const char *directory) {
+        _cleanup_free_ char *path = NULL;
+        _cleanup_close_ int fd = -1;
+
+        if (asprintf(&path, "%s/lock", directory) < 0) {
+                path = NULL;
+                return true;
+        }
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0;
+}
+
+static uint64_t rows_in(const char *directory) {
+        _cleanup_(outbox_guest_closep) OutboxGuest *guest = NULL;
+        uint64_t rows = 0;
+
+        if (outbox_guest_open(directory, &guest) != OUTBOX_OK || outbox_guest_waiting(guest, &rows) < 0)
+                return 0;
+        return rows;
+}
+
+/* Rows in a directory other than *state_dir*. */
+static uint64_t rows_left_in(const char *directory, const char *state_dir) {
+        return strcmp(directory, state_dir) == 0 || directory_is_in_use(directory) ? 0 : rows_in(directory);
+}
+
+/* What stands in the notes; "" when there are none. */
+static void notes_read(const char *given, char notes[static NOTES_MAX + 1]) {
+        _cleanup_free_ char *path = NULL;
+        _cleanup_close_ int fd = -1;
+        size_t n = 0;
+
+        if (asprintf(&path, "%s/" NOTES_FILE, given) < 0)
+                path = NULL;
+        if (path && file_open(path, &fd) == 0 && file_read(fd, notes, NOTES_MAX, &n) < 0)
+                n = 0;
+        notes[n] = '\0';
+}
+
+void outbox_left(const char *state_dir, bool publishes, OutboxLeft *ret) {
+        const char *given = given_directory() ?: DEFAULT_DIRECTORY;
+        char notes[NOTES_MAX + 1], *save = NULL;
+
+        *ret = (OutboxLeft){};
+        if (!publishes)
+                ret->rows = rows_in(state_dir);
+        text_copy(ret->directory, sizeof(ret->directory), state_dir);
+        if (ret->rows > 0)
+                return;
+        ret->rows = rows_left_in(given, state_dir);
+        text_copy(ret->directory, sizeof(ret->directory), given);
+
+        notes_read(given, notes);
+        for (char *line = strtok_r(notes, "\n", &save); ret->rows == 0 && line; line = strtok_r(NULL, "\n", &save)) {
+                ret->rows = rows_left_in(line, state_dir);
+                text_copy(ret->directory, sizeof(ret->directory), line);
+        }
+}
+
+int outbox_left_note(const char *state_dir) {
+        const char *given = given_directory();
+        char notes[NOTES_MAX + 1], *save = NULL;
+        _cleanup_bytes_ Bytes kept = {};
+        int r = 0;
+
+        if (!given)
+                return 0;
+        notes_read(given, notes);
+        if (strcmp(given, state_dir) != 0)
+                r = bytes_append_format(&kept, "%s\n", state_dir);
+        for (char *line = strtok_r(notes, "\n", &save); r == 0 && line; line = strtok_r(NULL, "\n", &save))
+                if (rows_left_in(line, state_dir) > 0 && kept.size + strlen(line) < NOTES_MAX)
+                        r = bytes_append_format(&kept, "%s\n", line);
+        if (r < 0 || (kept.size == 0 && notes[0] == '\0'))
+                return r;
+        return file_replace(given, NOTES_FILE, kept.data ?: "", kept.size);
+}
