@@ -97,6 +97,21 @@ static int rule_subscription(const ConfigPlace *top, Config *config, size_t inde
         return 0;
 }
 
+static int rule_page(const ConfigPlace *top, Config *config) {
+        const ConfigPlace place = { top->reader, top, "page", false, yaml_get(top->node, "page") };
+        int r;
+
+        if (!config->page || !config->page->subscription)
+                return 0;
+        r = make_full_name(config, "subscriptions", &config->page->subscription);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < config->n_subscriptions; i++)
+                if (strcmp(config->page->subscription, config->subscriptions[i].subscription) == 0)
+                        return 0;
+        return config_place_fail(&place, "subscription", "is none of this file; allowed: one that stands in subscribe");
+}
+
 static int apply_rules(const ConfigInput *input, const ConfigPlace *top, Config *config) {
         int r;
 
@@ -121,7 +136,7 @@ static int apply_rules(const ConfigInput *input, const ConfigPlace *top, Config 
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return rule_page(top, config);
 }
 
 /* ---- text ---- */

@@ -9,6 +9,7 @@
 
 #include "config-type.h"
 #include "lib/http.h"
+#include "lib/listen-address.h"
 #include "lib/log.h"
 
 #define RESOURCE_ID_MIN 3 /* google/pubsub/v1/pubsub.proto, Topic.name */
@@ -403,6 +404,14 @@ static int attribute_check(const char *text, ConfigProblem *ret_problem) {
                        : 0;
 }
 
+static int address_check(const char *text, ConfigProblem *ret_problem) {
+        bool loopback;
+
+        return listen_address_check(text, &loopback)
+                       ? 0
+                       : config_problem_set(ret_problem, "is not an address and a port, or systemd:NAME");
+}
+
 static void url_tidy(char *url) {
         size_t size = strlen(url);
 
@@ -454,6 +463,8 @@ const ConfigType config_type_headers = { "map of texts", "NAME: TEXT lines, inde
         .inside = header_name_check, .private = true };
 const ConfigType config_type_labels = { "map of texts", "NAME: TEXT lines, indented", CONFIG_MAP,
         .inside = label_name_check };
+const ConfigType config_type_address = { "address", "127.0.0.1:8427, [::1]:8427 or systemd:NAME", CONFIG_TEXT,
+        .text = address_check };
 const ConfigType config_type_section = { "section", "a section: KEY: VALUE lines, indented", CONFIG_SECTION };
 const ConfigType config_type_list = { "list of sections", "a list: each entry begins with a dash", CONFIG_LIST };
 const ConfigType config_type_variant = { "type", NULL, CONFIG_VARIANT };

@@ -102,6 +102,8 @@ extern const ConfigType config_type_web_url;
 extern const ConfigType config_type_texts;
 /* Headers of requests, without those that carry a secret: `auth` is there for them. */
 extern const ConfigType config_type_headers;
+/* Where to listen: an IP address and a port, or systemd:NAME. */
+extern const ConfigType config_type_address;
 /* Names that a reading and a message may have beside their own. */
 extern const ConfigType config_type_labels;
 /* A secret file that a type reads as a text (ConfigSecret); one whose text goes into a header as it is; one that is

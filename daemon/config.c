@@ -184,6 +184,8 @@ static const ConfigRow top_rows[] = {
         { "subscribe", &config_type_list, TOP(subscriptions), 1, SUBSCRIPTIONS_MAX,
                 .section = &subscription_section, .count = TOP(n_subscriptions),
                 .doc = "The subscriptions to pull from, and where their messages are stored; without it the daemon only publishes." },
+        { "page", &config_type_section, TOP(page), .flags = CONFIG_POINTER, .section = &config_page_section,
+                .doc = "A web page with pictures of it all; without it there is none." },
         {},
 };
 /* clang-format on */
@@ -215,6 +217,10 @@ bool source_config_equal(const SourceConfig *a, const SourceConfig *b) {
 
 bool subscription_config_equal(const SubscriptionConfig *a, const SubscriptionConfig *b) {
         return config_table_equal(&subscription_section, a, b);
+}
+
+bool config_page_equal(const PageConfig *a, const PageConfig *b) {
+        return a && b ? config_table_equal(&config_page_section, a, b) : a == b;
 }
 
 static bool text_equal(const char *a, const char *b) {

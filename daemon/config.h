@@ -59,6 +59,17 @@ typedef struct PubsubConfig {
         bool emulator; /* $PUBSUB_EMULATOR_HOST won: no credentials */
 } PubsubConfig;
 
+/* The web page. */
+typedef struct PageConfig {
+        char *listen;                      /* an address, or systemd:NAME */
+        char **hosts;                      /* NULL at the end; NULL: none */
+        ConfigSecret password;             /* file NULL: none is asked for */
+        char *certificate_file, *key_file; /* both or none */
+        bool allow_plain;
+        char *subscription; /* full name; NULL: the page chooses */
+        ConfigMap series;   /* fields and their names; "" hides one */
+} PageConfig;
+
 typedef struct Config {
         unsigned references;
         char *path;            /* of the file, as given */
@@ -76,12 +87,15 @@ typedef struct Config {
         size_t n_sources;
         SubscriptionConfig *subscriptions;
         size_t n_subscriptions;
+        PageConfig *page; /* NULL: there is none */
 } Config;
 
 /* The whole file as a section, struct Config. */
 extern const ConfigSection config_section;
 /* Section BackoffConfig, for the rows of a type. */
 extern const ConfigSection config_backoff_section;
+/* Section PageConfig. */
+extern const ConfigSection config_page_section;
 
 /* Stages point into the Config that they were made from, so each holds a reference through daemon.c. */
 Config *config_ref(Config *config);
@@ -91,6 +105,7 @@ CLEANUP_DEFINE(Config, config_unref)
 /* Whether a running stage can stay as it is when the config changes. */
 bool source_config_equal(const SourceConfig *a, const SourceConfig *b);
 bool subscription_config_equal(const SubscriptionConfig *a, const SubscriptionConfig *b);
+bool config_page_equal(const PageConfig *a, const PageConfig *b); /* NULL: there is none */
 bool pubsub_config_equal(const PubsubConfig *a, const PubsubConfig *b);
 
 /* The rows for the reference page and its test: calls *each* with the dotted key ("publish.sources[].interval"), the

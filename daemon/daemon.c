@@ -23,6 +23,7 @@
 #include "lib/log.h"
 #include "lib/service.h"
 #include "once.h"
+#include "page.h"
 #include "report.h"
 #include "stages.h"
 #include "stalls.h"
@@ -41,6 +42,7 @@ struct Daemon {
         int lock_fd;
         StagesHost host;
         Stages *stages;
+        Page *page;
         LoopWatch *sigterm, *sigint, *sighup;
         LoopWatch *knock; /* io: a verb has changed the outbox */
         int knock_fd;
@@ -64,8 +66,11 @@ static const char *status_directory(const Daemon *d) {
         return runtime && runtime[0] == '/' && !strchr(runtime, ':') ? runtime : d->config->state_dir;
 }
 
-static int daemon_report(Daemon *d) {
-        _cleanup_(report_done) Figures figures = {
+/* Of everything. */
+static int daemon_look(void *userdata, Figures *ret) {
+        const Daemon *d = userdata;
+
+        *ret = (Figures){
                 .wall = clock_wall(),
                 .now = clock_now(),
                 .started = d->started,
@@ -75,11 +80,16 @@ static int daemon_report(Daemon *d) {
                 .reload_error = d->reload_error,
                 .left = d->left,
         };
+        return stages_look(d->stages, ret);
+}
+
+static int daemon_report(Daemon *d) {
+        _cleanup_(report_done) Figures figures = {};
         _cleanup_bytes_ Bytes json = {};
         char line[REPORT_LINE_SIZE];
         int r;
 
-        r = stages_look(d->stages, &figures);
+        r = daemon_look(d, &figures);
         if (r < 0)
                 return r;
         stalls_look(d->stalls, &figures);
@@ -161,6 +171,20 @@ static void daemon_tell_warnings(const Config *config) {
 
 /* ---- reload ---- */
 
+/* The page's secret, as stages_new() reads those of the stages. */
+static int daemon_read_password(Daemon *d, Config *config, char error[static STAGES_ERROR_MAX]) {
+        SecretProblem problem;
+        int r;
+
+        if (!config->page)
+                return 0;
+        r = secret_read_all(config, d->host.secrets, &config_page_section, config->page, &problem);
+        if (r == 0 || r == -ENOMEM)
+                return r;
+        (void) snprintf(error, STAGES_ERROR_MAX, "page: %s", problem.text);
+        return STAGES_SECRET;
+}
+
 /* The new stages, or why there are none: *error* has the words. Nothing of the running ones has changed then. */
 static int daemon_prepare_reload(
         Daemon *d, Config **ret_config, Stages **ret_stages, char error[static STAGES_ERROR_MAX]) {
@@ -178,7 +202,9 @@ static int daemon_prepare_reload(
                         "%s: state_dir, and a publish section where there was none, need a restart", config->path);
                 return -EBADMSG;
         }
-        r = stages_new(&d->host, config, d->stages, ret_stages, error);
+        r = daemon_read_password(d, config, error);
+        if (r == 0)
+                r = stages_new(&d->host, config, d->stages, ret_stages, error);
         if (r != 0) {
                 if (error[0] == '\0')
                         (void) snprintf(error, STAGES_ERROR_MAX, "%s", strerror(r < 0 ? -r : EIO));
@@ -202,6 +228,7 @@ static void daemon_reload(Daemon *d) {
         d->reload_refused = 0;
         stages_take_over(stages, d->stages);
         d->stages = stages;
+        page_use(d->page, config);
         config_unref(d->config);
         d->config = config;
         if (d->host.outbox)
@@ -245,7 +272,10 @@ static void on_settle(void *userdata) {
         Daemon *d = userdata;
 
         stages_settle(d->stages);
-        if (d->host.stopping && stages_are_stopped(d->stages))
+        if (!d->host.stopping || !stages_are_stopped(d->stages))
+                return;
+        page_stop(d->page);
+        if (page_is_stopped(d->page))
                 loop_exit(d->host.loop);
 }
 
@@ -355,10 +385,12 @@ static int daemon_open_outbox(Daemon *d) {
 }
 
 static int daemon_make_stages(Daemon *d) {
-        char error[STAGES_ERROR_MAX];
+        char error[STAGES_ERROR_MAX] = "";
         int r;
 
-        r = stages_new(&d->host, d->config, NULL, &d->stages, error);
+        r = daemon_read_password(d, d->config, error);
+        if (r == 0)
+                r = stages_new(&d->host, d->config, NULL, &d->stages, error);
         if (r == STAGES_SECRET) {
                 log_event(LOG_ERR | LOG_LAST, EVENT_CONFIG_REJECTED,
                         LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, error }), "Not started: %s", error);
@@ -395,7 +427,12 @@ static int daemon_open(Daemon *d) {
         r = secrets_new(&d->host.secrets);
         if (r < 0)
                 return r;
-        return stalls_new(d->state_dir, &d->stalls);
+        r = stalls_new(d->state_dir, &d->stalls);
+        if (r < 0)
+                return r;
+        return page_new(&(PageHost){ d->host.loop, d->host.listen, d->host.secrets, d->state_dir, daemon_look,
+                                daemon_on_move, d },
+                &d->page);
 }
 
 static void daemon_tell_emulator(const Daemon *d) {
@@ -445,6 +482,8 @@ int daemon_new(Config *config, DaemonMode mode, Daemon **ret) {
         if (r != 0)
                 return r;
 
+        if (mode == DAEMON_RUN)
+                page_use(d->page, config);
         loop_wake(d->settle);
         *ret = cleanup_steal(d);
         return 0;
@@ -482,6 +521,8 @@ int daemon_run(Daemon *d) {
         daemon_report_or_tell(d); /* `sensorqd status` works as soon as `systemctl start` returns */
         service_ready();
         if (d->mode == DAEMON_ONCE) {
+                if (d->config->page)
+                        log_info("`once` serves no page.");
                 r = once_run(&d->host, &complete);
                 if (r < 0)
                         return r;
@@ -501,6 +542,7 @@ Daemon *daemon_free(Daemon *d) {
                 return NULL;
         stages_free(d->stages);
         outbox_close(d->host.outbox);
+        page_free(d->page);
         stalls_free(d->stalls);
         listen_free(d->host.listen);
         http_free(d->host.http);

@@ -42,6 +42,9 @@
 #define EVENT_STOPPED "d950c1c0c8ce420780311ba69881f900"        /* last words: what is left where */
 #define EVENT_CAP_HIT "cfbdf9dab37d4649bd5ad1ba096d5c31"        /* a reply or batch was larger than its cap */
 #define EVENT_CONFIG_WARNING "4a35837232fa4a959f47bb79036a6972" /* legal, but surely not meant */
+#define EVENT_PAGE_FAILING "4db234d8921ed4b147cea05edc11f6eb" /* cannot be served, or its charts cannot be kept */
+#define EVENT_PAGE_RECOVERED "eb1c5551b962607239bbef2a044d310a"
+#define EVENT_PAGE_LOGIN_REFUSED "ac92233f70175fd96f91ef658b193512" /* a wrong password */
 
 #define FIELD_SOURCE "SENSORQD_SOURCE"
 #define FIELD_DEVICE "SENSORQD_DEVICE"

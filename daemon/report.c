@@ -219,6 +219,17 @@ static bool subscriber_is_well(const SubscriberStatus *subscriber) {
         return subscriber->sink.ready && !subscriber->failing && !subscriber->missing && subscriber->unkept == 0;
 }
 
+bool report_is_well(const Figures *f) {
+        bool well = !f->stopping && !f->outbox_failing && !report_outbox_is_full(f) && !f->publisher.failing &&
+                    !f->token.failing;
+
+        for (size_t i = 0; well && i < f->n_sources; i++)
+                well = !f->sources[i].failing && !f->sources[i].holding;
+        for (size_t i = 0; well && i < f->n_subscribers; i++)
+                well = subscriber_is_well(&f->subscribers[i]);
+        return well;
+}
+
 static void line_stored(Line *line) {
         const Figures *f = line->figures;
         char time[TIME_SIZE];

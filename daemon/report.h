@@ -37,6 +37,9 @@ void report_done(Figures *figures);
 bool report_outbox_is_full(const Figures *figures);
 bool report_outbox_is_high(const Figures *figures);
 
+/* Everything does what it is there for: no source, queue or sink fails, waits for room, or has not answered yet. */
+bool report_is_well(const Figures *figures);
+
 #define REPORT_LINE_SIZE 501
 
 /* STATUS= in plain words: "home polled 12:06:03, 3 readings queued, last stored 12:03:04, MongoDB down since 12:03:05

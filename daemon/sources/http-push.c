@@ -430,14 +430,6 @@ static int push_reread(const void *keys, const ShapeOrigin *origin, Slice raw, R
 
 /* ---- configuration ---- */
 
-static int address_check(const char *text, ConfigProblem *ret_problem) {
-        bool loopback;
-
-        return listen_address_check(text, &loopback)
-                       ? 0
-                       : config_problem_set(ret_problem, "is not an address and a port, or systemd:NAME");
-}
-
 static int path_check(const char *text, ConfigProblem *ret_problem) {
         if (text[0] == '/' && !strpbrk(text, "?#% "))
                 return 0;
@@ -467,8 +459,6 @@ static int push_rule(const ConfigPlace *place, void *self, void *around) {
 #define FIELD(field) offsetof(PushConfig, field)
 #define TEXT_MAX 1024
 
-static const ConfigType type_address = { "address", "127.0.0.1:8427, [::1]:8427 or systemd:NAME", CONFIG_TEXT,
-        .text = address_check };
 static const ConfigType type_path = { "path", "a path, as /readings", CONFIG_TEXT, .text = path_check };
 static const ConfigType type_tokens = { "secret file, or a list", "a secret file, or a list of them", CONFIG_SECRETS };
 static const ConfigType type_answer = { "count or owntracks", "count or owntracks", CONFIG_INT,
@@ -476,7 +466,7 @@ static const ConfigType type_answer = { "count or owntracks", "count or owntrack
 
 /* clang-format off */
 static const ConfigRow rows[] = {
-        { "listen", &type_address, FIELD(address), 1, TEXT_MAX, .flags = CONFIG_REQUIRED,
+        { "listen", &config_type_address, FIELD(address), 1, TEXT_MAX, .flags = CONFIG_REQUIRED,
                 .doc = "Where to listen; sources with the same address share it." },
         { "path", &type_path, FIELD(path), 1, 256, "/readings",
                 .doc = "The path of this source at that address; no other source has it." },

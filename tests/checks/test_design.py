@@ -22,6 +22,7 @@ UNWRITTEN = {"mongodb"}  # types without a page
 # Headers that one file alone includes, and no test: why the two are two.
 ALONE = {
     "daemon/daemon.h": "main.c is the only file that ends the process; the flow is read in daemon.c",
+    "daemon/page-answer.h": "headers of every answer, without what is asked",
     "daemon/once.h": "the steps of a verb, beside the loop that takes them",
     "daemon/config-reader.h": "what rows mean, without files and text",
     "daemon/config-slips.h": "what people mistype, looked for only after an error",

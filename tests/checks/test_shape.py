@@ -21,6 +21,7 @@ LAYERS = [
     ["daemon/sources/", "daemon/sinks/mongodb", "daemon/sinks/file", "daemon/sinks/webhook"],
     ["daemon/types"],
     ["daemon/report", "daemon/stalls"],
+    ["daemon/page"],
     ["daemon/remote", "daemon/stages", "daemon/once"],
     ["daemon/daemon"],
     ["daemon/verbs/"],

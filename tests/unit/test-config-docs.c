@@ -120,7 +120,7 @@ static bool is_of_another_sink(const char *key, char name[static 64]) {
 static void find_setting(void *userdata, const char *key, const char *owner, const char *type, const char *fallback, const char *doc) {
         const char *text = userdata, *dot = strrchr(key, '.'), *name = dot ? dot + 1 : key;
         bool derived = !fallback || strchr(fallback, '$') || strchr(fallback, ';') || strstr(fallback, "COLLECTION") ||
-                       strstr(fallback, "usual") || strstr(fallback, "without") || strstr(fallback, ": ");
+                       strstr(fallback, "usual") || strstr(fallback, "without") || strstr(fallback, "else") || strstr(fallback, ": ");
         char setting[200], sink[64];
 
         /* The first source and sink stand there whole; of another type an example does, and its page has the rest. */

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "page-answer.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define POLICY                                                                                                         \
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "          \
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+#define TEXT "text/plain; charset=utf-8"
+#define HEADERS_MAX 24
+
+/* Name, value, name, value, ...; NULL at the end. */
+typedef struct Headers {
+        const char *texts[HEADERS_MAX];
+        size_t n;
+} Headers;
+
+static void headers_add(Headers *headers, const char *name, const char *value) {
+        headers->texts[headers->n++] = name;
+        headers->texts[headers->n++] = value;
+}
+
+/* *cache*: "no-cache" for what has a tag, "no-store" for what is about now. */
+static Headers headers_of_page(const char *cache) {
+        Headers headers = {};
+
+        headers_add(&headers, "Content-Security-Policy", POLICY);
+        headers_add(&headers, "X-Frame-Options", "DENY");
+        headers_add(&headers, "Referrer-Policy", "no-referrer");
+        headers_add(&headers, "Cross-Origin-Opener-Policy", "same-origin");
+        headers_add(&headers, "Cross-Origin-Resource-Policy", "same-origin");
+        headers_add(&headers, "Cache-Control", cache);
+        return headers;
+}
+
+static void answer(ListenRequest *request, int status, const char *type, Headers *headers, Slice body) {
+        listen_answer(request,
+                &(ListenAnswer){ .status = status, .content_type = type, .headers = headers->texts, .body = body });
+}
+
+static void answer_text_with(ListenRequest *request, int status, Headers *headers, const char *text) {
+        answer(request, status, TEXT, headers, (Slice){ text, strlen(text) });
+}
+
+void page_answer_text(ListenRequest *request, int status, const char *text) {
+        Headers headers = headers_of_page("no-store");
+
+        answer_text_with(request, status, &headers, text);
+}
+
+void page_answer_login(ListenRequest *request) {
+        Headers headers = headers_of_page("no-store");
+
+        headers_add(&headers, "WWW-Authenticate", "Basic realm=\"sensorqd\", charset=\"UTF-8\"");
+        answer_text_with(request, 401, &headers, "This page has a password; any user name goes with it.\n");
+}
+
+void page_answer_wait(ListenRequest *request, unsigned seconds) {
+        Headers headers = headers_of_page("no-store");
+        char text[16];
+
+        (void) snprintf(text, sizeof(text), "%u", seconds);
+        headers_add(&headers, "Retry-After", text);
+        answer_text_with(request, 429, &headers, "Too many wrong passwords came from this address. Wait a little.\n");
+}
+
+void page_answer_method(ListenRequest *request) {
+        Headers headers = headers_of_page("no-store");
+
+        headers_add(&headers, "Allow", "GET, HEAD");
+        answer_text_with(request, 405, &headers, "This page is read only: GET and HEAD.\n");
+}
+
+/* RFC 9110 section 12.5.3, as browsers write it: a list of codings, of which one with q=0 is refused. */
+PageCoding page_answer_coding(const ListenRequest *request) {
+        const char *header = listen_header(request, "Accept-Encoding"), *gzip = header ? strstr(header, "gzip") : NULL;
+        const char *end = gzip ? gzip + strlen("gzip") : NULL;
+
+        if (!gzip)
+                return PAGE_CODING_PLAIN;
+        end += strspn(end, " ");
+        return strncmp(end, ";q=0", 4) == 0 && strspn(end + 4, ".0") == strcspn(end + 4, ", ") ? PAGE_CODING_PLAIN
+                                                                                               : PAGE_CODING_GZIP;
+}
+
+void page_answer_file(ListenRequest *request, const PageFile *file) {
+        const char *known = listen_header(request, "If-None-Match");
+        PageCoding coding = page_answer_coding(request);
+        Headers headers = headers_of_page("no-cache");
+        bool same = known && (strstr(known, file->tag) || strcmp(known, "*") == 0);
+
+        headers_add(&headers, "ETag", file->tag);
+        headers_add(&headers, "Vary", "Accept-Encoding");
+        if (coding == PAGE_CODING_GZIP && !same)
+                headers_add(&headers, "Content-Encoding", "gzip");
+        listen_answer(request, &(ListenAnswer){ .status = same ? 304 : 200,
+                                       .content_type = same ? NULL : file->type,
+                                       .headers = headers.texts,
+                                       .body = same                         ? (Slice){ "", 0 }
+                                               : coding == PAGE_CODING_GZIP ? file->gzip
+                                                                            : file->plain,
+                                       .constant = true });
+}
+
+void page_answer_made(ListenRequest *request, const char *type, Slice body, PageCoding coding) {
+        Headers headers = headers_of_page("no-store");
+
+        headers_add(&headers, "Vary", "Accept-Encoding");
+        if (coding == PAGE_CODING_GZIP)
+                headers_add(&headers, "Content-Encoding", "gzip");
+        answer(request, 200, type, &headers, body);
+}
+
+void page_answer_error(ListenRequest *request, int status, const char *words) {
+        Headers headers = headers_of_page("no-store");
+        char text[256];
+        int size = snprintf(text, sizeof(text), "{\"error\":\"%s\"}\n", words);
+
+        answer(request, status, "application/json", &headers,
+                (Slice){ text, size < (int) sizeof(text) ? (size_t) size : sizeof(text) - 1 });
+}

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "page.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "events.h"
+#include "lib/backoff.h"
+#include "lib/file.h"
+#include "lib/log.h"
+#include "page-answer.h"
+#include "page-files.h"
+#include "page-login.h"
+#include "trouble.h"
+
+#define PEM_MAX (64 * 1024)
+#define LISTEN_RETRY_MAX_USEC USEC_PER_MINUTE
+#define LOGIN_SAID_USEC (10 * USEC_PER_MINUTE) /* a guesser does not fill the journal */
+#define JSON "application/json"
+
+struct Page {
+        PageHost host;
+        Config *config;           /* NULL, or without a page: nothing is served */
+        const char *subscription; /* that is drawn; NULL: none */
+        ListenRoute *route;
+        LoopWatch *retry; /* to listen */
+        Backoff backoff;
+        Trouble trouble; /* with listening */
+        PageLogin login;
+        usec_t login_said;
+        bool stopping;
+};
+
+/* ---- answers ---- */
+
+/* One object of JSON that ends in `}`, and a member more. */
+static int add_page_member(const Page *page, Bytes *json) {
+        const char *subscription = page->subscription ? page->subscription : "";
+        int r;
+
+        while (json->size > 0 && json->data[json->size - 1] != '}')
+                json->size--;
+        json->size--;
+        r = bytes_append_format(json,
+                ",\"page\":{\"version\":\"%s\",\"time\":%" PRIu64 ",\"subscription\":", SENSORQD_VERSION,
+                clock_wall() / USEC_PER_MSEC);
+        if (r >= 0)
+                r = bytes_append_json_string(json, subscription, strlen(subscription));
+        return r < 0 ? r : bytes_append_text(json, "}}\n");
+}
+
+static int answer_status(Page *page, ListenRequest *request) {
+        _cleanup_(report_done) Figures figures = {};
+        _cleanup_bytes_ Bytes json = {};
+        int r;
+
+        r = page->host.look(page->host.userdata, &figures);
+        if (r < 0)
+                return r;
+        r = report_format_json(&figures, &json);
+        if (r < 0)
+                return r;
+        r = add_page_member(page, &json);
+        if (r < 0)
+                return r;
+        page_answer_made(request, JSON, (Slice){ json.data, json.size }, PAGE_CODING_PLAIN);
+        return 0;
+}
+
+static int answer_health(Page *page, ListenRequest *request) {
+        _cleanup_(report_done) Figures figures = {};
+        char line[REPORT_LINE_SIZE], text[REPORT_LINE_SIZE + 1];
+        int r;
+
+        r = page->host.look(page->host.userdata, &figures);
+        if (r < 0)
+                return r;
+        (void) snprintf(text, sizeof(text), "%s\n", report_format_line(&figures, line));
+        page_answer_text(request, report_is_well(&figures) ? 200 : 503, text);
+        return 0;
+}
+
+static const PageFile *file_find(const char *path) {
+        for (const PageFile *file = page_files; file->path; file++)
+                if (strcmp(file->path, path) == 0)
+                        return file;
+        return NULL;
+}
+
+static int page_route(Page *page, ListenRequest *request) {
+        const char *path = listen_path(request);
+        const PageFile *file = file_find(path);
+
+        if (file)
+                return page_answer_file(request, file), 0;
+        if (strcmp(path, "/api/status") == 0)
+                return answer_status(page, request);
+        if (strcmp(path, "/healthz") == 0)
+                return answer_health(page, request);
+        page_answer_text(request, 404, "There is nothing here.\n");
+        return 0;
+}
+
+static void on_request(void *userdata, ListenRequest *request) {
+        if (page_route(userdata, request) < 0)
+                page_answer_text(request, 503, "Out of memory.\n");
+}
+
+/* ---- who may ---- */
+
+static void say_login(Page *page, const ListenRequest *request) {
+        usec_t now = clock_now();
+
+        if (page->login_said > 0 && now - page->login_said < LOGIN_SAID_USEC)
+                return;
+        page->login_said = now;
+        log_event(LOG_WARNING, EVENT_PAGE_LOGIN_REFUSED, LOG_FIELDS({ FIELD_ERROR, listen_peer(request) }),
+                "A wrong password for the page came from %s. Others are not told for some minutes. Who guesses is "
+                "slowed down.",
+                listen_peer(request));
+}
+
+static void on_header(void *userdata, ListenRequest *request) {
+        const char *method = listen_method(request);
+        Page *page = userdata;
+        const ConfigSecret *password = &page->config->page->password;
+        unsigned seconds = 0;
+
+        if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+                return page_answer_method(request);
+        if (!password->file)
+                return;
+        switch (page_login_check(&page->login, password->text,
+                &(PageLoginTry){ listen_header(request, "Authorization"), listen_peer(request), clock_now() },
+                &seconds)) {
+        case PAGE_LOGIN_OK:
+                return;
+        case PAGE_LOGIN_WAIT:
+                return page_answer_wait(request, seconds);
+        case PAGE_LOGIN_WRONG:
+                say_login(page, request);
+                break;
+        }
+        page_answer_login(request);
+}
+
+/* ---- listening ---- */
+
+static const char *listen_words(int error) {
+        switch (error) {
+        case -EADDRINUSE:
+                return "another program has that address; free it, or choose another in page.listen";
+        case -EADDRNOTAVAIL:
+                return "this machine has no such address; correct page.listen";
+        case -EEXIST:
+                return "a source of this configuration has the path / there; give the page another address";
+        case -EACCES:
+                return "this user may not listen there, or not read a file of tls: ports below 1024 need a socket of "
+                       "systemd";
+        case -ENOENT:
+                return "the service manager handed over no such socket, or a file of tls is missing";
+        case -EKEYREJECTED:
+                return "certificate and key of tls do not fit, or are not PEM";
+        case -ENOTSUP:
+                return "the library for it is not there; install libmicrohttpd12";
+        default:
+                return strerror(-error);
+        }
+}
+
+static int pem_read(const char *path, char **ret) {
+        _cleanup_close_ int fd = -1;
+        _cleanup_free_ char *text = NULL;
+        size_t n;
+        int r;
+
+        if (!path)
+                return 0;
+        r = file_open(path, &fd);
+        if (r < 0)
+                return r;
+        text = calloc(1, PEM_MAX);
+        if (!text)
+                return -ENOMEM;
+        r = file_read(fd, text, PEM_MAX - 1, &n);
+        if (r >= 0)
+                *ret = cleanup_steal(text);
+        return r;
+}
+
+static int page_try(Page *page) {
+        _cleanup_free_ char *certificate = NULL, *key = NULL;
+        const PageConfig *keys = page->config->page;
+        int r;
+
+        r = pem_read(keys->certificate_file, &certificate);
+        if (r < 0)
+                return r;
+        r = pem_read(keys->key_file, &key);
+        if (r < 0)
+                return r;
+        r = listen_route(page->host.listen,
+                &(ListenSpec){
+                        .address = keys->listen,
+                        .certificate = certificate,
+                        .key = key,
+                        .hosts = (const char *const *) keys->hosts,
+                        .path = "/",
+                        .below = true,
+                },
+                &(ListenHandler){ on_header, on_request, page }, &page->route);
+        if (key)
+                explicit_bzero(key, PEM_MAX);
+        return r;
+}
+
+static void say_listening(Page *page) {
+        char span[CLOCK_SPAN_SIZE];
+
+        if (trouble_mend(&page->trouble, span))
+                log_event(LOG_NOTICE, EVENT_PAGE_RECOVERED, NULL, "The page is served on %s again, after %s.",
+                        page->config->page->listen, span);
+        else
+                log_info("The page is served on %s.", page->config->page->listen);
+}
+
+/* An address that is taken may be free later. */
+static void on_listen(void *userdata) {
+        Page *page = userdata;
+        usec_t delay;
+        int r;
+
+        r = page_try(page);
+        if (r == 0) {
+                backoff_reset(&page->backoff);
+                return say_listening(page);
+        }
+        delay = backoff_next(&page->backoff, loop_random());
+        loop_arm_in(page->retry, delay);
+        if (trouble_fail(&page->trouble, TROUBLE_LASTING, delay, listen_words(r)))
+                log_event(trouble_level(&page->trouble), EVENT_PAGE_FAILING,
+                        LOG_FIELDS({ FIELD_ERROR, page->trouble.detail }),
+                        "The page cannot be served on %s: %s. It is tried again; nothing else waits for it.",
+                        page->config->page->listen, page->trouble.detail);
+}
+
+static void page_close(Page *page) {
+        loop_off(page->retry);
+        page->route = listen_drop(page->route);
+        page->trouble = (Trouble){};
+        backoff_reset(&page->backoff);
+}
+
+/* ---- what is drawn ---- */
+
+static const char *first_of(const Config *config, const char *sink) {
+        for (size_t i = 0; i < config->n_subscriptions; i++)
+                if (!sink || strcmp(config->subscriptions[i].sink, sink) == 0)
+                        return config->subscriptions[i].subscription;
+        return NULL;
+}
+
+/* A file sink has everything, and nothing else has to be up for it. */
+static const char *subscription_choose(const Config *config) {
+        const char *subscription = config->page->subscription;
+
+        if (!subscription)
+                subscription = first_of(config, "file");
+        return subscription ? subscription : first_of(config, NULL);
+}
+
+/* ---- life ---- */
+
+void page_use(Page *page, Config *config) {
+        bool same = page->config && config_page_equal(page->config->page, config->page);
+
+        if (!same)
+                page_close(page);
+        config_ref(config);
+        config_unref(page->config);
+        page->config = config;
+        page->subscription = config->page ? subscription_choose(config) : NULL;
+        if (!same && config->page)
+                loop_arm_in(page->retry, 0);
+}
+
+void page_stop(Page *page) {
+        if (page->stopping)
+                return;
+        page->stopping = true;
+        page_close(page);
+}
+
+bool page_is_stopped(const Page *page) {
+        return page->stopping;
+}
+
+int page_new(const PageHost *host, Page **ret) {
+        _cleanup_(page_freep) Page *page = calloc(1, sizeof(*page));
+        int r;
+
+        if (!page)
+                return -ENOMEM;
+        page->host = *host;
+        page->backoff = (Backoff){ .initial = USEC_PER_SEC, .max = LISTEN_RETRY_MAX_USEC };
+        r = loop_add_timer(host->loop, LOOP_EXACT, on_listen, page, &page->retry);
+        if (r < 0)
+                return r;
+        *ret = cleanup_steal(page);
+        return 0;
+}
+
+Page *page_free(Page *page) {
+        if (!page)
+                return NULL;
+        listen_drop(page->route);
+        loop_drop(page->retry);
+        config_unref(page->config);
+        free(page);
+        return NULL;
+}

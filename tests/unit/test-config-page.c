@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The section `page:` (P9, P10). */
+#include "config-fixture.h"
+
+#define MOST PUBSUB SUBSCRIBE
+
+static Config *parse_page(const char *page) {
+        char text[1000];
+        int size = snprintf(text, sizeof(text), MOST "page: %s\n", page);
+
+        return parse_as("page.yaml", text, (size_t) size, &types_of_config);
+}
+
+static void assert_refused(const char *page, const char *words) {
+        char text[1000];
+        int size = snprintf(text, sizeof(text), MOST "page: %s\n", page);
+        char *said = errors_of(text, (size_t) size, &(ConfigInput){ "page.yaml", &types_of_config, env_none });
+
+        assert_contains(said, words);
+        free(said);
+}
+
+static void test_default_is_none(void **state) {
+        static const char text[] = MOST;
+        Config *config = parse_as("page.yaml", text, strlen(text), &types_of_config);
+
+        assert_null(config->page);
+        config_unref(config);
+}
+
+static void test_empty_section(void **state) {
+        Config *config = parse_page("{}");
+
+        assert_string_equal(config->page->listen, "127.0.0.1:8480");
+        assert_null(config->page->password.file);
+        assert_null(config->page->subscription);
+        assert_false(config->page->allow_plain);
+        assert_int_equal(config->page->series.n, 0);
+        config_unref(config);
+}
+
+static void test_everything(void **state) {
+        Config *config = parse_page("{listen: '[::]:443', hosts: [pi.example], password_file: pw, tls: {certificate_file: c.pem, key_file: /k.pem},"
+                                    " subscription: sub, series: {/newest_events/te/val: 温度, co2: ''}}");
+
+        assert_string_equal(config->page->subscription, "projects/my-project/subscriptions/sub");
+        assert_string_equal(config->page->hosts[0], "pi.example");
+        assert_string_equal(config->page->key_file, "/k.pem");
+        assert_string_equal(config->page->series.items[0].name, "/newest_events/te/val");
+        assert_string_equal(config_map_get(&config->page->series, "co2"), "");
+        config_unref(config);
+}
+
+/* What others can reach has a password, and TLS or a word that it need not (P10). */
+static void test_beyond_loopback(void **state) {
+        static const char *const addresses[] = { "'0.0.0.0:8480'", "'192.168.1.5:80'", "'[::]:8480'", "'systemd:page'" };
+        char page[200];
+
+        for (size_t i = 0; i < ELEMENTSOF(addresses); i++) {
+                (void) snprintf(page, sizeof(page), "{listen: %s}", addresses[i]);
+                assert_refused(page, "page.listen: others can reach that address, so password_file is needed");
+                (void) snprintf(page, sizeof(page), "{listen: %s, password_file: pw}", addresses[i]);
+                assert_refused(page, "needs tls, or allow_plain: true");
+                (void) snprintf(page, sizeof(page), "{listen: %s, allow_plain: true}", addresses[i]);
+                assert_refused(page, "password_file is needed");
+                (void) snprintf(page, sizeof(page), "{listen: %s, password_file: pw, allow_plain: true}", addresses[i]);
+                config_unref(parse_page(page));
+                (void) snprintf(page, sizeof(page), "{listen: %s, password_file: pw, tls: {certificate_file: c, key_file: k}}", addresses[i]);
+                config_unref(parse_page(page));
+        }
+        config_unref(parse_page("{listen: '[::1]:8480'}"));
+        config_unref(parse_page("{listen: 'localhost:8480'}"));
+}
+
+static void test_slips(void **state) {
+        assert_refused("{listen: 8480}", "page.listen");
+        assert_refused("{listen: 'pi.example:8480'}", "page.listen");
+        assert_refused("{tls: {certificate_file: c}}", "key_file: is missing");
+        assert_refused("{tls: {key_file: c}}", "certificate_file: is missing");
+        assert_refused("{subscription: other}", "page.subscription: is none of this file");
+        assert_refused("{series: {/a/*/b: x}}", "is neither a member nor a JSON pointer");
+        assert_refused("{password: secret}", "page.password");
+}
+
+static void test_comparison(void **state) {
+        Config *a = parse_page("{hosts: [a]}"), *b = parse_page("{hosts: [a]}"), *c = parse_page("{hosts: [c]}");
+
+        assert_true(config_page_equal(a->page, b->page));
+        assert_false(config_page_equal(a->page, c->page));
+        assert_false(config_page_equal(a->page, NULL));
+        assert_true(config_page_equal(NULL, NULL));
+        config_unref(a);
+        config_unref(b);
+        config_unref(c);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_default_is_none),
+                cmocka_unit_test(test_empty_section),
+                cmocka_unit_test(test_everything),
+                cmocka_unit_test(test_beyond_loopback),
+                cmocka_unit_test(test_slips),
+                cmocka_unit_test(test_comparison),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
