@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "text.h"
+
 static HttpOutcome outcome_timeout(const HttpEnd *end, char *detail, size_t size) {
         char span[32];
 
@@ -158,4 +160,12 @@ HttpOutcome http_outcome(const HttpEnd *end, char *detail, size_t size) {
         default:
                 return outcome_cut(end, detail, size);
         }
+}
+
+void http_reply_words(const HttpReply *reply, char *buffer, size_t size) {
+        const char *body = reply->body.data ?: "";
+        size_t said = text_cut(body, reply->body.size, HTTP_WORDS_MAX);
+        int n = snprintf(buffer, size, "%s%s%.*s", reply->detail, said > 0 ? ": " : "", (int) said, body);
+
+        buffer[text_clean(buffer, n < (int) size ? (size_t) n : size - 1)] = '\0';
 }

@@ -65,6 +65,11 @@ HttpRequest *http_cancel(HttpRequest *request);
 /* The last header of that name, trimmed, or NULL. Valid until the callback returns. */
 const char *http_reply_header(const HttpReply *reply, const char *name);
 
+#define HTTP_WORDS_MAX 200
+
+/* Writes "HTTP 422: what the server said", of that not more than HTTP_WORDS_MAX bytes, on one line. */
+void http_reply_words(const HttpReply *reply, char *buffer, size_t size);
+
 enum { HTTP_URL_OK = 0, HTTP_URL_MALFORMED = 1, HTTP_URL_PLAIN = 2, HTTP_URL_METADATA = 3 };
 /* Whether *url* may carry a secret: HTTP_URL_OK for https, and for http to a loopback address or `localhost`;
  * HTTP_URL_METADATA for http to metadata.google.internal / 169.254.169.254, which gives tokens and takes none;

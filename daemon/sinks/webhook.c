@@ -21,7 +21,6 @@
 #include "sinks/webhook.h"
 
 #define REPLY_MAX (8 * 1024 * 1024) /* a server may repeat what it was sent */
-#define WORDS_MAX 200               /* of a reply, in a log line */
 #define REFUSED_MAX 10              /* alone, one after the other: the write ends, and who is to blame is seen above */
 #define SPANS_MAX 32                /* halves of halves */
 #define NOWHERE SIZE_MAX
@@ -46,7 +45,7 @@ typedef struct Webhook {
         HttpRequest *request;
         Stream *stream; /* of a probe */
         SinkAnswer *probed;
-        char host_name[WEBHOOK_HOST_SIZE];
+        char host_name[WEB_PLACE_HOST_SIZE];
 } Webhook;
 
 /* ---- faults ---- */
@@ -70,15 +69,6 @@ static void fail_to_reach(SinkAnswer *answer, const char *detail) {
         text_copy(answer->detail, sizeof(answer->detail), detail);
 }
 
-/* "HTTP 422: what the server said". */
-static void reply_words(const HttpReply *reply, char text[static SINK_DETAIL_MAX]) {
-        size_t size = text_cut(reply->body.data ?: "", reply->body.size, WORDS_MAX);
-        int n = snprintf(text, SINK_DETAIL_MAX, "%s%s%.*s", reply->detail, size > 0 ? ": " : "", (int) size,
-                reply->body.data ?: "");
-
-        text[text_clean(text, n < SINK_DETAIL_MAX ? (size_t) n : SINK_DETAIL_MAX - 1)] = '\0';
-}
-
 static void fail_as(SinkAnswer *answer, WebhookClass class, const HttpReply *reply) {
         if (reply->outcome == HTTP_UNREACHABLE || reply->outcome == HTTP_TLS)
                 return fail_to_reach(answer, reply->detail);
@@ -96,7 +86,7 @@ static void fail_as(SinkAnswer *answer, WebhookClass class, const HttpReply *rep
                         reply->status == 401 || reply->status == 407 ? "give it the right secret"
                                                                      : "correct url: redirects are not followed");
         answer->retry_after = reply->retry_after;
-        reply_words(reply, answer->detail);
+        http_reply_words(reply, answer->detail, sizeof(answer->detail));
 }
 
 /* ---- one request after the other ---- */
@@ -166,7 +156,7 @@ static int webhook_send(Webhook *w, const AuthProof *proof) {
         size_t n = w->n_headers;
         HttpSpec spec = { .method = "POST",
                 .url = proof->url,
-                .ca_file = w->keys->ca_file,
+                .ca_file = w->keys->at.ca_file,
                 .headers = (const char *const *) w->headers,
                 .timeout = w->keys->timeout,
                 .max_reply = REPLY_MAX };
@@ -203,7 +193,7 @@ static void webhook_ask(Webhook *w) {
         AuthProof proof = {};
         int r;
 
-        r = auth_prove(w->auth, webhook_config_url(w->keys), clock_wall(), &proof);
+        r = auth_prove(w->auth, web_place_url(&w->keys->at), clock_wall(), &proof);
         if (r == AUTH_WAIT)
                 r = auth_fetch(w->auth, on_token, w);
         else if (r == AUTH_READY)
@@ -248,7 +238,7 @@ static void webhook_suspect(Webhook *w, const HttpReply *reply) {
 
         while (item->verdict == SINK_BAD)
                 item++;
-        reply_words(reply, detail);
+        http_reply_words(reply, detail, sizeof(detail));
         item->alone = true;
         sink_item_suspect(item, reply->status, webhook_body_is_at_fault(reply->status),
                 document_reason(DOCUMENT_REFUSED), detail);
@@ -347,7 +337,7 @@ static void webhook_probe(void *self, SinkAnswer *answer) {
         StreamSpec spec;
         int r;
 
-        if (!webhook_config_stream(w->keys, w->host_name, &spec))
+        if (!web_place_stream(&w->keys->at, w->host_name, &spec))
                 return sink_host_answer(w->host);
         w->probed = answer;
         r = stream_open(sink_host_means(w->host)->loop, &spec, &callbacks, &w->stream);
@@ -397,13 +387,6 @@ static int webhook_add_headers(Webhook *w) {
         return 0;
 }
 
-/* Of a URL that is a secret, its path alone is one: that is what a server repeats. */
-static int webhook_note_path(const Webhook *w) {
-        const char *path = strchr(strstr(webhook_config_url(w->keys), "://") + 3, '/');
-
-        return path && w->keys->url_file.text ? secrets_note(sink_host_means(w->host)->secrets, path + 1) : 0;
-}
-
 static int webhook_make_auth(Webhook *w) {
         const SinkMeans *means = sink_host_means(w->host);
         AuthSpec spec = auth_config_spec(&w->keys->auth);
@@ -411,7 +394,7 @@ static int webhook_make_auth(Webhook *w) {
 
         (void) snprintf(name, sizeof(name), "webhook-%.16s",
                 sha256_hex(w->rules.subscription, strlen(w->rules.subscription), hash));
-        spec.ca_file = w->keys->ca_file;
+        spec.ca_file = w->keys->at.ca_file;
         spec.state_dir = means->state_dir;
         spec.state_name = name;
         return auth_new(&(AuthHost){ .http = means->http, .secrets = means->secrets, .no_exchange = means->guest },
@@ -421,13 +404,13 @@ static int webhook_make_auth(Webhook *w) {
 static int webhook_make(Webhook *w) {
         int r;
 
-        w->place = webhook_config_place(w->keys);
+        w->place = web_place_shown(&w->keys->at);
         if (!w->place)
                 return -ENOMEM;
         r = webhook_add_headers(w);
         if (r < 0)
                 return r;
-        r = webhook_note_path(w);
+        r = web_place_note(&w->keys->at, sink_host_means(w->host)->secrets);
         return r < 0 ? r : webhook_make_auth(w);
 }
 
@@ -436,7 +419,7 @@ static int webhook_open(
         Webhook *w;
         int r;
 
-        r = webhook_config_check(config->keys, problem);
+        r = web_place_check(&((const WebhookConfig *) config->keys)->at, problem);
         if (r < 0)
                 return r;
         w = calloc(1, sizeof(Webhook));

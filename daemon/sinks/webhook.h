@@ -4,34 +4,20 @@
 
 #include "auth.h"
 #include "lib/sha256.h"
-#include "lib/stream.h"
 #include "sinks/document-json.h"
 #include "subscribe/sink-admin.h"
+#include "web-place.h"
 
 typedef struct WebhookConfig {
-        char *url; /* this, or url_file */
-        ConfigSecret url_file;
+        WebPlace at;
         ConfigMap headers;
         AuthConfig auth;
         unsigned batch;
         usec_t timeout;
-        char *ca_file;
-        bool allow_plain;
 } WebhookConfig;
 
 extern const ConfigSection webhook_config_section; /* webhook-config.c */
 extern const SinkAdmin webhook_config_admin;
-
-/* Where requests go. Borrowed; its secret was read. */
-const char *webhook_config_url(const WebhookConfig *keys);
-/* The URL as it may be shown: without a query, and of a secret one no more than its server. Owned; NULL without memory.
- */
-char *webhook_config_place(const WebhookConfig *keys);
-#define WEBHOOK_HOST_SIZE 256
-/* How to connect there without sending anything, the host in *host*. False: not by itself, a proxy stands between. */
-bool webhook_config_stream(const WebhookConfig *keys, char host[static WEBHOOK_HOST_SIZE], StreamSpec *ret);
-/* What is wrong with the URL, which is only known when its secret was read. -EBADMSG with a sentence in *problem*. */
-int webhook_config_check(const WebhookConfig *keys, char problem[static SINK_DETAIL_MAX]);
 
 #define WEBHOOK_BODY_MAX (4 * 1024 * 1024) /* of a request with more than one document */
 

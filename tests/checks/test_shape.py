@@ -12,13 +12,13 @@ SOURCES = sorted([*REPO.glob("lib/*.[ch]"), *REPO.glob("daemon/**/*.[ch]")])
 # Left may not include right. Files not named stand where their folder's others do.
 LAYERS = [
     ["lib/"],
-    ["daemon/events", "daemon/config", "daemon/secret", "daemon/trouble", "daemon/auth", "daemon/bisect", "daemon/match", "daemon/publish/reading"],
+    ["daemon/events", "daemon/config", "daemon/secret", "daemon/trouble", "daemon/auth", "daemon/bisect", "daemon/match", "daemon/web-place", "daemon/publish/reading"],
     ["daemon/publish/shape"],
     ["daemon/pubsub/wire", "daemon/sinks/document", "daemon/subscribe/batch", "daemon/subscribe/blame", "daemon/subscribe/payload"],
     ["daemon/pubsub/credentials", "daemon/pubsub/token"],
     ["daemon/pubsub/client", "daemon/publish/outbox"],
     ["daemon/publish/", "daemon/subscribe/"],  # source, publisher, sink, lease, subscriber and what only they use
-    ["daemon/sources/", "daemon/sinks/mongodb", "daemon/sinks/file", "daemon/sinks/webhook"],
+    ["daemon/sources/", "daemon/sinks/mongodb", "daemon/sinks/file", "daemon/sinks/webhook", "daemon/sinks/alert"],
     ["daemon/types"],
     ["daemon/report", "daemon/stalls"],
     ["daemon/page"],

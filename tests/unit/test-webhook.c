@@ -332,8 +332,8 @@ static void test_a_secret_url(void **state) {
         static const char *const texts[] = { "{\"v\":0}", "{\"v\":1}" };
         World *w = *state;
 
-        w->keys.url = NULL;
-        w->keys.url_file = (ConfigSecret){ url_file, w->url };
+        w->keys.at.url = NULL;
+        w->keys.at.url_file = (ConfigSecret){ url_file, w->url };
         w->words = "no such hook: /in/4Hd8sK2p9QxZ";
         start(w, says_forbidden);
         assert_int_equal(sink_write(w->sink, batch_of(texts, 2)), SINK_WRITE_STARTED);
@@ -357,15 +357,15 @@ static void test_a_wrong_url_file(void **state) {
         World *w = *state;
         char problem[SINK_DETAIL_MAX];
 
-        w->keys.url = NULL;
-        w->keys.url_file = (ConfigSecret){ url_file, (char[]){ "hooks.example.com/x" } };
-        assert_int_equal(webhook_config_check(&w->keys, problem), -EBADMSG);
+        w->keys.at.url = NULL;
+        w->keys.at.url_file = (ConfigSecret){ url_file, (char[]){ "hooks.example.com/x" } };
+        assert_int_equal(web_place_check(&w->keys.at, problem), -EBADMSG);
         assert_contains(problem, "secret file hook.url holds no URL");
-        w->keys.url_file.text = (char[]){ "http://hooks.example.com/x" };
-        assert_int_equal(webhook_config_check(&w->keys, problem), -EBADMSG);
+        w->keys.at.url_file.text = (char[]){ "http://hooks.example.com/x" };
+        assert_int_equal(web_place_check(&w->keys.at, problem), -EBADMSG);
         assert_contains(problem, "allow_plain");
-        w->keys.allow_plain = true;
-        assert_int_equal(webhook_config_check(&w->keys, problem), 0);
+        w->keys.at.allow_plain = true;
+        assert_int_equal(web_place_check(&w->keys.at, problem), 0);
 }
 
 static void assert_refused(const char *section, const char *words) {
@@ -403,7 +403,7 @@ static int set_up(void **state) {
         (void) snprintf(w->token_url, sizeof(w->token_url), "http://127.0.0.1:%u/token", http_server_port(w->server));
         (void) snprintf(w->state_dir, sizeof(w->state_dir), "/tmp/test-webhook-XXXXXX");
         assert_non_null(mkdtemp(w->state_dir));
-        w->keys = (WebhookConfig){ .url = w->url, .batch = 100, .timeout = 5 * USEC_PER_SEC };
+        w->keys = (WebhookConfig){ .at.url = w->url, .batch = 100, .timeout = 5 * USEC_PER_SEC };
         w->config = (SubscriptionConfig){ .subscription = subscription,
                 .id_attribute = id_attribute,
                 .backoff = { 100 * USEC_PER_MSEC, 300 * USEC_PER_MSEC },

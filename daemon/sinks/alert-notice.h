@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What is to be told: plain values between the states of the rules, which live on a thread with alerts.sqlite, and the
+ * sender, which lives on the loop. */
+
+#include "lib/bytes.h"
+#include "lib/clock.h"
+
+typedef enum AlertKind {
+        ALERT_FIRING,   /* began, and nobody was told yet */
+        ALERT_REPEAT,   /* goes on, and was told before */
+        ALERT_RESOLVED, /* is over, and its beginning was told */
+        ALERT_ENDED,    /* began and ended before it could be told: "was firing from ... to ..." */
+        ALERT_REMOVED,  /* its rule is gone from the configuration, and its beginning was told */
+        ALERT_TEST,     /* nothing is the matter: `alerts test` */
+} AlertKind;
+#define ALERT_KINDS (ALERT_TEST + 1)
+
+typedef enum AlertTest {
+        ALERT_ABOVE,
+        ALERT_BELOW,
+        ALERT_IS,
+        ALERT_STALE,
+} AlertTest;
+#define ALERT_TESTS (ALERT_STALE + 1)
+
+#define ALERT_KEY_SIZE 37 /* a UUID and its NUL */
+
+/* One thing to tell one target. Texts are UTF-8 as they came, neither escaped nor cut; NULL: there is none. Times are
+ * wall time, 0: none. */
+typedef struct AlertNotice {
+        int64_t id; /* in alerts.sqlite, and in receipts */
+        AlertKind kind;
+        AlertTest test;
+        const char *target, *rule;
+        const char *source, *device, *name, *site; /* NULL all of them: the rule has found no device at all */
+        const char *field, *value;
+        const char *limit; /* as a reader would write it; of ALERT_STALE *span* says it */
+        usec_t span;
+        usec_t since;
+        usec_t until;             /* ALERT_RESOLVED, ALERT_ENDED, ALERT_REMOVED */
+        usec_t at;                /* when it became due */
+        const char *text;         /* the rule's template; NULL: the default */
+        char key[ALERT_KEY_SIZE]; /* it was sealed under; "": it is not */
+} AlertNotice;
+
+typedef enum AlertVerdict {
+        ALERT_SEALED,   /* is about to be sent under that key */
+        ALERT_ACCEPTED, /* the target has it */
+        ALERT_REFUSED,  /* it never will, while it takes others */
+        ALERT_BACK,     /* it does not have it: due again, and no longer sealed */
+} AlertVerdict;
+
+typedef struct AlertReceipt {
+        int64_t id;
+        AlertVerdict verdict;
+        usec_t at;                /* wall time */
+        char key[ALERT_KEY_SIZE]; /* of ALERT_SEALED */
+} AlertReceipt;
+
+#define ALERT_EXCHANGE_MAX 1000 /* notices */
+
+/* A question to the store, and its answer. What was sealed may have been sent: it stays as it is until its receipt. */
+typedef struct AlertExchange {
+        AlertReceipt *receipts;
+        size_t n_receipts;
+        AlertNotice *notices; /* what is due now, the sealed ones as well, oldest first */
+        size_t n_notices;
+        uint64_t waiting; /* due in all */
+        usec_t next;      /* wall time at which something more will be due; 0: nothing is foreseen */
+        char **texts;     /* what the notices point into, each from malloc() */
+        size_t n_texts;
+} AlertExchange;
+/* Frees everything in it, not itself. */
+void alert_exchange_done(AlertExchange *exchange);

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The services:
+ *
+ *   Slack    https://api.slack.com/messaging/webhooks: 1 message a second; `& < >` are its markup.
+ *   Discord  https://discord.com/developers/docs/resources/webhook, its /slack address: 2000 characters, 30 messages a
+ *            minute; @everyone in a text calls everybody.
+ *   ntfy     https://docs.ntfy.sh/publish/, as JSON: 4096 bytes, a message every 5 s beyond a burst of 60.
+ *   LINE     https://developers.line.biz/en/reference/messaging-api/, push: 5000 characters, counted as UTF-16;
+ *            X-Line-Retry-Key, under which 409 means that the message was taken before. */
+#include "sinks/alert-target.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/text.h"
+
+#define DISCORD_PATH "/slack"
+#define DISCORD_MAX 2000
+#define DISCORD_PACE_USEC (2 * USEC_PER_SEC)
+#define ELLIPSIS "\xe2\x80\xa6"
+#define NO_CALL "\xe2\x80\x8b" /* U+200B behind an @ or between ] and (: nobody is called, nothing becomes a link */
+
+typedef struct Service {
+        const char *what, *server, *path; /* where url is left out; what is asked for there */
+        const char *key;                  /* header against doubles */
+        usec_t pace;
+        size_t max; /* of a message */
+        bool bytes; /* counted in bytes, else in units of UTF-16 */
+        bool markup;
+        const char *remedy; /* of a refusal */
+} Service;
+
+static const Service services[ALERT_SERVICES] = {
+        [ALERT_SLACK] = { .what = "Slack",
+                .pace = USEC_PER_SEC,
+                .max = 3000,
+                .markup = true,
+                .remedy = "make a new webhook where its channel is, and put the new URL into url_file" },
+        [ALERT_NTFY] = { .what = "ntfy",
+                .server = "https://ntfy.sh",
+                .pace = USEC_PER_SEC,
+                .max = 4096,
+                .bytes = true,
+                .remedy = "correct url, topic and token_file: an access token that may write to the topic" },
+        [ALERT_LINE] = { .what = "LINE",
+                .server = "https://api.line.me",
+                .path = "/v2/bot/message/push",
+                .key = "X-Line-Retry-Key",
+                .max = 5000,
+                .remedy = "issue a channel access token for token_file, and see that recipient is an id of this "
+                          "channel and has the account as a friend" },
+        [ALERT_WEBHOOK] = { .what = "web server",
+                .key = "Idempotency-Key",
+                .remedy = "see what the server says, and whether url, auth and body are what it wants" },
+};
+
+static const Service *service_of(const AlertTarget *target) {
+        return &services[target->type];
+}
+
+const char *alert_target_service(const AlertTarget *target) {
+        return service_of(target)->what;
+}
+
+WebPlace alert_target_at(const AlertTarget *target) {
+        WebPlace at = target->at;
+
+        if (!at.url && !at.url_file.file)
+                at.url = (char *) service_of(target)->server;
+        return at;
+}
+
+static bool is_discord(const AlertTarget *target) {
+        const char *url = target->at.url_file.text, *slash = url ? strrchr(url, '/') : NULL;
+
+        return target->type == ALERT_SLACK && slash && strcmp(slash, DISCORD_PATH) == 0;
+}
+
+usec_t alert_target_pace(const AlertTarget *target) {
+        return is_discord(target) ? DISCORD_PACE_USEC : service_of(target)->pace;
+}
+
+bool alert_target_is_keyed(const AlertTarget *target) {
+        return service_of(target)->key != NULL;
+}
+
+static size_t room_of(const AlertTarget *target) {
+        return is_discord(target) ? DISCORD_MAX : service_of(target)->max;
+}
+
+/* ---- escaping and cutting ---- */
+
+/* A character as the service wants it, and how much of its room that takes. */
+typedef struct Piece {
+        Slice text;
+        size_t size; /* of the character that it came from */
+        size_t room;
+} Piece;
+
+static size_t character_size(unsigned char lead) {
+        return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
+
+/* Well-formed UTF-8 is what the text is made of. */
+static size_t count_units(Slice text) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < text.size; i += character_size((unsigned char) text.data[i]))
+                n += character_size((unsigned char) text.data[i]) == 4 ? 2 : 1;
+        return n;
+}
+
+static const char *markup_of(const char *at) {
+        switch (*at) {
+        case '&':
+                return "&amp;";
+        case '<':
+                return "&lt;";
+        case '>':
+                return "&gt;";
+        case '@':
+                return "@" NO_CALL;
+        case ']':
+                return at[1] == '(' ? "]" NO_CALL : NULL;
+        default:
+                return NULL;
+        }
+}
+
+static Piece piece_at(const Service *service, const char *at) {
+        Piece piece = { .size = character_size((unsigned char) *at) };
+        const char *markup = service->markup ? markup_of(at) : NULL;
+
+        piece.text = markup ? (Slice){ markup, strlen(markup) } : (Slice){ at, piece.size };
+        piece.room = service->bytes ? piece.text.size : count_units(piece.text);
+        return piece;
+}
+
+static size_t measure(const Service *service, Slice text) {
+        size_t room = 0;
+
+        for (size_t i = 0; i < text.size;) {
+                Piece piece = piece_at(service, text.data + i);
+
+                room += piece.room;
+                i += piece.size;
+        }
+        return room;
+}
+
+/* Appends what fits, with an ellipsis where something does not. */
+static int append_cut(const Service *service, Slice text, size_t max, Bytes *to) {
+        size_t left = measure(service, text) <= max ? max : max - (service->bytes ? strlen(ELLIPSIS) : 1);
+        bool whole = left == max;
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < text.size;) {
+                Piece piece = piece_at(service, text.data + i);
+
+                if (piece.room > left)
+                        break;
+                r = bytes_append(to, piece.text.data, piece.text.size);
+                left -= piece.room;
+                i += piece.size;
+        }
+        return r < 0 || whole ? r : bytes_append_text(to, ELLIPSIS);
+}
+
+/* ---- the text of a message ---- */
+
+/* A line for each. */
+static int write_lines(const AlertMessage *message, Bytes *to) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < message->n; i++) {
+                r = i > 0 ? bytes_append_text(to, "\n") : 0;
+                if (r >= 0)
+                        r = alert_text_write(&message->notices[i], message->language, to);
+        }
+        return r;
+}
+
+int alert_target_fit(const AlertTarget *target, const AlertMessage *message) {
+        const Service *service = service_of(target);
+        size_t used = 0, fitting = 0, most = target->type == ALERT_WEBHOOK ? 1 : message->n;
+
+        while (fitting < most) {
+                _cleanup_bytes_ Bytes line = {};
+                int r = alert_text_write(&message->notices[fitting], message->language, &line);
+
+                if (r < 0)
+                        return r;
+                used += measure(service, (Slice){ line.data, line.size }) + 1; /* its line feed */
+                if (fitting > 0 && used > room_of(target))
+                        break;
+                fitting++;
+        }
+        return (int) fitting;
+}
+
+/* Appends `"KEY":"the lines"`, escaped twice: for the service, then for JSON. */
+static int append_message(const AlertTarget *target, const char *key, Slice lines, Bytes *body) {
+        _cleanup_bytes_ Bytes text = {};
+        int r;
+
+        r = append_cut(service_of(target), lines, room_of(target), &text);
+        if (r >= 0)
+                r = bytes_append_format(body, "\"%s\":", key);
+        return r < 0 ? r : bytes_append_json_string(body, text.data ?: "", text.size);
+}
+
+/* ---- bodies ---- */
+
+static int write_slack(const AlertTarget *target, Slice lines, Bytes *body) {
+        int r;
+
+        r = bytes_append_text(body, "{");
+        if (r >= 0)
+                r = append_message(target, "text", lines, body);
+        return r < 0 ? r : bytes_append_text(body, ",\"mrkdwn\":false,\"unfurl_links\":false,\"unfurl_media\":false}");
+}
+
+static int write_line(const AlertTarget *target, Slice lines, Bytes *body) {
+        int r;
+
+        r = bytes_append_text(body, "{\"to\":");
+        if (r >= 0)
+                r = bytes_append_json_string(body, target->recipient, strlen(target->recipient));
+        if (r >= 0)
+                r = bytes_append_text(body, ",\"messages\":[{\"type\":\"text\",");
+        if (r >= 0)
+                r = append_message(target, "text", lines, body);
+        return r < 0 ? r : bytes_append_text(body, "}]}");
+}
+
+/* Of several: the gravest. */
+static AlertKind kind_of(const AlertMessage *message) {
+        AlertKind kind = message->notices[0].kind;
+
+        for (size_t i = 1; i < message->n; i++)
+                if (message->notices[i].kind < kind)
+                        kind = message->notices[i].kind;
+        return kind;
+}
+
+static int write_ntfy(const AlertTarget *target, const AlertMessage *message, Slice lines, Bytes *body) {
+        AlertKind kind = kind_of(message);
+        const char *title = alert_text_title(kind, message->language);
+        int r;
+
+        r = bytes_append_text(body, "{\"topic\":");
+        if (r >= 0)
+                r = bytes_append_json_string(body, target->topic, strlen(target->topic));
+        if (r >= 0)
+                r = bytes_append_format(body, ",\"title\":\"%s\",", title);
+        if (r >= 0)
+                r = append_message(target, "message", lines, body);
+        if (r < 0)
+                return r;
+        return bytes_append_format(body, ",\"priority\":%d,\"tags\":[\"%s\"]}", kind <= ALERT_REPEAT ? 4 : 3,
+                kind <= ALERT_REPEAT ? "warning" : "white_check_mark");
+}
+
+static int write_body(const AlertTarget *target, const AlertMessage *message, Bytes *body) {
+        _cleanup_bytes_ Bytes text = {};
+        Slice lines;
+        int r;
+
+        if (target->type == ALERT_WEBHOOK)
+                return alert_text_write_body(target->body, message->notices, message->language, body);
+        r = write_lines(message, &text);
+        if (r < 0)
+                return r;
+        lines = (Slice){ text.data ?: "", text.size };
+        if (target->type == ALERT_SLACK)
+                return write_slack(target, lines, body);
+        if (target->type == ALERT_LINE)
+                return write_line(target, lines, body);
+        return write_ntfy(target, message, lines, body);
+}
+
+void alert_target_request_done(AlertRequest *request) {
+        bytes_done(&request->url);
+        bytes_done(&request->body);
+        bytes_done(&request->key);
+}
+
+static int write_url(const AlertTarget *target, Bytes *to) {
+        const WebPlace at = alert_target_at(target);
+        const char *url = web_place_url(&at), *path = service_of(target)->path ?: "";
+        size_t size = strlen(url);
+
+        if (*path && url[size - 1] == '/')
+                size--;
+        return bytes_append_format(to, "%.*s%s", (int) size, url, path);
+}
+
+int alert_target_write(const AlertTarget *target, const AlertMessage *message, AlertRequest *ret) {
+        const char *header = service_of(target)->key;
+        int r;
+
+        r = write_url(target, &ret->url);
+        if (r >= 0)
+                r = write_body(target, message, &ret->body);
+        if (r >= 0 && header)
+                r = bytes_append_format(&ret->key, "%s: %s", header, message->key);
+        return r;
+}
+
+/* ---- answers ---- */
+
+/* A captive portal, a login page, a page of the service that is not its API: none of them took a message. */
+static bool is_web_page(const HttpReply *reply) {
+        const char *type = http_reply_header(reply, "Content-Type"), *body = reply->body.data ?: "";
+
+        if (type && strncasecmp(type, "text/html", strlen("text/html")) == 0)
+                return true;
+        while (isspace((unsigned char) *body))
+                body++;
+        return strncasecmp(body, "<!doctype", strlen("<!doctype")) == 0 || strncasecmp(body, "<html", 5) == 0;
+}
+
+/* LINE says so with the status of a rate limit, but the month has to end first. */
+static bool is_used_up(const AlertTarget *target, const HttpReply *reply) {
+        return target->type == ALERT_LINE && reply->status == 429 && reply->body.data &&
+               strcasestr(reply->body.data, "monthly limit");
+}
+
+static AlertClass judge_status(const AlertTarget *target, int status) {
+        if (status >= 200 && status < 300)
+                return ALERT_TAKEN;
+        if (status == 409 && target->type == ALERT_LINE)
+                return ALERT_TAKEN;
+        if (status == 408 || status == 425 || status == 429)
+                return ALERT_LATER;
+        if (status >= 500)
+                return target->type == ALERT_LINE ? ALERT_UNKNOWN : ALERT_LATER;
+        return status < 400 || status == 401 || status == 407 ? ALERT_PERSON : ALERT_SUSPECT;
+}
+
+static void judge_answer(const AlertTarget *target, const HttpReply *reply, AlertAnswer *ret) {
+        ret->class = judge_status(target, reply->status);
+        if (ret->class == ALERT_TAKEN && is_web_page(reply)) {
+                ret->class = ALERT_PERSON;
+                ret->remedy = "it answers with a web page and not as the service does; correct its URL, and see "
+                              "whether a login page stands in between";
+        } else if (is_used_up(target, reply)) {
+                ret->class = ALERT_PERSON;
+                ret->remedy = "the messages of this month are used up; wait for the next one, or change the plan";
+        } else if (reply->status >= 300 && reply->status < 400)
+                ret->remedy = "redirects are not followed; correct its URL";
+        else if (ret->class == ALERT_PERSON || ret->class == ALERT_SUSPECT)
+                ret->remedy = service_of(target)->remedy;
+}
+
+void alert_target_judge(const AlertTarget *target, const HttpReply *reply, AlertAnswer *ret) {
+        *ret = (AlertAnswer){};
+        http_reply_words(reply, ret->detail, sizeof(ret->detail));
+        switch (reply->outcome) {
+        case HTTP_ANSWERED:
+                return judge_answer(target, reply, ret);
+        case HTTP_UNREACHABLE:
+        case HTTP_TLS:
+                ret->class = ALERT_LATER;
+                break;
+        default:
+                ret->class = ALERT_UNKNOWN;
+        }
+}

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sinks/alert-text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "lib/json.h"
+#include "lib/text.h"
+
+#define WORD_SIZE_MAX 32 /* of an unknown one, in an error */
+#define TIME_SIZE 32
+
+/* ---- words ---- */
+
+typedef enum Word {
+        WORD_NAME,
+        WORD_RULE,
+        WORD_SOURCE,
+        WORD_ID,
+        WORD_SITE,
+        WORD_FIELD,
+        WORD_VALUE,
+        WORD_LIMIT,
+        WORD_SINCE,
+        WORD_DURATION,
+        WORD_STATE,   /* of a body only, to here */
+        WORD_MESSAGE, /* ... */
+        WORD_UNTIL,   /* of the defaults only, from here */
+        WORD_HEARD,
+        WORD_SILENCE,
+        WORDS,
+} Word;
+
+#define TEXT_WORDS WORD_STATE /* what a user may write in a text */
+#define BODY_WORDS WORD_UNTIL
+#define TEXT_WORDS_LIST "{name} {rule} {source} {id} {site} {field} {value} {limit} {since} {duration}"
+
+static const char *const words[WORDS] = {
+        [WORD_NAME] = "name",
+        [WORD_RULE] = "rule",
+        [WORD_SOURCE] = "source",
+        [WORD_ID] = "id",
+        [WORD_SITE] = "site",
+        [WORD_FIELD] = "field",
+        [WORD_VALUE] = "value",
+        [WORD_LIMIT] = "limit",
+        [WORD_SINCE] = "since",
+        [WORD_DURATION] = "duration",
+        [WORD_STATE] = "state",
+        [WORD_MESSAGE] = "message",
+        [WORD_UNTIL] = "until",
+        [WORD_HEARD] = "heard",
+        [WORD_SILENCE] = "silence",
+};
+
+static Word word_find(Slice name) {
+        Word word = 0;
+
+        while (word < WORDS && !slice_equal(name, words[word]))
+                word++;
+        return word;
+}
+
+/* Cuts the next stretch off *text*: what stands before a `{word}`, and the word's name, without data at the end. */
+static void template_next(const char **text, Slice *ret_plain, Slice *ret_word) {
+        const char *begin = *text, *brace = begin, *end;
+
+        while ((brace = strchr(brace, '{'))) {
+                for (end = brace + 1; isalnum((unsigned char) *end) || *end == '_';)
+                        end++;
+                if (*end == '}' && end > brace + 1 && !isdigit((unsigned char) brace[1])) {
+                        *ret_plain = (Slice){ begin, (size_t) (brace - begin) };
+                        *ret_word = (Slice){ brace + 1, (size_t) (end - brace - 1) };
+                        *text = end + 1;
+                        return;
+                }
+                brace++;
+        }
+        *ret_plain = (Slice){ begin, strlen(begin) };
+        *ret_word = (Slice){};
+        *text = begin + ret_plain->size;
+}
+
+static int template_check(const char *text, Word known, ConfigProblem *ret_problem) {
+        Slice plain, word = { .data = text };
+
+        while (word.data) {
+                template_next(&text, &plain, &word);
+                if (word.data && word_find(word) >= known)
+                        return config_problem_set(ret_problem, "holds {%.*s}, which stands for nothing; known are %s%s",
+                                (int) (word.size < WORD_SIZE_MAX ? word.size : WORD_SIZE_MAX), word.data,
+                                TEXT_WORDS_LIST, known == BODY_WORDS ? " {state} {message}" : "");
+        }
+        return 0;
+}
+
+/* ---- what the words stand for ---- */
+
+typedef struct Writer {
+        const AlertNotice *notice;
+        AlertLanguage language;
+        Bytes *to;
+} Writer;
+
+static const char *time_text(usec_t wall, char buffer[static TIME_SIZE]) {
+        time_t seconds = (time_t) (wall / USEC_PER_SEC);
+        struct tm tm;
+
+        if (wall == 0 || !localtime_r(&seconds, &tm))
+                return NULL;
+        (void) strftime(buffer, TIME_SIZE, "%Y-%m-%d %H:%M", &tm);
+        return buffer;
+}
+
+static const char *unit_in_japanese(const char *unit) {
+        static const struct {
+                const char *unit, *word;
+        } table[] = { { "ms", "ミリ秒" }, { "s", "秒" }, { "min", "分" }, { "h", "時間" }, { "d", "日" } };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                if (strcmp(table[i].unit, unit) == 0)
+                        return table[i].word;
+        return unit;
+}
+
+/* "2 h 5 min", "2時間5分". */
+static int write_span(usec_t span, AlertLanguage language, Bytes *to) {
+        char text[CLOCK_SPAN_SIZE], *rest = text, *part;
+        int r = 0;
+
+        (void) clock_format_span(span, text, sizeof(text));
+        if (language == ALERT_ENGLISH)
+                return bytes_append_text(to, text);
+        while (r >= 0 && (part = strsep(&rest, " ")))
+                r = bytes_append_text(to, isdigit((unsigned char) *part) ? part : unit_in_japanese(part));
+        return r;
+}
+
+static usec_t difference(usec_t later, usec_t earlier) {
+        return later > earlier && earlier > 0 ? later - earlier : 0;
+}
+
+static usec_t notice_end(const AlertNotice *notice) {
+        return notice->until > 0 ? notice->until : notice->at;
+}
+
+static const char *name_of(const Writer *w) {
+        const AlertNotice *n = w->notice;
+        static const char *const any[] = { [ALERT_ENGLISH] = "any device", [ALERT_JAPANESE] = "対象の機器" };
+
+        return n->name ?: n->device ?: n->source ?: any[w->language];
+}
+
+/* The words that are texts as they are; NULL: there is none. */
+static const char *word_text(const Writer *w, Word word, char buffer[static TIME_SIZE]) {
+        const AlertNotice *n = w->notice;
+
+        switch (word) {
+        case WORD_NAME:
+                return name_of(w);
+        case WORD_RULE:
+                return n->rule;
+        case WORD_SOURCE:
+                return n->source;
+        case WORD_ID:
+                return n->device;
+        case WORD_SITE:
+                return n->site;
+        case WORD_FIELD:
+                return n->field;
+        case WORD_VALUE:
+                return n->value;
+        case WORD_LIMIT:
+                return n->limit;
+        case WORD_SINCE:
+                return time_text(n->since, buffer);
+        case WORD_UNTIL:
+                return time_text(n->until, buffer);
+        case WORD_HEARD:
+                return time_text(difference(n->since, n->span), buffer);
+        case WORD_STATE:
+                return alert_text_state(n->kind);
+        default:
+                return NULL;
+        }
+}
+
+/* What a device says of itself stays on one line, or it could pass for more than one notice. */
+static int write_clean(const char *text, Bytes *to) {
+        size_t size = text_cut(text, strlen(text), ALERT_TEXT_WORD_MAX), before = to->size;
+        int r = bytes_append(to, text, size);
+
+        if (r >= 0)
+                to->size = before + text_clean(to->data + before, size);
+        return r;
+}
+
+/* Appends what the word stands for, without quotes. 1: there is nothing that it stands for; -ENOMEM. */
+static int word_write(const Writer *w, Word word) {
+        const AlertNotice *n = w->notice;
+        char buffer[TIME_SIZE];
+        const char *text;
+
+        if (word == WORD_MESSAGE)
+                return alert_text_write(n, w->language, w->to);
+        if (word == WORD_DURATION)
+                return write_span(difference(notice_end(n), n->since), w->language, w->to);
+        if (word == WORD_SILENCE)
+                return write_span(difference(notice_end(n), n->since) + n->span, w->language, w->to);
+        if (word == WORD_LIMIT && n->test == ALERT_STALE && n->span > 0)
+                return write_span(n->span, w->language, w->to);
+        text = word_text(w, word, buffer);
+        return text && *text ? write_clean(text, w->to) : 1;
+}
+
+/* ---- texts ---- */
+
+/* What is said where the rule says nothing itself. */
+/* clang-format off */
+static const char *const defaults[][ALERT_KINDS][ALERT_TESTS] = {
+        [ALERT_ENGLISH] = {
+                [ALERT_FIRING] = { "{rule}: {name} is at {value}, above {limit}, since {since}",
+                        "{rule}: {name} is at {value}, below {limit}, since {since}",
+                        "{rule}: {name} says {value} since {since}",
+                        "{rule}: {name} has sent nothing since {heard} ({silence})" },
+                [ALERT_REPEAT] = { "{rule}: {name} is still at {value}, above {limit}, for {duration} now",
+                        "{rule}: {name} is still at {value}, below {limit}, for {duration} now",
+                        "{rule}: {name} still says {value}, for {duration} now",
+                        "{rule}: {name} has still sent nothing since {heard} ({silence})" },
+                [ALERT_RESOLVED] = { "{rule}: over after {duration}, {name} is at {value}",
+                        "{rule}: over after {duration}, {name} is at {value}",
+                        "{rule}: over after {duration}, {name} says {value}",
+                        "{rule}: over, {name} sends again after {silence}" },
+                [ALERT_ENDED] = { "{rule}: {name} was above {limit} from {since} to {until} ({duration}); this could not be sent then",
+                        "{rule}: {name} was below {limit} from {since} to {until} ({duration}); this could not be sent then",
+                        "{rule}: {name} said so from {since} to {until} ({duration}); this could not be sent then",
+                        "{rule}: {name} sent nothing from {heard} to {until} ({silence}); this could not be sent then" },
+                [ALERT_REMOVED] = { "{rule}: over, for this rule was removed; {name} was at {value}, above {limit}",
+                        "{rule}: over, for this rule was removed; {name} was at {value}, below {limit}",
+                        "{rule}: over, for this rule was removed; {name} said {value}",
+                        "{rule}: over, for this rule was removed; {name} has sent nothing since {heard}" },
+                [ALERT_TEST] = { "Test by sensorqd on {name}: messages to this target arrive" },
+        },
+        [ALERT_JAPANESE] = {
+                [ALERT_FIRING] = { "{rule}: {name} が {value} です（上限 {limit}、{since} から）",
+                        "{rule}: {name} が {value} です（下限 {limit}、{since} から）",
+                        "{rule}: {name} が {value} です（{since} から）",
+                        "{rule}: {name} から {heard} 以降データが届いていません（{silence}）" },
+                [ALERT_REPEAT] = { "{rule}: {name} は引き続き {value} です（上限 {limit}、{duration}経過）",
+                        "{rule}: {name} は引き続き {value} です（下限 {limit}、{duration}経過）",
+                        "{rule}: {name} は引き続き {value} です（{duration}経過）",
+                        "{rule}: {name} から引き続きデータが届いていません（{heard} 以降、{silence}）" },
+                [ALERT_RESOLVED] = { "{rule}: 解消しました。{name} は {value} です（継続 {duration}）",
+                        "{rule}: 解消しました。{name} は {value} です（継続 {duration}）",
+                        "{rule}: 解消しました。{name} は {value} です（継続 {duration}）",
+                        "{rule}: 解消しました。{name} から再びデータが届いています（途絶 {silence}）" },
+                [ALERT_ENDED] = { "{rule}: {name} は {since} から {until} まで上限 {limit} を超えていました（{duration}）。当時は送信できませんでした",
+                        "{rule}: {name} は {since} から {until} まで下限 {limit} を下回っていました（{duration}）。当時は送信できませんでした",
+                        "{rule}: {name} は {since} から {until} まで該当していました（{duration}）。当時は送信できませんでした",
+                        "{rule}: {name} は {heard} から {until} までデータが途絶えていました（{silence}）。当時は送信できませんでした" },
+                [ALERT_REMOVED] = { "{rule}: ルールが削除されたため終了します。{name} は {value} でした（上限 {limit}）",
+                        "{rule}: ルールが削除されたため終了します。{name} は {value} でした（下限 {limit}）",
+                        "{rule}: ルールが削除されたため終了します。{name} は {value} でした",
+                        "{rule}: ルールが削除されたため終了します。{name} からは {heard} 以降データが届いていません" },
+                [ALERT_TEST] = { "sensorqd（{name}）からのテストです。この宛先に届いています" },
+        },
+};
+/* clang-format on */
+
+static const char *text_of(const AlertNotice *notice, AlertLanguage language) {
+        if (notice->kind == ALERT_TEST)
+                return defaults[language][ALERT_TEST][0];
+        return notice->text ?: defaults[language][notice->kind][notice->test];
+}
+
+int alert_text_write(const AlertNotice *notice, AlertLanguage language, Bytes *ret) {
+        const Writer w = { notice, language, ret };
+        const char *text = text_of(notice, language);
+        Slice plain, word = { .data = text };
+        int r = 0;
+
+        while (r >= 0 && word.data) {
+                template_next(&text, &plain, &word);
+                r = bytes_append(ret, plain.data, plain.size);
+                if (r < 0 || !word.data)
+                        break;
+                r = word_write(&w, word_find(word));
+                if (r > 0)
+                        r = bytes_append_text(ret, "-");
+        }
+        return r;
+}
+
+/* ---- bodies ---- */
+
+#define DEFAULT_BODY                                                                                                   \
+        "{\"state\":{state},\"rule\":{rule},\"source\":{source},\"id\":{id},\"name\":{name},\"site\":{site},"          \
+        "\"field\":{field},\"value\":{value},\"limit\":{limit},\"since\":{since},\"duration\":{duration},"             \
+        "\"message\":{message}}"
+
+/* Where in JSON the end of *plain* is. */
+typedef struct JsonPlace {
+        bool quoted, escaped;
+} JsonPlace;
+
+static void json_place_pass(JsonPlace *place, Slice plain) {
+        for (size_t i = 0; i < plain.size; i++)
+                if (place->escaped)
+                        place->escaped = false;
+                else if (place->quoted && plain.data[i] == '\\')
+                        place->escaped = true;
+                else if (plain.data[i] == '"')
+                        place->quoted = !place->quoted;
+}
+
+/* A number, true or false. */
+static bool is_json_scalar(Slice text) {
+        JsonReader reader;
+        int token;
+
+        json_reader_init(&reader, text.data, text.size, 1);
+        token = json_reader_next(&reader);
+        return (token == JSON_NUMBER || token == JSON_TRUE || token == JSON_FALSE) &&
+               json_reader_next(&reader) == JSON_END;
+}
+
+static int body_word(const AlertNotice *notice, AlertLanguage language, Word word, bool quoted, Bytes *to) {
+        _cleanup_bytes_ Bytes text = {};
+        const Writer w = { notice, language, &text };
+        size_t before = to->size;
+        int r;
+
+        r = word_write(&w, word);
+        if (r < 0)
+                return r;
+        if (r > 0 && !quoted)
+                return bytes_append_text(to, "null");
+        if (!quoted && (word == WORD_VALUE || word == WORD_LIMIT) && is_json_scalar((Slice){ text.data, text.size }))
+                return bytes_append(to, text.data, text.size);
+        r = bytes_append_json_string(to, text.data ?: "", text.size);
+        if (r < 0 || !quoted)
+                return r;
+        memmove(to->data + before, to->data + before + 1, to->size - before - 2); /* its own quotes are there */
+        to->size -= 2;
+        return 0;
+}
+
+int alert_text_write_body(const char *template, const AlertNotice *notice, AlertLanguage language, Bytes *ret) {
+        const char *text = template ?: DEFAULT_BODY;
+        Slice plain, word = { .data = text };
+        JsonPlace place = {};
+        int r = 0;
+
+        while (r >= 0 && word.data) {
+                template_next(&text, &plain, &word);
+                json_place_pass(&place, plain);
+                r = bytes_append(ret, plain.data, plain.size);
+                if (r >= 0 && word.data)
+                        r = body_word(notice, language, word_find(word), place.quoted, ret);
+        }
+        return r;
+}
+
+/* ---- for the configuration ---- */
+
+static int check_text(const char *text, ConfigProblem *ret_problem) {
+        return template_check(text, TEXT_WORDS, ret_problem);
+}
+
+static bool is_json(Slice text) {
+        JsonReader reader;
+        int token;
+
+        json_reader_init(&reader, text.data, text.size, JSON_TREE_DEPTH);
+        do
+                token = json_reader_next(&reader);
+        while (token > JSON_END);
+        return token == JSON_END;
+}
+
+static int check_body(const char *text, ConfigProblem *ret_problem) {
+        const AlertNotice sample = { .rule = "rule", .value = "1", .limit = "1", .since = 1, .at = 1 };
+        _cleanup_bytes_ Bytes body = {};
+        int r;
+
+        r = template_check(text, BODY_WORDS, ret_problem);
+        if (r >= 0)
+                r = alert_text_write_body(text, &sample, ALERT_ENGLISH, &body);
+        if (r < 0)
+                return r;
+        if (!is_json((Slice){ body.data, body.size }))
+                return config_problem_set(ret_problem, "is not JSON, once its words stand for something");
+        return 0;
+}
+
+const ConfigType alert_text_template = { "text with {words}", "a text with " TEXT_WORDS_LIST, CONFIG_TEXT,
+        .text = check_text };
+const ConfigType alert_text_body = { "JSON with {words}", "JSON with " TEXT_WORDS_LIST " {state} {message}",
+        CONFIG_TEXT, .text = check_body };
+const ConfigType alert_text_language = { "en or ja", "en or ja", CONFIG_INT,
+        .words = (const char *const[]){ [ALERT_ENGLISH] = "en", [ALERT_JAPANESE] = "ja", NULL } };
+
+/* ---- words for states ---- */
+
+const char *alert_text_state(AlertKind kind) {
+        static const char *const states[ALERT_KINDS] = { [ALERT_FIRING] = "firing",
+                [ALERT_REPEAT] = "firing",
+                [ALERT_RESOLVED] = "resolved",
+                [ALERT_ENDED] = "ended",
+                [ALERT_REMOVED] = "removed",
+                [ALERT_TEST] = "test" };
+
+        return states[kind];
+}
+
+const char *alert_text_title(AlertKind kind, AlertLanguage language) {
+        static const char *const titles[][3] = {
+                [ALERT_ENGLISH] = { "Alert", "Over", "Test" },
+                [ALERT_JAPANESE] = { "警報", "解消", "テスト" },
+        };
+        unsigned which = kind == ALERT_TEST ? 2 : kind > ALERT_REPEAT;
+
+        return titles[language][which];
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "web-place.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/http.h"
+#include "lib/text.h"
+
+#define CONNECT_TIMEOUT_USEC (15 * USEC_PER_SEC)
+#define HTTPS "https://"
+
+const char *web_place_url(const WebPlace *place) {
+        return place->url ?: place->url_file.text;
+}
+
+static const char *authority_of(const char *url) {
+        return strstr(url, "://") + strlen("://");
+}
+
+char *web_place_shown(const WebPlace *place) {
+        const char *url = web_place_url(place);
+
+        if (!url)
+                return strdup(place->url_file.file); /* the verbs ask before they read it */
+        if (place->url)
+                return strndup(url, strcspn(url, "?"));
+        return strndup(url, (size_t) (authority_of(url) - url) + strcspn(authority_of(url), "/?"));
+}
+
+int web_place_check(const WebPlace *place, char problem[static WEB_PLACE_WORDS_MAX]) {
+        const char *words = NULL;
+
+        switch (http_url_check(web_place_url(place))) {
+        case HTTP_URL_MALFORMED:
+                words = "holds no URL; it begins with https:// and has no blank in it";
+                break;
+        case HTTP_URL_METADATA:
+                words = "holds the URL of the metadata server, which is there for tokens only";
+                break;
+        case HTTP_URL_PLAIN:
+                if (!place->url_file.file || place->allow_plain)
+                        return 0;
+                words = "holds a URL without TLS, which would travel in the clear; use https://, or allow_plain: true";
+                break;
+        default:
+                return 0;
+        }
+        (void) snprintf(problem, WEB_PLACE_WORDS_MAX, "secret file %s %s", place->url_file.file, words);
+        return -EBADMSG;
+}
+
+int web_place_note(const WebPlace *place, Secrets *secrets) {
+        const char *path = place->url_file.text ? strchr(authority_of(place->url_file.text), '/') : NULL;
+
+        return path ? secrets_note(secrets, path + 1) : 0;
+}
+
+/* As lib/http.h: only https to other machines goes through one. */
+static bool is_proxied(const char *url) {
+        static const char *const names[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (strncasecmp(url, HTTPS, strlen(HTTPS)) == 0 && getenv(names[i]))
+                        return true;
+        return false;
+}
+
+bool web_place_stream(const WebPlace *place, char host[static WEB_PLACE_HOST_SIZE], StreamSpec *ret) {
+        const char *url = web_place_url(place), *begin = authority_of(url);
+        const char *end = begin + strcspn(begin, "/?"), *port;
+        bool tls = strncasecmp(url, HTTPS, strlen(HTTPS)) == 0, v6 = *begin == '[';
+        size_t size;
+
+        begin += v6;
+        size = strcspn(begin, v6 ? "]" : ":/?");
+        port = begin + size + v6;
+        if (is_proxied(url) || size >= WEB_PLACE_HOST_SIZE)
+                return false;
+        *(char *) mempcpy(host, begin, size) = '\0';
+        *ret = (StreamSpec){ .host = host,
+                .port = port < end && *port == ':' ? (uint16_t) atoi(port + 1)
+                        : tls                      ? 443
+                                                   : 80,
+                .tls = tls,
+                .ca_file = place->ca_file,
+                .timeout = CONNECT_TIMEOUT_USEC };
+        return true;
+}
+
+/* ---- headers ---- */
+
+int web_place_headers_rule(const ConfigPlace *place, const ConfigMap *headers) {
+        static const char *const own[] = { "Idempotency-Key", "Content-Type", "Content-Length", "Content-Encoding",
+                "Transfer-Encoding", "Host", "Expect" };
+
+        for (size_t i = 0; i < headers->n; i++)
+                for (size_t k = 0; k < ELEMENTSOF(own); k++)
+                        if (strcasecmp(headers->items[i].name, own[k]) == 0)
+                                return config_place_fail(
+                                        place, "headers", "%s is set by sensorqd itself: leave it out", own[k]);
+        return 0;
+}
+
+/* ---- a connection ---- */
+
+typedef struct Trial {
+        bool done, open;
+        char detail[WEB_PLACE_WORDS_MAX];
+} Trial;
+
+static void on_open(void *userdata) {
+        Trial *trial = userdata;
+
+        trial->done = trial->open = true;
+}
+
+static void on_lost(void *userdata, const char *detail) {
+        Trial *trial = userdata;
+
+        trial->done = true;
+        text_copy(trial->detail, sizeof(trial->detail), detail);
+}
+
+static int try_to_connect(const StreamSpec *spec, Trial *trial) {
+        const StreamCallbacks callbacks = { .on_open = on_open, .on_lost = on_lost, .userdata = trial };
+        _cleanup_(loop_freep) Loop *loop = NULL;
+        _cleanup_(stream_freep) Stream *stream = NULL;
+        int r;
+
+        r = loop_new(&loop);
+        if (r >= 0)
+                r = stream_open(loop, spec, &callbacks, &stream);
+        while (r >= 0 && !trial->done)
+                r = loop_turn(loop, USEC_INFINITY);
+        return r < 0 ? r : 0;
+}
+
+int web_place_try(const WebPlace *place, char words[static WEB_PLACE_WORDS_MAX]) {
+        char host[WEB_PLACE_HOST_SIZE];
+        Trial trial = {};
+        StreamSpec spec;
+        int r;
+
+        if (!web_place_stream(place, host, &spec)) {
+                (void) snprintf(words, WEB_PLACE_WORDS_MAX, "is reached through the proxy of the environment");
+                return WEB_PLACE_OPEN;
+        }
+        r = try_to_connect(&spec, &trial);
+        if (r < 0)
+                text_copy(trial.detail, sizeof(trial.detail), strerror(-r));
+        if (trial.open)
+                (void) snprintf(words, WEB_PLACE_WORDS_MAX, "%s takes connections at port %u%s", host, spec.port,
+                        spec.tls ? ", and its certificate is good" : "");
+        else
+                (void) snprintf(words, WEB_PLACE_WORDS_MAX,
+                        "%.255s, port %u: %.128s. Look at the address, the network and, for a certificate, ca_file",
+                        host, spec.port, trial.detail);
+        return trial.open ? WEB_PLACE_OPEN : WEB_PLACE_CLOSED;
+}
