@@ -237,26 +237,25 @@ static AuthOutcome fetch_refused(Auth *auth, const HttpReply *reply, Json *json)
 
         text_copy_words(words, sizeof(words), description ?: "");
         if (error && strcmp(error, "invalid_grant") == 0 && auth->second)
-                (void) snprintf(auth->detail, sizeof(auth->detail),
+                text_print(auth->detail, sizeof(auth->detail),
                         "the token endpoint calls the refresh token invalid%s%s: it was used up elsewhere, revoked "
                         "or has "
                         "expired. Sign in once more, put the new refresh token in place of the old one and restart "
                         "sensorqd",
                         words[0] ? ": " : "", words);
         else if (error)
-                (void) snprintf(auth->detail, sizeof(auth->detail),
-                        "the token endpoint refuses: %.100s%s%s; check client_id, client_secret_file and scope", error,
+                text_print(auth->detail, sizeof(auth->detail),
+                        "the token endpoint refuses: %s%s%s; check client_id, client_secret_file and scope", error,
                         words[0] ? ": " : "", words);
         else
-                (void) snprintf(
-                        auth->detail, sizeof(auth->detail), "the token endpoint answers HTTP %d", reply->status);
+                text_print(auth->detail, sizeof(auth->detail), "the token endpoint answers HTTP %d", reply->status);
         return reply->status >= 400 && reply->status < 500 && reply->status != 408 && reply->status != 429
                        ? AUTH_REFUSED
                        : AUTH_UNREACHABLE;
 }
 
 static AuthOutcome fetch_failed(Auth *auth, const char *words) {
-        (void) snprintf(auth->detail, sizeof(auth->detail), "%s", words);
+        text_print(auth->detail, sizeof(auth->detail), "%s", words);
         return AUTH_UNREACHABLE;
 }
 
@@ -285,7 +284,7 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
         r = state_write(auth);
         auth->unsaved = r < 0;
         if (r < 0) {
-                (void) snprintf(auth->detail, sizeof(auth->detail),
+                text_print(auth->detail, sizeof(auth->detail),
                         "the new refresh token cannot be kept in %s: %s. It is in memory only, so do not stop sensorqd "
                         "before "
                         "there is room",
@@ -299,7 +298,7 @@ static AuthOutcome fetch_read(Auth *auth, HttpReply *reply) {
         _cleanup_(json_freep) Json *json = NULL;
 
         if (reply->outcome != HTTP_ANSWERED) {
-                (void) snprintf(auth->detail, sizeof(auth->detail), "the token endpoint: %.300s", reply->detail);
+                text_print(auth->detail, sizeof(auth->detail), "the token endpoint: %s", reply->detail);
                 return AUTH_UNREACHABLE;
         }
         (void) json_parse(reply->body.data ?: "", reply->body.size, &json);

@@ -158,7 +158,7 @@ static const ConfigRow subscription_rows[] = {
                 .doc = "Pulls in flight plus batches not yet stored, at most." },
         { "id_attribute", &config_type_attribute, SUBSCRIPTION(id_attribute), 1, 256, "idempotency_key",
                 .doc = "The message attribute that becomes the document's _id; the message id stands in where it is missing." },
-        { "max_hold", &config_type_duration, SUBSCRIPTION(max_hold), 10 * USEC_PER_SEC, 24 * USEC_PER_HOUR, "1h",
+        { "max_hold", &config_type_duration, SUBSCRIPTION(max_hold), USEC_PER_MINUTE, 24 * USEC_PER_HOUR, "1h",
                 .doc = "How long a batch that cannot be stored is held before it is left to the queue again." },
         { "payload", &type_payload, SUBSCRIPTION(payload), .fallback = "json",
                 .doc = "How the data of a message is written." },

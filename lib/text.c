@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "text.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 int text_append_percent(Bytes *b, const char *text, const char *also) {
         static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
         int r = 0;
@@ -92,6 +95,22 @@ void text_copy_words(char *buffer, size_t size, const char *text) {
         memmove(buffer, text, n);
         n = text_clean(buffer, n);
         (void) memcpy(buffer + n, whole ? "" : "...", whole ? 1 : sizeof("..."));
+}
+
+void text_print_list(char *buffer, size_t size, const char *format, va_list arguments) {
+        _cleanup_free_ char *text = NULL;
+
+        if (vasprintf(&text, format, arguments) < 0)
+                text = NULL;
+        text_copy_words(buffer, size, text ?: "out of memory");
+}
+
+void text_print(char *buffer, size_t size, const char *format, ...) {
+        va_list arguments;
+
+        va_start(arguments, format);
+        text_print_list(buffer, size, format, arguments);
+        va_end(arguments);
 }
 
 size_t text_mark(const char *text, size_t size) {

@@ -2,6 +2,8 @@
 #pragma once
 /* Texts as others want them: escaped for a URL, cut to a length. */
 
+#include <stdarg.h>
+
 #include "bytes.h"
 
 /* Appends *text* percent-encoded (RFC 3986): all but what is unreserved there, and the characters of *also* (may be
@@ -20,6 +22,10 @@ void text_copy(char *buffer, size_t size, const char *text);
 /* Copies what a remote says so that it can stand inside a sentence of ours: without full stops and blanks at its end,
  * on one line; what does not fit is cut between words (between characters, where a word is long) and ends in "...". */
 void text_copy_words(char *buffer, size_t size, const char *text);
+
+/* As snprintf(3), but what does not fit is cut as text_copy_words() does. */
+void text_print(char *buffer, size_t size, const char *format, ...) _printf_(3, 4);
+void text_print_list(char *buffer, size_t size, const char *format, va_list arguments) _printf_(3, 0);
 
 /* Makes *size* bytes fit for one line of a terminal or log, in place: controls (C0, DEL, C1, U+2028, U+2029) become
  * spaces, bytes that are not UTF-8 become `?`. Returns what is left of the size. */

@@ -10,6 +10,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/text.h"
 #include "publish/outbox-source.h"
 #include "trouble.h"
 
@@ -100,10 +101,10 @@ static void outbox_changed(Outbox *o) {
 static void outbox_fails(Outbox *o, Refused what, int error, const char *source) {
         static const char *const words[] = { [REFUSED_OPEN] = "opened", [REFUSED_READ] = "read" };
         bool first = o->refused == 0;
-        char detail[128];
+        char detail[256];
 
         o->refused |= what;
-        (void) snprintf(detail, sizeof(detail), "the outbox in %.60s cannot be %s: %s", o->directory,
+        text_print(detail, sizeof(detail), "the outbox in %s cannot be %s: %s", o->directory,
                 what < ELEMENTSOF(words) ? words[what] : "written", strerror(-error));
         if (trouble_fail(&o->trouble, TROUBLE_LASTING, 0, detail))
                 log_event(LOG_ERR, EVENT_OUTBOX_FAILING,

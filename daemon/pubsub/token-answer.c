@@ -67,14 +67,14 @@ static int read_token(const TokenQuestion *q, Json *json, usec_t now, TokenAnswe
         usec_t lifetime = lifetime_of(json, now);
 
         if (!value || !value_valid(value)) {
-                (void) snprintf(detail, TOKEN_DETAIL_MAX,
+                text_print(detail, TOKEN_DETAIL_MAX,
                         "the answer of the %s holds no access token; see whether a proxy or captive portal answers in "
                         "its place",
                         remote_name(q));
                 return -EAGAIN;
         }
         if (lifetime == 0) {
-                (void) snprintf(detail, TOKEN_DETAIL_MAX,
+                text_print(detail, TOKEN_DETAIL_MAX,
                         "the %s gave a token that has run out already; check this machine's clock, and what answers in "
                         "its place",
                         remote_name(q));
@@ -84,15 +84,15 @@ static int read_token(const TokenQuestion *q, Json *json, usec_t now, TokenAnswe
         ret->value = strdup(value);
         ret->lifetime = lifetime;
         if (!ret->value)
-                (void) snprintf(detail, TOKEN_DETAIL_MAX, "out of memory; give the service more");
+                text_print(detail, TOKEN_DETAIL_MAX, "out of memory; give the service more");
         return ret->value ? 0 : -EAGAIN;
 }
 
 static int read_subject(const TokenQuestion *q, const HttpReply *reply, TokenAnswer *ret, char *detail) {
         ret->value = credentials_subject(q->credentials, reply->body.data ? reply->body.data : "", reply->body.size);
         if (!ret->value)
-                (void) snprintf(detail, TOKEN_DETAIL_MAX,
-                        "the answer of the identity provider (%.100s) holds no token: see `credential_source` in %s",
+                text_print(detail, TOKEN_DETAIL_MAX,
+                        "the answer of the identity provider (%s) holds no token: see `credential_source` in %s",
                         q->url, q->credentials->origin);
         return ret->value ? 0 : -EACCES;
 }
@@ -186,8 +186,8 @@ static int describe_refusal(const TokenQuestion *q, const HttpReply *reply, Refu
         char clock[120];
 
         if (is_transient(q, reply->status, refusal)) {
-                (void) snprintf(detail, TOKEN_DETAIL_MAX, "the %s answered %s%s%.100s; %s", remote_name(q),
-                        reply->detail, refusal.error[0] != '\0' ? " " : "", refusal.error,
+                text_print(detail, TOKEN_DETAIL_MAX, "the %s answered %s%s%s; %s", remote_name(q), reply->detail,
+                        refusal.error[0] != '\0' ? " " : "", refusal.error,
                         reply->status == 404 ? "see whether this machine has a service account"
                                              : "if it does not pass, see whether a proxy answers in its place, and the "
                                                "service's status page");
@@ -197,9 +197,9 @@ static int describe_refusal(const TokenQuestion *q, const HttpReply *reply, Refu
         text_copy_words(description, sizeof(description), refusal.description);
         if (clock_matters)
                 describe_clock(clock_error, clock, sizeof(clock));
-        (void) snprintf(detail, TOKEN_DETAIL_MAX, "the %s refuses %s: %s%s%s%s; %s", remote_name(q),
-                q->credentials->origin, refusal.error[0] != '\0' ? refusal.error : reply->detail, described ? " (" : "",
-                description, described ? ")" : "", clock_matters ? clock : remedy_for(q, refusal));
+        text_print(detail, TOKEN_DETAIL_MAX, "the %s refuses %s: %s%s%s%s; %s", remote_name(q), q->credentials->origin,
+                refusal.error[0] != '\0' ? refusal.error : reply->detail, described ? " (" : "", description,
+                described ? ")" : "", clock_matters ? clock : remedy_for(q, refusal));
         return -EACCES;
 }
 
@@ -208,7 +208,7 @@ int token_answer_read(
         _cleanup_(json_freep) Json *json = NULL;
 
         if (reply->outcome != HTTP_ANSWERED) {
-                (void) snprintf(detail, TOKEN_DETAIL_MAX, "the %s (%.100s) does not answer: %s; check the network%s",
+                text_print(detail, TOKEN_DETAIL_MAX, "the %s (%s) does not answer: %s; check the network%s",
                         remote_name(q), q->url, reply->detail,
                         reply->outcome == HTTP_TLS ? ", `pubsub.ca_file` and this machine's clock"
                                                    : " and name resolution");

@@ -17,6 +17,7 @@
 #include "lib/backoff.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/text.h"
 #include "pubsub/token-answer.h"
 #include "secret.h"
 #include "trouble.h"
@@ -135,7 +136,7 @@ static void token_not_sent(Token *token, int error) {
         char detail[TOKEN_DETAIL_MAX];
 
         if (file)
-                (void) snprintf(detail, sizeof(detail), "%.200s, with the identity of this machine: %s", file,
+                text_print(detail, sizeof(detail), "%s, with the identity of this machine: %s", file,
                         error == -EBADMSG ? "it holds no token; see what writes it" : strerror(-error));
         else
                 (void) snprintf(detail, sizeof(detail),

@@ -601,11 +601,10 @@ static bool find_in_pubsub(const bson_t *document, const char *path, bson_iter_t
 bool document_same_payload(const bson_t *stored, const bson_t *document) {
         bson_iter_t there, ours;
 
-        if (find_in_pubsub(stored, "pubsub.sha256", &there) && find_in_pubsub(document, "pubsub.sha256", &ours) &&
-                BSON_ITER_HOLDS_UTF8(&there) && BSON_ITER_HOLDS_UTF8(&ours) &&
-                strcmp(bson_iter_utf8(&there, NULL), bson_iter_utf8(&ours, NULL)) == 0)
-                return true;
-        return same_fields(stored, document);
+        if (!find_in_pubsub(stored, "pubsub.sha256", &there) || !find_in_pubsub(document, "pubsub.sha256", &ours) ||
+                !BSON_ITER_HOLDS_UTF8(&there) || !BSON_ITER_HOLDS_UTF8(&ours))
+                return same_fields(stored, document);
+        return strcmp(bson_iter_utf8(&there, NULL), bson_iter_utf8(&ours, NULL)) == 0;
 }
 
 bool document_same_time(const bson_t *stored, const bson_t *document) {

@@ -49,9 +49,8 @@ int document_build_rejected(const DocumentInput *input, const char *reason, cons
 /* Its `_id`, in *scratch*. -ENOMEM. */
 int document_rejected_id(const DocumentInput *input, Bytes *scratch, Slice *ret);
 
-/* Whether two documents carry the same payload: the same `pubsub.sha256`, whatever became of the fields since; or equal
- * but for `stored_at` and `pubsub` at the top level: the same values written otherwise, or stored by 0.1.0, which wrote
- * no hash. */
+/* Whether two documents carry the same payload: the same `pubsub.sha256`, whatever became of the fields since. Where
+ * one has no hash (0.1.0 wrote none): equal but for `stored_at` and `pubsub` at the top level. */
 bool document_same_payload(const bson_t *stored, const bson_t *document);
 
 /* Whether two rejected documents carry the same bytes. */

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/text.h"
+
 #define CODE_INDEX_OPTIONS_CONFLICT 85
 #define CODE_INDEX_KEY_SPECS_CONFLICT 86
 
@@ -182,8 +184,8 @@ static void describe_user(const bson_t *status, char text[static MONGODB_DETAIL_
         bson_iter_t users;
 
         if (status_list(status, "authInfo.authenticatedUsers", &users) && bson_iter_next(&users))
-                (void) snprintf(text, MONGODB_DETAIL_SIZE, "logged in as %.200s of %.100s",
-                        member_text(&users, "user", "?"), member_text(&users, "db", "?"));
+                text_print(text, MONGODB_DETAIL_SIZE, "logged in as %s of %s", member_text(&users, "user", "?"),
+                        member_text(&users, "db", "?"));
         else
                 text_copy(text, MONGODB_DETAIL_SIZE, "reached, without a login");
 }

@@ -203,19 +203,18 @@ static const char *exec_describe_end(Exec *exec) {
         const char *said = exec->end.error_text[0] != '\0' ? "; it said: " : "";
 
         if (exec->timed_out)
-                (void) snprintf(exec->detail, sizeof(exec->detail),
+                text_print(exec->detail, sizeof(exec->detail),
                         "the program did not end within its timeout and was stopped%s%s", said, exec->end.error_text);
         else if (exec->flooded)
-                (void) snprintf(exec->detail, sizeof(exec->detail),
+                text_print(exec->detail, sizeof(exec->detail),
                         "the program printed more than %d MiB and was stopped; is it one for mode: stream?",
                         RUN_MAX_BYTES >> 20);
         else if (exec->end.killed)
-                (void) snprintf(exec->detail, sizeof(exec->detail), "the program was ended by signal %d (%s)%s%s",
+                text_print(exec->detail, sizeof(exec->detail), "the program was ended by signal %d (%s)%s%s",
                         exec->end.number, strsignal(exec->end.number), said, exec->end.error_text);
         else
-                (void) snprintf(exec->detail, sizeof(exec->detail), "the program ended with status %d%s%s",
-                        exec->end.number, said, exec->end.error_text);
-        exec->detail[text_cut(exec->detail, strlen(exec->detail), 300)] = '\0';
+                text_print(exec->detail, sizeof(exec->detail), "the program ended with status %d%s%s", exec->end.number,
+                        said, exec->end.error_text);
         return exec->detail;
 }
 
@@ -314,8 +313,8 @@ static int exec_start(Exec *exec) {
         exec->too_long = exec->timed_out = exec->flooded = exec->said_quiet = false;
         r = process_start(exec->context.loop, &spec, &(ProcessCallbacks){ on_readable, on_end, exec }, &exec->process);
         if (r < 0) {
-                (void) snprintf(exec->detail, sizeof(exec->detail), "%.150s cannot be started: %s",
-                        exec->keys->command[0], exec_why_not(r));
+                text_print(exec->detail, sizeof(exec->detail), "%s cannot be started: %s", exec->keys->command[0],
+                        exec_why_not(r));
                 return r;
         }
         exec_move(exec, EXEC_RUNNING);
@@ -452,10 +451,10 @@ static int exec_check(void *self) {
                 return exec_poll(exec);
         r = process_find(exec->keys->command[0], (const char *const *) exec->environment, NULL);
         if (r < 0)
-                (void) snprintf(exec->detail, sizeof(exec->detail), "%.150s cannot be started: %s",
-                        exec->keys->command[0], exec_why_not(r));
+                text_print(exec->detail, sizeof(exec->detail), "%s cannot be started: %s", exec->keys->command[0],
+                        exec_why_not(r));
         else
-                (void) snprintf(exec->detail, sizeof(exec->detail), "%.150s is there%s", exec->keys->command[0],
+                text_print(exec->detail, sizeof(exec->detail), "%s is there%s", exec->keys->command[0],
                         exec->keys->mode == EXEC_STREAM ? "; a stream is not run by check"
                                                         : "; --run-programs runs it once");
         source_polled(exec->context.source,

@@ -11,7 +11,7 @@ static _printf_(3, 4) void answer_fail(HttpJsonAnswer *answer, SourcePollOutcome
 
         answer->outcome = outcome;
         va_start(arguments, format);
-        (void) vsnprintf(answer->detail, sizeof(answer->detail), format, arguments);
+        text_print_list(answer->detail, sizeof(answer->detail), format, arguments);
         va_end(arguments);
 }
 
@@ -28,7 +28,7 @@ static void answer_missing(HttpJsonAnswer *answer, const HttpReply *reply) {
                         "cannot be reached: %s; check the network and name resolution", reply->detail);
         case HTTP_TLS:
                 return answer_fail(answer, SOURCE_UNREACHABLE,
-                        "has no secure connection for us: %.90s; check the source's ca_file and this machine's clock",
+                        "has no secure connection for us: %s; check the source's ca_file and this machine's clock",
                         reply->detail);
         default:
                 return answer_fail(answer, SOURCE_UNREACHABLE, "gives no whole answer: %s", reply->detail);
@@ -96,21 +96,28 @@ static bool answer_read(const HttpReply *reply, HttpJsonAnswer *answer) {
         return true;
 }
 
-static const char *text_at(Slice document, const char *place, Bytes *text) {
+#define SAID_MAX 151
+
+/* What stands there, short enough for a sentence. */
+static const char *text_at(Slice document, const char *place, char said[static SAID_MAX]) {
+        _cleanup_bytes_ Bytes text = {};
         Slice value;
 
-        return match_find(document, place, &value) && match_text(value, text) ? text->data : NULL;
+        if (!match_find(document, place, &value) || !match_text(value, &text))
+                return NULL;
+        text_copy_words(said, SAID_MAX, text.data);
+        return said;
 }
 
 /* SwitchBot's API answers 200 to everything, and says here how it went. */
 static bool switchbot_is_well(HttpJsonAnswer *answer, Slice document) {
-        _cleanup_bytes_ Bytes code = {}, message = {};
-        const char *text = text_at(document, "statusCode", &code);
+        char code[SAID_MAX], message[SAID_MAX];
+        const char *text = text_at(document, "statusCode", code);
 
         if (text && strcmp(text, "100") == 0)
                 return true;
-        answer_fail(answer, SOURCE_UNREACHABLE, "answers with statusCode %.20s: %.150s", text ?: "missing",
-                text_at(document, "message", &message) ?: "");
+        answer_fail(answer, SOURCE_UNREACHABLE, "answers with statusCode %s: %s", text ?: "missing",
+                text_at(document, "message", message) ?: "");
         return false;
 }
 
@@ -119,12 +126,12 @@ static bool is_well(const HttpJsonConfig *keys, HttpJsonAnswer *answer) {
                 return false;
         for (size_t i = 0; i < keys->ok.n; i++) {
                 ConfigPair *pair = &keys->ok.items[i];
-                _cleanup_bytes_ Bytes text = {};
+                char text[SAID_MAX];
 
                 if (match_test(&(ConfigMap){ pair, 1 }, answer->document))
                         continue;
-                answer_fail(answer, SOURCE_UNREACHABLE, "says %.100s at %.100s, and ok wants %.60s",
-                        text_at(answer->document, pair->name, &text) ?: "nothing", pair->name, pair->values[0]);
+                answer_fail(answer, SOURCE_UNREACHABLE, "says %s at %s, and ok wants %s",
+                        text_at(answer->document, pair->name, text) ?: "nothing", pair->name, pair->values[0]);
                 return false;
         }
         return true;

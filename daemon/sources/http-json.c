@@ -83,7 +83,7 @@ static usec_t json_wall(const HttpJson *json) {
 
 /* A URL up to its query, which others may have made long. */
 static int shown_size(const char *url) {
-        return (int) (strcspn(url, "?{") < 100 ? strcspn(url, "?{") : 100);
+        return (int) text_cut(url, strcspn(url, "?{"), 100);
 }
 
 /* Of several failures of one poll the first is told. */
@@ -97,9 +97,8 @@ static _printf_(3, 4) void json_fail(HttpJson *json, SourcePollOutcome outcome, 
         json->poll.outcome = outcome;
         n = snprintf(json->detail, sizeof(json->detail), "%.*s ", shown_size(url), url);
         va_start(arguments, format);
-        (void) vsnprintf(json->detail + n, sizeof(json->detail) - (size_t) n, format, arguments);
+        text_print_list(json->detail + n, sizeof(json->detail) - (size_t) n, format, arguments);
         va_end(arguments);
-        json->detail[text_cut(json->detail, strlen(json->detail), DETAIL_MAX - 1)] = '\0';
 }
 
 /* ---- one answer ---- */

@@ -14,6 +14,7 @@
 #include "lib/json.h"
 #include "lib/listen-address.h"
 #include "lib/sha256.h"
+#include "lib/text.h"
 #include "publish/shape.h"
 #include "publish/source.h"
 
@@ -364,7 +365,7 @@ static void push_listen(void *userdata) {
         if (r == 0)
                 return source_tell(push->context.source, &(SourcePoll){ .outcome = SOURCE_POLLED }, 0);
         delay = backoff_next(&push->backoff, loop_random());
-        (void) snprintf(words, sizeof(words), "cannot listen on %.60s: %s", push->keys->address, listen_words(r));
+        text_print(words, sizeof(words), "cannot listen on %s: %s", push->keys->address, listen_words(r));
         loop_arm_in(push->retry, delay);
         source_tell(push->context.source, &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .detail = words }, delay);
 }
@@ -375,8 +376,8 @@ static int push_check(void *self) {
         Push *push = self;
         char words[256];
 
-        (void) snprintf(words, sizeof(words), "would listen on %.80s%.80s; not tried, a daemon may have it",
-                push->keys->address, push->keys->path);
+        text_print(words, sizeof(words), "would listen on %s%s; not tried, a daemon may have it", push->keys->address,
+                push->keys->path);
         source_polled(push->context.source, &(SourcePoll){ .outcome = SOURCE_POLLED, .detail = words });
         return 0;
 }

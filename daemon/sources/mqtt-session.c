@@ -192,7 +192,7 @@ static void on_lost(void *userdata, const char *detail) {
         MqttSession *s = userdata;
         bool older = session_tries_older(s), soon = s->state == STATE_READY && clock_now() - s->ready_at < STEADY_USEC;
 
-        (void) snprintf(s->detail, sizeof(s->detail), "%.200s%s", detail,
+        text_print(s->detail, sizeof(s->detail), "%s%s", detail,
                 soon ? "; if this goes on, see whether another program uses the same client_id" : "");
         session_lose(s, MQTT_UNREACHABLE, s->detail);
         if (older)
@@ -301,7 +301,7 @@ static void session_subscribe(MqttSession *s, bool present) {
 }
 
 static void session_refused(MqttSession *s, const MqttPacket *packet) {
-        (void) snprintf(s->detail, sizeof(s->detail), "the broker refuses: %s (%u)%s%.*s",
+        text_print(s->detail, sizeof(s->detail), "the broker refuses: %s (%u)%s%.*s",
                 mqtt_reason(s->version, packet->type, packet->reason), packet->reason,
                 packet->words.size > 0 ? ": " : "", (int) text_cut(packet->words.data, packet->words.size, 150),
                 packet->words.data ?: "");
@@ -345,7 +345,7 @@ static void on_suback(MqttSession *s, const MqttPacket *packet) {
         if (s->state != STATE_SUBSCRIBING || s->answers == 0)
                 return;
         if (packet->type == MQTT_SUBACK && code >= 0x80) {
-                (void) snprintf(s->detail, sizeof(s->detail),
+                text_print(s->detail, sizeof(s->detail),
                         "the broker refuses a topic: %s (%u); check what this user may read",
                         mqtt_reason(s->version, MQTT_SUBACK, code), code);
                 return session_lose(s, MQTT_REFUSED, s->detail);
@@ -419,8 +419,7 @@ static void session_parse(MqttSession *s) {
                 if (r == MQTT_MORE)
                         break;
                 if (r < 0) {
-                        (void) snprintf(
-                                s->detail, sizeof(s->detail), "the broker sent %s; is it an MQTT broker?", problem);
+                        text_print(s->detail, sizeof(s->detail), "the broker sent %s; is it an MQTT broker?", problem);
                         return session_lose(s, MQTT_UNREACHABLE, s->detail);
                 }
                 rest = (Slice){ rest.data + used, rest.size - used };

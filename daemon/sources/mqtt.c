@@ -15,6 +15,7 @@
 #include "lib/array.h"
 #include "lib/log.h"
 #include "lib/sha256.h"
+#include "lib/text.h"
 #include "publish/shape.h"
 #include "publish/source.h"
 #include "sources/mqtt-packet.h"
@@ -439,10 +440,10 @@ static void on_check_state(void *userdata, MqttState state, usec_t retry_in, con
 
         mqtt->answered = state == MQTT_READY;
         if (mqtt->answered)
-                (void) snprintf(mqtt->detail, sizeof(mqtt->detail), "%.100s lets this user in, and to every topic",
+                text_print(mqtt->detail, sizeof(mqtt->detail), "%s lets this user in, and to every topic",
                         mqtt->keys->url);
         else
-                (void) snprintf(mqtt->detail, sizeof(mqtt->detail), "%s", detail);
+                text_copy(mqtt->detail, sizeof(mqtt->detail), detail);
         loop_wake(mqtt->checked); /* the session is on the stack */
 }
 

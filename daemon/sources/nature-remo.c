@@ -11,6 +11,7 @@
 #include "lib/http.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/text.h"
 #include "publish/source.h"
 
 #define POLL_TIMEOUT_USEC (30 * USEC_PER_SEC)
@@ -61,7 +62,7 @@ static _printf_(3, 4) void remo_fail(NatureRemo *remo, SourcePollOutcome outcome
 
         remo->poll.outcome = outcome;
         va_start(arguments, format);
-        (void) vsnprintf(remo->detail, sizeof(remo->detail), format, arguments);
+        text_print_list(remo->detail, sizeof(remo->detail), format, arguments);
         va_end(arguments);
 }
 
@@ -95,13 +96,13 @@ static void remo_answered(NatureRemo *remo, size_t n) {
 
         remo->poll.odd = n == 0;
         if (n == 0)
-                (void) snprintf(remo->detail, sizeof(remo->detail),
-                        "%.100s answers, but the account has no device: the token belongs to another account, or no "
+                text_print(remo->detail, sizeof(remo->detail),
+                        "%s answers, but the account has no device: the token belongs to another account, or no "
                         "device is registered",
                         url);
         else
-                (void) snprintf(remo->detail, sizeof(remo->detail), "%.100s answers with %zu device%s", url, n,
-                        n == 1 ? "" : "s");
+                text_print(
+                        remo->detail, sizeof(remo->detail), "%s answers with %zu device%s", url, n, n == 1 ? "" : "s");
 }
 
 /* ---- the reply ---- */
@@ -143,7 +144,7 @@ static void remo_read(NatureRemo *remo, Slice body, usec_t request_at) {
         else
                 n_bad = nature_remo_parse(body, &origin, &readings, &n, &error);
         if (n_bad == -EBADMSG)
-                return remo_fail(remo, SOURCE_UNREACHABLE, "%s; check that url (%.100s) is that of Nature Remo's API",
+                return remo_fail(remo, SOURCE_UNREACHABLE, "%s; check that url (%s) is that of Nature Remo's API",
                         error.text, remo->keys->url);
         r = n_bad < 0 ? n_bad : source_put(remo->context.source, &readings, 0);
         if (r < 0)
@@ -203,16 +204,16 @@ static void remo_unanswered(NatureRemo *remo, const HttpReply *reply) {
                 remo_fail(remo, SOURCE_UNREACHABLE, "the reply is larger than %d bytes", NATURE_REMO_REPLY_MAX);
                 break;
         case HTTP_UNREACHABLE:
-                remo_fail(remo, SOURCE_UNREACHABLE,
-                        "%.80s cannot be reached: %s; check the network and name resolution", url, reply->detail);
+                remo_fail(remo, SOURCE_UNREACHABLE, "%s cannot be reached: %s; check the network and name resolution",
+                        url, reply->detail);
                 break;
         case HTTP_TLS:
                 remo_fail(remo, SOURCE_UNREACHABLE,
-                        "no secure connection to %.80s: %.90s; check the source's ca_file and this machine's clock",
-                        url, reply->detail);
+                        "no secure connection to %s: %s; check the source's ca_file and this machine's clock", url,
+                        reply->detail);
                 break;
         default:
-                remo_fail(remo, SOURCE_UNREACHABLE, "no whole answer from %.80s: %s", url, reply->detail);
+                remo_fail(remo, SOURCE_UNREACHABLE, "no whole answer from %s: %s", url, reply->detail);
         }
 }
 

