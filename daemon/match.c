@@ -7,6 +7,22 @@
 #include "lib/json.h"
 #include "lib/pointer.h"
 
+static int place_check(const char *text, ConfigProblem *ret_problem) {
+        if (text[0] != '/')
+                return 0;
+        if (!pointer_is_valid(text))
+                return config_problem_set(
+                        ret_problem, "is not a JSON pointer: /a/b, with ~1 for a slash and ~0 for ~ in a name");
+        return pointer_count_stars(text) == 0
+                       ? 0
+                       : config_problem_set(ret_problem, "has a step that is *, which stands for many places");
+}
+
+const ConfigType match_place_type = { "JSON pointer or member", "a JSON pointer, as /a/b, or the name of a member",
+        CONFIG_TEXT, .text = place_check };
+const ConfigType match_where_type = { "map of texts", "MEMBER: TEXT lines, or MEMBER: [TEXT, TEXT], indented",
+        CONFIG_MAP, .inside = place_check, .empty = true };
+
 /* A member by its name, which no pointer needs to be made of. */
 static bool find_member(Slice object, const char *name, Slice *ret) {
         JsonReader r;
@@ -58,16 +74,15 @@ static bool text_is_number(const char *text, size_t size, double *ret) {
         return true;
 }
 
-static bool term_holds(const ConfigPair *term, Slice object) {
+bool match_value(char *const *values, Slice value) {
         _cleanup_bytes_ Bytes text = {};
         double number, wanted;
         bool is_number;
-        Slice value;
 
-        if (!match_find(object, term->name, &value) || !match_text(value, &text))
+        if (!match_text(value, &text))
                 return false;
         is_number = value.data[0] != '"' && text_is_number(text.data, text.size, &number);
-        for (char **v = term->values; *v; v++) {
+        for (char *const *v = values; *v; v++) {
                 if (is_number && text_is_number(*v, strlen(*v), &wanted) && number == wanted)
                         return true;
                 if (slice_equal((Slice){ text.data, text.size }, *v))
@@ -76,9 +91,19 @@ static bool term_holds(const ConfigPair *term, Slice object) {
         return false;
 }
 
-bool match_test(const ConfigMap *where, Slice object) {
+bool match_has(const ConfigMap *where, const char *name, const char *text) {
         for (size_t i = 0; i < where->n; i++)
-                if (!term_holds(&where->items[i], object))
+                for (char **v = where->items[i].values; strcmp(where->items[i].name, name) == 0 && *v; v++)
+                        if (strcmp(*v, text) == 0)
+                                return true;
+        return false;
+}
+
+bool match_test(const ConfigMap *where, Slice object) {
+        Slice value;
+
+        for (size_t i = 0; i < where->n; i++)
+                if (!match_find(object, where->items[i].name, &value) || !match_value(where->items[i].values, value))
                         return false;
         return true;
 }

@@ -6,10 +6,19 @@
 #include "config-type.h"
 #include "lib/bytes.h"
 
+/* Rows: a place, as a text; `where`, a ConfigMap with CONFIG_MANY. */
+extern const ConfigType match_place_type;
+extern const ConfigType match_where_type;
+
 /* Whether all conditions hold for *object*, one JSON value; without any, they do. Numbers compare as numbers (25
  * is 25.0), all else as text: a string by what it says, true, false and null by their names. What is not there, an
  * object and a list are never equal to anything. */
 bool match_test(const ConfigMap *where, Slice object);
+
+/* Whether a value is one of those: the rule above for one condition. */
+bool match_value(char *const *values, Slice value);
+/* Whether *text* satisfies the condition under that name; false where there is none. */
+bool match_has(const ConfigMap *where, const char *name, const char *text);
 
 /* The value that stands at *place* of *object*, a member or a pointer. */
 bool match_find(Slice object, const char *place, Slice *ret);

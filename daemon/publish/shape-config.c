@@ -5,6 +5,7 @@
 
 #include "config-place.h"
 #include "lib/pointer.h"
+#include "match.h"
 #include "publish/shape.h"
 
 #define TEXT_MAX 1024
@@ -25,12 +26,6 @@ static int word_check(const char *text, ConfigProblem *ret_problem) {
         return text[0] == '/' ? pointer_check(text, ret_problem) : 0;
 }
 
-static int place_check(const char *text, ConfigProblem *ret_problem) {
-        if (text[0] != '/' || pointer_count_stars(text) == 0)
-                return word_check(text, ret_problem);
-        return config_problem_set(ret_problem, "has a step that is *, which stands for many places");
-}
-
 static int thousands_check(const char *text, ConfigProblem *ret_problem) {
         if (text[0] != '\0' && text[1] == '\0' && strchr(",'_ ", text[0]))
                 return 0;
@@ -46,8 +41,6 @@ static const ConfigType type_word = { "JSON pointer or text", "a JSON pointer, a
         .text = word_check };
 static const ConfigType type_fields = { "map of JSON pointers", "NAME: /POINTER lines, indented", CONFIG_MAP,
         .text = pointer_check };
-static const ConfigType type_where = { "map of texts", "MEMBER: TEXT lines, or MEMBER: [TEXT, TEXT], indented",
-        CONFIG_MAP, .inside = place_check, .empty = true };
 static const ConfigType type_thousands = { "character", "one of , ' _ and a blank, in quotes", CONFIG_TEXT,
         .text = thousands_check };
 static const ConfigType type_time_format = { "rfc3339, unix, unix_ms or local", "rfc3339, unix, unix_ms or local",
@@ -61,7 +54,7 @@ static const ConfigType type_once_per = { "arrival or measurement", "arrival or 
 static const ConfigRow rows[] = {
         { "items", &type_pointers, FIELD(items), 1, ENTRIES_MAX, .derived = "the whole", .flags = CONFIG_ONE,
                 .doc = "Where the items are; each becomes a reading. A list gives its elements; a step * stands for every element or member." },
-        { "where", &type_where, FIELD(where), 0, ENTRIES_MAX, .derived = "every item", .flags = CONFIG_MANY,
+        { "where", &match_where_type, FIELD(where), 0, ENTRIES_MAX, .derived = "every item", .flags = CONFIG_MANY,
                 .doc = "Only items in which this member, or what a pointer leads to, has that value, or one of those." },
         { "id", &type_word, FIELD(id), 1, TEXT_MAX, .derived = "of the topic, else the source's name",
                 .doc = "The device's stable id: where it stands in the item, or the id itself; * is what the last * of items stood for." },

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sinks/alert-config.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "config-place.h"
+#include "match.h"
+
+#define NAME_CHARACTERS_MAX 63
+#define UTF8_MAX 4 /* bytes of a character */
+#define TEXT_MAX 1024
+#define TEMPLATE_MAX 2000
+#define WHERE_MAX 20
+#define DAY (24 * USEC_PER_HOUR)
+/* a device that is only read when something changes is read once an hour all the same */
+#define ON_CHANGE_USEC USEC_PER_HOUR
+
+AlertTest alert_config_test(const AlertRule *rule) {
+        if (!isnan(rule->above))
+                return ALERT_ABOVE;
+        if (!isnan(rule->below))
+                return ALERT_BELOW;
+        return rule->is ? ALERT_IS : ALERT_STALE;
+}
+
+bool alert_config_tells(const AlertRule *rule, const char *target) {
+        for (size_t i = 0; rule->to && rule->to[i]; i++)
+                if (strcmp(rule->to[i], target) == 0)
+                        return true;
+        return !rule->to;
+}
+
+/* ---- kinds of values ---- */
+
+static int name_check(const char *text, ConfigProblem *ret_problem) {
+        size_t n = 0;
+
+        for (const char *c = text; *c; c++)
+                n += ((unsigned char) *c & 0xc0) != 0x80;
+        if (n <= NAME_CHARACTERS_MAX)
+                return 0;
+        return config_problem_set(ret_problem, "has %zu characters", n);
+}
+
+static const ConfigType type_name = { "text", "a text of 1 to 63 characters", CONFIG_TEXT, .text = name_check };
+
+/* ---- a rule ---- */
+
+static const char *const tests[] = { "above", "below", "is", "stale", NULL };
+
+static int check_test(const ConfigPlace *place) {
+        const char *found = NULL;
+
+        for (size_t i = 0; tests[i]; i++) {
+                if (!yaml_get(place->node, tests[i]))
+                        continue;
+                if (found)
+                        return config_place_fail(place, tests[i],
+                                "cannot stand beside %s: a rule has one of above, below, is and stale. Make a second "
+                                "rule",
+                                found);
+                found = tests[i];
+        }
+        return found ? 0 : config_place_fail(place, NULL, "needs one of above, below, is and stale");
+}
+
+static int check_field(const ConfigPlace *place, const AlertRule *rule) {
+        if (rule->field || alert_config_test(rule) == ALERT_STALE)
+                return 0;
+        return config_place_fail(place, "field", "is missing; it says where the value stands that %s is about",
+                tests[alert_config_test(rule)]);
+}
+
+/* `clear` lies on the side of the threshold where all is well. */
+static int check_clear(const ConfigPlace *place, AlertRule *rule) {
+        AlertTest test = alert_config_test(rule);
+        double limit = test == ALERT_ABOVE ? rule->above : rule->below;
+
+        if (test != ALERT_ABOVE && test != ALERT_BELOW)
+                return isnan(rule->clear)
+                               ? 0
+                               : config_place_fail(place, "clear",
+                                         "belongs to above or below; a rule with %s has no threshold", tests[test]);
+        if (isnan(rule->clear))
+                rule->clear = limit;
+        if (test == ALERT_ABOVE ? rule->clear <= limit : rule->clear >= limit)
+                return 0;
+        return config_place_fail(place, "clear",
+                "%g overlaps with %s: %g, so the alert would begin and end at the same value; allowed: %s %g",
+                rule->clear, tests[test], limit, test == ALERT_ABOVE ? "at most" : "at least", limit);
+}
+
+/* Names of the targets that stand beside the rules; entries that have none are told of elsewhere. */
+static void name_targets(const ConfigPlace *place, const char *names[static ALERT_TARGETS_MAX + 1]) {
+        const YamlNode *list = place->parent ? yaml_get(place->parent->node, "targets") : NULL;
+        size_t n = 0;
+
+        for (size_t i = 0; list && list->type == YAML_SEQUENCE && i < list->n_children && n < ALERT_TARGETS_MAX; i++) {
+                const YamlNode *name = yaml_get(list->children[i], "name");
+
+                if (name && name->type == YAML_SCALAR)
+                        names[n++] = name->text;
+        }
+        names[n] = NULL;
+}
+
+static bool is_true(const YamlNode *node) {
+        return node && node->type == YAML_SCALAR && strcmp(node->text, "true") == 0;
+}
+
+/* A source whose devices are read when something changes, and which the rule may mean; NULL: none. */
+static const char *find_on_change(const ConfigPlace *place, const AlertRule *rule) {
+        const ConfigPlace *top = place;
+        const YamlNode *sources;
+
+        while (top->parent)
+                top = top->parent;
+        sources = yaml_get(yaml_get(top->node, "publish"), "sources");
+        for (size_t i = 0; sources && sources->type == YAML_SEQUENCE && i < sources->n_children; i++) {
+                const YamlNode *name = yaml_get(sources->children[i], "name");
+                const char *wanted = config_map_get(&rule->where, "source");
+
+                if (!is_true(yaml_get(sources->children[i], "on_change")) || !name || name->type != YAML_SCALAR)
+                        continue;
+                if (!wanted || match_has(&rule->where, "source", name->text))
+                        return name->text;
+        }
+        return NULL;
+}
+
+static int warn_on_change(const ConfigPlace *place, const AlertRule *rule) {
+        const char *source = rule->stale > 0 && rule->stale <= ON_CHANGE_USEC ? find_on_change(place, rule) : NULL;
+
+        if (!source)
+                return 0;
+        return config_place_warn(place, "stale",
+                "source %s has on_change: true, so a room in which nothing changes is read once an hour only; more "
+                "than "
+                "1h tells that from a sensor that is silent",
+                source);
+}
+
+static int rule_rule(const ConfigPlace *place, void *self, void *around) {
+        const char *targets[ALERT_TARGETS_MAX + 1];
+        AlertRule *rule = self;
+        int r;
+
+        name_targets(place, targets);
+        r = config_place_refer(place, "to", rule->to, targets, "target");
+        if (r == 0 && rule->to && !rule->to[0])
+                r = config_place_fail(place, "to", "names no target; leave it out to tell all of them");
+        if (r == 0)
+                r = check_test(place);
+        if (r == 0)
+                r = check_field(place, rule);
+        if (r == 0)
+                r = check_clear(place, rule);
+        return r < 0 ? r : warn_on_change(place, rule);
+}
+
+#define FIELD(field) offsetof(AlertRule, field)
+
+/* clang-format off */
+static const ConfigRow rule_rows[] = {
+        { "name", &type_name, FIELD(name), 1, NAME_CHARACTERS_MAX * UTF8_MAX, .flags = CONFIG_REQUIRED | CONFIG_UNIQUE,
+                .doc = "What the rule is called in messages." },
+        { "where", &match_where_type, FIELD(where), 0, WHERE_MAX, .derived = "every device", .flags = CONFIG_MANY,
+                .doc = "Only messages in which this member, or what a pointer leads to, has that value, or one of those." },
+        { "field", &match_place_type, FIELD(field), 1, TEXT_MAX,
+                .doc = "Where the value stands: a member, or a JSON pointer. With `stale`: the `created_at` beside it counts." },
+        { "above", &config_type_decimal, FIELD(above),
+                .doc = "Fires while the value is more than this." },
+        { "below", &config_type_decimal, FIELD(below),
+                .doc = "Fires while the value is less than this." },
+        { "is", &config_type_text, FIELD(is), 1, TEXT_MAX,
+                .doc = "Fires while the value is this one: a number, a text, true or false." },
+        { "stale", &config_type_duration, FIELD(stale), 10 * USEC_PER_SEC, 366 * DAY,
+                .doc = "Fires when nothing was heard of a device for so long, or it says `online: false`." },
+        { "clear", &config_type_decimal, FIELD(clear), .derived = "the threshold",
+                .doc = "With `above` or `below`: the value at which it is over." },
+        { "for", &config_type_duration, FIELD(wait), 0, 30 * DAY, "0s",
+                .doc = "How long it must last before it fires." },
+        { "repeat", &config_type_duration, FIELD(repeat), 5 * USEC_PER_SEC, 366 * DAY, .derived = "never",
+                .doc = "Told again after so long while it goes on, counted from the last time that the target took it." },
+        { "to", &config_type_names, FIELD(to), 0, ALERT_TARGETS_MAX, .derived = "all targets", .flags = CONFIG_ONE,
+                .doc = "Names of the targets that are told." },
+        { "message", &alert_text_template, FIELD(message), 1, TEMPLATE_MAX, .derived = "by language",
+                .doc = "Text when it fires, with {name} {rule} {source} {id} {site} {field} {value} {limit} {since} {duration}." },
+        { "resolved", &alert_text_template, FIELD(resolved), 1, TEMPLATE_MAX, .derived = "by language",
+                .doc = "Text when it is over." },
+        {},
+};
+
+static const ConfigSection rule_section = { .rows = rule_rows, .size = sizeof(AlertRule), .rule = rule_rule };
+
+#undef FIELD
+#define FIELD(field) offsetof(AlertConfig, field)
+
+static const ConfigRow rows[] = {
+        { "language", &alert_text_language, FIELD(language), .fallback = "en",
+                .doc = "Of the texts that no rule brings itself." },
+        { "targets", &config_type_list, FIELD(targets), 1, ALERT_TARGETS_MAX, .flags = CONFIG_REQUIRED,
+                .section = &alert_target_section, .count = FIELD(n_targets),
+                .doc = "Who is told." },
+        { "rules", &config_type_list, FIELD(rules), 1, ALERT_RULES_MAX, .flags = CONFIG_REQUIRED,
+                .section = &rule_section, .count = FIELD(n_rules),
+                .doc = "What is told." },
+        {},
+};
+/* clang-format on */
+
+const ConfigSection alert_config_section = {
+        .name = "alert",
+        .doc = "Tells people when a value passes a threshold, or a sensor is silent.",
+        .rows = rows,
+        .size = sizeof(AlertConfig),
+};

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The section of the alert sink: rules, and where what they find is told. */
+
+#include "config-type.h"
+#include "lib/clock.h"
+#include "sinks/alert-target.h"
+#include "sinks/alert-text.h"
+
+#define ALERT_RULES_MAX 200
+#define ALERT_TARGETS_MAX 20
+
+/* One entry of `rules`; exactly one of above, below, is and stale is there. */
+typedef struct AlertRule {
+        char *name;
+        ConfigMap where; /* match.h; empty: every device */
+        char *field;     /* a member or a pointer; NULL: none, with stale only */
+        double above, below;
+        double clear; /* where it ends; the threshold, unless the file says so */
+        char *is;
+        usec_t stale;
+        usec_t wait;              /* `for` */
+        usec_t repeat;            /* 0: never */
+        char **to;                /* names of targets; NULL: all of them */
+        char *message, *resolved; /* templates; NULL: the default */
+} AlertRule;
+
+typedef struct AlertConfig {
+        int language;
+        AlertTarget *targets;
+        size_t n_targets;
+        AlertRule *rules;
+        size_t n_rules;
+} AlertConfig;
+
+extern const ConfigSection alert_config_section;
+
+/* Which of the four the rule has. */
+AlertTest alert_config_test(const AlertRule *rule);
+/* Whether the rule tells that target. */
+bool alert_config_tells(const AlertRule *rule, const char *target);
