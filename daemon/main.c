@@ -30,6 +30,7 @@ static void print_help(FILE *to) {
         fputs("sensorqd [-c|--config FILE] [VERB]\n"
               "Carries sensor readings through Google Cloud Pub/Sub into MongoDB and never loses one.\n"
               "\n"
+              "  init [--dry-run]     ask for what a first configuration needs, try it, write it\n"
               "  run                  the daemon, in the foreground (default)\n"
               "  check [--offline] [--run-programs]\n                       read the configuration and test every "
               "remote end\n"
@@ -48,7 +49,7 @@ static void print_help(FILE *to) {
 }
 
 static bool verb_is_known(const char *verb) {
-        static const char *const verbs[] = { "run", "check", "setup", "once", "status", "rejected" };
+        static const char *const verbs[] = { "init", "run", "check", "setup", "once", "status", "rejected" };
 
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
                 if (strcmp(verb, verbs[i]) == 0)
@@ -59,6 +60,23 @@ static bool verb_is_known(const char *verb) {
 static int usage_error(const char *what, const char *value) {
         fprintf(stderr, "sensorqd: %s%s. See sensorqd --help.\n", what, value);
         return EX_USAGE;
+}
+
+/* What follows `init` are options of its own. */
+static bool takes_own_options(const char *verb) {
+        return verb && strcmp(verb, "init") == 0;
+}
+
+/* The first that is no option is the verb. */
+static int next_option(int argc, char **argv, const struct option *known, Options *o) {
+        int c = -1;
+
+        if (!o->verb) {
+                c = getopt_long(argc, argv, "+c:h", known, NULL);
+                if (c < 0 && optind < argc)
+                        o->verb = argv[optind++];
+        }
+        return c < 0 && o->verb && !takes_own_options(o->verb) ? getopt_long(argc, argv, "c:h", known, NULL) : c;
 }
 
 static Options options_parse(int argc, char **argv) {
@@ -76,7 +94,7 @@ static Options options_parse(int argc, char **argv) {
         Options o = { .config_path = CONFIG_FILE_DEFAULT };
         int c;
 
-        while ((c = getopt_long(argc, argv, "c:h", known, NULL)) >= 0)
+        while ((c = next_option(argc, argv, known, &o)) >= 0)
                 switch (c) {
                 case 'c':
                         o.config_path = optarg;
@@ -102,7 +120,8 @@ static Options options_parse(int argc, char **argv) {
                 default:
                         return (Options){ .exit_code = EX_USAGE };
                 }
-        o.verb = optind < argc ? argv[optind++] : "run";
+        if (!o.verb)
+                o.verb = "run";
         o.argc = argc - optind;
         o.argv = argv + optind;
         return o;
@@ -119,7 +138,7 @@ static bool options_check(Options *o) {
                 o->exit_code = usage_error("--json belongs to status, not to ", o->verb);
         else if (o->all && strcmp(o->verb, "rejected") != 0)
                 o->exit_code = usage_error("--all belongs to rejected, not to ", o->verb);
-        else if (o->argc > 0 && strcmp(o->verb, "rejected") != 0)
+        else if (o->argc > 0 && strcmp(o->verb, "rejected") != 0 && !takes_own_options(o->verb))
                 o->exit_code = usage_error("superfluous argument: ", o->argv[0]);
         else if (strcmp(o->verb, "rejected") == 0 && !verb_rejected_understands(o->argc, o->argv, o->all))
                 o->exit_code = usage_error(
@@ -234,6 +253,8 @@ int main(int argc, char **argv) {
         if (!is_daemon(options.verb))
                 mask_hangup(SIG_UNBLOCK);
         log_open("sensorqd");
+        if (takes_own_options(options.verb))
+                return end_without_handlers(verb_init(options.config_path, options.argc + 1, options.argv - 1));
 
         r = config_load(&(ConfigInput){ options.config_path, &types_of_config, NULL }, &config, &errors);
         if (strcmp(options.verb, "status") == 0)

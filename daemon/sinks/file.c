@@ -377,18 +377,33 @@ static void admin_place(const SubscriptionConfig *config, char text[static SINK_
         (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s", ((const FileConfig *) config->keys)->directory);
 }
 
-static int admin_open(const SubscriptionConfig *config, void **ret_self, char text[static SINK_ADMIN_TEXT_MAX]) {
-        char *directory = directory_of(config->keys, config->state_dir);
-
-        if (!directory)
-                return -ENOMEM;
-        *ret_self = directory;
-        return 0;
-}
+typedef struct FileAdmin {
+        const char *state_dir; /* of the configuration; borrowed */
+        char *directory;
+} FileAdmin;
 
 static void *admin_close(void *self) {
-        free(self);
+        FileAdmin *admin = self;
+
+        if (admin)
+                free(admin->directory);
+        free(admin);
         return NULL;
+}
+
+static int admin_open(const SubscriptionConfig *config, void **ret_self, char text[static SINK_ADMIN_TEXT_MAX]) {
+        FileAdmin *admin = calloc(1, sizeof(FileAdmin));
+
+        if (!admin)
+                return -ENOMEM;
+        admin->state_dir = config->state_dir;
+        admin->directory = directory_of(config->keys, config->state_dir);
+        if (!admin->directory) {
+                (void) admin_close(admin);
+                return -ENOMEM;
+        }
+        *ret_self = admin;
+        return 0;
 }
 
 static void tell(const SinkTeller *teller, SinkGrade grade, const char *format, ...) _printf_(3, 4);
@@ -405,7 +420,8 @@ static void tell(const SinkTeller *teller, SinkGrade grade, const char *format, 
 
 /* Makes nothing: what root made, the service could not write to. */
 static void admin_check(void *self, const SinkTeller *teller) {
-        const char *directory = self;
+        const FileAdmin *admin = self;
+        const char *directory = admin->directory;
         _cleanup_free_ char *above = strdup(directory);
         struct statvfs disk;
         struct stat status;
@@ -416,6 +432,8 @@ static void admin_check(void *self, const SinkTeller *teller) {
         above[strrchr(above, '/') && strrchr(above, '/') != above ? strrchr(above, '/') - above : 1] = '\0';
         if (there && !S_ISDIR(status.st_mode))
                 return tell(teller, SINK_GRADE_FAIL, "%s is not a directory; name another one", directory);
+        if (!there && access(above, F_OK) < 0 && errno == ENOENT && strcmp(above, admin->state_dir) == 0)
+                return tell(teller, SINK_GRADE_OK, "%s will be made, with state_dir, at the first start", directory);
         if (access(there ? directory : above, W_OK | X_OK) < 0 || statvfs(there ? directory : above, &disk) < 0)
                 return tell(teller, SINK_GRADE_FAIL, "%s: %s; the user that runs sensorqd must be able to write there",
                         there ? directory : above, strerror(errno));
@@ -423,7 +441,9 @@ static void admin_check(void *self, const SinkTeller *teller) {
                 (unsigned long long) disk.f_bavail * disk.f_frsize >> 20);
 }
 
-static const SinkAdmin admin = { .place = admin_place, .open = admin_open, .close = admin_close, .check = admin_check };
+static const SinkAdmin file_admin = {
+        .place = admin_place, .open = admin_open, .close = admin_close, .check = admin_check
+};
 
 extern const SinkType sink_type_file; /* named in types.c only */
 
@@ -436,5 +456,5 @@ const SinkType sink_type_file = {
         .probe = file_probe,
         .write = file_write,
         .close = file_close,
-        .admin = &admin,
+        .admin = &file_admin,
 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `sensorqd check`: a line for each remote end, with a remedy where it does not work. Nothing is created, nothing is
  * stored; one poll of each source is made and thrown away. */
+#include "verbs/check.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +17,6 @@
 #include "secret.h"
 #include "subscribe/subscription.h"
 #include "types.h"
-#include "verbs/session.h"
 #include "verbs/verbs.h"
 
 #define ENDPOINT_GLOBAL "https://pubsub.googleapis.com"
@@ -57,8 +58,7 @@ static int probe_endpoint(Session *session, Probe *ret) {
         return r < 0 ? r : 0;
 }
 
-/* False when nothing answers there. */
-static bool check_endpoint(Session *session) {
+bool check_endpoint(Session *session) {
         const char *endpoint = session->config->pubsub.endpoint;
         char span[32];
         usec_t off;
@@ -99,7 +99,7 @@ static void on_token(void *userdata, const char *value, int error, usec_t retry_
         *(TokenProbe *) userdata = (TokenProbe){ .done = true, .error = error };
 }
 
-static bool check_token(Session *session) {
+bool check_token(Session *session) {
         const Credentials *credentials = session->remote->credentials;
         TokenProbe probe = {};
         TokenStatus status;
@@ -124,11 +124,7 @@ static bool check_token(Session *session) {
 
 /* ---- permissions ---- */
 
-typedef enum Grant { GRANT_YES, GRANT_NO, GRANT_UNKNOWN } Grant;
-
-/* testIamPermissions needs no permission of its own, and answers an empty set for what does not exist. The emulator has
- * no such call. */
-static Grant check_grant(Session *session, const char *resource, const char *permission) {
+Grant check_grant(Session *session, const char *resource, const char *permission) {
         _cleanup_(json_freep) Json *json = NULL;
         SessionReply reply;
         char body[160];
@@ -292,7 +288,7 @@ static void tell_source(Session *session, const char *name, const SourceStatus *
                         sample[0] ? "; for example " : "", sample);
 }
 
-static void check_source(Session *session, const SourceConfig *section, bool run_programs) {
+void check_source(Session *session, const SourceConfig *section, bool run_programs) {
         _cleanup_(source_freep) Source *source = NULL;
         char name[96], sample[SAMPLE_MAX] = "";
         SourceStatus status;

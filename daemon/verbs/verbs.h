@@ -26,3 +26,9 @@ bool verb_rejected_understands(int argc, char **argv, bool all);
 /* Does it, over the rejected readings of the outbox and of each subscription's rejected collection. 0; 64 for what it
  * does not understand; 69; 77. */
 int verb_rejected(Config *config, int argc, char **argv, bool all);
+
+/* Makes a first configuration at *config_path*, asking a person at a terminal for what no option says; argv[0] is the
+ * verb, the rest its own options. Nothing is written before the end, and nothing is written over. 0; 64 for options, or
+ * where an answer is missing; 69 when a remote end refused, and where that was not accepted nothing was written; 73
+ * when the file exists, or cannot be written. */
+int verb_init(const char *config_path, int argc, char **argv);

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "verbs/init-ask.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "lib/err.h"
+#include "lib/text.h"
+#include "secret.h"
+
+#define LINE_MAX_SIZE 4096
+
+/* Byte by byte: what follows the line is the next question's, and no buffer but this one sees a secret. */
+static int read_line(char line[static LINE_MAX_SIZE]) {
+        size_t size = 0;
+        bool ended = false;
+        ssize_t n;
+        char c;
+
+        while (!ended && (n = read(STDIN_FILENO, &c, 1)) != 0) {
+                if (n < 0 && errno != EINTR)
+                        return err_errno();
+                ended = n > 0 && c == '\n';
+                if (n > 0 && !ended && size < LINE_MAX_SIZE - 1)
+                        line[size++] = c;
+        }
+        if (!ended && size == 0)
+                return -ENODATA;
+        line[text_clean(line, size)] = '\0';
+        return 0;
+}
+
+/* Without the blanks around it. */
+static char *tidy(char *line) {
+        char *end;
+
+        while (*line == ' ')
+                line++;
+        end = line + strlen(line);
+        while (end > line && end[-1] == ' ')
+                end--;
+        *end = '\0';
+        return line;
+}
+
+static int ask(const char *prompt, const char *fallback, char line[static LINE_MAX_SIZE]) {
+        int r;
+
+        if (fallback && *fallback)
+                printf("  %s [%s]: ", prompt, fallback);
+        else
+                printf("  %s: ", prompt);
+        (void) fflush(stdout);
+        r = read_line(line);
+        if (r < 0)
+                puts("");
+        return r;
+}
+
+int init_ask_text(const char *prompt, const char *fallback, char **ret) {
+        char line[LINE_MAX_SIZE], *answer;
+        int r;
+
+        r = ask(prompt, fallback, line);
+        if (r < 0)
+                return r;
+        answer = tidy(line);
+        answer = strdup(*answer || !fallback ? answer : fallback);
+        if (!answer)
+                return -ENOMEM;
+
+        *ret = answer;
+        return 0;
+}
+
+int init_ask_yes(const char *prompt, bool fallback, bool *ret) {
+        char line[LINE_MAX_SIZE], *answer;
+        int r;
+
+        for (;;) {
+                r = ask(prompt, fallback ? "Y/n" : "y/N", line);
+                if (r < 0)
+                        return r;
+                answer = tidy(line);
+                if (*answer == '\0' || strchr("yYnN", *answer))
+                        break;
+        }
+        *ret = *answer ? strchr("yY", *answer) != NULL : fallback;
+        return 0;
+}
+
+int init_ask_letter(const char *prompt, const char *words, char *ret) {
+        char line[LINE_MAX_SIZE], *answer;
+        int r;
+
+        for (;;) {
+                r = ask(prompt, NULL, line);
+                if (r < 0)
+                        return r;
+                answer = tidy(line);
+                if (*answer && strchr(words, *answer | 0x20))
+                        break;
+        }
+        *ret = (char) (*answer | 0x20);
+        return 0;
+}
+
+int init_ask_number(const char *prompt, size_t max, size_t *ret) {
+        char line[LINE_MAX_SIZE], *answer, *end;
+        unsigned long number;
+        int r;
+
+        for (;;) {
+                r = ask(prompt, "1", line);
+                if (r < 0)
+                        return r;
+                answer = tidy(line);
+                number = *answer ? strtoul(answer, &end, 10) : 1;
+                if (*answer == '\0' || (*end == '\0' && number >= 1 && number <= max))
+                        break;
+        }
+        *ret = number;
+        return 0;
+}
+
+/* ---- secrets ---- */
+
+/* The signals that end or stop a process at a terminal. */
+static void terminal_signals(sigset_t *set) {
+        static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP };
+
+        (void) sigemptyset(set);
+        for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
+                (void) sigaddset(set, numbers[i]);
+}
+
+/* INPUT or a signal that waits; the signal is left where it is. */
+enum { WAITED_INPUT = 0, WAITED_SIGNAL = 1 };
+static int wait_for_input(int signals) {
+        struct pollfd fds[] = { { STDIN_FILENO, POLLIN, 0 }, { signals, POLLIN, 0 } };
+
+        while (poll(fds, ELEMENTSOF(fds), -1) < 0)
+                if (errno != EINTR)
+                        return err_errno();
+        return fds[1].revents ? WAITED_SIGNAL : WAITED_INPUT;
+}
+
+/* Reads a line with the echo off, unless a signal comes first. The echo is on again when this returns. */
+static int read_hidden(char line[static LINE_MAX_SIZE]) {
+        _cleanup_close_ int signals = -1;
+        struct termios before, hidden;
+        sigset_t set, old;
+        int r;
+
+        if (tcgetattr(STDIN_FILENO, &before) < 0)
+                return err_errno();
+        terminal_signals(&set);
+        signals = signalfd(-1, &set, SFD_CLOEXEC);
+        if (signals < 0)
+                return err_errno();
+        hidden = before;
+        hidden.c_lflag &= ~(tcflag_t) ECHO;
+        (void) sigprocmask(SIG_BLOCK, &set, &old);
+        (void) tcsetattr(STDIN_FILENO, TCSANOW, &hidden);
+        r = wait_for_input(signals);
+        if (r == WAITED_INPUT)
+                r = read_line(line);
+        (void) tcsetattr(STDIN_FILENO, TCSANOW, &before);
+        puts("");
+        (void) fflush(stdout);
+        (void) sigprocmask(SIG_SETMASK, &old, NULL); /* what waited acts now: a stopped process goes on from here */
+        return r;
+}
+
+int init_ask_secret(const char *prompt, char **ret) {
+        char line[LINE_MAX_SIZE] = "", *answer;
+        int r;
+
+        do {
+                printf("  %s: ", prompt);
+                (void) fflush(stdout);
+                r = read_hidden(line);
+        } while (r == WAITED_SIGNAL);
+        answer = r < 0 ? NULL : strdup(tidy(line));
+        explicit_bzero(line, sizeof(line));
+        if (!answer)
+                return r < 0 ? r : -ENOMEM;
+
+        *ret = answer;
+        return 0;
+}

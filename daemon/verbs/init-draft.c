@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "verbs/init-draft.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config-file.h"
+#include "config-table.h"
+#include "secret.h"
+#include "types.h"
+#include "verbs/init-text.h"
+
+#define NAMES_MAX 99 /* mongodb-99.password */
+
+int init_draft_new(const char *path, bool japanese, InitDraft **ret) {
+        _cleanup_(init_draft_freep) InitDraft *draft = calloc(1, sizeof(InitDraft));
+        _cleanup_free_ char *copy = strdup(path);
+
+        if (!draft || !copy)
+                return -ENOMEM;
+        draft->japanese = japanese;
+        draft->path = strdup(path);
+        draft->directory = strdup(dirname(copy));
+        if (!draft->path || !draft->directory)
+                return -ENOMEM;
+
+        *ret = cleanup_steal(draft);
+        return 0;
+}
+
+InitDraft *init_draft_free(InitDraft *draft) {
+        if (!draft)
+                return NULL;
+        while (draft->n_parts > 0)
+                init_draft_drop_last(draft);
+        for (size_t i = 0; i < draft->n_secrets; i++) {
+                free(draft->secrets[i].file);
+                secret_free(draft->secrets[i].text);
+        }
+        free(draft->path);
+        free(draft->directory);
+        free(draft->key_path);
+        free(draft->key_file);
+        free(draft->state_dir);
+        free(draft->project);
+        free(draft->topic);
+        free(draft->endpoint);
+        free(draft->ca_file);
+        free(draft);
+        return NULL;
+}
+
+int init_draft_set(char **text, const char *value) {
+        char *copy = value ? strdup(value) : NULL;
+
+        if (value && !copy)
+                return -ENOMEM;
+        free(*text);
+        *text = copy;
+        return 0;
+}
+
+/* ---- entries ---- */
+
+int init_draft_add(InitDraft *draft, const InitRecipe *recipe, InitPart **ret) {
+        InitPart *part = &draft->parts[draft->n_parts];
+
+        if (draft->n_parts == INIT_PARTS_MAX)
+                return -E2BIG;
+        *part = (InitPart){ .recipe = recipe };
+        draft->n_parts++;
+        for (size_t i = 0; recipe->questions[i].key; i++)
+                if (init_draft_set(&part->answers[i], recipe->questions[i].fallback) < 0)
+                        return -ENOMEM;
+        *ret = part;
+        return 0;
+}
+
+void init_draft_drop_last(InitDraft *draft) {
+        InitPart *part = &draft->parts[--draft->n_parts];
+
+        for (size_t i = 0; i < INIT_QUESTIONS_MAX; i++)
+                free(part->answers[i]);
+}
+
+const InitRecipe *init_draft_recipe(bool source, const char *name) {
+        for (const InitRecipe *recipe = init_recipes; recipe->name; recipe++)
+                if (recipe->source == source && strcmp(recipe->name, name) == 0)
+                        return recipe;
+        return NULL;
+}
+
+bool init_draft_has(const InitDraft *draft, bool source) {
+        for (size_t i = 0; i < draft->n_parts; i++)
+                if (draft->parts[i].recipe->source == source)
+                        return true;
+        return false;
+}
+
+/* ---- secrets ---- */
+
+int init_draft_find_secret(const InitDraft *draft, const char *file, char **ret) {
+        _cleanup_free_ char *path = NULL;
+        size_t size;
+
+        if (asprintf(&path, "%s/credentials/%s", draft->directory, file) < 0)
+                return path = NULL, -ENOMEM;
+        return secret_read_file(path, ret, &size);
+}
+
+static InitSecret *find_kept(InitDraft *draft, const char *file) {
+        for (size_t i = 0; i < draft->n_secrets; i++)
+                if (strcmp(draft->secrets[i].file, file) == 0)
+                        return &draft->secrets[i];
+        return NULL;
+}
+
+/* What is at the end of a file does not count, for secret_read() cuts it off. */
+static bool same_secret(const char *there, const char *text) {
+        size_t n = strlen(text);
+
+        while (n > 0 && strchr(" \t\r\n", text[n - 1]))
+                n--;
+        return strncmp(there, text, n) == 0 && strspn(there + n, " \t\r\n") == strlen(there + n);
+}
+
+/* FREE, TAKEN, or HAS_IT; an errno when that cannot be told. */
+enum { NAME_FREE = 0, NAME_TAKEN = 1, NAME_HAS_IT = 2 };
+static int look_at_name(const InitDraft *draft, const char *file, const char *text) {
+        _cleanup_(secret_freep) char *there = NULL;
+        int r;
+
+        r = init_draft_find_secret(draft, file, &there);
+        if (r == -ENOENT)
+                return NAME_FREE;
+        if (r < 0)
+                return r;
+        return same_secret(there, text) ? NAME_HAS_IT : NAME_TAKEN;
+}
+
+/* mongodb.password -> mongodb-2.password */
+static int number_name(const char *file, unsigned number, char **ret) {
+        const char *dot = strrchr(file, '.') ?: file + strlen(file);
+
+        return asprintf(ret, "%.*s-%u%s", (int) (dot - file), file, number, dot) < 0 ? -ENOMEM : 0;
+}
+
+static int choose_name(const InitDraft *draft, const char *file, const char *text, char **ret_name) {
+        _cleanup_free_ char *name = strdup(file);
+        int r = NAME_TAKEN;
+
+        for (unsigned number = 2; name && number <= NAMES_MAX; number++) {
+                r = look_at_name(draft, name, text);
+                if (r != NAME_TAKEN)
+                        break;
+                free(cleanup_steal(name));
+                if (number_name(file, number, &name) < 0)
+                        return name = NULL, -ENOMEM;
+        }
+        if (!name)
+                return -ENOMEM;
+        if (r >= 0)
+                *ret_name = cleanup_steal(name);
+        return r;
+}
+
+int init_draft_keep_secret(InitDraft *draft, const char *file, const char *text, const char **ret_file) {
+        _cleanup_free_ char *name = NULL;
+        InitSecret *secret;
+        char *copy;
+        int r;
+
+        r = choose_name(draft, file, text, &name);
+        if (r < 0)
+                return r;
+        secret = find_kept(draft, name);
+        if (!secret && draft->n_secrets == INIT_SECRETS_MAX)
+                return -E2BIG;
+        copy = strdup(text);
+        if (!copy)
+                return -ENOMEM;
+        if (!secret) {
+                secret = &draft->secrets[draft->n_secrets++];
+                secret->file = cleanup_steal(name);
+        }
+        secret_free(secret->text);
+        secret->text = copy;
+        secret->there = r == NAME_HAS_IT;
+        *ret_file = secret->file;
+        return 0;
+}
+
+/* ---- text ---- */
+
+/* Whether a text that is all of a value needs quotes in YAML. */
+static bool needs_quotes(const char *text) {
+        return *text == '\0' || strspn(text, "-?:,[]{}#&*!|>'\"%@` ") > 0 || strpbrk(text, "\"'\\{}[]&*#") ||
+               strstr(text, ": ") || text[strlen(text) - 1] == ':';
+}
+
+static int append_answer(Bytes *b, const char *answer, bool whole) {
+        if (whole && needs_quotes(answer))
+                return bytes_append_json_string(b, answer, strlen(answer)); /* which is YAML */
+        return bytes_append_text(b, answer);
+}
+
+static int append_key(Bytes *b, const char *key, const char *value) {
+        int r;
+
+        if (!value)
+                return 0;
+        r = bytes_append_format(b, "%s: ", key);
+        if (r >= 0)
+                r = append_answer(b, value, true);
+        return r < 0 ? r : bytes_append_text(b, "\n");
+}
+
+static bool is_mark(char c) {
+        return c >= INIT_MARK_FIRST && c < INIT_MARK_FIRST + INIT_QUESTIONS_MAX;
+}
+
+/* One line of a block, unless it is of a secret that is left out. */
+static int append_line(Bytes *b, const InitDraft *draft, const InitPart *part, Slice line) {
+        const char *topic = strrchr(draft->topic, '/');
+        int r = 0;
+
+        for (size_t i = 0; i < line.size; i++)
+                if (is_mark(line.data[i]) && !part->answers[line.data[i] - INIT_MARK_FIRST])
+                        return 0;
+        for (size_t i = 0; i < line.size && r >= 0; i++) {
+                char c = line.data[i];
+
+                if (c == INIT_MARK_TOPIC)
+                        r = bytes_append_text(b, topic ? topic + 1 : draft->topic);
+                else if (is_mark(c))
+                        r = append_answer(b, part->answers[c - INIT_MARK_FIRST],
+                                i >= 2 && line.data[i - 1] == ' ' && line.data[i - 2] == ':' &&
+                                        line.data[i + 1] == '\n');
+                else
+                        r = bytes_append(b, &c, 1);
+        }
+        return r;
+}
+
+static int append_part(Bytes *b, const InitDraft *draft, const InitPart *part) {
+        const char *title = draft->japanese ? part->recipe->title.japanese : part->recipe->title.english, *end;
+        int r;
+
+        r = bytes_append_format(b, "%s# %s\n", part->recipe->source ? "    " : "  ", title);
+        for (const char *line = part->recipe->block; r >= 0 && (end = strchr(line, '\n')); line = end + 1)
+                r = append_line(b, draft, part, (Slice){ line, (size_t) (end - line) + 1 });
+        return r;
+}
+
+static int append_parts(Bytes *b, const InitDraft *draft, bool source) {
+        int r = 0;
+
+        for (size_t i = 0; i < draft->n_parts && r >= 0; i++)
+                if (draft->parts[i].recipe->source == source)
+                        r = append_part(b, draft, &draft->parts[i]);
+        return r;
+}
+
+static int append_comment(Bytes *b, const InitDraft *draft, InitText text) {
+        const char *words = init_text(draft->japanese, text), *at = strstr(words, "{1}");
+
+        if (!at)
+                return bytes_append_text(b, words);
+        return bytes_append_format(b, "%.*s%s/credentials%s", (int) (at - words), words, draft->directory, at + 3);
+}
+
+static int append_pubsub(Bytes *b, const InitDraft *draft, bool live) {
+        int r;
+
+        r = bytes_append_text(b, "\npubsub:\n");
+        if (r >= 0)
+                r = append_comment(b, draft, INIT_COMMENT_PROJECT);
+        if (r >= 0)
+                r = append_key(b, "  project", draft->project);
+        if (r >= 0 && draft->key_file)
+                r = append_comment(b, draft, INIT_COMMENT_KEY);
+        if (r >= 0)
+                r = append_key(b, "  credentials_file", live ? draft->key_path : draft->key_file);
+        if (r >= 0)
+                r = append_key(b, "  endpoint", draft->endpoint);
+        if (r >= 0)
+                r = append_key(b, "  ca_file", draft->ca_file);
+        return r;
+}
+
+static int append_publish(Bytes *b, const InitDraft *draft) {
+        int r;
+
+        if (!init_draft_has(draft, true))
+                return 0;
+        r = append_comment(b, draft, INIT_COMMENT_PUBLISH);
+        if (r >= 0)
+                r = bytes_append_text(b, "publish:\n");
+        if (r >= 0)
+                r = append_key(b, "  topic", draft->topic);
+        if (r >= 0)
+                r = bytes_append_text(b, "  sources:\n");
+        return r < 0 ? r : append_parts(b, draft, true);
+}
+
+static int append_subscribe(Bytes *b, const InitDraft *draft) {
+        int r;
+
+        if (!init_draft_has(draft, false))
+                return 0;
+        r = append_comment(b, draft, INIT_COMMENT_SUBSCRIBE);
+        if (r >= 0)
+                r = bytes_append_text(b, "subscribe:\n");
+        return r < 0 ? r : append_parts(b, draft, false);
+}
+
+int init_draft_text(const InitDraft *draft, bool live, Bytes *ret) {
+        int r;
+
+        r = append_comment(ret, draft, INIT_COMMENT_TOP);
+        if (r >= 0 && draft->state_dir)
+                r = bytes_append_text(ret, "\n");
+        if (r >= 0)
+                r = append_key(ret, "state_dir", draft->state_dir);
+        if (r >= 0)
+                r = append_pubsub(ret, draft, live);
+        if (r >= 0)
+                r = append_publish(ret, draft);
+        return r < 0 ? r : append_subscribe(ret, draft);
+}
+
+/* ---- as it would be read ---- */
+
+/* The secret's text, as a file of its name would give it. */
+static int fill_in(void *userdata, const ConfigRow *row, ConfigSecret *secret) {
+        InitDraft *draft = userdata;
+        const InitSecret *kept = secret->file ? find_kept(draft, secret->file) : NULL;
+
+        if (!kept)
+                return 0;
+        secret->text = strndup(kept->text, strcspn(kept->text, "\r\n"));
+        return secret->text ? 0 : -ENOMEM;
+}
+
+static int fill_in_all(InitDraft *draft, Config *config) {
+        int r = 0;
+
+        for (size_t i = 0; i < config->n_sources && r >= 0; i++)
+                r = config_table_each_secret(config->sources[i].section, config->sources[i].keys, fill_in, draft);
+        for (size_t i = 0; i < config->n_subscriptions && r >= 0; i++)
+                r = config_table_each_secret(
+                        config->subscriptions[i].section, config->subscriptions[i].keys, fill_in, draft);
+        return r;
+}
+
+int init_draft_parse(const InitDraft *draft, Config **ret, ConfigErrors *errors) {
+        _cleanup_(config_unrefp) Config *config = NULL;
+        _cleanup_bytes_ Bytes text = {};
+        int r;
+
+        r = init_draft_text(draft, true, &text);
+        if (r < 0)
+                return r;
+        r = config_parse(&(ConfigInput){ draft->path, &types_of_config, NULL }, text.data, text.size, &config, errors);
+        if (r < 0)
+                return r;
+        r = fill_in_all((InitDraft *) draft, config);
+        if (r < 0)
+                return r;
+
+        *ret = cleanup_steal(config);
+        return 0;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The configuration that `init` is about to write: what was answered so far, in memory only, and its text. */
+
+#include "config.h"
+#include "lib/bytes.h"
+#include "verbs/init-recipes.h"
+
+#define INIT_PARTS_MAX 16
+#define INIT_SECRETS_MAX 32
+#define INIT_KEY_FILE "pubsub-credential.json"
+
+/* An entry of publish.sources or of subscribe. */
+typedef struct InitPart {
+        const InitRecipe *recipe;
+        char *answers[INIT_QUESTIONS_MAX]; /* of a secret the name of its file; NULL: its line is left out */
+} InitPart;
+
+typedef struct InitSecret {
+        char *file; /* in CONFIGDIR/credentials */
+        char *text; /* wiped */
+        bool there; /* that file has this text already */
+} InitSecret;
+
+typedef struct InitDraft {
+        char *path, *directory; /* of the configuration */
+        bool japanese;          /* its comments */
+        char *key_path;         /* where the key is now; NULL: none. Its text is among the secrets */
+        char *key_file;         /* its name in CONFIGDIR/credentials; NULL: none */
+        char *state_dir, *project, *topic, *endpoint, *ca_file; /* NULL: left out */
+        InitPart parts[INIT_PARTS_MAX];
+        size_t n_parts;
+        InitSecret secrets[INIT_SECRETS_MAX];
+        size_t n_secrets;
+} InitDraft;
+
+/* An empty one for the configuration at *path*. -ENOMEM. */
+int init_draft_new(const char *path, bool japanese, InitDraft **ret);
+InitDraft *init_draft_free(InitDraft *draft);
+CLEANUP_DEFINE(InitDraft, init_draft_free)
+
+/* Replaces one of the texts above; *value* may be NULL. -ENOMEM. */
+int init_draft_set(char **text, const char *value);
+
+/* Appends an entry with the recipe's own texts as answers, borrowed until it is dropped. -E2BIG, -ENOMEM. */
+int init_draft_add(InitDraft *draft, const InitRecipe *recipe, InitPart **ret);
+void init_draft_drop_last(InitDraft *draft);
+
+/* The recipe of that kind and name, or NULL. */
+const InitRecipe *init_draft_recipe(bool source, const char *name);
+
+/* Whether any entry is a source (or, with false, a place where readings are kept). */
+bool init_draft_has(const InitDraft *draft, bool source);
+
+/* Takes a secret for the configuration, under the name *file* or, where CONFIGDIR/credentials has another one under
+ * that name, under one that is free ("mongodb-2.password"): no file is ever replaced. *ret_file* (borrowed) is the
+ * name. -E2BIG, -ENOMEM, or the errno of a file there that cannot be read. */
+int init_draft_keep_secret(InitDraft *draft, const char *file, const char *text, const char **ret_file);
+
+/* The secret in CONFIGDIR/credentials/FILE, as secret_read_file() gives it; -ENOENT. */
+int init_draft_find_secret(const InitDraft *draft, const char *file, char **ret);
+
+/* The text of the file. *live*: the key is named where it is now. -ENOMEM. */
+int init_draft_text(const InitDraft *draft, bool live, Bytes *ret);
+
+/* The configuration as it would be read, its secrets in it. As config_parse(). */
+int init_draft_parse(const InitDraft *draft, Config **ret, ConfigErrors *errors);

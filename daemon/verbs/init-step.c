@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the steps of `init` share. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "lib/err.h"
+#include "verbs/check.h"
+#include "verbs/init-ask.h"
+#include "verbs/init.h"
+
+const char *init_words(const Init *init, InitText text) {
+        return init_text(init->japanese, text);
+}
+
+void init_say(const Init *init, InitText text, const char *first, const char *second) {
+        init_text_print(init->japanese, text, first, second);
+}
+
+/* What was asked for can be had by an option alone here. */
+int init_missing(const char *option, const char *name) {
+        fprintf(stderr, "sensorqd init: %s%s is needed where nobody can be asked. See sensorqd init --help.\n", option,
+                name);
+        return EX_USAGE;
+}
+
+/* ---- what to do about a failure ---- */
+
+int init_ask_verdict(const Init *init, InitVerdict *ret) {
+        char letter;
+        int r;
+
+        if (!init->asks) {
+                init_say(init, INIT_SAY_NOTHING_WRITTEN, NULL, NULL);
+                *ret = INIT_STOP;
+                return 0;
+        }
+        r = init_ask_letter(init_words(init, INIT_ASK_WHAT_NOW), "akq", &letter);
+        if (r < 0)
+                return r;
+        if (letter == 'q')
+                init_say(init, INIT_SAY_NOTHING_WRITTEN, NULL, NULL);
+        *ret = letter == 'a' ? INIT_AGAIN : letter == 'k' ? INIT_GOOD : INIT_STOP;
+        return 0;
+}
+
+/* Opens a session with what was answered so far; without one, says why. 0, EX_CONFIG, an errno. */
+int init_open_session(const Init *init, Config **ret_config, Session **ret) {
+        _cleanup_(config_errors_done) ConfigErrors errors = {};
+        int r;
+
+        r = init_draft_parse(init->draft, ret_config, &errors);
+        for (size_t i = 0; i < errors.n; i++)
+                printf("FAIL  config  %s\n", errors.texts[i]);
+        if (r == -EBADMSG)
+                return EX_CONFIG;
+        return r < 0 || !ret ? r : session_open(*ret_config, ret);
+}
+
+/* ---- roles ---- */
+
+static const char *account_of(const Session *session) {
+        const Credentials *credentials = session->remote ? session->remote->credentials : NULL;
+
+        return credentials && credentials->client_email ? credentials->client_email : NULL;
+}
+
+static void say_grant(const Init *init, const Session *session, const char *resource) {
+        const char *account = account_of(session) ?: "ACCOUNT", *id = strrchr(resource, '/') + 1;
+        bool topic = strstr(resource, "/topics/") != NULL;
+        const char *kind = strchr(account, '@') && !strstr(account, "gserviceaccount.com") ? "user" : "serviceAccount";
+
+        init_say(init, INIT_SAY_FORBIDDEN, account, resource);
+        init_say(init, INIT_SAY_GRANT, NULL, NULL);
+        printf("        gcloud projects add-iam-policy-binding %s --member %s:%s --role roles/pubsub.editor\n"
+               "        gcloud pubsub %s add-iam-policy-binding %s --project %s --member %s:%s --role "
+               "roles/pubsub.%s\n",
+                session->config->pubsub.project, kind, account, topic ? "topics" : "subscriptions", id,
+                session->config->pubsub.project, kind, account, topic ? "publisher" : "subscriber");
+}
+
+static void say_refused(const Init *init, const Session *session, const char *resource, const char *detail) {
+        if (!strstr(detail, "enable the Cloud Pub/Sub API"))
+                return say_grant(init, session, resource);
+        init_say(init, INIT_SAY_API_OFF, NULL, NULL);
+        printf("        gcloud services enable pubsub.googleapis.com --project %s\n", session->config->pubsub.project);
+}
+
+/* Whether a topic or subscription may be used, or is still to be made. */
+bool init_look_at(const Init *init, Session *session, const char *resource, const char *permission) {
+        Grant grant = check_grant(session, resource, permission);
+        SessionReply reply;
+        bool good = true;
+
+        session_get(session, resource, &reply);
+        if (reply.outcome == CLIENT_OK && grant != GRANT_NO)
+                session_ok(session, resource, "may be used");
+        else if (reply.outcome == CLIENT_REFUSED && grant == GRANT_YES)
+                session_ok(session, resource, "may be used; its settings may not be read, which is not needed");
+        else if (reply.outcome == CLIENT_NOT_FOUND && !strstr(reply.detail, "project not found"))
+                init_say(init, INIT_SAY_NOT_YET, resource, NULL);
+        else
+                good = false;
+        if (!good && (reply.outcome == CLIENT_REFUSED || reply.outcome == CLIENT_OK))
+                say_refused(init, session, resource, reply.detail);
+        else if (!good)
+                session_fail(session, resource, "%s", reply.detail);
+        session_reply_done(&reply);
+        return good;
+}

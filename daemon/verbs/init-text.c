@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "verbs/init-text.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/cleanup.h"
+
+/* clang-format off */
+static const char *const texts[][2] = {
+        [INIT_SAY_BEGIN] = {
+                "This makes {1}. Nothing is changed before you say yes at the end;\nCtrl-C leaves everything as it is. Enter alone takes what is in [brackets].\n",
+                "{1} を作ります。最後に確認するまで何も変更しません。\nCtrl-C でいつでもやめられます。Enter だけ押すと [ ] の中の値になります。\n" },
+        [INIT_SAY_DRY_RUN] = {
+                "Dry run: nothing will be written.\n",
+                "試行（--dry-run）：何も書き込みません。\n" },
+        [INIT_SAY_STEP_PUBSUB] = { "\n1/4  Google Cloud Pub/Sub\n", "\n1/4  Google Cloud Pub/Sub\n" },
+        [INIT_SAY_STEP_SOURCES] = { "\n2/4  Sensors\n", "\n2/4  センサー\n" },
+        [INIT_SAY_STEP_SINKS] = { "\n3/4  Where readings are kept\n", "\n3/4  保存先\n" },
+        [INIT_SAY_STEP_WRITE] = { "\n4/4  Write\n", "\n4/4  書き込み\n" },
+        [INIT_ASK_KEY] = { "Key file of the service account", "サービスアカウントの鍵ファイル" },
+        [INIT_SAY_KEY_NONE] = {
+                "(\"-\": without one, by a gcloud login or the machine's own account in Google Cloud)\n",
+                "（\"-\"：鍵なし。gcloud のログイン、または Google Cloud のマシン自身のアカウントを使います）\n" },
+        [INIT_SAY_KEY_BAD] = { "{1}: {2}\n", "{1}：{2}\n" },
+        [INIT_ASK_PROJECT] = { "Project", "プロジェクト" },
+        [INIT_ASK_TOPIC] = { "Topic", "トピック" },
+        [INIT_SAY_NOT_YET] = {
+                "new   {1}  does not exist yet; it will be created\n",
+                "new   {1}  まだありません。あとで作成します\n" },
+        [INIT_SAY_FORBIDDEN] = {
+                "FAIL  {1}  may not use {2}.\n",
+                "FAIL  {1} には {2} を使う権限がありません。\n" },
+        [INIT_SAY_GRANT] = {
+                "      An administrator of the project grants it by one of these lines. The first lets\n      sensorqd create what is missing, too; the second is the least it needs.\n",
+                "      プロジェクトの管理者が次のどちらかを実行すると使えるようになります。1 行目では\n      足りないものの作成もできます。2 行目は必要最小限の権限です。\n" },
+        [INIT_SAY_API_OFF] = {
+                "      The Pub/Sub API is not switched on in this project:\n",
+                "      このプロジェクトでは Pub/Sub API が有効になっていません。次で有効にします：\n" },
+        [INIT_ASK_WHICH] = { "Number", "番号" },
+        [INIT_SAY_NONE_SOURCE] = { "none: this machine only stores", "なし（このマシンでは保存だけを行う）" },
+        [INIT_SAY_NONE_SINK] = { "nowhere: this machine only measures", "なし（このマシンでは測定だけを行う）" },
+        [INIT_ASK_ANOTHER_SOURCE] = { "Another sensor?", "ほかのセンサーも追加しますか" },
+        [INIT_ASK_ANOTHER_SINK] = { "Another place as well?", "ほかの保存先も追加しますか" },
+        [INIT_ASK_USE_SECRET] = { "{1} is there already. Use it?", "{1} はすでにあります。これを使いますか" },
+        [INIT_SAY_HIDDEN] = { "(not shown)", "（表示されません）" },
+        [INIT_SAY_OPTIONAL] = { "(not shown; Enter alone: none)", "（表示されません。なければ Enter だけ）" },
+        [INIT_SAY_EMPTY] = { "An answer is needed here.\n", "ここには答えが必要です。\n" },
+        [INIT_SAY_PASSWORD_MOVED] = {
+                "The password goes from the address into a file of its own.\n",
+                "アドレスの中のパスワードは、専用のファイルに移します。\n" },
+        [INIT_ASK_WHAT_NOW] = {
+                "Try again (a), keep it all the same (k), or quit (q)?",
+                "やり直す (a)、このまま使う (k)、やめる (q)" },
+        [INIT_SAY_NOTHING_TO_DO] = {
+                "Neither a sensor nor a place to keep readings: there is nothing to do.\n",
+                "センサーも保存先もないので、することがありません。\n" },
+        [INIT_SAY_FILE] = { "      {1}\n", "      {1}\n" },
+        [INIT_SAY_SECRET] = { "      {1}  (secret, mode 0600)\n", "      {1}（秘密。モード 0600）\n" },
+        [INIT_ASK_WRITE] = { "Write these files?", "以上のファイルを書き込みますか" },
+        [INIT_SAY_WRITTEN] = { "ok    {1}  written\n", "ok    {1}  書き込みました\n" },
+        [INIT_SAY_NOTHING_WRITTEN] = { "Nothing was written.\n", "何も書き込みませんでした。\n" },
+        [INIT_SAY_KEY_LEFT] = {
+                "The key was copied. Delete the original: rm {1}\n",
+                "鍵はコピーしました。元のファイルは消してください： rm {1}\n" },
+        [INIT_ASK_ENABLE] = { "Start {1} now, and at every boot?", "{1} を今から、起動時にも動かしますか" },
+        [INIT_SAY_ENABLE_BY_HAND] = {
+                "Start it, now and at every boot: sudo systemctl enable --now {1}\n",
+                "開始する（起動時にも）： sudo systemctl enable --now {1}\n" },
+        [INIT_SAY_NOT_ALL_WELL] = {
+                "Not all is well yet: see FAIL above. Mend it, then: sudo sensorqd setup && sudo sensorqd check\n",
+                "まだうまくいっていないものがあります（上の FAIL）。直したあと： sudo sensorqd setup && sudo sensorqd check\n" },
+        [INIT_SAY_DONE] = {
+                "Done. How things stand: sensorqd status. What happened: journalctl -u {1}\n",
+                "できました。今の様子： sensorqd status　記録： journalctl -u {1}\n" },
+        [INIT_COMMENT_TOP] = {
+                "# Configuration of sensorqd, made by \"sensorqd init\". Every key: sensorqd.yaml(5). Secrets are files in\n"
+                "# {1}, named here without a path.\n"
+                "# After a change: \"sensorqd check\", then \"systemctl reload sensorqd\"; a new secret needs a restart.\n",
+                "# sensorqd の設定。\"sensorqd init\" が作成。すべてのキー： sensorqd.yaml(5)\n"
+                "# 秘密（トークン、パスワード、鍵）は {1} のファイルで、ここには名前だけを書く。\n"
+                "# 変更したら \"sensorqd check\"、次に \"systemctl reload sensorqd\"。秘密を変えたときは restart。\n" },
+        [INIT_COMMENT_PROJECT] = {
+                "  # The Google Cloud project of the topic and the subscriptions.\n",
+                "  # トピックとサブスクリプションがある Google Cloud のプロジェクト。\n" },
+        [INIT_COMMENT_KEY] = {
+                "  # The service account's key.\n",
+                "  # サービスアカウントの鍵。\n" },
+        [INIT_COMMENT_PUBLISH] = {
+                "\n# Sensors, and the topic that their readings are published to. A source's name becomes part of every key.\n",
+                "\n# センサーと、測定値を送るトピック。name はすべてのキーに入るので、あとから変えない。\n" },
+        [INIT_COMMENT_SUBSCRIBE] = {
+                "\n# Where messages are stored, each with a subscription of its own.\n",
+                "\n# 保存先。それぞれに専用のサブスクリプションがある。\n" },
+};
+/* clang-format on */
+
+const char *init_text(bool japanese, InitText text) {
+        return texts[text][japanese];
+}
+
+void init_text_print(bool japanese, InitText text, const char *first, const char *second) {
+        const char *p = init_text(japanese, text), *at;
+
+        while ((at = strchr(p, '{'))) {
+                printf("%.*s%s", (int) (at - p), p, (at[1] == '1' ? first : second) ?: "");
+                p = at + 3;
+        }
+        fputs(p, stdout);
+        (void) fflush(stdout);
+}
+
+bool init_text_is_japanese(const char *(*getenv_of)(const char *name)) {
+        static const char *const names[] = { "LC_ALL", "LC_MESSAGES", "LANG" };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                const char *value = getenv_of(names[i]);
+
+                if (value && *value)
+                        return strncmp(value, "ja", 2) == 0 && (strcasestr(value, "utf") || !strchr(value, '.'));
+        }
+        return false;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What `init` says, in English and Japanese. */
+
+#include <stdbool.h>
+
+typedef enum InitText {
+        INIT_SAY_BEGIN, /* {1}: the file */
+        INIT_SAY_DRY_RUN,
+        INIT_SAY_STEP_PUBSUB,
+        INIT_SAY_STEP_SOURCES,
+        INIT_SAY_STEP_SINKS,
+        INIT_SAY_STEP_WRITE,
+        INIT_ASK_KEY,
+        INIT_SAY_KEY_NONE,
+        INIT_SAY_KEY_BAD, /* {1}: the file, {2}: why */
+        INIT_ASK_PROJECT,
+        INIT_ASK_TOPIC,
+        INIT_SAY_NOT_YET,   /* {1}: a topic or subscription */
+        INIT_SAY_FORBIDDEN, /* {1}: the account, {2}: a topic or subscription */
+        INIT_SAY_GRANT,
+        INIT_SAY_API_OFF,
+        INIT_ASK_WHICH, /* {1}: the highest number */
+        INIT_SAY_NONE_SOURCE,
+        INIT_SAY_NONE_SINK,
+        INIT_ASK_ANOTHER_SOURCE,
+        INIT_ASK_ANOTHER_SINK,
+        INIT_ASK_USE_SECRET, /* {1}: its file */
+        INIT_SAY_HIDDEN,
+        INIT_SAY_OPTIONAL,
+        INIT_SAY_EMPTY,
+        INIT_SAY_PASSWORD_MOVED,
+        INIT_ASK_WHAT_NOW,
+        INIT_SAY_NOTHING_TO_DO,
+        INIT_SAY_FILE,   /* {1}: a file that would be written */
+        INIT_SAY_SECRET, /* {1}: the same, of a secret */
+        INIT_ASK_WRITE,
+        INIT_SAY_WRITTEN, /* {1}: a file */
+        INIT_SAY_NOTHING_WRITTEN,
+        INIT_SAY_KEY_LEFT, /* {1}: the original */
+        INIT_ASK_ENABLE,   /* {1}: the unit */
+        INIT_SAY_ENABLE_BY_HAND,
+        INIT_SAY_NOT_ALL_WELL,
+        INIT_SAY_DONE,
+        INIT_COMMENT_TOP, /* {1}: directory of the secrets */
+        INIT_COMMENT_PROJECT,
+        INIT_COMMENT_KEY,
+        INIT_COMMENT_PUBLISH,
+        INIT_COMMENT_SUBSCRIBE,
+} InitText;
+
+/* The text as it stands, with {1} and {2} in it. */
+const char *init_text(bool japanese, InitText text);
+
+/* Prints it on standard output, *first* for {1}, *second* for {2}; either may be NULL. */
+void init_text_print(bool japanese, InitText text, const char *first, const char *second);
+
+/* Whether who runs this reads Japanese, by $LC_ALL, else $LC_MESSAGES, else $LANG, in UTF-8. */
+bool init_text_is_japanese(const char *(*getenv_of)(const char *name));

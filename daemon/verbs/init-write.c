@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "verbs/init-write.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/err.h"
+#include "lib/file.h"
+#include "lib/yaml.h"
+#include "verbs/init-text.h"
+
+#define TEMPORARY ".init.new" /* in the directory of the file; what a kill left there is written over */
+
+/* Whether it is the example that every fresh machine has. */
+static int is_example(const char *path) {
+        _cleanup_close_ int fd = -1;
+        _cleanup_bytes_ Bytes text = {};
+        int r;
+
+        r = file_open(path, &fd);
+        if (r < 0)
+                return r;
+        r = bytes_reserve(&text, YAML_SIZE_MAX);
+        if (r < 0)
+                return r;
+        r = file_read(fd, text.data, YAML_SIZE_MAX, &text.size);
+        if (r < 0)
+                return r;
+        return text.size == strlen(init_example) && memcmp(text.data, init_example, text.size) == 0;
+}
+
+/* The nearest directory above that is there; a missing one can be made in it. */
+static int may_make(const char *directory) {
+        _cleanup_free_ char *path = strdup(directory);
+        char *slash;
+
+        if (!path)
+                return -ENOMEM;
+        while (access(path, F_OK) < 0 && errno == ENOENT && (slash = strrchr(path, '/')) && slash != path)
+                *slash = '\0';
+        return access(path, W_OK | X_OK) < 0 ? err_errno() : 0;
+}
+
+static char *directory_of(const char *path) {
+        const char *slash = strrchr(path, '/');
+
+        return slash && slash != path ? strndup(path, (size_t) (slash - path)) : strdup(slash ? "/" : ".");
+}
+
+int init_write_look(const char *path) {
+        _cleanup_free_ char *directory = directory_of(path);
+        struct stat status;
+
+        if (!directory)
+                return -ENOMEM;
+        if (lstat(path, &status) == 0 && is_example(path) != 1)
+                return INIT_WRITE_EXISTS;
+        return may_make(directory);
+}
+
+/* ---- writing ---- */
+
+static int make_directory(const char *path, mode_t mode) {
+        _cleanup_free_ char *above = directory_of(path);
+        int r;
+
+        if (!above)
+                return -ENOMEM;
+        if (mkdir(path, mode) == 0)
+                return 0;
+        if (errno == EEXIST)
+                return 0;
+        if (errno != ENOENT || strcmp(above, path) == 0)
+                return err_errno();
+        r = make_directory(above, 0755);
+        if (r < 0)
+                return r;
+        return mkdir(path, mode) < 0 ? err_errno() : 0;
+}
+
+/* Durable content without a name. Where the file system has no such files, under a temporary one. */
+static int write_nameless(int directory, const void *data, size_t size, mode_t mode, int *ret_fd) {
+        _cleanup_close_ int fd = -1;
+        size_t done = 0;
+        ssize_t n;
+
+        (void) unlinkat(directory, TEMPORARY, 0);
+        fd = openat(directory, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+        if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT))
+                fd = openat(directory, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return err_errno();
+        while (done < size) {
+                n = write(fd, (const char *) data + done, size - done);
+                if (n < 0 && errno != EINTR)
+                        return err_errno();
+                done += n > 0 ? (size_t) n : 0;
+        }
+        if (fchmod(fd, mode) < 0 || fsync(fd) < 0)
+                return err_errno();
+
+        *ret_fd = cleanup_steal_fd(&fd);
+        return 0;
+}
+
+/* Gives it a name that nothing has: -EEXIST. */
+static int name_it(int directory, int fd, const char *name) {
+        char path[64];
+
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        return linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW) < 0 ? err_errno() : 0;
+}
+
+/* In place of the example; -EEXIST where it is none. */
+static int replace_example(int directory, int fd, const char *path, const char *name) {
+        int r;
+
+        if (is_example(path) != 1)
+                return -EEXIST;
+        r = name_it(directory, fd, TEMPORARY);
+        if (r < 0 && r != -EEXIST) /* it has that very name already */
+                return r;
+        return renameat(directory, TEMPORARY, directory, name) < 0 ? err_errno() : 0;
+}
+
+typedef struct InitFile {
+        const char *directory, *name;
+        const void *data;
+        size_t size;
+        mode_t mode;
+} InitFile;
+
+/* *japanese*: the line that says so. */
+static int write_file(const InitFile *file, bool japanese) {
+        _cleanup_close_ int directory = open(file->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = -1;
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        if (directory < 0)
+                return err_errno();
+        if (asprintf(&path, "%s/%s", file->directory, file->name) < 0)
+                return path = NULL, -ENOMEM;
+        r = write_nameless(directory, file->data, file->size, file->mode, &fd);
+        if (r >= 0)
+                r = name_it(directory, fd, file->name);
+        if (r == -EEXIST)
+                r = replace_example(directory, fd, path, file->name);
+        (void) unlinkat(directory, TEMPORARY, 0);
+        if (r >= 0 && fsync(directory) < 0)
+                r = err_errno();
+        if (r < 0)
+                return r;
+        init_text_print(japanese, INIT_SAY_WRITTEN, path, NULL);
+        return 0;
+}
+
+static int write_secrets(const InitDraft *draft) {
+        _cleanup_free_ char *directory = NULL;
+        int r;
+
+        if (asprintf(&directory, "%s/credentials", draft->directory) < 0)
+                return directory = NULL, -ENOMEM;
+        r = make_directory(directory, 0700);
+        for (size_t i = 0; i < draft->n_secrets && r >= 0; i++) {
+                const InitSecret *secret = &draft->secrets[i];
+
+                if (!secret->there)
+                        r = write_file(&(InitFile){ directory, secret->file, secret->text, strlen(secret->text), 0600 },
+                                draft->japanese);
+        }
+        return r;
+}
+
+int init_write_all(const InitDraft *draft, const Bytes *text) {
+        const char *slash = strrchr(draft->path, '/');
+        sigset_t all, old;
+        int r;
+
+        (void) sigfillset(&all);
+        (void) sigprocmask(SIG_BLOCK, &all, &old);
+        r = init_write_look(draft->path);
+        if (r == INIT_WRITE_FREE)
+                r = write_secrets(draft);
+        if (r == INIT_WRITE_FREE)
+                r = write_file(
+                        &(InitFile){ draft->directory, slash ? slash + 1 : draft->path, text->data, text->size, 0644 },
+                        draft->japanese);
+        (void) sigprocmask(SIG_SETMASK, &old, NULL);
+        return r == -EEXIST ? INIT_WRITE_EXISTS : r;
+}

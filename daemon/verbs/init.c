@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `sensorqd init`: four steps (Pub/Sub, sensors, where readings are kept, write), each asked for and tried at once.
+ * All of it is in memory until the end, so whatever ends the process before leaves nothing. */
+#include "verbs/init.h"
+
+#include <errno.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "config-file.h"
+#include "lib/err.h"
+#include "types.h"
+#include "verbs/init-ask.h"
+#include "verbs/init-write.h"
+#include "verbs/verbs.h"
+
+/* ---- step 4: write ---- */
+
+static void list_files(const Init *init) {
+        const InitDraft *draft = init->draft;
+        char path[4096];
+
+        for (size_t i = 0; i < draft->n_secrets; i++) {
+                (void) snprintf(path, sizeof(path), "%s/credentials/%s", draft->directory, draft->secrets[i].file);
+                if (!draft->secrets[i].there)
+                        init_say(init, INIT_SAY_SECRET, path, NULL);
+        }
+        init_say(init, INIT_SAY_FILE, draft->path, NULL);
+}
+
+static int refuse_existing(const char *path) {
+        fprintf(stderr,
+                "sensorqd init: %s is there already, and is not written over. Move it away, or name another one "
+                "with --config.\n",
+                path);
+        return EX_CANTCREAT;
+}
+
+static int cannot_write(const char *path, int error) {
+        fprintf(stderr, "sensorqd init: %s cannot be written: %s.%s\n", path, strerror(-error),
+                error == -EACCES ? " Run it as root: sudo sensorqd init" : "");
+        return EX_CANTCREAT;
+}
+
+static int write_files(const Init *init, const Bytes *text) {
+        int r;
+
+        r = init_write_all(init->draft, text);
+        if (r == INIT_WRITE_EXISTS)
+                return refuse_existing(init->draft->path);
+        return r < 0 ? cannot_write(init->draft->path, r) : 0;
+}
+
+static int step_write(const Init *init) {
+        _cleanup_bytes_ Bytes text = {};
+        bool yes = true;
+        int r;
+
+        init_say(init, INIT_SAY_STEP_WRITE, NULL, NULL);
+        r = init_draft_text(init->draft, false, &text);
+        if (r < 0)
+                return r;
+        list_files(init);
+        if (init->options.dry_run) {
+                printf("\n%s\n", text.data);
+                init_say(init, INIT_SAY_NOTHING_WRITTEN, NULL, NULL);
+                return 0;
+        }
+        if (init->asks)
+                r = init_ask_yes(init_words(init, INIT_ASK_WRITE), true, &yes);
+        if (r < 0)
+                return r;
+        if (yes)
+                return write_files(init, &text);
+        init_say(init, INIT_SAY_NOTHING_WRITTEN, NULL, NULL);
+        return EX_USAGE;
+}
+
+/* ---- afterwards ---- */
+
+/* What is missing is made, then everything is looked at, as the two verbs do it. */
+static int set_up(const Init *init) {
+        _cleanup_(config_errors_done) ConfigErrors errors = {};
+        _cleanup_(config_unrefp) Config *config = NULL;
+        int r, checked;
+
+        r = config_load(&(ConfigInput){ init->draft->path, &types_of_config, NULL }, &config, &errors);
+        for (size_t i = 0; i < errors.n; i++)
+                printf("FAIL  config  %s\n", errors.texts[i]);
+        if (r < 0)
+                return EX_SOFTWARE;
+        printf("\n$ sensorqd setup\n");
+        r = verb_setup(config);
+        printf("\n$ sensorqd check\n");
+        checked = verb_check(config, false, false);
+        puts("");
+        return r != 0 || checked != 0 ? EX_UNAVAILABLE : 0;
+}
+
+/* /etc/sensorqd/sensorqd.yaml -> sensorqd, .../NAME.yaml there -> sensorqd@NAME; false where no unit reads it. */
+static bool unit_of(const char *path, char unit[static 128]) {
+        const size_t n = strlen(CONFIG_FILE_DEFAULT) - strlen("sensorqd.yaml");
+        const char *name = path + n;
+        size_t size = strcspn(name, ".");
+
+        if (strncmp(path, CONFIG_FILE_DEFAULT, n) != 0 || strcmp(name + size, ".yaml") != 0)
+                return false;
+        if (strcmp(path, CONFIG_FILE_DEFAULT) == 0)
+                (void) snprintf(unit, 128, "sensorqd");
+        else
+                (void) snprintf(unit, 128, "sensorqd@%.*s", (int) size, name);
+        return strlen(unit) < 127;
+}
+
+static int run_systemctl(const char *unit) {
+        const char *const arguments[] = { "systemctl", "enable", "--now", unit, NULL };
+        int status = 0;
+        pid_t child;
+
+        if (posix_spawnp(&child, arguments[0], NULL, NULL, (char *const *) arguments, environ) != 0)
+                return EX_UNAVAILABLE;
+        while (waitpid(child, &status, 0) < 0)
+                if (errno != EINTR)
+                        return EX_UNAVAILABLE;
+        return status == 0 ? 0 : EX_UNAVAILABLE;
+}
+
+static int step_enable(const Init *init) {
+        const InitText ask = INIT_ASK_ENABLE;
+        bool enable = init->options.enable, can = geteuid() == 0 && access("/run/systemd/system", F_OK) == 0;
+        char unit[128], prompt[256];
+        const char *at = strstr(init_words(init, ask), "{1}");
+        int r = 0;
+
+        if (!unit_of(init->draft->path, unit))
+                return 0;
+        (void) snprintf(prompt, sizeof(prompt), "%.*s%s%s", (int) (at - init_words(init, ask)), init_words(init, ask),
+                unit, at + 3);
+        if (can && init->asks && !enable)
+                r = init_ask_yes(prompt, true, &enable);
+        if (r < 0)
+                return r;
+        if (!can || !enable) {
+                init_say(init, INIT_SAY_ENABLE_BY_HAND, unit, NULL);
+                return enable && !can ? EX_UNAVAILABLE : 0;
+        }
+        r = run_systemctl(unit);
+        if (r == 0)
+                init_say(init, INIT_SAY_DONE, unit, NULL);
+        return r;
+}
+
+static void say_key_left(const Init *init) {
+        const InitDraft *draft = init->draft;
+        size_t n = strlen(draft->directory);
+
+        if (draft->key_path && (strncmp(draft->key_path, draft->directory, n) != 0 || draft->key_path[n] != '/'))
+                init_say(init, INIT_SAY_KEY_LEFT, draft->key_path, NULL);
+}
+
+static int after_writing(const Init *init) {
+        int r = 0;
+
+        if (!init->options.unchecked)
+                r = set_up(init);
+        say_key_left(init);
+        if (r == 0)
+                return step_enable(init);
+        init_say(init, INIT_SAY_NOT_ALL_WELL, NULL, NULL);
+        return r;
+}
+
+/* ---- the whole ---- */
+
+static int run(Init *init) {
+        int r;
+
+        init_say(init, INIT_SAY_BEGIN, init->draft->path, NULL);
+        if (init->options.dry_run)
+                init_say(init, INIT_SAY_DRY_RUN, NULL, NULL);
+        r = init_step_pubsub(init);
+        if (r == 0)
+                r = init_step_parts(init, true);
+        if (r == 0)
+                r = init_step_parts(init, false);
+        if (r == 0 && init->draft->n_parts == 0) {
+                init_say(init, INIT_SAY_NOTHING_TO_DO, NULL, NULL);
+                return EX_USAGE;
+        }
+        if (r == 0)
+                r = step_write(init);
+        if (r == 0 && !init->options.dry_run)
+                r = after_writing(init);
+        if (r == -ENODATA)
+                init_say(init, INIT_SAY_NOTHING_WRITTEN, NULL, NULL);
+        return r;
+}
+
+/* 73 at once, before anybody has answered anything. */
+static int look_at_place(const Init *init, const char *path) {
+        int r;
+
+        r = init_write_look(path);
+        if (r == INIT_WRITE_EXISTS)
+                return refuse_existing(path);
+        return r < 0 && !init->options.dry_run ? cannot_write(path, r) : 0;
+}
+
+static int begin(Init *init, const char *path) {
+        const InitOptions *options = &init->options;
+        int r;
+
+        r = look_at_place(init, path);
+        if (r == 0)
+                r = init_draft_new(path, init->japanese, &init->draft);
+        if (r == 0)
+                r = init_draft_set(&init->draft->endpoint, options->endpoint);
+        if (r == 0)
+                r = init_draft_set(&init->draft->ca_file, options->ca_file);
+        return r == 0 ? init_draft_set(&init->draft->state_dir, options->state_dir) : r;
+}
+
+static const char *environment(const char *name) {
+        return getenv(name);
+}
+
+int verb_init(const char *config_path, int argc, char **argv) {
+        Init init = {};
+        int r;
+
+        r = init_options_parse(argc, argv, &init.options);
+        if (r != 0)
+                return r < 0 ? EX_OK : r;
+        if (init.options.list)
+                return init_options_list(), EX_OK;
+        init.japanese = init_text_is_japanese(environment);
+        init.asks = isatty(STDIN_FILENO) && !init.options.yes;
+        r = begin(&init, config_path);
+        if (r == 0)
+                r = run(&init);
+        init_draft_free(init.draft);
+        if (r == -ENODATA)
+                return EX_USAGE;
+        return r < 0 ? EX_OSERR : r == EX_NOINPUT ? EX_USAGE : r;
+}

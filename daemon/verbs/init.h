@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* `sensorqd init`: what a first configuration needs is asked for, or taken from options, and tried at once. */
+
+#include "verbs/init-draft.h"
+#include "verbs/init-text.h"
+#include "verbs/session.h"
+
+#define INIT_OPTIONS_MAX 64
+
+/* What was given on the command line; all borrowed from it. */
+typedef struct InitOptions {
+        const char *project, *key_file, *topic, *endpoint, *ca_file, *state_dir;
+        const char *sources[INIT_OPTIONS_MAX], *sinks[INIT_OPTIONS_MAX]; /* names of recipes, or "none" */
+        const char *sets[INIT_OPTIONS_MAX];                              /* RECIPE.KEY=TEXT */
+        const char *secrets[INIT_OPTIONS_MAX];                           /* NAME=FILE */
+        size_t n_sources, n_sinks, n_sets, n_secrets;
+        bool yes, dry_run, unchecked, enable, list;
+} InitOptions;
+
+/* Reads what follows the verb; argv[0] is the verb. 0; 64 with a line on standard error; -1 when it was --help. */
+int init_options_parse(int argc, char **argv, InitOptions *ret);
+
+/* The text behind "NAME=" among *list*, or NULL. */
+const char *init_options_find(const char *const *list, size_t n, const char *name);
+
+/* Prints what --source and --sink take, and the keys of --set and --secret. */
+void init_options_list(void);
+
+typedef struct Init {
+        InitOptions options;
+        InitDraft *draft;
+        bool japanese;
+        bool asks; /* somebody sits at a terminal */
+} Init;
+
+/* ---- for the steps ---- */
+
+/* A text in the language of who runs this; the same printed, *first* for {1}, *second* for {2}. */
+const char *init_words(const Init *init, InitText text);
+void init_say(const Init *init, InitText text, const char *first, const char *second);
+
+/* What to do where something was refused: a person says it; without one it is STOP. The end of it is said. 0, or as
+ * init-ask.h. */
+typedef enum InitVerdict { INIT_GOOD, INIT_AGAIN, INIT_STOP } InitVerdict;
+int init_ask_verdict(const Init *init, InitVerdict *ret);
+
+/* Says that an option is needed where nobody can be asked: "--secret ", NAME. Returns 64. */
+int init_missing(const char *option, const char *name);
+
+/* A session over what was answered so far; *ret* NULL: none, only whether that is a configuration. 0; EX_CONFIG, said
+ * why, where that is no configuration; an exit code of session_open(); -ENOMEM. */
+int init_open_session(const Init *init, Config **ret_config, Session **ret);
+
+/* Whether a topic or subscription may be used, or is still to be made; else which role is missing, and how it is
+ * granted. */
+bool init_look_at(const Init *init, Session *session, const char *resource, const char *permission);
+
+/* The first three steps: 0; the exit code that ends the verb (positive); an errno. */
+int init_step_pubsub(Init *init);
+int init_step_parts(Init *init, bool source);

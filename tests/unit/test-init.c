@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `init` makes without a terminal: the language, the text of the file, names of secrets, files on the disk. */
+#include <errno.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "secret.h"
+#include "verbs/init-draft.h"
+#include "verbs/init-recipes.h"
+#include "verbs/init-text.h"
+#include "verbs/init-write.h"
+
+typedef struct Place {
+        char directory[64], config[128];
+        InitDraft *draft;
+} Place;
+
+static int set_up(void **state) {
+        Place *place = calloc(1, sizeof(Place));
+
+        (void) snprintf(place->directory, sizeof(place->directory), "/tmp/sensorqd-init-XXXXXX");
+        if (!mkdtemp(place->directory))
+                return -1;
+        (void) snprintf(place->config, sizeof(place->config), "%s/etc/sensorqd.yaml", place->directory);
+        *state = place;
+        return init_draft_new(place->config, false, &place->draft);
+}
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where) {
+        return remove(path);
+}
+
+static int tear_down(void **state) {
+        Place *place = *state;
+
+        init_draft_free(place->draft);
+        (void) nftw(place->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+        free(place);
+        return 0;
+}
+
+static void write_text(const Place *place, const char *name, const char *text) {
+        char path[256];
+        FILE *file;
+
+        (void) snprintf(path, sizeof(path), "%s/%s", place->directory, name);
+        file = fopen(path, "w");
+        assert_non_null(file);
+        (void) fputs(text, file);
+        (void) fclose(file);
+}
+
+static const char *japanese_in_lang(const char *name) {
+        return strcmp(name, "LANG") == 0 ? "ja_JP.UTF-8" : NULL;
+}
+
+static const char *english_in_all(const char *name) {
+        return strcmp(name, "LC_ALL") == 0 ? "en_GB.UTF-8" : japanese_in_lang(name);
+}
+
+static const char *another_coding(const char *name) {
+        return strcmp(name, "LANG") == 0 ? "ja_JP.SJIS" : NULL;
+}
+
+static const char *nothing(const char *name) {
+        return NULL;
+}
+
+static void test_language(void **state) {
+        assert_true(init_text_is_japanese(japanese_in_lang));
+        assert_false(init_text_is_japanese(english_in_all));
+        assert_false(init_text_is_japanese(another_coding));
+        assert_false(init_text_is_japanese(nothing));
+}
+
+/* Both languages have each text, and the same places to fill in. */
+static void test_texts(void **state) {
+        for (InitText text = 0; text <= INIT_COMMENT_SUBSCRIBE; text++) {
+                const char *english = init_text(false, text), *japanese = init_text(true, text);
+
+                assert_non_null(english);
+                assert_non_null(japanese);
+                assert_int_equal(strstr(english, "{1}") != NULL, strstr(japanese, "{1}") != NULL);
+                assert_int_equal(strstr(english, "{2}") != NULL, strstr(japanese, "{2}") != NULL);
+        }
+}
+
+static void fill(Place *place) {
+        InitPart *part;
+
+        assert_int_equal(init_draft_set(&place->draft->project, "my-project"), 0);
+        assert_int_equal(init_draft_set(&place->draft->topic, "projects/other/topics/house"), 0);
+        assert_int_equal(init_draft_add(place->draft, init_draft_recipe(true, "home"), &part), 0);
+        assert_int_equal(init_draft_add(place->draft, init_draft_recipe(false, "mongodb"), &part), 0);
+}
+
+static InitPart *last(Place *place) {
+        return &place->draft->parts[place->draft->n_parts - 1];
+}
+
+static void test_text(void **state) {
+        Place *place = *state;
+        _cleanup_bytes_ Bytes text = {};
+
+        fill(place);
+        assert_int_equal(init_draft_set(&last(place)->answers[1], NULL), 0); /* no password */
+        assert_int_equal(init_draft_set(&last(place)->answers[2], "居間: \"x\" #1"), 0);
+        assert_int_equal(init_draft_text(place->draft, false, &text), 0);
+        assert_non_null(strstr(text.data, "\n  topic: projects/other/topics/house\n"));
+        assert_non_null(strstr(text.data, "\n  - subscription: house-mongodb\n"));
+        assert_non_null(strstr(text.data, "\n      database: \"居間: \\\"x\\\" #1\"\n"));
+        assert_null(strstr(text.data, "password_file"));
+        for (const char *p = text.data; *p; p++)
+                assert_true(*p == '\n' || (unsigned char) *p >= ' '); /* no mark is left */
+}
+
+/* Every recipe as it stands on the page is a configuration. */
+static void test_recipes(void **state) {
+        Place *place = *state;
+        _cleanup_(config_unrefp) Config *config = NULL;
+        _cleanup_(config_errors_done) ConfigErrors errors = {};
+        InitPart *part;
+
+        assert_int_equal(init_draft_set(&place->draft->project, "my-project"), 0);
+        assert_int_equal(init_draft_set(&place->draft->topic, "sensor-data"), 0);
+        for (const InitRecipe *recipe = init_recipes; recipe->name; recipe++)
+                assert_int_equal(init_draft_add(place->draft, recipe, &part), 0);
+        assert_int_equal(init_draft_parse(place->draft, &config, &errors), 0);
+        assert_int_equal(config->n_sources + config->n_subscriptions, place->draft->n_parts);
+}
+
+static void test_a_place_without_room_for_secrets(void **state) {
+        Place *place = *state;
+        const char *file;
+
+        write_text(place, "etc", "");
+        assert_int_equal(init_draft_keep_secret(place->draft, "a.token", "one", &file), -ENOTDIR);
+        assert_int_equal(place->draft->n_secrets, 0);
+}
+
+static void test_names_of_secrets(void **state) {
+        Place *place = *state;
+        char path[256];
+        const char *file;
+
+        (void) snprintf(path, sizeof(path), "%s/etc", place->directory);
+        assert_int_equal(mkdir(path, 0700), 0);
+        (void) snprintf(path, sizeof(path), "%s/etc/credentials", place->directory);
+        assert_int_equal(mkdir(path, 0700), 0);
+        write_text(place, "etc/credentials/a.token", "one\r\n");
+        assert_int_equal(init_draft_keep_secret(place->draft, "a.token", "one", &file), 0);
+        assert_string_equal(file, "a.token");
+        assert_true(place->draft->secrets[0].there);
+        assert_int_equal(init_draft_keep_secret(place->draft, "a.token", "on", &file), 0);
+        assert_string_equal(file, "a-2.token");
+        assert_false(place->draft->secrets[1].there);
+        assert_int_equal(init_draft_keep_secret(place->draft, "b", "two", &file), 0);
+        assert_int_equal(init_draft_keep_secret(place->draft, "b", "three", &file), 0); /* it is not written yet */
+        assert_int_equal(place->draft->n_secrets, 3);
+        assert_string_equal(place->draft->secrets[2].text, "three");
+}
+
+static void assert_mode(const Place *place, const char *name, mode_t mode) {
+        struct stat status;
+        char path[256];
+
+        (void) snprintf(path, sizeof(path), "%s/%s", place->directory, name);
+        assert_int_equal(stat(path, &status), 0);
+        assert_int_equal(status.st_mode & 07777, mode);
+}
+
+static void test_write(void **state) {
+        Place *place = *state;
+        _cleanup_bytes_ Bytes text = {};
+        const char *file;
+
+        (void) umask(0077);
+        assert_int_equal(init_write_look(place->config), INIT_WRITE_FREE);
+        assert_int_equal(init_draft_keep_secret(place->draft, "a.token", "one", &file), 0);
+        assert_int_equal(bytes_append_text(&text, "log_level: info\n"), 0);
+        assert_int_equal(init_write_all(place->draft, &text), INIT_WRITE_FREE);
+        assert_mode(place, "etc/sensorqd.yaml", 0644);
+        assert_mode(place, "etc/credentials", 0700);
+        assert_mode(place, "etc/credentials/a.token", 0600);
+        assert_int_equal(init_write_look(place->config), INIT_WRITE_EXISTS);
+        assert_int_equal(init_write_all(place->draft, &text), INIT_WRITE_EXISTS);
+}
+
+/* A secret of that name that came after the question is left alone, and there is no configuration. */
+static void test_write_beside(void **state) {
+        Place *place = *state;
+        _cleanup_bytes_ Bytes text = {};
+        const char *file;
+        char path[256];
+
+        assert_int_equal(init_draft_keep_secret(place->draft, "a.token", "one", &file), 0);
+        (void) snprintf(path, sizeof(path), "%s/etc", place->directory);
+        assert_int_equal(mkdir(path, 0755), 0);
+        (void) snprintf(path, sizeof(path), "%s/etc/credentials", place->directory);
+        assert_int_equal(mkdir(path, 0700), 0);
+        write_text(place, "etc/credentials/a.token", "another");
+        assert_int_equal(bytes_append_text(&text, "log_level: info\n"), 0);
+        assert_int_equal(init_write_all(place->draft, &text), INIT_WRITE_EXISTS);
+        assert_int_equal(access(place->config, F_OK), -1);
+}
+
+/* What a kill left under the temporary name is not taken for ours. */
+static void test_write_over_the_example(void **state) {
+        Place *place = *state;
+        _cleanup_(secret_freep) char *there = NULL;
+        _cleanup_bytes_ Bytes text = {};
+        char path[256];
+        size_t size;
+
+        (void) snprintf(path, sizeof(path), "%s/etc", place->directory);
+        assert_int_equal(mkdir(path, 0755), 0);
+        write_text(place, "etc/sensorqd.yaml", init_example);
+        write_text(place, "etc/.init.new", "half");
+        assert_int_equal(init_write_look(place->config), INIT_WRITE_FREE);
+        assert_int_equal(bytes_append_text(&text, "log_level: info\n"), 0);
+        assert_int_equal(init_write_all(place->draft, &text), INIT_WRITE_FREE);
+        assert_int_equal(secret_read_file(place->config, &there, &size), 0);
+        assert_string_equal(there, "log_level: info\n");
+        (void) snprintf(path, sizeof(path), "%s/etc/.init.new", place->directory);
+        assert_int_equal(access(path, F_OK), -1);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_language),
+                cmocka_unit_test(test_texts),
+                cmocka_unit_test_setup_teardown(test_text, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_recipes, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_a_place_without_room_for_secrets, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_names_of_secrets, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_write, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_write_beside, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_write_over_the_example, set_up, tear_down),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
