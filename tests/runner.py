@@ -161,6 +161,11 @@ def step_system(log, long):
     pytest(log, "system", TESTS / "system", workers="1")
 
 
+def step_page(log, long):
+    """The web page in a real Chromium; what it looked like is kept beside this log."""
+    pytest(log, "page", TESTS / "page", env={"SENSORQD_PAGE_PICTURES": str(WORK / "page-pictures")}, workers="2")
+
+
 def step_bench(log, long):
     """The benchmark runs (figures are not judged here)."""
     shell(log, sys.executable, TESTS / "bench" / "run", "--smoke")
@@ -183,7 +188,7 @@ def step_soak(log, long):
 
 STEPS = [("checks", step_checks, False), ("gcc", step_gcc, False), ("clang", step_clang, False), ("sanitizers", step_sanitizers, False),
          ("fuzz", step_fuzz, False), ("services", step_services, False), ("integration", step_integration, False),
-         ("integration-sanitized", step_integration_sanitized, False), ("system", step_system, False), ("bench", step_bench, False),
+         ("integration-sanitized", step_integration_sanitized, False), ("system", step_system, False), ("page", step_page, False), ("bench", step_bench, False),
          ("threads", step_threads, True), ("soak", step_soak, True)]
 
 

@@ -1,2 +1,298 @@
-'use strict';
-fetch('api/status').then(answer => answer.json()).then(status => { document.getElementById('status').textContent = JSON.stringify(status, null, 2); });
+// SPDX-License-Identifier: Apache-2.0
+// The page: asks the daemon every five seconds while somebody looks, and shows the chain, the rules that fire, the latest
+// values and the charts. What comes from outside (names, details) only ever becomes text.
+
+import { arrowsOf, counters, ms, partsOf, verdicts } from "./chain.js";
+import { svg } from "./chart.js";
+import { ask, Board, make } from "./charts.js";
+import { ago, fieldOf, isolated, language, number, plain, rate, say, span, when, withUnit } from "./words.js";
+
+const EVERY = 5000;          // ms between two looks
+const RATE_OVER = 5 * 60e3;  // rates are of the last five minutes
+const PARTS_SHOWN = 4;       // of one kind; more that are well are folded up
+const SILENT_MIN = 65 * 60e3; // a source with on_change sends at least every hour
+const byId = (id) => document.getElementById(id);
+
+const ICONS = {
+    well: "M3.5 8.5 7 12l6-7.5",
+    waiting: "M5.5 3.5v9M10.5 3.5v9",
+    failing: "M4 4l8 8M12 4l-8 8",
+    unknown: "M8 11.5v1M5.5 5.5a2.5 2.5 0 1 1 2.5 3V9.5",
+};
+
+function icon(state) {
+    return svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: ICONS[state] }));
+}
+
+// ---- the chain ----
+
+class Rates {
+    constructor() {
+        this.samples = [];
+    }
+
+    add(status, now) {
+        const counted = { now, started: ms(status.started), of: counters(status) };
+        if (this.samples.length && this.samples[0].started !== counted.started)
+            this.samples = [];
+        this.samples.push(counted);
+        while (now - this.samples[0].now > RATE_OVER)
+            this.samples.shift();
+    }
+
+    // Readings a minute; at the first look since the start of the daemon.
+    of(key) {
+        const first = this.samples[0], last = this.samples.at(-1);
+        const alone = last.now - first.now < 60e3;
+        const minutes = (last.now - (alone ? first.started : first.now)) / 60e3;
+        const n = last.of[key] - (alone ? 0 : first.of[key] ?? 0);
+        return minutes > 0 && n >= 0 ? n / minutes : null;
+    }
+}
+
+function partElement(part, view) {
+    const { now, rates } = view;
+    const title = part.name === null ? say(part.kind) : plain(part.name);
+    const state = view.unknown ? "unknown" : part.state;
+    const perMinute = state === "well" && part.kind !== "outbox" ? rates.of(part.key) : null;
+    const figures = [...(perMinute === null ? [] : [rate(perMinute)]), ...part.figures.map(([key, values]) => say(key, values))];
+    const element = make("li", { className: `part ${state}` },
+        make("p", { className: "name" }, icon(state), make("strong", {}, make("bdi", { textContent: title })), make("span", { className: "state", textContent: say(state) })));
+    if (part.subscription)
+        element.append(make("p", { className: "under" }, make("bdi", { textContent: plain(part.subscription) })));
+    element.append(make("p", { className: "says", textContent: say(...part.says) }));
+    if (part.since)
+        element.append(make("p", { className: "since", textContent: say(part.kind === "outbox" ? "oldest" : "since",
+            { time: when(part.since, now), span: span(now - part.since) }) }));
+    if (part.detail)
+        element.append(make("p", { className: "detail", lang: "en" }, make("bdi", { textContent: plain(part.detail) })));
+    if (part.retry && part.retry > now)
+        element.append(make("p", { className: "since", textContent: say("nextTry", { time: when(part.retry, now) }) }));
+    if (figures.length)
+        element.append(make("p", { className: "figures" }, ...figures.map((text) => make("span", { textContent: text }))));
+    return element;
+}
+
+// A stage of the chain with its parts, and the arrow to it.
+function stage(kind, parts, view) {
+    const open = parts.filter((part, i) => part.state !== "well" || i < PARTS_SHOWN);
+    const folded = parts.filter((part) => !open.includes(part));
+    const list = make("ul", {}, ...open.map((part) => partElement(part, view)));
+    const element = make("li", { className: `stage to-${view.unknown ? "unknown" : view.arrows[kind]}` },
+        make("h3", { textContent: say({ outbox: "outboxIs", pubsub: "pubsubIs" }[kind] || kind) }), list);
+    if (!folded.length)
+        return element;
+    const details = make("details", { open: view.unfolded.has(kind) }, make("summary", { textContent: say("moreWell", { n: folded.length }) }),
+        make("ul", {}, ...folded.map((part) => partElement(part, view))));
+    details.addEventListener("toggle", () => (details.open ? view.unfolded.add(kind) : view.unfolded.delete(kind)));
+    element.append(details);
+    return element;
+}
+
+function showChain(parts, view) {
+    const stages = [];
+    view.arrows = arrowsOf(parts);
+    if (parts.sources.length)
+        stages.push(stage("sources", parts.sources, view));
+    if (parts.outbox)
+        stages.push(stage("outbox", [parts.outbox], view));
+    stages.push(stage("pubsub", [parts.pubsub], view));
+    if (parts.sinks.length)
+        stages.push(stage("sinks", parts.sinks, view));
+    const chain = byId("chain");
+    chain.className = `stages${stages.length}`;
+    if (!chain.contains(document.activeElement))
+        chain.replaceChildren(...stages);
+}
+
+// ---- what comes first ----
+
+function verdictElement({ state, says, since }, now) {
+    const [title, values, more, moreValues] = says;
+    const text = moreValues.time ? { ...moreValues, time: when(moreValues.time, now) } : moreValues;
+    const begun = since ? ` ${say("since", { time: when(since, now), span: span(now - since) })}` : "";
+    return make("div", { className: `verdict ${state}` }, icon(state),
+        make("p", {}, make("strong", { textContent: say(title, values) }), make("span", { textContent: begun })), make("p", { textContent: say(more, text) }));
+}
+
+function notices(status, now) {
+    const found = [];
+    if (status.reload_refused)
+        found.push([say("reloadRefused", { time: when(ms(status.reload_refused.time), now) }), status.reload_refused.error]);
+    if (status.outbox_left)
+        found.push([say("outboxLeft", { n: number(status.outbox_left.rows, 0), name: isolated(status.outbox_left.directory) }), ""]);
+    if (status.stopping)
+        found.push([say("stopping"), ""]);
+    return found.map(([text, detail]) => make("p", { className: "notice" }, text, " ", make("bdi", { className: "detail", lang: "en", textContent: plain(detail) })));
+}
+
+let saidBefore = "";
+
+function showVerdict(elements) {
+    const text = elements.map((element) => element.textContent).join("\n");
+    if (text === saidBefore) // a screen reader shall not read the same again
+        return;
+    saidBefore = text;
+    byId("verdict").replaceChildren(...elements);
+}
+
+function showTitle(state, text) {
+    const signs = { well: "✓", waiting: "…", failing: "✕", unknown: "?" };
+    document.title = `${signs[state]} ${state === "well" ? "sensorqd" : `${plain(text)} – sensorqd`}`;
+}
+
+// ---- rules that fire ----
+
+function alertElement(alert, now) {
+    const since = alert.since ? say("since", { time: when(alert.since, now), span: span(now - alert.since) }) : "";
+    const value = alert.value === null || alert.value === undefined ? "" : typeof alert.value === "number" ? number(alert.value) : plain(alert.value);
+    return make("li", {}, icon("failing"), make("strong", { textContent: say("ruleFires", { rule: isolated(alert.rule) }) }), " ",
+        make("span", { textContent: [alert.name || alert.device ? isolated(alert.name || alert.device) : "", value].filter(Boolean).join(": ") }), " ",
+        make("span", { className: "since", textContent: since }));
+}
+
+function showAlerts(alerts, now) {
+    byId("alerts-section").hidden = !alerts.length;
+    byId("alerts").replaceChildren(...alerts.map((alert) => alertElement(alert, now)));
+}
+
+// ---- devices ----
+
+const deviceKey = (one) => JSON.stringify([one.source, one.device, one.labels || {}]);
+
+// Devices with their series, and the name of each, by which no two are called.
+function devicesOf(series) {
+    const devices = new Map();
+    for (const one of series) {
+        const key = deviceKey(one);
+        if (!devices.has(key))
+            devices.set(key, { key, source: one.source, id: one.device, labels: Object.values(one.labels || {}), name: plain(one.name || one.device || one.source), series: [] });
+        devices.get(key).series.push(one);
+    }
+    const called = (name) => [...devices.values()].filter((device) => device.name === name);
+    for (const device of devices.values())
+        if (called(device.name).length > 1)
+            for (const twin of called(device.name))
+                twin.name += ` (${plain([...twin.labels, twin.source, twin.id].join(" "))})`;
+    return [...devices.values()].sort((a, b) => a.name.localeCompare(b.name));
+}
+
+const newest = (device) => Math.max(0, ...device.series.map((one) => one.last?.time || 0));
+
+// How long a device may say nothing: three polls, and for those that speak when they like as long as they must.
+function patience(device, status) {
+    const source = (status.sources || []).find((one) => one.name === device.source);
+    const interval = source && source.next_poll && source.last_poll && !source.failing ? ms(source.next_poll) - ms(source.last_poll) : 0;
+    return Math.max(SILENT_MIN, 3 * interval);
+}
+
+// The chain brings what the device measures: then its silence is its own.
+function flows(status, parts) {
+    const sink = parts.sinks.find((part) => part.key.endsWith(status.page?.subscription || "")) || parts.sinks[0];
+    return (!sink || sink.state !== "failing") && parts.pubsub.state !== "failing" && parts.outbox?.state !== "failing";
+}
+
+function silentDevices(devices, status, parts, now) {
+    if (!flows(status, parts))
+        return [];
+    const failing = new Set(parts.sources.filter((part) => part.state === "failing").map((part) => part.name));
+    return devices.filter((device) => newest(device) && !failing.has(device.source) && now - newest(device) > patience(device, status));
+}
+
+function valueElements(one, now, newestTime) {
+    const field = fieldOf(one);
+    const old = one.last && newestTime - one.last.time > 10 * 60e3 ? ` · ${ago(now - one.last.time)}` : "";
+    const text = one.last ? withUnit(number(one.last.value, field.digits), field.unit) : "–";
+    return [field, make("div", {}, make("dt", { textContent: field.name }), make("dd", {}, make("span", { className: "value", textContent: text }), old))];
+}
+
+function deviceElement(device, silent, now) {
+    const values = device.series.map((one) => valueElements(one, now, newest(device))).sort(([a], [b]) => a.order - b.order);
+    const age = newest(device) ? ago(now - newest(device)) : "";
+    return make("li", { className: `device${silent ? " waiting" : ""}` },
+        make("h3", {}, make("bdi", { textContent: device.name })),
+        make("p", { className: "age" }, ...(silent ? [icon("waiting"), `${say("silentSince")} `] : []), age),
+        make("dl", {}, ...values.map(([, element]) => element)),
+        make("p", { className: "under" }, make("bdi", { textContent: plain([device.source, ...device.labels].join(" · ")) })));
+}
+
+function showDevices(devices, silent, status, parts, now) {
+    const stands = !flows(status, parts);
+    const note = !devices.length ? say(stands ? "noDevicesHeld" : "noDevices") : stands ? say("stands") : "";
+    byId("devices-note").hidden = !note;
+    byId("devices-note").textContent = note;
+    byId("devices").replaceChildren(...devices.map((device) => deviceElement(device, silent.includes(device), now)));
+}
+
+// ---- one look ----
+
+class Page {
+    constructor() {
+        this.rates = new Rates();
+        this.unfolded = new Set();
+        this.status = null;
+        this.series = [];
+        this.board = new Board({ section: byId("charts-section"), ranges: byId("ranges"), charts: byId("charts"), keys: byId("chart-keys") });
+    }
+
+    async look() {
+        clearTimeout(this.timer);
+        if (this.looking)
+            return;
+        this.looking = true;
+        try {
+            [this.status, this.series] = await Promise.all([ask("api/status"), ask("api/series").then((answer) => answer.series)]);
+            this.offset = this.status.page.time - Date.now();
+            this.rates.add(this.status, this.status.page.time);
+            this.show();
+        } catch (error) {
+            this.showSilence(error);
+        }
+        this.looking = false;
+        if (!document.hidden)
+            this.timer = setTimeout(() => this.look(), EVERY);
+    }
+
+    show() {
+        const { status, series } = this;
+        const now = status.page.time;
+        const parts = partsOf(status, now);
+        const devices = devicesOf(series);
+        const silent = silentDevices(devices, status, parts, now);
+        const found = verdicts(status, parts);
+        if (silent.length && found[0].state === "well")
+            found.splice(0, 1, ...silent.slice(0, 3).map((device) => ({ state: "waiting", says: ["silent", { name: isolated(device.name) }, "silentMore", {}], since: newest(device) })));
+        showVerdict([...found.map((one) => verdictElement(one, now)), ...notices(status, now)]);
+        showTitle(found[0].state, say(found[0].says[0], found[0].says[1]));
+        showChain(parts, { now, rates: this.rates, unfolded: this.unfolded, unknown: false });
+        showAlerts(status.alerts || [], now);
+        showDevices(devices, silent, status, parts, now);
+        byId("updated").textContent = say("updated", { time: when(now, now) });
+        const names = new Map(devices.map((device) => [device.key, device.name]));
+        this.board.update(series, (one) => names.get(deviceKey(one)), now);
+    }
+
+    // Nobody answers: what was known last stays, and says that it is old.
+    showSilence(error) {
+        console.info(`sensorqd does not answer: ${error.message}`);
+        const last = this.status && this.status.page.time;
+        const more = last ? say("noAnswerMore", { time: when(last, Date.now() + this.offset) }) : "";
+        showVerdict([make("div", { className: "verdict failing" }, icon("failing"), make("p", {}, make("strong", { textContent: say("noAnswer") })), make("p", { textContent: more }))]);
+        showTitle("failing", say("noAnswer"));
+        if (this.status)
+            showChain(partsOf(this.status, last), { now: last, rates: this.rates, unfolded: this.unfolded, unknown: true });
+    }
+}
+
+function start() {
+    document.documentElement.lang = language;
+    byId("chain-title").textContent = say("chain");
+    byId("alerts-title").textContent = say("alerts");
+    byId("devices-title").textContent = say("values");
+    byId("charts-title").textContent = say("charts");
+    const page = new Page();
+    document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(page.timer) : page.look()));
+    page.look();
+}
+
+start();

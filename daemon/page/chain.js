@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+// From status.json to what stands in the picture: the parts of the chain, each well, waiting or failing, and a verdict.
+// Pure: no document, no clock.
+//
+// A part: {kind, key, name, state, says, since, retry, detail, figures}. `says` and `figures` are [key of words.js, values];
+// a value of `time` is in ms. What is waiting stands still for another part's sake; only a cause is failing.
+
+import { isolated, number, when } from "./words.js";
+
+export const ms = (text) => (text ? Date.parse(text) : null);
+const shortName = (subscription) => subscription.slice(subscription.lastIndexOf("/") + 1);
+
+function part(kind, key, name, state, says) {
+    return { kind, key, name, state, says, since: null, retry: null, detail: "", figures: [] };
+}
+
+function count(figures, key, n, always = false) {
+    if (n > 0 || always)
+        figures.push([key, { n: number(n, 0) }]);
+}
+
+// ---- sources ----
+
+function sourceSays(source, outbox, now) {
+    if (source.failing)
+        return ["failing", ["sourceFails"]];
+    if (outbox && outbox.full)
+        return ["waiting", ["sourceStopped"]];
+    if (source.holding)
+        return ["waiting", ["sourceHolds"]];
+    const last = ms(source.speaks ? source.last_reading : source.last_poll);
+    if (!last)
+        return ["waiting", [source.speaks ? "sourceUnheard" : "sourceNotYet"]];
+    return ["well", [source.speaks ? "sourceHeard" : "sourcePolled", { time: when(last, now) }]];
+}
+
+function sourcePart(source, outbox, now) {
+    const [state, says] = sourceSays(source, outbox, now);
+    const made = part("source", `source ${source.name}`, source.name, state, says);
+    made.since = source.failing ? ms(source.failing_since) : null;
+    made.retry = source.failing ? ms(source.next_poll) : null;
+    made.detail = source.failing ? source.detail : "";
+    count(made.figures, "nReadings", source.readings, true);
+    count(made.figures, "nUnreadable", source.unreadable);
+    return made;
+}
+
+// ---- outbox ----
+
+function outboxSays(outbox, pubsubWorks, share) {
+    const n = number(outbox.rows, 0);
+    if (outbox.failing)
+        return ["failing", ["outboxDisk"]];
+    if (outbox.full)
+        return ["failing", ["outboxFull", { n }]];
+    if (!pubsubWorks && outbox.rows > 0)
+        return ["waiting", ["outboxWaits", { n }]];
+    if (share > 0.8)
+        return ["waiting", ["outboxWaits", { n }]];
+    return ["well", outbox.rows > 0 ? ["outboxPasses", { n }] : ["outboxEmpty"]];
+}
+
+function outboxPart(outbox, pubsubWorks) {
+    const share = Math.max((outbox.rows + outbox.rejected_rows) / outbox.max_rows,
+        (outbox.bytes + outbox.rejected_bytes) / outbox.max_bytes) || 0;
+    const [state, says] = outboxSays(outbox, pubsubWorks, share);
+    const made = part("outbox", "outbox", null, state, says);
+    made.since = state !== "well" ? ms(outbox.oldest) : null;
+    if (share >= 0.01)
+        made.figures.push(["percent", { n: number(share * 100, 0) }]);
+    count(made.figures, "nRejected", outbox.rejected_rows);
+    return made;
+}
+
+// ---- Pub/Sub ----
+
+// What is wrong with Pub/Sub as a whole, if anything: [says, the object of status.json that tells more].
+function pubsubTrouble(status) {
+    const subscriptions = status.subscriptions || [];
+    if (status.token?.failing && status.publisher?.failing !== false)
+        return [["tokenFails"], status.token];
+    if (status.publisher?.failing)
+        return [["pubsubRefuses"], status.publisher];
+    if (!subscriptions.length || !subscriptions.every((one) => one.failing && !one.missing))
+        return status.token?.failing ? [["tokenFails"], status.token] : null;
+    return [["pubsubGivesNot"], subscriptions[0]];
+}
+
+function pubsubWell(status, now) {
+    const published = ms(status.publisher?.last_publish);
+    const pulled = Math.max(...(status.subscriptions || []).map((one) => ms(one.last_pull) || 0), 0);
+    if (published)
+        return ["well", ["pubsubTook", { time: when(published, now) }]];
+    if (!status.publisher && pulled)
+        return ["well", ["pubsubGave", { time: when(pulled, now) }]];
+    return [status.outbox?.rows > 0 || !status.publisher ? "waiting" : "well", ["pubsubNotYet"]];
+}
+
+function pubsubPart(status, now) {
+    const trouble = pubsubTrouble(status);
+    const down = (status.subscriptions || []).filter((one) => one.missing || !one.sink.ready);
+    const [state, says] = trouble ? ["failing", trouble[0]]
+        : status.publisher?.paused ? ["waiting", ["pubsubPaused"]]
+        : down.length && down.some((one) => one.sink.down_since)
+            ? ["waiting", ["pubsubKeeps", { name: isolated(down.find((one) => one.sink.down_since).sink.what) }]]
+            : pubsubWell(status, now);
+    const made = part("pubsub", "pubsub", null, state, says);
+    if (trouble) {
+        made.since = ms(trouble[1].failing_since);
+        made.retry = ms(trouble[1].retry_at);
+        made.detail = trouble[1].detail;
+    } else if (status.publisher?.paused)
+        made.detail = status.publisher.detail;
+    if (status.publisher) {
+        count(made.figures, "nPublished", status.publisher.published, true);
+        count(made.figures, "nFailures", trouble ? status.publisher.failures : 0);
+    }
+    return made;
+}
+
+// ---- subscriptions, each with its sink ----
+
+// [state, says, since, retry, detail]
+function sinkSays(one, pubsubWorks, now) {
+    const { sink } = one;
+    if (one.missing)
+        return ["failing", ["sinkMissing"], one.failing_since, one.retry_at, one.detail];
+    if (!sink.ready && sink.down_since)
+        return ["failing", ["sinkDown"], sink.down_since, sink.retry_at, sink.detail];
+    if (one.unkept > 0)
+        return ["failing", ["sinkUnkept", { n: number(one.unkept, 0) }], one.unkept_since, null, one.detail || sink.detail];
+    if (one.failing && !pubsubWorks)
+        return ["waiting", ["sinkWaits"], null, null, ""];
+    if (one.failing)
+        return ["failing", ["sinkNotPulled"], one.failing_since, one.retry_at, one.detail];
+    if (!sink.ready)
+        return ["waiting", ["sinkNotYet"], null, null, sink.detail];
+    if (one.aside > 0)
+        return ["waiting", ["sinkAside", { n: number(one.aside, 0) }], one.oldest_unsettled, null, one.detail || sink.detail];
+    const stored = ms(sink.last_stored);
+    return ["well", stored ? ["sinkStored", { time: when(stored, now) }] : ["sinkNothing"], null, null, ""];
+}
+
+function sinkPart(one, pubsubWorks, now) {
+    const [state, says, since, retry, detail] = sinkSays(one, pubsubWorks, now);
+    const made = part("sink", `sink ${one.subscription}`, one.sink.what, state, says);
+    Object.assign(made, { since: ms(since), retry: ms(retry), detail, subscription: shortName(one.subscription) });
+    made.oldest = ms(one.oldest_unsettled);
+    made.keptUntil = made.oldest && one.retention_sec ? made.oldest + one.retention_sec * 1000 : null;
+    count(made.figures, "nStored", one.sink.stored, true);
+    count(made.figures, "nHeld", one.held);
+    count(made.figures, "nRejected", one.sink.rejected);
+    return made;
+}
+
+// ---- the whole ----
+
+const VERDICTS_MAX = 3;
+const byState = ["failing", "waiting", "well"];
+
+// {sources, outbox, pubsub, sinks}: outbox is null where nothing is published. What is not well stands first.
+export function partsOf(status, now) {
+    const pubsubWorks = !pubsubTrouble(status) && !status.publisher?.paused;
+    const order = (parts) => parts.sort((a, b) => byState.indexOf(a.state) - byState.indexOf(b.state));
+    return {
+        sources: order((status.sources || []).map((source) => sourcePart(source, status.outbox, now))),
+        outbox: status.outbox ? outboxPart(status.outbox, pubsubWorks) : null,
+        pubsub: pubsubPart(status, now),
+        sinks: order((status.subscriptions || []).map((one) => sinkPart(one, pubsubWorks, now))),
+    };
+}
+
+export function all(parts) {
+    return [...parts.sources, parts.outbox, parts.pubsub, ...parts.sinks].filter(Boolean);
+}
+
+// The arrows between the stages: how what is to the left reaches what is to the right.
+export function arrowsOf(parts) {
+    const some = (list, state) => list.some((made) => made.state === state);
+    const many = (list) => (list.every((made) => made.state === "failing") ? "failing" : some(list, "failing") || some(list, "waiting") ? "waiting" : "well");
+    const pubsub = parts.pubsub.state === "failing" ? "failing" : parts.pubsub.says[0] === "pubsubPaused" ? "waiting" : "well";
+    return {
+        outbox: parts.outbox?.state === "failing" ? "failing" : many(parts.sources),
+        pubsub,
+        sinks: pubsub === "failing" ? "waiting" : many(parts.sinks),
+    };
+}
+
+// What counts for the rates: key of the part -> its counter.
+export function counters(status) {
+    const found = { outbox: 0 };
+    for (const source of status.sources || [])
+        found[`source ${source.name}`] = source.readings;
+    if (status.publisher)
+        found.pubsub = status.publisher.published;
+    for (const one of status.subscriptions || [])
+        found[`sink ${one.subscription}`] = one.sink.stored;
+    return found;
+}
+
+// One sentence of the verdict for a part that fails: [title, values, what follows from it, values].
+function failure(made, status) {
+    const name = made.name && isolated(made.name);
+    switch (made.kind) {
+    case "source":
+        return ["sourceDown", { name }, "sourceMore", {}];
+    case "outbox":
+        return ["outboxDown", {}, "outboxMore", {}];
+    case "pubsub":
+        return ["pubsubDown", {}, status.outbox ? "pubsubMore" : "pubsubMoreOnly", {}];
+    default:
+        return [made.says[0] === "sinkDown" ? "isDown" : "partDown", { name }, made.keptUntil ? "sinkUntil" : "sinkMore",
+            { time: made.keptUntil }];
+    }
+}
+
+// What a reader shall know first: a list of {state, says, since}, the causes only.
+export function verdicts(status, parts) {
+    const failing = all(parts).filter((made) => made.state === "failing");
+    if (failing.length) {
+        const told = failing.slice(0, VERDICTS_MAX).map((made) => ({ state: "failing", says: failure(made, status), since: made.since }));
+        const rest = failing.length - told.length;
+        return rest ? [...told, { state: "failing", says: ["moreFail", { n: number(rest, 0) }, "moreFailMore", {}], since: null }] : told;
+    }
+    const waiting = all(parts).filter((made) => made.state === "waiting");
+    if (!waiting.length)
+        return [{ state: "well", says: ["allWell", {}, "allWellMore", {}], since: null }];
+    if (waiting.every((made) => ["sourceNotYet", "sourceUnheard", "sinkNotYet", "pubsubNotYet"].includes(made.says[0])))
+        return [{ state: "waiting", says: ["starting", {}, "startingMore", {}], since: null }];
+    const first = waiting.find((made) => made.kind !== "source") || waiting[0];
+    if (first.kind === "outbox")
+        return [{ state: "waiting", says: ["outboxHigh", {}, "outboxHighMore", {}], since: null }];
+    const name = first.kind === "pubsub" ? "Pub/Sub" : isolated(first.name);
+    return [{ state: "waiting", says: ["partWaits", { name }, "waitingMore", {}], since: null }];
+}

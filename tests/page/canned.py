@@ -1,0 +1,338 @@
+"""The page's files with the daemon's headers, and answers of the API for every state of the chain: no daemon is needed.
+
+python tests/page/canned.py [STATE] serves one state on http://127.0.0.1:8481/ to look at by hand.
+"""
+import contextlib
+import copy
+import gzip
+import json
+import math
+import sys
+import threading
+import time
+import urllib.parse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[2] / "daemon" / "page"
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+          "base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+BUCKETS = [(3 * DAY, MINUTE), (31 * DAY, 5 * MINUTE), (5 * 366 * DAY, HOUR)]
+SUBSCRIPTION = "projects/my-project/subscriptions/sensor-data-mongodb"
+
+
+def now():
+    return int(time.time() * 1000)
+
+
+def utc(ms):
+    return None if ms is None else time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(ms / 1000)) + f".{ms % 1000:03}Z"
+
+
+def ago(seconds):
+    return utc(now() - seconds * 1000)
+
+
+# ---- status.json ----
+
+def source(name="home", **more):
+    return {"name": name, "failing": False, "failing_since": None, "speaks": False, "last_poll": ago(20), "last_reading": ago(20), "next_poll": ago(-40),
+            "polls": 1440, "readings": 4320, "failures": 0, "unreadable": 0, "holding": False, "detail": "", **more}
+
+
+def sink(what="MongoDB", **more):
+    return {"what": what, "ready": True, "down_since": None, "retry_at": None, "last_stored": ago(18), "stored": 4320, "duplicates": 0, "rejected": 0,
+            "failed": 0, "writes": 1440, "detail": "", **more}
+
+
+def subscription(name=SUBSCRIPTION, sink_=None, **more):
+    return {"subscription": name, "failing": False, "failing_since": None, "missing": False, "paused": False, "paused_since": None, "last_pull": ago(18),
+            "last_ack": ago(18), "retry_at": None, "held": 0, "aside": 0, "unkept": 0, "unkept_since": None, "oldest_unsettled": None,
+            "retention_sec": 2678400, "received": 4320, "acknowledged": 4320, "pulls": 1500, "empty_pulls": 60, "detail": "", "sink": sink_ or sink(), **more}
+
+
+def well():
+    return {"version": "0.2.0", "config": "/etc/sensorqd/sensorqd.yaml", "status": "home polled 12:06:03, 0 readings queued", "time": ago(0), "started": ago(86400),
+            "stopping": False, "sources": [source()],
+            "outbox": {"rows": 0, "bytes": 0, "rejected_rows": 0, "rejected_bytes": 0, "max_rows": 1000000, "max_bytes": 268435456, "oldest": None,
+                       "full": False, "failing": False},
+            "publisher": {"failing": False, "failing_since": None, "paused": False, "last_publish": ago(19), "retry_at": None, "published": 4320, "rejected": 0,
+                          "requests": 1440, "failures": 0, "detail": ""},
+            "token": {"failing": False, "failing_since": None, "expires": ago(-2000), "retry_at": None, "detail": ""},
+            "subscriptions": [subscription()], "alerts": []}
+
+
+def mongodb_down():
+    status = well()
+    status["subscriptions"][0].update(paused=True, paused_since=ago(840), oldest_unsettled=ago(838), held=14, sink=sink(
+        ready=False, down_since=ago(840), retry_at=ago(-31), last_stored=ago(845), failed=9,
+        detail="No suitable servers found: connection refused calling hello on 'localhost:27017'; is mongod running?"))
+    return status
+
+
+def pubsub_down():
+    status = well()
+    status["outbox"].update(rows=2412, bytes=900_000, oldest=ago(48240))
+    detail = "Could not resolve host: pubsub.googleapis.com"
+    status["publisher"].update(failing=True, failing_since=ago(48240), last_publish=ago(48250), retry_at=ago(-22), failures=803, detail=detail)
+    status["subscriptions"][0].update(failing=True, failing_since=ago(48230), retry_at=ago(-10), detail=detail)
+    return status
+
+
+def source_down():
+    status = well()
+    status["sources"][0].update(failing=True, failing_since=ago(3900), last_poll=ago(3960), last_reading=ago(3960), failures=65,
+                                detail="HTTP 401: the token is not accepted; make a new one at home.nature.global and put it into nature-remo.token")
+    return status
+
+
+def outbox_full():
+    status = pubsub_down()
+    status["outbox"].update(rows=1_000_000, full=True)
+    return status
+
+
+def disk_refuses():
+    status = well()
+    status["sources"][0].update(holding=True)
+    status["outbox"].update(failing=True)
+    return status
+
+
+def missing_subscription():
+    status = well()
+    status["publisher"].update(paused=True, detail="subscription sensor-data-mongodb does not exist: run sensorqd setup")
+    status["outbox"].update(rows=120, oldest=ago(2400))
+    status["subscriptions"][0].update(failing=True, missing=True, failing_since=ago(2400), detail="404: the subscription does not exist; run sensorqd setup")
+    return status
+
+
+def no_token():
+    status = well()
+    status["token"].update(failing=True, failing_since=ago(600), detail="invalid_grant: the key of the service account was deleted")
+    status["publisher"].update(failing=True, failing_since=ago(590), detail="no access token")
+    status["outbox"].update(rows=30, oldest=ago(590))
+    return status
+
+
+def starting():
+    status = well()
+    status.update(started=ago(1))
+    status["sources"][0].update(last_poll=None, last_reading=None, readings=0)
+    status["publisher"].update(last_publish=None, published=0)
+    status["subscriptions"][0].update(last_pull=None, sink=sink(ready=False, last_stored=None, stored=0))
+    return status
+
+
+def many_parts():
+    """Thirty sources and five subscriptions, two of the sources and one sink not well."""
+    status = well()
+    status["sources"] = [source(f"source-{i:02}", speaks=i % 3 == 0) for i in range(30)]
+    status["sources"][20].update(failing=True, failing_since=ago(3000), detail="connection refused")
+    status["sources"][25].update(last_reading=None, speaks=True)
+    base = "projects/my-project/subscriptions/sensor-data-"
+    status["subscriptions"] = [subscription(), subscription(base + "archive", sink("file")), subscription(base + "hook", sink("webhook", ready=False, down_since=ago(300),
+                               retry_at=ago(-5), detail="HTTP 503 of https://example.com/in")), subscription(base + "alerts", sink("alerts"))]
+    return status
+
+
+def alerts_firing():
+    status = well()
+    status["alerts"] = [{"rule": "暑い", "source": "home", "device": "d0", "name": "Bedroom", "value": 29.4, "limit": 28.0, "since": now() - 25 * MINUTE},
+                        {"rule": "co2 high", "source": "office", "device": "d9", "name": "Study", "value": 1640, "limit": 1500, "since": now() - 3 * MINUTE}]
+    return status
+
+
+def subscriber_only():
+    status = well()
+    status["sources"] = []
+    del status["outbox"], status["publisher"]
+    return status
+
+
+def refused_reload():
+    status = well()
+    status["reload_refused"] = {"time": ago(100), "error": "/etc/sensorqd/sensorqd.yaml:12:5: interval: is too short: allowed: 10s..24h"}
+    status["outbox_left"] = {"rows": 12, "directory": "/var/lib/sensorqd-old"}
+    return status
+
+
+# ---- series and values ----
+
+FIELDS = {"te": ("/newest_events/te/val", 22.5, 3.0), "hu": ("/newest_events/hu/val", 52, 9), "il": ("/newest_events/il/val", 60, 55),
+          "co2": ("/co2", 720, 250), "power_w": ("/power_w", 480, 350), "pm": ("/particles/pm10", 12, 5)}
+
+
+def series_of(devices):
+    """devices: [(id, source, name, fields, labels)]."""
+    found = []
+    for device, source_, name, fields, labels in devices:
+        for field in fields:
+            found.append({"id": len(found) + 1, "source": source_, "device": device, "name": name, "labels": labels, "field": FIELDS[field][0], "label": None,
+                          "unit": None, "order": None, "from": now() - 400 * DAY, "last": None, "limits": [], "kind": field, "offset": len(found) * 0.7})
+    return found
+
+
+def rooms():
+    series = series_of([("d0", "home", "Bedroom", ["te", "hu", "il"], {}), ("d1", "home", "居間", ["te", "hu"], {}), ("d2", "home", "Study", ["te", "co2", "pm"], {}),
+                        ("meter", "home", "Smart meter", ["power_w"], {})])
+    for one in series:
+        if one["kind"] == "te":
+            one["limits"] = [{"rule": "hot", "kind": "above", "value": 28.0, "clear": 27.0}]
+    return series
+
+
+def fifty():
+    return series_of([(f"d{i}", f"source-{i % 30:02}", f"Room {i:02}", ["te", "hu"], {"site": "north" if i % 2 else "south"}) for i in range(50)])
+
+
+NASTY = ["<img src=x onerror=\"document.title='owned'\">", "</script><script>document.title='owned'</script>", "\u202eevil\u202d \u2067right", "שלום & co", "\"><b>bold", "a" * 300,
+         "javascript:alert(1)", "{name} {{x}}"]
+
+
+def nasty():
+    series = series_of([(name, name, name, ["te"], {"site": name}) for name in NASTY])
+    series[0].update(label="<b>Temp</b>", unit="<i>°</i>")
+    series[1].update(field="/<script>/te~1x", kind="te")
+    series[2].update(limits=[{"rule": "<img src=x onerror=alert(1)>", "kind": "above", "value": 25, "clear": 25}])
+    return series
+
+
+def nasty_status():
+    status = well()
+    status["sources"] = [source(name, failing=True, failing_since=ago(100), detail=name) for name in NASTY]
+    status["alerts"] = [{"rule": name, "device": name, "name": name, "value": name, "since": now()} for name in NASTY]
+    status["subscriptions"][0].update(sink=sink(NASTY[0], ready=False, down_since=ago(50), detail=NASTY[1]))
+    return status
+
+
+def value(one, time_):
+    _, middle, swing = FIELDS[one["kind"]]
+    day = math.sin((time_ / DAY + one["offset"] / 9) * 2 * math.pi - 2)
+    year = math.sin(time_ / (365 * DAY) * 2 * math.pi)
+    noise = math.sin(time_ / 1_900_000 + one["offset"]) * math.sin(time_ / 701_000 + one["offset"] * 3)
+    found = middle + swing * (0.55 * day + 0.5 * year + 0.22 * noise) + one["offset"] * swing * 0.05
+    return round(max(0, found) if one["kind"] in ("il", "power_w", "co2") else found, 2)
+
+
+def is_gap(one, time_, end):
+    """Hours of yesterday without a value, and two weeks of last spring."""
+    return end - 15 * HOUR < time_ < end - 13 * HOUR or end - 210 * DAY < time_ < end - 195 * DAY
+
+
+def values(series, start, end, points, last):
+    bucket = next(size for age, size in BUCKETS if now() - start <= age + HOUR)
+    bucket *= max(1, math.ceil((end - start) / points / bucket))
+    found = []
+    for one in series:
+        times = [t for t in range(start // bucket * bucket, end, bucket) if not is_gap(one, t, now()) and t <= last]
+        samples = [[value(one, t + bucket * k // 6) for k in range(6)] for t in times]
+        found.append({"id": one["id"], "time": times, "minimum": list(map(min, samples)), "mean": [round(sum(v) / 6, 2) for v in samples], "maximum": list(map(max, samples)),
+                      "count": [max(1, bucket // MINUTE)] * len(times)})
+    return {"bucket": bucket, "from": start, "to": end, "series": found}
+
+
+STATES = {"well": (well, rooms, 20), "mongodb-down": (mongodb_down, rooms, 845), "pubsub-down": (pubsub_down, rooms, 48250), "source-down": (source_down, rooms, 3960),
+          "outbox-full": (outbox_full, rooms, 48250), "disk-refuses": (disk_refuses, rooms, 60), "missing-subscription": (missing_subscription, rooms, 2400),
+          "no-token": (no_token, rooms, 600), "starting": (starting, list, 0), "many-parts": (many_parts, rooms, 20), "alerts": (alerts_firing, rooms, 20),
+          "silent": (well, rooms, 20), "subscriber-only": (subscriber_only, rooms, 20), "refused-reload": (refused_reload, rooms, 20), "empty": (well, list, 0),
+          "fifty": (many_parts, fifty, 20), "nasty": (nasty_status, nasty, 20)}
+
+
+class Answers:
+    """What the API says in one state."""
+
+    def __init__(self, state):
+        self.state = state
+        status, series, self.age = STATES[state]
+        self.status_of, self.series = status, series()
+        self.asked = []
+
+    def last(self, one):
+        """When this series had its last value: one room is silent in that state."""
+        silent = self.state == "silent" and one["device"] == "d1"
+        return (now() - (self.age + (5 * 3600 if silent else 0)) * 1000) // 1000 * 1000
+
+    def status(self, _query):
+        status = self.status_of()
+        return {**status, "page": {"version": status["version"], "time": now(), "subscription": SUBSCRIPTION}}
+
+    def series_list(self, _query):
+        found = []
+        for one in copy.deepcopy(self.series):
+            one["last"] = {"time": self.last(one), "value": value(one, self.last(one))}
+            found.append({key: one[key] for key in one if key not in ("kind", "offset")})
+        return {"series": found}
+
+    def values(self, query):
+        wanted = [int(text) for text in query["series"].split(",")]
+        chosen = [one for one in self.series if one["id"] in wanted]
+        answer = values(chosen, int(query["from"]), int(query["to"]), int(query["points"]), now())
+        for one, made in zip(chosen, answer["series"]):
+            keep = sum(1 for t in made["time"] if t <= self.last(one))
+            for key in ("time", "minimum", "mean", "maximum", "count"):
+                made[key] = made[key][:keep]
+        return answer
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        url = urllib.parse.urlsplit(self.path)
+        query = dict(urllib.parse.parse_qsl(url.query))
+        answers = self.server.answers
+        made = {"/api/status": answers.status, "/api/series": answers.series_list, "/api/values": answers.values}.get(url.path)
+        if made:
+            answers.asked.append(self.path)
+            return self.send(200, "application/json", json.dumps(made(query)).encode()) if not self.server.mute else self.send(503, "application/json", b"{}")
+        path = PAGE / (url.path[1:] or "page.html")
+        if path.parent != PAGE or path.suffix not in TYPES or not path.is_file():
+            return self.send(404, "text/plain", b"not found\n")
+        return self.send(200, f"{TYPES[path.suffix]}; charset=utf-8", path.read_bytes())
+
+    def send(self, status, type_, body):
+        body = gzip.compress(body)
+        self.server.sent += len(body)
+        self.send_response(status)
+        for name, text in (("Content-Type", type_), ("Content-Length", str(len(body))), ("Content-Encoding", "gzip"), ("Content-Security-Policy", POLICY),
+                           ("X-Frame-Options", "DENY"), ("Referrer-Policy", "no-referrer"), ("X-Content-Type-Options", "nosniff"),
+                           ("Cross-Origin-Opener-Policy", "same-origin"), ("Cross-Origin-Resource-Policy", "same-origin"), ("Cache-Control", "no-cache")):
+            self.send_header(name, text)
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):  # a browser that is closed reads no more
+            self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class Canned:
+    """A server of one state at a time: use(state) changes it under the page's eyes."""
+
+    def __init__(self, state="well", port=0):
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.server.daemon_threads = True
+        self.server.mute, self.server.sent = False, 0
+        self.use(state)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
+        self.thread.start()
+
+    def use(self, state):
+        self.server.answers = Answers(state)
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server.server_port}/"
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+if __name__ == "__main__":
+    canned = Canned(sys.argv[1] if len(sys.argv) > 1 else "well", 8481)
+    print(canned.url, "states:", *STATES)
+    canned.thread.join()

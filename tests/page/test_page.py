@@ -1,0 +1,290 @@
+"""What a person sees and does on the page, in a real browser over canned answers of the API."""
+import json
+
+import pytest
+from canned import NASTY, STATES
+from conftest import PHONE, assert_accessible, picture
+from playwright.sync_api import expect
+
+DRAWN = ".plot .mean"
+# state -> the verdict, and the states of the parts from left to right
+SEEN = {
+    "well": ("All is well", "well well well well"),
+    "mongodb-down": ("MongoDB is down", "well well waiting failing"),
+    "pubsub-down": ("Pub/Sub does not work", "well waiting failing waiting"),
+    "source-down": ("home gives no readings", "failing well well well"),
+    "outbox-full": ("The outbox takes no more readings", "waiting failing failing waiting"),
+    "disk-refuses": ("The outbox takes no more readings", "waiting failing well well"),
+    "missing-subscription": ("MongoDB does not work", "well waiting waiting failing"),
+    "no-token": ("Pub/Sub does not work", "well waiting failing well"),
+    "starting": ("Just started", "waiting well well waiting"),
+    "many-parts": ("source-20 gives no readings", None),
+    "alerts": ("All is well", "well well well well"),
+    "silent": ("居間 is silent", "well well well well"),
+    "subscriber-only": ("All is well", "well well"),
+    "refused-reload": ("All is well", "well well well well"),
+    "empty": ("All is well", "well well well well"),
+    "fifty": ("source-20 gives no readings", None),
+    "nasty": ("gives no readings", None),
+}
+
+
+def look(page):
+    """The next look of the page, at once."""
+    with page.expect_response("**/api/series"):
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def part_states(page):
+    return page.eval_on_selector_all(".part", "parts => parts.map(part => part.className.replace('part ', '')).join(' ')")
+
+
+def wait_drawn(page):
+    page.locator("#charts").scroll_into_view_if_needed()
+    page.wait_for_selector(f".card:first-child {DRAWN}")
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_each_state_is_seen_and_accessible(view, state):
+    page = view(state)
+    title, parts = SEEN[state]
+    assert title in page.inner_text("#verdict").replace("\u2068", "").replace("\u2069", "")
+    assert parts is None or part_states(page) == parts
+    if state not in ("starting", "empty"):
+        wait_drawn(page)
+    assert_accessible(page)
+    picture(page, state)
+
+
+@pytest.mark.parametrize("state", ["well", "mongodb-down", "nasty"])
+@pytest.mark.parametrize("look_of", ["dark", "phone", "ja"])
+def test_dark_phone_and_japanese(view, state, look_of):
+    page = view(state, **{"dark": {"color_scheme": "dark"}, "phone": PHONE, "ja": {"locale": "ja-JP"}}[look_of])
+    wait_drawn(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
+    assert_accessible(page)
+    picture(page, f"{state}-{look_of}")
+    if look_of == "ja":
+        assert page.get_attribute("html", "lang") == "ja"
+        assert {"well": "すべて正常です", "mongodb-down": "MongoDB が停止しています"}.get(state, "届きません") in page.inner_text("#verdict").replace("\u2068", "").replace("\u2069", "")
+
+
+def test_japanese_has_every_word(view):
+    keys = view("well").evaluate("""async () => {
+        const source = await (await fetch('/words.js')).text();
+        const of = name => [...source.split(`const ${name} = {`)[1].split('\\n};')[0].matchAll(/(\\w+): "([^"]*)"/g)].map(m => [m[1], (m[2].match(/\\{\\w+\\}/g) || []).sort().join()]);
+        return [of('english'), of('japanese')].map(Object.fromEntries);
+    }""")
+    assert len(keys[0]) > 100
+    assert keys[0] == keys[1]  # the same keys with the same placeholders
+
+
+# ---- charts ----
+
+def shown_range(page):
+    return page.inner_text("#ranges .shown")
+
+
+def asked_span(canned):
+    """Hours that the last request for values asked for."""
+    query = [path for path in canned.server.answers.asked if path.startswith("/api/values")][-1]
+    parts = dict(part.split("=") for part in query.split("?")[1].split("&"))
+    return (int(parts["to"]) - int(parts["from"])) / 3_600_000
+
+
+@pytest.mark.parametrize("name,hours", [("24 hours", 24), ("7 days", 168), ("31 days", 744), ("1 year", 8784)])
+def test_ranges(view, canned, name, hours):
+    page = view("well")
+    wait_drawn(page)
+    button = page.get_by_role("button", name=name)
+    button.click()
+    page.wait_for_load_state("networkidle")
+    assert button.get_attribute("aria-pressed") == "true"
+    assert asked_span(canned) == pytest.approx(hours)
+    assert page.locator(f"{DRAWN}").first.get_attribute("d").count("M") >= 2  # the gap is a gap
+    assert page.locator(".limit text").first.text_content().replace("\u2068", "").replace("\u2069", "") == "above 28\u00a0°C: hot"
+    picture(page, f"range-{hours}h", "#charts-section")
+    assert_accessible(page)
+
+
+def test_dragging_looks_closer_and_back_goes_back(view, canned):
+    page = view("well")
+    wait_drawn(page)
+    before = shown_range(page)
+    box = page.locator(".plot").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 80)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 90, steps=4)
+    assert page.locator(".over .mark").count() == 1
+    picture(page, "dragging", "#charts-section")
+    with page.expect_response("**/api/values*"):
+        page.mouse.up()
+    page.wait_for_load_state("networkidle")
+    assert 6 < asked_span(canned) < 9.5
+    assert shown_range(page) != before
+    with page.expect_response("**/api/values*"):
+        page.get_by_role("button", name="Back").click()
+    assert asked_span(canned) == pytest.approx(24)
+
+
+def test_touch_drags_sideways(view, canned):
+    page = view("well", **PHONE)
+    wait_drawn(page)
+    page.locator(".plot").first.scroll_into_view_if_needed()
+    box = page.locator(".plot").first.bounding_box()
+    touch = page.context.new_cdp_session(page)
+
+    def send(kind, share):
+        points = [] if share is None else [{"x": box["x"] + box["width"] * share, "y": box["y"] + 90}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    send("touchStart", 0.3)
+    for step in range(1, 6):
+        send("touchMove", 0.3 + 0.1 * step)
+    with page.expect_response("**/api/values*"):
+        send("touchEnd", None)
+    assert asked_span(canned) < 20
+
+
+def tab_to(page, name):
+    """Presses Tab until something whose name begins so has the focus; the names on the way."""
+    names = []
+    while len(names) < 60 and not (names and names[-1].startswith(name)):
+        page.keyboard.press("Tab")
+        names.append(page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"))
+    return names
+
+
+def test_keyboard_alone(view, canned):
+    page = view("well")
+    wait_drawn(page)
+    names = tab_to(page, "Chart of")
+    assert names[0] == "24 hours" and "1 year" in names and names[-1] == "Chart of Temperature (°C)"
+    for _ in range(30):
+        page.keyboard.press("ArrowLeft")
+    assert "Study" in page.locator(".card p[aria-live]").first.text_content()  # said aloud
+    page.keyboard.down("Shift")
+    for _ in range(3):
+        page.keyboard.press("PageUp")
+    page.keyboard.up("Shift")
+    picture(page, "keyboard", "#charts-section")
+    with page.expect_response("**/api/values*"):
+        page.keyboard.press("Enter")
+    page.wait_for_load_state("networkidle")
+    assert 6 < asked_span(canned) < 9
+    with page.expect_response("**/api/values*"):
+        page.keyboard.press("-")
+    page.wait_for_load_state("networkidle")
+    assert 12 < asked_span(canned) < 18
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Escape")
+    assert page.locator(".over .cursor").count() == 0
+    tab_to(page, "As a table")
+    page.keyboard.press("Enter")
+    table = page.locator(".table table").first
+    table.wait_for()
+    assert table.locator("tbody tr").count() > 50
+    assert table.locator("thead th").all_inner_texts() == ["Time", "Bedroom", "Study", "居間"]
+    assert_accessible(page)
+
+
+def test_devices_are_left_out_and_come_back(view):
+    page = view("well")
+    wait_drawn(page)
+    card = page.locator(".card").first
+    assert card.locator(".line").count() == 3
+    card.get_by_role("button", name="Study").click()
+    assert card.locator(".line").count() == 2
+    card.get_by_role("button", name="Study").click()
+    assert card.locator(".line").count() == 3
+
+
+def test_fifty_devices(view):
+    page = view("fifty")
+    assert page.locator(".device").count() == 50
+    wait_drawn(page)
+    card = page.locator(".card").first
+    expect(card.locator(".line")).to_have_count(8)
+    card.get_by_role("button", name="Show all 50").click()
+    expect(card.locator(".line")).to_have_count(50)
+    picture(page, "fifty-all", "#charts-section")
+
+
+def test_ticks_and_gaps(view):
+    """Midnight is midnight when the clocks change; a sensor's own rhythm is no gap."""
+    page = view("well", timezone_id="Europe/Berlin")
+    ticks, odd, slow = page.evaluate("""async () => {
+        const { timeTicks, pieces } = await import('/chart.js');
+        const from = Date.UTC(2026, 2, 27), minutes = n => Array.from({ length: n }, (_, i) => i * 60000);
+        return [timeTicks(from, from + 4 * 86400000, 5).map(tick => new Date(tick.time).getHours()),
+            pieces([...minutes(10), ...minutes(10).map(t => t + 3600000)], 60000), pieces(minutes(20).map(t => t * 30), 60000)];
+    }""")
+    assert len(ticks) == 4 and set(ticks) == {0}
+    assert odd == [[0, 9], [10, 19]]
+    assert slow == [[0, 19]]
+
+
+# ---- as time goes on ----
+
+def test_follows_by_itself_and_rests_while_hidden(view, canned):
+    page = view("well")
+    with page.expect_response("**/api/status", timeout=8000):
+        pass  # five seconds later, by itself
+    page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_load_state("networkidle")
+    asked = len(canned.server.answers.asked)
+    page.wait_for_timeout(6000)
+    assert len(canned.server.answers.asked) == asked
+    page.evaluate("delete document.hidden")
+    look(page)
+    assert len(canned.server.answers.asked) > asked
+
+
+def test_mongodb_away_and_back(view, canned):
+    page = view("well")
+    canned.use("mongodb-down")
+    look(page)
+    page.wait_for_selector(".verdict.failing")
+    assert page.title() == "✕ MongoDB is down – sensorqd"
+    assert page.locator("#devices-note").is_visible()
+    canned.use("well")
+    look(page)
+    page.wait_for_selector(".verdict.well")
+    assert page.title() == "✓ sensorqd"
+
+
+def test_says_when_the_daemon_is_gone(viewer, canned):
+    canned.use("well")
+    page = viewer.open(canned.url)
+    canned.server.mute = True
+    look_failed = "document.dispatchEvent(new Event('visibilitychange'))"
+    page.evaluate(look_failed)
+    page.wait_for_selector(".part.unknown")
+    assert "sensorqd does not answer" in page.inner_text("#verdict")
+    picture(page, "gone")
+    assert_accessible(page)
+    assert all("503" in complaint for complaint in viewer.complaints)  # the browser's own words
+    viewer.complaints.clear()
+
+
+# ---- what comes from outside is text ----
+
+def test_names_are_only_text(view):
+    page = view("nasty")
+    wait_drawn(page)
+    page.get_by_text("As a table").first.click()
+    assert page.title().startswith("✕ <img")
+    assert page.locator("main img, main script, main b, main i").count() == 0
+    shown = page.locator(".device h3 bdi").all_text_contents()
+    assert sorted(shown) == sorted(NASTY[:2] + [name.translate({0x202e: " ", 0x202d: " ", 0x2067: " "}).strip() for name in NASTY[2:]])
+    assert not set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067") & set(page.inner_text("body"))
+
+
+def test_first_view_is_small(view, canned):
+    canned.server.sent = 0
+    page = view("well")
+    wait_drawn(page)
+    page.wait_for_load_state("networkidle")
+    files = page.evaluate("performance.getEntries().filter(e => !e.name.includes('/api/') && e.encodedBodySize).reduce((sum, e) => sum + e.encodedBodySize, 0)")
+    print(json.dumps({"files": files, "with the first answers": canned.server.sent}))
+    assert files < 40_000
