@@ -216,11 +216,9 @@ function deviceElement(device, silent, now) {
         make("p", { className: "under" }, make("bdi", { textContent: plain([device.source, ...device.labels].join(" · ")) })));
 }
 
-function showDevices(devices, silent, status, parts, now) {
-    const stands = !flows(status, parts);
-    const note = !devices.length ? say(stands ? "noDevicesHeld" : "noDevices") : stands ? say("stands") : "";
-    byId("devices-note").hidden = !note;
-    byId("devices-note").textContent = note;
+function showDevices(devices, silent, trouble, now) {
+    byId("devices-note").hidden = devices.length > 0 && !trouble;
+    byId("devices-note").textContent = trouble || say("noDevices");
     byId("devices").replaceChildren(...devices.map((device) => deviceElement(device, silent.includes(device), now)));
 }
 
@@ -241,7 +239,8 @@ class Page {
             return;
         this.looking = true;
         try {
-            [this.status, this.series] = await Promise.all([ask("api/status"), ask("api/series").then((answer) => answer.series)]);
+            const asked = ask("api/series").then((answer) => ({ series: answer.series, error: "" }), (error) => ({ series: this.series, error: error.message }));
+            [this.status, { series: this.series, error: this.broken }] = await Promise.all([ask("api/status"), asked]);
             this.offset = this.status.page.time - Date.now();
             this.rates.add(this.status, this.status.page.time);
             this.show();
@@ -266,7 +265,7 @@ class Page {
         showTitle(found[0].state, say(found[0].says[0], found[0].says[1]));
         showChain(parts, { now, rates: this.rates, unfolded: this.unfolded, unknown: false });
         showAlerts(status.alerts || [], now);
-        showDevices(devices, silent, status, parts, now);
+        showDevices(devices, silent, this.broken ? say("broken", { error: this.broken }) : flows(status, parts) ? "" : say("stands"), now);
         byId("updated").textContent = say("updated", { time: when(now, now) });
         const names = new Map(devices.map((device) => [device.key, device.name]));
         this.board.update(series, (one) => names.get(deviceKey(one)), now);

@@ -40,7 +40,7 @@ def part_states(page):
 
 
 def wait_drawn(page):
-    page.locator("#charts").scroll_into_view_if_needed()
+    page.locator(".card").first.scroll_into_view_if_needed()
     page.wait_for_selector(f".card:first-child {DRAWN}")
 
 
