@@ -124,21 +124,23 @@ static void answer_fault(const FileSink *f, SinkAnswer *answer, int r) {
                 int error;
                 const char *reason, *words, *remedy;
         } table[] = {
-                { -ENOSPC, "disk_full", "is not written to: the disk is full",
-                        "free space there; it goes on by itself" },
-                { -EDQUOT, "disk_full", "is not written to: the quota is used up",
-                        "free space there; it goes on by itself" },
-                { -EFBIG, "too_large", "is not written to: a file may not grow",
-                        "raise the limit on the size of files" },
-                { -EROFS, "read_only", "is not written to: the disk is read-only",
-                        "mount it for writing; under systemd name the directory in ReadWritePaths=" },
+                { -ENOSPC, "disk_full", "has no room", "free space on that disk; it goes on by itself" },
+                { -EDQUOT, "disk_full", "has used up its quota", "free space there or raise the quota" },
+                { -EFBIG, "too_large", "may not grow", "raise the limit on the size of files (LimitFSIZE=)" },
+                { -EROFS, "read_only", "is read-only for sensorqd",
+                        "name the directory in ReadWritePaths= (`systemctl edit sensorqd`); where the disk itself is "
+                        "read-only, mount it for writing, and see `journalctl -k` whether it is broken" },
                 { -EACCES, "forbidden", "may not be written to",
-                        "give the directory to the user that runs sensorqd; under systemd name it in ReadWritePaths=" },
-                { -EPERM, "forbidden", "may not be written to", "give the directory to the user that runs sensorqd" },
-                { -ENOENT, "missing", "is not there, nor what stands above it", "make the directory above it" },
-                { -ENOTDIR, "missing", "is not a directory", "name another one" },
-                { -EAGAIN, "in_use", "is in use by another process", "find what else writes there" },
-                { 0, "failing", "cannot be written to", "look at the disk, and the kernel's log" },
+                        "give the directory to the user that runs sensorqd (chown), and name it in ReadWritePaths=" },
+                { -EPERM, "forbidden", "may not be written to",
+                        "give the directory to the user that runs sensorqd (chown)" },
+                { -ENOENT, "missing", "has no directory, and the one above is missing too",
+                        "mount the disk that belongs there, or make the directory above" },
+                { -ENOTDIR, "missing", "has a file in place of its directory",
+                        "move that file, or name another place" },
+                { -EAGAIN, "in_use", "is locked by another process",
+                        "stop the other sensorqd that writes there, or give each a directory of its own" },
+                { 0, "failing", "cannot be written to", "look at the disk and at `journalctl -k`" },
         };
         size_t i = 0;
 

@@ -58,8 +58,9 @@ static void fail(SinkAnswer *answer, SinkFault fault, const char *reason, const 
 }
 
 static void fail_here(SinkAnswer *answer, int error) {
-        fail(answer, error == -EINVAL ? SINK_FAULT_LASTING : SINK_FAULT_PASSING, "local", "is not written to",
-                error == -EINVAL ? "correct url and headers" : "free memory or disk space on this machine");
+        fail(answer, error == -EINVAL ? SINK_FAULT_LASTING : SINK_FAULT_PASSING, "local", "cannot be asked",
+                error == -EINVAL ? "correct url and headers in the configuration"
+                                 : "free memory or disk space on this machine");
         text_copy(answer->detail, sizeof(answer->detail), strerror(-error));
 }
 
@@ -73,18 +74,19 @@ static void fail_as(SinkAnswer *answer, WebhookClass class, const HttpReply *rep
         if (reply->outcome == HTTP_UNREACHABLE || reply->outcome == HTTP_TLS)
                 return fail_to_reach(answer, reply->detail);
         if (reply->outcome == HTTP_TOO_LARGE)
-                fail(answer, SINK_FAULT_LASTING, "answer", "answers with far too much",
-                        "see that url is that of a webhook");
+                fail(answer, SINK_FAULT_LASTING, "answer", "answers with more than a webhook would",
+                        "see whether url is that of the webhook");
         else if (reply->outcome != HTTP_ANSWERED)
                 fail(answer, SINK_FAULT_PASSING, "no_answer", "does not answer",
                         "look at the server; where it needs longer, a smaller batch or a longer timeout");
         else if (class == WEBHOOK_LATER)
                 fail(answer, SINK_FAULT_PASSING, reply->status == 429 ? "throttled" : "server_error",
-                        "takes nothing just now", "wait; if it stays so, look at the server");
+                        "takes nothing just now", "nothing yet; if it stays so, look at the server");
         else
                 fail(answer, SINK_FAULT_LASTING, "refused", "refuses every request",
-                        reply->status == 401 || reply->status == 407 ? "give it the right secret"
-                                                                     : "correct url: redirects are not followed");
+                        reply->status == 401 || reply->status == 407
+                                ? "put the right secret into the file that auth names, and restart sensorqd"
+                                : "correct url: redirects are not followed");
         answer->retry_after = reply->retry_after;
         http_reply_words(reply, answer->detail, sizeof(answer->detail));
 }
@@ -183,7 +185,8 @@ static void on_token(void *userdata, AuthOutcome outcome, const char *detail) {
         if (outcome == AUTH_FETCHED)
                 return webhook_ask(w);
         fail(&w->work->answer, outcome == AUTH_REFUSED ? SINK_FAULT_LASTING : SINK_FAULT_PASSING, "token",
-                "is not written to, for want of an access token", "see what the token endpoint says");
+                "gets no access token",
+                "mend what the token endpoint refuses: client_id, its secret, the refresh token");
         text_copy(w->work->answer.detail, sizeof(w->work->answer.detail), detail);
         webhook_end(w);
 }
