@@ -154,8 +154,8 @@ int web_place_try(const WebPlace *place, char words[static WEB_PLACE_WORDS_MAX])
                 (void) snprintf(words, WEB_PLACE_WORDS_MAX, "%s takes connections at port %u%s", host, spec.port,
                         spec.tls ? ", and its certificate is good" : "");
         else
-                (void) snprintf(words, WEB_PLACE_WORDS_MAX,
-                        "%.255s, port %u: %.128s. Look at the address, the network and, for a certificate, ca_file",
-                        host, spec.port, trial.detail);
+                text_print(words, WEB_PLACE_WORDS_MAX,
+                        "%s, port %u: %s. Look at the address, the network and, for a certificate, ca_file", host,
+                        spec.port, trial.detail);
         return trial.open ? WEB_PLACE_OPEN : WEB_PLACE_CLOSED;
 }
