@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `sensorqd init`: four steps (Pub/Sub, sensors, where readings are kept, write), each asked for and tried at once.
- * All of it is in memory until the end, so whatever ends the process before leaves nothing. */
+/* `sensorqd init`: five steps (Pub/Sub, sensors, where readings are kept, the page, write), each asked for and tried at
+ * once. All of it is in memory until the end, so whatever ends the process before leaves nothing. */
 #include "verbs/init.h"
 
 #include <errno.h>
@@ -19,7 +19,7 @@
 #include "verbs/init-write.h"
 #include "verbs/verbs.h"
 
-/* ---- step 4: write ---- */
+/* ---- step 5: write ---- */
 
 static void list_files(const Init *init) {
         const InitDraft *draft = init->draft;
@@ -185,10 +185,12 @@ static int run(Init *init) {
                 init_say(init, INIT_SAY_DRY_RUN, NULL, NULL);
         r = init_step_pubsub(init);
         if (r == 0)
-                r = init_step_parts(init, true);
+                r = init_step_parts(init, INIT_SOURCE);
         if (r == 0)
-                r = init_step_parts(init, false);
-        if (r == 0 && init->draft->n_parts == 0) {
+                r = init_step_parts(init, INIT_SINK);
+        if (r == 0)
+                r = init_step_parts(init, INIT_PAGE);
+        if (r == 0 && !init_draft_has(init->draft, INIT_SOURCE) && !init_draft_has(init->draft, INIT_SINK)) {
                 init_say(init, INIT_SAY_NOTHING_TO_DO, NULL, NULL);
                 return EX_USAGE;
         }
