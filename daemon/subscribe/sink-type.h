@@ -11,6 +11,7 @@
 #include "secrets.h"
 
 #define SINK_DETAIL_MAX 512
+#define SINK_EXCLUSIVE_MAX 512
 
 typedef enum SinkFault {
         SINK_FAULT_NONE,
@@ -101,6 +102,10 @@ typedef struct SinkType {
          */
         int (*open)(const SubscriptionConfig *config, SinkHost *host, void **ret_self,
                 char problem[static SINK_DETAIL_MAX]);
+        /* What only one sink can have at a time, in words that are equal for the same thing: "the directory /srv/a". At
+         * a reload the new one is opened when the old one has ended. NULL: nothing. */
+        void (*exclusive)(
+                const SubscriptionConfig *config, const char *state_dir, char name[static SINK_EXCLUSIVE_MAX]);
         const char *(*place)(const void *self); /* what messages are stored in, for log entries: "home.readings" */
         /* Whether messages can be stored, without storing any. */
         void (*probe)(void *self, SinkAnswer *answer);
