@@ -277,6 +277,13 @@ static void line_trouble(Line *line, const SubscriberStatus *subscriber) {
                 line_add(line, ", %zu of them can neither be stored nor set apart", subscriber->unkept);
 }
 
+static void line_figures(Line *line, const char *words) {
+        if (!words || !*words)
+                return;
+        line_comma(line);
+        line_add(line, "%s", words);
+}
+
 static void line_subscribers(Line *line) {
         const Figures *f = line->figures;
         size_t troubled = 0;
@@ -286,6 +293,8 @@ static void line_subscribers(Line *line) {
                 if (!subscriber_is_well(&f->subscribers[i]) && troubled++ < NAMED_MAX)
                         line_trouble(line, &f->subscribers[i]);
         line_more(line, troubled, "subscriptions not well");
+        for (size_t i = 0; i < f->n_subscribers; i++)
+                line_figures(line, f->subscribers[i].sink.figures.words);
 }
 
 static void line_reload(Line *line) {
@@ -327,6 +336,7 @@ const char *report_format_line(const Figures *figures, char line[static REPORT_L
 
 typedef enum FigureKind {
         FIGURE_TEXT,
+        FIGURE_JSON, /* left out where it is NULL */
         FIGURE_FLAG,
         FIGURE_COUNT,
         FIGURE_SPAN,   /* usec_t, told in seconds */
@@ -426,6 +436,7 @@ static const Figure sink_figures[] = {
         FIGURE(COUNT, SinkStatus, failed),
         FIGURE(COUNT, SinkStatus, writes),
         FIGURE(TEXT, SinkStatus, detail),
+        NAMED(JSON, "alerts", SinkStatus, figures.json),
         {},
 };
 
@@ -545,6 +556,8 @@ static void write_object(Writer *w, const Figure *figures, const char *base) {
         const char *comma = "{\"";
 
         for (const Figure *f = figures; f->key; f++) {
+                if (f->kind == FIGURE_JSON && !*(const char *const *) (base + f->offset))
+                        continue;
                 if (f->only > 0 && !*((const bool *) ((const char *) w->told + f->only)))
                         continue;
                 write_text(w, comma);
@@ -571,6 +584,8 @@ static void write_value(Writer *w, const Figure *figure, const char *at) {
         switch (figure->kind) {
         case FIGURE_TEXT:
                 return write_string(w, *(const char *const *) at);
+        case FIGURE_JSON:
+                return write_text(w, *(const char *const *) at);
         case FIGURE_FLAG:
                 return write_text(w, *(const bool *) at ? "true" : "false");
         case FIGURE_COUNT:

@@ -88,6 +88,12 @@ void sink_host_seen(SinkHost *host, unsigned seen);
 /* The answer of what was asked last is there. For types that do not block; also from inside the question. */
 void sink_host_answer(SinkHost *host);
 
+/* What a type tells of itself beyond what all sinks tell. Owned by the type, valid until it is asked again. */
+typedef struct SinkFigures {
+        const char *json;  /* value of the member "alerts" of status.json; NULL: none */
+        const char *words; /* for STATUS=; NULL or "": nothing */
+} SinkFigures;
+
 /* What the verbs ask: sink-admin.h. */
 typedef struct SinkAdmin SinkAdmin;
 
@@ -115,5 +121,7 @@ typedef struct SinkType {
          * them in state_dir (rejected.h). */
         void (*set_apart)(void *self, SinkWork *work);
         void *(*close)(void *self);
+        /* On the loop, of a type that does not block. NULL: it has none. */
+        void (*figures)(void *self, SinkFigures *ret);
         const SinkAdmin *admin; /* NULL: the verbs have nothing to ask */
 } SinkType;

@@ -10,8 +10,10 @@
 #include "capture.h"
 #include "events.h"
 #include "http-server.h"
+#include "lib/json.h"
 #include "sinks/alert-doubt.h"
 #include "sinks/alert-post.h"
+#include "sinks/alert-report.h"
 #include "sinks/alert-sender.h"
 
 #define WAIT_USEC (30 * USEC_PER_SEC)
@@ -555,6 +557,34 @@ static void test_a_wrong_secret_is_told(void **state) {
         assert_contains(problem, "secret file secret holds no URL");
 }
 
+/* What `systemctl status` and status.json say. */
+static void test_report(void **state) {
+        World *w = *state;
+        _cleanup_bytes_ Bytes text = {}, words = {};
+        _cleanup_(json_freep) Json *json = NULL;
+        Json *target;
+
+        due(w, "one");
+        start(w, says_gone_five_times);
+        UNTIL(w, w->n_calls == 1 && status(w).trouble.grade == TROUBLE_LASTING);
+        assert_int_equal(alert_report_write(&(AlertReport){ .firing = 3,
+                                                    .rules = "[{\"rule\":\"hot\",\"name\":\"Bed\\nroom\",\"device\":\"d\"},"
+                                                             "{\"rule\":\"leak\",\"name\":null}]",
+                                                    .sender = w->sender,
+                                                    .n_targets = 1 },
+                                 &text, &words),
+                0);
+        assert_string_equal(words.data, "3 alerts firing (hot: Bed room, leak, ...), alert target family down, 1 waiting");
+        assert_int_equal(json_parse(text.data, text.size, &json), 0);
+        target = json_at(json_get(json, "targets"), 0);
+        assert_string_equal(json_get_string(target, "name"), "family");
+        assert_contains(json_get_string(target, "detail"), "HTTP 410");
+        assert_non_null(json_get_string(target, "failing_since"));
+        UNTIL(w, all_settled(w));
+        assert_int_equal(alert_report_write(&(AlertReport){ .sender = w->sender, .n_targets = 1 }, &text, &words), 0);
+        assert_string_equal(words.data, "");
+}
+
 static void test_doubt(void **state) {
         AlertDoubt doubt = {};
         const int64_t ids[] = { 1, 2 };
@@ -626,6 +656,7 @@ int main(void) {
                 TEST(test_a_drained_sender_does_not_try_again),
                 TEST(test_no_secret_is_repeated),
                 TEST(test_a_wrong_secret_is_told),
+                TEST(test_report),
                 cmocka_unit_test(test_doubt),
         };
 
