@@ -174,6 +174,15 @@ export function all(parts) {
     return [...parts.sources, parts.outbox, parts.pubsub, ...parts.sinks].filter(Boolean);
 }
 
+// Devices from which nothing comes, although their source answers: [{source, name}].
+export function markSilent(parts, devices) {
+    for (const made of parts.sources) {
+        const names = devices.filter((device) => device.source === made.name).map((device) => isolated(device.name));
+        if (made.state === "well" && names.length)
+            Object.assign(made, { state: "waiting", says: ["sourceSilent", { names: names.slice(0, 3).join(", ") + (names.length > 3 ? " …" : "") }] });
+    }
+}
+
 // The arrows between the stages: how what is to the left reaches what is to the right.
 export function arrowsOf(parts) {
     const some = (list, state) => list.some((made) => made.state === state);
@@ -209,8 +218,21 @@ function failure(made, status) {
     case "pubsub":
         return ["pubsubDown", {}, status.outbox ? "pubsubMore" : "pubsubMoreOnly", {}];
     default:
-        return [made.says[0] === "sinkDown" ? "isDown" : "partDown", { name }, made.keptUntil ? "sinkUntil" : "sinkMore",
-            { time: made.keptUntil }];
+        return sinkFailure(made, name, status);
+    }
+}
+
+function sinkFailure(made, name, status) {
+    const kept = made.keptUntil ? ["sinkUntil", { time: made.keptUntil }] : ["sinkMore", {}];
+    switch (made.says[0]) {
+    case "sinkMissing":
+        return ["missingTitle", { name }, status.outbox ? "missingMore" : "waitingMore", {}];
+    case "sinkUnkept":
+        return ["unkeptTitle", { name }, "unkeptMore", {}];
+    case "sinkNotPulled":
+        return ["notPulledTitle", { name }, ...kept];
+    default:
+        return ["isDown", { name }, ...kept];
     }
 }
 

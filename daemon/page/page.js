@@ -2,7 +2,7 @@
 // The page: asks the daemon every five seconds while somebody looks, and shows the chain, the rules that fire, the latest
 // values and the charts. What comes from outside (names, details) only ever becomes text.
 
-import { arrowsOf, counters, ms, partsOf, verdicts } from "./chain.js";
+import { arrowsOf, counters, markSilent, ms, partsOf, verdicts } from "./chain.js";
 import { svg } from "./chart.js";
 import { ask, Board, make } from "./charts.js";
 import { ago, fieldOf, isolated, language, number, plain, rate, say, span, when, withUnit } from "./words.js";
@@ -115,6 +115,15 @@ function verdictElement({ state, says, since }, now) {
         make("p", {}, make("strong", { textContent: say(title, values) }), make("span", { textContent: begun })), make("p", { textContent: say(more, text) }));
 }
 
+// Devices that are silent and rules that fire come before "all is well".
+function verdictsWith(chain, silent, alerts) {
+    const works = chain[0].state === "well";
+    const told = alerts.length ? [{ state: "failing", says: ["alertsFire", { n: number(alerts.length, 0) }, works ? "alertsMore" : "alertsOnly", {}], since: null }] : [];
+    if (works)
+        told.push(...silent.slice(0, 3).map((device) => ({ state: "waiting", says: ["silent", { name: isolated(device.name) }, "silentMore", {}], since: newest(device) })));
+    return works && told.length ? told : [...chain, ...told];
+}
+
 function notices(status, now) {
     const found = [];
     if (status.reload_refused)
@@ -144,7 +153,8 @@ function showTitle(state, text) {
 // ---- rules that fire ----
 
 function alertElement(alert, now) {
-    const since = alert.since ? say("since", { time: when(alert.since, now), span: span(now - alert.since) }) : "";
+    const begun = typeof alert.since === "string" ? ms(alert.since) : alert.since;
+    const since = begun ? say("since", { time: when(begun, now), span: span(now - begun) }) : "";
     const value = alert.value === null || alert.value === undefined ? "" : typeof alert.value === "number" ? number(alert.value) : plain(alert.value);
     return make("li", {}, icon("failing"), make("strong", { textContent: say("ruleFires", { rule: isolated(alert.rule) }) }), " ",
         make("span", { textContent: [alert.name || alert.device ? isolated(alert.name || alert.device) : "", value].filter(Boolean).join(": ") }), " ",
@@ -196,7 +206,8 @@ function silentDevices(devices, status, parts, now) {
     if (!flows(status, parts))
         return [];
     const failing = new Set(parts.sources.filter((part) => part.state === "failing").map((part) => part.name));
-    return devices.filter((device) => newest(device) && !failing.has(device.source) && now - newest(device) > patience(device, status));
+    return devices.filter((device) => newest(device) && !failing.has(device.source) &&
+        (device.series.some((one) => one.online === false) || now - newest(device) > patience(device, status)));
 }
 
 function valueElements(one, now, newestTime) {
@@ -258,9 +269,8 @@ class Page {
         const parts = partsOf(status, now);
         const devices = devicesOf(series);
         const silent = silentDevices(devices, status, parts, now);
-        const found = verdicts(status, parts);
-        if (silent.length && found[0].state === "well")
-            found.splice(0, 1, ...silent.slice(0, 3).map((device) => ({ state: "waiting", says: ["silent", { name: isolated(device.name) }, "silentMore", {}], since: newest(device) })));
+        const found = verdictsWith(verdicts(status, parts), silent, status.alerts || []);
+        markSilent(parts, silent);
         showVerdict([...found.map((one) => verdictElement(one, now)), ...notices(status, now)]);
         showTitle(found[0].state, say(found[0].says[0], found[0].says[1]));
         showChain(parts, { now, rates: this.rates, unfolded: this.unfolded, unknown: false });
