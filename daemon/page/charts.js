@@ -170,7 +170,9 @@ class Card {
         const parts = [];
         for (let i = 0; i < ids.length; i += ASK_MAX)
             parts.push(await ask(`api/values?series=${ids.slice(i, i + ASK_MAX)}&from=${from}&to=${to}&points=${pointsOf(to - from)}`));
-        this.loaded = { from, to, bucket: parts[0].bucket, series: new Map(parts.flatMap((part) => part.series.map((one) => [one.id, one]))) };
+        const { bucket } = parts[0];
+        const centred = (one) => ({ ...one, time: one.time.map((time) => time + bucket / 2) }); // a bucket is drawn at its middle
+        this.loaded = { from, to, bucket, series: new Map(parts.flatMap((part) => part.series.map((one) => [one.id, centred(one)]))) };
         this.newest = this.board.lastOf(this.group);
         this.draw();
     }
@@ -191,7 +193,7 @@ class Card {
     fillTable() {
         if (!this.details.open || !this.drawn)
             return;
-        const { lines } = this.drawn;
+        const { lines, bucket } = this.drawn;
         const times = [...new Set(lines.flatMap((line) => line.time))].sort((a, b) => b - a);
         const rows = new Map(lines.map((line) => [line, new Map(line.time.map((time, index) => [time, index]))]));
         const cell = (line, time) => {
@@ -202,7 +204,7 @@ class Card {
             make("caption", { textContent: `${this.title.textContent}: ${say("mean")} (${say("lowest")} – ${say("highest")})` }),
             make("thead", {}, make("tr", {}, make("th", { scope: "col", textContent: say("time") }),
                 ...lines.map((line) => make("th", { scope: "col" }, make("bdi", { textContent: line.name }))))),
-            make("tbody", {}, ...times.map((time) => make("tr", {}, make("th", { scope: "row", textContent: format("full", time) }),
+            make("tbody", {}, ...times.map((time) => make("tr", {}, make("th", { scope: "row", textContent: format("full", time - bucket / 2) }),
                 ...lines.map((line) => cell(line, time)))))));
     }
 }
@@ -238,7 +240,13 @@ export class Board {
     setNamed(name) {
         this.name = name;
         this.past = [];
-        this.apply(this.now - RANGES[name], this.now);
+        this.apply(this.beginOf(name), this.now);
+    }
+
+    // The first day begins with the first value: ten minutes are not a dot at the end of a day.
+    beginOf(name) {
+        const young = name === "day" && this.first ? this.first - (this.now - this.first) * 0.04 : 0;
+        return Math.max(this.now - RANGES[name], Math.min(young, this.now - 2 * MIN_SPAN));
     }
 
     setRange(from, to) {
@@ -252,7 +260,7 @@ export class Board {
     back() {
         const [name, from, to] = this.past.pop();
         this.name = name;
-        this.apply(name ? this.now - RANGES[name] : from, name ? this.now : to);
+        this.apply(name ? this.beginOf(name) : from, name ? this.now : to);
     }
 
     move(direction) {
@@ -283,6 +291,10 @@ export class Board {
     // What /api/series says now; called every few seconds.
     update(series, nameOf, now) {
         this.now = now;
+        const begun = this.first;
+        this.first = Math.min(...series.map((one) => one.from || now));
+        if (begun === undefined && this.name)
+            this.apply(this.beginOf(this.name), now);
         const groups = grouped(series, nameOf);
         this.section.hidden = !groups.length;
         for (const group of groups) {
@@ -305,11 +317,12 @@ export class Board {
 
     // Goes on with the time: not more often than a new bucket can show.
     follow() {
-        if (!this.name || this.now - this.to < Math.max(5000, RANGES[this.name] / POINTS / 4))
+        const bucket = (this.to - this.from) / POINTS;
+        if (!this.name || this.now - this.to < Math.max(4000, bucket / 4))
             return;
         const moved = [...this.cards.values()].some((card) => this.lastOf(card.group) > (card.newest || 0));
-        if (moved || this.now - this.to > RANGES[this.name] / POINTS)
-            this.apply(this.now - RANGES[this.name], this.now);
+        if (moved || this.now - this.to > Math.max(60e3, bucket))
+            this.apply(this.beginOf(this.name), this.now);
     }
 }
 

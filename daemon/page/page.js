@@ -170,6 +170,14 @@ function showAlerts(alerts, now) {
 
 const deviceKey = (one) => JSON.stringify([one.source, one.device, one.labels || {}]);
 
+// Lists of devices that are called alike.
+function sameName(devices) {
+    const byName = new Map();
+    for (const device of devices)
+        byName.set(device.name, [...(byName.get(device.name) || []), device]);
+    return [...byName.values()].filter((list) => list.length > 1);
+}
+
 // Devices with their series, and the name of each, by which no two are called.
 function devicesOf(series) {
     const devices = new Map();
@@ -179,11 +187,12 @@ function devicesOf(series) {
             devices.set(key, { key, source: one.source, id: one.device, labels: Object.values(one.labels || {}), name: plain(one.name || one.device || one.source), series: [] });
         devices.get(key).series.push(one);
     }
-    const called = (name) => [...devices.values()].filter((device) => device.name === name);
-    for (const device of devices.values())
-        if (called(device.name).length > 1)
-            for (const twin of called(device.name))
-                twin.name += ` (${plain([...twin.labels, twin.source, twin.id].join(" "))})`;
+    const more = [(device) => device.labels.join(" "), (device) => device.source, (device) => device.id];
+    for (const words of more)
+        for (const twins of sameName([...devices.values()]))
+            if (new Set(twins.map(words)).size > 1)
+                for (const twin of twins)
+                    twin.name = plain(`${twin.name} (${words(twin)})`);
     return [...devices.values()].sort((a, b) => a.name.localeCompare(b.name));
 }
 
