@@ -251,6 +251,17 @@ static void line_stored(Line *line) {
                 line_add(line, "last stored %s", local_time(last, f->wall, time));
 }
 
+/* What the sinks could never store. */
+static void line_set_apart(Line *line) {
+        const Figures *f = line->figures;
+        uint64_t apart = 0;
+
+        for (size_t i = 0; i < f->n_subscribers; i++)
+                apart += f->subscribers[i].sink.rejected;
+        if (apart > 0)
+                line_add(line, ", %" PRIu64 " set apart since the start", apart);
+}
+
 static void line_trouble(Line *line, const SubscriberStatus *subscriber) {
         const SinkStatus *sink = &subscriber->sink;
         const char *slash = strrchr(subscriber->subscription, '/');
@@ -289,6 +300,7 @@ static void line_subscribers(Line *line) {
         size_t troubled = 0;
 
         line_stored(line);
+        line_set_apart(line);
         for (size_t i = 0; i < f->n_subscribers; i++)
                 if (!subscriber_is_well(&f->subscribers[i]) && troubled++ < NAMED_MAX)
                         line_trouble(line, &f->subscribers[i]);
@@ -361,7 +373,7 @@ typedef struct Told {
         const char *version;
         char line[REPORT_LINE_SIZE];
         const char *status;
-        bool outbox_full, reload_refused, left;
+        bool outbox_full, reload_refused, left, well;
         const char *left_in;
         Figures figures;
 } Told;
@@ -481,6 +493,7 @@ static const Figure all_figures[] = {
         FIGURE(TEXT, Told, version),
         NAMED(TEXT, "config", Told, figures.config),
         FIGURE(TEXT, Told, status),
+        FIGURE(FLAG, Told, well),
         NAMED(TIME, "time", Told, figures.wall),
         NAMED(TIME, "started", Told, figures.started),
         NAMED(FLAG, "stopping", Told, figures.stopping),
@@ -607,6 +620,7 @@ int report_format_json(const Figures *figures, Bytes *ret) {
         Told told = {
                 .version = SENSORQD_VERSION,
                 .outbox_full = report_outbox_is_full(figures),
+                .well = report_is_well(figures),
                 .reload_refused = figures->reload_refused > 0,
                 .left = figures->left.rows > 0,
                 .left_in = figures->left.directory,

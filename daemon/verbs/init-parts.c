@@ -8,8 +8,8 @@
 
 #include "lib/err.h"
 #include "secret.h"
+#include "verbs/ask.h"
 #include "verbs/check.h"
-#include "verbs/init-ask.h"
 #include "verbs/init.h"
 
 static int keep(Init *init, InitPart *part, size_t index, const char *text) {
@@ -46,7 +46,7 @@ static int offer_secret(Init *init, InitPart *part, size_t index, bool *ret_take
                 return 0;
         (void) snprintf(
                 prompt, sizeof(prompt), "%.100s%s", file, strstr(init_words(init, INIT_ASK_USE_SECRET), "{1}") + 3);
-        r = init->asks ? init_ask_yes(prompt, true, &use) : 0;
+        r = init->asks ? ask_yes(prompt, true, &use) : 0;
         *ret_taken = r >= 0 && use;
         return r < 0 || !use ? r : keep(init, part, index, text);
 }
@@ -63,7 +63,7 @@ static int type_secret(Init *init, InitPart *part, size_t index) {
                 init_words(init, optional ? INIT_SAY_OPTIONAL : INIT_SAY_HIDDEN));
         do {
                 text = secret_free(text);
-                r = init_ask_secret(prompt, &text);
+                r = ask_secret(prompt, &text);
                 if (r >= 0 && *text == '\0' && !optional)
                         init_say(init, INIT_SAY_EMPTY, NULL, NULL);
         } while (r >= 0 && *text == '\0' && !optional);
@@ -139,7 +139,7 @@ static int answer_text(Init *init, InitPart *part, size_t index) {
         given = init_options_find(init->options.sets, init->options.n_sets, name);
         if (given || !init->asks || question->kind == INIT_OPTION)
                 return init_draft_set(&part->answers[index], given ?: part->answers[index]);
-        r = init_ask_text(
+        r = ask_text(
                 init->japanese ? question->words.japanese : question->words.english, part->answers[index], &answer);
         return r < 0 ? r : init_draft_set(&part->answers[index], answer);
 }
@@ -233,7 +233,7 @@ static int choose_recipe(const Init *init, InitKind kind, const InitRecipe **ret
         }
         printf("  %2zu  %s\n", n + 1, init_words(init, INIT_SAY_NONE_SOURCE + kind));
         (void) snprintf(prompt, sizeof(prompt), "%s 1-%zu", init_words(init, INIT_ASK_WHICH), n + 1);
-        r = init_ask_number(prompt, n + 1, &number);
+        r = ask_number(prompt, n + 1, &number);
         *ret = r >= 0 && number <= n ? choices[number - 1] : NULL;
         return r;
 }
@@ -252,7 +252,7 @@ static int ask_parts(Init *init, InitKind kind) {
                 if (r == 0 && kind == INIT_PAGE)
                         return 0;
                 if (r == 0)
-                        r = init_ask_yes(init_words(init, INIT_ASK_ANOTHER_SOURCE + kind), false, &more);
+                        r = ask_yes(init_words(init, INIT_ASK_ANOTHER_SOURCE + kind), false, &more);
         }
         return r;
 }

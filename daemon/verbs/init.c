@@ -15,7 +15,7 @@
 #include "config-file.h"
 #include "lib/err.h"
 #include "types.h"
-#include "verbs/init-ask.h"
+#include "verbs/ask.h"
 #include "verbs/init-write.h"
 #include "verbs/verbs.h"
 
@@ -72,7 +72,7 @@ static int step_write(const Init *init) {
                 return 0;
         }
         if (init->asks)
-                r = init_ask_yes(init_words(init, INIT_ASK_WRITE), true, &yes);
+                r = ask_yes(init_words(init, INIT_ASK_WRITE), true, &yes);
         if (r < 0)
                 return r;
         if (yes)
@@ -142,7 +142,7 @@ static int step_enable(const Init *init) {
         (void) snprintf(prompt, sizeof(prompt), "%.*s%s%s", (int) (at - init_words(init, ask)), init_words(init, ask),
                 unit, at + 3);
         if (can && init->asks && !enable)
-                r = init_ask_yes(prompt, true, &enable);
+                r = ask_yes(prompt, true, &enable);
         if (r < 0)
                 return r;
         if (!can || !enable) {

@@ -41,7 +41,7 @@ const char *init_words(const Init *init, InitText text);
 void init_say(const Init *init, InitText text, const char *first, const char *second);
 
 /* What to do where something was refused: a person says it; without one it is STOP. The end of it is said. 0, or as
- * init-ask.h. */
+ * ask.h. */
 typedef enum InitVerdict { INIT_GOOD, INIT_AGAIN, INIT_STOP } InitVerdict;
 int init_ask_verdict(const Init *init, InitVerdict *ret);
 
