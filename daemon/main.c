@@ -122,14 +122,8 @@ static Options options_parse(int argc, char **argv) {
                 case OPTION_RUN_PROGRAMS:
                         o.run_programs = true;
                         break;
-                case OPTION_JSON:
-                        o.status = VERB_STATUS_JSON;
-                        break;
-                case OPTION_CHECK:
-                        o.status = VERB_STATUS_CHECK;
-                        break;
-                case OPTION_WATCH:
-                        o.status = VERB_STATUS_WATCH;
+                case OPTION_JSON ... OPTION_WATCH:
+                        o.status = VERB_STATUS_JSON + (c - OPTION_JSON);
                         break;
                 case OPTION_ALL:
                         o.all = true;
