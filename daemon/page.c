@@ -11,9 +11,11 @@
 #include "lib/file.h"
 #include "lib/log.h"
 #include "page-answer.h"
+#include "page-charts.h"
 #include "page-files.h"
 #include "page-login.h"
 #include "trouble.h"
+#include "types.h"
 
 #define PEM_MAX (64 * 1024)
 #define LISTEN_RETRY_MAX_USEC USEC_PER_MINUTE
@@ -22,8 +24,9 @@
 
 struct Page {
         PageHost host;
-        Config *config;           /* NULL, or without a page: nothing is served */
-        const char *subscription; /* that is drawn; NULL: none */
+        Config *config;                         /* NULL, or without a page: nothing is served */
+        const SubscriptionConfig *subscription; /* that is drawn; NULL: none */
+        PageCharts *charts;
         ListenRoute *route;
         LoopWatch *retry; /* to listen */
         Backoff backoff;
@@ -37,7 +40,7 @@ struct Page {
 
 /* One object of JSON that ends in `}`, and a member more. */
 static int add_page_member(const Page *page, Bytes *json) {
-        const char *subscription = page->subscription ? page->subscription : "";
+        const char *subscription = page->subscription ? page->subscription->subscription : "";
         int r;
 
         while (json->size > 0 && json->data[json->size - 1] != '}')
@@ -82,6 +85,20 @@ static int answer_health(Page *page, ListenRequest *request) {
         return 0;
 }
 
+static void answer_values(Page *page, ListenRequest *request) {
+        const PageQueryText text = { .series = listen_query(request, "series"),
+                .from = listen_query(request, "from"),
+                .to = listen_query(request, "to"),
+                .points = listen_query(request, "points") };
+        PageQuery query;
+        const char *wrong = page_query_parse(&text, &query);
+
+        if (wrong)
+                page_answer_error(request, 400, wrong);
+        else
+                page_charts_ask(page->charts, request, &query);
+}
+
 static const PageFile *file_find(const char *path) {
         for (const PageFile *file = page_files; file->path; file++)
                 if (strcmp(file->path, path) == 0)
@@ -99,6 +116,10 @@ static int page_route(Page *page, ListenRequest *request) {
                 return answer_status(page, request);
         if (strcmp(path, "/healthz") == 0)
                 return answer_health(page, request);
+        if (strcmp(path, "/api/series") == 0)
+                return page_charts_ask(page->charts, request, NULL), 0;
+        if (strcmp(path, "/api/values") == 0)
+                return answer_values(page, request), 0;
         page_answer_text(request, 404, "There is nothing here.\n");
         return 0;
 }
@@ -248,6 +269,7 @@ static void on_listen(void *userdata) {
 
 static void page_close(Page *page) {
         loop_off(page->retry);
+        page_charts_forget(page->charts);
         page->route = listen_drop(page->route);
         page->trouble = (Trouble){};
         backoff_reset(&page->backoff);
@@ -255,20 +277,38 @@ static void page_close(Page *page) {
 
 /* ---- what is drawn ---- */
 
-static const char *first_of(const Config *config, const char *sink) {
+static bool is_archive(const SubscriptionConfig *subscription) {
+        return strcmp(subscription->sink, "file") == 0;
+}
+
+static bool has_history(const SubscriptionConfig *subscription) {
+        return types_sink(subscription->sink)->history;
+}
+
+static const SubscriptionConfig *first_of(const Config *config, bool (*is_meant)(const SubscriptionConfig *)) {
         for (size_t i = 0; i < config->n_subscriptions; i++)
-                if (!sink || strcmp(config->subscriptions[i].sink, sink) == 0)
-                        return config->subscriptions[i].subscription;
+                if (is_meant(&config->subscriptions[i]))
+                        return &config->subscriptions[i];
+        return NULL;
+}
+
+static const SubscriptionConfig *subscription_find(const Config *config, const char *name) {
+        for (size_t i = 0; i < config->n_subscriptions; i++)
+                if (strcmp(config->subscriptions[i].subscription, name) == 0)
+                        return &config->subscriptions[i];
         return NULL;
 }
 
 /* A file sink has everything, and nothing else has to be up for it. */
-static const char *subscription_choose(const Config *config) {
-        const char *subscription = config->page->subscription;
+static const SubscriptionConfig *subscription_choose(const Config *config) {
+        const SubscriptionConfig *chosen;
 
-        if (!subscription)
-                subscription = first_of(config, "file");
-        return subscription ? subscription : first_of(config, NULL);
+        if (config->page->subscription)
+                return subscription_find(config, config->page->subscription);
+        chosen = first_of(config, is_archive);
+        if (!chosen)
+                chosen = first_of(config, has_history);
+        return chosen || config->n_subscriptions == 0 ? chosen : &config->subscriptions[0];
 }
 
 /* ---- life ---- */
@@ -282,6 +322,7 @@ void page_use(Page *page, Config *config) {
         config_unref(page->config);
         page->config = config;
         page->subscription = config->page ? subscription_choose(config) : NULL;
+        page_charts_use(page->charts, config, page->subscription);
         if (!same && config->page)
                 loop_arm_in(page->retry, 0);
 }
@@ -291,10 +332,21 @@ void page_stop(Page *page) {
                 return;
         page->stopping = true;
         page_close(page);
+        page_charts_stop(page->charts);
 }
 
 bool page_is_stopped(const Page *page) {
-        return page->stopping;
+        return page->stopping && page_charts_is_stopped(page->charts);
+}
+
+static void on_charts_stopped(void *userdata) {
+        Page *page = userdata;
+
+        page->host.on_stopped(page->host.userdata);
+}
+
+void page_stored(void *page, const char *subscription, const WireMessage *message) {
+        page_charts_add(((Page *) page)->charts, subscription, message);
 }
 
 int page_new(const PageHost *host, Page **ret) {
@@ -308,6 +360,10 @@ int page_new(const PageHost *host, Page **ret) {
         r = loop_add_timer(host->loop, LOOP_EXACT, on_listen, page, &page->retry);
         if (r < 0)
                 return r;
+        r = page_charts_new(&(PageChartsHost){ host->loop, host->secrets, host->state_dir, on_charts_stopped, page },
+                &page->charts);
+        if (r < 0)
+                return r;
         *ret = cleanup_steal(page);
         return 0;
 }
@@ -315,6 +371,7 @@ int page_new(const PageHost *host, Page **ret) {
 Page *page_free(Page *page) {
         if (!page)
                 return NULL;
+        page_charts_free(page->charts);
         listen_drop(page->route);
         loop_drop(page->retry);
         config_unref(page->config);

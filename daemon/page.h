@@ -6,6 +6,8 @@
  *      /              the page, with the files that it is made of (daemon/page/)
  *      /healthz       200 while all is well, else 503; words in both cases
  *      /api/status    status.json as it would be written now, and `page`
+ *      /api/series    what there are charts of, with the latest values
+ *      /api/values    what is drawn: ?series=17,18&from=MS&to=MS&points=600
  *
  * One page for the life of the process; without a section `page:` in the configuration it does nothing and holds
  * nothing. */
@@ -37,6 +39,9 @@ CLEANUP_DEFINE(Page, page_free)
 /* From now on as this configuration says, which is referenced. Its secrets were read. What cannot be listened on is
  * said, and tried again. */
 void page_use(Page *page, Config *config);
+
+/* A sink stored a message; a SinkTap has this function, and the page. */
+void page_stored(void *page, const char *subscription, const WireMessage *message);
 
 /* The sinks have ended: nothing is stored any more. */
 void page_stop(Page *page);

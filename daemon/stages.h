@@ -29,6 +29,7 @@ typedef struct StagesHost {
         void (*on_figures)(void *userdata); /* something in stages_look() changed: may only take a note */
         void (*on_move)(void *userdata);    /* stages_settle() has something to do: may only take a note */
         void *userdata;
+        SinkTap tap; /* of every sink */
         /* stages.c's own: */
         Stages *stages;     /* the set at work */
         SourceHost sources; /* the same as the sources see it */

@@ -89,6 +89,26 @@ int gzip_undo(Slice data, size_t max, Bytes *ret) {
         return r;
 }
 
+int gzip_make(Slice data, Bytes *ret) {
+        z_stream stream = { .next_in = (const Bytef *) data.data, .avail_in = (uInt) data.size };
+        size_t most;
+        int r;
+
+        if (data.size > UINT32_MAX / 2 ||
+                deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, WINDOW_GZIP, MEMORY_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK)
+                return -ENOMEM;
+        most = deflateBound(&stream, (uLong) data.size);
+        r = bytes_reserve(ret, most);
+        if (r == 0) {
+                stream.next_out = (Bytef *) ret->data + ret->size;
+                stream.avail_out = (uInt) most;
+                r = deflate(&stream, Z_FINISH) == Z_STREAM_END ? 0 : -ENOMEM;
+                ret->size += r == 0 ? most - stream.avail_out : 0;
+        }
+        (void) deflateEnd(&stream);
+        return r;
+}
+
 /* ---- files ---- */
 
 static int write_all(int fd, const unsigned char *data, size_t size) {

@@ -17,6 +17,9 @@ bool gzip_is(Slice data);
  * the last one are passed over. GZIP_*, -ENOMEM. */
 int gzip_undo(Slice data, size_t max, Bytes *ret);
 
+/* Appends *data* compressed, fast rather than small. -ENOMEM. */
+int gzip_make(Slice data, Bytes *ret);
+
 /* Compresses all of *from*, from where it stands, onto *to*. As read(2), write(2); -ENOMEM. */
 int gzip_copy(int from, int to);
 

@@ -244,6 +244,10 @@ int sql_bind_int(SqlStatement *statement, int index, int64_t value) {
         return bound(statement, sqlite3_bind_int64(statement->stmt, index, value));
 }
 
+int sql_bind_double(SqlStatement *statement, int index, double value) {
+        return bound(statement, sqlite3_bind_double(statement->stmt, index, value));
+}
+
 int sql_bind_text(SqlStatement *statement, int index, const char *text, size_t size) {
         return bound(statement,
                 sqlite3_bind_text64(statement->stmt, index, size > 0 ? text : "", size, SQLITE_STATIC, SQLITE_UTF8));
@@ -271,6 +275,10 @@ void sql_reset(SqlStatement *statement) {
 
 int64_t sql_column_int(SqlStatement *statement, int column) {
         return sqlite3_column_int64(statement->stmt, column);
+}
+
+double sql_column_double(SqlStatement *statement, int column) {
+        return sqlite3_column_double(statement->stmt, column);
 }
 
 Slice sql_column(SqlStatement *statement, int column) {

@@ -49,6 +49,7 @@ CLEANUP_DEFINE(SqlStatement, sql_finalize)
  * index that is not bound is the NULL of SQL. The first error is kept until the next sql_reset(), and is what
  * sql_step() returns: a caller looks there alone. */
 int sql_bind_int(SqlStatement *statement, int index, int64_t value);
+int sql_bind_double(SqlStatement *statement, int index, double value); /* not NAN */
 int sql_bind_text(SqlStatement *statement, int index, const char *text, size_t size);
 int sql_bind_blob(SqlStatement *statement, int index, const void *data, size_t size);
 /* Binds a copy of a column of another statement's row, of whatever type it is. */
@@ -64,6 +65,7 @@ void sql_reset(SqlStatement *statement);
  * reads as its digits.
  */
 int64_t sql_column_int(SqlStatement *statement, int column);
+double sql_column_double(SqlStatement *statement, int column);
 Slice sql_column(SqlStatement *statement, int column);
 
 /* Copies *n* columns from *first* on into *text* (emptied before), and points *parts* at them. -ENOMEM. */

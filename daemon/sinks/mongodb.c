@@ -188,8 +188,9 @@ static int mongodb_open(
         return 0;
 }
 
-extern const SinkType sink_type_mongodb;   /* named in types.c only */
-extern const SinkAdmin sink_admin_mongodb; /* mongodb-admin.c */
+extern const SinkType sink_type_mongodb;       /* named in types.c only */
+extern const SinkAdmin sink_admin_mongodb;     /* mongodb-admin.c */
+extern const SinkHistory sink_history_mongodb; /* mongodb-history.c */
 
 const SinkType sink_type_mongodb = {
         .keys = &mongodb_config_section,
@@ -202,4 +203,5 @@ const SinkType sink_type_mongodb = {
         .set_apart = mongodb_set_apart,
         .close = mongodb_close,
         .admin = &sink_admin_mongodb,
+        .history = &sink_history_mongodb,
 };

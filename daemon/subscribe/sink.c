@@ -397,8 +397,11 @@ static void sink_settle(Sink *s, const SinkItem *item, Fate fate) {
         s->status.duplicates += fate == FATE_DUPLICATE;
         s->status.rejected += fate == FATE_REJECTED;
         s->status.failed += fate == FATE_FAILED;
-        if (fate == FATE_STORED)
-                s->status.last_stored = clock_wall();
+        if (fate != FATE_STORED)
+                return;
+        s->status.last_stored = clock_wall();
+        if (s->callbacks.tap.on_stored)
+                s->callbacks.tap.on_stored(s->callbacks.tap.userdata, s->subscription, item->message);
 }
 
 static void sink_note_accepted(Sink *s, const SinkWork *work) {
@@ -670,5 +673,4 @@ void sink_status(const Sink *s, SinkStatus *ret) {
         ret->retry_at = s->retry_at;
         ret->detail = s->said.down.detail;
         ret->what = s->type->what;
-        sink_host_figures(s->host, &ret->figures);
 }

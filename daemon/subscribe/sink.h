@@ -29,6 +29,7 @@ typedef struct SinkCallbacks {
         Secrets *secrets; /* borrowed: what the remote says passes secrets_conceal(); NULL: none are known */
         Http *http;       /* borrowed, with state_dir: for types that want them */
         const char *state_dir;
+        SinkTap tap; /* told of each message that was stored; on_stored NULL: nobody */
 } SinkCallbacks;
 
 typedef struct SinkStatus {
@@ -39,7 +40,6 @@ typedef struct SinkStatus {
         uint64_t stored, duplicates, rejected, failed, writes;
         const char *detail; /* why it is down, what to do; "" when ready. No secret */
         const char *what;   /* name of the remote for STATUS=: "MongoDB" */
-        SinkFigures figures;
 } SinkStatus;
 
 /* As SinkType.open. *config* is borrowed. Begins with a probe. */

@@ -591,7 +591,8 @@ static int make_parts(Subscriber *s, Client *client, const SubscriberOptions *op
                         .userdata = s,
                         .secrets = options->secrets,
                         .http = options->http,
-                        .state_dir = options->state_dir },
+                        .state_dir = options->state_dir,
+                        .tap = options->tap },
                 &s->sink);
 }
 

@@ -56,6 +56,7 @@ typedef struct SubscriberOptions {
         bool once; /* reads the subscription at once, pulls from subscriber_begin() on: returnImmediately, until three
                     * empty answers in a row, then subscriber_is_drained() */
         const SinkType *sink_type; /* of config->sink */
+        SinkTap tap;               /* as SinkCallbacks */
         /* Anything in the status changed; told from the loop, and never from inside a call. */
         void (*on_change)(void *userdata);
         void *userdata;

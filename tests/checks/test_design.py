@@ -24,6 +24,9 @@ NAMESAKES = {'daemon/sinks/alert-target-config.c: "webhook"'}  # a target of ale
 ALONE = {
     "daemon/daemon.h": "main.c is the only file that ends the process; the flow is read in daemon.c",
     "daemon/page-answer.h": "headers of every answer, without what is asked",
+    "daemon/page-charts.h": "what waits for the charts' thread, without HTTP and addresses",
+    "daemon/page-desk.h": "what runs on the charts' thread, and nothing else does",
+    "daemon/page-history.h": "what comes from before, on a thread that ends with it",
     "daemon/once.h": "the steps of a verb, beside the loop that takes them",
     "daemon/config-reader.h": "what rows mean, without files and text",
     "daemon/config-slips.h": "what people mistype, looked for only after an error",

@@ -74,10 +74,22 @@ static int set_up(void **state) {
         return 0;
 }
 
+static void stop(Fixture *f) {
+        usec_t until = clock_now() + 20 * USEC_PER_SEC;
+
+        for (page_stop(f->page); !page_is_stopped(f->page); turn(f))
+                assert_true(clock_now() < until);
+}
+
 static int tear_down(void **state) {
         Fixture *f = *state;
 
+        char path[100];
+
+        stop(f);
         page_free(f->page);
+        (void) snprintf(path, sizeof(path), "%s/page.sqlite", f->directory);
+        (void) unlink(path);
         listen_free(f->listen);
         secrets_free(f->secrets);
         config_unref(f->config);
@@ -259,8 +271,7 @@ static void test_reload(void **state) {
         config_unref(without);
         f->port = free_port();
         use(f, "");
-        page_stop(f->page);
-        assert_true(page_is_stopped(f->page));
+        stop(f);
         free(reply);
 }
 

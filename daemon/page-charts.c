@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "page-charts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "events.h"
+#include "lib/log.h"
+#include "lib/worker.h"
+#include "page-answer.h"
+#include "page-desk.h"
+#include "page-history.h"
+#include "page-queue.h"
+#include "page-store.h"
+#include "secret.h"
+#include "types.h"
+
+#define TAKE_USEC USEC_PER_SEC /* so that one wake-up is for several messages */
+#define TAKE_SIZE ((size_t) 64 * 1024)
+#define QUEUE_MAX ((size_t) 4 * 1024 * 1024) /* while the disk does not keep up */
+#define SAVE_AGAIN_USEC USEC_PER_MINUTE
+#define ASKED_MAX 64
+
+/* A request that waits. */
+typedef struct Asked {
+        ListenRequest *request;
+        PageQuery query; /* n 0: all series */
+        STAILQ_ENTRY(Asked) link;
+} Asked;
+
+/* What the thread has; it outlives the charts when that is stuck. */
+typedef struct Task {
+        PageDesk *desk;
+        PageJob job;
+} Task;
+
+struct PageCharts {
+        PageChartsHost host;
+        Config *config; /* with a page; NULL: none is wanted */
+        const SubscriptionConfig *subscription;
+        PageDesk *desk;
+        Worker *worker;
+        Task *task;             /* of the job under way */
+        ListenRequest *request; /* that it is for; NULL: none, or gone meanwhile */
+        Bytes queue;
+        uint64_t dropped, dropped_said;
+        bool take, save, open, close; /* are due */
+        LoopWatch *take_timer, *save_timer;
+        STAILQ_HEAD(, Asked) asked;
+        size_t n_asked;
+        PageHistory *history;
+        Bytes past, mark; /* a piece of history that waits */
+        bool piece, piece_complete;
+        bool resting; /* no page is wanted any more: the last job is under way */
+        bool stopping;
+};
+
+static void charts_next(PageCharts *charts);
+
+/* ---- history ---- */
+
+/* Where something can be read again: best what is drawn itself. */
+static const SubscriptionConfig *history_find(const PageCharts *charts) {
+        const Config *config = charts->config;
+
+        if (charts->subscription && types_sink(charts->subscription->sink)->history)
+                return charts->subscription;
+        for (size_t i = 0; i < config->n_subscriptions; i++)
+                if (types_sink(config->subscriptions[i].sink)->history)
+                        return &config->subscriptions[i];
+        return NULL;
+}
+
+static void on_piece(void *userdata, Bytes *queue, Slice mark, bool complete) {
+        PageCharts *charts = userdata;
+
+        charts->past = bytes_steal(queue);
+        charts->mark.size = 0;
+        if (bytes_append(&charts->mark, mark.data ? mark.data : "", mark.size) < 0)
+                return; /* the next start goes on */
+        charts->piece = true;
+        charts->piece_complete = complete;
+        charts_next(charts);
+}
+
+static void history_start(PageCharts *charts, const PageJob *job) {
+        const SubscriptionConfig *from = charts->config ? history_find(charts) : NULL;
+        SecretProblem problem;
+        int r;
+
+        if (!from || job->complete || job->begun == 0 || charts->history || charts->close)
+                return;
+        r = secret_read_all(charts->config, charts->host.secrets, from->section, from->keys, &problem);
+        if (r == 0)
+                r = page_history_new(&(PageHistorySpec){ .loop = charts->host.loop,
+                                             .type = types_sink(from->sink)->history,
+                                             .config = from,
+                                             .before = job->begun,
+                                             .mark = { job->mark.data, job->mark.size },
+                                             .on_piece = on_piece,
+                                             .userdata = charts },
+                        &charts->history);
+        if (r < 0)
+                log_debug("history: %s", strerror(-r));
+}
+
+static void history_end(PageCharts *charts) {
+        charts->history = page_history_free(charts->history);
+        bytes_done(&charts->past);
+        charts->piece = false;
+}
+
+/* ---- the end of a job ---- */
+
+static void answer(ListenRequest *request, const PageJob *job) {
+        if (job->status == 200)
+                page_answer_made(request, "application/json", (Slice){ job->body.data, job->body.size },
+                        job->gzip ? PAGE_CODING_GZIP : PAGE_CODING_PLAIN);
+        else
+                page_answer_error(request, job->status, job->words);
+}
+
+static void after_past(PageCharts *charts, const PageJob *job) {
+        if (!charts->history)
+                return;
+        if (!job->complete)
+                return page_history_go_on(charts->history);
+        history_end(charts);
+        charts->save = true;
+        log_info("What was stored before the page was switched on is in its charts.");
+}
+
+static void after_save(PageCharts *charts, const PageJob *job) {
+        if (job->failed)
+                loop_arm_in(charts->save_timer, SAVE_AGAIN_USEC);
+        if (job->kind != PAGE_JOB_CLOSE)
+                return;
+        loop_off(charts->save_timer);
+        if (charts->resting)
+                charts->config = config_unref(charts->config);
+        charts->resting = false;
+        charts->host.on_stopped(charts->host.userdata);
+}
+
+static void charts_conclude(PageCharts *charts, const PageJob *job) {
+        switch (job->kind) {
+        case PAGE_JOB_OPEN:
+                return history_start(charts, job);
+        case PAGE_JOB_PAST:
+                return after_past(charts, job);
+        case PAGE_JOB_SAVE:
+        case PAGE_JOB_CLOSE:
+                return after_save(charts, job);
+        case PAGE_JOB_TAKE:
+        case PAGE_JOB_SERIES:
+        case PAGE_JOB_VALUES:
+                break;
+        }
+}
+
+static Task *task_free(Task *task) {
+        if (!task)
+                return NULL;
+        page_desk_unref(task->desk);
+        bytes_done(&task->job.body);
+        bytes_done(&task->job.mark);
+        bytes_done(&task->job.queue);
+        free(task);
+        return NULL;
+}
+
+static void on_done(void *userdata, void *argument) {
+        PageCharts *charts = userdata;
+        Task *task = argument;
+        ListenRequest *request = charts->request;
+        const PageJob *job = &task->job;
+
+        charts->task = NULL;
+        charts->request = NULL;
+        if (request)
+                answer(request, job);
+        if (job->renewed && charts->config) { /* history begins anew, too */
+                history_end(charts);
+                charts->open = true;
+        }
+        if (job->save && !job->failed)
+                charts->save = true;
+        charts_conclude(charts, job);
+        config_unref((Config *) job->config);
+        task_free(task);
+        charts_next(charts);
+}
+
+/* Touches the task and nothing else: the charts may be gone. */
+static void run(void *userdata, void *argument) {
+        Task *task = argument;
+
+        page_desk_do(task->desk, &task->job);
+}
+
+/* ---- the next job ---- */
+
+static Asked *asked_take(PageCharts *charts) {
+        Asked *asked = STAILQ_FIRST(&charts->asked);
+
+        if (asked) {
+                STAILQ_REMOVE_HEAD(&charts->asked, link);
+                charts->n_asked--;
+        }
+        return asked;
+}
+
+static void job_for_asked(PageCharts *charts, PageJob *job) {
+        Asked *asked = asked_take(charts);
+
+        job->kind = asked->query.n > 0 ? PAGE_JOB_VALUES : PAGE_JOB_SERIES;
+        job->query = asked->query;
+        job->gzip = page_answer_coding(asked->request) == PAGE_CODING_GZIP;
+        charts->request = asked->request;
+        free(asked);
+}
+
+/* True when there is something to do. What is stored goes first, so that who asks gets it. */
+static bool charts_choose(PageCharts *charts, PageJob *job) {
+        if (charts->open) {
+                job->kind = PAGE_JOB_OPEN;
+                charts->open = false;
+        } else if (charts->take || (charts->close && charts->queue.size > 0)) {
+                job->kind = PAGE_JOB_TAKE;
+                job->queue = bytes_steal(&charts->queue);
+                charts->take = false;
+        } else if (charts->save && !charts->close) {
+                job->kind = PAGE_JOB_SAVE;
+                charts->save = false;
+        } else if (!STAILQ_EMPTY(&charts->asked)) {
+                job_for_asked(charts, job);
+        } else if (charts->piece) {
+                job->kind = PAGE_JOB_PAST;
+                job->queue = bytes_steal(&charts->past);
+                job->mark = bytes_steal(&charts->mark);
+                job->complete = charts->piece_complete;
+                charts->piece = false;
+        } else if (charts->close) {
+                job->kind = PAGE_JOB_CLOSE;
+                charts->close = charts->save = false;
+        } else
+                return false;
+        return true;
+}
+
+static void charts_next(PageCharts *charts) {
+        Task *task;
+
+        if (charts->task || !charts->worker || !charts->config)
+                return;
+        task = calloc(1, sizeof(*task));
+        if (!task) /* the next message or request tries again */
+                return;
+        if (!charts_choose(charts, &task->job)) {
+                free(task);
+                return;
+        }
+        task->desk = page_desk_ref(charts->desk);
+        task->job.config = config_ref(charts->config);
+        task->job.subscription = charts->subscription;
+        charts->task = task;
+        (void) worker_submit(charts->worker, task);
+        if (task->job.queue.size > 0 && !loop_is_armed(charts->save_timer))
+                loop_arm_in(charts->save_timer, PAGE_STORE_SAVE_USEC);
+}
+
+static void on_take(void *userdata) {
+        PageCharts *charts = userdata;
+
+        charts->take = charts->queue.size > 0;
+        charts_next(charts);
+}
+
+static void on_save(void *userdata) {
+        PageCharts *charts = userdata;
+
+        charts->save = true;
+        charts_next(charts);
+}
+
+/* ---- what comes ---- */
+
+static void say_dropped(PageCharts *charts) {
+        if (charts->dropped++ > 0)
+                return;
+        log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_FILE, charts->host.state_dir }),
+                "The disk of %s does not keep up with the page: some values are in no chart. They are stored as all "
+                "others.",
+                charts->host.state_dir);
+}
+
+void page_charts_add(PageCharts *charts, const char *subscription, const WireMessage *message) {
+        PageMessage copy = {
+                .text = message->data, .attributes = message->attributes, .n_attributes = message->n_attributes
+        };
+        const Slice *published = &message->publish_time;
+
+        if (!charts->config || charts->resting || !charts->subscription ||
+                strcmp(subscription, charts->subscription->subscription) != 0)
+                return;
+        if (charts->queue.size + copy.text.size > QUEUE_MAX)
+                return say_dropped(charts);
+        (void) clock_parse_rfc3339(published->data, published->size, &copy.published);
+        if (page_queue_put(&charts->queue, &copy) < 0)
+                return say_dropped(charts);
+        if (charts->queue.size >= TAKE_SIZE)
+                on_take(charts);
+        else if (!loop_is_armed(charts->take_timer))
+                loop_arm_in(charts->take_timer, TAKE_USEC);
+}
+
+void page_charts_ask(PageCharts *charts, ListenRequest *request, const PageQuery *query) {
+        Asked *asked;
+
+        if (!charts->config || charts->resting || charts->stopping || charts->n_asked == ASKED_MAX)
+                return page_answer_error(request, 503, "too many ask at once; try again");
+        asked = calloc(1, sizeof(*asked));
+        if (!asked)
+                return page_answer_error(request, 503, "out of memory");
+        asked->request = request;
+        if (query)
+                asked->query = *query;
+        STAILQ_INSERT_TAIL(&charts->asked, asked, link);
+        charts->n_asked++;
+        charts_next(charts);
+}
+
+void page_charts_forget(PageCharts *charts) {
+        charts->request = NULL;
+        while (!STAILQ_EMPTY(&charts->asked))
+                free(asked_take(charts));
+}
+
+/* ---- life ---- */
+
+static int charts_begin(PageCharts *charts) {
+        int r;
+
+        if (charts->worker)
+                return 0;
+        r = page_desk_new(charts->host.state_dir, &charts->desk);
+        if (r < 0)
+                return r;
+        r = worker_new(charts->host.loop, "page", run, on_done, charts, &charts->worker);
+        if (r < 0) {
+                page_desk_unref(charts->desk);
+                charts->desk = NULL;
+        }
+        return r;
+}
+
+/* The last job is done under the configuration that it had. */
+static void charts_rest(PageCharts *charts) {
+        if (!charts->config || charts->resting)
+                return;
+        page_charts_forget(charts);
+        history_end(charts);
+        charts->close = charts->resting = true;
+        charts_next(charts);
+}
+
+void page_charts_use(PageCharts *charts, Config *config, const SubscriptionConfig *subscription) {
+        int r = config->page ? charts_begin(charts) : 0;
+
+        if (r < 0)
+                log_error("The page has no charts: %s", strerror(-r));
+        if (!config->page)
+                return charts_rest(charts);
+        charts->open = charts->open || !charts->config || charts->resting;
+        config_ref(config);
+        config_unref(charts->config);
+        charts->config = config;
+        charts->subscription = subscription;
+        charts->close = charts->resting = false;
+        charts_next(charts);
+}
+
+void page_charts_stop(PageCharts *charts) {
+        charts->stopping = true;
+        page_charts_forget(charts);
+        history_end(charts);
+        if (!charts->worker || !charts->config)
+                return;
+        charts->close = true;
+        charts_next(charts);
+}
+
+bool page_charts_is_stopped(const PageCharts *charts) {
+        return charts->stopping && !charts->task && (!charts->close || !charts->worker);
+}
+
+int page_charts_new(const PageChartsHost *host, PageCharts **ret) {
+        _cleanup_(page_charts_freep) PageCharts *charts = calloc(1, sizeof(*charts));
+        int r;
+
+        if (!charts)
+                return -ENOMEM;
+        charts->host = *host;
+        STAILQ_INIT(&charts->asked);
+        r = loop_add_timer(host->loop, LOOP_RELAXED, on_take, charts, &charts->take_timer);
+        if (r < 0)
+                return r;
+        r = loop_add_timer(host->loop, LOOP_LAZY, on_save, charts, &charts->save_timer);
+        if (r < 0)
+                return r;
+        *ret = cleanup_steal(charts);
+        return 0;
+}
+
+/* A task under way is left to its thread. */
+PageCharts *page_charts_free(PageCharts *charts) {
+        if (!charts)
+                return NULL;
+        page_charts_forget(charts);
+        history_end(charts);
+        worker_free(charts->worker);
+        loop_drop(charts->save_timer);
+        loop_drop(charts->take_timer);
+        bytes_done(&charts->mark);
+        bytes_done(&charts->queue);
+        page_desk_unref(charts->desk);
+        config_unref(charts->config);
+        free(charts);
+        return NULL;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "page-desk.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "events.h"
+#include "lib/gzip.h"
+#include "lib/log.h"
+#include "page-queue.h"
+#include "page-render.h"
+#include "page-store.h"
+#include "subscribe/payload.h"
+#include "trouble.h"
+
+#define OPEN_AGAIN_USEC USEC_PER_MINUTE
+#define LOST_SAID_USEC USEC_PER_HOUR
+#define GZIP_MIN 1024 /* less is not worth it */
+
+struct PageDesk {
+        atomic_uint references;
+        char *directory;
+        PageStore *store;
+        PageFound found;
+        PageQueueItem item;
+        Trouble trouble; /* with the file */
+        usec_t tried;    /* to open it, in vain; clock_now() */
+        uint64_t lost_said;
+        usec_t lost_at;
+        bool renewed; /* since the job began */
+};
+
+/* ---- what is said ---- */
+
+static void say_aside(const PageDesk *desk) {
+        log_event(LOG_ERR, EVENT_PAGE_DAMAGED, LOG_FIELDS({ FIELD_FILE, desk->directory }),
+                "The charts' file %s/" PAGE_TABLES_FILE
+                " turned out to be damaged and was set aside as " PAGE_TABLES_ASIDE
+                ". The charts begin anew; readings are where they always were.",
+                desk->directory);
+}
+
+static void say_failing(PageDesk *desk, const char *detail) {
+        if (trouble_fail(&desk->trouble, TROUBLE_LASTING, OPEN_AGAIN_USEC, detail))
+                log_event(trouble_level(&desk->trouble), EVENT_PAGE_FAILING,
+                        LOG_FIELDS({ FIELD_FILE, desk->directory }, { FIELD_ERROR, desk->trouble.detail }),
+                        "The charts' values cannot be kept in %s/" PAGE_TABLES_FILE
+                        ": %s. It is tried again; readings are stored as before.",
+                        desk->directory, desk->trouble.detail);
+}
+
+static void say_well(PageDesk *desk) {
+        char span[CLOCK_SPAN_SIZE];
+
+        if (trouble_mend(&desk->trouble, span))
+                log_event(LOG_NOTICE, EVENT_PAGE_RECOVERED, NULL, "The charts' values are kept again, after %s.", span);
+}
+
+/* Of what the store answered; true when it did what it should. */
+static bool desk_judge(PageDesk *desk, int r) {
+        if (r < 0) {
+                say_failing(desk, r == -ENOSPC ? "the disk is full; free space there" : strerror(-r));
+                return false;
+        }
+        if (r == PAGE_STORE_ASIDE)
+                say_aside(desk);
+        desk->renewed = desk->renewed || r == PAGE_STORE_ASIDE;
+        say_well(desk);
+        return true;
+}
+
+static void say_lost(PageDesk *desk) {
+        uint64_t lost = page_store_lost(desk->store);
+        usec_t now = clock_now();
+
+        if (lost == desk->lost_said || (desk->lost_at > 0 && now - desk->lost_at < LOST_SAID_USEC))
+                return;
+        log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_FILE, desk->directory }),
+                "%" PRIu64 " values are in no chart: there are more than %d series, or the disk does not keep up. They "
+                "are stored as all others.",
+                lost - desk->lost_said, PAGE_SERIES_MAX);
+        desk->lost_said = lost;
+        desk->lost_at = now;
+}
+
+/* ---- the store ---- */
+
+static bool desk_open(PageDesk *desk, const PageJob *job) {
+        usec_t now = clock_now();
+        int r;
+
+        if (desk->store)
+                return true;
+        if (desk->tried > 0 && now - desk->tried < OPEN_AGAIN_USEC)
+                return false;
+        desk->tried = now;
+        r = page_store_open(desk->directory, clock_wall(), &desk->store);
+        if (r == PAGE_STORE_NEWER) {
+                say_failing(desk, "a later sensorqd made it; install that version again, or move the file away");
+                return false;
+        }
+        if (!desk_judge(desk, r))
+                return false;
+        desk->tried = 0;
+        desk->renewed = job->kind != PAGE_JOB_OPEN; /* which tells of it itself */
+        return true;
+}
+
+static int desk_look(PageDesk *desk, const PageJob *job) {
+        PayloadFormat format = job->subscription ? (PayloadFormat) job->subscription->payload : PAYLOAD_JSON;
+        PageMessage *message = &desk->item.message;
+        _cleanup_(payload_done) Payload payload = {};
+        int r;
+
+        r = payload_open(message->text, format, &payload);
+        if (r != PAYLOAD_OK)
+                return r < 0 ? r : 0; /* no sink stores that */
+        message->text = payload.text;
+        message->id_attribute = job->subscription ? job->subscription->id_attribute : NULL;
+        r = page_look(message, &desk->found);
+        return r == PAGE_LOOK_FOUND ? page_store_add(desk->store, &desk->found) : r < 0 ? r : 0;
+}
+
+static void desk_take(PageDesk *desk, PageJob *job) {
+        Slice queue = { job->queue.data, job->queue.size };
+        int r = 0;
+
+        while (r == 0 && page_queue_next(&queue, &desk->item))
+                r = desk_look(desk, job);
+        if (r == 0 && job->kind == PAGE_JOB_PAST)
+                r = page_store_note_past(desk->store, (Slice){ job->mark.data, job->mark.size }, job->complete);
+        if (r < 0)
+                log_debug("charts: %s", strerror(-r));
+        say_lost(desk);
+}
+
+static void desk_save(PageDesk *desk, PageJob *job) {
+        job->failed = !desk_judge(desk, page_store_save(desk->store));
+}
+
+/* ---- answers ---- */
+
+static int desk_render_values(PageDesk *desk, PageJob *job) {
+        PageValues values = {};
+        int r;
+
+        r = page_store_values(desk->store, &job->query, &values);
+        if (r == -ENOENT) {
+                job->status = 404;
+                job->words = "there is no such series";
+                return 0;
+        }
+        if (!desk_judge(desk, r))
+                return r;
+        r = page_render_values(&job->query, &values, &job->body);
+        page_store_values_done(&values);
+        return r;
+}
+
+static int desk_compress(PageJob *job) {
+        Bytes plain = bytes_steal(&job->body);
+        int r;
+
+        job->gzip = job->gzip && plain.size >= GZIP_MIN;
+        if (!job->gzip) {
+                job->body = plain;
+                return 0;
+        }
+        r = gzip_make((Slice){ plain.data, plain.size }, &job->body);
+        bytes_done(&plain);
+        return r;
+}
+
+static void desk_answer(PageDesk *desk, PageJob *job) {
+        const PageShown shown = { .names = &job->config->page->series };
+        int r;
+
+        job->status = 200;
+        r = job->kind == PAGE_JOB_SERIES ? page_render_series(page_store_series(desk->store), &shown, &job->body)
+                                         : desk_render_values(desk, job);
+        if (r == 0 && job->status == 200)
+                r = desk_compress(job);
+        if (r >= 0)
+                return;
+        bytes_done(&job->body);
+        job->status = 503;
+        job->words = "the values cannot be read now; the journal says why";
+}
+
+/* ---- jobs ---- */
+
+static void desk_without(PageJob *job) {
+        bool asked = job->kind == PAGE_JOB_SERIES || job->kind == PAGE_JOB_VALUES;
+
+        job->status = 503;
+        job->words = asked ? "there are no charts now; the journal says why" : NULL;
+}
+
+void page_desk_do(PageDesk *desk, PageJob *job) {
+        job->begun = 0;
+        desk->renewed = false;
+        job->save = job->failed = job->renewed = false;
+        if (!desk_open(desk, job))
+                return desk_without(job);
+        switch (job->kind) {
+        case PAGE_JOB_OPEN:
+                break;
+        case PAGE_JOB_TAKE:
+        case PAGE_JOB_PAST:
+                desk_take(desk, job);
+                break;
+        case PAGE_JOB_SERIES:
+        case PAGE_JOB_VALUES:
+                desk_answer(desk, job);
+                break;
+        case PAGE_JOB_SAVE:
+        case PAGE_JOB_CLOSE:
+                desk_save(desk, job);
+                break;
+        }
+        job->save = page_store_is_full(desk->store);
+        job->renewed = desk->renewed;
+        if (job->kind == PAGE_JOB_OPEN) {
+                const PagePast *past = page_store_past(desk->store);
+
+                job->begun = past->begun;
+                job->complete = past->complete;
+                job->mark.size = 0;
+                (void) bytes_append(&job->mark, past->mark.data ? past->mark.data : "", past->mark.size);
+        }
+        if (job->kind == PAGE_JOB_CLOSE)
+                desk->store = page_store_free(desk->store);
+}
+
+/* ---- life ---- */
+
+int page_desk_new(const char *directory, PageDesk **ret) {
+        PageDesk *desk = calloc(1, sizeof(*desk));
+
+        if (!desk)
+                return -ENOMEM;
+        atomic_init(&desk->references, 1);
+        desk->directory = strdup(directory);
+        if (!desk->directory) {
+                free(desk);
+                return -ENOMEM;
+        }
+        *ret = desk;
+        return 0;
+}
+
+PageDesk *page_desk_ref(PageDesk *desk) {
+        (void) atomic_fetch_add(&desk->references, 1);
+        return desk;
+}
+
+void page_desk_unref(PageDesk *desk) {
+        if (!desk || atomic_fetch_sub(&desk->references, 1) > 1)
+                return;
+        page_store_free(desk->store);
+        page_look_done(&desk->found);
+        free(desk->directory);
+        free(desk);
+}

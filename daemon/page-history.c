@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "page-history.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "events.h"
+#include "lib/backoff.h"
+#include "lib/log.h"
+#include "lib/worker.h"
+#include "page-queue.h"
+#include "trouble.h"
+
+#define RETRY_USEC (10 * USEC_PER_SEC)
+#define RETRY_MAX_USEC (10 * USEC_PER_MINUTE)
+#define PAUSE_MIN_USEC (20 * USEC_PER_MSEC)
+
+/* What the thread works on; counted, since a thread that is stuck outlives the rest. */
+typedef struct Reader {
+        atomic_uint references;
+        const SinkHistory *type;
+        void *self;
+        SinkPiece piece;
+        Bytes queue;
+        int result; /* SINK_HISTORY_*, or an errno */
+} Reader;
+
+struct PageHistory {
+        PageHistorySpec spec;
+        Reader *reader;
+        Worker *worker;
+        LoopWatch *timer;
+        Backoff backoff;
+        Trouble trouble;
+        usec_t asked, took;
+        uint64_t pieces;
+};
+
+/* ---- on the thread ---- */
+
+static void reader_unref(Reader *reader) {
+        if (!reader || atomic_fetch_sub(&reader->references, 1) > 1)
+                return;
+        if (reader->self)
+                reader->type->close(reader->self);
+        bytes_done(&reader->queue);
+        bytes_done(&reader->piece.mark);
+        free(reader);
+}
+
+static void on_past(void *userdata, const SinkPast *past) {
+        Reader *reader = userdata;
+        const PageMessage message = { .text = past->text,
+                .attributes = past->attributes,
+                .n_attributes = past->n_attributes,
+                .published = past->published };
+        int r = page_queue_put(&reader->queue, &message);
+
+        if (r < 0)
+                reader->result = r;
+}
+
+static void run(void *userdata, void *job) {
+        Reader *reader = job;
+        int r;
+
+        reader->result = 0;
+        reader->queue.size = 0;
+        r = reader->type->next(reader->self, &reader->piece);
+        if (reader->result == 0)
+                reader->result = r;
+        reader_unref(reader);
+}
+
+static void close_on_thread(void *userdata, void *job) {
+        reader_unref(job);
+}
+
+/* ---- on the loop ---- */
+
+static void history_ask(void *userdata) {
+        PageHistory *history = userdata;
+        Reader *reader = history->reader;
+
+        history->asked = clock_now();
+        (void) atomic_fetch_add(&reader->references, 1);
+        if (worker_submit(history->worker, reader) != WORKER_STARTED)
+                reader_unref(reader);
+}
+
+static void history_fail(PageHistory *history) {
+        const Reader *reader = history->reader;
+        usec_t delay = backoff_next(&history->backoff, loop_random());
+        const char *detail = reader->result < 0 ? strerror(-reader->result) : reader->piece.detail;
+
+        loop_arm_in(history->timer, delay);
+        if (reader->result == SINK_HISTORY_AWAY) /* the sink tells of that */
+                return log_debug("history: %s", detail);
+        if (trouble_fail(&history->trouble, TROUBLE_LASTING, delay, detail))
+                log_event(LOG_WARNING, EVENT_PAGE_FAILING, LOG_FIELDS({ FIELD_ERROR, history->trouble.detail }),
+                        "What was stored before the page was switched on cannot be read for its charts: %s. It is "
+                        "tried again; nothing else waits for it.",
+                        history->trouble.detail);
+}
+
+static void on_done(void *userdata, void *job) {
+        PageHistory *history = userdata;
+        Reader *reader = job;
+        bool complete = reader->result == SINK_HISTORY_END;
+        char span[CLOCK_SPAN_SIZE];
+
+        if (reader->result != SINK_HISTORY_MORE && !complete)
+                return history_fail(history);
+        history->took = clock_now() - history->asked;
+        backoff_reset(&history->backoff);
+        if (trouble_mend(&history->trouble, span))
+                log_event(LOG_NOTICE, EVENT_PAGE_RECOVERED, NULL, "What was stored before can be read again, after %s.",
+                        span);
+        history->spec.on_piece(history->spec.userdata, &reader->queue,
+                (Slice){ reader->piece.mark.data, reader->piece.mark.size }, complete);
+}
+
+void page_history_go_on(PageHistory *history) {
+        loop_arm_in(history->timer, history->took > PAUSE_MIN_USEC ? history->took : PAUSE_MIN_USEC);
+}
+
+static int history_open(PageHistory *history) {
+        const PageHistorySpec *spec = &history->spec;
+        char problem[SINK_DETAIL_MAX] = "";
+        Reader *reader = history->reader;
+        int r;
+
+        reader->type = spec->type;
+        reader->piece = (SinkPiece){ .before = spec->before, .each = on_past, .userdata = reader };
+        r = bytes_append(&reader->piece.mark, spec->mark.data ? spec->mark.data : "", spec->mark.size);
+        if (r < 0)
+                return r;
+        r = loop_add_timer(spec->loop, LOOP_EXACT, history_ask, history, &history->timer);
+        if (r < 0)
+                return r;
+        r = worker_new(spec->loop, "page-past", run, on_done, history, &history->worker);
+        if (r < 0)
+                return r;
+        return spec->type->open(spec->config, &reader->self, problem);
+}
+
+int page_history_new(const PageHistorySpec *spec, PageHistory **ret) {
+        _cleanup_(page_history_freep) PageHistory *history = calloc(1, sizeof(*history));
+        int r;
+
+        if (!history)
+                return -ENOMEM;
+        history->spec = *spec;
+        history->backoff = (Backoff){ .initial = RETRY_USEC, .max = RETRY_MAX_USEC };
+        history->reader = calloc(1, sizeof(Reader));
+        if (!history->reader)
+                return -ENOMEM;
+        atomic_init(&history->reader->references, 1);
+        r = history_open(history);
+        if (r < 0)
+                return r;
+        loop_arm_in(history->timer, 0);
+        *ret = cleanup_steal(history);
+        return 0;
+}
+
+/* The library may block when it is closed, too: on a thread that nobody waits for. */
+static void reader_release(Reader *reader) {
+        Worker *closer;
+
+        if (!reader || !reader->self)
+                return reader_unref(reader);
+        if (worker_new(NULL, "close", close_on_thread, NULL, NULL, &closer) < 0)
+                return; /* no memory for a thread: what it holds goes with the process */
+        (void) worker_submit(closer, reader);
+        (void) worker_free(closer);
+}
+
+PageHistory *page_history_free(PageHistory *history) {
+        if (!history)
+                return NULL;
+        worker_free(history->worker);
+        loop_drop(history->timer);
+        reader_release(history->reader);
+        free(history);
+        return NULL;
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "page-look.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/json.h"
+#include "lib/text.h"
+
+#define DEPTH_MAX 8     /* of a number; what lies deeper is passed over */
+#define READER_DEPTH 90 /* of a document */
+#define ELEMENTS_MAX 16 /* of an array: a spectrum is no sensor */
+#define LABELS_MAX 20
+#define AHEAD_MSEC (5 * 60 * 1000)
+
+typedef struct Look {
+        const PageMessage *message;
+        PageFound *found;
+        JsonReader reader;
+        char path[PAGE_LOOK_TEXT_SIZE];
+        size_t size;   /* of the path */
+        bool unusable; /* the path would be longer */
+        int64_t requested, measured;
+        const WireAttribute *labels[LABELS_MAX]; /* in the order of their names */
+        size_t n_labels;
+} Look;
+
+/* ---- members at the top that are no values ---- */
+
+static const char *const own_names[] = { "source", "id", "name", "type", "device", "_id", "pubsub", "stored_at",
+        "temperature_offset", "humidity_offset", NULL };
+
+static bool is_own(const char *name) {
+        for (size_t i = 0; own_names[i]; i++)
+                if (strcmp(own_names[i], name) == 0)
+                        return true;
+        return false;
+}
+
+static int compare_slices(Slice a, Slice b) {
+        int order = memcmp(a.data, b.data, a.size < b.size ? a.size : b.size);
+
+        return order != 0 ? order : a.size < b.size ? -1 : a.size > b.size;
+}
+
+static const WireAttribute *attribute_find(const PageMessage *message, const char *name) {
+        for (size_t i = 0; i < message->n_attributes; i++)
+                if (slice_equal(message->attributes[i].key, name))
+                        return &message->attributes[i];
+        return NULL;
+}
+
+/* A label is a member and an attribute alike; what somebody else puts into attributes alone tells no devices apart. */
+static void look_label(Look *look, const char *name, Slice value) {
+        const WireAttribute *attribute = attribute_find(look->message, name);
+        size_t i = look->n_labels;
+
+        if (!attribute || look->n_labels == LABELS_MAX || is_own(name) || compare_slices(attribute->value, value) != 0)
+                return;
+        if (look->message->id_attribute && strcmp(name, look->message->id_attribute) == 0)
+                return;
+        for (; i > 0 && compare_slices(look->labels[i - 1]->key, attribute->key) > 0; i--)
+                look->labels[i] = look->labels[i - 1];
+        look->labels[i] = attribute;
+        look->n_labels++;
+}
+
+static void look_copy(char *to, Slice text) {
+        size_t size = text_cut(text.data, text.size, PAGE_LOOK_TEXT_SIZE - 1);
+
+        memcpy(to, text.data, size);
+        to[size] = '\0';
+        (void) text_clean(to, size);
+}
+
+/* A text at the top, its name being the path without its slash. */
+static void look_text(Look *look, Slice text) {
+        const char *name = look->path + 1;
+
+        if (strcmp(name, "source") == 0)
+                look_copy(look->found->source, text);
+        else if (strcmp(name, "id") == 0)
+                look_copy(look->found->device, text);
+        else if (strcmp(name, "name") == 0)
+                look_copy(look->found->name, text);
+        else if (strcmp(name, "request_at") == 0)
+                (void) clock_parse_rfc3339(text.data, text.size, &look->requested);
+        else if (strcmp(name, "measured_at") == 0)
+                (void) clock_parse_rfc3339(text.data, text.size, &look->measured);
+        else
+                look_label(look, name, text);
+}
+
+static int look_string(Look *look) {
+        _cleanup_free_ char *copy = NULL;
+        Slice text = look->reader.slice;
+
+        if (look->unusable)
+                return 0;
+        if (look->reader.escaped) {
+                copy = malloc(text.size + 1);
+                if (!copy)
+                        return -ENOMEM;
+                if (json_unescape(text, copy, &text.size) < 0)
+                        return 0;
+                text.data = copy;
+        }
+        look_text(look, text);
+        return 0;
+}
+
+/* ---- numbers ---- */
+
+static int look_number(Look *look, unsigned depth) {
+        PageFound *found = look->found;
+        Slice text = look->reader.slice;
+        char copy[64];
+        double value;
+        int r;
+
+        if (depth == 1 && strcmp(look->path, "/id") == 0 && !look->unusable)
+                look_copy(found->device, text);
+        if (look->unusable || text.size >= sizeof(copy) || found->n == PAGE_LOOK_NUMBERS_MAX ||
+                (depth == 1 && is_own(look->path + 1)))
+                return 0;
+        memcpy(copy, text.data, text.size);
+        copy[text.size] = '\0';
+        value = strtod(copy, NULL);
+        if (!isfinite(value))
+                return 0;
+        found->numbers[found->n] = (PageNumber){ found->fields.size, value };
+        r = bytes_append(&found->fields, look->path, look->size + 1);
+        found->n += r >= 0;
+        return r;
+}
+
+/* ---- the way down ---- */
+
+/* Adds one reference token (RFC 6901 section 3). */
+static void path_add(Look *look, Slice token) {
+        char part[2 * PAGE_LOOK_TEXT_SIZE] = "/";
+        size_t size = 1;
+
+        for (size_t i = 0; i < token.size && size + 2 < sizeof(part); i++) {
+                const char c = token.data[i];
+
+                part[size++] = c == '~' || c == '/' ? '~' : c;
+                if (c == '~' || c == '/')
+                        part[size++] = c == '~' ? '0' : '1';
+        }
+        if (look->size + size >= sizeof(look->path) || memchr(part, '\0', size)) {
+                look->unusable = true;
+                return;
+        }
+        memcpy(look->path + look->size, part, size);
+        look->size += size;
+        look->path[look->size] = '\0';
+}
+
+static void path_add_key(Look *look) {
+        Slice key = look->reader.slice;
+        char name[PAGE_LOOK_TEXT_SIZE];
+
+        if (key.size >= sizeof(name))
+                look->unusable = true;
+        else if (!look->reader.escaped)
+                path_add(look, key);
+        else if (json_unescape(key, name, &key.size) < 0)
+                look->unusable = true;
+        else
+                path_add(look, (Slice){ name, key.size });
+}
+
+static int look_value(Look *look, int token, unsigned depth);
+
+/* One member or element; the path is as it was afterwards. */
+static int look_below(Look *look, int token, unsigned depth, unsigned n) {
+        size_t size = look->size;
+        bool unusable = look->unusable;
+        char index[16];
+        int r;
+
+        if (token == JSON_KEY) {
+                path_add_key(look);
+                token = json_reader_next(&look->reader);
+        } else {
+                (void) snprintf(index, sizeof(index), "%u", n);
+                path_add(look, (Slice){ index, strlen(index) });
+        }
+        r = token < 0 ? token : look_value(look, token, depth + 1);
+        look->size = size;
+        look->path[size] = '\0';
+        look->unusable = unusable;
+        return r;
+}
+
+static int look_inside(Look *look, int begin, unsigned depth) {
+        int end = begin == JSON_OBJECT ? JSON_OBJECT_END : JSON_ARRAY_END, token, r = 0;
+        unsigned n = 0;
+
+        while (r >= 0 && (token = json_reader_next(&look->reader)) != end) {
+                if (token < 0)
+                        return token;
+                if (begin == JSON_ARRAY && n >= ELEMENTS_MAX)
+                        r = json_reader_skip(&look->reader, NULL);
+                else
+                        r = look_below(look, token, depth, n);
+                n++;
+        }
+        return r;
+}
+
+static int look_value(Look *look, int token, unsigned depth) {
+        switch (token) {
+        case JSON_OBJECT:
+        case JSON_ARRAY:
+                if (depth >= DEPTH_MAX || (depth == 1 && is_own(look->path + 1)))
+                        return json_reader_skip(&look->reader, NULL);
+                return look_inside(look, token, depth);
+        case JSON_NUMBER:
+                return look_number(look, depth);
+        case JSON_STRING:
+                return depth == 1 ? look_string(look) : 0;
+        default:
+                return 0;
+        }
+}
+
+/* ---- the whole ---- */
+
+static int put_labels(const Look *look, Bytes *labels) {
+        int r = bytes_append_text(labels, "{");
+
+        for (size_t i = 0; r >= 0 && i < look->n_labels; i++) {
+                const WireAttribute *label = look->labels[i];
+
+                if (!bytes_is_utf8(label->value.data, label->value.size))
+                        continue;
+                r = bytes_append_text(labels, labels->size > 1 ? "," : "");
+                if (r >= 0)
+                        r = bytes_append_json_string(labels, label->key.data, label->key.size);
+                if (r >= 0)
+                        r = bytes_append_text(labels, ":");
+                if (r >= 0)
+                        r = bytes_append_json_string(labels, label->value.data, label->value.size);
+        }
+        return r < 0 ? r : bytes_append_text(labels, "}");
+}
+
+static void fall_back(Look *look) {
+        const WireAttribute *source = attribute_find(look->message, "source");
+        const WireAttribute *device = attribute_find(look->message, "device");
+        PageFound *found = look->found;
+        int64_t published = look->message->published;
+
+        if (found->source[0] == '\0' && source)
+                look_copy(found->source, source->value);
+        if (found->device[0] == '\0' && device)
+                look_copy(found->device, device->value);
+        found->time = look->requested > 0 ? look->requested : look->measured;
+        if (published > 0 && (found->time <= 0 || found->time > published + AHEAD_MSEC))
+                found->time = published;
+}
+
+int page_look(const PageMessage *message, PageFound *found) {
+        Look look = { .message = message, .found = found };
+        int token, r;
+
+        found->source[0] = found->device[0] = found->name[0] = '\0';
+        found->labels.size = found->fields.size = found->n = 0;
+        json_reader_init(&look.reader, message->text.data, message->text.size, READER_DEPTH);
+        token = json_reader_next(&look.reader);
+        if (token != JSON_OBJECT)
+                return PAGE_LOOK_NOTHING;
+        r = look_inside(&look, token, 0);
+        if (r == -ENOMEM)
+                return r;
+        fall_back(&look);
+        if (r < 0 || found->n == 0 || found->time <= 0)
+                return PAGE_LOOK_NOTHING;
+        return put_labels(&look, &found->labels);
+}
+
+void page_look_done(PageFound *found) {
+        bytes_done(&found->fields);
+        bytes_done(&found->labels);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "page-queue.h"
+
+#include <stdint.h>
+
+typedef struct Header {
+        int64_t published;
+        uint32_t text, n_attributes;
+} Header;
+
+static int put_slice(Bytes *queue, Slice slice) {
+        uint32_t size = (uint32_t) slice.size;
+        int r = bytes_append(queue, &size, sizeof(size));
+
+        return r < 0 ? r : bytes_append(queue, slice.data, slice.size);
+}
+
+int page_queue_put(Bytes *queue, const PageMessage *message) {
+        Header header = { .published = message->published, .text = (uint32_t) message->text.size };
+        size_t before = queue->size;
+        int r;
+
+        header.n_attributes = (uint32_t) message->n_attributes;
+        if (message->n_attributes > PAGE_QUEUE_ATTRIBUTES_MAX)
+                header.n_attributes = PAGE_QUEUE_ATTRIBUTES_MAX;
+        r = bytes_append(queue, &header, sizeof(header));
+        if (r >= 0)
+                r = bytes_append(queue, message->text.data, message->text.size);
+        for (size_t i = 0; r >= 0 && i < header.n_attributes; i++) {
+                r = put_slice(queue, message->attributes[i].key);
+                if (r >= 0)
+                        r = put_slice(queue, message->attributes[i].value);
+        }
+        if (r < 0)
+                queue->size = before;
+        return r;
+}
+
+static const char *take(Slice *queue, size_t size) {
+        const char *data = queue->data;
+
+        *queue = (Slice){ data + size, queue->size - size };
+        return data;
+}
+
+static Slice take_slice(Slice *queue) {
+        uint32_t size;
+
+        memcpy(&size, take(queue, sizeof(size)), sizeof(size));
+        return (Slice){ take(queue, size), size };
+}
+
+bool page_queue_next(Slice *queue, PageQueueItem *ret) {
+        Header header;
+
+        if (queue->size == 0)
+                return false;
+        memcpy(&header, take(queue, sizeof(header)), sizeof(header));
+        ret->message = (PageMessage){ .text = { take(queue, header.text), header.text },
+                .attributes = ret->attributes,
+                .n_attributes = header.n_attributes,
+                .published = header.published };
+        for (size_t i = 0; i < header.n_attributes; i++) {
+                ret->attributes[i].key = take_slice(queue);
+                ret->attributes[i].value = take_slice(queue);
+        }
+        return true;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "page-series.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/array.h"
+
+#define SLOTS (2 * 2048) /* a power of two, and twice PAGE_SERIES_MAX */
+
+struct PageSeriesTable {
+        PageSeries **items;
+        size_t n, allocated;
+        int64_t next_id;
+        uint16_t slots[SLOTS]; /* index + 1; 0: empty */
+};
+
+static uint64_t hash_text(uint64_t hash, const char *text) {
+        do
+                hash = (hash ^ (unsigned char) *text) * UINT64_C(0x100000001b3); /* FNV-1a, with the NUL */
+        while (*text++ != '\0');
+        return hash;
+}
+
+static size_t key_slot(const PageSeriesKey *key) {
+        uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+        hash = hash_text(hash, key->source);
+        hash = hash_text(hash, key->device);
+        hash = hash_text(hash, key->labels);
+        hash = hash_text(hash, key->field);
+        return (size_t) (hash ^ hash >> 32) % SLOTS;
+}
+
+static bool key_equal(const PageSeriesKey *a, const PageSeriesKey *b) {
+        return strcmp(a->field, b->field) == 0 && strcmp(a->device, b->device) == 0 &&
+               strcmp(a->source, b->source) == 0 && strcmp(a->labels, b->labels) == 0;
+}
+
+static PageSeries *series_free(PageSeries *series) {
+        if (!series)
+                return NULL;
+        free((char *) series->key.source);
+        free((char *) series->key.device);
+        free((char *) series->key.labels);
+        free((char *) series->key.field);
+        free(series->name);
+        free(series);
+        return NULL;
+}
+CLEANUP_DEFINE(PageSeries, series_free)
+
+static int table_add(PageSeriesTable *table, const PageSeriesKey *key, int64_t id, PageSeries **ret) {
+        _cleanup_(series_freep) PageSeries *series = calloc(1, sizeof(*series));
+        int r;
+
+        if (!series)
+                return -ENOMEM;
+        series->key =
+                (PageSeriesKey){ strdup(key->source), strdup(key->device), strdup(key->labels), strdup(key->field) };
+        series->name = strdup("");
+        if (!series->key.source || !series->key.device || !series->key.labels || !series->key.field || !series->name)
+                return -ENOMEM;
+        r = array_reserve(&table->items, &table->allocated, table->n + 1, sizeof(PageSeries *));
+        if (r < 0)
+                return r;
+        series->id = id > 0 ? id : table->next_id;
+        if (series->id >= table->next_id)
+                table->next_id = series->id + 1;
+        *ret = table->items[table->n++] = cleanup_steal(series);
+        return 0;
+}
+
+int page_series_find(PageSeriesTable *table, const PageSeriesKey *key, int64_t id, PageSeries **ret) {
+        size_t slot = key_slot(key);
+        int r;
+
+        for (; table->slots[slot] > 0; slot = (slot + 1) % SLOTS) {
+                *ret = table->items[table->slots[slot] - 1];
+                if (key_equal(&(*ret)->key, key))
+                        return PAGE_SERIES_KNOWN;
+        }
+        if (table->n == PAGE_SERIES_MAX)
+                return PAGE_SERIES_FULL;
+        r = table_add(table, key, id, ret);
+        if (r < 0)
+                return r;
+        table->slots[slot] = (uint16_t) table->n;
+        return PAGE_SERIES_ADDED;
+}
+
+PageSeries *page_series_get(const PageSeriesTable *table, int64_t id) {
+        for (size_t i = 0; i < table->n; i++)
+                if (table->items[i]->id == id)
+                        return table->items[i];
+        return NULL;
+}
+
+PageSeries *page_series_at(const PageSeriesTable *table, size_t index) {
+        return index < table->n ? table->items[index] : NULL;
+}
+
+int page_series_note(PageSeries *series, const char *name, int64_t time, double value) {
+        char *copy;
+
+        if (series->first == 0 || time < series->first) {
+                series->first = time;
+                series->changed = true;
+        }
+        if (time < series->last)
+                return 0;
+        series->last = time;
+        series->value = value;
+        series->changed = true;
+        if (name[0] == '\0' || strcmp(series->name, name) == 0)
+                return 0;
+        copy = strdup(name);
+        if (!copy)
+                return -ENOMEM;
+        free(series->name);
+        series->name = copy;
+        return 0;
+}
+
+int page_series_new(PageSeriesTable **ret) {
+        *ret = calloc(1, sizeof(PageSeriesTable));
+        if (!*ret)
+                return -ENOMEM;
+        (*ret)->next_id = 1;
+        return 0;
+}
+
+PageSeriesTable *page_series_free(PageSeriesTable *table) {
+        if (!table)
+                return NULL;
+        for (size_t i = 0; i < table->n; i++)
+                series_free(table->items[i]);
+        free(table->items);
+        free(table);
+        return NULL;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Every series that charts are drawn of: one field of one device, with its latest value. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/cleanup.h"
+
+#define PAGE_SERIES_MAX 2000
+
+/* What tells one from another. */
+typedef struct PageSeriesKey {
+        const char *source, *device, *labels, *field; /* labels: an object of texts, as text */
+} PageSeriesKey;
+
+typedef struct PageSeries {
+        int64_t id; /* never given to another one */
+        PageSeriesKey key;
+        char *name;          /* of the device, as it was called last */
+        int64_t first, last; /* times of values, ms since 1970 */
+        double value;        /* of `last` */
+        bool changed;        /* since it was saved */
+} PageSeries;
+
+typedef struct PageSeriesTable PageSeriesTable;
+
+/* Empty. -ENOMEM. */
+int page_series_new(PageSeriesTable **ret);
+PageSeriesTable *page_series_free(PageSeriesTable *table);
+CLEANUP_DEFINE(PageSeriesTable, page_series_free)
+
+enum { PAGE_SERIES_KNOWN = 0, PAGE_SERIES_ADDED = 1, PAGE_SERIES_FULL = 2 };
+/* The series of that key, made when it is not there; *id* 0 stands for the next one that is free. The pointer is good
+ * until the table is freed. PAGE_SERIES_FULL: there are PAGE_SERIES_MAX already. -ENOMEM. */
+int page_series_find(PageSeriesTable *table, const PageSeriesKey *key, int64_t id, PageSeries **ret);
+/* By its number, or NULL. */
+PageSeries *page_series_get(const PageSeriesTable *table, int64_t id);
+/* One after the other; NULL past the end. */
+PageSeries *page_series_at(const PageSeriesTable *table, size_t index);
+
+/* A value of the device that is called *name* now. */
+int page_series_note(PageSeries *series, const char *name, int64_t time, double value);

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "page-store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/sql.h"
+
+#define DAY INT64_C(1440) /* minutes */
+#define MINUTE_MSEC INT64_C(60000)
+
+#define RECENT_MAX 65536  /* buckets in memory while the disk refuses, 3 MiB */
+#define RECENT_FULL 16384 /* saved at the latest */
+
+struct PageStore {
+        char *directory;
+        PageTables *tables; /* NULL: to be begun anew, with what is in memory */
+        PageSeriesTable *series;
+        PageRecent *recent;
+        PagePast past;
+        bool past_changed;
+        uint64_t lost;
+};
+
+/* ---- a damaged file ---- */
+
+/* Begins a new file, with what is in memory. The damaged one is kept. */
+static int store_renew(PageStore *store) {
+        PageSeries *series;
+        int r;
+
+        store->tables = page_tables_free(store->tables);
+        r = page_tables_set_aside(store->directory);
+        if (r < 0)
+                return r;
+        store->past.mark.size = 0;
+        store->past.complete = false;
+        store->past.begun = (int64_t) (clock_wall() / USEC_PER_MSEC);
+        store->past_changed = true;
+        for (size_t i = 0; (series = page_series_at(store->series, i)); i++)
+                series->changed = true;
+        r = page_tables_open(store->directory, &store->tables);
+        return r == 0 ? PAGE_STORE_ASIDE : r == SQL_DAMAGED ? -EIO : r;
+}
+
+/* Ends every call that reads or writes. */
+static int store_ended(PageStore *store, int r) {
+        return r == SQL_DAMAGED ? store_renew(store) : r;
+}
+
+/* ---- saving ---- */
+
+/* By what was stored: this machine's clock may be off. */
+static int64_t newest_minute(const PageStore *store) {
+        const PageSeries *series;
+        int64_t newest = 0;
+
+        for (size_t i = 0; (series = page_series_at(store->series, i)); i++)
+                newest = series->last > newest ? series->last : newest;
+        return newest / MINUTE_MSEC;
+}
+
+static int save_buckets(PageStore *store) {
+        const PageBucket *buckets;
+        size_t n;
+        int r = 0;
+
+        buckets = page_recent_sorted(store->recent, &n);
+        for (size_t i = 0; r == 0 && i < n; i++)
+                r = page_tables_put(store->tables, &buckets[i]);
+        return r;
+}
+
+/* Their ids are given one after the other. */
+static int save_series(PageStore *store, int64_t *ret_last) {
+        const PageSeries *series;
+        int r = 0;
+
+        *ret_last = 0;
+        for (size_t i = 0; r == 0 && (series = page_series_at(store->series, i)); i++) {
+                *ret_last = series->id > *ret_last ? series->id : *ret_last;
+                if (series->changed)
+                        r = page_tables_put_series(store->tables, series);
+        }
+        return r;
+}
+
+static int save_all(PageStore *store) {
+        int64_t last;
+        int r;
+
+        r = page_tables_begin(store->tables);
+        if (r != 0)
+                return r;
+        r = save_series(store, &last);
+        if (r == 0)
+                r = page_tables_roll(store->tables, newest_minute(store), last);
+        if (r == 0)
+                r = save_buckets(store);
+        if (r == 0)
+                r = page_tables_put_past(store->tables, &store->past);
+        return page_tables_end(store->tables, r);
+}
+
+static void note_saved(PageStore *store) {
+        PageSeries *series;
+
+        page_recent_clear(store->recent);
+        store->past_changed = false;
+        for (size_t i = 0; (series = page_series_at(store->series, i)); i++)
+                series->changed = false;
+}
+
+int page_store_save(PageStore *store) {
+        int r = store->tables ? 0 : store_ended(store, page_tables_open(store->directory, &store->tables)), again;
+        size_t n;
+
+        (void) page_recent_all(store->recent, &n);
+        if (r < 0 || (r == 0 && n == 0 && !store->past_changed))
+                return r;
+        again = store_ended(store, save_all(store));
+        if (again == PAGE_STORE_ASIDE) {
+                r = PAGE_STORE_ASIDE;
+                again = save_all(store);
+        }
+        if (again != 0)
+                return again == SQL_DAMAGED ? -EIO : again;
+        note_saved(store);
+        return r;
+}
+
+/* ---- adding ---- */
+
+static int add_number(PageStore *store, const PageFound *found, const PageNumber *number) {
+        const PageSeriesKey key = { found->source, found->device, found->labels.data,
+                found->fields.data + number->field };
+        PageSeries *series;
+        int r;
+
+        r = page_series_find(store->series, &key, 0, &series);
+        if (r < 0)
+                return r;
+        if (r != PAGE_SERIES_FULL)
+                r = page_recent_add(
+                        store->recent, (uint32_t) series->id, (uint32_t) (found->time / MINUTE_MSEC), number->value);
+        if (r == PAGE_SERIES_FULL || r == PAGE_RECENT_FULL) {
+                store->lost++;
+                return 0;
+        }
+        return r < 0 ? r : page_series_note(series, found->name, found->time, number->value);
+}
+
+int page_store_add(PageStore *store, const PageFound *found) {
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < found->n; i++)
+                r = add_number(store, found, &found->numbers[i]);
+        return r;
+}
+
+uint64_t page_store_lost(const PageStore *store) {
+        return store->lost;
+}
+
+bool page_store_is_full(const PageStore *store) {
+        size_t n;
+
+        (void) page_recent_all(store->recent, &n);
+        return n >= RECENT_FULL;
+}
+
+const PageSeriesTable *page_store_series(const PageStore *store) {
+        return store->series;
+}
+
+const PagePast *page_store_past(const PageStore *store) {
+        return &store->past;
+}
+
+int page_store_note_past(PageStore *store, Slice mark, bool complete) {
+        int r;
+
+        store->past.mark.size = 0;
+        r = bytes_append(&store->past.mark, mark.data ? mark.data : "", mark.size);
+        store->past.complete = complete;
+        store->past_changed = true;
+        return r;
+}
+
+/* ---- values ---- */
+
+/* Widths that divide a day, or are days. */
+static const int64_t widths[] = { 1, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720, DAY, 2 * DAY, 7 * DAY, 14 * DAY,
+        28 * DAY, 84 * DAY, 364 * DAY, INT64_C(100) * 366 * DAY };
+
+/* No finer than what the oldest part of the range is kept in. */
+static int64_t width_choose(const PageStore *store, const PageQuery *query) {
+        int64_t from = query->from / MINUTE_MSEC, to = (query->to + MINUTE_MSEC - 1) / MINUTE_MSEC;
+        int64_t least = store->tables ? page_tables_width(store->tables, from) : 1;
+        size_t i = 0;
+
+        while (widths[i] < least || (to - from + widths[i] - 1) / widths[i] > query->points)
+                i++;
+        return widths[i];
+}
+
+typedef struct Reading {
+        const PageQuery *query;
+        PageValues *values;
+        int64_t from, to, width;            /* minutes */
+        uint16_t rows[PAGE_SERIES_MAX + 1]; /* of a series' id: its place in the query + 1 */
+} Reading;
+
+static void reading_add(void *userdata, const PageBucket *part) {
+        Reading *reading = userdata;
+        PageBucket *bucket;
+        size_t row = part->series <= PAGE_SERIES_MAX ? reading->rows[part->series] : 0;
+
+        if (row == 0 || part->count == 0 || part->minute < reading->from || part->minute >= reading->to)
+                return;
+        bucket = &reading->values->buckets[(row - 1) * reading->values->n +
+                                           (size_t) ((part->minute - reading->from) / reading->width)];
+        if (bucket->count == 0 || part->low < bucket->low)
+                bucket->low = part->low;
+        if (bucket->count == 0 || part->high > bucket->high)
+                bucket->high = part->high;
+        bucket->total += part->total;
+        bucket->count += part->count;
+}
+
+static void read_recent(const PageStore *store, Reading *reading) {
+        const PageBucket *buckets;
+        size_t n;
+
+        buckets = page_recent_all(store->recent, &n);
+        for (size_t i = 0; i < n; i++)
+                reading_add(reading, &buckets[i]);
+}
+
+static int reading_begin(const PageStore *store, Reading *reading) {
+        const PageQuery *query = reading->query;
+        PageValues *values = reading->values;
+        int64_t span;
+
+        for (size_t i = 0; i < query->n; i++) {
+                if (query->series[i] > PAGE_SERIES_MAX || !page_series_get(store->series, query->series[i]))
+                        return -ENOENT;
+                reading->rows[query->series[i]] = (uint16_t) (i + 1);
+        }
+        reading->width = width_choose(store, query);
+        reading->from = query->from / MINUTE_MSEC / reading->width * reading->width;
+        span = (query->to + MINUTE_MSEC - 1) / MINUTE_MSEC - reading->from;
+        *values = (PageValues){ .bucket = reading->width * MINUTE_MSEC,
+                .from = reading->from * MINUTE_MSEC,
+                .n = (size_t) ((span + reading->width - 1) / reading->width) };
+        reading->to = reading->from + (int64_t) values->n * reading->width;
+        values->to = reading->to * MINUTE_MSEC;
+        values->buckets = calloc(query->n * values->n, sizeof(PageBucket));
+        return values->buckets ? 0 : -ENOMEM;
+}
+
+static int read_tables(PageStore *store, Reading *reading) {
+        const PageRange range = { reading->from, reading->to, reading->query->series, reading->query->n };
+
+        return store->tables ? page_tables_read(store->tables, &range, reading_add, reading) : 0;
+}
+
+int page_store_values(PageStore *store, const PageQuery *query, PageValues *ret) {
+        Reading reading = { .query = query, .values = ret };
+        int r;
+
+        r = reading_begin(store, &reading);
+        if (r < 0)
+                return r;
+        r = store_ended(store, read_tables(store, &reading));
+        if (r < 0) {
+                page_store_values_done(ret);
+                return r;
+        }
+        read_recent(store, &reading);
+        return r;
+}
+
+void page_store_values_done(PageValues *values) {
+        free(values->buckets);
+        *values = (PageValues){};
+}
+
+/* ---- life ---- */
+
+static int store_new(const char *directory, PageStore **ret) {
+        _cleanup_(page_store_freep) PageStore *store = calloc(1, sizeof(*store));
+        int r;
+
+        if (!store)
+                return -ENOMEM;
+        store->directory = strdup(directory);
+        if (!store->directory)
+                return -ENOMEM;
+        r = page_series_new(&store->series);
+        if (r == 0)
+                r = page_recent_new(RECENT_MAX, &store->recent);
+        if (r == 0)
+                *ret = cleanup_steal(store);
+        return r;
+}
+
+/* What can be read of a damaged file counts: names and numbers of the series at least. */
+int page_store_open(const char *directory, usec_t wall, PageStore **ret) {
+        _cleanup_(page_store_freep) PageStore *store = NULL;
+        int r;
+
+        r = store_new(directory, &store);
+        if (r < 0)
+                return r;
+        r = page_tables_open(directory, &store->tables);
+        if (r == -EPROTONOSUPPORT)
+                return PAGE_STORE_NEWER;
+        if (r == 0)
+                r = page_tables_load(store->tables, store->series, &store->past);
+        if (r == 0 && store->past.begun == 0) {
+                store->past.begun = (int64_t) (wall / USEC_PER_MSEC);
+                store->past_changed = true;
+        }
+        r = store_ended(store, r);
+        if (r >= 0)
+                *ret = cleanup_steal(store);
+        return r;
+}
+
+PageStore *page_store_free(PageStore *store) {
+        if (!store)
+                return NULL;
+        page_tables_free(store->tables);
+        page_recent_free(store->recent);
+        page_series_free(store->series);
+        bytes_done(&store->past.mark);
+        free(store->directory);
+        free(store);
+        return NULL;
+}

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "page-tables.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/err.h"
+#include "lib/sql.h"
+
+#define SCHEMA 1
+
+#define HOUR 60 /* all in minutes from here on */
+#define DAY (24 * HOUR)
+#define MINUTES_KEPT (3 * DAY)
+#define MINUTES_STEP (6 * HOUR) /* made coarser at once: few enough for one transaction, and enough to fill pages */
+#define FIVES_KEPT (31 * DAY)
+#define HOURS_KEPT (5 * 366 * DAY)
+
+/* Minutes are written at the end, so they stand in the order of time; the others are written many at a time and read by
+ * series. A bucket of one value has neither low nor high. Pages that become free are used again. */
+static const char schema[] =
+        "CREATE TABLE series (id INTEGER PRIMARY KEY, source TEXT NOT NULL, device TEXT NOT NULL, labels TEXT NOT NULL,"
+        " field TEXT NOT NULL, name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, value REAL NOT NULL) "
+        "STRICT;"
+        "CREATE TABLE minutes (at INTEGER NOT NULL, series INTEGER NOT NULL, n INTEGER NOT NULL, low REAL, total REAL "
+        "NOT NULL, high REAL, PRIMARY KEY (at, series)) STRICT, WITHOUT ROWID;"
+        "CREATE TABLE fives (series INTEGER NOT NULL, at INTEGER NOT NULL, n INTEGER NOT NULL, low REAL, total REAL "
+        "NOT NULL, high REAL, PRIMARY KEY (series, at)) STRICT, WITHOUT ROWID;"
+        "CREATE TABLE hours (series INTEGER NOT NULL, at INTEGER NOT NULL, n INTEGER NOT NULL, low REAL, total REAL "
+        "NOT NULL, high REAL, PRIMARY KEY (series, at)) STRICT, WITHOUT ROWID;"
+        "CREATE TABLE past (one INTEGER PRIMARY KEY, begun INTEGER NOT NULL, minutes_from INTEGER NOT NULL,"
+        " fives_from INTEGER NOT NULL, mark BLOB NOT NULL, complete INTEGER NOT NULL) STRICT;";
+
+#define MERGE                                                                                                          \
+        " ON CONFLICT DO UPDATE SET low = min(coalesce(low, total), coalesce(excluded.low, excluded.total)),"          \
+        " high = max(coalesce(high, total), coalesce(excluded.high, excluded.total)),"                                 \
+        " total = total + excluded.total, n = n + excluded.n"
+#define SUMS "sum(n), min(coalesce(low, total)), sum(total), max(coalesce(high, total))"
+#define READ " n, coalesce(low, total), total, coalesce(high, total) FROM "
+
+typedef enum Query {
+        ADD_MINUTE,
+        ADD_FIVE,
+        ADD_HOUR,
+        FIRST_MINUTE,
+        ROLL_MINUTES,
+        DROP_MINUTES,
+        ROLL_FIVES,
+        DROP_FIVES,
+        DROP_HOURS,
+        READ_MINUTES,
+        READ_FIVES,
+        READ_HOURS,
+        PUT_SERIES,
+        PUT_PAST,
+        QUERIES
+} Query;
+
+static const char *const queries[QUERIES] = {
+        [ADD_MINUTE] = "INSERT INTO minutes (at, series, n, low, total, high) VALUES (?1, ?2, ?3, ?4, ?5, ?6)" MERGE,
+        [ADD_FIVE] = "INSERT INTO fives (at, series, n, low, total, high) VALUES (?1, ?2, ?3, ?4, ?5, ?6)" MERGE,
+        [ADD_HOUR] = "INSERT INTO hours (at, series, n, low, total, high) VALUES (?1, ?2, ?3, ?4, ?5, ?6)" MERGE,
+        [FIRST_MINUTE] = "SELECT min(at) FROM minutes",
+        [ROLL_MINUTES] = "INSERT INTO fives (series, at, n, low, total, high) SELECT series, at / 5 * 5, " SUMS
+                         " FROM minutes WHERE at < ?1 GROUP BY series, at / 5" MERGE,
+        [DROP_MINUTES] = "DELETE FROM minutes WHERE at < ?1",
+        [ROLL_FIVES] = "INSERT INTO hours (series, at, n, low, total, high) SELECT series, at / 60 * 60, " SUMS
+                       " FROM fives WHERE series = ?1 AND at < ?2 GROUP BY at / 60" MERGE,
+        [DROP_FIVES] = "DELETE FROM fives WHERE series = ?1 AND at < ?2",
+        [DROP_HOURS] = "DELETE FROM hours WHERE series = ?1 AND at < ?2",
+        [READ_MINUTES] = "SELECT series, at," READ "minutes WHERE at >= ?1 AND at < ?2",
+        [READ_FIVES] = "SELECT series, at," READ "fives WHERE at >= ?1 AND at < ?2 AND series = ?3",
+        [READ_HOURS] = "SELECT series, at," READ "hours WHERE at >= ?1 AND at < ?2 AND series = ?3",
+        [PUT_SERIES] = "INSERT OR REPLACE INTO series VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        [PUT_PAST] = "INSERT OR REPLACE INTO past VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+};
+
+struct PageTables {
+        Sql *sql;
+        SqlStatement *statements[QUERIES];
+        int64_t minutes_from, fives_from; /* what is older stands in the next table */
+        int64_t oldest;                   /* what is older is dropped */
+        int64_t before[2];                /* minutes_from and fives_from when the transaction began */
+};
+
+static int64_t floor_to(int64_t value, int64_t unit) {
+        return value / unit * unit;
+}
+
+/* ---- the file ---- */
+
+static int file_make(PageTables *tables, int64_t version) {
+        char text[64];
+        int r = 0;
+
+        (void) snprintf(text, sizeof(text), "PRAGMA user_version = %d", SCHEMA);
+        if (version == 0)
+                r = sql_exec(tables->sql, schema);
+        if (r == 0 && version == 0)
+                r = sql_exec(tables->sql, text);
+        return r;
+}
+
+static int file_prepare(PageTables *tables) {
+        _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
+        int64_t version;
+        int r;
+
+        r = sql_prepare(tables->sql, "PRAGMA user_version", &statement);
+        if (r == 0)
+                r = sql_step(statement);
+        if (r != SQL_ROW)
+                return r == SQL_DONE ? -EIO : r;
+        version = sql_column_int(statement, 0);
+        sql_reset(statement);
+        if (version > SCHEMA)
+                return -EPROTONOSUPPORT;
+        r = sql_set_durable(tables->sql, false); /* commits without a sync of their own */
+        if (r == 0)
+                r = sql_exec(tables->sql, "PRAGMA cache_size = -256; BEGIN IMMEDIATE");
+        if (r == 0)
+                r = file_make(tables, version);
+        if (r == 0)
+                r = sql_exec(tables->sql, "COMMIT");
+        for (size_t i = 0; r == 0 && i < QUERIES; i++)
+                r = sql_prepare(tables->sql, queries[i], &tables->statements[i]);
+        return r;
+}
+
+int page_tables_open(const char *directory, PageTables **ret) {
+        _cleanup_(page_tables_freep) PageTables *tables = calloc(1, sizeof(*tables));
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        if (!tables)
+                return -ENOMEM;
+        if (asprintf(&path, "%s/" PAGE_TABLES_FILE, directory) < 0)
+                return path = NULL, -ENOMEM;
+        r = sql_open_alone(path, &tables->sql);
+        if (r == 0)
+                r = file_prepare(tables);
+        if (r == -EINVAL)
+                r = SQL_DAMAGED; /* a table is not there */
+        if (r == 0)
+                *ret = cleanup_steal(tables);
+        return r;
+}
+
+PageTables *page_tables_free(PageTables *tables) {
+        if (!tables)
+                return NULL;
+        for (size_t i = 0; i < QUERIES; i++)
+                sql_finalize(tables->statements[i]);
+        sql_close(tables->sql);
+        free(tables);
+        return NULL;
+}
+
+static int file_rename(const char *directory, const char *suffix) {
+        _cleanup_free_ char *from = NULL, *to = NULL;
+
+        if (asprintf(&from, "%s/" PAGE_TABLES_FILE "%s", directory, suffix) < 0)
+                return from = NULL, -ENOMEM;
+        if (asprintf(&to, "%s/" PAGE_TABLES_ASIDE "%s", directory, suffix) < 0)
+                return to = NULL, -ENOMEM;
+        if (rename(from, to) == 0)
+                return 0;
+        if (errno != ENOENT)
+                return err_errno();
+        (void) unlink(to); /* of another file */
+        return 0;
+}
+
+int page_tables_set_aside(const char *directory) {
+        int r = file_rename(directory, "-wal");
+
+        return r < 0 ? r : file_rename(directory, "");
+}
+
+/* ---- reading it at the start ---- */
+
+static char *column_text(SqlStatement *statement, int column) {
+        Slice text = sql_column(statement, column);
+
+        return strndup(text.data ? text.data : "", text.size);
+}
+
+static int load_row(PageSeriesTable *table, SqlStatement *statement) {
+        _cleanup_free_ char *source = column_text(statement, 1), *device = column_text(statement, 2);
+        _cleanup_free_ char *labels = column_text(statement, 3), *field = column_text(statement, 4);
+        _cleanup_free_ char *name = column_text(statement, 5);
+        PageSeries *series;
+        int r;
+
+        if (!source || !device || !labels || !field || !name)
+                return -ENOMEM;
+        r = page_series_find(
+                table, &(PageSeriesKey){ source, device, labels, field }, sql_column_int(statement, 0), &series);
+        if (r != PAGE_SERIES_ADDED)
+                return r < 0 ? r : SQL_DAMAGED;
+        r = page_series_note(series, name, sql_column_int(statement, 6), 0);
+        if (r == 0)
+                r = page_series_note(series, name, sql_column_int(statement, 7), sql_column_double(statement, 8));
+        series->changed = false;
+        return r;
+}
+
+static int load_series(PageTables *tables, PageSeriesTable *table) {
+        _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
+        int r;
+
+        r = sql_prepare(tables->sql, "SELECT * FROM series ORDER BY id", &statement);
+        if (r != 0)
+                return r;
+        while ((r = sql_step(statement)) == SQL_ROW) {
+                r = load_row(table, statement);
+                if (r != 0)
+                        break;
+        }
+        return r;
+}
+
+static int load_past(PageTables *tables, PagePast *past) {
+        _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
+        Slice mark;
+        int r;
+
+        r = sql_prepare(tables->sql, "SELECT begun, minutes_from, fives_from, complete, mark FROM past WHERE one = 1",
+                &statement);
+        if (r != 0)
+                return r;
+        r = sql_step(statement);
+        if (r != SQL_ROW)
+                return r;
+        past->begun = sql_column_int(statement, 0);
+        tables->minutes_from = sql_column_int(statement, 1);
+        tables->fives_from = sql_column_int(statement, 2);
+        past->complete = sql_column_int(statement, 3) > 0;
+        mark = sql_column(statement, 4);
+        past->mark.size = 0;
+        return bytes_append(&past->mark, mark.data ? mark.data : "", mark.size);
+}
+
+int page_tables_load(PageTables *tables, PageSeriesTable *series, PagePast *past) {
+        int r = load_past(tables, past);
+
+        return r == 0 ? load_series(tables, series) : r;
+}
+
+/* ---- saving ---- */
+
+/* A statement without rows. */
+static int run(SqlStatement *statement) {
+        int r = sql_step(statement);
+
+        sql_reset(statement);
+        return r;
+}
+
+int page_tables_begin(PageTables *tables) {
+        tables->before[0] = tables->minutes_from;
+        tables->before[1] = tables->fives_from;
+        return sql_exec(tables->sql, "BEGIN IMMEDIATE");
+}
+
+int page_tables_end(PageTables *tables, int r) {
+        if (r == 0)
+                r = sql_exec(tables->sql, "COMMIT");
+        if (r == 0)
+                return 0;
+        tables->minutes_from = tables->before[0];
+        tables->fives_from = tables->before[1];
+        (void) sql_exec(tables->sql, "ROLLBACK"); /* SQLite may have done so itself */
+        return r;
+}
+
+static int first_minute(PageTables *tables, int64_t *ret) {
+        SqlStatement *statement = tables->statements[FIRST_MINUTE];
+        int r = sql_step(statement);
+
+        *ret = INT64_MAX;
+        if (r == SQL_ROW && sql_column(statement, 0).data)
+                *ret = sql_column_int(statement, 0);
+        sql_reset(statement);
+        return r == SQL_ROW ? 0 : r;
+}
+
+static int run_until(SqlStatement *statement, int64_t end) {
+        (void) sql_bind_int(statement, 1, end);
+        return run(statement);
+}
+
+static int roll_minutes(PageTables *tables, int64_t target) {
+        while (tables->minutes_from < target) {
+                int64_t first, end;
+                int r;
+
+                r = first_minute(tables, &first);
+                if (r != 0)
+                        return r;
+                end = first < target ? floor_to(first, MINUTES_STEP) + MINUTES_STEP : target;
+                if (first < target)
+                        r = run_until(tables->statements[ROLL_MINUTES], end);
+                if (r == 0 && first < target)
+                        r = run_until(tables->statements[DROP_MINUTES], end);
+                if (r != 0)
+                        return r;
+                tables->minutes_from = end;
+        }
+        return 0;
+}
+
+static int run_for(SqlStatement *statement, int64_t series, int64_t end) {
+        (void) sql_bind_int(statement, 1, series);
+        (void) sql_bind_int(statement, 2, end);
+        return run(statement);
+}
+
+static int roll_fives(PageTables *tables, int64_t target, int64_t last_series) {
+        int r = 0;
+
+        if (tables->fives_from >= target)
+                return 0;
+        for (int64_t series = 1; r == 0 && series <= last_series; series++) {
+                r = run_for(tables->statements[ROLL_FIVES], series, target);
+                if (r == 0)
+                        r = run_for(tables->statements[DROP_FIVES], series, target);
+                if (r == 0)
+                        r = run_for(tables->statements[DROP_HOURS], series, tables->oldest);
+        }
+        if (r == 0)
+                tables->fives_from = target;
+        return r;
+}
+
+int page_tables_roll(PageTables *tables, int64_t newest, int64_t last_series) {
+        int r;
+
+        tables->oldest = newest - HOURS_KEPT;
+        r = roll_minutes(tables, floor_to(newest - MINUTES_KEPT, MINUTES_STEP));
+        return r == 0 ? roll_fives(tables, floor_to(newest - FIVES_KEPT, DAY), last_series) : r;
+}
+
+int page_tables_put(PageTables *tables, const PageBucket *bucket) {
+        SqlStatement *statement = tables->statements[ADD_MINUTE];
+        int64_t at = bucket->minute;
+
+        if (at < tables->oldest)
+                return 0;
+        if (at < tables->fives_from) {
+                statement = tables->statements[ADD_HOUR];
+                at = floor_to(at, 60);
+        } else if (at < tables->minutes_from) {
+                statement = tables->statements[ADD_FIVE];
+                at = floor_to(at, 5);
+        }
+        (void) sql_bind_int(statement, 1, at);
+        (void) sql_bind_int(statement, 2, bucket->series);
+        (void) sql_bind_int(statement, 3, bucket->count);
+        (void) sql_bind_double(statement, 5, bucket->total);
+        if (bucket->count > 1) {
+                (void) sql_bind_double(statement, 4, bucket->low);
+                (void) sql_bind_double(statement, 6, bucket->high);
+        }
+        return run(statement);
+}
+
+int page_tables_put_series(PageTables *tables, const PageSeries *series) {
+        const char *texts[] = { series->key.source, series->key.device, series->key.labels, series->key.field,
+                series->name };
+        SqlStatement *statement = tables->statements[PUT_SERIES];
+
+        (void) sql_bind_int(statement, 1, series->id);
+        for (int i = 0; i < (int) ELEMENTSOF(texts); i++)
+                (void) sql_bind_text(statement, i + 2, texts[i], strlen(texts[i]));
+        (void) sql_bind_int(statement, 7, series->first);
+        (void) sql_bind_int(statement, 8, series->last);
+        (void) sql_bind_double(statement, 9, series->value);
+        return run(statement);
+}
+
+int page_tables_put_past(PageTables *tables, const PagePast *past) {
+        SqlStatement *statement = tables->statements[PUT_PAST];
+
+        (void) sql_bind_int(statement, 1, past->begun);
+        (void) sql_bind_int(statement, 2, tables->minutes_from);
+        (void) sql_bind_int(statement, 3, tables->fives_from);
+        (void) sql_bind_blob(statement, 4, past->mark.data, past->mark.size);
+        (void) sql_bind_int(statement, 5, past->complete);
+        return run(statement);
+}
+
+/* ---- reading ---- */
+
+int64_t page_tables_width(const PageTables *tables, int64_t minute) {
+        return minute < tables->fives_from ? HOUR : minute < tables->minutes_from ? 5 : 1;
+}
+
+typedef struct Reading {
+        const PageRange *range;
+        void (*each)(void *userdata, const PageBucket *bucket);
+        void *userdata;
+} Reading;
+
+static int read_rows(const Reading *reading, SqlStatement *statement, int64_t series) {
+        int r;
+
+        (void) sql_bind_int(statement, 1, reading->range->from);
+        (void) sql_bind_int(statement, 2, reading->range->to);
+        if (series > 0)
+                (void) sql_bind_int(statement, 3, series);
+        while ((r = sql_step(statement)) == SQL_ROW)
+                reading->each(reading->userdata, &(PageBucket){ .series = (uint32_t) sql_column_int(statement, 0),
+                                                         .minute = (uint32_t) sql_column_int(statement, 1),
+                                                         .count = (uint32_t) sql_column_int(statement, 2),
+                                                         .low = sql_column_double(statement, 3),
+                                                         .total = sql_column_double(statement, 4),
+                                                         .high = sql_column_double(statement, 5) });
+        sql_reset(statement);
+        return r;
+}
+
+int page_tables_read(PageTables *tables, const PageRange *range, void (*each)(void *userdata, const PageBucket *bucket),
+        void *userdata) {
+        const Reading reading = { range, each, userdata };
+        int r = 0;
+
+        if (range->to > tables->minutes_from)
+                r = read_rows(&reading, tables->statements[READ_MINUTES], 0);
+        for (size_t i = 0; r == 0 && i < range->n; i++) {
+                if (range->from < tables->minutes_from)
+                        r = read_rows(&reading, tables->statements[READ_FIVES], range->series[i]);
+                if (r == 0 && range->from < tables->fives_from)
+                        r = read_rows(&reading, tables->statements[READ_HOURS], range->series[i]);
+        }
+        return r;
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What was stored once, read again in pieces: by the index on _id, so that every piece costs the same, and with a limit
+ * of time for the server. A client of its own: the sink's never waits for it. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "sinks/mongodb-client.h"
+
+#define DOCUMENTS_MAX 1000
+#define DOCUMENTS_MIN 10      /* when the server does not get through more in its time */
+#define TEXT_MAX (512 * 1024) /* of a piece: large documents make it a small one */
+#define ATTRIBUTES_MAX 100
+#define DEPTH_MAX 16
+
+typedef struct History {
+        MongodbClient *client;
+        int64_t limit; /* documents of the next piece */
+} History;
+
+/* ---- a document as JSON: numbers at any depth, and the texts at the top ---- */
+
+static int put_body(const bson_iter_t *parent, bool array, unsigned depth, Bytes *json);
+
+static int put_number(double value, Bytes *json) {
+        return isfinite(value) ? bytes_append_format(json, "%.17g", value) : bytes_append_text(json, "null");
+}
+
+static int put_date(const bson_iter_t *iter, Bytes *json) {
+        int64_t msec = bson_iter_date_time(iter);
+        char text[CLOCK_RFC3339_SIZE];
+
+        if (msec < 0)
+                return bytes_append_text(json, "null");
+        return bytes_append_format(json, "\"%s\"", clock_format_rfc3339((usec_t) msec * USEC_PER_MSEC, text));
+}
+
+static int put_text(const bson_iter_t *iter, Bytes *json) {
+        uint32_t size;
+        const char *text = bson_iter_utf8(iter, &size);
+
+        return bytes_append_json_string(json, text, size);
+}
+
+static int put_value(const bson_iter_t *iter, unsigned depth, Bytes *json) {
+        switch (bson_iter_type(iter)) {
+        case BSON_TYPE_DOCUMENT:
+                return put_body(iter, false, depth, json);
+        case BSON_TYPE_ARRAY:
+                return put_body(iter, true, depth, json);
+        case BSON_TYPE_DOUBLE:
+                return put_number(bson_iter_double(iter), json);
+        case BSON_TYPE_INT32:
+        case BSON_TYPE_INT64:
+                return put_number((double) bson_iter_as_int64(iter), json);
+        case BSON_TYPE_DATE_TIME:
+                return put_date(iter, json);
+        case BSON_TYPE_UTF8:
+                return depth == 0 ? put_text(iter, json) : bytes_append_text(json, "null");
+        default:
+                return bytes_append_text(json, "null");
+        }
+}
+
+static int put_members(bson_iter_t *iter, bool array, unsigned depth, Bytes *json) {
+        int r = bytes_append_text(json, array ? "[" : "{");
+
+        for (bool first = true; r >= 0 && bson_iter_next(iter); first = false) {
+                if (!first)
+                        r = bytes_append_text(json, ",");
+                if (r >= 0 && !array)
+                        r = bytes_append_json_string(json, bson_iter_key(iter), bson_iter_key_len(iter));
+                if (r >= 0 && !array)
+                        r = bytes_append_text(json, ":");
+                if (r >= 0)
+                        r = put_value(iter, depth, json);
+        }
+        return r < 0 ? r : bytes_append_text(json, array ? "]" : "}");
+}
+
+static int put_body(const bson_iter_t *parent, bool array, unsigned depth, Bytes *json) {
+        bson_iter_t iter;
+
+        if (depth + 1 >= DEPTH_MAX || !bson_iter_recurse(parent, &iter))
+                return bytes_append_text(json, "null");
+        return put_members(&iter, array, depth + 1, json);
+}
+
+/* ---- what came with the message ---- */
+
+static size_t read_attributes(const bson_t *document, WireAttribute attributes[static ATTRIBUTES_MAX]) {
+        bson_iter_t iter, found, members;
+        size_t n = 0;
+
+        if (!bson_iter_init(&iter, document) || !bson_iter_find_descendant(&iter, "pubsub.attributes", &found) ||
+                !BSON_ITER_HOLDS_DOCUMENT(&found) || !bson_iter_recurse(&found, &members))
+                return 0;
+        while (n < ATTRIBUTES_MAX && bson_iter_next(&members)) {
+                uint32_t size;
+                const char *value;
+
+                if (!BSON_ITER_HOLDS_UTF8(&members))
+                        continue;
+                value = bson_iter_utf8(&members, &size);
+                attributes[n++] =
+                        (WireAttribute){ { bson_iter_key(&members), bson_iter_key_len(&members) }, { value, size } };
+        }
+        return n;
+}
+
+static int64_t read_time(const bson_t *document) {
+        bson_iter_t iter, found;
+
+        if (!bson_iter_init(&iter, document) || !bson_iter_find_descendant(&iter, "pubsub.publish_time", &found) ||
+                !BSON_ITER_HOLDS_DATE_TIME(&found))
+                return 0;
+        return bson_iter_date_time(&found);
+}
+
+/* ---- a piece ---- */
+
+static int note_mark(const bson_t *document, Bytes *mark) {
+        bson_iter_t iter;
+        uint32_t size;
+        const char *id;
+
+        if (!bson_iter_init_find(&iter, document, "_id") || !BSON_ITER_HOLDS_UTF8(&iter))
+                return 0;
+        id = bson_iter_utf8(&iter, &size);
+        mark->size = 0;
+        return bytes_append(mark, id, size);
+}
+
+static int tell(const bson_t *document, const SinkPiece *piece, Bytes *json) {
+        WireAttribute attributes[ATTRIBUTES_MAX];
+        SinkPast past = { .attributes = attributes, .published = read_time(document) };
+        bson_iter_t iter;
+        int r;
+
+        json->size = 0;
+        if (!bson_iter_init(&iter, document))
+                return 0;
+        r = put_members(&iter, false, 0, json);
+        if (r < 0)
+                return r;
+        past.text = (Slice){ json->data, json->size };
+        past.n_attributes = read_attributes(document, attributes);
+        piece->each(piece->userdata, &past);
+        return 0;
+}
+
+/* Every _id of ours is a text. */
+static mongoc_cursor_t *find_piece(const History *history, const SinkPiece *piece) {
+        bson_t filter = BSON_INITIALIZER, options = BSON_INITIALIZER, part;
+        mongoc_cursor_t *cursor;
+
+        (void) BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &part);
+        (void) bson_append_utf8(&part, "$gt", -1, piece->mark.data ? piece->mark.data : "", (int) piece->mark.size);
+        (void) bson_append_document_end(&filter, &part);
+        (void) BSON_APPEND_DOCUMENT_BEGIN(&filter, "stored_at", &part);
+        (void) BSON_APPEND_DATE_TIME(&part, "$lt", piece->before);
+        (void) bson_append_document_end(&filter, &part);
+        (void) BSON_APPEND_DOCUMENT_BEGIN(&options, "sort", &part);
+        (void) BSON_APPEND_INT32(&part, "_id", 1);
+        (void) bson_append_document_end(&options, &part);
+        (void) BSON_APPEND_INT64(&options, "limit", history->limit);
+        (void) BSON_APPEND_INT64(&options, "maxTimeMS", MONGODB_FIND_MSEC);
+        cursor = mongoc_collection_find_with_opts(history->client->readings, &filter, &options, NULL);
+        bson_destroy(&filter);
+        bson_destroy(&options);
+        return cursor;
+}
+
+/* Of a find that failed. A piece that is too much for the server's time is a smaller one the next time. */
+static int judge(History *history, mongoc_cursor_t *cursor, SinkPiece *piece) {
+        const bson_t *reply;
+        bson_error_t error;
+        MongodbFault fault;
+
+        (void) mongoc_cursor_error_document(cursor, &error, &reply);
+        mongodb_reply_describe_error(&error, piece->detail, sizeof(piece->detail));
+        fault = mongodb_reply_fault(reply, &error);
+        history->limit = history->limit / 4 > DOCUMENTS_MIN ? history->limit / 4 : DOCUMENTS_MIN;
+        return mongodb_fault_words(fault)->lasting ? SINK_HISTORY_REFUSED : SINK_HISTORY_AWAY;
+}
+
+static int read_piece(History *history, mongoc_cursor_t *cursor, SinkPiece *piece) {
+        _cleanup_bytes_ Bytes json = {}, mark = {};
+        const bson_t *document;
+        bson_error_t error;
+        size_t text = 0;
+        int64_t n = 0;
+
+        while (text < TEXT_MAX && mongoc_cursor_next(cursor, &document)) {
+                int r = tell(document, piece, &json);
+
+                if (r >= 0)
+                        r = note_mark(document, &mark);
+                if (r < 0)
+                        return r;
+                text += json.size;
+                n++;
+        }
+        if (mongoc_cursor_error(cursor, &error))
+                return judge(history, cursor, piece);
+        if (n > 0) {
+                bytes_done(&piece->mark);
+                piece->mark = bytes_steal(&mark);
+        }
+        if (text < TEXT_MAX && n < history->limit)
+                return SINK_HISTORY_END;
+        if (history->limit < DOCUMENTS_MAX)
+                history->limit *= 2;
+        return SINK_HISTORY_MORE;
+}
+
+static int history_next(void *self, SinkPiece *piece) {
+        History *history = self;
+        mongoc_cursor_t *cursor;
+        MongodbFault fault;
+        int r;
+
+        fault = mongodb_client_ping(history->client, piece->detail);
+        if (fault != MONGODB_FAULT_NONE)
+                return mongodb_fault_words(fault)->lasting ? SINK_HISTORY_REFUSED : SINK_HISTORY_AWAY;
+        cursor = find_piece(history, piece);
+        r = read_piece(history, cursor, piece);
+        mongoc_cursor_destroy(cursor);
+        return r;
+}
+
+/* ---- life ---- */
+
+static void *history_close(void *self) {
+        History *history = self;
+
+        if (!history)
+                return NULL;
+        mongodb_client_free(history->client);
+        free(history);
+        return NULL;
+}
+
+static int history_open(const SubscriptionConfig *config, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
+        History *history = calloc(1, sizeof(*history));
+        int r;
+
+        if (!history)
+                return -ENOMEM;
+        history->limit = DOCUMENTS_MAX;
+        r = mongodb_client_new(config, NULL, &history->client, problem);
+        if (r < 0) {
+                free(history);
+                return r;
+        }
+        *ret_self = history;
+        return 0;
+}
+
+extern const SinkHistory sink_history_mongodb; /* named in mongodb.c */
+
+const SinkHistory sink_history_mongodb = { history_open, history_next, history_close };

@@ -1,0 +1,194 @@
+"""The page through the whole daemon: what was stored is drawn, whatever is down meanwhile (P5, P13)."""
+import datetime
+import json
+import time
+from collections import Counter
+
+import pytest
+import requests
+from harness import wait_until
+from services.ports import free_port
+
+TE, HU = "/newest_events/te/val", "/newest_events/hu/val"
+
+
+def now_ms():
+    return time.time_ns() // 1_000_000
+
+
+def reading(device, at_ms, te, hu=None, **more):
+    at = datetime.datetime.fromtimestamp(at_ms / 1000, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    events = {"te": {"val": te, "created_at": at}, **({"hu": {"val": hu, "created_at": at}} if hu is not None else {})}
+    body = {"id": device, "name": f"Room {device}", "source": "home", "request_at": at, "newest_events": events, **more}
+    return json.dumps(body).encode(), {"idempotency_key": f"{at}:home:{device}", "source": "home", "device": device}
+
+
+class Page:
+    """A daemon with a page, as a browser sees it."""
+
+    def __init__(self, daemon, port, password=None):
+        self.daemon, self.url, self.session = daemon, f"http://127.0.0.1:{port}", requests.Session()
+        self.session.trust_env = False
+        if password:
+            self.session.auth = ("", password)
+
+    def get(self, path, status=200, **query):
+        reply = self.session.get(self.url + path, params=query, timeout=20)
+        assert reply.status_code == status, f"{reply.status_code} {reply.text[:300]}"
+        return reply.json()
+
+    def series(self):
+        return {(entry["device"], entry["field"]): entry for entry in self.get("/api/series")["series"]}
+
+    def values(self, entry, start, end, points=600):
+        """{time: (minimum, mean, maximum, count)} of one series."""
+        (found,) = self.get("/api/values", series=entry["id"], **{"from": start, "to": end}, points=points)["series"]
+        return dict(zip(found["time"], zip(found["minimum"], found["mean"], found["maximum"], found["count"])))
+
+    def count(self, key, start, end):
+        entry = self.series().get(key)
+        return sum(count for *_, count in self.values(entry, start, end, 2000).values()) if entry else 0
+
+    def wait_count(self, key, start, end, wanted):
+        wait_until(lambda: self.count(key, start, end) == wanted, f"{wanted} values of {key} (log: {self.daemon.log.lines[-20:]})")
+
+
+def minute(at_ms):
+    return at_ms // 60000 * 60000
+
+
+@pytest.fixture
+def archive(sensorqd, own_queue):
+    """A daemon that stores into files, and shows that."""
+    port = free_port()
+    own_queue.create(subscription="archive")
+    daemon = sensorqd({"pubsub": own_queue.section, "subscribe": [
+        {"subscription": "archive", "backoff": {"initial": "1s", "max": "2s"}, "file": {"directory": "archive"}}],
+        "page": {"listen": f"127.0.0.1:{port}", "series": {HU: "湿度"}}}, own_queue.secrets, env=own_queue.env)
+    daemon.queue = own_queue
+    return Page(daemon, port)
+
+
+def test_what_is_stored_is_drawn(archive):
+    daemon, start = archive.daemon, now_ms() - 3600_000
+    messages = [reading("a", start + n * 20_000, 20 + n / 10, 50 + n) for n in range(90)] + [reading("b", start, -3.5, extra={"co2": 612})]
+    messages = messages[::-1] + messages[:30]  # out of order, and some twice
+    daemon.start()
+    daemon.queue.publish(messages)
+    archive.wait_count(("a", TE), start, now_ms(), 90)
+    assert archive.series().keys() == {("a", TE), ("a", HU), ("b", TE), ("b", "/extra/co2")}
+    entry = archive.series()[("a", HU)]
+    assert (entry["source"], entry["name"], entry["labels"], entry["label"], entry["order"], entry["limits"]) == ("home", "Room a", {}, "湿度", 0, [])
+    assert entry["from"] == start and entry["last"] == {"time": start + 89 * 20_000, "value": 139}
+    expected = {}
+    for n in range(90):
+        expected.setdefault(minute(start + n * 20_000), []).append(50 + n)
+    found = archive.values(entry, start, now_ms())
+    assert {at: (min(v), pytest.approx(sum(v) / len(v)), max(v), len(v)) for at, v in expected.items()} == found
+
+    status = archive.get("/api/status")
+    assert status["page"]["subscription"].endswith("/subscriptions/archive") and abs(status["page"]["time"] - now_ms()) < 60_000
+    assert status["subscriptions"][0]["sink"]["stored"] == 91
+    assert archive.get("/api/values", 404, series=999, **{"from": 0, "to": 1000}) == {"error": "there is no such series"}
+    assert "points" in archive.get("/api/values", 400, series=1, points="a", **{"from": 0, "to": 1000})["error"]
+
+    assert daemon.stop() == 0  # a clean stop saves the rest
+    daemon.start()
+    archive.wait_count(("a", TE), start, now_ms(), 90)
+    daemon.queue.publish([reading("a", start + 2_000_000, 30)])
+    archive.wait_count(("a", TE), start, now_ms(), 91)
+
+
+def test_a_reload_takes_the_page_away_and_brings_it_back(archive):
+    daemon, start = archive.daemon, now_ms() - 600_000
+    daemon.start()
+    daemon.queue.publish([reading("a", start, 20)])
+    archive.wait_count(("a", TE), start, now_ms(), 1)
+    section = daemon.config.pop("page")
+    daemon.write_config()
+    daemon.reload()
+    with pytest.raises(requests.ConnectionError):
+        archive.get("/api/status")
+    daemon.config["page"] = {**section, "password_file": "page.password"}
+    (daemon.directory / "credentials" / "page.password").write_text("secret\n")
+    daemon.write_config()
+    daemon.reload()
+    wait_until(lambda: "The page is served" in "\n".join(daemon.log.lines[-30:]), "the page again")
+    assert archive.session.get(archive.url + "/api/series", timeout=20).status_code == 401
+    archive.session.auth = ("any", "wrong")
+    assert archive.session.get(archive.url + "/", timeout=20).status_code == 401
+    assert daemon.log.wait("PAGE_LOGIN_REFUSED").fields["SENSORQD_ERROR"] == "127.0.0.1"
+    archive.session.auth = ("any", "secret")
+    archive.wait_count(("a", TE), start, now_ms(), 1)
+    assert not any("secret" in line and "secret file" not in line for line in daemon.log.lines)
+
+
+def test_kills_cost_minutes_and_damage_costs_charts(archive):
+    """Readings never: a kill takes what was not saved from the charts, a damaged file is set aside."""
+    daemon, start = archive.daemon, now_ms() - 600_000
+    daemon.start()
+    daemon.queue.publish([reading("a", start + n * 1000, n) for n in range(10)])
+    archive.wait_count(("a", TE), start, now_ms(), 10)
+    assert daemon.stop() == 0
+    daemon.start()
+    daemon.queue.publish([reading("a", start + n * 1000, n) for n in range(10, 15)])
+    archive.wait_count(("a", TE), start, now_ms(), 15)
+    daemon.kill()
+    daemon.start()
+    assert archive.count(("a", TE), start, now_ms()) == 10
+    assert daemon.stop() == 0
+    with open(daemon.state / "page.sqlite", "r+b") as file:
+        file.write(b"rubbish" * 1000)
+    daemon.start()
+    daemon.log.wait("PAGE_DAMAGED")
+    assert archive.series() == {} and (daemon.state / "page.sqlite.damaged").exists()
+    daemon.queue.publish([reading("a", start, 1)])
+    daemon.queue.publish([reading("a", start + 60_000, 1)])
+    archive.wait_count(("a", TE), start, now_ms(), 1)  # the other one is in the archive already
+    lines = [json.loads(line) for path in (daemon.state / "archive").glob("*.ndjson") for line in path.read_text().splitlines()]
+    assert Counter(document["_id"] for document in lines).most_common(1)[0][1] == 1 and len(lines) == 16
+
+
+def test_an_address_that_is_taken(archive):
+    import socket
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", int(archive.url.rsplit(":", 1)[1])))
+        taken.listen()
+        archive.daemon.start()
+        assert "another program has that address" in archive.daemon.log.wait("PAGE_FAILING").fields["SENSORQD_ERROR"]
+    archive.daemon.log.wait("PAGE_RECOVERED")
+    archive.get("/api/status")
+
+
+@pytest.fixture
+def mongodb_page(sensorqd, own_queue, own_mongodb):
+    """A daemon that stores into MongoDB; its page is switched on by the test."""
+    own_queue.create()
+    daemon = sensorqd({"pubsub": own_queue.section, "subscribe": [{"subscription": "sensor-data-mongodb", "mongodb": {
+        "uri": own_mongodb.uri, "database": "home", "collection": "readings", "backoff": {"initial": "1s", "max": "2s"}}}]}, own_queue.secrets, env=own_queue.env)
+    daemon.queue, daemon.mongodb = own_queue, own_mongodb
+    return Page(daemon, free_port())
+
+
+def test_history_of_mongodb_once_and_charts_while_it_is_down(mongodb_page):
+    page, daemon, start = mongodb_page, mongodb_page.daemon, now_ms() - 2 * 365 * 86400_000
+    daemon.start()
+    old = [reading("a", start + n * 3600_000, n % 40, labels="x") for n in range(1500)] + [reading("b", start + n * 60_000, 1) for n in range(700)]
+    for n in range(0, len(old), 500):
+        daemon.queue.publish(old[n:n + 500])
+    wait_until(lambda: daemon.mongodb.client().home.readings.estimated_document_count() == 2200, "everything stored")
+    daemon.config["page"] = {"listen": page.url[7:]}
+    daemon.write_config()
+    daemon.reload()
+    wait_until(lambda: any("is in its charts" in line for line in daemon.log.lines), f"history (log: {daemon.log.lines[-20:]})")
+    daemon.queue.publish([reading("a", now_ms(), 50)])
+    page.wait_count(("a", TE), start - 86400_000, now_ms() + 60_000, 1501)
+    assert page.count(("b", TE), start - 86400_000, now_ms() + 60_000) == 700
+    daemon.stop()
+    daemon.mongodb.stop()
+    daemon.start()
+    assert page.count(("a", TE), start - 86400_000, now_ms() + 60_000) == 1501  # it is down, and nothing is read twice
+    daemon.log.wait("SINK_DOWN")
+    assert page.get("/api/status")["subscriptions"][0]["sink"]["ready"] is False
+    assert page.session.get(page.url + "/healthz", timeout=20).status_code == 503
