@@ -37,11 +37,12 @@ typedef struct Webhook {
         SinkWork *work; /* being written; NULL: none */
         size_t next;    /* the first item that was not tried yet */
         WebhookSpan spans[SPANS_MAX];
-        size_t n_spans;   /* halves to be tried first, the last one next */
-        WebhookSpan span; /* in the request */
-        WebhookBody body; /* of the request; kept while it has no answer */
-        size_t again;     /* the item that such a request begins with, or NOWHERE */
-        unsigned refused; /* alone, since something was taken */
+        size_t n_spans;    /* halves to be tried first, the last one next */
+        WebhookSpan span;  /* in the request */
+        WebhookBody body;  /* of the request; kept while it has no answer */
+        size_t again;      /* the item that such a request begins with, until it is sent, or NOWHERE */
+        WebhookSpan ahead; /* what it held: sent before the items in front of it */
+        unsigned refused;  /* alone, since something was taken */
         HttpRequest *request;
         Stream *stream; /* of a probe */
         SinkAnswer *probed;
@@ -106,25 +107,23 @@ static bool webhook_pick(Webhook *w, size_t *ret_most) {
                 w->span = w->spans[--w->n_spans];
                 return true;
         }
-        if (w->next == w->work->n)
+        if (w->next == w->ahead.begin)
+                w->next = w->ahead.end;
+        if (w->again == NOWHERE && w->next == w->work->n)
                 return false;
-        w->span = (WebhookSpan){ w->next, w->work->n };
-        if (w->next == w->again)
+        w->span = (WebhookSpan){ w->again == NOWHERE ? w->next : w->again, w->work->n };
+        if (w->again != NOWHERE)
                 *ret_most = w->body.n;
-        else if (w->again != NOWHERE && w->next < w->again)
-                w->span.end = w->again;
-        if (w->work->items[w->next].alone)
+        else if (w->next < w->ahead.begin && w->ahead.begin < w->span.end)
+                w->span.end = w->ahead.begin;
+        if (w->work->items[w->span.begin].alone)
                 *ret_most = 1;
         return true;
 }
 
 /* The request that has no answer goes out as it was, if it holds the same. */
 static void webhook_take_body(Webhook *w, WebhookBody *body) {
-        bool same = w->again == w->span.begin && strcmp(body->key, w->body.key) == 0;
-
-        if (w->again == w->span.begin)
-                w->again = NOWHERE;
-        if (same)
+        if (w->again != NOWHERE && strcmp(body->key, w->body.key) == 0)
                 return webhook_body_done(body);
         webhook_body_done(&w->body);
         w->body = *body;
@@ -133,20 +132,26 @@ static void webhook_take_body(Webhook *w, WebhookBody *body) {
 /* 1: there is something to send; 0: nothing left; -ENOMEM. */
 static int webhook_prepare(Webhook *w) {
         WebhookBody body = {};
+        bool half, some;
         size_t most;
         int r;
 
-        while (webhook_pick(w, &most)) {
+        for (half = w->n_spans > 0; webhook_pick(w, &most); half = w->n_spans > 0) {
                 r = webhook_body_build(&w->rules, w->work, most, &w->span, &body);
-                if (w->span.end > w->next)
-                        w->next = w->span.end;
-                if (r >= 0 && body.n > 0) {
+                some = r >= 0 && body.n > 0;
+                if (some)
                         webhook_take_body(w, &body);
-                        return 1;
-                }
-                webhook_body_done(&body);
+                else
+                        webhook_body_done(&body);
                 if (r < 0)
                         return r;
+                if (w->again != NOWHERE)
+                        w->ahead = w->span;
+                else if (!half)
+                        w->next = w->span.end;
+                w->again = NOWHERE;
+                if (some)
+                        return 1;
         }
         return 0;
 }
@@ -314,6 +319,7 @@ static void webhook_write(void *self, SinkWork *work) {
         w->next = 0;
         w->refused = 0;
         w->again = webhook_find_again(w, work);
+        w->ahead = (WebhookSpan){ NOWHERE, NOWHERE };
         webhook_go_on(w);
 }
 

@@ -12,6 +12,7 @@
 #include "lib/json.h"
 #include "lib/sha256.h"
 #include "sinks/webhook.h"
+#include "subscribe/sink-host.h"
 #include "subscribe/sink.h"
 
 #define SUBSCRIPTION "projects/p/subscriptions/s"
@@ -92,6 +93,10 @@ static int says_no_to_poison(const World *w, const Call *call) {
 
 static int says_nothing_at_first(const World *w, const Call *call) {
         return w->n_calls == 1 ? NO_ANSWER : 200;
+}
+
+static int says_nothing_at_the_beginning(const World *w, const Call *call) {
+        return w->n_calls == 0 ? NO_ANSWER : 200;
 }
 
 static int says_wait_at_first(const World *w, const Call *call) {
@@ -242,6 +247,54 @@ static void test_no_answer(void **state) {
         assert_string_equal(w->calls[1].key, w->calls[2].key);
         assert_string_equal(w->calls[1].body, w->calls[2].body);
         assert_int_equal(w->calls[3].n, 1);
+}
+
+static void on_host_answer(void *userdata) {
+        *(bool *) userdata = true;
+}
+
+static void on_host_seen(void *userdata, unsigned seen) {
+}
+
+/* One write of the messages *from* to *to*, without the sink's judgement. */
+static void ask_host(World *w, SinkHost *host, bool *answered, Batch *batch, size_t from, size_t to) {
+        SinkWork *work;
+
+        *answered = false;
+        assert_int_equal(sink_host_prepare(host, to - from, &work), 0);
+        for (size_t i = from; i < to; i++)
+                work->items[i - from].message = &batch->pull.messages[i];
+        sink_host_ask(host, SINK_STEP_WRITE, batch);
+        while (!*answered)
+                assert_true(loop_turn(w->loop, WAIT_USEC) > 0);
+}
+
+/* ... also where others stand in front of its documents: it goes first, and nothing is left out. */
+static void test_no_answer_behind_another(void **state) {
+        static const char *const texts[] = { "{\"v\":0}", "{\"v\":1}", "{\"v\":2}", "{\"v\":3}" };
+        World *w = *state;
+        bool answered;
+        const SinkHostCallbacks callbacks = { .on_answer = on_host_answer,
+                .on_seen = on_host_seen,
+                .userdata = &answered,
+                .means = { .loop = w->loop, .http = w->http, .secrets = w->secrets, .state_dir = w->state_dir } };
+        _cleanup_(batch_freep) Batch *batch = batch_of(texts, 4);
+        char problem[SINK_DETAIL_MAX];
+        SinkHost *host;
+
+        w->says = says_nothing_at_the_beginning;
+        w->keys.batch = 2;
+        assert_int_equal(sink_host_new(types_sink("webhook"), &w->config, &callbacks, &host, problem), 0);
+        ask_host(w, host, &answered, batch, 1, 3);
+        ask_host(w, host, &answered, batch, 0, 4);
+        for (size_t i = 0; i < 4; i++)
+                assert_int_equal(sink_host_work(host, NULL)->items[i].verdict, SINK_STORED);
+        assert_null(sink_host_free(host));
+        assert_int_equal(w->n_calls, 4);
+        assert_string_equal(w->calls[0].key, w->calls[1].key);
+        assert_string_equal(w->calls[0].body, w->calls[1].body);
+        assert_contains(w->calls[2].body, "\"n0\"");
+        assert_contains(w->calls[3].body, "\"n3\"");
 }
 
 static void test_retry_after(void **state) {
@@ -439,6 +492,7 @@ int main(void) {
                 TEST(test_batches),
                 TEST(test_one_is_refused),
                 TEST(test_no_answer),
+                TEST(test_no_answer_behind_another),
                 TEST(test_retry_after),
                 TEST(test_all_are_refused),
                 TEST(test_a_wrong_secret),
