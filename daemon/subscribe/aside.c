@@ -176,7 +176,7 @@ size_t aside_expire(Aside *aside, usec_t now) {
         return n;
 }
 
-usec_t aside_next(const Aside *aside) {
+usec_t aside_next(const Aside *aside, bool free) {
         usec_t next = USEC_INFINITY;
 
         for (size_t i = 0; i < aside->n; i++) {
@@ -185,7 +185,7 @@ usec_t aside_next(const Aside *aside) {
 
                 if (item->trying)
                         continue;
-                if (aside->n_tried > 0 || end < due)
+                if (!free || aside->n_tried > 0 || end < due)
                         due = end;
                 next = due < next ? due : next;
         }

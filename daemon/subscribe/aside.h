@@ -34,8 +34,8 @@ void aside_return(Aside *aside, const Batch *batch);
 
 /* Forgets those whose max_hold is over; they are the queue's again. Returns how many. */
 size_t aside_expire(Aside *aside, usec_t now);
-/* When aside_try() or aside_expire() has something to do; USEC_INFINITY: never. */
-usec_t aside_next(const Aside *aside);
+/* When aside_expire() has something to do, or aside_try() where the sink is *free*; USEC_INFINITY: never. */
+usec_t aside_next(const Aside *aside, bool free);
 
 /* At the stop: gives all back to the queue, once, and forgets them. *done* is called when the queue knows. */
 void aside_release(Aside *aside, void (*done)(void *userdata), void *userdata);

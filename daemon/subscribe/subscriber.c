@@ -199,7 +199,7 @@ static void subscriber_pull(Subscriber *s, usec_t now) {
 }
 
 static usec_t next_look(const Subscriber *s, usec_t now) {
-        usec_t next = s->ready ? aside_next(s->aside) : USEC_INFINITY;
+        usec_t next = s->ready ? aside_next(s->aside, !find_held(s, HELD_WRITING)) : USEC_INFINITY;
         PullsStatus pulls;
 
         pulls_status(s->pulls, &pulls);
