@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Blocks of powers of two, each with its size class in front; freed ones wait in a list for each class. One process at a
- * time uses it, so there are no locks. */
+/* Blocks of powers of two, each with its size class in front; freed ones wait in a list for each class. One process at
+ * a time uses it, so there are no locks. */
 #include "arena.h"
 
 #include <assert.h>
@@ -122,7 +122,6 @@ void *arena_free(void *pointer) {
         arena->free[block->class] = block;
         return NULL;
 }
-
 
 void *arena_resize(void *pointer, size_t size) {
         size_t room;

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lib/http.h over a network of the simulation: each request is an Exchange, whose fate is drawn when it starts. */
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+#include "counts.h"
+#include "exchange.h"
+#include "pubsub.h"
+#include "remotes.h"
+
+#define STORM_SPAN USEC_PER_MINUTE
+#define STORM_MAX 240 /* requests to one end within a minute that brought nothing */
+
+struct Http {
+        unsigned requests;
+};
+
+struct HttpRequest {
+        Http *http;
+        Exchange *exchange;
+        HttpDone done;
+        void *userdata;
+        Bytes sent;
+};
+
+/* ---- the exchange ---- */
+
+Exchange *exchange_ref(Exchange *x) {
+        x->references++;
+        return x;
+}
+
+Exchange *exchange_unref(Exchange *x) {
+        if (--x->references > 0)
+                return NULL;
+        arena_free(x->method);
+        arena_free(x->url);
+        arena_free(x->body);
+        arena_free(x->bearer);
+        arena_free(x->headers);
+        arena_free(x->reply);
+        arena_free(x->reply_headers);
+        arena_free(x);
+        return NULL;
+}
+
+bool exchange_is_dropped(const Exchange *x) {
+        return x->life != world->life || !x->client;
+}
+
+static char *append_line(char *lines, const char *line) {
+        size_t before = lines ? strlen(lines) : 0, size = strlen(line);
+
+        lines = arena_resize(lines, before + size + 2);
+        memcpy(lines + before, line, size);
+        memcpy(lines + before + size, "\n", 2);
+        return lines;
+}
+
+void exchange_header(Exchange *x, const char *format, ...) {
+        char line[512];
+        va_list arguments;
+
+        va_start(arguments, format);
+        (void) vsnprintf(line, sizeof(line), format, arguments);
+        va_end(arguments);
+        x->reply_headers = append_line(x->reply_headers, line);
+}
+
+static void later(Exchange *x, usec_t at, void (*run)(void *subject, uint64_t number), uint64_t number) {
+        world_at(at, run, exchange_ref(x), number, 0);
+}
+
+/* ---- the way back ---- */
+
+/* Requests in one direction that bring nothing must not come one after the other. */
+static void watch_storm(const Exchange *x, bool progress) {
+        static struct {
+                usec_t since;
+                unsigned n;
+        } storms[_TARGET_MAX];
+        static unsigned life;
+
+        if (life != world->life) {
+                memset(storms, 0, sizeof(storms));
+                life = world->life;
+        }
+        if (progress)
+                return;
+        if (world->now - storms[x->target].since > STORM_SPAN) {
+                storms[x->target].since = world->now;
+                storms[x->target].n = 0;
+        }
+        if (++storms[x->target].n > STORM_MAX)
+                world_fail("%u requests to %s within a minute brought nothing", storms[x->target].n,
+                        weather_target_name(x->target));
+}
+
+static const char *describe(HttpOutcome outcome, int status, char *text, size_t size) {
+        switch (outcome) {
+        case HTTP_ANSWERED:
+                (void) snprintf(text, size, "HTTP %d", status);
+                return text;
+        case HTTP_UNREACHABLE:
+                return "connection refused";
+        case HTTP_TLS:
+                return "TLS handshake failed";
+        case HTTP_TIMEOUT:
+                return "no reply in time";
+        case HTTP_CUT:
+                return "connection lost while waiting for the reply";
+        case HTTP_TOO_LARGE:
+                return "the reply is larger than allowed";
+        }
+        return "";
+}
+
+static HttpReply make_reply(Exchange *x, HttpOutcome outcome, char *detail, size_t size) {
+        HttpReply reply = { .outcome = outcome, .request = x->client, .sent = bytes_steal(&x->client->sent) };
+
+        if (outcome == HTTP_ANSWERED) {
+                reply.status = x->status;
+                reply.retry_after = x->retry_after;
+                reply.date = world_true_time() / USEC_PER_SEC * USEC_PER_SEC;
+                if (x->reply_size > 0 && bytes_append(&reply.body, x->reply, x->reply_size) < 0)
+                        abort();
+        }
+        reply.detail = describe(outcome, reply.status, detail, size);
+        return reply;
+}
+
+static void deliver(Exchange *x, HttpOutcome outcome) {
+        HttpRequest *request = x->client;
+        bool good = outcome == HTTP_ANSWERED && x->status < 300;
+        char detail[64], door[64];
+        HttpReply reply;
+
+        if (outcome == HTTP_ANSWERED && x->reply_size > x->max_reply)
+                outcome = HTTP_TOO_LARGE;
+        world_trace("http %s %s: %s", x->method, x->url, describe(outcome, x->status, detail, sizeof(detail)));
+        reply = make_reply(x, outcome, detail, sizeof(detail));
+        watch_storm(x, good && x->progress);
+        (void) snprintf(door, sizeof(door), "%s answer %s", weather_target_name(x->target), good ? "good" : "bad");
+        world_door(door);
+        if (good && x->fault != FAULT_GARBLED && x->fault != FAULT_PORTAL && x->target == TARGET_REMO)
+                remotes_remo_delivered(x->reply);
+        x->client = NULL;
+        request->done(request->userdata, &reply);
+        bytes_done(&reply.body);
+        bytes_done(&reply.sent);
+        request->http->requests--;
+        free(request);
+        (void) snprintf(door, sizeof(door), "%s done", weather_target_name(x->target));
+        world_door(door);
+}
+
+/* *number*: HttpOutcome. */
+static void on_end(void *subject, uint64_t number) {
+        Exchange *x = subject;
+
+        if (!exchange_is_dropped(x))
+                deliver(x, (HttpOutcome) number);
+        exchange_unref(x);
+}
+
+static void end(Exchange *x, usec_t at, HttpOutcome outcome) {
+        later(x, at < x->deadline ? at : x->deadline, on_end, at < x->deadline ? outcome : HTTP_TIMEOUT);
+}
+
+void exchange_answer(Exchange *x, int status, const char *body, size_t size) {
+        usec_t now = world->now, patience = x->deadline > now ? x->deadline - now : 0;
+
+        x->status = status;
+        x->reply = arena_copy(body, size);
+        x->reply_size = size;
+        switch (x->fault) {
+        case FAULT_UNANSWERED:
+                return end(x, x->deadline, HTTP_TIMEOUT);
+        case FAULT_CUT_LATE:
+                return end(x, now + world_latency(20 * USEC_PER_SEC), HTTP_CUT);
+        case FAULT_SLOW:
+                return end(x, now + draw_below(&world->chance, patience + patience / 4), HTTP_ANSWERED);
+        case FAULT_BROKEN_LATE:
+                x->status = 503;
+                x->reply_size = 0;
+                return end(x, now + world_latency(10 * USEC_PER_SEC), HTTP_ANSWERED);
+        case FAULT_GARBLED:
+                x->reply_size = draw_below(&world->chance, size);
+                return end(x, now + world_latency(USEC_PER_SEC), HTTP_ANSWERED);
+        default:
+                return end(x, now + world_latency(100 * USEC_PER_MSEC), HTTP_ANSWERED);
+        }
+}
+
+/* ---- the way there ---- */
+
+static void on_arrival(void *subject, uint64_t number) {
+        Exchange *x = subject;
+
+        switch (x->target) {
+        case TARGET_PULL:
+        case TARGET_PUBLISH:
+        case TARGET_ACK:
+        case TARGET_LOOK:
+                pubsub_serve(x);
+                break;
+        default:
+                remotes_serve(x);
+        }
+        exchange_unref(x);
+}
+
+static void answer_error(Exchange *x, int status, const char *word) {
+        static const char page[] = "<!doctype html><html><head><title>Error</title></head><body>Sorry.</body></html>";
+        char body[256];
+
+        if (!word)
+                return exchange_answer(x, status, page, strlen(page));
+        (void) snprintf(body, sizeof(body), "{\"error\":{\"code\":%d,\"message\":\"simulated\",\"status\":\"%s\"}}",
+                status, word);
+        exchange_answer(x, status, body, strlen(body));
+}
+
+static void answer_busy(Exchange *x) {
+        static const int statuses[] = { 429, 503, 503 };
+
+        if (draw_below(&world->chance, 2) == 0) {
+                x->retry_after = (1 + draw_skewed(&world->chance, 300)) * USEC_PER_SEC;
+                exchange_header(x, "Retry-After: %" PRIu64, x->retry_after / USEC_PER_SEC);
+        }
+        answer_error(x, statuses[draw_below(&world->chance, 3)],
+                draw_below(&world->chance, 2) == 0 ? "RESOURCE_EXHAUSTED" : NULL);
+}
+
+/* What stands before the server answers in its place. */
+static void on_front(void *subject, uint64_t number) {
+        static const int broken[] = { 500, 502, 504, 408, 500 };
+        Exchange *x = subject;
+
+        switch (x->fault) {
+        case FAULT_DENIED:
+                answer_error(x, 403, "PERMISSION_DENIED");
+                break;
+        case FAULT_MISSING:
+                answer_error(x, x->target == TARGET_HOOK ? 408 : 404, "NOT_FOUND");
+                break;
+        case FAULT_BUSY:
+                answer_busy(x);
+                break;
+        case FAULT_UNAUTHORIZED:
+                answer_error(x, 401, "UNAUTHENTICATED");
+                break;
+        case FAULT_PORTAL:
+                answer_error(x, x->target == TARGET_HOOK ? 302 : 200, NULL);
+                break;
+        case FAULT_PROXY:
+                answer_error(x, x->target == TARGET_HOOK ? 407 : 403 + (int) draw_below(&world->chance, 2), NULL);
+                break;
+        default:
+                answer_error(x, broken[draw_below(&world->chance, 5)],
+                        draw_below(&world->chance, 2) == 0 ? "UNAVAILABLE" : NULL);
+        }
+        exchange_unref(x);
+}
+
+static void depart(Exchange *x) {
+        usec_t now = world->now;
+
+        switch (x->fault) {
+        case FAULT_UNREACHABLE:
+                return end(x, now + world_latency(30 * USEC_PER_SEC), HTTP_UNREACHABLE);
+        case FAULT_TLS:
+                return end(x, now + world_latency(USEC_PER_SEC), HTTP_TLS);
+        case FAULT_LOST:
+                return end(x, x->deadline, HTTP_TIMEOUT);
+        case FAULT_CUT_EARLY:
+                return end(x, now + world_latency(20 * USEC_PER_SEC), HTTP_CUT);
+        case FAULT_DENIED:
+        case FAULT_MISSING:
+        case FAULT_BUSY:
+        case FAULT_BROKEN:
+        case FAULT_UNAUTHORIZED:
+        case FAULT_PORTAL:
+        case FAULT_PROXY:
+                return later(x, now + world_latency(USEC_PER_SEC), on_front, 0);
+        default:
+                later(x, now + world_latency(100 * USEC_PER_MSEC), on_arrival, 0);
+                return later(x, x->deadline, on_end, HTTP_TIMEOUT);
+        }
+}
+
+/* ---- the client ---- */
+
+int http_new(Loop *loop, const char *user_agent, Http **ret) {
+        *ret = calloc(1, sizeof(Http));
+        return *ret ? 0 : -ENOMEM;
+}
+
+Http *http_free(Http *http) {
+        if (!http)
+                return NULL;
+        if (http->requests > 0)
+                world_fail("%u requests are left at the end", http->requests);
+        free(http);
+        return NULL;
+}
+
+static Target target_of(const HttpSpec *spec) {
+        static const struct {
+                const char *part;
+                Target target;
+        } parts[] = {
+                { ":pull", TARGET_PULL },
+                { ":publish", TARGET_PUBLISH },
+                { ":acknowledge", TARGET_ACK },
+                { ":modifyAckDeadline", TARGET_ACK },
+                { "//pubsub.googleapis.com/", TARGET_LOOK },
+                { "//oauth2.googleapis.com/", TARGET_TOKEN },
+                { "//api.nature.global/", TARGET_REMO },
+                { "//hook.example/", TARGET_HOOK },
+        };
+
+        for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+                if (strstr(spec->url, parts[i].part))
+                        return parts[i].target;
+        world_fail("a request to a place that is not there: %s", spec->url);
+}
+
+static Exchange *make_exchange(const HttpSpec *spec) {
+        Exchange *x = arena_alloc(sizeof(Exchange));
+        usec_t patience = spec->timeout;
+
+        if (spec->stall > 0 && spec->stall + spec->stall / 4 < patience)
+                patience = spec->stall + spec->stall / 4;
+        x->life = world->life;
+        x->references = 1;
+        x->target = target_of(spec);
+        x->method = arena_text(spec->method);
+        x->url = arena_text(spec->url);
+        x->bearer = spec->bearer ? arena_text(spec->bearer) : NULL;
+        for (const char *const *header = spec->headers; header && *header; header++)
+                x->headers = append_line(x->headers, *header);
+        x->body = arena_copy(spec->body.data, spec->body.size);
+        x->body_size = spec->body.size;
+        x->started = world->now;
+        x->deadline = world->now + patience;
+        x->max_reply = spec->max_reply;
+        x->fault = weather_fault(x->target);
+        return x;
+}
+
+int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret) {
+        HttpRequest *request;
+        char door[64];
+
+        if (http_url_check(spec->url) == HTTP_URL_MALFORMED)
+                return -EINVAL;
+        request = calloc(1, sizeof(HttpRequest));
+        if (!request)
+                return -ENOMEM;
+        *request = (HttpRequest){ http, make_exchange(spec), done, userdata, bytes_steal(&spec->body) };
+        request->exchange->client = request;
+        (void) snprintf(door, sizeof(door), "%s start", weather_target_name(request->exchange->target));
+        world_door(door);
+        pubsub_check(request->exchange);
+        world_trace("http %s %s, %zu bytes", spec->method, spec->url, request->sent.size);
+        depart(request->exchange);
+        exchange_unref(request->exchange);
+        http->requests++;
+        *ret = request;
+        (void) snprintf(door, sizeof(door), "%s sent", weather_target_name(request->exchange->target));
+        world_door(door);
+        return 0;
+}
+
+HttpRequest *http_cancel(HttpRequest *request) {
+        if (!request)
+                return NULL;
+        request->exchange->client = NULL;
+        request->http->requests--;
+        bytes_done(&request->sent);
+        free(request);
+        return NULL;
+}
+
+const char *http_reply_header(const HttpReply *reply, const char *name) {
+        size_t size = strlen(name);
+        char *line = reply->request->exchange->reply_headers;
+        static char value[256];
+
+        for (; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+                if (strncasecmp(line, name, size) == 0 && line[size] == ':') {
+                        (void) snprintf(
+                                value, sizeof(value), "%.*s", (int) strcspn(line + size + 2, "\n"), line + size + 2);
+                        return value;
+                }
+        return NULL;
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "arena.h"
+#include "counts.h"
+#include "doors.h"
+#include "pubsub.h"
+#include "remotes.h"
+#include "talk.h"
+#include "weather.h"
+
+typedef struct Plan {
+        const char *directory;
+        char config[512];
+        unsigned devices, subscriptions;
+        PlanSink sinks[SUBSCRIPTIONS_MAX];
+        unsigned interval, interval_max;               /* s */
+        unsigned max_rows;                             /* of the outbox; 0: the default */
+        unsigned max_messages, pulls, max_hold, batch; /* drawn anew at a reload */
+        bool written;
+} Plan;
+
+unsigned plan_devices(void) {
+        return world->plan->devices;
+}
+
+usec_t plan_interval(void) {
+        return world->plan->interval_max * USEC_PER_SEC;
+}
+
+unsigned plan_subscriptions(void) {
+        return world->plan->subscriptions;
+}
+
+PlanSink plan_sink(unsigned subscription) {
+        return world->plan->sinks[subscription];
+}
+
+int plan_subscription(PlanSink sink) {
+        for (unsigned i = 0; i < world->plan->subscriptions; i++)
+                if (world->plan->sinks[i] == sink)
+                        return (int) i;
+        return -1;
+}
+
+const char *plan_config_path(void) {
+        return world->plan->config;
+}
+
+/* ---- the configuration ---- */
+
+static void draw_topology(Draw *d) {
+        Plan *p = world->plan;
+        unsigned first = 1;
+
+        p->devices = 1 + (unsigned) draw_skewed(d, 7);
+        p->subscriptions = 1 + (unsigned) draw_below(d, 2);
+        for (unsigned i = 0; i < p->subscriptions; i++)
+                p->sinks[i] = (PlanSink) ((first + i) % _SINK_MAX);
+        p->max_rows = draw_below(d, 4) == 0 ? 20 + (unsigned) draw_skewed(d, 2000) : 0;
+}
+
+static void draw_settings(Draw *d) {
+        static const unsigned intervals[] = { 60, 60, 60, 30, 120, 300 }, holds[] = { 3600, 3600, 600, 60, 7200 };
+        Plan *p = world->plan;
+
+        p->interval = intervals[draw_below(d, 6)];
+        if (p->interval > p->interval_max)
+                p->interval_max = p->interval;
+        p->max_messages = draw_below(d, 3) == 0 ? 1 + (unsigned) draw_skewed(d, 999) : 1000;
+        p->pulls = draw_below(d, 3) == 0 ? 1 + (unsigned) draw_below(d, 8) : 2;
+        p->max_hold = holds[draw_below(d, 5)];
+        p->batch = 1 + (unsigned) draw_skewed(d, 199);
+}
+
+static FILE *open_file(const char *name) {
+        char path[512];
+        FILE *file;
+
+        (void) snprintf(path, sizeof(path), "%s/%s", world->plan->directory, name);
+        file = fopen(path, "w");
+        if (!file) {
+                perror(path);
+                exit(70);
+        }
+        return file;
+}
+
+static void write_sink(FILE *file, unsigned i) {
+        const Plan *p = world->plan;
+
+        fprintf(file, "  - subscription: sub-%u\n    max_messages: %u\n    pulls: %u\n    max_hold: %us\n", i,
+                p->max_messages, p->pulls, p->max_hold);
+        switch (p->sinks[i]) {
+        case SINK_MONGO:
+                fprintf(file, "    mongodb:\n      uri: mongodb://mongo.example:27017/\n      database: home\n"
+                              "      collection: readings\n");
+                break;
+        case SINK_HOOK:
+                fprintf(file, "    webhook:\n      url: https://hook.example/in\n      batch: %u\n", p->batch);
+                break;
+        case SINK_FILE:
+                fprintf(file, "    file:\n      directory: archive\n      compress: none\n");
+                break;
+        case _SINK_MAX:
+                break;
+        }
+}
+
+void plan_write_config(void) {
+        const Plan *p = world->plan;
+        FILE *file = open_file("sensorqd.yaml");
+
+        fprintf(file,
+                "state_dir: " PLAN_STATE "\npubsub:\n  project: " PUBSUB_PROJECT "\n  credentials_file: key.json\n");
+        fprintf(file, "publish:\n  topic: " PUBSUB_TOPIC "\n");
+        if (p->max_rows > 0)
+                fprintf(file, "  outbox: { max_rows: %u }\n", p->max_rows);
+        fprintf(file,
+                "  sources:\n    - name: home\n      type: nature_remo\n      interval: %us\n      token_file: "
+                "remo.token\n",
+                p->interval);
+        fprintf(file, "subscribe:\n");
+        for (unsigned i = 0; i < p->subscriptions; i++)
+                write_sink(file, i);
+        (void) fclose(file);
+}
+
+/* ---- what is planned ---- */
+
+static void again(void (*run)(void *subject, uint64_t number), usec_t mean) {
+        world_in(mean / 10 + draw_below(&world->chance, 2 * mean), run, NULL, mean, 0);
+}
+
+/* *number*: the mean time between two. */
+static void on_death(void *subject, uint64_t number) {
+        again(on_death, number);
+        if (world->life == 0 || world->death_in > 0 || !weather_may("a death is near"))
+                return;
+        world->death_in = 1 + draw_skewed(&world->chance, 40);
+        world->death_is_cut = draw_below(&world->chance, 3) == 0;
+}
+
+static void on_stop(void *subject, uint64_t number) {
+        again(on_stop, number);
+        if (world->life == 0 || !weather_may("SIGTERM"))
+                return;
+        world_count("stop");
+        plan_stop();
+}
+
+void plan_stop(void) {
+        if (world->stopped_at == 0) {
+                world->stopped_at = world->now;
+                world->stopped_asleep = world->asleep;
+        }
+        door_signal(SIGTERM);
+}
+
+static void on_reload(void *subject, uint64_t number) {
+        again(on_reload, number);
+        if (world->life == 0 || !weather_may("SIGHUP"))
+                return;
+        world_count("reload");
+        draw_settings(&world->chance);
+        plan_write_config();
+        talk_reloaded();
+        door_signal(SIGHUP);
+}
+
+static void on_sleep(void *subject, uint64_t number) {
+        usec_t span;
+
+        again(on_sleep, number);
+        if (!weather_may("the machine sleeps"))
+                return;
+        span = draw_skewed(&world->chance, 4 * USEC_PER_HOUR);
+        world_count("sleep");
+        world->now += span;
+        world->asleep += span;
+}
+
+static void on_clock(void *subject, uint64_t number) {
+        again(on_clock, number);
+        if (!weather_may("the wall clock is set"))
+                return;
+        world_count("clock set");
+        world->skew = 0;
+        if (draw_below(&world->chance, 2) == 0)
+                world->skew = (int64_t) draw_skewed(&world->chance, 2 * USEC_PER_HOUR) - (int64_t) USEC_PER_HOUR;
+}
+
+static void on_revoke(void *subject, uint64_t number) {
+        again(on_revoke, number);
+        if (!weather_may("tokens are revoked"))
+                return;
+        world_count("tokens revoked");
+        remotes_revoke_tokens();
+}
+
+static void plan_events(Draw *d) {
+        static const struct {
+                void (*run)(void *subject, uint64_t number);
+                usec_t mean;
+        } kinds[] = {
+                { on_death, 3 * USEC_PER_HOUR },
+                { on_stop, 12 * USEC_PER_HOUR },
+                { on_reload, 8 * USEC_PER_HOUR },
+                { on_sleep, 24 * USEC_PER_HOUR },
+                { on_clock, 12 * USEC_PER_HOUR },
+                { on_revoke, 12 * USEC_PER_HOUR },
+        };
+
+        for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+                if (draw_below(d, 3) > 0)
+                        again(kinds[i].run, kinds[i].mean >> draw_below(d, 5));
+}
+
+void plan_calm(void) {
+        world->skew = 0;
+        world->death_in = 0;
+}
+
+void plan_new(const char *directory) {
+        Draw d = draw_split(&world->chance, 'p');
+        Plan *p = arena_alloc(sizeof(Plan));
+
+        world->plan = p;
+        p->directory = arena_text(directory);
+        (void) snprintf(p->config, sizeof(p->config), "%s/sensorqd.yaml", directory);
+        draw_topology(&d);
+        draw_settings(&d);
+        plan_events(&d);
+        plan_write_config();
+        for (unsigned i = 0; i < p->subscriptions; i++)
+                counts_add_at("sink ", (const char *const[]){ "mongodb", "webhook", "file" }[p->sinks[i]]);
+}

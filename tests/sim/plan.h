@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What a seed draws beside the weather: the configuration of the daemon, and when it is killed, stopped, reloaded; when
+ * the machine loses power, sleeps, or has its clock set. */
+
+#include "world.h"
+
+#define PLAN_STATE "/sim/state" /* on the simulated disk */
+
+typedef enum PlanSink { SINK_MONGO, SINK_HOOK, SINK_FILE, _SINK_MAX } PlanSink;
+
+/* Draws all of it and plans the events. *directory*: for the daemon's files. */
+void plan_new(const char *directory);
+unsigned plan_devices(void);
+usec_t plan_interval(void);
+/* The number of the subscription that has such a sink; -1: none has. */
+int plan_subscription(PlanSink sink);
+PlanSink plan_sink(unsigned subscription);
+unsigned plan_subscriptions(void);
+/* Writes sensorqd.yaml and what it names, as it is drawn now. */
+void plan_write_config(void);
+const char *plan_config_path(void);
+/* SIGTERM. */
+void plan_stop(void);
+/* The weather is over: nothing is planned any more. */
+void plan_calm(void);

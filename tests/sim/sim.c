@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sim [--seeds A..B | --seed N] [--hours H] [--faults N] [--trace] [--counts]: runs seeds one after the other, a line
+ * for each that fails. Exit 1 when one did. Used by tests/sim/run. */
+#include <getopt.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "counts.h"
+#include "life.h"
+
+#define ARENA_SIZE (UINT64_C(4) << 30)
+
+typedef struct Options {
+        uint64_t first, last;
+        bool counts, digests;
+        RunOptions run;
+} Options;
+
+static void usage(void) {
+        fprintf(stderr,
+                "usage: sim [--seeds A..B | --seed N] [--hours H] [--faults N] [--trace] [--digests] [--counts]\n");
+        exit(64);
+}
+
+static void read_range(const char *text, Options *o) {
+        if (sscanf(text, "%" SCNu64 "..%" SCNu64, &o->first, &o->last) != 2 || o->first > o->last)
+                usage();
+}
+
+static Options read_options(int argc, char **argv) {
+        static const struct option options[] = { { "seeds", 1, NULL, 's' }, { "seed", 1, NULL, 'n' },
+                { "hours", 1, NULL, 'h' }, { "faults", 1, NULL, 'f' }, { "trace", 0, NULL, 't' },
+                { "counts", 0, NULL, 'c' }, { "digests", 0, NULL, 'd' }, {} };
+        Options o = { .first = 1, .last = 1, .run = { .hours = 24 * USEC_PER_HOUR, .fault_limit = UINT64_MAX } };
+        int c;
+
+        while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+                switch (c) {
+                case 's':
+                        read_range(optarg, &o);
+                        break;
+                case 'n':
+                        o.first = o.last = strtoull(optarg, NULL, 10);
+                        break;
+                case 'h':
+                        o.run.hours = (usec_t) (strtod(optarg, NULL) * (double) USEC_PER_HOUR);
+                        break;
+                case 'f':
+                        o.run.fault_limit = strtoull(optarg, NULL, 10);
+                        break;
+                case 't':
+                        o.run.tracing = true;
+                        break;
+                case 'c':
+                        o.counts = true;
+                        break;
+                case 'd':
+                        o.digests = true;
+                        break;
+                default:
+                        usage();
+                }
+        if (optind != argc)
+                usage();
+        return o;
+}
+
+static FILE *create(const char *directory, const char *name) {
+        char path[512];
+        FILE *file;
+
+        (void) snprintf(path, sizeof(path), "%s/%s", directory, name);
+        file = fopen(path, "w");
+        if (!file) {
+                perror(path);
+                exit(70);
+        }
+        return file;
+}
+
+/* As Google writes it; the key is made for this run. */
+static void write_key(const char *directory) {
+        EVP_PKEY *key = EVP_RSA_gen(2048);
+        BIO *memory = BIO_new(BIO_s_mem());
+        FILE *file = create(directory, "key.json");
+        char *text;
+        long size;
+
+        if (!key || !memory || PEM_write_bio_PrivateKey(memory, key, NULL, NULL, 0, NULL, NULL) != 1)
+                abort();
+        size = BIO_get_mem_data(memory, &text);
+        fprintf(file, "{\"type\":\"service_account\",\"client_email\":\"sim@sim.example\",\"private_key_id\":\"1\","
+                      "\"token_uri\":"
+                      "\"https://oauth2.googleapis.com/token\",\"private_key\":\"");
+        for (long i = 0; i < size; i++)
+                if (text[i] == '\n')
+                        fputs("\\n", file);
+                else
+                        fputc(text[i], file);
+        fprintf(file, "\"}\n");
+        (void) fclose(file);
+        BIO_free(memory);
+        EVP_PKEY_free(key);
+}
+
+static const char *make_directory(void) {
+        static char directory[64];
+        FILE *file;
+
+        (void) snprintf(directory, sizeof(directory), "/dev/shm/sensorqd-sim-%d", (int) getpid());
+        if (mkdir(directory, 0700) < 0) {
+                perror(directory);
+                exit(70);
+        }
+        write_key(directory);
+        file = create(directory, "remo.token");
+        fprintf(file, "remo-token\n");
+        (void) fclose(file);
+        return directory;
+}
+
+static void remove_directory(const char *directory) {
+        char command[128];
+
+        (void) snprintf(command, sizeof(command), "rm -rf %s", directory);
+        if (system(command) != 0)
+                fprintf(stderr, "%s cannot be removed\n", directory);
+}
+
+static bool run_one(uint64_t seed, const Options *o) {
+        RunResult result;
+
+        run_seed(seed, &o->run, &result);
+        if (o->digests)
+                printf("DIGEST %" PRIu64 " %016" PRIx64 " %" PRIu64 " %" PRIu64 "\n", seed, result.digest, result.steps,
+                        result.faults);
+        if (result.failed)
+                printf("FAILED %" PRIu64 " %" PRIu64 " %s\n", seed, result.faults, result.failure);
+        fflush(stdout);
+        counts_add("seeds");
+        counts_add_n("seconds", result.span / USEC_PER_SEC);
+        return !result.failed;
+}
+
+int main(int argc, char **argv) {
+        Options o = read_options(argc, argv);
+        bool good = true;
+
+        (void) setenv("TZ", "UTC", 1);
+        (void) unsetenv("PUBSUB_EMULATOR_HOST");
+        (void) unsetenv("RUNTIME_DIRECTORY");
+        (void) unsetenv("CREDENTIALS_DIRECTORY");
+        arena_open(ARENA_SIZE);
+        counts_open();
+        o.run.directory = make_directory();
+        for (uint64_t seed = o.first; seed <= o.last; seed++)
+                good = run_one(seed, &o) && good;
+        if (o.counts)
+                counts_print(stdout);
+        remove_directory(o.run.directory);
+        return good ? 0 : 1;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What the daemon says in its log. */
+
+void talk_new(void);
+/* A daemon starts: nothing was said yet. */
+void talk_begin(void);
+/* Other stages may take over from those that spoke: for a while, what those said needs no end, and an end no beginning.
+ */
+void talk_reloaded(void);
+/* How many failures were said that are not over. */
+unsigned talk_open(void);
+/* All is well: every failure that was said must be over, and said to be. */
+void talk_check(void);
