@@ -10,6 +10,8 @@
 
 #define BUSY_MSEC 200 /* of the event loop, for somebody who looks into the file with the sqlite3 tool */
 
+#define LOG_PIECE 4096
+
 #define PING_EVERY_STEPS 1000 /* of SQLite's machine: some rows, or some milliseconds where each needs the disk */
 
 struct Sql {
@@ -109,7 +111,9 @@ static int expect(Sql *sql, const char *pragma, const char *value) {
         r = sql_step(statement);
         if (r != SQL_ROW)
                 return r == SQL_DONE ? -EOPNOTSUPP : r;
-        return slice_equal(sql_column(statement, 0), value) ? 0 : -EOPNOTSUPP;
+        if (!slice_equal(sql_column(statement, 0), value))
+                return -EOPNOTSUPP;
+        return sql_step(statement); /* a change of the mode is committed only here */
 }
 
 static int configure(Sql *sql) {
@@ -126,6 +130,19 @@ static int configure(Sql *sql) {
         if (r == 0)
                 r = expect(sql, "PRAGMA synchronous", "2");
         return r;
+}
+
+/* The names of the file and its log are durable before anything in them is said to be: SQLite sees to that at the first
+ * sync of a log that the same connection made, and not when a killed process, or another one, made it. */
+static int sync_names(const char *path) {
+        const char *slash = strrchr(path, '/');
+        _cleanup_free_ char *directory = slash ? strndup(path, (size_t) (slash - path) + 1) : strdup(".");
+        _cleanup_close_ int fd = -1;
+
+        if (!directory)
+                return -ENOMEM;
+        fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return fd < 0 || fsync(fd) < 0 ? err_errno() : 0;
 }
 
 static int open_database(const char *path, bool alone, Sql **ret) {
@@ -146,6 +163,8 @@ static int open_database(const char *path, bool alone, Sql **ret) {
                 r = sql_exec(sql, "PRAGMA locking_mode = EXCLUSIVE");
         if (r == 0)
                 r = configure(sql);
+        if (r == 0)
+                r = sync_names(path);
         if (r != 0)
                 return r;
 
@@ -183,6 +202,30 @@ int sql_set_durable(Sql *sql, bool durable) {
         if (r == 0)
                 sql->relaxed = !durable;
         return r;
+}
+
+/* *n* bytes of the log from *at* on, once more. */
+static int write_piece_again(sqlite3_file *log, sqlite3_int64 at, int n) {
+        char piece[LOG_PIECE];
+        int code = log->pMethods->xRead(log, piece, n, at);
+
+        return code == SQLITE_OK ? log->pMethods->xWrite(log, piece, n, at) : code;
+}
+
+int sql_write_log_again(Sql *sql) {
+        sqlite3_file *log = NULL;
+        sqlite3_int64 size = 0;
+        int code;
+
+        code = sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *) &log);
+        if (code != SQLITE_OK || !log || !log->pMethods)
+                return code == SQLITE_OK ? 0 : result(sql->db, code);
+        code = log->pMethods->xFileSize(log, &size);
+        for (sqlite3_int64 at = 0; code == SQLITE_OK && at < size; at += LOG_PIECE)
+                code = write_piece_again(log, at, size - at < LOG_PIECE ? (int) (size - at) : LOG_PIECE);
+        if (code == SQLITE_OK)
+                code = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+        return code == SQLITE_OK ? 0 : code == SQLITE_FULL ? -ENOSPC : -EIO;
 }
 
 static int on_progress(void *userdata) {

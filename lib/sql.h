@@ -34,6 +34,11 @@ CLEANUP_DEFINE(Sql, sql_close)
  * is (NORMAL: a power cut may undo them, a kill does not). Not within a transaction. */
 int sql_set_durable(Sql *sql, bool durable);
 
+/* After a sync that failed (-EIO), within a transaction that may write: writes the log once more, as it is read, and
+ * syncs it. Linux takes what could not be written for written, so that the next sync succeeds without it: commits that
+ * were not durable themselves would be missing on the disk, and with them all that follow. (PostgreSQL: "fsyncgate") */
+int sql_write_log_again(Sql *sql);
+
 /* Calls *ping* from within statements that run long, some hundred times a second. */
 void sql_set_ping(Sql *sql, void (*ping)(void *userdata), void *userdata);
 

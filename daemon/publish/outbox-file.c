@@ -642,7 +642,6 @@ static int file_try(int directory, const char *path, Sql **ret) {
         /* a clean end takes the log away: one that is left tells of a kill, a crash or a power cut */
         bool has_log = faccessat(directory, OUTBOX_FILE "-wal", F_OK, 0) == 0;
         int64_t version;
-        bool is_new = faccessat(directory, OUTBOX_FILE, F_OK, 0) < 0;
         usec_t told = clock_now();
         int r;
 
@@ -656,8 +655,6 @@ static int file_try(int directory, const char *path, Sql **ret) {
         r = version == 0 ? 0 : file_check(sql, has_log ? OUTBOX_FILE_CHECK_MAX : OUTBOX_FILE_CHECK_CLEAN_MAX);
         if (r == 0 && version < OUTBOX_SCHEMA)
                 r = file_make(sql, version == 0);
-        if (r == 0 && is_new && fsync(directory) < 0)
-                r = err_errno();
         sql_set_ping(sql, NULL, NULL);
         if (r == 0)
                 *ret = cleanup_steal(sql);

@@ -14,6 +14,7 @@
 struct OutboxGuest {
         Sql *sql;
         int64_t version; /* the owner may not have upgraded it yet */
+        bool synced;     /* what others left in the log is on the disk for certain */
 };
 
 int outbox_guest_open(const char *directory, OutboxGuest **ret) {
@@ -99,6 +100,26 @@ int outbox_rejected_each(OutboxGuest *guest, int64_t after, bool payloads,
 
 /* ---- one of them ---- */
 
+static int guest_begin(OutboxGuest *guest) {
+        int r = sql_exec(guest->sql, "BEGIN IMMEDIATE");
+
+        if (r == 0 && !guest->synced)
+                r = sql_write_log_again(guest->sql);
+        guest->synced |= r == 0;
+        return outbox_file_fault(r);
+}
+
+/* Commits when all went well so far. */
+static int guest_end(OutboxGuest *guest, int r) {
+        if (r == 0)
+                r = outbox_file_fault(sql_exec(guest->sql, "COMMIT"));
+        if (r < 0) {
+                (void) sql_exec(guest->sql, "ROLLBACK");
+                guest->synced = false;
+        }
+        return r;
+}
+
 /* Runs the statements, in each of which ?1 is the id. */
 static int rejected_run(OutboxGuest *guest, int64_t id, const char *const *statements) {
         for (; *statements; statements++) {
@@ -121,18 +142,13 @@ static int rejected_change(OutboxGuest *guest, int64_t id, const char *const *st
         int64_t found;
         int r;
 
-        r = outbox_file_fault(sql_exec(guest->sql, "BEGIN IMMEDIATE"));
-        if (r < 0)
-                return r;
+        r = guest_begin(guest);
         (void) snprintf(query, sizeof(query), "SELECT count(*) FROM rejected WHERE id = %" PRIi64, id);
-        r = outbox_file_query_int(guest->sql, query, &found);
+        if (r == 0)
+                r = outbox_file_query_int(guest->sql, query, &found);
         if (r == 0)
                 r = found > 0 ? rejected_run(guest, id, statements) : -ENOENT;
-        if (r == 0)
-                r = outbox_file_fault(sql_exec(guest->sql, "COMMIT"));
-        if (r < 0)
-                (void) sql_exec(guest->sql, "ROLLBACK");
-        return r;
+        return guest_end(guest, r);
 }
 
 #define SIZE_OF_IT "(SELECT size FROM rejected WHERE id = ?1)"
@@ -253,13 +269,8 @@ int outbox_unread_settle(OutboxGuest *guest, int64_t id, const ReadingList *read
 
         if (guest->version == 1)
                 return -ENOENT;
-        r = outbox_file_fault(sql_exec(guest->sql, "BEGIN IMMEDIATE"));
-        if (r < 0)
-                return r;
-        r = unread_replace(guest, id, readings);
+        r = guest_begin(guest);
         if (r == 0)
-                r = outbox_file_fault(sql_exec(guest->sql, "COMMIT"));
-        if (r < 0)
-                (void) sql_exec(guest->sql, "ROLLBACK");
-        return r;
+                r = unread_replace(guest, id, readings);
+        return guest_end(guest, r);
 }

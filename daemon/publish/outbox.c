@@ -79,6 +79,7 @@ struct Outbox {
         SqlStatement *statements[_STATEMENT_MAX];
         OutboxSource source;
         bool damaged;             /* damage was met: opening it salvages it */
+        bool unsynced;            /* a sync may have failed: what SQLite takes for written may not be on the disk */
         int refusal;              /* why it could not be opened, */
         usec_t reopen_at;         /* and when it is tried again */
         Count counts[_TABLE_MAX]; /* as of data_version */
@@ -254,16 +255,19 @@ static int outbox_prepare(Outbox *o) {
 
 /* OUTBOX_OK, OUTBOX_SALVAGED, OUTBOX_NEWER, or an errno. */
 static int outbox_attach(Outbox *o, OutboxSalvage *ret_salvage) {
+        bool salvages = o->damaged;
         int r, prepared;
 
-        r = outbox_file_open(o->directory, o->last_id, o->damaged, &o->sql, ret_salvage);
+        r = outbox_file_open(o->directory, o->last_id, salvages, &o->sql, ret_salvage);
         if (r < 0 || r == OUTBOX_NEWER)
                 return r;
-        o->damaged = false;
         prepared = outbox_prepare(o);
         if (prepared < 0)
                 outbox_detach(o);
+        o->unsynced = true; /* what an earlier process met, nobody knows */
         o->damaged = prepared == -EUCLEAN;
+        if (o->damaged && !salvages) /* it shows only after the check: mended now, not at each start */
+                return outbox_attach(o, ret_salvage);
         return prepared < 0 ? prepared : r;
 }
 
@@ -392,7 +396,12 @@ static int outbox_begin(Outbox *o, bool durable) {
         if (r < 0)
                 return r;
         r = outbox_run(o, BEGIN);
-        return r < 0 ? r : outbox_refresh(o);
+        if (r == 0 && o->unsynced)
+                r = outbox_file_fault(sql_write_log_again(o->sql));
+        if (r < 0)
+                return r;
+        o->unsynced = false;
+        return outbox_refresh(o);
 }
 
 /* Commits when all went well so far; else all is as before, the counters included. */
@@ -401,6 +410,7 @@ static int outbox_end(Outbox *o, int r) {
                 r = outbox_run(o, COMMIT);
         if (r == 0 || !o->sql)
                 return r;
+        o->unsynced |= r == -EIO;
         (void) outbox_run(o, ROLLBACK); /* SQLite has done it by itself after some errors, and says so */
         o->data_version = -1;
         (void) outbox_refresh(o);

@@ -25,7 +25,7 @@
 typedef struct Descriptor {
         bool used;
         DiskNode *node;
-        uint64_t life;
+        uint64_t life, heard;
         size_t at;
         int flags;
         bool locks;
@@ -121,6 +121,8 @@ static Disk *locate(int directory, const char *path, char whole[static PATH_SIZE
                 if (!disk_has(disk, path))
                         return NULL;
                 (void) snprintf(whole, PATH_SIZE, "%s", path);
+                for (size_t n = strlen(whole); n > 1 && whole[n - 1] == '/';)
+                        whole[--n] = '\0';
                 return disk;
         }
         if (!is_ours(directory))
@@ -146,7 +148,7 @@ static int descriptor_new(Disk *disk, const char *path, DiskNode *node, int flag
                         continue;
                 *d = (Descriptor){ .used = true, .node = node, .life = disk_life(disk), .flags = flags };
                 (void) snprintf(d->path, sizeof(d->path), "%s", path);
-                disk_open_node(node);
+                d->heard = disk_open_node(node);
                 return FIRST_FD + i;
         }
         return failed(EMFILE);
@@ -275,7 +277,7 @@ int __wrap_fsync(int fd) {
                 return outcome(disk_sync_directory(disk, d->path));
         if (!disk_begins(disk, DISK_SYNC, d->path))
                 return failed(EIO);
-        r = disk_sync(disk, d->node);
+        r = disk_sync(disk, d->node, &d->heard);
         return disk_ends(disk, DISK_SYNC, d->path) ? outcome(r) : failed(EIO);
 }
 

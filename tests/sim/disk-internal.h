@@ -11,6 +11,7 @@
 typedef struct DiskNode {
         uint64_t number;
         bool directory, forgotten; /* forgotten: what a cut finds differs also where nothing is dirty */
+        uint64_t failures;         /* of syncs: each handle hears once of those since it was opened */
         unsigned names;            /* that stand for it, in either way, or will after a change under way */
         unsigned handles;          /* of this life */
         uint8_t *now, *kept;       /* what calls see; what a cut finds. Zeros behind the end */
@@ -24,8 +25,6 @@ Disk *disk_mounted(void);
 uint64_t disk_life(const Disk *disk);
 /* How often *disk_mount()* was called: whoever keeps something for a life forgets it then. */
 uint64_t disk_mounts(void);
-/* No calls until the next mount. */
-bool disk_is_dead(const Disk *disk);
 const char *disk_root(const Disk *disk);
 bool disk_has(const Disk *disk, const char *path);
 Draw *disk_draw(Disk *disk);
@@ -49,14 +48,15 @@ uint64_t disk_changes(const Disk *disk);
 
 /* ---- contents ---- */
 
-void disk_open_node(DiskNode *node);
+uint64_t disk_open_node(DiskNode *node);
 void disk_close_node(Disk *disk, DiskNode *node);
 /* How many bytes were read, -EIO. */
 long disk_read(Disk *disk, const DiskNode *node, void *data, size_t size, size_t at);
 /* How many bytes were written, which may be fewer; -EIO, -ENOSPC, -EROFS. */
 long disk_write(Disk *disk, DiskNode *node, const void *data, size_t size, size_t at);
 int disk_truncate(Disk *disk, DiskNode *node, size_t size);
-int disk_sync(Disk *disk, DiskNode *node);
+/* *heard*: of the handle: failures that it knows, from disk_open_node() on. */
+int disk_sync(Disk *disk, DiskNode *node, uint64_t *heard);
 uint64_t disk_free_bytes(const Disk *disk);
 /* Whether something is still as small as that, or the disk is full. */
 bool disk_has_room(Disk *disk, size_t size);

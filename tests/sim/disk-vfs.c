@@ -36,7 +36,7 @@ typedef struct VfsFile {
         Disk *disk;
         DiskNode *node;
         Shared *shared;
-        uint64_t life;
+        uint64_t life, heard;
         int level;
         bool read_only, sync_names, delete_at_close;
         unsigned shm_read, shm_written; /* masks of the locks of this connection */
@@ -118,7 +118,7 @@ static int vfs_sync(sqlite3_file *file, int flags) {
 
         if (is_dead(f) || !disk_begins(f->disk, DISK_SYNC, f->path))
                 return failed(EIO, SQLITE_IOERR_FSYNC);
-        r = disk_sync(f->disk, f->node);
+        r = disk_sync(f->disk, f->node, &f->heard);
         if (r < 0 || !disk_ends(f->disk, DISK_SYNC, f->path))
                 return failed(EIO, SQLITE_IOERR_FSYNC);
         if (f->sync_names) {
@@ -391,7 +391,7 @@ static int vfs_open(sqlite3_vfs *self, const char *path, sqlite3_file *file, int
         if (r < 0)
                 return failed(-r, r == -ENOSPC ? SQLITE_FULL : SQLITE_CANTOPEN);
         f->read_only = disk_faults(disk)->read_only;
-        disk_open_node(f->node);
+        f->heard = disk_open_node(f->node);
         f->shared = shared_of(f);
         f->shared->connections++;
         f->base.pMethods = &methods;

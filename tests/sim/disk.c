@@ -392,8 +392,9 @@ bool disk_ends(Disk *disk, DiskCall call, const char *path) {
 
 /* ---- contents ---- */
 
-void disk_open_node(DiskNode *node) {
+uint64_t disk_open_node(DiskNode *node) {
         node->handles++;
+        return node->failures;
 }
 
 void disk_close_node(Disk *disk, DiskNode *node) {
@@ -488,11 +489,15 @@ int disk_truncate(Disk *disk, DiskNode *node, size_t size) {
         return 0;
 }
 
-int disk_sync(Disk *disk, DiskNode *node) {
+int disk_sync(Disk *disk, DiskNode *node, uint64_t *heard) {
         if (!draw_chance(&disk->draw, disk->faults.sync_error)) {
+                bool is_news = *heard != node->failures;
+
                 node_keep(node);
-                return 0;
+                *heard = node->failures;
+                return is_news ? -EIO : 0;
         }
+        *heard = ++node->failures;
         disk->counts.errors++;
         for (size_t i = node->dirty_from; i < node->dirty_to; i++) /* some of it was written */
                 if (is_dirty(node, i) && draw_below(&disk->draw, 2))
@@ -661,6 +666,14 @@ void disk_set_hook(
         disk->userdata = userdata;
 }
 
+void disk_settle(Disk *disk) {
+        for (size_t i = 0; i < disk->n_changes; i++)
+                change_keep(disk, &disk->changes[i]);
+        changes_drop(disk, true);
+        for (size_t i = 0; i < disk->n_nodes; i++)
+                node_keep(disk->nodes[i]);
+}
+
 const uint8_t *disk_contents(Disk *disk, const char *path, size_t *ret_size) {
         const DiskNode *node = disk_find(disk, path);
 
@@ -689,4 +702,15 @@ void disk_damage(Disk *disk, const char *path, size_t at, const void *data, size
 
 const DiskCounts *disk_counts(const Disk *disk) {
         return &disk->counts;
+}
+
+uint64_t disk_used(const Disk *disk) {
+        return disk->used;
+}
+
+bool disk_has_forgotten(const Disk *disk) {
+        for (size_t i = 0; i < disk->n_nodes; i++)
+                if (disk->nodes[i]->forgotten)
+                        return true;
+        return false;
 }

@@ -77,6 +77,9 @@ void disk_kill(Disk *disk);
 /* The same by a power cut, or a reset: what was not synced is lost, or not. */
 void disk_cut(Disk *disk);
 
+/* All that calls see is on the disk, as after half a minute without any. */
+void disk_settle(Disk *disk);
+
 /* What calls see of a file; NULL: there is none. Valid until the next call. */
 const uint8_t *disk_contents(Disk *disk, const char *path, size_t *ret_size);
 
@@ -84,3 +87,9 @@ const uint8_t *disk_contents(Disk *disk, const char *path, size_t *ret_size);
 void disk_damage(Disk *disk, const char *path, size_t at, const void *data, size_t size);
 
 const DiskCounts *disk_counts(const Disk *disk);
+/* Bytes that its files take. */
+uint64_t disk_used(const Disk *disk);
+/* A sync that forgot something was the last word on it. */
+bool disk_has_forgotten(const Disk *disk);
+/* After a kill or a cut, until disk_mount(). */
+bool disk_is_dead(const Disk *disk);
