@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "outbox-book.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "draw.h"
+
+#define SOURCE "home"
+#define AT "2026-11-24T06:27:38.123Z"
+#define LARGE 30000
+
+/* ---- what a reading holds ---- */
+
+static uint64_t hash_of(uint32_t number) {
+        Draw d = { number };
+
+        return draw(&d);
+}
+
+/* Small ones, and now and then one that goes on in further pages. */
+static size_t filling_of(uint32_t number) {
+        uint64_t hash = hash_of(number);
+
+        return hash % 32 == 0 ? (hash >> 8) % LARGE : (hash >> 8) % 300;
+}
+
+/* A text of that size whose every eighth byte depends on the number. */
+static void payload_of(uint32_t number, Bytes *ret) {
+        size_t size = filling_of(number);
+        uint64_t word = hash_of(~number);
+        int r;
+
+        r = bytes_append_format(ret, "{\"n\":%u,\"x\":\"", number);
+        if (r == 0)
+                r = bytes_reserve(ret, size + 16);
+        assert(r == 0);
+        for (size_t i = 0; i < size; i++)
+                ret->data[ret->size++] = (char) ('a' + ((word >> i % 8 * 4) + i / 8) % 26);
+        r = bytes_append_text(ret, "\"}");
+        assert(r == 0);
+        (void) r;
+}
+
+static void labels_of(uint32_t number, Bytes *ret) {
+        int r = number % 3 == 0 ? labels_add(ret, "site", number % 2 ? "nakano" : "itami") : 0;
+
+        assert(r == 0);
+        (void) r;
+}
+
+/* Half of the readings may come again, under one of a few names. */
+static int seen_of(uint32_t number) {
+        uint64_t hash = hash_of(number ^ 0x5555);
+
+        return hash % 2 ? (int) (hash >> 8) % BOOK_SEEN : -1;
+}
+
+static void add_reading(ReadingList *list, uint32_t number) {
+        ReadingOrigin origin = { .source = SOURCE, .type = "test", .device = "d", .at = AT, .unique = number };
+        _cleanup_bytes_ Bytes labels = {}, payload = {};
+        char seen[16];
+        int r;
+
+        payload_of(number, &payload);
+        labels_of(number, &labels);
+        (void) snprintf(seen, sizeof(seen), "s%d", seen_of(number));
+        origin.seen = seen_of(number) >= 0 ? seen : NULL;
+        origin.labels = labels.size > 0 ? &labels : NULL;
+        r = reading_list_add(list, &origin, &payload);
+        assert(r == 0);
+        (void) r;
+}
+
+static bool is_equal(Slice found, const Bytes *right) {
+        return found.size == right->size && (found.size == 0 || memcmp(found.data, right->data, found.size) == 0);
+}
+
+bool book_read_row(const Book *book, const BookRow *row, uint32_t *ret, char *error, size_t size) {
+        static const char begin[] = AT ":" SOURCE ":d:";
+        _cleanup_bytes_ Bytes payload = {}, labels = {};
+        char digits[17] = "";
+        uint64_t number;
+
+        if (row->key.size != sizeof(begin) - 1 + 16 || memcmp(row->key.data, begin, sizeof(begin) - 1) != 0)
+                return snprintf(error, size, "a key that nobody made: %.*s", (int) row->key.size, row->key.data), false;
+        memcpy(digits, row->key.data + sizeof(begin) - 1, 16);
+        number = strtoull(digits, NULL, 16);
+        if (number >= book->next)
+                return snprintf(error, size, "reading %s was never put", digits), false;
+        payload_of((uint32_t) number, &payload);
+        labels_of((uint32_t) number, &labels);
+        if (!is_equal(row->payload, &payload) || (row->labels && !is_equal(*row->labels, &labels)))
+                return snprintf(error, size, "reading %s is not as it was put", digits), false;
+        *ret = (uint32_t) number;
+        return true;
+}
+
+/* ---- changes ---- */
+
+bool book_is_full(const Book *book) {
+        return book->next + 200 > BOOK_READINGS || book->n_changes + 40 > BOOK_CHANGES;
+}
+
+void book_compose(Book *book, uint64_t chance, size_t n, ReadingList *ret, BookChange *change) {
+        Draw d = { chance };
+        char cursor[16];
+        int r = 0;
+
+        *change = (BookChange){ .kind = BOOK_PUT, .n = n };
+        for (size_t i = 0; i < n; i++) {
+                change->numbers[i] = book->next++;
+                add_reading(ret, change->numbers[i]);
+                book->sizes[change->numbers[i]] = (uint32_t) reading_bytes(&ret->items[ret->n - 1]);
+        }
+        if (draw_below(&d, 4) == 0) {
+                change->cursor = (uint32_t) draw_between(&d, 1, 1000000);
+                (void) snprintf(cursor, sizeof(cursor), "%u", change->cursor);
+                r = reading_list_set_cursor(ret, SOURCE, cursor);
+        }
+        if (draw_below(&d, 8) == 0) {
+                _cleanup_bytes_ Bytes payload = {};
+
+                change->unreadable = 1;
+                if (r == 0)
+                        r = bytes_append_text(&payload, "no reading");
+                if (r == 0)
+                        r = reading_list_add_unreadable(ret, SOURCE, "topic", "reason", &payload);
+        }
+        assert(r == 0);
+        (void) r;
+}
+
+/* Whether the reading is one that the outbox knows; it knows it afterwards. */
+static bool is_repeat(BookState *state, uint32_t number) {
+        int seen = seen_of(number);
+        bool known;
+
+        if (seen < 0)
+                return false;
+        known = state->seen >> seen & 1;
+        state->seen |= UINT64_C(1) << seen;
+        return known;
+}
+
+size_t book_repeats(const Book *book, const BookChange *change) {
+        BookState state = { .seen = book->now.seen };
+        size_t repeats = 0;
+
+        for (size_t i = 0; i < change->n; i++)
+                repeats += is_repeat(&state, change->numbers[i]);
+        return repeats;
+}
+
+static void apply(BookState *state, const BookChange *change) {
+        static const uint8_t to[] = { [BOOK_FORGET] = BOOK_GONE,
+                [BOOK_REJECT] = BOOK_REJECTED,
+                [BOOK_REPLAY] = BOOK_WAITING,
+                [BOOK_DROP] = BOOK_GONE };
+
+        if (change->kind == BOOK_SETTLE)
+                state->unreadable--;
+        for (size_t i = 0; change->kind == BOOK_PUT && i < change->n; i++)
+                if (!is_repeat(state, change->numbers[i]))
+                        state->where[change->numbers[i]] = BOOK_WAITING;
+        for (size_t i = 0; change->kind != BOOK_PUT && i < change->n; i++)
+                state->where[change->numbers[i]] = to[change->kind];
+        if (change->cursor > 0)
+                state->cursor = change->cursor;
+        state->unreadable += change->unreadable;
+}
+
+void book_note(Book *book, const BookChange *change, bool durable) {
+        assert(book->n_changes < BOOK_CHANGES);
+        if (!change->failed)
+                apply(&book->now, change);
+        if (durable && !change->failed) {
+                book->base = book->now;
+                book->n_changes = 0;
+        } else
+                book->changes[book->n_changes++] = *change;
+}
+
+/* ---- what was found ---- */
+
+uint64_t book_count(const Book *book, uint8_t where, uint64_t *ret_bytes) {
+        uint64_t n = 0, bytes = 0;
+
+        for (uint32_t i = 0; i < book->next; i++)
+                if (book->now.where[i] == where) {
+                        n++;
+                        bytes += book->sizes[i];
+                }
+        *ret_bytes = bytes;
+        return n;
+}
+
+static bool is_same(const Book *book, const BookState *a, const BookState *b, bool with_rejected) {
+        if (a->cursor != b->cursor)
+                return false;
+        if (with_rejected)
+                return a->unreadable == b->unreadable && memcmp(a->where, b->where, book->next) == 0;
+        for (uint32_t i = 0; i < book->next; i++)
+                if ((a->where[i] == BOOK_WAITING) != (b->where[i] == BOOK_WAITING))
+                        return false;
+        return true;
+}
+
+/* Goes on from what is there after the first *n* changes, and *last* (a failed one, or NULL). Unless a cut has settled
+ * the disk, those that failed may lie below what was written over them, and come to light at the next one. */
+static void go_on(Book *book, const BookState *state, size_t n, BookChange *last, bool settled) {
+        for (size_t i = n; i < book->n_changes; i++) {
+                book->undone += !book->changes[i].failed;
+                book->came_back += !book->changes[i].failed && book->changes[i].kind == BOOK_FORGET;
+        }
+        book->resurrected += !!last;
+        if (last && !settled) {
+                BookChange moved = *last;
+
+                moved.failed = false;
+                *last = book->changes[book->n_changes - 1];
+                book->changes[book->n_changes - 1] = moved;
+        }
+        book->now = *state;
+        if (settled) {
+                book->base = *state;
+                book->n_changes = 0;
+        }
+}
+
+static void describe(const Book *book, const BookState *found, char *error, size_t size) {
+        size_t used = 0;
+
+        used += (size_t) snprintf(
+                error, size, "it is as it never was: cursor %u, expected %u;", found->cursor, book->now.cursor);
+        for (uint32_t i = 0; i < book->next && used + 80 < size; i++)
+                if (found->where[i] != book->now.where[i])
+                        used += (size_t) snprintf(error + used, size - used, " %u is %u (last known %u, durable %u)", i,
+                                found->where[i], book->now.where[i], book->base.where[i]);
+}
+
+bool book_check(Book *book, const BookState *found, bool cut, bool with_rejected, char *error, size_t size) {
+        BookState state = book->base, other;
+        size_t succeeded = 0;
+
+        for (size_t i = 0; i < book->n_changes; i++)
+                succeeded += !book->changes[i].failed;
+        for (size_t i = 0, done = 0;; i++) {
+                bool possible = cut || done == succeeded;
+
+                if (possible && is_same(book, &state, found, with_rejected))
+                        return go_on(book, &state, i, NULL, cut), true;
+                for (size_t k = i; possible && k < book->n_changes && book->changes[k].failed; k++) {
+                        other = state;
+                        apply(&other, &book->changes[k]);
+                        if (is_same(book, &other, found, with_rejected))
+                                return go_on(book, &other, i, &book->changes[k], cut), true;
+                }
+                while (i < book->n_changes && book->changes[i].failed)
+                        i++;
+                if (i == book->n_changes)
+                        break;
+                apply(&state, &book->changes[i]);
+                done++;
+        }
+        describe(book, found, error, size);
+        return false;
+}
