@@ -20,6 +20,40 @@ typedef struct DiskNode {
         size_t dirty_from, dirty_to; /* sectors; empty: from >= to */
 } DiskNode;
 
+#define DISK_CHANGES_MAX 64 /* of names that wait for a sync: a journal commits by itself after some time */
+
+/* A name, and what it stands for: for calls, and after a cut. */
+typedef struct DiskName {
+        char *path;
+        size_t size;
+        DiskNode *now, *kept;
+} DiskName;
+
+/* A change of names that is not durable yet. */
+typedef struct DiskChange {
+        DiskName *name, *from; /* from: of a rename */
+        DiskNode *node;        /* NULL: removed */
+        bool done;
+} DiskChange;
+
+struct Disk {
+        char *root;
+        size_t root_size;
+        Draw draw;
+        DiskFaults faults;
+        DiskCounts counts;
+        uint64_t life, numbers, used, changed;
+        bool dead;
+        DiskName **names;
+        size_t n_names;
+        DiskNode **nodes;
+        size_t n_nodes, nodes_room;
+        DiskChange changes[DISK_CHANGES_MAX];
+        size_t n_changes;
+        void (*hook)(void *userdata, DiskCall call, const char *path, bool done);
+        void *userdata;
+};
+
 /* The disk of this process; NULL: none. A handle that was opened in another life than `disk_life()` is dead. */
 Disk *disk_mounted(void);
 uint64_t disk_life(const Disk *disk);
@@ -47,6 +81,14 @@ const char *disk_entry(const Disk *disk, const char *directory, size_t n);
 uint64_t disk_changes(const Disk *disk);
 
 /* ---- contents ---- */
+
+DiskNode *disk_node_new(Disk *disk, bool directory);
+void disk_node_free(Disk *disk, DiskNode *node);
+void disk_node_free_if_unused(Disk *disk, DiskNode *node);
+/* What calls see is what a cut finds. */
+void disk_node_keep(DiskNode *node);
+/* What a cut finds is what there is. */
+void disk_node_cut(Disk *disk, DiskNode *node);
 
 uint64_t disk_open_node(DiskNode *node);
 void disk_close_node(Disk *disk, DiskNode *node);

@@ -89,7 +89,5 @@ void disk_damage(Disk *disk, const char *path, size_t at, const void *data, size
 const DiskCounts *disk_counts(const Disk *disk);
 /* Bytes that its files take. */
 uint64_t disk_used(const Disk *disk);
-/* A sync that forgot something was the last word on it. */
-bool disk_has_forgotten(const Disk *disk);
 /* After a kill or a cut, until disk_mount(). */
 bool disk_is_dead(const Disk *disk);

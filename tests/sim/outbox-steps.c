@@ -273,14 +273,14 @@ void world_look(World *w) {
                 return;
         if (!book_check(&w->book, &found, w->cut, w->guests, w->error, sizeof(w->error)))
                 return;
-        w->cut = false;
+        w->cut = w->unseen = false;
 }
 
 void world_check_counts(World *w) {
         uint64_t bytes, rejected_bytes;
         OutboxStatus status;
 
-        if (w->failing || w->cut || disk_is_dead(w->disk) || outbox_is_failing(w->outbox))
+        if (w->failing || w->unseen || disk_is_dead(w->disk) || outbox_is_failing(w->outbox))
                 return;
         outbox_status(w->outbox, &status);
         if (disk_is_dead(w->disk))

@@ -32,6 +32,7 @@ typedef struct World {
         uint64_t calls, dies_at; /* of this life; dies_at 0: it does not, or has */
         bool dies_by_cut;
         bool cut;         /* since the last look */
+        bool unseen; /* nobody has looked in this life */
         bool failing;     /* the disk is made to */
         bool failed;      /* it was, in this life: the outbox may still be opened so that nobody else can */
         unsigned refused; /* calls in a row that failed on a disk that was made to fail before: a failed sync is told

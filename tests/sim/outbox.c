@@ -139,7 +139,7 @@ static void work(World *w) {
                         world_fair_weather(w);
                         w->now += 3 * USEC_PER_SEC;
                 }
-                if (w->cut) /* it could not be looked at */
+                if (w->unseen) /* it could not be looked at */
                         world_look(w);
                 else
                         world_step(w);
@@ -152,6 +152,7 @@ static void live(World *w) {
         disk_mount(w->disk);
         world_fair_weather(w);
         w->failed = false;
+        w->unseen = true;
         w->refused = 0;
         world_draw_death(w);
         WORLD_TRACE(w, " life %" PRIu64 "\n", w->seen->lives);
