@@ -25,6 +25,9 @@
 #define EVENT_APART_FAILING "361249f86d244e3db0cca97d5bb2b9cd" /* cannot be stored, nor be set apart */
 #define EVENT_APART_RECOVERED "b8e5c4517a9a46d09196659bb514b9d6"
 #define EVENT_READING_REJECTED "05dc2d3c8aa64a0dba86ebd2cc37ca62" /* kept in the rejected collection or the outbox's rejected table */
+#define EVENT_ALERT_TARGET_DOWN "4354cf5f75d44f32b3f9d74c8f797cdf" /* alerts wait: it cannot be reached, or refuses everything */
+#define EVENT_ALERT_TARGET_UP "f422d28435a04a78bba7f27400283aa2"
+#define EVENT_ALERT_REFUSED "ee986bc7928948fca843f25205d3c3e0" /* one message is given up: its target takes others */
 #define EVENT_OUTBOX_HIGH "d0528f513faa4f7b84228476e502c58f"    /* over four fifths of a cap */
 #define EVENT_OUTBOX_FULL "7d6895c1eedf48fa95f7bf3632d8270c"    /* polling stopped */
 #define EVENT_OUTBOX_DRAINED "0533929e6c3c45348ada3edb4d8e7258" /* below the mark again */
@@ -62,4 +65,5 @@
 #define FIELD_BYTES "SENSORQD_OUTBOX_BYTES"
 #define FIELD_FILE "SENSORQD_FILE"
 #define FIELD_COLLECTION "SENSORQD_COLLECTION"
+#define FIELD_TARGET "SENSORQD_TARGET" /* of alerts */
 /* clang-format on */

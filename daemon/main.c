@@ -20,7 +20,8 @@
 typedef struct Options {
         const char *config_path;
         const char *verb;
-        bool offline, run_programs, json, all;
+        bool offline, run_programs, all;
+        VerbStatus status;
         int argc; /* what follows the verb */
         char **argv;
         int exit_code; /* with verb == NULL: the options were all (--help, --version, a mistake) */
@@ -36,7 +37,8 @@ static void print_help(FILE *to) {
               "remote end\n"
               "  setup                create what is missing: topic, subscriptions, indexes\n"
               "  once                 poll, publish and store once, then stop\n"
-              "  status [--json]      what the running daemon is doing\n"
+              "  status [--json | --check | --watch]\n                       what the running daemon is doing; "
+              "whether all is well; again and again\n"
               "  rejected list | show ID | replay ID...|--all | drop ID...|--all\n"
               "                       readings that could not be published or stored\n"
               "\n"
@@ -64,23 +66,29 @@ static int usage_error(const char *what, const char *value) {
 
 /* What follows `init` are options of its own. */
 static bool takes_own_options(const char *verb) {
-        return verb && strcmp(verb, "init") == 0;
+        return strcmp(verb, "init") == 0;
 }
 
-/* The first that is no option is the verb. */
-static int next_option(int argc, char **argv, const struct option *known, Options *o) {
-        int c = -1;
+/* The words of getopt(3): they may stand in any order, but what follows a verb that has options of its own is left to
+ * it. */
+static const char *short_options(int argc, char **argv) {
+        int i = 1;
 
-        if (!o->verb) {
-                c = getopt_long(argc, argv, "+c:h", known, NULL);
-                if (c < 0 && optind < argc)
-                        o->verb = argv[optind++];
-        }
-        return c < 0 && o->verb && !takes_own_options(o->verb) ? getopt_long(argc, argv, "c:h", known, NULL) : c;
+        while (i < argc && argv[i][0] == '-')
+                i += strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0 ? 2 : 1;
+        return i < argc && takes_own_options(argv[i]) ? "+c:h" : "c:h";
 }
 
 static Options options_parse(int argc, char **argv) {
-        enum { OPTION_VERSION = 256, OPTION_OFFLINE, OPTION_RUN_PROGRAMS, OPTION_JSON, OPTION_ALL };
+        enum {
+                OPTION_VERSION = 256,
+                OPTION_OFFLINE,
+                OPTION_RUN_PROGRAMS,
+                OPTION_JSON,
+                OPTION_CHECK,
+                OPTION_WATCH,
+                OPTION_ALL
+        };
         static const struct option known[] = {
                 { "config", required_argument, NULL, 'c' },
                 { "help", no_argument, NULL, 'h' },
@@ -88,13 +96,16 @@ static Options options_parse(int argc, char **argv) {
                 { "offline", no_argument, NULL, OPTION_OFFLINE },
                 { "run-programs", no_argument, NULL, OPTION_RUN_PROGRAMS },
                 { "json", no_argument, NULL, OPTION_JSON },
+                { "check", no_argument, NULL, OPTION_CHECK },
+                { "watch", no_argument, NULL, OPTION_WATCH },
                 { "all", no_argument, NULL, OPTION_ALL },
                 {},
         };
+        const char *letters = short_options(argc, argv); /* before getopt_long() moves the words */
         Options o = { .config_path = CONFIG_FILE_DEFAULT };
         int c;
 
-        while ((c = next_option(argc, argv, known, &o)) >= 0)
+        while ((c = getopt_long(argc, argv, letters, known, NULL)) >= 0)
                 switch (c) {
                 case 'c':
                         o.config_path = optarg;
@@ -111,8 +122,8 @@ static Options options_parse(int argc, char **argv) {
                 case OPTION_RUN_PROGRAMS:
                         o.run_programs = true;
                         break;
-                case OPTION_JSON:
-                        o.json = true;
+                case OPTION_JSON ... OPTION_WATCH:
+                        o.status = VERB_STATUS_JSON + (c - OPTION_JSON);
                         break;
                 case OPTION_ALL:
                         o.all = true;
@@ -120,8 +131,7 @@ static Options options_parse(int argc, char **argv) {
                 default:
                         return (Options){ .exit_code = EX_USAGE };
                 }
-        if (!o.verb)
-                o.verb = "run";
+        o.verb = optind < argc ? argv[optind++] : "run";
         o.argc = argc - optind;
         o.argv = argv + optind;
         return o;
@@ -134,8 +144,8 @@ static bool options_check(Options *o) {
                 o->exit_code = usage_error("no such verb: ", o->verb);
         else if ((o->offline || o->run_programs) && strcmp(o->verb, "check") != 0)
                 o->exit_code = usage_error("--offline and --run-programs belong to check, not to ", o->verb);
-        else if (o->json && strcmp(o->verb, "status") != 0)
-                o->exit_code = usage_error("--json belongs to status, not to ", o->verb);
+        else if (o->status != VERB_STATUS_WORDS && strcmp(o->verb, "status") != 0)
+                o->exit_code = usage_error("--json, --check and --watch belong to status, not to ", o->verb);
         else if (o->all && strcmp(o->verb, "rejected") != 0)
                 o->exit_code = usage_error("--all belongs to rejected, not to ", o->verb);
         else if (o->argc > 0 && strcmp(o->verb, "rejected") != 0 && !takes_own_options(o->verb))
@@ -178,6 +188,13 @@ static int run_daemon(Config *config, DaemonMode mode) {
 
 static bool is_daemon(const char *verb) {
         return strcmp(verb, "run") == 0 || strcmp(verb, "once") == 0;
+}
+
+/* cron mails whatever `once` writes: nothing, as long as all goes well. A terminal and the journal have all of it. */
+static int level_of(const Options *o, int level) {
+        bool quiet = strcmp(o->verb, "once") == 0 && !isatty(STDERR_FILENO) && !getenv("JOURNAL_STREAM");
+
+        return quiet && level > LOG_WARNING && level < LOG_DEBUG ? LOG_WARNING : level;
 }
 
 /* What is wrong with the file. `check` says it to who runs it; as the first step of `systemctl reload` (which alone
@@ -258,7 +275,7 @@ int main(int argc, char **argv) {
 
         r = config_load(&(ConfigInput){ options.config_path, &types_of_config, NULL }, &config, &errors);
         if (strcmp(options.verb, "status") == 0)
-                return verb_status(options.config_path, config, options.json);
+                return verb_status(options.config_path, config, options.status);
         if (r == -ENOMEM)
                 return EX_OSERR;
         if (r < 0) {
@@ -266,6 +283,6 @@ int main(int argc, char **argv) {
                         reject_config(&options, errors.texts[i]);
                 return EX_CONFIG;
         }
-        log_set_level(config->log_level);
+        log_set_level(level_of(&options, config->log_level));
         return end_without_handlers(run_verb(&options, config));
 }

@@ -251,6 +251,17 @@ static void line_stored(Line *line) {
                 line_add(line, "last stored %s", local_time(last, f->wall, time));
 }
 
+/* What the sinks could never store. */
+static void line_set_apart(Line *line) {
+        const Figures *f = line->figures;
+        uint64_t apart = 0;
+
+        for (size_t i = 0; i < f->n_subscribers; i++)
+                apart += f->subscribers[i].sink.rejected;
+        if (apart > 0)
+                line_add(line, ", %" PRIu64 " set apart since the start", apart);
+}
+
 static void line_trouble(Line *line, const SubscriberStatus *subscriber) {
         const SinkStatus *sink = &subscriber->sink;
         const char *slash = strrchr(subscriber->subscription, '/');
@@ -277,15 +288,25 @@ static void line_trouble(Line *line, const SubscriberStatus *subscriber) {
                 line_add(line, ", %zu of them can neither be stored nor set apart", subscriber->unkept);
 }
 
+static void line_figures(Line *line, const char *words) {
+        if (!words || !*words)
+                return;
+        line_comma(line);
+        line_add(line, "%s", words);
+}
+
 static void line_subscribers(Line *line) {
         const Figures *f = line->figures;
         size_t troubled = 0;
 
         line_stored(line);
+        line_set_apart(line);
         for (size_t i = 0; i < f->n_subscribers; i++)
                 if (!subscriber_is_well(&f->subscribers[i]) && troubled++ < NAMED_MAX)
                         line_trouble(line, &f->subscribers[i]);
         line_more(line, troubled, "subscriptions not well");
+        for (size_t i = 0; i < f->n_subscribers; i++)
+                line_figures(line, f->subscribers[i].sink.figures.words);
 }
 
 static void line_reload(Line *line) {
@@ -327,6 +348,7 @@ const char *report_format_line(const Figures *figures, char line[static REPORT_L
 
 typedef enum FigureKind {
         FIGURE_TEXT,
+        FIGURE_JSON, /* left out where it is NULL */
         FIGURE_FLAG,
         FIGURE_COUNT,
         FIGURE_SPAN,   /* usec_t, told in seconds */
@@ -351,7 +373,7 @@ typedef struct Told {
         const char *version;
         char line[REPORT_LINE_SIZE];
         const char *status;
-        bool outbox_full, reload_refused, left;
+        bool outbox_full, reload_refused, left, well;
         const char *left_in;
         Figures figures;
 } Told;
@@ -426,6 +448,7 @@ static const Figure sink_figures[] = {
         FIGURE(COUNT, SinkStatus, failed),
         FIGURE(COUNT, SinkStatus, writes),
         FIGURE(TEXT, SinkStatus, detail),
+        NAMED(JSON, "alerts", SinkStatus, figures.json),
         {},
 };
 
@@ -470,6 +493,7 @@ static const Figure all_figures[] = {
         FIGURE(TEXT, Told, version),
         NAMED(TEXT, "config", Told, figures.config),
         FIGURE(TEXT, Told, status),
+        FIGURE(FLAG, Told, well),
         NAMED(TIME, "time", Told, figures.wall),
         NAMED(TIME, "started", Told, figures.started),
         NAMED(FLAG, "stopping", Told, figures.stopping),
@@ -545,6 +569,8 @@ static void write_object(Writer *w, const Figure *figures, const char *base) {
         const char *comma = "{\"";
 
         for (const Figure *f = figures; f->key; f++) {
+                if (f->kind == FIGURE_JSON && !*(const char *const *) (base + f->offset))
+                        continue;
                 if (f->only > 0 && !*((const bool *) ((const char *) w->told + f->only)))
                         continue;
                 write_text(w, comma);
@@ -571,6 +597,8 @@ static void write_value(Writer *w, const Figure *figure, const char *at) {
         switch (figure->kind) {
         case FIGURE_TEXT:
                 return write_string(w, *(const char *const *) at);
+        case FIGURE_JSON:
+                return write_text(w, *(const char *const *) at);
         case FIGURE_FLAG:
                 return write_text(w, *(const bool *) at ? "true" : "false");
         case FIGURE_COUNT:
@@ -592,6 +620,7 @@ int report_format_json(const Figures *figures, Bytes *ret) {
         Told told = {
                 .version = SENSORQD_VERSION,
                 .outbox_full = report_outbox_is_full(figures),
+                .well = report_is_well(figures),
                 .reload_refused = figures->reload_refused > 0,
                 .left = figures->left.rows > 0,
                 .left_in = figures->left.directory,

@@ -32,8 +32,8 @@ typedef struct Stage {
         Config *config;      /* of the set that made it; *section* is a part of it */
         const void *section; /* SourceConfig, SubscriptionConfig; of the publisher the Config */
         Remote *remote;
-        char exclusive[SOURCE_EXCLUSIVE_MAX]; /* what only one stage can have; "": nothing */
-        void *self;                           /* Source, Publisher, Subscriber; NULL: waiting */
+        char exclusive[SINK_EXCLUSIVE_MAX]; /* what only one stage can have; "": nothing */
+        void *self;                         /* Source, Publisher, Subscriber; NULL: waiting */
         bool retired;
         Standing standing; /* of a subscription, when it was told last */
 } Stage;
@@ -42,8 +42,7 @@ struct Stages {
         StagesHost *host;
         Config *config;
         Remote *remote;
-        Stage **items; /* in the order of the configuration, then the retired. Borrowed where they belong to another set
-                        */
+        Stage **items; /* as in the configuration, then the retired. Borrowed where they belong to another set */
         size_t n, allocated;
         size_t unsettled;  /* waiting or retired */
         bool missed_topic; /* the publisher met a 404 of its topic */
@@ -235,7 +234,10 @@ static void on_subscriber(void *userdata) {
 
 static int subscriber_prepare(Stage *stage, char error[static STAGES_ERROR_MAX]) {
         const SubscriptionConfig *section = stage->section;
+        const SinkType *type = types_sink(section->sink);
 
+        if (type->exclusive)
+                type->exclusive(section, stage->config->state_dir, stage->exclusive);
         return stage_read_secrets(stage, section->subscription, section->section, section->keys, error);
 }
 

@@ -1,12 +1,17 @@
-"""Nature Remo service -> sensorqd -> Pub/Sub -> sensorqd -> MongoDB on loopback, with MongoDB away for a while in the middle.
+"""Nature Remo service, CO2 sensor -> sensorqd -> Pub/Sub -> sensorqd -> MongoDB on loopback, with MongoDB away for a while in the middle, and
+sensorqd's page to watch it on. A week of readings is published first, so that the charts have something to show.
 
 Ends after --seconds N or with Ctrl-C; the exit status says whether every reading that was served is in MongoDB exactly once.
 """
 import argparse
+import base64
 import contextlib
+import datetime
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,10 +21,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import requests  # noqa: E402
+from demo_rooms import Rooms, past_messages  # noqa: E402
 from services.emulator import Emulator  # noqa: E402
 from services.emulator import find as find_emulator  # noqa: E402
 from services.mongodb import MongoDB  # noqa: E402
-from services.nature_remo import NatureRemo  # noqa: E402
 from services.pubsub import PubSub  # noqa: E402
 from services.tls import make as make_certificates  # noqa: E402
 
@@ -27,10 +33,32 @@ INTERVAL = 10     # seconds between polls, the shortest that the configuration t
 OUTAGE_AT = 15    # MongoDB stops
 OUTAGE_FOR = 17   # and stays away: at least one poll falls into it
 GRACE = 30        # at the end, for what is under way
+PAGE_PORT = 8480  # or any other, when it is taken
+TESTS = Path(__file__).resolve().parent
 
 
 def say(text):
     print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
+
+
+def page_address():
+    """Where the page can listen."""
+    for port in (PAGE_PORT, 0):
+        with socket.socket() as trial, contextlib.suppress(OSError):
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(("127.0.0.1", port))
+            return f"127.0.0.1:{trial.getsockname()[1]}"
+    raise SystemExit("no port is free")
+
+
+def open_browser(url):
+    """In the browser of whoever called sudo."""
+    user = os.environ.get("SUDO_USER")
+    command = (["sudo", "-u", user, "--preserve-env=DISPLAY,WAYLAND_DISPLAY,XAUTHORITY,XDG_RUNTIME_DIR,DBUS_SESSION_BUS_ADDRESS"] if user else []) + ["xdg-open", url]
+    if shutil.which("xdg-open") is None:
+        say(f"xdg-open is not installed: open {url} in a browser")
+        return
+    subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
 class Demo:
@@ -39,13 +67,17 @@ class Demo:
     def __init__(self, sensorqd, directory, stack):
         self.sensorqd, self.directory = sensorqd, Path(directory)
         self.environment = dict(os.environ)
-        self.remo = stack.enter_context(NatureRemo(limit=100000))
+        self.remo = stack.enter_context(Rooms(limit=100000))
+        self.pubsub = None
         self.pubsub_section = self.start_queue(stack)
         self.mongodb = stack.enter_context(MongoDB(storage=str(self.directory / "mongodb")))
         self.client = stack.enter_context(contextlib.closing(self.mongodb.client()))
         self.collection = self.client["home"]["readings"]
         self.seen = set()
+        self.past = []
+        self.began = datetime.datetime.now(datetime.timezone.utc)
         self.process = None
+        self.page = page_address()
         self.write_files()
 
     def start_queue(self, stack):
@@ -53,13 +85,15 @@ class Demo:
             say("Pub/Sub: Google's emulator")
             emulator = stack.enter_context(Emulator())
             self.environment["PUBSUB_EMULATOR_HOST"] = emulator.host
+            self.queue_url = emulator.url
             return {"project": "demo-project"}
         say("Pub/Sub: tests/services/pubsub.py over TLS with OAuth (Google's emulator is not installed)")
         certificates = make_certificates(self.directory / "tls")
-        pubsub = stack.enter_context(PubSub(cert=certificates.server.cert, key=certificates.server.key, auth=True))
+        self.pubsub = stack.enter_context(PubSub(cert=certificates.server.cert, key=certificates.server.key, auth=True))
         key_file = self.directory / "pubsub-credential.json"
-        pubsub.write_service_account(str(key_file))
-        return {"project": "my-project", "endpoint": pubsub.url, "credentials_file": str(key_file), "ca_file": str(certificates.ca)}
+        self.pubsub.write_service_account(str(key_file))
+        self.queue_url = self.pubsub.url
+        return {"project": "my-project", "endpoint": self.pubsub.url, "credentials_file": str(key_file), "ca_file": str(certificates.ca)}
 
     def write_files(self):
         (self.directory / "state").mkdir()
@@ -68,9 +102,12 @@ class Demo:
             "state_dir": str(self.directory / "state"),
             "pubsub": self.pubsub_section,
             "publish": {"topic": "sensor-data", "sources": [
-                {"name": "home", "type": "nature_remo", "interval": f"{INTERVAL}s", "token_file": "nature-remo.token", "url": self.remo.url}]},
+                {"name": "home", "type": "nature_remo", "interval": f"{INTERVAL}s", "token_file": "nature-remo.token", "url": self.remo.url},
+                {"name": "co2", "type": "exec", "interval": f"{INTERVAL}s", "command": [sys.executable, str(TESTS / "demo_rooms.py")],
+                 "reading": {"id": "co2", "name": "Kitchen"}}]},
             "subscribe": [{"subscription": "sensor-data-mongodb", "mongodb": {
                 "uri": self.mongodb.uri, "database": "home", "collection": "readings", "backoff": {"initial": "1s", "max": "5s"}}}],
+            "page": {"listen": self.page},
         }, indent=2))
 
     def command(self, verb):
@@ -83,6 +120,17 @@ class Demo:
         if run.returncode != 0:
             raise SystemExit(f"setup failed with exit code {run.returncode}")
 
+    def publish_past(self):
+        """A week of readings, as another sensorqd would have published them."""
+        self.past = past_messages(time.time())
+        headers = {"Authorization": f"Bearer {self.pubsub.oauth.issue('demo')}"} if self.pubsub else {}
+        for i in range(0, len(self.past), 1000):
+            messages = [{"data": base64.b64encode(json.dumps(payload).encode()).decode(), "attributes": attributes} for payload, attributes in self.past[i:i + 1000]]
+            reply = requests.post(f"{self.queue_url}/v1/projects/{self.pubsub_section['project']}/topics/sensor-data:publish", json={"messages": messages},
+                                  headers=headers, verify=self.pubsub_section.get("ca_file", True), timeout=60)
+            reply.raise_for_status()
+        say(f"{len(self.past)} readings of the last seven days are on the topic, so that the charts have something to show")
+
     def start(self):
         say("$ sensorqd run")
         self.process = subprocess.Popen(self.command("run"), env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -94,10 +142,10 @@ class Demo:
             print(f"          sensorqd | {line}", end="", flush=True)
 
     def show_new(self):
-        for document in self.collection.find().sort("stored_at", 1):
+        for document in self.collection.find({"request_at": {"$gte": self.began}}).sort("stored_at", 1):
             if document["_id"] not in self.seen:
                 self.seen.add(document["_id"])
-                events = {name: event["val"] for name, event in (document.get("newest_events") or {}).items()}
+                events = {name: event["val"] for name, event in (document.get("newest_events") or {"co2": {"val": document.get("co2")}}).items()}
                 say(f"MongoDB <- {document.get('name', '').strip()}: {events or 'no sensor'}, asked {document['request_at']:%H:%M:%S}, _id {document['_id']}")
 
     def tick(self, seconds):
@@ -122,11 +170,15 @@ class Demo:
         """Readings served until now, and stored at the end."""
         served = len([entry for entry in self.remo.served() if entry["complete"]])
         end = time.monotonic() + GRACE
-        while time.monotonic() < end and self.collection.count_documents({}) < served:
+        while time.monotonic() < end and self.stored() < served:
             self.tick(0.3)
         served = len([entry for entry in self.remo.served() if entry["complete"]])
         self.show_new()
-        return served, self.collection.count_documents({})
+        return served, self.stored()
+
+    def stored(self):
+        """Documents of what the rooms' API served since the start."""
+        return self.collection.count_documents({"source": "home", "request_at": {"$gte": self.began}})
 
     def end(self):
         if self.process and self.process.poll() is None:
@@ -134,9 +186,13 @@ class Demo:
             self.process.wait(30)
 
 
-def run(demo, seconds):
+def run(demo, seconds, show):
     demo.setup()
+    demo.publish_past()
     demo.start()
+    say(f"---- the page: http://{demo.page}/ ----")
+    if show:
+        open_browser(f"http://{demo.page}/")
     try:
         demo.tick(min(OUTAGE_AT, seconds / 3))
         demo.outage()
@@ -153,12 +209,13 @@ def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--sensorqd", required=True, metavar="FILE", help="the binary")
     options.add_argument("--seconds", type=float, default=float("inf"), help="end after so many seconds (default: Ctrl-C)")
+    options.add_argument("--open", action="store_true", help="open the page in a browser")
     args = options.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="sensorqd-demo-") as directory, contextlib.ExitStack() as stack:
         demo = Demo(args.sensorqd, directory, stack)
         try:
-            return run(demo, args.seconds)
+            return run(demo, args.seconds, args.open)
         finally:
             demo.end()
 

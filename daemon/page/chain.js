@@ -15,22 +15,17 @@ function part(kind, key, name, state, says) {
 }
 
 function count(figures, key, n, always = false) {
-    if (n > 0 || always)
-        figures.push([key, { n: number(n, 0) }]);
+    if (n > 0 || always) figures.push([key, { n: number(n, 0) }]);
 }
 
 // ---- sources ----
 
 function sourceSays(source, outbox, now) {
-    if (source.failing)
-        return ["failing", ["sourceFails"]];
-    if (outbox && outbox.full)
-        return ["waiting", ["sourceStopped"]];
-    if (source.holding)
-        return ["waiting", ["sourceHolds"]];
+    if (source.failing) return ["failing", ["sourceFails"]];
+    if (outbox && outbox.full) return ["waiting", ["sourceStopped"]];
+    if (source.holding) return ["waiting", ["sourceHolds"]];
     const last = ms(source.speaks ? source.last_reading : source.last_poll);
-    if (!last)
-        return ["waiting", [source.speaks ? "sourceUnheard" : "sourceNotYet"]];
+    if (!last) return ["waiting", [source.speaks ? "sourceUnheard" : "sourceNotYet"]];
     return ["well", [source.speaks ? "sourceHeard" : "sourcePolled", { time: when(last, now) }]];
 }
 
@@ -49,25 +44,23 @@ function sourcePart(source, outbox, now) {
 
 function outboxSays(outbox, pubsubWorks, share) {
     const n = number(outbox.rows, 0);
-    if (outbox.failing)
-        return ["failing", ["outboxDisk"]];
-    if (outbox.full)
-        return ["failing", ["outboxFull", { n }]];
-    if (!pubsubWorks && outbox.rows > 0)
-        return ["waiting", ["outboxWaits", { n }]];
-    if (share > 0.8)
-        return ["waiting", ["outboxWaits", { n }]];
+    if (outbox.failing) return ["failing", ["outboxDisk"]];
+    if (outbox.full) return ["failing", ["outboxFull", { n }]];
+    if (!pubsubWorks && outbox.rows > 0) return ["waiting", ["outboxWaits", { n }]];
+    if (share > 0.8) return ["waiting", ["outboxWaits", { n }]];
     return ["well", outbox.rows > 0 ? ["outboxPasses", { n }] : ["outboxEmpty"]];
 }
 
 function outboxPart(outbox, pubsubWorks) {
-    const share = Math.max((outbox.rows + outbox.rejected_rows) / outbox.max_rows,
-        (outbox.bytes + outbox.rejected_bytes) / outbox.max_bytes) || 0;
+    const share =
+        Math.max(
+            (outbox.rows + outbox.rejected_rows) / outbox.max_rows,
+            (outbox.bytes + outbox.rejected_bytes) / outbox.max_bytes,
+        ) || 0;
     const [state, says] = outboxSays(outbox, pubsubWorks, share);
     const made = part("outbox", "outbox", null, state, says);
     made.since = state !== "well" ? ms(outbox.oldest) : null;
-    if (share >= 0.01)
-        made.figures.push(["percent", { n: number(share * 100, 0) }]);
+    if (share >= 0.01) made.figures.push(["percent", { n: number(share * 100, 0) }]);
     count(made.figures, "nRejected", outbox.rejected_rows);
     return made;
 }
@@ -77,10 +70,8 @@ function outboxPart(outbox, pubsubWorks) {
 // What is wrong with Pub/Sub as a whole, if anything: [says, the object of status.json that tells more].
 function pubsubTrouble(status) {
     const subscriptions = status.subscriptions || [];
-    if (status.token?.failing && status.publisher?.failing !== false)
-        return [["tokenFails"], status.token];
-    if (status.publisher?.failing)
-        return [["pubsubRefuses"], status.publisher];
+    if (status.token?.failing && status.publisher?.failing !== false) return [["tokenFails"], status.token];
+    if (status.publisher?.failing) return [["pubsubRefuses"], status.publisher];
     if (!subscriptions.length || !subscriptions.every((one) => one.failing && !one.missing))
         return status.token?.failing ? [["tokenFails"], status.token] : null;
     return [["pubsubGivesNot"], subscriptions[0]];
@@ -89,19 +80,19 @@ function pubsubTrouble(status) {
 function pubsubWell(status, now) {
     const published = ms(status.publisher?.last_publish);
     const pulled = Math.max(...(status.subscriptions || []).map((one) => ms(one.last_pull) || 0), 0);
-    if (published)
-        return ["well", ["pubsubTook", { time: when(published, now) }]];
-    if (!status.publisher && pulled)
-        return ["well", ["pubsubGave", { time: when(pulled, now) }]];
+    if (published) return ["well", ["pubsubTook", { time: when(published, now) }]];
+    if (!status.publisher && pulled) return ["well", ["pubsubGave", { time: when(pulled, now) }]];
     return [status.outbox?.rows > 0 || !status.publisher ? "waiting" : "well", ["pubsubNotYet"]];
 }
 
 function pubsubPart(status, now) {
     const trouble = pubsubTrouble(status);
     const down = (status.subscriptions || []).filter((one) => one.missing || !one.sink.ready);
-    const [state, says] = trouble ? ["failing", trouble[0]]
-        : status.publisher?.paused ? ["waiting", ["pubsubPaused"]]
-        : down.length && down.some((one) => one.sink.down_since)
+    const [state, says] = trouble
+        ? ["failing", trouble[0]]
+        : status.publisher?.paused
+          ? ["waiting", ["pubsubPaused"]]
+          : down.length && down.some((one) => one.sink.down_since)
             ? ["waiting", ["pubsubKeeps", { name: isolated(down.find((one) => one.sink.down_since).sink.what) }]]
             : pubsubWell(status, now);
     const made = part("pubsub", "pubsub", null, state, says);
@@ -109,8 +100,7 @@ function pubsubPart(status, now) {
         made.since = ms(trouble[1].failing_since);
         made.retry = ms(trouble[1].retry_at);
         made.detail = trouble[1].detail;
-    } else if (status.publisher?.paused)
-        made.detail = status.publisher.detail;
+    } else if (status.publisher?.paused) made.detail = status.publisher.detail;
     if (status.publisher) {
         count(made.figures, "nPublished", status.publisher.published, true);
         count(made.figures, "nFailures", trouble ? status.publisher.failures : 0);
@@ -123,20 +113,27 @@ function pubsubPart(status, now) {
 // [state, says, since, retry, detail]
 function sinkSays(one, pubsubWorks, now) {
     const { sink } = one;
-    if (one.missing)
-        return ["failing", ["sinkMissing"], one.failing_since, one.retry_at, one.detail];
-    if (!sink.ready && sink.down_since)
-        return ["failing", ["sinkDown"], sink.down_since, sink.retry_at, sink.detail];
+    if (one.missing) return ["failing", ["sinkMissing"], one.failing_since, one.retry_at, one.detail];
+    if (!sink.ready && sink.down_since) return ["failing", ["sinkDown"], sink.down_since, sink.retry_at, sink.detail];
     if (one.unkept > 0)
-        return ["failing", ["sinkUnkept", { n: number(one.unkept, 0) }], one.unkept_since, null, one.detail || sink.detail];
-    if (one.failing && !pubsubWorks)
-        return ["waiting", ["sinkWaits"], null, null, ""];
-    if (one.failing)
-        return ["failing", ["sinkNotPulled"], one.failing_since, one.retry_at, one.detail];
-    if (!sink.ready)
-        return ["waiting", ["sinkNotYet"], null, null, sink.detail];
+        return [
+            "failing",
+            ["sinkUnkept", { n: number(one.unkept, 0) }],
+            one.unkept_since,
+            null,
+            one.detail || sink.detail,
+        ];
+    if (one.failing && !pubsubWorks) return ["waiting", ["sinkWaits"], null, null, ""];
+    if (one.failing) return ["failing", ["sinkNotPulled"], one.failing_since, one.retry_at, one.detail];
+    if (!sink.ready) return ["waiting", ["sinkNotYet"], null, null, sink.detail];
     if (one.aside > 0)
-        return ["waiting", ["sinkAside", { n: number(one.aside, 0) }], one.oldest_unsettled, null, one.detail || sink.detail];
+        return [
+            "waiting",
+            ["sinkAside", { n: number(one.aside, 0) }],
+            one.oldest_unsettled,
+            null,
+            one.detail || sink.detail,
+        ];
     const stored = ms(sink.last_stored);
     return ["well", stored ? ["sinkStored", { time: when(stored, now) }] : ["sinkNothing"], null, null, ""];
 }
@@ -174,11 +171,29 @@ export function all(parts) {
     return [...parts.sources, parts.outbox, parts.pubsub, ...parts.sinks].filter(Boolean);
 }
 
+// Devices from which nothing comes, although their source answers: [{source, name}].
+export function markSilent(parts, devices) {
+    for (const made of parts.sources) {
+        const names = devices.filter((device) => device.source === made.name).map((device) => isolated(device.name));
+        if (made.state === "well" && names.length)
+            Object.assign(made, {
+                state: "waiting",
+                says: ["sourceSilent", { names: names.slice(0, 3).join(", ") + (names.length > 3 ? " …" : "") }],
+            });
+    }
+}
+
 // The arrows between the stages: how what is to the left reaches what is to the right.
 export function arrowsOf(parts) {
     const some = (list, state) => list.some((made) => made.state === state);
-    const many = (list) => (list.every((made) => made.state === "failing") ? "failing" : some(list, "failing") || some(list, "waiting") ? "waiting" : "well");
-    const pubsub = parts.pubsub.state === "failing" ? "failing" : parts.pubsub.says[0] === "pubsubPaused" ? "waiting" : "well";
+    const many = (list) =>
+        list.every((made) => made.state === "failing")
+            ? "failing"
+            : some(list, "failing") || some(list, "waiting")
+              ? "waiting"
+              : "well";
+    const pubsub =
+        parts.pubsub.state === "failing" ? "failing" : parts.pubsub.says[0] === "pubsubPaused" ? "waiting" : "well";
     return {
         outbox: parts.outbox?.state === "failing" ? "failing" : many(parts.sources),
         pubsub,
@@ -189,12 +204,9 @@ export function arrowsOf(parts) {
 // What counts for the rates: key of the part -> its counter.
 export function counters(status) {
     const found = { outbox: 0 };
-    for (const source of status.sources || [])
-        found[`source ${source.name}`] = source.readings;
-    if (status.publisher)
-        found.pubsub = status.publisher.published;
-    for (const one of status.subscriptions || [])
-        found[`sink ${one.subscription}`] = one.sink.stored;
+    for (const source of status.sources || []) found[`source ${source.name}`] = source.readings;
+    if (status.publisher) found.pubsub = status.publisher.published;
+    for (const one of status.subscriptions || []) found[`sink ${one.subscription}`] = one.sink.stored;
     return found;
 }
 
@@ -202,15 +214,28 @@ export function counters(status) {
 function failure(made, status) {
     const name = made.name && isolated(made.name);
     switch (made.kind) {
-    case "source":
-        return ["sourceDown", { name }, "sourceMore", {}];
-    case "outbox":
-        return ["outboxDown", {}, "outboxMore", {}];
-    case "pubsub":
-        return ["pubsubDown", {}, status.outbox ? "pubsubMore" : "pubsubMoreOnly", {}];
-    default:
-        return [made.says[0] === "sinkDown" ? "isDown" : "partDown", { name }, made.keptUntil ? "sinkUntil" : "sinkMore",
-            { time: made.keptUntil }];
+        case "source":
+            return ["sourceDown", { name }, "sourceMore", {}];
+        case "outbox":
+            return ["outboxDown", {}, "outboxMore", {}];
+        case "pubsub":
+            return ["pubsubDown", {}, status.outbox ? "pubsubMore" : "pubsubMoreOnly", {}];
+        default:
+            return sinkFailure(made, name, status);
+    }
+}
+
+function sinkFailure(made, name, status) {
+    const kept = made.keptUntil ? ["sinkUntil", { time: made.keptUntil }] : ["sinkMore", {}];
+    switch (made.says[0]) {
+        case "sinkMissing":
+            return ["missingTitle", { name }, status.outbox ? "missingMore" : "waitingMore", {}];
+        case "sinkUnkept":
+            return ["unkeptTitle", { name }, "unkeptMore", {}];
+        case "sinkNotPulled":
+            return ["notPulledTitle", { name }, ...kept];
+        default:
+            return ["isDown", { name }, ...kept];
     }
 }
 
@@ -218,13 +243,19 @@ function failure(made, status) {
 export function verdicts(status, parts) {
     const failing = all(parts).filter((made) => made.state === "failing");
     if (failing.length) {
-        const told = failing.slice(0, VERDICTS_MAX).map((made) => ({ state: "failing", says: failure(made, status), since: made.since }));
+        const told = failing
+            .slice(0, VERDICTS_MAX)
+            .map((made) => ({ state: "failing", says: failure(made, status), since: made.since }));
         const rest = failing.length - told.length;
-        return rest ? [...told, { state: "failing", says: ["moreFail", { n: number(rest, 0) }, "moreFailMore", {}], since: null }] : told;
+        return rest
+            ? [
+                  ...told,
+                  { state: "failing", says: ["moreFail", { n: number(rest, 0) }, "moreFailMore", {}], since: null },
+              ]
+            : told;
     }
     const waiting = all(parts).filter((made) => made.state === "waiting");
-    if (!waiting.length)
-        return [{ state: "well", says: ["allWell", {}, "allWellMore", {}], since: null }];
+    if (!waiting.length) return [{ state: "well", says: ["allWell", {}, "allWellMore", {}], since: null }];
     if (waiting.every((made) => ["sourceNotYet", "sourceUnheard", "sinkNotYet", "pubsubNotYet"].includes(made.says[0])))
         return [{ state: "waiting", says: ["starting", {}, "startingMore", {}], since: null }];
     const first = waiting.find((made) => made.kind !== "source") || waiting[0];

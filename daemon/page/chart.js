@@ -5,22 +5,37 @@
 
 import { format, isolated, number, say, withUnit } from "./words.js";
 
-const LEFT = 54, RIGHT = 12, TOP = 10, BOTTOM = 26, HEIGHT = 230;
+const LEFT = 54,
+    RIGHT = 12,
+    TOP = 10,
+    BOTTOM = 26,
+    HEIGHT = 230;
 const MIN_SPAN = 5 * 60e3; // ms; no closer look than this
-const MINUTE = 60e3, HOUR = 3600e3, DAY = 24 * HOUR;
+const MINUTE = 60e3,
+    HOUR = 3600e3,
+    DAY = 24 * HOUR;
 
 // Steps of the time axis: [length in ms, unit of the calendar, how many of it, format of the text].
 const TIME_STEPS = [
-    [MINUTE, "Minutes", 1, "minute"], [5 * MINUTE, "Minutes", 5, "minute"], [15 * MINUTE, "Minutes", 15, "minute"],
-    [30 * MINUTE, "Minutes", 30, "minute"], [HOUR, "Hours", 1, "minute"], [3 * HOUR, "Hours", 3, "minute"],
-    [6 * HOUR, "Hours", 6, "minute"], [12 * HOUR, "Hours", 12, "minute"], [DAY, "Date", 1, "day"], [2 * DAY, "Date", 2, "day"],
-    [7 * DAY, "Date", 7, "day"], [30 * DAY, "Month", 1, "month"], [91 * DAY, "Month", 3, "month"], [365 * DAY, "FullYear", 1, "year"],
+    [MINUTE, "Minutes", 1, "minute"],
+    [5 * MINUTE, "Minutes", 5, "minute"],
+    [15 * MINUTE, "Minutes", 15, "minute"],
+    [30 * MINUTE, "Minutes", 30, "minute"],
+    [HOUR, "Hours", 1, "minute"],
+    [3 * HOUR, "Hours", 3, "minute"],
+    [6 * HOUR, "Hours", 6, "minute"],
+    [12 * HOUR, "Hours", 12, "minute"],
+    [DAY, "Date", 1, "day"],
+    [2 * DAY, "Date", 2, "day"],
+    [7 * DAY, "Date", 7, "day"],
+    [30 * DAY, "Month", 1, "month"],
+    [91 * DAY, "Month", 3, "month"],
+    [365 * DAY, "FullYear", 1, "year"],
 ];
 
 export function svg(name, attributes = {}, ...children) {
     const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const key in attributes)
-        element.setAttribute(key, attributes[key]);
+    for (const key in attributes) element.setAttribute(key, attributes[key]);
     element.append(...children);
     return element;
 }
@@ -31,20 +46,24 @@ export function svg(name, attributes = {}, ...children) {
 export function timeTicks(from, to, wanted) {
     const [, unit, n, text] = TIME_STEPS.find(([length]) => (to - from) / length <= wanted) || TIME_STEPS.at(-1);
     const date = new Date(from);
-    if (unit === "Minutes")
-        date.setMinutes(0, 0, 0);
-    else
-        date.setHours(0, 0, 0, 0);
-    if (unit === "Month" || unit === "FullYear")
-        date.setMonth(0, 1);
+    if (unit === "Minutes") date.setMinutes(0, 0, 0);
+    else date.setHours(0, 0, 0, 0);
+    if (unit === "Month" || unit === "FullYear") date.setMonth(0, 1);
     const ticks = [];
-    for (let last = -Infinity; date.getTime() <= to && date.getTime() > last; date[`set${unit}`](date[`get${unit}`]() + n)) {
+    for (
+        let last = -Infinity;
+        date.getTime() <= to && date.getTime() > last;
+        date[`set${unit}`](date[`get${unit}`]() + n)
+    ) {
         last = date.getTime();
-        if (last < from)
-            continue;
+        if (last < from) continue;
         const midnight = date.getHours() === 0 && date.getMinutes() === 0;
         const newYear = midnight && date.getMonth() === 0 && date.getDate() === 1;
-        ticks.push({ time: last, strong: midnight, text: format(text === "minute" && midnight ? "day" : text === "month" && newYear ? "year" : text, last) });
+        ticks.push({
+            time: last,
+            strong: midnight,
+            text: format(text === "minute" && midnight ? "day" : text === "month" && newYear ? "year" : text, last),
+        });
     }
     return ticks;
 }
@@ -54,25 +73,23 @@ export function valueTicks(low, high, wanted) {
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999) * power;
     const ticks = [];
-    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++)
-        ticks.push(i * step + 0); // not -0
+    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) ticks.push(i * step + 0); // not -0
     return { ticks, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
 }
 
 // Lowest and highest of what is drawn. A limit belongs to it, unless the values would shrink to a thread.
 function valueRange(lines, limits) {
-    let low = Infinity, high = -Infinity;
+    let low = Infinity,
+        high = -Infinity;
     for (const line of lines)
         for (let i = 0; i < line.time.length; i++) {
             low = Math.min(low, line.minimum[i]);
             high = Math.max(high, line.maximum[i]);
         }
-    if (low > high)
-        [low, high] = [0, 1];
+    if (low > high) [low, high] = [0, 1];
     const room = Math.max(high - low, Math.abs(high) * 0.02, 1e-6) * 2;
     for (const { value } of limits)
-        if (value > low - room && value < high + room)
-            [low, high] = [Math.min(low, value), Math.max(high, value)];
+        if (value > low - room && value < high + room) [low, high] = [Math.min(low, value), Math.max(high, value)];
     const air = Math.max((high - low) * 0.06, Math.abs(high) * 0.004, 1e-6);
     return { low: low >= 0 && low - air < 0 ? 0 : low - air, high: high + air };
 }
@@ -82,7 +99,10 @@ function valueRange(lines, limits) {
 // Pieces [first, last] of a line without a gap. Sensors have rhythms of their own: a gap is longer than two and a half
 // times what nine in ten of its distances are, and than the bucket.
 export function pieces(time, bucket) {
-    const distances = time.slice(1).map((at, i) => at - time[i]).sort((a, b) => a - b);
+    const distances = time
+        .slice(1)
+        .map((at, i) => at - time[i])
+        .sort((a, b) => a - b);
     const usual = Math.max(bucket, distances[Math.floor(distances.length * 0.9)] || 0);
     const found = [];
     for (let i = 0, first = 0; i < time.length; i++)
@@ -97,13 +117,13 @@ const point = (x, y) => `${x.toFixed(1)} ${y.toFixed(1)}`;
 
 function meanPath(line, piece, x, y) {
     const points = [];
-    for (let i = piece[0]; i <= piece[1]; i++)
-        points.push(point(x(line.time[i]), y(line.mean[i])));
+    for (let i = piece[0]; i <= piece[1]; i++) points.push(point(x(line.time[i]), y(line.mean[i])));
     return points.length === 1 ? `M${points[0]}h.1` : `M${points.join("L")}`;
 }
 
 function bandPath(line, piece, x, y) {
-    const upper = [], lower = [];
+    const upper = [],
+        lower = [];
     for (let i = piece[0]; i <= piece[1]; i++) {
         upper.push(point(x(line.time[i]), y(line.maximum[i])));
         lower.unshift(point(x(line.time[i]), y(line.minimum[i])));
@@ -113,16 +133,14 @@ function bandPath(line, piece, x, y) {
 
 // Index of the bucket nearest to a time; -1 where none is near.
 function nearest(line, time, reach) {
-    let low = 0, high = line.time.length - 1;
+    let low = 0,
+        high = line.time.length - 1;
     while (low < high) {
         const middle = (low + high) >> 1;
-        if (line.time[middle] < time)
-            low = middle + 1;
-        else
-            high = middle;
+        if (line.time[middle] < time) low = middle + 1;
+        else high = middle;
     }
-    if (low > 0 && time - line.time[low - 1] < line.time[low] - time)
-        low--;
+    if (low > 0 && time - line.time[low - 1] < line.time[low] - time) low--;
     return line.time.length && Math.abs(line.time[low] - time) <= reach ? low : -1;
 }
 
@@ -157,19 +175,18 @@ export class Chart {
 
     resize() {
         const width = Math.max(240, Math.floor(this.element.clientWidth));
-        if (width === this.width)
-            return;
+        if (width === this.width) return;
         this.width = width;
         this.draw();
     }
 
     x(time) {
         const { from, to } = this.data;
-        return LEFT + (time - from) / (to - from) * (this.width - LEFT - RIGHT);
+        return LEFT + ((time - from) / (to - from)) * (this.width - LEFT - RIGHT);
     }
 
     y(value) {
-        return TOP + (this.range.high - value) / (this.range.high - this.range.low) * (HEIGHT - TOP - BOTTOM);
+        return TOP + ((this.range.high - value) / (this.range.high - this.range.low)) * (HEIGHT - TOP - BOTTOM);
     }
 
     timeAt(x) {
@@ -179,12 +196,15 @@ export class Chart {
     }
 
     draw() {
-        if (!this.data)
-            return;
+        if (!this.data) return;
         this.range = valueRange(this.data.lines, this.data.limits);
         this.image.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);
         this.image.setAttribute("width", this.width);
-        this.plot.replaceChildren(this.drawAxes(), ...this.data.lines.map((line) => this.drawLine(line)), ...this.drawLimits());
+        this.plot.replaceChildren(
+            this.drawAxes(),
+            ...this.data.lines.map((line) => this.drawLine(line)),
+            ...this.drawLimits(),
+        );
         if (!this.data.lines.some((line) => line.time.length))
             this.plot.append(svg("text", { class: "nothing", x: this.width / 2, y: HEIGHT / 2 }, say("noValues")));
         this.drawOver();
@@ -195,20 +215,24 @@ export class Chart {
         const values = valueTicks(this.range.low, this.range.high, 5);
         for (const value of values.ticks) {
             const y = this.y(value);
-            axes.append(svg("line", { x1: LEFT, x2: this.width - RIGHT, y1: y, y2: y }),
-                svg("text", { class: "value", x: LEFT - 7, y: y + 4 }, number(value, values.digits)));
+            axes.append(
+                svg("line", { x1: LEFT, x2: this.width - RIGHT, y1: y, y2: y }),
+                svg("text", { class: "value", x: LEFT - 7, y: y + 4 }, number(value, values.digits)),
+            );
         }
         for (const tick of timeTicks(this.data.from, this.data.to, (this.width - LEFT - RIGHT) / 75)) {
             const x = this.x(tick.time);
-            axes.append(svg("line", { class: tick.strong ? "strong" : "", x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM }));
-            if (x < this.width - 24)
-                axes.append(svg("text", { class: "time", x, y: HEIGHT - 8 }, tick.text));
+            axes.append(
+                svg("line", { class: tick.strong ? "strong" : "", x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM }),
+            );
+            if (x < this.width - 24) axes.append(svg("text", { class: "time", x, y: HEIGHT - 8 }, tick.text));
         }
         return axes;
     }
 
     drawLine(line) {
-        const x = (time) => this.x(time), y = (value) => this.y(value);
+        const x = (time) => this.x(time),
+            y = (value) => this.y(value);
         const group = svg("g", { class: `line slot${line.slot}` });
         const found = pieces(line.time, this.data.bucket);
         if (line.time.some((_, i) => line.maximum[i] > line.minimum[i]))
@@ -218,35 +242,51 @@ export class Chart {
     }
 
     drawLimits() {
-        return this.data.limits.filter(({ value }) => value >= this.range.low && value <= this.range.high).map((limit) => {
-            const y = this.y(limit.value);
-            const text = say(limit.kind, { value: withUnit(number(limit.value), this.data.unit), rule: isolated(limit.rule) });
-            return svg("g", { class: "limit" }, svg("line", { x1: LEFT, x2: this.width - RIGHT, y1: y, y2: y }),
-                svg("text", { x: this.width - RIGHT - 4, y: y < TOP + 16 ? y + 14 : y - 5 }, text));
-        });
+        return this.data.limits
+            .filter(({ value }) => value >= this.range.low && value <= this.range.high)
+            .map((limit) => {
+                const y = this.y(limit.value);
+                const text = say(limit.kind, {
+                    value: withUnit(number(limit.value), this.data.unit),
+                    rule: isolated(limit.rule),
+                });
+                return svg(
+                    "g",
+                    { class: "limit" },
+                    svg("line", { x1: LEFT, x2: this.width - RIGHT, y1: y, y2: y }),
+                    svg("text", { x: this.width - RIGHT - 4, y: y < TOP + 16 ? y + 14 : y - 5 }, text),
+                );
+            });
     }
 
     // The cursor, a dot on each line there, and what is marked.
     drawOver() {
         this.over.replaceChildren();
-        if (!this.data)
-            return;
+        if (!this.data) return;
         if (this.mark !== null && this.cursor !== null) {
             const [a, b] = [this.x(this.mark), this.x(this.cursor)].sort((one, other) => one - other);
             this.over.append(svg("rect", { class: "mark", x: a, width: b - a, y: TOP, height: HEIGHT - TOP - BOTTOM }));
         }
-        if (this.cursor === null)
-            return;
+        if (this.cursor === null) return;
         const x = this.x(this.cursor);
         this.over.append(svg("line", { class: "cursor", x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM }));
         for (const { line, index } of this.under())
-            this.over.append(svg("circle", { class: `dot slot${line.slot}`, r: 3.5, cx: this.x(line.time[index]), cy: this.y(line.mean[index]) }));
+            this.over.append(
+                svg("circle", {
+                    class: `dot slot${line.slot}`,
+                    r: 3.5,
+                    cx: this.x(line.time[index]),
+                    cy: this.y(line.mean[index]),
+                }),
+            );
     }
 
     // What stands under the cursor.
     under() {
         const reach = Math.max(this.data.bucket * 1.5, (this.data.to - this.data.from) / 100);
-        return this.data.lines.map((line) => ({ line, index: nearest(line, this.cursor, reach) })).filter(({ index }) => index >= 0);
+        return this.data.lines
+            .map((line) => ({ line, index: nearest(line, this.cursor, reach) }))
+            .filter(({ index }) => index >= 0);
     }
 
     setCursor(time, byKey = false) {
@@ -260,8 +300,7 @@ export class Chart {
         const ends = this.mark === null || this.cursor === null ? null : [this.mark, this.cursor].sort((a, b) => a - b);
         this.mark = null;
         this.drawOver();
-        if (!wanted || !ends || this.x(ends[1]) - this.x(ends[0]) < 6)
-            return false;
+        if (!wanted || !ends || this.x(ends[1]) - this.x(ends[0]) < 6) return false;
         const short = Math.max(0, MIN_SPAN - (ends[1] - ends[0])) / 2;
         this.setCursor(null);
         this.handlers.onRange(Math.round(ends[0] - short), Math.round(ends[1] + short));
@@ -273,8 +312,7 @@ export class Chart {
     listen() {
         const at = (event) => this.timeAt(event.clientX - this.element.getBoundingClientRect().left);
         this.element.addEventListener("pointerdown", (event) => {
-            if (!this.data || event.button !== 0)
-                return;
+            if (!this.data || event.button !== 0) return;
             this.element.setPointerCapture(event.pointerId);
             this.setCursor(at(event));
             this.mark = this.cursor;
@@ -295,25 +333,28 @@ export class Chart {
     key(event) {
         const { from, to } = this.data;
         const step = Math.max(this.data.bucket, (to - from) / 100);
-        const moves = { ArrowLeft: -step, ArrowRight: step, PageUp: -10 * step, PageDown: 10 * step, Home: from - to, End: to - from };
+        const moves = {
+            ArrowLeft: -step,
+            ArrowRight: step,
+            PageUp: -10 * step,
+            PageDown: 10 * step,
+            Home: from - to,
+            End: to - from,
+        };
         if (event.key in moves) {
             const old = this.cursor ?? (event.key === "ArrowRight" || event.key === "Home" ? from : to);
-            if (!event.shiftKey)
-                this.mark = null;
-            else if (this.mark === null)
-                this.mark = old;
+            if (!event.shiftKey) this.mark = null;
+            else if (this.mark === null) this.mark = old;
             this.setCursor(Math.min(to, Math.max(from, old + moves[event.key])), true);
             return true;
         }
-        if (event.key === "Enter")
-            return this.finish(true);
+        if (event.key === "Enter") return this.finish(true);
         if (event.key === "Escape" && this.cursor !== null) {
             this.finish(false);
             this.setCursor(null, true);
             return true;
         }
-        if (!"+-−=".includes(event.key))
-            return false;
+        if (!"+-−=".includes(event.key)) return false;
         this.handlers.onZoom(event.key === "+" || event.key === "=" ? 0.5 : 2, this.cursor);
         return true;
     }

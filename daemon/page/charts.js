@@ -8,8 +8,8 @@ const DAY = 86400e3;
 const RANGES = { day: DAY, week: 7 * DAY, month: 31 * DAY, year: 366 * DAY };
 const MAX_SPAN = 5 * 366 * DAY; // nothing older is kept
 const MIN_SPAN = 5 * 60e3;
-const SLOTS = 8;     // colours
-const ASK_MAX = 20;  // series in one request
+const SLOTS = 8; // colours
+const ASK_MAX = 20; // series in one request
 const POINTS = 600;
 
 // Whole days where days are narrow: a bucket of half a day would draw day and night as a comb.
@@ -21,10 +21,8 @@ function pointsOf(span) {
 export function make(tag, properties = {}, ...children) {
     const element = document.createElement(tag);
     for (const [key, value] of Object.entries(properties))
-        if (key.includes("-") || key === "role" || key === "lang")
-            element.setAttribute(key, value);
-        else
-            element[key] = value;
+        if (key.includes("-") || key === "role" || key === "lang") element.setAttribute(key, value);
+        else element[key] = value;
     element.append(...children);
     return element;
 }
@@ -32,8 +30,7 @@ export function make(tag, properties = {}, ...children) {
 export async function ask(path) {
     const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(20000) });
     const body = await answer.json().catch(() => null);
-    if (!answer.ok || !body)
-        throw new Error((body && body.error) || `${answer.status} ${answer.statusText}`);
+    if (!answer.ok || !body) throw new Error((body && body.error) || `${answer.status} ${answer.statusText}`);
     return body;
 }
 
@@ -54,18 +51,36 @@ class Card {
             onCursor: (time, under, byKey) => this.tell(time, under, byKey),
         });
         this.legend = make("ul", { className: "legend" });
-        this.more = make("button", { type: "button", className: "more", hidden: true, onclick: () => this.toggleAll() });
+        this.more = make("button", {
+            type: "button",
+            className: "more",
+            hidden: true,
+            onclick: () => this.toggleAll(),
+        });
         this.spoken = make("p", { className: "hidden", "aria-live": "polite" });
         this.note = make("p", { className: "hint" });
         this.table = make("div", { className: "table", tabIndex: 0, role: "region" });
         this.details = make("details", {}, make("summary", { textContent: say("asTable") }), this.table);
         this.details.addEventListener("toggle", () => this.fillTable());
-        this.element = make("article", { className: "card" }, this.title, this.chart.element, this.note, this.legend, this.more, this.spoken, this.details);
+        this.element = make(
+            "article",
+            { className: "card" },
+            this.title,
+            this.chart.element,
+            this.note,
+            this.legend,
+            this.more,
+            this.spoken,
+            this.details,
+        );
         this.setGroup(group);
-        new IntersectionObserver(([entry]) => {
-            this.visible = entry.isIntersecting;
-            this.refresh();
-        }, { rootMargin: "300px" }).observe(this.element);
+        new IntersectionObserver(
+            ([entry]) => {
+                this.visible = entry.isIntersecting;
+                this.refresh();
+            },
+            { rootMargin: "300px" },
+        ).observe(this.element);
     }
 
     // *group*: {key, field, lines: [{series, name}]}; its devices may become more.
@@ -84,8 +99,7 @@ class Card {
             this.due = true;
             this.fillLegend();
         }
-        if (this.chart.cursor === null)
-            this.tell(null, []);
+        if (this.chart.cursor === null) this.tell(null, []);
     }
 
     shown() {
@@ -100,21 +114,31 @@ class Card {
 
     fillLegend() {
         this.values = new Map();
-        this.legend.replaceChildren(...this.shown().map((line, i) => {
-            const value = make("span", { className: "at" });
-            const button = make("button", { type: "button", className: `slot${i % SLOTS}`, "aria-pressed": String(!this.hidden.has(line.series.id)) },
-                make("span", { className: "swatch" }), make("bdi", { textContent: line.name }), value);
-            button.addEventListener("click", () => this.toggle(line.series.id, button));
-            this.values.set(line.series.id, value);
-            return make("li", {}, button);
-        }));
+        this.legend.replaceChildren(
+            ...this.shown().map((line, i) => {
+                const value = make("span", { className: "at" });
+                const button = make(
+                    "button",
+                    {
+                        type: "button",
+                        className: `slot${i % SLOTS}`,
+                        "aria-pressed": String(!this.hidden.has(line.series.id)),
+                    },
+                    make("span", { className: "swatch" }),
+                    make("bdi", { textContent: line.name }),
+                    value,
+                );
+                button.addEventListener("click", () => this.toggle(line.series.id, button));
+                this.values.set(line.series.id, value);
+                return make("li", {}, button);
+            }),
+        );
         this.more.hidden = this.group.lines.length <= SLOTS;
         this.more.textContent = this.all ? say("showFew") : say("showAll", { n: this.group.lines.length });
     }
 
     toggle(id, button) {
-        if (!this.hidden.delete(id))
-            this.hidden.add(id);
+        if (!this.hidden.delete(id)) this.hidden.add(id);
         button.setAttribute("aria-pressed", String(!this.hidden.has(id)));
         this.draw();
     }
@@ -128,7 +152,8 @@ class Card {
         for (const { series } of this.shown()) {
             const found = under.find(({ line }) => line.id === series.id);
             const cell = this.values.get(series.id);
-            cell.textContent = time === null ? (series.last ? this.text(series.last.value) : "") : found ? this.between(found) : "–";
+            cell.textContent =
+                time === null ? (series.last ? this.text(series.last.value) : "") : found ? this.between(found) : "–";
         }
         this.note.textContent = time === null ? "" : format("full", time);
         if (this.chart.mark !== null && time !== null) {
@@ -136,12 +161,17 @@ class Card {
             this.note.textContent = say("marked", { from: format("full", ends[0]), to: format("full", ends[1]) });
         }
         if (byKey)
-            this.spoken.textContent = [this.note.textContent, ...under.map(({ line, index }) => `${isolated(line.name)}: ${this.text(line.mean[index])}`)].join(", ");
+            this.spoken.textContent = [
+                this.note.textContent,
+                ...under.map(({ line, index }) => `${isolated(line.name)}: ${this.text(line.mean[index])}`),
+            ].join(", ");
     }
 
     between({ line, index }) {
         const { digits, unit } = this.group.field;
-        const [low, mean, high] = [line.minimum, line.mean, line.maximum].map((values) => number(values[index], digits));
+        const [low, mean, high] = [line.minimum, line.mean, line.maximum].map((values) =>
+            number(values[index], digits),
+        );
         return withUnit(low === high ? mean : `${mean} (${low} – ${high})`, unit);
     }
 
@@ -150,8 +180,7 @@ class Card {
         const { from, to } = this.board;
         const ids = this.shown().map((line) => line.series.id);
         const wanted = `${from} ${to} ${ids}`;
-        if (!this.visible || document.hidden || this.asking || (!this.due && wanted === this.askedFor))
-            return;
+        if (!this.visible || document.hidden || this.asking || (!this.due && wanted === this.askedFor)) return;
         this.asking = true;
         this.due = false;
         try {
@@ -162,48 +191,100 @@ class Card {
             this.due = true;
         }
         this.asking = false;
-        if (this.board.from !== from || this.board.to !== to)
-            this.refresh();
+        if (this.board.from !== from || this.board.to !== to) this.refresh();
     }
 
     async load(ids, from, to) {
         const parts = [];
         for (let i = 0; i < ids.length; i += ASK_MAX)
-            parts.push(await ask(`api/values?series=${ids.slice(i, i + ASK_MAX)}&from=${from}&to=${to}&points=${pointsOf(to - from)}`));
-        this.loaded = { from, to, bucket: parts[0].bucket, series: new Map(parts.flatMap((part) => part.series.map((one) => [one.id, one]))) };
+            parts.push(
+                await ask(
+                    `api/values?series=${ids.slice(i, i + ASK_MAX)}&from=${from}&to=${to}&points=${pointsOf(to - from)}`,
+                ),
+            );
+        const { bucket } = parts[0];
+        const centred = (one) => ({ ...one, time: one.time.map((time) => time + bucket / 2) }); // a bucket is drawn at its middle
+        this.loaded = {
+            from,
+            to,
+            bucket,
+            series: new Map(parts.flatMap((part) => part.series.map((one) => [one.id, centred(one)]))),
+        };
         this.newest = this.board.lastOf(this.group);
         this.draw();
     }
 
     draw() {
-        if (!this.loaded)
-            return;
+        if (!this.loaded) return;
         const { from, to, bucket, series } = this.loaded;
-        const lines = this.shown().map((line, i) => ({ ...series.get(line.series.id), id: line.series.id, name: line.name, slot: i % SLOTS, limits: line.series.limits || [] }))
+        const lines = this.shown()
+            .map((line, i) => ({
+                ...series.get(line.series.id),
+                id: line.series.id,
+                name: line.name,
+                slot: i % SLOTS,
+                limits: line.series.limits || [],
+            }))
             .filter((line) => line.time && !this.hidden.has(line.id));
-        const limits = new Map(lines.flatMap((line) => line.limits).filter((limit) => typeof limit.value === "number" && ["above", "below", "is"].includes(limit.kind))
-            .map((limit) => [`${limit.kind} ${limit.rule} ${limit.value}`, limit]));
-        this.drawn = { from, to, bucket, unit: this.group.field.unit, digits: this.group.field.digits, lines, limits: [...limits.values()] };
+        const limits = new Map(
+            lines
+                .flatMap((line) => line.limits)
+                .filter((limit) => typeof limit.value === "number" && ["above", "below", "is"].includes(limit.kind))
+                .map((limit) => [`${limit.kind} ${limit.rule} ${limit.value}`, limit]),
+        );
+        this.drawn = {
+            from,
+            to,
+            bucket,
+            unit: this.group.field.unit,
+            digits: this.group.field.digits,
+            lines,
+            limits: [...limits.values()],
+        };
         this.chart.show(this.drawn);
         this.fillTable();
     }
 
     fillTable() {
-        if (!this.details.open || !this.drawn)
-            return;
-        const { lines } = this.drawn;
+        if (!this.details.open || !this.drawn) return;
+        const { lines, bucket } = this.drawn;
         const times = [...new Set(lines.flatMap((line) => line.time))].sort((a, b) => b - a);
         const rows = new Map(lines.map((line) => [line, new Map(line.time.map((time, index) => [time, index]))]));
         const cell = (line, time) => {
             const index = rows.get(line).get(time);
             return make("td", { textContent: index === undefined ? "" : this.between({ line, index }) });
         };
-        this.table.replaceChildren(make("table", {},
-            make("caption", { textContent: `${this.title.textContent}: ${say("mean")} (${say("lowest")} – ${say("highest")})` }),
-            make("thead", {}, make("tr", {}, make("th", { scope: "col", textContent: say("time") }),
-                ...lines.map((line) => make("th", { scope: "col" }, make("bdi", { textContent: line.name }))))),
-            make("tbody", {}, ...times.map((time) => make("tr", {}, make("th", { scope: "row", textContent: format("full", time) }),
-                ...lines.map((line) => cell(line, time)))))));
+        this.table.replaceChildren(
+            make(
+                "table",
+                {},
+                make("caption", {
+                    textContent: `${this.title.textContent}: ${say("mean")} (${say("lowest")} – ${say("highest")})`,
+                }),
+                make(
+                    "thead",
+                    {},
+                    make(
+                        "tr",
+                        {},
+                        make("th", { scope: "col", textContent: say("time") }),
+                        ...lines.map((line) => make("th", { scope: "col" }, make("bdi", { textContent: line.name }))),
+                    ),
+                ),
+                make(
+                    "tbody",
+                    {},
+                    ...times.map((time) =>
+                        make(
+                            "tr",
+                            {},
+                            make("th", { scope: "row", textContent: format("full", time - bucket / 2) }),
+                            ...lines.map((line) => cell(line, time)),
+                        ),
+                    ),
+                ),
+            ),
+        );
     }
 }
 
@@ -223,22 +304,49 @@ export class Board {
     }
 
     fillRanges() {
-        this.buttons = new Map(Object.keys(RANGES).map((name) =>
-            [name, make("button", { type: "button", textContent: say(name), onclick: () => this.setNamed(name) })]));
-        const step = (key, text, act) => make("button", { type: "button", textContent: text, title: say(key), "aria-label": say(key), onclick: act });
+        this.buttons = new Map(
+            Object.keys(RANGES).map((name) => [
+                name,
+                make("button", { type: "button", textContent: say(name), onclick: () => this.setNamed(name) }),
+            ]),
+        );
+        const step = (key, text, act) =>
+            make("button", {
+                type: "button",
+                textContent: text,
+                title: say(key),
+                "aria-label": say(key),
+                onclick: act,
+            });
         this.backButton = make("button", { type: "button", textContent: say("back"), onclick: () => this.back() });
         this.shown = make("span", { className: "shown", "aria-live": "polite" });
         this.ranges.setAttribute("aria-label", say("ranges"));
-        this.ranges.append(...this.buttons.values(),
-            make("span", { className: "steps" }, step("earlier", "‹", () => this.move(-1)), step("later", "›", () => this.move(1)),
-                step("closer", "+", () => this.zoom(0.5, null)), step("wider", "−", () => this.zoom(2, null)), this.backButton), this.shown);
+        this.ranges.append(
+            ...this.buttons.values(),
+            make(
+                "span",
+                { className: "steps" },
+                step("earlier", "‹", () => this.move(-1)),
+                step("later", "›", () => this.move(1)),
+                step("closer", "+", () => this.zoom(0.5, null)),
+                step("wider", "−", () => this.zoom(2, null)),
+                this.backButton,
+            ),
+            this.shown,
+        );
     }
 
     // One of RANGES, up to now, and going on with the time.
     setNamed(name) {
         this.name = name;
         this.past = [];
-        this.apply(this.now - RANGES[name], this.now);
+        this.apply(this.beginOf(name), this.now);
+    }
+
+    // The first day begins with the first value: ten minutes are not a dot at the end of a day.
+    beginOf(name) {
+        const young = name === "day" && this.first ? this.first - (this.now - this.first) * 0.04 : 0;
+        return Math.max(this.now - RANGES[name], Math.min(young, this.now - 2 * MIN_SPAN));
     }
 
     setRange(from, to) {
@@ -252,11 +360,11 @@ export class Board {
     back() {
         const [name, from, to] = this.past.pop();
         this.name = name;
-        this.apply(name ? this.now - RANGES[name] : from, name ? this.now : to);
+        this.apply(name ? this.beginOf(name) : from, name ? this.now : to);
     }
 
     move(direction) {
-        const half = (this.to - this.from) / 2 * direction;
+        const half = ((this.to - this.from) / 2) * direction;
         this.setRange(this.from + half, this.to + half);
     }
 
@@ -268,12 +376,10 @@ export class Board {
     apply(from, to) {
         this.from = Math.round(from);
         this.to = Math.round(to);
-        for (const [name, button] of this.buttons)
-            button.setAttribute("aria-pressed", String(name === this.name));
+        for (const [name, button] of this.buttons) button.setAttribute("aria-pressed", String(name === this.name));
         this.backButton.disabled = !this.past.length;
         this.shown.textContent = `${format("full", this.from)} – ${format("full", this.to)} (${say("zone", { zone })})`;
-        for (const card of this.cards.values())
-            card.refresh();
+        for (const card of this.cards.values()) card.refresh();
     }
 
     lastOf(group) {
@@ -283,14 +389,15 @@ export class Board {
     // What /api/series says now; called every few seconds.
     update(series, nameOf, now) {
         this.now = now;
+        const begun = this.first;
+        this.first = Math.min(...series.map((one) => one.from || now));
+        if (begun === undefined && this.name) this.apply(this.beginOf(this.name), now);
         const groups = grouped(series, nameOf);
         this.section.hidden = !groups.length;
         for (const group of groups) {
             const card = this.cards.get(group.key);
-            if (card)
-                card.setGroup(group);
-            else
-                this.cards.set(group.key, new Card(this, group));
+            if (card) card.setGroup(group);
+            else this.cards.set(group.key, new Card(this, group));
         }
         for (const [key, card] of this.cards)
             if (!groups.some((group) => group.key === key)) {
@@ -298,18 +405,16 @@ export class Board {
                 this.cards.delete(key);
             }
         const order = groups.map((group) => this.cards.get(group.key).element);
-        if (order.some((element, i) => this.charts.children[i] !== element))
-            this.charts.replaceChildren(...order);
+        if (order.some((element, i) => this.charts.children[i] !== element)) this.charts.replaceChildren(...order);
         this.follow();
     }
 
     // Goes on with the time: not more often than a new bucket can show.
     follow() {
-        if (!this.name || this.now - this.to < Math.max(5000, RANGES[this.name] / POINTS / 4))
-            return;
+        const bucket = (this.to - this.from) / POINTS;
+        if (!this.name || this.now - this.to < Math.max(4000, bucket / 4)) return;
         const moved = [...this.cards.values()].some((card) => this.lastOf(card.group) > (card.newest || 0));
-        if (moved || this.now - this.to > RANGES[this.name] / POINTS)
-            this.apply(this.now - RANGES[this.name], this.now);
+        if (moved || this.now - this.to > Math.max(60e3, bucket)) this.apply(this.beginOf(this.name), this.now);
     }
 }
 
@@ -319,18 +424,16 @@ function grouped(series, nameOf) {
     for (const one of series) {
         const field = fieldOf(one);
         const key = `${field.name}\n${field.unit}`;
-        if (!groups.has(key))
-            groups.set(key, { key, field, lines: [] });
+        if (!groups.has(key)) groups.set(key, { key, field, lines: [] });
         groups.get(key).lines.push({ series: one, name: plain(nameOf(one)) });
     }
     for (const group of groups.values()) {
         const names = new Map();
-        for (const line of group.lines)
-            names.set(line.name, (names.get(line.name) || 0) + 1);
-        for (const line of group.lines)
-            if (names.get(line.name) > 1)
-                line.name += ` ${line.series.field}`;
+        for (const line of group.lines) names.set(line.name, (names.get(line.name) || 0) + 1);
+        for (const line of group.lines) if (names.get(line.name) > 1) line.name += ` ${line.series.field}`;
         group.lines.sort((a, b) => a.name.localeCompare(b.name));
     }
-    return [...groups.values()].sort((a, b) => a.field.order - b.field.order || a.field.name.localeCompare(b.field.name));
+    return [...groups.values()].sort(
+        (a, b) => a.field.order - b.field.order || a.field.name.localeCompare(b.field.name),
+    );
 }

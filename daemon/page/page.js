@@ -2,14 +2,14 @@
 // The page: asks the daemon every five seconds while somebody looks, and shows the chain, the rules that fire, the latest
 // values and the charts. What comes from outside (names, details) only ever becomes text.
 
-import { arrowsOf, counters, ms, partsOf, verdicts } from "./chain.js";
+import { arrowsOf, counters, markSilent, ms, partsOf, verdicts } from "./chain.js";
 import { svg } from "./chart.js";
 import { ask, Board, make } from "./charts.js";
 import { ago, fieldOf, isolated, language, number, plain, rate, say, span, when, withUnit } from "./words.js";
 
-const EVERY = 5000;          // ms between two looks
-const RATE_OVER = 5 * 60e3;  // rates are of the last five minutes
-const PARTS_SHOWN = 4;       // of one kind; more that are well are folded up
+const EVERY = 5000; // ms between two looks
+const RATE_OVER = 5 * 60e3; // rates are of the last five minutes
+const PARTS_SHOWN = 4; // of one kind; more that are well are folded up
 const SILENT_MIN = 65 * 60e3; // a source with on_change sends at least every hour
 const byId = (id) => document.getElementById(id);
 
@@ -33,19 +33,18 @@ class Rates {
 
     add(status, now) {
         const counted = { now, started: ms(status.started), of: counters(status) };
-        if (this.samples.length && this.samples[0].started !== counted.started)
-            this.samples = [];
+        if (this.samples.length && this.samples[0].started !== counted.started) this.samples = [];
         this.samples.push(counted);
-        while (now - this.samples[0].now > RATE_OVER)
-            this.samples.shift();
+        while (now - this.samples[0].now > RATE_OVER) this.samples.shift();
     }
 
     // Readings a minute; at the first look since the start of the daemon.
     of(key) {
-        const first = this.samples[0], last = this.samples.at(-1);
+        const first = this.samples[0],
+            last = this.samples.at(-1);
         const alone = last.now - first.now < 60e3;
         const minutes = (last.now - (alone ? first.started : first.now)) / 60e3;
-        const n = last.of[key] - (alone ? 0 : first.of[key] ?? 0);
+        const n = last.of[key] - (alone ? 0 : (first.of[key] ?? 0));
         return minutes > 0 && n >= 0 ? n / minutes : null;
     }
 }
@@ -55,21 +54,44 @@ function partElement(part, view) {
     const title = part.name === null ? say(part.kind) : plain(part.name);
     const state = view.unknown ? "unknown" : part.state;
     const perMinute = state === "well" && part.kind !== "outbox" ? rates.of(part.key) : null;
-    const figures = [...(perMinute === null ? [] : [rate(perMinute)]), ...part.figures.map(([key, values]) => say(key, values))];
-    const element = make("li", { className: `part ${state}` },
-        make("p", { className: "name" }, icon(state), make("strong", {}, make("bdi", { textContent: title })), make("span", { className: "state", textContent: say(state) })));
+    const figures = [
+        ...(perMinute === null ? [] : [rate(perMinute)]),
+        ...part.figures.map(([key, values]) => say(key, values)),
+    ];
+    const element = make(
+        "li",
+        { className: `part ${state}` },
+        make(
+            "p",
+            { className: "name" },
+            icon(state),
+            make("strong", {}, make("bdi", { textContent: title })),
+            make("span", { className: "state", textContent: say(state) }),
+        ),
+    );
     if (part.subscription)
         element.append(make("p", { className: "under" }, make("bdi", { textContent: plain(part.subscription) })));
     element.append(make("p", { className: "says", textContent: say(...part.says) }));
     if (part.since)
-        element.append(make("p", { className: "since", textContent: say(part.kind === "outbox" ? "oldest" : "since",
-            { time: when(part.since, now), span: span(now - part.since) }) }));
+        element.append(
+            make("p", {
+                className: "since",
+                textContent: say(part.kind === "outbox" ? "oldest" : "since", {
+                    time: when(part.since, now),
+                    span: span(now - part.since),
+                }),
+            }),
+        );
     if (part.detail)
-        element.append(make("p", { className: "detail", lang: "en" }, make("bdi", { textContent: plain(part.detail) })));
+        element.append(
+            make("p", { className: "detail", lang: "en" }, make("bdi", { textContent: plain(part.detail) })),
+        );
     if (part.retry && part.retry > now)
         element.append(make("p", { className: "since", textContent: say("nextTry", { time: when(part.retry, now) }) }));
     if (figures.length)
-        element.append(make("p", { className: "figures" }, ...figures.map((text) => make("span", { textContent: text }))));
+        element.append(
+            make("p", { className: "figures" }, ...figures.map((text) => make("span", { textContent: text }))),
+        );
     return element;
 }
 
@@ -78,12 +100,19 @@ function stage(kind, parts, view) {
     const open = parts.filter((part, i) => part.state !== "well" || i < PARTS_SHOWN);
     const folded = parts.filter((part) => !open.includes(part));
     const list = make("ul", {}, ...open.map((part) => partElement(part, view)));
-    const element = make("li", { className: `stage to-${view.unknown ? "unknown" : view.arrows[kind]}` },
-        make("h3", { textContent: say({ outbox: "outboxIs", pubsub: "pubsubIs" }[kind] || kind) }), list);
-    if (!folded.length)
-        return element;
-    const details = make("details", { open: view.unfolded.has(kind) }, make("summary", { textContent: say("moreWell", { n: folded.length }) }),
-        make("ul", {}, ...folded.map((part) => partElement(part, view))));
+    const element = make(
+        "li",
+        { className: `stage to-${view.unknown ? "unknown" : view.arrows[kind]}` },
+        make("h3", { textContent: say({ outbox: "outboxIs", pubsub: "pubsubIs" }[kind] || kind) }),
+        list,
+    );
+    if (!folded.length) return element;
+    const details = make(
+        "details",
+        { open: view.unfolded.has(kind) },
+        make("summary", { textContent: say("moreWell", { n: folded.length }) }),
+        make("ul", {}, ...folded.map((part) => partElement(part, view))),
+    );
     details.addEventListener("toggle", () => (details.open ? view.unfolded.add(kind) : view.unfolded.delete(kind)));
     element.append(details);
     return element;
@@ -92,17 +121,13 @@ function stage(kind, parts, view) {
 function showChain(parts, view) {
     const stages = [];
     view.arrows = arrowsOf(parts);
-    if (parts.sources.length)
-        stages.push(stage("sources", parts.sources, view));
-    if (parts.outbox)
-        stages.push(stage("outbox", [parts.outbox], view));
+    if (parts.sources.length) stages.push(stage("sources", parts.sources, view));
+    if (parts.outbox) stages.push(stage("outbox", [parts.outbox], view));
     stages.push(stage("pubsub", [parts.pubsub], view));
-    if (parts.sinks.length)
-        stages.push(stage("sinks", parts.sinks, view));
+    if (parts.sinks.length) stages.push(stage("sinks", parts.sinks, view));
     const chain = byId("chain");
     chain.className = `stages${stages.length}`;
-    if (!chain.contains(document.activeElement))
-        chain.replaceChildren(...stages);
+    if (!chain.contains(document.activeElement)) chain.replaceChildren(...stages);
 }
 
 // ---- what comes first ----
@@ -111,26 +136,70 @@ function verdictElement({ state, says, since }, now) {
     const [title, values, more, moreValues] = says;
     const text = moreValues.time ? { ...moreValues, time: when(moreValues.time, now) } : moreValues;
     const begun = since ? ` ${say("since", { time: when(since, now), span: span(now - since) })}` : "";
-    return make("div", { className: `verdict ${state}` }, icon(state),
-        make("p", {}, make("strong", { textContent: say(title, values) }), make("span", { textContent: begun })), make("p", { textContent: say(more, text) }));
+    return make(
+        "div",
+        { className: `verdict ${state}` },
+        icon(state),
+        make("p", {}, make("strong", { textContent: say(title, values) }), make("span", { textContent: begun })),
+        make("p", { textContent: say(more, text) }),
+    );
+}
+
+// Devices that are silent and rules that fire come before "all is well".
+function verdictsWith(chain, silent, alerts) {
+    const works = chain[0].state === "well";
+    const told = alerts.length
+        ? [
+              {
+                  state: "failing",
+                  says: ["alertsFire", { n: number(alerts.length, 0) }, works ? "alertsMore" : "alertsOnly", {}],
+                  since: null,
+              },
+          ]
+        : [];
+    if (works)
+        told.push(
+            ...silent
+                .slice(0, 3)
+                .map((device) => ({
+                    state: "waiting",
+                    says: ["silent", { name: isolated(device.name) }, "silentMore", {}],
+                    since: newest(device),
+                })),
+        );
+    return works && told.length ? told : [...chain, ...told];
 }
 
 function notices(status, now) {
     const found = [];
     if (status.reload_refused)
-        found.push([say("reloadRefused", { time: when(ms(status.reload_refused.time), now) }), status.reload_refused.error]);
+        found.push([
+            say("reloadRefused", { time: when(ms(status.reload_refused.time), now) }),
+            status.reload_refused.error,
+        ]);
     if (status.outbox_left)
-        found.push([say("outboxLeft", { n: number(status.outbox_left.rows, 0), name: isolated(status.outbox_left.directory) }), ""]);
-    if (status.stopping)
-        found.push([say("stopping"), ""]);
-    return found.map(([text, detail]) => make("p", { className: "notice" }, text, " ", make("bdi", { className: "detail", lang: "en", textContent: plain(detail) })));
+        found.push([
+            say("outboxLeft", { n: number(status.outbox_left.rows, 0), name: isolated(status.outbox_left.directory) }),
+            "",
+        ]);
+    if (status.stopping) found.push([say("stopping"), ""]);
+    return found.map(([text, detail]) =>
+        make(
+            "p",
+            { className: "notice" },
+            text,
+            " ",
+            make("bdi", { className: "detail", lang: "en", textContent: plain(detail) }),
+        ),
+    );
 }
 
 let saidBefore = "";
 
 function showVerdict(elements) {
     const text = elements.map((element) => element.textContent).join("\n");
-    if (text === saidBefore) // a screen reader shall not read the same again
+    if (text === saidBefore)
+        // a screen reader shall not read the same again
         return;
     saidBefore = text;
     byId("verdict").replaceChildren(...elements);
@@ -144,11 +213,28 @@ function showTitle(state, text) {
 // ---- rules that fire ----
 
 function alertElement(alert, now) {
-    const since = alert.since ? say("since", { time: when(alert.since, now), span: span(now - alert.since) }) : "";
-    const value = alert.value === null || alert.value === undefined ? "" : typeof alert.value === "number" ? number(alert.value) : plain(alert.value);
-    return make("li", {}, icon("failing"), make("strong", { textContent: say("ruleFires", { rule: isolated(alert.rule) }) }), " ",
-        make("span", { textContent: [alert.name || alert.device ? isolated(alert.name || alert.device) : "", value].filter(Boolean).join(": ") }), " ",
-        make("span", { className: "since", textContent: since }));
+    const begun = typeof alert.since === "string" ? ms(alert.since) : alert.since;
+    const since = begun ? say("since", { time: when(begun, now), span: span(now - begun) }) : "";
+    const value =
+        alert.value === null || alert.value === undefined
+            ? ""
+            : typeof alert.value === "number"
+              ? number(alert.value)
+              : plain(alert.value);
+    return make(
+        "li",
+        {},
+        icon("failing"),
+        make("strong", { textContent: say("ruleFires", { rule: isolated(alert.rule) }) }),
+        " ",
+        make("span", {
+            textContent: [alert.name || alert.device ? isolated(alert.name || alert.device) : "", value]
+                .filter(Boolean)
+                .join(": "),
+        }),
+        " ",
+        make("span", { className: "since", textContent: since }),
+    );
 }
 
 function showAlerts(alerts, now) {
@@ -160,20 +246,34 @@ function showAlerts(alerts, now) {
 
 const deviceKey = (one) => JSON.stringify([one.source, one.device, one.labels || {}]);
 
+// Lists of devices that are called alike.
+function sameName(devices) {
+    const byName = new Map();
+    for (const device of devices) byName.set(device.name, [...(byName.get(device.name) || []), device]);
+    return [...byName.values()].filter((list) => list.length > 1);
+}
+
 // Devices with their series, and the name of each, by which no two are called.
 function devicesOf(series) {
     const devices = new Map();
     for (const one of series) {
         const key = deviceKey(one);
         if (!devices.has(key))
-            devices.set(key, { key, source: one.source, id: one.device, labels: Object.values(one.labels || {}), name: plain(one.name || one.device || one.source), series: [] });
+            devices.set(key, {
+                key,
+                source: one.source,
+                id: one.device,
+                labels: Object.values(one.labels || {}),
+                name: plain(one.name || one.device || one.source),
+                series: [],
+            });
         devices.get(key).series.push(one);
     }
-    const called = (name) => [...devices.values()].filter((device) => device.name === name);
-    for (const device of devices.values())
-        if (called(device.name).length > 1)
-            for (const twin of called(device.name))
-                twin.name += ` (${plain([...twin.labels, twin.source, twin.id].join(" "))})`;
+    const more = [(device) => device.labels.join(" "), (device) => device.source, (device) => device.id];
+    for (const words of more)
+        for (const twins of sameName([...devices.values()]))
+            if (new Set(twins.map(words)).size > 1)
+                for (const twin of twins) twin.name = plain(`${twin.name} (${words(twin)})`);
     return [...devices.values()].sort((a, b) => a.name.localeCompare(b.name));
 }
 
@@ -182,7 +282,10 @@ const newest = (device) => Math.max(0, ...device.series.map((one) => one.last?.t
 // How long a device may say nothing: three polls, and for those that speak when they like as long as they must.
 function patience(device, status) {
     const source = (status.sources || []).find((one) => one.name === device.source);
-    const interval = source && source.next_poll && source.last_poll && !source.failing ? ms(source.next_poll) - ms(source.last_poll) : 0;
+    const interval =
+        source && source.next_poll && source.last_poll && !source.failing
+            ? ms(source.next_poll) - ms(source.last_poll)
+            : 0;
     return Math.max(SILENT_MIN, 3 * interval);
 }
 
@@ -193,27 +296,48 @@ function flows(status, parts) {
 }
 
 function silentDevices(devices, status, parts, now) {
-    if (!flows(status, parts))
-        return [];
+    if (!flows(status, parts)) return [];
     const failing = new Set(parts.sources.filter((part) => part.state === "failing").map((part) => part.name));
-    return devices.filter((device) => newest(device) && !failing.has(device.source) && now - newest(device) > patience(device, status));
+    return devices.filter(
+        (device) =>
+            newest(device) &&
+            !failing.has(device.source) &&
+            (device.series.some((one) => one.online === false) || now - newest(device) > patience(device, status)),
+    );
 }
 
 function valueElements(one, now, newestTime) {
     const field = fieldOf(one);
     const old = one.last && newestTime - one.last.time > 10 * 60e3 ? ` · ${ago(now - one.last.time)}` : "";
     const text = one.last ? withUnit(number(one.last.value, field.digits), field.unit) : "–";
-    return [field, make("div", {}, make("dt", { textContent: field.name }), make("dd", {}, make("span", { className: "value", textContent: text }), old))];
+    return [
+        field,
+        make(
+            "div",
+            {},
+            make("dt", { textContent: field.name }),
+            make("dd", {}, make("span", { className: "value", textContent: text }), old),
+        ),
+    ];
 }
 
 function deviceElement(device, silent, now) {
-    const values = device.series.map((one) => valueElements(one, now, newest(device))).sort(([a], [b]) => a.order - b.order);
+    const values = device.series
+        .map((one) => valueElements(one, now, newest(device)))
+        .sort(([a], [b]) => a.order - b.order);
     const age = newest(device) ? ago(now - newest(device)) : "";
-    return make("li", { className: `device${silent ? " waiting" : ""}` },
+    return make(
+        "li",
+        { className: `device${silent ? " waiting" : ""}` },
         make("h3", {}, make("bdi", { textContent: device.name })),
         make("p", { className: "age" }, ...(silent ? [icon("waiting"), `${say("silentSince")} `] : []), age),
         make("dl", {}, ...values.map(([, element]) => element)),
-        make("p", { className: "under" }, make("bdi", { textContent: plain([device.source, ...device.labels].join(" · ")) })));
+        make(
+            "p",
+            { className: "under" },
+            make("bdi", { textContent: plain([device.source, ...device.labels].join(" · ")) }),
+        ),
+    );
 }
 
 function showDevices(devices, silent, trouble, now) {
@@ -230,16 +354,23 @@ class Page {
         this.unfolded = new Set();
         this.status = null;
         this.series = [];
-        this.board = new Board({ section: byId("charts-section"), ranges: byId("ranges"), charts: byId("charts"), keys: byId("chart-keys") });
+        this.board = new Board({
+            section: byId("charts-section"),
+            ranges: byId("ranges"),
+            charts: byId("charts"),
+            keys: byId("chart-keys"),
+        });
     }
 
     async look() {
         clearTimeout(this.timer);
-        if (this.looking)
-            return;
+        if (this.looking) return;
         this.looking = true;
         try {
-            const asked = ask("api/series").then((answer) => ({ series: answer.series, error: "" }), (error) => ({ series: this.series, error: error.message }));
+            const asked = ask("api/series").then(
+                (answer) => ({ series: answer.series, error: "" }),
+                (error) => ({ series: this.series, error: error.message }),
+            );
             [this.status, { series: this.series, error: this.broken }] = await Promise.all([ask("api/status"), asked]);
             this.offset = this.status.page.time - Date.now();
             this.rates.add(this.status, this.status.page.time);
@@ -248,8 +379,7 @@ class Page {
             this.showSilence(error);
         }
         this.looking = false;
-        if (!document.hidden)
-            this.timer = setTimeout(() => this.look(), EVERY);
+        if (!document.hidden) this.timer = setTimeout(() => this.look(), EVERY);
     }
 
     show() {
@@ -258,14 +388,18 @@ class Page {
         const parts = partsOf(status, now);
         const devices = devicesOf(series);
         const silent = silentDevices(devices, status, parts, now);
-        const found = verdicts(status, parts);
-        if (silent.length && found[0].state === "well")
-            found.splice(0, 1, ...silent.slice(0, 3).map((device) => ({ state: "waiting", says: ["silent", { name: isolated(device.name) }, "silentMore", {}], since: newest(device) })));
+        const found = verdictsWith(verdicts(status, parts), silent, status.alerts || []);
+        markSilent(parts, silent);
         showVerdict([...found.map((one) => verdictElement(one, now)), ...notices(status, now)]);
         showTitle(found[0].state, say(found[0].says[0], found[0].says[1]));
         showChain(parts, { now, rates: this.rates, unfolded: this.unfolded, unknown: false });
         showAlerts(status.alerts || [], now);
-        showDevices(devices, silent, this.broken ? say("broken", { error: this.broken }) : flows(status, parts) ? "" : say("stands"), now);
+        showDevices(
+            devices,
+            silent,
+            this.broken ? say("broken", { error: this.broken }) : flows(status, parts) ? "" : say("stands"),
+            now,
+        );
         byId("updated").textContent = say("updated", { time: when(now, now) });
         const names = new Map(devices.map((device) => [device.key, device.name]));
         this.board.update(series, (one) => names.get(deviceKey(one)), now);
@@ -276,10 +410,23 @@ class Page {
         console.info(`sensorqd does not answer: ${error.message}`);
         const last = this.status && this.status.page.time;
         const more = last ? say("noAnswerMore", { time: when(last, Date.now() + this.offset) }) : "";
-        showVerdict([make("div", { className: "verdict failing" }, icon("failing"), make("p", {}, make("strong", { textContent: say("noAnswer") })), make("p", { textContent: more }))]);
+        showVerdict([
+            make(
+                "div",
+                { className: "verdict failing" },
+                icon("failing"),
+                make("p", {}, make("strong", { textContent: say("noAnswer") })),
+                make("p", { textContent: more }),
+            ),
+        ]);
         showTitle("failing", say("noAnswer"));
         if (this.status)
-            showChain(partsOf(this.status, last), { now: last, rates: this.rates, unfolded: this.unfolded, unknown: true });
+            showChain(partsOf(this.status, last), {
+                now: last,
+                rates: this.rates,
+                unfolded: this.unfolded,
+                unknown: true,
+            });
     }
 }
 

@@ -356,7 +356,7 @@ static void judge_answer(const AlertTarget *target, const HttpReply *reply, Aler
 }
 
 void alert_target_judge(const AlertTarget *target, const HttpReply *reply, AlertAnswer *ret) {
-        *ret = (AlertAnswer){};
+        *ret = (AlertAnswer){ .status = reply->status, .retry_after = reply->retry_after };
         http_reply_words(reply, ret->detail, sizeof(ret->detail));
         switch (reply->outcome) {
         case HTTP_ANSWERED:

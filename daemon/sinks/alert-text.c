@@ -217,6 +217,8 @@ static int word_write(const Writer *w, Word word) {
 
 /* ---- texts ---- */
 
+#define LATE "; this could not be sent then"
+
 /* What is said where the rule says nothing itself. */
 /* clang-format off */
 static const char *const defaults[][ALERT_KINDS][ALERT_TESTS] = {
@@ -233,10 +235,10 @@ static const char *const defaults[][ALERT_KINDS][ALERT_TESTS] = {
                         "{rule}: over after {duration}, {name} is at {value}",
                         "{rule}: over after {duration}, {name} says {value}",
                         "{rule}: over, {name} sends again after {silence}" },
-                [ALERT_ENDED] = { "{rule}: {name} was above {limit} from {since} to {until} ({duration}); this could not be sent then",
-                        "{rule}: {name} was below {limit} from {since} to {until} ({duration}); this could not be sent then",
-                        "{rule}: {name} said so from {since} to {until} ({duration}); this could not be sent then",
-                        "{rule}: {name} sent nothing from {heard} to {until} ({silence}); this could not be sent then" },
+                [ALERT_ENDED] = { "{rule}: {name} was above {limit} from {since} to {until} ({duration})" LATE,
+                        "{rule}: {name} was below {limit} from {since} to {until} ({duration})" LATE,
+                        "{rule}: {name} said so from {since} to {until} ({duration})" LATE,
+                        "{rule}: {name} sent nothing from {heard} to {until} ({silence})" LATE },
                 [ALERT_REMOVED] = { "{rule}: over, for this rule was removed; {name} was at {value}, above {limit}",
                         "{rule}: over, for this rule was removed; {name} was at {value}, below {limit}",
                         "{rule}: over, for this rule was removed; {name} said {value}",

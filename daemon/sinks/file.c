@@ -331,6 +331,15 @@ static char *directory_of(const FileConfig *keys, const char *state_dir) {
         return asprintf(&path, "%s/%s", state_dir, keys->directory) < 0 ? NULL : path;
 }
 
+/* Also where a further daemon, or an old sink that still writes, is kept away by the lock. */
+static void file_exclusive(
+        const SubscriptionConfig *config, const char *state_dir, char name[static SINK_EXCLUSIVE_MAX]) {
+        _cleanup_free_ char *directory = directory_of(config->keys, state_dir);
+
+        (void) snprintf(name, SINK_EXCLUSIVE_MAX, "the directory %.*s", (int) size_without_slashes(directory ?: ""),
+                directory ?: "");
+}
+
 static int open_archive(FileSink *f, const SubscriptionConfig *config) {
         const FileConfig *keys = config->keys;
         int r;
@@ -454,6 +463,7 @@ const SinkType sink_type_file = {
         .what = "The archive",
         .blocks = true,
         .open = file_open_sink,
+        .exclusive = file_exclusive,
         .place = file_place,
         .probe = file_probe,
         .write = file_write,

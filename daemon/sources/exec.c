@@ -379,6 +379,11 @@ static void *exec_close(void *self) {
         return NULL;
 }
 
+/* A device that the program reads may be open once only. */
+static void exec_exclusive(const SourceConfig *config, char name[static SOURCE_EXCLUSIVE_MAX]) {
+        (void) snprintf(name, SOURCE_EXCLUSIVE_MAX, "the program of source %s", config->name);
+}
+
 static void exec_freep(Exec **exec) {
         (void) exec_close(*exec);
 }
@@ -503,6 +508,7 @@ extern const SourceType source_type_exec; /* named in types.c only */
 const SourceType source_type_exec = {
         .keys = &section,
         .open = exec_open,
+        .exclusive = exec_exclusive,
         .poll = exec_poll,
         .speaks = exec_speaks,
         .check = exec_check,

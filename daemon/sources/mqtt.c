@@ -377,6 +377,14 @@ static void mqtt_make_client_id(Mqtt *mqtt) {
                 mqtt->client_id, sizeof(mqtt->client_id), "sensorqd-%.16s", sha256_hex(text, strlen(text), hash));
 }
 
+/* Two that connect under one id put each other out. */
+static void mqtt_exclusive(const SourceConfig *config, char name[static SOURCE_EXCLUSIVE_MAX]) {
+        const MqttConfig *keys = config->keys;
+
+        (void) snprintf(
+                name, SOURCE_EXCLUSIVE_MAX, "the MQTT client %s of %s", keys->client_id ?: config->name, keys->url);
+}
+
 static int mqtt_connect(
         Mqtt *mqtt, void (*told)(void *userdata, MqttState state, usec_t retry_in, const char *detail)) {
         const MqttConfig *keys = mqtt->keys;
@@ -568,6 +576,7 @@ extern const SourceType source_type_mqtt; /* named in types.c only */
 const SourceType source_type_mqtt = {
         .keys = &section,
         .open = mqtt_open,
+        .exclusive = mqtt_exclusive,
         .quiet = QUIET_USEC,
         .check = mqtt_check,
         .hold = mqtt_hold,

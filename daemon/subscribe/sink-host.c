@@ -225,6 +225,12 @@ const char *sink_host_place(const SinkHost *host) {
         return host->type->place(host->self);
 }
 
+void sink_host_figures(const SinkHost *host, SinkFigures *ret) {
+        *ret = (SinkFigures){};
+        if (host->type->figures)
+                host->type->figures(host->self, ret);
+}
+
 /* ---- life ---- */
 
 static int add_watches(SinkHost *host) {

@@ -31,3 +31,5 @@ bool sink_host_is_busy(const SinkHost *host);
 /* Of the last question; *ret_step* may be NULL. Valid until the next one is prepared. */
 SinkWork *sink_host_work(SinkHost *host, SinkStep *ret_step);
 const char *sink_host_place(const SinkHost *host);
+/* What the type tells of itself; zeros where it has nothing to tell. */
+void sink_host_figures(const SinkHost *host, SinkFigures *ret);

@@ -11,6 +11,7 @@
 #include "secrets.h"
 
 #define SINK_DETAIL_MAX 512
+#define SINK_EXCLUSIVE_MAX 512
 
 typedef enum SinkFault {
         SINK_FAULT_NONE,
@@ -87,6 +88,12 @@ void sink_host_seen(SinkHost *host, unsigned seen);
 /* The answer of what was asked last is there. For types that do not block; also from inside the question. */
 void sink_host_answer(SinkHost *host);
 
+/* What a type tells of itself beyond what all sinks tell. Owned by the type, valid until it is asked again. */
+typedef struct SinkFigures {
+        const char *json;  /* value of the member "alerts" of status.json; NULL: none */
+        const char *words; /* for STATUS=; NULL or "": nothing */
+} SinkFigures;
+
 /* Who wants to know of each message that was stored just now, and no duplicate. */
 typedef struct SinkTap {
         void (*on_stored)(void *userdata, const char *subscription, const WireMessage *message);
@@ -133,6 +140,10 @@ typedef struct SinkType {
          */
         int (*open)(const SubscriptionConfig *config, SinkHost *host, void **ret_self,
                 char problem[static SINK_DETAIL_MAX]);
+        /* What only one sink can have at a time, in words that are equal for the same thing: "the directory /srv/a". At
+         * a reload the new one is opened when the old one has ended. NULL: nothing. */
+        void (*exclusive)(
+                const SubscriptionConfig *config, const char *state_dir, char name[static SINK_EXCLUSIVE_MAX]);
         const char *(*place)(const void *self); /* what messages are stored in, for log entries: "home.readings" */
         /* Whether messages can be stored, without storing any. */
         void (*probe)(void *self, SinkAnswer *answer);
@@ -142,6 +153,8 @@ typedef struct SinkType {
          * them in state_dir (rejected.h). */
         void (*set_apart)(void *self, SinkWork *work);
         void *(*close)(void *self);
+        /* On the loop, of a type that does not block. NULL: it has none. */
+        void (*figures)(void *self, SinkFigures *ret);
         const SinkAdmin *admin;     /* NULL: the verbs have nothing to ask */
         const SinkHistory *history; /* NULL: what is stored cannot be read again */
 } SinkType;

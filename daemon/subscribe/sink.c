@@ -673,4 +673,5 @@ void sink_status(const Sink *s, SinkStatus *ret) {
         ret->retry_at = s->retry_at;
         ret->detail = s->said.down.detail;
         ret->what = s->type->what;
+        sink_host_figures(s->host, &ret->figures);
 }

@@ -40,6 +40,7 @@ typedef struct SinkStatus {
         uint64_t stored, duplicates, rejected, failed, writes;
         const char *detail; /* why it is down, what to do; "" when ready. No secret */
         const char *what;   /* name of the remote for STATUS=: "MongoDB" */
+        SinkFigures figures;
 } SinkStatus;
 
 /* As SinkType.open. *config* is borrowed. Begins with a probe. */

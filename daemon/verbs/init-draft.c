@@ -86,16 +86,16 @@ void init_draft_drop_last(InitDraft *draft) {
                 free(part->answers[i]);
 }
 
-const InitRecipe *init_draft_recipe(bool source, const char *name) {
+const InitRecipe *init_draft_recipe(InitKind kind, const char *name) {
         for (const InitRecipe *recipe = init_recipes; recipe->name; recipe++)
-                if (recipe->source == source && strcmp(recipe->name, name) == 0)
+                if (recipe->kind == kind && strcmp(recipe->name, name) == 0)
                         return recipe;
         return NULL;
 }
 
-bool init_draft_has(const InitDraft *draft, bool source) {
+bool init_draft_has(const InitDraft *draft, InitKind kind) {
         for (size_t i = 0; i < draft->n_parts; i++)
-                if (draft->parts[i].recipe->source == source)
+                if (draft->parts[i].recipe->kind == kind)
                         return true;
         return false;
 }
@@ -246,20 +246,21 @@ static int append_line(Bytes *b, const InitDraft *draft, const InitPart *part, S
 }
 
 static int append_part(Bytes *b, const InitDraft *draft, const InitPart *part) {
+        static const char *const before[] = { [INIT_SOURCE] = "    ", [INIT_SINK] = "  ", [INIT_PAGE] = "\n" };
         const char *title = draft->japanese ? part->recipe->title.japanese : part->recipe->title.english, *end;
         int r;
 
-        r = bytes_append_format(b, "%s# %s\n", part->recipe->source ? "    " : "  ", title);
+        r = bytes_append_format(b, "%s# %s\n", before[part->recipe->kind], title);
         for (const char *line = part->recipe->block; r >= 0 && (end = strchr(line, '\n')); line = end + 1)
                 r = append_line(b, draft, part, (Slice){ line, (size_t) (end - line) + 1 });
         return r;
 }
 
-static int append_parts(Bytes *b, const InitDraft *draft, bool source) {
+static int append_parts(Bytes *b, const InitDraft *draft, InitKind kind) {
         int r = 0;
 
         for (size_t i = 0; i < draft->n_parts && r >= 0; i++)
-                if (draft->parts[i].recipe->source == source)
+                if (draft->parts[i].recipe->kind == kind)
                         r = append_part(b, draft, &draft->parts[i]);
         return r;
 }
@@ -294,7 +295,7 @@ static int append_pubsub(Bytes *b, const InitDraft *draft, bool live) {
 static int append_publish(Bytes *b, const InitDraft *draft) {
         int r;
 
-        if (!init_draft_has(draft, true))
+        if (!init_draft_has(draft, INIT_SOURCE))
                 return 0;
         r = append_comment(b, draft, INIT_COMMENT_PUBLISH);
         if (r >= 0)
@@ -303,18 +304,18 @@ static int append_publish(Bytes *b, const InitDraft *draft) {
                 r = append_key(b, "  topic", draft->topic);
         if (r >= 0)
                 r = bytes_append_text(b, "  sources:\n");
-        return r < 0 ? r : append_parts(b, draft, true);
+        return r < 0 ? r : append_parts(b, draft, INIT_SOURCE);
 }
 
 static int append_subscribe(Bytes *b, const InitDraft *draft) {
         int r;
 
-        if (!init_draft_has(draft, false))
+        if (!init_draft_has(draft, INIT_SINK))
                 return 0;
         r = append_comment(b, draft, INIT_COMMENT_SUBSCRIBE);
         if (r >= 0)
                 r = bytes_append_text(b, "subscribe:\n");
-        return r < 0 ? r : append_parts(b, draft, false);
+        return r < 0 ? r : append_parts(b, draft, INIT_SINK);
 }
 
 int init_draft_text(const InitDraft *draft, bool live, Bytes *ret) {
@@ -329,7 +330,9 @@ int init_draft_text(const InitDraft *draft, bool live, Bytes *ret) {
                 r = append_pubsub(ret, draft, live);
         if (r >= 0)
                 r = append_publish(ret, draft);
-        return r < 0 ? r : append_subscribe(ret, draft);
+        if (r >= 0)
+                r = append_subscribe(ret, draft);
+        return r < 0 ? r : append_parts(ret, draft, INIT_PAGE);
 }
 
 /* ---- as it would be read ---- */

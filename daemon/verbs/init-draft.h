@@ -47,10 +47,10 @@ int init_draft_add(InitDraft *draft, const InitRecipe *recipe, InitPart **ret);
 void init_draft_drop_last(InitDraft *draft);
 
 /* The recipe of that kind and name, or NULL. */
-const InitRecipe *init_draft_recipe(bool source, const char *name);
+const InitRecipe *init_draft_recipe(InitKind kind, const char *name);
 
-/* Whether any entry is a source (or, with false, a place where readings are kept). */
-bool init_draft_has(const InitDraft *draft, bool source);
+/* Whether any entry is of that kind. */
+bool init_draft_has(const InitDraft *draft, InitKind kind);
 
 /* Takes a secret for the configuration, under the name *file* or, where CONFIGDIR/credentials has another one under
  * that name, under one that is free ("mongodb-2.password"): no file is ever replaced. *ret_file* (borrowed) is the

@@ -17,6 +17,7 @@ enum {
         OPTION_STATE_DIR,
         OPTION_SOURCE,
         OPTION_SINK,
+        OPTION_PAGE,
         OPTION_SET,
         OPTION_SECRET,
         OPTION_YES,
@@ -35,6 +36,7 @@ static const struct option known[] = {
         { "state-dir", required_argument, NULL, OPTION_STATE_DIR },
         { "source", required_argument, NULL, OPTION_SOURCE },
         { "sink", required_argument, NULL, OPTION_SINK },
+        { "page", required_argument, NULL, OPTION_PAGE },
         { "set", required_argument, NULL, OPTION_SET },
         { "secret", required_argument, NULL, OPTION_SECRET },
         { "yes", no_argument, NULL, OPTION_YES },
@@ -57,6 +59,7 @@ static void print_help(void) {
               "                         as in sensorqd.yaml(5)\n"
               "      --source NAME      a sensor's recipe, or none; may be given again\n"
               "      --sink NAME        where readings are kept, or none; may be given again\n"
+              "      --page NAME        the web page: local, network, or none\n"
               "      --set NAME.KEY=TEXT\n"
               "                         an answer to a question of a recipe\n"
               "      --secret NAME=FILE a secret, read from a file\n"
@@ -77,10 +80,8 @@ static int add(const char **list, size_t *n, const char *text) {
 
 static int take_list(int option, InitOptions *o) {
         switch (option) {
-        case OPTION_SOURCE:
-                return add(o->sources, &o->n_sources, optarg);
-        case OPTION_SINK:
-                return add(o->sinks, &o->n_sinks, optarg);
+        case OPTION_SOURCE ... OPTION_PAGE:
+                return add(o->parts[option - OPTION_SOURCE], &o->n_parts[option - OPTION_SOURCE], optarg);
         case OPTION_SET:
                 return add(o->sets, &o->n_sets, optarg);
         case OPTION_SECRET:
@@ -131,12 +132,10 @@ static bool is_secret(const char *text) {
 }
 
 static int check_lists(const InitOptions *o) {
-        for (size_t i = 0; i < o->n_sources; i++)
-                if (strcmp(o->sources[i], "none") != 0 && !init_draft_recipe(true, o->sources[i]))
-                        return usage_error("no such recipe of a source: ", o->sources[i]);
-        for (size_t i = 0; i < o->n_sinks; i++)
-                if (strcmp(o->sinks[i], "none") != 0 && !init_draft_recipe(false, o->sinks[i]))
-                        return usage_error("no such recipe of a sink: ", o->sinks[i]);
+        for (InitKind kind = 0; kind < ELEMENTSOF(o->parts); kind++)
+                for (size_t i = 0; i < o->n_parts[kind]; i++)
+                        if (strcmp(o->parts[kind][i], "none") != 0 && !init_draft_recipe(kind, o->parts[kind][i]))
+                                return usage_error("no such recipe of this kind: ", o->parts[kind][i]);
         for (size_t i = 0; i < o->n_sets; i++) {
                 size_t n = strcspn(o->sets[i], ".=");
                 const InitRecipe *recipe = o->sets[i][n] == '.' ? recipe_named(o->sets[i], n) : NULL;
@@ -179,8 +178,10 @@ const char *init_options_find(const char *const *list, size_t n, const char *nam
 }
 
 void init_options_list(void) {
+        static const char *const kinds[] = { "source", "sink", "page" };
+
         for (const InitRecipe *recipe = init_recipes; recipe->name; recipe++) {
-                printf("--%s %s  (%s)\n", recipe->source ? "source" : "sink", recipe->name, recipe->title.english);
+                printf("--%s %s  (%s)\n", kinds[recipe->kind], recipe->name, recipe->title.english);
                 for (const InitQuestion *question = recipe->questions; question->key; question++)
                         if (question->kind <= INIT_OPTION)
                                 printf("        --set %s.%s=%s\n", recipe->name, question->key, question->fallback);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Steps 2 and 3 of `init`: sensors, and where readings are kept, each by a recipe. */
+/* Steps 2 to 4 of `init`: sensors, where readings are kept, and the page, each by a recipe. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,8 +8,8 @@
 
 #include "lib/err.h"
 #include "secret.h"
+#include "verbs/ask.h"
 #include "verbs/check.h"
-#include "verbs/init-ask.h"
 #include "verbs/init.h"
 
 static int keep(Init *init, InitPart *part, size_t index, const char *text) {
@@ -46,7 +46,7 @@ static int offer_secret(Init *init, InitPart *part, size_t index, bool *ret_take
                 return 0;
         (void) snprintf(
                 prompt, sizeof(prompt), "%.100s%s", file, strstr(init_words(init, INIT_ASK_USE_SECRET), "{1}") + 3);
-        r = init->asks ? init_ask_yes(prompt, true, &use) : 0;
+        r = init->asks ? ask_yes(prompt, true, &use) : 0;
         *ret_taken = r >= 0 && use;
         return r < 0 || !use ? r : keep(init, part, index, text);
 }
@@ -63,7 +63,7 @@ static int type_secret(Init *init, InitPart *part, size_t index) {
                 init_words(init, optional ? INIT_SAY_OPTIONAL : INIT_SAY_HIDDEN));
         do {
                 text = secret_free(text);
-                r = init_ask_secret(prompt, &text);
+                r = ask_secret(prompt, &text);
                 if (r >= 0 && *text == '\0' && !optional)
                         init_say(init, INIT_SAY_EMPTY, NULL, NULL);
         } while (r >= 0 && *text == '\0' && !optional);
@@ -139,7 +139,7 @@ static int answer_text(Init *init, InitPart *part, size_t index) {
         given = init_options_find(init->options.sets, init->options.n_sets, name);
         if (given || !init->asks || question->kind == INIT_OPTION)
                 return init_draft_set(&part->answers[index], given ?: part->answers[index]);
-        r = init_ask_text(
+        r = ask_text(
                 init->japanese ? question->words.japanese : question->words.english, part->answers[index], &answer);
         return r < 0 ? r : init_draft_set(&part->answers[index], answer);
 }
@@ -167,7 +167,9 @@ static bool look_at_last(const Init *init, Session *session) {
         const InitPart *part = &init->draft->parts[init->draft->n_parts - 1];
         const SubscriptionConfig *subscription;
 
-        if (part->recipe->source) {
+        if (part->recipe->kind == INIT_PAGE)
+                return true; /* an address that the unit may have is not tried */
+        if (part->recipe->kind == INIT_SOURCE) {
                 check_source(session, &config->sources[config->n_sources - 1], false);
                 return session->failed == 0;
         }
@@ -217,53 +219,54 @@ static int add_part(Init *init, const InitRecipe *recipe) {
 }
 
 /* The recipes of that kind by number; the one after the last is none. */
-static int choose_recipe(const Init *init, bool source, const InitRecipe **ret) {
+static int choose_recipe(const Init *init, InitKind kind, const InitRecipe **ret) {
         const InitRecipe *choices[INIT_OPTIONS_MAX];
         char prompt[128];
         size_t n = 0, number;
         int r;
 
         for (const InitRecipe *recipe = init_recipes; recipe->name && n < INIT_OPTIONS_MAX; recipe++) {
-                if (recipe->source != source)
+                if (recipe->kind != kind)
                         continue;
                 choices[n++] = recipe;
                 printf("  %2zu  %s\n", n, init->japanese ? recipe->title.japanese : recipe->title.english);
         }
-        printf("  %2zu  %s\n", n + 1, init_words(init, source ? INIT_SAY_NONE_SOURCE : INIT_SAY_NONE_SINK));
+        printf("  %2zu  %s\n", n + 1, init_words(init, INIT_SAY_NONE_SOURCE + kind));
         (void) snprintf(prompt, sizeof(prompt), "%s 1-%zu", init_words(init, INIT_ASK_WHICH), n + 1);
-        r = init_ask_number(prompt, n + 1, &number);
+        r = ask_number(prompt, n + 1, &number);
         *ret = r >= 0 && number <= n ? choices[number - 1] : NULL;
         return r;
 }
 
-static int ask_parts(Init *init, bool source) {
-        InitText another = source ? INIT_ASK_ANOTHER_SOURCE : INIT_ASK_ANOTHER_SINK;
+static int ask_parts(Init *init, InitKind kind) {
         const InitRecipe *recipe;
         bool more = true;
         int r = 0;
 
         while (more && r == 0) {
-                r = choose_recipe(init, source, &recipe);
+                r = choose_recipe(init, kind, &recipe);
                 if (r == 0 && !recipe)
                         return 0;
                 if (r == 0)
                         r = add_part(init, recipe);
+                if (r == 0 && kind == INIT_PAGE)
+                        return 0;
                 if (r == 0)
-                        r = init_ask_yes(init_words(init, another), false, &more);
+                        r = ask_yes(init_words(init, INIT_ASK_ANOTHER_SOURCE + kind), false, &more);
         }
         return r;
 }
 
-int init_step_parts(Init *init, bool source) {
-        const char *const *names = source ? init->options.sources : init->options.sinks;
-        size_t n = source ? init->options.n_sources : init->options.n_sinks;
+int init_step_parts(Init *init, InitKind kind) {
+        const char *const *names = init->options.parts[kind];
+        size_t n = init->options.n_parts[kind];
         int r = 0;
 
-        init_say(init, source ? INIT_SAY_STEP_SOURCES : INIT_SAY_STEP_SINKS, NULL, NULL);
+        init_say(init, INIT_SAY_STEP_SOURCES + kind, NULL, NULL);
         if (n == 0 && init->asks)
-                return ask_parts(init, source);
+                return ask_parts(init, kind);
         for (size_t i = 0; i < n && r == 0; i++)
                 if (strcmp(names[i], "none") != 0)
-                        r = add_part(init, init_draft_recipe(source, names[i]));
+                        r = add_part(init, init_draft_recipe(kind, names[i]));
         return r;
 }

@@ -10,8 +10,8 @@
 #include "lib/err.h"
 #include "lib/json.h"
 #include "secret.h"
+#include "verbs/ask.h"
 #include "verbs/check.h"
-#include "verbs/init-ask.h"
 #include "verbs/init.h"
 
 #define TOPIC_DEFAULT "sensor-data"
@@ -100,7 +100,7 @@ static int ask_key(Init *init) {
                 path = strdup(init->options.key_file);
         else if (r >= 0 && init->asks) {
                 init_say(init, INIT_SAY_KEY_NONE, NULL, NULL);
-                r = init_ask_text(init_words(init, INIT_ASK_KEY), likely, &path);
+                r = ask_text(init_words(init, INIT_ASK_KEY), likely, &path);
         } else if (r >= 0)
                 path = strdup(likely);
         if (r < 0 || !path)
@@ -126,7 +126,7 @@ static int ask_field(Init *init, char **field, const char *option, InitText prom
                 return init_draft_set(field, option ?: *field ?: fallback);
         do {
                 free(cleanup_steal(answer));
-                r = init_ask_text(init_words(init, prompt), *field ?: fallback, &answer);
+                r = ask_text(init_words(init, prompt), *field ?: fallback, &answer);
                 if (r < 0)
                         return r;
                 if (*answer == '\0')

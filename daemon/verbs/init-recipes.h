@@ -14,17 +14,20 @@ typedef struct InitWords {
 } InitWords;
 
 /* A text; the same that only an option changes; a secret; one that need not be. */
-typedef enum InitKind { INIT_ASK, INIT_OPTION, INIT_SECRET, INIT_OPTIONAL_SECRET } InitKind;
+typedef enum InitAnswer { INIT_ASK, INIT_OPTION, INIT_SECRET, INIT_OPTIONAL_SECRET } InitAnswer;
 
 typedef struct InitQuestion {
-        InitKind kind;
+        InitAnswer kind;
         const char *key;      /* "uri"; of a secret the name of its file. NULL ends the questions */
         const char *fallback; /* a text's default, a secret's file */
         InitWords words;
 } InitQuestion;
 
+/* A sensor, a place where readings are kept, the web page. */
+typedef enum InitKind { INIT_SOURCE, INIT_SINK, INIT_PAGE } InitKind;
+
 typedef struct InitRecipe {
-        bool source;      /* else a place where readings are kept */
+        InitKind kind;
         const char *name; /* "switchbot"; NULL ends the recipes */
         InitWords title;
         InitWords failed;  /* what to do where the remote end refuses; NULL: nothing to add */

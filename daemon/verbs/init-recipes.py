@@ -4,6 +4,7 @@
 what the page shows. Comments of the page say which recipes it offers and what it asks for each:
 
     <!-- init: TITLE IN JAPANESE -->                        it is offered
+    <!-- page NAME -->                                      it is of the page, under this name
     <!-- ask KEY=TEXT: ENGLISH | JAPANESE -->               TEXT stands in the block (behind `KEY: ` if that is there), the answer replaces it
     <!-- option KEY=TEXT -->                                the same, but never asked: for --set
     <!-- secret FILE: ENGLISH | JAPANESE -->                a secret file that the block names
@@ -51,12 +52,13 @@ def recipe(title, section):
         block = marked(block, key, text, chr(FIRST_MARK + len(questions)))
         kind = "INIT_OPTIONAL_SECRET" if optional else f"INIT_{word.upper()}"
         questions.append(f"{{ {kind}, {c_text(key)}, {c_text(text)}, {pair(words)} }}")
-    source = re.search(r"- name: ([\w-]+)", block)
-    name = source[1] if source else re.search(r"^    (\w+):", block, re.M)[1]
+    source, sink = re.search(r"- name: ([\w-]+)", block), re.search(r"^    (\w+):", block, re.M)
+    page = re.search(r"<!-- page (\w+) -->", section)
+    name = (source or page or sink)[1]
     if not source:
         block = block.replace(TOPIC, TOPIC_MARK)
     failed = re.search(r"<!-- failed: (.*?) -->", section)
-    return (f"{{ {'true' if source else 'false'}, {c_text(name)}, {{ {c_text(title)}, {c_text(offered[1])} }},\n"
+    return (f"{{ INIT_{'SOURCE' if source else 'PAGE' if page else 'SINK'}, {c_text(name)}, {{ {c_text(title)}, {c_text(offered[1])} }},\n"
             f"  {pair(failed[1]) if failed else '{ NULL, NULL }'},\n"
             f"  {c_text(block)},\n  {{ {', '.join(questions) or '{}'} }} }},\n")
 

@@ -6,8 +6,8 @@
 #include <sysexits.h>
 
 #include "lib/err.h"
+#include "verbs/ask.h"
 #include "verbs/check.h"
-#include "verbs/init-ask.h"
 #include "verbs/init.h"
 
 const char *init_words(const Init *init, InitText text) {
@@ -36,7 +36,7 @@ int init_ask_verdict(const Init *init, InitVerdict *ret) {
                 *ret = INIT_STOP;
                 return 0;
         }
-        r = init_ask_letter(init_words(init, INIT_ASK_WHAT_NOW), "akq", &letter);
+        r = ask_letter(init_words(init, INIT_ASK_WHAT_NOW), "akq", &letter);
         if (r < 0)
                 return r;
         if (letter == 'q')

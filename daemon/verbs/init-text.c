@@ -15,10 +15,11 @@ static const char *const texts[][2] = {
         [INIT_SAY_DRY_RUN] = {
                 "Dry run: nothing will be written.\n",
                 "試行（--dry-run）：何も書き込みません。\n" },
-        [INIT_SAY_STEP_PUBSUB] = { "\n1/4  Google Cloud Pub/Sub\n", "\n1/4  Google Cloud Pub/Sub\n" },
-        [INIT_SAY_STEP_SOURCES] = { "\n2/4  Sensors\n", "\n2/4  センサー\n" },
-        [INIT_SAY_STEP_SINKS] = { "\n3/4  Where readings are kept\n", "\n3/4  保存先\n" },
-        [INIT_SAY_STEP_WRITE] = { "\n4/4  Write\n", "\n4/4  書き込み\n" },
+        [INIT_SAY_STEP_PUBSUB] = { "\n1/5  Google Cloud Pub/Sub\n", "\n1/5  Google Cloud Pub/Sub\n" },
+        [INIT_SAY_STEP_SOURCES] = { "\n2/5  Sensors\n", "\n2/5  センサー\n" },
+        [INIT_SAY_STEP_SINKS] = { "\n3/5  Where readings are kept\n", "\n3/5  保存先\n" },
+        [INIT_SAY_STEP_PAGE] = { "\n4/5  Web page with charts\n", "\n4/5  グラフの Web ページ\n" },
+        [INIT_SAY_STEP_WRITE] = { "\n5/5  Write\n", "\n5/5  書き込み\n" },
         [INIT_ASK_KEY] = { "Key file of the service account", "サービスアカウントの鍵ファイル" },
         [INIT_SAY_KEY_NONE] = {
                 "(\"-\": without one, by a gcloud login or the machine's own account in Google Cloud)\n",
@@ -41,6 +42,7 @@ static const char *const texts[][2] = {
         [INIT_ASK_WHICH] = { "Number", "番号" },
         [INIT_SAY_NONE_SOURCE] = { "none: this machine only stores", "なし（このマシンでは保存だけを行う）" },
         [INIT_SAY_NONE_SINK] = { "nowhere: this machine only measures", "なし（このマシンでは測定だけを行う）" },
+        [INIT_SAY_NONE_PAGE] = { "none", "なし" },
         [INIT_ASK_ANOTHER_SOURCE] = { "Another sensor?", "ほかのセンサーも追加しますか" },
         [INIT_ASK_ANOTHER_SINK] = { "Another place as well?", "ほかの保存先も追加しますか" },
         [INIT_ASK_USE_SECRET] = { "{1} is there already. Use it?", "{1} はすでにあります。これを使いますか" },

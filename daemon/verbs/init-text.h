@@ -8,8 +8,9 @@ typedef enum InitText {
         INIT_SAY_BEGIN, /* {1}: the file */
         INIT_SAY_DRY_RUN,
         INIT_SAY_STEP_PUBSUB,
-        INIT_SAY_STEP_SOURCES,
+        INIT_SAY_STEP_SOURCES, /* these are in the order of InitKind */
         INIT_SAY_STEP_SINKS,
+        INIT_SAY_STEP_PAGE,
         INIT_SAY_STEP_WRITE,
         INIT_ASK_KEY,
         INIT_SAY_KEY_NONE,
@@ -20,9 +21,10 @@ typedef enum InitText {
         INIT_SAY_FORBIDDEN, /* {1}: the account, {2}: a topic or subscription */
         INIT_SAY_GRANT,
         INIT_SAY_API_OFF,
-        INIT_ASK_WHICH, /* {1}: the highest number */
-        INIT_SAY_NONE_SOURCE,
+        INIT_ASK_WHICH,       /* {1}: the highest number */
+        INIT_SAY_NONE_SOURCE, /* and these */
         INIT_SAY_NONE_SINK,
+        INIT_SAY_NONE_PAGE,
         INIT_ASK_ANOTHER_SOURCE,
         INIT_ASK_ANOTHER_SINK,
         INIT_ASK_USE_SECRET, /* {1}: its file */

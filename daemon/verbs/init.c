@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `sensorqd init`: four steps (Pub/Sub, sensors, where readings are kept, write), each asked for and tried at once.
- * All of it is in memory until the end, so whatever ends the process before leaves nothing. */
+/* `sensorqd init`: five steps (Pub/Sub, sensors, where readings are kept, the page, write), each asked for and tried at
+ * once. All of it is in memory until the end, so whatever ends the process before leaves nothing. */
 #include "verbs/init.h"
 
 #include <errno.h>
@@ -15,11 +15,11 @@
 #include "config-file.h"
 #include "lib/err.h"
 #include "types.h"
-#include "verbs/init-ask.h"
+#include "verbs/ask.h"
 #include "verbs/init-write.h"
 #include "verbs/verbs.h"
 
-/* ---- step 4: write ---- */
+/* ---- step 5: write ---- */
 
 static void list_files(const Init *init) {
         const InitDraft *draft = init->draft;
@@ -72,7 +72,7 @@ static int step_write(const Init *init) {
                 return 0;
         }
         if (init->asks)
-                r = init_ask_yes(init_words(init, INIT_ASK_WRITE), true, &yes);
+                r = ask_yes(init_words(init, INIT_ASK_WRITE), true, &yes);
         if (r < 0)
                 return r;
         if (yes)
@@ -142,7 +142,7 @@ static int step_enable(const Init *init) {
         (void) snprintf(prompt, sizeof(prompt), "%.*s%s%s", (int) (at - init_words(init, ask)), init_words(init, ask),
                 unit, at + 3);
         if (can && init->asks && !enable)
-                r = init_ask_yes(prompt, true, &enable);
+                r = ask_yes(prompt, true, &enable);
         if (r < 0)
                 return r;
         if (!can || !enable) {
@@ -185,10 +185,12 @@ static int run(Init *init) {
                 init_say(init, INIT_SAY_DRY_RUN, NULL, NULL);
         r = init_step_pubsub(init);
         if (r == 0)
-                r = init_step_parts(init, true);
+                r = init_step_parts(init, INIT_SOURCE);
         if (r == 0)
-                r = init_step_parts(init, false);
-        if (r == 0 && init->draft->n_parts == 0) {
+                r = init_step_parts(init, INIT_SINK);
+        if (r == 0)
+                r = init_step_parts(init, INIT_PAGE);
+        if (r == 0 && !init_draft_has(init->draft, INIT_SOURCE) && !init_draft_has(init->draft, INIT_SINK)) {
                 init_say(init, INIT_SAY_NOTHING_TO_DO, NULL, NULL);
                 return EX_USAGE;
         }

@@ -11,10 +11,10 @@
 /* What was given on the command line; all borrowed from it. */
 typedef struct InitOptions {
         const char *project, *key_file, *topic, *endpoint, *ca_file, *state_dir;
-        const char *sources[INIT_OPTIONS_MAX], *sinks[INIT_OPTIONS_MAX]; /* names of recipes, or "none" */
-        const char *sets[INIT_OPTIONS_MAX];                              /* RECIPE.KEY=TEXT */
-        const char *secrets[INIT_OPTIONS_MAX];                           /* NAME=FILE */
-        size_t n_sources, n_sinks, n_sets, n_secrets;
+        const char *parts[INIT_PAGE + 1][INIT_OPTIONS_MAX]; /* names of recipes, or "none", by kind */
+        const char *sets[INIT_OPTIONS_MAX];                 /* RECIPE.KEY=TEXT */
+        const char *secrets[INIT_OPTIONS_MAX];              /* NAME=FILE */
+        size_t n_parts[INIT_PAGE + 1], n_sets, n_secrets;
         bool yes, dry_run, unchecked, enable, list;
 } InitOptions;
 
@@ -24,7 +24,7 @@ int init_options_parse(int argc, char **argv, InitOptions *ret);
 /* The text behind "NAME=" among *list*, or NULL. */
 const char *init_options_find(const char *const *list, size_t n, const char *name);
 
-/* Prints what --source and --sink take, and the keys of --set and --secret. */
+/* Prints what --source, --sink and --page take, and the keys of --set and --secret. */
 void init_options_list(void);
 
 typedef struct Init {
@@ -41,7 +41,7 @@ const char *init_words(const Init *init, InitText text);
 void init_say(const Init *init, InitText text, const char *first, const char *second);
 
 /* What to do where something was refused: a person says it; without one it is STOP. The end of it is said. 0, or as
- * init-ask.h. */
+ * ask.h. */
 typedef enum InitVerdict { INIT_GOOD, INIT_AGAIN, INIT_STOP } InitVerdict;
 int init_ask_verdict(const Init *init, InitVerdict *ret);
 
@@ -56,6 +56,6 @@ int init_open_session(const Init *init, Config **ret_config, Session **ret);
  * granted. */
 bool init_look_at(const Init *init, Session *session, const char *resource, const char *permission);
 
-/* The first three steps: 0; the exit code that ends the verb (positive); an errno. */
+/* The steps before the last: 0; the exit code that ends the verb (positive); an errno. */
 int init_step_pubsub(Init *init);
-int init_step_parts(Init *init, bool source);
+int init_step_parts(Init *init, InitKind kind);

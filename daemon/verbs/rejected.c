@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "lib/array.h"
 #include "lib/err.h"
@@ -19,6 +20,7 @@
 #include "subscribe/sink-admin.h"
 #include "subscribe/sink-host.h"
 #include "types.h"
+#include "verbs/ask.h"
 #include "verbs/verbs.h"
 
 #define OUTBOX_PREFIX "outbox:"
@@ -615,11 +617,22 @@ bool verb_rejected_understands(int argc, char **argv, bool all) {
         return parse_action(argc, argv, all, &action);
 }
 
+/* What is dropped is gone, so a person is asked; a script has said --all. */
+static bool may_drop_all(void) {
+        bool yes = true;
+
+        if (isatty(STDIN_FILENO) && ask_yes("Delete all rejected readings for good?", false, &yes) < 0)
+                return false;
+        return yes;
+}
+
 int verb_rejected(Config *config, int argc, char **argv, bool all) {
         Rejected r = { .config = config };
 
         if (!parse_action(argc, argv, all, &r.action))
                 return EX_USAGE;
+        if (all && r.action == ACTION_DROP && !may_drop_all())
+                return EX_TEMPFAIL;
         if (open_outbox(&r)) {
                 if (argc == 1)
                         rejected_everywhere(&r, NULL);

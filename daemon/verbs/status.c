@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sysexits.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib/bytes.h"
 #include "lib/clock.h"
@@ -16,6 +17,7 @@
 
 #define STATUS_FILE_MAX JSON_TREE_MAX
 #define TIME_SIZE 32
+#define WATCH_SECONDS 2
 #define STALE_USEC (3 * USEC_PER_MINUTE) /* the daemon writes every minute at least */
 
 static int read_file(const char *path, Bytes *ret) {
@@ -231,9 +233,26 @@ static bool tell_stale(Json *json, const char *path) {
         return true;
 }
 
-int verb_status(const char *config_path, const Config *config, bool json) {
+static void print_file(const char *path) {
+        _cleanup_bytes_ Bytes text = {};
+
+        if (read_file(path, &text) == 0)
+                (void) fwrite(text.data, 1, text.size, stdout);
+}
+
+/* The line of STATUS=, unless all is well. */
+static bool check_well(Json *json) {
+        bool well = flag_of(json, "well");
+
+        if (!well)
+                puts(text_of(json, "status"));
+        return well;
+}
+
+static int tell_once(const char *config_path, const Config *config, VerbStatus how) {
         _cleanup_free_ char *path = NULL;
         _cleanup_(json_freep) Json *tree = NULL;
+        bool well = true;
         int r;
 
         r = find_status(config_path, config ? config->state_dir : NULL, &path, &tree);
@@ -244,12 +263,26 @@ int verb_status(const char *config_path, const Config *config, bool json) {
                         config_path, strerror(-r));
                 return EX_UNAVAILABLE;
         }
-        if (json) {
-                _cleanup_bytes_ Bytes text = {};
-
-                if (read_file(path, &text) == 0)
-                        (void) fwrite(text.data, 1, text.size, stdout);
-        } else
+        if (how == VERB_STATUS_JSON)
+                print_file(path);
+        else if (how == VERB_STATUS_CHECK)
+                well = check_well(tree);
+        else
                 print_status(tree);
-        return tell_stale(tree, path) ? EX_UNAVAILABLE : EX_OK;
+        return tell_stale(tree, path) || !well ? EX_UNAVAILABLE : EX_OK;
+}
+
+int verb_status(const char *config_path, const Config *config, VerbStatus how) {
+        const char *clear = isatty(STDOUT_FILENO) ? "\033[H\033[2J" : "";
+
+        while (how == VERB_STATUS_WATCH) {
+                fputs(clear, stdout);
+                (void) tell_once(config_path, config, how);
+                if (*clear == '\0')
+                        puts("");
+                if (fflush(stdout) != 0)
+                        return EX_IOERR;
+                (void) sleep(WATCH_SECONDS);
+        }
+        return tell_once(config_path, config, how);
 }

@@ -15,11 +15,13 @@ int verb_check(Config *config, bool offline, bool run_programs);
  * secret. */
 int verb_setup(Config *config);
 
-/* What STATUS= says and more, from status.json of the running daemon of that configuration; *json*: the file as it is.
- * 0, 69 when none runs. *config* is NULL where the file cannot be read: only the unit's own directory is looked at
- * then.
- */
-int verb_status(const char *config_path, const Config *config, bool json);
+/* At length; the file as it is; one line, and only when not all is well; at length, again and again until a signal. */
+typedef enum VerbStatus { VERB_STATUS_WORDS, VERB_STATUS_JSON, VERB_STATUS_CHECK, VERB_STATUS_WATCH } VerbStatus;
+
+/* What STATUS= says and more, from status.json of the running daemon of that configuration. 0, 69 when none runs, and
+ * with CHECK when not all is well. *config* is NULL where the file cannot be read: only the unit's own directory is
+ * looked at then. */
+int verb_status(const char *config_path, const Config *config, VerbStatus how);
 
 /* Whether what follows the verb is list | show ID | replay ID...|--all | drop ID...|--all. */
 bool verb_rejected_understands(int argc, char **argv, bool all);

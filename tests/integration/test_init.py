@@ -80,19 +80,20 @@ def modes(directory):
 # By a person
 
 
-def answer_all(terminal, house, key="", token=None):
+def answer_all(terminal, house, key="", page="3"):
     """The shortest way to a working house: Enter wherever that does."""
     terminal.answer("Key file of the service account", key)
     terminal.answer("Project [my-project]")
     terminal.answer("Topic [sensor-data]")
     terminal.answer("Number 1-", "1")
-    terminal.answer("Access token", token or house.remo.token)
+    terminal.answer("Access token", house.remo.token)
     terminal.answer("Another sensor?")
     terminal.answer("Number 1-", "1")
     terminal.answer("Address with the user's name", house.mongodb.uri)
     terminal.answer("Password of that user")
     terminal.answer("Collection [readings]")
     terminal.answer("Another place as well?")
+    terminal.answer("Number 1-3", page)
 
 
 def test_a_person_makes_a_first_configuration(house):
@@ -147,6 +148,7 @@ def test_each_step_is_tried_at_once_and_asked_again(house, own_queue):
         terminal.answer("Password of that user")
         terminal.answer("Collection [readings]")
         terminal.answer("Another place as well?")
+        terminal.answer("Number 1-3", "3")
         terminal.answer("Write these files?", "y")
         assert terminal.end() == 0, terminal.shown
     assert house.written == ["credentials/nature-remo.token", "credentials/pubsub-credential.json", "sensorqd.yaml"]
@@ -197,9 +199,12 @@ def test_it_speaks_japanese(house):
         terminal.answer("番号 1-", "2")
         terminal.answer("ファイルを残す期間 [400d]", "")
         terminal.answer("ほかの保存先も追加しますか")
+        terminal.answer("番号 1-3", "2")
+        terminal.answer("ページのパスワード", "himitsu")
         terminal.answer("以上のファイルを書き込みますか")
         assert terminal.end() == 0, terminal.shown
     assert "# センサーと、測定値を送るトピック" in house.config() and "# ファイル" in house.config()
+    assert (house.etc / "credentials" / "page.password").read_text() == "himitsu" and "listen: 0.0.0.0:8480" in house.config()
     assert house.once() == 0
     [archive] = (house.directory / "state" / "archive").glob("*.ndjson")
     assert len(archive.read_text().splitlines()) == DEVICES
@@ -220,6 +225,7 @@ def test_a_password_in_the_address_gets_a_file(house, tmp_path):
             terminal.answer("Address with the user's name", f"mongodb://sensorqd:p%40ss%3Aw%2Frd@127.0.0.1:{server.port}/?authSource=admin")
             terminal.answer("Collection [readings]")
             terminal.answer("Another place as well?")
+            terminal.answer("Number 1-3", "1")
             terminal.answer("Write these files?", "n")
             assert terminal.end() == 64, terminal.shown
         assert "logged in as sensorqd of admin" in terminal.shown and house.written == []
@@ -270,8 +276,9 @@ def test_unchecked_asks_nobody(house):
 def test_every_recipe_can_be_had(house):
     listed = house.run("--list").stdout
     sources, sinks, secrets = (re.findall(pattern, listed, re.M) for pattern in (r"^--source (\S+)", r"^--sink (\S+)", r"--secret (\S+)=FILE"))
+    assert re.findall(r"^--page (\S+)", listed, re.M) == ["local", "network"]
     assert len(sources) >= 12 and sinks == ["mongodb", "file"]
-    options = [option for kind, names in (("--source", sources), ("--sink", sinks)) for name in names for option in (kind, name)]
+    options = [option for kind, names in (("--source", sources), ("--sink", sinks), ("--page", ["network"])) for name in names for option in (kind, name)]
     options += [option for name in secrets for option in ("--secret", f"{name}={house.secret_file(name, 'x' + name)}")]
     done = house.run("--yes", "--unchecked", "--key-file", str(house.key), *options)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -334,6 +341,7 @@ def test_a_secret_that_is_there_is_used_or_kept_beside(house):
         terminal.answer("Collection [readings]")
         terminal.answer("Try again (a)", "k")  # the server knows no such user
         terminal.answer("Another place as well?")
+        terminal.answer("Number 1-3", "3")
         terminal.answer("Write these files?")
         terminal.end()
     assert (credentials / "mongodb.password").read_text() == "of another\n" and (credentials / "mongodb-2.password").read_text() == "mine"
@@ -347,7 +355,7 @@ def test_a_secret_that_is_there_is_used_or_kept_beside(house):
 def test_interrupted_at_a_question(house, number):
     """Every prompt on the way: nothing is left, and the terminal shows what is typed again."""
     prompts = [("Key file of the service account", ""), ("Project", ""), ("Topic", ""), ("Number 1-", "1"), ("Access token", house.remo.token),
-               ("Another sensor?", ""), ("Number 1-", "2"), ("How long files are kept", ""), ("Another place as well?", ""), ("Write these files?", "")]
+               ("Another sensor?", ""), ("Number 1-", "2"), ("How long files are kept", ""), ("Another place as well?", ""), ("Number 1-3", "1"), ("Write these files?", "")]
     for stop in range(len(prompts)):
         with house.terminal() as terminal:
             for prompt, answer in prompts[:stop]:

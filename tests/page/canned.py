@@ -218,8 +218,8 @@ def value(one, time_):
 
 
 def is_gap(one, time_, end):
-    """Hours of yesterday without a value, and two weeks of last spring."""
-    return end - 15 * HOUR < time_ < end - 13 * HOUR or end - 210 * DAY < time_ < end - 195 * DAY
+    """Some hours of yesterday without a value, and two weeks of last spring."""
+    return end - 16 * HOUR < time_ < end - 11.5 * HOUR or end - 210 * DAY < time_ < end - 195 * DAY
 
 
 def values(series, start, end, points, last):

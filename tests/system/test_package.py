@@ -23,7 +23,8 @@ def test_lintian_has_nothing_to_say(deb):
 def test_contents(deb):
     listing = package.run("dpkg-deb", "-c", deb)
     for path in ("usr/share/sensorqd/sensorqd.yaml", "usr/lib/sysusers.d/sensorqd.conf", "usr/bin/sensorqd", "usr/lib/systemd/catalog/sensorqd.catalog", "usr/lib/systemd/catalog/sensorqd.ja.catalog",
-                 "usr/share/man/man8/sensorqd.8.gz", "usr/share/man/man5/sensorqd.yaml.5.gz", "usr/share/bash-completion/completions/sensorqd"):
+                 "usr/share/man/man8/sensorqd.8.gz", "usr/share/man/man5/sensorqd.yaml.5.gz", "usr/share/bash-completion/completions/sensorqd", "usr/share/zsh/vendor-completions/_sensorqd",
+                 "usr/share/fish/vendor_completions.d/sensorqd.fish"):
         assert f" ./{path}\n" in listing, path
     assert re.search(r"^drwx------ root/root .* \./etc/sensorqd/credentials/$", listing, re.M)
     assert not re.search(r"\./etc/sensorqd/credentials/.+", listing), "shipped empty"

@@ -132,13 +132,23 @@ static void test_line_well(void **state) {
         assert_line(f, "stopping, nothing stored yet");
 }
 
+/* It works, but somebody should look: `sensorqd rejected list`. */
+static void test_line_set_apart(void **state) {
+        Fixture *f = *state;
+
+        f->subscribers[0].sink.rejected = 10005;
+        assert_line(
+                f, "home polled 12:00:03, 0 readings queued, last stored 12:00:04, 10005 set apart since the start");
+}
+
 /* Nothing else is wrong, but somebody has to act. */
 static void test_line_unkept(void **state) {
         Fixture *f = *state;
 
         f->subscribers[0].held = 2;
         f->subscribers[0].aside = f->subscribers[0].unkept = 1;
-        assert_line(f, "home polled 12:00:03, 0 readings queued, last stored 12:00:04, 2 messages held, 1 of them can neither be stored nor set "
+        assert_line(f, "home polled 12:00:03, 0 readings queued, last stored 12:00:04, 2 messages held, 1 of them can "
+                       "neither be stored nor set "
                        "apart");
 }
 
@@ -208,7 +218,8 @@ static void test_reload_refused(void **state) {
 
         f->input.reload_refused = NOON - 60 * USEC_PER_SEC;
         f->input.reload_error = "/etc/sensorqd/sensorqd.yaml:3:5: publish: is not a section";
-        assert_line(f, "reload refused 11:59:00: /etc/sensorqd/sensorqd.yaml:3:5: publish: is not a section, home polled 12:00:03, "
+        assert_line(f, "reload refused 11:59:00: /etc/sensorqd/sensorqd.yaml:3:5: publish: is not a section, home "
+                       "polled 12:00:03, "
                        "0 readings queued, last stored 12:00:04");
         assert_int_equal(report_format_json(&f->input, &text), 0);
         assert_int_equal(json_parse(text.data, text.size, &json), 0);
@@ -564,6 +575,7 @@ static void test_stages_that_go_are_forgotten(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_line_well, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_line_set_apart, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_unkept, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_mongodb_down, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_failures, setup, teardown),

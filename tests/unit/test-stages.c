@@ -89,6 +89,40 @@ static const SourceType fake_type = {
         .keys = &fake_section, .open = fake_open, .exclusive = fake_exclusive, .poll = fake_poll, .close = fake_close
 };
 
+/* ---- a sink, of which only one may be open ---- */
+
+static unsigned sinks_open, sinks_opened;
+
+static int fake_sink_open(const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
+        assert_int_equal(sinks_open++, 0);
+        sinks_opened++;
+        *ret_self = host;
+        return 0;
+}
+
+static void fake_sink_exclusive(const SubscriptionConfig *config, const char *state_dir, char name[static SINK_EXCLUSIVE_MAX]) {
+        (void) snprintf(name, SINK_EXCLUSIVE_MAX, "the sink of %s", state_dir);
+}
+
+static const char *fake_sink_place(const void *self) {
+        return "nowhere";
+}
+
+static void fake_sink_answer(void *self, SinkAnswer *answer) {
+        sink_host_answer(self);
+}
+
+static void *fake_sink_close(void *self) {
+        sinks_open--;
+        return NULL;
+}
+
+static const ConfigSection fake_sink_section = { .name = "fake_sink", .rows = fake_rows, .size = sizeof(FakeKeys) };
+static const SinkType fake_sink_type = {
+        .keys = &fake_sink_section, .what = "Nothing", .open = fake_sink_open, .exclusive = fake_sink_exclusive,
+        .place = fake_sink_place, .probe = fake_sink_answer, .close = fake_sink_close,
+};
+
 /* ---- this program's types.c ---- */
 
 const SourceType *types_source(const char *name) {
@@ -96,18 +130,18 @@ const SourceType *types_source(const char *name) {
 }
 
 const SinkType *types_sink(const char *name) {
-        return NULL;
+        return &fake_sink_type;
 }
 
 static const ConfigSection *fake_source(size_t index) {
         return index == 0 ? &fake_section : NULL;
 }
 
-static const ConfigSection *no_sink(size_t index) {
-        return NULL;
+static const ConfigSection *fake_sink(size_t index) {
+        return index == 0 ? &fake_sink_section : NULL;
 }
 
-const ConfigTypes types_of_config = { fake_source, no_sink };
+const ConfigTypes types_of_config = { fake_source, fake_sink };
 
 /* ---- fixture ---- */
 
@@ -130,14 +164,13 @@ static const char *emulator(const char *name) {
         return strcmp(name, "PUBSUB_EMULATOR_HOST") == 0 ? "127.0.0.1:9" : NULL; /* discard: nobody listens */
 }
 
-/* The stages of a configuration with these sources go to work. */
-static void take(Fixture *f, const char *sources) {
-        char text[1024], error[STAGES_ERROR_MAX];
+/* The stages of a configuration go to work. */
+static void take_text(Fixture *f, const char *text) {
+        char error[STAGES_ERROR_MAX];
         ConfigErrors errors = {};
         Config *config = NULL;
         Stages *stages;
 
-        (void) snprintf(text, sizeof(text), PUBSUB "publish: {topic: top, sources: [%s]}\n", sources);
         if (config_parse(
                     &(ConfigInput){ "/f.yaml", &types_of_config, emulator }, text, strlen(text), &config, &errors) < 0)
                 fail_msg("%s", errors_text(&errors));
@@ -146,6 +179,13 @@ static void take(Fixture *f, const char *sources) {
                 stages_take_over(stages, f->stages);
         f->stages = stages;
         config_unref(config);
+}
+
+static void take(Fixture *f, const char *sources) {
+        char text[1024];
+
+        (void) snprintf(text, sizeof(text), PUBSUB "publish: {topic: top, sources: [%s]}\n", sources);
+        take_text(f, text);
 }
 
 static void assert_story(const char *expected) {
@@ -239,6 +279,23 @@ static void test_exclusive_waits(void **state) {
         report_done(&figures);
 }
 
+/* The same for sinks: the new one is opened when the old one has been closed. */
+static void test_exclusive_sink(void **state) {
+        Fixture *f = *state;
+
+        take_text(f, PUBSUB "subscribe: [{subscription: sub, fake_sink: {}}]\n");
+        assert_int_equal(sinks_open, 1);
+        take_text(f, PUBSUB "subscribe: [{subscription: sub, fake_sink: {text: other}}]\n");
+        for (unsigned i = 0; sinks_opened < 2 && i < 100; i++) {
+                assert_true(loop_turn(f->host.loop, USEC_PER_SEC / 10) >= 0);
+                stages_settle(f->stages);
+        }
+        assert_int_equal(sinks_opened, 2);
+        assert_int_equal(sinks_open, 1);
+        f->stages = stages_free(f->stages);
+        assert_int_equal(sinks_open, 0);
+}
+
 /* Changes in a set that has settled are figures only: nobody is asked what came of it. */
 static void test_quiet(void **state) {
         Fixture *f = *state;
@@ -258,6 +315,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_unchanged_stays, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_exclusive_passes_on, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_exclusive_waits, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_exclusive_sink, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_quiet, setup, teardown),
         };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "verbs/init-ask.h"
+#include "verbs/ask.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -50,7 +50,7 @@ static char *tidy(char *line) {
         return line;
 }
 
-static int ask(const char *prompt, const char *fallback, char line[static LINE_MAX_SIZE]) {
+static int prompt_line(const char *prompt, const char *fallback, char line[static LINE_MAX_SIZE]) {
         int r;
 
         if (fallback && *fallback)
@@ -64,11 +64,11 @@ static int ask(const char *prompt, const char *fallback, char line[static LINE_M
         return r;
 }
 
-int init_ask_text(const char *prompt, const char *fallback, char **ret) {
+int ask_text(const char *prompt, const char *fallback, char **ret) {
         char line[LINE_MAX_SIZE], *answer;
         int r;
 
-        r = ask(prompt, fallback, line);
+        r = prompt_line(prompt, fallback, line);
         if (r < 0)
                 return r;
         answer = tidy(line);
@@ -80,12 +80,12 @@ int init_ask_text(const char *prompt, const char *fallback, char **ret) {
         return 0;
 }
 
-int init_ask_yes(const char *prompt, bool fallback, bool *ret) {
+int ask_yes(const char *prompt, bool fallback, bool *ret) {
         char line[LINE_MAX_SIZE], *answer;
         int r;
 
         for (;;) {
-                r = ask(prompt, fallback ? "Y/n" : "y/N", line);
+                r = prompt_line(prompt, fallback ? "Y/n" : "y/N", line);
                 if (r < 0)
                         return r;
                 answer = tidy(line);
@@ -96,12 +96,12 @@ int init_ask_yes(const char *prompt, bool fallback, bool *ret) {
         return 0;
 }
 
-int init_ask_letter(const char *prompt, const char *words, char *ret) {
+int ask_letter(const char *prompt, const char *words, char *ret) {
         char line[LINE_MAX_SIZE], *answer;
         int r;
 
         for (;;) {
-                r = ask(prompt, NULL, line);
+                r = prompt_line(prompt, NULL, line);
                 if (r < 0)
                         return r;
                 answer = tidy(line);
@@ -112,13 +112,13 @@ int init_ask_letter(const char *prompt, const char *words, char *ret) {
         return 0;
 }
 
-int init_ask_number(const char *prompt, size_t max, size_t *ret) {
+int ask_number(const char *prompt, size_t max, size_t *ret) {
         char line[LINE_MAX_SIZE], *answer, *end;
         unsigned long number;
         int r;
 
         for (;;) {
-                r = ask(prompt, "1", line);
+                r = prompt_line(prompt, "1", line);
                 if (r < 0)
                         return r;
                 answer = tidy(line);
@@ -179,7 +179,7 @@ static int read_hidden(char line[static LINE_MAX_SIZE]) {
         return r;
 }
 
-int init_ask_secret(const char *prompt, char **ret) {
+int ask_secret(const char *prompt, char **ret) {
         char line[LINE_MAX_SIZE] = "", *answer;
         int r;
 

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sinks/alert-post.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/sha256.h"
+#include "lib/text.h"
+
+#define TIMEOUT_USEC (30 * USEC_PER_SEC)
+#define REPLY_MAX (64 * 1024)
+
+struct AlertPost {
+        AlertPostHost host;
+        const AlertTarget *target;
+        Auth *auth;
+        char **headers; /* `Name: value`, room for the key and for what auth adds, NULL */
+        size_t n_headers;
+        AlertRequest request; /* under way; its body is libcurl's meanwhile */
+        bool renewed;         /* the token, for this message */
+        HttpRequest *http_request;
+        AlertPostDone done;
+        void *userdata;
+};
+
+static void post_end(AlertPost *p, AlertAnswer *answer) {
+        AlertPostDone done = p->done;
+
+        alert_target_request_done(&p->request);
+        secrets_conceal(p->host.secrets, answer->detail);
+        p->done = NULL;
+        done(p->userdata, answer);
+}
+
+static void post_fail(AlertPost *p, AlertClass class, const char *detail, const char *remedy) {
+        AlertAnswer answer = { .class = class, .remedy = remedy };
+
+        text_copy(answer.detail, sizeof(answer.detail), detail);
+        post_end(p, &answer);
+}
+
+static int post_ask(AlertPost *p);
+
+static void on_reply(void *userdata, HttpReply *reply) {
+        AlertPost *p = userdata;
+        AlertAnswer answer;
+        int r;
+
+        p->http_request = NULL;
+        if (reply->status == 401 && !p->renewed && auth_reject(p->auth)) {
+                p->renewed = true;
+                p->request.body = bytes_steal(&reply->sent);
+                r = post_ask(p);
+                return r < 0 ? post_fail(p, ALERT_LATER, strerror(-r), NULL) : (void) 0;
+        }
+        alert_target_judge(p->target, reply, &answer);
+        post_end(p, &answer);
+}
+
+static int post_start(AlertPost *p, const AuthProof *proof) {
+        size_t n = p->n_headers;
+        HttpSpec spec = { .method = "POST",
+                .url = proof->url,
+                .ca_file = p->target->at.ca_file,
+                .headers = (const char *const *) p->headers,
+                .timeout = TIMEOUT_USEC,
+                .max_reply = REPLY_MAX };
+        int r;
+
+        if (p->request.key.size > 0)
+                p->headers[n++] = p->request.key.data;
+        for (size_t i = 0; proof->headers[i]; i++)
+                p->headers[n++] = proof->headers[i];
+        p->headers[n] = NULL;
+        spec.body = bytes_steal(&p->request.body);
+        r = http_start(p->host.http, &spec, on_reply, p, &p->http_request);
+        p->headers[p->n_headers] = NULL;
+        if (r < 0)
+                p->request.body = bytes_steal(&spec.body);
+        return r;
+}
+
+static void on_token(void *userdata, AuthOutcome outcome, const char *detail) {
+        AlertPost *p = userdata;
+        int r;
+
+        if (outcome != AUTH_FETCHED)
+                return post_fail(p, outcome == AUTH_REFUSED ? ALERT_PERSON : ALERT_LATER, detail,
+                        "see what the token endpoint says");
+        r = post_ask(p);
+        if (r < 0)
+                post_fail(p, ALERT_LATER, strerror(-r), NULL);
+}
+
+static int post_ask(AlertPost *p) {
+        AuthProof proof = {};
+        int r;
+
+        r = auth_prove(p->auth, p->request.url.data, clock_wall(), &proof);
+        if (r == AUTH_WAIT)
+                r = auth_fetch(p->auth, on_token, p);
+        else if (r == AUTH_READY)
+                r = post_start(p, &proof);
+        auth_proof_done(&proof);
+        return r;
+}
+
+int alert_post_send(AlertPost *post, const AlertMessage *message, AlertPostDone done, void *userdata) {
+        int r;
+
+        post->done = done;
+        post->userdata = userdata;
+        post->renewed = false;
+        r = alert_target_write(post->target, message, &post->request);
+        if (r >= 0)
+                r = post_ask(post);
+        if (r < 0) {
+                post->done = NULL;
+                alert_target_request_done(&post->request);
+        }
+        return r;
+}
+
+/* ---- life ---- */
+
+AlertPost *alert_post_free(AlertPost *post) {
+        if (!post)
+                return NULL;
+        post->http_request = http_cancel(post->http_request);
+        post->auth = auth_free(post->auth);
+        alert_target_request_done(&post->request);
+        for (size_t i = 0; post->headers && i < post->n_headers; i++)
+                free(post->headers[i]);
+        free(post->headers);
+        free(post);
+        return NULL;
+}
+
+static int add_headers(AlertPost *p) {
+        const ConfigMap *map = &p->target->headers;
+
+        p->headers = calloc(map->n + AUTH_HEADERS_MAX + 2, sizeof(*p->headers));
+        if (!p->headers)
+                return -ENOMEM;
+        for (; p->n_headers < map->n; p->n_headers++) {
+                const ConfigPair *pair = &map->items[p->n_headers];
+
+                if (asprintf(&p->headers[p->n_headers], "%s: %s", pair->name, pair->values[0]) < 0) {
+                        p->headers[p->n_headers] = NULL;
+                        return -ENOMEM;
+                }
+        }
+        return 0;
+}
+
+static int add_auth(AlertPost *p) {
+        AuthSpec spec = alert_target_auth(p->target);
+        char hash[SHA256_HEX_SIZE], name[160];
+
+        (void) snprintf(name, sizeof(name), "alert-%.16s-%.63s",
+                sha256_hex(p->host.subscription, strlen(p->host.subscription), hash), p->target->name);
+        spec.state_dir = p->host.state_dir;
+        spec.state_name = name;
+        return auth_new(&(AuthHost){ .http = p->host.http, .secrets = p->host.secrets, .no_exchange = p->host.guest },
+                &spec, &p->auth);
+}
+
+static int post_make(AlertPost *p, char problem[static SINK_DETAIL_MAX]) {
+        const WebPlace at = alert_target_at(p->target);
+        int r;
+
+        r = web_place_check(&at, problem);
+        if (r >= 0)
+                r = web_place_note(&at, p->host.secrets);
+        if (r >= 0)
+                r = add_headers(p);
+        return r < 0 ? r : add_auth(p);
+}
+
+int alert_post_new(
+        const AlertPostHost *host, const AlertTarget *target, AlertPost **ret, char problem[static SINK_DETAIL_MAX]) {
+        _cleanup_(alert_post_freep) AlertPost *post = calloc(1, sizeof(AlertPost));
+        int r;
+
+        if (!post)
+                return -ENOMEM;
+        post->host = *host;
+        post->target = target;
+        r = post_make(post, problem);
+        if (r < 0)
+                return r;
+        *ret = cleanup_steal(post);
+        return 0;
+}

@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
+/* One target, a line:
+ *
+ *      idle ---> waiting ---> sealing ---> sending ---> recording
+ *       ^ ^        |  |          |           ^ |            |
+ *       | |        |  +----------|-----------+ |            |
+ *       | +--------+-------------+-------------+            |
+ *       +---------------------------------------------------+
+ *
+ *   waiting    for what fires at the same moment, for the service's pace, or for a target that is down
+ *   sealing    the store notes what is about to be sent, and under which key
+ *   sending    what was sealed; also straight from waiting, where it was sealed before and has no answer
+ *   recording  the store notes the answer
+ *
+ * What has no answer was perhaps taken: where the service knows it again by its key it stays sealed, and is sent as it
+ * was; elsewhere it goes back, since told twice is better than never. */
+/* clang-format on */
+#include "sinks/alert-sender.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "events.h"
+#include "lib/backoff.h"
+#include "lib/log.h"
+#include "lib/text.h"
+#include "sinks/alert-doubt.h"
+#include "sinks/alert-post.h"
+
+#define WINDOW_USEC (2 * USEC_PER_SEC)     /* what fires within it goes out in one message */
+#define LASTING_FACTOR 5                   /* of backoff.max: what only a person can end is tried so much more rarely */
+#define REFUSED_MAX 3                      /* alone, in a row: the target is down, whatever it says */
+#define KEY_LIFE_USEC (23 * USEC_PER_HOUR) /* LINE knows a key for a day */
+
+typedef enum Phase { PHASE_IDLE, PHASE_WAITING, PHASE_SEALING, PHASE_SENDING, PHASE_RECORDING, PHASES } Phase;
+
+_asserted_ static const bool moves[PHASES][PHASES] = {
+        [PHASE_IDLE] = { [PHASE_WAITING] = true },
+        [PHASE_WAITING] = { [PHASE_IDLE] = true, [PHASE_SEALING] = true, [PHASE_SENDING] = true },
+        [PHASE_SEALING] = { [PHASE_IDLE] = true, [PHASE_SENDING] = true },
+        [PHASE_SENDING] = { [PHASE_IDLE] = true, [PHASE_RECORDING] = true },
+        [PHASE_RECORDING] = { [PHASE_IDLE] = true },
+};
+
+typedef struct Line {
+        AlertSender *sender;
+        const AlertTarget *target;
+        AlertPost *post;
+        Phase phase;
+        bool carried;      /* its receipts are in the question under way */
+        LoopWatch *timer;  /* of waiting */
+        usec_t window_end; /* clock_now() */
+        usec_t not_before; /* the next message */
+        usec_t held_until; /* ... with a notice that was refused, while nothing else was accepted */
+        char key[ALERT_KEY_SIZE];
+        usec_t doubtful_since; /* a request under that key has no answer; 0: every one has */
+        int64_t *ids;          /* of the message under way */
+        size_t n_ids;
+        char what[160]; /* its first notice, in words */
+        AlertVerdict verdict;
+        usec_t verdict_at;
+        AlertDoubt doubt;
+        Backoff backoff;
+        AlertTargetStatus status;
+} Line;
+
+struct AlertSender {
+        AlertSenderHost host;
+        Line *lines; /* one for each target */
+        AlertExchange asking, answer;
+        AlertNotice *picked; /* scratch: ALERT_EXCHANGE_MAX */
+        bool is_asking, wanted, draining;
+        LoopWatch *ask, *later;
+        Backoff backoff; /* of the store */
+};
+
+static void line_move(Line *l, Phase phase) {
+        assert(moves[l->phase][phase]);
+        l->phase = phase;
+        l->carried = false;
+}
+
+static void sender_changed(const AlertSender *s) {
+        if (s->host.on_change)
+                s->host.on_change(s->host.userdata);
+}
+
+/* ---- what a line sends next ---- */
+
+typedef struct Pick {
+        size_t n;    /* notices in sender->picked */
+        bool sealed; /* before */
+        bool held;   /* it was refused, and nothing was accepted since */
+} Pick;
+
+static bool is_for(const Line *l, const AlertNotice *notice) {
+        return strcmp(notice->target, l->target->name) == 0;
+}
+
+/* Those that were sealed under *key*. */
+static size_t pick_sealed(const Line *l, const char *key) {
+        AlertSender *s = l->sender;
+        size_t n = 0;
+
+        for (size_t i = 0; i < s->answer.n_notices && n < ALERT_EXCHANGE_MAX; i++)
+                if (is_for(l, &s->answer.notices[i]) && strcmp(s->answer.notices[i].key, key) == 0)
+                        s->picked[n++] = s->answer.notices[i];
+        return n;
+}
+
+static const char *find_key(const Line *l) {
+        const AlertExchange *answer = &l->sender->answer;
+
+        for (size_t i = 0; i < answer->n_notices; i++)
+                if (is_for(l, &answer->notices[i]) && answer->notices[i].key[0] != '\0')
+                        return answer->notices[i].key;
+        return NULL;
+}
+
+/* At most *most* of those that are doubted so much. */
+static size_t pick_doubted(const Line *l, AlertDoubtGrade grade, size_t most) {
+        AlertSender *s = l->sender;
+        size_t n = 0;
+
+        for (size_t i = 0; i < s->answer.n_notices && n < most; i++)
+                if (is_for(l, &s->answer.notices[i]) && alert_doubt_grade(&l->doubt, s->answer.notices[i].id) == grade)
+                        s->picked[n++] = s->answer.notices[i];
+        return n;
+}
+
+static Pick line_pick(const Line *l) {
+        const char *key = find_key(l);
+        Pick pick = { .sealed = key != NULL };
+
+        if (key)
+                pick.n = pick_sealed(l, key);
+        if (pick.n == 0)
+                pick.n = pick_doubted(l, ALERT_DOUBT_NONE, ALERT_EXCHANGE_MAX);
+        if (pick.n == 0)
+                pick.n = pick_doubted(l, ALERT_DOUBT_ALONE, 1);
+        if (pick.n == 0) {
+                pick.n = pick_doubted(l, ALERT_DOUBT_HELD, 1);
+                pick.held = true;
+        }
+        return pick;
+}
+
+static usec_t later_of(usec_t a, usec_t b) {
+        return a > b ? a : b;
+}
+
+/* Waits for the right moment, or for something that is due. */
+static void line_look(Line *l) {
+        Pick pick = line_pick(l);
+        bool in_vain = l->sender->draining && trouble_is_on(&l->status.trouble);
+        usec_t at = l->not_before;
+
+        if (pick.n == 0 || in_vain) {
+                loop_off(l->timer);
+                if (l->phase == PHASE_WAITING)
+                        line_move(l, PHASE_IDLE);
+                return;
+        }
+        if (l->phase == PHASE_IDLE) {
+                line_move(l, PHASE_WAITING);
+                l->window_end = clock_now() + WINDOW_USEC;
+        }
+        if (!pick.sealed && !l->sender->draining)
+                at = later_of(at, l->window_end);
+        if (pick.held)
+                at = later_of(at, l->held_until);
+        l->status.next = trouble_is_on(&l->status.trouble) ? at : 0;
+        loop_arm(l->timer, at);
+}
+
+/* ---- words ---- */
+
+static void line_describe(Line *l, const AlertNotice *notice) {
+        const char *device = notice->name ?: notice->device ?: notice->source;
+        int n = snprintf(l->what, sizeof(l->what), "%s%s%s", notice->rule ?: "", device ? ", " : "", device ?: "");
+
+        l->what[text_cut(l->what, (size_t) n, sizeof(l->what) - 1)] = '\0';
+}
+
+static const char *words_of(const AlertAnswer *answer) {
+        if (answer->class == ALERT_PERSON || answer->class == ALERT_SUSPECT)
+                return "refuses messages";
+        if (answer->status >= 500)
+                return "fails";
+        if (answer->status > 0)
+                return "takes nothing just now";
+        return answer->class == ALERT_UNKNOWN ? "does not answer" : "cannot be reached";
+}
+
+static void line_down(Line *l, TroubleGrade grade, usec_t delay, const AlertAnswer *answer) {
+        const char *event = l->status.trouble.said == TROUBLE_NONE ? EVENT_ALERT_TARGET_DOWN : NULL;
+        char detail[TROUBLE_DETAIL_MAX], said[257], seconds[24], status[16] = "";
+
+        text_copy_words(said, sizeof(said), answer->detail);
+        (void) snprintf(detail, sizeof(detail), "%s%s%s", said, answer->remedy ? "; " : "", answer->remedy ?: "");
+        if (!trouble_fail(&l->status.trouble, grade, delay, detail))
+                return;
+        (void) snprintf(seconds, sizeof(seconds), "%.1f", (double) delay / (double) USEC_PER_SEC);
+        (void) snprintf(status, sizeof(status), "%d", answer->status);
+        log_event(trouble_level(&l->status.trouble), event,
+                LOG_FIELDS({ FIELD_TARGET, l->target->name }, { FIELD_SUBSCRIPTION, l->sender->host.subscription },
+                        { FIELD_ERROR, said }, { FIELD_STATUS, answer->status > 0 ? status : NULL },
+                        { FIELD_RETRY_SEC, seconds }),
+                "Alert target %s (%s) %s: %s. What is due waits and is sent when it is back. To do: %s",
+                l->target->name, l->status.service, words_of(answer), said,
+                answer->remedy ?: "look at the network and the service; sensorqd keeps trying");
+}
+
+static void line_up(Line *l) {
+        char span[CLOCK_SPAN_SIZE];
+
+        if (trouble_mend(&l->status.trouble, span))
+                log_event(LOG_NOTICE, EVENT_ALERT_TARGET_UP,
+                        LOG_FIELDS({ FIELD_TARGET, l->target->name },
+                                { FIELD_SUBSCRIPTION, l->sender->host.subscription }),
+                        "Alert target %s (%s) takes messages again after %s", l->target->name, l->status.service, span);
+}
+
+static void line_refused(Line *l, const AlertAnswer *answer) {
+        l->status.refused++;
+        log_event(LOG_ERR, EVENT_ALERT_REFUSED,
+                LOG_FIELDS({ FIELD_TARGET, l->target->name }, { FIELD_SUBSCRIPTION, l->sender->host.subscription },
+                        { FIELD_ERROR, answer->detail }),
+                "Alert target %s (%s) refuses one message for good and takes others: %s. It was about: %s. To do: %s",
+                l->target->name, l->status.service, answer->detail, l->what, answer->remedy);
+}
+
+/* ---- answers of the target ---- */
+
+static void line_end(Line *l, AlertVerdict verdict) {
+        l->verdict = verdict;
+        l->verdict_at = clock_wall();
+        line_move(l, PHASE_RECORDING);
+        loop_wake(l->sender->ask);
+}
+
+/* Without a receipt: it is sent again as it was. */
+static void line_keep(Line *l) {
+        line_move(l, PHASE_IDLE);
+        line_look(l);
+}
+
+static void line_taken(Line *l) {
+        alert_doubt_accepted(&l->doubt, l->ids, l->n_ids);
+        backoff_reset(&l->backoff);
+        l->not_before = clock_now() + alert_target_pace(l->target);
+        l->status.sent++;
+        l->status.last_sent = clock_wall();
+        line_up(l);
+        log_info("Alert target %s (%s) has %zu %s: %s%s", l->target->name, l->status.service, l->n_ids,
+                l->n_ids == 1 ? "notice" : "notices", l->what, l->n_ids == 1 ? "" : ", ...");
+        line_end(l, ALERT_ACCEPTED);
+}
+
+static usec_t lasting_delay(const Line *l, const AlertAnswer *answer) {
+        return later_of(LASTING_FACTOR * l->backoff.max, answer->retry_after);
+}
+
+/* Neither taken nor refused for what it says. */
+static void line_failed(Line *l, const AlertAnswer *answer) {
+        bool person = answer->class == ALERT_PERSON;
+        usec_t now = clock_now(), delay;
+
+        delay = person ? lasting_delay(l, answer)
+                       : backoff_next_at_least(&l->backoff, answer->retry_after, loop_random());
+        l->not_before = now + delay;
+        line_down(l, person ? TROUBLE_LASTING : TROUBLE_PASSING, delay, answer);
+        if (answer->class == ALERT_UNKNOWN && l->doubtful_since == 0)
+                l->doubtful_since = now;
+        if (alert_target_is_keyed(l->target) && l->doubtful_since > 0 && now - l->doubtful_since < KEY_LIFE_USEC)
+                return line_keep(l);
+        line_end(l, ALERT_BACK);
+}
+
+/* Something else may be tried before what was refused is tried again. */
+static bool line_has_others(const Line *l) {
+        return l->doubt.refused < REFUSED_MAX &&
+               pick_doubted(l, ALERT_DOUBT_NONE, 1) + pick_doubted(l, ALERT_DOUBT_ALONE, 1) > 0;
+}
+
+static void line_suspect(Line *l, const AlertAnswer *answer) {
+        int r = alert_doubt_refused(&l->doubt, l->ids, l->n_ids);
+        usec_t now = clock_now(), delay = lasting_delay(l, answer);
+
+        l->not_before = now + alert_target_pace(l->target);
+        if (r == ALERT_DOUBT_FINAL) {
+                line_refused(l, answer);
+                return line_end(l, ALERT_REFUSED);
+        }
+        if (r < 0 || l->doubt.refused >= REFUSED_MAX)
+                l->not_before = now + delay;
+        l->held_until = now + delay;
+        if (!line_has_others(l))
+                line_down(l, TROUBLE_LASTING, delay, answer);
+        line_end(l, ALERT_BACK);
+}
+
+static void on_posted(void *userdata, const AlertAnswer *answer) {
+        Line *l = userdata;
+
+        switch (answer->class) {
+        case ALERT_TAKEN:
+                line_taken(l);
+                break;
+        case ALERT_SUSPECT:
+                line_suspect(l, answer);
+                break;
+        default:
+                line_failed(l, answer);
+        }
+        sender_changed(l->sender);
+}
+
+/* ---- a message ---- */
+
+static void line_note(Line *l, size_t n) {
+        const AlertNotice *picked = l->sender->picked;
+
+        for (size_t i = 0; i < n; i++)
+                l->ids[i] = picked[i].id;
+        l->n_ids = n;
+        line_describe(l, &picked[0]);
+}
+
+/* Sends what was picked, under the line's key. */
+static void line_send(Line *l, size_t n) {
+        const AlertSender *s = l->sender;
+        AlertAnswer answer = { .class = ALERT_LATER };
+        int r;
+
+        line_note(l, n);
+        line_move(l, PHASE_SENDING);
+        r = alert_post_send(l->post, &(AlertMessage){ s->picked, n, s->host.language, l->key }, on_posted, l);
+        if (r >= 0)
+                return;
+        text_copy(answer.detail, sizeof(answer.detail), strerror(-r));
+        line_failed(l, &answer);
+}
+
+/* A random UUID (RFC 9562, version 4). */
+static void draw_key(char key[static ALERT_KEY_SIZE]) {
+        uint64_t a = loop_random(), b = loop_random();
+
+        (void) snprintf(key, ALERT_KEY_SIZE, "%08" PRIx64 "-%04" PRIx64 "-4%03" PRIx64 "-%04" PRIx64 "-%012" PRIx64,
+                a >> 32, a >> 16 & 0xffff, a & 0xfff, (b >> 48 & 0x3fff) | 0x8000, b & UINT64_C(0xffffffffffff));
+}
+
+static void line_seal(Line *l, size_t n) {
+        const AlertSender *s = l->sender;
+        int r = alert_target_fit(l->target, &(AlertMessage){ s->picked, n, s->host.language, NULL });
+
+        line_note(l, r < 0 ? 1 : (size_t) r);
+        draw_key(l->key);
+        l->doubtful_since = 0;
+        line_move(l, PHASE_SEALING);
+        loop_wake(s->ask);
+}
+
+static void on_timer(void *userdata) {
+        Line *l = userdata;
+        Pick pick = line_pick(l);
+
+        if (pick.n == 0)
+                return line_move(l, PHASE_IDLE);
+        if (!pick.sealed)
+                return line_seal(l, pick.n);
+        if (strcmp(l->key, l->sender->picked[0].key) != 0) { /* by whoever was before us */
+                (void) memcpy(l->key, l->sender->picked[0].key, sizeof(l->key));
+                l->doubtful_since = clock_now();
+        }
+        line_send(l, pick.n);
+}
+
+/* ---- the store ---- */
+
+static bool line_has_receipts(const Line *l) {
+        return (l->phase == PHASE_SEALING || l->phase == PHASE_RECORDING) && !l->carried;
+}
+
+static bool sender_has_receipts(const AlertSender *s) {
+        for (size_t i = 0; i < s->host.n_targets; i++)
+                if (line_has_receipts(&s->lines[i]))
+                        return true;
+        return false;
+}
+
+static void line_add_receipts(Line *l, AlertExchange *exchange) {
+        bool sealing = l->phase == PHASE_SEALING;
+
+        l->carried = true;
+        for (size_t i = 0; i < l->n_ids; i++) {
+                AlertReceipt *receipt = &exchange->receipts[exchange->n_receipts++];
+
+                *receipt = (AlertReceipt){ .id = l->ids[i],
+                        .verdict = sealing ? ALERT_SEALED : l->verdict,
+                        .at = sealing ? clock_wall() : l->verdict_at };
+                (void) memcpy(receipt->key, l->key, sizeof(receipt->key));
+        }
+}
+
+static int sender_collect(AlertSender *s) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < s->host.n_targets; i++)
+                n += line_has_receipts(&s->lines[i]) ? s->lines[i].n_ids : 0;
+        s->asking.receipts = calloc(n + 1, sizeof(*s->asking.receipts));
+        if (!s->asking.receipts)
+                return -ENOMEM;
+        for (size_t i = 0; i < s->host.n_targets; i++)
+                if (line_has_receipts(&s->lines[i]))
+                        line_add_receipts(&s->lines[i], &s->asking);
+        return 0;
+}
+
+static void on_ask(void *userdata) {
+        AlertSender *s = userdata;
+
+        if (s->is_asking)
+                return;
+        loop_off(s->later);
+        s->wanted = false;
+        s->is_asking = true;
+        if (sender_collect(s) < 0)
+                return alert_sender_exchanged(s, &s->asking, -ENOMEM);
+        s->host.exchange(s->host.userdata, &s->asking);
+}
+
+/* The store has noted what the line had for it. */
+static void line_carried(Line *l) {
+        size_t n;
+
+        l->carried = false;
+        if (l->phase == PHASE_RECORDING) {
+                l->key[0] = '\0';
+                return line_move(l, PHASE_IDLE);
+        }
+        n = pick_sealed(l, l->key);
+        if (n > 0)
+                return line_send(l, n);
+        line_move(l, PHASE_IDLE); /* nothing of it is due any more */
+}
+
+static bool is_due(void *userdata, int64_t id) {
+        const AlertExchange *answer = &((const Line *) userdata)->sender->answer;
+
+        for (size_t i = 0; i < answer->n_notices; i++)
+                if (answer->notices[i].id == id)
+                        return true;
+        return false;
+}
+
+static void line_answered(Line *l) {
+        const AlertExchange *answer = &l->sender->answer;
+
+        l->status.waiting = 0;
+        for (size_t i = 0; i < answer->n_notices; i++)
+                l->status.waiting += is_for(l, &answer->notices[i]);
+        alert_doubt_prune(&l->doubt, is_due, l);
+        if (l->carried)
+                line_carried(l);
+        if (l->phase == PHASE_IDLE || l->phase == PHASE_WAITING)
+                line_look(l);
+}
+
+static void sender_look_later(AlertSender *s, usec_t wall) {
+        usec_t now = clock_wall();
+
+        if (wall > 0)
+                loop_arm_in(s->later, wall > now ? wall - now : 0);
+}
+
+static void sender_failed(AlertSender *s) {
+        alert_exchange_done(&s->asking);
+        for (size_t i = 0; i < s->host.n_targets; i++)
+                s->lines[i].carried = false;
+        s->wanted = true;
+        loop_arm_in(s->later, backoff_next(&s->backoff, loop_random()));
+}
+
+void alert_sender_exchanged(AlertSender *sender, AlertExchange *exchange, int r) {
+        assert(exchange == &sender->asking && sender->is_asking);
+        sender->is_asking = false;
+        if (r < 0)
+                return sender_failed(sender);
+        backoff_reset(&sender->backoff);
+        alert_exchange_done(&sender->answer);
+        sender->answer = sender->asking;
+        sender->asking = (AlertExchange){};
+        for (size_t i = 0; i < sender->host.n_targets; i++)
+                line_answered(&sender->lines[i]);
+        sender_look_later(sender, sender->answer.next);
+        if (sender->wanted || sender_has_receipts(sender))
+                loop_wake(sender->ask);
+        sender_changed(sender);
+}
+
+void alert_sender_wake(AlertSender *sender) {
+        sender->wanted = true;
+        if (!sender->is_asking)
+                loop_wake(sender->ask);
+}
+
+/* ---- the end ---- */
+
+void alert_sender_drain(AlertSender *sender) {
+        sender->draining = true;
+        for (size_t i = 0; i < sender->host.n_targets; i++)
+                if (sender->lines[i].phase == PHASE_WAITING)
+                        line_look(&sender->lines[i]);
+        alert_sender_wake(sender);
+}
+
+bool alert_sender_is_drained(const AlertSender *sender) {
+        if (!sender->draining || sender->is_asking || sender->wanted)
+                return false;
+        for (size_t i = 0; i < sender->host.n_targets; i++)
+                if (sender->lines[i].phase != PHASE_IDLE)
+                        return false;
+        return true;
+}
+
+void alert_sender_status(const AlertSender *sender, size_t target, AlertTargetStatus *ret) {
+        *ret = sender->lines[target].status;
+}
+
+/* ---- life ---- */
+
+static void line_done(Line *l) {
+        l->post = alert_post_free(l->post);
+        l->timer = loop_drop(l->timer);
+        alert_doubt_done(&l->doubt);
+        free(l->ids);
+}
+
+AlertSender *alert_sender_free(AlertSender *sender) {
+        if (!sender)
+                return NULL;
+        for (size_t i = 0; sender->lines && i < sender->host.n_targets; i++)
+                line_done(&sender->lines[i]);
+        sender->later = loop_drop(sender->later);
+        sender->ask = loop_drop(sender->ask);
+        alert_exchange_done(&sender->answer);
+        alert_exchange_done(&sender->asking);
+        free(sender->picked);
+        free(sender->lines);
+        free(sender);
+        return NULL;
+}
+
+static int line_make(Line *l, AlertSender *s, const AlertTarget *target, char problem[static SINK_DETAIL_MAX]) {
+        const AlertPostHost host = { s->host.http, s->host.secrets, s->host.state_dir, s->host.guest,
+                s->host.subscription };
+        int r;
+
+        l->sender = s;
+        l->target = target;
+        l->backoff = s->backoff;
+        l->status.name = target->name;
+        l->status.service = alert_target_service(target);
+        l->ids = calloc(ALERT_EXCHANGE_MAX, sizeof(*l->ids));
+        r = l->ids ? alert_post_new(&host, target, &l->post, problem) : -ENOMEM;
+        return r < 0 ? r : loop_add_timer(s->host.loop, LOOP_EXACT, on_timer, l, &l->timer);
+}
+
+static int sender_make(AlertSender *s, char problem[static SINK_DETAIL_MAX]) {
+        int r;
+
+        s->backoff = (Backoff){ .initial = s->host.backoff.initial, .max = s->host.backoff.max };
+        s->lines = calloc(s->host.n_targets + 1, sizeof(*s->lines));
+        s->picked = calloc(ALERT_EXCHANGE_MAX, sizeof(*s->picked));
+        r = s->lines && s->picked ? 0 : -ENOMEM;
+        if (r >= 0)
+                r = loop_add_defer(s->host.loop, on_ask, s, &s->ask);
+        if (r >= 0)
+                r = loop_add_timer(s->host.loop, LOOP_EXACT, on_ask, s, &s->later);
+        for (size_t i = 0; r >= 0 && i < s->host.n_targets; i++)
+                r = line_make(&s->lines[i], s, &s->host.targets[i], problem);
+        return r;
+}
+
+int alert_sender_new(const AlertSenderHost *host, AlertSender **ret, char problem[static SINK_DETAIL_MAX]) {
+        _cleanup_(alert_sender_freep) AlertSender *sender = calloc(1, sizeof(AlertSender));
+        int r;
+
+        if (!sender)
+                return -ENOMEM;
+        sender->host = *host;
+        r = sender_make(sender, problem);
+        if (r < 0)
+                return r;
+        *ret = cleanup_steal(sender);
+        return 0;
+}

@@ -1,0 +1,38 @@
+"""The files of the web page keep to the policy that the daemon sends, and are of a size to be read."""
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+FILES = sorted(path for path in (REPO / "daemon" / "page").iterdir() if path.suffix in (".html", ".css", ".js"))
+SCRIPTS = [path for path in FILES if path.suffix == ".js"]
+# What would run, or draw, what somebody else wrote.
+FORBIDDEN = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|setTimeout\(['\"]|\.style\b|javascript:|localStorage|sessionStorage|document\.cookie"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_nothing_is_loaded_from_elsewhere(path):
+    text = path.read_text().replace("http://www.w3.org/2000/svg", "")
+    assert not re.search(r"https?:|//[a-z]+\.", text)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_what_comes_from_outside_can_only_become_text(path):
+    assert not re.search(FORBIDDEN, path.read_text())
+    assert len(path.read_text().splitlines()) <= 450
+
+
+def test_no_script_or_style_stands_in_the_html():
+    text = (REPO / "daemon" / "page" / "page.html").read_text()
+    assert not re.search(r"<style|\bstyle=|\son\w+=|<script(?![^>]*src=)", text)
+
+
+def test_every_file_is_compiled_in():
+    build = (REPO / "daemon" / "meson.build").read_text()
+    assert [path.name for path in FILES if f"'page/{path.name}'" not in build] == []
+
+
+def test_first_view_is_small():
+    assert sum(len(gzip.compress(path.read_bytes(), 9)) for path in FILES) <= 40_000

@@ -1,0 +1,76 @@
+"""What watches a daemon: `status --check` for a timer, `status --watch` for a person; and verbs that ask, or keep silent."""
+import base64
+
+import pytest
+from harness import wait_until
+from terminal import Terminal
+
+GOOD = {"ackDeadlineSeconds": 60, "messageRetentionDuration": "604800s"}
+
+
+@pytest.fixture
+def made(make_stack, own_queue, shared_mongodb, remo):
+    own_queue.create(**GOOD)
+    return make_stack(own_queue, shared_mongodb, remo, interval_msec=0)
+
+
+def terminal(stack, *arguments):
+    return Terminal(stack.daemon.command(*arguments), stack.daemon.environment())
+
+
+def test_check_is_silent_while_all_is_well(made):
+    assert made.daemon.run("status", "--check").returncode == 69, "no daemon runs"
+    made.daemon.start()
+    made.wait_count(3)
+    wait_until(lambda: made.daemon.run("status", "--check").returncode == 0, "all is well")
+    done = made.daemon.run("status", "--check")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_check_says_what_is_not_well(made):
+    made.remo.token = "another"
+    made.daemon.start()
+    made.daemon.log.wait("SOURCE_FAILING")
+    done = wait_until(lambda: (d := made.daemon.run("status", "--check")).returncode == 69 and "failing" in d.stdout and d, "a report of it")
+    assert done.stdout.startswith("home failing since ") and done.stdout.count("\n") == 1
+
+
+def test_watch_shows_it_again_and_again(made):
+    made.daemon.start()
+    with terminal(made, "status", "--watch") as shown:
+        for _ in range(2):
+            shown.expect("\x1b[H\x1b[2J")
+            shown.expect("status        ")
+        shown.type("\x03")
+        assert shown.end() == -2
+
+
+def test_one_way_of_showing(made):
+    done = made.daemon.run("check", "--watch")
+    assert done.returncode == 64 and "belong to status" in done.stderr
+
+
+def reject_one(stack):
+    stack.remo.scenario = "empty"
+    stack.queue.call("POST", "topics/sensor-data:publish", {"messages": [{"data": base64.b64encode(b"[]").decode()}]})
+    assert stack.daemon.run("once", timeout=120).returncode == 0
+    return len(stack.daemon.run("rejected", "list").stdout.splitlines())
+
+
+def test_drop_all_asks_a_person(made):
+    assert reject_one(made) == 1
+    for answer, left in (("", 1), ("n", 1), ("y", 0)):
+        with terminal(made, "rejected", "drop", "--all") as asked:
+            asked.answer("Delete all rejected readings for good?", answer)
+            assert asked.end() == (0 if answer == "y" else 75)
+        assert len(made.daemon.run("rejected", "list").stdout.splitlines()) == left
+
+
+def test_once_has_nothing_to_mail_while_all_goes_well(made):
+    made.daemon.config["log_level"] = "info"
+    made.daemon.write_config()
+    done = made.daemon.run("once", timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "") and made.count() == 3
+    made.queue.service.faults.add({"match": ":publish$", "times": -1, "action": {"type": "status", "status": 503}})
+    done = made.daemon.run("once", timeout=120)
+    assert done.returncode == 75 and "Not everything is stored" in done.stderr

@@ -1,0 +1,665 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sender of alerts between a store that the test plays and an HTTP server that answers as the test says: P14 (what is due is told once,
+ * whatever dies), P10, P11. Waiting takes no time here: timers of the sender fire at once, and how long they would have waited is noted. */
+#include "config-fixture.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "capture.h"
+#include "events.h"
+#include "http-server.h"
+#include "lib/json.h"
+#include "sinks/alert-doubt.h"
+#include "sinks/alert-post.h"
+#include "sinks/alert-report.h"
+#include "sinks/alert-sender.h"
+
+#define WAIT_USEC (30 * USEC_PER_SEC)
+#define CALLS_MAX 256
+#define NOTICES_MAX 16
+#define NO_ANSWER (-1)
+
+typedef struct Call {
+        char path[128], key[64], authorization[64];
+        char *body;
+} Call;
+
+/* A notice of the store, and what became of it. */
+typedef struct Stored {
+        AlertNotice notice;
+        bool due, refused;
+        unsigned accepted;
+} Stored;
+
+typedef struct World {
+        Loop *loop;
+        Http *http;
+        Secrets *secrets;
+        HttpServer *server;
+        pthread_mutex_t lock;
+        Call calls[CALLS_MAX];
+        size_t n_calls;
+        int (*says)(const struct World *w, const Call *call); /* the status, or NO_ANSWER */
+        const char *headers, *words;
+        char url[100], hook[160];
+        AlertTarget target;
+        Stored stored[NOTICES_MAX];
+        size_t n_stored;
+        AlertExchange *asked;
+        LoopWatch *answer;
+        bool store_fails, forgets; /* forgets: what is sealed is not due any more */
+        unsigned exchanges;
+        usec_t longest_wait;
+        AlertSender *sender;
+} World;
+
+static World world;
+static char name[] = "family", file[] = "secret", token[] = "t0ken-of-line", topic[] = "house", recipient[] = "U123456";
+
+/* ---- time ---- */
+
+void __real_loop_arm(LoopWatch *timer, usec_t at);
+void __wrap_loop_arm(LoopWatch *timer, usec_t at);
+
+void __wrap_loop_arm(LoopWatch *timer, usec_t at) {
+        usec_t now = clock_now();
+
+        if (at > now && at - now > world.longest_wait)
+                world.longest_wait = at - now;
+        __real_loop_arm(timer, 0);
+}
+
+/* ---- the server ---- */
+
+static bool handle(void *userdata, HttpServerConnection *connection, const HttpServerCall *call) {
+        World *w = userdata;
+        Call *noted;
+        int status;
+
+        assert_int_equal(pthread_mutex_lock(&w->lock), 0);
+        assert_true(w->n_calls < CALLS_MAX);
+        noted = &w->calls[w->n_calls];
+        (void) snprintf(noted->path, sizeof(noted->path), "%.127s", call->path);
+        if (!http_server_header(call, "X-Line-Retry-Key", noted->key, sizeof(noted->key)))
+                (void) http_server_header(call, "Idempotency-Key", noted->key, sizeof(noted->key));
+        (void) http_server_header(call, "Authorization", noted->authorization, sizeof(noted->authorization));
+        noted->body = strndup(call->body.data ? call->body.data : "", call->body.size);
+        status = w->says(w, noted);
+        w->n_calls++;
+        assert_int_equal(pthread_mutex_unlock(&w->lock), 0);
+        if (status == NO_ANSWER)
+                return false;
+        http_server_reply(connection, status, w->headers, w->words);
+        return true;
+}
+
+static int says_yes(const World *w, const Call *call) {
+        return 200;
+}
+
+static int says_later_twice(const World *w, const Call *call) {
+        return w->n_calls == 0 ? 429 : w->n_calls == 1 ? 503 : 200;
+}
+
+static int says_nothing_at_first(const World *w, const Call *call) {
+        return w->n_calls == 0 ? NO_ANSWER : 200;
+}
+
+static int says_it_was_there(const World *w, const Call *call) {
+        return w->n_calls == 0 ? NO_ANSWER : 409;
+}
+
+static int says_no_to_poison(const World *w, const Call *call) {
+        return strstr(call->body, "poison") ? 400 : 200;
+}
+
+static int says_gone_five_times(const World *w, const Call *call) {
+        return w->n_calls < 5 ? 410 : 200;
+}
+
+static int says_moved(const World *w, const Call *call) {
+        return w->n_calls < 3 ? 302 : 200;
+}
+
+static int says_forbidden_once(const World *w, const Call *call) {
+        return w->n_calls == 0 ? 403 : 200;
+}
+
+/* ---- the store ---- */
+
+static Stored *find_stored(World *w, int64_t id) {
+        assert_in_range(id, 1, w->n_stored);
+        return &w->stored[id - 1];
+}
+
+static void take_receipt(World *w, const AlertReceipt *receipt) {
+        Stored *stored = find_stored(w, receipt->id);
+
+        switch (receipt->verdict) {
+        case ALERT_SEALED:
+                assert_true(stored->notice.key[0] == '\0');
+                (void) memcpy(stored->notice.key, receipt->key, sizeof(receipt->key));
+                stored->due &= !w->forgets;
+                break;
+        case ALERT_BACK:
+                stored->notice.key[0] = '\0';
+                break;
+        default:
+                assert_true(stored->due);
+                stored->due = false;
+                stored->refused = receipt->verdict == ALERT_REFUSED;
+                stored->accepted += receipt->verdict == ALERT_ACCEPTED;
+        }
+}
+
+static void on_answer(void *userdata) {
+        World *w = userdata;
+        AlertExchange *x = w->asked;
+
+        w->asked = NULL;
+        w->exchanges++;
+        if (w->store_fails)
+                return alert_sender_exchanged(w->sender, x, -ENOSPC);
+        for (size_t i = 0; i < x->n_receipts; i++)
+                take_receipt(w, &x->receipts[i]);
+        x->notices = calloc(w->n_stored + 1, sizeof(*x->notices));
+        assert_non_null(x->notices);
+        for (size_t i = 0; i < w->n_stored; i++)
+                if (w->stored[i].due)
+                        x->notices[x->n_notices++] = w->stored[i].notice;
+        alert_sender_exchanged(w->sender, x, 0);
+}
+
+static void on_exchange(void *userdata, AlertExchange *exchange) {
+        World *w = userdata;
+
+        assert_null(w->asked);
+        w->asked = exchange;
+        loop_wake(w->answer);
+}
+
+/* A notice whose whole text is *text*. */
+static void due(World *w, const char *text) {
+        Stored *stored = &w->stored[w->n_stored++];
+
+        assert_true(w->n_stored <= NOTICES_MAX);
+        *stored = (Stored){ .due = true,
+                .notice = { .id = (int64_t) w->n_stored,
+                        .kind = ALERT_FIRING,
+                        .target = name,
+                        .rule = "hot",
+                        .name = text,
+                        .since = USEC_PER_SEC,
+                        .at = USEC_PER_SEC,
+                        .text = "{name}" } };
+}
+
+/* ---- the sender ---- */
+
+#define UNTIL(w, condition)                                                                                                                \
+        do {                                                                                                                               \
+                usec_t _end = clock_now() + WAIT_USEC;                                                                                     \
+                while (!(condition)) {                                                                                                     \
+                        assert_true(clock_now() < _end);                                                                                   \
+                        assert_true(loop_turn((w)->loop, 20 * USEC_PER_MSEC) >= 0);                                                        \
+                }                                                                                                                          \
+        } while (0)
+
+static void start(World *w, int (*says)(const World *w, const Call *call)) {
+        char problem[SINK_DETAIL_MAX];
+        const AlertSenderHost host = { .loop = w->loop,
+                .http = w->http,
+                .secrets = w->secrets,
+                .state_dir = "/nowhere",
+                .subscription = "projects/p/subscriptions/s",
+                .targets = &w->target,
+                .n_targets = 1,
+                .backoff = { 1 * USEC_PER_SEC, 8 * USEC_PER_SEC },
+                .exchange = on_exchange,
+                .userdata = w };
+
+        w->says = says;
+        assert_int_equal(alert_sender_new(&host, &w->sender, problem), 0);
+        alert_sender_wake(w->sender);
+}
+
+/* As after a kill: the requests are gone, and so is all that only the sender knew. */
+static void restart(World *w) {
+        loop_off(w->answer);
+        w->asked = NULL;
+        w->sender = alert_sender_free(w->sender);
+        start(w, w->says);
+}
+
+static bool all_settled(const World *w) {
+        for (size_t i = 0; i < w->n_stored; i++)
+                if (w->stored[i].due)
+                        return false;
+        return true;
+}
+
+static void assert_all_accepted_once(const World *w) {
+        for (size_t i = 0; i < w->n_stored; i++)
+                assert_int_equal(w->stored[i].accepted, 1);
+}
+
+static AlertTargetStatus status(const World *w) {
+        AlertTargetStatus s;
+
+        alert_sender_status(w->sender, 0, &s);
+        return s;
+}
+
+static void as_slack(World *w) {
+        (void) snprintf(w->hook, sizeof(w->hook), "%s/services/T0/4Hd8sK2p9QxZ", w->url);
+        w->target = (AlertTarget){ .name = name, .type = ALERT_SLACK, .at.url_file = { file, w->hook } };
+}
+
+static void as_line(World *w) {
+        w->target = (AlertTarget){
+                .name = name, .type = ALERT_LINE, .at.url = w->url, .recipient = recipient, .token = { file, token }
+        };
+}
+
+static void as_web(World *w) {
+        w->target = (AlertTarget){ .name = name, .type = ALERT_WEBHOOK, .at.url = w->url };
+}
+
+/* ---- tests ---- */
+
+static void test_what_fires_together_is_one_message(void **state) {
+        World *w = *state;
+
+        due(w, "one");
+        due(w, "two");
+        due(w, "three");
+        start(w, says_yes);
+        UNTIL(w, all_settled(w));
+        assert_int_equal(w->n_calls, 1);
+        assert_contains(w->calls[0].body, "one\\ntwo\\nthree");
+        assert_all_accepted_once(w);
+        assert_in_range(w->longest_wait, 1900 * USEC_PER_MSEC, 2 * USEC_PER_SEC);
+        assert_int_equal(status(w).sent, 1);
+}
+
+static void test_a_webhook_has_one_request_for_each(void **state) {
+        World *w = *state;
+
+        as_web(w);
+        due(w, "one");
+        due(w, "two");
+        start(w, says_yes);
+        UNTIL(w, all_settled(w));
+        assert_int_equal(w->n_calls, 2);
+        assert_contains(w->calls[0].body, "\"message\":\"one\"");
+        assert_int_equal(strlen(w->calls[0].key), ALERT_KEY_SIZE - 1);
+        assert_string_not_equal(w->calls[0].key, w->calls[1].key);
+        assert_all_accepted_once(w);
+}
+
+static void test_ntfy_and_line_prove_who_they_are(void **state) {
+        World *w = *state;
+
+        w->target = (AlertTarget){
+                .name = name, .type = ALERT_NTFY, .at.url = w->url, .topic = topic, .token = { file, token }
+        };
+        due(w, "one");
+        start(w, says_yes);
+        UNTIL(w, all_settled(w));
+        assert_string_equal(w->calls[0].authorization, "Bearer t0ken-of-line");
+        assert_string_equal(w->calls[0].path, "/");
+        w->sender = alert_sender_free(w->sender);
+        as_line(w);
+        due(w, "two");
+        start(w, says_yes);
+        UNTIL(w, all_settled(w));
+        assert_string_equal(w->calls[1].authorization, "Bearer t0ken-of-line");
+        assert_string_equal(w->calls[1].path, "/v2/bot/message/push");
+        assert_int_equal(strlen(w->calls[1].key), ALERT_KEY_SIZE - 1);
+        assert_all_accepted_once(w);
+}
+
+static void test_an_outage_is_said_once_and_loses_nothing(void **state) {
+        World *w = *state;
+        Capture capture = capture_begin();
+        char *text;
+
+        w->headers = "Retry-After: 77\r\n";
+        due(w, "one");
+        start(w, says_later_twice);
+        UNTIL(w, all_settled(w));
+        text = capture_end(&capture);
+        assert_int_equal(w->n_calls, 3);
+        assert_all_accepted_once(w);
+        assert_in_range(w->longest_wait, 76 * USEC_PER_SEC, 77 * USEC_PER_SEC);
+        assert_int_equal(count_of(text, EVENT_ALERT_TARGET_DOWN), 1);
+        assert_int_equal(count_of(text, EVENT_ALERT_TARGET_UP), 1);
+        assert_contains(text, "SENSORQD_TARGET=family");
+}
+
+/* Nobody answered, perhaps somebody listened. */
+static void test_without_an_answer_the_key_stays(void **state) {
+        World *w = *state;
+
+        as_web(w);
+        due(w, "one");
+        start(w, says_nothing_at_first);
+        UNTIL(w, all_settled(w));
+        assert_int_equal(w->n_calls, 2);
+        assert_string_equal(w->calls[0].key, w->calls[1].key);
+        assert_string_equal(w->calls[0].body, w->calls[1].body);
+        assert_all_accepted_once(w);
+}
+
+static void test_line_knows_its_key(void **state) {
+        World *w = *state;
+
+        as_line(w);
+        due(w, "one");
+        start(w, says_it_was_there);
+        UNTIL(w, all_settled(w));
+        assert_int_equal(w->n_calls, 2);
+        assert_string_equal(w->calls[0].key, w->calls[1].key);
+        assert_all_accepted_once(w);
+}
+
+static void test_without_an_answer_or_key_it_is_sent_again(void **state) {
+        World *w = *state;
+
+        due(w, "one");
+        start(w, says_nothing_at_first);
+        UNTIL(w, all_settled(w));
+        assert_int_equal(w->n_calls, 2);
+        assert_all_accepted_once(w);
+}
+
+static void test_a_web_page_took_nothing(void **state) {
+        World *w = *state;
+
+        w->headers = "Content-Type: text/html\r\n";
+        w->words = "<!DOCTYPE html><title>Log in</title>";
+        due(w, "one");
+        start(w, says_yes);
+        UNTIL(w, w->n_calls >= 2);
+        assert_true(w->stored[0].due);
+        assert_contains(status(w).trouble.detail, "web page");
+        assert_int_equal(status(w).trouble.grade, TROUBLE_LASTING);
+        w->headers = "";
+        w->words = "ok";
+        UNTIL(w, all_settled(w));
+        assert_all_accepted_once(w);
+}
+
+static void test_redirects_and_revoked_addresses_are_outages(void **state) {
+        World *w = *state;
+
+        due(w, "one");
+        start(w, says_moved);
+        UNTIL(w, all_settled(w));
+        assert_int_equal(w->n_calls, 4);
+        w->n_calls = 0;
+        w->says = says_gone_five_times;
+        due(w, "two");
+        alert_sender_wake(w->sender);
+        UNTIL(w, all_settled(w));
+        assert_int_equal(w->n_calls, 6);
+        assert_all_accepted_once(w);
+        assert_in_range(w->longest_wait, 39 * USEC_PER_SEC, 40 * USEC_PER_SEC); /* five times the longest backoff */
+}
+
+/* P11: only while the target takes others is it the message's fault. */
+static void test_one_that_is_refused_is_given_up_alone(void **state) {
+        World *w = *state;
+        Capture capture = capture_begin();
+        char *text;
+
+        due(w, "one");
+        due(w, "poison");
+        due(w, "three");
+        start(w, says_no_to_poison);
+        UNTIL(w, all_settled(w));
+        text = capture_end(&capture);
+        assert_int_equal(w->stored[0].accepted + w->stored[2].accepted, 2);
+        assert_true(w->stored[1].refused);
+        assert_int_equal(w->stored[1].accepted, 0);
+        assert_int_equal(count_of(text, EVENT_ALERT_REFUSED), 1);
+        assert_int_equal(count_of(text, EVENT_ALERT_TARGET_DOWN), 0);
+        assert_int_equal(status(w).refused, 1);
+}
+
+static void test_alone_it_waits_for_another(void **state) {
+        World *w = *state;
+
+        due(w, "poison");
+        start(w, says_no_to_poison);
+        UNTIL(w, w->n_calls >= 6);
+        assert_true(w->stored[0].due);
+        assert_int_equal(status(w).trouble.grade, TROUBLE_LASTING);
+        due(w, "another");
+        alert_sender_wake(w->sender);
+        UNTIL(w, all_settled(w));
+        assert_true(w->stored[0].refused);
+        assert_int_equal(w->stored[1].accepted, 1);
+        assert_int_equal(status(w).trouble.grade, TROUBLE_NONE);
+}
+
+/* The target had it, and we die before that is noted: told twice only where the service has no key. */
+static void test_killed_between_answer_and_record(void **state) {
+        World *w = *state;
+
+        as_line(w);
+        due(w, "one");
+        start(w, says_yes);
+        UNTIL(w, w->stored[0].notice.key[0] != '\0');
+        w->store_fails = true;
+        UNTIL(w, w->n_calls == 1 && status(w).sent == 1);
+        w->store_fails = false;
+        restart(w);
+        UNTIL(w, all_settled(w));
+        assert_int_equal(w->n_calls, 2);
+        assert_string_equal(w->calls[0].key, w->calls[1].key);
+        assert_string_equal(w->calls[0].body, w->calls[1].body);
+        w->sender = alert_sender_free(w->sender);
+        as_slack(w);
+        due(w, "two");
+        start(w, says_yes);
+        UNTIL(w, w->stored[1].notice.key[0] != '\0');
+        w->store_fails = true;
+        UNTIL(w, w->n_calls == 3 && status(w).sent == 1);
+        w->store_fails = false;
+        restart(w);
+        UNTIL(w, all_settled(w));
+        assert_int_equal(w->n_calls, 4);
+        assert_all_accepted_once(w);
+}
+
+/* A store that cannot note an answer is asked again, the target is not. */
+static void test_a_full_disk_sends_nothing_twice(void **state) {
+        World *w = *state;
+        unsigned before;
+
+        due(w, "one");
+        start(w, says_yes);
+        UNTIL(w, w->stored[0].notice.key[0] != '\0');
+        w->store_fails = true;
+        UNTIL(w, status(w).sent == 1);
+        before = w->exchanges;
+        UNTIL(w, w->exchanges >= before + 2);
+        w->store_fails = false;
+        UNTIL(w, all_settled(w));
+        assert_int_equal(w->n_calls, 1);
+        assert_all_accepted_once(w);
+}
+
+static void test_what_is_over_before_it_is_sealed_is_not_sent(void **state) {
+        World *w = *state;
+
+        w->forgets = true;
+        due(w, "one");
+        start(w, says_yes);
+        UNTIL(w, all_settled(w));
+        w->forgets = false;
+        due(w, "two");
+        alert_sender_wake(w->sender);
+        UNTIL(w, all_settled(w));
+        assert_int_equal(w->n_calls, 1);
+        assert_contains(w->calls[0].body, "two");
+}
+
+static void test_a_drained_sender_owes_nothing(void **state) {
+        World *w = *state;
+
+        due(w, "one");
+        start(w, says_yes);
+        assert_false(alert_sender_is_drained(w->sender));
+        alert_sender_drain(w->sender);
+        UNTIL(w, alert_sender_is_drained(w->sender));
+        assert_int_equal(w->n_calls, 1);
+        assert_all_accepted_once(w);
+}
+
+static void test_a_drained_sender_does_not_try_again(void **state) {
+        World *w = *state;
+
+        due(w, "one");
+        start(w, says_forbidden_once);
+        alert_sender_drain(w->sender);
+        UNTIL(w, alert_sender_is_drained(w->sender));
+        assert_int_equal(w->n_calls, 1);
+        assert_true(w->stored[0].due);
+        assert_true(w->stored[0].notice.key[0] == '\0');
+}
+
+/* P10: a service that repeats the address. */
+static void test_no_secret_is_repeated(void **state) {
+        World *w = *state;
+        Capture capture = capture_begin();
+        char *text;
+
+        w->words = "no such hook: /services/T0/4Hd8sK2p9QxZ";
+        due(w, "one");
+        start(w, says_forbidden_once);
+        UNTIL(w, all_settled(w));
+        text = capture_end(&capture);
+        assert_contains(text, "no such hook");
+        assert_null(strstr(text, "4Hd8sK2p9QxZ"));
+}
+
+static void test_a_wrong_secret_is_told(void **state) {
+        World *w = *state;
+        char problem[SINK_DETAIL_MAX] = "";
+        AlertPost *post;
+
+        w->target.at.url_file.text = (char[]){ "hooks.slack.com/services/T0" };
+        assert_int_equal(alert_post_new(&(AlertPostHost){ .http = w->http, .subscription = "s" }, &w->target, &post, problem), -EBADMSG);
+        assert_contains(problem, "secret file secret holds no URL");
+}
+
+/* What `systemctl status` and status.json say. */
+static void test_report(void **state) {
+        World *w = *state;
+        _cleanup_bytes_ Bytes text = {}, words = {};
+        _cleanup_(json_freep) Json *json = NULL;
+        Json *target;
+
+        due(w, "one");
+        start(w, says_gone_five_times);
+        UNTIL(w, w->n_calls == 1 && status(w).trouble.grade == TROUBLE_LASTING);
+        assert_int_equal(alert_report_write(&(AlertReport){ .firing = 3,
+                                                    .rules = "[{\"rule\":\"hot\",\"name\":\"Bed\\nroom\",\"device\":\"d\"},"
+                                                             "{\"rule\":\"leak\",\"name\":null}]",
+                                                    .sender = w->sender,
+                                                    .n_targets = 1 },
+                                 &text, &words),
+                0);
+        assert_string_equal(words.data, "3 alerts firing (hot: Bed room, leak, ...), alert target family down, 1 waiting");
+        assert_int_equal(json_parse(text.data, text.size, &json), 0);
+        target = json_at(json_get(json, "targets"), 0);
+        assert_string_equal(json_get_string(target, "name"), "family");
+        assert_contains(json_get_string(target, "detail"), "HTTP 410");
+        assert_non_null(json_get_string(target, "failing_since"));
+        UNTIL(w, all_settled(w));
+        assert_int_equal(alert_report_write(&(AlertReport){ .sender = w->sender, .n_targets = 1 }, &text, &words), 0);
+        assert_string_equal(words.data, "");
+}
+
+static void test_doubt(void **state) {
+        AlertDoubt doubt = {};
+        const int64_t ids[] = { 1, 2 };
+
+        assert_int_equal(alert_doubt_grade(&doubt, 1), ALERT_DOUBT_NONE);
+        assert_int_equal(alert_doubt_refused(&doubt, ids, 2), ALERT_DOUBT_BACK);
+        assert_int_equal(alert_doubt_grade(&doubt, 1), ALERT_DOUBT_ALONE);
+        assert_int_equal(alert_doubt_refused(&doubt, ids, 1), ALERT_DOUBT_BACK);
+        assert_int_equal(alert_doubt_refused(&doubt, ids, 1), ALERT_DOUBT_BACK);
+        assert_int_equal(alert_doubt_grade(&doubt, 1), ALERT_DOUBT_HELD);
+        alert_doubt_accepted(&doubt, ids + 1, 1);
+        assert_int_equal(alert_doubt_grade(&doubt, 2), ALERT_DOUBT_NONE);
+        assert_int_equal(alert_doubt_grade(&doubt, 1), ALERT_DOUBT_ALONE);
+        assert_int_equal(alert_doubt_refused(&doubt, ids, 1), ALERT_DOUBT_FINAL);
+        alert_doubt_done(&doubt);
+}
+
+/* ---- */
+
+static int set_up(void **state) {
+        World *w = &world;
+
+        *w = (World){ .headers = "", .words = "ok", .says = says_yes };
+        assert_int_equal(pthread_mutex_init(&w->lock, NULL), 0);
+        w->server = http_server_new(handle, w);
+        (void) snprintf(w->url, sizeof(w->url), "http://127.0.0.1:%u", http_server_port(w->server));
+        assert_int_equal(loop_new(&w->loop), 0);
+        assert_int_equal(http_new(w->loop, "test", &w->http), 0);
+        assert_int_equal(secrets_new(&w->secrets), 0);
+        assert_int_equal(loop_add_defer(w->loop, on_answer, w, &w->answer), 0);
+        as_slack(w);
+        *state = w;
+        return 0;
+}
+
+static int tear_down(void **state) {
+        World *w = *state;
+
+        w->sender = alert_sender_free(w->sender);
+        w->answer = loop_drop(w->answer);
+        w->server = http_server_free(w->server);
+        w->secrets = secrets_free(w->secrets);
+        w->http = http_free(w->http);
+        w->loop = loop_free(w->loop);
+        for (size_t i = 0; i < w->n_calls; i++)
+                free(w->calls[i].body);
+        return 0;
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_what_fires_together_is_one_message),
+                TEST(test_a_webhook_has_one_request_for_each),
+                TEST(test_ntfy_and_line_prove_who_they_are),
+                TEST(test_an_outage_is_said_once_and_loses_nothing),
+                TEST(test_without_an_answer_the_key_stays),
+                TEST(test_line_knows_its_key),
+                TEST(test_without_an_answer_or_key_it_is_sent_again),
+                TEST(test_a_web_page_took_nothing),
+                TEST(test_redirects_and_revoked_addresses_are_outages),
+                TEST(test_one_that_is_refused_is_given_up_alone),
+                TEST(test_alone_it_waits_for_another),
+                TEST(test_killed_between_answer_and_record),
+                TEST(test_a_full_disk_sends_nothing_twice),
+                TEST(test_what_is_over_before_it_is_sealed_is_not_sent),
+                TEST(test_a_drained_sender_owes_nothing),
+                TEST(test_a_drained_sender_does_not_try_again),
+                TEST(test_no_secret_is_repeated),
+                TEST(test_a_wrong_secret_is_told),
+                TEST(test_report),
+                cmocka_unit_test(test_doubt),
+        };
+
+        (void) signal(SIGPIPE, SIG_IGN);
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
