@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # fish completion for sensorqd(8)
 
-set -l verbs init run check setup once status rejected
+set -l verbs init run check setup once status rejected alerts
 
 function __sensorqd_recipes
     echo none
@@ -19,6 +19,9 @@ complete -c sensorqd -n "not __fish_seen_subcommand_from $verbs" -a setup -d 'cr
 complete -c sensorqd -n "not __fish_seen_subcommand_from $verbs" -a once -d 'poll, publish and store once'
 complete -c sensorqd -n "not __fish_seen_subcommand_from $verbs" -a status -d 'what the running daemon is doing'
 complete -c sensorqd -n "not __fish_seen_subcommand_from $verbs" -a rejected -d 'readings that could not be published or stored'
+complete -c sensorqd -n "not __fish_seen_subcommand_from $verbs" -a alerts -d 'what the rules say of each device; a test message'
+complete -c sensorqd -n '__fish_seen_subcommand_from alerts; and not __fish_seen_subcommand_from list test' -a 'list test'
+complete -c sensorqd -n '__fish_seen_subcommand_from alerts; and not __fish_seen_subcommand_from test' -l json -d 'as JSON'
 complete -c sensorqd -n '__fish_seen_subcommand_from check' -l offline -d 'read the configuration only'
 complete -c sensorqd -n '__fish_seen_subcommand_from check' -l run-programs -d 'run the programs of exec sources'
 complete -c sensorqd -n '__fish_seen_subcommand_from status' -l json -d 'the whole file'

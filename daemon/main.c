@@ -41,6 +41,8 @@ static void print_help(FILE *to) {
               "whether all is well; again and again\n"
               "  rejected list | show ID | replay ID...|--all | drop ID...|--all\n"
               "                       readings that could not be published or stored\n"
+              "  alerts [list [--json] | test TARGET]\n"
+              "                       what the rules say of each device; a test message\n"
               "\n"
               "  -c, --config FILE    default " CONFIG_FILE_DEFAULT "\n"
               "  -h, --help           this text\n"
@@ -51,7 +53,7 @@ static void print_help(FILE *to) {
 }
 
 static bool verb_is_known(const char *verb) {
-        static const char *const verbs[] = { "init", "run", "check", "setup", "once", "status", "rejected" };
+        static const char *const verbs[] = { "init", "run", "check", "setup", "once", "status", "rejected", "alerts" };
 
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
                 if (strcmp(verb, verbs[i]) == 0)
@@ -137,6 +139,10 @@ static Options options_parse(int argc, char **argv) {
         return o;
 }
 
+static bool takes_words(const char *verb) {
+        return strcmp(verb, "rejected") == 0 || strcmp(verb, "alerts") == 0 || takes_own_options(verb);
+}
+
 static bool options_check(Options *o) {
         if (!o->verb)
                 return false;
@@ -144,15 +150,20 @@ static bool options_check(Options *o) {
                 o->exit_code = usage_error("no such verb: ", o->verb);
         else if ((o->offline || o->run_programs) && strcmp(o->verb, "check") != 0)
                 o->exit_code = usage_error("--offline and --run-programs belong to check, not to ", o->verb);
-        else if (o->status != VERB_STATUS_WORDS && strcmp(o->verb, "status") != 0)
-                o->exit_code = usage_error("--json, --check and --watch belong to status, not to ", o->verb);
+        else if (o->status != VERB_STATUS_WORDS && strcmp(o->verb, "status") != 0 &&
+                 (o->status != VERB_STATUS_JSON || strcmp(o->verb, "alerts") != 0))
+                o->exit_code = usage_error(
+                        "--json, --check and --watch belong to status, --json to alerts as well, none to ", o->verb);
         else if (o->all && strcmp(o->verb, "rejected") != 0)
                 o->exit_code = usage_error("--all belongs to rejected, not to ", o->verb);
-        else if (o->argc > 0 && strcmp(o->verb, "rejected") != 0 && !takes_own_options(o->verb))
+        else if (o->argc > 0 && !takes_words(o->verb))
                 o->exit_code = usage_error("superfluous argument: ", o->argv[0]);
         else if (strcmp(o->verb, "rejected") == 0 && !verb_rejected_understands(o->argc, o->argv, o->all))
                 o->exit_code = usage_error(
                         "usage: sensorqd rejected ", "list | show ID | replay ID...|--all | drop ID...|--all");
+        else if (strcmp(o->verb, "alerts") == 0 &&
+                 !verb_alerts_understands(o->argc, o->argv, o->status == VERB_STATUS_JSON))
+                o->exit_code = usage_error("usage: sensorqd alerts ", "[list [--json] | test TARGET]");
         return o->exit_code == 0;
 }
 
@@ -220,6 +231,8 @@ static int run_verb(const Options *o, Config *config) {
                 return verb_setup(config);
         if (strcmp(o->verb, "rejected") == 0)
                 return verb_rejected(config, o->argc, o->argv, o->all);
+        if (strcmp(o->verb, "alerts") == 0)
+                return verb_alerts(config, o->argc, o->argv, o->status == VERB_STATUS_JSON);
         return run_daemon(config, strcmp(o->verb, "once") == 0 ? DAEMON_ONCE : DAEMON_RUN);
 }
 

@@ -122,6 +122,13 @@ int alert_post_send(AlertPost *post, const AlertMessage *message, AlertPostDone 
         return r;
 }
 
+void alert_post_draw_key(char key[static ALERT_KEY_SIZE]) {
+        uint64_t a = loop_random(), b = loop_random();
+
+        (void) snprintf(key, ALERT_KEY_SIZE, "%08" PRIx64 "-%04" PRIx64 "-4%03" PRIx64 "-%04" PRIx64 "-%012" PRIx64,
+                a >> 32, a >> 16 & 0xffff, a & 0xfff, (b >> 48 & 0x3fff) | 0x8000, b & UINT64_C(0xffffffffffff));
+}
+
 /* ---- life ---- */
 
 AlertPost *alert_post_free(AlertPost *post) {

@@ -22,6 +22,9 @@ int alert_post_new(
 AlertPost *alert_post_free(AlertPost *post);
 CLEANUP_DEFINE(AlertPost, alert_post_free)
 
+/* A random UUID (RFC 9562, version 4): the key of a message. */
+void alert_post_draw_key(char key[static ALERT_KEY_SIZE]);
+
 /* *answer* has secrets blotted out. */
 typedef void (*AlertPostDone)(void *userdata, const AlertAnswer *answer);
 /* Sends one message, and calls *done* once from the loop, never from inside. -ENOMEM, -EINVAL: nothing was begun. */

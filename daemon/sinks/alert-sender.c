@@ -345,20 +345,12 @@ static void line_send(Line *l, size_t n) {
         line_failed(l, &answer);
 }
 
-/* A random UUID (RFC 9562, version 4). */
-static void draw_key(char key[static ALERT_KEY_SIZE]) {
-        uint64_t a = loop_random(), b = loop_random();
-
-        (void) snprintf(key, ALERT_KEY_SIZE, "%08" PRIx64 "-%04" PRIx64 "-4%03" PRIx64 "-%04" PRIx64 "-%012" PRIx64,
-                a >> 32, a >> 16 & 0xffff, a & 0xfff, (b >> 48 & 0x3fff) | 0x8000, b & UINT64_C(0xffffffffffff));
-}
-
 static void line_seal(Line *l, size_t n) {
         const AlertSender *s = l->sender;
         int r = alert_target_fit(l->target, &(AlertMessage){ s->picked, n, s->host.language, NULL });
 
         line_note(l, r < 0 ? 1 : (size_t) r);
-        draw_key(l->key);
+        alert_post_draw_key(l->key);
         l->doubtful_since = 0;
         line_move(l, PHASE_SEALING);
         loop_wake(s->ask);

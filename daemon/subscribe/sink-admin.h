@@ -10,7 +10,7 @@
 
 #define SINK_ADMIN_TEXT_MAX 768
 
-enum { SINK_ADMIN_OK = 0, SINK_ADMIN_FAILED = 1 };
+enum { SINK_ADMIN_OK = 0, SINK_ADMIN_FAILED = 1, SINK_ADMIN_ABSENT = 2 };
 
 /* A line of `check` or `setup`. */
 typedef enum SinkGrade { SINK_GRADE_OK, SINK_GRADE_WARN, SINK_GRADE_FAIL } SinkGrade;
@@ -40,6 +40,16 @@ typedef struct SinkRejectedQuery {
         void *userdata;
 } SinkRejectedQuery;
 
+/* What a rule thinks of a device. Borrowed until the callback returns; texts may be NULL, a time of 0 is none. */
+typedef struct SinkAlert {
+        const char *rule, *state; /* "ok", "pending", "firing" */
+        const char *source, *id, *name, *value;
+        usec_t since;     /* wall time, as the next: of the state, unless it is ok */
+        usec_t last_sent; /* to any target */
+} SinkAlert;
+
+typedef void (*SinkAlertEach)(void *userdata, const SinkAlert *alert);
+
 /* Where a function answers SINK_ADMIN_OK or SINK_ADMIN_FAILED, *text* says in one line what came of it, and what to do.
  * -ENOMEM. */
 struct SinkAdmin {
@@ -59,4 +69,12 @@ struct SinkAdmin {
         /* Stores it by the rules of today, then forgets it here; safe to repeat. */
         int (*replay)(void *self, const char *id, char text[static SINK_ADMIN_TEXT_MAX]);
         int (*drop)(void *self, const char *id, char text[static SINK_ADMIN_TEXT_MAX]);
+
+        /* NULL, as the next: the type has no alerts. Needs no secrets; a daemon may run beside. SINK_ADMIN_ABSENT: no
+         * rule has judged anything yet. */
+        int (*each_alert)(void *self, SinkAlertEach each, void *userdata, char text[static SINK_ADMIN_TEXT_MAX]);
+        /* Sends a test message; *means* are used until it returns. SINK_ADMIN_ABSENT: there is no target of that name;
+         * *text* lists those that are. */
+        int (*test_alert)(
+                void *self, const SinkMeans *means, const char *target, char text[static SINK_ADMIN_TEXT_MAX]);
 };

@@ -15,9 +15,8 @@
 #include "subscribe/sink-admin.h"
 #include "types.h"
 
-int session_open(Config *config, Session **ret) {
+int session_open_local(Config *config, Session **ret) {
         _cleanup_(session_closep) Session *session = NULL;
-        CredentialsError why = {};
         int r;
 
         log_set_level(LOG_ALERT);
@@ -33,6 +32,19 @@ int session_open(Config *config, Session **ret) {
                 r = secrets_new(&session->secrets);
         if (r < 0)
                 return EX_OSERR;
+
+        *ret = cleanup_steal(session);
+        return 0;
+}
+
+int session_open(Config *config, Session **ret) {
+        _cleanup_(session_closep) Session *session = NULL;
+        CredentialsError why = {};
+        int r;
+
+        r = session_open_local(config, &session);
+        if (r != 0)
+                return r;
         r = remote_new(
                 &(RemoteMeans){ session->loop, session->http, session->secrets }, config, &session->remote, &why);
         if (r < 0 && why.text[0] == '\0')

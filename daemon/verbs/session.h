@@ -27,6 +27,8 @@ typedef struct SessionNamed {
 /* 0, or an exit code. Credentials that cannot be read are printed as FAIL, and *remote* stays NULL: what needs none
  * goes on. The stages' own log lines are silenced: the verb says everything. */
 int session_open(Config *config, Session **ret);
+/* The same without the way to Pub/Sub, which stays NULL: nothing of it is read. */
+int session_open_local(Config *config, Session **ret);
 Session *session_close(Session *session);
 CLEANUP_DEFINE(Session, session_close)
 

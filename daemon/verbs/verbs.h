@@ -29,6 +29,12 @@ bool verb_rejected_understands(int argc, char **argv, bool all);
  * does not understand; 69; 77. */
 int verb_rejected(Config *config, int argc, char **argv, bool all);
 
+/* Whether what follows the verb is nothing, list, or test TARGET; --json belongs to the first two. */
+bool verb_alerts_understands(int argc, char **argv, bool json);
+/* Lists what each rule of alerts thinks of each device, also beside a running daemon, or sends a test message. 0; 64
+ * for what it does not understand, an unknown target too; 69; 77. */
+int verb_alerts(Config *config, int argc, char **argv, bool json);
+
 /* Makes a first configuration at *config_path*, asking a person at a terminal for what no option says; argv[0] is the
  * verb, the rest its own options. Nothing is written before the end, and nothing is written over. 0; 64 for options, or
  * where an answer is missing; 69 when a remote end refused, and where that was not accepted nothing was written; 73

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `sensorqd alerts`: what each rule thinks of each device, read beside the running daemon; and a test message. */
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+
+#include "lib/err.h"
+#include "lib/text.h"
+#include "subscribe/sink-admin.h"
+#include "types.h"
+#include "verbs/session.h"
+#include "verbs/verbs.h"
+
+#define TIME_SIZE 32
+
+typedef struct Alerts {
+        Config *config;
+        bool json;
+        const char *state; /* in this turn: the only one that is shown; NULL: all */
+        const char *subscription;
+        size_t found, failed;
+} Alerts;
+
+static const SinkAdmin *admin_of(const SubscriptionConfig *subscription) {
+        const SinkAdmin *admin = types_sink(subscription->sink)->admin;
+
+        return admin && admin->each_alert ? admin : NULL;
+}
+
+/* ---- list ---- */
+
+static const char *time_text(usec_t wall, char buffer[static TIME_SIZE]) {
+        time_t seconds = (time_t) (wall / USEC_PER_SEC);
+        struct tm tm;
+
+        if (wall == 0 || !localtime_r(&seconds, &tm))
+                return "never";
+        (void) strftime(buffer, TIME_SIZE, "%Y-%m-%d %H:%M:%S", &tm);
+        return buffer;
+}
+
+/* What a device says of itself goes to a terminal. */
+static int add_clean(Bytes *line, const char *before, const char *text) {
+        size_t from = line->size;
+        int r;
+
+        if (!text || !*text)
+                return 0;
+        r = bytes_append_format(line, "%s%s", before, text);
+        if (r < 0)
+                return r;
+        line->size = from + text_clean(line->data + from, line->size - from);
+        line->data[line->size] = '\0';
+        return 0;
+}
+
+static int add_device(Bytes *line, const SinkAlert *alert) {
+        int r;
+
+        r = add_clean(line, ", ", alert->name);
+        if (r >= 0)
+                r = add_clean(line, alert->name && *alert->name ? " (" : ", ", alert->source);
+        if (r >= 0 && alert->source && *alert->source)
+                r = add_clean(line, " ", alert->id);
+        if (r >= 0 && alert->name && *alert->name && alert->source && *alert->source)
+                r = bytes_append_text(line, ")");
+        return r;
+}
+
+static void print_line(const SinkAlert *alert) {
+        char since[TIME_SIZE], sent[TIME_SIZE];
+        _cleanup_bytes_ Bytes line = {};
+        int r;
+
+        r = bytes_append_format(&line, "%-8s", alert->state);
+        if (r >= 0)
+                r = add_clean(&line, " ", alert->rule);
+        if (r >= 0)
+                r = add_device(&line, alert);
+        if (r >= 0)
+                r = bytes_append_text(&line, ":");
+        if (r >= 0 && alert->since > 0)
+                r = bytes_append_format(&line, " since %s,", time_text(alert->since, since));
+        if (r >= 0)
+                r = add_clean(&line, " value ", alert->value && *alert->value ? alert->value : "unknown");
+        if (r >= 0)
+                printf("%s, last sent %s\n", line.data, time_text(alert->last_sent, sent));
+}
+
+static int add_member(Bytes *json, const char *key, const char *text) {
+        int r;
+
+        r = bytes_append_format(json, "%s\"%s\":", json->size > 1 ? "," : "", key);
+        if (r < 0)
+                return r;
+        return text && *text ? bytes_append_json_string(json, text, strlen(text)) : bytes_append_text(json, "null");
+}
+
+static int add_time(Bytes *json, const char *key, usec_t wall) {
+        char buffer[CLOCK_RFC3339_SIZE];
+
+        return add_member(json, key, wall > 0 ? clock_format_rfc3339(wall, buffer) : NULL);
+}
+
+static void print_object(const Alerts *a, const SinkAlert *alert) {
+        const struct {
+                const char *key, *text;
+        } members[] = { { "subscription", a->subscription }, { "rule", alert->rule }, { "state", alert->state },
+                { "source", alert->source }, { "id", alert->id }, { "name", alert->name }, { "value", alert->value } };
+        _cleanup_bytes_ Bytes json = {};
+        int r;
+
+        r = bytes_append_text(&json, "{");
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(members); i++)
+                r = add_member(&json, members[i].key, members[i].text);
+        if (r >= 0)
+                r = add_time(&json, "since", alert->since);
+        if (r >= 0)
+                r = add_time(&json, "last_sent", alert->last_sent);
+        if (r >= 0)
+                printf("%s%s}", a->found == 0 ? "" : ",\n", json.data);
+}
+
+static void each_alert(void *userdata, const SinkAlert *alert) {
+        Alerts *a = userdata;
+
+        if (a->state && strcmp(alert->state, a->state) != 0)
+                return;
+        if (a->json)
+                print_object(a, alert);
+        else
+                print_line(alert);
+        a->found++;
+}
+
+static void list_subscription(Alerts *a, const SubscriptionConfig *subscription) {
+        const SinkAdmin *admin = admin_of(subscription);
+        char text[SINK_ADMIN_TEXT_MAX] = "";
+        void *self = NULL;
+        int r;
+
+        if (!admin)
+                return;
+        a->subscription = subscription->subscription;
+        r = admin->open(subscription, &self, text);
+        if (r >= 0)
+                r = admin->each_alert(self, each_alert, a, text);
+        if (r < 0 || r == SINK_ADMIN_FAILED) {
+                fprintf(stderr, "sensorqd: %s: %s\n", subscription->subscription, text[0] ? text : strerror(-r));
+                a->failed++;
+        }
+        (void) admin->close(self);
+}
+
+/* What fires stands first. */
+static int alerts_list(Alerts *a) {
+        static const char *const states[] = { "firing", "pending", "ok" };
+
+        if (a->json)
+                printf("[");
+        for (size_t k = 0; k < ELEMENTSOF(states) && a->failed == 0; k++) {
+                a->state = states[k];
+                for (size_t i = 0; i < a->config->n_subscriptions; i++)
+                        list_subscription(a, &a->config->subscriptions[i]);
+        }
+        if (a->json)
+                printf("]\n");
+        else if (a->found == 0 && a->failed == 0)
+                fprintf(stderr, "sensorqd: no rule has judged anything yet\n");
+        return a->failed > 0 ? EX_UNAVAILABLE : EX_OK;
+}
+
+/* ---- test ---- */
+
+typedef struct Trial {
+        Session *session;
+        const char *target;
+        size_t tried;
+        Bytes known; /* what other targets there are */
+} Trial;
+
+static void tell_test(Trial *t, int r, const char *name, const char *text) {
+        if (r == SINK_ADMIN_ABSENT) {
+                (void) bytes_append_format(&t->known, "%s%s", t->known.size > 0 ? ", " : "", text);
+                return;
+        }
+        t->tried++;
+        if (r == SINK_ADMIN_OK)
+                session_ok(t->session, name, "%s", text);
+        else
+                session_fail(t->session, name, "%s", text[0] ? text : strerror(-r));
+}
+
+static void test_subscription(Trial *t, const SubscriptionConfig *subscription) {
+        const SinkAdmin *admin = admin_of(subscription);
+        Session *session = t->session;
+        const SinkMeans means = { session->loop, session->http, session->secrets, session->config->state_dir, true };
+        char text[SINK_ADMIN_TEXT_MAX] = "", name[96];
+        void *self = NULL;
+        int r;
+
+        if (!admin)
+                return;
+        (void) snprintf(name, sizeof(name), "target %.63s", t->target);
+        if (!session_secrets(session, name, subscription->section, subscription->keys))
+                return;
+        r = admin->open(subscription, &self, text);
+        if (r >= 0)
+                r = admin->test_alert(self, &means, t->target, text);
+        tell_test(t, r, name, text);
+        (void) admin->close(self);
+}
+
+static int alerts_test(Config *config, const char *target) {
+        _cleanup_(session_closep) Session *session = NULL;
+        Trial t = { .target = target };
+        int r;
+
+        r = session_open_local(config, &session);
+        if (r != 0)
+                return r;
+        t.session = session;
+        for (size_t i = 0; i < config->n_subscriptions; i++)
+                test_subscription(&t, &config->subscriptions[i]);
+        r = session_exit_code(session);
+        if (t.tried == 0 && r == EX_OK) {
+                fprintf(stderr, "sensorqd: no target of alerts is called so; there are: %s\n",
+                        t.known.size > 0 ? t.known.data : "none");
+                r = EX_USAGE;
+        }
+        bytes_done(&t.known);
+        return r;
+}
+
+/* ---- the verb ---- */
+
+bool verb_alerts_understands(int argc, char **argv, bool json) {
+        if (argc == 0 || (argc == 1 && strcmp(argv[0], "list") == 0))
+                return true;
+        return argc == 2 && strcmp(argv[0], "test") == 0 && !json;
+}
+
+int verb_alerts(Config *config, int argc, char **argv, bool json) {
+        Alerts alerts = { .config = config, .json = json };
+
+        if (!verb_alerts_understands(argc, argv, json))
+                return EX_USAGE;
+        return argc == 2 ? alerts_test(config, argv[1]) : alerts_list(&alerts);
+}
