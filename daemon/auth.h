@@ -53,6 +53,8 @@ typedef struct AuthHost {
 
 typedef struct Auth Auth;
 
+/* Copies the spec; the host is borrowed. Asks nothing of anybody yet. -ENOMEM, or the errors of what OAuth 2 keeps in
+ * state_dir. */
 int auth_new(const AuthHost *host, const AuthSpec *spec, Auth **ret);
 /* Drops an exchange under way, without a callback. Returns NULL. */
 Auth *auth_free(Auth *auth);
@@ -69,6 +71,7 @@ enum { AUTH_READY = 0, AUTH_WAIT = 1 };
 /* Makes the proof for a request to *url* at *wall* time. AUTH_WAIT: there is no token that serves: auth_fetch() first.
  * -ENOMEM; of OAuth 2 also the errors of file_replace(): the disk does not take the tokens. */
 int auth_prove(Auth *auth, const char *url, usec_t wall, AuthProof *ret);
+/* Frees what it holds, and leaves zeros. */
 void auth_proof_done(AuthProof *proof);
 
 typedef enum AuthOutcome {

@@ -18,6 +18,7 @@ typedef struct ConfigErrors {
         size_t left_out;
         unsigned lines[CONFIG_ERRORS_MAX]; /* of the file; 0: no place */
 } ConfigErrors;
+/* Frees the texts, and leaves none. */
 void config_errors_done(ConfigErrors *errors);
 
 /* Drops those of the lines *from* to *to*. */

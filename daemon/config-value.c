@@ -217,6 +217,13 @@ static int check_count(const ConfigValue *value, size_t n) {
         return config_value_fail(value, "has %zu entries; allowed: %" PRIu64 " to %" PRIu64, n, row->min, row->max);
 }
 
+/* Both, for what the row itself says of lists. */
+static int counted_nodes(const ConfigValue *value, YamlNode *const **ret, size_t *ret_n) {
+        int r = list_nodes(value, value->row->flags & CONFIG_ONE, ret, ret_n);
+
+        return r < 0 ? r : check_count(value, *ret_n);
+}
+
 static int read_texts(const ConfigValue *value, YamlNode *const *nodes, size_t n, char ***place) {
         char **texts;
 
@@ -245,26 +252,16 @@ static int read_texts(const ConfigValue *value, YamlNode *const *nodes, size_t n
 static int read_text_list(const ConfigValue *value, char ***place) {
         YamlNode *const *nodes;
         size_t n;
-        int r;
+        int r = counted_nodes(value, &nodes, &n);
 
-        r = list_nodes(value, value->row->flags & CONFIG_ONE, &nodes, &n);
-        if (r < 0)
-                return r;
-        r = check_count(value, n);
-        if (r < 0)
-                return r;
-        return read_texts(value, nodes, n, place);
+        return r < 0 ? r : read_texts(value, nodes, n, place);
 }
 
 static int read_secrets(const ConfigValue *value, ConfigSecrets *place) {
         YamlNode *const *nodes;
         size_t n;
-        int r;
+        int r = counted_nodes(value, &nodes, &n);
 
-        r = list_nodes(value, value->row->flags & CONFIG_ONE, &nodes, &n);
-        if (r < 0)
-                return r;
-        r = check_count(value, n);
         if (r < 0)
                 return r;
         place->items = calloc(n + 1, sizeof(ConfigSecret));

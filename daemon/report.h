@@ -31,6 +31,7 @@ typedef struct Figures {
         size_t n_subscribers;
 } Figures;
 
+/* Frees the arrays, and leaves none. */
 void report_done(Figures *figures);
 
 /* Polling has stopped for want of room; the outbox holds more than four fifths of a cap, rejected rows included. */

@@ -7,6 +7,7 @@
 
 typedef struct Secrets Secrets;
 
+/* Empty. -ENOMEM. */
 int secrets_new(Secrets **ret);
 /* Wipes what it remembers. Returns NULL. */
 Secrets *secrets_free(Secrets *secrets);

@@ -26,6 +26,7 @@ static inline bool slice_equal(Slice slice, const char *text) {
         return slice.size == strlen(text) && (slice.size == 0 || memcmp(slice.data, text, slice.size) == 0);
 }
 
+/* Frees the content, and leaves it empty. */
 void bytes_done(Bytes *b);
 #define _cleanup_bytes_ _cleanup_(bytes_done)
 
@@ -35,6 +36,7 @@ Bytes bytes_steal(Bytes *b);
 /* Makes room for *size* more bytes. -ENOMEM. */
 int bytes_reserve(Bytes *b, size_t size);
 
+/* Append at the end; what is there always has a NUL behind it, which does not count. -ENOMEM: all is as before. */
 int bytes_append(Bytes *b, const void *data, size_t size);
 int bytes_append_text(Bytes *b, const char *text);
 int bytes_append_format(Bytes *b, const char *format, ...) _printf_(2, 3);

@@ -18,6 +18,7 @@
 typedef struct sd_event Loop;
 typedef struct LoopWatch LoopWatch;
 
+/* Errors of sd_event_new(3). */
 int loop_new(Loop **ret);
 /* Every watch must have been freed. */
 Loop *loop_free(Loop *loop);
@@ -25,6 +26,7 @@ CLEANUP_DEFINE(Loop, loop_free)
 
 /* Runs until loop_exit(). A negative errno when the kernel refuses to go on. */
 int loop_run(Loop *loop);
+/* Ends loop_run() when what runs now returns. */
 void loop_exit(Loop *loop);
 /* One turn: waits for at most *timeout* (USEC_INFINITY: without limit) until something is due, and dispatches it. 1
  * when something was. */

@@ -67,7 +67,9 @@ void reading_list_truncate(ReadingList *list, size_t n);
 /* Appends all of *from* to *to*, and leaves *from* empty. -ENOMEM: nothing has moved. */
 int reading_list_move(ReadingList *to, ReadingList *from);
 
+/* Frees what it holds, and leaves it empty. */
 void reading_list_done(ReadingList *list);
+/* Moves the content out: *list* is empty afterwards. */
 ReadingList reading_list_steal(ReadingList *list);
 
 /* Labels are pairs of name and value, each with its NUL, one after the other: so they lie in the outbox. */

@@ -28,6 +28,7 @@ typedef struct WebhookBody {
         char key[SHA256_HEX_SIZE]; /* the hash of *ids* */
         size_t n;                  /* documents */
 } WebhookBody;
+/* Frees what it holds, and leaves it empty. */
 void webhook_body_done(WebhookBody *body);
 
 typedef struct WebhookSpan {
