@@ -111,7 +111,7 @@ static void start(Fixture *f) {
         assert_int_equal(mqtt_session_new(f->loop, &f->spec, &(MqttSessionCallbacks){ on_message, on_batch, on_confirmed, on_state, f }, &f->session), 0);
 }
 
-static void stop(Fixture *f) {
+static void session_end(Fixture *f) {
         f->session = mqtt_session_free(f->session);
 }
 
@@ -182,7 +182,7 @@ static void test_session_stays(void **state) {
         mosquitto_publish(f->broker, "home/a", "1", false);
         wait_for(f, 1);
         (void) snprintf(first, sizeof(first), "%s", f->messages[0].session);
-        stop(f);
+        session_end(f);
         mosquitto_publish(f->broker, "home/a", "2", false);
         f->n = 0;
         f->acknowledge = true;
@@ -194,7 +194,7 @@ static void test_session_stays(void **state) {
         assert_string_equal(f->messages[1].payload, "2");
         assert_false(f->messages[1].dup);
         turn_until(f, &f->ready);
-        stop(f);
+        session_end(f);
         f->n = f->n_acknowledged = 0;
         start(f);
         turn_until(f, &f->ready);
@@ -212,7 +212,7 @@ static void test_another_session_has_another_name(void **state) {
         mosquitto_publish(f->broker, "home/a", "1", false);
         wait_for(f, 1);
         (void) snprintf(first, sizeof(first), "%s", f->messages[0].session);
-        stop(f);
+        session_end(f);
         f->spec.client_id = "another";
         start(f);
         turn_until(f, &f->ready);
@@ -228,7 +228,7 @@ static void test_topics_change(void **state) {
         f->filters[1] = "old/#";
         start(f);
         turn_until(f, &f->ready);
-        stop(f);
+        session_end(f);
         f->filters[1] = "new/#";
         mosquitto_publish(f->broker, "home/kept", "r", true);
         start(f);
@@ -250,7 +250,7 @@ static void test_retained(void **state) {
         for (int i = 0; i < 5; i++)
                 turn(f);
         assert_int_equal(f->n, 0); /* it was old already when we subscribed */
-        stop(f);
+        session_end(f);
         f->spec.client_id = "another";
         f->spec.retained = true;
         start(f);
@@ -323,7 +323,7 @@ static void test_login(void **state) {
         turn_until(f, &f->lost);
         assert_int_equal(f->state, MQTT_REFUSED);
         assert_non_null(strstr(f->detail, "not authorized"));
-        stop(f);
+        session_end(f);
         f->spec.password = "secret";
         start(f);
         turn_until(f, &f->ready);
