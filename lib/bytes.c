@@ -110,10 +110,10 @@ int bytes_append_format(Bytes *b, const char *format, ...) {
 
 /* How long a byte is in a JSON string. */
 static size_t json_length(uint8_t c) {
-        if (c == '"' || c == '\\')
-                return 2;
-        if (c >= 0x20)
+        if (!bytes_is_special((char) c))
                 return 1;
+        if (c >= 0x20)
+                return 2;
         return c == '\b' || c == '\t' || c == '\n' || c == '\f' || c == '\r' ? 2 : 6;
 }
 
@@ -134,28 +134,27 @@ static char *json_escape(uint8_t c, char *out) {
 }
 
 int bytes_append_json_string(Bytes *b, const char *text, size_t size) {
-        const uint8_t *in = (const uint8_t *) text;
-        size_t length = 2;
+        uint64_t seen = 0;
+        size_t plain = (size_t) (bytes_find_special(text, text + size, &seen) - text), length = size + 2;
         char *out;
         int r;
 
-        for (size_t i = 0; i < size; i++)
-                length += json_length(in[i]);
+        for (size_t i = plain; i < size; i++)
+                length += json_length((uint8_t) text[i]) - 1;
         r = bytes_reserve(b, length);
         if (r < 0)
                 return r;
 
         out = b->data + b->size;
         *out++ = '"';
-        if (size > 0 && length == size + 2) { /* ack ids, base64, keys: nothing to escape */
-                memcpy(out, text, size);
-                out += size;
-        } else
-                for (size_t i = 0; i < size; i++)
-                        if (json_length(in[i]) == 1)
-                                *out++ = text[i];
-                        else
-                                out = json_escape(in[i], out);
+        if (plain > 0)
+                memcpy(out, text, plain);
+        out += plain;
+        for (size_t i = plain; i < size; i++)
+                if (bytes_is_special(text[i]))
+                        out = json_escape((uint8_t) text[i], out);
+                else
+                        *out++ = text[i];
         *out++ = '"';
         bytes_commit(b, length);
         return 0;

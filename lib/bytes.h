@@ -3,6 +3,7 @@
 /* A growable buffer, and the text codings that buffers need. Bytes is a plain value: `Bytes b = {};` is empty,
  * bytes_done() releases. */
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,6 +41,49 @@ int bytes_reserve(Bytes *b, size_t size);
 int bytes_append(Bytes *b, const void *data, size_t size);
 int bytes_append_text(Bytes *b, const char *text);
 int bytes_append_format(Bytes *b, const char *format, ...) _printf_(2, 3);
+
+#define BYTES_ONES UINT64_C(0x0101010101010101)
+#define BYTES_HIGHS (BYTES_ONES * 0x80)
+
+/* Eight bytes, the first one lowest. */
+static inline uint64_t bytes_load(const char *p) {
+        uint64_t word;
+
+        memcpy(&word, p, sizeof(word));
+        return le64toh(word);
+}
+
+/* A high bit in the lowest byte that is a quote, a backslash or a control: taking away one more than it holds borrows
+ * from the high bit, and only bytes above it may be marked wrongly by that borrow. */
+static inline uint64_t bytes_mark_special(uint64_t word) {
+        return ((word - BYTES_ONES * 0x20) | ((word ^ BYTES_ONES * '"') - BYTES_ONES) |
+                       ((word ^ BYTES_ONES * '\\') - BYTES_ONES)) &
+               ~word & BYTES_HIGHS;
+}
+
+/* What cannot stand in a JSON string as it is. */
+static inline bool bytes_is_special(char c) {
+        return c == '"' || c == '\\' || (uint8_t) c < 0x20;
+}
+
+/* The first quote, backslash or control from *p* on, or *end*. The high bits of all bytes before it are added to
+ * *seen*. */
+static inline const char *bytes_find_special(const char *p, const char *end, uint64_t *seen) {
+        for (; end - p >= 8; p += 8) {
+                uint64_t word = bytes_load(p), marks = bytes_mark_special(word);
+
+                if (marks != 0) {
+                        unsigned bits = (unsigned) __builtin_ctzll(marks) & ~7u;
+
+                        *seen |= word & ((UINT64_C(1) << bits) - 1);
+                        return p + bits / 8;
+                }
+                *seen |= word;
+        }
+        for (; p < end && !bytes_is_special(*p); p++)
+                *seen |= (uint8_t) *p;
+        return p;
+}
 
 /* Appends *text* as a JSON string with its quotes (RFC 8259: `"`, `\` and controls escaped). *text* must be UTF-8. */
 int bytes_append_json_string(Bytes *b, const char *text, size_t size);

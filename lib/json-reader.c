@@ -10,15 +10,11 @@
  *                  |   +--- `,` in an object --> KEY -+
  *                  +--- at depth 0: end of text --> FINISHED, also after an error */
 /* clang-format on */
-#include <endian.h>
 
 #include "err.h"
 #include "json.h"
 
 enum { VALUE, FIRST_VALUE, FIRST_KEY, KEY, AFTER_VALUE, FINISHED };
-
-#define ONES UINT64_C(0x0101010101010101)
-#define HIGHS (ONES * 0x80)
 
 void json_reader_init(JsonReader *r, const char *text, size_t size, unsigned max_depth) {
         *r = (JsonReader){
@@ -44,50 +40,14 @@ static inline int accept(JsonReader *r, const char *place, unsigned state, JsonT
         return r->token = (int) token;
 }
 
-static inline uint64_t load(const char *p) {
-        uint64_t word;
-
-        memcpy(&word, p, sizeof(word));
-        return le64toh(word);
-}
-
 static inline const char *skip_space(const char *p, const char *end) {
         for (;;) {
                 if (p == end || (*p != ' ' && *p != '\n' && *p != '\r' && *p != '\t'))
                         return p;
                 p++;
-                while (end - p >= 8 && load(p) == ONES * ' ') /* replies are indented */
+                while (end - p >= 8 && bytes_load(p) == BYTES_ONES * ' ') /* replies are indented */
                         p += 8;
         }
-}
-
-/* A high bit in the lowest byte that is a quote, a backslash or a control: taking away one more than it holds borrows
- * from the high bit, and only bytes above it may be marked wrongly by that borrow. */
-static inline uint64_t mark_special(uint64_t word) {
-        return ((word - ONES * 0x20) | ((word ^ ONES * '"') - ONES) | ((word ^ ONES * '\\') - ONES)) & ~word & HIGHS;
-}
-
-static inline bool is_special(char c) {
-        return c == '"' || c == '\\' || (uint8_t) c < 0x20;
-}
-
-/* The first quote, backslash or control from *p* on, or *end*. The high bits of all bytes before it are added to
- * *seen*. */
-static inline const char *find_special(const char *p, const char *end, uint64_t *seen) {
-        for (; end - p >= 8; p += 8) {
-                uint64_t word = load(p), marks = mark_special(word);
-
-                if (marks != 0) {
-                        unsigned bits = (unsigned) __builtin_ctzll(marks) & ~7u;
-
-                        *seen |= word & ((UINT64_C(1) << bits) - 1);
-                        return p + bits / 8;
-                }
-                *seen |= word;
-        }
-        for (; p < end && !is_special(*p); p++)
-                *seen |= (uint8_t) *p;
-        return p;
 }
 
 static int hex_digit(char c) {
@@ -155,7 +115,7 @@ static inline const char *read_string(JsonReader *r, const char *p) {
         for (;;) {
                 size_t length;
 
-                place = find_special(place, r->end, &seen);
+                place = bytes_find_special(place, r->end, &seen);
                 if (place < r->end && *place == '"')
                         break;
 
@@ -169,7 +129,7 @@ static inline const char *read_string(JsonReader *r, const char *p) {
         }
         r->slice = (Slice){ text, (size_t) (place - text) };
         r->escaped = escaped;
-        r->foreign = (seen & HIGHS) != 0 && !bytes_is_utf8(text, r->slice.size);
+        r->foreign = (seen & BYTES_HIGHS) != 0 && !bytes_is_utf8(text, r->slice.size);
         if (r->foreign && !r->lax) {
                 (void) finish(r, p, -EBADMSG);
                 return NULL;

@@ -217,6 +217,21 @@ int outbox_unread_each(OutboxGuest *guest, int64_t after, bool payloads,
         return r;
 }
 
+int outbox_unread_each_dropped(
+        OutboxGuest *guest, void (*each)(void *userdata, Slice source, uint64_t n), void *userdata) {
+        _cleanup_(sql_finalizep) SqlStatement *s = NULL;
+        int r;
+
+        if (guest->version == 1)
+                return 0;
+        r = outbox_file_fault(sql_prepare(guest->sql, "SELECT source, n FROM dropped WHERE n > 0 ORDER BY source", &s));
+        while (r == 0 && (r = outbox_file_fault(sql_step(s))) == SQL_ROW) {
+                each(userdata, sql_column(s, 0), (uint64_t) sql_column_int(s, 1));
+                r = 0;
+        }
+        return r;
+}
+
 static int guest_insert(SqlStatement *s, const Reading *reading) {
         const char *const texts[] = { reading->key, reading->source, reading->type, reading->device };
         int r;

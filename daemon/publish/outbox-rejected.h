@@ -54,6 +54,10 @@ typedef struct OutboxUnread {
 int outbox_unread_each(OutboxGuest *guest, int64_t after, bool payloads,
         int (*each)(void *userdata, const OutboxUnread *row), void *userdata);
 
+/* Calls *each* for every source of which more came than is kept: how many are gone for good. */
+int outbox_unread_each_dropped(
+        OutboxGuest *guest, void (*each)(void *userdata, Slice source, uint64_t n), void *userdata);
+
 /* Deletes one for good, and queues the *readings* that it became (NULL: none) in the same transaction. -ENOENT: no such
  * row, and nothing is queued. Durable on return. */
 int outbox_unread_settle(OutboxGuest *guest, int64_t id, const ReadingList *readings);

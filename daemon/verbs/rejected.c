@@ -14,6 +14,7 @@
 #include "lib/service.h"
 #include "lib/text.h"
 #include "publish/outbox-rejected.h"
+#include "publish/outbox-source.h"
 #include "secret.h"
 #include "secrets.h"
 #include "subscribe/rejected.h"
@@ -273,6 +274,13 @@ static int unread_on_row(void *userdata, const OutboxUnread *row) {
         return r->id != NULL;
 }
 
+static void unread_on_dropped(void *userdata, Slice source, uint64_t n) {
+        fprintf(stderr,
+                "sensorqd: source %.*s: %" PRIu64
+                " more that could not become a reading are gone: the newest %d of a source are kept, at most %d MiB\n",
+                (int) source.size, source.data, n, OUTBOX_UNREADABLE_ROWS, OUTBOX_UNREADABLE_BYTES >> 20);
+}
+
 static void rejected_of_sources(Rejected *r) {
         int64_t row = r->id ? unread_row_of(r->id) : 0;
         bool payloads = r->action == ACTION_SHOW || r->action == ACTION_REPLAY;
@@ -281,6 +289,8 @@ static void rejected_of_sources(Rejected *r) {
         if (!r->outbox || (r->id && row <= 0))
                 return;
         k = outbox_unread_each(r->outbox, r->id ? row - 1 : 0, payloads, unread_on_row, r);
+        if (k >= 0 && r->action == ACTION_LIST)
+                k = outbox_unread_each_dropped(r->outbox, unread_on_dropped, r);
         if (k < 0)
                 tell(r, "outbox", false, strerror(-k));
 }

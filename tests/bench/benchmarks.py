@@ -13,9 +13,11 @@ import stack
 from report import Row
 
 FULL = SimpleNamespace(drain=500_000, drain_emulator=30_000, publish=300_000, latency={1: 20, 100: 1000, 1000: 8000}, latency_runs=5, idle=130, starts=20,
-                       growth=(10_000, 100_000, 1_000_000), outbox=(1_000, 100_000, 1_000_000), scale=60_000, poll_interval=10, runs=3, mqtt=30_000, push=10_000)
+                       growth=(10_000, 100_000, 1_000_000), outbox=(1_000, 100_000, 1_000_000), scale=60_000, poll_interval=10, runs=3, mqtt=30_000, push=10_000,
+                       exec=300_000, more=20, file=300_000)
 SMOKE = SimpleNamespace(drain=3_000, drain_emulator=500, publish=2_000, latency={100: 100}, latency_runs=1, idle=2, starts=2,
-                        growth=(1_000, 2_000), outbox=(500, 1_000), scale=2_000, poll_interval=10, runs=1, mqtt=1_000, push=200)
+                        growth=(1_000, 2_000), outbox=(500, 1_000), scale=2_000, poll_interval=10, runs=1, mqtt=1_000, push=200,
+                        exec=2_000, more=2, file=2_000)
 
 
 class Bench:
@@ -63,6 +65,30 @@ def drain_replay(bench, n, tls=False, **section):
     seconds = max(1, stats["last_ack"] - stats["first_pull"]) / 1e6
     return SimpleNamespace(rate=n / seconds, cpu=span.cpu / n * 1e6, rss=span.rss, anonymous=span.anonymous, servers=servers / n * 1e6,
                            life=daemon.cpu - span.before, connections=connections)
+
+
+def drain_file(bench):
+    """The same into files: each batch is synced before it is acknowledged."""
+    n, runs = bench.sizes.file, [drain_file_run(bench, bench.sizes.file) for _ in range(bench.sizes.runs)]
+    yield Row("file", f"drain of {n} messages, median", "/s", median(run.rate for run in runs), (">=", 100_000), f"of {len(runs)} runs")
+    yield Row("file", "CPU a message, pull and acknowledgement included, median", "us", median(run.cpu for run in runs))
+    yield Row("file", "peak RSS", "MiB", max(run.rss for run in runs))
+
+
+def drain_file_run(bench, n):
+    section = {"subscription": stack.SUBSCRIPTION, "file": {"directory": "archive", "compress": "none"}}
+    with stack.Tool(bench.build, "replay-pubsub", "--backlog", n) as pubsub, stack.Daemon(bench.build, pubsub.port, subscribe=section) as daemon:
+        daemon.start()
+        span = measure.Span(daemon.pid)
+        try:
+            pubsub.wait("acknowledged")
+        except stack.Broken as error:
+            raise stack.Broken(f"{error}\n{pubsub.stats()}\n{daemon.log()}") from None
+        span.end()
+        stats, code = pubsub.stats(), daemon.stop()
+        found = sum(text.count(b"\n") for text in (path.read_bytes() for path in daemon.state.glob("archive/*.ndjson")))
+    check(code == 0 and found == n, f"{n} messages, {found} lines, exit code {code}, {stats}")
+    return SimpleNamespace(rate=n / (max(1, stats["last_ack"] - stats["first_pull"]) / 1e6), cpu=span.cpu / n * 1e6, rss=span.rss)
 
 
 def check(true, text):
@@ -432,4 +458,5 @@ def scale_one(bench, n_daemons):
     return n / (stats["last_ack"] - stats["first_pull"]) * 1e6
 
 
-ALL = {"drain": drain, "publish": publish, "latency": latency, "idle": idle, "growth": growth, "scale-out": scale_out, "mqtt": sources.mqtt, "push": sources.push}
+ALL = {"drain": drain, "publish": publish, "latency": latency, "idle": idle, "growth": growth, "scale-out": scale_out, "mqtt": sources.mqtt, "push": sources.push,
+       "exec": sources.lines, "more-mqtt": sources.more_mqtt, "file": drain_file}

@@ -95,3 +95,54 @@ def push_run(bench, count, lines):
         if daemon.stop() != 0 or found != count * lines:
             raise stack.Broken(f"{found} readings stored of {count * lines}\n{daemon.log()}")
     return SimpleNamespace(rate=count * lines / done["seconds"], cpu=span.cpu / (count * lines) * 1e6)
+
+
+def lines(bench):
+    """Lines of a program that runs on, each on disk before the pipe is read on."""
+    n, runs = bench.sizes.exec, [lines_run(bench, bench.sizes.exec) for _ in range(bench.sizes.runs)]
+    yield Row("exec", f"durable lines of a stream, median, {n}", "/s", median(run.rate for run in runs), (">=", 50_000), f"of {len(runs)} runs")
+    yield Row("exec", "CPU a line, median", "us", median(run.cpu for run in runs), None, f"peak RSS {max(run.rss for run in runs):.1f} MiB")
+
+
+def lines_run(bench, n):
+    program = f"""sleep 2; seq -f '{{"sensor":"mhz19","temperature":21.5,"co2":%g}}' {n}; sleep 300"""
+    with daemon_of(bench.build, type="exec", mode="stream", command=["/bin/sh", "-c", program]) as daemon:
+        daemon.start()
+        wait_stored(daemon, 1)
+        span = measure.Span(daemon.pid)
+        wait_stored(daemon, n)
+        span.end()
+        found = stored(daemon)
+        if daemon.stop() != 0 or found != n:
+            raise stack.Broken(f"{found} readings of {n} lines\n{daemon.log()}")
+    return SimpleNamespace(rate=n / span.wall, cpu=span.cpu / n * 1e6, rss=span.rss)
+
+
+def more_mqtt(bench):
+    """What one more source of type mqtt costs a daemon that has nothing to do."""
+    reason = mosquitto.obstacle()
+    if reason:
+        yield Row("more-mqtt", "memory", "kB", None, None, reason)
+        return
+    n, seconds = bench.sizes.more, bench.sizes.idle
+    with tempfile.TemporaryDirectory(prefix="bench-mqtt-") as folder, contextlib.closing(mosquitto.Mosquitto(folder, []).start()) as broker:
+        few, many = (more_mqtt_run(bench, broker, count, seconds) for count in (1, 1 + n))
+    yield Row("more-mqtt", f"anonymous memory a source, of {n}", "kB", (many.anonymous - few.anonymous) * 1048.576 / n, ("<=", 100))
+    yield Row("more-mqtt", "wake-ups a source, keep-alive included", "/s", (many.wakeups - few.wakeups) / n, None, f"in {seconds} s, a ping in 60 s")
+
+
+def more_mqtt_run(bench, broker, count, seconds):
+    sources = [{"name": f"m{i}", "type": "mqtt", "url": f"mqtt://127.0.0.1:{broker.port}", "topics": [f"bench/{i}/{{id}}"]} for i in range(count)]
+    with stack.Daemon(bench.build, ports.free_port(), publish={"topic": stack.TOPIC, "sources": sources}) as daemon:
+        daemon.start()
+        for i in range(count):  # each session is there
+            broker.publish(f"bench/{i}/x", "1")
+        wait_stored(daemon, count, 30)
+        time.sleep(5)
+        before = sum(switches for _, switches in measure.wakeups(daemon.pid).values())
+        time.sleep(seconds)
+        switches = sum(switches for _, switches in measure.wakeups(daemon.pid).values()) - before
+        memory = measure.memory(daemon.pid)
+        if daemon.stop() != 0:
+            raise stack.Broken(daemon.log())
+    return SimpleNamespace(anonymous=memory["anonymous"], wakeups=switches / seconds)

@@ -102,6 +102,25 @@ static void test_list(void **state) {
         assert_int_equal(fixture_query(f, "SELECT count(*) FROM unreadable"), 2);
 }
 
+/* More came than is kept: how many are gone is said. */
+static void test_dropped(void **state) {
+        OutboxFixture *f = *state;
+        ReadingList list = {};
+        Said said;
+
+        for (unsigned i = 0; i < 1003; i++) {
+                Bytes payload = {};
+
+                assert_int_equal(bytes_append_format(&payload, "%u", i), 0);
+                assert_int_equal(reading_list_add_unreadable(&list, "zigbee", "z/attic", "odd", &payload), 0);
+        }
+        assert_int_equal(outbox_put(f->outbox, &list, NULL), 0);
+        reading_list_done(&list);
+        rejected(f, MQTT(OF_MQTT, ""), "list", NULL, &said);
+        assert_int_equal(said.code, EX_OK);
+        assert_contains(said.err, "source zigbee: 3 more that could not become a reading are gone");
+}
+
 /* With the configuration as it is now: the topic's parts, labels, and the time when it came. */
 static void test_replay(void **state) {
         OutboxFixture *f = *state;
@@ -171,6 +190,7 @@ static void test_drop(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_list, set_up, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_dropped, set_up, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_replay, set_up, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_replay_of_a_list, set_up, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_drop, set_up, fixture_teardown),
