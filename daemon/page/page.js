@@ -2,7 +2,7 @@
 // The page: asks the daemon every five seconds while somebody looks, and shows the chain, the rules that fire, the latest
 // values and the charts. What comes from outside (names, details) only ever becomes text.
 
-import { arrowsOf, counters, markSilent, ms, partsOf, verdicts } from "./chain.js";
+import { alertsOf, arrowsOf, counters, markSilent, ms, partsOf, verdicts } from "./chain.js";
 import { svg } from "./chart.js";
 import { ask, Board, make } from "./charts.js";
 import { ago, fieldOf, isolated, language, number, plain, rate, say, span, when, withUnit } from "./words.js";
@@ -159,13 +159,11 @@ function verdictsWith(chain, silent, alerts) {
         : [];
     if (works)
         told.push(
-            ...silent
-                .slice(0, 3)
-                .map((device) => ({
-                    state: "waiting",
-                    says: ["silent", { name: isolated(device.name) }, "silentMore", {}],
-                    since: newest(device),
-                })),
+            ...silent.slice(0, 3).map((device) => ({
+                state: "waiting",
+                says: ["silent", { name: isolated(device.name) }, "silentMore", {}],
+                since: newest(device),
+            })),
         );
     return works && told.length ? told : [...chain, ...told];
 }
@@ -388,12 +386,12 @@ class Page {
         const parts = partsOf(status, now);
         const devices = devicesOf(series);
         const silent = silentDevices(devices, status, parts, now);
-        const found = verdictsWith(verdicts(status, parts), silent, status.alerts || []);
+        const found = verdictsWith(verdicts(status, parts), silent, alertsOf(status));
         markSilent(parts, silent);
         showVerdict([...found.map((one) => verdictElement(one, now)), ...notices(status, now)]);
         showTitle(found[0].state, say(found[0].says[0], found[0].says[1]));
         showChain(parts, { now, rates: this.rates, unfolded: this.unfolded, unknown: false });
-        showAlerts(status.alerts || [], now);
+        showAlerts(alertsOf(status), now);
         showDevices(
             devices,
             silent,
