@@ -192,15 +192,12 @@ function notices(status, now) {
     );
 }
 
-let saidBefore = "";
-
+// What a screen reader says aloud: the titles, when they change; not how long it lasts.
 function showVerdict(elements) {
-    const text = elements.map((element) => element.textContent).join("\n");
-    if (text === saidBefore)
-        // a screen reader shall not read the same again
-        return;
-    saidBefore = text;
     byId("verdict").replaceChildren(...elements);
+    const titles = elements.map((element) => element.querySelector("strong")?.textContent ?? element.textContent);
+    const said = titles.join(". ");
+    if (byId("said").textContent !== said) byId("said").textContent = said;
 }
 
 function showTitle(state, text) {
