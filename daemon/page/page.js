@@ -8,6 +8,7 @@ import { ask, Board, make } from "./charts.js";
 import { ago, fieldOf, isolated, language, number, plain, rate, say, span, when, withUnit } from "./words.js";
 
 const EVERY = 5000; // ms between two looks
+const RATE_NOT_BEFORE = 1; // minutes
 const RATE_OVER = 5 * 60e3; // rates are of the last five minutes
 const PARTS_SHOWN = 4; // of one kind; more that are well are folded up
 const SILENT_MIN = 65 * 60e3; // a source with on_change sends at least every hour
@@ -44,8 +45,9 @@ class Rates {
             last = this.samples.at(-1);
         const alone = last.now - first.now < 60e3;
         const minutes = (last.now - (alone ? first.started : first.now)) / 60e3;
+        if (minutes < RATE_NOT_BEFORE) return null; // a start says nothing of what is usual
         const n = last.of[key] - (alone ? 0 : (first.of[key] ?? 0));
-        return minutes > 0 && n >= 0 ? n / minutes : null;
+        return n >= 0 ? n / minutes : null;
     }
 }
 

@@ -73,7 +73,7 @@ def test_dark_phone_and_japanese(view, state, look_of):
 def test_japanese_has_every_word(view):
     keys = view("well").evaluate("""async () => {
         const texts = await import('/texts.js');
-        const of = words => Object.fromEntries(Object.entries(words).map(([key, text]) => [key, (text.match(/\\{\\w+\\}/g) || []).sort().join()]));
+        const of = words => Object.fromEntries(Object.entries(words).map(([key, text]) => [key, (text.split('|').at(-1).match(/\\{\\w+\\}/g) || []).sort().join()]));
         return [of(texts.english), of(texts.japanese)];
     }""")
     assert len(keys[0]) > 100
