@@ -6,6 +6,7 @@ run it with that Python: /var/tmp/sensorqd-venv/bin/python docs/pictures.py ...
 """
 import argparse
 import contextlib
+import os
 import re
 import sys
 import tempfile
@@ -19,7 +20,8 @@ from demo import Demo  # noqa: E402
 from playwright.sync_api import expect, sync_playwright  # noqa: E402
 
 PATIENCE = 60_000  # ms
-VIEW = {"viewport": {"width": 1200, "height": 1130}, "locale": "en-GB", "timezone_id": "Asia/Tokyo"}
+ZONE = "Asia/Tokyo"
+VIEW = {"viewport": {"width": 1200, "height": 1130}, "locale": "en-GB", "timezone_id": ZONE}
 
 
 def wait_for_verdict(page, words):
@@ -67,6 +69,8 @@ def main():
     options.add_argument("--directory", type=Path, default=REPO / "docs" / "pictures")
     args = options.parse_args()
     args.directory.mkdir(parents=True, exist_ok=True)
+    os.environ["TZ"] = ZONE  # of the rooms, too: it is cold there in the morning
+    time.tzset()
     with tempfile.TemporaryDirectory(prefix="sensorqd-pictures-") as state, contextlib.ExitStack() as stack, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         demo = Demo(args.sensorqd, state, stack, emulator=False)
