@@ -351,5 +351,5 @@ class Canned:
 
 if __name__ == "__main__":
     canned = Canned(sys.argv[1] if len(sys.argv) > 1 else "well", 8481)
-    print(canned.url, "states:", *STATES)
+    print(canned.url, "states:", *STATES, flush=True)
     canned.thread.join()
