@@ -168,6 +168,12 @@ def step_page(log, long):
     pytest(log, "page", TESTS / "page", env=env, workers="2")
 
 
+def step_simulation(log, long):
+    """The daemon in virtual time, through seeds of faults, kills and power cuts (fresh ones, printed, and all that ever failed)."""
+    shell(log, sys.executable, TESTS / "sim" / "run", "--minutes", "20" if long else "2", timeout=2400)
+    Totals.passed += 1
+
+
 def step_bench(log, long):
     """The benchmark runs (figures are not judged here)."""
     shell(log, sys.executable, TESTS / "bench" / "run", "--smoke")
@@ -190,7 +196,7 @@ def step_soak(log, long):
 
 STEPS = [("checks", step_checks, False), ("gcc", step_gcc, False), ("clang", step_clang, False), ("sanitizers", step_sanitizers, False),
          ("fuzz", step_fuzz, False), ("services", step_services, False), ("integration", step_integration, False),
-         ("integration-sanitized", step_integration_sanitized, False), ("system", step_system, False), ("page", step_page, False), ("bench", step_bench, False),
+         ("integration-sanitized", step_integration_sanitized, False), ("system", step_system, False), ("page", step_page, False), ("simulation", step_simulation, False), ("bench", step_bench, False),
          ("threads", step_threads, True), ("soak", step_soak, True)]
 
 

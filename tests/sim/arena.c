@@ -116,7 +116,6 @@ void *arena_free(void *pointer) {
         if (!arena)
                 return free(pointer), NULL;
         block = block_of(pointer);
-        memset(pointer, 0, ((size_t) 1 << block->class) - HEADER_SIZE);
         block->magic = MAGIC_FREE;
         block->next = arena->free[block->class];
         arena->free[block->class] = block;

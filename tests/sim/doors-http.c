@@ -10,14 +10,16 @@
 #include "arena.h"
 #include "counts.h"
 #include "exchange.h"
+#include "plan.h"
 #include "pubsub.h"
 #include "remotes.h"
 
+#define PULLS_SPARE 2 /* those of a configuration that ends, too */
 #define STORM_SPAN USEC_PER_MINUTE
 #define STORM_MAX 240 /* requests to one end within a minute that brought nothing */
 
 struct Http {
-        unsigned requests;
+        unsigned requests, pulls;
 };
 
 struct HttpRequest {
@@ -120,6 +122,11 @@ static const char *describe(HttpOutcome outcome, int status, char *text, size_t 
         return "";
 }
 
+static void leave(HttpRequest *request) {
+        request->http->requests--;
+        request->http->pulls -= request->exchange->target == TARGET_PULL;
+}
+
 static HttpReply make_reply(Exchange *x, HttpOutcome outcome, char *detail, size_t size) {
         HttpReply reply = { .outcome = outcome, .request = x->client, .sent = bytes_steal(&x->client->sent) };
 
@@ -153,7 +160,7 @@ static void deliver(Exchange *x, HttpOutcome outcome) {
         request->done(request->userdata, &reply);
         bytes_done(&reply.body);
         bytes_done(&reply.sent);
-        request->http->requests--;
+        leave(request);
         free(request);
         (void) snprintf(door, sizeof(door), "%s done", weather_target_name(x->target));
         world_door(door);
@@ -372,6 +379,9 @@ int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRe
         depart(request->exchange);
         exchange_unref(request->exchange);
         http->requests++;
+        http->pulls += request->exchange->target == TARGET_PULL;
+        if (http->pulls > PULLS_SPARE * plan_subscriptions() * plan_pulls_max())
+                world_fail("%u pulls at once", http->pulls);
         *ret = request;
         (void) snprintf(door, sizeof(door), "%s sent", weather_target_name(request->exchange->target));
         world_door(door);
@@ -382,7 +392,7 @@ HttpRequest *http_cancel(HttpRequest *request) {
         if (!request)
                 return NULL;
         request->exchange->client = NULL;
-        request->http->requests--;
+        leave(request);
         bytes_done(&request->sent);
         free(request);
         return NULL;

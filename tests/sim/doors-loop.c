@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "doors.h"
@@ -41,6 +42,7 @@ struct sd_event {
 };
 
 static Loop *the_loop; /* of the daemon that runs */
+static bool wrote;     /* a descriptor may be readable */
 
 usec_t __wrap_clock_now(void);
 usec_t __wrap_clock_wall(void);
@@ -185,6 +187,12 @@ int loop_ping_watchdog(Loop *loop) {
 
 /* ---- turns ---- */
 
+/* Only this process writes to its descriptors: without that none becomes readable. */
+int eventfd_write(int fd, eventfd_t value) {
+        wrote = true;
+        return write(fd, &value, sizeof(value)) == sizeof(value) ? 0 : -1;
+}
+
 static bool is_readable(const LoopWatch *watch) {
         struct pollfd entry = { .fd = watch->fd, .events = (short) watch->events };
 
@@ -200,7 +208,7 @@ static bool is_ready(const LoopWatch *watch) {
         case KIND_DEFER:
                 return true;
         case KIND_IO:
-                return is_readable(watch);
+                return wrote && is_readable(watch);
         case KIND_SIGNAL:
                 return false;
         }
@@ -216,6 +224,8 @@ static LoopWatch *pick(Loop *loop, size_t *ret_n) {
         for (size_t i = 0; i < loop->n; i++)
                 if (is_ready(loop->watches[i]) && draw_below(&world->chance, ++n) == 0)
                         picked = loop->watches[i];
+        if (n == 0)
+                wrote = false;
         *ret_n = n;
         return picked;
 }

@@ -6,3 +6,5 @@
 
 /* The daemon gets that signal, now. */
 void door_signal(int signal);
+/* A job has not come to its end: what it holds is left when the daemon ends. */
+bool door_worker_is_busy(void);

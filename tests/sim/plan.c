@@ -23,7 +23,7 @@ typedef struct Plan {
         unsigned interval, interval_max;               /* s */
         unsigned max_rows;                             /* of the outbox; 0: the default */
         unsigned max_messages, pulls, max_hold, batch; /* drawn anew at a reload */
-        bool written;
+        unsigned pulls_max;
 } Plan;
 
 unsigned plan_devices(void) {
@@ -53,14 +53,22 @@ const char *plan_config_path(void) {
         return world->plan->config;
 }
 
+unsigned plan_pulls_max(void) {
+        return world->plan->pulls_max;
+}
+
+unsigned plan_max_rows(void) {
+        return world->plan->max_rows;
+}
+
 /* ---- the configuration ---- */
 
 static void draw_topology(Draw *d) {
         Plan *p = world->plan;
-        unsigned first = 1;
+        unsigned first = (unsigned) draw_below(d, _SINK_MAX);
 
         p->devices = 1 + (unsigned) draw_skewed(d, 7);
-        p->subscriptions = 1 + (unsigned) draw_below(d, 2);
+        p->subscriptions = 1 + (unsigned) draw_below(d, SUBSCRIPTIONS_MAX);
         for (unsigned i = 0; i < p->subscriptions; i++)
                 p->sinks[i] = (PlanSink) ((first + i) % _SINK_MAX);
         p->max_rows = draw_below(d, 4) == 0 ? 20 + (unsigned) draw_skewed(d, 2000) : 0;
@@ -75,6 +83,8 @@ static void draw_settings(Draw *d) {
                 p->interval_max = p->interval;
         p->max_messages = draw_below(d, 3) == 0 ? 1 + (unsigned) draw_skewed(d, 999) : 1000;
         p->pulls = draw_below(d, 3) == 0 ? 1 + (unsigned) draw_below(d, 8) : 2;
+        if (p->pulls > p->pulls_max)
+                p->pulls_max = p->pulls;
         p->max_hold = holds[draw_below(d, 5)];
         p->batch = 1 + (unsigned) draw_skewed(d, 199);
 }

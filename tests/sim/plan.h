@@ -17,6 +17,9 @@ usec_t plan_interval(void);
 int plan_subscription(PlanSink sink);
 PlanSink plan_sink(unsigned subscription);
 unsigned plan_subscriptions(void);
+/* Of the configuration now and of those before: what a stage that ends may still do. */
+unsigned plan_pulls_max(void);
+unsigned plan_max_rows(void);
 /* Writes sensorqd.yaml and what it names, as it is drawn now. */
 void plan_write_config(void);
 const char *plan_config_path(void);

@@ -36,6 +36,7 @@ static const struct {
 /* A failure that was said and is not over. */
 typedef struct Open {
         unsigned pair; /* from 1; 0: none */
+        bool loose;    /* whoever said it may have ended since */
         char subject[100];
 } Open;
 
@@ -53,7 +54,8 @@ void talk_begin(void) {
 }
 
 void talk_reloaded(void) {
-        memset(world->talk->open, 0, sizeof(world->talk->open));
+        for (size_t i = 0; i < OPEN_MAX; i++)
+                world->talk->open[i].loose = true;
         world->talk->loose = world->now + LOOSE;
 }
 
@@ -61,13 +63,13 @@ unsigned talk_open(void) {
         unsigned n = 0;
 
         for (size_t i = 0; i < OPEN_MAX; i++)
-                n += world->talk->open[i].pair > 0;
+                n += world->talk->open[i].pair > 0 && !world->talk->open[i].loose;
         return n;
 }
 
 void talk_check(void) {
         for (size_t i = 0; i < OPEN_MAX; i++)
-                if (world->talk->open[i].pair > 0)
+                if (world->talk->open[i].pair > 0 && !world->talk->open[i].loose)
                         world_fail("the failing of %s (%s) was said, and its end was not",
                                 pairs[world->talk->open[i].pair - 1].name, world->talk->open[i].subject);
 }
@@ -85,6 +87,7 @@ static void open_pair(unsigned pair, const char *subject) {
         if (!open)
                 world_fail("more than %d failures at once", OPEN_MAX);
         open->pair = pair;
+        open->loose = false;
         (void) snprintf(open->subject, sizeof(open->subject), "%s", subject);
 }
 
