@@ -19,7 +19,7 @@
 
 #define TAKE_USEC USEC_PER_SEC /* so that one wake-up is for several messages */
 #define TAKE_SIZE ((size_t) 64 * 1024)
-#define QUEUE_MAX ((size_t) 4 * 1024 * 1024) /* while the disk does not keep up */
+#define QUEUE_MAX ((size_t) 8 * 1024 * 1024) /* while the disk does not keep up, and of one large pull */
 #define SAVE_AGAIN_USEC USEC_PER_MINUTE
 #define ASKED_MAX 64
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "events.h"
 #include "lib/backoff.h"
@@ -22,6 +23,17 @@
 #define LOGIN_SAID_USEC (10 * USEC_PER_MINUTE) /* a guesser does not fill the journal */
 #define JSON "application/json"
 
+/* Viewers who reload without pause shall not slow down storing: so many requests at once, and then one in each of
+ * these. A view is about ten. */
+#define REQUESTS_BURST 60
+#define REQUEST_USEC (5 * USEC_PER_MSEC)
+
+/* A request that waits for its turn. */
+typedef struct Waiting {
+        ListenRequest *request;
+        STAILQ_ENTRY(Waiting) link;
+} Waiting;
+
 struct Page {
         PageHost host;
         Config *config;                         /* NULL, or without a page: nothing is served */
@@ -33,6 +45,9 @@ struct Page {
         Trouble trouble; /* with listening */
         PageLogin login;
         usec_t login_said;
+        usec_t clear; /* clock_now() at which REQUESTS_BURST may come at once again */
+        LoopWatch *turn;
+        STAILQ_HEAD(, Waiting) waiting;
         bool stopping;
 };
 
@@ -124,9 +139,52 @@ static int page_route(Page *page, ListenRequest *request) {
         return 0;
 }
 
-static void on_request(void *userdata, ListenRequest *request) {
-        if (page_route(userdata, request) < 0)
+static void page_serve(Page *page, ListenRequest *request) {
+        usec_t now = clock_now();
+
+        page->clear = (page->clear > now ? page->clear : now) + REQUEST_USEC;
+        if (page_route(page, request) < 0)
                 page_answer_text(request, 503, "Out of memory.\n");
+}
+
+/* How long the next request has to wait; 0: not at all. */
+static usec_t page_wait(const Page *page) {
+        usec_t ready = page->clear + REQUEST_USEC, now = clock_now() + REQUESTS_BURST * REQUEST_USEC;
+
+        return ready > now ? ready - now : 0;
+}
+
+static ListenRequest *waiting_take(Page *page) {
+        Waiting *waiting = STAILQ_FIRST(&page->waiting);
+        ListenRequest *request = waiting->request;
+
+        STAILQ_REMOVE_HEAD(&page->waiting, link);
+        free(waiting);
+        return request;
+}
+
+static void on_turn(void *userdata) {
+        Page *page = userdata;
+
+        while (!STAILQ_EMPTY(&page->waiting) && page_wait(page) == 0)
+                page_serve(page, waiting_take(page));
+        if (!STAILQ_EMPTY(&page->waiting))
+                loop_arm_in(page->turn, page_wait(page));
+}
+
+static void on_request(void *userdata, ListenRequest *request) {
+        Page *page = userdata;
+        Waiting *waiting;
+
+        if (STAILQ_EMPTY(&page->waiting) && page_wait(page) == 0)
+                return page_serve(page, request);
+        waiting = calloc(1, sizeof(*waiting));
+        if (!waiting)
+                return page_answer_text(request, 503, "Out of memory.\n");
+        waiting->request = request;
+        STAILQ_INSERT_TAIL(&page->waiting, waiting, link);
+        if (!loop_is_armed(page->turn))
+                loop_arm_in(page->turn, page_wait(page));
 }
 
 /* ---- who may ---- */
@@ -269,6 +327,9 @@ static void on_listen(void *userdata) {
 
 static void page_close(Page *page) {
         loop_off(page->retry);
+        loop_off(page->turn);
+        while (!STAILQ_EMPTY(&page->waiting)) /* listen_drop() answers them */
+                (void) waiting_take(page);
         page_charts_forget(page->charts);
         page->route = listen_drop(page->route);
         page->trouble = (Trouble){};
@@ -357,7 +418,11 @@ int page_new(const PageHost *host, Page **ret) {
                 return -ENOMEM;
         page->host = *host;
         page->backoff = (Backoff){ .initial = USEC_PER_SEC, .max = LISTEN_RETRY_MAX_USEC };
+        STAILQ_INIT(&page->waiting);
         r = loop_add_timer(host->loop, LOOP_EXACT, on_listen, page, &page->retry);
+        if (r < 0)
+                return r;
+        r = loop_add_timer(host->loop, LOOP_EXACT, on_turn, page, &page->turn);
         if (r < 0)
                 return r;
         r = page_charts_new(&(PageChartsHost){ host->loop, host->secrets, host->state_dir, on_charts_stopped, page },
@@ -371,8 +436,10 @@ int page_new(const PageHost *host, Page **ret) {
 Page *page_free(Page *page) {
         if (!page)
                 return NULL;
+        if (page->charts)
+                page_close(page);
         page_charts_free(page->charts);
-        listen_drop(page->route);
+        loop_drop(page->turn);
         loop_drop(page->retry);
         config_unref(page->config);
         free(page);

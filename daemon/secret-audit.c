@@ -144,5 +144,7 @@ int secret_audit(const Config *config, void (*each)(void *userdata, const Secret
         for (size_t i = 0; i < config->n_subscriptions; i++)
                 (void) config_table_each_secret(
                         config->subscriptions[i].section, config->subscriptions[i].keys, look_at_secret, &a);
+        if (config->page)
+                (void) config_table_each_secret(&config_page_section, config->page, look_at_secret, &a);
         return a.result;
 }

@@ -388,6 +388,23 @@ static void check_outbox(Session *session) {
                         left.rows, left.directory);
 }
 
+/* That the address can be had is not tried: a daemon may have it. */
+static void check_page(Session *session) {
+        PageConfig *page = session->config->page;
+        const char *files[] = { page->certificate_file, page->key_file };
+        bool well = session_secrets(session, "page", &config_page_section, page);
+
+        for (size_t i = 0; i < ELEMENTSOF(files); i++)
+                if (files[i] && access(files[i], R_OK) < 0) {
+                        session_fail(session, "page", "%s: %s; the service's user must be able to read it", files[i],
+                                strerror(errno));
+                        well = false;
+                }
+        if (well)
+                session_ok(session, "page", "would be served on %s%s; not tried, a daemon may have that address",
+                        page->listen, page->password.file ? ", with a password" : "");
+}
+
 int verb_check(Config *config, bool offline, bool run_programs) {
         _cleanup_(session_closep) Session *session = NULL;
         int r;
@@ -406,6 +423,8 @@ int verb_check(Config *config, bool offline, bool run_programs) {
         check_pubsub(session);
         for (size_t i = 0; i < config->n_subscriptions; i++)
                 session_sink(session, &config->subscriptions[i], false);
+        if (config->page)
+                check_page(session);
         if (secret_audit(config, tell_finding, session) < 0)
                 return EX_OSERR;
         return session_exit_code(session);

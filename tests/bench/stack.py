@@ -44,7 +44,7 @@ class Build:
         flags = self._flags()
         builds.prepare(self.directory, ["--buildtype=plain", "-Dtests=true"], self._run, flags)
         self._run("ninja", "-C", self.directory, "daemon/sensorqd",
-                  *(f"tests/bench/{name}" for name in ("replay-pubsub", "replay-mongo", "mongo-tap", "tls-front", "bench-client", "fill-outbox", "push-client")), env=flags)
+                  *(f"tests/bench/{name}" for name in ("replay-pubsub", "replay-mongo", "mongo-tap", "tls-front", "bench-client", "fill-outbox", "fill-page", "page-viewers", "push-client")), env=flags)
         return self
 
     @staticmethod
@@ -159,7 +159,7 @@ class Tls:
 class Daemon:
     """One sensorqd in a directory of its own. With tls the port speaks that, else it passes for the emulator."""
 
-    def __init__(self, build, pubsub_port, publish=None, subscribe=None, wrapper=(), tls=None):
+    def __init__(self, build, pubsub_port, publish=None, subscribe=None, wrapper=(), tls=None, page=None):
         self._folder = tempfile.TemporaryDirectory(prefix="sensorqd-bench-", dir=os.environ.get("TMPDIR", "/var/tmp"))
         self.directory = Path(self._folder.name)
         self.state = self.directory / "state"
@@ -172,6 +172,8 @@ class Daemon:
             config["publish"] = publish
         if subscribe:
             config["subscribe"] = [subscribe]
+        if page:
+            config["page"] = page
         (self.directory / "sensorqd.yaml").write_text(json.dumps(config, indent=1))
         self._command = [*wrapper, str(build.sensorqd), "-c", str(self.directory / "sensorqd.yaml"), "run"]
         self._env = {"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(self.directory / "notify"), "MONGOC_DISABLE_SHM": "1"}

@@ -18,6 +18,7 @@ typedef struct Fixture {
         uint16_t port;
         char directory[64];
         bool failing;
+        char reply[100000];
 } Fixture;
 
 static int look(void *userdata, Figures *ret) {
@@ -142,7 +143,7 @@ static void assert_guarded(const char *reply) {
 
 static void test_files(void **state) {
         Fixture *f = *state;
-        char *reply = malloc(100000), line[100], header[100];
+        char *reply = f->reply, line[100], header[100];
 
         use(f, "");
         for (const PageFile *file = page_files; file->path; file++) {
@@ -168,12 +169,11 @@ static void test_files(void **state) {
                 assert_int_equal(ask(f, line, "", reply), 200);
                 assert_string_equal(body_of(reply), "");
         }
-        free(reply);
 }
 
 static void test_status(void **state) {
         Fixture *f = *state;
-        char *reply = malloc(100000);
+        char *reply = f->reply;
 
         use(f, "");
         assert_int_equal(ask(f, "GET /api/status", "", reply), 200);
@@ -188,14 +188,13 @@ static void test_status(void **state) {
         f->failing = true;
         assert_int_equal(ask(f, "GET /healthz", "", reply), 503);
         assert_guarded(reply);
-        free(reply);
 }
 
 static void test_refusals(void **state) {
         static const char *const methods[] = { "POST /", "PUT /", "DELETE /api/status", "OPTIONS /", "PATCH /", "TRACE /" };
         static const char *const paths[] = { "GET /nothing", "GET /api/", "GET /../etc/passwd", "GET //", "GET /page.html", "GET /%2e%2e/x", "GET /api/status/" };
         Fixture *f = *state;
-        char *reply = malloc(100000);
+        char *reply = f->reply;
 
         use(f, "");
         for (size_t i = 0; i < ELEMENTSOF(methods); i++) {
@@ -207,7 +206,6 @@ static void test_refusals(void **state) {
                 assert_int_equal(ask(f, paths[i], "", reply), 404);
                 assert_null(strstr(body_of(reply), "etc"));
         }
-        free(reply);
 }
 
 /* A name that somebody else made point here is refused (DNS rebinding). */
@@ -215,7 +213,7 @@ static void test_hosts(void **state) {
         static const char *const ours[] = { "localhost", "localhost:8480", "127.0.0.1", "[::1]:80", "192.168.1.5:8480", "pi.example", "PI.EXAMPLE:8480" };
         static const char *const others[] = { "evil.example", "pi.example.evil.example", "localhost.evil.example", "", "127.0.0.1.evil.example" };
         Fixture *f = *state;
-        char *reply = malloc(100000), header[100];
+        char *reply = f->reply, header[100];
 
         use(f, ", hosts: [pi.example]");
         for (size_t i = 0; i < ELEMENTSOF(ours); i++) {
@@ -227,13 +225,12 @@ static void test_hosts(void **state) {
                 assert_int_equal(ask(f, "GET /api/status", header, reply), 403);
                 assert_null(strstr(reply, "version"));
         }
-        free(reply);
 }
 
 static void test_password(void **state) {
         static const char *const paths[] = { "GET /", "GET /page.js", "GET /api/status", "GET /healthz", "GET /nothing", "HEAD /" };
         Fixture *f = *state;
-        char *reply = malloc(100000);
+        char *reply = f->reply;
 
         use(f, ", password_file: pw");
         for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
@@ -247,13 +244,12 @@ static void test_password(void **state) {
         assert_int_equal(ask(f, "GET /", "Authorization: Basic eDpzZWNyZXQ=\r\n", reply), 429);
         assert_contains(reply, "\r\nRetry-After: 1");
         assert_null(strstr(reply, "secret"));
-        free(reply);
 }
 
 /* A reload that changes the page, or takes it away. */
 static void test_reload(void **state) {
         Fixture *f = *state;
-        char *reply = malloc(100000);
+        char *reply = f->reply;
         Config *without;
 
         use(f, "");
@@ -272,7 +268,6 @@ static void test_reload(void **state) {
         f->port = free_port();
         use(f, "");
         stop(f);
-        free(reply);
 }
 
 /* An address that is taken is had when it is free. */
@@ -280,8 +275,8 @@ static void test_address_taken(void **state) {
         struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
         usec_t until = clock_now() + 20 * USEC_PER_SEC;
-        char *reply = malloc(100000);
         Fixture *f = *state;
+        char *reply = f->reply;
 
         assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
         address.sin_port = htons(f->port);
@@ -299,7 +294,6 @@ static void test_address_taken(void **state) {
         }
         close(fd);
         assert_int_equal(ask(f, "GET /", "", reply), 200);
-        free(reply);
 }
 
 int main(void) {
