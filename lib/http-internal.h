@@ -25,7 +25,7 @@ struct HttpRequest {
         Bytes sent; /* libcurl reads the body from here */
         Bytes received;
         size_t max_reply, header_size;
-        bool too_large;
+        bool too_large, secret_path;
         usec_t timeout, started;
         usec_t stall, moved_at; /* 0: not watched */
         int64_t moved;          /* bytes, when it was looked at last */

@@ -148,6 +148,16 @@ HttpRequest *http_cancel(HttpRequest *request) {
 
 /* ---- loop ---- */
 
+/* So much of the URL is no secret. */
+static size_t shown_size(const HttpRequest *request, const char *url) {
+        const char *authority = strstr(url, "://");
+
+        if (!request->secret_path || !authority)
+                return strcspn(url, "?");
+        authority += strlen("://");
+        return (size_t) (authority - url) + strcspn(authority, "/?");
+}
+
 static void request_trace(HttpRequest *request, const HttpReply *reply) {
         const char *url = NULL, *method = NULL;
         char span[32];
@@ -158,8 +168,9 @@ static void request_trace(HttpRequest *request, const HttpReply *reply) {
         (void) curl_easy_getinfo(request->easy, CURLINFO_EFFECTIVE_URL, &url);
         (void) curl_easy_getinfo(request->easy, CURLINFO_EFFECTIVE_METHOD, &method);
         if (url && method)
-                log_debug("http: %s %.*s: %s after %s, %zu bytes", method, (int) strcspn(url, "?"), url, reply->detail,
-                        clock_format_span(clock_now() - request->started, span, sizeof(span)), reply->body.size);
+                log_debug("http: %s %.*s: %s after %s, %zu bytes", method, (int) shown_size(request, url), url,
+                        reply->detail, clock_format_span(clock_now() - request->started, span, sizeof(span)),
+                        reply->body.size);
 }
 
 static void on_finish(void *userdata) {

@@ -217,6 +217,7 @@ int http_request_prepare(HttpRequest *request, const HttpSpec *spec, const char 
 
         request->max_reply = spec->max_reply;
         request->timeout = spec->timeout;
+        request->secret_path = spec->secret_path;
         r = request_set_headers(request, spec);
         if (r < 0)
                 return r;

@@ -64,12 +64,13 @@ def open_browser(url):
 class Demo:
     """The whole local stack and one daemon."""
 
-    def __init__(self, sensorqd, directory, stack):
+    def __init__(self, sensorqd, directory, stack, emulator=True):
+        """emulator: False is for who needs the faults of the project's own Pub/Sub."""
         self.sensorqd, self.directory = sensorqd, Path(directory)
         self.environment = dict(os.environ)
         self.remo = stack.enter_context(Rooms(limit=100000))
         self.pubsub = None
-        self.pubsub_section = self.start_queue(stack)
+        self.pubsub_section = self.start_queue(stack, emulator)
         self.mongodb = stack.enter_context(MongoDB(storage=str(self.directory / "mongodb")))
         self.client = stack.enter_context(contextlib.closing(self.mongodb.client()))
         self.collection = self.client["home"]["readings"]
@@ -80,14 +81,14 @@ class Demo:
         self.page = page_address()
         self.write_files()
 
-    def start_queue(self, stack):
-        if find_emulator():
+    def start_queue(self, stack, emulator):
+        if emulator and find_emulator():
             say("Pub/Sub: Google's emulator")
             emulator = stack.enter_context(Emulator())
             self.environment["PUBSUB_EMULATOR_HOST"] = emulator.host
             self.queue_url = emulator.url
             return {"project": "demo-project"}
-        say("Pub/Sub: tests/services/pubsub.py over TLS with OAuth (Google's emulator is not installed)")
+        say(f"Pub/Sub: tests/services/pubsub.py over TLS with OAuth (Google's emulator {'is not installed' if emulator else 'has no faults'})")
         certificates = make_certificates(self.directory / "tls")
         self.pubsub = stack.enter_context(PubSub(cert=certificates.server.cert, key=certificates.server.key, auth=True))
         key_file = self.directory / "pubsub-credential.json"

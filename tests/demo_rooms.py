@@ -37,7 +37,7 @@ def at_home(now):
 
 def living_room(now):
     return {"te": 21.4 + 1.3 * wave(now) + 0.7 * weather(now) + 1.4 * at_home(now) + jitter(now, "a", 0.05),
-            "hu": 48 - 4 * wave(now) + 3 * weather(now + DAY) + 4 * at_home(now),
+            "hu": 48 - 4 * wave(now) + 3 * weather(now + DAY) + 4 * at_home(now) + jitter(now, "d", 0.35),
             "il": max(0, 95 * wave(now, 0.14)) + 34 * at_home(now), "mo": 1}
 
 
@@ -46,7 +46,7 @@ def bedroom(now):
 
 
 def study(now):
-    return {"te": 20.8 + 1.8 * wave(now, 0.03) + 0.7 * weather(now) + jitter(now, "c", 0.06), "hu": 44 - 3 * wave(now) + 3 * weather(now + DAY)}
+    return {"te": 20.8 + 1.8 * wave(now, 0.03) + 0.7 * weather(now) + jitter(now, "c", 0.06), "hu": 44 - 3 * wave(now) + 3 * weather(now + DAY) + jitter(now, "e", 0.35)}
 
 
 def co2(now):

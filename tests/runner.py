@@ -163,7 +163,9 @@ def step_system(log, long):
 
 def step_page(log, long):
     """The web page in a real Chromium; what it looked like is kept beside this log."""
-    pytest(log, "page", TESTS / "page", env={"SENSORQD_PAGE_PICTURES": str(WORK / "page-pictures")}, workers="2")
+    directory = setup(log, "faults", "-Dtests=false", target=DAEMON)
+    env = {"SENSORQD": str(directory / DAEMON), "SENSORQD_PAGE_PICTURES": str(WORK / "page-pictures")}
+    pytest(log, "page", TESTS / "page", env=env, workers="2")
 
 
 def step_simulation(log, long):

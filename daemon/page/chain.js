@@ -134,6 +134,15 @@ function sinkSays(one, pubsubWorks, now) {
             null,
             one.detail || sink.detail,
         ];
+    const target = sink.alerts?.targets?.find((each) => each.failing_since);
+    if (target)
+        return [
+            "failing",
+            ["targetFails", { name: isolated(target.name) }],
+            target.failing_since,
+            target.retry_at,
+            target.detail || "",
+        ];
     const stored = ms(sink.last_stored);
     return ["well", stored ? ["sinkStored", { time: when(stored, now) }] : ["sinkNothing"], null, null, ""];
 }
@@ -165,6 +174,11 @@ export function partsOf(status, now) {
         pubsub: pubsubPart(status, now),
         sinks: order((status.subscriptions || []).map((one) => sinkPart(one, pubsubWorks, now))),
     };
+}
+
+// The rules that fire, of every subscription with alerts: [{rule, source, device, name, value, limit, since}].
+export function alertsOf(status) {
+    return (status.subscriptions || []).flatMap((one) => one.sink.alerts?.rules || []);
 }
 
 export function all(parts) {
@@ -232,6 +246,8 @@ function sinkFailure(made, name, status) {
             return ["missingTitle", { name }, status.outbox ? "missingMore" : "waitingMore", {}];
         case "sinkUnkept":
             return ["unkeptTitle", { name }, "unkeptMore", {}];
+        case "targetFails":
+            return ["targetTitle", made.says[1], "targetMore", {}];
         case "sinkNotPulled":
             return ["notPulledTitle", { name }, ...kept];
         default:

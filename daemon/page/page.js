@@ -2,12 +2,13 @@
 // The page: asks the daemon every five seconds while somebody looks, and shows the chain, the rules that fire, the latest
 // values and the charts. What comes from outside (names, details) only ever becomes text.
 
-import { arrowsOf, counters, markSilent, ms, partsOf, verdicts } from "./chain.js";
+import { alertsOf, arrowsOf, counters, markSilent, ms, partsOf, verdicts } from "./chain.js";
 import { svg } from "./chart.js";
 import { ask, Board, make } from "./charts.js";
 import { ago, fieldOf, isolated, language, number, plain, rate, say, span, when, withUnit } from "./words.js";
 
 const EVERY = 5000; // ms between two looks
+const RATE_NOT_BEFORE = 1; // minutes
 const RATE_OVER = 5 * 60e3; // rates are of the last five minutes
 const PARTS_SHOWN = 4; // of one kind; more that are well are folded up
 const SILENT_MIN = 65 * 60e3; // a source with on_change sends at least every hour
@@ -44,8 +45,9 @@ class Rates {
             last = this.samples.at(-1);
         const alone = last.now - first.now < 60e3;
         const minutes = (last.now - (alone ? first.started : first.now)) / 60e3;
+        if (minutes < RATE_NOT_BEFORE) return null; // a start says nothing of what is usual
         const n = last.of[key] - (alone ? 0 : (first.of[key] ?? 0));
-        return minutes > 0 && n >= 0 ? n / minutes : null;
+        return n >= 0 ? n / minutes : null;
     }
 }
 
@@ -159,13 +161,11 @@ function verdictsWith(chain, silent, alerts) {
         : [];
     if (works)
         told.push(
-            ...silent
-                .slice(0, 3)
-                .map((device) => ({
-                    state: "waiting",
-                    says: ["silent", { name: isolated(device.name) }, "silentMore", {}],
-                    since: newest(device),
-                })),
+            ...silent.slice(0, 3).map((device) => ({
+                state: "waiting",
+                says: ["silent", { name: isolated(device.name) }, "silentMore", {}],
+                since: newest(device),
+            })),
         );
     return works && told.length ? told : [...chain, ...told];
 }
@@ -194,15 +194,12 @@ function notices(status, now) {
     );
 }
 
-let saidBefore = "";
-
+// What a screen reader says aloud: the titles, when they change; not how long it lasts.
 function showVerdict(elements) {
-    const text = elements.map((element) => element.textContent).join("\n");
-    if (text === saidBefore)
-        // a screen reader shall not read the same again
-        return;
-    saidBefore = text;
     byId("verdict").replaceChildren(...elements);
+    const titles = elements.map((element) => element.querySelector("strong")?.textContent ?? element.textContent);
+    const said = titles.join(". ");
+    if (byId("said").textContent !== said) byId("said").textContent = said;
 }
 
 function showTitle(state, text) {
@@ -388,12 +385,12 @@ class Page {
         const parts = partsOf(status, now);
         const devices = devicesOf(series);
         const silent = silentDevices(devices, status, parts, now);
-        const found = verdictsWith(verdicts(status, parts), silent, status.alerts || []);
+        const found = verdictsWith(verdicts(status, parts), silent, alertsOf(status));
         markSilent(parts, silent);
         showVerdict([...found.map((one) => verdictElement(one, now)), ...notices(status, now)]);
         showTitle(found[0].state, say(found[0].says[0], found[0].says[1]));
         showChain(parts, { now, rates: this.rates, unfolded: this.unfolded, unknown: false });
-        showAlerts(status.alerts || [], now);
+        showAlerts(alertsOf(status), now);
         showDevices(
             devices,
             silent,

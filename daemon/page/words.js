@@ -36,9 +36,11 @@ export const language =
 const words = language === "ja" ? japanese : english;
 const locale = language === "ja" ? "ja-JP" : (navigator.languages || []).find((tag) => tag.startsWith("en")) || "en-GB";
 
-// The text of that key, with its {placeholders} filled in.
+// The text of that key, with its {placeholders} filled in; "one|many" where the number n decides.
 export function say(key, values = {}) {
-    return words[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+    const forms = words[key].split("|");
+    const text = values.n === "1" ? forms[0] : forms.at(-1);
+    return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
 // A name that came from outside, safe to stand in any line: what turns the direction of text is taken out.

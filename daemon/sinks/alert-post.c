@@ -62,6 +62,7 @@ static int post_start(AlertPost *p, const AuthProof *proof) {
         size_t n = p->n_headers;
         HttpSpec spec = { .method = "POST",
                 .url = proof->url,
+                .secret_path = p->target->at.url_file.text != NULL,
                 .ca_file = p->target->at.ca_file,
                 .headers = (const char *const *) p->headers,
                 .timeout = TIMEOUT_USEC,

@@ -30,7 +30,7 @@
 #include "sinks/alert-doubt.h"
 #include "sinks/alert-post.h"
 
-#define WINDOW_USEC (2 * USEC_PER_SEC)     /* what fires within it goes out in one message */
+#define WINDOW_USEC USEC_PER_SEC           /* what fires within it goes out in one message */
 #define LASTING_FACTOR 5                   /* of backoff.max: what only a person can end is tried so much more rarely */
 #define REFUSED_MAX 3                      /* alone, in a row: the target is down, whatever it says */
 #define KEY_LIFE_USEC (23 * USEC_PER_HOUR) /* LINE knows a key for a day */

@@ -163,6 +163,7 @@ static int webhook_send(Webhook *w, const AuthProof *proof) {
         size_t n = w->n_headers;
         HttpSpec spec = { .method = "POST",
                 .url = proof->url,
+                .secret_path = w->keys->at.url_file.text != NULL,
                 .ca_file = w->keys->at.ca_file,
                 .headers = (const char *const *) w->headers,
                 .timeout = w->keys->timeout,

@@ -87,11 +87,37 @@ def test_one_directory_one_sink(archive):
     assert done.returncode == 78 and "is the directory of line" in done.stderr + done.stdout
 
 
-def test_jq_reads_it(archive):
+@pytest.fixture
+def written(archive):
+    """Thirty lines in files."""
     publish(archive, range(30))
     archive.start()
     wait_until(lambda: archive.queue.is_empty("archive"), "an empty queue")
     assert archive.stop() == 0
+    return archive
+
+
+def code_of_page(language):
+    return re.search(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.M | re.S)[1]
+
+
+def test_duckdb_reads_it(written):
+    duckdb = pytest.importorskip("duckdb", reason="not installed: duckdb")
+    query = code_of_page("sql").replace("archive/", f"{written.archive}/")
+    found = dict(duckdb.connect().execute(query).fetchall())
+    assert sorted(found) == ["d0", "d1", "d2"] and [str(found[name])[14:19] for name in sorted(found)] == ["27:27", "27:28", "27:29"]
+
+
+def test_pandas_reads_it(written):
+    pytest.importorskip("pandas", reason="not installed: pandas")
+    names = {}
+    exec(code_of_page("python").replace("archive/", f"{written.archive}/"), names)
+    readings = names["readings"]
+    assert sorted(readings["n"]) == list(range(30)) and set(readings["name"]) == {"居間"} and "_id" in readings.columns
+
+
+def test_jq_reads_it(written):
+    archive = written
     command = re.search(r"^zcat .*jq .*$", PAGE.read_text(), re.M)[0]
     done = subprocess.run(["sh", "-c", command], cwd=archive.state, capture_output=True, text=True, check=False)
     found = [json.loads(line) for line in done.stdout.splitlines()]

@@ -61,7 +61,7 @@ def well():
             "publisher": {"failing": False, "failing_since": None, "paused": False, "last_publish": ago(19), "retry_at": None, "published": 4320, "rejected": 0,
                           "requests": 1440, "failures": 0, "detail": ""},
             "token": {"failing": False, "failing_since": None, "expires": ago(-2000), "retry_at": None, "detail": ""},
-            "subscriptions": [subscription()], "alerts": []}
+            "subscriptions": [subscription()]}
 
 
 def mongodb_down():
@@ -138,10 +138,25 @@ def many_parts():
     return status
 
 
+def alert_sink(rules, **target):
+    """As a subscription with alerts tells of itself."""
+    targets = [{"name": "family", "service": "line", "waiting": 0, "sent": 12, "refused": 0, "last_sent": ago(170), "failing_since": None, "retry_at": None, "detail": None,
+                **target}]
+    return subscription("projects/my-project/subscriptions/sensor-data-alerts",
+                        sink("alerts", alerts={"firing": len(rules), "pending": 0, "rules": rules, "targets": targets}))
+
+
 def alerts_firing():
     status = well()
-    status["alerts"] = [{"rule": "暑い", "source": "home", "device": "d0", "name": "Bedroom", "value": 29.4, "limit": 28.0, "since": now() - 25 * MINUTE},
-                        {"rule": "co2 high", "source": "office", "device": "d9", "name": "Study", "value": 1640, "limit": 1500, "since": now() - 3 * MINUTE}]
+    status["subscriptions"].append(alert_sink([
+        {"rule": "暑い", "source": "home", "device": "d0", "name": "Bedroom", "value": 29.4, "limit": 28.0, "since": now() - 25 * MINUTE},
+        {"rule": "co2 high", "source": "office", "device": "d9", "name": "Study", "value": 1640, "limit": 1500, "since": ago(180)}]))
+    return status
+
+
+def alert_target_down():
+    status = well()
+    status["subscriptions"].append(alert_sink([], waiting=2, failing_since=ago(700), retry_at=ago(-50), detail="HTTP 429: the monthly limit is reached"))
     return status
 
 
@@ -203,8 +218,9 @@ def nasty():
 def nasty_status():
     status = well()
     status["sources"] = [source(name, failing=True, failing_since=ago(100), detail=name) for name in NASTY]
-    status["alerts"] = [{"rule": name, "device": name, "name": name, "value": name, "since": now()} for name in NASTY]
-    status["subscriptions"][0].update(sink=sink(NASTY[0], ready=False, down_since=ago(50), detail=NASTY[1]))
+    status["subscriptions"] = [alert_sink([{"rule": name, "device": name, "name": name, "value": name, "since": now()} for name in NASTY], name=NASTY[1],
+                                          failing_since=ago(60), detail=NASTY[0]),
+                               subscription(sink_=sink(NASTY[0], ready=False, down_since=ago(50), detail=NASTY[1]))]
     return status
 
 
@@ -237,6 +253,7 @@ def values(series, start, end, points, last):
 STATES = {"well": (well, rooms, 20), "mongodb-down": (mongodb_down, rooms, 845), "pubsub-down": (pubsub_down, rooms, 48250), "source-down": (source_down, rooms, 3960),
           "outbox-full": (outbox_full, rooms, 48250), "disk-refuses": (disk_refuses, rooms, 60), "missing-subscription": (missing_subscription, rooms, 2400),
           "no-token": (no_token, rooms, 600), "starting": (starting, list, 0), "many-parts": (many_parts, rooms, 20), "alerts": (alerts_firing, rooms, 20),
+          "alert-target-down": (alert_target_down, rooms, 20),
           "silent": (well, rooms, 20), "subscriber-only": (subscriber_only, rooms, 20), "refused-reload": (refused_reload, rooms, 20), "empty": (well, list, 0),
           "fifty": (many_parts, fifty, 20), "nasty": (nasty_status, nasty, 20)}
 
@@ -334,5 +351,5 @@ class Canned:
 
 if __name__ == "__main__":
     canned = Canned(sys.argv[1] if len(sys.argv) > 1 else "well", 8481)
-    print(canned.url, "states:", *STATES)
+    print(canned.url, "states:", *STATES, flush=True)
     canned.thread.join()

@@ -19,7 +19,8 @@ SEEN = {
     "no-token": ("Pub/Sub does not work", "well waiting failing well"),
     "starting": ("Just started", "waiting well well waiting"),
     "many-parts": ("source-20 gives no readings", None),
-    "alerts": ("Alert rules fire: 2", "well well well well"),
+    "alerts": ("Alert rules fire: 2", "well well well well well"),
+    "alert-target-down": ("Alerts cannot be sent to family", "well well well failing well"),
     "silent": ("居間 is silent", "waiting well well well"),
     "subscriber-only": ("All is well", "well well"),
     "refused-reload": ("All is well", "well well well well"),
@@ -72,7 +73,7 @@ def test_dark_phone_and_japanese(view, state, look_of):
 def test_japanese_has_every_word(view):
     keys = view("well").evaluate("""async () => {
         const texts = await import('/texts.js');
-        const of = words => Object.fromEntries(Object.entries(words).map(([key, text]) => [key, (text.match(/\\{\\w+\\}/g) || []).sort().join()]));
+        const of = words => Object.fromEntries(Object.entries(words).map(([key, text]) => [key, (text.split('|').at(-1).match(/\\{\\w+\\}/g) || []).sort().join()]));
         return [of(texts.english), of(texts.japanese)];
     }""")
     assert len(keys[0]) > 100

@@ -53,14 +53,14 @@ class AlertTargets:
             return Response.json({"userId": "U0"} if right else {"message": "Authentication failed"}, 200 if right else 401)
         service = {SLACK: "slack", DISCORD: "discord", LINE: "line", HOOK: "hook", "/": "ntfy"}.get(request.path)
         if service is None:
-            return Response("no_service", 404, content_type="text/plain")
+            return Response(404, "no_service", content_type="text/plain")
         with self.lock:
             self.tried.append(service)
             mood = self.moods.get(service, lambda: None)()
         if isinstance(mood, int):
-            return Response("as you wish", mood, {"Retry-After": str(self.retry_after)} if self.retry_after else {}, "text/plain")
+            return Response(mood, "as you wish", {"Retry-After": str(self.retry_after)} if self.retry_after else {}, "text/plain")
         if mood == "page":
-            return Response("<!DOCTYPE html><title>Log in</title>", 200, content_type="text/html")
+            return Response(200, "<!DOCTYPE html><title>Log in</title>", content_type="text/html")
         return getattr(self, "_" + service)(request, json.loads(request.body))
 
     def _accept(self, *message):
@@ -69,11 +69,11 @@ class AlertTargets:
 
     def _slack(self, request, body, service="slack", room=40000):
         if not isinstance(body.get("text"), str) or not body["text"]:
-            return Response("invalid_payload", 400, content_type="text/plain")
+            return Response(400, "invalid_payload", content_type="text/plain")
         if len(body["text"]) > room:
-            return Response("msg_too_long", 400, content_type="text/plain")
+            return Response(400, "msg_too_long", content_type="text/plain")
         self._accept(service, body["text"].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"), None, body)
-        return Response("ok", content_type="text/plain")
+        return Response(200, "ok", content_type="text/plain")
 
     def _discord(self, request, body):
         return self._slack(request, body, "discord", 2000)
@@ -100,4 +100,4 @@ class AlertTargets:
 
     def _hook(self, request, body):
         self._accept("hook", body.get("message") or json.dumps(body), request.headers.get("idempotency-key"), body)
-        return Response("", 204)
+        return Response(204)

@@ -27,7 +27,7 @@ def make(directory):
     _, other = _authority("another test CA", now)
     (directory / "ca.pem").write_bytes(_pem(ca))
     (directory / "other-ca.pem").write_bytes(_pem(other))
-    local = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    local = [x509.DNSName("localhost"), x509.DNSName("pubsub.example"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     pairs = {"server": (local, now - _DAY, now + 30 * _DAY), "expired": (local, now - 30 * _DAY, now - _DAY),
              "wrong-host": ([x509.DNSName("example.org")], now - _DAY, now + 30 * _DAY), "client": (local, now - _DAY, now + 30 * _DAY)}
     paths = {name.replace("-", "_"): _write_pair(directory, name, *_leaf(name, ca, ca_key, *spec)) for name, spec in pairs.items()}

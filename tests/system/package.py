@@ -2,13 +2,15 @@
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("SENSORQD_TEST_BUILD", "/var/tmp/sensorqd-tests")) / "system"
-PARTS = ["lib", "daemon", "config", "systemd", "docs", "debian", "meson.build", "meson_options.txt", "tests/meson.build", "tests/daemon", "README.md", "NEWS.md", "LICENSE"]
+PARTS = ["lib", "daemon", "config", "systemd", "docs", "debian", "meson.build", "meson_options.txt", "tests/meson.build", "README.md", "CONTRIBUTING.md", "SECURITY.md", "NEWS.md", "LICENSE"]
+PARTS += [f"tests/{name}" for name in re.findall(r"^subdir\('(\w+)'\)", (REPO / "tests" / "meson.build").read_text(), re.M)]  # read without the tests, too
 KEPT = 3  # builds, newest first
 
 
@@ -54,7 +56,7 @@ def _build(directory):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target)
     options = f"noautodbgsym parallel={os.cpu_count()}"
-    run("dpkg-buildpackage", "-b", "-us", "-uc", cwd=source, env={**os.environ, "DEB_BUILD_OPTIONS": options})
+    run(source / "debian" / "build", directory, env={**os.environ, "DEB_BUILD_OPTIONS": options})
     shutil.rmtree(source)
 
 

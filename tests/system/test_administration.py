@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from harness import wait_until
 from house import House
+from services.connect_proxy import ConnectProxy
 from services.mongodb import MongoDB
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "OPERATIONS.md").read_text()
@@ -106,6 +107,48 @@ def test_encrypted_credential(machine, house):
     machine.run("sh", "-ec", lines[-1])
     house.wait_count(5)
     assert house.mongodb.user[1] not in machine.run("cat", "/etc/sensorqd/mongodb.password.cred").stdout
+
+
+def test_a_verb_sees_an_encrypted_credential(machine, house):
+    """By the page's line; without it `check` says that the secret is missing."""
+    house.move_in(machine)
+    machine.run("systemd-creds", "setup", check=False)
+    machine.run("sh", "-ec", "\n".join(commands("systemd-creds encrypt")[:-1]).replace("--name", "--with-key=host --name"))
+    assert machine.run("sensorqd", "check", check=False).returncode == 77
+    [line] = commands("systemd-run")
+    shown = machine.run("sh", "-ec", line, check=False)
+    assert re.search(r"^ok +mongodb ", shown.stdout, re.M) and "FAIL" not in shown.stdout, shown.stdout + shown.stderr
+
+
+def test_alarm_by_mail(running, house):
+    """Nothing while all is well; what is wrong, once it is."""
+    house.wait_count(5)
+    running.write("/usr/local/bin/mail", "#!/bin/sh\ncat >/root/mail-$2\n")
+    running.run("chmod", "755", "/usr/local/bin/mail")
+    running.run("sh", "-ec", block("alarm").replace("sudo ", "").replace("sleep 60", "sleep 1").replace('"sensorqd: something is wrong"', "alarm"))
+    assert running.systemctl("is-active", "sensorqd-watch.timer").stdout.strip() == "active"
+    wait_until(lambda: running.systemctl("start", "sensorqd-watch", check=False).returncode == 0, "a look at a machine where all is well")
+    running.systemctl("stop", "sensorqd")
+    running.run("rm", "-f", "/root/mail-alarm")  # it may not have been well at once
+    running.systemctl("start", "sensorqd-watch", check=False)
+    mail = wait_until(lambda: running.path("/root/mail-alarm").exists() and "no status of a daemon" in (text := running.read("/root/mail-alarm")) and text, "the mail")
+    assert "Active: inactive" in mail
+
+
+def test_behind_a_proxy(machine, house):
+    """Both ways of the page, through a proxy that is the only way."""
+    with ConnectProxy() as proxy:
+        config = house.config()
+        config["pubsub"]["endpoint"] = house.pubsub.url.replace("127.0.0.1", "pubsub.example")  # a name that only the proxy knows
+        house.move_in(machine, config)
+        lines = block("proxy").replace("sudo ", "").replace("proxy.lan:3128", f"127.0.0.1:{proxy.port}").replace(" no_proxy=localhost,127.0.0.1", "")
+        [check] = [line.replace("sudo ", "env ") for line in commands("https_proxy=http://proxy.lan:3128 sensorqd check")]
+        shown = machine.run("sh", "-ec", check.replace("proxy.lan:3128", f"127.0.0.1:{proxy.port}"), check=False)
+        assert "FAIL" not in shown.stdout and proxy.connects > 0, shown.stdout
+        before = proxy.connects
+        machine.run("sh", "-ec", lines)
+        house.wait_count(5)
+        assert proxy.connects > before
 
 
 def test_missing_credentials_directory_is_243(machine, house):
