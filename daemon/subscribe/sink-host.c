@@ -98,6 +98,8 @@ static SinkHost *sink_host_unref(SinkHost *host) {
                 return NULL;
         if (host->self)
                 host->self = host->type->close(host->self);
+        if (host->self)
+                return NULL; /* a thread of the type reads the messages */
         clear_work(host);
         host->batch = batch_free(host->batch);
         if (host->seen_fd >= 0)
@@ -229,6 +231,15 @@ void sink_host_figures(const SinkHost *host, SinkFigures *ret) {
         *ret = (SinkFigures){};
         if (host->type->figures)
                 host->type->figures(host->self, ret);
+}
+
+void sink_host_tell(SinkHost *host, SinkNews news) {
+        if (host->type->told)
+                host->type->told(host->self, news);
+}
+
+bool sink_host_is_working(const SinkHost *host) {
+        return host->type->is_busy && host->type->is_busy(host->self);
 }
 
 /* ---- life ---- */

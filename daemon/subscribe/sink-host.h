@@ -33,3 +33,6 @@ SinkWork *sink_host_work(SinkHost *host, SinkStep *ret_step);
 const char *sink_host_place(const SinkHost *host);
 /* What the type tells of itself; zeros where it has nothing to tell. */
 void sink_host_figures(const SinkHost *host, SinkFigures *ret);
+/* SinkType.told() and is_busy(); nothing, and false, where the type has none. */
+void sink_host_tell(SinkHost *host, SinkNews news);
+bool sink_host_is_working(const SinkHost *host);

@@ -81,12 +81,20 @@ const SinkMeans *sink_host_means(const SinkHost *host);
 void sink_host_enter(SinkHost *host);
 void sink_host_leave(SinkHost *host);
 
-enum { SINK_SEEN_WRITABLE = 1, SINK_SEEN_LOST = 2 };
-/* The type sees that its remote takes writes again, or that it is gone. From any thread. */
+enum { SINK_SEEN_WRITABLE = 1, SINK_SEEN_LOST = 2, SINK_SEEN_IDLE = 4 };
+/* The type sees that its remote takes writes again, or that it is gone; or what is_busy() says is another thing now.
+ * From any thread. */
 void sink_host_seen(SinkHost *host, unsigned seen);
 
 /* The answer of what was asked last is there. For types that do not block; also from inside the question. */
 void sink_host_answer(SinkHost *host);
+
+/* What happens around a type. */
+typedef enum SinkNews {
+        SINK_NEWS_ANSWERED, /* a pull of its subscription was, with messages or without */
+        SINK_NEWS_DEAF,     /* a pull failed */
+        SINK_NEWS_STOP,     /* nothing new is to be begun */
+} SinkNews;
 
 /* What a type tells of itself beyond what all sinks tell. Owned by the type, valid until it is asked again. */
 typedef struct SinkFigures {
@@ -152,7 +160,12 @@ typedef struct SinkType {
         /* Tries once to keep every message of *work* apart, with its reason and detail. NULL: the shared half keeps
          * them in state_dir (rejected.h). */
         void (*set_apart)(void *self, SinkWork *work);
+        /* NULL when it is closed. A type that does not block answers itself where a thread of its own is still in the
+         * middle of a write: the messages are left to that, and all of it goes with the process. */
         void *(*close)(void *self);
+        /* For a type that has more to do than to store what it is given; always on the loop. NULL: it has not. */
+        void (*told)(void *self, SinkNews news);
+        bool (*is_busy)(const void *self); /* something is not to be cut off, neither by a stop nor by a reload */
         /* On the loop, of a type that does not block. NULL: it has none. */
         void (*figures)(void *self, SinkFigures *ret);
         const SinkAdmin *admin;     /* NULL: the verbs have nothing to ask */

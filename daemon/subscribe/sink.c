@@ -250,6 +250,8 @@ static void on_seen(void *userdata, unsigned seen) {
                 if (s->state == STATE_DOWN || s->state == STATE_RETRYING)
                         sink_try_early(s);
         }
+        if (seen & SINK_SEEN_IDLE)
+                sink_changed(s);
         if ((seen & SINK_SEEN_LOST) && s->state == STATE_READY) {
                 sink_probe(s); /* idle: ask before the next batch is pulled */
                 sink_changed(s);
@@ -650,6 +652,7 @@ void sink_stop(Sink *s) {
         if (s->state == STATE_STOPPED)
                 return;
         sink_move(s, STATE_STOPPED);
+        sink_host_tell(s->host, SINK_NEWS_STOP);
         loop_off(s->retry);
         s->retry_at = 0;
         if (retrying)
@@ -659,7 +662,12 @@ void sink_stop(Sink *s) {
 }
 
 bool sink_is_busy(const Sink *s) {
-        return sink_current(s) && sink_host_is_busy(s->host);
+        return (sink_current(s) && sink_host_is_busy(s->host)) ||
+               (s->state == STATE_STOPPED && sink_host_is_working(s->host));
+}
+
+void sink_heard(Sink *s, bool answered) {
+        sink_host_tell(s->host, answered ? SINK_NEWS_ANSWERED : SINK_NEWS_DEAF);
 }
 
 bool sink_is_ready(const Sink *s) {

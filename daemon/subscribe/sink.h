@@ -63,7 +63,9 @@ void sink_let_go(Sink *sink, const Batch *batch);
 /* No new try is started; a batch that is not in a write right now comes back at once, the other one when its write
  * returns. */
 void sink_stop(Sink *sink);
-/* A write is under way. */
+/* A pull of the subscription was answered, with messages or without, or failed. */
+void sink_heard(Sink *sink, bool answered);
+/* A write is under way; after sink_stop() also: the type has something to bring to its end. */
 bool sink_is_busy(const Sink *sink);
 /* Whole batches are welcome, now or after the write under way. */
 bool sink_is_ready(const Sink *sink);

@@ -270,6 +270,7 @@ static void on_pull_answer(void *userdata) {
         PullsStatus pulls;
 
         pulls_status(s->pulls, &pulls);
+        sink_heard(s->sink, pulls.failures == 0);
         if (s->ready && s->n_held == 0 && pulls.emptied >= pulls.last) {
                 s->oldest_left = 0; /* the queue has nothing that is not out with somebody */
                 s->emptied = true;
