@@ -25,6 +25,9 @@
 #define EVENT_APART_FAILING "361249f86d244e3db0cca97d5bb2b9cd" /* cannot be stored, nor be set apart */
 #define EVENT_APART_RECOVERED "b8e5c4517a9a46d09196659bb514b9d6"
 #define EVENT_READING_REJECTED "05dc2d3c8aa64a0dba86ebd2cc37ca62" /* kept in the rejected collection or the outbox's rejected table */
+#define EVENT_ALERT_FIRING "45c548acb9564827a10ba9678676337a"   /* a rule holds, and is told */
+#define EVENT_ALERT_RESOLVED "140b54fac98145a99bd358fe43192b57" /* it is over */
+#define EVENT_ALERTS_DAMAGED "3b96b22625874ea289272ec6712e1d19" /* alerts.sqlite was set aside */
 #define EVENT_ALERT_TARGET_DOWN "4354cf5f75d44f32b3f9d74c8f797cdf" /* alerts wait: it cannot be reached, or refuses everything */
 #define EVENT_ALERT_TARGET_UP "f422d28435a04a78bba7f27400283aa2"
 #define EVENT_ALERT_REFUSED "ee986bc7928948fca843f25205d3c3e0" /* one message is given up: its target takes others */
@@ -65,5 +68,6 @@
 #define FIELD_BYTES "SENSORQD_OUTBOX_BYTES"
 #define FIELD_FILE "SENSORQD_FILE"
 #define FIELD_COLLECTION "SENSORQD_COLLECTION"
+#define FIELD_RULE "SENSORQD_RULE" /* name of an alert's rule */
 #define FIELD_TARGET "SENSORQD_TARGET" /* of alerts */
 /* clang-format on */

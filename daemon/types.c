@@ -13,6 +13,7 @@
         type(mqtt)
 
 #define SINKS(type) \
+        type(alert) \
         type(file) \
         type(mongodb) \
         type(webhook)

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the sender is given of the book, and brings back. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/err.h"
+#include "lib/text.h"
+#include "sinks/alert-book.h"
+
+#define FIRING_MAX 200 /* of a status */
+
+/* ---- receipts ---- */
+
+/* As it is now; of what may have been sent, as it was. */
+static const char *value_of(const AlertDevice *device, const AlertEntry *entry) {
+        const AlertSlot *slot = entry->watch == SIZE_MAX ? NULL : alert_device_find(device, entry->watch);
+
+        return slot && entry->seal[0] == '\0' ? slot->value : entry->value;
+}
+
+static void receive(const AlertBook *book, const AlertDevice *device, AlertEntry *entry, const AlertReceipt *receipt,
+        const AlertMoment *moment) {
+        char value[ALERT_VALUE_SIZE] = "";
+        AlertNext next;
+
+        if (alert_book_due(book, device, entry, moment, &next) == ALERT_IS_DUE) {
+                if (receipt->verdict == ALERT_SEALED)
+                        text_copy(value, sizeof(value), value_of(device, entry));
+                alert_entry_receive(entry, next.kind, receipt);
+                if (receipt->verdict == ALERT_SEALED)
+                        memcpy(entry->value, value, sizeof(value));
+        }
+        if (alert_book_due(book, device, entry, moment, &next) == ALERT_IS_DONE)
+                entry->gone = entry->dirty = true;
+}
+
+void alert_book_receive(AlertBook *book, const AlertExchange *exchange, const AlertMoment *moment) {
+        for (size_t i = 0; exchange->n_receipts > 0 && i < book->n_devices; i++)
+                for (AlertEntry *entry = book->devices[i]->entries; entry; entry = entry->next)
+                        for (size_t k = 0; k < exchange->n_receipts && !entry->gone; k++)
+                                if (entry->id == exchange->receipts[k].id)
+                                        receive(book, book->devices[i], entry, &exchange->receipts[k], moment);
+}
+
+/* ---- what is due ---- */
+
+typedef struct Candidate {
+        const AlertDevice *device;
+        const AlertEntry *entry;
+        AlertNext next;
+} Candidate;
+
+/* Those that may have been sent first; then those that were not given back so often; then the oldest. */
+static int compare_candidates(const void *a, const void *b) {
+        const Candidate *one = a, *other = b;
+        bool sealed = one->entry->seal[0] != '\0';
+
+        if (sealed != (other->entry->seal[0] != '\0'))
+                return sealed ? -1 : 1;
+        if (one->entry->turn != other->entry->turn)
+                return one->entry->turn > other->entry->turn ? 1 : -1;
+        if (one->next.at != other->next.at)
+                return one->next.at > other->next.at ? 1 : -1;
+        return strcmp(one->entry->target, other->entry->target) ?: strcmp(one->entry->rule, other->entry->rule);
+}
+
+static size_t collect(const AlertBook *book, Candidate *ret, AlertExchange *exchange, const AlertMoment *moment) {
+        size_t n = 0;
+
+        exchange->next = 0;
+        for (size_t i = 0; i < book->n_devices; i++)
+                for (const AlertEntry *entry = book->devices[i]->entries; entry; entry = entry->next) {
+                        Candidate c = { .device = book->devices[i], .entry = entry };
+                        AlertDue due =
+                                entry->gone ? ALERT_IS_DONE : alert_book_due(book, c.device, entry, moment, &c.next);
+
+                        if (due == ALERT_IS_DUE)
+                                ret[n++] = c;
+                        else if (due == ALERT_IS_LATER && c.next.at != USEC_INFINITY &&
+                                 (exchange->next == 0 || c.next.at < exchange->next))
+                                exchange->next = c.next.at;
+                }
+        return n;
+}
+
+static const char *text_or_null(const char *text) {
+        return text && text[0] != '\0' ? text : NULL;
+}
+
+/* The rule's own text, where it has one of that kind. */
+static const char *template_of(const AlertBook *book, const Candidate *c) {
+        const AlertRule *rule = c->entry->watch == SIZE_MAX ? NULL : book->rules->items[c->entry->watch].rule;
+
+        if (!rule || c->next.kind == ALERT_ENDED || c->next.kind == ALERT_REMOVED)
+                return NULL;
+        return c->next.kind == ALERT_RESOLVED ? rule->resolved : rule->message;
+}
+
+/* Points *ret* at copies of the texts; *block* owns them. */
+static int copy_texts(AlertNotice *ret, const Candidate *c, char **block) {
+        const struct {
+                const char **to, *from;
+        } texts[] = { { &ret->target, c->entry->target }, { &ret->rule, c->entry->rule },
+                { &ret->source, text_or_null(c->device->source) }, { &ret->device, text_or_null(c->device->id) },
+                { &ret->name, text_or_null(c->device->name) }, { &ret->site, text_or_null(c->device->site) },
+                { &ret->field, c->entry->field }, { &ret->value, text_or_null(value_of(c->device, c->entry)) },
+                { &ret->limit, c->entry->limit } };
+        size_t size = 0;
+        char *end;
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                size += texts[i].from ? strlen(texts[i].from) + 1 : 0;
+        end = *block = malloc(size + 1);
+        if (!end)
+                return -ENOMEM;
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                *texts[i].to = texts[i].from ? end : NULL;
+                if (texts[i].from)
+                        end = stpcpy(end, texts[i].from) + 1;
+        }
+        return 0;
+}
+
+static int make_notice(const AlertBook *book, const Candidate *c, AlertNotice *ret, char **block) {
+        const AlertEntry *entry = c->entry;
+        bool sealed = entry->seal[0] != '\0';
+
+        *ret = (AlertNotice){ .id = entry->id,
+                .kind = c->next.kind,
+                .test = entry->test,
+                .span = entry->span,
+                .since = sealed                                      ? entry->sealed_since
+                         : entry->ended > 0 && entry->told_since > 0 ? entry->told_since
+                                                                     : entry->since,
+                .until = sealed ? entry->sealed_until : entry->until,
+                .at = c->next.at,
+                .text = template_of(book, c) };
+        memcpy(ret->key, entry->seal, sizeof(ret->key));
+        return copy_texts(ret, c, block);
+}
+
+static int make_notices(const AlertBook *book, const Candidate *candidates, size_t n, AlertExchange *exchange) {
+        exchange->waiting = n;
+        if (n > ALERT_EXCHANGE_MAX)
+                n = ALERT_EXCHANGE_MAX;
+        exchange->notices = calloc(n + 1, sizeof(AlertNotice));
+        exchange->texts = calloc(n + 1, sizeof(char *));
+        if (!exchange->notices || !exchange->texts)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                int r = make_notice(book, &candidates[i], &exchange->notices[i], &exchange->texts[i]);
+
+                if (r < 0)
+                        return r;
+                exchange->n_notices = exchange->n_texts = i + 1;
+        }
+        return 0;
+}
+
+int alert_book_give(const AlertBook *book, AlertExchange *exchange, const AlertMoment *moment) {
+        Candidate *candidates = calloc(book->n_entries + 1, sizeof(Candidate));
+        size_t n;
+        int r;
+
+        if (!candidates)
+                return -ENOMEM;
+        n = collect(book, candidates, exchange, moment);
+        if (n > 1)
+                qsort(candidates, n, sizeof(Candidate), compare_candidates);
+        r = make_notices(book, candidates, n, exchange);
+        free(candidates);
+        return r;
+}
+
+/* ---- figures ---- */
+
+static int append_member(Bytes *json, const char *name, const char *text) {
+        int r = bytes_append_format(json, ",\"%s\":", name);
+
+        return r < 0 ? r : !text ? bytes_append_text(json, "null") : bytes_append_json_string(json, text, strlen(text));
+}
+
+/* A number as such, a text in quotes. */
+static int append_value(Bytes *json, const char *name, const char *value, bool number) {
+        return number && value && value[0] ? bytes_append_format(json, ",\"%s\":%s", name, value)
+                                           : append_member(json, name, text_or_null(value));
+}
+
+static int append_firing(const AlertBook *book, const AlertDevice *device, const AlertSlot *slot, Bytes *json) {
+        const AlertWatch *watch = &book->rules->items[slot->watch];
+        const struct {
+                const char *name, *text;
+        } members[] = { { "rule", watch->rule->name }, { "source", device->source }, { "device", device->id },
+                { "name", device->name }, { "field", watch->rule->field } };
+        bool number = watch->logic.test == ALERT_ABOVE || watch->logic.test == ALERT_BELOW;
+        char since[CLOCK_RFC3339_SIZE];
+        int r = bytes_append_format(
+                json, "%s{\"since\":\"%s\"", json->size > 1 ? "," : "", clock_format_rfc3339(slot->state.since, since));
+
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(members); i++)
+                r = append_member(json, members[i].name, text_or_null(members[i].text));
+        if (r == 0)
+                r = append_value(json, "value", slot->value, number);
+        if (r == 0)
+                r = append_value(json, "limit", watch->limit, number);
+        return r < 0 ? r : bytes_append_text(json, "}");
+}
+
+int alert_book_figures(const AlertBook *book, AlertFigures *ret, Bytes *json) {
+        int r = bytes_append_text(json, "[");
+
+        *ret = (AlertFigures){};
+        for (size_t i = 0; r == 0 && i < book->n_devices; i++) {
+                const AlertDevice *device = book->devices[i];
+
+                ret->devices += device->key.size > 0 && device->n_slots > 0;
+                for (size_t k = 0; r == 0 && k < device->n_slots; k++) {
+                        const AlertSlot *slot = &device->slots[k];
+
+                        ret->pending += slot->state.phase == PHASE_PENDING;
+                        if (slot->said && ret->firing++ < FIRING_MAX)
+                                r = append_firing(book, device, slot, json);
+                }
+        }
+        return r < 0 ? r : bytes_append_text(json, "]");
+}

@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sinks/alert-book.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/array.h"
+#include "lib/json.h"
+#include "lib/text.h"
+
+/* What is older than this when it is judged may be history: it is not told of while the device catches up, ... */
+#define OLD_USEC (2 * USEC_PER_MINUTE)
+/* ... which has come to an end when nothing newer came for so long. */
+#define QUIET_USEC (5 * USEC_PER_SEC)
+/* A device that is behind for so long is not catching up: its times are wrong, or come late for ever. */
+#define CATCHING_MAX_USEC (10 * USEC_PER_MINUTE)
+/* After we heard nothing, the first messages may take so long: until then time alone brings nothing. */
+#define CALM_USEC (30 * USEC_PER_SEC)
+
+/* ---- life ---- */
+
+int alert_book_new(const AlertConfig *config, const AlertRules *rules, AlertBook **ret) {
+        AlertBook *book = calloc(1, sizeof(AlertBook));
+
+        if (book)
+                book->known = calloc(rules->n + 1, sizeof(size_t));
+        if (!book || !book->known) {
+                free(book);
+                return -ENOMEM;
+        }
+        book->config = config;
+        book->rules = rules;
+        *ret = book;
+        return 0;
+}
+
+AlertBook *alert_book_free(AlertBook *book) {
+        if (!book)
+                return NULL;
+        for (size_t i = 0; i < book->n_devices; i++)
+                (void) alert_device_free(book->devices[i]);
+        free(book->devices);
+        free(book->known);
+        bytes_done(&book->ahead_device);
+        free(book);
+        return NULL;
+}
+
+static int compare_keys(Slice a, Slice b) {
+        size_t size = a.size < b.size ? a.size : b.size;
+        int order = size > 0 ? memcmp(a.data, b.data, size) : 0;
+
+        return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+/* Where a device of that key stands, or would. */
+static size_t find_device(const AlertBook *book, Slice key, bool *ret_found) {
+        size_t low = 0, high = book->n_devices;
+
+        *ret_found = false;
+        while (low < high && !*ret_found) {
+                size_t middle = (low + high) / 2;
+                int order = compare_keys(key, book->devices[middle]->key);
+
+                *ret_found = order == 0;
+                if (order > 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return high;
+}
+
+int alert_book_device(AlertBook *book, Slice key, AlertDevice **ret) {
+        bool found;
+        size_t at = find_device(book, key, &found);
+        int r;
+
+        if (found) {
+                *ret = book->devices[at];
+                return 0;
+        }
+        r = array_reserve(&book->devices, &book->allocated, book->n_devices + 1, sizeof(AlertDevice *));
+        if (r == 0)
+                r = alert_device_new(key, ret);
+        if (r < 0)
+                return r;
+        memmove(&book->devices[at + 1], &book->devices[at], (book->n_devices - at) * sizeof(AlertDevice *));
+        book->devices[at] = *ret;
+        book->n_devices++;
+        return 0;
+}
+
+void alert_book_adopt(AlertBook *book, AlertDevice *device, AlertEntry *entry) {
+        entry->next = device->entries;
+        device->entries = entry;
+        book->n_entries++;
+}
+
+/* ---- beginning and end ---- */
+
+static AlertEntry *find_entry(const AlertDevice *device, const AlertWatch *watch, const char *target) {
+        AlertEntry *entry = device->entries;
+
+        while (entry && (entry->gone || strcmp(entry->rule_key, watch->key) != 0 || strcmp(entry->target, target) != 0))
+                entry = entry->next;
+        return entry;
+}
+
+static int copy_text(const char *text, char **ret) {
+        *ret = text ? strdup(text) : NULL;
+        return text && !*ret ? -ENOMEM : 0;
+}
+
+static int new_entry(const AlertBook *book, size_t watch, const char *target, AlertEntry **ret) {
+        const AlertWatch *of = &book->rules->items[watch];
+        _cleanup_(alert_entry_freep) AlertEntry *entry = calloc(1, sizeof(AlertEntry));
+        int r = entry ? copy_text(target, &entry->target) : -ENOMEM;
+
+        if (r == 0)
+                r = copy_text(of->rule->name, &entry->rule);
+        if (r == 0)
+                r = copy_text(of->rule->field, &entry->field);
+        if (r == 0)
+                r = copy_text(of->limit, &entry->limit);
+        if (r < 0)
+                return r;
+        memcpy(entry->rule_key, of->key, sizeof(entry->rule_key));
+        entry->watch = watch;
+        entry->test = of->logic.test;
+        entry->span = of->logic.stale;
+        *ret = cleanup_steal(entry);
+        return 0;
+}
+
+/* The entry for one target of a rule; *ret* NULL: there is no room for one. */
+static int need_entry(AlertBook *book, AlertDevice *device, size_t watch, const char *target, AlertEntry **ret) {
+        int r;
+
+        *ret = find_entry(device, &book->rules->items[watch], target);
+        if (*ret)
+                return 0;
+        if (book->n_entries >= ALERT_ENTRIES_MAX) {
+                book->left_out++;
+                return 0;
+        }
+        r = new_entry(book, watch, target, ret);
+        if (r == 0)
+                alert_book_adopt(book, device, *ret);
+        return r;
+}
+
+/* What may have been sent stays as it is. */
+static void note_value(AlertEntry *entry, const AlertSlot *slot) {
+        if (entry->seal[0] == '\0')
+                memcpy(entry->value, slot->value, sizeof(entry->value));
+}
+
+static int fire(AlertBook *book, AlertDevice *device, AlertSlot *slot, usec_t wall) {
+        const AlertRule *rule = book->rules->items[slot->watch].rule;
+        AlertEntry *entry;
+
+        slot->fired = wall;
+        for (size_t i = 0; i < book->config->n_targets; i++) {
+                const char *target = book->config->targets[i].name;
+                int r = alert_config_tells(rule, target) ? need_entry(book, device, slot->watch, target, &entry) : 1;
+
+                if (r < 0)
+                        return r;
+                if (r > 0 || !entry)
+                        continue;
+                alert_entry_fire(entry, slot->state.since, wall);
+                note_value(entry, slot);
+        }
+        return 0;
+}
+
+static void cease(const AlertDevice *device, AlertSlot *slot, usec_t until, usec_t wall) {
+        slot->fired = 0;
+        for (AlertEntry *entry = device->entries; entry; entry = entry->next)
+                if (entry->watch == slot->watch && !entry->gone) {
+                        alert_entry_cease(entry, until, wall, false);
+                        note_value(entry, slot);
+                }
+}
+
+/* ---- after it was read ---- */
+
+static bool has_target(const AlertConfig *config, const char *name) {
+        for (size_t i = 0; i < config->n_targets; i++)
+                if (strcmp(config->targets[i].name, name) == 0)
+                        return true;
+        return false;
+}
+
+static void settle_entry(const AlertBook *book, const AlertDevice *device, AlertEntry *entry, usec_t wall) {
+        const AlertSlot *slot;
+
+        slot = entry->watch == SIZE_MAX ? NULL : alert_device_find(device, entry->watch);
+        if (!has_target(book->config, entry->target))
+                entry->gone = entry->dirty = true;
+        else if (!slot || !alert_config_tells(book->rules->items[entry->watch].rule, entry->target))
+                alert_entry_cease(entry, wall, wall, true);
+}
+
+/* Targets that a rule tells since a reload are told of what fires already. */
+static int settle_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot, const AlertMoment *moment) {
+        const AlertWatch *watch = &book->rules->items[slot->watch];
+        AlertEntry *entry;
+
+        slot->moved = moment->now + CALM_USEC - QUIET_USEC;
+        slot->catching = moment->now;
+        for (size_t i = 0; slot->state.phase == PHASE_FIRING && i < book->config->n_targets; i++) {
+                const char *target = book->config->targets[i].name;
+                int r;
+
+                if (!alert_config_tells(watch->rule, target) || find_entry(device, watch, target))
+                        continue;
+                r = need_entry(book, device, slot->watch, target, &entry);
+                if (r < 0)
+                        return r;
+                if (!entry)
+                        continue;
+                alert_entry_fire(entry, slot->state.since, slot->fired);
+                note_value(entry, slot);
+        }
+        return 0;
+}
+
+int alert_book_settle(AlertBook *book, const AlertMoment *moment) {
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < book->n_devices; i++) {
+                AlertDevice *device = book->devices[i];
+
+                book->n_slots += device->n_slots;
+                for (AlertEntry *entry = device->entries; entry; entry = entry->next)
+                        settle_entry(book, device, entry, moment->wall);
+                for (size_t k = 0; r == 0 && k < device->n_slots; k++)
+                        r = settle_slot(book, device, &device->slots[k], moment);
+        }
+        return r;
+}
+
+/* ---- messages ---- */
+
+/* A value as a reader would say it, cut. */
+static void set_value(AlertSlot *slot, Slice value) {
+        char text[ALERT_VALUE_SIZE * 6]; /* \uXXXX is a byte, or some */
+        size_t size = 0;
+
+        if (!value.data || value.data[0] == '{' || value.data[0] == '[')
+                return;
+        if (value.data[0] != '"' && value.size < sizeof(slot->value)) {
+                *(char *) mempcpy(slot->value, value.data, value.size) = '\0';
+                return;
+        }
+        if (value.data[0] == '"')
+                value = (Slice){ value.data + 1, value.size - 2 };
+        if (value.size >= sizeof(text) || json_unescape(value, text, &size) < 0)
+                size = text_cut(value.data, value.size, ALERT_VALUE_SIZE - 1), memcpy(text, value.data, size);
+        text[size] = '\0';
+        text_copy(slot->value, sizeof(slot->value), text);
+}
+
+static bool get_time(Slice value, usec_t *ret) {
+        int64_t msec;
+
+        if (value.size < 3 || value.data[0] != '"' || !clock_parse_rfc3339(value.data + 1, value.size - 2, &msec) ||
+                msec <= 0)
+                return false;
+        *ret = (usec_t) msec * USEC_PER_MSEC;
+        return true;
+}
+
+static AlertLife life_of(const AlertRules *rules, const AlertWatch *watch, const AlertReading *reading) {
+        AlertLife life = { .at = reading->at, .offline = slice_equal(reading->values[rules->online], "false") };
+        usec_t created;
+
+        if (life.offline)
+                return life;
+        if (!watch->has_field)
+                life.heard = reading->at;
+        else if (reading->values[watch->field].data && !slice_equal(reading->values[watch->field], "null"))
+                life.heard = get_time(reading->values[watch->created], &created) && created < reading->at ? created
+                                                                                                          : reading->at;
+        return life;
+}
+
+static void note_pace(AlertSlot *slot, const AlertMoment *moment) {
+        if (moment->wall <= slot->state.judged + OLD_USEC)
+                slot->catching = 0;
+        else if (slot->catching == 0 || moment->now > slot->moved + CATCHING_MAX_USEC)
+                slot->catching = moment->now;
+        slot->moved = moment->now;
+}
+
+static int judge_slot(
+        AlertBook *book, AlertDevice *device, AlertSlot *slot, const AlertReading *reading, const AlertMoment *moment) {
+        const AlertWatch *watch = &book->rules->items[slot->watch];
+        Slice value = watch->has_field ? reading->values[watch->field] : (Slice){};
+        AlertMove move;
+
+        if (watch->logic.test == ALERT_STALE) {
+                AlertLife life = life_of(book->rules, watch, reading);
+
+                move = alert_judge_life(&watch->logic, &slot->state, &life, moment->wall);
+        } else
+                move = alert_judge_message(
+                        &watch->logic, &slot->state, reading->at, alert_judge_value(&watch->logic, value));
+        if (move == ALERT_OLD)
+                return 0;
+        set_value(slot, value);
+        note_pace(slot, moment);
+        device->dirty = true;
+        if (move == ALERT_FIRED)
+                return fire(book, device, slot, moment->wall);
+        if (move == ALERT_CEASED)
+                cease(device, slot, reading->at, moment->wall);
+        return 0;
+}
+
+static int judge(AlertBook *book, const AlertReading *reading, const AlertMoment *moment) {
+        size_t room = book->n_slots < ALERT_SLOTS_MAX ? ALERT_SLOTS_MAX - book->n_slots : 0, added;
+        AlertDevice *device;
+        int r = alert_book_device(book, reading->device, &device);
+
+        if (r == 0)
+                r = alert_device_describe(device, reading);
+        if (r == 0)
+                r = alert_device_place(device, book->rules, reading, room, &added);
+        if (r < 0)
+                return r;
+        book->n_slots += added;
+        book->left_out += book->n_slots >= ALERT_SLOTS_MAX && added == room;
+        if (reading->ahead && book->ahead++ == 0)
+                (void) bytes_append(&book->ahead_device, reading->device.data, reading->device.size);
+        for (size_t i = 0; r == 0 && i < device->n_slots; i++)
+                if (device->slots[i].matches)
+                        r = judge_slot(book, device, &device->slots[i], reading, moment);
+        return r;
+}
+
+int alert_book_judge(AlertBook *book, const AlertReadings *readings, const AlertMoment *moment) {
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < readings->n; i++)
+                r = judge(book, &readings->items[i], moment);
+        return r;
+}
+
+/* ---- time ---- */
+
+/* Until when (clock_now()) the slot catches up with what is past, so that what it says may be over in a moment; 0: it
+ * does not. */
+static usec_t held_until(const AlertSlot *slot, const AlertMoment *moment) {
+        usec_t quiet = slot->moved + QUIET_USEC, patience = slot->catching + CATCHING_MAX_USEC;
+        usec_t until = quiet < patience ? quiet : patience;
+
+        return moment->wall > slot->state.judged + OLD_USEC && moment->now < until ? until : 0;
+}
+
+typedef struct Pass {
+        AlertBook *book;
+        const AlertMoment *moment;
+        AlertBookEach each;
+        void *userdata;
+        usec_t next; /* wall time */
+} Pass;
+
+static void wake_at(Pass *pass, usec_t wall) {
+        if (wall < pass->next)
+                pass->next = wall;
+}
+
+/* The same for a time of clock_now(). */
+static void wake_in(Pass *pass, usec_t now) {
+        wake_at(pass, pass->moment->wall + (now > pass->moment->now ? now - pass->moment->now : 0));
+}
+
+/* Whether time may speak for what was to come by *at*, wall time; if not, *ret_gate* is when that is to be asked again:
+ * clock_now(), USEC_INFINITY: with the next answer to a pull. Silence must be proven, and be as long as the rule says
+ * since we hear: what we missed is not the sensor's fault. */
+static bool is_open(const Pass *pass, const AlertLogic *logic, const AlertState *state, usec_t at, usec_t *ret_gate) {
+        const AlertMoment *moment = pass->moment;
+        bool silence = logic->test == ALERT_STALE && !state->offline;
+
+        *ret_gate = USEC_INFINITY;
+        if (moment->hearing == 0 || moment->deaf || (silence && moment->wall - (moment->now - moment->heard) < at))
+                return false;
+        *ret_gate = moment->hearing + (silence ? logic->stale : CALM_USEC);
+        return moment->now >= *ret_gate;
+}
+
+static int pass_time(Pass *pass, AlertDevice *device, AlertSlot *slot) {
+        const AlertLogic *logic = &pass->book->rules->items[slot->watch].logic;
+        usec_t wall = pass->moment->wall, at = alert_judge_next(logic, &slot->state), gate;
+        AlertPhase before = slot->state.phase;
+        int r = 0;
+
+        if (at > wall) {
+                wake_at(pass, at);
+                return 0;
+        }
+        if (!is_open(pass, logic, &slot->state, at, &gate)) {
+                if (gate != USEC_INFINITY)
+                        wake_in(pass, gate);
+                return 0;
+        }
+        if (alert_judge_time(logic, &slot->state, wall, true) == ALERT_FIRED)
+                r = fire(pass->book, device, slot, wall);
+        device->dirty = device->dirty || slot->state.phase != before;
+        at = alert_judge_next(logic, &slot->state);
+        if (at > wall)
+                wake_at(pass, at);
+        return r;
+}
+
+static void say(const Pass *pass, AlertDevice *device, AlertSlot *slot) {
+        bool fires = slot->state.phase == PHASE_FIRING;
+
+        if (fires == slot->said)
+                return;
+        slot->said = fires;
+        device->dirty = true;
+        pass->each(pass->userdata, device, slot);
+}
+
+static int pass_slots(Pass *pass, AlertDevice *device) {
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < device->n_slots; i++) {
+                AlertSlot *slot = &device->slots[i];
+
+                if (held_until(slot, pass->moment) > 0) {
+                        wake_in(pass, held_until(slot, pass->moment));
+                        continue;
+                }
+                r = pass_time(pass, device, slot);
+                say(pass, device, slot);
+        }
+        return r;
+}
+
+AlertDue alert_book_due(const AlertBook *book, const AlertDevice *device, const AlertEntry *entry,
+        const AlertMoment *moment, AlertNext *ret) {
+        const AlertSlot *slot = entry->watch == SIZE_MAX ? NULL : alert_device_find(device, entry->watch);
+        usec_t repeat = entry->watch == SIZE_MAX ? 0 : book->rules->items[entry->watch].rule->repeat;
+        AlertDue due = alert_entry_due(entry, repeat, moment->wall, ret);
+
+        if (due != ALERT_IS_DUE || entry->seal[0] != '\0' || !slot || held_until(slot, moment) == 0)
+                return due;
+        ret->at = moment->wall + held_until(slot, moment) - moment->now;
+        return ALERT_IS_LATER;
+}
+
+static void pass_entry(Pass *pass, const AlertDevice *device, AlertEntry *entry) {
+        const AlertSlot *slot = entry->watch == SIZE_MAX ? NULL : alert_device_find(device, entry->watch);
+        AlertNext next;
+        AlertDue due;
+
+        if (!entry->released && entry->ended == 0 && (!slot || held_until(slot, pass->moment) == 0))
+                entry->released = entry->dirty = true;
+        if (entry->told_at > pass->moment->wall) { /* the clock was set back: that does not put off a repeat for long */
+                entry->told_at = pass->moment->wall;
+                entry->dirty = true;
+        }
+        due = alert_book_due(pass->book, device, entry, pass->moment, &next);
+        if (due == ALERT_IS_DONE)
+                entry->gone = entry->dirty = true;
+        else if (due == ALERT_IS_LATER)
+                wake_at(pass, next.at);
+        else
+                pass->book->due += entry->seal[0] == '\0';
+}
+
+static void pass_entries(Pass *pass, const AlertDevice *device) {
+        for (AlertEntry *entry = device->entries; entry; entry = entry->next)
+                if (!entry->gone)
+                        pass_entry(pass, device, entry);
+}
+
+static void count_known(AlertBook *book) {
+        memset(book->known, 0, book->rules->n * sizeof(size_t));
+        for (size_t i = 0; i < book->n_devices; i++)
+                for (size_t k = 0; book->devices[i]->key.size > 0 && k < book->devices[i]->n_slots; k++)
+                        book->known[book->devices[i]->slots[k].watch]++;
+}
+
+/* A rule that found no device has a slot of its own, which was heard of last when we began to hear. */
+static int pass_lost_rule(Pass *pass, size_t watch) {
+        const AlertMoment *moment = pass->moment;
+        AlertDevice *nobody;
+        AlertSlot *slot;
+        int r = alert_book_device(pass->book, (Slice){ "", 0 }, &nobody);
+
+        if (r < 0)
+                return r;
+        slot = alert_device_find(nobody, watch);
+        if (pass->book->known[watch] > 0) {
+                if (slot && slot->state.phase == PHASE_FIRING)
+                        cease(nobody, slot, moment->wall, moment->wall);
+                if (slot && slot->state.phase != PHASE_OK) {
+                        slot->state = (AlertState){};
+                        nobody->dirty = true;
+                }
+                if (slot)
+                        slot->state.heard = 0;
+                return 0;
+        }
+        if (!slot)
+                r = alert_device_add(nobody, watch, &slot);
+        if (r == 0 && slot->state.phase == PHASE_OK && moment->hearing > 0)
+                slot->state.heard = moment->wall - (moment->now - moment->hearing);
+        return r;
+}
+
+static int pass_lost_rules(Pass *pass) {
+        const AlertRules *rules = pass->book->rules;
+        int r = 0;
+
+        count_known(pass->book);
+        for (size_t i = 0; r == 0 && i < rules->n; i++)
+                if (rules->items[i].logic.test == ALERT_STALE)
+                        r = pass_lost_rule(pass, i);
+        return r;
+}
+
+int alert_book_pass(AlertBook *book, const AlertMoment *moment, AlertBookEach each, void *userdata, usec_t *ret_next) {
+        Pass pass = { book, moment, each, userdata, USEC_INFINITY };
+        int r = pass_lost_rules(&pass);
+
+        book->due = 0;
+        for (size_t i = 0; r == 0 && i < book->n_devices; i++) {
+                r = pass_slots(&pass, book->devices[i]);
+                pass_entries(&pass, book->devices[i]);
+        }
+        *ret_next = pass.next;
+        return r;
+}

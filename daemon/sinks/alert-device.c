@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sinks/alert-device.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/array.h"
+#include "lib/err.h"
+#include "lib/json.h"
+
+int alert_device_new(Slice key, AlertDevice **ret) {
+        _cleanup_(alert_device_freep) AlertDevice *device = calloc(1, sizeof(AlertDevice));
+        char *copy = malloc(key.size + 1);
+
+        if (!device || !copy) {
+                free(copy);
+                return -ENOMEM;
+        }
+        if (key.size > 0)
+                memcpy(copy, key.data, key.size);
+        device->key = (Slice){ copy, key.size };
+        device->source = strdup("");
+        device->id = strdup("");
+        device->name = strdup("");
+        device->site = strdup("");
+        if (!device->source || !device->id || !device->name || !device->site)
+                return -ENOMEM;
+        *ret = cleanup_steal(device);
+        return 0;
+}
+
+AlertDevice *alert_device_free(AlertDevice *device) {
+        if (!device)
+                return NULL;
+        while (device->entries) {
+                AlertEntry *next = device->entries->next;
+
+                (void) alert_entry_free(device->entries);
+                device->entries = next;
+        }
+        free((char *) device->key.data);
+        free(device->source);
+        free(device->id);
+        free(device->name);
+        free(device->site);
+        bytes_done(&device->where);
+        free(device->slots);
+        free(device);
+        return NULL;
+}
+
+/* ---- what it is ---- */
+
+static int take_text(AlertDevice *device, char **text, Slice said) {
+        char *copy;
+
+        if (slice_equal(said, *text))
+                return 0;
+        copy = strndup(said.data, said.size);
+        if (!copy)
+                return -ENOMEM;
+        free(*text);
+        *text = copy;
+        device->dirty = device->dirty || device->n_slots > 0;
+        return 0;
+}
+
+int alert_device_describe(AlertDevice *device, const AlertReading *reading) {
+        int r = take_text(device, &device->source, reading->source);
+
+        if (r == 0)
+                r = take_text(device, &device->id, reading->id);
+        if (r == 0)
+                r = take_text(device, &device->name, reading->name);
+        return r < 0 ? r : take_text(device, &device->site, reading->site);
+}
+
+/* ---- which rules are about it ---- */
+
+AlertSlot *alert_device_find(const AlertDevice *device, size_t watch) {
+        size_t low = 0, high = device->n_slots;
+
+        while (low < high) {
+                size_t middle = (low + high) / 2;
+
+                if (device->slots[middle].watch == watch)
+                        return &device->slots[middle];
+                if (device->slots[middle].watch < watch)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return NULL;
+}
+
+int alert_device_add(AlertDevice *device, size_t watch, AlertSlot **ret) {
+        size_t at = device->n_slots;
+        int r = array_reserve(&device->slots, &device->allocated, device->n_slots + 1, sizeof(AlertSlot));
+
+        if (r < 0)
+                return r;
+        while (at > 0 && device->slots[at - 1].watch > watch) {
+                device->slots[at] = device->slots[at - 1];
+                at--;
+        }
+        device->slots[at] = (AlertSlot){ .watch = watch };
+        device->n_slots++;
+        *ret = &device->slots[at];
+        return 0;
+}
+
+/* Whether the conditions would see what they saw last. */
+static bool is_as_before(const AlertDevice *device, const AlertRules *rules, const AlertReading *reading) {
+        const char *cursor = device->where.data, *end = cursor + device->where.size;
+
+        if (!device->placed)
+                return false;
+        for (size_t i = 0; i < rules->n_where; i++) {
+                Slice value = reading->values[rules->where[i]];
+
+                if ((size_t) (end - cursor) < value.size + 1 ||
+                        (value.size > 0 && memcmp(cursor, value.data, value.size) != 0) || cursor[value.size] != '\0')
+                        return false;
+                cursor += value.size + 1;
+        }
+        return cursor == end;
+}
+
+static int note_where(AlertDevice *device, const AlertRules *rules, const AlertReading *reading) {
+        int r = 0;
+
+        device->where.size = 0;
+        for (size_t i = 0; r == 0 && i < rules->n_where; i++) {
+                r = bytes_append(
+                        &device->where, reading->values[rules->where[i]].data, reading->values[rules->where[i]].size);
+                if (r == 0)
+                        r = bytes_append(&device->where, "", 1);
+        }
+        device->placed = r == 0;
+        return r;
+}
+
+int alert_device_place(
+        AlertDevice *device, const AlertRules *rules, const AlertReading *reading, size_t most, size_t *ret_added) {
+        *ret_added = 0;
+        if (is_as_before(device, rules, reading))
+                return 0;
+        for (size_t i = 0; i < rules->n; i++) {
+                bool matches = alert_rules_match(&rules->items[i], reading->values);
+                AlertSlot *slot = alert_device_find(device, i);
+
+                if (matches && !slot && *ret_added < most) {
+                        int r = alert_device_add(device, i, &slot);
+
+                        if (r < 0)
+                                return r;
+                        ++*ret_added;
+                }
+                if (slot)
+                        slot->matches = matches;
+        }
+        return note_where(device, rules, reading);
+}
+
+/* ---- as JSON: [["KEY",phase,judged,since,heard,offline,said,fired,"value"],...] ---- */
+
+int alert_device_write(const AlertDevice *device, const AlertRules *rules, Bytes *ret) {
+        int r = bytes_append_text(ret, "[");
+
+        for (size_t i = 0; r == 0 && i < device->n_slots; i++) {
+                const AlertSlot *slot = &device->slots[i];
+                const AlertState *state = &slot->state;
+
+                r = bytes_append_format(ret, "%s[\"%s\",%d,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%d,%d,%" PRIu64 ",",
+                        i > 0 ? "," : "", rules->items[slot->watch].key, state->phase, state->judged, state->since,
+                        state->heard, state->offline, slot->said, slot->fired);
+                if (r == 0)
+                        r = bytes_append_json_string(ret, slot->value, strlen(slot->value));
+                if (r == 0)
+                        r = bytes_append_text(ret, "]");
+        }
+        return r < 0 ? r : bytes_append_text(ret, "]");
+}
+
+static bool next_number(JsonReader *reader, uint64_t max, uint64_t *ret) {
+        char text[24] = "";
+
+        if (json_reader_next(reader) != JSON_NUMBER || !reader->integer || reader->slice.size >= sizeof(text) ||
+                reader->slice.data[0] == '-')
+                return false;
+        memcpy(text, reader->slice.data, reader->slice.size);
+        errno = 0;
+        *ret = strtoull(text, NULL, 10);
+        return errno == 0 && *ret <= max;
+}
+
+static bool next_text(JsonReader *reader, char *buffer, size_t size) {
+        size_t length;
+
+        if (json_reader_next(reader) != JSON_STRING || reader->slice.size >= size * 6)
+                return false;
+        {
+                char text[ALERT_VALUE_SIZE * 6];
+
+                if (json_unescape(reader->slice, text, &length) < 0 || length >= size)
+                        return false;
+                *(char *) mempcpy(buffer, text, length) = '\0';
+        }
+        return true;
+}
+
+/* What stands inside one pair of brackets, both included but the first. */
+static bool read_slot(JsonReader *reader, char key[static ALERT_RULE_KEY_SIZE], AlertSlot *ret) {
+        uint64_t phase, offline, said;
+        AlertState *state = &ret->state;
+
+        if (!next_text(reader, key, ALERT_RULE_KEY_SIZE) || !next_number(reader, PHASE_FIRING, &phase) ||
+                !next_number(reader, UINT64_MAX, &state->judged) || !next_number(reader, UINT64_MAX, &state->since) ||
+                !next_number(reader, UINT64_MAX, &state->heard) || !next_number(reader, 1, &offline) ||
+                !next_number(reader, 1, &said) || !next_number(reader, UINT64_MAX, &ret->fired) ||
+                !next_text(reader, ret->value, sizeof(ret->value)) || json_reader_next(reader) != JSON_ARRAY_END)
+                return false;
+        state->phase = (AlertPhase) phase;
+        state->offline = offline != 0;
+        ret->said = said != 0;
+        return true;
+}
+
+int alert_device_read(AlertDevice *device, const AlertRules *rules, Slice text) {
+        char key[ALERT_RULE_KEY_SIZE];
+        JsonReader reader;
+        int token;
+
+        json_reader_init(&reader, text.data, text.size, 2);
+        if (json_reader_next(&reader) != JSON_ARRAY)
+                return -EBADMSG;
+        while ((token = json_reader_next(&reader)) == JSON_ARRAY) {
+                AlertSlot found = {}, *slot;
+                int r;
+
+                if (!read_slot(&reader, key, &found))
+                        return -EBADMSG;
+                found.watch = alert_rules_find(rules, (Slice){ key, strlen(key) });
+                if (found.watch == SIZE_MAX || alert_device_find(device, found.watch))
+                        continue;
+                r = alert_device_add(device, found.watch, &slot);
+                if (r < 0)
+                        return r;
+                *slot = found;
+        }
+        return token == JSON_ARRAY_END && json_reader_next(&reader) == JSON_END ? 0 : -EBADMSG;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* A device, the states of the rules that are about it, and what targets were told of them. Pure. */
+
+#include "sinks/alert-entry.h"
+#include "sinks/alert-reading.h"
+
+/* What one rule thinks of the device. */
+typedef struct AlertSlot {
+        size_t watch; /* of the rules */
+        bool matches; /* its conditions hold for the last message */
+        bool said;    /* that it fires; so that its end is said, too */
+        usec_t fired; /* by our clock; 0: it does not fire */
+        AlertState state;
+        usec_t moved;                 /* clock_now() of the last message that counted, ... */
+        usec_t catching;              /* ... and since when those that count are old; 0: they are not */
+        char value[ALERT_VALUE_SIZE]; /* the last one, for a reader */
+} AlertSlot;
+
+typedef struct AlertDevice {
+        Slice key;                       /* owned; empty: no device, but rules that have found none */
+        char *source, *id, *name, *site; /* "": not told */
+        Bytes where;                     /* what the conditions saw last */
+        bool placed;                     /* they saw something since the start */
+        AlertSlot *slots;                /* in the order of the rules */
+        size_t n_slots, allocated;
+        AlertEntry *entries;
+        bool dirty; /* something changed that alerts.sqlite does not know */
+} AlertDevice;
+
+int alert_device_new(Slice key, AlertDevice **ret);
+AlertDevice *alert_device_free(AlertDevice *device);
+CLEANUP_DEFINE(AlertDevice, alert_device_free)
+
+/* Takes over what the message says of the device itself. -ENOMEM. */
+int alert_device_describe(AlertDevice *device, const AlertReading *reading);
+/* Asks the conditions of all rules, unless they would see what they saw last. *ret_added* counts slots that are new;
+ * at most *most* are. -ENOMEM. */
+int alert_device_place(
+        AlertDevice *device, const AlertRules *rules, const AlertReading *reading, size_t most, size_t *ret_added);
+
+/* The slot of that rule, NULL: there is none; made where it is not there. */
+AlertSlot *alert_device_find(const AlertDevice *device, size_t watch);
+int alert_device_add(AlertDevice *device, size_t watch, AlertSlot **ret);
+
+/* The states as JSON text, and back; those of rules that are gone are left out. -ENOMEM; -EBADMSG: it is none of ours.
+ */
+int alert_device_write(const AlertDevice *device, const AlertRules *rules, Bytes *ret);
+int alert_device_read(AlertDevice *device, const AlertRules *rules, Slice text);

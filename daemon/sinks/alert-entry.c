@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sinks/alert-entry.h"
+
+#include <stdlib.h>
+
+AlertEntry *alert_entry_free(AlertEntry *entry) {
+        if (!entry)
+                return NULL;
+        free(entry->target);
+        free(entry->rule);
+        free(entry->field);
+        free(entry->limit);
+        free(entry);
+        return NULL;
+}
+
+void alert_entry_fire(AlertEntry *entry, usec_t since, usec_t now) {
+        entry->since = since;
+        entry->fired = now;
+        entry->until = entry->ended = 0;
+        entry->removed = entry->released = false;
+        entry->dirty = true;
+}
+
+void alert_entry_cease(AlertEntry *entry, usec_t until, usec_t now, bool removed) {
+        if (entry->ended > 0)
+                return;
+        entry->until = until;
+        entry->ended = now;
+        entry->removed = removed;
+        entry->dirty = true;
+}
+
+static AlertDue repeat_due(const AlertEntry *entry, usec_t repeat, usec_t now, AlertNext *ret) {
+        ret->at = repeat == 0 ? USEC_INFINITY : entry->told_at + repeat;
+        return now >= ret->at ? ALERT_IS_DUE : ALERT_IS_LATER;
+}
+
+static AlertDue firing_due(const AlertEntry *entry, AlertNext *ret) {
+        if (entry->released && entry->closed != entry->since)
+                return ALERT_IS_DUE;
+        ret->at = USEC_INFINITY;
+        return ALERT_IS_LATER;
+}
+
+static AlertDue ended_due(const AlertEntry *entry, AlertNext *ret) {
+        if (entry->told_since > 0)
+                ret->kind = entry->removed ? ALERT_REMOVED : ALERT_RESOLVED;
+        else if (entry->released && entry->closed != entry->since)
+                ret->kind = ALERT_ENDED;
+        else
+                return ALERT_IS_DONE;
+        return ALERT_IS_DUE;
+}
+
+AlertDue alert_entry_due(const AlertEntry *entry, usec_t repeat, usec_t now, AlertNext *ret) {
+        ret->at = entry->ended > 0 ? entry->ended : entry->fired;
+        if (entry->seal[0] != '\0') {
+                ret->kind = entry->sealed;
+                return ALERT_IS_DUE;
+        }
+        if (entry->ended > 0)
+                return ended_due(entry, ret);
+        ret->kind = entry->told_since == entry->since ? ALERT_REPEAT : ALERT_FIRING;
+        return ret->kind == ALERT_REPEAT ? repeat_due(entry, repeat, now, ret) : firing_due(entry, ret);
+}
+
+/* ---- receipts ---- */
+
+static void set_seal(AlertEntry *entry, AlertKind kind, const char *key) {
+        entry->sealed = kind;
+        entry->sealed_since = entry->since;
+        entry->sealed_until = entry->until;
+        memcpy(entry->seal, key, sizeof(entry->seal));
+}
+
+static void settle(AlertEntry *entry, AlertKind kind, usec_t since, const AlertReceipt *receipt) {
+        switch (kind) {
+        case ALERT_FIRING:
+                if (receipt->verdict == ALERT_ACCEPTED)
+                        entry->told_since = since;
+                else
+                        entry->closed = since;
+                entry->told_at = receipt->at;
+                break;
+        case ALERT_REPEAT:
+                entry->told_at = receipt->at;
+                break;
+        case ALERT_RESOLVED:
+        case ALERT_ENDED:
+        case ALERT_REMOVED:
+        case ALERT_TEST:
+                entry->told_since = 0;
+                entry->closed = since;
+                break;
+        }
+}
+
+void alert_entry_receive(AlertEntry *entry, AlertKind kind, const AlertReceipt *receipt) {
+        bool sealed = entry->seal[0] != '\0';
+
+        entry->dirty = true;
+        if (receipt->verdict == ALERT_SEALED) {
+                if (!sealed)
+                        set_seal(entry, kind, receipt->key);
+                return;
+        }
+        entry->seal[0] = '\0';
+        if (receipt->verdict == ALERT_BACK)
+                entry->turn++;
+        else
+                settle(entry, sealed ? entry->sealed : kind, sealed ? entry->sealed_since : entry->since, receipt);
+}

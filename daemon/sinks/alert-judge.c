@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sinks/alert-judge.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "match.h"
+
+#define NUMBER_SIZE_MAX 64
+
+_asserted_ static const bool moves[PHASES][PHASES] = {
+        [PHASE_OK] = { [PHASE_PENDING] = true },
+        [PHASE_PENDING] = { [PHASE_OK] = true, [PHASE_FIRING] = true },
+        [PHASE_FIRING] = { [PHASE_OK] = true },
+};
+
+static void move(AlertState *state, AlertPhase phase) {
+        assert(moves[state->phase][phase]);
+        state->phase = phase;
+}
+
+/* ---- a value ---- */
+
+/* Of JSON text that is a number. */
+static bool get_number(Slice value, double *ret) {
+        char text[NUMBER_SIZE_MAX + 1];
+
+        if (value.size == 0 || value.size > NUMBER_SIZE_MAX || !strchr("-0123456789", value.data[0]))
+                return false;
+        *(char *) mempcpy(text, value.data, value.size) = '\0';
+        *ret = strtod(text, NULL);
+        return true;
+}
+
+AlertTruth alert_judge_value(const AlertLogic *logic, Slice value) {
+        double number;
+
+        if (!value.data || slice_equal(value, "null"))
+                return ALERT_SAYS_NOTHING;
+        if (logic->test == ALERT_IS) {
+                if (value.data[0] == '{' || value.data[0] == '[')
+                        return ALERT_SAYS_NOTHING;
+                return match_value(logic->is, value) ? ALERT_HOLDS : ALERT_OVER;
+        }
+        if (!get_number(value, &number))
+                return ALERT_SAYS_NOTHING;
+        if (logic->test == ALERT_ABOVE ? number > logic->limit : number < logic->limit)
+                return ALERT_HOLDS;
+        return (logic->test == ALERT_ABOVE ? number <= logic->clear : number >= logic->clear) ? ALERT_OVER
+                                                                                              : ALERT_BETWEEN;
+}
+
+/* ---- what becomes of it ---- */
+
+static bool has_passed(usec_t from, usec_t span, usec_t now) {
+        return now >= from && now - from >= span;
+}
+
+static AlertMove hold(const AlertLogic *logic, AlertState *state, usec_t since, usec_t now) {
+        if (state->phase == PHASE_OK) {
+                move(state, PHASE_PENDING);
+                state->since = since;
+        }
+        if (state->phase != PHASE_PENDING || !has_passed(state->since, logic->wait, now))
+                return ALERT_STAYS;
+        move(state, PHASE_FIRING);
+        return ALERT_FIRED;
+}
+
+static AlertMove cease(AlertState *state) {
+        bool fired = state->phase == PHASE_FIRING;
+
+        if (state->phase != PHASE_OK)
+                move(state, PHASE_OK);
+        return fired ? ALERT_CEASED : ALERT_STAYS;
+}
+
+AlertMove alert_judge_message(const AlertLogic *logic, AlertState *state, usec_t at, AlertTruth truth) {
+        if (truth == ALERT_SAYS_NOTHING || at <= state->judged)
+                return ALERT_OLD;
+        state->judged = at;
+        if (truth == ALERT_HOLDS)
+                return hold(logic, state, at, at);
+        return truth == ALERT_OVER || state->phase == PHASE_PENDING ? cease(state) : ALERT_STAYS;
+}
+
+AlertMove alert_judge_life(const AlertLogic *logic, AlertState *state, const AlertLife *life, usec_t now) {
+        if (life->at <= state->judged || (life->heard == 0 && !life->offline))
+                return ALERT_OLD;
+        state->judged = life->at;
+        if (life->heard > state->heard)
+                state->heard = life->heard;
+        state->offline = life->offline;
+        if (life->offline)
+                return hold(logic, state, life->at, life->at);
+        return has_passed(state->heard, logic->stale, now) ? ALERT_STAYS : cease(state);
+}
+
+static bool is_silent(const AlertLogic *logic, const AlertState *state, usec_t now) {
+        return logic->test == ALERT_STALE && state->heard > 0 && has_passed(state->heard, logic->stale, now);
+}
+
+AlertMove alert_judge_time(const AlertLogic *logic, AlertState *state, usec_t now, bool silence) {
+        AlertPhase before = state->phase;
+        AlertMove moved = ALERT_STAYS;
+
+        if (before == PHASE_FIRING)
+                return ALERT_OLD;
+        if (silence && is_silent(logic, state, now))
+                moved = hold(logic, state, state->heard + logic->stale, now);
+        else if (before == PHASE_PENDING && (logic->test != ALERT_STALE || state->offline))
+                moved = hold(logic, state, state->since, now);
+        return state->phase == before ? ALERT_OLD : moved;
+}
+
+usec_t alert_judge_next(const AlertLogic *logic, const AlertState *state) {
+        if (state->phase == PHASE_PENDING)
+                return state->since + logic->wait;
+        if (state->phase == PHASE_OK && logic->test == ALERT_STALE && state->heard > 0)
+                return state->heard + logic->stale;
+        return USEC_INFINITY;
+}

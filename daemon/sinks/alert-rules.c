@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sinks/alert-rules.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/err.h"
+#include "lib/sha256.h"
+#include "match.h"
+
+#define CREATED_AT "created_at"
+
+/* ---- what a rule is ---- */
+
+static int append_part(Bytes *text, const char *part) {
+        return bytes_append(text, part ?: "", part ? strlen(part) + 1 : 1);
+}
+
+static int describe(const AlertRule *rule, Bytes *text) {
+        int r = append_part(text, rule->name);
+
+        for (size_t i = 0; r == 0 && i < rule->where.n; i++) {
+                r = append_part(text, rule->where.items[i].name);
+                for (char **v = rule->where.items[i].values; r == 0 && *v; v++)
+                        r = append_part(text, *v);
+                if (r == 0)
+                        r = append_part(text, "");
+        }
+        if (r == 0)
+                r = append_part(text, rule->field);
+        if (r == 0)
+                r = append_part(text, rule->is);
+        if (r == 0)
+                r = bytes_append_format(text, "%a %a %a %" PRIu64, rule->above, rule->below, rule->clear, rule->stale);
+        return r;
+}
+
+static int make_key(AlertWatch *watch) {
+        _cleanup_bytes_ Bytes text = {};
+        char hash[SHA256_HEX_SIZE];
+        int r = describe(watch->rule, &text);
+
+        if (r < 0)
+                return r;
+        (void) snprintf(watch->key, sizeof(watch->key), "%.16s", sha256_hex(text.data, text.size, hash));
+        return 0;
+}
+
+static void make_logic(AlertWatch *watch) {
+        const AlertRule *rule = watch->rule;
+        AlertTest test = alert_config_test(rule);
+
+        watch->logic = (AlertLogic){ .test = test,
+                .limit = test == ALERT_ABOVE ? rule->above : rule->below,
+                .clear = rule->clear,
+                .is = watch->is,
+                .stale = rule->stale,
+                .wait = rule->wait };
+        watch->is[0] = rule->is;
+        watch->limit = rule->is;
+        if (test != ALERT_ABOVE && test != ALERT_BELOW)
+                return;
+        (void) snprintf(watch->number, sizeof(watch->number), "%.10g", watch->logic.limit);
+        watch->limit = watch->number;
+}
+
+/* ---- where it looks ---- */
+
+/* The place of `created_at` beside that of the field. */
+static char *created_beside(const char *field) {
+        const char *end = field[0] == '/' ? strrchr(field, '/') : NULL;
+        char *place;
+
+        if (!end)
+                return strdup(CREATED_AT);
+        return asprintf(&place, "%.*s/" CREATED_AT, (int) (end - field), field) < 0 ? NULL : place;
+}
+
+static int add_field(AlertRules *rules, AlertWatch *watch) {
+        _cleanup_free_ char *created = NULL;
+        int r;
+
+        watch->has_field = watch->rule->field;
+        if (!watch->has_field)
+                return 0;
+        created = created_beside(watch->rule->field);
+        if (!created)
+                return -ENOMEM;
+        r = alert_places_add(rules->places, watch->rule->field, &watch->field);
+        return r < 0 ? r : alert_places_add(rules->places, created, &watch->created);
+}
+
+static void add_where_place(AlertRules *rules, size_t place) {
+        for (size_t i = 0; i < rules->n_where; i++)
+                if (rules->where[i] == place)
+                        return;
+        rules->where[rules->n_where++] = place;
+}
+
+static int add_where(AlertRules *rules, AlertWatch *watch) {
+        const ConfigMap *where = &watch->rule->where;
+        int r = 0;
+
+        watch->where = calloc(where->n + 1, sizeof(size_t));
+        if (!watch->where)
+                return -ENOMEM;
+        for (size_t i = 0; r == 0 && i < where->n; i++) {
+                r = alert_places_add(rules->places, where->items[i].name, &watch->where[i]);
+                if (r == 0)
+                        add_where_place(rules, watch->where[i]);
+        }
+        return r;
+}
+
+static int add_rule(AlertRules *rules, const AlertRule *rule) {
+        AlertWatch *watch = &rules->items[rules->n++];
+        int r;
+
+        watch->rule = rule;
+        make_logic(watch);
+        r = make_key(watch);
+        if (r == 0)
+                r = add_field(rules, watch);
+        return r < 0 ? r : add_where(rules, watch);
+}
+
+static int add_own_places(AlertRules *rules) {
+        const struct {
+                const char *place;
+                size_t *ret;
+        } own[] = { { "source", &rules->source }, { "id", &rules->id }, { "name", &rules->name },
+                { "site", &rules->site }, { "request_at", &rules->request_at }, { "online", &rules->online } };
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(own); i++)
+                r = alert_places_add(rules->places, own[i].place, own[i].ret);
+        return r;
+}
+
+static size_t count_conditions(const AlertConfig *config) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < config->n_rules; i++)
+                n += config->rules[i].where.n;
+        return n;
+}
+
+int alert_rules_new(const AlertConfig *config, AlertRules **ret) {
+        _cleanup_(alert_rules_freep) AlertRules *rules = calloc(1, sizeof(AlertRules));
+        int r;
+
+        if (!rules)
+                return -ENOMEM;
+        rules->items = calloc(config->n_rules + 1, sizeof(AlertWatch));
+        rules->where = calloc(count_conditions(config) + 1, sizeof(size_t));
+        if (!rules->items || !rules->where)
+                return -ENOMEM;
+        r = alert_places_new(&rules->places);
+        if (r == 0)
+                r = add_own_places(rules);
+        for (size_t i = 0; r == 0 && i < config->n_rules; i++)
+                r = add_rule(rules, &config->rules[i]);
+        if (r == 0)
+                *ret = cleanup_steal(rules);
+        return r;
+}
+
+AlertRules *alert_rules_free(AlertRules *rules) {
+        if (!rules)
+                return NULL;
+        for (size_t i = 0; i < rules->n; i++)
+                free(rules->items[i].where);
+        rules->places = alert_places_free(rules->places);
+        free(rules->items);
+        free(rules->where);
+        free(rules);
+        return NULL;
+}
+
+size_t alert_rules_find(const AlertRules *rules, Slice key) {
+        for (size_t i = 0; i < rules->n; i++)
+                if (slice_equal(key, rules->items[i].key))
+                        return i;
+        return SIZE_MAX;
+}
+
+bool alert_rules_match(const AlertWatch *watch, const Slice *values) {
+        const ConfigMap *where = &watch->rule->where;
+
+        for (size_t i = 0; i < where->n; i++)
+                if (!values[watch->where[i]].data || !match_value(where->items[i].values, values[watch->where[i]]))
+                        return false;
+        return true;
+}

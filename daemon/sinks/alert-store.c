@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sinks/alert-store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "events.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+
+#define SCHEMA 1
+#define ASIDE_MAX 100 /* names tried for a file that is moved aside */
+
+static const char schema[] =
+        "CREATE TABLE device (subscription TEXT NOT NULL, device BLOB NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL,"
+        " name TEXT NOT NULL, site TEXT NOT NULL, states TEXT NOT NULL, PRIMARY KEY (subscription, device))"
+        " STRICT, WITHOUT ROWID;"
+        "CREATE TABLE notice (id INTEGER PRIMARY KEY, subscription TEXT NOT NULL, device BLOB NOT NULL,"
+        " rule_key TEXT NOT NULL, target TEXT NOT NULL, rule TEXT NOT NULL, field TEXT, \"limit\" TEXT, value TEXT NOT "
+        "NULL,"
+        " test INTEGER NOT NULL, span INTEGER NOT NULL, since INTEGER NOT NULL, fired INTEGER NOT NULL,"
+        " until INTEGER NOT NULL, ended INTEGER NOT NULL, removed INTEGER NOT NULL, released INTEGER NOT NULL,"
+        " told_since INTEGER NOT NULL, told_at INTEGER NOT NULL, closed INTEGER NOT NULL, sealed INTEGER NOT NULL,"
+        " sealed_since INTEGER NOT NULL, sealed_until INTEGER NOT NULL, seal TEXT NOT NULL, turn INTEGER NOT NULL)"
+        " STRICT;"
+        "CREATE INDEX notice_of ON notice (subscription);"
+        "PRAGMA user_version = 1;";
+
+struct AlertStore {
+        char *path, *subscription;
+        const AlertConfig *config;
+        AlertRules *rules;
+        AlertBook *book; /* NULL: to be read */
+        Sql *sql;        /* NULL: to be opened */
+        bool anew;       /* all of the book is to be written, in place of what is there */
+        dev_t device;    /* which file that is */
+        ino_t inode;
+};
+
+int alert_store_new(const AlertStoreSpec *spec, AlertStore **ret) {
+        _cleanup_(alert_store_freep) AlertStore *store = calloc(1, sizeof(AlertStore));
+        int r;
+
+        if (!store)
+                return -ENOMEM;
+        store->config = spec->config;
+        store->subscription = strdup(spec->subscription);
+        if (!store->subscription || asprintf(&store->path, "%s/" ALERT_STORE_FILE, spec->state_dir) < 0) {
+                store->path = NULL;
+                return -ENOMEM;
+        }
+        r = alert_rules_new(spec->config, &store->rules);
+        if (r == 0)
+                *ret = cleanup_steal(store);
+        return r;
+}
+
+AlertStore *alert_store_free(AlertStore *store) {
+        if (!store)
+                return NULL;
+        store->sql = sql_close(store->sql);
+        store->book = alert_book_free(store->book);
+        store->rules = alert_rules_free(store->rules);
+        free(store->subscription);
+        free(store->path);
+        free(store);
+        return NULL;
+}
+
+AlertBook *alert_store_book(AlertStore *store) {
+        return store->book;
+}
+
+const AlertRules *alert_store_rules(const AlertStore *store) {
+        return store->rules;
+}
+
+void alert_store_drop(AlertStore *store) {
+        store->anew = false;
+        store->book = alert_book_free(store->book);
+}
+
+/* ---- reading ---- */
+
+static int column_text(SqlStatement *s, int column, char **ret) {
+        Slice text = sql_column(s, column);
+
+        *ret = text.data ? strndup(text.data, text.size) : NULL;
+        return text.data && !*ret ? -ENOMEM : 0;
+}
+
+static void column_copy(SqlStatement *s, int column, char *buffer, size_t size) {
+        Slice text = sql_column(s, column);
+
+        (void) snprintf(buffer, size, "%.*s", (int) text.size, text.data ?: "");
+}
+
+static int replace_text(SqlStatement *s, int column, char **text) {
+        char *copy;
+        int r = column_text(s, column, &copy);
+
+        if (r < 0 || !copy)
+                return r < 0 ? r : -EBADMSG;
+        free(*text);
+        *text = copy;
+        return 0;
+}
+
+static int read_device(AlertBook *book, SqlStatement *s) {
+        AlertDevice *device;
+        int r = alert_book_device(book, sql_column(s, 0), &device);
+
+        if (r == 0)
+                r = replace_text(s, 1, &device->source);
+        if (r == 0)
+                r = replace_text(s, 2, &device->id);
+        if (r == 0)
+                r = replace_text(s, 3, &device->name);
+        if (r == 0)
+                r = replace_text(s, 4, &device->site);
+        return r < 0 ? r : alert_device_read(device, book->rules, sql_column(s, 5));
+}
+
+#define NOTICE_COLUMNS                                                                                                 \
+        "device, rule_key, target, rule, field, \"limit\", value, test, span, since, fired, until, ended, removed, "   \
+        "released, told_since, told_at, closed, sealed, sealed_since, sealed_until, seal, turn"
+
+/* The numbers of an entry, in the order of the columns from `test` on. */
+#define NOTICE_NUMBERS_FIRST 7
+static void read_numbers(SqlStatement *s, AlertEntry *e) {
+        usec_t *times[] = { &e->span, &e->since, &e->fired, &e->until, &e->ended };
+        int column = NOTICE_NUMBERS_FIRST;
+
+        e->test = (AlertTest) sql_column_int(s, column++);
+        for (size_t i = 0; i < ELEMENTSOF(times); i++)
+                *times[i] = (usec_t) sql_column_int(s, column++);
+        e->removed = sql_column_int(s, column++) != 0;
+        e->released = sql_column_int(s, column++) != 0;
+        e->told_since = (usec_t) sql_column_int(s, column++);
+        e->told_at = (usec_t) sql_column_int(s, column++);
+        e->closed = (usec_t) sql_column_int(s, column++);
+        e->sealed = (AlertKind) sql_column_int(s, column++);
+        e->sealed_since = (usec_t) sql_column_int(s, column++);
+        e->sealed_until = (usec_t) sql_column_int(s, column++);
+        column_copy(s, column++, e->seal, sizeof(e->seal));
+        e->turn = sql_column_int(s, column++);
+        e->id = sql_column_int(s, column);
+}
+
+static int read_entry(AlertBook *book, SqlStatement *s) {
+        _cleanup_(alert_entry_freep) AlertEntry *entry = calloc(1, sizeof(AlertEntry));
+        AlertDevice *device;
+        int r = entry ? column_text(s, 2, &entry->target) : -ENOMEM;
+
+        if (r == 0)
+                r = column_text(s, 3, &entry->rule);
+        if (r == 0)
+                r = column_text(s, 4, &entry->field);
+        if (r == 0)
+                r = column_text(s, 5, &entry->limit);
+        if (r < 0)
+                return r;
+        column_copy(s, 1, entry->rule_key, sizeof(entry->rule_key));
+        column_copy(s, 6, entry->value, sizeof(entry->value));
+        read_numbers(s, entry);
+        entry->watch = alert_rules_find(book->rules, (Slice){ entry->rule_key, strlen(entry->rule_key) });
+        if (!entry->target || !entry->rule || entry->test >= ALERT_TESTS || entry->sealed >= ALERT_KINDS)
+                return -EBADMSG;
+        r = alert_book_device(book, sql_column(s, 0), &device);
+        if (r == 0)
+                alert_book_adopt(book, device, cleanup_steal(entry));
+        return r;
+}
+
+static int read_rows(
+        const AlertStore *store, AlertBook *book, const char *query, int (*read)(AlertBook *book, SqlStatement *s)) {
+        _cleanup_(sql_finalizep) SqlStatement *s = NULL;
+        int r = sql_prepare(store->sql, query, &s);
+
+        if (r != 0)
+                return r;
+        (void) sql_bind_text(s, 1, store->subscription, strlen(store->subscription));
+        while ((r = sql_step(s)) == SQL_ROW) {
+                r = read(book, s);
+                if (r < 0)
+                        return r;
+        }
+        return r;
+}
+
+/* What is in a column, and is none of ours, is damage as well. */
+static int read_book(const AlertStore *store, AlertBook **ret) {
+        _cleanup_(alert_book_freep) AlertBook *book = NULL;
+        int r = alert_book_new(store->config, store->rules, &book);
+
+        if (r == 0)
+                r = read_rows(store, book,
+                        "SELECT device, source, id, name, site, states FROM device WHERE subscription = ?",
+                        read_device);
+        if (r == 0)
+                r = read_rows(
+                        store, book, "SELECT " NOTICE_COLUMNS ", id FROM notice WHERE subscription = ?", read_entry);
+        if (r == 0)
+                *ret = cleanup_steal(book);
+        return r == -EBADMSG || r == -EINVAL ? SQL_DAMAGED : r;
+}
+
+/* ---- opening ---- */
+
+static int query_version(Sql *sql, int64_t *ret) {
+        _cleanup_(sql_finalizep) SqlStatement *s = NULL;
+        int r = sql_prepare(sql, "PRAGMA user_version", &s);
+
+        if (r != 0)
+                return r;
+        r = sql_step(s);
+        if (r != SQL_ROW)
+                return r == SQL_DONE ? -EIO : r;
+        *ret = sql_column_int(s, 0);
+        return 0;
+}
+
+static int make_tables(Sql *sql) {
+        int64_t version;
+        int r = sql_exec(sql, "BEGIN IMMEDIATE");
+
+        if (r != 0)
+                return r;
+        r = query_version(sql, &version);
+        if (r == 0 && version == 0)
+                r = sql_exec(sql, schema);
+        if (r == 0)
+                r = sql_exec(sql, "COMMIT");
+        if (r != 0)
+                (void) sql_exec(sql, "ROLLBACK");
+        return r;
+}
+
+static int open_file(AlertStore *store) {
+        _cleanup_(sql_closep) Sql *sql = NULL;
+        int64_t version;
+        struct stat st;
+        int r;
+
+        r = sql_open(store->path, &sql);
+        if (r == 0)
+                r = query_version(sql, &version);
+        if (r == 0 && version == 0)
+                r = make_tables(sql);
+        if (r != 0)
+                return r;
+        if (version > SCHEMA)
+                return -EOPNOTSUPP;
+        if (stat(store->path, &st) < 0)
+                return err_errno();
+        store->device = st.st_dev;
+        store->inode = st.st_ino;
+        store->sql = cleanup_steal(sql);
+        return 0;
+}
+
+/* Another subscription of this daemon moved the file aside, or somebody removed it: what is written there is lost. */
+static bool is_elsewhere(const AlertStore *store) {
+        struct stat st;
+
+        return stat(store->path, &st) < 0 ? errno == ENOENT : st.st_dev != store->device || st.st_ino != store->inode;
+}
+
+static int free_name(const AlertStore *store, char **ret) {
+        time_t now = (time_t) (clock_wall() / USEC_PER_SEC);
+        char stamp[32];
+        struct tm tm;
+
+        (void) strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
+        for (unsigned i = 1; i <= ASIDE_MAX; i++) {
+                if (asprintf(ret, "%s.damaged-%s-%u", store->path, stamp, i) < 0)
+                        return -ENOMEM;
+                if (access(*ret, F_OK) < 0)
+                        return 0;
+                free(*ret);
+        }
+        return -EEXIST;
+}
+
+/* The log goes first: beside a file that it does not belong to it would be played into that. */
+static int set_aside(AlertStore *store) {
+        static const char *const suffixes[] = { "-shm", "-wal", "" };
+        _cleanup_free_ char *aside = NULL;
+        int r = free_name(store, &aside);
+
+        if (r < 0)
+                return r;
+        store->sql = sql_close(store->sql);
+        for (size_t i = 0; i < ELEMENTSOF(suffixes); i++) {
+                _cleanup_free_ char *from = NULL, *to = NULL;
+
+                if (asprintf(&from, "%s%s", store->path, suffixes[i]) < 0 ||
+                        asprintf(&to, "%s%s", aside, suffixes[i]) < 0)
+                        return -ENOMEM;
+                if (rename(from, to) < 0 && errno != ENOENT)
+                        return err_errno();
+        }
+        log_event(LOG_ERR, EVENT_ALERTS_DAMAGED,
+                LOG_FIELDS({ FIELD_FILE, aside }, { FIELD_SUBSCRIPTION, store->subscription }),
+                "%s is damaged. It was moved to %s, and a new one was begun%s", store->path, aside,
+                store->book ? ", with the states of the rules as they are known"
+                            : ". What fired, and who was told, is not known any more: what still fires is told again");
+        return 0;
+}
+
+static void mark_all(AlertStore *store) {
+        const AlertBook *book = store->book;
+
+        store->anew = true;
+        for (size_t i = 0; i < book->n_devices; i++) {
+                book->devices[i]->dirty = book->devices[i]->n_slots > 0;
+                for (AlertEntry *entry = book->devices[i]->entries; entry; entry = entry->next)
+                        entry->dirty = true;
+        }
+}
+
+/* The file, and the book where there is none yet. */
+static int open_and_read(AlertStore *store, const AlertMoment *moment) {
+        bool anew = store->book;
+        int r = open_file(store);
+
+        if (r != 0)
+                return r;
+        if (anew) {
+                mark_all(store);
+                return 0;
+        }
+        r = read_book(store, &store->book);
+        return r != 0 ? r : alert_book_settle(store->book, moment);
+}
+
+int alert_store_open(AlertStore *store, const AlertMoment *moment) {
+        int r;
+
+        if (store->sql && is_elsewhere(store))
+                store->sql = sql_close(store->sql);
+        if (store->sql && store->book)
+                return 0;
+        store->sql = sql_close(store->sql);
+        r = open_and_read(store, moment);
+        if (r == SQL_DAMAGED) {
+                r = set_aside(store);
+                if (r == 0)
+                        r = open_and_read(store, moment);
+        }
+        if (r == 0)
+                return 0;
+        store->sql = sql_close(store->sql);
+        return r == SQL_DAMAGED ? -EIO : r;
+}
+
+/* ---- writing ---- */
+
+static int run(SqlStatement *s) {
+        int r = sql_step(s);
+
+        return r == SQL_ROW ? -EIO : r;
+}
+
+static void bind_text(SqlStatement *s, int index, const char *text) {
+        if (text)
+                (void) sql_bind_text(s, index, text, strlen(text));
+}
+
+static int write_device(const AlertStore *store, SqlStatement *s, const AlertDevice *device) {
+        _cleanup_bytes_ Bytes states = {};
+        int r = alert_device_write(device, store->rules, &states);
+
+        if (r < 0)
+                return r;
+        sql_reset(s);
+        bind_text(s, 1, store->subscription);
+        (void) sql_bind_blob(s, 2, device->key.data, device->key.size);
+        bind_text(s, 3, device->source);
+        bind_text(s, 4, device->id);
+        bind_text(s, 5, device->name);
+        bind_text(s, 6, device->site);
+        bind_text(s, 7, states.data);
+        return run(s);
+}
+
+static void bind_numbers(SqlStatement *s, const AlertEntry *e) {
+        const int64_t numbers[] = { e->test, (int64_t) e->span, (int64_t) e->since, (int64_t) e->fired,
+                (int64_t) e->until, (int64_t) e->ended, e->removed, e->released, (int64_t) e->told_since,
+                (int64_t) e->told_at, (int64_t) e->closed, e->sealed, (int64_t) e->sealed_since,
+                (int64_t) e->sealed_until };
+        int index = NOTICE_NUMBERS_FIRST + 1;
+
+        for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
+                (void) sql_bind_int(s, index++, numbers[i]);
+        bind_text(s, index++, e->seal);
+        (void) sql_bind_int(s, index, e->turn);
+}
+
+static int write_entry(const AlertStore *store, SqlStatement *s, const AlertDevice *device, AlertEntry *e) {
+        while (e->id == 0)
+                e->id = (int64_t) (loop_random() >> 1);
+        sql_reset(s);
+        (void) sql_bind_blob(s, 1, device->key.data, device->key.size);
+        bind_text(s, 2, e->rule_key);
+        bind_text(s, 3, e->target);
+        bind_text(s, 4, e->rule);
+        bind_text(s, 5, e->field);
+        bind_text(s, 6, e->limit);
+        bind_text(s, 7, e->value);
+        bind_numbers(s, e);
+        bind_text(s, 24, store->subscription);
+        (void) sql_bind_int(s, 25, e->id);
+        return run(s);
+}
+
+static int delete_entry(SqlStatement *s, const AlertEntry *e) {
+        sql_reset(s);
+        (void) sql_bind_int(s, 1, e->id);
+        return run(s);
+}
+
+typedef struct Writing {
+        const AlertStore *store;
+        SqlStatement *device, *entry, *remove;
+} Writing;
+
+static int prepare(Writing *w) {
+        int r;
+
+        r = sql_prepare(w->store->sql, "INSERT OR REPLACE INTO device VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", &w->device);
+        if (r == 0)
+                r = sql_prepare(w->store->sql,
+                        "INSERT OR REPLACE INTO notice (" NOTICE_COLUMNS
+                        ", subscription, id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
+                        "?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
+                        &w->entry);
+        if (r == 0)
+                r = sql_prepare(w->store->sql, "DELETE FROM notice WHERE id = ?1", &w->remove);
+        return r;
+}
+
+static int write_changes(Writing *w, AlertDevice *device) {
+        int r = device->dirty ? write_device(w->store, w->device, device) : 0;
+
+        for (AlertEntry *e = device->entries; r == 0 && e; e = e->next) {
+                if (!e->dirty || (e->gone && e->id == 0))
+                        continue;
+                r = e->gone ? delete_entry(w->remove, e) : write_entry(w->store, w->entry, device, e);
+        }
+        return r;
+}
+
+static int forget_all(const AlertStore *store) {
+        static const char *const statements[] = { "DELETE FROM device WHERE subscription = ?1",
+                "DELETE FROM notice WHERE subscription = ?1" };
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(statements); i++) {
+                _cleanup_(sql_finalizep) SqlStatement *s = NULL;
+
+                r = sql_prepare(store->sql, statements[i], &s);
+                if (r != 0)
+                        return r;
+                bind_text(s, 1, store->subscription);
+                r = run(s);
+        }
+        return r;
+}
+
+static int write_all(const AlertStore *store) {
+        Writing w = { .store = store };
+        int r = store->anew ? forget_all(store) : 0;
+
+        if (r == 0)
+                r = prepare(&w);
+
+        for (size_t i = 0; r == 0 && i < store->book->n_devices; i++)
+                r = write_changes(&w, store->book->devices[i]);
+        w.device = sql_finalize(w.device);
+        w.entry = sql_finalize(w.entry);
+        w.remove = sql_finalize(w.remove);
+        return r;
+}
+
+static bool has_changes(const AlertDevice *device) {
+        const AlertEntry *e = device->entries;
+
+        while (e && (!e->dirty || (e->gone && e->id == 0)))
+                e = e->next;
+        return device->dirty || e;
+}
+
+static bool book_has_changes(const AlertBook *book) {
+        for (size_t i = 0; i < book->n_devices; i++)
+                if (has_changes(book->devices[i]))
+                        return true;
+        return false;
+}
+
+/* They are in the file now; entries that are gone leave the memory, too. */
+static void clear_changes(AlertBook *book) {
+        for (size_t i = 0; i < book->n_devices; i++) {
+                AlertDevice *device = book->devices[i];
+                AlertEntry **next = &device->entries;
+
+                device->dirty = false;
+                while (*next) {
+                        AlertEntry *e = *next;
+
+                        e->dirty = false;
+                        if (!e->gone) {
+                                next = &e->next;
+                                continue;
+                        }
+                        *next = e->next;
+                        (void) alert_entry_free(e);
+                        book->n_entries--;
+                }
+        }
+}
+
+static int write_book(const AlertStore *store) {
+        int r = sql_exec(store->sql, "BEGIN IMMEDIATE");
+
+        if (r != 0)
+                return r;
+        r = write_all(store);
+        if (r == 0)
+                r = sql_exec(store->sql, "COMMIT");
+        if (r != 0)
+                (void) sql_exec(store->sql, "ROLLBACK");
+        return r;
+}
+
+/* The file turned out to be damaged: the whole book goes into a new one. */
+static int write_anew(AlertStore *store) {
+        int r = set_aside(store);
+
+        if (r == 0)
+                r = open_file(store);
+        if (r != 0)
+                return r;
+        mark_all(store);
+        return write_book(store);
+}
+
+int alert_store_commit(AlertStore *store) {
+        int r = store->anew || book_has_changes(store->book) ? write_book(store) : 0;
+
+        if (r == SQL_DAMAGED)
+                r = write_anew(store);
+        if (r == 0) {
+                store->anew = false;
+                clear_changes(store->book);
+                return 0;
+        }
+        alert_store_drop(store);
+        store->sql = sql_close(store->sql);
+        return r == SQL_DAMAGED ? -EIO : r;
+}
+
+/* ---- the verbs ---- */
+
+int alert_store_each(const AlertStoreSpec *spec, AlertBookEach each, void *userdata) {
+        _cleanup_(alert_store_freep) AlertStore *store = NULL;
+        int r = alert_store_new(spec, &store);
+
+        if (r == 0 && access(store->path, F_OK) < 0)
+                r = err_errno();
+        if (r == 0)
+                r = open_file(store);
+        if (r == 0)
+                r = read_book(store, &store->book);
+        for (size_t i = 0; r == 0 && i < store->book->n_devices; i++)
+                for (size_t k = 0; k < store->book->devices[i]->n_slots; k++)
+                        each(userdata, store->book->devices[i], &store->book->devices[i]->slots[k]);
+        return r == SQL_DAMAGED ? -EIO : r;
+}

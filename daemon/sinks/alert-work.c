@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sinks/alert-work.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "events.h"
+#include "lib/array.h"
+#include "lib/log.h"
+
+#define LINES_MAX 20 /* of one turn */
+
+/* What a pass found, to be logged when it is committed. */
+typedef struct Said {
+        const AlertDevice *device;
+        const AlertSlot *slot;
+} Said;
+
+struct AlertWork {
+        AlertStore *store;
+        char *subscription;
+        PayloadFormat payload;
+        Said *said;
+        size_t n_said, allocated;
+        size_t unreadable;
+        bool said_unreadable, said_ahead, said_left_out;
+};
+
+int alert_work_new(const AlertWorkSpec *spec, AlertWork **ret) {
+        _cleanup_(alert_work_freep) AlertWork *work = calloc(1, sizeof(AlertWork));
+        int r;
+
+        if (!work)
+                return -ENOMEM;
+        work->payload = spec->payload;
+        work->subscription = strdup(spec->store.subscription);
+        if (!work->subscription)
+                return -ENOMEM;
+        r = alert_store_new(&spec->store, &work->store);
+        if (r == 0)
+                *ret = cleanup_steal(work);
+        return r;
+}
+
+AlertWork *alert_work_free(AlertWork *work) {
+        if (!work)
+                return NULL;
+        work->store = alert_store_free(work->store);
+        free(work->subscription);
+        free(work->said);
+        free(work);
+        return NULL;
+}
+
+/* ---- what is logged ---- */
+
+static void on_said(void *userdata, const AlertDevice *device, const AlertSlot *slot) {
+        AlertWork *work = userdata;
+
+        if (array_reserve(&work->said, &work->allocated, work->n_said + 1, sizeof(Said)) == 0)
+                work->said[work->n_said++] = (Said){ device, slot };
+}
+
+/* "29.1 (limit 28)", "nothing was heard for 30 min". Returns *buffer*. */
+static const char *reason(const AlertWatch *watch, const AlertSlot *slot, char *buffer, size_t size) {
+        char span[CLOCK_SPAN_SIZE];
+
+        if (watch->logic.test != ALERT_STALE)
+                (void) snprintf(buffer, size, "%s is %s, limit %s", watch->rule->field, slot->value, watch->limit);
+        else if (slot->state.offline)
+                (void) snprintf(buffer, size, "it says that it is offline");
+        else
+                (void) snprintf(buffer, size, "nothing was heard for %s",
+                        clock_format_span(watch->logic.stale, span, sizeof(span)));
+        return buffer;
+}
+
+static void say(const AlertWork *work, const Said *said) {
+        const AlertWatch *watch = &alert_store_rules(work->store)->items[said->slot->watch];
+        const AlertDevice *device = said->device;
+        const char *name = device->name[0] ? device->name : device->id[0] ? device->id : "no device at all";
+        char since[CLOCK_RFC3339_SIZE], words[200];
+        const LogField fields[] = { { FIELD_SUBSCRIPTION, work->subscription }, { FIELD_RULE, watch->rule->name },
+                { FIELD_SOURCE, device->source }, { FIELD_DEVICE, device->id }, {} };
+
+        if (said->slot->said)
+                log_event(LOG_NOTICE, EVENT_ALERT_FIRING, fields, "Alert %s fires for %s since %s: %s",
+                        watch->rule->name, name, clock_format_rfc3339(said->slot->state.since, since),
+                        reason(watch, said->slot, words, sizeof(words)));
+        else
+                log_event(LOG_NOTICE, EVENT_ALERT_RESOLVED, fields, "Alert %s is over for %s", watch->rule->name, name);
+}
+
+static void say_all(AlertWork *work) {
+        for (size_t i = 0; i < work->n_said && i < LINES_MAX; i++)
+                say(work, &work->said[i]);
+        if (work->n_said > LINES_MAX)
+                log_notice("%s: %zu more alerts began or ended at once; `sensorqd alerts` lists them",
+                        work->subscription, work->n_said - LINES_MAX);
+        work->n_said = 0;
+}
+
+/* Each once: it may come with every message. */
+static void warn(AlertWork *work) {
+        const AlertBook *book = alert_store_book(work->store);
+
+        if (work->unreadable > 0 && !work->said_unreadable)
+                log_warning(
+                        "%s: a message is not a JSON object, so no rule can look at it; it is acknowledged. Further "
+                        "ones are not told of",
+                        work->subscription);
+        if (book->ahead > 0 && !work->said_ahead)
+                log_event(LOG_WARNING, EVENT_READING_ODD,
+                        LOG_FIELDS(
+                                { FIELD_SUBSCRIPTION, work->subscription }, { FIELD_DEVICE, book->ahead_device.data }),
+                        "%s: the request_at of a message lies more than 5 min after it was published; rules judge such "
+                        "messages by the time they were published. Look at the clock of what published it",
+                        work->subscription);
+        if (book->left_out > 0 && !work->said_left_out)
+                log_event(LOG_ERR, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, work->subscription }),
+                        "%s: there are more devices than rules can watch (%d states): the rest is not watched. Narrow "
+                        "the rules by `where`",
+                        work->subscription, ALERT_SLOTS_MAX);
+        work->said_unreadable = work->said_unreadable || work->unreadable > 0;
+        work->said_ahead = work->said_ahead || book->ahead > 0;
+        work->said_left_out = work->said_left_out || book->left_out > 0;
+}
+
+/* ---- a turn ---- */
+
+static int judge(AlertWork *work, const AlertTurn *turn) {
+        const AlertRules *rules = alert_store_rules(work->store);
+        AlertReadings readings = {};
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < turn->n_items; i++)
+                r = alert_readings_add(&readings, rules, turn->items[i].message, work->payload, turn->moment.wall);
+        if (r == 0) {
+                alert_readings_sort(&readings);
+                r = alert_book_judge(alert_store_book(work->store), &readings, &turn->moment);
+        }
+        work->unreadable += readings.unreadable;
+        alert_readings_done(&readings);
+        return r;
+}
+
+static int change(AlertWork *work, AlertTurn *turn) {
+        AlertBook *book = alert_store_book(work->store);
+        int r = judge(work, turn);
+
+        if (r < 0)
+                return r;
+        if (turn->exchanges)
+                alert_book_receive(book, &turn->exchange, &turn->moment);
+        work->n_said = 0;
+        return alert_book_pass(book, &turn->moment, on_said, work, &turn->next);
+}
+
+static int take_turn(AlertWork *work, AlertTurn *turn) {
+        int r = alert_store_open(work->store, &turn->moment);
+
+        if (r < 0)
+                return r;
+        r = change(work, turn);
+        if (r < 0) {
+                alert_store_drop(work->store);
+                return r;
+        }
+        r = alert_store_commit(work->store);
+        if (r < 0)
+                return r;
+        say_all(work);
+        warn(work);
+        turn->due = alert_store_book(work->store)->due > 0;
+        return 0;
+}
+
+/* What is told of it can be told again: nothing was changed for it. */
+static int answer(AlertWork *work, AlertTurn *turn) {
+        const AlertBook *book = alert_store_book(work->store);
+        int r = turn->exchanges ? alert_book_give(book, &turn->exchange, &turn->moment) : 0;
+
+        return r < 0 ? r : alert_book_figures(book, &turn->figures, &turn->firing);
+}
+
+void alert_work_run(AlertWork *work, AlertTurn *turn) {
+        turn->result = take_turn(work, turn);
+        if (turn->result == 0)
+                turn->result = answer(work, turn);
+}

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
+/* Alerts as a type of sink. A message is stored when what it means for the states of the rules is committed, together
+ * with what is to be told; telling is the sender's, and delays nothing here.
+ *
+ *      loop:    write --+                         +--> the messages are stored
+ *               time  --+--> a turn of the thread +--> the sender is woken
+ *               sender -+    (alert-work.h)       +--> the sender's question is answered
+ *
+ * One turn at a time; what comes meanwhile waits for the next one, which takes all of it. */
+/* clang-format on */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/loop.h"
+#include "lib/worker.h"
+#include "sinks/alert-report.h"
+#include "sinks/alert-sender.h"
+#include "sinks/alert-work.h"
+#include "subscribe/sink-disk.h"
+
+/* Time is looked at this often at least: the wall clock may be set. */
+#define TURN_MAX_USEC (30 * USEC_PER_SEC)
+/* A pull hangs for two minutes at most: without an answer for longer than that we may have missed something. */
+#define HEARD_GAP_USEC (3 * USEC_PER_MINUTE)
+
+typedef struct Alert {
+        SinkHost *host;
+        const SubscriptionConfig
+                *config; /* the host of a type that does not block ends before the configuration does */
+        char *path;      /* of alerts.sqlite */
+        AlertWork *work;
+        Worker *worker;
+        AlertSender *sender;
+        LoopWatch *timer;
+        AlertTurn turn; /* the thread's while it runs */
+        bool running;
+        SinkAnswer *asked; /* by a probe or a write, which the turn is to answer; NULL: neither */
+        SinkWork *write;   /* NULL: a probe */
+        bool answers;      /* the turn that runs is for what was asked */
+        AlertExchange *exchange;
+        bool late; /* time has passed */
+        bool lost; /* the last turn failed */
+        bool stopping;
+        usec_t hearing, heard;
+        bool deaf;
+        AlertFigures figures;
+        Bytes firing;        /* a JSON array */
+        Bytes report, words; /* of alert_figures() */
+} Alert;
+
+/* ---- turns ---- */
+
+static void answer_fault(const Alert *a, SinkAnswer *answer, int r) {
+        sink_disk_answer(answer, r, a->path);
+        if (r != -EOPNOTSUPP)
+                return;
+        answer->fault = SINK_FAULT_LASTING;
+        answer->reason = "newer";
+        answer->words = "was made by a later sensorqd";
+        answer->remedy = "install that version again, or move the file away: what still fires is told again then";
+}
+
+static bool is_wanted(const Alert *a) {
+        return a->asked || a->exchange || a->late;
+}
+
+static void start(Alert *a) {
+        _asserted_ int r;
+
+        if (a->running || !is_wanted(a))
+                return;
+        a->turn = (AlertTurn){
+                .moment = { clock_wall(), clock_now(), a->hearing, a->heard, a->deaf },
+                .items = a->write ? a->write->items : NULL,
+                .n_items = a->write ? a->write->n : 0,
+                .exchanges = a->exchange,
+        };
+        if (a->exchange) {
+                a->turn.exchange = *a->exchange;
+                *a->exchange = (AlertExchange){};
+        }
+        a->answers = a->asked;
+        a->late = false;
+        a->running = true;
+        r = worker_submit(a->worker, a);
+        assert(r == WORKER_STARTED);
+}
+
+static void run_on_thread(void *userdata, void *job) {
+        Alert *a = job;
+
+        alert_work_run(a->work, &a->turn);
+}
+
+/* To what the shared half asked. */
+static void answer(Alert *a, int r) {
+        SinkAnswer *asked = a->asked;
+        const SinkWork *write = a->write;
+
+        a->asked = NULL;
+        a->write = NULL;
+        if (r < 0)
+                answer_fault(a, asked, r);
+        else
+                asked->accepted = write;
+        for (size_t i = 0; write && r == 0 && i < write->n; i++)
+                write->items[i].verdict = SINK_STORED;
+        sink_host_answer(a->host);
+}
+
+static void end_exchange(Alert *a, int r) {
+        AlertExchange *exchange = a->exchange;
+
+        a->exchange = NULL;
+        *exchange = a->turn.exchange;
+        a->turn.exchange = (AlertExchange){};
+        alert_sender_exchanged(a->sender, exchange, r);
+}
+
+static void note_turn(Alert *a) {
+        usec_t wall = clock_wall(), in = a->turn.next > wall ? a->turn.next - wall : 0;
+
+        a->lost = a->turn.result < 0;
+        if (a->lost)
+                return bytes_done(&a->turn.firing);
+        if (!a->stopping)
+                loop_arm_in(a->timer, in < TURN_MAX_USEC ? in : TURN_MAX_USEC);
+        a->figures = a->turn.figures;
+        bytes_done(&a->firing);
+        a->firing = bytes_steal(&a->turn.firing);
+}
+
+static void on_done(void *userdata, void *job) {
+        Alert *a = userdata;
+        int r = a->turn.result;
+        bool due = r == 0 && a->turn.due && !a->turn.exchanges; /* of an exchange it has been told */
+
+        a->running = false;
+        note_turn(a);
+        if (a->answers)
+                answer(a, r);
+        else if (r < 0)
+                sink_host_seen(a->host, SINK_SEEN_LOST); /* it is asked, and says so */
+        if (a->turn.exchanges)
+                end_exchange(a, r);
+        if (due)
+                alert_sender_wake(a->sender);
+        start(a);
+        if (a->stopping)
+                sink_host_seen(a->host, SINK_SEEN_IDLE);
+}
+
+static void on_timer(void *userdata) {
+        Alert *a = userdata;
+
+        a->late = true;
+        start(a);
+}
+
+/* ---- the sender ---- */
+
+static void on_exchange(void *userdata, AlertExchange *exchange) {
+        Alert *a = userdata;
+
+        a->exchange = exchange;
+        start(a);
+}
+
+static void on_sender_change(void *userdata) {
+        Alert *a = userdata;
+
+        if (a->stopping)
+                sink_host_seen(a->host, SINK_SEEN_IDLE);
+}
+
+/* ---- the type ---- */
+
+static void alert_probe(void *self, SinkAnswer *answer) {
+        Alert *a = self;
+
+        a->asked = answer;
+        start(a);
+}
+
+static void alert_write(void *self, SinkWork *work) {
+        Alert *a = self;
+
+        a->asked = &work->answer;
+        a->write = work;
+        start(a);
+}
+
+static void note_heard(Alert *a) {
+        usec_t now = clock_now(), gap = 2 * a->config->interval + HEARD_GAP_USEC;
+
+        if (a->hearing == 0 || now > a->heard + gap)
+                a->hearing = now;
+        a->heard = now;
+        if (!a->lost && !a->stopping)
+                loop_arm_in(a->timer, 0);
+}
+
+static void alert_told(void *self, SinkNews news) {
+        Alert *a = self;
+
+        if (news == SINK_NEWS_STOP) {
+                a->stopping = true;
+                loop_off(a->timer);
+                return alert_sender_drain(a->sender);
+        }
+        a->deaf = news == SINK_NEWS_DEAF;
+        if (!a->deaf)
+                note_heard(a);
+}
+
+static bool alert_is_busy(const void *self) {
+        const Alert *a = self;
+
+        return a->running || is_wanted(a) || !alert_sender_is_drained(a->sender);
+}
+
+static void alert_figures(void *self, SinkFigures *ret) {
+        Alert *a = self;
+        const AlertReport report = { .firing = a->figures.firing,
+                .pending = a->figures.pending,
+                .rules = a->firing.data ?: "[]",
+                .sender = a->sender,
+                .n_targets = ((const AlertConfig *) a->config->keys)->n_targets };
+
+        if (alert_report_write(&report, &a->report, &a->words) < 0)
+                return;
+        ret->json = a->report.data;
+        ret->words = a->words.data;
+}
+
+static void alert_exclusive(
+        const SubscriptionConfig *config, const char *state_dir, char name[static SINK_EXCLUSIVE_MAX]) {
+        (void) snprintf(name, SINK_EXCLUSIVE_MAX, "the alerts of %s", config->subscription);
+}
+
+static const char *alert_place(const void *self) {
+        return ((const Alert *) self)->path;
+}
+
+static void *alert_close(void *self) {
+        Alert *a = self;
+        bool abandoned;
+
+        if (!a)
+                return NULL;
+        abandoned = a->running;
+        a->sender = alert_sender_free(a->sender);
+        a->timer = loop_drop(a->timer);
+        a->worker = worker_free(a->worker);
+        if (abandoned)
+                return a;
+        a->work = alert_work_free(a->work);
+        alert_exchange_done(&a->turn.exchange);
+        bytes_done(&a->turn.firing);
+        bytes_done(&a->firing);
+        bytes_done(&a->report);
+        bytes_done(&a->words);
+        free(a->path);
+        free(a);
+        return NULL;
+}
+
+static int make_sender(Alert *a, char problem[static SINK_DETAIL_MAX]) {
+        const SinkMeans *means = sink_host_means(a->host);
+        const AlertConfig *keys = a->config->keys;
+
+        return alert_sender_new(&(AlertSenderHost){ .loop = means->loop,
+                                        .http = means->http,
+                                        .secrets = means->secrets,
+                                        .state_dir = means->state_dir,
+                                        .guest = means->guest,
+                                        .subscription = a->config->subscription,
+                                        .targets = keys->targets,
+                                        .n_targets = keys->n_targets,
+                                        .language = (AlertLanguage) keys->language,
+                                        .backoff = a->config->backoff,
+                                        .exchange = on_exchange,
+                                        .on_change = on_sender_change,
+                                        .userdata = a },
+                &a->sender, problem);
+}
+
+static int make_work(Alert *a) {
+        const SinkMeans *means = sink_host_means(a->host);
+        const AlertWorkSpec spec = { { means->state_dir, a->config->subscription, a->config->keys },
+                (PayloadFormat) a->config->payload };
+
+        if (asprintf(&a->path, "%s/" ALERT_STORE_FILE, means->state_dir) < 0) {
+                a->path = NULL;
+                return -ENOMEM;
+        }
+        return alert_work_new(&spec, &a->work);
+}
+
+static int make_parts(Alert *a, char problem[static SINK_DETAIL_MAX]) {
+        const SinkMeans *means = sink_host_means(a->host);
+        int r = make_sender(a, problem);
+
+        if (r == 0)
+                r = make_work(a);
+        if (r == 0)
+                r = loop_add_timer(means->loop, LOOP_EXACT, on_timer, a, &a->timer);
+        return r < 0 ? r : worker_new(means->loop, "alert", run_on_thread, on_done, a, &a->worker);
+}
+
+static int alert_open(
+        const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
+        Alert *a;
+        int r;
+
+        if (sink_host_means(host)->guest) {
+                (void) snprintf(problem, SINK_DETAIL_MAX, "alerts take no message by hand, it would be old news");
+                return -EBADMSG;
+        }
+        a = calloc(1, sizeof(Alert));
+        if (!a)
+                return -ENOMEM;
+        a->host = host;
+        a->config = config;
+        r = make_parts(a, problem);
+        if (r < 0) {
+                (void) alert_close(a);
+                return r;
+        }
+        *ret_self = a;
+        return 0;
+}
+
+extern const SinkType sink_type_alert; /* named in types.c only */
+
+const SinkType sink_type_alert = {
+        .keys = &alert_config_section,
+        .what = "The store of alerts",
+        .blocks = false,
+        .open = alert_open,
+        .place = alert_place,
+        .probe = alert_probe,
+        .write = alert_write,
+        .close = alert_close,
+        .told = alert_told,
+        .is_busy = alert_is_busy,
+        .figures = alert_figures,
+        .exclusive = alert_exclusive,
+};

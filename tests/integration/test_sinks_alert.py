@@ -1,0 +1,172 @@
+"""The alert sink through the real daemon: what is due is told once, over kills, a target that is down and a reload (P14); messages are acknowledged
+whatever the target does (P3, P13)."""
+import contextlib
+import datetime
+import json
+import random
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from feed import Feed
+from harness import wait_until
+
+BODY = '{"state": "{state}", "rule": {rule}, "name": {name}, "value": {value}}'
+
+
+class Target:
+    """A webhook that knows keys. `status()`: of an answer, None: it takes the message, and never answers."""
+
+    def __init__(self):
+        self.lock, self.told, self.keys, self.requests, self.status = threading.Lock(), [], set(), 0, lambda: 200
+        target = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                status = target.take(self.headers["Idempotency-Key"], body)
+                if status is None:
+                    self.close_connection = True
+                    return
+                self.send_response(status)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/in"
+
+    def take(self, key, body):
+        with self.lock:
+            self.requests += 1
+            status = self.status()
+            if status in (None, 200) and (key, json.dumps(body)) not in self.keys:
+                self.keys.add((key, json.dumps(body)))
+                self.told.append(body)
+            return status
+
+    def states(self, name=None):
+        with self.lock:
+            return [body["state"] for body in self.told if name in (None, body["name"])]
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def target():
+    with contextlib.closing(Target()) as server:
+        yield server
+
+
+RULES = [{"name": "hot", "field": "t", "above": 28, "clear": 27, "repeat": "5s"}]
+
+
+def section(target, rules):
+    return [{"subscription": "sensor-data-mongodb", "backoff": {"initial": "1s", "max": "1s"},
+             "alert": {"targets": [{"name": "me", "type": "webhook", "url": target.url, "body": BODY}], "rules": rules}}]
+
+
+@pytest.fixture
+def feed(sensorqd, target):
+    feed = Feed(sensorqd, None, uri="mongodb://localhost/", database="none", service={"time_scale": 5})
+    feed.daemon.config["subscribe"] = section(target, RULES)
+    feed.daemon.write_config()
+    with contextlib.closing(feed):
+        yield feed
+
+
+def say(feed, name, value, age=0):
+    """A reading of now, as sensorqd publishes it. Returns the message."""
+    at = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    message = (json.dumps({"name": name, "id": f"id-{name}", "source": "home", "request_at": at, "t": value}).encode(),
+               {"idempotency_key": f"{at}:home:{name}:{value}", "source": "home", "type": "nature_remo", "device": f"id-{name}"})
+    feed.publish(message)
+    return message
+
+
+def test_fires_repeats_and_ends_over_kills(feed, target):
+    feed.daemon.start()
+    hot = say(feed, "x", 30)
+    wait_until(lambda: target.states() == ["firing"], "a firing")
+    entry = feed.daemon.log.wait("ALERT_FIRING")
+    assert entry.fields["SENSORQD_RULE"] == "hot" and entry.fields["SENSORQD_DEVICE"] == "id-x"
+    feed.daemon.kill()
+    feed.daemon.start()
+    feed.publish(hot)
+    say(feed, "x", 20, age=3600)  # what is past changes nothing
+    wait_until(lambda: "repeat" in target.states()[1:] or "firing" in target.states()[1:], "a repeat")
+    repeats = target.states()[1:]
+    assert set(repeats) <= {"repeat", "firing"}
+    feed.daemon.kill()
+    feed.daemon.start()
+    say(feed, "x", 26)
+    wait_until(lambda: target.states()[-1] == "resolved", "the end")
+    feed.wait_empty()
+    feed.daemon.log.wait("ALERT_RESOLVED")
+    assert target.states().count("resolved") == 1
+    with target.lock:
+        assert target.told[0] == {"state": "firing", "rule": "hot", "name": "x", "value": 30} and target.told[-1]["value"] == 26
+    assert feed.daemon.stop() == 0
+
+
+def test_a_target_that_is_down(feed, target):
+    target.status = lambda: 503
+    feed.daemon.start()
+    say(feed, "x", 30)
+    say(feed, "y", 31)
+    wait_until(lambda: target.requests > 0, "a try")
+    feed.wait_empty()  # acknowledged all the same
+    feed.daemon.kill()
+    feed.daemon.start()
+    say(feed, "x", 20)
+    feed.wait_empty()
+    target.status = lambda: 200
+    wait_until(lambda: len(target.states("x")) == 1 and len(target.states("y")) >= 1, "one of each")
+    assert target.states("x") == ["ended"] and target.states("y")[0] == "firing"
+    feed.daemon.config["subscribe"] = section(target, [{"name": "cold", "field": "t", "below": 5}])
+    feed.daemon.write_config()
+    feed.daemon.reload()
+    wait_until(lambda: target.states("y")[-1] == "removed", "the end of a rule that is gone")
+    assert feed.daemon.stop() == 0
+
+
+def test_nothing_is_lost_over_kills(feed, target):
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    target.status = lambda: chance.choice([200, 200, None, 503])
+    feed.daemon.config["subscribe"] = section(target, [{"name": "hot", "field": "t", "above": 28}])
+    feed.daemon.write_config()
+    feed.daemon.start()
+    last = {}
+    for _ in range(5):
+        for name in ("x", "y", "z"):
+            last[name] = chance.choice([20, 30])
+            say(feed, name, last[name])
+        time.sleep(chance.uniform(0.2, 1.5))
+        feed.daemon.kill()
+        feed.daemon.start()
+    target.status = lambda: 200
+    feed.wait_empty(patience=60)
+    ends = {20: ("resolved", "ended"), 30: ("firing",)}
+
+    def is_told():
+        return all((not target.states(name) and value == 20) or (target.states(name) or [""])[-1] in ends[value] for name, value in last.items())
+    wait_until(is_told, f"how things stand, {last}")
+    for name in last:  # beginnings and ends take turns; what has a key is told once
+        believes = False
+        for state in target.states(name):
+            assert state != "resolved" or believes, target.told
+            assert state != "ended" or not believes, target.told
+            believes = state == "firing"
+    assert feed.daemon.stop() == 0

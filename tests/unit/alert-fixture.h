@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the tests of alerts share: rules from text, messages as sensorqd publishes them, and a target that is one call
+ * away. */
+#pragma once
+#include "config-fixture.h"
+
+#include "lib/err.h"
+#include "sinks/alert-work.h"
+
+#define MINUTE USEC_PER_MINUTE
+#define HOUR USEC_PER_HOUR
+#define START (UINT64_C(1795822440) * USEC_PER_SEC) /* 2026-11-27 23:34 UTC */
+#define BOOT (100 * HOUR)                           /* clock_now() at that time */
+
+static inline const ConfigSection *alert_sink_at(size_t index) {
+        return index == 0 ? &alert_config_section : NULL;
+}
+
+static inline const ConfigSection *alert_source_at(size_t index) {
+        return types_of_config.source(index);
+}
+
+/* With targets a and b. */
+static inline Config *alert_parse(const char *rules) {
+        static const ConfigTypes types = { alert_source_at, alert_sink_at };
+        _cleanup_free_ char *text = NULL;
+
+        assert_true(asprintf(&text,
+                            PUBSUB "subscribe:\n"
+                                   "  - subscription: sub\n"
+                                   "    alert:\n"
+                                   "      targets: [{ name: a, type: ntfy, topic: topic-of-a }, { name: b, type: ntfy, "
+                                   "topic: topic-of-b }]\n"
+                                   "      rules:\n%s",
+                            rules) > 0);
+        return parse_as("c.yaml", text, strlen(text), &types);
+}
+
+/* A message with everything that it points to. */
+typedef struct Said {
+        char data[1000], published[CLOCK_RFC3339_SIZE], key[64], id[64];
+        WireAttribute attributes[4];
+        WireMessage message;
+        SinkItem item;
+} Said;
+
+static inline Slice text_slice(const char *text) {
+        return (Slice){ text, strlen(text) };
+}
+
+/* Of a device of the source home; *members* stand beside id, name and request_at. */
+static inline void said_init(Said *said, const char *device, usec_t at, usec_t published, const char *members) {
+        char time[CLOCK_RFC3339_SIZE];
+
+        (void) clock_format_rfc3339(at, time);
+        (void) clock_format_rfc3339(published, said->published);
+        (void) snprintf(said->data, sizeof(said->data),
+                "{\"name\":\"Room %s\",\"id\":\"%s\",\"source\":\"home\",\"request_at\":\"%s\"%s%s}", device, device,
+                time, members[0] ? "," : "", members);
+        (void) snprintf(said->key, sizeof(said->key), "%s:home:%s:0123456789abcdef", time, device);
+        (void) snprintf(said->id, sizeof(said->id), "%s", device);
+        said->attributes[0] = (WireAttribute){ text_slice("idempotency_key"), text_slice(said->key) };
+        said->attributes[1] = (WireAttribute){ text_slice("source"), text_slice("home") };
+        said->attributes[2] = (WireAttribute){ text_slice("type"), text_slice("nature_remo") };
+        said->attributes[3] = (WireAttribute){ text_slice("device"), text_slice(said->id) };
+        said->message = (WireMessage){ .data = text_slice(said->data),
+                .message_id = text_slice("1"),
+                .publish_time = text_slice(said->published),
+                .attributes = said->attributes,
+                .n_attributes = 4 };
+        said->item = (SinkItem){ .message = &said->message };
+}
+
+/* A book, without a file. */
+typedef struct World {
+        Config *config;
+        const AlertConfig *keys;
+        AlertRules *rules;
+        AlertBook *book;
+        AlertMoment moment;
+        usec_t next;
+        int64_t ids;
+        unsigned fired, ceased; /* as they would be logged */
+} World;
+
+static inline void world_open(World *w, const char *rules) {
+        *w = (World){ .config = alert_parse(rules), .moment = { START, BOOT, BOOT - 100 * HOUR + 1, BOOT, false } };
+        w->keys = w->config->subscriptions[0].keys;
+        assert_int_equal(alert_rules_new(w->keys, &w->rules), 0);
+        assert_int_equal(alert_book_new(w->keys, w->rules, &w->book), 0);
+        assert_int_equal(alert_book_settle(w->book, &w->moment), 0);
+}
+
+static inline void world_close(World *w) {
+        w->book = alert_book_free(w->book);
+        w->rules = alert_rules_free(w->rules);
+        config_unref(w->config);
+}
+
+/* Time goes on, and pulls are answered. */
+static inline void world_go(World *w, usec_t span) {
+        w->moment.wall += span;
+        w->moment.now += span;
+        w->moment.heard = w->moment.now;
+}
+
+static inline void world_on_said(void *userdata, const AlertDevice *device, const AlertSlot *slot) {
+        World *w = userdata;
+
+        if (slot->said)
+                w->fired++;
+        else
+                w->ceased++;
+}
+
+/* What a commit does. */
+static inline void world_commit(World *w) {
+        for (size_t i = 0; i < w->book->n_devices; i++) {
+                AlertEntry **next = &w->book->devices[i]->entries;
+
+                w->book->devices[i]->dirty = false;
+                while (*next) {
+                        AlertEntry *e = *next;
+
+                        if (e->id == 0)
+                                e->id = ++w->ids;
+                        e->dirty = false;
+                        if (!e->gone) {
+                                next = &e->next;
+                                continue;
+                        }
+                        *next = e->next;
+                        (void) alert_entry_free(e);
+                        w->book->n_entries--;
+                }
+        }
+}
+
+static inline void world_pass(World *w) {
+        assert_int_equal(alert_book_pass(w->book, &w->moment, world_on_said, w, &w->next), 0);
+        world_commit(w);
+}
+
+static inline void world_judge(World *w, Said *said, size_t n) {
+        AlertReadings readings = {};
+
+        for (size_t i = 0; i < n; i++)
+                assert_int_equal(
+                        alert_readings_add(&readings, w->rules, &said[i].message, PAYLOAD_JSON, w->moment.wall), 0);
+        alert_readings_sort(&readings);
+        assert_int_equal(alert_book_judge(w->book, &readings, &w->moment), 0);
+        alert_readings_done(&readings);
+        world_pass(w);
+}
+
+/* One message of now. */
+static inline void world_say(World *w, const char *device, const char *members) {
+        Said said;
+
+        said_init(&said, device, w->moment.wall, w->moment.wall, members);
+        world_judge(w, &said, 1);
+}
+
+/* What is due for a target, told and answered with *verdict*: "FIRING hot Room x 29", one a line. SEALED: left sealed
+ * under the key "k". Freed by the caller. */
+static inline char *world_tell(World *w, const char *target, AlertVerdict verdict) {
+        static const char *const kinds[] = { "FIRING", "REPEAT", "RESOLVED", "ENDED", "REMOVED", "TEST" };
+        AlertExchange x = {}, y = {};
+        Bytes text = {};
+
+        assert_int_equal(bytes_append_text(&text, ""), 0);
+        assert_int_equal(alert_book_give(w->book, &x, &w->moment), 0);
+        y.receipts = calloc(x.n_notices + 1, sizeof(AlertReceipt));
+        for (size_t i = 0; i < x.n_notices; i++) {
+                const AlertNotice *notice = &x.notices[i];
+
+                if (strcmp(notice->target, target) != 0)
+                        continue;
+                assert_int_equal(
+                        bytes_append_format(&text, "%s%s %s %s %s", text.size > 0 ? "\n" : "", kinds[notice->kind],
+                                notice->rule, notice->name ? notice->name : "-", notice->value ? notice->value : "-"),
+                        0);
+                y.receipts[y.n_receipts++] =
+                        (AlertReceipt){ .id = notice->id, .verdict = verdict, .at = w->moment.wall, .key = "k" };
+        }
+        alert_book_receive(w->book, &y, &w->moment);
+        world_pass(w);
+        alert_exchange_done(&x);
+        alert_exchange_done(&y);
+        return text.data;
+}
+
+static inline void world_expect(World *w, const char *target, AlertVerdict verdict, const char *expected) {
+        _cleanup_free_ char *found = world_tell(w, target, verdict);
+
+        assert_string_equal(found, expected);
+}
+
+static inline void world_quiet(World *w) {
+        world_expect(w, "a", ALERT_ACCEPTED, "");
+        world_expect(w, "b", ALERT_ACCEPTED, "");
+}

@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All rules, devices and targets together: what is told, when, and how often (P14). */
+#include "alert-fixture.h"
+
+#include "sinks/alert-entry.h"
+
+#define HOT "        - { name: hot, field: t, above: 28, clear: 27, to: [a] }\n"
+
+static void test_life_of_a_firing(void **state) {
+        World w;
+
+        world_open(&w,
+                "        - { name: hot, field: /newest_events/te/val, above: 28, clear: 27, for: 2m, repeat: 1h }\n");
+        world_say(&w, "x", "\"newest_events\":{\"te\":{\"val\":28.5}}");
+        world_quiet(&w);
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"newest_events\":{\"te\":{\"val\":28.7}}");
+        world_quiet(&w);
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"newest_events\":{\"te\":{\"val\":29.0}}");
+        assert_int_equal(w.book->due, 2);
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 29.0");
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"newest_events\":{\"te\":{\"val\":29.5}}");
+        world_expect(&w, "b", ALERT_ACCEPTED, "FIRING hot Room x 29.5"); /* as it is now */
+        world_quiet(&w);
+        world_go(&w, HOUR - MINUTE);
+        world_pass(&w);
+        world_expect(&w, "a", ALERT_ACCEPTED, "REPEAT hot Room x 29.5"); /* an hour after each was told */
+        world_expect(&w, "b", ALERT_ACCEPTED, "");
+        world_go(&w, MINUTE);
+        world_expect(&w, "b", ALERT_ACCEPTED, "REPEAT hot Room x 29.5");
+        world_say(&w, "x", "\"newest_events\":{\"te\":{\"val\":27.5}}"); /* between */
+        world_quiet(&w);
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"newest_events\":{\"te\":{\"val\":27}}");
+        world_expect(&w, "a", ALERT_ACCEPTED, "RESOLVED hot Room x 27");
+        world_expect(&w, "b", ALERT_ACCEPTED, "RESOLVED hot Room x 27");
+        world_quiet(&w);
+        assert_int_equal(w.book->n_entries, 0);
+        assert_int_equal(w.fired, 1);
+        assert_int_equal(w.ceased, 1);
+        world_close(&w);
+}
+
+static void test_which_device(void **state) {
+        World w;
+
+        world_open(&w,
+                "        - { name: bed, where: { source: home, name: [Room x, Room y] }, field: t, above: 28, to: a }\n"
+                "        - { name: floor, where: { floor: 2 }, field: t, above: 28, to: a }\n"
+                "        - { name: deep, where: { /a/b: [on, off] }, field: t, above: 28, to: b }\n");
+        world_say(&w, "x", "\"t\":30,\"floor\":\"1\"");
+        world_say(&w, "z", "\"t\":31,\"floor\":2.0");
+        world_say(&w, "q", "\"t\":32,\"a\":{\"b\":\"off\"}");
+        world_say(&w, "y", "\"t\":20");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING bed Room x 30\nFIRING floor Room z 31");
+        world_expect(&w, "b", ALERT_ACCEPTED, "FIRING deep Room q 32");
+        world_close(&w);
+}
+
+static void test_never_told_of_what_was_over(void **state) {
+        World w;
+        Said said[2];
+
+        world_open(&w, HOT);
+        said_init(&said[0], "x", START, START, "\"t\":30");
+        said_init(&said[1], "x", START + 1000, START, "\"t\":20");
+        world_judge(&w, said, 2); /* within one batch */
+        world_quiet(&w);
+        assert_int_equal(w.book->n_entries, 0);
+        world_close(&w);
+}
+
+static void test_target_that_was_down(void **state) {
+        World w;
+
+        world_open(&w, HOT);
+        world_say(&w, "x", "\"t\":30");
+        world_expect(&w, "a", ALERT_BACK, "FIRING hot Room x 30");
+        world_go(&w, HOUR);
+        world_say(&w, "x", "\"t\":20");
+        world_expect(&w, "a", ALERT_BACK, "ENDED hot Room x 20"); /* one, not two */
+        world_go(&w, HOUR);
+        world_say(&w, "x", "\"t\":31");
+        world_expect(&w, "a", ALERT_BACK, "FIRING hot Room x 31"); /* how things stand now */
+        world_go(&w, HOUR);
+        world_say(&w, "x", "\"t\":20");
+        world_expect(&w, "a", ALERT_ACCEPTED, "ENDED hot Room x 20");
+        world_quiet(&w);
+        assert_int_equal(w.book->n_entries, 0);
+        world_close(&w);
+}
+
+/* What may have been sent stays as it is; what came meanwhile follows. */
+static void test_sealed(void **state) {
+        World w;
+
+        world_open(&w, HOT);
+        world_say(&w, "x", "\"t\":30");
+        world_expect(&w, "a", ALERT_SEALED, "FIRING hot Room x 30");
+        assert_int_equal(w.book->due, 0);
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"t\":20");
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"t\":33");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30"); /* the first */
+        world_expect(&w, "a", ALERT_SEALED, "FIRING hot Room x 33");   /* the second */
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"t\":20");
+        world_expect(&w, "a", ALERT_BACK, "FIRING hot Room x 33");
+        world_expect(&w, "a", ALERT_SEALED, "RESOLVED hot Room x 20"); /* it believes in the first one */
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"t\":34");
+        world_expect(&w, "a", ALERT_ACCEPTED, "RESOLVED hot Room x 20");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 34");
+        world_quiet(&w);
+        world_close(&w);
+}
+
+static void test_refused(void **state) {
+        World w;
+
+        world_open(&w, "        - { name: hot, field: t, above: 28, repeat: 1h, to: a }\n");
+        world_say(&w, "x", "\"t\":30");
+        world_expect(&w, "a", ALERT_REFUSED, "FIRING hot Room x 30");
+        world_go(&w, 2 * HOUR);
+        world_say(&w, "x", "\"t\":30");
+        world_quiet(&w); /* no repeat, */
+        world_say(&w, "y", "\"t\":30");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room y 30"); /* others are told */
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"t\":20");
+        world_quiet(&w); /* and no end */
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"t\":30");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30"); /* the next one is told */
+        world_close(&w);
+}
+
+/* The clock was set back by a year while something fires: the repeat comes after its time, not after a year. */
+static void test_clock_set_back(void **state) {
+        World w;
+
+        world_open(&w, "        - { name: hot, field: t, above: 28, repeat: 1h, to: a }\n");
+        world_say(&w, "x", "\"t\":30");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30");
+        w.moment.wall -= 8760 * HOUR;
+        world_pass(&w);
+        world_quiet(&w);
+        world_go(&w, HOUR);
+        world_expect(&w, "a", ALERT_ACCEPTED, "REPEAT hot Room x 30");
+        world_close(&w);
+}
+
+/* Three days of one device, a message a minute, in batches, with alarms in it; the last one still goes on. */
+static void backlog(bool shuffle, bool told_before) {
+        enum { DAYS = 3, BATCH = 1000, N = DAYS * 24 * 60 / BATCH * BATCH };
+        Said *said = calloc(N, sizeof(Said));
+        World w;
+
+        world_open(&w, HOT);
+        if (told_before) {
+                world_say(&w, "x", "\"t\":35");
+                world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 35");
+        }
+        world_go(&w, (N + 1) * MINUTE);
+        for (size_t k = 0; k < N; k++) {
+                /* a queue without order: the messages of a batch come in any */
+                size_t i = shuffle ? k / BATCH * BATCH + (k % BATCH * 7 + 3) % BATCH : k;
+                bool hot = (i % 1200 > 100 && i % 1200 < 300) || i > N - 100;
+                usec_t at = START + (i + 1) * MINUTE;
+
+                said_init(&said[k], "x", at, at, hot ? "\"t\":30" : "\"t\":20");
+        }
+        for (size_t i = 0; i < N; i += BATCH) {
+                world_judge(&w, &said[i], i + BATCH < N ? BATCH : N - i);
+                world_go(&w, 100 * USEC_PER_MSEC);
+                if (i + BATCH < N)
+                        world_quiet(&w);
+        }
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30");
+        world_quiet(&w);
+        assert_int_equal(w.fired, 1);
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"t\":20");
+        world_expect(&w, "a", ALERT_ACCEPTED, "RESOLVED hot Room x 20");
+        world_quiet(&w);
+        free(said);
+        world_close(&w);
+}
+
+static void test_backlog(void **state) {
+        backlog(false, false);
+        backlog(true, false);
+}
+
+static void test_backlog_after_it_was_told(void **state) {
+        backlog(false, true);
+}
+
+/* The last message of a backlog is old itself: its device is off. */
+static void test_backlog_that_ends_long_ago(void **state) {
+        World w;
+        Said said;
+
+        world_open(&w, HOT);
+        world_go(&w, 48 * HOUR);
+        said_init(&said, "x", START, START, "\"t\":30");
+        world_judge(&w, &said, 1);
+        world_quiet(&w);
+        assert_true(w.next <= w.moment.wall + 5 * USEC_PER_SEC);
+        world_go(&w, 5 * USEC_PER_SEC);
+        world_pass(&w);
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30");
+        world_close(&w);
+}
+
+/* Its clock, or the API, is an hour behind for ever: a short delay, and not silence. */
+static void test_times_that_are_always_old(void **state) {
+        World w;
+        unsigned waited = 0;
+        bool told = false;
+
+        world_open(&w, HOT);
+        for (int i = 0; i < 700 && !told; i++) {
+                _cleanup_free_ char *found = NULL;
+                Said said;
+
+                said_init(&said, "x", w.moment.wall - HOUR, w.moment.wall, "\"t\":30");
+                world_judge(&w, &said, 1);
+                found = world_tell(&w, "a", ALERT_ACCEPTED);
+                told = found[0] != '\0';
+                world_go(&w, USEC_PER_SEC);
+                waited++;
+        }
+        assert_true(told);
+        assert_in_range(waited, 600, 602);
+        world_close(&w);
+}
+
+static void test_fields_in_messages_of_their_own(void **state) {
+        World w;
+        Said said;
+
+        world_open(&w, "        - { name: leak, field: leak, is: true, to: a }\n" HOT);
+        said_init(&said, "x", START + 5000, START, "\"t\":20");
+        world_judge(&w, &said, 1);
+        said_init(&said, "x", START, START, "\"leak\":true"); /* older, and about something else */
+        world_judge(&w, &said, 1);
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING leak Room x true");
+        world_close(&w);
+}
+
+static void test_time_ahead(void **state) {
+        World w;
+        Said said;
+
+        world_open(&w, HOT);
+        said_init(&said, "x", START + 9 * HOUR, START, "\"t\":30"); /* local time with a Z, as the old scripts wrote */
+        world_judge(&w, &said, 1);
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30");
+        assert_int_equal(w.book->ahead, 1);
+        world_go(&w, MINUTE);
+        said_init(&said, "x", START + 9 * HOUR + MINUTE, START + MINUTE, "\"t\":20");
+        world_judge(&w, &said, 1);
+        world_expect(&w, "a", ALERT_ACCEPTED, "RESOLVED hot Room x 20");
+        world_close(&w);
+}
+
+static void test_for_without_a_message(void **state) {
+        World w;
+
+        world_open(&w, "        - { name: door, field: open, is: true, for: 10m, to: a }\n");
+        world_say(&w, "x", "\"open\":true");
+        assert_true(w.next == START + 10 * MINUTE);
+        world_go(&w, 10 * MINUTE);
+        w.moment.deaf = true; /* it may have been closed meanwhile */
+        world_pass(&w);
+        world_quiet(&w);
+        w.moment.deaf = false;
+        world_pass(&w);
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING door Room x true");
+        world_close(&w);
+}
+
+#define SILENT "        - { name: silent, stale: 30m, to: a }\n"
+
+static void test_silence(void **state) {
+        World w;
+
+        world_open(&w, SILENT);
+        world_say(&w, "x", "");
+        world_go(&w, 30 * MINUTE);
+        w.moment.heard -= MINUTE; /* whether something came is not known before a pull is answered */
+        world_pass(&w);
+        world_quiet(&w);
+        w.moment.heard = w.moment.now;
+        world_pass(&w);
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING silent Room x -");
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"online\":false");
+        world_quiet(&w); /* that it is offline is no sign of life */
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "");
+        world_expect(&w, "a", ALERT_ACCEPTED, "RESOLVED silent Room x -");
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"online\":false");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING silent Room x -");
+        world_close(&w);
+}
+
+static void test_silence_of_ours(void **state) {
+        World w;
+
+        world_open(&w, SILENT);
+        world_say(&w, "x", "");
+        world_go(&w, 4 * HOUR);
+        w.moment.hearing = w.moment.now; /* we were away, or our pulls failed, and that is over */
+        world_pass(&w);
+        world_quiet(&w);
+        world_go(&w, 29 * MINUTE);
+        world_pass(&w);
+        world_quiet(&w);
+        world_go(&w, MINUTE);
+        world_pass(&w);
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING silent Room x -");
+        world_close(&w);
+}
+
+static void test_silence_of_a_value(void **state) {
+        char members[200], time[CLOCK_RFC3339_SIZE];
+        World w;
+
+        world_open(&w, "        - { name: stuck, field: /newest_events/te/val, stale: 2h, to: a }\n");
+        (void) snprintf(members, sizeof(members), "\"newest_events\":{\"te\":{\"val\":20,\"created_at\":\"%s\"}}",
+                clock_format_rfc3339(START, time));
+        world_say(&w, "x", members);
+        for (int i = 0; i < 3; i++) {
+                world_quiet(&w);
+                world_go(&w, 40 * MINUTE);
+                world_say(&w, "x", members);
+        }
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING stuck Room x 20");
+        world_close(&w);
+}
+
+static void test_rule_that_finds_nothing(void **state) {
+        World w;
+
+        world_open(&w, "        - { name: lost, where: { name: Cellar }, stale: 30m, to: a }\n");
+        w.moment.hearing = w.moment.now;
+        world_say(&w, "x", "");
+        world_quiet(&w);
+        assert_true(w.next <= START + 30 * MINUTE);
+        world_go(&w, 30 * MINUTE);
+        world_say(&w, "x", "");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING lost - -");
+        world_say(&w, "y", "\"name\":\"other\"");
+        world_quiet(&w);
+        {
+                Said said;
+
+                said_init(&said, "c", w.moment.wall, w.moment.wall, "");
+                memcpy(strstr(said.data, "Room c"), "Cellar", 6);
+                world_judge(&w, &said, 1);
+        }
+        world_expect(&w, "a", ALERT_ACCEPTED, "RESOLVED lost - -");
+        world_close(&w);
+}
+
+/* ---- a reload ---- */
+
+/* What the file would carry over: the states by rule, and the entries. */
+static void world_reload(World *w, const char *rules) {
+        World other = { .config = alert_parse(rules), .moment = w->moment, .ids = w->ids };
+
+        other.keys = other.config->subscriptions[0].keys;
+        assert_int_equal(alert_rules_new(other.keys, &other.rules), 0);
+        assert_int_equal(alert_book_new(other.keys, other.rules, &other.book), 0);
+        for (size_t i = 0; i < w->book->n_devices; i++) {
+                AlertDevice *from = w->book->devices[i], *to;
+                Bytes states = {};
+
+                assert_int_equal(alert_device_write(from, w->rules, &states), 0);
+                assert_int_equal(alert_book_device(other.book, from->key, &to), 0);
+                free(to->name);
+                to->name = strdup(from->name);
+                assert_int_equal(alert_device_read(to, other.rules, (Slice){ states.data, states.size }), 0);
+                bytes_done(&states);
+                while (from->entries) {
+                        AlertEntry *entry = from->entries;
+
+                        from->entries = entry->next;
+                        entry->watch = alert_rules_find(other.rules, text_slice(entry->rule_key));
+                        alert_book_adopt(other.book, to, entry);
+                }
+        }
+        world_close(w);
+        assert_int_equal(alert_book_settle(other.book, &other.moment), 0);
+        *w = other;
+        world_pass(w);
+}
+
+static void test_reload(void **state) {
+        World w;
+
+        world_open(&w, HOT "        - { name: cold, field: t, below: 5 }\n");
+        world_say(&w, "x", "\"t\":30");
+        world_say(&w, "y", "\"t\":1");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING cold Room y 1\nFIRING hot Room x 30");
+        world_expect(&w, "b", ALERT_ACCEPTED, "FIRING cold Room y 1");
+
+        /* texts, waits and targets are not what a rule is; b is new to the firing, and a is told no more of the other
+         */
+        world_reload(&w, "        - { name: cold, field: t, below: 5, for: 1h, message: brr, to: b }\n"
+                         "        - { name: hot, field: t, above: 28, clear: 27, repeat: 2h }\n");
+        world_expect(&w, "a", ALERT_ACCEPTED, "REMOVED cold Room y 1");
+        world_expect(&w, "b", ALERT_ACCEPTED, "FIRING hot Room x 30");
+        world_quiet(&w);
+
+        /* another threshold is another rule */
+        world_reload(&w, "        - { name: hot, field: t, above: 29, to: a }\n");
+        world_expect(&w, "a", ALERT_ACCEPTED, "REMOVED hot Room x 30");
+        world_expect(&w, "b", ALERT_ACCEPTED, "REMOVED cold Room y 1\nREMOVED hot Room x 30");
+        world_quiet(&w);
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"t\":30");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30");
+        world_close(&w);
+}
+
+/* ---- whatever comes ---- */
+
+static uint64_t draw(uint64_t *seed) {
+        *seed ^= *seed << 13;
+        *seed ^= *seed >> 7;
+        *seed ^= *seed << 17;
+        return *seed;
+}
+
+/* What a person behind a target can see: beginnings and ends take turns, and the end is how things stand. */
+static void hear(bool believes[static 3], const char *told) {
+        for (const char *line = told; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+                size_t device = (size_t) (strstr(line, "Room ")[5] - 'x');
+                bool firing = strncmp(line, "FIRING", 6) == 0 || strncmp(line, "REPEAT", 6) == 0;
+
+                if (strncmp(line, "REPEAT", 6) == 0 || strncmp(line, "RESOLVED", 8) == 0)
+                        assert_true(believes[device]);
+                if (strncmp(line, "ENDED", 5) == 0)
+                        assert_false(believes[device]);
+                believes[device] = firing;
+        }
+}
+
+static void random_life(uint64_t *seed) {
+        static const char *const devices[] = { "x", "y", "z" };
+        bool believes[2][3] = {}, hot[3] = {};
+        World w;
+
+        world_open(&w, "        - { name: hot, field: t, above: 28, clear: 27, repeat: 30m }\n");
+        for (int step = 0; step < 200; step++) {
+                Said said[8];
+                size_t n = draw(seed) % 6;
+
+                for (size_t i = 0; i < n; i++) {
+                        size_t device = draw(seed) % 3;
+                        bool late = draw(seed) % 8 == 0;
+
+                        said_init(&said[i], devices[device], w.moment.wall + i * 1000 - (late ? HOUR : 0),
+                                w.moment.wall, draw(seed) % 2 ? "\"t\":30" : "\"t\":20");
+                        if (!late)
+                                hot[device] = strstr(said[i].data, "\"t\":30");
+                }
+                world_judge(&w, said, n);
+                if (n > 0 && draw(seed) % 3 == 0)
+                        world_judge(&w, said, n); /* the same again */
+                for (size_t i = 0; i < 2; i++) {
+                        AlertVerdict verdict = draw(seed) % 3 ? ALERT_ACCEPTED : ALERT_BACK;
+                        _cleanup_free_ char *told = draw(seed) % 2 ? world_tell(&w, i == 0 ? "a" : "b", verdict) : NULL;
+
+                        if (told && verdict == ALERT_ACCEPTED)
+                                hear(believes[i], told);
+                }
+                world_go(&w, MINUTE + draw(seed) % MINUTE);
+        }
+        for (size_t i = 0; i < 2; i++) {
+                _cleanup_free_ char *told = world_tell(&w, i == 0 ? "a" : "b", ALERT_ACCEPTED);
+
+                hear(believes[i], told);
+                for (size_t k = 0; k < 3; k++)
+                        assert_int_equal(believes[i][k], hot[k]);
+        }
+        world_close(&w);
+}
+
+static void test_random(void **state) {
+        uint64_t seed = 88172645463325252;
+
+        for (int round = 0; round < 200; round++)
+                random_life(&seed);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_life_of_a_firing),
+                cmocka_unit_test(test_which_device),
+                cmocka_unit_test(test_never_told_of_what_was_over),
+                cmocka_unit_test(test_target_that_was_down),
+                cmocka_unit_test(test_sealed),
+                cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_clock_set_back),
+                cmocka_unit_test(test_backlog),
+                cmocka_unit_test(test_backlog_after_it_was_told),
+                cmocka_unit_test(test_backlog_that_ends_long_ago),
+                cmocka_unit_test(test_times_that_are_always_old),
+                cmocka_unit_test(test_fields_in_messages_of_their_own),
+                cmocka_unit_test(test_time_ahead),
+                cmocka_unit_test(test_for_without_a_message),
+                cmocka_unit_test(test_silence),
+                cmocka_unit_test(test_silence_of_ours),
+                cmocka_unit_test(test_silence_of_a_value),
+                cmocka_unit_test(test_rule_that_finds_nothing),
+                cmocka_unit_test(test_reload),
+                cmocka_unit_test(test_random),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* alerts.sqlite: what is in it after a restart, a kill, damage, and beside a second subscription (P3, P14). */
+#include "alert-fixture.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/loop.h"
+#include "sinks/alert-store.h"
+
+#define RULES                                                                                                          \
+        "        - { name: hot, field: t, above: 28, clear: 27, to: [a] }\n"                                           \
+        "        - { name: cold, field: t, below: 5 }\n"
+
+typedef struct Place {
+        char directory[64], path[96];
+        Config *config;
+        AlertWork *work;
+        usec_t wall;
+} Place;
+
+static AlertWorkSpec spec_of(const Place *p, const char *subscription) {
+        return (AlertWorkSpec){ { p->directory, subscription, p->config->subscriptions[0].keys }, PAYLOAD_JSON };
+}
+
+static void open_work(Place *p) {
+        const AlertWorkSpec spec = spec_of(p, "projects/p/subscriptions/sub");
+
+        assert_int_equal(alert_work_new(&spec, &p->work), 0);
+}
+
+static int setup(void **state) {
+        Place *p = calloc(1, sizeof(Place));
+
+        (void) snprintf(p->directory, sizeof(p->directory), "%s/test-alert-store-XXXXXX",
+                access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"); /* more happens between two kills */
+        assert_non_null(mkdtemp(p->directory));
+        (void) snprintf(p->path, sizeof(p->path), "%s/" ALERT_STORE_FILE, p->directory);
+        p->config = alert_parse(RULES);
+        p->wall = START;
+        open_work(p);
+        *state = p;
+        return 0;
+}
+
+static int teardown(void **state) {
+        Place *p = *state;
+        char command[100];
+
+        p->work = alert_work_free(p->work);
+        config_unref(p->config);
+        (void) snprintf(command, sizeof(command), "rm -rf %s", p->directory);
+        assert_int_equal(system(command), 0);
+        free(p);
+        return 0;
+}
+
+static void turn_done(AlertTurn *turn) {
+        alert_exchange_done(&turn->exchange);
+        bytes_done(&turn->firing);
+}
+
+static AlertTurn new_turn(const Place *p) {
+        return (AlertTurn){ .moment = { p->wall, BOOT + (p->wall - START), BOOT - 50 * HOUR, BOOT + (p->wall - START),
+                                    false } };
+}
+
+/* One message. */
+static int say_to(const Place *p, AlertWork *work, const char *device, const char *members) {
+        AlertTurn turn = new_turn(p);
+        Said said;
+        int r;
+
+        said_init(&said, device, p->wall, p->wall, members);
+        turn.items = &said.item;
+        turn.n_items = 1;
+        alert_work_run(work, &turn);
+        r = turn.result;
+        turn_done(&turn);
+        return r;
+}
+
+static int say(Place *p, const char *device, const char *members) {
+        return say_to(p, p->work, device, members);
+}
+
+static const char *const kinds[] = { "FIRING", "REPEAT", "RESOLVED", "ENDED", "REMOVED", "TEST" };
+
+/* What is due, one a line, "[KEY]" behind what is sealed; each gets *verdict* (-1: none), and then the text is what was
+ * due before. Freed by the caller. */
+static char *tell_to(const Place *p, AlertWork *work, int verdict) {
+        AlertTurn turn = new_turn(p), next;
+        Bytes text = {};
+
+        turn.exchanges = true;
+        alert_work_run(work, &turn);
+        assert_int_equal(turn.result, 0);
+        assert_int_equal(bytes_append_text(&text, ""), 0);
+        next = new_turn(p);
+        next.exchanges = true;
+        next.exchange.receipts = calloc(turn.exchange.n_notices + 1, sizeof(AlertReceipt));
+        for (size_t i = 0; i < turn.exchange.n_notices; i++) {
+                const AlertNotice *n = &turn.exchange.notices[i];
+
+                assert_int_equal(
+                        bytes_append_format(&text, "%s%s %s %s %s%s%s%s", text.size > 0 ? "\n" : "", n->target,
+                                kinds[n->kind], n->rule, n->name, n->key[0] ? " [" : "", n->key, n->key[0] ? "]" : ""),
+                        0);
+                next.exchange.receipts[next.exchange.n_receipts++] =
+                        (AlertReceipt){ .id = n->id, .verdict = (AlertVerdict) verdict, .at = p->wall, .key = "KEY" };
+        }
+        if (verdict >= 0) {
+                alert_work_run(work, &next);
+                assert_int_equal(next.result, 0);
+        }
+        turn_done(&turn);
+        turn_done(&next);
+        return text.data;
+}
+
+static void expect(Place *p, int verdict, const char *expected) {
+        _cleanup_free_ char *found = tell_to(p, p->work, verdict);
+
+        assert_string_equal(found, expected);
+}
+
+static void restart(Place *p) {
+        p->work = alert_work_free(p->work);
+        open_work(p);
+}
+
+static void test_restart(void **state) {
+        Place *p = *state;
+
+        assert_int_equal(say(p, "x", "\"t\":30"), 0);
+        restart(p);
+        expect(p, ALERT_SEALED, "a FIRING hot Room x");
+        restart(p);
+        expect(p, ALERT_ACCEPTED, "a FIRING hot Room x [KEY]");
+        restart(p);
+        expect(p, -1, "");
+        assert_int_equal(say(p, "x", "\"t\":30"), 0); /* the same message again */
+        p->wall -= MINUTE;
+        assert_int_equal(say(p, "x", "\"t\":20"), 0); /* and an older one */
+        p->wall += 2 * MINUTE;
+        expect(p, -1, "");
+        assert_int_equal(say(p, "x", "\"t\":20"), 0);
+        restart(p);
+        expect(p, ALERT_ACCEPTED, "a RESOLVED hot Room x");
+        restart(p);
+        expect(p, -1, "");
+        p->wall += MINUTE;
+        assert_int_equal(say(p, "x", "\"t\":2"), 0);
+        restart(p);
+        expect(p, ALERT_ACCEPTED, "a FIRING cold Room x\nb FIRING cold Room x");
+}
+
+static void test_what_is_no_message_of_ours(void **state) {
+        static const char *const data[] = { "", "ON", "[1]", "\"x\"", "{", "{\"t\":30", "{\"t\":30}x",
+                "\x1f\x8b\x08garbage" };
+        Place *p = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(data); i++) {
+                AlertTurn turn = new_turn(p);
+                Said said;
+
+                said_init(&said, "x", p->wall, p->wall, "");
+                said.message.data = text_slice(data[i]);
+                turn.items = &said.item;
+                turn.n_items = 1;
+                alert_work_run(p->work, &turn);
+                assert_int_equal(turn.result, 0);
+                turn_done(&turn);
+        }
+        expect(p, -1, "");
+}
+
+static void spoil(const char *path) {
+        FILE *file = fopen(path, "r+e");
+
+        assert_non_null(file);
+        for (int i = 0; i < 3000; i++)
+                assert_true(fputs("damage!", file) >= 0);
+        assert_int_equal(fclose(file), 0);
+}
+
+static unsigned count_aside(const Place *p) {
+        char command[160], text[16] = "";
+        FILE *pipe;
+
+        (void) snprintf(command, sizeof(command), "ls %s | grep -c 'damaged-.*-[0-9]*$'", p->directory);
+        pipe = popen(command, "re");
+        assert_non_null(pipe);
+        assert_non_null(fgets(text, sizeof(text), pipe));
+        (void) pclose(pipe);
+        return (unsigned) atoi(text);
+}
+
+static void test_damaged(void **state) {
+        Place *p = *state;
+
+        assert_int_equal(say(p, "x", "\"t\":30"), 0);
+        expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
+        p->work = alert_work_free(p->work);
+        spoil(p->path);
+        open_work(p);
+        p->wall += MINUTE;
+        assert_int_equal(say(p, "x", "\"t\":30"), 0);
+        assert_int_equal(count_aside(p), 1);
+        expect(p, ALERT_ACCEPTED, "a FIRING hot Room x"); /* told again, rather than never */
+
+        /* Somebody takes the file away while it is in use: what is in memory goes into a new one. */
+        assert_int_equal(unlink(p->path), 0);
+        p->wall += MINUTE;
+        assert_int_equal(say(p, "y", "\"t\":30"), 0);
+        restart(p);
+        expect(p, ALERT_ACCEPTED, "a FIRING hot Room y");
+        p->wall += MINUTE;
+        assert_int_equal(say(p, "x", "\"t\":20"), 0);
+        expect(p, -1, "a RESOLVED hot Room x");
+}
+
+static void test_newer(void **state) {
+        Place *p = *state;
+        Sql *sql;
+
+        assert_int_equal(say(p, "x", "\"t\":30"), 0);
+        p->work = alert_work_free(p->work);
+        assert_int_equal(sql_open(p->path, &sql), 0);
+        assert_int_equal(sql_exec(sql, "PRAGMA user_version = 7"), 0);
+        (void) sql_close(sql);
+        open_work(p);
+        assert_int_equal(say(p, "x", "\"t\":20"), -EOPNOTSUPP);
+        assert_int_equal(count_aside(p), 0);
+}
+
+static void test_disk_that_refuses(void **state) {
+        Place *p = *state;
+        char elsewhere[80];
+
+        assert_int_equal(say(p, "x", "\"t\":20"), 0);
+        p->work = alert_work_free(p->work);
+        (void) snprintf(elsewhere, sizeof(elsewhere), "%s-away", p->directory);
+        open_work(p);
+        assert_int_equal(rename(p->directory, elsewhere), 0);
+        p->wall += MINUTE;
+        assert_true(say(p, "x", "\"t\":30") < 0);
+        assert_int_equal(rename(elsewhere, p->directory), 0);
+        assert_int_equal(say(p, "x", "\"t\":30"), 0);
+        expect(p, -1, "a FIRING hot Room x");
+}
+
+static void test_two_subscriptions(void **state) {
+        Place *p = *state;
+        const AlertWorkSpec spec = spec_of(p, "projects/p/subscriptions/other");
+        _cleanup_free_ char *told = NULL;
+        AlertWork *other;
+
+        assert_int_equal(alert_work_new(&spec, &other), 0);
+        assert_int_equal(say(p, "x", "\"t\":30"), 0);
+        assert_int_equal(say_to(p, other, "y", "\"t\":30"), 0);
+        /* the one finds damage, and begins a new file; the other one goes on in that */
+        p->work = alert_work_free(p->work);
+        assert_int_equal(unlink(p->path), 0);
+        open_work(p);
+        p->wall += MINUTE;
+        assert_int_equal(say(p, "x", "\"t\":31"), 0);
+        assert_int_equal(say_to(p, other, "y", "\"t\":31"), 0);
+        other = alert_work_free(other);
+        assert_int_equal(alert_work_new(&spec, &other), 0);
+        told = tell_to(p, other, ALERT_ACCEPTED);
+        assert_string_equal(told, "a FIRING hot Room y");
+        expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
+        other = alert_work_free(other);
+}
+
+static void count_states(void *userdata, const AlertDevice *device, const AlertSlot *slot) {
+        size_t *counts = userdata;
+
+        counts[slot->state.phase]++;
+        assert_string_equal(device->name, "Room x");
+        for (const AlertEntry *entry = device->entries; entry; entry = entry->next)
+                counts[3] += entry->watch == slot->watch && entry->told_since > 0;
+}
+
+static void test_list(void **state) {
+        Place *p = *state;
+        const AlertWorkSpec spec = spec_of(p, "projects/p/subscriptions/sub");
+        size_t counts[4] = {};
+
+        assert_int_equal(alert_store_each(&spec.store, count_states, counts), -ENOENT);
+        assert_int_equal(say(p, "x", "\"t\":30"), 0);
+        expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
+        assert_int_equal(alert_store_each(&spec.store, count_states, counts), 0); /* beside the one that has it open */
+        assert_int_equal(counts[PHASE_FIRING], 1);
+        assert_int_equal(counts[PHASE_OK], 1);
+        assert_int_equal(counts[3], 1);
+}
+
+/* ---- kills ---- */
+
+enum { KILLS = 100, LOG_MAX = 20000 };
+
+/* What outlives the process: the queue, which knows what was acknowledged, and the targets. */
+typedef struct Outside {
+        volatile uint64_t acknowledged; /* messages */
+        volatile size_t n_log;
+        struct {
+                char key[ALERT_KEY_SIZE];
+                AlertKind kind;
+                usec_t since;
+        } log[LOG_MAX];
+        volatile bool in_doubt; /* between a target's answer and our record of it */
+} Outside;
+
+/* Message *i*: ten that are hot, ten that are not, in turns. */
+static const char *temperature(uint64_t i) {
+        return i / 10 % 2 == 0 ? "\"t\":30" : "\"t\":20";
+}
+
+/* Seals what is due, tells it, and takes the receipts; as the sender does. */
+static void send_due(const Place *p, AlertWork *work, Outside *outside) {
+        AlertTurn look = new_turn(p), seal = new_turn(p), record = new_turn(p);
+
+        look.exchanges = seal.exchanges = record.exchanges = true;
+        alert_work_run(work, &look);
+        seal.exchange.receipts = calloc(look.exchange.n_notices + 1, sizeof(AlertReceipt));
+        for (size_t i = 0; i < look.exchange.n_notices; i++) {
+                AlertReceipt *receipt = &seal.exchange.receipts[seal.exchange.n_receipts];
+
+                if (look.exchange.notices[i].key[0] != '\0')
+                        continue;
+                *receipt = (AlertReceipt){ .id = look.exchange.notices[i].id, .verdict = ALERT_SEALED };
+                (void) snprintf(receipt->key, sizeof(receipt->key), "%016" PRIx64, loop_random());
+                seal.exchange.n_receipts++;
+        }
+        alert_work_run(work, &seal);
+        record.exchange.receipts = calloc(seal.exchange.n_notices + 1, sizeof(AlertReceipt));
+        for (size_t i = 0; seal.result == 0 && i < seal.exchange.n_notices; i++) {
+                const AlertNotice *notice = &seal.exchange.notices[i];
+
+                outside->in_doubt = true;
+                memcpy(outside->log[outside->n_log].key, notice->key, ALERT_KEY_SIZE);
+                outside->log[outside->n_log].kind = notice->kind;
+                outside->log[outside->n_log].since = notice->since;
+                outside->n_log++;
+                record.exchange.receipts[record.exchange.n_receipts++] =
+                        (AlertReceipt){ .id = notice->id, .verdict = ALERT_ACCEPTED, .at = p->wall };
+        }
+        alert_work_run(work, &record);
+        outside->in_doubt = record.result != 0;
+        turn_done(&look);
+        turn_done(&seal);
+        turn_done(&record);
+}
+
+static void live(Place *p, Outside *outside, uint64_t until) {
+        open_work(p);
+        while (outside->acknowledged < until) {
+                p->wall = START + (outside->acknowledged + 1) * USEC_PER_SEC;
+                if (say(p, "x", temperature(outside->acknowledged)) == 0)
+                        outside->acknowledged++;
+                send_due(p, p->work, outside);
+        }
+        send_due(p, p->work, outside);
+        _exit(0);
+}
+
+static void kill_once(Place *p, Outside *outside, unsigned *doubts) {
+        pid_t child = fork();
+        int status;
+
+        assert_true(child >= 0);
+        if (child == 0)
+                live(p, outside, UINT64_MAX);
+        (void) usleep((useconds_t) (loop_random() % 30000 + 2000));
+        assert_int_equal(kill(child, SIGKILL), 0);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        *doubts += outside->in_doubt;
+        outside->in_doubt = false;
+}
+
+/* Each firing is told, then its end, in turns; a key twice is one message to those that know keys. */
+static void check_log(const Outside *outside, unsigned doubts) {
+        unsigned doubled = 0, told = 0;
+        AlertKind last = ALERT_RESOLVED;
+        usec_t since = 0;
+
+        for (size_t i = 0; i < outside->n_log; i++) {
+                if (i > 0 && strcmp(outside->log[i].key, outside->log[i - 1].key) == 0) {
+                        doubled++;
+                        continue;
+                }
+                told++;
+                if (outside->log[i].kind == ALERT_FIRING) {
+                        assert_int_equal(last, ALERT_RESOLVED);
+                        /* none is left out: one begins every 20 messages */
+                        assert_true(since == 0 || outside->log[i].since == since + 20 * USEC_PER_SEC);
+                        since = outside->log[i].since;
+                } else {
+                        assert_int_equal(outside->log[i].kind, ALERT_RESOLVED);
+                        assert_int_equal(last, ALERT_FIRING);
+                        assert_true(outside->log[i].since == since);
+                }
+                last = outside->log[i].kind;
+        }
+        assert_true(told >= outside->acknowledged / 10);
+        assert_true(doubled <= doubts);
+        print_message("%d kills, %" PRIu64
+                      " messages, %u told, %u doubled for a target without keys (of %u in doubt)\n",
+                KILLS, outside->acknowledged, told, doubled, doubts);
+}
+
+static void test_kills(void **state) {
+        Place *p = *state;
+        Outside *outside = mmap(NULL, sizeof(Outside), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        unsigned doubts = 0;
+        pid_t child;
+        int status;
+
+        assert_true(outside != MAP_FAILED);
+        p->work = alert_work_free(p->work);
+        for (int i = 0; i < KILLS; i++)
+                kill_once(p, outside, &doubts);
+        child = fork();
+        assert_true(child >= 0);
+        if (child == 0)
+                live(p, outside, (outside->acknowledged / 20 + 1) * 20);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        check_log(outside, doubts);
+        (void) munmap(outside, sizeof(Outside));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_what_is_no_message_of_ours, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_newer, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_disk_that_refuses, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_two_subscriptions, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_list, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_kills, setup, teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
