@@ -10,11 +10,11 @@ const MAX_SPAN = 5 * 366 * DAY; // nothing older is kept
 const MIN_SPAN = 5 * 60e3;
 const SLOTS = 8; // colours
 const ASK_MAX = 20; // series in one request
-const POINTS = 600;
+const POINTS = 600; // of one series, at most
 
-// Whole days where days are narrow: a bucket of half a day would draw day and night as a comb.
-function pointsOf(span) {
-    return span > 150 * DAY ? Math.ceil(span / DAY) : POINTS;
+// As many as can be told apart; whole days where days are narrow, since half days would draw day and night as a comb.
+function pointsOf(span, width) {
+    return span > 150 * DAY ? Math.ceil(span / DAY) : Math.max(200, Math.min(POINTS, Math.round(width / 1.6)));
 }
 
 // An element with those properties, attributes (where a name has a dash, or is role) and children.
@@ -196,11 +196,10 @@ class Card {
 
     async load(ids, from, to) {
         const parts = [];
+        const points = pointsOf(to - from, this.chart.width);
         for (let i = 0; i < ids.length; i += ASK_MAX)
             parts.push(
-                await ask(
-                    `api/values?series=${ids.slice(i, i + ASK_MAX)}&from=${from}&to=${to}&points=${pointsOf(to - from)}`,
-                ),
+                await ask(`api/values?series=${ids.slice(i, i + ASK_MAX)}&from=${from}&to=${to}&points=${points}`),
             );
         const { bucket } = parts[0];
         const centred = (one) => ({ ...one, time: one.time.map((time) => time + bucket / 2) }); // a bucket is drawn at its middle

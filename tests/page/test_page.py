@@ -1,5 +1,7 @@
 """What a person sees and does on the page, in a real browser over canned answers of the API."""
 import json
+import re
+import time
 
 import pytest
 from canned import NASTY, STATES
@@ -86,11 +88,17 @@ def shown_range(page):
     return page.inner_text("#ranges .shown")
 
 
-def asked_span(canned):
-    """Hours that the last request for values asked for."""
-    query = [path for path in canned.server.answers.asked if path.startswith("/api/values")][-1]
-    parts = dict(part.split("=") for part in query.split("?")[1].split("&"))
-    return (int(parts["to"]) - int(parts["from"])) / 3_600_000
+def wait_asked(canned, low, high):
+    """Until values of so many hours were asked for last."""
+    end, hours = time.monotonic() + 20, None
+    while time.monotonic() < end:
+        asked = [path for path in canned.server.answers.asked if path.startswith("/api/values")]
+        parts = dict(part.split("=") for part in asked[-1].split("?")[1].split("&"))
+        hours = (int(parts["to"]) - int(parts["from"])) / 3_600_000
+        if low <= hours <= high:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{hours} hours")
 
 
 @pytest.mark.parametrize("name,hours", [("24 hours", 24), ("7 days", 168), ("31 days", 744), ("1 year", 8784)])
@@ -99,10 +107,9 @@ def test_ranges(view, canned, name, hours):
     wait_drawn(page)
     button = page.get_by_role("button", name=name)
     button.click()
-    page.wait_for_load_state("networkidle")
+    wait_asked(canned, hours - 0.1, hours + 0.1)
     assert button.get_attribute("aria-pressed") == "true"
-    assert asked_span(canned) == pytest.approx(hours)
-    assert page.locator(f"{DRAWN}").first.get_attribute("d").count("M") >= 2  # the gap is a gap
+    expect(page.locator(DRAWN).first).to_have_attribute("d", re.compile("M.*M"))  # the gap is a gap
     assert page.locator(".limit text").first.text_content().replace("\u2068", "").replace("\u2069", "") == "above 28\u00a0°C: hot"
     picture(page, f"range-{hours}h", "#charts-section")
     assert_accessible(page)
@@ -118,14 +125,11 @@ def test_dragging_looks_closer_and_back_goes_back(view, canned):
     page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 90, steps=4)
     assert page.locator(".over .mark").count() == 1
     picture(page, "dragging", "#charts-section")
-    with page.expect_response("**/api/values*"):
-        page.mouse.up()
-    page.wait_for_load_state("networkidle")
-    assert 6 < asked_span(canned) < 9.5
+    page.mouse.up()
+    wait_asked(canned, 6, 9.5)
     assert shown_range(page) != before
-    with page.expect_response("**/api/values*"):
-        page.get_by_role("button", name="Back").click()
-    assert asked_span(canned) == pytest.approx(24)
+    page.get_by_role("button", name="Back").click()
+    wait_asked(canned, 23.9, 24.1)
 
 
 def test_touch_drags_sideways(view, canned):
@@ -142,9 +146,8 @@ def test_touch_drags_sideways(view, canned):
     send("touchStart", 0.3)
     for step in range(1, 6):
         send("touchMove", 0.3 + 0.1 * step)
-    with page.expect_response("**/api/values*"):
-        send("touchEnd", None)
-    assert asked_span(canned) < 20
+    send("touchEnd", None)
+    wait_asked(canned, 8, 18)
 
 
 def tab_to(page, name):
@@ -169,14 +172,10 @@ def test_keyboard_alone(view, canned):
         page.keyboard.press("PageUp")
     page.keyboard.up("Shift")
     picture(page, "keyboard", "#charts-section")
-    with page.expect_response("**/api/values*"):
-        page.keyboard.press("Enter")
-    page.wait_for_load_state("networkidle")
-    assert 6 < asked_span(canned) < 9
-    with page.expect_response("**/api/values*"):
-        page.keyboard.press("-")
-    page.wait_for_load_state("networkidle")
-    assert 12 < asked_span(canned) < 18
+    page.keyboard.press("Enter")
+    wait_asked(canned, 6, 9)
+    page.keyboard.press("-")
+    wait_asked(canned, 12, 18)
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Escape")
     assert page.locator(".over .cursor").count() == 0
@@ -229,7 +228,7 @@ def test_ticks_and_gaps(view):
 
 def test_follows_by_itself_and_rests_while_hidden(view, canned):
     page = view("well")
-    with page.expect_response("**/api/status", timeout=8000):
+    with page.expect_response("**/api/status", timeout=20000):
         pass  # five seconds later, by itself
     page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))")
     page.wait_for_load_state("networkidle")
