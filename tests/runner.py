@@ -147,6 +147,19 @@ def step_integration(log, long):
     pytest(log, "integration", TESTS / "integration", env={"SENSORQD": str(directory / DAEMON), "SENSORQD_LONG": "1" if long else ""})
 
 
+def step_main(log, long):
+    """The main job alone, on the daemon of the tests."""
+    directory = setup(log, "faults", "-Dtests=false", target=DAEMON)
+    pytest(log, "main", TESTS / "integration" / "test_main_job.py", env={"SENSORQD": str(directory / DAEMON), "SENSORQD_LONG": ""})
+
+
+def step_dist(log, long):
+    """The tarball of a release builds, and its C tests pass, by itself."""
+    directory = setup(log, "gcc", "-Db_ndebug=false", "-Dbuildtype=debugoptimized")
+    shell(log, "meson", "dist", "-C", directory, "--allow-dirty", env={"SENSORQD_VENV": os.environ.get("SENSORQD_VENV", "")})
+    Totals.passed += 1
+
+
 def step_integration_sanitized(log, long):
     """The main integration tests (all of them with --long) under AddressSanitizer and UndefinedBehaviorSanitizer."""
     directory = sanitized(log, DAEMON)
@@ -197,7 +210,8 @@ def step_soak(log, long):
 STEPS = [("checks", step_checks, False), ("gcc", step_gcc, False), ("clang", step_clang, False), ("sanitizers", step_sanitizers, False),
          ("fuzz", step_fuzz, False), ("services", step_services, False), ("integration", step_integration, False),
          ("integration-sanitized", step_integration_sanitized, False), ("system", step_system, False), ("page", step_page, False), ("simulation", step_simulation, False), ("bench", step_bench, False),
-         ("threads", step_threads, True), ("soak", step_soak, True)]
+         ("threads", step_threads, True), ("dist", step_dist, True), ("soak", step_soak, True)]
+QUICK = [("checks", step_checks), ("gcc", step_gcc), ("main", step_main)]  # after each change
 
 
 def run_step(name, function, long):
@@ -219,6 +233,7 @@ def run_step(name, function, long):
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--long", action="store_true", help="every matrix whole, sanitizers over everything, threads, valgrind (over an hour)")
+    options.add_argument("--quick", action="store_true", help="checks, gcc with the C tests, the main job: under 3 minutes")
     options.add_argument("--only", metavar="STEP,...", help="these steps only")
     options.add_argument("--list", action="store_true", help="list the steps")
     args = options.parse_args()
@@ -227,12 +242,13 @@ def main():
             print(f"{name:24} {function.__doc__.splitlines()[0]}{' (--long)' if only_long else ''}")
         return 0
     WORK.mkdir(parents=True, exist_ok=True)
-    wanted = args.only.split(",") if args.only else [name for name, _, only_long in STEPS if args.long or not only_long]
-    unknown = set(wanted) - {name for name, _, _ in STEPS}
+    known = {name: function for name, function, *_ in [*STEPS, *QUICK]}
+    wanted = args.only.split(",") if args.only else [name for name, *_ in QUICK] if args.quick else [name for name, _, only_long in STEPS if args.long or not only_long]
+    unknown = set(wanted) - set(known)
     if unknown:
         options.error(f"no such step: {', '.join(sorted(unknown))}")
     began = time.monotonic()
-    broken = [name for name, function, _ in STEPS if name in wanted and not run_step(name, function, args.long)]
+    broken = [name for name, function in known.items() if name in wanted and not run_step(name, function, args.long)]
     for skip in Totals.bad_skips:
         print(f"skipped although it should run here: {skip}")
     good = not broken and not Totals.failed and not Totals.bad_skips

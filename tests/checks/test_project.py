@@ -1,0 +1,62 @@
+"""What strangers' tools look at: licences (reuse), the workflow of the CI (actionlint), releases (debian/watch)."""
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+CACHE = Path(os.environ.get("SENSORQD_TEST_BUILD", "/var/tmp/sensorqd-tests")) / "go"
+ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.7"
+VENV = Path(os.environ.get("SENSORQD_VENV", "/var/tmp/sensorqd-venv"))
+
+
+def test_every_file_has_a_licence():
+    reuse = VENV / "bin" / "reuse"
+    if not reuse.exists():
+        pytest.skip("not installed: reuse")
+    run = subprocess.run([reuse, "--root", REPO, "lint"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_workflow_is_one():
+    if shutil.which("go") is None:
+        pytest.skip("not installed: go")
+    program = CACHE / "actionlint"
+    if not program.exists():
+        subprocess.run(["go", "install", ACTIONLINT], env={**os.environ, "GOBIN": str(CACHE), "GOFLAGS": "-mod=mod"}, check=True, timeout=300)
+    run = subprocess.run([program, *(REPO / ".github" / "workflows").glob("*.yml")], capture_output=True, text=True)
+    assert (run.returncode, run.stdout + run.stderr) == (0, "")
+
+
+class _Tags(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"".join(b'<a href="/sensorqd/sensorqd/archive/refs/tags/v%s.tar.gz">x</a>' % v for v in (b"0.1.0", b"9.10.0", b"9.9.1")))
+
+    def log_message(self, *_):
+        pass
+
+
+def test_releases_are_found(tmp_path):
+    """The newest by its number, not by its letters."""
+    if shutil.which("uscan") is None:
+        pytest.skip("not installed: uscan")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Tags)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    watch = tmp_path / "watch"
+    watch.write_text((REPO / "debian" / "watch").read_text().replace("https://github.com", f"http://127.0.0.1:{server.server_address[1]}"))
+    run = subprocess.run(["uscan", "--dehs", "--no-download", "--watchfile", watch, "--package", "sensorqd", "--upstream-version", "0.1.0"],
+                         capture_output=True, text=True, cwd=tmp_path)
+    server.shutdown()
+    assert "<upstream-version>9.10.0</upstream-version>" in run.stdout, run.stdout + run.stderr
+
+
+def test_one_version():
+    version = re.search(r"version : '([\d.]+)'", (REPO / "meson.build").read_text())[1]
+    assert re.match(rf"sensorqd \({re.escape(version)}-\d+\) ", (REPO / "debian" / "changelog").read_text())
