@@ -283,7 +283,7 @@ static int fail_open(const ConfigReader *reader, int error) {
         switch (-error) {
         case ENOENT:
                 (void) config_reader_fail(reader, 0, 0,
-                        "there is no such file; write one (see sensorqd.yaml(5)), or name another with --config");
+                        "there is no such file; make one with `sensorqd init`, or name another with --config");
                 break;
         case EISDIR:
                 (void) config_reader_fail(reader, 0, 0, "is a directory; name the file itself with --config");

@@ -387,7 +387,7 @@ static int token_check(const char *text, ConfigProblem *ret_problem) {
                 n += ((unsigned char) *c & 0xc0) != 0x80;
                 if (*c == '"' || *c == '\'')
                         return config_problem_set(ret_problem,
-                                "holds a quote (character %zu), which is no part of a token: take the quotes away", n);
+                                "holds a quote (character %zu), which is not part of a token: take the quotes away", n);
                 if (*c == ' ')
                         return config_problem_set(
                                 ret_problem, "holds a blank (character %zu): leave only the token", n);

@@ -60,7 +60,7 @@ typedef struct ConfigMap {
 /* The first text under that name, or NULL. */
 const char *config_map_get(const ConfigMap *map, const char *name);
 
-/* What is wrong, as the rest of a sentence about the value: "is no duration". Never quotes the value, which may be a
+/* What is wrong, as the rest of a sentence about the value: "is not a duration". Never quotes the value, which may be a
  * secret. */
 typedef struct ConfigProblem {
         char text[200];

@@ -283,9 +283,9 @@ static void outbox_tell_needed(const Outbox *o, const OutboxSalvage *salvage) {
 
 static void outbox_tell_salvaged(const Outbox *o, const OutboxSalvage *salvage) {
         log_event(LOG_ERR, EVENT_OUTBOX_DAMAGED, LOG_FIELDS({ FIELD_FILE, salvage->aside }),
-                "The outbox in %s turned out to be damaged. It was set aside as %s, and %" PRIu64
-                " readings that could be read were carried over into a new one, which is in use now. "
-                "Look at the disk; keep the file if readings are missed.",
+                "The outbox in %s is damaged. It was set aside as %s, and %" PRIu64
+                " readings that can be read were carried over into a new one. Look at the disk; keep the file if "
+                "readings are missed.",
                 o->directory, salvage->aside, salvage->rows);
 }
 

@@ -229,7 +229,7 @@ static void admin_check(void *self, const SinkTeller *teller) {
                 client->database, client->collection, client->rejected_collection);
         if (!keeps_what_it_confirms(client))
                 tell(teller, SINK_GRADE_WARN,
-                        "is no server that is known to have a write on disk when it confirms it: what it loses in a "
+                        "is not known to have a write on disk when it confirms it: what it loses in a "
                         "crash is lost. See \"MongoDB and servers like it\" in docs/DELIVERY.md");
 }
 

@@ -62,7 +62,7 @@ int mongodb_uri_new(const MongodbConfig *config, mongoc_uri_t **ret, char proble
         uri = mongoc_uri_new_with_error(config->uri, &error);
         if (!uri) { /* the driver's own words may quote the uri, and a password with it */
                 (void) snprintf(problem, MONGODB_DETAIL_SIZE,
-                        "mongodb.uri is no connection string that the driver understands (code %u)", error.code);
+                        "mongodb.uri is not a connection string that the driver understands (code %u)", error.code);
                 return -EBADMSG;
         }
         r = complete(config, uri, problem);

@@ -293,7 +293,7 @@ static const char *exec_why_not(int error) {
         case -EACCES:
                 return "this user may not execute it: check its mode, and that no mount or sandbox forbids it";
         case -ENOEXEC:
-                return "it is no program for this machine, or a script without #!";
+                return "it is not a program for this machine, or a script without #!";
         default:
                 return strerror(-error);
         }

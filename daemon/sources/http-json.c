@@ -122,7 +122,7 @@ static bool json_look_on(HttpJson *json, Slice document) {
                         json->keys->paging->max);
         else if (r == HTTP_JSON_ELSEWHERE)
                 json_fail(json, SOURCE_UNREACHABLE,
-                        "says at paging.next what is no page of the same server (scheme, host and port)");
+                        "says at paging.next what is not a page of the same server (scheme, host and port)");
         else if (r < 0)
                 json_fail(json, SOURCE_UNREACHABLE, "%s", strerror(-r));
         json->more = r == HTTP_JSON_MORE && json->failed == 0;

@@ -240,7 +240,7 @@ static int read_element(Parse *p, JsonReader *reader, int token) {
 
         p->n_devices++;
         if (token != JSON_OBJECT) {
-                parse_complain(p, "element %zu of the list is no object", p->n_devices);
+                parse_complain(p, "element %zu of the list is not an object", p->n_devices);
                 p->n_bad++;
                 return json_reader_skip(reader, NULL);
         }

@@ -392,7 +392,7 @@ static void test_page_elsewhere(void **state) {
         w->routes[0] = (Route){ "/x", 200, NULL, "{\"v\": [1], \"next\": \"/y\"}" };
         w->routes[1] = (Route){ "/y", 200, NULL, "{\"v\": [2], \"next\": \"http://127.0.0.1:1/z\"}" };
         run_once(w, HEAD "      url: '@/x'\n      paging: { next: /next }\n      reading: { items: /v }\n");
-        fails_with(w, "no page of the same server");
+        fails_with(w, "not a page of the same server");
         assert_int_equal(w->f->n, 2);
         assert_int_equal(w->n, 2);
 }

@@ -352,7 +352,7 @@ static void test_token(void **state) {
         static const struct {
                 const char *text, *words;
         } wrong[] = {
-                { "\"hunter2\"\n", "secret file t holds a quote (character 1), which is no part of a token" },
+                { "\"hunter2\"\n", "secret file t holds a quote (character 1), which is not part of a token" },
                 { "hunter'2", "holds a quote (character 7)" },
                 { "Bearer hunter2", "begins with \"Bearer \"" },
                 { "hunt er2", "holds a blank (character 5): leave only the token" },

@@ -1,0 +1,34 @@
+"""What the program says: whole sentences that a reader in a hurry can take in."""
+import re
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+SOURCES = sorted([*REPO.glob("lib/*.c"), *REPO.glob("daemon/**/*.c")])
+LONGEST = 40  # words of one text
+ODD = re.compile(r"\b(?<!there )is no (?!longer\b)(?:[a-z]+ )?[a-z]+\b")  # "is not a number" is understood by more readers than "is no number"
+
+
+def texts(path):
+    """(line, text) of each string literal of a file, pieces that stand one behind another as one; SQL is none."""
+    code = re.sub(r"/\*.*?\*/", lambda comment: re.sub(r"[^\n]", " ", comment[0]), path.read_text(), flags=re.S)
+    for match in re.finditer(r'(?:"(?:[^"\\\n]|\\.)*"\s*(?:PRI\w+\s*)?)+', code):
+        text = "".join(re.findall(r'"((?:[^"\\\n]|\\.)*)"', match[0]))
+        if not re.match(r"(CREATE|SELECT|INSERT|DELETE|UPDATE|WITH|PRAGMA) ", text):
+            for part in text.split("\\n"):
+                yield code[:match.start()].count("\n") + 1, part
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(REPO)))
+def test_sentences_are_short_and_plain(path):
+    for line, text in texts(path):
+        assert len(text.split()) <= LONGEST, f"{path.name}:{line}: {len(text.split())} words: {text}"
+        assert not ODD.search(text), f"{path.name}:{line}: {text}"
+
+
+def test_the_glossary_has_both_languages():
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", (REPO / "docs" / "GLOSSARY.md").read_text(), re.M)[2:]
+    assert len(rows) > 25 and all(re.search(r"[぀-ヿ一-鿿]", japanese) for _, japanese in rows)
+    words = [word for word, _ in rows]
+    assert words == sorted(words, key=str.lower)
