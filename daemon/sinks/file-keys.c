@@ -7,9 +7,9 @@
 #include "lib/sha256.h"
 
 #define SPARE 2000 /* lines that may be taken back */
-#define NONE UINT32_MAX
 
-/* A ring, and a table of chains over it. */
+/* A ring, and a table of chains over it. A link is a place in the ring and 1 more, 0 the end of a chain: so memory that
+ * was never used is never touched. */
 struct FileKeys {
         FileKey *ring;
         uint32_t *next;  /* of the same chain */
@@ -51,7 +51,6 @@ int file_keys_new(size_t max, FileKeys **ret) {
         keys->heads = calloc(buckets, sizeof(uint32_t));
         if (!keys->ring || !keys->next || !keys->heads)
                 return -ENOMEM;
-        file_keys_clear(keys);
         *ret = cleanup_steal(keys);
         return 0;
 }
@@ -67,15 +66,16 @@ FileKeys *file_keys_free(FileKeys *keys) {
 }
 
 void file_keys_clear(FileKeys *keys) {
-        memset(keys->heads, 0xff, (keys->mask + 1) * sizeof(uint32_t));
+        if (keys->n > 0)
+                memset(keys->heads, 0, (keys->mask + 1) * sizeof(uint32_t));
         keys->begin = keys->n = 0;
 }
 
 static void unlink_at(FileKeys *keys, uint32_t at) {
         uint32_t *link = &keys->heads[keys->ring[at].id & keys->mask];
 
-        while (*link != at)
-                link = &keys->next[*link];
+        while (*link != at + 1)
+                link = &keys->next[*link - 1];
         *link = keys->next[at];
 }
 
@@ -90,7 +90,7 @@ void file_keys_add(FileKeys *keys, const FileKey *key) {
         at = (uint32_t) ((keys->begin + keys->n++) % keys->size);
         keys->ring[at] = *key;
         keys->next[at] = keys->heads[key->id & keys->mask];
-        keys->heads[key->id & keys->mask] = at;
+        keys->heads[key->id & keys->mask] = at + 1;
 }
 
 void file_keys_undo(FileKeys *keys, size_t n) {
@@ -99,8 +99,8 @@ void file_keys_undo(FileKeys *keys, size_t n) {
 }
 
 const FileKey *file_keys_find(const FileKeys *keys, uint64_t id) {
-        for (uint32_t at = keys->heads[id & keys->mask]; at != NONE; at = keys->next[at])
-                if (keys->ring[at].id == id)
-                        return &keys->ring[at];
+        for (uint32_t link = keys->heads[id & keys->mask]; link != 0; link = keys->next[link - 1])
+                if (keys->ring[link - 1].id == id)
+                        return &keys->ring[link - 1];
         return NULL;
 }
