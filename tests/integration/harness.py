@@ -13,6 +13,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 REPO = Path(__file__).resolve().parents[2]
 PATIENCE = float(os.environ.get("SENSORQD_TEST_PATIENCE", "30"))  # seconds to wait for an event; larger under valgrind
 
@@ -222,3 +224,26 @@ class Sensorqd:
         """Bytes, from /proc/PID/status."""
         text = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(rf"^{name}:\s+(\d+) kB", text, re.M)[1]) * 1024
+
+
+@contextlib.contextmanager
+def small_disk(directory, size):
+    """A disk of its own, mounted there."""
+    if os.geteuid() != 0:
+        pytest.skip("not possible here: mounting needs root")
+    directory.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", directory], capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"not possible here: {done.stderr.strip()}")
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "-l", directory], check=True)
+
+
+def fill_disk(disk):
+    """Leaves no room; returns what to delete to make some."""
+    with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
+        while file.write(b"x" * 1024):
+            pass
+    return disk / "filler"

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 
 import pytest
-from harness import wait_until
+from harness import fill_disk, small_disk, wait_until
 from services.nature_remo import NatureRemo, generate
 
 
@@ -92,35 +92,13 @@ def test_full_outbox_survives_a_restart(stack):
     all_is_stored(stack)
 
 
-@contextlib.contextmanager
-def small_disk(directory, size):
-    if os.geteuid() != 0:
-        pytest.skip("not possible here: mounting needs root")
-    directory.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", directory], capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"not possible here: {done.stderr.strip()}")
-    try:
-        yield directory
-    finally:
-        subprocess.run(["umount", "-l", directory], check=True)
-
-
-def fill(disk):
-    """Leaves no room; returns what to delete to make some."""
-    with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
-        while file.write(b"x" * 1024):
-            pass
-    return disk / "filler"
-
-
 def test_disk_full(stack):
     """P7: what was fetched stays in memory and is tried again; polling stops; when there is room all of it is there."""
     with small_disk(stack.daemon.state, "16m") as disk:
         publishing(stack, False)
         stack.daemon.start()
         wait_until(lambda: stack.remo.polls() >= 2, "a poll whose readings are on the disk")
-        filler = fill(disk)
+        filler = fill_disk(disk)
         failing = stack.daemon.log.wait("OUTBOX_FAILING")
         assert "No space left" in failing.text and failing.level == "error"
         stack.daemon.notify.wait("STATUS=.*disk refuses the outbox, polling stopped")
@@ -151,7 +129,7 @@ def test_full_disk_and_room_in_the_file(stack):
         stack.daemon.start()
         polled = stack.remo.polls()
         wait_until(lambda: stack.remo.polls() >= polled + 5, "a log of some size")
-        filler, polled = fill(disk), stack.remo.polls()
+        filler, polled = fill_disk(disk), stack.remo.polls()
         wait_until(lambda: stack.remo.polls() >= polled + 20, "polls on a full disk", 60)
         assert not stack.daemon.log.events("OUTBOX_FAILING")
         filler.unlink()
@@ -173,7 +151,7 @@ def test_full_disk_stops_sources_that_hold_nothing(stack):
         publishing(stack, False)
         stack.daemon.start()
         wait_until(lambda: stack.remo.polls() >= 2 and barn.polls() >= 2, "polls")
-        filler = fill(disk)
+        filler = fill_disk(disk)
         stack.daemon.log.wait("OUTBOX_FAILING")
         stack.daemon.notify.wait("STATUS=.*disk refuses the outbox, polling stopped")
         polled, pulled = barn.polls(), pulls(stack)
@@ -190,7 +168,7 @@ def test_stop_while_the_disk_is_full_says_what_is_lost(stack):
         publishing(stack, False)
         stack.daemon.start()
         wait_until(lambda: stack.remo.polls() >= 2, "a poll whose readings are on the disk")
-        filler = fill(disk)
+        filler = fill_disk(disk)
         stack.daemon.log.wait("OUTBOX_FAILING")
         stop(stack)
         stack.daemon.log.wait("OUTBOX_FAILING", where=lambda entry: "3 readings" in entry.text and "are lost" in entry.text)
@@ -326,7 +304,7 @@ def test_full_disk_at_the_start(stack):
         quiet(stack)
         stop(stack)
         queued = rows(stack)
-        filler = fill(disk)
+        filler = fill_disk(disk)
         publishing(stack, True)
         stack.queue.publish([(b'{"co2":612}', {"idempotency_key": "co2:1"})])
         stack.remo.scenario = "default"
@@ -345,7 +323,7 @@ def test_full_disk_at_the_start(stack):
 def test_once_ends_on_a_full_disk(stack):
     """A13: the disk fills during the poll: 75, and the next run is not locked out."""
     with small_disk(stack.daemon.state, "16m") as disk:
-        filler = fill(disk)
+        filler = fill_disk(disk)
         assert stack.daemon.run("once").returncode == 75
         filler.unlink()
         assert stack.daemon.run("once").returncode == 0

@@ -3,6 +3,7 @@ import contextlib
 import http.server
 import json
 import random
+import re
 import threading
 import time
 import urllib.error
@@ -12,9 +13,10 @@ from collections import Counter
 from datetime import datetime, timezone
 
 import pytest
-from harness import wait_until
+from harness import fill_disk, small_disk, wait_until
 from services import mosquitto, ports
 from services.mosquitto import Mosquitto
+from services.proxy import Proxy
 
 if mosquitto.obstacle():
     pytest.skip(mosquitto.obstacle(), allow_module_level=True)
@@ -196,3 +198,71 @@ def test_history_is_fetched_later(make_stack, own_queue, shared_mongodb, remo):
     counts = numbers(stack, "history")
     assert not {name: n for name, n in counts.items() if n > 1}, f"seed {seed}"
     assert set(counts) == expected
+
+
+def at_proxy(url, proxy):
+    return re.sub(r"127\.0\.0\.1:\d+|localhost:\d+", f"127.0.0.1:{proxy.port}", url, count=1)
+
+
+@pytest.fixture
+def walls(house, broker, remo):
+    """What can be taken from the house, by name: functions that do so (False) and give it back (True)."""
+    sources = {source["name"]: source for source in house.daemon.config["publish"]["sources"]}
+    mongodb = house.daemon.config["subscribe"][0]["mongodb"]
+    faults = house.queue.service.faults
+
+    def switch(proxy):
+        return lambda there: proxy.set_mode("pass" if there else "refuse")
+
+    def answers(match):
+        return lambda there: faults.clear() if there else faults.add({"match": match, "times": -1, "action": {"type": "status", "status": 503}})
+
+    with contextlib.ExitStack() as stack:
+        proxies = {name: stack.enter_context(Proxy(int(re.search(r":(\d+)", url[url.index("//"):])[1])))
+                   for name, url in (("remo", remo.url), ("broker", sources["broker"]["url"]), ("mongodb", mongodb["uri"]))}
+        sources["home"]["url"] = at_proxy(remo.url, proxies["remo"])
+        sources["broker"]["url"] = at_proxy(sources["broker"]["url"], proxies["broker"])
+        mongodb["uri"] = at_proxy(mongodb["uri"], proxies["mongodb"])
+        house.daemon.env["SENSORQD_TEST_BACKOFF_MAX_MSEC"] = "500"
+        house.daemon.write_config()
+        disk = stack.enter_context(small_disk(house.daemon.state, "16m"))
+        yield {**{name: switch(proxy) for name, proxy in proxies.items()}, "publish": answers(":publish$"), "pull": answers(":pull$"), "acknowledge": answers(":acknowledge$"),
+               "history": lambda there: setattr(house.history, "down", not there), "disk": lambda there: (disk / "filler").unlink() if there else fill_disk(disk)}
+
+
+def test_nothing_is_lost_or_doubled_over_outages(house, walls, broker):
+    """P1, P4, P7, P12: each remote is away for a while, and the disk is full, with kills of the daemon in some of that."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    house.daemon.start()
+    wait_until(lambda: (house.daemon.state / "mqtt-broker.session").exists(), "a session with the broker")
+    pusher = Pusher(house.port)
+    pusher.start()
+    published = []
+    for round_, name in enumerate(chance.sample(sorted(walls), len(walls))):
+        print(f"without {name}")
+        walls[name](False)
+        batch = [f"mqtt:{round_}:{n}" for n in range(100)]
+        broker.publish("home/x/n", *batch)
+        published += batch
+        for n in range(30):
+            house.history.add(f"{round_}:{n}", late=chance.uniform(2, 1800))
+        time.sleep(chance.uniform(0.2, 1))
+        if chance.random() < 0.5:
+            house.daemon.kill()
+            house.daemon.start()
+        walls[name](True)
+    wait_until(lambda: set(published) <= set(numbers(house, "broker")), f"everything of the broker (log: {house.daemon.log.lines[-20:]})", patience=90)
+    pusher.ending = True
+    pusher.join()
+    wait_until(lambda: set(pusher.stored) <= set(numbers(house, "push")), "everything that was pushed", patience=90)
+    wait_until(lambda: {n for _, n in house.history.points} <= set(numbers(house, "history")), "the history", patience=90)
+    assert house.daemon.stop() == 0
+    for source in ("broker", "push", "history", "stream"):
+        assert not {name: n for name, n in numbers(house, source).items() if n > 1}, f"seed {seed}"
+    runs = {}
+    for name in numbers(house, "stream"):
+        runs.setdefault(name.split(":")[1], []).append(int(name.split(":")[2]))
+    assert runs and all(sorted(run) == list(range(len(run))) for run in runs.values()), f"seed {seed}: a line is missing between others of one run"
+    assert set(pusher.stored) and not house.readings("readings_rejected")
