@@ -19,7 +19,7 @@
 
 #define OPEN_AGAIN_USEC USEC_PER_MINUTE
 #define LOST_SAID_USEC USEC_PER_HOUR
-#define NICE 10
+#define NICE 5
 #define GZIP_MIN 1024 /* less is not worth it */
 
 struct PageDesk {

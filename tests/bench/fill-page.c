@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fill-page DIRECTORY MESSAGES: page.sqlite as a daemon would have it after so many messages of six numbers over two years, the last one now.
+ * fill-page DIRECTORY ask DAYS: what CPU time a chart of so many days takes, of the first six series.
  * fill-page DIRECTORY hours N: what twenty series at 60 s write to the disk in so many hours.
  * Prints a line of JSON. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "lib/gzip.h"
+#include "page-render.h"
 #include "page-store.h"
 
 #define MINUTE INT64_C(60000)
@@ -86,13 +91,43 @@ static void hours(PageStore *store, long n) {
         printf("{\"bytes_an_hour\": %lld}\n", (written() - before) / n);
 }
 
+static double cpu_msec(void) {
+        struct timespec now;
+
+        (void) clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+        return (double) now.tv_sec * 1e3 + (double) now.tv_nsec / 1e6;
+}
+
+static void ask(PageStore *store, long days) {
+        PageQuery query = { .series = { 1, 2, 3, 4, 5, 6 }, .n = 6, .points = PAGE_QUERY_POINTS };
+        double began, read, rendered, packed;
+        PageValues values = {};
+        Bytes json = {}, gzip = {};
+
+        query.to = (int64_t) (clock_wall() / USEC_PER_MSEC);
+        query.from = query.to - days * 24 * 60 * MINUTE;
+        began = cpu_msec();
+        check(page_store_values(store, &query, &values), "page_store_values");
+        read = cpu_msec();
+        check(page_render_values(&query, &values, &json), "page_render_values");
+        rendered = cpu_msec();
+        check(gzip_make((Slice){ json.data, json.size }, &gzip), "gzip_make");
+        packed = cpu_msec();
+        printf("{\"read\": %.2f, \"render\": %.2f, \"gzip\": %.2f, \"json\": %zu, \"bytes\": %zu}\n", read - began, rendered - read, packed - rendered, json.size, gzip.size);
+        page_store_values_done(&values);
+        bytes_done(&gzip);
+        bytes_done(&json);
+}
+
 int main(int argc, char **argv) {
         PageStore *store;
 
         if (argc < 3)
                 return EXIT_FAILURE;
         check(page_store_open(argv[1], clock_wall(), &store), "page_store_open");
-        if (argc > 3)
+        if (argc > 3 && strcmp(argv[2], "ask") == 0)
+                ask(store, atol(argv[3]));
+        else if (argc > 3)
                 hours(store, atol(argv[3]));
         else
                 fill(store, atol(argv[2]));

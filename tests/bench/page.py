@@ -68,12 +68,15 @@ def median_of(n, port, *paths):
 def first_view(bench):
     with daemon_with_page(bench.build) as one:
         filled = stack.run_tool(bench.build, "fill-page", one.daemon.state, bench.sizes.page)
+        cpu = [sum(stack.run_tool(bench.build, "fill-page", one.daemon.state, "ask", days)[part] for part in ("read", "render", "gzip")) for days in (1, 365)]
         one.daemon.start()
         wait_served(one.port, one.daemon)
         paths = views(one.port)
-        for what, limit, wanted in (("status and latest values", 50, paths.now), ("charts of 24 h, 6 series", 100, [paths.day]), ("charts of a year, 6 series", 200, [paths.year])):
+        for what, limit, wanted, note in (("status and latest values", 50, paths.now, f"{bench.sizes.page} messages of six numbers in two years"),
+                                          ("charts of 24 h, 6 series", 100, [paths.day], f"{cpu[0]:.1f} ms of CPU"),
+                                          ("charts of a year, 6 series", 200, [paths.year], f"{cpu[1]:.1f} ms of CPU")):
             took, size = median_of(9, one.port, *wanted)
-            yield Row("page", f"{what}, median", "ms", took, ("<=", limit), f"{size / 1000:.1f} kB over the wire; {bench.sizes.page} messages of six numbers in two years")
+            yield Row("page", f"{what}, median", "ms", took, ("<=", limit), f"{size / 1000:.1f} kB over the wire; {note}")
         size = (one.daemon.state / "page.sqlite").stat().st_size
         yield Row("page", "page.sqlite after that", "MiB", size / 2**20, None, f"filled in {filled['seconds']:.1f} s")
 
