@@ -34,6 +34,7 @@ typedef struct AlertConfig {
 } AlertConfig;
 
 extern const ConfigSection alert_config_section;
+extern const SinkAdmin alert_config_admin; /* alert-admin.c */
 
 /* Which of the four the rule has. */
 AlertTest alert_config_test(const AlertRule *rule);

@@ -350,4 +350,5 @@ const SinkType sink_type_alert = {
         .is_busy = alert_is_busy,
         .figures = alert_figures,
         .exclusive = alert_exclusive,
+        .admin = &alert_config_admin,
 };

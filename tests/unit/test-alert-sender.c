@@ -95,6 +95,14 @@ static bool handle(void *userdata, HttpServerConnection *connection, const HttpS
         return true;
 }
 
+static void forget_calls(World *w) {
+        for (size_t i = 0; i < w->n_calls; i++) {
+                free(w->calls[i].body);
+                w->calls[i] = (Call){};
+        }
+        w->n_calls = 0;
+}
+
 static int says_yes(const World *w, const Call *call) {
         return 200;
 }
@@ -399,7 +407,7 @@ static void test_redirects_and_revoked_addresses_are_outages(void **state) {
         start(w, says_moved);
         UNTIL(w, all_settled(w));
         assert_int_equal(w->n_calls, 4);
-        w->n_calls = 0;
+        forget_calls(w);
         w->says = says_gone_five_times;
         due(w, "two");
         alert_sender_wake(w->sender);
@@ -629,8 +637,7 @@ static int tear_down(void **state) {
         w->secrets = secrets_free(w->secrets);
         w->http = http_free(w->http);
         w->loop = loop_free(w->loop);
-        for (size_t i = 0; i < w->n_calls; i++)
-                free(w->calls[i].body);
+        forget_calls(w);
         return 0;
 }
 

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the verbs ask of alerts. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/text.h"
+#include "sinks/alert-config.h"
+#include "sinks/alert-post.h"
+#include "sinks/alert-store.h"
+#include "subscribe/sink-admin.h"
+
+#define HOST_SIZE 65
+#define INFO_PATH "/v2/bot/info"
+#define INFO_TIMEOUT_USEC (30 * USEC_PER_SEC)
+#define INFO_MAX (64 * 1024)
+
+static const AlertConfig *keys_of(const void *self) {
+        return ((const SubscriptionConfig *) self)->keys;
+}
+
+static void admin_place(const SubscriptionConfig *config, char text[static SINK_ADMIN_TEXT_MAX]) {
+        const char *slash = strrchr(config->subscription, '/');
+
+        text_copy(text, SINK_ADMIN_TEXT_MAX, slash ? slash + 1 : config->subscription);
+}
+
+static int admin_open(const SubscriptionConfig *config, void **ret_self, char text[static SINK_ADMIN_TEXT_MAX]) {
+        *ret_self = (void *) config;
+        return 0;
+}
+
+static void *admin_close(void *self) {
+        return NULL;
+}
+
+/* ---- check ---- */
+
+/* A question to LINE that sends nothing and tells whether the token is good
+ * (https://developers.line.biz/en/reference/messaging-api/#get-bot-info). */
+typedef struct Info {
+        bool done;
+        HttpOutcome outcome;
+        int status;
+        char words[WEB_PLACE_WORDS_MAX];
+} Info;
+
+static void on_info(void *userdata, HttpReply *reply) {
+        Info *info = userdata;
+
+        info->done = true;
+        info->outcome = reply->outcome;
+        info->status = reply->status;
+        http_reply_words(reply, info->words, sizeof(info->words));
+}
+
+static int start_info(const AlertTarget *target, Http *http, Info *info) {
+        const WebPlace at = alert_target_at(target);
+        _cleanup_bytes_ Bytes url = {};
+        HttpRequest *request;
+        HttpSpec spec = { .method = "GET",
+                .ca_file = at.ca_file,
+                .bearer = target->token.text,
+                .timeout = INFO_TIMEOUT_USEC,
+                .max_reply = INFO_MAX };
+        int r;
+
+        r = bytes_append_format(
+                &url, "%.*s" INFO_PATH, (int) (strlen(at.url) - (at.url[strlen(at.url) - 1] == '/')), at.url);
+        if (r < 0)
+                return r;
+        spec.url = url.data;
+        return http_start(http, &spec, on_info, info, &request);
+}
+
+static int ask_info(const AlertTarget *target, Info *info) {
+        _cleanup_(loop_freep) Loop *loop = NULL;
+        _cleanup_(http_freep) Http *http = NULL;
+        _cleanup_(secrets_freep) Secrets *secrets = NULL;
+        int r;
+
+        r = secrets_new(&secrets);
+        if (r >= 0)
+                r = secrets_note(secrets, target->token.text);
+        if (r >= 0)
+                r = loop_new(&loop);
+        if (r >= 0)
+                r = http_new(loop, "sensorqd/" SENSORQD_VERSION, &http);
+        if (r >= 0)
+                r = start_info(target, http, info);
+        while (r >= 0 && !info->done)
+                r = loop_turn(loop, USEC_INFINITY);
+        secrets_conceal(secrets, info->words);
+        return r < 0 ? r : 0;
+}
+
+/* SINK_GRADE_OK where the service takes the token, or was not asked. */
+static SinkGrade check_token(const AlertTarget *target, char words[static WEB_PLACE_WORDS_MAX]) {
+        Info info = {};
+        int r = ask_info(target, &info);
+
+        if (r < 0 || info.outcome != HTTP_ANSWERED) {
+                text_copy(words, WEB_PLACE_WORDS_MAX, r < 0 ? strerror(-r) : info.words);
+                return SINK_GRADE_FAIL;
+        }
+        if (info.status == 401 || info.status == 403) {
+                (void) snprintf(words, WEB_PLACE_WORDS_MAX,
+                        "%.200s; issue a channel access token, and put it into token_file", info.words);
+                return SINK_GRADE_FAIL;
+        }
+        text_copy(words, WEB_PLACE_WORDS_MAX, info.status == 200 ? "takes the token" : info.words);
+        return info.status == 200 ? SINK_GRADE_OK : SINK_GRADE_WARN;
+}
+
+static SinkGrade check_target(const AlertTarget *target, char words[static WEB_PLACE_WORDS_MAX]) {
+        const WebPlace at = alert_target_at(target);
+
+        if (web_place_check(&at, words) < 0 || web_place_try(&at, words) != WEB_PLACE_OPEN)
+                return SINK_GRADE_FAIL;
+        return target->type == ALERT_LINE ? check_token(target, words) : SINK_GRADE_OK;
+}
+
+static void admin_check(void *self, const SinkTeller *teller) {
+        const AlertConfig *keys = keys_of(self);
+        char words[WEB_PLACE_WORDS_MAX], text[SINK_ADMIN_TEXT_MAX];
+
+        for (size_t i = 0; i < keys->n_targets; i++) {
+                const AlertTarget *target = &keys->targets[i];
+                SinkGrade grade = check_target(target, words);
+
+                (void) snprintf(text, sizeof(text), "target %.63s (%s): %.500s%s", target->name,
+                        alert_target_service(target), words,
+                        grade == SINK_GRADE_OK ? "; nothing was sent (sensorqd alerts test)" : "");
+                teller->tell(teller->userdata, grade, text);
+        }
+}
+
+/* ---- list ---- */
+
+typedef struct Listing {
+        const AlertConfig *keys;
+        SinkAlertEach each;
+        void *userdata;
+} Listing;
+
+static usec_t last_sent(const AlertDevice *device, size_t watch) {
+        usec_t last = 0;
+
+        for (const AlertEntry *entry = device->entries; entry; entry = entry->next)
+                if (entry->watch == watch && entry->told_at > last)
+                        last = entry->told_at;
+        return last;
+}
+
+static void each_slot(void *userdata, const AlertDevice *device, const AlertSlot *slot) {
+        static const char *const states[PHASES] = {
+                [PHASE_OK] = "ok", [PHASE_PENDING] = "pending", [PHASE_FIRING] = "firing"
+        };
+        const Listing *listing = userdata;
+        const SinkAlert alert = { .rule = listing->keys->rules[slot->watch].name,
+                .state = states[slot->state.phase],
+                .source = device->source,
+                .id = device->id,
+                .name = device->name,
+                .value = slot->value,
+                .since = slot->state.phase == PHASE_OK ? 0 : slot->state.since,
+                .last_sent = last_sent(device, slot->watch) };
+
+        listing->each(listing->userdata, &alert);
+}
+
+static int admin_each(void *self, SinkAlertEach each, void *userdata, char text[static SINK_ADMIN_TEXT_MAX]) {
+        const SubscriptionConfig *config = self;
+        Listing listing = { keys_of(self), each, userdata };
+        int r = alert_store_each(
+                &(AlertStoreSpec){ config->state_dir, config->subscription, listing.keys }, each_slot, &listing);
+
+        if (r == -ENOENT)
+                return SINK_ADMIN_ABSENT;
+        if (r < 0)
+                (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s/" ALERT_STORE_FILE ": %s", config->state_dir,
+                        r == -EOPNOTSUPP ? "was made by a later sensorqd"
+                        : r == -EACCES   ? "may not be read by this user: run this as root (sudo)"
+                                         : strerror(-r));
+        return r < 0 ? SINK_ADMIN_FAILED : SINK_ADMIN_OK;
+}
+
+/* ---- test ---- */
+
+typedef struct Trial {
+        bool done;
+        AlertAnswer answer;
+} Trial;
+
+static void on_posted(void *userdata, const AlertAnswer *answer) {
+        Trial *trial = userdata;
+
+        trial->done = true;
+        trial->answer = *answer;
+}
+
+static int send_test(
+        AlertPost *post, const AlertTarget *target, AlertLanguage language, const SinkMeans *means, Trial *trial) {
+        char host[HOST_SIZE] = "", key[ALERT_KEY_SIZE];
+        const AlertNotice notice = { .kind = ALERT_TEST,
+                .target = target->name,
+                .rule = "test",
+                .name = host,
+                .since = clock_wall(),
+                .at = clock_wall() };
+        int r;
+
+        (void) gethostname(host, sizeof(host) - 1);
+        alert_post_draw_key(key);
+        r = alert_post_send(post, &(AlertMessage){ &notice, 1, language, key }, on_posted, trial);
+        while (r >= 0 && !trial->done)
+                r = loop_turn(means->loop, USEC_INFINITY);
+        return r < 0 ? r : 0;
+}
+
+static int test_target(const SubscriptionConfig *config, const AlertTarget *target, const SinkMeans *means,
+        char text[static SINK_ADMIN_TEXT_MAX]) {
+        const AlertPostHost host = { means->http, means->secrets, means->state_dir, means->guest,
+                config->subscription };
+        _cleanup_(alert_post_freep) AlertPost *post = NULL;
+        Trial trial = {};
+        int r;
+
+        r = alert_post_new(&host, target, &post, text);
+        if (r >= 0)
+                r = send_test(post, target, (AlertLanguage) keys_of(config)->language, means, &trial);
+        if (r < 0)
+                return r;
+        if (trial.answer.class == ALERT_TAKEN)
+                (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s has taken a test message", alert_target_service(target));
+        else
+                (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s has not: %.400s. %s", alert_target_service(target),
+                        trial.answer.detail, trial.answer.remedy ?: "Look at the network and the service");
+        return trial.answer.class == ALERT_TAKEN ? SINK_ADMIN_OK : SINK_ADMIN_FAILED;
+}
+
+static int admin_test(void *self, const SinkMeans *means, const char *target, char text[static SINK_ADMIN_TEXT_MAX]) {
+        const AlertConfig *keys = keys_of(self);
+        size_t used = 0;
+
+        for (size_t i = 0; i < keys->n_targets; i++)
+                if (strcmp(keys->targets[i].name, target) == 0)
+                        return test_target(self, &keys->targets[i], means, text);
+        text[0] = '\0';
+        for (size_t i = 0; i < keys->n_targets && used < SINK_ADMIN_TEXT_MAX; i++)
+                used += (size_t) snprintf(
+                        text + used, SINK_ADMIN_TEXT_MAX - used, "%s%s", i > 0 ? ", " : "", keys->targets[i].name);
+        return SINK_ADMIN_ABSENT;
+}
+
+const SinkAdmin alert_config_admin = {
+        .place = admin_place,
+        .open = admin_open,
+        .close = admin_close,
+        .check = admin_check,
+        .each_alert = admin_each,
+        .test_alert = admin_test,
+};
