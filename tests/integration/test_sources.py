@@ -4,6 +4,7 @@ import http.server
 import json
 import random
 import re
+import sys
 import threading
 import time
 import urllib.error
@@ -13,7 +14,7 @@ from collections import Counter
 from datetime import datetime, timezone
 
 import pytest
-from harness import fill_disk, small_disk, wait_until
+from harness import REPO, fill_disk, small_disk, wait_until
 from services import mosquitto, ports
 from services.mosquitto import Mosquitto
 from services.proxy import Proxy
@@ -266,3 +267,33 @@ def test_nothing_is_lost_or_doubled_over_outages(house, walls, broker):
         runs.setdefault(name.split(":")[1], []).append(int(name.split(":")[2]))
     assert runs and all(sorted(run) == list(range(len(run))) for run in runs.values()), f"seed {seed}: a line is missing between others of one run"
     assert set(pusher.stored) and not house.readings("readings_rejected")
+
+
+PAGE = REPO / "docs" / "sources" / "http-push.md"
+
+# As the service manager does it: the socket is descriptor 3 of the process that is then sensorqd.
+HANDS_OVER = """
+import os, socket, sys
+sock = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+os.dup2(sock.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES=sys.argv[2])
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
+def test_socket_of_the_page(sensorqd, own_queue):
+    """The page's socket unit and its source fit together: what comes through the socket is on disk when it is answered."""
+    unit = dict(re.findall(r"^(\w+)=(.+)$", re.search(r"^\[Socket\]\n(.*?)\n\n", PAGE.read_text(), re.M | re.S)[1], re.M))
+    listen = re.search(r"^ +listen: (systemd:\S+)", PAGE.read_text(), re.M)[1]
+    assert listen == f"systemd:{unit['FileDescriptorName']}" and unit["ListenStream"].isdigit() and unit["Service"] == "sensorqd.service"
+    port = ports.free_port()
+    config = {"pubsub": own_queue.section, "publish": {"topic": "sensor-data", "sources": [
+        {"name": "push", "type": "http_push", "listen": listen, "token_file": "push.token", "allow_plain": True}]}}
+    daemon = sensorqd(config, {**own_queue.secrets, "push.token": "a-secret-of-push"}, env=own_queue.env,
+                      wrapper=[sys.executable, "-c", HANDS_OVER, str(port), unit["FileDescriptorName"]])
+    daemon.start()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/readings", b'{"co2":612}', {"Content-Type": "application/json", "Authorization": "Bearer a-secret-of-push"})
+    with urllib.request.urlopen(request, timeout=20) as reply:
+        assert json.load(reply) == {"stored": 1}
+    assert daemon.stop() == 0
