@@ -152,8 +152,9 @@ static int wait_for_input(int signals) {
         return fds[1].revents ? WAITED_SIGNAL : WAITED_INPUT;
 }
 
-/* Reads a line with the echo off, unless a signal comes first. The echo is on again when this returns. */
-static int read_hidden(char line[static LINE_MAX_SIZE]) {
+/* Asks for a line with the echo off, which is so before the prompt invites to type, unless a signal comes first. The
+ * echo is on again when this returns. */
+static int read_hidden(const char *prompt, char line[static LINE_MAX_SIZE]) {
         _cleanup_close_ int signals = -1;
         struct termios before, hidden;
         sigset_t set, old;
@@ -169,6 +170,8 @@ static int read_hidden(char line[static LINE_MAX_SIZE]) {
         hidden.c_lflag &= ~(tcflag_t) ECHO;
         (void) sigprocmask(SIG_BLOCK, &set, &old);
         (void) tcsetattr(STDIN_FILENO, TCSANOW, &hidden);
+        printf("  %s: ", prompt);
+        (void) fflush(stdout);
         r = wait_for_input(signals);
         if (r == WAITED_INPUT)
                 r = read_line(line);
@@ -184,9 +187,7 @@ int ask_secret(const char *prompt, char **ret) {
         int r;
 
         do {
-                printf("  %s: ", prompt);
-                (void) fflush(stdout);
-                r = read_hidden(line);
+                r = read_hidden(prompt, line);
         } while (r == WAITED_SIGNAL);
         answer = r < 0 ? NULL : strdup(tidy(line));
         explicit_bzero(line, sizeof(line));

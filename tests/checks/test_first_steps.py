@@ -37,3 +37,27 @@ def test_links_lead_somewhere(page):
         there = (page.parent / path) if path else page
         assert there.exists(), target
         assert not anchor or anchor in anchors(there.read_text()), target
+
+
+# The Japanese pages
+
+JAPANESE = [REPO / "README.ja.md", *sorted((REPO / "docs" / "ja").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", JAPANESE, ids=lambda page: page.name)
+def test_japanese_pages_are_kept_in_step(page):
+    """The same sections in the same order, the same code word by word (a transcript is in its own language), links that lead somewhere."""
+    other = REPO / "README.md" if page.name == "README.ja.md" else REPO / "docs" / page.name
+    english, japanese = other.read_text(), page.read_text()
+    levels = [[len(marks) for marks in re.findall(r"^(#+) ", text, re.M)] for text in (english, japanese)]
+    assert levels[0] == levels[1]
+    code = [re.findall(r"^```(\w+)\n(.*?)^```", text, re.M | re.S) for text in (english, japanese)]
+    assert code[0] == code[1]
+    test_links_lead_somewhere(page)
+
+
+def test_the_japanese_transcript_is_in_the_programs_words():
+    shown = re.search(r"^```\n(1/5.*?)```", (REPO / "docs" / "ja" / "FIRST-STEPS.md").read_text(), re.M | re.S)[1]
+    for line in filter(None, map(str.strip, shown.splitlines())):
+        text = re.sub(r"^\d+  | （(表示されません.*?)）$", "", re.sub(r"( \[[^]]*\])?:$", "", line)).replace("sensorqd を今から", "{1} を今から")
+        assert text in WORDS, text

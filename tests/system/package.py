@@ -9,7 +9,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("SENSORQD_TEST_BUILD", "/var/tmp/sensorqd-tests")) / "system"
-PARTS = ["lib", "daemon", "config", "systemd", "docs", "debian", "meson.build", "meson_options.txt", "tests/meson.build", "README.md", "CONTRIBUTING.md", "SECURITY.md", "NEWS.md", "LICENSE"]
+PARTS = ["lib", "daemon", "config", "systemd", "docs", "debian", "meson.build", "meson_options.txt", "tests/meson.build", "README.md", "README.ja.md", "CONTRIBUTING.md", "SECURITY.md", "NEWS.md", "LICENSE"]
 PARTS += [f"tests/{name}" for name in re.findall(r"^subdir\('(\w+)'\)", (REPO / "tests" / "meson.build").read_text(), re.M)]  # read without the tests, too
 KEPT = 3  # builds, newest first
 
