@@ -16,7 +16,8 @@
 
 #define PULLS_SPARE 2 /* those of a configuration that ends, too */
 #define STORM_SPAN USEC_PER_MINUTE
-#define STORM_MAX 240 /* requests to one end within a minute that brought nothing */
+#define STORM_MAX 240                                  /* requests to one end within a minute that brought nothing */
+#define STORM_ACKS_MAX (SUBSCRIPTIONS_MAX * STORM_MAX) /* 16 batches a subscription may wait for theirs */
 
 struct Http {
         unsigned requests, pulls;
@@ -98,7 +99,7 @@ static void watch_storm(const Exchange *x, bool progress) {
                 storms[x->target].since = world->now;
                 storms[x->target].n = 0;
         }
-        if (++storms[x->target].n > STORM_MAX)
+        if (++storms[x->target].n > (x->target == TARGET_ACK ? STORM_ACKS_MAX : STORM_MAX))
                 world_fail("%u requests to %s within a minute brought nothing", storms[x->target].n,
                         weather_target_name(x->target));
 }

@@ -63,6 +63,8 @@ uint32_t ledger_find(const char *text, size_t size) {
 static void on_patience(void *subject, uint64_t number) {
         const Entry *entry = find((uint32_t) number);
 
+        if (!entry->put && world->now < world->disk_bad_until + PATIENCE)
+                return world_at(world->disk_bad_until + PATIENCE, on_patience, NULL, number, world->life);
         if (!entry->put)
                 world_fail("reading %u was fetched %d min ago and is not on disk", (unsigned) number,
                         (int) (PATIENCE / USEC_PER_MINUTE));

@@ -59,6 +59,8 @@ static int live_through(void) {
         if (r != 0)
                 return world_trace("not started: %d", r), LIFE_NOT_STARTED;
         r = daemon_run(daemon);
+        if (r < 0 && world->disk_bad_until > 0)
+                return LIFE_NOT_STARTED;
         if (r != DAEMON_OK)
                 world_fail("the daemon ends with %d", r);
         if (world->stopped_at == 0)
@@ -183,7 +185,7 @@ static usec_t draw_downtime(int end) {
                 return USEC_PER_SEC;
         switch (end) {
         case LIFE_NOT_STARTED:
-                return 5 * USEC_PER_SEC;
+                return 5 * USEC_PER_SEC + draw_below(&world->chance, 55 * USEC_PER_SEC);
         case LIFE_CUT:
                 return 10 * USEC_PER_SEC + draw_skewed(&world->chance, USEC_PER_HOUR);
         case LIFE_STOPPED:

@@ -9,6 +9,7 @@
 
 #include "arena.h"
 #include "counts.h"
+#include "disk.h"
 #include "doors.h"
 #include "pubsub.h"
 #include "remotes.h"
@@ -206,6 +207,46 @@ static void on_clock(void *subject, uint64_t number) {
                 world->skew = (int64_t) draw_skewed(&world->chance, 2 * USEC_PER_HOUR) - (int64_t) USEC_PER_HOUR;
 }
 
+static void on_disk_well(void *subject, uint64_t number) {
+        world_trace("the disk is well");
+        disk_set_faults(world->disk, &DISK_FAULTS_NONE);
+}
+
+static DiskFaults draw_disk_faults(void) {
+        DiskFaults faults = DISK_FAULTS_NONE;
+        unsigned chance = 1000U << draw_below(&world->chance, 10);
+
+        switch (draw_below(&world->chance, 4)) {
+        case 0:
+                faults.size = 0; /* nothing more fits */
+                break;
+        case 1:
+                faults.read_only = true;
+                break;
+        case 2:
+                faults.write_error = chance;
+                break;
+        default:
+                faults.sync_error = chance;
+        }
+        return faults;
+}
+
+static void on_disk_bad(void *subject, uint64_t number) {
+        usec_t span = draw_skewed(&world->chance, 30 * USEC_PER_MINUTE);
+        DiskFaults faults = draw_disk_faults();
+
+        again(on_disk_bad, number);
+        if (!weather_may(faults.size == 0   ? "the disk is full"
+                         : faults.read_only ? "the disk is read-only"
+                                            : "the disk fails"))
+                return;
+        world_count(faults.size == 0 ? "disk full" : faults.read_only ? "disk read-only" : "disk errors");
+        disk_set_faults(world->disk, &faults);
+        world->disk_bad_until = world->now + span;
+        world_in(span, on_disk_well, NULL, 0, 0);
+}
+
 static void on_revoke(void *subject, uint64_t number) {
         again(on_revoke, number);
         if (!weather_may("tokens are revoked"))
@@ -225,6 +266,7 @@ static void plan_events(Draw *d) {
                 { on_sleep, 24 * USEC_PER_HOUR },
                 { on_clock, 12 * USEC_PER_HOUR },
                 { on_revoke, 12 * USEC_PER_HOUR },
+                { on_disk_bad, 24 * USEC_PER_HOUR },
         };
 
         for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
@@ -235,6 +277,9 @@ static void plan_events(Draw *d) {
 void plan_calm(void) {
         world->skew = 0;
         world->death_in = 0;
+        if (world->disk_bad_until > world->now)
+                world->disk_bad_until = world->now;
+        disk_set_faults(world->disk, &DISK_FAULTS_NONE);
 }
 
 void plan_new(const char *directory) {

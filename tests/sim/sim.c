@@ -20,13 +20,13 @@
 
 typedef struct Options {
         uint64_t first, last;
-        bool counts, digests;
+        bool counts, digests, stop;
         RunOptions run;
 } Options;
 
 static void usage(void) {
-        fprintf(stderr,
-                "usage: sim [--seeds A..B | --seed N] [--hours H] [--faults N] [--trace] [--digests] [--counts]\n");
+        fprintf(stderr, "usage: sim [--seeds A..B | --seed N] [--hours H] [--faults N] [--trace] [--digests] "
+                        "[--counts] [--stop]\n");
         exit(64);
 }
 
@@ -38,7 +38,7 @@ static void read_range(const char *text, Options *o) {
 static Options read_options(int argc, char **argv) {
         static const struct option options[] = { { "seeds", 1, NULL, 's' }, { "seed", 1, NULL, 'n' },
                 { "hours", 1, NULL, 'h' }, { "faults", 1, NULL, 'f' }, { "trace", 0, NULL, 't' },
-                { "counts", 0, NULL, 'c' }, { "digests", 0, NULL, 'd' }, {} };
+                { "counts", 0, NULL, 'c' }, { "digests", 0, NULL, 'd' }, { "stop", 0, NULL, 'x' }, {} };
         Options o = { .first = 1, .last = 1, .run = { .hours = 24 * USEC_PER_HOUR, .fault_limit = UINT64_MAX } };
         int c;
 
@@ -64,6 +64,9 @@ static Options read_options(int argc, char **argv) {
                         break;
                 case 'd':
                         o.digests = true;
+                        break;
+                case 'x':
+                        o.stop = true;
                         break;
                 default:
                         usage();
@@ -161,7 +164,7 @@ int main(int argc, char **argv) {
         arena_open(ARENA_SIZE);
         counts_open();
         o.run.directory = make_directory();
-        for (uint64_t seed = o.first; seed <= o.last; seed++)
+        for (uint64_t seed = o.first; seed <= o.last && (good || !o.stop); seed++)
                 good = run_one(seed, &o) && good;
         if (o.counts)
                 counts_print(stdout);

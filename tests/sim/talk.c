@@ -102,9 +102,11 @@ static void close_pair(unsigned pair, const char *subject) {
         *open = (Open){};
 }
 
-static const char *subject_of(const LogField *fields) {
+static const char *subject_of(unsigned pair, const LogField *fields) {
         static const char *const names[] = { FIELD_SOURCE, FIELD_SUBSCRIPTION, FIELD_TOPIC };
 
+        if (strcmp(pairs[pair].failing, EVENT_OUTBOX_FAILING) == 0)
+                return ""; /* there is one; the word of its failure names the source that met it */
         for (; fields && fields->name; fields++)
                 for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
                         if (fields->value && strcmp(fields->name, names[i]) == 0)
@@ -116,11 +118,11 @@ static void note(const char *id, const LogField *fields) {
         for (unsigned i = 0; i < PAIRS; i++) {
                 if (strcmp(id, pairs[i].failing) == 0) {
                         counts_add_at("says failing ", pairs[i].name);
-                        open_pair(i + 1, subject_of(fields));
+                        open_pair(i + 1, subject_of(i, fields));
                 }
                 if (strcmp(id, pairs[i].recovered) == 0) {
                         counts_add_at("says recovered ", pairs[i].name);
-                        close_pair(i + 1, subject_of(fields));
+                        close_pair(i + 1, subject_of(i, fields));
                 }
         }
 }

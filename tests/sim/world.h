@@ -55,6 +55,7 @@ typedef struct World {
         struct Plan *plan;
         struct Talk *talk;
         struct Disk *disk;
+        usec_t disk_bad_until; /* it refuses, or did until then */
 } World;
 
 extern World *world;
