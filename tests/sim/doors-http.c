@@ -245,6 +245,15 @@ static void answer_busy(Exchange *x) {
                 draw_below(&world->chance, 2) == 0 ? "RESOURCE_EXHAUSTED" : NULL);
 }
 
+/* A page, or an object that says nothing. */
+static void answer_portal(Exchange *x) {
+        if (x->target == TARGET_HOOK)
+                return answer_error(x, 302, NULL);
+        if (draw_below(&world->chance, 2) == 0)
+                return answer_error(x, 200, NULL);
+        exchange_answer(x, 200, "{}", 2);
+}
+
 /* What stands before the server answers in its place. */
 static void on_front(void *subject, uint64_t number) {
         static const int broken[] = { 500, 502, 504, 408, 500 };
@@ -264,7 +273,7 @@ static void on_front(void *subject, uint64_t number) {
                 answer_error(x, 401, "UNAUTHENTICATED");
                 break;
         case FAULT_PORTAL:
-                answer_error(x, x->target == TARGET_HOOK ? 302 : 200, NULL);
+                answer_portal(x);
                 break;
         case FAULT_PROXY:
                 answer_error(x, x->target == TARGET_HOOK ? 407 : 403 + (int) draw_below(&world->chance, 2), NULL);
