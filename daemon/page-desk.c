@@ -16,6 +16,7 @@
 #include "page-store.h"
 #include "subscribe/payload.h"
 #include "trouble.h"
+#include "types.h"
 
 #define OPEN_AGAIN_USEC USEC_PER_MINUTE
 #define LOST_SAID_USEC USEC_PER_HOUR
@@ -177,8 +178,24 @@ static int desk_compress(PageJob *job) {
         return r;
 }
 
+/* PageShown.limits: of every subscription that has some. */
+static void desk_limits(
+        void *userdata, const PageSeries *series, void (*each)(void *to, const SinkLimit *limit), void *to) {
+        const Config *config = userdata;
+        const SinkSeries asked = { series->key.source, series->key.device, series->name, series->key.field,
+                series->key.labels };
+
+        for (size_t i = 0; i < config->n_subscriptions; i++) {
+                const SubscriptionConfig *subscription = &config->subscriptions[i];
+                const SinkType *type = types_sink(subscription->sink);
+
+                if (type->limits)
+                        type->limits(subscription->keys, &asked, each, to);
+        }
+}
+
 static void desk_answer(PageDesk *desk, PageJob *job) {
-        const PageShown shown = { .names = &job->config->page->series };
+        const PageShown shown = { &job->config->page->series, desk_limits, (Config *) job->config };
         int r;
 
         job->status = 200;

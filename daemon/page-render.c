@@ -65,7 +65,7 @@ static const char *shown_label(const ConfigMap *names, const char *field, int64_
         return NULL;
 }
 
-static void write_limit(void *userdata, const PageLimit *limit) {
+static void write_limit(void *userdata, const SinkLimit *limit) {
         Writer *w = userdata;
 
         write_text(w, w->comma ? ",{\"rule\":" : "{\"rule\":");

@@ -5,19 +5,14 @@
 
 #include "config.h"
 #include "page-store.h"
-
-/* A line that a chart shows beside a value: the limit of an alert. */
-typedef struct PageLimit {
-        const char *rule, *kind; /* "above", "below" */
-        double value, clear;
-} PageLimit;
+#include "subscribe/sink-type.h"
 
 /* How series are shown. Called on the charts' thread. */
 typedef struct PageShown {
         const ConfigMap *names; /* page.series */
         /* Calls *each* for every limit of a series; NULL: there are none. */
         void (*limits)(
-                void *userdata, const PageSeries *series, void (*each)(void *to, const PageLimit *limit), void *to);
+                void *userdata, const PageSeries *series, void (*each)(void *to, const SinkLimit *limit), void *to);
         void *userdata;
 } PageShown;
 

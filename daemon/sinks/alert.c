@@ -17,6 +17,7 @@
 
 #include "lib/loop.h"
 #include "lib/worker.h"
+#include "sinks/alert-limits.h"
 #include "sinks/alert-report.h"
 #include "sinks/alert-sender.h"
 #include "sinks/alert-work.h"
@@ -349,6 +350,7 @@ const SinkType sink_type_alert = {
         .told = alert_told,
         .is_busy = alert_is_busy,
         .figures = alert_figures,
+        .limits = alert_limits,
         .exclusive = alert_exclusive,
         .admin = &alert_config_admin,
 };

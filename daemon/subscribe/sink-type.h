@@ -134,6 +134,18 @@ typedef struct SinkHistory {
         void *(*close)(void *self);
 } SinkHistory;
 
+/* A series of values, as the page draws it: one number of one device. */
+typedef struct SinkSeries {
+        const char *source, *device, *name, *field; /* field: a JSON pointer */
+        const char *labels;                         /* an object of texts, as text */
+} SinkSeries;
+
+/* What a type holds values against: a line in their chart. */
+typedef struct SinkLimit {
+        const char *rule, *kind; /* "above", "below" */
+        double value, clear;
+} SinkLimit;
+
 /* What the verbs ask: sink-admin.h. */
 typedef struct SinkAdmin SinkAdmin;
 
@@ -168,6 +180,9 @@ typedef struct SinkType {
         bool (*is_busy)(const void *self); /* something is not to be cut off, neither by a stop nor by a reload */
         /* On the loop, of a type that does not block. NULL: it has none. */
         void (*figures)(void *self, SinkFigures *ret);
+        /* Calls *each* for every limit of the series; *keys* as in open(). From any thread. NULL: it has none. */
+        void (*limits)(
+                const void *keys, const SinkSeries *series, void (*each)(void *to, const SinkLimit *limit), void *to);
         const SinkAdmin *admin;     /* NULL: the verbs have nothing to ask */
         const SinkHistory *history; /* NULL: what is stored cannot be read again */
 } SinkType;

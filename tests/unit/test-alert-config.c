@@ -6,6 +6,7 @@
 
 #include "lib/err.h"
 #include "sinks/alert-config.h"
+#include "sinks/alert-limits.h"
 
 static const ConfigSection *sink_at(size_t index) {
         return index == 0 ? &alert_config_section : NULL;
@@ -155,12 +156,53 @@ static void test_on_change(void **state) {
         }
 }
 
+/* ---- what a chart shows of them ---- */
+
+static void on_limit(void *to, const SinkLimit *limit) {
+        Bytes *text = to;
+
+        assert_int_equal(
+                bytes_append_format(text, "%s %s %g %g\n", limit->rule, limit->kind, limit->value, limit->clear), 0);
+}
+
+static const char *limits_of(const Config *config, const SinkSeries *series, Bytes *text) {
+        text->size = 0;
+        assert_int_equal(bytes_append_text(text, ""), 0);
+        alert_limits(keys_of(config), series, on_limit, text);
+        assert_int_equal(bytes_append(text, "", 1), 0);
+        return text->data;
+}
+
+static void test_limits(void **state) {
+        Config *config =
+                parse_rules("        - { name: hot, where: { source: home, name: [Bedroom, 居間] }, field: "
+                            "/newest_events/te/val, above: 28, clear: 27 }\n"
+                            "        - { name: cold, where: { site: x }, field: /newest_events/te/val, below: 5 "
+                            "}\n"
+                            "        - { name: air, field: co2, above: 1500 }\n"
+                            "        - { name: other, where: { door: open }, field: co2, above: 1 }\n"
+                            "        - { name: leak, field: co2, is: true }\n");
+        SinkSeries series = { "home", "d\"0", "居間", "/newest_events/te/val", "{\"site\":\"x\"}" };
+        Bytes text = {};
+
+        assert_string_equal(limits_of(config, &series, &text), "hot above 28 27\ncold below 5 5\n");
+        series.labels = "{}";
+        assert_string_equal(limits_of(config, &series, &text), "hot above 28 27\n");
+        series.name = "Kitchen";
+        assert_string_equal(limits_of(config, &series, &text), "");
+        series.field = "/co2"; /* what a rule looks at beside that is not known of a series */
+        assert_string_equal(limits_of(config, &series, &text), "air above 1500 1500\n");
+        bytes_done(&text);
+        config_unref(config);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_what_is_not_said),
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_sizes),
                 cmocka_unit_test(test_on_change),
+                cmocka_unit_test(test_limits),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,8 +182,8 @@ static void test_too_much(void **state) {
 
 /* ---- answers ---- */
 
-static void limits(void *userdata, const PageSeries *series, void (*each)(void *to, const PageLimit *limit), void *to) {
-        each(to, &(PageLimit){ "<b>hot</b>", "above", 28, 27.5 });
+static void limits(void *userdata, const PageSeries *series, void (*each)(void *to, const SinkLimit *limit), void *to) {
+        each(to, &(SinkLimit){ "<b>hot</b>", "above", 28, 27.5 });
 }
 
 static void test_render_series(void **state) {
