@@ -25,6 +25,7 @@ import requests  # noqa: E402
 from demo_rooms import Rooms, past_messages  # noqa: E402
 from services.emulator import Emulator  # noqa: E402
 from services.emulator import find as find_emulator  # noqa: E402
+from services.httpd import HttpServer, Response  # noqa: E402
 from services.mongodb import MongoDB  # noqa: E402
 from services.pubsub import PubSub  # noqa: E402
 from services.tls import make as make_certificates  # noqa: E402
@@ -32,6 +33,8 @@ from services.tls import make as make_certificates  # noqa: E402
 INTERVAL = 10     # seconds between polls, the shortest that the configuration takes
 OUTAGE_AT = 15    # MongoDB stops
 OUTAGE_FOR = 17   # and stays away: at least one poll falls into it
+RULES = [{"name": "stuffy", "where": {"source": "co2"}, "field": "co2", "above": 1000, "clear": 900},
+         {"name": "too warm", "field": "/newest_events/te/val", "above": 25.0, "clear": 24.5}]
 GRACE = 30        # at the end, for what is under way
 PAGE_PORT = 8480  # or any other, when it is taken
 TESTS = Path(__file__).resolve().parent
@@ -64,8 +67,8 @@ def open_browser(url):
 class Demo:
     """The whole local stack and one daemon."""
 
-    def __init__(self, sensorqd, directory, stack, emulator=True):
-        """emulator: False is for who needs the faults of the project's own Pub/Sub."""
+    def __init__(self, sensorqd, directory, stack, emulator=True, rules=RULES):
+        """emulator: False is for who needs the faults of the project's own Pub/Sub. rules: of the alerts."""
         self.sensorqd, self.directory = sensorqd, Path(directory)
         self.environment = dict(os.environ)
         self.remo = stack.enter_context(Rooms(limit=100000))
@@ -79,7 +82,10 @@ class Demo:
         self.began = datetime.datetime.now(datetime.timezone.utc)
         self.process = None
         self.page = page_address()
-        self.write_files()
+        self.hook = HttpServer(self.on_alert)
+        self.hook.start()
+        stack.callback(self.hook.stop)
+        self.write_files(rules)
 
     def start_queue(self, stack, emulator):
         if emulator and find_emulator():
@@ -96,7 +102,12 @@ class Demo:
         self.queue_url = self.pubsub.url
         return {"project": "my-project", "endpoint": self.pubsub.url, "credentials_file": str(key_file), "ca_file": str(certificates.ca)}
 
-    def write_files(self):
+    def on_alert(self, request):
+        """Where alerts are sent to."""
+        say(f"---- alert: {request.json()['message']} ----")
+        return Response.json({})
+
+    def write_files(self, rules):
         (self.directory / "state").mkdir()
         (self.directory / "nature-remo.token").write_text(self.remo.token + "\n")
         (self.directory / "sensorqd.yaml").write_text(json.dumps({
@@ -107,7 +118,9 @@ class Demo:
                 {"name": "co2", "type": "exec", "interval": f"{INTERVAL}s", "command": [sys.executable, str(TESTS / "demo_rooms.py")],
                  "reading": {"id": "co2", "name": "Kitchen"}}]},
             "subscribe": [{"subscription": "sensor-data-mongodb", "mongodb": {
-                "uri": self.mongodb.uri, "database": "home", "collection": "readings", "backoff": {"initial": "1s", "max": "5s"}}}],
+                "uri": self.mongodb.uri, "database": "home", "collection": "readings", "backoff": {"initial": "1s", "max": "5s"}}},
+                {"subscription": "sensor-data-alerts", "alert": {
+                    "targets": [{"name": "demo", "type": "webhook", "url": f"http://127.0.0.1:{self.hook.port}/alert"}], "rules": rules}}],
             "page": {"listen": self.page},
         }, indent=2))
 

@@ -5,7 +5,7 @@
 // A part: {kind, key, name, state, says, since, retry, detail, figures}. `says` and `figures` are [key of words.js, values];
 // a value of `time` is in ms. What is waiting stands still for another part's sake; only a cause is failing.
 
-import { isolated, number, when } from "./words.js";
+import { isolated, number, say, when } from "./words.js";
 
 export const ms = (text) => (text ? Date.parse(text) : null);
 const shortName = (subscription) => subscription.slice(subscription.lastIndexOf("/") + 1);
@@ -151,6 +151,7 @@ function sinkPart(one, pubsubWorks, now) {
     const [state, says, since, retry, detail] = sinkSays(one, pubsubWorks, now);
     const made = part("sink", `sink ${one.subscription}`, one.sink.what, state, says);
     Object.assign(made, { since: ms(since), retry: ms(retry), detail, subscription: shortName(one.subscription) });
+    made.title = one.sink.alerts ? say("alerts") : made.name;
     made.oldest = ms(one.oldest_unsettled);
     made.keptUntil = made.oldest && one.retention_sec ? made.oldest + one.retention_sec * 1000 : null;
     count(made.figures, "nStored", one.sink.stored, true);

@@ -53,7 +53,7 @@ class Rates {
 
 function partElement(part, view) {
     const { now, rates } = view;
-    const title = part.name === null ? say(part.kind) : plain(part.name);
+    const title = part.name === null ? say(part.kind) : plain(part.title ?? part.name);
     const state = view.unknown ? "unknown" : part.state;
     const perMinute = state === "well" && part.kind !== "outbox" ? rates.of(part.key) : null;
     const figures = [

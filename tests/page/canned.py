@@ -143,7 +143,7 @@ def alert_sink(rules, **target):
     targets = [{"name": "family", "service": "line", "waiting": 0, "sent": 12, "refused": 0, "last_sent": ago(170), "failing_since": None, "retry_at": None, "detail": None,
                 **target}]
     return subscription("projects/my-project/subscriptions/sensor-data-alerts",
-                        sink("alerts", alerts={"firing": len(rules), "pending": 0, "rules": rules, "targets": targets}))
+                        sink("The store of alerts", alerts={"firing": len(rules), "pending": 0, "rules": rules, "targets": targets}))
 
 
 def alerts_firing():

@@ -11,6 +11,7 @@ from demo import Demo
 from playwright.sync_api import expect
 
 PATIENCE = 60_000  # ms
+RULES = [{"name": "warm", "where": {"name": "Living room"}, "field": "/newest_events/te/val", "above": 10}]  # fires at once
 SENSORQD = os.environ.get("SENSORQD", "")
 
 
@@ -19,7 +20,7 @@ def demo(tmp_path_factory):
     if not SENSORQD:
         pytest.fail("SENSORQD names no daemon")
     with contextlib.ExitStack() as stack:
-        demo = Demo(SENSORQD, tmp_path_factory.mktemp("demo"), stack, emulator=False)
+        demo = Demo(SENSORQD, tmp_path_factory.mktemp("demo"), stack, emulator=False, rules=RULES)
         demo.environment["SENSORQD_TEST_INTERVAL_MSEC"] = "1000"
         demo.setup()
         demo.publish_past()
@@ -42,7 +43,7 @@ def wait_for_page(demo):
 @pytest.fixture
 def page(demo, viewer):
     page = viewer.open(f"http://{demo.page}/")
-    expect(page.locator("#verdict")).to_contain_text("All is well", timeout=PATIENCE)
+    expect(page.locator("#verdict")).to_contain_text("Readings arrive where they are kept", timeout=PATIENCE)
     return page
 
 
@@ -68,6 +69,8 @@ def test_charts_of_a_week(page):
     assert points > 250, points
     assert page.locator(".card h3").all_inner_texts() == ["Temperature (°C)", "Humidity (%)", "CO₂ (ppm)", "Light", "Movement"]
     picture(page, "daemon-week", "#charts-section")
+    assert "above 10" in page.locator(".limit text").first.text_content()
+    assert re.search(r"warm\W+fires\W+Living room\W+\d", page.inner_text("#alerts"))
     assert_accessible(page)
 
 
@@ -76,18 +79,18 @@ def test_mongodb_away_and_back(demo, page):
     sees(page, r"MongoDB\W is down", "mongodb-down", "well", "well", "waiting", "failing")
     assert_accessible(page)
     demo.mongodb.start()
-    sees(page, "All is well", "mongodb-back", "well", "well", "well", "well")
+    sees(page, "Readings arrive where they are kept", "mongodb-back", "well", "well", "well", "well")
 
 
 def test_pubsub_away_and_back(demo, page):
     cut_off(demo.pubsub, "/v1/", 503)
     sees(page, "Pub/Sub does not work", "pubsub-down", "well", "waiting", "failing")
     demo.pubsub.faults.clear()
-    sees(page, "All is well", "pubsub-back", "well", "well", "well", "well")
+    sees(page, "Readings arrive where they are kept", "pubsub-back", "well", "well", "well", "well")
 
 
 def test_source_away_and_back(demo, page):
     cut_off(demo.remo, "/1/devices", 500)
     sees(page, r"home\W gives no readings", "source-down", "failing", "well", "well", "well")
     demo.remo.faults.clear()
-    sees(page, "All is well", "source-back", "well", "well", "well", "well")
+    sees(page, "Readings arrive where they are kept", "source-back", "well", "well", "well", "well")
