@@ -211,9 +211,16 @@ export function arrowsOf(parts) {
         parts.pubsub.state === "failing" ? "failing" : parts.pubsub.says[0] === "pubsubPaused" ? "waiting" : "well";
     return {
         outbox: parts.outbox?.state === "failing" ? "failing" : many(parts.sources),
+        outboxFails: parts.outbox?.state === "failing",
         pubsub,
         sinks: pubsub === "failing" ? "waiting" : many(parts.sinks),
     };
+}
+
+// The arrow of one part: from a source to the outbox, or from Pub/Sub to a sink.
+export function arrowOf(made, arrows) {
+    if (made.kind === "source" && arrows.outboxFails) return "failing";
+    return made.kind === "sink" && arrows.pubsub !== "well" && made.state === "well" ? "waiting" : made.state;
 }
 
 // What counts for the rates: key of the part -> its counter.

@@ -2,7 +2,7 @@
 // The page: asks the daemon every five seconds while somebody looks, and shows the chain, the rules that fire, the latest
 // values and the charts. What comes from outside (names, details) only ever becomes text.
 
-import { alertsOf, arrowsOf, counters, markSilent, ms, partsOf, verdicts } from "./chain.js";
+import { alertsOf, arrowOf, arrowsOf, counters, markSilent, ms, partsOf, verdicts } from "./chain.js";
 import { svg } from "./chart.js";
 import { ask, Board, make } from "./charts.js";
 import { ago, fieldOf, isolated, language, number, plain, rate, say, span, when, withUnit } from "./words.js";
@@ -62,7 +62,7 @@ function partElement(part, view) {
     ];
     const element = make(
         "li",
-        { className: `part ${state}` },
+        { className: `part ${state} to-${view.unknown ? "unknown" : arrowOf(part, view.arrows)}` },
         make(
             "p",
             { className: "name" },
@@ -104,7 +104,7 @@ function stage(kind, parts, view) {
     const list = make("ul", {}, ...open.map((part) => partElement(part, view)));
     const element = make(
         "li",
-        { className: `stage to-${view.unknown ? "unknown" : view.arrows[kind]}` },
+        { className: `stage ${kind} to-${view.unknown ? "unknown" : view.arrows[kind]}` },
         make("h3", { textContent: say({ outbox: "outboxIs", pubsub: "pubsubIs" }[kind] || kind) }),
         list,
     );

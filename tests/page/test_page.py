@@ -39,7 +39,7 @@ def look(page):
 
 
 def part_states(page):
-    return page.eval_on_selector_all(".part", "parts => parts.map(part => part.className.replace('part ', '')).join(' ')")
+    return page.eval_on_selector_all(".part", "parts => parts.map(part => part.classList[1]).join(' ')")
 
 
 def wait_drawn(page):
