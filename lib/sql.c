@@ -132,8 +132,8 @@ static int configure(Sql *sql) {
         return r;
 }
 
-/* The names of the file and its log are durable before anything in them is said to be: SQLite sees to that at the first
- * sync of a log that the same connection made, and not when a killed process, or another one, made it. */
+/* The names of the file, its journal and its log are durable before anything depends on it: SQLite sees to that at the
+ * first sync of a journal or log that the same connection made, and not when a killed process, or another one, did. */
 static int sync_names(const char *path) {
         const char *slash = strrchr(path, '/');
         _cleanup_free_ char *directory = slash ? strndup(path, (size_t) (slash - path) + 1) : strdup(".");
@@ -158,7 +158,7 @@ static int open_database(const char *path, bool alone, Sql **ret) {
         code = sqlite3_open_v2(
                 path, &sql->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
         sql->alone = alone;
-        r = code == SQLITE_OK ? 0 : result(sql->db, code);
+        r = code == SQLITE_OK ? sync_names(path) : result(sql->db, code);
         if (r == 0 && alone)
                 r = sql_exec(sql, "PRAGMA locking_mode = EXCLUSIVE");
         if (r == 0)

@@ -178,7 +178,7 @@ void book_note(Book *book, const BookChange *change, bool durable) {
                 apply(&book->now, change);
         if (durable && !change->failed) {
                 book->base = book->now;
-                book->n_changes = 0;
+                book->n_changes = book->n_tails = 0;
         } else
                 book->changes[book->n_changes++] = *change;
 }
@@ -208,25 +208,77 @@ static bool is_same(const Book *book, const BookState *a, const BookState *b, bo
         return true;
 }
 
-/* Goes on from what is there after the first *n* changes, and *last* (a failed one, or NULL). Unless a cut has settled
- * the disk, those that failed may lie below what was written over them, and come to light at the next one. */
-static void go_on(Book *book, const BookState *state, size_t n, BookChange *last, bool settled) {
-        for (size_t i = n; i < book->n_changes; i++) {
+/* One way in which it may be as it was found. */
+typedef struct Way {
+        BookState state;
+        size_t n;         /* so many changes */
+        BookChange *last; /* and this one, which had failed; or NULL */
+} Way;
+
+/* The changes are there up to some point, or *all* that succeeded; those that failed one at a time, as the last. */
+static bool find_way(const Book *book, BookChange *changes, size_t n, bool all, const BookState *found,
+        bool with_rejected, Way *ret) {
+        size_t succeeded = 0, done = 0, i = 0;
+        BookState state = book->base;
+
+        for (size_t k = 0; k < n; k++)
+                succeeded += !changes[k].failed;
+        for (;; i++) {
+                bool possible = !all || done == succeeded;
+
+                *ret = (Way){ state, i, NULL };
+                if (possible && is_same(book, &state, found, with_rejected))
+                        return true;
+                for (; i < n && changes[i].failed; i++) {
+                        ret->state = state;
+                        ret->last = &changes[i];
+                        apply(&ret->state, &changes[i]);
+                        if (possible && is_same(book, &ret->state, found, with_rejected))
+                                return true;
+                }
+                if (i == n)
+                        return false;
+                apply(&state, &changes[i]);
+                done++;
+        }
+}
+
+/* What comes behind the first *n* changes is undone. */
+static void keep_tail(Book *book, size_t n) {
+        BookTail *tail;
+
+        if (n > 0)
+                book->n_tails = 0; /* they were written over */
+        if (n == book->n_changes)
+                return;
+        if (book->n_tails == BOOK_TAILS)
+                memmove(book->tails, book->tails + 1, --book->n_tails * sizeof(BookTail));
+        tail = &book->tails[book->n_tails++];
+        tail->n = book->n_changes - n;
+        memcpy(tail->changes, book->changes + n, tail->n * sizeof(BookChange));
+}
+
+/* Goes on from there. Unless a cut has settled the disk, changes that failed may lie below what was written over them,
+ * and come to light at the next one. */
+static void go_on(Book *book, const Way *way, bool settled) {
+        for (size_t i = way->n; i < book->n_changes; i++) {
                 book->undone += !book->changes[i].failed;
                 book->came_back += !book->changes[i].failed && book->changes[i].kind == BOOK_FORGET;
         }
-        book->resurrected += !!last;
-        if (last && !settled) {
-                BookChange moved = *last;
+        book->resurrected += !!way->last;
+        book->now = way->state;
+        if (settled) {
+                if (way->last)
+                        book->n_tails = 0;
+                keep_tail(book, way->n);
+                book->base = way->state;
+                book->n_changes = 0;
+        } else if (way->last) {
+                BookChange moved = *way->last;
 
                 moved.failed = false;
-                *last = book->changes[book->n_changes - 1];
+                *way->last = book->changes[book->n_changes - 1];
                 book->changes[book->n_changes - 1] = moved;
-        }
-        book->now = *state;
-        if (settled) {
-                book->base = *state;
-                book->n_changes = 0;
         }
 }
 
@@ -242,29 +294,20 @@ static void describe(const Book *book, const BookState *found, char *error, size
 }
 
 bool book_check(Book *book, const BookState *found, bool cut, bool with_rejected, char *error, size_t size) {
-        BookState state = book->base, other;
-        size_t succeeded = 0;
+        bool none = true;
+        Way way;
 
+        if (find_way(book, book->changes, book->n_changes, !cut, found, with_rejected, &way))
+                return go_on(book, &way, cut), true;
         for (size_t i = 0; i < book->n_changes; i++)
-                succeeded += !book->changes[i].failed;
-        for (size_t i = 0, done = 0;; i++) {
-                bool possible = cut || done == succeeded;
-
-                if (possible && is_same(book, &state, found, with_rejected))
-                        return go_on(book, &state, i, NULL, cut), true;
-                for (size_t k = i; possible && k < book->n_changes && book->changes[k].failed; k++) {
-                        other = state;
-                        apply(&other, &book->changes[k]);
-                        if (is_same(book, &other, found, with_rejected))
-                                return go_on(book, &other, i, &book->changes[k], cut), true;
+                none &= book->changes[i].failed;
+        for (size_t i = 0; (cut || none) && i < book->n_tails; i++)
+                if (find_way(book, book->tails[i].changes, book->tails[i].n, false, found, with_rejected, &way)) {
+                        book->filled++;
+                        book->base = book->now = way.state;
+                        book->n_changes = book->n_tails = 0;
+                        return true;
                 }
-                while (i < book->n_changes && book->changes[i].failed)
-                        i++;
-                if (i == book->n_changes)
-                        break;
-                apply(&state, &book->changes[i]);
-                done++;
-        }
         describe(book, found, error, size);
         return false;
 }

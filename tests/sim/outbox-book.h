@@ -32,6 +32,15 @@ typedef struct BookState {
 
 enum { BOOK_GONE = 0, BOOK_WAITING = 1, BOOK_REJECTED = 2 };
 
+/* Changes that a cut undid. They lie behind the end of the log, with holes, until something durable is written over
+ * them; what is written over them and lost in its turn may fill a hole by chance. */
+typedef struct BookTail {
+        BookChange changes[BOOK_CHANGES];
+        size_t n;
+} BookTail;
+
+#define BOOK_TAILS 8
+
 typedef struct Book {
         uint32_t next;                    /* number of the next reading */
         uint32_t sizes[BOOK_READINGS];    /* bytes that they count for */
@@ -39,7 +48,9 @@ typedef struct Book {
         BookState now;                    /* after all that succeeded */
         BookChange changes[BOOK_CHANGES]; /* since *base* */
         size_t n_changes;
-        uint64_t came_back, undone,
+        BookTail tails[BOOK_TAILS]; /* behind *base* */
+        size_t n_tails;
+        uint64_t filled, came_back, undone,
                 resurrected; /* of what may happen: a forget that a cut undid; any change; one that had failed */
 } Book;
 

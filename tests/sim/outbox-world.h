@@ -17,7 +17,7 @@ typedef struct WorldSeen {
         uint64_t puts, readings, repeats, forgets, forgotten, rejects, replays, drops, settles;
         uint64_t died_opening, died_working, died_idle, ended_clean;
         uint64_t foul, failed_puts, failed_others, full, retried, no_room;
-        uint64_t came_back, undone, resurrected;
+        uint64_t came_back, undone, resurrected, filled;
         uint64_t damages, salvages, died_salvaging, selected, carried;
 } WorldSeen;
 
@@ -32,7 +32,7 @@ typedef struct World {
         uint64_t calls, dies_at; /* of this life; dies_at 0: it does not, or has */
         bool dies_by_cut;
         bool cut;         /* since the last look */
-        bool unseen; /* nobody has looked in this life */
+        bool unseen;      /* nobody has looked in this life */
         bool failing;     /* the disk is made to */
         bool failed;      /* it was, in this life: the outbox may still be opened so that nobody else can */
         unsigned refused; /* calls in a row that failed on a disk that was made to fail before: a failed sync is told

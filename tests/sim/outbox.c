@@ -202,6 +202,7 @@ static void add_up(WorldSeen *seen, DiskCounts *disk, const World *w) {
         for (size_t i = 0; i < sizeof(DiskCounts) / sizeof(uint64_t); i++)
                 to[i] += from[i];
         seen->came_back += w->book.came_back;
+        seen->filled += w->book.filled;
         seen->undone += w->book.undone;
         seen->resurrected += w->book.resurrected;
 }
@@ -294,6 +295,7 @@ static void report(const Share *shares, unsigned n) {
                 ROW(seen, undone),
                 ROW(seen, came_back),
                 ROW(seen, resurrected),
+                ROW(seen, filled),
                 ROW(seen, damages),
                 ROW(seen, salvages),
                 ROW(seen, died_salvaging),
