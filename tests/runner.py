@@ -187,6 +187,19 @@ def step_simulation(log, long):
     Totals.passed += 1
 
 
+def step_power(log, long):
+    """The outbox alone, through power cuts, kills, full and failing disks, and damage."""
+    directory = setup(log, "gcc", "-Db_ndebug=false", "-Dbuildtype=debugoptimized", target="tests/sim/sim-outbox")
+    shell(log, directory / "tests" / "sim" / "sim-outbox", "--cuts", "1000000" if long else "20000", "--jobs", str(os.cpu_count() or 1), timeout=3000)
+    Totals.passed += 1
+
+
+def step_models(log, long):
+    """The models of docs/models, and that each broken variant is found."""
+    shell(log, TESTS.parent / "docs" / "models" / "check", *(["--large"] if long else []))
+    Totals.passed += 1
+
+
 def step_bench(log, long):
     """The benchmark runs (figures are not judged here)."""
     shell(log, sys.executable, TESTS / "bench" / "run", "--smoke")
@@ -209,7 +222,8 @@ def step_soak(log, long):
 
 STEPS = [("checks", step_checks, False), ("gcc", step_gcc, False), ("clang", step_clang, False), ("sanitizers", step_sanitizers, False),
          ("fuzz", step_fuzz, False), ("services", step_services, False), ("integration", step_integration, False),
-         ("integration-sanitized", step_integration_sanitized, False), ("system", step_system, False), ("page", step_page, False), ("simulation", step_simulation, False), ("bench", step_bench, False),
+         ("integration-sanitized", step_integration_sanitized, False), ("system", step_system, False), ("page", step_page, False), ("simulation", step_simulation, False), ("power", step_power, False),
+         ("models", step_models, False), ("bench", step_bench, False),
          ("threads", step_threads, True), ("dist", step_dist, True), ("soak", step_soak, True)]
 QUICK = [("checks", step_checks), ("gcc", step_gcc), ("main", step_main)]  # after each change
 

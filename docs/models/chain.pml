@@ -9,7 +9,7 @@
 #define FAULTS 2 /* deaths, power cuts, lost requests and answers, leases that lapse, crashes of the sink, together */
 #endif
 
-#define MESSAGES (READINGS + FAULTS)
+#define MESSAGES (READINGS * (FAULTS + 1)) /* one death may leave a request of each reading on its way */
 #define NOBODY 255
 
 mtype = { none, waits, leased, gone };  /* of a message at Pub/Sub */

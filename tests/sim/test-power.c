@@ -69,6 +69,24 @@ static Outbox *cut(Disk *disk, Outbox *outbox) {
         return begin(disk);
 }
 
+/* The life ends at that call. */
+typedef struct Ending {
+        Disk *disk;
+        unsigned calls, at;
+        bool cut;
+} Ending;
+
+static void end_at(void *userdata, DiskCall call, const char *path, bool done) {
+        Ending *ending = userdata;
+
+        if (done || ++ending->calls != ending->at)
+                return;
+        if (ending->cut)
+                disk_cut(ending->disk);
+        else
+                disk_kill(ending->disk);
+}
+
 /* P1: after a sync that failed Linux takes for written what is not. A forget, which is not synced by itself, would be
  * missing in the log, and with it the put that follows. */
 static void test_put_after_a_failed_sync(void **state) {
@@ -166,6 +184,31 @@ static void test_mode_that_could_not_be_set(void **state) {
         assert_in_range(opened, 5, SEEDS - 5);
 }
 
+/* A journal that a killed process made: without a name that is durable a cut in the first write would leave a file that
+ * looks damaged. */
+static void test_journal_of_a_killed_process(void **state) {
+        for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+                Disk *disk = disk_new(ROOT, seed);
+                Ending ending = { disk };
+                Outbox *outbox = NULL;
+
+                disk_set_hook(disk, end_at, &ending);
+                for (unsigned life = 0; life < 4; life++) {
+                        disk_mount(disk);
+                        ending.calls = 0;
+                        ending.at = life < 3 ? 1 + (unsigned) (seed / (life + 1)) % 12 : 0;
+                        ending.cut = life == 2;
+                        if (life < 3) {
+                                assert_in_range(-outbox_open(ROOT, &caps, &outbox, NULL), 0, 200);
+                                disk_kill(disk);
+                        } else /* neither salvaged nor refused */
+                                assert_int_equal(outbox_open(ROOT, &caps, &outbox, NULL), OUTBOX_OK);
+                        outbox = outbox_close(outbox);
+                }
+                disk_free(disk);
+        }
+}
+
 /* Damage in a page that the check does not look at, and that is needed to open: mended at once, not at the next start,
  * for ever. */
 static void test_damage_that_shows_late(void **state) {
@@ -200,6 +243,7 @@ int main(void) {
                 cmocka_unit_test(test_put_after_a_failed_sync_and_a_kill),
                 cmocka_unit_test(test_log_of_a_killed_process),
                 cmocka_unit_test(test_mode_that_could_not_be_set),
+                cmocka_unit_test(test_journal_of_a_killed_process),
                 cmocka_unit_test(test_damage_that_shows_late),
         };
 
