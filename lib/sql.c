@@ -129,6 +129,8 @@ static int configure(Sql *sql) {
                 r = sql_exec(sql, "PRAGMA synchronous = FULL");
         if (r == 0)
                 r = expect(sql, "PRAGMA synchronous", "2");
+        if (r == 0)
+                r = sql_exec(sql, "PRAGMA schema_version"); /* the first read makes the log */
         return r;
 }
 
