@@ -33,6 +33,7 @@ typedef struct World {
         bool dies_by_cut;
         bool cut;         /* since the last look */
         bool unseen;      /* nobody has looked in this life */
+        bool opened;      /* it was made once; before that SQLite may leave half a file, with nothing in it */
         bool failing;     /* the disk is made to */
         bool failed;      /* it was, in this life: the outbox may still be opened so that nobody else can */
         unsigned refused; /* calls in a row that failed on a disk that was made to fail before: a failed sync is told
