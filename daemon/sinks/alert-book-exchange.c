@@ -48,6 +48,7 @@ typedef struct Candidate {
         const AlertDevice *device;
         const AlertEntry *entry;
         AlertNext next;
+        size_t rank; /* among those of its target */
 } Candidate;
 
 /* Those that may have been sent first; then those that were not given back so often; then the oldest. */
@@ -62,6 +63,35 @@ static int compare_candidates(const void *a, const void *b) {
         if (one->next.at != other->next.at)
                 return one->next.at > other->next.at ? 1 : -1;
         return strcmp(one->entry->target, other->entry->target) ?: strcmp(one->entry->rule, other->entry->rule);
+}
+
+/* Of each target the first, then of each the second, ...: one that is down leaves room for the others. What was sealed
+ * together stays together. */
+static int compare_shares(const void *a, const void *b) {
+        const Candidate *one = a, *other = b;
+        bool sealed = one->entry->seal[0] != '\0';
+
+        if (sealed != (other->entry->seal[0] != '\0'))
+                return sealed ? -1 : 1;
+        if (one->rank != other->rank)
+                return one->rank > other->rank ? 1 : -1;
+        return strcmp(one->entry->target, other->entry->target);
+}
+
+static size_t find_target(const AlertConfig *config, const char *name) {
+        size_t i = 0;
+
+        while (i < config->n_targets && strcmp(config->targets[i].name, name) != 0)
+                i++;
+        return i;
+}
+
+static void share_out(const AlertBook *book, Candidate *candidates, size_t n) {
+        size_t taken[ALERT_TARGETS_MAX + 1] = {};
+
+        for (size_t i = 0; i < n; i++)
+                candidates[i].rank = taken[find_target(book->config, candidates[i].entry->target)]++;
+        qsort(candidates, n, sizeof(Candidate), compare_shares);
 }
 
 static size_t collect(const AlertBook *book, Candidate *ret, AlertExchange *exchange, const AlertMoment *moment) {
@@ -167,6 +197,8 @@ int alert_book_give(const AlertBook *book, AlertExchange *exchange, const AlertM
         n = collect(book, candidates, exchange, moment);
         if (n > 1)
                 qsort(candidates, n, sizeof(Candidate), compare_candidates);
+        if (n > ALERT_EXCHANGE_MAX)
+                share_out(book, candidates, n);
         r = make_notices(book, candidates, n, exchange);
         free(candidates);
         return r;

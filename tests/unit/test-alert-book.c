@@ -93,6 +93,22 @@ static void test_target_that_was_down(void **state) {
 }
 
 /* What may have been sent stays as it is; what came meanwhile follows. */
+/* P13: what waits for a target that is down leaves room for what another is to be told. */
+static void test_target_that_waits_with_much(void **state) {
+        World w;
+        char device[8];
+
+        world_open(&w, HOT "        - { name: wet, field: h, above: 80, to: [b] }\n");
+        for (unsigned i = 0; i < ALERT_EXCHANGE_MAX + 100; i++) {
+                (void) snprintf(device, sizeof(device), "x%u", i);
+                world_say(&w, device, "\"t\":30");
+        }
+        world_go(&w, MINUTE);
+        world_say(&w, "y", "\"h\":90");
+        world_expect(&w, "b", ALERT_ACCEPTED, "FIRING wet Room y 90");
+        world_close(&w);
+}
+
 static void test_sealed(void **state) {
         World w;
 
@@ -507,6 +523,7 @@ int main(void) {
                 cmocka_unit_test(test_which_device),
                 cmocka_unit_test(test_never_told_of_what_was_over),
                 cmocka_unit_test(test_target_that_was_down),
+                cmocka_unit_test(test_target_that_waits_with_much),
                 cmocka_unit_test(test_sealed),
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_clock_set_back),
