@@ -115,7 +115,7 @@ static void test_long_line_and_flood(void **state) {
         assert_int_equal(f->n, 1);
         assert_non_null(strstr(source_fixture_payloads(f), "{\"value\":7,"));
         source_fixture_stop(f);
-        run_once(f, "yes \"{}\"", "");
+        run_once(f, "yes \"{\\\"x\\\": \\\"$(head -c 1000 /dev/zero | tr \"\\\\0\" x)\\\"}\"", "");
         assert_non_null(strstr(source_fixture_status(f).detail, "printed more than 16 MiB"));
 }
 
