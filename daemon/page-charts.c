@@ -47,6 +47,7 @@ struct PageCharts {
         Bytes queue;
         uint64_t dropped, dropped_said;
         bool take, save, open, close; /* are due */
+        bool took;                    /* the last job was not for a request */
         LoopWatch *take_timer, *save_timer;
         STAILQ_HEAD(, Asked) asked;
         size_t n_asked;
@@ -222,11 +223,13 @@ static void job_for_asked(PageCharts *charts, PageJob *job) {
         free(asked);
 }
 
-/* True when there is something to do. What is stored goes first, so that who asks gets it. */
+/* True when there is something to do. What is stored goes first, so that who asks gets it; but in turns. */
 static bool charts_choose(PageCharts *charts, PageJob *job) {
         if (charts->open) {
                 job->kind = PAGE_JOB_OPEN;
                 charts->open = false;
+        } else if (charts->took && !STAILQ_EMPTY(&charts->asked)) {
+                job_for_asked(charts, job);
         } else if (charts->take || (charts->close && charts->queue.size > 0)) {
                 job->kind = PAGE_JOB_TAKE;
                 job->queue = bytes_steal(&charts->queue);
@@ -266,6 +269,7 @@ static void charts_next(PageCharts *charts) {
         task->job.config = config_ref(charts->config);
         task->job.subscription = charts->subscription;
         charts->task = task;
+        charts->took = !charts->request;
         (void) worker_submit(charts->worker, task);
         if (task->job.queue.size > 0 && !loop_is_armed(charts->save_timer))
                 loop_arm_in(charts->save_timer, PAGE_STORE_SAVE_USEC);

@@ -187,6 +187,17 @@ static char *column_text(SqlStatement *statement, int column) {
         return strndup(text.data ? text.data : "", text.size);
 }
 
+/* Damage need not be seen by SQLite. */
+static bool row_is_sound(const PageSeriesKey *key, const char *name) {
+        const char *const texts[] = { key->source, key->device, key->labels, key->field, name };
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                if (!bytes_is_utf8(texts[i], strlen(texts[i])))
+                        return false;
+        return key->field[0] == '/' && key->labels[0] == '{' && strlen(key->labels) >= 2 &&
+               key->labels[strlen(key->labels) - 1] == '}';
+}
+
 static int load_row(PageSeriesTable *table, SqlStatement *statement) {
         _cleanup_free_ char *source = column_text(statement, 1), *device = column_text(statement, 2);
         _cleanup_free_ char *labels = column_text(statement, 3), *field = column_text(statement, 4);
@@ -196,6 +207,8 @@ static int load_row(PageSeriesTable *table, SqlStatement *statement) {
 
         if (!source || !device || !labels || !field || !name)
                 return -ENOMEM;
+        if (!row_is_sound(&(PageSeriesKey){ source, device, labels, field }, name))
+                return SQL_DAMAGED;
         r = page_series_find(
                 table, &(PageSeriesKey){ source, device, labels, field }, sql_column_int(statement, 0), &series);
         if (r != PAGE_SERIES_ADDED)

@@ -98,6 +98,24 @@ def test_what_is_stored_is_drawn(archive):
     archive.wait_count(("a", TE), start, now_ms(), 90)
 
 
+def test_limits_of_alert_rules_are_told(archive):
+    daemon = archive.daemon
+    daemon.queue.call("PUT", "subscriptions/alerts", {"topic": f"projects/{daemon.queue.project}/topics/sensor-data"})
+    rules = [{"name": "暑い", "where": {"name": ["Room a", "Room c"]}, "field": TE, "above": 28, "clear": 27.5}, {"name": "dry", "where": {"site": "x"}, "field": HU, "below": 40},
+             {"name": "silent", "stale": "2h"}]
+    daemon.config["subscribe"].append({"subscription": "alerts", "alert": {"rules": rules, "targets": [{"name": "hook", "type": "webhook", "url": "http://127.0.0.1:9/"}]}})
+    daemon.write_config()
+    daemon.start()
+    now = now_ms()
+    data, attributes = reading("b", now, 20, 50, site="x")
+    daemon.queue.publish([reading("a", now, 20, 50), (data, {**attributes, "site": "x"})])
+    wait_until(lambda: len(archive.series()) == 4, "four series")
+    found = archive.series()
+    assert found["a", TE]["limits"] == [{"rule": "暑い", "kind": "above", "value": 28, "clear": 27.5}]
+    assert found["b", HU]["limits"] == [{"rule": "dry", "kind": "below", "value": 40, "clear": 40}]
+    assert found["b", HU]["labels"] == {"site": "x"} and found["a", HU]["limits"] == found["b", TE]["limits"] == []
+
+
 def test_a_reload_takes_the_page_away_and_brings_it_back(archive):
     daemon, start = archive.daemon, now_ms() - 600_000
     daemon.start()
