@@ -130,6 +130,8 @@ static void note_turn(Alert *a) {
                 return bytes_done(&a->turn.firing);
         if (!a->stopping)
                 loop_arm_in(a->timer, in < TURN_MAX_USEC ? in : TURN_MAX_USEC);
+        if (!a->firing.data || strcmp(a->firing.data, a->turn.firing.data) != 0)
+                sink_host_seen(a->host, SINK_SEEN_CHANGE);
         a->figures = a->turn.figures;
         bytes_done(&a->firing);
         a->firing = bytes_steal(&a->turn.firing);
@@ -152,7 +154,7 @@ static void on_done(void *userdata, void *job) {
                 alert_sender_wake(a->sender);
         start(a);
         if (a->stopping)
-                sink_host_seen(a->host, SINK_SEEN_IDLE);
+                sink_host_seen(a->host, SINK_SEEN_CHANGE);
 }
 
 static void on_timer(void *userdata) {
@@ -174,8 +176,7 @@ static void on_exchange(void *userdata, AlertExchange *exchange) {
 static void on_sender_change(void *userdata) {
         Alert *a = userdata;
 
-        if (a->stopping)
-                sink_host_seen(a->host, SINK_SEEN_IDLE);
+        sink_host_seen(a->host, SINK_SEEN_CHANGE);
 }
 
 /* ---- the type ---- */

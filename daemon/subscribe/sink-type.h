@@ -81,8 +81,8 @@ const SinkMeans *sink_host_means(const SinkHost *host);
 void sink_host_enter(SinkHost *host);
 void sink_host_leave(SinkHost *host);
 
-enum { SINK_SEEN_WRITABLE = 1, SINK_SEEN_LOST = 2, SINK_SEEN_IDLE = 4 };
-/* The type sees that its remote takes writes again, or that it is gone; or what is_busy() says is another thing now.
+enum { SINK_SEEN_WRITABLE = 1, SINK_SEEN_LOST = 2, SINK_SEEN_CHANGE = 4 };
+/* The type sees that its remote takes writes again, or that it is gone; or what is_busy() or figures() say has changed.
  * From any thread. */
 void sink_host_seen(SinkHost *host, unsigned seen);
 

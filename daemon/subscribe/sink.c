@@ -250,7 +250,7 @@ static void on_seen(void *userdata, unsigned seen) {
                 if (s->state == STATE_DOWN || s->state == STATE_RETRYING)
                         sink_try_early(s);
         }
-        if (seen & SINK_SEEN_IDLE)
+        if (seen & SINK_SEEN_CHANGE)
                 sink_changed(s);
         if ((seen & SINK_SEEN_LOST) && s->state == STATE_READY) {
                 sink_probe(s); /* idle: ask before the next batch is pulled */

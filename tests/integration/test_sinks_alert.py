@@ -100,6 +100,9 @@ def test_fires_repeats_and_ends_over_kills(feed, target):
     wait_until(lambda: target.states() == ["firing"], "a firing")
     entry = feed.daemon.log.wait("ALERT_FIRING")
     assert entry.fields["SENSORQD_RULE"] == "hot" and entry.fields["SENSORQD_DEVICE"] == "id-x"
+    alerts = lambda: json.loads(feed.daemon.run("status", "--json").stdout)["subscriptions"][0]["sink"]["alerts"]
+    wait_until(lambda: alerts()["targets"][0]["sent"] == 1, "the status")
+    assert alerts()["firing"] == 1 and alerts()["rules"][0]["value"] == 30
     feed.daemon.kill()
     feed.daemon.start()
     feed.publish(hot)
@@ -149,7 +152,7 @@ def test_nothing_is_lost_over_kills(feed, target):
     feed.daemon.write_config()
     feed.daemon.start()
     last = {}
-    for _ in range(5):
+    for _ in range(4):
         for name in ("x", "y", "z"):
             last[name] = chance.choice([20, 30])
             say(feed, name, last[name])
