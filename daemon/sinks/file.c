@@ -330,11 +330,13 @@ static int open_archive(FileSink *f, const SubscriptionConfig *config) {
 }
 
 static int file_open_as(const SubscriptionConfig *config, const char *state_dir, void **ret_self) {
-        FileSink *f = calloc(1, sizeof(FileSink));
+        FileSink *f =
+                aligned_alloc(_Alignof(FileSink), sizeof(FileSink)); /* a bson_t asks for more than calloc() gives */
         int r;
 
         if (!f)
                 return -ENOMEM;
+        memset(f, 0, sizeof(FileSink));
         bson_init(&f->document);
         f->directory = directory_of(config->keys, state_dir);
         f->subscription = strdup(config->subscription);

@@ -116,6 +116,9 @@ static const char *subject_of(unsigned pair, const LogField *fields) {
 
 static void note(const char *id, const LogField *fields) {
         for (unsigned i = 0; i < PAIRS; i++) {
+                /* what is nearly full ends as what is full does */
+                if (strcmp(id, EVENT_OUTBOX_HIGH) == 0 && strcmp(pairs[i].failing, EVENT_OUTBOX_FULL) == 0)
+                        open_pair(i + 1, subject_of(i, fields));
                 if (strcmp(id, pairs[i].failing) == 0) {
                         counts_add_at("says failing ", pairs[i].name);
                         open_pair(i + 1, subject_of(i, fields));
