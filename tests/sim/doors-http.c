@@ -16,8 +16,8 @@
 
 #define PULLS_SPARE 2 /* those of a configuration that ends, too */
 #define STORM_SPAN USEC_PER_MINUTE
-#define STORM_MAX 240                                  /* requests to one end within a minute that brought nothing */
-#define STORM_ACKS_MAX (SUBSCRIPTIONS_MAX * STORM_MAX) /* 16 batches a subscription may wait for theirs */
+#define STORM_MAX 240 /* requests to one end within a minute that brought nothing */
+#define STORM_ACKS_MAX (SUBSCRIPTIONS_MAX * 10 * STORM_MAX) /* each batch has its own, and of those there are many */
 
 struct Http {
         unsigned requests, pulls;
