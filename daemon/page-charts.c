@@ -12,6 +12,7 @@
 #include "page-answer.h"
 #include "page-desk.h"
 #include "page-history.h"
+#include "page-metrics.h"
 #include "page-queue.h"
 #include "page-store.h"
 #include "secret.h"
@@ -27,6 +28,7 @@
 typedef struct Asked {
         ListenRequest *request;
         PageQuery query; /* n 0: all series */
+        Bytes figures;   /* of /metrics, which asks for no query */
         STAILQ_ENTRY(Asked) link;
 } Asked;
 
@@ -116,8 +118,10 @@ static void history_end(PageCharts *charts) {
 /* ---- the end of a job ---- */
 
 static void answer(ListenRequest *request, const PageJob *job) {
+        const char *type = job->kind == PAGE_JOB_METRICS ? PAGE_METRICS_TYPE : "application/json";
+
         if (job->status == 200)
-                page_answer_made(request, "application/json", (Slice){ job->body.data, job->body.size },
+                page_answer_made(request, type, (Slice){ job->body.data, job->body.size },
                         job->gzip ? PAGE_CODING_GZIP : PAGE_CODING_PLAIN);
         else
                 page_answer_error(request, job->status, job->words);
@@ -157,6 +161,7 @@ static void charts_conclude(PageCharts *charts, const PageJob *job) {
         case PAGE_JOB_TAKE:
         case PAGE_JOB_SERIES:
         case PAGE_JOB_VALUES:
+        case PAGE_JOB_METRICS:
                 break;
         }
 }
@@ -216,8 +221,9 @@ static Asked *asked_take(PageCharts *charts) {
 static void job_for_asked(PageCharts *charts, PageJob *job) {
         Asked *asked = asked_take(charts);
 
-        job->kind = asked->query.n > 0 ? PAGE_JOB_VALUES : PAGE_JOB_SERIES;
+        job->kind = asked->query.n > 0 ? PAGE_JOB_VALUES : asked->figures.size > 0 ? PAGE_JOB_METRICS : PAGE_JOB_SERIES;
         job->query = asked->query;
+        job->body = bytes_steal(&asked->figures);
         job->gzip = page_answer_coding(asked->request) == PAGE_CODING_GZIP;
         charts->request = asked->request;
         free(asked);
@@ -320,26 +326,55 @@ void page_charts_add(PageCharts *charts, const char *subscription, const WireMes
                 loop_arm_in(charts->take_timer, TAKE_USEC);
 }
 
-void page_charts_ask(PageCharts *charts, ListenRequest *request, const PageQuery *query) {
-        Asked *asked;
+/* NULL, after an answer, where there is no room for it. */
+static Asked *asked_new(PageCharts *charts, ListenRequest *request) {
+        Asked *asked = NULL;
 
-        if (!charts->config || charts->resting || charts->stopping || charts->n_asked == ASKED_MAX)
-                return page_answer_error(request, 503, "too many ask at once; try again");
+        if (!charts->config || charts->resting || charts->stopping || charts->n_asked == ASKED_MAX) {
+                page_answer_error(request, 503, "too many ask at once; try again");
+                return NULL;
+        }
         asked = calloc(1, sizeof(*asked));
-        if (!asked)
-                return page_answer_error(request, 503, "out of memory");
-        asked->request = request;
-        if (query)
-                asked->query = *query;
+        if (asked)
+                asked->request = request;
+        else
+                page_answer_error(request, 503, "out of memory");
+        return asked;
+}
+
+static void asked_put(PageCharts *charts, Asked *asked) {
         STAILQ_INSERT_TAIL(&charts->asked, asked, link);
         charts->n_asked++;
         charts_next(charts);
 }
 
+void page_charts_ask(PageCharts *charts, ListenRequest *request, const PageQuery *query) {
+        Asked *asked = asked_new(charts, request);
+
+        if (!asked)
+                return;
+        if (query)
+                asked->query = *query;
+        asked_put(charts, asked);
+}
+
+void page_charts_ask_metrics(PageCharts *charts, ListenRequest *request, Bytes *figures) {
+        Asked *asked = asked_new(charts, request);
+
+        if (!asked)
+                return;
+        asked->figures = bytes_steal(figures);
+        asked_put(charts, asked);
+}
+
 void page_charts_forget(PageCharts *charts) {
         charts->request = NULL;
-        while (!STAILQ_EMPTY(&charts->asked))
-                free(asked_take(charts));
+        while (!STAILQ_EMPTY(&charts->asked)) {
+                Asked *asked = asked_take(charts);
+
+                bytes_done(&asked->figures);
+                free(asked);
+        }
 }
 
 /* ---- life ---- */

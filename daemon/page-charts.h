@@ -34,6 +34,8 @@ void page_charts_add(PageCharts *charts, const char *subscription, const WireMes
 
 /* Answers the request, now or later: with all series, or with values when there is a *query*. */
 void page_charts_ask(PageCharts *charts, ListenRequest *request, const PageQuery *query);
+/* Answers with *figures*, which it takes, and behind them the latest values of all series as /metrics tells them. */
+void page_charts_ask_metrics(PageCharts *charts, ListenRequest *request, Bytes *figures);
 /* The requests that wait are gone. */
 void page_charts_forget(PageCharts *charts);
 

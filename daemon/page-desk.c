@@ -11,6 +11,7 @@
 #include "events.h"
 #include "lib/gzip.h"
 #include "lib/log.h"
+#include "page-metrics.h"
 #include "page-queue.h"
 #include "page-render.h"
 #include "page-store.h"
@@ -194,13 +195,25 @@ static void desk_limits(
         }
 }
 
-static void desk_answer(PageDesk *desk, PageJob *job) {
+static int desk_render(PageDesk *desk, PageJob *job) {
         const PageShown shown = { &job->config->page->series, desk_limits, (Config *) job->config };
+        const PageSeriesTable *series = page_store_series(desk->store);
+
+        switch (job->kind) {
+        case PAGE_JOB_SERIES:
+                return page_render_series(series, &shown, &job->body);
+        case PAGE_JOB_METRICS:
+                return page_metrics_latest(series, shown.names, (int64_t) (clock_wall() / USEC_PER_MSEC), &job->body);
+        default:
+                return desk_render_values(desk, job);
+        }
+}
+
+static void desk_answer(PageDesk *desk, PageJob *job) {
         int r;
 
         job->status = 200;
-        r = job->kind == PAGE_JOB_SERIES ? page_render_series(page_store_series(desk->store), &shown, &job->body)
-                                         : desk_render_values(desk, job);
+        r = desk_render(desk, job);
         if (r == 0 && job->status == 200)
                 r = desk_compress(job);
         if (r >= 0)
@@ -215,7 +228,8 @@ static void desk_answer(PageDesk *desk, PageJob *job) {
 static void desk_without(PageJob *job) {
         bool asked = job->kind == PAGE_JOB_SERIES || job->kind == PAGE_JOB_VALUES;
 
-        job->status = 503;
+        job->status = job->kind == PAGE_JOB_METRICS ? 200 : 503; /* the figures stand without them */
+        job->gzip = false;
         job->words = asked ? "there are no charts now; the journal says why" : NULL;
 }
 
@@ -242,6 +256,7 @@ void page_desk_do(PageDesk *desk, PageJob *job) {
                 break;
         case PAGE_JOB_SERIES:
         case PAGE_JOB_VALUES:
+        case PAGE_JOB_METRICS:
                 desk_answer(desk, job);
                 break;
         case PAGE_JOB_SAVE:

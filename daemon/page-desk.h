@@ -12,6 +12,7 @@ typedef enum PageJobKind {
         PAGE_JOB_PAST, /* the same, with the mark behind them */
         PAGE_JOB_SERIES,
         PAGE_JOB_VALUES,
+        PAGE_JOB_METRICS, /* *body* holds the figures, and the latest values are added */
         PAGE_JOB_SAVE,
         PAGE_JOB_CLOSE, /* saves, too */
 } PageJobKind;

@@ -65,6 +65,13 @@ static const char *shown_label(const ConfigMap *names, const char *field, int64_
         return NULL;
 }
 
+bool page_render_is_hidden(const ConfigMap *names, const char *field) {
+        int64_t order;
+        const char *label = shown_label(names, field, &order);
+
+        return label && label[0] == '\0';
+}
+
 static void write_limit(void *userdata, const SinkLimit *limit) {
         Writer *w = userdata;
 
@@ -83,8 +90,8 @@ static void write_series(Writer *w, const PageSeries *series, const PageShown *s
         int64_t order;
         const char *label = shown_label(shown->names, series->key.field, &order);
 
-        if (label && label[0] == '\0')
-                return; /* hidden */
+        if (page_render_is_hidden(shown->names, series->key.field))
+                return;
         write_text(w, w->comma ? ",{\"id\":" : "{\"id\":");
         write_int(w, series->id);
         write_member(w, "source", series->key.source);

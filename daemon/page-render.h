@@ -16,6 +16,8 @@ typedef struct PageShown {
         void *userdata;
 } PageShown;
 
+/* page.series hides this field. */
+bool page_render_is_hidden(const ConfigMap *names, const char *field);
 /* -ENOMEM. */
 int page_render_series(const PageSeriesTable *series, const PageShown *shown, Bytes *json);
 /* Buckets without values are left out. -ENOMEM. */

@@ -15,6 +15,7 @@
 #include "page-charts.h"
 #include "page-files.h"
 #include "page-login.h"
+#include "page-metrics.h"
 #include "trouble.h"
 #include "types.h"
 
@@ -100,6 +101,21 @@ static int answer_health(Page *page, ListenRequest *request) {
         return 0;
 }
 
+static int answer_metrics(Page *page, ListenRequest *request) {
+        _cleanup_(report_done) Figures figures = {};
+        _cleanup_(bytes_done) Bytes text = {};
+        int r;
+
+        r = page->host.look(page->host.userdata, &figures);
+        if (r < 0)
+                return r;
+        r = page_metrics_figures(&figures, &text);
+        if (r < 0)
+                return r;
+        page_charts_ask_metrics(page->charts, request, &text);
+        return 0;
+}
+
 static void answer_values(Page *page, ListenRequest *request) {
         const PageQueryText text = { .series = listen_query(request, "series"),
                 .from = listen_query(request, "from"),
@@ -131,6 +147,8 @@ static int page_route(Page *page, ListenRequest *request) {
                 return answer_status(page, request);
         if (strcmp(path, "/healthz") == 0)
                 return answer_health(page, request);
+        if (strcmp(path, "/metrics") == 0)
+                return answer_metrics(page, request);
         if (strcmp(path, "/api/series") == 0)
                 return page_charts_ask(page->charts, request, NULL), 0;
         if (strcmp(path, "/api/values") == 0)

@@ -5,6 +5,7 @@
  *
  *      /              the page, with the files that it is made of (daemon/page/)
  *      /healthz       200 while all is well, else 503; words in both cases
+ *      /metrics       the same figures and the latest values, for Prometheus
  *      /api/status    status.json as it would be written now, and `page`
  *      /api/series    what there are charts of, with the latest values
  *      /api/values    what is drawn: ?series=17,18&from=MS&to=MS&points=600

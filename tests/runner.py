@@ -13,7 +13,9 @@ import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import arch
 import builds
+import roots
 
 TESTS = Path(__file__).resolve().parent
 WORK = Path(os.environ.get("SENSORQD_TEST_BUILD", "/var/tmp/sensorqd-tests"))
@@ -214,6 +216,23 @@ def step_threads(log, long):
     unit(log, setup(log, "gcc", "-Db_ndebug=false", "-Dbuildtype=debugoptimized"), "--wrap", "valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite", "--timeout-multiplier", "20")
 
 
+def step_arch(log, long):
+    """Debian 13, and i386, arm64 and armhf: build, C tests, and the main job under qemu-user."""
+    for name, (_, machine) in arch.PLACES.items():
+        try:
+            place = arch.Place(name, log)
+            try:
+                place.test()
+            finally:
+                for report in place.reports():
+                    count(report)
+        except roots.Failed as failure:
+            raise Failed(str(failure)) from None
+        if place.root.cross:
+            pytest(log, f"arch-{machine}", TESTS / "integration" / "test_main_job.py", workers="2",
+                   env={"SENSORQD": str(place.daemon()), "SENSORQD_TEST_PATIENCE": "120"})
+
+
 def step_soak(log, long):
     """Everything fails at random for twenty minutes, then the ledger must balance."""
     shell(log, TESTS / "soak", "--minutes", "20", timeout=2400)
@@ -222,9 +241,9 @@ def step_soak(log, long):
 
 STEPS = [("checks", step_checks, False), ("gcc", step_gcc, False), ("clang", step_clang, False), ("sanitizers", step_sanitizers, False),
          ("fuzz", step_fuzz, False), ("services", step_services, False), ("integration", step_integration, False),
-         ("integration-sanitized", step_integration_sanitized, False), ("system", step_system, False), ("page", step_page, False), ("simulation", step_simulation, False), ("power", step_power, False),
-         ("models", step_models, False), ("bench", step_bench, False),
-         ("threads", step_threads, True), ("dist", step_dist, True), ("soak", step_soak, True)]
+         ("integration-sanitized", step_integration_sanitized, False), ("system", step_system, False), ("page", step_page, False),
+         ("simulation", step_simulation, False), ("power", step_power, False), ("models", step_models, False), ("bench", step_bench, False),
+         ("arch", step_arch, True), ("threads", step_threads, True), ("dist", step_dist, True), ("soak", step_soak, True)]
 QUICK = [("checks", step_checks), ("gcc", step_gcc), ("main", step_main)]  # after each change
 
 

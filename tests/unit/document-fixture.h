@@ -18,23 +18,34 @@
 
 static char created_at[] = "created_at", updated_at[] = "updated_at", dotted[] = "a.b", stored_at[] = "stored_at";
 static char *date_fields[] = { created_at, updated_at, dotted, stored_at, NULL };
-static const DocumentRules rules = { .subscription = SUBSCRIPTION, .id_attribute = "idempotency_key", .date_fields = date_fields };
+static const DocumentRules rules = {
+        .subscription = SUBSCRIPTION, .id_attribute = "idempotency_key", .date_fields = date_fields
+};
 
 static inline Slice slice(const char *text) {
         return (Slice){ text, strlen(text) };
 }
 
 static inline WireMessage message_of(const char *data, size_t size) {
-        return (WireMessage){ .data = { data, size }, .message_id = slice("17"), .publish_time = slice("2026-11-24T06:27:38.123456Z") };
+        return (WireMessage){
+                .data = { data, size }, .message_id = slice("17"), .publish_time = slice("2026-11-24T06:27:38.123456Z")
+        };
 }
 
 static inline int build(const WireMessage *message, bson_t *document, char detail[static DOCUMENT_DETAIL_SIZE]) {
         bson_init(document);
         detail[0] = '\0';
-        return document_build(&(DocumentInput){ .message = message, .rules = &rules, .at = STORED_AT }, document, detail);
+        return document_build(
+                &(DocumentInput){ .message = message, .rules = &rules, .at = STORED_AT }, document, detail);
 }
 
 /* The payload's part of the document as canonical extended JSON, which tells every type apart. */
+/* An empty object within another is "{ }" for libbson 1.30 and "{  }" for 1.23. */
+static inline void squeeze(char *json, const char *empty) {
+        for (char *at = strstr(json, empty); at; at = strstr(at, empty))
+                memmove(at + 1, at + 2, strlen(at + 2) + 1);
+}
+
 static inline char *payload_json(const bson_t *document) {
         bson_t copy;
         char *json;
@@ -43,6 +54,8 @@ static inline char *payload_json(const bson_t *document) {
         bson_copy_to_excluding_noinit(document, &copy, "_id", "pubsub", "stored_at", NULL);
         json = bson_as_canonical_extended_json(&copy, NULL);
         bson_destroy(&copy);
+        squeeze(json, "{  }");
+        squeeze(json, "[  ]");
         return json;
 }
 
@@ -77,7 +90,8 @@ static inline void assert_rejected(const char *data, size_t size, DocumentReason
         assert_true(bytes_is_utf8(detail, strlen(detail)));
         bson_reinit(&document); /* P6: wherever it stopped, the next message may be built in the same place */
         message = message_of("{}", 2);
-        assert_int_equal(document_build(&(DocumentInput){ &message, &rules, STORED_AT, false }, &document, detail), DOCUMENT_OK);
+        assert_int_equal(
+                document_build(&(DocumentInput){ &message, &rules, STORED_AT, false }, &document, detail), DOCUMENT_OK);
         bson_destroy(&document);
 }
 
@@ -98,4 +112,3 @@ static inline void assert_date(const bson_t *document, const char *path, int64_t
         assert_true(BSON_ITER_HOLDS_DATE_TIME(&found));
         assert_int_equal(bson_iter_date_time(&found), expected);
 }
-

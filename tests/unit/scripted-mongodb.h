@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* A MongoDB server whose answers the test decides, for what no real server can be made to say. It speaks just enough of the wire protocol
- * (OP_MSG, and OP_QUERY for the first hello). */
+/* A MongoDB server whose answers the test decides, for what no real server can be made to say. It speaks just enough of
+ * the wire protocol (OP_MSG, and OP_QUERY for the first hello). */
 #include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
-#include <stdatomic.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,17 +51,18 @@ typedef struct Server {
         unsigned weak; /* commands that do not ask for the majority */
         /* Decides about the document with this `val`. */
         int (*say)(double val, bool rejected);
-        int command_code;                /* for SAY_COMMAND: the whole insert fails with it */
-        const char *command_text;        /* and with these words */
+        int command_code;                       /* for SAY_COMMAND: the whole insert fails with it */
+        const char *command_text;               /* and with these words */
         int update_code, list_code, index_code; /* the command fails with it; 0: it is carried out */
-        bool list_names;                 /* the list may be had of names only */
-        const char *kind;                /* of the collection: "capped", "timeseries", "view"; NULL: plain */
-        const char *duplicate_text;      /* errmsg of duplicates, without a keyPattern; NULL: as a server of today */
-        atomic_uint msec_per_100k;       /* how long a line this slow takes for what is sent */
-        bool count_as_double;            /* `n` as a double, which the driver does not read */
-        bool hide_found;                 /* finds answer nothing */
-        unsigned logins, refused_logins; /* so far; of those to come */
-        bool no_majority;                /* finds with read concern majority fail, as with enableMajorityReadConcern=false */
+        bool list_names;                        /* the list may be had of names only */
+        const char *kind;                       /* of the collection: "capped", "timeseries", "view"; NULL: plain */
+        const char *duplicate_text; /* errmsg of duplicates, without a keyPattern; NULL: as a server of today */
+        atomic_uint msec_per_100k;  /* how long a line this slow takes for what is sent */
+        bool count_as_double;       /* `n` as a double, which the driver does not read */
+        bool hide_found;            /* finds answer nothing */
+        unsigned logins;            /* so far, refused ones too */
+        atomic_bool refuse_logins;
+        bool no_majority; /* finds with read concern majority fail, as with enableMajorityReadConcern=false */
 } Server;
 
 /* On the server's threads, where cmocka's assertions do not work. */
@@ -93,7 +94,8 @@ static void write_reply(int fd, int32_t op, int32_t request, const bson_t *reply
         memcpy(buffer, header, 16);
         if (op != OP_MSG)
                 memcpy(buffer + 16, old, sizeof(old));
-        if (send(fd, buffer, 16 + extra, MSG_NOSIGNAL) < 0 || send(fd, bson_get_data(reply), reply->len, MSG_NOSIGNAL) < 0)
+        if (send(fd, buffer, 16 + extra, MSG_NOSIGNAL) < 0 ||
+                send(fd, bson_get_data(reply), reply->len, MSG_NOSIGNAL) < 0)
                 (void) shutdown(fd, SHUT_RDWR);
 }
 
@@ -112,7 +114,8 @@ static double double_of(const bson_t *document, const char *key) {
 static const char *text_of(const bson_t *document, const char *key) {
         bson_iter_t iter;
 
-        return bson_iter_init_find(&iter, document, key) && BSON_ITER_HOLDS_UTF8(&iter) ? bson_iter_utf8(&iter, NULL) : "";
+        return bson_iter_init_find(&iter, document, key) && BSON_ITER_HOLDS_UTF8(&iter) ? bson_iter_utf8(&iter, NULL)
+                                                                                        : "";
 }
 
 static ssize_t find_stored(const Server *server, const char *id) {
@@ -131,7 +134,8 @@ static void put_error(const Server *server, bson_t *errors, uint32_t n, int32_t 
         (void) bson_append_document_begin(errors, key, -1, &error);
         (void) BSON_APPEND_INT32(&error, "index", index);
         (void) BSON_APPEND_INT32(&error, "code", code);
-        (void) BSON_APPEND_UTF8(&error, "errmsg", server->duplicate_text && code == 11000 ? server->duplicate_text : "scripted");
+        (void) BSON_APPEND_UTF8(
+                &error, "errmsg", server->duplicate_text && code == 11000 ? server->duplicate_text : "scripted");
         if (!server->duplicate_text) {
                 (void) BSON_APPEND_DOCUMENT_BEGIN(&error, "keyPattern", &pattern);
                 (void) BSON_APPEND_INT32(&pattern, "_id", 1);
@@ -193,8 +197,8 @@ static bool answer_insert(Server *server, bool rejected, const uint8_t *data, si
 static bool says(const bson_t *command, const char *path, const char *word) {
         bson_iter_t iter, found;
 
-        return bson_iter_init(&iter, command) && bson_iter_find_descendant(&iter, path, &found) && BSON_ITER_HOLDS_UTF8(&found) &&
-               strcmp(bson_iter_utf8(&found, NULL), word) == 0;
+        return bson_iter_init(&iter, command) && bson_iter_find_descendant(&iter, path, &found) &&
+               BSON_ITER_HOLDS_UTF8(&found) && strcmp(bson_iter_utf8(&found, NULL), word) == 0;
 }
 
 /* P3: what a duplicate is compared with is what a majority has, as the primary sees it. */
@@ -202,8 +206,10 @@ static bool is_majority_read(const bson_t *command) {
         bson_iter_t iter, found;
 
         return says(command, "readConcern.level", "majority") &&
-               (!bson_iter_init_find(&iter, command, "$readPreference") || says(command, "$readPreference.mode", "primary")) &&
-               bson_iter_init(&iter, command) && bson_iter_find_descendant(&iter, "maxTimeMS", &found) && bson_iter_as_int64(&found) > 0;
+               (!bson_iter_init_find(&iter, command, "$readPreference") ||
+                       says(command, "$readPreference.mode", "primary")) &&
+               bson_iter_init(&iter, command) && bson_iter_find_descendant(&iter, "maxTimeMS", &found) &&
+               bson_iter_as_int64(&found) > 0;
 }
 
 static void put_found(const Server *server, ssize_t place, uint32_t *n, bson_t *batch) {
@@ -234,7 +240,8 @@ static void answer_find(Server *server, const bson_t *command, bson_t *reply) {
         (void) BSON_APPEND_UTF8(&cursor, "ns", "d.c");
         (void) BSON_APPEND_ARRAY_BEGIN(&cursor, "firstBatch", &batch);
         while (!server->hide_found && bson_iter_next(&ids)) {
-                (void) snprintf(id, sizeof(id), "%s%s", says(command, "find", "c") ? "" : "R", bson_iter_utf8(&ids, NULL));
+                (void) snprintf(
+                        id, sizeof(id), "%s%s", says(command, "find", "c") ? "" : "R", bson_iter_utf8(&ids, NULL));
                 put_found(server, find_stored(server, id), &n, &batch);
         }
         (void) bson_append_array_end(&cursor, &batch);
@@ -257,7 +264,8 @@ static void answer_list(Server *server, const bson_t *command, bson_t *reply) {
         (void) BSON_APPEND_ARRAY_BEGIN(&cursor, "firstBatch", &batch);
         (void) BSON_APPEND_DOCUMENT_BEGIN(&batch, "0", &entry);
         (void) BSON_APPEND_UTF8(&entry, "name", "c");
-        (void) BSON_APPEND_UTF8(&entry, "type", !server->kind || strcmp(server->kind, "capped") == 0 ? "collection" : server->kind);
+        (void) BSON_APPEND_UTF8(
+                &entry, "type", !server->kind || strcmp(server->kind, "capped") == 0 ? "collection" : server->kind);
         (void) BSON_APPEND_DOCUMENT_BEGIN(&entry, "options", &options);
         if (server->kind && !names && strcmp(server->kind, "capped") == 0)
                 (void) BSON_APPEND_BOOL(&options, "capped", true);
@@ -278,22 +286,22 @@ static void answer_hello(bson_t *reply) {
         (void) BSON_APPEND_INT32(reply, "ok", 1);
 }
 
-/* P3: every insert, also into the rejected collection, waits for a majority and its journals, for so long and no longer. */
+/* P3: every insert, also into the rejected collection, waits for a majority and its journals, for so long and no
+ * longer. */
 static bool is_durable_write(const bson_t *command) {
         bson_iter_t iter, found;
 
         return says(command, "writeConcern.w", "majority") && bson_iter_init(&iter, command) &&
-               bson_iter_find_descendant(&iter, "writeConcern.j", &found) && bson_iter_as_bool(&found) && bson_iter_init(&iter, command) &&
-               bson_iter_find_descendant(&iter, "writeConcern.wtimeout", &found) && bson_iter_as_int64(&found) > 0;
+               bson_iter_find_descendant(&iter, "writeConcern.j", &found) && bson_iter_as_bool(&found) &&
+               bson_iter_init(&iter, command) && bson_iter_find_descendant(&iter, "writeConcern.wtimeout", &found) &&
+               bson_iter_as_int64(&found) > 0;
 }
 
 /* The one step of PLAIN. */
 static void answer_login(Server *server, bson_t *reply) {
         server->logins++;
-        if (server->refused_logins > 0) {
-                server->refused_logins--;
+        if (atomic_load(&server->refuse_logins))
                 return answer_error(18, NULL, reply);
-        }
         (void) BSON_APPEND_INT32(reply, "conversationId", 1);
         (void) BSON_APPEND_BOOL(reply, "done", true);
         (void) BSON_APPEND_BINARY(reply, "payload", BSON_SUBTYPE_BINARY, (const uint8_t *) "", 0);
@@ -345,7 +353,8 @@ static bool answer(Server *server, const uint8_t *body, size_t size, bson_t *rep
         require(bson_iter_init(&iter, &command) && bson_iter_next(&iter));
         if (strcmp(bson_iter_key(&iter), "insert") == 0) {
                 server->weak += !is_durable_write(&command);
-                more = answer_insert(server, strcmp(bson_iter_utf8(&iter, NULL), "c") != 0, documents, documents_size, reply);
+                more = answer_insert(
+                        server, strcmp(bson_iter_utf8(&iter, NULL), "c") != 0, documents, documents_size, reply);
         } else if (strcmp(bson_iter_key(&iter), "find") == 0)
                 answer_find(server, &command, reply);
         else if (strcmp(bson_iter_key(&iter), "listCollections") == 0)
@@ -369,7 +378,8 @@ static void *serve_connection(void *userdata) {
         int32_t header[4];
         bool more = body;
 
-        while (more && read_all(connection->fd, header, sizeof(header)) && read_all(connection->fd, body, (size_t) header[0] - 16)) {
+        while (more && read_all(connection->fd, header, sizeof(header)) &&
+                read_all(connection->fd, body, (size_t) header[0] - 16)) {
                 bson_t reply = BSON_INITIALIZER;
 
                 (void) usleep((unsigned) header[0] / 100 * atomic_load(&connection->server->msec_per_100k));

@@ -398,7 +398,8 @@ static void test_proxy(void **state) {
         fixture_start(f, &spec, &result);
         fixture_run(f, &result);
         (void) snprintf(refused, sizeof(refused), "the proxy 127.0.0.1:%u answered 403", http_server_port(proxy));
-        assert_string_equal(result.detail, refused);
+        if (strcmp(result.detail, "the proxy answered 403") != 0) /* libcurl 8.14 has forgotten by then whom it asked */
+                assert_string_equal(result.detail, refused);
         assert_int_equal(result.outcome, HTTP_UNREACHABLE);
 
         assert_int_equal(unsetenv("http_proxy"), 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A damaged outbox: that all of it is found which can be read, and what the service manager hears while that takes long. */
+/* A damaged outbox: that all of it is found which can be read, and what the service manager hears while that takes
+ * long. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,15 +8,16 @@
 /* cmocka.h needs the four above */
 #include <cmocka.h>
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
 #include "outbox-fixture.h"
+#include "real-calls.h"
 
 /* ---- a disk as slow as the test wants: its calls cost time that nobody waits for ---- */
 
@@ -26,17 +28,21 @@ static void disk_call(void) {
 }
 
 ssize_t pread64(int fd, void *data, size_t size, off64_t at) {
+        ssize_t (*real)(int, void *, size_t, off64_t) = dlsym(RTLD_NEXT, "pread64");
+
         disk_call();
-        return syscall(SYS_pread64, fd, data, size, at);
+        return real(fd, data, size, at);
 }
 
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
+        ssize_t (*real)(int, const void *, size_t, off64_t) = dlsym(RTLD_NEXT, "pwrite64");
+
         disk_call();
-        return syscall(SYS_pwrite64, fd, data, size, at);
+        return real(fd, data, size, at);
 }
 
 int clock_gettime(clockid_t clock, struct timespec *ret) {
-        int r = (int) syscall(SYS_clock_gettime, clock, ret);
+        int r = real_clock_gettime(clock, ret);
 
         ret->tv_sec += (time_t) (passed / USEC_PER_SEC);
         return r;
@@ -66,14 +72,16 @@ static usec_t open_slowly(OutboxFixture *f, usec_t each, usec_t *ret_took) {
         return longest;
 }
 
-#define WATCHDOG_USEC USEC_PER_MINUTE /* of the unit */
+#define WATCHDOG_USEC USEC_PER_MINUTE  /* of the unit */
 #define SLOW_USEC (20 * USEC_PER_MSEC) /* a page: a card that is about to die */
 
 static void put_large(OutboxFixture *f, unsigned n) {
         ReadingList list = {};
 
         for (unsigned i = 0; i < n; i++) {
-                ReadingOrigin origin = { .source = "home", .type = "test", .device = "d", .at = "2026-11-24T06:27:38.123Z", .unique = i };
+                ReadingOrigin origin = {
+                        .source = "home", .type = "test", .device = "d", .at = "2026-11-24T06:27:38.123Z", .unique = i
+                };
                 Bytes payload = {};
 
                 assert_int_equal(bytes_append_format(&payload, "{\"n\":%u,\"text\":\"%0400d\"}", i, 7), 0);
@@ -102,7 +110,8 @@ static void test_check_of_a_slow_disk(void **state) {
         assert_int_equal(fixture_reopen(f), OUTBOX_OK);
         put_large(f, 40000);
         assert_int_equal(fixture_reopen(f), OUTBOX_OK);
-        (void) snprintf(command, sizeof(command), "printf '' > %s-wal", f->file); /* as after a kill: the whole is looked at */
+        (void) snprintf(
+                command, sizeof(command), "printf '' > %s-wal", f->file); /* as after a kill: the whole is looked at */
         f->outbox = outbox_close(f->outbox);
         assert_int_equal(system(command), 0);
         assert_true(open_slowly(f, SLOW_USEC, &took) < WATCHDOG_USEC / 4);
@@ -173,7 +182,10 @@ static size_t select_rows(const char *file, char **keys, size_t max) {
         _cleanup_(sql_closep) Sql *sql = NULL;
         size_t n = 0;
 
-        if (sql_open(file, &sql) != 0 || sql_prepare(sql, "SELECT coalesce(CAST(key AS BLOB), x''), coalesce(CAST(payload AS BLOB), x''), put_at, source, type, device, labels FROM readings", &statement) != 0)
+        if (sql_open(file, &sql) != 0 || sql_prepare(sql,
+                                                 "SELECT coalesce(CAST(key AS BLOB), x''), coalesce(CAST(payload AS "
+                                                 "BLOB), x''), put_at, source, type, device, labels FROM readings",
+                                                 &statement) != 0)
                 return 0;
         while (n < max && sql_step(statement) == SQL_ROW) {
                 Slice key = sql_column(statement, 0), payload = sql_column(statement, 1);
@@ -215,7 +227,8 @@ static void test_finds_what_select_finds(void **state) {
                 size_t n, found;
                 Sql *sql = NULL;
 
-                (void) snprintf(command, sizeof(command), "cd %s && rm -f outbox* && cp good outbox.sqlite", f->directory);
+                (void) snprintf(
+                        command, sizeof(command), "cd %s && rm -f outbox* && cp good outbox.sqlite", f->directory);
                 assert_int_equal(system(command), 0);
                 flip_bits(f, 1 + round % 4);
                 n = select_rows(f->file, selected, ELEMENTSOF(selected));

@@ -63,13 +63,13 @@ static SourceStatus status_of(Fixture *f) {
 }
 
 /* Runs the loop until *condition* holds. */
-#define RUN_UNTIL(f, condition)                                                                                                            \
-        do {                                                                                                                               \
-                usec_t begin = clock_now();                                                                                                \
-                while (!(condition)) {                                                                                                     \
-                        assert_true(clock_now() - begin < PATIENCE);                                                                       \
-                        assert_true(loop_turn((f)->host.loop, USEC_PER_SEC) >= 0);                                                         \
-                }                                                                                                                          \
+#define RUN_UNTIL(f, condition)                                                                                        \
+        do {                                                                                                           \
+                usec_t begin = clock_now();                                                                            \
+                while (!(condition)) {                                                                                 \
+                        assert_true(clock_now() - begin < PATIENCE);                                                   \
+                        assert_true(loop_turn((f)->host.loop, USEC_PER_SEC) >= 0);                                     \
+                }                                                                                                      \
         } while (0)
 
 static int setup(void **state) {
@@ -128,7 +128,11 @@ static void *talker_close(void *self) {
 }
 
 static const SourceType talker_type = {
-        .keys = &(const ConfigSection){ .name = "talker" }, .open = talker_open, .hold = talker_hold, .stored = talker_stored, .close = talker_close,
+        .keys = &(const ConfigSection){ .name = "talker" },
+        .open = talker_open,
+        .hold = talker_hold,
+        .stored = talker_stored,
+        .close = talker_close,
 };
 
 static void start_talker(Fixture *f) {
@@ -142,7 +146,14 @@ static void say(uint64_t ticket, size_t n) {
                 Bytes payload = {};
 
                 assert_int_equal(bytes_append_text(&payload, "{}"), 0);
-                assert_int_equal(reading_list_add(&list, &(ReadingOrigin){ .source = "home", .type = "talker", .device = "d", .at = "2026-11-24T06:27:38.123Z", .unique = ticket }, &payload), 0);
+                assert_int_equal(reading_list_add(&list,
+                                         &(ReadingOrigin){ .source = "home",
+                                                 .type = "talker",
+                                                 .device = "d",
+                                                 .at = "2026-11-24T06:27:38.123Z",
+                                                 .unique = ticket },
+                                         &payload),
+                        0);
         }
         assert_int_equal(source_put(talker.source, &list, ticket), 0);
         assert_int_equal(list.n, 0);
@@ -250,15 +261,19 @@ static void test_once_gives_up(void **state) {
 static void take(const char *topic, const char *text, ShapeOutcome *ret) {
         const ShapeConfig shape = { .time = (char *) "/at" };
 
-        assert_int_equal(source_take(talker.source, &shape, &(SourceDocument){ .text = text, .size = strlen(text), .topic = topic, .id = "d" }, 1, ret), 0);
+        assert_int_equal(
+                source_take(talker.source, &shape,
+                        &(SourceDocument){ .text = text, .size = strlen(text), .topic = topic, .id = "d" }, 1, ret),
+                0);
 }
 
 /* `once` listens to a type that says for how long silence counts; then the peer is held, so that it keeps the rest. */
 static void test_once_listens(void **state) {
-        SourceType type = talker_type;
+        static SourceType type; /* the source outlives this function */
         Fixture *f = *state;
         usec_t spoke = 0;
 
+        type = talker_type;
         type.quiet = 300 * USEC_PER_MSEC;
         f->host.manual = true;
         assert_int_equal(source_new(&f->host, &type, &f->config, &f->source), 0);
@@ -342,14 +357,16 @@ static void test_nothing_readable(void **state) {
 
 /* Labels are part of every reading; the order of the file is not. */
 static void test_labels(void **state) {
-        ConfigPair pairs[] = { { (char *) "site", (char *[]){ (char *) "here", NULL } }, { (char *) "floor", (char *[]){ (char *) "2", NULL } } };
+        ConfigPair pairs[] = { { (char *) "site", (char *[]){ (char *) "here", NULL } },
+                { (char *) "floor", (char *[]){ (char *) "2", NULL } } };
         Fixture *f = *state;
 
         f->config.labels = (ConfigMap){ pairs, 2 };
         start_talker(f);
         take("t", "5", &(ShapeOutcome){});
         RUN_UNTIL(f, f->stored == 1);
-        assert_non_null(strstr(f->payload, "{\"value\":5,\"floor\":\"2\",\"site\":\"here\",\"source\":\"home\",\"id\":\"d\""));
+        assert_non_null(
+                strstr(f->payload, "{\"value\":5,\"floor\":\"2\",\"site\":\"here\",\"source\":\"home\",\"id\":\"d\""));
         f->config.labels = (ConfigMap){};
 }
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The subscriber when things go wrong: P3 and P4 (acknowledgements that fail), P5 (outages, leases), P6, and one log entry for each change.
+/* The subscriber when things go wrong: P3 and P4 (acknowledgements that fail), P5 (outages, leases), P6, and one log
+ * entry for each change.
  */
 #include "subscriber-fixture.h"
 
-#include <sys/syscall.h>
 #include <time.h>
 
+#include "real-calls.h"
 #include "subscribe/subscription.h"
 
 #define SETTINGS(more) "{\"name\":\"s\",\"topic\":\"projects/p/topics/t\",\"expirationPolicy\":{}," more "}"
@@ -15,11 +16,11 @@
 static usec_t passed; /* of the boot-time clock, beyond what really has */
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
-        long r = syscall(SYS_clock_gettime, clock, now);
+        int r = real_clock_gettime(clock, now);
 
         if (clock == CLOCK_BOOTTIME)
                 now->tv_sec += (time_t) (passed / USEC_PER_SEC);
-        return (int) r;
+        return r;
 }
 
 /* ---- pulls ---- */
@@ -51,15 +52,19 @@ static void test_retry_after_is_honoured(void **state) {
         assert_int_equal(world_logged("SENSORQD_RETRY_SEC=90"), 1);
 }
 
-/* Without a token nothing can be asked: the token has told of it, the subscription says nothing of its own, and shows it. What fails after that is
- * said. */
+/* Without a token nothing can be asked: the token has told of it, the subscription says nothing of its own, and shows
+ * it. What fails after that is said. */
 static void test_want_of_a_token_is_not_said(void **state) {
-        const ClientReply none = { .outcome = CLIENT_REFUSED, .no_token = true, .detail = "no access token: the key was deleted" };
+        const ClientReply none = {
+                .outcome = CLIENT_REFUSED, .no_token = true, .detail = "no access token: the key was deleted"
+        };
         const ClientReply refused = { .outcome = CLIENT_REFUSED, .http_status = 403, .detail = "the role is missing" };
         SubscriptionStatus status;
         Subscription *s;
 
-        assert_int_equal(subscription_new(world.service.event, world.service.client, &(SubscriptionOptions){ FIXTURE_SUBSCRIPTION, world_on_change, NULL }, &s), 0);
+        assert_int_equal(subscription_new(world.service.event, world.service.client,
+                                 &(SubscriptionOptions){ FIXTURE_SUBSCRIPTION, world_on_change, NULL }, &s),
+                0);
         for (int i = 0; i < 3; i++)
                 subscription_fail(s, SUBSCRIPTION_PULL, &none, clock_now(), 0);
         subscription_status(s, &status);
@@ -88,7 +93,8 @@ static void test_lasting_failure_is_said_too(void **state) {
 
 /* P3: a damaged reply gives nothing, and is not acknowledged. */
 static void test_malformed_reply(void **state) {
-        fixture_script(&world.service, CALL_PULL, 200, "", "{\"receivedMessages\":[{\"ackId\":\"x\",\"message\":{\"messageId\":\"1\"}},}");
+        fixture_script(&world.service, CALL_PULL, 200, "",
+                "{\"receivedMessages\":[{\"ackId\":\"x\",\"message\":{\"messageId\":\"1\"}},}");
         fixture_script(&world.service, CALL_PULL, 200, "", "{\"receivedMessages\":\"x\"}");
         world.sink.automatic = true;
         world_start(false);
@@ -153,7 +159,8 @@ static size_t peak_memory(void) {
         return kilobytes * 1024;
 }
 
-/* The cap of a pull's own reply: what fits is taken, what does not is thrown away unread, and half as many messages are asked for. */
+/* The cap of a pull's own reply: what fits is taken, what does not is thrown away unread, and half as many messages are
+ * asked for. */
 static void test_cap_of_a_reply(void **state) {
         size_t before;
 
@@ -227,7 +234,8 @@ static void test_missing_is_known_with_the_sink_away(void **state) {
         assert_int_equal(fixture_calls(&world.service, CALL_PULL), 0);
 }
 
-/* A pull that hung since before the subscription vanished may still bring messages: that does not mean that it is there. */
+/* A pull that hung since before the subscription vanished may still bring messages: that does not mean that it is
+ * there. */
 static void test_old_pull_does_not_hide_a_missing_subscription(void **state) {
         fixture_script(&world.service, CALL_GET, 503, "", "");
         fixture_stand(&world.service, CALL_GET, 404, NOT_FOUND);
@@ -276,8 +284,8 @@ static void test_missing_by_lease(void **state) {
         world_until(world_status().missing);
 }
 
-/* While nothing is pulled only a look can tell that it is gone: one each minute, from the start and from the moment on in
- * which the sink goes away; else one an hour. */
+/* While nothing is pulled only a look can tell that it is gone: one each minute, from the start and from the moment on
+ * in which the sink goes away; else one an hour. */
 static void test_look_each_minute_while_paused(void **state) {
         world.sink.ready = false;
         world_start(false);
@@ -318,7 +326,8 @@ static void test_settings_may_not_be_read(void **state) {
 }
 
 static void test_retention_is_told(void **state) {
-        fixture_stand(&world.service, CALL_GET, 200, SETTINGS("\"ackDeadlineSeconds\":60,\"messageRetentionDuration\":\"86400s\""));
+        fixture_stand(&world.service, CALL_GET, 200,
+                SETTINGS("\"ackDeadlineSeconds\":60,\"messageRetentionDuration\":\"86400s\""));
         world_start(false);
         world_until(world_status().checked);
         assert_int_equal(world_status().retention, 24 * USEC_PER_HOUR);
@@ -369,7 +378,8 @@ static void test_ack_is_dropped_with_the_lease(void **state) {
         world_until(world_status().checked);
         world_queue(1, 1);
         world_until(fixture_calls(&world.service, CALL_ACK) >= 2);
-        fixture_settle(&world.service, 6 * USEC_PER_SEC); /* the lease has ended, and so has a try after that, up to 4 s later */
+        fixture_settle(&world.service,
+                6 * USEC_PER_SEC); /* the lease has ended, and so has a try after that, up to 4 s later */
         assert_in_range(fixture_calls(&world.service, CALL_ACK), 2, 20);
         fixture_stand(&world.service, CALL_ACK, 0, NULL);
         fixture_settle(&world.service, 1500 * USEC_PER_MSEC);
@@ -394,7 +404,8 @@ static void test_exactly_once_results(void **state) {
         fixture_script(&world.service, CALL_ACK, 400, "",
                 "{\"error\":{\"status\":\"INVALID_ARGUMENT\",\"details\":[{\"@type\":\"type.googleapis.com/"
                 "google.rpc.ErrorInfo\",\"reason\":"
-                "\"EXACTLY_ONCE_ACKID_FAILURE\",\"metadata\":{\"a1\":\"PERMANENT_FAILURE_INVALID_ACK_ID\",\"a3\":\"TRANSIENT_FAILURE_X\"}}]"
+                "\"EXACTLY_ONCE_ACKID_FAILURE\",\"metadata\":{\"a1\":\"PERMANENT_FAILURE_INVALID_ACK_ID\",\"a3\":"
+                "\"TRANSIENT_FAILURE_X\"}}]"
                 "}}");
         world.sink.automatic = true;
         world_start(false);
@@ -411,7 +422,8 @@ static void test_exactly_once_lost_answer(void **state) {
         fixture_script(&world.service, CALL_ACK, 400, "",
                 "{\"error\":{\"status\":\"INVALID_ARGUMENT\",\"details\":[{\"@type\":\"type.googleapis.com/"
                 "google.rpc.ErrorInfo\",\"reason\":"
-                "\"EXACTLY_ONCE_ACKID_FAILURE\",\"metadata\":{\"a1\":\"PERMANENT_FAILURE_INVALID_ACK_ID\",\"a2\":\"PERMANENT_FAILURE_INVALID_"
+                "\"EXACTLY_ONCE_ACKID_FAILURE\",\"metadata\":{\"a1\":\"PERMANENT_FAILURE_INVALID_ACK_ID\",\"a2\":"
+                "\"PERMANENT_FAILURE_INVALID_"
                 "ACK_ID\"}}]}}");
         world.sink.automatic = true;
         world_start(false);
@@ -469,6 +481,11 @@ static void test_let_go_after_max_hold(void **state) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
 
 int main(void) {
+        if (sizeof(time_t) >
+                sizeof(long)) { /* libsystemd was built with another struct timespec, and is not deceived */
+                (void) puts("SKIPPED: not possible here: the clock under libsystemd cannot be moved");
+                return 77;
+        }
         const struct CMUnitTest tests[] = {
                 CASE(test_failing_and_recovered_once),
                 CASE(test_retry_after_is_honoured),

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How long a token serves: counted from the start of its exchange, by the clock that no step moves. Both clocks are the test's, and the
- * endpoint answers when the test lets it. */
+/* How long a token serves: counted from the start of its exchange, by the clock that no step moves. Both clocks are the
+ * test's, and the endpoint answers when the test lets it. */
 #include "http-fixture.h"
 
 #include <pthread.h>
-#include <sys/syscall.h>
 #include <time.h>
 
 #include "lib/log.h"
 #include "pubsub/token.h"
+#include "real-calls.h"
 
 #define DAY (24 * 60 * 60)
 #define UNDER_WAY (40 * USEC_PER_SEC) /* less than an exchange may take */
@@ -17,13 +17,13 @@ static usec_t passed;  /* beyond what really has */
 static time_t stepped; /* how far the wall clock was set ahead */
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
-        long r = syscall(SYS_clock_gettime, clock, now);
+        int r = real_clock_gettime(clock, now);
 
         if (clock == CLOCK_BOOTTIME)
                 now->tv_sec += (time_t) (passed / USEC_PER_SEC);
         if (clock == CLOCK_REALTIME)
                 now->tv_sec += stepped;
-        return (int) r;
+        return r;
 }
 
 typedef struct Clocks {
@@ -48,7 +48,8 @@ static bool serve(void *userdata, HttpServerConnection *connection, const HttpSe
         c->exchanges++;
         while (c->hold)
                 (void) pthread_cond_wait(&c->changed, &c->mutex);
-        (void) snprintf(answer, sizeof(answer), "{\"access_token\":\"token-%d\",\"expires_in\":%d}", c->exchanges, c->lifetime);
+        (void) snprintf(
+                answer, sizeof(answer), "{\"access_token\":\"token-%d\",\"expires_in\":%d}", c->exchanges, c->lifetime);
         (void) pthread_mutex_unlock(&c->mutex);
         http_server_reply(connection, 200, "", answer);
         return true;
@@ -82,7 +83,8 @@ static int set_up(void **state) {
         c->lifetime = 3600;
         fixture_set_up(&c->f, serve, c);
         (void) snprintf(c->uri, sizeof(c->uri), "http://127.0.0.1:%u/token", http_server_port(c->f.server));
-        c->credentials = (Credentials){ .kind = CREDENTIALS_METADATA, .token_uri = c->uri, .origin = (char *) "metadata" };
+        c->credentials =
+                (Credentials){ .kind = CREDENTIALS_METADATA, .token_uri = c->uri, .origin = (char *) "metadata" };
         assert_int_equal(token_new(c->f.event, c->f.http, &c->credentials, NULL, &c->token), 0);
         *state = c;
         return 0;

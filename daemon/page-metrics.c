@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "page-metrics.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "lib/json.h"
+#include "page-render.h"
+
+typedef enum MetricKind {
+        METRIC_FLAG,  /* a gauge of 0 or 1 */
+        METRIC_GAUGE, /* a number that goes up and down */
+        METRIC_COUNTER,
+        METRIC_TIME, /* clock_wall(), told in seconds since 1970 */
+        METRIC_SPAN, /* usec_t, told in seconds */
+} MetricKind;
+
+/* One name, its words, and where its number stands in the struct. */
+typedef struct Metric {
+        const char *name, *help;
+        MetricKind kind;
+        size_t offset, size;
+} Metric;
+
+#define METRIC(kind, type, member, name, help)                                                                         \
+        { name, help, METRIC_##kind, offsetof(type, member), sizeof(((type *) 0)->member) }
+
+static const Metric daemon_metrics[] = {
+        METRIC(TIME, Figures, started, "sensorqd_start_time_seconds", "When the daemon was started."),
+        METRIC(FLAG, Figures, stopping, "sensorqd_stopping", "The daemon is being stopped."),
+        METRIC(TIME, Figures, reload_refused, "sensorqd_reload_refused_timestamp_seconds",
+                "When the last reload was refused; not there while the file in use is the newest."),
+        METRIC(FLAG, Figures, token.failing, "sensorqd_token_failing", "No access token of Google can be had."),
+        {},
+};
+
+static const Metric publish_metrics[] = {
+        METRIC(GAUGE, Figures, outbox.rows, "sensorqd_outbox_readings", "Readings that wait on the disk."),
+        METRIC(GAUGE, Figures, outbox.bytes, "sensorqd_outbox_bytes", "Size of the readings that wait."),
+        METRIC(GAUGE, Figures, outbox.max_rows, "sensorqd_outbox_max_readings", "Cap on what waits and was refused."),
+        METRIC(GAUGE, Figures, outbox.max_bytes, "sensorqd_outbox_max_bytes", "Cap on the size of that."),
+        METRIC(GAUGE, Figures, outbox.rejected_rows, "sensorqd_outbox_rejected_readings",
+                "Readings that Pub/Sub refused for good and that are kept."),
+        METRIC(GAUGE, Figures, outbox.rejected_bytes, "sensorqd_outbox_rejected_bytes", "Size of those."),
+        METRIC(TIME, Figures, outbox.oldest, "sensorqd_outbox_oldest_timestamp_seconds",
+                "When the oldest reading that waits was put there; not there while none waits."),
+        METRIC(FLAG, Figures, outbox_failing, "sensorqd_outbox_failing", "The disk refuses the outbox."),
+        METRIC(FLAG, Figures, publisher.failing, "sensorqd_publish_failing", "Publishing fails."),
+        METRIC(FLAG, Figures, publisher.paused, "sensorqd_publish_paused",
+                "Publishing waits, since no subscription would keep the readings."),
+        METRIC(TIME, Figures, publisher.last_publish, "sensorqd_publish_last_timestamp_seconds",
+                "When Pub/Sub took readings last."),
+        METRIC(COUNTER, Figures, publisher.published, "sensorqd_published_total", "Readings that Pub/Sub took."),
+        METRIC(COUNTER, Figures, publisher.rejected, "sensorqd_publish_rejected_total",
+                "Readings that Pub/Sub refused for good."),
+        METRIC(COUNTER, Figures, publisher.requests, "sensorqd_publish_requests_total", "Requests to publish."),
+        METRIC(COUNTER, Figures, publisher.failures, "sensorqd_publish_failures_total", "Those that failed."),
+        {},
+};
+
+static const Metric source_metrics[] = {
+        METRIC(FLAG, SourceStatus, failing, "sensorqd_source_failing", "The source gives no readings."),
+        METRIC(FLAG, SourceStatus, holding, "sensorqd_source_holding", "Its readings wait in memory for the disk."),
+        METRIC(TIME, SourceStatus, last_poll, "sensorqd_source_last_poll_timestamp_seconds",
+                "When it was polled last with success."),
+        METRIC(TIME, SourceStatus, last_reading, "sensorqd_source_last_reading_timestamp_seconds",
+                "When a reading of it was put on the disk last."),
+        METRIC(COUNTER, SourceStatus, polls, "sensorqd_source_polls_total", "Polls of it."),
+        METRIC(COUNTER, SourceStatus, readings, "sensorqd_source_readings_total", "Readings of it."),
+        METRIC(COUNTER, SourceStatus, failures, "sensorqd_source_failures_total", "Polls or connections that failed."),
+        METRIC(COUNTER, SourceStatus, unreadable, "sensorqd_source_unreadable_total",
+                "What could not become a reading."),
+        {},
+};
+
+static const Metric subscription_metrics[] = {
+        METRIC(FLAG, SubscriberStatus, failing, "sensorqd_subscription_failing", "Pulls or acknowledgements fail."),
+        METRIC(FLAG, SubscriberStatus, missing, "sensorqd_subscription_missing", "It is not there."),
+        METRIC(FLAG, SubscriberStatus, paused, "sensorqd_subscription_paused", "Nothing is pulled: its sink is down."),
+        METRIC(TIME, SubscriberStatus, last_pull, "sensorqd_subscription_last_pull_timestamp_seconds",
+                "When a pull was answered last."),
+        METRIC(TIME, SubscriberStatus, last_ack, "sensorqd_subscription_last_ack_timestamp_seconds",
+                "When messages were acknowledged last."),
+        METRIC(GAUGE, SubscriberStatus, held, "sensorqd_subscription_held_messages", "Messages held, not yet settled."),
+        METRIC(GAUGE, SubscriberStatus, aside, "sensorqd_subscription_aside_messages",
+                "Of those: refused while others are stored."),
+        METRIC(GAUGE, SubscriberStatus, unkept, "sensorqd_subscription_unkept_messages",
+                "Of those: can neither be stored nor set apart."),
+        METRIC(TIME, SubscriberStatus, oldest_unsettled, "sensorqd_subscription_oldest_unsettled_timestamp_seconds",
+                "When the oldest message that is not settled was published; not there while there is none."),
+        METRIC(SPAN, SubscriberStatus, retention, "sensorqd_subscription_retention_seconds",
+                "How long Pub/Sub keeps a message for it."),
+        METRIC(COUNTER, SubscriberStatus, received, "sensorqd_subscription_received_total", "Messages pulled."),
+        METRIC(COUNTER, SubscriberStatus, acknowledged, "sensorqd_subscription_acknowledged_total",
+                "Messages acknowledged."),
+        METRIC(COUNTER, SubscriberStatus, pulls, "sensorqd_subscription_pulls_total", "Pulls."),
+        METRIC(COUNTER, SubscriberStatus, empty_pulls, "sensorqd_subscription_empty_pulls_total",
+                "Pulls that brought nothing."),
+        METRIC(FLAG, SubscriberStatus, sink.ready, "sensorqd_sink_ready", "The sink takes messages."),
+        METRIC(TIME, SubscriberStatus, sink.last_stored, "sensorqd_sink_last_stored_timestamp_seconds",
+                "When it stored a message last."),
+        METRIC(COUNTER, SubscriberStatus, sink.stored, "sensorqd_sink_stored_total", "Messages stored."),
+        METRIC(COUNTER, SubscriberStatus, sink.duplicates, "sensorqd_sink_duplicates_total",
+                "Messages that were there already."),
+        METRIC(COUNTER, SubscriberStatus, sink.rejected, "sensorqd_sink_rejected_total",
+                "Messages set apart, since they can never be stored."),
+        METRIC(COUNTER, SubscriberStatus, sink.failed, "sensorqd_sink_failed_total", "Messages of writes that failed."),
+        METRIC(COUNTER, SubscriberStatus, sink.writes, "sensorqd_sink_writes_total", "Writes."),
+        {},
+};
+
+/* ---- the format ---- */
+
+typedef struct Writer {
+        Bytes *text;
+        int error; /* the first one; nothing is added after it */
+} Writer;
+
+static void write_text(Writer *w, const char *text) {
+        if (w->error >= 0)
+                w->error = bytes_append_text(w->text, text);
+}
+
+/* What is no UTF-8 would spoil the whole answer. */
+static void write_label(Writer *w, const char *before, const char *name, const char *value) {
+        const char *end = bytes_is_utf8(value, strlen(value)) ? value + strlen(value) : value;
+
+        write_text(w, before);
+        write_text(w, name);
+        write_text(w, "=\"");
+        for (const char *c = value; c < end && w->error >= 0; c++)
+                if (*c == '\n')
+                        write_text(w, "\\n");
+                else if (*c == '"' || *c == '\\')
+                        w->error = bytes_append_format(w->text, "\\%c", *c);
+                else
+                        w->error = bytes_append(w->text, c, 1);
+        write_text(w, "\"");
+}
+
+static void write_head(Writer *w, const char *name, const char *help, bool counter) {
+        if (w->error >= 0)
+                w->error = bytes_append_format(
+                        w->text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, counter ? "counter" : "gauge");
+}
+
+static uint64_t number_of(const Metric *metric, const void *at) {
+        switch (metric->size) {
+        case sizeof(bool):
+                return *(const bool *) at;
+        case sizeof(uint32_t):
+                return *(const uint32_t *) at;
+        default:
+                return *(const uint64_t *) at;
+        }
+}
+
+static void write_number(Writer *w, const Metric *metric, uint64_t number) {
+        bool seconds = metric->kind == METRIC_TIME || metric->kind == METRIC_SPAN;
+
+        if (w->error >= 0)
+                w->error = seconds ? bytes_append_format(w->text, " %" PRIu64 ".%03u\n", number / USEC_PER_SEC,
+                                             (unsigned) (number % USEC_PER_SEC / USEC_PER_MSEC))
+                                   : bytes_append_format(w->text, " %" PRIu64 "\n", number);
+}
+
+/* ---- figures ---- */
+
+/* Structs that are told alike, and the labels of each. */
+typedef struct Items {
+        const void *first;
+        size_t n, size;
+        void (*labels)(Writer *w, const void *item); /* NULL: none */
+} Items;
+
+static void write_metric(Writer *w, const Metric *metric, const Items *items) {
+        write_head(w, metric->name, metric->help, metric->kind == METRIC_COUNTER);
+        for (size_t i = 0; i < items->n; i++) {
+                const char *item = (const char *) items->first + i * items->size;
+                uint64_t number = number_of(metric, item + metric->offset);
+
+                if (metric->kind == METRIC_TIME && number == 0)
+                        continue;
+                write_text(w, metric->name);
+                if (items->labels)
+                        items->labels(w, item);
+                write_number(w, metric, number);
+        }
+}
+
+static void write_metrics(Writer *w, const Metric *metrics, const Items *items) {
+        for (const Metric *metric = metrics; metric->name; metric++)
+                write_metric(w, metric, items);
+}
+
+static void label_source(Writer *w, const void *item) {
+        const SourceStatus *source = item;
+
+        write_label(w, "{", "source", source->name);
+        write_text(w, "}");
+}
+
+static void label_subscription(Writer *w, const void *item) {
+        const SubscriberStatus *subscriber = item;
+
+        write_label(w, "{", "subscription", subscriber->subscription);
+        write_label(w, ",", "sink", subscriber->sink.what);
+        write_text(w, "}");
+}
+
+int page_metrics_figures(const Figures *f, Bytes *text) {
+        Writer w = { .text = text };
+        bool well = report_is_well(f), full = report_outbox_is_full(f);
+        const Metric is_well = { "sensorqd_well", "Everything does what it is there for, as /healthz says.",
+                METRIC_FLAG, 0, sizeof(well) };
+        const Metric is_full = { "sensorqd_outbox_full", "The outbox is at its cap, and polling has stopped.",
+                METRIC_FLAG, 0, sizeof(full) };
+
+        write_head(&w, "sensorqd_build_info", "The version that runs.", false);
+        write_text(&w, "sensorqd_build_info{version=\"" SENSORQD_VERSION "\"} 1\n");
+        write_metric(&w, &is_well, &(Items){ &well, 1, sizeof(well), NULL });
+        write_metrics(&w, daemon_metrics, &(Items){ f, 1, sizeof(*f), NULL });
+        if (f->publishes) {
+                write_metric(&w, &is_full, &(Items){ &full, 1, sizeof(full), NULL });
+                write_metrics(&w, publish_metrics, &(Items){ f, 1, sizeof(*f), NULL });
+                write_metrics(
+                        &w, source_metrics, &(Items){ f->sources, f->n_sources, sizeof(SourceStatus), label_source });
+        }
+        write_metrics(&w, subscription_metrics,
+                &(Items){ f->subscribers, f->n_subscribers, sizeof(SubscriberStatus), label_subscription });
+        return w.error;
+}
+
+/* ---- latest values ---- */
+
+static void add_label(void *userdata, const char *key, const char *value) {
+        write_label(userdata, ",label_", key, value);
+}
+
+static void label_series(Writer *w, const PageSeries *series) {
+        _cleanup_(json_freep) Json *labels = NULL;
+
+        write_label(w, "{", "source", series->key.source);
+        write_label(w, ",", "device", series->key.device);
+        write_label(w, ",", "field", series->key.field);
+        if (json_parse(series->key.labels, strlen(series->key.labels), &labels) == 0)
+                json_each_string(labels, add_label, w);
+        write_text(w, "}");
+}
+
+static void write_value(Writer *w, const PageSeries *series, int64_t now) {
+        if (now - series->last > PAGE_METRICS_FRESH_MSEC)
+                return;
+        write_text(w, "sensorqd_reading_value");
+        label_series(w, series);
+        if (w->error >= 0)
+                w->error = bytes_append_format(w->text, " %.10g\n", series->value);
+}
+
+static void write_moment(Writer *w, const PageSeries *series, int64_t now) {
+        write_text(w, "sensorqd_reading_timestamp_seconds");
+        label_series(w, series);
+        if (w->error >= 0)
+                w->error = bytes_append_format(
+                        w->text, " %" PRId64 ".%03d\n", series->last / 1000, (int) (series->last % 1000));
+}
+
+/* The name of a device may change, and a label that changes would begin another series: it is a metric of its own. */
+static void write_name(Writer *w, const PageSeries *series, int64_t now) {
+        write_text(w, "sensorqd_reading_info");
+        label_series(w, series);
+        w->text->size -= w->error >= 0;
+        write_label(w, ",", "name", series->name);
+        write_text(w, "} 1\n");
+}
+
+static void write_each(Writer *w, const PageSeriesTable *table, const ConfigMap *names,
+        void (*each)(Writer *w, const PageSeries *series, int64_t now), int64_t now) {
+        const PageSeries *series;
+
+        for (size_t i = 0; (series = page_series_at(table, i)); i++)
+                if (!page_render_is_hidden(names, series->key.field))
+                        each(w, series, now);
+}
+
+int page_metrics_latest(const PageSeriesTable *table, const ConfigMap *names, int64_t now, Bytes *text) {
+        Writer w = { .text = text };
+
+        write_head(&w, "sensorqd_reading_value",
+                "The latest value that was stored; not there when it is older than 15 minutes.", false);
+        write_each(&w, table, names, write_value, now);
+        write_head(&w, "sensorqd_reading_timestamp_seconds", "The time of the latest value that was stored.", false);
+        write_each(&w, table, names, write_moment, now);
+        write_head(&w, "sensorqd_reading_info", "What the device is called.", false);
+        write_each(&w, table, names, write_name, now);
+        return w.error;
+}
