@@ -193,7 +193,9 @@ static void test_session_stays(void **state) {
         assert_string_equal(f->messages[0].session, first); /* so the same packet identifier is the same message */
         assert_string_equal(f->messages[1].payload, "2");
         assert_false(f->messages[1].dup);
-        turn_until(f, &f->ready);
+        f->confirmed = 0;
+        while (f->confirmed == 0) /* an acknowledgement that the end of the session overtakes is none */
+                turn(f);
         session_end(f);
         f->n = f->n_acknowledged = 0;
         start(f);
