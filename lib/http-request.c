@@ -317,6 +317,7 @@ HttpReply http_request_reply(HttpRequest *request) {
 
         reply.outcome = http_outcome(&end, request->detail, sizeof(request->detail));
         if (reply.outcome != HTTP_ANSWERED) {
+                reply.begun = end.received > 0;
                 bytes_wipe(&request->received);
                 return reply;
         }

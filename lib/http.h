@@ -39,6 +39,7 @@ typedef struct HttpSpec {
 typedef struct HttpReply {
         HttpOutcome outcome;
         int status;           /* of HTTP_ANSWERED, else 0 */
+        bool begun;           /* not answered, although a part of the reply's body had come */
         Bytes body;           /* bytes_steal() to keep it; NUL-terminated when not empty */
         Bytes sent;           /* the request's: bytes_steal() to send it once more */
         const char *detail;   /* in words for a log line: "connection refused", "HTTP 503"; no secret, no URL query */

@@ -233,7 +233,7 @@ void client_sort(const HttpReply *http, const char *resource, const char *verb, 
         char detail[static CLIENT_DETAIL_MAX]) {
         Words words = { .text = detail, .size = CLIENT_DETAIL_MAX };
 
-        *ret = (ClientReply){ .detail = detail };
+        *ret = (ClientReply){ .detail = detail, .begun = http->begun };
         detail[0] = '\0';
         switch (http->outcome) {
         case HTTP_ANSWERED:

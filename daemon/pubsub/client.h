@@ -27,6 +27,7 @@ typedef enum ClientOutcome {
 typedef struct ClientReply {
         ClientOutcome outcome;
         bool no_token;      /* nothing was asked, for want of an access token: the token has told of it */
+        bool begun;         /* as in HttpReply */
         int http_status;    /* 0: none came */
         Bytes body;         /* bytes_steal() to keep */
         WireError error;    /* of an error body */

@@ -52,5 +52,5 @@ unsigned pull_plan_due(const PullPlan *plan, const PullLoad *load, usec_t now);
 void pull_plan_answered(PullPlan *plan, size_t n, usec_t waited, usec_t now, uint64_t random);
 /* It failed; *retry_after*: the service's wish, or 0. */
 void pull_plan_failed(PullPlan *plan, usec_t retry_after, usec_t now, uint64_t random);
-/* Its reply was over the cap: max_messages is halved. False when it was one already. */
+/* Its reply was over the cap, or too slow to come whole: max_messages is halved. False when it was one already. */
 bool pull_plan_too_large(PullPlan *plan);

@@ -2,6 +2,7 @@
 #include "subscribe/pulls.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,8 +48,10 @@ static void pull_failed_here(Pull *pull, ClientOutcome outcome, const char *deta
         pull_failed(pull, &(ClientReply){ .outcome = outcome, .detail = detail }, 0);
 }
 
+/* Over its cap, or so slow that it would never come whole: half as much is asked for. */
 static void pull_too_large(Pull *pull, const ClientReply *reply) {
         Pulls *p = pull->pulls;
+        char what[64];
         const char *name = p->options.config->subscription;
 
         if (!pull_plan_too_large(&p->plan))
@@ -56,10 +59,15 @@ static void pull_too_large(Pull *pull, const ClientReply *reply) {
         if (p->said_too_large)
                 return;
         p->said_too_large = true;
+        if (reply->outcome == CLIENT_TOO_LARGE)
+                (void) snprintf(what, sizeof(what), "was larger than %zu MiB", p->options.max_reply / (1024 * 1024));
+        else
+                (void) snprintf(
+                        what, sizeof(what), "was not whole after %u s", (unsigned) (p->options.timeout / USEC_PER_SEC));
         log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, name }),
-                "%s: a reply was larger than %zu MiB and was thrown away; sensorqd now asks for %u messages at a time. "
+                "%s: a reply %s and was thrown away; sensorqd now asks for %u messages at a time. "
                 "Those messages come back after their ack deadline",
-                name, p->options.max_reply / (1024 * 1024), p->plan.max_messages);
+                name, what, p->plan.max_messages);
 }
 
 static void note_skipped(Pulls *p, size_t skipped) {
@@ -143,7 +151,7 @@ static void on_pull(void *userdata, ClientReply *reply) {
         else if (reply->outcome == CLIENT_OK) {
                 subscription_found(p->options.subscription, pull->started);
                 pull_answered(pull, reply, waited);
-        } else if (reply->outcome == CLIENT_TOO_LARGE)
+        } else if (reply->outcome == CLIENT_TOO_LARGE || (reply->begun && waited >= p->options.timeout))
                 pull_too_large(pull, reply);
         else
                 pull_failed(pull, reply, waited);

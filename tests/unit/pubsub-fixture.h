@@ -27,6 +27,7 @@
         "\",\"topic\":\"projects/p/topics/t\",\"ackDeadlineSeconds\":60,\"messageRetentionDuration\":\"604800s\",\"expirationPolicy\":{}}"
 #define FIXTURE_CUT (-1)   /* the connection closes instead of an answer */
 #define FIXTURE_FLOOD (-2) /* a reply of FIXTURE_FLOOD_BYTES, whose length is not announced */
+#define FIXTURE_SLOW (-3)  /* a reply that begins, and goes on no more */
 #define FIXTURE_FLOOD_BYTES (256 * 1024 * 1024)
 #define FIXTURE_PATIENCE_USEC (20 * USEC_PER_SEC)
 
@@ -111,7 +112,10 @@ static inline bool fixture_serve(void *userdata, HttpServerConnection *c, const 
         (void) pthread_mutex_unlock(&f->mutex);
         if (answer.status == FIXTURE_FLOOD)
                 fixture_flood(c);
-        else if (answer.status != FIXTURE_CUT)
+        else if (answer.status == FIXTURE_SLOW) {
+                http_server_send_text(c, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{\"receivedMessages\":[");
+                http_server_stall(c);
+        } else if (answer.status != FIXTURE_CUT)
                 http_server_reply(c, answer.status, answer.headers, answer.body);
         free(answer.body);
         return answer.status > 0;

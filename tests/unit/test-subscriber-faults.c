@@ -13,13 +13,16 @@
 #define NOT_FOUND "{\"error\":{\"code\":404,\"message\":\"Subscription does not exist\",\"status\":\"NOT_FOUND\"}}"
 #define INVALID "{\"error\":{\"code\":400,\"message\":\"\",\"status\":\"INVALID_ARGUMENT\"}}"
 
-static usec_t passed; /* of the boot-time clock, beyond what really has */
+static usec_t passed;         /* of the boot-time clock, beyond what really has */
+static usec_t passed_in_curl; /* of libcurl's */
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
         int r = real_clock_gettime(clock, now);
 
         if (clock == CLOCK_BOOTTIME)
                 now->tv_sec += (time_t) (passed / USEC_PER_SEC);
+        else if (clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_RAW)
+                now->tv_sec += (time_t) (passed_in_curl / USEC_PER_SEC);
         return r;
 }
 
@@ -183,6 +186,25 @@ static void test_cap_of_a_reply(void **state) {
         world_until(world_status().acknowledged == 3);
         assert_int_equal(world_asked("\"a3\""), 0);
         assert_int_equal(world_status().received, 3);
+}
+
+/* On a slow line a reply of many messages is never whole in time: fewer are asked for, until they get through. */
+static void test_reply_on_a_slow_line(void **state) {
+        world.sink.automatic = true;
+        world.config.pulls = 1;
+        fixture_script(&world.service, CALL_PULL, FIXTURE_SLOW, "", "");
+        world_start(false);
+        world_until(fixture_calls(&world.service, CALL_PULL) == 1);
+        for (int i = 0; i < 20; i++)
+                assert_true(loop_turn(world.service.event, 10 * USEC_PER_MSEC) >= 0);
+        passed += SUBSCRIBER_PULL_TIMEOUT_USEC + USEC_PER_SEC;
+        passed_in_curl += SUBSCRIBER_PULL_TIMEOUT_USEC + USEC_PER_SEC;
+        world_until(world_asked("pull {\"maxMessages\":500}\n") == 1);
+        assert_false(world_status().failing);
+        assert_int_equal(world_logged(EVENT_CAP_HIT), 1);
+        assert_int_equal(world_logged("was not whole after 120 s"), 1);
+        world_queue(1, 1);
+        world_until(world_status().acknowledged == 1);
 }
 
 /* Not even one message fits: that is a failure, tried again later. */
@@ -495,6 +517,7 @@ int main(void) {
                 CASE(test_odd_element),
                 CASE(test_reply_over_the_cap),
                 CASE(test_cap_of_a_reply),
+                CASE(test_reply_on_a_slow_line),
                 CASE(test_one_message_over_the_cap),
                 CASE(test_quick_empties_do_not_spin),
                 CASE(test_missing),
