@@ -12,7 +12,7 @@
 #include "ledger.h"
 #include "plan.h"
 
-#define FILES_MAX 64
+#define FILES_MAX 4096 /* a disk that fails makes the sink begin further files */
 #define ARCHIVE_DIRECTORY PLAN_STATE "/archive"
 
 /* How far a file was read: whole lines only. */
