@@ -192,16 +192,18 @@ static int file_check(Sql *sql, int64_t most) {
         "length(?6) + length(?7)"
 
 typedef struct SalvageTable {
-        const char *name, *read, *insert; /* ?1 to ?n: the columns as they are read; ?n+1: the id */
+        const char *name, *columns; /* as they stand in the file, but for the id and the labels */
+        const char *read, *insert;  /* ?1 to ?n: the columns as they are read; ?n+1: the id */
         int n;
 } SalvageTable;
 
 static const SalvageTable salvage_tables[] = {
-        { "readings", "",
+        { "readings", "size, put_at, key, source, type, device, payload", "",
                 "INSERT INTO readings (" ROW_COLUMNS ", id, size) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, " ROW_SIZE
                 ")",
                 7 },
-        { "rejected", ", " NUMBER("rejected_at") ", " TEXT("reason"),
+        { "rejected", "size, put_at, key, source, type, device, rejected_at, reason, payload",
+                ", " NUMBER("rejected_at") ", " TEXT("reason"),
                 "INSERT INTO rejected (" ROW_COLUMNS
                 ", rejected_at, reason, id, size) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, " ROW_SIZE ")",
                 9 },
@@ -316,17 +318,19 @@ static int salvage_probe(Salvage *s) {
         return 0;
 }
 
-static int salvage_query(Salvage *s, const char *labels, const char *tail, SqlStatement **ret) {
-        char query[640];
+/* Columns go by their places: a bit that flipped in the text of the schema may be one of their names. */
+static int salvage_query(Salvage *s, bool labels, const char *tail, SqlStatement **ret) {
+        char query[1024];
 
-        (void) snprintf(query, sizeof(query), "SELECT id, " ROW_READ ", %s%s FROM %s %s", labels, s->table->read,
-                s->table->name, tail);
+        (void) snprintf(query, sizeof(query),
+                "WITH t(id, %s%s) AS (SELECT * FROM %s) SELECT id, " ROW_READ ", %s%s FROM t %s", s->table->columns,
+                labels ? ", labels" : "", s->table->name, labels ? BLOB("labels") : "x''", s->table->read, tail);
         return sql_prepare(s->from, query, ret);
 }
 
 /* 0: the table was found in the damaged file. SQL_DAMAGED or -EINVAL: it was not. */
 static int salvage_prepare(Salvage *s) {
-        const char *labels = BLOB("labels");
+        bool labels = true;
         char look[128];
         int r;
 
@@ -339,7 +343,7 @@ static int salvage_prepare(Salvage *s) {
 
         r = salvage_query(s, labels, "ORDER BY id", &s->forward);
         if (r == -EINVAL) /* schema 1 */
-                r = salvage_query(s, labels = "x''", "ORDER BY id", &s->forward);
+                r = salvage_query(s, labels = false, "ORDER BY id", &s->forward);
         return r != 0 ? r : salvage_query(s, labels, "WHERE id <= ?1 ORDER BY id DESC", &s->back);
 }
 

@@ -248,6 +248,29 @@ static void test_finds_what_select_finds(void **state) {
         assert_true(salvaged > 70);
 }
 
+/* A bit flipped in the schema's text: the name of a column is another one then, and its rows are as good as before. */
+static void test_name_of_a_column(void **state) {
+        OutboxFixture *f = *state;
+        OutboxSalvage salvage = {};
+        char command[600];
+        Sql *sql = NULL;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(fixture_put(f->outbox, 0, FLIPPED_ROWS), 0);
+        f->outbox = outbox_close(f->outbox);
+        (void) snprintf(command, sizeof(command),
+                "sed -i '0,/source TEXT NOT NULL, type/s//sourae TEXT NOT NULL, type/' %s && cp %s %s/flipped", f->file,
+                f->file, f->directory);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(outbox_file_open(f->directory, 0, true, &sql, &salvage), OUTBOX_SALVAGED);
+        sql_close(sql);
+        assert_int_equal(salvage.rows, FLIPPED_ROWS);
+        (void) snprintf(command, sizeof(command), "cd %s && rm -f outbox* && cp flipped outbox.sqlite", f->directory);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(fixture_reopen(f), OUTBOX_SALVAGED); /* nothing else is wrong with it */
+        assert_int_equal(fixture_waiting(f->outbox), FLIPPED_ROWS);
+}
+
 /* A row that claims the id of another one gets a fresh one: both are there. */
 static void test_ids_that_are_taken(void **state) {
         OutboxFixture *f = *state;
@@ -293,6 +316,7 @@ int main(void) {
                 TEST(test_salvage_from_a_slow_disk),
                 TEST(test_probes_of_a_slow_disk),
                 TEST(test_finds_what_select_finds),
+                TEST(test_name_of_a_column),
                 TEST(test_ids_that_are_taken),
         };
 
