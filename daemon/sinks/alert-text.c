@@ -382,19 +382,23 @@ static bool is_json(Slice text) {
         return token == JSON_END;
 }
 
+/* JSON with every kind of value: a number beside a digit of the template would be one, a text beside it is not. */
 static int check_body(const char *text, ConfigProblem *ret_problem) {
-        const AlertNotice sample = { .rule = "rule", .value = "1", .limit = "1", .since = 1, .at = 1 };
-        _cleanup_bytes_ Bytes body = {};
+        static const char *const values[] = { "1", "a", NULL };
         int r;
 
         r = template_check(text, BODY_WORDS, ret_problem);
-        if (r >= 0)
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(values); i++) {
+                const AlertNotice sample = {
+                        .rule = "rule", .value = values[i], .limit = values[i], .since = 1, .at = 1
+                };
+                _cleanup_bytes_ Bytes body = {};
+
                 r = alert_text_write_body(text, &sample, ALERT_ENGLISH, &body);
-        if (r < 0)
-                return r;
-        if (!is_json((Slice){ body.data, body.size }))
-                return config_problem_set(ret_problem, "is not JSON, once its words stand for something");
-        return 0;
+                if (r >= 0 && !is_json((Slice){ body.data, body.size }))
+                        return config_problem_set(ret_problem, "is not JSON, once its words stand for something");
+        }
+        return r < 0 ? r : 0;
 }
 
 const ConfigType alert_text_template = { "text with {words}", "a text with " TEXT_WORDS_LIST, CONFIG_TEXT,

@@ -130,6 +130,8 @@ static void test_unknown_words_are_wrong(void **state) {
         assert_wrong(&alert_text_body, "{\"a\":{nmae}}", "{nmae}");
         assert_wrong(&alert_text_body, "{\"a\":{value}", "is not JSON");
         assert_wrong(&alert_text_body, "text={message}", "is not JSON");
+        assert_wrong(&alert_text_body, "{value}5", "is not JSON"); /* with a number, and with nothing else */
+        assert_wrong(&alert_text_body, "-{value}", "is not JSON");
 }
 
 /* ---- bodies ---- */
