@@ -5,8 +5,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "events.h"
 #include "lib/gzip.h"
@@ -21,7 +19,6 @@
 
 #define OPEN_AGAIN_USEC USEC_PER_MINUTE
 #define LOST_SAID_USEC USEC_PER_HOUR
-#define NICE 5
 #define GZIP_MIN 1024 /* less is not worth it */
 
 struct PageDesk {
@@ -34,7 +31,6 @@ struct PageDesk {
         usec_t tried;    /* to open it, in vain; clock_now() */
         uint64_t lost_said;
         usec_t lost_at;
-        bool nice;
         bool renewed; /* since the job began */
 };
 
@@ -233,15 +229,7 @@ static void desk_without(PageJob *job) {
         job->words = asked ? "there are no charts now; the journal says why" : NULL;
 }
 
-/* Charts can wait for the rest of the process. Of this thread alone, on Linux. */
-static void desk_be_nice(PageDesk *desk) {
-        if (!desk->nice)
-                (void) setpriority(PRIO_PROCESS, (id_t) gettid(), NICE);
-        desk->nice = true;
-}
-
 void page_desk_do(PageDesk *desk, PageJob *job) {
-        desk_be_nice(desk);
         job->begun = 0;
         desk->renewed = false;
         job->save = job->failed = job->renewed = false;
