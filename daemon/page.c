@@ -9,7 +9,6 @@
 
 #include "events.h"
 #include "lib/backoff.h"
-#include "lib/file.h"
 #include "lib/log.h"
 #include "page-answer.h"
 #include "page-charts.h"
@@ -18,8 +17,8 @@
 #include "page-metrics.h"
 #include "trouble.h"
 #include "types.h"
+#include "web-listen.h"
 
-#define PEM_MAX (64 * 1024)
 #define LISTEN_RETRY_MAX_USEC USEC_PER_MINUTE
 #define LOGIN_SAID_USEC (10 * USEC_PER_MINUTE) /* a guesser does not fill the journal */
 #define JSON "application/json"
@@ -245,72 +244,17 @@ static void on_header(void *userdata, ListenRequest *request) {
 
 /* ---- listening ---- */
 
-static const char *listen_words(int error) {
-        switch (error) {
-        case -EADDRINUSE:
-                return "another program has that address; free it, or choose another in page.listen";
-        case -EADDRNOTAVAIL:
-                return "this machine has no such address; correct page.listen";
-        case -EEXIST:
-                return "a source of this configuration has the path / there; give the page another address";
-        case -EACCES:
-                return "this user may not listen there, or not read a file of tls: ports below 1024 need a socket of "
-                       "systemd";
-        case -ENOENT:
-                return "the service manager handed over no such socket, or a file of tls is missing";
-        case -EKEYREJECTED:
-                return "certificate and key of tls do not fit, or are not PEM";
-        case -ENOTSUP:
-                return "the library for it is not there; install libmicrohttpd12";
-        default:
-                return strerror(-error);
-        }
-}
-
-static int pem_read(const char *path, char **ret) {
-        _cleanup_close_ int fd = -1;
-        _cleanup_free_ char *text = NULL;
-        size_t n;
-        int r;
-
-        if (!path)
-                return 0;
-        r = file_open(path, &fd);
-        if (r < 0)
-                return r;
-        text = calloc(1, PEM_MAX);
-        if (!text)
-                return -ENOMEM;
-        r = file_read(fd, text, PEM_MAX - 1, &n);
-        if (r >= 0)
-                *ret = cleanup_steal(text);
-        return r;
-}
-
 static int page_try(Page *page) {
-        _cleanup_free_ char *certificate = NULL, *key = NULL;
         const PageConfig *keys = page->config->page;
-        int r;
 
-        r = pem_read(keys->certificate_file, &certificate);
-        if (r < 0)
-                return r;
-        r = pem_read(keys->key_file, &key);
-        if (r < 0)
-                return r;
-        r = listen_route(page->host.listen,
+        return web_listen(page->host.listen, &(WebListenFiles){ keys->certificate_file, keys->key_file },
                 &(ListenSpec){
                         .address = keys->listen,
-                        .certificate = certificate,
-                        .key = key,
                         .hosts = (const char *const *) keys->hosts,
                         .path = "/",
                         .below = true,
                 },
                 &(ListenHandler){ on_header, on_request, page }, &page->route);
-        if (key)
-                explicit_bzero(key, PEM_MAX);
-        return r;
 }
 
 static void say_listening(Page *page) {
@@ -336,7 +280,7 @@ static void on_listen(void *userdata) {
         }
         delay = backoff_next(&page->backoff, loop_random());
         loop_arm_in(page->retry, delay);
-        if (trouble_fail(&page->trouble, TROUBLE_LASTING, delay, listen_words(r)))
+        if (trouble_fail(&page->trouble, TROUBLE_LASTING, delay, web_listen_words(r)))
                 log_event(trouble_level(&page->trouble), EVENT_PAGE_FAILING,
                         LOG_FIELDS({ FIELD_ERROR, page->trouble.detail }),
                         "The page cannot be served on %s: %s. It is tried again; nothing else waits for it.",

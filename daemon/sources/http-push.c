@@ -10,17 +10,16 @@
 #include "config-place.h"
 #include "events.h"
 #include "lib/backoff.h"
-#include "lib/file.h"
 #include "lib/json.h"
 #include "lib/listen-address.h"
 #include "lib/sha256.h"
 #include "lib/text.h"
 #include "publish/shape.h"
 #include "publish/source.h"
+#include "web-listen.h"
 
 #define BODY_MAX_DEFAULT "1MiB"
 #define NESTING_MAX 90
-#define PEM_MAX (64 * 1024)
 #define KEY_MAX 255 /* of an Idempotency-Key */
 #define RETRY_AFTER_SEC "30"
 #define LISTEN_RETRY_MAX_USEC USEC_PER_MINUTE
@@ -284,74 +283,17 @@ static void push_hold(void *self, bool hold) {
 
 /* ---- listening ---- */
 
-static const char *listen_words(int error) {
-        switch (error) {
-        case -EADDRINUSE:
-                return "another program has that address";
-        case -EADDRNOTAVAIL:
-                return "this machine has no such address";
-        case -EEXIST:
-                return "another source has that path";
-        case -EACCES:
-                return "this user may not listen there: ports below 1024 need a socket of systemd";
-        case -ENOENT:
-                return "the service manager handed over no such socket, or a file is missing";
-        case -EKEYREJECTED:
-                return "the certificate and its key do not fit, or are not PEM";
-        case -ENOTSUP:
-                return "the library for it is not there: install libmicrohttpd12";
-        default:
-                return strerror(-error);
-        }
-}
-
-static int pem_read(const char *path, char **ret) {
-        _cleanup_close_ int fd = -1;
-        char *text;
-        size_t n;
-        int r;
-
-        if (!path)
-                return 0;
-        r = file_open(path, &fd);
-        if (r < 0)
-                return r;
-        text = calloc(1, PEM_MAX);
-        if (!text)
-                return -ENOMEM;
-        r = file_read(fd, text, PEM_MAX - 1, &n);
-        if (r < 0) {
-                free(text);
-                return r;
-        }
-        *ret = text;
-        return 0;
-}
-
 static int push_try(Push *push) {
-        _cleanup_free_ char *certificate = NULL, *key = NULL;
         const PushConfig *keys = push->keys;
-        int r;
 
-        r = pem_read(keys->certificate_file, &certificate);
-        if (r < 0)
-                return r;
-        r = pem_read(keys->key_file, &key);
-        if (r < 0)
-                return r;
-        r = listen_route(push->context.listen,
+        return web_listen(push->context.listen, &(WebListenFiles){ keys->certificate_file, keys->key_file },
                 &(ListenSpec){
                         .address = keys->address,
-                        .certificate = certificate,
-                        .key = key,
                         .hosts = (const char *const *) keys->hosts,
                         .path = keys->path,
                         .max_body = keys->max_body,
                 },
                 &(ListenHandler){ on_header, on_request, push }, &push->route);
-        if (key)
-                explicit_bzero(key, PEM_MAX);
-        return r;
 }
 
 /* An address that is taken may be free later: that of a source which a reload replaces is in a moment. */
@@ -365,7 +307,7 @@ static void push_listen(void *userdata) {
         if (r == 0)
                 return source_tell(push->context.source, &(SourcePoll){ .outcome = SOURCE_POLLED }, 0);
         delay = backoff_next(&push->backoff, loop_random());
-        text_print(words, sizeof(words), "cannot listen on %s: %s", push->keys->address, listen_words(r));
+        text_print(words, sizeof(words), "cannot listen on %s: %s", push->keys->address, web_listen_words(r));
         loop_arm_in(push->retry, delay);
         source_tell(push->context.source, &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .detail = words }, delay);
 }
