@@ -333,6 +333,7 @@ static int alert_open(
                 (void) alert_close(a);
                 return r;
         }
+        alert_sender_wake(a->sender); /* to what was sealed before, and has no answer */
         *ret_self = a;
         return 0;
 }

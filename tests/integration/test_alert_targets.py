@@ -143,6 +143,21 @@ def test_the_recipes_are_right(sensorqd, tmp_path):
     assert len(blocks) == 5
 
 
+@pytest.mark.parametrize("name", ["slack", "line"])
+def test_a_start_sends_what_has_no_answer(sensorqd, services, name):
+    """With no message after it: LINE knows a repeated one by its key, Slack does not."""
+    with contextlib.closing(make(sensorqd, services, [name])) as feed:
+        services.moods[name] = lambda: 500
+        feed.daemon.start()
+        say(feed, "Bedroom", 29)
+        feed.daemon.log.wait("ALERT_TARGET_DOWN")
+        feed.wait_empty()
+        feed.daemon.kill()
+        services.moods.clear()
+        feed.daemon.start()
+        wait_until(lambda: services.texts(name), "the firing")
+
+
 def test_nothing_is_lost_over_kills(sensorqd, services):
     """A device for each turn, so that every message says which firing it is about."""
     seed = random.randrange(2**32)

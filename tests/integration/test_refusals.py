@@ -42,10 +42,14 @@ def codes(level):
 
 
 def refuse(server, level, code, words):
-    """From now on; returns once that was answered to some inserts."""
+    """From now on."""
     server.script.clear()
     server.script.add({"match": INSERT, "times": -1, "action": refusal(level, code, words)})
-    since = time.monotonic()
+    return time.monotonic()
+
+
+def wait_refused(server, since, code):
+    """Until that was answered to some inserts."""
     wait_until(lambda: sum(event["command"] == "insert" for event in server.log.since(0, "reply") if event["mono"] > since) >= REFUSALS,
                f"{REFUSALS} refusals with {code}")
     if LONG:
@@ -68,8 +72,9 @@ def test_each_code_is_an_outage(make_feed, wire_mongo, level):
     feed = make_feed(wire_mongo, env=QUICK)
     feed.daemon.start()
     for turn, (code, words) in enumerate(codes(level)):
+        since = refuse(wire_mongo, level, code, words)
         ids = set(feed.publish(*numbered(turn * MESSAGES)))
-        refuse(wire_mongo, level, code, words)
+        wait_refused(wire_mongo, since, code)
         assert not feed.acknowledged() & ids and not feed.rejected(), code
         wire_mongo.script.clear()
         feed.wait_documents((turn + 1) * MESSAGES)
@@ -89,7 +94,7 @@ def test_no_code_wears_a_message_out(make_feed, wire_mongo, level):
     wire_mongo.script.add({"match": INSERT, "times": -1, "action": refusal(level, *codes(level)[0])})
     ids = feed.publish(*numbered(0), *numbered(MESSAGES))
     for code, words in codes(level):
-        refuse(wire_mongo, level, code, words)
+        wait_refused(wire_mongo, refuse(wire_mongo, level, code, words), code)
     assert not feed.acknowledged() & set(ids) and not feed.rejected()
     wire_mongo.script.clear()
     feed.wait_documents(1 + 2 * MESSAGES)
