@@ -485,8 +485,6 @@ int daemon_new(Config *config, DaemonMode mode, Daemon **ret) {
         if (r != 0)
                 return r;
 
-        if (mode == DAEMON_RUN)
-                page_use(d->page, config);
         loop_wake(d->settle);
         *ret = cleanup_steal(d);
         return 0;
@@ -521,7 +519,9 @@ int daemon_run(Daemon *d) {
 
         daemon_tell_started(d);
         daemon_tell_left(d);
-        daemon_report_or_tell(d); /* `sensorqd status` works as soon as `systemctl start` returns */
+        if (d->mode == DAEMON_RUN)
+                page_use(d->page, d->config);
+        daemon_report_or_tell(d); /* the page and `sensorqd status` work as soon as `systemctl start` returns */
         service_ready();
         if (d->mode == DAEMON_ONCE) {
                 if (d->config->page)

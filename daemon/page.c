@@ -347,7 +347,7 @@ void page_use(Page *page, Config *config) {
         page->subscription = config->page ? subscription_choose(config) : NULL;
         page_charts_use(page->charts, config, page->subscription);
         if (!same && config->page)
-                loop_arm_in(page->retry, 0);
+                on_listen(page); /* now: who waited for the daemon to be ready finds the page */
 }
 
 void page_stop(Page *page) {

@@ -303,7 +303,7 @@ static void push_listen(void *userdata) {
         usec_t delay;
         int r;
 
-        r = push_try(push);
+        r = push->route ? 0 : push_try(push);
         if (r == 0)
                 return source_tell(push->context.source, &(SourcePoll){ .outcome = SOURCE_POLLED }, 0);
         delay = backoff_next(&push->backoff, loop_random());
@@ -361,8 +361,10 @@ static int push_open(const SourceContext *context, void **ret_self) {
         r = loop_add_timer(context->loop, LOOP_EXACT, push_listen, push, &push->retry);
         if (r < 0)
                 return r;
-        if (!context->manual)
+        if (!context->manual) {
+                (void) push_try(push); /* who waited for the daemon to be ready is heard; the rest follows at once */
                 loop_arm_in(push->retry, 0);
+        }
         *ret_self = cleanup_steal(push);
         return 0;
 }

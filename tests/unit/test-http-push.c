@@ -23,9 +23,7 @@ static uint16_t start(SourceFixture *f, const char *more) {
         char lines[1000];
 
         (void) snprintf(lines, sizeof(lines), "      type: http_push\n      listen: 127.0.0.1:%u\n%s", port, more);
-        source_fixture_start(f, lines);
-        for (int i = 0; i < 5; i++)
-                source_fixture_turn(f);
+        source_fixture_start(f, lines); /* it listens at once: nobody has to wait for a turn of the loop */
         assert_false(source_fixture_status(f).failing);
         return port;
 }
