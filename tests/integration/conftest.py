@@ -1,4 +1,5 @@
 """Fixtures: servers, queues and daemons; everything started is stopped."""
+import contextlib
 import sys
 import uuid
 from pathlib import Path
@@ -8,11 +9,14 @@ import pytest
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
 
 import requests  # noqa: E402
+from every_source import STREAM, History, history_source  # noqa: E402
 from feed import Feed  # noqa: E402
 from harness import Sensorqd, wait_until  # noqa: E402
+from services import ports  # noqa: E402
 from services.emulator import Emulator  # noqa: E402
 from services.emulator import find as find_emulator  # noqa: E402
 from services.mongodb import MongoDB  # noqa: E402
+from services.mosquitto import Mosquitto  # noqa: E402
 from services.nature_remo import NatureRemo  # noqa: E402
 from services.pubsub import PubSub  # noqa: E402
 from services.tls import make as make_certificates  # noqa: E402
@@ -226,3 +230,31 @@ def wire_mongo():
     """A MongoDB server that answers by script."""
     with WireMongo() as server:
         yield server
+
+
+@pytest.fixture
+def broker(tmp_path):
+    with contextlib.closing(Mosquitto(tmp_path / "mosquitto").start()) as server:
+        yield server
+
+
+@pytest.fixture
+def house(make_stack, own_queue, shared_mongodb, remo, broker, tmp_path):
+    """A daemon with a source of each kind; its stack has `port` of the push and `history`."""
+    own_queue.create()
+    program = tmp_path / "stream"
+    program.write_text(STREAM)
+    program.chmod(0o755)
+    stack = make_stack(own_queue, shared_mongodb, remo)
+    stack.port = ports.free_port()
+    stack.daemon.config["publish"]["labels"] = {"site": "nakano"}
+    stack.daemon.config["publish"]["sources"] += [
+        {"name": "run", "type": "exec", "interval": "10s", "command": ["sh", "-c", "echo 21.5"]},
+        {"name": "stream", "type": "exec", "mode": "stream", "command": [str(program)]},
+        {"name": "broker", "type": "mqtt", "url": f"mqtt://127.0.0.1:{broker.port}", "topics": ["home/{id}/{field}"]},
+        {"name": "push", "type": "http_push", "listen": f"127.0.0.1:{stack.port}"}]
+    with History() as stack.history:
+        stack.daemon.config["publish"]["sources"].append(history_source(stack.history))
+        stack.daemon.write_config()
+        yield stack
+        stack.history.shutdown()

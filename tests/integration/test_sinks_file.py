@@ -1,5 +1,4 @@
 """Files as a sink, through the whole daemon (P3, P4, P6): the ledger over kills, what cannot be stored, the page's lines."""
-import gzip
 import json
 import random
 import re
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from harness import wait_until
+from outlets import archive_lines
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "sinks" / "file.md"
 
@@ -26,11 +26,7 @@ def archive(sensorqd, own_queue):
 
 
 def lines(daemon):
-    found = []
-    for path in sorted(daemon.archive.glob("[0-9]*.ndjson*")):
-        text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        found += [json.loads(line) for line in text.split(b"\n")[:-1]]
-    return found
+    return archive_lines(daemon.archive)
 
 
 def publish(daemon, numbers):

@@ -4,70 +4,14 @@ import contextlib
 import json
 import random
 import sqlite3
-import threading
 import time
-from collections import defaultdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from feed import Feed
 from harness import wait_until
-
+from outlets import Receiver
 
 TOKEN = "q8Zk3-hook-token"
-
-
-class Receiver:
-    """A server that takes arrays. `mood()` says what becomes of a request: a status, or None: it is carried out, and never answered."""
-
-    def __init__(self):
-        self.lock, self.documents, self.bodies = threading.Lock(), {}, defaultdict(set)
-        self.mood, self.requests, self.poison, self.proofs = lambda: 200, 0, "poison", set()
-        self.refused = 0
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.proofs.add(self.headers["Authorization"])
-                status = receiver.take(self.headers["Idempotency-Key"], body)
-                if status is None:
-                    self.close_connection = True
-                    return
-                self.send_response(status)
-                words = f"you said {self.headers['Authorization']}".encode()
-                self.send_header("Content-Length", str(len(words)))
-                self.end_headers()
-                self.wfile.write(words)
-
-            def log_message(self, *arguments):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/in"
-
-    def take(self, key, body):
-        documents = json.loads(body)
-        with self.lock:
-            self.requests += 1
-            status = self.mood()
-            if status in (None, 503):
-                self.bodies[key].add(body)  # to be repeated, to the byte
-            if status in (None, 200) and any(self.poison in document for document in documents):
-                self.refused += 1
-                return 422
-            if status in (None, 200):
-                for document in documents:
-                    self.documents[document["_id"]] = document
-            return status
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture
