@@ -66,7 +66,7 @@ class Root:
             if not self.tree.exists():
                 making = self.tree.with_suffix(".making")
                 shutil.rmtree(making, ignore_errors=True)
-                self._host("debootstrap", "--variant=minbase", f"--arch={self.own}", self.suite, making)
+                self._host("unshare", "--mount", "--propagation", "private", "debootstrap", "--variant=minbase", f"--arch={self.own}", self.suite, making)
                 self._fill(making)
                 making.rename(self.tree)
         return self

@@ -176,6 +176,11 @@ def step_system(log, long):
     pytest(log, "system", TESTS / "system", workers="1")
 
 
+def step_debian_13(log, long):
+    """The same on Debian 13."""
+    pytest(log, "debian-13", TESTS / "system", "-o", "timeout_func_only=true", workers="1", env={"SENSORQD_TEST_SUITE": "trixie"})
+
+
 def step_page(log, long):
     """The web page in a real Chromium; what it looked like is kept beside this log."""
     directory = setup(log, "faults", "-Dtests=false", target=DAEMON)
@@ -249,7 +254,7 @@ STEPS = [("checks", step_checks, False), ("gcc", step_gcc, False), ("clang", ste
          ("fuzz", step_fuzz, False), ("services", step_services, False), ("integration", step_integration, False),
          ("integration-sanitized", step_integration_sanitized, False), ("system", step_system, False), ("page", step_page, False),
          ("simulation", step_simulation, False), ("power", step_power, False), ("models", step_models, False), ("bench", step_bench, False),
-         ("arch", step_arch, True), ("threads", step_threads, True), ("dist", step_dist, True), ("soak", step_soak, True)]
+         ("arch", step_arch, True), ("debian-13", step_debian_13, True), ("threads", step_threads, True), ("dist", step_dist, True), ("soak", step_soak, True)]
 QUICK = [("checks", step_checks), ("gcc", step_gcc), ("main", step_main)]  # after each change
 
 

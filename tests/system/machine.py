@@ -18,11 +18,10 @@ REPO = Path(__file__).resolve().parents[2]
 sys.path.append(str(REPO / "tests" / "integration"))
 
 from harness import EVENTS, wait_until  # noqa: E402
-from package import CACHE, locked, run  # noqa: E402
+from package import CACHE, SUITE, locked, run  # noqa: E402
 
-SUITE = "bookworm"
-PACKAGES = ["systemd", "systemd-sysv", "dbus", "ca-certificates", "libcurl4", "libjson-c5", "libmongoc-1.0-0", "libsqlite3-0", "libssl3", "libsystemd0",
-            "libyaml-0-2", "zlib1g", "sqlite3"]
+LIBRARIES = {"bookworm": ["libcurl4", "libmongoc-1.0-0", "libssl3"], "trixie": ["libcurl4t64", "libmongoc-1.0-0t64", "libssl3t64"]}
+PACKAGES = ["systemd", "systemd-sysv", "dbus", "ca-certificates", "libjson-c5", "libsqlite3-0", "libsystemd0", "libyaml-0-2", "zlib1g", "sqlite3", *LIBRARIES[SUITE]]
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
 ALONE = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]  # mounts of its own; ends with the tests
 MOUNT = """set -eu
@@ -40,7 +39,7 @@ def base_tree():
         if not tree.exists():
             making = CACHE / "root.making"
             shutil.rmtree(making, ignore_errors=True)
-            run("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, making)
+            run("unshare", "--mount", "--propagation", "private", "debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, making)
             (making / "etc/machine-id").write_text("")  # each container draws its own; "uninitialized" would ask the questions of a first boot
             shutil.rmtree(making / "var/cache/apt", ignore_errors=True)
             making.rename(tree)

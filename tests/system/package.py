@@ -1,17 +1,26 @@
-"""The .deb: built once from a copy of the sources, kept until they change; and the same again with a higher version."""
+"""The .deb: built once from a copy of the sources, kept until they change; and the same again with a higher version.
+
+$SENSORQD_TEST_SUITE says for which Debian: bookworm, this machine's, or trixie, where a tree of its own builds it.
+"""
 import fcntl
 import hashlib
 import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
+SUITE = os.environ.get("SENSORQD_TEST_SUITE", "bookworm")
 CACHE = Path(os.environ.get("SENSORQD_TEST_BUILD", "/var/tmp/sensorqd-tests")) / "system"
 PARTS = ["lib", "daemon", "config", "systemd", "docs", "debian", "meson.build", "meson_options.txt", "tests/meson.build", "README.md", "README.ja.md", "CONTRIBUTING.md", "SECURITY.md", "NEWS.md", "LICENSE"]
 PARTS += [f"tests/{name}" for name in re.findall(r"^subdir\('(\w+)'\)", (REPO / "tests" / "meson.build").read_text(), re.M)]  # read without the tests, too
 KEPT = 3  # builds, newest first
+
+sys.path.append(str(REPO / "tests"))
+
+from roots import Root  # noqa: E402
 
 
 class locked:
@@ -43,7 +52,7 @@ def _files():
 
 
 def _digest():
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(SUITE.encode())
     for path in _files():
         digest.update(f"{path.relative_to(REPO)} {path.stat().st_mode & 0o111}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
@@ -55,8 +64,11 @@ def _build(directory):
         target = source / path.relative_to(REPO)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target)
-    options = f"noautodbgsym parallel={os.cpu_count()}"
-    run(source / "debian" / "build", directory, env={**os.environ, "DEB_BUILD_OPTIONS": options})
+    options = {"DEB_BUILD_OPTIONS": f"noautodbgsym parallel={os.cpu_count()}"}
+    if SUITE == "bookworm":
+        run(source / "debian" / "build", directory, env={**os.environ, **options})
+    else:
+        Root(SUITE, "amd64").make().run("/source/debian/build /target", (source, "/source"), (directory, "/target"), environment=options)
     shutil.rmtree(source)
 
 

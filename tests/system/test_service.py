@@ -206,6 +206,24 @@ def test_what_only_a_person_can_mend_is_not_retried(machine, house, what):
     house.wait_count(5)
 
 
+def test_pauses_between_restarts_grow(machine):
+    """P4: tried for ever; rarer and rarer where systemd can (254 and later), in steps up to five minutes."""
+    version = int(machine.systemctl("--version").stdout.split()[1])
+    machine.drop_in("[Service]\nExecStart=\nExecStart=/bin/false\n")
+    machine.systemctl("start", "sensorqd", check=False)
+    if version < 254:
+        assert machine.show("RestartUSec", "StartLimitIntervalUSec") == {"RestartUSec": "15s", "StartLimitIntervalUSec": "0"}
+        return
+    wait_until(lambda: machine.show("NRestarts") == "3", "three restarts", 60)
+    entries = machine.journal(None, CODE_FUNC="service_enter_restart")
+    assert len(entries) == 3, entries
+    moments = [int(entry["__MONOTONIC_TIMESTAMP"]) / 1e6 for entry in entries]
+    assert machine.show("RestartUSec", "RestartSteps", "RestartMaxDelayUSec", "StartLimitIntervalUSec") == {
+        "RestartUSec": "5s", "RestartSteps": "6", "RestartMaxDelayUSec": "5min", "StartLimitIntervalUSec": "0"}
+    pauses = [later - earlier for earlier, later in zip(moments, moments[1:])]
+    assert 9 < pauses[0] < 12 < 18 < pauses[1] < 23, pauses
+
+
 def test_three_instances_share_a_subscription(machine, house):
     """P4: each stores a part, none stores what another one has."""
     house.move_in(machine)
