@@ -7,8 +7,10 @@ PAGE = (REPO / "docs" / "ARCHITECTURE.md").read_text()
 
 
 def rows(title):
+    """(files, what they do) of each item of a section's list."""
     section = PAGE[PAGE.index(f"## {title}"):].split("\n## ")[0]
-    return [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    items = re.findall(r"^- (`.*?)(?=^\S|^$)", section, re.M | re.S)
+    return [" ".join(item.split()).split(": ", 1) for item in items]
 
 
 def test_rooms_are_there():

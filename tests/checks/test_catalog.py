@@ -2,6 +2,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,12 @@ def test_systemd_takes_the_catalogs(tmp_path):
 @pytest.mark.parametrize("name", EVENTS)
 def test_every_event_is_logged_somewhere(name):
     assert any(re.search(rf"\bEVENT_{name}\b", text) for text in SOURCES)
+
+
+def test_pages_have_the_same_text():
+    """docs/MESSAGES.md and docs/ja/MESSAGES.md."""
+    made = subprocess.run([sys.executable, REPO / "docs" / "messages.py", "--check"], capture_output=True, text=True)
+    assert (made.returncode, made.stdout) == (0, "")
 
 
 def test_manual_lists_ids_and_fields():

@@ -12,13 +12,7 @@ sys.path.append(str(REPO / "tests" / "integration"))
 from harness import wait_until  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
-PAGE = (REPO / "docs" / "OPERATIONS.md").read_text()
-
-
-def test_every_event_has_its_line():
-    events = re.findall(r'^#define EVENT_(\w+) "([0-9a-f]{32})"', (REPO / "daemon" / "events.h").read_text(), re.M)
-    lines = re.findall(r"^\| (\w+) \| ([0-9a-f]{32}) \| \S.* \|$", PAGE, re.M)
-    assert sorted(lines) == sorted(events)
+PAGE = re.sub(r" \\\n +", " ", (REPO / "docs" / "OPERATIONS.md").read_text())  # commands as one line
 
 
 def test_every_verb_exists():

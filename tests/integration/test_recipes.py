@@ -16,7 +16,7 @@ if mosquitto.obstacle():
     pytest.skip(mosquitto.obstacle(), allow_module_level=True)
 
 PAGE = (REPO / "docs" / "RECIPES.md").read_text()
-BLOCKS = [block for block in re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.M | re.S) if "- name:" in block]  # the others are of `subscribe`
+BLOCKS = [block for block in re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.M | re.S) if block.startswith("    - name:")]  # the others are of `subscribe`
 NAMES = [re.search(r"- name: (\S+)", block)[1] for block in BLOCKS]
 
 # What the remotes answer, by the beginning of the path.

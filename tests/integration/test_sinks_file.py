@@ -114,7 +114,7 @@ def test_pandas_reads_it(written):
 
 def test_jq_reads_it(written):
     archive = written
-    command = re.search(r"^zcat .*jq .*$", PAGE.read_text(), re.M)[0]
+    command = re.search(r"^zcat .*\|\n +jq .*$", PAGE.read_text(), re.M)[0]
     done = subprocess.run(["sh", "-c", command], cwd=archive.state, capture_output=True, text=True, check=False)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert [document["te"] for document in found] == [22.7, 22.8, 22.9], done.stderr

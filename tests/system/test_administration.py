@@ -10,7 +10,7 @@ from house import House
 from services.connect_proxy import ConnectProxy
 from services.mongodb import MongoDB
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "OPERATIONS.md").read_text()
+PAGE = re.sub(r" \\\n +", " ", (Path(__file__).resolve().parents[2] / "docs" / "OPERATIONS.md").read_text())  # commands as one line
 
 
 def block(mark):

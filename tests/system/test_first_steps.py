@@ -7,7 +7,7 @@ from pathlib import Path
 from harness import wait_until
 from house import CA_FILE
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "FIRST-STEPS.md").read_text()
+PAGE = re.sub(r" \\\n +", " ", (Path(__file__).resolve().parents[2] / "docs" / "FIRST-STEPS.md").read_text())  # commands as one line
 
 
 def block(mark):
@@ -35,7 +35,7 @@ def test_from_the_package_to_the_first_reading(machine, house):
 
 def test_the_user_of_the_page_is_enough(machine, house):
     """What MongoDB's administrator is told to make can log in, set up and store."""
-    user = re.search(r'createUser\(\{ user: "(\w+)", pwd: passwordPrompt\(\), roles: \[\{ role: "(\w+)", db: "(\w+)" \}\] \}\)', block("user"))
+    user = re.search(r'createUser\(\s*\{ user: "(\w+)", pwd: passwordPrompt\(\), roles: \[\{ role: "(\w+)", db: "(\w+)" \}\] \}\)', block("user"))
     with contextlib.closing(house.mongodb.client()) as client:
         client.admin.command("createUser", "page", pwd="of the page", roles=[{"role": user[2], "db": house.database}])
     machine.write(CA_FILE, Path(house.certificates.ca).read_text())

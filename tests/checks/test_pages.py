@@ -1,0 +1,27 @@
+"""The pages as a terminal and an editor show them: lines of at most 100 columns."""
+import re
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+WIDEST = 100
+ANYWHERE = {  # what a program prints, or what only machines read
+    "configuration.md": r"/etc/sensorqd/sensorqd\.yaml:9:17: ",
+    "FIRST-STEPS.md": r"  (Address|接続先).* \[mongodb://",
+    "RECIPES.md": r"<!-- ",
+}
+PAGES = sorted([*REPO.glob("*.md"), *REPO.glob("docs/**/*.md"), REPO / "config" / "sensorqd.yaml"])
+
+
+def columns(text):
+    """Japanese takes two for a character."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPO)))
+def test_lines_fit(page):
+    wide = [f"{page.name}:{number}: {columns(line)} columns: {line}" for number, line in enumerate(page.read_text().splitlines(), 1)
+            if columns(line) > WIDEST and not re.match(ANYWHERE.get(page.name, "$."), line)]
+    assert not wide, "break the line, or make a list of the table:\n" + "\n".join(wide)
