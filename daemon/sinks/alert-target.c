@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
 /* The services:
  *
  *   Slack    https://api.slack.com/messaging/webhooks: 1 message a second; `& < >` are its markup.
- *   Discord  https://discord.com/developers/docs/resources/webhook, its /slack address: 2000 characters, 30 messages a
- *            minute; @everyone in a text calls everybody.
+ *   Discord  https://discord.com/developers/docs/resources/webhook: 2000 characters, 30 messages a minute; markdown, in
+ *            which a backslash takes the meaning from what follows. Its /slack address renders the same markdown, but
+ *            nothing says what it makes of a backslash, so it is asked as Discord itself wants it.
  *   ntfy     https://docs.ntfy.sh/publish/, as JSON: 4096 bytes, a message every 5 s beyond a burst of 60.
  *   LINE     https://developers.line.biz/en/reference/messaging-api/, push: 5000 characters, counted as UTF-16;
  *            X-Line-Retry-Key, under which 409 means that the message was taken before. */
+/* clang-format on */
 #include "sinks/alert-target.h"
 
 #include <ctype.h>
@@ -16,9 +19,8 @@
 
 #include "lib/text.h"
 
-#define DISCORD_PATH "/slack"
-#define DISCORD_MAX 2000
-#define DISCORD_PACE_USEC (2 * USEC_PER_SEC)
+#define DISCORD_SLACK "/slack" /* the end of the address that takes what Slack does */
+#define DISCORD_MARKUP "\\*_~|`#>[]<"
 #define ELLIPSIS "\xe2\x80\xa6"
 #define NO_CALL "\xe2\x80\x8b" /* U+200B behind an @ or between ] and (: nobody is called, nothing becomes a link */
 
@@ -28,15 +30,47 @@ typedef struct Service {
         usec_t pace;
         size_t max; /* of a message */
         bool bytes; /* counted in bytes, else in units of UTF-16 */
-        bool markup;
+        /* What stands for the character there, so that it is only itself; NULL: itself. */
+        const char *(*markup)(const char *at);
+        bool links;         /* an address in a text is one piece, in which nothing is markup */
         const char *remedy; /* of a refusal */
 } Service;
+
+static const char *slack_markup(const char *at) {
+        switch (*at) {
+        case '&':
+                return "&amp;";
+        case '<':
+                return "&lt;";
+        case '>':
+                return "&gt;";
+        case '@':
+                return "@" NO_CALL;
+        case ']':
+                return at[1] == '(' ? "]" NO_CALL : NULL;
+        default:
+                return NULL;
+        }
+}
+
+/* A backslash and the character, for each of DISCORD_MARKUP. */
+static const char discord_escapes[][3] = { "\\\\", "\\*", "\\_", "\\~", "\\|", "\\`", "\\#", "\\>", "\\[", "\\]",
+        "\\<" };
+_Static_assert(ELEMENTSOF(discord_escapes) == sizeof(DISCORD_MARKUP) - 1, "one for each");
+
+static const char *discord_markup(const char *at) {
+        const char *found = *at ? strchr(DISCORD_MARKUP, *at) : NULL;
+
+        if (*at == '@')
+                return "@" NO_CALL;
+        return found ? discord_escapes[found - DISCORD_MARKUP] : NULL;
+}
 
 static const Service services[ALERT_SERVICES] = {
         [ALERT_SLACK] = { .what = "Slack",
                 .pace = USEC_PER_SEC,
                 .max = 3000,
-                .markup = true,
+                .markup = slack_markup,
                 .remedy = "make a new webhook where its channel is, and put the new URL into url_file" },
         [ALERT_NTFY] = { .what = "ntfy",
                 .server = "https://ntfy.sh",
@@ -56,8 +90,27 @@ static const Service services[ALERT_SERVICES] = {
                 .remedy = "see what the server says, and whether url, auth and body are what it wants" },
 };
 
+static const Service discord = { .what = "Discord",
+        .pace = 2 * USEC_PER_SEC,
+        .max = 2000,
+        .markup = discord_markup,
+        .links = true,
+        .remedy = "make a new webhook where its channel is, and put the new URL into url_file" };
+
+/* https://discord.com/api/webhooks/NUMBER/TOKEN, or /api/v10/webhooks/... */
+static bool is_discord(const AlertTarget *target) {
+        const char *url = target->at.url_file.text, *api = url ? strstr(url, "/api/") : NULL;
+
+        if (target->type != ALERT_SLACK || !api)
+                return false;
+        api += strlen("/api");
+        if (api[1] == 'v')
+                api += 2 + strspn(api + 2, "0123456789");
+        return strncmp(api, "/webhooks/", strlen("/webhooks/")) == 0;
+}
+
 static const Service *service_of(const AlertTarget *target) {
-        return &services[target->type];
+        return is_discord(target) ? &discord : &services[target->type];
 }
 
 const char *alert_target_service(const AlertTarget *target) {
@@ -72,14 +125,8 @@ WebPlace alert_target_at(const AlertTarget *target) {
         return at;
 }
 
-static bool is_discord(const AlertTarget *target) {
-        const char *url = target->at.url_file.text, *slash = url ? strrchr(url, '/') : NULL;
-
-        return target->type == ALERT_SLACK && slash && strcmp(slash, DISCORD_PATH) == 0;
-}
-
 usec_t alert_target_pace(const AlertTarget *target) {
-        return is_discord(target) ? DISCORD_PACE_USEC : service_of(target)->pace;
+        return service_of(target)->pace;
 }
 
 bool alert_target_is_keyed(const AlertTarget *target) {
@@ -87,15 +134,15 @@ bool alert_target_is_keyed(const AlertTarget *target) {
 }
 
 static size_t room_of(const AlertTarget *target) {
-        return is_discord(target) ? DISCORD_MAX : service_of(target)->max;
+        return service_of(target)->max;
 }
 
 /* ---- escaping and cutting ---- */
 
-/* A character as the service wants it, and how much of its room that takes. */
+/* A character, or a link, as the service wants it, and how much of its room that takes. */
 typedef struct Piece {
         Slice text;
-        size_t size; /* of the character that it came from */
+        size_t size; /* of what it came from */
         size_t room;
 } Piece;
 
@@ -112,27 +159,22 @@ static size_t count_units(Slice text) {
         return n;
 }
 
-static const char *markup_of(const char *at) {
-        switch (*at) {
-        case '&':
-                return "&amp;";
-        case '<':
-                return "&lt;";
-        case '>':
-                return "&gt;";
-        case '@':
-                return "@" NO_CALL;
-        case ']':
-                return at[1] == '(' ? "]" NO_CALL : NULL;
-        default:
-                return NULL;
-        }
+/* Of an address, how far it goes; 0: there is none. */
+static size_t link_size(const char *at) {
+        static const char *const schemes[] = { "https://", "http://" };
+
+        for (size_t i = 0; i < ELEMENTSOF(schemes); i++)
+                if (strncmp(at, schemes[i], strlen(schemes[i])) == 0)
+                        return strcspn(at, " \t\n<");
+        return 0;
 }
 
 static Piece piece_at(const Service *service, const char *at) {
-        Piece piece = { .size = character_size((unsigned char) *at) };
-        const char *markup = service->markup ? markup_of(at) : NULL;
+        Piece piece = { .size = service->links ? link_size(at) : 0 };
+        const char *markup = piece.size == 0 && service->markup ? service->markup(at) : NULL;
 
+        if (piece.size == 0)
+                piece.size = character_size((unsigned char) *at);
         piece.text = markup ? (Slice){ markup, strlen(markup) } : (Slice){ at, piece.size };
         piece.room = service->bytes ? piece.text.size : count_units(piece.text);
         return piece;
@@ -222,6 +264,17 @@ static int write_slack(const AlertTarget *target, Slice lines, Bytes *body) {
         return r < 0 ? r : bytes_append_text(body, ",\"mrkdwn\":false,\"unfurl_links\":false,\"unfurl_media\":false}");
 }
 
+static int write_discord(const AlertTarget *target, Slice lines, Bytes *body) {
+        int r;
+
+        r = bytes_append_text(body, "{");
+        if (r >= 0)
+                r = append_message(target, "content", lines, body);
+        return r < 0 ? r
+                     : bytes_append_text(
+                               body, ",\"allowed_mentions\":{\"parse\":[]},\"flags\":4}"); /* no preview of links */
+}
+
 static int write_line(const AlertTarget *target, Slice lines, Bytes *body) {
         int r;
 
@@ -274,6 +327,8 @@ static int write_body(const AlertTarget *target, const AlertMessage *message, By
         if (r < 0)
                 return r;
         lines = (Slice){ text.data ?: "", text.size };
+        if (is_discord(target))
+                return write_discord(target, lines, body);
         if (target->type == ALERT_SLACK)
                 return write_slack(target, lines, body);
         if (target->type == ALERT_LINE)
@@ -287,11 +342,17 @@ void alert_target_request_done(AlertRequest *request) {
         bytes_done(&request->key);
 }
 
+static bool has_end(const char *text, size_t size, const char *end) {
+        return size >= strlen(end) && memcmp(text + size - strlen(end), end, strlen(end)) == 0;
+}
+
 static int write_url(const AlertTarget *target, Bytes *to) {
         const WebPlace at = alert_target_at(target);
         const char *url = web_place_url(&at), *path = service_of(target)->path ?: "";
-        size_t size = strlen(url);
+        size_t size = strlen(url), bare = strcspn(url, "?");
 
+        if (is_discord(target) && has_end(url, bare, DISCORD_SLACK))
+                return bytes_append_format(to, "%.*s%s", (int) (bare - strlen(DISCORD_SLACK)), url, url + bare);
         if (*path && url[size - 1] == '/')
                 size--;
         return bytes_append_format(to, "%.*s%s", (int) size, url, path);

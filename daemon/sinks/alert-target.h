@@ -9,7 +9,7 @@
 #include "web-place.h"
 
 typedef enum AlertService {
-        ALERT_SLACK, /* an incoming webhook, and what takes the same: Mattermost, Discord's /slack address */
+        ALERT_SLACK, /* an incoming webhook of Slack, of what takes the same (Mattermost), of Discord */
         ALERT_NTFY,
         ALERT_LINE, /* Messaging API */
         ALERT_WEBHOOK,

@@ -1,5 +1,6 @@
 """Slack, Discord, ntfy, LINE and a plain webhook on one HTTP server, as strict as the real ones about what they take."""
 import json
+import re
 import threading
 import time
 
@@ -20,6 +21,11 @@ class Message:
 
     def __repr__(self):
         return f"<{self.service}: {self.text!r}>"
+
+
+def as_read(content):
+    """What Discord shows of markdown: a backslash goes, and what it does not stand before is marked, when it would become bold, a list or a link."""
+    return re.sub(r"\\([^0-9A-Za-z\s])|([*_~|`\[\]<>]|^#)", lambda match: match[1] or f"MARKDOWN {match[2]}", content, flags=re.M)
 
 
 class AlertTargets:
@@ -51,7 +57,7 @@ class AlertTargets:
         if request.method == "GET":
             right = request.headers.get("authorization") == f"Bearer {LINE_TOKEN}"
             return Response.json({"userId": "U0"} if right else {"message": "Authentication failed"}, 200 if right else 401)
-        service = {SLACK: "slack", DISCORD: "discord", LINE: "line", HOOK: "hook", "/": "ntfy"}.get(request.path)
+        service = {SLACK: "slack", DISCORD.removesuffix("/slack"): "discord", LINE: "line", HOOK: "hook", "/": "ntfy"}.get(request.path)
         if service is None:
             return Response(404, "no_service", content_type="text/plain")
         with self.lock:
@@ -67,16 +73,22 @@ class AlertTargets:
         with self.lock:
             self.accepted.append(Message(*message))
 
-    def _slack(self, request, body, service="slack", room=40000):
+    def _slack(self, request, body):
         if not isinstance(body.get("text"), str) or not body["text"]:
             return Response(400, "invalid_payload", content_type="text/plain")
-        if len(body["text"]) > room:
+        if len(body["text"]) > 40000:
             return Response(400, "msg_too_long", content_type="text/plain")
-        self._accept(service, body["text"].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"), None, body)
+        self._accept("slack", body["text"].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"), None, body)
         return Response(200, "ok", content_type="text/plain")
 
     def _discord(self, request, body):
-        return self._slack(request, body, "discord", 2000)
+        content = body.get("content")
+        if not isinstance(content, str) or not content:
+            return Response.json({"message": "Cannot send an empty message", "code": 50006}, 400)
+        if len(content) > 2000:
+            return Response.json({"content": ["Must be 2000 or fewer in length."]}, 400)
+        self._accept("discord", as_read(content), None, body)
+        return Response(204)
 
     def _ntfy(self, request, body):
         if not body.get("topic") or len(body.get("message", "").encode()) > 4096:

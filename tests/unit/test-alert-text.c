@@ -42,16 +42,15 @@ static AlertNotice with_text(const char *text) {
 }
 
 static void test_words(void **state) {
-        AlertNotice notice =
-                with_text("{name}|{rule}|{source}|{id}|{site}|{field}|{value}|{limit}|{since}|{duration}");
+        AlertNotice notice = with_text("{name}|{rule}|{source}|{id}|{site}|{field}|{value}|{limit}|{since}|{duration}");
 
         assert_text(&notice, ALERT_ENGLISH,
                 "Bedroom|hot|home|d-1|nakano|/newest_events/te/val|29.1|28|2026-11-28 08:34|2 h 5 min");
         assert_text(&notice, ALERT_JAPANESE,
                 "Bedroom|hot|home|d-1|nakano|/newest_events/te/val|29.1|28|2026-11-28 08:34|2時間5分");
         notice.name = notice.site = NULL;
-        assert_text(&notice, ALERT_ENGLISH,
-                "d-1|hot|home|d-1|-|/newest_events/te/val|29.1|28|2026-11-28 08:34|2 h 5 min");
+        assert_text(
+                &notice, ALERT_ENGLISH, "d-1|hot|home|d-1|-|/newest_events/te/val|29.1|28|2026-11-28 08:34|2 h 5 min");
 }
 
 static void test_other_braces_stand_for_themselves(void **state) {
@@ -100,14 +99,18 @@ static void test_silence(void **state) {
         notice.limit = NULL;
         notice.at = SINCE;
         assert_text(&notice, ALERT_ENGLISH, "hot: Bedroom has sent nothing since 2026-11-28 08:04 (30 min)");
-        assert_text(&notice, ALERT_JAPANESE,
-                "hot: Bedroom から 2026-11-28 08:04 以降データが届いていません（30分）");
+        assert_text(&notice, ALERT_JAPANESE, "hot: Bedroom から 2026-11-28 08:04 以降データが届いていません（30分）");
         notice.kind = ALERT_RESOLVED;
         notice.until = SINCE + 30 * USEC_PER_MINUTE;
         assert_text(&notice, ALERT_ENGLISH, "hot: over, Bedroom sends again after 1 h");
         notice.text = "{limit}";
         assert_text(&notice, ALERT_ENGLISH, "30 min");
-        notice = (AlertNotice){ .kind = ALERT_FIRING, .test = ALERT_STALE, .rule = "gone", .span = 30 * USEC_PER_MINUTE, .since = SINCE, .at = SINCE };
+        notice = (AlertNotice){ .kind = ALERT_FIRING,
+                .test = ALERT_STALE,
+                .rule = "gone",
+                .span = 30 * USEC_PER_MINUTE,
+                .since = SINCE,
+                .at = SINCE };
         assert_text(&notice, ALERT_ENGLISH, "gone: any device has sent nothing since 2026-11-28 08:04 (30 min)");
 }
 
@@ -164,14 +167,16 @@ static void test_the_default_body(void **state) {
         assert_int_equal(alert_text_write_body(NULL, &hot, ALERT_ENGLISH, &body), 0);
         assert_int_equal(json_parse(body.data, body.size, &json), 0);
         assert_string_equal(json_get_string(json, "state"), "firing");
-        assert_string_equal(json_get_string(json, "message"), "hot: Bedroom is at 29.1, above 28, since 2026-11-28 08:34");
+        assert_string_equal(
+                json_get_string(json, "message"), "hot: Bedroom is at 29.1, above 28, since 2026-11-28 08:34");
         assert_contains(body.data, "\"value\":29.1,\"limit\":28,");
 }
 
 /* ---- services ---- */
 
 static char token[] = "t0ken", recipient[] = "U4af4980629", topic[] = "house";
-static char slack_url[] = "https://hooks.slack.com/services/T0/B0/x", discord_url[] = "https://discord.com/api/webhooks/1/x/slack";
+static char slack_url[] = "https://hooks.slack.com/services/T0/B0/x",
+            discord_url[] = "https://discord.com/api/webhooks/1/x/slack";
 
 static const AlertTarget slack = { .type = ALERT_SLACK, .at.url_file = { token, slack_url } },
                          discord = { .type = ALERT_SLACK, .at.url_file = { token, discord_url } },
@@ -200,12 +205,16 @@ static void test_requests(void **state) {
         assert_request(&slack, &notice, slack_url, "",
                 "{\"text\":\"Bedroom 29.1\",\"mrkdwn\":false,\"unfurl_links\":false,\"unfurl_media\":false}");
         assert_request(&ntfy, &notice, "https://ntfy.sh", "",
-                "{\"topic\":\"house\",\"title\":\"Alert\",\"message\":\"Bedroom 29.1\",\"priority\":4,\"tags\":[\"warning\"]}");
+                "{\"topic\":\"house\",\"title\":\"Alert\",\"message\":\"Bedroom "
+                "29.1\",\"priority\":4,\"tags\":[\"warning\"]}");
         assert_request(&line, &notice, "https://api.line.me/v2/bot/message/push", "X-Line-Retry-Key: " KEY,
                 "{\"to\":\"U4af4980629\",\"messages\":[{\"type\":\"text\",\"text\":\"Bedroom 29.1\"}]}");
+        assert_request(&discord, &notice, "https://discord.com/api/webhooks/1/x", "",
+                "{\"content\":\"Bedroom 29.1\",\"allowed_mentions\":{\"parse\":[]},\"flags\":4}");
         notice.kind = ALERT_RESOLVED;
         assert_request(&ntfy, &notice, "https://ntfy.sh", "",
-                "{\"topic\":\"house\",\"title\":\"Over\",\"message\":\"Bedroom 29.1\",\"priority\":3,\"tags\":[\"white_check_mark\"]}");
+                "{\"topic\":\"house\",\"title\":\"Over\",\"message\":\"Bedroom "
+                "29.1\",\"priority\":3,\"tags\":[\"white_check_mark\"]}");
 }
 
 /* A device that is called so calls nobody. */
@@ -232,6 +241,58 @@ static void test_no_markup_comes_from_a_device(void **state) {
         }
 }
 
+/* Discord's own address, or that which takes what Slack does, both are asked as Discord wants it; and nobody else is.
+ */
+static void test_addresses_of_discord(void **state) {
+        static const struct {
+                const char *url, *asked, *service;
+        } table[] = {
+                { "https://discord.com/api/webhooks/1/x", "https://discord.com/api/webhooks/1/x", "Discord" },
+                { "https://discord.com/api/v10/webhooks/1/x/slack?thread_id=7",
+                        "https://discord.com/api/v10/webhooks/1/x?thread_id=7", "Discord" },
+                { "https://chat.example/hooks/x/slack", "https://chat.example/hooks/x/slack", "Slack" },
+                { "https://chat.example/api/v/hooks", "https://chat.example/api/v/hooks", "Slack" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const AlertTarget target = { .type = ALERT_SLACK, .at.url_file = { token, (char *) table[i].url } };
+                AlertNotice notice = with_text("{name}");
+                AlertRequest request = {};
+
+                assert_string_equal(alert_target_service(&target), table[i].service);
+                write_request(&target, &notice, 1, &request);
+                assert_string_equal(request.url.data, table[i].asked);
+                alert_target_request_done(&request);
+        }
+}
+
+static void test_no_markdown_comes_from_a_device(void **state) {
+        static const struct {
+                const char *name, *content;
+        } table[] = {
+                { "**living_room**", "\\\\*\\\\*living\\\\_room\\\\*\\\\*" },
+                { "~~a~~ ||b|| `c`", "\\\\~\\\\~a\\\\~\\\\~ \\\\|\\\\|b\\\\|\\\\| \\\\`c\\\\`" },
+                { "# a", "\\\\# a" },
+                { "> a", "\\\\> a" },
+                { "a\\*b", "a\\\\\\\\\\\\*b" },
+                { "[here](https://x/a_b)", "\\\\[here\\\\](https://x/a_b)" },
+                { "<@1> & @everyone", "\\\\<@\u200b1\\\\> & @\u200beveryone" },
+                { "https://x/a_b c_d", "https://x/a_b c\\\\_d" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                AlertNotice notice = with_text("{name}");
+                AlertRequest request = {};
+                char expected[200];
+
+                notice.name = table[i].name;
+                write_request(&discord, &notice, 1, &request);
+                (void) snprintf(expected, sizeof(expected), "{\"content\":\"%s\",\"allowed", table[i].content);
+                assert_contains(request.body.data, expected);
+                alert_target_request_done(&request);
+        }
+}
+
 /* The text of a message in its body, unescaped. */
 static size_t text_size(const AlertTarget *target, const char *text, bool *ret_utf8) {
         AlertNotice notice = with_text(text);
@@ -242,9 +303,10 @@ static size_t text_size(const AlertTarget *target, const char *text, bool *ret_u
 
         write_request(target, &notice, 1, &request);
         assert_int_equal(json_parse(request.body.data, request.body.size, &json), 0);
-        cut = target->type == ALERT_NTFY ? json_get_string(json, "message")
-                : target->type == ALERT_LINE ? json_get_string(json_at(json_get(json, "messages"), 0), "text")
-                                             : json_get_string(json, "text");
+        cut = target->type == ALERT_NTFY   ? json_get_string(json, "message")
+              : target->type == ALERT_LINE ? json_get_string(json_at(json_get(json, "messages"), 0), "text")
+              : target == &discord         ? json_get_string(json, "content")
+                                           : json_get_string(json, "text");
         size = strlen(cut);
         *ret_utf8 = bytes_is_utf8(cut, size) && strcmp(cut + size - 3, "…") == 0;
         alert_target_request_done(&request);
@@ -267,10 +329,9 @@ static void test_long_texts_are_cut_between_characters(void **state) {
                 const char *what;
                 size_t n, size;
         } table[] = {
-                { &slack, "&", 4000, (2999 / 5) * 5 + 3 },
-                { &discord, "室", 4000, 1999 * 3 + 3 },
-                { &ntfy, "室", 4000, (4093 / 3) * 3 + 3 },
-                { &line, "室", 6000, 4999 * 3 + 3 },
+                { &slack, "&", 4000, (2999 / 5) * 5 + 3 }, { &discord, "室", 4000, 1999 * 3 + 3 },
+                { &discord, "_", 4000, 1998 + 3 }, /* two characters each, and never half of them */
+                { &ntfy, "室", 4000, (4093 / 3) * 3 + 3 }, { &line, "室", 6000, 4999 * 3 + 3 },
                 { &line, "🌡", 3000, 2499 * 4 + 3 }, /* two units of UTF-16 each */
         };
 
@@ -318,6 +379,8 @@ int main(void) {
                 cmocka_unit_test(test_the_default_body),
                 cmocka_unit_test(test_requests),
                 cmocka_unit_test(test_no_markup_comes_from_a_device),
+                cmocka_unit_test(test_addresses_of_discord),
+                cmocka_unit_test(test_no_markdown_comes_from_a_device),
                 cmocka_unit_test(test_long_texts_are_cut_between_characters),
                 cmocka_unit_test(test_several_in_one_message),
         };
