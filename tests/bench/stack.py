@@ -1,4 +1,5 @@
 """The processes of a benchmark: the daemon, the replay servers, Google's emulator with SecantusDB, other programs to compare with."""
+import base64
 import contextlib
 import json
 import os
@@ -171,7 +172,7 @@ class Daemon:
         if publish:
             config["publish"] = publish
         if subscribe:
-            config["subscribe"] = [subscribe]
+            config["subscribe"] = subscribe if isinstance(subscribe, list) else [subscribe]
         if page:
             config["page"] = page
         (self.directory / "sensorqd.yaml").write_text(json.dumps(config, indent=1))
@@ -234,6 +235,10 @@ def subscribe_section(mongo_port, collection="readings", tls=None, **more):
     options = f"?directConnection=true&tls=true&tlsCAFile={tls.ca}" if tls else ""
     return {"subscription": more.pop("subscription", SUBSCRIPTION),
             "mongodb": {"uri": f"mongodb://127.0.0.1:{mongo_port}/{options}", "database": "bench", "collection": collection}, **more}
+
+
+def base64_text(text):
+    return base64.b64encode(text.encode()).decode()
 
 
 def publish_section(api_port, interval="24h"):
