@@ -190,7 +190,7 @@ static const ConfigRow top_rows[] = {
 };
 /* clang-format on */
 
-const ConfigSection config_section = { .rows = top_rows, .size = sizeof(Config) };
+const ConfigSection config_section = { .rows = top_rows, .size = sizeof(Config), .rule = config_listen_rule };
 
 /* ---- values ---- */
 

@@ -96,6 +96,8 @@ extern const ConfigSection config_section;
 extern const ConfigSection config_backoff_section;
 /* Section PageConfig. */
 extern const ConfigSection config_page_section;
+/* ConfigSection.rule of the whole file: parts that listen on one address agree about it. */
+int config_listen_rule(const ConfigPlace *place, void *self, void *around);
 
 /* Stages point into the Config that they were made from, so each holds a reference through daemon.c. */
 Config *config_ref(Config *config);

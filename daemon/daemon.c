@@ -28,6 +28,7 @@
 #include "stages.h"
 #include "stalls.h"
 #include "types.h"
+#include "web-listen.h"
 
 /* P8: for the write and the requests in progress; TimeoutStopSec= is 30 s */
 #define STOP_PATIENCE_USEC (15 * USEC_PER_SEC)
@@ -229,6 +230,7 @@ static void daemon_reload(Daemon *d) {
         stages_take_over(stages, d->stages);
         d->stages = stages;
         page_use(d->page, config);
+        web_listen_renew(d->host.listen);
         config_unref(d->config);
         d->config = config;
         if (d->host.outbox)

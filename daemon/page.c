@@ -247,8 +247,10 @@ static void on_header(void *userdata, ListenRequest *request) {
 static int page_try(Page *page) {
         const PageConfig *keys = page->config->page;
 
-        return web_listen(page->host.listen, &(WebListenFiles){ keys->certificate_file, keys->key_file },
+        return listen_route(page->host.listen,
                 &(ListenSpec){
+                        .certificate_file = keys->certificate_file,
+                        .key_file = keys->key_file,
                         .address = keys->listen,
                         .hosts = (const char *const *) keys->hosts,
                         .path = "/",

@@ -2,52 +2,10 @@
 #include "web-listen.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "lib/file.h"
-
-#define PEM_MAX (64 * 1024)
-
-static int pem_read(const char *path, char **ret) {
-        _cleanup_close_ int fd = -1;
-        _cleanup_free_ char *text = NULL;
-        size_t n;
-        int r;
-
-        if (!path)
-                return 0;
-        r = file_open(path, &fd);
-        if (r < 0)
-                return r;
-        text = calloc(1, PEM_MAX);
-        if (!text)
-                return -ENOMEM;
-        r = file_read(fd, text, PEM_MAX - 1, &n);
-        if (r >= 0)
-                *ret = cleanup_steal(text);
-        return r;
-}
-
-int web_listen(Listen *listen, const WebListenFiles *files, const ListenSpec *spec, const ListenHandler *handler,
-        ListenRoute **ret) {
-        _cleanup_free_ char *certificate = NULL, *key = NULL;
-        ListenSpec whole = *spec;
-        int r;
-
-        r = pem_read(files->certificate, &certificate);
-        if (r < 0)
-                return r;
-        r = pem_read(files->key, &key);
-        if (r < 0)
-                return r;
-        whole.certificate = certificate;
-        whole.key = key;
-        r = listen_route(listen, &whole, handler, ret);
-        if (key)
-                explicit_bzero(key, PEM_MAX);
-        return r;
-}
+#include "events.h"
+#include "lib/log.h"
 
 const char *web_listen_words(int error) {
         switch (error) {
@@ -69,4 +27,13 @@ const char *web_listen_words(int error) {
         default:
                 return strerror(-error);
         }
+}
+
+static void on_failed(void *userdata, const char *address, int error) {
+        log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_ERROR, web_listen_words(error) }),
+                "The certificate of %s from before is served on: %s.", address, web_listen_words(error));
+}
+
+void web_listen_renew(Listen *listen) {
+        listen_renew(listen, on_failed, NULL);
 }

@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Listening as a section of the configuration says it: certificate and key are files there. */
+/* Listening as a section of the configuration says it, and what is said about that. */
 
 #include "lib/listen.h"
 
-typedef struct WebListenFiles {
-        const char *certificate, *key; /* PEM; NULL: plain http */
-} WebListenFiles;
-
-/* As listen_route(), with the content of *files* in place of spec->certificate and spec->key. Errors of reading them,
- * too. */
-int web_listen(Listen *listen, const WebListenFiles *files, const ListenSpec *spec, const ListenHandler *handler,
-        ListenRoute **ret);
-/* Such an error in words, with what to do about it. */
+/* An error of listen_route() in words, with what to do about it. */
 const char *web_listen_words(int error);
+
+/* At a reload: listen_renew(), and says what cannot be renewed. */
+void web_listen_renew(Listen *listen);

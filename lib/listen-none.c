@@ -21,6 +21,8 @@ ListenRoute *listen_drop(ListenRoute *route) {
         return NULL;
 }
 
+void listen_renew(Listen *listen, void (*on_failed)(void *userdata, const char *address, int error), void *userdata) {}
+
 const char *listen_method(const ListenRequest *request) {
         return "";
 }

@@ -24,9 +24,8 @@ CLEANUP_DEFINE(Listen, listen_free)
 typedef struct ListenSpec {
         const char *address; /* "127.0.0.1:8480", "[::1]:8480", or "systemd:NAME" for a socket that the service manager
                                 hands over */
-        const char *certificate, *key; /* PEM, the content; NULL: plain http */
-        const char *const *hosts; /* further names that Host may have, NULL at the end; may be NULL. Of the address's
-                                     first route */
+        const char *certificate_file, *key_file; /* PEM; NULL: plain http */
+        const char *const *hosts; /* further names that Host may have for this route, NULL at the end; may be NULL */
         const char *path;         /* "/readings"; "/" with *below* is everything that no other route has */
         bool below;               /* also what begins with *path* */
         size_t max_body;          /* bytes; a longer body is answered 413 */
@@ -43,11 +42,16 @@ typedef struct ListenHandler {
 
 /* Begins to listen, or joins the route to an address that is listened on already. -EEXIST: that path is taken;
  * -ENOTSUP: built without a server, or its library is not installed; -ENOENT: the service manager handed over no such
- * socket; -EKEYREJECTED: certificate and key do not go together; -EADDRINUSE, -EACCES, ...: as bind(2). */
+ * socket; -EKEYREJECTED: certificate and key do not go together; -EADDRINUSE: another program has the address, or a
+ * route there has other files; -EACCES, ...: as bind(2), and as open(2) of the files. */
 int listen_route(Listen *listen, const ListenSpec *spec, const ListenHandler *handler, ListenRoute **ret);
 /* Requests that were not answered yet are answered 503. The address is closed with its last route. */
 ListenRoute *listen_drop(ListenRoute *route);
 CLEANUP_DEFINE(ListenRoute, listen_drop)
+
+/* Certificates and keys that changed on the disk are served from now on; requests under way are answered as they are.
+ * *on_failed*: those of this address cannot be used, for the reasons of listen_route(); the ones from before stay. */
+void listen_renew(Listen *listen, void (*on_failed)(void *userdata, const char *address, int error), void *userdata);
 
 /* ---- a request; all texts are valid until it is answered ---- */
 

@@ -286,8 +286,10 @@ static void push_hold(void *self, bool hold) {
 static int push_try(Push *push) {
         const PushConfig *keys = push->keys;
 
-        return web_listen(push->context.listen, &(WebListenFiles){ keys->certificate_file, keys->key_file },
+        return listen_route(push->context.listen,
                 &(ListenSpec){
+                        .certificate_file = keys->certificate_file,
+                        .key_file = keys->key_file,
                         .address = keys->address,
                         .hosts = (const char *const *) keys->hosts,
                         .path = keys->path,

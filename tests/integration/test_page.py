@@ -2,13 +2,19 @@
 import datetime
 import json
 import re
+import shutil
+import socket
+import ssl
+import sys
 import time
 from collections import Counter
 
 import pytest
 import requests
 from harness import wait_until
+from services import tls
 from services.ports import free_port
+from test_sources import HANDS_OVER
 
 TE, HU = "/newest_events/te/val", "/newest_events/hu/val"
 
@@ -180,7 +186,6 @@ def test_check_names_what_the_page_lacks(archive):
 
 
 def test_an_address_that_is_taken(archive):
-    import socket
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", int(archive.url.rsplit(":", 1)[1])))
@@ -189,6 +194,80 @@ def test_an_address_that_is_taken(archive):
         assert "another program has that address" in archive.daemon.log.wait("PAGE_FAILING").fields["SENSORQD_ERROR"]
     archive.daemon.log.wait("PAGE_RECOVERED")
     archive.get("/api/status")
+
+
+def serial(port, ca):
+    """Of the certificate that is served there now."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as plain, ssl.create_default_context(cafile=ca).wrap_socket(plain, server_hostname="localhost") as secure:
+        return secure.getpeercert()["serialNumber"]
+
+
+def test_page_and_push_on_one_address_with_tls(archive, tmp_path):
+    """Both have names of their own for Host; a certificate that was renewed is served after a reload, and what is open goes on."""
+    daemon, port = archive.daemon, int(archive.url.rsplit(":", 1)[1])
+    pairs = [tls.make(tmp_path / name) for name in ("first", "second", "third")]
+    files = {"certificate_file": str(tmp_path / "cert.pem"), "key_file": str(tmp_path / "key.pem")}
+
+    def install(pair, key=None):
+        shutil.copy(pair.server.cert, files["certificate_file"])
+        shutil.copy((key or pair).server.key, files["key_file"])
+
+    install(pairs[0])
+    daemon.config["page"].update(tls=files, password_file="page.password", hosts=["page.example"])
+    daemon.config["publish"] = {"topic": "sensor-data", "sources": [{"name": "push", "type": "http_push", "listen": archive.url[7:], "hosts": ["push.example"], **files}]}
+    (daemon.directory / "credentials" / "page.password").write_text("secret")
+    daemon.write_config()
+    daemon.start()
+    archive.url, archive.session.auth = archive.url.replace("http:", "https:"), ("", "secret")
+
+    def push(verify, **more):
+        return archive.session.post(f"{archive.url}/readings", json={"id": "x", "co2": 400}, verify=verify, timeout=20, **more)
+
+    archive.session.verify = pairs[0].ca
+    assert archive.get("/api/status")["page"] and push(pairs[0].ca).json() == {"stored": 1}
+    for host, page, pushed in (("page.example", 200, 403), ("push.example", 403, 200)):
+        assert archive.session.get(f"{archive.url}/healthz", headers={"Host": host}, timeout=20).status_code == page
+        assert push(pairs[0].ca, headers={"Host": host}).status_code == pushed
+    with pytest.raises(requests.exceptions.SSLError):
+        requests.get(archive.url, verify=pairs[1].ca, timeout=20)
+
+    before = serial(port, pairs[0].ca)
+    daemon.reload()
+    assert serial(port, pairs[0].ca) == before
+    install(pairs[1])
+    daemon.reload()
+    assert serial(port, pairs[1].ca) != before
+    last = archive.session.get(f"{archive.url}/healthz", timeout=20)  # over the connection that was open
+    assert last.headers["Connection"] == "close"
+    archive.session.close()
+    archive.session.verify = pairs[1].ca
+    assert archive.get("/api/status")["page"] and push(pairs[1].ca).json() == {"stored": 1}
+
+    install(pairs[2], key=pairs[0])
+    daemon.reload()
+    daemon.log.wait("CONFIG_WARNING", where=lambda entry: "certificate and key of tls do not fit" in entry.text)
+    assert archive.get("/api/status")["page"] and serial(port, pairs[1].ca)
+    install(pairs[2])
+    daemon.reload()
+    assert serial(port, pairs[2].ca) and daemon.stop() == 0
+
+
+def test_socket_of_the_service_manager(archive):
+    daemon, port = archive.daemon, archive.url.rsplit(":", 1)[1]
+    daemon.config["page"].update(listen="systemd:page", password_file="page.password", allow_plain=True)
+    (daemon.directory / "credentials" / "page.password").write_text("secret")
+    daemon.write_config()
+    daemon.wrapper = [sys.executable, "-c", HANDS_OVER, port, "page"]
+    daemon.start()
+    archive.session.auth = ("", "secret")
+    assert archive.get("/api/status")["page"]["subscription"].endswith("/archive")
+    section = daemon.config.pop("page")
+    daemon.write_config()
+    daemon.reload()  # the socket stays open: who asks now waits
+    daemon.config["page"] = section
+    daemon.write_config()
+    daemon.reload()
+    assert archive.get("/api/status")["page"] and daemon.stop() == 0
 
 
 @pytest.fixture

@@ -72,6 +72,43 @@ static void test_beyond_loopback(void **state) {
         config_unref(parse_page("{listen: 'localhost:8480'}"));
 }
 
+#define PUSH(name, more) "    - { name: " name ", type: http_push, listen: '127.0.0.1:8480'" more " }\n"
+#define FILES "certificate_file: c, key_file: k"
+
+/* Who shares an address shares its certificate, and has a path of its own. */
+static void test_shared_address(void **state) {
+        static const struct {
+                const char *sources, *page, *words; /* NULL: that is right */
+        } cases[] = {
+                { PUSH("a", "") PUSH("b", ", path: /b"), "", NULL },
+                { PUSH("a", "") PUSH("b", ""), "", "publish.sources[].path: source a has the path /readings at that address; each once" },
+                { PUSH("a", "") PUSH("b", ", path: /b, " FILES), "", "publish.sources[].listen: source a listens there with another certificate or key, or without" },
+                { PUSH("a", ", " FILES) PUSH("b", ", path: /b, " FILES), "", NULL },
+                { PUSH("a", ", certificate_file: c, key_file: k2") PUSH("b", ", path: /b, " FILES), "", "source a listens there with another certificate" },
+                { PUSH("a", ""), "page: {}\n", NULL },
+                { PUSH("a", ", hosts: [x.example]"), "page: { hosts: [y.example] }\n", NULL },
+                { PUSH("a", ", " FILES), "page: { tls: { " FILES " } }\n", NULL },
+                { PUSH("a", ""), "page: { tls: { " FILES " } }\n", "page.listen: source a listens there with another certificate or key, or without" },
+                { PUSH("a", ", " FILES), "page: {}\n", "page.listen: source a listens there with another certificate" },
+                { PUSH("a", ", " FILES), "page: { listen: '127.0.0.1:8481' }\n", NULL },
+                { PUSH("a", ", path: /"), "page: {}\n", "page.listen: source a has the path / at that address" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char text[1000];
+                int size = snprintf(text, sizeof(text), MOST "publish:\n  topic: sensor-data\n  sources:\n%s%s", cases[i].sources, cases[i].page);
+                char *said;
+
+                if (!cases[i].words) {
+                        config_unref(parse_as("page.yaml", text, (size_t) size, &types_of_config));
+                        continue;
+                }
+                said = errors_of(text, (size_t) size, &(ConfigInput){ "page.yaml", &types_of_config, env_none });
+                assert_contains(said, cases[i].words);
+                free(said);
+        }
+}
+
 static void test_slips(void **state) {
         assert_refused("{listen: 8480}", "page.listen");
         assert_refused("{listen: 'pi.example:8480'}", "page.listen");
@@ -100,6 +137,7 @@ int main(void) {
                 cmocka_unit_test(test_empty_section),
                 cmocka_unit_test(test_everything),
                 cmocka_unit_test(test_beyond_loopback),
+                cmocka_unit_test(test_shared_address),
                 cmocka_unit_test(test_slips),
                 cmocka_unit_test(test_comparison),
         };

@@ -16,6 +16,7 @@
 
 #include "lib/listen.h"
 #include "lib/listen-address.h"
+#include "lib/listen-pem.h"
 
 typedef struct Fixture {
         Loop *loop;
@@ -327,19 +328,80 @@ static void test_client_goes_away(void **state) {
 static void test_cannot_listen(void **state) {
         Fixture *f = *state;
         ListenRoute *other = NULL;
+        char address[64];
         Listen *second;
 
+        (void) snprintf(address, sizeof(address), "127.0.0.1:%u", free_port());
         assert_int_equal(listen_new(f->loop, &second), 0);
         assert_int_equal(listen_route(second, &(ListenSpec){ .address = f->address, .path = "/" }, &(ListenHandler){}, &other), -EADDRINUSE);
         assert_int_equal(listen_route(second, &(ListenSpec){ .address = "203.0.113.1:1", .path = "/" }, &(ListenHandler){}, &other),
                 -EADDRNOTAVAIL);
         assert_int_equal(listen_route(second, &(ListenSpec){ .address = "systemd:nothing", .path = "/" }, &(ListenHandler){}, &other), -ENOENT);
         assert_int_equal(listen_route(second,
-                                 &(ListenSpec){ .address = "127.0.0.1:0", .path = "/", .certificate = "no PEM", .key = "no PEM" },
+                                 &(ListenSpec){ .address = "127.0.0.1:0", .path = "/", .certificate_file = "/dev/null/x", .key_file = "/x" },
                                  &(ListenHandler){}, &other),
-                -EKEYREJECTED);
+                -ENOTDIR);
+        assert_int_equal(listen_route(second,
+                                 &(ListenSpec){ .address = f->address, .path = "/", .certificate_file = SOURCE_ROOT "/LICENSE", .key_file = SOURCE_ROOT "/LICENSE" },
+                                 &(ListenHandler){}, &other),
+                -EADDRINUSE);
+        for (int i = 0; i < 2; i++) /* and the address is free again */
+                assert_int_equal(listen_route(second,
+                                         &(ListenSpec){ .address = address, .path = "/", .certificate_file = SOURCE_ROOT "/LICENSE", .key_file = SOURCE_ROOT "/LICENSE" },
+                                         &(ListenHandler){}, &other),
+                        -EKEYREJECTED);
+        /* The route there is served without TLS. */
+        assert_int_equal(listen_route(f->listen,
+                                 &(ListenSpec){ .address = f->address, .path = "/", .certificate_file = SOURCE_ROOT "/LICENSE", .key_file = SOURCE_ROOT "/LICENSE" },
+                                 &(ListenHandler){}, &other),
+                -EADDRINUSE);
         assert_null(other);
         listen_free(second);
+}
+
+static void file_put(const char *path, const char *text) {
+        FILE *file = fopen(path, "we");
+
+        assert_non_null(file);
+        assert_true(fputs(text, file) >= 0);
+        assert_int_equal(fclose(file), 0);
+}
+
+/* One pair is told from the next, whatever changed; a file that is away leaves what was known. */
+static void test_pem(void **state) {
+        char directory[] = "/tmp/test-listen-XXXXXX", certificate[64], key[64], first[SHA256_HEX_SIZE], second[SHA256_HEX_SIZE];
+        ListenPem pem = {};
+
+        assert_int_equal(listen_pem_read(&pem), 0);
+        assert_true(listen_pem_is_of(&pem, NULL, NULL) && !listen_pem_is_of(&pem, "c", "k"));
+        assert_non_null(mkdtemp(directory));
+        (void) snprintf(certificate, sizeof(certificate), "%s/c", directory);
+        (void) snprintf(key, sizeof(key), "%s/k", directory);
+        assert_int_equal(listen_pem_name(&pem, certificate, key), 0);
+        assert_true(listen_pem_is_of(&pem, certificate, key) && !listen_pem_is_of(&pem, certificate, "k") && !listen_pem_is_of(&pem, NULL, NULL));
+        assert_int_equal(listen_pem_read(&pem), -ENOENT);
+        assert_string_equal(pem.digest, "");
+        file_put(certificate, "ab");
+        file_put(key, "c");
+        assert_int_equal(listen_pem_read(&pem), 0);
+        assert_string_equal(pem.certificate, "ab");
+        assert_string_equal(pem.key, "c");
+        memcpy(first, pem.digest, sizeof(first));
+        listen_pem_forget(&pem);
+        assert_null(pem.key);
+        file_put(certificate, "a");
+        file_put(key, "bc");
+        assert_int_equal(listen_pem_read(&pem), 0);
+        assert_string_not_equal(pem.digest, first);
+        memcpy(second, pem.digest, sizeof(second));
+        listen_pem_forget(&pem);
+        assert_int_equal(unlink(key), 0);
+        assert_int_equal(listen_pem_read(&pem), -ENOENT);
+        assert_null(pem.certificate);
+        assert_string_equal(pem.digest, second);
+        assert_int_equal(unlink(certificate), 0);
+        assert_int_equal(rmdir(directory), 0);
+        listen_pem_done(&pem);
 }
 
 static void test_address_check(void **state) {
@@ -375,6 +437,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_dropped_while_others_stay, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_client_goes_away, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_cannot_listen, set_up, tear_down),
+                cmocka_unit_test(test_pem),
                 cmocka_unit_test(test_address_check),
         };
 

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What the files of listen share: listen-server.c has the addresses and the loop's side, listen-request.c a request's
+ * way from its header to its answer, listen-library.c the library. Nobody else includes this, or
+ * <microhttpd.h>. */
+
+#include <arpa/inet.h>
+#include <microhttpd.h>
+#include <sys/queue.h>
+
+#include "listen-pem.h"
+#include "listen.h"
+
+#define LISTEN_SWEEP_USEC (5 * USEC_PER_SEC) /* while something is open */
+
+/* libmicrohttpd, loaded when it is needed for the first time: a process that listens nowhere does not pay for it. This
+ * is what is used of it. */
+#define LISTEN_LIBRARY_FUNCTIONS(each)                                                                                 \
+        each(MHD_start_daemon) each(MHD_stop_daemon) each(MHD_run) each(MHD_get_timeout) each(MHD_get_daemon_info)     \
+                each(MHD_get_connection_info) each(MHD_lookup_connection_value) each(MHD_create_response_from_buffer)  \
+                        each(MHD_add_response_header) each(MHD_queue_response) each(MHD_destroy_response)              \
+                                each(MHD_suspend_connection) each(MHD_resume_connection) each(MHD_quiesce_daemon)
+
+typedef struct ListenLibrary {
+        void *handle; /* of dlopen(3); NULL: not loaded */
+#define DECLARE(name) __typeof__(name) *name;
+        LISTEN_LIBRARY_FUNCTIONS(DECLARE)
+#undef DECLARE
+} ListenLibrary;
+
+/* 0, also where it is loaded already; -ENOTSUP: it is not installed, or another one. */
+int listen_library_load(ListenLibrary *library);
+
+typedef struct ListenServer ListenServer;
+
+/* One client. */
+typedef struct ListenConnection {
+        ListenServer *server;
+        int fd;
+        usec_t since; /* clock_now() since which its next move is awaited */
+        bool owed;    /* an answer: the next move is ours */
+        char peer[INET6_ADDRSTRLEN];
+        TAILQ_ENTRY(ListenConnection) link;
+} ListenConnection;
+
+typedef enum ListenRequestState {
+        LISTEN_REQUEST_READING,  /* the body */
+        LISTEN_REQUEST_ASKING,   /* a callback of its owner runs */
+        LISTEN_REQUEST_WAITING,  /* suspended until its owner answers */
+        LISTEN_REQUEST_ANSWERED, /* the answer waits for libmicrohttpd to ask, or is with it */
+} ListenRequestState;
+
+struct ListenRequest {
+        ListenRoute *route; /* NULL: nobody's */
+        ListenConnection *connection;
+        struct MHD_Connection *mhd;
+        ListenRequestState state;
+        char *method, *path;
+        Bytes body;
+        bool too_large, queued;
+        int status;
+        struct MHD_Response *answer; /* from ANSWERED on; NULL: no memory */
+        TAILQ_ENTRY(ListenRequest) link;
+};
+
+struct ListenRoute {
+        ListenServer *server;
+        char *path, **hosts;
+        bool below;
+        size_t max_body;
+        ListenHandler handler;
+        LIST_ENTRY(ListenRoute) link;
+};
+
+/* One address. */
+struct ListenServer {
+        Listen *listen;
+        char *address;
+        ListenPem pem;
+        struct MHD_Daemon *mhd;
+        LoopWatch *io, *timer, *again, *sweep;
+        bool running;
+        bool leaving; /* it listens no more: another one has its address, and what is open ends */
+        LIST_HEAD(, ListenRoute) routes;
+        TAILQ_HEAD(, ListenConnection) connections;
+        TAILQ_HEAD(, ListenRequest) requests;
+        LIST_ENTRY(ListenServer) link;
+};
+
+struct Listen {
+        Loop *loop;
+        ListenLibrary library;
+        LIST_HEAD(, ListenServer) servers;
+};
+
+static inline const ListenLibrary *listen_server_library(const ListenServer *server) {
+        return &server->listen->library;
+}
+
+/* Callbacks of libmicrohttpd, all for a ListenServer. */
+enum MHD_Result listen_request_on_access(void *server, struct MHD_Connection *mhd, const char *path, const char *method,
+        const char *version, const char *data, size_t *size, void **context);
+void listen_request_on_completed(
+        void *server, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code);
+void listen_request_on_connection(
+        void *server, struct MHD_Connection *mhd, void **context, enum MHD_ConnectionNotificationCode code);
+/* Answers one that waits for its owner 503. */
+void listen_request_give_up(ListenRequest *request);

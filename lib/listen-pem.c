@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "listen-pem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "file.h"
+
+#define PEM_MAX (64 * 1024)
+
+int listen_pem_name(ListenPem *ret, const char *certificate_file, const char *key_file) {
+        if (!certificate_file)
+                return 0;
+        ret->certificate_file = strdup(certificate_file);
+        ret->key_file = strdup(key_file);
+        return ret->certificate_file && ret->key_file ? 0 : -ENOMEM;
+}
+
+bool listen_pem_is_of(const ListenPem *pem, const char *certificate_file, const char *key_file) {
+        if (!pem->certificate_file || !certificate_file)
+                return pem->certificate_file == certificate_file;
+        return strcmp(pem->certificate_file, certificate_file) == 0 && strcmp(pem->key_file, key_file) == 0;
+}
+
+static int pem_load(const char *path, char *text) {
+        _cleanup_close_ int fd = -1;
+        size_t n;
+        int r;
+
+        r = file_open(path, &fd);
+        return r < 0 ? r : file_read(fd, text, PEM_MAX - 1, &n); /* the rest of the text is NUL */
+}
+
+int listen_pem_read(ListenPem *pem) {
+        int r;
+
+        if (!pem->certificate_file)
+                return 0;
+        pem->certificate = calloc(2, PEM_MAX); /* both, one behind the other */
+        if (!pem->certificate)
+                return -ENOMEM;
+        pem->key = pem->certificate + PEM_MAX;
+        r = pem_load(pem->certificate_file, pem->certificate);
+        if (r == 0)
+                r = pem_load(pem->key_file, pem->key);
+        if (r < 0)
+                return listen_pem_forget(pem), r;
+        (void) sha256_hex(pem->certificate, (size_t) 2 * PEM_MAX, pem->digest);
+        return 0;
+}
+
+void listen_pem_forget(ListenPem *pem) {
+        if (pem->key)
+                explicit_bzero(pem->key, PEM_MAX);
+        free(pem->certificate);
+        pem->certificate = pem->key = NULL;
+}
+
+void listen_pem_done(ListenPem *pem) {
+        listen_pem_forget(pem);
+        free(pem->certificate_file);
+        free(pem->key_file);
+        *pem = (ListenPem){};
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "listen-internal.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "listen-address.h"
+
+/* ---- answers ---- */
+
+static ListenRequest *request_free(ListenRequest *request) {
+        ListenServer *server = request->connection->server;
+
+        TAILQ_REMOVE(&server->requests, request, link);
+        if (request->answer)
+                listen_server_library(server)->MHD_destroy_response(request->answer);
+        bytes_done(&request->body);
+        free(request->path);
+        free(request->method);
+        free(request);
+        return NULL;
+}
+
+static struct MHD_Response *answer_make(const ListenServer *server, const ListenAnswer *answer) {
+        enum MHD_ResponseMemoryMode mode = answer->constant ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_COPY;
+        const ListenLibrary *library = listen_server_library(server);
+        struct MHD_Response *response;
+        int failed = 0;
+
+        response = library->MHD_create_response_from_buffer(answer->body.size, (void *) answer->body.data, mode);
+        if (!response)
+                return NULL;
+        if (answer->content_type)
+                failed |= library->MHD_add_response_header(response, "Content-Type", answer->content_type) != MHD_YES;
+        failed |= library->MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") != MHD_YES;
+        if (server->leaving)
+                failed |= library->MHD_add_response_header(response, "Connection", "close") != MHD_YES;
+        for (size_t i = 0; answer->headers && answer->headers[i]; i += 2)
+                failed |= library->MHD_add_response_header(response, answer->headers[i], answer->headers[i + 1]) !=
+                          MHD_YES;
+        if (!failed)
+                return response;
+        library->MHD_destroy_response(response);
+        return NULL;
+}
+
+void listen_answer(ListenRequest *request, const ListenAnswer *answer) {
+        ListenServer *server = request->connection->server;
+        bool waited = request->state == LISTEN_REQUEST_WAITING;
+
+        assert(request->state != LISTEN_REQUEST_ANSWERED);
+        request->status = answer->status;
+        request->answer = answer_make(server, answer);
+        request->state = LISTEN_REQUEST_ANSWERED;
+        request->route = NULL;
+        request->connection->owed = false;
+        request->connection->since = clock_now();
+        if (!waited)
+                return;
+        listen_server_library(server)->MHD_resume_connection(request->mhd);
+        loop_wake(server->again);
+}
+
+static void answer_text(ListenRequest *request, int status, const char *text) {
+        listen_answer(request, &(ListenAnswer){ .status = status,
+                                       .content_type = "text/plain; charset=utf-8",
+                                       .body = { text, strlen(text) } });
+}
+
+static enum MHD_Result request_queue(ListenRequest *request) {
+        const ListenLibrary *library = listen_server_library(request->connection->server);
+
+        if (!request->answer)
+                return MHD_NO; /* no memory: the connection is closed */
+        request->queued = true;
+        return library->MHD_queue_response(request->mhd, (unsigned) request->status, request->answer);
+}
+
+void listen_request_give_up(ListenRequest *request) {
+        if (request->state == LISTEN_REQUEST_WAITING)
+                answer_text(request, MHD_HTTP_SERVICE_UNAVAILABLE, "This address is being closed.\n");
+}
+
+/* ---- requests ---- */
+
+static ListenRoute *route_find(const ListenServer *server, const char *path) {
+        ListenRoute *route, *best = NULL;
+
+        LIST_FOREACH(route, &server->routes, link) {
+                size_t size = strlen(route->path);
+
+                if (strcmp(route->path, path) == 0)
+                        return route;
+                if (route->below && strncmp(route->path, path, size) == 0 && (!best || size > strlen(best->path)))
+                        best = route;
+        }
+        return best;
+}
+
+static void request_look_at_header(ListenRequest *request) {
+        const char *host = listen_header(request, "Host"), *length = listen_header(request, "Content-Length");
+        ListenRoute *route = route_find(request->connection->server, request->path);
+
+        if (!host || !listen_host_is_ours(host, route ? (const char *const *) route->hosts : NULL))
+                return answer_text(request, MHD_HTTP_FORBIDDEN,
+                        "This server does not know the name in Host. Add it to `hosts`.\n");
+        request->route = route;
+        if (!route)
+                return answer_text(request, MHD_HTTP_NOT_FOUND, "There is nothing here.\n");
+        if (request->route->handler.on_header) {
+                request->state = LISTEN_REQUEST_ASKING;
+                request->route->handler.on_header(request->route->handler.userdata, request);
+                if (request->state == LISTEN_REQUEST_ANSWERED)
+                        return;
+        }
+        request->state = LISTEN_REQUEST_READING;
+        if (length && strtoull(length, NULL, 10) > request->route->max_body)
+                answer_text(request, MHD_HTTP_CONTENT_TOO_LARGE, "The body is too large.\n");
+}
+
+/* Of a body without a length, or with a wrong one: what is too long is read and thrown away, until the deadline. */
+static void request_take(ListenRequest *request, const char *data, size_t size) {
+        if (request->state != LISTEN_REQUEST_READING || request->too_large)
+                return;
+        if (!request->route || size > request->route->max_body - request->body.size ||
+                bytes_append(&request->body, data, size) < 0) {
+                request->too_large = true;
+                bytes_done(&request->body);
+        }
+}
+
+static void request_hand_over(ListenRequest *request) {
+        if (!request->route)
+                return answer_text(request, MHD_HTTP_SERVICE_UNAVAILABLE, "This address is being closed.\n");
+        if (request->too_large)
+                return answer_text(request, MHD_HTTP_CONTENT_TOO_LARGE, "The body is too large.\n");
+        request->state = LISTEN_REQUEST_ASKING;
+        request->connection->owed = true;
+        request->route->handler.on_request(request->route->handler.userdata, request);
+        if (request->state == LISTEN_REQUEST_ANSWERED)
+                return;
+        request->state = LISTEN_REQUEST_WAITING;
+        listen_server_library(request->connection->server)->MHD_suspend_connection(request->mhd);
+}
+
+static ListenRequest *request_new(
+        ListenServer *server, struct MHD_Connection *mhd, const char *path, const char *method) {
+        const union MHD_ConnectionInfo *info =
+                listen_server_library(server)->MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+        ListenRequest *request;
+
+        if (!info || !info->socket_context)
+                return NULL;
+        request = calloc(1, sizeof(*request));
+        if (!request)
+                return NULL;
+        request->connection = info->socket_context;
+        request->mhd = mhd;
+        request->path = strdup(path);
+        request->method = strdup(method);
+        TAILQ_INSERT_TAIL(&server->requests, request, link);
+        if (!request->path || !request->method)
+                return request_free(request);
+        return request;
+}
+
+/* Called with the header, then for each piece of the body, then once more at its end; and again when a suspended one
+ * was resumed. */
+enum MHD_Result listen_request_on_access(void *userdata, struct MHD_Connection *mhd, const char *path,
+        const char *method, const char *version, const char *data, size_t *size, void **context) {
+        ListenRequest *request = *context;
+
+        if (!request) {
+                request = *context = request_new(userdata, mhd, path, method);
+                if (!request)
+                        return MHD_NO;
+                request_look_at_header(request);
+                return request->state == LISTEN_REQUEST_ANSWERED ? request_queue(request) : MHD_YES;
+        }
+        if (*size > 0) {
+                request_take(request, data, *size);
+                *size = 0;
+                return MHD_YES;
+        }
+        if (request->state == LISTEN_REQUEST_READING)
+                request_hand_over(request);
+        if (request->state != LISTEN_REQUEST_ANSWERED || request->queued)
+                return MHD_YES;
+        return request_queue(request);
+}
+
+void listen_request_on_completed(
+        void *userdata, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code) {
+        ListenRequest *request = *context;
+
+        if (!request)
+                return;
+        request->connection->since = clock_now();
+        *context = request_free(request);
+}
+
+static void peer_format(const struct sockaddr *address, char *ret) {
+        if (address && address->sa_family == AF_INET)
+                (void) inet_ntop(AF_INET, &((const struct sockaddr_in *) address)->sin_addr, ret, INET6_ADDRSTRLEN);
+        else if (address && address->sa_family == AF_INET6)
+                (void) inet_ntop(AF_INET6, &((const struct sockaddr_in6 *) address)->sin6_addr, ret, INET6_ADDRSTRLEN);
+        else
+                (void) snprintf(ret, INET6_ADDRSTRLEN, "local");
+}
+
+static void connection_start(ListenServer *server, struct MHD_Connection *mhd, void **context) {
+        const union MHD_ConnectionInfo *fd =
+                listen_server_library(server)->MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+        const union MHD_ConnectionInfo *peer =
+                listen_server_library(server)->MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        ListenConnection *connection = calloc(1, sizeof(*connection));
+
+        if (!connection || !fd) {
+                free(connection);
+                return; /* its requests find no context, and are refused */
+        }
+        connection->server = server;
+        connection->fd = fd->connect_fd;
+        connection->since = clock_now();
+        peer_format(peer ? peer->client_addr : NULL, connection->peer);
+        if (TAILQ_EMPTY(&server->connections))
+                loop_arm_in(server->sweep, LISTEN_SWEEP_USEC);
+        TAILQ_INSERT_TAIL(&server->connections, connection, link);
+        *context = connection;
+}
+
+void listen_request_on_connection(
+        void *userdata, struct MHD_Connection *mhd, void **context, enum MHD_ConnectionNotificationCode code) {
+        ListenConnection *connection = *context;
+
+        if (code == MHD_CONNECTION_NOTIFY_STARTED)
+                return connection_start(userdata, mhd, context);
+        if (!connection)
+                return;
+        TAILQ_REMOVE(&connection->server->connections, connection, link);
+        free(connection);
+        *context = NULL;
+}
+
+const char *listen_method(const ListenRequest *request) {
+        return request->method;
+}
+
+const char *listen_path(const ListenRequest *request) {
+        return request->path;
+}
+
+const char *listen_query(const ListenRequest *request, const char *name) {
+        return listen_server_library(request->connection->server)
+                ->MHD_lookup_connection_value(request->mhd, MHD_GET_ARGUMENT_KIND, name);
+}
+
+const char *listen_header(const ListenRequest *request, const char *name) {
+        return listen_server_library(request->connection->server)
+                ->MHD_lookup_connection_value(request->mhd, MHD_HEADER_KIND, name);
+}
+
+Slice listen_body(const ListenRequest *request) {
+        return (Slice){ request->body.data ? request->body.data : "", request->body.size };
+}
+
+const char *listen_peer(const ListenRequest *request) {
+        return request->connection->peer;
+}

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libmicrohttpd in its form without threads: one descriptor of epoll for all that a server has open, and MHD_run() when
+ * it is ready. A request that waits for its owner is suspended, so libmicrohttpd does not look at it; resuming it is
+ * not seen by epoll, hence the call from the loop after each answer. */
+#include "listen-internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "listen-address.h"
+#include "log.h"
+
+#define CONNECTIONS_MAX 128u
+#define CONNECTIONS_OF_ADDRESS_MAX 64u
+#define HEADER_MAX ((size_t) 16 * 1024) /* of a request, and what libmicrohttpd keeps for a connection */
+#define IDLE_SEC 15u
+#define DEADLINE_USEC                                                                                                  \
+        (30 * USEC_PER_SEC) /* from the first byte of a request to its last, and for the answer to be taken */
+#define RUNS_MAX 64         /* in one turn of the loop */
+
+/* ---- running ---- */
+
+static void server_run(ListenServer *server) {
+        MHD_UNSIGNED_LONG_LONG msec;
+
+        if (server->running)
+                return; /* an owner answered from inside */
+        server->running = true;
+        for (int i = 0; i < RUNS_MAX; i++) {
+                (void) listen_server_library(server)->MHD_run(server->mhd);
+                if (listen_server_library(server)->MHD_get_timeout(server->mhd, &msec) != MHD_YES) {
+                        loop_off(server->timer);
+                        server->running = false;
+                        return;
+                }
+                if (msec > 0) {
+                        loop_arm_in(server->timer, msec * USEC_PER_MSEC);
+                        server->running = false;
+                        return;
+                }
+        }
+        loop_wake(server->again);
+        server->running = false;
+}
+
+static ListenServer *server_free(ListenServer *server);
+
+static void on_due(void *userdata) {
+        ListenServer *server = userdata;
+
+        server_run(server);
+        if (!server->leaving || !TAILQ_EMPTY(&server->connections))
+                return;
+        LIST_REMOVE(server, link);
+        server_free(server);
+}
+
+static void on_ready(void *userdata, int fd, uint32_t events) {
+        on_due(userdata);
+}
+
+/* Who does not send, or does not take, for too long is cut off: libmicrohttpd's own limit is for silence only. */
+static void on_sweep(void *userdata) {
+        ListenServer *server = userdata;
+        usec_t now = clock_now();
+        ListenConnection *connection;
+
+        TAILQ_FOREACH(connection, &server->connections, link)
+        if (!connection->owed && now > connection->since + DEADLINE_USEC)
+                (void) shutdown(connection->fd, SHUT_RDWR);
+        if (!TAILQ_EMPTY(&server->connections))
+                loop_arm_in(server->sweep, LISTEN_SWEEP_USEC);
+}
+
+/* ---- servers ---- */
+
+static ListenServer *server_free(ListenServer *server) {
+        ListenRequest *request;
+
+        if (!server)
+                return NULL;
+        assert(LIST_EMPTY(&server->routes));
+        TAILQ_FOREACH(request, &server->requests, link)
+        listen_request_give_up(request);
+        if (server->again) /* it was complete: the last answers go out */
+                server_run(server);
+        if (server->mhd)
+                listen_server_library(server)->MHD_stop_daemon(server->mhd);
+        loop_drop(server->sweep);
+        loop_drop(server->again);
+        loop_drop(server->timer);
+        loop_drop(server->io);
+        listen_pem_done(&server->pem);
+        free(server->address);
+        free(server);
+        return NULL;
+}
+CLEANUP_DEFINE(ListenServer, server_free)
+
+static bool socket_is_six(int fd) {
+        struct sockaddr_storage address = {};
+        socklen_t size = sizeof(address);
+
+        return getsockname(fd, (struct sockaddr *) &address, &size) == 0 && address.ss_family == AF_INET6;
+}
+
+static _printf_(2, 0) void on_log(void *userdata, const char *format, va_list arguments) {
+        char text[256];
+
+        (void) vsnprintf(text, sizeof(text), format, arguments);
+        log_debug("listen: %s", text);
+}
+
+/* The socket is libmicrohttpd's. When it cannot start, it has closed it, or not: the inode tells whether the descriptor
+ * is somebody else's by then. */
+static int server_start(ListenServer *server, int fd) {
+        struct stat before = {}, after = {};
+        const ListenPem *pem = &server->pem;
+        unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (pem->key ? MHD_USE_TLS : 0u) |
+                         (socket_is_six(fd) ? MHD_USE_IPv6 : 0u);
+        struct MHD_OptionItem tls[] = { { MHD_OPTION_HTTPS_MEM_CERT, 0, pem->certificate },
+                { MHD_OPTION_HTTPS_MEM_KEY, 0, pem->key }, { MHD_OPTION_END, 0, NULL } };
+
+        (void) fstat(fd, &before);
+        server->mhd = listen_server_library(server)->MHD_start_daemon(flags, 0, NULL, NULL, listen_request_on_access,
+                server, MHD_OPTION_EXTERNAL_LOGGER, on_log, server, MHD_OPTION_LISTEN_SOCKET, fd,
+                MHD_OPTION_NOTIFY_COMPLETED, listen_request_on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
+                listen_request_on_connection, server, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
+                MHD_OPTION_PER_IP_CONNECTION_LIMIT, CONNECTIONS_OF_ADDRESS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SEC,
+                MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEADER_MAX, MHD_OPTION_ARRAY, pem->key ? tls : tls + 2,
+                MHD_OPTION_END);
+        if (server->mhd)
+                return 0;
+        if (fstat(fd, &after) == 0 && after.st_ino == before.st_ino)
+                (void) close(fd);
+        return pem->key ? -EKEYREJECTED : -ENOMEM;
+}
+
+static int server_watch(ListenServer *server) {
+        const union MHD_DaemonInfo *info =
+                listen_server_library(server)->MHD_get_daemon_info(server->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+        Loop *loop = server->listen->loop;
+        int r;
+
+        if (!info)
+                return -EIO;
+        r = loop_add_io(loop, info->epoll_fd, EPOLLIN, on_ready, server, &server->io);
+        if (r < 0)
+                return r;
+        r = loop_add_timer(loop, LOOP_EXACT, on_due, server, &server->timer);
+        if (r < 0)
+                return r;
+        r = loop_add_timer(loop, LOOP_RELAXED, on_sweep, server, &server->sweep);
+        if (r < 0)
+                return r;
+        return loop_add_defer(loop, on_due, server, &server->again);
+}
+
+static int server_make(Listen *listen, const ListenSpec *spec, ListenServer **ret) {
+        _cleanup_(server_freep) ListenServer *server = calloc(1, sizeof(*server));
+        int r;
+
+        if (!server)
+                return -ENOMEM;
+        server->listen = listen;
+        LIST_INIT(&server->routes);
+        TAILQ_INIT(&server->connections);
+        TAILQ_INIT(&server->requests);
+        server->address = strdup(spec->address);
+        if (!server->address)
+                return -ENOMEM;
+        r = listen_pem_name(&server->pem, spec->certificate_file, spec->key_file);
+        if (r < 0)
+                return r;
+        r = listen_pem_read(&server->pem);
+        if (r == 0)
+                *ret = cleanup_steal(server);
+        return r;
+}
+
+/* On the listening socket *fd*, which it takes. */
+static int server_serve(ListenServer *server, int fd) {
+        int r;
+
+        r = server_start(server, fd);
+        listen_pem_forget(&server->pem);
+        if (r < 0)
+                return r;
+        r = server_watch(server);
+        if (r == 0)
+                LIST_INSERT_HEAD(&server->listen->servers, server, link);
+        return r;
+}
+
+static int server_new(Listen *listen, const ListenSpec *spec, ListenServer **ret) {
+        _cleanup_(server_freep) ListenServer *server = NULL;
+        int fd, r;
+
+        r = server_make(listen, spec, &server);
+        if (r < 0)
+                return r;
+        r = listen_address_open(spec->address, &fd);
+        if (r < 0)
+                return r;
+        r = server_serve(server, fd);
+        if (r == 0)
+                *ret = cleanup_steal(server);
+        return r;
+}
+
+static ListenServer *server_find(const Listen *listen, const char *address) {
+        ListenServer *server;
+
+        LIST_FOREACH(server, &listen->servers, link)
+        if (!server->leaving && strcmp(server->address, address) == 0)
+                return server;
+        return NULL;
+}
+
+static void server_leave(ListenServer *server) {
+        if (!LIST_EMPTY(&server->routes))
+                return;
+        LIST_REMOVE(server, link);
+        server_free(server);
+}
+
+/* ---- another certificate ---- */
+
+/* The routes are served by another one from now on. What is open goes on here, and ends with its next answer. */
+static void server_hand_over(ListenServer *old, ListenServer *server) {
+        ListenRoute *route;
+
+        while ((route = LIST_FIRST(&old->routes))) {
+                LIST_REMOVE(route, link);
+                LIST_INSERT_HEAD(&server->routes, route, link);
+                route->server = server;
+        }
+        old->leaving = true;
+        (void) close(listen_server_library(old)->MHD_quiesce_daemon(old->mhd));
+        loop_wake(old->again);
+}
+
+static int server_renew(ListenServer *old) {
+        const union MHD_DaemonInfo *info =
+                listen_server_library(old)->MHD_get_daemon_info(old->mhd, MHD_DAEMON_INFO_LISTEN_FD);
+        const ListenSpec spec = {
+                .address = old->address, .certificate_file = old->pem.certificate_file, .key_file = old->pem.key_file
+        };
+        _cleanup_(server_freep) ListenServer *server = NULL;
+        int fd, r;
+
+        r = server_make(old->listen, &spec, &server);
+        if (r < 0 || strcmp(server->pem.digest, old->pem.digest) == 0)
+                return r;
+        fd = info ? fcntl(info->listen_fd, F_DUPFD_CLOEXEC, 3) : -1;
+        if (fd < 0)
+                return info ? -errno : -EIO;
+        r = server_serve(server, fd);
+        if (r == 0)
+                server_hand_over(old, cleanup_steal(server));
+        return r;
+}
+
+void listen_renew(Listen *listen, void (*on_failed)(void *userdata, const char *address, int error), void *userdata) {
+        ListenServer *server;
+        int r;
+
+        LIST_FOREACH(server, &listen->servers, link) { /* a new one stands in front */
+                r = server->leaving ? 0 : server_renew(server);
+                if (r < 0)
+                        on_failed(userdata, server->address, r);
+        }
+}
+
+/* ---- routes ---- */
+
+static char **hosts_free(char **hosts) {
+        for (size_t i = 0; hosts && hosts[i]; i++)
+                free(hosts[i]);
+        free(hosts);
+        return NULL;
+}
+
+static int hosts_copy(const char *const *hosts, char ***ret) {
+        size_t n = 0;
+
+        while (hosts && hosts[n])
+                n++;
+        *ret = calloc(n + 1, sizeof(char *));
+        if (!*ret)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                (*ret)[i] = strdup(hosts[i]);
+                if (!(*ret)[i])
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static ListenRoute *route_free(ListenRoute *route) {
+        if (!route)
+                return NULL;
+        hosts_free(route->hosts);
+        free(route->path);
+        free(route);
+        return NULL;
+}
+CLEANUP_DEFINE(ListenRoute, route_free)
+
+/* Also those that came before another certificate did. */
+static void route_give_up_requests(ListenRoute *route) {
+        ListenRequest *request;
+        ListenServer *server;
+
+        LIST_FOREACH(server, &route->server->listen->servers, link)
+        TAILQ_FOREACH(request, &server->requests, link) {
+                if (request->route != route)
+                        continue;
+                listen_request_give_up(request);
+                request->route = NULL;
+        }
+}
+
+/* listen_answer() above resumes only what is suspended: the state says so. */
+ListenRoute *listen_drop(ListenRoute *route) {
+        ListenServer *server;
+
+        if (!route)
+                return NULL;
+        server = route->server;
+        route_give_up_requests(route);
+        LIST_REMOVE(route, link);
+        route_free(route);
+        server_leave(server);
+        return NULL;
+}
+
+static int route_new(ListenServer *server, const ListenSpec *spec, const ListenHandler *handler, ListenRoute **ret) {
+        _cleanup_(route_freep) ListenRoute *route = NULL;
+        ListenRoute *other;
+        int r;
+
+        LIST_FOREACH(other, &server->routes, link)
+        if (strcmp(other->path, spec->path) == 0)
+                return -EEXIST;
+        route = calloc(1, sizeof(*route));
+        if (!route)
+                return -ENOMEM;
+        route->path = strdup(spec->path);
+        if (!route->path)
+                return -ENOMEM;
+        r = hosts_copy(spec->hosts, &route->hosts);
+        if (r < 0)
+                return r;
+        route->server = server;
+        route->below = spec->below;
+        route->max_body = spec->max_body;
+        route->handler = *handler;
+        LIST_INSERT_HEAD(&server->routes, route, link);
+        *ret = cleanup_steal(route);
+        return 0;
+}
+
+int listen_route(Listen *listen, const ListenSpec *spec, const ListenHandler *handler, ListenRoute **ret) {
+        ListenServer *server = server_find(listen, spec->address);
+        int r;
+
+        r = listen_library_load(&listen->library);
+        if (r < 0)
+                return r;
+        if (server && !listen_pem_is_of(&server->pem, spec->certificate_file, spec->key_file))
+                return -EADDRINUSE;
+        if (!server) {
+                r = server_new(listen, spec, &server);
+                if (r < 0)
+                        return r;
+        }
+        r = route_new(server, spec, handler, ret);
+        if (r < 0)
+                server_leave(server);
+        return r;
+}
+
+/* ---- life ---- */
+
+int listen_new(Loop *loop, Listen **ret) {
+        Listen *listen = calloc(1, sizeof(*listen));
+
+        if (!listen)
+                return -ENOMEM;
+        listen->loop = loop;
+        LIST_INIT(&listen->servers);
+        *ret = listen;
+        return 0;
+}
+
+Listen *listen_free(Listen *listen) {
+        ListenServer *server;
+
+        if (!listen)
+                return NULL;
+        while ((server = LIST_FIRST(&listen->servers))) {
+                LIST_REMOVE(server, link);
+                server_free(server); /* it was leaving: every route was dropped */
+        }
+        free(listen);
+        return NULL;
+}
