@@ -18,7 +18,6 @@
 #include "lib/sql.h"
 
 #define OUTBOX_FILE "outbox.sqlite"
-#define OUTBOX_SCHEMA 2 /* `PRAGMA user_version`; outbox-file.c has its text */
 
 /* The check at start reads every row and finds each again by its id: 64 MiB, 130 000 readings, take a quarter of a
  * second from memory and about 2 s from an SD card; what a queue normally holds, 2 ms. So it is made up to a size only,
@@ -45,11 +44,3 @@ typedef struct OutboxSalvage {
  * OUTBOX_NEWER (nothing was opened), or an errno; -ENOSPC: an outbox that is there opens also on a full disk, for
  * reading at least. */
 int outbox_file_open(const char *directory, int64_t last_id, bool damaged, Sql **ret, OutboxSalvage *ret_salvage);
-
-/* The first column of the first row of a query. -ENODATA when there is none. */
-int outbox_file_query_int(Sql *sql, const char *query, int64_t *ret);
-
-/* SQL_DAMAGED as a negative errno, so that it cannot be taken for an outcome of this module. */
-static inline int outbox_file_fault(int r) {
-        return r == SQL_DAMAGED ? -EUCLEAN : r;
-}

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/text.h"
+#include "publish/outbox-sql.h"
 
 #define COPIED "size, put_at, key, source, type, device, payload"
 
@@ -28,10 +29,10 @@ int outbox_guest_open(const char *directory, OutboxGuest **ret) {
         }
         if (access(path, F_OK) < 0)
                 return err_errno();
-        r = outbox_file_fault(sql_open(path, &guest->sql));
+        r = outbox_sql_fault(sql_open(path, &guest->sql));
         if (r < 0)
                 return r;
-        r = outbox_file_query_int(guest->sql, "PRAGMA user_version", &guest->version);
+        r = outbox_sql_query_int(guest->sql, "PRAGMA user_version", &guest->version);
         if (r < 0)
                 return r;
         if (guest->version == 0)
@@ -54,7 +55,8 @@ int outbox_guest_waiting(OutboxGuest *guest, uint64_t *ret_rows) {
         int64_t rows;
         int r;
 
-        r = outbox_file_query_int(guest->sql, "SELECT n FROM counts WHERE name = 'readings'", &rows);
+        r = outbox_sql_query_int(guest->sql,
+                guest->version < 3 ? "SELECT n FROM counts WHERE name = 'readings'" : OUTBOX_SQL_WAITING, &rows);
         if (r == 0)
                 *ret_rows = (uint64_t) rows;
         return r;
@@ -71,7 +73,7 @@ static int rejected_next(SqlStatement *s, int64_t after, OutboxRejected *row, By
         int r, copied = 0;
 
         (void) sql_bind_int(s, 1, after);
-        r = outbox_file_fault(sql_step(s));
+        r = outbox_sql_fault(sql_step(s));
         if (r == SQL_ROW) {
                 *row = (OutboxRejected){
                         .id = sql_column_int(s, 0),
@@ -92,7 +94,7 @@ int outbox_rejected_each(OutboxGuest *guest, int64_t after, bool payloads,
         OutboxRejected row = { .id = after };
         int r;
 
-        r = outbox_file_fault(sql_prepare(guest->sql, payloads ? LISTED "payload" NEXT : LISTED "''" NEXT, &s));
+        r = outbox_sql_fault(sql_prepare(guest->sql, payloads ? LISTED "payload" NEXT : LISTED "''" NEXT, &s));
         while (r == 0 && (r = rejected_next(s, row.id, &row, &text)) == SQL_ROW)
                 r = each(userdata, &row);
         return r;
@@ -106,13 +108,13 @@ static int guest_begin(OutboxGuest *guest) {
         if (r == 0 && !guest->synced)
                 r = sql_write_log_again(guest->sql);
         guest->synced |= r == 0;
-        return outbox_file_fault(r);
+        return outbox_sql_fault(r);
 }
 
 /* Commits when all went well so far. */
 static int guest_end(OutboxGuest *guest, int r) {
         if (r == 0)
-                r = outbox_file_fault(sql_exec(guest->sql, "COMMIT"));
+                r = outbox_sql_fault(sql_exec(guest->sql, "COMMIT"));
         if (r < 0) {
                 (void) sql_exec(guest->sql, "ROLLBACK");
                 guest->synced = false;
@@ -132,7 +134,7 @@ static int rejected_run(OutboxGuest *guest, int64_t id, const char *const *state
                 if (r == 0)
                         r = sql_step(s);
                 if (r != SQL_DONE)
-                        return outbox_file_fault(r);
+                        return outbox_sql_fault(r);
         }
         return 0;
 }
@@ -145,7 +147,7 @@ static int rejected_change(OutboxGuest *guest, int64_t id, const char *const *st
         r = guest_begin(guest);
         (void) snprintf(query, sizeof(query), "SELECT count(*) FROM rejected WHERE id = %" PRIi64, id);
         if (r == 0)
-                r = outbox_file_query_int(guest->sql, query, &found);
+                r = outbox_sql_query_int(guest->sql, query, &found);
         if (r == 0)
                 r = found > 0 ? rejected_run(guest, id, statements) : -ENOENT;
         return guest_end(guest, r);
@@ -156,19 +158,22 @@ static int rejected_change(OutboxGuest *guest, int64_t id, const char *const *st
         "UPDATE counts SET n = n - 1, bytes = bytes - " SIZE_OF_IT " WHERE name = 'rejected'",                         \
                 "DELETE FROM rejected WHERE id = ?1", NULL
 
+/* What is put above the last id that is counted needs no count (OUTBOX_SQL_UNCOUNTED_MAX); older tables count all. */
+#define COUNT_IT "UPDATE counts SET n = n + 1, bytes = bytes + " SIZE_OF_IT " WHERE name = 'readings'"
+
 int outbox_rejected_replay(OutboxGuest *guest, int64_t id) {
-        static const char *const statements[] = {
-                "UPDATE counts SET n = n + 1, bytes = bytes + " SIZE_OF_IT " WHERE name = 'readings'",
-                "INSERT INTO readings (" COPIED ", labels) SELECT " COPIED ", labels FROM rejected WHERE id = ?1",
-                DROP_IT,
-        };
-        static const char *const statements_1[] = {
-                "UPDATE counts SET n = n + 1, bytes = bytes + " SIZE_OF_IT " WHERE name = 'readings'",
+        static const char *const of_1[] = {
+                COUNT_IT,
                 "INSERT INTO readings (" COPIED ") SELECT " COPIED " FROM rejected WHERE id = ?1",
                 DROP_IT,
         };
+        static const char *const of_2[] = {
+                COUNT_IT,
+                "INSERT INTO readings (" COPIED ", labels) SELECT " COPIED ", labels FROM rejected WHERE id = ?1",
+                DROP_IT,
+        };
 
-        return rejected_change(guest, id, guest->version == 1 ? statements_1 : statements);
+        return rejected_change(guest, id, guest->version == 1 ? of_1 : guest->version == 2 ? of_2 : of_2 + 1);
 }
 
 int outbox_rejected_drop(OutboxGuest *guest, int64_t id) {
@@ -188,7 +193,7 @@ static int unread_next(SqlStatement *s, int64_t after, OutboxUnread *row, Bytes 
         int r, copied = 0;
 
         (void) sql_bind_int(s, 1, after);
-        r = outbox_file_fault(sql_step(s));
+        r = outbox_sql_fault(sql_step(s));
         if (r == SQL_ROW) {
                 *row = (OutboxUnread){
                         .id = sql_column_int(s, 0),
@@ -210,7 +215,7 @@ int outbox_unread_each(OutboxGuest *guest, int64_t after, bool payloads,
 
         if (guest->version == 1)
                 return 0;
-        r = outbox_file_fault(
+        r = outbox_sql_fault(
                 sql_prepare(guest->sql, payloads ? UNREAD "payload" UNREAD_NEXT : UNREAD "''" UNREAD_NEXT, &s));
         while (r == 0 && (r = unread_next(s, row.id, &row, &text)) == SQL_ROW)
                 r = each(userdata, &row);
@@ -224,8 +229,8 @@ int outbox_unread_each_dropped(
 
         if (guest->version == 1)
                 return 0;
-        r = outbox_file_fault(sql_prepare(guest->sql, "SELECT source, n FROM dropped WHERE n > 0 ORDER BY source", &s));
-        while (r == 0 && (r = outbox_file_fault(sql_step(s))) == SQL_ROW) {
+        r = outbox_sql_fault(sql_prepare(guest->sql, "SELECT source, n FROM dropped WHERE n > 0 ORDER BY source", &s));
+        while (r == 0 && (r = outbox_sql_fault(sql_step(s))) == SQL_ROW) {
                 each(userdata, sql_column(s, 0), (uint64_t) sql_column_int(s, 1));
                 r = 0;
         }
@@ -244,7 +249,7 @@ static int guest_insert(SqlStatement *s, const Reading *reading) {
         (void) sql_bind_blob(s, 8, reading->labels.data, reading->labels.size);
         r = sql_step(s);
         sql_reset(s);
-        return r == SQL_DONE ? 0 : outbox_file_fault(r);
+        return r == SQL_DONE ? 0 : outbox_sql_fault(r);
 }
 
 static int guest_queue(OutboxGuest *guest, const ReadingList *readings) {
@@ -252,16 +257,16 @@ static int guest_queue(OutboxGuest *guest, const ReadingList *readings) {
         char count[120];
         int r;
 
-        r = outbox_file_fault(sql_prepare(
+        r = outbox_sql_fault(sql_prepare(
                 guest->sql, "INSERT INTO readings (" COPIED ", labels) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", &s));
         for (size_t i = 0; r == 0 && i < readings->n; i++)
                 r = guest_insert(s, &readings->items[i]);
-        if (r < 0)
+        if (r < 0 || guest->version > 2)
                 return r;
         (void) snprintf(count, sizeof(count),
                 "UPDATE counts SET n = n + %zu, bytes = bytes + %" PRIu64 " WHERE name = 'readings'", readings->n,
                 reading_list_bytes(readings));
-        return outbox_file_fault(sql_exec(guest->sql, count));
+        return outbox_sql_fault(sql_exec(guest->sql, count));
 }
 
 /* Within a transaction. */
@@ -272,7 +277,7 @@ static int unread_replace(OutboxGuest *guest, int64_t id, const ReadingList *rea
         int r;
 
         (void) snprintf(query, sizeof(query), "SELECT count(*) FROM unreadable WHERE id = %" PRIi64, id);
-        r = outbox_file_query_int(guest->sql, query, &found);
+        r = outbox_sql_query_int(guest->sql, query, &found);
         if (r < 0 || found == 0)
                 return r < 0 ? r : -ENOENT;
         r = rejected_run(guest, id, statements);

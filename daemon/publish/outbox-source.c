@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "lib/err.h"
-#include "publish/outbox-file.h"
+#include "publish/outbox-sql.h"
 
 #define FROM_SEEN "FROM seen WHERE source = ?1"
 
@@ -31,7 +31,7 @@ int outbox_source_open(OutboxSource *s, Sql *sql) {
 
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(statements); i++)
                 r = sql_prepare(sql, statements[i], &s->statements[i]);
-        return r == -EINVAL ? -EUCLEAN : outbox_file_fault(r); /* a table is missing */
+        return r == -EINVAL ? -EUCLEAN : outbox_sql_fault(r); /* a table is missing */
 }
 
 void outbox_source_close(OutboxSource *s) {
@@ -43,7 +43,7 @@ static int source_run(OutboxSource *s, int statement) {
         int r = sql_step(s->statements[statement]);
 
         sql_reset(s->statements[statement]);
-        return r == SQL_ROW ? 0 : outbox_file_fault(r);
+        return r == SQL_ROW ? 0 : outbox_sql_fault(r);
 }
 
 static void source_bind(OutboxSource *s, int statement, int index, const char *text) {
@@ -156,5 +156,5 @@ int outbox_source_cursor(OutboxSource *s, const char *source, Bytes *ret) {
                 r = bytes_append(ret, value.data, value.size);
         }
         sql_reset(select);
-        return outbox_file_fault(r);
+        return outbox_sql_fault(r);
 }

@@ -11,7 +11,9 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/text.h"
+#include "publish/outbox-counts.h"
 #include "publish/outbox-source.h"
+#include "publish/outbox-sql.h"
 #include "trouble.h"
 
 #define OUTBOX_REOPEN_USEC (2 * USEC_PER_SEC) /* between tries to open a file that cannot be opened */
@@ -23,46 +25,28 @@ typedef enum Statement {
         COMMIT,
         ROLLBACK,
         DATA_VERSION,
-        COUNTS,
-        COUNT,
         OLDEST,
         INSERT,
         LAST_ID,
         PEEK,
-        RANGE_SIZE,
-        RANGE_DELETE,
         REJECT,
         _STATEMENT_MAX,
 } Statement;
 
-/* Counters stand in a table of their own and change in the same transaction as the rows: opening a file of a million
- * rows needs no look at each, and a second process's changes are seen by reading two rows. */
 static const char *const statements[] = {
         [BEGIN] = "BEGIN IMMEDIATE",
         [COMMIT] = "COMMIT",
         [ROLLBACK] = "ROLLBACK",
         [DATA_VERSION] = "PRAGMA data_version",
-        [COUNTS] = "SELECT n, bytes FROM counts ORDER BY name",
-        [COUNT] = "UPDATE counts SET n = n + ?1, bytes = bytes + ?2 WHERE name = ?3",
         [OLDEST] = "SELECT coalesce((SELECT put_at FROM readings ORDER BY id LIMIT 1), 0)",
         [INSERT] = "INSERT INTO readings (" COPIED ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        [LAST_ID] = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'readings'",
+        [LAST_ID] = "SELECT " OUTBOX_SQL_LAST_ID,
         [PEEK] = "SELECT id, put_at, key, source, type, device, payload, labels FROM readings WHERE id > ?1 ORDER BY "
                  "id LIMIT ?2",
-        [RANGE_SIZE] = "SELECT count(*), total(size) FROM readings WHERE id BETWEEN ?1 AND ?2",
-        [RANGE_DELETE] = "DELETE FROM readings WHERE id BETWEEN ?1 AND ?2",
         [REJECT] = "INSERT INTO rejected (id, rejected_at, reason, " COPIED ") SELECT id, ?2, ?3, " COPIED
                    " FROM readings WHERE id = ?1",
 };
 _Static_assert(ELEMENTSOF(statements) == _STATEMENT_MAX, "a text for each statement");
-
-typedef enum Table { READINGS, REJECTED, _TABLE_MAX } Table;
-
-static const char *const tables[] = { [READINGS] = "readings", [REJECTED] = "rejected" };
-
-typedef struct Count {
-        uint64_t rows, bytes;
-} Count;
 
 /* What the disk refused, each until it works: what can be read may still not be written. */
 typedef enum Refused {
@@ -78,11 +62,11 @@ struct Outbox {
         Sql *sql; /* NULL: opened with the next call */
         SqlStatement *statements[_STATEMENT_MAX];
         OutboxSource source;
-        bool damaged;             /* damage was met: opening it salvages it */
-        bool unsynced;            /* a sync may have failed: what SQLite takes for written may not be on the disk */
-        int refusal;              /* why it could not be opened, */
-        usec_t reopen_at;         /* and when it is tried again */
-        Count counts[_TABLE_MAX]; /* as of data_version */
+        bool damaged;        /* damage was met: opening it salvages it */
+        bool unsynced;       /* a sync may have failed: what SQLite takes for written may not be on the disk */
+        int refusal;         /* why it could not be opened, */
+        usec_t reopen_at;    /* and when it is tried again */
+        OutboxCounts counts; /* as of data_version */
         int64_t data_version;
         int64_t last_id; /* highest id seen: a new file after a repair goes on above it */
         usec_t oldest;
@@ -142,11 +126,11 @@ void outbox_watch(Outbox *o, void (*on_change)(void *userdata), void *userdata) 
         o->userdata = userdata;
 }
 
-/* ---- statements and counters ---- */
+/* ---- statements ---- */
 
 /* SQL_ROW (the caller resets it); SQL_DONE or a negative errno, and it is reset. */
 static int outbox_step(Outbox *o, Statement statement) {
-        int r = outbox_file_fault(sql_step(o->statements[statement]));
+        int r = outbox_sql_fault(sql_step(o->statements[statement]));
 
         if (r != SQL_ROW)
                 sql_reset(o->statements[statement]);
@@ -164,38 +148,6 @@ static int outbox_run(Outbox *o, Statement statement) {
 
 static void bind_text(SqlStatement *statement, int index, const char *text) {
         (void) sql_bind_text(statement, index, text, strlen(text));
-}
-
-/* Adds to the counters, within a transaction. */
-static int outbox_count(Outbox *o, Table table, int64_t rows, int64_t bytes) {
-        SqlStatement *s = o->statements[COUNT];
-        int r;
-
-        (void) sql_bind_int(s, 1, rows);
-        (void) sql_bind_int(s, 2, bytes);
-        bind_text(s, 3, tables[table]);
-        r = outbox_run(o, COUNT);
-        if (r < 0)
-                return r;
-        o->counts[table].rows += (uint64_t) rows; /* negative ones wrap around as they should */
-        o->counts[table].bytes += (uint64_t) bytes;
-        return 0;
-}
-
-static int outbox_load_counts(Outbox *o) {
-        Count counts[_TABLE_MAX];
-        int r;
-
-        for (size_t i = 0; i < ELEMENTSOF(counts); i++) {
-                r = outbox_step(o, COUNTS);
-                if (r != SQL_ROW)
-                        return r < 0 ? r : -EUCLEAN;
-                counts[i] = (Count){ (uint64_t) sql_column_int(o->statements[COUNTS], 0),
-                        (uint64_t) sql_column_int(o->statements[COUNTS], 1) };
-        }
-        sql_reset(o->statements[COUNTS]);
-        memcpy(o->counts, counts, sizeof(counts));
-        return 0;
 }
 
 /* The integer that a statement without parameters yields. */
@@ -217,7 +169,7 @@ static int outbox_refresh(Outbox *o) {
         r = outbox_read_int(o, DATA_VERSION, &version);
         if (r < 0 || version == o->data_version)
                 return r;
-        r = outbox_load_counts(o);
+        r = outbox_counts_load(&o->counts);
         if (r == 0)
                 o->data_version = version;
         return r;
@@ -228,6 +180,7 @@ static int outbox_refresh(Outbox *o) {
 static void outbox_detach(Outbox *o) {
         for (size_t i = 0; i < ELEMENTSOF(o->statements); i++)
                 o->statements[i] = sql_finalize(o->statements[i]);
+        outbox_counts_close(&o->counts);
         outbox_source_close(&o->source);
         o->sql = sql_close(o->sql);
         o->data_version = -1;
@@ -240,8 +193,10 @@ static int outbox_prepare(Outbox *o) {
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(o->statements); i++)
                 r = sql_prepare(o->sql, statements[i], &o->statements[i]);
         if (r != 0)
-                return r == -EINVAL ? -EUCLEAN : outbox_file_fault(r); /* a table is missing */
+                return r == -EINVAL ? -EUCLEAN : outbox_sql_fault(r); /* a table is missing */
         r = outbox_source_open(&o->source, o->sql);
+        if (r == 0)
+                r = outbox_counts_open(&o->counts, o->sql);
         if (r < 0)
                 return r;
         r = outbox_refresh(o);
@@ -392,12 +347,12 @@ static int outbox_begin(Outbox *o, bool durable) {
         r = outbox_ready(o);
         if (r < 0)
                 return r;
-        r = outbox_file_fault(sql_set_durable(o->sql, durable));
+        r = outbox_sql_fault(sql_set_durable(o->sql, durable));
         if (r < 0)
                 return r;
         r = outbox_run(o, BEGIN);
         if (r == 0 && o->unsynced)
-                r = outbox_file_fault(sql_write_log_again(o->sql));
+                r = outbox_sql_fault(sql_write_log_again(o->sql));
         if (r < 0)
                 return r;
         o->unsynced = false;
@@ -438,9 +393,9 @@ bool outbox_has_room(Outbox *o, uint64_t rows, uint64_t bytes) {
                 (void) outbox_refresh(o); /* else the counters as last known; mending is for those who need the rows */
         if (outbox_is_failing(o))
                 return false;
-        held_rows = o->counts[READINGS].rows + o->counts[REJECTED].rows;
-        held_bytes = o->counts[READINGS].bytes + o->counts[REJECTED].bytes;
-        if (o->counts[READINGS].rows == 0) /* what comes cannot wait for room: there will not be more */
+        held_rows = o->counts.waiting.rows + o->counts.rejected.rows;
+        held_bytes = o->counts.waiting.bytes + o->counts.rejected.bytes;
+        if (o->counts.waiting.rows == 0) /* what comes cannot wait for room: there will not be more */
                 return held_rows < o->caps.max_rows && held_bytes < o->caps.max_bytes;
         return !__builtin_add_overflow(rows, held_rows, &rows) && !__builtin_add_overflow(bytes, held_bytes, &bytes) &&
                rows <= o->caps.max_rows && bytes <= o->caps.max_bytes;
@@ -452,10 +407,10 @@ void outbox_status(Outbox *o, OutboxStatus *ret) {
         if (outbox_ready(o) == 0 && outbox_refresh(o) == 0 && outbox_read_int(o, OLDEST, &oldest) == 0)
                 o->oldest = (usec_t) oldest;
         *ret = (OutboxStatus){
-                .rows = o->counts[READINGS].rows,
-                .bytes = o->counts[READINGS].bytes,
-                .rejected_rows = o->counts[REJECTED].rows,
-                .rejected_bytes = o->counts[REJECTED].bytes,
+                .rows = o->counts.waiting.rows,
+                .bytes = o->counts.waiting.bytes,
+                .rejected_rows = o->counts.rejected.rows,
+                .rejected_bytes = o->counts.rejected.bytes,
                 .max_rows = o->caps.max_rows,
                 .max_bytes = o->caps.max_bytes,
                 .oldest = o->oldest,
@@ -497,7 +452,8 @@ static int put_readings(Outbox *o, const ReadingList *list, usec_t now, size_t *
                 rows++;
         }
         *ret_repeats = list->n - rows;
-        return rows > 0 ? outbox_count(o, READINGS, (int64_t) rows, (int64_t) bytes) : 0;
+        r = outbox_read_int(o, LAST_ID, &o->last_id);
+        return r < 0 ? r : outbox_counts_put(&o->counts, rows, bytes, o->last_id);
 }
 
 static int put_all(Outbox *o, const ReadingList *list, size_t *ret_repeats) {
@@ -507,10 +463,7 @@ static int put_all(Outbox *o, const ReadingList *list, size_t *ret_repeats) {
         r = put_readings(o, list, now, ret_repeats);
         if (r < 0)
                 return r;
-        r = outbox_source_put(&o->source, list, now);
-        if (r < 0)
-                return r;
-        return outbox_read_int(o, LAST_ID, &o->last_id);
+        return outbox_source_put(&o->source, list, now);
 }
 
 int outbox_put(Outbox *o, const ReadingList *list, size_t *ret_repeats) {
@@ -610,43 +563,13 @@ void outbox_rows_done(OutboxRows *rows) {
 
 /* ---- forget, reject ---- */
 
-static int measure_range(Outbox *o, int64_t first, int64_t last, int64_t *ret_rows, int64_t *ret_bytes) {
-        SqlStatement *s = o->statements[RANGE_SIZE];
-        int r;
-
-        (void) sql_bind_int(s, 1, first);
-        (void) sql_bind_int(s, 2, last);
-        r = outbox_step(o, RANGE_SIZE);
-        if (r != SQL_ROW)
-                return r < 0 ? r : -EUCLEAN;
-        *ret_rows = sql_column_int(s, 0);
-        *ret_bytes = sql_column_int(s, 1);
-        sql_reset(s);
-        return 0;
-}
-
-/* Deletes the rows from *first* to *last*: ids that follow each other go in one sweep. */
-static int forget_range(Outbox *o, int64_t first, int64_t last) {
-        SqlStatement *s = o->statements[RANGE_DELETE];
-        int64_t rows, bytes;
-        int r;
-
-        r = measure_range(o, first, last, &rows, &bytes);
-        if (r < 0)
-                return r;
-        (void) sql_bind_int(s, 1, first);
-        (void) sql_bind_int(s, 2, last);
-        r = outbox_run(o, RANGE_DELETE);
-        return r < 0 ? r : outbox_count(o, READINGS, -rows, -bytes);
-}
-
 static int forget_all(Outbox *o, const int64_t *ids, size_t n) {
         int r = 0;
 
         for (size_t i = 0, end; r == 0 && i < n; i = end) {
                 for (end = i + 1; end < n && ids[end] == ids[end - 1] + 1; end++)
                         ;
-                r = forget_range(o, ids[i], ids[end - 1]);
+                r = outbox_counts_forget(&o->counts, ids[i], ids[end - 1]);
         }
         return r;
 }
@@ -668,20 +591,16 @@ int outbox_forget(Outbox *o, const int64_t *ids, size_t n) {
 
 static int reject_one(Outbox *o, int64_t id, const char *reason) {
         SqlStatement *s = o->statements[REJECT];
-        int64_t rows, bytes;
         int r;
 
-        r = measure_range(o, id, id, &rows, &bytes);
-        if (r < 0 || rows == 0)
-                return r;
+        r = outbox_counts_reject(&o->counts, id);
+        if (r != OUTBOX_COUNTS_DONE)
+                return r < 0 ? r : 0;
         (void) sql_bind_int(s, 1, id);
         (void) sql_bind_int(s, 2, (int64_t) clock_wall());
         bind_text(s, 3, reason);
         r = outbox_run(o, REJECT);
-        if (r < 0)
-                return r;
-        r = outbox_count(o, REJECTED, rows, bytes);
-        return r < 0 ? r : forget_range(o, id, id);
+        return r < 0 ? r : outbox_counts_forget(&o->counts, id, id);
 }
 
 int outbox_reject(Outbox *o, int64_t id, const char *reason) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fill-outbox DIRECTORY COUNT: puts COUNT readings into the outbox in DIRECTORY, as polls of a thousand devices each would. */
+/* fill-outbox DIRECTORY COUNT: puts COUNT readings into the outbox in DIRECTORY, as polls of a thousand devices each would.
+ * fill-outbox DIRECTORY COUNT DEVICES: as polls of that many devices, each of which Pub/Sub has at once, and prints what it cost. */
 
 #include "lib/bytes.h"
 #include "publish/outbox.h"
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define POLL_MAX 1000
 
@@ -29,28 +31,78 @@ static void add(ReadingList *list, uint64_t number) {
         buffer_done(&text);
 }
 
+static void put(Outbox *outbox, uint64_t first, uint64_t n) {
+        ReadingList list = {};
+        int r;
+
+        for (uint64_t i = 0; i < n; i++)
+                add(&list, first + i);
+        r = outbox_put(outbox, &list, NULL);
+        if (r != OUTBOX_OK)
+                errx(EXIT_FAILURE, "outbox_put: %d", r);
+        reading_list_done(&list);
+}
+
+static void forget(Outbox *outbox) {
+        int64_t ids[POLL_MAX];
+        OutboxRows rows;
+        int r;
+
+        r = outbox_peek(outbox, 0, POLL_MAX, SIZE_MAX, &rows);
+        if (r < 0)
+                errx(EXIT_FAILURE, "outbox_peek: %d", r);
+        for (size_t i = 0; i < rows.n; i++)
+                ids[i] = rows.items[i].id;
+        r = outbox_forget(outbox, ids, rows.n);
+        if (r < 0)
+                errx(EXIT_FAILURE, "outbox_forget: %d", r);
+        outbox_rows_done(&rows);
+}
+
+/* Bytes that this process had written to disks. */
+static long long written(void) {
+        FILE *file = fopen("/proc/self/io", "re");
+        char line[100];
+        long long bytes = -1;
+
+        while (file && fgets(line, sizeof(line), file))
+                (void) sscanf(line, "write_bytes: %lld", &bytes);
+        if (file)
+                fclose(file);
+        return bytes;
+}
+
+static void poll_and_forget(Outbox *outbox, uint64_t count, uint64_t devices) {
+        long long before = written();
+        struct timespec begin, end;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &begin);
+        for (uint64_t done = 0; done < count; done += devices) {
+                put(outbox, done, devices);
+                forget(outbox);
+        }
+        (void) clock_gettime(CLOCK_MONOTONIC, &end);
+        (void) printf("{\"bytes\": %lld, \"seconds\": %.6f}\n", written() - before,
+                (double) (end.tv_sec - begin.tv_sec) + (double) (end.tv_nsec - begin.tv_nsec) / 1e9);
+}
+
 int main(int argc, char **argv) {
         OutboxConfig caps = { .max_rows = 10000000, .max_bytes = 64ULL << 30 };
-        uint64_t count = argc == 3 ? strtoull(argv[2], NULL, 10) : 0;
+        uint64_t count = argc >= 3 ? strtoull(argv[2], NULL, 10) : 0, devices = argc == 4 ? strtoull(argv[3], NULL, 10) : 0;
         OutboxSalvage salvage;
         Outbox *outbox = NULL;
         int r;
 
-        if (count == 0)
-                errx(64, "usage: fill-outbox DIRECTORY COUNT");
+        if (count == 0 || argc > 4 || devices > POLL_MAX || (argc == 4 && devices == 0))
+                errx(64, "usage: fill-outbox DIRECTORY COUNT [DEVICES]");
         r = outbox_open(argv[1], &caps, &outbox, &salvage);
         if (r != OUTBOX_OK)
                 errx(EXIT_FAILURE, "outbox_open: %d", r);
-        for (uint64_t put = 0; put < count;) {
-                ReadingList list = {};
-
-                for (unsigned i = 0; i < POLL_MAX && put < count; i++)
-                        add(&list, put++);
-                r = outbox_put(outbox, &list, NULL);
-                if (r != OUTBOX_OK)
-                        errx(EXIT_FAILURE, "outbox_put: %d", r);
-                reading_list_done(&list);
-        }
+        if (devices > 0)
+                poll_and_forget(outbox, count, devices);
+        else
+                for (uint64_t done = 0; done < count; done += POLL_MAX)
+                        put(outbox, done, count - done < POLL_MAX ? count - done : POLL_MAX);
         (void) outbox_close(outbox);
         return EXIT_SUCCESS;
 }

@@ -24,9 +24,10 @@ def daemon_of(build, **source):
 
 
 def stored(daemon):
-    """Readings in the outbox, as another process sees them: committed."""
+    """Readings that were put into the outbox, as another process sees them: committed."""
     with contextlib.closing(sqlite3.connect(f"file:{daemon.state}/outbox.sqlite?mode=ro", uri=True, timeout=10)) as outbox:
-        return outbox.execute("SELECT n FROM counts WHERE name = 'readings'").fetchone()[0]
+        row = outbox.execute("SELECT seq FROM sqlite_sequence WHERE name = 'readings'").fetchone()
+    return row[0] if row else 0
 
 
 def wait_stored(daemon, n, patience=stack.PATIENCE):

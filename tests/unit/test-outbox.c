@@ -264,7 +264,7 @@ static void test_newer_is_left_alone(void **state) {
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
         assert_int_equal(put(f->outbox, 0, 3, 1), 0);
         f->outbox = outbox_close(f->outbox);
-        exec_in_file(f, "PRAGMA user_version = 3");
+        exec_in_file(f, "PRAGMA user_version = 4");
         assert_int_equal(stat(f->file, &before), 0);
         assert_int_equal(reopen(f, NULL), OUTBOX_NEWER);
         assert_null(f->outbox);
@@ -273,7 +273,7 @@ static void test_newer_is_left_alone(void **state) {
         assert_int_equal(stat(f->file, &after), 0);
         assert_int_equal(before.st_size, after.st_size);
         assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
-        exec_in_file(f, "PRAGMA user_version = 2");
+        exec_in_file(f, "PRAGMA user_version = 3");
         assert_int_equal(reopen(f, NULL), OUTBOX_OK);
         assert_int_equal(rows_waiting(f->outbox), 3);
 }

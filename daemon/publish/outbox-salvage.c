@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "publish/outbox-salvage.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "lib/clock.h"
+#include "publish/outbox-sql.h"
+
+#define SALVAGE_PROBES_MAX 4000000        /* ids tried one by one between damaged places, some 10 s */
+#define SALVAGE_COMMIT_BYTES (256 * 1024) /* bounds the write-ahead log while copying, and how long a commit takes */
+#define SALVAGE_KNOWN_MAX 1000 /* rows met again, beyond those that are new: the tree goes round in circles */
+
+/* ---- rows ---- */
+
+/* What a damaged page says may be of any type, or nothing. */
+#define NUMBER(column) "CAST(coalesce(" column ", 0) AS INTEGER)"
+#define TEXT(column) "CAST(coalesce(" column ", '') AS TEXT)"
+#define BLOB(column) "CAST(coalesce(" column ", x'') AS BLOB)"
+
+#define ROW_READ                                                                                                       \
+        NUMBER("put_at")                                                                                               \
+        ", " TEXT("key") ", " TEXT("source") ", " TEXT("type") ", " TEXT("device") ", " BLOB("payloa"                  \
+                                                                                             "d")
+#define ROW_COLUMNS "put_at, key, source, type, device, payload, labels"
+/* Counted anew: what the damaged file says about it is not trusted. */
+#define ROW_SIZE                                                                                                       \
+        "length(CAST(?2 AS BLOB)) + length(CAST(?3 AS BLOB)) + length(CAST(?4 AS BLOB)) + length(CAST(?5 AS BLOB)) + " \
+        "length(?6) + length(?7)"
+
+typedef struct SalvageTable {
+        const char *name, *columns; /* as they stand in the file, but for the id and the labels */
+        const char *read, *insert;  /* ?1 to ?n: the columns as they are read; ?n+1: the id */
+        int n;
+} SalvageTable;
+
+static const SalvageTable salvage_tables[] = {
+        { "readings", "size, put_at, key, source, type, device, payload", "",
+                "INSERT INTO readings (" ROW_COLUMNS ", id, size) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, " ROW_SIZE
+                ")",
+                7 },
+        { "rejected", "size, put_at, key, source, type, device, rejected_at, reason, payload",
+                ", " NUMBER("rejected_at") ", " TEXT("reason"),
+                "INSERT INTO rejected (" ROW_COLUMNS
+                ", rejected_at, reason, id, size) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, " ROW_SIZE ")",
+                9 },
+};
+
+typedef struct Salvage {
+        Sql *from, *to;
+        const SalvageTable *table;
+        SqlStatement *forward, *back; /* rows of the damaged table; back: with ids up to ?1 */
+        SqlStatement *look, *insert;  /* in the new one */
+        uint64_t rows, uncommitted;   /* the latter in bytes */
+        int64_t last_id;              /* highest id that was given, as far as is known */
+        int64_t probes;
+        usec_t told;
+} Salvage;
+
+enum { ROW_KEY = 2, ROW_PAYLOAD = 6 }; /* columns of what ROW_READ yields behind the id */
+enum { ROW_NEW = 0, ROW_KNOWN = 1, ROW_TAKEN = 2 };
+
+/* Whether the new file has that id already, for the row under *select* (NULL: for whatever row) or for another one. */
+static int salvage_look(Salvage *s, int64_t id, SqlStatement *select) {
+        int r;
+
+        (void) sql_bind_int(s->look, 1, id);
+        for (int i = 2; select && i <= s->table->n; i++)
+                if (i == ROW_KEY || i == ROW_PAYLOAD)
+                        (void) sql_bind_column(s->look, i, select, i);
+        r = sql_step(s->look);
+        if (r == SQL_ROW)
+                r = sql_column_int(s->look, 0) ? ROW_KNOWN : ROW_TAKEN;
+        else if (r == SQL_DONE)
+                r = ROW_NEW;
+        else
+                r = outbox_sql_fault(r);
+        sql_reset(s->look);
+        return r;
+}
+
+/* Copies the row under *select*, unless it was copied before. Where another row has its id, or no sane file would hold
+ * such an id, it gets a fresh one that follows from it, so that the same row is known again. ROW_NEW, ROW_KNOWN, or a
+ * negative errno, which is the new file's. */
+static int salvage_row(Salvage *s, SqlStatement *select) {
+        int64_t claimed = sql_column_int(select, 0), span = s->last_id + 1, id;
+        int64_t fresh = (claimed % span + span) % span + 1;
+        int r;
+
+        id = claimed > 0 && claimed < OUTBOX_SQL_ID_MAX ? claimed : (fresh += span);
+        while ((r = salvage_look(s, id, select)) == ROW_TAKEN)
+                id = fresh += span;
+        if (r != ROW_NEW)
+                return r;
+
+        for (int i = 1; i <= s->table->n; i++)
+                (void) sql_bind_column(s->insert, i, select, i);
+        (void) sql_bind_int(s->insert, s->table->n + 1, id);
+        r = sql_step(s->insert);
+        sql_reset(s->insert);
+        if (r != SQL_DONE)
+                return outbox_sql_fault(r);
+
+        s->rows++;
+        s->uncommitted += sql_column(select, ROW_PAYLOAD).size;
+        if (s->uncommitted < SALVAGE_COMMIT_BYTES)
+                return ROW_NEW;
+        s->uncommitted = 0;
+        return outbox_sql_fault(sql_exec(s->to, "COMMIT; BEGIN"));
+}
+
+enum { RUN_END = 0, RUN_STOPPED = 1 };
+
+/* Copies the rows of *select* to the end, or to the first place that cannot be read. *until_known*: or to a row that
+ * was copied before. *last* becomes the id of the last one. */
+static int salvage_run(Salvage *s, SqlStatement *select, bool until_known, int64_t *last) {
+        uint64_t known = 0;
+        int r, copied = 0;
+
+        while ((r = sql_step(select)) == SQL_ROW) {
+                copied = salvage_row(s, select);
+                if (copied < 0)
+                        break;
+                *last = sql_column_int(select, 0);
+                if (copied == ROW_KNOWN && (until_known || ++known > s->rows + SALVAGE_KNOWN_MAX))
+                        break;
+        }
+        sql_reset(select);
+        if (copied < 0)
+                return copied;
+        if (r == -ENOMEM || r == -EBUSY)
+                return r; /* passes: no reason to leave rows behind */
+        return r == SQL_DONE ? RUN_END : RUN_STOPPED;
+}
+
+/* Between damaged places, id by id, newest first: a queue's rows lie close together below the last id that was given.
+ * One id takes no time, or seconds where a worn disk tries again and again. */
+static int salvage_probe(Salvage *s) {
+        for (int64_t id = s->last_id, last = id; id > 0 && s->probes < SALVAGE_PROBES_MAX; s->probes++, id--) {
+                int r;
+
+                outbox_sql_ping(&s->told);
+                r = salvage_look(s, id, NULL);
+                if (r < 0)
+                        return r;
+                if (r != ROW_NEW)
+                        continue;
+                (void) sql_bind_int(s->back, 1, id);
+                r = salvage_run(s, s->back, true, &last);
+                if (r <= 0)
+                        return r;
+                if (last < id)
+                        id = last;
+        }
+        return 0;
+}
+
+/* Columns go by their places: a bit that flipped in the text of the schema may be one of their names. */
+static int salvage_query(Salvage *s, bool labels, const char *tail, SqlStatement **ret) {
+        char query[1024];
+
+        (void) snprintf(query, sizeof(query),
+                "WITH t(id, %s%s) AS (SELECT * FROM %s) SELECT id, " ROW_READ ", %s%s FROM t %s", s->table->columns,
+                labels ? ", labels" : "", s->table->name, labels ? BLOB("labels") : "x''", s->table->read, tail);
+        return sql_prepare(s->from, query, ret);
+}
+
+/* 0: the table was found in the damaged file. SQL_DAMAGED or -EINVAL: it was not. */
+static int salvage_prepare(Salvage *s) {
+        bool labels = true;
+        char look[128];
+        int r;
+
+        (void) snprintf(look, sizeof(look), "SELECT key = ?2 AND payload = ?6 FROM %s WHERE id = ?1", s->table->name);
+        r = outbox_sql_fault(sql_prepare(s->to, look, &s->look));
+        if (r == 0)
+                r = outbox_sql_fault(sql_prepare(s->to, s->table->insert, &s->insert));
+        if (r < 0)
+                return r;
+
+        r = salvage_query(s, labels, "ORDER BY id", &s->forward);
+        if (r == -EINVAL) /* schema 1 */
+                r = salvage_query(s, labels = false, "ORDER BY id", &s->forward);
+        return r != 0 ? r : salvage_query(s, labels, "WHERE id <= ?1 ORDER BY id DESC", &s->back);
+}
+
+static int salvage_rows(Salvage *s) {
+        int64_t last;
+        int r;
+
+        r = salvage_prepare(s);
+        if (r == SQL_DAMAGED || r == -EINVAL)
+                return 0; /* the table itself cannot be found */
+        if (r < 0)
+                return r;
+        r = salvage_run(s, s->forward, false, &last);
+        if (r <= 0)
+                return r;
+        (void) sql_bind_int(s->back, 1, INT64_MAX);
+        r = salvage_run(s, s->back, false, &last);
+        return r <= 0 ? r : salvage_probe(s);
+}
+
+static int salvage_table(Salvage *s, const SalvageTable *table) {
+        int r;
+
+        s->table = table;
+        r = salvage_rows(s);
+        s->forward = sql_finalize(s->forward);
+        s->back = sql_finalize(s->back);
+        s->look = sql_finalize(s->look);
+        s->insert = sql_finalize(s->insert);
+        return r;
+}
+
+/* What helps, and is not a reading: as much of it as can be read from the front. */
+static int salvage_extra(Salvage *s, const char *name, int n) {
+        _cleanup_(sql_finalizep) SqlStatement *select = NULL, *insert = NULL;
+        char query[128];
+        int r;
+
+        (void) snprintf(query, sizeof(query), "SELECT * FROM %s", name);
+        if (sql_prepare(s->from, query, &select) != 0)
+                return 0;
+        (void) snprintf(query, sizeof(query), "INSERT OR IGNORE INTO %s VALUES (%.*s)", name, 3 * n - 2,
+                "?1,?2,?3,?4,?5,?6,?7");
+        r = outbox_sql_fault(sql_prepare(s->to, query, &insert));
+        if (r < 0)
+                return r;
+        while (sql_step(select) == SQL_ROW) {
+                for (int i = 0; i < n; i++)
+                        (void) sql_bind_column(insert, i + 1, select, i);
+                r = sql_step(insert);
+                sql_reset(insert);
+                if (r != SQL_DONE)
+                        return outbox_sql_fault(r);
+        }
+        return 0;
+}
+
+/* Ids are never given twice, not even those of rows that were lost. */
+static int salvage_sequence(Salvage *s) {
+        char set[192];
+        int r;
+
+        r = sql_exec(s->to, "INSERT INTO sqlite_sequence (name, seq) SELECT 'readings', 0 "
+                            "WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'readings')");
+        if (r != 0)
+                return outbox_sql_fault(r);
+        (void) snprintf(set, sizeof(set),
+                "UPDATE sqlite_sequence SET seq = max(seq, %" PRIi64 ") WHERE name = 'readings'", s->last_id);
+        return outbox_sql_fault(sql_exec(s->to, set));
+}
+
+static void salvage_learn_last_id(Salvage *s) {
+        int64_t sequence;
+
+        if (outbox_sql_query_int(s->from, "SELECT seq FROM sqlite_sequence WHERE name = 'readings'", &sequence) == 0 &&
+                sequence < OUTBOX_SQL_ID_MAX && sequence > s->last_id)
+                s->last_id = sequence;
+        else if (s->last_id == 0)
+                s->last_id = SALVAGE_PROBES_MAX;
+}
+
+static int salvage_all(Salvage *s) {
+        static const struct {
+                const char *name;
+                int n;
+        } extras[] = { { "cursors", 2 }, { "seen", 4 }, { "unreadable", 7 }, { "dropped", 2 } };
+        int r = 0;
+
+        salvage_learn_last_id(s);
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(salvage_tables); i++)
+                r = salvage_table(s, &salvage_tables[i]);
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(extras); i++)
+                r = salvage_extra(s, extras[i].name, extras[i].n);
+        return r;
+}
+
+/* All of the new file is in the file itself, not in its log, and on disk. */
+static int salvage_settle(Sql *to) {
+        int64_t busy;
+        int r;
+
+        r = outbox_sql_recount(to, OUTBOX_SCHEMA);
+        if (r == 0)
+                r = outbox_sql_query_int(to, "PRAGMA wal_checkpoint(TRUNCATE)", &busy);
+        if (r < 0)
+                return r;
+        return busy ? -EBUSY : 0;
+}
+
+static int salvage_write(Salvage *s) {
+        int r;
+
+        r = outbox_sql_make(s->to, 0);
+        if (r == 0)
+                r = outbox_sql_fault(sql_set_durable(s->to, false)); /* salvage_settle() syncs it as a whole */
+        if (r == 0)
+                r = outbox_sql_fault(sql_exec(s->to, "PRAGMA wal_autocheckpoint = 100; BEGIN"));
+        if (r == 0 && s->from)
+                r = salvage_all(s);
+        if (r == 0)
+                r = salvage_sequence(s);
+        if (r == 0)
+                r = outbox_sql_fault(sql_exec(s->to, "COMMIT"));
+        return r < 0 ? r : salvage_settle(s->to);
+}
+
+int outbox_salvage(Sql *from, Sql *to, int64_t last_id, uint64_t *ret_rows) {
+        Salvage s = { .from = from, .to = to, .last_id = last_id, .told = clock_now() };
+        int r;
+
+        if (from)
+                sql_set_ping(from, outbox_sql_ping, &s.told);
+        sql_set_ping(to, outbox_sql_ping, &s.told);
+        r = salvage_write(&s);
+        if (from)
+                sql_set_ping(from, NULL, NULL);
+        sql_set_ping(to, NULL, NULL);
+        if (r == 0)
+                *ret_rows = s.rows;
+        return r;
+}
