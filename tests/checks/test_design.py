@@ -31,6 +31,8 @@ ALONE = {
     "daemon/config-reader.h": "what rows mean, without files and text",
     "daemon/config-slips.h": "what people mistype, looked for only after an error",
     "daemon/config-value.h": "what one value means, without rows",
+    "daemon/publish/outbox-counts.h": "how much is held, without what a row is",
+    "daemon/publish/outbox-salvage.h": "rows of a damaged file, without the files that take its place",
     "daemon/sinks/file-archive.h": "the directory, which knows nothing of messages",
     "daemon/sinks/mongodb-admin.h": "verbs, which the service never calls",
     "daemon/subscribe/aside.h": "the side list has leases of its own",
