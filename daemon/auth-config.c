@@ -110,7 +110,7 @@ static int auth_rule(const ConfigPlace *place, void *self, void *around) {
                                 place, uses[i].key, "is missing; type %s needs it", kinds[config->type]);
                 if (there && !((uses[i].needed | uses[i].allowed) & kind))
                         return config_place_fail(
-                                place, uses[i].key, "is not a key of type %s; mend type", kinds[config->type]);
+                                place, uses[i].key, "is not a key of type %s; correct type", kinds[config->type]);
         }
         if (config->type == AUTH_OAUTH2 && !config->refresh_token.file && !config->client_secret.file)
                 return config_place_fail(place, NULL, "needs refresh_token_file, or client_secret_file, or both");

@@ -36,7 +36,7 @@ static int rule_state_dir(const ConfigInput *input, const ConfigPlace *top, Conf
                 return -ENOMEM;
         if (config->state_dir[0] != '/')
                 return config_reader_fail(top->reader, 0, 0,
-                        "state_dir: $STATE_DIRECTORY is not an absolute path; set state_dir, or mend the variable");
+                        "state_dir: $STATE_DIRECTORY is not an absolute path; set state_dir, or correct the variable");
         return 0;
 }
 
@@ -59,7 +59,7 @@ static int rule_emulator(const ConfigInput *input, const ConfigPlace *top, Confi
         config->pubsub.emulator = true;
         if (http_url_check(url) == HTTP_URL_MALFORMED || strpbrk(url + 7, "/?"))
                 return config_reader_fail(top->reader, 0, 0,
-                        "pubsub.endpoint: $PUBSUB_EMULATOR_HOST is set, but is not HOST:PORT; mend or unset the "
+                        "pubsub.endpoint: $PUBSUB_EMULATOR_HOST is set, but is not HOST:PORT; correct or unset the "
                         "variable");
         return 0;
 }
@@ -109,7 +109,8 @@ static int rule_page(const ConfigPlace *top, Config *config) {
         for (size_t i = 0; i < config->n_subscriptions; i++)
                 if (strcmp(config->page->subscription, config->subscriptions[i].subscription) == 0)
                         return 0;
-        return config_place_fail(&place, "subscription", "is none of this file; allowed: one that stands in subscribe");
+        return config_place_fail(
+                &place, "subscription", "is not a subscription of this file; allowed: one that subscribe names");
 }
 
 static int apply_rules(const ConfigInput *input, const ConfigPlace *top, Config *config) {

@@ -43,7 +43,7 @@ static int page_rule(const ConfigPlace *place, void *self, void *around) {
                 return config_place_fail(place, "listen", "others can reach that address, so password_file is needed");
         if (!page->certificate_file && !page->allow_plain)
                 return config_place_fail(place, "listen",
-                        "others can reach that address, and the password would travel in the clear; needs tls, or "
+                        "others can reach that address, and the password would travel unencrypted; needs tls, or "
                         "allow_plain: true");
         return 0;
 }

@@ -261,7 +261,7 @@ static int fail_unknown(const Reading *r, const YamlNode *node) {
         int k;
 
         if (is_glued(r, node->key))
-                return config_value_fail(&value, "there is no blank behind the colon: write KEY: VALUE");
+                return config_value_fail(&value, "there is no space after the colon: write KEY: VALUE");
         list_keys(r, keys);
         nearest = config_table_nearest(node->key, key_at, keys);
         search(&s, r->place->reader->root, "");

@@ -110,7 +110,7 @@ static int check_plain(Scan *s, const char *value) {
                 if (*c == '#' && c[-1] == ' ')
                         break;
                 if (*c == ':' && (c + 1 == s->end || c[1] == ' ' || c[1] == '\r'))
-                        return slip(s, value, "a value that holds a colon and a blank must be in quotes");
+                        return slip(s, value, "a value that holds a colon and a space must be in quotes");
         }
         return 0;
 }
@@ -152,7 +152,7 @@ static int slip_of_column(const Scan *s, unsigned line, unsigned column, unsigne
         char words[160];
 
         (void) snprintf(words, sizeof(words),
-                "the line is indented by %u blank%s, its neighbours %s by %u: what belongs together begins in the same "
+                "the line is indented by %u space%s, its neighbours %s by %u: what belongs together begins in the same "
                 "column",
                 column - 1, column == 2 ? "" : "s", line < s->line ? "below" : "above", expected - 1);
         return s->slips->found(s->slips->userdata, line, column, words);
@@ -261,13 +261,13 @@ static int check_key(Scan *s, const char *place, const char **ret_value) {
                 return 0;
         if (begins(s, end, ":" WIDE_BLANK) || begins(s, end, ":" HARD_BLANK)) {
                 *ret_value = s->end;
-                return slip_of_key(s, end, word, "the blank behind the colon is not an ordinary one");
+                return slip_of_key(s, end, word, "the space after the colon is not an ordinary one");
         }
         if (begins(s, end, ":\t"))
                 *ret_value = s->end;
         else if (end < s->end && *end == ':') {
                 *ret_value = s->end;
-                return slip_of_key(s, end, word, "there is no blank behind the colon");
+                return slip_of_key(s, end, word, "there is no space after the colon");
         } else if (is_over(s, end) || *end == ' ' || begins(s, end, WIDE_BLANK)) {
                 *ret_value = s->end;
                 return slip_of_key(s, end, word, "there is no colon");
@@ -320,7 +320,7 @@ static int check_dashes(Scan *s, const char *place) {
                 }
         }
         if (*place == '-' && place + 1 < s->end && *read_word(s, place + 1, word) == ':' && is_key(s, word))
-                return slip(s, place, "there is no blank behind the dash");
+                return slip(s, place, "there is no space after the dash");
         return check_content(s, place);
 }
 
@@ -331,8 +331,8 @@ static int check_indent(Scan *s, const char *place) {
         if (*place == '\t')
                 return slip(s, place, "the line is indented by a tab, use spaces");
         if (begins(s, place, WIDE_BLANK))
-                return slip(s, place, "the line is indented by a full-width blank (U+3000), use ordinary ones");
-        return slip(s, place, "the line is indented by a no-break blank (U+00A0), use ordinary ones");
+                return slip(s, place, "the line is indented by a full-width space (U+3000), use ordinary ones");
+        return slip(s, place, "the line is indented by a no-break space (U+00A0), use ordinary ones");
 }
 
 /* A line within what an earlier one has opened. 1: it is. */

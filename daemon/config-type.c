@@ -390,7 +390,7 @@ static int token_check(const char *text, ConfigProblem *ret_problem) {
                                 "holds a quote (character %zu), which is not part of a token: take the quotes away", n);
                 if (*c == ' ')
                         return config_problem_set(
-                                ret_problem, "holds a blank (character %zu): leave only the token", n);
+                                ret_problem, "holds a space (character %zu): leave only the token", n);
                 if ((unsigned char) *c < ' ' || (unsigned char) *c > '~')
                         return config_problem_set(ret_problem,
                                 "holds something other than ASCII (character %zu): copy the token once more", n);

@@ -223,7 +223,7 @@ static void daemon_reload(Daemon *d) {
                 d->reload_refused = clock_wall();
                 log_event(LOG_ERR, EVENT_RELOAD_REFUSED,
                         LOG_FIELDS({ FIELD_FILE, d->config->path }, { FIELD_ERROR, d->reload_error }),
-                        "Reload refused, the configuration from before goes on: %s", d->reload_error);
+                        "Reload refused, the previous configuration stays in use: %s", d->reload_error);
                 return;
         }
         d->reload_refused = 0;

@@ -219,7 +219,7 @@ static void reject_config(const Options *o, const char *error) {
                         is_daemon(o->verb) ? "Not started: " : "", error);
         else if (reload)
                 log_event(LOG_ERR | LOG_LAST, EVENT_RELOAD_REFUSED, fields,
-                        "Reload refused, the configuration from before goes on: %s", error);
+                        "Reload refused, the previous configuration stays in use: %s", error);
         else
                 printf("FAIL  config  %s\n", error);
 }

@@ -213,8 +213,8 @@ static void say_login(Page *page, const ListenRequest *request) {
                 return;
         page->login_said = now;
         log_event(LOG_WARNING, EVENT_PAGE_LOGIN_REFUSED, LOG_FIELDS({ FIELD_ERROR, listen_peer(request) }),
-                "A wrong password for the page came from %s. Others are not told for some minutes. Who guesses is "
-                "slowed down.",
+                "A wrong password for the page came from %s. More of them are not logged for some minutes, and "
+                "whoever guesses has to wait.",
                 listen_peer(request));
 }
 

@@ -172,8 +172,8 @@ static void look_at_publisher(Look *look) {
                 return;
         (void) snprintf(rows, sizeof(rows), "%" PRIu64, f->outbox.rows);
         log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_ROWS, rows }),
-                "%s readings wait in the outbox, safe on disk, and for %s none was published though nothing is known "
-                "to be in the way. If this does not pass, restart sensorqd and report the log.",
+                "%s readings wait in the outbox, safe on disk, and for %s none was published, although no failure is "
+                "known. If this does not pass: systemctl restart sensorqd, and please report the log.",
                 rows, look->span);
 }
 
@@ -185,8 +185,8 @@ static void look_at_source(Look *look, const SourceStatus *source) {
         if (look_stalls(look, WATCH_POLL, source->name, due && !blocked && !report_outbox_is_full(f),
                     source->polls + source->failures))
                 log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SOURCE, source->name }),
-                        "Source %s should have been polled %s ago, and nothing is known to be in the way. If this does "
-                        "not pass, restart sensorqd (nothing is lost by that) and report the log.",
+                        "Source %s should have been polled %s ago, and no failure is known. If this does "
+                        "not pass: systemctl restart sensorqd (nothing is lost by that), and please report the log.",
                         source->name, look->span);
 }
 
@@ -199,7 +199,7 @@ static void look_at_held(Look *look, const SubscriberStatus *subscriber) {
         if (look_stalls(look, WATCH_HELD, subscriber->subscription, expected, progress))
                 log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription }),
                         "%zu messages of %s are held, and none was stored for %s though %s answered last. They are not "
-                        "lost. Look at %s's log; if this does not pass, restart sensorqd.",
+                        "lost. Look at %s's log; if this does not pass: systemctl restart sensorqd.",
                         subscriber->held, subscriber->subscription, look->span, sink->what, sink->what);
 }
 
@@ -210,8 +210,8 @@ static void look_at_pulls(Look *look, const SubscriberStatus *subscriber) {
 
         if (look_stalls(look, WATCH_PULL, subscriber->subscription, expected, subscriber->pulls + subscriber->received))
                 log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription }),
-                        "No pull from %s came to an end for %s, and nothing is known to be in the way. Messages wait "
-                        "in Pub/Sub. If this does not pass, restart sensorqd and report the log.",
+                        "No pull from %s came to an end for %s, and no failure is known. Messages wait "
+                        "in Pub/Sub. If this does not pass: systemctl restart sensorqd, and please report the log.",
                         subscriber->subscription, look->span);
 }
 
@@ -338,11 +338,11 @@ static void look_at_outbox(Stalls *stalls, const Figures *figures) {
                 [OUTBOX_LEVEL_WELL] = { LOG_NOTICE, EVENT_OUTBOX_DRAINED, "The outbox has room again",
                         "Polling goes on." },
                 [OUTBOX_LEVEL_HIGH] = { LOG_WARNING, EVENT_OUTBOX_HIGH, "The outbox is over four fifths full",
-                        "Polling goes on until it is full. Mend publishing, or raise publish.outbox.max_rows and "
-                        "max_bytes and reload." },
-                [OUTBOX_LEVEL_FULL] = { LOG_ERR, EVENT_OUTBOX_FULL, "The outbox is full",
-                        "Polling has stopped, so readings of this time are missing. Mend publishing, or raise "
+                        "Polling goes on until it is full. See why publishing fails (sensorqd check), or raise "
                         "publish.outbox.max_rows and max_bytes and reload." },
+                [OUTBOX_LEVEL_FULL] = { LOG_ERR, EVENT_OUTBOX_FULL, "The outbox is full",
+                        "Polling has stopped, so readings of this time are missing. See why publishing fails (sensorqd "
+                        "check), or raise publish.outbox.max_rows and max_bytes and reload." },
         };
         const OutboxStatus *outbox = &figures->outbox;
         OutboxLevel level = outbox_level(figures, stalls->outbox), before = stalls->outbox;

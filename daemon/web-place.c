@@ -34,7 +34,7 @@ int web_place_check(const WebPlace *place, char problem[static WEB_PLACE_WORDS_M
 
         switch (http_url_check(web_place_url(place))) {
         case HTTP_URL_MALFORMED:
-                words = "holds no URL; it begins with https:// and has no blank in it";
+                words = "does not hold a URL: one line that begins with https://, without spaces";
                 break;
         case HTTP_URL_METADATA:
                 words = "holds the URL of the metadata server, which is there for tokens only";
@@ -42,7 +42,7 @@ int web_place_check(const WebPlace *place, char problem[static WEB_PLACE_WORDS_M
         case HTTP_URL_PLAIN:
                 if (!place->url_file.file || place->allow_plain)
                         return 0;
-                words = "holds a URL without TLS, which would travel in the clear; use https://, or allow_plain: true";
+                words = "holds a URL without TLS, which would travel unencrypted; use https://, or allow_plain: true";
                 break;
         default:
                 return 0;

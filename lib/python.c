@@ -95,7 +95,7 @@ static int skip_lines(Parser *p) {
         }
         for (const char *c = p->cursor; c > from && (c[-1] == ' ' || c[-1] == '\t'); c--)
                 if (c - 1 > from && (c[-2] == '\n' || c[-2] == '\r'))
-                        return bad(p, "a line that begins with a blank");
+                        return bad(p, "a line that begins with a space");
         return 0;
 }
 

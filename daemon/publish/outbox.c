@@ -97,7 +97,7 @@ static void outbox_fails(Outbox *o, Refused what, int error, const char *source)
                                 { FIELD_ERROR, strerror(-error) }),
                         "The disk fails: %s. Polling waits until it works. What was fetched stays in memory and is "
                         "tried "
-                        "again; what is queued is published. Free space on the disk of state_dir, or mend it.",
+                        "again; what is queued is published. Free space on the disk of state_dir, or repair it.",
                         detail);
         if (first)
                 outbox_changed(o);
@@ -239,8 +239,8 @@ static void outbox_tell_needed(const Outbox *o, const OutboxSalvage *salvage) {
 static void outbox_tell_salvaged(const Outbox *o, const OutboxSalvage *salvage) {
         log_event(LOG_ERR, EVENT_OUTBOX_DAMAGED, LOG_FIELDS({ FIELD_FILE, salvage->aside }),
                 "The outbox in %s is damaged. It was set aside as %s, and %" PRIu64
-                " readings that can be read were carried over into a new one. Look at the disk; keep the file if "
-                "readings are missed.",
+                " readings that can be read were carried over into a new one. Look at the disk (journalctl -k); "
+                "keep the file in case readings are missing.",
                 o->directory, salvage->aside, salvage->rows);
 }
 

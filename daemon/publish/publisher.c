@@ -336,7 +336,7 @@ static void publisher_reject(Publisher *p, const char *word, const char *detail)
         log_event(LOG_ERR, EVENT_READING_REJECTED,
                 LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }, { FIELD_KEY, p->request.first_key }, { FIELD_REASON, word },
                         { FIELD_ERROR, detail }),
-                "Reading %s is refused by Pub/Sub while its neighbours are accepted (%s). It is kept in the outbox as "
+                "Reading %s is refused by Pub/Sub while others are accepted (%s). It is kept in the outbox as "
                 "rejected: see `sensorqd rejected`.",
                 p->request.first_key, detail);
         p->rejected++;

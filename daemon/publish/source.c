@@ -152,7 +152,7 @@ static void source_well(Source *s) {
                 return;
         log_event(LOG_NOTICE, EVENT_SOURCE_RECOVERED, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
                 "Source %s answers again, after %s in which %" PRIu64
-                " polls failed. What it measured meanwhile is not to be had.",
+                " polls failed. What it measured meanwhile is missing.",
                 s->config->name, span, failures);
 }
 
@@ -329,7 +329,7 @@ static void source_hold(Source *s) {
 static void source_tell_lost(const Source *s) {
         log_event(LOG_ERR, EVENT_OUTBOX_FAILING, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
                 "Source %s: %zu readings that the disk refused to the end are lost. Free space on the disk of "
-                "state_dir, or mend it.",
+                "state_dir, or repair it.",
                 s->config->name, s->readings.n);
 }
 
@@ -558,7 +558,7 @@ int source_poll_now(Source *s) {
         bool listens = !s->polled && !s->host->checking;
 
         if (listens && s->type->quiet == 0) {
-                log_notice("Source %s speaks when it likes, and is left out of this run.", s->config->name);
+                log_notice("Source %s sends when it wants to, so `once` leaves it out.", s->config->name);
                 return 0;
         }
         if (s->polling == POLL_POLLING || (source_is_busy(s) && !listens))

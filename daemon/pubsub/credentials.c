@@ -106,7 +106,7 @@ static int read_key(const KeyFile *f, Json *json) {
                         f->path);
         if (r < 0)
                 return fail(f->error, r,
-                        "%s: `private_key` is no RSA key in PEM, or is damaged: use the file as it was downloaded",
+                        "%s: `private_key` is not an RSA key in PEM, or is damaged: use the file as it was downloaded",
                         f->path);
         return 0;
 }

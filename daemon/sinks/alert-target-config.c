@@ -100,7 +100,7 @@ static int uses_rule(const ConfigPlace *place, const AlertTarget *target) {
                                 place, uses[i].key, "is missing; type %s needs it", services[target->type]);
                 if (there && !((uses[i].needed | uses[i].allowed) & service))
                         return config_place_fail(
-                                place, uses[i].key, "is not a key of type %s; mend type", services[target->type]);
+                                place, uses[i].key, "is not a key of type %s; correct type", services[target->type]);
         }
         return 0;
 }
@@ -123,7 +123,7 @@ static int url_rule(const ConfigPlace *place, const AlertTarget *target) {
                 return config_place_fail(place, "url", "has a path; allowed: the server alone, https://HOST");
         if (secret && !target->at.allow_plain && http_url_check(target->at.url) == HTTP_URL_PLAIN)
                 return config_place_fail(place, "url",
-                        "would send a secret in the clear to another machine; needs https://, or allow_plain: true");
+                        "would send a secret unencrypted to another machine; needs https://, or allow_plain: true");
         return 0;
 }
 

@@ -20,7 +20,7 @@ static int webhook_rule(const ConfigPlace *place, void *self, void *around) {
         if (keys->auth.type != AUTH_NONE && keys->at.url && !keys->at.allow_plain &&
                 http_url_check(keys->at.url) == HTTP_URL_PLAIN)
                 return config_place_fail(place, "url",
-                        "would send the secret of auth in the clear to another machine; needs https://, or "
+                        "would send the secret of auth unencrypted to another machine; needs https://, or "
                         "allow_plain: "
                         "true");
         return web_place_headers_rule(place, &keys->headers);

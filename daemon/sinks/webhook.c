@@ -192,7 +192,7 @@ static void on_token(void *userdata, AuthOutcome outcome, const char *detail) {
                 return webhook_ask(w);
         fail(&w->work->answer, outcome == AUTH_REFUSED ? SINK_FAULT_LASTING : SINK_FAULT_PASSING, "token",
                 "gets no access token",
-                "mend what the token endpoint refuses: client_id, its secret, the refresh token");
+                "correct what the token endpoint refuses: client_id, its secret, the refresh token");
         text_copy(w->work->answer.detail, sizeof(w->work->answer.detail), detail);
         webhook_end(w);
 }

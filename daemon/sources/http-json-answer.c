@@ -43,8 +43,8 @@ static void answer_refused(HttpJsonAnswer *answer, const HttpReply *reply) {
                         "refuses us (%d): check auth, and what this account may read", reply->status);
         case 404:
         case 410:
-                return answer_fail(
-                        answer, SOURCE_REFUSED, "is not there (%d): mend url, or the API was withdrawn", reply->status);
+                return answer_fail(answer, SOURCE_REFUSED, "is not there (%d): correct url, or the API was withdrawn",
+                        reply->status);
         case 300 ... 399:
                 return answer_fail(answer, SOURCE_REFUSED,
                         "sends us elsewhere (%d), which is not followed: put the new address into url", reply->status);

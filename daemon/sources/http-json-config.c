@@ -115,7 +115,7 @@ static int plain_rule(const ConfigPlace *place, const HttpJsonConfig *keys, cons
         if (keys->auth.type == AUTH_NONE || keys->allow_plain || http_url_check(real.data ?: "") != HTTP_URL_PLAIN)
                 return 0;
         return config_place_fail(place, key,
-                "would send the secret of auth in the clear to another machine; needs https://, or allow_plain: true");
+                "would send the secret of auth unencrypted to another machine; needs https://, or allow_plain: true");
 }
 
 static int urls_rule(const ConfigPlace *place, const HttpJsonConfig *keys) {

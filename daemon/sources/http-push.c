@@ -380,7 +380,7 @@ static int push_reread(const void *keys, const ShapeOrigin *origin, Slice raw, R
 static int path_check(const char *text, ConfigProblem *ret_problem) {
         if (text[0] == '/' && !strpbrk(text, "?#% "))
                 return 0;
-        return config_problem_set(ret_problem, "is not a path: it begins with / and has no ? # %% and blank");
+        return config_problem_set(ret_problem, "is not a path: it begins with / and has no ? # %% or space");
 }
 
 static int push_rule(const ConfigPlace *place, void *self, void *around) {
@@ -397,7 +397,7 @@ static int push_rule(const ConfigPlace *place, void *self, void *around) {
                 return config_place_fail(place, "listen", "others can reach that address, so token_file is needed");
         if (!keys->certificate_file && !keys->allow_plain)
                 return config_place_fail(place, "listen",
-                        "others can reach that address, and the token would travel in the clear; needs "
+                        "others can reach that address, and the token would travel unencrypted; needs "
                         "certificate_file and key_file, or "
                         "allow_plain: true");
         return 0;

@@ -451,7 +451,7 @@ int mqtt_read(MqttVersion version, Slice data, size_t max, MqttPacket *ret, size
         *problem = data.size > 0 ? check_header((uint8_t) data.data[0]) : NULL;
         if (*problem)
                 return -EBADMSG;
-        *problem = "a length that is none";
+        *problem = "a length that cannot be";
         if (packet_size(data, &header, &size) < 0)
                 return -EBADMSG;
         *problem = "a packet that is larger than allowed";

@@ -516,7 +516,7 @@ static int mqtt_rule(const ConfigPlace *place, void *self, void *around) {
                 return config_place_fail(place, "password_file", "needs username");
         if (keys->password.file && !address.tls && !mqtt_is_local(&address) && !keys->allow_plain)
                 return config_place_fail(place, "url",
-                        "would send the password in the clear; allowed: mqtts://, a broker on this machine, or "
+                        "would send the password unencrypted; allowed: mqtts://, a broker on this machine, or "
                         "allow_plain: true");
         if (!keys->certificate_file != !keys->key_file)
                 return config_place_fail(place, keys->key_file ? "key_file" : "certificate_file",

@@ -219,7 +219,8 @@ int nature_remo_parse_meters(
                 token = json_reader_next(&reader);
         if (token != JSON_END || (first != JSON_ARRAY && first != JSON_NULL)) {
                 (void) snprintf(ret_error->text, sizeof(ret_error->text),
-                        "the reply is no JSON list of appliances (byte %zu)", (size_t) (reader.cursor - reader.begin));
+                        "the reply is not a JSON list of appliances (byte %zu)",
+                        (size_t) (reader.cursor - reader.begin));
                 return -EBADMSG;
         }
         r = pointer_each(body, "/*", on_appliance, &m);

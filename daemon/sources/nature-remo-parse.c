@@ -303,7 +303,7 @@ int nature_remo_parse(
         reading_list_truncate(list, n_before);
         if (r == -ENOMEM)
                 return r;
-        (void) snprintf(ret_error->text, sizeof(ret_error->text), "the reply is no JSON list of devices (byte %zu)",
+        (void) snprintf(ret_error->text, sizeof(ret_error->text), "the reply is not a JSON list of devices (byte %zu)",
                 (size_t) (reader.cursor - reader.begin));
         return -EBADMSG;
 }

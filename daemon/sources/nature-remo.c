@@ -174,7 +174,8 @@ static void remo_refused(NatureRemo *remo, const HttpReply *reply) {
         case 300 ... 399:
         case 404:
         case 410:
-                remo_fail(remo, SOURCE_REFUSED, "there is no %s list under %s (%d): mend url, or the API was withdrawn",
+                remo_fail(remo, SOURCE_REFUSED,
+                        "there is no %s list under %s (%d): correct url, or the API was withdrawn",
                         remo->meters ? "appliance" : "device", keys->url, reply->status);
                 return;
         default:

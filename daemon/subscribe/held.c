@@ -125,7 +125,7 @@ static void held_start_release(Held *held, const Slice *ids, size_t n) {
                               .userdata = held },
                 &held->release);
         if (r < 0)
-                log_debug("%s: cannot release %zu messages: they come back after their deadline",
+                log_debug("%s: cannot release %zu messages: they come back after their ack deadline",
                         held->host->subscription, n);
 }
 

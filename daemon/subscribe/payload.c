@@ -29,7 +29,7 @@ static int undo_gzip(Payload *p) {
                 (void) snprintf(p->problem, sizeof(p->problem), "gzip of more than %d bytes", PAYLOAD_GZIP_MAX);
                 return PAYLOAD_TOO_LARGE;
         case GZIP_DAMAGED:
-                (void) snprintf(p->problem, sizeof(p->problem), "begins as gzip, but cannot be undone");
+                (void) snprintf(p->problem, sizeof(p->problem), "begins as gzip, but cannot be unpacked");
                 return PAYLOAD_BAD;
         default:
                 return r;

@@ -75,7 +75,7 @@ static void note_skipped(Pulls *p, size_t skipped) {
                 p->status.skipped = true;
                 if (!p->said_skipped)
                         log_warning("%s: %zu elements of a reply were not understood (no ack id or message id, or "
-                                    "attributes that are no strings): they are left to Pub/Sub, unacknowledged",
+                                    "attributes that are not text): they are left to Pub/Sub, unacknowledged",
                                 p->options.config->subscription, skipped);
         }
         p->said_skipped = skipped > 0;
@@ -135,7 +135,7 @@ static void pull_answered_late(const Pull *pull, ClientReply *reply) {
         if (options->on_batch(options->userdata, batch) == 0)
                 cleanup_steal(batch);
         else
-                log_debug("%s: cannot give back what a pull brought: it comes back after its deadline",
+                log_debug("%s: cannot give back what a pull brought: it comes back after its ack deadline",
                         options->config->subscription);
 }
 

@@ -322,7 +322,7 @@ static void answer_fault(SinkAnswer *answer, const RejectedKeeper *keeper, int r
         answer->reason = full ? "rejected_full" : "rejected_failing";
         answer->words = "waits: a message that can never be stored cannot be set apart either";
         answer->remedy = full ? "look at `sensorqd rejected list`, then replay or drop what is there"
-                              : "free space on the disk of state_dir, or mend it";
+                              : "free space on the disk of state_dir, or repair it";
         if (full)
                 (void) snprintf(
                         answer->detail, sizeof(answer->detail), "%s/" REJECTED_FILE " is full", keeper->state_dir);

@@ -45,7 +45,7 @@ void sink_said_apart(SinkSaid *said, const char *words, bool kept, bool refused)
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, said->subscription }, { FIELD_COLLECTION, said->place },
                                 { FIELD_ERROR, words[0] ? words : "it is refused" }),
                         "Messages of %s can neither be stored in %s nor set apart: %s. They are held and tried again; "
-                        "their neighbours are stored. Mend what refuses them where they are to be set apart",
+                        "other messages are stored. Find what refuses them there",
                         said->subscription, said->place, words[0] ? words : "it is refused");
         if (kept && !refused && trouble_mend(&said->apart, span))
                 log_event(LOG_NOTICE, EVENT_APART_RECOVERED, LOG_FIELDS({ FIELD_SUBSCRIPTION, said->subscription }),

@@ -225,7 +225,7 @@ static int alerts_test(Config *config, const char *target) {
                 test_subscription(&t, &config->subscriptions[i]);
         r = session_exit_code(session);
         if (t.tried == 0 && r == EX_OK) {
-                fprintf(stderr, "sensorqd: no target of alerts is called so; there are: %s\n",
+                fprintf(stderr, "sensorqd: there is no alert target of that name; there are: %s\n",
                         t.known.size > 0 ? t.known.data : "none");
                 r = EX_USAGE;
         }

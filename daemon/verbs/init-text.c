@@ -71,7 +71,7 @@ static const char *const texts[][2] = {
                 "Start it, now and at every boot: sudo systemctl enable --now {1}\n",
                 "開始する（起動時にも）： sudo systemctl enable --now {1}\n" },
         [INIT_SAY_NOT_ALL_WELL] = {
-                "Not all is well yet: see FAIL above. Mend it, then: sudo sensorqd setup && sudo sensorqd check\n",
+                "Not all is well yet: see FAIL above. Do what it says, then: sudo sensorqd setup && sudo sensorqd check\n",
                 "まだうまくいっていないものがあります（上の FAIL）。直したあと： sudo sensorqd setup && sudo sensorqd check\n" },
         [INIT_SAY_DONE] = {
                 "Done. How things stand: sensorqd status. What happened: journalctl -u {1}\n",

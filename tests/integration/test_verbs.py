@@ -535,7 +535,7 @@ def test_rejected_of_a_source(made):
     program = {"name": "program", "type": "exec", "command": ["/bin/echo", "[[5,6]]"], "interval": "24h"}
     made.daemon.config["publish"]["sources"] = [program, {"name": "hook", "type": "http_push", "listen": "127.0.0.1:8427"}]
     made.daemon.write_config()
-    assert "Source hook speaks when it likes, and is left out of this run" in made.daemon.run("once").stderr
+    assert "Source hook sends when it wants to, so `once` leaves it out" in made.daemon.run("once").stderr
     assert made.daemon.run("rejected", "replay", "source:program:1").returncode == 69
     program["reading"] = {"fields": {"a": "/0"}}
     program["command"] = ["/bin/true"]

@@ -562,7 +562,7 @@ static void test_a_wrong_secret_is_told(void **state) {
 
         w->target.at.url_file.text = (char[]){ "hooks.slack.com/services/T0" };
         assert_int_equal(alert_post_new(&(AlertPostHost){ .http = w->http, .subscription = "s" }, &w->target, &post, problem), -EBADMSG);
-        assert_contains(problem, "secret file secret holds no URL");
+        assert_contains(problem, "secret file secret does not hold a URL");
 }
 
 /* What `systemctl status` and status.json say. */

@@ -114,7 +114,7 @@ static void test_slips(void **state) {
         assert_refused("{listen: 'pi.example:8480'}", "page.listen");
         assert_refused("{tls: {certificate_file: c}}", "key_file: is missing");
         assert_refused("{tls: {key_file: c}}", "certificate_file: is missing");
-        assert_refused("{subscription: other}", "page.subscription: is none of this file");
+        assert_refused("{subscription: other}", "page.subscription: is not a subscription of this file");
         assert_refused("{series: {/a/*/b: x}}", "is neither a member nor a JSON pointer");
         assert_refused("{password: secret}", "page.password");
 }

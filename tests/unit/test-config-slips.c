@@ -10,26 +10,26 @@ static void test_keys(void **state) {
         refuse("pubsub:\n  project my-project\n" SUB, "c.yaml:2:10: there is no colon");
         refuse("pubsub:\n  project: p\npublish\n  topic: top\n" SUB, "c.yaml:3:8: there is no colon: write \"publish: VALUE\"");
         refuse("pubsub:\n  project:my-project\n  endpoint: https://e\n" SUB,
-                "c.yaml:2:10: there is no blank behind the colon: write \"project: VALUE\"");
-        refuse("pubsub:\n  project:my-project\n" SUB, "c.yaml:2:10: there is no blank behind the colon");
+                "c.yaml:2:10: there is no space after the colon: write \"project: VALUE\"");
+        refuse("pubsub:\n  project:my-project\n" SUB, "c.yaml:2:10: there is no space after the colon");
         refuse("pubsub:\n  project\xef\xbc\x9amy-project\n" SUB,
                 "c.yaml:2:10: there is a full-width colon (U+FF1A): write \"project: VALUE\"");
         refuse("pubsub:\n  project:\xe3\x80\x80my-project\n  endpoint: https://e\n" SUB,
-                "c.yaml:2:10: the blank behind the colon is not an ordinary one");
-        refuse("pubsub:\n\xe3\x80\x80project: my-project\n" SUB, "c.yaml:2:1: the line is indented by a full-width blank (U+3000)");
-        refuse("pubsub:\n  project: p\n\xc2\xa0 endpoint: https://e\n" SUB, "c.yaml:3:1: the line is indented by a no-break blank");
+                "c.yaml:2:10: the space after the colon is not an ordinary one");
+        refuse("pubsub:\n\xe3\x80\x80project: my-project\n" SUB, "c.yaml:2:1: the line is indented by a full-width space (U+3000)");
+        refuse("pubsub:\n  project: p\n\xc2\xa0 endpoint: https://e\n" SUB, "c.yaml:3:1: the line is indented by a no-break space");
         refuse("pubsub:\n\tproject: p\n" SUB, "c.yaml:2:1: the line is indented by a tab, use spaces");
-        refuse("pubsub:\n  project: p\nsubscribe:\n  -subscription: sub\n    pulls: 2\n", "c.yaml:4:3: there is no blank behind the dash");
+        refuse("pubsub:\n  project: p\nsubscribe:\n  -subscription: sub\n    pulls: 2\n", "c.yaml:4:3: there is no space after the dash");
 }
 
 static void test_indentation(void **state) {
         refuse("pubsub:\n  project: p\n endpoint: https://e\n" SUB,
-                "c.yaml:3:2: the line is indented by 1 blank, its neighbours above by 2: what belongs together begins in the same column");
-        refuse("pubsub:\n  project: p\n   endpoint: https://e\n" SUB, "c.yaml:3:4: the line is indented by 3 blanks, its neighbours above by 2");
+                "c.yaml:3:2: the line is indented by 1 space, its neighbours above by 2: what belongs together begins in the same column");
+        refuse("pubsub:\n  project: p\n   endpoint: https://e\n" SUB, "c.yaml:3:4: the line is indented by 3 spaces, its neighbours above by 2");
         refuse("pubsub:\n  project: p\nsubscribe:\n  - subscription: sub\n   pulls: 2\n    mongodb:\n      uri: mongodb://h/\n",
-                "c.yaml:5:4: the line is indented by 3 blanks, its neighbours above by 4");
+                "c.yaml:5:4: the line is indented by 3 spaces, its neighbours above by 4");
         refuse("pubsub:\n  project: p\nsubscribe:\n  - subscription: sub\n    mongodb:\n      uri: mongodb://h/\n     database: d\n      collection: c\n",
-                "c.yaml:7:6: the line is indented by 5 blanks, its neighbours above by 6");
+                "c.yaml:7:6: the line is indented by 5 spaces, its neighbours above by 6");
 }
 
 static void refuse_value(const char *value, const char *part) {
@@ -50,13 +50,13 @@ static void test_values(void **state) {
         refuse_value("{name", "c.yaml:3:21: what opens here is never closed; if it is text, put it in single quotes");
         refuse_value("\"x", "c.yaml:3:21: what opens here is never closed");
         refuse_value("\"x\" y", "c.yaml:3:21: there is text behind the closing quote");
-        refuse_value("a: b", "c.yaml:3:21: a value that holds a colon and a blank must be in quotes");
+        refuse_value("a: b", "c.yaml:3:21: a value that holds a colon and a space must be in quotes");
         refuse_value("- a", "c.yaml:3:21: a list begins in the next line");
         /* what YAML takes, but not as a text */
         refuse_value("{name}", "c.yaml:3:21: pubsub.credentials_file: is a section; allowed: a file name; if it is text, put it in single");
         refuse_value("[name]", "c.yaml:3:21: pubsub.credentials_file: is a list; allowed: a file name; if it is text, put it in single quotes");
         refuse_value("#name", "pubsub.credentials_file: is empty; allowed: a file name; a value that begins with # must be in quotes");
-        refuse("pubsub: {project:p}\n" SUB, "c.yaml:1:10: pubsub: there is no blank behind the colon: write KEY: VALUE");
+        refuse("pubsub: {project:p}\n" SUB, "c.yaml:1:10: pubsub: there is no space after the colon: write KEY: VALUE");
 }
 
 /* All of them at once, and nothing of what follows from them. */
@@ -75,10 +75,10 @@ static void test_all_at_once(void **state) {
 
         assert_string_equal(said,
                 "c.yaml:2:10: there is no colon: write \"project: VALUE\"\n"
-                "c.yaml:3:10: there is no blank behind the colon: write \"log_level: VALUE\"\n"
+                "c.yaml:3:10: there is no space after the colon: write \"log_level: VALUE\"\n"
                 "c.yaml:5:19: a value that begins with * must be in quotes\n"
                 "c.yaml:6:10: there is a full-width colon (U+FF1A): write \"pulls: VALUE\"\n"
-                "c.yaml:9:6: the line is indented by 5 blanks, its neighbours above by 6: what belongs together begins in the same column");
+                "c.yaml:9:6: the line is indented by 5 spaces, its neighbours above by 6: what belongs together begins in the same column");
 }
 
 /* A slip does not hide what else is wrong, where YAML can be read all the same. */
@@ -87,7 +87,7 @@ static void test_slips_beside_errors(void **state) {
         _cleanup_free_ char *said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
 
         assert_string_equal(said,
-                "c.yaml:2:10: there is no blank behind the colon: write \"project: VALUE\"\n"
+                "c.yaml:2:10: there is no space after the colon: write \"project: VALUE\"\n"
                 "c.yaml:3:12: log_level: \"loud\" is not a log level; allowed: debug, info, notice, warning, error");
 }
 

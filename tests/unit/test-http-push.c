@@ -206,7 +206,7 @@ static void test_wrong_configuration(void **state) {
                 { "", "listen" },
                 { "      listen: 8427\n", "is not an address" },
                 { "      listen: 0.0.0.0:8427\n", "token_file is needed" },
-                { "      listen: 0.0.0.0:8427\n      token_file: t\n", "in the clear" },
+                { "      listen: 0.0.0.0:8427\n      token_file: t\n", "unencrypted" },
                 { "      listen: systemd:push\n", "token_file is needed" },
                 { "      listen: 127.0.0.1:8427\n      path: readings\n", "path" },
                 { "      listen: 127.0.0.1:8427\n      token_file: [a, b, c]\n", "token_file" },

@@ -338,7 +338,7 @@ static void check_refused_spec(Fixture *f, const HttpSpec *spec) {
         bytes_done(&copy.body);
 }
 
-/* P10: a token neither leaves in the clear nor opens a second header line. */
+/* P10: a token neither leaves unencrypted nor opens a second header line. */
 static void test_invalid(void **state) {
         Fixture *f = *state;
         char url[300];

@@ -198,7 +198,7 @@ static void test_wrong_configuration(void **state) {
                 { "      url: mqtt://broker/x\n      topics: 'a/#'\n", "url" },
                 { "      url: mqtt://broker\n      topics: 'a/#/b'\n", "before its end" },
                 { "      url: mqtt://broker\n      topics: ['a/{id}', 'a/+']\n", "can match the same topic" },
-                { "      url: mqtt://broker\n      username: u\n      password_file: p\n      topics: 'a/#'\n", "in the clear" },
+                { "      url: mqtt://broker\n      username: u\n      password_file: p\n      topics: 'a/#'\n", "unencrypted" },
                 { "      url: mqtts://broker\n      password_file: p\n      topics: 'a/#'\n", "needs username" },
                 { "      url: mqtts://broker\n      certificate_file: p\n      topics: 'a/#'\n", "belong together" },
         };

@@ -57,7 +57,7 @@ static void check_nonsense(const char *body) {
 
         assert_int_equal(parse(body, &list, &error), -EBADMSG);
         assert_int_equal(list.n, 0);
-        assert_non_null(strstr(error.text, "no JSON list"));
+        assert_non_null(strstr(error.text, "not a JSON list"));
         reading_list_done(&list);
 }
 
@@ -368,7 +368,7 @@ static void test_meter_nonsense(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
                 assert_int_equal(nature_remo_parse_meters((Slice){ rows[i], strlen(rows[i]) }, &origin, &list, &error), -EBADMSG);
-                assert_non_null(strstr(error.text, "no JSON list"));
+                assert_non_null(strstr(error.text, "not a JSON list"));
         }
         assert_int_equal(nature_remo_parse_meters((Slice){ no_id, strlen(no_id) }, &origin, &list, &error), 1);
         assert_non_null(strstr(error.text, "no usable id"));

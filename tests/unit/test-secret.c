@@ -355,7 +355,7 @@ static void test_token(void **state) {
                 { "\"hunter2\"\n", "secret file t holds a quote (character 1), which is not part of a token" },
                 { "hunter'2", "holds a quote (character 7)" },
                 { "Bearer hunter2", "begins with \"Bearer \"" },
-                { "hunt er2", "holds a blank (character 5): leave only the token" },
+                { "hunt er2", "holds a space (character 5): leave only the token" },
                 { "\xe3\x81\x82\xc2\xa0hunter2", "holds something other than ASCII (character 1)" },
                 { "hunter\xc2\xa0" "2", "holds something other than ASCII (character 7)" },
         };

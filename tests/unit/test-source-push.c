@@ -312,7 +312,7 @@ static void test_once_leaves_out(void **state) {
         start_talker(f);
         c = capture_begin();
         assert_int_equal(source_poll_now(f->source), 0);
-        assert_non_null(strstr(capture_end(&c), "Source home speaks when it likes, and is left out of this run."));
+        assert_non_null(strstr(capture_end(&c), "Source home sends when it wants to, so `once` leaves it out."));
         assert_false(source_is_busy(f->source));
         assert_false(status_of(f).failing);
 }

@@ -283,7 +283,7 @@ static void test_energy(void **state) {
         assert_int_equal(source_poll_now(f->source), 0);
         RUN_UNTIL(f, !source_is_busy(f->source));
         assert_int_equal(f->stored, 5);
-        assert_non_null(strstr(status_of(f).detail, "no JSON list of appliances"));
+        assert_non_null(strstr(status_of(f).detail, "not a JSON list of appliances"));
 }
 
 static void test_on_change(void **state) {
@@ -327,7 +327,7 @@ static void test_failures(void **state) {
         check_failure(f, 500, "", "500", 9 * USEC_PER_SEC, 10 * USEC_PER_SEC);
         check_failure(f, 503, "Retry-After: 42\r\n", "503", 42 * USEC_PER_SEC, 42 * USEC_PER_SEC);
         check_failure(f, 502, "", "502", 9 * USEC_PER_SEC, 10 * USEC_PER_SEC);
-        check_failure(f, 200, "", "no JSON list", 9 * USEC_PER_SEC, 10 * USEC_PER_SEC);
+        check_failure(f, 200, "", "not a JSON list", 9 * USEC_PER_SEC, 10 * USEC_PER_SEC);
         check_failure(f, 429, "", "rate limit", 300 * USEC_PER_SEC, 300 * USEC_PER_SEC); /* the window, when nothing tells its end */
         check_failure(f, 429, "Retry-After: 42\r\n", "rate limit", 42 * USEC_PER_SEC, 42 * USEC_PER_SEC);
         check_failure(f, 429, "Retry-After: 1\r\n", "rate limit", 10 * USEC_PER_SEC, 10 * USEC_PER_SEC); /* never less than the interval */

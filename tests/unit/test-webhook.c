@@ -413,7 +413,7 @@ static void test_a_wrong_url_file(void **state) {
         w->keys.at.url = NULL;
         w->keys.at.url_file = (ConfigSecret){ url_file, (char[]){ "hooks.example.com/x" } };
         assert_int_equal(web_place_check(&w->keys.at, problem), -EBADMSG);
-        assert_contains(problem, "secret file hook.url holds no URL");
+        assert_contains(problem, "secret file hook.url does not hold a URL");
         w->keys.at.url_file.text = (char[]){ "http://hooks.example.com/x" };
         assert_int_equal(web_place_check(&w->keys.at, problem), -EBADMSG);
         assert_contains(problem, "allow_plain");
