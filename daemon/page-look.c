@@ -20,9 +20,9 @@ typedef struct Look {
         PageFound *found;
         JsonReader reader;
         char path[PAGE_LOOK_TEXT_SIZE];
-        size_t size;   /* of the path */
-        bool unusable; /* the path would be longer */
-        int64_t requested, measured;
+        size_t size;                             /* of the path */
+        bool unusable;                           /* the path would be longer */
+        int64_t requested, measured, created;    /* created: of the sensor that is looked at */
         const WireAttribute *labels[LABELS_MAX]; /* in the order of their names */
         size_t n_labels;
 } Look;
@@ -111,6 +111,36 @@ static int look_string(Look *look) {
         return 0;
 }
 
+/* ---- sensors of a Nature Remo ---- */
+
+#define EVENTS "/newest_events/"
+
+/* A text at /newest_events/SENSOR/created_at. */
+static void look_created(Look *look) {
+        const char *sensor = look->path + strlen(EVENTS);
+        Slice text = look->reader.slice;
+
+        if (!look->unusable && strncmp(look->path, EVENTS, strlen(EVENTS)) == 0 &&
+                strcmp(sensor + strcspn(sensor, "/"), "/created_at") == 0)
+                (void) clock_parse_rfc3339(text.data, text.size, &look->created);
+}
+
+static int look_inside(Look *look, int begin, unsigned depth);
+
+/* The members of one stand in any order. */
+static int look_sensor(Look *look) {
+        PageFound *found = look->found;
+        size_t first = found->n;
+        int r;
+
+        look->created = 0;
+        r = look_inside(look, JSON_OBJECT, 2);
+        for (size_t i = first; i < found->n; i++)
+                found->numbers[i].changed = look->created;
+        found->moved = look->created > found->moved ? look->created : found->moved;
+        return r;
+}
+
 /* ---- numbers ---- */
 
 static int look_number(Look *look, unsigned depth) {
@@ -130,7 +160,7 @@ static int look_number(Look *look, unsigned depth) {
         value = strtod(copy, NULL);
         if (!isfinite(value))
                 return 0;
-        found->numbers[found->n] = (PageNumber){ found->fields.size, value };
+        found->numbers[found->n] = (PageNumber){ found->fields.size, value, 0 };
         r = bytes_append(&found->fields, look->path, look->size + 1);
         found->n += r >= 0;
         return r;
@@ -218,11 +248,16 @@ static int look_value(Look *look, int token, unsigned depth) {
         case JSON_ARRAY:
                 if (depth >= DEPTH_MAX || (depth == 1 && is_own(look->path + 1)))
                         return json_reader_skip(&look->reader, NULL);
-                return look_inside(look, token, depth);
+                return depth == 2 && token == JSON_OBJECT ? look_sensor(look) : look_inside(look, token, depth);
         case JSON_NUMBER:
                 return look_number(look, depth);
         case JSON_STRING:
+                if (depth == 3)
+                        look_created(look);
                 return depth == 1 ? look_string(look) : 0;
+        case JSON_FALSE:
+                look->found->offline = look->found->offline || (depth == 1 && strcmp(look->path, "/online") == 0);
+                return 0;
         default:
                 return 0;
         }
@@ -270,6 +305,8 @@ int page_look(const PageMessage *message, PageFound *found) {
 
         found->source[0] = found->device[0] = found->name[0] = '\0';
         found->labels.size = found->fields.size = found->n = 0;
+        found->moved = 0;
+        found->offline = false;
         json_reader_init(&look.reader, message->text.data, message->text.size, READER_DEPTH);
         token = json_reader_next(&look.reader);
         if (token != JSON_OBJECT)

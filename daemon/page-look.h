@@ -22,13 +22,17 @@ typedef struct PageMessage {
 typedef struct PageNumber {
         size_t field; /* where its pointer begins in PageFound.fields */
         double value;
+        int64_t changed; /* ms since 1970: `created_at` beside a value in `newest_events`, which is when it changed
+                            last; 0 */
 } PageNumber;
 
 /* `PageFound f = {};`, page_found_done(); used again and again. */
 typedef struct PageFound {
         char source[PAGE_LOOK_TEXT_SIZE], device[PAGE_LOOK_TEXT_SIZE], name[PAGE_LOOK_TEXT_SIZE];
-        Bytes labels; /* an object of texts, its members in the order of their names */
-        int64_t time; /* ms since 1970 */
+        Bytes labels;  /* an object of texts, its members in the order of their names */
+        int64_t time;  /* ms since 1970 */
+        int64_t moved; /* the newest PageNumber.changed, that of motion, too */
+        bool offline;  /* it says `online: false` */
         PageNumber numbers[PAGE_LOOK_NUMBERS_MAX];
         size_t n;
         Bytes fields; /* the pointers, each with its NUL */

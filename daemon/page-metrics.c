@@ -249,7 +249,7 @@ static void label_series(Writer *w, const PageSeries *series) {
 }
 
 static void write_value(Writer *w, const PageSeries *series, int64_t now) {
-        if (now - series->last > PAGE_METRICS_FRESH_MSEC)
+        if (now - series->last > PAGE_METRICS_FRESH_MSEC || page_series_is_off(series, now))
                 return;
         write_text(w, "sensorqd_reading_value");
         label_series(w, series);
@@ -257,12 +257,20 @@ static void write_value(Writer *w, const PageSeries *series, int64_t now) {
                 w->error = bytes_append_format(w->text, " %.10g\n", series->value);
 }
 
-static void write_moment(Writer *w, const PageSeries *series, int64_t now) {
-        write_text(w, "sensorqd_reading_timestamp_seconds");
+static void write_time(Writer *w, const char *name, const PageSeries *series, int64_t time) {
+        write_text(w, name);
         label_series(w, series);
         if (w->error >= 0)
-                w->error = bytes_append_format(
-                        w->text, " %" PRId64 ".%03d\n", series->last / 1000, (int) (series->last % 1000));
+                w->error = bytes_append_format(w->text, " %" PRId64 ".%03d\n", time / 1000, (int) (time % 1000));
+}
+
+static void write_moment(Writer *w, const PageSeries *series, int64_t now) {
+        write_time(w, "sensorqd_reading_timestamp_seconds", series, series->last);
+}
+
+static void write_change(Writer *w, const PageSeries *series, int64_t now) {
+        if (series->signs.changed > 0)
+                write_time(w, "sensorqd_reading_changed_timestamp_seconds", series, series->signs.changed);
 }
 
 /* The name of a device may change, and a label that changes would begin another series: it is a metric of its own. */
@@ -287,10 +295,14 @@ int page_metrics_latest(const PageSeriesTable *table, const ConfigMap *names, in
         Writer w = { .text = text };
 
         write_head(&w, "sensorqd_reading_value",
-                "The latest value that was stored; not there when it is older than 15 minutes.", false);
+                "The latest value that was stored; not there when it is older than 15 minutes, or its device is off.",
+                false);
         write_each(&w, table, names, write_value, now);
         write_head(&w, "sensorqd_reading_timestamp_seconds", "The time of the latest value that was stored.", false);
         write_each(&w, table, names, write_moment, now);
+        write_head(&w, "sensorqd_reading_changed_timestamp_seconds",
+                "When the value changed last, where the device says so.", false);
+        write_each(&w, table, names, write_change, now);
         write_head(&w, "sensorqd_reading_info", "What the device is called.", false);
         write_each(&w, table, names, write_name, now);
         return w.error;

@@ -32,6 +32,13 @@ static void write_int(Writer *w, int64_t value) {
                 w->error = bytes_append_format(w->json, "%" PRId64, value);
 }
 
+static void write_known(Writer *w, int64_t value, bool known) {
+        if (known)
+                write_int(w, value);
+        else
+                write_text(w, "null");
+}
+
 static void write_double(Writer *w, double value) {
         if (w->error >= 0)
                 w->error = bytes_append_format(w->json, NUMBER, value);
@@ -102,10 +109,11 @@ static void write_series(Writer *w, const PageSeries *series, const PageShown *s
         write_member(w, "field", series->key.field);
         write_member(w, "label", label);
         write_text(w, ",\"unit\":null,\"order\":");
-        if (order < 0)
-                write_text(w, "null");
-        else
-                write_int(w, order);
+        write_known(w, order, order >= 0);
+        write_text(w, series->signs.offline ? ",\"online\":false,\"changed\":" : ",\"online\":null,\"changed\":");
+        write_known(w, series->signs.changed, series->signs.changed > 0);
+        write_text(w, ",\"moved\":");
+        write_known(w, series->signs.moved, series->signs.moved > 0);
         write_text(w, ",\"from\":");
         write_int(w, series->first);
         write_text(w, ",\"last\":{\"time\":");

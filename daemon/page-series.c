@@ -123,6 +123,17 @@ int page_series_note(PageSeries *series, const char *name, int64_t time, double 
         return 0;
 }
 
+void page_series_note_signs(PageSeries *series, int64_t time, const PageSigns *signs) {
+        if (time >= series->last)
+                series->signs = *signs;
+}
+
+bool page_series_is_off(const PageSeries *series, int64_t now) {
+        const PageSigns *signs = &series->signs;
+
+        return signs->offline || (signs->moved > 0 && now - signs->moved > PAGE_STILL_MSEC);
+}
+
 int page_series_new(PageSeriesTable **ret) {
         *ret = calloc(1, sizeof(PageSeriesTable));
         if (!*ret)

@@ -14,12 +14,23 @@ typedef struct PageSeriesKey {
         const char *source, *device, *labels, *field; /* labels: an object of texts, as text */
 } PageSeriesKey;
 
+/* What a device says of itself: its latest value may be an old one. Times are ms since 1970; 0: it does not say. */
+typedef struct PageSigns {
+        int64_t changed; /* when this value changed last */
+        int64_t moved;   /* when any value of the device did */
+        bool offline;
+} PageSigns;
+
+/* A device none of whose values has changed for so long is off, whatever else is said of it. */
+#define PAGE_STILL_MSEC (INT64_C(24) * 60 * 60 * 1000)
+
 typedef struct PageSeries {
         int64_t id; /* never given to another one */
         PageSeriesKey key;
         char *name;          /* of the device, as it was called last */
         int64_t first, last; /* times of values, ms since 1970 */
         double value;        /* of `last` */
+        PageSigns signs;     /* of `last`; not saved: the next message tells */
         bool changed;        /* since it was saved */
 } PageSeries;
 
@@ -41,3 +52,7 @@ PageSeries *page_series_at(const PageSeriesTable *table, size_t index);
 
 /* A value of the device that is called *name* now. */
 int page_series_note(PageSeries *series, const char *name, int64_t time, double value);
+/* The same message said this of the device at *time*. */
+void page_series_note_signs(PageSeries *series, int64_t time, const PageSigns *signs);
+/* Whether its device is off, by what it said last. *now*: ms since 1970. */
+bool page_series_is_off(const PageSeries *series, int64_t now);

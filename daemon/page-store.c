@@ -147,7 +147,10 @@ static int add_number(PageStore *store, const PageFound *found, const PageNumber
                 store->lost++;
                 return 0;
         }
-        return r < 0 ? r : page_series_note(series, found->name, found->time, number->value);
+        if (r < 0)
+                return r;
+        page_series_note_signs(series, found->time, &(PageSigns){ number->changed, found->moved, found->offline });
+        return page_series_note(series, found->name, found->time, number->value);
 }
 
 int page_store_add(PageStore *store, const PageFound *found) {

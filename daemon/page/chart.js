@@ -40,6 +40,18 @@ export function svg(name, attributes = {}, ...children) {
     return element;
 }
 
+const ICONS = {
+    well: "M3.5 8.5 7 12l6-7.5",
+    waiting: "M5.5 3.5v9M10.5 3.5v9",
+    failing: "M4 4l8 8M12 4l-8 8",
+    unknown: "M8 11.5v1M5.5 5.5a2.5 2.5 0 1 1 2.5 3V9.5",
+};
+
+// The sign of a state.
+export function icon(state) {
+    return svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: ICONS[state] }));
+}
+
 // ---- axes ----
 
 // Times of the calendar in the viewer's zone, so that midnight is midnight when the clocks change, too.

@@ -3,27 +3,16 @@
 // values and the charts. What comes from outside (names, details) only ever becomes text.
 
 import { alertsOf, arrowOf, arrowsOf, counters, markSilent, ms, partsOf, verdicts } from "./chain.js";
-import { svg } from "./chart.js";
+import { icon } from "./chart.js";
 import { ask, Board, make } from "./charts.js";
-import { ago, fieldOf, isolated, language, number, plain, rate, say, span, when, withUnit } from "./words.js";
+import { deviceElement, deviceKey, devicesOf, flows, silentDevices } from "./devices.js";
+import { isolated, language, number, plain, rate, say, span, when } from "./words.js";
 
 const EVERY = 5000; // ms between two looks
 const RATE_NOT_BEFORE = 1; // minutes
 const RATE_OVER = 5 * 60e3; // rates are of the last five minutes
 const PARTS_SHOWN = 4; // of one kind; more that are well are folded up
-const SILENT_MIN = 65 * 60e3; // a source with on_change sends at least every hour
 const byId = (id) => document.getElementById(id);
-
-const ICONS = {
-    well: "M3.5 8.5 7 12l6-7.5",
-    waiting: "M5.5 3.5v9M10.5 3.5v9",
-    failing: "M4 4l8 8M12 4l-8 8",
-    unknown: "M8 11.5v1M5.5 5.5a2.5 2.5 0 1 1 2.5 3V9.5",
-};
-
-function icon(state) {
-    return svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: ICONS[state] }));
-}
 
 // ---- the chain ----
 
@@ -163,8 +152,8 @@ function verdictsWith(chain, silent, alerts) {
         told.push(
             ...silent.slice(0, 3).map((device) => ({
                 state: "waiting",
-                says: ["silent", { name: isolated(device.name) }, "silentMore", {}],
-                since: newest(device),
+                says: [device.silence, { name: isolated(device.name) }, `${device.silence}More`, {}],
+                since: device.since,
             })),
         );
     return works && told.length ? told : [...chain, ...told];
@@ -241,106 +230,10 @@ function showAlerts(alerts, now) {
 
 // ---- devices ----
 
-const deviceKey = (one) => JSON.stringify([one.source, one.device, one.labels || {}]);
-
-// Lists of devices that are called alike.
-function sameName(devices) {
-    const byName = new Map();
-    for (const device of devices) byName.set(device.name, [...(byName.get(device.name) || []), device]);
-    return [...byName.values()].filter((list) => list.length > 1);
-}
-
-// Devices with their series, and the name of each, by which no two are called.
-function devicesOf(series) {
-    const devices = new Map();
-    for (const one of series) {
-        const key = deviceKey(one);
-        if (!devices.has(key))
-            devices.set(key, {
-                key,
-                source: one.source,
-                id: one.device,
-                labels: Object.values(one.labels || {}),
-                name: plain(one.name || one.device || one.source),
-                series: [],
-            });
-        devices.get(key).series.push(one);
-    }
-    const more = [(device) => device.labels.join(" "), (device) => device.source, (device) => device.id];
-    for (const words of more)
-        for (const twins of sameName([...devices.values()]))
-            if (new Set(twins.map(words)).size > 1)
-                for (const twin of twins) twin.name = plain(`${twin.name} (${words(twin)})`);
-    return [...devices.values()].sort((a, b) => a.name.localeCompare(b.name));
-}
-
-const newest = (device) => Math.max(0, ...device.series.map((one) => one.last?.time || 0));
-
-// How long a device may say nothing: three polls, and for those that speak when they like as long as they must.
-function patience(device, status) {
-    const source = (status.sources || []).find((one) => one.name === device.source);
-    const interval =
-        source && source.next_poll && source.last_poll && !source.failing
-            ? ms(source.next_poll) - ms(source.last_poll)
-            : 0;
-    return Math.max(SILENT_MIN, 3 * interval);
-}
-
-// The chain brings what the device measures: then its silence is its own.
-function flows(status, parts) {
-    const sink = parts.sinks.find((part) => part.key.endsWith(status.page?.subscription || "")) || parts.sinks[0];
-    return (!sink || sink.state !== "failing") && parts.pubsub.state !== "failing" && parts.outbox?.state !== "failing";
-}
-
-function silentDevices(devices, status, parts, now) {
-    if (!flows(status, parts)) return [];
-    const failing = new Set(parts.sources.filter((part) => part.state === "failing").map((part) => part.name));
-    return devices.filter(
-        (device) =>
-            newest(device) &&
-            !failing.has(device.source) &&
-            (device.series.some((one) => one.online === false) || now - newest(device) > patience(device, status)),
-    );
-}
-
-function valueElements(one, now, newestTime) {
-    const field = fieldOf(one);
-    const old = one.last && newestTime - one.last.time > 10 * 60e3 ? ` · ${ago(now - one.last.time)}` : "";
-    const text = one.last ? withUnit(number(one.last.value, field.digits), field.unit) : "–";
-    return [
-        field,
-        make(
-            "div",
-            {},
-            make("dt", { textContent: field.name }),
-            make("dd", {}, make("span", { className: "value", textContent: text }), old),
-        ),
-    ];
-}
-
-function deviceElement(device, silent, now) {
-    const values = device.series
-        .map((one) => valueElements(one, now, newest(device)))
-        .sort(([a], [b]) => a.order - b.order);
-    const age = newest(device) ? ago(now - newest(device)) : "";
-    return make(
-        "li",
-        { className: `device${silent ? " waiting" : ""}` },
-        make("h3", {}, make("bdi", { textContent: device.name })),
-        make("p", { className: "age" }, ...(silent ? [icon("waiting"), `${say("silentSince")} `] : []), age),
-        make("dl", {}, ...values.map(([, element]) => element)),
-        make(
-            "p",
-            { className: "under" },
-            make("bdi", { textContent: plain([device.source, ...device.labels].join(" · ")) }),
-        ),
-    );
-}
-
-function showDevices(devices, silent, trouble, now) {
+function showDevices(devices, trouble, now) {
     byId("devices-note").hidden = devices.length > 0 && !trouble;
     byId("devices-note").textContent = trouble || say("noDevices");
-    byId("devices").replaceChildren(...devices.map((device) => deviceElement(device, silent.includes(device), now)));
+    byId("devices").replaceChildren(...devices.map((device) => deviceElement(device, now)));
 }
 
 // ---- one look ----
@@ -393,7 +286,6 @@ class Page {
         showAlerts(alertsOf(status), now);
         showDevices(
             devices,
-            silent,
             this.broken ? say("broken", { error: this.broken }) : flows(status, parts) ? "" : say("stands"),
             now,
         );

@@ -142,6 +142,7 @@ export function fieldOf(series) {
     const key = knownOrder.find((name) => known[name].same.test((parts.at(-1) || "").toLowerCase()));
     const facts = known[key] || {};
     return {
+        key,
         name: plain(series.label || (key && words[key]) || parts.join(" › ") || series.field),
         unit: series.unit === null || series.unit === undefined ? facts.unit || "" : plain(series.unit),
         digits: facts.digits,

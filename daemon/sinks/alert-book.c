@@ -6,6 +6,7 @@
 
 #include "lib/array.h"
 #include "lib/json.h"
+#include "lib/pointer.h"
 #include "lib/text.h"
 
 /* What is older than this when it is judged may be history: it is not told of while the device catches up, ... */
@@ -16,6 +17,7 @@
 #define CATCHING_MAX_USEC (10 * USEC_PER_MINUTE)
 /* After we heard nothing, the first messages may take so long: until then time alone brings nothing. */
 #define CALM_USEC (30 * USEC_PER_SEC)
+#define STILL_USEC (24 * USEC_PER_HOUR)
 
 /* ---- life ---- */
 
@@ -273,6 +275,25 @@ static bool get_time(Slice value, usec_t *ret) {
         return true;
 }
 
+static int on_sensor(void *userdata, const PointerMatch *match) {
+        usec_t *newest = userdata, created;
+        Slice value;
+
+        if (pointer_find(match->value, "/created_at", &value) && get_time(value, &created) && created > *newest)
+                *newest = created;
+        return 0;
+}
+
+/* The API of a Nature Remo goes on giving the last values of a device that is unplugged: one of whose sensors none has
+ * changed for a day was last heard of when one did. */
+static usec_t heard_at(const AlertReading *reading, Slice events) {
+        usec_t newest = 0;
+
+        if (events.data && events.data[0] == '{')
+                (void) pointer_each(events, "/*", on_sensor, &newest);
+        return newest > 0 && newest + STILL_USEC <= reading->at ? newest : reading->at;
+}
+
 static AlertLife life_of(const AlertRules *rules, const AlertWatch *watch, const AlertReading *reading) {
         AlertLife life = { .at = reading->at, .offline = slice_equal(reading->values[rules->online], "false") };
         usec_t created;
@@ -280,7 +301,7 @@ static AlertLife life_of(const AlertRules *rules, const AlertWatch *watch, const
         if (life.offline)
                 return life;
         if (!watch->has_field)
-                life.heard = reading->at;
+                life.heard = heard_at(reading, reading->values[rules->events]);
         else if (reading->values[watch->field].data && !slice_equal(reading->values[watch->field], "null"))
                 life.heard = get_time(reading->values[watch->created], &created) && created < reading->at ? created
                                                                                                           : reading->at;

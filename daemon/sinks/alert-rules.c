@@ -130,7 +130,8 @@ static int add_own_places(AlertRules *rules) {
                 const char *place;
                 size_t *ret;
         } own[] = { { "source", &rules->source }, { "id", &rules->id }, { "name", &rules->name },
-                { "site", &rules->site }, { "request_at", &rules->request_at }, { "online", &rules->online } };
+                { "site", &rules->site }, { "request_at", &rules->request_at }, { "online", &rules->online },
+                { "newest_events", &rules->events } };
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(own); i++)

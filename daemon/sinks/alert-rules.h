@@ -26,8 +26,8 @@ typedef struct AlertRules {
         AlertWatch *items;
         size_t n;
         AlertPlaces *places;
-        size_t source, id, name, site, request_at, online; /* places */
-        size_t *where;                                     /* places that any condition looks at, each once */
+        size_t source, id, name, site, request_at, online, events; /* places; events: newest_events of a Nature Remo */
+        size_t *where;                                             /* places that any condition looks at, each once */
         size_t n_where;
 } AlertRules;
 

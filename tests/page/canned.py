@@ -177,7 +177,7 @@ def refused_reload():
 # ---- series and values ----
 
 FIELDS = {"te": ("/newest_events/te/val", 22.5, 3.0), "hu": ("/newest_events/hu/val", 52, 9), "il": ("/newest_events/il/val", 60, 55),
-          "co2": ("/co2", 720, 250), "power_w": ("/power_w", 480, 350), "pm": ("/particles/pm10", 12, 5)}
+          "mo": ("/newest_events/mo/val", 1, 0), "co2": ("/co2", 720, 250), "power_w": ("/power_w", 480, 350), "pm": ("/particles/pm10", 12, 5)}
 
 
 def series_of(devices):
@@ -196,6 +196,22 @@ def rooms():
     for one in series:
         if one["kind"] == "te":
             one["limits"] = [{"rule": "hot", "kind": "above", "value": 28.0, "clear": 27.0}]
+    return series
+
+
+def old_remos():
+    """Unplugged Remos, of which the API goes on giving the last values: a new one says that it is offline, an old one nothing; and one whose hygrometer is broken."""
+    series = rooms() + series_of([("d3", "home", "Hall", ["te", "hu", "mo"], {})])
+    for i, one in enumerate(series):
+        one.update(id=i + 1, online=None, changed=now() - 20 * MINUTE, moved=now() - 20 * MINUTE)
+        if one["device"] == "d1":
+            one.update(online=False, changed=now() - 5 * HOUR, moved=now() - 5 * HOUR)
+        elif one["device"] == "d2":
+            one.update(changed=now() - 200 * DAY, moved=now() - 190 * DAY)
+        elif one["kind"] == "hu" and one["device"] == "d3":
+            one.update(changed=now() - 3 * DAY)
+        elif one["kind"] == "mo":
+            one.update(changed=now() - 9 * HOUR)
     return series
 
 
@@ -254,7 +270,7 @@ STATES = {"well": (well, rooms, 20), "mongodb-down": (mongodb_down, rooms, 845),
           "outbox-full": (outbox_full, rooms, 48250), "disk-refuses": (disk_refuses, rooms, 60), "missing-subscription": (missing_subscription, rooms, 2400),
           "no-token": (no_token, rooms, 600), "starting": (starting, list, 0), "many-parts": (many_parts, rooms, 20), "alerts": (alerts_firing, rooms, 20),
           "alert-target-down": (alert_target_down, rooms, 20),
-          "silent": (well, rooms, 20), "subscriber-only": (subscriber_only, rooms, 20), "refused-reload": (refused_reload, rooms, 20), "empty": (well, list, 0),
+          "silent": (well, rooms, 20), "old-remos": (well, old_remos, 20), "subscriber-only": (subscriber_only, rooms, 20), "refused-reload": (refused_reload, rooms, 20), "empty": (well, list, 0),
           "fifty": (many_parts, fifty, 20), "nasty": (nasty_status, nasty, 20)}
 
 

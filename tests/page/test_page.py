@@ -24,6 +24,7 @@ SEEN = {
     "alerts": ("Alert rules fire: 2", "well well well well well"),
     "alert-target-down": ("Alerts cannot be sent to family", "well well well failing well"),
     "silent": ("居間 is silent", "waiting well well well"),
+    "old-remos": ("居間 is offline", "waiting well well well"),
     "subscriber-only": ("All is well", "well well"),
     "refused-reload": ("All is well", "well well well well"),
     "empty": ("All is well", "well well well well"),
@@ -238,6 +239,19 @@ def test_follows_by_itself_and_rests_while_hidden(view, canned):
     page.evaluate("delete document.hidden")
     look(page)
     assert len(canned.server.answers.asked) > asked
+
+
+def test_unplugged_remos(view):
+    """Their cloud goes on giving the last values."""
+    page = view("old-remos")
+    said = page.inner_text("#verdict").replace("\u2068", "").replace("\u2069", "")
+    assert "居間 is offline" in said and "Study gives old values" in said and "Hall" not in said
+    assert page.locator(".part.waiting .says").first.text_content().replace("\u2068", "").replace("\u2069", "") == "Silent: Study, 居間"
+    ages = {name: page.locator(".device", has_text=name).locator(".age").text_content() for name in ("居間", "Study", "Hall", "Bedroom")}
+    assert ages == {"居間": "Offline: last change 5 hr ago", "Study": "Old values: last change 190 days ago", "Hall": "20 sec ago", "Bedroom": "20 sec ago"}
+    hall = page.locator(".device", has_text="Hall")
+    assert hall.locator("dd").all_text_contents()[1].endswith(" · unchanged for 3 days")
+    assert hall.locator("dt").all_text_contents()[2] == "Last movement" and hall.locator(".value").all_text_contents()[2] == "9 hr ago"
 
 
 def test_mongodb_away_and_back(view, canned):

@@ -361,6 +361,29 @@ static void test_silence_of_a_value(void **state) {
         world_close(&w);
 }
 
+/* A Nature Remo that is unplugged: the API gives its last values for ever. One that stands still for hours is no such. */
+static void test_silence_of_an_unplugged_remo(void **state) {
+        char members[200], first[CLOCK_RFC3339_SIZE], second[CLOCK_RFC3339_SIZE];
+        World w;
+
+        world_open(&w, SILENT);
+        (void) snprintf(members, sizeof(members), "\"newest_events\":{\"te\":{\"val\":20,\"created_at\":\"%s\"},\"hu\":{\"val\":50,\"created_at\":\"%s\"}}",
+                clock_format_rfc3339(START - 9 * HOUR, first), clock_format_rfc3339(START, second));
+        for (int i = 0; i < 24; i++) {
+                world_say(&w, "x", members);
+                world_quiet(&w);
+                world_go(&w, HOUR);
+        }
+        world_say(&w, "x", members);
+        world_pass(&w);
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING silent Room x -");
+        (void) snprintf(members, sizeof(members), "\"newest_events\":{\"te\":{\"val\":21,\"created_at\":\"%s\"}}", clock_format_rfc3339(w.moment.wall, first));
+        world_go(&w, MINUTE);
+        world_say(&w, "x", members);
+        world_expect(&w, "a", ALERT_ACCEPTED, "RESOLVED silent Room x -");
+        world_close(&w);
+}
+
 static void test_rule_that_finds_nothing(void **state) {
         World w;
 
@@ -537,6 +560,7 @@ int main(void) {
                 cmocka_unit_test(test_silence),
                 cmocka_unit_test(test_silence_of_ours),
                 cmocka_unit_test(test_silence_of_a_value),
+                cmocka_unit_test(test_silence_of_an_unplugged_remo),
                 cmocka_unit_test(test_rule_that_finds_nothing),
                 cmocka_unit_test(test_reload),
                 cmocka_unit_test(test_random),

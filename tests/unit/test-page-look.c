@@ -46,6 +46,32 @@ static void test_nature_remo(void **state) {
         assert_string_equal(field(&found, 0), "/newest_events/te/val");
         assert_string_equal(field(&found, 1), "/newest_events/mo/val");
         assert_true(found.numbers[0].value > 23 && found.numbers[0].value < 23.2);
+        assert_int_equal(found.numbers[0].changed, 1795500000000);
+        assert_int_equal(found.numbers[1].changed, 0);
+        assert_int_equal(found.moved, 1795500000000);
+        assert_false(found.offline);
+        page_look_done(&found);
+}
+
+/* What a device says of itself, in any order; nowhere else are these words of that meaning. */
+static void test_signs(void **state) {
+        PageFound found = {};
+
+        assert_int_equal(LOOK(&found, "{\"online\":false,\"newest_events\":{\"hu\":{\"created_at\":\"2026-11-24T05:00:00Z\",\"val\":40},"
+                                      "\"te\":{\"val\":1,\"created_at\":\"2026-11-24T06:00:00Z\"},\"il\":{\"val\":2,\"created_at\":\"soon\"}}}",
+                                 ATTRIBUTE("source", "home")),
+                PAGE_LOOK_FOUND);
+        assert_true(found.offline);
+        assert_int_equal(found.numbers[0].changed, 1795496400000);
+        assert_int_equal(found.numbers[1].changed, 1795500000000);
+        assert_int_equal(found.numbers[2].changed, 0);
+        assert_int_equal(found.moved, 1795500000000);
+        assert_int_equal(LOOK(&found, "{\"a\":{\"online\":false,\"b\":{\"val\":1,\"created_at\":\"2026-11-24T06:00:00Z\"}},\"created_at\":\"2026-11-24T06:00:00Z\","
+                                      "\"newest_events\":{\"te\":{\"deep\":{\"val\":1,\"created_at\":\"2026-11-24T06:00:00Z\"}}}}",
+                                 ATTRIBUTE("source", "home")),
+                PAGE_LOOK_FOUND);
+        assert_false(found.offline);
+        assert_int_equal(found.moved, 0);
         page_look_done(&found);
 }
 
@@ -199,6 +225,8 @@ static void test_render_series(void **state) {
         assert_int_equal(page_series_new(&table), 0);
         assert_int_equal(page_series_find(table, &(PageSeriesKey){ "s", "</script>", "{\"site\":\"x\"}", "/co2" }, 0, &series), PAGE_SERIES_ADDED);
         assert_int_equal(page_series_note(series, "<img onerror=\"x\">\xe2\x80\xae", PUBLISHED, 612.5), 0);
+        page_series_note_signs(series, PUBLISHED, &(PageSigns){ PUBLISHED - 5, PUBLISHED - 4, true });
+        page_series_note_signs(series, PUBLISHED - 1, &(PageSigns){ 1, 2, false }); /* came late */
         assert_int_equal(page_series_find(table, &(PageSeriesKey){ "s", "d", "{}", "/gone" }, 0, &series), PAGE_SERIES_ADDED);
         assert_int_equal(page_render_series(table, &shown, &json), 0);
         assert_int_equal(json_parse(json.data, json.size, &tree), 0);
@@ -211,6 +239,9 @@ static void test_render_series(void **state) {
         assert_true(json_get_int(one, "order", &number) && number == 1);
         assert_true(json_get_int(json_get(one, "last"), "time", &number) && number == PUBLISHED);
         assert_string_equal(json_get_string(json_at(json_get(one, "limits"), 0), "rule"), "<b>hot</b>");
+        assert_true(json_get_int(one, "changed", &number) && number == PUBLISHED - 5);
+        assert_true(json_get_int(one, "moved", &number) && number == PUBLISHED - 4);
+        assert_non_null(strstr(json.data, "\"online\":false"));
         json_free(tree);
         bytes_done(&json);
         page_series_free(table);
@@ -232,6 +263,7 @@ static void test_render_values(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_nature_remo),
+                cmocka_unit_test(test_signs),
                 cmocka_unit_test(test_labels),
                 cmocka_unit_test(test_times),
                 cmocka_unit_test(test_any_shape),

@@ -68,11 +68,12 @@ static void test_subscribes_only(void **state) {
         assert_null(strstr(text.data, "sensorqd_source"));
 }
 
-static void put(PageSeriesTable *table, const PageSeriesKey *key, int64_t time, double value) {
+static PageSeries *put(PageSeriesTable *table, const PageSeriesKey *key, int64_t time, double value) {
         PageSeries *series;
 
         assert_int_equal(page_series_find(table, key, 0, &series), PAGE_SERIES_ADDED);
         assert_int_equal(page_series_note(series, "居間 \"x\"", time, value), 0);
+        return series;
 }
 
 static void test_latest(void **state) {
@@ -83,7 +84,16 @@ static void test_latest(void **state) {
         assert_int_equal(page_series_new(&table), 0);
         put(table, &(PageSeriesKey){ "home", "d", "{\"site\":\"nakano\"}", "/te" }, NOW - 60000, 21.5);
         put(table, &(PageSeriesKey){ "home", "old", "{}", "/te" }, NOW - PAGE_METRICS_FRESH_MSEC - 1, 5);
+        page_series_note_signs(put(table, &(PageSeriesKey){ "home", "off", "{}", "/te" }, NOW, 5), NOW, &(PageSigns){ 0, 0, true });
+        page_series_note_signs(put(table, &(PageSeriesKey){ "home", "still", "{}", "/te" }, NOW, 5), NOW,
+                &(PageSigns){ NOW - PAGE_STILL_MSEC - 2, NOW - PAGE_STILL_MSEC - 1, false });
+        page_series_note_signs(put(table, &(PageSeriesKey){ "home", "cellar", "{}", "/te" }, NOW, 5), NOW,
+                &(PageSigns){ NOW - PAGE_STILL_MSEC - 2, NOW - PAGE_STILL_MSEC, false });
         assert_int_equal(page_metrics_latest(table, &names, NOW, &text), 0);
+        assert_null(strstr(text.data, "sensorqd_reading_value{source=\"home\",device=\"off\""));
+        assert_null(strstr(text.data, "sensorqd_reading_value{source=\"home\",device=\"still\""));
+        assert_true(has_line(&text, "sensorqd_reading_value{source=\"home\",device=\"cellar\",field=\"/te\"} 5"));
+        assert_true(has_line(&text, "sensorqd_reading_changed_timestamp_seconds{source=\"home\",device=\"still\",field=\"/te\"} 1795737599.998"));
         assert_true(has_line(&text,
                 "sensorqd_reading_value{source=\"home\",device=\"d\",field=\"/te\",label_site=\"nakano\"} 21.5"));
         assert_null(strstr(text.data, "sensorqd_reading_value{source=\"home\",device=\"old\""));

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// Devices with their latest values, and which of them are silent although their source answers.
+
+import { ms } from "./chain.js";
+import { icon } from "./chart.js";
+import { make } from "./charts.js";
+import { ago, fieldOf, number, plain, say, span, withUnit } from "./words.js";
+
+const SILENT_MIN = 65 * 60e3; // a source with on_change sends at least every hour
+const STILL = 24 * 3600e3; // a sensor whose value is the same for longer has lost its device, or is broken
+
+export const deviceKey = (one) => JSON.stringify([one.source, one.device, one.labels || {}]);
+
+// Lists of devices that are called alike.
+function sameName(devices) {
+    const byName = new Map();
+    for (const device of devices) byName.set(device.name, [...(byName.get(device.name) || []), device]);
+    return [...byName.values()].filter((list) => list.length > 1);
+}
+
+// Devices with their series, and the name of each, by which no two are called.
+export function devicesOf(series) {
+    const devices = new Map();
+    for (const one of series) {
+        const key = deviceKey(one);
+        if (!devices.has(key))
+            devices.set(key, {
+                key,
+                source: one.source,
+                id: one.device,
+                labels: Object.values(one.labels || {}),
+                name: plain(one.name || one.device || one.source),
+                series: [],
+            });
+        devices.get(key).series.push(one);
+    }
+    const more = [(device) => device.labels.join(" "), (device) => device.source, (device) => device.id];
+    for (const words of more)
+        for (const twins of sameName([...devices.values()]))
+            if (new Set(twins.map(words)).size > 1)
+                for (const twin of twins) twin.name = plain(`${twin.name} (${words(twin)})`);
+    return [...devices.values()].sort((a, b) => a.name.localeCompare(b.name));
+}
+
+const newest = (device) => Math.max(0, ...device.series.map((one) => one.last?.time || 0));
+
+// How long a device may say nothing: three polls, and for those that speak when they like as long as they must.
+function patience(device, status) {
+    const source = (status.sources || []).find((one) => one.name === device.source);
+    const interval =
+        source && source.next_poll && source.last_poll && !source.failing
+            ? ms(source.next_poll) - ms(source.last_poll)
+            : 0;
+    return Math.max(SILENT_MIN, 3 * interval);
+}
+
+// The chain brings what the device measures: then its silence is its own.
+export function flows(status, parts) {
+    const sink = parts.sinks.find((part) => part.key.endsWith(status.page?.subscription || "")) || parts.sinks[0];
+    return (!sink || sink.state !== "failing") && parts.pubsub.state !== "failing" && parts.outbox?.state !== "failing";
+}
+
+// Why nothing is heard of a device, if so, and since when: [key of texts.js, ms].
+function silenceOf(device, status, now) {
+    const moved = Math.max(0, ...device.series.map((one) => one.moved || 0));
+    if (device.series.some((one) => one.online === false)) return ["offline", moved || newest(device)];
+    if (now - newest(device) > patience(device, status)) return ["silent", newest(device)];
+    return moved && now - moved > STILL ? ["still", moved] : null;
+}
+
+// Those that are silent although their source answers; each is marked with why, and since when.
+export function silentDevices(devices, status, parts, now) {
+    if (!flows(status, parts)) return [];
+    const failing = new Set(parts.sources.filter((part) => part.state === "failing").map((part) => part.name));
+    for (const device of devices)
+        if (newest(device) && !failing.has(device.source))
+            [device.silence, device.since] = silenceOf(device, status, now) || [];
+    return devices.filter((device) => device.silence);
+}
+
+// What stands beside a value that is older than the others of its device.
+function oldness(one, device, now) {
+    if (device.silence || !one.last) return "";
+    if (newest(device) - one.last.time > 10 * 60e3) return ` · ${ago(now - one.last.time)}`;
+    return one.changed && now - one.changed > STILL ? ` · ${say("unchanged", { span: span(now - one.changed) })}` : "";
+}
+
+// A sensor of movement gives 1 for ever: when it changed last is what is worth knowing.
+function valueElement(one, field, device, now) {
+    const movement = field.key === "mo" && one.changed;
+    const text = movement
+        ? ago(now - one.changed)
+        : one.last
+          ? withUnit(number(one.last.value, field.digits), field.unit)
+          : "–";
+    return make(
+        "div",
+        {},
+        make("dt", { textContent: movement && !one.label ? say("moved") : field.name }),
+        make("dd", {}, make("span", { className: "value", textContent: text }), movement ? "" : oldness(one, device, now)),
+    );
+}
+
+export function deviceElement(device, now) {
+    const fields = device.series.map((one) => [fieldOf(one), one]).sort(([a], [b]) => a.order - b.order);
+    const age = device.silence
+        ? [icon("waiting"), `${say(`${device.silence}Since`)} ${ago(now - device.since)}`]
+        : [newest(device) ? ago(now - newest(device)) : ""];
+    return make(
+        "li",
+        { className: `device${device.silence ? " waiting" : ""}` },
+        make("h3", {}, make("bdi", { textContent: device.name })),
+        make("p", { className: "age" }, ...age),
+        make("dl", {}, ...fields.map(([field, one]) => valueElement(one, field, device, now))),
+        make(
+            "p",
+            { className: "under" },
+            make("bdi", { textContent: plain([device.source, ...device.labels].join(" · ")) }),
+        ),
+    );
+}
