@@ -14,7 +14,8 @@
  *   recording  the store notes the answer
  *
  * What has no answer was perhaps taken: where the service knows it again by its key it stays sealed, and is sent as it
- * was; elsewhere it goes back, since told twice is better than never. */
+ * was; elsewhere it goes back, since told twice is better than never. If it is refused then, it waits aside, and what
+ * was not sent yet goes first. */
 /* clang-format on */
 #include "sinks/alert-sender.h"
 
@@ -56,8 +57,11 @@ typedef struct Line {
         usec_t not_before; /* the next message */
         usec_t held_until; /* ... with a notice that was refused, while nothing else was accepted */
         char key[ALERT_KEY_SIZE];
-        usec_t doubtful_since; /* a request under that key has no answer; 0: every one has */
-        int64_t *ids;          /* of the message under way */
+        usec_t doubtful_since;      /* a request under that key has no answer; 0: every one has */
+        char aside[ALERT_KEY_SIZE]; /* such a message, refused since: others go first */
+        usec_t aside_since;         /* doubtful_since of it */
+        bool aside_tried;           /* later than what is held */
+        int64_t *ids;               /* of the message under way */
         size_t n_ids;
         char what[160]; /* its first notice, in words */
         AlertVerdict verdict;
@@ -111,12 +115,20 @@ static size_t pick_sealed(const Line *l, const char *key) {
         return n;
 }
 
+static bool is_aside(const Line *l, const AlertNotice *notice) {
+        return notice->key[0] != '\0' && strcmp(notice->key, l->aside) == 0;
+}
+
+/* Under which something is sealed that is not aside. */
 static const char *find_key(const Line *l) {
         const AlertExchange *answer = &l->sender->answer;
 
-        for (size_t i = 0; i < answer->n_notices; i++)
-                if (is_for(l, &answer->notices[i]) && answer->notices[i].key[0] != '\0')
-                        return answer->notices[i].key;
+        for (size_t i = 0; i < answer->n_notices; i++) {
+                const AlertNotice *notice = &answer->notices[i];
+
+                if (is_for(l, notice) && notice->key[0] != '\0' && !is_aside(l, notice))
+                        return notice->key;
+        }
         return NULL;
 }
 
@@ -126,9 +138,24 @@ static size_t pick_doubted(const Line *l, AlertDoubtGrade grade, size_t most) {
         size_t n = 0;
 
         for (size_t i = 0; i < s->answer.n_notices && n < most; i++)
-                if (is_for(l, &s->answer.notices[i]) && alert_doubt_grade(&l->doubt, s->answer.notices[i].id) == grade)
+                if (is_for(l, &s->answer.notices[i]) && !is_aside(l, &s->answer.notices[i]) &&
+                        alert_doubt_grade(&l->doubt, s->answer.notices[i].id) == grade)
                         s->picked[n++] = s->answer.notices[i];
         return n;
+}
+
+/* Of what was refused, when nothing else is due: now what is aside, now what is held. */
+static Pick line_pick_refused(const Line *l) {
+        Pick pick = { .held = true };
+
+        if (l->aside[0] != '\0' && !l->aside_tried)
+                pick.n = pick_sealed(l, l->aside);
+        if (pick.n == 0)
+                pick.n = pick_doubted(l, ALERT_DOUBT_HELD, 1);
+        if (pick.n == 0 && l->aside[0] != '\0')
+                pick.n = pick_sealed(l, l->aside);
+        pick.sealed = pick.n > 0 && is_aside(l, &l->sender->picked[0]);
+        return pick;
 }
 
 static Pick line_pick(const Line *l) {
@@ -141,11 +168,7 @@ static Pick line_pick(const Line *l) {
                 pick.n = pick_doubted(l, ALERT_DOUBT_NONE, ALERT_EXCHANGE_MAX);
         if (pick.n == 0)
                 pick.n = pick_doubted(l, ALERT_DOUBT_ALONE, 1);
-        if (pick.n == 0) {
-                pick.n = pick_doubted(l, ALERT_DOUBT_HELD, 1);
-                pick.held = true;
-        }
-        return pick;
+        return pick.n > 0 ? pick : line_pick_refused(l);
 }
 
 static usec_t later_of(usec_t a, usec_t b) {
@@ -236,6 +259,8 @@ static void line_refused(Line *l, const AlertAnswer *answer) {
 /* ---- answers of the target ---- */
 
 static void line_end(Line *l, AlertVerdict verdict) {
+        if (strcmp(l->key, l->aside) == 0)
+                l->aside[0] = '\0';
         l->verdict = verdict;
         l->verdict_at = clock_wall();
         line_move(l, PHASE_RECORDING);
@@ -264,6 +289,12 @@ static usec_t lasting_delay(const Line *l, const AlertAnswer *answer) {
         return later_of(LASTING_FACTOR * l->backoff.max, answer->retry_after);
 }
 
+/* Whether the service may have the message already, and knows its key still. */
+static bool line_is_doubtful(const Line *l) {
+        return alert_target_is_keyed(l->target) && l->doubtful_since > 0 &&
+               clock_now() - l->doubtful_since < KEY_LIFE_USEC;
+}
+
 /* Neither taken nor refused for what it says. */
 static void line_failed(Line *l, const AlertAnswer *answer) {
         bool person = answer->class == ALERT_PERSON;
@@ -275,7 +306,7 @@ static void line_failed(Line *l, const AlertAnswer *answer) {
         line_down(l, person ? TROUBLE_LASTING : TROUBLE_PASSING, delay, answer);
         if (answer->class == ALERT_UNKNOWN && l->doubtful_since == 0)
                 l->doubtful_since = now;
-        if (alert_target_is_keyed(l->target) && l->doubtful_since > 0 && now - l->doubtful_since < KEY_LIFE_USEC)
+        if (line_is_doubtful(l))
                 return line_keep(l);
         line_end(l, ALERT_BACK);
 }
@@ -286,10 +317,29 @@ static bool line_has_others(const Line *l) {
                pick_doubted(l, ALERT_DOUBT_NONE, 1) + pick_doubted(l, ALERT_DOUBT_ALONE, 1) > 0;
 }
 
-static void line_suspect(Line *l, const AlertAnswer *answer) {
-        int r = alert_doubt_refused(&l->doubt, l->ids, l->n_ids);
+/* What was perhaps taken is refused now: that says nothing of the request before, so it stays sealed. */
+static void line_put_aside(Line *l, const AlertAnswer *answer) {
         usec_t now = clock_now(), delay = lasting_delay(l, answer);
+        bool another = l->aside[0] != '\0' && strcmp(l->aside, l->key) != 0;
 
+        (void) memcpy(l->aside, l->key, sizeof(l->aside));
+        l->aside_since = l->doubtful_since;
+        l->aside_tried = true;
+        l->held_until = now + delay;
+        l->not_before = now + (another ? delay : alert_target_pace(l->target));
+        if (!line_has_others(l))
+                line_down(l, TROUBLE_LASTING, delay, answer);
+        line_keep(l);
+}
+
+static void line_suspect(Line *l, const AlertAnswer *answer) {
+        usec_t now = clock_now(), delay = lasting_delay(l, answer);
+        int r;
+
+        if (line_is_doubtful(l))
+                return line_put_aside(l, answer);
+        l->aside_tried = false;
+        r = alert_doubt_refused(&l->doubt, l->ids, l->n_ids);
         l->not_before = now + alert_target_pace(l->target);
         if (r == ALERT_DOUBT_FINAL) {
                 line_refused(l, answer);
@@ -366,7 +416,7 @@ static void on_timer(void *userdata) {
                 return line_seal(l, pick.n);
         if (strcmp(l->key, l->sender->picked[0].key) != 0) { /* by whoever was before us */
                 (void) memcpy(l->key, l->sender->picked[0].key, sizeof(l->key));
-                l->doubtful_since = clock_now();
+                l->doubtful_since = strcmp(l->key, l->aside) == 0 ? l->aside_since : clock_now();
         }
         line_send(l, pick.n);
 }

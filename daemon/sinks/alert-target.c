@@ -397,7 +397,7 @@ static AlertClass judge_status(const AlertTarget *target, int status) {
         if (status == 408 || status == 425 || status == 429)
                 return ALERT_LATER;
         if (status >= 500)
-                return target->type == ALERT_LINE ? ALERT_UNKNOWN : ALERT_LATER;
+                return ALERT_UNKNOWN; /* of a gateway, perhaps, after the server behind it took the message */
         return status < 400 || status == 401 || status == 407 ? ALERT_PERSON : ALERT_SUSPECT;
 }
 

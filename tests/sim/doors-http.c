@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alerts.h"
 #include "arena.h"
 #include "counts.h"
 #include "exchange.h"
@@ -30,6 +31,10 @@ struct HttpRequest {
         void *userdata;
         Bytes sent;
 };
+
+static bool is_alert_target(Target target) {
+        return target >= ALERT_TARGET_FIRST && target < ALERT_TARGET_FIRST + ALERT_TARGETS;
+}
 
 /* ---- the exchange ---- */
 
@@ -157,6 +162,8 @@ static void deliver(Exchange *x, HttpOutcome outcome) {
         world_door(door);
         if (good && x->fault != FAULT_GARBLED && x->fault != FAULT_PORTAL && x->target == TARGET_REMO)
                 remotes_remo_delivered(x->reply);
+        if (is_alert_target(x->target) && x->carried && outcome == HTTP_ANSWERED && (good || x->status == 409))
+                alerts_answered(x);
         x->client = NULL;
         request->done(request->userdata, &reply);
         bytes_done(&reply.body);
@@ -218,19 +225,27 @@ static void on_arrival(void *subject, uint64_t number) {
                 pubsub_serve(x);
                 break;
         default:
+                x->carried = true;
                 remotes_serve(x);
         }
         exchange_unref(x);
 }
 
+/* Now and then they repeat what they were asked, secrets too. */
+static const char *words_of(const Exchange *x) {
+        if (draw_below(&world->chance, 2) == 0)
+                return "simulated";
+        return x->bearer && draw_below(&world->chance, 2) == 0 ? x->bearer : x->url;
+}
+
 static void answer_error(Exchange *x, int status, const char *word) {
         static const char page[] = "<!doctype html><html><head><title>Error</title></head><body>Sorry.</body></html>";
-        char body[256];
+        char body[512];
 
         if (!word)
                 return exchange_answer(x, status, page, strlen(page));
-        (void) snprintf(body, sizeof(body), "{\"error\":{\"code\":%d,\"message\":\"simulated\",\"status\":\"%s\"}}",
-                status, word);
+        (void) snprintf(body, sizeof(body), "{\"error\":{\"code\":%d,\"message\":\"%s\",\"status\":\"%s\"}}", status,
+                words_of(x), word);
         exchange_answer(x, status, body, strlen(body));
 }
 
@@ -247,9 +262,9 @@ static void answer_busy(Exchange *x) {
 
 /* A page, or an object that says nothing. */
 static void answer_portal(Exchange *x) {
-        if (x->target == TARGET_HOOK)
+        if (x->target == TARGET_HOOK || (is_alert_target(x->target) && draw_below(&world->chance, 2) == 0))
                 return answer_error(x, 302, NULL);
-        if (draw_below(&world->chance, 2) == 0)
+        if (is_alert_target(x->target) || draw_below(&world->chance, 2) == 0)
                 return answer_error(x, 200, NULL);
         exchange_answer(x, 200, "{}", 2);
 }
@@ -340,6 +355,9 @@ static Target target_of(const HttpSpec *spec) {
                 { "//oauth2.googleapis.com/", TARGET_TOKEN },
                 { "//api.nature.global/", TARGET_REMO },
                 { "//hook.example/", TARGET_HOOK },
+                { "//api.line.me/", TARGET_LINE },
+                { "//hooks.slack.example/", TARGET_SLACK },
+                { "//pager.example/", TARGET_PAGER },
         };
 
         for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
@@ -386,6 +404,8 @@ int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRe
         world_door(door);
         pubsub_check(request->exchange);
         world_trace("http %s %s, %zu bytes", spec->method, spec->url, request->sent.size);
+        if (is_alert_target(request->exchange->target))
+                alerts_asked(request->exchange->target);
         depart(request->exchange);
         exchange_unref(request->exchange);
         http->requests++;

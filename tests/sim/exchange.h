@@ -16,6 +16,7 @@ typedef struct Exchange {
         char *headers; /* "Name: value\n" each */
         size_t body_size, max_reply;
         usec_t started, deadline;
+        bool carried;  /* out, by the server itself */
         bool progress; /* the answer brings something: it is no storm */
         int status;
         char *reply, *reply_headers;

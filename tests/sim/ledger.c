@@ -140,6 +140,18 @@ void ledger_stored(unsigned subscription, uint32_t serial, const char *id) {
         l->n_missing -= missing && !is_missing(entry);
 }
 
+void ledger_judged(unsigned subscription, uint32_t serial) {
+        Ledger *l = world->ledger;
+        Entry *entry = find(serial);
+        bool missing = entry->put && is_missing(entry);
+
+        if (entry->key == 0)
+                world_fail("reading %u is judged and was not published", serial);
+        entry->stored[subscription] = true;
+        l->n_stored++;
+        l->n_missing -= missing && !is_missing(entry);
+}
+
 void ledger_rejected(unsigned subscription, uint32_t serial) {
         Ledger *l = world->ledger;
         Entry *entry = find(serial);

@@ -20,6 +20,8 @@ void ledger_published(uint32_t serial, const char *key);
 void ledger_stored(unsigned subscription, uint32_t serial, const char *id);
 /* It is set apart, durably. */
 void ledger_rejected(unsigned subscription, uint32_t serial);
+/* What it means for the states of alerts is durable; it may be judged again. */
+void ledger_judged(unsigned subscription, uint32_t serial);
 /* Or set apart. */
 bool ledger_is_stored(unsigned subscription, uint32_t serial);
 /* What was put so far and is not in every sink. */

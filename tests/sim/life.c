@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "alert-targets.h"
+#include "alerts.h"
 #include "archive.h"
 #include "arena.h"
 #include "config-file.h"
@@ -84,6 +86,7 @@ static int live(void) {
         int r;
 
         talk_begin();
+        alerts_begin();
         disk_mount(world->disk);
         disk_set_hook(world->disk, on_disk, NULL);
         r = live_through();
@@ -139,7 +142,7 @@ static int fork_life(void) {
 /* ---- the end ---- */
 
 static bool is_all_well(void) {
-        return ledger_missing() == 0 && pubsub_backlog() == 0 && talk_open() == 0;
+        return ledger_missing() == 0 && pubsub_backlog() == 0 && talk_open() == 0 && alerts_settled();
 }
 
 /* *number*: until when all must be stored. */
@@ -151,6 +154,7 @@ static void on_look(void *subject, uint64_t number) {
         }
         if (world->now >= number) {
                 ledger_check();
+                alerts_check();
                 talk_check();
                 world_fail("%zu messages are not acknowledged though all is well", pubsub_backlog());
         }
@@ -230,6 +234,8 @@ static void make_world(uint64_t seed, const RunOptions *options) {
         pubsub_new(plan_subscriptions());
         ledger_new(plan_subscriptions());
         talk_new();
+        alerts_new();
+        alert_targets_new();
         world_at(world->end, on_calm, NULL, 0, 0);
 }
 

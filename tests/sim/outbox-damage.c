@@ -91,7 +91,8 @@ static void damage(World *w) {
                 return;
         w->seen->damages++;
         at = draw_below(&w->draw, size);
-        if (kind == 0 && size > 4096) /* not in the schema's text: a table whose columns have other names is not found */
+        if (kind == 0 &&
+                size > 4096) /* not in the schema's text: a table whose columns have other names is not found */
                 at = draw_between(&w->draw, 4096, size - 1);
         WORLD_TRACE(w, "  damage %u of %s at %zu of %zu\n", (unsigned) kind, path, at, size);
         if (kind == 0) {

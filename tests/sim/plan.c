@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "alerts.h"
 #include "arena.h"
 #include "counts.h"
 #include "disk.h"
@@ -25,6 +26,9 @@ typedef struct Plan {
         unsigned max_rows;                             /* of the outbox; 0: the default */
         unsigned max_messages, pulls, max_hold, batch; /* drawn anew at a reload */
         unsigned pulls_max;
+        unsigned repeat; /* s */
+        bool has_rule[_RULE_MAX];
+        bool silent;
 } Plan;
 
 unsigned plan_devices(void) {
@@ -62,7 +66,24 @@ unsigned plan_max_rows(void) {
         return world->plan->max_rows;
 }
 
+bool plan_has_rule(unsigned rule) {
+        return world->plan->has_rule[rule];
+}
+
+bool plan_is_silent(void) {
+        return world->plan->silent;
+}
+
 /* ---- the configuration ---- */
+
+/* Without devices the last rule would have something to say. */
+static void draw_rules(Draw *d) {
+        Plan *p = world->plan;
+
+        p->silent = draw_below(d, 3) == 0;
+        for (unsigned i = 0; i < _RULE_MAX; i++)
+                p->has_rule[i] = i == RULE_HIGH || (draw_below(d, 3) > 0 && !(p->silent && i == RULE_SILENT));
+}
 
 static void draw_topology(Draw *d) {
         Plan *p = world->plan;
@@ -88,6 +109,7 @@ static void draw_settings(Draw *d) {
                 p->pulls_max = p->pulls;
         p->max_hold = holds[draw_below(d, 5)];
         p->batch = 1 + (unsigned) draw_skewed(d, 199);
+        p->repeat = draw_below(d, 2) == 0 ? 600 + (unsigned) draw_below(d, 7200) : 0;
 }
 
 static FILE *open_file(const char *name) {
@@ -101,6 +123,26 @@ static FILE *open_file(const char *name) {
                 exit(70);
         }
         return file;
+}
+
+static void write_alert(FILE *file) {
+        static const char *const rules[_RULE_MAX] = { "field: /newest_events/hu/val, above: 70",
+                "field: /newest_events/hu/val, above: 70, clear: 50, for: 5m", "where: { source: home }, stale: 20m" };
+        const Plan *p = world->plan;
+
+        fprintf(file, "    alert:\n      targets:\n"
+                      "        - { name: line, type: line, token_file: line.token, recipient: U1 }\n"
+                      "        - { name: slack, type: slack, url_file: slack.url }\n"
+                      "        - { name: pager, type: webhook, url: https://pager.example/in }\n"
+                      "      rules:\n");
+        for (unsigned i = 0; i < _RULE_MAX; i++) {
+                if (!p->has_rule[i])
+                        continue;
+                fprintf(file, "        - { name: %s, %s", alerts_rule_names[i], rules[i]);
+                if (p->repeat > 0 && i != RULE_HIGH)
+                        fprintf(file, ", repeat: %us", p->repeat);
+                fprintf(file, " }\n");
+        }
 }
 
 static void write_sink(FILE *file, unsigned i) {
@@ -118,6 +160,9 @@ static void write_sink(FILE *file, unsigned i) {
                 break;
         case SINK_FILE:
                 fprintf(file, "    file:\n      directory: archive\n      compress: none\n");
+                break;
+        case SINK_ALERT:
+                write_alert(file);
                 break;
         case _SINK_MAX:
                 break;
@@ -290,9 +335,10 @@ void plan_new(const char *directory) {
         p->directory = arena_text(directory);
         (void) snprintf(p->config, sizeof(p->config), "%s/sensorqd.yaml", directory);
         draw_topology(&d);
+        draw_rules(&d);
         draw_settings(&d);
         plan_events(&d);
         plan_write_config();
         for (unsigned i = 0; i < p->subscriptions; i++)
-                counts_add_at("sink ", (const char *const[]){ "mongodb", "webhook", "file" }[p->sinks[i]]);
+                counts_add_at("sink ", (const char *const[]){ "mongodb", "webhook", "file", "alert" }[p->sinks[i]]);
 }

@@ -7,7 +7,11 @@
 
 #define PLAN_STATE "/sim/state" /* on the simulated disk */
 
-typedef enum PlanSink { SINK_MONGO, SINK_HOOK, SINK_FILE, _SINK_MAX } PlanSink;
+#define PLAN_SERIALS 10000000 /* readings: one's number is in the fraction of its humidity, in units of 1/PLAN_SERIALS */
+#define PLAN_LINE_TOKEN "line-token"
+#define PLAN_SLACK_PATH "T0SECRET"
+
+typedef enum PlanSink { SINK_MONGO, SINK_HOOK, SINK_FILE, SINK_ALERT, _SINK_MAX } PlanSink;
 
 /* Draws all of it and plans the events. *directory*: for the daemon's files. */
 void plan_new(const char *directory);
@@ -20,6 +24,10 @@ unsigned plan_subscriptions(void);
 /* Of the configuration now and of those before: what a stage that ends may still do. */
 unsigned plan_pulls_max(void);
 unsigned plan_max_rows(void);
+/* Of alerts.h: whether the configuration has that rule. */
+bool plan_has_rule(unsigned rule);
+/* In the calm no device says anything any more. */
+bool plan_is_silent(void);
 /* Writes sensorqd.yaml and what it names, as it is drawn now. */
 void plan_write_config(void);
 const char *plan_config_path(void);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alert-targets.h"
+#include "alerts.h"
 #include "arena.h"
 #include "hook.h"
 #include "ledger.h"
@@ -103,21 +105,27 @@ static void remo_count(Exchange *x) {
 static void serve_remo(Exchange *x) {
         char body[8192], created[CLOCK_RFC3339_SIZE];
         size_t n = 0;
+        uint32_t serial;
+        double level;
 
         remo_count(x);
         if (world->remotes->requests > REMO_LIMIT)
                 return exchange_answer(x, 429, "{\"code\":429001}", strlen("{\"code\":429001}"));
         (void) clock_format_rfc3339(world_true_time(), created);
         n += (size_t) snprintf(body, sizeof(body), "[");
-        for (unsigned i = 0; i < plan_devices(); i++)
+        for (unsigned i = 0; i < plan_devices(); i++) {
+                if (!alerts_level(i, &level) || (world->phase != PHASE_WEATHER && plan_is_silent()))
+                        continue;
+                serial = ledger_serve();
                 n += (size_t) snprintf(body + n, sizeof(body) - n,
-                        "%s{\"name\":\"Room "
+                        "%s{\"name\":\"" ALERT_ROOM
                         "%u\",\"id\":\"device-%u\",\"created_at\":\"2020-01-01T00:00:00Z\",\"updated_at\":\"%s\","
                         "\"temperature_offset\":0,\"humidity_offset\":0,\"newest_events\":{\"te\":{\"val\":%u,"
                         "\"created_at\":"
-                        "\"%s\"},\"hu\":{\"val\":%u,\"created_at\":\"%s\"}}}",
-                        i > 0 ? "," : "", i, i, created, ledger_serve(), created,
-                        (unsigned) draw_below(&world->chance, 100), created);
+                        "\"%s\"},\"hu\":{\"val\":%.7f,\"created_at\":\"%s\"}}}",
+                        n > 1 ? "," : "", i, i, created, serial, created, level + (double) serial / PLAN_SERIALS,
+                        created);
+        }
         n += (size_t) snprintf(body + n, sizeof(body) - n, "]");
         x->progress = true;
         exchange_answer(x, 200, body, n);
@@ -134,6 +142,10 @@ void remotes_serve(Exchange *x) {
                 return serve_token(x);
         case TARGET_REMO:
                 return serve_remo(x);
+        case TARGET_LINE:
+        case TARGET_SLACK:
+        case TARGET_PAGER:
+                return alert_target_serve(x);
         default:
                 return hook_serve(x);
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Models of Google's token endpoint, of Nature Remo's API, and of a webhook that knows each document by its _id. */
+/* Models of Google's token endpoint and of Nature Remo's API. */
 
 #include "exchange.h"
 

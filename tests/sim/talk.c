@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alerts.h"
 #include "arena.h"
 #include "counts.h"
 #include "events.h"
 #include "lib/log.h"
+#include "plan.h"
 #include "world.h"
 
 #define OPEN_MAX 32
@@ -29,6 +31,7 @@ static const struct {
         { "outbox full", EVENT_OUTBOX_FULL, EVENT_OUTBOX_DRAINED },
         { "outbox", EVENT_OUTBOX_FAILING, EVENT_OUTBOX_RECOVERED },
         { "clock", EVENT_CLOCK_WRONG, EVENT_CLOCK_RIGHT },
+        { "alert target", EVENT_ALERT_TARGET_DOWN, EVENT_ALERT_TARGET_UP },
 };
 
 #define PAIRS (sizeof(pairs) / sizeof(pairs[0]))
@@ -102,8 +105,15 @@ static void close_pair(unsigned pair, const char *subject) {
         *open = (Open){};
 }
 
+static const char *field_of(const LogField *fields, const char *name) {
+        for (; fields && fields->name; fields++)
+                if (strcmp(fields->name, name) == 0)
+                        return fields->value;
+        return "";
+}
+
 static const char *subject_of(unsigned pair, const LogField *fields) {
-        static const char *const names[] = { FIELD_SOURCE, FIELD_SUBSCRIPTION, FIELD_TOPIC };
+        static const char *const names[] = { FIELD_SOURCE, FIELD_TARGET, FIELD_SUBSCRIPTION, FIELD_TOPIC };
 
         if (strcmp(pairs[pair].failing, EVENT_OUTBOX_FAILING) == 0)
                 return ""; /* there is one; the word of its failure names the source that met it */
@@ -130,17 +140,28 @@ static void note(const char *id, const LogField *fields) {
         }
 }
 
+/* Secrets are in no word of the log: P10. */
+static void note_text(const char *id, const LogField *fields, const char *text) {
+        static const char *const secrets[] = { "ya29.", "remo-token", PLAN_LINE_TOKEN, PLAN_SLACK_PATH, "PRIVATE KEY" };
+        const char *about = strstr(text, "It was about: ");
+
+        for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
+                if (strstr(text, secrets[i]))
+                        world_fail("a secret is in the log: %s", text);
+        if (id && strcmp(id, EVENT_ALERT_REFUSED) == 0 && about)
+                alerts_refused(field_of(fields, FIELD_TARGET), about + strlen("It was about: "));
+}
+
 void log_event(int level, const char *message_id, const LogField *fields, const char *format, ...) {
         char text[2048];
         va_list arguments;
 
         if (message_id && world->life > 0)
                 note(message_id, fields);
-        if (!world->tracing)
-                return;
         va_start(arguments, format);
         (void) vsnprintf(text, sizeof(text), format, arguments);
         va_end(arguments);
+        note_text(message_id, fields, text);
         world_trace("says <%d> %s", level & 0xff, text);
 }
 

@@ -10,12 +10,13 @@ static const char *const fault_names[_FAULT_MAX] = { "none", "unreachable", "tls
         "cut late", "slow", "denied", "missing", "busy", "broken", "broken late", "unauthorized", "portal", "proxy",
         "garbled" };
 static const char *const target_names[_TARGET_MAX] = { "pull", "publish", "ack", "look", "token", "remo", "hook",
-        "mongo", "disk" };
+        "line", "slack", "pager", "mongo", "disk" };
 
 #define BIT(target) (1U << (target))
 #define PUBSUB (BIT(TARGET_PULL) | BIT(TARGET_PUBLISH) | BIT(TARGET_ACK) | BIT(TARGET_LOOK))
 #define GOOGLE (PUBSUB | BIT(TARGET_TOKEN))
-#define INTERNET (GOOGLE | BIT(TARGET_REMO) | BIT(TARGET_HOOK))
+#define ALERTS (BIT(TARGET_LINE) | BIT(TARGET_SLACK) | BIT(TARGET_PAGER))
+#define INTERNET (GOOGLE | ALERTS | BIT(TARGET_REMO) | BIT(TARGET_HOOK))
 #define ALL (INTERNET | BIT(TARGET_MONGO))
 
 const char *weather_fault_name(Fault fault) {
@@ -27,7 +28,7 @@ const char *weather_target_name(Target target) {
 }
 
 static unsigned draw_targets(Draw *d) {
-        static const unsigned groups[] = { PUBSUB, GOOGLE, INTERNET, INTERNET, ALL };
+        static const unsigned groups[] = { PUBSUB, GOOGLE, INTERNET, INTERNET, ALERTS, ALL };
 
         if (draw_below(d, 3) == 0)
                 return groups[draw_below(d, sizeof(groups) / sizeof(groups[0]))];
@@ -97,6 +98,7 @@ bool weather_may(const char *what) {
         if (world->phase != PHASE_WEATHER || world->faults >= world->fault_limit)
                 return false;
         world->faults++;
+        world->disturbed = world->now;
         world_trace("fault %" PRIu64 ": %s", world->faults, what);
         return true;
 }

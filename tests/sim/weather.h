@@ -13,6 +13,9 @@ typedef enum Target {
         TARGET_TOKEN,
         TARGET_REMO,
         TARGET_HOOK,
+        TARGET_LINE, /* targets of alerts: alerts.h */
+        TARGET_SLACK,
+        TARGET_PAGER,
         TARGET_MONGO,
         TARGET_DISK,
         _TARGET_MAX,

@@ -56,6 +56,9 @@ typedef struct World {
         struct Talk *talk;
         struct Disk *disk;
         usec_t disk_bad_until; /* it refuses, or did until then */
+        usec_t disturbed;      /* the last time that something went wrong */
+        struct Alerts *alerts;
+        struct AlertTargets *alert_targets;
 } World;
 
 extern World *world;

@@ -135,6 +135,16 @@ static int says_forbidden_once(const World *w, const Call *call) {
         return w->n_calls == 0 ? 403 : 200;
 }
 
+/* Of a gateway, after the server behind it took the message. */
+static int says_gateway_at_first(const World *w, const Call *call) {
+        return w->n_calls == 0 ? 502 : 200;
+}
+
+/* The first one has no answer; then it is refused for a while, and others are not. */
+static int says_nothing_then_refuses(const World *w, const Call *call) {
+        return !strstr(call->body, "one") ? 200 : w->n_calls == 0 ? NO_ANSWER : w->n_calls < 4 ? 403 : 409;
+}
+
 /* ---- the store ---- */
 
 static Stored *find_stored(World *w, int64_t id) {
@@ -347,13 +357,10 @@ static void test_an_outage_is_said_once_and_loses_nothing(void **state) {
         assert_contains(text, "SENSORQD_TARGET=family");
 }
 
-/* Nobody answered, perhaps somebody listened. */
-static void test_without_an_answer_the_key_stays(void **state) {
-        World *w = *state;
-
-        as_web(w);
+/* It is sent twice, as it was. */
+static void assert_sent_again(World *w, int (*says)(const World *w, const Call *call)) {
         due(w, "one");
-        start(w, says_nothing_at_first);
+        start(w, says);
         UNTIL(w, all_settled(w));
         assert_int_equal(w->n_calls, 2);
         assert_string_equal(w->calls[0].key, w->calls[1].key);
@@ -361,26 +368,44 @@ static void test_without_an_answer_the_key_stays(void **state) {
         assert_all_accepted_once(w);
 }
 
+/* Nobody answered, perhaps somebody listened. */
+static void test_without_an_answer_the_key_stays(void **state) {
+        as_web(*state);
+        assert_sent_again(*state, says_nothing_at_first);
+}
+
 static void test_line_knows_its_key(void **state) {
+        as_line(*state);
+        assert_sent_again(*state, says_it_was_there);
+}
+
+static void test_a_gateway_says_nothing_of_the_server(void **state) {
+        as_web(*state);
+        assert_sent_again(*state, says_gateway_at_first);
+}
+
+static void test_without_an_answer_or_key_it_is_sent_again(void **state) {
+        assert_sent_again(*state, says_nothing_at_first);
+}
+
+/* A refusal says nothing of the request before, which had no answer: the key stays, and others do not wait for it. */
+static void test_refused_after_no_answer_the_key_stays(void **state) {
         World *w = *state;
 
         as_line(w);
         due(w, "one");
-        start(w, says_it_was_there);
+        start(w, says_nothing_then_refuses);
+        UNTIL(w, w->n_calls >= 2);
+        due(w, "two");
+        alert_sender_wake(w->sender);
         UNTIL(w, all_settled(w));
-        assert_int_equal(w->n_calls, 2);
-        assert_string_equal(w->calls[0].key, w->calls[1].key);
         assert_all_accepted_once(w);
-}
-
-static void test_without_an_answer_or_key_it_is_sent_again(void **state) {
-        World *w = *state;
-
-        due(w, "one");
-        start(w, says_nothing_at_first);
-        UNTIL(w, all_settled(w));
-        assert_int_equal(w->n_calls, 2);
-        assert_all_accepted_once(w);
+        for (size_t i = 1; i < w->n_calls; i++)
+                if (strstr(w->calls[i].body, "one"))
+                        assert_string_equal(w->calls[0].key, w->calls[i].key);
+                else
+                        assert_in_range(i, 2, 3); /* before what is refused comes to an end */
+        assert_int_equal(status(w).trouble.grade, TROUBLE_NONE);
 }
 
 static void test_a_web_page_took_nothing(void **state) {
@@ -651,6 +676,8 @@ int main(void) {
                 TEST(test_an_outage_is_said_once_and_loses_nothing),
                 TEST(test_without_an_answer_the_key_stays),
                 TEST(test_line_knows_its_key),
+                TEST(test_a_gateway_says_nothing_of_the_server),
+                TEST(test_refused_after_no_answer_the_key_stays),
                 TEST(test_without_an_answer_or_key_it_is_sent_again),
                 TEST(test_a_web_page_took_nothing),
                 TEST(test_redirects_and_revoked_addresses_are_outages),
