@@ -53,7 +53,7 @@ class Root:
         self.suite, self.machine, self.log = suite, machine, log
         self.cross = machine in TRIPLETS
         own = "amd64" if self.cross else machine
-        self.packages = [*TOOLS, *([f"crossbuild-essential-{machine}", "qemu-user-static"] if self.cross else [])]
+        self.packages = [*TOOLS, *([f"crossbuild-essential-{machine}", f"pkgconf:{machine}", "qemu-user-static"] if self.cross else [])]
         self.packages += [f"{name}:{machine}" if self.cross else name for name in [*LIBRARIES, "libcmocka-dev"]]
         self.packages += [f"systemd-dev:{own}"] if suite != "bookworm" else []  # systemd.pc, which bookworm has in systemd itself
         self.packages += ["systemd"] if suite == "bookworm" else []
@@ -84,10 +84,10 @@ class Root:
         return ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--pipe", "--as-pid2", "-D", str(tree),
                 *[f"--bind={host}:{inside}" for host, inside in binds], "--setenv=LC_ALL=C.UTF-8", "--setenv=CCACHE_DIR=/var/cache/ccache"]
 
-    def run(self, command, *binds, environment=None, timeout=3000):
-        """Runs a shell command inside, with *binds* ((here, there), ...) mounted; Failed when it fails."""
-        self._host(*self._inside(self.tree, *binds), *[f"--setenv={name}={value}" for name, value in (environment or {}).items()],
-                   "sh", "-c", command, timeout=timeout)
+    def run(self, command, *binds, environment=None, keep=True, timeout=3000):
+        """Runs a shell command inside, with *binds* ((here, there), ...) mounted; Failed when it fails. Without *keep* the tree stays as it was."""
+        self._host(*self._inside(self.tree, *binds), *([] if keep else ["--volatile=overlay"]),
+                   *[f"--setenv={name}={value}" for name, value in (environment or {}).items()], "sh", "-c", command, timeout=timeout)
 
     def _host(self, *command, timeout=3000):
         done = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -34,6 +34,16 @@ def newer_deb(deb, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def first_deb():
+    if package.SUITE != "bookworm":
+        pytest.skip("not possible here: 0.1.0 was for Debian 12")
+    made = package.first()
+    if made is None:
+        pytest.skip("not possible here: the history of the tree, with 0.1.0 in it, is not here")
+    return made
+
+
+@pytest.fixture(scope="session")
 def installed(deb, tmp_path_factory):
     return machines.installed_layer(deb, tmp_path_factory.mktemp("installed"))
 

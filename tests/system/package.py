@@ -17,6 +17,7 @@ CACHE = Path(os.environ.get("SENSORQD_TEST_BUILD", "/var/tmp/sensorqd-tests")) /
 PARTS = ["lib", "daemon", "config", "systemd", "docs", "debian", "meson.build", "meson_options.txt", "tests/meson.build", "README.md", "README.ja.md", "CONTRIBUTING.md", "SECURITY.md", "NEWS.md", "LICENSE"]
 PARTS += [f"tests/{name}" for name in re.findall(r"^subdir\('(\w+)'\)", (REPO / "tests" / "meson.build").read_text(), re.M)]  # read without the tests, too
 KEPT = 3  # builds, newest first
+FIRST = "ffa12abc43"  # the commit that was 0.1.0
 
 sys.path.append(str(REPO / "tests"))
 
@@ -87,6 +88,23 @@ def build():
             _build(directory)
             (directory / "complete").touch()
             _forget_old()
+    return next(directory.glob("sensorqd_*.deb"))
+
+
+def first():
+    """The package of 0.1.0 as it was, for Debian 12, built of the history; None in a tree without it."""
+    directory = CACHE / f"first-{FIRST}"
+    if subprocess.run(["git", "-C", REPO, "cat-file", "-e", f"{FIRST}^{{commit}}"], stderr=subprocess.DEVNULL).returncode != 0:
+        return None
+    with locked("first"):
+        if not directory.exists():
+            making = CACHE / "first.making"
+            shutil.rmtree(making, ignore_errors=True)
+            (making / "source").mkdir(parents=True)
+            run("sh", "-c", f"git -C {REPO} archive {FIRST} | tar -x -C {making}/source")
+            run("dpkg-buildpackage", "-b", "-us", "-uc", cwd=making / "source", env={**os.environ, "DEB_BUILD_OPTIONS": f"noautodbgsym nocheck parallel={os.cpu_count()}"})
+            shutil.rmtree(making / "source")
+            making.rename(directory)
     return next(directory.glob("sensorqd_*.deb"))
 
 

@@ -7,6 +7,7 @@ import subprocess
 import package
 import pytest
 from harness import wait_until
+from house import TOPIC
 
 # What `dpkg --purge` may leave: the package manager's own records, and the journal.
 RECORDS = ("/var/lib/dpkg/", "/var/log/", "/var/lib/apt/", "/root/", "/var/lib/systemd/catalog/")
@@ -66,38 +67,54 @@ def test_upgrade_while_messages_flow(running, house, newer_deb):
     house.settle()
 
 
-def as_it_was(tree):
-    """What 0.1.0 was: a dynamic user, and the configuration as a conffile that the next version changes."""
-    for unit in tree.glob("**/systemd/system/sensorqd*.service"):
-        unit.write_text(unit.read_text().replace("User=sensorqd", "DynamicUser=yes").replace("StateDirectoryMode=0750", "StateDirectoryMode=0700"))
-    (tree / "usr/lib/sysusers.d/sensorqd.conf").unlink()
-    postinst = tree / "DEBIAN" / "postinst"
-    postinst.write_text(re.sub(r"systemd-sysusers .*", ":", postinst.read_text()))
-    file = tree / "etc/sensorqd/sensorqd.yaml"
-    file.write_text("# of 0.1.0\n" + (tree / "usr/share/sensorqd/sensorqd.yaml").read_text())
-    (tree / "DEBIAN" / "conffiles").write_text("/etc/sensorqd/sensorqd.yaml\n")
+def in_flight(machine, house):
+    """Leaves a daemon with readings at every place of their way."""
+    with house.refusing(house.remo.devices[0]["id"]):
+        machine.systemctl("start", "sensorqd")
+        wait_until(lambda: machine.status()["outbox"]["rejected_rows"] >= 1, "a reading set apart in the outbox", 60)
+    house.call("POST", f"topics/{TOPIC}:publish", {"messages": [{"data": "bm90IEpTT04=", "attributes": {"idempotency_key": "bad"}}]})
+    wait_until(lambda: house.collection("readings_rejected").count_documents({}) == 1, "a message set apart in MongoDB")
+
+    def fail(what):
+        house.pubsub.faults.add({"match": what, "times": -1, "action": {"type": "status", "status": 503}})
+
+    fail(":acknowledge")
+    fail(":pull")
+    house.publish(20)  # for the pulls that are open
+    house.wait_count(1, {"key": {"$exists": True}})
+    machine.wait_event("SUBSCRIPTION_FAILING")
+    house.publish(20)
+    fail(":publish")
+    wait_until(lambda: machine.status()["outbox"]["rows"] >= 10, "two polls in the outbox", 60)
 
 
-def test_upgrade_from_a_dynamic_user(bare_machine, house, deb, tmp_path):
-    """P1, P2: what the outbox holds becomes the static user's, is published and stored once; the edited conffile asks nothing and stays."""
-    bare_machine.install(package.with_version(deb, "0.0.9-1", tmp_path, as_it_was))
+def rejected_ids(machine):
+    return sorted(re.findall(r"^(?:outbox:|projects/)\S+", machine.run("sensorqd", "rejected", "list").stdout, re.M))
+
+
+def test_upgrade_from_the_first_version(bare_machine, house, first_deb, newer_deb):
+    """P1, P2, P4: 0.1.0 as it was, a dynamic user, the outbox's first schema, documents without a hash. What waits in the outbox, what is in the queue,
+    what was stored and not acknowledged and what was set apart at either end is there afterwards, once; the edited conffile asks nothing and stays."""
+    bare_machine.install(first_deb)
+    assert bare_machine.run("sensorqd", "--version").stdout == "sensorqd 0.1.0\n"
     house.move_in(bare_machine)
-    bare_machine.systemctl("start", "sensorqd")
-    house.wait_count(5)
-    house.pubsub.faults.add({"match": ":publish", "times": -1, "action": {"type": "status", "status": 503}})
-    bare_machine.wait_event("PUBLISH_FAILING")
+    in_flight(bare_machine, house)
     assert bare_machine.path("/var/lib/private/sensorqd/outbox.sqlite").exists()
-    config = bare_machine.read("/etc/sensorqd/sensorqd.yaml")
+    config, apart, stored = bare_machine.read("/etc/sensorqd/sensorqd.yaml"), rejected_ids(bare_machine), list(house.collection().find())
+    assert {id[:7] for id in apart} == {"outbox:", "project"} and not any("sha256" in document["pubsub"] for document in stored)
     with house.stop_of():
-        bare_machine.install(deb)
+        bare_machine.install(newer_deb)
     wait_until(lambda: bare_machine.show("ActiveState") == "active", "the new daemon")
-    assert int(re.search(r"(\d+) readings queued from before", bare_machine.wait_event("STARTED", 2)["MESSAGE"])[1]) >= 5
+    assert int(re.search(r"(\d+) readings queued from before", bare_machine.wait_event("STARTED", 2)["MESSAGE"])[1]) >= 10
     user = bare_machine.run("id", "-u", "sensorqd").stdout.strip()
     state = bare_machine.run("stat", "-c", "%F %a %u", "/var/lib/sensorqd", "/var/lib/sensorqd/outbox.sqlite").stdout.splitlines()
     assert state == [f"directory 750 {user}", f"regular file 600 {user}"]
     assert bare_machine.read("/etc/sensorqd/sensorqd.yaml") == config
+    assert rejected_ids(bare_machine) == apart
     house.pubsub.faults.clear()
-    house.settle()
+    bare_machine.run("sensorqd", "rejected", "replay", *[id for id in apart if id.startswith("outbox:")])
+    house.settle(rejected=1)
+    assert all(house.collection().find_one({"_id": document["_id"]}) == document for document in stored), "not touched again"
 
 
 def test_upgrade_leaves_a_stopped_service_stopped(machine, newer_deb):
