@@ -33,6 +33,10 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory):
     return make_certificates(tmp_path_factory.mktemp("tls"))

@@ -169,6 +169,7 @@ def told_of(lines, n):
 
 
 @pytest.mark.timeout(1800 if LONG else 300)
+@pytest.mark.slow
 def test_nothing_is_lost_over_kills(sensorqd, services):
     """A device for each turn, which fires in it and is over once it has: every message says which firing it is about, and each kill meets a
     beginning, an end, or both."""

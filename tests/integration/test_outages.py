@@ -206,6 +206,7 @@ def stop_while_it_fails(house, remote, fault):
     assert house.daemon.log.events("STOPPED")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("remote, fault, phase", cases())
 def test_outage(house, remote, fault, phase):
     daemon = house.daemon

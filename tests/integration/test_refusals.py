@@ -67,6 +67,7 @@ def assert_said(feed, times):
     assert not log.events("READING_REJECTED") and not feed.rejected()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["command", "document"])
 def test_each_code_is_an_outage(make_feed, wire_mongo, level):
     feed = make_feed(wire_mongo, env=QUICK)

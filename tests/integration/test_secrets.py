@@ -95,6 +95,7 @@ def provoke(service, remo):
         service.faults.add({"match": match, "action": {"type": "cut", "when": "mid", "bytes": 20}})
 
 
+@pytest.mark.slow
 def test_no_secret_in_any_text(watched):
     stack, service = watched.stack, watched.stack.queue.service
     run_verbs(watched)

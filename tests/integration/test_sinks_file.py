@@ -34,6 +34,7 @@ def publish(daemon, numbers):
                                        "newest_events": {"te": {"val": 20 + n / 10}}}).encode(), {"idempotency_key": f"k{n}"}) for n in numbers])
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_or_doubled_over_kills(archive):
     seed = random.randrange(2**32)
     print(f"seed {seed}")

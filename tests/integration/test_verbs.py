@@ -278,6 +278,7 @@ def test_setup_without_a_topic_creates_no_subscription(stack):
     assert stack.daemon.run("setup").returncode == 69
 
 
+@pytest.mark.slow
 def test_silent_remote_ends_end_soon(sensorqd):
     """`check` and `setup` where everything takes connections and says nothing: the times of the manual, and 15 s for the machine that runs this.
     Pub/Sub is asked once (30 s), the source by `check` alone (30 s), and each MongoDB (10 s)."""
