@@ -72,7 +72,7 @@ static void tell_verdicts(MongodbBulk *bulk, const Chunk *chunk, MongodbJudgemen
                 MongodbVerdict verdict = judgements[i].verdict;
 
                 detail[0] = '\0';
-                if (verdict == MONGODB_ABOUT || verdict == MONGODB_OTHER ||
+                if (verdict == MONGODB_ABOUT || verdict == MONGODB_OTHER || verdict == MONGODB_LATER ||
                         (verdict == MONGODB_DUPLICATE && chunk->n == 1))
                         mongodb_reply_describe(reply, error, i, detail, sizeof(detail));
                 if (verdict == MONGODB_UNKNOWN && fault == MONGODB_FAULT_NONE) {
@@ -112,6 +112,7 @@ static MongodbFault halve(MongodbBulk *bulk, const Chunk *chunk) {
                 fault = mongodb_bulk_send(&half, chunk->items + middle, chunk->n - middle);
         memcpy(bulk->detail, half.detail, sizeof(bulk->detail));
         bulk->carried_out = half.carried_out;
+        bulk->single = half.single;
         bulk->refused_alone = half.refused_alone;
         mongodb_bulk_done(&half);
         return fault;
@@ -149,6 +150,8 @@ static MongodbFault flush(MongodbBulk *bulk, Chunk *chunk) {
         fault = mongodb_reply_judge(ok, &reply, &error, judgements, chunk->n);
         if (fault != MONGODB_FAULT_NONE)
                 mongodb_reply_describe_fault(&reply, &error, bulk->detail, sizeof(bulk->detail));
+        for (size_t i = 0; i < chunk->n; i++)
+                bulk->single |= judgements[i].verdict == MONGODB_LATER;
         if (fault != MONGODB_FAULT_REFUSED)
                 tell_verdicts(bulk, chunk, judgements, fault, &reply, &error);
         else if (chunk->n == 1)

@@ -21,8 +21,9 @@ typedef struct MongodbBulk {
         void *userdata;
         bson_t document;                  /* kept from one to the next for its buffer */
         char detail[MONGODB_DETAIL_SIZE]; /* of the fault */
-        bool carried_out;                 /* some command was not refused as a whole */
-        unsigned refused_alone;           /* documents that were, as a command of their own */
+        bool single;            /* the fault met single documents, MONGODB_LATER: the server answered for each */
+        bool carried_out;       /* some command was not refused as a whole */
+        unsigned refused_alone; /* documents that were, as a command of their own */
 } MongodbBulk;
 
 /* The callbacks are the caller's to fill in; the rest is borrowed and outlives the bulk. */

@@ -61,7 +61,7 @@ typedef enum MongodbVerdict {
 
 typedef struct MongodbJudgement {
         MongodbVerdict verdict;
-        int code;   /* of DUPLICATE, ABOUT and OTHER */
+        int code;   /* of all but STORED and UNKNOWN */
         bool alone; /* it was alone in its command */
 } MongodbJudgement;
 

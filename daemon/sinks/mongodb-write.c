@@ -111,6 +111,17 @@ static void suspect(Pass *p, size_t index, MongodbJudgement judgement, const cha
         text_copy(p->work->answer.detail, sizeof(p->work->answer.detail), detail);
 }
 
+/* Refused with a code that passes, though the server answered for the others: it waits. What is being set apart shall
+ * not keep its neighbours waiting either, and counts as refused there. */
+static void put_off(Pass *p, size_t index, MongodbJudgement judgement, const char *detail) {
+        SinkItem *item = &p->work->items[index];
+
+        if (p->apart)
+                return suspect(p, index, judgement, detail);
+        item->later = true;
+        item->code = judgement.code;
+}
+
 /* The server's words about a duplicate, for the case that nothing stands under its _id. */
 static void keep_words(Pass *p, size_t index, const char *detail) {
         SinkItem *item = &p->work->items[index];
@@ -137,8 +148,10 @@ static void on_verdict(void *userdata, size_t index, MongodbJudgement judgement,
         case MONGODB_OTHER:
                 suspect(p, index, judgement, detail);
                 break;
-        case MONGODB_UNKNOWN:
         case MONGODB_LATER:
+                put_off(p, index, judgement, detail);
+                break;
+        case MONGODB_UNKNOWN:
                 break;
         }
 }
@@ -175,8 +188,10 @@ static MongodbFault send_items(Pass *p, size_t *items, size_t n) {
         for (size_t i = together; fault == MONGODB_FAULT_NONE && i < n; i++)
                 fault = mongodb_bulk_send(&bulk, &items[i], 1);
 
-        if (fault != MONGODB_FAULT_NONE)
+        if (fault != MONGODB_FAULT_NONE) {
                 text_copy(p->work->answer.detail, sizeof(p->work->answer.detail), bulk.detail);
+                p->work->answer.single = bulk.single;
+        }
         mongodb_bulk_done(&bulk);
         return fault;
 }
@@ -399,10 +414,19 @@ static MongodbFault pass(Pass *p) {
         return fault;
 }
 
-/* The collection for the rejected is closed to us, though readings can be stored: the neighbours shall not wait for it.
- */
-static MongodbFault give_up_apart(SinkWork *work, MongodbFault fault) {
-        if (fault != MONGODB_FAULT_REFUSED && !mongodb_fault_words(fault)->lasting)
+/* Whether it is only the collection for the rejected that is closed to us. */
+static bool is_closed_apart(MongodbClient *client, const SinkWork *work, MongodbFault fault) {
+        char detail[MONGODB_DETAIL_SIZE];
+        bool tried = false;
+
+        if (work->answer.single || fault == MONGODB_FAULT_REFUSED || mongodb_fault_words(fault)->lasting)
+                return true;
+        return fault == MONGODB_FAULT_BUSY && mongodb_client_try(client, &tried, detail) == MONGODB_FAULT_NONE && tried;
+}
+
+/* Readings can be stored, and the neighbours shall not wait for what cannot be set apart. */
+static MongodbFault give_up_apart(MongodbClient *client, SinkWork *work, MongodbFault fault) {
+        if (fault == MONGODB_FAULT_NONE || !is_closed_apart(client, work, fault))
                 return fault;
         for (size_t i = 0; i < work->n; i++)
                 if (work->items[i].verdict == SINK_PENDING)
@@ -419,5 +443,5 @@ MongodbFault mongodb_write(MongodbClient *client, SinkWork *work, bool apart) {
         else
                 text_copy(work->answer.detail, sizeof(work->answer.detail), "out of memory");
         pass_done(&p);
-        return apart ? give_up_apart(work, fault) : fault;
+        return apart ? give_up_apart(client, work, fault) : fault;
 }

@@ -92,12 +92,33 @@ BlameState blame_refused(Blame *blame, Suspicion *s, const BlameRefusal *refusal
                 s->refusals = 0;
         s->code = refusal->code;
         s->about_document = refusal->about_document;
+        s->later = false;
         if (s->state == BLAME_REJECTED)
                 return suspicion_move(s, BLAME_REJECTED);
         if (blame->accepted == s->base)
                 return suspicion_move(s, BLAME_KEPT);
         if (s->about_document || (refusal->alone && is_proven(blame, s, now)))
                 return suspicion_move(s, BLAME_REJECTED);
+        wait_aside(s, now);
+        return suspicion_move(s, BLAME_ASIDE);
+}
+
+BlameState blame_put_off(Blame *blame, Suspicion *s, const BlameRefusal *refusal, usec_t now) {
+        bool others = s->first > 0 && blame->accepted > s->mark, none = blame->accepted == refusal->before;
+
+        if (s->state == BLAME_REJECTED)
+                (void) suspicion_move(s, BLAME_CLEAR);
+        if (s->state == BLAME_CLEAR)
+                s->base = refusal->before;
+        if (s->first == 0)
+                s->first = now;
+        s->code = refusal->code;
+        s->about_document = false;
+        s->later = true;
+        s->refusals = 0;
+        s->mark = blame->accepted;
+        if (s->state != BLAME_ASIDE && !(none ? others : refusal->few))
+                return suspicion_move(s, none ? BLAME_KEPT : BLAME_CLEAR);
         wait_aside(s, now);
         return suspicion_move(s, BLAME_ASIDE);
 }

@@ -21,7 +21,9 @@
  * KEPT: the message stays in its batch, which keeps its slot: an outage. ASIDE: it waits beside the flow and is tried alone
  * now and then. A code that speaks of the document is believed as soon as another message was accepted in the same reply
  * or later, so CLEAR and KEPT go straight to REJECTED; any other code has to be seen again and again. A code that some
- * message got over was the remote's: refusals with it before that do not count. */
+ * message got over was the remote's: refusals with it before that do not count. A code that
+ * passes by itself is never held against a message; but where it meets one alone, that one shall not keep its neighbours
+ * waiting: it goes ASIDE as well, and is tried until max_hold. */
 /* clang-format on */
 
 #include <stdbool.h>
@@ -42,6 +44,7 @@ typedef enum BlameState { BLAME_CLEAR, BLAME_KEPT, BLAME_ASIDE, BLAME_REJECTED, 
 typedef struct Suspicion {
         BlameState state;
         bool about_document;
+        bool later;  /* its code passes: it says nothing of the message */
         bool unkept; /* was to be set apart, and that was refused as well */
         int code;
         unsigned refusals; /* that count */
@@ -65,6 +68,7 @@ typedef struct BlameRefusal {
         int code;
         bool about_document;
         bool alone;      /* in its command */
+        bool few;        /* of a code that passes: most of its neighbours were accepted in the same reply */
         uint64_t before; /* blame->accepted before the reply */
 } BlameRefusal;
 
@@ -72,6 +76,10 @@ typedef struct BlameRefusal {
 void blame_accepted(Blame *blame, Suspicion *suspicion, usec_t now);
 /* It refused one. Returns the new state: KEPT, ASIDE (suspicion->due is set) or REJECTED. */
 BlameState blame_refused(Blame *blame, Suspicion *suspicion, const BlameRefusal *refusal, usec_t now);
+/* It put one off with a code that passes (throttling, a full disk), which is never held against a message. CLEAR
+ * while some get through in the same reply, KEPT while none does, ASIDE where most do, or others did since the last
+ * time. */
+BlameState blame_put_off(Blame *blame, Suspicion *suspicion, const BlameRefusal *refusal, usec_t now);
 /* A message that is REJECTED, or can never be stored, was refused where such are set apart: ASIDE. */
 void blame_unkept(Suspicion *suspicion, usec_t now);
 /* max_hold is over: REJECTED or LAPSED. */

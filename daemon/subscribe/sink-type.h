@@ -24,6 +24,7 @@ typedef enum SinkFault {
 typedef struct SinkAnswer {
         SinkFault fault;
         bool accepted;      /* the remote took something just now, or had it already: it does take messages */
+        bool single;        /* of a fault: the remote was at hand, and it is only that of the messages with `later` */
         bool untried;       /* of a probe without a fault: no write could be tried, so only a message can tell */
         const char *reason; /* of the fault in one word, for logs and tests: "unreachable" */
         const char *words;  /* what follows the remote's name: "cannot be reached" */
@@ -46,8 +47,9 @@ typedef struct SinkItem {
         const WireMessage *message;
         bool alone; /* to be sent in a command of its own; the type may set it for one that was, and was refused */
         SinkVerdict verdict;
+        bool later;          /* PENDING: refused by itself, with a code that passes and is no message's fault */
         bool about_document; /* SUSPECT: the code speaks of the document, as far as codes can be trusted */
-        int code;            /* SUSPECT: the remote's */
+        int code;            /* SUSPECT, later: the remote's */
         const char *reason;  /* BAD, SUSPECT, and for set_apart: why in one word, "not_json"; static */
         char *detail;        /* ... and in words; owned, see sink_item_bad() */
 } SinkItem;

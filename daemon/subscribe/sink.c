@@ -144,7 +144,7 @@ static void sink_try_early(Sink *s) {
 static usec_t sink_schedule(Sink *s, const SinkAnswer *answer, usec_t at_most) {
         usec_t delay = backoff_next(&s->backoff, loop_random());
 
-        if (answer->fault == SINK_FAULT_LASTING)
+        if (answer->fault == SINK_FAULT_LASTING && !answer->single)
                 delay = s->backoff.max;
         else if (delay > at_most)
                 delay = at_most;
@@ -224,8 +224,8 @@ static void sink_try(Sink *s, bool again) {
         work->n = 0;
         for (size_t i = 0; i < batch->pull.n; i++)
                 if (batch->fates[i] == FATE_PENDING && is_tried(s, pending++, n))
-                        work->items[work->n++] =
-                                (SinkItem){ .message = &batch->pull.messages[i], .alone = batch->aside };
+                        work->items[work->n++] = (SinkItem){ .message = &batch->pull.messages[i],
+                                .alone = batch->aside && !batch->suspicions[i].later };
         work->again = again;
         s->turn += s->refusing && !s->scout;
         s->before = s->blame.accepted;
@@ -302,10 +302,6 @@ static void sink_expire(Sink *s) {
 
 /* ---- ends of a write ---- */
 
-static void sink_wait(Sink *s) {
-        sink_move(s, STATE_RETRYING);
-}
-
 /* The batch stays here. The last thing done. */
 static void sink_hold(Sink *s) {
         if (s->lapsed)
@@ -331,6 +327,8 @@ static void sink_refuse(Sink *s, const SinkAnswer *of) {
                 s->refused += s->scout != NULL;
         delay = s->scout && s->retry_at > now ? s->retry_at - now : sink_schedule(s, of, s->backoff.max);
         text_copy(answer.detail, sizeof(answer.detail), s->refusal);
+        if (of->fault != SINK_FAULT_NONE)
+                answer = *of;
         if (s->refused > 1 || now - s->refusing_since >= ALONE_SAID_USEC) {
                 s->up = false;
                 sink_said_down(&s->said, &answer, true, delay);
@@ -341,8 +339,8 @@ static void sink_refuse(Sink *s, const SinkAnswer *of) {
 static void sink_end_scout(Sink *s, const SinkAnswer *answer, bool progress) {
         Batch *scout = s->scout;
 
-        sink_wait(s);
-        if (answer->fault != SINK_FAULT_NONE)
+        sink_move(s, STATE_RETRYING);
+        if (answer->fault != SINK_FAULT_NONE && !answer->single)
                 sink_fail(s, answer);
         else if (progress) {
                 sink_note_up(s);
@@ -363,20 +361,21 @@ static bool sink_is_kept(const Batch *batch) {
 }
 
 static void sink_end_write(Sink *s, const SinkAnswer *answer) {
-        const bool progress = s->blame.accepted > s->before, well = answer->fault == SINK_FAULT_NONE;
+        const bool progress = s->blame.accepted > s->before, single = answer->single;
+        const bool well = answer->fault == SINK_FAULT_NONE || (single && progress);
         const bool refused_before = s->refusing;
 
         if (s->scout)
                 return sink_end_scout(s, answer, progress);
-        if (well && (progress || !s->refusing) && !sink_is_kept(s->batch))
+        if (well && (progress || (!s->refusing && !sink_is_kept(s->batch))))
                 sink_note_up(s);
-        if (well && batch_count(s->batch, FATE_PENDING) == 0) {
+        if ((well || single) && batch_count(s->batch, FATE_PENDING) == 0) {
                 s->lapsed = false;
                 sink_move(s, STATE_READY);
                 return sink_give_back(s, cleanup_steal(s->batch));
         }
-        sink_wait(s);
-        if (answer->fault == SINK_FAULT_LASTING || (!well && !progress))
+        sink_move(s, STATE_RETRYING);
+        if (!single && (answer->fault == SINK_FAULT_LASTING || (!well && !progress)))
                 sink_fail(s, answer);
         else if (well && progress && refused_before)
                 sink_wake_at(s, clock_now()); /* it accepts again: the rest */
@@ -441,24 +440,39 @@ static bool sink_judge(Sink *s, const SinkItem *item) {
         }
 }
 
-static bool has_suspects(const SinkWork *work) {
+/* Refused by itself with a code that passes: nothing is held against it. */
+static void sink_put_off(Sink *s, const SinkItem *item, bool few) {
+        Suspicion *suspicion = &sink_current(s)->suspicions[sink_index(s, item)];
+        const BlameRefusal refusal = { .code = item->code, .few = few, .before = s->before };
+
+        text_copy(s->refusal, sizeof(s->refusal), sink_host_work(s->host, NULL)->answer.detail);
+        if (blame_put_off(&s->blame, suspicion, &refusal, clock_now()) == BLAME_ASIDE)
+                sink_settle(s, item, FATE_SUSPECT);
+}
+
+static size_t count_refused(const SinkWork *work, bool later) {
+        size_t n = 0;
+
         for (size_t i = 0; i < work->n; i++)
-                if (work->items[i].verdict == SINK_SUSPECT)
-                        return true;
-        return false;
+                n += later ? work->items[i].later : work->items[i].verdict == SINK_SUSPECT;
+        return n;
 }
 
 /* Moves those items of *work* that are to be set apart to its front. Returns how many. */
 static size_t sink_judge_all(Sink *s, SinkWork *work) {
+        bool few = count_refused(work, true) <= work->n / 2;
         size_t n = 0;
 
-        if (work->answer.fault == SINK_FAULT_PASSING && s->blame.accepted == s->before && has_suspects(work))
+        if (work->answer.fault == SINK_FAULT_PASSING && s->blame.accepted == s->before &&
+                count_refused(work, false) > 0)
                 work->answer.fault = SINK_FAULT_NONE; /* that says as much, and more */
-        if (work->answer.fault != SINK_FAULT_NONE)
+        if (work->answer.fault != SINK_FAULT_NONE && !work->answer.single)
                 return 0;
         for (size_t i = 0; i < work->n; i++) {
                 SinkItem item = work->items[i];
 
+                if (item.verdict == SINK_PENDING && item.later)
+                        sink_put_off(s, &item, few);
                 if (item.verdict != SINK_BAD && (item.verdict != SINK_SUSPECT || !sink_judge(s, &item)))
                         continue;
                 work->items[i] = work->items[n];
@@ -524,7 +538,7 @@ static void sink_set_apart(Sink *s, const SinkWork *work) {
         if (!s->letting_go)
                 return sink_end_write(s, &answer);
         s->letting_go = false;
-        sink_wait(s);
+        sink_move(s, STATE_RETRYING);
         sink_leave(s);
 }
 

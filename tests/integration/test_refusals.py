@@ -84,6 +84,27 @@ def test_each_code_is_an_outage(make_feed, wire_mongo, level):
     assert max(feed.deliveries(message) for message in feed.acknowledged()) <= 2
 
 
+def test_no_code_of_one_message_holds_up_others(make_feed, wire_mongo):
+    """P6: each code there is, for one message among others: those are stored, and those that come later, and nothing is held against it but by codes about it."""
+    feed = make_feed(wire_mongo, env=QUICK, section={"pulls": 1})
+    feed.daemon.start()
+    odd, good = set(), set()
+    for turn, (code, words) in enumerate(CODES):
+        wire_mongo.script.clear()
+        wire_mongo.script.add({"match": INSERT, "times": -1, "action": {"type": "reply", "odd": {"code": code, **({"errmsg": words} if words else {})}}})
+        messages = numbered(turn * MESSAGES)
+        messages[turn % MESSAGES] = (b'{"odd":%d}' % code, messages[turn % MESSAGES][1])
+        ids = feed.publish(*messages)
+        odd.add(ids[turn % MESSAGES])
+        good |= set(ids) - odd
+        wait_until(lambda: good <= feed.acknowledged(), f"what stands beside {code} (log: {feed.daemon.log.lines[-15:]})")
+    assert not feed.acknowledged() & odd and not feed.rejected() and feed.backlog() == len(odd)
+    assert not feed.daemon.log.events("SINK_DOWN")
+    wire_mongo.script.clear()
+    feed.wait_empty()
+    assert not feed.rejected() and len(feed.documents()) == len(CODES) * MESSAGES
+
+
 @pytest.mark.parametrize("level", ["command", "document"])
 def test_no_code_wears_a_message_out(make_feed, wire_mongo, level):
     """With a limit of five attempts, one code after another, without a pause between them."""

@@ -11,6 +11,7 @@ A script is a list of rules as in services/faults.py, matched against "COMMAND D
   no_reply    apply if applied is true, then never answer (seconds: close after so long)
   error       command failure: code, codeName, errmsg, labels ([...]); applied: true applies first
   reply       apply and answer, with any of: delay SECONDS, write_errors [{index, code, errmsg, ...}] (those documents are not stored),
+              odd {code, errmsg, ...} (the write error of each document that has a field `odd`),
               write_concern_error {code, errmsg, ...}, n (a wrong count), doubles true (all numbers as doubles), chunk BYTES (reply in small
               writes), labels [...], extra {...} (more fields)
 
@@ -250,7 +251,8 @@ class WireMongo:
         scripted = {error["index"]: {"errmsg": "scripted write error", **error} for error in action.get("write_errors", [])}
         errors, stored = [], []
         for index, document in enumerate(documents):
-            error = scripted.get(index) or self._store(namespace, index, document)
+            odd = {"errmsg": "scripted write error", **action["odd"], "index": index} if "odd" in action and "odd" in document else None
+            error = odd or scripted.get(index) or self._store(namespace, index, document)
             if error:
                 errors.append(error)
                 if command.get("ordered", True):

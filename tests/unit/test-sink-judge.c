@@ -24,6 +24,8 @@
 #define FAULT (-1)     /* the remote is down */
 #define THROTTLE (-2)  /* it takes only some */
 #define BAD (-3)       /* never to be stored */
+#define LATER (-4)     /* refused by itself with a code that passes */
+#define LATER_LONG (-5) /* ... with one that only a person can end */
 #define BACKOFF_MAX (60 * USEC_PER_SEC)
 
 typedef struct World {
@@ -87,7 +89,12 @@ static void fake_write(void *self, SinkWork *work) {
                         work->answer.accepted = true;
                 } else if (code == BAD)
                         sink_item_bad(item, "not_json", "no JSON");
-                else if (code == FAULT || code == THROTTLE)
+                else if (code == LATER || code == LATER_LONG) {
+                        fail_with(&work->answer, "busy");
+                        if (code == LATER_LONG)
+                                work->answer.fault = SINK_FAULT_LASTING;
+                        work->answer.single = item->later = true;
+                } else if (code == FAULT || code == THROTTLE)
                         fail_with(&work->answer, code == FAULT ? "unreachable" : "busy");
                 else
                         sink_item_suspect(item, code, code == VALIDATOR, "refused", "the remote says no");
@@ -355,8 +362,10 @@ static void test_everything_refused(void **state) {
         assert_int_equal(logged(EVENT_SINK_UP), 0);
 
         world.says = says_yes;
+        writes = world.writes;
         virtual_pass(world.loop, BACKOFF_MAX);
         assert_int_equal(world.n_settled, 1);
+        assert_int_equal(world.writes - writes, 2); /* one message, and then all */
         assert_int_equal(batch_count(world.settled[0], FATE_STORED), 1000);
         assert_int_equal(logged(EVENT_SINK_UP), 1);
         assert_true(sink_is_ready(world.sink));
@@ -458,6 +467,98 @@ static void test_throttling(void **state) {
         assert_int_equal(logged(EVENT_SINK_DOWN), 0);
 }
 
+static int says_later_to_one(unsigned id) {
+        return id == 1 ? LATER : 0;
+}
+
+static int says_forbidden_to_one(unsigned id) {
+        return id == 1 ? LATER_LONG : 0;
+}
+
+static int says_later_to_most(unsigned id) {
+        return id <= 6 ? LATER : 0;
+}
+
+static int says_forbidden_to_all(unsigned id) {
+        return LATER_LONG;
+}
+
+/* P6, P11: a code that passes, and does not for one message: its neighbours are settled at once, the flow goes on, and it is tried beside it without end; nothing is
+ * ever held against it. */
+static void test_one_is_put_off(void **state) {
+        int (*const says[])(unsigned id) = { says_later_to_one, says_forbidden_to_one };
+
+        for (size_t i = 0; i < ELEMENTSOF(says); i++) {
+                Batch *batch, *again;
+
+                world.says = says[i];
+                batch = write_batch(batch_from(1, 11));
+                assert_non_null(batch);
+                assert_int_equal(batch->fates[0], FATE_SUSPECT);
+                assert_int_equal(batch_count(batch, FATE_STORED), 10);
+                for (unsigned turn = 0; turn < 100; turn++) {
+                        assert_true(sink_is_ready(world.sink));
+                        virtual_pass(world.loop, batch->suspicions[0].due - clock_now());
+                        batch_free(write_batch(batch_from(100 + turn, 1)));
+                        assert_int_equal(batch_gather(&(BatchPick){ batch, 0 }, 1, &again), 0);
+                        again->aside = true;
+                        assert_ptr_equal(write_batch(again), again);
+                        assert_int_equal(again->fates[0], FATE_SUSPECT);
+                        batch_free(batch);
+                        batch = again;
+                        world.n_settled = 0;
+                }
+                world.says = says_yes;
+                assert_int_equal(batch_gather(&(BatchPick){ batch, 0 }, 1, &again), 0);
+                batch_free(batch);
+                batch_free(write_batch(again));
+                world.n_settled = 0;
+        }
+        assert_int_equal(status().stored, 2 * (10 + 100 + 1));
+        assert_int_equal(logged(EVENT_SINK_DOWN), 0);
+}
+
+/* Many of a batch: it is tried again as a whole, and a scout tells an outage from messages that are odd. */
+static void test_many_are_put_off(void **state) {
+        Batch *scout;
+
+        world.says = says_later_to_most;
+        assert_null(write_batch(batch_from(1, 10)));
+        assert_true(sink_is_ready(world.sink));
+        virtual_pass(world.loop, 2 * USEC_PER_SEC);
+        assert_true(sink_wants_scout(world.sink));
+        scout = write_batch(batch_from(20, 1));
+        assert_int_equal(scout->fates[0], FATE_STORED);
+        virtual_pass(world.loop, 0);
+        assert_int_equal(world.n_settled, 2);
+        assert_int_equal(batch_count(world.settled[1], FATE_SUSPECT), 6);
+        assert_int_equal(batch_count(world.settled[1], FATE_STORED), 4);
+        assert_true(sink_is_ready(world.sink));
+        assert_int_equal(status().rejected, 0);
+}
+
+/* All of them: an outage, in the remote's own words, held through; and nothing is rejected when its time is over. */
+static void test_all_are_put_off(void **state) {
+        Batch *batch = batch_from(1, 100);
+
+        world.says = says_forbidden_to_all;
+        assert_null(write_batch(batch));
+        virtual_pass(world.loop, 50 * USEC_PER_MINUTE);
+        assert_true(sink_wants_scout(world.sink));
+        assert_false(status().ready);
+        assert_int_equal(logged(EVENT_SINK_DOWN), 1);
+        assert_int_equal(logged("SENSORQD_REASON=busy"), 1);
+        sink_let_go(world.sink, batch);
+        virtual_pass(world.loop, 0);
+        assert_int_equal(world.n_settled, 1);
+        assert_int_equal(batch_count(world.settled[0], FATE_PENDING), 100);
+        world.says = says_yes;
+        virtual_pass(world.loop, BACKOFF_MAX);
+        assert_true(sink_is_ready(world.sink));
+        assert_int_equal(logged(EVENT_SINK_UP), 1);
+        assert_int_equal(status().rejected, 0);
+}
+
 /* From one kind of trouble to the other and back: one outage. */
 static void test_fault_and_refusal_are_one_outage(void **state) {
         world.says = says_fault;
@@ -527,6 +628,9 @@ int main(void) {
                 CASE(test_broken_validator),
                 CASE(test_lapse),
                 CASE(test_throttling),
+                CASE(test_one_is_put_off),
+                CASE(test_many_are_put_off),
+                CASE(test_all_are_put_off),
                 CASE(test_fault_and_refusal_are_one_outage),
                 CASE(test_one_fault_is_not_said),
                 CASE(test_not_ready_while_probing),
