@@ -8,6 +8,7 @@
 
 #include "events.h"
 #include "lib/log.h"
+#include "lib/text.h"
 #include "sinks/mongodb-config.h"
 #include "sinks/mongodb-write.h"
 
@@ -29,7 +30,6 @@ typedef struct Mongodb {
         Said said[REASONS_MAX];
         uint64_t unsaid;
         usec_t counted; /* clock_now() of the last count; 0: none yet */
-        bool unkept;    /* that something can be neither stored nor set apart was said */
 } Mongodb;
 
 static void answer_with(SinkAnswer *answer, MongodbFault fault) {
@@ -110,7 +110,6 @@ static void say_rejected(Mongodb *m, const SinkWork *work) {
 
                 if (item->verdict != SINK_STORED && item->verdict != SINK_DUPLICATE)
                         continue;
-                m->unkept = false;
                 if (is_news(m, item->reason, now))
                         log_rejected(m, item);
                 else
@@ -119,20 +118,14 @@ static void say_rejected(Mongodb *m, const SinkWork *work) {
         say_count(m, now);
 }
 
-static void say_unkept(Mongodb *m, const SinkWork *work) {
-        const SinkItem *item = work->items;
+/* Which collection refuses: the readings' own is what the shared half names. */
+static void name_apart(const Mongodb *m, SinkAnswer *answer) {
+        char detail[SINK_DETAIL_MAX];
 
-        while (item < work->items + work->n && item->verdict != SINK_BAD)
-                item++;
-        if (m->unkept || item == work->items + work->n)
+        if (answer->detail[0] == '\0')
                 return;
-        m->unkept = true;
-        log_event(LOG_ERR, NULL,
-                LOG_FIELDS({ FIELD_SUBSCRIPTION, m->client->rules.subscription }, { FIELD_REASON, item->reason },
-                        { FIELD_ERROR, work->answer.detail }, { FIELD_COLLECTION, m->apart }),
-                "Messages of %s can neither be stored in %s (the first: %s) nor set apart in %s: %s. They stay in "
-                "Pub/Sub until they expire there; let the user insert and find in %s, and remove what refuses them",
-                m->client->rules.subscription, m->place, item->detail, m->apart, work->answer.detail, m->apart);
+        text_copy(detail, sizeof(detail), answer->detail);
+        text_print(answer->detail, sizeof(answer->detail), "%s: %s", m->apart, detail);
 }
 
 static void mongodb_set_apart(void *self, SinkWork *work) {
@@ -140,7 +133,7 @@ static void mongodb_set_apart(void *self, SinkWork *work) {
 
         answer_with(&work->answer, mongodb_write(m->client, work, true));
         say_rejected(m, work);
-        say_unkept(m, work);
+        name_apart(m, &work->answer);
 }
 
 /* ---- life ---- */

@@ -41,6 +41,7 @@ typedef struct Rejected {
         bool secret_unreadable;
         OutboxGuest *outbox; /* NULL: none there */
         bool requeued;       /* rows of it wait again */
+        Secrets *secrets;    /* those in use: a remote may repeat them */
         Bytes others;        /* subscriptions with rows that this configuration does not reach, a line for each */
 } Rejected;
 
@@ -93,9 +94,13 @@ static void print_entry(Rejected *r, const SinkRejected *entry) {
 }
 
 static void tell(Rejected *r, const char *id, bool done, const char *detail) {
+        char text[SINK_ADMIN_TEXT_MAX];
+
         if (!done)
                 r->failed++;
-        printf("%-4s  %s  %s\n", done ? "ok" : "FAIL", id, detail);
+        text_copy(text, sizeof(text), detail);
+        secrets_conceal(r->secrets, text);
+        printf("%-4s  %s  %s\n", done ? "ok" : "FAIL", id, text);
 }
 
 /* ---- the outbox ---- */
@@ -392,7 +397,7 @@ static int sink_open(Rejected *r, const SubscriptionConfig *section, const SinkA
         SecretProblem problem;
         int k;
 
-        k = secret_read_all(r->config, NULL, section->section, section->keys, &problem);
+        k = secret_read_all(r->config, r->secrets, section->section, section->keys, &problem);
         if (k == 0)
                 return admin->open(section, ret_sink, text);
         r->secret_unreadable = true;
@@ -643,6 +648,8 @@ int verb_rejected(Config *config, int argc, char **argv, bool all) {
                 return EX_USAGE;
         if (all && r.action == ACTION_DROP && !may_drop_all())
                 return EX_TEMPFAIL;
+        if (secrets_new(&r.secrets) < 0)
+                return EX_OSERR;
         if (open_outbox(&r)) {
                 if (argc == 1)
                         rejected_everywhere(&r, NULL);
@@ -651,6 +658,7 @@ int verb_rejected(Config *config, int argc, char **argv, bool all) {
         }
         bytes_done(&r.others);
         r.outbox = outbox_guest_close(r.outbox);
+        r.secrets = secrets_free(r.secrets);
         if (r.requeued)
                 service_knock(config->state_dir);
         return r.secret_unreadable ? EX_NOPERM : r.failed > 0 ? EX_UNAVAILABLE : EX_OK;

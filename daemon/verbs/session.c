@@ -70,11 +70,13 @@ Session *session_close(Session *session) {
         return NULL;
 }
 
-static __attribute__((format(printf, 3, 0))) void print_line(
-        const char *word, const char *name, const char *format, va_list arguments) {
+/* A remote may repeat what it was sent. */
+static __attribute__((format(printf, 4, 0))) void print_line(
+        const Session *session, const char *word, const char *name, const char *format, va_list arguments) {
         char text[1536];
 
         (void) vsnprintf(text, sizeof(text), format, arguments);
+        secrets_conceal(session->secrets, text);
         text[text_clean(text, strlen(text))] = '\0';
         printf("%-4s  %s  %s\n", word, name, text);
         (void) fflush(stdout);
@@ -84,7 +86,7 @@ void session_ok(Session *session, const char *name, const char *format, ...) {
         va_list arguments;
 
         va_start(arguments, format);
-        print_line("ok", name, format, arguments);
+        print_line(session, "ok", name, format, arguments);
         va_end(arguments);
 }
 
@@ -92,7 +94,7 @@ void session_warn(Session *session, const char *name, const char *format, ...) {
         va_list arguments;
 
         va_start(arguments, format);
-        print_line("warn", name, format, arguments);
+        print_line(session, "warn", name, format, arguments);
         va_end(arguments);
 }
 
@@ -101,7 +103,7 @@ void session_fail(Session *session, const char *name, const char *format, ...) {
 
         session->failed++;
         va_start(arguments, format);
-        print_line("FAIL", name, format, arguments);
+        print_line(session, "FAIL", name, format, arguments);
         va_end(arguments);
 }
 

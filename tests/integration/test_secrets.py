@@ -5,8 +5,10 @@ import signal
 from pathlib import Path
 
 import pytest
+from harness import wait_until
 from services.mongodb import MongoDB
 from services.nature_remo import NatureRemo
+from services.wire_mongo import WireMongo
 
 REMO = "remo-Sf7xQ2v9TkLm3RwZ"
 IN_URI = "uri-Hb5nJ8cWqPd4YgX1"
@@ -166,3 +168,26 @@ def test_secret_in_the_wrong_place(sensorqd, remo):
             done = daemon.run(verb)
             assert done.returncode == 77, done.stdout + done.stderr
             assert "MIIEvQ" not in done.stdout + done.stderr and REMO not in done.stdout + done.stderr
+
+
+def test_mongodb_that_repeats_the_password(make_feed):
+    """Whatever it refuses, and whoever asks: the daemon, `check`, `setup` or `rejected`."""
+    with WireMongo() as server:
+        server.login = ("SCRAM-SHA-256", ("sensorqd", IN_FILE))
+        feed = make_feed(server, uri=f"mongodb://sensorqd@127.0.0.1:{server.port}/?authMechanism=SCRAM-SHA-256", secrets={"p": IN_FILE}, password_file="p")
+        words = {"code": 4711, "errmsg": f"sensorqd:{IN_FILE} shall not have that"}
+        server.script.add({"match": r"^insert .*\.readings_rejected$", "times": -1, "action": {"type": "error", **words}})
+        feed.publish(b"{")
+        feed.daemon.start()
+        feed.daemon.log.wait("APART_FAILING")
+        server.script.add({"match": "^(insert|find|createIndexes|listIndexes|update|listCollections|connectionStatus|buildInfo|count) ", "times": -1,
+                           "action": {"type": "error", **words}})
+        feed.publish(b'{"n":1}', b'{"n":2}')
+        feed.daemon.log.wait("SINK_DOWN")
+        wait_until(lambda: "4711" in (feed.daemon.state / "status.json").read_text(), "the words in status.json")
+        shown = [feed.daemon.run(*verb) for verb in (["check"], ["setup"], ["rejected", "list"], ["rejected", "show", "x"], ["rejected", "replay"])]
+        told = [done.stdout + done.stderr for done in shown] + ["\n".join(feed.daemon.log.lines), (feed.daemon.state / "status.json").read_text()]
+        assert not [text for text in told if IN_FILE in text]
+        assert all("[secret] shall not" in text for text in (told[2], told[-2], told[-1])) and "shall not" in told[0]
+        assert sum("nor set apart" in line for line in feed.daemon.log.lines) == 1
+        assert f"{feed.database}.readings_rejected: " in feed.daemon.log.events("APART_FAILING")[0].text
