@@ -76,11 +76,12 @@ static bool is_proven(const Blame *blame, Suspicion *s, usec_t now) {
 }
 
 static void wait_aside(Suspicion *s, usec_t now) {
-        usec_t pause = s->tries < 16 ? BLAME_PAUSE_FIRST_USEC << s->tries : BLAME_PAUSE_MAX_USEC;
+        usec_t most = s->later ? BLAME_PAUSE_LATER_USEC : BLAME_PAUSE_MAX_USEC;
+        usec_t pause = s->tries < 16 ? BLAME_PAUSE_FIRST_USEC << s->tries : most;
         usec_t judged = s->first + BLAME_SPAN_USEC;
 
         s->tries++;
-        s->due = now + (pause < BLAME_PAUSE_MAX_USEC ? pause : BLAME_PAUSE_MAX_USEC);
+        s->due = now + (pause < most ? pause : most);
         if (s->refusals > 0 && judged > now && judged < s->due)
                 s->due = judged;
 }

@@ -35,6 +35,7 @@
 #define BLAME_SPAN_USEC (10 * USEC_PER_MINUTE)     /* ... over so long */
 #define BLAME_PAUSE_FIRST_USEC (1 * USEC_PER_SEC)  /* between tries of one that waits aside, doubling ... */
 #define BLAME_PAUSE_MAX_USEC (5 * USEC_PER_MINUTE) /* ... up to here */
+#define BLAME_PAUSE_LATER_USEC (5 * USEC_PER_SEC)  /* ... or here, where the code passes: it may end at any time */
 #define BLAME_CODES 16                             /* codes remembered that some message got over */
 
 typedef enum BlameState { BLAME_CLEAR, BLAME_KEPT, BLAME_ASIDE, BLAME_REJECTED, BLAME_LAPSED } BlameState;

@@ -498,6 +498,7 @@ static void test_one_is_put_off(void **state) {
                 assert_int_equal(batch_count(batch, FATE_STORED), 10);
                 for (unsigned turn = 0; turn < 100; turn++) {
                         assert_true(sink_is_ready(world.sink));
+                        assert_true(batch->suspicions[0].due <= clock_now() + 5 * USEC_PER_SEC);
                         virtual_pass(world.loop, batch->suspicions[0].due - clock_now());
                         batch_free(write_batch(batch_from(100 + turn, 1)));
                         assert_int_equal(batch_gather(&(BatchPick){ batch, 0 }, 1, &again), 0);
