@@ -11,15 +11,24 @@
 #include "verbs/session.h"
 #include "verbs/verbs.h"
 
-/* The settings of a subscription; false when there is none, or they cannot be read. */
-static bool setup_read(Session *session, const char *name, SubscriptionSettings *ret) {
+enum { SETUP_READ = 0, SETUP_ABSENT = 1, SETUP_UNKNOWN = 2 };
+
+/* The settings of a subscription. SETUP_ABSENT also where they may not be read: such a one counts as on the topic.
+ * SETUP_UNKNOWN, and said: nothing may be concluded. */
+static int setup_read(Session *session, const char *name, SubscriptionSettings *ret) {
+        int outcome = SETUP_UNKNOWN;
         SessionReply reply;
-        bool known;
 
         session_get(session, name, &reply);
-        known = reply.outcome == CLIENT_OK && subscription_parse(reply.body.data, reply.body.size, ret) >= 0;
+        if (reply.outcome == CLIENT_OK && subscription_parse(reply.body.data, reply.body.size, ret) >= 0)
+                outcome = SETUP_READ;
+        else if (reply.outcome == CLIENT_NOT_FOUND || strcmp(reply.status, "PERMISSION_DENIED") == 0)
+                outcome = SETUP_ABSENT;
+        else
+                session_fail(session, name, "cannot be looked at, so its topic is not made: %s",
+                        reply.detail[0] ? reply.detail : "the answer cannot be read");
         session_reply_done(&reply);
-        return known;
+        return outcome;
 }
 
 /* A topic that is made now has no subscription but those that are made after it: one whose topic was deleted never
@@ -31,12 +40,13 @@ static bool setup_topic_is_safe(Session *session, const char *topic) {
 
         for (size_t i = 0; i < config->n_subscriptions; i++) {
                 const char *name = config->subscriptions[i].subscription;
+                int r = setup_read(session, name, &settings);
 
-                if (!setup_read(session, name, &settings)) {
+                if (r == SETUP_UNKNOWN)
+                        return false;
+                if (r == SETUP_ABSENT)
                         some = true; /* it is made after the topic */
-                        continue;
-                }
-                if (!settings.topic_deleted)
+                if (r == SETUP_ABSENT || !settings.topic_deleted)
                         continue;
                 session_fail(session, topic,
                         "is not made anew: %s stands on " SUBSCRIPTION_TOPIC_DELETED

@@ -100,6 +100,10 @@ def test_a_missing_topic_is_a_reason_to_look(stack):
     stack.daemon.log.wait("PUBLISH_FAILING")
     result = stack.daemon.run("setup")
     assert result.returncode == 69 and "_deleted-topic_" in result.stdout and "subscriptions delete" in result.stdout, result.stdout
+    stack.queue.service.faults.add({"match": "^GET .*/subscriptions/sensor-data-mongodb", "times": -1, "action": {"type": "status", "status": 503}})
+    result = stack.daemon.run("setup")  # which cannot know where the subscription stands
+    assert result.returncode == 69 and "cannot be looked at, so its topic is not made" in result.stdout, result.stdout
+    stack.queue.service.faults.clear()
     assert not topic_exists(stack)
     stack.queue.call("PUT", "topics/sensor-data", {})  # by other hands
     before, stored = len(published(stack)), stack.count()
