@@ -20,6 +20,8 @@
 #define OPEN_AGAIN_USEC USEC_PER_MINUTE
 #define LOST_SAID_USEC USEC_PER_HOUR
 #define GZIP_MIN 1024 /* less is not worth it */
+/* Many viewers of many series: an answer serves for so many times as long as it took to make. */
+#define SERVES 20
 
 struct PageDesk {
         atomic_uint references;
@@ -32,6 +34,9 @@ struct PageDesk {
         uint64_t lost_said;
         usec_t lost_at;
         bool renewed; /* since the job began */
+        Bytes list;   /* all series, compressed, as it was answered last */
+        const Config *list_of;
+        usec_t list_made, list_took; /* clock_now() */
 };
 
 /* ---- what is said ---- */
@@ -205,15 +210,35 @@ static int desk_render(PageDesk *desk, PageJob *job) {
         }
 }
 
+static bool desk_answer_again(const PageDesk *desk, PageJob *job) {
+        return job->kind == PAGE_JOB_SERIES && job->gzip && desk->list.size > 0 && desk->list_of == job->config &&
+               clock_now() - desk->list_made < SERVES * desk->list_took &&
+               bytes_append(&job->body, desk->list.data, desk->list.size) >= 0;
+}
+
+static void desk_note_list(PageDesk *desk, const PageJob *job, usec_t began) {
+        if (job->kind != PAGE_JOB_SERIES || !job->gzip)
+                return;
+        desk->list.size = 0;
+        if (bytes_append(&desk->list, job->body.data, job->body.size) < 0)
+                return;
+        desk->list_of = job->config;
+        desk->list_made = clock_now();
+        desk->list_took = desk->list_made - began;
+}
+
 static void desk_answer(PageDesk *desk, PageJob *job) {
+        usec_t began = clock_now();
         int r;
 
         job->status = 200;
+        if (desk_answer_again(desk, job))
+                return;
         r = desk_render(desk, job);
         if (r == 0 && job->status == 200)
                 r = desk_compress(job);
         if (r >= 0)
-                return;
+                return desk_note_list(desk, job, began);
         bytes_done(&job->body);
         job->status = 503;
         job->words = "the values cannot be read now; the journal says why";
@@ -293,6 +318,7 @@ void page_desk_unref(PageDesk *desk) {
                 return;
         page_store_free(desk->store);
         page_look_done(&desk->found);
+        bytes_done(&desk->list);
         free(desk->directory);
         free(desk);
 }

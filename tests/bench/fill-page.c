@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fill-page DIRECTORY MESSAGES: page.sqlite as a daemon would have it after so many messages of six numbers over two years, the last one now.
  * fill-page DIRECTORY ask DAYS: what CPU time a chart of so many days takes, of the first six series.
+ * fill-page DIRECTORY devices N: the same of so many devices with four numbers, all of them of now.
  * fill-page DIRECTORY hours N: what twenty series at 60 s write to the disk in so many hours.
  * Prints a line of JSON. */
 #include <stdio.h>
@@ -66,6 +67,18 @@ static void fill(PageStore *store, long messages) {
         printf("{\"seconds\": %.3f, \"lost\": %llu}\n", (double) (clock_now() - began) / USEC_PER_SEC, (unsigned long long) page_store_lost(store));
 }
 
+static void devices(PageStore *store, long n) {
+        int64_t now = (int64_t) (clock_wall() / USEC_PER_MSEC);
+        char name[32];
+
+        for (long i = 0; i < n; i++) {
+                snprintf(name, sizeof(name), "device-%04ld", i);
+                add(store, name, 4, now);
+        }
+        check(page_store_save(store), "page_store_save");
+        printf("{\"devices\": %ld}\n", n);
+}
+
 /* Eight days first: the same is dropped as comes. */
 static void hours(PageStore *store, long n) {
         int64_t at = 1795840000000;
@@ -127,6 +140,8 @@ int main(int argc, char **argv) {
         check(page_store_open(argv[1], clock_wall(), &store), "page_store_open");
         if (argc > 3 && strcmp(argv[2], "ask") == 0)
                 ask(store, atol(argv[3]));
+        else if (argc > 3 && strcmp(argv[2], "devices") == 0)
+                devices(store, atol(argv[3]));
         else if (argc > 3)
                 hours(store, atol(argv[3]));
         else

@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import measure
@@ -15,6 +16,8 @@ from report import Row
 from services import ports
 
 VIEWERS = 10
+DEVICES = 100
+PAGE = Path(__file__).resolve().parents[2] / "daemon" / "page"
 DAY = 86400_000
 
 
@@ -77,8 +80,24 @@ def first_view(bench):
                                           ("charts of a year, 6 series", 200, [paths.year], f"{cpu[1]:.1f} ms of CPU")):
             took, size = median_of(9, one.port, *wanted)
             yield Row("page", f"{what}, median", "ms", took, ("<=", limit), f"{size / 1000:.1f} kB over the wire; {note}")
+        files = ["/", *(f"/{path.name}" for path in PAGE.iterdir() if path.suffix in (".css", ".js"))]
+        size = median_of(1, one.port, *files, *paths.now, paths.day)[1]
+        yield Row("page", "first view over the wire, gzip", "kB", size / 1000, ("<=", 60), f"{len(files)} files, how things stand, a day of 6 series")
         size = (one.daemon.state / "page.sqlite").stat().st_size
         yield Row("page", "page.sqlite after that", "MiB", size / 2**20, None, f"filled in {filled['seconds']:.1f} s")
+
+
+def metrics(bench):
+    """As Prometheus asks: every figure, and of each number its value, its time and its name."""
+    with daemon_with_page(bench.build) as one:
+        stack.run_tool(bench.build, "fill-page", one.daemon.state, "devices", DEVICES)
+        one.daemon.start()
+        wait_served(one.port, one.daemon)
+        lines = timed(one.port, "/metrics")[2].decode().splitlines()
+        if sum(line.startswith("sensorqd_reading_value{") for line in lines) != 4 * DEVICES:
+            raise stack.Broken(f"{len(lines)} lines, and not those of {DEVICES} devices")
+        took, size = median_of(20, one.port, "/metrics")
+        yield Row("page", f"/metrics of {DEVICES} devices with four numbers, median", "ms", took, ("<=", 5), f"{size / 1000:.1f} kB over the wire")
 
 
 def disk(bench):
@@ -150,8 +169,9 @@ def rate(bench):
 
 
 def page(bench):
-    """The page: first view, disk, memory, storing while others look."""
+    """The page: first view, metrics, disk, memory, storing while others look."""
     yield from first_view(bench)
+    yield from metrics(bench)
     yield from disk(bench)
     yield from memory(bench)
     yield from rate(bench)
