@@ -81,8 +81,8 @@ export function silentDevices(devices, status, parts, now) {
 // What stands beside a value that is older than the others of its device.
 function oldness(one, device, now) {
     if (device.silence || !one.last) return "";
-    if (newest(device) - one.last.time > 10 * 60e3) return ` · ${ago(now - one.last.time)}`;
-    return one.changed && now - one.changed > STILL ? ` · ${say("unchanged", { span: span(now - one.changed) })}` : "";
+    if (newest(device) - one.last.time > 10 * 60e3) return ago(now - one.last.time);
+    return one.changed && now - one.changed > STILL ? say("unchanged", { span: span(now - one.changed) }) : "";
 }
 
 // A sensor of movement gives 1 for ever: when it changed last is what is worth knowing.
@@ -97,7 +97,12 @@ function valueElement(one, field, device, now) {
         "div",
         {},
         make("dt", { textContent: movement && !one.label ? say("moved") : field.name }),
-        make("dd", {}, make("span", { className: "value", textContent: text }), movement ? "" : oldness(one, device, now)),
+        make(
+            "dd",
+            {},
+            make("span", { className: "value", textContent: text }),
+            make("span", { className: "old", textContent: movement ? "" : oldness(one, device, now) }),
+        ),
     );
 }
 

@@ -249,8 +249,10 @@ def test_unplugged_remos(view):
     assert page.locator(".part.waiting .says").first.text_content().replace("\u2068", "").replace("\u2069", "") == "Silent: Study, 居間"
     ages = {name: page.locator(".device", has_text=name).locator(".age").text_content() for name in ("居間", "Study", "Hall", "Bedroom")}
     assert ages == {"居間": "Offline: last change 5 hr ago", "Study": "Old values: last change 190 days ago", "Hall": "20 sec ago", "Bedroom": "20 sec ago"}
+    for name in page.locator(".device h3").all():
+        assert name.bounding_box()["height"] < 40, "a short name is on one line"
     hall = page.locator(".device", has_text="Hall")
-    assert hall.locator("dd").all_text_contents()[1].endswith(" · unchanged for 3 days")
+    assert hall.locator("dd").all_text_contents()[1].endswith("unchanged for 3 days")
     assert hall.locator("dt").all_text_contents()[2] == "Last movement" and hall.locator(".value").all_text_contents()[2] == "9 hr ago"
 
 
