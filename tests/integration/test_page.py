@@ -1,17 +1,20 @@
 """The page through the whole daemon: what was stored is drawn, whatever is down meanwhile (P5, P13)."""
+import contextlib
 import datetime
 import json
 import re
 import shutil
 import socket
+import sqlite3
 import ssl
 import sys
+import threading
 import time
 from collections import Counter
 
 import pytest
 import requests
-from harness import wait_until
+from harness import fill_disk, small_disk, wait_until
 from services import tls
 from services.ports import free_port
 from test_sources import HANDS_OVER
@@ -175,6 +178,86 @@ def test_kills_cost_minutes_and_damage_costs_charts(archive):
     assert Counter(document["_id"] for document in lines).most_common(1)[0][1] == 1 and len(lines) == 15
 
 
+def test_full_disk_and_a_file_of_a_later_version(archive, tmp_path):
+    """Both are told; storing goes on, and so do the charts as far as they can."""
+    daemon, start = archive.daemon, now_ms() - 3600_000
+    daemon.config["subscribe"][0]["file"]["directory"] = str(tmp_path / "archive")
+    daemon.write_config()
+    with small_disk(daemon.state, "1M"):
+        daemon.start()
+        daemon.queue.publish([reading("a", start, 20)])
+        archive.wait_count(("a", TE), start, now_ms(), 1)
+        filler = fill_disk(daemon.state)
+        daemon.queue.publish([reading("a", start + n * 60_000, 20) for n in range(1, 10)])
+        archive.wait_count(("a", TE), start, now_ms(), 10)
+        section = daemon.config.pop("page")
+        daemon.write_config()
+        daemon.reload()  # which saves
+        daemon.log.wait("PAGE_FAILING", where=lambda entry: "the disk is full" in entry.fields["SENSORQD_ERROR"])
+        filler.unlink()
+        daemon.config["page"] = section
+        daemon.write_config()
+        daemon.reload()
+        daemon.queue.publish([reading("b", start, 1)])
+        archive.wait_count(("b", TE), start, now_ms(), 1)
+        daemon.log.wait("PAGE_RECOVERED")
+        daemon.config.pop("page")
+        daemon.write_config()
+        daemon.reload()
+        wait_until(lambda: not (daemon.state / "page.sqlite-wal").exists(), "a closed file")
+        with contextlib.closing(sqlite3.connect(daemon.state / "page.sqlite")) as file:
+            file.execute("PRAGMA user_version = 99")
+        daemon.config["page"] = section
+        daemon.write_config()
+        daemon.reload()
+        daemon.log.wait("PAGE_FAILING", where=lambda entry: "a later sensorqd made it" in entry.fields["SENSORQD_ERROR"])
+        daemon.queue.publish([reading("b", start + 60_000, 1)])
+        wait_until(lambda: archive.get("/api/status")["subscriptions"][0]["sink"]["stored"] == 12, "the next reading in the archive")
+        assert archive.get("/api/series", 503)["error"].startswith("there are no charts now")
+        assert "sensorqd_sink_stored_total{" in archive.session.get(f"{archive.url}/metrics", timeout=20).text
+        assert daemon.stop() == 0
+        with contextlib.closing(sqlite3.connect(daemon.state / "page.sqlite")) as file:
+            assert file.execute("PRAGMA user_version").fetchone() == (99,)  # left alone
+    assert sum(len(path.read_text().splitlines()) for path in (tmp_path / "archive").glob("*.ndjson")) == 12
+
+
+def test_who_asks_too_much(archive):
+    """HEAD is GET without its body, nothing else is allowed; who takes all connections that an address may have shuts out nobody else."""
+    daemon, address = archive.daemon, ("127.0.0.1", int(archive.url.rsplit(":", 1)[1]))
+    daemon.start()
+    for path in ("/", "/page.js", "/api/status", "/api/series", "/metrics", "/healthz", "/nothing", "/api/values?series=1"):
+        head, whole = (archive.session.request(method, archive.url + path, timeout=20) for method in ("HEAD", "GET"))
+        assert head.status_code == whole.status_code and head.content == b"" and head.headers["Content-Type"] == whole.headers["Content-Type"]
+        assert int(head.headers["Content-Length"]) > 0
+    for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"):
+        assert archive.session.request(method, archive.url + "/api/status", data=b"x", timeout=20).status_code == 405
+    archive.session.close()
+    before = daemon.memory()
+
+    slow = []
+    for _ in range(64):
+        slow.append(socket.create_connection(address))
+        slow[-1].sendall(b"GET / HTTP/1.1\r\nHost: local")  # and never the rest
+
+    def ask(source):
+        with socket.create_connection(address, timeout=20, source_address=(source, 0)) as one:
+            one.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            with contextlib.suppress(ConnectionError):
+                return b"".join(iter(lambda: one.recv(65536), b""))
+        return b""
+
+    wait_until(lambda: ask("127.0.0.1") == b"", "an end of what one address may have")
+    assert ask("127.0.0.2").startswith(b"HTTP/1.1 200") or ask("127.0.0.2").startswith(b"HTTP/1.1 503")
+    for _ in range(10_000):
+        socket.create_connection(address, timeout=20).close()
+    assert ask("127.0.0.2").startswith(b"HTTP/1.1 ")
+    for one in slow:
+        one.close()
+    wait_until(lambda: ask("127.0.0.1").startswith(b"HTTP/1.1 "), "room again")
+    assert daemon.memory() - before < 4 * 2**20, f"{(daemon.memory() - before) / 2**20:.1f} MiB more"
+    assert daemon.stop() == 0
+
+
 def test_check_names_what_the_page_lacks(archive):
     daemon = archive.daemon
     assert re.search(rf"^ok +page +would be served on {archive.url[7:]}", daemon.run("check").stdout, re.M)
@@ -300,3 +383,35 @@ def test_history_of_mongodb_once_and_charts_while_it_is_down(mongodb_page):
     assert page.count(("a", TE), start - 86400_000, now_ms() + 60_000) == 1501  # it is down, and nothing is read twice
     assert page.get("/api/status")["subscriptions"][0]["sink"]["ready"] is False
     assert page.session.get(page.url + "/healthz", timeout=20).status_code == 503
+
+
+def test_reloads_while_history_is_read_and_others_look(mongodb_page):
+    """The page comes and goes between any two pieces: every value is in its charts once, and the stop is clean."""
+    page, daemon, start = mongodb_page, mongodb_page.daemon, now_ms() - 30 * 86400_000
+    daemon.start()
+    for n in range(0, 2500, 500):
+        daemon.queue.publish([reading("a", start + k * 60_000, k % 40) for k in range(n, n + 500)])
+    wait_until(lambda: daemon.mongodb.client().home.readings.estimated_document_count() == 2500, "everything stored")
+    ended = threading.Event()
+
+    def look():
+        viewer = Page(daemon, page.url.rsplit(":", 1)[1])
+        while not ended.is_set():
+            with contextlib.suppress(requests.ConnectionError, AssertionError):  # it is away, or an answer is 503
+                viewer.count(("a", TE), start - 86400_000, now_ms())
+
+    viewers = [threading.Thread(target=look, daemon=True) for _ in range(3)]
+    for viewer in viewers:
+        viewer.start()
+    try:
+        for turn in range(9):
+            daemon.config["page"] = {"listen": page.url[7:]} if turn % 2 == 0 else None
+            daemon.config = {key: value for key, value in daemon.config.items() if value is not None}
+            daemon.write_config()
+            daemon.reload()
+        page.wait_count(("a", TE), start - 86400_000, now_ms() + 60_000, 2500)
+        assert daemon.stop() == 0
+    finally:
+        ended.set()
+    for viewer in viewers:
+        viewer.join()
