@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import requests  # noqa: E402
 from demo_rooms import Rooms, past_messages  # noqa: E402
+from services import ports  # noqa: E402
 from services.emulator import Emulator  # noqa: E402
 from services.emulator import find as find_emulator  # noqa: E402
 from services.httpd import HttpServer, Response  # noqa: E402
@@ -46,12 +47,12 @@ def say(text):
 
 def page_address():
     """Where the page can listen."""
-    for port in (PAGE_PORT, 0):
-        with socket.socket() as trial, contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):
+        with socket.socket() as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(("127.0.0.1", port))
-            return f"127.0.0.1:{trial.getsockname()[1]}"
-    raise SystemExit("no port is free")
+            trial.bind(("127.0.0.1", PAGE_PORT))
+            return f"127.0.0.1:{PAGE_PORT}"
+    return f"127.0.0.1:{ports.free_port()}"
 
 
 def open_browser(url):
@@ -67,8 +68,8 @@ def open_browser(url):
 class Demo:
     """The whole local stack and one daemon."""
 
-    def __init__(self, sensorqd, directory, stack, emulator=True, rules=RULES):
-        """emulator: False is for who needs the faults of the project's own Pub/Sub. rules: of the alerts."""
+    def __init__(self, sensorqd, directory, stack, emulator=True, rules=RULES, page=None):
+        """emulator: False is for who needs the faults of the project's own Pub/Sub. rules: of the alerts. page: its address."""
         self.sensorqd, self.directory = sensorqd, Path(directory)
         self.environment = dict(os.environ)
         self.remo = stack.enter_context(Rooms(limit=100000))
@@ -81,7 +82,7 @@ class Demo:
         self.past = []
         self.began = datetime.datetime.now(datetime.timezone.utc)
         self.process = None
-        self.page = page_address()
+        self.page = page or page_address()
         self.hook = HttpServer(self.on_alert)
         self.hook.start()
         stack.callback(self.hook.stop)

@@ -103,7 +103,7 @@ def pytest(log, name, *arguments, env=None, workers=PYTEST_WORKERS, timeout=1500
     report.unlink(missing_ok=True)
     try:
         shell(log, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "-n", workers, "--dist", "load", "--maxschedchunk", "1",
-              "-o", f"junit_suite_name={name}", *arguments, env=env, timeout=timeout)
+              "-o", f"junit_suite_name={name}", *arguments, env={"SENSORQD_TEST_SEED": os.environ.get("SENSORQD_TEST_SEED", str(fresh_seed())), **(env or {})}, timeout=timeout)
     finally:
         if report.exists():
             count(report)

@@ -1,5 +1,6 @@
 """Fixtures: servers, queues and daemons; everything started is stopped."""
 import contextlib
+import random
 import sys
 import uuid
 from pathlib import Path
@@ -11,7 +12,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 import requests  # noqa: E402
 from every_source import STREAM, History, history_source  # noqa: E402
 from feed import Feed  # noqa: E402
-from harness import Sensorqd, wait_until  # noqa: E402
+from harness import Sensorqd, seed, wait_until  # noqa: E402
 from services import ports  # noqa: E402
 from services.emulator import Emulator  # noqa: E402
 from services.emulator import find as find_emulator  # noqa: E402
@@ -144,6 +145,12 @@ def queue(request, tmp_path):
 
 
 @pytest.fixture
+def chance(request):
+    """Random choices of this test, the same for the same seed."""
+    return random.Random(f"{seed()} {request.node.name}")
+
+
+@pytest.fixture
 def sensorqd(tmp_path, request):
     """Makes daemons: sensorqd(config, secrets, env=..., name=...). What they logged stands beside a failure."""
     made = []
@@ -184,6 +191,12 @@ class Stack:
 
     def count(self, collection="readings"):
         return self._client[self.database][collection].count_documents({})
+
+    def quiet(self):
+        """No more readings; what was served has reached the daemon and is on its disk: the poll after that has begun."""
+        self.remo.fall_silent()
+        polls = self.remo.polls()
+        wait_until(lambda: self.remo.polls() >= polls + 2, "two empty polls")
 
     def wait_count(self, n, collection="readings", patience=None):
         return wait_until(lambda: self.count(collection) >= n, f"{n} documents in {collection} (log: {self.daemon.log.lines[-15:]})", patience)

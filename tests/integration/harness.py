@@ -3,8 +3,10 @@
 The binary is $SENSORQD: tests/daemon/sensorqd of a build, whose doors shorten waits and die at crash points (tests/daemon/).
 """
 import contextlib
+import datetime
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -16,9 +18,9 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).resolve().parents[2]
-PATIENCE = float(os.environ.get("SENSORQD_TEST_PATIENCE", "30"))  # seconds to wait for an event; larger under valgrind
+PATIENCE = float(os.environ.get("SENSORQD_TEST_PATIENCE", "60"))  # seconds to wait for an event; larger under sanitizers and valgrind
 
-_LINE = re.compile(r"^(\S+Z) (\w+): (.*?)(?: \[((?:[A-Z0-9_]+=.*)?)\])?$")
+_LINE = re.compile(r"^(\d{4}-\d\d-\d\dT[\d:.]+Z) (\w+): (.*?)(?: \[((?:[A-Z0-9_]+=.*)?)\])?$")
 _FIELD = re.compile(r"([A-Z][A-Z0-9_]*)=(.*?)(?= [A-Z][A-Z0-9_]*=|$)")
 
 
@@ -37,8 +39,8 @@ def binary():
 
 
 def wait_until(condition, what, patience=None):
-    """The first true value of condition(); AssertionError naming *what* when it does not come."""
-    deadline = time.monotonic() + (patience or PATIENCE)
+    """The first true value of condition(); AssertionError naming *what* when it does not come. patience: where PATIENCE is too short."""
+    deadline = time.monotonic() + max(patience or 0, PATIENCE)
     while True:
         value = condition()
         if value:
@@ -48,12 +50,20 @@ def wait_until(condition, what, patience=None):
         time.sleep(0.02)
 
 
-class Entry:
-    """One line of the log with its fields."""
+def seed():
+    """$SENSORQD_TEST_SEED, or a new one; printed, so that a failure can be repeated."""
+    value = os.environ.get("SENSORQD_TEST_SEED") or str(random.SystemRandom().randrange(10**9))
+    print(f"seed: SENSORQD_TEST_SEED={value}", flush=True)
+    return value
 
-    def __init__(self, level, text, fields):
+
+class Entry:
+    """One line of the log with its fields. time: of the daemon's clock, like time.time(); None for what others wrote."""
+
+    def __init__(self, level, text, fields, stamp=None):
         self.level, self.text, self.fields = level, text, fields
         self.event = fields.get("MESSAGE_ID")
+        self.time = datetime.datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp() if stamp else None
 
     def __repr__(self):
         return f"<{self.level}: {self.text} {self.fields}>"
@@ -68,7 +78,7 @@ class Log:
 
     def feed(self, line):
         match = _LINE.match(line)
-        entry = Entry(match[2], match[3], dict(_FIELD.findall(match[4] or ""))) if match else Entry("raw", line, {})
+        entry = Entry(match[2], match[3], dict(_FIELD.findall(match[4] or "")), match[1]) if match else Entry("raw", line, {})
         with self._changed:
             self.lines.append(line)
             self.entries.append(entry)
@@ -137,8 +147,7 @@ class Sensorqd:
         self.env = dict(env or {})
         self.wrapper = list(wrapper)
         self.log = Log()
-        self.notify = None
-        self.process = None
+        self.notify = self.process = self._reader = None
         self.write_config()
         credentials = self.directory / "credentials"
         credentials.mkdir(exist_ok=True, mode=0o700)
@@ -167,7 +176,8 @@ class Sensorqd:
         self.process = subprocess.Popen(self.command(*(arguments or ("run",))), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True, errors="replace",
                                         env=self.environment(NOTIFY_SOCKET=self.notify.path, **env))
-        threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
+        self._reader.start()
         if ready:
             try:
                 self.notify.wait("^READY=1")
@@ -179,7 +189,7 @@ class Sensorqd:
         for line in stream:
             self.log.feed(line.rstrip("\n"))
 
-    def run(self, *arguments, timeout=60, **env):
+    def run(self, *arguments, timeout=180, **env):
         """Runs a verb to its end."""
         return subprocess.run(self.command(*arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout,
                               env=self.environment(**env))
@@ -187,7 +197,11 @@ class Sensorqd:
     def signal(self, number):
         self.process.send_signal(number)
 
-    def stop(self, timeout=30):
+    def status(self):
+        """`status --json`; {} while no daemon has reported."""
+        return json.loads(self.run("status", "--json").stdout or "{}")
+
+    def stop(self, timeout=60):
         """SIGTERM; returns the exit code. A daemon that outlives the time is an error."""
         if self.process is None:
             return None
@@ -200,9 +214,12 @@ class Sensorqd:
             self.process.kill()
         return self.wait()
 
-    def wait(self, timeout=30):
+    def wait(self, timeout=60):
+        """The exit code, when all that the process wrote is in the log."""
         try:
-            return self.process.wait(timeout)
+            code = self.process.wait(timeout)
+            self._reader.join(10)
+            return code
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise AssertionError("did not end; log:\n" + "\n".join(self.log.lines[-40:])) from None

@@ -16,7 +16,6 @@ import json
 import shutil
 import sqlite3
 import tempfile
-import time
 from pathlib import Path
 
 
@@ -86,9 +85,10 @@ class Ledger:
         self.lives.append(Life(self.remo.polls(), committed_rows(self.outbox)))
 
     def end_life(self):
-        """Call after each end of the daemon, before anything else touches its state. Waits for what the source is still writing."""
+        """Call after each end of the daemon, before anything else touches its state. Waits until the source has done what the dead one asked for:
+        it belongs to this life."""
         self.lives[-1].committed = committed_rows(self.outbox)
-        time.sleep(0.1)
+        self.remo.drain()
 
     def _cut_off(self, served, result):
         """The polls that count as not fetched; complains about every life whose sums do not allow for that."""

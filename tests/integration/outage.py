@@ -1,6 +1,5 @@
 """Source, token endpoint, Pub/Sub and MongoDB, each behind a proxy and each breakable in every way, and one daemon that knows the proxies only."""
 import contextlib
-import datetime
 import re
 import socket
 import threading
@@ -208,11 +207,6 @@ class House:
         self.remo.scenario = "empty"
         polls = self.remo.polls()
         wait_until(lambda: self.remo.polls() >= polls + 2, "two empty polls")
-
-    def when(self, entry):
-        """The instant (time.time()) at which the daemon logged it."""
-        line = self.daemon.log.lines[self.daemon.log.entries.index(entry)]
-        return datetime.datetime.fromisoformat(line.split(" ", 1)[0].replace("Z", "+00:00")).timestamp()
 
     # What the services saw
 

@@ -6,7 +6,6 @@ import contextlib
 import datetime
 import json
 import os
-import random
 import re
 from collections import Counter
 
@@ -170,12 +169,9 @@ def told_of(lines, n):
 
 @pytest.mark.timeout(1800 if LONG else 300)
 @pytest.mark.slow
-def test_nothing_is_lost_over_kills(sensorqd, services):
+def test_nothing_is_lost_over_kills(sensorqd, services, chance):
     """A device for each turn, which fires in it and is over once it has: every message says which firing it is about, and each kill meets a
     beginning, an end, or both."""
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
     kills = 200 if LONG else 8
     services.moods["line"] = lambda: chance.choice([None, None, 500])
     with contextlib.closing(make(sensorqd, services, ["slack", "line"])) as feed:

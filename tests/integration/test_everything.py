@@ -1,11 +1,10 @@
 """One daemon with every kind of source into one topic, and four subscriptions from there into MongoDB, files, a webhook and alerts: each remote is
 away for a while, the disk is full, and the daemon is killed in some of that (P1, P3, P4, P6, P7, P11 to P14).
 
-SENSORQD_LONG=1 goes through it three times. SENSORQD_SEED=N repeats a run's random choices.
+SENSORQD_LONG=1 goes through it three times. SENSORQD_TEST_SEED=N repeats a run's random choices.
 """
 import contextlib
 import os
-import random
 import re
 import time
 
@@ -17,7 +16,6 @@ from services import mosquitto
 from services.alert_targets import AlertTargets
 from services.faults import FaultScript
 from services.proxy import Proxy
-from world import seed
 
 LONG = bool(os.environ.get("SENSORQD_LONG"))
 SUBSCRIPTIONS = ["sensor-data-mongodb", "archive", "hook", "alerts"]
@@ -26,11 +24,6 @@ pytestmark = pytest.mark.timeout(900 if LONG else 300)
 
 if mosquitto.obstacle():
     pytest.skip(mosquitto.obstacle(), allow_module_level=True)
-
-
-@pytest.fixture
-def chance():
-    return random.Random(seed())
 
 
 @pytest.fixture

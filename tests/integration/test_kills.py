@@ -1,19 +1,18 @@
 """kill -9 of everything, everywhere: the daemon at each of its crash points and at random moments, MongoDB while it writes, the queue while it
 serves. After each the ledger must balance: nothing lost, nothing doubled, nothing acknowledged before it was durable (P1, P2, P3, P4, P5).
 
-SENSORQD_LONG=1 kills several times as often. SENSORQD_SEED=N repeats a run's random choices.
+SENSORQD_LONG=1 kills several times as often. SENSORQD_TEST_SEED=N repeats a run's random choices.
 """
 import contextlib
 import hashlib
 import os
-import random
 import re
 import sqlite3
 import time
 
 import pytest
 from harness import REPO, wait_until
-from world import Remotes, World, seed
+from world import Remotes, World
 
 LONG = bool(os.environ.get("SENSORQD_LONG"))
 DOORS = "".join(path.read_text() for path in (REPO / "tests" / "daemon").glob("doors-*.c"))
@@ -31,10 +30,10 @@ def remotes(tmp_path_factory):
 
 
 @pytest.fixture
-def world(remotes, tmp_path, request):
+def world(remotes, tmp_path, request, chance):
     remotes.start()  # a test that failed may have left one dead
     name = hashlib.sha256(request.node.name.encode()).hexdigest()[:12]
-    with contextlib.closing(World(remotes, tmp_path, random.Random(f"{seed()} {request.node.name}"), name)) as made:
+    with contextlib.closing(World(remotes, tmp_path, chance, name)) as made:
         yield made
 
 

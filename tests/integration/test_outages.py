@@ -151,15 +151,15 @@ def assert_recovers(house, remote, fault, phase):
     house.mend(revive=phase == "start")
     back, mended, limit = time.time(), time.monotonic(), recovery(remote, fault, phase) + 1 + SLACK
     for begins in said(remote, fault, phase):
-        took = house.when(log.wait(ENDS[begins], patience=limit + 5)) - back
+        took = log.wait(ENDS[begins], patience=limit + 5).time - back
         assert took <= limit, f"{ENDS[begins]} {took:.1f} s after {remote} was back, {limit} s are allowed"
     if remote == "mongodb" and fault != "silent":
         seen = house.mongodb.first_hello(mended)
-        seconds = house.when(log.events("SINK_UP")[0]) - back - (seen - mended if seen else 0)
+        seconds = log.events("SINK_UP")[0].time - back - (seen - mended if seen else 0)
         assert seconds <= SEEN + SLACK or seen is None, f"SINK_UP {seconds:.1f} s after the driver saw MongoDB"
     for begins in ALSO.get(remote, []):
         for count in range(1, len(log.events(begins)) + 1):
-            assert house.when(log.wait(ENDS[begins], count, patience=limit + BACKOFF_MAX)) - back <= limit + BACKOFF_MAX
+            assert log.wait(ENDS[begins], count, patience=limit + BACKOFF_MAX).time - back <= limit + BACKOFF_MAX
     for begins, ends in ENDS.items():
         assert len(log.events(begins)) == len(log.events(ends)) <= most(begins, remote, fault, phase), f"{log.events(begins)}, {log.events(ends)}"
     wait_until(lambda: not re.search(STATUS[remote], house.daemon.notify.status), f"STATUS= without {remote} (last: {house.daemon.notify.status})")

@@ -3,7 +3,6 @@ whatever the target does (P3, P13)."""
 import contextlib
 import datetime
 import json
-import random
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -97,17 +96,18 @@ def say(feed, name, value, age=0):
 def test_fires_repeats_and_ends_over_kills(feed, target):
     feed.daemon.start()
     hot = say(feed, "x", 30)
-    wait_until(lambda: target.states() == ["firing"], "a firing")
+    wait_until(lambda: target.states()[:1] == ["firing"], "a firing")  # and perhaps a repeat of it already
     entry = feed.daemon.log.wait("ALERT_FIRING")
     assert entry.fields["SENSORQD_RULE"] == "hot" and entry.fields["SENSORQD_DEVICE"] == "id-x"
-    alerts = lambda: json.loads(feed.daemon.run("status", "--json").stdout)["subscriptions"][0]["sink"]["alerts"]
-    wait_until(lambda: alerts()["targets"][0]["sent"] == 1, "the status")
-    assert alerts()["firing"] == 1 and alerts()["rules"][0]["value"] == 30
+    alerts = lambda: feed.daemon.status()["subscriptions"][0]["sink"]["alerts"]
+    told = wait_until(lambda: (told := alerts())["targets"][0]["sent"] >= 1 and told, "the status")
+    assert told["firing"] == 1 and told["rules"][0]["value"] == 30
     feed.daemon.kill()
     feed.daemon.start()
     feed.publish(hot)
     say(feed, "x", 20, age=3600)  # what is past changes nothing
-    wait_until(lambda: "repeat" in target.states()[1:] or "firing" in target.states()[1:], "a repeat")
+    before = len(target.states())
+    wait_until(lambda: {"repeat", "firing"} & set(target.states()[max(1, before):]), "a repeat")
     repeats = target.states()[1:]
     assert set(repeats) <= {"repeat", "firing"}
     feed.daemon.kill()
@@ -129,10 +129,12 @@ def test_a_target_that_is_down(feed, target):
     say(feed, "y", 31)
     wait_until(lambda: target.requests > 0, "a try")
     feed.wait_empty()  # acknowledged all the same
-    feed.daemon.kill()
-    feed.daemon.start()
     say(feed, "x", 20)
     feed.wait_empty()
+    tries = target.requests
+    wait_until(lambda: target.requests >= tries + 2, "a try that began after that")  # what was on its way before may say that x fires
+    feed.daemon.kill()
+    feed.daemon.start()
     target.status = lambda: 200
     wait_until(lambda: len(target.states("x")) == 1 and len(target.states("y")) >= 1, "one of each")
     assert target.states("x") == ["ended"] and target.states("y")[0] == "firing"
@@ -143,10 +145,7 @@ def test_a_target_that_is_down(feed, target):
     assert feed.daemon.stop() == 0
 
 
-def test_nothing_is_lost_over_kills(feed, target):
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+def test_nothing_is_lost_over_kills(feed, target, chance):
     target.status = lambda: chance.choice([200, 200, None, 503])
     feed.daemon.config["subscribe"] = section(target, [{"name": "hot", "field": "t", "above": 28}])
     feed.daemon.write_config()

@@ -2,7 +2,6 @@
 nobody up (P6); all of it over kills and a server that breaks off."""
 import contextlib
 import json
-import random
 import sqlite3
 import time
 
@@ -38,10 +37,7 @@ def rejected(feed):
         return database.execute("SELECT count(*) FROM rejected").fetchone()[0]
 
 
-def test_nothing_is_lost_over_kills(feed, receiver):
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+def test_nothing_is_lost_over_kills(feed, receiver, chance):
     receiver.mood = lambda: chance.choice([200, 200, 200, None, 503])
     feed.daemon.start()
     serial = 0

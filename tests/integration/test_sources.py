@@ -1,6 +1,5 @@
 """Every kind of source in one daemon, into one topic, over kills: what a peer was told is kept, is kept, and each of it once (P1, P4, P12)."""
 import json
-import random
 import re
 import sys
 import threading
@@ -33,11 +32,8 @@ def test_each_kind_is_stored(house, broker):
     assert not house.daemon.log.events("SOURCE_FAILING")
 
 
-def test_nothing_is_lost_or_doubled_over_kills(house, broker):
+def test_nothing_is_lost_or_doubled_over_kills(house, broker, chance):
     """What the broker and the pusher were told is stored is there once, whenever the daemon died."""
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
     house.daemon.start()
     wait_until(lambda: (house.daemon.state / "mqtt-broker.session").exists(), "a session with the broker")
     pusher = Pusher(house.port)
@@ -62,15 +58,12 @@ def test_nothing_is_lost_or_doubled_over_kills(house, broker):
     wait_until(lambda: {n for _, n in house.history.points} <= set(numbers(house, "history")), "the history", patience=60)
     for source in ("broker", "push", "history"):
         doubled = {name: n for name, n in numbers(house, source).items() if n > 1}
-        assert not doubled, f"seed {seed}"
+        assert not doubled
     assert house.daemon.stop() == 0
 
 
-def test_history_is_fetched_later(make_stack, own_queue, shared_mongodb, remo):
+def test_history_is_fetched_later(make_stack, own_queue, shared_mongodb, remo, chance):
     """What an API kept while the daemon was dead, or the API itself was down, is there once, however late it came in (P1, P4)."""
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
     own_queue.create()
     stack = make_stack(own_queue, shared_mongodb, remo)
     with History() as history:
@@ -90,7 +83,7 @@ def test_history_is_fetched_later(make_stack, own_queue, shared_mongodb, remo):
         assert stack.daemon.stop() == 0
         history.shutdown()
     counts = numbers(stack, "history")
-    assert not {name: n for name, n in counts.items() if n > 1}, f"seed {seed}"
+    assert not {name: n for name, n in counts.items() if n > 1}
     assert set(counts) == expected
 
 

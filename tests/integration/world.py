@@ -1,7 +1,6 @@
 """Everything around one daemon for the tests that kill: source, queue (its own process), MongoDB behind a witness, a foreign publisher, ledger."""
 import base64
 import json
-import os
 import random
 import threading
 import time
@@ -20,13 +19,6 @@ from witness import Witness
 PROJECT = "my-project"
 TIME_SCALE = 5  # the queue's ack deadlines run so many times as fast: what a killed daemon held comes back after 2 s
 BAD = [b"\xff\xfe", b"{", b"[1]", b'{"a":NaN}', b'{"a":1,"a":2}', b'"text"', b'{"a":1e999}']
-
-
-def seed():
-    """$SENSORQD_SEED, or a new one; printed, so that a failure can be replayed."""
-    value = os.environ.get("SENSORQD_SEED") or str(random.SystemRandom().randrange(10**9))
-    print(f"seed: SENSORQD_SEED={value}", flush=True)
-    return value
 
 
 class ForeignPublisher(threading.Thread):
@@ -190,8 +182,7 @@ class World:
 
     def kill(self):
         self.kills += 1
-        self.daemon.process.kill()
-        self.daemon.process.wait()
+        self.daemon.kill()
         self.died(-9)
 
     def stop(self):

@@ -13,6 +13,7 @@ A rule is a dict:
     cut       when "before" (nothing applied), "after" (applied, no reply), "mid" (reply cut; bytes: after so many); reset: true for RST
     truncate  missing: so many bytes fewer than Content-Length says, then the connection closes
     slow      bytes_per_second
+    hold      until: a threading.Event of the same process; the first half of the reply goes out, the rest when that is set
     and those which the service itself carries out, see its --help: duplicate, partial, id_count, revoke, body, ...
 """
 import json
@@ -25,7 +26,7 @@ from services.httpd import Response
 _STATUS_NAMES = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 409: "ABORTED",
                  429: "RESOURCE_EXHAUSTED", 499: "CANCELLED", 500: "INTERNAL", 501: "UNIMPLEMENTED", 503: "UNAVAILABLE",
                  504: "DEADLINE_EXCEEDED"}
-_TYPES = {"status", "stall", "delay", "cut", "truncate", "slow"}
+_TYPES = {"status", "stall", "delay", "cut", "truncate", "slow", "hold"}
 
 
 class Rule:

@@ -3,6 +3,7 @@
 One thread a connection, keep-alive, optional TLS. Fault rules (services.faults) act on the bytes of a reply, which is why this is not
 built on http.server: a test needs to cut, truncate, stall or trickle at a chosen byte.
 """
+import contextlib
 import gzip
 import json
 import socket
@@ -117,6 +118,19 @@ class HttpServer:
         for connection in connections:
             _shut(connection)
 
+    def drain(self, timeout=60):
+        """Returns when all is done that a client has asked for which is dead meanwhile: no connection is open any more."""
+        with socket.create_connection((HOST, self.port), timeout) as last:  # behind those that wait to be accepted
+            last.shutdown(socket.SHUT_WR)
+            last.settimeout(timeout)
+            with contextlib.suppress(ConnectionError):
+                last.recv(1)
+        deadline = time.monotonic() + timeout
+        while self._connections:
+            if time.monotonic() > deadline:
+                raise TimeoutError("a connection is still open")
+            time.sleep(0.01)
+
     def _accept(self, listener):
         while not self.stopping.is_set():
             try:
@@ -212,6 +226,11 @@ class HttpServer:
                 _send_all(sock, data[:fault.get("bytes", head_size + len(body) // 2)])
             elif fault.get("type") == "truncate":
                 _send_all(sock, data[:head_size + max(0, len(body) - fault.get("missing", 1 + len(body) // 2))])
+            elif fault.get("type") == "hold":
+                _send_all(sock, data[:len(data) // 2])
+                fault["until"].wait()
+                _send_all(sock, data[len(data) // 2:])
+                complete = True
             elif fault.get("type") == "slow":
                 self._trickle(sock, data, fault.get("bytes_per_second", 1000))
                 complete = True

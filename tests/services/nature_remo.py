@@ -68,6 +68,11 @@ class NatureRemo(service.HttpService):
         with self._lock:
             return self._under_way
 
+    def fall_silent(self):
+        """No more readings: from when this returns, the ledger has all that there will be until `devices` or `scenario` say otherwise."""
+        self.scenario, self.devices = "empty", None
+        service.wait_until(lambda: self.under_way() == 0, 60)
+
     def handle(self, request):
         remaining, reset = self._count()
         headers = {"Date": formatdate(time.time() + self.date_skew, usegmt=True)}

@@ -18,8 +18,8 @@ import time
 import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import urlsplit
 
+from services import ports
 from services.events import EventLog
 from services.faults import FaultScript
 from services.httpd import HttpServer, Response
@@ -88,6 +88,10 @@ class HttpService(Controls):
 
     def stop(self):
         self._server.stop()
+
+    def drain(self):
+        """Returns when all is done that a client has asked for which is dead meanwhile."""
+        self._server.drain()
 
     def __enter__(self):
         return self.start()
@@ -173,6 +177,7 @@ class ServiceProcess:
 
     def start(self, timeout=60):
         """Starts it and waits for its ready line; RuntimeError when there is none (its standard error is ours)."""
+        self.port = self.port or ports.free_port()  # ours, not the child's: it is kept over a restart
         command = [sys.executable, str(TESTS_DIR / "services" / f"{self.name}.py"), "--port", str(self.port), *self.args]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
         timer = threading.Timer(timeout, self.process.kill)
@@ -184,7 +189,6 @@ class ServiceProcess:
             raise RuntimeError(f"{self.name} did not start: exit code {self.process.returncode}, said {line!r}")
         self.url = line.split()[1]
         self.control_url = line.split()[-1]
-        self.port = urlsplit(self.url).port
         return self
 
     def stop(self, timeout=10):
