@@ -63,11 +63,11 @@ def test_every_service_is_told_once(sensorqd, services):
         wait_until(lambda: all_have(services, "Bed<_room_> @everyone fires 29.5/28", ["ntfy", "line", "hook"]), "firing at three")
         wait_until(lambda: all_have(services, "Bed<_room_> @\u200beveryone fires 29.5/28", ["slack", "discord"]), "firing at the others")
         feed.daemon.notify.wait(r"1 alert firing \(hot: Bed<_room_> @everyone\)")
-        listed = feed.daemon.run("alerts")
-        assert re.search(r"^firing   hot, Bed<_room_> @everyone \(home Bed<_room_> @everyone\): since .*, value 29.5, last sent 20", listed.stdout), listed
+        listed = r"^firing   hot, Bed<_room_> @everyone \(home Bed<_room_> @everyone\): since .*, value 29.5, last sent 20"
+        wait_until(lambda: re.search(listed, feed.daemon.run("alerts").stdout), f"it is listed: {feed.daemon.run('alerts').stdout}")
         say(feed, "Bed<_room_> @everyone", 25)
         wait_until(lambda: all_have(services, "Bed<_room_> @everyone over 25", ["ntfy", "line", "hook"]), "the end")
-        wait_until(lambda: len(services.accepted) == 10, "two messages for each")
+        wait_until(lambda: len(services.accepted) >= 10, "two messages for each")
         feed.wait_empty()
         feed.daemon.stop()
     assert Counter(message.service for message in services.accepted) == dict.fromkeys(TARGETS, 2)
@@ -91,6 +91,8 @@ def test_an_outage_delays_nothing_and_loses_nothing(sensorqd, services):
         wait_until(lambda: "Bedroom over 25" in services.texts("ntfy"), "the end at the other target")
         feed.wait_empty()
         assert not services.texts("slack")
+        tries = services.tried.count("slack")
+        wait_until(lambda: services.tried.count("slack") >= tries + 2, "a try that began after that")  # what was on its way before may say that it fires
         feed.daemon.kill()
         feed.daemon.start()
         feed.daemon.log.wait("ALERT_TARGET_DOWN", 2)
