@@ -112,7 +112,7 @@ def plain_queue(tmp_path):
 def stack(make_stack, plain_queue, shared_mongodb, remo, clock):
     plain_queue.create(ackDeadlineSeconds=60)
     stack = make_stack(plain_queue, shared_mongodb, remo, interval_msec=500)
-    stack.daemon.env.update(clock.env)
+    stack.daemon.env.update(clock.env, SENSORQD_TEST_BACKOFF_MAX_MSEC="2000")
     return stack
 
 
@@ -126,7 +126,7 @@ def tokens(stack):
 
 
 def all_stored_with_true_times(stack):
-    stack.remo.scenario = "empty"
+    stack.quiet()
     wait_until(lambda: stack.count() >= len(stack.remo.served()), "everything is stored")
     documents = stack.readings()
     assert len(documents) == len(stack.remo.served())

@@ -28,9 +28,7 @@ def publishing(stack, works):
 
 def quiet(stack):
     """No more readings; what was served has reached the daemon."""
-    stack.remo.scenario, stack.remo.devices = "empty", None
-    polls = stack.remo.polls()
-    wait_until(lambda: stack.remo.polls() >= polls + 2, "two empty polls")
+    stack.quiet()
 
 
 def stop(stack):
@@ -40,7 +38,7 @@ def stop(stack):
 
 def all_is_stored(stack, patience=60):
     """Nothing was dropped and nothing came twice: every served device of every whole body is one document."""
-    stack.remo.scenario, stack.remo.devices = "empty", None
+    stack.remo.fall_silent()
     wait_until(lambda: stack.count() >= len(stack.remo.served()), "every served reading is a document", patience)
     values = sorted(d["request_at"].isoformat() + d["id"] for d in stack.readings())
     assert len(values) == len(set(values)) == len(stack.remo.served())
@@ -68,12 +66,11 @@ def test_outbox_at_its_caps(stack, cap, devices):
     assert "polling stopped" in status
     events = len(stack.daemon.log.entries)
     wait_until(lambda: len(stack.daemon.log.entries) >= events + 1 or stack.remo.polls() > polled, "another try to publish", 90)
-    assert stack.remo.polls() == polled
+    assert stack.remo.polls() == polled and len(stack.daemon.log.events("OUTBOX_FULL")) == 1
     publishing(stack, True)
     stack.daemon.log.wait("OUTBOX_DRAINED", patience=90)
     wait_until(lambda: stack.remo.polls() >= polled + 2, "polls")
     all_is_stored(stack)
-    assert len(stack.daemon.log.events("OUTBOX_FULL")) == 1
 
 
 def test_full_outbox_survives_a_restart(stack):
@@ -156,7 +153,7 @@ def test_full_disk_stops_sources_that_hold_nothing(stack):
         stack.daemon.notify.wait("STATUS=.*disk refuses the outbox, polling stopped")
         polled, pulled = barn.polls(), pulls(stack)
         wait_until(lambda: pulls(stack) >= pulled + 3, "empty pulls, each of which hangs for longer than the interval of the polls", 90)
-        assert barn.polls() == polled
+        assert barn.polls() <= polled + 1  # one may have been under way
         filler.unlink()
         publishing(stack, True)
         wait_until(lambda: barn.polls() >= polled + 2, "polls of the other one", 90)
@@ -260,7 +257,7 @@ def test_damage_while_running(queued):
     queued.daemon.start()
     path = queued.daemon.state / "outbox.sqlite"
     with contextlib.closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        wait_until(lambda: database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0, "a moment in which the daemon does not read")
     with path.open("r+b") as file:
         file.write(b"\x5a" * 200)
     publishing(queued, True)
@@ -313,10 +310,11 @@ def test_full_disk_at_the_start(stack):
         stack.daemon.log.wait("OUTBOX_FAILING")
         filler.unlink()
         stack.daemon.log.wait("OUTBOX_RECOVERED")
-        stack.remo.scenario, stack.remo.devices = "empty", None
+        stack.remo.fall_silent()
         wait_until(lambda: stack.count() >= len(stack.remo.served()) + 1, "every served reading is a document")
         assert stack.count() == len(stack.remo.served()) + 1
-        assert len(stack.daemon.log.events("OUTBOX_FAILING")) == len(stack.daemon.log.events("OUTBOX_RECOVERED")) == 1
+        failing, recovered = (stack.daemon.log.events(name) for name in ("OUTBOX_FAILING", "OUTBOX_RECOVERED"))
+        assert len(failing) == len(recovered)  # more than once where what was published meanwhile made room for a while
         assert stack.daemon.stop() == 0
 
 
@@ -339,8 +337,7 @@ def test_readings_that_nobody_publishes_are_told(queued):
     said = queued.daemon.log.wait("OUTBOX_LEFT")
     assert f"{waiting} readings" in said.text and said.fields["SENSORQD_OUTBOX_ROWS"] == str(waiting)
     assert str(waiting) in queued.daemon.notify.wait("STATUS=.*left in .*not published")
-    wait_until((queued.daemon.state / "status.json").exists, "status.json is there")
-    told = json.loads((queued.daemon.state / "status.json").read_text())
+    told = wait_until(queued.daemon.status, "a report")
     assert told["outbox_left"] == {"rows": waiting, "directory": str(queued.daemon.state)}
     checked = queued.daemon.run("check")
     assert f"warn  outbox  {waiting} readings wait in {queued.daemon.state}" in checked.stdout
@@ -361,7 +358,7 @@ def test_readings_that_nobody_publishes_are_told(queued):
     queued.daemon.start()
     wait_until(lambda: rows(queued) == 0, "they are published")
     queued.daemon.log.wait("STARTED", 4)
-    assert "outbox_left" not in json.loads((queued.daemon.state / "status.json").read_text())
+    assert "outbox_left" not in wait_until(queued.daemon.status, "a report")
     assert len(queued.daemon.log.events("OUTBOX_LEFT")) == 2
 
 

@@ -12,14 +12,14 @@ SLOW = r"""
 #include <string.h>
 #include <unistd.h>
 
-/* Names in .invalid take 20 s to be not found; all else is as ever. */
+/* Names in .invalid take 60 s to be not found; all else is as ever. */
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result) {
         int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
                 (int (*)(const char *, const char *, const struct addrinfo *, struct addrinfo **)) dlsym(RTLD_NEXT, "getaddrinfo");
 
         if (node && strstr(node, ".invalid")) {
                 (void) !write(2, "getaddrinfo sleeps\n", 19);
-                sleep(20);
+                sleep(60);
                 return EAI_AGAIN;
         }
         return real(node, service, hints, result);
@@ -134,7 +134,7 @@ def test_slow_resolver_stalls_neither_the_loop_nor_the_stop(make_stack, own_queu
         assert stack.daemon.log.events("SOURCE_FAILING") == []  # so the resolver still slept
     began = time.monotonic()
     assert stack.daemon.stop() == 0
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 def test_slow_resolver_for_the_queue_and_mongodb(make_stack, own_queue, shared_mongodb, remo, slow_resolver):
@@ -148,4 +148,4 @@ def test_slow_resolver_for_the_queue_and_mongodb(make_stack, own_queue, shared_m
     wait_until(lambda: remo.polls() >= before + 10, "polls go on")
     began = time.monotonic()
     assert stack.daemon.stop() == 0
-    assert time.monotonic() - began < 18
+    assert time.monotonic() - began < 30

@@ -53,7 +53,8 @@ def test_sink_slower_than_the_deadline(make_feed, wire_mongo, failing):
     assert modacks(feed) and {message["id"] for event in modacks(feed) for message in event["messages"]} == set(ids)
     assert all(feed.deliveries(message) == 1 for message in ids) and not feed.events("expire")
     assert len(feed.documents()) == 20 and not modacks(feed, extending=False)
-    assert len(feed.requests(":modifyAckDeadline")) <= (6 if LONG else 4) + 2 * failing
+    held = feed.events("ack")[-1]["mono"] - feed.events("deliver")[0]["mono"]
+    assert len(feed.requests(":modifyAckDeadline")) <= 2 + held / 5 + 2 * failing
 
 
 def test_outage_longer_than_the_longest_hold(make_feed, proxied):
@@ -142,7 +143,7 @@ def test_no_refused_write_puts_a_good_message_into_the_dead_letter_topic(make_fe
     for restart, began in five_restarts(feed):
         feed.daemon.log.wait("SINK_DOWN", count=restart + 2)
         if action.get("code") == 13:  # no write can be tried without a message: one is pulled, and it pays for that
-            assert len(feed.requests(":pull", since=began)) <= 1
+            assert len(feed.requests(":pull", since=began)) <= 1 + (time.monotonic() - began) / 2  # one at each backoff.max
             if restart == 1:
                 break
         else:
@@ -177,7 +178,7 @@ def per_id(fates):
 
 def test_exactly_once_results_for_each_id(make_feed, wire_mongo):
     """P3, P4: of one request some ids succeed, some fail for a while, some for good: those again, these never; what comes back is known."""
-    feed = make_feed(wire_mongo, settings={"enableExactlyOnceDelivery": True}, service={"time_scale": 5})
+    feed = make_feed(wire_mongo, settings={"enableExactlyOnceDelivery": True, "ackDeadlineSeconds": 60})
     transient, permanent = [], []
 
     def refuse(ids):
@@ -192,17 +193,18 @@ def test_exactly_once_results_for_each_id(make_feed, wire_mongo):
     requests = picky(feed, refuse)
     ids = feed.publish(*numbered(20))
     feed.daemon.start()
-    feed.wait_empty(patience=60)
+    wait_until(lambda: len(feed.acknowledged()) >= 19, f"those that did not fail for good (log: {feed.daemon.log.lines[-15:]})")
+    feed.store.end_leases(SUBSCRIPTION)
+    feed.wait_empty()
     assert len(feed.documents()) == 20 and not feed.rejected()
     assert sorted(requests[1]) == sorted(transient) and not any(permanent[0] in request for request in requests[1:])
-    twice = [message for message in ids if feed.deliveries(message) > 1]
-    assert feed.store.message_id_of(permanent[0]) in twice and len(twice) <= 3
+    assert [message for message in ids if feed.deliveries(message) > 1] == [feed.store.message_id_of(permanent[0])]
     assert len(requests) <= 4
 
 
 def test_acknowledgement_that_is_partly_refused(make_feed, wire_mongo):
     """P3, P6: one id spoils the request: the others are acknowledged all the same, in few requests, and nothing is stored twice."""
-    feed = make_feed(wire_mongo, service={"time_scale": 5})
+    feed = make_feed(wire_mongo, settings={"ackDeadlineSeconds": 60})
     bad = []
 
     def refuse(ids):
@@ -215,7 +217,8 @@ def test_acknowledgement_that_is_partly_refused(make_feed, wire_mongo):
     ids = feed.publish(*numbered(200))
     feed.daemon.start()
     wait_until(lambda: len(feed.acknowledged()) >= 199, f"the good ones (log: {feed.daemon.log.lines[-15:]})")
-    feed.wait_empty(patience=60)  # the bad one has a new ack id at its next delivery
+    feed.store.end_leases(SUBSCRIPTION)
+    feed.wait_empty()  # the bad one has a new ack id at its next delivery
     again = [message for message in ids if feed.deliveries(message) > 1]
     assert again == [feed.store.message_id_of(bad[0])]
     assert len(feed.documents()) == 200 and len(requests) <= 40
@@ -223,7 +226,7 @@ def test_acknowledgement_that_is_partly_refused(make_feed, wire_mongo):
 
 def test_failed_acknowledgements_are_tried_again(make_feed, wire_mongo):
     """P4: 503 for a while, a reply lost after the work was done, a torn reply: acknowledged in the end, delivered once."""
-    feed = make_feed(wire_mongo)
+    feed = make_feed(wire_mongo, settings={"ackDeadlineSeconds": 60})
     feed.service.faults.add({"match": ":acknowledge", "times": 2, "action": {"type": "status", "status": 503}},
                             {"match": ":acknowledge", "action": {"type": "cut", "when": "after"}},
                             {"match": ":acknowledge", "action": {"type": "truncate", "missing": 1}})
@@ -277,7 +280,7 @@ def test_stop_leaves_nothing_to_its_own_pulls(make_feed, wire_mongo):
 def test_write_that_never_returns(make_feed, wire_mongo):
     """P5: a call into the driver that outlasts all its time limits ends the process, and the next one goes on. The limit is shortened for the test
     to less than the driver's own, which then cannot end the call."""
-    feed = make_feed(wire_mongo, env={"SENSORQD_TEST_STUCK_TICK_MSEC": "100"}, service={"time_scale": 5})
+    feed = make_feed(wire_mongo, env={"SENSORQD_TEST_STUCK_TICK_MSEC": "300"}, service={"time_scale": 5})
     wire_mongo.script.add({"match": INSERT, "action": {"type": "no_reply"}})
     feed.publish(*numbered(10))
     feed.daemon.start()

@@ -30,7 +30,7 @@ def test_subscriptions_to_replica_sets(make_feed):
         feed.daemon.write_config()
         feed.publish((b'{"a":1}', {"idempotency_key": "k"}))
         feed.daemon.start()
-        wait_until(lambda: all(feed.documents(f"c{number}") for number in range(SUBSCRIPTIONS)), f"a document of each (log: {feed.daemon.log.lines[-15:]})")
+        wait_until(lambda: all(feed.documents(f"c{number}") for number in range(SUBSCRIPTIONS)), f"a document of each (log: {feed.daemon.log.lines[-15:]})", 120)
         each = -(-(tasks(feed.daemon) - 1) // SUBSCRIPTIONS)
         assert each >= 1 + 2 * MEMBERS, "each member is watched by two threads"
         limit = int(re.search(r"^TasksMax=(\d+)$", (REPO / "systemd" / "sensorqd.service.in").read_text(), re.M)[1])

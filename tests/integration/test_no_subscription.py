@@ -30,7 +30,7 @@ def waits_then_goes(stack, make_right):
     assert not published(stack)
     make_right()
     wait_until(lambda: published(stack), "publishing", 90)
-    stack.remo.scenario = "empty"
+    stack.remo.fall_silent()
     wait_until(lambda: rows(stack) == 0 and stack.count() == len(stack.remo.served()), "every reading, also those from before it was there", 90)
     assert stack.daemon.stop() == 0
 
@@ -112,6 +112,6 @@ def test_a_missing_topic_is_a_reason_to_look(stack):
     stack.queue.call("DELETE", "subscriptions/sensor-data-mongodb", None)
     assert stack.daemon.run("setup").returncode == 0
     wait_until(lambda: rows(stack) == 0 and stack.count() > stored, "publishing again", 90)
-    stack.remo.scenario = "empty"
+    stack.remo.fall_silent()
     wait_until(lambda: rows(stack) == 0 and stack.count() == len(stack.remo.served()), "every reading", 90)
     assert stack.daemon.stop() == 0

@@ -165,6 +165,7 @@ def test_kills_cost_minutes_and_damage_costs_charts(archive):
     wait_until(lambda: sum("The page is served" in line for line in daemon.log.lines) == 2, "the page again")
     daemon.queue.publish([reading("a", start + n * 1000, n) for n in range(10, 15)])
     archive.wait_count(("a", TE), start, now_ms(), 15)
+    wait_until(lambda: daemon.queue.is_empty("archive"), "their acknowledgement")  # or they come again after the kill
     daemon.kill()
     daemon.start()
     assert archive.count(("a", TE), start, now_ms()) == 10
@@ -369,7 +370,8 @@ def test_history_of_mongodb_once_and_charts_while_it_is_down(mongodb_page):
     old = [reading("a", start + n * 3600_000, n % 40, labels="x") for n in range(1500)] + [reading("b", start + n * 60_000, 1) for n in range(700)]
     for n in range(0, len(old), 500):
         daemon.queue.publish(old[n:n + 500])
-    wait_until(lambda: daemon.mongodb.client().home.readings.estimated_document_count() == 2200, "everything stored")
+    with daemon.mongodb.client() as client:
+        wait_until(lambda: client.home.readings.estimated_document_count() == 2200, "everything stored", 120)
     daemon.config["page"] = {"listen": page.url[7:]}
     daemon.write_config()
     daemon.reload()

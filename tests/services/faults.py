@@ -80,6 +80,11 @@ class FaultScript:
         with self._lock:
             self._rules = []
 
+    def drop(self, match):
+        """Takes out the rules with exactly this `match`."""
+        with self._lock:
+            self._rules = [rule for rule in self._rules if rule.pattern.pattern != match]
+
     def describe(self):
         with self._lock:
             return [rule.describe() for rule in self._rules]

@@ -244,6 +244,12 @@ class Store:
                             messages=[{"id": _message_id(seq), "ack_id": a} for a, seq in done.items()])
         return failed
 
+    def end_leases(self, name):
+        """The time of every lease of this subscription is over now."""
+        with self._transaction():
+            self._db.execute("UPDATE deliveries SET ready=0 WHERE leased=1 AND sub=?", (self._subscription(name)[0],))
+            self._sweep_leases()
+
     def valid_ack_id(self, name, ack_id):
         """Whether this server made the ack id, for this subscription."""
         parsed = self._parse_ack_id(ack_id)

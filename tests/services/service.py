@@ -237,7 +237,7 @@ def control(url, name, body=None, method=None, context=None):
         return json.load(reply)
 
 
-def wait_until(condition, timeout=10, step=0.02):
+def wait_until(condition, timeout=60, step=0.02):
     """Polls condition() until it is true; returns its value, or raises TimeoutError."""
     deadline = time.monotonic() + timeout
     while True:

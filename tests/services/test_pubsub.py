@@ -122,7 +122,7 @@ def test_a_bad_publish_publishes_nothing(client, body):
 
 
 def test_base64_in_and_out(client):
-    client.create()
+    client.create(ackDeadlineSeconds=600)
     for text in ("-_-_", "_w", "/w==", "YQ"):
         client.ok("POST", f"{TOPIC}:publish", {"messages": [{"data": text}]})
     assert [m["message"]["data"] for m in client.pull()] == ["+/+/", "/w==", "/w==", "YQ=="]
@@ -158,7 +158,7 @@ def test_a_waiting_pull_wakes_on_publish(pubsub, client):
     thread = threading.Thread(target=lambda: got.extend(Client(pubsub.url).pull()))
     thread.start()
     client.publish("x")
-    thread.join(5)
+    thread.join(30)
     assert texts(got) == ["x"]
 
 
@@ -171,10 +171,9 @@ def test_an_aborted_pull_steals_messages_until_the_deadline(pubsub, client):
         wait_until(lambda: pubsub.store.waiting == 1)
     client.publish("stolen")
     assert pubsub.log.wait(lambda event: event["kind"] == "deliver", 10)
-    assert client.pull(now=True) == []
-    began = time.monotonic()
-    assert texts(client.pull()) == ["stolen"]
-    assert time.monotonic() - began < 30
+    early = client.pull(now=True)
+    assert not early or pubsub.log.since(kind="expire"), "handed out before the deadline"
+    assert texts(early or client.pull()) == ["stolen"]
     assert [e["attempt"] for event in pubsub.log.since(kind="deliver") for e in event["messages"]] == [1, 2]
 
 
@@ -198,7 +197,7 @@ def test_a_late_ack_works_until_redelivery_unless_told_otherwise(pubsub, client)
     client.create()
     client.publish("x")
     ack_id = client.pull()[0]["ackId"]
-    assert pubsub.log.wait(lambda event: event["kind"] == "expire", 5)
+    assert pubsub.log.wait(lambda event: event["kind"] == "expire", 30)
     pubsub.store.late_ack = False
     client.ack(ack_id)
     assert pubsub.store.stats()[SUBSCRIPTION]["backlog"] == 1
@@ -250,19 +249,20 @@ def test_a_retry_policy_delays_redelivery(pubsub, client):
     client.create(retryPolicy={"minimumBackoff": "100s", "maximumBackoff": "600s"})
     client.publish("x")
     client.modify(0, client.pull()[0]["ackId"])
-    assert client.pull(now=True) == []
     assert texts(client.pull()) == ["x"]
+    released, again = pubsub.log.since(kind="modack")[0], pubsub.log.since(kind="deliver")[1]
+    assert again["mono"] - released["mono"] >= 100 / 50  # of scaled time
 
 
 def test_retention_and_expiry(pubsub, client):
     pubsub.store.retention_scale = 6000
     client.create(messageRetentionDuration="600s", expirationPolicy={})
     client.publish("x")
-    assert pubsub.log.wait(lambda event: event["kind"] == "retention", 5)
+    assert pubsub.log.wait(lambda event: event["kind"] == "retention", 30)
     assert client.pull(now=True) == []
     client.ok("PATCH", SUBSCRIPTION, {"subscription": {"expirationPolicy": {"ttl": "86400s"}}, "updateMask": "expirationPolicy"})
     pubsub.store.retention_scale = 86400 * 5
-    assert pubsub.log.wait(lambda event: event["kind"] == "subscription_expired", 5)
+    assert pubsub.log.wait(lambda event: event["kind"] == "subscription_expired", 30)
     assert client.call("GET", SUBSCRIPTION).status_code == 404
     for bad in ({"messageRetentionDuration": "599s"}, {"messageRetentionDuration": "2678401s"}, {"expirationPolicy": {"ttl": "60s"}},
                 {"ackDeadlineSeconds": 9}, {"ackDeadlineSeconds": 601}):
@@ -350,20 +350,24 @@ def test_state_survives_kill(tmp_path):
 
 
 def test_many_waiting_pulls_share_the_messages(pubsub, client):
-    pubsub.pull_hang = 1
+    pubsub.pull_hang = 0.2
     client.create(ackDeadlineSeconds=600)
-    seen, lock = [], threading.Lock()
+    seen, lock, all_published = [], threading.Lock(), threading.Event()
 
     def drain():
         mine = Client(pubsub.url)
-        while got := mine.pull(50):
+        over = False
+        while (got := mine.pull(50)) or not over:
+            over = not got and all_published.is_set()  # one more pull after that
             with lock:
                 seen.extend(m["message"]["messageId"] for m in got)
-            mine.ack(*[m["ackId"] for m in got])
+            if got:
+                mine.ack(*[m["ackId"] for m in got])
     threads = [threading.Thread(target=drain) for _ in range(8)]
     for thread in threads:
         thread.start()
     published = [mid for _ in range(20) for mid in client.publish(*"abcdefghij")]
+    all_published.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert sorted(seen) == sorted(published)
