@@ -1,11 +1,14 @@
 """What a daemon's sinks reach, other than MongoDB: an archive of files, a webhook that takes arrays, services that tell people."""
+import contextlib
 import gzip
 import json
 import re
+import socket
 import threading
 from collections import Counter, defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from harness import wait_until
 from services import alert_targets
 
 
@@ -16,6 +19,25 @@ def archive_lines(directory):
         text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         found += [json.loads(line) for line in text.split(b"\n")[:-1]]
     return found
+
+
+class _Server(ThreadingHTTPServer):
+    """Knows how many connections are open."""
+    daemon_threads = True
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.lock, self.open = threading.Lock(), 0
+
+    def process_request(self, *arguments):
+        with self.lock:
+            self.open += 1
+        super().process_request(*arguments)
+
+    def process_request_thread(self, *arguments):
+        super().process_request_thread(*arguments)
+        with self.lock:
+            self.open -= 1
 
 
 class Receiver:
@@ -46,10 +68,17 @@ class Receiver:
             def log_message(self, *arguments):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = _Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}/in"
+
+    def forget_bodies(self):
+        """The sender is dead: what it sent needs no repeating. Waits until all that it asked for is done."""
+        with contextlib.suppress(OSError), socket.create_connection(self.server.server_address) as last:  # behind those that wait to be accepted
+            last.shutdown(socket.SHUT_WR)
+            last.recv(1)
+        wait_until(lambda: not self.server.open, "the end of the dead one's connections")
+        self.bodies.clear()
 
     def take(self, key, body):
         documents = json.loads(body)

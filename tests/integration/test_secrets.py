@@ -77,6 +77,7 @@ def watched(request, own_queue, make_stack, tmp_path, pubsub):
         second = {**first["mongodb"], "uri": f"mongodb://other:{IN_URI}@127.0.0.1:{server.port}/?authSource=admin", "collection": "second"}
         del second["password_file"]
         stack.daemon.config["subscribe"].append({"subscription": "second-subscription", "mongodb": second})
+        stack.daemon.env["SENSORQD_TEST_BACKOFF_MAX_MSEC"] = "1000"
         stack.daemon.write_config()
         yield Watcher(stack, key)
 

@@ -35,6 +35,7 @@ def publish(daemon, numbers):
 
 @pytest.mark.slow
 def test_nothing_is_lost_or_doubled_over_kills(archive, chance):
+    archive.queue.service.store.time_scale = 5  # what a killed daemon held comes back sooner
     archive.start()
     for round_ in range(6):
         publish(archive, range(round_ * 300, round_ * 300 + 300))
