@@ -103,7 +103,7 @@ def pytest(log, name, *arguments, env=None, workers=PYTEST_WORKERS, timeout=1500
     report.unlink(missing_ok=True)
     try:
         shell(log, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "-n", workers, "--dist", "load", "--maxschedchunk", "1",
-              "-o", f"junit_suite_name={name}", *arguments, env={"SENSORQD_TEST_SEED": os.environ.get("SENSORQD_TEST_SEED", str(fresh_seed())), **(env or {})}, timeout=timeout)
+              "-o", f"junit_suite_name={name}", *arguments, env=env, timeout=timeout)
     finally:
         if report.exists():
             count(report)
@@ -369,6 +369,7 @@ def main():
             print(f"{name:24} {function.__doc__.splitlines()[0]}{' (--long)' if only_long else ''}")
         return 0
     WORK.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("SENSORQD_TEST_SEED", str(fresh_seed()))  # of every pytest below
     began = time.monotonic()
     if args.only:
         lanes = [[name for name in KNOWN if name in args.only.split(",")]]

@@ -10,6 +10,8 @@ import test_poison
 import test_verbs
 from services import ferretdb
 
+pytestmark = pytest.mark.timeout(300, func_only=True)  # whoever comes first builds it
+
 if ferretdb.obstacle():
     pytest.skip(ferretdb.obstacle(), allow_module_level=True)
 

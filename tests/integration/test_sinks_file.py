@@ -33,7 +33,6 @@ def publish(daemon, numbers):
                                        "newest_events": {"te": {"val": 20 + n / 10}}}).encode(), {"idempotency_key": f"k{n}"}) for n in numbers])
 
 
-@pytest.mark.slow
 def test_nothing_is_lost_or_doubled_over_kills(archive, chance):
     archive.queue.service.store.time_scale = 5  # what a killed daemon held comes back sooner
     archive.start()

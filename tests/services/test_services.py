@@ -433,6 +433,7 @@ def test_emulator():
 
 # FerretDB
 
+@pytest.mark.timeout(900)  # it may have to be built
 @pytest.mark.skipif(ferretdb.obstacle() is not None, reason=str(ferretdb.obstacle()))
 def test_ferretdb_keeps_what_it_confirmed_over_a_kill(tmp_path):
     with ferretdb.FerretDB(storage=str(tmp_path / "data")) as server:

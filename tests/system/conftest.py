@@ -1,4 +1,5 @@
 """Fixtures: the package, machines that have it or not, and what stands around them."""
+import contextlib
 import sys
 from pathlib import Path
 
@@ -16,6 +17,8 @@ USER = ("sensorqd", "correct horse")
 
 
 def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.timeout(300, func_only=True))  # the first one builds the package and the machine
     reason = machines.obstacle()
     if reason:
         for item in items:
@@ -73,24 +76,41 @@ def house(tmp_path, certificates, mongodb):
         yield made
 
 
+FAILED = pytest.StashKey()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
+@contextlib.contextmanager
+def booted(layers, directory, node):
+    """A machine that runs during the block; its journal stands beside a failure."""
+    container = machines.Container(layers, directory)
+    try:
+        yield container.boot()
+        if node.stash.get(FAILED, False) and container.leader:
+            print("---- the machine's journal ends with ----", container.last_log(), sep="\n")
+    finally:
+        container.kill()
+
+
 @pytest.fixture
-def bare_machine(tmp_path):
+def bare_machine(tmp_path, request):
     """A booted machine without the package."""
-    container = machines.Container([machines.base_tree()], tmp_path / "machine")
-    try:
-        yield container.boot()
-    finally:
-        container.kill()
+    with booted([machines.base_tree()], tmp_path / "machine", request.node) as container:
+        yield container
 
 
 @pytest.fixture
-def machine(tmp_path, installed):
+def machine(tmp_path, installed, request):
     """A booted machine with the package, as `dpkg -i` left it."""
-    container = machines.Container([installed, machines.base_tree()], tmp_path / "machine")
-    try:
-        yield container.boot()
-    finally:
-        container.kill()
+    with booted([installed, machines.base_tree()], tmp_path / "machine", request.node) as container:
+        yield container
 
 
 @pytest.fixture

@@ -79,9 +79,9 @@ class Container:
         with open(self.directory / "console.log", "ab") as log:
             self.process = subprocess.Popen([*ALONE, "sh", "-c", MOUNT, "sh", lower, str(self.directory), *options],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        self.leader = wait_until(self._find_leader, f"a container: {self._console()}", 30)
+        self.leader = wait_until(self._find_leader, f"a container: {self._console()}", 120)
         wait_until(lambda: self.run("systemctl", "is-system-running", check=False).stdout.strip() in ("running", "degraded"),
-                   f"the end of the boot: {self._console()}", 60)
+                   f"the end of the boot: {self._console()}", 180)
         return self
 
     def _console(self):
@@ -97,7 +97,7 @@ class Container:
 
     def power_off(self):
         self.run("systemctl", "poweroff")
-        self.process.wait(60)
+        self.process.wait(180)
         self.process = self.leader = None
 
     def kill(self):
@@ -116,7 +116,7 @@ class Container:
 
     # Commands
 
-    def run(self, *command, check=True, timeout=120, user=None):
+    def run(self, *command, check=True, timeout=300, user=None):
         """Runs a command inside, as root or as another user. Its output and error output are both in .stdout."""
         inside = [*(["setpriv", f"--reuid={user}", "--regid=nogroup", "--clear-groups"] if user else []), *map(str, command)]
         done = subprocess.run(["nsenter", "-t", str(self.leader), "-a", "--", *inside], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
