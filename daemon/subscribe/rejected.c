@@ -366,38 +366,55 @@ RejectedGuest *rejected_guest_close(RejectedGuest *guest) {
         return NULL;
 }
 
-static bool tell(SqlStatement *s, const SinkRejectedQuery *query) {
-        _cleanup_bytes_ Bytes attributes = {};
-        const SinkRejected rejected = {
-                .id = sql_column(s, 0),
-                .reason = sql_column(s, 2),
-                .detail = sql_column(s, 3),
-                .data = query->with_data ? sql_column(s, 10) : (Slice){ "", 0 },
-                .size = (uint64_t) sql_column_int(s, 11),
-                .rejected_at = (usec_t) sql_column_int(s, 5),
-                .attributes = attributes_json(sql_column(s, 9), &attributes) < 0 ? "{}" : attributes.data,
-        };
+/* A copy of one row. */
+typedef struct Row {
+        SinkRejected shown;
+        int64_t row;
+        Bytes text, json;
+} Row;
 
-        return query->each(query->userdata, &rejected);
+/* The next row behind the last. While somebody reads it in a pager, no transaction keeps the log from its begin. */
+static int next_row(SqlStatement *s, const SinkRejectedQuery *query, Row *row) {
+        Slice attributes, *const parts[] = { &row->shown.id, &row->shown.reason, &row->shown.detail, &attributes,
+                &row->shown.data };
+        int r;
+
+        (void) sql_bind_int(s, 1, query->with_data);
+        if (query->id)
+                (void) sql_bind_text(s, 2, query->id, strlen(query->id));
+        (void) sql_bind_int(s, 3, row->row);
+        r = sql_step(s);
+        if (r != SQL_ROW)
+                return r;
+        row->shown.rejected_at = (usec_t) sql_column_int(s, 5);
+        row->shown.size = (uint64_t) sql_column_int(s, 6);
+        row->row = sql_column_int(s, 7);
+        r = sql_copy_columns(s, 0, ELEMENTSOF(parts), parts, &row->text);
+        sql_reset(s);
+        if (r < 0)
+                return r;
+        row->json.size = 0;
+        row->shown.attributes = attributes_json(attributes, &row->json) < 0 ? "{}" : row->json.data;
+        return SQL_ROW;
 }
 
 int rejected_guest_each(RejectedGuest *guest, const SinkRejectedQuery *query) {
         _cleanup_(sql_finalizep) SqlStatement *s = NULL;
+        Row row = {};
         int r;
 
         r = sql_prepare(guest->sql,
-                "SELECT " COLUMNS
-                ", CASE ?1 WHEN 1 THEN data END, length(data) FROM rejected WHERE ?2 IS NULL OR id = ?2 ORDER BY row",
+                "SELECT id, reason, detail, attributes, CASE ?1 WHEN 1 THEN data ELSE x'' END, rejected_at, "
+                "length(data), row FROM rejected WHERE row > ?3 AND (?2 IS NULL OR id = ?2) ORDER BY row LIMIT 1",
                 &s);
         if (r != 0)
                 return r;
-        (void) sql_bind_int(s, 1, query->with_data);
-        if (query->id)
-                (void) sql_bind_text(s, 2, query->id, strlen(query->id));
-        while ((r = sql_step(s)) == SQL_ROW)
-                if (!tell(s, query))
-                        return 0;
-        return r;
+        while ((r = next_row(s, query, &row)) == SQL_ROW)
+                if (!query->each(query->userdata, &row.shown))
+                        break;
+        bytes_done(&row.text);
+        bytes_done(&row.json);
+        return r == SQL_ROW ? 0 : r;
 }
 
 static int read_attributes(Slice text, RejectedMessage *ret) {

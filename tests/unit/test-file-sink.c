@@ -517,14 +517,33 @@ static void test_forgets_oldest(void **state) {
 /* ---- what cannot be stored ---- */
 
 typedef struct Listed {
+        const char *directory;
         unsigned n;
         char id[128], reason[32], data[64], attributes[128];
 } Listed;
+
+/* Whether a read keeps the log of what was set apart from being written back to its begin. */
+static bool is_log_held(const char *directory) {
+        SqlStatement *s = NULL;
+        Sql *sql = NULL;
+        char path[512];
+        bool held;
+
+        (void) snprintf(path, sizeof(path), "%s/" REJECTED_FILE, directory);
+        assert_int_equal(sql_open(path, &sql), 0);
+        assert_int_equal(sql_prepare(sql, "PRAGMA wal_checkpoint(TRUNCATE)", &s), 0);
+        assert_int_equal(sql_step(s), SQL_ROW);
+        held = sql_column_int(s, 0) != 0;
+        sql_finalize(s);
+        sql_close(sql);
+        return held;
+}
 
 static bool on_row(void *userdata, const SinkRejected *row) {
         Listed *listed = userdata;
 
         listed->n++;
+        assert_false(is_log_held(listed->directory)); /* B6: nor while a pager waits in here */
         (void) snprintf(listed->id, sizeof(listed->id), "%.*s", (int) row->id.size, row->id.data);
         (void) snprintf(listed->reason, sizeof(listed->reason), "%.*s", (int) row->reason.size, row->reason.data);
         (void) snprintf(listed->data, sizeof(listed->data), "%.*s", (int) row->data.size, row->data.data);
@@ -538,7 +557,7 @@ static void test_apart(void **state) {
                 { "c", "other", "2026-11-25T06:27:38.123Z" } };
         RejectedMessage message = {};
         RejectedGuest *guest;
-        Listed listed = {};
+        Listed listed = { .directory = w->directory };
 
         assert_int_equal(rejected_guest_open(w->directory, &guest), -ENOENT);
         (void) write_as(w, SINK_STEP_APART, given, 3, "SSS");
