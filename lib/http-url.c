@@ -84,9 +84,23 @@ static int url_split_host(const char *authority, const char *end, char host[stat
         return HTTP_URL_OK;
 }
 
-/* What answers on the host below a virtual machine of Google's. */
-static bool url_host_is_metadata(const char *host) {
-        return strcmp(host, "169.254.169.254") == 0 || strcasecmp(host, "metadata.google.internal") == 0;
+/* What answers on the host below a virtual machine, of Google's in the first place, by all its names and addresses. */
+static bool url_host_is_metadata(const char *host, bool v6) {
+        static const char *const names[] = { "metadata.google.internal", "metadata.goog", "metadata",
+                "169.254.169.254" };
+        static const char *const addresses[] = { "::ffff:169.254.169.254", "fd20:ce::254", "fd00:ec2::254" };
+        size_t size = strlen(host);
+        struct in6_addr address, known;
+
+        size -= size > 1 && host[size - 1] == '.';
+        for (size_t i = 0; !v6 && i < ELEMENTSOF(names); i++)
+                if (size == strlen(names[i]) && strncasecmp(host, names[i], size) == 0)
+                        return true;
+        for (size_t i = 0; v6 && i < ELEMENTSOF(addresses); i++)
+                if (inet_pton(AF_INET6, host, &address) == 1 && inet_pton(AF_INET6, addresses[i], &known) == 1 &&
+                        IN6_ARE_ADDR_EQUAL(&address, &known))
+                        return true;
+        return false;
 }
 
 static bool url_host_is_loopback(const char *host, bool v6) {
@@ -123,7 +137,7 @@ static int url_parse(const char *url, Url *ret) {
         if (r != HTTP_URL_OK)
                 return r;
 
-        *ret = (Url){ tls, url_host_is_loopback(host, v6), !v6 && url_host_is_metadata(host) };
+        *ret = (Url){ tls, url_host_is_loopback(host, v6), url_host_is_metadata(host, v6) };
         return HTTP_URL_OK;
 }
 

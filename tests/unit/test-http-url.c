@@ -47,6 +47,13 @@ static void test_ok(void **state) {
 static void test_metadata(void **state) {
         static const char *const urls[] = {
                 "http://metadata.google.internal/computeMetadata/v1/",
+                "http://METADATA.google.internal./x",
+                "http://metadata.goog/",
+                "http://metadata/",
+                "http://[::ffff:169.254.169.254]/",
+                "http://[::ffff:a9fe:a9fe]:80/",
+                "http://[fd20:ce::254]/",
+                "http://[FD00:EC2:0::254]/",
                 "http://169.254.169.254",
                 NULL,
         };
