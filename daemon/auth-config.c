@@ -61,7 +61,7 @@ static const ConfigRow rows[] = {
                 .doc = "header: name of the header that carries the value." },
         { "parameter", &type_field, FIELD(parameter), 1, 256,
                 .doc = "query: name of the parameter of the URL that carries the value." },
-        { "value_file", &config_type_secret, FIELD(value), 1, TEXT_MAX,
+        { "value_file", &config_type_value, FIELD(value), 1, TEXT_MAX,
                 .doc = "header, query: secret file with the value." },
         { "token_url", &type_token_url, FIELD(token_url), 1, TEXT_MAX,
                 .doc = "oauth2: the token endpoint." },

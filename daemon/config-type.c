@@ -376,26 +376,35 @@ static int header_name_check(const char *text, ConfigProblem *ret_problem) {
         return 0;
 }
 
-/* RFC 9110 section 5.5, field-value: what may stand in a header, without blanks. */
-static int token_check(const char *text, ConfigProblem *ret_problem) {
+/* RFC 9110 section 5.5, field-value: what may stand in a header. */
+static int value_check(const char *text, ConfigProblem *ret_problem) {
         size_t n = 0;
 
+        for (const char *c = text; *c != '\0'; c++) {
+                n += ((unsigned char) *c & 0xc0) != 0x80;
+                if ((unsigned char) *c < ' ' || (unsigned char) *c > '~')
+                        return config_problem_set(
+                                ret_problem, "holds something other than ASCII (character %zu): copy it once more", n);
+        }
+        return 0;
+}
+
+/* The same without blanks and quotes. */
+static int token_check(const char *text, ConfigProblem *ret_problem) {
         if (strncasecmp(text, "Bearer ", strlen("Bearer ")) == 0)
                 return config_problem_set(
                         ret_problem, "begins with \"Bearer \", which sensorqd puts before it: leave only the token");
-        for (const char *c = text; *c != '\0'; c++) {
-                n += ((unsigned char) *c & 0xc0) != 0x80;
+        for (const char *c = text; (unsigned char) *c >= ' ' && *c <= '~'; c++) {
+                size_t n = (size_t) (c - text) + 1;
+
                 if (*c == '"' || *c == '\'')
                         return config_problem_set(ret_problem,
                                 "holds a quote (character %zu), which is not part of a token: take the quotes away", n);
                 if (*c == ' ')
                         return config_problem_set(
                                 ret_problem, "holds a space (character %zu): leave only the token", n);
-                if ((unsigned char) *c < ' ' || (unsigned char) *c > '~')
-                        return config_problem_set(ret_problem,
-                                "holds something other than ASCII (character %zu): copy the token once more", n);
         }
-        return 0;
+        return value_check(text, ret_problem);
 }
 
 static int attribute_check(const char *text, ConfigProblem *ret_problem) {
@@ -437,6 +446,10 @@ const ConfigType config_type_secret = { "secret file", "a file name", CONFIG_SEC
         .private = true };
 const ConfigType config_type_token = { "secret file", "a file name", CONFIG_SECRET, .text = file_check,
         .inside = token_check, .private = true };
+const ConfigType config_type_tokens = { "secret file, or a list", "a secret file, or a list of them", CONFIG_SECRETS,
+        .inside = token_check };
+const ConfigType config_type_value = { "secret file", "a file name", CONFIG_SECRET, .text = file_check,
+        .inside = value_check, .private = true };
 const ConfigType config_type_secret_name = { "secret file", "a file name", CONFIG_TEXT, .text = file_check,
         .private = true };
 const ConfigType config_type_path = { "file", "a file name", CONFIG_TEXT, .text = file_check, .beside = true };

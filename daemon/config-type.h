@@ -108,7 +108,8 @@ extern const ConfigType config_type_address;
 extern const ConfigType config_type_labels;
 /* A secret file that a type reads as a text (ConfigSecret); one whose text goes into a header as it is; one that is
  * read elsewhere; and a file that is no secret and stands beside the configuration. */
-extern const ConfigType config_type_secret, config_type_token, config_type_secret_name, config_type_path;
+extern const ConfigType config_type_secret, config_type_token, config_type_tokens, config_type_value,
+        config_type_secret_name, config_type_path;
 extern const ConfigType config_type_section, config_type_list, config_type_variant;
 
 /* Whether *text* is a full name: projects/PROJECT/COLLECTION/ID, *collection* being "topics" or "subscriptions". */

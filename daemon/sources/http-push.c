@@ -407,7 +407,6 @@ static int push_rule(const ConfigPlace *place, void *self, void *around) {
 #define TEXT_MAX 1024
 
 static const ConfigType type_path = { "path", "a path, as /readings", CONFIG_TEXT, .text = path_check };
-static const ConfigType type_tokens = { "secret file, or a list", "a secret file, or a list of them", CONFIG_SECRETS };
 static const ConfigType type_answer = { "count or owntracks", "count or owntracks", CONFIG_INT,
         .words = (const char *const[]){ "count", "owntracks", NULL } };
 
@@ -417,7 +416,7 @@ static const ConfigRow rows[] = {
                 .doc = "Where to listen; sources with the same address share it." },
         { "path", &type_path, FIELD(path), 1, 256, "/readings",
                 .doc = "The path of this source at that address; no other source has it." },
-        { "token_file", &type_tokens, FIELD(tokens), 1, 2, .flags = CONFIG_ONE,
+        { "token_file", &config_type_tokens, FIELD(tokens), 1, 2, .flags = CONFIG_ONE,
                 .doc = "Secret file with the token that senders show; two while it is changed." },
         { "hosts", &config_type_names, FIELD(hosts), 0, 20,
                 .doc = "Further names that senders may call this machine by." },

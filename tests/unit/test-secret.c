@@ -361,6 +361,7 @@ static void test_token(void **state) {
         };
         char name[] = "t";
         Fixture *f = *state;
+        ConfigProblem inside;
 
         for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
                 ConfigSecret secret = { .file = name };
@@ -372,6 +373,10 @@ static void test_token(void **state) {
                 assert_non_null(strstr(problem.text, wrong[i].words));
                 assert_null(strstr(problem.text, "unter"));
         }
+        assert_ptr_equal(config_type_tokens.inside, config_type_token.inside);
+        assert_int_equal(config_type_value.inside("hunt\xe2\x80\x99" "er2", &inside), -EBADMSG);
+        assert_string_equal(inside.text, "holds something other than ASCII (character 5): copy it once more");
+        assert_int_equal(config_type_value.inside("Token \"hunter 2\"", &inside), 0);
         for (const char *text = "ory_at_5.x-y~z+/=="; text; text = NULL) {
                 ConfigSecret secret = { .file = name };
                 SecretProblem problem;
