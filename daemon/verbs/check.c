@@ -416,6 +416,8 @@ int verb_check(Config *config, bool offline, bool run_programs) {
         r = session_open(config, &session);
         if (r != 0)
                 return r;
+        for (size_t i = 0; i < config->warnings.n; i++)
+                session_warn(session, "config", "%s", config->warnings.texts[i]);
         check_state_dir(session, config);
         for (size_t i = 0; i < config->n_sources; i++)
                 check_source(session, &config->sources[i], run_programs);
