@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "events.h"
 #include "lib/err.h"
@@ -154,10 +155,25 @@ static void remo_read(NatureRemo *remo, Slice body, usec_t request_at) {
         remo_left_out(remo, n_bad, error.text);
 }
 
+/* The API's own refusals are JSON: a page is of a proxy, a firewall or the login of a guest network. */
+static bool is_page(const HttpReply *reply) {
+        const char *type = http_reply_header(reply, "Content-Type");
+
+        if (reply->status != 403)
+                return reply->status == 407;
+        return (reply->body.size > 0 && reply->body.data[0] == '<') ||
+               (type && strncasecmp(type, "text/html", strlen("text/html")) == 0);
+}
+
 /* A status that is no answer to work with. */
 static void remo_refused(NatureRemo *remo, const HttpReply *reply) {
         const NatureRemoConfig *keys = remo->keys;
 
+        if (is_page(reply))
+                return remo_fail(remo, SOURCE_REFUSED,
+                        "something between here and Nature Remo answers (%d), not Nature Remo itself: look at the "
+                        "proxy, the firewall or the network's login page",
+                        reply->status);
         switch (reply->status) {
         case 401:
         case 403:

@@ -321,7 +321,8 @@ static void test_failures(void **state) {
 
         f->config.interval = 10 * USEC_PER_SEC;
         check_failure(f, 401, "", "nature-remo.token", 300 * USEC_PER_SEC, 300 * USEC_PER_SEC);
-        check_failure(f, 403, "", "nature-remo.token", 300 * USEC_PER_SEC, 300 * USEC_PER_SEC);
+        check_failure(f, 403, "", "something between here and Nature Remo answers (403)", 300 * USEC_PER_SEC, 300 * USEC_PER_SEC);
+        check_failure(f, 407, "", "something between", 300 * USEC_PER_SEC, 300 * USEC_PER_SEC);
         check_failure(f, 404, "", "url", 300 * USEC_PER_SEC, 300 * USEC_PER_SEC);
         check_failure(f, 301, "Location: http://example.com/\r\n", "url", 300 * USEC_PER_SEC, 300 * USEC_PER_SEC);
         check_failure(f, 500, "", "500", 9 * USEC_PER_SEC, 10 * USEC_PER_SEC);
@@ -333,6 +334,11 @@ static void test_failures(void **state) {
         check_failure(f, 429, "Retry-After: 1\r\n", "rate limit", 10 * USEC_PER_SEC, 10 * USEC_PER_SEC); /* never less than the interval */
         (void) snprintf(reset, sizeof(reset), "X-Rate-Limit-Reset: %" PRIu64 "\r\n", clock_wall() / USEC_PER_SEC + 100);
         check_failure(f, 429, reset, "rate limit", 100 * USEC_PER_SEC, 101 * USEC_PER_SEC);
+        f->wait[0] = '\0';
+        set_answer(f, 403, "", "{\"code\":403001}"); /* its own */
+        start(f, false);
+        RUN_UNTIL(f, status_of(f).failures >= 1);
+        assert_non_null(strstr(status_of(f).detail, "nature-remo.token"));
 }
 
 /* A rate limit outlives a restart; neither the daemon nor `once` asks before it is over. */
