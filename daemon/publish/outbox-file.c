@@ -271,7 +271,7 @@ static int file_try(int directory, const char *path, Sql **ret) {
         sql_set_ping(sql, NULL, NULL);
         if (r == 0)
                 *ret = cleanup_steal(sql);
-        return r;
+        return r == -EINVAL ? -EUCLEAN : r; /* our own words: a table or column of the schema is not what was made */
 }
 
 int outbox_file_open(const char *directory, int64_t last_id, bool damaged, Sql **ret, OutboxSalvage *ret_salvage) {

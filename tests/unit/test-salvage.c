@@ -271,6 +271,22 @@ static void test_name_of_a_column(void **state) {
         assert_int_equal(fixture_waiting(f->outbox), FLIPPED_ROWS);
 }
 
+/* The same in a table that only helps: no start without the rows of the others. */
+static void test_name_in_another_table(void **state) {
+        OutboxFixture *f = *state;
+        char command[600];
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(fixture_put(f->outbox, 0, FLIPPED_ROWS), 0);
+        f->outbox = outbox_close(f->outbox);
+        (void) snprintf(command, sizeof(command),
+                "grep -aq 'PRIMARY KEY, n INTEGER' %s && sed -i '0,/PRIMARY KEY, n INTEGER/s//PRIMARY KEY, o INTEGER/' %s", f->file,
+                f->file);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(fixture_reopen(f), OUTBOX_SALVAGED);
+        assert_int_equal(fixture_waiting(f->outbox), FLIPPED_ROWS);
+}
+
 /* A row that claims the id of another one gets a fresh one: both are there. */
 static void test_ids_that_are_taken(void **state) {
         OutboxFixture *f = *state;
@@ -317,6 +333,7 @@ int main(void) {
                 TEST(test_probes_of_a_slow_disk),
                 TEST(test_finds_what_select_finds),
                 TEST(test_name_of_a_column),
+                TEST(test_name_in_another_table),
                 TEST(test_ids_that_are_taken),
         };
 
