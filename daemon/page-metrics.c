@@ -70,6 +70,8 @@ static const Metric source_metrics[] = {
         METRIC(COUNTER, SourceStatus, failures, "sensorqd_source_failures_total", "Polls or connections that failed."),
         METRIC(COUNTER, SourceStatus, unreadable, "sensorqd_source_unreadable_total",
                 "What could not become a reading."),
+        METRIC(COUNTER, SourceStatus, dropped, "sensorqd_source_dropped_total",
+                "What could not become a reading and was more than is kept."),
         {},
 };
 

@@ -174,11 +174,16 @@ static void line_well_sources(Line *line) {
 
 static void line_outbox(Line *line) {
         const Figures *f = line->figures;
+        uint64_t dropped = 0;
 
+        for (size_t i = 0; i < f->n_sources; i++)
+                dropped += f->sources[i].dropped;
         line_comma(line);
         line_add(line, "%" PRIu64 " reading%s queued", f->outbox.rows, f->outbox.rows == 1 ? "" : "s");
         if (f->outbox.rejected_rows > 0)
                 line_add(line, ", %" PRIu64 " rejected", f->outbox.rejected_rows);
+        if (dropped > 0)
+                line_add(line, ", %" PRIu64 " unreadable gone", dropped);
         if (report_outbox_is_full(f))
                 line_add(line, ", outbox full, polling stopped");
         if (f->outbox_failing)
@@ -395,6 +400,7 @@ static const Figure source_figures[] = {
         FIGURE(COUNT, SourceStatus, readings),
         FIGURE(COUNT, SourceStatus, failures),
         FIGURE(COUNT, SourceStatus, unreadable),
+        FIGURE(COUNT, SourceStatus, dropped),
         FIGURE(FLAG, SourceStatus, holding),
         FIGURE(TEXT, SourceStatus, detail),
         {},

@@ -48,17 +48,13 @@ struct Stages {
         bool missed_topic; /* the publisher met a 404 of its topic */
 };
 
-static void host_moved(const StagesHost *host) {
-        host->on_move(host->userdata);
-}
-
 /* Something in the status of a stage changed. Nothing is done about it here, from inside that stage. */
 static void host_changed(void *userdata) {
         StagesHost *host = userdata;
 
         host->on_figures(host->userdata);
         if (host->stopping || (host->stages && host->stages->unsettled > 0))
-                host_moved(host);
+                host->on_move(host->userdata);
 }
 
 /* ---- a source ---- */
@@ -89,9 +85,11 @@ static int host_store(void *userdata, const Source *source, const ReadingList *r
 }
 
 static int host_cursor(void *userdata, const char *name, Bytes *ret) {
-        StagesHost *host = userdata;
+        return outbox_cursor(((StagesHost *) userdata)->outbox, name, ret);
+}
 
-        return outbox_cursor(host->outbox, name, ret);
+static uint64_t host_dropped(void *userdata, const char *name) {
+        return outbox_dropped(((StagesHost *) userdata)->outbox, name);
 }
 
 /* From inside an operation on the outbox: the disk refuses it, or takes it again. */
@@ -100,7 +98,7 @@ static void host_on_outbox(void *userdata) {
 
         host->resume = !outbox_is_failing(host->outbox);
         host_changed(host);
-        host_moved(host);
+        host->on_move(host->userdata);
 }
 
 static void host_wire(StagesHost *host) {
@@ -116,6 +114,7 @@ static void host_wire(StagesHost *host) {
                 .has_room = host_has_room,
                 .store = host_store,
                 .cursor = host_cursor,
+                .dropped = host_dropped,
                 .on_change = host_changed,
                 .userdata = host,
         };
@@ -166,7 +165,7 @@ static void on_publisher(void *userdata) {
         if (host->short_of_room)
                 host->resume = true;
         if (stage->stages->missed_topic || host->resume)
-                host_moved(host);
+                host->on_move(host->userdata);
         host_changed(host);
 }
 
@@ -228,7 +227,7 @@ static void on_subscriber(void *userdata) {
         StagesHost *host = stage->stages->host;
 
         if (stage_standing(stage) != stage->standing)
-                host_moved(host);
+                host->on_move(host->userdata);
         host_changed(host);
 }
 

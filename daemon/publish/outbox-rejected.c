@@ -237,6 +237,17 @@ int outbox_unread_each_dropped(
         return r;
 }
 
+int outbox_unread_forget_dropped(OutboxGuest *guest) {
+        int r;
+
+        if (guest->version == 1)
+                return 0;
+        r = guest_begin(guest);
+        if (r == 0)
+                r = outbox_sql_fault(sql_exec(guest->sql, "DELETE FROM dropped"));
+        return guest_end(guest, r);
+}
+
 static int guest_insert(SqlStatement *s, const Reading *reading) {
         const char *const texts[] = { reading->key, reading->source, reading->type, reading->device };
         int r;

@@ -57,6 +57,8 @@ int outbox_unread_each(OutboxGuest *guest, int64_t after, bool payloads,
 /* Calls *each* for every source of which more came than is kept: how many are gone for good. */
 int outbox_unread_each_dropped(
         OutboxGuest *guest, void (*each)(void *userdata, Slice source, uint64_t n), void *userdata);
+/* Somebody has seen those numbers: they begin anew. */
+int outbox_unread_forget_dropped(OutboxGuest *guest);
 
 /* Deletes one for good, and queues the *readings* that it became (NULL: none) in the same transaction. -ENOENT: no such
  * row, and nothing is queued. Durable on return. */

@@ -8,7 +8,7 @@
 
 #define FROM_SEEN "FROM seen WHERE source = ?1"
 
-enum { SEE, UNSEE, SEEN_MANY, SEEN_LONG_AGO, CURSOR, CURSOR_SET, KEEP, KEPT_MANY, DROP };
+enum { SEE, UNSEE, SEEN_MANY, SEEN_LONG_AGO, CURSOR, CURSOR_SET, KEEP, KEPT_MANY, DROP, DROPPED };
 
 static const char *const statements[] = {
         [SEE] = "INSERT INTO seen (source, n, at, key) SELECT ?1, coalesce(max(n), 0) + 1, ?2, ?3 " FROM_SEEN,
@@ -23,6 +23,7 @@ static const char *const statements[] = {
                       "DESC)) WHERE n > ?2 OR bytes > ?3)",
         [DROP] = "INSERT INTO dropped (source, n) VALUES (?1, coalesce(?2, changes())) ON CONFLICT (source) DO UPDATE "
                  "SET n = n + excluded.n",
+        [DROPPED] = "SELECT n FROM dropped WHERE source = ?1",
 };
 _Static_assert(ELEMENTSOF(statements) == ELEMENTSOF(((OutboxSource *) 0)->statements), "room for each");
 
@@ -157,4 +158,15 @@ int outbox_source_cursor(OutboxSource *s, const char *source, Bytes *ret) {
         }
         sql_reset(select);
         return outbox_sql_fault(r);
+}
+
+int outbox_source_dropped(OutboxSource *s, const char *source, uint64_t *ret) {
+        SqlStatement *select = s->statements[DROPPED];
+        int r;
+
+        source_bind(s, DROPPED, 1, source);
+        r = sql_step(select);
+        *ret = r == SQL_ROW ? (uint64_t) sql_column_int(select, 0) : 0;
+        sql_reset(select);
+        return r == SQL_ROW ? 0 : outbox_sql_fault(r);
 }

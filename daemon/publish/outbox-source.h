@@ -14,7 +14,7 @@
 
 /* A plain value; zeros: closed. */
 typedef struct OutboxSource {
-        SqlStatement *statements[9];
+        SqlStatement *statements[10];
 } OutboxSource;
 
 /* Errors below are those of lib/sql.h, with -EUCLEAN for a damaged file. */
@@ -30,3 +30,6 @@ int outbox_source_put(OutboxSource *s, const ReadingList *list, usec_t now);
 
 /* Appends the cursor of *source*; nothing where there is none. */
 int outbox_source_cursor(OutboxSource *s, const char *source, Bytes *ret);
+
+/* How many of what came from *source* and could not become a reading were more than is kept. */
+int outbox_source_dropped(OutboxSource *s, const char *source, uint64_t *ret);

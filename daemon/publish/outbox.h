@@ -67,6 +67,10 @@ int outbox_put(Outbox *outbox, const ReadingList *readings, size_t *ret_repeats)
 /* The cursor that the source has put last, appended to *ret*; nothing where it has put none. */
 int outbox_cursor(Outbox *outbox, const char *source, Bytes *ret);
 
+/* How many of what came from *source* and could not become a reading are gone, since only the newest are kept; 0 while
+ * the file cannot be read. */
+uint64_t outbox_dropped(Outbox *outbox, const char *source);
+
 /* Up to *max_rows* rows and about *max_bytes* of payload (at least one row) with ids above *after*, oldest first. */
 int outbox_peek(Outbox *outbox, int64_t after, size_t max_rows, size_t max_bytes, OutboxRows *ret);
 void outbox_rows_done(OutboxRows *rows);

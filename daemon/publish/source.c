@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "events.h"
-#include "lib/array.h"
 #include "lib/backoff.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/text.h"
+#include "publish/source-said.h"
 
 /* between tries while only a user can mend it; never less than the interval */
 #define SOURCE_REFUSED_USEC (5 * USEC_PER_MINUTE)
@@ -20,8 +20,6 @@
 #define SOURCE_STORE_MAX_USEC (30 * USEC_PER_SEC) /* between tries to store what the disk refused */
 #define SOURCE_ONCE_USEC (15 * USEC_PER_SEC)      /* `once` ends although the disk still refuses */
 #define SOURCE_LISTEN_MAX_USEC USEC_PER_MINUTE    /* `once`: the rest is for the next run */
-#define SOURCE_NOTES_MAX 1000                     /* that are remembered as said; more are not said */
-#define SOURCE_UNREADABLE_MIN 3                   /* in a row from the start: no chance any more */
 #define SOURCE_ROW_BYTES 1024                     /* room for a first batch: more than a device's reading takes */
 
 /* ---- states ---- */
@@ -77,12 +75,11 @@ struct Source {
         uint64_t largest_rows, largest_bytes; /* of a commit so far */
 
         Trouble trouble;
-        bool odd, clock_wrong, nothing_readable; /* said */
-        uint64_t *notes;                         /* said: hashes of kind and device */
-        size_t n_notes, notes_allocated;
-        char answer[320]; /* of the last good poll */
+        bool odd, clock_wrong; /* said */
+        SourceSaid said;       /* of its readings */
+        char answer[320];      /* of the last good poll */
         usec_t last_poll, last_reading;
-        uint64_t polls, stored, failures, unreadable;
+        uint64_t polls, stored, failures;
         Bytes labels;
 };
 
@@ -98,6 +95,11 @@ static void source_move_readings(Source *s, ReadingsState state) {
 
 static void source_changed(Source *s) {
         s->host->on_change(s->host->userdata);
+}
+
+/* What could not become a reading and is not kept any more. */
+static uint64_t source_dropped(const Source *s) {
+        return s->host->dropped ? s->host->dropped(s->host->userdata, s->config->name) : 0;
 }
 
 static bool source_is_polled(const Source *s) {
@@ -252,59 +254,6 @@ void source_tell(Source *s, const SourcePoll *poll, usec_t retry_in) {
         source_changed(s);
 }
 
-/* True the first time. */
-static bool source_is_news(Source *s, const char *kind, const char *device) {
-        uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-
-        for (const char *p = kind; *p; p++)
-                hash = (hash ^ (unsigned char) *p) * UINT64_C(0x100000001b3);
-        for (const char *p = device; *p; p++)
-                hash = (hash ^ (unsigned char) *p ^ 0x100) * UINT64_C(0x100000001b3);
-        for (size_t i = 0; i < s->n_notes; i++)
-                if (s->notes[i] == hash)
-                        return false;
-        if (s->n_notes == SOURCE_NOTES_MAX ||
-                array_reserve(&s->notes, &s->notes_allocated, s->n_notes + 1, sizeof(*s->notes)) < 0)
-                return false;
-        s->notes[s->n_notes++] = hash;
-        return true;
-}
-
-static void source_note(void *userdata, const char *kind, const char *device, const char *text) {
-        Source *s = userdata;
-
-        if (source_is_news(s, kind, device))
-                log_event(LOG_WARNING, EVENT_READING_ODD,
-                        LOG_FIELDS({ FIELD_SOURCE, s->config->name }, { FIELD_DEVICE, device[0] ? device : NULL }),
-                        "Source %s%s%s: %s. Said once.", s->config->name, device[0] ? ", device " : "", device, text);
-}
-
-static void source_tell_unreadable(Source *s, const Unreadable *unreadable) {
-        if (source_is_news(s, "unreadable", unreadable->topic))
-                log_event(LOG_WARNING, EVENT_READING_REJECTED,
-                        LOG_FIELDS({ FIELD_SOURCE, s->config->name }, { FIELD_REASON, "unreadable" },
-                                { FIELD_ERROR, unreadable->reason }),
-                        "Source %s%s%s: what came cannot become a reading: %s. It is kept for `sensorqd rejected`; "
-                        "said "
-                        "once.",
-                        s->config->name, unreadable->topic[0] ? ", topic " : "", unreadable->topic, unreadable->reason);
-}
-
-/* What cannot become a reading is kept by the outbox; here it is said, once for each topic, and when nothing else ever
- * came. */
-static void source_count_unreadable(Source *s, const ReadingList *list) {
-        for (size_t i = 0; i < list->n_unreadable; i++)
-                source_tell_unreadable(s, &list->unreadable[i]);
-        s->unreadable += list->n_unreadable;
-        if (list->n_unreadable == 0 || s->nothing_readable || s->stored + list->n + s->readings.n > 0 ||
-                s->unreadable < SOURCE_UNREADABLE_MIN)
-                return;
-        s->nothing_readable = true;
-        log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
-                "Source %s: nothing of what came could become a reading (%s). Its section `reading` does not fit.",
-                s->config->name, list->unreadable[0].reason);
-}
-
 /* ---- readings to the disk ---- */
 
 /* The peer is held while readings wait in memory or the outbox has no room, and for good once the source is retired. */
@@ -359,6 +308,8 @@ static void source_refused(Source *s) {
 static void source_committed(Source *s) {
         uint64_t rows = s->readings.n, bytes = reading_list_bytes(&s->readings), ticket = s->ticket;
 
+        if (s->readings.n_unreadable > 0)
+                source_said_dropped(&s->said, source_dropped(s));
         s->stored += rows;
         if (rows > 0)
                 s->last_reading = clock_wall();
@@ -388,7 +339,7 @@ static void source_commit(void *userdata) {
 int source_put(Source *s, ReadingList *readings, uint64_t ticket) {
         int r;
 
-        source_count_unreadable(s, readings);
+        source_said_unreadable(&s->said, readings, s->stored + readings->n + s->readings.n == 0);
         r = reading_list_move(&s->readings, readings);
         if (r < 0)
                 return r;
@@ -438,8 +389,8 @@ int source_take(
                 .labels = &s->labels,
                 .arrived = document->arrived > 0 ? document->arrived : clock_wall(),
                 .random = loop_random,
-                .note = source_note,
-                .userdata = s,
+                .note = source_said_note,
+                .userdata = &s->said,
         };
         int r;
 
@@ -629,6 +580,7 @@ int source_new(const SourceHost *host, const SourceType *type, const SourceConfi
         s->host = host;
         s->type = type;
         s->config = config;
+        s->said = (SourceSaid){ .source = config->name, .dropped = source_dropped(s) };
         s->gate = (Backoff){ .initial = USEC_PER_SEC, .max = SOURCE_GATE_MAX_USEC };
         s->store = (Backoff){ .initial = USEC_PER_SEC, .max = SOURCE_STORE_MAX_USEC };
         /* sources that start together part from the second poll on */
@@ -657,7 +609,7 @@ Source *source_free(Source *s) {
                 source_tell_lost(s);
         reading_list_done(&s->readings);
         bytes_done(&s->labels);
-        free(s->notes);
+        source_said_done(&s->said);
         free(s);
         return NULL;
 }
@@ -680,7 +632,8 @@ void source_status(const Source *s, SourceStatus *ret) {
                 .polls = s->polls,
                 .readings = s->stored,
                 .failures = s->failures,
-                .unreadable = s->unreadable,
+                .unreadable = s->said.unreadable,
+                .dropped = source_dropped(s),
                 .detail = s->trouble.detail,
                 .answer = s->answer,
                 .odd = s->odd,

@@ -127,6 +127,8 @@ typedef struct SourceHost {
         int (*store)(void *userdata, const Source *source, const ReadingList *readings);
         /* Appends the cursor that was stored under that name last, nothing when there is none. NULL: none is kept. */
         int (*cursor)(void *userdata, const char *name, Bytes *ret);
+        /* How many of those that could not become a reading are gone. NULL: nobody counts. */
+        uint64_t (*dropped)(void *userdata, const char *name);
         /* Something in source_status() changed. */
         void (*on_change)(void *userdata);
         void *userdata;
@@ -141,6 +143,7 @@ typedef struct SourceStatus {
         usec_t last_reading;  /* clock_wall() of the last reading that was stored; 0: none yet */
         usec_t next_poll;     /* clock_now(); 0: none is planned */
         uint64_t polls, readings, failures, unreadable;
+        uint64_t dropped;               /* unreadable ones that were more than is kept, until `rejected drop --all` */
         const char *detail;             /* of the failure; "" when well */
         const char *answer;             /* detail of the last good poll, for `check`; "" when it had none */
         bool odd;                       /* that answer deserves a look */

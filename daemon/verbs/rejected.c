@@ -296,6 +296,8 @@ static void rejected_of_sources(Rejected *r) {
         k = outbox_unread_each(r->outbox, r->id ? row - 1 : 0, payloads, unread_on_row, r);
         if (k >= 0 && r->action == ACTION_LIST)
                 k = outbox_unread_each_dropped(r->outbox, unread_on_dropped, r);
+        if (k >= 0 && r->action == ACTION_DROP && !r->id)
+                k = outbox_unread_forget_dropped(r->outbox);
         if (k < 0)
                 tell(r, "outbox", false, strerror(-k));
 }

@@ -133,12 +133,22 @@ static void print_trouble(Json *json, const char *flag, const char *word) {
                 printf("              %s: %s\n", word, detail && *detail ? detail : "see the journal");
 }
 
+static void print_unreadable(Json *source) {
+        int64_t dropped = number_of(source, "dropped");
+
+        if (dropped > 0)
+                printf("              %" PRIi64
+                       " that could not become readings are gone, see `sensorqd rejected list`\n",
+                        dropped);
+}
+
 static void print_source(Json *source) {
         char last[TIME_SIZE], next[TIME_SIZE];
 
         if (flag_of(source, "speaks")) {
                 printf("source        %s: last reading %s, readings: %" PRIi64 "\n", text_of(source, "name"),
                         time_of(source, "last_reading", last), number_of(source, "readings"));
+                print_unreadable(source);
                 return print_trouble(source, "failing", "failing");
         }
         printf("source        %s: last poll %s%s%s, polls: %" PRIi64 ", readings: %" PRIi64 "\n",
@@ -146,6 +156,7 @@ static void print_source(Json *source) {
                 json_get(source, "next_poll") ? ", next " : "",
                 json_get(source, "next_poll") ? time_of(source, "next_poll", next) : "", number_of(source, "polls"),
                 number_of(source, "readings"));
+        print_unreadable(source);
         print_trouble(source, "failing", "failing");
 }
 

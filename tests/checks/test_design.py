@@ -31,6 +31,7 @@ ALONE = {
     "daemon/config-reader.h": "what rows mean, without files and text",
     "daemon/config-slips.h": "what people mistype, looked for only after an error",
     "daemon/config-value.h": "what one value means, without rows",
+    "daemon/publish/source-said.h": "what is said of readings, without when they are polled or kept",
     "daemon/publish/outbox-counts.h": "how much is held, without what a row is",
     "daemon/publish/outbox-salvage.h": "rows of a damaged file, without the files that take its place",
     "daemon/sinks/file-archive.h": "the directory, which knows nothing of messages",

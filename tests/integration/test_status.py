@@ -1,5 +1,6 @@
 """What watches a daemon: `status --check` for a timer, `status --watch` for a person; and verbs that ask, or keep silent."""
 import base64
+import json
 
 import pytest
 from harness import wait_until
@@ -33,6 +34,32 @@ def test_check_says_what_is_not_well(made):
     made.daemon.log.wait("SOURCE_FAILING")
     done = wait_until(lambda: (d := made.daemon.run("status", "--check")).returncode == 69 and "failing" in d.stdout and d, "a report of it")
     assert done.stdout.startswith("home failing since ") and done.stdout.count("\n") == 1
+
+
+def test_unreadable_ones_that_are_gone(make_stack, own_queue, shared_mongodb, remo, tmp_path):
+    """More than is kept of what cannot become a reading: in STATUS, status, status.json, until somebody has seen it."""
+    own_queue.create(**GOOD)
+    stack = make_stack(own_queue, shared_mongodb, remo)
+    program = tmp_path / "noise"
+    program.write_text("#!/bin/sh\nseq -f '{\"n\": %g' 1005\n")
+    program.chmod(0o755)
+    stack.daemon.config["publish"]["sources"].append({"name": "noise", "type": "exec", "command": [str(program)], "interval": "1h"})
+    stack.daemon.write_config()
+    stack.daemon.start()
+
+    def status():
+        return json.loads(stack.daemon.run("status", "--json").stdout or "{}")
+
+    def noise():
+        return next((source for source in status().get("sources", []) if source["name"] == "noise"), {"dropped": -1})
+    wait_until(lambda: noise()["dropped"] == 5, "five that are gone")
+    assert noise()["unreadable"] == 1005 and ", 5 unreadable gone" in status()["status"]
+    assert "5 that could not become readings are gone" in stack.daemon.run("status").stdout
+    stack.daemon.stop()
+    stack.daemon.start()
+    wait_until(lambda: noise()["dropped"] >= 5, "the number of before")
+    assert stack.daemon.run("rejected", "drop", "--all").returncode == 0
+    wait_until(lambda: noise()["dropped"] == 0 and "gone" not in status()["status"], "nothing is gone that nobody has seen")
 
 
 def test_watch_shows_it_again_and_again(made):

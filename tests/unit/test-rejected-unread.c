@@ -119,6 +119,13 @@ static void test_dropped(void **state) {
         rejected(f, MQTT(OF_MQTT, ""), "list", NULL, &said);
         assert_int_equal(said.code, EX_OK);
         assert_contains(said.err, "source zigbee: 3 more that could not become a reading are gone");
+
+        /* one of them is dropped: the rest is as it was; all of them: somebody has seen it */
+        rejected(f, MQTT(OF_MQTT, ""), "drop", "source:zigbee:1000", &said);
+        assert_int_equal(outbox_dropped(f->outbox, "zigbee"), 3);
+        rejected(f, MQTT(OF_MQTT, ""), "drop", NULL, &said);
+        assert_int_equal(said.code, EX_OK);
+        assert_int_equal(outbox_dropped(f->outbox, "zigbee"), 0);
 }
 
 /* With the configuration as it is now: the topic's parts, labels, and the time when it came. */

@@ -191,7 +191,8 @@ static void test_line_failures(void **state) {
         f->input.token = (TokenStatus){ .failing = true, .failing_since = NOON - 2 * USEC_PER_MINUTE };
         f->subscribers[0].missing = true;
         f->input.outbox.rejected_rows = 2;
-        assert_line(f, "home failing since 12:00:00, 0 readings queued, 2 rejected, publishing failing since 11:59:00 "
+        f->sources[0].dropped = 5;
+        assert_line(f, "home failing since 12:00:00, 0 readings queued, 2 rejected, 5 unreadable gone, publishing failing since 11:59:00 "
                        "(next try 12:00:06), "
                        "no access token since 11:58:00, last stored 12:00:04, subscription missing");
         be_well(f);
@@ -284,6 +285,7 @@ static void test_json(void **state) {
         f->sources[0].failing = true;
         f->sources[0].failing_since = NOON;
         f->sources[0].detail = "bad \"quote\"\n\xc3";
+        f->sources[0].dropped = 9;
         f->subscribers[0].sink.detail = NULL;
         f->subscribers[0].held = 7;
         assert_int_equal(report_format_json(&f->input, &text), 0);
@@ -295,6 +297,8 @@ static void test_json(void **state) {
         assert_string_equal(json_get_string(source, "failing_since"), "2026-11-24T12:00:00.000Z");
         assert_string_equal(json_get_string(source, "next_poll"), "2026-11-24T12:01:02.000Z");
         assert_string_equal(json_get_string(source, "detail"), "bad \"quote\"\n?");
+        assert_true(json_get_int(source, "dropped", &number));
+        assert_int_equal(number, 9);
         assert_null(json_get(json_get(json, "outbox"), "oldest"));
         assert_true(json_get_int(json_get(json, "outbox"), "max_rows", &number));
         assert_int_equal(number, 1000);

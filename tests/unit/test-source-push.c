@@ -26,6 +26,7 @@ typedef struct Fixture {
         bool room;
         int store_error; /* what store answers */
         unsigned handed, stored, unreadable;
+        uint64_t dropped;
         char payload[300];
 } Fixture;
 
@@ -54,6 +55,11 @@ static int store(void *userdata, const Source *source, const ReadingList *readin
         return f->store_error;
 }
 
+static uint64_t dropped(void *userdata, const char *name) {
+        assert_string_equal(name, "home");
+        return ((Fixture *) userdata)->dropped;
+}
+
 static void on_change(void *userdata) {}
 
 static SourceStatus status_of(Fixture *f) {
@@ -77,7 +83,7 @@ static int setup(void **state) {
         static char name[] = "home";
 
         assert_non_null(f);
-        f->host = (SourceHost){ .has_room = has_room, .store = store, .on_change = on_change, .userdata = f };
+        f->host = (SourceHost){ .has_room = has_room, .store = store, .dropped = dropped, .on_change = on_change, .userdata = f };
         assert_true(loop_new(&f->host.loop) >= 0);
         f->config = (SourceConfig){ .name = name, .type = "talker" };
         f->room = true;
@@ -263,7 +269,7 @@ static void take(const char *topic, const char *text, ShapeOutcome *ret) {
 
         assert_int_equal(
                 source_take(talker.source, &shape,
-                        &(SourceDocument){ .text = text, .size = strlen(text), .topic = topic, .id = "d" }, 1, ret),
+                        &(SourceDocument){ .text = text, .size = strlen(text), .topic = topic, .id = "d" }, talker.stored + 1, ret),
                 0);
 }
 
@@ -355,6 +361,27 @@ static void test_nothing_readable(void **state) {
         assert_int_equal(count_of(capture_end(&c), EVENT_CONFIG_WARNING), 1);
 }
 
+/* More than is kept: what was known at the start is no news, what comes is said once, and the number follows. */
+static void test_dropped(void **state) {
+        Fixture *f = *state;
+        char *log;
+        Capture c;
+
+        f->dropped = 7;
+        start_talker(f);
+        assert_int_equal(status_of(f).dropped, 7);
+        c = capture_begin();
+        for (unsigned i = 1; i <= 4; i++) {
+                f->dropped = i < 3 ? 7 : 7 + i;
+                take("t", "[[1]]", &(ShapeOutcome){});
+                RUN_UNTIL(f, f->unreadable == i);
+        }
+        log = capture_end(&c);
+        assert_int_equal(status_of(f).dropped, 11);
+        assert_int_equal(count_of(log, "the oldest, 10 so far, are gone"), 1);
+        assert_int_equal(count_of(log, "so far, are gone"), 1);
+}
+
 /* Labels are part of every reading; the order of the file is not. */
 static void test_labels(void **state) {
         ConfigPair pairs[] = { { (char *) "site", (char *[]){ (char *) "here", NULL } },
@@ -382,6 +409,7 @@ int main(void) {
                 TEST(test_once_leaves_out),
                 TEST(test_documents),
                 TEST(test_nothing_readable),
+                TEST(test_dropped),
                 TEST(test_labels),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "publish/source-said.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "events.h"
+#include "lib/array.h"
+#include "lib/log.h"
+
+#define SAID_MAX 1000         /* that are remembered as said; more are not said */
+#define SAID_UNREADABLE_MIN 3 /* in a row from the start: no chance any more */
+
+void source_said_done(SourceSaid *said) {
+        free(said->hashes);
+        *said = (SourceSaid){ .source = said->source };
+}
+
+/* True the first time. */
+static bool said_is_news(SourceSaid *said, const char *kind, const char *device) {
+        uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+
+        for (const char *p = kind; *p; p++)
+                hash = (hash ^ (unsigned char) *p) * UINT64_C(0x100000001b3);
+        for (const char *p = device; *p; p++)
+                hash = (hash ^ (unsigned char) *p ^ 0x100) * UINT64_C(0x100000001b3);
+        for (size_t i = 0; i < said->n; i++)
+                if (said->hashes[i] == hash)
+                        return false;
+        if (said->n == SAID_MAX ||
+                array_reserve(&said->hashes, &said->allocated, said->n + 1, sizeof(*said->hashes)) < 0)
+                return false;
+        said->hashes[said->n++] = hash;
+        return true;
+}
+
+void source_said_note(void *userdata, const char *kind, const char *device, const char *text) {
+        SourceSaid *said = userdata;
+
+        if (said_is_news(said, kind, device))
+                log_event(LOG_WARNING, EVENT_READING_ODD,
+                        LOG_FIELDS({ FIELD_SOURCE, said->source }, { FIELD_DEVICE, device[0] ? device : NULL }),
+                        "Source %s%s%s: %s. Said once.", said->source, device[0] ? ", device " : "", device, text);
+}
+
+static void tell_unreadable(SourceSaid *said, const Unreadable *unreadable) {
+        if (said_is_news(said, "unreadable", unreadable->topic))
+                log_event(LOG_WARNING, EVENT_READING_REJECTED,
+                        LOG_FIELDS({ FIELD_SOURCE, said->source }, { FIELD_REASON, "unreadable" },
+                                { FIELD_ERROR, unreadable->reason }),
+                        "Source %s%s%s: what came cannot become a reading: %s. It is kept for `sensorqd rejected`; "
+                        "said once.",
+                        said->source, unreadable->topic[0] ? ", topic " : "", unreadable->topic, unreadable->reason);
+}
+
+void source_said_unreadable(SourceSaid *said, const ReadingList *list, bool first) {
+        for (size_t i = 0; i < list->n_unreadable; i++)
+                tell_unreadable(said, &list->unreadable[i]);
+        said->unreadable += list->n_unreadable;
+        if (list->n_unreadable == 0 || said->nothing_readable || !first || said->unreadable < SAID_UNREADABLE_MIN)
+                return;
+        said->nothing_readable = true;
+        log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SOURCE, said->source }),
+                "Source %s: nothing of what came could become a reading (%s). Its section `reading` does not fit.",
+                said->source, list->unreadable[0].reason);
+}
+
+void source_said_dropped(SourceSaid *said, uint64_t dropped) {
+        if (dropped > said->dropped && said_is_news(said, "dropped", ""))
+                log_event(LOG_WARNING, EVENT_READING_REJECTED,
+                        LOG_FIELDS({ FIELD_SOURCE, said->source }, { FIELD_REASON, "dropped" }),
+                        "Source %s: more cannot become readings than are kept for `sensorqd rejected`: the oldest, "
+                        "%" PRIu64 " so far, are gone. Said once.",
+                        said->source, dropped);
+        said->dropped = dropped;
+}
