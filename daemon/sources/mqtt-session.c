@@ -118,14 +118,14 @@ static void state_read(MqttSession *s) {
                 s->id = strdup(text);
 }
 
-static void state_write(MqttSession *s) {
+static void state_write(MqttSession *s, bool subscribed) {
         _cleanup_bytes_ Bytes text = {}, filters = {};
         _cleanup_free_ char *name = NULL;
         int r;
 
         if (s->spec.clean)
                 return;
-        r = filters_join(s, &filters);
+        r = subscribed ? filters_join(s, &filters) : 0;
         if (r == 0)
                 r = bytes_append_format(&text, "%s\n%s", s->id, filters.data ?: "");
         if (r == 0)
@@ -144,7 +144,10 @@ static int state_renew(MqttSession *s) {
         bytes_done(&s->filters);
         if (asprintf(&s->id, "%016" PRIx64, loop_random()) < 0)
                 s->id = NULL;
-        return s->id ? 0 : -ENOMEM;
+        if (!s->id)
+                return -ENOMEM;
+        state_write(s, false); /* before a message of it comes: if we die then, it comes again under that name */
+        return 0;
 }
 
 /* ---- the end of a connection ---- */
@@ -275,7 +278,7 @@ static void session_watch_silence(MqttSession *s) {
 static void session_ready(MqttSession *s) {
         session_move(s, STATE_READY);
         s->ready_at = clock_now();
-        state_write(s);
+        state_write(s, true);
         session_watch_silence(s);
         s->callbacks.on_state(s->callbacks.userdata, MQTT_READY, 0, "");
 }

@@ -67,6 +67,8 @@ typedef struct Mqtt {
         uint64_t generation;
         bool generation_ends; /* the next message begins another one */
         bool generation_new;  /* it is not on disk yet */
+        uint64_t connection;  /* of the last message */
+        bool unheard;         /* it began while acknowledgements of the one before may not have been heard */
         uint64_t put;         /* the last ticket */
         MqttAck *acks;        /* from first_ack on; oldest first */
         size_t first_ack, n_acks, allocated;
@@ -164,11 +166,16 @@ static void mqtt_read_cursor(Mqtt *mqtt, const char *cursor) {
 }
 
 /* Before a message of *session* is named: a message that comes again belongs to the generation in which it came first.
- */
+ * Where the broker has heard all that we acknowledged on the connection before, it never came to us, whatever the
+ * broker says: a broker may use one packet identifier again and again. */
 static void mqtt_see_session(Mqtt *mqtt, const char *session, bool dup) {
         bool other = strcmp(session, mqtt->session_id) != 0;
 
-        if (!other && (dup || !mqtt->generation_ends))
+        if (mqtt->connection != mqtt_session_connection(mqtt->session)) {
+                mqtt->connection = mqtt_session_connection(mqtt->session);
+                mqtt->unheard = !mqtt->generation_ends;
+        }
+        if (!other && ((dup && mqtt->unheard) || !mqtt->generation_ends))
                 return;
         (void) snprintf(mqtt->session_id, sizeof(mqtt->session_id), "%s", session);
         mqtt->generation++;
@@ -325,6 +332,11 @@ static void *mqtt_close(void *self) {
 
         if (!mqtt)
                 return NULL;
+        if (mqtt->generation_ends) { /* the next process shall not take it up */
+                mqtt->generation++;
+                mqtt->generation_new = true;
+                (void) mqtt_put_generation(mqtt);
+        }
         mqtt_session_free(mqtt->session);
         loop_drop(mqtt->checked);
         for (size_t i = 0; i < mqtt->n_filters; i++)
