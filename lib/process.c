@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -135,8 +137,21 @@ int process_find(const char *name, const char *const *environment, char **ret_pa
         return 0;
 }
 
-static int find_user(const char *name, Child *child) {
+/* A name, or a number as systemd takes it. */
+static int find_group(const char *name, gid_t *ret) {
+        const struct group *group = getgrnam(name);
+        char *end;
+        unsigned long number = strtoul(name, &end, 10);
+
+        if (!group && (end == name || *end != '\0'))
+                return -ESRCH;
+        *ret = group ? group->gr_gid : (gid_t) number;
+        return 0;
+}
+
+static int find_user(const char *name, const char *const *groups, Child *child) {
         const struct passwd *user;
+        int r = 0;
 
         if (!name)
                 return 0;
@@ -150,7 +165,18 @@ static int find_user(const char *name, Child *child) {
         child->n_groups = ELEMENTSOF(child->groups);
         if (getgrouplist(name, user->pw_gid, child->groups, &child->n_groups) < 0)
                 child->n_groups = ELEMENTSOF(child->groups);
-        return 0;
+        for (; r == 0 && groups && *groups && child->n_groups < (int) ELEMENTSOF(child->groups); groups++)
+                r = find_group(*groups, &child->groups[child->n_groups++]);
+        return r;
+}
+
+/* sd-event watches no child without; a daemon has done it before, a verb has not. */
+static int block_child_signal(void) {
+        sigset_t child;
+
+        (void) sigemptyset(&child);
+        (void) sigaddset(&child, SIGCHLD);
+        return -pthread_sigmask(SIG_BLOCK, &child, NULL);
 }
 
 static int own_oom_score(void) {
@@ -331,11 +357,14 @@ int process_start(Loop *loop, const ProcessSpec *spec, const ProcessCallbacks *c
         _cleanup_free_ char *path = NULL;
 
         (void) snprintf(child.oom_score, sizeof(child.oom_score), "%d", oom_score < 1000 ? oom_score : 1000);
+        r = block_child_signal();
+        if (r < 0)
+                return r;
         r = find_program(spec->argv[0], spec->environment, &path);
         if (r < 0)
                 return r;
         child.path = path;
-        r = find_user(spec->user, &child);
+        r = find_user(spec->user, spec->groups, &child);
         if (r < 0)
                 return r;
         process = calloc(1, sizeof(*process));

@@ -19,6 +19,7 @@ typedef struct ProcessSpec {
         const char *const *environment; /* "NAME=value", NULL at the end */
         int oom_score_adj;              /* added to ours: the kernel ends the program before us */
         const char *user;               /* run as this user with its groups (we are root then); NULL: as we are */
+        const char *const *groups;      /* and these, names or numbers, NULL at the end; may be NULL */
 } ProcessSpec;
 
 /* How it ended. */
@@ -36,7 +37,7 @@ typedef struct ProcessCallbacks {
 } ProcessCallbacks;
 
 /* Starts the program. -ENOENT, -EACCES, -ENOEXEC, ...: it cannot be executed; -EAGAIN, -ENOMEM: no process to be had;
- * -ESRCH: no such user. SIGCHLD must be blocked (service_block_signals()). */
+ * -ESRCH: no such user or group. SIGCHLD is blocked in this thread from then on. */
 int process_start(Loop *loop, const ProcessSpec *spec, const ProcessCallbacks *callbacks, Process **ret);
 
 /* The path of the program that process_start() would run, malloc'ed. *ret_path* may be NULL: only whether there is one.

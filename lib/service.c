@@ -8,10 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <systemd/sd-bus.h>
 #include <systemd/sd-daemon.h>
 
 #include "clock.h"
@@ -143,4 +145,52 @@ void service_hear(int fd) {
 
         while (read(fd, events, sizeof(events)) > 0)
                 ;
+}
+
+static int unit_property(sd_bus *bus, const char *path, const char *name, char **ret) {
+        return sd_bus_get_property_string(bus, "org.freedesktop.systemd1", path,
+                strcmp(name, "LoadState") == 0 ? "org.freedesktop.systemd1.Unit" : "org.freedesktop.systemd1.Service",
+                name, NULL, ret);
+}
+
+static int unit_user(sd_bus *bus, const char *unit, ServiceUser *ret) {
+        _cleanup_free_ char *path = NULL, *state = NULL;
+        int r;
+
+        r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path);
+        if (r >= 0)
+                r = unit_property(bus, path, "LoadState", &state);
+        if (r >= 0 && strcmp(state, "loaded") != 0)
+                r = -ENOENT;
+        if (r >= 0)
+                r = unit_property(bus, path, "User", &ret->name);
+        if (r >= 0)
+                r = sd_bus_get_property_strv(bus, "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Service",
+                        "SupplementaryGroups", NULL, &ret->groups);
+        return r;
+}
+
+int service_unit_user(const char *unit, ServiceUser *ret) {
+        ServiceUser user = {};
+        sd_bus *bus = NULL;
+        int r;
+
+        r = sd_bus_open_system(&bus);
+        if (r >= 0)
+                r = unit_user(bus, unit, &user);
+        sd_bus_flush_close_unref(bus);
+        if (r < 0) {
+                service_user_done(&user);
+                return r == -ENOMEM ? r : -ENOENT;
+        }
+        *ret = user;
+        return 0;
+}
+
+void service_user_done(ServiceUser *user) {
+        for (size_t i = 0; user->groups && user->groups[i]; i++)
+                free(user->groups[i]);
+        free(user->groups);
+        free(user->name);
+        *user = (ServiceUser){};
 }

@@ -27,6 +27,15 @@ int service_lock(const char *directory, int *ret_fd);
  * of the caller's own, not blocking. -ENOENT when there is none. */
 int service_socket(const char *name, int *ret_fd);
 
+/* As whom the service manager runs a unit. */
+typedef struct ServiceUser {
+        char *name;
+        char **groups; /* beside those of the user, names or numbers; NULL at the end. NULL: none */
+} ServiceUser;
+/* Of the *unit* ("NAME.service"); a name of "" is root. -ENOENT: no such unit, or no service manager. */
+int service_unit_user(const char *unit, ServiceUser *ret);
+void service_user_done(ServiceUser *user);
+
 /* Another process has changed what is in DIRECTORY: the one that holds its lock, if any, hears of it. */
 void service_knock(const char *directory);
 /* A descriptor that becomes readable at each service_knock() on DIRECTORY, whose lock is there, until

@@ -547,6 +547,8 @@ static int source_open(Source *s) {
                 .state_dir = s->host->state_dir,
                 .manual = s->host->manual && (s->host->checking || s->type->quiet == 0),
                 .may_run = s->host->may_run,
+                .run_as = s->host->run_as,
+                .run_groups = s->host->run_groups,
                 .source = s,
                 .labels = &s->labels,
         };

@@ -65,9 +65,11 @@ typedef struct SourceContext {
         Source *source;      /* for source_put() and the others below */
         const Bytes *labels; /* of every reading: members and attributes, see labels_next() */
         const char *state_dir;
-        Listen *listen;     /* for types that are spoken to by HTTP; NULL in `check` */
-        bool manual;        /* `once` (but for a type with `quiet`), `check`: open() begins nothing */
-        bool may_run;       /* `check` may run programs */
+        Listen *listen;                /* for types that are spoken to by HTTP; NULL in `check` */
+        bool manual;                   /* `once` (but for a type with `quiet`), `check`: open() begins nothing */
+        bool may_run;                  /* `check` may run programs, */
+        const char *run_as;            /* as this user; NULL: as we are, */
+        const char *const *run_groups; /* and with these groups, see ProcessSpec */
         const char *cursor; /* what a list that was put has set last (reading_list_set_cursor()); NULL: nothing yet.
                                Valid during open() only */
 } SourceContext;
@@ -118,7 +120,9 @@ typedef struct SourceHost {
         Secrets *secrets; /* may be NULL */
         Listen *listen;   /* NULL: nothing is listened on */
         const char *state_dir;
-        bool may_run;  /* see SourceContext */
+        bool may_run; /* see SourceContext, as are the next two */
+        const char *run_as;
+        const char *const *run_groups;
         bool manual;   /* nothing is polled but by source_poll_now(): `once`, `check` */
         bool checking; /* source_poll_now() asks the type's check() */
         /* Whether so many readings more would fit now, and the disk takes them. */

@@ -294,6 +294,8 @@ static const char *exec_why_not(int error) {
                 return "this user may not execute it: check its mode, and that no mount or sandbox forbids it";
         case -ENOEXEC:
                 return "it is not a program for this machine, or a script without #!";
+        case -ESRCH:
+                return "the user or a group of the unit is not there: check User= and SupplementaryGroups=";
         default:
                 return strerror(-error);
         }
@@ -304,6 +306,8 @@ static int exec_start(Exec *exec) {
                 .argv = (const char *const *) exec->keys->command,
                 .environment = (const char *const *) exec->environment,
                 .oom_score_adj = OOM_SCORE,
+                .user = exec->context.run_as,
+                .groups = exec->context.run_groups,
         };
         int r;
 

@@ -3,6 +3,7 @@
  * stored; one poll of each source is made and thrown away. */
 #include "verbs/check.h"
 
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 #include "lib/err.h"
 #include "lib/json.h"
+#include "lib/service.h"
 #include "lib/text.h"
 #include "publish/outbox-left.h"
 #include "secret.h"
@@ -288,7 +290,24 @@ static void tell_source(Session *session, const char *name, const SourceStatus *
                         sample[0] ? "; for example " : "", sample);
 }
 
-void check_source(Session *session, const SourceConfig *section, bool run_programs) {
+/* As whom programs run: root runs those of the unit as the unit would. Where no unit reads the file, as the user of the
+ * package, if there is one. */
+static void programs_user(const Session *session, ServiceUser *ret) {
+        char unit[128], service[140];
+
+        *ret = (ServiceUser){};
+        if (geteuid() != 0)
+                return;
+        if (session_unit(session->config->path, unit)) {
+                (void) snprintf(service, sizeof(service), "%s.service", unit);
+                if (service_unit_user(service, ret) == 0)
+                        return;
+        }
+        if (getpwnam("sensorqd"))
+                ret->name = strdup("sensorqd");
+}
+
+static void check_source_as(Session *session, const SourceConfig *section, bool run_programs, const ServiceUser *user) {
         _cleanup_(source_freep) Source *source = NULL;
         char name[96], sample[SAMPLE_MAX] = "";
         SourceStatus status;
@@ -301,6 +320,8 @@ void check_source(Session *session, const SourceConfig *section, bool run_progra
                 .manual = true,
                 .checking = true,
                 .may_run = run_programs,
+                .run_as = user->name && user->name[0] ? user->name : NULL,
+                .run_groups = (const char *const *) user->groups,
                 .has_room = probe_has_room,
                 .store = probe_store,
                 .on_change = probe_on_change,
@@ -315,6 +336,15 @@ void check_source(Session *session, const SourceConfig *section, bool run_progra
                 return session_fail(session, name, "%s", strerror(-r));
         source_status(source, &status);
         tell_source(session, name, &status, sample);
+}
+
+void check_source(Session *session, const SourceConfig *section, bool run_programs) {
+        ServiceUser user = {};
+
+        if (run_programs)
+                programs_user(session, &user);
+        check_source_as(session, section, run_programs, &user);
+        service_user_done(&user);
 }
 
 /* ---- state_dir ---- */

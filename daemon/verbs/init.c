@@ -17,6 +17,7 @@
 #include "types.h"
 #include "verbs/ask.h"
 #include "verbs/init-write.h"
+#include "verbs/session.h"
 #include "verbs/verbs.h"
 
 /* ---- step 5: write ---- */
@@ -102,21 +103,6 @@ static int set_up(const Init *init) {
         return r != 0 || checked != 0 ? EX_UNAVAILABLE : 0;
 }
 
-/* /etc/sensorqd/sensorqd.yaml -> sensorqd, .../NAME.yaml there -> sensorqd@NAME; false where no unit reads it. */
-static bool unit_of(const char *path, char unit[static 128]) {
-        const size_t n = strlen(CONFIG_FILE_DEFAULT) - strlen("sensorqd.yaml");
-        const char *name = path + n;
-        size_t size = strcspn(name, ".");
-
-        if (strncmp(path, CONFIG_FILE_DEFAULT, n) != 0 || strcmp(name + size, ".yaml") != 0)
-                return false;
-        if (strcmp(path, CONFIG_FILE_DEFAULT) == 0)
-                (void) snprintf(unit, 128, "sensorqd");
-        else
-                (void) snprintf(unit, 128, "sensorqd@%.*s", (int) size, name);
-        return strlen(unit) < 127;
-}
-
 static int run_systemctl(const char *unit) {
         const char *const arguments[] = { "systemctl", "enable", "--now", unit, NULL };
         int status = 0;
@@ -137,7 +123,7 @@ static int step_enable(const Init *init) {
         const char *at = strstr(init_words(init, ask), "{1}");
         int r = 0;
 
-        if (!unit_of(init->draft->path, unit))
+        if (!session_unit(init->draft->path, unit))
                 return 0;
         (void) snprintf(prompt, sizeof(prompt), "%.*s%s%s", (int) (at - init_words(init, ask)), init_words(init, ask),
                 unit, at + 3);

@@ -70,6 +70,14 @@ def test_check_says_that_all_is_well(made):
     assert made.count() == 0 and made.queue.is_empty()  # nothing was published, nothing stored
 
 
+def test_check_runs_programs(made):
+    """Only when it is told so; as who, is tried in tests/system."""
+    made.daemon.config["publish"]["sources"].append({"name": "run", "type": "exec", "interval": "10s", "command": ["sh", "-c", "echo 21.5"]})
+    made.daemon.write_config()
+    assert "sh is there; --run-programs runs it once" in made.daemon.run("check").stdout
+    assert re.search(r'^ok +source run .*for example \{"value":21\.5', made.daemon.run("check", "--run-programs").stdout, re.M)
+
+
 def test_check_wrong_source_token(made):
     made.remo.token = "another"
     fails(check(made), "source home", "401", "home.nature.global", "nature-remo.token")

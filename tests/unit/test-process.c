@@ -244,6 +244,21 @@ static void test_as_user(void **state) {
         turn_until(f, &f->ended);
         assert_string_equal(output(f), "nobody\n");
         f->process = process_free(f->process);
+        f->out.size = 0;
+        f->ended = false;
+        assert_int_equal(process_start(f->loop,
+                                 &(ProcessSpec){ .argv = (const char *const[]){ "id", "-Gn", NULL }, .environment = environment,
+                                         .user = "nobody", .groups = (const char *const[]){ "dialout", "12345", NULL } },
+                                 &(ProcessCallbacks){ on_readable, on_end, f }, &f->process),
+                0);
+        turn_until(f, &f->ended);
+        assert_non_null(strstr(output(f), " dialout 12345\n"));
+        f->process = process_free(f->process);
+        assert_int_equal(process_start(f->loop,
+                                 &(ProcessSpec){ .argv = (const char *const[]){ "id", NULL }, .environment = environment, .user = "nobody",
+                                         .groups = (const char *const[]){ "no-such-group", NULL } },
+                                 &(ProcessCallbacks){ on_readable, on_end, f }, &f->process),
+                -ESRCH);
         assert_int_equal(process_start(f->loop,
                                  &(ProcessSpec){ .argv = (const char *const[]){ "id", NULL }, .environment = environment,
                                          .user = "no-such-user" },
