@@ -1,0 +1,89 @@
+"""What programs of exec sources find in the unit's sandbox: without a drop-in, and with each of those of the package (docs/sources/exec.md)."""
+import os
+import re
+import stat
+from pathlib import Path
+
+from harness import wait_until
+
+REPO = Path(__file__).resolve().parents[2]
+DEVICES = {"/dev/ttyUSB0": ("dialout", os.makedev(10, 229)), "/dev/i2c-1": ("i2c", os.makedev(10, 200))}  # numbers of /dev/fuse and /dev/net/tun
+OPEN = """#!/bin/sh
+exec 3<{device} || exit 1
+echo "{{\\"id\\": \\"{name}\\", \\"user\\": \\"$(id -un)\\", \\"groups\\": \\"$(id -Gn)\\"}}"
+"""
+PROGRAMS = {
+    "serial": ("/usr/local/bin/serial", OPEN.format(name="serial", device="/dev/ttyUSB0")),
+    "i2c": ("/usr/local/bin/i2c", OPEN.format(name="i2c", device="/dev/i2c-1")),
+    "network": ("/usr/local/bin/network", """#!/usr/bin/perl
+use Socket;
+socket(my $interfaces, 16, SOCK_RAW, 0) or die "$!\\n"; # AF_NETLINK
+print "{\\"id\\": \\"network\\"}\\n";
+"""),
+    "home": ("/home/pi/sensors/read", "#!/bin/sh\ncat /home/pi/sensors/value\n"),
+    "connection": ("/usr/local/bin/connection", """#!/bin/bash
+exec 3<>/dev/tcp/127.0.0.1/$1 && echo '{"id": "connection"}'
+"""),
+    "own-home": ("/usr/local/bin/own-home", """#!/bin/sh
+echo 1 >"$HOME/mark" && echo '{"id": "own-home"}'
+"""),
+}
+WITHOUT = {"serial": "No such file", "i2c": "No such file|Permission denied", "network": "Address family not supported", "home": "sandbox"}
+
+
+def make_devices(machine):
+    for name, (group, number) in DEVICES.items():
+        machine.run("groupadd", "--force", "--system", group)
+        os.mknod(machine.path(name), stat.S_IFCHR, number)
+        machine.run("chgrp", group, name)
+        machine.run("chmod", "660", name)
+
+
+def sources(house):
+    for name, (path, _) in PROGRAMS.items():
+        yield {"name": name, "type": "exec", "interval": "10s", "command": [path, *([str(house.pubsub.port)] if name == "connection" else [])],
+               **({"environment": {"HOME": "/var/lib/sensorqd"}} if name == "own-home" else {})}
+
+
+def looks(machine):
+    """name -> what its status says: a reading has come, or why not."""
+    return {source["name"]: source["detail"] if source["failing"] else source["readings"] > 0 for source in machine.status()["sources"]}
+
+
+def expect(machine, well):
+    def settled():
+        found = looks(machine)
+        return found if all(found.get(name) for name in PROGRAMS) else None
+    found = wait_until(settled, "a word of each program")
+    for name in PROGRAMS:
+        if name in well:
+            assert found[name] is True, f"{name}: {found[name]}"
+        else:
+            assert re.search(WITHOUT[name], str(found[name])), f"{name}: {found[name]}"
+
+
+def test_each_drop_in(machine, house):
+    """Without, the program fails and its log says why; with it, and a restart, its reading comes. `check` runs it as the unit's user and groups."""
+    make_devices(machine)
+    for path, text in PROGRAMS.values():
+        machine.write(path, text, 0o755)
+    machine.write("/home/pi/sensors/value", '{"id": "home"}\n')
+    config = house.config()
+    config["publish"]["sources"] = list(sources(house))
+    house.move_in(machine, config)
+    machine.systemctl("start", "sensorqd")
+    well = {"connection", "own-home"}
+    expect(machine, well)
+    assert "FAIL  source serial" in machine.run("sensorqd", "check", "--run-programs", check=False).stdout  # not of the group
+
+    for name in ("serial", "i2c", "network", "home"):
+        machine.run("install", "-D", "-m", "644", f"/usr/share/sensorqd/drop-ins/{name}.conf", f"/etc/systemd/system/sensorqd.service.d/{name}.conf")
+        machine.systemctl("daemon-reload")
+        machine.systemctl("restart", "sensorqd")
+        well.add(name)
+        expect(machine, well)
+        if name == "serial":
+            said = machine.run("sensorqd", "check", "--run-programs", check=False).stdout
+            line = re.search(r"^ok +source serial .*", said, re.M)
+            assert line and '"user":"sensorqd"' in line[0] and "dialout" in line[0], said
+    assert house.count({"source": "home"}) > 0 and house.count({"source": "serial", "user": "sensorqd"}) > 0
