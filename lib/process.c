@@ -11,11 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "err.h"
 
+#define ERROR_PIPE_BYTES 65536 /* of standard error in a turn of the loop; pipe(7) */
 #define FREE_PATIENCE_MSEC 200 /* for a program that was just killed to be gone: else it is a zombie until we end */
 
 struct Process {
@@ -203,12 +205,14 @@ static void keep_error_text(Process *process, const char *text, size_t size) {
         kept->size = PROCESS_ERROR_TEXT_MAX;
 }
 
-/* Takes what the program says on standard error, so that it never waits for us. */
+/* Takes what the program says on standard error, so that it never waits for us. As much as a pipe holds and no more:
+ * one that says it without end would keep us here. */
 static void process_hear(Process *process) {
         char buffer[1024];
-        ssize_t n;
+        ssize_t n = 1;
 
-        while (process->error_fd >= 0 && (n = read(process->error_fd, buffer, sizeof(buffer))) != 0) {
+        for (size_t heard = 0; process->error_fd >= 0 && n != 0 && heard < ERROR_PIPE_BYTES; heard += sizeof(buffer)) {
+                n = read(process->error_fd, buffer, sizeof(buffer));
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0 && errno == EAGAIN)
@@ -217,6 +221,8 @@ static void process_hear(Process *process) {
                         break;
                 keep_error_text(process, buffer, (size_t) n);
         }
+        if (n > 0)
+                return;
         process->error = loop_drop(process->error);
 }
 
@@ -248,6 +254,12 @@ static const char *error_text_clean(Bytes *text) {
         return text->data;
 }
 
+static size_t process_left(const Process *process) {
+        int n = 0;
+
+        return process->out_fd >= 0 && ioctl(process->out_fd, FIONREAD, &n) == 0 && n > 0 ? (size_t) n : 0;
+}
+
 static void on_child(void *userdata, int code, int status) {
         Process *process = userdata;
         ProcessEnd end = { .killed = code != CLD_EXITED, .number = status };
@@ -257,6 +269,7 @@ static void on_child(void *userdata, int code, int status) {
         (void) kill(
                 -process->pid, SIGKILL); /* what it left behind in its group; the number is its own until we return */
         process_hear(process);
+        end.left = process_left(process);
         end.error_text = error_text_clean(&process->error_text);
         process->callbacks.on_end(process->callbacks.userdata, &end);
 }

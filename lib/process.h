@@ -26,6 +26,7 @@ typedef struct ProcessSpec {
 typedef struct ProcessEnd {
         bool killed; /* by signal *number*, else it exited with that status */
         int number;
+        size_t left;            /* bytes of output that wait: what else comes is of programs that it has left behind */
         const char *error_text; /* the last lines of standard error, whole characters, without controls; "" */
 } ProcessEnd;
 

@@ -70,7 +70,7 @@ typedef struct Exec {
         uint64_t put, on_disk; /* tickets */
         bool held;             /* by the shared half */
         bool timed_out, flooded;
-        ProcessEnd end;
+        ProcessEnd end; /* *left*: what is still to be read of it */
         char detail[DETAIL_MAX];
 } Exec;
 
@@ -175,13 +175,12 @@ static void exec_watch_flood(Exec *exec) {
         process_stop(exec->process, 0);
 }
 
-/* True while there may be more at once. */
-static bool exec_read(Exec *exec) {
+/* How much came. */
+static size_t exec_read(Exec *exec, size_t most) {
         size_t n, lines = exec->lines;
         char chunk[CHUNK];
-        int r;
 
-        r = process_read(exec->process, chunk, sizeof(chunk), &n);
+        (void) process_read(exec->process, chunk, most < sizeof(chunk) ? most : sizeof(chunk), &n);
         exec->read += n;
         exec->arrived = clock_wall();
         exec_watch_flood(exec);
@@ -190,11 +189,11 @@ static bool exec_read(Exec *exec) {
         exec_hold(exec);
         if (exec->lines > lines)
                 exec_spoke(exec);
-        return r == PROCESS_OPEN && n > 0;
+        return n;
 }
 
 static void on_readable(void *userdata) {
-        (void) exec_read(userdata);
+        (void) exec_read(userdata, CHUNK);
 }
 
 /* ---- the end of a run ---- */
@@ -245,11 +244,12 @@ static void exec_finish(Exec *exec) {
                 &(SourcePoll){ .outcome = well ? SOURCE_POLLED : SOURCE_UNREACHABLE, .detail = well ? NULL : detail });
 }
 
-/* What the program left in the pipe, a commit at a time. A line without an end counts only of a program that ended by
- * itself and well: else it may be half of one. */
+/* What the program left in the pipe, a commit at a time; not what others go on to write there. A line without an end
+ * counts only of a program that ended by itself and well: else it may be half of one. */
 static void exec_drain(Exec *exec) {
-        while (!exec_waits_for_disk(exec) && exec_read(exec))
-                ;
+        for (size_t n; exec->end.left > 0 && !exec_waits_for_disk(exec); exec->end.left -= n)
+                if ((n = exec_read(exec, exec->end.left)) == 0)
+                        n = exec->end.left;
         if (exec_waits_for_disk(exec))
                 return;
         if (exec->line.size > 0 && exec_ended_well(exec) && exec_end_line(exec, (Slice){}) < 0)

@@ -25,3 +25,12 @@ def test_lines_fit(page):
     wide = [f"{page.name}:{number}: {columns(line)} columns: {line}" for number, line in enumerate(page.read_text().splitlines(), 1)
             if columns(line) > WIDEST and not re.match(ANYWHERE.get(page.name, "$."), line)]
     assert not wide, "break the line, or make a list of the table:\n" + "\n".join(wide)
+
+
+def test_drop_ins_are_those_of_the_page():
+    """What docs/sources/exec.md shows is what the package has, and what tests/system tries."""
+    shown = re.findall(r"^```ini\n(.*?)^```", (REPO / "docs/sources/exec.md").read_text(), re.M | re.S)
+    shipped = [re.sub(r"^#.*\n", "", path.read_text(), flags=re.M) for path in (REPO / "systemd/drop-ins").glob("*.conf")]
+    assert sorted(shown) == sorted(shipped)
+    tried = (REPO / "tests/system/test_drop_ins.py").read_text()
+    assert all(f'"{path.stem}"' in tried for path in (REPO / "systemd/drop-ins").glob("*.conf"))

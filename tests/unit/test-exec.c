@@ -92,6 +92,15 @@ static void test_grandchild(void **state) {
         assert_int_equal(system("pkill -f \"^sleep 60$\" || true"), 0);
 }
 
+/* One that prints on and on there neither: what it prints after that end is nobody's. */
+static void test_talkative_grandchild(void **state) {
+        SourceFixture *f = *state;
+
+        run_once(f, "echo 1; setsid yes 2 & exit 0", "");
+        assert_false(source_fixture_status(f).failing); /* not one that printed too much */
+        assert_in_range(f->n, 1, 500000);
+}
+
 static void test_cannot_start(void **state) {
         SourceFixture *f = *state;
 
@@ -238,6 +247,7 @@ int main(void) {
                 TEST(test_line_without_an_end),
                 TEST(test_timeout),
                 TEST(test_grandchild),
+                TEST(test_talkative_grandchild),
                 TEST(test_cannot_start),
                 TEST(test_not_readable),
                 TEST(test_long_line_and_flood),
