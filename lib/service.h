@@ -3,6 +3,8 @@
 /* What a daemon tells its service manager (sd_notify(3); all no-ops when $NOTIFY_SOCKET is unset), and the lock that
  * keeps a second one away. */
 
+#include <stdbool.h>
+
 #include "cleanup.h"
 
 /* Blocks SIGTERM, SIGINT, SIGHUP, SIGPIPE and SIGCHLD for this and every later thread; call before any thread starts.

@@ -3,7 +3,6 @@
  * stored; one poll of each source is made and thrown away. */
 #include "verbs/check.h"
 
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +12,12 @@
 
 #include "lib/err.h"
 #include "lib/json.h"
-#include "lib/service.h"
 #include "lib/text.h"
 #include "publish/outbox-left.h"
 #include "secret.h"
 #include "subscribe/subscription.h"
 #include "types.h"
+#include "verbs/unit.h"
 #include "verbs/verbs.h"
 
 #define ENDPOINT_GLOBAL "https://pubsub.googleapis.com"
@@ -290,23 +289,6 @@ static void tell_source(Session *session, const char *name, const SourceStatus *
                         sample[0] ? "; for example " : "", sample);
 }
 
-/* As whom programs run: root runs those of the unit as the unit would. Where no unit reads the file, as the user of the
- * package, if there is one. */
-static void programs_user(const Session *session, ServiceUser *ret) {
-        char unit[128], service[140];
-
-        *ret = (ServiceUser){};
-        if (geteuid() != 0)
-                return;
-        if (session_unit(session->config->path, unit)) {
-                (void) snprintf(service, sizeof(service), "%s.service", unit);
-                if (service_unit_user(service, ret) == 0)
-                        return;
-        }
-        if (getpwnam("sensorqd"))
-                ret->name = strdup("sensorqd");
-}
-
 static void check_source_as(Session *session, const SourceConfig *section, bool run_programs, const ServiceUser *user) {
         _cleanup_(source_freep) Source *source = NULL;
         char name[96], sample[SAMPLE_MAX] = "";
@@ -342,7 +324,7 @@ void check_source(Session *session, const SourceConfig *section, bool run_progra
         ServiceUser user = {};
 
         if (run_programs)
-                programs_user(session, &user);
+                unit_user(session->config->path, &user);
         check_source_as(session, section, run_programs, &user);
         service_user_done(&user);
 }

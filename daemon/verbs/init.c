@@ -17,7 +17,7 @@
 #include "types.h"
 #include "verbs/ask.h"
 #include "verbs/init-write.h"
-#include "verbs/session.h"
+#include "verbs/unit.h"
 #include "verbs/verbs.h"
 
 /* ---- step 5: write ---- */
@@ -123,7 +123,7 @@ static int step_enable(const Init *init) {
         const char *at = strstr(init_words(init, ask), "{1}");
         int r = 0;
 
-        if (!session_unit(init->draft->path, unit))
+        if (!unit_of(init->draft->path, unit))
                 return 0;
         (void) snprintf(prompt, sizeof(prompt), "%.*s%s%s", (int) (at - init_words(init, ask)), init_words(init, ask),
                 unit, at + 3);

@@ -193,17 +193,3 @@ void session_sink(Session *session, const SubscriptionConfig *section, bool setu
         ask(self, &(SinkTeller){ tell_sink, &named });
         (void) admin->close(self);
 }
-
-bool session_unit(const char *path, char unit[static 128]) {
-        const size_t n = strlen(CONFIG_FILE_DEFAULT) - strlen("sensorqd.yaml");
-        const char *name = path + n;
-        size_t size = strcspn(name, ".");
-
-        if (strncmp(path, CONFIG_FILE_DEFAULT, n) != 0 || strcmp(name + size, ".yaml") != 0)
-                return false;
-        if (strcmp(path, CONFIG_FILE_DEFAULT) == 0)
-                (void) snprintf(unit, 128, "sensorqd");
-        else
-                (void) snprintf(unit, 128, "sensorqd@%.*s", (int) size, name);
-        return strlen(unit) < 127;
-}

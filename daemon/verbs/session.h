@@ -61,7 +61,3 @@ bool session_secrets(Session *session, const char *name, const ConfigSection *se
 /* Asks the sink of a subscription, as far as its type has something to say, and prints that. *setup*: creates what is
  * missing; else checks. */
 void session_sink(Session *session, const SubscriptionConfig *section, bool setup);
-
-/* The unit that runs the file *path*: /etc/sensorqd/sensorqd.yaml -> sensorqd, .../NAME.yaml there -> sensorqd@NAME;
- * false where no unit reads it. */
-bool session_unit(const char *path, char unit[static 128]);

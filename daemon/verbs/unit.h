@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The unit that runs a configuration, for verbs that start it, or do something as it would. */
+
+#include "lib/service.h"
+
+/* The unit that runs the file *path*: /etc/sensorqd/sensorqd.yaml -> sensorqd, .../NAME.yaml there -> sensorqd@NAME;
+ * false where no unit reads it. */
+bool unit_of(const char *path, char unit[static 128]);
+
+/* As whom its programs run when root asks: as that unit's; where there is none, as the user of the package, if there is
+ * one. Zeros: as we are. */
+void unit_user(const char *path, ServiceUser *ret);
