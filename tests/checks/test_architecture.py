@@ -36,5 +36,5 @@ def test_the_way_of_a_reading_can_be_followed():
 
 
 def test_no_page_has_the_marks_of_a_merge():
-    for path in [*REPO.glob("docs/**/*.md"), *REPO.glob("docs/*.scd"), *REPO.glob("systemd/*"), REPO / "NEWS.md", REPO / "README.md"]:
+    for path in [*REPO.glob("docs/**/*.md"), *REPO.glob("docs/*.scd"), *REPO.glob("systemd/**/*.*"), REPO / "NEWS.md", REPO / "README.md"]:
         assert not re.search(r"^(<<<<<<<|>>>>>>>) ", path.read_text(), re.M), path
