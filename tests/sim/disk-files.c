@@ -317,9 +317,7 @@ gzFile __wrap_gzdopen(int fd, const char *mode) {
 
 /* ---- what is known of files ---- */
 
-static void describe(Disk *disk, const DiskNode *node, struct stat *ret) {
-        uint64_t changes = disk_changes(disk);
-
+static void describe(const DiskNode *node, struct stat *ret) {
         *ret = (struct stat){
                 .st_dev = 1,
                 .st_ino = node->number,
@@ -332,8 +330,8 @@ static void describe(Disk *disk, const DiskNode *node, struct stat *ret) {
                 .st_blocks = (blkcnt_t) (node->size + 511) / 512,
         };
         if (node->directory) /* a directory's time tells of new names */
-                ret->st_mtim =
-                        (struct timespec){ 1700000000 + (time_t) (changes / 1000000), (long) (changes % 1000000) };
+                ret->st_mtim = (struct timespec){ 1700000000 + (time_t) (node->changes / 1000000),
+                        (long) (node->changes % 1000000) };
 }
 
 int __wrap_fstat64(int fd, struct stat *ret) {
@@ -344,7 +342,7 @@ int __wrap_fstat64(int fd, struct stat *ret) {
         d = living(fd);
         if (!d)
                 return -1;
-        describe(disk_mounted(), d->node, ret);
+        describe(d->node, ret);
         return 0;
 }
 
@@ -360,7 +358,7 @@ int __wrap_fstatat64(int directory, const char *path, struct stat *ret, int flag
         node = disk_find(disk, whole);
         if (!node)
                 return failed(ENOENT);
-        describe(disk, node, ret);
+        describe(node, ret);
         return 0;
 }
 

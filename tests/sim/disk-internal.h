@@ -18,6 +18,7 @@ typedef struct DiskNode {
         size_t size, kept_size, room;
         uint64_t *dirty;             /* a bit for each sector: *now* may differ from *kept* */
         size_t dirty_from, dirty_to; /* sectors; empty: from >= to */
+        uint64_t changes;            /* of a directory: of its entries */
 } DiskNode;
 
 #define DISK_CHANGES_MAX 64 /* of names that wait for a sync: a journal commits by itself after some time */
@@ -42,7 +43,7 @@ struct Disk {
         Draw draw;
         DiskFaults faults;
         DiskCounts counts;
-        uint64_t life, numbers, used, changed;
+        uint64_t life, numbers, used;
         bool dead;
         DiskName **names;
         size_t n_names;
@@ -77,8 +78,6 @@ int disk_rename(Disk *disk, const char *from, const char *to);
 int disk_sync_directory(Disk *disk, const char *path);
 /* The path of the *n*th entry in that directory; NULL: no more. */
 const char *disk_entry(const Disk *disk, const char *directory, size_t n);
-/* How often the entries of that directory changed. */
-uint64_t disk_changes(const Disk *disk);
 
 /* ---- contents ---- */
 

@@ -64,6 +64,18 @@ static void changes_drop(Disk *disk, bool all) {
         disk->n_changes = n;
 }
 
+/* A directory's entry changed. */
+static void note_entry(Disk *disk, const DiskName *entry) {
+        size_t size = (size_t) (strrchr(entry->path, '/') - entry->path);
+
+        for (size_t i = 0; i < disk->n_names; i++) {
+                const DiskName *name = disk->names[i];
+
+                if (name->now && name->size == size && memcmp(name->path, entry->path, size) == 0)
+                        name->now->changes++;
+        }
+}
+
 static void change(Disk *disk, DiskName *name, DiskName *from, DiskNode *node) {
         if (disk->n_changes == DISK_CHANGES_MAX) {
                 for (size_t i = 0; i < DISK_CHANGES_MAX / 2; i++)
@@ -75,7 +87,9 @@ static void change(Disk *disk, DiskName *name, DiskName *from, DiskNode *node) {
         point(disk, &name->now, node);
         if (from)
                 point(disk, &from->now, NULL);
-        disk->changed++;
+        note_entry(disk, name);
+        if (from)
+                note_entry(disk, from);
 }
 
 static bool is_changing(const Disk *disk, const DiskName *name) {
@@ -189,10 +203,6 @@ const char *disk_entry(const Disk *disk, const char *directory, size_t n) {
                 if (disk->names[i]->now && is_in(disk->names[i], directory, size) && n-- == 0)
                         return disk->names[i]->path;
         return NULL;
-}
-
-uint64_t disk_changes(const Disk *disk) {
-        return disk->changed;
 }
 
 /* ---- calls ---- */

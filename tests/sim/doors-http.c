@@ -162,6 +162,8 @@ static void deliver(Exchange *x, HttpOutcome outcome) {
         world_door(door);
         if (good && x->fault != FAULT_GARBLED && x->fault != FAULT_PORTAL && x->target == TARGET_REMO)
                 remotes_remo_delivered(x->reply);
+        if (good && x->fault != FAULT_GARBLED && x->fault != FAULT_PORTAL && x->target == TARGET_PULL)
+                pubsub_delivered(x);
         if (is_alert_target(x->target) && x->carried && outcome == HTTP_ANSWERED && (good || x->status == 409))
                 alerts_answered(x);
         x->client = NULL;

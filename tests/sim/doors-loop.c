@@ -3,6 +3,7 @@
  * the next timer or event of the world. Timers fire within their accuracy after their time, never before. */
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -13,7 +14,8 @@
 
 #define WATCHES_MAX 512
 #define SIGNALS_MAX 64
-#define TURN_MAX 100000 /* calls at one point of time: beyond, it stands still for ever */
+#define MEMORY_MAX ((size_t) 48 << 20) /* of a daemon; messages are small here, and caps not far */
+#define TURN_MAX 100000                /* calls at one point of time: beyond, it stands still for ever */
 
 typedef enum Kind { KIND_TIMER, KIND_DEFER, KIND_IO, KIND_SIGNAL } Kind;
 
@@ -39,6 +41,7 @@ struct sd_event {
         bool exiting;
         usec_t turn;
         unsigned calls; /* at that time */
+        usec_t looked;  /* at its memory */
 };
 
 static Loop *the_loop; /* of the daemon that runs */
@@ -255,6 +258,17 @@ static void count_turn(Loop *loop) {
                 world_fail("the loop does not come to rest: %d calls without any time passing", TURN_MAX);
 }
 
+static void watch_memory(Loop *loop) {
+        size_t used;
+
+        if (world->now < loop->looked + USEC_PER_MINUTE)
+                return;
+        loop->looked = world->now;
+        used = mallinfo2().uordblks;
+        if (used > MEMORY_MAX)
+                world_fail("the daemon uses %zu kB of memory", used / 1024);
+}
+
 static usec_t next_time(const Loop *loop) {
         usec_t next = world_next();
 
@@ -287,6 +301,7 @@ static bool turn(Loop *loop, usec_t until) {
         if (next == USEC_INFINITY)
                 world_fail("nothing will ever happen again");
         world->now = next < until ? next : until;
+        watch_memory(loop);
         return true;
 }
 

@@ -142,6 +142,8 @@ static int fork_life(void) {
 /* ---- the end ---- */
 
 static bool is_all_well(void) {
+        if (plan_subscription(SINK_FILE) >= 0)
+                archive_look((unsigned) plan_subscription(SINK_FILE));
         return ledger_missing() == 0 && pubsub_backlog() == 0 && talk_open() == 0 && alerts_settled();
 }
 

@@ -25,7 +25,7 @@ typedef struct Plan {
         unsigned interval, interval_max;               /* s */
         unsigned max_rows;                             /* of the outbox; 0: the default */
         unsigned max_messages, pulls, max_hold, batch; /* drawn anew at a reload */
-        unsigned pulls_max;
+        unsigned pulls_max, max_messages_max;
         unsigned repeat; /* s */
         bool has_rule[_RULE_MAX];
         bool silent;
@@ -60,6 +60,11 @@ const char *plan_config_path(void) {
 
 unsigned plan_pulls_max(void) {
         return world->plan->pulls_max;
+}
+
+size_t plan_held_max(void) {
+        /* of the configuration that ends, too; beside them what waits aside, and scouts */
+        return 2 * (size_t) world->plan->pulls_max * world->plan->max_messages_max + 1000 + 60;
 }
 
 unsigned plan_max_rows(void) {
@@ -105,6 +110,8 @@ static void draw_settings(Draw *d) {
                 p->interval_max = p->interval;
         p->max_messages = draw_below(d, 3) == 0 ? 1 + (unsigned) draw_skewed(d, 999) : 1000;
         p->pulls = draw_below(d, 3) == 0 ? 1 + (unsigned) draw_below(d, 8) : 2;
+        if (p->max_messages > p->max_messages_max)
+                p->max_messages_max = p->max_messages;
         if (p->pulls > p->pulls_max)
                 p->pulls_max = p->pulls;
         p->max_hold = holds[draw_below(d, 5)];

@@ -7,7 +7,8 @@
 
 #define PLAN_STATE "/sim/state" /* on the simulated disk */
 
-#define PLAN_SERIALS 10000000 /* readings: one's number is in the fraction of its humidity, in units of 1/PLAN_SERIALS */
+#define PLAN_SERIALS                                                                                                   \
+        10000000 /* readings: one's number is in the fraction of its humidity, in units of 1/PLAN_SERIALS */
 #define PLAN_LINE_TOKEN "line-token"
 #define PLAN_SLACK_PATH "T0SECRET"
 
@@ -23,6 +24,8 @@ PlanSink plan_sink(unsigned subscription);
 unsigned plan_subscriptions(void);
 /* Of the configuration now and of those before: what a stage that ends may still do. */
 unsigned plan_pulls_max(void);
+/* Messages of one subscription that the daemon may hold at once. */
+size_t plan_held_max(void);
 unsigned plan_max_rows(void);
 /* Of alerts.h: whether the configuration has that rule. */
 bool plan_has_rule(unsigned rule);

@@ -29,6 +29,7 @@ typedef struct Holding {
         usec_t lease; /* until then it is a client's */
         uint64_t generation;
         unsigned deliveries;
+        unsigned held; /* by that life of the daemon, as far as the lease goes */
         bool acknowledged;
 } Holding;
 
@@ -371,6 +372,34 @@ void pubsub_serve(Exchange *x) {
         else
                 serve_ids(x, body, strstr(x->url, ":acknowledge") != NULL);
         json_object_put(body);
+}
+
+/* The holding of the next ack id in a text; NULL: there is none. */
+static Holding *next_holding(const char **text) {
+        static const char before[] = "\"ackId\":\"";
+        uint64_t generation;
+
+        *text = strstr(*text, before);
+        if (!*text)
+                return NULL;
+        *text += strlen(before);
+        return find_holding(*text, &generation);
+}
+
+void pubsub_delivered(const Exchange *x) {
+        const Sub *sub = find_sub(x);
+        const char *text = x->reply;
+        Holding *h;
+        size_t n = 0;
+
+        while ((h = next_holding(&text)))
+                h->held = world->life;
+        for (size_t i = sub->first; i < sub->n; i++)
+                n += !sub->holdings[i].acknowledged && sub->holdings[i].held == world->life &&
+                     sub->holdings[i].lease > world->now;
+        if (n > plan_held_max())
+                world_fail("the daemon holds %zu messages of subscription %u, and may %zu", n, sub->number,
+                        plan_held_max());
 }
 
 void pubsub_check(const Exchange *x) {

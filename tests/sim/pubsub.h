@@ -11,6 +11,8 @@
 /* *n* subscriptions of the topic, "sub-0", "sub-1", ... */
 void pubsub_new(unsigned n);
 void pubsub_serve(Exchange *x);
+/* The daemon has the answer to a pull, whole. */
+void pubsub_delivered(const Exchange *x);
 /* What may never be sent is not in it: an acknowledgement of what is not stored. */
 void pubsub_check(const Exchange *x);
 /* Messages that are not acknowledged yet. */

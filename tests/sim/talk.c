@@ -140,14 +140,21 @@ static void note(const char *id, const LogField *fields) {
         }
 }
 
-/* Secrets are in no word of the log: P10. */
-static void note_text(const char *id, const LogField *fields, const char *text) {
+void talk_check_secrets(const char *where, const char *text, size_t size) {
         static const char *const secrets[] = { "ya29.", "remo-token", PLAN_LINE_TOKEN, PLAN_SLACK_PATH, "PRIVATE KEY" };
-        const char *about = strstr(text, "It was about: ");
 
         for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
-                if (strstr(text, secrets[i]))
-                        world_fail("a secret is in the log: %s", text);
+                if (memmem(text, size, secrets[i], strlen(secrets[i])))
+                        world_fail("a secret is in %s: %.*s", where, (int) size, text);
+}
+
+static void note_text(const char *id, const LogField *fields, const char *text) {
+        const char *about = strstr(text, "It was about: ");
+
+        talk_check_secrets("the log", text, strlen(text));
+        for (const LogField *field = fields; field && field->name; field++)
+                if (field->value)
+                        talk_check_secrets(field->name, field->value, strlen(field->value));
         if (id && strcmp(id, EVENT_ALERT_REFUSED) == 0 && about)
                 alerts_refused(field_of(fields, FIELD_TARGET), about + strlen("It was about: "));
 }

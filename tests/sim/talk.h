@@ -2,7 +2,11 @@
 #pragma once
 /* What the daemon says in its log. */
 
+#include <stddef.h>
+
 void talk_new(void);
+/* A text for others, with no secret in it: P10. */
+void talk_check_secrets(const char *where, const char *text, size_t size);
 /* A daemon starts: nothing was said yet. */
 void talk_begin(void);
 /* Other stages may take over from those that spoke: for a while, what those said needs no end, and an end no beginning.
