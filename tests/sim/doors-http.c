@@ -150,7 +150,7 @@ static HttpReply make_reply(Exchange *x, HttpOutcome outcome, char *detail, size
 static void deliver(Exchange *x, HttpOutcome outcome) {
         HttpRequest *request = x->client;
         bool good = outcome == HTTP_ANSWERED && x->status < 300;
-        char detail[64], door[64];
+        char detail[64];
         HttpReply reply;
 
         if (outcome == HTTP_ANSWERED && x->reply_size > x->max_reply)
@@ -158,8 +158,7 @@ static void deliver(Exchange *x, HttpOutcome outcome) {
         world_trace("http %s %s: %s", x->method, x->url, describe(outcome, x->status, detail, sizeof(detail)));
         reply = make_reply(x, outcome, detail, sizeof(detail));
         watch_storm(x, good && x->progress);
-        (void) snprintf(door, sizeof(door), "%s answer %s", weather_target_name(x->target), good ? "good" : "bad");
-        world_door(door);
+        world_door_of(weather_target_name(x->target), good ? " answer good" : " answer bad");
         if (good && x->fault != FAULT_GARBLED && x->fault != FAULT_PORTAL && x->target == TARGET_REMO)
                 remotes_remo_delivered(x->reply);
         if (good && x->fault != FAULT_GARBLED && x->fault != FAULT_PORTAL && x->target == TARGET_PULL)
@@ -172,8 +171,7 @@ static void deliver(Exchange *x, HttpOutcome outcome) {
         bytes_done(&reply.sent);
         leave(request);
         free(request);
-        (void) snprintf(door, sizeof(door), "%s done", weather_target_name(x->target));
-        world_door(door);
+        world_door_of(weather_target_name(x->target), " done");
 }
 
 /* *number*: HttpOutcome. */
@@ -393,7 +391,6 @@ static Exchange *make_exchange(const HttpSpec *spec) {
 
 int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret) {
         HttpRequest *request;
-        char door[64];
 
         if (http_url_check(spec->url) == HTTP_URL_MALFORMED)
                 return -EINVAL;
@@ -402,8 +399,7 @@ int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRe
                 return -ENOMEM;
         *request = (HttpRequest){ http, make_exchange(spec), done, userdata, bytes_steal(&spec->body) };
         request->exchange->client = request;
-        (void) snprintf(door, sizeof(door), "%s start", weather_target_name(request->exchange->target));
-        world_door(door);
+        world_door_of(weather_target_name(request->exchange->target), " start");
         pubsub_check(request->exchange);
         world_trace("http %s %s, %zu bytes", spec->method, spec->url, request->sent.size);
         if (is_alert_target(request->exchange->target))
@@ -415,8 +411,7 @@ int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRe
         if (http->pulls > PULLS_SPARE * plan_subscriptions() * plan_pulls_max())
                 world_fail("%u pulls at once", http->pulls);
         *ret = request;
-        (void) snprintf(door, sizeof(door), "%s sent", weather_target_name(request->exchange->target));
-        world_door(door);
+        world_door_of(weather_target_name(request->exchange->target), " sent");
         return 0;
 }
 

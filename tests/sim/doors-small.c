@@ -182,6 +182,16 @@ int service_listen(const char *directory, int *ret_fd) {
 
 void service_hear(int fd) {}
 
+/* Most of them are not looked at: they would take a tenth of the time. */
+int __real_report_format_json(const Figures *figures, Bytes *ret);
+int __wrap_report_format_json(const Figures *figures, Bytes *ret);
+
+int __wrap_report_format_json(const Figures *figures, Bytes *ret) {
+        static unsigned n;
+
+        return n++ % 8 == 0 ? __real_report_format_json(figures, ret) : bytes_append_text(ret, "{}");
+}
+
 int __real_report_write(const char *directory, const char *json, size_t size);
 int __wrap_report_write(const char *directory, const char *json, size_t size);
 

@@ -74,11 +74,10 @@ static int live_through(void) {
 }
 
 static void on_disk(void *userdata, DiskCall call, const char *path, bool done) {
-        static const char *const names[_DISK_CALL_MAX] = { "open", "write", "sync", "truncate", "rename", "unlink" };
-        char door[64];
+        static const char *const names[_DISK_CALL_MAX] = { "disk open", "disk write", "disk sync", "disk truncate",
+                "disk rename", "disk unlink" };
 
-        (void) snprintf(door, sizeof(door), "disk %s %s", names[call], done ? "done" : "start");
-        world_door(door);
+        world_door_of(names[call], done ? " done" : " start");
 }
 
 static int live(void) {

@@ -151,11 +151,18 @@ void world_count(const char *name) {
 }
 
 void world_door(const char *door) {
+        world_door_of(door, "");
+}
+
+void world_door_of(const char *what, const char *when) {
+        char door[64];
+
         if (world->life == 0)
                 return;
         world->calls++;
         if (world->death_in == 0 || --world->death_in > 0)
                 return;
+        (void) snprintf(door, sizeof(door), "%s%s", what, when);
         world_trace("%s at %s", world->death_is_cut ? "POWER CUT" : "KILLED", door);
         world_count(world->death_is_cut ? "cut" : "kill");
         counts_add_at(world->death_is_cut ? "cut at " : "kill at ", door);

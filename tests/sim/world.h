@@ -105,5 +105,6 @@ enum {
         LIFE_ABANDONED = 94
 };
 
-/* A daemon goes through a door: it may die here. */
+/* A daemon goes through a door: it may die here. *what* and *when* name it. */
+void world_door_of(const char *what, const char *when);
 void world_door(const char *door);
