@@ -144,7 +144,8 @@ function sinkSays(one, pubsubWorks, now) {
             target.detail || "",
         ];
     const stored = ms(sink.last_stored);
-    return ["well", stored ? ["sinkStored", { time: when(stored, now) }] : ["sinkNothing"], null, null, ""];
+    const done = sink.alerts ? "sinkJudged" : "sinkStored";
+    return ["well", stored ? [done, { time: when(stored, now) }] : ["sinkNothing"], null, null, ""];
 }
 
 function sinkPart(one, pubsubWorks, now) {
@@ -154,7 +155,7 @@ function sinkPart(one, pubsubWorks, now) {
     made.title = one.sink.alerts ? say("alerts") : made.name;
     made.oldest = ms(one.oldest_unsettled);
     made.keptUntil = made.oldest && one.retention_sec ? made.oldest + one.retention_sec * 1000 : null;
-    count(made.figures, "nStored", one.sink.stored, true);
+    count(made.figures, one.sink.alerts ? "nJudged" : "nStored", one.sink.stored, true);
     count(made.figures, "nHeld", one.held);
     count(made.figures, "nRejected", one.sink.rejected);
     return made;
@@ -241,7 +242,8 @@ function failure(made, status) {
         case "outbox":
             return ["outboxDown", {}, "outboxMore", {}];
         case "pubsub":
-            return ["pubsubDown", {}, status.outbox ? "pubsubMore" : "pubsubMoreOnly", {}];
+            if (!status.outbox) return ["pubsubDown", {}, "pubsubMoreOnly", {}];
+            return ["pubsubDown", {}, status.outbox.full || status.outbox.failing ? "pubsubMoreFull" : "pubsubMore", {}];
         default:
             return sinkFailure(made, name, status);
     }

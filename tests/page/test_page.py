@@ -243,6 +243,11 @@ def test_follows_by_itself_and_rests_while_hidden(view, canned):
     assert len(canned.server.answers.asked) > asked
 
 
+def test_a_full_outbox_promises_nothing(view):
+    said = view("outbox-full").inner_text("#verdict")
+    assert "what is measured now is not recorded" in said and "takes no more readings. What is in it is not lost." in said and "Nothing is lost" not in said
+
+
 def test_unplugged_remos(view):
     """Their cloud goes on giving the last values."""
     page = view("old-remos")
