@@ -76,6 +76,7 @@ def test_each_code_is_an_outage(make_feed, wire_mongo, level):
         since = refuse(wire_mongo, level, code, words)
         ids = set(feed.publish(*numbered(turn * MESSAGES)))
         wait_refused(wire_mongo, since, code)
+        feed.daemon.log.wait("SINK_DOWN", turn + 1)  # not before the halves of the batch were tried, too
         assert not feed.acknowledged() & ids and not feed.rejected(), code
         wire_mongo.script.clear()
         feed.wait_documents((turn + 1) * MESSAGES)
@@ -115,6 +116,7 @@ def test_no_code_wears_a_message_out(make_feed, wire_mongo, level):
     feed.wait_empty()
     wire_mongo.script.add({"match": INSERT, "times": -1, "action": refusal(level, *codes(level)[0])})
     ids = feed.publish(*numbered(0), *numbered(MESSAGES))
+    feed.daemon.log.wait("SINK_DOWN")
     for code, words in codes(level):
         wait_refused(wire_mongo, refuse(wire_mongo, level, code, words), code)
     assert not feed.acknowledged() & set(ids) and not feed.rejected()
