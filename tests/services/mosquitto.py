@@ -29,11 +29,12 @@ class Mosquitto:
 
     def start(self):
         self.process = subprocess.Popen([PROGRAM, "-c", str(self.config)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(1000):
+        end = time.monotonic() + 60
+        while time.monotonic() < end and self.process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection((ports.HOST, self.port), 1):
                 return self
             time.sleep(0.01)
-        raise RuntimeError("mosquitto does not listen")
+        raise RuntimeError(f"mosquitto does not listen; exit code {self.process.poll()}")
 
     def kill(self):
         self.process.kill()
@@ -42,9 +43,9 @@ class Mosquitto:
     def publish(self, topic, *payloads):
         """With QoS 1, one after the other; returns when the broker has them all."""
         subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(self.port), "-q", "1", "-t", topic, "-l"], input="\n".join(payloads) + "\n",
-                       text=True, check=True, timeout=60)
+                       text=True, check=True, timeout=180)
 
     def close(self):
         if self.process and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=60)

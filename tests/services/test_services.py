@@ -4,6 +4,9 @@ import json
 import os
 import socket
 import ssl
+import subprocess
+import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -19,7 +22,7 @@ from services import emulator, ferretdb, mongodb, ports, tls
 from services.faults import FaultScript
 from services.nature_remo import DEFAULT_TOKEN, NatureRemo, edge_devices
 from services.proxy import Proxy
-from services.service import ServiceProcess, control, wait_until
+from services.service import TESTS_DIR, ServiceProcess, control, wait_until
 from services.wire_mongo import WireMongo
 
 BEARER = {"Authorization": f"Bearer {DEFAULT_TOKEN}"}
@@ -113,6 +116,38 @@ def test_http_details(remo):
         chunked = session.post(remo.url + "/_control/options", data=iter([b"{", b"}"]), headers={"Expect": "100-continue"}, timeout=10)
         assert chunked.json()["limit"] == 1000
         assert session.get(remo.url + "/1/devices", headers={**BEARER, "Connection": "close"}, timeout=10).status_code == 200
+
+
+def test_a_held_reply_waits_for_its_test(remo):
+    rest = threading.Event()
+    remo.faults.add({"action": {"type": "hold", "until": rest}})
+    replies = []
+    thread = threading.Thread(target=lambda: replies.append(poll(remo, timeout=60)))
+    thread.start()
+    wait_until(lambda: remo.under_way() == 1)
+    assert remo.served() == [] and replies == []
+    rest.set()
+    thread.join(60)
+    assert replies[0].status_code == 200 and completeness(remo) == [True]
+
+
+def test_drain_waits_for_what_the_dead_asked_for(remo):
+    """A client that sends a request and is gone: its poll counts before drain() returns."""
+    with socket.create_connection(("127.0.0.1", remo.port)) as dead:
+        dead.sendall(f"GET /1/devices HTTP/1.1\r\nAuthorization: {BEARER['Authorization']}\r\n\r\n".encode())
+    remo.drain()
+    assert remo.polls() == 1 and remo.under_way() == 0
+
+
+def test_a_drawn_port_is_nobody_elses():
+    """Also while nobody listens there, and until the process that drew it ends."""
+    port, take = ports.free_port(), "import sys; from services import ports; print(ports._drawn.take(int(sys.argv[1])), flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", take, str(port)], cwd=TESTS_DIR, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.communicate("")[0] == "False\n"
+    ports._drawn.give_back(port)
+    with subprocess.Popen([sys.executable, "-c", take, str(port)], cwd=TESTS_DIR, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "True\n" and not ports._drawn.take(port)
+    assert ports._drawn.take(port)
 
 
 # Nature Remo
