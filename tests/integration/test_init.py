@@ -40,11 +40,11 @@ class House:
         return Terminal(self.command(*arguments), {**self.env, **env}, self.home)
 
     def run(self, *arguments, **env):
-        return subprocess.run(self.command(*arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        return subprocess.run(self.command(*arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180,
                               env={**self.env, **env}, cwd=self.home)
 
     def verb(self, *arguments):
-        return subprocess.run([binary(), "-c", str(self.etc / "sensorqd.yaml"), *arguments], capture_output=True, text=True, timeout=60, env=self.env)
+        return subprocess.run([binary(), "-c", str(self.etc / "sensorqd.yaml"), *arguments], capture_output=True, text=True, timeout=180, env=self.env)
 
     def once(self):
         (self.directory / "state").mkdir(exist_ok=True)  # as the unit does

@@ -86,7 +86,7 @@ def test_what_is_stored_is_drawn(archive):
     daemon.start()
     daemon.queue.publish(messages)
     archive.wait_count(("a", TE), start, now_ms(), 90)
-    assert archive.series().keys() == {("a", TE), ("a", HU), ("b", TE), ("b", "/extra/co2")}
+    wait_until(lambda: archive.series().keys() == {("a", TE), ("a", HU), ("b", TE), ("b", "/extra/co2")}, "four series")
     entry = archive.series()[("a", HU)]
     assert (entry["source"], entry["name"], entry["labels"], entry["label"], entry["order"], entry["limits"]) == ("home", "Room a", {}, "湿度", 0, [])
     assert entry["from"] == start and entry["last"] == {"time": start + 89 * 20_000, "value": 139}
@@ -96,7 +96,7 @@ def test_what_is_stored_is_drawn(archive):
     found = archive.values(entry, start, now_ms())
     assert {at: (min(v), pytest.approx(sum(v) / len(v)), max(v), len(v)) for at, v in expected.items()} == found
 
-    status = archive.get("/api/status")
+    status = wait_until(lambda: (s := archive.get("/api/status"))["subscriptions"][0]["sink"]["stored"] >= 91 and s, "a report of what is stored")
     assert status["page"]["subscription"].endswith("/subscriptions/archive") and abs(status["page"]["time"] - now_ms()) < 60_000
     assert status["subscriptions"][0]["sink"]["stored"] == 91
     assert archive.get("/api/values", 404, series=999, **{"from": 0, "to": 1000}) == {"error": "there is no such series"}
