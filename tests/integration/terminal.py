@@ -18,6 +18,7 @@ class Terminal:
         self.shown, self._seen, self.code = "", 0, None
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where the tests run in the background of a shell
             os.chdir(cwd)
             os.execvpe(argv[0], argv, env)
 

@@ -123,7 +123,7 @@ def test_fires_repeats_and_ends_over_kills(feed, target):
 
 
 def test_a_target_that_is_down(feed, target):
-    target.status = lambda: 503
+    target.status = lambda: 429  # so it was not taken; what was perhaps taken is told as it was
     feed.daemon.start()
     say(feed, "x", 30)
     say(feed, "y", 31)
