@@ -43,8 +43,7 @@ def codes(level):
 
 def refuse(server, level, code, words):
     """From now on."""
-    server.script.clear()
-    server.script.add({"match": INSERT, "times": -1, "action": refusal(level, code, words)})
+    server.script.replace({"match": INSERT, "times": -1, "action": refusal(level, code, words)})
     return time.monotonic()
 
 
@@ -91,8 +90,7 @@ def test_no_code_of_one_message_holds_up_others(make_feed, wire_mongo):
     feed.daemon.start()
     odd, good = set(), set()
     for turn, (code, words) in enumerate(CODES):
-        wire_mongo.script.clear()
-        wire_mongo.script.add({"match": INSERT, "times": -1, "action": {"type": "reply", "odd": {"code": code, **({"errmsg": words} if words else {})}}})
+        wire_mongo.script.replace({"match": INSERT, "times": -1, "action": {"type": "reply", "odd": {"code": code, **({"errmsg": words} if words else {})}}})
         messages = numbered(turn * MESSAGES)
         messages[turn % MESSAGES] = (b'{"odd":%d}' % code, messages[turn % MESSAGES][1])
         ids = feed.publish(*messages)
