@@ -16,6 +16,7 @@
 #define SEALED_WITHIN (2 * USEC_PER_MINUTE)   /* after a start, what was sealed before is sent again */
 #define DISK_PATIENCE (5 * USEC_PER_MINUTE)   /* after it is well, the store may wait for so long */
 #define KEY_LIFE (22 * USEC_PER_HOUR)         /* a key is not relied on for longer than about a day */
+#define DEATH_CHANCE 30000                    /* per million requests: where it hurts */
 #define LEVEL_SPAN_MIN (10 * USEC_PER_MINUTE) /* a device's level stays for so long at least */
 #define LEVEL_SPAN_MAX (3 * USEC_PER_HOUR)    /* ... and at most */
 
@@ -39,6 +40,7 @@ typedef struct Told {
         unsigned life;     /* of the daemon that sent it */
         usec_t at;
         bool given_up;        /* the target refused it for good */
+        bool known;           /* the daemon's store says that the target believes that it fires */
         unsigned sealed, due; /* entries as of the last commit: sealed; over and not told yet */
 } Told;
 
@@ -180,6 +182,11 @@ void alerts_answered(const Exchange *x) {
 
 void alerts_asked(Target target) {
         world->alerts->waits[target - ALERT_TARGET_FIRST] = false;
+        if (world->death_in == 0 && draw_chance(&world->chance, DEATH_CHANCE) &&
+                weather_may("a death is near a notice")) {
+                world->death_in = 1 + draw_skewed(&world->chance, 40);
+                world->death_is_cut = draw_below(&world->chance, 3) == 0;
+        }
 }
 
 void alerts_refused(const char *target, const char *about) {
@@ -262,15 +269,19 @@ static void note_entries(const AlertDevice *device) {
 
                 told->sealed += entry->seal[0] != '\0' && !entry->gone;
                 told->due += entry->ended > 0 && !entry->gone;
+                told->known = told->known || (entry->told_since > 0 && !entry->gone);
         }
 }
 
 static void forget_entries(void) {
         for (unsigned target = 0; target < ALERT_TARGETS; target++)
                 for (unsigned rule = 0; rule < _RULE_MAX; rule++)
-                        for (unsigned device = 0; device < ALERT_DEVICES; device++)
-                                world->alerts->told[target][rule][device].sealed =
-                                        world->alerts->told[target][rule][device].due = 0;
+                        for (unsigned device = 0; device < ALERT_DEVICES; device++) {
+                                Told *told = &world->alerts->told[target][rule][device];
+
+                                told->sealed = told->due = 0;
+                                told->known = false;
+                        }
 }
 
 static void note_book(const AlertBook *book) {
@@ -399,6 +410,18 @@ static void on_sealed(void *subject, uint64_t number) {
                 alerts_target_names[number], (int) (SEALED_WITHIN / USEC_PER_MINUTE));
 }
 
+/* What died under way to the disk may have come there. */
+static void note_luck(void) {
+        for (unsigned target = 0; target < ALERT_TARGETS; target++)
+                for (unsigned rule = 0; rule < _RULE_MAX; rule++)
+                        for (unsigned device = 0; device < ALERT_DEVICES; device++) {
+                                Told *told = &world->alerts->told[target][rule][device];
+
+                                if (told->sealed == 0 && told->known == told->firing)
+                                        told->unsure = false;
+                        }
+}
+
 static void await_sealed(void) {
         for (unsigned target = 0; target < ALERT_TARGETS; target++) {
                 bool *waits = &world->alerts->waits[target];
@@ -425,6 +448,7 @@ int __wrap_alert_store_open(AlertStore *store, const AlertMoment *moment) {
         world->alerts->opened = world->life;
         check_book(alert_store_book(store));
         note_book(alert_store_book(store));
+        note_luck();
         await_sealed();
         return r;
 }

@@ -118,9 +118,18 @@ static const Spell *find_spell(Target target) {
         return found;
 }
 
+/* Outside of spells. Targets of alerts are asked a hundred times more rarely than others. */
+static unsigned base_of(Target target) {
+        unsigned base = world->weather->base;
+
+        if (!(BIT(target) & ALERTS))
+                return base;
+        return base < PER_MILLION / 40 ? base * 20 : PER_MILLION / 2;
+}
+
 Fault weather_fault(Target target) {
         const Spell *spell = find_spell(target);
-        unsigned density = spell ? spell->density : world->weather->base;
+        unsigned density = spell ? spell->density : base_of(target);
         char text[48];
         Fault fault;
 
