@@ -86,4 +86,4 @@ def test_each_drop_in(machine, house):
             said = machine.run("sensorqd", "check", "--run-programs", check=False).stdout
             line = re.search(r"^ok +source serial .*", said, re.M)
             assert line and '"user":"sensorqd"' in line[0] and "dialout" in line[0], said
-    assert house.count({"source": "home"}) > 0 and house.count({"source": "serial", "user": "sensorqd"}) > 0
+    wait_until(lambda: house.count({"source": "home"}) > 0 and house.count({"source": "serial"}) > 0, "their readings in MongoDB")
