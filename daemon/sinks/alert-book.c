@@ -18,6 +18,10 @@
 /* After we heard nothing, the first messages may take so long: until then time alone brings nothing. */
 #define CALM_USEC (30 * USEC_PER_SEC)
 #define STILL_USEC (24 * USEC_PER_HOUR)
+/* Nothing is forgotten before we have heard for so long: what we missed may be on its way. */
+#define FORGET_CALM_USEC (24 * USEC_PER_HOUR)
+/* In the slot of a rule without a device, as its value: it had one. */
+#define HAD_ONE "forgotten"
 
 /* ---- life ---- */
 
@@ -177,11 +181,11 @@ static int fire(AlertBook *book, AlertDevice *device, AlertSlot *slot, usec_t wa
         return 0;
 }
 
-static void cease(const AlertDevice *device, AlertSlot *slot, usec_t until, usec_t wall) {
+static void cease(const AlertDevice *device, AlertSlot *slot, usec_t until, usec_t wall, AlertEnd end) {
         slot->fired = 0;
         for (AlertEntry *entry = device->entries; entry; entry = entry->next)
                 if (entry->watch == slot->watch && !entry->gone) {
-                        alert_entry_cease(entry, until, wall, false);
+                        alert_entry_cease(entry, until, wall, end);
                         note_value(entry, slot);
                 }
 }
@@ -202,7 +206,7 @@ static void settle_entry(const AlertBook *book, const AlertDevice *device, Alert
         if (!has_target(book->config, entry->target))
                 entry->gone = entry->dirty = true;
         else if (!slot || !alert_config_tells(book->rules->items[entry->watch].rule, entry->target))
-                alert_entry_cease(entry, wall, wall, true);
+                alert_entry_cease(entry, wall, wall, ALERT_END_RULE);
 }
 
 /* Targets that a rule tells since a reload are told of what fires already. */
@@ -210,6 +214,9 @@ static int settle_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot, co
         const AlertWatch *watch = &book->rules->items[slot->watch];
         AlertEntry *entry;
 
+        slot->seen = slot->state.judged > slot->state.heard ? slot->state.judged : slot->state.heard;
+        if (slot->seen == 0)
+                slot->seen = moment->wall;
         slot->moved = moment->now + CALM_USEC - QUIET_USEC;
         slot->catching = moment->now;
         for (size_t i = 0; slot->state.phase == PHASE_FIRING && i < book->config->n_targets; i++) {
@@ -240,6 +247,7 @@ int alert_book_settle(AlertBook *book, const AlertMoment *moment) {
                         settle_entry(book, device, entry, moment->wall);
                 for (size_t k = 0; r == 0 && k < device->n_slots; k++)
                         r = settle_slot(book, device, &device->slots[k], moment);
+                device->dirty = device->dirty || alert_device_is_empty(device);
         }
         return r;
 }
@@ -322,6 +330,8 @@ static int judge_slot(
         Slice value = watch->has_field ? reading->values[watch->field] : (Slice){};
         AlertMove move;
 
+        if (reading->at > slot->seen)
+                slot->seen = reading->at;
         if (watch->logic.test == ALERT_STALE) {
                 AlertLife life = life_of(book->rules, watch, reading);
 
@@ -337,15 +347,28 @@ static int judge_slot(
         if (move == ALERT_FIRED)
                 return fire(book, device, slot, moment->wall);
         if (move == ALERT_CEASED)
-                cease(device, slot, reading->at, moment->wall);
+                cease(device, slot, reading->at, moment->wall, ALERT_END_OVER);
         return 0;
+}
+
+/* Of a device that no rule is about, nothing is kept. */
+static bool is_watched(const AlertBook *book, const AlertReading *reading) {
+        bool found;
+
+        (void) find_device(book, reading->device, &found);
+        for (size_t i = 0; !found && i < book->rules->n; i++)
+                found = alert_rules_match(&book->rules->items[i], reading->values);
+        return found;
 }
 
 static int judge(AlertBook *book, const AlertReading *reading, const AlertMoment *moment) {
         size_t room = book->n_slots < ALERT_SLOTS_MAX ? ALERT_SLOTS_MAX - book->n_slots : 0, added;
         AlertDevice *device;
-        int r = alert_book_device(book, reading->device, &device);
+        int r;
 
+        if (!is_watched(book, reading))
+                return 0;
+        r = alert_book_device(book, reading->device, &device);
         if (r == 0)
                 r = alert_device_describe(device, reading);
         if (r == 0)
@@ -362,9 +385,27 @@ static int judge(AlertBook *book, const AlertReading *reading, const AlertMoment
         return r;
 }
 
+/* What was forgotten, and is so on disk, leaves the memory. */
+static void sweep(AlertBook *book) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < book->n_devices; i++) {
+                AlertDevice *device = book->devices[i];
+
+                if (!device->dirty)
+                        book->n_slots -= alert_device_shrink(device);
+                if (device->dirty || device->key.size == 0 || device->n_slots > 0 || device->entries)
+                        book->devices[n++] = device;
+                else
+                        (void) alert_device_free(device);
+        }
+        book->n_devices = n;
+}
+
 int alert_book_judge(AlertBook *book, const AlertReadings *readings, const AlertMoment *moment) {
         int r = 0;
 
+        sweep(book);
         for (size_t i = 0; r == 0 && i < readings->n; i++)
                 r = judge(book, &readings->items[i], moment);
         return r;
@@ -447,6 +488,47 @@ static void say(const Pass *pass, AlertDevice *device, AlertSlot *slot) {
         pass->each(pass->userdata, device, slot);
 }
 
+/* Nothing came for so long that nothing will, while we listened. */
+static bool is_forgotten(const Pass *pass, const AlertDevice *device, const AlertSlot *slot) {
+        const AlertLogic *logic = &pass->book->rules->items[slot->watch].logic;
+        const AlertMoment *moment = pass->moment;
+        usec_t least = 2 * (logic->stale + logic->wait), forget = pass->book->config->forget;
+
+        if (device->key.size == 0 || moment->hearing == 0 || moment->deaf)
+                return false;
+        return moment->now - moment->hearing >= FORGET_CALM_USEC &&
+               moment->wall - (moment->now - moment->heard) >= slot->seen + (forget > least ? forget : least);
+}
+
+/* A rule that is about no device then is not a mistake in it: it says nothing. */
+static int note_had_one(AlertBook *book, size_t watch) {
+        AlertDevice *nobody;
+        AlertSlot *slot;
+        int r;
+
+        if (book->rules->items[watch].logic.test != ALERT_STALE)
+                return 0;
+        r = alert_book_device(book, (Slice){ "", 0 }, &nobody); /* is there: pass_lost_rules() made it */
+        slot = r < 0 ? NULL : alert_device_find(nobody, watch);
+        if (r == 0 && !slot)
+                r = alert_device_add(nobody, watch, &slot);
+        if (r < 0)
+                return r;
+        text_copy(slot->value, sizeof(slot->value), HAD_ONE);
+        nobody->dirty = true;
+        return 0;
+}
+
+static int forget(Pass *pass, AlertDevice *device, AlertSlot *slot) {
+        usec_t wall = pass->moment->wall;
+
+        if (slot->state.phase == PHASE_FIRING)
+                cease(device, slot, wall, wall, ALERT_END_DEVICE);
+        slot->state = (AlertState){};
+        slot->gone = device->dirty = true;
+        return note_had_one(pass->book, slot->watch);
+}
+
 static int pass_slots(Pass *pass, AlertDevice *device) {
         int r = 0;
 
@@ -458,6 +540,8 @@ static int pass_slots(Pass *pass, AlertDevice *device) {
                         continue;
                 }
                 r = pass_time(pass, device, slot);
+                if (r == 0 && is_forgotten(pass, device, slot))
+                        r = forget(pass, device, slot);
                 say(pass, device, slot);
         }
         return r;
@@ -520,9 +604,10 @@ static int pass_lost_rule(Pass *pass, size_t watch) {
         slot = alert_device_find(nobody, watch);
         if (pass->book->known[watch] > 0) {
                 if (slot && slot->state.phase == PHASE_FIRING)
-                        cease(nobody, slot, moment->wall, moment->wall);
-                if (slot && slot->state.phase != PHASE_OK) {
+                        cease(nobody, slot, moment->wall, moment->wall, ALERT_END_OVER);
+                if (slot && (slot->state.phase != PHASE_OK || slot->value[0] != '\0')) {
                         slot->state = (AlertState){};
+                        slot->value[0] = '\0';
                         nobody->dirty = true;
                 }
                 if (slot)
@@ -531,7 +616,7 @@ static int pass_lost_rule(Pass *pass, size_t watch) {
         }
         if (!slot)
                 r = alert_device_add(nobody, watch, &slot);
-        if (r == 0 && slot->state.phase == PHASE_OK && moment->hearing > 0)
+        if (r == 0 && slot->state.phase == PHASE_OK && moment->hearing > 0 && slot->value[0] == '\0')
                 slot->state.heard = moment->wall - (moment->now - moment->hearing);
         return r;
 }

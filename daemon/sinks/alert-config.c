@@ -207,6 +207,8 @@ static const ConfigRow rows[] = {
         { "rules", &config_type_list, FIELD(rules), 1, ALERT_RULES_MAX, .flags = CONFIG_REQUIRED,
                 .section = &rule_section, .count = FIELD(n_rules),
                 .doc = "What is told." },
+        { "forget", &config_type_duration, FIELD(forget), DAY, 3660 * DAY, "30d",
+                .doc = "A device that sends nothing for so long is forgotten." },
         {},
 };
 /* clang-format on */

@@ -31,6 +31,7 @@ typedef struct AlertConfig {
         size_t n_targets;
         AlertRule *rules;
         size_t n_rules;
+        usec_t forget;
 } AlertConfig;
 
 extern const ConfigSection alert_config_section;

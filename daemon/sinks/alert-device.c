@@ -109,6 +109,28 @@ int alert_device_add(AlertDevice *device, size_t watch, AlertSlot **ret) {
         return 0;
 }
 
+bool alert_device_is_empty(const AlertDevice *device) {
+        for (const AlertEntry *e = device->entries; e; e = e->next)
+                if (!e->gone)
+                        return false;
+        for (size_t i = 0; i < device->n_slots; i++)
+                if (!device->slots[i].gone)
+                        return false;
+        return true;
+}
+
+size_t alert_device_shrink(AlertDevice *device) {
+        size_t before = device->n_slots, n = 0;
+
+        for (size_t i = 0; i < before; i++)
+                if (!device->slots[i].gone)
+                        device->slots[n++] = device->slots[i];
+        device->n_slots = n;
+        if (n < before)
+                device->placed = false; /* a message may bring them back */
+        return before - n;
+}
+
 /* Whether the conditions would see what they saw last. */
 static bool is_as_before(const AlertDevice *device, const AlertRules *rules, const AlertReading *reading) {
         const char *cursor = device->where.data, *end = cursor + device->where.size;
@@ -166,18 +188,22 @@ int alert_device_place(
 
 int alert_device_write(const AlertDevice *device, const AlertRules *rules, Bytes *ret) {
         int r = bytes_append_text(ret, "[");
+        const char *comma = "";
 
         for (size_t i = 0; r == 0 && i < device->n_slots; i++) {
                 const AlertSlot *slot = &device->slots[i];
                 const AlertState *state = &slot->state;
 
+                if (slot->gone)
+                        continue;
                 r = bytes_append_format(ret, "%s[\"%s\",%d,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%d,%d,%" PRIu64 ",",
-                        i > 0 ? "," : "", rules->items[slot->watch].key, state->phase, state->judged, state->since,
-                        state->heard, state->offline, slot->said, slot->fired);
+                        comma, rules->items[slot->watch].key, state->phase, state->judged, state->since, state->heard,
+                        state->offline, slot->said, slot->fired);
                 if (r == 0)
                         r = bytes_append_json_string(ret, slot->value, strlen(slot->value));
                 if (r == 0)
                         r = bytes_append_text(ret, "]");
+                comma = ",";
         }
         return r < 0 ? r : bytes_append_text(ret, "]");
 }

@@ -10,8 +10,10 @@ typedef struct AlertSlot {
         size_t watch; /* of the rules */
         bool matches; /* its conditions hold for the last message */
         bool said;    /* that it fires; so that its end is said, too */
+        bool gone;    /* it is forgotten; it leaves with the next messages */
         usec_t fired; /* by our clock; 0: it does not fire */
         AlertState state;
+        usec_t seen;                  /* wall time of the last message that it is about */
         usec_t moved;                 /* clock_now() of the last message that counted, ... */
         usec_t catching;              /* ... and since when those that count are old; 0: they are not */
         char value[ALERT_VALUE_SIZE]; /* the last one, for a reader */
@@ -38,6 +40,11 @@ int alert_device_describe(AlertDevice *device, const AlertReading *reading);
  * at most *most* are. -ENOMEM. */
 int alert_device_place(
         AlertDevice *device, const AlertRules *rules, const AlertReading *reading, size_t most, size_t *ret_added);
+
+/* Neither a state nor anything to be told. */
+bool alert_device_is_empty(const AlertDevice *device);
+/* Lets slots that are gone go; returns how many there were. */
+size_t alert_device_shrink(AlertDevice *device);
 
 /* The slot of that rule, NULL: there is none; made where it is not there. */
 AlertSlot *alert_device_find(const AlertDevice *device, size_t watch);

@@ -18,16 +18,17 @@ void alert_entry_fire(AlertEntry *entry, usec_t since, usec_t now) {
         entry->since = since;
         entry->fired = now;
         entry->until = entry->ended = 0;
-        entry->removed = entry->released = false;
+        entry->end = ALERT_END_OVER;
+        entry->released = false;
         entry->dirty = true;
 }
 
-void alert_entry_cease(AlertEntry *entry, usec_t until, usec_t now, bool removed) {
+void alert_entry_cease(AlertEntry *entry, usec_t until, usec_t now, AlertEnd end) {
         if (entry->ended > 0)
                 return;
         entry->until = until;
         entry->ended = now;
-        entry->removed = removed;
+        entry->end = end;
         entry->dirty = true;
 }
 
@@ -45,7 +46,7 @@ static AlertDue firing_due(const AlertEntry *entry, AlertNext *ret) {
 
 static AlertDue ended_due(const AlertEntry *entry, AlertNext *ret) {
         if (entry->told_since > 0)
-                ret->kind = entry->removed ? ALERT_REMOVED : ALERT_RESOLVED;
+                ret->kind = entry->end == ALERT_END_OVER ? ALERT_RESOLVED : ALERT_REMOVED;
         else if (entry->released && entry->closed != entry->since)
                 ret->kind = ALERT_ENDED;
         else

@@ -16,6 +16,14 @@
 
 #define ALERT_VALUE_SIZE 40 /* of a value's text, cut */
 
+/* Why a firing is over. Stored. */
+typedef enum AlertEnd {
+        ALERT_END_OVER,
+        ALERT_END_RULE,   /* its rule is gone, or another one */
+        ALERT_END_DEVICE, /* nothing was heard of its device for so long that it is forgotten */
+} AlertEnd;
+#define ALERT_ENDS (ALERT_END_DEVICE + 1)
+
 typedef struct AlertEntry AlertEntry;
 struct AlertEntry {
         AlertEntry *next; /* of the same device */
@@ -29,7 +37,7 @@ struct AlertEntry {
         char value[ALERT_VALUE_SIZE];
         usec_t since, fired; /* it holds since, by the messages; it fires since, by our clock */
         usec_t until, ended; /* likewise; 0: it goes on */
-        bool removed;        /* it ended because of the configuration */
+        AlertEnd end;        /* how it ended */
         bool released;       /* it is not history: it may be told */
         usec_t told_since;   /* of the firing that the target believes to go on; 0: it believes that all is well */
         usec_t told_at;      /* accepted last */
@@ -47,7 +55,7 @@ CLEANUP_DEFINE(AlertEntry, alert_entry_free)
 
 void alert_entry_fire(AlertEntry *entry, usec_t since, usec_t now);
 /* It ended at *until*, by the messages. */
-void alert_entry_cease(AlertEntry *entry, usec_t until, usec_t now, bool removed);
+void alert_entry_cease(AlertEntry *entry, usec_t until, usec_t now, AlertEnd end);
 
 typedef enum AlertDue {
         ALERT_IS_DUE,

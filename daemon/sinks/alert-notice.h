@@ -11,7 +11,7 @@ typedef enum AlertKind {
         ALERT_REPEAT,   /* goes on, and was told before */
         ALERT_RESOLVED, /* is over, and its beginning was told */
         ALERT_ENDED,    /* began and ended before it could be told: "was firing from ... to ..." */
-        ALERT_REMOVED,  /* its rule is gone from the configuration, and its beginning was told */
+        ALERT_REMOVED,  /* its rule is gone, or its device is forgotten, and its beginning was told */
         ALERT_TEST,     /* nothing is the matter: `alerts test` */
 } AlertKind;
 #define ALERT_KINDS (ALERT_TEST + 1)
@@ -40,6 +40,7 @@ typedef struct AlertNotice {
         usec_t since;
         usec_t until;             /* ALERT_RESOLVED, ALERT_ENDED, ALERT_REMOVED */
         usec_t at;                /* when it became due */
+        bool forgotten;           /* ALERT_REMOVED: because of the device, not of the rule */
         const char *text;         /* the rule's template; NULL: the default */
         char key[ALERT_KEY_SIZE]; /* it was sealed under; "": it is not */
 } AlertNotice;

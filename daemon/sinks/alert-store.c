@@ -139,7 +139,7 @@ static void read_numbers(SqlStatement *s, AlertEntry *e) {
         e->test = (AlertTest) sql_column_int(s, column++);
         for (size_t i = 0; i < ELEMENTSOF(times); i++)
                 *times[i] = (usec_t) sql_column_int(s, column++);
-        e->removed = sql_column_int(s, column++) != 0;
+        e->end = (AlertEnd) sql_column_int(s, column++);
         e->released = sql_column_int(s, column++) != 0;
         e->told_since = (usec_t) sql_column_int(s, column++);
         e->told_at = (usec_t) sql_column_int(s, column++);
@@ -169,7 +169,8 @@ static int read_entry(AlertBook *book, SqlStatement *s) {
         column_copy(s, 6, entry->value, sizeof(entry->value));
         read_numbers(s, entry);
         entry->watch = alert_rules_find(book->rules, (Slice){ entry->rule_key, strlen(entry->rule_key) });
-        if (!entry->target || !entry->rule || entry->test >= ALERT_TESTS || entry->sealed >= ALERT_KINDS)
+        if (!entry->target || !entry->rule || entry->test >= ALERT_TESTS || entry->sealed >= ALERT_KINDS ||
+                entry->end >= ALERT_ENDS)
                 return -EBADMSG;
         r = alert_book_device(book, sql_column(s, 0), &device);
         if (r == 0)
@@ -391,7 +392,7 @@ static int write_device(const AlertStore *store, SqlStatement *s, const AlertDev
 
 static void bind_numbers(SqlStatement *s, const AlertEntry *e) {
         const int64_t numbers[] = { e->test, (int64_t) e->span, (int64_t) e->since, (int64_t) e->fired,
-                (int64_t) e->until, (int64_t) e->ended, e->removed, e->released, (int64_t) e->told_since,
+                (int64_t) e->until, (int64_t) e->ended, e->end, e->released, (int64_t) e->told_since,
                 (int64_t) e->told_at, (int64_t) e->closed, e->sealed, (int64_t) e->sealed_since,
                 (int64_t) e->sealed_until };
         int index = NOTICE_NUMBERS_FIRST + 1;
@@ -425,15 +426,25 @@ static int delete_entry(SqlStatement *s, const AlertEntry *e) {
         return run(s);
 }
 
+static int delete_device(const AlertStore *store, SqlStatement *s, const AlertDevice *device) {
+        sql_reset(s);
+        bind_text(s, 1, store->subscription);
+        (void) sql_bind_blob(s, 2, device->key.data, device->key.size);
+        return run(s);
+}
+
 typedef struct Writing {
         const AlertStore *store;
-        SqlStatement *device, *entry, *remove;
+        SqlStatement *device, *forget, *entry, *remove;
 } Writing;
 
 static int prepare(Writing *w) {
         int r;
 
         r = sql_prepare(w->store->sql, "INSERT OR REPLACE INTO device VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", &w->device);
+        if (r == 0)
+                r = sql_prepare(
+                        w->store->sql, "DELETE FROM device WHERE subscription = ?1 AND device = ?2", &w->forget);
         if (r == 0)
                 r = sql_prepare(w->store->sql,
                         "INSERT OR REPLACE INTO notice (" NOTICE_COLUMNS
@@ -446,8 +457,12 @@ static int prepare(Writing *w) {
 }
 
 static int write_changes(Writing *w, AlertDevice *device) {
-        int r = device->dirty ? write_device(w->store, w->device, device) : 0;
+        int r = 0;
 
+        if (alert_device_is_empty(device))
+                r = delete_device(w->store, w->forget, device);
+        else if (device->dirty)
+                r = write_device(w->store, w->device, device);
         for (AlertEntry *e = device->entries; r == 0 && e; e = e->next) {
                 if (!e->dirty || (e->gone && e->id == 0))
                         continue;
@@ -483,6 +498,7 @@ static int write_all(const AlertStore *store) {
         for (size_t i = 0; r == 0 && i < store->book->n_devices; i++)
                 r = write_changes(&w, store->book->devices[i]);
         w.device = sql_finalize(w.device);
+        w.forget = sql_finalize(w.forget);
         w.entry = sql_finalize(w.entry);
         w.remove = sql_finalize(w.remove);
         return r;

@@ -271,9 +271,24 @@ static const char *const defaults[][ALERT_KINDS][ALERT_TESTS] = {
 };
 /* clang-format on */
 
+/* clang-format off */
+static const char *const forgotten[][ALERT_TESTS] = {
+        [ALERT_ENGLISH] = { "{rule}: over, for {name} is forgotten: it was at {value}, above {limit}, and sends nothing any more",
+                "{rule}: over, for {name} is forgotten: it was at {value}, below {limit}, and sends nothing any more",
+                "{rule}: over, for {name} is forgotten: it said {value}, and sends nothing any more",
+                "{rule}: over, for {name} is forgotten: it has sent nothing since {heard} ({silence})" },
+        [ALERT_JAPANESE] = { "{rule}: {name} は長い間データが届かないため監視対象から外しました（最後の値 {value}、上限 {limit}）",
+                "{rule}: {name} は長い間データが届かないため監視対象から外しました（最後の値 {value}、下限 {limit}）",
+                "{rule}: {name} は長い間データが届かないため監視対象から外しました（最後の値 {value}）",
+                "{rule}: {name} は {heard} 以降データが届かないため（{silence}）監視対象から外しました" },
+};
+/* clang-format on */
+
 static const char *text_of(const AlertNotice *notice, AlertLanguage language) {
         if (notice->kind == ALERT_TEST)
                 return defaults[language][ALERT_TEST][0];
+        if (notice->kind == ALERT_REMOVED && notice->forgotten)
+                return forgotten[language][notice->test];
         return notice->text ?: defaults[language][notice->kind][notice->test];
 }
 

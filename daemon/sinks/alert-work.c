@@ -89,7 +89,8 @@ static void say(const AlertWork *work, const Said *said) {
                         watch->rule->name, name, clock_format_rfc3339(said->slot->state.since, since),
                         reason(watch, said->slot, words, sizeof(words)));
         else
-                log_event(LOG_NOTICE, EVENT_ALERT_RESOLVED, fields, "Alert %s is over for %s", watch->rule->name, name);
+                log_event(LOG_NOTICE, EVENT_ALERT_RESOLVED, fields, "Alert %s is over for %s%s", watch->rule->name,
+                        name, said->slot->gone ? ", which is forgotten: nothing was heard of it for too long" : "");
 }
 
 static void say_all(AlertWork *work) {

@@ -158,6 +158,39 @@ static void test_restart(void **state) {
         expect(p, ALERT_ACCEPTED, "a FIRING cold Room x\nb FIRING cold Room x");
 }
 
+static int64_t count(const Place *p, const char *table) {
+        _cleanup_(sql_closep) Sql *sql = NULL;
+        _cleanup_(sql_finalizep) SqlStatement *s = NULL;
+        _cleanup_free_ char *query = NULL;
+
+        assert_true(asprintf(&query, "SELECT count(*) FROM %s", table) > 0);
+        assert_int_equal(sql_open(p->path, &sql), 0);
+        assert_int_equal(sql_prepare(sql, query, &s), 0);
+        assert_int_equal(sql_step(s), SQL_ROW);
+        return sql_column_int(s, 0);
+}
+
+/* A device that is gone for good: told once more, over restarts, and nothing of it stays in the file. */
+static void test_forgotten(void **state) {
+        Place *p = *state;
+
+        assert_int_equal(say(p, "x", "\"t\":30"), 0);
+        expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
+        p->wall += 31 * 24 * HOUR;
+        assert_int_equal(say(p, "y", "\"t\":20"), 0);
+        restart(p);
+        expect(p, ALERT_SEALED, "a REMOVED hot Room x");
+        restart(p);
+        assert_int_equal(count(p, "device"), 2);
+        expect(p, ALERT_ACCEPTED, "a REMOVED hot Room x [KEY]");
+        assert_int_equal(count(p, "device"), 1);
+        assert_int_equal(count(p, "notice"), 0);
+        assert_int_equal(say(p, "x", "\"t\":30"), 0);
+        expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
+        restart(p);
+        expect(p, -1, "");
+}
+
 static void test_what_is_no_message_of_ours(void **state) {
         static const char *const data[] = { "", "ON", "[1]", "\"x\"", "{", "{\"t\":30", "{\"t\":30}x",
                 "\x1f\x8b\x08garbage" };
@@ -438,6 +471,7 @@ static void test_kills(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_forgotten, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_what_is_no_message_of_ours, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_newer, setup, teardown),
