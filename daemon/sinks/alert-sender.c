@@ -77,6 +77,7 @@ struct AlertSender {
         AlertExchange asking, answer;
         AlertNotice *picked; /* scratch: ALERT_EXCHANGE_MAX */
         bool is_asking, wanted, draining;
+        bool lost; /* the store failed, last */
         LoopWatch *ask, *later;
         Backoff backoff; /* of the store */
 };
@@ -523,8 +524,9 @@ static void sender_failed(AlertSender *s) {
         alert_exchange_done(&s->asking);
         for (size_t i = 0; i < s->host.n_targets; i++)
                 s->lines[i].carried = false;
-        s->wanted = true;
+        s->wanted = s->lost = true;
         loop_arm_in(s->later, backoff_next(&s->backoff, loop_random()));
+        sender_changed(s);
 }
 
 void alert_sender_exchanged(AlertSender *sender, AlertExchange *exchange, int r) {
@@ -533,6 +535,7 @@ void alert_sender_exchanged(AlertSender *sender, AlertExchange *exchange, int r)
         if (r < 0)
                 return sender_failed(sender);
         backoff_reset(&sender->backoff);
+        sender->lost = false;
         alert_exchange_done(&sender->answer);
         sender->answer = sender->asking;
         sender->asking = (AlertExchange){};
@@ -560,11 +563,16 @@ void alert_sender_drain(AlertSender *sender) {
         alert_sender_wake(sender);
 }
 
+/* While the store fails nothing more is sent; only an answer is worth waiting for, and its record. */
+static bool line_is_drained(const Line *l) {
+        return l->sender->lost ? l->phase != PHASE_SENDING && l->phase != PHASE_RECORDING : l->phase == PHASE_IDLE;
+}
+
 bool alert_sender_is_drained(const AlertSender *sender) {
-        if (!sender->draining || sender->is_asking || sender->wanted)
+        if (!sender->draining || sender->is_asking || (sender->wanted && !sender->lost))
                 return false;
         for (size_t i = 0; i < sender->host.n_targets; i++)
-                if (sender->lines[i].phase != PHASE_IDLE)
+                if (!line_is_drained(&sender->lines[i]))
                         return false;
         return true;
 }

@@ -273,10 +273,10 @@ static const char *const defaults[][ALERT_KINDS][ALERT_TESTS] = {
 
 /* clang-format off */
 static const char *const forgotten[][ALERT_TESTS] = {
-        [ALERT_ENGLISH] = { "{rule}: over, for {name} is forgotten: it was at {value}, above {limit}, and sends nothing any more",
-                "{rule}: over, for {name} is forgotten: it was at {value}, below {limit}, and sends nothing any more",
-                "{rule}: over, for {name} is forgotten: it said {value}, and sends nothing any more",
-                "{rule}: over, for {name} is forgotten: it has sent nothing since {heard} ({silence})" },
+        [ALERT_ENGLISH] = { "{rule}: over, {name} is forgotten: it was at {value}, above {limit}, and is silent",
+                "{rule}: over, {name} is forgotten: it was at {value}, below {limit}, and is silent",
+                "{rule}: over, {name} is forgotten: it said {value}, and is silent",
+                "{rule}: over, {name} is forgotten: it has sent nothing since {heard} ({silence})" },
         [ALERT_JAPANESE] = { "{rule}: {name} は長い間データが届かないため監視対象から外しました（最後の値 {value}、上限 {limit}）",
                 "{rule}: {name} は長い間データが届かないため監視対象から外しました（最後の値 {value}、下限 {limit}）",
                 "{rule}: {name} は長い間データが届かないため監視対象から外しました（最後の値 {value}）",

@@ -526,7 +526,8 @@ static bool store_replay_row(Rejected *r, RejectedGuest *guest, const char *id, 
                 text_copy(text, SINK_ADMIN_TEXT_MAX, k < 0 ? strerror(-k) : "the file is damaged");
         else if (!section)
                 text_copy(text, SINK_ADMIN_TEXT_MAX,
-                        "no subscription of this configuration has that name any more; `rejected show` prints it");
+                        "no subscription of this configuration has that name any more; replay it with a copy of the "
+                        "configuration that has it (sensorqd -c FILE rejected replay ...)");
         else
                 stored = store_replay(r, section, &message.wire, text);
         rejected_message_done(&message);

@@ -3,6 +3,7 @@ whatever the target does (P3, P13)."""
 import contextlib
 import datetime
 import json
+import sqlite3
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,7 @@ class Target:
 
     def __init__(self):
         self.lock, self.told, self.keys, self.requests, self.status = threading.Lock(), [], set(), 0, lambda: 200
+        self.before = lambda: None
         target = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -26,6 +28,7 @@ class Target:
 
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                target.before()
                 status = target.take(self.headers["Idempotency-Key"], body)
                 if status is None:
                     self.close_connection = True
@@ -142,6 +145,80 @@ def test_a_target_that_is_down(feed, target):
     feed.daemon.write_config()
     feed.daemon.reload()
     wait_until(lambda: target.states("y")[-1] == "removed", "the end of a rule that is gone")
+    assert feed.daemon.stop() == 0
+
+
+def test_a_file_that_is_damaged_newer_or_gone(feed, target):
+    """Set aside, left alone, written anew; each said, and what still fires is known again (P14)."""
+    path = feed.daemon.state / "alerts.sqlite"
+    feed.daemon.start()
+    say(feed, "x", 30)
+    wait_until(lambda: target.states() == ["firing"], "a firing")
+    wait_until(lambda: ("", 1) in rows(path), "its record")
+    path.unlink()
+    say(feed, "y", 20)
+    wait_until(lambda: path.exists() and len(rows(path)) == 1, "a new file with what is known")
+    feed.daemon.kill()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 9")
+    feed.daemon.start()
+    assert "later sensorqd" in feed.daemon.log.wait("SINK_DOWN").text
+    say(feed, "x", 20)
+    say(feed, "y", 30)
+    time.sleep(0.3)
+    assert feed.backlog() == 2 and target.states("y") == []
+    assert "later sensorqd" in feed.daemon.run("alerts").stderr
+    began = time.monotonic()
+    assert feed.daemon.stop() == 0 and time.monotonic() - began < 10, "a stop waits for nothing that cannot be"
+    feed.daemon.start()
+    feed.daemon.log.wait("SINK_DOWN", 2)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 1")
+    feed.daemon.log.wait("SINK_UP")
+    wait_until(lambda: target.states("x")[-1] == "resolved" and target.states("y") == ["firing"], "how things stand")
+    feed.daemon.kill()
+    path.write_bytes(b"no database" * 1000)
+    feed.daemon.start()
+    feed.daemon.log.wait("ALERTS_DAMAGED")
+    say(feed, "y", 31)
+    wait_until(lambda: target.states("y") == ["firing", "firing"], "told again")
+    assert list(feed.daemon.state.glob("alerts.sqlite.damaged-*"))
+    assert feed.daemon.stop() == 0
+
+
+def rows(path):
+    """(seal, whether it was told) of each notice."""
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        try:
+            return database.execute("SELECT seal, told_since > 0 FROM notice").fetchall()
+        except sqlite3.OperationalError:  # no table yet
+            return []
+
+
+def test_a_reload_while_it_is_told(feed, target):
+    """The answer that is on its way counts, whatever became of the rule and the target meanwhile; a new name is a new target."""
+    answer = threading.Event()
+    path = feed.daemon.state / "alerts.sqlite"
+    feed.daemon.config["subscribe"] = section(target, [*RULES, {"name": "warm", "field": "t", "above": 25}])
+    feed.daemon.config["subscribe"][0]["alert"]["targets"].append({"name": "twin", "type": "webhook", "url": target.url, "body": BODY})
+    feed.daemon.write_config()
+    target.before = answer.wait
+    feed.daemon.start()
+    say(feed, "x", 30)
+    wait_until(lambda: path.exists() and sum(seal != "" for seal, _ in rows(path)) == 2, "one for each target on its way")
+    feed.daemon.config["subscribe"] = section(target, [{"name": "hot", "field": "t", "above": 28, "clear": 27, "to": ["me", "heir"]}])
+    feed.daemon.config["subscribe"][0]["alert"]["targets"].append({"name": "heir", "type": "webhook", "url": target.url, "body": BODY})
+    feed.daemon.write_config()
+    feed.daemon.reload()
+    answer.set()
+    told = lambda: sorted((body["state"], body["rule"]) for body in list(target.told))
+    # `me` and `twin` of both rules, as far as they were on their way; `me` of the end of what it was told of `warm`; `heir` of what fires
+    wait_until(lambda: told().count(("firing", "hot")) >= 2 and not any(seal for seal, _ in rows(path)), "the heir")
+    say(feed, "x", 20)
+    wait_until(lambda: told().count(("resolved", "hot")) == 2, "the end for two")
+    feed.wait_empty()
+    assert told().count(("removed", "warm")) == (1 if ("firing", "warm") in told() else 0)
+    wait_until(lambda: not rows(path), "nothing that is left to be told")
     assert feed.daemon.stop() == 0
 
 

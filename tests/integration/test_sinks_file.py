@@ -73,6 +73,30 @@ def test_what_cannot_be_stored(archive):
     assert [document["_id"] for document in lines(archive)] == ["y", "z", "k7"]
 
 
+def test_rejected_after_a_rename(archive):
+    """What an earlier name of the subscription left is listed, shown and dropped; replayed with a configuration that has that name."""
+    archive.queue.publish([(b"{'v': 2}", {"idempotency_key": "z"}), (b"not json", {"idempotency_key": "x"})])
+    archive.start()
+    archive.log.wait("READING_REJECTED", count=2)
+    assert archive.stop() == 0
+    before = archive.config_file.with_name("before.yaml")
+    archive.config["subscribe"][0]["payload"] = "python"
+    before.write_text(json.dumps(archive.config))
+    archive.config["subscribe"][0]["subscription"] = "renamed"
+    archive.write_config()
+    archive.queue.subscribe("sensor-data", "renamed")
+    archive.start()
+    names = re.findall(r"^(\S+:archive\S*|\S+/archive:\S+)  ", archive.run("rejected", "list").stdout, re.M)
+    assert len(names) == 2
+    python, text = sorted(names, key=lambda name: "not json" in archive.run("rejected", "show", name).stdout)
+    replayed = archive.run("rejected", "replay", python)
+    assert replayed.returncode == 69 and "has that name any more" in replayed.stdout and "sensorqd -c FILE" in replayed.stdout
+    assert archive.run("-c", str(before), "rejected", "replay", python).returncode == 0
+    assert [document["v"] for document in lines(archive)] == [2]
+    assert archive.run("rejected", "drop", text).returncode == 0
+    assert "no rejected readings" in archive.run("rejected", "list").stderr
+
+
 def test_one_directory_one_sink(archive):
     archive.config["subscribe"].append({"subscription": "other", "file": {"directory": "archive/"}})
     archive.write_config()

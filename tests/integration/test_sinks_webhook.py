@@ -2,6 +2,7 @@
 nobody up (P6); all of it over kills and a server that breaks off."""
 import contextlib
 import json
+import re
 import sqlite3
 import time
 
@@ -60,10 +61,14 @@ def test_nothing_is_lost_over_kills(feed, receiver, chance):
     assert all(len(bodies) == 1 for bodies in receiver.bodies.values())
     listed = feed.daemon.run("rejected", "list").stdout
     assert "HTTP 422" in listed and "not_json" in listed
+    names = re.findall(r"^(\S+)  ", listed, re.M)
+    shown = [feed.daemon.run("rejected", "show", name).stdout for name in names]
+    assert any('{"poison": 1}' in text for text in shown) and any("not json" in text for text in shown)
     assert "still cannot be stored: HTTP 422" in feed.daemon.run("rejected", "replay", "--all").stdout
     receiver.poison = "antidote"
     feed.daemon.run("rejected", "replay", "--all")
     assert receiver.documents["bad"]["poison"] == 1 and rejected(feed) == 1
+    assert feed.daemon.run("rejected", "drop", names["not json" in shown[1]]).returncode == 0 and rejected(feed) == 0
 
 
 def test_an_outage_is_said_and_ends(feed, receiver):

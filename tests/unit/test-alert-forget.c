@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is kept of devices that are gone for good, and of those that no rule is about: nothing. */
+#include "alert-fixture.h"
+
+#define HOT "        - { name: hot, field: t, above: 28, clear: 27, to: [a] }\n"
+
+#define DAYS(n) ((n) *24 * HOUR)
+
+static char *removed_text(const World *w) {
+        AlertExchange x = {};
+        Bytes text = {};
+
+        assert_int_equal(alert_book_give(w->book, &x, &w->moment), 0);
+        assert_int_equal(x.n_notices, 2);
+        for (size_t i = 0; i < x.n_notices; i++)
+                assert_true(x.notices[i].kind == ALERT_REMOVED && x.notices[i].forgotten);
+        for (size_t i = 0; i < x.n_notices; i++)
+                assert_int_equal(alert_text_write(&x.notices[i], ALERT_ENGLISH, &text), 0);
+        alert_exchange_done(&x);
+        return text.data;
+}
+
+/* A sensor that was taken away for good is told of for 30 days, and then never again. */
+static void test_forgotten(void **state) {
+        _cleanup_free_ char *text = NULL;
+        World w;
+
+        world_open(&w, "        - { name: silent, where: { id: x }, stale: 30m, repeat: 240h, to: a }\n" HOT);
+        world_say(&w, "x", "\"t\":30");
+        world_say(&w, "y", "\"t\":20");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30");
+        for (int day = 1; day < 30; day++) {
+                world_go(&w, DAYS(1));
+                world_say(&w, "y", "\"t\":20");
+                world_expect(&w, "a", ALERT_ACCEPTED,
+                        day == 1                 ? "FIRING silent Room x -"
+                        : day == 11 || day == 21 ? "REPEAT silent Room x -"
+                                                 : "");
+        }
+        world_go(&w, DAYS(1));
+        world_pass(&w);
+        text = removed_text(&w);
+        assert_non_null(strstr(text, "silent: over, Room x is forgotten: it has sent nothing since "));
+        assert_non_null(strstr(text, "hot: over, Room x is forgotten: it was at 30, above 28, and is silent"));
+        world_expect(&w, "a", ALERT_ACCEPTED, "REMOVED hot Room x 30\nREMOVED silent Room x -");
+        assert_int_equal(w.ceased, 2);
+        for (int day = 0; day < 100; day++) {
+                world_go(&w, DAYS(1));
+                world_say(&w, "y", "\"t\":20");
+                world_quiet(&w); /* nor that its rule finds no device */
+        }
+        assert_int_equal(w.book->n_devices, 2); /* y, and nobody */
+        assert_int_equal(w.book->n_slots, 1);
+        assert_int_equal(w.book->n_entries, 0);
+        world_say(&w, "x", "\"t\":31"); /* back after all */
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 31");
+        world_go(&w, HOUR);
+        world_pass(&w);
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING silent Room x -");
+        world_close(&w);
+}
+
+/* While a target is down, what it is to be told of the device stays; a device that comes back meanwhile is none of it.
+ */
+static void test_forgotten_while_a_target_is_down(void **state) {
+        World w;
+
+        world_open(&w, HOT);
+        world_say(&w, "x", "\"t\":30");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30");
+        world_go(&w, DAYS(31));
+        world_pass(&w);
+        world_expect(&w, "a", ALERT_BACK, "REMOVED hot Room x 30");
+        world_go(&w, DAYS(31));
+        world_say(&w, "y", "\"t\":20");
+        world_expect(&w, "a", ALERT_BACK, "REMOVED hot Room x 30");
+        world_say(&w, "x", "\"t\":33");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 33");
+        world_go(&w, HOUR);
+        world_say(&w, "x", "\"t\":20");
+        world_expect(&w, "a", ALERT_ACCEPTED, "RESOLVED hot Room x 20");
+        world_quiet(&w);
+        world_close(&w);
+}
+
+/* We did not hear, or have not heard for long: it may have sent all the while. And a rule may wait for longer. */
+static void test_not_forgotten(void **state) {
+        World w;
+
+        world_open(&w, HOT "        - { name: silent, where: { id: z }, stale: 480h, for: 480h, to: a }\n");
+        world_say(&w, "x", "\"t\":30");
+        world_say(&w, "z", "\"t\":20");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30");
+        world_go(&w, DAYS(100));
+        w.moment.hearing = w.moment.now - HOUR;
+        world_pass(&w);
+        world_quiet(&w);
+        w.moment.hearing = 1;
+        w.moment.deaf = true;
+        world_pass(&w);
+        world_quiet(&w);
+        w.moment.deaf = false;
+        world_say(&w, "x", "\"t\":31");
+        world_quiet(&w);
+        world_expect(&w, "a", ALERT_ACCEPTED, "");
+        world_close(&w);
+        world_open(&w, "        - { name: silent, stale: 480h, for: 480h, to: a }\n");
+        world_say(&w, "z", "");
+        world_go(&w, DAYS(35));
+        world_pass(&w);
+        world_go(&w, DAYS(10));
+        world_pass(&w);
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING silent Room z -");
+        world_go(&w, DAYS(35));
+        world_pass(&w);
+        world_expect(&w, "a", ALERT_ACCEPTED, "REMOVED silent Room z -");
+        world_close(&w);
+}
+
+/* Ids that are new with every message, which no rule is about. */
+static void test_strangers_leave_nothing(void **state) {
+        World w;
+        char device[16];
+
+        world_open(&w, "        - { name: hot, where: { id: x }, field: t, above: 28, to: a }\n");
+        for (unsigned i = 0; i < 1000; i++) {
+                (void) snprintf(device, sizeof(device), "s%u", i);
+                world_say(&w, device, "\"t\":30");
+        }
+        assert_int_equal(w.book->n_devices, 0);
+        world_say(&w, "x", "\"t\":30");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30");
+        world_close(&w);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_forgotten),
+                cmocka_unit_test(test_forgotten_while_a_target_is_down),
+                cmocka_unit_test(test_not_forgotten),
+                cmocka_unit_test(test_strangers_leave_nothing),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
