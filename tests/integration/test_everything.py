@@ -105,7 +105,7 @@ class Story:
         batch = [f"mqtt:{self.serial}:{n}" for n in range(100)]
         self.broker.publish("home/x/n", *batch)
         self.published += batch
-        for n in range(30):
+        for n in range(10 if LONG else 30):  # an answer of the history has 20 pages at most
             self.house.history.add(f"{self.serial}:{n}", late=self.chance.uniform(2, 1800))
         for room in ROOMS:
             self.hot[room] = self.chance.random() < 0.5
