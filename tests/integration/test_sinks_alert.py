@@ -151,6 +151,8 @@ def test_a_target_that_is_down(feed, target):
 def test_a_file_that_is_damaged_newer_or_gone(feed, target):
     """Set aside, left alone, written anew; each said, and what still fires is known again (P14)."""
     path = feed.daemon.state / "alerts.sqlite"
+    feed.daemon.config["subscribe"] = section(target, [{"name": "hot", "field": "t", "above": 28, "clear": 27}])
+    feed.daemon.write_config()
     feed.daemon.start()
     say(feed, "x", 30)
     wait_until(lambda: target.states() == ["firing"], "a firing")
