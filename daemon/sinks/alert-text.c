@@ -148,7 +148,7 @@ static usec_t notice_end(const AlertNotice *notice) {
 
 static const char *name_of(const Writer *w) {
         const AlertNotice *n = w->notice;
-        static const char *const any[] = { [ALERT_ENGLISH] = "any device", [ALERT_JAPANESE] = "対象の機器" };
+        static const char *const any[] = { [ALERT_ENGLISH] = "any device", [ALERT_JAPANESE] = "対象のデバイス" };
 
         return n->name ?: n->device ?: n->source ?: any[w->language];
 }
@@ -439,7 +439,7 @@ const char *alert_text_state(AlertKind kind) {
 const char *alert_text_title(AlertKind kind, AlertLanguage language) {
         static const char *const titles[][3] = {
                 [ALERT_ENGLISH] = { "Alert", "Over", "Test" },
-                [ALERT_JAPANESE] = { "警報", "解消", "テスト" },
+                [ALERT_JAPANESE] = { "アラート", "解消", "テスト" },
         };
         unsigned which = kind == ALERT_TEST ? 2 : kind > ALERT_REPEAT;
 

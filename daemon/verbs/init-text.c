@@ -59,7 +59,7 @@ static const char *const texts[][2] = {
                 "Neither a sensor nor a place to keep readings: there is nothing to do.\n",
                 "センサーも保存先もないので、することがありません。\n" },
         [INIT_SAY_FILE] = { "      {1}\n", "      {1}\n" },
-        [INIT_SAY_SECRET] = { "      {1}  (secret, mode 0600)\n", "      {1}（秘密。モード 0600）\n" },
+        [INIT_SAY_SECRET] = { "      {1}  (secret, mode 0600)\n", "      {1}（秘密情報。モード 0600）\n" },
         [INIT_ASK_WRITE] = { "Write these files?", "以上のファイルを書き込みますか" },
         [INIT_SAY_WRITTEN] = { "ok    {1}  written\n", "ok    {1}  書き込みました\n" },
         [INIT_SAY_NOTHING_WRITTEN] = { "Nothing was written.\n", "何も書き込みませんでした。\n" },
@@ -81,8 +81,8 @@ static const char *const texts[][2] = {
                 "# {1}, named here without a path.\n"
                 "# After a change: \"sensorqd check\", then \"systemctl reload sensorqd\"; a new secret needs a restart.\n",
                 "# sensorqd の設定。\"sensorqd init\" が作成。すべてのキー： sensorqd.yaml(5)\n"
-                "# 秘密（トークン、パスワード、鍵）は {1} のファイルで、ここには名前だけを書く。\n"
-                "# 変更したら \"sensorqd check\"、次に \"systemctl reload sensorqd\"。秘密を変えたときは restart。\n" },
+                "# 秘密情報（トークン、パスワード、鍵）は {1} のファイルで、ここには名前だけを書く。\n"
+                "# 変更したら \"sensorqd check\"、次に \"systemctl reload sensorqd\"。秘密情報を変えたときは restart。\n" },
         [INIT_COMMENT_PROJECT] = {
                 "  # The Google Cloud project of the topic and the subscriptions.\n",
                 "  # トピックとサブスクリプションがある Google Cloud のプロジェクト。\n" },

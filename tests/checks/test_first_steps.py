@@ -7,7 +7,7 @@ import pytest
 REPO = Path(__file__).resolve().parents[2]
 PAGE = re.sub(r" \\\n +", " ", (REPO / "docs" / "FIRST-STEPS.md").read_text())  # commands as one line
 WORDS = (REPO / "daemon" / "verbs" / "init-text.c").read_text() + (REPO / "docs" / "RECIPES.md").read_text()
-PAGES = [REPO / "README.md", REPO / "CONTRIBUTING.md", REPO / "SECURITY.md", *(REPO / "docs" / name for name in ("FIRST-STEPS.md", "GLOSSARY.md", "RECIPES.md"))]
+PAGES = [REPO / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/FIRST-STEPS.md", "docs/GLOSSARY.md", "docs/MESSAGES.md", "docs/RECIPES.md")]
 
 
 def test_the_transcript_is_in_the_programs_words():
@@ -42,6 +42,13 @@ def test_links_lead_somewhere(page):
 # The Japanese pages
 
 JAPANESE = [REPO / "README.ja.md", *sorted((REPO / "docs" / "ja").glob("*.md"))]
+TITLE = re.compile(r"<!-- ([A-Z][^:]*?) -->\n")  # of a page that has some of the sections: the English title, below the Japanese one
+
+
+def sections(text):
+    """(level, title, code) of each section; code without its language is a transcript, which is in its own."""
+    for marks, title, rest in re.findall(r"^(#+) (.*)\n(.*?)(?=^#+ |\Z)", re.sub(r"^```.*?^```", lambda code: code[0].replace("#", "\0"), text, flags=re.M | re.S), re.M | re.S):
+        yield len(marks), title, re.findall(r"^ *```(\w+)\n(.*?)^ *```", rest, re.M | re.S), rest
 
 
 @pytest.mark.parametrize("page", JAPANESE, ids=lambda page: page.name)
@@ -49,11 +56,19 @@ def test_japanese_pages_are_kept_in_step(page):
     """The same sections in the same order, the same code word by word (a transcript is in its own language), links that lead somewhere."""
     other = REPO / "README.md" if page.name == "README.ja.md" else REPO / "docs" / page.name
     english, japanese = other.read_text(), page.read_text()
-    levels = [[len(marks) for marks in re.findall(r"^(#+) ", text, re.M)] for text in (english, japanese)]
-    assert levels[0] == levels[1]
-    code = [re.findall(r"^```(\w+)\n(.*?)^```", text, re.M | re.S) for text in (english, japanese)]
-    assert code[0] == code[1]
+    wanted, found = list(sections(english)), list(sections(japanese))
+    if TITLE.search(japanese):
+        named = [title[1] for section in found if (title := TITLE.search(section[3]))]
+        wanted = wanted[:1] + [section for section in wanted if section[1] in named]
+        assert [section[1] for section in wanted[1:]] == named, "each section names one of the English page, in its order"
+    for (level, title, code, _), (ours, name, same, _) in zip(wanted, found, strict=True):
+        assert (level, code) == (ours, same), f"{name} is not {title}"
     test_links_lead_somewhere(page)
+
+
+def test_both_glossaries_have_the_same_words():
+    english, japanese = (re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", (REPO / "docs" / name).read_text(), re.M)[2:] for name in ("GLOSSARY.md", "ja/GLOSSARY.md"))
+    assert [(word, name) for name, word in japanese] == english
 
 
 def test_the_japanese_transcript_is_in_the_programs_words():
