@@ -405,8 +405,7 @@ static void judge_answer(const AlertTarget *target, const HttpReply *reply, Aler
         ret->class = judge_status(target, reply->status);
         if (ret->class == ALERT_TAKEN && is_web_page(reply)) {
                 ret->class = ALERT_PERSON;
-                ret->remedy = "it answers with a web page and not as the service does; correct its URL, and see "
-                              "whether a login page stands in between";
+                ret->remedy = "correct its URL: a web page answers, perhaps the login of a proxy";
         } else if (is_used_up(target, reply)) {
                 ret->class = ALERT_PERSON;
                 ret->remedy = "the messages of this month are used up; wait for the next one, or change the plan";

@@ -74,8 +74,8 @@ static const char *const texts[][2] = {
                 "Not all is well yet: see FAIL above. Do what it says, then: sudo sensorqd setup && sudo sensorqd check\n",
                 "まだうまくいっていないものがあります（上の FAIL）。直したあと： sudo sensorqd setup && sudo sensorqd check\n" },
         [INIT_SAY_DONE] = {
-                "Done. How things stand: sensorqd status. What happened: journalctl -u {1}\n",
-                "できました。今の様子： sensorqd status　記録： journalctl -u {1}\n" },
+                "Done. How things stand: sensorqd status. What happened: sudo journalctl -u {1}\n",
+                "できました。今の様子： sensorqd status　記録： sudo journalctl -u {1}\n" },
         [INIT_COMMENT_TOP] = {
                 "# Configuration of sensorqd, made by \"sensorqd init\". Every key: sensorqd.yaml(5). Secrets are files in\n"
                 "# {1}, named here without a path.\n"

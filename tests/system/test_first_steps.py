@@ -24,6 +24,7 @@ def test_from_the_package_to_the_first_reading(machine, house):
     done = machine.run("sh", "-c", f"cd /root && {line}", check=False)
     assert done.returncode == 0, done.stdout
     assert "Delete the original: rm /root/pubsub-credential.json" in done.stdout
+    assert re.search(r"^ok +/var/lib/sensorqd  state_dir: the unit makes it", done.stdout, re.M)
     assert machine.show("ActiveState") == "active" and machine.systemctl("is-enabled", "sensorqd").stdout.strip() == "enabled"
     shown = wait_until(lambda: machine.run("sh", "-c", "tail -n 1 /var/lib/sensorqd/archive/*.ndjson 2>/dev/null", check=False).stdout, "a line in the archive")
     assert json.loads(shown)["source"] == "home"
