@@ -195,3 +195,17 @@ def test_backup_of_the_outbox(running, house):
         running.run("sh", "-ec", "\n".join(commands("chown --reference")))
     wait_until(lambda: running.status()["subscriptions"][0]["sink"]["duplicates"] >= 5, "the copies that are there already")
     assert house.count() == stored
+
+
+def test_lines_that_look_and_lines_that_set(running, house):
+    """Those of the page that no other test runs."""
+    house.wait_count(5)
+    for line in commands("journalctl -u sensorqd -f"):
+        if " -f " not in line:
+            running.run("sh", "-ec", line)
+    for start in ("MemoryMax", "Storage=persistent", "cp -a /var/lib/sensorqd"):
+        with house.stop_of():
+            running.run("sh", "-ec", "\n".join(commands(start)))
+    assert running.show("MemoryMax") == str(256 << 20)
+    assert running.path("/root/sensorqd-state/outbox.sqlite").exists()
+    house.settle()
