@@ -20,7 +20,8 @@ sys.path.append(str(REPO / "tests" / "integration"))
 from harness import EVENTS, wait_until  # noqa: E402
 from package import CACHE, SUITE, locked, run  # noqa: E402
 
-LIBRARIES = {"bookworm": ["libcurl4", "libmongoc-1.0-0", "libssl3"], "trixie": ["libcurl4t64", "libmongoc-1.0-0t64", "libssl3t64"]}
+LIBRARIES = {"bookworm": ["libcurl4", "libmicrohttpd12", "libmongoc-1.0-0", "libssl3"],
+             "trixie": ["libcurl4t64", "libmicrohttpd12t64", "libmongoc-1.0-0t64", "libssl3t64"]}
 PACKAGES = ["systemd", "systemd-sysv", "dbus", "ca-certificates", "libjson-c5", "libsqlite3-0", "libsystemd0", "libyaml-0-2", "zlib1g", "sqlite3", *LIBRARIES[SUITE]]
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
 ALONE = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]  # mounts of its own; ends with the tests

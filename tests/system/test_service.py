@@ -4,8 +4,10 @@ import time
 from pathlib import Path
 
 import pytest
+import requests
 from harness import EVENTS, wait_until
 from house import CA_FILE, House
+from services.ports import free_port
 
 
 def test_edited_example_runs(machine, house):
@@ -80,6 +82,32 @@ def test_reload_takes_a_good_file(running, house):
     assert running.show("MainPID") == pid and running.show("ActiveState") == "active"
     assert [e for e in running.journal() if e["PRIORITY"] == "7"], "log_level: debug"
     house.settle()
+
+
+def test_page_in_the_hardened_unit(running, house, certificates):
+    """The server, its TLS library, the charts' thread and their file do with the calls and the memory that the unit allows."""
+    config, port = house.config(), free_port()
+    pair = {"certificate_file": "/etc/sensorqd/page.crt", "key_file": "/etc/sensorqd/page.key"}
+    for name, there in (("cert", pair["certificate_file"]), ("key", pair["key_file"])):
+        running.write(there, Path(getattr(certificates.server, name)).read_text())
+        running.run("chmod", "0644", there)
+    config["page"] = {"listen": f"127.0.0.1:{port}", "tls": pair}
+    running.configure(config, {})
+    running.systemctl("reload", "sensorqd")
+    house.wait_count(5)
+
+    def get(path, **more):
+        return requests.get(f"https://127.0.0.1:{port}{path}", verify=certificates.ca, timeout=20, **more)
+
+    series = wait_until(lambda: get("/api/series").json()["series"], "values of what was polled")
+    found = get("/api/values", params={"series": series[0]["id"], "from": series[0]["last"]["time"] - 3_600_000, "to": series[0]["last"]["time"] + 60_000, "points": 10}).json()
+    assert found["series"][0]["count"] and "sensorqd_reading_timestamp_seconds{" in get("/metrics").text and "<title>sensorqd" in get("/").text
+    running.systemctl("reload", "sensorqd")
+    assert get("/healthz").status_code in (200, 503)
+    running.systemctl("stop", "sensorqd")
+    assert running.show("Result", "NRestarts") == {"Result": "success", "NRestarts": "0"}
+    assert running.run("test", "-s", "/var/lib/sensorqd/page.sqlite", check=False).returncode == 0
+    assert not [line for line in running.run("journalctl", "-u", "sensorqd", "--no-pager").stdout.splitlines() if "PAGE" in line or "SIGSYS" in line]
 
 
 def test_reload_refuses_a_bad_file(running, house):
