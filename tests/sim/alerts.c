@@ -404,7 +404,7 @@ static void check_book(const AlertBook *book) {
 static void on_sealed(void *subject, uint64_t number) {
         if (!world->alerts->waits[number] || world->stopped_at > 0)
                 return;
-        if (world->now < world->disk_bad_until + DISK_PATIENCE)
+        if (world->now < world->disk_bad_until + DISK_PATIENCE || world->now < world->woke + SEALED_WITHIN)
                 return world_in(SEALED_WITHIN, on_sealed, NULL, number, world->life);
         world_fail("what was sealed for %s before the start is not sent again within %d min",
                 alerts_target_names[number], (int) (SEALED_WITHIN / USEC_PER_MINUTE));

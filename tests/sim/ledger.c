@@ -62,9 +62,10 @@ uint32_t ledger_find(const char *text, size_t size) {
 /* *number*: serial. */
 static void on_patience(void *subject, uint64_t number) {
         const Entry *entry = find((uint32_t) number);
+        usec_t from = world->disk_bad_until > world->woke ? world->disk_bad_until : world->woke;
 
-        if (!entry->put && world->now < world->disk_bad_until + PATIENCE)
-                return world_at(world->disk_bad_until + PATIENCE, on_patience, NULL, number, world->life);
+        if (!entry->put && world->now < from + PATIENCE)
+                return world_at(from + PATIENCE, on_patience, NULL, number, world->life);
         if (!entry->put)
                 world_fail("reading %u was fetched %d min ago and is not on disk", (unsigned) number,
                         (int) (PATIENCE / USEC_PER_MINUTE));

@@ -247,6 +247,7 @@ static void on_sleep(void *subject, uint64_t number) {
         world_count("sleep");
         world->now += span;
         world->asleep += span;
+        world->woke = world->now;
 }
 
 static void on_clock(void *subject, uint64_t number) {

@@ -57,6 +57,7 @@ typedef struct World {
         struct Disk *disk;
         usec_t disk_bad_until; /* it refuses, or did until then */
         usec_t disturbed;      /* the last time that something went wrong */
+        usec_t woke;           /* the last time that the machine did: until then nobody could do anything */
         struct Alerts *alerts;
         struct AlertTargets *alert_targets;
 } World;
