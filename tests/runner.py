@@ -171,9 +171,9 @@ def step_fuzz(log, long):
 
 
 def step_prepare(log, long):
-    """What later steps run and is made once: FerretDB, the small Debian, the package, the compilers' work for sanitizers and benchmarks."""
+    """What later steps run and is made once: FerretDB, mongosh, the small Debian, the package, the compilers' work for sanitizers and benchmarks."""
     code = "import sys; sys.path[:0] = sys.argv[1:]; "
-    for what in ("from services import ferretdb; ferretdb.obstacle() or ferretdb.build()",
+    for what in ("from services import ferretdb, mongosh; ferretdb.obstacle() or ferretdb.build(); mongosh.obstacle() or mongosh.program()",
                  "import machine, package; machine.obstacle() or (machine.base_tree(), package.build())"):
         shell(log, sys.executable, "-c", code + what, TESTS, TESTS / "system")
     sanitized(log)
