@@ -44,8 +44,8 @@ static World *world_new_with(const char *options) {
                 w->server.port, options);
         mongodb.uri = w->uri;
         assert_int_equal(mongodb_client_new(&config, NULL, &w->client, problem), 0);
-        assert_int_equal(probe(w), MONGODB_FAULT_NONE);
-        assert_true(w->tried);
+        for (int tries = 0; probe(w) != MONGODB_FAULT_NONE;) /* with a short time for answers, on a slow machine */
+                assert_true(++tries < 20);
         return w;
 }
 
