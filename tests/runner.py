@@ -26,6 +26,7 @@ TESTS = Path(__file__).resolve().parent
 WORK = Path(os.environ.get("SENSORQD_TEST_BUILD", "/var/tmp/sensorqd-tests"))
 PYTEST_WORKERS = os.environ.get("SENSORQD_TEST_WORKERS", "6")  # mostly waiting: more than cores
 UNIT_PROCESSES = "8"  # so are the C tests
+LONG_FIXTURES = ("-o", "timeout_func_only=true")  # they wait for what is built meanwhile
 DAEMON = "tests/daemon/sensorqd"  # the one whose doors the tests hold
 
 
@@ -188,7 +189,7 @@ def step_services(log, long):
 def step_integration(log, long):
     """The daemon, linked with the tests' doors, against real peers and their faults."""
     directory = plain(log, DAEMON)
-    pytest(log, "integration", TESTS / "integration", env={"SENSORQD": str(directory / DAEMON), "SENSORQD_LONG": "1" if long else ""})
+    pytest(log, "integration", TESTS / "integration", *LONG_FIXTURES, env={"SENSORQD": str(directory / DAEMON), "SENSORQD_LONG": "1" if long else ""})
 
 
 def step_main(log, long):
@@ -216,12 +217,12 @@ def step_integration_sanitized(log, long):
 
 def step_system(log, long):
     """The package and the unit in a booted systemd."""
-    pytest(log, "system", TESTS / "system", workers="1")
+    pytest(log, "system", TESTS / "system", *LONG_FIXTURES, workers="1")
 
 
 def step_debian_13(log, long):
     """The same on Debian 13."""
-    pytest(log, "debian-13", TESTS / "system", "-o", "timeout_func_only=true", workers="1", env={"SENSORQD_TEST_SUITE": "trixie"})
+    pytest(log, "debian-13", TESTS / "system", *LONG_FIXTURES, workers="1", env={"SENSORQD_TEST_SUITE": "trixie"})
 
 
 def step_page(log, long):
