@@ -60,6 +60,10 @@ static const Metric publish_metrics[] = {
 
 static const Metric source_metrics[] = {
         METRIC(FLAG, SourceStatus, failing, "sensorqd_source_failing", "The source gives no readings."),
+        METRIC(FLAG, SourceStatus, limited, "sensorqd_source_limited",
+                "Its next poll waits for the remote's rate limit."),
+        METRIC(FLAG, SourceStatus, clock_wrong, "sensorqd_source_clock_wrong",
+                "This machine's clock is not that of the remote."),
         METRIC(FLAG, SourceStatus, holding, "sensorqd_source_holding", "Its readings wait in memory for the disk."),
         METRIC(TIME, SourceStatus, last_poll, "sensorqd_source_last_poll_timestamp_seconds",
                 "When it was polled last with success."),

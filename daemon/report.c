@@ -120,28 +120,35 @@ static void line_more(Line *line, size_t n, const char *what) {
                 line_add(line, ", %zu more %s", n - NAMED_MAX, what);
 }
 
+static void line_figures(Line *line, const char *words) {
+        if (words && *words)
+                line_add(line, "%s%s", line->size > 0 ? ", " : "", words);
+}
+
 static void line_failing_sources(Line *line) {
         const Figures *f = line->figures;
-        size_t failing = 0;
+        size_t failing = 0, clock_wrong = 0;
         char name[NAME_SIZE];
 
         for (size_t i = 0; i < f->n_sources; i++) {
                 const SourceStatus *source = &f->sources[i];
 
+                clock_wrong += source->clock_wrong;
                 if (!source->failing || failing++ >= NAMED_MAX)
                         continue;
                 line_comma(line);
                 line_add(line, "%s failing", name_cut(source->name, name));
-                line_since(line, source->failing_since, 0);
+                line_since(line, source->failing_since, source->limited ? source->next_poll : 0);
         }
         line_more(line, failing, "sources failing");
+        line_figures(line, clock_wrong > 0 ? "this machine's clock is wrong (timedatectl)" : NULL);
 }
 
 static void line_well_sources(Line *line) {
         const Figures *f = line->figures;
         char name[NAME_SIZE], time[TIME_SIZE];
         bool speaks = false; /* the one that was heard last */
-        usec_t last = 0, at;
+        usec_t last = 0, at, limit = 0;
         size_t well = 0;
 
         for (size_t i = 0; i < f->n_sources; i++) {
@@ -149,6 +156,8 @@ static void line_well_sources(Line *line) {
 
                 if (source->failing)
                         continue;
+                if (source->limited && source->next_poll > limit)
+                        limit = source->next_poll;
                 if (++well == 1)
                         (void) name_cut(source->name, name);
                 at = source->speaks ? source->last_reading : source->last_poll;
@@ -170,6 +179,8 @@ static void line_well_sources(Line *line) {
                         : well == 1 ? "%s polled %s"
                                     : "%s well, last poll %s",
                         name, local_time(last, f->wall, time));
+        if (limit > f->now)
+                line_add(line, " (rate limit, next poll %s)", local_time(f->wall + (limit - f->now), f->wall, time));
 }
 
 static void line_outbox(Line *line) {
@@ -250,10 +261,8 @@ static void line_stored(Line *line) {
         if (last == 0 && well == 0)
                 return;
         line_comma(line);
-        if (last == 0)
-                line_add(line, "nothing stored yet");
-        else
-                line_add(line, "last stored %s", local_time(last, f->wall, time));
+        line_add(line, "%s%s", last == 0 ? "nothing stored yet" : "last stored ",
+                last == 0 ? "" : local_time(last, f->wall, time));
 }
 
 /* What the sinks could never store. */
@@ -291,13 +300,6 @@ static void line_trouble(Line *line, const SubscriberStatus *subscriber) {
                         subscriber->held == 1 ? "" : "s");
         if (subscriber->unkept > 0)
                 line_add(line, ", %zu of them can neither be stored nor set apart", subscriber->unkept);
-}
-
-static void line_figures(Line *line, const char *words) {
-        if (!words || !*words)
-                return;
-        line_comma(line);
-        line_add(line, "%s", words);
 }
 
 static void line_subscribers(Line *line) {
@@ -396,6 +398,8 @@ static const Figure source_figures[] = {
         FIGURE(TIME, SourceStatus, last_poll),
         FIGURE(TIME, SourceStatus, last_reading),
         FIGURE(DUE, SourceStatus, next_poll),
+        FIGURE(FLAG, SourceStatus, limited),
+        FIGURE(FLAG, SourceStatus, clock_wrong),
         FIGURE(COUNT, SourceStatus, polls),
         FIGURE(COUNT, SourceStatus, readings),
         FIGURE(COUNT, SourceStatus, failures),

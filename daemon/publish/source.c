@@ -76,6 +76,7 @@ struct Source {
 
         Trouble trouble;
         bool odd, clock_wrong; /* said */
+        bool limited;          /* the next poll is later than the interval alone would have it */
         SourceSaid said;       /* of its readings */
         char answer[320];      /* of the last good poll */
         usec_t last_poll, last_reading;
@@ -457,6 +458,7 @@ void source_polled(Source *s, const SourcePoll *poll) {
 
         s->slot = source_next_slot(s->slot, s->config->interval, now);
         next = source_next_poll(poll, s->slot, s->config->interval, now);
+        s->limited = poll->outcome == SOURCE_LIMITED || poll->not_before > s->slot;
         source_move_poll(s, POLL_WAITING);
         if (poll->outcome == SOURCE_POLLED) {
                 s->last_poll = clock_wall();
@@ -591,6 +593,7 @@ int source_new(const SourceHost *host, const SourceType *type, const SourceConfi
         if (r < 0)
                 return r;
         s->not_before = source_recall(s, now);
+        s->limited = s->not_before > now;
         s->polled = type->poll && !(type->speaks && type->speaks(config->keys));
         if (s->polled)
                 source_wait(s, s->not_before > now ? s->not_before : now);
@@ -631,6 +634,8 @@ void source_status(const Source *s, SourceStatus *ret) {
                 .last_poll = s->last_poll,
                 .last_reading = s->last_reading,
                 .next_poll = waits && source_is_polled(s) ? s->next_poll : 0,
+                .limited = s->limited && waits && source_is_polled(s),
+                .clock_wrong = s->clock_wrong,
                 .polls = s->polls,
                 .readings = s->stored,
                 .failures = s->failures,

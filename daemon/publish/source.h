@@ -146,6 +146,8 @@ typedef struct SourceStatus {
         usec_t last_poll;     /* clock_wall() of the last poll that answered well; 0: none yet */
         usec_t last_reading;  /* clock_wall() of the last reading that was stored; 0: none yet */
         usec_t next_poll;     /* clock_now(); 0: none is planned */
+        bool limited;         /* that poll waits for the remote's rate limit, or for what else it asked to wait */
+        bool clock_wrong;     /* this machine's clock is not that of the remote */
         uint64_t polls, readings, failures, unreadable;
         uint64_t dropped;               /* unreadable ones that were more than is kept, until `rejected drop --all` */
         const char *detail;             /* of the failure; "" when well */

@@ -151,11 +151,15 @@ static void print_source(Json *source) {
                 print_unreadable(source);
                 return print_trouble(source, "failing", "failing");
         }
-        printf("source        %s: last poll %s%s%s, polls: %" PRIi64 ", readings: %" PRIi64 "\n",
+        printf("source        %s: last poll %s%s%s%s, polls: %" PRIi64 ", readings: %" PRIi64 "\n",
                 text_of(source, "name"), time_of(source, "last_poll", last),
                 json_get(source, "next_poll") ? ", next " : "",
-                json_get(source, "next_poll") ? time_of(source, "next_poll", next) : "", number_of(source, "polls"),
+                json_get(source, "next_poll") ? time_of(source, "next_poll", next) : "",
+                flag_of(source, "limited") ? " (rate limit)" : "", number_of(source, "polls"),
                 number_of(source, "readings"));
+        if (flag_of(source, "clock_wrong"))
+                puts("              this machine's clock is wrong: look at timedatectl; readings get the source's "
+                     "time");
         print_unreadable(source);
         print_trouble(source, "failing", "failing");
 }

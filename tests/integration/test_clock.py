@@ -218,11 +218,13 @@ def test_start_with_an_unset_clock(stack, clock, ahead):
     stack.daemon.start()
     wrong = stack.daemon.log.wait("CLOCK_WRONG")
     assert ("ahead of" if ahead else "behind") in wrong.text
+    wait_until(lambda: "clock is wrong" in stack.daemon.notify.status, "the clock in STATUS")
     stack.wait_count(6, patience=60)  # the token's times come from the endpoint's Date after its first refusal
     seen = len(stack.daemon.log.events("CLOCK_RIGHT"))
     clock.step(0)
     stack.daemon.log.wait("CLOCK_RIGHT", seen + 1)
     polls(stack, 2)
+    wait_until(lambda: "clock" not in stack.daemon.notify.status, "STATUS without the clock")
     all_stored_with_true_times(stack)
     assert len(stack.daemon.log.events("CLOCK_WRONG")) == 1
     assert stack.daemon.stop() == 0

@@ -141,6 +141,22 @@ static void test_line_set_apart(void **state) {
                 f, "home polled 12:00:03, 0 readings queued, last stored 12:00:04, 10005 set apart since the start");
 }
 
+/* Why the last poll is not of this minute, and why times are not what they seem. */
+static void test_line_limited_and_clock(void **state) {
+        Fixture *f = *state;
+
+        f->sources[0].limited = true;
+        f->sources[0].next_poll = NOW + 104 * USEC_PER_SEC;
+        assert_line(f, "home polled 12:00:03 (rate limit, next poll 12:01:49), 0 readings queued, last stored 12:00:04");
+        f->sources[0].failing = true;
+        f->sources[0].failing_since = NOON;
+        assert_line(f, "home failing since 12:00:00 (next try 12:01:49), 0 readings queued, last stored 12:00:04");
+        f->sources[0].limited = f->sources[0].failing = false;
+        f->sources[0].clock_wrong = true;
+        assert_line(f, "this machine's clock is wrong (timedatectl), home polled 12:00:03, 0 readings queued, last stored "
+                       "12:00:04");
+}
+
 /* Nothing else is wrong, but somebody has to act. */
 static void test_line_unkept(void **state) {
         Fixture *f = *state;
@@ -580,6 +596,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_line_well, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_set_apart, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_line_limited_and_clock, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_unkept, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_mongodb_down, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_failures, setup, teardown),

@@ -352,6 +352,7 @@ static void test_limit_is_remembered(void **state) {
         calls = http_server_calls(f->server);
         start(f, false);
         assert_in_range(status_of(f).next_poll, clock_now() + 37 * USEC_PER_SEC, clock_now() + 42 * USEC_PER_SEC);
+        assert_true(status_of(f).limited);
         f->source = source_free(f->source);
         start(f, true);
         assert_int_equal(source_poll_now(f->source), 0);
@@ -363,6 +364,7 @@ static void test_limit_is_remembered(void **state) {
         (void) snprintf(f->wait, sizeof(f->wait), "%" PRIu64, clock_wall() / USEC_PER_SEC - 1); /* over, or nonsense */
         start(f, false);
         assert_true(status_of(f).next_poll <= clock_now());
+        assert_false(status_of(f).limited);
 }
 
 static void test_unreachable(void **state) {
@@ -374,6 +376,7 @@ static void test_unreachable(void **state) {
         RUN_UNTIL(f, status_of(f).failures >= 1);
         assert_true(status_of(f).detail[0] != '\0');
         assert_in_range(status_of(f).next_poll, clock_now() + 8 * USEC_PER_SEC, clock_now() + 10 * USEC_PER_SEC);
+        assert_false(status_of(f).limited);
 }
 
 /* A reserve is left for the account's other clients although the poll went well. */
@@ -389,6 +392,7 @@ static void test_reserve(void **state) {
         RUN_UNTIL(f, f->stored >= 2);
         assert_false(status_of(f).failing);
         assert_in_range(status_of(f).next_poll, clock_now() + 98 * USEC_PER_SEC, clock_now() + 102 * USEC_PER_SEC);
+        assert_true(status_of(f).limited);
 }
 
 /* One line when it begins, one when it ends, however often it failed between; one more when only a user can mend it. A
