@@ -153,7 +153,9 @@ def test_a_drawn_port_is_nobody_elses():
 # Nature Remo
 
 def test_default_devices_and_ledger(remo):
-    first, second = poll(remo).json(), poll(remo).json()
+    first = poll(remo).json()
+    wait_until(lambda: len(remo.served()) == 3)  # written when the answer is on its way
+    second = poll(remo).json()
     assert [sorted(device["newest_events"]) for device in first] == [["hu", "il", "mo", "te"], ["te"], []]
     assert first[0]["newest_events"]["te"]["val"] != second[0]["newest_events"]["te"]["val"]
     wait_until(lambda: len(remo.served()) == 6)
