@@ -140,8 +140,9 @@ static int put_packet_id(Bytes *body, const MqttSubscribe *subscribe) {
 }
 
 int mqtt_put_subscribe(Bytes *out, const MqttSubscribe *subscribe) {
-        /* QoS 1; Retain Handling 2: retained messages are not wanted, 0: they are (3.8.3.1) */
-        unsigned options = 1u | (subscribe->version == MQTT_5 && !subscribe->retained ? 2u << 4 : 0);
+        /* QoS 1; Retain Handling 2: retained messages are not wanted, 1: where the subscription is new (3.8.3.1) */
+        unsigned handling = subscribe->retained ? 1 : 2,
+                 options = 1u | (subscribe->version == MQTT_5 ? handling << 4 : 0);
         _cleanup_bytes_ Bytes body = {};
         int r;
 

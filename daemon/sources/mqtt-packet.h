@@ -25,7 +25,7 @@ typedef struct MqttConnect {
 /* This and the others below append one packet to *out*. -ENOMEM. */
 int mqtt_put_connect(Bytes *out, const MqttConnect *connect);
 
-/* Asks for QoS 1 of each of the *n* filters. *retained*: retained messages are wanted at a new subscription (MQTT 5;
+/* Asks for QoS 1 of each of the *n* filters. *retained*: retained messages are wanted where it is new (MQTT 5;
  * a 3.1.1 broker always sends them). */
 typedef struct MqttSubscribe {
         MqttVersion version;

@@ -257,12 +257,15 @@ static int put_unsubscribe(MqttSession *s, Slice wanted, Bytes *packets) {
         return r;
 }
 
-/* Those that it does not have yet; one packet each, so that each answer is about one. */
+/* All of them, one packet each, so that each answer is about one: a broker that was restarted may have an older state
+ * of the session, without what it granted since. MQTT 3.1.1: only those that the session should not have yet, since
+ * the broker sends what is retained each time. */
 static int put_subscribe(MqttSession *s, Bytes *packets) {
         int r = 0;
 
         for (size_t i = 0; s->spec.filters[i] && r == 0; i++) {
-                if (filters_have((Slice){ s->filters.data, s->filters.size }, s->spec.filters[i]))
+                if (s->version == MQTT_3_1_1 &&
+                        filters_have((Slice){ s->filters.data, s->filters.size }, s->spec.filters[i]))
                         continue;
                 s->answers++;
                 r = mqtt_put_subscribe(packets,

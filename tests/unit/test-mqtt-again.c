@@ -12,7 +12,7 @@ typedef struct Broker {
         int listen_fd, fd;
         bool knows;          /* the session */
         bool mute, deaf;     /* answers no SUBSCRIBE; no PINGREQ */
-        unsigned greeted, acknowledged, pings;
+        unsigned greeted, subscribed, acknowledged, pings;
 } Broker;
 
 static void say(Broker *b, const void *data, size_t size) {
@@ -32,6 +32,7 @@ static void hear_one(Broker *b, const unsigned char *packet) {
                 b->greeted++;
                 return say(b, b->knows ? "\x20\x03\x01\x00\x00" : "\x20\x03\x00\x00\x00", 5);
         case 0x80:
+                b->subscribed++;
                 if (!b->mute)
                         say(b, (char[]){ (char) 0x90, 4, (char) packet[2], (char) packet[3], 0, 1 }, 6);
                 return;
@@ -78,7 +79,7 @@ static void start(Broker *b) {
 
         assert_int_equal(getsockname(b->listen_fd, (struct sockaddr *) &address, &size), 0);
         (void) snprintf(lines, sizeof(lines), "      type: mqtt\n      url: mqtt://127.0.0.1:%u\n      topics: 'n/#'\n", ntohs(address.sin_port));
-        b->greeted = b->acknowledged = b->pings = 0;
+        b->greeted = b->subscribed = b->acknowledged = b->pings = 0;
         source_fixture_start(b->f, lines);
         UNTIL(b, b->greeted == 1);
 }
@@ -87,7 +88,7 @@ static void start(Broker *b) {
 static void cut(Broker *b) {
         close(b->fd);
         b->fd = -1;
-        b->greeted = b->acknowledged = b->pings = 0;
+        b->greeted = b->subscribed = b->acknowledged = b->pings = 0;
         UNTIL(b, b->greeted == 1);
 }
 
@@ -194,12 +195,24 @@ static void test_before_it_is_subscribed(void **state) {
         assert_int_equal(b->f->n_repeats, 1);
 }
 
+/* The broker knows the session, as it was written to its disk before the topics were granted: without them nothing comes. */
+static void test_session_of_before(void **state) {
+        Broker *b = *state;
+
+        start(b);
+        UNTIL(b, b->subscribed == 1);
+        b->knows = true;
+        cut(b);
+        UNTIL(b, b->subscribed == 1);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_lost_on_its_way, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lost_while_we_were_away, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_not_heard, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_before_it_is_subscribed, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_session_of_before, set_up, tear_down),
         };
 
         return cmocka_run_group_tests_name("mqtt, sent again", tests, NULL, NULL);

@@ -47,7 +47,7 @@ static void test_subscribe(void **state) {
                                 "b"));
         subscribe.retained = true;
         assert_int_equal(mqtt_put_subscribe(&retained, &subscribe), 0);
-        assert_int_equal(retained.data[10], 1);
+        assert_int_equal(retained.data[10], 0x11);
         subscribe = (MqttSubscribe){ MQTT_3_1_1, 1, filters + 1, 1, false };
         assert_int_equal(mqtt_put_subscribe(&old, &subscribe), 0);
         assert_bytes(&old, SLICE("\x82\x06\x00\x01\x00\x01"
