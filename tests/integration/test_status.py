@@ -39,7 +39,7 @@ def test_check_says_what_is_not_well(made):
 def test_unreadable_ones_that_are_gone(make_stack, own_queue, shared_mongodb, remo, tmp_path):
     """More than is kept of what cannot become a reading: in STATUS, status, status.json, until somebody has seen it."""
     own_queue.create(**GOOD)
-    stack = make_stack(own_queue, shared_mongodb, remo)
+    stack = make_stack(own_queue, shared_mongodb, remo, interval_msec=0)  # one run of the program for each start
     program = tmp_path / "noise"
     program.write_text("#!/bin/sh\nseq -f '{\"n\": %g' 1005\n")
     program.chmod(0o755)
