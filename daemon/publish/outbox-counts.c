@@ -9,7 +9,7 @@
 enum { WAITING, REJECTED, SET, ADD, RANGE_SIZE, RANGE_DELETE };
 
 static const char *const statements[] = {
-        [WAITING] = "SELECT n, bytes, upto FROM counts WHERE name = 'readings' AND upto <= " OUTBOX_SQL_LAST_ID,
+        [WAITING] = ("SELECT n, bytes, upto FROM counts WHERE name = 'readings' AND upto <= " OUTBOX_SQL_LAST_ID),
         [REJECTED] = "SELECT n, bytes FROM counts WHERE name = 'rejected'",
         [SET] = "UPDATE counts SET n = ?1, bytes = ?2, upto = ?3 WHERE name = 'readings'",
         [ADD] = "UPDATE counts SET n = n + ?1, bytes = bytes + ?2 WHERE name = ?3",
