@@ -10,12 +10,15 @@
 #include "lib/text.h"
 #include "publish/outbox-sql.h"
 
+#define WAIT_FOR_OWNER "PRAGMA busy_timeout = 10000" /* ms */
+
 #define COPIED "size, put_at, key, source, type, device, payload"
 
 struct OutboxGuest {
         Sql *sql;
         int64_t version; /* the owner may not have upgraded it yet */
         bool synced;     /* what others left in the log is on the disk for certain */
+        usec_t began;    /* the change under way */
 };
 
 int outbox_guest_open(const char *directory, OutboxGuest **ret) {
@@ -32,7 +35,9 @@ int outbox_guest_open(const char *directory, OutboxGuest **ret) {
         r = outbox_sql_fault(sql_open(path, &guest->sql));
         if (r < 0)
                 return r;
-        r = outbox_sql_query_int(guest->sql, "PRAGMA user_version", &guest->version);
+        r = outbox_sql_fault(sql_exec(guest->sql, WAIT_FOR_OWNER));
+        if (r == 0)
+                r = outbox_sql_query_int(guest->sql, "PRAGMA user_version", &guest->version);
         if (r < 0)
                 return r;
         if (guest->version == 0)
@@ -105,10 +110,18 @@ int outbox_rejected_each(OutboxGuest *guest, int64_t after, bool payloads,
 static int guest_begin(OutboxGuest *guest) {
         int r = sql_exec(guest->sql, "BEGIN IMMEDIATE");
 
+        guest->began = clock_now();
         if (r == 0 && !guest->synced)
                 r = sql_write_log_again(guest->sql);
         guest->synced |= r == 0;
         return outbox_sql_fault(r);
+}
+
+/* As long as a change took: thousands in a row, without a pause, would shut the daemon out of its file. */
+static void guest_give_way(const OutboxGuest *guest) {
+        usec_t pause = clock_now() - guest->began;
+
+        (void) usleep((useconds_t) (pause < USEC_PER_SEC ? pause : USEC_PER_SEC));
 }
 
 /* Commits when all went well so far. */
@@ -119,6 +132,7 @@ static int guest_end(OutboxGuest *guest, int r) {
                 (void) sql_exec(guest->sql, "ROLLBACK");
                 guest->synced = false;
         }
+        guest_give_way(guest);
         return r;
 }
 

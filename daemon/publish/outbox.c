@@ -95,10 +95,11 @@ static void outbox_fails(Outbox *o, Refused what, int error, const char *source)
                 log_event(LOG_ERR, EVENT_OUTBOX_FAILING,
                         LOG_FIELDS({ FIELD_FILE, o->directory }, { FIELD_SOURCE, source },
                                 { FIELD_ERROR, strerror(-error) }),
-                        "The disk fails: %s. Polling waits until it works. What was fetched stays in memory and is "
-                        "tried "
-                        "again; what is queued is published. Free space on the disk of state_dir, or repair it.",
-                        detail);
+                        "%s: %s. Polling waits until it works. What was fetched stays in memory and is tried again; "
+                        "what is queued is published. %s.",
+                        error == -EBUSY ? "Another program has the outbox" : "The disk fails", detail,
+                        error == -EBUSY ? "Nothing to do if this ends by itself; else end what has its file open"
+                                        : "Free space on the disk of state_dir, or repair it");
         if (first)
                 outbox_changed(o);
 }

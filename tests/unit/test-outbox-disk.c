@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "capture.h"
@@ -271,6 +272,40 @@ static void test_list_holds_nothing(void **state) {
         outbox_rows_done(&rows);
 }
 
+static void *drop_all(void *userdata) {
+        const OutboxFixture *f = userdata;
+        OutboxGuest *guest;
+
+        assert_int_equal(outbox_guest_open(f->directory, &guest), OUTBOX_OK);
+        for (int64_t id = 1; id <= 1000; id++)
+                assert_int_equal(outbox_rejected_drop(guest, id), 0);
+        outbox_guest_close(guest);
+        return NULL;
+}
+
+/* Whoever changes one row after the other leaves room for the daemon. */
+static void test_guest_gives_way(void **state) {
+        OutboxFixture *f = *state;
+        unsigned n = 0, refused = 0;
+        pthread_t thread;
+        OutboxRows rows;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(fixture_put(f->outbox, 0, 1000), 0);
+        assert_int_equal(outbox_peek(f->outbox, 0, 1000, SIZE_MAX, &rows), 0);
+        for (size_t i = 0; i < rows.n; i++)
+                assert_int_equal(outbox_reject(f->outbox, rows.items[i].id, "no"), 0);
+        outbox_rows_done(&rows);
+        assert_int_equal(pthread_create(&thread, NULL, drop_all, f), 0);
+        while (fixture_query(f, "SELECT count(*) FROM rejected") > 0) {
+                refused += fixture_put(f->outbox, 1000 + n, 1) < 0;
+                n++;
+        }
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_in_range(refused, 0, 2 + n / 10); /* a machine that pauses in the midst of a change */
+        assert_int_equal(fixture_waiting(f->outbox), n - refused);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         const struct CMUnitTest tests[] = {
@@ -280,6 +315,7 @@ int main(void) {
                 TEST(test_made_when_there_is_room),
                 TEST(test_no_room_for_a_salvage),
                 TEST(test_list_holds_nothing),
+                TEST(test_guest_gives_way),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
