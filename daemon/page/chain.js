@@ -5,6 +5,7 @@
 // A part: {kind, key, name, state, says, since, retry, detail, figures}. `says` and `figures` are [key of words.js, values];
 // a value of `time` is in ms. What is waiting stands still for another part's sake; only a cause is failing.
 
+import { causeOf, httpCode, remedyOf } from "./causes.js";
 import { isolated, number, say, when } from "./words.js";
 
 export const ms = (text) => (text ? Date.parse(text) : null);
@@ -110,8 +111,15 @@ function pubsubPart(status, now) {
 
 // ---- subscriptions, each with its sink ----
 
+const IN_FLIGHT = 60e3; // what was published before a stop may be stored so much later
+
+// Nothing comes to it because nothing is published; others may go on publishing to the same topic.
+function gets(sink, stop) {
+    return !stop || (stop.since && ms(sink.last_stored) > stop.since + IN_FLIGHT);
+}
+
 // [state, says, since, retry, detail]
-function sinkSays(one, pubsubWorks, now) {
+function sinkSays(one, stop, now) {
     const { sink } = one;
     if (one.missing) return ["failing", ["sinkMissing"], one.failing_since, one.retry_at, one.detail];
     if (!sink.ready && sink.down_since) return ["failing", ["sinkDown"], sink.down_since, sink.retry_at, sink.detail];
@@ -123,7 +131,7 @@ function sinkSays(one, pubsubWorks, now) {
             null,
             one.detail || sink.detail,
         ];
-    if (one.failing && !pubsubWorks) return ["waiting", ["sinkWaits"], null, null, ""];
+    if (one.failing && stop) return ["waiting", ["sinkWaits"], null, null, ""];
     if (one.failing) return ["failing", ["sinkNotPulled"], one.failing_since, one.retry_at, one.detail];
     if (!sink.ready) return ["waiting", ["sinkNotYet"], null, null, sink.detail];
     if (one.aside > 0)
@@ -143,13 +151,14 @@ function sinkSays(one, pubsubWorks, now) {
             target.retry_at,
             target.detail || "",
         ];
+    if (!gets(sink, stop)) return ["waiting", ["sinkWaits"], null, null, ""];
     const stored = ms(sink.last_stored);
     const done = sink.alerts ? "sinkJudged" : "sinkStored";
     return ["well", stored ? [done, { time: when(stored, now) }] : ["sinkNothing"], null, null, ""];
 }
 
-function sinkPart(one, pubsubWorks, now) {
-    const [state, says, since, retry, detail] = sinkSays(one, pubsubWorks, now);
+function sinkPart(one, stop, now) {
+    const [state, says, since, retry, detail] = sinkSays(one, stop, now);
     const made = part("sink", `sink ${one.subscription}`, one.sink.what, state, says);
     Object.assign(made, { since: ms(since), retry: ms(retry), detail, subscription: shortName(one.subscription) });
     made.title = one.sink.alerts ? say("alerts") : made.name;
@@ -157,7 +166,7 @@ function sinkPart(one, pubsubWorks, now) {
     made.keptUntil = made.oldest && one.retention_sec ? made.oldest + one.retention_sec * 1000 : null;
     count(made.figures, one.sink.alerts ? "nJudged" : "nStored", one.sink.stored, true);
     count(made.figures, "nHeld", one.held);
-    count(made.figures, "nRejected", one.sink.rejected);
+    count(made.figures, "nRejectedSince", one.sink.rejected);
     return made;
 }
 
@@ -166,19 +175,29 @@ function sinkPart(one, pubsubWorks, now) {
 const VERDICTS_MAX = 3;
 const byState = ["failing", "waiting", "well"];
 
+// Nothing is published, if so: {since}.
+function stopOf(status) {
+    const trouble = pubsubTrouble(status);
+    if (trouble) return { since: ms(trouble[1].failing_since) };
+    if (!status.publisher?.paused) return null;
+    const begun = (status.subscriptions || []).map((one) => (one.missing ? ms(one.failing_since) : null));
+    return { since: Math.min(...begun.filter(Boolean), Infinity) };
+}
+
 // {sources, outbox, pubsub, sinks}: outbox is null where nothing is published. What is not well stands first.
 export function partsOf(status, now) {
-    const pubsubWorks = !pubsubTrouble(status) && !status.publisher?.paused;
+    const stop = stopOf(status);
     const order = (parts) => parts.sort((a, b) => byState.indexOf(a.state) - byState.indexOf(b.state));
     return {
         sources: order((status.sources || []).map((source) => sourcePart(source, status.outbox, now))),
-        outbox: status.outbox ? outboxPart(status.outbox, pubsubWorks) : null,
+        outbox: status.outbox ? outboxPart(status.outbox, !stop) : null,
         pubsub: pubsubPart(status, now),
-        sinks: order((status.subscriptions || []).map((one) => sinkPart(one, pubsubWorks, now))),
+        sinks: order((status.subscriptions || []).map((one) => sinkPart(one, stop, now))),
     };
 }
 
-// The rules that fire, of every subscription with alerts: [{rule, source, device, name, value, limit, since}].
+// The rules that fire, of every subscription with alerts: [{rule, source, device, name, field, value, limit, since}];
+// the value is the latest that was judged.
 export function alertsOf(status) {
     return (status.subscriptions || []).flatMap((one) => one.sink.alerts?.rules || []);
 }
@@ -199,15 +218,18 @@ export function markSilent(parts, devices) {
     }
 }
 
+// How a part is reached: alerts whose target fails get what they judge; the break is behind them.
+function reached(made) {
+    return made.says[0] === "targetFails" ? "well" : made.state;
+}
+
 // The arrows between the stages: how what is to the left reaches what is to the right.
 export function arrowsOf(parts) {
-    const some = (list, state) => list.some((made) => made.state === state);
-    const many = (list) =>
-        list.every((made) => made.state === "failing")
-            ? "failing"
-            : some(list, "failing") || some(list, "waiting")
-              ? "waiting"
-              : "well";
+    const many = (list) => {
+        const states = list.map(reached);
+        if (states.every((state) => state === "failing")) return "failing";
+        return states.every((state) => state === "well") ? "well" : "waiting";
+    };
     const pubsub =
         parts.pubsub.state === "failing" ? "failing" : parts.pubsub.says[0] === "pubsubPaused" ? "waiting" : "well";
     return {
@@ -221,7 +243,7 @@ export function arrowsOf(parts) {
 // The arrow of one part: from a source to the outbox, or from Pub/Sub to a sink.
 export function arrowOf(made, arrows) {
     if (made.kind === "source" && arrows.outboxFails) return "failing";
-    return made.kind === "sink" && arrows.pubsub !== "well" && made.state === "well" ? "waiting" : made.state;
+    return made.kind === "sink" && arrows.pubsub !== "well" && reached(made) === "well" ? "waiting" : reached(made);
 }
 
 // What counts for the rates: key of the part -> its counter.
@@ -233,17 +255,34 @@ export function counters(status) {
     return found;
 }
 
+function pubsubTitle(made) {
+    const titles = { unreachable: "pubsubUnreachable", refused: "pubsubRefused", missing: "pubsubNoTopic" };
+    return titles[causeOf(made.detail)] || (made.says[0] === "tokenFails" ? "pubsubNoToken" : "pubsubDown");
+}
+
+function sourceFailure(made, name) {
+    const titles = { unreachable: "sourceUnreachable", refused: "sourceRefused" };
+    const code = httpCode(made.detail);
+    const title = titles[causeOf(made.detail)] || "sourceDown";
+    return [title, { name }, ...(code ? ["sourceAnswers", { code }] : ["sourceMore", {}])];
+}
+
 // One sentence of the verdict for a part that fails: [title, values, what follows from it, values].
 function failure(made, status) {
     const name = made.name && isolated(made.name);
     switch (made.kind) {
         case "source":
-            return ["sourceDown", { name }, "sourceMore", {}];
+            return sourceFailure(made, name);
         case "outbox":
-            return ["outboxDown", {}, "outboxMore", {}];
+            return [status.outbox.failing ? "outboxDiskDown" : "outboxDown", {}, "outboxMore", {}];
         case "pubsub":
-            if (!status.outbox) return ["pubsubDown", {}, "pubsubMoreOnly", {}];
-            return ["pubsubDown", {}, status.outbox.full || status.outbox.failing ? "pubsubMoreFull" : "pubsubMore", {}];
+            if (!status.outbox) return [pubsubTitle(made), {}, "pubsubMoreOnly", {}];
+            return [
+                pubsubTitle(made),
+                {},
+                status.outbox.full || status.outbox.failing ? "pubsubMoreFull" : "pubsubMore",
+                {},
+            ];
         default:
             return sinkFailure(made, name, status);
     }
@@ -261,17 +300,39 @@ function sinkFailure(made, name, status) {
         case "sinkNotPulled":
             return ["notPulledTitle", { name }, ...kept];
         default:
-            return ["isDown", { name }, ...kept];
+            return [causeOf(made.detail) === "refused" ? "sinkRefused" : "isDown", { name }, ...kept];
     }
 }
 
-// What a reader shall know first: a list of {state, says, since}, the causes only.
-export function verdicts(status, parts) {
+// What a person can do about it: a command, words of this page, or those of the daemon; null: nothing is known.
+function todoOf(made) {
+    if (made.says[0] === "sinkMissing") return { command: "sensorqd setup" };
+    const words = remedyOf(made.detail || "");
+    if (words) return { words };
+    return made.kind === "pubsub" && causeOf(made.detail) === "unreachable" ? { key: "todoNetwork" } : null;
+}
+
+// The failing parts, a cause before what it brings: an outbox is full because nothing is published.
+function causesFirst(parts) {
     const failing = all(parts).filter((made) => made.state === "failing");
+    const outbox = failing.findIndex((made) => made.says[0] === "outboxFull");
+    const cause = failing.findLastIndex((made) => made.kind === "pubsub" || made.says[0] === "sinkMissing");
+    if (outbox >= 0 && outbox < cause) failing.splice(cause, 0, ...failing.splice(outbox, 1));
+    return failing;
+}
+
+// What a reader shall know first: a list of {state, says, since, todo}, the causes only.
+export function verdicts(status, parts) {
+    const failing = causesFirst(parts);
     if (failing.length) {
         const told = failing
             .slice(0, VERDICTS_MAX)
-            .map((made) => ({ state: "failing", says: failure(made, status), since: made.since }));
+            .map((made) => ({
+                state: "failing",
+                says: failure(made, status),
+                since: made.kind === "outbox" ? null : made.since, // that of the outbox is its oldest reading
+                todo: todoOf(made),
+            }));
         const rest = failing.length - told.length;
         return rest
             ? [

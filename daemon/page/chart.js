@@ -44,6 +44,7 @@ const ICONS = {
     well: "M3.5 8.5 7 12l6-7.5",
     waiting: "M5.5 3.5v9M10.5 3.5v9",
     failing: "M4 4l8 8M12 4l-8 8",
+    alert: "M3.5 11.5h9M5 11V7a3 3 0 0 1 6 0v4M7.3 13.7h1.4",
     unknown: "M8 11.5v1M5.5 5.5a2.5 2.5 0 1 1 2.5 3V9.5",
 };
 

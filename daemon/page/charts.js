@@ -2,13 +2,13 @@
 // The charts below: one for each thing that is measured, all devices that measure it in it, one range of time for all.
 
 import { Chart } from "./chart.js";
+import { giveSlots, SLOTS } from "./slots.js";
 import { fieldOf, format, isolated, number, plain, say, withUnit, zone } from "./words.js";
 
 const DAY = 86400e3;
 const RANGES = { day: DAY, week: 7 * DAY, month: 31 * DAY, year: 366 * DAY };
 const MAX_SPAN = 5 * 366 * DAY; // nothing older is kept
 const MIN_SPAN = 5 * 60e3;
-const SLOTS = 8; // colours
 const ASK_MAX = 20; // series in one request
 const POINTS = 600; // of one series, at most
 
@@ -115,13 +115,13 @@ class Card {
     fillLegend() {
         this.values = new Map();
         this.legend.replaceChildren(
-            ...this.shown().map((line, i) => {
+            ...this.shown().map((line) => {
                 const value = make("span", { className: "at" });
                 const button = make(
                     "button",
                     {
                         type: "button",
-                        className: `slot${i % SLOTS}`,
+                        className: `slot${line.slot}`,
                         "aria-pressed": String(!this.hidden.has(line.series.id)),
                     },
                     make("span", { className: "swatch" }),
@@ -217,11 +217,11 @@ class Card {
         if (!this.loaded) return;
         const { from, to, bucket, series } = this.loaded;
         const lines = this.shown()
-            .map((line, i) => ({
+            .map((line) => ({
                 ...series.get(line.series.id),
                 id: line.series.id,
                 name: line.name,
-                slot: i % SLOTS,
+                slot: line.slot,
                 limits: line.series.limits || [],
             }))
             .filter((line) => line.time && !this.hidden.has(line.id));
@@ -294,6 +294,7 @@ export class Board {
     constructor(elements) {
         Object.assign(this, elements);
         this.cards = new Map();
+        this.slots = new Map(); // of each device, as long as the page is open
         this.name = "day";
         this.now = Date.now();
         this.past = [];
@@ -392,6 +393,7 @@ export class Board {
         this.first = Math.min(...series.map((one) => one.from || now));
         if (begun === undefined && this.name) this.apply(this.beginOf(this.name), now);
         const groups = grouped(series, nameOf);
+        giveSlots(groups, this.slots);
         this.section.hidden = !groups.length;
         for (const group of groups) {
             const card = this.cards.get(group.key);

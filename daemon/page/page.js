@@ -6,7 +6,7 @@ import { alertsOf, arrowOf, arrowsOf, counters, markSilent, ms, partsOf, verdict
 import { icon } from "./chart.js";
 import { ask, Board, make } from "./charts.js";
 import { deviceElement, deviceKey, devicesOf, flows, silentDevices } from "./devices.js";
-import { isolated, language, number, plain, rate, say, span, when } from "./words.js";
+import { fieldOf, isolated, language, number, plain, rate, say, span, when, withUnit } from "./words.js";
 
 const EVERY = 5000; // ms between two looks
 const RATE_NOT_BEFORE = 1; // minutes
@@ -77,6 +77,15 @@ function partElement(part, view) {
         element.append(
             make("p", { className: "detail", lang: "en" }, make("bdi", { textContent: plain(part.detail) })),
         );
+    if (part.says[0] === "targetFails")
+        element.append(
+            make(
+                "p",
+                { className: "beyond", "aria-hidden": "true" },
+                "✕ → ",
+                make("bdi", { textContent: part.says[1].name }),
+            ),
+        );
     if (part.retry && part.retry > now)
         element.append(make("p", { className: "since", textContent: say("nextTry", { time: when(part.retry, now) }) }));
     if (figures.length)
@@ -123,7 +132,20 @@ function showChain(parts, view) {
 
 // ---- what comes first ----
 
-function verdictElement({ state, says, since }, now) {
+function todoElement({ command, key, words }) {
+    return make(
+        "p",
+        { className: "todo" },
+        `${say("todo")} `,
+        command
+            ? make("code", { lang: "en", textContent: command })
+            : key
+              ? say(key)
+              : make("bdi", { lang: "en", textContent: plain(words) }),
+    );
+}
+
+function verdictElement({ state, says, since, todo }, now) {
     const [title, values, more, moreValues] = says;
     const text = moreValues.time ? { ...moreValues, time: when(moreValues.time, now) } : moreValues;
     const begun = since ? ` ${say("since", { time: when(since, now), span: span(now - since) })}` : "";
@@ -133,30 +155,20 @@ function verdictElement({ state, says, since }, now) {
         icon(state),
         make("p", {}, make("strong", { textContent: say(title, values) }), make("span", { textContent: begun })),
         make("p", { textContent: say(more, text) }),
+        ...(todo ? [todoElement(todo)] : []),
     );
 }
 
-// Devices that are silent and rules that fire come before "all is well".
+// Devices that are silent come before "all is well"; with rules that fire, only the chain is.
 function verdictsWith(chain, silent, alerts) {
     const works = chain[0].state === "well";
-    const told = alerts.length
-        ? [
-              {
-                  state: "failing",
-                  says: ["alertsFire", { n: number(alerts.length, 0) }, works ? "alertsMore" : "alertsOnly", {}],
-                  since: null,
-              },
-          ]
-        : [];
-    if (works)
-        told.push(
-            ...silent.slice(0, 3).map((device) => ({
-                state: "waiting",
-                says: [device.silence, { name: isolated(device.name) }, `${device.silence}More`, {}],
-                since: device.since,
-            })),
-        );
-    return works && told.length ? told : [...chain, ...told];
+    if (works && silent.length)
+        return silent.slice(0, 3).map((device) => ({
+            state: "waiting",
+            says: [device.silence, { name: isolated(device.name) }, `${device.silence}More`, {}],
+            since: device.since,
+        }));
+    return works && alerts.length ? [{ state: "well", says: ["works", {}, "allWellMore", {}], since: null }] : chain;
 }
 
 function notices(status, now) {
@@ -183,49 +195,55 @@ function notices(status, now) {
     );
 }
 
-// What a screen reader says aloud: the titles, when they change; not how long it lasts.
-function showVerdict(elements) {
+// What a screen reader says aloud: the titles and the rules that fire, when they change; not how long it lasts.
+function showVerdict(elements, alerts = []) {
     byId("verdict").replaceChildren(...elements);
     const titles = elements.map((element) => element.querySelector("strong")?.textContent ?? element.textContent);
-    const said = titles.join(". ");
+    const rules = alerts.map((alert) => `${isolated(alert.name || alert.device || "")}: ${isolated(alert.rule)}`);
+    const said = [...titles, ...rules].join(". ");
     if (byId("said").textContent !== said) byId("said").textContent = said;
 }
 
 function showTitle(state, text) {
-    const signs = { well: "✓", waiting: "…", failing: "✕", unknown: "?" };
-    document.title = `${signs[state]} ${state === "well" ? "sensorqd" : `${plain(text)} – sensorqd`}`;
+    const signs = { well: "✓", waiting: "…", failing: "✕", unknown: "?", alert: "!" };
+    document.title = `${signs[state]} ${state === "well" ? "sensorqd" : `${plain(text.replace(/[\u2068\u2069]/g, ""))} – sensorqd`}`;
 }
 
 // ---- rules that fire ----
 
-function alertElement(alert, now) {
+// "Bedroom: Temperature is 29.4 °C (limit 28 °C)"; the name and unit of the field are those of its chart.
+function alertText(alert, series) {
+    const name = isolated(alert.name || alert.device || alert.source || alert.rule);
+    if (!alert.field || alert.value === null || alert.value === undefined || alert.limit === null)
+        return say("alertStale", { name });
+    const same = (one) =>
+        one.source === alert.source &&
+        one.device === alert.device &&
+        [alert.field, `/${alert.field}`].includes(one.field);
+    const { name: field, unit, digits } = fieldOf(series.find(same) || { field: alert.field });
+    const shown = (value) =>
+        typeof value === "number" ? withUnit(number(value, value % 1 ? digits || undefined : 0), unit) : isolated(value);
+    const values = { name, field: isolated(field), value: shown(alert.value) };
+    return typeof alert.limit === "number"
+        ? say("alertLimit", { ...values, limit: shown(alert.limit) })
+        : say("alertIs", values);
+}
+
+function alertElement(alert, series, now) {
     const begun = typeof alert.since === "string" ? ms(alert.since) : alert.since;
-    const since = begun ? say("since", { time: when(begun, now), span: span(now - begun) }) : "";
-    const value =
-        alert.value === null || alert.value === undefined
-            ? ""
-            : typeof alert.value === "number"
-              ? number(alert.value)
-              : plain(alert.value);
+    const since = begun ? `, ${say("since", { time: when(begun, now, "minute"), span: span(now - begun) })}` : "";
     return make(
         "li",
         {},
-        icon("failing"),
-        make("strong", { textContent: say("ruleFires", { rule: isolated(alert.rule) }) }),
-        " ",
-        make("span", {
-            textContent: [alert.name || alert.device ? isolated(alert.name || alert.device) : "", value]
-                .filter(Boolean)
-                .join(": "),
-        }),
-        " ",
-        make("span", { className: "since", textContent: since }),
+        icon("alert"),
+        make("p", {}, make("strong", { textContent: alertText(alert, series) }), since),
+        make("span", { className: "rule", textContent: say("alertRule", { rule: isolated(alert.rule) }) }),
     );
 }
 
-function showAlerts(alerts, now) {
+function showAlerts(alerts, series, now) {
     byId("alerts-section").hidden = !alerts.length;
-    byId("alerts").replaceChildren(...alerts.map((alert) => alertElement(alert, now)));
+    byId("alerts").replaceChildren(...alerts.map((alert) => alertElement(alert, series, now)));
 }
 
 // ---- devices ----
@@ -278,12 +296,14 @@ class Page {
         const parts = partsOf(status, now);
         const devices = devicesOf(series);
         const silent = silentDevices(devices, status, parts, now);
-        const found = verdictsWith(verdicts(status, parts), silent, alertsOf(status));
+        const alerts = alertsOf(status);
+        const found = verdictsWith(verdicts(status, parts), silent, alerts);
         markSilent(parts, silent);
-        showVerdict([...found.map((one) => verdictElement(one, now)), ...notices(status, now)]);
-        showTitle(found[0].state, say(found[0].says[0], found[0].says[1]));
+        showVerdict([...found.map((one) => verdictElement(one, now)), ...notices(status, now)], alerts);
+        if (alerts.length && found[0].state !== "failing") showTitle("alert", alertText(alerts[0], series));
+        else showTitle(found[0].state, say(found[0].says[0], found[0].says[1]));
         showChain(parts, { now, rates: this.rates, unfolded: this.unfolded, unknown: false });
-        showAlerts(alertsOf(status), now);
+        showAlerts(alerts, series, now);
         showDevices(
             devices,
             this.broken ? say("broken", { error: this.broken }) : flows(status, parts) ? "" : say("stands"),

@@ -92,36 +92,28 @@ export function format(name, time) {
     return formats[name].format(time);
 }
 
-// 12:03:04 of today, else with the day.
-export function when(time, now) {
+// 12:03:04 of today (or 12:03, as "minute"), else with the day.
+export function when(time, now, today = "clock") {
     const sameDay = new Date(time).toDateString() === new Date(now).toDateString();
-    return format(sameDay ? "clock" : "moment", time);
+    return format(sameDay ? today : "moment", time);
 }
 
-const relative = new Intl.RelativeTimeFormat(locale, { style: "short" });
 const steps = [
-    ["day", 86400e3],
-    ["hour", 3600e3],
-    ["minute", 60e3],
-    ["second", 1e3],
+    ["days", 86400e3],
+    ["hours", 3600e3],
+    ["minutes", 60e3],
+    ["seconds", 1e3],
 ];
 
-// The largest unit that fits, up to two days in hours.
-function inSteps(ms) {
-    const [unit, size] = steps.find(([, step]) => ms >= step * (step > 3600e3 ? 2 : 1)) || steps[3];
-    return [Math.max(0, Math.floor(ms / size)), unit];
-}
-
-// "5 min", "2 hr": how long.
+// "5 min", "2 hr": how long, in the largest unit that fits, up to two days in hours.
 export function span(ms) {
-    const [n, unit] = inSteps(ms);
-    return n.toLocaleString(locale, { style: "unit", unit, unitDisplay: "short" });
+    const [unit, size] = steps.find(([, step]) => ms >= step * (step > 3600e3 ? 2 : 1)) || steps[3];
+    return say(unit, { n: number(Math.max(0, Math.floor(ms / size)), 0) });
 }
 
-// "5 min. ago"
+// "5 min ago"
 export function ago(ms) {
-    const [n, unit] = inSteps(ms);
-    return relative.format(-n, unit);
+    return say("ago", { span: span(ms) });
 }
 
 // ---- fields ----

@@ -75,7 +75,7 @@ def mongodb_down():
 def pubsub_down():
     status = well()
     status["outbox"].update(rows=2412, bytes=900_000, oldest=ago(48240))
-    detail = "Could not resolve host: pubsub.googleapis.com"
+    detail = "Pub/Sub cannot be reached: name not found (or DNS is down)"
     status["publisher"].update(failing=True, failing_since=ago(48240), last_publish=ago(48250), retry_at=ago(-22), failures=803, detail=detail)
     status["subscriptions"][0].update(failing=True, failing_since=ago(48230), retry_at=ago(-10), detail=detail)
     return status
@@ -111,9 +111,11 @@ def missing_subscription():
 
 def no_token():
     status = well()
-    status["token"].update(failing=True, failing_since=ago(600), detail="invalid_grant: the key of the service account was deleted")
+    status["token"].update(failing=True, failing_since=ago(600), detail="the token endpoint refuses /etc/sensorqd/key.json: invalid_grant (Invalid JWT Signature.); "
+                           "the key was deleted or replaced: install one that is valid, and restart")
     status["publisher"].update(failing=True, failing_since=ago(590), detail="no access token")
     status["outbox"].update(rows=30, oldest=ago(590))
+    status["subscriptions"][0]["sink"].update(last_stored=ago(592))
     return status
 
 
@@ -149,8 +151,10 @@ def alert_sink(rules, **target):
 def alerts_firing():
     status = well()
     status["subscriptions"].append(alert_sink([
-        {"rule": "暑い", "source": "home", "device": "d0", "name": "Bedroom", "value": 29.4, "limit": 28.0, "since": now() - 25 * MINUTE},
-        {"rule": "co2 high", "source": "office", "device": "d9", "name": "Study", "value": 1640, "limit": 1500, "since": ago(180)}]))
+        {"rule": "暑い", "source": "home", "device": "d0", "name": "Bedroom", "field": "/newest_events/te/val", "value": 29.4, "limit": 28, "since": now() - 25 * MINUTE},
+        {"rule": "co2 high", "source": "office", "device": "d9", "name": "Study", "field": "/co2", "value": 1640, "limit": 1500, "since": ago(180)},
+        {"rule": "leak", "source": "home", "device": "d7", "name": "Kitchen", "field": "/water_leak", "value": "true", "limit": "true", "since": ago(60)},
+        {"rule": "gone", "source": "home", "device": "d8", "name": "Attic", "field": None, "value": None, "limit": None, "since": ago(7200)}]))
     return status
 
 

@@ -13,22 +13,22 @@ DRAWN = ".plot .mean"
 SEEN = {
     "well": ("All is well", "well well well well"),
     "mongodb-down": ("MongoDB is down", "well well waiting failing"),
-    "pubsub-down": ("Pub/Sub does not work", "well waiting failing waiting"),
-    "source-down": ("home gives no readings", "failing well well well"),
-    "outbox-full": ("The outbox takes no more readings", "waiting failing failing waiting"),
-    "disk-refuses": ("The outbox takes no more readings", "waiting failing well well"),
-    "missing-subscription": ("The subscription for MongoDB is missing", "well waiting waiting failing"),
-    "no-token": ("Pub/Sub does not work", "well waiting failing well"),
+    "pubsub-down": ("Google Pub/Sub cannot be reached", "well waiting failing waiting"),
+    "source-down": ("home refuses the login", "failing well well well"),
+    "outbox-full": ("The outbox is full", "waiting failing failing waiting"),
+    "disk-refuses": ("This machine's disk refuses to write", "waiting failing well well"),
+    "missing-subscription": ("The Pub/Sub subscription for MongoDB is missing", "well waiting waiting failing"),
+    "no-token": ("Google refuses access", "well waiting failing waiting"),
     "starting": ("Just started", "waiting well well waiting"),
-    "many-parts": ("source-20 gives no readings", None),
-    "alerts": ("Alert rules fire: 2", "well well well well well"),
+    "many-parts": ("source-20 cannot be reached", None),
+    "alerts": ("sensorqd works", "well well well well well"),
     "alert-target-down": ("Alerts cannot be sent to family", "well well well failing well"),
     "silent": ("居間 is silent", "waiting well well well"),
     "old-remos": ("居間 is offline", "waiting well well well"),
     "subscriber-only": ("All is well", "well well"),
     "refused-reload": ("All is well", "well well well well"),
     "empty": ("All is well", "well well well well"),
-    "fifty": ("source-20 gives no readings", None),
+    "fifty": ("source-20 cannot be reached", None),
     "nasty": ("gives no readings", None),
 }
 
@@ -244,8 +244,53 @@ def test_follows_by_itself_and_rests_while_hidden(view, canned):
 
 
 def test_a_full_outbox_promises_nothing(view):
-    said = view("outbox-full").inner_text("#verdict")
-    assert "what is measured now is not recorded" in said and "takes no more readings. What is in it is not lost." in said and "Nothing is lost" not in said
+    page = view("outbox-full")
+    said = page.inner_text("#verdict")
+    assert "What is measured now is lost" in said and "takes no more readings. What is in it is not lost." in said and "Nothing is lost" not in said
+    assert page.locator(".verdict strong").all_inner_texts() == ["Google Pub/Sub cannot be reached", "The outbox is full"], "the cause first"
+
+
+def words(locator):
+    return [text.replace("\u2068", "").replace("\u2069", "") for text in locator.all_inner_texts()]
+
+
+def test_rules_that_fire_are_no_breakdown(view):
+    page = view("alerts")
+    said = words(page.locator("#alerts strong"))
+    assert said == ["Bedroom: Temperature is 29.4\u00a0°C (limit 28\u00a0°C)", "Study: CO₂ is 1,640\u00a0ppm (limit 1,500\u00a0ppm)",
+                    "Kitchen: Water leak is true", "Attic: silent or offline"]
+    assert page.locator(".failing").count() == 0 and "fires" not in page.inner_text("main")
+    assert re.search(r", since \d\d:\d\d \(25 min\)", page.locator("#alerts p").first.inner_text())
+    assert page.title().startswith("! Bedroom: ")
+    page = view("alerts", locale="ja-JP")
+    assert words(page.locator("#alerts strong"))[0] == "Bedroom: 温度は 29.4\u00a0°C (基準値 28\u00a0°C)"
+
+
+def test_says_what_to_do(view):
+    for state, todo in (("source-down", "What to do: make a new one at home.nature.global and put it into nature-remo.token"), ("missing-subscription", "What to do: sensorqd setup"),
+                        ("no-token", "What to do: the key was deleted or replaced: install one that is valid, and restart"),
+                        ("pubsub-down", "What to do: look at this machine's network and name resolution")):
+        assert view(state).locator(".todo").all_inner_texts() == [todo]
+
+
+@pytest.mark.parametrize("state", ["no-token", "pubsub-down", "missing-subscription"])
+def test_who_gets_nothing_has_no_rate(view, state):
+    assert "min" not in view(state).locator(".sinks .part .figures").first.inner_text()
+
+
+def test_a_target_that_fails_is_behind_the_alerts(view):
+    page = view("alert-target-down")
+    assert "to-well" in page.locator(".sinks .part").first.get_attribute("class")
+    assert words(page.locator(".beyond")) == ["✕ → family"]
+
+
+def test_a_device_has_one_colour(view):
+    page = view("well")
+    wait_drawn(page)
+    found = page.eval_on_selector_all(".legend button", "buttons => buttons.map(b => [b.querySelector('bdi').textContent, b.className])")
+    colours = {name: {colour for other, colour in found if other == name} for name, _ in found}
+    assert len(found) > len(colours) and all(len(each) == 1 for each in colours.values())
+    assert len({colour for _, colour in found}) == len(colours)
 
 
 def test_unplugged_remos(view):
