@@ -5,6 +5,7 @@
 #include "lib/bytes.h"
 #include "publish/outbox.h"
 #include "readings.h"
+#include "written.h"
 
 #include <err.h>
 #include <stdio.h>
@@ -57,19 +58,6 @@ static void forget(Outbox *outbox) {
         if (r < 0)
                 errx(EXIT_FAILURE, "outbox_forget: %d", r);
         outbox_rows_done(&rows);
-}
-
-/* Bytes that this process had written to disks. */
-static long long written(void) {
-        FILE *file = fopen("/proc/self/io", "re");
-        char line[100];
-        long long bytes = -1;
-
-        while (file && fgets(line, sizeof(line), file))
-                (void) sscanf(line, "write_bytes: %lld", &bytes);
-        if (file)
-                fclose(file);
-        return bytes;
 }
 
 static void poll_and_forget(Outbox *outbox, uint64_t count, uint64_t devices) {

@@ -13,6 +13,7 @@
 #include "lib/gzip.h"
 #include "page-render.h"
 #include "page-store.h"
+#include "written.h"
 
 #define MINUTE INT64_C(60000)
 #define YEARS (INT64_C(2) * 365 * 24 * 60 * MINUTE)
@@ -39,19 +40,6 @@ static void add(PageStore *store, const char *device, int numbers, int64_t time)
         }
         check(page_store_add(store, &found), "page_store_add");
         page_look_done(&found);
-}
-
-/* Bytes that this process had written to disks. */
-static long long written(void) {
-        FILE *file = fopen("/proc/self/io", "re");
-        char line[100];
-        long long bytes = -1;
-
-        while (file && fgets(line, sizeof(line), file))
-                (void) sscanf(line, "write_bytes: %lld", &bytes);
-        if (file)
-                fclose(file);
-        return bytes;
 }
 
 static void fill(PageStore *store, long messages) {

@@ -11,6 +11,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 
 import requests  # noqa: E402
 from every_source import STREAM, History, history_source  # noqa: E402
+from failed import FAILED, pytest_runtest_makereport  # noqa: E402, F401
 from feed import Feed  # noqa: E402
 from harness import Sensorqd, seed, wait_until  # noqa: E402
 from services import ports  # noqa: E402
@@ -22,16 +23,6 @@ from services.nature_remo import NatureRemo  # noqa: E402
 from services.pubsub import PubSub  # noqa: E402
 from services.tls import make as make_certificates  # noqa: E402
 from services.wire_mongo import WireMongo  # noqa: E402
-
-FAILED = pytest.StashKey()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    if report.failed:
-        item.stash[FAILED] = True
-    return report
 
 
 def pytest_collection_modifyitems(items):

@@ -9,6 +9,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 
 import machine as machines  # noqa: E402
 import package  # noqa: E402
+from failed import FAILED, pytest_runtest_makereport  # noqa: E402, F401
 from house import House  # noqa: E402
 from services.mongodb import MongoDB  # noqa: E402
 from services.tls import make as make_certificates  # noqa: E402
@@ -74,17 +75,6 @@ def own_mongodb(tmp_path):
 def house(tmp_path, certificates, mongodb):
     with House(tmp_path, certificates, mongodb) as made:
         yield made
-
-
-FAILED = pytest.StashKey()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    if report.failed:
-        item.stash[FAILED] = True
-    return report
 
 
 @contextlib.contextmanager
