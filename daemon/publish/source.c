@@ -165,6 +165,8 @@ static void source_failed(Source *s, const SourcePoll *poll, usec_t retry_in) {
         bool manual = s->host->manual;
 
         s->failures++;
+        if (s->retired)
+                return; /* it is not tried again: its successor says how things stand */
         text_copy(detail, sizeof(detail), poll->detail ?: "no detail");
         secrets_conceal(s->host->secrets, detail);
         if (!trouble_fail(&s->trouble, grade, manual ? USEC_INFINITY : retry_in, detail))
