@@ -40,6 +40,8 @@ bool report_outbox_is_high(const Figures *figures);
 
 /* Everything does what it is there for: no source, queue or sink fails, waits for room, or has not answered yet. */
 bool report_is_well(const Figures *figures);
+/* The same of one subscription. */
+bool report_subscriber_is_well(const SubscriberStatus *subscriber);
 
 #define REPORT_LINE_SIZE 501
 

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* STATUS= */
+#include "report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/text.h"
+
+#define NAME_SHOWN_MAX 40 /* characters of a source's or subscription's name */
+#define NAMED_MAX 2       /* sources and subscriptions told by name; the rest is counted */
+#define ERROR_SHOWN_MAX 200
+#define NAME_SIZE (NAME_SHOWN_MAX + 4)
+#define TIME_SIZE 32
+
+/* The sentence as it grows; what does not fit is cut at the end. */
+typedef struct Line {
+        const Figures *figures;
+        size_t size;
+        char text[2 * REPORT_LINE_SIZE];
+} Line;
+
+static _printf_(2, 3) void line_add(Line *line, const char *format, ...) {
+        size_t room = sizeof(line->text) - line->size;
+        va_list arguments;
+        int n;
+
+        va_start(arguments, format);
+        n = vsnprintf(line->text + line->size, room, format, arguments);
+        va_end(arguments);
+        if (n > 0)
+                line->size += (size_t) n < room ? (size_t) n : room - 1;
+}
+
+/* Begins the next piece of the sentence. */
+static void line_comma(Line *line) {
+        if (line->size > 0)
+                line_add(line, ", ");
+}
+
+/* 12:00:04 of today, else with the day. */
+static const char *local_time(usec_t wall, usec_t today, char buffer[static TIME_SIZE]) {
+        time_t seconds = (time_t) (wall / USEC_PER_SEC), now = (time_t) (today / USEC_PER_SEC);
+        struct tm tm, tm_now;
+        bool same_day;
+
+        if (!localtime_r(&seconds, &tm) || !localtime_r(&now, &tm_now))
+                return "?";
+        same_day = tm.tm_year == tm_now.tm_year && tm.tm_yday == tm_now.tm_yday;
+        (void) strftime(buffer, TIME_SIZE, same_day ? "%H:%M:%S" : "%Y-%m-%d %H:%M", &tm);
+        return buffer;
+}
+
+static const char *name_cut(const char *name, char buffer[static NAME_SIZE]) {
+        (void) snprintf(buffer, NAME_SIZE, strlen(name) > NAME_SHOWN_MAX ? "%.*s..." : "%.*s", NAME_SHOWN_MAX, name);
+        return buffer;
+}
+
+/* " since 12:03:00", " (next try 12:03:40)": both are left out when unknown. */
+static void line_since(Line *line, usec_t since, usec_t retry_at) {
+        const Figures *f = line->figures;
+        char time[TIME_SIZE];
+
+        if (since > 0)
+                line_add(line, " since %s", local_time(since, f->wall, time));
+        if (retry_at > f->now)
+                line_add(line, " (next try %s)", local_time(f->wall + (retry_at - f->now), f->wall, time));
+}
+
+static void line_more(Line *line, size_t n, const char *what) {
+        if (n > NAMED_MAX)
+                line_add(line, ", %zu more %s", n - NAMED_MAX, what);
+}
+
+static void line_figures(Line *line, const char *words) {
+        if (words && *words)
+                line_add(line, "%s%s", line->size > 0 ? ", " : "", words);
+}
+
+static void line_failing_sources(Line *line) {
+        const Figures *f = line->figures;
+        size_t failing = 0, clock_wrong = 0;
+        char name[NAME_SIZE];
+
+        for (size_t i = 0; i < f->n_sources; i++) {
+                const SourceStatus *source = &f->sources[i];
+
+                clock_wrong += source->clock_wrong;
+                if (!source->failing || failing++ >= NAMED_MAX)
+                        continue;
+                line_comma(line);
+                line_add(line, "%s failing", name_cut(source->name, name));
+                line_since(line, source->failing_since, source->limited ? source->next_poll : 0);
+        }
+        line_more(line, failing, "sources failing");
+        line_figures(line, clock_wrong > 0 ? "this machine's clock is wrong (timedatectl)" : NULL);
+}
+
+static void line_well_sources(Line *line) {
+        const Figures *f = line->figures;
+        char name[NAME_SIZE], time[TIME_SIZE];
+        bool speaks = false; /* the one that was heard last */
+        usec_t last = 0, at, limit = 0;
+        size_t well = 0;
+
+        for (size_t i = 0; i < f->n_sources; i++) {
+                const SourceStatus *source = &f->sources[i];
+
+                if (source->failing)
+                        continue;
+                if (source->limited && source->next_poll > limit)
+                        limit = source->next_poll;
+                if (++well == 1)
+                        (void) name_cut(source->name, name);
+                at = source->speaks ? source->last_reading : source->last_poll;
+                if (at > last || well == 1) {
+                        last = at;
+                        speaks = source->speaks;
+                }
+        }
+        if (well == 0)
+                return;
+        if (well > 1)
+                (void) snprintf(name, sizeof(name), "%zu sources", well);
+        line_comma(line);
+        if (last == 0)
+                line_add(line, speaks ? "%s has sent no reading yet" : "%s not polled yet", name);
+        else
+                line_add(line,
+                        speaks      ? well == 1 ? "%s last reading %s" : "%s well, last reading %s"
+                        : well == 1 ? "%s polled %s"
+                                    : "%s well, last poll %s",
+                        name, local_time(last, f->wall, time));
+        if (limit > f->now)
+                line_add(line, " (rate limit, next poll %s)", local_time(f->wall + (limit - f->now), f->wall, time));
+}
+
+static void line_outbox(Line *line) {
+        const Figures *f = line->figures;
+        uint64_t dropped = 0;
+
+        for (size_t i = 0; i < f->n_sources; i++)
+                dropped += f->sources[i].dropped;
+        line_comma(line);
+        line_add(line, "%" PRIu64 " reading%s queued", f->outbox.rows, f->outbox.rows == 1 ? "" : "s");
+        if (f->outbox.rejected_rows > 0)
+                line_add(line, ", %" PRIu64 " rejected", f->outbox.rejected_rows);
+        if (dropped > 0)
+                line_add(line, ", %" PRIu64 " unreadable gone", dropped);
+        if (report_outbox_is_full(f))
+                line_add(line, ", outbox full, polling stopped");
+        if (f->outbox_failing)
+                line_add(line, ", disk refuses the outbox, polling stopped");
+}
+
+static void line_left(Line *line) {
+        const OutboxLeft *left = &line->figures->left;
+
+        if (left->rows == 0)
+                return;
+        line_comma(line);
+        line_add(line, "%" PRIu64 " reading%s left in %s, not published", left->rows, left->rows == 1 ? "" : "s",
+                left->directory);
+}
+
+static void line_publisher(Line *line) {
+        const PublisherStatus *publisher = &line->figures->publisher;
+
+        if (publisher->failing) {
+                line_add(line, ", publishing failing");
+                line_since(line, publisher->failing_since, publisher->retry_at);
+        } else if (publisher->paused)
+                line_add(line, ", publishing paused until each subscription is known to exist");
+}
+
+static void line_token(Line *line) {
+        const TokenStatus *token = &line->figures->token;
+
+        if (!token->failing)
+                return;
+        line_comma(line);
+        line_add(line, token->expires > line->figures->now ? "access token cannot be renewed" : "no access token");
+        line_since(line, token->failing_since, token->retry_at);
+}
+
+static void line_stored(Line *line) {
+        const Figures *f = line->figures;
+        char time[TIME_SIZE];
+        size_t well = 0;
+        usec_t last = 0;
+
+        for (size_t i = 0; i < f->n_subscribers; i++) {
+                usec_t stored = f->subscribers[i].sink.last_stored;
+
+                well += report_subscriber_is_well(&f->subscribers[i]);
+                last = stored > last ? stored : last;
+        }
+        if (last == 0 && well == 0)
+                return;
+        line_comma(line);
+        line_add(line, "%s%s", last == 0 ? "nothing stored yet" : "last stored ",
+                last == 0 ? "" : local_time(last, f->wall, time));
+}
+
+/* What the sinks could never store. */
+static void line_set_apart(Line *line) {
+        const Figures *f = line->figures;
+        uint64_t apart = 0;
+
+        for (size_t i = 0; i < f->n_subscribers; i++)
+                apart += f->subscribers[i].sink.rejected;
+        if (apart > 0)
+                line_add(line, ", %" PRIu64 " set apart since the start", apart);
+}
+
+static void line_trouble(Line *line, const SubscriberStatus *subscriber) {
+        const SinkStatus *sink = &subscriber->sink;
+        const char *slash = strrchr(subscriber->subscription, '/');
+        bool first = sink->ready && !subscriber->failing && !subscriber->missing;
+        char name[NAME_SIZE];
+
+        line_comma(line);
+        if (line->figures->n_subscribers > 1)
+                line_add(line, "%s: ", name_cut(slash ? slash + 1 : subscriber->subscription, name));
+        if (!sink->ready) {
+                line_add(line, sink->down_since > 0 ? "%s down" : "%s not reached yet", sink->what);
+                line_since(line, sink->down_since, sink->retry_at);
+                line_add(line, ", pulls paused");
+        }
+        if (subscriber->failing || subscriber->missing) {
+                line_add(line, "%ssubscription %s", sink->ready ? "" : ", ",
+                        subscriber->missing ? "missing" : "failing");
+                line_since(line, subscriber->failing_since, subscriber->retry_at);
+        }
+        if (subscriber->held > 0)
+                line_add(line, "%s%zu message%s held", first ? "" : ", ", subscriber->held,
+                        subscriber->held == 1 ? "" : "s");
+        if (subscriber->unkept > 0)
+                line_add(line, ", %zu of them can neither be stored nor set apart", subscriber->unkept);
+}
+
+static void line_subscribers(Line *line) {
+        const Figures *f = line->figures;
+        size_t troubled = 0;
+
+        line_stored(line);
+        line_set_apart(line);
+        for (size_t i = 0; i < f->n_subscribers; i++)
+                if (!report_subscriber_is_well(&f->subscribers[i]) && troubled++ < NAMED_MAX)
+                        line_trouble(line, &f->subscribers[i]);
+        line_more(line, troubled, "subscriptions not well");
+        for (size_t i = 0; i < f->n_subscribers; i++)
+                line_figures(line, f->subscribers[i].sink.figures.words);
+}
+
+static void line_reload(Line *line) {
+        const Figures *f = line->figures;
+        char error[ERROR_SHOWN_MAX], time[TIME_SIZE];
+
+        if (f->reload_refused == 0)
+                return;
+        text_copy(error, sizeof(error), f->reload_error);
+        line_comma(line);
+        line_add(line, "reload refused %s: %s", local_time(f->reload_refused, f->wall, time), error);
+}
+
+const char *report_format_line(const Figures *figures, char line[static REPORT_LINE_SIZE]) {
+        Line l = { .figures = figures };
+
+        if (figures->stopping)
+                line_add(&l, "stopping");
+        line_reload(&l);
+        line_failing_sources(&l);
+        line_well_sources(&l);
+        if (figures->publishes) {
+                line_outbox(&l);
+                line_publisher(&l);
+        }
+        line_left(&l);
+        line_token(&l);
+        line_subscribers(&l);
+
+        text_copy(line, REPORT_LINE_SIZE, l.text);
+        if (l.size >= REPORT_LINE_SIZE) {
+                text_copy(line, REPORT_LINE_SIZE - 3, l.text);
+                strcat(line, "...");
+        }
+        return line;
+}
