@@ -17,6 +17,9 @@
 #include "trouble.h"
 
 #define OUTBOX_REOPEN_USEC (2 * USEC_PER_SEC) /* between tries to open a file that cannot be opened */
+/* After a refused put that nobody made again there is room as far as one knows, and the next put shows how the disk is.
+ * Above SOURCE_STORE_MAX_USEC: who holds what was refused tries first. */
+#define OUTBOX_TRIAL_USEC USEC_PER_MINUTE
 
 #define COPIED "size, put_at, key, source, type, device, payload, labels"
 
@@ -72,6 +75,7 @@ struct Outbox {
         usec_t oldest;
         Trouble trouble; /* of the disk */
         unsigned refused;
+        usec_t put_refused_at; /* clock_now() of the last one */
         void (*on_change)(void *userdata);
         void *userdata;
 };
@@ -89,6 +93,8 @@ static void outbox_fails(Outbox *o, Refused what, int error, const char *source)
         char detail[256];
 
         o->refused |= what;
+        if (what == REFUSED_PUT)
+                o->put_refused_at = clock_now();
         text_print(detail, sizeof(detail), "the outbox in %s cannot be %s: %s", o->directory,
                 what < ELEMENTSOF(words) ? words[what] : "written", strerror(-error));
         if (trouble_fail(&o->trouble, TROUBLE_LASTING, 0, detail))
@@ -120,6 +126,12 @@ static void outbox_works(Outbox *o, unsigned what) {
 
 bool outbox_is_failing(const Outbox *o) {
         return o->refused & (REFUSED_OPEN | REFUSED_PUT);
+}
+
+/* A put may be tried: the last one was not refused, or a while ago by somebody who does not come back. */
+static bool outbox_may_put(const Outbox *o) {
+        return !(o->refused & REFUSED_OPEN) &&
+               (!(o->refused & REFUSED_PUT) || clock_now() - o->put_refused_at >= OUTBOX_TRIAL_USEC);
 }
 
 void outbox_watch(Outbox *o, void (*on_change)(void *userdata), void *userdata) {
@@ -392,7 +404,7 @@ bool outbox_has_room(Outbox *o, uint64_t rows, uint64_t bytes) {
 
         if (outbox_ready(o) == 0)
                 (void) outbox_refresh(o); /* else the counters as last known; mending is for those who need the rows */
-        if (outbox_is_failing(o))
+        if (!outbox_may_put(o))
                 return false;
         held_rows = o->counts.waiting.rows + o->counts.rejected.rows;
         held_bytes = o->counts.waiting.bytes + o->counts.rejected.bytes;

@@ -54,8 +54,9 @@ void outbox_watch(Outbox *outbox, void (*on_change)(void *userdata), void *userd
 /* What is fetched now could not be written. */
 bool outbox_is_failing(const Outbox *outbox);
 
-/* Whether *rows* readings of *bytes* more would fit under the caps; false while outbox_is_failing(). An outbox in which
- * nothing waits takes whatever a poll brings. */
+/* Whether *rows* readings of *bytes* more would fit under the caps. An outbox in which nothing waits takes whatever a
+ * poll brings. False while the file cannot be opened, and for a minute after each put that the disk refused: by then
+ * who holds the readings has tried again, and if nobody does, somebody has to. */
 bool outbox_has_room(Outbox *outbox, uint64_t rows, uint64_t bytes);
 
 /* All that the list holds in one transaction, or nothing. On return 0 it survives power loss. Readings whose `seen` key

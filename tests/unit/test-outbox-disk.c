@@ -17,6 +17,15 @@
 #include "outbox-fixture.h"
 #include "publish/outbox-rejected.h"
 
+/* What the outbox takes for now is so much later (the linker's --wrap). */
+static usec_t later;
+usec_t __real_clock_now(void);
+usec_t __wrap_clock_now(void);
+
+usec_t __wrap_clock_now(void) {
+        return __real_clock_now() + later;
+}
+
 static void on_change(void *userdata) {
         unsigned *changes = userdata;
 
@@ -60,6 +69,34 @@ static void test_said_once_whoever_met_it(void **state) {
         assert_false(outbox_is_failing(f->outbox));
         assert_true(outbox_has_room(f->outbox, 1, 1));
         assert_int_equal(changes, 2);
+        char *log = capture_end(&c);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_FAILING), 1);
+        assert_int_equal(count_of(log, EVENT_OUTBOX_RECOVERED), 1);
+        sql_close(other);
+}
+
+/* Found by the simulation: what a source remembers over a restart was refused, nobody makes such a put again, and polling waited for ever. */
+static void test_refused_put_that_nobody_repeats(void **state) {
+        OutboxFixture *f = *state;
+        Sql *other = NULL;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(sql_open(f->file, &other), 0);
+        assert_int_equal(sql_exec(other, "BEGIN IMMEDIATE"), 0); /* nothing can be written */
+        Capture c = capture_begin();
+        assert_int_equal(fixture_put(f->outbox, 0, 1), -EBUSY);
+        assert_false(outbox_has_room(f->outbox, 1, 1));
+        later += USEC_PER_MINUTE;
+        assert_true(outbox_has_room(f->outbox, 1, 1)); /* somebody has to try */
+        assert_true(outbox_is_failing(f->outbox));
+        assert_int_equal(fixture_put(f->outbox, 0, 1), -EBUSY);
+        assert_false(outbox_has_room(f->outbox, 1, 1));
+        later += USEC_PER_MINUTE;
+
+        assert_int_equal(sql_exec(other, "ROLLBACK"), 0);
+        assert_int_equal(fixture_put(f->outbox, 0, 1), 0);
+        assert_false(outbox_is_failing(f->outbox));
+        assert_true(outbox_has_room(f->outbox, 1, 1));
         char *log = capture_end(&c);
         assert_int_equal(count_of(log, EVENT_OUTBOX_FAILING), 1);
         assert_int_equal(count_of(log, EVENT_OUTBOX_RECOVERED), 1);
@@ -310,6 +347,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         const struct CMUnitTest tests[] = {
                 TEST(test_said_once_whoever_met_it),
+                TEST(test_refused_put_that_nobody_repeats),
                 TEST(test_empty_outbox_takes_a_poll),
                 TEST(test_full_at_the_start),
                 TEST(test_made_when_there_is_room),
