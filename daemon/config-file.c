@@ -7,9 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config-reader.h"
-#include "config-slips.h"
-#include "config-table.h"
+#include "config-internal.h"
 #include "lib/bytes.h"
 #include "lib/file.h"
 #include "lib/http.h"

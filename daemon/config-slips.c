@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "config-slips.h"
+#include "config-internal.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -14,7 +14,7 @@
 
 typedef struct ConfigRow ConfigRow;
 typedef struct ConfigSection ConfigSection;
-typedef struct ConfigPlace ConfigPlace; /* config-reader.h */
+typedef struct ConfigPlace ConfigPlace; /* config-place.h */
 typedef struct ConfigTypes ConfigTypes; /* config.h */
 
 /* ---- types of values ---- */

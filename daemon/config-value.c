@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "config-value.h"
+#include "config-internal.h"
 
 #include <stdarg.h>
 

@@ -22,7 +22,6 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/service.h"
-#include "once.h"
 #include "page.h"
 #include "report.h"
 #include "stages.h"
@@ -528,7 +527,7 @@ int daemon_run(Daemon *d) {
         if (d->mode == DAEMON_ONCE) {
                 if (d->config->page)
                         log_info("`once` serves no page.");
-                r = once_run(&d->host, &complete);
+                r = stages_run_once(&d->host, &complete);
                 if (r < 0)
                         return r;
                 daemon_stop(d);

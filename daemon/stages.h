@@ -72,3 +72,8 @@ bool stages_are_idle(const Stages *stages, StageKind kind, bool *ret_complete);
 /* From the source forwards: sources are dropped, the publisher starts nothing new, subscribers release their leases. */
 void stages_stop(Stages *stages);
 bool stages_are_stopped(const Stages *stages);
+
+/* One run of `sensorqd once`, with the set at work: stages-once.c. Runs the loop until each source was polled, what
+ * came was published and each subscription drained, or until host->stopping. *ret_complete: everything is stored; else
+ * what is left, and why, was logged. A negative errno when a poll cannot be begun or the loop cannot go on. */
+int stages_run_once(const StagesHost *host, bool *ret_complete);

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* What the files of listen share: listen-server.c has the addresses and the loop's side, listen-request.c a request's
- * way from its header to its answer, listen-library.c the library. Nobody else includes this, or
- * <microhttpd.h>. */
+ * way from its header to its answer, listen-pem.c the certificate. Nobody else includes this, or <microhttpd.h>. */
 
 #include <arpa/inet.h>
 #include <microhttpd.h>
 #include <sys/queue.h>
 
-#include "listen-pem.h"
 #include "listen.h"
+#include "sha256.h"
 
 #define LISTEN_SWEEP_USEC (5 * USEC_PER_SEC) /* while something is open */
 
@@ -28,8 +27,27 @@ typedef struct ListenLibrary {
 #undef DECLARE
 } ListenLibrary;
 
-/* 0, also where it is loaded already; -ENOTSUP: it is not installed, or another one. */
-int listen_library_load(ListenLibrary *library);
+/* ---- listen-pem.c ---- */
+
+/* The certificate that an address is served with, and its private key: two files, which somebody renews now and then.
+ */
+typedef struct ListenPem {
+        char *certificate_file, *key_file; /* NULL: plain http */
+        char *certificate, *key;           /* their content, while it is needed */
+        char digest[SHA256_HEX_SIZE];      /* of both contents: tells one pair from the next; "": never read */
+} ListenPem;
+
+/* *ret*, which is empty, gets the names. -ENOMEM. */
+int listen_pem_name(ListenPem *ret, const char *certificate_file, const char *key_file);
+bool listen_pem_is_of(const ListenPem *pem, const char *certificate_file, const char *key_file);
+/* Reads both. Errors of open(2) and read(2), -ENOMEM; the digest is as before then. */
+int listen_pem_read(ListenPem *pem);
+/* Wipes and frees the contents. */
+void listen_pem_forget(ListenPem *pem);
+/* The names, too. */
+void listen_pem_done(ListenPem *pem);
+
+/* ---- servers and requests ---- */
 
 typedef struct ListenServer ListenServer;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "listen-pem.h"
+#include "listen-internal.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -5,6 +5,7 @@
 #include "listen-internal.h"
 
 #include <assert.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include "listen-address.h"
 #include "log.h"
 
+#define LIBRARY "libmicrohttpd.so.12"
 #define CONNECTIONS_MAX 128u
 #define CONNECTIONS_OF_ADDRESS_MAX 64u
 #define HEADER_MAX ((size_t) 16 * 1024) /* of a request, and what libmicrohttpd keeps for a connection */
@@ -22,6 +24,29 @@
 #define DEADLINE_USEC                                                                                                  \
         (30 * USEC_PER_SEC) /* from the first byte of a request to its last, and for the answer to be taken */
 #define RUNS_MAX 64         /* in one turn of the loop */
+
+/* ---- the library ---- */
+
+/* 0, also where it is loaded already; -ENOTSUP: it is not installed, or another one. */
+static int library_load(ListenLibrary *library) {
+        void *handle;
+
+        if (library->handle)
+                return 0;
+        handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+        if (!handle)
+                return -ENOTSUP;
+#define FIND(name)                                                                                                     \
+        library->name = (__typeof__(name) *) dlsym(handle, #name);                                                     \
+        if (!library->name) {                                                                                          \
+                (void) dlclose(handle);                                                                                \
+                return -ENOTSUP;                                                                                       \
+        }
+        LISTEN_LIBRARY_FUNCTIONS(FIND)
+#undef FIND
+        library->handle = handle; /* for good: its own TLS library does not like to be unloaded */
+        return 0;
+}
 
 /* ---- running ---- */
 
@@ -370,7 +395,7 @@ int listen_route(Listen *listen, const ListenSpec *spec, const ListenHandler *ha
         ListenServer *server = server_find(listen, spec->address);
         int r;
 
-        r = listen_library_load(&listen->library);
+        r = library_load(&listen->library);
         if (r < 0)
                 return r;
         if (server && !listen_pem_is_of(&server->pem, spec->certificate_file, spec->key_file))

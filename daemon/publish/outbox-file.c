@@ -12,7 +12,6 @@
 
 #include "lib/clock.h"
 #include "lib/service.h"
-#include "publish/outbox-salvage.h"
 #include "publish/outbox-sql.h"
 
 #define FILE_NEW OUTBOX_FILE ".new"

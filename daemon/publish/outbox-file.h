@@ -44,3 +44,14 @@ typedef struct OutboxSalvage {
  * OUTBOX_NEWER (nothing was opened), or an errno; -ENOSPC: an outbox that is there opens also on a full disk, for
  * reading at least. */
 int outbox_file_open(const char *directory, int64_t last_id, bool damaged, Sql **ret, OutboxSalvage *ret_salvage);
+
+/* ---- outbox-salvage.c ---- */
+
+/* The rows that can still be read in a damaged outbox, carried over into a new one: from the front, from the back, and
+ * id by id between damaged places; each once, also where the damage shows it twice.
+ *
+ * Makes the tables in *to*, an empty file, and copies what *from* (NULL: nothing can be read at all) still tells. All
+ * of it is in the file itself then, and synced. *last_id*: ids that are known to be used, 0 for a fresh start; rows to
+ * come get ids above it. The service manager hears of it meanwhile. Errors are those of *to*, with -EUCLEAN for damage
+ * to it; -ENOMEM and -EBUSY may be those of *from*. */
+int outbox_salvage(Sql *from, Sql *to, int64_t last_id, uint64_t *ret_rows);

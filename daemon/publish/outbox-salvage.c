@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "publish/outbox-salvage.h"
+#include "publish/outbox-file.h"
 
 #include <inttypes.h>
 #include <stdio.h>

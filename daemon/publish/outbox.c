@@ -11,7 +11,6 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/text.h"
-#include "publish/outbox-counts.h"
 #include "publish/outbox-source.h"
 #include "publish/outbox-sql.h"
 #include "trouble.h"

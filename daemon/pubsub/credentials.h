@@ -81,3 +81,36 @@ int credentials_request(
 
 /* The other provider's token in *text* (an answer or a file of its own), malloc'ed; NULL: there is none. */
 char *credentials_subject(const Credentials *credentials, const char *text, size_t size);
+
+/* ---- answers: credentials-answer.c ---- */
+
+/* What the reply to such a request means. Pure. Sources: RFC 6749 sections 5.1 and 5.2, google-auth's _client.py. */
+#define CREDENTIALS_DETAIL_MAX 400
+/* of a token without a usable expires_in: too short only costs exchanges */
+#define CREDENTIALS_LIFETIME_UNKNOWN_USEC (10 * USEC_PER_MINUTE)
+#define CREDENTIALS_LIFETIME_MAX_USEC (24 * USEC_PER_HOUR) /* Google's longest is 12 h */
+/* a difference that assertions survive, and that replies on their way explain */
+#define CREDENTIALS_CLOCK_ERROR_USEC (30 * USEC_PER_SEC)
+
+typedef struct CredentialsAnswer {
+        char *value;     /* the caller's, see secret_free() */
+        usec_t lifetime; /* of an access token */
+} CredentialsAnswer;
+
+/* What was asked. */
+typedef struct CredentialsQuestion {
+        const Credentials *credentials;
+        CredentialsStep step;
+        const char *url;
+        usec_t wall; /* clock_wall() */
+} CredentialsQuestion;
+
+/* 0: *ret is filled in. -EACCES: refused, a user must act. -EAGAIN: to be tried again. With both, *detail* says what
+ * and what to do, in the remote's words, which may repeat a secret: secrets_conceal(). */
+int credentials_answer(const CredentialsQuestion *question, const HttpReply *reply, CredentialsAnswer *ret,
+        char detail[static CREDENTIALS_DETAIL_MAX]);
+
+/* The time to sign an assertion with: *wall*, unless it is off by more than CREDENTIALS_CLOCK_ERROR_USEC from the
+ * endpoint's time, which is *now* (clock_now()) + *endpoint_ahead* (0: not known). So a machine without a clock of its
+ * own gets a token before NTP has set the time, and a step of the wall clock, in either direction, costs no refusal. */
+usec_t credentials_signing_time(usec_t endpoint_ahead, usec_t now, usec_t wall);

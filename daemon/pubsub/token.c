@@ -18,7 +18,6 @@
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/text.h"
-#include "pubsub/token-answer.h"
 #include "secret.h"
 #include "trouble.h"
 
@@ -113,7 +112,7 @@ static void token_works(Token *token) {
         backoff_reset(&token->refused_backoff);
 }
 
-static void token_obtained(Token *token, TokenAnswer *answer) {
+static void token_obtained(Token *token, CredentialsAnswer *answer) {
         usec_t early = answer->lifetime / 2;
 
         if (early > TOKEN_REFRESH_EARLY_USEC)
@@ -133,7 +132,7 @@ static int token_send(Token *token);
 
 static void token_not_sent(Token *token, int error) {
         const char *file = token->credentials->subject_file;
-        char detail[TOKEN_DETAIL_MAX];
+        char detail[CREDENTIALS_DETAIL_MAX];
 
         if (file)
                 text_print(detail, sizeof(detail), "%s, with the identity of this machine: %s", file,
@@ -147,7 +146,7 @@ static void token_not_sent(Token *token, int error) {
 }
 
 /* The answer to one step leads to the next. */
-static void token_go_on(Token *token, TokenAnswer *answer) {
+static void token_go_on(Token *token, CredentialsAnswer *answer) {
         int r;
 
         (void) secret_free(token->held);
@@ -160,15 +159,15 @@ static void token_go_on(Token *token, TokenAnswer *answer) {
 
 static void on_exchanged(void *userdata, HttpReply *reply) {
         Token *token = userdata;
-        TokenQuestion question = { token->credentials, token->step, token->url, clock_wall() };
-        char detail[TOKEN_DETAIL_MAX] = "";
-        TokenAnswer answer = {};
+        CredentialsQuestion question = { token->credentials, token->step, token->url, clock_wall() };
+        char detail[CREDENTIALS_DETAIL_MAX] = "";
+        CredentialsAnswer answer = {};
         int r;
 
         token->exchange = NULL;
         if (reply->date > 0)
                 token->endpoint_ahead = reply->date - clock_now();
-        r = token_answer_read(&question, reply, &answer, detail);
+        r = credentials_answer(&question, reply, &answer, detail);
         token->step = credentials_next_step(token->credentials, token->step);
         if (r == 0 && token->step != CREDENTIALS_DONE)
                 return token_go_on(token, &answer);
@@ -197,7 +196,7 @@ static int token_send(Token *token) {
 
         token->exchange_started = clock_now();
         r = credentials_request(token->credentials, token->step, token->held,
-                token_signing_time(token->endpoint_ahead, token->exchange_started, clock_wall()), &spec);
+                credentials_signing_time(token->endpoint_ahead, token->exchange_started, clock_wall()), &spec);
         if (r < 0)
                 return r;
 

@@ -21,7 +21,7 @@
 #include "sinks/alert-report.h"
 #include "sinks/alert-sender.h"
 #include "sinks/alert-work.h"
-#include "subscribe/sink-disk.h"
+#include "subscribe/sink-words.h"
 
 /* Time is looked at this often at least: the wall clock may be set. */
 #define TURN_MAX_USEC (30 * USEC_PER_SEC)

@@ -15,7 +15,7 @@
 #include "sinks/document-json.h"
 #include "sinks/file-archive.h"
 #include "subscribe/sink-admin.h"
-#include "subscribe/sink-disk.h"
+#include "subscribe/sink-words.h"
 
 #define PATH_SIZE_MAX 1024
 #define SIZE_MIN 4096

@@ -34,7 +34,7 @@
 #include "lib/text.h"
 #include "subscribe/blame.h"
 #include "subscribe/sink-host.h"
-#include "subscribe/sink-said.h"
+#include "subscribe/sink-words.h"
 
 /* between the end of one try and the next that the type called for ... */
 #define SEEN_GAP_FIRST_USEC (500 * USEC_PER_MSEC)

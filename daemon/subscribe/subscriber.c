@@ -10,7 +10,6 @@
 #include "lib/log.h"
 #include "subscribe/aside.h"
 #include "subscribe/held.h"
-#include "subscribe/pull-plan.h"
 #include "subscribe/pulls.h"
 #include "subscribe/subscription.h"
 

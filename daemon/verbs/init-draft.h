@@ -1,10 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The configuration that `init` is about to write: what was answered so far, in memory only, and its text. */
+/* The configuration that `init` is about to write: the recipes that it is made of, what was answered so far, in memory
+ * only, its text, and how it gets to the disk. */
 
 #include "config.h"
 #include "lib/bytes.h"
-#include "verbs/init-recipes.h"
+
+/* ---- recipes ---- */
+
+/* What `sensorqd init` can write for a sensor, or for a place where readings are kept: the blocks of docs/RECIPES.md,
+ * made into a table by init-recipes.py when the program is built. */
+#define INIT_QUESTIONS_MAX 8 /* of one recipe */
+#define INIT_MARK_FIRST 1    /* byte of a template that the first question's answer replaces; the others follow */
+#define INIT_MARK_TOPIC 0x1f /* and the one that stands for the id of the topic */
+
+typedef struct InitWords {
+        const char *english, *japanese;
+} InitWords;
+
+/* A text; the same that only an option changes; a secret; one that need not be. */
+typedef enum InitAnswer { INIT_ASK, INIT_OPTION, INIT_SECRET, INIT_OPTIONAL_SECRET } InitAnswer;
+
+typedef struct InitQuestion {
+        InitAnswer kind;
+        const char *key;      /* "uri"; of a secret the name of its file. NULL ends the questions */
+        const char *fallback; /* a text's default, a secret's file */
+        InitWords words;
+} InitQuestion;
+
+/* A sensor, a place where readings are kept, the web page. */
+typedef enum InitKind { INIT_SOURCE, INIT_SINK, INIT_PAGE } InitKind;
+
+typedef struct InitRecipe {
+        InitKind kind;
+        const char *name; /* "switchbot"; NULL ends the recipes */
+        InitWords title;
+        InitWords failed;  /* what to do where the remote end refuses; NULL: nothing to add */
+        const char *block; /* an entry of the list, with marks */
+        InitQuestion questions[INIT_QUESTIONS_MAX + 1];
+} InitRecipe;
+
+/* In the order of the page. */
+extern const InitRecipe init_recipes[];
+/* config/sensorqd.yaml, which a fresh machine has: nobody's configuration as long as it is unchanged. */
+extern const char init_example[];
+
+/* ---- the draft ---- */
 
 #define INIT_PARTS_MAX 16
 #define INIT_SECRETS_MAX 32
@@ -65,3 +106,18 @@ int init_draft_text(const InitDraft *draft, bool live, Bytes *ret);
 
 /* The configuration as it would be read, its secrets in it. As config_parse(). */
 int init_draft_parse(const InitDraft *draft, Config **ret, ConfigErrors *errors);
+
+/* ---- init-write.c ---- */
+
+/* Puts it on the disk: secrets first, each whole or not at all, and the configuration last. What ends the process in
+ * between, be it SIGKILL or the power, leaves secrets that the next `init` finds, and no configuration. */
+
+/* Whether the configuration may be written: FREE, or EXISTS, when there is one that somebody wrote. The example that a
+ * fresh machine has, unchanged, is nobody's. -EACCES, -EROFS and such: its directory cannot be written to. */
+enum { INIT_WRITE_FREE = 0, INIT_WRITE_EXISTS = 1 };
+int init_write_look(const char *path);
+
+/* Writes it all, and says each file on standard output; a file that is there is never replaced (but for that example).
+ * Signals wait until it is done. FREE or EXISTS as above (it came meanwhile; nothing else was touched but secrets),
+ * errno as open(2), write(2), link(2). */
+int init_write_all(const InitDraft *draft, const Bytes *text);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Turns docs/RECIPES.md into the table of daemon/verbs/init-recipes.h, and the example configuration into a text, so that `sensorqd init` writes
+"""Turns docs/RECIPES.md into the table of daemon/verbs/init-draft.h, and the example configuration into a text, so that `sensorqd init` writes
 what the page shows. Comments of the page say which recipes it offers and what it asks for each:
 
     <!-- init: TITLE IN JAPANESE -->                        it is offered
@@ -66,7 +66,7 @@ def recipe(title, section):
 def main():
     page, example = (open(path, encoding="utf-8").read() for path in sys.argv[1:3])
     print(f"/* Made by {json.dumps(sys.argv[0].rpartition('/')[2])} from docs/RECIPES.md and the example configuration. */")
-    print('#include <stddef.h>\n\n#include "verbs/init-recipes.h"\n\nconst InitRecipe init_recipes[] = {')
+    print('#include <stddef.h>\n\n#include "verbs/init-draft.h"\n\nconst InitRecipe init_recipes[] = {')
     for section in re.split(r"^## ", page, flags=re.M)[1:]:
         title, rest = section.split("\n", 1)
         print(recipe(title, rest) or "", end="")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "verbs/init-write.h"
+#include "verbs/init-draft.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -16,7 +16,6 @@
 #include "lib/err.h"
 #include "types.h"
 #include "verbs/ask.h"
-#include "verbs/init-write.h"
 #include "verbs/unit.h"
 #include "verbs/verbs.h"
 

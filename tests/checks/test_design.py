@@ -23,22 +23,14 @@ NAMESAKES = {'daemon/sinks/alert-target-config.c: "webhook"', 'lib/log.c: "alert
 # Headers that one file alone includes, and no test: why the two are two.
 ALONE = {
     "daemon/daemon.h": "main.c is the only file that ends the process; the flow is read in daemon.c",
-    "daemon/page-answer.h": "headers of every answer, without what is asked",
     "daemon/page-charts.h": "what waits for the charts' thread, without HTTP and addresses",
     "daemon/page-desk.h": "what runs on the charts' thread, and nothing else does",
     "daemon/page-history.h": "what comes from before, on a thread that ends with it",
-    "daemon/once.h": "the steps of a verb, beside the loop that takes them",
-    "daemon/config-reader.h": "what rows mean, without files and text",
-    "daemon/config-slips.h": "what people mistype, looked for only after an error",
-    "daemon/config-value.h": "what one value means, without rows",
     "daemon/publish/source-said.h": "what is said of readings, without when they are polled or kept",
-    "daemon/publish/outbox-counts.h": "how much is held, without what a row is",
-    "daemon/publish/outbox-salvage.h": "rows of a damaged file, without the files that take its place",
     "daemon/sinks/file-archive.h": "the directory, which knows nothing of messages",
     "daemon/sinks/mongodb-admin.h": "verbs, which the service never calls",
     "daemon/subscribe/aside.h": "the side list has leases of its own",
     "daemon/subscribe/pulls.h": "requests under way, without what becomes of their messages",
-    "daemon/subscribe/sink-said.h": "what is said, without when",
 }
 
 

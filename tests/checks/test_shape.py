@@ -22,7 +22,7 @@ LAYERS = [
     ["daemon/types"],
     ["daemon/report", "daemon/stalls"],
     ["daemon/page"],
-    ["daemon/remote", "daemon/stages", "daemon/once"],
+    ["daemon/remote", "daemon/stages"],
     ["daemon/daemon"],
     ["daemon/verbs/"],
     ["daemon/main"],

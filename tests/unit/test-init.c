@@ -14,9 +14,7 @@
 
 #include "secret.h"
 #include "verbs/init-draft.h"
-#include "verbs/init-recipes.h"
 #include "verbs/init-text.h"
-#include "verbs/init-write.h"
 
 typedef struct Place {
         char directory[64], config[128];

@@ -16,7 +16,7 @@
 
 #include "lib/listen.h"
 #include "lib/listen-address.h"
-#include "lib/listen-pem.h"
+#include "lib/listen-internal.h"
 
 typedef struct Fixture {
         Loop *loop;

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "subscribe/pull-plan.h"
+#include "subscribe/pulls.h"
 
 #define NOW (1000 * USEC_PER_SEC)
 #define LATE (60 * USEC_PER_SEC) /* a pull that hung */

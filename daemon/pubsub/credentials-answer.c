@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "pubsub/token-answer.h"
+#include "pubsub/credentials.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@ typedef struct Refusal {
         const char *description; /* or "" */
 } Refusal;
 
-static const char *remote_name(const TokenQuestion *q) {
+static const char *remote_name(const CredentialsQuestion *q) {
         if (q->step == CREDENTIALS_SUBJECT)
                 return "identity provider";
         if (q->step == CREDENTIALS_IMPERSONATE)
@@ -43,38 +43,39 @@ static usec_t lifetime_until(const char *time, usec_t now) {
         int64_t msec;
 
         if (!clock_parse_rfc3339(time, strlen(time), &msec))
-                return TOKEN_LIFETIME_UNKNOWN_USEC;
+                return CREDENTIALS_LIFETIME_UNKNOWN_USEC;
         return msec > (int64_t) (now / USEC_PER_MSEC) ? (usec_t) msec * USEC_PER_MSEC - now : 0;
 }
 
 /* 0: expired already. *now*: the remote's time. */
 static usec_t lifetime_of(Json *json, usec_t now) {
         const char *expires = json_get_string(json, "expireTime");
-        usec_t lifetime = TOKEN_LIFETIME_UNKNOWN_USEC;
+        usec_t lifetime = CREDENTIALS_LIFETIME_UNKNOWN_USEC;
         int64_t seconds;
 
         if (expires)
                 lifetime = lifetime_until(expires, now);
         else if (json_get_int(json, "expires_in", &seconds))
-                lifetime = seconds <= 0                                                ? 0
-                           : (usec_t) seconds < TOKEN_LIFETIME_MAX_USEC / USEC_PER_SEC ? (usec_t) seconds * USEC_PER_SEC
-                                                                                       : TOKEN_LIFETIME_MAX_USEC;
-        return lifetime < TOKEN_LIFETIME_MAX_USEC ? lifetime : TOKEN_LIFETIME_MAX_USEC;
+                lifetime = seconds <= 0 ? 0
+                           : (usec_t) seconds < CREDENTIALS_LIFETIME_MAX_USEC / USEC_PER_SEC
+                                   ? (usec_t) seconds * USEC_PER_SEC
+                                   : CREDENTIALS_LIFETIME_MAX_USEC;
+        return lifetime < CREDENTIALS_LIFETIME_MAX_USEC ? lifetime : CREDENTIALS_LIFETIME_MAX_USEC;
 }
 
-static int read_token(const TokenQuestion *q, Json *json, usec_t now, TokenAnswer *ret, char *detail) {
+static int read_token(const CredentialsQuestion *q, Json *json, usec_t now, CredentialsAnswer *ret, char *detail) {
         const char *value = json_get_string(json, q->step == CREDENTIALS_IMPERSONATE ? "accessToken" : "access_token");
         usec_t lifetime = lifetime_of(json, now);
 
         if (!value || !value_valid(value)) {
-                text_print(detail, TOKEN_DETAIL_MAX,
+                text_print(detail, CREDENTIALS_DETAIL_MAX,
                         "the answer of the %s holds no access token; see whether a proxy or captive portal answers in "
                         "its place",
                         remote_name(q));
                 return -EAGAIN;
         }
         if (lifetime == 0) {
-                text_print(detail, TOKEN_DETAIL_MAX,
+                text_print(detail, CREDENTIALS_DETAIL_MAX,
                         "the %s gave a token that has run out already; check this machine's clock, and what answers in "
                         "its place",
                         remote_name(q));
@@ -84,14 +85,14 @@ static int read_token(const TokenQuestion *q, Json *json, usec_t now, TokenAnswe
         ret->value = strdup(value);
         ret->lifetime = lifetime;
         if (!ret->value)
-                text_print(detail, TOKEN_DETAIL_MAX, "out of memory; give the service more");
+                text_print(detail, CREDENTIALS_DETAIL_MAX, "out of memory; give the service more");
         return ret->value ? 0 : -EAGAIN;
 }
 
-static int read_subject(const TokenQuestion *q, const HttpReply *reply, TokenAnswer *ret, char *detail) {
+static int read_subject(const CredentialsQuestion *q, const HttpReply *reply, CredentialsAnswer *ret, char *detail) {
         ret->value = credentials_subject(q->credentials, reply->body.data ? reply->body.data : "", reply->body.size);
         if (!ret->value)
-                text_print(detail, TOKEN_DETAIL_MAX,
+                text_print(detail, CREDENTIALS_DETAIL_MAX,
                         "the answer of the identity provider (%s) holds no token: see `credential_source` in %s",
                         q->url, q->credentials->origin);
         return ret->value ? 0 : -EACCES;
@@ -115,7 +116,7 @@ static Refusal refusal_of(Json *json) {
 
 /* Statuses and words that google-auth tries again on; a metadata server answers 404 in the first seconds of a
  * container's life. */
-static bool is_transient(const TokenQuestion *q, int status, Refusal refusal) {
+static bool is_transient(const CredentialsQuestion *q, int status, Refusal refusal) {
         static const char *const words[] = { "internal_failure", "server_error", "temporarily_unavailable" };
 
         if (status < 400 || status >= 500 || status == 408 || status == 429)
@@ -129,7 +130,7 @@ static bool is_transient(const TokenQuestion *q, int status, Refusal refusal) {
         return false;
 }
 
-static const char *remedy_for(const TokenQuestion *q, Refusal refusal) {
+static const char *remedy_for(const CredentialsQuestion *q, Refusal refusal) {
         const Credentials *c = q->credentials;
 
         if (c->kind != CREDENTIALS_METADATA && refusal.error[0] == '\0' && refusal.description[0] == '\0')
@@ -160,16 +161,18 @@ static const char *remedy_for(const TokenQuestion *q, Refusal refusal) {
 static int64_t clock_error_of(usec_t theirs, usec_t ours) {
         int64_t error = (int64_t) (theirs - ours);
 
-        return error > -(int64_t) TOKEN_CLOCK_ERROR_USEC && error < (int64_t) TOKEN_CLOCK_ERROR_USEC ? 0 : error;
+        return error > -(int64_t) CREDENTIALS_CLOCK_ERROR_USEC && error < (int64_t) CREDENTIALS_CLOCK_ERROR_USEC
+                       ? 0
+                       : error;
 }
 
-usec_t token_signing_time(usec_t endpoint_ahead, usec_t now, usec_t wall) {
+usec_t credentials_signing_time(usec_t endpoint_ahead, usec_t now, usec_t wall) {
         usec_t theirs = now + endpoint_ahead;
 
         return endpoint_ahead == 0 || clock_error_of(theirs, wall) == 0 ? wall : theirs;
 }
 
-/* The next assertion is signed for the endpoint's time: see token_signing_time(). */
+/* The next assertion is signed for the endpoint's time: see credentials_signing_time(). */
 static void describe_clock(int64_t clock_error, char *text, size_t size) {
         char span[32];
 
@@ -178,7 +181,7 @@ static void describe_clock(int64_t clock_error, char *text, size_t size) {
                 clock_error < 0 ? "fast" : "slow");
 }
 
-static int describe_refusal(const TokenQuestion *q, const HttpReply *reply, Refusal refusal, char *detail) {
+static int describe_refusal(const CredentialsQuestion *q, const HttpReply *reply, Refusal refusal, char *detail) {
         int64_t clock_error = reply->date > 0 ? clock_error_of(reply->date, q->wall) : 0;
         bool described = refusal.description[0] != '\0';
         char description[101];
@@ -186,7 +189,7 @@ static int describe_refusal(const TokenQuestion *q, const HttpReply *reply, Refu
         char clock[120];
 
         if (is_transient(q, reply->status, refusal)) {
-                text_print(detail, TOKEN_DETAIL_MAX, "the %s answered %s%s%s; %s", remote_name(q), reply->detail,
+                text_print(detail, CREDENTIALS_DETAIL_MAX, "the %s answered %s%s%s; %s", remote_name(q), reply->detail,
                         refusal.error[0] != '\0' ? " " : "", refusal.error,
                         reply->status == 404 ? "see whether this machine has a service account"
                                              : "if it does not pass, see whether a proxy answers in its place, and the "
@@ -197,18 +200,18 @@ static int describe_refusal(const TokenQuestion *q, const HttpReply *reply, Refu
         text_copy_words(description, sizeof(description), refusal.description);
         if (clock_matters)
                 describe_clock(clock_error, clock, sizeof(clock));
-        text_print(detail, TOKEN_DETAIL_MAX, "the %s refuses %s: %s%s%s%s; %s", remote_name(q), q->credentials->origin,
-                refusal.error[0] != '\0' ? refusal.error : reply->detail, described ? " (" : "", description,
-                described ? ")" : "", clock_matters ? clock : remedy_for(q, refusal));
+        text_print(detail, CREDENTIALS_DETAIL_MAX, "the %s refuses %s: %s%s%s%s; %s", remote_name(q),
+                q->credentials->origin, refusal.error[0] != '\0' ? refusal.error : reply->detail, described ? " (" : "",
+                description, described ? ")" : "", clock_matters ? clock : remedy_for(q, refusal));
         return -EACCES;
 }
 
-int token_answer_read(
-        const TokenQuestion *q, const HttpReply *reply, TokenAnswer *ret, char detail[static TOKEN_DETAIL_MAX]) {
+int credentials_answer(const CredentialsQuestion *q, const HttpReply *reply, CredentialsAnswer *ret,
+        char detail[static CREDENTIALS_DETAIL_MAX]) {
         _cleanup_(json_freep) Json *json = NULL;
 
         if (reply->outcome != HTTP_ANSWERED) {
-                text_print(detail, TOKEN_DETAIL_MAX, "the %s (%s) does not answer: %s; check the network%s",
+                text_print(detail, CREDENTIALS_DETAIL_MAX, "the %s (%s) does not answer: %s; check the network%s",
                         remote_name(q), q->url, reply->detail,
                         reply->outcome == HTTP_TLS ? ", `pubsub.ca_file` and this machine's clock"
                                                    : " and name resolution");

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What a sink says of its troubles, once for a time of each: that it cannot be written to, and that what can never be
- * stored cannot be set apart either. Apart from sink.c, which decides; for it alone. */
+/* The words for a sink's troubles: what is logged of them, once for a time of each, and what it means that a disk
+ * refuses. */
 
 #include "subscribe/sink-type.h"
 #include "trouble.h"
 
+/* Of one sink: that it cannot be written to, and that what can never be stored cannot be set apart either. */
 typedef struct SinkSaid {
         const char *subscription, *what, *place; /* borrowed */
         Trouble down, apart;
@@ -17,3 +18,6 @@ void sink_said_down(SinkSaid *said, const SinkAnswer *answer, bool scouts, usec_
 void sink_said_up(SinkSaid *said);
 /* Messages were set apart (*kept*), or that was *refused* with *words*; or both. */
 void sink_said_apart(SinkSaid *said, const char *words, bool kept, bool refused);
+
+/* The fault of an *error* (negative errno) at *path*, a file or directory, in words that say what to do. */
+void sink_disk_answer(SinkAnswer *answer, int error, const char *path);

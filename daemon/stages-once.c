@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "once.h"
+/* One run of `sensorqd once`: each source polled, then the outbox published, then each subscription drained. */
+
+#include "stages.h"
 
 #include <string.h>
 
@@ -7,7 +9,7 @@
 #include "lib/log.h"
 
 /* Until all stages of that kind have done what they can do now; false when something is left of it. */
-static int once_wait(const StagesHost *host, StageKind kind, bool *ret_complete) {
+static int wait_for(const StagesHost *host, StageKind kind, bool *ret_complete) {
         while (!host->stopping && !stages_are_idle(host->stages, kind, ret_complete)) {
                 int r = loop_turn(host->loop, USEC_INFINITY);
 
@@ -19,7 +21,7 @@ static int once_wait(const StagesHost *host, StageKind kind, bool *ret_complete)
 
 /* Adds what is the matter with each stage to *text*, each after a separator. A text that lacks memory is a shorter one.
  */
-static void once_add_troubles(const Figures *f, Bytes *text) {
+static void add_troubles(const Figures *f, Bytes *text) {
         for (size_t i = 0; i < f->n_sources; i++) {
                 const SourceStatus *source = &f->sources[i];
 
@@ -43,16 +45,16 @@ static void once_add_troubles(const Figures *f, Bytes *text) {
 }
 
 /* Each failure was logged when it came; this one line is for who started the run, and says what they add up to. */
-static void once_tell_left(const Figures *figures) {
+static void tell_left(const Figures *figures) {
         _cleanup_bytes_ Bytes text = {};
 
-        once_add_troubles(figures, &text);
+        add_troubles(figures, &text);
         log_warning("Not everything is stored. %" PRIu64
                     " readings wait in the outbox, and what was not stored waits in Pub/Sub, for the next run%s",
                 figures->outbox.rows, text.data ? text.data : "");
 }
 
-int once_run(const StagesHost *host, bool *ret_complete) {
+int stages_run_once(const StagesHost *host, bool *ret_complete) {
         _cleanup_(report_done) Figures figures = {};
         bool polled = false, published = false, drained = false;
         int r;
@@ -60,14 +62,14 @@ int once_run(const StagesHost *host, bool *ret_complete) {
         r = stages_poll_once(host->stages);
         if (r < 0)
                 return r;
-        r = once_wait(host, STAGE_SOURCE, &polled);
+        r = wait_for(host, STAGE_SOURCE, &polled);
         if (r < 0)
                 return r;
-        r = once_wait(host, STAGE_PUBLISHER, &published);
+        r = wait_for(host, STAGE_PUBLISHER, &published);
         if (r < 0)
                 return r;
         stages_drain(host->stages);
-        r = once_wait(host, STAGE_SUBSCRIBER, &drained);
+        r = wait_for(host, STAGE_SUBSCRIBER, &drained);
         if (r < 0)
                 return r;
         r = stages_look(host->stages, &figures);
@@ -75,6 +77,6 @@ int once_run(const StagesHost *host, bool *ret_complete) {
                 return r;
         *ret_complete = !host->stopping && polled && drained && figures.outbox.rows == 0;
         if (!*ret_complete)
-                once_tell_left(&figures);
+                tell_left(&figures);
         return 0;
 }
