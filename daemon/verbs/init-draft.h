@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The configuration that `init` is about to write: the recipes that it is made of, what was answered so far, in memory
- * only, its text, and how it gets to the disk. */
+ * only, and its text. */
 
 #include "config.h"
 #include "lib/bytes.h"
@@ -106,18 +106,3 @@ int init_draft_text(const InitDraft *draft, bool live, Bytes *ret);
 
 /* The configuration as it would be read, its secrets in it. As config_parse(). */
 int init_draft_parse(const InitDraft *draft, Config **ret, ConfigErrors *errors);
-
-/* ---- init-write.c ---- */
-
-/* Puts it on the disk: secrets first, each whole or not at all, and the configuration last. What ends the process in
- * between, be it SIGKILL or the power, leaves secrets that the next `init` finds, and no configuration. */
-
-/* Whether the configuration may be written: FREE, or EXISTS, when there is one that somebody wrote. The example that a
- * fresh machine has, unchanged, is nobody's. -EACCES, -EROFS and such: its directory cannot be written to. */
-enum { INIT_WRITE_FREE = 0, INIT_WRITE_EXISTS = 1 };
-int init_write_look(const char *path);
-
-/* Writes it all, and says each file on standard output; a file that is there is never replaced (but for that example).
- * Signals wait until it is done. FREE or EXISTS as above (it came meanwhile; nothing else was touched but secrets),
- * errno as open(2), write(2), link(2). */
-int init_write_all(const InitDraft *draft, const Bytes *text);

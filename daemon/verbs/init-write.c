@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "verbs/init-draft.h"
+#include "verbs/init.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,6 @@
 #include "lib/err.h"
 #include "lib/file.h"
 #include "lib/yaml.h"
-#include "verbs/init-text.h"
 
 #define TEMPORARY ".init.new" /* in the directory of the file; what a kill left there is written over */
 

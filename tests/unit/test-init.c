@@ -14,6 +14,7 @@
 
 #include "secret.h"
 #include "verbs/init-draft.h"
+#include "verbs/init.h"
 #include "verbs/init-text.h"
 
 typedef struct Place {
