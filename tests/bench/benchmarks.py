@@ -16,10 +16,10 @@ from report import Row
 
 FULL = SimpleNamespace(drain=500_000, drain_emulator=30_000, publish=300_000, latency={1: 20, 100: 1000, 1000: 8000}, latency_runs=5, idle=130, starts=20,
                        growth=(10_000, 100_000, 1_000_000), outbox=(1_000, 100_000, 1_000_000), scale=60_000, poll_interval=10, runs=3, mqtt=30_000, push=10_000, page=1_000_000,
-                       exec=300_000, more=20, file=300_000, outage=(60, 120))
+                       exec=300_000, more=20, file=300_000, outage=120)
 SMOKE = SimpleNamespace(drain=3_000, drain_emulator=500, publish=2_000, latency={100: 100}, latency_runs=1, idle=2, starts=2,
                         growth=(1_000, 2_000), outbox=(500, 1_000), scale=2_000, poll_interval=10, runs=1, mqtt=1_000, push=200, page=5_000,
-                        exec=2_000, more=2, file=2_000, outage=(2.5, 2.5))
+                        exec=2_000, more=2, file=2_000, outage=4)
 
 
 class Bench:

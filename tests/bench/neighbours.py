@@ -1,4 +1,7 @@
-"""Neighbours: whether files and alerts notice that MongoDB is down, all three on one topic in one daemon."""
+"""Neighbours: whether files and alerts notice that MongoDB is down, all three on one topic in one daemon.
+
+Beside it runs a second one with the same load whose MongoDB is up all the time: what the machine does meanwhile meets both alike.
+"""
 import contextlib
 import datetime
 import http.server
@@ -6,17 +9,17 @@ import json
 import statistics
 import threading
 import time
-from types import SimpleNamespace
 
 import stack
 from report import Row
 from services.proxy import Proxy
 from services.pubsub import PubSub
 
-RATE = 20  # messages a second
+RATE = 10  # messages a second to each daemon
 FLIP = 2  # seconds between the beginning and the end of an alert
-TOPIC = f"projects/{stack.PROJECT}/topics/{stack.TOPIC}"
-SUBSCRIPTIONS = ("mongodb", "file", "alert")
+TOPICS = f"projects/{stack.PROJECT}/topics/"
+SUBSCRIPTIONS = f"projects/{stack.PROJECT}/subscriptions/"
+SINKS = ("mongodb", "file", "alert")
 
 
 class Told(http.server.ThreadingHTTPServer):
@@ -42,44 +45,83 @@ class Teller(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def sections(mongo_port, told):
+def sections(name, mongo_port, told):
     backoff = {"initial": "1s", "max": "5s"}
     rule = {"name": "hot", "field": "t", "where": {"id": "oven"}, "above": 0}
     target = {"name": "me", "type": "webhook", "url": f"http://127.0.0.1:{told.server_port}/", "body": '{"value": {value}}'}
-    return [{**stack.subscribe_section(mongo_port, subscription="mongodb"), "backoff": backoff},
-            {"subscription": "file", "backoff": backoff, "file": {"directory": "archive"}},
-            {"subscription": "alert", "backoff": backoff, "alert": {"targets": [target], "rules": [rule]}}]
+    return [{**stack.subscribe_section(mongo_port, subscription=f"{name}-mongodb"), "backoff": backoff},
+            {"subscription": f"{name}-file", "backoff": backoff, "file": {"directory": "archive"}},
+            {"subscription": f"{name}-alert", "backoff": backoff, "alert": {"targets": [target], "rules": [rule]}}]
 
 
-class Sender:
-    """Publishes at the rate for some seconds: a reading of one of ten rooms each time, and of the oven, which gets hot and cold by turns."""
+class Side:
+    """A daemon with three sinks on a topic of its own, and what it was sent."""
 
-    def __init__(self, store):
-        self.store, self.serial, self.sent, self.flips = store, 0, {}, {}
+    def __init__(self, name, bench, service, stage):
+        self.name, self.service, self.sent, self.flips, self.hot = name, service, {}, {}, False
+        service.api.create_topic(TOPICS + name, b"{}")
+        for sink in SINKS:
+            service.api.create_subscription(f"{SUBSCRIPTIONS}{name}-{sink}",
+                                            json.dumps({"topic": TOPICS + name, "ackDeadlineSeconds": 60, "expirationPolicy": {}}).encode())
+        mongo = stage.enter_context(stack.Tool(bench.build, "replay-mongo", "--expect", 1))
+        self.proxy = stage.enter_context(Proxy(mongo.port))
+        self.told = stage.enter_context(Told())
+        stage.enter_context(stack.Daemon(bench.build, service.port, subscribe=sections(name, self.proxy.port, self.told))).start()
 
-    def run(self, seconds):
-        """{message id: when it was sent} and {value of the oven: likewise} of this stretch."""
-        began, sent, flips = time.monotonic(), {}, {}
-        for n in range(int(seconds * RATE)):
-            time.sleep(max(0, began + n / RATE - time.monotonic()))
-            sent.update(self.send(f"room-{n % 10}", self.serial))
-            if n % (FLIP * RATE) == FLIP * RATE // 2:
-                value = self.serial if len(self.flips) % 2 == 0 else -self.serial
-                self.flips[value] = flips[value] = time.monotonic()
-                self.send("oven", value)
-        return SimpleNamespace(sent=sent, flips=flips)
-
-    def send(self, room, value):
-        self.serial += 1
+    def send(self, serial, room, value):
         at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         data = json.dumps({"id": room, "source": "home", "request_at": at, "t": value})
         now = time.monotonic()
-        return dict.fromkeys(self.store.publish(TOPIC, [{"data": stack.base64_text(data), "attributes": {"idempotency_key": f"{at}:{self.serial}"}}]), now)
+        message = {"data": stack.base64_text(data), "attributes": {"idempotency_key": f"{at}:{serial}"}}
+        self.sent.update(dict.fromkeys(self.service.store.publish(TOPICS + self.name, [message]), now))
+
+    def flip(self, serial):
+        """The oven gets hot and cold by turns."""
+        self.hot = not self.hot
+        value = serial if self.hot else -serial
+        self.flips[value] = time.monotonic()
+        self.send(serial, "oven", value)
+
+    def backlog(self, sink):
+        return self.service.store.stats()[f"{SUBSCRIPTIONS}{self.name}-{sink}"]["backlog"]
+
+    def is_done(self):
+        return set(self.flips) <= set(self.told.at) and not any(self.backlog(sink) for sink in SINKS)
+
+    def spans(self):
+        """{what: milliseconds from the sending to the end, in order}."""
+        found = {f"{sink}, acknowledged": spans(self.sent, acknowledged(self.service, f"{self.name}-{sink}"), sink) for sink in SINKS[1:]}
+        found["alert, the target is told"] = spans(self.flips, self.told.at, "alert")
+        return found
+
+
+class Sender:
+    """Publishes to all sides at the rate: a reading of one of ten rooms each time, and now and then of the oven."""
+
+    def __init__(self, sides):
+        self.sides, self.serial = sides, 0
+
+    def run(self, seconds):
+        began = time.monotonic()
+        for n in range(int(seconds * RATE)):
+            time.sleep(max(0, began + n / RATE - time.monotonic()))
+            for side in self.sides if n % 2 else reversed(self.sides):  # neither is always the second
+                self.serial += 1
+                side.send(self.serial, f"room-{n % 10}", self.serial)
+                if n % (FLIP * RATE) == FLIP * RATE // 2:
+                    self.serial += 1
+                    side.flip(self.serial)
+
+    def forget(self):
+        """What was sent so far is not looked at."""
+        for side in self.sides:
+            side.sent.clear()
+            side.flips.clear()
 
 
 def acknowledged(service, name):
     """{message id: when}."""
-    full = f"projects/{stack.PROJECT}/subscriptions/{name}"
+    full = SUBSCRIPTIONS + name
     return {message["id"]: event["mono"] for event in service.log.since(0, "ack") if event["subscription"] == full for message in event["messages"]}
 
 
@@ -99,14 +141,6 @@ def p99(values):
     return values[min(len(values) - 1, len(values) * 99 // 100)]
 
 
-def backlog(service, name):
-    return service.store.stats()[f"projects/{stack.PROJECT}/subscriptions/{name}"]["backlog"]
-
-
-def merge(stretches):
-    return SimpleNamespace(**{part: {key: at for stretch in stretches for key, at in getattr(stretch, part).items()} for part in ("sent", "flips")})
-
-
 def wait_for(condition, what, patience=stack.PATIENCE):
     deadline = time.monotonic() + patience
     while not condition():
@@ -115,38 +149,27 @@ def wait_for(condition, what, patience=stack.PATIENCE):
 
 
 def neighbours(bench):
-    """MongoDB up, then refusing connections, then silent, then up again: until files and alerts have a message, and until a target is told."""
-    up, down = bench.sizes.outage
+    """MongoDB of one side refuses connections, then is silent: until files and alerts have a message, and until a target is told, on both sides."""
+    down = bench.sizes.outage
     with contextlib.ExitStack() as stage:
         service = stage.enter_context(PubSub())
-        service.api.create_topic(TOPIC, b"{}")
-        for name in SUBSCRIPTIONS:
-            service.api.create_subscription(f"projects/{stack.PROJECT}/subscriptions/{name}",
-                                            json.dumps({"topic": TOPIC, "ackDeadlineSeconds": 60, "expirationPolicy": {}}).encode())
-        mongo = stage.enter_context(stack.Tool(bench.build, "replay-mongo", "--expect", 1))
-        proxy = stage.enter_context(Proxy(mongo.port))
-        told = stage.enter_context(Told())
-        daemon = stage.enter_context(stack.Daemon(bench.build, service.port, subscribe=sections(proxy.port, told)))
-        daemon.start()
-        sender = Sender(service.store)
-        sender.run(min(5, up / 2))
-        with_it = [sender.run(up / 2)]
-        proxy.set_mode("refuse")
-        without = [sender.run(down / 2)]
-        proxy.set_mode("blackhole")
-        without.append(sender.run(down / 2))
-        waiting = backlog(service, "mongodb")
-        check(waiting >= sum(len(stretch.sent) for stretch in without), f"MongoDB was not down: {waiting} messages wait")
-        proxy.set_mode("pass")
-        proxy.cut()
-        wait_for(lambda: backlog(service, "mongodb") == 0, "what waited for MongoDB")
-        with_it.append(sender.run(up / 2))
-        wait_for(lambda: set(sender.flips) <= set(told.at) and not any(backlog(service, name) for name in SUBSCRIPTIONS), "the end")
-        with_it, without = merge(with_it), merge(without)
-        ends = {name: acknowledged(service, name) for name in SUBSCRIPTIONS[1:]}
-        pairs = [(f"{name}, acknowledged", with_it.sent, without.sent, ends[name]) for name in ends]
-        pairs.append(("alert, the target is told", with_it.flips, without.flips, dict(told.at)))
-        for what, before, after, end in pairs:
-            one, other = spans(before, end, what), spans(after, end, what)
+        alone, beside = (Side(name, bench, service, stage) for name in ("outage", "well"))
+        sender = Sender((alone, beside))
+        alone.proxy.set_mode("refuse")
+        sender.run(min(5, down / 2))
+        sender.forget()
+        sender.run(down / 2)
+        alone.proxy.set_mode("blackhole")
+        sender.run(down / 2)
+        waiting = alone.backlog("mongodb")
+        check(waiting >= len(alone.sent), f"MongoDB was not down: {waiting} messages wait")
+        alone.proxy.set_mode("pass")
+        alone.proxy.cut()
+        for side in sender.sides:
+            wait_for(side.is_done, f"the end of all at {side.name}")
+        up = beside.spans()
+        for what, other in alone.spans().items():
+            one = up[what]
             yield Row("neighbours", f"{what}: p99 while MongoDB is down", "ms", p99(other), ("<=", max(1.1 * p99(one), p99(one) + 5)),
-                      f"p99 {p99(one):.1f} ms while it is up; p50 {statistics.median(other):.1f} and {statistics.median(one):.1f}; {len(other)} in {down:.0f} s, {len(one)} in {up:.0f} s")
+                      f"p99 {p99(one):.1f} ms in a daemon beside whose MongoDB is up; p50 {statistics.median(other):.1f} and "
+                      f"{statistics.median(one):.1f}; {len(other)} each in {down:.0f} s")
