@@ -18,6 +18,8 @@
 /* After we heard nothing, the first messages may take so long: until then time alone brings nothing. */
 #define CALM_USEC (30 * USEC_PER_SEC)
 #define STILL_USEC (24 * USEC_PER_HOUR)
+/* Between two passes the wall clock went on by so much more, or less, than time did: somebody set it. */
+#define CLOCK_SET_USEC (5 * INT64_C(1000000))
 /* Nothing is forgotten before we have heard for so long: what we missed may be on its way. */
 #define FORGET_CALM_USEC (24 * USEC_PER_HOUR)
 /* In the slot of a rule without a device, as its value: it had one. */
@@ -440,17 +442,27 @@ static void wake_in(Pass *pass, usec_t now) {
         wake_at(pass, pass->moment->wall + (now > pass->moment->now ? now - pass->moment->now : 0));
 }
 
+/* A wall clock that was set says nothing of how long a device has been silent. */
+static void note_clock(AlertBook *book, const AlertMoment *moment) {
+        int64_t offset = (int64_t) (moment->wall - moment->now), moved = offset - book->offset;
+
+        if (book->offset != 0 && (moved > CLOCK_SET_USEC || moved < -CLOCK_SET_USEC))
+                book->set_at = moment->now;
+        book->offset = offset;
+}
+
 /* Whether time may speak for what was to come by *at*, wall time; if not, *ret_gate* is when that is to be asked again:
  * clock_now(), USEC_INFINITY: with the next answer to a pull. Silence must be proven, and be as long as the rule says
  * since we hear: what we missed is not the sensor's fault. */
 static bool is_open(const Pass *pass, const AlertLogic *logic, const AlertState *state, usec_t at, usec_t *ret_gate) {
         const AlertMoment *moment = pass->moment;
         bool silence = logic->test == ALERT_STALE && !state->offline;
+        usec_t since = silence && pass->book->set_at > moment->hearing ? pass->book->set_at : moment->hearing;
 
         *ret_gate = USEC_INFINITY;
         if (moment->hearing == 0 || moment->deaf || (silence && moment->wall - (moment->now - moment->heard) < at))
                 return false;
-        *ret_gate = moment->hearing + (silence ? logic->stale : CALM_USEC);
+        *ret_gate = since + (silence ? logic->stale : CALM_USEC);
         return moment->now >= *ret_gate;
 }
 
@@ -634,8 +646,10 @@ static int pass_lost_rules(Pass *pass) {
 
 int alert_book_pass(AlertBook *book, const AlertMoment *moment, AlertBookEach each, void *userdata, usec_t *ret_next) {
         Pass pass = { book, moment, each, userdata, USEC_INFINITY };
-        int r = pass_lost_rules(&pass);
+        int r;
 
+        note_clock(book, moment);
+        r = pass_lost_rules(&pass);
         book->due = 0;
         for (size_t i = 0; r == 0 && i < book->n_devices; i++) {
                 r = pass_slots(&pass, book->devices[i]);

@@ -28,6 +28,8 @@ typedef struct AlertBook {
         size_t left_out;    /* states or entries beyond a cap */
         size_t ahead;       /* messages whose time was not believed */
         Bytes ahead_device; /* the first of them */
+        int64_t offset;     /* from clock_now() to clock_wall() at the last pass */
+        usec_t set_at;      /* clock_now() when the wall clock was found set; 0: not yet */
 } AlertBook;
 
 int alert_book_new(const AlertConfig *config, const AlertRules *rules, AlertBook **ret);

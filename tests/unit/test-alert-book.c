@@ -344,6 +344,26 @@ static void test_silence_of_ours(void **state) {
         world_close(&w);
 }
 
+/* The wall clock is set forward, and nobody was silent: all has to be quiet for as long as the rule says since then. */
+static void test_silence_after_a_set_clock(void **state) {
+        World w;
+
+        world_open(&w, SILENT);
+        world_say(&w, "x", "");
+        world_pass(&w);
+        world_go(&w, MINUTE);
+        w.moment.wall += 5 * HOUR;
+        world_pass(&w);
+        world_quiet(&w);
+        world_go(&w, 29 * MINUTE);
+        world_pass(&w);
+        world_quiet(&w);
+        world_go(&w, MINUTE);
+        world_pass(&w);
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING silent Room x -");
+        world_close(&w);
+}
+
 static void test_silence_of_a_value(void **state) {
         char members[200], time[CLOCK_RFC3339_SIZE];
         World w;
@@ -559,6 +579,7 @@ int main(void) {
                 cmocka_unit_test(test_for_without_a_message),
                 cmocka_unit_test(test_silence),
                 cmocka_unit_test(test_silence_of_ours),
+                cmocka_unit_test(test_silence_after_a_set_clock),
                 cmocka_unit_test(test_silence_of_a_value),
                 cmocka_unit_test(test_silence_of_an_unplugged_remo),
                 cmocka_unit_test(test_rule_that_finds_nothing),
