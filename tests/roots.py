@@ -99,11 +99,12 @@ class Root:
 
 
 def copy_sources(target):
-    """The tree as git knows it, with what is changed and not committed, into an empty directory."""
+    """The tree as git knows it, with what is changed and not committed, into an empty directory. All is new there: what was built of another
+    tree is never taken for it (ccache makes that cheap)."""
     shutil.rmtree(target, ignore_errors=True)
     names = subprocess.run(["git", "-C", REPO, "ls-files", "-coz", "--exclude-standard"], stdout=subprocess.PIPE, check=True).stdout.decode().split("\0")
     for name in filter(None, names):
         if (REPO / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPO / name, target / name)
+            shutil.copy(REPO / name, target / name)
     return target

@@ -3,10 +3,12 @@ import datetime
 import json
 import time
 
-from harness import wait_until
+from harness import PATIENCE, wait_until
+
+SOON = 2.0 * max(1.0, PATIENCE / 60)  # seconds; more where the tests are told to be patient, as on an emulated processor
 
 
-def test_poll_of_three_devices_becomes_three_documents_within_two_seconds(stack):
+def test_poll_of_three_devices_soon_becomes_three_documents(stack):
     """Where the machine has time for it: of some polls, the fastest counts."""
     stack.daemon.start()
 
@@ -17,7 +19,7 @@ def test_poll_of_three_devices_becomes_three_documents_within_two_seconds(stack)
         wait_until(lambda: len(stack.readings(query={"newest_events.te.val": {"$in": values}})) == len(values) > 0, "its documents")
         return time.monotonic() - first["mono"]
 
-    wait_until(lambda: seconds_of_next_poll() < 2.0, "a poll that is stored within two seconds")
+    wait_until(lambda: seconds_of_next_poll() < SOON, f"a poll that is stored within {SOON:g} seconds")
 
 
 def test_document_carries_what_the_source_served(stack):
