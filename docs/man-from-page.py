@@ -48,8 +48,9 @@ def paragraph(lines):
 
 
 def table(lines):
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return "\n".join(f"|[ {inline(first)}\n:[ {inline(second)}" for first, second in rows[:1] + rows[2:])
+    """A list: columns beside each other cannot be read on a terminal."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    return "\n\n".join(f"{inline(first)}\n\t{inline(second)}" for first, second in rows)
 
 
 def bullets(lines):

@@ -11,15 +11,19 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 @pytest.fixture(params=["sensorqd.8", "sensorqd.yaml.5"])
-def page(request, tmp_path):
+def source(request):
+    if request.param == "sensorqd.8":
+        return (DOCS / "sensorqd.8.scd").read_text()
+    return subprocess.run([sys.executable, DOCS / "man-from-page.py", DOCS / "configuration.md"], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def page(source, tmp_path):
     """A manual page in roff, made as docs/meson.build does."""
     for program in ("scdoc", "man"):
         if shutil.which(program) is None:
             pytest.skip(f"not installed: {program}")
-    source = (DOCS / "sensorqd.8.scd").read_text()
-    if request.param == "sensorqd.yaml.5":
-        source = subprocess.run([sys.executable, DOCS / "man-from-page.py", DOCS / "configuration.md"], capture_output=True, text=True, check=True).stdout
-    path = tmp_path / request.param
+    path = tmp_path / source.split("\n")[0]
     roff = subprocess.run(["scdoc"], input=source, capture_output=True, text=True, check=True).stdout
     path.write_text(".pl 1000i\n" + roff)  # a terminal has no pages, which a table's cell could stand across
     return path
@@ -40,3 +44,13 @@ def test_names_to_be_copied_are_not_broken_by_a_hyphen(page):
     assert not re.search(r"[A-Z_]{3}\u2010\n *[A-Z_]+_", text)
     fields = set(re.findall(r"SENSORQD_[A-Z_]+", page.read_text().replace("\\", "")))
     assert fields <= set(re.findall(r"SENSORQD_[A-Z_]+", text))
+
+
+def test_a_terminal_of_80_columns_is_wide_enough(page, source):
+    """A cell of a table that does not fit is broken into a column of words: a list says it instead. Only examples may be wider."""
+    rows = re.findall(r"^\|\[ (.*)\n:\[ (.*)$", source, re.M)
+    assert [row for row in rows if len("".join(row)) > 66] == []
+    examples = {line.strip() for block in re.findall(r"^\t?```\n(.*?)^\t?```", source, re.M | re.S) for line in block.splitlines()}
+    text = re.sub(r".\x08", "", shown(page).stdout)
+    wide = [line for line in text.splitlines() if len(line) > 80 and line.strip() not in examples]
+    assert wide == []
