@@ -134,6 +134,27 @@ def test_upgrade_restarts_instances(machine, house, newer_deb):
     assert machine.show("MainPID", unit="sensorqd@second") != before
 
 
+def test_installed_again_what_is_enabled_runs_again(running, house, deb):
+    """As Debian's users expect it: apt remove, apt install, and it does what it did; what an administrator has stopped for good stays stopped."""
+    running.configure(house.config(publishes=False), {}, name="second")
+    running.configure(house.config(publishes=False), {}, name="third")
+    running.systemctl("enable", "sensorqd", "sensorqd@second")
+    running.systemctl("start", "sensorqd@second", "sensorqd@third")
+    units = "sensorqd", "sensorqd@second", "sensorqd@third"
+    running.run("apt-get", "remove", "-qy", "sensorqd")
+    assert [running.show("ActiveState", unit=unit) for unit in units] == ["inactive"] * 3
+    running.run("apt-get", "install", "-qy", f"/root/{deb.name}")
+    assert [running.show("ActiveState", unit=unit) for unit in units] == ["active", "active", "inactive"]
+    house.wait_count(house.count() + 3)
+    running.systemctl("stop", "sensorqd")
+    running.run("apt-get", "install", "-qy", "--reinstall", f"/root/{deb.name}")
+    assert [running.show("ActiveState", unit=unit) for unit in units] == ["inactive", "active", "inactive"]
+    running.systemctl("disable", "sensorqd")
+    running.run("apt-get", "remove", "-qy", "sensorqd")
+    running.run("apt-get", "install", "-qy", f"/root/{deb.name}")
+    assert [running.show("ActiveState", unit=unit) for unit in units] == ["inactive", "active", "inactive"]
+
+
 def test_removal_keeps_and_purge_removes(running, house, deb):
     """Removing stops the service and keeps what it has; purging leaves nothing behind but what the administrator put there."""
     mine = ["/etc/sensorqd/credentials/nature-remo.token", "/etc/sensorqd/second.yaml", "/var/lib/sensorqd-backup/outbox.tar", "/var/lib/sensorqd/archive/a.ndjson"]
