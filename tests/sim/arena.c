@@ -12,6 +12,8 @@
 
 #define CLASS_MIN 5 /* 32 bytes */
 #define CLASSES 40
+#define CLASS_LARGE 18 /* 256 kB: what is free of it goes back to the kernel, and comes zeroed */
+#define PAGE 4096
 
 typedef struct Block {
         uint32_t class, magic;
@@ -57,6 +59,17 @@ size_t arena_used(void) {
         return arena ? arena->used : 0;
 }
 
+/* Zeroes what is behind the header of a large block, without touching it. */
+static void give_back(Block *block) {
+        char *from = (char *) block + HEADER_SIZE, *to = (char *) block + ((size_t) 1 << block->class);
+        char *first = from + (PAGE - (uintptr_t) from % PAGE) % PAGE, *last = to - (uintptr_t) to % PAGE;
+
+        memset(from, 0, (size_t) (first - from));
+        memset(last, 0, (size_t) (to - last));
+        if (madvise(first, (size_t) (last - first), MADV_REMOVE) < 0)
+                memset(first, 0, (size_t) (last - first));
+}
+
 static unsigned class_of(size_t size) {
         unsigned class = CLASS_MIN;
 
@@ -99,7 +112,8 @@ void *arena_alloc(size_t size) {
         if (block) {
                 assert(block->magic == MAGIC_FREE);
                 arena->free[class] = block->next;
-                memset((char *) block + HEADER_SIZE, 0, size);
+                if (class < CLASS_LARGE)
+                        memset((char *) block + HEADER_SIZE, 0, size);
         } else
                 block = carve(class); /* zeroed by the kernel */
         block->class = class;
@@ -117,9 +131,20 @@ void *arena_free(void *pointer) {
                 return free(pointer), NULL;
         block = block_of(pointer);
         block->magic = MAGIC_FREE;
+        if (block->class >= CLASS_LARGE)
+                give_back(block);
         block->next = arena->free[block->class];
         arena->free[block->class] = block;
         return NULL;
+}
+
+void *arena_grow(void *pointer, size_t from, size_t to) {
+        char *larger = arena_alloc(to);
+
+        if (from > 0)
+                memcpy(larger, pointer, from);
+        (void) arena_free(pointer);
+        return larger;
 }
 
 void *arena_resize(void *pointer, size_t size) {

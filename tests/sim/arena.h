@@ -17,6 +17,8 @@ size_t arena_used(void);
 void *arena_alloc(size_t size);
 /* What is added may hold anything. */
 void *arena_resize(void *pointer, size_t size);
+/* What is added is zeroed, and not touched for it where it is much. *from*: the size before. */
+void *arena_grow(void *pointer, size_t from, size_t to);
 void *arena_free(void *pointer);
 char *arena_text(const char *text);
 void *arena_copy(const void *data, size_t size);

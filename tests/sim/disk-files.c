@@ -45,6 +45,7 @@ typedef struct Stream {
 /* Of this life. */
 static struct {
         uint64_t mounts;
+        int n; /* of the files, as far as they were ever used */
         Descriptor files[FILES_MAX];
 } table;
 
@@ -138,7 +139,8 @@ static Disk *locate(int directory, const char *path, char whole[static PATH_SIZE
 
 static int descriptor_new(Disk *disk, const char *path, DiskNode *node, int flags) {
         if (table.mounts != disk_mounts()) { /* those of another life went with it */
-                memset(&table, 0, sizeof(table));
+                memset(table.files, 0, (size_t) table.n * sizeof(Descriptor));
+                table.n = 0;
                 table.mounts = disk_mounts();
         }
         for (int i = 0; i < FILES_MAX; i++) {
@@ -149,6 +151,7 @@ static int descriptor_new(Disk *disk, const char *path, DiskNode *node, int flag
                 *d = (Descriptor){ .used = true, .node = node, .life = disk_life(disk), .flags = flags };
                 (void) snprintf(d->path, sizeof(d->path), "%s", path);
                 d->heard = disk_open_node(node);
+                table.n = i < table.n ? table.n : i + 1;
                 return FIRST_FD + i;
         }
         return failed(EMFILE);
@@ -539,7 +542,7 @@ int __wrap_flock(int fd, int operation) {
         d = living(fd);
         if (!d)
                 return -1;
-        for (int i = 0; i < FILES_MAX; i++) {
+        for (int i = 0; i < table.n; i++) {
                 const Descriptor *other = &table.files[i];
 
                 if (operation & LOCK_EX && other != d && other->used && other->locks && other->node == d->node)

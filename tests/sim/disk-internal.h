@@ -6,6 +6,7 @@
 #include "draw.h"
 
 #define DISK_SECTOR 512
+#define DISK_SAME 0 /* as calls see it */
 
 /* What names stand for. In the arena. */
 typedef struct DiskNode {
@@ -14,11 +15,16 @@ typedef struct DiskNode {
         uint64_t failures;         /* of syncs: each handle hears once of those since it was opened */
         unsigned names;            /* that stand for it, in either way, or will after a change under way */
         unsigned handles;          /* of this life */
-        uint8_t *now, *kept;       /* what calls see; what a cut finds. Zeros behind the end */
+        uint8_t *now;              /* what calls see. Zeros behind the end */
         size_t size, kept_size, room;
-        uint64_t *dirty;             /* a bit for each sector: *now* may differ from *kept* */
+        uint64_t *dirty;             /* a bit for each sector: the next sync writes it */
         size_t dirty_from, dirty_to; /* sectors; empty: from >= to */
-        uint64_t changes;            /* of a directory: of its entries */
+        uint32_t *before;            /* for each sector: what a cut finds there: DISK_SAME, or where it is in *old* */
+        size_t differ_to;            /* behind it all are the same */
+        uint8_t *old;                /* sectors; those that nobody needs begin with the number of the next one */
+        uint32_t free_old;           /* the first of these; 0: none */
+        size_t n_old, old_room;
+        uint64_t changes; /* of a directory: of its entries */
 } DiskNode;
 
 #define DISK_CHANGES_MAX 64 /* of names that wait for a sync: a journal commits by itself after some time */
@@ -88,6 +94,8 @@ void disk_node_free_if_unused(Disk *disk, DiskNode *node);
 void disk_node_keep(DiskNode *node);
 /* What a cut finds is what there is. */
 void disk_node_cut(Disk *disk, DiskNode *node);
+/* What calls see and what a cut finds have these bytes; they lie within the file. */
+void disk_node_damage(DiskNode *node, const uint8_t *data, size_t size, size_t at);
 
 uint64_t disk_open_node(DiskNode *node);
 void disk_close_node(Disk *disk, DiskNode *node);

@@ -9,7 +9,6 @@
 #include "arena.h"
 
 #define BLOCK 4096 /* what a file takes on the disk is a multiple of it */
-#define FILE_ROOM_MIN 8192
 
 /* ---- nodes ---- */
 
@@ -38,8 +37,9 @@ void disk_node_free(Disk *disk, DiskNode *node) {
         disk->nodes[i] = disk->nodes[--disk->n_nodes];
         disk->used -= blocks(node->size);
         arena_free(node->now);
-        arena_free(node->kept);
         arena_free(node->dirty);
+        arena_free(node->before);
+        arena_free(node->old);
         arena_free(node);
 }
 
@@ -52,23 +52,29 @@ static size_t sectors(size_t size) {
         return (size + DISK_SECTOR - 1) / DISK_SECTOR;
 }
 
-static void *grow_zeroed(void *memory, size_t from, size_t to) {
-        uint8_t *larger = arena_resize(memory, to);
+/* Few steps, since each copies: small files stay small, and those that grow on have room that nobody touches yet. */
+static size_t room_for(size_t size) {
+        static const size_t steps[] = { 8 << 10, 240 << 10, 8 << 20 };
 
-        memset(larger + from, 0, to - from);
-        return larger;
+        for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+                if (size <= steps[i])
+                        return steps[i];
+        return 2 * size / BLOCK * BLOCK;
+}
+
+static size_t dirty_bytes(size_t room) {
+        return (room / DISK_SECTOR / 64 + 1) * 8;
 }
 
 static void node_reserve(DiskNode *node, size_t size) {
-        size_t room = node->room > 0 ? node->room : FILE_ROOM_MIN, words = node->room / DISK_SECTOR / 64 + 1;
+        size_t room = room_for(size), before = node->room;
 
-        if (size <= node->room)
+        if (size <= before)
                 return;
-        while (room < size)
-                room *= 2;
-        node->now = grow_zeroed(node->now, node->room, room);
-        node->kept = grow_zeroed(node->kept, node->room, room);
-        node->dirty = grow_zeroed(node->dirty, node->room > 0 ? words * 8 : 0, (room / DISK_SECTOR / 64 + 1) * 8);
+        node->now = arena_grow(node->now, before, room);
+        node->dirty = arena_grow(node->dirty, before > 0 ? dirty_bytes(before) : 0, dirty_bytes(room));
+        node->before = arena_grow(
+                node->before, before / DISK_SECTOR * sizeof(uint32_t), room / DISK_SECTOR * sizeof(uint32_t));
         node->room = room;
 }
 
@@ -76,7 +82,53 @@ static bool is_dirty(const DiskNode *node, size_t sector) {
         return node->dirty[sector / 64] >> sector % 64 & 1;
 }
 
+#define ZEROS 1 /* an old sector that is not kept: there was none */
+
+static uint8_t *old_at(DiskNode *node, size_t sector) {
+        return node->old + (size_t) node->before[sector] * DISK_SECTOR;
+}
+
+/* Room for the old contents of a sector. */
+static void old_new(DiskNode *node, size_t sector) {
+        if (node->free_old > 0) {
+                node->before[sector] = node->free_old;
+                memcpy(&node->free_old, old_at(node, sector), sizeof(uint32_t));
+                return;
+        }
+        if (node->n_old <= ZEROS)
+                node->n_old = ZEROS + 1;
+        if (node->n_old >= node->old_room) {
+                size_t room = node->old_room > 0 ? 2 * node->old_room : 8;
+
+                node->old = arena_grow(node->old, node->old_room * DISK_SECTOR, room * DISK_SECTOR);
+                node->old_room = room;
+        }
+        node->before[sector] = (uint32_t) node->n_old++;
+}
+
+/* Where there is none yet, zeros. */
+static void fill_old(DiskNode *node, size_t sector) {
+        if (node->before[sector] != ZEROS)
+                return;
+        old_new(node, sector);
+        memset(old_at(node, sector), 0, DISK_SECTOR);
+}
+
+/* Before a sector changes. */
+static void remember(DiskNode *node, size_t sector) {
+        if (node->before[sector] != DISK_SAME)
+                return;
+        if (sector >= node->differ_to)
+                node->differ_to = sector + 1;
+        node->before[sector] = ZEROS;
+        if (sector * DISK_SECTOR >= node->size)
+                return;
+        old_new(node, sector);
+        memcpy(old_at(node, sector), node->now + sector * DISK_SECTOR, DISK_SECTOR);
+}
+
 static void mark_dirty(DiskNode *node, size_t sector) {
+        remember(node, sector);
         node->dirty[sector / 64] |= UINT64_C(1) << sector % 64;
         if (node->dirty_from >= node->dirty_to) {
                 node->dirty_from = sector;
@@ -88,7 +140,11 @@ static void mark_dirty(DiskNode *node, size_t sector) {
 }
 
 static void keep_sector(DiskNode *node, size_t sector) {
-        memcpy(node->kept + sector * DISK_SECTOR, node->now + sector * DISK_SECTOR, DISK_SECTOR);
+        if (node->before[sector] > ZEROS) {
+                memcpy(old_at(node, sector), &node->free_old, sizeof(uint32_t));
+                node->free_old = node->before[sector];
+        }
+        node->before[sector] = DISK_SAME;
 }
 
 static void all_clean(DiskNode *node) {
@@ -98,13 +154,21 @@ static void all_clean(DiskNode *node) {
         node->dirty_from = node->dirty_to = 0;
 }
 
-/* What calls see is what a cut finds. */
+static void all_same(DiskNode *node) {
+        node->n_old = node->differ_to = 0;
+        node->free_old = 0;
+        node->forgotten = false;
+}
+
+/* What calls see is what a cut finds; but for what was forgotten. */
 void disk_node_keep(DiskNode *node) {
         for (size_t i = node->dirty_from; i < node->dirty_to; i++)
                 if (is_dirty(node, i))
                         keep_sector(node, i);
         node->kept_size = node->size;
         all_clean(node);
+        if (!node->forgotten)
+                all_same(node);
 }
 
 /* An older version of a sector reaches the disk before it is written again, and its end of the file with it. */
@@ -167,17 +231,31 @@ static size_t fitting(Disk *disk, const DiskNode *node, size_t size, size_t at) 
         return at < limit ? limit - at : 0;
 }
 
+/* Whether a write of these bytes leaves that sector as it is everywhere. */
+static bool changes_nothing(const DiskNode *node, size_t sector, const uint8_t *data, size_t size, size_t at) {
+        size_t from = sector * DISK_SECTOR > at ? sector * DISK_SECTOR : at,
+               to = (sector + 1) * DISK_SECTOR < at + size ? (sector + 1) * DISK_SECTOR : at + size;
+
+        return at + size <= node->size && node->before[sector] == DISK_SAME && !is_dirty(node, sector) &&
+               memcmp(node->now + from, data + (from - at), to - from) == 0;
+}
+
 static void put(Disk *disk, DiskNode *node, const void *data, size_t size, size_t at) {
         size_t from = at / DISK_SECTOR, to = sectors(at + size);
+        bool changes = false;
 
         node_reserve(node, to * DISK_SECTOR);
         if (at > node->size) /* the hole is written as well, as far as a cut is concerned */
                 from = node->size / DISK_SECTOR;
         for (size_t i = from; i < to; i++) {
+                if (changes_nothing(node, i, data, size, at))
+                        continue;
                 write_back(disk, node, i);
                 mark_dirty(node, i);
+                changes = true;
         }
-        memcpy(node->now + at, data, size);
+        if (changes)
+                memcpy(node->now + at, data, size);
         if (at + size > node->size) {
                 disk->used += blocks(at + size) - blocks(node->size);
                 node->size = at + size;
@@ -243,13 +321,18 @@ int disk_sync(Disk *disk, DiskNode *node, uint64_t *heard) {
 
 /* The first half of a sector, or the second one, had been written. */
 static void tear(Disk *disk, DiskNode *node, size_t sector) {
-        size_t at = 8 * draw_between(&disk->draw, 1, DISK_SECTOR / 8 - 1), from = sector * DISK_SECTOR;
+        size_t at = 8 * draw_between(&disk->draw, 1, DISK_SECTOR / 8 - 1);
+        const uint8_t *now = node->now + sector * DISK_SECTOR;
+        bool first = draw_below(&disk->draw, 2) > 0;
 
-        if (draw_below(&disk->draw, 2))
-                memcpy(node->kept + from, node->now + from, at);
-        else
-                memcpy(node->kept + from + at, node->now + from + at, DISK_SECTOR - at);
         disk->counts.sectors_torn++;
+        if (node->before[sector] == DISK_SAME)
+                return;
+        fill_old(node, sector);
+        if (first)
+                memcpy(old_at(node, sector), now, at);
+        else
+                memcpy(old_at(node, sector) + at, now + at, DISK_SECTOR - at);
 }
 
 /* What was not synced of one file. The end that a cut finds is behind every sector that is there. */
@@ -275,31 +358,47 @@ static void cut_node(Disk *disk, DiskNode *node) {
         }
         if (end > node->kept_size)
                 node->kept_size = end;
-        if (chance == PER_MILLION || (chance > 0 && draw_below(&disk->draw, 2))) {
-                if (node->kept_size > node->size)
-                        memset(node->kept + node->size, 0, node->kept_size - node->size);
+        if (chance == PER_MILLION || (chance > 0 && draw_below(&disk->draw, 2)))
                 node->kept_size = node->size;
-        }
 }
 
 /* What is on the disk is what there is. */
 static void settle_node(Disk *disk, DiskNode *node) {
-        size_t larger = node->kept_size > node->size ? node->kept_size : node->size;
-
-        if (node->dirty_from >= node->dirty_to && node->size == node->kept_size && !node->forgotten)
-                return;
-        if (node->kept_size < larger)
-                memset(node->kept + node->kept_size, 0, larger - node->kept_size);
-        if (larger > 0)
-                memcpy(node->now, node->kept, sectors(larger) * DISK_SECTOR);
+        for (size_t i = 0; i < node->differ_to; i++) {
+                if (node->before[i] == ZEROS)
+                        memset(node->now + i * DISK_SECTOR, 0, DISK_SECTOR);
+                else if (node->before[i] != DISK_SAME)
+                        memcpy(node->now + i * DISK_SECTOR, old_at(node, i), DISK_SECTOR);
+                keep_sector(node, i);
+        }
+        if (node->now && sectors(node->size) * DISK_SECTOR > node->kept_size)
+                memset(node->now + node->kept_size, 0, sectors(node->size) * DISK_SECTOR - node->kept_size);
+        if (node->differ_to * DISK_SECTOR > node->kept_size)
+                memset(node->now + node->kept_size, 0, node->differ_to * DISK_SECTOR - node->kept_size);
         disk->used += blocks(node->kept_size);
         disk->used -= blocks(node->size);
         node->size = node->kept_size;
-        node->forgotten = false;
         all_clean(node);
+        all_same(node);
 }
 
 void disk_node_cut(Disk *disk, DiskNode *node) {
         cut_node(disk, node);
         settle_node(disk, node);
+}
+
+void disk_node_damage(DiskNode *node, const uint8_t *data, size_t size, size_t at) {
+        while (size > 0) {
+                size_t sector = at / DISK_SECTOR, from = at % DISK_SECTOR,
+                       n = size < DISK_SECTOR - from ? size : DISK_SECTOR - from;
+
+                memcpy(node->now + at, data, n);
+                if (node->before[sector] != DISK_SAME) {
+                        fill_old(node, sector);
+                        memcpy(old_at(node, sector) + from, data, n);
+                }
+                data += n;
+                size -= n;
+                at += n;
+        }
 }

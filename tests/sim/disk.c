@@ -382,8 +382,7 @@ void disk_damage(Disk *disk, const char *path, size_t at, const void *data, size
         }
         if (size > node->size - at)
                 size = node->size - at;
-        memcpy(node->now + at, data, size);
-        memcpy(node->kept + at, data, size);
+        disk_node_damage(node, data, size, at);
 }
 
 const DiskCounts *disk_counts(const Disk *disk) {

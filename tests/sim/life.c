@@ -226,6 +226,7 @@ static void make_world(uint64_t seed, const RunOptions *options) {
         world_new(seed);
         world->fault_limit = options->fault_limit;
         world->tracing = options->tracing;
+        world->home = options->home;
         world->end = world->now + options->hours;
         make_disk(seed);
         plan_new(options->directory);

@@ -9,6 +9,7 @@ typedef struct RunOptions {
         usec_t hours; /* of weather, in microseconds */
         uint64_t fault_limit;
         bool tracing;
+        bool home;             /* three devices, once a minute, into MongoDB; the weather is as drawn */
         const char *directory; /* for the daemon's files */
 } RunOptions;
 

@@ -99,13 +99,18 @@ static void draw_topology(Draw *d) {
         for (unsigned i = 0; i < p->subscriptions; i++)
                 p->sinks[i] = (PlanSink) ((first + i) % _SINK_MAX);
         p->max_rows = draw_below(d, 4) == 0 ? 20 + (unsigned) draw_skewed(d, 2000) : 0;
+        if (!world->home)
+                return;
+        p->devices = 3;
+        p->subscriptions = 1;
+        p->sinks[0] = SINK_MONGO;
 }
 
 static void draw_settings(Draw *d) {
         static const unsigned intervals[] = { 60, 60, 60, 30, 120, 300 }, holds[] = { 3600, 3600, 600, 60, 7200 };
         Plan *p = world->plan;
 
-        p->interval = intervals[draw_below(d, 6)];
+        p->interval = world->home ? 60 : intervals[draw_below(d, 6)];
         if (p->interval > p->interval_max)
                 p->interval_max = p->interval;
         p->max_messages = draw_below(d, 3) == 0 ? 1 + (unsigned) draw_skewed(d, 999) : 1000;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sim [--seeds A..B | --seed N] [--hours H] [--faults N] [--trace] [--counts]: runs seeds one after the other, a line
- * for each that fails. Exit 1 when one did. Used by tests/sim/run. */
+/* sim [--seeds A..B | --seed N] [--hours H] [--faults N] [--trace] [--counts] [--home]: runs seeds one after the other,
+ * a line for each that fails. Exit 1 when one did. Used by tests/sim/run. */
 #include <getopt.h>
 #include <malloc.h>
 #include <sqlite3.h>
@@ -17,7 +17,7 @@
 #include "life.h"
 #include "plan.h"
 
-#define ARENA_SIZE (UINT64_C(4) << 30)
+#define ARENA_SIZE (UINT64_C(16) << 30) /* most of it is never touched */
 
 typedef struct Options {
         uint64_t first, last;
@@ -27,7 +27,7 @@ typedef struct Options {
 
 static void usage(void) {
         fprintf(stderr, "usage: sim [--seeds A..B | --seed N] [--hours H] [--faults N] [--trace] [--digests] "
-                        "[--counts] [--stop]\n");
+                        "[--counts] [--home] [--stop]\n");
         exit(64);
 }
 
@@ -39,7 +39,8 @@ static void read_range(const char *text, Options *o) {
 static Options read_options(int argc, char **argv) {
         static const struct option options[] = { { "seeds", 1, NULL, 's' }, { "seed", 1, NULL, 'n' },
                 { "hours", 1, NULL, 'h' }, { "faults", 1, NULL, 'f' }, { "trace", 0, NULL, 't' },
-                { "counts", 0, NULL, 'c' }, { "digests", 0, NULL, 'd' }, { "stop", 0, NULL, 'x' }, {} };
+                { "counts", 0, NULL, 'c' }, { "digests", 0, NULL, 'd' }, { "home", 0, NULL, 'm' },
+                { "stop", 0, NULL, 'x' }, {} };
         Options o = { .first = 1, .last = 1, .run = { .hours = 24 * USEC_PER_HOUR, .fault_limit = UINT64_MAX } };
         int c;
 
@@ -65,6 +66,9 @@ static Options read_options(int argc, char **argv) {
                         break;
                 case 'd':
                         o.digests = true;
+                        break;
+                case 'm':
+                        o.run.home = true;
                         break;
                 case 'x':
                         o.stop = true;
@@ -149,18 +153,27 @@ static bool run_one(uint64_t seed, const Options *o) {
 static void warm_up(void) {
         char hash[SHA256_HEX_SIZE];
 
-        (void) mallopt(M_MMAP_THRESHOLD, 64 << 20);
+        (void) mallopt(M_MMAP_THRESHOLD, 256 << 10); /* what is larger is mostly empty, and zeroed by the kernel */
         (void) mallopt(M_TRIM_THRESHOLD, 256 << 20);
-        (void) mallopt(M_TOP_PAD, 1 << 20);
+        (void) mallopt(M_TOP_PAD, 256 << 10);
         (void) sha256_hex("", 0, hash);
         if (sqlite3_initialize() != SQLITE_OK)
                 abort();
+}
+
+/* Once more with symbols looked up at the start, not in each life. */
+static void start_again(char **argv) {
+        if (getenv("LD_BIND_NOW"))
+                return;
+        (void) setenv("LD_BIND_NOW", "1", 1);
+        (void) execv("/proc/self/exe", argv);
 }
 
 int main(int argc, char **argv) {
         Options o = read_options(argc, argv);
         bool good = true;
 
+        start_again(argv);
         (void) setenv("TZ", "UTC", 1);
         (void) unsetenv("PUBSUB_EMULATOR_HOST");
         (void) unsetenv("RUNTIME_DIRECTORY");

@@ -44,7 +44,7 @@ typedef struct World {
         uint64_t digest;
         Event *events; /* a heap */
         size_t n_events, events_allocated;
-        bool failed, tracing;
+        bool failed, tracing, home;
         char failure[2048];
         struct Weather *weather;
         struct Pubsub *pubsub;
