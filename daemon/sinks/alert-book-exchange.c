@@ -6,6 +6,7 @@
 #include "lib/err.h"
 #include "lib/text.h"
 #include "sinks/alert-book.h"
+#include "sinks/alert-entry.h"
 
 #define FIRING_MAX 200 /* of a status */
 
@@ -256,4 +257,13 @@ int alert_book_figures(const AlertBook *book, AlertFigures *ret, Bytes *json) {
                 }
         }
         return r < 0 ? r : bytes_append_text(json, "]");
+}
+
+void alert_exchange_done(AlertExchange *exchange) {
+        for (size_t i = 0; i < exchange->n_texts; i++)
+                free(exchange->texts[i]);
+        free(exchange->texts);
+        free(exchange->notices);
+        free(exchange->receipts);
+        *exchange = (AlertExchange){};
 }

@@ -4,8 +4,8 @@
 
 #include "config-type.h"
 #include "lib/clock.h"
+#include "sinks/alert-notice.h"
 #include "sinks/alert-target.h"
-#include "sinks/alert-text.h"
 
 #define ALERT_RULES_MAX 200
 #define ALERT_TARGETS_MAX 20
@@ -41,3 +41,8 @@ extern const SinkAdmin alert_config_admin; /* alert-admin.c */
 AlertTest alert_config_test(const AlertRule *rule);
 /* Whether the rule tells that target. */
 bool alert_config_tells(const AlertRule *rule, const char *target);
+
+/* The thresholds of the rules as a chart shows them. SinkType.limits, with an AlertConfig: rules with `above` or
+ * `below` whose field that is, and whose `where` what is known of the device satisfies. */
+void alert_config_limits(
+        const void *keys, const SinkSeries *series, void (*each)(void *to, const SinkLimit *limit), void *to);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sinks/alert-doubt.h"
+#include "sinks/alert-post.h"
 
 #include <errno.h>
 #include <stdlib.h>

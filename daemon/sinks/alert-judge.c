@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sinks/alert-judge.h"
+/* clang-format off */
+/* What one rule makes of one device.
+ *
+ *             holds                       held for `for`
+ *      OK -----------------> PENDING -----------------------> FIRING
+ *       ^                       |                                |
+ *       +--- no longer holds ---+        over (past `clear`) ----+--> OK */
+/* clang-format on */
+#include "sinks/alert-rules.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sinks/alert-reading.h"
+#include "sinks/alert-device.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "lib/array.h"
 #include "lib/json.h"
+#include "sinks/alert-places.h"
 
 #define LABELS_MAX 64
 #define VALUE_SIZE_MAX 4096 /* a longer one is equal to nothing that a rule can name */

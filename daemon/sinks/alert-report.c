@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sinks/alert-report.h"
+#include "sinks/alert-sender.h"
 
 #include "lib/json.h"
 #include "lib/text.h"

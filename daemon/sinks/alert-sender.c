@@ -28,7 +28,6 @@
 #include "lib/backoff.h"
 #include "lib/log.h"
 #include "lib/text.h"
-#include "sinks/alert-doubt.h"
 #include "sinks/alert-post.h"
 
 #define WINDOW_USEC USEC_PER_SEC           /* what fires within it goes out in one message */

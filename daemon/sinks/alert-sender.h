@@ -54,3 +54,16 @@ typedef struct AlertTargetStatus {
 } AlertTargetStatus;
 /* Of the target with that index. */
 void alert_sender_status(const AlertSender *sender, size_t target, AlertTargetStatus *ret);
+
+/* ---- alert-report.c ---- */
+
+/* What status.json and STATUS= say of alerts. */
+typedef struct AlertReport {
+        size_t firing, pending;
+        const char *rules; /* what fires, as a JSON array of objects with `rule`, `name` and `device`; NULL: none */
+        const AlertSender *sender;
+        size_t n_targets;
+} AlertReport;
+
+/* Fills *json* with an object, and *words* with what belongs into STATUS=, "" where all is well. -ENOMEM. */
+int alert_report_write(const AlertReport *report, Bytes *json, Bytes *words);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* alerts.sqlite in state_dir: the book of each subscription, durable. Blocks: for one thread at a time. */
+/* alerts.sqlite in state_dir: the book of each subscription, durable; and the turns of the
+ * thread that has it. Blocks: for one thread at a time. */
 
 #include "lib/sql.h"
 #include "sinks/alert-book.h"
+#include "subscribe/sink-type.h"
 
 #define ALERT_STORE_FILE "alerts.sqlite"
 
@@ -36,3 +38,35 @@ void alert_store_drop(AlertStore *store);
 /* Calls *each* for every state that is in the file, also beside a running daemon; *entries* are what targets were told
  * of it. -ENOENT: there is no file; else as alert_store_open(). */
 int alert_store_each(const AlertStoreSpec *spec, AlertBookEach each, void *userdata);
+
+/* ---- alert-work.c ---- */
+
+/* One turn of the thread that has alerts.sqlite: messages are judged, time passes, receipts are taken, all of it is
+ * committed at once, and then the sender is given what is due. */
+typedef struct AlertWork AlertWork;
+
+typedef struct AlertWorkSpec {
+        AlertStoreSpec store;
+        PayloadFormat payload;
+} AlertWorkSpec;
+
+int alert_work_new(const AlertWorkSpec *spec, AlertWork **ret);
+AlertWork *alert_work_free(AlertWork *work);
+CLEANUP_DEFINE(AlertWork, alert_work_free)
+
+typedef struct AlertTurn {
+        AlertMoment moment;
+        const SinkItem *items; /* messages to be judged */
+        size_t n_items;
+        bool exchanges;
+        AlertExchange exchange;
+        /* Afterwards. Of a turn that failed nothing has happened, and only the result is set. */
+        int result;
+        usec_t next; /* wall time of the next turn, though nothing comes; USEC_INFINITY: none is needed */
+        bool due;    /* there is something for the sender */
+        AlertFigures figures;
+        Bytes firing; /* a JSON array */
+} AlertTurn;
+
+/* Blocks. */
+void alert_work_run(AlertWork *work, AlertTurn *turn);

@@ -4,7 +4,7 @@
  * sender has the requests. */
 
 #include "auth.h"
-#include "sinks/alert-text.h"
+#include "sinks/alert-notice.h"
 #include "subscribe/sink-type.h"
 #include "web-place.h"
 

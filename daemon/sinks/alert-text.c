@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sinks/alert-text.h"
+#include "sinks/alert-notice.h"
 
 #include <ctype.h>
 #include <errno.h>

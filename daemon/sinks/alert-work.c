@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sinks/alert-work.h"
+#include "sinks/alert-store.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
  *
  *      loop:    write --+                         +--> the messages are stored
  *               time  --+--> a turn of the thread +--> the sender is woken
- *               sender -+    (alert-work.h)       +--> the sender's question is answered
+ *               sender -+    (alert-work.c)       +--> the sender's question is answered
  *
  * One turn at a time; what comes meanwhile waits for the next one, which takes all of it. */
 /* clang-format on */
@@ -17,10 +17,9 @@
 
 #include "lib/loop.h"
 #include "lib/worker.h"
-#include "sinks/alert-limits.h"
-#include "sinks/alert-report.h"
+#include "sinks/alert-config.h"
 #include "sinks/alert-sender.h"
-#include "sinks/alert-work.h"
+#include "sinks/alert-store.h"
 #include "subscribe/sink-words.h"
 
 /* Time is looked at this often at least: the wall clock may be set. */
@@ -352,7 +351,7 @@ const SinkType sink_type_alert = {
         .told = alert_told,
         .is_busy = alert_is_busy,
         .figures = alert_figures,
-        .limits = alert_limits,
+        .limits = alert_config_limits,
         .exclusive = alert_exclusive,
         .admin = &alert_config_admin,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sinks/file-archive.h"
+#include "sinks/file.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -314,7 +314,7 @@ static int load_keys(FileArchive *a, FileKeys *keys) {
 
         if (!lines)
                 return -ENOMEM;
-        file_keys_clear(keys);
+        file_keys_undo(keys, SIZE_MAX);
         while (r == 0 && from > 0 && total < FILE_KEYS_MAX) {
                 from--;
                 r = load_file(a, &a->files[from], &lines[from]);

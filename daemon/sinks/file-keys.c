@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sinks/file-keys.h"
+#include "sinks/file.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -63,12 +63,6 @@ FileKeys *file_keys_free(FileKeys *keys) {
         free(keys->ring);
         free(keys);
         return NULL;
-}
-
-void file_keys_clear(FileKeys *keys) {
-        if (keys->n > 0)
-                memset(keys->heads, 0, (keys->mask + 1) * sizeof(uint32_t));
-        keys->begin = keys->n = 0;
 }
 
 static void unlink_at(FileKeys *keys, uint32_t at) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files as a type of sink: a line for each message, see file-archive.h. Everything here but file_open() is on the
+/* Files as a type of sink: a line for each message, see file-archive.c. Everything here but file_open() is on the
  * sink's thread. */
 #include "sinks/file.h"
 
@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "sinks/document-json.h"
-#include "sinks/file-archive.h"
 #include "subscribe/sink-admin.h"
 #include "subscribe/sink-words.h"
 

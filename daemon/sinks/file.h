@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The section `file` of a subscription. */
+/* The file sink: its section of the configuration, what it knows of the last lines, and the directory of its files. */
 
 #include "config.h"
+#include "lib/bytes.h"
+#include "lib/clock.h"
 
+/* The section `file` of a subscription. */
 typedef struct FileConfig {
         char *directory; /* relative: below state_dir */
         uint64_t max_size;
@@ -12,3 +15,67 @@ typedef struct FileConfig {
 } FileConfig;
 
 extern const ConfigSection file_config_section;
+
+/* ---- file-keys.c ---- */
+
+/* What the last lines of a directory are the documents of: each `_id` with its payload, as hashes. 24 bytes a line.
+ * Pure. */
+
+#define FILE_KEYS_MAX 200000
+
+typedef struct FileKey {
+        uint64_t id, payload; /* hashes */
+        int64_t published;    /* msec; 0: not known */
+} FileKey;
+
+/* Of a document: its `_id`, its `pubsub.sha256` ("" matches nothing) and its `pubsub.publish_time`. */
+FileKey file_key(Slice id, const char *payload_hash, Slice publish_time);
+
+typedef struct FileKeys FileKeys;
+
+/* Room for *max* lines, but for such that are taken back: see below. */
+int file_keys_new(size_t max, FileKeys **ret);
+FileKeys *file_keys_free(FileKeys *keys);
+CLEANUP_DEFINE(FileKeys, file_keys_free)
+
+/* Forgets the oldest where there is no room. */
+void file_keys_add(FileKeys *keys, const FileKey *key);
+/* Takes back the last *n*, up to 2000 of them without the loss of older ones; SIZE_MAX: all. */
+void file_keys_undo(FileKeys *keys, size_t n);
+/* The one with that id, or NULL. Valid until the next change. */
+const FileKey *file_keys_find(const FileKeys *keys, uint64_t id);
+
+/* ---- file-archive.c ---- */
+
+/* A directory of NDJSON files, a UTC day each and more by size: YYYY-MM-DD.ndjson, YYYY-MM-DD.1.ndjson, ... The last
+ * one grows; those before it are closed, and compressed if asked for (.ndjson.gz). Lines count only when they were
+ * synced. Every use is under a lock, and begins with a look whether anybody else changed something: then all is read
+ * anew. Blocks. */
+typedef struct FileArchiveSpec {
+        const char *directory; /* made with mode 0750 where it is missing; what stands above it is not */
+        uint64_t max_size;     /* of a file before it is compressed */
+        bool compress;
+        usec_t keep;              /* 0: for ever */
+        const char *subscription; /* for log entries */
+} FileArchiveSpec;
+
+typedef struct FileArchive FileArchive;
+
+/* Copies *spec*; opens nothing. */
+int file_archive_new(const FileArchiveSpec *spec, FileArchive **ret);
+FileArchive *file_archive_free(FileArchive *archive);
+CLEANUP_DEFINE(FileArchive, file_archive_free)
+
+/* Waits some seconds for the lock. Reads the keys of the last lines where it does not know them; cuts off what a power
+ * cut left torn, and says so. -EAGAIN: another process has the lock; -ENOSPC, -EROFS, -EACCES where a write would fail;
+ * as open(2), mkdir(2). Only after 0: file_archive_unlock(). */
+int file_archive_lock(FileArchive *archive, FileKeys *keys);
+void file_archive_unlock(FileArchive *archive);
+
+/* How many bytes the file takes that a line of that time goes to; a new one takes any line. */
+uint64_t file_archive_room(const FileArchive *archive, usec_t at);
+/* Appends whole lines, durable on return. On failure nothing is there; as open(2), write(2), fsync(2). */
+int file_archive_append(FileArchive *archive, Slice lines, usec_t at);
+/* Compresses one closed file, removes those that are older than they are kept at *now* (0: not known). What does not
+ * work is said once. */
+void file_archive_tidy(FileArchive *archive, usec_t now);

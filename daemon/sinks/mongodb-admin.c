@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MongoDB as the verbs see any sink: check and setup; rejected is in mongodb-rejected.c. */
-#include "sinks/mongodb-admin.h"
+#include "sinks/mongodb-write.h"
 
 #include <stdarg.h>
 #include <stdio.h>

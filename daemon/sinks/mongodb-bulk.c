@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sinks/mongodb-bulk.h"
+#include "sinks/mongodb-write.h"
 
 #include <stdio.h>
 #include <string.h>

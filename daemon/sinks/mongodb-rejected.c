@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sinks/mongodb-admin.h"
 #include "sinks/mongodb-write.h"
 
 /* One rejected document read back: the message as it came. */

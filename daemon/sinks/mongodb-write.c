@@ -23,8 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sinks/mongodb-bulk.h"
-
 /* What is kept for one message. */
 typedef struct Entry {
         bool by_time; /* its document gets the _id with the publish time */

@@ -9,7 +9,7 @@
 #include "config-file.h"
 #include "lib/err.h"
 #include "lib/log.h"
-#include "sinks/alert-work.h"
+#include "sinks/alert-store.h"
 #include "types.h"
 
 #define START (UINT64_C(1795822440) * USEC_PER_SEC)

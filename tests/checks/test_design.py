@@ -27,8 +27,6 @@ ALONE = {
     "daemon/page-desk.h": "what runs on the charts' thread, and nothing else does",
     "daemon/page-history.h": "what comes from before, on a thread that ends with it",
     "daemon/publish/source-said.h": "what is said of readings, without when they are polled or kept",
-    "daemon/sinks/file-archive.h": "the directory, which knows nothing of messages",
-    "daemon/sinks/mongodb-admin.h": "verbs, which the service never calls",
     "daemon/subscribe/aside.h": "the side list has leases of its own",
     "daemon/subscribe/pulls.h": "requests under way, without what becomes of their messages",
 }

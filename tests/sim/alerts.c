@@ -9,7 +9,7 @@
 #include "counts.h"
 #include "ledger.h"
 #include "plan.h"
-#include "sinks/alert-work.h"
+#include "sinks/alert-store.h"
 
 #define TOLD_WITHIN (3 * USEC_PER_MINUTE)     /* while nothing goes wrong, and nothing did for ... */
 #define UNDISTURBED (45 * USEC_PER_MINUTE)    /* ... so long */

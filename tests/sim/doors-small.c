@@ -15,7 +15,7 @@
 #include "plan.h"
 #include "publish/outbox.h"
 #include "report.h"
-#include "sinks/file-keys.h"
+#include "sinks/file.h"
 #include "subscribe/rejected.h"
 #include "talk.h"
 #include "weather.h"

@@ -5,7 +5,7 @@
 #include "config-fixture.h"
 
 #include "lib/err.h"
-#include "sinks/alert-work.h"
+#include "sinks/alert-store.h"
 
 #define MINUTE USEC_PER_MINUTE
 #define HOUR USEC_PER_HOUR

@@ -6,7 +6,6 @@
 
 #include "lib/err.h"
 #include "sinks/alert-config.h"
-#include "sinks/alert-limits.h"
 
 static const ConfigSection *sink_at(size_t index) {
         return index == 0 ? &alert_config_section : NULL;
@@ -168,7 +167,7 @@ static void on_limit(void *to, const SinkLimit *limit) {
 static const char *limits_of(const Config *config, const SinkSeries *series, Bytes *text) {
         text->size = 0;
         assert_int_equal(bytes_append_text(text, ""), 0);
-        alert_limits(keys_of(config), series, on_limit, text);
+        alert_config_limits(keys_of(config), series, on_limit, text);
         assert_int_equal(bytes_append(text, "", 1), 0);
         return text->data;
 }

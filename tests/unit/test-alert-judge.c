@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "lib/err.h"
-#include "sinks/alert-judge.h"
+#include "sinks/alert-rules.h"
 
 #define MINUTE USEC_PER_MINUTE
 #define START (UINT64_C(1795822440) * USEC_PER_SEC)

@@ -5,8 +5,7 @@
 #include "match.h"
 #include "sinks/alert-device.h"
 #include "sinks/alert-entry.h"
-#include "sinks/alert-places.h"
-#include "sinks/alert-reading.h"
+#include "sinks/alert-rules.h"
 
 static void test_places(void **state) {
         static const char *const places[] = { "a", "/a", "/a/b", "/a/b/0", "/a/b/2/c", "/x~1y/~0", "z", "/", "/a/b/01",

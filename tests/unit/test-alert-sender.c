@@ -11,9 +11,7 @@
 #include "events.h"
 #include "http-server.h"
 #include "lib/json.h"
-#include "sinks/alert-doubt.h"
 #include "sinks/alert-post.h"
-#include "sinks/alert-report.h"
 #include "sinks/alert-sender.h"
 
 #define WAIT_USEC (30 * USEC_PER_SEC)

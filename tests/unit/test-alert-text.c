@@ -8,7 +8,6 @@
 #include "lib/json.h"
 #include "sinks/alert-notice.h"
 #include "sinks/alert-target.h"
-#include "sinks/alert-text.h"
 
 #define SINCE (UINT64_C(1795822440) * USEC_PER_SEC) /* 2026-11-27 23:34 UTC, 08:34 of the next day in Tokyo */
 #define KEY "7d9f2c11-6c1e-4a9a-8a0e-0123456789ab"

@@ -17,7 +17,6 @@
 #include <cmocka.h>
 
 #include "lib/gzip.h"
-#include "sinks/file-keys.h"
 #include "sinks/file.h"
 #include "subscribe/rejected.h"
 #include "subscribe/sink-host.h"

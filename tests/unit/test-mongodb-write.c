@@ -2,7 +2,6 @@
 /* One pass over messages against a server whose answers the test decides: P3, P4, P6, P11 under every kind of answer. */
 #include "scripted-mongodb.h"
 
-#include "sinks/mongodb-bulk.h"
 #include "sinks/mongodb-config.h"
 #include "sinks/mongodb-write.h"
 
