@@ -55,7 +55,8 @@ struct MqttSession {
         /* A PINGRESP tells that the broker has heard what was sent before the PINGREQ. */
         uint64_t pings, pongs; /* of this connection */
         uint64_t confirms;     /* the ping whose answer confirms what was acknowledged; 0: none is out */
-        bool acknowledged;     /* something, since that ping */
+        uint64_t mark;         /* of what was acknowledged last; */
+        uint64_t asked;        /* of what was acknowledged before that ping */
         uint16_t packet_id;
         unsigned keep_alive_sec;
         usec_t heard;  /* clock_now() of the last byte */
@@ -370,10 +371,10 @@ static int session_put_ping(MqttSession *s, Bytes *packets) {
 }
 
 static int session_put_confirm(MqttSession *s, Bytes *packets) {
-        s->acknowledged = s->confirms > 0;
         if (s->confirms > 0)
                 return 0; /* one at a time */
         s->confirms = s->pings + 1;
+        s->asked = s->mark;
         return session_put_ping(s, packets);
 }
 
@@ -383,9 +384,9 @@ static void session_confirm(MqttSession *s) {
         if (s->confirms == 0 || s->pongs < s->confirms)
                 return;
         s->confirms = 0;
-        if (s->acknowledged)
-                return session_send(s, &packets, session_put_confirm(s, &packets));
-        s->callbacks.on_confirmed(s->callbacks.userdata);
+        s->callbacks.on_confirmed(s->callbacks.userdata, s->asked);
+        if (s->mark != s->asked)
+                session_send(s, &packets, session_put_confirm(s, &packets));
 }
 
 /* ---- what the broker sends ---- */
@@ -499,7 +500,6 @@ static void session_connect(MqttSession *s) {
         session_move(s, STATE_CONNECTING);
         s->connection++;
         s->pings = s->pongs = s->confirms = 0;
-        s->acknowledged = false;
         r = stream_open(s->loop, &spec, &(StreamCallbacks){ on_open, on_readable, on_lost, s }, &s->stream);
         if (r < 0)
                 return session_fail(s, r);
@@ -513,7 +513,8 @@ uint64_t mqtt_session_connection(const MqttSession *s) {
         return s->connection;
 }
 
-void mqtt_session_acknowledge(MqttSession *s, uint64_t connection, const uint16_t *packet_ids, size_t n) {
+void mqtt_session_acknowledge(
+        MqttSession *s, uint64_t connection, const uint16_t *packet_ids, size_t n, uint64_t mark) {
         _cleanup_bytes_ Bytes packets = {};
         int r = 0;
 
@@ -521,6 +522,7 @@ void mqtt_session_acknowledge(MqttSession *s, uint64_t connection, const uint16_
                 return;
         for (size_t i = 0; i < n && r == 0; i++)
                 r = mqtt_put_puback(&packets, packet_ids[i]);
+        s->mark = mark;
         if (r == 0 && n > 0)
                 r = session_put_confirm(s, &packets);
         session_send(s, &packets, r);

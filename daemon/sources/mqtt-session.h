@@ -39,8 +39,8 @@ typedef struct MqttSessionCallbacks {
         void (*on_message)(void *userdata, const MqttPacket *packet, const char *session);
         /* Everything that came in this turn was handed over. */
         void (*on_batch)(void *userdata);
-        /* The broker has heard every acknowledgement so far: packet identifiers may mean other messages from now on. */
-        void (*on_confirmed)(void *userdata);
+        /* The broker has heard the acknowledgements up to that mark, before it sent what comes from now on. */
+        void (*on_confirmed)(void *userdata, uint64_t mark);
         /* It changed: *detail* in words, "" when ready. */
         void (*on_state)(void *userdata, MqttState state, usec_t retry_in, const char *detail);
         void *userdata;
@@ -54,8 +54,10 @@ CLEANUP_DEFINE(MqttSession, mqtt_session_free)
 
 /* The messages with these packet identifiers are safe with us. In the order in which they came (MQTT-4.6.0-2). Of a
  * connection that is gone nothing is sent, and the messages come again: *connection* is mqtt_session_connection() of
- * the time when they came. */
-void mqtt_session_acknowledge(MqttSession *session, uint64_t connection, const uint16_t *packet_ids, size_t n);
+ * the time when they came. *mark*, any number, goes back to on_confirmed() when the broker has heard them, or with one
+ * that was given later. */
+void mqtt_session_acknowledge(
+        MqttSession *session, uint64_t connection, const uint16_t *packet_ids, size_t n, uint64_t mark);
 /* Numbers the connections, so that an acknowledgement never meets a later one. */
 uint64_t mqtt_session_connection(const MqttSession *session);
 

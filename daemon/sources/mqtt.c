@@ -2,10 +2,9 @@
 /* Topics of an MQTT broker. What comes in one turn of the loop is one commit, and only then the broker is told that it
  * may forget it, in the order in which it came (P12).
  *
- * A message that was stored, but whose acknowledgement the broker may not have heard, comes again with DUP under the
- * same packet identifier; it is known by that, and by a hash of topic and payload. Identifiers are used again, so they
- * count within a generation, which ends when the broker has heard all acknowledgements. The generation is the source's
- * cursor: it is committed together with the first message of it. */
+ * A message that was stored, but whose acknowledgement the broker may not have heard, comes again with DUP; it is known
+ * by its number, where the broker counts (mqtt-number.h), and by a hash of topic and payload. How the numbers stand is
+ * the source's cursor. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 #include "lib/text.h"
 #include "publish/shape.h"
 #include "publish/source.h"
+#include "sources/mqtt-number.h"
 #include "sources/mqtt-packet.h"
 #include "sources/mqtt-session.h"
 #include "sources/mqtt-topic.h"
@@ -51,7 +51,7 @@ typedef struct MqttAddress {
 
 /* A message that waits for the disk. */
 typedef struct MqttAck {
-        uint64_t ticket, connection;
+        uint64_t ticket, connection, number;
         uint16_t packet_id;
 } MqttAck;
 
@@ -64,13 +64,10 @@ typedef struct Mqtt {
         size_t n_filters;
         char client_id[260];
         char session_id[24];
-        uint64_t generation;
-        bool generation_ends; /* the next message begins another one */
-        bool generation_new;  /* it is not on disk yet */
-        uint64_t connection;  /* of the last message */
-        bool unheard;         /* it began while acknowledgements of the one before may not have been heard */
-        uint64_t put;         /* the last ticket */
-        MqttAck *acks;        /* from first_ack on; oldest first */
+        MqttNumbers numbers;
+        MqttNumbers kept; /* on disk, or on the way there */
+        uint64_t put;     /* the last ticket */
+        MqttAck *acks;    /* from first_ack on; oldest first */
         size_t first_ack, n_acks, allocated;
         LoopWatch *checked; /* a look has come to its end */
         bool checking, answered;
@@ -112,7 +109,7 @@ static bool mqtt_is_local(const MqttAddress *address) {
 
 /* ---- acknowledgements ---- */
 
-static int mqtt_expect_ack(Mqtt *mqtt, uint16_t packet_id) {
+static int mqtt_expect_ack(Mqtt *mqtt, uint16_t packet_id, uint64_t number) {
         int r;
 
         if (mqtt->first_ack > 0 && mqtt->first_ack == mqtt->n_acks)
@@ -120,7 +117,8 @@ static int mqtt_expect_ack(Mqtt *mqtt, uint16_t packet_id) {
         r = array_reserve(&mqtt->acks, &mqtt->allocated, mqtt->n_acks + 1, sizeof(MqttAck));
         if (r < 0)
                 return r;
-        mqtt->acks[mqtt->n_acks++] = (MqttAck){ mqtt->put + 1, mqtt_session_connection(mqtt->session), packet_id };
+        mqtt->acks[mqtt->n_acks++] =
+                (MqttAck){ mqtt->put + 1, mqtt_session_connection(mqtt->session), number, packet_id };
         return 0;
 }
 
@@ -147,58 +145,57 @@ static void mqtt_stored(void *self, uint64_t ticket) {
         size_t n;
 
         while ((n = mqtt_take_acks(mqtt, ticket, &connection, ids)) > 0)
-                mqtt_session_acknowledge(mqtt->session, connection, ids, n);
+                mqtt_session_acknowledge(mqtt->session, connection, ids, n, mqtt->acks[mqtt->first_ack - 1].number);
 }
 
-static void on_confirmed(void *userdata) {
+static void on_confirmed(void *userdata, uint64_t number) {
         Mqtt *mqtt = userdata;
 
-        mqtt->generation_ends = mqtt->first_ack == mqtt->n_acks; /* those that wait for the disk belong to it */
+        mqtt_numbers_hear(&mqtt->numbers, number);
 }
 
-/* ---- generations ---- */
+/* ---- numbers ---- */
 
 static void mqtt_read_cursor(Mqtt *mqtt, const char *cursor) {
-        unsigned long long generation = 0;
+        int used = 0;
 
-        if (cursor && sscanf(cursor, "%23s %llu", mqtt->session_id, &generation) == 2)
-                mqtt->generation = generation;
-}
-
-/* Before a message of *session* is named: a message that comes again belongs to the generation in which it came first.
- * Where the broker has heard all that we acknowledged on the connection before, it never came to us, whatever the
- * broker says: a broker may use one packet identifier again and again. */
-static void mqtt_see_session(Mqtt *mqtt, const char *session, bool dup) {
-        bool other = strcmp(session, mqtt->session_id) != 0;
-
-        if (mqtt->connection != mqtt_session_connection(mqtt->session)) {
-                mqtt->connection = mqtt_session_connection(mqtt->session);
-                mqtt->unheard = !mqtt->generation_ends;
-        }
-        if (!other && ((dup && mqtt->unheard) || !mqtt->generation_ends))
+        if (!cursor || sscanf(cursor, "%23s %n", mqtt->session_id, &used) < 1 || used == 0)
                 return;
-        (void) snprintf(mqtt->session_id, sizeof(mqtt->session_id), "%s", session);
-        mqtt->generation++;
-        mqtt->generation_ends = false;
-        mqtt->generation_new = true;
+        mqtt_numbers_read(&mqtt->numbers, cursor + used);
+        mqtt->kept = mqtt->numbers;
 }
 
-static int mqtt_put_generation(Mqtt *mqtt) {
+static int mqtt_put_cursor(Mqtt *mqtt) {
         _cleanup_(reading_list_done) ReadingList list = {};
-        char cursor[64];
+        char numbers[MQTT_NUMBERS_TEXT], cursor[sizeof(mqtt->session_id) + MQTT_NUMBERS_TEXT];
         int r;
 
-        if (!mqtt->generation_new)
-                return 0;
-        (void) snprintf(cursor, sizeof(cursor), "%s %" PRIu64, mqtt->session_id, mqtt->generation);
+        mqtt_numbers_print(&mqtt->numbers, numbers);
+        (void) snprintf(cursor, sizeof(cursor), "%s %s", mqtt->session_id, numbers);
         r = reading_list_set_cursor(&list, mqtt->context.config->name, cursor);
         if (r == 0)
                 r = source_put(mqtt->context.source, &list, 0);
-        mqtt->generation_new = r < 0;
+        if (r == 0)
+                mqtt->kept = mqtt->numbers;
         return r;
 }
 
-static int mqtt_name_message(const Mqtt *mqtt, const MqttPacket *packet, char seen[static 64]) {
+/* Before anything else is done with a message of *session*. Keeps how the numbers stand, where that must be. */
+static int mqtt_number_message(Mqtt *mqtt, const MqttPacket *packet, const char *session, uint64_t *ret) {
+        bool other = strcmp(session, mqtt->session_id) != 0;
+
+        if (other) {
+                (void) snprintf(mqtt->session_id, sizeof(mqtt->session_id), "%s", session);
+                mqtt_numbers_renew(&mqtt->numbers);
+        }
+        *ret = mqtt_numbers_take(&mqtt->numbers, packet->packet_id, packet->dup);
+        if (!other && mqtt->numbers.counts == mqtt->kept.counts &&
+                (!mqtt->numbers.counts || mqtt->numbers.last - mqtt->kept.last < MQTT_NUMBER_BACK / 2))
+                return 0;
+        return mqtt_put_cursor(mqtt);
+}
+
+static int mqtt_name_message(const MqttPacket *packet, uint64_t number, char seen[static 64]) {
         _cleanup_bytes_ Bytes text = {};
         char hash[SHA256_HEX_SIZE];
         int r;
@@ -210,8 +207,7 @@ static int mqtt_name_message(const Mqtt *mqtt, const MqttPacket *packet, char se
                 r = bytes_append(&text, packet->payload.data, packet->payload.size);
         if (r < 0)
                 return r;
-        (void) snprintf(seen, 64, "%" PRIu64 ":%u:%.16s", mqtt->generation, packet->packet_id,
-                sha256_hex(text.data, text.size, hash));
+        (void) snprintf(seen, 64, "%" PRIu64 ":%.16s", number, sha256_hex(text.data, text.size, hash));
         return 0;
 }
 
@@ -253,19 +249,14 @@ static bool mqtt_is_of_use(const Mqtt *mqtt, const MqttPacket *packet) {
         return packet->payload.size > 0 && (!packet->retain || mqtt->keys->retained == MQTT_RETAINED_STORE);
 }
 
-static int mqtt_read_message(Mqtt *mqtt, const MqttPacket *packet, const char *session) {
+static int mqtt_read_message(Mqtt *mqtt, const MqttPacket *packet, uint64_t number) {
+        bool named = packet->qos > 0 && mqtt->numbers.counts;
         MqttTopic topic = mqtt_find_topic(mqtt->keys, packet->topic);
         char seen[64];
-        int r = 0;
+        int r;
 
-        if (packet->qos > 0)
-                mqtt_see_session(mqtt, session, packet->dup);
-        if (packet->qos > 0) {
-                r = mqtt_put_generation(mqtt);
-                if (r == 0)
-                        r = mqtt_name_message(mqtt, packet, seen);
-        }
-        return r < 0 ? r : mqtt_take(mqtt, packet, &topic, packet->qos > 0 ? seen : NULL);
+        r = named ? mqtt_name_message(packet, number, seen) : 0;
+        return r < 0 ? r : mqtt_take(mqtt, packet, &topic, named ? seen : NULL);
 }
 
 static int mqtt_reread(const void *keys, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret) {
@@ -283,14 +274,17 @@ static int mqtt_reread(const void *keys, const ShapeOrigin *origin, Slice raw, R
 
 static void on_message(void *userdata, const MqttPacket *packet, const char *session) {
         Mqtt *mqtt = userdata;
+        uint64_t number = 0;
         int r = 0;
 
         if (mqtt->checking)
                 return;
-        if (mqtt_is_of_use(mqtt, packet))
-                r = mqtt_read_message(mqtt, packet, session);
+        if (packet->qos > 0)
+                r = mqtt_number_message(mqtt, packet, session, &number);
+        if (r == 0 && mqtt_is_of_use(mqtt, packet))
+                r = mqtt_read_message(mqtt, packet, number);
         if (r == 0 && packet->qos > 0)
-                r = mqtt_expect_ack(mqtt, packet->packet_id);
+                r = mqtt_expect_ack(mqtt, packet->packet_id, number);
         if (r < 0) /* what is not acknowledged comes again with the next connection, and only then */
                 mqtt_session_reset(mqtt->session, "out of memory");
 }
@@ -332,11 +326,8 @@ static void *mqtt_close(void *self) {
 
         if (!mqtt)
                 return NULL;
-        if (mqtt->generation_ends) { /* the next process shall not take it up */
-                mqtt->generation++;
-                mqtt->generation_new = true;
-                (void) mqtt_put_generation(mqtt);
-        }
+        if (mqtt->numbers.counts && mqtt->numbers.heard > mqtt->kept.heard)
+                (void) mqtt_put_cursor(mqtt); /* the next process shall know what was heard */
         mqtt_session_free(mqtt->session);
         loop_drop(mqtt->checked);
         for (size_t i = 0; i < mqtt->n_filters; i++)

@@ -9,6 +9,8 @@ import urllib.request
 from collections import Counter
 from datetime import datetime, timezone
 
+from harness import wait_until
+
 STREAM = """#!/usr/bin/env python3
 import itertools, os, time
 for n in itertools.count():
@@ -75,6 +77,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def history_source(history):
     return {"name": "history", "type": "http_json", "interval": "10s", "url": f"http://127.0.0.1:{history.server_port}/?from={{since:unix}}&to={{until:unix}}",
             "since": {"overlap": "1h", "window": "2h"}, "paging": {"next": "/next", "parameter": "page"}, "reading": {"items": "/points", "time": "/at"}}
+
+
+def meet(stack, broker):
+    """The daemon has its session, and has seen how the broker counts: from then on it knows what comes again. Returns what was sent."""
+    wait_until(lambda: (stack.daemon.state / "mqtt-broker.session").exists(), "a session with the broker")
+    for n in range(2):
+        broker.publish("home/x/n", f"mqtt:hello:{n}")
+        wait_until(lambda: f"mqtt:hello:{n}" in numbers(stack, "broker"), "the first messages")  # noqa: B023
+    return ["mqtt:hello:0", "mqtt:hello:1"]
 
 
 def numbers(stack, source):

@@ -9,7 +9,7 @@ import re
 import time
 
 import pytest
-from every_source import Pusher, history_source, numbers
+from every_source import Pusher, history_source, meet, numbers
 from harness import fill_disk, small_disk, wait_until
 from outlets import Receiver, Told, alert_secrets, alert_section, archive_lines, doubles
 from services import mosquitto
@@ -96,7 +96,7 @@ class Story:
 
     def begin(self):
         self.house.daemon.start()
-        wait_until(lambda: (self.house.daemon.state / "mqtt-broker.session").exists(), "a session with the broker")
+        self.published += meet(self.house, self.broker)
         self.pusher.start()
 
     def go_on(self):

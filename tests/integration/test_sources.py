@@ -1,4 +1,5 @@
 """Every kind of source in one daemon, into one topic, over kills: what a peer was told is kept, is kept, and each of it once (P1, P4, P12)."""
+import contextlib
 import json
 import re
 import sys
@@ -7,9 +8,11 @@ import time
 import urllib.request
 
 import pytest
-from every_source import History, Pusher, history_source, numbers
+from every_source import History, Pusher, history_source, meet, numbers
 from harness import REPO, wait_until
+from ledger import committed_rows
 from services import mosquitto, ports
+from services.mqtt_broker import Broker
 
 if mosquitto.obstacle():
     pytest.skip(mosquitto.obstacle(), allow_module_level=True)
@@ -35,10 +38,9 @@ def test_each_kind_is_stored(house, broker):
 def test_nothing_is_lost_or_doubled_over_kills(house, broker, chance):
     """What the broker and the pusher were told is stored is there once, whenever the daemon died."""
     house.daemon.start()
-    wait_until(lambda: (house.daemon.state / "mqtt-broker.session").exists(), "a session with the broker")
+    published = meet(house, broker)
     pusher = Pusher(house.port)
     pusher.start()
-    published = []
     for round_ in range(8):
         batch = [f"mqtt:{round_}:{n}" for n in range(250)]
         feeder = threading.Thread(target=broker.publish, args=("home/x/n", *batch))
@@ -60,6 +62,34 @@ def test_nothing_is_lost_or_doubled_over_kills(house, broker, chance):
         doubled = {name: n for name, n in numbers(house, source).items() if n > 1}
         assert not doubled
     assert house.daemon.stop() == 0
+
+
+@pytest.mark.parametrize("counts", [False, True], ids=["lowest", "counts"])
+def test_same_again_over_kills(sensorqd, own_queue, counts):
+    """Messages that say the same, and what the broker has not heard of. P12: of a broker that uses identifiers again at once none is lost;
+    P4: of one that counts none is there twice."""
+    with contextlib.closing(Broker(counts)) as broker:
+        config = {"pubsub": own_queue.section, "publish": {"topic": "sensor-data", "sources": [
+            {"name": "broker", "type": "mqtt", "url": f"mqtt://127.0.0.1:{broker.port}", "topics": ["{id}/t"]}]}}
+        daemon = sensorqd(config, own_queue.secrets, env=own_queue.env)
+        daemon.start()
+        wait_until(lambda: broker.subscribed, "the subscription")
+        for round_ in range(4):
+            for _ in range(2):
+                pings = broker.pings
+                broker.publish("x/t", "21.5")
+                wait_until(lambda: not broker.flying and broker.pings > pings, "an acknowledgement")  # noqa: B023
+            if counts and round_ % 2:
+                broker.deaf = True
+                broker.publish("x/t", "21.5")  # stored, and not heard of
+                wait_until(lambda: broker.unheard > round_ // 2, "an acknowledgement")  # noqa: B023
+            daemon.kill()
+            broker.deaf = False
+            broker.publish("x/t", "21.5")  # lost on its way
+            daemon.start()
+            wait_until(lambda: not broker.flying, "what was not heard")
+        assert committed_rows(daemon.state / "outbox.sqlite") == broker.published
+        assert daemon.stop() == 0
 
 
 def test_history_is_fetched_later(make_stack, own_queue, shared_mongodb, remo, chance):

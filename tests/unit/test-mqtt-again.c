@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages that a broker sends again, by a broker that uses packet identifier 1 for each message that it can: what it says about them
- * is not enough to tell whether they are known. P12: nothing is acknowledged that is not stored; P4: nothing is stored twice. */
+/* Messages that a broker sends again. Of one that counts packet identifiers up they are known: P4, nothing is stored twice. Of one that
+ * uses identifier 1 for each message that it can they are not, since what it says about them is not enough: P12, nothing is acknowledged
+ * that is not stored. */
 #include "source-fixture.h"
 
 #include <arpa/inet.h>
@@ -118,13 +119,19 @@ static int tear_down(void **state) {
 }
 
 /* One message stored, its acknowledgement heard; then a pong has come back and been read. */
-static void take_one(Broker *b) {
-        unsigned pings = b->pings;
+static void take_one(Broker *b, unsigned id) {
+        unsigned pings = b->pings, acknowledged = b->acknowledged;
 
-        publish(b, 1, false, "21.5");
-        UNTIL(b, b->acknowledged == 1 && b->pings > pings);
+        publish(b, id, false, "21.5");
+        UNTIL(b, b->acknowledged > acknowledged && b->pings > pings);
         for (int i = 0; i < 20; i++)
                 broker_turn(b);
+}
+
+/* Identifier 1 is free, and it takes the next one. */
+static void count(Broker *b) {
+        take_one(b, 1);
+        take_one(b, 2);
 }
 
 /* The next message says the same, under the same identifier, and is lost with its connection: it has never come to us. */
@@ -132,7 +139,7 @@ static void test_lost_on_its_way(void **state) {
         Broker *b = *state;
 
         start(b);
-        take_one(b);
+        take_one(b, 1);
         assert_int_equal(b->f->n, 1);
         b->knows = true;
         cut(b);
@@ -145,7 +152,7 @@ static void test_lost_while_we_were_away(void **state) {
         Broker *b = *state;
 
         start(b);
-        take_one(b);
+        take_one(b, 1);
         source_fixture_stop(b->f);
         b->knows = true;
         start(b);
@@ -159,40 +166,98 @@ static void test_not_heard(void **state) {
         Broker *b = *state;
 
         start(b);
+        count(b);
         b->deaf = true;
-        publish(b, 1, false, "21.5");
-        publish(b, 2, false, "21.5");
-        UNTIL(b, b->acknowledged == 2);
+        publish(b, 3, false, "21.5");
+        publish(b, 4, false, "21.5");
+        UNTIL(b, b->acknowledged == 4);
         b->knows = true;
         cut(b);
         b->deaf = false;
-        publish(b, 1, true, "21.5");
+        publish(b, 3, true, "21.5");
         UNTIL(b, b->acknowledged == 1 && b->pings >= 1);
         for (int i = 0; i < 20; i++)
                 broker_turn(b);
-        publish(b, 2, true, "21.5");
+        publish(b, 4, true, "21.5");
         UNTIL(b, b->acknowledged == 2);
-        assert_int_equal(b->f->n, 2);
+        assert_int_equal(b->f->n, 4);
         assert_int_equal(b->f->n_repeats, 2);
 }
 
-/* The broker has lost the session; a message comes before the SUBACK of the next one, and then we die. */
-static void test_before_it_is_subscribed(void **state) {
+/* Of a broker that takes the lowest identifier this may be a new message: it is kept, although it is none. */
+static void test_not_heard_and_no_count(void **state) {
         Broker *b = *state;
 
         start(b);
+        take_one(b, 1);
+        take_one(b, 1);
+        b->deaf = true;
+        publish(b, 1, false, "21.5");
+        UNTIL(b, b->acknowledged == 3);
+        b->knows = true;
+        cut(b);
+        publish(b, 1, true, "21.5");
+        UNTIL(b, b->acknowledged == 1);
+        assert_int_equal(b->f->n, 4);
+        assert_int_equal(b->f->n_repeats, 0);
+}
+
+/* It counted, and then it began to use identifiers again. */
+static void test_counts_no_more(void **state) {
+        Broker *b = *state;
+
+        start(b);
+        count(b);
+        b->deaf = true;
+        publish(b, 3, false, "21.5");
+        publish(b, 1, false, "21.5");
+        UNTIL(b, b->acknowledged == 4);
+        b->knows = true;
+        cut(b);
+        publish(b, 3, true, "21.5");
+        publish(b, 1, true, "21.5");
+        UNTIL(b, b->acknowledged == 2);
+        assert_int_equal(b->f->n, 6);
+        assert_int_equal(b->f->n_repeats, 0);
+}
+
+/* We end in between, and what is known about the broker is on disk. */
+static void test_not_heard_before_the_end(void **state) {
+        Broker *b = *state;
+
+        start(b);
+        count(b);
+        b->deaf = true;
+        publish(b, 3, false, "21.5");
+        UNTIL(b, b->acknowledged == 3);
+        source_fixture_stop(b->f);
+        b->knows = true;
+        b->deaf = false;
+        start(b);
+        publish(b, 3, true, "21.5");
+        UNTIL(b, b->acknowledged == 1);
+        assert_int_equal(b->f->n, 3);
+        assert_int_equal(b->f->n_repeats, 1);
+}
+
+/* The broker has lost the session: its identifiers begin anew, and it has shown nothing yet. A message comes before the SUBACK. */
+static void test_session_that_was_lost(void **state) {
+        Broker *b = *state;
+
+        start(b);
+        count(b);
         b->mute = b->deaf = true;
         cut(b);
-        publish(b, 1, false, "21.5");
+        publish(b, 2, false, "21.5");
         UNTIL(b, b->acknowledged == 1);
         source_fixture_stop(b->f);
         b->mute = b->deaf = false;
         b->knows = true;
         start(b);
-        publish(b, 1, true, "21.5");
+        publish(b, 2, true, "21.5");
         UNTIL(b, b->acknowledged == 1);
-        assert_int_equal(b->f->n, 1);
-        assert_int_equal(b->f->n_repeats, 1);
+        assert_int_equal(b->f->n, 4);
+        assert_int_equal(b->f->n_repeats, 0);
 }
 
 /* The broker knows the session, as it was written to its disk before the topics were granted: without them nothing comes. */
@@ -211,7 +276,10 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_lost_on_its_way, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lost_while_we_were_away, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_not_heard, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(test_before_it_is_subscribed, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_not_heard_and_no_count, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_counts_no_more, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_not_heard_before_the_end, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_session_that_was_lost, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_session_of_before, set_up, tear_down),
         };
 

@@ -62,7 +62,7 @@ static void acknowledge(Fixture *f) {
                 const Message *m = &f->messages[f->n_acknowledged];
 
                 if (m->qos > 0)
-                        mqtt_session_acknowledge(f->session, m->connection, &m->packet_id, 1);
+                        mqtt_session_acknowledge(f->session, m->connection, &m->packet_id, 1, m->packet_id);
         }
 }
 
@@ -74,7 +74,7 @@ static void on_batch(void *userdata) {
                 acknowledge(f);
 }
 
-static void on_confirmed(void *userdata) {
+static void on_confirmed(void *userdata, uint64_t mark) {
         Fixture *f = userdata;
 
         f->confirmed++;

@@ -1,0 +1,79 @@
+"""A broker of MQTT 5 with one session, that a test steers: how it gives out packet identifiers, and what it hears."""
+import contextlib
+import socket
+import struct
+import threading
+
+from services import ports
+
+CONNECT, PUBACK, SUBSCRIBE, PINGREQ = 1, 4, 8, 12
+
+
+class Broker:
+    """With `counts` identifiers count up, as mosquitto does it; else the lowest that is free is taken. What is published while nobody is
+    connected is as if it had been lost on its way: it comes with DUP."""
+
+    def __init__(self, counts):
+        self.counts, self.deaf = counts, False  # deaf: to acknowledgements
+        self.flying, self.last, self.published, self.unheard, self.pings, self.subscribed = {}, 0, 0, 0, 0, 0
+        self.known, self.connection = False, None
+        self.lock = threading.Lock()
+        self.listener = socket.create_server((ports.HOST, 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def close(self):
+        self.listener.close()
+        if self.connection:
+            self.connection.close()
+
+    def publish(self, topic, payload):
+        with self.lock:
+            packet_id = self.last + 1 if self.counts else next(n for n in range(1, 65536) if n not in self.flying)
+            self.last = packet_id
+            self.published += 1
+            self.flying[packet_id] = (topic.encode(), payload.encode())
+            self.send(packet_id, 0)
+
+    def send(self, packet_id, dup):
+        topic, payload = self.flying[packet_id]
+        body = struct.pack(">H", len(topic)) + topic + struct.pack(">HB", packet_id, 0) + payload
+        with contextlib.suppress(OSError):
+            if self.connection:
+                self.connection.sendall(bytes([0x32 | dup << 3, len(body)]) + body)
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection = self.listener.accept()[0]
+                with connection, contextlib.suppress(OSError, EOFError):
+                    self.talk(connection)
+                with self.lock:
+                    self.connection = None
+
+    def talk(self, connection):
+        with connection.makefile("rb") as stream:
+            while head := stream.read(2):
+                size, shift = head[1] & 127, 7
+                while head[-1] & 128:
+                    head += stream.read(1)
+                    size, shift = size | (head[-1] & 127) << shift, shift + 7
+                self.hear(connection, head[0] >> 4, stream.read(size))
+
+    def hear(self, connection, kind, body):
+        with self.lock:
+            if kind == CONNECT:
+                connection.sendall(bytes([0x20, 3, self.known, 0, 0]))
+                self.known, self.connection = True, connection
+                for packet_id in self.flying:
+                    self.send(packet_id, True)
+            elif kind == SUBSCRIBE:
+                connection.sendall(bytes([0x90, 4, body[0], body[1], 0, 1]))
+                self.subscribed += 1
+            elif kind == PUBACK and self.deaf:
+                self.unheard += 1
+            elif kind == PUBACK:
+                self.flying.pop(struct.unpack(">H", body[:2])[0], None)
+            elif kind == PINGREQ and not self.deaf:
+                connection.sendall(b"\xd0\x00")
+                self.pings += 1
