@@ -212,11 +212,15 @@ static const char *find_after(const WireMessage *message, const char *before) {
 
 static void note_message(const SinkItem *item) {
         const WireMessage *message = item->message;
-        unsigned device = (unsigned) strtoul(find_after(message, ALERT_ROOM), NULL, 10);
-        const char *at = find_after(message, "\"request_at\":\"");
+        unsigned device;
+        const char *at;
         int64_t msec;
 
         ledger_judged((unsigned) plan_subscription(SINK_ALERT), ledger_find(message->data.data, message->data.size));
+        if (!memmem(message->data.data, message->data.size, ALERT_ROOM, strlen(ALERT_ROOM)))
+                return; /* of a source that no rule is about */
+        device = (unsigned) strtoul(find_after(message, ALERT_ROOM), NULL, 10);
+        at = find_after(message, "\"request_at\":\"");
         if (!clock_parse_rfc3339(at, strcspn(at, "\""), &msec))
                 world_fail("request_at is not a time: %.*s", (int) message->data.size, message->data.data);
         if ((usec_t) msec * USEC_PER_MSEC <= world->alerts->newest[device])

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The smaller doors: lib/worker.h, whose jobs run on the loop, each at once and at a drawn time; lib/stream.h, which
- * only connects; lib/service.h, with no service manager; and the outbox's door as the ledger sees it. */
+/* The smaller doors: lib/worker.h, whose jobs run on the loop, each at once and at a drawn time; lib/service.h, with no
+ * service manager; and the outbox's door as the ledger sees it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,12 +10,13 @@
 #include "ledger.h"
 #include "lib/jws.h"
 #include "lib/service.h"
-#include "lib/stream.h"
 #include "lib/worker.h"
 #include "plan.h"
+#include "publish/outbox-source.h"
 #include "publish/outbox.h"
 #include "report.h"
 #include "sinks/file.h"
+#include "sources.h"
 #include "subscribe/rejected.h"
 #include "talk.h"
 #include "weather.h"
@@ -96,58 +97,6 @@ Worker *worker_free(Worker *worker) {
         return NULL;
 }
 
-/* ---- streams ---- */
-
-struct Stream {
-        StreamCallbacks callbacks;
-        LoopWatch *timer;
-        bool opens;
-};
-
-static void on_stream(void *userdata) {
-        Stream *stream = userdata;
-
-        if (stream->opens)
-                stream->callbacks.on_open(stream->callbacks.userdata);
-        else
-                stream->callbacks.on_lost(stream->callbacks.userdata, "connection refused");
-}
-
-int stream_open(Loop *loop, const StreamSpec *spec, const StreamCallbacks *callbacks, Stream **ret) {
-        Stream *stream = calloc(1, sizeof(Stream));
-        Fault fault = weather_fault(TARGET_HOOK);
-        int r;
-
-        if (!stream)
-                return -ENOMEM;
-        stream->callbacks = *callbacks;
-        stream->opens = fault == FAULT_NONE || fault >= FAULT_UNANSWERED;
-        r = loop_add_timer(loop, LOOP_EXACT, on_stream, stream, &stream->timer);
-        if (r < 0)
-                return free(stream), r;
-        loop_arm_in(stream->timer, fault == FAULT_LOST ? spec->timeout : world_latency(USEC_PER_SEC));
-        *ret = stream;
-        return 0;
-}
-
-Stream *stream_free(Stream *stream) {
-        if (!stream)
-                return NULL;
-        loop_drop(stream->timer);
-        free(stream);
-        return NULL;
-}
-
-size_t stream_read(Stream *stream, char *buffer, size_t size) {
-        return 0;
-}
-
-int stream_write(Stream *stream, const void *data, size_t size) {
-        return 0;
-}
-
-void stream_hold(Stream *stream, bool hold) {}
-
 /* ---- the service manager ---- */
 
 int service_block_signals(void) {
@@ -206,19 +155,86 @@ int __wrap_report_write(const char *directory, const char *json, size_t size) {
 int __real_outbox_put(Outbox *outbox, const ReadingList *readings, size_t *ret_repeats);
 int __wrap_outbox_put(Outbox *outbox, const ReadingList *readings, size_t *ret_repeats);
 
-int __wrap_outbox_put(Outbox *outbox, const ReadingList *readings, size_t *ret_repeats) {
+static uint32_t serial_of(const Reading *reading) {
+        return ledger_find(reading->payload.data, reading->payload.size);
+}
+
+/* What each of them was taken for. */
+static const ReadingList *the_list;
+static bool *repeats;
+
+int __real_outbox_source_see(OutboxSource *source, const Reading *reading, usec_t now);
+int __wrap_outbox_source_see(OutboxSource *source, const Reading *reading, usec_t now);
+
+int __wrap_outbox_source_see(OutboxSource *source, const Reading *reading, usec_t now) {
+        int r = __real_outbox_source_see(source, reading, now);
+
+        repeats[reading - the_list->items] = r == OUTBOX_SOURCE_REPEAT;
+        return r;
+}
+
+/* A cap is passed by one batch of each source at most. */
+static void check_cap(Outbox *outbox, size_t n) {
+        static size_t largest;
         OutboxStatus status;
+
+        if (plan_max_rows() == 0)
+                return;
+        largest = n > largest ? n : largest;
+        outbox_status(outbox, &status);
+        if (status.rows > plan_max_rows() + (1 + _SOURCE_MAX) * largest)
+                world_fail("%" PRIu64 " rows in an outbox for %u", status.rows, plan_max_rows());
+}
+
+/* P12: what finds no room, or a disk that refuses, is not followed by more of the same peer until there is room. */
+static unsigned rooms; /* how often there was room */
+
+bool __real_outbox_has_room(Outbox *outbox, uint64_t rows, uint64_t bytes);
+bool __wrap_outbox_has_room(Outbox *outbox, uint64_t rows, uint64_t bytes);
+
+bool __wrap_outbox_has_room(Outbox *outbox, uint64_t rows, uint64_t bytes) {
+        bool room = __real_outbox_has_room(outbox, rows, bytes);
+
+        rooms += room;
+        return room;
+}
+
+static void check_held(Outbox *outbox, const ReadingList *readings, bool refused) {
+        static struct {
+                bool closed;
+                size_t n;
+                unsigned rooms;
+        } held[_SOURCE_MAX];
+        OutboxStatus status;
+        int i = readings->n > 0 ? sources_find(readings->items[0].source) : -1;
+
+        if (i < 0)
+                return;
+        if (held[i].closed && held[i].rooms == rooms && readings->n > held[i].n)
+                world_fail("%zu readings of %s come although there is no room", readings->n - held[i].n,
+                        readings->items[0].source);
+        outbox_status(outbox, &status);
+        held[i].closed = refused || status.rows >= status.max_rows;
+        held[i].n = refused ? readings->n : 0;
+        held[i].rooms = rooms;
+}
+
+int __wrap_outbox_put(Outbox *outbox, const ReadingList *readings, size_t *ret_repeats) {
         int r;
 
+        the_list = readings;
+        repeats = calloc(readings->n + 1, sizeof(bool));
+        if (!repeats)
+                abort();
         for (size_t i = 0; i < readings->n; i++)
-                ledger_putting(ledger_find(readings->items[i].payload.data, readings->items[i].payload.size));
+                ledger_putting(serial_of(&readings->items[i]));
         world_door("outbox put");
         r = __real_outbox_put(outbox, readings, ret_repeats);
         for (size_t i = 0; i < readings->n && r == 0; i++)
-                ledger_put(ledger_find(readings->items[i].payload.data, readings->items[i].payload.size));
-        outbox_status(outbox, &status);
-        if (plan_max_rows() > 0 && status.rows > plan_max_rows() + readings->n)
-                world_fail("%" PRIu64 " rows in an outbox for %u", status.rows, plan_max_rows());
+                ledger_put(serial_of(&readings->items[i]), repeats[i]);
+        free(repeats);
+        check_held(outbox, readings, r < 0);
+        check_cap(outbox, readings->n);
         world_door("outbox has put");
         return r;
 }

@@ -14,7 +14,7 @@
 typedef struct Entry {
         usec_t served, put_at;
         uint64_t key; /* hash of it; 0: not published yet */
-        bool delivered, putting, put;
+        bool delivered, tried, putting, put, loose;
         bool stored[SUBSCRIPTIONS_MAX], rejected[SUBSCRIPTIONS_MAX];
 } Entry;
 
@@ -71,10 +71,24 @@ static void on_patience(void *subject, uint64_t number) {
                         (int) (PATIENCE / USEC_PER_MINUTE));
 }
 
+void ledger_offered(uint32_t serial) {
+        find(serial)->delivered = true;
+}
+
+void ledger_loosen(uint32_t serial) {
+        find(serial)->delivered = find(serial)->loose = true;
+}
+
+bool ledger_is_put(uint32_t serial) {
+        return find(serial)->put;
+}
+
 void ledger_delivered(uint32_t serial) {
         Entry *entry = find(serial);
 
         entry->delivered = true;
+        if (entry->loose || entry->put)
+                return;
         world_in(PATIENCE, on_patience, NULL, serial, world->life);
 }
 
@@ -83,6 +97,7 @@ void ledger_putting(uint32_t serial) {
 
         if (!entry->delivered)
                 world_fail("reading %u is put and was not fetched", serial);
+        entry->tried = entry->putting; /* before */
         entry->putting = true;
 }
 
@@ -93,12 +108,19 @@ static bool is_missing(const Entry *entry) {
         return false;
 }
 
-void ledger_put(uint32_t serial) {
+/* A daemon may have died over it, so that it is known although nobody was told. */
+void ledger_put(uint32_t serial, bool repeat) {
         Ledger *l = world->ledger;
         Entry *entry = find(serial);
 
-        if (entry->put)
+        if (repeat)
+                world_count("repeat known");
+        if (entry->put && !repeat && !entry->loose)
                 world_fail("reading %u is put a second time", serial);
+        if (entry->put)
+                return;
+        if (repeat && !entry->tried)
+                world_fail("reading %u is taken for a repeat", serial);
         entry->put = true;
         entry->put_at = world->now;
         l->n_put++;
@@ -120,7 +142,7 @@ void ledger_published(uint32_t serial, const char *key) {
                 world_fail("reading %u is published before it is on disk", serial);
         if (entry->key != 0)
                 world_count("published again");
-        if (entry->key != 0 && entry->key != hash(key))
+        if (entry->key != 0 && entry->key != hash(key) && !entry->loose)
                 world_fail("reading %u is published under a second key: %s", serial, key);
         entry->key = hash(key);
 }
@@ -130,11 +152,13 @@ void ledger_stored(unsigned subscription, uint32_t serial, const char *id) {
         Entry *entry = find(serial);
         bool missing = entry->put && is_missing(entry);
 
+        if (entry->loose && entry->stored[subscription])
+                return;
         if (entry->stored[subscription])
                 world_fail("reading %u is stored twice by subscription %u", serial, subscription);
         if (entry->key == 0)
                 world_fail("reading %u is stored and was not published", serial);
-        if (entry->key != hash(id))
+        if (entry->key != hash(id) && !entry->loose)
                 world_fail("reading %u is stored under an id that is not its key: %s", serial, id);
         entry->stored[subscription] = true;
         l->n_stored++;

@@ -11,9 +11,15 @@ uint32_t ledger_serve(void);
 uint32_t ledger_find(const char *text, size_t size);
 /* The daemon has it in its hands; it must put it on disk. */
 void ledger_delivered(uint32_t serial);
-/* The outbox is about to take it; it has taken it. */
+/* It may come into its hands. */
+void ledger_offered(uint32_t serial);
+/* It may come twice or not at all, and nobody could know. */
+void ledger_loosen(uint32_t serial);
+
+/* The outbox is about to take it; it has taken it, or knew it already. */
 void ledger_putting(uint32_t serial);
-void ledger_put(uint32_t serial);
+void ledger_put(uint32_t serial, bool repeat);
+bool ledger_is_put(uint32_t serial);
 /* Pub/Sub gets it under that key. */
 void ledger_published(uint32_t serial, const char *key);
 /* The sink of that subscription holds a document of it under that id, durably, for the first time. */

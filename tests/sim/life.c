@@ -25,6 +25,7 @@
 #include "plan.h"
 #include "pubsub.h"
 #include "remotes.h"
+#include "sources.h"
 #include "talk.h"
 #include "types.h"
 #include "weather.h"
@@ -143,7 +144,8 @@ static int fork_life(void) {
 static bool is_all_well(void) {
         if (plan_subscription(SINK_FILE) >= 0)
                 archive_look((unsigned) plan_subscription(SINK_FILE));
-        return ledger_missing() == 0 && pubsub_backlog() == 0 && talk_open() == 0 && alerts_settled();
+        return ledger_missing() == 0 && pubsub_backlog() == 0 && talk_open() == 0 && alerts_settled() &&
+               sources_settled();
 }
 
 /* *number*: until when all must be stored. */
@@ -157,6 +159,7 @@ static void on_look(void *subject, uint64_t number) {
                 ledger_check();
                 alerts_check();
                 talk_check();
+                sources_check();
                 world_fail("%zu messages are not acknowledged though all is well", pubsub_backlog());
         }
         world_in(LOOK_EVERY, on_look, NULL, number, 0);

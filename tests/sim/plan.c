@@ -14,6 +14,7 @@
 #include "doors.h"
 #include "pubsub.h"
 #include "remotes.h"
+#include "sources.h"
 #include "talk.h"
 #include "weather.h"
 
@@ -121,6 +122,7 @@ static void draw_settings(Draw *d) {
                 p->pulls_max = p->pulls;
         p->max_hold = holds[draw_below(d, 5)];
         p->batch = 1 + (unsigned) draw_skewed(d, 199);
+        sources_draw(d);
         p->repeat = draw_below(d, 2) == 0 ? 600 + (unsigned) draw_below(d, 7200) : 0;
 }
 
@@ -194,6 +196,7 @@ void plan_write_config(void) {
                 "  sources:\n    - name: home\n      type: nature_remo\n      interval: %us\n      token_file: "
                 "remo.token\n",
                 p->interval);
+        sources_write(file);
         fprintf(file, "subscribe:\n");
         for (unsigned i = 0; i < p->subscriptions; i++)
                 write_sink(file, i);
@@ -335,6 +338,7 @@ static void plan_events(Draw *d) {
 void plan_calm(void) {
         world->skew = 0;
         world->death_in = 0;
+        sources_calm();
         if (world->disk_bad_until > world->now)
                 world->disk_bad_until = world->now;
         disk_set_faults(world->disk, &DISK_FAULTS_NONE);
@@ -347,6 +351,7 @@ void plan_new(const char *directory) {
         world->plan = p;
         p->directory = arena_text(directory);
         (void) snprintf(p->config, sizeof(p->config), "%s/sensorqd.yaml", directory);
+        sources_new();
         draw_topology(&d);
         draw_rules(&d);
         draw_settings(&d);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "broker.h"
 #include "counts.h"
 #include "lib/sha256.h"
 #include "life.h"
@@ -121,6 +122,7 @@ static const char *make_directory(void) {
         }
         write_key(directory);
         write_secret(directory, "remo.token", "remo-token");
+        write_secret(directory, "broker.password", BROKER_PASSWORD);
         write_secret(directory, "line.token", PLAN_LINE_TOKEN);
         write_secret(directory, "slack.url", "https://hooks.slack.example/services/" PLAN_SLACK_PATH);
         return directory;

@@ -9,6 +9,7 @@
 
 #include "alerts.h"
 #include "arena.h"
+#include "broker.h"
 #include "counts.h"
 #include "events.h"
 #include "lib/log.h"
@@ -141,7 +142,8 @@ static void note(const char *id, const LogField *fields) {
 }
 
 void talk_check_secrets(const char *where, const char *text, size_t size) {
-        static const char *const secrets[] = { "ya29.", "remo-token", PLAN_LINE_TOKEN, PLAN_SLACK_PATH, "PRIVATE KEY" };
+        static const char *const secrets[] = { "ya29.", "remo-token", PLAN_LINE_TOKEN, PLAN_SLACK_PATH, BROKER_PASSWORD,
+                "PRIVATE KEY" };
 
         for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
                 if (memmem(text, size, secrets[i], strlen(secrets[i])))

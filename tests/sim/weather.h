@@ -16,6 +16,7 @@ typedef enum Target {
         TARGET_LINE, /* targets of alerts: alerts.h */
         TARGET_SLACK,
         TARGET_PAGER,
+        TARGET_BROKER, /* each piece on its connection */
         TARGET_MONGO,
         TARGET_DISK,
         _TARGET_MAX,

@@ -59,6 +59,8 @@ typedef struct World {
         usec_t disturbed;      /* the last time that something went wrong */
         usec_t woke;           /* the last time that the machine did: until then nobody could do anything */
         struct Alerts *alerts;
+        struct Sources *sources;
+        struct Broker *broker;
         struct AlertTargets *alert_targets;
 } World;
 

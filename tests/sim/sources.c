@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sources.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+#include "broker.h"
+#include "counts.h"
+
+typedef struct Sources {
+        bool have[_SOURCE_MAX];
+        bool mqtt_both, mqtt_retained, mqtt_store; /* topics b and r are subscribed to; what is retained is wanted */
+} Sources;
+
+void sources_new(void) {
+        static const char *const names[_SOURCE_MAX] = { "mqtt" };
+        static void (*const make[_SOURCE_MAX])(void) = { broker_new };
+        Draw d = draw_split(&world->chance, 's');
+
+        world->sources = arena_alloc(sizeof(Sources));
+        for (unsigned i = 0; i < _SOURCE_MAX; i++) {
+                world->sources->have[i] = draw_below(&d, 2) == 0;
+                if (!world->sources->have[i])
+                        continue;
+                counts_add_at("source ", names[i]);
+                make[i]();
+        }
+}
+
+bool sources_have(SimSource source) {
+        return world->sources->have[source];
+}
+
+int sources_find(const char *name) {
+        return strcmp(name, "broker") == 0 ? SOURCE_MQTT : -1;
+}
+
+bool sources_want(unsigned topic) {
+        const Sources *s = world->sources;
+
+        return topic == 0 || (topic == 1 ? s->mqtt_both : s->mqtt_retained);
+}
+
+void sources_draw(Draw *d) {
+        Sources *s = world->sources;
+
+        if (draw_below(d, 2) == 0) {
+                s->mqtt_both = draw_below(d, 4) > 0;
+                s->mqtt_retained = draw_below(d, 2) == 0;
+                s->mqtt_store = draw_below(d, 2) == 0;
+        }
+}
+
+static void write_mqtt(FILE *file) {
+        const Sources *s = world->sources;
+
+        fprintf(file,
+                "    - name: broker\n      type: mqtt\n      url: mqtt://" BROKER_HOST "\n      username: sim\n"
+                "      password_file: broker.password\n      allow_plain: true\n      client_id: " BROKER_CLIENT "\n"
+                "      topics: [\"a/{id}\"%s%s]\n      retained: %s\n",
+                s->mqtt_both ? ", \"b/{id}\"" : "", s->mqtt_retained ? ", \"r/{id}\"" : "",
+                s->mqtt_store ? "store" : "ignore");
+}
+
+void sources_write(FILE *file) {
+        if (sources_have(SOURCE_MQTT))
+                write_mqtt(file);
+}
+
+void sources_calm(void) {
+        broker_calm();
+}
+
+bool sources_settled(void) {
+        return broker_settled();
+}
+
+void sources_check(void) {
+        broker_check();
+}
