@@ -302,13 +302,6 @@ static void sink_expire(Sink *s) {
 
 /* ---- ends of a write ---- */
 
-/* The batch stays here. The last thing done. */
-static void sink_hold(Sink *s) {
-        if (s->lapsed)
-                return sink_expire(s);
-        sink_changed(s);
-}
-
 /* Nothing was accepted, and something refused. */
 static void sink_refuse(Sink *s, const SinkAnswer *of) {
         usec_t now = clock_now(), delay;
@@ -370,9 +363,13 @@ static void sink_end_write(Sink *s, const SinkAnswer *answer) {
         if (well && (progress || (!s->refusing && !sink_is_kept(s->batch))))
                 sink_note_up(s);
         if ((well || single) && batch_count(s->batch, FATE_PENDING) == 0) {
+                Batch *batch = cleanup_steal(s->batch);
+
                 s->lapsed = false;
                 sink_move(s, STATE_READY);
-                return sink_give_back(s, cleanup_steal(s->batch));
+                if (!s->up && !s->refusing) /* it was down before, and what one message met says nothing of it now */
+                        sink_probe(s);
+                return sink_give_back(s, batch);
         }
         sink_move(s, STATE_RETRYING);
         if (!single && (answer->fault == SINK_FAULT_LASTING || (!well && !progress)))
@@ -383,7 +380,9 @@ static void sink_end_write(Sink *s, const SinkAnswer *answer) {
                 sink_refuse(s, answer);
         else
                 (void) sink_schedule(s, answer, AGAIN_MAX_USEC);
-        sink_hold(s);
+        if (s->lapsed)
+                return sink_expire(s);
+        sink_changed(s);
 }
 
 /* ---- answers ---- */

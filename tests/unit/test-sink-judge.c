@@ -589,6 +589,25 @@ static void test_one_fault_is_not_said(void **state) {
         assert_int_equal(logged(EVENT_SINK_UP), 0);
 }
 
+/* The remote was down, and then refused the one message by itself: whether it is up again is asked, not forgotten. */
+static void test_one_is_put_off_after_a_fault(void **state) {
+        Batch *batch, *alone;
+
+        world.says = says_later_to_one;
+        batch = write_batch(batch_from(1, 3));
+        assert_non_null(batch);
+        assert_int_equal(batch->fates[0], FATE_SUSPECT);
+        assert_int_equal(batch_gather(&(BatchPick){ batch, 0 }, 1, &alone), 0);
+        alone->aside = true;
+        world.says = says_fault;
+        assert_null(write_batch(alone));
+        world.says = says_later_to_one;
+        virtual_pass(world.loop, BACKOFF_MAX);
+        assert_int_equal(world.n_settled, 2);
+        assert_true(sink_is_ready(world.sink));
+        assert_non_null(write_batch(batch_from(4, 1)));
+}
+
 /* A server that was lost while idle: not ready until it has answered again. */
 static void test_not_ready_while_probing(void **state) {
         world.says = says_fault;
@@ -634,6 +653,7 @@ int main(void) {
                 CASE(test_all_are_put_off),
                 CASE(test_fault_and_refusal_are_one_outage),
                 CASE(test_one_fault_is_not_said),
+                CASE(test_one_is_put_off_after_a_fault),
                 CASE(test_not_ready_while_probing),
                 CASE(test_stop_with_a_batch_and_a_scout),
         };
