@@ -217,7 +217,7 @@ def step_integration_sanitized(log, long):
 
 def step_system(log, long):
     """The package and the unit in a booted systemd."""
-    pytest(log, "system", TESTS / "system", *LONG_FIXTURES, workers="1")
+    pytest(log, "system", TESTS / "system", *LONG_FIXTURES, workers="1", env={"SENSORQD_LONG": "1" if long else ""})
 
 
 def step_debian_13(log, long):

@@ -159,9 +159,9 @@ static void warn_of_loss(const Warner *warner, const SubscriptionSettings *s) {
                         clock_format_span(s->expiration, span, sizeof(span)));
         if (s->retention < RETENTION_SHORT_USEC)
                 warn(warner,
-                        "Pub/Sub drops its messages after %s: a longer outage of the sink loses readings. Set "
-                        "messageRetentionDuration to "
-                        "7 d or more",
+                        "Pub/Sub drops its messages after %s: a longer outage of the sink loses readings. Better: "
+                        "gcloud "
+                        "pubsub subscriptions update SUBSCRIPTION --message-retention-duration=7d",
                         clock_format_span(s->retention, span, sizeof(span)));
         if (s->dead_letter[0] != '\0')
                 warn(warner,
@@ -172,8 +172,8 @@ static void warn_of_loss(const Warner *warner, const SubscriptionSettings *s) {
         if (s->deadline_sec < DEADLINE_SHORT_SEC)
                 warn(warner,
                         "its ack deadline is only %u s: leases are renewed every %u s, and whenever one is late "
-                        "messages come a second "
-                        "time. Better: gcloud pubsub subscriptions update --ack-deadline=60",
+                        "messages come a second time. Better: gcloud pubsub subscriptions update SUBSCRIPTION "
+                        "--ack-deadline=60",
                         s->deadline_sec, s->deadline_sec / 2);
 }
 

@@ -49,3 +49,44 @@ def test_verbs_in_commands_exist(page):
     commands = re.findall(r"^ *```sh\n(.*?)^ *```", text, re.M | re.S) + re.findall(r"`(sudo sensorqd [^`]+)`", text)
     named = set(re.findall(r"(?:^|sudo |&& )sensorqd (?:-c \S+ )?(\w+)", "\n".join(commands), re.M))
     assert named <= known, named - known
+
+
+# gcloud's reference (cloud.google.com/sdk/gcloud/reference): its commands that we name, how many arguments each takes, and the flags that we use of it.
+GCLOUD = {
+    "auth application-default login": (0, {"impersonate-service-account"}), "auth login": (0, set()), "config set project": (1, set()),
+    "billing accounts list": (0, set()), "billing projects link": (1, {"billing-account"}),
+    "projects create": (1, set()), "projects add-iam-policy-binding": (1, {"member", "role"}), "services enable": (1, {"project"}),
+    "iam service-accounts create": (1, {"project"}), "iam service-accounts keys create": (1, {"iam-account"}),
+    "iam service-accounts keys delete": (1, {"iam-account"}), "iam service-accounts keys list": (0, {"iam-account"}),
+    "pubsub topics create": (1, {"project"}), "pubsub topics delete": (1, set()), "pubsub topics add-iam-policy-binding": (1, {"project", "member", "role"}),
+    "pubsub subscriptions create": (1, {"project", "topic", "ack-deadline", "message-retention-duration", "expiration-period", "message-filter"}),
+    "pubsub subscriptions delete": (1, set()), "pubsub subscriptions update": (1, {"ack-deadline", "message-retention-duration"}),
+    "pubsub subscriptions add-iam-policy-binding": (1, {"project", "member", "role"}),
+}
+
+
+def gcloud_lines():
+    for page in sorted([*REPO.glob("*.md"), *REPO.glob("docs/**/*.md"), *REPO.glob("docs/*.scd")]):
+        text = re.sub(r" \\\n +", " ", page.read_text())
+        yield from ((page.name, line) for line in re.findall(r"^(gcloud .*)$", "\n".join(re.findall(r"^ *```sh\n(.*?)^ *```", text, re.M | re.S)), re.M))
+        yield from ((page.name, re.sub(r"\s+", " ", line)) for line in re.findall(r"`(gcloud [a-z]+ [^`]+)`", text))
+    for source in sorted(REPO.glob("daemon/**/*.c")):
+        text = re.sub(r'"\s*\n\s*"', "", source.read_text()).replace("\\n", "\n")
+        for line in re.findall(r"(?<=[ (])gcloud (?!login)[a-z]+ [^\"`)\n]+", text):
+            yield source.name, line.replace("pubsub %s add", "pubsub topics add")
+
+
+@pytest.mark.parametrize("place, line", sorted(set(gcloud_lines())), ids=lambda text: str(text)[:60])
+def test_gcloud_takes_the_line(place, line):
+    words = line.split("#")[0].split()[1:]
+    command = max((name for name in GCLOUD if " ".join(words).startswith(name)), key=len, default=None)
+    assert command, f"{place}: {line}"
+    arguments, flags, rest = 0, set(), iter(words[len(command.split()):])
+    for word in rest:
+        if word.startswith("--"):
+            flags.add(word[2:].partition("=")[0])
+            if "=" not in word:
+                next(rest, None)
+        else:
+            arguments += 1
+    assert flags <= GCLOUD[command][1] and arguments == GCLOUD[command][0], f"{place}: {line}"

@@ -28,8 +28,8 @@ def test_lines_fit(page):
 
 
 def test_drop_ins_are_those_of_the_page():
-    """What docs/sources/exec.md shows is what the package has, and what tests/system tries."""
-    shown = re.findall(r"^```ini\n(.*?)^```", (REPO / "docs/sources/exec.md").read_text(), re.M | re.S)
+    """What the pages show is what the package has, and what tests/system tries."""
+    shown = re.findall(r"^```ini\n(.*?)^```", "".join((REPO / "docs" / page).read_text() for page in ("sources/exec.md", "OPERATIONS.md")), re.M | re.S)
     shipped = [re.sub(r"^#.*\n", "", path.read_text(), flags=re.M) for path in (REPO / "systemd/drop-ins").glob("*.conf")]
     assert sorted(shown) == sorted(shipped)
     tried = (REPO / "tests/system/test_drop_ins.py").read_text()

@@ -141,7 +141,7 @@ def test_check_no_subscription(stack):
 @pytest.mark.parametrize("settings,word,remedy", [
     ({"filter": 'attributes.type="nature_remo"'}, "ok", "filter"),
     ({"expirationPolicy": {"ttl": "86400s"}}, "ok", "expirationPolicy {}"),
-    ({"messageRetentionDuration": "600s"}, "ok", "messageRetentionDuration"),
+    ({"messageRetentionDuration": "600s"}, "ok", "--message-retention-duration=7d"),
     ({"pushConfig": {"pushEndpoint": "https://example.org/push"}}, "FAIL", "pushConfig"),
     ({"detached": True}, "FAIL", "sensorqd setup"),
     ({"bigqueryConfig": {"table": "p.d.t"}}, "FAIL", "another subscription"),
@@ -257,7 +257,7 @@ def test_setup_says_what_differs_and_leaves_it(stack):
     done = stack.daemon.run("setup")
     assert done.returncode == 0, done.stdout
     warnings = [text for word, text in lines(done)[SUBSCRIPTION] if word == "warn"]
-    for word in ("expirationPolicy", "messageRetentionDuration", "ack deadline is only 10 s"):
+    for word in ("expirationPolicy", "--message-retention-duration=7d", "ack deadline is only 10 s"):
         assert any(word in text and "left as it is" in text for text in warnings), warnings
     assert stack.queue.call("GET", "subscriptions/sensor-data-mongodb") == before
 

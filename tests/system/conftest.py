@@ -1,5 +1,6 @@
 """Fixtures: the package, machines that have it or not, and what stands around them."""
 import contextlib
+import os
 import sys
 from pathlib import Path
 
@@ -37,14 +38,10 @@ def newer_deb(deb, tmp_path_factory):
     return package.with_version(deb, "0.9.0-1", tmp_path_factory.mktemp("newer"))
 
 
-@pytest.fixture(scope="session")
-def first_deb():
-    if package.SUITE != "bookworm":
-        pytest.skip("not possible here: 0.1.0 was for Debian 12")
-    made = package.first()
-    if made is None:
-        pytest.skip("not possible here: the history of the tree, with 0.1.0 in it, is not here")
-    return made
+@pytest.fixture(scope="session", params=list(package.RELEASES) if os.environ.get("SENSORQD_LONG") else ["0.1.0"])
+def old_deb(request, deb, tmp_path_factory):
+    """An earlier version as it was."""
+    return package.release(request.param) or package.stand_in(deb, tmp_path_factory.mktemp("old"))
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ CACHE = Path(os.environ.get("SENSORQD_TEST_BUILD", "/var/tmp/sensorqd-tests")) /
 PARTS = ["lib", "daemon", "config", "systemd", "docs", "debian", "meson.build", "meson_options.txt", "tests/meson.build", "README.md", "README.ja.md", "CONTRIBUTING.md", "SECURITY.md", "NEWS.md", "LICENSE"]
 PARTS += [f"tests/{name}" for name in re.findall(r"^subdir\('(\w+)'\)", (REPO / "tests" / "meson.build").read_text(), re.M)]  # read without the tests, too
 KEPT = 3  # builds, newest first
-FIRST = "ffa12abc43"  # the commit that was 0.1.0
+RELEASES = {"0.1.0": "ffa12abc43", "0.2.0": "0cefeffb65"}  # the commits that were these
 
 sys.path.append(str(REPO / "tests"))
 
@@ -91,21 +91,41 @@ def build():
     return next(directory.glob("sensorqd_*.deb"))
 
 
-def first():
-    """The package of 0.1.0 as it was, for Debian 12, built of the history; None in a tree without it."""
-    directory = CACHE / f"first-{FIRST}"
-    if subprocess.run(["git", "-C", REPO, "cat-file", "-e", f"{FIRST}^{{commit}}"], stderr=subprocess.DEVNULL).returncode != 0:
+def release(number):
+    """The package of an earlier version as it was, built of the history; None in a tree without it."""
+    commit = RELEASES[number]
+    directory = CACHE / f"release-{SUITE}-{commit}"
+    if subprocess.run(["git", "-C", REPO, "cat-file", "-e", f"{commit}^{{commit}}"], stderr=subprocess.DEVNULL).returncode != 0:
         return None
-    with locked("first"):
+    with locked("release"):
         if not directory.exists():
-            making = CACHE / "first.making"
+            making = CACHE / "release.making"
             shutil.rmtree(making, ignore_errors=True)
             (making / "source").mkdir(parents=True)
-            run("sh", "-c", f"git -C {REPO} archive {FIRST} | tar -x -C {making}/source")
-            run("dpkg-buildpackage", "-b", "-us", "-uc", cwd=making / "source", env={**os.environ, "DEB_BUILD_OPTIONS": f"noautodbgsym nocheck parallel={os.cpu_count()}"})
+            run("sh", "-c", f"git -C {REPO} archive {commit} | tar -x -C {making}/source")
+            options = {"DEB_BUILD_OPTIONS": f"noautodbgsym nocheck parallel={os.cpu_count()}"}
+            if SUITE == "bookworm":
+                run("dpkg-buildpackage", "-b", "-us", "-uc", cwd=making / "source", env={**os.environ, **options})
+            else:
+                Root(SUITE, "amd64").make().run("cd /making/source && dpkg-buildpackage -b -us -uc", (making, "/making"), environment=options)
             shutil.rmtree(making / "source")
             making.rename(directory)
     return next(directory.glob("sensorqd_*.deb"))
+
+
+def stand_in(deb, directory):
+    """This program in the clothes of 0.1.0, where the history is not there: a dynamic user, and the configuration as a conffile that the next
+    version changes."""
+    def as_it_was(tree):
+        for unit in tree.glob("**/systemd/system/sensorqd*.service"):
+            unit.write_text(unit.read_text().replace("User=sensorqd", "DynamicUser=yes").replace("StateDirectoryMode=0750", "StateDirectoryMode=0700"))
+        (tree / "usr/lib/sysusers.d/sensorqd.conf").unlink()
+        postinst = tree / "DEBIAN" / "postinst"
+        postinst.write_text(re.sub(r"systemd-sysusers .*", ":", postinst.read_text()))
+        (tree / "etc/sensorqd/sensorqd.yaml").write_text("# of 0.1.0\n" + (tree / "usr/share/sensorqd/sensorqd.yaml").read_text())
+        (tree / "DEBIAN" / "conffiles").write_text("/etc/sensorqd/sensorqd.yaml\n")
+
+    return with_version(deb, "0.0.9-1", directory, as_it_was)
 
 
 def version(deb):

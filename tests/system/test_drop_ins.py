@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 from harness import wait_until
+from house import listening
 
 REPO = Path(__file__).resolve().parents[2]
 DEVICES = {"/dev/ttyUSB0": ("dialout", os.makedev(10, 229)), "/dev/i2c-1": ("i2c", os.makedev(10, 200))}  # numbers of /dev/fuse and /dev/net/tun
@@ -50,6 +51,11 @@ def looks(machine):
     return {source["name"]: source["detail"] if source["failing"] else source["readings"] > 0 for source in machine.status()["sources"]}
 
 
+def put_drop_in(machine, name):
+    machine.run("install", "-D", "-m", "644", f"/usr/share/sensorqd/drop-ins/{name}.conf", f"/etc/systemd/system/sensorqd.service.d/{name}.conf")
+    machine.systemctl("daemon-reload")
+
+
 def expect(machine, well):
     def settled():
         found = looks(machine)
@@ -77,8 +83,7 @@ def test_each_drop_in(machine, house):
     assert "FAIL  source serial" in machine.run("sensorqd", "check", "--run-programs", check=False).stdout  # not of the group
 
     for name in ("serial", "i2c", "network", "home"):
-        machine.run("install", "-D", "-m", "644", f"/usr/share/sensorqd/drop-ins/{name}.conf", f"/etc/systemd/system/sensorqd.service.d/{name}.conf")
-        machine.systemctl("daemon-reload")
+        put_drop_in(machine, name)
         machine.systemctl("restart", "sensorqd")
         well.add(name)
         expect(machine, well)
@@ -87,3 +92,23 @@ def test_each_drop_in(machine, house):
             line = re.search(r"^ok +source serial .*", said, re.M)
             assert line and '"user":"sensorqd"' in line[0] and "dialout" in line[0], said
     wait_until(lambda: house.count({"source": "home"}) > 0 and house.count({"source": "serial"}) > 0, "their readings in MongoDB")
+
+
+def test_sealed(running, house):
+    """Without listeners and programs: a root of its own, the journal, READY and reload as ever; nothing listens, nothing was handed down."""
+    running.systemctl("stop", "sensorqd")
+    put_drop_in(running, "sealed")
+    running.systemctl("start", "sensorqd")
+    house.wait_count(house.count() + 5)
+    assert running.show("Type") == "notify" and "queued" in running.show("StatusText")
+    running.wait_event("STARTED", 2)
+    running.systemctl("reload", "sensorqd")
+    running.wait_event("RELOADED")
+    pid = running.show("MainPID")
+    root = set(running.run("ls", f"/proc/{pid}/root/").stdout.split())
+    assert root <= {"bin", "dev", "etc", "lib", "lib64", "proc", "run", "sys", "tmp", "usr", "var"}
+    assert running.run("ls", f"/proc/{pid}/root/var/lib").stdout.split() == ["sensorqd"]
+    said = running.run("systemd-analyze", "security", "--no-pager", "--threshold=10", "sensorqd")
+    assert "Overall exposure level for sensorqd.service: 1.0" in said.stdout
+    assert running.systemctl("--failed", "--no-legend", "--plain").stdout == ""
+    assert listening(running, pid) == []

@@ -92,16 +92,17 @@ def rejected_ids(machine):
     return sorted(re.findall(r"^(?:outbox:|projects/)\S+", machine.run("sensorqd", "rejected", "list").stdout, re.M))
 
 
-def test_upgrade_from_the_first_version(bare_machine, house, first_deb, newer_deb):
-    """P1, P2, P4: 0.1.0 as it was, a dynamic user, the outbox's first schema, documents without a hash. What waits in the outbox, what is in the queue,
-    what was stored and not acknowledged and what was set apart at either end is there afterwards, once; the edited conffile asks nothing and stays."""
-    bare_machine.install(first_deb)
-    assert bare_machine.run("sensorqd", "--version").stdout == "sensorqd 0.1.0\n"
+def test_upgrade_from_an_earlier_version(bare_machine, house, old_deb, newer_deb):
+    """P1, P2, P4: as it was; 0.1.0 had a dynamic user, the outbox's first schema, documents without a hash. What waits in the outbox, what is in the
+    queue, what was stored and not acknowledged and what was set apart at either end is there afterwards, once; the edited file asks nothing and stays."""
+    old = package.version(old_deb).split("-")[0]
+    bare_machine.install(old_deb)
+    assert bare_machine.run("sensorqd", "--version").stdout == f"sensorqd {old}\n" or old not in package.RELEASES
     house.move_in(bare_machine)
     in_flight(bare_machine, house)
-    assert bare_machine.path("/var/lib/private/sensorqd/outbox.sqlite").exists()
+    assert bare_machine.path("/var/lib/private/sensorqd/outbox.sqlite").exists() == (old < "0.2")
     config, apart, stored = bare_machine.read("/etc/sensorqd/sensorqd.yaml"), rejected_ids(bare_machine), list(house.collection().find())
-    assert {id[:7] for id in apart} == {"outbox:", "project"} and not any("sha256" in document["pubsub"] for document in stored)
+    assert {id[:7] for id in apart} == {"outbox:", "project"} and any("sha256" in document["pubsub"] for document in stored) == (old != "0.1.0")
     with house.stop_of():
         bare_machine.install(newer_deb)
     wait_until(lambda: bare_machine.show("ActiveState") == "active", "the new daemon")

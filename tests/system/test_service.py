@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import requests
 from harness import EVENTS, wait_until
-from house import CA_FILE, House
+from house import CA_FILE, House, listening
 from services.ports import free_port
 
 
@@ -31,6 +31,17 @@ def test_edited_example_runs(machine, house):
     assert (state["ActiveState"], state["SubState"], state["Type"]) == ("active", "running", "notify")
     house.wait_count(5)
     house.settle()
+
+
+def test_nothing_listens_and_nothing_is_handed_down(running, house):
+    """Without http_push and page there is no socket that waits for others. What systemd hands down has no close-on-exec flag: input and the journal."""
+    house.wait_count(5)
+    pid = running.show("MainPID")
+    assert listening(running, pid) == []
+    links = dict(line.split(" ", 1) for line in running.run("sh", "-c", f"cd /proc/{pid}/fd; for fd in *; do echo $fd $(readlink $fd); done").stdout.splitlines())
+    kept = {fd: link for fd, link in links.items() if not int(re.search(r"flags:\s+(\d+)", running.read(f"/proc/{pid}/fdinfo/{fd}"))[1], 8) & 0o2000000}
+    assert links["0"] == "/dev/null" and links["1"] == links["2"] and links["1"].startswith("socket:")
+    assert set(kept) == {"0", "1", "2"}, kept
 
 
 def test_status_in_words_and_numbers(running, house):
