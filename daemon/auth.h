@@ -67,6 +67,12 @@ typedef struct AuthProof {
         char *url;
 } AuthProof;
 
+/* The lines `Name: value` of a section `headers:`, one for each of *map*, with room for a proof's, one more and the
+ * NULL. NULL without memory. */
+char **auth_headers_new(const ConfigMap *map);
+/* The first *n* lines, and the array. NULL is fine; returns NULL. */
+char **auth_headers_free(char **headers, size_t n);
+
 enum { AUTH_READY = 0, AUTH_WAIT = 1 };
 /* Makes the proof for a request to *url* at *wall* time. AUTH_WAIT: there is no token that serves: auth_fetch() first.
  * -ENOMEM; of OAuth 2 also the errors of file_replace(): the disk does not take the tokens. */

@@ -89,3 +89,17 @@ int json_unescape(Slice slice, char *out, size_t *ret_size);
 
 /* True when the KEY or STRING just read equals *text* after unescaping. */
 bool json_reader_equal(const JsonReader *r, const char *text);
+
+/* Whether the whole of *text* is one JSON value; *ret_byte* (may be NULL): where that was decided. */
+static inline bool json_is_whole(Slice text, unsigned max_depth, size_t *ret_byte) {
+        JsonReader reader;
+        int token;
+
+        json_reader_init(&reader, text.data, text.size, max_depth);
+        do
+                token = json_reader_next(&reader);
+        while (token > JSON_END);
+        if (ret_byte)
+                *ret_byte = (size_t) (reader.cursor - reader.begin);
+        return token == JSON_END;
+}

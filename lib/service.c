@@ -18,6 +18,7 @@
 
 #include "clock.h"
 #include "err.h"
+#include "text.h"
 
 int service_block_signals(void) {
         static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGCHLD };
@@ -49,11 +50,7 @@ void service_working(void) {
 
 /* A line break would begin another assignment. Cuts between characters. */
 static void status_normalize(const char *text, char *line, size_t size) {
-        size_t n = strlen(text);
-
-        if (n > size - 1)
-                for (n = size - 1; n > 0 && ((unsigned char) text[n] & 0xc0) == 0x80;)
-                        n--;
+        size_t n = text_cut(text, strlen(text), size - 1);
 
         for (size_t i = 0; i < n; i++)
                 line[i] = (unsigned char) text[i] < ' ' ? ' ' : text[i];

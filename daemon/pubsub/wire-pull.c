@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/array.h"
 #include "lib/json.h"
 #include "pubsub/wire.h"
 
@@ -21,21 +22,6 @@ typedef struct PullReader {
         char *scratch;          /* base64 is decoded here first: text that turns out to be none must survive */
         size_t scratch_size;
 } PullReader;
-
-/* Doubles *array* when it is full. */
-static int grow(void **array, size_t n, size_t *allocated, size_t item_size) {
-        size_t wanted = *allocated == 0 ? 128 : *allocated * 2;
-        void *larger;
-
-        if (n < *allocated)
-                return 0;
-        larger = reallocarray(*array, wanted, item_size);
-        if (!larger)
-                return -ENOMEM;
-        *array = larger;
-        *allocated = wanted;
-        return 0;
-}
 
 static bool key_is(const JsonReader *json, const char *text) {
         return json->escaped ? json_reader_equal(json, text) : slice_equal(json->slice, text);
@@ -158,8 +144,8 @@ static int read_attribute(PullReader *p, WireMessage *message) {
 
         if (p->pull.n_attributes >= WIRE_PULL_ATTRIBUTES_MAX)
                 return skip_odd(p);
-        r = grow((void **) &p->pull.attributes, p->pull.n_attributes, &p->attributes_allocated,
-                sizeof *p->pull.attributes);
+        r = array_reserve(
+                &p->pull.attributes, &p->attributes_allocated, p->pull.n_attributes + 1, sizeof(*p->pull.attributes));
         if (r < 0)
                 return r;
         attribute = &p->pull.attributes[p->pull.n_attributes];
@@ -222,7 +208,7 @@ static int read_message(PullReader *p, WireMessage *message) {
 static int keep_message(PullReader *p, const WireMessage *message) {
         int r;
 
-        r = grow((void **) &p->pull.messages, p->pull.n, &p->messages_allocated, sizeof *p->pull.messages);
+        r = array_reserve(&p->pull.messages, &p->messages_allocated, p->pull.n + 1, sizeof(*p->pull.messages));
         if (r < 0)
                 return r;
         p->pull.messages[p->pull.n++] = *message;

@@ -201,7 +201,7 @@ static void get_details(Json *details, WireError *ret) {
                 const char *delay;
 
                 if (detail_is(detail, "google.rpc.ErrorInfo") && ret->reason[0] == '\0')
-                        copy_member(ret->reason, sizeof ret->reason, detail, "reason");
+                        copy_member(ret->reason, sizeof(ret->reason), detail, "reason");
                 delay = detail_is(detail, "google.rpc.RetryInfo") ? json_get_string(detail, "retryDelay") : NULL;
                 if (delay)
                         (void) wire_get_duration(delay, &ret->retry_delay);
@@ -216,12 +216,12 @@ void wire_get_error(const char *body, size_t size, WireError *ret) {
         if (size == 0 || json_parse(body, size, &json) < 0)
                 return;
         error = json_get(json, "error");
-        copy_member(ret->status, sizeof ret->status, error, "status");
-        copy_member(ret->message, sizeof ret->message, error, "message");
+        copy_member(ret->status, sizeof(ret->status), error, "status");
+        copy_member(ret->message, sizeof(ret->message), error, "message");
         get_details(json_get(error, "details"), ret);
         /* OAuth's form (RFC 6749 section 5.2) */
-        copy_member(ret->status, sizeof ret->status, json, "error");
-        copy_member(ret->message, sizeof ret->message, json, "error_description");
+        copy_member(ret->status, sizeof(ret->status), json, "error");
+        copy_member(ret->message, sizeof(ret->message), json, "error_description");
 }
 
 typedef struct AckFailures {

@@ -123,16 +123,15 @@ static SinkGrade check_target(const AlertTarget *target, char words[static WEB_P
 
 static void admin_check(void *self, const SinkTeller *teller) {
         const AlertConfig *keys = keys_of(self);
-        char words[WEB_PLACE_WORDS_MAX], text[SINK_ADMIN_TEXT_MAX];
+        char words[WEB_PLACE_WORDS_MAX];
 
         for (size_t i = 0; i < keys->n_targets; i++) {
                 const AlertTarget *target = &keys->targets[i];
                 SinkGrade grade = check_target(target, words);
 
-                (void) snprintf(text, sizeof(text), "target %.63s (%s): %.500s%s", target->name,
+                sink_admin_tell(teller, grade, "target %.63s (%s): %.500s%s", target->name,
                         alert_target_service(target), words,
                         grade == SINK_GRADE_OK ? "; nothing was sent (sensorqd alerts test)" : "");
-                teller->tell(teller->userdata, grade, text);
         }
 }
 

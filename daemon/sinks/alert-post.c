@@ -15,8 +15,7 @@ struct AlertPost {
         AlertPostHost host;
         const AlertTarget *target;
         Auth *auth;
-        char **headers; /* `Name: value`, room for the key and for what auth adds, NULL */
-        size_t n_headers;
+        char **headers;       /* `Name: value`, room for the key and for what auth adds, NULL */
         AlertRequest request; /* under way; its body is libcurl's meanwhile */
         bool renewed;         /* the token, for this message */
         HttpRequest *http_request;
@@ -59,7 +58,7 @@ static void on_reply(void *userdata, HttpReply *reply) {
 }
 
 static int post_start(AlertPost *p, const AuthProof *proof) {
-        size_t n = p->n_headers;
+        size_t n = p->target->headers.n;
         HttpSpec spec = { .method = "POST",
                 .url = proof->url,
                 .secret_path = p->target->at.url_file.text != NULL,
@@ -76,7 +75,7 @@ static int post_start(AlertPost *p, const AuthProof *proof) {
         p->headers[n] = NULL;
         spec.body = bytes_steal(&p->request.body);
         r = http_start(p->host.http, &spec, on_reply, p, &p->http_request);
-        p->headers[p->n_headers] = NULL;
+        p->headers[p->target->headers.n] = NULL;
         if (r < 0)
                 p->request.body = bytes_steal(&spec.body);
         return r;
@@ -138,28 +137,9 @@ AlertPost *alert_post_free(AlertPost *post) {
         post->http_request = http_cancel(post->http_request);
         post->auth = auth_free(post->auth);
         alert_target_request_done(&post->request);
-        for (size_t i = 0; post->headers && i < post->n_headers; i++)
-                free(post->headers[i]);
-        free(post->headers);
+        post->headers = auth_headers_free(post->headers, post->target->headers.n);
         free(post);
         return NULL;
-}
-
-static int add_headers(AlertPost *p) {
-        const ConfigMap *map = &p->target->headers;
-
-        p->headers = calloc(map->n + AUTH_HEADERS_MAX + 2, sizeof(*p->headers));
-        if (!p->headers)
-                return -ENOMEM;
-        for (; p->n_headers < map->n; p->n_headers++) {
-                const ConfigPair *pair = &map->items[p->n_headers];
-
-                if (asprintf(&p->headers[p->n_headers], "%s: %s", pair->name, pair->values[0]) < 0) {
-                        p->headers[p->n_headers] = NULL;
-                        return -ENOMEM;
-                }
-        }
-        return 0;
 }
 
 static int add_auth(AlertPost *p) {
@@ -181,9 +161,10 @@ static int post_make(AlertPost *p, char problem[static SINK_DETAIL_MAX]) {
         r = web_place_check(&at, problem);
         if (r >= 0)
                 r = web_place_note(&at, p->host.secrets);
-        if (r >= 0)
-                r = add_headers(p);
-        return r < 0 ? r : add_auth(p);
+        if (r < 0)
+                return r;
+        p->headers = auth_headers_new(&p->target->headers);
+        return p->headers ? add_auth(p) : -ENOMEM;
 }
 
 int alert_post_new(

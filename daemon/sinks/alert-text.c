@@ -386,17 +386,6 @@ static int check_text(const char *text, ConfigProblem *ret_problem) {
         return template_check(text, TEXT_WORDS, ret_problem);
 }
 
-static bool is_json(Slice text) {
-        JsonReader reader;
-        int token;
-
-        json_reader_init(&reader, text.data, text.size, JSON_TREE_DEPTH);
-        do
-                token = json_reader_next(&reader);
-        while (token > JSON_END);
-        return token == JSON_END;
-}
-
 /* JSON with every kind of value: a number beside a digit of the template would be one, a text beside it is not. */
 static int check_body(const char *text, ConfigProblem *ret_problem) {
         static const char *const values[] = { "1", "a", NULL };
@@ -410,7 +399,7 @@ static int check_body(const char *text, ConfigProblem *ret_problem) {
                 _cleanup_bytes_ Bytes body = {};
 
                 r = alert_text_write_body(text, &sample, ALERT_ENGLISH, &body);
-                if (r >= 0 && !is_json((Slice){ body.data, body.size }))
+                if (r >= 0 && !json_is_whole((Slice){ body.data, body.size }, JSON_TREE_DEPTH, NULL))
                         return config_problem_set(ret_problem, "is not JSON, once its words stand for something");
         }
         return r < 0 ? r : 0;

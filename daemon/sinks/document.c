@@ -8,6 +8,7 @@
 
 #include "lib/json.h"
 #include "lib/sha256.h"
+#include "lib/text.h"
 #include "sinks/document-number.h"
 #include "sinks/document-writer.h"
 #include "subscribe/payload.h"
@@ -83,12 +84,7 @@ static int reject(Builder *b, DocumentReason reason, const char *format, ...) {
 
 /* How much of *name* an explanation shows: not more than NAME_SHOWN bytes, whole characters. */
 static int shown(Slice name) {
-        size_t size = name.size;
-
-        if (size > NAME_SHOWN)
-                for (size = NAME_SHOWN; size > 0 && ((uint8_t) name.data[size] & 0xc0) == 0x80;)
-                        size--;
-        return (int) size;
+        return (int) text_cut(name.data, name.size, NAME_SHOWN);
 }
 
 static size_t place(const Builder *b) {

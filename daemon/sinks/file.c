@@ -389,18 +389,6 @@ static int admin_open(const SubscriptionConfig *config, void **ret_self, char te
         return 0;
 }
 
-static void tell(const SinkTeller *teller, SinkGrade grade, const char *format, ...) _printf_(3, 4);
-
-static void tell(const SinkTeller *teller, SinkGrade grade, const char *format, ...) {
-        char text[SINK_ADMIN_TEXT_MAX];
-        va_list args;
-
-        va_start(args, format);
-        (void) vsnprintf(text, sizeof(text), format, args);
-        va_end(args);
-        teller->tell(teller->userdata, grade, text);
-}
-
 /* Makes nothing: what root made, the service could not write to. */
 static void admin_check(void *self, const SinkTeller *teller) {
         const FileAdmin *admin = self;
@@ -411,17 +399,19 @@ static void admin_check(void *self, const SinkTeller *teller) {
         bool there = stat(directory, &status) == 0;
 
         if (!above)
-                return tell(teller, SINK_GRADE_FAIL, "out of memory");
+                return sink_admin_tell(teller, SINK_GRADE_FAIL, "out of memory");
         above[strrchr(above, '/') && strrchr(above, '/') != above ? strrchr(above, '/') - above : 1] = '\0';
         if (there && !S_ISDIR(status.st_mode))
-                return tell(teller, SINK_GRADE_FAIL, "%s is not a directory; name another one", directory);
+                return sink_admin_tell(teller, SINK_GRADE_FAIL, "%s is not a directory; name another one", directory);
         if (!there && access(above, F_OK) < 0 && errno == ENOENT && strcmp(above, admin->state_dir) == 0)
-                return tell(teller, SINK_GRADE_OK, "%s will be made, with state_dir, at the first start", directory);
+                return sink_admin_tell(
+                        teller, SINK_GRADE_OK, "%s will be made, with state_dir, at the first start", directory);
         if (access(there ? directory : above, W_OK | X_OK) < 0 || statvfs(there ? directory : above, &disk) < 0)
-                return tell(teller, SINK_GRADE_FAIL, "%s: %s; the user that runs sensorqd must be able to write there",
-                        there ? directory : above, strerror(errno));
-        tell(teller, SINK_GRADE_OK, "%s %s, %llu MiB free", directory, there ? "can be written to" : "will be made",
-                (unsigned long long) disk.f_bavail * disk.f_frsize >> 20);
+                return sink_admin_tell(teller, SINK_GRADE_FAIL,
+                        "%s: %s; the user that runs sensorqd must be able to write there", there ? directory : above,
+                        strerror(errno));
+        sink_admin_tell(teller, SINK_GRADE_OK, "%s %s, %llu MiB free", directory,
+                there ? "can be written to" : "will be made", (unsigned long long) disk.f_bavail * disk.f_frsize >> 20);
 }
 
 static const SinkAdmin file_admin = {

@@ -49,20 +49,8 @@ int mongodb_admin_failed(MongodbFault fault, const char *detail, char text[stati
         return SINK_ADMIN_FAILED;
 }
 
-static void tell(const SinkTeller *teller, SinkGrade grade, const char *format, ...) _printf_(3, 4);
-
-static void tell(const SinkTeller *teller, SinkGrade grade, const char *format, ...) {
-        char text[SINK_ADMIN_TEXT_MAX];
-        va_list args;
-
-        va_start(args, format);
-        (void) vsnprintf(text, sizeof(text), format, args);
-        va_end(args);
-        teller->tell(teller->userdata, grade, text);
-}
-
 static void tell_fault(const SinkTeller *teller, MongodbFault fault, const char *detail) {
-        tell(teller, SINK_GRADE_FAIL, "%s: %s", detail, mongodb_fault_words(fault)->remedy);
+        sink_admin_tell(teller, SINK_GRADE_FAIL, "%s: %s", detail, mongodb_fault_words(fault)->remedy);
 }
 
 /* ---- what the server says of itself ---- */
@@ -223,12 +211,12 @@ static void admin_check(void *self, const SinkTeller *teller) {
         fault = mongodb_client_try(client, &tried, text);
         if (fault != MONGODB_FAULT_NONE)
                 return tell_fault(teller, fault, text);
-        tell(teller, SINK_GRADE_OK, "%s; %s in %s.%s and %s", user,
+        sink_admin_tell(teller, SINK_GRADE_OK, "%s; %s in %s.%s and %s", user,
                 listed || tried ? "may insert and read"
                                 : "the server does not tell privileges: make sure that the user may insert and find",
                 client->database, client->collection, client->rejected_collection);
         if (!keeps_what_it_confirms(client))
-                tell(teller, SINK_GRADE_WARN,
+                sink_admin_tell(teller, SINK_GRADE_WARN,
                         "is not known to have a write on disk when it confirms it: what it loses in a "
                         "crash is lost. See \"MongoDB and servers like it\" in docs/DELIVERY.md");
 }
@@ -304,11 +292,11 @@ static void admin_setup(void *self, const SinkTeller *teller) {
         if (fault != MONGODB_FAULT_NONE)
                 return tell_fault(teller, fault, text);
         if (count.forbidden > 0)
-                return tell(teller, SINK_GRADE_WARN,
+                return sink_admin_tell(teller, SINK_GRADE_WARN,
                         "indexes of %s.%s may not be made by this user, and may be missing:%s. Nothing depends on them "
                         "but the speed of queries; to have them, grant createIndex or make them as another user",
                         client->database, client->collection, count.missing);
-        tell(teller, SINK_GRADE_OK, "indexes of %s.%s: %zu created, %zu in all%s%s", client->database,
+        sink_admin_tell(teller, SINK_GRADE_OK, "indexes of %s.%s: %zu created, %zu in all%s%s", client->database,
                 client->collection, count.created, ELEMENTSOF(indexes),
                 *count.differing ? "; there with other options, and left so:" : "", count.differing);
 }

@@ -31,7 +31,6 @@ typedef struct Webhook {
         DocumentRules rules;
         char *place;
         char **headers; /* `Name: value`, room for the key and for what auth adds, NULL */
-        size_t n_headers;
         Auth *auth;
         bool renewed;   /* the token, since something but 401 was answered */
         SinkWork *work; /* being written; NULL: none */
@@ -160,7 +159,7 @@ static void on_reply(void *userdata, HttpReply *reply);
 
 static int webhook_send(Webhook *w, const AuthProof *proof) {
         char key[sizeof("Idempotency-Key: ") + SHA256_HEX_SIZE];
-        size_t n = w->n_headers;
+        size_t n = w->keys->headers.n;
         HttpSpec spec = { .method = "POST",
                 .url = proof->url,
                 .secret_path = w->keys->at.url_file.text != NULL,
@@ -177,7 +176,7 @@ static int webhook_send(Webhook *w, const AuthProof *proof) {
         w->headers[n] = NULL;
         spec.body = bytes_steal(&w->body.text);
         r = http_start(sink_host_means(w->host)->http, &spec, on_reply, w, &w->request);
-        w->headers[w->n_headers] = NULL;
+        w->headers[w->keys->headers.n] = NULL;
         if (r < 0)
                 w->body.text = bytes_steal(&spec.body);
         return r;
@@ -372,29 +371,10 @@ static void *webhook_close(void *self) {
         w->auth = auth_free(w->auth);
         w->stream = stream_free(w->stream);
         webhook_body_done(&w->body);
-        for (size_t i = 0; w->headers && i < w->n_headers; i++)
-                free(w->headers[i]);
-        free(w->headers);
+        w->headers = auth_headers_free(w->headers, w->keys->headers.n);
         free(w->place);
         free(w);
         return NULL;
-}
-
-static int webhook_add_headers(Webhook *w) {
-        const ConfigMap *map = &w->keys->headers;
-
-        w->headers = calloc(map->n + AUTH_HEADERS_MAX + 2, sizeof(*w->headers));
-        if (!w->headers)
-                return -ENOMEM;
-        for (; w->n_headers < map->n; w->n_headers++) {
-                const ConfigPair *pair = &map->items[w->n_headers];
-
-                if (asprintf(&w->headers[w->n_headers], "%s: %s", pair->name, pair->values[0]) < 0) {
-                        w->headers[w->n_headers] = NULL;
-                        return -ENOMEM;
-                }
-        }
-        return 0;
 }
 
 static int webhook_make_auth(Webhook *w) {
@@ -417,9 +397,9 @@ static int webhook_make(Webhook *w) {
         w->place = web_place_shown(&w->keys->at);
         if (!w->place)
                 return -ENOMEM;
-        r = webhook_add_headers(w);
-        if (r < 0)
-                return r;
+        w->headers = auth_headers_new(&w->keys->headers);
+        if (!w->headers)
+                return -ENOMEM;
         r = web_place_note(&w->keys->at, sink_host_means(w->host)->secrets);
         return r < 0 ? r : webhook_make_auth(w);
 }

@@ -156,19 +156,6 @@ static void on_header(void *userdata, ListenRequest *request) {
 
 /* ---- bodies ---- */
 
-/* One value of JSON, the whole of *text*. */
-static bool json_is_whole(Slice text, size_t *ret_byte) {
-        JsonReader reader;
-        int token;
-
-        json_reader_init(&reader, text.data, text.size, NESTING_MAX);
-        do
-                token = json_reader_next(&reader);
-        while (token > JSON_END);
-        *ret_byte = (size_t) (reader.cursor - reader.begin);
-        return token == JSON_END;
-}
-
 /* Takes the next line of NDJSON that is not blank off *rest*; of other bodies the whole. */
 static bool body_next(Slice *rest, bool lines, size_t *number, Slice *ret) {
         while (rest->size > 0) {
@@ -191,7 +178,7 @@ static bool body_check(Slice body, bool lines, char *words, size_t size) {
         Slice rest = body, line;
 
         while (body_next(&rest, lines, &number, &line))
-                if (!json_is_whole(line, &byte)) {
+                if (!json_is_whole(line, NESTING_MAX, &byte)) {
                         (void) snprintf(words, size,
                                 "Line %zu is not JSON, at its byte %zu. Nothing of this body was stored.\n", number,
                                 byte);

@@ -146,14 +146,14 @@ int ack_start(const AckSpec *spec, Ack **ret) {
         int r;
 
         assert(n > 0);
-        ack = calloc(1, sizeof *ack);
+        ack = calloc(1, sizeof(*ack));
         if (!ack)
                 return -ENOMEM;
-        ack->ids = calloc(n, sizeof *ack->ids);
-        ack->fates = calloc(n, sizeof *ack->fates);
+        ack->ids = calloc(n, sizeof(*ack->ids));
+        ack->fates = calloc(n, sizeof(*ack->fates));
         if (!ack->ids || !ack->fates)
                 return -ENOMEM;
-        memcpy(ack->ids, spec->ids, n * sizeof *ack->ids);
+        memcpy(ack->ids, spec->ids, n * sizeof(*ack->ids));
         ack->spec = *spec;
         ack->spec.ids = ack->ids;
         ack->n = n;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/array.h"
 #include "lib/backoff.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -190,14 +191,11 @@ static usec_t lease_due(const Lease *lease) {
 }
 
 int lease_set(Lease *lease, const Slice *ids, size_t n) {
-        if (n > lease->n_allocated) {
-                Slice *larger = reallocarray(lease->ids, n, sizeof(Slice));
+        int r;
 
-                if (!larger)
-                        return -ENOMEM;
-                lease->ids = larger;
-                lease->n_allocated = n;
-        }
+        r = array_reserve(&lease->ids, &lease->n_allocated, n, sizeof(Slice));
+        if (r < 0)
+                return r;
         lease_narrow(lease, ids, n);
         if (lease->added == 0)
                 lease->added = clock_now() + lease->rules->deadline / 8;

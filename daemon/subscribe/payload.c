@@ -36,17 +36,6 @@ static int undo_gzip(Payload *p) {
         }
 }
 
-static bool is_json(Slice text) {
-        JsonReader reader;
-        int token;
-
-        json_reader_init(&reader, text.data, text.size, JSON_READER_DEPTH);
-        do
-                token = json_reader_next(&reader);
-        while (token > JSON_END);
-        return token == JSON_END;
-}
-
 static int undo_python(Payload *p) {
         PythonError error = {};
         int r = python_to_json(p->text, PAYLOAD_DEPTH_MAX, &p->json, &error);
@@ -70,7 +59,7 @@ int payload_open(Slice data, PayloadFormat format, Payload *ret) {
                         return r;
         }
         ret->text = without_mark_and_nuls(ret->data);
-        if (format != PAYLOAD_PYTHON || is_json(ret->text))
+        if (format != PAYLOAD_PYTHON || json_is_whole(ret->text, JSON_READER_DEPTH, NULL))
                 return PAYLOAD_OK;
         return undo_python(ret);
 }

@@ -20,6 +20,9 @@ typedef struct SinkTeller {
         void *userdata;
 } SinkTeller;
 
+/* The same with a format; what is longer than SINK_ADMIN_TEXT_MAX is cut. In sink-words.c. */
+void sink_admin_tell(const SinkTeller *teller, SinkGrade grade, const char *format, ...) _printf_(3, 4);
+
 /* A message that was set apart. Borrowed until the callback returns. */
 typedef struct SinkRejected {
         Slice id;     /* what replay() and drop() take; no other sink has one like it */

@@ -2,12 +2,16 @@
 #include "subscribe/sink-words.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "events.h"
 #include "lib/log.h"
 #include "lib/text.h"
+#include "subscribe/sink-admin.h"
+
+/* ---- what is logged ---- */
 
 void sink_said_down(SinkSaid *said, const SinkAnswer *answer, bool scouts, usec_t delay) {
         TroubleGrade grade = answer->fault == SINK_FAULT_LASTING ? TROUBLE_LASTING : TROUBLE_PASSING;
@@ -54,6 +58,8 @@ void sink_said_apart(SinkSaid *said, const char *words, bool kept, bool refused)
                         "Messages of %s that cannot be stored are set apart again, after %s", said->subscription, span);
 }
 
+/* ---- a disk that refuses ---- */
+
 void sink_disk_answer(SinkAnswer *answer, int error, const char *path) {
         static const struct {
                 int error;
@@ -87,4 +93,16 @@ void sink_disk_answer(SinkAnswer *answer, int error, const char *path) {
         answer->words = table[i].words;
         answer->remedy = table[i].remedy;
         (void) snprintf(answer->detail, sizeof(answer->detail), "%s: %s", path, strerror(-error));
+}
+
+/* ---- for the verbs ---- */
+
+void sink_admin_tell(const SinkTeller *teller, SinkGrade grade, const char *format, ...) {
+        char text[SINK_ADMIN_TEXT_MAX];
+        va_list args;
+
+        va_start(args, format);
+        (void) vsnprintf(text, sizeof(text), format, args);
+        va_end(args);
+        teller->tell(teller->userdata, grade, text);
 }

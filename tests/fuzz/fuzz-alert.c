@@ -14,23 +14,12 @@ static void require(bool ok) {
                 abort();
 }
 
-static bool is_json(Slice text) {
-        JsonReader reader;
-        int token;
-
-        json_reader_init(&reader, text.data, text.size, JSON_READER_DEPTH);
-        do
-                token = json_reader_next(&reader);
-        while (token > JSON_END);
-        return token == JSON_END;
-}
-
 static void send_to(const AlertTarget *target, const AlertNotice *notice) {
         AlertRequest request = {};
 
         require(alert_target_write(target, &(AlertMessage){ notice, 1, ALERT_JAPANESE, "key" }, &request) == 0);
         require(bytes_is_utf8(request.body.data, request.body.size));
-        require(is_json((Slice){ request.body.data, request.body.size }));
+        require(json_is_whole((Slice){ request.body.data, request.body.size }, JSON_READER_DEPTH, NULL));
         alert_target_request_done(&request);
 }
 

@@ -15,16 +15,6 @@ static void require(bool ok) {
                 abort();
 }
 
-static bool is_json(Slice text) {
-        JsonReader reader;
-        int token;
-
-        json_reader_init(&reader, text.data, text.size, 90);
-        while ((token = json_reader_next(&reader)) > 0)
-                ;
-        return token == JSON_END;
-}
-
 static void page(Slice document, bool by_parameter) {
         HttpJsonPaging paging = { (char *) "/next", by_parameter ? (char *) "page" : NULL, 20 };
         static const char first[] = "https://api.example.com/v1/points?from=1&page=0";
@@ -55,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         if (size == 0)
                 return 0;
-        if (is_json(text))
+        if (json_is_whole(text, 90, NULL))
                 page(text, data[0] & 1);
         expand(text);
         return 0;

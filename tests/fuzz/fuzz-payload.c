@@ -13,17 +13,6 @@ static void require(bool ok) {
                 abort();
 }
 
-static bool is_json(Slice text) {
-        JsonReader reader;
-        int token;
-
-        json_reader_init(&reader, text.data, text.size, JSON_READER_DEPTH);
-        do
-                token = json_reader_next(&reader);
-        while (token > JSON_END);
-        return token == JSON_END;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         Payload payload = {};
         int r = payload_open((Slice){ (const char *) data, size }, PAYLOAD_PYTHON, &payload);
@@ -33,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         require((r == PAYLOAD_OK) == (payload.problem[0] == '\0'));
         require(bytes_is_utf8(payload.problem, strlen(payload.problem)));
         if (r == PAYLOAD_OK)
-                require(is_json(payload.text));
+                require(json_is_whole(payload.text, JSON_READER_DEPTH, NULL));
         payload_done(&payload);
         return 0;
 }
