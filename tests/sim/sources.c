@@ -7,20 +7,22 @@
 #include "arena.h"
 #include "broker.h"
 #include "counts.h"
+#include "pushers.h"
 
 typedef struct Sources {
         bool have[_SOURCE_MAX];
         bool mqtt_both, mqtt_retained, mqtt_store; /* topics b and r are subscribed to; what is retained is wanted */
+        unsigned push_max;                         /* KiB of a body */
 } Sources;
 
 void sources_new(void) {
-        static const char *const names[_SOURCE_MAX] = { "mqtt" };
-        static void (*const make[_SOURCE_MAX])(void) = { broker_new };
+        static const char *const names[_SOURCE_MAX] = { "mqtt", "http_push" };
+        static void (*const make[_SOURCE_MAX])(void) = { broker_new, pushers_new };
         Draw d = draw_split(&world->chance, 's');
 
         world->sources = arena_alloc(sizeof(Sources));
         for (unsigned i = 0; i < _SOURCE_MAX; i++) {
-                world->sources->have[i] = draw_below(&d, 2) == 0;
+                world->sources->have[i] = draw_below(&d, 3) == 0;
                 if (!world->sources->have[i])
                         continue;
                 counts_add_at("source ", names[i]);
@@ -33,7 +35,7 @@ bool sources_have(SimSource source) {
 }
 
 int sources_find(const char *name) {
-        return strcmp(name, "broker") == 0 ? SOURCE_MQTT : -1;
+        return strcmp(name, "broker") == 0 ? (int) SOURCE_MQTT : strcmp(name, "push") == 0 ? (int) SOURCE_PUSH : -1;
 }
 
 bool sources_want(unsigned topic) {
@@ -49,6 +51,7 @@ void sources_draw(Draw *d) {
                 s->mqtt_both = draw_below(d, 4) > 0;
                 s->mqtt_retained = draw_below(d, 2) == 0;
                 s->mqtt_store = draw_below(d, 2) == 0;
+                s->push_max = (unsigned) draw_below(d, 64);
         }
 }
 
@@ -63,9 +66,18 @@ static void write_mqtt(FILE *file) {
                 s->mqtt_store ? "store" : "ignore");
 }
 
+static void write_push(FILE *file) {
+        fprintf(file,
+                "    - name: push\n      type: http_push\n      listen: 127.0.0.1:8427\n      path: /readings\n"
+                "      token_file: push.token\n      max_body: %uKiB\n      reading: { id: /id }\n",
+                64 + world->sources->push_max);
+}
+
 void sources_write(FILE *file) {
         if (sources_have(SOURCE_MQTT))
                 write_mqtt(file);
+        if (sources_have(SOURCE_PUSH))
+                write_push(file);
 }
 
 void sources_calm(void) {
@@ -73,9 +85,10 @@ void sources_calm(void) {
 }
 
 bool sources_settled(void) {
-        return broker_settled();
+        return broker_settled() && pushers_settled();
 }
 
 void sources_check(void) {
         broker_check();
+        pushers_check();
 }

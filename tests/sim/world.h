@@ -61,6 +61,7 @@ typedef struct World {
         struct Alerts *alerts;
         struct Sources *sources;
         struct Broker *broker;
+        struct Pushers *pushers;
         struct AlertTargets *alert_targets;
 } World;
 
