@@ -1,38 +1,103 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the words of a failure tell: what kind it is, and what a person can do. They are the daemon's, in English.
+// What is said of each kind of failure and of each remedy, in English and Japanese: the words for programs that
+// status.json has (daemon/cause.c, sensorqd(8)).
 
-const KINDS = [
-    [
-        "unreachable",
-        /cannot be reached|could not resolve|name not found|network is unreachable|no route to|connection refused/i,
-    ],
-    ["missing", /\btopics?\/?\S* does not exist/i],
-    [
-        "refused",
-        /\bHTTP 40[13]\b|^(login|forbidden):|\brefuses (the login|\S+: )|invalid_grant|does not accept the access/i,
-    ],
-];
+export const english = {
+    is_unreachable: "{name} cannot be reached",
+    is_unanswered: "{name} does not answer",
+    is_insecure: "{name}: no secure connection",
+    is_unavailable: "{name} does not work at present",
+    is_limited: "{name} allows no more requests for now",
+    is_refused: "{name} refuses access",
+    is_intercepted: "Something else answers in place of {name}",
+    is_missing: "{name} is not where it should be",
+    is_invalid: "{name} refuses what it is sent",
+    is_unusable: "{name} cannot be used as it is set up",
+    is_full: "{name} has no room left",
+    is_disk: "{name} cannot be written to: this machine's disk refuses",
+    is_occupied: "{name} is in use by another program",
+    is_memory: "{name}: sensorqd is out of memory",
+    is_program: "{name}: its program fails",
+    is_other: "{name} does not work",
+    do_network: "look at this machine's network and name resolution",
+    do_service: "see whether {name} runs, and whether its address in the configuration is right",
+    do_wait: "nothing, if it ends by itself; else look at the log or status page of {name}",
+    do_replicas: "a majority of the replica set must be up: see rs.status()",
+    do_tls: "check ca_file, a proxy in between, and this machine's clock",
+    do_interval: "ask less often: a longer interval in the configuration",
+    do_quota: "wait until the quota begins anew, or raise it",
+    do_key: "check the service account and its key; a new key needs a restart of sensorqd",
+    do_clock: "set this machine's clock (timedatectl)",
+    do_role: "grant the service account the role that is named below",
+    do_project: "open the project in the Google Cloud console: its API, its billing, its perimeter",
+    do_token: "put a valid token or secret into its file, and restart sensorqd",
+    do_login: "check the user name, the password and what that user may do",
+    do_rights: "give that user of {name} the right to read and write there",
+    do_between: "look at what stands in between: a proxy, a firewall, the login page of a network",
+    do_setup: "sensorqd setup",
+    do_address: "correct its address in the configuration",
+    do_directory: "mount the disk that belongs there, or make the directory",
+    do_server_log: "look at the log of {name}: what was changed there last is the likely cause",
+    do_settings: "correct what is named below, in the configuration or at {name}",
+    do_collection: "name a plain collection in the configuration",
+    do_newer: "install that later version again",
+    do_space: "free space on this machine's disk; it goes on by itself",
+    do_server_space: "make room on the disk of {name}",
+    do_plan: "delete old data at {name}, or take a larger plan",
+    do_rejected: "look at sensorqd rejected list, then replay or drop what is there",
+    do_disk: "look at this machine's disk (journalctl -k), and repair it",
+    do_owner: "give the directory to the user that runs sensorqd, and name it in ReadWritePaths=",
+    do_occupied: "end the other program that uses it, or give each one of its own",
+    do_memory: "give sensorqd more memory",
+    do_program: "read below what the program says",
+};
 
-const BETWEEN = /something (in )?between|proxy/i; // refuses in another's name
-
-// "unreachable", "missing" (a topic), "refused" (a login or a right), or null where the words do not say.
-export function causeOf(detail) {
-    if (BETWEEN.test(detail || "")) return null;
-    return KINDS.find(([, words]) => words.test(detail || ""))?.[0] ?? null;
-}
-
-// The status of an answer that is no success, or null where there was none.
-export function httpCode(detail) {
-    return /\bHTTP ([45]\d\d)\b/.exec(detail || "")?.[1] ?? null;
-}
-
-// Only what begins as the daemon's own remedies do: texts of other servers are no advice.
-const REMEDY =
-    /(^|: )(check|correct|create|enable|free|give|grant|install|issue|look|make|put|restore|run|see|set|wait)\b/;
-
-// "make a new one" of "HTTP 401: refused; make a new one"; "" where it has none.
-export function remedyOf(detail) {
-    const words = detail.replace(/ \(HTTP \d{3}.*$/s, "");
-    const last = words.slice(words.lastIndexOf("; ") + 1).trim();
-    return REMEDY.test(last) ? last : "";
-}
+export const japanese = {
+    is_unreachable: "{name} に接続できません",
+    is_unanswered: "{name} が応答しません",
+    is_insecure: "{name} に安全に接続できません",
+    is_unavailable: "{name} が現在使えません",
+    is_limited: "{name} の要求数の上限に達しています",
+    is_refused: "{name} がアクセスを拒否しています",
+    is_intercepted: "{name} の代わりに別のものが応答しています",
+    is_missing: "{name} が見つかりません",
+    is_invalid: "{name} が送信内容を拒否しています",
+    is_unusable: "{name} は現在の設定では使えません",
+    is_full: "{name} の空き容量がありません",
+    is_disk: "{name} に書き込めません (このマシンのディスク)",
+    is_occupied: "{name} は別のプログラムが使用中です",
+    is_memory: "{name}: sensorqd のメモリーが足りません",
+    is_program: "{name}: プログラムが失敗しています",
+    is_other: "{name} に障害があります",
+    do_network: "このマシンのネットワークと名前解決を確認してください",
+    do_service: "{name} が動いているか、設定のアドレスが正しいかを確認してください",
+    do_wait: "自然に直るなら何もいりません。続くなら {name} のログや稼働状況を確認してください",
+    do_replicas: "レプリカセットの過半数が必要です。rs.status() を確認してください",
+    do_tls: "ca_file、途中のプロキシ、このマシンの時計を確認してください",
+    do_interval: "設定の interval を長くしてください",
+    do_quota: "割り当てが戻るまで待つか、割り当てを増やしてください",
+    do_key: "サービスアカウントと鍵を確認してください。鍵を替えたら sensorqd を再起動してください",
+    do_clock: "このマシンの時計を合わせてください (timedatectl)",
+    do_role: "下に示すロールをサービスアカウントに付与してください",
+    do_project: "Google Cloud コンソールでプロジェクトの API、課金、境界を確認してください",
+    do_token: "有効なトークンまたはシークレットをファイルに入れ、sensorqd を再起動してください",
+    do_login: "ユーザー名、パスワード、そのユーザーの権限を確認してください",
+    do_rights: "{name} のそのユーザーに読み書きの権限を与えてください",
+    do_between: "途中にあるもの (プロキシ、ファイアウォール、ネットワークのログイン画面) を確認してください",
+    do_setup: "sensorqd setup",
+    do_address: "設定のアドレスを直してください",
+    do_directory: "そのディスクをマウントするか、ディレクトリを作ってください",
+    do_server_log: "{name} のログを見てください。最後に変えたものが原因と考えられます",
+    do_settings: "下に示す点を、設定または {name} の側で直してください",
+    do_collection: "通常のコレクションを設定に指定してください",
+    do_newer: "その新しいバージョンを入れ直してください",
+    do_space: "このマシンのディスクを空けてください。自動的に再開します",
+    do_server_space: "{name} のディスクを空けてください",
+    do_plan: "{name} の古いデータを消すか、プランを上げてください",
+    do_rejected: "sensorqd rejected list で確認し、replay または drop してください",
+    do_disk: "このマシンのディスクを調べ (journalctl -k)、修復してください",
+    do_owner: "ディレクトリを sensorqd のユーザーのものにし、ReadWritePaths= に加えてください",
+    do_occupied: "使用中の別のプログラムを終了するか、別々のものを使ってください",
+    do_memory: "sensorqd が使えるメモリーを増やしてください",
+    do_program: "下に示すプログラムの出力を読んでください",
+};

@@ -2,17 +2,27 @@
 // From status.json to what stands in the picture: the parts of the chain, each well, waiting or failing, and a verdict.
 // Pure: no document, no clock.
 //
-// A part: {kind, key, name, state, says, since, retry, detail, figures}. `says` and `figures` are [key of words.js, values];
-// a value of `time` is in ms. What is waiting stands still for another part's sake; only a cause is failing.
+// A part: {kind, key, name, state, says, since, oldest, retry, detail, cause, remedy, figures}. `says` and `figures` are
+// [key of words.js, values]; a value of `time` is in ms. `cause` and `remedy` are the words that the daemon has for programs
+// (kind, remedy of status.json). What is waiting stands still for another part's sake; only a cause is failing.
 
-import { causeOf, httpCode, remedyOf } from "./causes.js";
 import { isolated, number, say, when } from "./words.js";
 
 export const ms = (text) => (text ? Date.parse(text) : null);
 const shortName = (subscription) => subscription.slice(subscription.lastIndexOf("/") + 1);
 
 function part(kind, key, name, state, says) {
-    return { kind, key, name, state, says, since: null, retry: null, detail: "", figures: [] };
+    const nothing = { since: null, oldest: null, retry: null, detail: "", cause: null, remedy: null };
+    return { kind, key, name, state, says, ...nothing, figures: [] };
+}
+
+// What the daemon tells of a failure of that part; `from` is the object of status.json that has it.
+function blame(made, from, since = from.failing_since) {
+    made.since = ms(since);
+    made.retry = ms(from.retry_at);
+    made.detail = from.detail || "";
+    made.cause = from.kind || "other";
+    made.remedy = from.remedy || null;
 }
 
 function count(figures, key, n, always = false) {
@@ -23,6 +33,7 @@ function count(figures, key, n, always = false) {
 
 function sourceSays(source, outbox, now) {
     if (source.failing) return ["failing", ["sourceFails"]];
+    if (source.readings === 0 && source.unreadable > 0) return ["failing", ["sourceGarbled"]];
     if (outbox && outbox.full) return ["waiting", ["sourceStopped"]];
     if (source.holding) return ["waiting", ["sourceHolds"]];
     const last = ms(source.speaks ? source.last_reading : source.last_poll);
@@ -33,34 +44,44 @@ function sourceSays(source, outbox, now) {
 function sourcePart(source, outbox, now) {
     const [state, says] = sourceSays(source, outbox, now);
     const made = part("source", `source ${source.name}`, source.name, state, says);
-    made.since = source.failing ? ms(source.failing_since) : null;
-    made.retry = source.failing ? ms(source.next_poll) : null;
-    made.detail = source.failing ? source.detail : "";
+    if (source.failing) blame(made, { ...source, retry_at: source.next_poll });
     count(made.figures, "nReadings", source.readings, true);
     count(made.figures, "nUnreadable", source.unreadable);
+    count(made.figures, "nDropped", source.dropped);
     return made;
 }
 
 // ---- outbox ----
 
-function outboxSays(outbox, pubsubWorks, share) {
+// The disk under the outbox fails: it takes nothing, or nothing can be read back.
+const OF_THE_DISK = ["disk", "full", "occupied"];
+function diskTrouble({ outbox, publisher }) {
+    if (outbox?.failing) return outbox;
+    return outbox && publisher?.failing && OF_THE_DISK.includes(publisher.kind) ? publisher : null;
+}
+
+function outboxSays(outbox, disk, pubsubWorks, share) {
     const n = number(outbox.rows, 0);
-    if (outbox.failing) return ["failing", ["outboxDisk"]];
+    if (disk && !outbox.failing) return ["failing", ["outboxUnread", { n }]];
+    if (disk) return ["failing", ["outboxDisk"]];
     if (outbox.full) return ["failing", ["outboxFull", { n }]];
     if (!pubsubWorks && outbox.rows > 0) return ["waiting", ["outboxWaits", { n }]];
     if (share > 0.8) return ["waiting", ["outboxWaits", { n }]];
     return ["well", outbox.rows > 0 ? ["outboxPasses", { n }] : ["outboxEmpty"]];
 }
 
-function outboxPart(outbox, pubsubWorks) {
+function outboxPart(status, pubsubWorks) {
+    const { outbox } = status;
+    const disk = diskTrouble(status);
     const share =
         Math.max(
             (outbox.rows + outbox.rejected_rows) / outbox.max_rows,
             (outbox.bytes + outbox.rejected_bytes) / outbox.max_bytes,
         ) || 0;
-    const [state, says] = outboxSays(outbox, pubsubWorks, share);
+    const [state, says] = outboxSays(outbox, disk, pubsubWorks, share);
     const made = part("outbox", "outbox", null, state, says);
-    made.since = state !== "well" ? ms(outbox.oldest) : null;
+    if (disk) blame(made, disk);
+    else made.oldest = state !== "well" ? ms(outbox.oldest) : null;
     if (share >= 0.01) made.figures.push(["percent", { n: number(share * 100, 0) }]);
     count(made.figures, "nRejected", outbox.rejected_rows);
     return made;
@@ -72,7 +93,7 @@ function outboxPart(outbox, pubsubWorks) {
 function pubsubTrouble(status) {
     const subscriptions = status.subscriptions || [];
     if (status.token?.failing && status.publisher?.failing !== false) return [["tokenFails"], status.token];
-    if (status.publisher?.failing) return [["pubsubRefuses"], status.publisher];
+    if (status.publisher?.failing && !diskTrouble(status)) return [["pubsubRefuses"], status.publisher];
     if (!subscriptions.length || !subscriptions.every((one) => one.failing && !one.missing))
         return status.token?.failing ? [["tokenFails"], status.token] : null;
     return [["pubsubGivesNot"], subscriptions[0]];
@@ -95,13 +116,12 @@ function pubsubPart(status, now) {
           ? ["waiting", ["pubsubPaused"]]
           : down.length && down.some((one) => one.sink.down_since)
             ? ["waiting", ["pubsubKeeps", { name: isolated(down.find((one) => one.sink.down_since).sink.what) }]]
-            : pubsubWell(status, now);
+            : status.publisher?.failing
+              ? ["waiting", ["pubsubUnfed"]]
+              : pubsubWell(status, now);
     const made = part("pubsub", "pubsub", null, state, says);
-    if (trouble) {
-        made.since = ms(trouble[1].failing_since);
-        made.retry = ms(trouble[1].retry_at);
-        made.detail = trouble[1].detail;
-    } else if (status.publisher?.paused) made.detail = status.publisher.detail;
+    if (trouble) blame(made, trouble[1]);
+    else if (status.publisher?.paused) made.detail = status.publisher.detail;
     if (status.publisher) {
         count(made.figures, "nPublished", status.publisher.published, true);
         count(made.figures, "nFailures", trouble ? status.publisher.failures : 0);
@@ -118,52 +138,32 @@ function gets(sink, stop) {
     return !stop || (stop.since && ms(sink.last_stored) > stop.since + IN_FLIGHT);
 }
 
-// [state, says, since, retry, detail]
+// [state, says, the object of status.json that tells more, since]
 function sinkSays(one, stop, now) {
     const { sink } = one;
-    if (one.missing) return ["failing", ["sinkMissing"], one.failing_since, one.retry_at, one.detail];
-    if (!sink.ready && sink.down_since) return ["failing", ["sinkDown"], sink.down_since, sink.retry_at, sink.detail];
-    if (one.unkept > 0)
-        return [
-            "failing",
-            ["sinkUnkept", { n: number(one.unkept, 0) }],
-            one.unkept_since,
-            null,
-            one.detail || sink.detail,
-        ];
-    if (one.failing && stop) return ["waiting", ["sinkWaits"], null, null, ""];
-    if (one.failing) return ["failing", ["sinkNotPulled"], one.failing_since, one.retry_at, one.detail];
-    if (!sink.ready) return ["waiting", ["sinkNotYet"], null, null, sink.detail];
-    if (one.aside > 0)
-        return [
-            "waiting",
-            ["sinkAside", { n: number(one.aside, 0) }],
-            one.oldest_unsettled,
-            null,
-            one.detail || sink.detail,
-        ];
+    if (one.missing) return ["failing", ["sinkMissing"], one];
+    if (!sink.ready && sink.down_since) return ["failing", ["sinkDown"], sink, sink.down_since];
+    if (one.unkept > 0) return ["failing", ["sinkUnkept", { n: number(one.unkept, 0) }], sink, one.unkept_since];
+    if (one.failing && stop) return ["waiting", ["sinkWaits"]];
+    if (one.failing) return ["failing", ["sinkNotPulled"], one];
+    if (!sink.ready) return ["waiting", ["sinkNotYet"], sink];
+    if (one.aside > 0) return ["waiting", ["sinkAside", { n: number(one.aside, 0) }], sink, one.oldest_unsettled];
     const target = sink.alerts?.targets?.find((each) => each.failing_since);
-    if (target)
-        return [
-            "failing",
-            ["targetFails", { name: isolated(target.name) }],
-            target.failing_since,
-            target.retry_at,
-            target.detail || "",
-        ];
-    if (!gets(sink, stop)) return ["waiting", ["sinkWaits"], null, null, ""];
+    if (target) return ["failing", ["targetFails", { name: isolated(target.name) }], target];
+    if (!gets(sink, stop)) return ["waiting", ["sinkWaits"]];
     const stored = ms(sink.last_stored);
     const done = sink.alerts ? "sinkJudged" : "sinkStored";
-    return ["well", stored ? [done, { time: when(stored, now) }] : ["sinkNothing"], null, null, ""];
+    return ["well", stored ? [done, { time: when(stored, now) }] : ["sinkNothing"]];
 }
 
 function sinkPart(one, stop, now) {
-    const [state, says, since, retry, detail] = sinkSays(one, stop, now);
+    const [state, says, from, since] = sinkSays(one, stop, now);
     const made = part("sink", `sink ${one.subscription}`, one.sink.what, state, says);
-    Object.assign(made, { since: ms(since), retry: ms(retry), detail, subscription: shortName(one.subscription) });
+    if (from) blame(made, from, since);
+    made.subscription = shortName(one.subscription);
     made.title = one.sink.alerts ? say("alerts") : made.name;
-    made.oldest = ms(one.oldest_unsettled);
-    made.keptUntil = made.oldest && one.retention_sec ? made.oldest + one.retention_sec * 1000 : null;
+    const oldest = ms(one.oldest_unsettled);
+    made.keptUntil = oldest && one.retention_sec ? oldest + one.retention_sec * 1000 : null;
     count(made.figures, one.sink.alerts ? "nJudged" : "nStored", one.sink.stored, true);
     count(made.figures, "nHeld", one.held);
     count(made.figures, "nRejectedSince", one.sink.rejected);
@@ -179,6 +179,7 @@ const byState = ["failing", "waiting", "well"];
 function stopOf(status) {
     const trouble = pubsubTrouble(status);
     if (trouble) return { since: ms(trouble[1].failing_since) };
+    if (status.publisher?.failing) return { since: ms(status.publisher.failing_since) };
     if (!status.publisher?.paused) return null;
     const begun = (status.subscriptions || []).map((one) => (one.missing ? ms(one.failing_since) : null));
     return { since: Math.min(...begun.filter(Boolean), Infinity) };
@@ -190,7 +191,7 @@ export function partsOf(status, now) {
     const order = (parts) => parts.sort((a, b) => byState.indexOf(a.state) - byState.indexOf(b.state));
     return {
         sources: order((status.sources || []).map((source) => sourcePart(source, status.outbox, now))),
-        outbox: status.outbox ? outboxPart(status.outbox, !stop) : null,
+        outbox: status.outbox ? outboxPart(status, !stop) : null,
         pubsub: pubsubPart(status, now),
         sinks: order((status.subscriptions || []).map((one) => sinkPart(one, stop, now))),
     };
@@ -223,27 +224,33 @@ function reached(made) {
     return made.says[0] === "targetFails" ? "well" : made.state;
 }
 
-// The arrows between the stages: how what is to the left reaches what is to the right.
-export function arrowsOf(parts) {
-    const many = (list) => {
-        const states = list.map(reached);
-        if (states.every((state) => state === "failing")) return "failing";
-        return states.every((state) => state === "well") ? "well" : "waiting";
-    };
-    const pubsub =
-        parts.pubsub.state === "failing" ? "failing" : parts.pubsub.says[0] === "pubsubPaused" ? "waiting" : "well";
-    return {
-        outbox: parts.outbox?.state === "failing" ? "failing" : many(parts.sources),
-        outboxFails: parts.outbox?.state === "failing",
-        pubsub,
-        sinks: pubsub === "failing" ? "waiting" : many(parts.sinks),
-    };
-}
-
 // The arrow of one part: from a source to the outbox, or from Pub/Sub to a sink.
 export function arrowOf(made, arrows) {
-    if (made.kind === "source" && arrows.outboxFails) return "failing";
-    return made.kind === "sink" && arrows.pubsub !== "well" && reached(made) === "well" ? "waiting" : reached(made);
+    const state = reached(made);
+    if (made.kind === "source" && arrows.full && state === "well") return "waiting";
+    return made.kind === "sink" && arrows.pubsub !== "well" && state === "well" ? "waiting" : state;
+}
+
+// The line that several share: something passes while one of them is well, and each has a branch of its own.
+function shared(list, arrows) {
+    const states = list.map((made) => arrowOf(made, arrows));
+    if (states.length === 1) return states[0];
+    return states.includes("well") ? "well" : "waiting";
+}
+
+function pubsubArrow({ outbox, pubsub }) {
+    if (pubsub.state === "failing" || outbox?.says[0] === "outboxUnread") return "failing";
+    return ["pubsubPaused", "pubsubUnfed"].includes(pubsub.says[0]) ? "waiting" : "well";
+}
+
+// The arrows between the stages: how what is to the left reaches what is to the right.
+export function arrowsOf(parts) {
+    const full = ["outboxDisk", "outboxFull"].includes(parts.outbox?.says[0]);
+    const arrows = { full, pubsub: pubsubArrow(parts) };
+    arrows.sources = shared(parts.sources, arrows);
+    arrows.outbox = full ? "failing" : arrows.sources;
+    arrows.sinks = shared(parts.sinks, arrows);
+    return arrows;
 }
 
 // What counts for the rates: key of the part -> its counter.
@@ -255,16 +262,22 @@ export function counters(status) {
     return found;
 }
 
-function pubsubTitle(made) {
-    const titles = { unreachable: "pubsubUnreachable", refused: "pubsubRefused", missing: "pubsubNoTopic" };
-    return titles[causeOf(made.detail)] || (made.says[0] === "tokenFails" ? "pubsubNoToken" : "pubsubDown");
+// "MongoDB cannot be reached", "Google Pub/Sub refuses access": by what kind of failure it is.
+function titleOf(made, name) {
+    return [`is_${made.cause}`, { name }];
 }
 
-function sourceFailure(made, name) {
-    const titles = { unreachable: "sourceUnreachable", refused: "sourceRefused" };
-    const code = httpCode(made.detail);
-    const title = titles[causeOf(made.detail)] || "sourceDown";
-    return [title, { name }, ...(code ? ["sourceAnswers", { code }] : ["sourceMore", {}])];
+function pubsubFailure(made, { outbox }) {
+    const name = made.says[0] === "tokenFails" ? "Google" : "Google Pub/Sub";
+    const title = made.cause === "missing" ? ["pubsubNoTopic", {}] : titleOf(made, name);
+    if (!outbox) return [...title, "pubsubMoreOnly", {}];
+    return [...title, outbox.full || outbox.failing ? "pubsubMoreFull" : "pubsubMore", {}];
+}
+
+function outboxFailure(made) {
+    const titles = { outboxFull: "outboxDown", outboxDisk: made.cause === "full" ? "outboxNoSpace" : "outboxDiskDown" };
+    if (made.says[0] === "outboxUnread") return ["outboxUnreadable", {}, "outboxUnreadMore", {}];
+    return [titles[made.says[0]], {}, "outboxMore", {}];
 }
 
 // One sentence of the verdict for a part that fails: [title, values, what follows from it, values].
@@ -272,17 +285,12 @@ function failure(made, status) {
     const name = made.name && isolated(made.name);
     switch (made.kind) {
         case "source":
-            return sourceFailure(made, name);
+            if (made.says[0] === "sourceGarbled") return ["garbledTitle", { name }, "garbledMore", {}];
+            return [...(made.cause === "other" ? ["sourceDown", { name }] : titleOf(made, name)), "sourceMore", {}];
         case "outbox":
-            return [status.outbox.failing ? "outboxDiskDown" : "outboxDown", {}, "outboxMore", {}];
+            return outboxFailure(made);
         case "pubsub":
-            if (!status.outbox) return [pubsubTitle(made), {}, "pubsubMoreOnly", {}];
-            return [
-                pubsubTitle(made),
-                {},
-                status.outbox.full || status.outbox.failing ? "pubsubMoreFull" : "pubsubMore",
-                {},
-            ];
+            return pubsubFailure(made, status);
         default:
             return sinkFailure(made, name, status);
     }
@@ -300,16 +308,16 @@ function sinkFailure(made, name, status) {
         case "sinkNotPulled":
             return ["notPulledTitle", { name }, ...kept];
         default:
-            return [causeOf(made.detail) === "refused" ? "sinkRefused" : "isDown", { name }, ...kept];
+            return [...titleOf(made, name), ...kept];
     }
 }
 
-// What a person can do about it: a command, words of this page, or those of the daemon; null: nothing is known.
+// What a person can do about it: a command, or words; null: nothing is known.
 function todoOf(made) {
-    if (made.says[0] === "sinkMissing") return { command: "sensorqd setup" };
-    const words = remedyOf(made.detail || "");
-    if (words) return { words };
-    return made.kind === "pubsub" && causeOf(made.detail) === "unreachable" ? { key: "todoNetwork" } : null;
+    if (made.says[0] === "sourceGarbled") return { command: "sensorqd rejected list" };
+    if (!made.remedy) return null;
+    if (made.remedy === "setup") return { command: say("do_setup") };
+    return { key: `do_${made.remedy.replaceAll("-", "_")}`, name: made.name ? isolated(made.name) : "Google" };
 }
 
 // The failing parts, a cause before what it brings: an outbox is full because nothing is published.
@@ -321,33 +329,47 @@ function causesFirst(parts) {
     return failing;
 }
 
+// What came and is gone, by source: it could not become a reading, and only the newest of such are kept.
+function losses(status) {
+    return (status.sources || [])
+        .filter((source) => source.dropped > 0)
+        .slice(0, VERDICTS_MAX)
+        .map(({ name, dropped }) => ({
+            state: "failing",
+            says: ["lostTitle", { name: isolated(name), n: number(dropped, 0) }, "lostMore", {}],
+            since: null,
+            todo: { command: "sensorqd rejected list" },
+        }));
+}
+
+function failures(status, failing) {
+    const told = failing.slice(0, VERDICTS_MAX).map((made) => ({
+        state: "failing",
+        says: failure(made, status),
+        since: made.since,
+        todo: todoOf(made),
+    }));
+    const n = number(failing.length - told.length, 0);
+    if (failing.length > told.length)
+        told.push({ state: "failing", says: ["moreFail", { n }, "moreFailMore", {}], since: null });
+    return told;
+}
+
+function waits(waiting) {
+    if (waiting.every((made) => ["sourceNotYet", "sourceUnheard", "sinkNotYet", "pubsubNotYet"].includes(made.says[0])))
+        return ["starting", {}, "startingMore", {}];
+    const first = waiting.find((made) => made.kind !== "source") || waiting[0];
+    if (first.kind === "outbox") return ["outboxHigh", {}, "outboxHighMore", {}];
+    const name = first.kind === "pubsub" ? "Pub/Sub" : isolated(first.name);
+    return ["partWaits", { name }, "waitingMore", {}];
+}
+
 // What a reader shall know first: a list of {state, says, since, todo}, the causes only.
 export function verdicts(status, parts) {
+    const lost = losses(status);
     const failing = causesFirst(parts);
-    if (failing.length) {
-        const told = failing
-            .slice(0, VERDICTS_MAX)
-            .map((made) => ({
-                state: "failing",
-                says: failure(made, status),
-                since: made.kind === "outbox" ? null : made.since, // that of the outbox is its oldest reading
-                todo: todoOf(made),
-            }));
-        const rest = failing.length - told.length;
-        return rest
-            ? [
-                  ...told,
-                  { state: "failing", says: ["moreFail", { n: number(rest, 0) }, "moreFailMore", {}], since: null },
-              ]
-            : told;
-    }
+    if (failing.length) return [...failures(status, failing), ...lost];
     const waiting = all(parts).filter((made) => made.state === "waiting");
-    if (!waiting.length) return [{ state: "well", says: ["allWell", {}, "allWellMore", {}], since: null }];
-    if (waiting.every((made) => ["sourceNotYet", "sourceUnheard", "sinkNotYet", "pubsubNotYet"].includes(made.says[0])))
-        return [{ state: "waiting", says: ["starting", {}, "startingMore", {}], since: null }];
-    const first = waiting.find((made) => made.kind !== "source") || waiting[0];
-    if (first.kind === "outbox")
-        return [{ state: "waiting", says: ["outboxHigh", {}, "outboxHighMore", {}], since: null }];
-    const name = first.kind === "pubsub" ? "Pub/Sub" : isolated(first.name);
-    return [{ state: "waiting", says: ["partWaits", { name }, "waitingMore", {}], since: null }];
+    if (waiting.length) return [{ state: "waiting", says: waits(waiting), since: null }, ...lost];
+    return lost.length ? lost : [{ state: "well", says: ["allWell", {}, "allWellMore", {}], since: null }];
 }

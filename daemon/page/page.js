@@ -46,8 +46,10 @@ function partElement(part, view) {
     const state = view.unknown ? "unknown" : part.state;
     const perMinute = state === "well" && part.kind !== "outbox" ? rates.of(part.key) : null;
     const figures = [
-        ...(perMinute === null ? [] : [rate(perMinute)]),
-        ...part.figures.map(([key, values]) => say(key, values)),
+        ...(perMinute === null ? [] : [make("span", { textContent: rate(perMinute) })]),
+        ...part.figures.map(([key, values]) =>
+            make("span", { className: key === "nDropped" ? "loss" : "", textContent: say(key, values) }),
+        ),
     ];
     const element = make(
         "li",
@@ -63,16 +65,14 @@ function partElement(part, view) {
     if (part.subscription)
         element.append(make("p", { className: "under" }, make("bdi", { textContent: plain(part.subscription) })));
     element.append(make("p", { className: "says", textContent: say(...part.says) }));
-    if (part.since)
-        element.append(
-            make("p", {
-                className: "since",
-                textContent: say(part.kind === "outbox" ? "oldest" : "since", {
-                    time: when(part.since, now),
-                    span: span(now - part.since),
+    for (const [key, time] of [["since", part.since], ["oldest", part.oldest]])
+        if (time)
+            element.append(
+                make("p", {
+                    className: "since",
+                    textContent: say(key, { time: when(time, now), span: span(now - time) }),
                 }),
-            }),
-        );
+            );
     if (part.detail)
         element.append(
             make("p", { className: "detail", lang: "en" }, make("bdi", { textContent: plain(part.detail) })),
@@ -90,8 +90,9 @@ function partElement(part, view) {
         element.append(make("p", { className: "since", textContent: say("nextTry", { time: when(part.retry, now) }) }));
     if (figures.length)
         element.append(
-            make("p", { className: "figures" }, ...figures.map((text) => make("span", { textContent: text }))),
+            make("p", { className: "figures" }, ...figures),
         );
+    if (part.kind === "source" || part.kind === "sink") element.append(make("span", { className: "branch" }));
     return element;
 }
 
@@ -99,18 +100,20 @@ function partElement(part, view) {
 function stage(kind, parts, view) {
     const open = parts.filter((part, i) => part.state !== "well" || i < PARTS_SHOWN);
     const folded = parts.filter((part) => !open.includes(part));
+    const to = (state) => (view.unknown ? "unknown" : state);
     const list = make("ul", {}, ...open.map((part) => partElement(part, view)));
     const element = make(
         "li",
-        { className: `stage ${kind} to-${view.unknown ? "unknown" : view.arrows[kind]}` },
+        { className: `stage ${kind} to-${to(view.arrows[kind])} ${parts.length > 1 ? "many" : ""}` },
         make("h3", { textContent: say({ outbox: "outboxIs", pubsub: "pubsubIs" }[kind] || kind) }),
         list,
     );
     if (!folded.length) return element;
     const details = make(
         "details",
-        { open: view.unfolded.has(kind) },
+        { open: view.unfolded.has(kind), className: `to-${to(arrowOf(folded[0], view.arrows))}` },
         make("summary", { textContent: say("moreWell", { n: folded.length }) }),
+        make("span", { className: "branch" }),
         make("ul", {}, ...folded.map((part) => partElement(part, view))),
     );
     details.addEventListener("toggle", () => (details.open ? view.unfolded.add(kind) : view.unfolded.delete(kind)));
@@ -132,16 +135,12 @@ function showChain(parts, view) {
 
 // ---- what comes first ----
 
-function todoElement({ command, key, words }) {
+function todoElement({ command, key, name }) {
     return make(
         "p",
         { className: "todo" },
         `${say("todo")} `,
-        command
-            ? make("code", { lang: "en", textContent: command })
-            : key
-              ? say(key)
-              : make("bdi", { lang: "en", textContent: plain(words) }),
+        command ? make("code", { lang: "en", textContent: command }) : say(key, { name }),
     );
 }
 

@@ -36,3 +36,17 @@ def test_every_file_is_compiled_in():
 
 def test_first_view_is_small():
     assert sum(len(gzip.compress(path.read_bytes(), 9)) for path in FILES) <= 40_000
+
+
+def test_words_for_programs_are_documented_and_in_both_languages():
+    """Each kind and remedy of status.json: daemon/cause.c, sensorqd(8), and what the page says of it."""
+    rows = re.findall(r'\[CAUSE_\w+\] = \{ "([a-z-]+)", (?:"([a-z-]+)"|NULL) \}', (REPO / "daemon" / "cause.c").read_text())
+    assert len(rows) > 30
+    manual = (REPO / "docs" / "sensorqd.8.scd").read_text()
+    told = {kind: line for kind, line in re.findall(r"^\*([a-z]+)\*\n\t(.*)$", manual, re.M)}
+    assert [(kind, remedy) for kind, remedy in rows if remedy and f"_{remedy}_" not in told[kind]] == []
+    assert "other" in told
+    english, japanese = (REPO / "daemon" / "page" / "causes.js").read_text().split("export const japanese")
+    kinds = {f"is_{kind}" for kind, _ in rows}
+    wanted = kinds | {f"do_{remedy}".replace("-", "_") for _, remedy in rows if remedy}
+    assert [key for key in wanted for part in (english, japanese) if f"\n    {key}:" not in part] == []

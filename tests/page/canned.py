@@ -39,28 +39,28 @@ def ago(seconds):
 
 def source(name="home", **more):
     return {"name": name, "failing": False, "failing_since": None, "speaks": False, "last_poll": ago(20), "last_reading": ago(20), "next_poll": ago(-40),
-            "polls": 1440, "readings": 4320, "failures": 0, "unreadable": 0, "dropped": 0, "holding": False, "detail": "", **more}
+            "polls": 1440, "readings": 4320, "failures": 0, "unreadable": 0, "dropped": 0, "holding": False, "detail": "", "kind": None, "remedy": None, **more}
 
 
 def sink(what="MongoDB", **more):
     return {"what": what, "ready": True, "down_since": None, "retry_at": None, "last_stored": ago(18), "stored": 4320, "duplicates": 0, "rejected": 0,
-            "failed": 0, "writes": 1440, "detail": "", **more}
+            "failed": 0, "writes": 1440, "detail": "", "kind": None, "remedy": None, **more}
 
 
 def subscription(name=SUBSCRIPTION, sink_=None, **more):
     return {"subscription": name, "failing": False, "failing_since": None, "missing": False, "paused": False, "paused_since": None, "last_pull": ago(18),
             "last_ack": ago(18), "retry_at": None, "held": 0, "aside": 0, "unkept": 0, "unkept_since": None, "oldest_unsettled": None,
-            "retention_sec": 2678400, "received": 4320, "acknowledged": 4320, "pulls": 1500, "empty_pulls": 60, "detail": "", "sink": sink_ or sink(), **more}
+            "retention_sec": 2678400, "received": 4320, "acknowledged": 4320, "pulls": 1500, "empty_pulls": 60, "detail": "", "kind": None, "remedy": None, "sink": sink_ or sink(), **more}
 
 
 def well():
     return {"version": "0.2.0", "config": "/etc/sensorqd/sensorqd.yaml", "status": "home polled 12:06:03, 0 readings queued", "time": ago(0), "started": ago(86400),
             "stopping": False, "sources": [source()],
             "outbox": {"rows": 0, "bytes": 0, "rejected_rows": 0, "rejected_bytes": 0, "max_rows": 1000000, "max_bytes": 268435456, "oldest": None,
-                       "full": False, "failing": False},
+                       "full": False, "failing": False, "failing_since": None, "detail": "", "kind": None, "remedy": None},
             "publisher": {"failing": False, "failing_since": None, "paused": False, "last_publish": ago(19), "retry_at": None, "published": 4320, "rejected": 0,
-                          "requests": 1440, "failures": 0, "detail": ""},
-            "token": {"failing": False, "failing_since": None, "expires": ago(-2000), "retry_at": None, "detail": ""},
+                          "requests": 1440, "failures": 0, "detail": "", "kind": None, "remedy": None},
+            "token": {"failing": False, "failing_since": None, "expires": ago(-2000), "retry_at": None, "detail": "", "kind": None, "remedy": None},
             "subscriptions": [subscription()]}
 
 
@@ -68,7 +68,8 @@ def mongodb_down():
     status = well()
     status["subscriptions"][0].update(paused=True, paused_since=ago(840), oldest_unsettled=ago(838), held=14, sink=sink(
         ready=False, down_since=ago(840), retry_at=ago(-31), last_stored=ago(845), failed=9,
-        detail="No suitable servers found: connection refused calling hello on 'localhost:27017'; is mongod running?"))
+        kind="unreachable", remedy="service",
+        detail="unreachable: No suitable servers found: connection refused calling hello on 'localhost:27017'; check that it runs, and the hosts and TLS options in mongodb.uri"))
     return status
 
 
@@ -76,15 +77,17 @@ def pubsub_down():
     status = well()
     status["outbox"].update(rows=2412, bytes=900_000, oldest=ago(48240))
     detail = "Pub/Sub cannot be reached: name not found (or DNS is down)"
-    status["publisher"].update(failing=True, failing_since=ago(48240), last_publish=ago(48250), retry_at=ago(-22), failures=803, detail=detail)
-    status["subscriptions"][0].update(failing=True, failing_since=ago(48230), retry_at=ago(-10), detail=detail)
+    status["publisher"].update(failing=True, failing_since=ago(48240), last_publish=ago(48250), retry_at=ago(-22), failures=803, detail=detail, kind="unreachable", remedy="network")
+    status["subscriptions"][0].update(failing=True, failing_since=ago(48230), retry_at=ago(-10), detail=detail, kind="unreachable", remedy="network")
     return status
 
 
 def source_down():
     status = well()
     status["sources"][0].update(failing=True, failing_since=ago(3900), last_poll=ago(3960), last_reading=ago(3960), failures=65,
-                                detail="HTTP 401: the token is not accepted; make a new one at home.nature.global and put it into nature-remo.token")
+                                kind="refused", remedy="token",
+                                detail="Nature Remo refuses the access token (401): it was revoked or mis-pasted; put a new one from home.nature.global in "
+                                "/etc/sensorqd/credentials/nature-remo.token and restart sensorqd")
     return status
 
 
@@ -97,7 +100,8 @@ def outbox_full():
 def disk_refuses():
     status = well()
     status["sources"][0].update(holding=True)
-    status["outbox"].update(failing=True)
+    status["outbox"].update(failing=True, failing_since=ago(300), kind="full", remedy="space",
+                            detail="the outbox in /var/lib/sensorqd cannot be written: No space left on device")
     return status
 
 
@@ -105,15 +109,17 @@ def missing_subscription():
     status = well()
     status["publisher"].update(paused=True, detail="subscription sensor-data-mongodb does not exist: run sensorqd setup")
     status["outbox"].update(rows=120, oldest=ago(2400))
-    status["subscriptions"][0].update(failing=True, missing=True, failing_since=ago(2400), detail="404: the subscription does not exist; run sensorqd setup")
+    status["subscriptions"][0].update(failing=True, missing=True, failing_since=ago(2400), kind="missing", remedy="setup",
+                                      detail="cannot pull: projects/my-project/subscriptions/sensor-data-mongodb does not exist: create it with `sensorqd setup`, or check the "
+                                      "subscription's name and `pubsub.project` (HTTP 404 NOT_FOUND)")
     return status
 
 
 def no_token():
     status = well()
     status["token"].update(failing=True, failing_since=ago(600), detail="the token endpoint refuses /etc/sensorqd/key.json: invalid_grant (Invalid JWT Signature.); "
-                           "the key was deleted or replaced: install one that is valid, and restart")
-    status["publisher"].update(failing=True, failing_since=ago(590), detail="no access token")
+                           "the key was deleted or replaced: install one that is valid, and restart", kind="refused", remedy="key")
+    status["publisher"].update(failing=True, failing_since=ago(590), detail="no access token", kind="refused", remedy="key")
     status["outbox"].update(rows=30, oldest=ago(590))
     status["subscriptions"][0]["sink"].update(last_stored=ago(592))
     return status
@@ -132,17 +138,17 @@ def many_parts():
     """Thirty sources and five subscriptions, two of the sources and one sink not well."""
     status = well()
     status["sources"] = [source(f"source-{i:02}", speaks=i % 3 == 0) for i in range(30)]
-    status["sources"][20].update(failing=True, failing_since=ago(3000), detail="connection refused")
+    status["sources"][20].update(failing=True, failing_since=ago(3000), detail="https://api.example.com/ cannot be reached: connection refused", kind="unreachable", remedy="network")
     status["sources"][25].update(last_reading=None, speaks=True)
     base = "projects/my-project/subscriptions/sensor-data-"
     status["subscriptions"] = [subscription(), subscription(base + "archive", sink("file")), subscription(base + "hook", sink("webhook", ready=False, down_since=ago(300),
-                               retry_at=ago(-5), detail="HTTP 503 of https://example.com/in")), subscription(base + "alerts", sink("alerts"))]
+                               retry_at=ago(-5), detail="server_error: HTTP 503; nothing yet; if it stays so, look at the server", kind="unavailable", remedy="wait")), subscription(base + "alerts", sink("alerts"))]
     return status
 
 
 def alert_sink(rules, **target):
     """As a subscription with alerts tells of itself."""
-    targets = [{"name": "family", "service": "line", "waiting": 0, "sent": 12, "refused": 0, "last_sent": ago(170), "failing_since": None, "retry_at": None, "detail": None,
+    targets = [{"name": "family", "service": "line", "waiting": 0, "sent": 12, "refused": 0, "last_sent": ago(170), "failing_since": None, "retry_at": None, "detail": "", "kind": None, "remedy": None,
                 **target}]
     return subscription("projects/my-project/subscriptions/sensor-data-alerts",
                         sink("The store of alerts", alerts={"firing": len(rules), "pending": 0, "rules": rules, "targets": targets}))
@@ -160,7 +166,8 @@ def alerts_firing():
 
 def alert_target_down():
     status = well()
-    status["subscriptions"].append(alert_sink([], waiting=2, failing_since=ago(700), retry_at=ago(-50), detail="HTTP 429: the monthly limit is reached"))
+    status["subscriptions"].append(alert_sink([], waiting=2, failing_since=ago(700), retry_at=ago(-50), kind="limited", remedy="quota",
+                                              detail="HTTP 429: the monthly limit is reached; the messages of this month are used up; wait for the next one, or change the plan"))
     return status
 
 
@@ -171,12 +178,47 @@ def subscriber_only():
     return status
 
 
+def lost():
+    """A broker's topic whose messages do not fit `reading`: only the newest are kept."""
+    status = well()
+    status["sources"].append(source("broker", speaks=True, readings=900, unreadable=5312, dropped=4312))
+    return status
+
+
+def garbled():
+    status = well()
+    status["sources"].append(source("broker", speaks=True, last_reading=None, readings=0, unreadable=53))
+    return status
+
+
+def disk_unread():
+    """What waits in the outbox cannot be read back."""
+    status = well()
+    detail = "the outbox cannot be read: Input/output error"
+    status["outbox"].update(rows=310, oldest=ago(700))
+    status["publisher"].update(failing=True, failing_since=ago(690), retry_at=ago(-12), detail=detail, kind="disk", remedy="disk")
+    status["subscriptions"][0]["sink"].update(last_stored=ago(692))
+    return status
+
+
+def of_each_kind():
+    """A source and a subscription for each kind of failure that is told of in the same way."""
+    status = well()
+    status["sources"] = [source(f"source-{kind}", failing=True, failing_since=ago(600 + i), detail=f"what the daemon says of it; {remedy}", kind=kind, remedy=remedy)
+                         for i, (kind, remedy) in enumerate(KINDS)]
+    return status
+
+
 def refused_reload():
     status = well()
     status["reload_refused"] = {"time": ago(100), "error": "/etc/sensorqd/sensorqd.yaml:12:5: interval: is too short: allowed: 10s..24h"}
     status["outbox_left"] = {"rows": 12, "directory": "/var/lib/sensorqd-old"}
     return status
 
+
+KINDS = [("unanswered", "wait"), ("insecure", "tls"), ("unavailable", "wait"), ("limited", "interval"), ("intercepted", "between"), ("missing", "address"),
+         ("invalid", "server-log"), ("unusable", "settings"), ("full", "plan"), ("disk", "owner"), ("occupied", "occupied"), ("memory", "memory"), ("program", "program"),
+         ("other", None)]
 
 # ---- series and values ----
 
@@ -274,6 +316,7 @@ STATES = {"well": (well, rooms, 20), "mongodb-down": (mongodb_down, rooms, 845),
           "outbox-full": (outbox_full, rooms, 48250), "disk-refuses": (disk_refuses, rooms, 60), "missing-subscription": (missing_subscription, rooms, 2400),
           "no-token": (no_token, rooms, 600), "starting": (starting, list, 0), "many-parts": (many_parts, rooms, 20), "alerts": (alerts_firing, rooms, 20),
           "alert-target-down": (alert_target_down, rooms, 20),
+          "lost": (lost, rooms, 20), "garbled": (garbled, rooms, 20), "disk-unread": (disk_unread, rooms, 700), "each-kind": (of_each_kind, rooms, 20),
           "silent": (well, rooms, 20), "old-remos": (well, old_remos, 20), "subscriber-only": (subscriber_only, rooms, 20), "refused-reload": (refused_reload, rooms, 20), "empty": (well, list, 0),
           "fifty": (many_parts, fifty, 20), "nasty": (nasty_status, nasty, 20)}
 

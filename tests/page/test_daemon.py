@@ -76,7 +76,7 @@ def test_charts_of_a_week(page):
 
 def test_mongodb_away_and_back(demo, page):
     demo.mongodb.stop()
-    sees(page, r"MongoDB\W is down", "mongodb-down", "well", "well", "waiting", "failing")
+    sees(page, r"MongoDB\W cannot be reached", "mongodb-down", "well", "well", "waiting", "failing")
     assert_accessible(page)
     demo.mongodb.start()
     sees(page, "Every reading arrives where it is kept", "mongodb-back", "well", "well", "well", "well")
@@ -84,13 +84,13 @@ def test_mongodb_away_and_back(demo, page):
 
 def test_pubsub_away_and_back(demo, page):
     cut_off(demo.pubsub, "/v1/", 503)
-    sees(page, "Pub/Sub does not work", "pubsub-down", "well", "waiting", "failing")
+    sees(page, "Pub/Sub does not work at present", "pubsub-down", "well", "waiting", "failing")
     demo.pubsub.faults.clear()
     sees(page, "Every reading arrives where it is kept", "pubsub-back", "well", "well", "well", "well")
 
 
 def test_source_away_and_back(demo, page):
     cut_off(demo.remo, "/1/devices", 500)
-    sees(page, r"home\W gives no readings", "source-down", "failing", "well", "well", "well")
+    sees(page, r"home\W does not work at present", "source-down", "failing", "well", "well", "well")
     demo.remo.faults.clear()
     sees(page, "Every reading arrives where it is kept", "source-back", "well", "well", "well", "well")

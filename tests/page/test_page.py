@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from canned import NASTY, STATES
+from canned import KINDS, NASTY, STATES
 from conftest import PHONE, assert_accessible, picture
 from playwright.sync_api import expect
 
@@ -12,13 +12,17 @@ DRAWN = ".plot .mean"
 # state -> the verdict, and the states of the parts from left to right
 SEEN = {
     "well": ("All is well", "well well well well"),
-    "mongodb-down": ("MongoDB is down", "well well waiting failing"),
+    "mongodb-down": ("MongoDB cannot be reached", "well well waiting failing"),
     "pubsub-down": ("Google Pub/Sub cannot be reached", "well waiting failing waiting"),
-    "source-down": ("home refuses the login", "failing well well well"),
+    "source-down": ("home refuses access", "failing well well well"),
     "outbox-full": ("The outbox is full", "waiting failing failing waiting"),
-    "disk-refuses": ("This machine's disk refuses to write", "waiting failing well well"),
+    "disk-refuses": ("This machine's disk is full", "waiting failing well well"),
     "missing-subscription": ("The Pub/Sub subscription for MongoDB is missing", "well waiting waiting failing"),
     "no-token": ("Google refuses access", "well waiting failing waiting"),
+    "lost": ("4,312 messages of broker are lost", "well well well well well"),
+    "garbled": ("Nothing that broker sends can be understood", "failing well well well well"),
+    "disk-unread": ("This machine's disk cannot be read", "well failing waiting waiting"),
+    "each-kind": ("source-unanswered does not answer", None),
     "starting": ("Just started", "waiting well well waiting"),
     "many-parts": ("source-20 cannot be reached", None),
     "alerts": ("sensorqd works", "well well well well well"),
@@ -30,6 +34,18 @@ SEEN = {
     "empty": ("All is well", "well well well well"),
     "fifty": ("source-20 cannot be reached", None),
     "nasty": ("gives no readings", None),
+}
+
+# state -> what to do, in English and Japanese
+TODO = {
+    "source-down": ("put a valid token or secret into its file, and restart sensorqd", "有効なトークンまたはシークレットをファイルに入れ、sensorqd を再起動してください"),
+    "missing-subscription": ("sensorqd setup", "sensorqd setup"),
+    "no-token": ("check the service account and its key; a new key needs a restart of sensorqd",
+                 "サービスアカウントと鍵を確認してください。鍵を替えたら sensorqd を再起動してください"),
+    "pubsub-down": ("look at this machine's network and name resolution", "このマシンのネットワークと名前解決を確認してください"),
+    "mongodb-down": ("see whether MongoDB runs, and whether its address in the configuration is right", "MongoDB が動いているか、設定のアドレスが正しいかを確認してください"),
+    "disk-refuses": ("free space on this machine's disk; it goes on by itself", "このマシンのディスクを空けてください。自動的に再開します"),
+    "alert-target-down": ("wait until the quota begins anew, or raise it", "割り当てが戻るまで待つか、割り当てを増やしてください"),
 }
 
 
@@ -54,6 +70,7 @@ def test_each_state_is_seen_and_accessible(view, state):
     title, parts = SEEN[state]
     assert title in page.inner_text("#verdict").replace("\u2068", "").replace("\u2069", "")
     assert parts is None or part_states(page) == parts
+    assert state not in TODO or words(page.locator(".todo")) == [f"What to do: {TODO[state][0]}"]
     if state not in ("starting", "empty"):
         wait_drawn(page)
     assert_accessible(page)
@@ -70,7 +87,8 @@ def test_dark_phone_and_japanese(view, state, look_of):
     picture(page, f"{state}-{look_of}")
     if look_of == "ja":
         assert page.get_attribute("html", "lang") == "ja"
-        assert {"well": "すべて正常です", "mongodb-down": "MongoDB が停止しています"}.get(state, "届きません") in page.inner_text("#verdict").replace("\u2068", "").replace("\u2069", "")
+        assert state not in TODO or words(page.locator(".todo")) == [f"対処: {TODO[state][1]}"]
+        assert {"well": "すべて正常です", "mongodb-down": "MongoDB に接続できません"}.get(state, "届きません") in page.inner_text("#verdict").replace("\u2068", "").replace("\u2069", "")
 
 
 def test_japanese_has_every_word(view):
@@ -266,11 +284,35 @@ def test_rules_that_fire_are_no_breakdown(view):
     assert words(page.locator("#alerts strong"))[0] == "Bedroom: 温度は 29.4\u00a0°C (基準値 28\u00a0°C)"
 
 
-def test_says_what_to_do(view):
-    for state, todo in (("source-down", "What to do: make a new one at home.nature.global and put it into nature-remo.token"), ("missing-subscription", "What to do: sensorqd setup"),
-                        ("no-token", "What to do: the key was deleted or replaced: install one that is valid, and restart"),
-                        ("pubsub-down", "What to do: look at this machine's network and name resolution")):
-        assert view(state).locator(".todo").all_inner_texts() == [todo]
+@pytest.mark.parametrize("state", ["no-token", "alert-target-down"])
+def test_says_what_to_do_in_japanese(view, state):
+    assert words(view(state, locale="ja-JP").locator(".todo")) == [f"対処: {TODO[state][1]}"]
+
+
+def test_every_kind_of_failure_has_a_title(view):
+    page = view("each-kind")
+    titles = page.evaluate("""async kinds => {
+        const { partsOf, verdicts } = await import('/chain.js');
+        const status = await (await fetch('/api/status')).json();
+        return kinds.map(kind => {
+            const one = { ...status, sources: status.sources.filter(source => source.kind === kind) };
+            return verdicts(one, partsOf(one, one.page.time))[0].says[0];
+        });
+    }""", [kind for kind, _ in KINDS])
+    assert titles == [f"is_{kind}" if kind != "other" else "sourceDown" for kind, _ in KINDS]
+
+
+def test_what_is_lost_is_told_as_loss(view):
+    page = view("lost")
+    assert words(page.locator(".todo")) == ["What to do: sensorqd rejected list"]
+    assert words(page.locator(".loss")) == ["4,312 lost"]
+    assert "Every reading arrives" not in page.inner_text("#verdict")
+
+
+def test_since_when_the_disk_refuses(view):
+    page = view("disk-refuses")
+    assert re.search(r"since \d\d:\d\d:\d\d \(5 min\)", page.inner_text("#verdict"))
+    assert "since" in page.locator(".stage.outbox .since").first.inner_text() and "No space left" in page.locator(".stage.outbox .detail").inner_text()
 
 
 @pytest.mark.parametrize("state", ["no-token", "pubsub-down", "missing-subscription"])
@@ -313,7 +355,7 @@ def test_mongodb_away_and_back(view, canned):
     canned.use("mongodb-down")
     look(page)
     page.wait_for_selector(".verdict.failing")
-    expect(page).to_have_title("✕ MongoDB is down – sensorqd")
+    expect(page).to_have_title("✕ MongoDB cannot be reached – sensorqd")
     expect(page.locator("#devices-note")).to_be_visible()
     canned.use("well")
     look(page)
