@@ -50,7 +50,7 @@ static void say_aside(const PageDesk *desk) {
 }
 
 static void say_failing(PageDesk *desk, const char *detail) {
-        if (trouble_fail(&desk->trouble, TROUBLE_LASTING, OPEN_AGAIN_USEC, detail))
+        if (trouble_fail(&desk->trouble, TROUBLE_LASTING, CAUSE_DISK, OPEN_AGAIN_USEC, detail))
                 log_event(trouble_level(&desk->trouble), EVENT_PAGE_FAILING,
                         LOG_FIELDS({ FIELD_FILE, desk->directory }, { FIELD_ERROR, desk->trouble.detail }),
                         "The charts' values cannot be kept in %s/" PAGE_TABLES_FILE

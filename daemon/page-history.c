@@ -97,7 +97,7 @@ static void history_fail(PageHistory *history) {
         loop_arm_in(history->timer, delay);
         if (reader->result == SINK_HISTORY_AWAY) /* the sink tells of that */
                 return log_debug("history: %s", detail);
-        if (trouble_fail(&history->trouble, TROUBLE_LASTING, delay, detail))
+        if (trouble_fail(&history->trouble, TROUBLE_LASTING, CAUSE_SERVICE, delay, detail))
                 log_event(LOG_WARNING, EVENT_PAGE_FAILING, LOG_FIELDS({ FIELD_ERROR, history->trouble.detail }),
                         "What was stored before the page was switched on cannot be read for its charts: %s. It is "
                         "tried again; nothing else waits for it.",

@@ -45,6 +45,8 @@ static const Metric publish_metrics[] = {
         METRIC(TIME, Figures, outbox.oldest, "sensorqd_outbox_oldest_timestamp_seconds",
                 "When the oldest reading that waits was put there; not there while none waits."),
         METRIC(FLAG, Figures, outbox_failing, "sensorqd_outbox_failing", "The disk refuses the outbox."),
+        METRIC(TIME, Figures, outbox.failing_since, "sensorqd_outbox_failing_since_timestamp_seconds",
+                "Since when; not there while it works."),
         METRIC(FLAG, Figures, publisher.failing, "sensorqd_publish_failing", "Publishing fails."),
         METRIC(FLAG, Figures, publisher.paused, "sensorqd_publish_paused",
                 "Publishing waits, since no subscription would keep the readings."),

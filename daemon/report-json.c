@@ -18,6 +18,8 @@ typedef enum FigureKind {
         FIGURE_SPAN,   /* usec_t, told in seconds */
         FIGURE_TIME,   /* clock_wall() */
         FIGURE_DUE,    /* clock_now() */
+        FIGURE_KIND,   /* Cause, what of it; null while well */
+        FIGURE_REMEDY, /* Cause */
         FIGURE_OBJECT, /* a struct, or more of the same one */
         FIGURE_ARRAY,  /* of structs */
 } FigureKind;
@@ -64,6 +66,8 @@ static const Figure source_figures[] = {
         FIGURE(COUNT, SourceStatus, dropped),
         FIGURE(FLAG, SourceStatus, holding),
         FIGURE(TEXT, SourceStatus, detail),
+        NAMED(KIND, "kind", SourceStatus, cause),
+        NAMED(REMEDY, "remedy", SourceStatus, cause),
         {},
 };
 
@@ -77,6 +81,10 @@ static const Figure outbox_figures[] = {
         NAMED(TIME, "oldest", Told, figures.outbox.oldest),
         NAMED(FLAG, "full", Told, outbox_full),
         NAMED(FLAG, "failing", Told, figures.outbox_failing),
+        NAMED(TIME, "failing_since", Told, figures.outbox.failing_since),
+        NAMED(TEXT, "detail", Told, figures.outbox.detail),
+        NAMED(KIND, "kind", Told, figures.outbox.cause),
+        NAMED(REMEDY, "remedy", Told, figures.outbox.cause),
         {},
 };
 
@@ -91,6 +99,8 @@ static const Figure publisher_figures[] = {
         FIGURE(COUNT, PublisherStatus, requests),
         FIGURE(COUNT, PublisherStatus, failures),
         FIGURE(TEXT, PublisherStatus, detail),
+        NAMED(KIND, "kind", PublisherStatus, cause),
+        NAMED(REMEDY, "remedy", PublisherStatus, cause),
         {},
 };
 
@@ -100,6 +110,8 @@ static const Figure token_figures[] = {
         FIGURE(DUE, TokenStatus, expires),
         FIGURE(DUE, TokenStatus, retry_at),
         FIGURE(TEXT, TokenStatus, detail),
+        NAMED(KIND, "kind", TokenStatus, cause),
+        NAMED(REMEDY, "remedy", TokenStatus, cause),
         {},
 };
 
@@ -116,6 +128,8 @@ static const Figure sink_figures[] = {
         FIGURE(COUNT, SinkStatus, writes),
         FIGURE(TEXT, SinkStatus, detail),
         NAMED(JSON, "alerts", SinkStatus, figures.json),
+        NAMED(KIND, "kind", SinkStatus, cause),
+        NAMED(REMEDY, "remedy", SinkStatus, cause),
         {},
 };
 
@@ -141,6 +155,8 @@ static const Figure subscriber_figures[] = {
         FIGURE(COUNT, SubscriberStatus, empty_pulls),
         FIGURE(TEXT, SubscriberStatus, detail),
         { "sink", FIGURE_OBJECT, offsetof(SubscriberStatus, sink), .members = sink_figures },
+        NAMED(KIND, "kind", SubscriberStatus, cause),
+        NAMED(REMEDY, "remedy", SubscriberStatus, cause),
         {},
 };
 
@@ -223,6 +239,13 @@ static void write_time(Writer *w, usec_t wall) {
                 write_string(w, clock_format_rfc3339(wall, buffer));
 }
 
+static void write_word(Writer *w, const char *word) {
+        if (word)
+                write_string(w, word);
+        else
+                write_text(w, "null");
+}
+
 static void write_due(Writer *w, usec_t at) {
         const Figures *f = &w->told->figures;
         usec_t ahead = at > f->now ? at - f->now : 0;
@@ -276,6 +299,10 @@ static void write_value(Writer *w, const Figure *figure, const char *at) {
                 return write_time(w, *(const usec_t *) at);
         case FIGURE_DUE:
                 return write_due(w, *(const usec_t *) at);
+        case FIGURE_KIND:
+                return write_word(w, cause_kind(*(const Cause *) at));
+        case FIGURE_REMEDY:
+                return write_word(w, cause_remedy(*(const Cause *) at));
         case FIGURE_OBJECT:
                 return write_object(w, figure->members, at);
         case FIGURE_ARRAY:

@@ -151,8 +151,11 @@ static void line_outbox(Line *line) {
                 line_add(line, ", %" PRIu64 " unreadable gone", dropped);
         if (report_outbox_is_full(f))
                 line_add(line, ", outbox full, polling stopped");
-        if (f->outbox_failing)
-                line_add(line, ", disk refuses the outbox, polling stopped");
+        if (f->outbox_failing) {
+                line_add(line, ", disk refuses the outbox");
+                line_since(line, f->outbox.failing_since, 0);
+                line_add(line, ", polling stopped");
+        }
 }
 
 static void line_left(Line *line) {

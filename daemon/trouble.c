@@ -7,7 +7,7 @@
 
 #define SAID_AT_ONCE_USEC USEC_PER_MINUTE /* the second failure would come too late to be the first word */
 
-bool trouble_fail(Trouble *t, TroubleGrade grade, usec_t retry_in, const char *detail) {
+bool trouble_fail(Trouble *t, TroubleGrade grade, Cause cause, usec_t retry_in, const char *detail) {
         bool say;
 
         if (t->grade == TROUBLE_NONE) {
@@ -15,6 +15,7 @@ bool trouble_fail(Trouble *t, TroubleGrade grade, usec_t retry_in, const char *d
                 t->since_wall = clock_wall();
         }
         t->grade = grade;
+        t->cause = cause == CAUSE_NONE ? CAUSE_OTHER : cause;
         t->failures++;
         text_copy(t->detail, sizeof(t->detail), detail);
 
@@ -24,10 +25,10 @@ bool trouble_fail(Trouble *t, TroubleGrade grade, usec_t retry_in, const char *d
         return say;
 }
 
-void trouble_note(Trouble *t, TroubleGrade grade, usec_t retry_in, const char *detail) {
+void trouble_note(Trouble *t, TroubleGrade grade, Cause cause, usec_t retry_in, const char *detail) {
         TroubleGrade said = t->said;
 
-        (void) trouble_fail(t, grade, retry_in, detail);
+        (void) trouble_fail(t, grade, cause, retry_in, detail);
         t->said = said;
 }
 

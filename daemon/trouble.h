@@ -4,6 +4,7 @@
  * and for the disk. A stage keeps one Trouble for each thing that can fail, tells it how every try ended, and logs when
  * it is told to: the words and the message ids are the stage's own. A plain value; zeros: all is well. */
 
+#include "cause.h"
 #include "lib/clock.h"
 
 #define TROUBLE_DETAIL_MAX 512
@@ -18,6 +19,7 @@ typedef enum TroubleGrade {
 typedef struct Trouble {
         TroubleGrade grade;              /* of the last failure */
         TroubleGrade said;               /* the worst that was said */
+        Cause cause;                     /* of the last failure */
         usec_t since, since_wall;        /* clock_now() and clock_wall() of the first failure; 0 while well */
         uint64_t failures;               /* since then */
         char detail[TROUBLE_DETAIL_MAX]; /* of the last failure: what happened, what to do; "" while well */
@@ -26,10 +28,10 @@ typedef struct Trouble {
 /* A try failed; the next one is made after *retry_in* (0: not known). True when it is to be said now: at once for
  * TROUBLE_LASTING, unless that was said; for TROUBLE_PASSING at the second failure in a row, or at the first when the
  * next try is over a minute away. */
-bool trouble_fail(Trouble *trouble, TroubleGrade grade, usec_t retry_in, const char *detail);
+bool trouble_fail(Trouble *trouble, TroubleGrade grade, Cause cause, usec_t retry_in, const char *detail);
 
 /* The same, of what another stage has told of: it is not said here, but a failure of another kind after it is. */
-void trouble_note(Trouble *trouble, TroubleGrade grade, usec_t retry_in, const char *detail);
+void trouble_note(Trouble *trouble, TroubleGrade grade, Cause cause, usec_t retry_in, const char *detail);
 
 /* A try worked. True when that is to be said, because the failure was: *span* has how long it lasted, in words. */
 bool trouble_mend(Trouble *trouble, char span[static CLOCK_SPAN_SIZE]);

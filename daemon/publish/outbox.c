@@ -96,7 +96,7 @@ static void outbox_fails(Outbox *o, Refused what, int error, const char *source)
                 o->put_refused_at = clock_now();
         text_print(detail, sizeof(detail), "the outbox in %s cannot be %s: %s", o->directory,
                 what < ELEMENTSOF(words) ? words[what] : "written", strerror(-error));
-        if (trouble_fail(&o->trouble, TROUBLE_LASTING, 0, detail))
+        if (trouble_fail(&o->trouble, TROUBLE_LASTING, cause_of_disk(error), 0, detail))
                 log_event(LOG_ERR, EVENT_OUTBOX_FAILING,
                         LOG_FIELDS({ FIELD_FILE, o->directory }, { FIELD_SOURCE, source },
                                 { FIELD_ERROR, strerror(-error) }),
@@ -415,9 +415,11 @@ bool outbox_has_room(Outbox *o, uint64_t rows, uint64_t bytes) {
 
 void outbox_status(Outbox *o, OutboxStatus *ret) {
         int64_t oldest;
+        bool failing;
 
         if (outbox_ready(o) == 0 && outbox_refresh(o) == 0 && outbox_read_int(o, OLDEST, &oldest) == 0)
                 o->oldest = (usec_t) oldest;
+        failing = outbox_is_failing(o);
         *ret = (OutboxStatus){
                 .rows = o->counts.waiting.rows,
                 .bytes = o->counts.waiting.bytes,
@@ -426,6 +428,9 @@ void outbox_status(Outbox *o, OutboxStatus *ret) {
                 .max_rows = o->caps.max_rows,
                 .max_bytes = o->caps.max_bytes,
                 .oldest = o->oldest,
+                .failing_since = failing ? o->trouble.since_wall : 0,
+                .cause = failing ? o->trouble.cause : CAUSE_NONE,
+                .detail = failing ? o->trouble.detail : "",
         };
 }
 

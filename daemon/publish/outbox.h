@@ -12,6 +12,7 @@
  * replays or drops them. Beside them, for each source: `seen`, the keys of what may come again; its cursor; and
  * `unreadable`, what came and could not become a reading, with a cap of its own. */
 
+#include "cause.h"
 #include "config.h"
 #include "publish/outbox-file.h"
 #include "publish/reading.h"
@@ -36,7 +37,10 @@ typedef struct OutboxStatus {
         uint64_t rows, bytes; /* waiting */
         uint64_t rejected_rows, rejected_bytes;
         uint64_t max_rows, max_bytes;
-        usec_t oldest; /* put_at of the oldest waiting row; 0: empty */
+        usec_t oldest;        /* put_at of the oldest waiting row; 0: empty */
+        usec_t failing_since; /* clock_wall() since which outbox_is_failing(); 0: it is not */
+        Cause cause;          /* of that, */
+        const char *detail;   /* and in words; borrowed until the next call; "" */
 } OutboxStatus;
 
 /* Opens or creates DIRECTORY/outbox.sqlite and checks its integrity. OUTBOX_OK, OUTBOX_SALVAGED (*ret_salvage filled

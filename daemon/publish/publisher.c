@@ -144,8 +144,8 @@ static void publisher_wait(Publisher *p, TroubleGrade grade, const ClientReply *
                                                 : publisher_slow_delay(reply->retry_after);
 
         if (reply->no_token)
-                trouble_note(&p->trouble, grade, delay, reply->detail);
-        else if (trouble_fail(&p->trouble, grade, delay, reply->detail))
+                trouble_note(&p->trouble, grade, reply->cause, delay, reply->detail);
+        else if (trouble_fail(&p->trouble, grade, reply->cause, delay, reply->detail))
                 publisher_tell(p, reply->http_status, delay);
         publisher_arm(p, delay);
         publisher_changed(p);
@@ -157,7 +157,7 @@ static usec_t publisher_note_disk(Publisher *p, const char *what, int error) {
         char detail[128];
 
         (void) snprintf(detail, sizeof(detail), "the outbox cannot be %s: %s", what, strerror(-error));
-        trouble_note(&p->disk_trouble, TROUBLE_LASTING, delay, detail);
+        trouble_note(&p->disk_trouble, TROUBLE_LASTING, cause_of_disk(error), delay, detail);
         return delay;
 }
 
@@ -401,6 +401,7 @@ static void publisher_answered(Publisher *p, ClientReply *reply) {
         size_t n = 0;
 
         if (wire_get_publish(reply->body.data ?: "", reply->body.size, &n) < 0 || n != p->request.n) {
+                reply->cause = CAUSE_BETWEEN;
                 reply->detail = "the answer does not hold one message id for each message; check that pubsub.endpoint "
                                 "is Pub/Sub";
                 return publisher_failed(p, TROUBLE_LASTING, reply);
@@ -454,7 +455,8 @@ static void publisher_send(Publisher *p) {
         r = client_call(p->spec.client, &spec, publisher_on_reply, p, &p->call);
         if (r < 0) {
                 bytes_done(&spec.body);
-                return publisher_failed(p, TROUBLE_PASSING, &(ClientReply){ .detail = strerror(-r) });
+                return publisher_failed(
+                        p, TROUBLE_PASSING, &(ClientReply){ .cause = CAUSE_MEMORY, .detail = strerror(-r) });
         }
         p->requests++;
 }
@@ -470,7 +472,7 @@ static void publisher_rest(Publisher *p) {
                         p->refusal[0] ? p->refusal : "a reading is larger than a publish request may be");
                 (void) snprintf(detail, sizeof(detail),
                         "%s; the reading at fault stays until the topic has accepted another one after it", cut);
-                publisher_wait(p, TROUBLE_LASTING, &(ClientReply){ .detail = detail });
+                publisher_wait(p, TROUBLE_LASTING, &(ClientReply){ .cause = CAUSE_INVALID, .detail = detail });
         }
         publisher_move(p, PUBLISHER_RESTING);
         p->rested_rows = publisher_rows(p);
@@ -594,7 +596,7 @@ void publisher_resume(Publisher *p) {
 /* Why it is paused, in the way of a failure. */
 static void publisher_tell_pause(Publisher *p, const char *why) {
         p->pause_said = true;
-        if (trouble_fail(&p->trouble, TROUBLE_LASTING, 0, why))
+        if (trouble_fail(&p->trouble, TROUBLE_LASTING, CAUSE_SETUP, 0, why))
                 log_event(LOG_ERR, EVENT_PUBLISH_FAILING,
                         LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }, { FIELD_ERROR, why }),
                         "Publishing to %s is paused: %s. Polling goes on, into the outbox.", p->spec.topic, why);
@@ -647,6 +649,7 @@ void publisher_status(const Publisher *p, PublisherStatus *ret) {
                 .rejected = p->rejected,
                 .requests = p->requests,
                 .failures = p->trouble.failures + p->disk_trouble.failures,
+                .cause = trouble->cause,
                 .detail = trouble->detail,
         };
 }

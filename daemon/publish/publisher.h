@@ -28,6 +28,7 @@ typedef struct PublisherStatus {
         usec_t last_publish;  /* clock_wall() of the last message ids; 0: none yet */
         usec_t retry_at;      /* clock_now(); 0: none planned */
         uint64_t published, rejected, requests, failures;
+        Cause cause; /* of the failure */
         const char *detail;
 } PublisherStatus;
 

@@ -159,6 +159,17 @@ static void source_well(Source *s) {
                 s->config->name, span, failures);
 }
 
+static Cause source_cause(const SourcePoll *poll) {
+        static const Cause causes[] = {
+                [SOURCE_POLLED] = CAUSE_NONE,
+                [SOURCE_UNREACHABLE] = CAUSE_OTHER,
+                [SOURCE_LIMITED] = CAUSE_LIMITED,
+                [SOURCE_REFUSED] = CAUSE_SETTINGS,
+        };
+
+        return poll->cause != CAUSE_NONE ? poll->cause : causes[poll->outcome];
+}
+
 static void source_failed(Source *s, const SourcePoll *poll, usec_t retry_in) {
         TroubleGrade grade = poll->outcome == SOURCE_REFUSED ? TROUBLE_LASTING : TROUBLE_PASSING;
         char span[CLOCK_SPAN_SIZE], status[16], retry[24], detail[TROUBLE_DETAIL_MAX];
@@ -169,7 +180,7 @@ static void source_failed(Source *s, const SourcePoll *poll, usec_t retry_in) {
                 return; /* it is not tried again: its successor says how things stand */
         text_copy(detail, sizeof(detail), poll->detail ?: "no detail");
         secrets_conceal(s->host->secrets, detail);
-        if (!trouble_fail(&s->trouble, grade, manual ? USEC_INFINITY : retry_in, detail))
+        if (!trouble_fail(&s->trouble, grade, source_cause(poll), manual ? USEC_INFINITY : retry_in, detail))
                 return;
 
         (void) snprintf(status, sizeof(status), "%d", poll->http_status);
@@ -288,7 +299,10 @@ static void source_tell_lost(const Source *s) {
 /* `once` ends, whatever the disk does. */
 static void source_give_up(Source *s) {
         source_tell_lost(s);
-        source_failed(s, &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .detail = "the disk refuses its readings" }, 0);
+        source_failed(s,
+                &(SourcePoll){
+                        .outcome = SOURCE_UNREACHABLE, .cause = CAUSE_DISK, .detail = "the disk refuses its readings" },
+                0);
         reading_list_done(&s->readings);
         source_move_readings(s, READINGS_NONE);
 }
@@ -486,7 +500,10 @@ static void source_silent(Source *s) {
         if (s->answered)
                 source_end_listening(s);
         else
-                source_tell(s, &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .detail = "it has not answered in time" },
+                source_tell(s,
+                        &(SourcePoll){ .outcome = SOURCE_UNREACHABLE,
+                                .cause = CAUSE_UNANSWERED,
+                                .detail = "it has not answered in time" },
                         s->config->interval);
 }
 
@@ -632,6 +649,7 @@ void source_status(const Source *s, SourceStatus *ret) {
                 .name = s->config->name,
                 .failing = failing,
                 .failing_since = s->trouble.since_wall,
+                .cause = s->trouble.cause,
                 .speaks = !s->polled,
                 .last_poll = s->last_poll,
                 .last_reading = s->last_reading,

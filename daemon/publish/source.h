@@ -44,6 +44,7 @@ typedef enum SourcePollOutcome {
 
 typedef struct SourcePoll {
         SourcePollOutcome outcome;
+        Cause cause;        /* of a failure; left out: what goes with the outcome */
         usec_t not_before;  /* clock_now() before which the remote wants no further poll; 0: none. Any outcome */
         const char *detail; /* of a failure: what happened and what the reader can do. Of a good poll, for `check`: what
                                answered; NULL: nothing to add */
@@ -150,6 +151,7 @@ typedef struct SourceStatus {
         bool clock_wrong;     /* this machine's clock is not that of the remote */
         uint64_t polls, readings, failures, unreadable;
         uint64_t dropped;               /* unreadable ones that were more than is kept, until `rejected drop --all` */
+        Cause cause;                    /* of the failure */
         const char *detail;             /* of the failure; "" when well */
         const char *answer;             /* detail of the last good poll, for `check`; "" when it had none */
         bool odd;                       /* that answer deserves a look */

@@ -85,27 +85,70 @@ static const char *kind_of(const char *resource) {
                                                      : "resource";
 }
 
-/* What the reader can do, or NULL. */
-static const char *remedy_of_reason(const WireError *error) {
-        static const struct {
-                const char *reason, *remedy;
-        } remedies[] = {
-                { "SERVICE_DISABLED", "enable the Cloud Pub/Sub API in the project" },
-                { "BILLING_DISABLED", "enable billing for the project" },
-                { "CONSUMER_SUSPENDED", "the project is suspended: see its console" },
-                { "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
-                        "the credentials lack the scope https://www.googleapis.com/auth/pubsub" },
-                { "USER_PROJECT_DENIED", "the account needs serviceusage.services.use on its quota project" },
-                { "SECURITY_POLICY_VIOLATED", "a service perimeter (VPC Service Controls) keeps this machine out: ask "
-                                              "whoever runs it to let it in" },
-                { "RESOURCE_PROJECT_INVALID", "check `pubsub.project` in the configuration" },
-        };
+/* What a reason of the error body means. */
+typedef struct Reason {
+        const char *reason, *remedy;
+        Cause cause;
+} Reason;
 
-        for (size_t i = 0; i < ELEMENTSOF(remedies); i++)
-                if (strcmp(error->reason, remedies[i].reason) == 0)
-                        return remedies[i].remedy;
+static const Reason reasons[] = {
+        { "SERVICE_DISABLED", "enable the Cloud Pub/Sub API in the project", CAUSE_PROJECT },
+        { "BILLING_DISABLED", "enable billing for the project", CAUSE_PROJECT },
+        { "CONSUMER_SUSPENDED", "the project is suspended: see its console", CAUSE_PROJECT },
+        { "ACCESS_TOKEN_SCOPE_INSUFFICIENT", "the credentials lack the scope https://www.googleapis.com/auth/pubsub",
+                CAUSE_KEY },
+        { "USER_PROJECT_DENIED", "the account needs serviceusage.services.use on its quota project", CAUSE_ROLE },
+        { "SECURITY_POLICY_VIOLATED",
+                "a service perimeter (VPC Service Controls) keeps this machine out: ask whoever runs it to let it in",
+                CAUSE_PROJECT },
+        { "RESOURCE_PROJECT_INVALID", "check `pubsub.project` in the configuration", CAUSE_SETTINGS },
+};
+
+/* NULL: it is not known. */
+static const Reason *reason_of(const WireError *error) {
+        for (size_t i = 0; i < ELEMENTSOF(reasons); i++)
+                if (strcmp(error->reason, reasons[i].reason) == 0)
+                        return &reasons[i];
         return NULL;
 }
+
+/* ---- causes ---- */
+
+static Cause cause_of_refused(const ClientReply *reply) {
+        if (!is_pubsubs(&reply->error))
+                return CAUSE_BETWEEN;
+        return reply->http_status == 401 ? CAUSE_KEY : CAUSE_ROLE;
+}
+
+static Cause cause_of_failed(const ClientReply *reply) {
+        if (reply->http_status < 400 || !is_pubsubs(&reply->error))
+                return CAUSE_BETWEEN;
+        return CAUSE_SETTINGS;
+}
+
+static Cause cause_of_answer(const ClientReply *reply) {
+        const Reason *reason = reason_of(&reply->error);
+
+        if (reply->outcome == CLIENT_OK)
+                return CAUSE_NONE;
+        if (reason)
+                return reason->cause;
+        switch (reply->outcome) {
+        case CLIENT_REFUSED:
+                return cause_of_refused(reply);
+        case CLIENT_NOT_FOUND:
+                return CAUSE_SETUP;
+        case CLIENT_FAILED:
+                return cause_of_failed(reply);
+        case CLIENT_RETRY:
+        case CLIENT_UNSURE:
+                return reply->http_status == 429 ? CAUSE_QUOTA : CAUSE_UNAVAILABLE;
+        default:
+                return CAUSE_INVALID;
+        }
+}
+
+/* ---- sentences ---- */
 
 typedef struct Words {
         char *text;
@@ -140,13 +183,13 @@ static void add_between(Words *words) {
 }
 
 static void describe_refused(Words *words, const ClientReply *reply, const char *resource, const char *verb) {
-        const char *remedy = remedy_of_reason(&reply->error);
+        const Reason *reason = reason_of(&reply->error);
 
         if (reply->http_status == 401 && is_pubsubs(&reply->error))
                 add(words, "Pub/Sub does not accept the access token, not even a fresh one: check the credentials and "
                            "this machine's clock (");
-        else if (remedy)
-                add(words, "%s (", remedy);
+        else if (reason)
+                add(words, "%s (", reason->remedy);
         else if (!is_pubsubs(&reply->error))
                 add_between(words);
         else
@@ -156,7 +199,7 @@ static void describe_refused(Words *words, const ClientReply *reply, const char 
 }
 
 static void describe_failed(Words *words, const ClientReply *reply, const char *resource) {
-        const char *remedy = remedy_of_reason(&reply->error);
+        const Reason *reason = reason_of(&reply->error);
 
         if (reply->http_status >= 200 && reply->http_status <= 299)
                 return add(words,
@@ -169,8 +212,8 @@ static void describe_failed(Words *words, const ClientReply *reply, const char *
                         "redirected (HTTP %d), which is not followed: a captive portal? check `pubsub.endpoint` and "
                         "the network",
                         reply->http_status);
-        if (remedy)
-                add(words, "%s (", remedy);
+        if (reason)
+                add(words, "%s (", reason->remedy);
         else if (strcmp(reply->error.status, "FAILED_PRECONDITION") == 0)
                 add(words,
                         "%s cannot be used as it is: check billing, its encryption key, and whether it is detached or "
@@ -224,6 +267,7 @@ static void sort_answer(const HttpReply *http, ClientReply *ret) {
         ret->outcome = sort_status(http->status, &ret->error);
         if (ret->outcome == CLIENT_OK && !looks_like_object(&http->body))
                 ret->outcome = CLIENT_FAILED;
+        ret->cause = cause_of_answer(ret);
         ret->retry_after = http->retry_after > ret->error.retry_delay ? http->retry_after : ret->error.retry_delay;
         if (ret->retry_after > USEC_PER_HOUR)
                 ret->retry_after = USEC_PER_HOUR;
@@ -234,6 +278,8 @@ void client_sort(const HttpReply *http, const char *resource, const char *verb, 
         Words words = { .text = detail, .size = CLIENT_DETAIL_MAX };
 
         *ret = (ClientReply){ .detail = detail, .begun = http->begun };
+        if (http->outcome != HTTP_ANSWERED)
+                ret->cause = cause_of_http(http);
         detail[0] = '\0';
         switch (http->outcome) {
         case HTTP_ANSWERED:

@@ -96,7 +96,7 @@ static void call_end(ClientCall *call, ClientReply *reply) {
 }
 
 static void call_end_without_answer(ClientCall *call, const char *detail) {
-        ClientReply reply = { .outcome = CLIENT_RETRY, .detail = detail };
+        ClientReply reply = { .outcome = CLIENT_RETRY, .cause = CAUSE_MEMORY, .detail = detail };
 
         call_end(call, &reply);
 }
@@ -162,6 +162,7 @@ static void call_end_without_token(ClientCall *call, int error, usec_t retry_aft
         TokenStatus status;
 
         token_status(call->client->token, &status);
+        reply.cause = status.cause;
         (void) snprintf(detail, sizeof(detail), "no access token: %s",
                 status.detail && *status.detail ? status.detail : strerror(-error));
         call_end(call, &reply);

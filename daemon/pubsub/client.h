@@ -32,6 +32,7 @@ typedef struct ClientReply {
         Bytes body;         /* bytes_steal() to keep */
         WireError error;    /* of an error body */
         usec_t retry_after; /* the longer of Retry-After and RetryInfo; 0: none */
+        Cause cause;        /* of what is no success */
         const char *detail; /* in words with a remedy where there is one; no secret */
 } ClientReply;
 

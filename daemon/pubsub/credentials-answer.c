@@ -68,6 +68,7 @@ static int read_token(const CredentialsQuestion *q, Json *json, usec_t now, Cred
         usec_t lifetime = lifetime_of(json, now);
 
         if (!value || !value_valid(value)) {
+                ret->cause = CAUSE_BETWEEN;
                 text_print(detail, CREDENTIALS_DETAIL_MAX,
                         "the answer of the %s holds no access token; see whether a proxy or captive portal answers in "
                         "its place",
@@ -75,6 +76,7 @@ static int read_token(const CredentialsQuestion *q, Json *json, usec_t now, Cred
                 return -EAGAIN;
         }
         if (lifetime == 0) {
+                ret->cause = CAUSE_CLOCK;
                 text_print(detail, CREDENTIALS_DETAIL_MAX,
                         "the %s gave a token that has run out already; check this machine's clock, and what answers in "
                         "its place",
@@ -84,12 +86,14 @@ static int read_token(const CredentialsQuestion *q, Json *json, usec_t now, Cred
 
         ret->value = strdup(value);
         ret->lifetime = lifetime;
+        ret->cause = ret->value ? CAUSE_NONE : CAUSE_MEMORY;
         if (!ret->value)
                 text_print(detail, CREDENTIALS_DETAIL_MAX, "out of memory; give the service more");
         return ret->value ? 0 : -EAGAIN;
 }
 
 static int read_subject(const CredentialsQuestion *q, const HttpReply *reply, CredentialsAnswer *ret, char *detail) {
+        ret->cause = CAUSE_KEY;
         ret->value = credentials_subject(q->credentials, reply->body.data ? reply->body.data : "", reply->body.size);
         if (!ret->value)
                 text_print(detail, CREDENTIALS_DETAIL_MAX,
@@ -130,12 +134,16 @@ static bool is_transient(const CredentialsQuestion *q, int status, Refusal refus
         return false;
 }
 
-static const char *remedy_for(const CredentialsQuestion *q, Refusal refusal) {
+static const char *remedy_for(const CredentialsQuestion *q, Refusal refusal, Cause *ret_cause) {
         const Credentials *c = q->credentials;
 
-        if (c->kind != CREDENTIALS_METADATA && refusal.error[0] == '\0' && refusal.description[0] == '\0')
+        *ret_cause = CAUSE_KEY;
+
+        if (c->kind != CREDENTIALS_METADATA && refusal.error[0] == '\0' && refusal.description[0] == '\0') {
+                *ret_cause = CAUSE_BETWEEN;
                 return "this is not Google's answer but that of something in between: see whether a proxy or firewall "
                        "keeps this machine from it";
+        }
         if (q->step == CREDENTIALS_IMPERSONATE)
                 return "the credentials need roles/iam.serviceAccountTokenCreator on that service account, and the IAM "
                        "Service Account Credentials API must be enabled";
@@ -147,8 +155,10 @@ static const char *remedy_for(const CredentialsQuestion *q, Refusal refusal) {
                 return "the login was revoked or is too old: run `gcloud auth application-default login` again and "
                        "restart, or use a "
                        "service account";
-        if (strstr(refusal.description, "short-lived"))
+        if (strstr(refusal.description, "short-lived")) {
+                *ret_cause = CAUSE_CLOCK;
                 return "set this machine's clock (timedatectl)";
+        }
         if (strcasestr(refusal.description, "signature"))
                 return "the key was deleted or replaced: install one that is valid, and restart";
         if (strcasestr(refusal.description, "not found"))
@@ -181,14 +191,17 @@ static void describe_clock(int64_t clock_error, char *text, size_t size) {
                 clock_error < 0 ? "fast" : "slow");
 }
 
-static int describe_refusal(const CredentialsQuestion *q, const HttpReply *reply, Refusal refusal, char *detail) {
+static int describe_refusal(
+        const CredentialsQuestion *q, const HttpReply *reply, Refusal refusal, char *detail, Cause *ret_cause) {
         int64_t clock_error = reply->date > 0 ? clock_error_of(reply->date, q->wall) : 0;
         bool described = refusal.description[0] != '\0';
+        const char *remedy = remedy_for(q, refusal, ret_cause);
         char description[101];
         bool clock_matters = q->credentials->kind == CREDENTIALS_SERVICE_ACCOUNT && clock_error != 0;
         char clock[120];
 
         if (is_transient(q, reply->status, refusal)) {
+                *ret_cause = reply->status == 404 ? CAUSE_KEY : cause_of_http(reply);
                 text_print(detail, CREDENTIALS_DETAIL_MAX, "the %s answered %s%s%s; %s", remote_name(q), reply->detail,
                         refusal.error[0] != '\0' ? " " : "", refusal.error,
                         reply->status == 404 ? "see whether this machine has a service account"
@@ -198,11 +211,13 @@ static int describe_refusal(const CredentialsQuestion *q, const HttpReply *reply
         }
 
         text_copy_words(description, sizeof(description), refusal.description);
-        if (clock_matters)
+        if (clock_matters) {
+                *ret_cause = CAUSE_CLOCK;
                 describe_clock(clock_error, clock, sizeof(clock));
+        }
         text_print(detail, CREDENTIALS_DETAIL_MAX, "the %s refuses %s: %s%s%s%s; %s", remote_name(q),
                 q->credentials->origin, refusal.error[0] != '\0' ? refusal.error : reply->detail, described ? " (" : "",
-                description, described ? ")" : "", clock_matters ? clock : remedy_for(q, refusal));
+                description, described ? ")" : "", clock_matters ? clock : remedy);
         return -EACCES;
 }
 
@@ -211,6 +226,7 @@ int credentials_answer(const CredentialsQuestion *q, const HttpReply *reply, Cre
         _cleanup_(json_freep) Json *json = NULL;
 
         if (reply->outcome != HTTP_ANSWERED) {
+                ret->cause = cause_of_http(reply);
                 text_print(detail, CREDENTIALS_DETAIL_MAX, "the %s (%s) does not answer: %s; check the network%s",
                         remote_name(q), q->url, reply->detail,
                         reply->outcome == HTTP_TLS ? ", `pubsub.ca_file` and this machine's clock"
@@ -223,5 +239,5 @@ int credentials_answer(const CredentialsQuestion *q, const HttpReply *reply, Cre
         (void) json_parse(reply->body.data ? reply->body.data : "", reply->body.size, &json);
         if (reply->status == 200)
                 return read_token(q, json, reply->date > 0 ? reply->date : q->wall, ret, detail);
-        return describe_refusal(q, reply, refusal_of(json), detail);
+        return describe_refusal(q, reply, refusal_of(json), detail, &ret->cause);
 }

@@ -7,6 +7,7 @@
  * gcloud's own file, the metadata server. Source: google-auth's _default.py, service_account.py, identity_pool.py,
  * impersonated_credentials.py; AIP-4110, AIP-4117. */
 
+#include "cause.h"
 #include "config.h"
 #include "lib/http.h"
 #include "lib/jws.h"
@@ -95,6 +96,7 @@ char *credentials_subject(const Credentials *credentials, const char *text, size
 typedef struct CredentialsAnswer {
         char *value;     /* the caller's, see secret_free() */
         usec_t lifetime; /* of an access token */
+        Cause cause;     /* of a failure */
 } CredentialsAnswer;
 
 /* What was asked. */
@@ -105,8 +107,8 @@ typedef struct CredentialsQuestion {
         usec_t wall; /* clock_wall() */
 } CredentialsQuestion;
 
-/* 0: *ret is filled in. -EACCES: refused, a user must act. -EAGAIN: to be tried again. With both, *detail* says what
- * and what to do, in the remote's words, which may repeat a secret: secrets_conceal(). */
+/* 0: *ret is filled in. -EACCES: refused, a user must act. -EAGAIN: to be tried again. With both, ret->cause says why,
+ * *detail* what and what to do, in the remote's words, which may repeat a secret: secrets_conceal(). */
 int credentials_answer(const CredentialsQuestion *question, const HttpReply *reply, CredentialsAnswer *ret,
         char detail[static CREDENTIALS_DETAIL_MAX]);
 

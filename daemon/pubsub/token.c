@@ -89,13 +89,13 @@ static void token_tell_failure(Token *token) {
 }
 
 /* *error* as in TokenDone. */
-static void token_failed(Token *token, int error, usec_t retry_after, const char *detail) {
+static void token_failed(Token *token, int error, Cause cause, usec_t retry_after, const char *detail) {
         Backoff *backoff = error == -EACCES ? &token->refused_backoff : &token->backoff;
         usec_t delay = backoff_next_at_least(backoff, retry_after, loop_random());
 
         token->error = error;
         token->retry_at = clock_now() + delay;
-        if (trouble_fail(&token->trouble, error == -EACCES ? TROUBLE_LASTING : TROUBLE_PASSING, delay, detail))
+        if (trouble_fail(&token->trouble, error == -EACCES ? TROUBLE_LASTING : TROUBLE_PASSING, cause, delay, detail))
                 token_tell_failure(token);
         loop_wake(token->serve);
 }
@@ -142,7 +142,7 @@ static void token_not_sent(Token *token, int error) {
                         "the request for it cannot be made: %s; check the service's memory limit, and `token_uri` in "
                         "the key file",
                         strerror(-error));
-        token_failed(token, file ? -EACCES : -EAGAIN, 0, detail);
+        token_failed(token, file ? -EACCES : -EAGAIN, file ? CAUSE_KEY : CAUSE_MEMORY, 0, detail);
 }
 
 /* The answer to one step leads to the next. */
@@ -176,12 +176,13 @@ static void on_exchanged(void *userdata, HttpReply *reply) {
                         "the token had run out when it came; check the network, which takes longer than the token "
                         "lives");
                 (void) secret_free(answer.value);
+                answer.cause = CAUSE_NETWORK;
                 r = -EAGAIN;
         }
         if (r == 0)
                 return token_obtained(token, &answer);
         secrets_conceal(token->credentials->secrets, detail);
-        token_failed(token, r, reply->retry_after, detail);
+        token_failed(token, r, answer.cause, reply->retry_after, detail);
 }
 
 /* The request of the step. */
@@ -314,6 +315,7 @@ void token_status(const Token *token, TokenStatus *ret) {
                 .failing_since = token->trouble.since_wall,
                 .expires = token->value ? token->expires : 0,
                 .retry_at = token->retry_at > clock_now() ? token->retry_at : 0,
+                .cause = token->trouble.cause,
                 .detail = token->trouble.detail,
         };
 }

@@ -3,6 +3,7 @@
 /* The OAuth access token: fetched, cached, refreshed early while the old one still serves, one refresh in flight
  * whatever the number of waiters. */
 
+#include "cause.h"
 #include "lib/http.h"
 #include "pubsub/credentials.h"
 
@@ -17,7 +18,8 @@ typedef struct TokenStatus {
         usec_t failing_since; /* clock_wall() */
         usec_t expires;       /* clock_now(); 0: no token */
         usec_t retry_at;      /* clock_now(); 0: none planned */
-        const char *detail;   /* what and what to do; "" when well */
+        Cause cause;
+        const char *detail; /* what and what to do; "" when well */
 } TokenStatus;
 
 /* *credentials* is borrowed; NULL: no token is needed (emulator), and every wait is answered with NULL at once.

@@ -32,8 +32,8 @@ static void post_end(AlertPost *p, AlertAnswer *answer) {
         done(p->userdata, answer);
 }
 
-static void post_fail(AlertPost *p, AlertClass class, const char *detail, const char *remedy) {
-        AlertAnswer answer = { .class = class, .remedy = remedy };
+static void post_fail(AlertPost *p, AlertClass class, Cause cause, const char *detail, const char *remedy) {
+        AlertAnswer answer = { .class = class, .cause = cause, .remedy = remedy };
 
         text_copy(answer.detail, sizeof(answer.detail), detail);
         post_end(p, &answer);
@@ -51,7 +51,7 @@ static void on_reply(void *userdata, HttpReply *reply) {
                 p->renewed = true;
                 p->request.body = bytes_steal(&reply->sent);
                 r = post_ask(p);
-                return r < 0 ? post_fail(p, ALERT_LATER, strerror(-r), NULL) : (void) 0;
+                return r < 0 ? post_fail(p, ALERT_LATER, CAUSE_MEMORY, strerror(-r), NULL) : (void) 0;
         }
         alert_target_judge(p->target, reply, &answer);
         post_end(p, &answer);
@@ -86,11 +86,12 @@ static void on_token(void *userdata, AuthOutcome outcome, const char *detail) {
         int r;
 
         if (outcome != AUTH_FETCHED)
-                return post_fail(p, outcome == AUTH_REFUSED ? ALERT_PERSON : ALERT_LATER, detail,
+                return post_fail(p, outcome == AUTH_REFUSED ? ALERT_PERSON : ALERT_LATER,
+                        outcome == AUTH_REFUSED ? CAUSE_TOKEN : CAUSE_NETWORK, detail,
                         "see what the token endpoint says");
         r = post_ask(p);
         if (r < 0)
-                post_fail(p, ALERT_LATER, strerror(-r), NULL);
+                post_fail(p, ALERT_LATER, CAUSE_MEMORY, strerror(-r), NULL);
 }
 
 static int post_ask(AlertPost *p) {

@@ -56,6 +56,10 @@ static int add_target(Bytes *json, const AlertTargetStatus *target) {
                 r = add_time(json, "retry_at", wall_of(target->next));
         if (r >= 0)
                 r = add_text(json, "detail", target->trouble.detail, false);
+        if (r >= 0)
+                r = add_text(json, "kind", cause_kind(target->trouble.cause), false);
+        if (r >= 0)
+                r = add_text(json, "remedy", cause_remedy(target->trouble.cause), false);
         return r < 0 ? r : bytes_append_text(json, "}");
 }
 

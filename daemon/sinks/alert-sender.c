@@ -224,7 +224,7 @@ static void line_down(Line *l, TroubleGrade grade, usec_t delay, const AlertAnsw
 
         text_copy_words(said, sizeof(said), answer->detail);
         (void) snprintf(detail, sizeof(detail), "%s%s%s", said, answer->remedy ? "; " : "", answer->remedy ?: "");
-        if (!trouble_fail(&l->status.trouble, grade, delay, detail))
+        if (!trouble_fail(&l->status.trouble, grade, answer->cause, delay, detail))
                 return;
         (void) snprintf(seconds, sizeof(seconds), "%.1f", (double) delay / (double) USEC_PER_SEC);
         (void) snprintf(status, sizeof(status), "%d", answer->status);

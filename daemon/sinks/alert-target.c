@@ -405,9 +405,11 @@ static void judge_answer(const AlertTarget *target, const HttpReply *reply, Aler
         ret->class = judge_status(target, reply->status);
         if (ret->class == ALERT_TAKEN && is_web_page(reply)) {
                 ret->class = ALERT_PERSON;
+                ret->cause = CAUSE_BETWEEN;
                 ret->remedy = "correct its URL: a web page answers, perhaps the login of a proxy";
         } else if (is_used_up(target, reply)) {
                 ret->class = ALERT_PERSON;
+                ret->cause = CAUSE_QUOTA;
                 ret->remedy = "the messages of this month are used up; wait for the next one, or change the plan";
         } else if (reply->status >= 300 && reply->status < 400)
                 ret->remedy = "redirects are not followed; correct its URL";
@@ -417,6 +419,7 @@ static void judge_answer(const AlertTarget *target, const HttpReply *reply, Aler
 
 void alert_target_judge(const AlertTarget *target, const HttpReply *reply, AlertAnswer *ret) {
         *ret = (AlertAnswer){ .status = reply->status, .retry_after = reply->retry_after };
+        ret->cause = cause_of_http(reply);
         http_reply_words(reply, ret->detail, sizeof(ret->detail));
         switch (reply->outcome) {
         case HTTP_ANSWERED:

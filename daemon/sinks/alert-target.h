@@ -76,6 +76,7 @@ typedef struct AlertAnswer {
         int status;                   /* HTTP; 0: no answer */
         usec_t retry_after;           /* the service wants no other request before; 0: it does not say */
         char detail[SINK_DETAIL_MAX]; /* what the service said; printable, with secrets not yet blotted out */
+        Cause cause;                  /* of what was not taken */
         const char *remedy;           /* static; NULL: none */
 } AlertAnswer;
 

@@ -224,33 +224,37 @@ MongodbKind mongodb_code_kind(int64_t code, const char *name, const char *messag
 /* ---- words ---- */
 
 static const MongodbWords words[] = {
-        [MONGODB_FAULT_NONE] = { "none", "answers", "", false },
+        [MONGODB_FAULT_NONE] = { "none", "answers", "", CAUSE_NONE, false },
         [MONGODB_FAULT_UNREACHABLE] = { "unreachable", "cannot be reached",
-                "check that it runs, and the hosts and TLS options in mongodb.uri", false },
+                "check that it runs, and the hosts and TLS options in mongodb.uri", CAUSE_SERVICE, false },
         [MONGODB_FAULT_BUSY] = { "busy", "cannot write now",
-                "nothing to do if this ends by itself; else look at the server's log and its replica set", false },
+                "nothing to do if this ends by itself; else look at the server's log and its replica set",
+                CAUSE_UNAVAILABLE, false },
         [MONGODB_FAULT_WRITE_CONCERN] = { "write_concern", "cannot make writes durable",
-                "a majority of the replica set must be up and in step: look at rs.status()", false },
-        [MONGODB_FAULT_DISK_FULL] = { "disk_full", "has no disk space left", "make room on the server's disk", false },
+                "a majority of the replica set must be up and in step: look at rs.status()", CAUSE_REPLICAS, false },
+        [MONGODB_FAULT_DISK_FULL] = { "disk_full", "has no disk space left", "make room on the server's disk",
+                CAUSE_SERVER_SPACE, false },
         [MONGODB_FAULT_LOGIN] = { "login", "refuses the login",
                 "check the user and authSource in mongodb.uri and the password file; then reload, or restart where the "
                 "password changed",
-                true },
+                CAUSE_LOGIN, true },
         [MONGODB_FAULT_FORBIDDEN] = { "forbidden", "does not let the user do what is needed",
-                "grant the user insert and find on both collections, for example with the role readWrite", true },
+                "grant the user insert and find on both collections, for example with the role readWrite", CAUSE_RIGHTS,
+                true },
         [MONGODB_FAULT_QUOTA] = { "quota", "has no room left in its plan",
-                "delete old data or collections, or take a larger plan", true },
+                "delete old data or collections, or take a larger plan", CAUSE_PLAN, true },
         [MONGODB_FAULT_TARGET] = { "target", "has a collection there that cannot keep _id unique",
                 "name a plain collection in mongodb.collection: in a time-series or capped collection or a view "
                 "readings "
                 "could be lost or doubled",
-                true },
+                CAUSE_COLLECTION, true },
         [MONGODB_FAULT_SETTINGS] = { "settings", "refuses to write, and only a person can change that",
-                "check database, collection and the options in mongodb.uri, and how the server is set up", true },
+                "check database, collection and the options in mongodb.uri, and how the server is set up",
+                CAUSE_SETTINGS, true },
         [MONGODB_FAULT_LOCAL] = { "memory", "is not written to, because sensorqd is out of memory",
-                "give the service more memory", false },
+                "give the service more memory", CAUSE_MEMORY, false },
         [MONGODB_FAULT_REFUSED] = { "refused", "refuses everything that it is sent",
-                "look the code up in the server's documentation and at the server's log", false },
+                "look the code up in the server's documentation and at the server's log", CAUSE_INVALID, false },
 };
 
 const MongodbWords *mongodb_fault_words(MongodbFault fault) {

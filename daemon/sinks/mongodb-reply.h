@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "cause.h"
+
 /* What is wrong with the remote, as far as all messages alike are concerned. */
 typedef enum MongodbFault {
         MONGODB_FAULT_NONE = 0,
@@ -28,7 +30,8 @@ typedef struct MongodbWords {
         const char *name;   /* for logs and tests: "unreachable", "login", ... */
         const char *words;  /* behind "MongoDB": "cannot be reached" */
         const char *remedy; /* what the reader can do */
-        bool lasting;       /* only a person can end it: trying often does not help, and locks accounts */
+        Cause cause;
+        bool lasting; /* only a person can end it: trying often does not help, and locks accounts */
 } MongodbWords;
 
 /* Static; of any fault, NONE as well. */

@@ -38,6 +38,7 @@ static void answer_with(SinkAnswer *answer, MongodbFault fault) {
         if (fault == MONGODB_FAULT_NONE)
                 return;
         answer->fault = words->lasting ? SINK_FAULT_LASTING : SINK_FAULT_PASSING;
+        answer->cause = words->cause;
         answer->reason = words->name;
         answer->words = words->words;
         answer->remedy = words->remedy;

@@ -61,10 +61,12 @@ static void fail_here(SinkAnswer *answer, int error) {
         fail(answer, error == -EINVAL ? SINK_FAULT_LASTING : SINK_FAULT_PASSING, "local", "cannot be asked",
                 error == -EINVAL ? "correct url and headers in the configuration"
                                  : "free memory or disk space on this machine");
+        answer->cause = error == -EINVAL ? CAUSE_SETTINGS : CAUSE_MEMORY;
         text_copy(answer->detail, sizeof(answer->detail), strerror(-error));
 }
 
-static void fail_to_reach(SinkAnswer *answer, const char *detail) {
+static void fail_to_reach(SinkAnswer *answer, Cause cause, const char *detail) {
+        answer->cause = cause;
         fail(answer, SINK_FAULT_PASSING, "unreachable", "cannot be reached",
                 "look at the network, the server and, for a certificate, ca_file");
         text_copy(answer->detail, sizeof(answer->detail), detail);
@@ -72,7 +74,7 @@ static void fail_to_reach(SinkAnswer *answer, const char *detail) {
 
 static void fail_as(SinkAnswer *answer, WebhookClass class, const HttpReply *reply) {
         if (reply->outcome == HTTP_UNREACHABLE || reply->outcome == HTTP_TLS)
-                return fail_to_reach(answer, reply->detail);
+                return fail_to_reach(answer, cause_of_http(reply), reply->detail);
         if (reply->outcome == HTTP_TOO_LARGE)
                 fail(answer, SINK_FAULT_LASTING, "answer", "answers with more than a webhook would",
                         "see whether url is that of the webhook");
@@ -87,6 +89,7 @@ static void fail_as(SinkAnswer *answer, WebhookClass class, const HttpReply *rep
                         reply->status == 401 || reply->status == 407
                                 ? "put the right secret into the file that auth names, and restart sensorqd"
                                 : "correct url: redirects are not followed");
+        answer->cause = cause_of_http(reply);
         answer->retry_after = reply->retry_after;
         http_reply_words(reply, answer->detail, sizeof(answer->detail));
 }
@@ -335,7 +338,7 @@ static void on_open(void *userdata) {
 static void on_lost(void *userdata, const char *detail) {
         Webhook *w = userdata;
 
-        fail_to_reach(w->probed, detail);
+        fail_to_reach(w->probed, CAUSE_NETWORK, detail);
         probe_end(w);
 }
 

@@ -227,7 +227,8 @@ static void exec_start_later(Exec *exec, const char *detail) {
         if (clock_now() - exec->started >= STEADY_USEC)
                 backoff_reset(&exec->restart);
         delay = backoff_next(&exec->restart, loop_random());
-        source_tell(exec->context.source, &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .detail = detail }, delay);
+        source_tell(exec->context.source,
+                &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .cause = CAUSE_PROGRAM, .detail = detail }, delay);
         loop_arm_in(exec->timer, delay);
 }
 
@@ -240,8 +241,9 @@ static void exec_finish(Exec *exec) {
         exec->process = process_free(exec->process);
         if (exec->keys->mode == EXEC_STREAM)
                 return exec_start_later(exec, detail);
-        source_polled(exec->context.source,
-                &(SourcePoll){ .outcome = well ? SOURCE_POLLED : SOURCE_UNREACHABLE, .detail = well ? NULL : detail });
+        source_polled(exec->context.source, &(SourcePoll){ .outcome = well ? SOURCE_POLLED : SOURCE_UNREACHABLE,
+                                                    .cause = well ? CAUSE_NONE : CAUSE_PROGRAM,
+                                                    .detail = well ? NULL : detail });
 }
 
 /* What the program left in the pipe, a commit at a time; not what others go on to write there. A line without an end
@@ -359,7 +361,8 @@ static int exec_poll(void *self) {
 
         assert(exec->state == EXEC_IDLE);
         if (exec_start(exec) < 0) {
-                source_polled(exec->context.source, &(SourcePoll){ .outcome = SOURCE_REFUSED, .detail = exec->detail });
+                source_polled(exec->context.source,
+                        &(SourcePoll){ .outcome = SOURCE_REFUSED, .cause = CAUSE_PROGRAM, .detail = exec->detail });
                 return 0;
         }
         loop_arm_in(exec->timer, exec->keys->timeout);

@@ -116,6 +116,7 @@ static bool switchbot_is_well(HttpJsonAnswer *answer, Slice document) {
 
         if (text && strcmp(text, "100") == 0)
                 return true;
+        answer->cause = CAUSE_UNAVAILABLE;
         answer_fail(answer, SOURCE_UNREACHABLE, "answers with statusCode %s: %s", text ?: "missing",
                 text_at(document, "message", message) ?: "");
         return false;
@@ -130,6 +131,7 @@ static bool is_well(const HttpJsonConfig *keys, HttpJsonAnswer *answer) {
 
                 if (match_test(&(ConfigMap){ pair, 1 }, answer->document))
                         continue;
+                answer->cause = CAUSE_UNAVAILABLE;
                 answer_fail(answer, SOURCE_UNREACHABLE, "says %s at %s, and ok wants %s",
                         text_at(answer->document, pair->name, text) ?: "nothing", pair->name, pair->values[0]);
                 return false;
@@ -138,7 +140,7 @@ static bool is_well(const HttpJsonConfig *keys, HttpJsonAnswer *answer) {
 }
 
 bool http_json_read(const HttpJsonConfig *keys, const HttpReply *reply, HttpJsonAnswer *ret) {
-        *ret = (HttpJsonAnswer){};
+        *ret = (HttpJsonAnswer){ .cause = cause_of_http(reply) };
         if (reply->outcome != HTTP_ANSWERED)
                 answer_missing(ret, reply);
         else if (reply->status < 200 || reply->status > 299)

@@ -95,10 +95,17 @@ static _printf_(3, 4) void json_fail(HttpJson *json, SourcePollOutcome outcome, 
         if (json->failed++ > 0)
                 return;
         json->poll.outcome = outcome;
+        json->poll.cause = CAUSE_OTHER;
         n = snprintf(json->detail, sizeof(json->detail), "%.*s ", shown_size(url), url);
         va_start(arguments, format);
         text_print_list(json->detail + n, sizeof(json->detail) - (size_t) n, format, arguments);
         va_end(arguments);
+}
+
+/* Why, of the failure that is told. */
+static void json_blame(HttpJson *json, Cause cause) {
+        if (json->failed == 1)
+                json->poll.cause = cause;
 }
 
 /* ---- one answer ---- */
@@ -209,8 +216,10 @@ static void json_take(HttpJson *json, const HttpReply *reply) {
                 json->limited = json->urls[json->index];
         if (http_json_read(json->keys, reply, &answer))
                 json_take_document(json, reply, answer.document);
-        else
+        else {
                 json_fail(json, answer.outcome, "%s", answer.detail);
+                json_blame(json, answer.cause);
+        }
         bytes_done(&answer.made);
 }
 
@@ -440,11 +449,13 @@ static void json_give_up(HttpJson *json, int error) {
 
 static void on_token(void *userdata, AuthOutcome outcome, const char *detail) {
         HttpJson *json = userdata;
+        bool refused = outcome == AUTH_REFUSED;
 
         json_move(json, STATE_ASKING);
         if (outcome == AUTH_FETCHED)
                 return json_ask(json);
-        json_fail(json, outcome == AUTH_REFUSED ? SOURCE_REFUSED : SOURCE_UNREACHABLE, "is not asked: %s", detail);
+        json_fail(json, refused ? SOURCE_REFUSED : SOURCE_UNREACHABLE, "is not asked: %s", detail);
+        json_blame(json, refused ? CAUSE_TOKEN : CAUSE_NETWORK);
         json_end(json);
 }
 

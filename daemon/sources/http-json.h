@@ -81,8 +81,9 @@ bool http_json_same_origin(const char *a, const char *b);
 
 typedef struct HttpJsonAnswer {
         SourcePollOutcome outcome; /* of a failure */
-        char detail[300];          /* of a failure: what the server does, to be put behind its URL */
-        Slice document;            /* one JSON value: in the reply, or in *made* */
+        Cause cause;
+        char detail[300]; /* of a failure: what the server does, to be put behind its URL */
+        Slice document;   /* one JSON value: in the reply, or in *made* */
         Bytes made;
 } HttpJsonAnswer;
 

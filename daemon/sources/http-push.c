@@ -298,7 +298,8 @@ static void push_listen(void *userdata) {
         delay = backoff_next(&push->backoff, loop_random());
         text_print(words, sizeof(words), "cannot listen on %s: %s", push->keys->address, web_listen_words(r));
         loop_arm_in(push->retry, delay);
-        source_tell(push->context.source, &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .detail = words }, delay);
+        source_tell(push->context.source,
+                &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .cause = CAUSE_OCCUPIED, .detail = words }, delay);
 }
 
 /* `check`: that the address is well-formed the configuration says; that it can be had is not tried while a daemon may

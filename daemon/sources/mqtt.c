@@ -307,9 +307,11 @@ static void on_state(void *userdata, MqttState state, usec_t retry_in, const cha
                 [MQTT_UNREACHABLE] = SOURCE_UNREACHABLE,
                 [MQTT_REFUSED] = SOURCE_REFUSED,
         };
+        static const Cause reasons[] = { [MQTT_UNREACHABLE] = CAUSE_SERVICE, [MQTT_REFUSED] = CAUSE_LOGIN };
         Mqtt *mqtt = userdata;
 
-        source_tell(mqtt->context.source, &(SourcePoll){ .outcome = outcomes[state], .detail = detail }, retry_in);
+        source_tell(mqtt->context.source,
+                &(SourcePoll){ .outcome = outcomes[state], .cause = reasons[state], .detail = detail }, retry_in);
 }
 
 static void mqtt_hold(void *self, bool hold) {

@@ -169,11 +169,13 @@ static bool is_page(const HttpReply *reply) {
 static void remo_refused(NatureRemo *remo, const HttpReply *reply) {
         const NatureRemoConfig *keys = remo->keys;
 
-        if (is_page(reply))
+        if (is_page(reply)) {
+                remo->poll.cause = CAUSE_BETWEEN;
                 return remo_fail(remo, SOURCE_REFUSED,
                         "something between here and Nature Remo answers (%d), not Nature Remo itself: look at the "
                         "proxy, the firewall or the network's login page",
                         reply->status);
+        }
         switch (reply->status) {
         case 401:
         case 403:
@@ -261,10 +263,13 @@ static void remo_done(void *userdata, HttpReply *reply) {
                 remo_take(remo, reply);
         else
                 remo_unanswered(remo, reply);
+        if (remo->poll.outcome != SOURCE_POLLED && remo->poll.cause == CAUSE_NONE)
+                remo->poll.cause = cause_of_http(reply);
         if (remo->poll.outcome == SOURCE_POLLED && remo->keys->energy && !remo->meters) {
                 r = remo_ask(remo, true);
                 if (r >= 0)
                         return;
+                remo->poll.cause = CAUSE_MEMORY;
                 remo_fail(remo, SOURCE_UNREACHABLE, "%s", strerror(-r));
         }
         source_polled(remo->context.source, &remo->poll);

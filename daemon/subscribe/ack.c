@@ -99,6 +99,7 @@ static void on_answer(void *userdata, ClientReply *reply) {
                                             .no_token = reply->no_token,
                                             .http_status = reply->http_status,
                                             .retry_after = reply->retry_after,
+                                            .cause = reply->cause,
                                             .detail = reply->detail });
         if (ack->n_ranges == 0)
                 return ack_end(ack, (AckResult){ .outcome = CLIENT_OK, .detail = "" });
@@ -109,7 +110,7 @@ static void on_answer(void *userdata, ClientReply *reply) {
         }
         r = send_next(ack);
         if (r < 0)
-                ack_end(ack, (AckResult){ .outcome = CLIENT_RETRY, .detail = strerror(-r) });
+                ack_end(ack, (AckResult){ .outcome = CLIENT_RETRY, .cause = CAUSE_MEMORY, .detail = strerror(-r) });
 }
 
 static int send_next(Ack *ack) {

@@ -22,6 +22,7 @@ typedef struct AckResult {
         bool no_token;         /* as in ClientReply */
         int http_status;
         usec_t retry_after; /* 0: none */
+        Cause cause;        /* as in ClientReply */
         const char *detail;
 } AckResult;
 

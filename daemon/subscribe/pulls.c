@@ -141,7 +141,11 @@ static void pull_failed(Pull *pull, const ClientReply *reply, usec_t waited) {
 }
 
 static void pull_failed_here(Pull *pull, ClientOutcome outcome, const char *detail) {
-        pull_failed(pull, &(ClientReply){ .outcome = outcome, .detail = detail }, 0);
+        pull_failed(pull,
+                &(ClientReply){ .outcome = outcome,
+                        .cause = outcome == CLIENT_RETRY ? CAUSE_MEMORY : CAUSE_SETTINGS,
+                        .detail = detail },
+                0);
 }
 
 /* Over its cap, or so slow that it would never come whole: half as much is asked for. */

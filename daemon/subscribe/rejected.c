@@ -319,6 +319,7 @@ static void answer_fault(SinkAnswer *answer, const RejectedKeeper *keeper, int r
         bool full = r == -EDQUOT;
 
         answer->fault = full ? SINK_FAULT_LASTING : SINK_FAULT_PASSING;
+        answer->cause = full ? CAUSE_APART_FULL : r == SQL_DAMAGED ? CAUSE_DISK : cause_of_disk(r);
         answer->reason = full ? "rejected_full" : "rejected_failing";
         answer->words = "waits: a message that can never be stored cannot be set apart either";
         answer->remedy = full ? "look at `sensorqd rejected list`, then replay or drop what is there"

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "cause.h"
 #include "config.h"
 #include "lib/http.h"
 #include "pubsub/wire.h"
@@ -25,6 +26,7 @@ typedef struct SinkAnswer {
         SinkFault fault;
         bool accepted;      /* the remote took something just now, or had it already: it does take messages */
         bool single;        /* of a fault: the remote was at hand, and it is only that of the messages with `later` */
+        Cause cause;        /* of the fault */
         bool untried;       /* of a probe without a fault: no write could be tried, so only a message can tell */
         const char *reason; /* of the fault in one word, for logs and tests: "unreachable" */
         const char *words;  /* what follows the remote's name: "cannot be reached" */

@@ -20,7 +20,7 @@ void sink_said_down(SinkSaid *said, const SinkAnswer *answer, bool scouts, usec_
 
         text_copy_words(cut, sizeof(cut), answer->detail);
         (void) snprintf(detail, sizeof(detail), "%s: %s; %s", answer->reason, cut, answer->remedy);
-        if (!trouble_fail(&said->down, grade, delay, detail))
+        if (!trouble_fail(&said->down, grade, answer->cause, delay, detail))
                 return;
         (void) snprintf(seconds, sizeof(seconds), "%.1f", (double) delay / (double) USEC_PER_SEC);
         log_event(trouble_level(&said->down), event,
@@ -46,7 +46,7 @@ void sink_said_up(SinkSaid *said) {
 void sink_said_apart(SinkSaid *said, const char *words, bool kept, bool refused) {
         char span[CLOCK_SPAN_SIZE];
 
-        if (refused && trouble_fail(&said->apart, TROUBLE_LASTING, 0, words))
+        if (refused && trouble_fail(&said->apart, TROUBLE_LASTING, CAUSE_INVALID, 0, words))
                 log_event(LOG_ERR, EVENT_APART_FAILING,
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, said->subscription }, { FIELD_COLLECTION, said->place },
                                 { FIELD_ERROR, words[0] ? words : "it is refused" }),
@@ -89,6 +89,7 @@ void sink_disk_answer(SinkAnswer *answer, int error, const char *path) {
         while (table[i].error != 0 && table[i].error != error)
                 i++;
         answer->fault = SINK_FAULT_PASSING;
+        answer->cause = cause_of_disk(error);
         answer->reason = table[i].reason;
         answer->words = table[i].words;
         answer->remedy = table[i].remedy;

@@ -197,6 +197,7 @@ static void sink_probe(Sink *s) {
 
 static void sink_no_memory(Sink *s) {
         const SinkAnswer answer = { .fault = SINK_FAULT_PASSING,
+                .cause = CAUSE_MEMORY,
                 .reason = "local",
                 .words = "is not written to",
                 .remedy = "free memory on this machine",
@@ -306,11 +307,10 @@ static void sink_expire(Sink *s) {
 static void sink_refuse(Sink *s, const SinkAnswer *of) {
         usec_t now = clock_now(), delay;
         SinkAnswer answer = { .fault = SINK_FAULT_LASTING,
+                .cause = CAUSE_INVALID,
                 .reason = "refused",
                 .words = "refuses every message",
-                .remedy = of->remedy
-                                  ?: "see its log; what was changed there last, a validator or an index for one, is "
-                                     "the likely cause" };
+                .remedy = of->remedy ?: "see its log: what was changed there last is the likely cause" };
 
         if (!s->refusing || s->refusing_since == 0) {
                 s->refusing = true;
@@ -322,10 +322,10 @@ static void sink_refuse(Sink *s, const SinkAnswer *of) {
         text_copy(answer.detail, sizeof(answer.detail), s->refusal);
         if (of->fault != SINK_FAULT_NONE)
                 answer = *of;
-        if (s->refused > 1 || now - s->refusing_since >= ALONE_SAID_USEC) {
-                s->up = false;
-                sink_said_down(&s->said, &answer, true, delay);
-        }
+        if (s->refused <= 1 && now - s->refusing_since < ALONE_SAID_USEC)
+                return;
+        s->up = false;
+        sink_said_down(&s->said, &answer, true, delay);
 }
 
 /* A write beside the batch has ended; the batch is tried at once if that says anything new. */
@@ -692,6 +692,7 @@ void sink_status(const Sink *s, SinkStatus *ret) {
         ret->ready = s->up && s->state != STATE_STOPPED;
         ret->down_since = s->said.down.since_wall;
         ret->retry_at = s->retry_at;
+        ret->cause = trouble_is_on(&s->said.down) ? s->said.down.cause : s->said.apart.cause;
         ret->detail = s->said.down.detail;
         ret->what = s->type->what;
         sink_host_figures(s->host, &ret->figures);

@@ -38,6 +38,7 @@ typedef struct SinkStatus {
         usec_t retry_at;    /* clock_now(); 0: none planned */
         usec_t last_stored; /* clock_wall(); 0: none yet */
         uint64_t stored, duplicates, rejected, failed, writes;
+        Cause cause;        /* why it is down, or cannot set apart what it refuses */
         const char *detail; /* why it is down, what to do; "" when ready. No secret */
         const char *what;   /* name of the remote for STATUS=: "MongoDB" */
         SinkFigures figures;

@@ -385,6 +385,7 @@ static void note_result(Subscriber *s, SubscriptionCause cause, const AckResult 
         ClientReply reply = { .outcome = result->outcome,
                 .no_token = result->no_token,
                 .http_status = result->http_status,
+                .cause = result->cause,
                 .detail = result->detail };
         size_t lost = 0;
 
@@ -395,6 +396,7 @@ static void note_result(Subscriber *s, SubscriptionCause cause, const AckResult 
         else {
                 if (result->outcome == CLIENT_OK)
                         reply = (ClientReply){ .outcome = CLIENT_INVALID,
+                                .cause = CAUSE_INVALID,
                                 .detail = "Pub/Sub calls every ack id of a batch invalid or lapsed" };
                 subscription_fail(s->subscription, cause, &reply, clock_now(), 0);
         }
@@ -688,6 +690,7 @@ void subscriber_status(const Subscriber *s, SubscriberStatus *ret) {
                 .acknowledged = s->acknowledged,
                 .pulls = pulls.pulls,
                 .empty_pulls = pulls.empties,
+                .cause = subscription.cause,
                 .detail = subscription.detail,
         };
         measure_held(s, ret);

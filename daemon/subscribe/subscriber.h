@@ -44,6 +44,7 @@ typedef struct SubscriberStatus {
         size_t aside;        /* of those: refused while others are accepted, and tried now and then */
         size_t unkept;       /* of those: such that can neither be stored nor set apart */
         usec_t unkept_since; /* wall time of the oldest publish_time of those; 0: none */
+        Cause cause;         /* of the failure */
         const char *detail;
         SinkStatus sink;
 } SubscriberStatus;

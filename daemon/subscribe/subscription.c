@@ -239,8 +239,8 @@ void subscription_fail(
         s->failing |= 1U << cause;
         (void) snprintf(detail, sizeof(detail), "%s: %s", causes[cause].what, reply->detail);
         if (reply->no_token)
-                trouble_note(&s->trouble, grade, retry_in, detail);
-        else if (trouble_fail(&s->trouble, grade, retry_in, detail))
+                trouble_note(&s->trouble, grade, reply->cause, retry_in, detail);
+        else if (trouble_fail(&s->trouble, grade, reply->cause, retry_in, detail))
                 log_failing(s, cause, reply, retry_in);
         if (reply->outcome == CLIENT_NOT_FOUND && cause != SUBSCRIPTION_SETTINGS)
                 subscription_gone(s);
@@ -435,5 +435,6 @@ void subscription_status(const Subscription *s, SubscriptionStatus *ret) {
                 .missing = is_missing(s),
                 .failing = s->failing != 0,
                 .failing_since = s->trouble.since_wall,
+                .cause = s->failing == 0 && is_missing(s) ? CAUSE_SETUP : s->trouble.cause,
                 .detail = s->trouble.detail };
 }

@@ -60,6 +60,7 @@ typedef struct SubscriptionStatus {
         bool missing; /* 404, or its topic was deleted */
         bool failing;
         usec_t failing_since; /* clock_wall() */
+        Cause cause;          /* of the failure */
         const char *detail;   /* of the failure; "" */
 } SubscriptionStatus;
 

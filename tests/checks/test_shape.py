@@ -12,7 +12,7 @@ SOURCES = sorted([*REPO.glob("lib/*.[ch]"), *REPO.glob("daemon/**/*.[ch]")])
 # Left may not include right. Files not named stand where their folder's others do.
 LAYERS = [
     ["lib/"],
-    ["daemon/events", "daemon/config", "daemon/secret", "daemon/trouble", "daemon/auth", "daemon/bisect", "daemon/match", "daemon/web-listen", "daemon/web-place", "daemon/publish/reading"],
+    ["daemon/events", "daemon/config", "daemon/secret", "daemon/cause", "daemon/trouble", "daemon/auth", "daemon/bisect", "daemon/match", "daemon/web-listen", "daemon/web-place", "daemon/publish/reading"],
     ["daemon/publish/shape"],
     ["daemon/pubsub/wire", "daemon/sinks/document", "daemon/subscribe/batch", "daemon/subscribe/blame", "daemon/subscribe/payload"],
     ["daemon/pubsub/credentials", "daemon/pubsub/token"],

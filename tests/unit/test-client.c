@@ -238,7 +238,8 @@ static void test_remote_repeats_the_token(void **state) {
         assert_int_equal(secrets_note_passing(secrets, OLD_TOKEN), 0);
         assert_int_equal(client_new(fixture.http, fixture.token, secrets, &fixture.config, &client), 0);
         fixture_script(&fixture, CALL_GET, 403, "",
-                "{\"error\":{\"code\":403,\"status\":\"PERMISSION_DENIED\",\"message\":\"got Bearer " OLD_TOKEN ", no\"}}");
+                "{\"error\":{\"code\":403,\"status\":\"PERMISSION_DENIED\",\"message\":\"got Bearer " OLD_TOKEN
+                ", no\"}}");
         assert_int_equal(client_call(client, &spec, on_done, &call, &call.call), 0);
         fixture_until(&fixture, call.done); /* on_done() looks for it */
         assert_non_null(strstr(call.detail, "got Bearer [secret], no"));
@@ -291,41 +292,44 @@ static void test_outcomes(void **state) {
                 const char *body;
                 ClientOutcome outcome;
                 const char *word;
+                Cause cause;
         } cases[] = {
-                { 200, "{}", CLIENT_OK, "" },
-                { 200, " \n{\n}\n", CLIENT_OK, "" },
-                { 200, "", CLIENT_FAILED, "captive portal" },
-                { 200, "<html></html>", CLIENT_FAILED, "captive portal" },
-                { 200, "[]", CLIENT_FAILED, "captive portal" },
-                { 302, "", CLIENT_FAILED, "redirected" },
-                { 400, ERROR(400, "INVALID_ARGUMENT"), CLIENT_INVALID, "words" },
-                { 400, ERROR(400, "OUT_OF_RANGE"), CLIENT_INVALID, "" },
-                { 400, ERROR(400, "FAILED_PRECONDITION"), CLIENT_FAILED, "billing" },
-                { 400, "<html>", CLIENT_FAILED, "HTTP 400" },
-                { 403, ERROR(403, "PERMISSION_DENIED"), CLIENT_REFUSED, "pubsub.publisher role on " FIXTURE_SUBSCRIPTION },
+                { 200, "{}", CLIENT_OK, "", CAUSE_NONE },
+                { 200, " \n{\n}\n", CLIENT_OK, "", CAUSE_NONE },
+                { 200, "", CLIENT_FAILED, "captive portal", CAUSE_BETWEEN },
+                { 200, "<html></html>", CLIENT_FAILED, "captive portal", CAUSE_BETWEEN },
+                { 200, "[]", CLIENT_FAILED, "captive portal", CAUSE_BETWEEN },
+                { 302, "", CLIENT_FAILED, "redirected", CAUSE_BETWEEN },
+                { 400, ERROR(400, "INVALID_ARGUMENT"), CLIENT_INVALID, "words", CAUSE_INVALID },
+                { 400, ERROR(400, "OUT_OF_RANGE"), CLIENT_INVALID, "", CAUSE_INVALID },
+                { 400, ERROR(400, "FAILED_PRECONDITION"), CLIENT_FAILED, "billing", CAUSE_SETTINGS },
+                { 400, "<html>", CLIENT_FAILED, "HTTP 400", CAUSE_BETWEEN },
+                { 403, ERROR(403, "PERMISSION_DENIED"), CLIENT_REFUSED,
+                        "pubsub.publisher role on " FIXTURE_SUBSCRIPTION, CAUSE_ROLE },
                 { 403,
                         "{\"error\":{\"details\":[{\"@type\":\"type.googleapis.com/"
                         "google.rpc.ErrorInfo\",\"reason\":\"SERVICE_DISABLED\"}]}}",
-                        CLIENT_REFUSED, "enable the Cloud Pub/Sub API" },
-                { 404, ERROR(404, "NOT_FOUND"), CLIENT_NOT_FOUND, "sensorqd setup" },
+                        CLIENT_REFUSED, "enable the Cloud Pub/Sub API", CAUSE_PROJECT },
+                { 404, ERROR(404, "NOT_FOUND"), CLIENT_NOT_FOUND, "sensorqd setup", CAUSE_SETUP },
                 { 403,
                         "{\"error\":{\"status\":\"PERMISSION_DENIED\",\"details\":[{\"@type\":\"type.googleapis.com/"
                         "google.rpc.ErrorInfo\",\"reason\":\"SECURITY_POLICY_VIOLATED\"}]}}",
-                        CLIENT_REFUSED, "service perimeter" },
-                { 401, "<html>", CLIENT_REFUSED, "between here and Pub/Sub" },
-                { 403, "<html>Forbidden</html>", CLIENT_FAILED, "between here and Pub/Sub" }, /* the account is not to blame, */
-                { 404, "", CLIENT_FAILED, "between here and Pub/Sub" },                       /* and nothing is missing */
-                { 407, "<html>", CLIENT_FAILED, "between here and Pub/Sub" },
-                { 408, "", CLIENT_RETRY, "" },
-                { 409, ERROR(409, "ABORTED"), CLIENT_RETRY, "" },
-                { 409, ERROR(409, "ALREADY_EXISTS"), CLIENT_EXISTS, "exists" },
-                { 413, "", CLIENT_TOO_LARGE, "too large" },
-                { 418, "", CLIENT_FAILED, "418" },
-                { 429, ERROR(429, "RESOURCE_EXHAUSTED"), CLIENT_RETRY, "quota" },
-                { 499, "", CLIENT_RETRY, "" },
-                { 500, "", CLIENT_RETRY, "not available" },
-                { 503, "<html>busy</html>", CLIENT_RETRY, "HTTP 503" },
-                { 504, "", CLIENT_RETRY, "" },
+                        CLIENT_REFUSED, "service perimeter", CAUSE_PROJECT },
+                { 401, "<html>", CLIENT_REFUSED, "between here and Pub/Sub", CAUSE_BETWEEN },
+                { 403, "<html>Forbidden</html>", CLIENT_FAILED, "between here and Pub/Sub",
+                        CAUSE_BETWEEN }, /* the account is not to blame, */
+                { 404, "", CLIENT_FAILED, "between here and Pub/Sub", CAUSE_BETWEEN }, /* and nothing is missing */
+                { 407, "<html>", CLIENT_FAILED, "between here and Pub/Sub", CAUSE_BETWEEN },
+                { 408, "", CLIENT_RETRY, "", CAUSE_UNAVAILABLE },
+                { 409, ERROR(409, "ABORTED"), CLIENT_RETRY, "", CAUSE_UNAVAILABLE },
+                { 409, ERROR(409, "ALREADY_EXISTS"), CLIENT_EXISTS, "exists", CAUSE_INVALID },
+                { 413, "", CLIENT_TOO_LARGE, "too large", CAUSE_INVALID },
+                { 418, "", CLIENT_FAILED, "418", CAUSE_BETWEEN },
+                { 429, ERROR(429, "RESOURCE_EXHAUSTED"), CLIENT_RETRY, "quota", CAUSE_QUOTA },
+                { 499, "", CLIENT_RETRY, "", CAUSE_UNAVAILABLE },
+                { 500, "", CLIENT_RETRY, "not available", CAUSE_UNAVAILABLE },
+                { 503, "<html>busy</html>", CLIENT_RETRY, "HTTP 503", CAUSE_UNAVAILABLE },
+                { 504, "", CLIENT_RETRY, "", CAUSE_UNAVAILABLE },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -336,6 +340,7 @@ static void test_outcomes(void **state) {
                 assert_int_equal(bytes_append_text(&http.body, cases[i].body), 0);
                 client_sort(&http, FIXTURE_SUBSCRIPTION, ":publish", &reply, detail);
                 assert_int_equal(reply.outcome, cases[i].outcome);
+                assert_int_equal(reply.cause, cases[i].cause);
                 assert_int_equal(reply.http_status, cases[i].status);
                 if (!strstr(detail, cases[i].word))
                         fail_msg("%d: %s", cases[i].status, detail);
@@ -386,9 +391,8 @@ static void test_retry_after_is_the_longer(void **state) {
         char detail[CLIENT_DETAIL_MAX];
         ClientReply reply;
 
-        assert_int_equal(
-                bytes_append_text(&http.body,
-                        "{\"error\":{\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\",\"retryDelay\":\"8s\"}]}}"),
+        assert_int_equal(bytes_append_text(&http.body, "{\"error\":{\"details\":[{\"@type\":\"type.googleapis.com/"
+                                                       "google.rpc.RetryInfo\",\"retryDelay\":\"8s\"}]}}"),
                 0);
         client_sort(&http, FIXTURE_SUBSCRIPTION, NULL, &reply, detail);
         assert_int_equal(reply.retry_after, 8 * USEC_PER_SEC);

@@ -36,7 +36,9 @@ static void on_change(void *userdata) {
 static void test_said_once_whoever_met_it(void **state) {
         OutboxFixture *f = *state;
         unsigned changes = 0;
+        usec_t began = clock_wall();
         Sql *other = NULL;
+        OutboxStatus status;
         OutboxRows rows;
         int64_t id;
 
@@ -61,6 +63,10 @@ static void test_said_once_whoever_met_it(void **state) {
         outbox_rows_done(&rows);
         assert_true(outbox_is_failing(f->outbox));
         assert_int_equal(changes, 1);
+        outbox_status(f->outbox, &status);
+        assert_in_range(status.failing_since, began, clock_wall());
+        assert_int_equal(status.cause, CAUSE_OCCUPIED);
+        assert_non_null(strstr(status.detail, "cannot be written"));
 
         assert_int_equal(sql_exec(other, "ROLLBACK"), 0);
         assert_int_equal(outbox_forget(f->outbox, &id, 1), 0);
@@ -69,6 +75,9 @@ static void test_said_once_whoever_met_it(void **state) {
         assert_false(outbox_is_failing(f->outbox));
         assert_true(outbox_has_room(f->outbox, 1, 1));
         assert_int_equal(changes, 2);
+        outbox_status(f->outbox, &status);
+        assert_int_equal(status.failing_since, 0);
+        assert_int_equal(status.cause, CAUSE_NONE);
         char *log = capture_end(&c);
         assert_int_equal(count_of(log, EVENT_OUTBOX_FAILING), 1);
         assert_int_equal(count_of(log, EVENT_OUTBOX_RECOVERED), 1);
@@ -117,7 +126,9 @@ static void test_empty_outbox_takes_a_poll(void **state) {
         /* rejected rows take room as well: where they fill it, somebody has to act */
         assert_int_equal(outbox_peek(f->outbox, 0, 3, SIZE_MAX, &rows), 0);
         for (size_t i = 0; i < 3; i++)
-                assert_int_equal(i == 0 ? outbox_reject(f->outbox, rows.items[i].id, "no") : outbox_forget(f->outbox, &rows.items[i].id, 1), 0);
+                assert_int_equal(i == 0 ? outbox_reject(f->outbox, rows.items[i].id, "no")
+                                        : outbox_forget(f->outbox, &rows.items[i].id, 1),
+                        0);
         outbox_rows_done(&rows);
         assert_true(outbox_has_room(f->outbox, 3, 100000));
         assert_int_equal(fixture_put(f->outbox, 3, 1), 0);
@@ -171,8 +182,8 @@ static void free_disk(const OutboxFixture *f) {
         assert_int_equal(unlink(name), 0);
 }
 
-/* A13: what is queued can be read, so published, from a disk that is full at the start, with or without a log that was left; and when there
- * is room it is an outbox like any other, which a second process can look into. */
+/* A13: what is queued can be read, so published, from a disk that is full at the start, with or without a log that was
+ * left; and when there is room it is an outbox like any other, which a second process can look into. */
 static void test_full_at_the_start(void **state) {
         OutboxFixture *f = *state;
         OutboxGuest *guest;

@@ -147,14 +147,16 @@ static void test_line_limited_and_clock(void **state) {
 
         f->sources[0].limited = true;
         f->sources[0].next_poll = NOW + 104 * USEC_PER_SEC;
-        assert_line(f, "home polled 12:00:03 (rate limit, next poll 12:01:49), 0 readings queued, last stored 12:00:04");
+        assert_line(
+                f, "home polled 12:00:03 (rate limit, next poll 12:01:49), 0 readings queued, last stored 12:00:04");
         f->sources[0].failing = true;
         f->sources[0].failing_since = NOON;
         assert_line(f, "home failing since 12:00:00 (next try 12:01:49), 0 readings queued, last stored 12:00:04");
         f->sources[0].limited = f->sources[0].failing = false;
         f->sources[0].clock_wrong = true;
-        assert_line(f, "this machine's clock is wrong (timedatectl), home polled 12:00:03, 0 readings queued, last stored "
-                       "12:00:04");
+        assert_line(f,
+                "this machine's clock is wrong (timedatectl), home polled 12:00:03, 0 readings queued, last stored "
+                "12:00:04");
 }
 
 /* Nothing else is wrong, but somebody has to act. */
@@ -208,7 +210,8 @@ static void test_line_failures(void **state) {
         f->subscribers[0].missing = true;
         f->input.outbox.rejected_rows = 2;
         f->sources[0].dropped = 5;
-        assert_line(f, "home failing since 12:00:00, 0 readings queued, 2 rejected, 5 unreadable gone, publishing failing since 11:59:00 "
+        assert_line(f, "home failing since 12:00:00, 0 readings queued, 2 rejected, 5 unreadable gone, publishing "
+                       "failing since 11:59:00 "
                        "(next try 12:00:06), "
                        "no access token since 11:58:00, last stored 12:00:04, subscription missing");
         be_well(f);
@@ -218,7 +221,9 @@ static void test_line_failures(void **state) {
         be_well(f);
         f->input.publisher.paused = true;
         f->input.outbox_failing = true;
-        assert_line(f, "home polled 12:00:03, 0 readings queued, disk refuses the outbox, polling stopped, publishing "
+        f->input.outbox.failing_since = NOON;
+        assert_line(f, "home polled 12:00:03, 0 readings queued, disk refuses the outbox since 12:00:00, polling "
+                       "stopped, publishing "
                        "paused until each "
                        "subscription is "
                        "known to exist, last stored 12:00:04");
@@ -302,6 +307,10 @@ static void test_json(void **state) {
         f->sources[0].failing_since = NOON;
         f->sources[0].detail = "bad \"quote\"\n\xc3";
         f->sources[0].dropped = 9;
+        f->sources[0].cause = CAUSE_TOKEN;
+        f->input.outbox.failing_since = NOON;
+        f->input.outbox.cause = CAUSE_OTHER;
+        f->input.outbox.detail = "Input/output error";
         f->subscribers[0].sink.detail = NULL;
         f->subscribers[0].held = 7;
         assert_int_equal(report_format_json(&f->input, &text), 0);
@@ -315,7 +324,14 @@ static void test_json(void **state) {
         assert_string_equal(json_get_string(source, "detail"), "bad \"quote\"\n?");
         assert_true(json_get_int(source, "dropped", &number));
         assert_int_equal(number, 9);
+        assert_string_equal(json_get_string(source, "kind"), "refused");
+        assert_string_equal(json_get_string(source, "remedy"), "token");
         assert_null(json_get(json_get(json, "outbox"), "oldest"));
+        assert_string_equal(json_get_string(json_get(json, "outbox"), "failing_since"), "2026-11-24T12:00:00.000Z");
+        assert_string_equal(json_get_string(json_get(json, "outbox"), "detail"), "Input/output error");
+        assert_string_equal(json_get_string(json_get(json, "outbox"), "kind"), "other");
+        assert_null(json_get_string(json_get(json, "outbox"), "remedy"));
+        assert_null(json_get_string(json_get(json, "publisher"), "kind"));
         assert_true(json_get_int(json_get(json, "outbox"), "max_rows", &number));
         assert_int_equal(number, 1000);
         assert_string_equal(json_get_string(json_get(json, "token"), "expires"), "2026-11-24T13:00:05.000Z");

@@ -16,14 +16,15 @@ static void test_a_single_failure_is_not_said(void **state) {
         Trouble t = {};
 
         assert_false(trouble_is_on(&t));
-        assert_false(trouble_fail(&t, TROUBLE_PASSING, USEC_PER_SEC, "HTTP 503"));
+        assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "HTTP 503"));
         assert_true(trouble_is_on(&t));
+        assert_int_equal(t.cause, CAUSE_NETWORK);
         assert_string_equal(t.detail, "HTTP 503");
         assert_true(t.since > 0 && t.since_wall > 0);
         assert_false(trouble_mend(&t, span)); /* never said, so nothing to take back */
         assert_false(trouble_is_on(&t));
         assert_string_equal(t.detail, "");
-        assert_false(trouble_fail(&t, TROUBLE_PASSING, USEC_PER_SEC, "HTTP 503")); /* counted anew */
+        assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "HTTP 503")); /* counted anew */
 }
 
 static void test_lasting_is_said_once_and_taken_back_once(void **state) {
@@ -31,11 +32,11 @@ static void test_lasting_is_said_once_and_taken_back_once(void **state) {
         Trouble t = {};
         usec_t since;
 
-        (void) trouble_fail(&t, TROUBLE_PASSING, USEC_PER_SEC, "a");
+        (void) trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "a");
         since = t.since;
-        assert_true(trouble_fail(&t, TROUBLE_PASSING, USEC_PER_SEC, "b"));
+        assert_true(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "b"));
         assert_int_equal(trouble_level(&t), LOG_WARNING);
-        assert_false(trouble_fail(&t, TROUBLE_PASSING, USEC_PER_SEC, "c"));
+        assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "c"));
         assert_string_equal(t.detail, "c"); /* the newest words, the oldest time */
         assert_int_equal(t.since, since);
         assert_int_equal(t.failures, 3);
@@ -48,11 +49,11 @@ static void test_a_refusal_is_said_at_once(void **state) {
         char span[CLOCK_SPAN_SIZE] = "";
         Trouble t = {};
 
-        assert_true(trouble_fail(&t, TROUBLE_LASTING, USEC_PER_SEC, "HTTP 403"));
+        assert_true(trouble_fail(&t, TROUBLE_LASTING, CAUSE_NETWORK, USEC_PER_SEC, "HTTP 403"));
         assert_int_equal(trouble_level(&t), LOG_ERR);
-        assert_false(trouble_fail(&t, TROUBLE_LASTING, USEC_PER_SEC, "HTTP 403"));
-        assert_false(trouble_fail(&t, TROUBLE_PASSING, USEC_PER_SEC, "HTTP 503")); /* worse was said */
-        assert_false(trouble_fail(&t, TROUBLE_LASTING, USEC_PER_SEC, "HTTP 403"));
+        assert_false(trouble_fail(&t, TROUBLE_LASTING, CAUSE_NETWORK, USEC_PER_SEC, "HTTP 403"));
+        assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "HTTP 503")); /* worse was said */
+        assert_false(trouble_fail(&t, TROUBLE_LASTING, CAUSE_NETWORK, USEC_PER_SEC, "HTTP 403"));
         assert_true(trouble_mend(&t, span));
 }
 
@@ -60,17 +61,17 @@ static void test_what_turns_out_to_be_lasting_is_said_again(void **state) {
         char span[CLOCK_SPAN_SIZE] = "";
         Trouble t = {};
 
-        (void) trouble_fail(&t, TROUBLE_PASSING, USEC_PER_SEC, "a");
-        assert_true(trouble_fail(&t, TROUBLE_PASSING, USEC_PER_SEC, "b"));
-        assert_true(trouble_fail(&t, TROUBLE_LASTING, USEC_PER_SEC, "c"));
+        (void) trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "a");
+        assert_true(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "b"));
+        assert_true(trouble_fail(&t, TROUBLE_LASTING, CAUSE_NETWORK, USEC_PER_SEC, "c"));
         assert_true(trouble_mend(&t, span));
 }
 
 static void test_said_at_once_when_the_next_try_is_far(void **state) {
         Trouble t = {}, unknown = {};
 
-        assert_true(trouble_fail(&t, TROUBLE_PASSING, 61 * USEC_PER_SEC, "a"));
-        assert_false(trouble_fail(&unknown, TROUBLE_PASSING, 0, "a"));
+        assert_true(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, 61 * USEC_PER_SEC, "a"));
+        assert_false(trouble_fail(&unknown, TROUBLE_PASSING, CAUSE_NETWORK, 0, "a"));
 }
 
 static void test_detail_is_cut_between_characters(void **state) {
@@ -79,7 +80,7 @@ static void test_detail_is_cut_between_characters(void **state) {
 
         memset(text, 'x', sizeof(text));
         memcpy(text + TROUBLE_DETAIL_MAX - 2, "\xe6\x9a\x91", 4);
-        (void) trouble_fail(&t, TROUBLE_LASTING, 0, text);
+        (void) trouble_fail(&t, TROUBLE_LASTING, CAUSE_NETWORK, 0, text);
         assert_int_equal(strlen(t.detail), TROUBLE_DETAIL_MAX - 2);
 }
 
