@@ -159,8 +159,11 @@ static size_t secrets_match(const Secrets *secrets, const char *text, const char
         size_t longest = 0;
 
         for (size_t i = 0; (secret = secrets_at(secrets, i)); i++) {
-                size_t used = secret_match(text, place, secret);
+                size_t used;
 
+                if (*place != *secret && !strchr("+\\%", *place))
+                        continue; /* the usual case, at once */
+                used = secret_match(text, place, secret);
                 longest = used > longest ? used : longest;
         }
         return longest;

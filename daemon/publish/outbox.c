@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "events.h"
+#include "lib/array.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -523,13 +524,22 @@ uint64_t outbox_dropped(Outbox *o, const char *source) {
         return n;
 }
 
-static int peek_row(OutboxRows *rows, SqlStatement *s) {
-        OutboxRow *row = &rows->items[rows->n++];
+static int row_copy(OutboxRow *row, SqlStatement *s) {
         Slice *const parts[] = { &row->key, &row->source, &row->type, &row->device, &row->payload, &row->labels };
 
-        row->id = sql_column_int(s, 0);
-        row->put_at = (usec_t) sql_column_int(s, 1);
         return sql_copy_columns(s, 2, ELEMENTSOF(parts), parts, &row->text);
+}
+
+static int peek_row(OutboxRows *rows, SqlStatement *s) {
+        OutboxRow *row;
+        int r;
+
+        r = array_reserve(&rows->items, &rows->allocated, rows->n + 1, sizeof(OutboxRow));
+        if (r < 0)
+                return r;
+        row = &rows->items[rows->n++];
+        *row = (OutboxRow){ .id = sql_column_int(s, 0), .put_at = (usec_t) sql_column_int(s, 1) };
+        return row_copy(row, s);
 }
 
 static int peek_rows(Outbox *o, int64_t after, size_t max_rows, size_t max_bytes, OutboxRows *rows) {
@@ -537,7 +547,7 @@ static int peek_rows(Outbox *o, int64_t after, size_t max_rows, size_t max_bytes
         size_t payload = 0;
         int r;
 
-        rows->n = 0;
+        outbox_rows_done(rows); /* of an attempt that is made again */
         (void) sql_bind_int(s, 1, after);
         (void) sql_bind_int(s, 2, (int64_t) max_rows);
         while ((r = outbox_step(o, PEEK)) == SQL_ROW) {
@@ -556,21 +566,14 @@ int outbox_peek(Outbox *o, int64_t after, size_t max_rows, size_t max_bytes, Out
         int r;
 
         assert(max_rows > 0);
-        rows.items = calloc(max_rows, sizeof(OutboxRow));
-        if (!rows.items)
-                return -ENOMEM;
         do {
                 r = outbox_ready(o);
                 if (r == 0)
                         r = peek_rows(o, after, max_rows, max_bytes, &rows);
         } while (outbox_mends(o, r, &tried));
         r = outbox_done(o, REFUSED_READ, r, NULL);
-        if (r < 0)
-                rows.n = 0;
-        for (size_t i = rows.n; i < max_rows; i++) /* of an attempt that was made again */
-                bytes_done(&rows.items[i].text);
         if (r < 0) {
-                free(rows.items);
+                outbox_rows_done(&rows);
                 return r;
         }
         if (rows.n > 0 && rows.items[rows.n - 1].id > o->last_id)

@@ -30,7 +30,7 @@ typedef struct OutboxRow {
 /* Rows in memory, oldest first. A plain value. */
 typedef struct OutboxRows {
         OutboxRow *items;
-        size_t n;
+        size_t n, allocated;
 } OutboxRows;
 
 typedef struct OutboxStatus {

@@ -72,10 +72,8 @@ static bool is_changed(Slice name, size_t i) {
 }
 
 bool document_key_is_plain(Slice name) {
-        for (size_t i = 0; i < name.size; i++)
-                if (is_changed(name, i))
-                        return false;
-        return name.size > 0;
+        return name.size > 0 && name.data[0] != '$' && !memchr(name.data, '.', name.size) &&
+               !memchr(name.data, '\0', name.size);
 }
 
 static int append_underscores(unsigned width, Bytes *ret) {
