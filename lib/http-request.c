@@ -12,6 +12,7 @@
 /* taken at once on a server's word; beyond that the buffer grows with what arrives */
 #define RESERVE_MAX (4 * 1024 * 1024)
 #define RETRY_AFTER_MAX_USEC USEC_PER_HOUR
+#define DATE_MIN_USEC (UINT64_C(1704067200) * USEC_PER_SEC) /* 2024-01-01 */
 /* reading the anchors takes 20 ms, on a Pi 200; so long a file that was replaced goes unnoticed */
 #define CA_CACHE_SEC 600L
 #define KEEPALIVE_IDLE_SEC 30L /* below every NAT's memory */
@@ -310,10 +311,18 @@ static HttpEnd request_end(HttpRequest *request) {
         return end;
 }
 
+/* Wall time of the Date header. A device that has had no time since it started says 1970 or 2000: nothing is known from
+ * that. */
+static usec_t reply_date(const HttpReply *reply) {
+        const char *text = http_reply_header(reply, "Date");
+        usec_t date;
+
+        return text && clock_parse_http_date(text, &date) && date >= DATE_MIN_USEC ? date : 0;
+}
+
 HttpReply http_request_reply(HttpRequest *request) {
         HttpEnd end = request_end(request);
         HttpReply reply = { .request = request, .detail = request->detail, .sent = bytes_steal(&request->sent) };
-        const char *date;
 
         reply.outcome = http_outcome(&end, request->detail, sizeof(request->detail));
         if (reply.outcome != HTTP_ANSWERED) {
@@ -324,9 +333,7 @@ HttpReply http_request_reply(HttpRequest *request) {
 
         reply.status = (int) end.status;
         reply.body = bytes_steal(&request->received);
-        date = http_reply_header(&reply, "Date");
-        if (date)
-                (void) clock_parse_http_date(date, &reply.date);
+        reply.date = reply_date(&reply);
         reply.retry_after = reply_retry_after(&reply);
 
         return reply;

@@ -92,10 +92,10 @@ HttpJsonWindow http_json_window(const HttpJsonSince *since, int64_t cursor, int6
         return (HttpJsonWindow){ from > 0 ? from : 0, lesser(now, begin + seconds_of(since->window)) };
 }
 
-int64_t http_json_advance(int64_t cursor, const HttpJsonWindow *window, HttpJsonClock verdict) {
-        if (verdict == HTTP_JSON_CLOCK_WRONG)
-                return cursor;
-        return verdict == HTTP_JSON_CLOCK_RIGHT || window->until > cursor ? window->until : cursor;
+int64_t http_json_advance(int64_t cursor, const HttpJsonWindow *window, HttpJsonClock verdict, int64_t told) {
+        int64_t until = verdict == HTTP_JSON_CLOCK_WRONG ? lesser(window->until, told) : window->until;
+
+        return verdict == HTTP_JSON_CLOCK_RIGHT || until > cursor ? until : cursor;
 }
 
 /* ---- pages ---- */

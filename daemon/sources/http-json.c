@@ -57,7 +57,8 @@ typedef struct HttpJson {
         /* of the poll under way */
         HttpJsonTimes times;
         HttpJsonWindow window;
-        HttpJsonClock verdict; /* of its answers so far */
+        HttpJsonClock verdict; /* of its answers so far, */
+        int64_t told;          /* and the earliest time among them */
         unsigned windows, pages;
         size_t index;      /* of the URL */
         Bytes first, next; /* URLs of its first page and of the one to ask for */
@@ -152,7 +153,7 @@ static int json_put_cursor(HttpJson *json) {
         int r = 0;
 
         if (json->keys->since && json_is_last(json) && json->failed == 0)
-                cursor = http_json_advance(cursor, &json->window, json->verdict);
+                cursor = http_json_advance(cursor, &json->window, json->verdict, json->told);
         if (cursor != json->cursor)
                 r = reading_list_set_cursor(
                         &list, json->context.config->name, clock_format_rfc3339((usec_t) cursor * USEC_PER_SEC, text));
@@ -194,6 +195,8 @@ static void json_compare_clocks(HttpJson *json, const HttpReply *reply) {
 
         if (reply->date == 0)
                 return;
+        if ((int64_t) (reply->date / USEC_PER_SEC) < json->told)
+                json->told = (int64_t) (reply->date / USEC_PER_SEC);
         off = (int64_t) (reply->date - json_wall(json));
         if (off <= limit && off >= -limit) {
                 if (json->verdict == HTTP_JSON_CLOCK_UNKNOWN)
@@ -260,6 +263,7 @@ static void json_begin_window(HttpJson *json) {
         json->times.now = (int64_t) (json_wall(json) / USEC_PER_SEC);
         json->index = 0;
         json->verdict = HTTP_JSON_CLOCK_UNKNOWN;
+        json->told = INT64_MAX;
         json->windows++;
         if (!json->keys->since)
                 return;

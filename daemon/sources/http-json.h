@@ -64,8 +64,9 @@ HttpJsonWindow http_json_window(const HttpJsonSince *since, int64_t cursor, int6
 typedef enum HttpJsonClock { HTTP_JSON_CLOCK_UNKNOWN, HTTP_JSON_CLOCK_RIGHT, HTTP_JSON_CLOCK_WRONG } HttpJsonClock;
 
 /* The cursor once all of the window is stored. It goes back only where the server says that our clock is right now, so
- * that it was wrong before; by a clock that the server calls wrong it does not move. */
-int64_t http_json_advance(int64_t cursor, const HttpJsonWindow *window, HttpJsonClock verdict);
+ * that it was wrong before; where a server calls it wrong, it follows to *told*, the earliest time of their clocks, and
+ * not beyond. */
+int64_t http_json_advance(int64_t cursor, const HttpJsonWindow *window, HttpJsonClock verdict, int64_t told);
 
 /* ---- pages ---- */
 

@@ -2,6 +2,8 @@
 /* The type http_json against a server that follows a script. */
 #include "source-fixture.h"
 
+#include <time.h>
+
 #include "http-server.h"
 
 #define CALLS_MAX 64
@@ -414,11 +416,12 @@ static void test_no_room(void **state) {
 
 /* ---- since ---- */
 
-#define SINCE                                                   \
-        HEAD "      url: '@/x?from={since}&to={until:unix}'\n"  \
-             "      since: {}\n"                                \
-             "      paging: { next: /next, parameter: token }\n" \
-             "      reading: { items: /points, id: /sensor, time: /at }\n"
+#define SINCE_OF(urls)                                    \
+        HEAD urls                                         \
+        "      since: {}\n"                               \
+        "      paging: { next: /next, parameter: token }\n" \
+        "      reading: { items: /points, id: /sensor, time: /at }\n"
+#define SINCE SINCE_OF("      url: '@/x?from={since}&to={until:unix}'\n")
 
 static int64_t cursor_of(const World *w) {
         int64_t msec = 0;
@@ -527,18 +530,47 @@ static void test_disk_refuses(void **state) {
         assert_in_range(wall() - cursor_of(w), 0, 30);
 }
 
-/* A server says that our clock is wrong: the cursor does not follow it, and the next poll asks by the server's. */
+/* A server says that our clock is wrong, ahead by years: the cursor does not pass its time, and the next poll asks by it. */
 static void test_wrong_clock(void **state) {
         World *w = *state;
-        int64_t before = wall() - 3600;
+        int64_t theirs = INT64_C(1732752000), before = theirs - 1800;
 
-        w->routes[0] = (Route){ "/x", 200, "Date: Sun, 28 Nov 2027 00:00:00 GMT\r\n", "{\"points\": []}" };
+        w->routes[0] = (Route){ "/x", 200, "Date: Thu, 28 Nov 2024 00:00:00 GMT\r\n", "{\"points\": []}" };
         set_cursor(w, before);
         run_once(w, SINCE);
-        assert_int_equal(cursor_of(w), before);
+        assert_int_equal(cursor_of(w), theirs);
         poll_again(w);
-        assert_true(cursor_of(w) > before);
-        assert_true(cursor_of(w) <= INT64_C(1827360000) + 30);
+        assert_in_range(cursor_of(w), theirs, theirs + 30);
+}
+
+/* Two servers that do not agree about the time: the cursor goes on, or what is older than a window would not be asked for any more. */
+static void test_clocks_that_differ(void **state) {
+        World *w = *state;
+        time_t times[] = { (time_t) wall(), (time_t) wall() - 600 };
+        int64_t before = wall() - 3600;
+        char headers[2][80];
+        struct tm tm;
+
+        for (int i = 0; i < 2; i++) {
+                assert_true(strftime(headers[i], sizeof(headers[i]), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", gmtime_r(&times[i], &tm)) > 0);
+                w->routes[i] = (Route){ i == 0 ? "/x" : "/y", 200, headers[i], "{\"points\": []}" };
+        }
+        set_cursor(w, before);
+        run_once(w, SINCE_OF("      urls: ['@/x?from={since}', '@/y?from={since}']\n"));
+        for (int i = 0; i < 4; i++)
+                poll_again(w);
+        assert_in_range(cursor_of(w), times[1] - 60, wall() - 300);
+}
+
+/* A device without the time since it started: nothing is learnt from its Date. */
+static void test_clock_that_was_never_set(void **state) {
+        World *w = *state;
+
+        w->routes[0] = (Route){ "/x", 200, "Date: Thu, 01 Jan 1970 00:05:00 GMT\r\n", "{\"points\": []}" };
+        set_cursor(w, wall() - 3600);
+        run_once(w, SINCE);
+        poll_again(w);
+        assert_in_range(wall() - cursor_of(w), 0, 30);
 }
 
 /* ---- configuration ---- */
@@ -612,6 +644,8 @@ int main(void) {
                 TEST(test_cursor_waits_for_every_page),
                 TEST(test_disk_refuses),
                 TEST(test_wrong_clock),
+                TEST(test_clocks_that_differ),
+                TEST(test_clock_that_was_never_set),
                 TEST(test_configuration),
         };
 
