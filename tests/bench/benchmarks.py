@@ -8,6 +8,7 @@ import time
 from types import SimpleNamespace
 
 import measure
+import mqtt
 import neighbours
 import page
 import sources
@@ -15,10 +16,10 @@ import stack
 from report import Row
 
 FULL = SimpleNamespace(drain=500_000, drain_emulator=30_000, publish=300_000, latency={1: 20, 100: 1000, 1000: 8000}, latency_runs=5, idle=130, starts=20,
-                       growth=(10_000, 100_000, 1_000_000), outbox=(1_000, 100_000, 1_000_000), scale=60_000, poll_interval=10, runs=3, mqtt=30_000, push=10_000, page=1_000_000,
+                       growth=(10_000, 100_000, 1_000_000), outbox=(1_000, 100_000, 1_000_000), scale=60_000, poll_interval=10, runs=3, mqtt=30_000, kills=(4_000, 40), push=10_000, page=1_000_000,
                        exec=300_000, more=20, file=300_000, outage=120)
 SMOKE = SimpleNamespace(drain=3_000, drain_emulator=500, publish=2_000, latency={100: 100}, latency_runs=1, idle=2, starts=2,
-                        growth=(1_000, 2_000), outbox=(500, 1_000), scale=2_000, poll_interval=10, runs=1, mqtt=1_000, push=200, page=5_000,
+                        growth=(1_000, 2_000), outbox=(500, 1_000), scale=2_000, poll_interval=10, runs=1, mqtt=1_000, kills=(40, 2), push=200, page=5_000,
                         exec=2_000, more=2, file=2_000, outage=4)
 
 
@@ -469,5 +470,5 @@ def scale_one(bench, n_daemons):
     return n / (stats["last_ack"] - stats["first_pull"]) * 1e6
 
 
-ALL = {"drain": drain, "publish": publish, "latency": latency, "idle": idle, "growth": growth, "scale-out": scale_out, "mqtt": sources.mqtt, "push": sources.push, "page": page.page,
+ALL = {"drain": drain, "publish": publish, "latency": latency, "idle": idle, "growth": growth, "scale-out": scale_out, "mqtt": mqtt.mqtt, "mqtt-kills": mqtt.kills, "push": sources.push, "page": page.page,
        "exec": sources.lines, "more-mqtt": sources.more_mqtt, "file": drain_file, "neighbours": neighbours.neighbours}

@@ -38,38 +38,6 @@ def wait_stored(daemon, n, patience=stack.PATIENCE):
         time.sleep(0.01)
 
 
-def mqtt(bench):
-    """Messages of QoS 1 that a broker (Debian's mosquitto) has kept for us: on disk, and acknowledged."""
-    reason = mosquitto.obstacle()
-    if reason:
-        yield Row("mqtt", "durable rate", "/s", None, None, reason)
-        return
-    with tempfile.TemporaryDirectory(prefix="bench-mqtt-") as folder:
-        runs = [mqtt_run(bench, f"{folder}/{i}") for i in range(bench.sizes.runs)]
-    yield Row("mqtt", "durable rate, QoS 1, median", "/s", median(run.rate for run in runs), (">=", 20_000), f"of {len(runs)} runs")
-    yield Row("mqtt", "CPU a message, median", "us", median(run.cpu for run in runs), ("<=", 20), f"peak RSS {max(run.rss for run in runs):.1f} MiB")
-
-
-def mqtt_run(bench, folder):
-    n = bench.sizes.mqtt  # below 65536: mosquitto_pub takes an early acknowledgement for its last one when packet identifiers come round
-    lines = ["autosave_on_changes false", "autosave_interval 3600", "max_inflight_messages 1000", "max_queued_messages 200000"]
-    with contextlib.closing(mosquitto.Mosquitto(folder, lines).start()) as broker, \
-            daemon_of(bench.build, type="mqtt", url=f"mqtt://127.0.0.1:{broker.port}", topics=["bench/{id}"]) as daemon:
-        daemon.start()
-        broker.publish("bench/x", "1")  # the session is there
-        wait_stored(daemon, 1, 20)
-        daemon.stop()
-        broker.publish("bench/x", *(f'{{"temperature":21.5,"humidity":{i}}}' for i in range(n)))
-        daemon.start()
-        span = measure.Span(daemon.pid)
-        wait_stored(daemon, n + 1)
-        span.end()
-        found = stored(daemon)
-        if daemon.stop() != 0 or found != n + 1:
-            raise stack.Broken(f"{found} readings of {n + 1} messages\n{daemon.log()}")
-    return SimpleNamespace(rate=n / span.wall, cpu=span.cpu / n * 1e6, rss=span.rss)
-
-
 def push(bench):
     """Readings that 16 clients POST, each answered when it is on disk."""
     for what, count, lines, unit, limit in (("requests of one reading", bench.sizes.push, 1, "/s", (">=", 5_000)),

@@ -305,20 +305,20 @@ class RealStack:
 
 
 class Peer:
-    """Another program on the same servers; its command may name {emulator} {project} {subscription} {mongodb} {database} {collection}."""
+    """Another program on the same servers; its command may name {emulator} {project} {subscription} {mongodb} {database} {collection}, beside a broker {broker} {file}."""
 
     def __init__(self, command, places):
         self._log = tempfile.NamedTemporaryFile(prefix="bench-peer-")
         self.process = subprocess.Popen(["/bin/sh", "-c", command.format(**places)], stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
                                         start_new_session=True,
-                                        env={**os.environ, "PUBSUB_EMULATOR_HOST": places["emulator"],
-                                             **{f"BENCH_{key.upper()}": value for key, value in places.items()}})
+                                        env={**os.environ, "PUBSUB_EMULATOR_HOST": places.get("emulator", ""),
+                                             **{f"BENCH_{key.upper()}": str(value) for key, value in places.items()}})
 
     @staticmethod
     def understands(command):
         """Whether everything in braces is one of the names."""
         try:
-            command.format(**dict.fromkeys(("emulator", "project", "subscription", "mongodb", "database", "collection"), ""))
+            command.format(**dict.fromkeys(("emulator", "project", "subscription", "mongodb", "database", "collection", "broker", "file"), ""))
         except (LookupError, ValueError):
             return False
         return True
@@ -331,8 +331,8 @@ class Peer:
         code = self.process.poll()
         return "it still runs" if code is None else f"it ended with exit code {code}"
 
-    def stop(self):
-        for number in (signal.SIGTERM, signal.SIGKILL):
+    def stop(self, *signals):
+        for number in signals or (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
