@@ -675,9 +675,10 @@ void stages_stop(Stages *stages) {
         for (size_t i = 0; i < stages->n; i++) {
                 Stage *stage = stages->items[i];
 
-                if (stage->kind == STAGE_SOURCE && stage->self) {
-                        stage_close(stage);
-                        stage->retired = true;
+                if (stage->kind == STAGE_SOURCE) {
+                        if (!stage->self || !source_must_end(stage->self))
+                                stage_close(stage);
+                        stage_retire(stage);
                 } else if (stage->kind == STAGE_PUBLISHER && stage->self && !stage->retired)
                         publisher_pause(stage->self, "");
                 else if (stage->kind == STAGE_SUBSCRIBER && stage->self)
@@ -692,7 +693,7 @@ bool stages_are_stopped(const Stages *stages) {
 
                 if (stage->self && stage->kind == STAGE_PUBLISHER && !publisher_is_idle(stage->self))
                         return false;
-                if (stage->self && stage->kind == STAGE_SUBSCRIBER && !subscriber_is_stopped(stage->self))
+                if (stage->self && stage->kind != STAGE_PUBLISHER && !stage_has_ended(stage))
                         return false;
         }
         return true;

@@ -642,6 +642,10 @@ bool source_is_busy(const Source *s) {
         return s->polling == POLL_POLLING || s->waiting != READINGS_NONE;
 }
 
+bool source_must_end(const Source *s) {
+        return s->type->must_end && s->type->must_end(s->self);
+}
+
 void source_status(const Source *s, SourceStatus *ret) {
         bool failing = trouble_is_on(&s->trouble), waits = s->polling == POLL_WAITING && s->waiting == READINGS_NONE;
 

@@ -106,6 +106,9 @@ typedef struct SourceType {
         int (*check)(void *self);
         /* Back-pressure: stop, or go on, reading the peer. NULL for a type that is only polled. */
         void (*hold)(void *self, bool hold);
+        /* What it does now may not be cut: it would be lost at the remote for good. A stop waits for it, and holds it.
+         * NULL: never. */
+        bool (*must_end)(const void *self);
         /* Every source_put() up to that ticket is on disk: the peer may be told (P12). NULL: nobody waits. */
         void (*stored)(void *self, uint64_t ticket);
         void *(*close)(void *self); /* drops what is under way; returns NULL */
@@ -173,6 +176,8 @@ CLEANUP_DEFINE(Source, source_free)
 void source_retire(Source *source);
 /* True while a poll is under way or readings wait for the disk. */
 bool source_is_busy(const Source *source);
+/* A stop waits until it is not busy. */
+bool source_must_end(const Source *source);
 /* One poll now; a type that speaks when it likes is listened to until it is silent, and is held from then on. -EBUSY
  * while a poll is under way or readings wait. While there is no room none is made, and the source counts as failing: 0
  * as well. */

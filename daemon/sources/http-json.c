@@ -302,14 +302,17 @@ static bool json_step(HttpJson *json) {
         return true;
 }
 
+static void json_end_held(HttpJson *json) {
+        json_fail(json, SOURCE_UNREACHABLE,
+                "was not asked for all: the outbox or the disk has no room for more. It is asked again");
+        json_end(json);
+}
+
 static void json_go_on(HttpJson *json) {
         if (!json_step(json))
                 return json_end(json);
-        if (json->held) {
-                json_fail(json, SOURCE_UNREACHABLE,
-                        "was not asked for all: the outbox or the disk has no room for more. It is asked again");
-                return json_end(json);
-        }
+        if (json->held)
+                return json_end_held(json);
         json_move(json, STATE_ASKING);
         json_ask(json);
 }
@@ -343,6 +346,11 @@ static void json_stored(void *self, uint64_t ticket) {
 
 static void json_hold(void *self, bool hold) {
         ((HttpJson *) self)->held = hold;
+}
+
+/* The exchange uses up the refresh token: without its answer the user has to sign in again. */
+static bool json_must_end(const void *self) {
+        return ((const HttpJson *) self)->state == STATE_TOKEN;
 }
 
 static void json_note_wait(HttpJson *json, const HttpReply *reply) {
@@ -457,7 +465,7 @@ static void on_token(void *userdata, AuthOutcome outcome, const char *detail) {
 
         json_move(json, STATE_ASKING);
         if (outcome == AUTH_FETCHED)
-                return json_ask(json);
+                return json->held ? json_end_held(json) : json_ask(json);
         json_fail(json, refused ? SOURCE_REFUSED : SOURCE_UNREACHABLE, "is not asked: %s", detail);
         json_blame(json, refused ? CAUSE_TOKEN : CAUSE_NETWORK);
         json_end(json);
@@ -637,6 +645,7 @@ const SourceType source_type_http_json = {
         .poll = json_poll,
         .check = json_check,
         .hold = json_hold,
+        .must_end = json_must_end,
         .stored = json_stored,
         .close = json_close,
         .reread = json_reread,

@@ -1,10 +1,12 @@
 """Every kind of source in one daemon, into one topic, over kills: what a peer was told is kept, is kept, and each of it once (P1, P4, P12)."""
 import contextlib
+import http.server
 import json
 import re
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 
 import pytest
@@ -115,6 +117,42 @@ def test_history_is_fetched_later(make_stack, own_queue, shared_mongodb, remo, c
     counts = numbers(stack, "history")
     assert not {name: n for name, n in counts.items() if n > 1}
     assert set(counts) == expected
+
+
+class Rotating(http.server.BaseHTTPRequestHandler):
+    """A token endpoint as Netatmo's: each refresh token is good once. Its answer comes late."""
+
+    def do_POST(self):
+        form = urllib.parse.parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        good = form["refresh_token"] == [f"refresh-{self.server.used}"]
+        self.server.used += good
+        self.server.asked.set()
+        time.sleep(0.5)
+        body = json.dumps({"access_token": "access", "expires_in": 10800, "refresh_token": f"refresh-{self.server.used}"} if good else {"error": "invalid_grant"}).encode()
+        self.send_response(200 if good else 400)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_stop_keeps_the_new_refresh_token(sensorqd, own_queue):
+    """SIGTERM while the old refresh token has been used up, and the new one is on its way."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Rotating) as server:
+        server.used, server.asked = 0, threading.Event()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        config = {"pubsub": own_queue.section, "publish": {"topic": "sensor-data", "sources": [
+            {"name": "home", "type": "http_json", "interval": "10s", "url": f"{url}/x",
+             "auth": {"type": "oauth2", "token_url": f"{url}/token", "client_id": "me", "refresh_token_file": "home.refresh"}}]}}
+        daemon = sensorqd(config, {**own_queue.secrets, "home.refresh": "refresh-0"}, env=own_queue.env)
+        daemon.start()
+        assert server.asked.wait(60)
+        assert daemon.stop() == 0
+        server.shutdown()
+    assert json.loads((daemon.state / "oauth2-home.json").read_text())["refresh_token"] == "refresh-1"
 
 
 PAGE = REPO / "docs" / "sources" / "http-push.md"

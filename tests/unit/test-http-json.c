@@ -316,6 +316,23 @@ static void test_oauth2(void **state) {
         assert_int_equal(w->f->n, 1);
 }
 
+/* A stop during the exchange, which uses up the refresh token: the new one is kept, and nothing more is asked. */
+static void test_oauth2_and_a_stop(void **state) {
+        World *w = *state;
+        char path[128];
+
+        put_file(w, "r", "seed-token");
+        w->routes[0] = (Route){ "/token", 200, NULL, "{\"access_token\":\"access-1\",\"refresh_token\":\"refresh-1\",\"expires_in\":10800}", 1 };
+        start(w, HEAD "      url: '@/x'\n      auth: { type: oauth2, token_url: '@/token', client_id: me, refresh_token_file: $/r }\n");
+        SOURCE_FIXTURE_UNTIL(w->f, source_must_end(w->f->source));
+        source_retire(w->f->source);
+        SOURCE_FIXTURE_UNTIL(w->f, !source_is_busy(w->f->source));
+        assert_false(source_must_end(w->f->source));
+        assert_int_equal(w->n, 1);
+        (void) snprintf(path, sizeof(path), "%s/oauth2-home.json", w->f->directory);
+        assert_int_equal(access(path, R_OK), 0);
+}
+
 static void test_oauth2_refused(void **state) {
         World *w = *state;
 
@@ -633,6 +650,7 @@ int main(void) {
                 TEST(test_query_is_not_told),
                 TEST(test_switchbot),
                 TEST(test_oauth2),
+                TEST(test_oauth2_and_a_stop),
                 TEST(test_oauth2_refused),
                 TEST(test_check),
                 TEST(test_pages),
