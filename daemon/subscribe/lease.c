@@ -28,7 +28,7 @@ struct Lease {
         Slice *ids;
         size_t n, n_allocated;
         LeaseTimes times;
-        usec_t asked;
+        usec_t asked, asked_span;
         usec_t added; /* when ids that were added since the last renewal was sent need one; 0: none were */
         Backoff backoff;
         bool narrowed; /* since the renewal under way was sent: its results are for other ids */
@@ -36,9 +36,14 @@ struct Lease {
         LoopWatch *timer;
 };
 
+static usec_t renewal_of(const LeaseRules *rules, const LeaseTimes *times) {
+        return times->retry_at > 0 ? times->retry_at
+                                   : times->granted + (times->span > 0 ? times->span : rules->deadline) / 2;
+}
+
 LeaseStep lease_step(const LeaseRules *rules, const LeaseTimes *times, usec_t now, usec_t *ret_at) {
         usec_t end = times->received + rules->max_hold;
-        usec_t renew_at = times->retry_at > 0 ? times->retry_at : times->granted + rules->deadline / 2;
+        usec_t renew_at = renewal_of(rules, times);
 
         if (now >= end)
                 return LEASE_LAPSE;
@@ -90,6 +95,7 @@ static void on_renewed(void *userdata, const AckResult *result) {
                 lease_fail(lease, result->retry_after, clock_now());
         else {
                 lease->times.granted = lease->asked;
+                lease->times.span = lease->asked_span;
                 lease->times.retry_at = lease->added;
                 backoff_reset(&lease->backoff);
         }
@@ -106,6 +112,7 @@ static void lease_renew(Lease *lease, usec_t now) {
         lease->narrowed = false;
         lease->added = 0;
         lease->asked = now; /* the service grants from a later moment: erring on this side is safe */
+        lease->asked_span = lease->rules->deadline;
         r = ack_start(&(AckSpec){ .client = lease->client,
                               .subscription = lease->subscription,
                               .ids = lease->ids,
@@ -161,6 +168,7 @@ int lease_new(Loop *loop, const LeaseSpec *spec, Lease **ret) {
         lease->callbacks = spec->callbacks;
         lease->times.received = spec->received;
         lease->times.granted = spec->granted;
+        lease->times.span = spec->rules->deadline;
         lease->backoff = (Backoff){ .initial = LEASE_RETRY_MIN_USEC, .max = LEASE_RETRY_MIN_USEC };
         lease->ids = calloc(spec->n + 1, sizeof(Slice));
         if (!lease->ids)
@@ -187,7 +195,7 @@ Lease *lease_free(Lease *lease) {
 }
 
 static usec_t lease_due(const Lease *lease) {
-        return lease->times.retry_at > 0 ? lease->times.retry_at : lease->times.granted + lease->rules->deadline / 2;
+        return renewal_of(lease->rules, &lease->times);
 }
 
 int lease_set(Lease *lease, const Slice *ids, size_t n) {
@@ -214,5 +222,5 @@ void lease_narrow(Lease *lease, const Slice *ids, size_t n) {
 }
 
 bool lease_is_live(const Lease *lease, usec_t now) {
-        return lease->state != LAPSED && now < lease->times.granted + lease->rules->deadline;
+        return lease->state != LAPSED && now < lease->times.granted + lease->times.span;
 }

@@ -33,6 +33,7 @@ typedef struct LeaseTimes {
         usec_t received; /* when the batch came */
         usec_t granted;  /* when the last grant was asked for */
         usec_t retry_at; /* the next try after a failed one, else 0 */
+        usec_t span;     /* for how long it was; 0: the deadline, which may have been another one then */
 } LeaseTimes;
 
 /* What to do with a lease at *now*; pure. *ret_at* gets the time to ask again after LEASE_REST. */

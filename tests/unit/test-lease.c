@@ -62,6 +62,9 @@ static void test_step(void **state) {
         assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW, NOW + 32 * USEC_PER_SEC }, NOW + 31 * USEC_PER_SEC, &at), LEASE_REST);
         assert_int_equal(at, NOW + 32 * USEC_PER_SEC);
         assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW, NOW + 32 * USEC_PER_SEC }, NOW + 32 * USEC_PER_SEC, &at), LEASE_RENEW);
+        /* what was granted before the deadline was known, or another one */
+        assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW, 0, 10 * USEC_PER_SEC }, NOW, &at), LEASE_REST);
+        assert_int_equal(at, NOW + 5 * USEC_PER_SEC);
         /* never beyond max_hold */
         assert_int_equal(lease_step(&r, &(LeaseTimes){ NOW, NOW + 90 * USEC_PER_SEC, 0 }, NOW + 91 * USEC_PER_SEC, &at), LEASE_REST);
         assert_int_equal(at, NOW + 100 * USEC_PER_SEC);
@@ -78,6 +81,21 @@ static void test_renews_at_half(void **state) {
         assert_int_equal(lapsed, 0);
         assert_true(lease_is_live(lease, clock_now()));
         assert_false(lease_is_live(lease, clock_now() + 2 * USEC_PER_SEC));
+}
+
+/* P11: a deadline that becomes known does not make what was granted for the shorter one last any longer. */
+static void test_deadline_becomes_known(void **state) {
+        usec_t begin;
+
+        start(1);
+        fixture_until(&fixture, results == 1);
+        rules.deadline = 600 * USEC_PER_SEC;
+        begin = clock_now();
+        assert_false(lease_is_live(lease, clock_now() + 2 * USEC_PER_SEC));
+        fixture_until(&fixture, results == 2);
+        assert_true(clock_now() - begin < 5 * USEC_PER_SEC);
+        assert_int_equal(fixture_asked(&fixture, "\"ackDeadlineSeconds\":600"), 1);
+        assert_true(lease_is_live(lease, clock_now() + 100 * USEC_PER_SEC));
 }
 
 static void test_narrow(void **state) {
@@ -144,6 +162,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_step),
                 cmocka_unit_test_setup_teardown(test_renews_at_half, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_deadline_becomes_known, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_narrow, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lost_ids_are_dropped, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_failure_is_no_storm, set_up, tear_down),
