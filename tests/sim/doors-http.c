@@ -158,6 +158,10 @@ static void deliver(Exchange *x, HttpOutcome outcome) {
         world_trace("http %s %s: %s", x->method, x->url, describe(outcome, x->status, detail, sizeof(detail)));
         reply = make_reply(x, outcome, detail, sizeof(detail));
         watch_storm(x, good && x->progress);
+        if (outcome == HTTP_ANSWERED)
+                pubsub_answered(x, good);
+        if (!good && x->fault != FAULT_NONE)
+                pubsub_troubled(x);
         world_door_of(weather_target_name(x->target), good ? " answer good" : " answer bad");
         if (good && x->fault != FAULT_GARBLED && x->fault != FAULT_PORTAL && x->target == TARGET_REMO)
                 remotes_remo_delivered(x->reply);
@@ -386,6 +390,8 @@ static Exchange *make_exchange(const HttpSpec *spec) {
         x->deadline = world->now + patience;
         x->max_reply = spec->max_reply;
         x->fault = weather_fault(x->target);
+        if (x->fault != FAULT_NONE)
+                pubsub_troubled(x);
         return x;
 }
 

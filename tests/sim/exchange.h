@@ -17,6 +17,7 @@ typedef struct Exchange {
         size_t body_size, max_reply;
         usec_t started, deadline;
         bool carried;  /* out, by the server itself */
+        bool deleted;  /* the server says that what it is about is missing */
         bool progress; /* the answer brings something: it is no storm */
         int status;
         char *reply, *reply_headers;

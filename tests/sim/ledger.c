@@ -15,7 +15,7 @@ typedef struct Entry {
         usec_t served, put_at;
         uint64_t key; /* hash of it; 0: not published yet */
         bool delivered, tried, putting, put, loose;
-        bool stored[SUBSCRIPTIONS_MAX], rejected[SUBSCRIPTIONS_MAX];
+        bool stored[SUBSCRIPTIONS_MAX], rejected[SUBSCRIPTIONS_MAX], gone[SUBSCRIPTIONS_MAX];
 } Entry;
 
 typedef struct Ledger {
@@ -103,7 +103,7 @@ void ledger_putting(uint32_t serial) {
 
 static bool is_missing(const Entry *entry) {
         for (unsigned i = 0; i < world->ledger->subscriptions; i++)
-                if (!entry->stored[i] && !entry->rejected[i])
+                if (!entry->stored[i] && !entry->rejected[i] && !entry->gone[i])
                         return true;
         return false;
 }
@@ -187,6 +187,15 @@ void ledger_rejected(unsigned subscription, uint32_t serial) {
         l->n_missing -= missing && !is_missing(entry);
 }
 
+void ledger_gone(unsigned subscription, uint32_t serial) {
+        Ledger *l = world->ledger;
+        Entry *entry = find(serial);
+        bool missing = entry->put && is_missing(entry);
+
+        entry->gone[subscription] = true;
+        l->n_missing -= missing && !is_missing(entry);
+}
+
 bool ledger_is_stored(unsigned subscription, uint32_t serial) {
         return find(serial)->stored[subscription] || find(serial)->rejected[subscription];
 }
@@ -200,7 +209,7 @@ void ledger_check(void) {
 
         for (uint32_t i = 1; i <= l->n && l->n_missing > 0; i++)
                 for (unsigned s = 0; s < l->subscriptions; s++)
-                        if (l->entries[i].put && !ledger_is_stored(s, i))
+                        if (l->entries[i].put && !ledger_is_stored(s, i) && !l->entries[i].gone[s])
                                 world_fail("reading %u of %zu that are missing: put %" PRIu64
                                            " min ago, %s, not stored by "
                                            "subscription %u",

@@ -28,6 +28,8 @@ void ledger_stored(unsigned subscription, uint32_t serial, const char *id);
 void ledger_rejected(unsigned subscription, uint32_t serial);
 /* What it means for the states of alerts is durable; it may be judged again. */
 void ledger_judged(unsigned subscription, uint32_t serial);
+/* Pub/Sub does not keep it for that subscription any more: its own rules took it, or it was deleted. */
+void ledger_gone(unsigned subscription, uint32_t serial);
 /* Or set apart. */
 bool ledger_is_stored(unsigned subscription, uint32_t serial);
 /* What was put so far and is not in every sink. */

@@ -115,6 +115,7 @@ static int fork_life(void) {
 
         world->life = ++world->lives;
         world->stopped_at = 0;
+        plan_start();
         world_trace("a daemon starts");
         fflush(NULL);
         pid = fork();

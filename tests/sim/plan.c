@@ -26,7 +26,8 @@ typedef struct Plan {
         unsigned interval, interval_max;               /* s */
         unsigned max_rows;                             /* of the outbox; 0: the default */
         unsigned max_messages, pulls, max_hold, batch; /* drawn anew at a reload */
-        unsigned pulls_max, max_messages_max;
+        unsigned pulls_max, max_messages_max, hold_min;
+        usec_t reloaded, started;
         unsigned repeat; /* s */
         bool has_rule[_RULE_MAX];
         bool silent;
@@ -66,6 +67,22 @@ unsigned plan_pulls_max(void) {
 size_t plan_held_max(void) {
         /* of the configuration that ends, too; beside them what waits aside, and scouts */
         return 2 * (size_t) world->plan->pulls_max * world->plan->max_messages_max + 1000 + 60;
+}
+
+usec_t plan_hold_min(void) {
+        return world->plan->hold_min * USEC_PER_SEC;
+}
+
+usec_t plan_reloaded(void) {
+        return world->plan->reloaded;
+}
+
+void plan_start(void) {
+        world->plan->started = world->now;
+}
+
+usec_t plan_started(void) {
+        return world->plan->started;
 }
 
 unsigned plan_max_rows(void) {
@@ -121,6 +138,8 @@ static void draw_settings(Draw *d) {
         if (p->pulls > p->pulls_max)
                 p->pulls_max = p->pulls;
         p->max_hold = holds[draw_below(d, 5)];
+        if (p->hold_min == 0 || p->max_hold < p->hold_min)
+                p->hold_min = p->max_hold;
         p->batch = 1 + (unsigned) draw_skewed(d, 199);
         sources_draw(d);
         p->repeat = draw_below(d, 2) == 0 ? 600 + (unsigned) draw_below(d, 7200) : 0;
@@ -241,6 +260,7 @@ static void on_reload(void *subject, uint64_t number) {
         world_count("reload");
         draw_settings(&world->chance);
         plan_write_config();
+        world->plan->reloaded = world->now;
         talk_reloaded();
         door_signal(SIGHUP);
 }
@@ -338,6 +358,7 @@ static void plan_events(Draw *d) {
 void plan_calm(void) {
         world->skew = 0;
         world->death_in = 0;
+        pubsub_calm();
         sources_calm();
         if (world->disk_bad_until > world->now)
                 world->disk_bad_until = world->now;

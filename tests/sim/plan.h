@@ -26,6 +26,12 @@ unsigned plan_subscriptions(void);
 unsigned plan_pulls_max(void);
 /* Messages of one subscription that the daemon may hold at once. */
 size_t plan_held_max(void);
+/* The shortest max_hold so far. */
+usec_t plan_hold_min(void);
+/* When the configuration was changed last, 0: never; when the daemon that runs was started. */
+usec_t plan_reloaded(void);
+void plan_start(void);
+usec_t plan_started(void);
 unsigned plan_max_rows(void);
 /* Of alerts.h: whether the configuration has that rule. */
 bool plan_has_rule(unsigned rule);

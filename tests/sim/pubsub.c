@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "pubsub.h"
+#include "pubsub-internal.h"
 
 #include <json-c/json.h>
 #include <stdio.h>
@@ -12,51 +12,17 @@
 #include "plan.h"
 #include "remotes.h"
 
-#define DEADLINE_SEC 60
-#define PARKED_MAX 64
 #define ID_FIRST 1000000 /* ids look like numbers that say nothing */
-
-typedef struct Message {
-        uint64_t id;
-        char *json; /* its members but id and time, without the braces */
-        char published[CLOCK_RFC3339_SIZE];
-        uint32_t serial;
-} Message;
-
-/* A message in one subscription. */
-typedef struct Holding {
-        Message *message;
-        usec_t lease; /* until then it is a client's */
-        uint64_t generation;
-        unsigned deliveries;
-        unsigned held; /* by that life of the daemon, as far as the lease goes */
-        bool acknowledged;
-} Holding;
-
-typedef struct Sub {
-        unsigned number;
-        Holding *holdings; /* by order of the messages' ids */
-        size_t n, allocated;
-        size_t first; /* before it all are acknowledged */
-        size_t n_open;
-        Exchange *parked[PARKED_MAX];
-        unsigned max[PARKED_MAX];
-        size_t n_parked;
-} Sub;
-
-typedef struct Pubsub {
-        Sub subs[SUBSCRIPTIONS_MAX];
-        unsigned n_subs;
-        uint64_t messages;
-} Pubsub;
 
 static void wake(void *subject, uint64_t number);
 
 void pubsub_new(unsigned n) {
         world->pubsub = arena_alloc(sizeof(Pubsub));
         world->pubsub->n_subs = n;
-        for (unsigned i = 0; i < n; i++)
+        for (unsigned i = 0; i < n; i++) {
                 world->pubsub->subs[i].number = i;
+                subs_draw(&world->pubsub->subs[i]);
+        }
 }
 
 size_t pubsub_backlog(void) {
@@ -77,7 +43,7 @@ static void answer_error(Exchange *x, int status, const char *word) {
         exchange_answer(x, status, body, strlen(body));
 }
 
-static Sub *find_sub(const Exchange *x) {
+Sub *pubsub_find(const Exchange *x) {
         const char *name = strstr(x->url, "/subscriptions/sub-");
         unsigned number = name ? (unsigned) strtoul(name + strlen("/subscriptions/sub-"), NULL, 10) : UINT32_MAX;
 
@@ -133,13 +99,17 @@ static void add_message(struct json_object *object) {
 
         message->id = ID_FIRST + world->pubsub->messages++;
         message->serial = serial_of(object);
+        message->at = world->now;
         message->json = arena_copy(text + 1, strlen(text) - 2);
         (void) clock_format_rfc3339(world_true_time(), message->published);
         key = json_object_object_get_ex(object, "attributes", &attributes) ? member_text(attributes, "idempotency_key")
                                                                            : NULL;
         ledger_published(message->serial, key ? key : "");
         for (unsigned i = 0; i < world->pubsub->n_subs; i++)
-                add_holding(&world->pubsub->subs[i], message);
+                if (world->pubsub->subs[i].deleted)
+                        ledger_gone(i, message->serial);
+                else
+                        add_holding(&world->pubsub->subs[i], message);
 }
 
 static void serve_publish(Exchange *x, struct json_object *body) {
@@ -175,23 +145,38 @@ static bool is_free(const Holding *h) {
         return !h->acknowledged && h->lease <= world->now;
 }
 
-static void append(Bytes *b, const Sub *sub, Holding *h) {
+void pubsub_append(Bytes *answer, const Sub *sub, Holding *h) {
+        char attempt[40] = "";
+
+        if (h->deliveries > 0) {
+                world_count("delivered again");
+                subs_again(sub, h);
+        }
         h->generation++;
         h->deliveries++;
         h->lease = world->now + DEADLINE_SEC * USEC_PER_SEC;
-        if (h->deliveries > 1)
-                world_count("delivered again");
-        if (bytes_append_format(b,
+        h->given = h->failed = 0;
+        if (sub->max_attempts > 0)
+                (void) snprintf(attempt, sizeof(attempt), ",\"deliveryAttempt\":%u", h->deliveries);
+        if (bytes_append_format(answer,
                     "%s{\"ackId\":\"%u:%zu:%" PRIu64 "\",\"message\":{%s,\"messageId\":\"%" PRIu64
-                    "\",\"publishTime\":\"%s\"}}",
-                    b->size > strlen("{\"receivedMessages\":[") ? "," : "", sub->number, (size_t) (h - sub->holdings),
-                    h->generation, h->message->json, h->message->id, h->message->published) < 0)
+                    "\",\"publishTime\":\"%s\"}%s}",
+                    answer->size > strlen("{\"receivedMessages\":[") ? "," : "", sub->number,
+                    (size_t) (h - sub->holdings), h->generation, h->message->json, h->message->id,
+                    h->message->published, attempt) < 0)
                 abort();
 }
 
 /* A message may come although another client has it. */
-static bool is_due(const Holding *h) {
-        return is_free(h) || (!h->acknowledged && draw_chance(&world->chance, 2000) && weather_may("delivered twice"));
+static bool is_due(Sub *sub, Holding *h) {
+        if (is_free(h))
+                return !subs_ends(sub, h);
+        if (sub->exactly_once)
+                return false;
+        if (h->acknowledged || !draw_chance(&world->chance, 2000) || !weather_may("delivered twice"))
+                return false;
+        h->given = 0; /* that is reason enough */
+        return true;
 }
 
 /* Fills a pull with what is free. False: nothing is. */
@@ -204,8 +189,8 @@ static bool fill(Sub *sub, Exchange *x, unsigned max) {
         if (bytes_append_text(&answer, "{\"receivedMessages\":[") < 0)
                 abort();
         for (size_t i = sub->first; i < sub->n && n < most; i++)
-                if (is_due(&sub->holdings[i])) {
-                        append(&answer, sub, &sub->holdings[i]);
+                if (is_due(sub, &sub->holdings[i])) {
+                        pubsub_append(&answer, sub, &sub->holdings[i]);
                         n++;
                 }
         if (n > 0) {
@@ -224,6 +209,13 @@ static void unpark(Sub *sub, size_t i) {
         sub->n_parked--;
         sub->parked[i] = sub->parked[sub->n_parked];
         sub->max[i] = sub->max[sub->n_parked];
+}
+
+void pubsub_answer_deleted(Sub *sub) {
+        while (sub->n_parked > 0) {
+                answer_error(sub->parked[sub->n_parked - 1], 404, "NOT_FOUND");
+                unpark(sub, sub->n_parked - 1);
+        }
 }
 
 /* The service does not always notice that a client has gone: then what it sends is nobody's until the lease ends. */
@@ -258,7 +250,7 @@ static void on_hung(void *subject, uint64_t number) {
 }
 
 static void serve_pull(Exchange *x, struct json_object *body) {
-        Sub *sub = find_sub(x);
+        Sub *sub = pubsub_find(x);
         int64_t max = member_int(body, "maxMessages", 0);
 
         if (max < 1 || max > 1000)
@@ -288,31 +280,66 @@ static Holding *find_holding(const char *ack_id, uint64_t *ret_generation) {
         return &world->pubsub->subs[number].holdings[index];
 }
 
-static void acknowledge(Sub *sub, const char *ack_id) {
+/* What became of an id: NULL: all is well; else the word of an exactly-once subscription. */
+static const char *acknowledge(Sub *sub, const char *ack_id, bool sure) {
         uint64_t generation;
         Holding *h = find_holding(ack_id, &generation);
+        bool lapsed = h->lease <= world->now;
 
+        if (sub->exactly_once && (h->acknowledged || lapsed || generation != h->generation))
+                return "PERMANENT_FAILURE_INVALID_ACK_ID";
         if (h->acknowledged)
-                return;
-        if (h->lease <= world->now && draw_below(&world->chance, 2) == 0)
-                return; /* too late: it is delivered again */
+                return NULL;
+        h->failed = 0;
+        if (sub->exactly_once && draw_chance(&world->chance, 2000) && weather_may("an acknowledgement fails for now")) {
+                world_count("ack failed for now");
+                if (sure && h->lease > world->now + DEADLINE_SEC * USEC_PER_SEC / 2)
+                        h->failed = world->now;
+                return "TRANSIENT_FAILURE_INTERNAL_ERROR";
+        }
+        if (lapsed && draw_below(&world->chance, 2) == 0)
+                return NULL; /* too late: it is delivered again */
         h->acknowledged = true;
         sub->n_open--;
         world_count("acknowledged");
+        return NULL;
 }
 
-static void modify(const char *ack_id, int64_t seconds) {
+static const char *modify(Sub *sub, const Exchange *x, const char *ack_id, int64_t seconds) {
         uint64_t generation;
         Holding *h = find_holding(ack_id, &generation);
 
         if (h->acknowledged || h->lease <= world->now || generation != h->generation)
-                return;
+                return sub->exactly_once ? "PERMANENT_FAILURE_INVALID_ACK_ID" : NULL;
+        if (seconds == 0)
+                subs_given_back(sub, x);
         h->lease = world->now + (usec_t) seconds * USEC_PER_SEC;
+        if (seconds == 0)
+                h->given = 0;
+        return NULL;
+}
+
+static void answer_ids(Exchange *x, Bytes *failures) {
+        static const char before[] = "{\"error\":{\"code\":400,\"message\":\"Some acknowledgement ids in the request "
+                                     "were invalid.\",\"status\":\"INVALID_ARGUMENT\",\"details\":[{\"@type\":"
+                                     "\"type.googleapis.com/google.rpc.ErrorInfo\",\"reason\":"
+                                     "\"EXACTLY_ONCE_ACKID_FAILURE\",\"domain\":\"pubsub.googleapis.com\","
+                                     "\"metadata\":{";
+        _cleanup_bytes_ Bytes body = {};
+
+        if (failures->size == 0)
+                return exchange_answer(x, 200, "{}", 2);
+        world_count("ack ids refused");
+        if (bytes_append_text(&body, before) < 0 || bytes_append(&body, failures->data, failures->size) < 0 ||
+                bytes_append_text(&body, "}}]}}") < 0)
+                abort();
+        exchange_answer(x, 400, body.data, body.size);
 }
 
 static void serve_ids(Exchange *x, struct json_object *body, bool ack) {
         int64_t seconds = member_int(body, "ackDeadlineSeconds", -1);
-        Sub *sub = find_sub(x);
+        _cleanup_bytes_ Bytes failures = {};
+        Sub *sub = pubsub_find(x);
         struct json_object *ids;
         size_t n;
 
@@ -323,15 +350,15 @@ static void serve_ids(Exchange *x, struct json_object *body, bool ack) {
                 world_fail("%s over the service's limits: %zu ids, %zu bytes, %" PRIi64 " s", x->url, n, x->body_size,
                         seconds);
         for (size_t i = 0; i < n; i++) {
-                const char *id = json_object_get_string(json_object_array_get_idx(ids, i));
+                const char *id = json_object_get_string(json_object_array_get_idx(ids, i)),
+                           *failure = ack ? acknowledge(sub, id, x->fault == FAULT_NONE) : modify(sub, x, id, seconds);
 
-                if (ack)
-                        acknowledge(sub, id);
-                else
-                        modify(id, seconds);
+                if (failure && bytes_append_format(
+                                       &failures, "%s\"%s\":\"%s\"", failures.size > 0 ? "," : "", id, failure) < 0)
+                        abort();
         }
         x->progress = true;
-        exchange_answer(x, 200, "{}", 2);
+        answer_ids(x, &failures);
         if (!ack)
                 world_in((usec_t) seconds * USEC_PER_SEC, wake, NULL, sub->number, 0);
 }
@@ -339,18 +366,27 @@ static void serve_ids(Exchange *x, struct json_object *body, bool ack) {
 /* ---- look ---- */
 
 static void serve_look(Exchange *x) {
-        char body[512];
+        char body[800], dead[200] = "";
+        const Sub *sub;
 
         if (strstr(x->url, "/topics/"))
                 (void) snprintf(
                         body, sizeof(body), "{\"name\":\"projects/" PUBSUB_PROJECT "/topics/" PUBSUB_TOPIC "\"}");
-        else
+        else {
+                sub = pubsub_find(x);
+                if (sub->max_attempts > 0)
+                        (void) snprintf(dead, sizeof(dead),
+                                ",\"deadLetterPolicy\":{\"deadLetterTopic\":\"projects/" PUBSUB_PROJECT
+                                "/topics/dead\",\"maxDeliveryAttempts\":%u}",
+                                sub->max_attempts);
                 (void) snprintf(body, sizeof(body),
                         "{\"name\":\"projects/" PUBSUB_PROJECT
                         "/subscriptions/sub-%u\",\"topic\":\"projects/" PUBSUB_PROJECT "/topics/" PUBSUB_TOPIC
-                        "\",\"ackDeadlineSeconds\":%d,\"messageRetentionDuration\":\"604800s\","
-                        "\"expirationPolicy\":{},\"state\":\"ACTIVE\"}",
-                        find_sub(x)->number, DEADLINE_SEC);
+                        "\",\"ackDeadlineSeconds\":%d,\"messageRetentionDuration\":\"%" PRIu64 "s\","
+                        "\"expirationPolicy\":{},\"state\":\"ACTIVE\"%s%s}",
+                        sub->number, DEADLINE_SEC, sub->retention / USEC_PER_SEC,
+                        sub->exactly_once ? ",\"enableExactlyOnceDelivery\":true" : "", dead);
+        }
         x->progress = true;
         exchange_answer(x, 200, body, strlen(body));
 }
@@ -360,6 +396,10 @@ void pubsub_serve(Exchange *x) {
 
         if (!remotes_token_is_good(x->bearer))
                 return answer_error(x, 401, "UNAUTHENTICATED");
+        if (strstr(x->url, "/subscriptions/") && pubsub_find(x)->deleted) {
+                x->deleted = true;
+                return answer_error(x, 404, "NOT_FOUND");
+        }
         if (x->target == TARGET_LOOK)
                 return serve_look(x);
         body = json_tokener_parse(x->body);
@@ -372,6 +412,31 @@ void pubsub_serve(Exchange *x) {
         else
                 serve_ids(x, body, strstr(x->url, ":acknowledge") != NULL);
         json_object_put(body);
+}
+
+void pubsub_troubled(const Exchange *x) {
+        if (x->target == TARGET_TOKEN)
+                world->pubsub->token_troubled = world->now;
+        else if (x->target == TARGET_ACK)
+                pubsub_find(x)->troubled = world->now;
+}
+
+void pubsub_answered(const Exchange *x, bool good) {
+        Sub *sub = strstr(x->url, "/subscriptions/") ? pubsub_find(x) : NULL;
+
+        if (!sub)
+                return;
+        if (good && (x->fault == FAULT_PORTAL || x->fault == FAULT_GARBLED))
+                sub->told = 0; /* somebody else says that it is there */
+        else if (x->deleted && x->status == 404 && sub->deleted && sub->told != world->life) {
+                sub->told = world->life;
+                sub->told_at = world->now;
+        }
+}
+
+void pubsub_calm(void) {
+        for (unsigned i = 0; i < world->pubsub->n_subs; i++)
+                subs_calm(&world->pubsub->subs[i]);
 }
 
 /* The holding of the next ack id in a text; NULL: there is none. */
@@ -387,13 +452,15 @@ static Holding *next_holding(const char **text) {
 }
 
 void pubsub_delivered(const Exchange *x) {
-        const Sub *sub = find_sub(x);
+        const Sub *sub = pubsub_find(x);
         const char *text = x->reply;
         Holding *h;
         size_t n = 0;
 
-        while ((h = next_holding(&text)))
+        while ((h = next_holding(&text))) {
                 h->held = world->life;
+                h->given = x->fault == FAULT_NONE ? world->now : 0;
+        }
         for (size_t i = sub->first; i < sub->n; i++)
                 n += !sub->holdings[i].acknowledged && sub->holdings[i].held == world->life &&
                      sub->holdings[i].lease > world->now;
@@ -406,19 +473,21 @@ void pubsub_check(const Exchange *x) {
         struct json_object *body, *ids;
         uint64_t generation;
 
+        if (x->target == TARGET_PUBLISH)
+                subs_check_publish();
         if (x->target != TARGET_ACK || !strstr(x->url, ":acknowledge"))
                 return;
-        if (plan_sink(find_sub(x)->number) == SINK_FILE)
-                archive_look(find_sub(x)->number);
+        if (plan_sink(pubsub_find(x)->number) == SINK_FILE)
+                archive_look(pubsub_find(x)->number);
         body = json_tokener_parse(x->body);
         if (!body || !json_object_object_get_ex(body, "ackIds", &ids))
                 world_fail("acknowledge without ack ids");
         for (size_t i = 0; i < json_object_array_length(ids); i++) {
                 const Holding *h = find_holding(json_object_get_string(json_object_array_get_idx(ids, i)), &generation);
 
-                if (!ledger_is_stored(find_sub(x)->number, h->message->serial))
+                if (!h->gone && !ledger_is_stored(pubsub_find(x)->number, h->message->serial))
                         world_fail("reading %u is acknowledged and not stored by subscription %u", h->message->serial,
-                                find_sub(x)->number);
+                                pubsub_find(x)->number);
         }
         json_object_put(body);
 }

@@ -15,5 +15,11 @@ void pubsub_serve(Exchange *x);
 void pubsub_delivered(const Exchange *x);
 /* What may never be sent is not in it: an acknowledgement of what is not stored. */
 void pubsub_check(const Exchange *x);
+/* A request of which something goes wrong starts, or ends. */
+void pubsub_troubled(const Exchange *x);
+/* The daemon has the answer. */
+void pubsub_answered(const Exchange *x, bool good);
+/* The weather is over: what was deleted is there again. */
+void pubsub_calm(void);
 /* Messages that are not acknowledged yet. */
 size_t pubsub_backlog(void);
