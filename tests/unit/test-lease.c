@@ -3,6 +3,7 @@
 #include "pubsub-fixture.h"
 
 #include "subscribe/lease.h"
+#include "side-by-side.h"
 
 #define NOW (5000 * USEC_PER_SEC)
 
@@ -170,5 +171,5 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_lapses_once, set_up, tear_down),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return side_by_side(tests, ELEMENTSOF(tests));
 }

@@ -4,6 +4,7 @@
 
 #include "sinks/mongodb-config.h"
 #include "sinks/mongodb-write.h"
+#include "side-by-side.h"
 
 #define SUBSCRIPTION "projects/p/subscriptions/s"
 #define MESSAGES_MAX 3000
@@ -695,5 +696,5 @@ int main(void) {
                 cmocka_unit_test(test_no_messages),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return side_by_side(tests, ELEMENTSOF(tests));
 }

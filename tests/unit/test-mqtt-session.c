@@ -15,6 +15,7 @@
 
 #include "mosquitto.h"
 #include "sources/mqtt-session.h"
+#include "side-by-side.h"
 
 #define MESSAGES_MAX 4000
 
@@ -526,5 +527,5 @@ int main(void) {
 
         if (!mosquitto_is_installed())
                 return failed;
-        return failed + cmocka_run_group_tests_name("mqtt-session", tests, NULL, NULL);
+        return failed + side_by_side(tests, ELEMENTSOF(tests));
 }

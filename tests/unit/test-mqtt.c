@@ -2,6 +2,7 @@
 /* The source over a real broker. */
 #include "mosquitto.h"
 #include "source-fixture.h"
+#include "side-by-side.h"
 
 typedef struct MqttFixture {
         SourceFixture *f;
@@ -240,5 +241,5 @@ int main(void) {
 
         if (!mosquitto_is_installed())
                 return failed;
-        return failed + cmocka_run_group_tests_name("mqtt", tests, NULL, NULL);
+        return failed + side_by_side(tests, ELEMENTSOF(tests));
 }

@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "lib/sql.h"
 #include "publish/publisher.h"
+#include "side-by-side.h"
 
 #define PATIENCE (60 * USEC_PER_SEC) /* under sanitizers, too */
 #define TOPIC "projects/p/topics/t"
@@ -691,5 +692,5 @@ int main(void) {
                 TEST(test_too_large_row),
                 TEST(test_said_once),
         };
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return side_by_side(tests, ELEMENTSOF(tests));
 }

@@ -8,6 +8,7 @@
 
 #include "real-calls.h"
 #include "subscribe/subscription.h"
+#include "side-by-side.h"
 
 #define SETTINGS(more) "{\"name\":\"s\",\"topic\":\"projects/p/topics/t\",\"expirationPolicy\":{}," more "}"
 #define NOT_FOUND "{\"error\":{\"code\":404,\"message\":\"Subscription does not exist\",\"status\":\"NOT_FOUND\"}}"
@@ -539,5 +540,5 @@ int main(void) {
                 CASE(test_let_go_after_max_hold),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        return side_by_side(tests, ELEMENTSOF(tests));
 }
