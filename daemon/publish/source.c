@@ -155,7 +155,7 @@ static void source_well(Source *s) {
                 return;
         log_event(LOG_NOTICE, EVENT_SOURCE_RECOVERED, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
                 "Source %s answers again, after %s in which %" PRIu64
-                " polls failed. What it measured meanwhile is missing.",
+                " tries failed. What it did not keep itself meanwhile is missing.",
                 s->config->name, span, failures);
 }
 
