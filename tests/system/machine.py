@@ -24,6 +24,7 @@ LIBRARIES = {"bookworm": ["libcurl4", "libmicrohttpd12", "libmongoc-1.0-0", "lib
              "trixie": ["libcurl4t64", "libmicrohttpd12t64", "libmongoc-1.0-0t64", "libssl3t64"]}
 PACKAGES = ["systemd", "systemd-sysv", "dbus", "ca-certificates", "libjson-c5", "libsqlite3-0", "libsystemd0", "libyaml-0-2", "zlib1g", "sqlite3", *LIBRARIES[SUITE]]
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
+DEVICES = Path("/sys/fs/cgroup/devices")
 ALONE = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]  # mounts of its own; ends with the tests
 MOUNT = """set -eu
 mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
@@ -70,6 +71,7 @@ class Container:
         for name in ("upper", "work", "root"):
             (self.directory / name).mkdir(parents=True, exist_ok=True)
         self.process = self.leader = None
+        self.cgroups = None  # of the hierarchy of devices, before this machine made some there
 
     # Power
 
@@ -114,6 +116,11 @@ class Container:
             self.process.kill()
             self.process.wait()
         self.process = self.leader = None
+        if self.cgroups is not None:
+            for path in sorted(set(DEVICES.rglob("*/")) - self.cgroups, reverse=True):  # those below come first
+                with contextlib.suppress(OSError):
+                    path.rmdir()
+            self.cgroups = None
 
     # Commands
 
@@ -160,6 +167,16 @@ class Container:
         self.write(f"/etc/sensorqd/{name}.yaml", json.dumps(config, indent=2))
         for secret, text in secrets.items():
             self.write(f"/etc/sensorqd/credentials/{secret}", text, 0o600)
+
+    def can_refuse_devices(self):
+        """Lets DeviceAllow= have its effect: systemd-nspawn mounts the hierarchy of devices read-only, and systemd asks at its start what it may
+        use. False where there is none (cgroup v2 alone): systemd would load a BPF program, which systemd-nspawn lets no container do."""
+        if not DEVICES.is_dir():
+            return False
+        self.cgroups = set(DEVICES.rglob("*/"))
+        self.run("mount", "-o", "remount,rw,bind", DEVICES)
+        self.systemctl("daemon-reexec")
+        return True
 
     def drop_in(self, text, unit="sensorqd.service"):
         self.write(f"/etc/systemd/system/{unit}.d/test.conf", text)

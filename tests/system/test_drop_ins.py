@@ -8,7 +8,8 @@ from harness import wait_until
 from house import listening
 
 REPO = Path(__file__).resolve().parents[2]
-DEVICES = {"/dev/ttyUSB0": ("dialout", os.makedev(10, 229)), "/dev/i2c-1": ("i2c", os.makedev(10, 200))}  # numbers of /dev/fuse and /dev/net/tun
+DEVICES = {"/dev/ttyUSB0": ("dialout", os.makedev(10, 229)), "/dev/i2c-1": ("i2c", os.makedev(10, 200)),  # numbers of /dev/fuse and /dev/net/tun
+           "/dev/ttyUSB1": ("dialout", os.makedev(10, 200))}
 OPEN = """#!/bin/sh
 exec 3<{device} || exit 1
 echo "{{\\"id\\": \\"{name}\\", \\"user\\": \\"$(id -un)\\", \\"groups\\": \\"$(id -Gn)\\"}}"
@@ -68,8 +69,23 @@ def expect(machine, well):
             assert re.search(WITHOUT[name], str(found[name])), f"{name}: {found[name]}"
 
 
+def assert_refused(machine):
+    """DeviceAllow= names one device. Another one, of the same group, can be opened by anybody of it, and not by our programs."""
+    machine.write("/usr/local/bin/another", OPEN.format(name="another", device="/dev/ttyUSB1"), 0o755)
+    run = ["systemd-run", "--quiet", "--wait", "--pipe", "-p", "User=nobody", "-p", "SupplementaryGroups=dialout"]
+    assert "another" in machine.run(*run, "/usr/local/bin/another").stdout
+    allowed = machine.show("DeviceAllow")
+    assert allowed == "/dev/ttyUSB0 rw", allowed
+    done = machine.run(*run, "-p", f"DeviceAllow={allowed}", "/usr/local/bin/another", check=False)
+    assert done.returncode != 0 and "Operation not permitted" in done.stdout, done.stdout
+    pid = machine.show("MainPID")
+    done = machine.run("sh", "-c", f"echo $$ >/sys/fs/cgroup/devices/$(sed -n 's/^[0-9]*:devices:.//p' /proc/{pid}/cgroup)/cgroup.procs && exec /usr/local/bin/another", check=False)
+    assert done.returncode != 0 and "Operation not permitted" in done.stdout, done.stdout
+
+
 def test_each_drop_in(machine, house):
     """Without, the program fails and its log says why; with it, and a restart, its reading comes. `check` runs it as the unit's user and groups."""
+    refuses = machine.can_refuse_devices()
     make_devices(machine)
     for path, text in PROGRAMS.values():
         machine.write(path, text, 0o755)
@@ -88,6 +104,8 @@ def test_each_drop_in(machine, house):
         well.add(name)
         expect(machine, well)
         if name == "serial":
+            if refuses:
+                assert_refused(machine)
             said = machine.run("sensorqd", "check", "--run-programs", check=False).stdout
             line = re.search(r"^ok +source serial .*", said, re.M)
             assert line and '"user":"sensorqd"' in line[0] and "dialout" in line[0], said
