@@ -25,7 +25,6 @@
 #include "page.h"
 #include "report.h"
 #include "stages.h"
-#include "stalls.h"
 #include "types.h"
 #include "web-listen.h"
 
@@ -50,7 +49,7 @@ struct Daemon {
         LoopWatch *report;   /* timer: STATUS= is due */
         LoopWatch *watch;    /* timer: ages */
         LoopWatch *patience; /* timer: the stop takes too long */
-        Stalls *stalls;
+        ReportStalls *stalls;
         usec_t started;
         char status_line[512];
         char reload_error[STAGES_ERROR_MAX]; /* why the last reload was refused; "": it was not */
@@ -92,7 +91,7 @@ static int daemon_report(Daemon *d) {
         r = daemon_look(d, &figures);
         if (r < 0)
                 return r;
-        stalls_look(d->stalls, &figures);
+        report_stalls_look(d->stalls, &figures);
         service_status(report_format_line(&figures, line), d->status_line, sizeof(d->status_line));
         r = report_format_json(&figures, &json);
         if (r < 0)
@@ -428,7 +427,7 @@ static int daemon_open(Daemon *d) {
         r = secrets_new(&d->host.secrets);
         if (r < 0)
                 return r;
-        r = stalls_new(d->state_dir, &d->stalls);
+        r = report_stalls_new(d->state_dir, &d->stalls);
         if (r < 0)
                 return r;
         r = page_new(&(PageHost){ d->host.loop, d->host.listen, d->host.secrets, d->state_dir, daemon_look,
@@ -547,7 +546,7 @@ Daemon *daemon_free(Daemon *d) {
         stages_free(d->stages);
         outbox_close(d->host.outbox);
         page_free(d->page);
-        stalls_free(d->stalls);
+        report_stalls_free(d->stalls);
         listen_free(d->host.listen);
         http_free(d->host.http);
         secrets_free(d->host.secrets);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "page-history.h"
+#include "page-desk.h"
 
 #include <errno.h>
 #include <stdatomic.h>

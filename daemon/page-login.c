@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "page-login.h"
+#include "page-answer.h"
 
 #include <arpa/inet.h>
 #include <string.h>

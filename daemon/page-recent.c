@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "page-recent.h"
+#include "page-series.h"
 
 #include <errno.h>
 #include <stdlib.h>

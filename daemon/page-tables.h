@@ -4,7 +4,6 @@
  * are those of lib/sql.h: 0, SQL_DAMAGED, or an errno. */
 
 #include "lib/bytes.h"
-#include "page-recent.h"
 #include "page-series.h"
 
 #define PAGE_TABLES_FILE "page.sqlite"

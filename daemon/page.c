@@ -13,7 +13,6 @@
 #include "page-answer.h"
 #include "page-charts.h"
 #include "page-files.h"
-#include "page-login.h"
 #include "page-metrics.h"
 #include "trouble.h"
 #include "types.h"

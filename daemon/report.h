@@ -4,6 +4,7 @@
  * `sensorqd status` and monitoring. Numbers only, never control. The formatting is pure: all times come in. */
 
 #include "lib/bytes.h"
+#include "lib/cleanup.h"
 #include "publish/outbox-left.h"
 #include "publish/outbox.h"
 #include "publish/publisher.h"
@@ -58,3 +59,19 @@ int report_format_json(const Figures *figures, Bytes *ret);
 int report_write(const char *directory, const char *json, size_t size);
 /* At the end of the process: nobody shall take it for a running one. */
 void report_remove(const char *directory);
+
+/* ---- report-stalls.c ---- */
+
+/* What is watched and warned of, from the figures of a report: stages that stand still though nothing is known to be in
+ * the way, messages that near the end of their retention, an outbox that fills. */
+typedef struct ReportStalls ReportStalls;
+
+/* Since when messages of each subscription wait is kept in STATE_DIR/unsettled, or each restart would begin to count
+ * anew; NULL: it is not kept. -ENOMEM. */
+int report_stalls_new(const char *state_dir, ReportStalls **ret);
+ReportStalls *report_stalls_free(ReportStalls *stalls);
+CLEANUP_DEFINE(ReportStalls, report_stalls_free)
+
+/* Logs EVENT_STALLED, EVENT_RETENTION_NEAR (at half and nine tenths) and EVENT_OUTBOX_HIGH, _FULL, _DRAINED, once for
+ * each crossing. To be called every minute or so, as often as anything changes, and at the stop. */
+void report_stalls_look(ReportStalls *stalls, const Figures *figures);

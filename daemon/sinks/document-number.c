@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sinks/document-number.h"
+#include "sinks/document.h"
 
 #include <errno.h>
 #include <float.h>

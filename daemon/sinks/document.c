@@ -9,7 +9,6 @@
 #include "lib/json.h"
 #include "lib/sha256.h"
 #include "lib/text.h"
-#include "sinks/document-number.h"
 #include "sinks/document-writer.h"
 #include "subscribe/payload.h"
 

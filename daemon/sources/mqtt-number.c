@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sources/mqtt-number.h"
+#include "sources/mqtt-packet.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  *         ^                     |                   |                       |                        |
  *         +---------------------+-------------------+-----------------------+----- lost, refused ----+ */
 /* clang-format on */
-#include "sources/mqtt-session.h"
+#include "sources/mqtt.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sources/mqtt-topic.h"
+#include "sources/mqtt.h"
 
 typedef enum LevelKind { LEVEL_TEXT, LEVEL_ANY, LEVEL_REST } LevelKind;
 

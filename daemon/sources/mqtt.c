@@ -17,10 +17,8 @@
 #include "lib/text.h"
 #include "publish/shape.h"
 #include "publish/source.h"
-#include "sources/mqtt-number.h"
 #include "sources/mqtt-packet.h"
-#include "sources/mqtt-session.h"
-#include "sources/mqtt-topic.h"
+#include "sources/mqtt.h"
 
 #define PACKET_MAX ((size_t) 1024 * 1024)
 #define PORT 1883

@@ -20,7 +20,7 @@ LAYERS = [
     ["daemon/publish/", "daemon/subscribe/"],  # source, publisher, sink, lease, subscriber and what only they use
     ["daemon/sources/", "daemon/sinks/mongodb", "daemon/sinks/file", "daemon/sinks/webhook", "daemon/sinks/alert"],
     ["daemon/types"],
-    ["daemon/report", "daemon/stalls"],
+    ["daemon/report"],
     ["daemon/page"],
     ["daemon/remote", "daemon/stages"],
     ["daemon/daemon"],

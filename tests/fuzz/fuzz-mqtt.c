@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "sources/mqtt-packet.h"
-#include "sources/mqtt-topic.h"
+#include "sources/mqtt.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "lib/json.h"
-#include "page-login.h"
+#include "page-answer.h"
 #include "page-look.h"
 #include "page-query.h"
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "sinks/document-number.h"
+#include "sinks/document.h"
 
 static Slice slice(const char *text) {
         return (Slice){ text, strlen(text) };

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sources/mqtt-number.h"
+#include "sources/mqtt-packet.h"
 
 #define MESSAGES 400
 #define WAY 4096

@@ -14,8 +14,8 @@
 #include <sys/socket.h>
 
 #include "mosquitto.h"
-#include "sources/mqtt-session.h"
 #include "side-by-side.h"
+#include "sources/mqtt.h"
 
 #define MESSAGES_MAX 4000
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "sources/mqtt-topic.h"
+#include "sources/mqtt.h"
 
 static void test_check(void **state) {
         static const char *const good[] = { "zigbee2mqtt/{id*}", "tele/{id}/SENSOR", "esphome/{id}/sensor/{field}/state", "#", "+", "/",

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "page-login.h"
+#include "page-answer.h"
 
 #define NOW (1000 * USEC_PER_SEC)
 #define RIGHT "Basic eDpzZWNyZXQ=" /* x:secret */

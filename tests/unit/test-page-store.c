@@ -15,7 +15,6 @@
 #include <cmocka.h>
 
 #include "lib/sql.h"
-#include "page-recent.h"
 #include "page-series.h"
 #include "page-store.h"
 #include "page-tables.h"

@@ -18,7 +18,6 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "report.h"
-#include "stalls.h"
 
 #define NOON (UINT64_C(1795521600) * USEC_PER_SEC) /* 2026-11-24T12:00:00Z */
 #define NOW (100 * USEC_PER_HOUR)
@@ -28,7 +27,7 @@ typedef struct Fixture {
         Figures input;
         SourceStatus sources[120];
         SubscriberStatus subscribers[4];
-        Stalls *stalls;
+        ReportStalls *stalls;
         int log, saved_stderr;
         off_t log_read;
 } Fixture;
@@ -63,7 +62,7 @@ static int setup(void **state) {
 
         assert_non_null(f);
         be_well(f);
-        assert_int_equal(stalls_new(NULL, &f->stalls), 0);
+        assert_int_equal(report_stalls_new(NULL, &f->stalls), 0);
         f->log = memfd_create("log", MFD_CLOEXEC);
         f->saved_stderr = dup(STDERR_FILENO);
         assert_true(f->log >= 0 && f->saved_stderr >= 0);
@@ -74,7 +73,7 @@ static int setup(void **state) {
 static int teardown(void **state) {
         Fixture *f = *state;
 
-        stalls_free(f->stalls);
+        report_stalls_free(f->stalls);
         assert_int_equal(close(f->log), 0);
         assert_int_equal(close(f->saved_stderr), 0);
         free(f);
@@ -94,7 +93,7 @@ static void look(Fixture *f, const char *event, const char *part) {
 
         (void) fflush(stderr);
         assert_true(dup2(f->log, STDERR_FILENO) >= 0);
-        stalls_look(f->stalls, &f->input);
+        report_stalls_look(f->stalls, &f->input);
         assert_true(dup2(f->saved_stderr, STDERR_FILENO) >= 0);
 
         n = pread(f->log, text, sizeof(text) - 1, f->log_read);
@@ -528,10 +527,10 @@ static void test_warn_retention(void **state) {
 static void start_again(Fixture *f, const char *directory) {
         f->input.stopping = true;
         look(f, NULL, NULL);
-        f->stalls = stalls_free(f->stalls);
+        f->stalls = report_stalls_free(f->stalls);
         f->input.stopping = false;
         f->input.now -= 50 * USEC_PER_MINUTE; /* the machine was booted as well */
-        assert_int_equal(stalls_new(directory, &f->stalls), 0);
+        assert_int_equal(report_stalls_new(directory, &f->stalls), 0);
 }
 
 /* Retention 600 s and a restart each 205 s: none of the processes sees more than 205 s of the outage. */
@@ -542,8 +541,8 @@ static void test_warn_retention_over_restarts(void **state) {
 
         assert_non_null(mkdtemp(directory));
         (void) snprintf(path, sizeof(path), "%s/unsettled", directory);
-        f->stalls = stalls_free(f->stalls);
-        assert_int_equal(stalls_new(directory, &f->stalls), 0);
+        f->stalls = report_stalls_free(f->stalls);
+        assert_int_equal(report_stalls_new(directory, &f->stalls), 0);
         f->subscribers[0].retention = 600 * USEC_PER_SEC;
         f->subscribers[0].paused = true;
         f->subscribers[0].sink.ready = false;

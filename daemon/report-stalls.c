@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stalls.h"
+#include "report.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -44,7 +44,7 @@ typedef struct Watch {
 
 typedef enum OutboxLevel { OUTBOX_LEVEL_WELL, OUTBOX_LEVEL_HIGH, OUTBOX_LEVEL_FULL } OutboxLevel;
 
-struct Stalls {
+struct ReportStalls {
         Watch *watches; /* in the order of the figures; those of stages that went are forgotten at the next look */
         size_t n;
         OutboxLevel outbox;
@@ -56,7 +56,7 @@ struct Stalls {
 };
 
 /* What cannot be read is as nothing: the ages begin anew. */
-static int stalls_load(Stalls *stalls) {
+static int stalls_load(ReportStalls *stalls) {
         _cleanup_close_ int fd = -1;
         _cleanup_free_ char *path = NULL, *text = NULL;
         size_t size;
@@ -76,8 +76,8 @@ static int stalls_load(Stalls *stalls) {
         return bytes_append(&stalls->kept, stalls->before, size);
 }
 
-int stalls_new(const char *state_dir, Stalls **ret) {
-        _cleanup_(stalls_freep) Stalls *stalls = calloc(1, sizeof(Stalls));
+int report_stalls_new(const char *state_dir, ReportStalls **ret) {
+        _cleanup_(report_stalls_freep) ReportStalls *stalls = calloc(1, sizeof(ReportStalls));
         int r;
 
         if (!stalls)
@@ -98,7 +98,7 @@ static void watches_free(Watch *watches, size_t n) {
         free(watches);
 }
 
-Stalls *stalls_free(Stalls *stalls) {
+ReportStalls *report_stalls_free(ReportStalls *stalls) {
         if (!stalls)
                 return NULL;
         watches_free(stalls->watches, stalls->n);
@@ -112,7 +112,7 @@ Stalls *stalls_free(Stalls *stalls) {
 /* ---- one look: the new watches, each a copy of the old one of its name ---- */
 
 typedef struct Look {
-        const Stalls *stalls;
+        const ReportStalls *stalls;
         const Figures *figures;
         Watch *watches;
         size_t n;
@@ -122,7 +122,7 @@ typedef struct Look {
 
 /* NULL when memory is short: nothing is warned about then, and the next look tries again. */
 static Watch *look_watch(Look *look, WatchKind kind, const char *name) {
-        const Stalls *old = look->stalls;
+        const ReportStalls *old = look->stalls;
         Watch *watch = &look->watches[look->n];
 
         for (size_t i = 0; i < old->n; i++) {
@@ -266,7 +266,7 @@ static bool kept_is(const Bytes *a, const Bytes *b) {
 }
 
 /* Nothing but the age in a warning depends on it. */
-static void stalls_keep(Stalls *stalls, Look *look) {
+static void stalls_keep(ReportStalls *stalls, Look *look) {
         const Figures *f = look->figures;
 
         if (!stalls->state_dir || kept_is(&look->kept, &stalls->kept) ||
@@ -330,7 +330,7 @@ static OutboxLevel outbox_level(const Figures *figures, OutboxLevel before) {
         return OUTBOX_LEVEL_WELL;
 }
 
-static void look_at_outbox(Stalls *stalls, const Figures *figures) {
+static void look_at_outbox(ReportStalls *stalls, const Figures *figures) {
         static const struct {
                 int level;
                 const char *id, *begin, *end;
@@ -357,7 +357,7 @@ static void look_at_outbox(Stalls *stalls, const Figures *figures) {
                 "%s: %s readings, %s bytes. %s", says[level].begin, rows, bytes, says[level].end);
 }
 
-void stalls_look(Stalls *stalls, const Figures *figures) {
+void report_stalls_look(ReportStalls *stalls, const Figures *figures) {
         Look look = { .stalls = stalls, .figures = figures };
 
         if (stalls->born == 0)

@@ -1,14 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+/* What the source is made of: topics as the configuration names them, and a session with the broker. mqtt-packet.h has
+ * what goes over the line. */
+
+#include "lib/loop.h"
+#include "sources/mqtt-packet.h"
+
+/* ---- mqtt-topic.c ---- */
+
+/* Topic patterns: MQTT's filters with names for what a level holds. `{id}`, `{name}` and `{field}` stand for one level,
+ * or a part of one that begins and ends at a slash; `{id*}` for the rest, at the end only; `+` and a final `#` as in
+ * MQTT. Pure. */
+
+#define MQTT_TOPIC_MAX 65535
+
+/* What a pattern found in a topic; empty slices: the pattern does not name it. */
+typedef struct MqttTopic {
+        Slice id, name, field;
+} MqttTopic;
+
+/* Checks a pattern of the configuration; NULL, or what is wrong with it as the rest of a sentence ("has {id} twice").
+ */
+const char *mqtt_topic_check(const char *pattern);
+
+/* The filter to subscribe to: "zigbee2mqtt/{id*}" -> "zigbee2mqtt/#". -ENOMEM. */
+int mqtt_topic_filter(const char *pattern, Bytes *ret);
+
+/* Whether *topic* belongs to *pattern*, and what it names; the slices point into *topic*. `{id*}` needs at least one
+ * level. What begins with `$` matches only a pattern that does (MQTT-4.7.2-1). */
+bool mqtt_topic_match(const char *pattern, Slice topic, MqttTopic *ret);
+
+/* Whether there is a topic that both patterns match. */
+bool mqtt_topic_overlap(const char *a, const char *b);
+
+/* ---- mqtt-session.c ---- */
+
 /* A session with an MQTT broker: connects, logs in, subscribes, keeps alive, connects again. The session is the
  * broker's: it keeps what comes while we are away, as long as our client identifier stays. MQTT 5, and 3.1.1 where the
  * broker refuses 5.
  *
  * A message with QoS 1 stays the broker's until mqtt_session_acknowledge(); what is never acknowledged comes again with
  * DUP after the next connect, and only then. */
-
-#include "lib/loop.h"
-#include "sources/mqtt-packet.h"
 
 typedef struct MqttSession MqttSession;
 
