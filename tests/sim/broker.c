@@ -36,12 +36,17 @@ typedef struct Session {
         int granted[BROKER_TOPICS]; /* QoS; -1: not subscribed to */
         Message *first;
         unsigned next_id;
+        /* Whether the daemon can know by now that identifiers are counted, so that a message has a number of its own:
+         * it has heard that acknowledgements were heard, and then a new message came, which is on disk. */
+        bool heard, acknowledged, counted;
+        unsigned proof; /* the identifier of that message; 0: none yet */
 } Session;
 
 typedef struct Broker {
         Link *link; /* of the client; NULL: it is away */
         bool greeted;
         unsigned version, window, keep_alive;
+        unsigned pongs; /* under way on that link, from after an acknowledgement */
         usec_t heard, down_until;
         char *in; /* of that link, not a whole packet yet */
         size_t n_in;
@@ -78,10 +83,14 @@ static void send_message(Message *message) {
         if (message->sent)
                 world_count("mqtt sent again");
         format_message(&packet, 1, message->sent, message);
+        world_trace(
+                "mqtt sends reading %u as message %u%s", message->serial, message->id, message->sent ? ", again" : "");
         message->sent = message->on_link = true;
         message->told = false;
         if (message->serial > 0)
                 ledger_offered(message->serial);
+        if (message->serial > 0 && !session->counted)
+                ledger_doubt(message->serial);
         send_packet(&packet);
 }
 
@@ -247,6 +256,7 @@ static void on_connect(const BrokerPacket *packet) {
         b->greeted = true;
         if (packet->version != 5)
                 world_count("mqtt 3.1.1");
+        world_trace("mqtt %s session, MQTT %s", b->session.there ? "kept" : "new", b->version == 5 ? "5" : "3.1.1");
         world_count(!b->session.there ? "mqtt session new" : "mqtt session kept");
         if (packet->version == 5 && draw_below(&world->chance, 4) == 0)
                 b->keep_alive = 10 + (unsigned) draw_below(&world->chance, 110);
@@ -322,6 +332,7 @@ static void on_puback(const BrokerPacket *packet) {
         if (!message)
                 world_fail("the broker hears of a message that it did not send: %u", packet->id);
         remove_message(message);
+        world->broker->session.acknowledged = true;
         world_count("mqtt acknowledged");
         pump();
 }
@@ -341,6 +352,7 @@ static void on_packet(const BrokerPacket *packet) {
         case UNSUBSCRIBE:
                 return on_unsubscribe(packet);
         case PINGREQ:
+                world->broker->pongs += world->broker->session.acknowledged;
                 broker_wire_pingresp(&answer);
                 return send_packet(&answer);
         case DISCONNECT:
@@ -377,7 +389,9 @@ static void check_puback(unsigned id) {
                         world_fail("the acknowledgement of message %u comes before that of %u", id, m->id);
                 if (m->serial > 0 && !m->retained && !ledger_is_put(m->serial))
                         world_fail("reading %u is acknowledged to the broker and not on disk", m->serial);
+                world_trace("mqtt reading %u is acknowledged", m->serial);
                 m->told = true;
+                world->broker->session.counted |= m->id == world->broker->session.proof;
                 return;
         }
 }
@@ -394,6 +408,16 @@ static void on_written(Link *link, const char *data, size_t size) {
         }
 }
 
+/* What the daemon has heard; see Session. */
+static void note_proof(const BrokerPacket *packet) {
+        Session *session = &world->broker->session;
+
+        if (packet->type == 13 && world->broker->pongs > 0)
+                session->heard = true;
+        if (packet->type == 3 && (packet->flags & 10) == 2 && session->heard && session->proof == 0)
+                session->proof = packet->id;
+}
+
 static void on_taken(Link *link, const char *data, size_t size) {
         BrokerPacket packet;
         size_t used;
@@ -401,6 +425,7 @@ static void on_taken(Link *link, const char *data, size_t size) {
         if (bytes_append(&taken, data, size) < 0)
                 abort();
         while ((used = broker_wire_read(world->broker->version, (Slice){ taken.data, taken.size }, &packet)) > 0) {
+                note_proof(&packet);
                 if (packet.type == 3 && !(packet.flags & 1) &&
                         ledger_find(packet.payload.data, packet.payload.size) > 0)
                         ledger_delivered(ledger_find(packet.payload.data, packet.payload.size));
@@ -420,6 +445,7 @@ static void on_open(Link *link) {
         world->broker->link = link;
         world->broker->heard = world->now;
         world->broker->keep_alive = 60;
+        world->broker->pongs = 0;
         taken.size = 0;
 }
 
@@ -503,7 +529,10 @@ static void on_kill(void *subject, uint64_t number) {
         case 1:
                 world_count("broker back with an older state");
                 loosen(&b->snapshot, &b->session);
-                return session_copy(&b->session, &b->snapshot);
+                session_copy(&b->session, &b->snapshot);
+                b->session.heard = b->session.counted = false;
+                b->session.proof = 0;
+                return;
         default:
                 world_count("broker back without a session");
                 session_end(&b->session);

@@ -14,7 +14,7 @@
 typedef struct Entry {
         usec_t served, put_at;
         uint64_t key; /* hash of it; 0: not published yet */
-        bool delivered, tried, putting, put, loose;
+        bool delivered, tried, putting, put, loose, doubtful;
         bool stored[SUBSCRIPTIONS_MAX], rejected[SUBSCRIPTIONS_MAX], gone[SUBSCRIPTIONS_MAX];
 } Entry;
 
@@ -79,6 +79,10 @@ void ledger_loosen(uint32_t serial) {
         find(serial)->delivered = find(serial)->loose = true;
 }
 
+void ledger_doubt(uint32_t serial) {
+        find(serial)->doubtful = true;
+}
+
 bool ledger_is_put(uint32_t serial) {
         return find(serial)->put;
 }
@@ -92,12 +96,16 @@ void ledger_delivered(uint32_t serial) {
         world_in(PATIENCE, on_patience, NULL, serial, world->life);
 }
 
-void ledger_putting(uint32_t serial) {
+void ledger_putting(uint32_t serial, bool named) {
         Entry *entry = find(serial);
 
         if (!entry->delivered)
                 world_fail("reading %u is put and was not fetched", serial);
         entry->tried = entry->putting; /* before */
+        if (entry->tried && entry->doubtful && !named && !entry->loose) {
+                world_count("came twice");
+                entry->loose = true;
+        }
         entry->putting = true;
 }
 

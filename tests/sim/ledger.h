@@ -15,9 +15,12 @@ void ledger_delivered(uint32_t serial);
 void ledger_offered(uint32_t serial);
 /* It may come twice or not at all, and nobody could know. */
 void ledger_loosen(uint32_t serial);
+/* It may come twice where the daemon has no way to know it again yet. */
+void ledger_doubt(uint32_t serial);
 
 /* The outbox is about to take it; it has taken it, or knew it already. */
-void ledger_putting(uint32_t serial);
+/* *named*: so that it is known when it comes again. */
+void ledger_putting(uint32_t serial, bool named);
 void ledger_put(uint32_t serial, bool repeat);
 bool ledger_is_put(uint32_t serial);
 /* Pub/Sub gets it under that key. */

@@ -262,6 +262,7 @@ static void on_reload(void *subject, uint64_t number) {
         plan_write_config();
         world->plan->reloaded = world->now;
         talk_reloaded();
+        world->reloaded = world->life;
         door_signal(SIGHUP);
 }
 

@@ -12,11 +12,11 @@
 typedef struct Sources {
         bool have[_SOURCE_MAX];
         bool mqtt_both, mqtt_retained, mqtt_store; /* topics b and r are subscribed to; what is retained is wanted */
-        unsigned push_max;                         /* KiB of a body */
+        unsigned some;                             /* KiB of a body */
 } Sources;
 
 void sources_new(void) {
-        static const char *const names[_SOURCE_MAX] = { "mqtt", "http_push" };
+        static const char *const names[_SOURCE_MAX] = { "mqtt", "http_push", "exec interval", "exec stream" };
         static void (*const make[_SOURCE_MAX])(void) = { broker_new, pushers_new };
         Draw d = draw_split(&world->chance, 's');
 
@@ -26,7 +26,8 @@ void sources_new(void) {
                 if (!world->sources->have[i])
                         continue;
                 counts_add_at("source ", names[i]);
-                make[i]();
+                if (make[i])
+                        make[i]();
         }
 }
 
@@ -35,7 +36,12 @@ bool sources_have(SimSource source) {
 }
 
 int sources_find(const char *name) {
-        return strcmp(name, "broker") == 0 ? (int) SOURCE_MQTT : strcmp(name, "push") == 0 ? (int) SOURCE_PUSH : -1;
+        static const char *const names[_SOURCE_MAX] = { "broker", "push", "run", "stream" };
+
+        for (int i = 0; i < _SOURCE_MAX; i++)
+                if (strcmp(name, names[i]) == 0)
+                        return i;
+        return -1;
 }
 
 bool sources_want(unsigned topic) {
@@ -51,7 +57,7 @@ void sources_draw(Draw *d) {
                 s->mqtt_both = draw_below(d, 4) > 0;
                 s->mqtt_retained = draw_below(d, 2) == 0;
                 s->mqtt_store = draw_below(d, 2) == 0;
-                s->push_max = (unsigned) draw_below(d, 64);
+                s->some = (unsigned) draw_below(d, 64);
         }
 }
 
@@ -70,7 +76,14 @@ static void write_push(FILE *file) {
         fprintf(file,
                 "    - name: push\n      type: http_push\n      listen: 127.0.0.1:8427\n      path: /readings\n"
                 "      token_file: push.token\n      max_body: %uKiB\n      reading: { id: /id }\n",
-                64 + world->sources->push_max);
+                64 + world->sources->some);
+}
+
+static void write_program(FILE *file, const char *name) {
+        fprintf(file, "    - name: %s\n      type: exec\n      command: [/usr/bin/prog, %s]\n      mode: %s\n", name,
+                strcmp(name, "run") == 0 ? "interval" : name, strcmp(name, "run") == 0 ? "interval" : name);
+        if (strcmp(name, "run") == 0)
+                fprintf(file, "      interval: %us\n", 120 + world->sources->some);
 }
 
 void sources_write(FILE *file) {
@@ -78,6 +91,10 @@ void sources_write(FILE *file) {
                 write_mqtt(file);
         if (sources_have(SOURCE_PUSH))
                 write_push(file);
+        if (sources_have(SOURCE_RUN))
+                write_program(file, "run");
+        if (sources_have(SOURCE_STREAM))
+                write_program(file, "stream");
 }
 
 void sources_calm(void) {

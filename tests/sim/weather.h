@@ -16,8 +16,9 @@ typedef enum Target {
         TARGET_LINE, /* targets of alerts: alerts.h */
         TARGET_SLACK,
         TARGET_PAGER,
-        TARGET_PUSH,   /* each request, and each try to listen */
-        TARGET_BROKER, /* each piece on its connection */
+        TARGET_PUSH,    /* each request, and each try to listen */
+        TARGET_PROGRAM, /* each run */
+        TARGET_BROKER,  /* each piece on its connection */
         TARGET_MONGO,
         TARGET_DISK,
         _TARGET_MAX,

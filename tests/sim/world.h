@@ -35,6 +35,7 @@ typedef struct World {
         Phase phase;
         unsigned life;     /* number of the daemon that runs, 0: none */
         unsigned lives;    /* so far */
+        unsigned reloaded; /* the last one that was */
         uint64_t calls;    /* through doors, by all lives */
         uint64_t death_in; /* the daemon dies at this call; 0: it does not */
         bool death_is_cut; /* and the machine with it */
