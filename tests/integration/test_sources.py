@@ -66,6 +66,47 @@ def test_nothing_is_lost_or_doubled_over_kills(house, broker, chance):
     assert house.daemon.stop() == 0
 
 
+CHANGES = {"home": lambda n: {"interval": f"{10 + n}s"}, "run": lambda n: {"timeout": f"{20 + n}s"}, "stream": lambda n: {"environment": {"ROUND": str(n)}},
+           "broker": lambda n: {"reading": {"name": f"round {n}"}}, "push": lambda n: {"max_body": f"{1 + n}MiB"}, "history": lambda n: {"interval": f"{10 + n}s"}}
+
+
+def test_each_kind_is_replaced_while_it_works(house, broker):
+    """A reload that changes every source: what holds the broker's session, the listener and the program goes from the old one to the new one,
+    and nothing is lost or doubled on the way (P1, P4, P9, P12)."""
+    house.daemon.start()
+    published = meet(house, broker)
+    pusher = Pusher(house.port)
+    pusher.start()
+    for round_ in range(5):
+        batch = [f"mqtt:{round_}:{n}" for n in range(100)]
+        feeder = threading.Thread(target=broker.publish, args=("home/x/n", *batch))
+        feeder.start()
+        published += batch
+        for n in range(20):
+            house.history.add(f"{round_}:{n}")
+        for source in house.daemon.config["publish"]["sources"]:
+            source.update(CHANGES[source["name"]](round_))
+        house.daemon.write_config()
+        house.daemon.reload()
+        feeder.join()
+        before = len(pusher.stored)
+        wait_until(lambda: len(pusher.stored) > before + 5, "the listener of the new source")  # noqa: B023
+    wait_until(lambda: set(published) <= set(numbers(house, "broker")), "everything of the broker")
+    pusher.ending = True
+    pusher.join()
+    wait_until(lambda: set(pusher.stored) <= set(numbers(house, "push")), "everything that was pushed")
+    wait_until(lambda: {n for _, n in house.history.points} <= set(numbers(house, "history")), "the history", patience=60)
+    for source in ("broker", "push", "history", "stream"):
+        assert not {name: n for name, n in numbers(house, source).items() if n > 1}
+    runs = {}
+    for name in numbers(house, "stream"):
+        runs.setdefault(name.split(":")[1], set()).add(int(name.split(":")[2]))
+    assert len(runs) >= 5  # a process for each configuration
+    assert all(lines == set(range(len(lines))) for lines in runs.values())
+    assert not house.daemon.log.events("SOURCE_FAILING")
+    assert house.daemon.stop() == 0
+
+
 @pytest.mark.parametrize("counts", [False, True], ids=["lowest", "counts"])
 def test_same_again_over_kills(sensorqd, own_queue, counts):
     """Messages that say the same, and what the broker has not heard of. P12: of a broker that uses identifiers again at once none is lost;
