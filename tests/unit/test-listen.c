@@ -18,6 +18,15 @@
 #include "lib/listen-address.h"
 #include "lib/listen-internal.h"
 
+static usec_t later; /* added to the clock */
+
+usec_t __real_clock_now(void);
+usec_t __wrap_clock_now(void);
+
+usec_t __wrap_clock_now(void) {
+        return __real_clock_now() + later;
+}
+
 typedef struct Fixture {
         Loop *loop;
         LoopWatch *tick;
@@ -307,6 +316,39 @@ static void test_dropped_while_others_stay(void **state) {
         listen_drop(other);
 }
 
+/* Until the server closes, which does not wait for silence. */
+static void drip_to_the_end(Fixture *f, int fd) {
+        char buffer[64];
+
+        for (int i = 0; recv(fd, buffer, sizeof(buffer), 0) < 0 && errno == EAGAIN; i++) {
+                assert_true(i < 4000);
+                if (i % 50 == 0)
+                        (void) send(fd, "X", 1, MSG_NOSIGNAL);
+                assert_true(loop_turn(f->loop, 10 * USEC_PER_MSEC) >= 0);
+        }
+        close(fd);
+}
+
+/* A line of the head, or a byte of the body, now and then is no silence: after 30 s it is enough. Who is slow holds up nobody. */
+static void test_dripping(void **state) {
+        static const char *const begun[] = { "POST /readings HTTP/1.1\r\nHost: localhost\r\n",
+                "POST /readings HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n" };
+        _cleanup_bytes_ Bytes reply = {};
+        Fixture *f = *state;
+        int fds[2];
+
+        for (int i = 0; i < 2; i++) {
+                fds[i] = dial(f);
+                assert_int_equal(send(fds[i], begun[i], strlen(begun[i]), 0), strlen(begun[i]));
+        }
+        assert_status(ask(f, "POST /readings HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\nx", &reply), 200);
+        later = 31 * USEC_PER_SEC;
+        for (int i = 0; i < 2; i++)
+                drip_to_the_end(f, fds[i]);
+        later = 0;
+        assert_int_equal(f->requests, 1);
+}
+
 static void test_client_goes_away(void **state) {
         _cleanup_bytes_ Bytes reply = {};
         Fixture *f = *state;
@@ -435,6 +477,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_too_large, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_dropped_while_a_request_waits, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_dropped_while_others_stay, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_dripping, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_client_goes_away, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_cannot_listen, set_up, tear_down),
                 cmocka_unit_test(test_pem),
