@@ -22,6 +22,7 @@
 #include "doors.h"
 #include "ledger.h"
 #include "mongo.h"
+#include "peer.h"
 #include "plan.h"
 #include "pubsub.h"
 #include "remotes.h"
@@ -238,6 +239,7 @@ static void make_world(uint64_t seed, const RunOptions *options) {
         remotes_new();
         mongo_new();
         pubsub_new(plan_subscriptions());
+        peer_new();
         ledger_new(plan_subscriptions());
         talk_new();
         alerts_new();

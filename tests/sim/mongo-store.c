@@ -77,6 +77,14 @@ static uint32_t serial_of_rejected(const bson_t *document) {
         return ledger_find((const char *) data, size);
 }
 
+/* One reading has one payload, whoever stored it first. */
+static void check_reason(const bson_t *document) {
+        bson_iter_t iter;
+
+        if (bson_iter_init_find(&iter, document, "reason") && strcmp(bson_iter_utf8(&iter, NULL), "id_conflict") == 0)
+                world_fail("a reading is set apart as one whose _id another payload has");
+}
+
 /* The majority has it now, for ever. */
 static void settle(Document *d) {
         d->majority = true;
@@ -104,6 +112,8 @@ bool mongo_store_insert(Collection *c, const bson_t *document, bool answered) {
                 world_fail("MongoDB is sent a document without an _id");
         if (find(c, bson_iter_utf8(&iter, NULL)))
                 return false;
+        if (c->rejected)
+                check_reason(document);
         d = arena_alloc(sizeof(Document));
         d->id = arena_text(bson_iter_utf8(&iter, NULL));
         d->data = arena_copy(bson_get_data(document), document->len);

@@ -29,8 +29,8 @@ typedef struct Holding {
 
 typedef struct Sub {
         unsigned number;
-        bool exactly_once;
-        unsigned max_attempts; /* of its dead-letter policy; 0: none */
+        bool exactly_once, shared; /* shared: with a second daemon */
+        unsigned max_attempts;     /* of its dead-letter policy; 0: none */
         usec_t retention;
         bool deleted;
         usec_t deleted_at, told_at; /* told_at: the daemon *told* has heard of it */
@@ -58,6 +58,13 @@ Sub *pubsub_find(const Exchange *x);
 void pubsub_answer_deleted(Sub *sub);
 /* Appends it to the answer of a pull, with its lease. */
 void pubsub_append(Bytes *answer, const Sub *sub, Holding *h);
+/* It is acknowledged. */
+void pubsub_settle(Sub *sub, Holding *h);
+/* Whoever waits gets what the leases that begin now leave free. */
+void pubsub_wake_later(const Sub *sub);
+
+/* Where there is a second daemon, it may be the first one to come. */
+void peer_take(Sub *sub);
 
 /* Draws its settings, and what will happen to it. */
 void subs_draw(Sub *sub);

@@ -16,6 +16,10 @@
 
 static void wake(void *subject, uint64_t number);
 
+void pubsub_wake_later(const Sub *sub) {
+        world_in(DEADLINE_SEC * USEC_PER_SEC, wake, NULL, sub->number, 0);
+}
+
 void pubsub_new(unsigned n) {
         world->pubsub = arena_alloc(sizeof(Pubsub));
         world->pubsub->n_subs = n;
@@ -198,7 +202,7 @@ static bool fill(Sub *sub, Exchange *x, unsigned max) {
                         abort();
                 x->progress = true;
                 exchange_answer(x, 200, answer.data, answer.size);
-                world_in(DEADLINE_SEC * USEC_PER_SEC, wake, NULL, sub->number, 0);
+                pubsub_wake_later(sub);
         }
         bytes_done(&answer);
         return n > 0;
@@ -229,6 +233,7 @@ static void wake(void *subject, uint64_t number) {
 
         for (; sub->first < sub->n && sub->holdings[sub->first].acknowledged; sub->first++)
                 ;
+        peer_take(sub);
         for (size_t i = sub->n_parked; i > 0; i--)
                 if (has_left(sub->parked[i - 1]) || fill(sub, sub->parked[i - 1], sub->max[i - 1]))
                         unpark(sub, i - 1);
@@ -280,6 +285,12 @@ static Holding *find_holding(const char *ack_id, uint64_t *ret_generation) {
         return &world->pubsub->subs[number].holdings[index];
 }
 
+void pubsub_settle(Sub *sub, Holding *h) {
+        h->acknowledged = true;
+        sub->n_open--;
+        world_count("acknowledged");
+}
+
 /* What became of an id: NULL: all is well; else the word of an exactly-once subscription. */
 static const char *acknowledge(Sub *sub, const char *ack_id, bool sure) {
         uint64_t generation;
@@ -297,11 +308,8 @@ static const char *acknowledge(Sub *sub, const char *ack_id, bool sure) {
                         h->failed = world->now;
                 return "TRANSIENT_FAILURE_INTERNAL_ERROR";
         }
-        if (lapsed && draw_below(&world->chance, 2) == 0)
-                return NULL; /* too late: it is delivered again */
-        h->acknowledged = true;
-        sub->n_open--;
-        world_count("acknowledged");
+        if (!lapsed || draw_below(&world->chance, 2) > 0) /* else it is too late: it is delivered again */
+                pubsub_settle(sub, h);
         return NULL;
 }
 
