@@ -9,6 +9,7 @@ from pathlib import Path
 from services import ports
 
 PROGRAM = "/usr/sbin/mosquitto"
+KEEPS = ("persistence true", "autosave_on_changes true", "autosave_interval 1", "max_queued_messages 100000")
 
 
 def obstacle():
@@ -17,14 +18,13 @@ def obstacle():
 
 
 class Mosquitto:
-    def __init__(self, directory, lines=()):
+    def __init__(self, directory, lines=(), keeps=KEEPS):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port = ports.free_port()
         self.process = None
         self.config = self.directory / "mosquitto.conf"
-        self.config.write_text("\n".join(["user root", "persistence true", f"persistence_location {self.directory}/", "autosave_on_changes true",
-                                          "autosave_interval 1", "max_queued_messages 100000", f"listener {self.port} 127.0.0.1",
+        self.config.write_text("\n".join(["user root", f"persistence_location {self.directory}/", *keeps, f"listener {self.port} 127.0.0.1",
                                           "allow_anonymous true", *lines]) + "\n")
 
     def start(self):
@@ -40,9 +40,9 @@ class Mosquitto:
         self.process.kill()
         self.process.wait()
 
-    def publish(self, topic, *payloads):
-        """With QoS 1, one after the other; returns when the broker has them all."""
-        subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(self.port), "-q", "1", "-t", topic, "-l"], input="\n".join(payloads) + "\n",
+    def publish(self, topic, *payloads, qos=1):
+        """One after the other; returns, with QoS 1, when the broker has them all."""
+        subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(self.port), "-q", str(qos), "-t", topic, "-l"], input="\n".join(payloads) + "\n",
                        text=True, check=True, timeout=180)
 
     def close(self):

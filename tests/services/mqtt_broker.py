@@ -13,8 +13,8 @@ class Broker:
     """With `counts` identifiers count up, as mosquitto does it; else the lowest that is free is taken. What is published while nobody is
     connected is as if it had been lost on its way: it comes with DUP."""
 
-    def __init__(self, counts):
-        self.counts, self.deaf = counts, False  # deaf: to acknowledgements
+    def __init__(self, counts, grants=1):
+        self.counts, self.grants, self.deaf = counts, grants, False  # deaf: to acknowledgements
         self.flying, self.last, self.published, self.unheard, self.pings, self.subscribed = {}, 0, 0, 0, 0, 0
         self.known, self.connection = False, None
         self.lock = threading.Lock()
@@ -68,7 +68,7 @@ class Broker:
                 for packet_id in self.flying:
                     self.send(packet_id, True)
             elif kind == SUBSCRIBE:
-                connection.sendall(bytes([0x90, 4, body[0], body[1], 0, 1]))
+                connection.sendall(bytes([0x90, 4, body[0], body[1], 0, self.grants]))
                 self.subscribed += 1
             elif kind == PUBACK and self.deaf:
                 self.unheard += 1
