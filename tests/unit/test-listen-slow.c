@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who drips, in virtual time: a request has half a minute as a whole, however alive its connection is. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib/clock.h"
+#include "lib/listen.h"
+#include "virtual-loop.h"
+
+#define DEADLINE_SEC 30
+#define SWEEP_SEC 5 /* how late it may be noticed */
+#define LARGE (16 * 1024 * 1024)
+
+typedef struct Fixture {
+        Loop *loop;
+        Listen *listen;
+        ListenRoute *route;
+        ListenRequest *owed; /* where the test answers later */
+        const char *body;    /* of the answer; NULL: later */
+        size_t body_size;
+        int requests;
+        int fd;
+} Fixture;
+
+static void on_request(void *userdata, ListenRequest *request) {
+        Fixture *f = userdata;
+
+        f->requests++;
+        f->owed = request;
+        if (f->body)
+                listen_answer(request,
+                        &(ListenAnswer){
+                                .status = 200, .content_type = "text/plain", .body = { f->body, f->body_size } });
+}
+
+static int set_up(void **state) {
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t size = sizeof(address);
+        Fixture *f = calloc(1, sizeof(*f));
+        char listened[64];
+
+        assert_non_null(f);
+        (void) signal(SIGPIPE, SIG_IGN);
+        f->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(f->fd, (struct sockaddr *) &address, size), 0);
+        assert_int_equal(getsockname(f->fd, (struct sockaddr *) &address, &size), 0);
+        assert_int_equal(close(f->fd), 0);
+        (void) snprintf(listened, sizeof(listened), "127.0.0.1:%u", ntohs(address.sin_port));
+
+        assert_int_equal(loop_new(&f->loop), 0);
+        assert_int_equal(listen_new(f->loop, &f->listen), 0);
+        assert_int_equal(listen_route(f->listen,
+                                 &(ListenSpec){ .address = listened, .path = "/", .below = true, .max_body = 10000 },
+                                 &(ListenHandler){ NULL, on_request, f }, &f->route),
+                0);
+        f->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(f->fd, (struct sockaddr *) &address, size), 0);
+        assert_int_equal(fcntl(f->fd, F_SETFL, O_NONBLOCK), 0);
+        f->body = "done\n";
+        f->body_size = 5;
+        *state = f;
+        return 0;
+}
+
+static int tear_down(void **state) {
+        Fixture *f = *state;
+
+        if (f->fd >= 0)
+                close(f->fd);
+        virtual_pass(f->loop, 0);
+        listen_drop(f->route);
+        listen_free(f->listen);
+        loop_free(f->loop);
+        free(f);
+        return 0;
+}
+
+static void say(Fixture *f, const char *text) {
+        assert_int_equal(send(f->fd, text, strlen(text), 0), strlen(text));
+        virtual_pass(f->loop, 0);
+}
+
+/* Nothing came, and the connection stands. */
+static void assert_open(const Fixture *f) {
+        char c;
+
+        assert_int_equal(recv(f->fd, &c, 1, MSG_PEEK), -1);
+        assert_int_equal(errno, EAGAIN);
+}
+
+/* It is closed without an answer; its end may take a moment of real time to get here. */
+static void assert_cut(Fixture *f) {
+        char c;
+        ssize_t n = recv(f->fd, &c, 1, 0);
+
+        for (int i = 0; i < 10000 && n < 0 && errno == EAGAIN; i++) {
+                assert_int_equal(usleep(1000), 0);
+                virtual_pass(f->loop, 0);
+                n = recv(f->fd, &c, 1, 0);
+        }
+        assert_true(n == 0 || (n < 0 && errno == ECONNRESET));
+}
+
+/* What was sent may take a moment of real time to get there. */
+static void await_requests(Fixture *f, int n) {
+        for (int i = 0; i < 10000 && f->requests < n; i++) {
+                assert_int_equal(usleep(1000), 0);
+                virtual_pass(f->loop, 0);
+        }
+        assert_int_equal(f->requests, n);
+}
+
+static void await_bytes(Fixture *f, char *buffer, size_t size) {
+        ssize_t n = recv(f->fd, buffer, size, 0);
+
+        for (int i = 0; i < 10000 && n < 0 && errno == EAGAIN; i++) {
+                assert_int_equal(usleep(1000), 0);
+                virtual_pass(f->loop, 0);
+                n = recv(f->fd, buffer, size, 0);
+        }
+        assert_true(n > 0);
+}
+
+/* A byte a second for *seconds*. */
+static void drip(Fixture *f, unsigned seconds) {
+        for (unsigned i = 0; i < seconds; i++) {
+                say(f, "x");
+                virtual_pass(f->loop, USEC_PER_SEC);
+        }
+}
+
+static void test_header(void **state) {
+        Fixture *f = *state;
+
+        say(f, "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ");
+        drip(f, DEADLINE_SEC - 1);
+        assert_open(f);
+        virtual_pass(f->loop, (1 + SWEEP_SEC) * USEC_PER_SEC);
+        assert_cut(f);
+        assert_int_equal(f->requests, 0);
+}
+
+static void test_body(void **state) {
+        Fixture *f = *state;
+
+        say(f, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n");
+        drip(f, DEADLINE_SEC - 1);
+        assert_open(f);
+        virtual_pass(f->loop, (1 + SWEEP_SEC) * USEC_PER_SEC);
+        assert_cut(f);
+        assert_int_equal(f->requests, 0);
+}
+
+/* One that takes its answer too slowly is cut off in the middle of it. */
+static void test_answer(void **state) {
+        Fixture *f = *state;
+        char *large = calloc(1, LARGE), buffer[4096];
+        size_t taken = 0;
+        ssize_t n = 1;
+
+        assert_non_null(large);
+        f->body = large;
+        f->body_size = LARGE;
+        say(f, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        await_requests(f, 1);
+        for (unsigned i = 0; i < DEADLINE_SEC + SWEEP_SEC; i++) {
+                n = recv(f->fd, buffer, sizeof(buffer), 0);
+                taken += n > 0 ? (size_t) n : 0;
+                virtual_pass(f->loop, USEC_PER_SEC);
+        }
+        for (int i = 0; i < 10000 && (n > 0 || errno == EAGAIN); i++) { /* what lay in the sockets */
+                n = recv(f->fd, buffer, sizeof(buffer), 0);
+                taken += n > 0 ? (size_t) n : 0;
+                if (n < 0 && errno == EAGAIN)
+                        assert_int_equal(usleep(1000), 0);
+                else if (n <= 0)
+                        break;
+        }
+        assert_true(n == 0 || errno == ECONNRESET);
+        assert_in_range(taken, 1, LARGE - 1);
+        free(large);
+}
+
+/* The time that we need for an answer is not the client's. */
+static void test_answer_that_we_owe(void **state) {
+        Fixture *f = *state;
+        char reply[16] = "";
+
+        f->body = NULL;
+        say(f, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        await_requests(f, 1);
+        virtual_pass(f->loop, 10 * DEADLINE_SEC * USEC_PER_SEC);
+        assert_open(f);
+        listen_answer(f->owed, &(ListenAnswer){ .status = 200, .content_type = "text/plain", .body = { "done\n", 5 } });
+        virtual_pass(f->loop, 0);
+        await_bytes(f, reply, 12);
+        assert_string_equal(reply, "HTTP/1.1 200");
+}
+
+/* Each request of a connection has the whole time. */
+static void test_the_next_request(void **state) {
+        Fixture *f = *state;
+        char buffer[4096];
+
+        for (int i = 1; i <= 3; i++) {
+                say(f, "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ");
+                drip(f, DEADLINE_SEC - 10);
+                say(f, "\r\n\r\n");
+                await_requests(f, i);
+                await_bytes(f, buffer, sizeof(buffer));
+        }
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_header, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_body, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_answer, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_answer_that_we_owe, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_the_next_request, set_up, tear_down),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
