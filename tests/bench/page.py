@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import browser
 import measure
 import stack
 from report import Row
@@ -85,6 +86,21 @@ def first_view(bench):
         yield Row("page", "first view over the wire, gzip", "kB", size / 1000, ("<=", 60), f"{len(files)} files, how things stand, a day of 6 series")
         size = (one.daemon.state / "page.sqlite").stat().st_size
         yield Row("page", "page.sqlite after that", "MiB", size / 2**20, None, f"filled in {filled['seconds']:.1f} s")
+
+
+def in_a_browser(bench):
+    """The same view in Chromium: no cache, JavaScript and drawing included."""
+    with browser.chromium() as chromium, daemon_with_page(bench.build) as one:
+        if not chromium:
+            return
+        stack.run_tool(bench.build, "fill-page", one.daemon.state, bench.sizes.page)
+        one.daemon.start()
+        wait_served(one.port, one.daemon)
+        times, cards = browser.first_views(chromium, f"http://127.0.0.1:{one.port}/", bench.sizes.runs * 3)
+        for name, what in (("now", "chain and latest values drawn"), ("charts", "charts of 24 h drawn")):
+            yield Row("page", f"first view in Chromium: {what}, median", "ms", times[name], None,
+                      f"from the navigation; {bench.sizes.page} messages, {cards} charts; {times[name + '_asked']:.0f} ms of it between asking and the last byte")
+        yield Row("page", "a year instead, in Chromium: charts drawn, median", "ms", times["year"], None, "from the click")
 
 
 def metrics(bench):
@@ -171,6 +187,7 @@ def rate(bench):
 def page(bench):
     """The page: first view, metrics, disk, memory, storing while others look."""
     yield from first_view(bench)
+    yield from in_a_browser(bench)
     yield from metrics(bench)
     yield from disk(bench)
     yield from memory(bench)

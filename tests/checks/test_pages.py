@@ -27,6 +27,14 @@ def test_lines_fit(page):
     assert not wide, "break the line, or make a list of the table:\n" + "\n".join(wide)
 
 
+def test_figures_are_figures():
+    """Nothing that was to be filled in stands in place of a figure."""
+    lists = re.findall(r"^- .*?(?=^\S|\Z)", (REPO / "docs" / "PERFORMANCE.md").read_text(), re.M | re.S)
+    figures = [figure for text in lists for part in re.findall(r"\*\*(.+?)\*\*", text, re.S) for figure in part.split(";")]
+    assert len(figures) > 50
+    assert [figure for figure in figures if re.fullmatch(r"\s*[A-Z]{4,}\s*", figure)] == []
+
+
 def test_drop_ins_are_those_of_the_page():
     """What the pages show is what the package has, and what tests/system tries."""
     shown = re.findall(r"^```ini\n(.*?)^```", "".join((REPO / "docs" / page).read_text() for page in ("sources/exec.md", "OPERATIONS.md")), re.M | re.S)
