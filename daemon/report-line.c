@@ -152,9 +152,8 @@ static void line_outbox(Line *line) {
         if (report_outbox_is_full(f))
                 line_add(line, ", outbox full, polling stopped");
         if (f->outbox_failing) {
-                line_add(line, ", disk refuses the outbox");
+                line_add(line, ", disk refuses the outbox, polling stopped");
                 line_since(line, f->outbox.failing_since, 0);
-                line_add(line, ", polling stopped");
         }
 }
 

@@ -76,6 +76,7 @@ static const char *const texts[][2] = {
         [INIT_SAY_DONE] = {
                 "Done. How things stand: sensorqd status. What happened: sudo journalctl -u {1}\n",
                 "できました。今の様子： sensorqd status　記録： sudo journalctl -u {1}\n" },
+        [INIT_SAY_PAGE] = { "The page: http://{1}\n", "ページ： http://{1}\n" },
         [INIT_COMMENT_TOP] = {
                 "# Configuration of sensorqd, made by \"sensorqd init\". Every key: sensorqd.yaml(5). Secrets are files in\n"
                 "# {1}, named here without a path.\n"

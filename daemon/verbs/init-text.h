@@ -44,6 +44,7 @@ typedef enum InitText {
         INIT_SAY_ENABLE_BY_HAND,
         INIT_SAY_NOT_ALL_WELL,
         INIT_SAY_DONE,
+        INIT_SAY_PAGE,    /* {1}: host and port */
         INIT_COMMENT_TOP, /* {1}: directory of the secrets */
         INIT_COMMENT_PROJECT,
         INIT_COMMENT_KEY,

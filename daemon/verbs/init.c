@@ -14,6 +14,7 @@
 
 #include "config-file.h"
 #include "lib/err.h"
+#include "lib/listen-address.h"
 #include "types.h"
 #include "verbs/ask.h"
 #include "verbs/unit.h"
@@ -140,6 +141,19 @@ static int step_enable(const Init *init) {
         return r;
 }
 
+static void say_page(const Init *init, const InitPart *part) {
+        const char *listen = part->answers[0], *port = listen ? strrchr(listen, ':') : NULL;
+        char host[256] = "localhost", address[280];
+        bool local;
+
+        if (!port || strncmp(listen, "systemd:", strlen("systemd:")) == 0)
+                return;
+        if (listen_address_check(listen, &local) && !local)
+                (void) gethostname(host, sizeof(host) - 1);
+        (void) snprintf(address, sizeof(address), "%s%s", host, port);
+        init_say(init, INIT_SAY_PAGE, address, NULL);
+}
+
 static void say_key_left(const Init *init) {
         const InitDraft *draft = init->draft;
         size_t n = strlen(draft->directory);
@@ -154,9 +168,14 @@ static int after_writing(const Init *init) {
         if (!init->options.unchecked)
                 r = set_up(init);
         say_key_left(init);
-        if (r == 0)
-                return step_enable(init);
-        init_say(init, INIT_SAY_NOT_ALL_WELL, NULL, NULL);
+        if (r != 0) {
+                init_say(init, INIT_SAY_NOT_ALL_WELL, NULL, NULL);
+                return r;
+        }
+        r = step_enable(init);
+        for (size_t i = 0; i < init->draft->n_parts; i++)
+                if (init->draft->parts[i].recipe->kind == INIT_PAGE)
+                        say_page(init, &init->draft->parts[i]);
         return r;
 }
 

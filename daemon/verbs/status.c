@@ -173,6 +173,9 @@ static void print_outbox(Json *json) {
         printf("outbox        %" PRIi64 " readings (%" PRIi64 " bytes), %" PRIi64 " rejected%s%s\n",
                 number_of(outbox, "rows"), number_of(outbox, "bytes"), number_of(outbox, "rejected_rows"),
                 flag_of(outbox, "full") ? ", FULL" : "", flag_of(outbox, "failing") ? ", the disk refuses" : "");
+        if (json_get_string(outbox, "failing_since"))
+                printf("              since %s: %s\n", time_of(outbox, "failing_since", last),
+                        text_of(outbox, "detail"));
         printf("publisher     %" PRIi64 " published, last %s%s\n", number_of(publisher, "published"),
                 time_of(publisher, "last_publish", last), flag_of(publisher, "paused") ? ", paused" : "");
         print_trouble(publisher, "failing", "failing");

@@ -98,7 +98,7 @@ def test_disk_full(stack):
         filler = fill_disk(disk)
         failing = stack.daemon.log.wait("OUTBOX_FAILING")
         assert "No space left" in failing.text and failing.level == "error"
-        stack.daemon.notify.wait("STATUS=.*disk refuses the outbox, polling stopped")
+        stack.daemon.notify.wait("STATUS=.*disk refuses the outbox, polling stopped since [0-9:]+")
         polled = stack.remo.polls()
         wait_until(lambda: sum("outbox" in line for line in stack.daemon.log.lines) > 0 and stack.daemon.process.poll() is None, "it goes on")
         publishing(stack, True)

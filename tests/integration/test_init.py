@@ -2,6 +2,7 @@
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import uuid
@@ -203,6 +204,7 @@ def test_it_speaks_japanese(house):
         terminal.answer("ページのパスワード", "himitsu")
         terminal.answer("以上のファイルを書き込みますか")
         assert terminal.end() == 0, terminal.shown
+        assert f"ページ： http://{socket.gethostname()}:8480" in terminal.shown
     assert "# センサーと、測定値を送るトピック" in house.config() and "# ファイル" in house.config()
     assert (house.etc / "credentials" / "page.password").read_text() == "himitsu" and "listen: 0.0.0.0:8480" in house.config()
     assert house.once() == 0

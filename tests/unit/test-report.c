@@ -221,11 +221,12 @@ static void test_line_failures(void **state) {
         f->input.publisher.paused = true;
         f->input.outbox_failing = true;
         f->input.outbox.failing_since = NOON;
-        assert_line(f, "home polled 12:00:03, 0 readings queued, disk refuses the outbox since 12:00:00, polling "
-                       "stopped, publishing "
-                       "paused until each "
-                       "subscription is "
-                       "known to exist, last stored 12:00:04");
+        assert_line(f,
+                "home polled 12:00:03, 0 readings queued, disk refuses the outbox, polling stopped since 12:00:00, "
+                "publishing "
+                "paused until each "
+                "subscription is "
+                "known to exist, last stored 12:00:04");
         be_well(f);
         f->input.outbox.rows = 1000;
         assert_line(
