@@ -83,6 +83,13 @@ def test_check_wrong_source_token(made):
     fails(check(made), "source home", "401", "home.nature.global", "nature-remo.token")
 
 
+def test_check_account_without_a_device(made):
+    """It answers well, and that was surely not meant."""
+    made.remo.devices = []
+    word, text = check(made, 0)["source home"][0]
+    assert word == "warn" and "the account has no device" in text
+
+
 def test_check_source_cannot_be_reached(made):
     url = made.remo.url
     made.remo.stop()

@@ -5,6 +5,17 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "capture.h"
+
+static usec_t minute = USEC_PER_MINUTE; /* as it is for timers */
+
+void __real_loop_arm_in(LoopWatch *timer, usec_t delay);
+void __wrap_loop_arm_in(LoopWatch *timer, usec_t delay);
+
+void __wrap_loop_arm_in(LoopWatch *timer, usec_t delay) {
+        __real_loop_arm_in(timer, delay == USEC_PER_MINUTE ? minute : delay);
+}
+
 #define HEAD "      type: exec\n      interval: 10s\n"
 
 static void run(SourceFixture *f, const char *script, const char *more) {
@@ -157,6 +168,24 @@ static void test_stream(void **state) {
         source_fixture_stop(f); /* ends the program */
 }
 
+/* A program that keeps what it prints in a buffer looks like one without a sensor: after a minute there is a hint, once. */
+static void test_stream_without_a_line(void **state) {
+        SourceFixture *f = *state;
+        Capture capture = capture_begin();
+        const char *text;
+
+        minute = USEC_PER_MSEC;
+        run(f, "sleep 60", "      mode: stream\n");
+        for (int i = 0; i < 20; i++)
+                source_fixture_turn(f);
+        minute = USEC_PER_MINUTE;
+        text = capture_end(&capture);
+        assert_non_null(strstr(text, "has printed no line for a minute"));
+        assert_null(strstr(strstr(text, "for a minute") + 1, "for a minute"));
+        assert_false(source_fixture_status(f).failing);
+        source_fixture_stop(f);
+}
+
 /* Started again for ever, also when starting fails. */
 static void test_stream_restarts(void **state) {
         SourceFixture *f = *state;
@@ -253,6 +282,7 @@ int main(void) {
                 TEST(test_long_line_and_flood),
                 TEST(test_disk_refuses),
                 TEST(test_stream),
+                TEST(test_stream_without_a_line),
                 TEST(test_stream_restarts),
                 TEST(test_stream_is_held),
                 TEST(test_check_runs_nothing),
