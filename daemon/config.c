@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,7 +10,6 @@
 #include "config-table.h"
 
 #define TEXT_MAX 1024
-#define SHARED_MAX 8 /* sections that several types have */
 #define SOURCES_MAX 1000
 #define SUBSCRIPTIONS_MAX 32 /* each has its own connections and thread */
 #define LABELS_MAX 20
@@ -211,11 +209,11 @@ Config *config_unref(Config *config) {
         return NULL;
 }
 
-bool source_config_equal(const SourceConfig *a, const SourceConfig *b) {
+bool config_source_equal(const SourceConfig *a, const SourceConfig *b) {
         return config_table_equal(&source_section, a, b);
 }
 
-bool subscription_config_equal(const SubscriptionConfig *a, const SubscriptionConfig *b) {
+bool config_subscription_equal(const SubscriptionConfig *a, const SubscriptionConfig *b) {
         return config_table_equal(&subscription_section, a, b);
 }
 
@@ -227,70 +225,8 @@ static bool text_equal(const char *a, const char *b) {
         return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-bool pubsub_config_equal(const PubsubConfig *a, const PubsubConfig *b) {
+bool config_pubsub_equal(const PubsubConfig *a, const PubsubConfig *b) {
         return a->emulator == b->emulator && text_equal(a->project, b->project) &&
                text_equal(a->credentials_file, b->credentials_file) && text_equal(a->endpoint, b->endpoint) &&
                text_equal(a->ca_file, b->ca_file);
-}
-
-/* ---- the reference page ---- */
-
-typedef struct Describe {
-        const ConfigTypes *types;
-        ConfigEach each;
-        void *userdata;
-        const ConfigSection *shared[SHARED_MAX]; /* met so far; described at the end */
-        size_t n_shared;
-} Describe;
-
-static void describe_note_shared(Describe *d, const ConfigSection *section) {
-        for (size_t i = 0; i < d->n_shared; i++)
-                if (d->shared[i] == section)
-                        return;
-        assert(d->n_shared < SHARED_MAX);
-        d->shared[d->n_shared++] = section;
-}
-
-static void describe_section(Describe *d, const char *path, const char *owner, const ConfigSection *section);
-
-static void describe_row(Describe *d, const char *path, const char *owner, const ConfigRow *row) {
-        char key[160], below[164], kind[200], range[60];
-
-        (void) config_table_range(row, range, sizeof(range));
-        (void) snprintf(key, sizeof(key), "%s%s%s", path, path[0] != '\0' ? "." : "", row->key);
-        (void) snprintf(below, sizeof(below), "%s%s", key, row->type->storage == CONFIG_LIST ? "[]" : "");
-        (void) snprintf(kind, sizeof(kind), "%s%s%s%s", row->type->name, range[0] != '\0' ? " " : "", range,
-                row->flags & CONFIG_REQUIRED ? ", required" : "");
-        d->each(d->userdata, key, owner, kind, row->fallback ? row->fallback : row->derived, row->doc);
-        if (row->section && row->section->shared)
-                describe_note_shared(d, row->section);
-        else if (row->section)
-                describe_section(d, below, owner, row->section);
-}
-
-static void describe_variants(Describe *d, const char *path, const ConfigVariants *variants) {
-        const ConfigSection *variant;
-        char key[160];
-
-        for (size_t i = 0; (variant = variants->at(d->types, i)); i++) {
-                (void) snprintf(key, sizeof(key), "%s.%s", path, variant->name);
-                if (variants->nested)
-                        d->each(d->userdata, key, NULL, "section", NULL, variant->doc);
-                describe_section(d, variants->nested ? key : path, variants->nested ? NULL : variant->name, variant);
-        }
-}
-
-static void describe_section(Describe *d, const char *path, const char *owner, const ConfigSection *section) {
-        for (const ConfigRow *row = section->rows; row->key; row++)
-                describe_row(d, path, owner, row);
-        if (section->variants)
-                describe_variants(d, path, section->variants);
-}
-
-void config_describe(const ConfigTypes *types, ConfigEach each, void *userdata) {
-        Describe d = { .types = types, .each = each, .userdata = userdata };
-
-        describe_section(&d, "", NULL, &config_section);
-        for (size_t i = 0; i < d.n_shared; i++)
-                describe_section(&d, d.shared[i]->shared, NULL, d.shared[i]);
 }

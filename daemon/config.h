@@ -105,14 +105,7 @@ Config *config_unref(Config *config);
 CLEANUP_DEFINE(Config, config_unref)
 
 /* Whether a running stage can stay as it is when the config changes. */
-bool source_config_equal(const SourceConfig *a, const SourceConfig *b);
-bool subscription_config_equal(const SubscriptionConfig *a, const SubscriptionConfig *b);
+bool config_source_equal(const SourceConfig *a, const SourceConfig *b);
+bool config_subscription_equal(const SubscriptionConfig *a, const SubscriptionConfig *b);
 bool config_page_equal(const PageConfig *a, const PageConfig *b); /* NULL: there is none */
-bool pubsub_config_equal(const PubsubConfig *a, const PubsubConfig *b);
-
-/* The rows for the reference page and its test: calls *each* with the dotted key ("publish.sources[].interval"), the
- * type that the row belongs to (NULL: to all), its kind of value and range ("duration 10s..24h"; ends in ", required"
- * when it is), its default (NULL: none) and its one-line documentation. */
-typedef void (*ConfigEach)(
-        void *userdata, const char *key, const char *owner, const char *kind, const char *fallback, const char *doc);
-void config_describe(const ConfigTypes *types, ConfigEach each, void *userdata);
+bool config_pubsub_equal(const PubsubConfig *a, const PubsubConfig *b);

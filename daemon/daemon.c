@@ -6,8 +6,9 @@
  *                             ^-----forget------+                                      ^------------- fates ------------+
  *
  * Start: event loop, signals, lock, outbox, stages (stages.c wires them), READY=1. The network is not waited for.
- * Any stage that changes calls daemon_changed(), which does nothing but ask for one daemon_settle() on the next turn of the loop: pauses,
- * retirements, the end of a stop and the steps of `once` are all decided there, never inside a stage. */
+ * A stage that changes only takes a note: that the report is to be written within a second (daemon_on_figures()), or
+ * that stages_settle() has something to do (daemon_on_move()): pauses, and retired stages that have ended, are decided
+ * there, on the next turn of the loop, never inside a stage. */
 /* clang-format on */
 #include "daemon.h"
 

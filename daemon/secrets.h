@@ -17,17 +17,17 @@ CLEANUP_DEFINE(Secrets, secrets_free)
  * same one twice is remembered once. NULL and "" are nothing. *secrets* may be NULL here and below: nothing is done. */
 int secrets_note(Secrets *secrets, const char *secret);
 
-/* The same for what is made anew all the time (access tokens, assertions): only the last SECRETS_PASSING_MAX stay. */
 #define SECRETS_PASSING_MAX 64
+/* The same for what is made anew all the time (access tokens, assertions): only the last SECRETS_PASSING_MAX stay. */
 int secrets_note_passing(Secrets *secrets, const char *secret);
 
 /* Remembers what a login puts into an Authorization header (RFC 7617: base64 of USER:PASSWORD), and the password. */
 int secrets_note_login(Secrets *secrets, const char *user, const char *password);
 
+#define SECRETS_MIN 4
+#define SECRETS_SHORT_MAX 8
 /* Blots every secret out of *text*, in place, which never grows: as it is, percent-encoded, with blanks as +, or with
  * backslashes before its characters. Of a long one also its beginning, which a remote may have cut. One that is shorter
  * than SECRETS_SHORT_MAX counts as a word of its own only, and below SECRETS_MIN not at all: it would blot out half of
  * every sentence. */
-#define SECRETS_MIN 4
-#define SECRETS_SHORT_MAX 8
 void secrets_conceal(const Secrets *secrets, char *text);

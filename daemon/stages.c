@@ -267,13 +267,13 @@ static int subscriber_open(Stage *stage, char error[static STAGES_ERROR_MAX]) {
 static bool stage_is_same(const Stage *stage, const void *section) {
         switch (stage->kind) {
         case STAGE_SOURCE:
-                return source_config_equal(stage->section, section);
+                return config_source_equal(stage->section, section);
         case STAGE_PUBLISHER:
                 return strcmp(stage->config->topic, ((const Config *) section)->topic) == 0;
         case STAGE_SUBSCRIBER:
                 break;
         }
-        return subscription_config_equal(stage->section, section);
+        return config_subscription_equal(stage->section, section);
 }
 
 static int stage_open(Stage *stage, char error[static STAGES_ERROR_MAX]) {
@@ -410,7 +410,7 @@ static int stages_make_remote(Stages *stages, const Stages *old, char error[stat
         CredentialsError why = {};
         int r;
 
-        if (old && pubsub_config_equal(&old->config->pubsub, &stages->config->pubsub)) {
+        if (old && config_pubsub_equal(&old->config->pubsub, &stages->config->pubsub)) {
                 stages->remote = remote_ref(old->remote);
                 return 0;
         }

@@ -23,7 +23,7 @@ typedef struct OutboxRow {
         int64_t id;
         usec_t put_at; /* clock_wall() */
         Slice payload, key, source, type, device;
-        Slice labels; /* for labels_next() */
+        Slice labels; /* for reading_labels_next() */
         Bytes text;   /* what the slices point at */
 } OutboxRow;
 

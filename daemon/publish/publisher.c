@@ -212,7 +212,8 @@ static int request_add(Bytes *body, const OutboxRow *row, size_t max) {
         Slice labels = row->labels;
 
         while (message.n_attributes < ATTRIBUTES_MAX &&
-                labels_next(&labels, &attributes[message.n_attributes].key, &attributes[message.n_attributes].value))
+                reading_labels_next(
+                        &labels, &attributes[message.n_attributes].key, &attributes[message.n_attributes].value))
                 message.n_attributes++;
         return wire_add_message(body, &message, max);
 }

@@ -163,7 +163,7 @@ ReadingList reading_list_steal(ReadingList *list) {
         return stolen;
 }
 
-int labels_add(Bytes *labels, const char *name, const char *value) {
+int reading_labels_add(Bytes *labels, const char *name, const char *value) {
         int r;
 
         r = bytes_append(labels, name, strlen(name) + 1);
@@ -182,6 +182,6 @@ static bool labels_text(Slice *rest, Slice *ret) {
         return true;
 }
 
-bool labels_next(Slice *rest, Slice *ret_name, Slice *ret_value) {
+bool reading_labels_next(Slice *rest, Slice *ret_name, Slice *ret_value) {
         return labels_text(rest, ret_name) && labels_text(rest, ret_value);
 }

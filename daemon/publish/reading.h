@@ -13,7 +13,7 @@ typedef struct Reading {
         char *device;  /* the device's stable id */
         char *seen;    /* names what was measured, where it can come twice; NULL: it cannot */
         bool anew;     /* another thing than what had that name before: names are used again */
-        Bytes labels;  /* see labels_add() */
+        Bytes labels;  /* see reading_labels_add() */
 } Reading;
 
 /* What came and could not become a reading; kept raw. */
@@ -73,6 +73,6 @@ void reading_list_done(ReadingList *list);
 ReadingList reading_list_steal(ReadingList *list);
 
 /* Labels are pairs of name and value, each with its NUL, one after the other: so they lie in the outbox. */
-int labels_add(Bytes *labels, const char *name, const char *value);
+int reading_labels_add(Bytes *labels, const char *name, const char *value);
 /* Takes the next pair off *rest*. False at the end, and at anything that is no pair. */
-bool labels_next(Slice *rest, Slice *ret_name, Slice *ret_value);
+bool reading_labels_next(Slice *rest, Slice *ret_name, Slice *ret_value);

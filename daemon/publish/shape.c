@@ -263,7 +263,7 @@ static const char *item_own(const Shape *s, const Item *item, const char *name, 
                 return item->has_time ? item->measured_at : NULL;
         if (s->origin->labels)
                 rest = (Slice){ s->origin->labels->data, s->origin->labels->size };
-        while (labels_next(&rest, &label, ret_label))
+        while (reading_labels_next(&rest, &label, ret_label))
                 if (slice_equal(label, name))
                         return ret_label->data; /* NUL-terminated where it lies */
         return NULL;
@@ -394,7 +394,7 @@ static int item_write_own(Shape *s, Item *item) {
 
         if (s->origin->labels)
                 rest = (Slice){ s->origin->labels->data, s->origin->labels->size };
-        while (labels_next(&rest, &label, &value)) {
+        while (reading_labels_next(&rest, &label, &value)) {
                 r = item_write_text(item, label.data, label.size, value.data, value.size);
                 if (r < 0)
                         return r;
@@ -612,6 +612,6 @@ int shape_labels(const ConfigMap *map, Bytes *ret) {
                 pairs[i] = &map->items[i];
         qsort(pairs, map->n, sizeof(ConfigPair *), name_compare);
         for (size_t i = 0; i < map->n && r >= 0; i++)
-                r = labels_add(ret, pairs[i]->name, pairs[i]->values[0]);
+                r = reading_labels_add(ret, pairs[i]->name, pairs[i]->values[0]);
         return r;
 }

@@ -50,7 +50,7 @@ typedef struct ShapeOrigin {
         const char *topic;     /* for what is kept unread; NULL: none */
         const char *id, *name; /* as the topic says; NULL: none. Of id the source's name is the last resort */
         const char *field;     /* the name of a bare value; NULL: "value" */
-        const Bytes *labels;   /* see labels_add(); NULL: none */
+        const Bytes *labels;   /* see reading_labels_add(); NULL: none */
         usec_t arrived;        /* clock_wall(): of the poll or arrival */
         uint64_t (*random)(void);
         /* Something is not as it should be, and goes on; *kind* is one of a few constant texts. To be said once for

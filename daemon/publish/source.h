@@ -64,7 +64,7 @@ typedef struct SourceContext {
         Loop *loop;
         Secrets *secrets;    /* where it notes what it may not tell; the shared half takes that out of every detail */
         Source *source;      /* for source_put() and the others below */
-        const Bytes *labels; /* of every reading: members and attributes, see labels_next() */
+        const Bytes *labels; /* of every reading: members and attributes, see reading_labels_next() */
         const char *state_dir;
         Listen *listen;                /* for types that are spoken to by HTTP; NULL in `check` */
         bool manual;                   /* `once` (but for a type with `quiet`), `check`: open() begins nothing */

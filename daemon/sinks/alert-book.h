@@ -32,6 +32,7 @@ typedef struct AlertBook {
         usec_t set_at;      /* clock_now() when the wall clock was found set; 0: not yet */
 } AlertBook;
 
+/* An empty one. -ENOMEM. */
 int alert_book_new(const AlertConfig *config, const AlertRules *rules, AlertBook **ret);
 AlertBook *alert_book_free(AlertBook *book);
 CLEANUP_DEFINE(AlertBook, alert_book_free)
@@ -59,8 +60,8 @@ AlertDue alert_book_due(const AlertBook *book, const AlertDevice *device, const 
 void alert_book_receive(AlertBook *book, const AlertExchange *exchange, const AlertMoment *moment);
 int alert_book_give(const AlertBook *book, AlertExchange *exchange, const AlertMoment *moment);
 
-/* Counts for a status, and what fires as a JSON array. -ENOMEM. */
 typedef struct AlertFigures {
         size_t firing, pending, devices;
 } AlertFigures;
+/* Counts for a status, and what fires as a JSON array. -ENOMEM. */
 int alert_book_figures(const AlertBook *book, AlertFigures *ret, Bytes *json);

@@ -66,6 +66,7 @@ typedef struct AlertDevice {
         bool dirty; /* something changed that alerts.sqlite does not know */
 } AlertDevice;
 
+/* Copies *key*; without a state yet. -ENOMEM. */
 int alert_device_new(Slice key, AlertDevice **ret);
 AlertDevice *alert_device_free(AlertDevice *device);
 CLEANUP_DEFINE(AlertDevice, alert_device_free)

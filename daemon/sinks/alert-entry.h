@@ -53,6 +53,7 @@ struct AlertEntry {
 AlertEntry *alert_entry_free(AlertEntry *entry);
 CLEANUP_DEFINE(AlertEntry, alert_entry_free)
 
+/* It fires since *since*, by the messages; nobody was told yet. */
 void alert_entry_fire(AlertEntry *entry, usec_t since, usec_t now);
 /* It ended at *until*, by the messages. */
 void alert_entry_cease(AlertEntry *entry, usec_t until, usec_t now, AlertEnd end);

@@ -7,6 +7,7 @@
 
 typedef struct AlertPlaces AlertPlaces;
 
+/* Without a place yet. -ENOMEM. */
 int alert_places_new(AlertPlaces **ret);
 AlertPlaces *alert_places_free(AlertPlaces *places);
 CLEANUP_DEFINE(AlertPlaces, alert_places_free)

@@ -52,12 +52,12 @@ typedef enum AlertMove {
 /* ABOVE, BELOW, IS: a message of time *at*. */
 AlertMove alert_judge_message(const AlertLogic *logic, AlertState *state, usec_t at, AlertTruth truth);
 
-/* STALE: a message of time *at*, which proves life at *heard* (0: it does not), or says that the device is *offline*.
- * Silence that lasts until *now* all the same does not end. */
 typedef struct AlertLife {
         usec_t at, heard;
         bool offline;
 } AlertLife;
+/* STALE: a message of time *at*, which proves life at *heard* (0: it does not), or says that the device is *offline*.
+ * Silence that lasts until *now* all the same does not end. */
 AlertMove alert_judge_life(const AlertLogic *logic, AlertState *state, const AlertLife *life, usec_t now);
 
 /* Time went on to *now*, and no message came. Without *silence*, a device that was not heard of counts as if it had

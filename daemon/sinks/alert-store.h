@@ -50,6 +50,7 @@ typedef struct AlertWorkSpec {
         PayloadFormat payload;
 } AlertWorkSpec;
 
+/* Opens nothing yet; *spec* is borrowed as alert_store_new() says. -ENOMEM. */
 int alert_work_new(const AlertWorkSpec *spec, AlertWork **ret);
 AlertWork *alert_work_free(AlertWork *work);
 CLEANUP_DEFINE(AlertWork, alert_work_free)

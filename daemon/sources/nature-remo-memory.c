@@ -119,7 +119,7 @@ int nature_remo_append_labels(Bytes *payload, const Bytes *labels) {
 
         if (labels)
                 rest = (Slice){ labels->data, labels->size };
-        while (labels_next(&rest, &name, &value)) {
+        while (reading_labels_next(&rest, &name, &value)) {
                 r = bytes_append_format(payload, ",\"%s\":", name.data);
                 if (r < 0)
                         return r;

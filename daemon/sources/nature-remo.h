@@ -43,7 +43,7 @@ typedef struct NatureRemoMemory {
 typedef struct NatureRemoOrigin {
         const char *source;
         usec_t request_at;   /* wall time */
-        const Bytes *labels; /* see labels_add(); NULL: none */
+        const Bytes *labels; /* see reading_labels_add(); NULL: none */
         uint64_t (*random)(void);
         NatureRemoMemory *memory; /* NULL: none, and every device is wanted */
         usec_t silence;           /* a device that says the same is wanted again after so long; 0: always */

@@ -13,9 +13,9 @@ SOURCES = sorted([*REPO.glob("lib/*.[ch]"), *REPO.glob("daemon/**/*.[ch]")])
 HEADERS = [path for path in SOURCES if path.suffix == ".h"]
 
 CIRCLES = 0  # of modules
-NAMES = 5  # external functions without the prefix of their file
-WIDE = 60  # lines over 120 columns, most of them rows of tables
-SILENT = 9  # prototypes without a comment
+NAMES = 0  # external functions without the prefix of their file
+WIDE = 59  # lines over 120 columns, most of them rows of tables
+SILENT = 0  # prototypes without a comment
 MANY = 7  # functions with more than five parameters
 DEEP = 0  # functions nested deeper than three levels
 UNWRITTEN = {"mongodb"}  # types without a page

@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         if (size == 0)
                 return 0;
-        require(labels_add(&labels, "site", "here") >= 0);
+        require(reading_labels_add(&labels, "site", "here") >= 0);
         config = &configs[data[0] % (sizeof(configs) / sizeof(configs[0]))];
         require(shape_read(config, &origin, (Slice){ (const char *) data + 1, size - 1 }, &list, &outcome) == 0);
         require(list.n == outcome.readings && list.n_unreadable <= outcome.unreadable);

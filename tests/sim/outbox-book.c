@@ -45,7 +45,7 @@ static void payload_of(uint32_t number, Bytes *ret) {
 }
 
 static void labels_of(uint32_t number, Bytes *ret) {
-        int r = number % 3 == 0 ? labels_add(ret, "site", number % 2 ? "nakano" : "itami") : 0;
+        int r = number % 3 == 0 ? reading_labels_add(ret, "site", number % 2 ? "nakano" : "itami") : 0;
 
         assert(r == 0);
         (void) r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The reference page and the example file say what the table says, and every example is one that the daemon takes. */
 #include <ctype.h>
+#include "config-describe.h"
 #include "config-fixture.h"
 #include "sources/nature-remo.h"
 
@@ -184,9 +185,9 @@ static void test_example_file(void **state) {
         full->pubsub.ca_file = remo->ca_file = NULL;
         assert_string_equal(plain->state_dir, full->state_dir);
         assert_int_equal(plain->log_level, full->log_level);
-        assert_true(pubsub_config_equal(&plain->pubsub, &full->pubsub));
-        assert_true(source_config_equal(plain->sources, full->sources));
-        assert_true(subscription_config_equal(plain->subscriptions, full->subscriptions));
+        assert_true(config_pubsub_equal(&plain->pubsub, &full->pubsub));
+        assert_true(config_source_equal(plain->sources, full->sources));
+        assert_true(config_subscription_equal(plain->subscriptions, full->subscriptions));
         assert_memory_equal(&plain->outbox, &full->outbox, sizeof(OutboxConfig));
         config_unref(plain);
         config_unref(full);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A type brings its own rows: they are accepted for that type only, read, compared and freed along its own table. Tried with two types of
  * source and two of sinks that the program does not have. */
+#include "config-describe.h"
 #include "config-fixture.h"
 
 #include <math.h>
@@ -201,23 +202,23 @@ static void test_comparison(void **state) {
         Config *a = parse_types(TOPIC ALPHA BETA), *b = parse_types(TOPIC ALPHA BETA);
         BetaConfig *beta = b->sources[1].keys;
 
-        assert_true(source_config_equal(&a->sources[0], &b->sources[0]));
-        assert_true(source_config_equal(&a->sources[1], &b->sources[1]));
-        assert_false(source_config_equal(&a->sources[0], &b->sources[1]));
+        assert_true(config_source_equal(&a->sources[0], &b->sources[0]));
+        assert_true(config_source_equal(&a->sources[1], &b->sources[1]));
+        assert_false(config_source_equal(&a->sources[0], &b->sources[1]));
         ((AlphaConfig *) b->sources[0].keys)->token.text = strdup("read already");
-        assert_true(source_config_equal(&a->sources[0], &b->sources[0]));
+        assert_true(config_source_equal(&a->sources[0], &b->sources[0]));
         beta->targets[0].topics[1][0] = 'w';
-        assert_false(source_config_equal(&a->sources[1], &b->sources[1]));
+        assert_false(config_source_equal(&a->sources[1], &b->sources[1]));
         beta->targets[0].topics[1][0] = 'v';
         beta->n_targets = 1;
-        assert_false(source_config_equal(&a->sources[1], &b->sources[1]));
+        assert_false(config_source_equal(&a->sources[1], &b->sources[1]));
         beta->n_targets = 2;
         config_unref(a);
         config_unref(b);
 
         a = parse_types(HEAD "subscribe: [{subscription: sub, crate: {directory: /x}}]\n");
         b = parse_types(HEAD "subscribe: [{subscription: sub, box: {directory: /x}}]\n");
-        assert_false(subscription_config_equal(a->subscriptions, b->subscriptions));
+        assert_false(config_subscription_equal(a->subscriptions, b->subscriptions));
         config_unref(a);
         config_unref(b);
 }
@@ -292,8 +293,8 @@ static void test_language_is_compared(void **state) {
                 (void) snprintf(text, sizeof(text), G("%s%s"), changes[i], strncmp(changes[i], "auth", 4) == 0 ? "" : ", auth: none");
                 one = parse_types(text);
                 other = parse_types(text);
-                assert_true(source_config_equal(one->sources, other->sources));
-                if (source_config_equal(one->sources, plain->sources))
+                assert_true(config_source_equal(one->sources, other->sources));
+                if (config_source_equal(one->sources, plain->sources))
                         fail_msg("%s makes no difference", changes[i]);
                 config_unref(one);
                 config_unref(other);

@@ -5,6 +5,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "config-describe.h"
 #include "config-fixture.h"
 #include "lib/http.h"
 #include "sources/nature-remo.h"
@@ -163,29 +164,29 @@ static void test_two_subscriptions_may_share_a_collection(void **state) {
                 parse(PUBSUB "subscribe: [{subscription: one, mongodb: " MONGODB "}, {subscription: two, mongodb: " MONGODB "}]\n");
 
         assert_int_equal(config->n_subscriptions, 2);
-        assert_false(subscription_config_equal(&config->subscriptions[0], &config->subscriptions[1]));
+        assert_false(config_subscription_equal(&config->subscriptions[0], &config->subscriptions[1]));
         config_unref(config);
 }
 
 static void test_equal(void **state) {
         Config *a = parse(PUBSUB PUBLISH SUBSCRIBE), *b = parse(PUBSUB PUBLISH SUBSCRIBE);
 
-        assert_true(pubsub_config_equal(&a->pubsub, &b->pubsub));
-        assert_true(source_config_equal(a->sources, b->sources));
-        assert_true(subscription_config_equal(a->subscriptions, b->subscriptions));
+        assert_true(config_pubsub_equal(&a->pubsub, &b->pubsub));
+        assert_true(config_source_equal(a->sources, b->sources));
+        assert_true(config_subscription_equal(a->subscriptions, b->subscriptions));
 
         b->sources[0].interval++;
-        assert_false(source_config_equal(a->sources, b->sources));
+        assert_false(config_source_equal(a->sources, b->sources));
         b->subscriptions[0].backoff.max++;
-        assert_false(subscription_config_equal(a->subscriptions, b->subscriptions));
+        assert_false(config_subscription_equal(a->subscriptions, b->subscriptions));
         b->subscriptions[0].backoff.max--;
         mongodb_of(b)->date_fields[0][0] = 'x';
-        assert_false(subscription_config_equal(a->subscriptions, b->subscriptions));
+        assert_false(config_subscription_equal(a->subscriptions, b->subscriptions));
         b->pubsub.emulator = true;
-        assert_false(pubsub_config_equal(&a->pubsub, &b->pubsub));
+        assert_false(config_pubsub_equal(&a->pubsub, &b->pubsub));
         b->pubsub.emulator = false;
         b->pubsub.credentials_file = strdup("x");
-        assert_false(pubsub_config_equal(&a->pubsub, &b->pubsub));
+        assert_false(config_pubsub_equal(&a->pubsub, &b->pubsub));
         config_unref(a);
         config_unref(b);
 }
@@ -576,12 +577,12 @@ static void test_labels(void **state) {
         assert_int_equal(labels->n, 2);
         assert_string_equal(config_map_get(labels, "site"), "中野");
         assert_string_equal(config_map_get(labels, "floor"), "up");
-        assert_true(source_config_equal(config->sources, other->sources));
+        assert_true(config_source_equal(config->sources, other->sources));
         config_unref(config);
         config_unref(other);
         config = parse(LABELS("", ""));
         other = parse(LABELS("site: x", ""));
-        assert_false(source_config_equal(config->sources, other->sources));
+        assert_false(config_source_equal(config->sources, other->sources));
         config_unref(config);
         config_unref(other);
 

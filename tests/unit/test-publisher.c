@@ -248,7 +248,7 @@ static void test_labels_are_attributes(void **state) {
         ReadingOrigin origin = { .source = "home", .type = "mqtt", .device = "d1", .at = "2026-11-24T06:27:38.123Z", .labels = &labels };
         ReadingList list = {};
 
-        assert_int_equal(labels_add(&labels, "site", "nakano"), 0);
+        assert_int_equal(reading_labels_add(&labels, "site", "nakano"), 0);
         assert_int_equal(bytes_append_text(&payload, "{}"), 0);
         assert_int_equal(reading_list_add(&list, &origin, &payload), 0);
         assert_int_equal(outbox_put(f->outbox, &list, NULL), 0);

@@ -250,7 +250,7 @@ static void test_reserved_names(void **state) {
         const char *text = "{\"id\":12,\"source\":\"them\",\"source_\":1,\"request_at\":\"x\",\"name\":\"N\","
                            "\"measured_at\":\"2026-11-24T15:27:38+09:00\",\"site\":\"there\",\"v\":1}";
 
-        assert_int_equal(labels_add(&labels, "site", "here"), 0);
+        assert_int_equal(reading_labels_add(&labels, "site", "here"), 0);
         assert_string_equal(shape_with(&config, &origin, text, strlen(text), &list),
                 "{\"source__\":\"them\",\"source_\":1,\"request_at_\":\"x\",\"name\":\"N\",\"site_\":\"there\",\"v\":1,"
                 "\"site\":\"here\",\"source\":\"src\",\"id\":\"12\",\"request_at\":\"" AT "\",\"measured_at\":\"2026-11-24T06:27:38.000Z\"}");
@@ -293,7 +293,7 @@ static void test_once_per_measurement(void **state) {
         (void) snprintf(key, sizeof(key), "2026-01-01T00:00:00.000Z:src:a:%.16s", hex);
         assert_string_equal(list.items[0].key, key);
 
-        assert_int_equal(labels_add(&labels, "site", "b"), 0);
+        assert_int_equal(reading_labels_add(&labels, "site", "b"), 0);
         origin.labels = &labels;
         assert_int_equal(shape_read(&config, &origin, (Slice){ text, strlen(text) }, &list, &outcome), 0);
         assert_string_not_equal(list.items[2].key, list.items[0].key);
