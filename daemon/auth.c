@@ -27,7 +27,8 @@ struct Auth {
         /* of OAuth 2 */
         char *refresh_token; /* the live one; NULL: client credentials */
         char *access_token;
-        uint64_t expires; /* seconds of wall time */
+        uint64_t expires; /* seconds of clock_wall(), whatever the server thinks of it */
+        bool fresh;       /* nothing was proved with it yet: it serves once, however short its life is */
         bool unsaved;     /* the disk refused what is in memory: it is written before it is used */
         HttpRequest *request;
         AuthDone done;
@@ -281,6 +282,7 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
         if (r < 0)
                 return fetch_failed(auth, strerror(-r));
         auth->expires = clock_wall() / USEC_PER_SEC + lifetime_of(json);
+        auth->fresh = true;
         r = state_write(auth);
         auth->unsaved = r < 0;
         if (r < 0) {
@@ -389,8 +391,9 @@ static int prove(Auth *auth, const char *url, usec_t wall, AuthProof *proof) {
                 if (r < 0)
                         return r;
                 auth->unsaved = false;
-                if (!auth->access_token || auth->expires < wall / USEC_PER_SEC + EARLY_SEC)
+                if (!auth->access_token || (!auth->fresh && auth->expires < clock_wall() / USEC_PER_SEC + EARLY_SEC))
                         return AUTH_WAIT;
+                auth->fresh = false;
                 return add_text_header(proof, "Authorization", "Bearer ", auth->access_token);
         }
         return -EINVAL;

@@ -74,8 +74,9 @@ char **auth_headers_new(const ConfigMap *map);
 char **auth_headers_free(char **headers, size_t n);
 
 enum { AUTH_READY = 0, AUTH_WAIT = 1 };
-/* Makes the proof for a request to *url* at *wall* time. AUTH_WAIT: there is no token that serves: auth_fetch() first.
- * -ENOMEM; of OAuth 2 also the errors of file_replace(): the disk does not take the tokens. */
+/* Makes the proof for a request to *url*; *wall*: the time there, for a signature. AUTH_WAIT: there is no token that
+ * serves: auth_fetch() first. -ENOMEM; of OAuth 2 also the errors of file_replace(): the disk does not take the tokens.
+ */
 int auth_prove(Auth *auth, const char *url, usec_t wall, AuthProof *ret);
 /* Frees what it holds, and leaves zeros. */
 void auth_proof_done(AuthProof *proof);

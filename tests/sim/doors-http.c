@@ -12,6 +12,7 @@
 #include "counts.h"
 #include "exchange.h"
 #include "plan.h"
+#include "points.h"
 #include "pubsub.h"
 #include "remotes.h"
 
@@ -165,6 +166,8 @@ static void deliver(Exchange *x, HttpOutcome outcome) {
         world_door_of(weather_target_name(x->target), good ? " answer good" : " answer bad");
         if (good && x->fault != FAULT_GARBLED && x->fault != FAULT_PORTAL && x->target == TARGET_REMO)
                 remotes_remo_delivered(x->reply);
+        if (good && x->fault != FAULT_GARBLED && x->fault != FAULT_PORTAL && x->target == TARGET_POINTS)
+                points_delivered(x);
         if (good && x->fault != FAULT_GARBLED && x->fault != FAULT_PORTAL && x->target == TARGET_PULL)
                 pubsub_delivered(x);
         if (is_alert_target(x->target) && x->carried && outcome == HTTP_ANSWERED && (good || x->status == 409))
@@ -358,6 +361,7 @@ static Target target_of(const HttpSpec *spec) {
                 { "//pubsub.googleapis.com/", TARGET_LOOK },
                 { "//oauth2.googleapis.com/", TARGET_TOKEN },
                 { "//api.nature.global/", TARGET_REMO },
+                { "//points.example/", TARGET_POINTS },
                 { "//hook.example/", TARGET_HOOK },
                 { "//api.line.me/", TARGET_LINE },
                 { "//hooks.slack.example/", TARGET_SLACK },

@@ -11,6 +11,7 @@
 #include "hook.h"
 #include "ledger.h"
 #include "plan.h"
+#include "points.h"
 
 #define TOKEN_SPAN USEC_PER_HOUR
 #define SKEW_MAX_SEC 300 /* of an assertion's times, at Google */
@@ -146,6 +147,8 @@ void remotes_serve(Exchange *x) {
         case TARGET_SLACK:
         case TARGET_PAGER:
                 return alert_target_serve(x);
+        case TARGET_POINTS:
+                return points_serve(x);
         default:
                 return hook_serve(x);
         }

@@ -17,6 +17,7 @@
 #include "lib/sha256.h"
 #include "life.h"
 #include "plan.h"
+#include "points.h"
 #include "pushers.h"
 
 #define ARENA_SIZE (UINT64_C(16) << 30) /* most of it is never touched */
@@ -125,6 +126,7 @@ static const char *make_directory(void) {
         write_secret(directory, "remo.token", "remo-token");
         write_secret(directory, "broker.password", BROKER_PASSWORD);
         write_secret(directory, "push.token", PUSHERS_TOKEN);
+        write_secret(directory, "points.refresh", POINTS_FIRST);
         write_secret(directory, "line.token", PLAN_LINE_TOKEN);
         write_secret(directory, "slack.url", "https://hooks.slack.example/services/" PLAN_SLACK_PATH);
         return directory;

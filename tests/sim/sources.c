@@ -7,6 +7,7 @@
 #include "arena.h"
 #include "broker.h"
 #include "counts.h"
+#include "points.h"
 #include "pushers.h"
 
 typedef struct Sources {
@@ -16,8 +17,10 @@ typedef struct Sources {
 } Sources;
 
 void sources_new(void) {
-        static const char *const names[_SOURCE_MAX] = { "mqtt", "http_push", "exec interval", "exec stream" };
-        static void (*const make[_SOURCE_MAX])(void) = { broker_new, pushers_new };
+        static const char *const names[_SOURCE_MAX] = { "mqtt", "http_push", "exec interval", "exec stream",
+                "http_json" };
+        static void (*const make[_SOURCE_MAX])(
+                void) = { [SOURCE_MQTT] = broker_new, [SOURCE_PUSH] = pushers_new, [SOURCE_POINTS] = points_new };
         Draw d = draw_split(&world->chance, 's');
 
         world->sources = arena_alloc(sizeof(Sources));
@@ -36,7 +39,7 @@ bool sources_have(SimSource source) {
 }
 
 int sources_find(const char *name) {
-        static const char *const names[_SOURCE_MAX] = { "broker", "push", "run", "stream" };
+        static const char *const names[_SOURCE_MAX] = { "broker", "push", "run", "stream", "points" };
 
         for (int i = 0; i < _SOURCE_MAX; i++)
                 if (strcmp(name, names[i]) == 0)
@@ -86,6 +89,18 @@ static void write_program(FILE *file, const char *name) {
                 fprintf(file, "      interval: %us\n", 120 + world->sources->some);
 }
 
+static void write_points(FILE *file) {
+        fprintf(file,
+                "    - name: points\n      type: http_json\n      interval: %us\n"
+                "      url: \"https://points.example/v1/points?from={since:unix}&to={until:unix}\"\n"
+                "      auth: { type: oauth2, token_url: \"https://points.example/token\", client_id: sim, "
+                "refresh_token_file: points.refresh }\n"
+                "      ok: { /status: ok }\n      paging: { next: /next, parameter: page, max: 100 }\n"
+                "      since: { initial: 72h, overlap: 2h, window: %uh }\n"
+                "      reading: { items: /points, id: /sensor, time: /at }\n",
+                240 + world->sources->some, 1 + world->sources->some % 24);
+}
+
 void sources_write(FILE *file) {
         if (sources_have(SOURCE_MQTT))
                 write_mqtt(file);
@@ -95,17 +110,21 @@ void sources_write(FILE *file) {
                 write_program(file, "run");
         if (sources_have(SOURCE_STREAM))
                 write_program(file, "stream");
+        if (sources_have(SOURCE_POINTS))
+                write_points(file);
 }
 
 void sources_calm(void) {
         broker_calm();
+        points_calm();
 }
 
 bool sources_settled(void) {
-        return broker_settled() && pushers_settled();
+        return broker_settled() && pushers_settled() && points_settled();
 }
 
 void sources_check(void) {
         broker_check();
         pushers_check();
+        points_check();
 }

@@ -14,6 +14,7 @@
 #include "events.h"
 #include "lib/log.h"
 #include "plan.h"
+#include "points.h"
 #include "pushers.h"
 #include "world.h"
 
@@ -144,7 +145,7 @@ static void note(const char *id, const LogField *fields) {
 
 void talk_check_secrets(const char *where, const char *text, size_t size) {
         static const char *const secrets[] = { "ya29.", "remo-token", PLAN_LINE_TOKEN, PLAN_SLACK_PATH, BROKER_PASSWORD,
-                PUSHERS_TOKEN, "PRIVATE KEY" };
+                PUSHERS_TOKEN, POINTS_SECRET, "PRIVATE KEY" };
 
         for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
                 if (memmem(text, size, secrets[i], strlen(secrets[i])))

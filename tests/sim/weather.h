@@ -16,6 +16,7 @@ typedef enum Target {
         TARGET_LINE, /* targets of alerts: alerts.h */
         TARGET_SLACK,
         TARGET_PAGER,
+        TARGET_POINTS,
         TARGET_PUSH,    /* each request, and each try to listen */
         TARGET_PROGRAM, /* each run */
         TARGET_BROKER,  /* each piece on its connection */

@@ -63,6 +63,7 @@ typedef struct World {
         struct Sources *sources;
         struct Broker *broker;
         struct Pushers *pushers;
+        struct Points *points;
         struct AlertTargets *alert_targets;
 } World;
 

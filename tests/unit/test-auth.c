@@ -225,7 +225,24 @@ static void test_short_lifetime(void **state) {
 
         a->reply = "{\"access_token\":\"x\",\"expires_in\":30}";
         fetch(a, auth);
-        assert_waits(auth); /* it would end on its way */
+        assert_bearer(auth, "Authorization: Bearer x"); /* or it would be fetched for ever */
+        assert_waits(auth);                             /* it would end on its way */
+        auth_free(auth);
+}
+
+/* Ours is hours behind: what was fetched serves as long as the server said, and is not fetched again and again. */
+static void test_server_with_another_clock(void **state) {
+        AuthFixture *a = *state;
+        Auth *auth = oauth(a, "seed");
+        AuthProof proof = {};
+
+        a->reply = "{\"access_token\":\"x\",\"expires_in\":3600}";
+        fetch(a, auth);
+        for (int i = 0; i < 3; i++) {
+                assert_int_equal(
+                        auth_prove(auth, "https://a/", clock_wall() + 5 * USEC_PER_HOUR, &proof), AUTH_READY);
+                auth_proof_done(&proof);
+        }
         auth_free(auth);
 }
 
@@ -315,6 +332,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_refresh_token_rotates, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_client_credentials, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_short_lifetime, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_server_with_another_clock, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_disk_refuses, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_damaged_state, set_up, tear_down),
