@@ -18,8 +18,7 @@
 #define HELD_MAX (PULLS_MAX * 4 + PULL_PLAN_ACKING_MAX + SCOUTS_MAX)
 /* a sink that was busy although ready is offered the batch again */
 #define BUSY_RETRY_USEC (100 * USEC_PER_MSEC)
-/* for the sink to become ready: two tries to find a server */
-#define ONCE_PATIENCE_USEC (10 * USEC_PER_SEC)
+#define ONCE_PATIENCE_USEC (10 * USEC_PER_SEC) /* for the sink to become ready: two tries to find a server */
 /* for pulls to bring what the stop released: a round trip, and a busy machine */
 #define LINGER_USEC (1 * USEC_PER_SEC)
 #define ONCE_FAILURES 3 /* of pulls in a row */
@@ -44,9 +43,9 @@ struct Subscriber {
         Held *held[HELD_MAX]; /* oldest first */
         size_t n_held;
         Aside *aside;
-        bool aside_last;    /* the last batch for the sink was of those that wait aside */
-        bool left;          /* something was left to the queue */
-        bool emptied;       /* it was seen empty */
+        bool aside_last, aside_refused; /* the last batch was of those that wait aside; the sink was busy */
+        bool left;                      /* something was left to the queue */
+        bool emptied;                   /* it was seen empty */
         usec_t oldest_left; /* publish time of the oldest message that was; 0: none, or the queue was empty since */
         usec_t released_at; /* stopping: when a batch was last given back; 0: none was */
 
@@ -110,7 +109,8 @@ static bool try_aside(Subscriber *s, usec_t now, bool flow) {
         if (!batch)
                 return false;
         s->aside_last = true;
-        if (sink_write(s->sink, batch) == SINK_WRITE_STARTED)
+        s->aside_refused = sink_write(s->sink, batch) != SINK_WRITE_STARTED;
+        if (!s->aside_refused)
                 return true;
         aside_return(s->aside, batch);
         batch_free(batch);
@@ -172,8 +172,7 @@ static void expire_aside(Subscriber *s, usec_t now) {
         s->left = true;
         log_event(LOG_WARNING, EVENT_LEASE_LAPSED, LOG_FIELDS({ FIELD_SUBSCRIPTION, s->config->subscription }),
                 "%s: %zu messages were held for %s without being stored; they are left to Pub/Sub, which keeps them "
-                "and "
-                "delivers them again",
+                "and delivers them again",
                 s->config->subscription, n, clock_format_span(s->config->max_hold, span, sizeof(span)));
 }
 
@@ -198,7 +197,7 @@ static void subscriber_pull(Subscriber *s, usec_t now) {
 }
 
 static usec_t next_look(const Subscriber *s, usec_t now) {
-        usec_t next = s->ready ? aside_next(s->aside, !find_held(s, HELD_WRITING)) : USEC_INFINITY;
+        usec_t next = s->ready ? aside_next(s->aside, !s->aside_refused && !find_held(s, HELD_WRITING)) : USEC_INFINITY;
         PullsStatus pulls;
 
         pulls_status(s->pulls, &pulls);
@@ -227,6 +226,7 @@ static void subscriber_look(Subscriber *s) {
 
         if (s->stopping)
                 return subscriber_wind_up(s);
+        s->aside_refused = false;
         see_sink(s, now);
         expire_aside(s, now);
         move_aside(s);
