@@ -252,6 +252,8 @@ static void note_slot(unsigned device, const AlertSlot *slot, const AlertRules *
         Shadow *shadow = &world->alerts->shadows[rule][device];
         bool firing = slot->state.phase == PHASE_FIRING;
 
+        if (!plan_has_rule(rule)) /* the daemon has not heard of that yet */
+                return;
         if (shadow->firing != firing)
                 shadow->changed = world->now;
         shadow->there = true;
@@ -265,6 +267,10 @@ static Told *told_of(const AlertDevice *device, const AlertEntry *entry) {
         if (rule == _RULE_MAX)
                 world_fail("a rule that is not there: %s", entry->rule);
         return &world->alerts->told[target_of(entry->target)][rule][device_of(device)];
+}
+
+void alerts_rule_gone(unsigned rule) {
+        memset(world->alerts->shadows[rule], 0, sizeof(world->alerts->shadows[rule]));
 }
 
 static void note_entries(const AlertDevice *device) {
@@ -461,7 +467,7 @@ int __wrap_alert_store_open(AlertStore *store, const AlertMoment *moment) {
 
 static bool is_told(unsigned target, unsigned rule, unsigned device) {
         const Told *told = &world->alerts->told[target][rule][device];
-        bool firing = world->alerts->shadows[rule][device].firing;
+        bool firing = plan_tells(rule, target) && world->alerts->shadows[rule][device].firing;
 
         return told->given_up || told->firing == firing;
 }
@@ -496,9 +502,7 @@ static const char *find_fault(unsigned target, unsigned rule, unsigned device) {
         const Shadow *shadow = &world->alerts->shadows[rule][device];
         const Told *told = &world->alerts->told[target][rule][device];
 
-        if (!plan_has_rule(rule))
-                return NULL;
-        if (device < plan_devices() && shadow->judged > 0 && !plan_is_silent() &&
+        if (plan_has_rule(rule) && device < plan_devices() && shadow->judged > 0 && !plan_is_silent() &&
                 shadow->firing != should_fire(rule, device, shadow->firing))
                 return "has another state than its readings say";
         if (!is_told(target, rule, device))

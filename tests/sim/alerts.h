@@ -31,6 +31,8 @@ void alerts_answered(const Exchange *x);
 void alerts_asked(Target target);
 /* The log says that a message was given up: its rule and device. */
 void alerts_refused(const char *target, const char *about);
+/* It is not in the configuration any more. */
+void alerts_rule_gone(unsigned rule);
 /* Whether every target believes what is so, and nothing more is to be told. */
 bool alerts_settled(void);
 /* Names what is not told, if anything is: a failure. */

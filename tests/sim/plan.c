@@ -30,6 +30,7 @@ typedef struct Plan {
         usec_t reloaded, started;
         unsigned repeat; /* s */
         bool has_rule[_RULE_MAX];
+        unsigned tells[_RULE_MAX]; /* a bit for each target */
         bool silent;
 } Plan;
 
@@ -93,19 +94,49 @@ bool plan_has_rule(unsigned rule) {
         return world->plan->has_rule[rule];
 }
 
+bool plan_tells(unsigned rule, unsigned target) {
+        return world->plan->has_rule[rule] && (world->plan->tells[rule] >> target & 1);
+}
+
 bool plan_is_silent(void) {
         return world->plan->silent;
 }
 
 /* ---- the configuration ---- */
 
+#define ALL_TARGETS ((1U << ALERT_TARGETS) - 1)
+
 /* Without devices the last rule would have something to say. */
+static bool draw_rule(Draw *d, unsigned rule) {
+        return draw_below(d, 3) > 0 && !(world->plan->silent && rule == RULE_SILENT);
+}
+
 static void draw_rules(Draw *d) {
         Plan *p = world->plan;
 
         p->silent = draw_below(d, 3) == 0;
-        for (unsigned i = 0; i < _RULE_MAX; i++)
-                p->has_rule[i] = i == RULE_HIGH || (draw_below(d, 3) > 0 && !(p->silent && i == RULE_SILENT));
+        for (unsigned i = 0; i < _RULE_MAX; i++) {
+                p->has_rule[i] = i == RULE_HIGH || draw_rule(d, i);
+                p->tells[i] = ALL_TARGETS;
+        }
+}
+
+/* At a reload a rule may go or come, and tell others. The first one always stays. */
+static void change_rules(Draw *d) {
+        Plan *p = world->plan;
+
+        for (unsigned i = 0; i < _RULE_MAX; i++) {
+                bool had = p->has_rule[i];
+
+                if (i != RULE_HIGH && draw_below(d, 2) == 0)
+                        p->has_rule[i] = draw_rule(d, i);
+                if (draw_below(d, 3) == 0)
+                        p->tells[i] = draw_below(d, 2) == 0 ? ALL_TARGETS : 1 + (unsigned) draw_below(d, ALL_TARGETS);
+                if (had != p->has_rule[i])
+                        world_count(had ? "rule removed" : "rule added");
+                if (had && !p->has_rule[i])
+                        alerts_rule_gone(i);
+        }
 }
 
 static void draw_topology(Draw *d) {
@@ -158,6 +189,19 @@ static FILE *open_file(const char *name) {
         return file;
 }
 
+static void write_to(FILE *file, unsigned tells) {
+        const char *before = ", to: [";
+
+        if (tells == ALL_TARGETS)
+                return;
+        for (unsigned i = 0; i < ALERT_TARGETS; i++)
+                if (tells >> i & 1) {
+                        fprintf(file, "%s%s", before, alerts_target_names[i]);
+                        before = ", ";
+                }
+        fprintf(file, "]");
+}
+
 static void write_alert(FILE *file) {
         static const char *const rules[_RULE_MAX] = { "field: /newest_events/hu/val, above: 70",
                 "field: /newest_events/hu/val, above: 70, clear: 50, for: 5m", "where: { source: home }, stale: 20m" };
@@ -174,6 +218,7 @@ static void write_alert(FILE *file) {
                 fprintf(file, "        - { name: %s, %s", alerts_rule_names[i], rules[i]);
                 if (p->repeat > 0 && i != RULE_HIGH)
                         fprintf(file, ", repeat: %us", p->repeat);
+                write_to(file, p->tells[i]);
                 fprintf(file, " }\n");
         }
 }
@@ -259,6 +304,7 @@ static void on_reload(void *subject, uint64_t number) {
                 return;
         world_count("reload");
         draw_settings(&world->chance);
+        change_rules(&world->chance);
         plan_write_config();
         world->plan->reloaded = world->now;
         talk_reloaded();

@@ -35,6 +35,8 @@ usec_t plan_started(void);
 unsigned plan_max_rows(void);
 /* Of alerts.h: whether the configuration has that rule. */
 bool plan_has_rule(unsigned rule);
+/* Whether it has it, and it tells that target. */
+bool plan_tells(unsigned rule, unsigned target);
 /* In the calm no device says anything any more. */
 bool plan_is_silent(void);
 /* Writes sensorqd.yaml and what it names, as it is drawn now. */
