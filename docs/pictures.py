@@ -59,7 +59,7 @@ def pictures(demo, browser, directory):
     demo.mongodb.stop()
     for page in pages.values():
         page.set_viewport_size({"width": 1200, "height": 480})
-        wait_for_verdict(page, r"MongoDB\W is down")
+        wait_for_verdict(page, r"MongoDB\W cannot be reached")
     take(pages, directory, "page-mongodb-down")
 
 
