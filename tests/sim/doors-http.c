@@ -99,6 +99,8 @@ static void watch_storm(const Exchange *x, bool progress) {
                 memset(storms, 0, sizeof(storms));
                 life = world->life;
         }
+        if (progress && x->target == TARGET_HOOK) /* which is asked for each document that another was refused with */
+                storms[x->target].n = 0;
         if (progress)
                 return;
         if (world->now - storms[x->target].since > STORM_SPAN) {
