@@ -54,14 +54,18 @@ static void held_end(Held *held) {
 
 /* ---- lease ---- */
 
-static void held_log_lapse(const Held *held) {
-        char span[32];
+void held_tell_lapsed(const char *subscription, size_t n, usec_t max_hold) {
+        char span[CLOCK_SPAN_SIZE];
 
-        log_event(LOG_WARNING, EVENT_LEASE_LAPSED, LOG_FIELDS({ FIELD_SUBSCRIPTION, held->host->subscription }),
-                "%s: %zu messages were held for %s without being stored; they are left to Pub/Sub, which keeps them "
-                "and delivers them "
-                "again",
-                held->host->subscription, held->n, clock_format_span(held->host->rules.max_hold, span, sizeof(span)));
+        log_event(LOG_WARNING, EVENT_LEASE_LAPSED, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscription }),
+                "%s: %zu %s held for %s without being stored, and left to Pub/Sub, which keeps all that "
+                "nobody acknowledged, and delivers it again",
+                subscription, n, n == 1 ? "message was" : "messages were",
+                clock_format_span(max_hold, span, sizeof(span)));
+}
+
+static void held_log_lapse(const Held *held) {
+        held_tell_lapsed(held->host->subscription, held->n, held->host->rules.max_hold);
 }
 
 static void on_lapsed(void *userdata) {

@@ -77,3 +77,5 @@ void held_settled(Held *held);
 void held_narrow(Held *held);
 /* Gives a waiting batch back to the queue. */
 void held_release(Held *held);
+/* Logs that max_hold is over for *n* messages, of a batch or of what waits aside. */
+void held_tell_lapsed(const char *subscription, size_t n, usec_t max_hold);

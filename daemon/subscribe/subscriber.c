@@ -165,15 +165,11 @@ static usec_t earlier(usec_t a, usec_t b) {
 
 static void expire_aside(Subscriber *s, usec_t now) {
         size_t n = aside_expire(s->aside, now);
-        char span[CLOCK_SPAN_SIZE];
 
         if (n == 0)
                 return;
         s->left = true;
-        log_event(LOG_WARNING, EVENT_LEASE_LAPSED, LOG_FIELDS({ FIELD_SUBSCRIPTION, s->config->subscription }),
-                "%s: %zu messages were held for %s without being stored; they are left to Pub/Sub, which keeps them "
-                "and delivers them again",
-                s->config->subscription, n, clock_format_span(s->config->max_hold, span, sizeof(span)));
+        held_tell_lapsed(s->config->subscription, n, s->config->max_hold);
 }
 
 /* Room aside: suspects that keep a slot go there. */

@@ -16,7 +16,7 @@ from services.proxy import Proxy
 from services.pubsub import PubSub
 
 RATE = 10  # messages a second to each daemon
-FLIP = 2  # seconds between the beginning and the end of an alert
+FLIP = 10  # seconds between the beginning and the end of an alert
 TOPICS = f"projects/{stack.PROJECT}/topics/"
 SUBSCRIPTIONS = f"projects/{stack.PROJECT}/subscriptions/"
 SINKS = ("mongodb", "file", "alert")
