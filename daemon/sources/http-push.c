@@ -16,10 +16,10 @@
 #include "lib/text.h"
 #include "publish/shape.h"
 #include "publish/source.h"
+#include "sources/http-push-body.h"
 #include "web-listen.h"
 
 #define BODY_MAX_DEFAULT "1MiB"
-#define NESTING_MAX 90
 #define KEY_MAX 255 /* of an Idempotency-Key */
 #define RETRY_AFTER_SEC "30"
 #define LISTEN_RETRY_MAX_USEC USEC_PER_MINUTE
@@ -156,37 +156,6 @@ static void on_header(void *userdata, ListenRequest *request) {
 
 /* ---- bodies ---- */
 
-/* Takes the next line of NDJSON that is not blank off *rest*; of other bodies the whole. */
-static bool body_next(Slice *rest, bool lines, size_t *number, Slice *ret) {
-        while (rest->size > 0) {
-                const char *newline = lines ? memchr(rest->data, '\n', rest->size) : NULL;
-                size_t size = newline ? (size_t) (newline - rest->data) : rest->size, used = size + (newline ? 1 : 0);
-
-                *ret = (Slice){ rest->data, size };
-                *rest = (Slice){ rest->data + used, rest->size - used };
-                (*number)++;
-                while (ret->size > 0 && strchr(" \t\r\n", ret->data[ret->size - 1]))
-                        ret->size--;
-                if (ret->size > 0)
-                        return true;
-        }
-        return false;
-}
-
-static bool body_check(Slice body, bool lines, char *words, size_t size) {
-        size_t number = 0, byte;
-        Slice rest = body, line;
-
-        while (body_next(&rest, lines, &number, &line))
-                if (!json_is_whole(line, NESTING_MAX, &byte)) {
-                        (void) snprintf(words, size,
-                                "Line %zu is not JSON, at its byte %zu. Nothing of this body was stored.\n", number,
-                                byte);
-                        return false;
-                }
-        return true;
-}
-
 /* The name under which the body is known when it comes again; NULL without a key. */
 static char *body_name(const ListenRequest *request, char name[static SHA256_HEX_SIZE]) {
         const char *key = listen_header(request, "Idempotency-Key");
@@ -204,7 +173,7 @@ static int body_take(Push *push, const ListenRequest *request, bool lines, size_
         int r = 0;
 
         *ret_n = 0;
-        while (r == 0 && body_next(&rest, lines, &number, &line)) {
+        while (r == 0 && http_push_body_next(&rest, lines, &number, &line)) {
                 const SourceDocument document = {
                         .text = line.data,
                         .size = line.size,
@@ -249,7 +218,7 @@ static void on_request(void *userdata, ListenRequest *request) {
 
         if (push->held)
                 return answer_busy(request);
-        if (!body_check(listen_body(request), lines, words, sizeof(words)))
+        if (!http_push_body_check(listen_body(request), lines, words, sizeof(words)))
                 return answer_words(request, 400, words);
         if (body_take(push, request, lines, &n) < 0)
                 return answer_words(request, 500, "Out of memory.\n");

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Any bytes as the body of a push (behind the first one, which says whether it is NDJSON): its documents lie in it, in their order, and a body
+ * that is accepted has nothing but JSON and white space. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/json.h"
+#include "sources/http-push-body.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool ok) {
+        if (!ok)
+                abort();
+}
+
+static bool is_blank(const char *begin, const char *end) {
+        for (; begin < end; begin++)
+                if (*begin == '\0' || !strchr(" \t\r\n", *begin))
+                        return false;
+        return true;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        Slice rest, line, body;
+        size_t number = 0, before = 0, byte;
+        char words[200] = "";
+        const char *at;
+        bool lines, good;
+
+        if (size == 0)
+                return 0;
+        lines = data[0] % 2 == 1;
+        rest = body = (Slice){ (const char *) data + 1, size - 1 };
+        at = body.data;
+        good = http_push_body_check(body, lines, words, sizeof(words));
+        require(good == (words[0] == '\0'));
+        while (http_push_body_next(&rest, lines, &number, &line)) {
+                require(line.data >= at && line.data + line.size <= body.data + body.size && number > before);
+                require(lines || number == 1);
+                require(is_blank(at, line.data));
+                require(!good || json_is_whole(line, 90, &byte));
+                at = line.data + line.size;
+                before = number;
+        }
+        require(is_blank(at, body.data + body.size));
+        return 0;
+}
