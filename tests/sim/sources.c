@@ -25,7 +25,7 @@ void sources_new(void) {
 
         world->sources = arena_alloc(sizeof(Sources));
         for (unsigned i = 0; i < _SOURCE_MAX; i++) {
-                world->sources->have[i] = draw_below(&d, 3) == 0;
+                world->sources->have[i] = draw_below(&d, 3) == 0 && !world->home;
                 if (!world->sources->have[i])
                         continue;
                 counts_add_at("source ", names[i]);
