@@ -128,6 +128,7 @@ def test_a_held_reply_waits_for_its_test(remo):
     assert remo.served() == [] and replies == []
     rest.set()
     thread.join(60)
+    wait_until(remo.served)  # which is noted after the reply has gone
     assert replies[0].status_code == 200 and completeness(remo) == [True]
 
 

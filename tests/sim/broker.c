@@ -40,6 +40,7 @@ typedef struct Session {
          * it has heard that acknowledgements were heard, and then a new message came, which is on disk. */
         bool heard, acknowledged, counted;
         unsigned proof; /* the identifier of that message; 0: none yet */
+        unsigned life;  /* of the daemon that all this is about: what is not proven by its end begins anew */
 } Session;
 
 typedef struct Broker {
@@ -239,6 +240,11 @@ static bool is_refusal(Fault fault) {
                fault == FAULT_BROKEN || fault == FAULT_PORTAL;
 }
 
+static void forget_proof(Session *session) {
+        session->heard = session->acknowledged = session->counted = false;
+        session->proof = 0;
+}
+
 static void on_connect(const BrokerPacket *packet) {
         Broker *b = world->broker;
         Fault fault = link_fault(b->link);
@@ -254,6 +260,9 @@ static void on_connect(const BrokerPacket *packet) {
                 b->window = 1 + (unsigned) draw_below(&world->chance, b->window);
         b->keep_alive = packet->keep_alive;
         b->greeted = true;
+        if (b->session.life != world->life && !b->session.counted)
+                forget_proof(&b->session);
+        b->session.life = world->life;
         if (packet->version != 5)
                 world_count("mqtt 3.1.1");
         world_trace("mqtt %s session, MQTT %s", b->session.there ? "kept" : "new", b->version == 5 ? "5" : "3.1.1");
@@ -530,8 +539,7 @@ static void on_kill(void *subject, uint64_t number) {
                 world_count("broker back with an older state");
                 loosen(&b->snapshot, &b->session);
                 session_copy(&b->session, &b->snapshot);
-                b->session.heard = b->session.counted = false;
-                b->session.proof = 0;
+                forget_proof(&b->session);
                 return;
         default:
                 world_count("broker back without a session");
