@@ -76,7 +76,9 @@ class Side:
         self.sent.update(dict.fromkeys(self.service.store.publish(TOPICS + self.name, [message]), now))
 
     def flip(self, serial):
-        """The oven gets hot and cold by turns."""
+        """The oven gets hot and cold by turns, once the target was told of the last one: what comes and goes at once is not told."""
+        if not set(self.flips) <= set(self.told.at):
+            return
         self.hot = not self.hot
         value = serial if self.hot else -serial
         self.flips[value] = time.monotonic()
@@ -108,7 +110,7 @@ class Sender:
             for side in self.sides if n % 2 else reversed(self.sides):  # neither is always the second
                 self.serial += 1
                 side.send(self.serial, f"room-{n % 10}", self.serial)
-                if n % (FLIP * RATE) == FLIP * RATE // 2:
+                if n % (FLIP * RATE) == RATE // 2:
                     self.serial += 1
                     side.flip(self.serial)
 
@@ -170,6 +172,9 @@ def neighbours(bench):
         up = beside.spans()
         for what, other in alone.spans().items():
             one = up[what]
+            if not (one and other):
+                yield Row("neighbours", f"{what}: p99 while MongoDB is down", "ms", None, note="there was none in so short a time")
+                continue
             yield Row("neighbours", f"{what}: p99 while MongoDB is down", "ms", p99(other), ("<=", max(1.1 * p99(one), p99(one) + 5)),
                       f"p99 {p99(one):.1f} ms in a daemon beside whose MongoDB is up; p50 {statistics.median(other):.1f} and "
                       f"{statistics.median(one):.1f}; {len(other)} each in {down:.0f} s")
