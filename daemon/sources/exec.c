@@ -337,6 +337,8 @@ static void exec_start_stream(Exec *exec) {
 static void exec_hint(Exec *exec) {
         if (exec->said_quiet)
                 return;
+        if (exec->held || exec_waits_for_disk(exec)) /* it may have printed what we do not read */
+                return loop_arm_in(exec->timer, QUIET_USEC);
         exec->said_quiet = true;
         log_event(LOG_NOTICE, NULL, LOG_FIELDS({ FIELD_SOURCE, exec_name(exec) }),
                 "Source %s: the program runs and has printed no line for a minute. If it should have: many programs "

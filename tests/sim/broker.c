@@ -262,6 +262,7 @@ static void on_connect(const BrokerPacket *packet) {
         b->greeted = true;
         if (b->session.life != world->life && !b->session.counted)
                 forget_proof(&b->session);
+        b->session.acknowledged = false; /* of the connection before, nobody knows whether it came */
         b->session.life = world->life;
         if (packet->version != 5)
                 world_count("mqtt 3.1.1");

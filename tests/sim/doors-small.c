@@ -177,14 +177,13 @@ int __wrap_outbox_source_see(OutboxSource *source, const Reading *reading, usec_
 
 /* A cap is passed by one batch of each source at most. */
 static void check_cap(Outbox *outbox, size_t n) {
-        static size_t largest;
         OutboxStatus status;
 
         if (plan_max_rows() == 0)
                 return;
-        largest = n > largest ? n : largest;
+        world->largest = n > world->largest ? n : world->largest;
         outbox_status(outbox, &status);
-        if (status.rows > plan_max_rows() + (1 + _SOURCE_MAX) * largest)
+        if (status.rows > plan_max_rows() + (1 + _SOURCE_MAX) * world->largest)
                 world_fail("%" PRIu64 " rows in an outbox for %u", status.rows, plan_max_rows());
 }
 

@@ -15,6 +15,7 @@ typedef struct Entry {
         usec_t served, put_at;
         uint64_t key; /* hash of it; 0: not published yet */
         bool delivered, tried, putting, put, loose, doubtful;
+        bool unnamed; /* it was put without a name, so that nobody can know it by one */
         bool stored[SUBSCRIPTIONS_MAX], rejected[SUBSCRIPTIONS_MAX], gone[SUBSCRIPTIONS_MAX];
 } Entry;
 
@@ -102,10 +103,11 @@ void ledger_putting(uint32_t serial, bool named) {
         if (!entry->delivered)
                 world_fail("reading %u is put and was not fetched", serial);
         entry->tried = entry->putting; /* before */
-        if (entry->tried && entry->doubtful && !named && !entry->loose) {
+        if (entry->tried && entry->doubtful && (!named || entry->unnamed) && !entry->loose) {
                 world_count("came twice");
                 entry->loose = true;
         }
+        entry->unnamed |= !named;
         entry->putting = true;
 }
 

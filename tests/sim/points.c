@@ -39,6 +39,9 @@ static void serve_token(Exchange *x) {
                 found ? (unsigned) strtoul(found + strlen("refresh_token=" POINTS_SECRET "-r"), NULL, 10) : UINT32_MAX;
         char body[256];
 
+        if (x->life != world->life &&
+                number < p->shown) /* it comes after what a later daemon asked; nobody hears the answer */
+                return exchange_answer(x, 400, refused, strlen(refused));
         x->progress = p->shown == p->token; /* of a token that nobody used nothing comes */
         if (number > p->token || number < p->shown)
                 world_fail("refresh token %u is shown, and %u was had already: that is lost", number, p->shown);

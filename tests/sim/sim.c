@@ -115,10 +115,9 @@ static void write_secret(const char *directory, const char *name, const char *te
 }
 
 static const char *make_directory(void) {
-        static char directory[64];
+        static char directory[] = "/dev/shm/sensorqd-sim-XXXXXX";
 
-        (void) snprintf(directory, sizeof(directory), "/dev/shm/sensorqd-sim-%d", (int) getpid());
-        if (mkdir(directory, 0700) < 0) {
+        if (!mkdtemp(directory)) {
                 perror(directory);
                 exit(70);
         }

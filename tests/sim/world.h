@@ -57,6 +57,7 @@ typedef struct World {
         struct Talk *talk;
         struct Disk *disk;
         usec_t disk_bad_until; /* it refuses, or did until then */
+        size_t largest;        /* readings that were put at once, by any daemon so far */
         usec_t disturbed;      /* the last time that something went wrong */
         usec_t woke;           /* the last time that the machine did: until then nobody could do anything */
         struct Alerts *alerts;

@@ -186,6 +186,24 @@ static void test_stream_without_a_line(void **state) {
         source_fixture_stop(f);
 }
 
+/* What is not read has printed nothing that we know of. */
+static void test_held_stream_gets_no_hint(void **state) {
+        SourceFixture *f = *state;
+        Capture capture = capture_begin();
+
+        minute = USEC_PER_MSEC;
+        f->no_room = true;
+        run(f, "echo 1; sleep 60", "      mode: stream\n");
+        for (int i = 0; i < 20; i++)
+                source_fixture_turn(f);
+        minute = USEC_PER_MINUTE;
+        assert_null(strstr(capture_end(&capture), "for a minute"));
+        f->no_room = false;
+        source_resume(f->source);
+        SOURCE_FIXTURE_UNTIL(f, f->n == 1);
+        source_fixture_stop(f);
+}
+
 /* Started again for ever, also when starting fails. */
 static void test_stream_restarts(void **state) {
         SourceFixture *f = *state;
@@ -283,6 +301,7 @@ int main(void) {
                 TEST(test_disk_refuses),
                 TEST(test_stream),
                 TEST(test_stream_without_a_line),
+                TEST(test_held_stream_gets_no_hint),
                 TEST(test_stream_restarts),
                 TEST(test_stream_is_held),
                 TEST(test_check_runs_nothing),
