@@ -121,7 +121,9 @@ void subs_check_publish(void) {
 
                 if (!sub->deleted)
                         continue;
-                if (sub->told == world->life && world->now > sub->told_at + MISSING_HEARD)
+                if (sub->told == world->life &&
+                        sub->told_at > plan_reloaded() && /* a reload asks anew, and may be refused */
+                        world->now > sub->told_at + MISSING_HEARD)
                         world_fail("a publish, %" PRIu64 " s after the daemon heard that subscription %u is missing",
                                 (world->now - sub->told_at) / USEC_PER_SEC, i);
                 if (world->now > sub->deleted_at + MISSING_NOTICED && world->now > quiet + MISSING_NOTICED &&
