@@ -145,12 +145,10 @@ static int source_prepare(Stage *stage, char error[static STAGES_ERROR_MAX]) {
 
 static int source_open(Stage *stage) {
         const SourceConfig *section = stage->section;
-        Source *source;
-        int r;
+        Source *source = NULL;
+        int r = source_new(&stage->stages->host->sources, types_source(section->type), section, &source);
 
-        r = source_new(&stage->stages->host->sources, types_source(section->type), section, &source);
-        if (r == 0)
-                stage->self = source;
+        stage->self = source;
         return r;
 }
 

@@ -19,7 +19,7 @@
 #define CALM_USEC (30 * USEC_PER_SEC)
 #define STILL_USEC (24 * USEC_PER_HOUR)
 /* Between two passes the wall clock went on by so much more, or less, than time did: somebody set it. */
-#define CLOCK_SET_USEC (5 * INT64_C(1000000))
+#define CLOCK_SET_USEC (5 * (int64_t) USEC_PER_SEC)
 /* Nothing is forgotten before we have heard for so long: what we missed may be on its way. */
 #define FORGET_CALM_USEC (24 * USEC_PER_HOUR)
 /* In the slot of a rule without a device, as its value: it had one. */
