@@ -39,14 +39,15 @@ def binary():
 
 
 def wait_until(condition, what, patience=None):
-    """The first true value of condition(); AssertionError naming *what* when it does not come. patience: where PATIENCE is too short."""
+    """The first true value of condition(); AssertionError naming *what* (a function is asked then) when it does not come. patience: where PATIENCE is
+    too short."""
     deadline = time.monotonic() + max(patience or 0, PATIENCE)
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"did not happen: {what}")
+            raise AssertionError(f"did not happen: {what() if callable(what) else what}")
         time.sleep(0.02)
 
 

@@ -2,6 +2,7 @@
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from playwright.sync_api import expect, sync_playwright  # noqa: E402
 expect.set_options(timeout=60_000)
 
 PICTURES = Path(os.environ.get("SENSORQD_PAGE_PICTURES", "/var/tmp/sensorqd-page"))
+NOON = f"Etc/GMT{time.gmtime().tm_hour - 12:+d}"  # a zone where it is about noon: what was an hour ago was today, whenever the tests run
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 # Reports of the policy become console messages that a test cannot miss.
 WATCH = "document.addEventListener('securitypolicyviolation', event => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));"
@@ -51,7 +53,7 @@ class Viewer:
         self.browser, self.complaints, self.contexts, self.expected = browser, [], [], None
 
     def open(self, url, **options):
-        options = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", "timezone_id": "Asia/Tokyo", "reduced_motion": "reduce", **options}
+        options = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", "timezone_id": NOON, "reduced_motion": "reduce", **options}
         context = self.browser.new_context(**options)
         self.contexts.append(context)
         context.add_init_script(WATCH)

@@ -150,7 +150,7 @@ class House:
         return self.collection().count_documents(query or {})
 
     def wait_count(self, count, query=None, patience=None):
-        return wait_until(lambda: self.count(query) >= count, f"{count} documents like {query or 'any'} ({self.count(query)} are there)", patience)
+        return wait_until(lambda: self.count(query) >= count, lambda: f"{count} documents like {query or 'any'} ({self.count(query)} are there)", patience)
 
     # The ledger
 
@@ -167,15 +167,17 @@ class House:
         self.remo.devices = []
         wait_until(lambda: self.remo.under_way() == 0, "the end of the polls that were answered before")
         due = [entry for entry in self._served() if entry["complete"] and not self._may_be_lost(entry)]
-        self.wait_count(len(due) + len(self.published), patience=patience)
-        stored = Counter(document.get("key") or _reading(document["id"], document["newest_events"]) for document in self.collection().find())
         expected = Counter(_reading(entry["device"], entry["newest_events"]) for entry in due) + Counter(self.published.keys())
         excusable = Counter(_reading(entry["device"], entry["newest_events"]) for entry in self._served() if self._may_be_lost(entry))
-        assert not expected - stored, f"missing: {list((expected - stored).items())[:5]}"
+        wait_until(lambda: not expected - self._stored(), lambda: f"missing: {list((expected - self._stored()).items())[:5]}", patience)
+        stored = self._stored()
         assert not stored - expected - excusable, f"too many: {list((stored - expected - excusable).items())[:5]}"
         assert max(stored.values()) == 1, "stored twice"
         assert self.collection("readings_rejected").count_documents({}) == rejected
         return sum(stored.values())
+
+    def _stored(self):
+        return Counter(document.get("key") or _reading(document["id"], document["newest_events"]) for document in self.collection().find())
 
     def _may_be_lost(self, entry):
         return any(began <= entry["mono"] <= ended for began, ended in self.stops)

@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "free-port.h"
 #include "lib/cleanup.h"
 
 #define PROGRAM "secantusd-py"
@@ -38,17 +39,6 @@ static bool find_program(MongodbServer *server) {
                         return true;
         }
         return false;
-}
-
-static int free_port(void) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        socklen_t size = sizeof(address);
-        _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        assert_true(fd >= 0);
-        assert_int_equal(bind(fd, (const struct sockaddr *) &address, sizeof(address)), 0);
-        assert_int_equal(getsockname(fd, (struct sockaddr *) &address, &size), 0);
-        return ntohs(address.sin_port);
 }
 
 bool mongodb_server_setup(MongodbServer *server) {

@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "free-port.h"
+
 #define PROGRAM "/usr/sbin/mosquitto"
 #define MUST(condition)                                                                                                        \
         do {                                                                                                                   \
@@ -32,17 +34,6 @@ bool mosquitto_is_installed(void) {
 
 static struct sockaddr_in loopback(uint16_t port) {
         return (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port) };
-}
-
-static uint16_t free_port(void) {
-        struct sockaddr_in address = loopback(0);
-        socklen_t size = sizeof(address);
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        MUST(fd >= 0 && bind(fd, (struct sockaddr *) &address, size) == 0);
-        MUST(getsockname(fd, (struct sockaddr *) &address, &size) == 0);
-        (void) close(fd);
-        return ntohs(address.sin_port);
 }
 
 static bool answers(uint16_t port) {
@@ -72,7 +63,7 @@ void mosquitto_start(Mosquitto *broker) {
         broker->pid = spawn((const char *const[]){ PROGRAM, "-c", broker->config, NULL });
         for (int i = 0; i < 1000 && !answers(broker->port); i++)
                 (void) usleep(10000);
-        MUST(answers(broker->port));
+        MUST(answers(broker->port) && waitpid(broker->pid, NULL, WNOHANG) == 0); /* it answers, and not another on its port */
 }
 
 void mosquitto_kill(Mosquitto *broker) {

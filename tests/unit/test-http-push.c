@@ -1,22 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The source over real connections. */
+#include "free-port.h"
 #include "source-fixture.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
-
-static uint16_t free_port(void) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        socklen_t size = sizeof(address);
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        assert_int_equal(bind(fd, (struct sockaddr *) &address, size), 0);
-        assert_int_equal(getsockname(fd, (struct sockaddr *) &address, &size), 0);
-        close(fd);
-        return ntohs(address.sin_port);
-}
 
 static uint16_t start(SourceFixture *f, const char *more) {
         uint16_t port = free_port();

@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "free-port.h"
 #include "lib/listen.h"
 #include "lib/listen-address.h"
 #include "lib/listen-internal.h"
@@ -79,18 +80,6 @@ static void on_tick(void *userdata) {
         Fixture *f = userdata;
 
         loop_arm_in(f->tick, 5 * USEC_PER_MSEC);
-}
-
-static uint16_t free_port(void) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        socklen_t size = sizeof(address);
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        assert_true(fd >= 0);
-        assert_int_equal(bind(fd, (struct sockaddr *) &address, size), 0);
-        assert_int_equal(getsockname(fd, (struct sockaddr *) &address, &size), 0);
-        close(fd);
-        return ntohs(address.sin_port);
 }
 
 static ListenRoute *route(Fixture *f, const char *path, bool below) {

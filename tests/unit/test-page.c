@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "config-fixture.h"
+#include "free-port.h"
 #include "page-files.h"
 #include "page.h"
 
@@ -29,17 +30,6 @@ static int look(void *userdata, Figures *ret) {
 }
 
 static void on_stopped(void *userdata) {}
-
-static uint16_t free_port(void) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        socklen_t size = sizeof(address);
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        assert_int_equal(bind(fd, (struct sockaddr *) &address, size), 0);
-        assert_int_equal(getsockname(fd, (struct sockaddr *) &address, &size), 0);
-        close(fd);
-        return ntohs(address.sin_port);
-}
 
 static void turn(Fixture *f) {
         assert_true(loop_turn(f->loop, 10 * USEC_PER_MSEC) >= 0);
