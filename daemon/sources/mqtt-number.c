@@ -35,9 +35,10 @@ static uint64_t number_begin(MqttNumbers *n, uint16_t packet_id) {
         return n->from;
 }
 
-/* A message that we do not know yet was sent after the broker knew identifiers to be free, and it took none of them. */
-static bool number_proves(const MqttNumbers *n, uint64_t number) {
-        return n->heard >= n->from && number > n->last && number - n->last <= MQTT_NUMBER_BACK;
+/* A message was sent after the broker knew identifiers to be free, and it took none of them. What it sends again got
+ * its identifier before. */
+static bool number_proves(const MqttNumbers *n, uint64_t number, bool dup) {
+        return !dup && n->heard >= n->from && number > n->last && number - n->last <= MQTT_NUMBER_BACK;
 }
 
 uint64_t mqtt_numbers_take(MqttNumbers *n, uint16_t packet_id, bool dup) {
@@ -45,7 +46,7 @@ uint64_t mqtt_numbers_take(MqttNumbers *n, uint16_t packet_id, bool dup) {
 
         if (n->from == 0 || number_is_used_up(n, number, dup))
                 number = number_begin(n, packet_id);
-        else if (number_proves(n, number))
+        else if (number_proves(n, number, dup))
                 n->counts = true;
         if (number > n->last)
                 n->last = number;

@@ -34,9 +34,9 @@ typedef struct Way {
 typedef struct World {
         uint32_t random;
         Habit habit;
-        unsigned pool, window, last_id, freed;
+        unsigned pool, window_max, window, last_id, freed; /* window: drawn for each connection */
         Packet flying[64]; /* what the broker has not heard an acknowledgement of, oldest first */
-        size_t n_flying;
+        size_t n_flying, n_sent; /* n_sent of them on this connection */
         unsigned published;
         Way to_us, to_broker;
         MqttNumbers numbers, kept;
@@ -79,15 +79,21 @@ static unsigned next_id(World *w) {
         return id;
 }
 
+/* What was sent on an earlier connection comes before anything else. */
+static void broker_sends(World *w) {
+        while (w->n_sent < w->n_flying && w->n_sent < w->window)
+                way_put(&w->to_us, w->flying[w->n_sent++]);
+}
+
 static void broker_publishes(World *w) {
         Packet packet = { .kind = MESSAGE, .serial = w->published };
 
-        if (w->n_flying == w->window || w->published == MESSAGES)
+        if (w->n_flying >= w->window || w->published == MESSAGES)
                 return;
         packet.id = w->last_id = next_id(w);
         w->published++;
         w->flying[w->n_flying++] = packet;
-        way_put(&w->to_us, packet);
+        broker_sends(w);
 }
 
 static void broker_hears(World *w) {
@@ -101,6 +107,8 @@ static void broker_hears(World *w) {
         assert_int_equal(heard.id, w->flying[0].id);
         w->freed = heard.id;
         memmove(w->flying, w->flying + 1, --w->n_flying * sizeof(Packet));
+        w->n_sent--;
+        broker_sends(w);
 }
 
 /* As the source and the outbox do it. */
@@ -146,12 +154,13 @@ static void connect_again(World *w, bool killed) {
                 w->kept = w->numbers;
         }
         w->mark = 0;
+        w->n_sent = 0;
+        w->window = 1 + draw(w, w->window_max);
         if (w->habit == BY_CONNECTION)
                 w->last_id = 0;
-        for (size_t i = 0; i < w->n_flying; i++) {
+        for (size_t i = 0; i < w->n_flying; i++)
                 w->flying[i].dup = true;
-                way_put(&w->to_us, w->flying[i]);
-        }
+        broker_sends(w);
 }
 
 static void step(World *w) {
@@ -173,8 +182,9 @@ static void live(World *w, Habit habit, uint32_t seed) {
         memset(w, 0, sizeof(*w));
         w->random = seed * 2654435761u + (uint32_t) habit;
         w->habit = habit;
-        w->window = 1 + draw(w, 30);
-        w->pool = w->window + 1 + draw(w, 60);
+        w->window_max = 1 + draw(w, 30);
+        w->window = 1 + draw(w, w->window_max);
+        w->pool = w->window_max + 1 + draw(w, 60);
         w->last_id = habit <= COUNTS_WITH_GAPS ? draw(w, 2) ? draw(w, IDS) : IDS - draw(w, 200) : 0;
         while (w->published < MESSAGES || w->n_flying > 0)
                 step(w);
@@ -221,6 +231,17 @@ static void test_first_of_all(void **state) {
         assert_false(n.counts);
         (void) mqtt_numbers_take(&n, 1, true);
         assert_false(n.counts);
+}
+
+/* What comes again has had its identifier for long. */
+static void test_a_repeat_proves_nothing(void **state) {
+        MqttNumbers n = {};
+
+        mqtt_numbers_hear(&n, mqtt_numbers_take(&n, 1, true));
+        (void) mqtt_numbers_take(&n, 2, true);
+        assert_false(n.counts);
+        (void) mqtt_numbers_take(&n, 3, false);
+        assert_true(n.counts);
 }
 
 static MqttNumbers counting(void) {
@@ -287,6 +308,7 @@ int main(void) {
                 cmocka_unit_test(test_nothing_is_lost),
                 cmocka_unit_test(test_once_where_it_counts),
                 cmocka_unit_test(test_first_of_all),
+                cmocka_unit_test(test_a_repeat_proves_nothing),
                 cmocka_unit_test(test_round),
                 cmocka_unit_test(test_heard),
                 cmocka_unit_test(test_another_session),
