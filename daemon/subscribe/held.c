@@ -77,7 +77,7 @@ static void on_lapsed(void *userdata) {
                 return held->host->on_lapsed(held->host->userdata, held->batch);
         }
         if (held->state != HELD_WAITING && held->state != HELD_KEPT)
-                return; /* the next failure to acknowledge is the last */
+                return; /* what was granted last is time enough to acknowledge */
         held_log_lapse(held);
         held->host->on_left(held->host->userdata, held->n, held->oldest);
         held_end(held);

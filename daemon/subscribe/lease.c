@@ -222,5 +222,5 @@ void lease_narrow(Lease *lease, const Slice *ids, size_t n) {
 }
 
 bool lease_is_live(const Lease *lease, usec_t now) {
-        return lease->state != LAPSED && now < lease->times.granted + lease->times.span;
+        return now < lease->times.granted + lease->times.span;
 }

@@ -69,5 +69,6 @@ CLEANUP_DEFINE(Lease, lease_free)
 int lease_set(Lease *lease, const Slice *ids, size_t n);
 /* Only these ids from now on, a part of those before. */
 void lease_narrow(Lease *lease, const Slice *ids, size_t n);
-/* Whether the messages are still ours at *now*, as far as can be known here. */
+/* Whether the messages are still ours at *now*, as far as can be known here: when max_hold is over, until the last
+ * grant ends. */
 bool lease_is_live(const Lease *lease, usec_t now);

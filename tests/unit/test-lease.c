@@ -153,10 +153,19 @@ static void test_lapses_once(void **state) {
         start(1);
         fixture_until(&fixture, lapsed == 1);
         assert_int_equal(results, 1);
-        assert_false(lease_is_live(lease, clock_now()));
+        assert_false(lease_is_live(lease, clock_now() + 1 * USEC_PER_SEC));
         fixture_settle(&fixture, 700 * USEC_PER_MSEC);
         assert_int_equal(lapsed, 1);
         assert_int_equal(results, 1);
+}
+
+/* P4: what was granted lasts, though it is not renewed any more: what the sink stored until now is acknowledged. */
+static void test_lives_on_after_max_hold(void **state) {
+        rules = (LeaseRules){ .deadline = 60 * USEC_PER_SEC, .max_hold = 10 * USEC_PER_MSEC };
+        start(1);
+        fixture_until(&fixture, lapsed == 1);
+        assert_true(lease_is_live(lease, clock_now()));
+        assert_false(lease_is_live(lease, clock_now() + 60 * USEC_PER_SEC));
 }
 
 int main(void) {
@@ -169,6 +178,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_failure_is_no_storm, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_retry_after_is_honoured, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lapses_once, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_lives_on_after_max_hold, set_up, tear_down),
         };
 
         return side_by_side(tests, ELEMENTSOF(tests));

@@ -409,6 +409,18 @@ static void test_ack_is_dropped_with_the_lease(void **state) {
         assert_int_equal(world_status().acknowledged, 0);
 }
 
+/* P4: after max_hold as well: what was granted before lasts. */
+static void test_ack_is_tried_again_after_max_hold(void **state) {
+        world.config.max_hold = 200 * USEC_PER_MSEC;
+        fixture_script(&world.service, CALL_ACK, 503, "", "");
+        world_start(false);
+        world_queue(1, 2);
+        world_until(world_logged(EVENT_LEASE_LAPSED) == 1);
+        fake_settle_each(&world.sink, "sp");
+        world_until(world_status().acknowledged == 1);
+        assert_int_equal(world_asked("ack {\"ackIds\":[\"a1\"]}\n"), 2);
+}
+
 /* P6: an id that poisons its request does not keep the others from being acknowledged, and is not sent again. */
 static void test_poisoned_ack(void **state) {
         fixture_script(&world.service, CALL_ACK, 400, "", INVALID); /* 1 2 */
@@ -533,6 +545,7 @@ int main(void) {
                 CASE(test_ack_is_tried_again),
                 CASE(test_ack_failure_holds_nothing_up),
                 CASE(test_ack_is_dropped_with_the_lease),
+                CASE(test_ack_is_tried_again_after_max_hold),
                 CASE(test_poisoned_ack),
                 CASE(test_exactly_once_results),
                 CASE(test_exactly_once_lost_answer),
