@@ -55,7 +55,8 @@ void sink_said_apart(SinkSaid *said, const char *words, bool kept, bool refused)
                         said->subscription, said->place, words[0] ? words : "it is refused");
         if (kept && !refused && trouble_mend(&said->apart, span))
                 log_event(LOG_NOTICE, EVENT_APART_RECOVERED, LOG_FIELDS({ FIELD_SUBSCRIPTION, said->subscription }),
-                        "Messages of %s that cannot be stored are set apart again, after %s", said->subscription, span);
+                        "Messages of %s that could neither be stored nor set apart are kept again, after %s",
+                        said->subscription, span);
 }
 
 /* ---- a disk that refuses ---- */

@@ -412,6 +412,7 @@ static void sink_note_accepted(Sink *s, const SinkWork *work) {
 
                 if (item->verdict != SINK_STORED && item->verdict != SINK_DUPLICATE)
                         continue;
+                sink_said_apart(&s->said, "", sink_current(s)->suspicions[sink_index(s, item)].unkept, false);
                 blame_accepted(&s->blame, &sink_current(s)->suspicions[sink_index(s, item)], now);
                 sink_settle(s, item, item->verdict == SINK_STORED ? FATE_STORED : FATE_DUPLICATE);
         }

@@ -301,6 +301,24 @@ static void test_cannot_be_set_apart(void **state) {
         assert_true(sink_is_ready(world.sink));
 }
 
+/* ... and when it is stored after all, that is over, too. */
+static void test_not_set_apart_and_stored(void **state) {
+        Batch *batch, *again;
+
+        world.says = says_bad_to_one;
+        world.apart_refuses = true;
+        batch = write_batch(batch_from(1, 3));
+        assert_int_equal(logged(EVENT_APART_FAILING), 1);
+        assert_int_equal(batch_gather(&(BatchPick){ batch, 0 }, 1, &again), 0);
+        again->aside = true;
+        world.says = says_yes;
+        world.n_settled = 0;
+        batch_free(batch);
+        assert_ptr_equal(write_batch(again), again);
+        assert_int_equal(again->fates[0], FATE_STORED);
+        assert_int_equal(logged(EVENT_APART_RECOVERED), 1);
+}
+
 /* One bad message alone: nobody is told of an outage when the next one is accepted. */
 static void test_one_message_alone(void **state) {
         Batch *scout;
@@ -640,6 +658,7 @@ int main(void) {
                 CASE(test_odd_message_is_rejected_in_the_end),
                 CASE(test_about_the_document),
                 CASE(test_cannot_be_set_apart),
+                CASE(test_not_set_apart_and_stored),
                 CASE(test_one_message_alone),
                 CASE(test_one_message_alone_for_long),
                 CASE(test_everything_refused),
