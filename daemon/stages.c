@@ -197,25 +197,26 @@ static size_t project_size(const char *name) {
 
 /* Whether a subscription is on publish.topic. One that may not be read counts as if it were; one that is missing, and
  * was never seen, where `setup` would make it: in the topic's project. */
-static bool status_is_on_topic(const SubscriberStatus *status, const char *topic) {
+static bool status_is_on_topic(const SubscriptionStatus *status, const char *subscription, const char *topic) {
         size_t project = project_size(topic);
 
         if (status->topic[0] != '\0')
                 return strcmp(status->topic, topic) == 0;
         return !status->missing ||
-               (project == project_size(status->subscription) && strncmp(status->subscription, topic, project) == 0);
+               (project == project_size(subscription) && strncmp(subscription, topic, project) == 0);
 }
 
 static Standing stage_standing(const Stage *stage) {
+        const SubscriptionConfig *section = stage->section;
         const char *topic = stage->stages->config->topic;
-        SubscriberStatus status;
+        SubscriptionStatus status;
 
         if (!stage->self)
                 return STANDING_UNKNOWN;
-        subscriber_status(stage->self, &status);
+        subscriber_subscription(stage->self, &status);
         if (!status.checked)
                 return STANDING_UNKNOWN;
-        if (!topic || !status_is_on_topic(&status, topic))
+        if (!topic || !status_is_on_topic(&status, section->subscription, topic))
                 return STANDING_APART;
         return status.missing ? STANDING_MISSING : STANDING_KEEPS;
 }
@@ -642,9 +643,9 @@ static bool stages_know_subscriptions(const Stages *stages) {
         const Stage *stage;
 
         for (size_t i = 0; (stage = stages_next(stages, STAGE_SUBSCRIBER, &i));) {
-                SubscriberStatus status;
+                SubscriptionStatus status;
 
-                subscriber_status(stage->self, &status);
+                subscriber_subscription(stage->self, &status);
                 if (!status.checked && !status.failing)
                         return false;
         }

@@ -11,7 +11,6 @@
 #include "subscribe/aside.h"
 #include "subscribe/held.h"
 #include "subscribe/pulls.h"
-#include "subscribe/subscription.h"
 
 #define SCOUTS_MAX 60 /* held at once */
 /* the plan stops well before: batches of the pulls, what is acknowledged, scouts, and what was split off */
@@ -661,6 +660,10 @@ static void measure_held(const Subscriber *s, SubscriberStatus *ret) {
 void subscriber_look_again(Subscriber *s) {
         if (!s->stopping)
                 subscription_look_again(s->subscription);
+}
+
+void subscriber_subscription(const Subscriber *s, SubscriptionStatus *ret) {
+        subscription_status(s->subscription, ret);
 }
 
 void subscriber_status(const Subscriber *s, SubscriberStatus *ret) {

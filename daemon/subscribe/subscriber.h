@@ -17,6 +17,7 @@
 #include "pubsub/client.h"
 #include "secret.h"
 #include "subscribe/sink.h"
+#include "subscribe/subscription.h"
 
 typedef struct Subscriber Subscriber;
 
@@ -88,3 +89,5 @@ CLEANUP_DEFINE(Subscriber, subscriber_free)
  */
 bool subscriber_is_drained(const Subscriber *subscriber, bool *ret_complete);
 void subscriber_status(const Subscriber *subscriber, SubscriberStatus *ret);
+/* Of that, what concerns the subscription at the service alone. */
+void subscriber_subscription(const Subscriber *subscriber, SubscriptionStatus *ret);
