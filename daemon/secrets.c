@@ -15,10 +15,9 @@
 #define SECRETS_BLOT_SHORT "****" /* no longer than the shortest secret */
 
 struct Secrets {
-        char **kept;
-        size_t n_kept, allocated;
-        char *passing[SECRETS_PASSING_MAX]; /* a ring */
-        size_t next;
+        char **items; /* the first SECRETS_PASSING_MAX are a ring, NULL where nothing stands yet; then the kept */
+        size_t n, allocated;
+        size_t next; /* of the ring */
 };
 
 static void wipe(char *secret) {
@@ -28,42 +27,36 @@ static void wipe(char *secret) {
 }
 
 int secrets_new(Secrets **ret) {
-        Secrets *secrets = calloc(1, sizeof(Secrets));
+        _cleanup_(secrets_freep) Secrets *secrets = calloc(1, sizeof(Secrets));
+        int r;
 
         if (!secrets)
                 return -ENOMEM;
-        *ret = secrets;
+        r = array_reserve(&secrets->items, &secrets->allocated, SECRETS_PASSING_MAX, sizeof(char *));
+        if (r < 0)
+                return r;
+        while (secrets->n < SECRETS_PASSING_MAX)
+                secrets->items[secrets->n++] = NULL;
+        *ret = cleanup_steal(secrets);
         return 0;
 }
 
 Secrets *secrets_free(Secrets *secrets) {
         if (!secrets)
                 return NULL;
-        for (size_t i = 0; i < SECRETS_PASSING_MAX; i++)
-                wipe(secrets->passing[i]);
-        for (size_t i = 0; i < secrets->n_kept; i++)
-                wipe(secrets->kept[i]);
-        free(secrets->kept);
+        for (size_t i = 0; i < secrets->n; i++)
+                wipe(secrets->items[i]);
+        free(secrets->items);
         free(secrets);
         return NULL;
 }
 
-/* The secret at *index* of all, or NULL past the end. */
-static const char *secrets_at(const Secrets *secrets, size_t index) {
-        if (index < secrets->n_kept)
-                return secrets->kept[index];
-        index -= secrets->n_kept;
-        return index < SECRETS_PASSING_MAX ? secrets->passing[index] : NULL;
-}
-
 /* Whether there is nothing to note: no object, no secret, or one that is known. */
 static bool secrets_know(const Secrets *secrets, const char *secret) {
-        const char *known;
-
         if (!secrets || !secret || strlen(secret) < SECRETS_MIN)
                 return true;
-        for (size_t i = 0; (known = secrets_at(secrets, i)); i++)
-                if (strcmp(known, secret) == 0)
+        for (size_t i = 0; i < secrets->n; i++)
+                if (secrets->items[i] && strcmp(secrets->items[i], secret) == 0)
                         return true;
         return false;
 }
@@ -74,14 +67,14 @@ int secrets_note(Secrets *secrets, const char *secret) {
 
         if (secrets_know(secrets, secret))
                 return 0;
-        r = array_reserve(&secrets->kept, &secrets->allocated, secrets->n_kept + 1, sizeof(char *));
+        r = array_reserve(&secrets->items, &secrets->allocated, secrets->n + 1, sizeof(char *));
         if (r < 0)
                 return r;
         copy = strdup(secret);
         if (!copy)
                 return -ENOMEM;
 
-        secrets->kept[secrets->n_kept++] = copy;
+        secrets->items[secrets->n++] = copy;
         return 0;
 }
 
@@ -94,8 +87,8 @@ int secrets_note_passing(Secrets *secrets, const char *secret) {
         if (!copy)
                 return -ENOMEM;
 
-        wipe(secrets->passing[secrets->next]);
-        secrets->passing[secrets->next] = copy;
+        wipe(secrets->items[secrets->next]);
+        secrets->items[secrets->next] = copy;
         secrets->next = (secrets->next + 1) % SECRETS_PASSING_MAX;
         return 0;
 }
@@ -155,13 +148,13 @@ static size_t secret_match(const char *text, const char *place, const char *secr
 }
 
 static size_t secrets_match(const Secrets *secrets, const char *text, const char *place) {
-        const char *secret;
         size_t longest = 0;
 
-        for (size_t i = 0; (secret = secrets_at(secrets, i)); i++) {
+        for (size_t i = 0; i < secrets->n; i++) {
+                const char *secret = secrets->items[i];
                 size_t used;
 
-                if (*place != *secret && !strchr("+\\%", *place))
+                if (!secret || (*place != *secret && !strchr("+\\%", *place)))
                         continue; /* the usual case, at once */
                 used = secret_match(text, place, secret);
                 longest = used > longest ? used : longest;
