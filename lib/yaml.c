@@ -5,6 +5,7 @@
 #include <string.h>
 #include <yaml.h>
 
+#include "array.h"
 #include "err.h"
 
 typedef struct Reader {
@@ -86,19 +87,12 @@ static YamlNode *node_new(YamlType type, yaml_mark_t mark) {
         return node;
 }
 
-static int node_add(Reader *r, YamlNode *node, YamlNode *child) {
-        size_t n = node->n_children;
+static int node_add(YamlNode *node, YamlNode *child) {
+        int r = array_reserve(&node->children, &node->allocated, node->n_children + 1, sizeof(YamlNode *));
 
-        /* The room doubles whenever it is full: at 0, 1, 2, 4, ... */
-        if ((n & (n - 1)) == 0) {
-                YamlNode **children = reallocarray(node->children, n == 0 ? 1 : 2 * n, sizeof(*children));
-
-                if (!children)
-                        return -ENOMEM;
-                node->children = children;
-        }
-        node->children[n] = child;
-        node->n_children++;
+        if (r < 0)
+                return r;
+        node->children[node->n_children++] = child;
         return 0;
 }
 
@@ -157,7 +151,7 @@ static int read_child(Reader *r, YamlNode *node, char *key, yaml_mark_t key_mark
                 child->key_line = (unsigned) key_mark.line + 1;
                 child->key_column = (unsigned) key_mark.column + 1;
         }
-        k = node_add(r, node, child);
+        k = node_add(node, child);
         if (k < 0)
                 return k;
         child = NULL;

@@ -24,7 +24,7 @@ struct YamlNode {
         const char *text;    /* SCALAR: its text, NUL-free */
         bool plain;          /* SCALAR: written without quotes; plain `~`, `null` and nothing at all are null */
         YamlNode **children; /* MAPPING and SEQUENCE, in their order */
-        size_t n_children;
+        size_t n_children, allocated;
 };
 
 typedef struct YamlError {
