@@ -6,6 +6,7 @@
 #include "config-place.h"
 #include "config-table.h"
 #include "config.h"
+#include "lib/text.h"
 
 /* A part that listens. */
 typedef struct Listener {
@@ -29,10 +30,6 @@ static Listener listener_of_source(const SourceConfig *source) {
 
 static Listener listener_of_page(const PageConfig *page) {
         return (Listener){ page->listen, "/", page->certificate_file, page->key_file, "listen", "the page", "" };
-}
-
-static bool text_equal(const char *a, const char *b) {
-        return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
 /* *other* stands in the file before. */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/text.h"
+
 #define WORD_MAX 48
 
 static void *place_at(const void *base, size_t offset) {
@@ -135,10 +137,6 @@ void config_table_done(const ConfigSection *section, void *base) {
 }
 
 /* ---- comparison ---- */
-
-static bool text_equal(const char *a, const char *b) {
-        return a && b ? strcmp(a, b) == 0 : a == b;
-}
 
 static bool texts_equal(char *const *a, char *const *b) {
         for (; a && b && *a && *b; a++, b++)

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "config-table.h"
+#include "lib/array.h"
+#include "lib/text.h"
 
 #define TEXT_MAX 1024
 #define SOURCES_MAX 1000
@@ -93,34 +95,36 @@ static int pubsub_rule(const ConfigPlace *place, void *self, void *around) {
                 "has a path, but sensorqd appends /v1/projects/... itself; allowed: https://HOST[:PORT]");
 }
 
+/* There is room for it. */
 static int add_label(ConfigMap *labels, const ConfigPair *label) {
-        ConfigPair *larger, *own;
+        ConfigPair *own = &labels->items[labels->n++];
 
-        if (config_map_get(labels, label->name))
-                return 0;
-        larger = reallocarray(labels->items, labels->n + 1, sizeof(ConfigPair));
-        if (!larger)
-                return -ENOMEM;
-        labels->items = larger;
-        own = &larger[labels->n++];
-        own->name = strdup(label->name);
-        own->values = calloc(2, sizeof(char *));
+        *own = (ConfigPair){ .name = strdup(label->name), .values = calloc(2, sizeof(char *)) };
         if (own->values)
                 own->values[0] = strdup(label->values[0]);
         return own->name && own->values && own->values[0] ? 0 : -ENOMEM;
 }
 
+/* Those of *common* that *labels* does not set itself. */
+static int add_labels(ConfigMap *labels, const ConfigMap *common) {
+        size_t allocated = labels->n;
+        int r = array_reserve(&labels->items, &allocated, labels->n + common->n, sizeof(ConfigPair));
+
+        for (size_t i = 0; r == 0 && i < common->n; i++)
+                if (!config_map_get(labels, common->items[i].name))
+                        r = add_label(labels, &common->items[i]);
+        return r;
+}
+
 /* Only called when the section is there. */
 static int publish_rule(const ConfigPlace *place, void *self, void *around) {
         Config *config = self;
+        int r = 0;
 
         config->publishes = true;
-        for (size_t i = 0; i < config->n_sources; i++)
-                for (size_t j = 0; j < config->labels.n; j++)
-                        if (add_label(&config->sources[i].labels, &config->labels.items[j]) < 0)
-                                return -ENOMEM;
-
-        return 0;
+        for (size_t i = 0; r == 0 && i < config->n_sources; i++)
+                r = add_labels(&config->sources[i].labels, &config->labels);
+        return r;
 }
 
 static const ConfigSection pubsub_section = { .rows = pubsub_rows, .rule = pubsub_rule };
@@ -219,10 +223,6 @@ bool config_subscription_equal(const SubscriptionConfig *a, const SubscriptionCo
 
 bool config_page_equal(const PageConfig *a, const PageConfig *b) {
         return a && b ? config_table_equal(&config_page_section, a, b) : a == b;
-}
-
-static bool text_equal(const char *a, const char *b) {
-        return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
 bool config_pubsub_equal(const PubsubConfig *a, const PubsubConfig *b) {

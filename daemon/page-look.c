@@ -20,10 +20,10 @@ typedef struct Look {
         PageFound *found;
         JsonReader reader;
         char path[PAGE_LOOK_TEXT_SIZE];
-        size_t size;                             /* of the path */
-        bool unusable;                           /* the path would be longer */
-        int64_t requested, measured, created;    /* created: of the sensor that is looked at */
-        const WireAttribute *labels[LABELS_MAX]; /* in the order of their names */
+        size_t size;                          /* of the path */
+        bool unusable;                        /* the path would be longer */
+        int64_t requested, measured, created; /* created: of the sensor that is looked at */
+        WireAttribute labels[LABELS_MAX];     /* in the order of their names */
         size_t n_labels;
 } Look;
 
@@ -61,9 +61,11 @@ static void look_label(Look *look, const char *name, Slice value) {
                 return;
         if (look->message->id_attribute && strcmp(name, look->message->id_attribute) == 0)
                 return;
-        for (; i > 0 && compare_slices(look->labels[i - 1]->key, attribute->key) > 0; i--)
+        if (!bytes_is_utf8(value.data, value.size))
+                return;
+        for (; i > 0 && compare_slices(look->labels[i - 1].key, attribute->key) > 0; i--)
                 look->labels[i] = look->labels[i - 1];
-        look->labels[i] = attribute;
+        look->labels[i] = *attribute;
         look->n_labels++;
 }
 
@@ -265,25 +267,6 @@ static int look_value(Look *look, int token, unsigned depth) {
 
 /* ---- the whole ---- */
 
-static int put_labels(const Look *look, Bytes *labels) {
-        int r = bytes_append_text(labels, "{");
-
-        for (size_t i = 0; r >= 0 && i < look->n_labels; i++) {
-                const WireAttribute *label = look->labels[i];
-
-                if (!bytes_is_utf8(label->value.data, label->value.size))
-                        continue;
-                r = bytes_append_text(labels, labels->size > 1 ? "," : "");
-                if (r >= 0)
-                        r = bytes_append_json_string(labels, label->key.data, label->key.size);
-                if (r >= 0)
-                        r = bytes_append_text(labels, ":");
-                if (r >= 0)
-                        r = bytes_append_json_string(labels, label->value.data, label->value.size);
-        }
-        return r < 0 ? r : bytes_append_text(labels, "}");
-}
-
 static void fall_back(Look *look) {
         const WireAttribute *source = attribute_find(look->message, "source");
         const WireAttribute *device = attribute_find(look->message, "device");
@@ -317,7 +300,7 @@ int page_look(const PageMessage *message, PageFound *found) {
         fall_back(&look);
         if (r < 0 || found->n == 0 || found->time <= 0)
                 return PAGE_LOOK_NOTHING;
-        return put_labels(&look, &found->labels);
+        return wire_put_attributes(&found->labels, look.labels, look.n_labels);
 }
 
 void page_look_done(PageFound *found) {

@@ -2,7 +2,6 @@
 /* STATUS= */
 #include "report.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -15,29 +14,16 @@
 #define NAME_SIZE (NAME_SHOWN_MAX + 4)
 #define TIME_SIZE 32
 
-/* The sentence as it grows; what does not fit is cut at the end. */
+/* The sentence as it grows. */
 typedef struct Line {
         const Figures *figures;
-        size_t size;
-        char text[2 * REPORT_LINE_SIZE];
+        TextRoom words;
 } Line;
-
-static _printf_(2, 3) void line_add(Line *line, const char *format, ...) {
-        size_t room = sizeof(line->text) - line->size;
-        va_list arguments;
-        int n;
-
-        va_start(arguments, format);
-        n = vsnprintf(line->text + line->size, room, format, arguments);
-        va_end(arguments);
-        if (n > 0)
-                line->size += (size_t) n < room ? (size_t) n : room - 1;
-}
 
 /* Begins the next piece of the sentence. */
 static void line_comma(Line *line) {
-        if (line->size > 0)
-                line_add(line, ", ");
+        if (line->words.used > 0)
+                text_add(&line->words, ", ");
 }
 
 /* 12:00:04 of today, else with the day. */
@@ -64,19 +50,19 @@ static void line_since(Line *line, usec_t since, usec_t retry_at) {
         char time[TIME_SIZE];
 
         if (since > 0)
-                line_add(line, " since %s", local_time(since, f->wall, time));
+                text_add(&line->words, " since %s", local_time(since, f->wall, time));
         if (retry_at > f->now)
-                line_add(line, " (next try %s)", local_time(f->wall + (retry_at - f->now), f->wall, time));
+                text_add(&line->words, " (next try %s)", local_time(f->wall + (retry_at - f->now), f->wall, time));
 }
 
 static void line_more(Line *line, size_t n, const char *what) {
         if (n > NAMED_MAX)
-                line_add(line, ", %zu more %s", n - NAMED_MAX, what);
+                text_add(&line->words, ", %zu more %s", n - NAMED_MAX, what);
 }
 
 static void line_figures(Line *line, const char *words) {
         if (words && *words)
-                line_add(line, "%s%s", line->size > 0 ? ", " : "", words);
+                text_add(&line->words, "%s%s", line->words.used > 0 ? ", " : "", words);
 }
 
 static void line_failing_sources(Line *line) {
@@ -91,7 +77,7 @@ static void line_failing_sources(Line *line) {
                 if (!source->failing || failing++ >= NAMED_MAX)
                         continue;
                 line_comma(line);
-                line_add(line, "%s failing", name_cut(source->name, name));
+                text_add(&line->words, "%s failing", name_cut(source->name, name));
                 line_since(line, source->failing_since, source->limited ? source->next_poll : 0);
         }
         line_more(line, failing, "sources failing");
@@ -126,15 +112,16 @@ static void line_well_sources(Line *line) {
                 (void) snprintf(name, sizeof(name), "%zu sources", well);
         line_comma(line);
         if (last == 0)
-                line_add(line, speaks ? "%s has sent no reading yet" : "%s not polled yet", name);
+                text_add(&line->words, speaks ? "%s has sent no reading yet" : "%s not polled yet", name);
         else
-                line_add(line,
+                text_add(&line->words,
                         speaks      ? well == 1 ? "%s last reading %s" : "%s well, last reading %s"
                         : well == 1 ? "%s polled %s"
                                     : "%s well, last poll %s",
                         name, local_time(last, f->wall, time));
         if (limit > f->now)
-                line_add(line, " (rate limit, next poll %s)", local_time(f->wall + (limit - f->now), f->wall, time));
+                text_add(&line->words, " (rate limit, next poll %s)",
+                        local_time(f->wall + (limit - f->now), f->wall, time));
 }
 
 static void line_outbox(Line *line) {
@@ -144,15 +131,15 @@ static void line_outbox(Line *line) {
         for (size_t i = 0; i < f->n_sources; i++)
                 dropped += f->sources[i].dropped;
         line_comma(line);
-        line_add(line, "%" PRIu64 " reading%s queued", f->outbox.rows, f->outbox.rows == 1 ? "" : "s");
+        text_add(&line->words, "%" PRIu64 " reading%s queued", f->outbox.rows, f->outbox.rows == 1 ? "" : "s");
         if (f->outbox.rejected_rows > 0)
-                line_add(line, ", %" PRIu64 " rejected", f->outbox.rejected_rows);
+                text_add(&line->words, ", %" PRIu64 " rejected", f->outbox.rejected_rows);
         if (dropped > 0)
-                line_add(line, ", %" PRIu64 " unreadable gone", dropped);
+                text_add(&line->words, ", %" PRIu64 " unreadable gone", dropped);
         if (report_outbox_is_full(f))
-                line_add(line, ", outbox full, polling stopped");
+                text_add(&line->words, ", outbox full, polling stopped");
         if (f->outbox_failing) {
-                line_add(line, ", disk refuses the outbox, polling stopped");
+                text_add(&line->words, ", disk refuses the outbox, polling stopped");
                 line_since(line, f->outbox.failing_since, 0);
         }
 }
@@ -163,18 +150,18 @@ static void line_left(Line *line) {
         if (left->rows == 0)
                 return;
         line_comma(line);
-        line_add(line, "%" PRIu64 " reading%s left in %s, not published", left->rows, left->rows == 1 ? "" : "s",
-                left->directory);
+        text_add(&line->words, "%" PRIu64 " reading%s left in %s, not published", left->rows,
+                left->rows == 1 ? "" : "s", left->directory);
 }
 
 static void line_publisher(Line *line) {
         const PublisherStatus *publisher = &line->figures->publisher;
 
         if (publisher->failing) {
-                line_add(line, ", publishing failing");
+                text_add(&line->words, ", publishing failing");
                 line_since(line, publisher->failing_since, publisher->retry_at);
         } else if (publisher->paused)
-                line_add(line, ", publishing paused until each subscription is known to exist");
+                text_add(&line->words, ", publishing paused until each subscription is known to exist");
 }
 
 static void line_token(Line *line) {
@@ -183,7 +170,8 @@ static void line_token(Line *line) {
         if (!token->failing)
                 return;
         line_comma(line);
-        line_add(line, token->expires > line->figures->now ? "access token cannot be renewed" : "no access token");
+        text_add(&line->words,
+                token->expires > line->figures->now ? "access token cannot be renewed" : "no access token");
         line_since(line, token->failing_since, token->retry_at);
 }
 
@@ -202,7 +190,7 @@ static void line_stored(Line *line) {
         if (last == 0 && well == 0)
                 return;
         line_comma(line);
-        line_add(line, "%s%s", last == 0 ? "nothing stored yet" : "last stored ",
+        text_add(&line->words, "%s%s", last == 0 ? "nothing stored yet" : "last stored ",
                 last == 0 ? "" : local_time(last, f->wall, time));
 }
 
@@ -214,7 +202,7 @@ static void line_set_apart(Line *line) {
         for (size_t i = 0; i < f->n_subscribers; i++)
                 apart += f->subscribers[i].sink.rejected;
         if (apart > 0)
-                line_add(line, ", %" PRIu64 " set apart since the start", apart);
+                text_add(&line->words, ", %" PRIu64 " set apart since the start", apart);
 }
 
 static void line_trouble(Line *line, const SubscriberStatus *subscriber) {
@@ -225,22 +213,22 @@ static void line_trouble(Line *line, const SubscriberStatus *subscriber) {
 
         line_comma(line);
         if (line->figures->n_subscribers > 1)
-                line_add(line, "%s: ", name_cut(slash ? slash + 1 : subscriber->subscription, name));
+                text_add(&line->words, "%s: ", name_cut(slash ? slash + 1 : subscriber->subscription, name));
         if (!sink->ready) {
-                line_add(line, sink->down_since > 0 ? "%s down" : "%s not reached yet", sink->what);
+                text_add(&line->words, sink->down_since > 0 ? "%s down" : "%s not reached yet", sink->what);
                 line_since(line, sink->down_since, sink->retry_at);
-                line_add(line, ", pulls paused");
+                text_add(&line->words, ", pulls paused");
         }
         if (subscriber->failing || subscriber->missing) {
-                line_add(line, "%ssubscription %s", sink->ready ? "" : ", ",
+                text_add(&line->words, "%ssubscription %s", sink->ready ? "" : ", ",
                         subscriber->missing ? "missing" : "failing");
                 line_since(line, subscriber->failing_since, subscriber->retry_at);
         }
         if (subscriber->held > 0)
-                line_add(line, "%s%zu message%s held", first ? "" : ", ", subscriber->held,
+                text_add(&line->words, "%s%zu message%s held", first ? "" : ", ", subscriber->held,
                         subscriber->held == 1 ? "" : "s");
         if (subscriber->unkept > 0)
-                line_add(line, ", %zu of them can neither be stored nor set apart", subscriber->unkept);
+                text_add(&line->words, ", %zu of them can neither be stored nor set apart", subscriber->unkept);
 }
 
 static void line_subscribers(Line *line) {
@@ -265,14 +253,15 @@ static void line_reload(Line *line) {
                 return;
         text_copy(error, sizeof(error), f->reload_error);
         line_comma(line);
-        line_add(line, "reload refused %s: %s", local_time(f->reload_refused, f->wall, time), error);
+        text_add(&line->words, "reload refused %s: %s", local_time(f->reload_refused, f->wall, time), error);
 }
 
 const char *report_format_line(const Figures *figures, char line[static REPORT_LINE_SIZE]) {
-        Line l = { .figures = figures };
+        char text[2 * REPORT_LINE_SIZE] = "";
+        Line l = { .figures = figures, .words = { text, sizeof(text) } };
 
         if (figures->stopping)
-                line_add(&l, "stopping");
+                text_add(&l.words, "stopping");
         line_reload(&l);
         line_failing_sources(&l);
         line_well_sources(&l);
@@ -284,9 +273,9 @@ const char *report_format_line(const Figures *figures, char line[static REPORT_L
         line_token(&l);
         line_subscribers(&l);
 
-        text_copy(line, REPORT_LINE_SIZE, l.text);
-        if (l.size >= REPORT_LINE_SIZE) {
-                text_copy(line, REPORT_LINE_SIZE - 3, l.text);
+        text_copy(line, REPORT_LINE_SIZE, text);
+        if (l.words.used >= REPORT_LINE_SIZE) {
+                text_copy(line, REPORT_LINE_SIZE - 3, text);
                 strcat(line, "...");
         }
         return line;

@@ -33,6 +33,12 @@ const char *json_get_string(Json *json, const char *key);
  * it is neither or out of range (INT64_MIN counts as that: json-c does not tell it from what is below). */
 bool json_get_int(Json *json, const char *key, int64_t *ret);
 bool json_get_bool(Json *json, const char *key, bool *ret);
+/* Whether the member is there, and true. */
+static inline bool json_get_flag(Json *json, const char *key) {
+        bool value = false;
+
+        return json_get_bool(json, key, &value) && value;
+}
 /* Element *index* of an array, or NULL past the end or when *json* is no array. */
 Json *json_at(Json *json, size_t index);
 /* Calls *each* for every member of an object whose value is a string (NUL-free). Others are skipped. */

@@ -113,6 +113,18 @@ void text_print(char *buffer, size_t size, const char *format, ...) {
         va_end(arguments);
 }
 
+void text_add(TextRoom *room, const char *format, ...) {
+        size_t left = room->size - room->used;
+        va_list arguments;
+        int n;
+
+        va_start(arguments, format);
+        n = vsnprintf(room->text + room->used, left, format, arguments);
+        va_end(arguments);
+        if (n > 0)
+                room->used += (size_t) n < left ? (size_t) n : left - 1;
+}
+
 size_t text_mark(const char *text, size_t size) {
         static const char mark[] = "\xef\xbb\xbf";
 

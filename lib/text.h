@@ -16,6 +16,19 @@ int text_append_field(Bytes *b, const char *name, const char *value);
 /* The most bytes of *text* (up to *size* of them) that fit into *max* without cutting a character in two. */
 size_t text_cut(const char *text, size_t size, size_t max);
 
+/* Whether both are the same text, or both NULL. */
+static inline bool text_equal(const char *a, const char *b) {
+        return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* A text as it grows in a buffer; what does not fit is cut at the end. */
+typedef struct TextRoom {
+        char *text;
+        size_t size, used;
+} TextRoom;
+/* As snprintf(3), at the end. */
+void text_add(TextRoom *room, const char *format, ...) _printf_(2, 3);
+
 /* Copies as much of *text* as fits into *buffer*, NUL included, whole characters only. */
 void text_copy(char *buffer, size_t size, const char *text);
 

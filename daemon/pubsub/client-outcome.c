@@ -2,10 +2,9 @@
 /* What an answer means: google/rpc/code.proto maps several codes to one HTTP status, so the error body's status decides
  * first, the HTTP status where a front end or proxy answered without one. */
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "lib/text.h"
 #include "pubsub/client.h"
 
 /* ---- outcome ---- */
@@ -150,114 +149,98 @@ static Cause cause_of_answer(const ClientReply *reply) {
 
 /* ---- sentences ---- */
 
-typedef struct Words {
-        char *text;
-        size_t size, used;
-} Words;
-
-static _printf_(2, 3) void add(Words *words, const char *format, ...) {
-        size_t left = words->size - words->used;
-        va_list arguments;
-        int n;
-
-        va_start(arguments, format);
-        n = vsnprintf(words->text + words->used, left, format, arguments);
-        va_end(arguments);
-        if (n > 0)
-                words->used += (size_t) n < left ? (size_t) n : left - 1;
-}
-
 /* "HTTP 403 PERMISSION_DENIED: User not authorized" */
-static void add_answer(Words *words, const ClientReply *reply) {
-        add(words, "HTTP %d", reply->http_status);
+static void add_answer(TextRoom *words, const ClientReply *reply) {
+        text_add(words, "HTTP %d", reply->http_status);
         if (reply->error.status[0] != '\0')
-                add(words, " %s", reply->error.status);
+                text_add(words, " %s", reply->error.status);
         if (reply->error.message[0] != '\0')
-                add(words, ": %s", reply->error.message);
+                text_add(words, ": %s", reply->error.message);
 }
 
-static void add_between(Words *words) {
-        add(words,
+static void add_between(TextRoom *words) {
+        text_add(words,
                 "something between here and Pub/Sub refused the request, not Pub/Sub itself: a proxy, a firewall, or "
                 "another server at `pubsub.endpoint` (");
 }
 
-static void describe_refused(Words *words, const ClientReply *reply, const char *resource, const char *verb) {
+static void describe_refused(TextRoom *words, const ClientReply *reply, const char *resource, const char *verb) {
         const Reason *reason = reason_of(&reply->error);
 
         if (reply->http_status == 401 && is_pubsubs(&reply->error))
-                add(words, "Pub/Sub does not accept the access token, not even a fresh one: check the credentials and "
-                           "this machine's clock (");
+                text_add(words,
+                        "Pub/Sub does not accept the access token, not even a fresh one: check the credentials and "
+                        "this machine's clock (");
         else if (reason)
-                add(words, "%s (", reason->remedy);
+                text_add(words, "%s (", reason->remedy);
         else if (!is_pubsubs(&reply->error))
                 add_between(words);
         else
-                add(words, "the service account has no %s role on %s: grant it (", role_of(verb), resource);
+                text_add(words, "the service account has no %s role on %s: grant it (", role_of(verb), resource);
         add_answer(words, reply);
-        add(words, ")");
+        text_add(words, ")");
 }
 
-static void describe_failed(Words *words, const ClientReply *reply, const char *resource) {
+static void describe_failed(TextRoom *words, const ClientReply *reply, const char *resource) {
         const Reason *reason = reason_of(&reply->error);
 
         if (reply->http_status >= 200 && reply->http_status <= 299)
-                return add(words,
+                return text_add(words,
                         "the answer to a request for %s was not Pub/Sub's: a captive portal or proxy? check "
                         "`pubsub.endpoint` and the "
                         "network",
                         resource);
         if (reply->http_status >= 300 && reply->http_status <= 399)
-                return add(words,
+                return text_add(words,
                         "redirected (HTTP %d), which is not followed: a captive portal? check `pubsub.endpoint` and "
                         "the network",
                         reply->http_status);
         if (reason)
-                add(words, "%s (", reason->remedy);
+                text_add(words, "%s (", reason->remedy);
         else if (strcmp(reply->error.status, "FAILED_PRECONDITION") == 0)
-                add(words,
+                text_add(words,
                         "%s cannot be used as it is: check billing, its encryption key, and whether it is detached or "
                         "pushes (",
                         resource);
         else if (!is_pubsubs(&reply->error))
                 add_between(words);
         else
-                add(words, "Pub/Sub refused a request for %s (", resource);
+                text_add(words, "Pub/Sub refused a request for %s (", resource);
         add_answer(words, reply);
-        add(words, ")");
+        text_add(words, ")");
 }
 
-static void describe_answer(Words *words, const ClientReply *reply, const char *resource, const char *verb) {
+static void describe_answer(TextRoom *words, const ClientReply *reply, const char *resource, const char *verb) {
         switch (reply->outcome) {
         case CLIENT_OK:
                 return;
         case CLIENT_REFUSED:
                 return describe_refused(words, reply, resource, verb);
         case CLIENT_NOT_FOUND:
-                add(words,
+                text_add(words,
                         "%s does not exist: create it with `sensorqd setup`, or check the %s's name and "
                         "`pubsub.project` (",
                         resource, kind_of(resource));
                 break;
         case CLIENT_EXISTS:
-                add(words, "%s exists already (", resource);
+                text_add(words, "%s exists already (", resource);
                 break;
         case CLIENT_INVALID:
-                add(words, "Pub/Sub calls a request for %s invalid (", resource);
+                text_add(words, "Pub/Sub calls a request for %s invalid (", resource);
                 break;
         case CLIENT_TOO_LARGE:
-                add(words, "Pub/Sub calls a request for %s too large (", resource);
+                text_add(words, "Pub/Sub calls a request for %s too large (", resource);
                 break;
         case CLIENT_RETRY:
         case CLIENT_UNSURE:
-                add(words, reply->http_status == 429 ? "Pub/Sub asks for fewer requests, a quota is used up ("
-                                                     : "Pub/Sub is not available (");
+                text_add(words, reply->http_status == 429 ? "Pub/Sub asks for fewer requests, a quota is used up ("
+                                                          : "Pub/Sub is not available (");
                 break;
         case CLIENT_FAILED:
                 return describe_failed(words, reply, resource);
         }
         add_answer(words, reply);
-        add(words, ")");
+        text_add(words, ")");
 }
 
 static void sort_answer(const HttpReply *http, ClientReply *ret) {
@@ -275,7 +258,7 @@ static void sort_answer(const HttpReply *http, ClientReply *ret) {
 
 void client_sort(const HttpReply *http, const char *resource, const char *verb, ClientReply *ret,
         char detail[static CLIENT_DETAIL_MAX]) {
-        Words words = { .text = detail, .size = CLIENT_DETAIL_MAX };
+        TextRoom words = { .text = detail, .size = CLIENT_DETAIL_MAX };
 
         *ret = (ClientReply){ .detail = detail, .begun = http->begun };
         if (http->outcome != HTTP_ANSWERED)
@@ -287,19 +270,19 @@ void client_sort(const HttpReply *http, const char *resource, const char *verb, 
                 return describe_answer(&words, ret, resource, verb);
         case HTTP_UNREACHABLE:
                 ret->outcome = CLIENT_RETRY;
-                return add(&words, "Pub/Sub cannot be reached: %s", http->detail);
+                return text_add(&words, "Pub/Sub cannot be reached: %s", http->detail);
         case HTTP_TLS:
                 ret->outcome = CLIENT_RETRY;
-                return add(&words,
+                return text_add(&words,
                         "no secure connection to Pub/Sub: %s; check `pubsub.ca_file`, a proxy in between, and this "
                         "machine's clock",
                         http->detail);
         case HTTP_TIMEOUT:
         case HTTP_CUT:
                 ret->outcome = CLIENT_UNSURE;
-                return add(&words, "no whole answer from Pub/Sub: %s", http->detail);
+                return text_add(&words, "no whole answer from Pub/Sub: %s", http->detail);
         case HTTP_TOO_LARGE:
                 ret->outcome = CLIENT_TOO_LARGE;
-                return add(&words, "the answer to a request for %s is larger than sensorqd takes", resource);
+                return text_add(&words, "the answer to a request for %s is larger than sensorqd takes", resource);
         }
 }

@@ -13,30 +13,19 @@
 
 /* ---- publish ---- */
 
-static int put_attribute(Bytes *body, const WireAttribute *attribute) {
-        int r;
+int wire_put_attributes(Bytes *body, const WireAttribute *attributes, size_t n) {
+        int r = bytes_append_text(body, "{");
 
-        r = bytes_append_json_string(body, attribute->key.data, attribute->key.size);
-        if (r < 0)
-                return r;
-        r = bytes_append_text(body, ":");
-        if (r < 0)
-                return r;
-        return bytes_append_json_string(body, attribute->value.data, attribute->value.size);
-}
-
-static int put_attributes(Bytes *body, const WireOutgoing *message) {
-        int r;
-
-        for (size_t i = 0; i < message->n_attributes; i++) {
-                r = bytes_append_text(body, i == 0 ? ",\"attributes\":{" : ",");
-                if (r < 0)
-                        return r;
-                r = put_attribute(body, &message->attributes[i]);
-                if (r < 0)
-                        return r;
+        for (size_t i = 0; r == 0 && i < n; i++) {
+                r = bytes_append_text(body, i > 0 ? "," : "");
+                if (r == 0)
+                        r = bytes_append_json_string(body, attributes[i].key.data, attributes[i].key.size);
+                if (r == 0)
+                        r = bytes_append_text(body, ":");
+                if (r == 0)
+                        r = bytes_append_json_string(body, attributes[i].value.data, attributes[i].value.size);
         }
-        return message->n_attributes > 0 ? bytes_append_text(body, "}") : 0;
+        return r < 0 ? r : bytes_append_text(body, "}");
 }
 
 static int put_message(Bytes *body, const WireOutgoing *message) {
@@ -48,13 +37,12 @@ static int put_message(Bytes *body, const WireOutgoing *message) {
         r = bytes_append_base64(body, message->data.data, message->data.size);
         if (r < 0)
                 return r;
-        r = bytes_append_text(body, "\"");
+        r = bytes_append_text(body, message->n_attributes > 0 ? "\",\"attributes\":" : "\"");
         if (r < 0)
                 return r;
-        r = put_attributes(body, message);
-        if (r < 0)
-                return r;
-        return bytes_append_text(body, "}");
+        if (message->n_attributes > 0)
+                r = wire_put_attributes(body, message->attributes, message->n_attributes);
+        return r < 0 ? r : bytes_append_text(body, "}");
 }
 
 int wire_add_message(Bytes *body, const WireOutgoing *message, size_t max) {

@@ -52,6 +52,8 @@ typedef struct WireError {
         usec_t retry_delay; /* of google.rpc.RetryInfo; 0: none */
 } WireError;
 
+/* {"KEY":"VALUE",...} in the order in which they stand. They must be UTF-8. -ENOMEM. */
+int wire_put_attributes(Bytes *body, const WireAttribute *attributes, size_t n);
 /* {"messages":[...]}, message by message, the first into an empty *body*. WIRE_FULL: nothing was added, since the body
  * would become longer than *max* bytes, its end included. -ENOMEM. */
 enum { WIRE_ADDED = 0, WIRE_FULL = 1 };

@@ -241,15 +241,14 @@ static int test_target(const SubscriptionConfig *config, const AlertTarget *targ
 
 static int admin_test(void *self, const SinkMeans *means, const char *target, char text[static SINK_ADMIN_TEXT_MAX]) {
         const AlertConfig *keys = keys_of(self);
-        size_t used = 0;
+        TextRoom names = { text, SINK_ADMIN_TEXT_MAX };
 
         for (size_t i = 0; i < keys->n_targets; i++)
                 if (strcmp(keys->targets[i].name, target) == 0)
                         return test_target(self, &keys->targets[i], means, text);
         text[0] = '\0';
-        for (size_t i = 0; i < keys->n_targets && used < SINK_ADMIN_TEXT_MAX; i++)
-                used += (size_t) snprintf(
-                        text + used, SINK_ADMIN_TEXT_MAX - used, "%s%s", i > 0 ? ", " : "", keys->targets[i].name);
+        for (size_t i = 0; i < keys->n_targets; i++)
+                text_add(&names, "%s%s", i > 0 ? ", " : "", keys->targets[i].name);
         return SINK_ADMIN_ABSENT;
 }
 

@@ -374,24 +374,13 @@ static int attribute_order(const void *a, const void *b) {
 /* The attributes as one JSON object, sorted, without blanks: what the hash of a message without data is made of. */
 static int sorted_attributes(const WireMessage *message, Bytes *ret) {
         _cleanup_free_ WireAttribute *sorted = calloc(message->n_attributes + 1, sizeof(*sorted));
-        int r;
 
         if (!sorted)
                 return -ENOMEM;
         for (size_t i = 0; i < message->n_attributes; i++)
                 sorted[i] = message->attributes[i];
         qsort(sorted, message->n_attributes, sizeof(*sorted), attribute_order);
-        r = bytes_append_text(ret, "{");
-        for (size_t i = 0; r == 0 && i < message->n_attributes; i++) {
-                r = i > 0 ? bytes_append_text(ret, ",") : 0;
-                if (r == 0)
-                        r = bytes_append_json_string(ret, sorted[i].key.data, sorted[i].key.size);
-                if (r == 0)
-                        r = bytes_append_text(ret, ":");
-                if (r == 0)
-                        r = bytes_append_json_string(ret, sorted[i].value.data, sorted[i].value.size);
-        }
-        return r < 0 ? r : bytes_append_text(ret, "}");
+        return wire_put_attributes(ret, sorted, message->n_attributes);
 }
 
 static int put_hash(Builder *b) {

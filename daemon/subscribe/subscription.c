@@ -33,12 +33,6 @@ static usec_t get_duration(Json *json, const char *key, usec_t fallback) {
         return text && wire_get_duration(text, &duration) ? duration : fallback;
 }
 
-static bool get_flag(Json *json, const char *key) {
-        bool value = false;
-
-        return json_get_bool(json, key, &value) && value;
-}
-
 static unsigned get_deadline(Json *json) {
         int64_t deadline;
 
@@ -51,7 +45,7 @@ static bool has_transform(Json *json) {
         Json *list = json_get(json, "messageTransforms"), *transform;
 
         for (size_t i = 0; (transform = json_at(list, i)); i++)
-                if (!get_flag(transform, "disabled"))
+                if (!json_get_flag(transform, "disabled"))
                         return true;
         return false;
 }
@@ -88,13 +82,13 @@ int subscription_parse(const char *body, size_t size, SubscriptionSettings *ret)
         state = json_get_string(json, "state");
         push = json_get_string(json_get(json, "pushConfig"), "pushEndpoint");
         s.topic_deleted = strcmp(s.topic, SUBSCRIPTION_TOPIC_DELETED) == 0;
-        s.detached = get_flag(json, "detached");
+        s.detached = json_get_flag(json, "detached");
         s.pushes = push && *push;
         s.exports = json_get(json, "bigqueryConfig") || json_get(json, "cloudStorageConfig") ||
                     json_get(json, "bigtableConfig");
         s.broken = state && strcmp(state, "RESOURCE_ERROR") == 0;
-        s.exactly_once = get_flag(json, "enableExactlyOnceDelivery");
-        s.ordered = get_flag(json, "enableMessageOrdering");
+        s.exactly_once = json_get_flag(json, "enableExactlyOnceDelivery");
+        s.ordered = json_get_flag(json, "enableMessageOrdering");
         s.transforms = has_transform(json);
         *ret = s;
         return 0;

@@ -120,16 +120,10 @@ static int64_t number_of(Json *json, const char *key) {
         return value;
 }
 
-static bool flag_of(Json *json, const char *key) {
-        bool value = false;
-
-        return json_get_bool(json, key, &value) && value;
-}
-
 static void print_trouble(Json *json, const char *flag, const char *word) {
         const char *detail = json_get_string(json, "detail");
 
-        if (flag_of(json, flag))
+        if (json_get_flag(json, flag))
                 printf("              %s: %s\n", word, detail && *detail ? detail : "see the journal");
 }
 
@@ -145,7 +139,7 @@ static void print_unreadable(Json *source) {
 static void print_source(Json *source) {
         char last[TIME_SIZE], next[TIME_SIZE];
 
-        if (flag_of(source, "speaks")) {
+        if (json_get_flag(source, "speaks")) {
                 printf("source        %s: last reading %s, readings: %" PRIi64 "\n", text_of(source, "name"),
                         time_of(source, "last_reading", last), number_of(source, "readings"));
                 print_unreadable(source);
@@ -155,9 +149,9 @@ static void print_source(Json *source) {
                 text_of(source, "name"), time_of(source, "last_poll", last),
                 json_get(source, "next_poll") ? ", next " : "",
                 json_get(source, "next_poll") ? time_of(source, "next_poll", next) : "",
-                flag_of(source, "limited") ? " (rate limit)" : "", number_of(source, "polls"),
+                json_get_flag(source, "limited") ? " (rate limit)" : "", number_of(source, "polls"),
                 number_of(source, "readings"));
-        if (flag_of(source, "clock_wrong"))
+        if (json_get_flag(source, "clock_wrong"))
                 puts("              this machine's clock is wrong: look at timedatectl; readings get the source's "
                      "time");
         print_unreadable(source);
@@ -172,17 +166,18 @@ static void print_outbox(Json *json) {
                 return;
         printf("outbox        %" PRIi64 " readings (%" PRIi64 " bytes), %" PRIi64 " rejected%s%s\n",
                 number_of(outbox, "rows"), number_of(outbox, "bytes"), number_of(outbox, "rejected_rows"),
-                flag_of(outbox, "full") ? ", FULL" : "", flag_of(outbox, "failing") ? ", the disk refuses" : "");
+                json_get_flag(outbox, "full") ? ", FULL" : "",
+                json_get_flag(outbox, "failing") ? ", the disk refuses" : "");
         if (json_get_string(outbox, "failing_since"))
                 printf("              since %s: %s\n", time_of(outbox, "failing_since", last),
                         text_of(outbox, "detail"));
         printf("publisher     %" PRIi64 " published, last %s%s\n", number_of(publisher, "published"),
-                time_of(publisher, "last_publish", last), flag_of(publisher, "paused") ? ", paused" : "");
+                time_of(publisher, "last_publish", last), json_get_flag(publisher, "paused") ? ", paused" : "");
         print_trouble(publisher, "failing", "failing");
 }
 
 static void print_sink(Json *sink) {
-        bool ready = flag_of(sink, "ready"), was_down = json_get(sink, "down_since") != NULL;
+        bool ready = json_get_flag(sink, "ready"), was_down = json_get(sink, "down_since") != NULL;
         char time[TIME_SIZE];
 
         printf("              %s: %s, %" PRIi64 " stored, %" PRIi64 " duplicates, %" PRIi64
@@ -203,7 +198,8 @@ static void print_subscription(Json *subscription) {
         printf("subscription  %s: %" PRIi64 " received, %" PRIi64 " acknowledged, %" PRIi64 " held, last pull %s%s\n",
                 text_of(subscription, "subscription"), number_of(subscription, "received"),
                 number_of(subscription, "acknowledged"), number_of(subscription, "held"),
-                time_of(subscription, "last_pull", time), flag_of(subscription, "paused") ? ", pulls paused" : "");
+                time_of(subscription, "last_pull", time),
+                json_get_flag(subscription, "paused") ? ", pulls paused" : "");
         if (number_of(subscription, "unkept") > 0)
                 printf("              %" PRIi64
                        " can neither be stored nor set apart, the oldest published %s: see the "
@@ -260,7 +256,7 @@ static void print_file(const char *path) {
 
 /* The line of STATUS=, unless all is well. */
 static bool check_well(Json *json) {
-        bool well = flag_of(json, "well");
+        bool well = json_get_flag(json, "well");
 
         if (!well)
                 puts(text_of(json, "status"));
