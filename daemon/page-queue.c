@@ -24,11 +24,11 @@ int page_queue_put(Bytes *queue, const PageMessage *message) {
         if (message->n_attributes > PAGE_QUEUE_ATTRIBUTES_MAX)
                 header.n_attributes = PAGE_QUEUE_ATTRIBUTES_MAX;
         r = bytes_append(queue, &header, sizeof(header));
-        if (r >= 0)
+        if (r == 0)
                 r = bytes_append(queue, message->text.data, message->text.size);
-        for (size_t i = 0; r >= 0 && i < header.n_attributes; i++) {
+        for (size_t i = 0; r == 0 && i < header.n_attributes; i++) {
                 r = put_slice(queue, message->attributes[i].key);
-                if (r >= 0)
+                if (r == 0)
                         r = put_slice(queue, message->attributes[i].value);
         }
         if (r < 0)

@@ -63,7 +63,7 @@ static int add_page_member(const Page *page, Bytes *json) {
         r = bytes_append_format(json,
                 ",\"page\":{\"version\":\"%s\",\"time\":%" PRIu64 ",\"subscription\":", SENSORQD_VERSION,
                 clock_wall() / USEC_PER_MSEC);
-        if (r >= 0)
+        if (r == 0)
                 r = bytes_append_json_string(json, subscription, strlen(subscription));
         return r < 0 ? r : bytes_append_text(json, "}}\n");
 }

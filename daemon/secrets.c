@@ -101,9 +101,9 @@ int secrets_note_login(Secrets *secrets, const char *user, const char *password)
         if (r < 0 || !secrets || !password)
                 return r;
         r = bytes_append_format(&login, "%s:%s", user, password);
-        if (r >= 0)
+        if (r == 0)
                 r = bytes_append_base64(&encoded, login.data, login.size);
-        if (r >= 0)
+        if (r == 0)
                 r = secrets_note(secrets, encoded.data);
         wipe(bytes_steal(&encoded).data);
         wipe(bytes_steal(&login).data);

@@ -130,7 +130,7 @@ int wire_put_ack(Bytes *body, const Slice *ids, size_t n, int deadline_sec, size
                 size_t before = body->size;
 
                 r = taken > 0 ? bytes_append_text(body, ",") : 0;
-                if (r >= 0)
+                if (r == 0)
                         r = bytes_append_json_string(body, ids[taken].data, ids[taken].size);
                 if (r < 0)
                         return r;

@@ -235,13 +235,13 @@ static int make_device(const SinkSeries *series, Bytes *json) {
         int r;
 
         r = bytes_append_text(json, "{");
-        if (r >= 0)
+        if (r == 0)
                 r = add_member(json, "source", series->source);
-        if (r >= 0)
+        if (r == 0)
                 r = add_member(json, "id", series->device);
-        if (r >= 0)
+        if (r == 0)
                 r = add_member(json, "name", series->name);
-        if (r >= 0 && labels > strlen("{}"))
+        if (r == 0 && labels > strlen("{}"))
                 r = bytes_append_format(json, ",%.*s", (int) (labels - strlen("{}")), series->labels + 1);
         return r < 0 ? r : bytes_append_text(json, "}");
 }

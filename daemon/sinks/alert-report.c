@@ -38,27 +38,27 @@ static int add_target(Bytes *json, const AlertTargetStatus *target) {
         int r;
 
         r = bytes_append_text(json, "{");
-        if (r >= 0)
+        if (r == 0)
                 r = add_text(json, "name", target->name, true);
-        if (r >= 0)
+        if (r == 0)
                 r = add_text(json, "service", target->service, false);
-        if (r >= 0)
+        if (r == 0)
                 r = add_count(json, "waiting", target->waiting);
-        if (r >= 0)
+        if (r == 0)
                 r = add_count(json, "sent", target->sent);
-        if (r >= 0)
+        if (r == 0)
                 r = add_count(json, "refused", target->refused);
-        if (r >= 0)
+        if (r == 0)
                 r = add_time(json, "last_sent", target->last_sent);
-        if (r >= 0)
+        if (r == 0)
                 r = add_time(json, "failing_since", target->trouble.since_wall);
-        if (r >= 0)
+        if (r == 0)
                 r = add_time(json, "retry_at", wall_of(target->next));
-        if (r >= 0)
+        if (r == 0)
                 r = add_text(json, "detail", target->trouble.detail, false);
-        if (r >= 0)
+        if (r == 0)
                 r = add_text(json, "kind", cause_kind(target->trouble.cause), false);
-        if (r >= 0)
+        if (r == 0)
                 r = add_text(json, "remedy", cause_remedy(target->trouble.cause), false);
         return r < 0 ? r : bytes_append_text(json, "}");
 }
@@ -69,10 +69,10 @@ static int write_json(const AlertReport *f, Bytes *json) {
 
         r = bytes_append_format(json, "{\"firing\":%zu,\"pending\":%zu,\"rules\":%s,\"targets\":[", f->firing,
                 f->pending, f->rules ?: "[]");
-        for (size_t i = 0; r >= 0 && i < f->n_targets; i++) {
+        for (size_t i = 0; r == 0 && i < f->n_targets; i++) {
                 alert_sender_status(f->sender, i, &target);
                 r = i > 0 ? bytes_append_text(json, ",") : 0;
-                if (r >= 0)
+                if (r == 0)
                         r = add_target(json, &target);
         }
         return r < 0 ? r : bytes_append_text(json, "]}");
@@ -88,13 +88,13 @@ static int write_names(const AlertReport *f, Bytes *words) {
 
         if (json_parse(f->rules ?: "[]", strlen(f->rules ?: "[]"), &rules) < 0)
                 return bytes_append_text(words, "...");
-        for (size_t i = 0; r >= 0 && i < NAMED_MAX && (rule = json_at(rules, i)); i++) {
+        for (size_t i = 0; r == 0 && i < NAMED_MAX && (rule = json_at(rules, i)); i++) {
                 const char *device = json_get_string(rule, "name") ?: json_get_string(rule, "device");
 
                 r = bytes_append_format(words, "%s%s%s%s", i > 0 ? ", " : "", json_get_string(rule, "rule") ?: "",
                         device ? ": " : "", device ?: "");
         }
-        return r >= 0 && f->firing > NAMED_MAX ? bytes_append_text(words, ", ...") : r;
+        return r == 0 && f->firing > NAMED_MAX ? bytes_append_text(words, ", ...") : r;
 }
 
 static int write_firing(const AlertReport *f, Bytes *words) {
@@ -103,7 +103,7 @@ static int write_firing(const AlertReport *f, Bytes *words) {
         if (f->firing == 0)
                 return 0;
         r = bytes_append_format(words, "%zu alert%s firing (", f->firing, f->firing == 1 ? "" : "s");
-        if (r >= 0)
+        if (r == 0)
                 r = write_names(f, words);
         return r < 0 ? r : bytes_append_text(words, ")");
 }
@@ -112,7 +112,7 @@ static int write_targets(const AlertReport *f, Bytes *words) {
         AlertTargetStatus target;
         int r = 0;
 
-        for (size_t i = 0; r >= 0 && i < f->n_targets; i++) {
+        for (size_t i = 0; r == 0 && i < f->n_targets; i++) {
                 alert_sender_status(f->sender, i, &target);
                 if (!trouble_is_on(&target.trouble))
                         continue;
@@ -127,15 +127,15 @@ int alert_report_write(const AlertReport *report, Bytes *json, Bytes *words) {
 
         json->size = words->size = 0;
         r = bytes_append_text(words, "");
-        if (r >= 0)
+        if (r == 0)
                 r = write_json(report, json);
-        if (r >= 0)
+        if (r == 0)
                 r = write_firing(report, words);
-        if (r >= 0)
+        if (r == 0)
                 r = write_targets(report, words);
-        if (r >= 0)
+        if (r == 0)
                 words->size = text_clean(words->data, words->size);
-        if (r >= 0)
+        if (r == 0)
                 words->data[words->size] = '\0';
         return r;
 }

@@ -198,7 +198,7 @@ static int append_cut(const Service *service, Slice text, size_t max, Bytes *to)
         bool whole = left == max;
         int r = 0;
 
-        for (size_t i = 0; r >= 0 && i < text.size;) {
+        for (size_t i = 0; r == 0 && i < text.size;) {
                 Piece piece = piece_at(service, text.data + i);
 
                 if (piece.room > left)
@@ -248,7 +248,7 @@ static int append_message(const AlertTarget *target, const char *key, Slice line
         int r;
 
         r = append_cut(service_of(target), lines, room_of(target), &text);
-        if (r >= 0)
+        if (r == 0)
                 r = bytes_append_format(body, "\"%s\":", key);
         return r < 0 ? r : bytes_append_json_string(body, text.data ?: "", text.size);
 }
@@ -259,7 +259,7 @@ static int write_slack(const AlertTarget *target, Slice lines, Bytes *body) {
         int r;
 
         r = bytes_append_text(body, "{");
-        if (r >= 0)
+        if (r == 0)
                 r = append_message(target, "text", lines, body);
         return r < 0 ? r : bytes_append_text(body, ",\"mrkdwn\":false,\"unfurl_links\":false,\"unfurl_media\":false}");
 }
@@ -268,7 +268,7 @@ static int write_discord(const AlertTarget *target, Slice lines, Bytes *body) {
         int r;
 
         r = bytes_append_text(body, "{");
-        if (r >= 0)
+        if (r == 0)
                 r = append_message(target, "content", lines, body);
         return r < 0 ? r
                      : bytes_append_text(
@@ -279,11 +279,11 @@ static int write_line(const AlertTarget *target, Slice lines, Bytes *body) {
         int r;
 
         r = bytes_append_text(body, "{\"to\":");
-        if (r >= 0)
+        if (r == 0)
                 r = bytes_append_json_string(body, target->recipient, strlen(target->recipient));
-        if (r >= 0)
+        if (r == 0)
                 r = bytes_append_text(body, ",\"messages\":[{\"type\":\"text\",");
-        if (r >= 0)
+        if (r == 0)
                 r = append_message(target, "text", lines, body);
         return r < 0 ? r : bytes_append_text(body, "}]}");
 }
@@ -304,11 +304,11 @@ static int write_ntfy(const AlertTarget *target, const AlertMessage *message, Sl
         int r;
 
         r = bytes_append_text(body, "{\"topic\":");
-        if (r >= 0)
+        if (r == 0)
                 r = bytes_append_json_string(body, target->topic, strlen(target->topic));
-        if (r >= 0)
+        if (r == 0)
                 r = bytes_append_format(body, ",\"title\":\"%s\",", title);
-        if (r >= 0)
+        if (r == 0)
                 r = append_message(target, "message", lines, body);
         if (r < 0)
                 return r;

@@ -65,14 +65,14 @@ static int put_value(const bson_iter_t *iter, unsigned depth, Bytes *json) {
 static int put_members(bson_iter_t *iter, bool array, unsigned depth, Bytes *json) {
         int r = bytes_append_text(json, array ? "[" : "{");
 
-        for (bool first = true; r >= 0 && bson_iter_next(iter); first = false) {
+        for (bool first = true; r == 0 && bson_iter_next(iter); first = false) {
                 if (!first)
                         r = bytes_append_text(json, ",");
-                if (r >= 0 && !array)
+                if (r == 0 && !array)
                         r = bytes_append_json_string(json, bson_iter_key(iter), bson_iter_key_len(iter));
-                if (r >= 0 && !array)
+                if (r == 0 && !array)
                         r = bytes_append_text(json, ":");
-                if (r >= 0)
+                if (r == 0)
                         r = put_value(iter, depth, json);
         }
         return r < 0 ? r : bytes_append_text(json, array ? "]" : "}");

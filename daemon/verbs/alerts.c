@@ -59,11 +59,11 @@ static int add_device(Bytes *line, const SinkAlert *alert) {
         int r;
 
         r = add_clean(line, ", ", alert->name);
-        if (r >= 0)
+        if (r == 0)
                 r = add_clean(line, alert->name && *alert->name ? " (" : ", ", alert->source);
-        if (r >= 0 && alert->source && *alert->source)
+        if (r == 0 && alert->source && *alert->source)
                 r = add_clean(line, " ", alert->id);
-        if (r >= 0 && alert->name && *alert->name && alert->source && *alert->source)
+        if (r == 0 && alert->name && *alert->name && alert->source && *alert->source)
                 r = bytes_append_text(line, ")");
         return r;
 }
@@ -74,17 +74,17 @@ static void print_line(const SinkAlert *alert) {
         int r;
 
         r = bytes_append_format(&line, "%-8s", alert->state);
-        if (r >= 0)
+        if (r == 0)
                 r = add_clean(&line, " ", alert->rule);
-        if (r >= 0)
+        if (r == 0)
                 r = add_device(&line, alert);
-        if (r >= 0)
+        if (r == 0)
                 r = bytes_append_text(&line, ":");
-        if (r >= 0 && alert->since > 0)
+        if (r == 0 && alert->since > 0)
                 r = bytes_append_format(&line, " since %s,", time_text(alert->since, since));
-        if (r >= 0)
+        if (r == 0)
                 r = add_clean(&line, " value ", alert->value && *alert->value ? alert->value : "unknown");
-        if (r >= 0)
+        if (r == 0)
                 printf("%s, last sent %s\n", line.data, time_text(alert->last_sent, sent));
 }
 
@@ -112,13 +112,13 @@ static void print_object(const Alerts *a, const SinkAlert *alert) {
         int r;
 
         r = bytes_append_text(&json, "{");
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(members); i++)
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(members); i++)
                 r = add_member(&json, members[i].key, members[i].text);
-        if (r >= 0)
+        if (r == 0)
                 r = add_time(&json, "since", alert->since);
-        if (r >= 0)
+        if (r == 0)
                 r = add_time(&json, "last_sent", alert->last_sent);
-        if (r >= 0)
+        if (r == 0)
                 printf("%s%s}", a->found == 0 ? "" : ",\n", json.data);
 }
 

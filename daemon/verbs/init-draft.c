@@ -213,7 +213,7 @@ static int append_key(Bytes *b, const char *key, const char *value) {
         if (!value)
                 return 0;
         r = bytes_append_format(b, "%s: ", key);
-        if (r >= 0)
+        if (r == 0)
                 r = append_answer(b, value, true);
         return r < 0 ? r : bytes_append_text(b, "\n");
 }
@@ -230,7 +230,7 @@ static int append_line(Bytes *b, const InitDraft *draft, const InitPart *part, S
         for (size_t i = 0; i < line.size; i++)
                 if (is_mark(line.data[i]) && !part->answers[line.data[i] - INIT_MARK_FIRST])
                         return 0;
-        for (size_t i = 0; i < line.size && r >= 0; i++) {
+        for (size_t i = 0; i < line.size && r == 0; i++) {
                 char c = line.data[i];
 
                 if (c == INIT_MARK_TOPIC)
@@ -251,7 +251,7 @@ static int append_part(Bytes *b, const InitDraft *draft, const InitPart *part) {
         int r;
 
         r = bytes_append_format(b, "%s# %s\n", before[part->recipe->kind], title);
-        for (const char *line = part->recipe->block; r >= 0 && (end = strchr(line, '\n')); line = end + 1)
+        for (const char *line = part->recipe->block; r == 0 && (end = strchr(line, '\n')); line = end + 1)
                 r = append_line(b, draft, part, (Slice){ line, (size_t) (end - line) + 1 });
         return r;
 }
@@ -259,7 +259,7 @@ static int append_part(Bytes *b, const InitDraft *draft, const InitPart *part) {
 static int append_parts(Bytes *b, const InitDraft *draft, InitKind kind) {
         int r = 0;
 
-        for (size_t i = 0; i < draft->n_parts && r >= 0; i++)
+        for (size_t i = 0; i < draft->n_parts && r == 0; i++)
                 if (draft->parts[i].recipe->kind == kind)
                         r = append_part(b, draft, &draft->parts[i]);
         return r;
@@ -277,17 +277,17 @@ static int append_pubsub(Bytes *b, const InitDraft *draft, bool live) {
         int r;
 
         r = bytes_append_text(b, "\npubsub:\n");
-        if (r >= 0)
+        if (r == 0)
                 r = append_comment(b, draft, INIT_COMMENT_PROJECT);
-        if (r >= 0)
+        if (r == 0)
                 r = append_key(b, "  project", draft->project);
-        if (r >= 0 && draft->key_file)
+        if (r == 0 && draft->key_file)
                 r = append_comment(b, draft, INIT_COMMENT_KEY);
-        if (r >= 0)
+        if (r == 0)
                 r = append_key(b, "  credentials_file", live ? draft->key_path : draft->key_file);
-        if (r >= 0)
+        if (r == 0)
                 r = append_key(b, "  endpoint", draft->endpoint);
-        if (r >= 0)
+        if (r == 0)
                 r = append_key(b, "  ca_file", draft->ca_file);
         return r;
 }
@@ -298,11 +298,11 @@ static int append_publish(Bytes *b, const InitDraft *draft) {
         if (!init_draft_has(draft, INIT_SOURCE))
                 return 0;
         r = append_comment(b, draft, INIT_COMMENT_PUBLISH);
-        if (r >= 0)
+        if (r == 0)
                 r = bytes_append_text(b, "publish:\n");
-        if (r >= 0)
+        if (r == 0)
                 r = append_key(b, "  topic", draft->topic);
-        if (r >= 0)
+        if (r == 0)
                 r = bytes_append_text(b, "  sources:\n");
         return r < 0 ? r : append_parts(b, draft, INIT_SOURCE);
 }
@@ -313,7 +313,7 @@ static int append_subscribe(Bytes *b, const InitDraft *draft) {
         if (!init_draft_has(draft, INIT_SINK))
                 return 0;
         r = append_comment(b, draft, INIT_COMMENT_SUBSCRIBE);
-        if (r >= 0)
+        if (r == 0)
                 r = bytes_append_text(b, "subscribe:\n");
         return r < 0 ? r : append_parts(b, draft, INIT_SINK);
 }
@@ -322,15 +322,15 @@ int init_draft_text(const InitDraft *draft, bool live, Bytes *ret) {
         int r;
 
         r = append_comment(ret, draft, INIT_COMMENT_TOP);
-        if (r >= 0 && draft->state_dir)
+        if (r == 0 && draft->state_dir)
                 r = bytes_append_text(ret, "\n");
-        if (r >= 0)
+        if (r == 0)
                 r = append_key(ret, "state_dir", draft->state_dir);
-        if (r >= 0)
+        if (r == 0)
                 r = append_pubsub(ret, draft, live);
-        if (r >= 0)
+        if (r == 0)
                 r = append_publish(ret, draft);
-        if (r >= 0)
+        if (r == 0)
                 r = append_subscribe(ret, draft);
         return r < 0 ? r : append_parts(ret, draft, INIT_PAGE);
 }
