@@ -101,6 +101,8 @@ static void watch_storm(const Exchange *x, bool progress) {
         }
         if (progress && x->target == TARGET_HOOK) /* which is asked for each document that another was refused with */
                 storms[x->target].n = 0;
+        if (progress && storms[x->target].n > 0) /* of many that bring something, as many may bring nothing */
+                storms[x->target].n--;
         if (progress)
                 return;
         if (world->now - storms[x->target].since > STORM_SPAN) {
