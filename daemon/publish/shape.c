@@ -294,15 +294,11 @@ static int item_write(Item *item, const char *name, size_t name_size, Slice valu
         int r;
 
         r = bytes_append_text(&item->payload, item->payload.size > 1 ? "," : "");
-        if (r < 0)
-                return r;
-        r = bytes_append_json_string(&item->payload, name, name_size);
-        if (r < 0)
-                return r;
-        r = bytes_append_text(&item->payload, ":");
-        if (r < 0)
-                return r;
-        return bytes_append(&item->payload, value.data, value.size);
+        if (r == 0)
+                r = bytes_append_json_string(&item->payload, name, name_size);
+        if (r == 0)
+                r = bytes_append_text(&item->payload, ":");
+        return r < 0 ? r : bytes_append(&item->payload, value.data, value.size);
 }
 
 /* A member of the item, or one of its `fields`. *name* is changed. */

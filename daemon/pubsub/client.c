@@ -199,12 +199,10 @@ static int build_url(const char *endpoint, const ClientSpec *spec, char **ret) {
         int r;
 
         r = bytes_append_format(&url, "%s/v1/", endpoint);
-        if (r < 0)
-                return r;
-        r = append_escaped(&url, spec->resource);
-        if (r < 0)
-                return r;
-        r = bytes_append_text(&url, spec->verb ? spec->verb : "");
+        if (r == 0)
+                r = append_escaped(&url, spec->resource);
+        if (r == 0)
+                r = bytes_append_text(&url, spec->verb ? spec->verb : "");
         if (r < 0)
                 return r;
         *ret = bytes_steal(&url).data;

@@ -32,15 +32,11 @@ static int put_message(Bytes *body, const WireOutgoing *message) {
         int r;
 
         r = bytes_append_text(body, "{\"data\":\"");
-        if (r < 0)
-                return r;
-        r = bytes_append_base64(body, message->data.data, message->data.size);
-        if (r < 0)
-                return r;
-        r = bytes_append_text(body, message->n_attributes > 0 ? "\",\"attributes\":" : "\"");
-        if (r < 0)
-                return r;
-        if (message->n_attributes > 0)
+        if (r == 0)
+                r = bytes_append_base64(body, message->data.data, message->data.size);
+        if (r == 0)
+                r = bytes_append_text(body, message->n_attributes > 0 ? "\",\"attributes\":" : "\"");
+        if (r == 0 && message->n_attributes > 0)
                 r = wire_put_attributes(body, message->attributes, message->n_attributes);
         return r < 0 ? r : bytes_append_text(body, "}");
 }

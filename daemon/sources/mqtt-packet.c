@@ -71,12 +71,9 @@ static int put_packet(Bytes *out, PacketType type, unsigned flags, const Bytes *
         int r;
 
         r = put_number(out, (unsigned) type << 4 | flags, 1);
-        if (r < 0)
-                return r;
-        r = put_length(out, body->size);
-        if (r < 0)
-                return r;
-        return bytes_append(out, body->data, body->size);
+        if (r == 0)
+                r = put_length(out, body->size);
+        return r < 0 ? r : bytes_append(out, body->data, body->size);
 }
 
 static int put_connect_properties(Bytes *body, const MqttConnect *connect) {
@@ -85,15 +82,11 @@ static int put_connect_properties(Bytes *body, const MqttConnect *connect) {
         if (connect->version != MQTT_5)
                 return 0;
         r = put_length(body, 5 + 3 + 5);
-        if (r < 0)
-                return r;
-        r = put_property(body, PROPERTY_SESSION_EXPIRY, connect->session_expiry, 4);
-        if (r < 0)
-                return r;
-        r = put_property(body, PROPERTY_RECEIVE_MAXIMUM, connect->receive_max, 2);
-        if (r < 0)
-                return r;
-        return put_property(body, PROPERTY_MAXIMUM_PACKET_SIZE, connect->packet_max, 4);
+        if (r == 0)
+                r = put_property(body, PROPERTY_SESSION_EXPIRY, connect->session_expiry, 4);
+        if (r == 0)
+                r = put_property(body, PROPERTY_RECEIVE_MAXIMUM, connect->receive_max, 2);
+        return r < 0 ? r : put_property(body, PROPERTY_MAXIMUM_PACKET_SIZE, connect->packet_max, 4);
 }
 
 static int put_connect_texts(Bytes *body, const MqttConnect *connect) {
@@ -114,21 +107,15 @@ int mqtt_put_connect(Bytes *out, const MqttConnect *connect) {
         int r;
 
         r = put_text(&body, "MQTT");
-        if (r < 0)
-                return r;
-        r = put_number(&body, (unsigned) connect->version << 8 | flags, 2);
-        if (r < 0)
-                return r;
-        r = put_number(&body, connect->keep_alive_sec, 2);
-        if (r < 0)
-                return r;
-        r = put_connect_properties(&body, connect);
-        if (r < 0)
-                return r;
-        r = put_connect_texts(&body, connect);
-        if (r < 0)
-                return r;
-        return put_packet(out, TYPE_CONNECT, 0, &body);
+        if (r == 0)
+                r = put_number(&body, (unsigned) connect->version << 8 | flags, 2);
+        if (r == 0)
+                r = put_number(&body, connect->keep_alive_sec, 2);
+        if (r == 0)
+                r = put_connect_properties(&body, connect);
+        if (r == 0)
+                r = put_connect_texts(&body, connect);
+        return r < 0 ? r : put_packet(out, TYPE_CONNECT, 0, &body);
 }
 
 static int put_packet_id(Bytes *body, const MqttSubscribe *subscribe) {

@@ -153,16 +153,13 @@ static int meter_format(const Meters *m, Slice appliance, const Meter *meter, co
         if (r < 0)
                 return r;
         r = bytes_append_json_string(payload, id, strlen(id));
-        if (r < 0)
-                return r;
-        r = append_text(payload, "name", appliance, "/nickname");
-        if (r < 0)
-                return r;
-        r = bytes_append_format(payload, ",\"source\":\"%s\",\"request_at\":\"%s\"", m->origin->source,
-                clock_format_rfc3339(m->origin->request_at, at));
-        if (r < 0)
-                return r;
-        r = append_values(payload, meter);
+        if (r == 0)
+                r = append_text(payload, "name", appliance, "/nickname");
+        if (r == 0)
+                r = bytes_append_format(payload, ",\"source\":\"%s\",\"request_at\":\"%s\"", m->origin->source,
+                        clock_format_rfc3339(m->origin->request_at, at));
+        if (r == 0)
+                r = append_values(payload, meter);
         if (r < 0)
                 return r;
         r = nature_remo_append_labels(payload, m->origin->labels);

@@ -141,35 +141,24 @@ static int device_format(const Parse *p, const Device *device, Bytes *payload) {
         int r;
 
         r = bytes_append_text(payload, "{");
-        if (r < 0)
-                return r;
-        r = append_field(payload, device, DEVICE_NAME);
-        if (r < 0)
-                return r;
-        if (device->raw[DEVICE_NEWEST_EVENTS].size == 0)
+        if (r == 0)
+                r = append_field(payload, device, DEVICE_NAME);
+        if (r == 0 && device->raw[DEVICE_NEWEST_EVENTS].size == 0)
                 r = bytes_append_format(payload, "%s\"newest_events\":null", payload->size > 1 ? "," : "");
-        else
+        else if (r == 0)
                 r = append_field(payload, device, DEVICE_NEWEST_EVENTS);
-        if (r < 0)
-                return r;
-        r = append_field(payload, device, DEVICE_UPDATED_AT);
-        if (r < 0)
-                return r;
-        r = bytes_append_format(payload, ",\"request_at\":\"%s\"", p->request_at);
-        if (r < 0)
-                return r;
-        r = append_field(payload, device, DEVICE_ID);
-        if (r < 0)
-                return r;
-        r = bytes_append_format(payload, ",\"source\":\"%s\"", p->origin->source);
-        if (r < 0)
-                return r;
-        for (Field field = DEVICE_ONLINE; field < _DEVICE_FIELD_MAX; field++) {
+        if (r == 0)
+                r = append_field(payload, device, DEVICE_UPDATED_AT);
+        if (r == 0)
+                r = bytes_append_format(payload, ",\"request_at\":\"%s\"", p->request_at);
+        if (r == 0)
+                r = append_field(payload, device, DEVICE_ID);
+        if (r == 0)
+                r = bytes_append_format(payload, ",\"source\":\"%s\"", p->origin->source);
+        for (Field field = DEVICE_ONLINE; r == 0 && field < _DEVICE_FIELD_MAX; field++)
                 r = append_field(payload, device, field);
-                if (r < 0)
-                        return r;
-        }
-        r = nature_remo_append_labels(payload, p->origin->labels);
+        if (r == 0)
+                r = nature_remo_append_labels(payload, p->origin->labels);
         return r < 0 ? r : bytes_append_text(payload, "}");
 }
 
