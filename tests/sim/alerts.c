@@ -20,8 +20,8 @@
 #define LEVEL_SPAN_MIN (10 * USEC_PER_MINUTE) /* a device's level stays for so long at least */
 #define LEVEL_SPAN_MAX (3 * USEC_PER_HOUR)    /* ... and at most */
 
-const char *const alerts_rule_names[_RULE_MAX] = { "high", "long", "silent" };
-const char *const alerts_target_names[ALERT_TARGETS] = { "line", "slack", "pager" };
+const char *const alerts_rule_names[_RULE_MAX] = { "high", "long", "silent", "long" };
+const char *const alerts_target_names[ALERT_TARGETS] = { "line", "slack", "pager", "ntfy", "discord" };
 
 /* What a rule thinks of a device, as of the last commit. */
 typedef struct Shadow {
@@ -40,7 +40,9 @@ typedef struct Told {
         unsigned life;     /* of the daemon that sent it */
         usec_t at;
         bool given_up;        /* the target refused it for good */
+        bool forgotten;       /* the target was out of the configuration, and was not told since it is back */
         bool known;           /* the daemon's store says that the target believes that it fires */
+        bool older;           /* ... of an earlier time than the last */
         unsigned sealed, due; /* entries as of the last commit: sealed; over and not told yet */
 } Told;
 
@@ -85,12 +87,25 @@ bool alerts_level(unsigned device, double *ret) {
         return !level->silent;
 }
 
-static unsigned rule_of(const char *name) {
+/* *limit*: its threshold; NULL: it has none. */
+static unsigned rule_of(const char *name, const char *limit) {
         unsigned rule = 0;
 
         while (rule < _RULE_MAX && strcmp(name, alerts_rule_names[rule]) != 0)
                 rule++;
-        return rule;
+        return rule == RULE_LONG && limit && strcmp(limit, ALERT_RAISED + strlen("above ")) == 0 ? RULE_RAISED : rule;
+}
+
+static unsigned watched_rule(const AlertWatch *watch) {
+        return rule_of(watch->rule->name, watch->limit);
+}
+
+AlertRuleNumber alerts_long_rule(Target target, unsigned device) {
+        Told(*told)[ALERT_DEVICES] = world->alerts->told[target - ALERT_TARGET_FIRST];
+
+        if (told[RULE_LONG][device].firing != told[RULE_RAISED][device].firing)
+                return told[RULE_LONG][device].firing ? RULE_LONG : RULE_RAISED;
+        return plan_has_rule(RULE_RAISED) ? RULE_RAISED : RULE_LONG;
 }
 
 static unsigned target_of(const char *name) {
@@ -114,7 +129,7 @@ static unsigned device_of(const AlertDevice *device) {
 static const char *const said[] = { "firing", "repeat", "resolved", "ended", "removed" };
 
 static bool is_keyed(unsigned target) {
-        return target + ALERT_TARGET_FIRST != TARGET_SLACK;
+        return target + ALERT_TARGET_FIRST == TARGET_LINE || target + ALERT_TARGET_FIRST == TARGET_PAGER;
 }
 
 /* The daemon need not know that the target was told before: it died, or had no answer. A target with keys would have
@@ -152,7 +167,8 @@ void alerts_told(const Exchange *x, AlertWord word, unsigned rule, unsigned devi
 
         world_trace("%s is told: %s %s %u, %u", alerts_target_names[target], alerts_rule_names[rule], said[word],
                 device, serial);
-        if (told->unsure && is_keyed(target) && !is_excused(x, target, told))
+        good = good || told->forgotten;
+        if (told->unsure && is_keyed(target) && !told->forgotten && !is_excused(x, target, told))
                 world_fail(
                         "%s knew that %s %s for device %u, has no record of it yet, and is told under another key: %s",
                         alerts_target_names[target], alerts_rule_names[rule], said[told->word], device, said[word]);
@@ -166,6 +182,7 @@ void alerts_told(const Exchange *x, AlertWord word, unsigned rule, unsigned devi
         told->word = word;
         told->unsure = told->lost = true;
         told->given_up = false;
+        told->forgotten = told->forgotten && !plan_has_target(target);
         told->life = x->life;
         told->at = world->now;
 }
@@ -248,7 +265,7 @@ static void check_truth(void) {
 }
 
 static void note_slot(unsigned device, const AlertSlot *slot, const AlertRules *rules) {
-        unsigned rule = rule_of(rules->items[slot->watch].rule->name);
+        unsigned rule = watched_rule(&rules->items[slot->watch]);
         Shadow *shadow = &world->alerts->shadows[rule][device];
         bool firing = slot->state.phase == PHASE_FIRING;
 
@@ -262,7 +279,7 @@ static void note_slot(unsigned device, const AlertSlot *slot, const AlertRules *
 }
 
 static Told *told_of(const AlertDevice *device, const AlertEntry *entry) {
-        unsigned rule = rule_of(entry->rule);
+        unsigned rule = rule_of(entry->rule, entry->limit);
 
         if (rule == _RULE_MAX)
                 world_fail("a rule that is not there: %s", entry->rule);
@@ -273,6 +290,14 @@ void alerts_rule_gone(unsigned rule) {
         memset(world->alerts->shadows[rule], 0, sizeof(world->alerts->shadows[rule]));
 }
 
+void alerts_target_gone(unsigned target) {
+        for (unsigned rule = 0; rule < _RULE_MAX; rule++)
+                for (unsigned device = 0; device < ALERT_DEVICES; device++) {
+                        world->alerts->told[target][rule][device].forgotten = true;
+                        world->alerts->told[target][rule][device].unsure = false;
+                }
+}
+
 static void note_entries(const AlertDevice *device) {
         for (const AlertEntry *entry = device->entries; entry; entry = entry->next) {
                 Told *told = told_of(device, entry);
@@ -280,6 +305,8 @@ static void note_entries(const AlertDevice *device) {
                 told->sealed += entry->seal[0] != '\0' && !entry->gone;
                 told->due += entry->ended > 0 && !entry->gone;
                 told->known = told->known || (entry->told_since > 0 && !entry->gone);
+                told->older =
+                        told->older || (entry->told_since > 0 && entry->told_since != entry->since && !entry->gone);
         }
 }
 
@@ -290,7 +317,7 @@ static void forget_entries(void) {
                                 Told *told = &world->alerts->told[target][rule][device];
 
                                 told->sealed = told->due = 0;
-                                told->known = false;
+                                told->known = told->older = false;
                         }
 }
 
@@ -387,7 +414,7 @@ void __wrap_alert_work_run(AlertWork *work, AlertTurn *turn) {
 /* ---- what a daemon finds when it starts ---- */
 
 static void check_slot(unsigned device, const AlertSlot *slot, const AlertRules *rules) {
-        unsigned rule = rule_of(rules->items[slot->watch].rule->name);
+        unsigned rule = watched_rule(&rules->items[slot->watch]);
         Shadow *shadow = &world->alerts->shadows[rule][device];
 
         if (!shadow->there)
@@ -412,7 +439,7 @@ static void check_book(const AlertBook *book) {
 
 /* *number*: the target. */
 static void on_sealed(void *subject, uint64_t number) {
-        if (!world->alerts->waits[number] || world->stopped_at > 0)
+        if (!world->alerts->waits[number] || world->stopped_at > 0 || !plan_has_target((unsigned) number))
                 return;
         if (world->now < world->disk_bad_until + DISK_PATIENCE || world->now < world->woke + SEALED_WITHIN)
                 return world_in(SEALED_WITHIN, on_sealed, NULL, number, world->life);
@@ -427,7 +454,7 @@ static void note_luck(void) {
                         for (unsigned device = 0; device < ALERT_DEVICES; device++) {
                                 Told *told = &world->alerts->told[target][rule][device];
 
-                                if (told->sealed == 0 && told->known == told->firing)
+                                if (told->sealed == 0 && told->known == told->firing && !told->older)
                                         told->unsure = false;
                         }
 }
@@ -469,7 +496,8 @@ static bool is_told(unsigned target, unsigned rule, unsigned device) {
         const Told *told = &world->alerts->told[target][rule][device];
         bool firing = plan_tells(rule, target) && world->alerts->shadows[rule][device].firing;
 
-        return told->given_up || told->firing == firing;
+        return told->given_up || !plan_has_target(target) || (told->forgotten && told->firing) ||
+               told->firing == firing;
 }
 
 /* *number*: rule and device. */
@@ -494,7 +522,7 @@ static bool should_fire(unsigned rule, unsigned device, bool before) {
 
         if (rule == RULE_SILENT)
                 return plan_is_silent() && before;
-        return level > 70 || (rule == RULE_LONG && level > 50 && before);
+        return level > 70 || ((rule == RULE_LONG || rule == RULE_RAISED) && level > 55 && before);
 }
 
 /* What is not as it should be, in words; NULL: all is. */
@@ -507,6 +535,8 @@ static const char *find_fault(unsigned target, unsigned rule, unsigned device) {
                 return "has another state than its readings say";
         if (!is_told(target, rule, device))
                 return "is not told";
+        if (!plan_has_target(target))
+                return NULL;
         if (told->sealed > 0)
                 return "is sealed and not sent";
         return told->due > 0 ? "is due and not sent" : told->unsure && !told->given_up ? "is not recorded" : NULL;

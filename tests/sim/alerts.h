@@ -7,12 +7,14 @@
 #define ALERT_DEVICES 9    /* the last one: no device at all */
 #define ALERT_ROOM "Room " /* a device's name is that and its number */
 
-typedef enum AlertRuleNumber { RULE_HIGH, RULE_LONG, RULE_SILENT, _RULE_MAX } AlertRuleNumber;
+/* RULE_RAISED is RULE_LONG with other thresholds, under the same name: a reload may change the one into the other. */
+typedef enum AlertRuleNumber { RULE_HIGH, RULE_LONG, RULE_SILENT, RULE_RAISED, _RULE_MAX } AlertRuleNumber;
+#define ALERT_RAISED "above 75" /* its texts have that */
 extern const char *const alerts_rule_names[_RULE_MAX];
 
 /* Targets of the alert sink are told apart by their Target. */
 #define ALERT_TARGET_FIRST TARGET_LINE
-#define ALERT_TARGETS 3
+#define ALERT_TARGETS 5
 extern const char *const alerts_target_names[ALERT_TARGETS];
 
 typedef enum AlertWord { SAYS_FIRING, SAYS_REPEAT, SAYS_RESOLVED, SAYS_ENDED, SAYS_REMOVED } AlertWord;
@@ -33,6 +35,10 @@ void alerts_asked(Target target);
 void alerts_refused(const char *target, const char *about);
 /* It is not in the configuration any more. */
 void alerts_rule_gone(unsigned rule);
+/* A target is not in the configuration any more: what it was told is forgotten. */
+void alerts_target_gone(unsigned target);
+/* Which of the two the target believes to fire, if only one. */
+AlertRuleNumber alerts_long_rule(Target target, unsigned device);
 /* Whether every target believes what is so, and nothing more is to be told. */
 bool alerts_settled(void);
 /* Names what is not told, if anything is: a failure. */

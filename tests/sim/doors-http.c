@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alert-targets.h"
 #include "alerts.h"
 #include "arena.h"
 #include "counts.h"
 #include "exchange.h"
+#include "latest.h"
 #include "plan.h"
 #include "points.h"
 #include "pubsub.h"
@@ -171,11 +173,13 @@ static void deliver(Exchange *x, HttpOutcome outcome) {
         if (good && x->fault != FAULT_GARBLED && x->fault != FAULT_PORTAL && x->target == TARGET_REMO)
                 remotes_remo_delivered(x->reply);
         if (good && x->fault != FAULT_GARBLED && x->fault != FAULT_PORTAL && x->target == TARGET_POINTS)
-                points_delivered(x);
+                strstr(x->url, "//latest.example/") ? latest_delivered(x) : points_delivered(x);
         if (good && x->fault != FAULT_GARBLED && x->fault != FAULT_PORTAL && x->target == TARGET_PULL)
                 pubsub_delivered(x);
         if (is_alert_target(x->target) && x->carried && outcome == HTTP_ANSWERED && (good || x->status == 409))
                 alerts_answered(x);
+        if (is_alert_target(x->target) && outcome == HTTP_ANSWERED)
+                alert_target_answered(x, good);
         x->client = NULL;
         request->done(request->userdata, &reply);
         bytes_done(&reply.body);
@@ -366,10 +370,13 @@ static Target target_of(const HttpSpec *spec) {
                 { "//oauth2.googleapis.com/", TARGET_TOKEN },
                 { "//api.nature.global/", TARGET_REMO },
                 { "//points.example/", TARGET_POINTS },
+                { "//latest.example/", TARGET_POINTS },
                 { "//hook.example/", TARGET_HOOK },
                 { "//api.line.me/", TARGET_LINE },
                 { "//hooks.slack.example/", TARGET_SLACK },
                 { "//pager.example/", TARGET_PAGER },
+                { "//ntfy.example", TARGET_NTFY },
+                { "//discord.example/", TARGET_DISCORD },
         };
 
         for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
@@ -416,8 +423,10 @@ int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRe
         world_door_of(weather_target_name(request->exchange->target), " start");
         pubsub_check(request->exchange);
         world_trace("http %s %s, %zu bytes", spec->method, spec->url, request->sent.size);
-        if (is_alert_target(request->exchange->target))
+        if (is_alert_target(request->exchange->target)) {
+                alert_target_asked(request->exchange);
                 alerts_asked(request->exchange->target);
+        }
         depart(request->exchange);
         exchange_unref(request->exchange);
         http->requests++;

@@ -18,6 +18,13 @@
 #include "talk.h"
 #include "weather.h"
 
+#define ALL_TARGETS ((1U << ALERT_TARGETS) - 1)
+
+/* So that what many of them say has no room in one message. */
+#define LONG_NAME                                                                                                      \
+        " \xe5\xb1\x85\xe9\x96\x93 beside the old kitchen, \xe4\xba\x8c\xe9\x9a\x8e behind the second door on "        \
+        "the left of it, under the window that looks to the garden \xf0\x9f\x8c\xb1"
+
 typedef struct Plan {
         const char *directory;
         char config[512];
@@ -27,11 +34,13 @@ typedef struct Plan {
         unsigned max_rows;                             /* of the outbox; 0: the default */
         unsigned max_messages, pulls, max_hold, batch; /* drawn anew at a reload */
         unsigned pulls_max, max_messages_max, hold_min;
-        usec_t reloaded, started;
-        unsigned repeat; /* s */
-        bool has_rule[_RULE_MAX];
-        unsigned tells[_RULE_MAX]; /* a bit for each target */
-        bool silent;
+        usec_t reloaded, started, clock_set;
+        unsigned repeat;          /* s */
+        bool has_rule[_RULE_MAX]; /* but RULE_RAISED, which is there instead of RULE_LONG while it is: */
+        bool raised;
+        unsigned tells[_RULE_MAX], targets; /* a bit for each target; which there are */
+        bool silent, moved;                 /* moved: the pager has another address */
+        bool long_names;
 } Plan;
 
 unsigned plan_devices(void) {
@@ -79,6 +88,10 @@ usec_t plan_reloaded(void) {
         return world->plan->reloaded;
 }
 
+usec_t plan_clock_set(void) {
+        return world->plan->clock_set;
+}
+
 void plan_start(void) {
         world->plan->started = world->now;
 }
@@ -92,11 +105,28 @@ unsigned plan_max_rows(void) {
 }
 
 bool plan_has_rule(unsigned rule) {
+        if (rule == RULE_LONG || rule == RULE_RAISED)
+                return world->plan->has_rule[RULE_LONG] && world->plan->raised == (rule == RULE_RAISED);
         return world->plan->has_rule[rule];
 }
 
+bool plan_has_target(unsigned target) {
+        return world->plan->targets >> target & 1;
+}
+
+/* Those that the rule names, of those there are; all, if none of them is left. */
+static unsigned told_by(unsigned rule) {
+        const Plan *p = world->plan;
+
+        return p->tells[rule] & p->targets ? p->tells[rule] & p->targets : p->targets;
+}
+
 bool plan_tells(unsigned rule, unsigned target) {
-        return world->plan->has_rule[rule] && (world->plan->tells[rule] >> target & 1);
+        return plan_has_rule(rule) && (told_by(rule) >> target & 1);
+}
+
+const char *plan_room_words(void) {
+        return world->plan->long_names ? LONG_NAME : "";
 }
 
 bool plan_is_silent(void) {
@@ -104,8 +134,6 @@ bool plan_is_silent(void) {
 }
 
 /* ---- the configuration ---- */
-
-#define ALL_TARGETS ((1U << ALERT_TARGETS) - 1)
 
 /* Without devices the last rule would have something to say. */
 static bool draw_rule(Draw *d, unsigned rule) {
@@ -116,28 +144,52 @@ static void draw_rules(Draw *d) {
         Plan *p = world->plan;
 
         p->silent = draw_below(d, 3) == 0;
+        p->long_names = draw_below(d, 4) == 0;
+        p->targets = draw_below(d, 2) == 0 ? ALL_TARGETS : 1 + (unsigned) draw_below(d, ALL_TARGETS);
         for (unsigned i = 0; i < _RULE_MAX; i++) {
                 p->has_rule[i] = i == RULE_HIGH || draw_rule(d, i);
                 p->tells[i] = ALL_TARGETS;
         }
 }
 
+/* At a reload one of them may go or come, and one move. */
+static void change_targets(Draw *d) {
+        Plan *p = world->plan;
+        unsigned target = (unsigned) draw_below(d, ALERT_TARGETS);
+        bool had = plan_has_target(target);
+
+        p->moved = draw_below(d, 2) == 0;
+        if (p->targets == 1U << target || draw_below(d, 2) == 0)
+                return;
+        world_count(had ? "target removed" : "target added");
+        p->targets ^= 1U << target;
+        if (had)
+                alerts_target_gone(target);
+}
+
 /* At a reload a rule may go or come, and tell others. The first one always stays. */
 static void change_rules(Draw *d) {
         Plan *p = world->plan;
+        bool had[_RULE_MAX];
 
+        for (unsigned i = 0; i < _RULE_MAX; i++)
+                had[i] = plan_has_rule(i);
+        if (draw_below(d, 3) == 0)
+                p->raised = !p->raised;
         for (unsigned i = 0; i < _RULE_MAX; i++) {
-                bool had = p->has_rule[i];
-
                 if (i != RULE_HIGH && draw_below(d, 2) == 0)
                         p->has_rule[i] = draw_rule(d, i);
                 if (draw_below(d, 3) == 0)
                         p->tells[i] = draw_below(d, 2) == 0 ? ALL_TARGETS : 1 + (unsigned) draw_below(d, ALL_TARGETS);
-                if (had != p->has_rule[i])
-                        world_count(had ? "rule removed" : "rule added");
-                if (had && !p->has_rule[i])
+        }
+        for (unsigned i = 0; i < _RULE_MAX; i++) {
+                if (had[i] != plan_has_rule(i))
+                        world_count(had[i] ? "rule removed" : "rule added");
+                if (had[i] && !plan_has_rule(i))
                         alerts_rule_gone(i);
         }
+        if (had[RULE_LONG] ? plan_has_rule(RULE_RAISED) : had[RULE_RAISED] && plan_has_rule(RULE_LONG))
+                world_count("threshold changed");
 }
 
 static void draw_topology(Draw *d) {
@@ -193,7 +245,7 @@ static FILE *open_file(const char *name) {
 static void write_to(FILE *file, unsigned tells) {
         const char *before = ", to: [";
 
-        if (tells == ALL_TARGETS)
+        if (tells == world->plan->targets)
                 return;
         for (unsigned i = 0; i < ALERT_TARGETS; i++)
                 if (tells >> i & 1) {
@@ -205,21 +257,27 @@ static void write_to(FILE *file, unsigned tells) {
 
 static void write_alert(FILE *file) {
         static const char *const rules[_RULE_MAX] = { "field: /newest_events/hu/val, above: 70",
-                "field: /newest_events/hu/val, above: 70, clear: 50, for: 5m", "where: { source: home }, stale: 20m" };
+                "field: /newest_events/hu/val, above: 70, clear: 50, for: 5m", "where: { source: home }, stale: 20m",
+                "field: /newest_events/hu/val, above: 75, clear: 55, for: 5m" };
+        static const char *const targets[ALERT_TARGETS] = { "type: line, token_file: line.token, recipient: U1",
+                "type: slack, url_file: slack.url", "type: webhook, url: https://pager.example/in",
+                "type: ntfy, url: https://ntfy.example, topic: home, token_file: ntfy.token",
+                "type: slack, url_file: discord.url" };
         const Plan *p = world->plan;
 
-        fprintf(file, "    alert:\n      targets:\n"
-                      "        - { name: line, type: line, token_file: line.token, recipient: U1 }\n"
-                      "        - { name: slack, type: slack, url_file: slack.url }\n"
-                      "        - { name: pager, type: webhook, url: https://pager.example/in }\n"
-                      "      rules:\n");
+        fprintf(file, "    alert:\n      targets:\n");
+        for (unsigned i = 0; i < ALERT_TARGETS; i++)
+                if (plan_has_target(i))
+                        fprintf(file, "        - { name: %s, %s%s }\n", alerts_target_names[i], targets[i],
+                                i == TARGET_PAGER - ALERT_TARGET_FIRST && p->moved ? "-2" : "");
+        fprintf(file, "      rules:\n");
         for (unsigned i = 0; i < _RULE_MAX; i++) {
-                if (!p->has_rule[i])
+                if (!plan_has_rule(i))
                         continue;
                 fprintf(file, "        - { name: %s, %s", alerts_rule_names[i], rules[i]);
                 if (p->repeat > 0 && i != RULE_HIGH)
                         fprintf(file, ", repeat: %us", p->repeat);
-                write_to(file, p->tells[i]);
+                write_to(file, told_by(i));
                 fprintf(file, " }\n");
         }
 }
@@ -306,6 +364,7 @@ static void on_reload(void *subject, uint64_t number) {
         world_count("reload");
         draw_settings(&world->chance);
         change_rules(&world->chance);
+        change_targets(&world->chance);
         plan_write_config();
         world->plan->reloaded = world->now;
         talk_reloaded();
@@ -331,6 +390,7 @@ static void on_clock(void *subject, uint64_t number) {
         if (!weather_may("the wall clock is set"))
                 return;
         world_count("clock set");
+        world->plan->clock_set = world->now;
         world->skew = 0;
         if (draw_below(&world->chance, 2) == 0)
                 world->skew = (int64_t) draw_skewed(&world->chance, 2 * USEC_PER_HOUR) - (int64_t) USEC_PER_HOUR;

@@ -11,6 +11,8 @@
         10000000 /* readings: one's number is in the fraction of its humidity, in units of 1/PLAN_SERIALS */
 #define PLAN_LINE_TOKEN "line-token"
 #define PLAN_SLACK_PATH "T0SECRET"
+#define PLAN_DISCORD_PATH "D0SECRET"
+#define PLAN_NTFY_TOKEN "tk_ntfy"
 
 typedef enum PlanSink { SINK_MONGO, SINK_HOOK, SINK_FILE, SINK_ALERT, _SINK_MAX } PlanSink;
 
@@ -30,13 +32,18 @@ size_t plan_held_max(void);
 usec_t plan_hold_min(void);
 /* When the configuration was changed last, 0: never; when the daemon that runs was started. */
 usec_t plan_reloaded(void);
+/* When the wall clock was set last, 0: never. */
+usec_t plan_clock_set(void);
 void plan_start(void);
 usec_t plan_started(void);
 unsigned plan_max_rows(void);
 /* Of alerts.h: whether the configuration has that rule. */
 bool plan_has_rule(unsigned rule);
-/* Whether it has it, and it tells that target. */
+bool plan_has_target(unsigned target);
+/* Whether it has both, and the one tells the other. */
 bool plan_tells(unsigned rule, unsigned target);
+/* Behind the number in the name of a room. */
+const char *plan_room_words(void);
 /* In the calm no device says anything any more. */
 bool plan_is_silent(void);
 /* Writes sensorqd.yaml and what it names, as it is drawn now. */

@@ -32,6 +32,8 @@ typedef struct Sub {
         bool exactly_once, shared; /* shared: with a second daemon */
         unsigned max_attempts;     /* of its dead-letter policy; 0: none */
         usec_t retention;
+        unsigned looked, near; /* by that life of the daemon its settings were read; a hint was said */
+        usec_t looked_at;
         bool deleted;
         usec_t deleted_at, told_at; /* told_at: the daemon *told* has heard of it */
         unsigned told;
@@ -74,6 +76,8 @@ bool subs_ends(Sub *sub, Holding *h);
 void subs_again(const Sub *sub, const Holding *h);
 /* Nothing of it is there any more. */
 void subs_gone(Sub *sub, Holding *h, const char *why);
+/* The daemon says that its messages are about to be dropped. */
+void subs_near(Sub *sub);
 void subs_calm(Sub *sub);
 /* A client gives it back; a daemon that goes on must not. */
 void subs_given_back(const Sub *sub, const Exchange *x);

@@ -7,9 +7,10 @@
 
 #define HOUR_SOME (2 * USEC_PER_HOUR)
 #define RETENTION_USUAL (7 * 24 * USEC_PER_HOUR)
-#define ACK_TROUBLE (3 * USEC_PER_MINUTE)     /* a request that went wrong may be felt for so long */
-#define TOKEN_TROUBLE (15 * USEC_PER_MINUTE)  /* likewise, with the wait that was asked for */
-#define RETIRED_MAX (3 * USEC_PER_HOUR)       /* a stage that was replaced may hold a batch for as long as max_hold */
+#define ACK_TROUBLE (3 * USEC_PER_MINUTE)    /* a request that went wrong may be felt for so long */
+#define TOKEN_TROUBLE (15 * USEC_PER_MINUTE) /* likewise, with the wait that was asked for */
+#define RETIRED_MAX (3 * USEC_PER_HOUR)      /* a stage that was replaced may hold a batch for as long as max_hold */
+#define NEAR_SAID (10 * USEC_PER_MINUTE)
 #define MISSING_HEARD (100 * USEC_PER_MSEC)   /* from hearing that a subscription is missing to publishing nothing */
 #define MISSING_NOTICED (5 * USEC_PER_MINUTE) /* where nothing went wrong */
 
@@ -58,6 +59,46 @@ void subs_calm(Sub *sub) {
         make_again(sub);
 }
 
+/* ---- messages that come near the retention ---- */
+
+void subs_near(Sub *sub) {
+        if (sub->retention == RETENTION_USUAL)
+                world_fail("messages of subscription %u are said to be near their end, which is %d days away",
+                        sub->number, (int) (RETENTION_USUAL / (24 * USEC_PER_HOUR)));
+        world_count("retention near");
+        sub->near = world->life;
+}
+
+/* Ages are counted by the wall clock, and the machine looks at them while it is awake. */
+static bool now_is_odd(void) {
+        return world->skew < 0 || world->now < plan_clock_set() + NEAR_SAID || world->now < world->woke + NEAR_SAID;
+}
+
+/* The daemon has had it for a while, knows how old it is and what the subscription keeps, and could not store it. */
+static bool is_near(const Sub *sub, const Holding *h) {
+        usec_t now = world->now;
+
+        return !h->acknowledged && h->held == world->life && h->given > 0 && now > h->given + NEAR_SAID &&
+               h->lease > now && now > h->message->at + sub->retention / 2 + NEAR_SAID &&
+               !ledger_is_stored(sub->number, h->message->serial);
+}
+
+static void on_near(void *subject, uint64_t number) {
+        const Sub *sub = subject;
+
+        world_in(NEAR_SAID, on_near, subject, 0, 0);
+        if (world->life == 0 || world->stopped_at > 0 || sub->looked != world->life || sub->near == world->life ||
+                sub->looked_at < plan_reloaded() || now_is_odd() || sub->deleted)
+                return;
+        for (size_t i = sub->first; i < sub->n; i++)
+                if (is_near(sub, &sub->holdings[i]))
+                        world_fail("message %" PRIu64 " of subscription %u is %" PRIu64 " min old, %" PRIu64
+                                   " min are kept, and nothing is said",
+                                sub->holdings[i].message->id, sub->number,
+                                (world->now - sub->holdings[i].message->at) / USEC_PER_MINUTE,
+                                sub->retention / USEC_PER_MINUTE);
+}
+
 void subs_draw(Sub *sub) {
         Draw d = draw_split(&world->chance, 's');
 
@@ -68,6 +109,8 @@ void subs_draw(Sub *sub) {
         sub->max_attempts = draw_below(&d, 3) == 0 ? 5 + (unsigned) draw_skewed(&d, 20) : 0;
         if (draw_below(&d, 8) == 0)
                 sub->retention = USEC_PER_HOUR + draw_below(&d, 5 * USEC_PER_HOUR);
+        if (sub->retention < RETENTION_USUAL)
+                world_in(NEAR_SAID, on_near, sub, 0, 0);
         if (draw_below(&d, 6) == 0)
                 world_in(draw_below(&d, 12 * USEC_PER_HOUR), on_deleted, sub, 12 * USEC_PER_HOUR, 0);
 }

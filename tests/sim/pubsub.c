@@ -434,12 +434,26 @@ void pubsub_answered(const Exchange *x, bool good) {
 
         if (!sub)
                 return;
+        if (good && x->fault == FAULT_NONE && x->target == TARGET_LOOK) {
+                sub->looked = world->life;
+                sub->looked_at = world->now;
+        }
         if (good && (x->fault == FAULT_PORTAL || x->fault == FAULT_GARBLED))
                 sub->told = 0; /* somebody else says that it is there */
-        else if (x->deleted && x->status == 404 && sub->deleted && sub->told != world->life) {
+        else if (x->deleted && x->status == 404 && x->fault != FAULT_GARBLED && sub->deleted &&
+                 sub->told != world->life) { /* what is cut in the middle may be of anybody */
                 sub->told = world->life;
                 sub->told_at = world->now;
         }
+}
+
+void pubsub_near(const char *subscription) {
+        const char *number = strstr(subscription, "sub-");
+        unsigned i = number ? (unsigned) strtoul(number + strlen("sub-"), NULL, 10) : SUBSCRIPTIONS_MAX;
+
+        if (i >= world->pubsub->n_subs)
+                world_fail("a hint about a subscription that is not there: %s", subscription);
+        subs_near(&world->pubsub->subs[i]);
 }
 
 void pubsub_calm(void) {

@@ -19,6 +19,8 @@ void pubsub_check(const Exchange *x);
 void pubsub_troubled(const Exchange *x);
 /* The daemon has the answer. */
 void pubsub_answered(const Exchange *x, bool good);
+/* The log says that messages of it come near its retention. */
+void pubsub_near(const char *subscription);
 /* The weather is over: what was deleted is there again. */
 void pubsub_calm(void);
 /* Messages that are not acknowledged yet. */

@@ -9,6 +9,7 @@
 #include "alerts.h"
 #include "arena.h"
 #include "hook.h"
+#include "latest.h"
 #include "ledger.h"
 #include "plan.h"
 #include "points.h"
@@ -120,12 +121,12 @@ static void serve_remo(Exchange *x) {
                 serial = ledger_serve();
                 n += (size_t) snprintf(body + n, sizeof(body) - n,
                         "%s{\"name\":\"" ALERT_ROOM
-                        "%u\",\"id\":\"device-%u\",\"created_at\":\"2020-01-01T00:00:00Z\",\"updated_at\":\"%s\","
+                        "%u%s\",\"id\":\"device-%u\",\"created_at\":\"2020-01-01T00:00:00Z\",\"updated_at\":\"%s\","
                         "\"temperature_offset\":0,\"humidity_offset\":0,\"newest_events\":{\"te\":{\"val\":%u,"
                         "\"created_at\":"
                         "\"%s\"},\"hu\":{\"val\":%.7f,\"created_at\":\"%s\"}}}",
-                        n > 1 ? "," : "", i, i, created, serial, created, level + (double) serial / PLAN_SERIALS,
-                        created);
+                        n > 1 ? "," : "", i, plan_room_words(), i, created, serial, created,
+                        level + (double) serial / PLAN_SERIALS, created);
         }
         n += (size_t) snprintf(body + n, sizeof(body) - n, "]");
         x->progress = true;
@@ -146,9 +147,11 @@ void remotes_serve(Exchange *x) {
         case TARGET_LINE:
         case TARGET_SLACK:
         case TARGET_PAGER:
+        case TARGET_NTFY:
+        case TARGET_DISCORD:
                 return alert_target_serve(x);
         case TARGET_POINTS:
-                return points_serve(x);
+                return world->latest && strstr(x->url, "//latest.example/") ? latest_serve(x) : points_serve(x);
         default:
                 return hook_serve(x);
         }

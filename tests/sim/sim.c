@@ -14,6 +14,7 @@
 #include "arena.h"
 #include "broker.h"
 #include "counts.h"
+#include "latest.h"
 #include "lib/sha256.h"
 #include "life.h"
 #include "plan.h"
@@ -126,8 +127,11 @@ static const char *make_directory(void) {
         write_secret(directory, "broker.password", BROKER_PASSWORD);
         write_secret(directory, "push.token", PUSHERS_TOKEN);
         write_secret(directory, "points.refresh", POINTS_FIRST);
+        write_secret(directory, "latest.secret", LATEST_SECRET);
         write_secret(directory, "line.token", PLAN_LINE_TOKEN);
         write_secret(directory, "slack.url", "https://hooks.slack.example/services/" PLAN_SLACK_PATH);
+        write_secret(directory, "discord.url", "https://discord.example/api/webhooks/1/" PLAN_DISCORD_PATH "/slack");
+        write_secret(directory, "ntfy.token", PLAN_NTFY_TOKEN);
         return directory;
 }
 

@@ -7,6 +7,7 @@
 #include "arena.h"
 #include "broker.h"
 #include "counts.h"
+#include "latest.h"
 #include "points.h"
 #include "pushers.h"
 
@@ -18,9 +19,11 @@ typedef struct Sources {
 
 void sources_new(void) {
         static const char *const names[_SOURCE_MAX] = { "mqtt", "http_push", "exec interval", "exec stream",
-                "http_json" };
-        static void (*const make[_SOURCE_MAX])(
-                void) = { [SOURCE_MQTT] = broker_new, [SOURCE_PUSH] = pushers_new, [SOURCE_POINTS] = points_new };
+                "http_json", "http_json with ETag" };
+        static void (*const make[_SOURCE_MAX])(void) = { [SOURCE_MQTT] = broker_new,
+                [SOURCE_PUSH] = pushers_new,
+                [SOURCE_POINTS] = points_new,
+                [SOURCE_LATEST] = latest_new };
         Draw d = draw_split(&world->chance, 's');
 
         world->sources = arena_alloc(sizeof(Sources));
@@ -39,7 +42,7 @@ bool sources_have(SimSource source) {
 }
 
 int sources_find(const char *name) {
-        static const char *const names[_SOURCE_MAX] = { "broker", "push", "run", "stream", "points" };
+        static const char *const names[_SOURCE_MAX] = { "broker", "push", "run", "stream", "points", "latest" };
 
         for (int i = 0; i < _SOURCE_MAX; i++)
                 if (strcmp(name, names[i]) == 0)
@@ -101,6 +104,16 @@ static void write_points(FILE *file) {
                 240 + world->sources->some, 1 + world->sources->some % 24);
 }
 
+static void write_latest(FILE *file) {
+        fprintf(file,
+                "    - name: latest\n      type: http_json\n      interval: %us\n"
+                "      url: \"https://latest.example/v1/now\"\n"
+                "      auth: { type: oauth2, token_url: \"https://latest.example/token\", client_id: sim, "
+                "client_secret_file: latest.secret }\n"
+                "      ok: { /status: ok }\n      reading: { id: /sensor, time: /at }\n",
+                120 + world->sources->some);
+}
+
 void sources_write(FILE *file) {
         if (sources_have(SOURCE_MQTT))
                 write_mqtt(file);
@@ -112,19 +125,23 @@ void sources_write(FILE *file) {
                 write_program(file, "stream");
         if (sources_have(SOURCE_POINTS))
                 write_points(file);
+        if (sources_have(SOURCE_LATEST))
+                write_latest(file);
 }
 
 void sources_calm(void) {
         broker_calm();
         points_calm();
+        latest_calm();
 }
 
 bool sources_settled(void) {
-        return broker_settled() && pushers_settled() && points_settled();
+        return broker_settled() && pushers_settled() && points_settled() && latest_settled();
 }
 
 void sources_check(void) {
         broker_check();
         pushers_check();
         points_check();
+        latest_check();
 }

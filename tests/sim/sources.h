@@ -7,7 +7,15 @@
 
 #include "world.h"
 
-typedef enum SimSource { SOURCE_MQTT, SOURCE_PUSH, SOURCE_RUN, SOURCE_STREAM, SOURCE_POINTS, _SOURCE_MAX } SimSource;
+typedef enum SimSource {
+        SOURCE_MQTT,
+        SOURCE_PUSH,
+        SOURCE_RUN,
+        SOURCE_STREAM,
+        SOURCE_POINTS,
+        SOURCE_LATEST,
+        _SOURCE_MAX
+} SimSource;
 
 /* Draws which there are, and makes their remotes. */
 void sources_new(void);

@@ -12,9 +12,11 @@
 #include "broker.h"
 #include "counts.h"
 #include "events.h"
+#include "latest.h"
 #include "lib/log.h"
 #include "plan.h"
 #include "points.h"
+#include "pubsub.h"
 #include "pushers.h"
 #include "world.h"
 
@@ -144,8 +146,9 @@ static void note(const char *id, const LogField *fields) {
 }
 
 void talk_check_secrets(const char *where, const char *text, size_t size) {
-        static const char *const secrets[] = { "ya29.", "remo-token", PLAN_LINE_TOKEN, PLAN_SLACK_PATH, BROKER_PASSWORD,
-                PUSHERS_TOKEN, POINTS_SECRET, "PRIVATE KEY" };
+        static const char *const secrets[] = { "ya29.", "remo-token", PLAN_LINE_TOKEN, PLAN_SLACK_PATH,
+                PLAN_DISCORD_PATH, PLAN_NTFY_TOKEN, BROKER_PASSWORD, PUSHERS_TOKEN, POINTS_SECRET, LATEST_SECRET,
+                "PRIVATE KEY" };
 
         for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
                 if (memmem(text, size, secrets[i], strlen(secrets[i])))
@@ -159,6 +162,8 @@ static void note_text(const char *id, const LogField *fields, const char *text) 
         for (const LogField *field = fields; field && field->name; field++)
                 if (field->value)
                         talk_check_secrets(field->name, field->value, strlen(field->value));
+        if (id && strcmp(id, EVENT_RETENTION_NEAR) == 0)
+                pubsub_near(field_of(fields, FIELD_SUBSCRIPTION));
         if (id && strcmp(id, EVENT_ALERT_REFUSED) == 0 && about)
                 alerts_refused(field_of(fields, FIELD_TARGET), about + strlen("It was about: "));
 }

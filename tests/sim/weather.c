@@ -10,12 +10,12 @@ static const char *const fault_names[_FAULT_MAX] = { "none", "unreachable", "tls
         "cut late", "slow", "denied", "missing", "busy", "broken", "broken late", "unauthorized", "portal", "proxy",
         "garbled" };
 static const char *const target_names[_TARGET_MAX] = { "pull", "publish", "ack", "look", "token", "remo", "hook",
-        "line", "slack", "pager", "points", "push", "program", "broker", "mongo", "disk" };
+        "line", "slack", "pager", "ntfy", "discord", "points", "push", "program", "broker", "mongo", "disk" };
 
 #define BIT(target) (1U << (target))
 #define PUBSUB (BIT(TARGET_PULL) | BIT(TARGET_PUBLISH) | BIT(TARGET_ACK) | BIT(TARGET_LOOK))
 #define GOOGLE (PUBSUB | BIT(TARGET_TOKEN))
-#define ALERTS (BIT(TARGET_LINE) | BIT(TARGET_SLACK) | BIT(TARGET_PAGER))
+#define ALERTS (BIT(TARGET_LINE) | BIT(TARGET_SLACK) | BIT(TARGET_PAGER) | BIT(TARGET_NTFY) | BIT(TARGET_DISCORD))
 #define INTERNET (GOOGLE | ALERTS | BIT(TARGET_REMO) | BIT(TARGET_POINTS) | BIT(TARGET_HOOK))
 #define SENSORS (BIT(TARGET_REMO) | BIT(TARGET_POINTS) | BIT(TARGET_PUSH) | BIT(TARGET_PROGRAM) | BIT(TARGET_BROKER))
 #define ALL (INTERNET | SENSORS | BIT(TARGET_MONGO))

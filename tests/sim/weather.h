@@ -16,6 +16,8 @@ typedef enum Target {
         TARGET_LINE, /* targets of alerts: alerts.h */
         TARGET_SLACK,
         TARGET_PAGER,
+        TARGET_NTFY,
+        TARGET_DISCORD,
         TARGET_POINTS,
         TARGET_PUSH,    /* each request, and each try to listen */
         TARGET_PROGRAM, /* each run */

@@ -65,6 +65,7 @@ typedef struct World {
         struct Broker *broker;
         struct Pushers *pushers;
         struct Points *points;
+        struct Latest *latest;
         struct AlertTargets *alert_targets;
 } World;
 
