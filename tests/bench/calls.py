@@ -6,6 +6,10 @@ Builds the tree (this one, or another with the same layout: an older one to comp
 optimisation, and runs the daemon against services of tests/services: one Nature Remo with one device, a Pub/Sub with OAuth, a MongoDB.
 Every function of lib/ and daemon/ that is entered is noted. Counted are the calls from the first function of the source that polls to
 the answer to the acknowledgement; what else runs in between (tokens, other timers) is in the count, too.
+
+The hops of the reading: the functions of daemon/ that were under way whenever it came to a door (DOORS), each call once; the same way to
+the same door, gone again, is not counted again. Not counted is what runs for something else (ASIDE). --way prints them, a line for each
+change of file: docs/ARCHITECTURE.md has the main ones.
 """
 import argparse
 import collections
@@ -29,6 +33,12 @@ from services.pubsub import PubSub  # noqa: E402
 import requests  # noqa: E402
 
 PATIENCE = 60  # seconds
+# where a reading is read, written down, sent, handed to a thread, stored
+DOORS = {"http_start", "sql_step", "sql_exec", "worker_submit", "json_reader_init", "json_parse", "wire_get_publish", "wire_get_pull", "mongodb_bulk_send"}
+# tokens, figures, settings, and the pull that is sent before there is a reading
+ASIDE = re.compile(r"daemon/(report.*|status.*|page.*|remote|pubsub/(token|credentials).*|subscribe/(watch|subscription))\.c .*"
+                   r"|daemon/stages\.c stages_settle|daemon/subscribe/(pulls\.c start|subscriber-pull\.c (?!on_pull|pull_answered).*)")
+LOOP = ("daemon/main.c", "daemon/daemon.c")
 FLAGS = ["--buildtype=debug", "-Doptimization=0", "-Dc_args=-finstrument-functions"]
 
 
@@ -62,7 +72,7 @@ def configuration(directory, pubsub, remo, mongodb):
 
 
 def record(program, recorder, directory):
-    """The addresses of all functions entered, relative to the program, in order."""
+    """What was entered (or left), in order: the address relative to the program, the thread, whether it was left."""
     pubsub, remo, mongodb = PubSub(auth=True, pull_hang=5).start(), NatureRemo(devices=1).start(), MongoDB(storage=str(directory / "mongodb")).start()
     try:
         config, calls = configuration(directory, pubsub, remo, mongodb), directory / "calls"
@@ -85,8 +95,8 @@ def record(program, recorder, directory):
     finally:
         for service in (mongodb, remo, pubsub):
             service.close() if hasattr(service, "close") else service.stop()
-    base, *addresses = struct.unpack(f"<{len(data) // 8}Q", data)
-    return [address - base for address in addresses[:addresses.index(0)]]
+    base, *words = struct.unpack(f"<{len(data) // 8}Q", data)
+    return [((word & (1 << 48) - 1) - base, word >> 48 & 0x7fff, bool(word >> 63)) for word in words[:words.index(0)]]
 
 
 def names(program, addresses, tree):
@@ -100,17 +110,41 @@ def names(program, addresses, tree):
     return found
 
 
+def hops(events, known, first, last):
+    """The calls that lead to a door, from event *first* to *last*, which counts as one, as [(file, function)], in order."""
+    stacks, ways, seen, found = collections.defaultdict(list), set(), set(), []
+    for number, (address, thread, left) in enumerate(events[:last + 1]):
+        stack, call = stacks[thread], known[address]
+        if left:
+            while stack and stack.pop()[1] != call:
+                pass
+            continue
+        stack.append((number, call))
+        if number < first or (call[1] not in DOORS and number < last):
+            continue
+        own = [(at, (file, name)) for at, (file, name) in stack if file.startswith("daemon/") and file not in LOOP]
+        way = (call[1], *(each for _, each in own))
+        if way in ways or any(ASIDE.fullmatch(" ".join(each)) for _, each in own):
+            continue
+        ways.add(way)
+        found += [each for at, each in own if at not in seen]
+        seen |= {at for at, _ in own}
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--tree", type=Path, default=HERE.parents[1])
     parser.add_argument("--build", type=Path, default=Path("/var/tmp/sensorqd-calls"))
+    parser.add_argument("--way", action="store_true", help="print the hops of the reading")
     parser.add_argument("--keep", type=Path, help="write every call into this file")
     options = parser.parse_args()
     program = build(options.tree.resolve(), options.build)
     with tempfile.TemporaryDirectory(prefix="calls-") as directory:
-        addresses = record(program, options.build / "record-calls.so", Path(directory))
-    known = names(program, addresses, options.tree.resolve())
-    calls = [known[address] for address in addresses]
+        events = record(program, options.build / "record-calls.so", Path(directory))
+    known = names(program, [address for address, _, _ in events], options.tree.resolve())
+    entered = [i for i, (address, _, left) in enumerate(events) if not left and not known[address][1].startswith("__")]  # glibc's inline ones are not ours
+    calls = [known[events[i][0]] for i in entered]
     if options.keep:
         options.keep.write_text("".join(f"{file} {function}\n" for file, function in calls))
     first = next(i for i, (file, function) in enumerate(calls) if file.startswith("daemon/sources/") and function.endswith("_poll") or function in ("source_poll", "poll_now"))
@@ -122,6 +156,11 @@ def main():
         changes = sum(a[0] != b[0] for a, b in zip(part, part[1:]))
         print(f"  {room:8} {len(part):6} calls, {len(set(part)):4} functions, {len({file for file, _ in part}):3} files, {changes} changes of file")
     print(f"since the start: {last + 1} calls")
+    path = hops(events, known, entered[first], entered[last])
+    changes = [i for i in range(1, len(path)) if path[i - 1][0] != path[i][0]]
+    print(f"the reading: {len(path)} hops through {len(set(path))} functions of {len({file for file, _ in path})} files, {len(changes)} changes of file")
+    for begin, end in zip([0, *changes], [*changes, len(path)]) if options.way else ():
+        print(f"  {path[begin][0]}:", *(f"{name}()" for _, name in path[begin:end]))
     print("most often:", *(f"  {count:6} {file} {function}()" for (file, function), count in collections.Counter(way).most_common(25)), sep="\n")
 
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loaded (LD_PRELOAD) beside a program that was built with -finstrument-functions: notes the address of every function
- * that is entered, in order, in the file $CALLS_FILE: first where the program was loaded, then the addresses. */
+/* Loaded (LD_PRELOAD) beside a program that was built with -finstrument-functions: notes every function that is entered
+ * or left, in order, in the file $CALLS_FILE: first where the program was loaded, then a word each: its address, from
+ * bit 48 on the number of the thread, and bit 63 where it is left. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -19,6 +20,8 @@ void __cyg_profile_func_exit(void *function, void *caller);
 
 static uint64_t *calls;
 static _Atomic size_t n = 1;
+static _Atomic uint64_t threads;
+static _Thread_local uint64_t thread; /* from 1 */
 
 static int take_base(struct dl_phdr_info *program, size_t size, void *userdata) {
         (void) size;
@@ -41,18 +44,24 @@ __attribute__((constructor)) static void open_file(void) {
         calls = map;
 }
 
-void __cyg_profile_func_enter(void *function, void *caller) {
+static void note(void *function, uint64_t left) {
         size_t i;
 
-        (void) caller;
         if (!calls)
                 return;
+        if (thread == 0)
+                thread = atomic_fetch_add(&threads, 1) + 1;
         i = atomic_fetch_add(&n, 1);
         if (i < CALLS_MAX / sizeof(*calls))
-                calls[i] = (uint64_t) (uintptr_t) function;
+                calls[i] = (uint64_t) (uintptr_t) function | thread << 48 | left << 63;
+}
+
+void __cyg_profile_func_enter(void *function, void *caller) {
+        (void) caller;
+        note(function, 0);
 }
 
 void __cyg_profile_func_exit(void *function, void *caller) {
-        (void) function;
         (void) caller;
+        note(function, 1);
 }
