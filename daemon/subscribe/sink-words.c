@@ -37,15 +37,26 @@ void sink_said_down(SinkSaid *said, const SinkAnswer *answer, bool scouts, usec_
 void sink_said_up(SinkSaid *said) {
         char span[CLOCK_SPAN_SIZE];
 
+        if (trouble_is_on(&said->down)) /* meanwhile nothing was set apart or tried */
+                said->unkept_at = clock_now();
         if (trouble_mend(&said->down, span))
                 log_event(LOG_NOTICE, EVENT_SINK_UP,
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, said->subscription }, { FIELD_COLLECTION, said->place }),
                         "%s for %s is back after %s; pulling goes on", said->what, said->subscription, span);
 }
 
-void sink_said_apart(SinkSaid *said, const char *words, bool kept, bool refused) {
+static void said_apart_over(SinkSaid *said, const char *how) {
         char span[CLOCK_SPAN_SIZE];
 
+        if (trouble_mend(&said->apart, span))
+                log_event(LOG_NOTICE, EVENT_APART_RECOVERED, LOG_FIELDS({ FIELD_SUBSCRIPTION, said->subscription }),
+                        "Messages of %s that could neither be stored nor set apart %s, after %s", said->subscription,
+                        how, span);
+}
+
+void sink_said_apart(SinkSaid *said, const char *words, bool kept, bool refused) {
+        if (refused)
+                said->unkept_at = clock_now();
         if (refused && trouble_fail(&said->apart, TROUBLE_LASTING, CAUSE_INVALID, 0, words))
                 log_event(LOG_ERR, EVENT_APART_FAILING,
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, said->subscription }, { FIELD_COLLECTION, said->place },
@@ -53,10 +64,15 @@ void sink_said_apart(SinkSaid *said, const char *words, bool kept, bool refused)
                         "Messages of %s can neither be stored in %s nor set apart: %s. They are held and tried again; "
                         "other messages are stored. Find what refuses them there",
                         said->subscription, said->place, words[0] ? words : "it is refused");
-        if (kept && !refused && trouble_mend(&said->apart, span))
-                log_event(LOG_NOTICE, EVENT_APART_RECOVERED, LOG_FIELDS({ FIELD_SUBSCRIPTION, said->subscription }),
-                        "Messages of %s that could neither be stored nor set apart are kept again, after %s",
-                        said->subscription, span);
+        if (kept && !refused)
+                said_apart_over(said, "are kept again");
+}
+
+void sink_said_heard(SinkSaid *said, bool ready) {
+        if (!ready) /* none is tried */
+                said->unkept_at = clock_now();
+        else if (clock_now() >= said->unkept_at + SINK_UNKEPT_OVER_USEC)
+                said_apart_over(said, "have not come again");
 }
 
 /* ---- a disk that refuses ---- */

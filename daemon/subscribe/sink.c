@@ -544,15 +544,12 @@ static void sink_set_apart(Sink *s, const SinkWork *work) {
 
 /* After the stop: what it settled counts, and then all comes back. */
 static void sink_answered_late(Sink *s, SinkStep step, const SinkWork *work) {
-        Batch *scout;
-
         if (step == SINK_STEP_WRITE)
                 sink_note_accepted(s, work);
         else if (step == SINK_STEP_APART)
                 sink_settle_apart(s, work);
-        scout = cleanup_steal(s->scout);
-        if (scout)
-                sink_give_back(s, scout);
+        if (s->scout)
+                sink_give_back(s, cleanup_steal(s->scout));
         if (s->batch)
                 sink_give_back(s, cleanup_steal(s->batch));
         sink_changed(s);
@@ -682,6 +679,8 @@ bool sink_is_busy(const Sink *s) {
 
 void sink_heard(Sink *s, bool answered) {
         sink_host_tell(s->host, answered ? SINK_NEWS_ANSWERED : SINK_NEWS_DEAF);
+        if (answered)
+                sink_said_heard(&s->said, sink_is_ready(s));
 }
 
 bool sink_is_ready(const Sink *s) {

@@ -15,6 +15,7 @@
 
 #include "events.h"
 #include "lib/log.h"
+#include "subscribe/sink-words.h"
 #include "subscribe/sink.h"
 #include "virtual-loop.h"
 
@@ -316,6 +317,23 @@ static void test_not_set_apart_and_stored(void **state) {
         batch_free(batch);
         assert_ptr_equal(write_batch(again), again);
         assert_int_equal(again->fates[0], FATE_STORED);
+        assert_int_equal(logged(EVENT_APART_RECOVERED), 1);
+}
+
+/* ... and when it has gone: what is left to the queue comes back as another, or never. */
+static void test_not_set_apart_and_gone(void **state) {
+        world.says = says_bad_to_one;
+        world.apart_refuses = true;
+        batch_free(write_batch(batch_from(1, 3)));
+        virtual_pass(world.loop, SINK_UNKEPT_OVER_USEC - USEC_PER_SEC);
+        sink_heard(world.sink, true);
+        batch_free(write_batch(batch_from(4, 3)));
+        world.n_settled = 0;
+        assert_int_equal(logged(EVENT_APART_RECOVERED), 0);
+        virtual_pass(world.loop, USEC_PER_SEC);
+        sink_heard(world.sink, false);
+        assert_int_equal(logged(EVENT_APART_RECOVERED), 0);
+        sink_heard(world.sink, true);
         assert_int_equal(logged(EVENT_APART_RECOVERED), 1);
 }
 
@@ -659,6 +677,7 @@ int main(void) {
                 CASE(test_about_the_document),
                 CASE(test_cannot_be_set_apart),
                 CASE(test_not_set_apart_and_stored),
+                CASE(test_not_set_apart_and_gone),
                 CASE(test_one_message_alone),
                 CASE(test_one_message_alone_for_long),
                 CASE(test_everything_refused),
