@@ -101,7 +101,8 @@ bool book_read_row(const Book *book, const BookRow *row, uint32_t *ret, char *er
 /* ---- changes ---- */
 
 bool book_is_full(const Book *book) {
-        return book->next + 200 > BOOK_READINGS || book->n_changes + 40 > BOOK_CHANGES;
+        return book->next + 200 > BOOK_READINGS || book->n_changes + 40 > BOOK_CHANGES / 2 ||
+               book->n_tails + 1 >= BOOK_TAILS;
 }
 
 void book_compose(Book *book, uint64_t chance, size_t n, ReadingList *ret, BookChange *change) {
@@ -172,15 +173,58 @@ static void apply(BookState *state, const BookChange *change) {
         state->unreadable += change->unreadable;
 }
 
+/* Whether both write the same bytes into the log. A put does not, nor a rejection: they note the time. */
+static bool writes_the_same(const BookChange *a, const BookChange *b) {
+        return a->kind == b->kind && a->kind != BOOK_PUT && a->kind != BOOK_REJECT && a->n == b->n &&
+               memcmp(a->numbers, b->numbers, a->n * sizeof(a->numbers[0])) == 0;
+}
+
+/* How many changes of a tail are those of *changes* that succeeded, written once more; SIZE_MAX: it is another tail. */
+static size_t tail_passed(const BookTail *tail, const BookChange *changes, size_t n) {
+        size_t k = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                if (changes[i].failed)
+                        continue;
+                while (k < tail->n && tail->changes[k].failed && !writes_the_same(&tail->changes[k], &changes[i]))
+                        k++;
+                if (k == tail->n || !writes_the_same(&tail->changes[k], &changes[i]))
+                        return SIZE_MAX;
+                k++;
+        }
+        return k;
+}
+
+/* What lies behind the end of the log when it goes on by these changes: the rest of the tails that begin with the same
+ * ones. The others were written over, and what is left of them no longer fits: a frame's checksum goes on from that of
+ * the one before. */
+static void tails_pass(Book *book, const BookChange *changes, size_t n) {
+        size_t left = 0;
+
+        for (size_t i = 0; i < book->n_tails; i++) {
+                BookTail *tail = &book->tails[i], *to = &book->tails[left];
+                size_t passed = tail_passed(tail, changes, n);
+
+                if (passed >= tail->n)
+                        continue;
+                to->n = tail->n - passed;
+                memmove(to->changes, tail->changes + passed, to->n * sizeof(BookChange));
+                left++;
+        }
+        book->n_tails = left;
+}
+
 void book_note(Book *book, const BookChange *change, bool durable) {
         assert(book->n_changes < BOOK_CHANGES);
-        if (!change->failed)
-                apply(&book->now, change);
-        if (durable && !change->failed) {
-                book->base = book->now;
-                book->n_changes = book->n_tails = 0;
-        } else
-                book->changes[book->n_changes++] = *change;
+        book->changes[book->n_changes++] = *change;
+        if (change->failed)
+                return;
+        apply(&book->now, change);
+        if (!durable)
+                return;
+        tails_pass(book, book->changes, book->n_changes);
+        book->base = book->now;
+        book->n_changes = 0;
 }
 
 /* ---- what was found ---- */
@@ -247,15 +291,22 @@ static bool find_way(const Book *book, BookChange *changes, size_t n, bool all, 
 static void keep_tail(Book *book, size_t n) {
         BookTail *tail;
 
-        if (n > 0)
-                book->n_tails = 0; /* they were written over */
         if (n == book->n_changes)
                 return;
-        if (book->n_tails == BOOK_TAILS)
-                memmove(book->tails, book->tails + 1, --book->n_tails * sizeof(BookTail));
+        assert(book->n_tails < BOOK_TAILS);
         tail = &book->tails[book->n_tails++];
         tail->n = book->n_changes - n;
         memcpy(tail->changes, book->changes + n, tail->n * sizeof(BookChange));
+}
+
+/* A cut has settled the disk at that point of *changes*. */
+static void settle(Book *book, const BookChange *changes, const Way *way) {
+        BookChange last = way->last ? *way->last : (BookChange){ .failed = true };
+
+        last.failed = !way->last;
+        tails_pass(book, changes, way->n);
+        tails_pass(book, &last, 1);
+        book->base = way->state;
 }
 
 /* Goes on from there. Unless a cut has settled the disk, changes that failed may lie below what was written over them,
@@ -268,10 +319,8 @@ static void go_on(Book *book, const Way *way, bool settled) {
         book->resurrected += !!way->last;
         book->now = way->state;
         if (settled) {
-                if (way->last)
-                        book->n_tails = 0;
+                settle(book, book->changes, way);
                 keep_tail(book, way->n);
-                book->base = way->state;
                 book->n_changes = 0;
         } else if (way->last) {
                 BookChange moved = *way->last;
@@ -280,6 +329,49 @@ static void go_on(Book *book, const Way *way, bool settled) {
                 *way->last = book->changes[book->n_changes - 1];
                 book->changes[book->n_changes - 1] = moved;
         }
+}
+
+/* Goes on as a tail says. Unless a cut has settled the disk, the next one may undo it. */
+static void go_on_by_tail(Book *book, const BookTail *tail, const Way *way, bool settled) {
+        size_t n = 0;
+
+        book->filled++;
+        book->now = way->state;
+        if (settled) {
+                BookTail taken = *tail;
+
+                keep_tail(book, 0);
+                settle(book, taken.changes, way);
+                book->n_changes = 0;
+                return;
+        }
+        for (size_t i = 0; i < book->n_changes; i++)
+                if (book->changes[i].failed)
+                        book->changes[n++] = book->changes[i];
+        assert(n + way->n < BOOK_CHANGES);
+        memcpy(book->changes + n, tail->changes, way->n * sizeof(BookChange));
+        n += way->n;
+        if (way->last) {
+                book->changes[n] = *way->last;
+                book->changes[n++].failed = false;
+        }
+        book->n_changes = n;
+}
+
+/* One of the tails, or a part of it, is there. After a kill what succeeded is there as well, so it begins with that. */
+static bool check_tails(Book *book, const BookState *found, bool cut, bool with_rejected) {
+        for (size_t i = 0; i < book->n_tails; i++) {
+                BookTail *tail = &book->tails[i];
+                size_t passed = cut ? 0 : tail_passed(tail, book->changes, book->n_changes);
+                Way way;
+
+                if (passed > tail->n || !find_way(book, tail->changes, tail->n, false, found, with_rejected, &way) ||
+                        way.n < passed)
+                        continue;
+                go_on_by_tail(book, tail, &way, cut);
+                return true;
+        }
+        return false;
 }
 
 static void describe(const Book *book, const BookState *found, char *error, size_t size) {
@@ -294,20 +386,12 @@ static void describe(const Book *book, const BookState *found, char *error, size
 }
 
 bool book_check(Book *book, const BookState *found, bool cut, bool with_rejected, char *error, size_t size) {
-        bool none = true;
         Way way;
 
         if (find_way(book, book->changes, book->n_changes, !cut, found, with_rejected, &way))
                 return go_on(book, &way, cut), true;
-        for (size_t i = 0; i < book->n_changes; i++)
-                none &= book->changes[i].failed;
-        for (size_t i = 0; (cut || none) && i < book->n_tails; i++)
-                if (find_way(book, book->tails[i].changes, book->tails[i].n, false, found, with_rejected, &way)) {
-                        book->filled++;
-                        book->base = book->now = way.state;
-                        book->n_changes = book->n_tails = 0;
-                        return true;
-                }
+        if (check_tails(book, found, cut, with_rejected))
+                return true;
         describe(book, found, error, size);
         return false;
 }

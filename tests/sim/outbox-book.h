@@ -9,7 +9,7 @@
 
 #define BOOK_READINGS 1024 /* a book is closed when it has met that many */
 #define BOOK_SEEN 64       /* names of what may come again */
-#define BOOK_CHANGES 128   /* since the last durable one */
+#define BOOK_CHANGES 128   /* since the last durable one, with those of a tail */
 #define BOOK_NUMBERS 16    /* readings of one change */
 
 typedef enum BookKind { BOOK_PUT, BOOK_FORGET, BOOK_REJECT, BOOK_REPLAY, BOOK_DROP, BOOK_SETTLE } BookKind;
@@ -32,14 +32,14 @@ typedef struct BookState {
 
 enum { BOOK_GONE = 0, BOOK_WAITING = 1, BOOK_REJECTED = 2 };
 
-/* Changes that a cut undid. They lie behind the end of the log, with holes, until something durable is written over
- * them; what is written over them and lost in its turn may fill a hole by chance. */
+/* Changes that a cut undid. They lie behind the end of the log, with holes, until something else is written over them;
+ * what is written over them and lost in its turn may fill a hole by chance, however many cuts later: all are kept. */
 typedef struct BookTail {
         BookChange changes[BOOK_CHANGES];
         size_t n;
 } BookTail;
 
-#define BOOK_TAILS 8
+#define BOOK_TAILS 64 /* a book is closed when it has that many */
 
 typedef struct Book {
         uint32_t next;                    /* number of the next reading */

@@ -10,6 +10,7 @@
 /* Enters the answer. True when it failed. */
 static bool has_failed(World *w, int r, BookChange *change, bool durable) {
         change->failed = r < 0;
+        WORLD_TRACE(w, "    = %d\n", r);
         book_note(&w->book, change, durable);
         w->refused = r < 0 && !w->failing ? w->refused + 1 : 0;
         if (w->refused > (w->failed ? 2 : 0) && !disk_is_dead(w->disk))
@@ -100,7 +101,10 @@ static void step_forget(World *w) {
         outbox_rows_done(&rows);
         if (change.n == 0)
                 return;
-        WORLD_TRACE(w, "  forget %zu from %u\n", change.n, change.numbers[0]);
+        WORLD_TRACE(w, "  forget");
+        for (size_t i = 0; i < change.n; i++)
+                WORLD_TRACE(w, " %u", change.numbers[i]);
+        WORLD_TRACE(w, "\n");
         if (has_failed(w, outbox_forget(w->outbox, ids, change.n), &change, false))
                 return;
         w->seen->forgets++;
@@ -266,11 +270,20 @@ static bool look_at_waiting(World *w, BookState *found) {
         return true;
 }
 
+static void trace_found(const World *w, const BookState *found) {
+        WORLD_TRACE(w, "  found");
+        for (uint32_t i = 0; i < w->book.next; i++)
+                if (found->where[i] != BOOK_GONE)
+                        WORLD_TRACE(w, found->where[i] == BOOK_REJECTED ? " (%u)" : " %u", i);
+        WORLD_TRACE(w, "; %zu changes, %zu tails\n", w->book.n_changes, w->book.n_tails);
+}
+
 void world_look(World *w) {
         BookState found = {};
 
         if (!look_at_waiting(w, &found) || (w->guests && !look_at_rejected(w, &found)))
                 return;
+        trace_found(w, &found);
         if (!book_check(&w->book, &found, w->cut, w->guests, w->error, sizeof(w->error)))
                 return;
         w->cut = w->unseen = false;
