@@ -117,13 +117,11 @@ static int file_prepare(PageTables *tables) {
         sql_reset(statement);
         if (version > SCHEMA)
                 return -EPROTONOSUPPORT;
-        r = sql_set_durable(tables->sql, false); /* commits without a sync of their own */
+        r = sql_exec(tables->sql, "PRAGMA cache_size = -256");
         if (r == 0)
-                r = sql_exec(tables->sql, "PRAGMA cache_size = -256; BEGIN IMMEDIATE");
+                r = sql_begin(tables->sql, false);
         if (r == 0)
-                r = file_make(tables, version);
-        if (r == 0)
-                r = sql_exec(tables->sql, "COMMIT");
+                r = sql_end(tables->sql, file_make(tables, version));
         for (size_t i = 0; r == 0 && i < QUERIES; i++)
                 r = sql_prepare(tables->sql, queries[i], &tables->statements[i]);
         return r;
@@ -275,17 +273,15 @@ static int run(SqlStatement *statement) {
 int page_tables_begin(PageTables *tables) {
         tables->before[0] = tables->minutes_from;
         tables->before[1] = tables->fives_from;
-        return sql_exec(tables->sql, "BEGIN IMMEDIATE");
+        return sql_begin(tables->sql, false); /* commits without a sync of their own */
 }
 
 int page_tables_end(PageTables *tables, int r) {
-        if (r == 0)
-                r = sql_exec(tables->sql, "COMMIT");
+        r = sql_end(tables->sql, r);
         if (r == 0)
                 return 0;
         tables->minutes_from = tables->before[0];
         tables->fives_from = tables->before[1];
-        (void) sql_exec(tables->sql, "ROLLBACK"); /* SQLite may have done so itself */
         return r;
 }
 

@@ -11,13 +11,15 @@
 #define BUSY_MSEC 200 /* of the event loop, for somebody who looks into the file with the sqlite3 tool */
 
 #define LOG_PIECE 4096
+#define LOG_PAGES 1000 /* it goes into the database then, and begins anew: SQLite's own default */
 
 #define PING_EVERY_STEPS 1000 /* of SQLite's machine: some rows, or some milliseconds where each needs the disk */
 
 struct Sql {
         sqlite3 *db;
         bool alone;
-        bool relaxed; /* synchronous=NORMAL */
+        bool relaxed;  /* synchronous=NORMAL */
+        bool unsynced; /* a sync may have failed: what SQLite takes for written may not be on the disk */
         void (*ping)(void *userdata);
         void *userdata;
 };
@@ -134,6 +136,34 @@ static int configure(Sql *sql) {
         return r;
 }
 
+static sqlite3_file *log_of(const Sql *sql) {
+        sqlite3_file *log = NULL;
+        int code = sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *) &log);
+
+        return code == SQLITE_OK && log && log->pMethods ? log : NULL;
+}
+
+/* 0: there is none; -1: nobody knows. */
+static sqlite3_int64 log_size(const Sql *sql) {
+        sqlite3_file *log = log_of(sql);
+        sqlite3_int64 size = 0;
+
+        return !log ? 0 : log->pMethods->xFileSize(log, &size) == SQLITE_OK ? size : -1;
+}
+
+/* SQLite's own does the same, and tells nobody when a sync fails. */
+static int on_commit(void *userdata, sqlite3 *db, const char *name, int pages) {
+        Sql *sql = userdata;
+        int code;
+
+        if (pages < LOG_PAGES)
+                return SQLITE_OK;
+        code = sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        if (code != SQLITE_OK && code != SQLITE_BUSY)
+                sql->unsynced = true;
+        return SQLITE_OK; /* what was committed is */
+}
+
 /* The names of the file, its journal and its log are durable before anything depends on it: SQLite sees to that at the
  * first sync of a journal or log that the same connection made, and not when a killed process, or another one, did. */
 static int sync_names(const char *path) {
@@ -160,6 +190,7 @@ static int open_database(const char *path, bool alone, Sql **ret) {
         code = sqlite3_open_v2(
                 path, &sql->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
         sql->alone = alone;
+        sql->unsynced = true; /* what an earlier process met, nobody knows */
         r = code == SQLITE_OK ? sync_names(path) : result(sql->db, code);
         if (r == 0 && alone)
                 r = sql_exec(sql, "PRAGMA locking_mode = EXCLUSIVE");
@@ -170,6 +201,8 @@ static int open_database(const char *path, bool alone, Sql **ret) {
         if (r != 0)
                 return r;
 
+        sql->unsynced = log_size(sql) != 0;
+        (void) sqlite3_wal_hook(sql->db, on_commit, sql);
         *ret = cleanup_steal(sql);
         return 0;
 }
@@ -186,6 +219,8 @@ Sql *sql_close(Sql *sql) {
         if (!sql)
                 return NULL;
 
+        if (sql->db && sql->unsynced && log_size(sql) != 0) /* nothing may go on from it into the database */
+                (void) sqlite3_db_config(sql->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         (void) sqlite3_close_v2(sql->db);
         free(sql);
         return NULL;
@@ -195,7 +230,7 @@ bool sql_is_alone(const Sql *sql) {
         return sql->alone;
 }
 
-int sql_set_durable(Sql *sql, bool durable) {
+static int set_durable(Sql *sql, bool durable) {
         int r;
 
         if (durable == !sql->relaxed)
@@ -214,20 +249,44 @@ static int write_piece_again(sqlite3_file *log, sqlite3_int64 at, int n) {
         return code == SQLITE_OK ? log->pMethods->xWrite(log, piece, n, at) : code;
 }
 
-int sql_write_log_again(Sql *sql) {
-        sqlite3_file *log = NULL;
-        sqlite3_int64 size = 0;
-        int code;
+/* Within a transaction that may write. */
+static int write_log_again(Sql *sql) {
+        sqlite3_file *log = log_of(sql);
+        sqlite3_int64 size = log_size(sql);
+        int code = size < 0 ? SQLITE_IOERR : SQLITE_OK;
 
-        code = sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *) &log);
-        if (code != SQLITE_OK || !log || !log->pMethods)
-                return code == SQLITE_OK ? 0 : result(sql->db, code);
-        code = log->pMethods->xFileSize(log, &size);
+        if (!log)
+                return 0;
         for (sqlite3_int64 at = 0; code == SQLITE_OK && at < size; at += LOG_PIECE)
                 code = write_piece_again(log, at, size - at < LOG_PIECE ? (int) (size - at) : LOG_PIECE);
         if (code == SQLITE_OK)
                 code = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
         return code == SQLITE_OK ? 0 : code == SQLITE_FULL ? -ENOSPC : -EIO;
+}
+
+int sql_begin(Sql *sql, bool durable) {
+        int r = set_durable(sql, durable);
+
+        if (r == 0)
+                r = sql_exec(sql, "BEGIN IMMEDIATE");
+        if (r != 0 || !sql->unsynced)
+                return r;
+        r = write_log_again(sql);
+        if (r == 0)
+                sql->unsynced = false;
+        else
+                (void) sql_exec(sql, "ROLLBACK");
+        return r;
+}
+
+int sql_end(Sql *sql, int r) {
+        if (r == 0)
+                r = sql_exec(sql, "COMMIT");
+        if (r == 0)
+                return 0;
+        sql->unsynced |= r == -EIO || (sqlite3_errcode(sql->db) & 0xff) == SQLITE_IOERR; /* of a full disk, too */
+        (void) sql_exec(sql, "ROLLBACK"); /* SQLite has done it by itself after some errors, and says so */
+        return r;
 }
 
 static int on_progress(void *userdata) {

@@ -30,14 +30,15 @@ bool sql_is_alone(const Sql *sql);
 Sql *sql_close(Sql *sql);
 CLEANUP_DEFINE(Sql, sql_close)
 
-/* Whether the commits that follow are durable when they return (synchronous=FULL, as at open) or with the next one that
- * is (NORMAL: a power cut may undo them, a kill does not). Not within a transaction. */
-int sql_set_durable(Sql *sql, bool durable);
-
-/* After a sync that failed (-EIO), within a transaction that may write: writes the log once more, as it is read, and
- * syncs it. Linux takes what could not be written for written, so that the next sync succeeds without it: commits that
- * were not durable themselves would be missing on the disk, and with them all that follow. (PostgreSQL: "fsyncgate") */
-int sql_write_log_again(Sql *sql);
+/* Begins a transaction that may write. It is *durable* when its commit returns (synchronous=FULL), or with the next one
+ * that is (NORMAL: a power cut may undo it, a kill does not). What is written without a begin is as the one before.
+ * The first one of a connection that found a log, and that after a sync that failed, writes the log once more, as it is
+ * read, and syncs it. Linux takes what could not be written for written, so that the next sync succeeds without it:
+ * commits that were not durable themselves, or those of a process that was killed, would be missing on the disk, and
+ * with them all that follow. (PostgreSQL: "fsyncgate") */
+int sql_begin(Sql *sql, bool durable);
+/* Commits where *r*, of what was done in it, is 0; else all is as before. The first error. */
+int sql_end(Sql *sql, int r);
 
 /* Calls *ping* from within statements that run long, some hundred times a second. */
 void sql_set_ping(Sql *sql, void (*ping)(void *userdata), void *userdata);

@@ -17,7 +17,6 @@
 struct OutboxGuest {
         Sql *sql;
         int64_t version; /* the owner may not have upgraded it yet */
-        bool synced;     /* what others left in the log is on the disk for certain */
         usec_t began;    /* the change under way */
 };
 
@@ -108,13 +107,10 @@ int outbox_rejected_each(OutboxGuest *guest, int64_t after, bool payloads,
 /* ---- one of them ---- */
 
 static int guest_begin(OutboxGuest *guest) {
-        int r = sql_exec(guest->sql, "BEGIN IMMEDIATE");
+        int r = outbox_sql_fault(sql_begin(guest->sql, true));
 
         guest->began = clock_now();
-        if (r == 0 && !guest->synced)
-                r = sql_write_log_again(guest->sql);
-        guest->synced |= r == 0;
-        return outbox_sql_fault(r);
+        return r;
 }
 
 /* As long as a change took: thousands in a row, without a pause, would shut the daemon out of its file. */
@@ -126,12 +122,7 @@ static void guest_give_way(const OutboxGuest *guest) {
 
 /* Commits when all went well so far. */
 static int guest_end(OutboxGuest *guest, int r) {
-        if (r == 0)
-                r = outbox_sql_fault(sql_exec(guest->sql, "COMMIT"));
-        if (r < 0) {
-                (void) sql_exec(guest->sql, "ROLLBACK");
-                guest->synced = false;
-        }
+        r = outbox_sql_fault(sql_end(guest->sql, r));
         guest_give_way(guest);
         return r;
 }

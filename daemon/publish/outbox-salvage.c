@@ -295,9 +295,9 @@ static int salvage_write(Salvage *s) {
 
         r = outbox_sql_make(s->to, 0);
         if (r == 0)
-                r = outbox_sql_fault(sql_set_durable(s->to, false)); /* salvage_settle() syncs it as a whole */
+                r = outbox_sql_fault(sql_exec(s->to, "PRAGMA wal_autocheckpoint = 100"));
         if (r == 0)
-                r = outbox_sql_fault(sql_exec(s->to, "PRAGMA wal_autocheckpoint = 100; BEGIN"));
+                r = outbox_sql_fault(sql_begin(s->to, false)); /* salvage_settle() syncs it as a whole */
         if (r == 0 && s->from)
                 r = salvage_all(s);
         if (r == 0)

@@ -24,9 +24,6 @@
 #define COPIED "size, put_at, key, source, type, device, payload, labels"
 
 typedef enum Statement {
-        BEGIN,
-        COMMIT,
-        ROLLBACK,
         DATA_VERSION,
         OLDEST,
         INSERT,
@@ -37,9 +34,6 @@ typedef enum Statement {
 } Statement;
 
 static const char *const statements[] = {
-        [BEGIN] = "BEGIN IMMEDIATE",
-        [COMMIT] = "COMMIT",
-        [ROLLBACK] = "ROLLBACK",
         [DATA_VERSION] = "PRAGMA data_version",
         [OLDEST] = "SELECT coalesce((SELECT put_at FROM readings ORDER BY id LIMIT 1), 0)",
         [INSERT] = "INSERT INTO readings (" COPIED ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -66,7 +60,6 @@ struct Outbox {
         SqlStatement *statements[_STATEMENT_MAX];
         OutboxSource source;
         bool damaged;        /* damage was met: opening it salvages it */
-        bool unsynced;       /* a sync may have failed: what SQLite takes for written may not be on the disk */
         int refusal;         /* why it could not be opened, */
         usec_t reopen_at;    /* and when it is tried again */
         OutboxCounts counts; /* as of data_version */
@@ -232,7 +225,6 @@ static int outbox_attach(Outbox *o, OutboxSalvage *ret_salvage) {
         prepared = outbox_prepare(o);
         if (prepared < 0)
                 outbox_detach(o);
-        o->unsynced = true; /* what an earlier process met, nobody knows */
         o->damaged = prepared == -EUCLEAN;
         if (o->damaged && !salvages) /* it shows only after the check: mended now, not at each start */
                 return outbox_attach(o, ret_salvage);
@@ -360,26 +352,16 @@ static int outbox_begin(Outbox *o, bool durable) {
         r = outbox_ready(o);
         if (r < 0)
                 return r;
-        r = outbox_sql_fault(sql_set_durable(o->sql, durable));
-        if (r < 0)
-                return r;
-        r = outbox_run(o, BEGIN);
-        if (r == 0 && o->unsynced)
-                r = outbox_sql_fault(sql_write_log_again(o->sql));
-        if (r < 0)
-                return r;
-        o->unsynced = false;
-        return outbox_refresh(o);
+        r = outbox_sql_fault(sql_begin(o->sql, durable));
+        return r < 0 ? r : outbox_refresh(o);
 }
 
 /* Commits when all went well so far; else all is as before, the counters included. */
 static int outbox_end(Outbox *o, int r) {
-        if (r == 0)
-                r = outbox_run(o, COMMIT);
+        if (o->sql)
+                r = outbox_sql_fault(sql_end(o->sql, r));
         if (r == 0 || !o->sql)
                 return r;
-        o->unsynced |= r == -EIO;
-        (void) outbox_run(o, ROLLBACK); /* SQLite has done it by itself after some errors, and says so */
         o->data_version = -1;
         (void) outbox_refresh(o);
         return r;

@@ -228,18 +228,14 @@ static int query_version(Sql *sql, int64_t *ret) {
 
 static int make_tables(Sql *sql) {
         int64_t version;
-        int r = sql_exec(sql, "BEGIN IMMEDIATE");
+        int r = sql_begin(sql, true);
 
         if (r != 0)
                 return r;
         r = query_version(sql, &version);
         if (r == 0 && version == 0)
                 r = sql_exec(sql, schema);
-        if (r == 0)
-                r = sql_exec(sql, "COMMIT");
-        if (r != 0)
-                (void) sql_exec(sql, "ROLLBACK");
-        return r;
+        return sql_end(sql, r);
 }
 
 static int open_file(AlertStore *store) {
@@ -542,16 +538,9 @@ static void clear_changes(AlertBook *book) {
 }
 
 static int write_book(const AlertStore *store) {
-        int r = sql_exec(store->sql, "BEGIN IMMEDIATE");
+        int r = sql_begin(store->sql, true);
 
-        if (r != 0)
-                return r;
-        r = write_all(store);
-        if (r == 0)
-                r = sql_exec(store->sql, "COMMIT");
-        if (r != 0)
-                (void) sql_exec(store->sql, "ROLLBACK");
-        return r;
+        return r != 0 ? r : sql_end(store->sql, write_all(store));
 }
 
 /* The file turned out to be damaged: the whole book goes into a new one. */

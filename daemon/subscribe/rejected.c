@@ -263,7 +263,7 @@ static int prepare(Keeping *k) {
 static int keep_all(Keeping *k, const SinkWork *work) {
         int r;
 
-        r = sql_exec(k->sql, "BEGIN IMMEDIATE");
+        r = sql_begin(k->sql, true);
         if (r != 0)
                 return r;
         r = prepare(k);
@@ -271,11 +271,7 @@ static int keep_all(Keeping *k, const SinkWork *work) {
                 r = keep_one(k, &work->items[i]);
         k->find = sql_finalize(k->find);
         k->insert = sql_finalize(k->insert);
-        if (r == 0)
-                r = sql_exec(k->sql, "COMMIT");
-        if (r != 0)
-                (void) sql_exec(k->sql, "ROLLBACK");
-        return r;
+        return sql_end(k->sql, r);
 }
 
 /* ---- what is said ---- */
@@ -463,11 +459,11 @@ void rejected_message_done(RejectedMessage *message) {
         bytes_done(&message->text);
 }
 
-int rejected_guest_drop(RejectedGuest *guest, const char *id) {
+static int drop_row(Sql *sql, const char *id) {
         _cleanup_(sql_finalizep) SqlStatement *s = NULL;
         int r;
 
-        r = sql_prepare(guest->sql, "DELETE FROM rejected WHERE id = ? RETURNING row", &s);
+        r = sql_prepare(sql, "DELETE FROM rejected WHERE id = ? RETURNING row", &s);
         if (r != 0)
                 return r;
         (void) sql_bind_text(s, 1, id, strlen(id));
@@ -475,4 +471,10 @@ int rejected_guest_drop(RejectedGuest *guest, const char *id) {
         if (r == SQL_ROW)
                 return sql_step(s) == SQL_DONE ? 0 : -EIO;
         return r == SQL_DONE ? -ENOENT : r;
+}
+
+int rejected_guest_drop(RejectedGuest *guest, const char *id) {
+        int r = sql_begin(guest->sql, true);
+
+        return r != 0 ? r : sql_end(guest->sql, drop_row(guest->sql, id));
 }

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -132,6 +133,109 @@ static void test_put_after_a_failed_sync_and_a_kill(void **state) {
         }
 }
 
+#define TABLE ROOT "/t.sqlite"
+
+static Sql *begin_table(Disk *disk) {
+        Sql *sql;
+
+        disk_mount(disk);
+        assert_int_equal(sql_open(TABLE, &sql), 0);
+        return sql;
+}
+
+static Sql *new_table(Disk *disk) {
+        Sql *sql = begin_table(disk);
+
+        assert_int_equal(sql_exec(sql, "CREATE TABLE t (a, b)"), 0);
+        return sql;
+}
+
+static int insert(Sql *sql, const char *values, bool durable) {
+        char text[100];
+        int r = sql_begin(sql, durable);
+
+        (void) snprintf(text, sizeof(text), "INSERT INTO t VALUES %s", values);
+        return r != 0 ? r : sql_end(sql, sql_exec(sql, text));
+}
+
+static int64_t found_in_table(Sql *sql, const char *where) {
+        SqlStatement *statement;
+        char text[100];
+        int64_t n;
+
+        (void) snprintf(text, sizeof(text), "SELECT count(*) FROM t WHERE %s", where);
+        assert_int_equal(sql_prepare(sql, text, &statement), 0);
+        assert_int_equal(sql_step(statement), SQL_ROW);
+        n = sql_column_int(statement, 0);
+        sql_finalize(statement);
+        return n;
+}
+
+/* P3, P14: a process was killed when a sync had failed; what a later one commits is durable all the same, in a file
+ * where each commit is (alerts.sqlite, rejected.sqlite). */
+static void test_commit_after_a_failed_sync_and_a_kill(void **state) {
+        for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+                Disk *disk = disk_new(ROOT, seed);
+                Sql *sql = new_table(disk);
+
+                assert_int_equal(insert(sql, "(1, '')", true), 0);
+                disk_set_faults(disk, &failing);
+                assert_int_equal(insert(sql, "(2, '')", true), -EIO);
+                disk_kill(disk);
+                sql_close(sql);
+                disk_set_faults(disk, &DISK_FAULTS_NONE);
+                sql = begin_table(disk);
+                assert_int_equal(insert(sql, "(3, '')", true), 0);
+                disk_cut(disk);
+                sql_close(sql);
+                sql = begin_table(disk);
+                assert_int_equal(found_in_table(sql, "a IN (1, 3)"), 2);
+                sql_close(sql);
+                disk_free(disk);
+        }
+}
+
+static void end_in_file(void *userdata, DiskCall call, const char *path, bool done) {
+        if (call == DISK_WRITE && strcmp(path, TABLE) == 0)
+                end_at(userdata, call, path, done);
+}
+
+/* A log of a thousand pages, of which the last ones are not synced, when it is to go into the file and cannot be. */
+static void fill_log(Disk *disk, Sql *sql) {
+        size_t size = 0;
+
+        while (size < 990 * 4120) {
+                assert_int_equal(insert(sql, "(0, zeroblob(8000))", true), 0);
+                assert_non_null(disk_contents(disk, TABLE "-wal", &size));
+        }
+        disk_set_faults(disk, &failing);
+        while (disk_counts(disk)->errors == 0)
+                assert_int_equal(insert(sql, "(1, '')", false), 0);
+        disk_set_faults(disk, &DISK_FAULTS_NONE);
+}
+
+/* P1: SQLite tells nobody that the sync with which the log goes into the file has failed. What was committed before
+ * without a sync is missing on the disk then, and with it what is committed after it, until all of it is in the file.
+ */
+static void test_log_that_could_not_go_into_the_file(void **state) {
+        for (uint64_t seed = 1; seed <= SEEDS / 5; seed++) {
+                Disk *disk = disk_new(ROOT, seed);
+                Sql *sql = new_table(disk);
+                Ending ending = { .disk = disk, .at = 1 + (unsigned) seed % 8, .cut = true };
+
+                fill_log(disk, sql);
+                disk_set_hook(disk, end_in_file, &ending);
+                assert_int_equal(insert(sql, "(2, '')", true), 0);
+                assert_true(disk_is_dead(disk));
+                disk_set_hook(disk, NULL, NULL);
+                sql_close(sql);
+                sql = begin_table(disk);
+                assert_int_equal(found_in_table(sql, "a = 2"), 1);
+                sql_close(sql);
+                disk_free(disk);
+        }
+}
+
 /* P1: the name of a log that a killed process made is durable before anything in the log is said to be. */
 static void test_log_of_a_killed_process(void **state) {
         for (uint64_t seed = 1; seed <= SEEDS; seed++) {
@@ -246,6 +350,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_put_after_a_failed_sync),
                 cmocka_unit_test(test_put_after_a_failed_sync_and_a_kill),
+                cmocka_unit_test(test_commit_after_a_failed_sync_and_a_kill),
+                cmocka_unit_test(test_log_that_could_not_go_into_the_file),
                 cmocka_unit_test(test_log_of_a_killed_process),
                 cmocka_unit_test(test_mode_that_could_not_be_set),
                 cmocka_unit_test(test_journal_of_a_killed_process),
