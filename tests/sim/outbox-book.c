@@ -242,7 +242,7 @@ uint64_t book_count(const Book *book, uint8_t where, uint64_t *ret_bytes) {
 }
 
 static bool is_same(const Book *book, const BookState *a, const BookState *b, bool with_rejected) {
-        if (a->cursor != b->cursor)
+        if (a->cursor != b->cursor || a->seen != b->seen)
                 return false;
         if (with_rejected)
                 return a->unreadable == b->unreadable && memcmp(a->where, b->where, book->next) == 0;

@@ -26,7 +26,7 @@ typedef struct BookChange {
 /* What is there. */
 typedef struct BookState {
         uint8_t where[BOOK_READINGS]; /* of each reading: BOOK_GONE ... */
-        uint64_t seen;                /* a bit for each name */
+        uint64_t seen;                /* names: a bit for each */
         uint32_t cursor, unreadable;
 } BookState;
 

@@ -251,6 +251,19 @@ static bool look_at_rejected(World *w, BookState *found) {
         return r == OUTBOX_OK;
 }
 
+/* The names of what may come again, which the outbox shows nobody. */
+static bool look_at_seen(BookState *found) {
+        sqlite3_stmt *s = NULL;
+        int code = sqlite3_prepare_v2(world_connection(), "SELECT key FROM seen", -1, &s, NULL);
+
+        while (code == SQLITE_OK && (code = sqlite3_step(s)) == SQLITE_ROW) {
+                found->seen |= UINT64_C(1) << strtoul((const char *) sqlite3_column_text(s, 0) + 1, NULL, 10);
+                code = SQLITE_OK;
+        }
+        (void) sqlite3_finalize(s);
+        return code == SQLITE_DONE;
+}
+
 static bool look_at_waiting(World *w, BookState *found) {
         _cleanup_bytes_ Bytes cursor = {};
         uint32_t numbers[256];
@@ -281,7 +294,7 @@ static void trace_found(const World *w, const BookState *found) {
 void world_look(World *w) {
         BookState found = {};
 
-        if (!look_at_waiting(w, &found) || (w->guests && !look_at_rejected(w, &found)))
+        if (!look_at_waiting(w, &found) || !look_at_seen(&found) || (w->guests && !look_at_rejected(w, &found)))
                 return;
         trace_found(w, &found);
         if (!book_check(&w->book, &found, w->cut, w->guests, w->error, sizeof(w->error)))

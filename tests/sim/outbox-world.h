@@ -2,6 +2,7 @@
 #pragma once
 /* One disk with an outbox on it, and what is known of both. For outbox*.c. */
 
+#include <sqlite3.h>
 #include <stdio.h>
 
 #include "disk.h"
@@ -28,6 +29,7 @@ typedef struct World {
         Disk *disk;
         Outbox *outbox;
         OutboxConfig caps;
+        int checkpoint; /* the log goes into the file when it has so many pages; 0: as ever */
         Book book;
         uint64_t calls, dies_at; /* of this life; dies_at 0: it does not, or has */
         bool dies_by_cut;
@@ -60,6 +62,8 @@ void world_foul_weather(World *w);
 void world_step(World *w);
 /* Looks at all that is there, and compares. */
 void world_look(World *w);
+/* The outbox's own connection to its file. */
+sqlite3 *world_connection(void);
 /* The counters are those of the book. */
 void world_check_counts(World *w);
 

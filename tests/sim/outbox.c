@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -33,6 +34,51 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *ret) {
 
         *ret = (struct timespec){ (time_t) (usec / USEC_PER_SEC), (long) (usec % USEC_PER_SEC) * 1000 };
         return 0;
+}
+
+/* ---- connections ---- */
+
+static sqlite3 *connection;
+
+int __real_sqlite3_open_v2(const char *path, sqlite3 **ret, int flags, const char *vfs);
+int __wrap_sqlite3_open_v2(const char *path, sqlite3 **ret, int flags, const char *vfs);
+int __wrap_sqlite3_open_v2(const char *path, sqlite3 **ret, int flags, const char *vfs) {
+        int code = __real_sqlite3_open_v2(path, ret, flags, vfs);
+
+        if (code == SQLITE_OK && !connection && strcmp(path, WORLD_DIRECTORY "/" OUTBOX_FILE) == 0)
+                connection = *ret; /* others come later, and go before */
+        return code;
+}
+
+int __real_sqlite3_close_v2(sqlite3 *db);
+int __wrap_sqlite3_close_v2(sqlite3 *db);
+int __wrap_sqlite3_close_v2(sqlite3 *db) {
+        if (db == connection)
+                connection = NULL;
+        return __real_sqlite3_close_v2(db);
+}
+
+/* Worlds are too short for a log of 1000 pages, where it goes into the file: for some it seems to have them. */
+
+typedef int (*Hook)(void *userdata, sqlite3 *db, const char *name, int pages);
+
+static Hook committed;
+
+static int on_commit(void *userdata, sqlite3 *db, const char *name, int pages) {
+        bool many = present && present->checkpoint > 0 && pages >= present->checkpoint;
+
+        return committed(userdata, db, name, many ? INT_MAX : pages);
+}
+
+void *__real_sqlite3_wal_hook(sqlite3 *db, Hook hook, void *userdata);
+void *__wrap_sqlite3_wal_hook(sqlite3 *db, Hook hook, void *userdata);
+void *__wrap_sqlite3_wal_hook(sqlite3 *db, Hook hook, void *userdata) {
+        committed = hook;
+        return __real_sqlite3_wal_hook(db, on_commit, userdata);
+}
+
+sqlite3 *world_connection(void) {
+        return connection;
 }
 
 /* ---- deaths ---- */
@@ -179,12 +225,14 @@ static void live(World *w) {
 
 static void world_begin(World *w) {
         DiskFaults faults = DISK_FAULTS_NONE;
+        Draw own = { w->number ^ 9 };
         int fd;
 
         w->draw = (Draw){ w->number };
         w->now = 1000 * USEC_PER_SEC;
         w->guests = draw_below(&w->draw, 3) == 0;
         w->caps = (OutboxConfig){ 20 + draw_below(&w->draw, 100), 10000 + draw_below(&w->draw, 1000000) };
+        w->checkpoint = draw_below(&own, 2) ? 0 : (int) draw_between(&own, 2, 60);
         w->disk = disk_new(WORLD_ROOT, draw(&w->draw));
         disk_set_faults(w->disk, &faults);
         disk_mount(w->disk);

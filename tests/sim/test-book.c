@@ -40,7 +40,7 @@ static void forget(Book *book, uint32_t number, bool failed) {
 
 /* What a life finds: all that was put, but for those in *gone*, whose bits stand for readings. */
 static bool finds(Book *book, bool cut, unsigned gone) {
-        BookState found = { .seen = 0 };
+        BookState found = { .seen = book->base.seen };
         char error[200];
 
         for (uint32_t i = 0; i < book->next; i++)
@@ -126,6 +126,29 @@ static void test_kill_undoes_nothing(void **state) {
         assert_true(finds(book, false, GONE(0) | GONE(1)));
 }
 
+/* Readings that were put and forgotten, or were never put: only the names of what may come again tell which. */
+static void test_names_tell_the_ways_apart(void **state) {
+        Book *book = *state, *put_and_forgotten = calloc(1, sizeof(Book));
+        BookState found = {};
+        BookChange change;
+        ReadingList list = {};
+        char error[200];
+
+        assert_non_null(put_and_forgotten);
+        book_compose(book, 1, 8, &list, &change);
+        reading_list_done(&list);
+        change.cursor = change.unreadable = 0;
+        book_note(put_and_forgotten, &change, false);
+        assert_int_not_equal(put_and_forgotten->now.seen, 0);
+        book_note(book, &change, false);
+        change.kind = BOOK_FORGET;
+        book_note(book, &change, false);
+        found.seen = put_and_forgotten->now.seen;
+        free(put_and_forgotten);
+        assert_true(book_check(book, &found, true, false, error, sizeof(error)));
+        assert_true(book->now.seen == found.seen);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_forget_comes_back_late, set_up, tear_down),
@@ -133,6 +156,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_rest_of_what_is_done_again, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_what_came_back_without_a_sync, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_kill_undoes_nothing, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_names_tell_the_ways_apart, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
