@@ -167,6 +167,8 @@ void world_damage(World *w) {
         world_fair_weather(w);
         w->dies_at = 0;
         disk_settle(w->disk);
+        disk_cut(w->disk); /* what a failed sync forgot: SELECT would see it, and a start after a cut not */
+        disk_mount(w->disk);
         damage(w);
         if (mkdir(COPY, 0750) == 0) {
                 select_from_copy(w, "readings", &found[0]);
