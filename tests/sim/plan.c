@@ -23,7 +23,8 @@
 /* So that what many of them say has no room in one message. */
 #define LONG_NAME                                                                                                      \
         " \xe5\xb1\x85\xe9\x96\x93 beside the old kitchen, \xe4\xba\x8c\xe9\x9a\x8e behind the second door on "        \
-        "the left of it, under the window that looks to the garden \xf0\x9f\x8c\xb1"
+        "the left of it, under the window that looks to the garden \xf0\x9f\x8c\xb1, above the cellar where the wine " \
+        "was kept before the flood and the bicycles are kept now, next to the pipe"
 
 typedef struct Plan {
         const char *directory;
@@ -144,7 +145,9 @@ static void draw_rules(Draw *d) {
         Plan *p = world->plan;
 
         p->silent = draw_below(d, 3) == 0;
-        p->long_names = draw_below(d, 4) == 0;
+        p->long_names = draw_below(d, 8) == 0 && !world->home;
+        if (p->long_names)
+                p->devices = ALERT_DEVICES - 1; /* all of them may have something to say at once */
         p->targets = draw_below(d, 2) == 0 ? ALL_TARGETS : 1 + (unsigned) draw_below(d, ALL_TARGETS);
         for (unsigned i = 0; i < _RULE_MAX; i++) {
                 p->has_rule[i] = i == RULE_HIGH || draw_rule(d, i);
