@@ -123,10 +123,10 @@ static void hear(const Exchange *x, const char *text) {
         unsigned device = room ? (unsigned) strtoul(room + strlen(ALERT_ROOM), NULL, 10) : ALERT_DEVICES - 1;
         unsigned rule = rule_of(text);
 
-        if (rule == RULE_LONG && word == SAYS_RESOLVED)
-                rule = alerts_long_rule(x->target, device);
-        else if (rule == RULE_LONG && strstr(text, ALERT_RAISED))
+        if (rule == RULE_LONG && strstr(text, ALERT_RAISED))
                 rule = RULE_RAISED;
+        else if (rule == RULE_LONG && !strstr(text, ALERT_NOT_RAISED))
+                rule = alerts_long_rule(x->target, device);
         alerts_told(x, word, rule, device, serial_of(text, word));
 }
 

@@ -9,7 +9,8 @@
 
 /* RULE_RAISED is RULE_LONG with other thresholds, under the same name: a reload may change the one into the other. */
 typedef enum AlertRuleNumber { RULE_HIGH, RULE_LONG, RULE_SILENT, RULE_RAISED, _RULE_MAX } AlertRuleNumber;
-#define ALERT_RAISED "above 75" /* its texts have that */
+#define ALERT_RAISED "above 75" /* in its texts; perhaps in none that comes when it is gone */
+#define ALERT_NOT_RAISED "above 70"
 extern const char *const alerts_rule_names[_RULE_MAX];
 
 /* Targets of the alert sink are told apart by their Target. */

@@ -258,10 +258,14 @@ static void write_to(FILE *file, unsigned tells) {
         fprintf(file, "]");
 }
 
+/* So that it says of which of the two it is. */
+#define RESOLVED(threshold) "\"{rule}: over after {duration}, {name} is at {value}, " threshold " no more\""
+
 static void write_alert(FILE *file) {
         static const char *const rules[_RULE_MAX] = { "field: /newest_events/hu/val, above: 70",
-                "field: /newest_events/hu/val, above: 70, clear: 50, for: 5m", "where: { source: home }, stale: 20m",
-                "field: /newest_events/hu/val, above: 75, clear: 55, for: 5m" };
+                "field: /newest_events/hu/val, above: 70, clear: 50, for: 5m, resolved: " RESOLVED(ALERT_NOT_RAISED),
+                "where: { source: home }, stale: 20m",
+                "field: /newest_events/hu/val, above: 75, clear: 55, for: 5m, resolved: " RESOLVED(ALERT_RAISED) };
         static const char *const targets[ALERT_TARGETS] = { "type: line, token_file: line.token, recipient: U1",
                 "type: slack, url_file: slack.url", "type: webhook, url: https://pager.example/in",
                 "type: ntfy, url: https://ntfy.example, topic: home, token_file: ntfy.token",
