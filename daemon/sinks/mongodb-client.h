@@ -29,7 +29,7 @@ typedef struct MongodbClient {
         mongoc_client_t *client;
         mongoc_collection_t *readings, *rejected;
         unsigned login_failures; /* in a row */
-        bool no_majority_reads;  /* the server has them switched off */
+        bool no_majority_reads;  /* switched off; the write before waited for a majority, also of what it found there */
         Pace pace;               /* of bulks */
         usec_t good;             /* what a bulk may take without being made smaller: well below the socket's timeout */
         SinkHost *host;          /* told what the monitors see, and of each call; NULL: nobody */

@@ -71,7 +71,7 @@ struct Sink {
         SinkHost *host;
         Batch *batch; /* held: being written or to be retried */
         Batch *scout; /* being written, while batch waits */
-        bool up;      /* the remote answered a probe, and nothing has failed since */
+        bool up;      /* a message, or a probe that can tell, was accepted; nothing has failed since */
         bool lapsed;  /* batch is to be let go as soon as it is not in a write */
         bool letting_go;
         Blame blame;

@@ -33,7 +33,7 @@ typedef struct SinkCallbacks {
 } SinkCallbacks;
 
 typedef struct SinkStatus {
-        bool ready;         /* the remote answered a probe, and nothing has failed since */
+        bool ready;         /* a message, or a probe that can tell, was accepted; nothing has failed since */
         usec_t down_since;  /* clock_wall(); 0 while ready, and until the first try failed */
         usec_t retry_at;    /* clock_now(); 0: none planned */
         usec_t last_stored; /* clock_wall(); 0: none yet */
