@@ -151,16 +151,17 @@ static sqlite3_int64 log_size(const Sql *sql) {
         return !log ? 0 : log->pMethods->xFileSize(log, &size) == SQLITE_OK ? size : -1;
 }
 
+/* Nothing goes into the database from a log that may not be on the disk. */
+static void checkpoint(Sql *sql, int mode) {
+        int code = sql->unsynced ? SQLITE_OK : sqlite3_wal_checkpoint_v2(sql->db, "main", mode, NULL, NULL);
+
+        sql->unsynced |= code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY;
+}
+
 /* SQLite's own does the same, and tells nobody when a sync fails. */
 static int on_commit(void *userdata, sqlite3 *db, const char *name, int pages) {
-        Sql *sql = userdata;
-        int code;
-
-        if (pages < LOG_PAGES)
-                return SQLITE_OK;
-        code = sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-        if (code != SQLITE_OK && code != SQLITE_BUSY)
-                sql->unsynced = true;
+        if (pages >= LOG_PAGES)
+                checkpoint(userdata, SQLITE_CHECKPOINT_PASSIVE);
         return SQLITE_OK; /* what was committed is */
 }
 
@@ -286,6 +287,8 @@ int sql_end(Sql *sql, int r) {
                 return 0;
         sql->unsynced |= r == -EIO || (sqlite3_errcode(sql->db) & 0xff) == SQLITE_IOERR; /* of a full disk, too */
         (void) sql_exec(sql, "ROLLBACK"); /* SQLite has done it by itself after some errors, and says so */
+        if (r == -ENOSPC)
+                checkpoint(sql, SQLITE_CHECKPOINT_RESTART);
         return r;
 }
 

@@ -37,7 +37,8 @@ CLEANUP_DEFINE(Sql, sql_close)
  * commits that were not durable themselves, or those of a process that was killed, would be missing on the disk, and
  * with them all that follow. (PostgreSQL: "fsyncgate") */
 int sql_begin(Sql *sql, bool durable);
-/* Commits where *r*, of what was done in it, is 0; else all is as before. The first error. */
+/* Commits where *r*, of what was done in it, is 0; else all is as before. The first error. After -ENOSPC the log begins
+ * anew if that can be, which SQLite does by itself when it has grown to 4 MB: there may be room then. */
 int sql_end(Sql *sql, int r);
 
 /* Calls *ping* from within statements that run long, some hundred times a second. */

@@ -54,26 +54,23 @@ _Static_assert(OUTBOX_SCHEMA == 3, "the text above makes schema 3");
         "UPDATE counts SET (n, bytes) = (SELECT count(*), total(size) FROM rejected) WHERE name = 'rejected';"
 
 static int in_transaction(Sql *sql, const char *statements) {
-        int r = sql_exec(sql, statements);
+        int r = sql_begin(sql, true);
 
-        if (r != 0)
-                (void) sql_exec(sql, "ROLLBACK");
-        return outbox_sql_fault(r);
+        return outbox_sql_fault(r != 0 ? r : sql_end(sql, sql_exec(sql, statements)));
 }
 
 int outbox_sql_make(Sql *sql, int64_t version) {
         static const char *const from[] = {
-                "BEGIN IMMEDIATE;" SCHEMA_1 SCHEMA_2 SCHEMA_3 "COMMIT;",
-                "BEGIN IMMEDIATE;" SCHEMA_2 SCHEMA_3 "COMMIT;",
-                "BEGIN IMMEDIATE;" SCHEMA_3 "COMMIT;",
+                SCHEMA_1 SCHEMA_2 SCHEMA_3,
+                SCHEMA_2 SCHEMA_3,
+                SCHEMA_3,
         };
 
         return version >= 0 && version < (int64_t) ELEMENTSOF(from) ? in_transaction(sql, from[version]) : 0;
 }
 
 int outbox_sql_recount(Sql *sql, int64_t version) {
-        return in_transaction(sql, version < OUTBOX_SCHEMA ? "BEGIN IMMEDIATE;" RECOUNT "COMMIT;"
-                                                           : "BEGIN IMMEDIATE;" RECOUNT ALL_COUNTED "COMMIT;");
+        return in_transaction(sql, version < OUTBOX_SCHEMA ? RECOUNT : RECOUNT ALL_COUNTED);
 }
 
 int outbox_sql_open(const char *path, Sql **ret) {

@@ -341,8 +341,7 @@ static bool outbox_mends(Outbox *o, int error, unsigned *tried) {
                 outbox_detach(o);
                 o->damaged = true;
                 o->reopen_at = 0;
-        } else /* SQLite begins its log anew when that has grown to 4 MB, which a full disk may not allow it */
-                (void) sql_exec(o->sql, "PRAGMA wal_checkpoint(RESTART)");
+        } /* else the log has begun anew: sql_end() */
         return true;
 }
 

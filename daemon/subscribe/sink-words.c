@@ -69,7 +69,7 @@ void sink_said_apart(SinkSaid *said, const char *words, bool kept, bool refused)
 }
 
 void sink_said_heard(SinkSaid *said, bool ready) {
-        if (!ready) /* none is tried */
+        if (!ready) /* none comes, or none is tried */
                 said->unkept_at = clock_now();
         else if (clock_now() >= said->unkept_at + SINK_UNKEPT_OVER_USEC)
                 said_apart_over(said, "have not come again");

@@ -679,8 +679,7 @@ bool sink_is_busy(const Sink *s) {
 
 void sink_heard(Sink *s, bool answered) {
         sink_host_tell(s->host, answered ? SINK_NEWS_ANSWERED : SINK_NEWS_DEAF);
-        if (answered)
-                sink_said_heard(&s->said, sink_is_ready(s));
+        sink_said_heard(&s->said, answered && sink_is_ready(s));
 }
 
 bool sink_is_ready(const Sink *s) {

@@ -10,6 +10,7 @@
 #include "crash.h"
 
 DOOR(sqlite3_step);
+DOOR(sqlite3_exec);
 DOOR(renameat);
 
 static bool disk_begins(const char *text, const char *word) {
@@ -38,21 +39,33 @@ static void disk_pass_commit(const char *doing, bool committed) {
                 crash_pass(committed ? "outbox-forget-committed" : "outbox-forget-before-commit");
 }
 
-int __wrap_sqlite3_step(sqlite3_stmt *statement) {
-        static _Thread_local const char *doing;
-        const char *text = sqlite3_sql(statement), *file = sqlite3_db_filename(sqlite3_db_handle(statement), "main");
-        bool commits = disk_begins(text, "COMMIT");
-        int r;
+static bool disk_is_outbox(sqlite3 *db) {
+        const char *file = sqlite3_db_filename(db, "main"), *name = file ? strrchr(file, '/') : NULL;
 
-        if (!file || !strstr(file, "/outbox.sqlite"))
-                return __real_sqlite3_step(statement);
-        doing = disk_learn(doing, text);
+        return name && strcmp(name, "/outbox.sqlite") == 0;
+}
+
+static _Thread_local const char *disk_doing;
+
+int __wrap_sqlite3_step(sqlite3_stmt *statement) {
+        if (disk_is_outbox(sqlite3_db_handle(statement)))
+                disk_doing = disk_learn(disk_doing, sqlite3_sql(statement));
+        return __real_sqlite3_step(statement);
+}
+
+int __wrap_sqlite3_exec(
+        sqlite3 *db, const char *text, int (*each)(void *, int, char **, char **), void *userdata, char **error) {
+        bool commits = disk_is_outbox(db) && disk_begins(text, "COMMIT");
+        int code;
+
+        if (disk_is_outbox(db))
+                disk_doing = disk_learn(disk_doing, text);
         if (commits)
-                disk_pass_commit(doing, false);
-        r = __real_sqlite3_step(statement);
-        if (commits && r == SQLITE_DONE)
-                disk_pass_commit(doing, true);
-        return r;
+                disk_pass_commit(disk_doing, false);
+        code = __real_sqlite3_exec(db, text, each, userdata, error);
+        if (commits && code == SQLITE_OK)
+                disk_pass_commit(disk_doing, true);
+        return code;
 }
 
 int __wrap_renameat(int from_directory, const char *from, int to_directory, const char *to) {

@@ -93,7 +93,7 @@ static unsigned rule_of(const char *name, const char *limit) {
 
         while (rule < _RULE_MAX && strcmp(name, alerts_rule_names[rule]) != 0)
                 rule++;
-        return rule == RULE_LONG && limit && strcmp(limit, ALERT_RAISED + strlen("above ")) == 0 ? RULE_RAISED : rule;
+        return rule == RULE_LONG && limit && strcmp(limit, &ALERT_RAISED[strlen("above ")]) == 0 ? RULE_RAISED : rule;
 }
 
 static unsigned watched_rule(const AlertWatch *watch) {
@@ -103,6 +103,8 @@ static unsigned watched_rule(const AlertWatch *watch) {
 AlertRuleNumber alerts_long_rule(Target target, unsigned device) {
         Told(*told)[ALERT_DEVICES] = world->alerts->told[target - ALERT_TARGET_FIRST];
 
+        if ((told[RULE_LONG][device].sealed > 0) != (told[RULE_RAISED][device].sealed > 0))
+                return told[RULE_LONG][device].sealed > 0 ? RULE_LONG : RULE_RAISED;
         if (told[RULE_LONG][device].firing != told[RULE_RAISED][device].firing)
                 return told[RULE_LONG][device].firing ? RULE_LONG : RULE_RAISED;
         return plan_has_rule(RULE_RAISED) ? RULE_RAISED : RULE_LONG;
@@ -372,6 +374,18 @@ static void note_receipts(void) {
         n_receipts = 0;
 }
 
+/* What died under way to the disk, or failed there, may have come there. */
+static void note_luck(void) {
+        for (unsigned target = 0; target < ALERT_TARGETS; target++)
+                for (unsigned rule = 0; rule < _RULE_MAX; rule++)
+                        for (unsigned device = 0; device < ALERT_DEVICES; device++) {
+                                Told *told = &world->alerts->told[target][rule][device];
+
+                                if (told->sealed == 0 && told->known == told->firing && !told->older)
+                                        told->unsure = false;
+                        }
+}
+
 static void on_due(void *subject, uint64_t number);
 
 static void await_changes(void) {
@@ -384,6 +398,8 @@ static void await_changes(void) {
 int __real_alert_store_commit(AlertStore *store);
 int __wrap_alert_store_commit(AlertStore *store);
 
+static bool commit_failed; /* the last one */
+
 int __wrap_alert_store_commit(AlertStore *store) {
         int r;
 
@@ -394,9 +410,12 @@ int __wrap_alert_store_commit(AlertStore *store) {
                         note_message(&the_turn->items[i]);
                 note_receipts();
                 note_book(alert_store_book(store));
+                if (commit_failed)
+                        note_luck();
                 check_truth();
                 await_changes();
         }
+        commit_failed = r != 0;
         world_door("alert committed");
         return r;
 }
@@ -445,18 +464,6 @@ static void on_sealed(void *subject, uint64_t number) {
                 return world_in(SEALED_WITHIN, on_sealed, NULL, number, world->life);
         world_fail("what was sealed for %s before the start is not sent again within %d min",
                 alerts_target_names[number], (int) (SEALED_WITHIN / USEC_PER_MINUTE));
-}
-
-/* What died under way to the disk may have come there. */
-static void note_luck(void) {
-        for (unsigned target = 0; target < ALERT_TARGETS; target++)
-                for (unsigned rule = 0; rule < _RULE_MAX; rule++)
-                        for (unsigned device = 0; device < ALERT_DEVICES; device++) {
-                                Told *told = &world->alerts->told[target][rule][device];
-
-                                if (told->sealed == 0 && told->known == told->firing && !told->older)
-                                        told->unsure = false;
-                        }
 }
 
 static void await_sealed(void) {

@@ -236,6 +236,29 @@ static void test_log_that_could_not_go_into_the_file(void **state) {
         }
 }
 
+/* P1: the same where it shall begin anew for want of room. */
+static void test_log_that_could_not_begin_anew(void **state) {
+        for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+                Disk *disk = disk_new(ROOT, seed);
+                Sql *sql = new_table(disk);
+
+                for (int i = 0; i < 3; i++)
+                        assert_int_equal(insert(sql, "(1, zeroblob(8000))", false), 0);
+                assert_int_equal(sql_begin(sql, false), 0);
+                disk_set_faults(disk, &failing);
+                assert_int_equal(sql_end(sql, -ENOSPC), -ENOSPC);
+                assert_in_range(disk_counts(disk)->errors, 1, UINT64_MAX);
+                disk_set_faults(disk, &DISK_FAULTS_NONE);
+                assert_int_equal(insert(sql, "(2, '')", true), 0);
+                disk_cut(disk);
+                sql_close(sql);
+                sql = begin_table(disk);
+                assert_int_equal(found_in_table(sql, "a = 2"), 1);
+                sql_close(sql);
+                disk_free(disk);
+        }
+}
+
 /* P1: the name of a log that a killed process made is durable before anything in the log is said to be. */
 static void test_log_of_a_killed_process(void **state) {
         for (uint64_t seed = 1; seed <= SEEDS; seed++) {
@@ -352,6 +375,7 @@ int main(void) {
                 cmocka_unit_test(test_put_after_a_failed_sync_and_a_kill),
                 cmocka_unit_test(test_commit_after_a_failed_sync_and_a_kill),
                 cmocka_unit_test(test_log_that_could_not_go_into_the_file),
+                cmocka_unit_test(test_log_that_could_not_begin_anew),
                 cmocka_unit_test(test_log_of_a_killed_process),
                 cmocka_unit_test(test_mode_that_could_not_be_set),
                 cmocka_unit_test(test_journal_of_a_killed_process),
