@@ -321,11 +321,20 @@ static void mark_all(AlertStore *store) {
         }
 }
 
+/* What is read is taken for durable: a commit that failed, or that of a killed process, may be in memory only. */
+static int settle_log(Sql *sql) {
+        int r = sql_begin(sql, true);
+
+        return r != 0 ? r : sql_end(sql, 0);
+}
+
 /* The file, and the book where there is none yet. */
 static int open_and_read(AlertStore *store, const AlertMoment *moment) {
         bool anew = store->book;
         int r = open_file(store);
 
+        if (r == 0)
+                r = settle_log(store->sql);
         if (r != 0)
                 return r;
         if (anew) {

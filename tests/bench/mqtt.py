@@ -17,6 +17,7 @@ import measure
 import stack
 from report import Row
 from services import mosquitto
+from services.service import wait_until
 from sources import daemon_of, stored, wait_stored
 
 LINES = ["autosave_on_changes false", "autosave_interval 3600", "max_inflight_messages 1000", "max_queued_messages 200000"]
@@ -48,7 +49,8 @@ def mqtt_run(bench, folder):
     with contextlib.closing(mosquitto.Mosquitto(folder, LINES).start()) as broker, \
             daemon_of(bench.build, type="mqtt", url=f"mqtt://127.0.0.1:{broker.port}", topics=["bench/{id}"]) as daemon:
         daemon.start()
-        broker.publish("bench/x", "1")  # the session is there
+        wait_until((Path(daemon.state) / "mqtt-bench.session").exists)  # from now on the broker keeps messages for it
+        broker.publish("bench/x", "1")
         wait_stored(daemon, 1, 20)
         daemon.stop()
         broker.publish("bench/x", *(f'{{"temperature":21.5,"n":{i}}}' for i in range(n)))

@@ -2,9 +2,11 @@
 /* alerts.sqlite: what is in it after a restart, a kill, damage, and beside a second subscription (P3, P14). */
 #include "alert-fixture.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -85,6 +87,14 @@ static int say_to(const Place *p, AlertWork *work, const char *device, const cha
 
 static int say(Place *p, const char *device, const char *members) {
         return say_to(p, p->work, device, members);
+}
+
+static unsigned syncs, die_at_sync; /* of this process; 0: never */
+
+int fdatasync(int fd) {
+        if (++syncs == die_at_sync)
+                _exit(0);
+        return (int) syscall(SYS_fdatasync, fd);
 }
 
 static const char *const kinds[] = { "FIRING", "REPEAT", "RESOLVED", "ENDED", "REMOVED", "TEST" };
@@ -468,6 +478,37 @@ static void test_kills(void **state) {
         (void) munmap(outside, sizeof(Outside));
 }
 
+/* P3: a process was killed while its commit was on the way to the disk. The next one finds it, and may acknowledge what
+ * changes nothing any more, only once it is there. */
+static void test_killed_before_a_sync(void **state) {
+        Place *p = *state;
+        unsigned died = 0;
+
+        for (unsigned at = 1; at <= 6; at++) {
+                pid_t child;
+                int status;
+
+                p->work = alert_work_free(p->work);
+                p->wall += USEC_PER_MINUTE;
+                child = fork();
+                assert_true(child >= 0);
+                if (child == 0) {
+                        syncs = 0;
+                        die_at_sync = at;
+                        open_work(p);
+                        (void) say(p, "1", "\"t\":30");
+                        _exit(1);
+                }
+                assert_int_equal(waitpid(child, &status, 0), child);
+                died += WEXITSTATUS(status) == 0;
+                open_work(p);
+                syncs = 0;
+                assert_int_equal(say(p, "1", "\"t\":30"), 0);
+                assert_in_range(syncs, 1, UINT_MAX);
+        }
+        assert_in_range(died, 2, 5);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
@@ -479,6 +520,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_two_subscriptions, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_list, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_kills, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_killed_before_a_sync, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
