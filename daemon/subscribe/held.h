@@ -13,6 +13,8 @@
  *      kept (suspects for which there is no room aside) --stopping---------------+               |
  *        +--room for all, or max_hold is over ---------------------------------------------------+
  *
+ * What nobody needs to acknowledge, because all of it went aside, is done when the sink gives it back.
+ *
  * Only ids of settled messages are acknowledged (P3). A failed acknowledgement is tried again while the lease lives, then
  * dropped: the messages come back and are found to be stored. Messages that were not settled are left to their deadline,
  * never nacked but at the stop. */

@@ -171,6 +171,16 @@ static int64_t found_in_table(Sql *sql, const char *where) {
         return n;
 }
 
+static int64_t found_at_the_next_start(Disk *disk, Sql *sql, const char *where) {
+        int64_t n;
+
+        sql_close(sql);
+        sql = begin_table(disk);
+        n = found_in_table(sql, where);
+        sql_close(sql);
+        return n;
+}
+
 /* P3, P14: a process was killed when a sync had failed; what a later one commits is durable all the same, in a file
  * where each commit is (alerts.sqlite, rejected.sqlite). */
 static void test_commit_after_a_failed_sync_and_a_kill(void **state) {
@@ -187,10 +197,7 @@ static void test_commit_after_a_failed_sync_and_a_kill(void **state) {
                 sql = begin_table(disk);
                 assert_int_equal(insert(sql, "(3, '')", true), 0);
                 disk_cut(disk);
-                sql_close(sql);
-                sql = begin_table(disk);
-                assert_int_equal(found_in_table(sql, "a IN (1, 3)"), 2);
-                sql_close(sql);
+                assert_int_equal(found_at_the_next_start(disk, sql, "a IN (1, 3)"), 2);
                 disk_free(disk);
         }
 }
@@ -228,10 +235,7 @@ static void test_log_that_could_not_go_into_the_file(void **state) {
                 assert_int_equal(insert(sql, "(2, '')", true), 0);
                 assert_true(disk_is_dead(disk));
                 disk_set_hook(disk, NULL, NULL);
-                sql_close(sql);
-                sql = begin_table(disk);
-                assert_int_equal(found_in_table(sql, "a = 2"), 1);
-                sql_close(sql);
+                assert_int_equal(found_at_the_next_start(disk, sql, "a = 2"), 1);
                 disk_free(disk);
         }
 }
@@ -251,10 +255,7 @@ static void test_log_that_could_not_begin_anew(void **state) {
                 disk_set_faults(disk, &DISK_FAULTS_NONE);
                 assert_int_equal(insert(sql, "(2, '')", true), 0);
                 disk_cut(disk);
-                sql_close(sql);
-                sql = begin_table(disk);
-                assert_int_equal(found_in_table(sql, "a = 2"), 1);
-                sql_close(sql);
+                assert_int_equal(found_at_the_next_start(disk, sql, "a = 2"), 1);
                 disk_free(disk);
         }
 }
