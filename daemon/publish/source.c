@@ -62,7 +62,8 @@ struct Source {
         LoopWatch *due;   /* timer: the next poll */
         usec_t slot;      /* the next poll by the interval alone: slots keep their distance however long a poll takes */
         usec_t next_poll; /* clock_now() */
-        usec_t not_before; /* clock_now(): as remembered from before the start; 0: nothing */
+        bool recalled;    /* what is kept of it is known, */
+        usec_t not_before; /* clock_now(): and with it when the remote wants to be asked again; 0: nothing */
 
         ReadingsState waiting;
         ReadingList readings;
@@ -130,13 +131,6 @@ usec_t source_next_poll(const SourcePoll *poll, usec_t slot, usec_t interval, us
 static void source_room(const Source *s, uint64_t *ret_rows, uint64_t *ret_bytes) {
         *ret_rows = s->largest_rows > 0 ? s->largest_rows : 1;
         *ret_bytes = s->largest_bytes > 0 ? s->largest_bytes : SOURCE_ROW_BYTES;
-}
-
-static bool source_has_room(const Source *s) {
-        uint64_t rows, bytes;
-
-        source_room(s, &rows, &bytes);
-        return s->host->has_room(s->host->userdata, rows, bytes);
 }
 
 static void source_wait(Source *s, usec_t next) {
@@ -266,6 +260,63 @@ void source_tell(Source *s, const SourcePoll *poll, usec_t retry_in) {
         else
                 source_heard(s);
         source_changed(s);
+}
+
+/* ---- what is remembered over a restart: the cursor, and what the remote wants ---- */
+
+/* A name of its own beside the source's, whose cursor is the type's. */
+static void source_wait_name(const Source *s, char name[static 80]) {
+        (void) snprintf(name, 80, "%s/wait", s->config->name);
+}
+
+/* Written only when a limit reaches beyond the interval, which is rare. That it cannot be written is no trouble: a
+ * start then polls at once. */
+static void source_remember(Source *s, usec_t not_before, usec_t now) {
+        _cleanup_(reading_list_done) ReadingList list = {};
+        char name[80], text[32];
+
+        if (not_before <= now + s->config->interval || !s->host->cursor)
+                return;
+        source_wait_name(s, name);
+        (void) snprintf(text, sizeof(text), "%" PRIu64, (clock_wall() + (not_before - now)) / USEC_PER_SEC);
+        if (reading_list_set_cursor(&list, name, text) >= 0)
+                (void) s->host->store(s->host->userdata, s, &list);
+}
+
+/* clock_now() before which the remote wants no poll, as it said before the last stop; 0: none. */
+static usec_t source_parse_wait(const char *text, usec_t now) {
+        usec_t wall = clock_wall(), until = text ? strtoull(text, NULL, 10) * USEC_PER_SEC : 0;
+
+        return until > wall && until - wall <= SOURCE_LIMIT_MAX_USEC ? now + (until - wall) : 0;
+}
+
+/* False while the disk does not tell: without what it keeps a source would begin at another place, and name what comes
+ * again anew. */
+static bool source_recall(Source *s) {
+        _cleanup_bytes_ Bytes cursor = {}, wait = {};
+        usec_t now = clock_now();
+        char name[80];
+
+        if (s->recalled)
+                return true;
+        source_wait_name(s, name);
+        if (s->host->cursor && (s->host->cursor(s->host->userdata, s->config->name, &cursor) < 0 ||
+                                       s->host->cursor(s->host->userdata, name, &wait) < 0))
+                return false;
+        s->recalled = true;
+        s->said.dropped = source_dropped(s);
+        s->not_before = source_parse_wait(wait.data, now);
+        s->limited = s->not_before > now;
+        if (s->type->recall)
+                s->type->recall(s->self, cursor.data);
+        return true;
+}
+
+static bool source_has_room(Source *s) {
+        uint64_t rows, bytes;
+
+        source_room(s, &rows, &bytes);
+        return source_recall(s) && s->host->has_room(s->host->userdata, rows, bytes);
 }
 
 /* ---- readings to the disk ---- */
@@ -435,40 +486,6 @@ void source_resume(Source *s) {
 
 /* ---- polls ---- */
 
-/* ---- what the remote wants is remembered over a restart ---- */
-
-/* A name of its own beside the source's, whose cursor is the type's. */
-static void source_wait_name(const Source *s, char name[static 80]) {
-        (void) snprintf(name, 80, "%s/wait", s->config->name);
-}
-
-/* Written only when a limit reaches beyond the interval, which is rare. That it cannot be written is no trouble: a
- * start then polls at once. */
-static void source_remember(Source *s, usec_t not_before, usec_t now) {
-        _cleanup_(reading_list_done) ReadingList list = {};
-        char name[80], text[32];
-
-        if (not_before <= now + s->config->interval || !s->host->cursor)
-                return;
-        source_wait_name(s, name);
-        (void) snprintf(text, sizeof(text), "%" PRIu64, (clock_wall() + (not_before - now)) / USEC_PER_SEC);
-        if (reading_list_set_cursor(&list, name, text) >= 0)
-                (void) s->host->store(s->host->userdata, s, &list);
-}
-
-/* clock_now() before which the remote wants no poll, as it said before the last stop; 0: none. */
-static usec_t source_recall(const Source *s, usec_t now) {
-        _cleanup_bytes_ Bytes text = {};
-        usec_t wall = clock_wall(), until;
-        char name[80];
-
-        source_wait_name(s, name);
-        if (!s->host->cursor || s->host->cursor(s->host->userdata, name, &text) < 0 || text.size == 0)
-                return 0;
-        until = strtoull(text.data, NULL, 10) * USEC_PER_SEC;
-        return until > wall && until - wall <= SOURCE_LIMIT_MAX_USEC ? now + (until - wall) : 0;
-}
-
 void source_polled(Source *s, const SourcePoll *poll) {
         usec_t now = clock_now(), next;
 
@@ -522,7 +539,10 @@ static void source_on_due(void *userdata) {
                 return;
         }
         backoff_reset(&s->gate);
-        source_poll(s);
+        if (s->not_before > clock_now())
+                source_wait(s, s->not_before);
+        else
+                source_poll(s);
 }
 
 int source_poll_now(Source *s) {
@@ -535,10 +555,10 @@ int source_poll_now(Source *s) {
         }
         if (s->polling == POLL_POLLING || (source_is_busy(s) && !listens))
                 return -EBUSY;
-        if (s->not_before > clock_now() && !s->host->checking)
-                poll.detail = "its rate limit was used up by an earlier run, and it is not asked before it begins anew";
-        else if (!source_has_room(s))
+        if (!source_has_room(s))
                 poll.detail = "the outbox has no room for what a poll would bring";
+        else if (s->not_before > clock_now() && !s->host->checking)
+                poll.detail = "its rate limit was used up by an earlier run, and it is not asked before it begins anew";
         if (poll.detail)
                 source_tell(s, &poll, s->config->interval);
         else if (listens)
@@ -557,8 +577,7 @@ void source_retire(Source *s) {
 /* ---- from birth to the end ---- */
 
 static int source_open(Source *s) {
-        _cleanup_bytes_ Bytes cursor = {};
-        SourceContext context = {
+        const SourceContext context = {
                 .config = s->config,
                 .keys = s->config->keys,
                 .http = s->host->http,
@@ -578,8 +597,6 @@ static int source_open(Source *s) {
         r = shape_labels(&s->config->labels, &s->labels);
         if (r < 0)
                 return r;
-        if (s->host->cursor && s->host->cursor(s->host->userdata, s->config->name, &cursor) >= 0)
-                context.cursor = cursor.data;
         r = loop_add_timer(s->host->loop, LOOP_RELAXED, source_on_due, s, &s->due);
         if (r < 0)
                 return r;
@@ -603,7 +620,7 @@ int source_new(const SourceHost *host, const SourceType *type, const SourceConfi
         s->host = host;
         s->type = type;
         s->config = config;
-        s->said = (SourceSaid){ .source = config->name, .dropped = source_dropped(s) };
+        s->said = (SourceSaid){ .source = config->name };
         s->gate = (Backoff){ .initial = USEC_PER_SEC, .max = SOURCE_GATE_MAX_USEC };
         s->store = (Backoff){ .initial = USEC_PER_SEC, .max = SOURCE_STORE_MAX_USEC };
         /* sources that start together part from the second poll on */
@@ -611,8 +628,7 @@ int source_new(const SourceHost *host, const SourceType *type, const SourceConfi
         r = source_open(s);
         if (r < 0)
                 return r;
-        s->not_before = source_recall(s, now);
-        s->limited = s->not_before > now;
+        (void) source_recall(s);
         s->polled = type->poll && !(type->speaks && type->speaks(config->keys));
         if (s->polled)
                 source_wait(s, s->not_before > now ? s->not_before : now);

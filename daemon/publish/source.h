@@ -71,8 +71,6 @@ typedef struct SourceContext {
         bool may_run;                  /* `check` may run programs, */
         const char *run_as;            /* as this user; NULL: as we are, */
         const char *const *run_groups; /* and with these groups, see ProcessSpec */
-        const char *cursor; /* what a list that was put has set last (reading_list_set_cursor()); NULL: nothing yet.
-                               Valid during open() only */
 } SourceContext;
 
 /* What came from the remote, and what is known of it beside its text. Borrowed. */
@@ -93,6 +91,10 @@ typedef struct SourceType {
         /* What only one source can have at a time, in words that are equal for the same thing: "listener
          * 127.0.0.1:8427". At a reload the new one is opened when the old one has ended. NULL: nothing. */
         void (*exclusive)(const SourceConfig *config, char name[static SOURCE_EXCLUSIVE_MAX]);
+        /* Once, before the first poll() and before anything of a peer is read, which hold() holds until then: what a
+         * list that was put has set last (reading_list_set_cursor()); *cursor* NULL: nothing yet. The disk may not tell
+         * at once. NULL: the type keeps none. */
+        void (*recall)(void *self, const char *cursor);
         /* Starts one poll; exactly one source_polled() follows, from inside it or later, unless closed before or an
          * errno is returned. NULL: it speaks when it likes, from the end of open() on. */
         int (*poll)(void *self);

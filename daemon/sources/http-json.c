@@ -610,7 +610,7 @@ static int json_open(const SourceContext *context, void **ret_self) {
                 return -ENOMEM;
         json->context = *context;
         json->keys = context->keys;
-        json->cursor = cursor_read(context->cursor);
+        json->cursor = HTTP_JSON_NO_CURSOR;
         r = json_make_urls(json);
         if (r < 0)
                 return r;
@@ -622,6 +622,12 @@ static int json_open(const SourceContext *context, void **ret_self) {
                 return r;
         *ret_self = cleanup_steal(json);
         return 0;
+}
+
+static void json_recall(void *self, const char *cursor) {
+        HttpJson *json = self;
+
+        json->cursor = cursor_read(cursor);
 }
 
 static int json_reread(const void *keys, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret) {
@@ -642,6 +648,7 @@ const SourceType source_type_http_json = {
         .keys = &http_json_section,
         .open = json_open,
         .exclusive = json_exclusive,
+        .recall = json_recall,
         .poll = json_poll,
         .check = json_check,
         .hold = json_hold,

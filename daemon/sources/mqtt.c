@@ -154,7 +154,8 @@ static void on_confirmed(void *userdata, uint64_t number) {
 
 /* ---- numbers ---- */
 
-static void mqtt_read_cursor(Mqtt *mqtt, const char *cursor) {
+static void mqtt_recall(void *self, const char *cursor) {
+        Mqtt *mqtt = self;
         int used = 0;
 
         if (!cursor || sscanf(cursor, "%23s %n", mqtt->session_id, &used) < 1 || used == 0)
@@ -423,7 +424,6 @@ static int mqtt_open(const SourceContext *context, void **ret_self) {
         mqtt->context = *context;
         mqtt->keys = context->keys;
         (void) mqtt_split_url(mqtt->keys->url, &mqtt->address); /* the rule found it right */
-        mqtt_read_cursor(mqtt, context->cursor);
         mqtt_make_client_id(mqtt);
         r = mqtt_make_filters(mqtt);
         if (r < 0)
@@ -581,6 +581,7 @@ const SourceType source_type_mqtt = {
         .open = mqtt_open,
         .exclusive = mqtt_exclusive,
         .quiet = QUIET_USEC,
+        .recall = mqtt_recall,
         .check = mqtt_check,
         .hold = mqtt_hold,
         .stored = mqtt_stored,

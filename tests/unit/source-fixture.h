@@ -31,7 +31,7 @@ typedef struct SourceFixture {
         Config *config;
         Source *source;
         char directory[64];
-        bool refuses, no_room;
+        bool refuses, no_room; /* refuses: nor can it be read */
         unsigned commits;
         size_t n, n_unreadable, n_repeats;
         Bytes payloads; /* one a line */
@@ -84,7 +84,7 @@ static int source_fixture_store(void *userdata, const Source *source, const Read
 static int source_fixture_cursor(void *userdata, const char *name, Bytes *ret) {
         SourceFixture *f = userdata;
 
-        return strchr(name, '/') ? 0 : bytes_append_text(ret, f->cursor);
+        return f->refuses ? -ENOSPC : strchr(name, '/') ? 0 : bytes_append_text(ret, f->cursor);
 }
 
 static void source_fixture_changed(void *userdata) {}

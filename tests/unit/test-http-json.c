@@ -507,6 +507,26 @@ static void test_outage_longer_than_the_window(void **state) {
         assert_in_range(wall() - cursor_of(w), 0, 30);
 }
 
+/* At a start whose disk does not tell the cursor nothing is asked for: the time before `initial` would be missing for ever. */
+static void test_start_without_a_disk(void **state) {
+        World *w = *state;
+
+        w->routes[0] = (Route){ "/x", 200, NULL, "{\"points\": []}" };
+        set_cursor(w, wall() - 60 * 3600);
+        w->f->refuses = true;
+        start(w, SINCE);
+        for (int i = 0; i < 10; i++)
+                source_fixture_turn(w->f);
+        assert_int_equal(source_fixture_status(w->f).polls, 0);
+        assert_true(source_fixture_status(w->f).gated);
+        w->f->refuses = false;
+        source_resume(w->f->source);
+        wait_for_poll(w, 1);
+        is_well(w);
+        assert_int_equal(w->n, 3);
+        asked_from(w, 0, wall() - 84 * 3600);
+}
+
 /* The cursor stays when a page of the window cannot be had. */
 static void test_cursor_waits_for_every_page(void **state) {
         World *w = *state;
@@ -659,6 +679,7 @@ int main(void) {
                 TEST(test_no_room),
                 TEST(test_since),
                 TEST(test_outage_longer_than_the_window),
+                TEST(test_start_without_a_disk),
                 TEST(test_cursor_waits_for_every_page),
                 TEST(test_disk_refuses),
                 TEST(test_wrong_clock),

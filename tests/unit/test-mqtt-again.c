@@ -240,6 +240,29 @@ static void test_not_heard_before_the_end(void **state) {
         assert_int_equal(b->f->n_repeats, 1);
 }
 
+/* The same where the disk does not tell at the start what was known. */
+static void test_not_heard_before_a_start_without_a_disk(void **state) {
+        Broker *b = *state;
+
+        start(b);
+        count(b);
+        b->deaf = true;
+        publish(b, 3, false, "21.5");
+        UNTIL(b, b->acknowledged == 3);
+        source_fixture_stop(b->f);
+        b->knows = true;
+        b->deaf = false;
+        b->f->refuses = true;
+        start(b);
+        publish(b, 3, true, "21.5");
+        for (int i = 0; i < 20; i++)
+                broker_turn(b);
+        b->f->refuses = false;
+        UNTIL(b, b->acknowledged == 1);
+        assert_int_equal(b->f->n, 3);
+        assert_int_equal(b->f->n_repeats, 1);
+}
+
 /* The broker has lost the session: its identifiers begin anew, and it has shown nothing yet. A message comes before the SUBACK. */
 static void test_session_that_was_lost(void **state) {
         Broker *b = *state;
@@ -279,6 +302,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_not_heard_and_no_count, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_counts_no_more, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_not_heard_before_the_end, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_not_heard_before_a_start_without_a_disk, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_session_that_was_lost, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_session_of_before, set_up, tear_down),
         };
