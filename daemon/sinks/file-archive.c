@@ -107,7 +107,7 @@ static int add_file(FileArchive *a, const File *file) {
         return r;
 }
 
-/* In their order, each once. What an interrupted compression left behind goes. */
+/* In their order, each once. Copies that were not finished go. */
 static int list_files(FileArchive *a) {
         int fd = openat(a->lock_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
         DIR *directory = fd < 0 ? NULL : fdopendir(fd);
@@ -120,7 +120,7 @@ static int list_files(FileArchive *a) {
         while (r == 0 && (entry = readdir(directory))) {
                 size_t size = strlen(entry->d_name);
 
-                if (entry->d_name[0] == '.' && size > 8 && strcmp(entry->d_name + size - 8, ".gz.part") == 0)
+                if (entry->d_name[0] == '.' && size > 5 && strcmp(entry->d_name + size - 5, ".part") == 0)
                         (void) unlinkat(a->lock_fd, entry->d_name, 0);
                 else if (name_read(entry->d_name, &file))
                         r = add_file(a, &file);
@@ -148,7 +148,16 @@ typedef struct Lines {
         uint64_t end;   /* of what was read */
         uint64_t wrong; /* lines that are none of ours, before the last good one */
         uint64_t tail;  /* ... and after it */
+        /* of both, those with zeros, which JSON has not: a power cut kept what was written around them */
+        uint64_t holes, tail_holes;
+        const struct Copies *copies; /* they are copied, not looked at */
 } Lines;
+
+/* Where the lines of a file with holes go. */
+typedef struct Copies {
+        int whole, torn; /* files */
+        uint64_t good;   /* as above */
+} Copies;
 
 static Slice text_of(JsonReader *json, Bytes *scratch) {
         scratch->size = 0;
@@ -205,13 +214,36 @@ static int read_line(Slice line, FileKey *ret) {
         return 0;
 }
 
+static int write_all(int fd, Slice text) {
+        while (text.size > 0) {
+                ssize_t n = write(fd, text.data, text.size);
+
+                if (n < 0 && errno != EINTR)
+                        return err_errno();
+                if (n > 0)
+                        text = (Slice){ text.data + n, text.size - (size_t) n };
+        }
+        return 0;
+}
+
+/* With its newline. */
+static int copy_line(const Lines *lines, Slice line, bool hole) {
+        const Copies *to = lines->copies;
+
+        return write_all(hole || lines->end > to->good ? to->torn : to->whole, (Slice){ line.data, line.size + 1 });
+}
+
 static int add_line(Lines *lines, Slice line) {
+        bool hole = memchr(line.data, '\0', line.size);
         FileKey key;
         int r;
 
         lines->end += line.size + 1;
+        if (lines->copies)
+                return copy_line(lines, line, hole);
         if (read_line(line, &key) < 0) {
                 lines->tail++;
+                lines->tail_holes += hole;
                 return 0;
         }
         r = array_reserve(&lines->keys, &lines->allocated, lines->n + 1, sizeof(FileKey));
@@ -220,7 +252,8 @@ static int add_line(Lines *lines, Slice line) {
         lines->keys[lines->n++] = key;
         lines->good = lines->end;
         lines->wrong += lines->tail;
-        lines->tail = 0;
+        lines->holes += lines->tail_holes;
+        lines->tail = lines->tail_holes = 0;
         return 0;
 }
 
@@ -282,6 +315,56 @@ static int cut_tail(const FileArchive *a, const char *name, const Lines *lines) 
         return 0;
 }
 
+/* Takes the file as *to* has it. */
+static int write_copies(const FileArchive *a, const char *name, const Copies *to) {
+        int fd = openat(a->lock_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), r;
+        Lines lines = { .copies = to };
+
+        if (fd < 0)
+                return err_errno();
+        r = read_lines(fd, &lines);
+        if (r < 0)
+                return r;
+        return fsync(to->whole) < 0 || fsync(to->torn) < 0 ? err_errno() : 0;
+}
+
+/* What is whole takes the place of the file; the rest goes to the end of one beside it. */
+static int take_out_holes(const FileArchive *a, const char *name, const Lines *lines) {
+        char part[NAME_SIZE + 8], torn[NAME_SIZE + 8];
+        _cleanup_close_ int whole_fd = -1, torn_fd = -1;
+        int r;
+
+        (void) snprintf(part, sizeof(part), ".%s.part", name);
+        (void) snprintf(
+                torn, sizeof(torn), "%.*s.torn", (int) (strlen(name) - strlen(".ndjson")), name); /* not *.ndjson* */
+        whole_fd = openat(a->lock_fd, part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+        torn_fd = openat(a->lock_fd, torn, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+        if (whole_fd < 0 || torn_fd < 0)
+                return err_errno();
+        (void) fchmod(whole_fd, 0640);
+        (void) fchmod(torn_fd, 0640);
+        r = write_copies(a, name, &(Copies){ .whole = whole_fd, .torn = torn_fd, .good = lines->good });
+        if (r == 0 && (fsync(a->lock_fd) < 0 || renameat(a->lock_fd, part, a->lock_fd, name) < 0))
+                r = err_errno();
+        if (r < 0) {
+                (void) unlinkat(a->lock_fd, part, 0);
+                return r;
+        }
+        log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, a->subscription }, { FIELD_FILE, name }),
+                "%s/%s had lines with holes (%" PRIu64
+                "), as a power cut leaves them in what was being written. They are "
+                "in %s now. What was not acknowledged comes again. If there was no power cut, look at the disk "
+                "(journalctl -k)",
+                a->directory, name, lines->holes, torn);
+        return 0;
+}
+
+static int repair(const FileArchive *a, const char *name, const Lines *lines) {
+        return lines->holes > 0           ? take_out_holes(a, name, lines)
+               : lines->end > lines->good ? cut_tail(a, name, lines)
+                                          : 0;
+}
+
 static int load_file(const FileArchive *a, const File *file, Lines *lines) {
         char name[NAME_SIZE];
         int fd, r;
@@ -296,9 +379,9 @@ static int load_file(const FileArchive *a, const File *file, Lines *lines) {
                 return r;
         }
         r = read_lines(fd, lines);
-        if (r == 0 && file->plain && lines->end > lines->good)
-                r = cut_tail(a, name, lines);
-        if (lines->wrong > 0 || (!file->plain && lines->tail > 0))
+        if (r == 0 && file->plain)
+                r = repair(a, name, lines);
+        if (lines->wrong > (file->plain ? lines->holes : 0) || (!file->plain && lines->tail > 0))
                 log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, a->subscription }, { FIELD_FILE, name }),
                         "%s/%s has lines that are not documents of sensorqd, or is damaged: they are left as they are, "
                         "and their messages would be stored again",
@@ -478,15 +561,9 @@ static int begin_file(FileArchive *a, usec_t at) {
 }
 
 static int write_lines(int fd, Slice lines) {
-        while (lines.size > 0) {
-                ssize_t n = write(fd, lines.data, lines.size);
+        int r = write_all(fd, lines);
 
-                if (n < 0 && errno != EINTR)
-                        return err_errno();
-                if (n > 0)
-                        lines = (Slice){ lines.data + n, lines.size - (size_t) n };
-        }
-        return fsync(fd) < 0 ? err_errno() : 0;
+        return r == 0 && fsync(fd) < 0 ? err_errno() : r;
 }
 
 int file_archive_append(FileArchive *a, Slice lines, usec_t at) {
