@@ -10,8 +10,11 @@
 
 #define BUSY_MSEC 200 /* of the event loop, for somebody who looks into the file with the sqlite3 tool */
 
-#define LOG_PIECE 4096
 #define LOG_PAGES 1000 /* it goes into the database then, and begins anew: SQLite's own default */
+/* https://sqlite.org/fileformat2.html#the_write_ahead_log, https://sqlite.org/walformat.html#locks */
+enum { LOG_HEADER = 32, LOG_PAGE_SIZE_AT = 8, LOG_FRAME_HEADER = 24, LOG_LOCK = 1 /* WAL_CKPT_LOCK */ };
+
+#define PIECE 4096
 
 #define PING_EVERY_STEPS 1000 /* of SQLite's machine: some rows, or some milliseconds where each needs the disk */
 
@@ -136,16 +139,17 @@ static int configure(Sql *sql) {
         return r;
 }
 
-static sqlite3_file *log_of(const Sql *sql) {
-        sqlite3_file *log = NULL;
-        int code = sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *) &log);
+/* The file (SQLITE_FCNTL_FILE_POINTER) or its log (SQLITE_FCNTL_JOURNAL_POINTER). */
+static sqlite3_file *file_of(const Sql *sql, int which) {
+        sqlite3_file *file = NULL;
+        int code = sqlite3_file_control(sql->db, "main", which, (void *) &file);
 
-        return code == SQLITE_OK && log && log->pMethods ? log : NULL;
+        return code == SQLITE_OK && file && file->pMethods ? file : NULL;
 }
 
 /* 0: there is none; -1: nobody knows. */
 static sqlite3_int64 log_size(const Sql *sql) {
-        sqlite3_file *log = log_of(sql);
+        sqlite3_file *log = file_of(sql, SQLITE_FCNTL_JOURNAL_POINTER);
         sqlite3_int64 size = 0;
 
         return !log ? 0 : log->pMethods->xFileSize(log, &size) == SQLITE_OK ? size : -1;
@@ -242,27 +246,83 @@ static int set_durable(Sql *sql, bool durable) {
         return r;
 }
 
-/* *n* bytes of the log from *at* on, once more. */
-static int write_piece_again(sqlite3_file *log, sqlite3_int64 at, int n) {
-        char piece[LOG_PIECE];
-        int code = log->pMethods->xRead(log, piece, n, at);
+/* What it reads there, once more: *size* bytes from *at* on, or as many as there are. */
+static int write_again(sqlite3_file *file, sqlite3_int64 at, sqlite3_int64 size) {
+        char piece[PIECE];
+        int code = SQLITE_OK;
 
-        return code == SQLITE_OK ? log->pMethods->xWrite(log, piece, n, at) : code;
+        for (sqlite3_int64 done = 0; code == SQLITE_OK && done < size; done += PIECE) {
+                int n = size - done < PIECE ? (int) (size - done) : PIECE;
+
+                code = file->pMethods->xRead(file, piece, n, at + done);
+                if (code == SQLITE_IOERR_SHORT_READ)
+                        return SQLITE_OK;
+                if (code == SQLITE_OK)
+                        code = file->pMethods->xWrite(file, piece, n, at + done);
+        }
+        return code;
+}
+
+static int write_log_again(sqlite3_file *log, sqlite3_int64 size) {
+        int code = write_again(log, 0, size);
+
+        return code == SQLITE_OK ? log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) : code;
+}
+
+static uint32_t read_number(sqlite3_file *file, sqlite3_int64 at, int *code) {
+        uint8_t bytes[4] = {};
+
+        if (*code == SQLITE_OK)
+                *code = file->pMethods->xRead(file, bytes, sizeof(bytes), at);
+        return (uint32_t) bytes[0] << 24 | (uint32_t) bytes[1] << 16 | (uint32_t) bytes[2] << 8 | bytes[3];
+}
+
+/* All pages that the log names, since nobody knows which of them are in the file, and were not synced with it when
+ * somebody read it. (https://sqlite.org/fileformat2.html#the_write_ahead_log) */
+static int write_pages_again(sqlite3_file *file, sqlite3_file *log, sqlite3_int64 log_size) {
+        int code = SQLITE_OK;
+        uint32_t page_size = read_number(log, LOG_PAGE_SIZE_AT, &code);
+
+        for (sqlite3_int64 at = LOG_HEADER; code == SQLITE_OK && at + LOG_FRAME_HEADER <= log_size;
+                at += LOG_FRAME_HEADER + page_size) {
+                sqlite3_int64 page = read_number(log, at, &code);
+
+                if (code == SQLITE_OK && page > 0)
+                        code = write_again(file, (page - 1) * page_size, page_size);
+        }
+        return code == SQLITE_OK ? file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) : code;
+}
+
+/* Nobody else may write into the file meanwhile what goes into it from the log. */
+static int write_pages_again_alone(Sql *sql, sqlite3_file *log, sqlite3_int64 log_size) {
+        sqlite3_file *file = file_of(sql, SQLITE_FCNTL_FILE_POINTER);
+        int code = SQLITE_OK;
+
+        if (!file)
+                return SQLITE_IOERR;
+        if (!sql->alone)
+                code = file->pMethods->xShmLock(file, LOG_LOCK, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
+        if (code != SQLITE_OK)
+                return code;
+        code = write_pages_again(file, log, log_size);
+        if (!sql->alone)
+                (void) file->pMethods->xShmLock(file, LOG_LOCK, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
+        return code;
 }
 
 /* Within a transaction that may write. */
-static int write_log_again(Sql *sql) {
-        sqlite3_file *log = log_of(sql);
+static int write_all_again(Sql *sql) {
+        sqlite3_file *log = file_of(sql, SQLITE_FCNTL_JOURNAL_POINTER);
         sqlite3_int64 size = log_size(sql);
         int code = size < 0 ? SQLITE_IOERR : SQLITE_OK;
 
-        if (!log)
+        if (!log || size == 0)
                 return 0;
-        for (sqlite3_int64 at = 0; code == SQLITE_OK && at < size; at += LOG_PIECE)
-                code = write_piece_again(log, at, size - at < LOG_PIECE ? (int) (size - at) : LOG_PIECE);
         if (code == SQLITE_OK)
-                code = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
-        return code == SQLITE_OK ? 0 : code == SQLITE_FULL ? -ENOSPC : -EIO;
+                code = write_log_again(log, size);
+        if (code == SQLITE_OK && size > LOG_HEADER)
+                code = write_pages_again_alone(sql, log, size);
+        return code == SQLITE_OK ? 0 : code == SQLITE_FULL ? -ENOSPC : code == SQLITE_BUSY ? -EBUSY : -EIO;
 }
 
 int sql_begin(Sql *sql, bool durable) {
@@ -272,7 +332,7 @@ int sql_begin(Sql *sql, bool durable) {
                 r = sql_exec(sql, "BEGIN IMMEDIATE");
         if (r != 0 || !sql->unsynced)
                 return r;
-        r = write_log_again(sql);
+        r = write_all_again(sql);
         if (r == 0)
                 sql->unsynced = false;
         else

@@ -32,10 +32,10 @@ CLEANUP_DEFINE(Sql, sql_close)
 
 /* Begins a transaction that may write. It is *durable* when its commit returns (synchronous=FULL), or with the next one
  * that is (NORMAL: a power cut may undo it, a kill does not). What is written without a begin is as the one before.
- * The first one of a connection that found a log, and that after a sync that failed, writes the log once more, as it is
- * read, and syncs it. Linux takes what could not be written for written, so that the next sync succeeds without it:
- * commits that were not durable themselves, or those of a process that was killed, would be missing on the disk, and
- * with them all that follow. (PostgreSQL: "fsyncgate") */
+ * The first one of a connection that found a log, and that after a sync that failed, writes the log and the pages that
+ * it is about once more, as they are read, and syncs them. Linux takes what could not be written for written, so that
+ * the next sync succeeds without it: commits that were not durable themselves, or those of a process that was killed,
+ * would be missing on the disk, and with them all that follow. (PostgreSQL: "fsyncgate") */
 int sql_begin(Sql *sql, bool durable);
 /* Commits where *r*, of what was done in it, is 0; else all is as before. The first error. After -ENOSPC the log begins
  * anew if that can be, which SQLite does by itself when it has grown to 4 MB: there may be room then. */

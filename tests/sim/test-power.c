@@ -171,6 +171,13 @@ static int64_t found_in_table(Sql *sql, const char *where) {
         return n;
 }
 
+static bool is_whole(Sql *sql) {
+        _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
+
+        assert_int_equal(sql_prepare(sql, "PRAGMA integrity_check", &statement), 0);
+        return sql_step(statement) == SQL_ROW && slice_equal(sql_column(statement, 0), "ok");
+}
+
 static int64_t found_at_the_next_start(Disk *disk, Sql *sql, const char *where) {
         int64_t n;
 
@@ -207,14 +214,18 @@ static void end_in_file(void *userdata, DiskCall call, const char *path, bool do
                 end_at(userdata, call, path, done);
 }
 
-/* A log of a thousand pages, of which the last ones are not synced, when it is to go into the file and cannot be. */
-static void fill_log(Disk *disk, Sql *sql) {
+static void fill_log(Disk *disk, Sql *sql, unsigned pages) {
         size_t size = 0;
 
-        while (size < 990 * 4120) {
+        while (size < pages * 4120) {
                 assert_int_equal(insert(sql, "(0, zeroblob(8000))", true), 0);
                 assert_non_null(disk_contents(disk, TABLE "-wal", &size));
         }
+}
+
+/* A log of a thousand pages, of which the last ones are not synced, when it is to go into the file and cannot be. */
+static void fill_log_to_no_avail(Disk *disk, Sql *sql) {
+        fill_log(disk, sql, 990);
         disk_set_faults(disk, &failing);
         while (disk_counts(disk)->errors == 0)
                 assert_int_equal(insert(sql, "(1, '')", false), 0);
@@ -230,9 +241,10 @@ static void test_log_that_could_not_go_into_the_file(void **state) {
                 Sql *sql = new_table(disk);
                 Ending ending = { .disk = disk, .at = 1 + (unsigned) seed % 8, .cut = true };
 
-                fill_log(disk, sql);
+                fill_log_to_no_avail(disk, sql);
+                assert_int_equal(sql_begin(sql, true), 0);
                 disk_set_hook(disk, end_in_file, &ending);
-                assert_int_equal(insert(sql, "(2, '')", true), 0);
+                assert_int_equal(sql_end(sql, sql_exec(sql, "INSERT INTO t VALUES (2, '')")), 0);
                 assert_true(disk_is_dead(disk));
                 disk_set_hook(disk, NULL, NULL);
                 assert_int_equal(found_at_the_next_start(disk, sql, "a = 2"), 1);
@@ -253,6 +265,71 @@ static void test_log_that_could_not_begin_anew(void **state) {
                 assert_int_equal(sql_end(sql, -ENOSPC), -ENOSPC);
                 assert_in_range(disk_counts(disk)->errors, 1, UINT64_MAX);
                 disk_set_faults(disk, &DISK_FAULTS_NONE);
+                assert_int_equal(insert(sql, "(2, '')", true), 0);
+                disk_cut(disk);
+                assert_int_equal(found_at_the_next_start(disk, sql, "a = 2"), 1);
+                disk_free(disk);
+        }
+}
+
+static void fail_at_sync_of_table(void *userdata, DiskCall call, const char *path, bool done) {
+        bool fails = !done && call == DISK_SYNC && strcmp(path, TABLE) == 0;
+
+        disk_set_faults(userdata, fails ? &failing : &DISK_FAULTS_NONE);
+}
+
+static void insert_until_in_file(Disk *disk, Sql *sql) {
+        uint64_t before = disk_counts(disk)->calls[DISK_SYNC] + disk_counts(disk)->errors;
+
+        while (disk_counts(disk)->calls[DISK_SYNC] + disk_counts(disk)->errors == before)
+                assert_int_equal(insert(sql, "(1, '')", false), 0);
+}
+
+/* P1: a log goes into the file as far as somebody who reads it allows, without a sync, and the rest later. When the
+ * sync fails then, all of it is in doubt, not the rest alone. */
+static void test_log_that_goes_into_the_file_in_parts(void **state) {
+        for (uint64_t seed = 1; seed <= SEEDS / 5; seed++) {
+                Disk *disk = disk_new(ROOT, seed);
+                Sql *sql = new_table(disk), *other;
+                SqlStatement *reads;
+
+                fill_log(disk, sql, 990);
+                assert_int_equal(sql_open(TABLE, &other), 0);
+                assert_int_equal(sql_prepare(other, "SELECT * FROM t", &reads), 0);
+                assert_int_equal(sql_step(reads), SQL_ROW);
+                insert_until_in_file(disk, sql);
+                sql_finalize(reads);
+                sql_close(other);
+                disk_set_hook(disk, fail_at_sync_of_table, disk);
+                insert_until_in_file(disk, sql);
+                disk_set_hook(disk, NULL, NULL);
+                disk_set_faults(disk, &DISK_FAULTS_NONE);
+                assert_in_range(disk_counts(disk)->errors, 1, UINT64_MAX);
+                for (int i = 0; i < 3; i++) /* the log goes into the file, and begins anew */
+                        assert_int_equal(insert(sql, "(2, '')", true), 0);
+                disk_cut(disk);
+                sql_close(sql);
+                sql = begin_table(disk);
+                assert_true(is_whole(sql));
+                assert_int_equal(found_in_table(sql, "a = 2"), 3);
+                sql_close(sql);
+                disk_free(disk);
+        }
+}
+
+/* What a cut has left of a log that had just begun is no reason to refuse. */
+static void test_log_without_a_whole_header(void **state) {
+        for (size_t size = 1; size <= 60; size++) {
+                Disk *disk = disk_new(ROOT, size);
+                Sql *sql = new_table(disk);
+
+                sql_close(sql);
+                sql = begin_table(disk);
+                assert_int_equal(insert(sql, "(1, '')", true), 0);
+                disk_kill(disk);
+                sql_close(sql);
+                disk_damage(disk, TABLE "-wal", size, NULL, 0);
+                sql = begin_table(disk);
                 assert_int_equal(insert(sql, "(2, '')", true), 0);
                 disk_cut(disk);
                 assert_int_equal(found_at_the_next_start(disk, sql, "a = 2"), 1);
@@ -377,6 +454,8 @@ int main(void) {
                 cmocka_unit_test(test_commit_after_a_failed_sync_and_a_kill),
                 cmocka_unit_test(test_log_that_could_not_go_into_the_file),
                 cmocka_unit_test(test_log_that_could_not_begin_anew),
+                cmocka_unit_test(test_log_that_goes_into_the_file_in_parts),
+                cmocka_unit_test(test_log_without_a_whole_header),
                 cmocka_unit_test(test_log_of_a_killed_process),
                 cmocka_unit_test(test_mode_that_could_not_be_set),
                 cmocka_unit_test(test_journal_of_a_killed_process),
