@@ -15,6 +15,7 @@
 #include "pubsub.h"
 #include "remotes.h"
 #include "sources.h"
+#include "subscribe/pulls.h"
 #include "talk.h"
 #include "weather.h"
 
@@ -76,9 +77,9 @@ unsigned plan_pulls_max(void) {
 }
 
 size_t plan_held_max(void) {
-        /* of the configuration that ends, too, and what was let go, whose leases go on for a while; beside them what
-         * waits aside, and scouts */
-        return 3 * (size_t) world->plan->pulls_max * world->plan->max_messages_max + 1000 + 60;
+        /* of the configuration that ends, too, and what was let go, whose leases go on for a while, and what is being
+         * acknowledged; beside them what waits aside, and scouts */
+        return (3 * (size_t) world->plan->pulls_max + PULL_PLAN_ACKING_MAX) * world->plan->max_messages_max + 1000 + 60;
 }
 
 usec_t plan_hold_min(void) {
