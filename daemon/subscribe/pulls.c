@@ -37,7 +37,7 @@ unsigned pull_plan_due(const PullPlan *plan, const PullLoad *load, usec_t now) {
         size_t bytes = load->bytes + load->in_flight * load->expected;
         unsigned due;
 
-        if (!load->ready || now < plan->not_before)
+        if (!load->welcome || now < plan->not_before)
                 return 0;
         if (bytes >= PULL_PLAN_BYTES_MAX || load->acking >= PULL_PLAN_ACKING_MAX)
                 return 0;

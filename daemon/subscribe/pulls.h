@@ -44,7 +44,7 @@ typedef struct PullPlan {
 
 /* What is there already. */
 typedef struct PullLoad {
-        bool ready;         /* the sink takes batches */
+        bool welcome;       /* the sink takes batches */
         unsigned in_flight; /* pulls */
         unsigned unsettled; /* batches waiting or being written */
         unsigned acking;    /* batches being acknowledged */

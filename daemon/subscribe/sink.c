@@ -679,10 +679,10 @@ bool sink_is_busy(const Sink *s) {
 
 void sink_heard(Sink *s, bool answered) {
         sink_host_tell(s->host, answered ? SINK_NEWS_ANSWERED : SINK_NEWS_DEAF);
-        sink_said_heard(&s->said, answered && sink_is_ready(s));
+        sink_said_heard(&s->said, answered && sink_takes_batches(s));
 }
 
-bool sink_is_ready(const Sink *s) {
+bool sink_takes_batches(const Sink *s) {
         return s->up && !s->refusing && s->state != STATE_STOPPED;
 }
 

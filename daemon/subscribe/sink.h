@@ -5,7 +5,7 @@
  * nothing of batches: it is given messages and says what became of each.
  *
  * The subscriber hands over a batch and gets the same batch back with a fate for each message. While the remote is down
- * the sink keeps the batch, tries again with backoff, and is not ready: the subscriber starts no pull then (P5).
+ * the sink keeps the batch, tries again with backoff, and takes no other: the subscriber starts no pull then (P5).
  * Writing a message twice leaves one document (P4). The subscriber reads the ack ids in batch->body meanwhile, to renew
  * their leases: nothing but the fates changes. */
 
@@ -23,7 +23,7 @@ typedef struct SinkCallbacks {
          * sink_let_go() asked for the batch, or when it was tried in vain while the remote refuses everything. The
          * subscriber may write the next batch from inside. */
         void (*on_settled)(void *userdata, Batch *batch);
-        /* sink_is_ready() changed, or something in sink_status(). */
+        /* sink_takes_batches() changed, or something in sink_status(). */
         void (*on_change)(void *userdata);
         void *userdata;
         Secrets *secrets; /* borrowed: what the remote says passes secrets_conceal(); NULL: none are known */
@@ -33,7 +33,7 @@ typedef struct SinkCallbacks {
 } SinkCallbacks;
 
 typedef struct SinkStatus {
-        bool ready;         /* a message, or a probe that can tell, was accepted; nothing has failed since */
+        bool ready;         /* up: a message, or a probe that can tell, was accepted; nothing has failed since */
         usec_t down_since;  /* clock_wall(); 0 while ready, and until the first try failed */
         usec_t retry_at;    /* clock_now(); 0: none planned */
         usec_t last_stored; /* clock_wall(); 0: none yet */
@@ -68,7 +68,8 @@ void sink_stop(Sink *sink);
 void sink_heard(Sink *sink, bool answered);
 /* A write is under way; after sink_stop() also: the type has something to bring to its end. */
 bool sink_is_busy(const Sink *sink);
-/* Whole batches are welcome, now or after the write under way. */
-bool sink_is_ready(const Sink *sink);
+/* Whole batches are welcome, now or after the write under way. Not so while it is up and refuses what it is given:
+ * single messages are tried then. */
+bool sink_takes_batches(const Sink *sink);
 /* How it stands; texts live until the next call that may change them. */
 void sink_status(const Sink *sink, SinkStatus *ret);

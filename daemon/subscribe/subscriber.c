@@ -15,9 +15,9 @@
 #define SCOUTS_MAX 60 /* held at once */
 /* the plan stops well before: batches of the pulls, what is acknowledged, scouts, and what was split off */
 #define HELD_MAX (PULLS_MAX * 4 + PULL_PLAN_ACKING_MAX + SCOUTS_MAX)
-/* a sink that was busy although ready is offered the batch again */
+/* a sink that takes batches and was busy is offered this one again */
 #define BUSY_RETRY_USEC (100 * USEC_PER_MSEC)
-#define ONCE_PATIENCE_USEC (10 * USEC_PER_SEC) /* for the sink to become ready: two tries to find a server */
+#define ONCE_PATIENCE_USEC (10 * USEC_PER_SEC) /* for the sink to take batches: two tries to find a server */
 /* for pulls to bring what the stop released: a round trip, and a busy machine */
 #define LINGER_USEC (1 * USEC_PER_SEC)
 #define ONCE_FAILURES 3 /* of pulls in a row */
@@ -34,8 +34,8 @@ struct Subscriber {
         Subscription *subscription;
         Pulls *pulls;
         Sink *sink;
-        bool ready;                       /* as last seen */
-        usec_t paused_at, paused_at_wall; /* since when not ready: clock_now(), clock_wall() */
+        bool takes;                       /* sink_takes_batches(), as last seen */
+        usec_t paused_at, paused_at_wall; /* since when it does not: clock_now(), clock_wall() */
         usec_t scout_at;                  /* no scout before; clock_now() */
 
         HeldHost host;
@@ -68,15 +68,15 @@ static void on_change_watch(void *userdata) {
 
 /* Notes when the sink goes away and comes back. */
 static void see_sink(Subscriber *s, usec_t now) {
-        bool ready = sink_is_ready(s->sink);
+        bool takes = sink_takes_batches(s->sink);
 
-        if (ready == s->ready && (ready || s->paused_at > 0))
+        if (takes == s->takes && (takes || s->paused_at > 0))
                 return;
-        s->ready = ready;
-        s->paused_at = ready ? 0 : now;
-        s->paused_at_wall = ready ? 0 : clock_wall();
-        subscription_set_paused(s->subscription, !ready);
-        if (!ready)
+        s->takes = takes;
+        s->paused_at = takes ? 0 : now;
+        s->paused_at_wall = takes ? 0 : clock_wall();
+        subscription_set_paused(s->subscription, !takes);
+        if (!takes)
                 return;
         s->scout_at = 0;
         for (size_t i = 0; i < s->n_held; i++)
@@ -102,7 +102,7 @@ static Held *find_waiting(const Subscriber *s) {
 static bool try_aside(Subscriber *s, usec_t now, bool flow) {
         Batch *batch;
 
-        if (!s->ready || find_held(s, HELD_WRITING) || (flow && s->aside_last))
+        if (!s->takes || find_held(s, HELD_WRITING) || (flow && s->aside_last))
                 return false;
         batch = aside_try(s->aside, now);
         if (!batch)
@@ -116,22 +116,22 @@ static bool try_aside(Subscriber *s, usec_t now, bool flow) {
         return false;
 }
 
-/* True when a batch waits although the sink is ready: it was busy. */
+/* True when a batch waits although the sink takes batches: it was busy. */
 static bool hand_over(Subscriber *s, usec_t now) {
         Held *held;
 
         for (;;) {
                 held = find_waiting(s);
-                if (try_aside(s, now, held != NULL) || !held || !(s->ready || sink_wants_scout(s->sink)))
+                if (try_aside(s, now, held != NULL) || !held || !(s->takes || sink_wants_scout(s->sink)))
                         return false;
                 if (held_write(held, s->sink) != SINK_WRITE_STARTED)
-                        return s->ready && !find_held(s, HELD_WRITING);
+                        return s->takes && !find_held(s, HELD_WRITING);
                 s->aside_last = false;
         }
 }
 
 static PullLoad measure_load(const Subscriber *s) {
-        PullLoad load = { .ready = s->ready };
+        PullLoad load = { .welcome = s->takes };
 
         for (size_t i = 0; i < s->n_held; i++) {
                 HeldState state = held_state(s->held[i]);
@@ -155,7 +155,7 @@ static size_t count_held(const Subscriber *s, HeldState state) {
 static bool wants_scout(const Subscriber *s) {
         if (s->once || find_waiting(s) || count_held(s, HELD_WAITING) >= SCOUTS_MAX)
                 return false;
-        return sink_wants_scout(s->sink) || (s->ready && count_held(s, HELD_KEPT) >= s->config->pulls);
+        return sink_wants_scout(s->sink) || (s->takes && count_held(s, HELD_KEPT) >= s->config->pulls);
 }
 
 static usec_t earlier(usec_t a, usec_t b) {
@@ -192,15 +192,15 @@ static void subscriber_pull(Subscriber *s, usec_t now) {
 }
 
 static usec_t next_look(const Subscriber *s, usec_t now) {
-        usec_t next = s->ready ? aside_next(s->aside, !s->aside_refused && !find_held(s, HELD_WRITING)) : USEC_INFINITY;
+        usec_t next = s->takes ? aside_next(s->aside, !s->aside_refused && !find_held(s, HELD_WRITING)) : USEC_INFINITY;
         PullsStatus pulls;
 
         pulls_status(s->pulls, &pulls);
-        if (s->ready && pulls.not_before > now)
+        if (s->takes && pulls.not_before > now)
                 next = earlier(next, pulls.not_before);
         if (wants_scout(s) && pulls.in_flight == 0)
                 next = earlier(next, s->scout_at > pulls.not_before ? s->scout_at : pulls.not_before);
-        if (s->once && s->begun && !s->ready && s->paused_at + ONCE_PATIENCE_USEC > now)
+        if (s->once && s->begun && !s->takes && s->paused_at + ONCE_PATIENCE_USEC > now)
                 next = earlier(next, s->paused_at + ONCE_PATIENCE_USEC);
         return next;
 }
@@ -265,7 +265,7 @@ static void on_pull_answer(void *userdata) {
 
         pulls_status(s->pulls, &pulls);
         sink_heard(s->sink, pulls.failures == 0);
-        if (s->ready && s->n_held == 0 && pulls.emptied >= pulls.last) {
+        if (s->takes && s->n_held == 0 && pulls.emptied >= pulls.last) {
                 s->oldest_left = 0; /* the queue has nothing that is not out with somebody */
                 s->emptied = true;
         }
@@ -500,13 +500,13 @@ void subscriber_begin(Subscriber *s) {
         if (s->begun)
                 return;
         s->begun = true;
-        s->paused_at = s->ready ? 0 : clock_now();
+        s->paused_at = s->takes ? 0 : clock_now();
         subscriber_look(s);
         subscriber_changed(s);
 }
 
 static bool cannot_go_on(const Subscriber *s, const PullsStatus *pulls) {
-        if (!s->ready)
+        if (!s->takes)
                 return s->begun && clock_now() >= s->paused_at + ONCE_PATIENCE_USEC;
         return pulls->failures >= ONCE_FAILURES || (pulls->failures > 0 && pulls->unmendable);
 }
@@ -515,7 +515,7 @@ bool subscriber_is_drained(const Subscriber *s, bool *ret_complete) {
         PullsStatus pulls;
 
         pulls_status(s->pulls, &pulls);
-        if (s->stopping || (cannot_go_on(s, &pulls) && (!s->ready || s->n_held == 0))) {
+        if (s->stopping || (cannot_go_on(s, &pulls) && (!s->takes || s->n_held == 0))) {
                 *ret_complete = false;
                 return true;
         }

@@ -4,9 +4,9 @@
  * nothing else (P3). Read next: pulls.h (how messages come), held.h (what becomes of a batch), sink.h (where it goes),
  * aside.h (where those wait that are refused).
  *
- * Pulls: none while the sink is not ready; one hanging pull while the queue is empty; up to `pulls` (pulls in flight
- * plus batches not yet settled) under backlog. While the sink's remote refuses everything, or every slot is kept by
- * messages that it refuses, one message at a time as a scout, the first at once, then one in each backoff.max.
+ * Pulls: none while the sink takes no batches; one hanging pull while the queue is empty; up to `pulls` (pulls in
+ * flight plus batches not yet settled) under backlog. While the sink's remote refuses everything, or every slot is kept
+ * by messages that it refuses, one message at a time as a scout, the first at once, then one in each backoff.max.
  *
  * A batch:
  *      received -> waiting (for the sink) -> writing -> acknowledging -> done

@@ -175,7 +175,7 @@ static void test_it_stores(void **state) {
         config = config_with_spool(directory);
         assert_int_equal(loop_new(&loop), 0);
         assert_int_equal(sink_new(loop, types_sink("spool"), &config->subscriptions[0], &callbacks, &sink), 0);
-        while (!sink_is_ready(sink))
+        while (!sink_takes_batches(sink))
                 assert_true(loop_turn(loop, USEC_PER_SEC) >= 0);
 
         assert_int_equal(rename(directory, away), 0);

@@ -21,7 +21,7 @@ static PullPlan make(unsigned pulls, usec_t interval, bool once) {
 }
 
 static unsigned due(const PullPlan *plan, unsigned in_flight, unsigned unsettled) {
-        return pull_plan_due(plan, &(PullLoad){ .ready = true, .in_flight = in_flight, .unsettled = unsettled }, NOW);
+        return pull_plan_due(plan, &(PullLoad){ .welcome = true, .in_flight = in_flight, .unsettled = unsettled }, NOW);
 }
 
 static void test_one_hangs_while_empty(void **state) {
@@ -36,7 +36,7 @@ static void test_one_hangs_while_empty(void **state) {
 static void test_nothing_while_the_sink_is_away(void **state) {
         PullPlan plan = make(4, 0, false);
 
-        assert_int_equal(pull_plan_due(&plan, &(PullLoad){ .ready = false }, NOW), 0);
+        assert_int_equal(pull_plan_due(&plan, &(PullLoad){ .welcome = false }, NOW), 0);
 }
 
 static void test_backlog_fills_all_slots(void **state) {
@@ -61,15 +61,15 @@ static void test_backlog_fills_all_slots(void **state) {
 static void test_caps(void **state) {
         PullPlan plan = make(4, 0, false);
 
-        assert_int_equal(pull_plan_due(&plan, &(PullLoad){ .ready = true, .bytes = PULL_PLAN_BYTES_MAX }, NOW), 0);
-        assert_int_equal(pull_plan_due(&plan, &(PullLoad){ .ready = true, .acking = PULL_PLAN_ACKING_MAX }, NOW), 0);
-        assert_int_equal(pull_plan_due(&plan, &(PullLoad){ .ready = true, .unsettled = 4 }, NOW), 0);
+        assert_int_equal(pull_plan_due(&plan, &(PullLoad){ .welcome = true, .bytes = PULL_PLAN_BYTES_MAX }, NOW), 0);
+        assert_int_equal(pull_plan_due(&plan, &(PullLoad){ .welcome = true, .acking = PULL_PLAN_ACKING_MAX }, NOW), 0);
+        assert_int_equal(pull_plan_due(&plan, &(PullLoad){ .welcome = true, .unsettled = 4 }, NOW), 0);
 }
 
 /* P5: what pulls in flight may bring counts too; a single one is always let out while there is room at all. */
 static void test_room_for_large_replies(void **state) {
         PullPlan plan = make(16, 0, false);
-        PullLoad load = { .ready = true, .expected = PULL_PLAN_BYTES_MAX / 4 };
+        PullLoad load = { .welcome = true, .expected = PULL_PLAN_BYTES_MAX / 4 };
 
         pull_plan_answered(&plan, 1000, 0, NOW, 1);
         assert_int_equal(pull_plan_due(&plan, &load, NOW), 4);
@@ -129,8 +129,8 @@ static void test_failure_backs_off(void **state) {
         assert_int_equal(plan.not_before, NOW + 9 * USEC_PER_SEC);
 
         /* then one tries alone */
-        assert_int_equal(pull_plan_due(&plan, &(PullLoad){ .ready = true }, plan.not_before - 1), 0);
-        assert_int_equal(pull_plan_due(&plan, &(PullLoad){ .ready = true }, plan.not_before), 1);
+        assert_int_equal(pull_plan_due(&plan, &(PullLoad){ .welcome = true }, plan.not_before - 1), 0);
+        assert_int_equal(pull_plan_due(&plan, &(PullLoad){ .welcome = true }, plan.not_before), 1);
         for (int i = 0; i < 20; i++)
                 pull_plan_failed(&plan, 0, plan.not_before, UINT64_MAX);
         first = plan.not_before;

@@ -218,7 +218,7 @@ static int set_up(void **state) {
         assert_int_equal(loop_new(&world.loop), 0);
         assert_int_equal(sink_new(world.loop, &fake_type, &config, &callbacks, &world.sink), 0);
         virtual_pass(world.loop, 0);
-        assert_true(sink_is_ready(world.sink));
+        assert_true(sink_takes_batches(world.sink));
         return 0;
 }
 
@@ -246,7 +246,7 @@ static void test_one_odd_message(void **state) {
         assert_non_null(batch);
         assert_int_equal(batch->fates[0], FATE_SUSPECT);
         assert_int_equal(batch_count(batch, FATE_STORED), 10);
-        assert_true(sink_is_ready(world.sink));
+        assert_true(sink_takes_batches(world.sink));
         assert_int_equal(logged(EVENT_SINK_DOWN), 0);
 }
 
@@ -299,7 +299,7 @@ static void test_cannot_be_set_apart(void **state) {
         assert_int_equal(batch->suspicions[0].state, BLAME_ASIDE);
         assert_true(batch->suspicions[0].unkept);
         assert_int_equal(batch_count(batch, FATE_STORED), 2);
-        assert_true(sink_is_ready(world.sink));
+        assert_true(sink_takes_batches(world.sink));
 }
 
 /* ... and when it is stored after all, that is over, too. */
@@ -343,7 +343,7 @@ static void test_one_message_alone(void **state) {
 
         world.says = says_validator_to_one;
         assert_null(write_batch(batch_from(1, 1)));
-        assert_false(sink_is_ready(world.sink));
+        assert_false(sink_takes_batches(world.sink));
         assert_true(sink_wants_scout(world.sink));
         assert_true(status().ready);
         virtual_pass(world.loop, USEC_PER_MINUTE);
@@ -353,7 +353,7 @@ static void test_one_message_alone(void **state) {
         virtual_pass(world.loop, 0);
         assert_int_equal(world.n_settled, 2);
         assert_int_equal(world.settled[1]->fates[0], FATE_REJECTED);
-        assert_true(sink_is_ready(world.sink));
+        assert_true(sink_takes_batches(world.sink));
         assert_int_equal(logged(EVENT_SINK_DOWN), 0);
         assert_int_equal(logged(EVENT_SINK_UP), 0);
 }
@@ -377,7 +377,7 @@ static void test_everything_refused(void **state) {
 
         world.says = says_odd_to_all;
         assert_null(write_batch(batch_from(1, 1000)));
-        assert_false(sink_is_ready(world.sink));
+        assert_false(sink_takes_batches(world.sink));
         assert_false(status().ready);
         assert_int_equal(logged(EVENT_SINK_DOWN), 1);
         world.largest = 0;
@@ -404,7 +404,7 @@ static void test_everything_refused(void **state) {
         assert_int_equal(world.writes - writes, 2); /* one message, and then all */
         assert_int_equal(batch_count(world.settled[0], FATE_STORED), 1000);
         assert_int_equal(logged(EVENT_SINK_UP), 1);
-        assert_true(sink_is_ready(world.sink));
+        assert_true(sink_takes_batches(world.sink));
         assert_int_equal(status().rejected, 0);
 }
 
@@ -451,14 +451,14 @@ static void test_broken_validator(void **state) {
         virtual_pass(world.loop, 0);
         assert_int_equal(world.n_settled, 1);
         assert_int_equal(batch_count(batch, FATE_REJECTED), 5);
-        assert_false(sink_is_ready(world.sink));
+        assert_false(sink_takes_batches(world.sink));
         assert_true(sink_wants_scout(world.sink));
         sink_host_seen(world.host, SINK_SEEN_LOST); /* idle: it asks, and that is no recovery */
         virtual_pass(world.loop, 0);
         assert_true(sink_wants_scout(world.sink));
         world.says = says_yes;
         assert_non_null(write_batch(batch_from(10, 1)));
-        assert_true(sink_is_ready(world.sink));
+        assert_true(sink_takes_batches(world.sink));
         assert_int_equal(logged(EVENT_SINK_DOWN), 1);
         assert_int_equal(logged(EVENT_SINK_UP), 1);
 }
@@ -476,11 +476,11 @@ static void test_lapse(void **state) {
         world.largest = 0;
         virtual_pass(world.loop, 5 * BACKOFF_MAX);
         assert_int_equal(world.largest, 1);
-        assert_false(sink_is_ready(world.sink));
+        assert_false(sink_takes_batches(world.sink));
         assert_int_equal(logged(EVENT_SINK_DOWN), 1);
         world.says = says_yes;
         virtual_pass(world.loop, BACKOFF_MAX);
-        assert_true(sink_is_ready(world.sink));
+        assert_true(sink_takes_batches(world.sink));
         assert_int_equal(status().stored, 1);
         assert_int_equal(world.n_settled, 1);
         assert_int_equal(logged(EVENT_SINK_UP), 1);
@@ -533,7 +533,7 @@ static void test_one_is_put_off(void **state) {
                 assert_int_equal(batch->fates[0], FATE_SUSPECT);
                 assert_int_equal(batch_count(batch, FATE_STORED), 10);
                 for (unsigned turn = 0; turn < 100; turn++) {
-                        assert_true(sink_is_ready(world.sink));
+                        assert_true(sink_takes_batches(world.sink));
                         assert_true(batch->suspicions[0].due <= clock_now() + 5 * USEC_PER_SEC);
                         virtual_pass(world.loop, batch->suspicions[0].due - clock_now());
                         batch_free(write_batch(batch_from(100 + turn, 1)));
@@ -561,7 +561,7 @@ static void test_many_are_put_off(void **state) {
 
         world.says = says_later_to_most;
         assert_null(write_batch(batch_from(1, 10)));
-        assert_true(sink_is_ready(world.sink));
+        assert_true(sink_takes_batches(world.sink));
         virtual_pass(world.loop, 2 * USEC_PER_SEC);
         assert_true(sink_wants_scout(world.sink));
         scout = write_batch(batch_from(20, 1));
@@ -570,7 +570,7 @@ static void test_many_are_put_off(void **state) {
         assert_int_equal(world.n_settled, 2);
         assert_int_equal(batch_count(world.settled[1], FATE_SUSPECT), 6);
         assert_int_equal(batch_count(world.settled[1], FATE_STORED), 4);
-        assert_true(sink_is_ready(world.sink));
+        assert_true(sink_takes_batches(world.sink));
         assert_int_equal(status().rejected, 0);
 }
 
@@ -591,7 +591,7 @@ static void test_all_are_put_off(void **state) {
         assert_int_equal(batch_count(world.settled[0], FATE_PENDING), 100);
         world.says = says_yes;
         virtual_pass(world.loop, BACKOFF_MAX);
-        assert_true(sink_is_ready(world.sink));
+        assert_true(sink_takes_batches(world.sink));
         assert_int_equal(logged(EVENT_SINK_UP), 1);
         assert_int_equal(status().rejected, 0);
 }
@@ -640,7 +640,7 @@ static void test_one_is_put_off_after_a_fault(void **state) {
         world.says = says_later_to_one;
         virtual_pass(world.loop, BACKOFF_MAX);
         assert_int_equal(world.n_settled, 2);
-        assert_true(sink_is_ready(world.sink));
+        assert_true(sink_takes_batches(world.sink));
         assert_non_null(write_batch(batch_from(4, 1)));
 }
 
@@ -649,11 +649,11 @@ static void test_not_ready_while_probing(void **state) {
         world.says = says_fault;
         sink_host_seen(world.host, SINK_SEEN_LOST);
         virtual_pass(world.loop, 0);
-        assert_false(sink_is_ready(world.sink));
+        assert_false(sink_takes_batches(world.sink));
         assert_int_equal(sink_write(world.sink, NULL), SINK_WRITE_BUSY);
         world.says = says_yes;
         virtual_pass(world.loop, BACKOFF_MAX);
-        assert_true(sink_is_ready(world.sink));
+        assert_true(sink_takes_batches(world.sink));
 }
 
 /* P8: at the stop all comes back, the scout too. */

@@ -90,7 +90,7 @@ static void open_sink_as(World *w, const char *user, const char *secret) {
 
 static void open_sink(World *w) {
         open_sink_as(w, "", NULL);
-        UNTIL(w, sink_is_ready(w->sink));
+        UNTIL(w, sink_takes_batches(w->sink));
 }
 
 static void close_sink(World *w) {

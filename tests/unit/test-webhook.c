@@ -147,7 +147,7 @@ static int open_sink(World *w) {
 static void start(World *w, int (*says)(const World *w, const Call *call)) {
         w->says = says;
         assert_int_equal(open_sink(w), 0);
-        UNTIL(w, sink_is_ready(w->sink));
+        UNTIL(w, sink_takes_batches(w->sink));
 }
 
 /* One message for each text, with keys n0, n1, ... */
@@ -402,7 +402,7 @@ static void test_unreachable(void **state) {
         w->says = says_yes;
         assert_int_equal(open_sink(w), 0);
         UNTIL(w, status(w).detail[0]);
-        assert_false(sink_is_ready(w->sink));
+        assert_false(sink_takes_batches(w->sink));
         assert_contains(status(w).detail, "unreachable");
 }
 
