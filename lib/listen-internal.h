@@ -115,6 +115,9 @@ static inline const ListenLibrary *listen_server_library(const ListenServer *ser
         return &server->listen->library;
 }
 
+/* The one that has that address now; NULL: none. */
+ListenServer *listen_server_find(const Listen *listen, const char *address);
+
 /* Callbacks of libmicrohttpd, all for a ListenServer. */
 enum MHD_Result listen_request_on_access(void *server, struct MHD_Connection *mhd, const char *path, const char *method,
         const char *version, const char *data, size_t *size, void **context);

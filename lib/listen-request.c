@@ -85,10 +85,14 @@ void listen_request_give_up(ListenRequest *request) {
 
 /* ---- requests ---- */
 
+/* A connection that was open before another certificate came reaches the same owners as those after it. */
 static ListenRoute *route_find(const ListenServer *server, const char *path) {
+        const ListenServer *serving = listen_server_find(server->listen, server->address);
         ListenRoute *route, *best = NULL;
 
-        LIST_FOREACH(route, &server->routes, link) {
+        if (!serving)
+                return NULL;
+        LIST_FOREACH(route, &serving->routes, link) {
                 size_t size = strlen(route->path);
 
                 if (strcmp(route->path, path) == 0)

@@ -238,7 +238,7 @@ static int server_new(Listen *listen, const ListenSpec *spec, ListenServer **ret
         return r;
 }
 
-static ListenServer *server_find(const Listen *listen, const char *address) {
+ListenServer *listen_server_find(const Listen *listen, const char *address) {
         ListenServer *server;
 
         LIST_FOREACH(server, &listen->servers, link)
@@ -392,7 +392,7 @@ static int route_new(ListenServer *server, const ListenSpec *spec, const ListenH
 }
 
 int listen_route(Listen *listen, const ListenSpec *spec, const ListenHandler *handler, ListenRoute **ret) {
-        ListenServer *server = server_find(listen, spec->address);
+        ListenServer *server = listen_server_find(listen, spec->address);
         int r;
 
         r = library_load(&listen->library);

@@ -318,11 +318,19 @@ def test_page_and_push_on_one_address_with_tls(archive, tmp_path):
     before = serial(port, pairs[0].ca)
     daemon.reload()
     assert serial(port, pairs[0].ca) == before
+    pusher = requests.Session()  # a connection of its own
+    pusher.trust_env, pusher.verify = False, pairs[0].ca
+    assert pusher.post(f"{archive.url}/readings", json={"id": "x", "co2": 401}, timeout=20).json() == {"stored": 1}
+    assert archive.get("/api/status")["page"]
     install(pairs[1])
     daemon.reload()
     assert serial(port, pairs[1].ca) != before
-    last = archive.session.get(f"{archive.url}/healthz", timeout=20)  # over the connection that was open
-    assert last.headers["Connection"] == "close"
+    # Over the connections that were open: no other certificate is there, so a new one would fail.
+    last = archive.session.get(f"{archive.url}/healthz", headers={"Host": "page.example"}, timeout=20)
+    assert last.status_code == 200 and last.headers["Connection"] == "close"
+    last = pusher.post(f"{archive.url}/readings", json={"id": "x", "co2": 402}, headers={"Host": "push.example"}, timeout=20)
+    assert last.json() == {"stored": 1} and last.headers["Connection"] == "close"
+    pusher.close()
     archive.session.close()
     archive.session.verify = pairs[1].ca
     assert archive.get("/api/status")["page"] and push(pairs[1].ca).json() == {"stored": 1}
