@@ -12,7 +12,7 @@ typedef enum MetricKind {
         METRIC_GAUGE, /* a number that goes up and down */
         METRIC_COUNTER,
         METRIC_TIME, /* clock_wall(), told in seconds since 1970 */
-        METRIC_SPAN, /* usec_t, told in seconds */
+        METRIC_SPAN, /* usec_t, told in seconds; not told while it is 0: not known */
 } MetricKind;
 
 /* One name, its words, and where its number stands in the struct. */
@@ -97,7 +97,7 @@ static const Metric subscription_metrics[] = {
         METRIC(TIME, SubscriberStatus, oldest_unsettled, "sensorqd_subscription_oldest_unsettled_timestamp_seconds",
                 "When the oldest message that is not settled was published; not there while there is none."),
         METRIC(SPAN, SubscriberStatus, retention, "sensorqd_subscription_retention_seconds",
-                "How long Pub/Sub keeps a message for it."),
+                "How long Pub/Sub keeps a message for it; not there while that may not be read."),
         METRIC(COUNTER, SubscriberStatus, received, "sensorqd_subscription_received_total", "Messages pulled."),
         METRIC(COUNTER, SubscriberStatus, acknowledged, "sensorqd_subscription_acknowledged_total",
                 "Messages acknowledged."),
@@ -187,7 +187,7 @@ static void write_metric(Writer *w, const Metric *metric, const Items *items) {
                 const char *item = (const char *) items->first + i * items->size;
                 uint64_t number = number_of(metric, item + metric->offset);
 
-                if (metric->kind == METRIC_TIME && number == 0)
+                if ((metric->kind == METRIC_TIME || metric->kind == METRIC_SPAN) && number == 0)
                         continue;
                 write_text(w, metric->name);
                 if (items->labels)
@@ -241,8 +241,32 @@ int page_metrics_figures(const Figures *f, Bytes *text) {
 
 /* ---- latest values ---- */
 
+#define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+/* The name of a label may be any text where somebody else publishes, and one that Prometheus does not take would cost
+ * the whole answer: those are written in its own way (its documentation, "Escaping schemes", values), so that no two
+ * become one. */
+static int name_append(Bytes *name, const char *key) {
+        int r;
+
+        if (key[strspn(key, NAME_LETTERS "_")] == '\0')
+                return bytes_append_text(name, key);
+        r = bytes_append_text(name, "U__");
+        for (const char *c = key; r == 0 && *c != '\0'; c++)
+                r = *c == '_'                  ? bytes_append_text(name, "__")
+                    : strchr(NAME_LETTERS, *c) ? bytes_append(name, c, 1)
+                                               : bytes_append_format(name, "_%x_", (unsigned char) *c);
+        return r;
+}
+
 static void add_label(void *userdata, const char *key, const char *value) {
-        write_label(userdata, ",label_", key, value);
+        _cleanup_bytes_ Bytes name = {};
+        Writer *w = userdata;
+
+        if (w->error >= 0)
+                w->error = name_append(&name, key);
+        if (w->error >= 0)
+                write_label(w, ",label_", name.data, value);
 }
 
 static void label_series(Writer *w, const PageSeries *series) {

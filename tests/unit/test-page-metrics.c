@@ -59,6 +59,15 @@ static void test_figures(void **state) {
         assert_int_equal(text.data[text.size - 1], '\n');
 }
 
+/* What is not known is not there: a rule that compares with it would fire for ever. */
+static void test_retention_unknown(void **state) {
+        _cleanup_(bytes_done) Bytes text = {};
+        SubscriberStatus subscriber = { .subscription = "s", .detail = "", .sink = { .what = "MongoDB", .detail = "" } };
+
+        assert_int_equal(page_metrics_figures(&(Figures){ .subscribers = &subscriber, .n_subscribers = 1, .token.detail = "" }, &text), 0);
+        assert_null(strstr(text.data, "sensorqd_subscription_retention_seconds{"));
+}
+
 /* Without a section `publish` there is neither an outbox nor a source to tell of. */
 static void test_subscribes_only(void **state) {
         _cleanup_(bytes_done) Bytes text = {};
@@ -103,10 +112,26 @@ static void test_latest(void **state) {
                                     "te\",label_site=\"nakano\",name=\"居間 \\\"x\\\"\"} 1"));
 }
 
+/* Labels of somebody else's messages: a name that Prometheus does not take would cost the whole answer, and two that
+ * become one would cost it, too. */
+static void test_names_of_labels(void **state) {
+        _cleanup_(page_series_freep) PageSeriesTable *table = NULL;
+        _cleanup_(bytes_done) Bytes text = {};
+        ConfigMap names = {};
+
+        assert_int_equal(page_series_new(&table), 0);
+        put(table, &(PageSeriesKey){ "home", "d", "{\"a-b_c\":\"1\",\"a_b_c\":\"2\",\"場\":\"3\"}", "/te" }, NOW, 5);
+        assert_int_equal(page_metrics_latest(table, &names, NOW, &text), 0);
+        assert_true(has_line(&text, "sensorqd_reading_value{source=\"home\",device=\"d\",field=\"/te\","
+                                    "label_U__a_2d_b__c=\"1\",label_a_b_c=\"2\",label_U___e5__a0__b4_=\"3\"} 5"));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_figures),
+                cmocka_unit_test(test_retention_unknown),
                 cmocka_unit_test(test_subscribes_only),
+                cmocka_unit_test(test_names_of_labels),
                 cmocka_unit_test(test_latest),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
