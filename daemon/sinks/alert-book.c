@@ -211,7 +211,8 @@ static void settle_entry(const AlertBook *book, const AlertDevice *device, Alert
                 alert_entry_cease(entry, wall, wall, ALERT_END_RULE);
 }
 
-/* Targets that a rule tells since a reload are told of what fires already. */
+/* Targets that a rule tells since a reload are told of what fires already; also one that it told before, and that is to
+ * be told that it ended, since the rule was without it meanwhile. */
 static int settle_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot, const AlertMoment *moment) {
         const AlertWatch *watch = &book->rules->items[slot->watch];
         AlertEntry *entry;
@@ -225,7 +226,8 @@ static int settle_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot, co
                 const char *target = book->config->targets[i].name;
                 int r;
 
-                if (!alert_config_tells(watch->rule, target) || find_entry(device, watch, target))
+                entry = find_entry(device, watch, target);
+                if (!alert_config_tells(watch->rule, target) || (entry && entry->ended == 0))
                         continue;
                 r = need_entry(book, device, slot->watch, target, &entry);
                 if (r < 0)

@@ -267,7 +267,11 @@ int alert_device_read(AlertDevice *device, const AlertRules *rules, Slice text) 
                 if (!read_slot(&reader, key, &found))
                         return -EBADMSG;
                 found.watch = alert_rules_find(rules, (Slice){ key, strlen(key) });
-                if (found.watch == SIZE_MAX || alert_device_find(device, found.watch))
+                if (found.watch == SIZE_MAX) {
+                        device->dirty = true; /* should the rule come back, this is old news */
+                        continue;
+                }
+                if (alert_device_find(device, found.watch))
                         continue;
                 r = alert_device_add(device, found.watch, &slot);
                 if (r < 0)

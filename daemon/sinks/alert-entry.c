@@ -92,7 +92,8 @@ static void settle(AlertEntry *entry, AlertKind kind, usec_t since, const AlertR
         case ALERT_REMOVED:
         case ALERT_TEST:
                 entry->told_since = 0;
-                entry->closed = since;
+                if (entry->ended > 0) /* else it fires again, perhaps with the same *since* */
+                        entry->closed = since;
                 break;
         }
 }

@@ -487,6 +487,31 @@ static void test_reload(void **state) {
         world_close(&w);
 }
 
+/* A target is taken out of `to` and put back before it was told of the end: what fires goes on for it. */
+static void test_target_that_is_put_back(void **state) {
+        static const char both[] = "        - { name: hot, field: t, above: 28, clear: 27 }\n";
+        World w;
+
+        world_open(&w, both);
+        world_say(&w, "x", "\"t\":30");
+        world_expect(&w, "b", ALERT_ACCEPTED, "FIRING hot Room x 30");
+        world_reload(&w, HOT);
+        world_expect(&w, "b", ALERT_BACK, "REMOVED hot Room x 30");
+        world_reload(&w, both);
+        world_expect(&w, "b", ALERT_ACCEPTED, "");
+
+        /* ... and when it may have been told already */
+        world_reload(&w, HOT);
+        world_expect(&w, "b", ALERT_SEALED, "REMOVED hot Room x 30");
+        world_reload(&w, both);
+        world_expect(&w, "b", ALERT_ACCEPTED, "REMOVED hot Room x 30");
+        world_expect(&w, "b", ALERT_ACCEPTED, "FIRING hot Room x 30");
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"t\":20");
+        world_expect(&w, "b", ALERT_ACCEPTED, "RESOLVED hot Room x 20");
+        world_close(&w);
+}
+
 /* ---- whatever comes ---- */
 
 static uint64_t draw(uint64_t *seed) {
@@ -582,6 +607,7 @@ int main(void) {
                 cmocka_unit_test(test_silence_of_an_unplugged_remo),
                 cmocka_unit_test(test_rule_that_finds_nothing),
                 cmocka_unit_test(test_reload),
+                cmocka_unit_test(test_target_that_is_put_back),
                 cmocka_unit_test(test_random),
         };
 

@@ -168,6 +168,36 @@ static void test_restart(void **state) {
         expect(p, ALERT_ACCEPTED, "a FIRING cold Room x\nb FIRING cold Room x");
 }
 
+static void reload(Place *p, const char *rules) {
+        p->work = alert_work_free(p->work);
+        config_unref(p->config);
+        p->config = alert_parse(rules);
+        open_work(p);
+}
+
+/* While a rule is gone nobody judges by it: what it thought then is nothing to tell when it comes back. */
+static void test_rule_that_comes_back(void **state) {
+        static const char damp[] = "        - { name: damp, field: h, above: 70 }\n",
+                          both[] = "        - { name: damp, field: h, above: 70 }\n"
+                                   "        - { name: hot, field: t, above: 28, clear: 27, to: [a] }\n";
+        Place *p = *state;
+
+        reload(p, both);
+        assert_int_equal(say(p, "x", "\"t\":30,\"h\":60"), 0);
+        expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
+        reload(p, damp);
+        expect(p, ALERT_ACCEPTED, "a REMOVED hot Room x");
+        p->wall += HOUR;
+        assert_int_equal(say(p, "x", "\"t\":20"), 0);
+        p->wall += HOUR;
+        reload(p, both);
+        expect(p, -1, "");
+        p->wall += MINUTE;
+        expect(p, -1, "");
+        assert_int_equal(say(p, "x", "\"t\":30"), 0);
+        expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
+}
+
 static int64_t count(const Place *p, const char *table) {
         _cleanup_(sql_closep) Sql *sql = NULL;
         _cleanup_(sql_finalizep) SqlStatement *s = NULL;
@@ -512,6 +542,7 @@ static void test_killed_before_a_sync(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_rule_that_comes_back, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_forgotten, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_what_is_no_message_of_ours, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
