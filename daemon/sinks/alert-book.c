@@ -453,18 +453,22 @@ static void note_clock(AlertBook *book, const AlertMoment *moment) {
         book->offset = offset;
 }
 
+/* Since when we hear, by a clock that nobody set. */
+static usec_t heard_since(const Pass *pass) {
+        return pass->book->set_at > pass->moment->hearing ? pass->book->set_at : pass->moment->hearing;
+}
+
 /* Whether time may speak for what was to come by *at*, wall time; if not, *ret_gate* is when that is to be asked again:
  * clock_now(), USEC_INFINITY: with the next answer to a pull. Silence must be proven, and be as long as the rule says
  * since we hear: what we missed is not the sensor's fault. */
 static bool is_open(const Pass *pass, const AlertLogic *logic, const AlertState *state, usec_t at, usec_t *ret_gate) {
         const AlertMoment *moment = pass->moment;
         bool silence = logic->test == ALERT_STALE && !state->offline;
-        usec_t since = silence && pass->book->set_at > moment->hearing ? pass->book->set_at : moment->hearing;
 
         *ret_gate = USEC_INFINITY;
         if (moment->hearing == 0 || moment->deaf || (silence && moment->wall - (moment->now - moment->heard) < at))
                 return false;
-        *ret_gate = since + (silence ? logic->stale : CALM_USEC);
+        *ret_gate = silence ? heard_since(pass) + logic->stale : moment->hearing + CALM_USEC;
         return moment->now >= *ret_gate;
 }
 
@@ -510,7 +514,7 @@ static bool is_forgotten(const Pass *pass, const AlertDevice *device, const Aler
 
         if (device->key.size == 0 || moment->hearing == 0 || moment->deaf)
                 return false;
-        return moment->now - moment->hearing >= FORGET_CALM_USEC &&
+        return moment->now - heard_since(pass) >= FORGET_CALM_USEC &&
                moment->wall - (moment->now - moment->heard) >= slot->seen + (forget > least ? forget : least);
 }
 

@@ -117,6 +117,24 @@ static void test_not_forgotten(void **state) {
         world_close(&w);
 }
 
+/* Somebody sets the clock of this machine, by a year too much. */
+static void test_not_forgotten_by_a_set_clock(void **state) {
+        World w;
+
+        world_open(&w, HOT);
+        world_say(&w, "x", "\"t\":30");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30");
+        world_go(&w, MINUTE);
+        w.moment.wall += DAYS(365);
+        world_pass(&w);
+        world_expect(&w, "a", ALERT_ACCEPTED, "");
+        world_go(&w, MINUTE);
+        w.moment.wall -= DAYS(365);
+        world_say(&w, "x", "\"t\":20");
+        world_expect(&w, "a", ALERT_ACCEPTED, "RESOLVED hot Room x 20");
+        world_close(&w);
+}
+
 /* Ids that are new with every message, which no rule is about. */
 static void test_strangers_leave_nothing(void **state) {
         World w;
@@ -138,6 +156,7 @@ int main(void) {
                 cmocka_unit_test(test_forgotten),
                 cmocka_unit_test(test_forgotten_while_a_target_is_down),
                 cmocka_unit_test(test_not_forgotten),
+                cmocka_unit_test(test_not_forgotten_by_a_set_clock),
                 cmocka_unit_test(test_strangers_leave_nothing),
         };
 
