@@ -528,8 +528,8 @@ static const char *stages_why_paused(const Stages *stages) {
                 unknown = unknown || stage->standing == STANDING_UNKNOWN || stage->standing == STANDING_MISSING;
                 some = some || stage->standing == STANDING_KEEPS;
         }
-        if (unknown)
-                return ""; /* a missing one is said by itself */
+        if (unknown || (!some && stages->unsettled > 0))
+                return ""; /* a missing one is said by itself, and one that waits for its predecessor will be there */
         return some ? NULL
                     : "no subscription of this configuration is on this topic, so what is published there may be lost. "
                       "Correct publish.topic or the subscriptions";
@@ -674,14 +674,14 @@ void stages_stop(Stages *stages) {
         for (size_t i = 0; i < stages->n; i++) {
                 Stage *stage = stages->items[i];
 
-                if (stage->kind == STAGE_SOURCE) {
-                        if (!stage->self || !source_must_end(stage->self))
-                                stage_close(stage);
-                        stage_retire(stage);
-                } else if (stage->kind == STAGE_PUBLISHER && stage->self && !stage->retired)
-                        publisher_pause(stage->self, "");
-                else if (stage->kind == STAGE_SUBSCRIBER && stage->self)
+                if (stage->self && stage->kind == STAGE_SOURCE && !source_must_end(stage->self))
+                        stage_close(stage);
+                if (!stage->self || stage->kind == STAGE_SOURCE)
+                        stage_retire(stage); /* what waited is not opened any more */
+                else if (stage->kind == STAGE_SUBSCRIBER)
                         subscriber_stop(stage->self);
+                else if (!stage->retired)
+                        publisher_pause(stage->self, "");
         }
         stages_reap(stages);
 }

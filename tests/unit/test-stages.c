@@ -92,6 +92,7 @@ static const SourceType fake_type = {
 /* ---- a sink, of which only one may be open ---- */
 
 static unsigned sinks_open, sinks_opened;
+static bool sink_works; /* on something that it must end */
 
 static int fake_sink_open(const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
         assert_int_equal(sinks_open++, 0);
@@ -112,6 +113,10 @@ static void fake_sink_answer(void *self, SinkAnswer *answer) {
         sink_host_answer(self);
 }
 
+static bool fake_sink_is_busy(const void *self) {
+        return sink_works;
+}
+
 static void *fake_sink_close(void *self) {
         sinks_open--;
         return NULL;
@@ -120,7 +125,7 @@ static void *fake_sink_close(void *self) {
 static const ConfigSection fake_sink_section = { .name = "fake_sink", .rows = fake_rows, .size = sizeof(FakeKeys) };
 static const SinkType fake_sink_type = {
         .keys = &fake_sink_section, .what = "Nothing", .open = fake_sink_open, .exclusive = fake_sink_exclusive,
-        .place = fake_sink_place, .probe = fake_sink_answer, .close = fake_sink_close,
+        .place = fake_sink_place, .probe = fake_sink_answer, .close = fake_sink_close, .is_busy = fake_sink_is_busy,
 };
 
 /* ---- this program's types.c ---- */
@@ -296,6 +301,54 @@ static void test_exclusive_sink(void **state) {
         assert_int_equal(sinks_open, 0);
 }
 
+/* Turns and settles until the sinks that were opened are as many as *opened*, or for long enough to know that they do
+ * not become so many. */
+static void settle(Fixture *f, unsigned opened) {
+        for (unsigned i = 0; sinks_opened < opened && i < 10; i++) {
+                assert_true(loop_turn(f->host.loop, USEC_PER_SEC / 100) >= 0);
+                stages_settle(f->stages);
+        }
+}
+
+/* A stop while the new one waits for the old one: it is not opened any more, and the stop ends with the old one. */
+static void test_stop_while_waiting(void **state) {
+        Fixture *f = *state;
+
+        sinks_opened = 0;
+        sink_works = true;
+        take_text(f, PUBSUB "subscribe: [{subscription: sub, fake_sink: {}}]\n");
+        take_text(f, PUBSUB "subscribe: [{subscription: sub, fake_sink: {text: other}}]\n");
+        f->host.stopping = true;
+        stages_stop(f->stages);
+        assert_false(stages_are_stopped(f->stages));
+        sink_works = false;
+        settle(f, 2);
+        assert_int_equal(sinks_opened, 1);
+        assert_true(stages_are_stopped(f->stages));
+}
+
+/* The only subscription waits for its predecessor: publishing waits for it, and that is not a fault of the
+ * configuration. */
+static void test_publishing_waits_for_waiting(void **state) {
+#define PUBLISHES "publish: {topic: top, sources: [{name: a, type: fake}]}\n"
+        Fixture *f = *state;
+        Figures figures = {};
+
+        sinks_opened = 0;
+        sink_works = true;
+        take_text(f, PUBSUB PUBLISHES "subscribe: [{subscription: sub, fake_sink: {}}]\n");
+        take_text(f, PUBSUB PUBLISHES "subscribe: [{subscription: sub, fake_sink: {text: other}}]\n");
+        settle(f, 2);
+        assert_int_equal(sinks_opened, 1);
+        assert_int_equal(stages_look(f->stages, &figures), 0);
+        assert_true(figures.publisher.paused);
+        assert_false(figures.publisher.failing);
+        report_done(&figures);
+        sink_works = false;
+        settle(f, 2);
+        assert_int_equal(sinks_opened, 2);
+}
+
 /* Changes in a set that has settled are figures only: nobody is asked what came of it. */
 static void test_quiet(void **state) {
         Fixture *f = *state;
@@ -316,6 +369,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_exclusive_passes_on, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_exclusive_waits, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_exclusive_sink, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_stop_while_waiting, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_publishing_waits_for_waiting, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_quiet, setup, teardown),
         };
 
