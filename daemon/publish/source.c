@@ -640,6 +640,8 @@ int source_new(const SourceHost *host, const SourceType *type, const SourceConfi
 Source *source_free(Source *s) {
         if (!s)
                 return NULL;
+        if (s->waiting != READINGS_NONE)
+                source_commit(s); /* a peer that waits for the disk's word has it before the end */
         if (s->self)
                 s->self = s->type->close(s->self);
         s->commit = loop_drop(s->commit);

@@ -145,6 +145,38 @@ static void test_disk_refuses(void **state) {
         assert_int_equal(post(f, port, JSON, "{\"a\": 2}", reply), 200);
 }
 
+static int send_to_a_full_disk(SourceFixture *f) {
+        uint16_t port = start(f, "");
+        int fd;
+
+        f->refuses = true;
+        fd = send_request(port, JSON, "{\"a\": 1}");
+        SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).holding);
+        return fd;
+}
+
+/* What the stop still stores is said to be stored: the sender does not send it once more. */
+static void test_stored_at_the_stop(void **state) {
+        SourceFixture *f = *state;
+        int fd = send_to_a_full_disk(f);
+        char reply[2000];
+
+        f->refuses = false;
+        source_fixture_stop(f);
+        assert_int_equal(f->n, 1);
+        assert_int_equal(hear(f, fd, reply, sizeof(reply)), 200);
+}
+
+static void test_refused_at_the_stop(void **state) {
+        SourceFixture *f = *state;
+        int fd = send_to_a_full_disk(f);
+        char reply[2000];
+
+        source_fixture_stop(f);
+        assert_int_equal(hear(f, fd, reply, sizeof(reply)), 503);
+        assert_int_equal(f->n, 0);
+}
+
 static void test_idempotency_key(void **state) {
         SourceFixture *f = *state;
         uint16_t port = start(f, "");
@@ -228,6 +260,8 @@ int main(void) {
                 TEST(test_wrong_bodies),
                 TEST(test_tokens),
                 TEST(test_disk_refuses),
+                TEST(test_stored_at_the_stop),
+                TEST(test_refused_at_the_stop),
                 TEST(test_idempotency_key),
                 TEST(test_owntracks),
                 TEST(test_address_taken),
