@@ -178,7 +178,7 @@ static usec_t later_of(usec_t a, usec_t b) {
 /* Waits for the right moment, or for something that is due. */
 static void line_look(Line *l) {
         Pick pick = line_pick(l);
-        bool in_vain = l->sender->draining && trouble_is_on(&l->status.trouble);
+        bool in_vain = l->sender->draining && (pick.held || trouble_is_on(&l->status.trouble));
         usec_t at = l->not_before;
 
         if (pick.n == 0 || in_vain) {

@@ -563,6 +563,25 @@ static void test_a_drained_sender_does_not_try_again(void **state) {
         assert_true(w->stored[0].notice.key[0] == '\0');
 }
 
+/* What was refused, and is to be tried again in some minutes, is left to the next one. */
+static void test_a_drained_sender_does_not_wait_for_what_was_refused(void **state) {
+        World *w = *state;
+
+        as_line(w);
+        due(w, "one");
+        start(w, says_nothing_then_refuses);
+        UNTIL(w, w->n_calls >= 2);
+        due(w, "two");
+        alert_sender_wake(w->sender);
+        UNTIL(w, w->stored[1].accepted);
+        assert_int_equal(status(w).trouble.grade, TROUBLE_NONE);
+        w->longest_wait = 0;
+        alert_sender_drain(w->sender);
+        UNTIL(w, alert_sender_is_drained(w->sender));
+        assert_in_range(w->longest_wait, 0, 2 * USEC_PER_SEC);
+        assert_true(w->stored[0].due && w->stored[0].notice.key[0] != '\0');
+}
+
 /* P10: a service that repeats the address. */
 static void test_no_secret_is_repeated(void **state) {
         World *w = *state;
@@ -614,23 +633,6 @@ static void test_report(void **state) {
         UNTIL(w, all_settled(w));
         assert_int_equal(alert_report_write(&(AlertReport){ .sender = w->sender, .n_targets = 1 }, &text, &words), 0);
         assert_string_equal(words.data, "");
-}
-
-static void test_doubt(void **state) {
-        AlertDoubt doubt = {};
-        const int64_t ids[] = { 1, 2 };
-
-        assert_int_equal(alert_doubt_grade(&doubt, 1), ALERT_DOUBT_NONE);
-        assert_int_equal(alert_doubt_refused(&doubt, ids, 2), ALERT_DOUBT_BACK);
-        assert_int_equal(alert_doubt_grade(&doubt, 1), ALERT_DOUBT_ALONE);
-        assert_int_equal(alert_doubt_refused(&doubt, ids, 1), ALERT_DOUBT_BACK);
-        assert_int_equal(alert_doubt_refused(&doubt, ids, 1), ALERT_DOUBT_BACK);
-        assert_int_equal(alert_doubt_grade(&doubt, 1), ALERT_DOUBT_HELD);
-        alert_doubt_accepted(&doubt, ids + 1, 1);
-        assert_int_equal(alert_doubt_grade(&doubt, 2), ALERT_DOUBT_NONE);
-        assert_int_equal(alert_doubt_grade(&doubt, 1), ALERT_DOUBT_ALONE);
-        assert_int_equal(alert_doubt_refused(&doubt, ids, 1), ALERT_DOUBT_FINAL);
-        alert_doubt_done(&doubt);
 }
 
 /* ---- */
@@ -686,10 +688,10 @@ int main(void) {
                 TEST(test_what_is_over_before_it_is_sealed_is_not_sent),
                 TEST(test_a_drained_sender_owes_nothing),
                 TEST(test_a_drained_sender_does_not_try_again),
+                TEST(test_a_drained_sender_does_not_wait_for_what_was_refused),
                 TEST(test_no_secret_is_repeated),
                 TEST(test_a_wrong_secret_is_told),
                 TEST(test_report),
-                cmocka_unit_test(test_doubt),
         };
 
         (void) signal(SIGPIPE, SIG_IGN);
