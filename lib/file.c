@@ -85,3 +85,11 @@ int file_replace(const char *directory, const char *name, const void *data, size
                 return err_errno();
         return fsync(fd) < 0 ? err_errno() : 0;
 }
+
+void file_settle(int fd, mode_t mode, int directory_fd) {
+        struct stat around;
+
+        if (geteuid() == 0 && fstat(directory_fd, &around) == 0 && around.st_uid != 0)
+                (void) fchown(fd, around.st_uid, around.st_gid);
+        (void) fchmod(fd, mode);
+}

@@ -3,6 +3,7 @@
 /* Small regular files, read and replaced as a whole. */
 
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Opens *path* for reading; the caller closes *ret_fd. A FIFO does not hang. -EISDIR; -EINVAL for what else is no
  * regular file; as open(2).
@@ -16,3 +17,7 @@ int file_read(int fd, void *buffer, size_t size, size_t *ret_n);
  * finds the old content or the new one, whole. Durable on return. The old file stays when it fails: as open(2),
  * write(2), fsync(2), rename(2). */
 int file_replace(const char *directory, const char *name, const void *data, size_t size);
+
+/* Gives a new file or directory this mode, whatever the umask. Where root made it in a directory of another user, it is
+ * that one's: what a command of root leaves beside a service must not shut the service out. */
+void file_settle(int fd, mode_t mode, int directory_fd);

@@ -13,6 +13,7 @@
 #include "events.h"
 #include "lib/array.h"
 #include "lib/err.h"
+#include "lib/file.h"
 #include "lib/gzip.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -341,8 +342,8 @@ static int take_out_holes(const FileArchive *a, const char *name, const Lines *l
         torn_fd = openat(a->lock_fd, torn, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
         if (whole_fd < 0 || torn_fd < 0)
                 return err_errno();
-        (void) fchmod(whole_fd, 0640);
-        (void) fchmod(torn_fd, 0640);
+        file_settle(whole_fd, 0640, a->lock_fd);
+        file_settle(torn_fd, 0640, a->lock_fd);
         r = write_copies(a, name, &(Copies){ .whole = whole_fd, .torn = torn_fd, .good = lines->good });
         if (r == 0 && (fsync(a->lock_fd) < 0 || renameat(a->lock_fd, part, a->lock_fd, name) < 0))
                 r = err_errno();
@@ -469,14 +470,16 @@ static int load(FileArchive *a, FileKeys *keys) {
 
 static int open_directory(FileArchive *a) {
         int made = mkdir(a->directory, 0750);
+        _cleanup_close_ int above = -1;
 
         if (made < 0 && errno != EEXIST)
                 return err_errno();
         a->lock_fd = open(a->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (a->lock_fd < 0)
                 return err_errno();
+        above = made == 0 ? openat(a->lock_fd, "..", O_PATH | O_CLOEXEC) : -1;
         if (made == 0)
-                (void) fchmod(a->lock_fd, 0750); /* whatever the umask */
+                file_settle(a->lock_fd, 0750, above);
         return 0;
 }
 
@@ -556,7 +559,7 @@ static int begin_file(FileArchive *a, usec_t at) {
                 O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
         if (a->fd < 0)
                 return err_errno();
-        (void) fchmod(a->fd, 0640);
+        file_settle(a->fd, 0640, a->lock_fd);
         return fsync(a->lock_fd) < 0 ? err_errno() : note_directory(a);
 }
 
@@ -591,7 +594,7 @@ static int pack_into(const FileArchive *a, const char *name, const char *part) {
 
         if (from < 0 || to < 0)
                 return err_errno();
-        (void) fchmod(to, 0640);
+        file_settle(to, 0640, a->lock_fd);
         r = gzip_copy(from, to);
         if (r < 0)
                 return r;

@@ -239,6 +239,7 @@ static void test_rotation(void **state) {
 
         close_sink(w);
         w->keys.max_size = 4096;
+        assert_int_equal(chown(w->directory, 12345, 12345), geteuid() == 0 ? 0 : -1); /* root makes files of that user's */
         open_sink(w);
         memset(data, 'x', sizeof(data));
         for (unsigned i = 0; i < 20; i++) {
@@ -251,6 +252,7 @@ static void test_rotation(void **state) {
         assert_int_equal(found.packed, found.files - 1);
         assert_int_equal(found.lines, 20);
         assert_int_equal(stat(found.last, &status), 0);
+        assert_int_equal(status.st_uid, geteuid() == 0 ? 12345 : geteuid());
         bytes_done(&found.text);
 
         close_sink(w);

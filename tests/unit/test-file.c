@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
+#include <stdbool.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -97,11 +99,36 @@ static void test_replace(void **state) {
         (void) unlink(path);
 }
 
+/* What root makes in somebody else's directory is that one's; others can give nothing away. */
+static void test_settle(void **state) {
+        bool root = geteuid() == 0;
+        char path[100], file[120];
+        struct stat status;
+        int at, fd;
+
+        path_of("theirs", path);
+        (void) snprintf(file, sizeof(file), "%s/file", path);
+        assert_int_equal(mkdir(path, 0700), 0);
+        assert_int_equal(chown(path, 12345, 12346), root ? 0 : -1);
+        at = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        fd = openat(at, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        file_settle(fd, 0640, at);
+        assert_int_equal(fstat(fd, &status), 0);
+        assert_int_equal(status.st_uid, root ? 12345 : geteuid());
+        assert_int_equal(status.st_gid, root ? 12346 : getegid());
+        assert_int_equal(status.st_mode & 07777, 0640);
+        close(fd);
+        close(at);
+        assert_int_equal(unlink(file), 0);
+        assert_int_equal(rmdir(path), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_read),
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_replace),
+                cmocka_unit_test(test_settle),
         };
 
         return cmocka_run_group_tests(tests, set_up, tear_down);
