@@ -11,25 +11,26 @@
 #include "lib/json.h"
 
 #define YEAR_10000_MSEC INT64_C(253402300800000)
+#define SECONDS_PER_DAY INT64_C(86400)
 
 /* ---- documents ---- */
 
-/* Whether *text* is one JSON value, all of whose texts have a UTF-8 form. *ret_place* is where it is not. */
-static bool is_strict(Slice text, size_t *ret_place) {
+bool shape_text_has_form(Slice json) {
         _cleanup_bytes_ Bytes scratch = {};
         JsonReader r;
         size_t size;
         int token;
 
-        json_reader_init(&r, text.data, text.size, SHAPE_DEPTH_MAX);
+        if (!memchr(json.data, '\\', json.size))
+                return true;
+        json_reader_init(&r, json.data, json.size, JSON_READER_DEPTH);
         while ((token = json_reader_next(&r)) > 0) {
                 if ((token != JSON_KEY && token != JSON_STRING) || !r.escaped)
                         continue;
                 scratch.size = 0;
                 if (bytes_reserve(&scratch, r.slice.size) < 0 || json_unescape(r.slice, scratch.data, &size) < 0)
-                        break;
+                        return false;
         }
-        *ret_place = (size_t) (r.cursor - r.begin);
         return token == JSON_END;
 }
 
@@ -109,7 +110,7 @@ int shape_text_read(Slice text, Bytes *made, Slice *ret, char why[static 100]) {
                 (void) snprintf(why, 100, "it is empty");
                 return 1;
         }
-        if (is_strict(trimmed, &place))
+        if (json_is_whole(trimmed, SHAPE_DEPTH_MAX, &place))
                 return 0;
         nested = trimmed.data[0] == '{' || trimmed.data[0] == '[';
         if (!nested && is_plain_text(trimmed))
@@ -119,7 +120,7 @@ int shape_text_read(Slice text, Bytes *made, Slice *ret, char why[static 100]) {
         if (r < 0)
                 return r;
         *ret = (Slice){ made->data, made->size };
-        if (is_strict(*ret, &(size_t){ 0 }))
+        if (json_is_whole(*ret, SHAPE_DEPTH_MAX, NULL))
                 return 0;
         (void) snprintf(why, 100, nested ? "it is not JSON (byte %zu)" : "it is neither JSON nor a text", place);
         return 1;

@@ -20,6 +20,10 @@ typedef enum ShapeTime {
  * when none of that helps; -ENOMEM. */
 int shape_text_read(Slice text, Bytes *made, Slice *ret, char why[static 100]);
 
+/* Whether each text in *json*, one JSON value, has a UTF-8 form: a lone surrogate has none, and no sink could store it.
+ */
+bool shape_text_has_form(Slice json);
+
 /* The number that *text* says, as JSON writes it: `25`, `+07.5`, `1,765,372` where *thousands* is ",". False for
  * anything else. */
 bool shape_number(const char *text, const char *thousands, Bytes *ret);

@@ -351,6 +351,9 @@ static int item_add_fields(Shape *s, Item *item) {
         return 0;
 }
 
+/* A text of the item has no UTF-8 form, so that it can become no reading. */
+enum { ITEM_DONE = 0, ITEM_WITHOUT_FORM = 1 };
+
 static int item_add_members(Shape *s, Item *item) {
         _cleanup_bytes_ Bytes name = {};
         JsonReader reader;
@@ -360,8 +363,10 @@ static int item_add_members(Shape *s, Item *item) {
         json_reader_init(&reader, item->object.data, item->object.size, JSON_READER_DEPTH);
         (void) json_reader_next(&reader); /* the brace */
         while (json_reader_next(&reader) == JSON_KEY) {
-                if (!match_text((Slice){ reader.slice.data - 1, reader.slice.size + 2 }, &name))
-                        return -ENOMEM; /* shape_text_read() has looked for anything else */
+                const Slice key = { reader.slice.data - 1, reader.slice.size + 2 };
+
+                if (!match_text(key, &name))
+                        return shape_text_has_form(key) ? -ENOMEM : ITEM_WITHOUT_FORM;
                 r = json_reader_skip(&reader, &value);
                 if (r < 0)
                         return r;
@@ -439,6 +444,8 @@ static int item_put(Shape *s, Item *item) {
         r = item_write_own(s, item);
         if (r < 0)
                 return r;
+        if (!shape_text_has_form((Slice){ item->payload.data, item->payload.size }))
+                return ITEM_WITHOUT_FORM;
         origin.unique = once ? 0 : s->origin->random();
         r = once ? item_hash(s, item, &origin.unique) : 0;
         if (r < 0)
@@ -492,12 +499,13 @@ static int item_shape(Shape *s, Item *item) {
         if (r < 0)
                 return r;
         r = s->config->fields.n > 0 ? item_add_fields(s, item) : item_add_members(s, item);
-        if (r < 0)
-                return r;
-        if (item->n_members > 0)
-                return item_put(s, item);
-        s->outcome.passed_over++;
-        return 0;
+        if (r == ITEM_DONE && item->n_members > 0)
+                r = item_put(s, item);
+        else if (r == ITEM_DONE)
+                s->outcome.passed_over++;
+        if (r == ITEM_WITHOUT_FORM)
+                r = shape_keep_unread(s, item->match->value, "a text in it is cut in the middle of a character");
+        return r;
 }
 
 /* ---- the items ---- */

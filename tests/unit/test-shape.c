@@ -127,7 +127,7 @@ static void test_nearly_json(void **state) {
         check_unreadable(&none, "", "empty");
         check_unreadable(&none, "\x01", "neither JSON nor a text");
         check_unreadable(&none, "caf\xe9", "neither JSON nor a text");
-        check_unreadable(&none, "{\"a\":\"\\ud800\"}", "not JSON");
+        check_unreadable(&none, "{\"a\":\"\\ud800\"}", "cut in the middle of a character");
         check_unreadable(&none, "[[1,2]]", "fields");
 }
 
@@ -147,6 +147,27 @@ static void test_neighbours(void **state) {
         assert_string_equal(list.unreadable[0].topic, "t/1");
         assert_string_equal(list.items[1].key, AT ":src:7:000000000000002a");
         assert_string_equal(list.items[1].type, "http_json");
+        reading_list_done(&list);
+}
+
+/* A name that was cut in the middle of an emoji has no UTF-8 form. */
+static void test_cut_character(void **state) {
+        const ShapeConfig config = { .id = TEXT("/id") },
+                          fields = { .id = TEXT("/id"), .fields = MAP(PAIR("v", TEXT("/v"))) },
+                          columns = { .items = TEXTS(TEXT("/v/*")), .fields = MAP(PAIR("v", TEXT("/v/*")), PAIR("n", TEXT("/n/*"))) };
+        ShapeOrigin origin = origin_of(NULL);
+        ReadingList list = {};
+        const char *text = "[{\"id\":\"a\",\"n\":\"x\\ud83d\",\"v\":1},{\"id\":\"b\",\"v\":2},{\"id\":\"c\",\"\\ud83d\":3}]";
+
+        assert_string_equal(shape_with(&config, &origin, text, strlen(text), &list),
+                "{\"v\":2,\"source\":\"src\",\"id\":\"b\",\"request_at\":\"" AT "\"}");
+        assert_int_equal(outcome.unreadable, 2);
+        assert_string_equal(list.unreadable[0].payload.data, "{\"id\":\"a\",\"n\":\"x\\ud83d\",\"v\":1}");
+        reading_list_done(&list);
+        check(&fields, "[{\"id\":\"a\",\"n\":\"x\\ud83d\",\"v\":1}]", "{\"v\":1,\"source\":\"src\",\"id\":\"a\",\"request_at\":\"" AT "\"}");
+        text = "{\"v\":[1,2],\"n\":[\"\\ud83d\",\"b\"]}";
+        assert_string_equal(shape_with(&columns, &origin, text, strlen(text), &list), "{\"v\":2,\"n\":\"b\"," OWN);
+        assert_int_equal(outcome.unreadable, 1);
         reading_list_done(&list);
 }
 
@@ -382,6 +403,7 @@ int main(void) {
                 cmocka_unit_test(test_bare_values),
                 cmocka_unit_test(test_nearly_json),
                 cmocka_unit_test(test_neighbours),
+                cmocka_unit_test(test_cut_character),
                 cmocka_unit_test(test_items),
                 cmocka_unit_test(test_parallel_arrays),
                 cmocka_unit_test(test_pairs),
