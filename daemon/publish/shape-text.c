@@ -230,26 +230,37 @@ static bool time_unix(const char *text, int64_t per_second, int64_t *ret_msec) {
         return true;
 }
 
-/* YYYY-MM-DDTHH:MM:SS in the machine's zone, fractions allowed. What the zone leaves out or has twice is decided by
- * mktime(3). A time with an offset is taken by it. */
+/* Seconds that the machine's zone is ahead of UTC at that time. */
+static int64_t zone_offset(int64_t seconds) {
+        time_t at = (time_t) seconds;
+        struct tm tm;
+
+        return localtime_r(&at, &tm) ? tm.tm_gmtoff : 0;
+}
+
+/* *shown*: what a clock in the zone shows, as if it were UTC. What it shows twice is the first time; what it never
+ * shows is read as before the change. mktime(3) would take the one or the other by what it was asked before, and a
+ * point that comes again must have the time that it had. */
+static int64_t zone_seconds(int64_t shown) {
+        int64_t before = shown - zone_offset(shown - SECONDS_PER_DAY),
+                after = shown - zone_offset(shown + SECONDS_PER_DAY);
+
+        return before + zone_offset(before) == shown || after + zone_offset(after) != shown ? before : after;
+}
+
+/* YYYY-MM-DDTHH:MM:SS in the machine's zone, fractions allowed. A time with an offset is taken by it. */
 static bool time_local(const char *text, int64_t *ret_msec) {
         char utc[64];
         int64_t msec;
-        struct tm tm;
-        time_t seconds;
 
         if (clock_parse_rfc3339(text, strlen(text), ret_msec))
                 return true;
         if ((size_t) snprintf(utc, sizeof(utc), "%sZ", text) >= sizeof(utc) ||
                 !clock_parse_rfc3339(utc, strlen(utc), &msec) || msec < 0)
                 return false;
-        seconds = (time_t) (msec / 1000);
-        if (!gmtime_r(&seconds, &tm))
-                return false;
-        tm.tm_isdst = -1;
-        seconds = mktime(&tm);
-        *ret_msec = (int64_t) seconds * 1000 + msec % 1000;
-        return seconds >= 0;
+        tzset(); /* the zone may have been changed */
+        *ret_msec = zone_seconds(msec / 1000) * 1000 + msec % 1000;
+        return *ret_msec >= 0;
 }
 
 bool shape_time(const char *text, ShapeTime format, int64_t *ret_msec) {

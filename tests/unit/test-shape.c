@@ -351,6 +351,25 @@ static void test_times(void **state) {
         assert_int_equal(unsetenv("TZ"), 0);
 }
 
+/* What a clock shows twice has one time, whatever was read before it: a point that comes again is known by it. */
+static void test_local_times_at_a_change(void **state) {
+        static const char *const before[] = { "2026-10-25T01:30:00", "2026-10-25T04:30:00", "2026-07-01T00:00:00", "2026-12-01T00:00:00" };
+        int64_t msec;
+
+        assert_int_equal(setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1), 0);
+        for (size_t i = 0; i < ELEMENTSOF(before); i++) {
+                assert_true(shape_time(before[i], SHAPE_LOCAL, &msec));
+                check_time("2026-10-25T02:30:00", SHAPE_LOCAL, INT64_C(1792888200000)); /* the first time */
+                assert_true(shape_time(before[i], SHAPE_LOCAL, &msec));
+                check_time("2026-03-29T02:30:00", SHAPE_LOCAL, INT64_C(1774747800000)); /* never */
+        }
+        check_time("2026-10-25T01:59:59", SHAPE_LOCAL, INT64_C(1792886399000));
+        check_time("2026-10-25T03:00:00", SHAPE_LOCAL, INT64_C(1792893600000));
+        check_time("2026-03-29T01:59:59", SHAPE_LOCAL, INT64_C(1774745999000));
+        check_time("2026-03-29T03:00:00", SHAPE_LOCAL, INT64_C(1774746000000));
+        assert_int_equal(unsetenv("TZ"), 0);
+}
+
 /* ---- numbers, missing ---- */
 
 static void check_number(const char *text, const char *thousands, const char *expected) {
@@ -414,6 +433,7 @@ int main(void) {
                 cmocka_unit_test(test_time_missing),
                 cmocka_unit_test(test_once_per_measurement),
                 cmocka_unit_test(test_times),
+                cmocka_unit_test(test_local_times_at_a_change),
                 cmocka_unit_test(test_numbers),
                 cmocka_unit_test(test_number_members),
                 cmocka_unit_test(test_missing),
