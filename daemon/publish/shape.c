@@ -34,7 +34,7 @@ typedef struct Shape {
         const ShapeConfig *config;
         const ShapeOrigin *origin;
         Slice document;
-        ReadingList *list;
+        ReadingList *list; /* NULL: items are only counted */
         ShapeOutcome outcome;
         Column columns[COLUMNS_MAX];
         size_t n_columns;
@@ -514,7 +514,7 @@ static int shape_item(Shape *s, const PointerMatch *match) {
         _cleanup_(item_done) Item item = { .match = match };
 
         if (s->n_items++ < SHAPE_ITEMS_MAX)
-                return item_shape(s, &item);
+                return s->list ? item_shape(s, &item) : 0;
         if (s->origin->note)
                 s->origin->note(s->origin->userdata, "items", "",
                         "more than " TEXT_OF(SHAPE_ITEMS_MAX) " items in one answer; the rest is left out");
@@ -574,6 +574,16 @@ int shape_read(
                 return r;
         *ret = s.outcome;
         return 0;
+}
+
+bool shape_fits(const ShapeConfig *config, Slice document) {
+        Shape s = { .config = config, .origin = &(ShapeOrigin){} };
+        _cleanup_bytes_ Bytes made = {};
+        char why[100];
+
+        if (shape_text_read(document, &made, &s.document, why) == 0)
+                (void) shape_items(&s);
+        return s.n_items <= SHAPE_ITEMS_MAX;
 }
 
 /* What was kept is one item, whatever it looks like: in a list of its own it is no list of items. */

@@ -71,8 +71,11 @@ typedef struct ShapeOutcome {
 int shape_read(
         const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret);
 
-/* The same for what was kept unread, which is a whole document or one item of it: where `items` leads to nothing in it,
- * it is taken for an item. */
+/* Whether shape_read() would leave nothing out for its number: no more than SHAPE_ITEMS_MAX items. */
+bool shape_fits(const ShapeConfig *config, Slice document);
+
+/* As shape_read(), for what was kept unread, which is a whole document or one item of it: where `items` leads to
+ * nothing in it, it is taken for an item. */
 int shape_reread(const ShapeConfig *config, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret);
 
 /* Appends the labels of a source's section as readings have them, in the order of their names: the file's order must

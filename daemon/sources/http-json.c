@@ -186,7 +186,13 @@ static void json_take_document(HttpJson *json, const HttpReply *reply, Slice doc
                 return json_fail(json, SOURCE_UNREACHABLE, "%s", strerror(-r));
         json->readings += outcome.readings;
         json_keep_tag(json, reply);
-        (void) json_look_on(json, document);
+        if (json->keys->since && !shape_fits(&json->keys->reading, document))
+                json_fail(json, SOURCE_UNREACHABLE,
+                        "answers with more than %d items at once, and the rest is missing: ask for less, by paging or "
+                        "a shorter since.window and since.overlap",
+                        SHAPE_ITEMS_MAX);
+        else
+                (void) json_look_on(json, document);
 }
 
 /* A window's answers all agree that our clock is right, or it counts as wrong or unknown. */

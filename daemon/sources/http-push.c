@@ -163,6 +163,23 @@ static char *body_name(const ListenRequest *request, char name[static SHA256_HEX
         return key && strlen(key) <= KEY_MAX ? sha256_hex(key, strlen(key), name) : NULL;
 }
 
+/* False when something is wrong with the body: *words* and the status to refuse it with, the whole of it. */
+static bool body_check(const Push *push, Slice body, bool lines, char words[static 128], int *ret_status) {
+        size_t number = 0;
+        Slice line;
+
+        *ret_status = 400;
+        if (!http_push_body_check(body, lines, words, 128))
+                return false;
+        *ret_status = 413;
+        (void) snprintf(
+                words, 128, "More than %d readings at once. Nothing of this body was stored.\n", SHAPE_ITEMS_MAX);
+        while (http_push_body_next(&body, lines, &number, &line))
+                if (!shape_fits(&push->keys->reading, line))
+                        return false;
+        return true;
+}
+
 /* Each document of the body. *ret_n: readings made of it. */
 static int body_take(Push *push, const ListenRequest *request, bool lines, size_t *ret_n) {
         char name[SHA256_HEX_SIZE], seen[SHA256_HEX_SIZE + 24];
@@ -214,12 +231,13 @@ static void on_request(void *userdata, ListenRequest *request) {
         _cleanup_(reading_list_done) ReadingList none = {};
         Push *push = userdata;
         char words[128];
+        int status;
         size_t n;
 
         if (push->held)
                 return answer_busy(request);
-        if (!http_push_body_check(listen_body(request), lines, words, sizeof(words)))
-                return answer_words(request, 400, words);
+        if (!body_check(push, listen_body(request), lines, words, &status))
+                return answer_words(request, status, words);
         if (body_take(push, request, lines, &n) < 0)
                 return answer_words(request, 500, "Out of memory.\n");
         push_wait(push, request, n);

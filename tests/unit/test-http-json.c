@@ -1,69 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The type http_json against a server that follows a script. */
-#include "source-fixture.h"
-
-#include <time.h>
-
-#include "http-server.h"
-
-#define CALLS_MAX 64
-#define ROUTES_MAX 16
-
-typedef struct Route {
-        const char *path; /* what is somewhere in the path; the first that fits answers */
-        int status;
-        const char *headers, *body;
-        unsigned times; /* how often; 0: always */
-} Route;
-
-typedef struct World {
-        SourceFixture *f;
-        HttpServer *server;
-        Route routes[ROUTES_MAX];
-        char calls[CALLS_MAX][1024]; /* method and path */
-        char heads[CALLS_MAX][1024];
-        char bodies[CALLS_MAX][256];
-        unsigned n;
-} World;
-
-static bool serve(void *userdata, HttpServerConnection *c, const HttpServerCall *call) {
-        World *w = userdata;
-        Route *route = w->routes;
-
-        (void) snprintf(w->calls[w->n % CALLS_MAX], sizeof(w->calls[0]), "%s %.1000s", call->method, call->path);
-        (void) snprintf(w->heads[w->n % CALLS_MAX], sizeof(w->heads[0]), "%s", call->head.data);
-        (void) snprintf(w->bodies[w->n % CALLS_MAX], sizeof(w->bodies[0]), "%s", call->body.data ? call->body.data : "");
-        w->n++;
-        while (route->path && !strstr(call->path, route->path))
-                route++;
-        if (!route->path) {
-                http_server_reply(c, 404, "", "nothing here");
-                return true;
-        }
-        http_server_reply(c, route->status, route->headers ? route->headers : "", route->body);
-        if (route->times > 0 && --route->times == 0)
-                route->path = "\n";
-        return true;
-}
-
-static int set_up(void **state) {
-        World *w = calloc(1, sizeof(*w));
-
-        assert_non_null(w);
-        assert_int_equal(source_fixture_set_up((void **) &w->f), 0);
-        w->server = http_server_new(serve, w);
-        *state = w;
-        return 0;
-}
-
-static int tear_down(void **state) {
-        World *w = *state;
-
-        assert_int_equal(source_fixture_tear_down((void **) &w->f), 0);
-        http_server_free(w->server);
-        free(w);
-        return 0;
-}
+#include "http-json-fixture.h"
 
 static void put_file(World *w, const char *name, const char *text) {
         char path[200];
@@ -75,63 +12,6 @@ static void put_file(World *w, const char *name, const char *text) {
         assert_true(fputs(text, file) >= 0);
         assert_int_equal(fclose(file), 0);
 }
-
-/* The lines with each `@` as the server's address, and each `$` as the fixture's directory. */
-static void fill_in(const World *w, const char *lines, char *text, size_t size) {
-        char *out = text;
-
-        for (; *lines; lines++) {
-                size_t room = size - (size_t) (out - text);
-                int n = *lines == '@'   ? snprintf(out, room, "http://127.0.0.1:%u", http_server_port(w->server))
-                        : *lines == '$' ? snprintf(out, room, "%s", w->f->directory)
-                                        : snprintf(out, room, "%c", *lines);
-
-                assert_true((size_t) n < room);
-                out += n;
-        }
-}
-
-static void start(World *w, const char *lines) {
-        char text[3000];
-
-        fill_in(w, lines, text, sizeof(text));
-        source_fixture_start(w->f, text);
-}
-
-static void wait_for_poll(World *w, unsigned n) {
-        SOURCE_FIXTURE_UNTIL(w->f, source_fixture_status(w->f).polls == n && !source_is_busy(w->f->source));
-}
-
-static void run_once(World *w, const char *lines) {
-        start(w, lines);
-        wait_for_poll(w, 1);
-}
-
-static void poll_again(World *w) {
-        unsigned n = (unsigned) source_fixture_status(w->f).polls + 1;
-
-        assert_int_equal(source_poll_now(w->f->source), 0);
-        wait_for_poll(w, n);
-}
-
-static void is_well(const World *w) {
-        assert_string_equal(source_fixture_status(w->f).detail, "");
-        assert_false(source_fixture_status(w->f).failing);
-}
-
-static void fails_with(const World *w, const char *words) {
-        SourceStatus status = source_fixture_status(w->f);
-
-        assert_true(status.failing);
-        if (!strstr(status.detail, words))
-                fail_msg("\"%s\" is not in \"%s\"", words, status.detail);
-}
-
-static bool has(const char *text, const char *part) {
-        return strstr(text, part) != NULL;
-}
-
-#define HEAD "      type: http_json\n"
 
 static void test_simple(void **state) {
         World *w = *state;
@@ -431,185 +311,6 @@ static void test_no_room(void **state) {
         assert_int_equal(w->f->n, 1);
 }
 
-/* ---- since ---- */
-
-#define SINCE_OF(urls)                                    \
-        HEAD urls                                         \
-        "      since: {}\n"                               \
-        "      paging: { next: /next, parameter: token }\n" \
-        "      reading: { items: /points, id: /sensor, time: /at }\n"
-#define SINCE SINCE_OF("      url: '@/x?from={since}&to={until:unix}'\n")
-
-static int64_t cursor_of(const World *w) {
-        int64_t msec = 0;
-
-        assert_true(clock_parse_rfc3339(w->f->cursor, strlen(w->f->cursor), &msec));
-        return msec / 1000;
-}
-
-static void set_cursor(World *w, int64_t seconds) {
-        (void) clock_format_rfc3339((usec_t) seconds * USEC_PER_SEC, w->f->cursor);
-}
-
-static int64_t wall(void) {
-        return (int64_t) (clock_wall() / USEC_PER_SEC);
-}
-
-static void asked_from(const World *w, unsigned call, int64_t from) {
-        char when[CLOCK_RFC3339_SIZE];
-        int64_t msec;
-
-        assert_true(sscanf(w->calls[call], "GET /x?from=%31[^&]", when) == 1);
-        for (char *c; (c = strstr(when, "%3A"));) {
-                *c = ':';
-                memmove(c + 1, c + 3, strlen(c + 3) + 1);
-        }
-        assert_true(clock_parse_rfc3339(when, strlen(when), &msec));
-        assert_in_range(msec / 1000 - from + 100, 98, 130);
-}
-
-/* Newest first, one stamped in 2038: the cursor is the time of the poll all the same. What comes again within the overlap is known. */
-static void test_since(void **state) {
-        World *w = *state;
-
-        w->routes[0] = (Route){ "/x", 200, NULL,
-                "{\"points\": [{\"sensor\": \"a\", \"at\": \"2038-01-19T03:14:07Z\", \"v\": 9}, {\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}]}", 1 };
-        w->routes[1] = (Route){ "/x", 200, NULL,
-                "{\"points\": [{\"sensor\": \"b\", \"at\": \"2026-11-27T09:00:00Z\", \"v\": 5}, {\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}, "
-                "{\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 2}]}" };
-        run_once(w, SINCE);
-        is_well(w);
-        asked_from(w, 0, wall() - 24 * 3600);
-        assert_in_range(wall() - cursor_of(w), 0, 30);
-        assert_int_equal(w->f->n, 2);
-        assert_true(has(source_fixture_payloads(w->f), "\"request_at\":\"2026-11-27T10:00:00.000Z\",\"measured_at\":\"2026-11-27T10:00:00.000Z\""));
-        poll_again(w);
-        asked_from(w, 1, wall() - 24 * 3600);
-        assert_int_equal(w->f->n_repeats, 1);
-        assert_int_equal(w->f->n, 4); /* a module that came late, and a value that was corrected */
-        source_fixture_stop(w->f);
-        run_once(w, SINCE); /* and after a restart */
-        assert_int_equal(w->f->n, 4);
-}
-
-static void test_outage_longer_than_the_window(void **state) {
-        World *w = *state;
-
-        w->routes[0] = (Route){ "/x", 200, NULL, "{\"points\": []}" };
-        set_cursor(w, wall() - 60 * 3600);
-        run_once(w, SINCE);
-        is_well(w);
-        assert_int_equal(w->n, 3);
-        asked_from(w, 0, wall() - 84 * 3600);
-        asked_from(w, 1, wall() - 60 * 3600);
-        asked_from(w, 2, wall() - 36 * 3600);
-        assert_int_equal(w->f->commits, 3);
-        assert_in_range(wall() - cursor_of(w), 0, 30);
-}
-
-/* At a start whose disk does not tell the cursor nothing is asked for: the time before `initial` would be missing for ever. */
-static void test_start_without_a_disk(void **state) {
-        World *w = *state;
-
-        w->routes[0] = (Route){ "/x", 200, NULL, "{\"points\": []}" };
-        set_cursor(w, wall() - 60 * 3600);
-        w->f->refuses = true;
-        start(w, SINCE);
-        for (int i = 0; i < 10; i++)
-                source_fixture_turn(w->f);
-        assert_int_equal(source_fixture_status(w->f).polls, 0);
-        assert_true(source_fixture_status(w->f).gated);
-        w->f->refuses = false;
-        source_resume(w->f->source);
-        wait_for_poll(w, 1);
-        is_well(w);
-        assert_int_equal(w->n, 3);
-        asked_from(w, 0, wall() - 84 * 3600);
-}
-
-/* The cursor stays when a page of the window cannot be had. */
-static void test_cursor_waits_for_every_page(void **state) {
-        World *w = *state;
-        int64_t before = wall() - 3600;
-
-        w->routes[0] = (Route){ "token=a", 500, NULL, "", 1 };
-        w->routes[1] = (Route){ "token=a", 200, NULL, "{\"points\": []}" };
-        w->routes[2] = (Route){ "/x", 200, NULL, "{\"points\": [{\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}], \"next\": \"a\"}" };
-        set_cursor(w, before);
-        run_once(w, SINCE);
-        fails_with(w, "answers HTTP 500");
-        assert_int_equal(w->f->n, 1); /* what came is kept */
-        assert_int_equal(cursor_of(w), before);
-        poll_again(w);
-        is_well(w);
-        assert_int_equal(w->f->n, 1);
-        assert_in_range(wall() - cursor_of(w), 0, 30);
-}
-
-/* While the disk refuses, the next page waits; nothing is asked for twice. */
-static void test_disk_refuses(void **state) {
-        World *w = *state;
-        int64_t before = wall() - 3600;
-
-        w->routes[0] = (Route){ "token=a", 200, NULL, "{\"points\": []}" };
-        w->routes[1] = (Route){ "/x", 200, NULL, "{\"points\": [{\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}], \"next\": \"a\"}" };
-        set_cursor(w, before);
-        start(w, SINCE);
-        SOURCE_FIXTURE_UNTIL(w->f, w->n == 1);
-        w->f->refuses = true;
-        SOURCE_FIXTURE_UNTIL(w->f, source_fixture_status(w->f).holding);
-        assert_int_equal(cursor_of(w), before);
-        w->f->refuses = false;
-        source_resume(w->f->source);
-        wait_for_poll(w, 1);
-        is_well(w);
-        assert_int_equal(w->n, 2);
-        assert_in_range(wall() - cursor_of(w), 0, 30);
-}
-
-/* A server says that our clock is wrong, ahead by years: the cursor does not pass its time, and the next poll asks by it. */
-static void test_wrong_clock(void **state) {
-        World *w = *state;
-        int64_t theirs = INT64_C(1732752000), before = theirs - 1800;
-
-        w->routes[0] = (Route){ "/x", 200, "Date: Thu, 28 Nov 2024 00:00:00 GMT\r\n", "{\"points\": []}" };
-        set_cursor(w, before);
-        run_once(w, SINCE);
-        assert_int_equal(cursor_of(w), theirs);
-        poll_again(w);
-        assert_in_range(cursor_of(w), theirs, theirs + 30);
-}
-
-/* Two servers that do not agree about the time: the cursor goes on, or what is older than a window would not be asked for any more. */
-static void test_clocks_that_differ(void **state) {
-        World *w = *state;
-        time_t times[] = { (time_t) wall(), (time_t) wall() - 600 };
-        int64_t before = wall() - 3600;
-        char headers[2][80];
-        struct tm tm;
-
-        for (int i = 0; i < 2; i++) {
-                assert_true(strftime(headers[i], sizeof(headers[i]), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", gmtime_r(&times[i], &tm)) > 0);
-                w->routes[i] = (Route){ i == 0 ? "/x" : "/y", 200, headers[i], "{\"points\": []}" };
-        }
-        set_cursor(w, before);
-        run_once(w, SINCE_OF("      urls: ['@/x?from={since}', '@/y?from={since}']\n"));
-        for (int i = 0; i < 4; i++)
-                poll_again(w);
-        assert_in_range(cursor_of(w), times[1] - 60, wall() - 300);
-}
-
-/* A device without the time since it started: nothing is learnt from its Date. */
-static void test_clock_that_was_never_set(void **state) {
-        World *w = *state;
-
-        w->routes[0] = (Route){ "/x", 200, "Date: Thu, 01 Jan 1970 00:05:00 GMT\r\n", "{\"points\": []}" };
-        set_cursor(w, wall() - 3600);
-        run_once(w, SINCE);
-        poll_again(w);
-        assert_in_range(wall() - cursor_of(w), 0, 30);
-}
-
 /* ---- configuration ---- */
 
 static void test_configuration(void **state) {
@@ -655,8 +356,6 @@ static void test_configuration(void **state) {
         assert_string_equal(error, "");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_simple),
@@ -677,14 +376,6 @@ int main(void) {
                 TEST(test_page_cap),
                 TEST(test_page_elsewhere),
                 TEST(test_no_room),
-                TEST(test_since),
-                TEST(test_outage_longer_than_the_window),
-                TEST(test_start_without_a_disk),
-                TEST(test_cursor_waits_for_every_page),
-                TEST(test_disk_refuses),
-                TEST(test_wrong_clock),
-                TEST(test_clocks_that_differ),
-                TEST(test_clock_that_was_never_set),
                 TEST(test_configuration),
         };
 

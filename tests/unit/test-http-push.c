@@ -21,7 +21,7 @@ static uint16_t start(SourceFixture *f, const char *more) {
 static int send_request(uint16_t port, const char *headers, const char *body) {
         struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port) };
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), n;
-        char text[4000];
+        static char text[40000];
 
         assert_int_equal(connect(fd, (struct sockaddr *) &address, sizeof(address)), 0);
         n = snprintf(text, sizeof(text), "POST /readings HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n%s",
@@ -91,6 +91,26 @@ static void test_wrong_bodies(void **state) {
         assert_int_equal(post(f, port, JSON, large, reply), 413);
         assert_int_equal(post(f, port, JSON "Origin: https://evil.example\r\n", "{}", reply), 403);
         assert_int_equal(f->n + f->n_unreadable, 0);
+}
+
+/* A sender that gets 200 forgets what it sent: what is more than is read at once must not be among it (P12). */
+static void test_too_many_at_once(void **state) {
+        SourceFixture *f = *state;
+        uint16_t port = start(f, "      reading: { items: /r }\n");
+        char reply[2000];
+        Bytes body = {};
+
+        assert_int_equal(bytes_append_text(&body, "{\"r\":[0"), 0);
+        for (int i = 1; i < SHAPE_ITEMS_MAX; i++)
+                assert_int_equal(bytes_append_text(&body, ",0"), 0);
+        assert_int_equal(bytes_append_text(&body, ",1]}"), 0);
+        assert_int_equal(post(f, port, JSON, body.data, reply), 413);
+        assert_non_null(strstr(reply, "More than 10000 readings at once. Nothing of this body was stored."));
+        assert_int_equal(f->n, 0);
+        (void) strcpy(strrchr(body.data, ','), "]}");
+        assert_int_equal(post(f, port, JSON, body.data, reply), 200);
+        assert_int_equal(f->n, SHAPE_ITEMS_MAX);
+        bytes_done(&body);
 }
 
 static void write_secret(const char *name, const char *text) {
@@ -258,6 +278,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_bodies),
                 TEST(test_wrong_bodies),
+                TEST(test_too_many_at_once),
                 TEST(test_tokens),
                 TEST(test_disk_refuses),
                 TEST(test_stored_at_the_stop),
