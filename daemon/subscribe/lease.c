@@ -207,10 +207,11 @@ int lease_set(Lease *lease, const Slice *ids, size_t n) {
         lease_narrow(lease, ids, n);
         if (lease->added == 0)
                 lease->added = clock_now() + lease->rules->deadline / 8;
-        if (lease->state != RESTING || lease_due(lease) <= lease->added)
+        if (lease->state != RESTING)
                 return 0;
-        lease->times.retry_at = lease->added;
-        lease_wake_at(lease, lease->times.retry_at);
+        if (lease_due(lease) > lease->added)
+                lease->times.retry_at = lease->added;
+        lease_wake_at(lease, lease_due(lease)); /* which may be over: while all ids are lost, nothing is renewed */
         return 0;
 }
 

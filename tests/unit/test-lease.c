@@ -119,6 +119,23 @@ static void test_lost_ids_are_dropped(void **state) {
         assert_int_equal(fixture_asked(&fixture, "\"ackIds\":[\"a\",\"c\"]}"), 1);
 }
 
+/* Others that come when all were lost are renewed as any: none of them spends a delivery attempt. */
+static void test_others_after_all_were_lost(void **state) {
+        static const Slice ids[] = { { "a", 1 }, { "b", 1 } };
+
+        fixture_script(&fixture, CALL_LEASE, 400, "",
+                "{\"error\":{\"status\":\"INVALID_ARGUMENT\",\"details\":[{\"@type\":\"type.googleapis.com/"
+                "google.rpc.ErrorInfo\",\"reason\":"
+                "\"EXACTLY_ONCE_ACKID_FAILURE\",\"metadata\":{\"a\":\"PERMANENT_FAILURE_INVALID_ACK_ID\"}}]}}");
+        start(1);
+        fixture_until(&fixture, results == 1);
+        fixture_settle(&fixture, 700 * USEC_PER_MSEC);
+        assert_int_equal(results, 1);
+        assert_int_equal(lease_set(lease, ids, 2), 0);
+        fixture_until(&fixture, results == 3);
+        assert_int_equal(fixture_asked(&fixture, "\"ackIds\":[\"a\",\"b\"]}"), 2);
+}
+
 /* Failures are tried again, but no more than once a second. */
 static void test_failure_is_no_storm(void **state) {
         fixture_stand(&fixture, CALL_LEASE, 503, "");
@@ -175,6 +192,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_deadline_becomes_known, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_narrow, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lost_ids_are_dropped, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_others_after_all_were_lost, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_failure_is_no_storm, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_retry_after_is_honoured, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lapses_once, set_up, tear_down),
