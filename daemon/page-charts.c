@@ -426,7 +426,7 @@ void page_charts_stop(PageCharts *charts) {
         history_end(charts);
         if (!charts->worker || !charts->config)
                 return;
-        charts->close = true;
+        charts->close = charts->close || !charts->resting; /* else the last job is under way */
         charts_next(charts);
 }
 

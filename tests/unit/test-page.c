@@ -258,6 +258,19 @@ static void test_reload(void **state) {
         stop(f);
 }
 
+/* A stop right after a reload that takes the page away: what is saved under way is the last there is to wait for. */
+static void test_stop_while_it_rests(void **state) {
+        Fixture *f = *state;
+        Config *without;
+
+        use(f, "");
+        assert_int_equal(ask(f, "GET /api/series", "", f->reply), 200); /* the file is open */
+        without = parse_as("page.yaml", PUBSUB SUBSCRIBE, strlen(PUBSUB SUBSCRIBE), &types_of_config);
+        page_use(f->page, without);
+        config_unref(without);
+        stop(f);
+}
+
 /* An address that is taken is had when it is free. */
 static void test_address_taken(void **state) {
         struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -292,6 +305,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_hosts, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_password, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_stop_while_it_rests, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_address_taken, set_up, tear_down),
         };
 
