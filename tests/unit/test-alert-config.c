@@ -123,6 +123,27 @@ static void test_sizes(void **state) {
         refuse_as(text.data, &(ConfigInput){ "c.yaml", &types, env_none }, "alert.rules");
 }
 
+/* `is: True` would never fire on a message that says true. */
+static void test_words(void **state) {
+        static const struct {
+                const char *is;
+                bool warned;
+        } cases[] = { { "True", true }, { "yes", true }, { "off", true }, { "'off'", false }, { "true", false },
+                { "ON", false }, { "open", false }, { "3", false } };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ char *rules = NULL;
+                Config *config;
+
+                assert_true(asprintf(&rules, "        - { name: leak, field: water_leak, is: %s }\n", cases[i].is) > 0);
+                config = parse_rules(rules);
+                assert_int_equal(config->warnings.n, cases[i].warned);
+                if (cases[i].warned)
+                        assert_contains(config->warnings.texts[0], "is a text here, and no message that says true or false has it");
+                config_unref(config);
+        }
+}
+
 static void test_on_change(void **state) {
         static const struct {
                 const char *rule;
@@ -200,6 +221,7 @@ int main(void) {
                 cmocka_unit_test(test_what_is_not_said),
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_sizes),
+                cmocka_unit_test(test_words),
                 cmocka_unit_test(test_on_change),
                 cmocka_unit_test(test_limits),
         };
