@@ -432,6 +432,15 @@ static int webhook_open(
         return 0;
 }
 
+/* Two with one refresh token put each other out. */
+static void webhook_exclusive(
+        const SubscriptionConfig *config, const char *state_dir, char name[static SINK_EXCLUSIVE_MAX]) {
+        const WebhookConfig *keys = config->keys;
+
+        if (keys->auth.type == AUTH_OAUTH2)
+                (void) snprintf(name, SINK_EXCLUSIVE_MAX, "the tokens of %s", config->subscription);
+}
+
 extern const SinkType sink_type_webhook; /* named in types.c only */
 
 const SinkType sink_type_webhook = {
@@ -442,5 +451,6 @@ const SinkType sink_type_webhook = {
         .probe = webhook_probe,
         .write = webhook_write,
         .close = webhook_close,
+        .exclusive = webhook_exclusive,
         .admin = &webhook_config_admin,
 };

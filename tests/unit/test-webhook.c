@@ -380,6 +380,18 @@ static void test_oauth2(void **state) {
         assert_string_equal(w->calls[0].body, w->calls[1].body);
 }
 
+/* A refresh token that rotates is used by one at a time: a reload opens the next one when the one before it has ended. */
+static void test_tokens_are_of_one(void **state) {
+        World *w = *state;
+        char name[SINK_EXCLUSIVE_MAX] = "";
+
+        types_sink("webhook")->exclusive(&w->config, "/var/lib/sensorqd", name);
+        assert_string_equal(name, "");
+        w->keys.auth = (AuthConfig){ .type = AUTH_OAUTH2 };
+        types_sink("webhook")->exclusive(&w->config, "/var/lib/sensorqd", name);
+        assert_non_null(strstr(name, w->config.subscription));
+}
+
 /* P10: the path of a URL that is a secret, repeated by the server. */
 static void test_a_secret_url(void **state) {
         static const char *const texts[] = { "{\"v\":0}", "{\"v\":1}" };
@@ -498,6 +510,7 @@ int main(void) {
                 TEST(test_a_wrong_secret),
                 TEST(test_a_password),
                 TEST(test_oauth2),
+                TEST(test_tokens_are_of_one),
                 TEST(test_a_secret_url),
                 TEST(test_unreachable),
                 TEST(test_a_wrong_url_file),
