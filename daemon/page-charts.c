@@ -404,6 +404,21 @@ static void charts_rest(PageCharts *charts) {
         charts_next(charts);
 }
 
+/* History goes on from where it was read, or begins anew from another place. */
+static void charts_take_config(PageCharts *charts, Config *config, const SubscriptionConfig *subscription) {
+        const SubscriptionConfig *before = charts->config ? history_find(charts) : NULL, *from;
+        Config *old = charts->config;
+
+        charts->config = config_ref(config);
+        charts->subscription = subscription;
+        from = history_find(charts);
+        if (before != from && !(before && from && config_subscription_equal(before, from))) {
+                history_end(charts);
+                charts->open = true;
+        }
+        config_unref(old);
+}
+
 void page_charts_use(PageCharts *charts, Config *config, const SubscriptionConfig *subscription) {
         int r = config->page ? charts_begin(charts) : 0;
 
@@ -412,10 +427,7 @@ void page_charts_use(PageCharts *charts, Config *config, const SubscriptionConfi
         if (!config->page)
                 return charts_rest(charts);
         charts->open = charts->open || !charts->config || charts->resting;
-        config_ref(config);
-        config_unref(charts->config);
-        charts->config = config;
-        charts->subscription = subscription;
+        charts_take_config(charts, config, subscription);
         charts->close = charts->resting = false;
         charts_next(charts);
 }
