@@ -461,27 +461,29 @@ void pubsub_calm(void) {
                 subs_calm(&world->pubsub->subs[i]);
 }
 
-/* The holding of the next ack id in a text; NULL: there is none. */
-static Holding *next_holding(const char **text) {
+/* The holding of the next ack id in a text, and which delivery of it; NULL: there is none. */
+static Holding *next_holding(const char **text, uint64_t *ret_generation) {
         static const char before[] = "\"ackId\":\"";
-        uint64_t generation;
 
         *text = strstr(*text, before);
         if (!*text)
                 return NULL;
         *text += strlen(before);
-        return find_holding(*text, &generation);
+        return find_holding(*text, ret_generation);
 }
 
 void pubsub_delivered(const Exchange *x) {
         const Sub *sub = pubsub_find(x);
         const char *text = x->reply;
+        uint64_t generation;
         Holding *h;
         size_t n = 0;
 
-        while ((h = next_holding(&text))) {
+        while ((h = next_holding(&text, &generation))) {
+                bool is_last = generation == h->generation; /* else this id renews nothing any more */
+
                 h->held = world->life;
-                h->given = x->fault == FAULT_NONE ? world->now : 0;
+                h->given = x->fault == FAULT_NONE && is_last ? world->now : 0;
         }
         for (size_t i = sub->first; i < sub->n; i++)
                 n += !sub->holdings[i].acknowledged && sub->holdings[i].held == world->life &&
