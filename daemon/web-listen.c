@@ -29,6 +29,22 @@ const char *web_listen_words(int error) {
         }
 }
 
+int web_listen_try(Loop *loop, const char *certificate_file, const char *key_file) {
+        const ListenSpec spec = {
+                .address = "127.0.0.1:0", .certificate_file = certificate_file, .key_file = key_file, .path = "/"
+        };
+        _cleanup_(listen_freep) Listen *listen = NULL;
+        ListenRoute *route;
+        int r;
+
+        r = listen_new(loop, &listen);
+        if (r == 0)
+                r = listen_route(listen, &spec, &(ListenHandler){}, &route);
+        if (r == 0)
+                listen_drop(route);
+        return r;
+}
+
 static void on_failed(void *userdata, const char *address, int error) {
         log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_ERROR, web_listen_words(error) }),
                 "The certificate of %s from before is served on: %s.", address, web_listen_words(error));

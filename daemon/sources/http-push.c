@@ -294,10 +294,16 @@ static void push_listen(void *userdata) {
 static int push_check(void *self) {
         Push *push = self;
         char words[256];
+        int r;
 
-        text_print(words, sizeof(words), "would listen on %s%s; not tried, a daemon may have it", push->keys->address,
-                push->keys->path);
-        source_polled(push->context.source, &(SourcePoll){ .outcome = SOURCE_POLLED, .detail = words });
+        r = web_listen_try(push->context.loop, push->keys->certificate_file, push->keys->key_file);
+        if (r < 0)
+                text_print(words, sizeof(words), "cannot be listened for: %s", web_listen_words(r));
+        else
+                text_print(words, sizeof(words), "would listen on %s%s; not tried, a daemon may have it",
+                        push->keys->address, push->keys->path);
+        source_polled(push->context.source,
+                &(SourcePoll){ .outcome = r < 0 ? SOURCE_UNREACHABLE : SOURCE_POLLED, .detail = words });
         return 0;
 }
 

@@ -19,6 +19,7 @@
 #include "types.h"
 #include "verbs/unit.h"
 #include "verbs/verbs.h"
+#include "web-listen.h"
 
 #define ENDPOINT_GLOBAL "https://pubsub.googleapis.com"
 #define CLOCK_TOLERANCE_USEC (60 * USEC_PER_SEC) /* Google's token endpoint takes little more */
@@ -408,6 +409,7 @@ static void check_page(Session *session) {
         PageConfig *page = session->config->page;
         const char *files[] = { page->certificate_file, page->key_file };
         bool well = session_secrets(session, "page", &config_page_section, page);
+        int r;
 
         for (size_t i = 0; i < ELEMENTSOF(files); i++)
                 if (files[i] && access(files[i], R_OK) < 0) {
@@ -415,7 +417,10 @@ static void check_page(Session *session) {
                                 strerror(errno));
                         well = false;
                 }
-        if (well)
+        r = well ? web_listen_try(session->loop, page->certificate_file, page->key_file) : 0;
+        if (r < 0)
+                session_fail(session, "page", "cannot be served: %s", web_listen_words(r));
+        else if (well)
                 session_ok(session, "page", "would be served on %s%s; not tried, a daemon may have that address",
                         page->listen, page->password.file ? ", with a password" : "");
 }

@@ -335,7 +335,12 @@ def test_page_and_push_on_one_address_with_tls(archive, tmp_path):
     archive.session.verify = pairs[1].ca
     assert archive.get("/api/status")["page"] and push(pairs[1].ca).json() == {"stored": 1}
 
+    assert daemon.run("check").returncode == 0
     install(pairs[2], key=pairs[0])
+    checked = daemon.run("check")
+    assert checked.returncode == 69
+    assert re.search(r"^FAIL +source push +.*certificate and key of tls do not fit", checked.stdout, re.M), checked.stdout
+    assert re.search(r"^FAIL +page +.*certificate and key of tls do not fit", checked.stdout, re.M), checked.stdout
     daemon.reload()
     daemon.log.wait("CONFIG_WARNING", where=lambda entry: "certificate and key of tls do not fit" in entry.text)
     assert archive.get("/api/status")["page"] and serial(port, pairs[1].ca)
