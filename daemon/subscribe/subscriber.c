@@ -102,7 +102,7 @@ static Held *find_waiting(const Subscriber *s) {
 static bool try_aside(Subscriber *s, usec_t now, bool flow) {
         Batch *batch;
 
-        if (!s->takes || find_held(s, HELD_WRITING) || (flow && s->aside_last))
+        if (!s->takes || sink_is_busy(s->sink) || (flow && s->aside_last))
                 return false;
         batch = aside_try(s->aside, now);
         if (!batch)

@@ -72,6 +72,24 @@ static void test_sink_is_kept_busy(void **state) {
         assert_non_null(strstr(world.sink.order.data, "600 601 "));
 }
 
+/* P6: what waits aside has its turn, however long the queue is. */
+static void test_aside_has_its_turn(void **state) {
+        world_start(false);
+        world_queue(1, 2);
+        world_until(world.sink.work);
+        fake_settle_each(&world.sink, "so");
+        world_queue(3, 1);
+        world_until(world.sink.work);
+        world_queue(4, 1);
+        world_until(world_status().held == 3);
+        fixture_settle(&world.service, 1100 * USEC_PER_MSEC); /* it is due */
+        fake_settle(&world.sink, FATE_STORED);
+        world_until(world.sink.work);
+        fake_settle(&world.sink, FATE_STORED);
+        world_until(world.sink.work);
+        assert_string_equal(world.sink.order.data, "1 2 3 2 4 ");
+}
+
 static void test_one_pull_hangs_when_empty(void **state) {
         world.config.pulls = 4;
         world_start(false);
@@ -271,6 +289,7 @@ int main(void) {
                 CASE(test_only_settled_is_acknowledged),
                 CASE(test_all_failed_acknowledges_nothing),
                 CASE(test_sink_is_kept_busy),
+                CASE(test_aside_has_its_turn),
                 CASE(test_one_pull_hangs_when_empty),
                 CASE(test_backlog_takes_more_pulls),
                 CASE(test_no_pull_while_the_sink_is_away),
