@@ -2,7 +2,10 @@
 #include "file.h"
 
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -65,6 +68,7 @@ static int file_write_new(int directory_fd, const char *name, const void *data, 
         fd = openat(directory_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
                 return err_errno();
+        file_settle(fd, 0600, directory_fd);
         return file_write(fd, data, size);
 }
 
@@ -86,10 +90,23 @@ int file_replace(const char *directory, const char *name, const void *data, size
         return fsync(fd) < 0 ? err_errno() : 0;
 }
 
+static void give(int fd, const struct stat *around) {
+        if (geteuid() == 0 && around->st_uid != 0)
+                (void) fchown(fd, around->st_uid, around->st_gid);
+}
+
 void file_settle(int fd, mode_t mode, int directory_fd) {
         struct stat around;
 
-        if (geteuid() == 0 && fstat(directory_fd, &around) == 0 && around.st_uid != 0)
-                (void) fchown(fd, around.st_uid, around.st_gid);
+        if (fstat(directory_fd, &around) == 0)
+                give(fd, &around);
         (void) fchmod(fd, mode);
+}
+
+void file_give(int fd, const char *path) {
+        _cleanup_free_ char *copy = strdup(path);
+        struct stat around;
+
+        if (copy && stat(dirname(copy), &around) == 0)
+                give(fd, &around);
 }

@@ -18,6 +18,9 @@ int file_read(int fd, void *buffer, size_t size, size_t *ret_n);
  * write(2), fsync(2), rename(2). */
 int file_replace(const char *directory, const char *name, const void *data, size_t size);
 
-/* Gives a new file or directory this mode, whatever the umask. Where root made it in a directory of another user, it is
- * that one's: what a command of root leaves beside a service must not shut the service out. */
+/* Gives a new file or directory this mode, whatever the umask, and file_give()s it. */
 void file_settle(int fd, mode_t mode, int directory_fd);
+
+/* Where root made this file in a directory of another user, it is that one's from now on: what root leaves beside a
+ * service, by a verb or a daemon that was tried by hand, must not shut the service out. */
+void file_give(int fd, const char *path);

@@ -18,6 +18,7 @@
 
 #include "clock.h"
 #include "err.h"
+#include "file.h"
 #include "text.h"
 
 int service_block_signals(void) {
@@ -83,6 +84,7 @@ int service_lock(const char *directory, int *ret_fd) {
         fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0600);
         if (fd < 0)
                 return err_errno();
+        file_give(fd, path);
         if (flock(fd, LOCK_EX | LOCK_NB) < 0)
                 return errno == EWOULDBLOCK ? SERVICE_LOCK_HELD : err_errno();
 

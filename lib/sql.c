@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "err.h"
+#include "file.h"
 
 #define BUSY_MSEC 200 /* of the event loop, for somebody who looks into the file with the sqlite3 tool */
 
@@ -95,8 +96,10 @@ static int prepare_file(const char *path) {
         _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         struct stat st;
 
-        if (fd >= 0)
+        if (fd >= 0) {
+                file_give(fd, path);
                 return fchmod(fd, 0600) < 0 ? err_errno() : 0;
+        }
         if (errno != EEXIST)
                 return err_errno();
         if (stat(path, &st) < 0)

@@ -119,6 +119,10 @@ static void test_settle(void **state) {
         assert_int_equal(status.st_mode & 07777, 0640);
         close(fd);
         close(at);
+        assert_int_equal(file_replace(path, "file", "x", 1), 0);
+        assert_int_equal(stat(file, &status), 0);
+        assert_int_equal(status.st_uid, root ? 12345 : geteuid());
+        assert_int_equal(status.st_mode & 07777, 0600);
         assert_int_equal(unlink(file), 0);
         assert_int_equal(rmdir(path), 0);
 }

@@ -183,10 +183,12 @@ static void test_lock(void **state) {
         int fd = -1, other = -1;
         struct stat st;
 
+        assert_int_equal(chown(f->directory, 12345, 12346), geteuid() == 0 ? 0 : -1);
         assert_int_equal(service_lock(f->directory, &fd), SERVICE_LOCKED);
         assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
         assert_int_equal(fstat(fd, &st), 0);
         assert_int_equal(st.st_mode & 07777, 0600);
+        assert_int_equal(st.st_uid, geteuid() == 0 ? 12345 : geteuid()); /* the directory's owner can take it, too */
         assert_int_equal(service_lock(f->directory, &other), SERVICE_LOCK_HELD);
         assert_int_equal(other, -1);
         (void) close(fd);

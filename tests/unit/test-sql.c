@@ -114,6 +114,25 @@ static void test_mode(void **state) {
         }
 }
 
+/* What root makes in the service's directory, trying something by hand, is the service's: all three files. */
+static void test_owner(void **state) {
+        static const char *const suffixes[] = { "", "-wal", "-shm" };
+        bool root = geteuid() == 0;
+        struct stat status;
+        char name[160];
+        Sql *sql;
+
+        assert_int_equal(chown(directory, 12345, 12346), root ? 0 : -1);
+        sql = open_table();
+        for (size_t i = 0; i < ELEMENTSOF(suffixes); i++) {
+                (void) snprintf(name, sizeof(name), "%s%s", path, suffixes[i]);
+                assert_int_equal(stat(name, &status), 0);
+                assert_int_equal(status.st_uid, root ? 12345 : geteuid());
+                assert_int_equal(status.st_gid, root ? 12346 : getegid());
+        }
+        sql_close(sql);
+}
+
 static void test_mode_mended(void **state) {
         _cleanup_(sql_closep) Sql *sql = NULL;
 
@@ -475,6 +494,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_settings),
                 TEST(test_mode),
+                TEST(test_owner),
                 TEST(test_mode_mended),
                 TEST(test_values),
                 TEST(test_reset),
