@@ -321,13 +321,14 @@ static bool source_has_room(Source *s) {
 
 /* ---- readings to the disk ---- */
 
-/* The peer is held while readings wait in memory or the outbox has no room, and for good once the source is retired. */
+/* The peer is held while readings wait in memory or the outbox has no room, and for good once the source is retired and
+ * its poll has ended. */
 static void source_hold(Source *s) {
-        bool hold;
+        bool hold, ends = s->retired && !(s->polled && s->polling == POLL_POLLING);
 
         if (!s->type->hold)
                 return;
-        hold = s->retired || s->waiting == READINGS_REFUSED || !source_has_room(s);
+        hold = ends || s->waiting == READINGS_REFUSED || !source_has_room(s);
         if (hold != s->held) {
                 s->held = hold;
                 s->type->hold(s->self, hold);
@@ -335,7 +336,7 @@ static void source_hold(Source *s) {
         }
         if (!hold)
                 backoff_reset(&s->gate);
-        else if (!s->retired && s->waiting != READINGS_REFUSED)
+        else if (!ends && s->waiting != READINGS_REFUSED)
                 loop_arm_in(s->again, backoff_next(&s->gate, loop_random()));
 }
 
@@ -590,6 +591,7 @@ static int source_open(Source *s) {
                 .run_as = s->host->run_as,
                 .run_groups = s->host->run_groups,
                 .source = s,
+                .retired = &s->retired,
                 .labels = &s->labels,
         };
         int r;

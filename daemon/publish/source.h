@@ -64,6 +64,7 @@ typedef struct SourceContext {
         Loop *loop;
         Secrets *secrets;    /* where it notes what it may not tell; the shared half takes that out of every detail */
         Source *source;      /* for source_put() and the others below */
+        const bool *retired; /* no further poll; one under way may end, and need not go as far as it could */
         const Bytes *labels; /* of every reading: members and attributes, see reading_labels_next() */
         const char *state_dir;
         Listen *listen;                /* for types that are spoken to by HTTP; NULL in `check` */
@@ -173,8 +174,8 @@ int source_new(const SourceHost *host, const SourceType *type, const SourceConfi
 Source *source_free(Source *source);
 CLEANUP_DEFINE(Source, source_free)
 
-/* No further poll, and the peer is held for good. A poll that is under way may end, and what waits is stored: until
- * then source_is_busy(). */
+/* No further poll. One that is under way may end, held as before, and what waits is stored: until then
+ * source_is_busy(). Then the peer is held for good. */
 void source_retire(Source *source);
 /* True while a poll is under way or readings wait for the disk. */
 bool source_is_busy(const Source *source);

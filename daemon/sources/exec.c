@@ -3,8 +3,8 @@
  * left running (mode stream).
  *
  * What one read of the pipe brings is one commit, and the pipe is read again only after it: until then the program
- * waits in its write(), so nothing that it said is lost (P12). The end is that of the program, whoever else keeps its
- * pipe. */
+ * waits in its write(), so nothing that it said is lost (P12); at a stop what is left in the pipe is read at once. The
+ * end is that of the program, whoever else keeps its pipe. */
 /* clang-format off */
 /*      IDLE --poll(), or a stream's start--> RUNNING --the program ended--> DRAINING --all is on disk--> IDLE
  *       ^                                                                                                 |
@@ -354,6 +354,8 @@ static void on_timer(void *userdata) {
                 return exec_start_stream(exec);
         if (exec->keys->mode == EXEC_STREAM)
                 return exec_hint(exec);
+        if (exec->held || exec_waits_for_disk(exec)) /* and the program perhaps for us */
+                return loop_arm_in(exec->timer, exec->keys->timeout);
         exec->timed_out = true;
         process_stop(exec->process, KILL_AFTER_USEC);
 }
@@ -373,11 +375,26 @@ static int exec_poll(void *self) {
 
 /* ---- life ---- */
 
+/* What the program has said, and was not read since there was no room, or had no time to be. One read takes all that a
+ * pipe holds. */
+static void exec_read_rest(Exec *exec) {
+        size_t n, most = exec->state == EXEC_DRAINING && exec->end.left < CHUNK ? exec->end.left : CHUNK;
+        char chunk[CHUNK];
+
+        if (!exec->process || exec->flooded)
+                return;
+        (void) process_read(exec->process, chunk, most, &n);
+        exec->arrived = clock_wall();
+        if (exec_split(exec, chunk, n) < 0)
+                exec_tell_lost(exec);
+}
+
 static void *exec_close(void *self) {
         Exec *exec = self;
 
         if (!exec)
                 return NULL;
+        exec_read_rest(exec);
         process_free(exec->process);
         loop_drop(exec->timer);
         for (size_t i = 0; i < exec->n_environment; i++)

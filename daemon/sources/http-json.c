@@ -308,6 +308,10 @@ static bool json_step(HttpJson *json) {
         return true;
 }
 
+static bool json_is_held(const HttpJson *json) {
+        return json->held || *json->context.retired;
+}
+
 static void json_end_held(HttpJson *json) {
         json_fail(json, SOURCE_UNREACHABLE,
                 "was not asked for all: the outbox or the disk has no room for more. It is asked again");
@@ -317,7 +321,7 @@ static void json_end_held(HttpJson *json) {
 static void json_go_on(HttpJson *json) {
         if (!json_step(json))
                 return json_end(json);
-        if (json->held)
+        if (json_is_held(json))
                 return json_end_held(json);
         json_move(json, STATE_ASKING);
         json_ask(json);
@@ -471,7 +475,7 @@ static void on_token(void *userdata, AuthOutcome outcome, const char *detail) {
 
         json_move(json, STATE_ASKING);
         if (outcome == AUTH_FETCHED)
-                return json->held ? json_end_held(json) : json_ask(json);
+                return json_is_held(json) ? json_end_held(json) : json_ask(json);
         json_fail(json, refused ? SOURCE_REFUSED : SOURCE_UNREACHABLE, "is not asked: %s", detail);
         json_blame(json, refused ? CAUSE_TOKEN : CAUSE_NETWORK);
         json_end(json);

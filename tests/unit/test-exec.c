@@ -8,11 +8,13 @@
 #include "capture.h"
 
 static usec_t minute = USEC_PER_MINUTE; /* as it is for timers */
+static unsigned minutes;                /* that were begun */
 
 void __real_loop_arm_in(LoopWatch *timer, usec_t delay);
 void __wrap_loop_arm_in(LoopWatch *timer, usec_t delay);
 
 void __wrap_loop_arm_in(LoopWatch *timer, usec_t delay) {
+        minutes += delay == USEC_PER_MINUTE;
         __real_loop_arm_in(timer, delay == USEC_PER_MINUTE ? minute : delay);
 }
 
@@ -157,6 +159,59 @@ static void test_disk_refuses(void **state) {
         assert_int_equal(f->n_repeats, 0);
 }
 
+/* The timeout is the program's: it does not run out while the program waits for us. */
+static void test_disk_refuses_for_longer_than_the_timeout(void **state) {
+        SourceFixture *f = *state;
+        unsigned n;
+
+        run(f, "seq 1 60000", "      timeout: 60s\n");
+        minute = 5 * USEC_PER_MSEC;
+        SOURCE_FIXTURE_UNTIL(f, source_is_busy(f->source));
+        f->refuses = true;
+        n = minutes;
+        SOURCE_FIXTURE_UNTIL(f, minutes > n + 2);
+        minute = USEC_PER_MINUTE;
+        n = minutes;
+        SOURCE_FIXTURE_UNTIL(f, minutes > n);
+        f->refuses = false;
+        source_resume(f->source);
+        SOURCE_FIXTURE_UNTIL(f, !source_is_busy(f->source));
+        assert_int_equal(f->n, 60000);
+        assert_false(source_fixture_status(f).failing);
+}
+
+/* A poll under way may end, also when a reload has retired the source, and there is no room for a while. */
+static void test_run_comes_to_its_end(void **state) {
+        SourceFixture *f = *state;
+
+        run(f, "seq 1 20000; sleep 0.1; seq 20001 60000", "");
+        SOURCE_FIXTURE_UNTIL(f, f->n > 0);
+        f->no_room = true;
+        source_retire(f->source);
+        for (int i = 0; i < 30; i++)
+                source_fixture_turn(f);
+        assert_true(f->n < 60000);
+        f->no_room = false;
+        SOURCE_FIXTURE_UNTIL(f, !source_is_busy(f->source));
+        assert_int_equal(f->n, 60000);
+        assert_int_equal(source_fixture_status(f).failures, 0);
+}
+
+/* What a program said while nobody read it is not lost with it. */
+static void test_stop_reads_the_rest(void **state) {
+        SourceFixture *f = *state;
+        char script[200], said[128];
+
+        (void) snprintf(said, sizeof(said), "%s/said", f->directory);
+        (void) snprintf(script, sizeof(script), "echo 1; echo 2; touch %s; echo -n 3; exec sleep 60", said);
+        f->no_room = true;
+        run(f, script, "      mode: stream\n");
+        SOURCE_FIXTURE_UNTIL(f, access(said, F_OK) == 0);
+        assert_int_equal(f->n, 0);
+        source_fixture_stop(f);
+        assert_int_equal(f->n, 2); /* 3 may be half a line */
+}
+
 static void test_stream(void **state) {
         SourceFixture *f = *state;
 
@@ -299,6 +354,9 @@ int main(void) {
                 TEST(test_not_readable),
                 TEST(test_long_line_and_flood),
                 TEST(test_disk_refuses),
+                TEST(test_disk_refuses_for_longer_than_the_timeout),
+                TEST(test_run_comes_to_its_end),
+                TEST(test_stop_reads_the_rest),
                 TEST(test_stream),
                 TEST(test_stream_without_a_line),
                 TEST(test_held_stream_gets_no_hint),
