@@ -12,6 +12,7 @@
 /* taken at once on a server's word; beyond that the buffer grows with what arrives */
 #define RESERVE_MAX (4 * 1024 * 1024)
 #define RETRY_AFTER_MAX_USEC USEC_PER_HOUR
+#define AGE_MAX_USEC (366 * 24 * USEC_PER_HOUR)
 #define DATE_MIN_USEC (UINT64_C(1704067200) * USEC_PER_SEC) /* 2024-01-01 */
 /* reading the anchors takes 20 ms, on a Pi 200; so long a file that was replaced goes unnoticed */
 #define CA_CACHE_SEC 600L
@@ -258,6 +259,15 @@ const char *http_reply_header(const HttpReply *reply, const char *name) {
         return header->value;
 }
 
+/* A count of seconds, *max* at most. */
+static usec_t read_seconds(const char *text, usec_t max) {
+        usec_t span = 0;
+
+        for (; isdigit((unsigned char) *text) && span <= max; text++)
+                span = span * 10 + (usec_t) (*text - '0') * USEC_PER_SEC;
+        return span < max ? span : max;
+}
+
 /* RFC 9110 section 10.2.3. A date is read against the server's own clock where it told that. */
 static usec_t reply_retry_after(const HttpReply *reply) {
         const char *text = http_reply_header(reply, "Retry-After");
@@ -266,12 +276,10 @@ static usec_t reply_retry_after(const HttpReply *reply) {
         if (!text)
                 return 0;
 
-        if (isdigit((unsigned char) *text)) {
-                for (; isdigit((unsigned char) *text) && delay <= RETRY_AFTER_MAX_USEC; text++)
-                        delay = delay * 10 + (usec_t) (*text - '0') * USEC_PER_SEC;
-        } else if (clock_parse_http_date(text, &at) && at > now) {
+        if (isdigit((unsigned char) *text))
+                delay = read_seconds(text, RETRY_AFTER_MAX_USEC);
+        else if (clock_parse_http_date(text, &at) && at > now)
                 delay = at - now;
-        }
 
         return delay < RETRY_AFTER_MAX_USEC ? delay : RETRY_AFTER_MAX_USEC;
 }
@@ -311,13 +319,15 @@ static HttpEnd request_end(HttpRequest *request) {
         return end;
 }
 
-/* Wall time of the Date header. A device that has had no time since it started says 1970 or 2000: nothing is known from
- * that. */
+/* The server's wall time: that of the Date header, and for how long a cache has had the reply since (RFC 9111 section
+ * 5.1). A device that has had no time since it started says 1970 or 2000: nothing is known from that. */
 static usec_t reply_date(const HttpReply *reply) {
-        const char *text = http_reply_header(reply, "Date");
+        const char *text = http_reply_header(reply, "Date"), *age = http_reply_header(reply, "Age");
         usec_t date;
 
-        return text && clock_parse_http_date(text, &date) && date >= DATE_MIN_USEC ? date : 0;
+        if (!text || !clock_parse_http_date(text, &date) || date < DATE_MIN_USEC)
+                return 0;
+        return date + (age ? read_seconds(age, AGE_MAX_USEC) : 0);
 }
 
 HttpReply http_request_reply(HttpRequest *request) {

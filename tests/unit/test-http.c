@@ -13,6 +13,8 @@ static const struct {
 } replies[] = {
         { "/ok", "HTTP/1.1 200 OK\r\nDate: Tue, 24 Nov 2026 06:27:38 GMT\r\nX-Limit: first\r\nX-Limit:   29  \r\nContent-Length: "
                  "5\r\n\r\nhello" },
+        { "/cached", "HTTP/1.1 503 Busy\r\nDate: Tue, 24 Nov 2026 06:00:00 GMT\r\nAge: 60\r\nRetry-After: Tue, 24 Nov 2026 06:01:30 "
+                     "GMT\r\nContent-Length: 0\r\n\r\n" },
         { "/empty", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" },
         { "/chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n7\r\n, world\r\n0\r\n\r\n" },
         { "/until-close", "HTTP/1.1 200 OK\r\n\r\nall of it", CLOSE },
@@ -185,6 +187,18 @@ static void test_reply(void **state) {
         assert_true(clock_parse_http_date("Tue, 24 Nov 2026 06:27:38 GMT", &date));
         assert_int_equal(result.date, date);
         assert_int_equal(result.retry_after, 0);
+        bytes_done(&result.body);
+}
+
+/* A cache leaves Date as the server wrote it, and says in Age how old that is. */
+static void test_date_of_a_cached_reply(void **state) {
+        Result result = {};
+        usec_t date;
+
+        fixture_get(*state, "/cached", &result);
+        assert_true(clock_parse_http_date("Tue, 24 Nov 2026 06:01:00 GMT", &date));
+        assert_int_equal(result.date, date);
+        assert_int_equal(result.retry_after, 30 * USEC_PER_SEC);
         bytes_done(&result.body);
 }
 
@@ -419,6 +433,7 @@ static void test_keep_alive(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_reply, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_date_of_a_cached_reply, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_bodies, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_retry_after, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_reply, set_up, tear_down),
