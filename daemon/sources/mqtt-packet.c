@@ -3,7 +3,8 @@
 
 #include <errno.h>
 
-#define TEXT_MAX 65535 /* a length of two bytes */
+#define TEXT_MAX 65535                      /* a length of two bytes */
+#define PUBLISH_HEAD_MAX (2 + TEXT_MAX + 2) /* topic and packet identifier */
 
 typedef enum PacketType {
         TYPE_CONNECT = 1,
@@ -334,7 +335,8 @@ static const char *read_connack(MqttVersion version, Reader *r, MqttPacket *pack
         return flags > 1 ? "a CONNACK with reserved flags" : NULL;
 }
 
-static const char *read_publish(MqttVersion version, unsigned flags, Reader *r, MqttPacket *packet) {
+/* All that stands before the properties. */
+static const char *read_publish_head(unsigned flags, Reader *r, MqttPacket *packet) {
         packet->dup = flags & 8;
         packet->qos = flags >> 1 & 3;
         packet->retain = flags & 1;
@@ -350,6 +352,14 @@ static const char *read_publish(MqttVersion version, unsigned flags, Reader *r, 
                 if (packet->packet_id == 0 && !r->bad)
                         return "a PUBLISH with packet identifier 0"; /* MQTT-2.2.1-3 */
         }
+        return NULL;
+}
+
+static const char *read_publish(MqttVersion version, unsigned flags, Reader *r, MqttPacket *packet) {
+        const char *problem = read_publish_head(flags, r, packet);
+
+        if (problem)
+                return problem;
         get_properties(version, r, packet);
         if (!r->bad)
                 packet->payload = get_bytes(r, reader_left(r));
@@ -431,6 +441,21 @@ static int packet_size(Slice data, size_t *ret_header, size_t *ret_size) {
         return data.size > 4 ? -EBADMSG : 0;
 }
 
+/* A PUBLISH of *size* bytes, which is too large; *data* begins with what has come of it. */
+static int read_too_large(Slice data, size_t header, size_t size, MqttPacket *ret, const char **problem) {
+        size_t come = data.size < size ? data.size : size;
+        Reader reader = { .at = (const uint8_t *) data.data + header, .end = (const uint8_t *) data.data + come };
+        MqttPacket packet = { .type = MQTT_PUBLISH, .too_large = true };
+
+        *problem = read_publish_head((uint8_t) data.data[0] & 15, &reader, &packet);
+        if (reader.bad && come < size && come < header + PUBLISH_HEAD_MAX)
+                return MQTT_MORE;
+        if (*problem || reader.bad)
+                return -EBADMSG;
+        *ret = packet;
+        return MQTT_PACKET;
+}
+
 int mqtt_read(MqttVersion version, Slice data, size_t max, MqttPacket *ret, size_t *ret_size, const char **problem) {
         MqttPacket packet = {};
         size_t header, size;
@@ -443,8 +468,14 @@ int mqtt_read(MqttVersion version, Slice data, size_t max, MqttPacket *ret, size
         if (packet_size(data, &header, &size) < 0)
                 return -EBADMSG;
         *problem = "a packet that is larger than allowed";
-        if (size > max)
+        if (size > max && (uint8_t) data.data[0] >> 4 != MQTT_PUBLISH)
                 return -EMSGSIZE;
+        if (size > max) {
+                int r = read_too_large(data, header, size, ret, problem);
+
+                *ret_size = r == MQTT_MORE ? data.size + 1 : size;
+                return r;
+        }
         *problem = NULL;
         if (size == 0 || size > data.size) {
                 *ret_size = size > 0 ? size : data.size + 1;

@@ -65,7 +65,8 @@ typedef struct MqttPacket {
         uint32_t session_expiry; /* the broker's, which counts; MQTT_SESSION_FOR_EVER when it leaves ours */
         /* PUBLISH */
         bool dup, retain;
-        uint8_t qos; /* 0 or 1 */
+        bool too_large; /* its payload is not read */
+        uint8_t qos;    /* 0 or 1 */
         Slice topic, payload;
         /* SUBACK, UNSUBACK: a reason code for each filter */
         Slice codes;
@@ -73,9 +74,10 @@ typedef struct MqttPacket {
 
 enum { MQTT_PACKET = 0, MQTT_MORE = 1 };
 /* Reads the packet at the start of *data*. MQTT_PACKET: *ret* is filled in, its slices point into *data*, and
- * *ret_size* bytes are used up. MQTT_MORE: *ret_size* bytes in all are needed at least, *ret* is unchanged. -EMSGSIZE:
- * larger than *max* bytes; -EBADMSG: no packet that a broker may send here; *problem* says what is wrong with it (a
- * constant). */
+ * *ret_size* bytes are used up; of a PUBLISH that is larger than *max* bytes the payload is left out, and *ret_size*
+ * may be more than has come. MQTT_MORE: *ret_size* bytes in all are needed at least, *ret* is unchanged. -EMSGSIZE:
+ * another packet is larger than *max*; -EBADMSG: no packet that a broker may send here; *problem* says what is wrong
+ * with it (a constant). */
 int mqtt_read(MqttVersion version, Slice data, size_t max, MqttPacket *ret, size_t *ret_size, const char **problem);
 
 /* What a reason code of CONNACK or DISCONNECT means, in words, and of SUBACK. Never NULL. */

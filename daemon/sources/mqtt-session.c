@@ -51,6 +51,7 @@ struct MqttSession {
         usec_t ready_at; /* clock_now() */
         bool held;
         Bytes in;
+        size_t skip;      /* bytes of a packet that was read, or is too large to be, which have not come yet */
         unsigned answers; /* SUBACK and UNSUBACK that are awaited */
         /* A PINGRESP tells that the broker has heard what was sent before the PINGREQ. */
         uint64_t pings, pongs; /* of this connection */
@@ -166,7 +167,7 @@ static void session_lose(MqttSession *s, MqttState why, const char *detail) {
                 text_copy(s->detail, sizeof(s->detail), detail);
         session_move(s, STATE_WAITING);
         s->stream = stream_free(s->stream);
-        s->in.size = 0;
+        s->in.size = s->skip = 0;
         delay = backoff_next(&s->backoff, loop_random());
         loop_arm_in(s->timer, delay);
         s->callbacks.on_state(s->callbacks.userdata, why, delay, s->detail);
@@ -412,24 +413,32 @@ static void session_take(MqttSession *s, const MqttPacket *packet) {
         }
 }
 
+/* What is behind the packet before. */
+static Slice session_skip(MqttSession *s, Slice rest) {
+        size_t n = s->skip < rest.size ? s->skip : rest.size;
+
+        s->skip -= n;
+        return (Slice){ rest.data + n, rest.size - n };
+}
+
 /* Takes the packets that are whole. */
 static void session_parse(MqttSession *s) {
-        Slice rest = { s->in.data, s->in.size };
+        Slice rest = session_skip(s, (Slice){ s->in.data, s->in.size });
         uint64_t connection = s->connection;
 
-        while (rest.size > 0) {
+        for (; rest.size > 0; rest = session_skip(s, rest)) {
                 const char *problem;
                 MqttPacket packet;
-                size_t used;
-                int r = mqtt_read(s->version, rest, s->spec.packet_max, &packet, &used, &problem);
+                int r = mqtt_read(s->version, rest, s->spec.packet_max, &packet, &s->skip, &problem);
 
-                if (r == MQTT_MORE)
+                if (r == MQTT_MORE) {
+                        s->skip = 0;
                         break;
+                }
                 if (r < 0) {
                         text_print(s->detail, sizeof(s->detail), "the broker sent %s; is it an MQTT broker?", problem);
                         return session_lose(s, MQTT_UNREACHABLE, s->detail);
                 }
-                rest = (Slice){ rest.data + used, rest.size - used };
                 session_take(s, &packet);
                 if (s->connection != connection || s->state == STATE_WAITING)
                         return; /* lost on the way: the buffer is empty already */

@@ -68,7 +68,7 @@ typedef struct Mqtt {
         MqttAck *acks;    /* from first_ack on; oldest first */
         size_t first_ack, n_acks, allocated;
         LoopWatch *checked; /* a look has come to its end */
-        bool checking, answered;
+        bool checking, answered, said_too_large;
         char detail[400];
 } Mqtt;
 
@@ -271,6 +271,20 @@ static int mqtt_reread(const void *keys, const ShapeOrigin *origin, Slice raw, R
         return shape_reread(&config->reading, &placed, raw, list, ret);
 }
 
+/* It would come again for ever, and keep all behind it from us: it is acknowledged without being read. */
+static void mqtt_tell_too_large(Mqtt *mqtt, Slice topic) {
+        const char *name = mqtt->context.config->name;
+
+        if (mqtt->said_too_large)
+                return;
+        mqtt->said_too_large = true;
+        log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SOURCE, name }),
+                "Source %s: a message of topic %.*s is larger than %zu bytes and is left out. This is said once. "
+                "Narrow "
+                "`topics`: images and updates travel by MQTT, too.",
+                name, (int) text_cut(topic.data, topic.size, 200), topic.data, PACKET_MAX);
+}
+
 static void on_message(void *userdata, const MqttPacket *packet, const char *session) {
         Mqtt *mqtt = userdata;
         uint64_t number = 0;
@@ -280,7 +294,9 @@ static void on_message(void *userdata, const MqttPacket *packet, const char *ses
                 return;
         if (packet->qos > 0)
                 r = mqtt_number_message(mqtt, packet, session, &number);
-        if (r == 0 && mqtt_is_of_use(mqtt, packet))
+        if (packet->too_large)
+                mqtt_tell_too_large(mqtt, packet->topic);
+        else if (r == 0 && mqtt_is_of_use(mqtt, packet))
                 r = mqtt_read_message(mqtt, packet, number);
         if (r == 0 && packet->qos > 0)
                 r = mqtt_expect_ack(mqtt, packet->packet_id, number);

@@ -33,12 +33,14 @@ static void fuzz_packets(MqttVersion version, Slice rest) {
                         require(used > rest.size);
                         return;
                 }
-                require(used >= 2 && used <= rest.size);
+                require(used >= 2 && (packet.too_large ? used > 4096 && packet.payload.size == 0 : used <= rest.size));
                 require_inside(packet.words, rest);
                 require_inside(packet.topic, rest);
                 require_inside(packet.payload, rest);
                 require_inside(packet.codes, rest);
                 require(packet.qos <= 1 && mqtt_reason(version, packet.type, packet.reason) != NULL);
+                if (used >= rest.size)
+                        return;
                 rest = (Slice){ rest.data + used, rest.size - used };
         }
 }

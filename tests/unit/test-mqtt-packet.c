@@ -203,8 +203,9 @@ static void test_malformed(void **state) {
                 { MQTT_3_1_1, { "\xe0\x00", 2 }, -EBADMSG },                         /* DISCONNECT of 3.1.1 */
                 { MQTT_5, { "\xd0\x80\x00", 3 }, -EBADMSG },                         /* a length longer than it must be */
                 { MQTT_5, { "\xd0\xff\xff\xff\xff\x01", 6 }, -EBADMSG },             /* a length of five bytes */
-                { MQTT_5, { "\x30\x81\x80\x04", 4 }, -EMSGSIZE },                    /* 64 KiB and more */
-                { MQTT_5, { "\x30\xff\xff\xff\x7f", 5 }, -EMSGSIZE },
+                { MQTT_5, { "\x20\x81\x80\x04", 4 }, -EMSGSIZE },                    /* 64 KiB and more */
+                { MQTT_5, { "\x90\xff\xff\xff\x7f", 5 }, -EMSGSIZE },
+                { MQTT_5, { "\x34\xff\xff\xff\x7f\x00\x01x", 8 }, -EBADMSG }, /* too large, and QoS 2 */
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -215,6 +216,25 @@ static void test_malformed(void **state) {
                 assert_int_equal(mqtt_read(cases[i].version, cases[i].data, 65536, &packet, &size, &problem), cases[i].expected);
                 assert_non_null(problem);
         }
+}
+
+/* Of a message that is too large all is read but its payload: it can be acknowledged, and what is behind it can be read. */
+static void test_too_large(void **state) {
+        const char data[] = "\x3a\xff\xff\xff\x7f\x00\x03x/y\x01\x02";
+        const char *problem;
+        MqttPacket packet;
+        size_t size;
+
+        for (size_t n = 5; n < sizeof(data) - 1; n++) {
+                assert_int_equal(mqtt_read(MQTT_3_1_1, (Slice){ data, n }, 65536, &packet, &size, &problem), MQTT_MORE);
+                assert_int_equal(size, n + 1);
+        }
+        assert_int_equal(mqtt_read(MQTT_3_1_1, (Slice){ data, sizeof(data) - 1 }, 65536, &packet, &size, &problem), MQTT_PACKET);
+        assert_int_equal(size, 5 + (1 << 28) - 1);
+        assert_true(packet.too_large && packet.dup);
+        assert_int_equal(packet.packet_id, 0x102);
+        assert_int_equal(packet.payload.size, 0);
+        assert_true(slice_equal(packet.topic, "x/y"));
 }
 
 static void test_two_in_one_buffer(void **state) {
@@ -244,6 +264,7 @@ int main(void) {
                 cmocka_unit_test(test_suback),
                 cmocka_unit_test(test_pingresp_and_disconnect),
                 cmocka_unit_test(test_malformed),
+                cmocka_unit_test(test_too_large),
                 cmocka_unit_test(test_two_in_one_buffer),
         };
 
