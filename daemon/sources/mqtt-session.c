@@ -184,12 +184,15 @@ static void session_send(MqttSession *s, Bytes *packets, int r) {
                 session_fail(s, r);
 }
 
-/* A closed door right after our greeting may be a broker's way to refuse MQTT 5. */
+/* A closed door right after our greeting may be a broker's way to refuse MQTT 5. If it is closed to 3.1.1, too, it was
+ * not for that: a proxy may do so while the broker is away, and with MQTT 5 less is lost. */
 static bool session_tries_older(MqttSession *s) {
-        if (s->version != MQTT_5 || s->state != STATE_GREETING)
+        bool older = s->version == MQTT_5;
+
+        if (s->state != STATE_GREETING)
                 return false;
-        s->version = MQTT_3_1_1;
-        return true;
+        s->version = older ? MQTT_3_1_1 : MQTT_5;
+        return older;
 }
 
 /* A broker that hands the session over to another program may not say so. */

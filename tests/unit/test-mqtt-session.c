@@ -529,6 +529,19 @@ static void test_reply_too_large(void **state) {
         assert_non_null(strstr(s->f.detail, "larger than allowed"));
 }
 
+/* A proxy closes the door while the broker is away, to each version: the broker itself is greeted in MQTT 5 again. */
+static void test_closed_door_to_both(void **state) {
+        Script *s = *state;
+
+        ANSWER(s, 2, "\x20\x03\x00\x00\x00\x90\x04\x00\x01\x00\x01");
+        start(&s->f);
+        while (s->accepted < 3 || s->heard.size < 9)
+                script_turn(s);
+        assert_int_equal(s->heard.data[8], 5);
+        while (!s->f.ready)
+                script_turn(s);
+}
+
 int main(void) {
         const struct CMUnitTest scripted[] = {
                 cmocka_unit_test_setup_teardown(test_older_version, script_set_up, script_tear_down),
@@ -538,6 +551,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_nonsense, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_packet_too_large, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_reply_too_large, script_set_up, script_tear_down),
+                cmocka_unit_test_setup_teardown(test_closed_door_to_both, script_set_up, script_tear_down),
         };
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_receives, set_up, tear_down),
