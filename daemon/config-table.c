@@ -269,6 +269,29 @@ int config_table_each_secret(const ConfigSection *section, void *base, ConfigEac
         return config_table_each_secret(variant, variant_keys(section->variants, base), each, userdata);
 }
 
+/* ---- files ---- */
+
+static void row_each_file(const ConfigRow *row, const void *base, ConfigEachFile each, void *userdata) {
+        const void *place = place_at(base, row->offset);
+        const char *path = row->type == &config_type_path ? *(char *const *) place : NULL;
+
+        if (path)
+                each(userdata, path);
+        if (row->type->storage == CONFIG_SECTION && section_at(row, base))
+                config_table_each_file(row->section, section_at(row, base), each, userdata);
+        for (size_t i = 0; row->type->storage == CONFIG_LIST && i < *(size_t *) place_at(base, row->count); i++)
+                config_table_each_file(row->section, *(char *const *) place + i * row->section->size, each, userdata);
+}
+
+void config_table_each_file(const ConfigSection *section, const void *base, ConfigEachFile each, void *userdata) {
+        const ConfigSection *variant = variant_of(section->variants, base);
+
+        for (const ConfigRow *row = section->rows; row->key; row++)
+                row_each_file(row, base, each, userdata);
+        if (variant)
+                config_table_each_file(variant, variant_keys(section->variants, base), each, userdata);
+}
+
 /* ---- words ---- */
 
 static size_t smallest(size_t a, size_t b, size_t c) {

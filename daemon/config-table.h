@@ -20,6 +20,10 @@ bool config_table_equal(const ConfigSection *section, const void *a, const void 
 typedef int (*ConfigEachSecret)(void *userdata, const ConfigRow *row, ConfigSecret *secret);
 int config_table_each_secret(const ConfigSection *section, void *base, ConfigEachSecret each, void *userdata);
 
+/* Calls *each* for every file that the struct names and that is no secret, full name. */
+typedef void (*ConfigEachFile)(void *userdata, const char *path);
+void config_table_each_file(const ConfigSection *section, const void *base, ConfigEachFile each, void *userdata);
+
 /* The word of a list that *text* was surely meant to be, or NULL. *next* yields the words by index, NULL at the end. */
 const char *config_table_nearest(
         const char *text, const char *(*next)(const void *list, size_t index), const void *list);

@@ -10,6 +10,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "config-table.h"
 #include "lib/err.h"
 #include "lib/json.h"
 #include "lib/text.h"
@@ -372,6 +373,67 @@ static void tell_finding(void *userdata, const SecretFinding *finding) {
                 session_warn(userdata, finding->path, "%s", finding->words);
 }
 
+/* ---- files that the service reads itself ---- */
+
+typedef struct Readable {
+        Session *session;
+        ServiceUser user;
+} Readable;
+
+static void look_at_file(void *userdata, const char *path) {
+        const Readable *r = userdata;
+
+        if (!unit_may_read(&r->user, path))
+                session_warn(r->session, path,
+                        "the service runs as %s, who may not read it: give it to that user or a group of theirs, and "
+                        "let them search the directories above",
+                        r->user.name);
+}
+
+/* Those beside the configuration are handed over by systemd. */
+static int look_at_secret(void *userdata, const ConfigRow *row, ConfigSecret *secret) {
+        const Readable *r = userdata;
+        const Config *config = r->session->config;
+        _cleanup_free_ char *path = NULL;
+        size_t size = strlen(config->directory);
+
+        if (secret_find(config, secret->file, &path) < 0 ||
+                (strncmp(path, config->directory, size) == 0 &&
+                        strncmp(path + size, "/credentials/", strlen("/credentials/")) == 0))
+                return 0;
+        if (!unit_may_read(&r->user, path))
+                session_warn(r->session, path,
+                        "the service runs as %s, who may not read it: put it into %s/credentials, and name it without "
+                        "a path",
+                        r->user.name, config->directory);
+        return 0;
+}
+
+static void look_at_section(Readable *r, const ConfigSection *section, void *keys) {
+        config_table_each_file(section, keys, look_at_file, r);
+        (void) config_table_each_secret(section, keys, look_at_secret, r);
+}
+
+/* What root may read here, the user of the unit may not. */
+static void check_readable(Session *session) {
+        Readable r = { .session = session };
+        Config *config = session->config;
+        char unit[128];
+
+        if (!unit_of(config->path, unit))
+                return;
+        unit_user(config->path, &r.user);
+        if (config->pubsub.ca_file)
+                look_at_file(&r, config->pubsub.ca_file);
+        for (size_t i = 0; i < config->n_sources; i++)
+                look_at_section(&r, config->sources[i].section, config->sources[i].keys);
+        for (size_t i = 0; i < config->n_subscriptions; i++)
+                look_at_section(&r, config->subscriptions[i].section, config->subscriptions[i].keys);
+        if (config->page)
+                look_at_section(&r, &config_page_section, config->page);
+        service_user_done(&r.user);
+}
+
 /* ---- the whole ---- */
 
 static void check_pubsub(Session *session) {
@@ -447,6 +509,7 @@ int verb_check(Config *config, bool offline, bool run_programs) {
                 session_sink(session, &config->subscriptions[i], false);
         if (config->page)
                 check_page(session);
+        check_readable(session);
         if (secret_audit(config, tell_finding, session) < 0)
                 return EX_OSERR;
         return session_exit_code(session);

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "verbs/unit.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "config.h"
+
+#define GROUPS_MAX 64
 
 bool unit_of(const char *path, char unit[static 128]) {
         const size_t n = strlen(CONFIG_FILE_DEFAULT) - strlen("sensorqd.yaml");
@@ -35,4 +41,42 @@ void unit_user(const char *path, ServiceUser *ret) {
         }
         if (getpwnam("sensorqd"))
                 ret->name = strdup("sensorqd");
+}
+
+/* Those of the user itself, and those that the unit adds. */
+static size_t groups_of(const ServiceUser *user, const struct passwd *entry, gid_t groups[static GROUPS_MAX]) {
+        int own = GROUPS_MAX;
+        size_t n;
+
+        n = getgrouplist(entry->pw_name, entry->pw_gid, groups, &own) < 0 ? GROUPS_MAX : (size_t) own;
+        for (size_t i = 0; user->groups && user->groups[i] && n < GROUPS_MAX; i++) {
+                const struct group *group = getgrnam(user->groups[i]);
+
+                groups[n++] = group ? group->gr_gid : (gid_t) strtoul(user->groups[i], NULL, 10);
+        }
+        return n;
+}
+
+/* As somebody else for a moment; the real user stays root, so the way back is open. */
+static bool may_read_as(uid_t user, gid_t group, const char *path) {
+        bool refused = setegid(group) == 0 && seteuid(user) == 0 && faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) < 0 &&
+                       errno == EACCES;
+
+        (void) !seteuid(0);
+        (void) !setegid(getgid());
+        return !refused;
+}
+
+bool unit_may_read(const ServiceUser *user, const char *path) {
+        const struct passwd *entry = geteuid() == 0 && user->name && *user->name ? getpwnam(user->name) : NULL;
+        gid_t ours[GROUPS_MAX], theirs[GROUPS_MAX];
+        int n = entry ? getgroups(GROUPS_MAX, ours) : -1;
+        bool may = true;
+
+        if (n < 0)
+                return true;
+        if (setgroups(groups_of(user, entry, theirs), theirs) == 0)
+                may = may_read_as(entry->pw_uid, entry->pw_gid, path);
+        (void) !setgroups((size_t) n, ours);
+        return may;
 }

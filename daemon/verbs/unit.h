@@ -11,3 +11,7 @@ bool unit_of(const char *path, char unit[static 128]);
 /* As whom its programs run when root asks: as that unit's; where there is none, as the user of the package, if there is
  * one. Zeros: as we are. */
 void unit_user(const char *path, ServiceUser *ret);
+
+/* Whether that user may read the file, as far as its mode and those of the directories above say; asked by root, who
+ * may read everything. True where it cannot be told: nobody but root can find out for another user. */
+bool unit_may_read(const ServiceUser *user, const char *path);

@@ -2,6 +2,8 @@
 /* The section `page:` (P9, P10). */
 #include "config-fixture.h"
 
+#include "config-table.h"
+
 #define MOST PUBSUB SUBSCRIBE
 
 static Config *parse_page(const char *page) {
@@ -48,6 +50,20 @@ static void test_everything(void **state) {
         assert_string_equal(config->page->key_file, "/k.pem");
         assert_string_equal(config->page->series.items[0].name, "/newest_events/te/val");
         assert_string_equal(config_map_get(&config->page->series, "co2"), "");
+        config_unref(config);
+}
+
+static void on_file(void *userdata, const char *path) {
+        strcat(strcat(userdata, path), " ");
+}
+
+/* Every file that is named and is no secret. */
+static void test_files(void **state) {
+        Config *config = parse_page("{password_file: pw, tls: {certificate_file: c.pem, key_file: /k.pem}}");
+        char found[200] = "";
+
+        config_table_each_file(&config_section, config, on_file, found);
+        assert_string_equal(found, "./c.pem /k.pem ");
         config_unref(config);
 }
 
@@ -136,6 +152,7 @@ int main(void) {
                 cmocka_unit_test(test_default_is_none),
                 cmocka_unit_test(test_empty_section),
                 cmocka_unit_test(test_everything),
+                cmocka_unit_test(test_files),
                 cmocka_unit_test(test_beyond_loopback),
                 cmocka_unit_test(test_shared_address),
                 cmocka_unit_test(test_slips),

@@ -3,11 +3,15 @@
  * program brings a list of types of its own. */
 #include "config-fixture.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "lib/err.h"
 #include "said.h"
 #include "subscribe/sink-admin.h"
+#include "verbs/unit.h"
 #include "verbs/verbs.h"
 
 #define SINKS                                                                                                                              \
@@ -170,6 +174,31 @@ static void test_check_and_setup(void **state) {
         assert_null(strstr(said.out, "drawer"));
 }
 
+/* As another user, with the groups of the unit. */
+static void test_may_read(void **state) {
+        char name[] = "nobody", group[] = "12346", *groups[] = { group, NULL };
+        const ServiceUser nobody = { .name = name }, grouped = { name, groups }, none = {};
+        char directory[] = "/tmp/test-verbs-XXXXXX", path[64];
+        int fd;
+
+        if (geteuid() != 0)
+                skip(); /* only root can be another */
+        assert_non_null(mkdtemp(directory));
+        (void) snprintf(path, sizeof(path), "%s/key", directory);
+        fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        assert_int_equal(fchown(fd, 0, 12346), 0);
+        assert_int_equal(fchmod(fd, 0640), 0);
+        (void) close(fd);
+        assert_true(unit_may_read(&none, path));
+        assert_false(unit_may_read(&grouped, path)); /* the directory is closed to them */
+        assert_int_equal(chmod(directory, 0711), 0);
+        assert_false(unit_may_read(&nobody, path));
+        assert_true(unit_may_read(&grouped, path));
+        assert_int_equal(unlink(path), 0);
+        assert_true(unit_may_read(&nobody, path)); /* that it is missing, others say */
+        assert_int_equal(rmdir(directory), 0);
+}
+
 static void test_rejected_list(void **state) {
         Said said;
 
@@ -198,6 +227,7 @@ static void test_rejected_act(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_check_and_setup),
+                cmocka_unit_test(test_may_read),
                 cmocka_unit_test(test_rejected_list),
                 cmocka_unit_test(test_rejected_act),
         };
