@@ -234,8 +234,11 @@ Sql *sql_close(Sql *sql) {
         return NULL;
 }
 
-bool sql_is_alone(const Sql *sql) {
-        return sql->alone;
+unsigned sql_standing(const Sql *sql) {
+        int moved = 0;
+
+        (void) sqlite3_file_control(sql->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+        return (sql->alone ? SQL_ALONE : 0) | (moved != 0 ? SQL_MOVED : 0);
 }
 
 static int set_durable(Sql *sql, bool durable) {

@@ -26,7 +26,10 @@ enum {
 int sql_open(const char *path, Sql **ret);
 /* The same without shared memory, which a full disk has no room for: nobody else can use the file meanwhile. */
 int sql_open_alone(const char *path, Sql **ret);
-bool sql_is_alone(const Sql *sql);
+/* SQL_ALONE: opened in that way. SQL_MOVED: another file stands at its place by now, or none, so that what is written
+ * goes where nobody finds it. */
+enum { SQL_ALONE = 1 << 0, SQL_MOVED = 1 << 1 };
+unsigned sql_standing(const Sql *sql);
 Sql *sql_close(Sql *sql);
 CLEANUP_DEFINE(Sql, sql_close)
 

@@ -132,23 +132,35 @@ static int salvage_has_room(int directory, Sql *from, uint64_t *ret_needed) {
         return (uint64_t) disk.f_bavail * disk.f_frsize < *ret_needed ? -ENOSPC : 0;
 }
 
-static int salvage_copy(int directory, const char *path, int64_t last_id, OutboxSalvage *ret) {
+static bool is_there(int directory, const char *name) {
+        return faccessat(directory, name, F_OK, 0) == 0;
+}
+
+/* *own*: what is open already, and goes first; NULL: nothing. */
+static int salvage_copy(int directory, const char *path, int64_t last_id, Sql *own, OutboxSalvage *ret) {
         _cleanup_(sql_closep) Sql *from = NULL, *to = NULL;
         _cleanup_free_ char *new = NULL;
-        int r;
+        uint64_t rows = 0;
+        int r = 0;
 
         if (asprintf(&new, "%s.new", path) < 0) {
                 new = NULL;
                 return -ENOMEM;
         }
-        r = outbox_sql_open(path, &from);
+        if (!own || is_there(directory, OUTBOX_FILE))
+                r = outbox_sql_open(path, &from);
         if (r < 0)
                 return r; /* passes; SQL_DAMAGED: not even the header can be read, so there is nothing to carry over */
-        r = salvage_has_room(directory, from, &ret->needed);
+        r = salvage_has_room(directory, own ?: from, &ret->needed);
         if (r < 0)
                 return r;
         r = outbox_sql_fault(sql_open(new, &to));
-        return r < 0 ? r : outbox_salvage(from, to, last_id, &ret->rows);
+        if (r == 0 && own)
+                r = outbox_salvage(own, to, last_id, &rows);
+        if (r == 0)
+                r = outbox_salvage(from, to, last_id, &ret->rows);
+        ret->rows += rows;
+        return r;
 }
 
 /* A name that is still free: two within a second must not overwrite each other. */
@@ -214,12 +226,12 @@ static int salvage_swap(int directory, OutboxSalvage *ret) {
 
 /* Makes the new file and swaps it in. Nothing may have the old one open. A negative errno leaves the old file where it
  * is. */
-static int file_salvage(int directory, const char *path, int64_t last_id, OutboxSalvage *ret) {
+static int file_salvage(int directory, const char *path, int64_t last_id, Sql *own, OutboxSalvage *ret) {
         int r;
 
         service_working();
         unlink_with_logs(directory, FILE_NEW); /* of a start that was killed */
-        r = salvage_copy(directory, path, last_id, ret);
+        r = salvage_copy(directory, path, last_id, own, ret);
         if (r == 0)
                 r = file_sync(directory, FILE_NEW);
         if (r == 0 && renameat(directory, FILE_NEW, directory, FILE_SALVAGED) < 0)
@@ -252,7 +264,7 @@ static int file_connect(const char *path, Sql **ret, int64_t *ret_version) {
 static int file_try(int directory, const char *path, Sql **ret) {
         _cleanup_(sql_closep) Sql *sql = NULL;
         /* a clean end takes the log away: one that is left tells of a kill, a crash or a power cut */
-        bool has_log = faccessat(directory, OUTBOX_FILE "-wal", F_OK, 0) == 0;
+        bool has_log = is_there(directory, OUTBOX_FILE "-wal");
         int64_t version;
         usec_t told = clock_now();
         int r;
@@ -287,13 +299,13 @@ int outbox_file_open(const char *directory, int64_t last_id, bool damaged, Sql *
                 return -ENOMEM;
         }
 
-        finished = faccessat(fd, FILE_SALVAGED, F_OK, 0) == 0; /* by a start that was killed then */
+        finished = is_there(fd, FILE_SALVAGED); /* by a start that was killed then */
         r = finished ? salvage_swap(fd, ret_salvage) : 0;
         if (r < 0)
                 return r;
         r = damaged && !finished ? -EUCLEAN : file_try(fd, path, ret);
         if (r == -EUCLEAN) {
-                r = file_salvage(fd, path, last_id, ret_salvage);
+                r = file_salvage(fd, path, last_id, NULL, ret_salvage);
                 if (r < 0)
                         return r;
                 r = file_try(fd, path, ret);
@@ -306,4 +318,34 @@ int outbox_file_open(const char *directory, int64_t last_id, bool damaged, Sql *
                 *ret, "SELECT (" OUTBOX_SQL_WAITING ") + (SELECT n FROM counts WHERE name = 'rejected')", &rows);
         ret_salvage->rows = r == 0 ? (uint64_t) rows : 0;
         return OUTBOX_SALVAGED;
+}
+
+static bool file_is_newer(const char *path) {
+        _cleanup_(sql_closep) Sql *sql = NULL;
+        int64_t version;
+
+        return file_connect(path, &sql, &version) == 0 && (version < 0 || version > OUTBOX_SCHEMA);
+}
+
+int outbox_file_renew(const char *directory, int64_t last_id, Sql *old, Sql **ret, OutboxSalvage *ret_salvage) {
+        _cleanup_close_ int fd = directory_open(directory);
+        _cleanup_free_ char *path = NULL;
+        bool replaced;
+        int r;
+
+        if (fd < 0)
+                return fd;
+        if (asprintf(&path, "%s/" OUTBOX_FILE, directory) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        replaced = is_there(fd, OUTBOX_FILE);
+        if (replaced && file_is_newer(path))
+                return OUTBOX_NEWER;
+        r = file_salvage(fd, path, last_id, old, ret_salvage);
+        if (r < 0)
+                return r;
+        if (!replaced)
+                ret_salvage->aside[0] = '\0';
+        return file_try(fd, path, ret);
 }

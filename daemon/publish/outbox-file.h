@@ -45,13 +45,19 @@ typedef struct OutboxSalvage {
  * reading at least. */
 int outbox_file_open(const char *directory, int64_t last_id, bool damaged, Sql **ret, OutboxSalvage *ret_salvage);
 
+/* The same while it is open as *old*, and what stands at its place is another file, or none: all that *old* has goes
+ * into a new one, under the same ids, and with it what another file there has, which is set aside (*ret_salvage; ""
+ * when there was none). *old* stays open and is the caller's. OUTBOX_OK, OUTBOX_NEWER, or an errno. */
+int outbox_file_renew(const char *directory, int64_t last_id, Sql *old, Sql **ret, OutboxSalvage *ret_salvage);
+
 /* ---- outbox-salvage.c ---- */
 
 /* The rows that can still be read in a damaged outbox, carried over into a new one: from the front, from the back, and
  * id by id between damaged places; each once, also where the damage shows it twice.
  *
- * Makes the tables in *to*, an empty file, and copies what *from* (NULL: nothing can be read at all) still tells. All
- * of it is in the file itself then, and synced. *last_id*: ids that are known to be used, 0 for a fresh start; rows to
+ * Makes the tables in *to*, an empty file or one that it has filled before, and copies what *from* (NULL: nothing can
+ * be read at all) still tells; where *to* has an id already, the row gets another one. All of it is in the file itself
+ * then, and synced. *last_id*: ids that are known to be used, 0 for a fresh start; rows to
  * come get ids above it. The service manager hears of it meanwhile. Errors are those of *to*, with -EUCLEAN for damage
  * to it; -ENOMEM and -EBUSY may be those of *from*. */
 int outbox_salvage(Sql *from, Sql *to, int64_t last_id, uint64_t *ret_rows);

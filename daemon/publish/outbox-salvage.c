@@ -291,9 +291,12 @@ static int salvage_settle(Sql *to) {
 }
 
 static int salvage_write(Salvage *s) {
+        int64_t version;
         int r;
 
-        r = outbox_sql_make(s->to, 0);
+        r = outbox_sql_query_int(s->to, "PRAGMA user_version", &version);
+        if (r == 0)
+                r = outbox_sql_make(s->to, version);
         if (r == 0)
                 r = outbox_sql_fault(sql_exec(s->to, "PRAGMA wal_autocheckpoint = 100"));
         if (r == 0)

@@ -218,10 +218,14 @@ static int outbox_prepare(Outbox *o) {
 static int outbox_attach(Outbox *o, OutboxSalvage *ret_salvage) {
         bool salvages = o->damaged;
         int r, prepared;
+        Sql *sql;
 
-        r = outbox_file_open(o->directory, o->last_id, salvages, &o->sql, ret_salvage);
+        r = o->sql ? outbox_file_renew(o->directory, o->last_id, o->sql, &sql, ret_salvage)
+                   : outbox_file_open(o->directory, o->last_id, salvages, &sql, ret_salvage);
         if (r < 0 || r == OUTBOX_NEWER)
                 return r;
+        outbox_detach(o);
+        o->sql = sql;
         prepared = outbox_prepare(o);
         if (prepared < 0)
                 outbox_detach(o);
@@ -249,14 +253,26 @@ static void outbox_tell_salvaged(const Outbox *o, const OutboxSalvage *salvage) 
                 o->directory, salvage->aside, salvage->rows);
 }
 
+static void outbox_tell_renewed(const Outbox *o, const OutboxSalvage *salvage) {
+        bool replaced = salvage->aside[0] != '\0';
+
+        log_event(LOG_ERR, EVENT_OUTBOX_DAMAGED, LOG_FIELDS({ FIELD_FILE, replaced ? salvage->aside : o->directory }),
+                "The outbox in %s was %s while sensorqd used it. A new one was made there, and the %" PRIu64
+                " readings that waited are in it%s%s. Stop sensorqd before its files are touched.",
+                o->directory, replaced ? "replaced" : "removed", salvage->rows,
+                replaced ? "; what had come in its place was set aside as " : "", salvage->aside);
+}
+
 /* As outbox_attach(), and notes how it went. */
 static int outbox_reopen(Outbox *o, OutboxSalvage *ret_salvage) {
-        bool first = !(o->refused & REFUSED_OPEN);
+        bool first = !(o->refused & REFUSED_OPEN), gone = o->sql;
         int r;
 
         r = outbox_attach(o, ret_salvage);
         if (r == OUTBOX_NEWER)
                 return r;
+        if (r == OUTBOX_OK && gone)
+                outbox_tell_renewed(o, ret_salvage);
         if (r == OUTBOX_SALVAGED)
                 outbox_tell_salvaged(o, ret_salvage);
         if (r >= 0) {
@@ -270,13 +286,15 @@ static int outbox_reopen(Outbox *o, OutboxSalvage *ret_salvage) {
         return r;
 }
 
-/* Makes sure that the file is open. */
+/* Makes sure that the file is open, and where the next start looks for it. */
 static int outbox_ready(Outbox *o) {
         OutboxSalvage salvage = {};
         int r;
 
-        if (o->sql)
+        if (o->sql && !(sql_standing(o->sql) & SQL_MOVED)) {
+                outbox_works(o, REFUSED_OPEN);
                 return 0;
+        }
         if (clock_now() < o->reopen_at)
                 return o->refusal;
         r = outbox_reopen(o, &salvage);
@@ -373,7 +391,7 @@ static int outbox_done(Outbox *o, Refused what, int r, const char *source) {
                 return r;
         }
         outbox_works(o, what == REFUSED_PUT ? REFUSED_PUT | REFUSED_FORGET : what);
-        if (what == REFUSED_PUT && sql_is_alone(o->sql))
+        if (what == REFUSED_PUT && sql_standing(o->sql) & SQL_ALONE)
                 outbox_detach(o); /* there is room: let others in again */
         return 0;
 }

@@ -325,6 +325,77 @@ static void test_ids_that_are_taken(void **state) {
         outbox_rows_done(&rows);
 }
 
+/* ---- the file is not at its place any more ---- */
+
+static void shell(const OutboxFixture *f, const char *format) {
+        char command[400];
+
+        (void) snprintf(command, sizeof(command), "cd %s && %s", f->directory, format);
+        assert_int_equal(system(command), 0);
+}
+
+static void forget_ids(OutboxFixture *f, int64_t first, size_t n) {
+        int64_t ids[10];
+
+        for (size_t i = 0; i < n; i++)
+                ids[i] = first + (int64_t) i;
+        assert_int_equal(outbox_forget(f->outbox, ids, n), 0);
+}
+
+/* P1: somebody emptied the directory. What waits, and what comes, is in a file that the next start finds, under the ids
+ * that a publisher knows. */
+static void test_removed_while_it_runs(void **state) {
+        OutboxFixture *f = *state;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(fixture_put(f->outbox, 0, 5), 0);
+        shell(f, "rm -f outbox.sqlite*");
+        assert_int_equal(fixture_put(f->outbox, 5, 2), 0);
+        assert_int_equal(fixture_waiting(f->outbox), 7);
+        forget_ids(f, 1, 3);
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(fixture_waiting(f->outbox), 4);
+        assert_int_equal(fixture_query(f, "SELECT min(id) * 100 + max(id) FROM readings"), 407);
+}
+
+/* Somebody put a copy of before back, or mounted another disk there: what waits in it is not lost either. */
+static void test_replaced_while_it_runs(void **state) {
+        OutboxFixture *f = *state;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(fixture_put(f->outbox, 0, 3), 0);
+        f->outbox = outbox_close(f->outbox);
+        shell(f, "cp outbox.sqlite copy");
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        forget_ids(f, 1, 2);
+        assert_int_equal(fixture_put(f->outbox, 10, 3), 0); /* 3, of before, and 4 to 6 */
+        shell(f, "rm -f outbox.sqlite* && cp copy outbox.sqlite");
+        assert_int_equal(fixture_put(f->outbox, 20, 1), 0);
+        assert_int_equal(fixture_waiting(f->outbox), 7);
+        forget_ids(f, 3, 4);
+        assert_int_equal(fixture_waiting(f->outbox), 3);
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(fixture_waiting(f->outbox), 3);
+        shell(f, "test $(ls outbox.sqlite.damaged-* | wc -l) = 1");
+}
+
+/* Nothing can be made there: nothing is taken, nor said to be stored; and it goes on when something can. */
+static void test_directory_that_is_gone(void **state) {
+        OutboxFixture *f = *state;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(fixture_put(f->outbox, 0, 1), 0);
+        shell(f, "mv $PWD $PWD.away");
+        assert_int_equal(fixture_put(f->outbox, 1, 1), -ENOENT);
+        assert_true(outbox_is_failing(f->outbox));
+        assert_false(outbox_has_room(f->outbox, 1, 1));
+        (void) snprintf(f->file, sizeof(f->file), "%s.away", f->directory);
+        assert_int_equal(rename(f->file, f->directory), 0);
+        assert_int_equal(fixture_put(f->outbox, 1, 1), 0);
+        assert_false(outbox_is_failing(f->outbox));
+        assert_int_equal(fixture_waiting(f->outbox), 2);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         const struct CMUnitTest tests[] = {
@@ -335,6 +406,9 @@ int main(void) {
                 TEST(test_name_of_a_column),
                 TEST(test_name_in_another_table),
                 TEST(test_ids_that_are_taken),
+                TEST(test_removed_while_it_runs),
+                TEST(test_replaced_while_it_runs),
+                TEST(test_directory_that_is_gone),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
