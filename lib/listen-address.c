@@ -103,6 +103,13 @@ static bool host_is(Slice host, const char *name) {
         return host.size == strlen(name) && strncasecmp(host.data, name, host.size) == 0;
 }
 
+/* A name may be written as it stands in a browser, with a scheme, a port or a path. */
+static bool host_is_named(Slice host, const char *name) {
+        const char *scheme = strstr(name, "://"), *from = scheme ? scheme + strlen("://") : name;
+
+        return host.size > 0 && host.size == strcspn(from, ":/") && strncasecmp(host.data, from, host.size) == 0;
+}
+
 static bool host_is_address(Slice host) {
         char text[INET6_ADDRSTRLEN];
         struct in6_addr address;
@@ -126,7 +133,7 @@ bool listen_host_is_ours(const char *header, const char *const *hosts) {
         if (host_is_address(host) || host_is(host, "localhost"))
                 return true;
         for (size_t i = 0; hosts && hosts[i]; i++)
-                if (host_is(host, hosts[i]))
+                if (host_is_named(host, hosts[i]))
                         return true;
         if (gethostname(own, sizeof(own) - 1) < 0 || own[0] == '\0')
                 return false;

@@ -83,7 +83,7 @@ static void on_tick(void *userdata) {
 }
 
 static ListenRoute *route(Fixture *f, const char *path, bool below) {
-        static const char *const hosts[] = { "pi.example", NULL };
+        static const char *const hosts[] = { "pi.example", "http://page.example:8480/", ":80", NULL };
         ListenRoute *ret = NULL;
 
         assert_int_equal(listen_route(f->listen,
@@ -226,7 +226,7 @@ static void test_hosts(void **state) {
                 int status;
         } cases[] = { { "localhost", 200 }, { "LOCALHOST:8427", 200 }, { "127.0.0.1:1", 200 }, { "192.168.1.5", 200 }, { "[::1]:8480", 200 },
                 { "[fe80::1]", 200 }, { "pi.example:80", 200 }, { "evil.example", 403 }, { "localhost.evil.example", 403 },
-                { "127.0.0.1.evil.example", 403 }, { "[evil]", 403 }, { "pi.example.evil", 403 } };
+                { "page.example", 200 }, { "page.example:8480", 200 }, { ":80", 403 }, { "127.0.0.1.evil.example", 403 }, { "[evil]", 403 }, { "pi.example.evil", 403 } };
         _cleanup_bytes_ Bytes reply = {};
         char text[300], own[100] = "";
         Fixture *f = *state;
