@@ -515,7 +515,7 @@ static void daemon_tell_stopped(const Daemon *d) {
 }
 
 int daemon_run(Daemon *d) {
-        bool complete = true;
+        bool complete = true, told = true;
         int r;
 
         daemon_tell_started(d);
@@ -533,12 +533,14 @@ int daemon_run(Daemon *d) {
                 daemon_stop(d);
         }
         r = loop_run(d->host.loop);
+        if (r == 0 && d->mode == DAEMON_ONCE)
+                r = stages_end_once(&d->host, &told);
         if (r < 0)
                 return r;
         d->stages = stages_free(d->stages); /* their last words come before that of the daemon */
         daemon_tell_stopped(d);
         report_remove(status_directory(d));
-        return complete ? DAEMON_OK : DAEMON_LEFT;
+        return complete && told ? DAEMON_OK : DAEMON_LEFT;
 }
 
 Daemon *daemon_free(Daemon *d) {

@@ -80,3 +80,22 @@ int stages_run_once(const StagesHost *host, bool *ret_complete) {
                 tell_left(&figures);
         return 0;
 }
+
+int stages_end_once(const StagesHost *host, bool *ret_complete) {
+        _cleanup_(report_done) Figures figures = {};
+        int r = stages_look(host->stages, &figures);
+
+        if (r < 0)
+                return r;
+        *ret_complete = true;
+        for (size_t i = 0; i < figures.n_subscribers; i++) {
+                const SubscriberStatus *subscriber = &figures.subscribers[i];
+
+                if (!subscriber->sink.figures.waiting)
+                        continue;
+                *ret_complete = false;
+                log_warning("%s: not every alert could be sent. They wait for the next run: %s",
+                        subscriber->subscription, subscriber->sink.figures.words ?: "");
+        }
+        return 0;
+}

@@ -77,3 +77,6 @@ bool stages_are_stopped(const Stages *stages);
  * came was published and each subscription drained, or until host->stopping. *ret_complete: everything is stored; else
  * what is left, and why, was logged. A negative errno when a poll cannot be begun or the loop cannot go on. */
 int stages_run_once(const StagesHost *host, bool *ret_complete);
+/* When all of them are stopped after that: whether nothing of what follows from it, alerts, is left to the next run;
+ * else that was logged. -ENOMEM. */
+int stages_end_once(const StagesHost *host, bool *ret_complete);

@@ -421,7 +421,7 @@ int alert_book_judge(AlertBook *book, const AlertReadings *readings, const Alert
  * does not. */
 static usec_t held_until(const AlertSlot *slot, const AlertMoment *moment) {
         usec_t quiet = slot->moved + QUIET_USEC, patience = slot->catching + CATCHING_MAX_USEC;
-        usec_t until = quiet < patience ? quiet : patience;
+        usec_t until = moment->caught_up ? 0 : quiet < patience ? quiet : patience;
 
         return moment->wall > slot->state.judged + OLD_USEC && moment->now < until ? until : 0;
 }
@@ -468,7 +468,9 @@ static bool is_open(const Pass *pass, const AlertLogic *logic, const AlertState 
         *ret_gate = USEC_INFINITY;
         if (moment->hearing == 0 || moment->deaf || (silence && moment->wall - (moment->now - moment->heard) < at))
                 return false;
-        *ret_gate = silence ? heard_since(pass) + logic->stale : moment->hearing + CALM_USEC;
+        *ret_gate = silence             ? heard_since(pass) + logic->stale
+                    : moment->caught_up ? moment->hearing
+                                        : moment->hearing + CALM_USEC;
         return moment->now >= *ret_gate;
 }
 

@@ -15,6 +15,7 @@ typedef struct AlertMoment {
         usec_t hearing; /* since when all that is sent reaches us; 0: it does not yet */
         usec_t heard;   /* until when that is proven: the last answer to a pull, with messages or without */
         bool deaf;      /* the last pull failed */
+        bool caught_up; /* nothing that is sent is still to reach us */
 } AlertMoment;
 
 typedef struct AlertBook {

@@ -576,6 +576,13 @@ bool alert_sender_is_drained(const AlertSender *sender) {
         return true;
 }
 
+bool alert_sender_is_waiting(const AlertSender *sender) {
+        for (size_t i = 0; i < sender->host.n_targets; i++)
+                if (sender->lines[i].status.waiting > 0)
+                        return true;
+        return false;
+}
+
 void alert_sender_status(const AlertSender *sender, size_t target, AlertTargetStatus *ret) {
         *ret = sender->lines[target].status;
 }

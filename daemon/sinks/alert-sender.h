@@ -42,6 +42,8 @@ void alert_sender_drain(AlertSender *sender);
 /* Whether nothing is left to do then: no request, and no record of an answer, is under way, without which a target
  * might be told twice. host.on_change() tells when that may have changed. */
 bool alert_sender_is_drained(const AlertSender *sender);
+/* Whether something is due that no target has. */
+bool alert_sender_is_waiting(const AlertSender *sender);
 
 typedef struct AlertTargetStatus {
         const char *name, *service;

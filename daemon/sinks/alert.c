@@ -42,8 +42,9 @@ typedef struct Alert {
         SinkWork *write;   /* NULL: a probe */
         bool answers;      /* the turn that runs is for what was asked */
         AlertExchange *exchange;
-        bool late; /* time has passed */
-        bool lost; /* the last turn failed */
+        bool late;      /* time has passed */
+        bool caught_up; /* the queue is empty, and nothing more comes */
+        bool lost;      /* the last turn failed */
         bool stopping;
         usec_t hearing, heard;
         bool deaf;
@@ -75,7 +76,7 @@ static void start(Alert *a) {
         if (a->running || !is_wanted(a))
                 return;
         a->turn = (AlertTurn){
-                .moment = { clock_wall(), clock_now(), a->hearing, a->heard, a->deaf },
+                .moment = { clock_wall(), clock_now(), a->hearing, a->heard, a->deaf, a->caught_up },
                 .items = a->write ? a->write->items : NULL,
                 .n_items = a->write ? a->write->n : 0,
                 .exchanges = a->exchange,
@@ -209,9 +210,11 @@ static void note_heard(Alert *a) {
 static void alert_told(void *self, SinkNews news) {
         Alert *a = self;
 
-        if (news == SINK_NEWS_STOP) {
+        if (news == SINK_NEWS_STOP || news == SINK_NEWS_END) {
                 a->stopping = true;
+                a->caught_up = a->late = news == SINK_NEWS_END;
                 loop_off(a->timer);
+                start(a);
                 return alert_sender_drain(a->sender);
         }
         a->deaf = news == SINK_NEWS_DEAF;
@@ -237,6 +240,7 @@ static void alert_figures(void *self, SinkFigures *ret) {
                 return;
         ret->json = a->report.data;
         ret->words = a->words.data;
+        ret->waiting = alert_sender_is_waiting(a->sender);
 }
 
 static void alert_exclusive(

@@ -98,12 +98,14 @@ typedef enum SinkNews {
         SINK_NEWS_ANSWERED, /* a pull of its subscription was, with messages or without */
         SINK_NEWS_DEAF,     /* a pull failed */
         SINK_NEWS_STOP,     /* nothing new is to be begun */
+        SINK_NEWS_END,      /* likewise, and the queue is empty: the end of `once` */
 } SinkNews;
 
 /* What a type tells of itself beyond what all sinks tell. Owned by the type, valid until it is asked again. */
 typedef struct SinkFigures {
         const char *json;  /* value of the member "alerts" of status.json; NULL: none */
         const char *words; /* for STATUS=; NULL or "": nothing */
+        bool waiting;      /* something that follows from what it stored is left for the next start */
 } SinkFigures;
 
 /* Who wants to know of each message that was stored just now, and no duplicate. */

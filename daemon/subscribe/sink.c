@@ -657,13 +657,13 @@ void sink_let_go(Sink *s, const Batch *batch) {
                 sink_expire(s);
 }
 
-void sink_stop(Sink *s) {
+void sink_stop(Sink *s, bool complete) {
         bool retrying = s->state == STATE_RETRYING;
 
         if (s->state == STATE_STOPPED)
                 return;
         sink_move(s, STATE_STOPPED);
-        sink_host_tell(s->host, SINK_NEWS_STOP);
+        sink_host_tell(s->host, complete ? SINK_NEWS_END : SINK_NEWS_STOP);
         loop_off(s->retry);
         s->retry_at = 0;
         if (retrying)

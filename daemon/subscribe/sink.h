@@ -62,8 +62,8 @@ bool sink_wants_scout(const Sink *sink);
  * alone set apart, the rest PENDING. The sink keeps a copy of one of those to try. */
 void sink_let_go(Sink *sink, const Batch *batch);
 /* No new try is started; a batch that is not in a write right now comes back at once, the other one when its write
- * returns. */
-void sink_stop(Sink *sink);
+ * returns. *complete*: the queue is empty, and it had all of it. */
+void sink_stop(Sink *sink, bool complete);
 /* A pull of the subscription was answered, with messages or without, or failed. */
 void sink_heard(Sink *sink, bool answered);
 /* A write is under way; after sink_stop() also: the type has something to bring to its end. */

@@ -407,9 +407,7 @@ static void on_lease_result(void *userdata, const AckResult *result) {
 }
 
 static void on_lapsed(void *userdata, Batch *batch) {
-        Subscriber *s = userdata;
-
-        sink_let_go(s->sink, batch);
+        sink_let_go(((Subscriber *) userdata)->sink, batch);
 }
 
 static void on_done(void *userdata, Held *held) {
@@ -475,13 +473,16 @@ static void subscriber_wind_up(Subscriber *s) {
 }
 
 void subscriber_stop(Subscriber *s) {
+        bool complete = false;
+
         if (s->stopping)
                 return;
+        (void) subscriber_is_drained(s, &complete);
         s->stopping = s->host.stopping = true;
         s->left = s->left || !aside_is_empty(s->aside);
         subscription_rest(s->subscription);
         pulls_stop(s->pulls);
-        sink_stop(s->sink);
+        sink_stop(s->sink, complete);
         subscriber_wind_up(s);
         subscriber_changed(s);
 }

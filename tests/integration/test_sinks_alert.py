@@ -125,6 +125,19 @@ def test_fires_repeats_and_ends_over_kills(feed, target):
     assert feed.daemon.stop() == 0
 
 
+def test_once_tells_what_is_due(feed, target):
+    """At the end of `once` nothing is on its way: what would be held back, since it may be over in a moment, is how things stand."""
+    say(feed, "x", 30, age=600)
+    assert feed.daemon.run("once").returncode == 0
+    assert target.states() == ["firing"]
+    target.status = lambda: 429
+    say(feed, "x", 20, age=300)
+    assert feed.daemon.run("once").returncode == 75
+    target.status = lambda: 200
+    assert feed.daemon.run("once").returncode == 0
+    assert target.states() == ["firing", "resolved"]
+
+
 def test_a_target_that_is_down(feed, target):
     target.status = lambda: 429  # so it was not taken; what was perhaps taken is told as it was
     feed.daemon.start()

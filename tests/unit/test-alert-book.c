@@ -233,6 +233,22 @@ static void test_backlog_that_ends_long_ago(void **state) {
 }
 
 /* Its clock, or the API, is an hour behind for ever: a short delay, and not silence. */
+/* `once`: the queue is empty, and nothing more is on its way. */
+static void test_end_of_the_queue(void **state) {
+        Said said;
+        World w;
+
+        world_open(&w, HOT "        - { name: open, field: door, is: true, for: 5m, to: a }\n");
+        w.moment.hearing = w.moment.now;
+        said_init(&said, "x", w.moment.wall - 10 * MINUTE, w.moment.wall, "\"t\":30,\"door\":true");
+        world_judge(&w, &said, 1);
+        world_quiet(&w);
+        w.moment.caught_up = true;
+        world_pass(&w);
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30\nFIRING open Room x true");
+        world_close(&w);
+}
+
 static void test_times_that_are_always_old(void **state) {
         World w;
         unsigned waited = 0;
@@ -596,6 +612,7 @@ int main(void) {
                 cmocka_unit_test(test_backlog),
                 cmocka_unit_test(test_backlog_after_it_was_told),
                 cmocka_unit_test(test_backlog_that_ends_long_ago),
+                cmocka_unit_test(test_end_of_the_queue),
                 cmocka_unit_test(test_times_that_are_always_old),
                 cmocka_unit_test(test_fields_in_messages_of_their_own),
                 cmocka_unit_test(test_time_ahead),

@@ -200,7 +200,7 @@ static void test_it_stores(void **state) {
         assert_int_equal(batch->fates[0], FATE_STORED);
         batch_free(batch);
 
-        sink_stop(sink);
+        sink_stop(sink, false);
         sink_free(sink);
         loop_free(loop);
         config_unref(config);

@@ -223,7 +223,7 @@ static int set_up(void **state) {
 }
 
 static int tear_down(void **state) {
-        sink_stop(world.sink);
+        sink_stop(world.sink, false);
         virtual_pass(world.loop, 0);
         world.sink = sink_free(world.sink);
         while (world.n_settled > 0)
@@ -661,7 +661,7 @@ static void test_stop_with_a_batch_and_a_scout(void **state) {
         world.says = says_odd_to_all;
         assert_null(write_batch(batch_from(1, 3)));
         assert_int_equal(sink_write(world.sink, batch_from(10, 1)), SINK_WRITE_STARTED);
-        sink_stop(world.sink);
+        sink_stop(world.sink, false);
         assert_true(sink_is_busy(world.sink));
         virtual_pass(world.loop, 0);
         assert_int_equal(world.n_settled, 2);

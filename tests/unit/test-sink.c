@@ -96,7 +96,7 @@ static void open_sink(World *w) {
 static void close_sink(World *w) {
         if (!w->sink)
                 return;
-        sink_stop(w->sink);
+        sink_stop(w->sink, false);
         UNTIL(w, !sink_is_busy(w->sink));
         w->sink = sink_free(w->sink);
         w->settled = batch_free(w->settled);
@@ -347,7 +347,7 @@ static void test_config_fault(void **state) {
         assert_non_null(strstr(status(w).detail, "forbidden"));
         assert_true(status(w).retry_at > clock_now() + 50 * USEC_PER_SEC);
         fail_point(w, "\"off\"", NULL);
-        sink_stop(w->sink);
+        sink_stop(w->sink, false);
         assert_non_null(w->settled);
         assert_fates(w->settled, "pp");
 }
@@ -364,7 +364,7 @@ static void test_stop_while_retrying(void **state) {
         UNTIL(w, !status(w).ready);
         assert_false(sink_is_busy(w->sink));
         assert_int_equal(sink_write(w->sink, NULL), SINK_WRITE_BUSY);
-        sink_stop(w->sink);
+        sink_stop(w->sink, false);
         assert_int_equal(w->n_settled, 1);
         assert_fates(w->settled, "pp");
         fail_point(w, "\"off\"", NULL);
@@ -380,7 +380,7 @@ static void test_stop_while_writing(void **state) {
         fail_point(w, "{\"times\":1}", "{\"failCommands\":[\"insert\"],\"blockConnection\":true,\"blockTimeMS\":500}");
         assert_int_equal(sink_write(w->sink, numbered(2)), SINK_WRITE_STARTED);
         run_for(w, 100 * USEC_PER_MSEC);
-        sink_stop(w->sink);
+        sink_stop(w->sink, false);
         assert_true(sink_is_busy(w->sink));
         assert_null(w->settled);
         UNTIL(w, w->settled);
@@ -391,7 +391,7 @@ static void test_stop_while_writing(void **state) {
         fail_point(w, "{\"times\":1}", "{\"failCommands\":[\"insert\"],\"blockConnection\":true,\"blockTimeMS\":3000}");
         assert_int_equal(sink_write(w->sink, numbered(2)), SINK_WRITE_STARTED);
         run_for(w, 100 * USEC_PER_MSEC);
-        sink_stop(w->sink);
+        sink_stop(w->sink, false);
         begin = clock_now();
         w->sink = sink_free(w->sink);
         assert_true(clock_now() - begin < 2 * USEC_PER_SEC);

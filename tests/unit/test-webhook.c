@@ -344,7 +344,7 @@ static void test_a_wrong_secret(void **state) {
         assert_contains(status(w).detail, "the right secret");
         assert_int_equal(w->n_calls, 1);
         assert_false(sink_wants_scout(w->sink));
-        sink_stop(w->sink);
+        sink_stop(w->sink, false);
         UNTIL(w, w->settled);
         assert_fates(w->settled, "pp");
 }
