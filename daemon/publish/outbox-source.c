@@ -17,7 +17,9 @@ static const char *const statements[] = {
         [SEEN_LONG_AGO] = "DELETE " FROM_SEEN " AND n < (SELECT n " FROM_SEEN " AND at >= ?2 ORDER BY n LIMIT 1)",
         [CURSOR] = "SELECT value FROM cursors WHERE source = ?1",
         [CURSOR_SET] = "INSERT OR REPLACE INTO cursors (source, value) VALUES (?1, ?2)",
-        [KEEP] = "INSERT INTO unreadable (source, at, size, topic, reason, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        [KEEP] =
+                "INSERT INTO unreadable (source, at, size, topic, reason, payload) SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE "
+                "NOT (?7 AND EXISTS (SELECT 1 FROM unreadable WHERE source = ?1 AND size = ?3 AND payload = ?6))",
         [KEPT_MANY] = "DELETE FROM unreadable WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER newest AS n, "
                       "sum(size) OVER newest AS bytes FROM unreadable WHERE source = ?1 WINDOW newest AS (ORDER BY id "
                       "DESC)) WHERE n > ?2 OR bytes > ?3)",
@@ -107,6 +109,7 @@ static int source_keep(OutboxSource *s, const char *source, const Unreadable *un
         source_bind(s, KEEP, 4, unreadable->topic);
         source_bind(s, KEEP, 5, unreadable->reason);
         (void) sql_bind_blob(keep, 6, unreadable->payload.data, unreadable->payload.size);
+        (void) sql_bind_int(keep, 7, unreadable->repeats);
         return source_run(s, KEEP);
 }
 

@@ -20,6 +20,7 @@ typedef struct Reading {
 typedef struct Unreadable {
         char *topic, *reason;
         Bytes payload;
+        bool repeats; /* the same may come again, which is kept once */
 } Unreadable;
 
 /* What one source brought at once: it is put in one transaction. */

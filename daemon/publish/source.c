@@ -321,8 +321,7 @@ static bool source_has_room(Source *s) {
 
 /* ---- readings to the disk ---- */
 
-/* The peer is held while readings wait in memory or the outbox has no room, and for good once the source is retired and
- * its poll has ended. */
+/* The peer is held while readings wait in memory or there is no room; for good when a retired source has polled. */
 static void source_hold(Source *s) {
         bool hold, ends = s->retired && !(s->polled && s->polling == POLL_POLLING);
 
@@ -421,8 +420,10 @@ int source_put(Source *s, ReadingList *readings, uint64_t ticket) {
         return 0;
 }
 
-/* Readings that may come again whatever document they are in. */
+/* What may come again whatever document it is in. */
 static int source_name_by_keys(ReadingList *readings) {
+        for (size_t i = 0; i < readings->n_unreadable; i++)
+                readings->unreadable[i].repeats = true;
         for (size_t i = 0; i < readings->n; i++) {
                 readings->items[i].seen = strdup(readings->items[i].key);
                 if (!readings->items[i].seen)

@@ -33,7 +33,7 @@ typedef struct SourceFixture {
         char directory[64];
         bool refuses, no_room; /* refuses: nor can it be read */
         unsigned commits;
-        size_t n, n_unreadable, n_repeats;
+        size_t n, n_unreadable, n_unreadable_again, n_repeats;
         Bytes payloads; /* one a line */
         Bytes devices;  /* one a line */
         Bytes seen;     /* keys, one a line */
@@ -76,6 +76,8 @@ static int source_fixture_store(void *userdata, const Source *source, const Read
                 assert_int_equal(bytes_append_format(&f->devices, "%s\n", list->items[i].device), 0);
         }
         f->n_unreadable += list->n_unreadable;
+        for (size_t i = 0; i < list->n_unreadable; i++)
+                f->n_unreadable_again += list->unreadable[i].repeats;
         if (list->cursor)
                 (void) snprintf(f->cursor, sizeof(f->cursor), "%s", list->cursor);
         return 0;

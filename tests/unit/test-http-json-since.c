@@ -45,7 +45,7 @@ static void test_since(void **state) {
                 "{\"points\": [{\"sensor\": \"a\", \"at\": \"2038-01-19T03:14:07Z\", \"v\": 9}, {\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}]}", 1 };
         w->routes[1] = (Route){ "/x", 200, NULL,
                 "{\"points\": [{\"sensor\": \"b\", \"at\": \"2026-11-27T09:00:00Z\", \"v\": 5}, {\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}, "
-                "{\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 2}]}" };
+                "{\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 2}, {\"v\": 3}]}" };
         run_once(w, SINCE);
         is_well(w);
         asked_from(w, 0, wall() - 24 * 3600);
@@ -56,6 +56,7 @@ static void test_since(void **state) {
         asked_from(w, 1, wall() - 24 * 3600);
         assert_int_equal(w->f->n_repeats, 1);
         assert_int_equal(w->f->n, 4); /* a module that came late, and a value that was corrected */
+        assert_int_equal(w->f->n_unreadable_again, 1); /* it has no id, and will come again, too */
         source_fixture_stop(w->f);
         run_once(w, SINCE); /* and after a restart */
         assert_int_equal(w->f->n, 4);

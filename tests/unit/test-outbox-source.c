@@ -161,6 +161,27 @@ static void test_unreadable_is_kept_raw(void **state) {
         assert_int_equal(status.rows + status.bytes + status.rejected_rows + status.rejected_bytes, 0);
 }
 
+/* What is asked for again at each poll pushes out nothing else. */
+static void test_unreadable_that_comes_again(void **state) {
+        OutboxFixture *f = *state;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        for (int i = 0; i < 5; i++) {
+                ReadingList list = {};
+
+                for (int j = 0; j < 3; j++) {
+                        Bytes payload = {};
+
+                        assert_int_equal(bytes_append_format(&payload, "{\"v\":%d}", j / 2), 0);
+                        assert_int_equal(reading_list_add_unreadable(&list, "history", "", "no id", &payload), 0);
+                        list.unreadable[j].repeats = i < 4;
+                }
+                assert_int_equal(outbox_put(f->outbox, &list, NULL), 0);
+                reading_list_done(&list);
+                assert_int_equal(fixture_query(f, "SELECT count(*) FROM unreadable"), i < 4 ? 2 : 5); /* else each is another one */
+        }
+}
+
 /* ---- labels ---- */
 
 static void test_labels_travel_and_count(void **state) {
@@ -209,6 +230,7 @@ int main(void) {
                 TEST(test_keys_are_bounded),
                 TEST(test_cursor),
                 TEST(test_unreadable_is_kept_raw),
+                TEST(test_unreadable_that_comes_again),
                 TEST(test_labels_travel_and_count),
         };
 
