@@ -92,9 +92,12 @@ HttpJsonWindow http_json_window(const HttpJsonSince *since, int64_t cursor, int6
         return (HttpJsonWindow){ from > 0 ? from : 0, lesser(now, begin + seconds_of(since->window)) };
 }
 
-int64_t http_json_advance(int64_t cursor, const HttpJsonWindow *window, HttpJsonClock verdict, int64_t told) {
+int64_t http_json_advance(
+        const HttpJsonSince *since, int64_t cursor, const HttpJsonWindow *window, HttpJsonClock verdict, int64_t told) {
         int64_t until = verdict == HTTP_JSON_CLOCK_WRONG ? lesser(window->until, told) : window->until;
 
+        if (cursor == HTTP_JSON_NO_CURSOR && verdict == HTTP_JSON_CLOCK_WRONG)
+                return told - seconds_of(since->initial);
         return verdict == HTTP_JSON_CLOCK_RIGHT || until > cursor ? until : cursor;
 }
 

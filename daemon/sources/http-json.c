@@ -153,7 +153,7 @@ static int json_put_cursor(HttpJson *json) {
         int r = 0;
 
         if (json->keys->since && json_is_last(json) && json->failed == 0)
-                cursor = http_json_advance(cursor, &json->window, json->verdict, json->told);
+                cursor = http_json_advance(json->keys->since, cursor, &json->window, json->verdict, json->told);
         if (cursor != json->cursor)
                 r = reading_list_set_cursor(
                         &list, json->context.config->name, clock_format_rfc3339((usec_t) cursor * USEC_PER_SEC, text));

@@ -65,8 +65,9 @@ typedef enum HttpJsonClock { HTTP_JSON_CLOCK_UNKNOWN, HTTP_JSON_CLOCK_RIGHT, HTT
 
 /* The cursor once all of the window is stored. It goes back only where the server says that our clock is right now, so
  * that it was wrong before; where a server calls it wrong, it follows to *told*, the earliest time of their clocks, and
- * not beyond. */
-int64_t http_json_advance(int64_t cursor, const HttpJsonWindow *window, HttpJsonClock verdict, int64_t told);
+ * not beyond. A first window that a wrong clock laid out is laid out again by theirs. */
+int64_t http_json_advance(
+        const HttpJsonSince *since, int64_t cursor, const HttpJsonWindow *window, HttpJsonClock verdict, int64_t told);
 
 /* ---- pages ---- */
 
