@@ -493,6 +493,8 @@ static void on_timer(void *userdata) {
         case STATE_READY:
                 return session_keep_alive(s);
         default:
+                if (s->held && s->state != STATE_CONNECTING) /* its answer is not read */
+                        return session_await_answer(s);
                 return session_lose(s, MQTT_UNREACHABLE, "the broker does not answer");
         }
 }

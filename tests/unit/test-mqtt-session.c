@@ -18,6 +18,18 @@
 #include "sources/mqtt.h"
 
 #define MESSAGES_MAX 4000
+#define PATIENCE (30 * USEC_PER_SEC) /* of the session, for an answer */
+
+static usec_t patience = PATIENCE; /* as it is for timers */
+static unsigned waits;             /* that were begun */
+
+void __real_loop_arm_in(LoopWatch *timer, usec_t delay);
+void __wrap_loop_arm_in(LoopWatch *timer, usec_t delay);
+
+void __wrap_loop_arm_in(LoopWatch *timer, usec_t delay) {
+        waits += delay == PATIENCE;
+        __real_loop_arm_in(timer, delay == PATIENCE ? patience : delay);
+}
 
 typedef struct Message {
         char topic[32], payload[32], session[20];
@@ -486,6 +498,29 @@ static void test_told_of_the_other_program(void **state) {
         assert_non_null(strstr(s->f.detail, "two programs use one client_id"));
 }
 
+/* While nothing is read, since the disk is full, no answer can come: the broker is not to blame. */
+static void test_held_before_the_answer(void **state) {
+        Script *s = *state;
+        unsigned begun = waits;
+
+        ANSWER(s, 0, "\x20\x03\x00\x00\x00\x90\x04\x00\x01\x00\x01");
+        patience = 5 * USEC_PER_MSEC;
+        start(&s->f);
+        mqtt_session_hold(s->f.session, true);
+        while (waits < begun + 3)
+                script_turn(s);
+        patience = PATIENCE;
+        assert_false(s->f.lost);
+        while (waits < begun + 4)
+                script_turn(s);
+        mqtt_session_hold(s->f.session, false);
+        while (!s->f.ready && !s->f.lost)
+                script_turn(s);
+        assert_true(s->f.ready);
+        assert_int_equal(s->f.states, 1);
+        assert_int_equal(s->accepted, 1);
+}
+
 static void test_nonsense(void **state) {
         Script *s = *state;
 
@@ -548,6 +583,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_older_version_after_a_closed_door, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_topic_refused, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_told_of_the_other_program, script_set_up, script_tear_down),
+                cmocka_unit_test_setup_teardown(test_held_before_the_answer, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_nonsense, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_packet_too_large, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_reply_too_large, script_set_up, script_tear_down),
