@@ -14,6 +14,12 @@ void bytes_done(Bytes *b) {
         *b = (Bytes){};
 }
 
+void bytes_wipe(Bytes *b) {
+        if (b->data)
+                explicit_bzero(b->data, b->allocated);
+        bytes_done(b);
+}
+
 Bytes bytes_steal(Bytes *b) {
         Bytes stolen = *b;
 

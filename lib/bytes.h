@@ -29,6 +29,8 @@ static inline bool slice_equal(Slice slice, const char *text) {
 
 /* Frees the content, and leaves it empty. */
 void bytes_done(Bytes *b);
+/* The same of a secret, which is overwritten before. */
+void bytes_wipe(Bytes *b);
 #define _cleanup_bytes_ _cleanup_(bytes_done)
 
 /* Moves the content out: *b* is empty afterwards. */

@@ -231,12 +231,6 @@ int http_request_prepare(HttpRequest *request, const HttpSpec *spec, const char 
 }
 
 /* Bodies carry assertions, refresh tokens and access tokens. */
-static void bytes_wipe(Bytes *b) {
-        if (b->data)
-                explicit_bzero(b->data, b->allocated);
-        bytes_done(b);
-}
-
 void http_request_wipe(HttpRequest *request) {
         for (struct curl_slist *header = request->headers; header; header = header->next)
                 explicit_bzero(header->data, strlen(header->data));

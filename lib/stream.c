@@ -9,8 +9,6 @@
 #include "curl.h"
 #include "http-internal.h"
 
-#define OUT_KEEP 4096 /* bytes already sent that may stay in front of the rest */
-
 /* clang-format off */
 /*      CONNECTING --connected--> OPEN --lost--> LOST
  *          |                                      ^
@@ -27,8 +25,9 @@ struct Stream {
         LoopWatch *again; /* bytes are left that epoll does not tell of (TLS), or something is to be told */
         bool held, drained;
         bool tell_open, told; /* on_open is to be called; on_lost was */
-        Bytes out;            /* from *sent* on */
-        size_t sent;
+        Bytes out;            /* from *sent* on; it stays where it is: OpenSSL (SSL_write(3)) wants to be given again */
+        size_t sent;          /* what it could not send, at the same place */
+        Bytes next;           /* behind that */
         usec_t timeout;
         char error[CURL_ERROR_SIZE];
         char detail[CURL_ERROR_SIZE + 64];
@@ -45,8 +44,12 @@ static void stream_lose(Stream *stream, const char *detail) {
         loop_wake(stream->again);
 }
 
+static bool stream_waits(const Stream *stream) {
+        return stream->sent < stream->out.size || stream->next.size > 0;
+}
+
 static uint32_t stream_events(const Stream *stream) {
-        return (stream->held ? 0u : (uint32_t) EPOLLIN) | (stream->out.size > stream->sent ? (uint32_t) EPOLLOUT : 0u);
+        return (stream->held ? 0u : (uint32_t) EPOLLIN) | (stream_waits(stream) ? (uint32_t) EPOLLOUT : 0u);
 }
 
 static void stream_watch(Stream *stream) {
@@ -56,25 +59,29 @@ static void stream_watch(Stream *stream) {
 
 /* ---- sending ---- */
 
+/* All of *out* is sent. */
+static void stream_take_next(Stream *stream) {
+        Bytes empty = bytes_steal(&stream->out);
+
+        stream->out = bytes_steal(&stream->next);
+        empty.size = stream->sent = 0;
+        stream->next = empty;
+}
+
 static void stream_flush(Stream *stream) {
         CURLcode code = CURLE_OK;
 
-        while (stream->state == STREAM_OPEN && stream->sent < stream->out.size) {
+        while (stream->state == STREAM_OPEN && code == CURLE_OK && stream_waits(stream)) {
                 size_t n = 0;
 
+                if (stream->sent == stream->out.size)
+                        stream_take_next(stream);
                 code = curl_easy_send(
                         stream->easy, stream->out.data + stream->sent, stream->out.size - stream->sent, &n);
-                if (code != CURLE_OK)
-                        break;
                 stream->sent += n;
         }
         if (code != CURLE_OK && code != CURLE_AGAIN)
                 stream_lose(stream, "connection lost while sending");
-        if (stream->sent > 0 && (stream->sent == stream->out.size || stream->sent > OUT_KEEP)) {
-                memmove(stream->out.data, stream->out.data + stream->sent, stream->out.size - stream->sent);
-                stream->out.size -= stream->sent;
-                stream->sent = 0;
-        }
 }
 
 int stream_write(Stream *stream, const void *data, size_t size) {
@@ -82,7 +89,7 @@ int stream_write(Stream *stream, const void *data, size_t size) {
 
         if (size == 0)
                 return 0;
-        r = bytes_append(&stream->out, data, size);
+        r = bytes_append(&stream->next, data, size);
         if (r < 0)
                 return r;
         stream_flush(stream);
@@ -270,9 +277,8 @@ Stream *stream_free(Stream *stream) {
                 curl_easy_cleanup(stream->easy);
         }
         curl_loop_free(stream->curl);
-        if (stream->out.data)
-                explicit_bzero(stream->out.data, stream->out.allocated); /* it may hold a password */
-        bytes_done(&stream->out);
+        bytes_wipe(&stream->out); /* it may hold a password */
+        bytes_wipe(&stream->next);
         free(stream);
         return NULL;
 }

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -279,6 +280,65 @@ static void test_tls(void **state) {
         assert_int_equal(rmdir(directory), 0);
 }
 
+typedef struct Slow {
+        atomic_bool begin, good, done;
+} Slow;
+
+#define SLOW_PIECE 50000u
+#define SLOW_PIECES 500 /* more than the kernel's buffers hold */
+
+static bool take_late(void *userdata, HttpServerConnection *c, const HttpServerCall *call) {
+        static char piece[SLOW_PIECE];
+        Slow *slow = userdata;
+        bool good = true;
+
+        while (!atomic_load(&slow->begin))
+                (void) usleep(1000);
+        for (int i = 0; i < SLOW_PIECES && good; i++) {
+                good = http_server_receive(c, piece, sizeof(piece));
+                for (size_t j = 0; good && j < sizeof(piece); j++)
+                        good = piece[j] == (char) i;
+        }
+        atomic_store(&slow->good, good);
+        atomic_store(&slow->done, true);
+        return false;
+}
+
+/* What is written while earlier bytes wait for the peer goes out behind them, wherever the buffer has moved to. */
+static void test_tls_peer_that_is_slow(void **state) {
+        char directory[] = "/tmp/test-stream.XXXXXX", certificate[64], piece[SLOW_PIECE];
+        static const char request[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        Fixture *f = *state;
+        HttpServer *server;
+        Slow slow = {};
+
+        assert_non_null(mkdtemp(directory));
+        (void) snprintf(certificate, sizeof(certificate), "%s/certificate.pem", directory);
+        server = http_server_new_tls(take_late, &slow, certificate);
+        open_stream(f, "127.0.0.1", (uint16_t) http_server_port(server), true, certificate);
+        while (!f->open)
+                turn(f);
+        assert_int_equal(stream_write(f->stream, request, strlen(request)), 0);
+        while (http_server_calls(server) == 0)
+                turn(f);
+        for (int i = 0; i < SLOW_PIECES; i++) {
+                memset(piece, i, sizeof(piece));
+                assert_int_equal(stream_write(f->stream, piece, sizeof(piece)), 0);
+                assert_false(f->lost);
+        }
+        turn(f);
+        atomic_store(&slow.begin, true);
+        while (!atomic_load(&slow.done)) {
+                assert_string_equal(f->detail, ""); /* not lost */
+                turn(f);
+        }
+        assert_true(atomic_load(&slow.good));
+        f->stream = stream_free(f->stream);
+        http_server_free(server);
+        assert_int_equal(unlink(certificate), 0);
+        assert_int_equal(rmdir(directory), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_both_ways, set_up, tear_down),
@@ -289,6 +349,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_freed_from_inside, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_tls, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_tls_peer_that_is_slow, set_up, tear_down),
         };
 
         return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
