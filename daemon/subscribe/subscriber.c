@@ -174,9 +174,9 @@ static void expire_aside(Subscriber *s, usec_t now) {
 /* Room aside: suspects that keep a slot go there. */
 static void move_aside(Subscriber *s) {
         for (size_t i = s->n_held; i-- > 0;) {
-                Held *held = s->held[i];
+                Held *held = i < s->n_held ? s->held[i] : NULL; /* with the last one others may have ended */
 
-                if (held_state(held) != HELD_KEPT || !aside_has_room(s->aside))
+                if (!held || held_state(held) != HELD_KEPT || !aside_has_room(s->aside))
                         continue;
                 aside_take(s->aside, held_batch(held));
                 held_narrow(held);

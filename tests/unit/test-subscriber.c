@@ -90,6 +90,31 @@ static void test_aside_has_its_turn(void **state) {
         assert_string_equal(world.sink.order.data, "1 2 3 2 4 ");
 }
 
+/* Of a batch the first message is stored, and the others are suspects. */
+static void settle_suspects(unsigned first, unsigned n) {
+        world_queue(first, n);
+        world_until(world.sink.work);
+        for (size_t i = 0; i < n; i++)
+                fake_set_fate(&world.sink.work->items[i], i == 0 ? FATE_STORED : FATE_SUSPECT);
+        fake_answer(&world.sink);
+}
+
+/* Where many of those that wait aside go at once, all that kept a slot find room. */
+static void test_room_for_all(void **state) {
+        world.config.max_hold = 2 * USEC_PER_SEC;
+        world.config.pulls = 4;
+        world_start(false);
+        settle_suspects(1, 1000);
+        settle_suspects(1001, 2);
+        settle_suspects(1003, 2);
+        settle_suspects(1005, 2);
+        settle_suspects(1007, 2);
+        assert_int_equal(world_status().aside, 1000);
+        assert_int_equal(world_status().held, 1003);
+        world_until(world_status().aside < 1000);
+        assert_int_equal(world_status().aside, world_status().held);
+}
+
 static void test_one_pull_hangs_when_empty(void **state) {
         world.config.pulls = 4;
         world_start(false);
@@ -290,6 +315,7 @@ int main(void) {
                 CASE(test_all_failed_acknowledges_nothing),
                 CASE(test_sink_is_kept_busy),
                 CASE(test_aside_has_its_turn),
+                CASE(test_room_for_all),
                 CASE(test_one_pull_hangs_when_empty),
                 CASE(test_backlog_takes_more_pulls),
                 CASE(test_no_pull_while_the_sink_is_away),
