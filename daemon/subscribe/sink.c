@@ -612,7 +612,7 @@ int sink_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config,
         r = loop_add_timer(loop, LOOP_EXACT, on_retry, s, &s->retry);
         if (r < 0)
                 return r;
-        sink_probe(s);
+        loop_arm_in(s->retry, 0); /* not now: what a refused reload made is gone before the loop turns */
         *ret = cleanup_steal(s);
         return 0;
 }

@@ -91,10 +91,12 @@ static const SourceType fake_type = {
 
 /* ---- a sink, of which only one may be open ---- */
 
-static unsigned sinks_open, sinks_opened;
+static unsigned sinks_open, sinks_opened, probes;
 static bool sink_works; /* on something that it must end */
 
 static int fake_sink_open(const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
+        if (strcmp(((const FakeKeys *) config->keys)->text, "bad") == 0)
+                return -EBADMSG;
         assert_int_equal(sinks_open++, 0);
         sinks_opened++;
         *ret_self = host;
@@ -110,6 +112,7 @@ static const char *fake_sink_place(const void *self) {
 }
 
 static void fake_sink_answer(void *self, SinkAnswer *answer) {
+        probes++;
         sink_host_answer(self);
 }
 
@@ -301,6 +304,24 @@ static void test_exclusive_sink(void **state) {
         assert_int_equal(sinks_open, 0);
 }
 
+/* What a reload that is refused has opened is closed before it asked anything: a thread that was asked would go on with
+ * a configuration that is gone. */
+static void test_refused_asks_nothing(void **state) {
+        static const char text[] = PUBSUB "subscribe: [{subscription: sub, fake_sink: {}}, {subscription: two, fake_sink: {text: bad}}]\n";
+        char error[STAGES_ERROR_MAX];
+        ConfigErrors errors = {};
+        Fixture *f = *state;
+        Config *config;
+        Stages *stages;
+
+        sinks_opened = probes = 0;
+        assert_int_equal(config_parse(&(ConfigInput){ "/f.yaml", &types_of_config, emulator }, text, strlen(text), &config, &errors), 0);
+        assert_int_equal(stages_new(&f->host, config, NULL, &stages, error), -EBADMSG);
+        config_unref(config);
+        assert_int_equal(sinks_opened, 1);
+        assert_int_equal(probes, 0);
+}
+
 /* Turns and settles until the sinks that were opened are as many as *opened*, or for long enough to know that they do
  * not become so many. */
 static void settle(Fixture *f, unsigned opened) {
@@ -369,6 +390,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_exclusive_passes_on, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_exclusive_waits, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_exclusive_sink, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_refused_asks_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_stop_while_waiting, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_publishing_waits_for_waiting, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_quiet, setup, teardown),
