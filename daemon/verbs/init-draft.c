@@ -141,6 +141,18 @@ static int look_at_name(const InitDraft *draft, const char *file, const char *te
         return same_secret(there, text) ? NAME_HAS_IT : NAME_TAKEN;
 }
 
+/* Whether an entry before the last one, which is being asked for, has that name for another secret. */
+static bool is_of_another(InitDraft *draft, const char *name, const char *text) {
+        const InitSecret *kept = find_kept(draft, name);
+
+        for (size_t i = 0; kept && strcmp(kept->text, text) != 0 && i + 1 < draft->n_parts; i++)
+                for (size_t k = 0; draft->parts[i].recipe->questions[k].key; k++)
+                        if (draft->parts[i].recipe->questions[k].kind > INIT_OPTION && draft->parts[i].answers[k] &&
+                                strcmp(draft->parts[i].answers[k], name) == 0)
+                                return true;
+        return false;
+}
+
 /* mongodb.password -> mongodb-2.password */
 static int number_name(const char *file, unsigned number, char **ret) {
         const char *dot = strrchr(file, '.') ?: file + strlen(file);
@@ -148,12 +160,12 @@ static int number_name(const char *file, unsigned number, char **ret) {
         return asprintf(ret, "%.*s-%u%s", (int) (dot - file), file, number, dot) < 0 ? -ENOMEM : 0;
 }
 
-static int choose_name(const InitDraft *draft, const char *file, const char *text, char **ret_name) {
+static int choose_name(InitDraft *draft, const char *file, const char *text, char **ret_name) {
         _cleanup_free_ char *name = strdup(file);
         int r = NAME_TAKEN;
 
         for (unsigned number = 2; name && number <= NAMES_MAX; number++) {
-                r = look_at_name(draft, name, text);
+                r = is_of_another(draft, name, text) ? NAME_TAKEN : look_at_name(draft, name, text);
                 if (r != NAME_TAKEN)
                         break;
                 free(cleanup_steal(name));
@@ -218,12 +230,22 @@ static int append_key(Bytes *b, const char *key, const char *value) {
         return r < 0 ? r : bytes_append_text(b, "\n");
 }
 
+/* How often the recipe was taken, up to this entry. */
+static unsigned number_of(const InitDraft *draft, const InitPart *part) {
+        unsigned number = 1;
+
+        for (const InitPart *other = draft->parts; other < part; other++)
+                number += other->recipe == part->recipe;
+        return number;
+}
+
 static bool is_mark(char c) {
         return c >= INIT_MARK_FIRST && c < INIT_MARK_FIRST + INIT_QUESTIONS_MAX;
 }
 
-/* One line of a block, unless it is of a secret that is left out. */
+/* One line of a block, unless it is of a secret that is left out. The first has a name, which each entry has alone. */
 static int append_line(Bytes *b, const InitDraft *draft, const InitPart *part, Slice line) {
+        unsigned number = line.data == part->recipe->block ? number_of(draft, part) : 1;
         const char *topic = strrchr(draft->topic, '/');
         int r = 0;
 
@@ -233,7 +255,9 @@ static int append_line(Bytes *b, const InitDraft *draft, const InitPart *part, S
         for (size_t i = 0; i < line.size && r == 0; i++) {
                 char c = line.data[i];
 
-                if (c == INIT_MARK_TOPIC)
+                if (c == '\n' && number > 1)
+                        r = bytes_append_format(b, "-%u\n", number);
+                else if (c == INIT_MARK_TOPIC)
                         r = bytes_append_text(b, topic ? topic + 1 : draft->topic);
                 else if (is_mark(c))
                         r = append_answer(b, part->answers[c - INIT_MARK_FIRST],

@@ -93,9 +93,9 @@ const InitRecipe *init_draft_recipe(InitKind kind, const char *name);
 /* Whether any entry is of that kind. */
 bool init_draft_has(const InitDraft *draft, InitKind kind);
 
-/* Takes a secret for the configuration, under the name *file* or, where CONFIGDIR/credentials has another one under
- * that name, under one that is free ("mongodb-2.password"): no file is ever replaced. *ret_file* (borrowed) is the
- * name. -E2BIG, -ENOMEM, or the errno of a file there that cannot be read. */
+/* Takes a secret for the configuration, under the name *file* or, where CONFIGDIR/credentials or an entry before the
+ * last has another one under that name, under one that is free ("mongodb-2.password"): no file is ever replaced.
+ * *ret_file* (borrowed) is the name. -E2BIG, -ENOMEM, or the errno of a file there that cannot be read. */
 int init_draft_keep_secret(InitDraft *draft, const char *file, const char *text, const char **ret_file);
 
 /* The secret in CONFIGDIR/credentials/FILE, as secret_read_file() gives it; -ENOENT. */

@@ -168,6 +168,34 @@ static void test_names_of_secrets(void **state) {
         assert_string_equal(place->draft->secrets[2].text, "three");
 }
 
+/* Two meters of one maker: each has a name and a secret of its own; what is typed once more takes the place of a slip. */
+static void test_twice(void **state) {
+        static const char *const tokens[] = { "one", "slip", "two" }, *const names[] = { "switchbot.token", "switchbot-2.token", "switchbot-2.token" };
+        Place *place = *state;
+        _cleanup_(config_unrefp) Config *config = NULL;
+        _cleanup_(config_errors_done) ConfigErrors errors = {};
+        InitPart *part = NULL;
+        const char *file;
+
+        assert_int_equal(init_draft_set(&place->draft->project, "my-project"), 0);
+        assert_int_equal(init_draft_set(&place->draft->topic, "sensor-data"), 0);
+        for (size_t i = 0; i < 3; i++) {
+                if (i < 2)
+                        assert_int_equal(init_draft_add(place->draft, init_draft_recipe(INIT_SOURCE, "switchbot"), &part), 0);
+                assert_int_equal(init_draft_keep_secret(place->draft, "switchbot.token", tokens[i], &file), 0);
+                assert_string_equal(file, names[i]);
+                assert_int_equal(init_draft_set(&part->answers[1], file), 0);
+        }
+        for (size_t i = 0; i < 2; i++)
+                assert_int_equal(init_draft_add(place->draft, init_draft_recipe(INIT_SINK, "mongodb"), &part), 0);
+        assert_int_equal(init_draft_parse(place->draft, &config, &errors), 0);
+        assert_string_equal(config->sources[0].name, "switchbot");
+        assert_string_equal(config->sources[1].name, "switchbot-2");
+        assert_string_equal(config->subscriptions[1].subscription, "projects/my-project/subscriptions/sensor-data-mongodb-2");
+        assert_string_equal(place->draft->secrets[0].text, "one");
+        assert_string_equal(place->draft->secrets[1].text, "two");
+}
+
 static void assert_mode(const Place *place, const char *name, mode_t mode) {
         struct stat status;
         char path[256];
@@ -241,6 +269,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_recipes, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_a_place_without_room_for_secrets, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_names_of_secrets, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_twice, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_write, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_write_beside, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_write_over_the_example, set_up, tear_down),
