@@ -121,6 +121,17 @@ function stage(kind, parts, view) {
     return element;
 }
 
+// Puts *made* in the place of *old*, but what has the focus stays there and has it still: a screen reader would say it
+// anew with each look.
+function renew(old, made) {
+    const children = [...made.childNodes];
+    if (!old.contains(document.activeElement) || old.childNodes.length !== children.length)
+        return old.replaceWith(made);
+    old.className = made.className;
+    if (old === document.activeElement) old.replaceChildren(...children);
+    else [...old.childNodes].forEach((child, i) => renew(child, children[i]));
+}
+
 function showChain(parts, view) {
     const stages = [];
     view.arrows = arrowsOf(parts);
@@ -130,7 +141,8 @@ function showChain(parts, view) {
     if (parts.sinks.length) stages.push(stage("sinks", parts.sinks, view));
     const chain = byId("chain");
     chain.className = `stages${stages.length}`;
-    if (!chain.contains(document.activeElement)) chain.replaceChildren(...stages);
+    if (chain.children.length !== stages.length) chain.replaceChildren(...stages);
+    else [...chain.children].forEach((element, i) => renew(element, stages[i]));
 }
 
 // ---- what comes first ----

@@ -261,6 +261,26 @@ def test_follows_by_itself_and_rests_while_hidden(view, canned):
     assert len(canned.server.answers.asked) > asked
 
 
+def test_the_chain_goes_on_under_the_focus(view, canned):
+    """Whoever unfolded a part of it, and left it so on a screen at the wall, sees what becomes of it."""
+    page = view("many-parts")
+    fold = page.locator(".sources summary")
+    fold.click()
+    failing = page.locator(".sources .part.failing")
+    expect(failing).to_have_count(1)
+    answers = canned.server.answers
+    many = answers.status_of()
+    many["sources"][3].update(failing=True, failing_since=many["time"], kind="unreachable", remedy="network")
+    answers.status_of = lambda: many
+    look(page)
+    expect(failing).to_have_count(2)
+    expect(fold).to_be_focused()
+    expect(page.locator(".sources details")).to_have_attribute("open", "")
+    answers.status_of = STATES["well"][0]
+    look(page)
+    expect(page.locator(".sources .part")).to_have_count(1)
+
+
 def test_a_full_outbox_promises_nothing(view):
     page = view("outbox-full")
     said = page.inner_text("#verdict")
