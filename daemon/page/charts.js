@@ -14,7 +14,7 @@ const POINTS = 600; // of one series, at most
 
 // As many as can be told apart; whole days where days are narrow, since half days would draw day and night as a comb.
 function pointsOf(span, width) {
-    return span > 150 * DAY ? Math.ceil(span / DAY) : Math.max(200, Math.min(POINTS, Math.round(width / 1.6)));
+    return span > 150 * DAY ? Math.ceil(span / DAY) + 1 : Math.max(200, Math.min(POINTS, Math.round(width / 1.6)));
 }
 
 // An element with those properties, attributes (where a name has a dash, or is role) and children.
@@ -43,7 +43,7 @@ class Card {
         this.hidden = new Set();
         this.visible = false;
         this.due = true;
-        this.askedFor = "";
+        this.askedFor = this.error = "";
         this.title = make("h3");
         this.chart = new Chart("", {
             onRange: (from, to) => board.setRange(from, to),
@@ -155,7 +155,7 @@ class Card {
             cell.textContent =
                 time === null ? (series.last ? this.text(series.last.value) : "") : found ? this.between(found) : "–";
         }
-        this.note.textContent = time === null ? "" : format("full", time);
+        this.note.textContent = time === null ? this.error : format("full", time);
         if (this.chart.mark !== null && time !== null) {
             const ends = [this.chart.mark, time].sort((a, b) => a - b);
             this.note.textContent = say("marked", { from: format("full", ends[0]), to: format("full", ends[1]) });
@@ -186,10 +186,12 @@ class Card {
         try {
             await this.load(ids, from, to);
             this.askedFor = wanted;
+            this.error = "";
         } catch (error) {
-            this.note.textContent = say("broken", { error: error.message });
+            this.error = say("broken", { error: error.message });
             this.due = true;
         }
+        if (this.chart.cursor === null) this.tell(null, []);
         this.asking = false;
         if (this.board.from !== from || this.board.to !== to) this.refresh();
     }
@@ -408,14 +410,16 @@ export class Board {
         const order = groups.map((group) => this.cards.get(group.key).element);
         if (order.some((element, i) => this.charts.children[i] !== element)) this.charts.replaceChildren(...order);
         this.follow();
+        for (const card of this.cards.values()) card.refresh(); // of what failed, or came in between
     }
 
     // Goes on with the time: not more often than a new bucket can show.
     follow() {
         const bucket = (this.to - this.from) / POINTS;
-        if (!this.name || this.now - this.to < Math.max(4000, bucket / 4)) return;
+        const passed = Math.abs(this.now - this.to); // the daemon's clock may be set back
+        if (!this.name || passed < Math.max(4000, bucket / 4)) return;
         const moved = [...this.cards.values()].some((card) => this.lastOf(card.group) > (card.newest || 0));
-        if (moved || this.now - this.to > Math.max(60e3, bucket)) this.apply(this.beginOf(this.name), this.now);
+        if (moved || passed > Math.max(60e3, bucket)) this.apply(this.beginOf(this.name), this.now);
     }
 }
 

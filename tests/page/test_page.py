@@ -281,6 +281,39 @@ def test_the_chain_goes_on_under_the_focus(view, canned):
     expect(page.locator(".sources .part")).to_have_count(1)
 
 
+def test_a_range_that_could_not_be_read_is_asked_for_again(viewer, canned):
+    canned.use("well")
+    page = viewer.open(canned.url)
+    wait_drawn(page)
+    viewer.expected = "503"
+    page.route("**/api/values*", lambda route: route.fulfill(status=503, json={"error": "too many ask at once"}))
+    page.get_by_role("button", name="Closer").click()
+    note = page.locator(".card").first.locator(".hint")
+    expect(note).to_have_text("Values cannot be read: too many ask at once")
+    with page.expect_response("**/api/series"):
+        pass
+    expect(note).to_have_text("Values cannot be read: too many ask at once")
+    page.unroute("**/api/values*")
+    expect(note).to_have_text("")
+
+
+def test_a_clock_that_is_set_back(view, canned):
+    page = view("well")
+    wait_drawn(page)
+    answers, status = canned.server.answers, canned.server.answers.status
+
+    def earlier(query):
+        told = status(query)
+        told["page"]["time"] -= 7200_000
+        return told
+
+    answers.status = earlier
+    answers.asked.clear()
+    wait_asked(canned, 20, 30)
+    last = answers.asked[-1]
+    assert int(re.search(r"to=(\d+)", last)[1]) < time.time() * 1000 - 7000_000
+
+
 def test_a_full_outbox_promises_nothing(view):
     page = view("outbox-full")
     said = page.inner_text("#verdict")
