@@ -116,7 +116,7 @@ export function pieces(time, bucket) {
         .slice(1)
         .map((at, i) => at - time[i])
         .sort((a, b) => a - b);
-    const usual = Math.max(bucket, distances[Math.floor(distances.length * 0.9)] || 0);
+    const usual = Math.max(bucket, distances[Math.floor((distances.length - 1) * 0.9)] || 0);
     const found = [];
     for (let i = 0, first = 0; i < time.length; i++)
         if (i + 1 === time.length || time[i + 1] - time[i] > usual * 2.5) {

@@ -232,15 +232,17 @@ def test_fifty_devices(view):
 def test_ticks_and_gaps(view):
     """Midnight is midnight when the clocks change; a sensor's own rhythm is no gap."""
     page = view("well", timezone_id="Europe/Berlin")
-    ticks, odd, slow = page.evaluate("""async () => {
+    ticks, odd, slow, few = page.evaluate("""async () => {
         const { timeTicks, pieces } = await import('/chart.js');
         const from = Date.UTC(2026, 2, 27), minutes = n => Array.from({ length: n }, (_, i) => i * 60000);
         return [timeTicks(from, from + 4 * 86400000, 5).map(tick => new Date(tick.time).getHours()),
-            pieces([...minutes(10), ...minutes(10).map(t => t + 3600000)], 60000), pieces(minutes(20).map(t => t * 30), 60000)];
+            pieces([...minutes(10), ...minutes(10).map(t => t + 3600000)], 60000), pieces(minutes(20).map(t => t * 30), 60000),
+            pieces([...minutes(3), ...minutes(3).map(t => t + 3600000)], 60000)];
     }""")
     assert len(ticks) == 4 and set(ticks) == {0}
     assert odd == [[0, 9], [10, 19]]
     assert slow == [[0, 19]]
+    assert few == [[0, 2], [3, 5]], "of few values, too"
 
 
 # ---- as time goes on ----
