@@ -18,6 +18,12 @@ function sameName(devices) {
     return [...byName.values()].filter((list) => list.length > 1);
 }
 
+// As it was called last: a field that comes no more keeps the name of then.
+function nameOf({ series }) {
+    const time = (one) => (one.name ? one.last?.time || 0 : -1);
+    return series.reduce((newest, one) => (time(one) > time(newest) ? one : newest)).name;
+}
+
 // Devices with their series, and the name of each, by which no two are called.
 export function devicesOf(series) {
     const devices = new Map();
@@ -29,11 +35,11 @@ export function devicesOf(series) {
                 source: one.source,
                 id: one.device,
                 labels: Object.values(one.labels || {}),
-                name: plain(one.name || one.device || one.source),
                 series: [],
             });
         devices.get(key).series.push(one);
     }
+    for (const device of devices.values()) device.name = plain(nameOf(device) || device.id || device.source);
     const more = [(device) => device.labels.join(" "), (device) => device.source, (device) => device.id];
     for (const words of more)
         for (const twins of sameName([...devices.values()]))

@@ -245,6 +245,17 @@ def test_ticks_and_gaps(view):
     assert few == [[0, 2], [3, 5]], "of few values, too"
 
 
+def test_a_device_is_called_as_it_was_called_last(view):
+    """A field that comes no more has the name of then."""
+    names = view("well").evaluate("""async () => {
+        const { devicesOf } = await import('/devices.js');
+        const one = (field, name, time) => ({ source: 'home', device: 'd', labels: {}, field, name, last: { time, value: 1 } });
+        return [[one('/temp', 'Bedroom', 1000), one('/temperature', 'Nursery', 2000)], [one('/temp', 'Bedroom', 1000), one('/temperature', '', 2000)]]
+            .map(series => devicesOf(series)[0].name);
+    }""")
+    assert names == ["Nursery", "Bedroom"]
+
+
 # ---- as time goes on ----
 
 def test_follows_by_itself_and_rests_while_hidden(view, canned):
