@@ -15,7 +15,7 @@ const known = {
     energy_sold_kwh: { unit: "kWh", digits: 1, same: /^energy_sold_kwh$/ },
     pressure: { unit: "hPa", digits: 0, same: /^(pressure|air_pressure|barometer)$/ },
     pm25: { unit: "µg/m³", digits: 0, same: /^(pm25|pm2_5)$/ },
-    voc: { unit: "", digits: 0, same: /^(voc|tvoc)$/ },
+    voc: { unit: "", same: /^(voc|tvoc)$/ },
     noise: { unit: "dB", digits: 0, same: /^noise$/ },
     rain: { unit: "mm", digits: 1, same: /^(rain|rain_mm)$/ },
     wind: { unit: "m/s", digits: 1, same: /^(wind|wind_speed)$/ },
@@ -59,11 +59,16 @@ export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 // ---- numbers ----
 
-export function number(
-    value,
-    digits = value % 1 === 0 || Math.abs(value) >= 1000 ? 0 : Math.abs(value) >= 100 ? 1 : 2,
-) {
-    return value.toLocaleString(locale, { maximumFractionDigits: digits, minimumFractionDigits: Math.min(digits, 1) });
+// Digits that tell what there is of a value, if nothing is known of it: of a small one, the first two.
+function digitsOf(value) {
+    const size = Math.abs(value);
+    if (value % 1 === 0 || size >= 1000) return 0;
+    return size >= 100 ? 1 : size >= 0.1 ? 2 : Math.min(20, 1 - Math.floor(Math.log10(size)));
+}
+
+export function number(value, digits = digitsOf(value)) {
+    const rounded = Number(value.toFixed(digits)) || 0; // not -0
+    return rounded.toLocaleString(locale, { maximumFractionDigits: digits, minimumFractionDigits: Math.min(digits, 1) });
 }
 
 export function withUnit(text, unit) {

@@ -245,6 +245,16 @@ def test_ticks_and_gaps(view):
     assert few == [[0, 2], [3, 5]], "of few values, too"
 
 
+def test_small_values_are_not_zero(view):
+    """What nothing is known of shows its first digits; and no zero has a sign."""
+    shown = view("well").evaluate("""async () => {
+        const { fieldOf, number } = await import('/words.js');
+        const { digits } = fieldOf({ field: '/formaldehyde' });
+        return [number(0.0034, digits), number(0.034, digits), number(0.126, digits), number(21.5, digits), number(-0.04, 1)];
+    }""")
+    assert shown == ["0.0034", "0.034", "0.13", "21.5", "0.0"]
+
+
 def test_a_device_is_called_as_it_was_called_last(view):
     """A field that comes no more has the name of then."""
     names = view("well").evaluate("""async () => {
