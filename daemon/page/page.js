@@ -306,7 +306,7 @@ class Page {
         const now = status.page.time;
         const parts = partsOf(status, now);
         const devices = devicesOf(series);
-        const silent = silentDevices(devices, status, parts, now);
+        const silent = this.broken ? [] : silentDevices(devices, status, parts, now);
         const alerts = alertsOf(status);
         const found = verdictsWith(verdicts(status, parts), silent, alerts);
         markSilent(parts, silent);

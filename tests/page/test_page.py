@@ -337,6 +337,16 @@ def test_a_clock_that_is_set_back(view, canned):
     assert int(re.search(r"to=(\d+)", last)[1]) < time.time() * 1000 - 7000_000
 
 
+def test_who_is_silent_is_not_known_without_values(viewer, canned):
+    canned.use("silent")
+    page = viewer.open(canned.url)
+    expect(page.locator("#verdict")).to_contain_text("is silent")
+    viewer.expected = "503"
+    page.route("**/api/series", lambda route: route.fulfill(status=503, json={"error": "there are no charts now"}))
+    expect(page.locator("#devices-note")).to_have_text("Values cannot be read: there are no charts now")
+    expect(page.locator("#verdict")).not_to_contain_text("is silent")
+
+
 def test_a_full_outbox_promises_nothing(view):
     page = view("outbox-full")
     said = page.inner_text("#verdict")
