@@ -291,8 +291,10 @@ class Page {
                 (error) => ({ series: this.series, error: error.message }),
             );
             [this.status, { series: this.series, error: this.broken }] = await Promise.all([ask("api/status"), asked]);
-            this.offset = this.status.page.time - Date.now();
-            this.rates.add(this.status, this.status.page.time);
+            const { time, version } = this.status.page;
+            if (version !== (this.version ??= version)) return location.reload(); // the page of another daemon
+            this.offset = time - Date.now();
+            this.rates.add(this.status, time);
             this.show();
         } catch (error) {
             this.showSilence(error);

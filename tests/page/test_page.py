@@ -337,6 +337,16 @@ def test_a_clock_that_is_set_back(view, canned):
     assert int(re.search(r"to=(\d+)", last)[1]) < time.time() * 1000 - 7000_000
 
 
+def test_another_daemon_brings_its_own_page(view, canned):
+    """A page that is open for days has the words of the version that it came from."""
+    page = view("well")
+    older = canned.server.answers.status_of
+    canned.server.answers.status_of = lambda: {**older(), "version": "9.0.0"}
+    with page.expect_navigation():
+        look(page)
+    page.wait_for_selector(".verdict.well")
+
+
 def test_who_is_silent_is_not_known_without_values(viewer, canned):
     canned.use("silent")
     page = viewer.open(canned.url)
