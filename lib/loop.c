@@ -13,6 +13,7 @@
 struct LoopWatch {
         sd_event_source *source;
         LoopAccuracy accuracy; /* of a timer */
+        uint64_t turn;         /* of a deferred call: sd_event_get_iteration(3) of the last one */
         union {
                 void (*call)(void *userdata); /* of a timer or deferred call */
                 void (*io)(void *userdata, int fd, uint32_t events);
@@ -147,9 +148,17 @@ void loop_arm_in(LoopWatch *timer, usec_t delay) {
 
 /* ---- deferred calls ---- */
 
+static uint64_t turn_of(sd_event_source *source) {
+        uint64_t turn = 0;
+
+        (void) sd_event_get_iteration(sd_event_source_get_event(source), &turn);
+        return turn;
+}
+
 static int on_defer(sd_event_source *source, void *userdata) {
         LoopWatch *watch = userdata;
 
+        watch->turn = turn_of(source);
         watch->call(watch->userdata);
         return 0;
 }
@@ -168,7 +177,21 @@ int loop_add_defer(Loop *loop, void (*run)(void *userdata), void *userdata, Loop
         return watch_keep(watch, r, ret);
 }
 
+/* sd-event dispatches first what has been due for longest, and counts that of a deferred call from when it was made.
+ * One that wakes itself would be the first for ever: a new one stands behind the others. Without memory it is the old
+ * one. */
+static void defer_stand_behind(LoopWatch *watch) {
+        sd_event_source *source;
+
+        if (sd_event_add_defer(sd_event_source_get_event(watch->source), &source, on_defer, watch) < 0)
+                return;
+        (void) sd_event_source_disable_unref(watch->source);
+        watch->source = source;
+}
+
 void loop_wake(LoopWatch *defer) {
+        if (defer->turn > 0 && defer->turn == turn_of(defer->source))
+                defer_stand_behind(defer);
         loop_insist(sd_event_source_set_enabled(defer->source, SD_EVENT_ONESHOT));
 }
 

@@ -47,7 +47,8 @@ void loop_arm(LoopWatch *timer, usec_t at);
 void loop_arm_in(LoopWatch *timer, usec_t delay);
 bool loop_is_armed(const LoopWatch *watch);
 
-/* A deferred call, off until it is woken; then it runs once, from the loop and never from inside the caller. */
+/* A deferred call, off until it is woken; then it runs once, from the loop and never from inside the caller. One that
+ * wakes itself runs again when what else is due has run. */
 int loop_add_defer(Loop *loop, void (*run)(void *userdata), void *userdata, LoopWatch **ret);
 void loop_wake(LoopWatch *defer);
 

@@ -134,6 +134,29 @@ static void test_defer(void **state) {
         assert_int_equal(f->calls, 1); /* twice woken, once run */
 }
 
+static void on_wake_again(void *userdata) {
+        Fixture *f = userdata;
+
+        f->number++;
+        loop_wake(f->other);
+}
+
+/* As a stream does, whose peer sends faster than it is read. */
+static void test_defer_that_wakes_itself(void **state) {
+        Fixture *f = *state;
+
+        assert_int_equal(loop_add_defer(f->loop, on_wake_again, f, &f->other), 0);
+        assert_int_equal(loop_add_timer(f->loop, LOOP_EXACT, on_call, f, &f->watch), 0);
+        loop_arm_in(f->watch, 0);
+        loop_wake(f->other);
+        turn(f, 1);
+        assert_true(f->number > 0);
+        loop_off(f->other);
+        f->number = 0;
+        settle(f);
+        assert_int_equal(f->number, 0);
+}
+
 static void on_io(void *userdata, int fd, uint32_t events) {
         Fixture *f = userdata;
 
@@ -282,6 +305,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_timer_is_moved_and_switched_off, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_timer_rearms_and_frees_itself, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_defer, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_defer_that_wakes_itself, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_io, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_signal_and_child, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_run_until_exit, set_up, tear_down),

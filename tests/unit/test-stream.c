@@ -339,6 +339,46 @@ static void test_tls_peer_that_is_slow(void **state) {
         assert_int_equal(rmdir(directory), 0);
 }
 
+static bool send_without_end(void *userdata, HttpServerConnection *c, const HttpServerCall *call) {
+        static const char piece[65536] = "";
+        atomic_bool *stop = userdata;
+
+        while (!atomic_load(stop))
+                http_server_send(c, piece, sizeof(piece));
+        return false;
+}
+
+static void on_late(void *userdata) {
+        *(bool *) userdata = true;
+}
+
+/* Others have their turn, too. */
+static void test_peer_that_is_fast(void **state) {
+        static const char request[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        atomic_bool stop = false;
+        HttpServer *server = http_server_new(send_without_end, &stop);
+        Fixture *f = *state;
+        LoopWatch *timer;
+        bool late = false;
+
+        assert_int_equal(loop_add_timer(f->loop, LOOP_EXACT, on_late, &late, &timer), 0);
+        f->piece = 16;
+        open_stream(f, "127.0.0.1", (uint16_t) http_server_port(server), false, NULL);
+        while (!f->open)
+                turn(f);
+        assert_int_equal(stream_write(f->stream, request, strlen(request)), 0);
+        while (f->got.size < 10000)
+                turn(f);
+        loop_arm_in(timer, 0);
+        for (int i = 0; i < 1000 && !late; i++)
+                turn(f);
+        assert_true(late);
+        atomic_store(&stop, true);
+        f->stream = stream_free(f->stream);
+        loop_drop(timer);
+        http_server_free(server);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_both_ways, set_up, tear_down),
@@ -350,6 +390,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_freed_from_inside, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_tls, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_tls_peer_that_is_slow, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_peer_that_is_fast, set_up, tear_down),
         };
 
         return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
