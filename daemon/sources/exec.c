@@ -33,6 +33,7 @@
 #define QUIET_USEC USEC_PER_MINUTE  /* without a line: a hint */
 #define OOM_SCORE 500               /* above ours: the kernel ends the program, not us */
 #define DETAIL_MAX 400
+#define SAID_MAX 300 /* of standard error, in it: the end, where the reason stands */
 
 typedef enum ExecMode { EXEC_INTERVAL, EXEC_STREAM } ExecMode;
 
@@ -198,22 +199,39 @@ static void on_readable(void *userdata) {
 
 /* ---- the end of a run ---- */
 
+/* "; it said: ...", or "". From a blank on, where one is near. */
+static const char *exec_last_words(const Exec *exec, const char **ret_said) {
+        const char *words = exec->end.error_text, *blank;
+        size_t size = strlen(words);
+
+        *ret_said = size == 0 ? "" : size <= SAID_MAX ? "; it said: " : "; it said: ...";
+        if (size <= SAID_MAX)
+                return words;
+        words += size - SAID_MAX;
+        blank = strchr(words, ' ');
+        if (blank && blank < words + SAID_MAX / 2)
+                return blank + 1;
+        while (((unsigned char) *words & 0xc0) == 0x80)
+                words++;
+        return words;
+}
+
 static const char *exec_describe_end(Exec *exec) {
-        const char *said = exec->end.error_text[0] != '\0' ? "; it said: " : "";
+        const char *said, *words = exec_last_words(exec, &said);
 
         if (exec->timed_out)
                 text_print(exec->detail, sizeof(exec->detail),
-                        "the program did not end within its timeout and was stopped%s%s", said, exec->end.error_text);
+                        "the program did not end within its timeout and was stopped%s%s", said, words);
         else if (exec->flooded)
                 text_print(exec->detail, sizeof(exec->detail),
                         "the program printed more than %d MiB and was stopped; is it one for mode: stream?",
                         RUN_MAX_BYTES >> 20);
         else if (exec->end.killed)
                 text_print(exec->detail, sizeof(exec->detail), "the program was ended by signal %d (%s)%s%s",
-                        exec->end.number, strsignal(exec->end.number), said, exec->end.error_text);
+                        exec->end.number, strsignal(exec->end.number), said, words);
         else
                 text_print(exec->detail, sizeof(exec->detail), "the program ended with status %d%s%s", exec->end.number,
-                        said, exec->end.error_text);
+                        said, words);
         return exec->detail;
 }
 

@@ -71,6 +71,18 @@ static void test_status_and_last_words(void **state) {
         assert_string_equal(source_fixture_status(f).detail, "the program ended with status 3; it said: no sensor there");
 }
 
+/* The reason of a long complaint, as of Python, stands at its end. */
+static void test_last_words_of_many(void **state) {
+        SourceFixture *f = *state;
+        const char *detail;
+
+        run_once(f, "for i in $(seq 100); do echo File main.py, line $i >&2; done; echo OSError: no sensor there >&2; exit 1", "");
+        detail = source_fixture_status(f).detail;
+        assert_non_null(strstr(detail, "the program ended with status 1; it said: ..."));
+        assert_non_null(strstr(detail, "line 100 OSError: no sensor there"));
+        assert_null(strstr(detail, "line 50"));
+}
+
 /* Half a line of a program that was killed is not a reading; of one that ended well it is a line. */
 static void test_line_without_an_end(void **state) {
         SourceFixture *f = *state;
@@ -346,6 +358,7 @@ int main(void) {
                 TEST(test_reading_section),
                 TEST(test_environment),
                 TEST(test_status_and_last_words),
+                TEST(test_last_words_of_many),
                 TEST(test_line_without_an_end),
                 TEST(test_timeout),
                 TEST(test_grandchild),
