@@ -46,6 +46,14 @@ static size_t character_length(const char *p, size_t left) {
         return n <= left && bytes_is_utf8(p, n) ? n : 0;
 }
 
+/* Of *size* bytes that a text was cut to, without the beginning of a character. */
+static size_t whole_size(const char *text, size_t size) {
+        for (size_t back = 1; back <= 4 && back <= size; back++)
+                if (((unsigned char) text[size - back] & 0xc0) != 0x80)
+                        return character_length(text + size - back, back) > 0 ? size : size - back;
+        return size;
+}
+
 /* C0, DEL, C1, and the line and paragraph separators U+2028 and U+2029. */
 static bool character_is_control(const char *p, size_t length) {
         uint8_t second = length > 1 ? (uint8_t) p[1] : 0;
@@ -121,8 +129,12 @@ void text_add(TextRoom *room, const char *format, ...) {
         va_start(arguments, format);
         n = vsnprintf(room->text + room->used, left, format, arguments);
         va_end(arguments);
-        if (n > 0)
-                room->used += (size_t) n < left ? (size_t) n : left - 1;
+        if (n < 0)
+                return;
+        if ((size_t) n >= left)
+                n = (int) whole_size(room->text + room->used, left - 1);
+        room->used += (size_t) n;
+        room->text[room->used] = '\0';
 }
 
 size_t text_mark(const char *text, size_t size) {

@@ -21,7 +21,7 @@ static inline bool text_equal(const char *a, const char *b) {
         return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* A text as it grows in a buffer; what does not fit is cut at the end. */
+/* A text as it grows in a buffer; what does not fit is cut at the end, between characters. */
 typedef struct TextRoom {
         char *text;
         size_t size, used;

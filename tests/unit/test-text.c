@@ -30,6 +30,21 @@ static void test_text_cut(void **state) {
         assert_string_equal(buffer, "ab\xe6\x9a\x91");
 }
 
+static void test_add(void **state) {
+        char buffer[8];
+        TextRoom room = { buffer, sizeof(buffer) };
+
+        text_add(&room, "%d", 12);
+        text_add(&room, "%s", "\xe6\x9a\x91\xe6\x9a\x91");
+        assert_string_equal(buffer, "12\xe6\x9a\x91");
+        assert_int_equal(room.used, 5);
+        text_add(&room, "%s", "abc");
+        assert_string_equal(buffer, "12\xe6\x9a\x91" "ab");
+        text_add(&room, "%s", "\xe6\x9a\x91");
+        assert_string_equal(buffer, "12\xe6\x9a\x91" "ab");
+        assert_int_equal(room.used, 7);
+}
+
 static void test_words(void **state) {
         static const struct {
                 const char *text, *words;
@@ -83,6 +98,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_percent),
                 cmocka_unit_test(test_text_cut),
+                cmocka_unit_test(test_add),
                 cmocka_unit_test(test_words),
                 cmocka_unit_test(test_print),
                 cmocka_unit_test(test_codings),
