@@ -9,14 +9,20 @@ from services.wire_mongo import WireMongo
 SUBSCRIPTIONS, MEMBERS = 32, 3
 LARGEST = 5  # members of a set that the unit's limit is counted for
 RESERVE = 200  # of the unit's tasks, for names that are looked up and programs that are run
+SOURCES, EACH = 1000, 3  # descriptors of a broker (test-stream.c), or of a program
+LISTENED = 300  # by the page, and by devices that push
 
 
-def tasks(daemon):
-    return len(list(Path(f"/proc/{daemon.process.pid}/task").iterdir()))
+def limit(name):
+    return int(re.search(rf"^{name}=(\d+)$", (REPO / "systemd" / "sensorqd.service.in").read_text(), re.M)[1])
+
+
+def count(daemon, what):
+    return len(list(Path(f"/proc/{daemon.process.pid}/{what}").iterdir()))
 
 
 def test_subscriptions_to_replica_sets(make_feed):
-    """P3, P13: each stores, and the unit's TasksMax= has room for their threads, for those of larger sets, and for what else there may be."""
+    """P3, P13: each stores, and the unit's limits have room for their threads and connections, for those of larger sets, and for what else there may be."""
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(WireMongo()) for _ in range(MEMBERS)]
         for server in servers:
@@ -31,8 +37,8 @@ def test_subscriptions_to_replica_sets(make_feed):
         feed.publish((b'{"a":1}', {"idempotency_key": "k"}))
         feed.daemon.start()
         wait_until(lambda: all(feed.documents(f"c{number}") for number in range(SUBSCRIPTIONS)), f"a document of each (log: {feed.daemon.log.lines[-15:]})", 120)
-        each = -(-(tasks(feed.daemon) - 1) // SUBSCRIPTIONS)
+        each = -(-(count(feed.daemon, "task") - 1) // SUBSCRIPTIONS)
         assert each >= 1 + 2 * MEMBERS, "each member is watched by two threads"
-        limit = int(re.search(r"^TasksMax=(\d+)$", (REPO / "systemd" / "sensorqd.service.in").read_text(), re.M)[1])
-        assert SUBSCRIPTIONS * (each + 2 * (LARGEST - MEMBERS) + 1) + RESERVE <= limit
+        assert SUBSCRIPTIONS * (each + 2 * (LARGEST - MEMBERS) + 1) + RESERVE <= limit("TasksMax")
+        assert count(feed.daemon, "fd") + SUBSCRIPTIONS * 3 * (LARGEST - MEMBERS) + SOURCES * EACH + LISTENED <= limit("LimitNOFILE")
         assert feed.daemon.stop() == 0

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -215,6 +216,26 @@ static void test_large_write(void **state) {
         }
 }
 
+static size_t count_descriptors(void) {
+        DIR *directory = opendir("/proc/self/fd");
+        size_t n = 0;
+
+        assert_non_null(directory);
+        while (readdir(directory))
+                n++;
+        closedir(directory);
+        return n;
+}
+
+/* A thousand sources may have one each: what the unit's LimitNOFILE= is counted for. */
+static void test_descriptors(void **state) {
+        Fixture *f = *state;
+        size_t before = count_descriptors();
+
+        open_to_peer(f);
+        assert_true(count_descriptors() - before <= 3 + 1 /* the peer's */);
+}
+
 static void test_refused(void **state) {
         Fixture *f = *state;
 
@@ -386,6 +407,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_reads_a_piece_at_a_time, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_hold, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_large_write, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_descriptors, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_freed_from_inside, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_tls, set_up, tear_down),
