@@ -111,6 +111,19 @@ bool reading_list_is_empty(const ReadingList *list) {
         return list->n == 0 && list->n_unreadable == 0 && !list->cursor;
 }
 
+int reading_list_name(ReadingList *list) {
+        for (size_t i = 0; i < list->n_unreadable; i++)
+                list->unreadable[i].repeats = true;
+        for (size_t i = 0; i < list->n; i++) {
+                Reading *reading = &list->items[i];
+
+                reading->seen = reading->seen ?: strdup(reading->key);
+                if (!reading->seen)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
 void reading_list_truncate(ReadingList *list, size_t n) {
         while (list->n > n)
                 reading_done(&list->items[--list->n]);

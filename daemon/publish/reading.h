@@ -62,6 +62,9 @@ uint64_t reading_list_bytes(const ReadingList *list);
 /* True when there is nothing to put: no reading, nothing unreadable, no cursor. */
 bool reading_list_is_empty(const ReadingList *list);
 
+/* What is in it may come again, whatever else comes with it: a reading that has no name yet is named by its key. */
+int reading_list_name(ReadingList *list);
+
 /* Drops the readings from index *n* on. */
 void reading_list_truncate(ReadingList *list, size_t n);
 

@@ -21,6 +21,7 @@
 #define ID_MAX 256         /* an attribute's value may have 1024 bytes, and the key holds more than the id */
 #define COLUMNS_MAX 100    /* pointers with `*` of one configuration */
 #define UNREADABLE_MAX 100 /* of one document that are kept */
+#define UNTIMED_MAX (ID_MAX + 20)
 
 /* What a pointer with `*` found in the document, in order; *cursor* follows the items. */
 typedef struct Column {
@@ -47,6 +48,7 @@ typedef struct Item {
         Slice object; /* the item; of a bare value the object made of it */
         Bytes bare;   /* its text */
         Bytes id, name, text;
+        Bytes odd_time; /* the text of a time that cannot be read */
         bool has_name, has_time;
         char request_at[CLOCK_RFC3339_SIZE], measured_at[CLOCK_RFC3339_SIZE];
         Bytes payload;
@@ -58,6 +60,7 @@ static void item_done(Item *item) {
         bytes_done(&item->id);
         bytes_done(&item->name);
         bytes_done(&item->text);
+        bytes_done(&item->odd_time);
         bytes_done(&item->payload);
 }
 
@@ -227,6 +230,7 @@ static void item_take_time(Shape *s, Item *item) {
         if (!item_find(s, item, config->time, &value) || !match_text(value, &item->text) ||
                 !shape_time(item->text.data, (ShapeTime) config->time_format, &msec)) {
                 shape_note(s, item, "time", config->time, "that of its arrival is taken");
+                item->odd_time = bytes_steal(&item->text);
                 return;
         }
         item->has_time = true;
@@ -412,16 +416,13 @@ static int item_write_own(Shape *s, Item *item) {
 
 /* 64 bits of the hash of labels and payload: the same measurement, fetched twice, has the same. */
 static int item_hash(const Shape *s, const Item *item, uint64_t *ret) {
+        const Bytes *const parts[] = { s->origin->labels, &item->odd_time, &item->payload };
         _cleanup_bytes_ Bytes all = {};
         char hex[SHA256_HEX_SIZE];
-        int r;
+        int r = 0;
 
-        if (s->origin->labels) {
-                r = bytes_append(&all, s->origin->labels->data, s->origin->labels->size);
-                if (r < 0)
-                        return r;
-        }
-        r = bytes_append(&all, item->payload.data, item->payload.size);
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(parts); i++)
+                r = parts[i] ? bytes_append(&all, parts[i]->data, parts[i]->size) : 0;
         if (r < 0)
                 return r;
         (void) sha256_hex(all.data, all.size, hex);
@@ -430,8 +431,18 @@ static int item_hash(const Shape *s, const Item *item, uint64_t *ret) {
         return 0;
 }
 
+/* A time that cannot be read tells one point from another all the same, before what we say of it is in the payload. */
+static int item_name_untimed(const Shape *s, const Item *item, char name[static UNTIMED_MAX]) {
+        uint64_t hash;
+        int r = item_hash(s, item, &hash);
+
+        (void) snprintf(name, UNTIMED_MAX, "%s:%016" PRIx64, item->id.data, r < 0 ? 0 : hash);
+        return r;
+}
+
 static int item_put(Shape *s, Item *item) {
-        bool once = item->has_time && s->config->once_per == SHAPE_MEASUREMENT;
+        bool once = item->has_time && s->config->once_per == SHAPE_MEASUREMENT,
+             untimed = s->origin->repeats && item->odd_time.data && strpbrk(item->odd_time.data, "0123456789");
         ReadingOrigin origin = {
                 .source = s->origin->source,
                 .type = s->origin->type,
@@ -439,14 +450,18 @@ static int item_put(Shape *s, Item *item) {
                 .at = item->request_at,
                 .labels = s->origin->labels,
         };
+        char name[UNTIMED_MAX];
         int r;
 
-        r = item_write_own(s, item);
+        r = untimed ? item_name_untimed(s, item, name) : 0;
+        if (r == 0)
+                r = item_write_own(s, item);
         if (r < 0)
                 return r;
         if (!shape_text_has_form((Slice){ item->payload.data, item->payload.size }))
                 return ITEM_WITHOUT_FORM;
         origin.unique = once ? 0 : s->origin->random();
+        origin.seen = untimed ? name : NULL;
         r = once ? item_hash(s, item, &origin.unique) : 0;
         if (r < 0)
                 return r;

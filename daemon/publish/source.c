@@ -420,22 +420,10 @@ int source_put(Source *s, ReadingList *readings, uint64_t ticket) {
         return 0;
 }
 
-/* What may come again whatever document it is in. */
-static int source_name_by_keys(ReadingList *readings) {
-        for (size_t i = 0; i < readings->n_unreadable; i++)
-                readings->unreadable[i].repeats = true;
-        for (size_t i = 0; i < readings->n; i++) {
-                readings->items[i].seen = strdup(readings->items[i].key);
-                if (!readings->items[i].seen)
-                        return -ENOMEM;
-        }
-        return 0;
-}
-
 /* A document that may come again: each of its readings has a name of its own. */
 static int source_name_readings(ReadingList *readings, const SourceDocument *document) {
         if (document->repeats)
-                return source_name_by_keys(readings);
+                return reading_list_name(readings);
         for (size_t i = 0; document->seen && i < readings->n; i++) {
                 if (asprintf(&readings->items[i].seen, "%s:%zu", document->seen, i) < 0) {
                         readings->items[i].seen = NULL;
@@ -458,6 +446,7 @@ int source_take(
                 .field = document->field,
                 .labels = &s->labels,
                 .arrived = document->arrived > 0 ? document->arrived : clock_wall(),
+                .repeats = document->repeats,
                 .random = loop_random,
                 .note = source_said_note,
                 .userdata = &s->said,

@@ -116,6 +116,19 @@ static void test_cursor_waits_for_every_page(void **state) {
         assert_in_range(wall() - cursor_of(w), 0, 30);
 }
 
+/* A time without a colon in its offset is none of RFC 3339: what it belongs to is known all the same when it comes again. */
+static void test_time_that_cannot_be_read(void **state) {
+        World *w = *state;
+
+        w->routes[0] = (Route){ "/x", 200, NULL,
+                "{\"points\": [{\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00+0900\", \"v\": 1}, {\"sensor\": \"a\", \"at\": \"2026-11-27T10:01:00+0900\", \"v\": 1}, "
+                "{\"sensor\": \"b\", \"at\": \"2026-11-27T10:00:00+0900\", \"v\": 1}, {\"sensor\": \"c\", \"v\": 1}, {\"sensor\": \"c\", \"v\": 1}]}" };
+        run_once(w, SINCE);
+        assert_int_equal(w->f->n, 5);
+        poll_again(w);
+        assert_int_equal(w->f->n_repeats, 3); /* nobody knows of those that have no time at all */
+}
+
 /* More than is read of one answer: the cursor stays, or the rest would be missing for ever. */
 static void test_cursor_waits_for_every_item(void **state) {
         World *w = *state;
@@ -207,6 +220,7 @@ int main(void) {
                 TEST(test_start_without_a_disk),
                 TEST(test_cursor_waits_for_every_page),
                 TEST(test_cursor_waits_for_every_item),
+                TEST(test_time_that_cannot_be_read),
                 TEST(test_disk_refuses),
                 TEST(test_wrong_clock),
                 TEST(test_clocks_that_differ),
