@@ -372,14 +372,16 @@ int alert_target_write(const AlertTarget *target, const AlertMessage *message, A
 
 /* ---- answers ---- */
 
-/* A captive portal, a login page, a page of the service that is not its API: none of them took a message. */
+/* A captive portal, a login page, a page of the service that is not its API: none of them took a message. The type
+ * alone says nothing: Slack's `ok` is called text/html, and so is whatever most web frameworks answer. */
 static bool is_web_page(const HttpReply *reply) {
         const char *type = http_reply_header(reply, "Content-Type"), *body = reply->body.data ?: "";
 
-        if (type && strncasecmp(type, "text/html", strlen("text/html")) == 0)
-                return true;
+        body += text_mark(body, strlen(body));
         while (isspace((unsigned char) *body))
                 body++;
+        if (type && strncasecmp(type, "text/html", strlen("text/html")) == 0)
+                return *body == '<';
         return strncasecmp(body, "<!doctype", strlen("<!doctype")) == 0 || strncasecmp(body, "<html", 5) == 0;
 }
 

@@ -79,7 +79,7 @@ class AlertTargets:
         if len(body["text"]) > 40000:
             return Response(400, "msg_too_long", content_type="text/plain")
         self._accept("slack", body["text"].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"), None, body)
-        return Response(200, "ok", content_type="text/plain")
+        return Response(200, "ok", content_type="text/html")  # so it is called
 
     def _discord(self, request, body):
         content = body.get("content")
@@ -88,7 +88,7 @@ class AlertTargets:
         if len(content) > 2000:
             return Response.json({"content": ["Must be 2000 or fewer in length."]}, 400)
         self._accept("discord", as_read(content), None, body)
-        return Response(204)
+        return Response(204, content_type="text/html; charset=utf-8")
 
     def _ntfy(self, request, body):
         if not body.get("topic") or len(body.get("message", "").encode()) > 4096:
@@ -112,4 +112,4 @@ class AlertTargets:
 
     def _hook(self, request, body):
         self._accept("hook", body.get("message") or json.dumps(body), request.headers.get("idempotency-key"), body)
-        return Response(204)
+        return Response(204, content_type="text/html; charset=utf-8")
