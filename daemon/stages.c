@@ -158,8 +158,7 @@ static void on_publisher(void *userdata) {
         Stage *stage = userdata;
         StagesHost *host = stage->stages->host;
 
-        if (publisher_missed_topic(stage->self))
-                stage->stages->missed_topic = true;
+        stage->stages->missed_topic |= publisher_missed_topic(stage->self);
         if (host->short_of_room)
                 host->resume = true;
         if (stage->stages->missed_topic || host->resume)
@@ -233,10 +232,11 @@ static void on_subscriber(void *userdata) {
 static int subscriber_prepare(Stage *stage, char error[static STAGES_ERROR_MAX]) {
         const SubscriptionConfig *section = stage->section;
         const SinkType *type = types_sink(section->sink);
+        int r = stage_read_secrets(stage, section->subscription, section->section, section->keys, error);
 
         if (type->exclusive)
                 type->exclusive(section, stage->config->state_dir, stage->exclusive);
-        return stage_read_secrets(stage, section->subscription, section->section, section->keys, error);
+        return r == 0 && type->usable ? type->usable(section, error) : r;
 }
 
 static int subscriber_open(Stage *stage, char error[static STAGES_ERROR_MAX]) {
@@ -511,6 +511,7 @@ void stages_take_over(Stages *stages, Stages *old) {
                 stages->items[stages->n++] = stage;
         }
         stages->host->stages = stages;
+        stages->missed_topic = old->missed_topic;
         stages_free(old);
         stages_reap(stages);
         stages_open_waiting(stages);

@@ -248,6 +248,18 @@ static void alert_exclusive(
         (void) snprintf(name, SINK_EXCLUSIVE_MAX, "the alerts of %s", config->subscription);
 }
 
+static int alert_usable(const SubscriptionConfig *config, char problem[static SINK_DETAIL_MAX]) {
+        const AlertConfig *keys = config->keys;
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < keys->n_targets; i++) {
+                const WebPlace at = alert_target_at(&keys->targets[i]);
+
+                r = web_place_check(&at, problem);
+        }
+        return r < 0 ? r : 0;
+}
+
 static const char *alert_place(const void *self) {
         return ((const Alert *) self)->path;
 }
@@ -357,6 +369,7 @@ const SinkType sink_type_alert = {
         .is_busy = alert_is_busy,
         .figures = alert_figures,
         .limits = alert_config_limits,
+        .usable = alert_usable,
         .exclusive = alert_exclusive,
         .admin = &alert_config_admin,
 };

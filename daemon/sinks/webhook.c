@@ -407,12 +407,16 @@ static int webhook_make(Webhook *w) {
         return r < 0 ? r : webhook_make_auth(w);
 }
 
+static int webhook_usable(const SubscriptionConfig *config, char problem[static SINK_DETAIL_MAX]) {
+        return web_place_check(&((const WebhookConfig *) config->keys)->at, problem);
+}
+
 static int webhook_open(
         const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
         Webhook *w;
         int r;
 
-        r = web_place_check(&((const WebhookConfig *) config->keys)->at, problem);
+        r = webhook_usable(config, problem);
         if (r < 0)
                 return r;
         w = calloc(1, sizeof(Webhook));
@@ -451,6 +455,7 @@ const SinkType sink_type_webhook = {
         .probe = webhook_probe,
         .write = webhook_write,
         .close = webhook_close,
+        .usable = webhook_usable,
         .exclusive = webhook_exclusive,
         .admin = &webhook_config_admin,
 };

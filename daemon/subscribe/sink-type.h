@@ -166,6 +166,9 @@ typedef struct SinkType {
          */
         int (*open)(const SubscriptionConfig *config, SinkHost *host, void **ret_self,
                 char problem[static SINK_DETAIL_MAX]);
+        /* What open() would say of the secrets, since a reload must know it while the sink before still has what is
+         * exclusive. NULL: nothing. */
+        int (*usable)(const SubscriptionConfig *config, char problem[static SINK_DETAIL_MAX]);
         /* What only one sink can have at a time, in words that are equal for the same thing: "the directory /srv/a". At
          * a reload the new one is opened when the old one has ended. NULL: nothing. */
         void (*exclusive)(

@@ -95,12 +95,14 @@ static unsigned sinks_open, sinks_opened, probes;
 static bool sink_works; /* on something that it must end */
 
 static int fake_sink_open(const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
-        if (strcmp(((const FakeKeys *) config->keys)->text, "bad") == 0)
-                return -EBADMSG;
         assert_int_equal(sinks_open++, 0);
         sinks_opened++;
         *ret_self = host;
         return 0;
+}
+
+static int fake_sink_usable(const SubscriptionConfig *config, char problem[static SINK_DETAIL_MAX]) {
+        return strcmp(((const FakeKeys *) config->keys)->text, "bad") == 0 ? -EBADMSG : 0;
 }
 
 static void fake_sink_exclusive(const SubscriptionConfig *config, const char *state_dir, char name[static SINK_EXCLUSIVE_MAX]) {
@@ -128,7 +130,7 @@ static void *fake_sink_close(void *self) {
 static const ConfigSection fake_sink_section = { .name = "fake_sink", .rows = fake_rows, .size = sizeof(FakeKeys) };
 static const SinkType fake_sink_type = {
         .keys = &fake_sink_section, .what = "Nothing", .open = fake_sink_open, .exclusive = fake_sink_exclusive,
-        .place = fake_sink_place, .probe = fake_sink_answer, .close = fake_sink_close, .is_busy = fake_sink_is_busy,
+        .place = fake_sink_place, .probe = fake_sink_answer, .close = fake_sink_close, .is_busy = fake_sink_is_busy, .usable = fake_sink_usable,
 };
 
 /* ---- this program's types.c ---- */
@@ -322,6 +324,22 @@ static void test_refused_asks_nothing(void **state) {
         assert_int_equal(probes, 0);
 }
 
+/* P9: also where the new one would have to wait for the old one, which goes on. */
+static void test_refused_behind_exclusive(void **state) {
+        static const char text[] = PUBSUB "subscribe: [{subscription: sub, fake_sink: {text: bad}}]\n";
+        char error[STAGES_ERROR_MAX];
+        ConfigErrors errors = {};
+        Fixture *f = *state;
+        Config *config;
+        Stages *stages;
+
+        take_text(f, PUBSUB "subscribe: [{subscription: sub, fake_sink: {}}]\n");
+        assert_int_equal(config_parse(&(ConfigInput){ "/f.yaml", &types_of_config, emulator }, text, strlen(text), &config, &errors), 0);
+        assert_int_equal(stages_new(&f->host, config, f->stages, &stages, error), -EBADMSG);
+        config_unref(config);
+        assert_int_equal(sinks_open, 1);
+}
+
 /* Turns and settles until the sinks that were opened are as many as *opened*, or for long enough to know that they do
  * not become so many. */
 static void settle(Fixture *f, unsigned opened) {
@@ -391,6 +409,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_exclusive_waits, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_exclusive_sink, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_refused_asks_nothing, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_refused_behind_exclusive, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_stop_while_waiting, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_publishing_waits_for_waiting, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_quiet, setup, teardown),

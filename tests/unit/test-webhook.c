@@ -426,6 +426,7 @@ static void test_a_wrong_url_file(void **state) {
         w->keys.at.url_file = (ConfigSecret){ url_file, (char[]){ "hooks.example.com/x" } };
         assert_int_equal(web_place_check(&w->keys.at, problem), -EBADMSG);
         assert_contains(problem, "secret file hook.url does not hold a URL");
+        assert_int_equal(types_sink("webhook")->usable(&w->config, problem), -EBADMSG);
         w->keys.at.url_file.text = (char[]){ "http://hooks.example.com/x" };
         assert_int_equal(web_place_check(&w->keys.at, problem), -EBADMSG);
         assert_contains(problem, "allow_plain");
