@@ -119,6 +119,7 @@ static inline const ListenLibrary *listen_server_library(const ListenServer *ser
 ListenServer *listen_server_find(const Listen *listen, const char *address);
 
 /* Callbacks of libmicrohttpd, all for a ListenServer. */
+void *listen_request_on_line(void *server, const char *uri, struct MHD_Connection *mhd);
 enum MHD_Result listen_request_on_access(void *server, struct MHD_Connection *mhd, const char *path, const char *method,
         const char *version, const char *data, size_t *size, void **context);
 void listen_request_on_completed(

@@ -149,18 +149,24 @@ static void request_hand_over(ListenRequest *request) {
         listen_server_library(request->connection->server)->MHD_suspend_connection(request->mhd);
 }
 
-static ListenRequest *request_new(
-        ListenServer *server, struct MHD_Connection *mhd, const char *path, const char *method) {
+static ListenConnection *connection_of(const ListenServer *server, struct MHD_Connection *mhd) {
         const union MHD_ConnectionInfo *info =
                 listen_server_library(server)->MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+        return info ? info->socket_context : NULL;
+}
+
+static ListenRequest *request_new(
+        ListenServer *server, struct MHD_Connection *mhd, const char *path, const char *method) {
+        ListenConnection *connection = connection_of(server, mhd);
         ListenRequest *request;
 
-        if (!info || !info->socket_context)
+        if (!connection)
                 return NULL;
         request = calloc(1, sizeof(*request));
         if (!request)
                 return NULL;
-        request->connection = info->socket_context;
+        request->connection = connection;
         request->mhd = mhd;
         request->path = strdup(path);
         request->method = strdup(method);
@@ -168,6 +174,15 @@ static ListenRequest *request_new(
         if (!request->path || !request->method)
                 return request_free(request);
         return request;
+}
+
+/* However long the connection was idle before. */
+void *listen_request_on_line(void *userdata, const char *uri, struct MHD_Connection *mhd) {
+        ListenConnection *connection = connection_of(userdata, mhd);
+
+        if (connection)
+                connection->since = clock_now();
+        return NULL; /* the context of the request, for now */
 }
 
 /* Called with the header, then for each piece of the body, then once more at its end; and again when a suspended one

@@ -21,9 +21,9 @@
 #define CONNECTIONS_OF_ADDRESS_MAX 64u
 #define HEADER_MAX ((size_t) 16 * 1024) /* of a request, and what libmicrohttpd keeps for a connection */
 #define IDLE_SEC 15u
-#define DEADLINE_USEC                                                                                                  \
-        (30 * USEC_PER_SEC) /* from the first byte of a request to its last, and for the answer to be taken */
-#define RUNS_MAX 64         /* in one turn of the loop */
+/* for the first line of a request; from there to its last byte; for the answer to be taken */
+#define DEADLINE_USEC (30 * USEC_PER_SEC)
+#define RUNS_MAX 64 /* in one turn of the loop */
 
 /* ---- the library ---- */
 
@@ -154,11 +154,11 @@ static int server_start(ListenServer *server, int fd) {
         (void) fstat(fd, &before);
         server->mhd = listen_server_library(server)->MHD_start_daemon(flags, 0, NULL, NULL, listen_request_on_access,
                 server, MHD_OPTION_EXTERNAL_LOGGER, on_log, server, MHD_OPTION_LISTEN_SOCKET, fd,
-                MHD_OPTION_NOTIFY_COMPLETED, listen_request_on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
-                listen_request_on_connection, server, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
-                MHD_OPTION_PER_IP_CONNECTION_LIMIT, CONNECTIONS_OF_ADDRESS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SEC,
-                MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEADER_MAX, MHD_OPTION_ARRAY, pem->key ? tls : tls + 2,
-                MHD_OPTION_END);
+                MHD_OPTION_URI_LOG_CALLBACK, listen_request_on_line, server, MHD_OPTION_NOTIFY_COMPLETED,
+                listen_request_on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, listen_request_on_connection, server,
+                MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                CONNECTIONS_OF_ADDRESS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SEC, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                HEADER_MAX, MHD_OPTION_ARRAY, pem->key ? tls : tls + 2, MHD_OPTION_END);
         if (server->mhd)
                 return 0;
         if (fstat(fd, &after) == 0 && after.st_ino == before.st_ino)
