@@ -236,10 +236,19 @@ static int run_verb(const Options *o, Config *config) {
         return run_daemon(config, strcmp(o->verb, "once") == 0 ? DAEMON_ONCE : DAEMON_RUN);
 }
 
+/* A disk may be full. What `rejected show` prints may be dropped next. */
+static int end_of_output(int code) {
+        if (fflush(stdout) == 0 && !ferror(stdout))
+                return code;
+        fprintf(stderr, "sensorqd: the output could not be written, or not all of it\n");
+        return code == EX_OK ? EX_IOERR : code;
+}
+
 /* A thread may still be in the driver, abandoned on purpose (P8), and exit handlers tear down what it uses: OpenSSL's
  * made the stop end in SIGABRT. The leak check of a sanitizer is such a handler, too, so a build for it takes the other
  * way. */
 static int end_without_handlers(int code) {
+        code = end_of_output(code);
 #ifndef __SANITIZE_ADDRESS__
         (void) fflush(NULL);
         _exit(code);
@@ -288,7 +297,7 @@ int main(int argc, char **argv) {
 
         r = config_load(&(ConfigInput){ options.config_path, &types_of_config, NULL }, &config, &errors);
         if (strcmp(options.verb, "status") == 0)
-                return verb_status(options.config_path, config, options.status);
+                return end_of_output(verb_status(options.config_path, config, options.status));
         if (r == -ENOMEM)
                 return EX_OSERR;
         if (r < 0) {

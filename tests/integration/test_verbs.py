@@ -5,6 +5,7 @@ import json
 import re
 import signal
 import socket
+import subprocess
 import time
 import uuid
 from datetime import datetime, timedelta, timezone
@@ -452,6 +453,9 @@ def test_rejected_in_the_collection(made):
     assert "id_conflict" in listing.stdout
     shown = made.daemon.run("rejected", "show", text)
     assert shown.returncode == 0 and "no json" in shown.stdout.splitlines()
+    with open("/dev/full", "w") as full:
+        unsaved = subprocess.run(made.daemon.command("rejected", "show", text), stdout=full, stderr=subprocess.PIPE, text=True, env=made.daemon.environment())
+    assert unsaved.returncode == 74 and "could not be written" in unsaved.stderr
     assert made.daemon.run("rejected", "show", text + "0").returncode == 69
 
     assert made.daemon.run("rejected", "replay", conflict).returncode == 69  # its _id is still taken by the other payload
