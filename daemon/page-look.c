@@ -14,6 +14,7 @@
 #define ELEMENTS_MAX 16 /* of an array: a spectrum is no sensor */
 #define LABELS_MAX 20
 #define AHEAD_MSEC (5 * 60 * 1000)
+#define VALUE_MAX 1e290 /* the sum of as many as are ever summed up is a number, too */
 
 typedef struct Look {
         const PageMessage *message;
@@ -160,7 +161,7 @@ static int look_number(Look *look, unsigned depth) {
         memcpy(copy, text.data, text.size);
         copy[text.size] = '\0';
         value = strtod(copy, NULL);
-        if (!isfinite(value))
+        if (fabs(value) > VALUE_MAX)
                 return 0;
         found->numbers[found->n] = (PageNumber){ found->fields.size, value, 0 };
         r = bytes_append(&found->fields, look->path, look->size + 1);

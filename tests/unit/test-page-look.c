@@ -127,6 +127,17 @@ static void test_nothing(void **state) {
 }
 
 /* Large messages have an end. */
+/* A device that has no value sends the largest that there is; two of them have no sum. */
+static void test_too_large(void **state) {
+        static const char text[] = "{\"a\":1.7976931348623157e308,\"b\":-1e300,\"c\":1e38,\"request_at\":\"2026-11-01T00:00:00Z\"}";
+        PageFound found = {};
+
+        assert_int_equal(look(&found, text, sizeof(text) - 1, NULL, 0), PAGE_LOOK_FOUND);
+        assert_int_equal(found.n, 1);
+        assert_string_equal(field(&found, 0), "/c");
+        page_look_done(&found);
+}
+
 static void test_caps(void **state) {
         PageFound found = {};
         Bytes text = {};
@@ -268,6 +279,7 @@ int main(void) {
                 cmocka_unit_test(test_times),
                 cmocka_unit_test(test_any_shape),
                 cmocka_unit_test(test_nothing),
+                cmocka_unit_test(test_too_large),
                 cmocka_unit_test(test_caps),
                 cmocka_unit_test(test_queue),
                 cmocka_unit_test(test_queries),
