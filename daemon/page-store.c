@@ -2,6 +2,7 @@
 #include "page-store.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "lib/sql.h"
@@ -111,8 +112,15 @@ static void note_saved(PageStore *store) {
                 series->changed = false;
 }
 
+/* The file that store_renew() could not make. */
+static int store_begin_anew(PageStore *store) {
+        int r = store_ended(store, page_tables_open(store->directory, &store->tables));
+
+        return r == 0 ? PAGE_STORE_ASIDE : r;
+}
+
 int page_store_save(PageStore *store) {
-        int r = store->tables ? 0 : store_ended(store, page_tables_open(store->directory, &store->tables)), again;
+        int r = store->tables ? 0 : store_begin_anew(store), again;
         size_t n;
 
         (void) page_recent_all(store->recent, &n);
@@ -220,6 +228,8 @@ static void reading_add(void *userdata, const PageBucket *part) {
         size_t row = part->series <= PAGE_SERIES_MAX ? reading->rows[part->series] : 0;
 
         if (row == 0 || part->count == 0 || part->minute < reading->from || part->minute >= reading->to)
+                return;
+        if (!isfinite(part->total)) /* 0.2.0 summed up what was too large for it */
                 return;
         bucket = &reading->values->buckets[(row - 1) * reading->values->n +
                                            (size_t) ((part->minute - reading->from) / reading->width)];

@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -315,6 +317,56 @@ static void test_damage_later(void **state) {
         free(model.items);
 }
 
+/* Met while the disk refuses the new file, too: that it was set aside is told when the new one is there. */
+static void test_damage_and_no_room(void **state) {
+        static const struct rlimit small = { 1, RLIM_INFINITY }, large = { RLIM_INFINITY, RLIM_INFINITY };
+        Model model = model_new(3, 20000, 20 * DAY);
+        PageQuery query = { .series = { 1 }, .n = 1, .from = NOW - 30 * DAY, .to = NOW, .points = 600 };
+        PageStore *store = open_store(*state, 0);
+        PageValues values = {};
+        struct stat status;
+        char path[200];
+
+        for (size_t i = 0; i < model.n; i++)
+                add(store, &model.items[i]);
+        assert_int_equal(page_store_note_past(store, (Slice){ "m", 1 }, true), 0);
+        assert_int_equal(page_store_save(store), 0);
+        page_store_free(store);
+        (void) snprintf(path, sizeof(path), "%s/page.sqlite", (char *) *state);
+        assert_int_equal(stat(path, &status), 0);
+        store = open_store(*state, 0);
+        scribble(*state, 3 * 4096, (size_t) status.st_size - 3 * 4096);
+        add(store, &(Value){ 1, NOW, 5 });
+        (void) signal(SIGXFSZ, SIG_IGN);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+        assert_true(page_store_values(store, &query, &values) < 0);
+        assert_true(page_store_save(store) < 0);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &large), 0);
+        assert_int_equal(page_store_save(store), PAGE_STORE_ASIDE);
+        assert_false(page_store_past(store)->complete);
+        assert_aside(*state);
+        assert_int_equal(count_of(store, NOW - HOUR, NOW + HOUR), 0);
+        page_store_free(store);
+        free(model.items);
+}
+
+/* Their sum is no number: the others are drawn without it. */
+static void test_sums_that_are_no_numbers(void **state) {
+        PageQuery query = { .series = { 1 }, .n = 1, .from = NOW - HOUR, .to = NOW + HOUR, .points = 600 };
+        PageStore *store = open_store(*state, 0);
+        PageValues values;
+
+        add(store, &(Value){ 0, NOW, 1.7e308 });
+        add(store, &(Value){ 0, NOW, 1.7e308 });
+        add(store, &(Value){ 0, NOW + MINUTE, 5 });
+        assert_int_equal(page_store_values(store, &query, &values), 0);
+        for (size_t i = 0; i < values.n; i++)
+                assert_true(isfinite(values.buckets[i].total));
+        page_store_values_done(&values);
+        assert_int_equal(count_of(store, NOW - HOUR, NOW + HOUR), 1);
+        page_store_free(store);
+}
+
 static void test_newer(void **state) {
         char path[200];
         Sql *sql;
@@ -405,6 +457,8 @@ int main(void) {
                 EACH(test_kill),
                 EACH(test_damage_at_the_start),
                 EACH(test_damage_later),
+                EACH(test_damage_and_no_room),
+                EACH(test_sums_that_are_no_numbers),
                 EACH(test_newer),
                 EACH(test_no_directory),
                 EACH(test_past),
