@@ -49,6 +49,7 @@ struct PageCharts {
         uint64_t dropped, dropped_said;
         bool take, save, open, close; /* are due */
         bool took;                    /* the last job was not for a request */
+        bool refused;                 /* the last save was: history waits, since it can be read later */
         LoopWatch *take_timer, *save_timer;
         STAILQ_HEAD(, Asked) asked;
         size_t n_asked;
@@ -137,6 +138,7 @@ static void after_past(PageCharts *charts, const PageJob *job) {
 }
 
 static void after_save(PageCharts *charts, const PageJob *job) {
+        charts->refused = job->failed;
         if (job->failed)
                 loop_arm_in(charts->save_timer, SAVE_AGAIN_USEC);
         if (job->kind != PAGE_JOB_CLOSE)
@@ -244,7 +246,7 @@ static bool charts_choose(PageCharts *charts, PageJob *job) {
                 charts->save = false;
         } else if (!STAILQ_EMPTY(&charts->asked)) {
                 job_for_asked(charts, job);
-        } else if (charts->piece) {
+        } else if (charts->piece && !charts->refused) {
                 job->kind = PAGE_JOB_PAST;
                 job->queue = bytes_steal(&charts->past);
                 job->mark = bytes_steal(&charts->mark);

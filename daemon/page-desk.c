@@ -74,7 +74,6 @@ static bool desk_judge(PageDesk *desk, int r) {
         if (r == PAGE_STORE_ASIDE)
                 say_aside(desk);
         desk->renewed = desk->renewed || r == PAGE_STORE_ASIDE;
-        say_well(desk);
         return true;
 }
 
@@ -110,6 +109,7 @@ static bool desk_open(PageDesk *desk, const PageJob *job) {
         }
         if (!desk_judge(desk, r))
                 return false;
+        say_well(desk);
         desk->tried = 0;
         desk->renewed = job->kind != PAGE_JOB_OPEN; /* which tells of it itself */
         return true;
@@ -145,6 +145,8 @@ static void desk_take(PageDesk *desk, PageJob *job) {
 
 static void desk_save(PageDesk *desk, PageJob *job) {
         job->failed = !desk_judge(desk, page_store_save(desk->store));
+        if (!job->failed) /* that values can be read says nothing of keeping them */
+                say_well(desk);
 }
 
 /* ---- answers ---- */

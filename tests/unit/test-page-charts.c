@@ -2,9 +2,14 @@
 /* From where a page's charts read what was stored before, over reloads. The type of sink is this program's own. */
 #include "config-fixture.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include "capture.h"
 #include "page-charts.h"
+#include "page-desk.h"
+#include "page-queue.h"
 
 typedef struct FakeKeys {
         char *place;
@@ -12,7 +17,12 @@ typedef struct FakeKeys {
 
 /* ---- a sink whose history is away ---- */
 
-static unsigned opened, open_now;
+#define PIECES 8 /* twice as many values as are kept in memory */
+#define PIECE_MESSAGES 256
+#define MESSAGE_NUMBERS 64
+
+static unsigned opened, open_now, asked;
+static bool history_is_there;
 static char opened_place[32];
 
 static int history_open(const SubscriptionConfig *config, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
@@ -23,8 +33,28 @@ static int history_open(const SubscriptionConfig *config, void **ret_self, char 
         return 0;
 }
 
+static size_t write_message(char *text, size_t size, unsigned minute) {
+        size_t n = (size_t) snprintf(text, size, "{\"id\":\"d\",\"request_at\":\"2026-11-%02u",
+                1 + minute / 1440);
+
+        n += (size_t) snprintf(text + n, size - n, "T%02u:%02u:00Z\"", minute / 60 % 24, minute % 60);
+        for (unsigned i = 0; i < MESSAGE_NUMBERS; i++)
+                n += (size_t) snprintf(text + n, size - n, ",\"n%u\":%u", i, i);
+        return n + (size_t) snprintf(text + n, size - n, "}");
+}
+
 static int history_next(void *self, SinkPiece *piece) {
-        return SINK_HISTORY_AWAY;
+        char text[1024];
+        unsigned before = __atomic_fetch_add(&asked, 1, __ATOMIC_SEQ_CST);
+
+        if (!history_is_there)
+                return SINK_HISTORY_AWAY;
+        for (unsigned i = 0; i < PIECE_MESSAGES; i++) {
+                size_t size = write_message(text, sizeof(text), before * PIECE_MESSAGES + i);
+
+                piece->each(piece->userdata, &(SinkPast){ .text = { text, size } });
+        }
+        return before + 1 < PIECES ? SINK_HISTORY_MORE : SINK_HISTORY_END;
 }
 
 static void *history_close(void *self) {
@@ -103,7 +133,8 @@ static int set_up(void **state) {
         Fixture *f = *state = calloc(1, sizeof(*f));
 
         assert_non_null(f);
-        opened = open_now = 0;
+        opened = open_now = asked = 0;
+        history_is_there = false;
         strcpy(f->directory, "/tmp/test-charts-XXXXXX");
         assert_non_null(mkdtemp(f->directory));
         assert_int_equal(loop_new(&f->loop), 0);
@@ -147,9 +178,71 @@ static void test_reload(void **state) {
         assert_int_equal(opened, 2);
 }
 
+/* Files cannot grow. */
+static void disk_refuses(bool refuses) {
+        static const struct rlimit small = { 1, RLIM_INFINITY }, large = { RLIM_INFINITY, RLIM_INFINITY };
+
+        (void) signal(SIGXFSZ, SIG_IGN);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, refuses ? &small : &large), 0);
+}
+
+/* What was stored before stays where it is, and can be read again: it waits for the disk, and is not left out. */
+static void test_history_waits_for_the_disk(void **state) {
+        Fixture *f = *state;
+
+        use(f, "{subscription: sub, fake_sink: {place: here}}");
+        UNTIL(f, __atomic_load_n(&asked, __ATOMIC_SEQ_CST) == 1);
+        history_is_there = true;
+        use(f, "{subscription: sub, fake_sink: {place: there}}");
+        disk_refuses(true);
+        UNTIL(f, __atomic_load_n(&asked, __ATOMIC_SEQ_CST) >= 2);
+        for (usec_t end = clock_now() + 400 * USEC_PER_MSEC; clock_now() < end;)
+                turn(f);
+        disk_refuses(false);
+        assert_in_range(__atomic_load_n(&asked, __ATOMIC_SEQ_CST), 2, 4);
+}
+
+/* That values can be read does not end it. */
+static void test_kept_again_is_said_when_they_are(void **state) {
+        Fixture *f = *state;
+        PageJob open = { .kind = PAGE_JOB_OPEN }, take = { .kind = PAGE_JOB_TAKE }, save = { .kind = PAGE_JOB_SAVE };
+        PageJob values = { .kind = PAGE_JOB_VALUES, .query = { .series = { 1 }, .n = 1, .from = 1, .to = 2, .points = 1 } };
+        static const char text_of_config[] = PUBSUB "page: {}\nsubscribe: [{subscription: sub, fake_sink: {place: here}}]\n";
+        const char *said;
+        Capture capture;
+        PageDesk *desk;
+        char text[1024];
+
+        assert_int_equal(page_desk_new(f->directory, &desk), 0);
+        page_desk_do(desk, &open);
+        assert_int_equal(page_queue_put(&take.queue, &(PageMessage){ .text = { text, write_message(text, sizeof(text), 0) } }), 0);
+        page_desk_do(desk, &take);
+        disk_refuses(true);
+        page_desk_do(desk, &save);
+        disk_refuses(false);
+        assert_true(save.failed);
+        values.config = parse_as("page.yaml", text_of_config, strlen(text_of_config), &types_of_config);
+        capture = capture_begin();
+        page_desk_do(desk, &values);
+        said = strstr(capture_end(&capture), "kept again");
+        assert_int_equal(values.status, 200);
+        assert_null(said);
+        capture = capture_begin();
+        page_desk_do(desk, &save);
+        said = strstr(capture_end(&capture), "kept again");
+        assert_non_null(said);
+        bytes_done(&open.mark);
+        bytes_done(&take.queue);
+        bytes_done(&values.body);
+        config_unref((Config *) values.config);
+        page_desk_unref(desk);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_history_waits_for_the_disk, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_kept_again_is_said_when_they_are, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
