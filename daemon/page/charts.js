@@ -30,7 +30,10 @@ export function make(tag, properties = {}, ...children) {
 export async function ask(path) {
     const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(20000) });
     const body = await answer.json().catch(() => null);
-    if (!answer.ok || !body) throw new Error((body && body.error) || `${answer.status} ${answer.statusText}`);
+    if (!answer.ok || !body)
+        throw Object.assign(new Error((body && body.error) || `${answer.status} ${answer.statusText}`), {
+            refused: [401, 403, 429].includes(answer.status), // a password that was changed
+        });
     return body;
 }
 

@@ -9,6 +9,7 @@ import { deviceElement, deviceKey, devicesOf, flows, silentDevices } from "./dev
 import { fieldOf, isolated, language, number, plain, rate, say, span, when, withUnit } from "./words.js";
 
 const EVERY = 5000; // ms between two looks
+const REFUSED_EVERY = 60e3; // with a wrong password: others at this address want to try theirs
 const RATE_NOT_BEFORE = 1; // minutes
 const RATE_OVER = 5 * 60e3; // rates are of the last five minutes
 const PARTS_SHOWN = 4; // of one kind; more that are well are folded up
@@ -285,6 +286,7 @@ class Page {
         clearTimeout(this.timer);
         if (this.looking) return;
         this.looking = true;
+        let pause = EVERY;
         try {
             const asked = ask("api/series").then(
                 (answer) => ({ series: answer.series, error: "" }),
@@ -297,10 +299,11 @@ class Page {
             this.rates.add(this.status, time);
             this.show();
         } catch (error) {
+            if (error.refused) pause = REFUSED_EVERY;
             this.showSilence(error);
         }
         this.looking = false;
-        if (!document.hidden) this.timer = setTimeout(() => this.look(), EVERY);
+        if (!document.hidden) this.timer = setTimeout(() => this.look(), pause);
     }
 
     show() {
@@ -327,21 +330,24 @@ class Page {
         this.board.update(series, (one) => names.get(deviceKey(one)), now);
     }
 
-    // Nobody answers: what was known last stays, and says that it is old.
+    // Nobody answers, or not to us: what was known last stays, and says that it is old.
     showSilence(error) {
-        console.info(`sensorqd does not answer: ${error.message}`);
+        console.info(`sensorqd does not tell: ${error.message}`);
         const last = this.status && this.status.page.time;
+        const title = error.refused ? say("is_refused", { name: "sensorqd" }) : say("noAnswer");
         const more = last ? say("noAnswerMore", { time: when(last, Date.now() + this.offset) }) : "";
+        const todo = error.refused ? [todoElement({ key: "do_reload" })] : [];
         showVerdict([
             make(
                 "div",
                 { className: "verdict failing" },
                 icon("failing"),
-                make("p", {}, make("strong", { textContent: say("noAnswer") })),
+                make("p", {}, make("strong", { textContent: title })),
                 make("p", { textContent: more }),
+                ...todo,
             ),
         ]);
-        showTitle("failing", say("noAnswer"));
+        showTitle("failing", title);
         if (this.status)
             showChain(partsOf(this.status, last), {
                 now: last,

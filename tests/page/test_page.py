@@ -471,6 +471,17 @@ def test_says_when_the_daemon_is_gone(viewer, canned):
     assert_accessible(page)
 
 
+def test_a_password_that_was_changed_is_no_silence(viewer, canned):
+    canned.use("well")
+    page = viewer.open(canned.url)
+    viewer.expected = "429"
+    page.evaluate("() => { const later = setTimeout; window.pauses = []; window.setTimeout = (act, ms) => (window.pauses.push(ms), later(act, ms)); }")
+    page.route("**/api/*", lambda route: route.fulfill(status=429, body="Too many wrong passwords came from this address. Wait a little.\n"))
+    expect(page.locator("#verdict strong")).to_have_text("sensorqd refuses access")
+    expect(page.locator(".todo")).to_have_text("What to do: load this page again, and give its password")
+    page.wait_for_function("() => window.pauses.includes(60_000)")  # others at this address want to try theirs
+
+
 # ---- what comes from outside is text ----
 
 def test_names_are_only_text(view):
