@@ -61,10 +61,9 @@ static void answer_refused(HttpJsonAnswer *answer, const HttpReply *reply) {
 
 /* ---- what an answer says ---- */
 
-static bool is_web_page(const HttpReply *reply, Slice body) {
-        const char *type = http_reply_header(reply, "Content-Type");
-
-        return (body.size > 0 && body.data[0] == '<') || (type && strncasecmp(type, "text/html", 9) == 0);
+/* Whatever its type: many a small device calls its JSON text/html. */
+static bool is_web_page(Slice body) {
+        return body.size > 0 && body.data[0] == '<';
 }
 
 static Slice trimmed(const Bytes *body) {
@@ -82,7 +81,7 @@ static bool answer_read(const HttpReply *reply, HttpJsonAnswer *answer) {
         Slice body = trimmed(&reply->body);
         char why[100];
 
-        if (is_web_page(reply, body)) {
+        if (is_web_page(body)) {
                 answer_fail(answer, SOURCE_UNREACHABLE,
                         "answers with a web page in place of JSON (%d): check url, and whether it wants a login",
                         reply->status);

@@ -66,7 +66,8 @@ static void test_bad_answers(void **state) {
                 const char *words;
         } cases[] = {
                 { { "/x", 200, NULL, "<!DOCTYPE html><title>Sign in</title>" }, "answers with a web page in place of JSON (200)" },
-                { { "/x", 200, "Content-Type: text/html; charset=utf-8\r\n", "{}" }, "answers with a web page" },
+                { { "/x", 200, "Content-Type: text/html; charset=utf-8\r\n", "\n<p>Sign in" }, "answers with a web page" },
+                { { "/x", 200, "Content-Type: text/html\r\n", "{\"status\":\"ok\",\"n\":3}" }, "says 3 at /n" }, /* of a small device */
                 { { "/x", 200, NULL, "OK" }, "not JSON" },
                 { { "/x", 200, NULL, "" }, "not JSON" },
                 { { "/x", 200, NULL, "{\"a\": " }, "not JSON" },
