@@ -150,7 +150,28 @@ static void after_save(PageCharts *charts, const PageJob *job) {
         charts->host.on_stopped(charts->host.userdata);
 }
 
-static void charts_conclude(PageCharts *charts, const PageJob *job) {
+static void say_dropped(PageCharts *charts) {
+        if (charts->dropped++ > 0)
+                return;
+        log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_FILE, charts->host.state_dir }),
+                "The disk of %s does not keep up with the page: some values are in no chart. They are stored as all "
+                "others.",
+                charts->host.state_dir);
+}
+
+/* What could not be taken waits on, with what came meanwhile behind it. */
+static void after_take(PageCharts *charts, PageJob *job) {
+        if (!job->failed || charts->close)
+                return;
+        if (bytes_append(&job->queue, charts->queue.data ? charts->queue.data : "", charts->queue.size) < 0)
+                return say_dropped(charts);
+        bytes_done(&charts->queue);
+        charts->queue = bytes_steal(&job->queue);
+        if (!loop_is_armed(charts->take_timer))
+                loop_arm_in(charts->take_timer, USEC_PER_MINUTE);
+}
+
+static void charts_conclude(PageCharts *charts, PageJob *job) {
         switch (job->kind) {
         case PAGE_JOB_OPEN:
                 return history_start(charts, job);
@@ -160,6 +181,7 @@ static void charts_conclude(PageCharts *charts, const PageJob *job) {
         case PAGE_JOB_CLOSE:
                 return after_save(charts, job);
         case PAGE_JOB_TAKE:
+                return after_take(charts, job);
         case PAGE_JOB_SERIES:
         case PAGE_JOB_VALUES:
         case PAGE_JOB_METRICS:
@@ -182,7 +204,7 @@ static void on_done(void *userdata, void *argument) {
         PageCharts *charts = userdata;
         Task *task = argument;
         ListenRequest *request = charts->request;
-        const PageJob *job = &task->job;
+        PageJob *job = &task->job;
 
         charts->task = NULL;
         charts->request = NULL;
@@ -297,15 +319,6 @@ static void on_save(void *userdata) {
 }
 
 /* ---- what comes ---- */
-
-static void say_dropped(PageCharts *charts) {
-        if (charts->dropped++ > 0)
-                return;
-        log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_FILE, charts->host.state_dir }),
-                "The disk of %s does not keep up with the page: some values are in no chart. They are stored as all "
-                "others.",
-                charts->host.state_dir);
-}
 
 void page_charts_add(PageCharts *charts, const char *subscription, const WireMessage *message) {
         PageMessage copy = {

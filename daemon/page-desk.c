@@ -31,6 +31,8 @@ struct PageDesk {
         PageQueueItem item;
         Trouble trouble; /* with the file */
         usec_t tried;    /* to open it, in vain; clock_now() */
+        bool newer;      /* since it is a later version's */
+        usec_t wanted;   /* since when; clock_wall(): what is stored from then on comes as it is stored */
         uint64_t lost_said;
         usec_t lost_at;
         bool renewed; /* since the job began */
@@ -102,15 +104,18 @@ static bool desk_open(PageDesk *desk, const PageJob *job) {
         if (desk->tried > 0 && now - desk->tried < OPEN_AGAIN_USEC)
                 return false;
         desk->tried = now;
-        r = page_store_open(desk->directory, clock_wall(), &desk->store);
-        if (r == PAGE_STORE_NEWER) {
+        desk->wanted = desk->wanted > 0 ? desk->wanted : clock_wall();
+        r = page_store_open(desk->directory, desk->wanted, &desk->store);
+        desk->newer = r == PAGE_STORE_NEWER;
+        if (desk->newer) {
+                desk->wanted = 0;
                 say_failing(desk, "a later sensorqd made it; install that version again, or move the file away");
                 return false;
         }
         if (!desk_judge(desk, r))
                 return false;
         say_well(desk);
-        desk->tried = 0;
+        desk->tried = desk->wanted = 0;
         desk->renewed = job->kind != PAGE_JOB_OPEN; /* which tells of it itself */
         return true;
 }
@@ -248,12 +253,13 @@ static void desk_answer(PageDesk *desk, PageJob *job) {
 
 /* ---- jobs ---- */
 
-static void desk_without(PageJob *job) {
+static void desk_without(const PageDesk *desk, PageJob *job) {
         bool asked = job->kind == PAGE_JOB_SERIES || job->kind == PAGE_JOB_VALUES;
 
         job->status = job->kind == PAGE_JOB_METRICS ? 200 : 503; /* the figures stand without them */
         job->gzip = false;
         job->words = asked ? "there are no charts now; the journal says why" : NULL;
+        job->failed = job->kind == PAGE_JOB_TAKE && !desk->newer;
 }
 
 void page_desk_do(PageDesk *desk, PageJob *job) {
@@ -261,7 +267,7 @@ void page_desk_do(PageDesk *desk, PageJob *job) {
         desk->renewed = false;
         job->save = job->failed = job->renewed = false;
         if (!desk_open(desk, job))
-                return desk_without(job);
+                return desk_without(desk, job);
         switch (job->kind) {
         case PAGE_JOB_OPEN:
                 break;

@@ -33,7 +33,7 @@ typedef struct PageJob {
         Bytes body; /* JSON */
         int status; /* of HTTP; without a body, *words* say what is wrong */
         const char *words;
-        bool failed;   /* of a save: all of it still waits */
+        bool failed;   /* of a save: all of it still waits; of PAGE_JOB_TAKE: the queue does, for a file to be opened */
         bool save;     /* much waits to be saved */
         bool renewed;  /* the file is another one than before: PAGE_JOB_OPEN tells of it */
         int64_t begun; /* of PAGE_JOB_OPEN, with mark and complete: as PagePast; 0: there is no file */

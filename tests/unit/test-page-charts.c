@@ -4,12 +4,23 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "capture.h"
 #include "page-charts.h"
 #include "page-desk.h"
 #include "page-queue.h"
+#include "page-store.h"
+
+usec_t __real_clock_now(void);
+usec_t __wrap_clock_now(void);
+
+static usec_t later;
+
+usec_t __wrap_clock_now(void) {
+        return __real_clock_now() + __atomic_load_n(&later, __ATOMIC_SEQ_CST);
+}
 
 typedef struct FakeKeys {
         char *place;
@@ -135,6 +146,7 @@ static int set_up(void **state) {
         assert_non_null(f);
         opened = open_now = asked = 0;
         history_is_there = false;
+        later = 0;
         strcpy(f->directory, "/tmp/test-charts-XXXXXX");
         assert_non_null(mkdtemp(f->directory));
         assert_int_equal(loop_new(&f->loop), 0);
@@ -238,10 +250,53 @@ static void test_kept_again_is_said_when_they_are(void **state) {
         page_desk_unref(desk);
 }
 
+#define MANY 200 /* are taken at once */
+
+static void store_messages(Fixture *f, unsigned from) {
+        char text[1024];
+
+        for (unsigned i = from; i < from + MANY; i++) {
+                size_t size = write_message(text, sizeof(text), i);
+
+                page_charts_add(f->charts, "projects/my-project/subscriptions/sub", &(WireMessage){ .data = { text, size } });
+        }
+        for (int i = 0; i < 10; i++)
+                turn(f);
+}
+
+/* Begun while the disk refuses the file: what is stored meanwhile is in the charts when it can be opened. */
+static void test_values_wait_for_the_file(void **state) {
+        static const int64_t begin = INT64_C(1793491200000); /* 2026-11-01 */
+        const PageQuery query = { .series = { 1 }, .n = 1, .from = begin, .to = begin + 3600000 * 24, .points = 2000 };
+        Fixture *f = *state;
+        PageValues values;
+        PageStore *store;
+        uint32_t count = 0;
+        char path[64];
+
+        (void) snprintf(path, sizeof(path), "%s/page.sqlite", f->directory);
+        assert_int_equal(mkdir(path, 0700), 0);
+        use(f, "{subscription: sub, fake_sink: {place: here}}");
+        store_messages(f, 0);
+        assert_int_equal(rmdir(path), 0);
+        __atomic_store_n(&later, 61 * USEC_PER_SEC, __ATOMIC_SEQ_CST);
+        store_messages(f, MANY);
+        page_charts_stop(f->charts);
+        UNTIL(f, page_charts_is_stopped(f->charts));
+        assert_int_equal(page_store_open(f->directory, clock_wall(), &store), 0);
+        assert_int_equal(page_store_values(store, &query, &values), 0);
+        for (size_t i = 0; i < values.n; i++)
+                count += values.buckets[i].count;
+        page_store_values_done(&values);
+        page_store_free(store);
+        assert_int_equal(count, 2 * MANY);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_history_waits_for_the_disk, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_values_wait_for_the_file, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_kept_again_is_said_when_they_are, set_up, tear_down),
         };
 
