@@ -189,8 +189,14 @@ static void defer_stand_behind(LoopWatch *watch) {
         watch->source = source;
 }
 
+/* Whether its call is on the stack. */
+static bool defer_runs(const LoopWatch *watch) {
+        return sd_event_get_state(sd_event_source_get_event(watch->source)) == SD_EVENT_RUNNING && watch->turn > 0 &&
+               watch->turn == turn_of(watch->source);
+}
+
 void loop_wake(LoopWatch *defer) {
-        if (defer->turn > 0 && defer->turn == turn_of(defer->source))
+        if (defer_runs(defer))
                 defer_stand_behind(defer);
         loop_insist(sd_event_source_set_enabled(defer->source, SD_EVENT_ONESHOT));
 }
