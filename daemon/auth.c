@@ -15,7 +15,8 @@
 #define ANSWER_MAX (64 * 1024)
 #define LIFETIME_UNKNOWN_SEC 600 /* of a token without expires_in: too short only costs exchanges */
 #define LIFETIME_MAX_SEC (30 * 24 * 3600)
-#define EARLY_SEC 60 /* a token that ends so soon is fetched anew: clocks differ, and requests take time */
+#define EARLY_USEC                                                                                                     \
+        USEC_PER_MINUTE /* a token that ends so soon is fetched anew: clocks differ, and requests take time */
 #define STATE_MAX (64 * 1024)
 #define DETAIL_MAX 512
 
@@ -27,9 +28,10 @@ struct Auth {
         /* of OAuth 2 */
         char *refresh_token; /* the live one; NULL: client credentials */
         char *access_token;
-        uint64_t expires; /* seconds of clock_wall(), whatever the server thinks of it */
-        bool fresh;       /* nothing was proved with it yet: it serves once, however short its life is */
-        bool unsaved;     /* the disk refused what is in memory: it is written before it is used */
+        usec_t ends;                /* clock_now(), whatever the server, or who sets our clock, thinks of it */
+        uint64_t expires, lifetime; /* seconds, by clock_wall() when it was fetched: for the next process */
+        bool fresh;                 /* nothing was proved with it yet: it serves once, however short its life is */
+        bool unsaved;               /* the disk refused what is in memory: it is written before it is used */
         HttpRequest *request;
         AuthDone done;
         void *userdata;
@@ -165,7 +167,8 @@ static int state_write(const Auth *auth) {
         if (r == 0 && auth->access_token)
                 r = append_member(&text, "access_token", auth->access_token);
         if (r == 0)
-                r = bytes_append_format(&text, ",\n  \"expires\": %" PRIu64 "\n}\n", auth->expires);
+                r = bytes_append_format(&text, ",\n  \"expires\": %" PRIu64 ",\n  \"lifetime\": %" PRIu64 "\n}\n",
+                        auth->expires, auth->lifetime);
         if (r == 0 && asprintf(&name, "oauth2-%s.json", auth->state_name) < 0)
                 r = -ENOMEM;
         if (r == 0)
@@ -175,11 +178,22 @@ static int state_write(const Auth *auth) {
         return r;
 }
 
+/* Seconds for which a token that was kept serves. It has more than its whole life before it where the clock was set
+ * back since: then nobody knows. */
+static uint64_t state_left(Json *json) {
+        int64_t expires, lifetime = LIFETIME_MAX_SEC, now = (int64_t) (clock_wall() / USEC_PER_SEC);
+
+        if (!json_get_int(json, "expires", &expires) || expires <= now)
+                return 0;
+        (void) json_get_int(json, "lifetime", &lifetime); /* not there before 0.3.0 */
+        return expires - now <= lifetime ? (uint64_t) (expires - now) : 0;
+}
+
 static int state_take(Auth *auth, const char *text, size_t size) {
         _cleanup_(json_freep) Json *json = NULL;
         const char *refresh_token, *access_token;
         char hash[SHA256_HEX_SIZE];
-        int64_t expires = 0;
+        uint64_t left;
         int r;
 
         r = json_parse(text, size, &json);
@@ -194,9 +208,10 @@ static int state_take(Auth *auth, const char *text, size_t size) {
                 if (r < 0)
                         return r;
         }
-        if (!access_token || !json_get_int(json, "expires", &expires) || expires <= 0)
+        left = state_left(json);
+        if (!access_token || left == 0)
                 return 0;
-        auth->expires = (uint64_t) expires;
+        auth->ends = clock_now() + left * USEC_PER_SEC;
         return set_token(auth, &auth->access_token, access_token);
 }
 
@@ -281,7 +296,9 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
                 r = set_token(auth, &auth->refresh_token, refresh_token);
         if (r < 0)
                 return fetch_failed(auth, strerror(-r));
-        auth->expires = clock_wall() / USEC_PER_SEC + lifetime_of(json);
+        auth->lifetime = lifetime_of(json);
+        auth->expires = clock_wall() / USEC_PER_SEC + auth->lifetime;
+        auth->ends = clock_now() + auth->lifetime * USEC_PER_SEC;
         auth->fresh = true;
         r = state_write(auth);
         auth->unsaved = r < 0;
@@ -363,7 +380,7 @@ int auth_fetch(Auth *auth, AuthDone done, void *userdata) {
 bool auth_reject(Auth *auth) {
         if (auth->kind != AUTH_OAUTH2 || auth->host.no_exchange)
                 return false;
-        auth->expires = 0;
+        auth->ends = auth->expires = 0;
         replace_text(&auth->access_token, NULL);
         return true;
 }
@@ -391,7 +408,7 @@ static int prove(Auth *auth, const char *url, usec_t wall, AuthProof *proof) {
                 if (r < 0)
                         return r;
                 auth->unsaved = false;
-                if (!auth->access_token || (!auth->fresh && auth->expires < clock_wall() / USEC_PER_SEC + EARLY_SEC))
+                if (!auth->access_token || (!auth->fresh && auth->ends < clock_now() + EARLY_USEC))
                         return AUTH_WAIT;
                 auth->fresh = false;
                 return add_text_header(proof, "Authorization", "Bearer ", auth->access_token);

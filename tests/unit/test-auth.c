@@ -61,6 +61,15 @@ static int tear_down(void **state) {
         return 0;
 }
 
+/* So much is our wall clock ahead (the linker's --wrap). */
+static usec_t ahead;
+usec_t __real_clock_wall(void);
+usec_t __wrap_clock_wall(void);
+
+usec_t __wrap_clock_wall(void) {
+        return __real_clock_wall() + ahead;
+}
+
 static AuthProof prove(AuthFixture *a, const AuthSpec *spec, const char *url) {
         AuthProof proof = {};
         Auth *auth;
@@ -246,6 +255,24 @@ static void test_server_with_another_clock(void **state) {
         auth_free(auth);
 }
 
+/* Ours was a day ahead, and is set right: the token ends when the server said. */
+static void test_clock_is_set_back(void **state) {
+        AuthFixture *a = *state;
+        Auth *auth = oauth(a, "seed");
+
+        ahead = 24 * USEC_PER_HOUR;
+        a->reply = "{\"access_token\":\"x\",\"expires_in\":30}";
+        fetch(a, auth);
+        ahead = 0;
+        assert_bearer(auth, "Authorization: Bearer x");
+        assert_waits(auth);
+        auth_free(auth);
+
+        auth = oauth(a, "seed"); /* after a restart: it cannot have a day to live */
+        assert_waits(auth);
+        auth_free(auth);
+}
+
 static void test_refused(void **state) {
         AuthFixture *a = *state;
         Auth *auth = oauth(a, "seed-of-mine");
@@ -333,6 +360,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_client_credentials, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_short_lifetime, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_server_with_another_clock, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_clock_is_set_back, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_disk_refuses, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_damaged_state, set_up, tear_down),
