@@ -14,8 +14,8 @@ typedef struct SourceSaid {
         const char *source;
         uint64_t *hashes; /* of kind and device */
         size_t n, allocated;
-        bool nothing_readable;
-        uint64_t unreadable; /* since the start */
+        bool nothing_readable, gone; /* said: that none is, that some are gone */
+        uint64_t unreadable;         /* since the start */
         uint64_t dropped;
 } SourceSaid;
 

@@ -382,6 +382,27 @@ static void test_dropped(void **state) {
         assert_int_equal(count_of(log, "so far, are gone"), 1);
 }
 
+/* So many topics that of none more is said: that some are gone is, since they are what fills both. */
+static void test_dropped_after_many(void **state) {
+        Fixture *f = *state;
+        char topic[16];
+        Capture c;
+
+        start_talker(f);
+        c = capture_begin();
+        for (unsigned i = 0; i < 1000; i++) {
+                (void) snprintf(topic, sizeof(topic), "t%u", i);
+                take(topic, "[[1]]", &(ShapeOutcome){});
+        }
+        RUN_UNTIL(f, f->unreadable == 1000);
+        (void) capture_end(&c);
+        c = capture_begin();
+        f->dropped = 2;
+        take("new", "[[1]]", &(ShapeOutcome){});
+        RUN_UNTIL(f, f->unreadable == 1001);
+        assert_int_equal(count_of(capture_end(&c), "the oldest, 2 so far, are gone"), 1);
+}
+
 /* Labels are part of every reading; the order of the file is not. */
 static void test_labels(void **state) {
         ConfigPair pairs[] = { { (char *) "site", (char *[]){ (char *) "here", NULL } },
@@ -410,6 +431,7 @@ int main(void) {
                 TEST(test_documents),
                 TEST(test_nothing_readable),
                 TEST(test_dropped),
+                TEST(test_dropped_after_many),
                 TEST(test_labels),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
