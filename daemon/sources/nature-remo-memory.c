@@ -98,7 +98,7 @@ void nature_remo_look_still(const NatureRemoOrigin *origin, const char *id, cons
                 return;
         (void) pointer_each(events, "/*", on_sensor, &still);
         if (still.since > 0 && !device->still)
-                origin->still(origin->userdata, id, name, still.keys, still.since);
+                origin->still(origin->userdata, id, name, still.keys, still.now - still.since);
         device->still = still.since > 0;
 }
 

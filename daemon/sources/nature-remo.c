@@ -79,16 +79,16 @@ static void remo_left_out(NatureRemo *remo, int n, const char *error) {
         remo->left_out = n > 0;
 }
 
-static void remo_still(void *userdata, const char *id, const char *name, const char *keys, usec_t since) {
+static void remo_still(void *userdata, const char *id, const char *name, const char *keys, usec_t span) {
         const NatureRemo *remo = userdata;
-        char span[CLOCK_SPAN_SIZE];
+        char words[CLOCK_SPAN_SIZE];
 
-        (void) clock_format_span(clock_wall() - since, span, sizeof(span));
         log_event(LOG_WARNING, EVENT_SENSOR_STILL,
                 LOG_FIELDS({ FIELD_SOURCE, remo->context.config->name }, { FIELD_DEVICE, id }),
                 "Source %s: device %s (%s) says the same for %s (%s). Is it unplugged, or out of reach of its Wi-Fi? "
                 "Said once until it moves.",
-                remo->context.config->name, name[0] ? name : "without a name", id, span, keys[0] ? keys : "a value");
+                remo->context.config->name, name[0] ? name : "without a name", id,
+                clock_format_span(span, words, sizeof(words)), keys[0] ? keys : "a value");
 }
 
 /* What `check` shows; no device at all is a good answer that surely was not meant. */

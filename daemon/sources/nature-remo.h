@@ -48,8 +48,8 @@ typedef struct NatureRemoOrigin {
         NatureRemoMemory *memory; /* NULL: none, and every device is wanted */
         usec_t silence;           /* a device that says the same is wanted again after so long; 0: always */
         /* A sensor has not moved for NATURE_REMO_STILL_USEC, which is said once until it moves: *keys* is "te, hu", as
-         * many as fit. */
-        void (*still)(void *userdata, const char *id, const char *name, const char *keys, usec_t since);
+         * many as fit; *span* is how long. */
+        void (*still)(void *userdata, const char *id, const char *name, const char *keys, usec_t span);
         void *userdata;
 } NatureRemoOrigin;
 

@@ -34,8 +34,8 @@ static void require_message(const Reading *reading) {
         require(strlen(reading->key) <= 1024); /* an attribute's limit */
 }
 
-static void still(void *userdata, const char *id, const char *name, const char *keys, usec_t since) {
-        require(id[0] != '\0' && bytes_is_utf8(keys, strlen(keys)) && since > 0);
+static void still(void *userdata, const char *id, const char *name, const char *keys, usec_t span) {
+        require(id[0] != '\0' && bytes_is_utf8(keys, strlen(keys)) && span > 0);
 }
 
 static void require_parse(const char *body, size_t size, bool meters) {
