@@ -281,17 +281,19 @@ static void stalls_keep(ReportStalls *stalls, Look *look) {
 
 static void say_retention(const SubscriberStatus *subscriber, unsigned level, usec_t oldest) {
         const SinkStatus *sink = &subscriber->sink;
-        usec_t left = subscriber->retention > oldest ? subscriber->retention - oldest : 0;
-        char old_span[CLOCK_SPAN_SIZE], kept_span[CLOCK_SPAN_SIZE], left_span[CLOCK_SPAN_SIZE];
+        bool over = oldest >= subscriber->retention;
+        char old_span[CLOCK_SPAN_SIZE], kept_span[CLOCK_SPAN_SIZE], left_span[CLOCK_SPAN_SIZE] = "";
 
         log_event(level == 2 ? LOG_ERR : LOG_WARNING, EVENT_RETENTION_NEAR,
                 LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription },
                         { FIELD_ERROR, sink->ready ? subscriber->detail : sink->detail }),
-                "Messages of %s have been waiting for up to %s, and Pub/Sub drops them after %s. Get %s going within "
-                "%s, or raise the subscription's message retention (31 days at most).",
+                "Messages of %s have been waiting for up to %s, and Pub/Sub drops them after %s%s. Get %s going %s%s, "
+                "or raise the subscription's message retention (31 days at most).",
                 subscriber->subscription, clock_format_span(oldest, old_span, sizeof(old_span)),
                 clock_format_span(subscriber->retention, kept_span, sizeof(kept_span)),
-                sink->ready ? "the pulls" : sink->what, clock_format_span(left, left_span, sizeof(left_span)));
+                over ? ": the oldest may be lost by now" : "", sink->ready ? "the pulls" : sink->what,
+                over ? "now" : "within ",
+                over ? "" : clock_format_span(subscriber->retention - oldest, left_span, sizeof(left_span)));
 }
 
 static void look_at_retention(Look *look, const SubscriberStatus *subscriber) {
@@ -330,19 +332,28 @@ static OutboxLevel outbox_level(const Figures *figures, OutboxLevel before) {
         return OUTBOX_LEVEL_WELL;
 }
 
+/* Publishing need not fail for that. */
+static bool outbox_is_full_of_rejected(const OutboxStatus *outbox) {
+        return outbox->rejected_rows > outbox->max_rows / 2 || outbox->rejected_bytes > outbox->max_bytes / 2;
+}
+
 static void look_at_outbox(ReportStalls *stalls, const Figures *figures) {
         static const struct {
                 int level;
-                const char *id, *begin, *end;
+                const char *id, *begin, *end, *rejected;
         } says[] = {
                 [OUTBOX_LEVEL_WELL] = { LOG_NOTICE, EVENT_OUTBOX_DRAINED, "The outbox has room again",
-                        "Polling goes on." },
+                        "Polling goes on.", "Polling goes on." },
                 [OUTBOX_LEVEL_HIGH] = { LOG_WARNING, EVENT_OUTBOX_HIGH, "The outbox is over four fifths full",
                         "Polling goes on until it is full. See why publishing fails (sensorqd check), or raise "
-                        "publish.outbox.max_rows and max_bytes and reload." },
+                        "publish.outbox.max_rows and max_bytes and reload.",
+                        "Polling goes on until it is full. Most of it was refused by Pub/Sub for good: see `sensorqd "
+                        "rejected list`, then replay or drop it." },
                 [OUTBOX_LEVEL_FULL] = { LOG_ERR, EVENT_OUTBOX_FULL, "The outbox is full",
                         "Polling has stopped, so readings of this time are missing. See why publishing fails (sensorqd "
-                        "check), or raise publish.outbox.max_rows and max_bytes and reload." },
+                        "check), or raise publish.outbox.max_rows and max_bytes and reload.",
+                        "Polling has stopped, so readings of this time are missing. Most of it was refused by Pub/Sub "
+                        "for good: see `sensorqd rejected list`, then replay or drop it." },
         };
         const OutboxStatus *outbox = &figures->outbox;
         OutboxLevel level = outbox_level(figures, stalls->outbox), before = stalls->outbox;
@@ -354,7 +365,8 @@ static void look_at_outbox(ReportStalls *stalls, const Figures *figures) {
         (void) snprintf(rows, sizeof(rows), "%" PRIu64, outbox->rows + outbox->rejected_rows);
         (void) snprintf(bytes, sizeof(bytes), "%" PRIu64, outbox->bytes + outbox->rejected_bytes);
         log_event(says[level].level, says[level].id, LOG_FIELDS({ FIELD_ROWS, rows }, { FIELD_BYTES, bytes }),
-                "%s: %s readings, %s bytes. %s", says[level].begin, rows, bytes, says[level].end);
+                "%s: %s readings, %s bytes. %s", says[level].begin, rows, bytes,
+                outbox_is_full_of_rejected(outbox) ? says[level].rejected : says[level].end);
 }
 
 void report_stalls_look(ReportStalls *stalls, const Figures *figures) {

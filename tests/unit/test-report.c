@@ -416,6 +416,19 @@ static void test_warn_outbox(void **state) {
         look(f, EVENT_OUTBOX_FULL, "SENSORQD_OUTBOX_BYTES=1000000");
 }
 
+/* Months of what Pub/Sub refuses: publishing does not fail, and looking at it would not help. */
+static void test_warn_full_of_rejected(void **state) {
+        Fixture *f = *state;
+
+        f->input.outbox.rows = 3;
+        f->input.outbox.rejected_bytes = 900000;
+        look(f, EVENT_OUTBOX_HIGH, "sensorqd rejected list");
+        f->input.outbox.rejected_bytes = 1000000;
+        look(f, EVENT_OUTBOX_FULL, "sensorqd rejected list");
+        f->input.outbox.rejected_bytes = 0;
+        look(f, EVENT_OUTBOX_DRAINED, "Polling goes on.");
+}
+
 static void test_warn_full_when_a_poll_did_not_fit(void **state) {
         Fixture *f = *state;
 
@@ -524,6 +537,16 @@ static void test_warn_retention(void **state) {
         look(f, EVENT_RETENTION_NEAR, "SENSORQD_SUBSCRIPTION=");
 }
 
+/* The machine was off for longer than messages are kept. */
+static void test_warn_retention_over(void **state) {
+        Fixture *f = *state;
+
+        f->subscribers[0].oldest_unsettled = f->input.wall - 8 * DAY;
+        f->subscribers[0].held = 1;
+        look(f, EVENT_RETENTION_NEAR,
+                "drops them after 7 d: the oldest may be lost by now. Get the pulls going now, or");
+}
+
 /* A process that ends and begins again. */
 static void start_again(Fixture *f, const char *directory) {
         f->input.stopping = true;
@@ -626,7 +649,9 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_warn_publisher_stalls, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_source_stalls, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_held_and_pulls, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_warn_full_of_rejected, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_retention, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_warn_retention_over, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_retention_over_restarts, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_clock_set_is_no_age, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_stages_that_go_are_forgotten, setup, teardown),
