@@ -10,10 +10,8 @@
 bool trouble_fail(Trouble *t, TroubleGrade grade, Cause cause, usec_t retry_in, const char *detail) {
         bool say;
 
-        if (t->grade == TROUBLE_NONE) {
+        if (t->grade == TROUBLE_NONE)
                 t->since = clock_now();
-                t->since_wall = clock_wall();
-        }
         t->grade = grade;
         t->cause = cause == CAUSE_NONE ? CAUSE_OTHER : cause;
         t->failures++;
@@ -39,6 +37,10 @@ bool trouble_mend(Trouble *t, char span[static CLOCK_SPAN_SIZE]) {
                 (void) clock_format_span(clock_now() - t->since, span, CLOCK_SPAN_SIZE);
         *t = (Trouble){};
         return say;
+}
+
+usec_t trouble_since(const Trouble *t) {
+        return t->since > 0 ? clock_wall_of(t->since) : 0;
 }
 
 int trouble_level(const Trouble *t) {

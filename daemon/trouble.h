@@ -20,7 +20,7 @@ typedef struct Trouble {
         TroubleGrade grade;              /* of the last failure */
         TroubleGrade said;               /* the worst that was said */
         Cause cause;                     /* of the last failure */
-        usec_t since, since_wall;        /* clock_now() and clock_wall() of the first failure; 0 while well */
+        usec_t since;                    /* clock_now() of the first failure; 0 while well */
         uint64_t failures;               /* since then */
         char detail[TROUBLE_DETAIL_MAX]; /* of the last failure: what happened, what to do; "" while well */
 } Trouble;
@@ -38,6 +38,9 @@ bool trouble_mend(Trouble *trouble, char span[static CLOCK_SPAN_SIZE]);
 
 /* The level of the line: LOG_WARNING or LOG_ERR. */
 int trouble_level(const Trouble *trouble);
+
+/* clock_wall() of the first failure, 0 while well: a clock that is set does not move it away from now. */
+usec_t trouble_since(const Trouble *trouble);
 
 static inline bool trouble_is_on(const Trouble *trouble) {
         return trouble->grade != TROUBLE_NONE;

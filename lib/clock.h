@@ -28,6 +28,16 @@ usec_t clock_monotonic(void);
 /* CLOCK_REALTIME since the epoch. */
 usec_t clock_wall(void);
 
+/* The wall time of a moment of clock_now(), by what the wall clock says at present: where somebody set it since, that
+ * is right and what it said then is not. Never 0. */
+static inline usec_t clock_wall_of(usec_t at) {
+        usec_t now = clock_now(), wall = clock_wall();
+
+        if (at >= now)
+                return wall + (at - now);
+        return wall > now - at ? wall - (now - at) : 1;
+}
+
 /* Writes *wall* as RFC 3339 in UTC with milliseconds: 2026-11-24T06:27:38.123Z. Returns *buffer*. */
 char *clock_format_rfc3339(usec_t wall, char buffer[static CLOCK_RFC3339_SIZE]);
 

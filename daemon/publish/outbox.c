@@ -428,7 +428,7 @@ void outbox_status(Outbox *o, OutboxStatus *ret) {
                 .max_rows = o->caps.max_rows,
                 .max_bytes = o->caps.max_bytes,
                 .oldest = o->oldest,
-                .failing_since = failing ? o->trouble.since_wall : 0,
+                .failing_since = failing ? trouble_since(&o->trouble) : 0,
                 .cause = failing ? o->trouble.cause : CAUSE_NONE,
                 .detail = failing ? o->trouble.detail : "",
         };

@@ -642,7 +642,7 @@ void publisher_status(const Publisher *p, PublisherStatus *ret) {
 
         *ret = (PublisherStatus){
                 .failing = trouble_is_on(trouble),
-                .failing_since = trouble->since_wall,
+                .failing_since = trouble_since(trouble),
                 .paused = p->paused,
                 .last_publish = p->last_publish,
                 .retry_at = p->retry_at,

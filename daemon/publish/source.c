@@ -662,7 +662,7 @@ void source_status(const Source *s, SourceStatus *ret) {
         *ret = (SourceStatus){
                 .name = s->config->name,
                 .failing = failing,
-                .failing_since = s->trouble.since_wall,
+                .failing_since = trouble_since(&s->trouble),
                 .cause = s->trouble.cause,
                 .speaks = !s->polled,
                 .last_poll = s->last_poll,

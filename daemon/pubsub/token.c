@@ -312,7 +312,7 @@ const char *token_quota_project(const Token *token) {
 void token_status(const Token *token, TokenStatus *ret) {
         *ret = (TokenStatus){
                 .failing = token->error != 0,
-                .failing_since = token->trouble.since_wall,
+                .failing_since = trouble_since(&token->trouble),
                 .expires = token->value ? token->expires : 0,
                 .retry_at = token->retry_at > clock_now() ? token->retry_at : 0,
                 .cause = token->trouble.cause,

@@ -29,9 +29,7 @@ static int add_count(Bytes *json, const char *key, uint64_t count) {
 }
 
 static usec_t wall_of(usec_t at) {
-        usec_t now = clock_now();
-
-        return at > now ? clock_wall() + (at - now) : 0;
+        return at > clock_now() ? clock_wall_of(at) : 0;
 }
 
 static int add_target(Bytes *json, const AlertTargetStatus *target) {
@@ -51,7 +49,7 @@ static int add_target(Bytes *json, const AlertTargetStatus *target) {
         if (r == 0)
                 r = add_time(json, "last_sent", target->last_sent);
         if (r == 0)
-                r = add_time(json, "failing_since", target->trouble.since_wall);
+                r = add_time(json, "failing_since", trouble_since(&target->trouble));
         if (r == 0)
                 r = add_time(json, "retry_at", wall_of(target->next));
         if (r == 0)

@@ -689,7 +689,7 @@ bool sink_takes_batches(const Sink *s) {
 void sink_status(const Sink *s, SinkStatus *ret) {
         *ret = s->status;
         ret->ready = s->up && s->state != STATE_STOPPED;
-        ret->down_since = s->said.down.since_wall;
+        ret->down_since = trouble_since(&s->said.down);
         ret->retry_at = s->retry_at;
         ret->cause = trouble_is_on(&s->said.down) ? s->said.down.cause : s->said.apart.cause;
         ret->detail = s->said.down.detail;

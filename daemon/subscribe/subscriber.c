@@ -34,9 +34,9 @@ struct Subscriber {
         Subscription *subscription;
         Pulls *pulls;
         Sink *sink;
-        bool takes;                       /* sink_takes_batches(), as last seen */
-        usec_t paused_at, paused_at_wall; /* since when it does not: clock_now(), clock_wall() */
-        usec_t scout_at;                  /* no scout before; clock_now() */
+        bool takes;       /* sink_takes_batches(), as last seen */
+        usec_t paused_at; /* since when it does not: clock_now() */
+        usec_t scout_at;  /* no scout before; clock_now() */
 
         HeldHost host;
         Held *held[HELD_MAX]; /* oldest first */
@@ -74,7 +74,6 @@ static void see_sink(Subscriber *s, usec_t now) {
                 return;
         s->takes = takes;
         s->paused_at = takes ? 0 : now;
-        s->paused_at_wall = takes ? 0 : clock_wall();
         subscription_set_paused(s->subscription, !takes);
         if (!takes)
                 return;
@@ -696,5 +695,5 @@ void subscriber_status(const Subscriber *s, SubscriberStatus *ret) {
         measure_held(s, ret);
         sink_status(s->sink, &ret->sink);
         ret->paused = !ret->sink.ready;
-        ret->paused_since = ret->paused ? s->paused_at_wall : 0;
+        ret->paused_since = ret->paused && s->paused_at > 0 ? clock_wall_of(s->paused_at) : 0;
 }

@@ -428,7 +428,7 @@ void subscription_status(const Subscription *s, SubscriptionStatus *ret) {
                 .checked = s->checked,
                 .missing = is_missing(s),
                 .failing = s->failing != 0,
-                .failing_since = s->trouble.since_wall,
+                .failing_since = trouble_since(&s->trouble),
                 .cause = s->failing == 0 && is_missing(s) ? CAUSE_SETUP : s->trouble.cause,
                 .detail = s->trouble.detail };
 }

@@ -11,6 +11,15 @@
 
 #include "trouble.h"
 
+/* So much is the wall clock behind (the linker's --wrap). */
+static usec_t behind;
+usec_t __real_clock_wall(void);
+usec_t __wrap_clock_wall(void);
+
+usec_t __wrap_clock_wall(void) {
+        return __real_clock_wall() - behind;
+}
+
 static void test_a_single_failure_is_not_said(void **state) {
         char span[CLOCK_SPAN_SIZE] = "";
         Trouble t = {};
@@ -20,11 +29,26 @@ static void test_a_single_failure_is_not_said(void **state) {
         assert_true(trouble_is_on(&t));
         assert_int_equal(t.cause, CAUSE_NETWORK);
         assert_string_equal(t.detail, "HTTP 503");
-        assert_true(t.since > 0 && t.since_wall > 0);
+        assert_true(t.since > 0 && trouble_since(&t) > 0);
         assert_false(trouble_mend(&t, span)); /* never said, so nothing to take back */
         assert_false(trouble_is_on(&t));
         assert_string_equal(t.detail, "");
         assert_false(trouble_fail(&t, TROUBLE_PASSING, CAUSE_NETWORK, USEC_PER_SEC, "HTTP 503")); /* counted anew */
+}
+
+/* A machine without a clock of its own begins days behind, and is set right: it began just now. */
+static void test_begin_by_the_clock_of_today(void **state) {
+        usec_t days = 3 * 24 * USEC_PER_HOUR;
+        Trouble t = {};
+
+        assert_int_equal(trouble_since(&t), 0);
+        behind = days;
+        (void) trouble_fail(&t, TROUBLE_LASTING, CAUSE_NETWORK, 0, "a");
+        behind = 0;
+        assert_true(trouble_since(&t) > clock_wall() - USEC_PER_HOUR);
+        behind = __real_clock_wall() - USEC_PER_MINUTE; /* 1970 */
+        assert_true(trouble_since(&t) > 0 && trouble_since(&t) < USEC_PER_HOUR);
+        behind = 0;
 }
 
 static void test_lasting_is_said_once_and_taken_back_once(void **state) {
@@ -87,6 +111,7 @@ static void test_detail_is_cut_between_characters(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_a_single_failure_is_not_said),
+                cmocka_unit_test(test_begin_by_the_clock_of_today),
                 cmocka_unit_test(test_lasting_is_said_once_and_taken_back_once),
                 cmocka_unit_test(test_a_refusal_is_said_at_once),
                 cmocka_unit_test(test_what_turns_out_to_be_lasting_is_said_again),
