@@ -164,6 +164,9 @@ static int note_where(AlertDevice *device, const AlertRules *rules, const AlertR
 
 int alert_device_place(
         AlertDevice *device, const AlertRules *rules, const AlertReading *reading, size_t most, size_t *ret_added) {
+        bool whole = true;
+        int r;
+
         *ret_added = 0;
         if (is_as_before(device, rules, reading))
                 return 0;
@@ -172,16 +175,18 @@ int alert_device_place(
                 AlertSlot *slot = alert_device_find(device, i);
 
                 if (matches && !slot && *ret_added < most) {
-                        int r = alert_device_add(device, i, &slot);
-
+                        r = alert_device_add(device, i, &slot);
                         if (r < 0)
                                 return r;
                         ++*ret_added;
                 }
                 if (slot)
                         slot->matches = matches;
+                whole = whole && (!matches || slot);
         }
-        return note_where(device, rules, reading);
+        r = note_where(device, rules, reading);
+        device->placed = device->placed && whole; /* for what is left out there may be room the next time */
+        return r;
 }
 
 /* ---- as JSON: [["KEY",phase,judged,since,heard,offline,said,fired,"value"],...] ---- */

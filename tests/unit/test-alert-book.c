@@ -284,6 +284,23 @@ static void test_fields_in_messages_of_their_own(void **state) {
         world_close(&w);
 }
 
+/* At the cap a device is watched by some of its rules; by all of them when there is room again. */
+static void test_room_for_some_rules(void **state) {
+        World w;
+
+        world_open(&w, HOT "        - { name: leak, field: leak, is: true, to: a }\n");
+        w.book->n_slots = ALERT_SLOTS_MAX - 1;
+        world_say(&w, "x", "\"t\":20,\"leak\":true");
+        world_expect(&w, "a", ALERT_ACCEPTED, "");
+        assert_int_equal(w.book->n_slots, ALERT_SLOTS_MAX);
+        assert_true(w.book->left_out > 0);
+        w.book->n_slots -= 2; /* others are forgotten */
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"t\":20,\"leak\":true");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING leak Room x true");
+        world_close(&w);
+}
+
 static void test_time_ahead(void **state) {
         World w;
         Said said;
@@ -615,6 +632,7 @@ int main(void) {
                 cmocka_unit_test(test_end_of_the_queue),
                 cmocka_unit_test(test_times_that_are_always_old),
                 cmocka_unit_test(test_fields_in_messages_of_their_own),
+                cmocka_unit_test(test_room_for_some_rules),
                 cmocka_unit_test(test_time_ahead),
                 cmocka_unit_test(test_for_without_a_message),
                 cmocka_unit_test(test_silence),
