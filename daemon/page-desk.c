@@ -135,23 +135,30 @@ static int desk_look(PageDesk *desk, const PageJob *job) {
         return r == PAGE_LOOK_FOUND ? page_store_add(desk->store, &desk->found) : r < 0 ? r : 0;
 }
 
+static bool desk_save(PageDesk *desk) {
+        bool saved = desk_judge(desk, page_store_save(desk->store));
+
+        if (saved) /* that values can be read says nothing of keeping them */
+                say_well(desk);
+        return saved;
+}
+
+/* A backlog of days may be more than fits into the memory at once. */
 static void desk_take(PageDesk *desk, PageJob *job) {
         Slice queue = { job->queue.data, job->queue.size };
+        bool saves = true;
         int r = 0;
 
-        while (r == 0 && page_queue_next(&queue, &desk->item))
+        while (r == 0 && page_queue_next(&queue, &desk->item)) {
                 r = desk_look(desk, job);
+                if (saves && page_store_is_full(desk->store))
+                        saves = desk_save(desk); /* else the job that is for it is next, and says so */
+        }
         if (r == 0 && job->kind == PAGE_JOB_PAST)
                 r = page_store_note_past(desk->store, (Slice){ job->mark.data, job->mark.size }, job->complete);
         if (r < 0)
                 log_debug("charts: %s", strerror(-r));
         say_lost(desk);
-}
-
-static void desk_save(PageDesk *desk, PageJob *job) {
-        job->failed = !desk_judge(desk, page_store_save(desk->store));
-        if (!job->failed) /* that values can be read says nothing of keeping them */
-                say_well(desk);
 }
 
 /* ---- answers ---- */
@@ -282,7 +289,7 @@ void page_desk_do(PageDesk *desk, PageJob *job) {
                 break;
         case PAGE_JOB_SAVE:
         case PAGE_JOB_CLOSE:
-                desk_save(desk, job);
+                job->failed = !desk_save(desk);
                 break;
         }
         job->save = page_store_is_full(desk->store);

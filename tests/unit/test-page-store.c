@@ -17,6 +17,8 @@
 #include <cmocka.h>
 
 #include "lib/sql.h"
+#include "page-desk.h"
+#include "page-queue.h"
 #include "page-series.h"
 #include "page-store.h"
 #include "page-tables.h"
@@ -437,6 +439,33 @@ static void test_many_minutes(void **state) {
         page_store_free(store);
 }
 
+/* A backlog: more at once than the memory holds. */
+static void test_more_than_memory_at_once(void **state) {
+        PageJob job = { .kind = PAGE_JOB_TAKE };
+        Bytes text = {};
+        PageDesk *desk;
+        PageStore *store;
+
+        for (int64_t minute = 0; minute < 1200; minute++) {
+                text.size = 0;
+                assert_int_equal(bytes_append_text(&text, "{\"source\":\"s\",\"id\":\"d\""), 0);
+                for (unsigned i = 0; i < 60; i++)
+                        assert_int_equal(bytes_append_format(&text, ",\"n%u\":1", i), 0);
+                assert_int_equal(bytes_append_text(&text, "}"), 0);
+                assert_int_equal(page_queue_put(&job.queue, &(PageMessage){ .text = { text.data, text.size }, .published = NOW + minute * MINUTE }), 0);
+        }
+        assert_int_equal(page_desk_new(*state, &desk), 0);
+        page_desk_do(desk, &job);
+        job.kind = PAGE_JOB_CLOSE;
+        page_desk_do(desk, &job);
+        page_desk_unref(desk);
+        store = open_store(*state, 0);
+        assert_int_equal(count_of(store, NOW, NOW + 1200 * MINUTE), 1200);
+        page_store_free(store);
+        bytes_done(&job.queue);
+        bytes_done(&text);
+}
+
 static void test_unknown_series(void **state) {
         PageStore *store = open_store(*state, 0);
         PageQuery query = { .series = { 1 }, .n = 1, .from = 0, .to = NOW, .points = 600 };
@@ -464,6 +493,7 @@ int main(void) {
                 EACH(test_past),
                 EACH(test_many_series),
                 EACH(test_many_minutes),
+                EACH(test_more_than_memory_at_once),
                 EACH(test_unknown_series),
         };
 
