@@ -115,8 +115,9 @@ typedef struct Writing {
         size_t from;           /* the first item that waits for that */
         size_t lines;
         Bytes text;
-        usec_t at;
-        usec_t published; /* the latest, wall time */
+        usec_t wall;      /* by our clock */
+        usec_t published; /* the latest message, by the queue's */
+        usec_t at;        /* when it is stored: nothing is before it was published, so our clock may be behind */
 } Writing;
 
 static void answer_fault(const FileSink *f, SinkAnswer *answer, int r) {
@@ -172,8 +173,6 @@ static int build(Writing *w, SinkItem *item, bool id_by_time, FileKey *ret) {
         if (r != DOCUMENT_OK)
                 return r;
         *ret = file_key(id, document_json_hash(&w->sink->document), item->message->publish_time);
-        if (ret->published > 0 && (usec_t) ret->published * USEC_PER_MSEC > w->published)
-                w->published = (usec_t) ret->published * USEC_PER_MSEC;
         return kind;
 }
 
@@ -253,17 +252,31 @@ static int write_all(Writing *w) {
         return r;
 }
 
+/* 0: none of them tells. */
+static usec_t latest_publishing(const SinkWork *work) {
+        int64_t latest = 0, msec;
+
+        for (size_t i = 0; i < work->n; i++) {
+                Slice time = work->items[i].message->publish_time;
+
+                if (clock_parse_rfc3339(time.data, time.size, &msec) && msec > latest)
+                        latest = msec;
+        }
+        return (usec_t) latest * USEC_PER_MSEC;
+}
+
 static void file_write(void *self, SinkWork *work) {
         FileSink *f = self;
-        Writing w = { .sink = f, .work = work, .at = clock_wall() };
+        Writing w = { .sink = f, .work = work, .wall = clock_wall(), .published = latest_publishing(work) };
         int r;
 
+        w.at = w.wall > w.published ? w.wall : w.published;
         w.verdicts = calloc(work->n + 1, sizeof(*w.verdicts));
         r = w.verdicts ? file_archive_lock(f->archive, f->keys) : -ENOMEM;
         if (r == 0) {
                 r = write_all(&w);
                 if (r == 0)
-                        file_archive_tidy(f->archive, w.published < w.at ? w.published : w.at);
+                        file_archive_tidy(f->archive, w.published < w.wall ? w.published : w.wall);
                 file_archive_unlock(f->archive);
         }
         if (r < 0)
