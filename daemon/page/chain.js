@@ -162,8 +162,9 @@ function sinkPart(one, stop, now) {
     if (from) blame(made, from, since);
     made.subscription = shortName(one.subscription);
     made.title = one.sink.alerts ? say("alerts") : made.name;
-    const oldest = ms(one.oldest_unsettled);
+    const oldest = ms(one.oldest_unsettled || one.paused_since || one.failing_since);
     made.keptUntil = oldest && one.retention_sec ? oldest + one.retention_sec * 1000 : null;
+    made.overdue = made.keptUntil !== null && made.keptUntil < now;
     count(made.figures, one.sink.alerts ? "nJudged" : "nStored", one.sink.stored, true);
     count(made.figures, "nHeld", one.held);
     count(made.figures, "nRejectedSince", one.sink.rejected);
@@ -297,7 +298,8 @@ function failure(made, status) {
 }
 
 function sinkFailure(made, name, status) {
-    const kept = made.keptUntil ? ["sinkUntil", { time: made.keptUntil }] : ["sinkMore", {}];
+    const until = [made.overdue ? "sinkOverdue" : "sinkUntil", { time: made.keptUntil }];
+    const kept = made.keptUntil ? until : ["sinkMore", {}];
     switch (made.says[0]) {
         case "sinkMissing":
             return ["missingTitle", { name }, status.outbox ? "missingMore" : "waitingMore", {}];

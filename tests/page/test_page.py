@@ -357,6 +357,23 @@ def test_who_is_silent_is_not_known_without_values(viewer, canned):
     expect(page.locator("#verdict")).not_to_contain_text("is silent")
 
 
+def test_nothing_is_promised_beyond_the_retention(viewer, canned):
+    canned.use("mongodb-down")
+
+    def days_later(route):
+        answer = route.fetch()
+        status = answer.json()
+        status["subscriptions"][0].update(retention_sec=600)
+        route.fulfill(response=answer, json=status)
+
+    page = viewer.open(canned.url)
+    expect(page.locator("#verdict")).to_contain_text("Nothing is lost.")
+    page.route("**/api/status", days_later)
+    look(page)
+    expect(page.locator("#verdict")).to_contain_text("they may be lost")
+    expect(page.locator("#verdict")).not_to_contain_text("Nothing is lost")
+
+
 def test_a_full_outbox_promises_nothing(view):
     page = view("outbox-full")
     said = page.inner_text("#verdict")
