@@ -13,6 +13,7 @@
 #include "lib/err.h"
 #include "lib/file.h"
 #include "lib/json.h"
+#include "verbs/unit.h"
 #include "verbs/verbs.h"
 
 #define STATUS_FILE_MAX JSON_TREE_MAX
@@ -42,7 +43,7 @@ static int runtime_directory(const char *config_path, char **ret) {
         if (strcmp(name, "sensorqd.yaml") == 0)
                 n = asprintf(ret, "/run/sensorqd");
         else
-                n = asprintf(ret, "/run/sensorqd-%.*s", (int) strcspn(name, "."), name);
+                n = asprintf(ret, "/run/sensorqd-%.*s", (int) unit_name_size(name), name);
         return n < 0 ? -ENOMEM : 0;
 }
 

@@ -14,12 +14,21 @@
 
 #define GROUPS_MAX 64
 
+size_t unit_name_size(const char *file) {
+        size_t size = strlen(file), end = strlen(".yaml");
+
+        return size > end && strcmp(file + size - end, ".yaml") == 0 ? size - end : size;
+}
+
 bool unit_of(const char *path, char unit[static 128]) {
         const size_t n = strlen(CONFIG_FILE_DEFAULT) - strlen("sensorqd.yaml");
         const char *name = path + n;
-        size_t size = strcspn(name, ".");
+        size_t size;
 
-        if (strncmp(path, CONFIG_FILE_DEFAULT, n) != 0 || strcmp(name + size, ".yaml") != 0)
+        if (strncmp(path, CONFIG_FILE_DEFAULT, n) != 0 || strchr(name, '/'))
+                return false;
+        size = unit_name_size(name);
+        if (name[size] == '\0')
                 return false;
         if (strcmp(path, CONFIG_FILE_DEFAULT) == 0)
                 (void) snprintf(unit, 128, "sensorqd");

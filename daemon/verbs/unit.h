@@ -4,6 +4,9 @@
 
 #include "lib/service.h"
 
+/* So much of a configuration's file name is that of its instance: what stands before ".yaml", which may have dots. */
+size_t unit_name_size(const char *file);
+
 /* The unit that runs the file *path*: /etc/sensorqd/sensorqd.yaml -> sensorqd, .../NAME.yaml there -> sensorqd@NAME;
  * false where no unit reads it. */
 bool unit_of(const char *path, char unit[static 128]);

@@ -175,6 +175,22 @@ static void test_check_and_setup(void **state) {
 }
 
 /* As another user, with the groups of the unit. */
+static void test_unit(void **state) {
+        char unit[128];
+
+        assert_true(unit_of("/etc/sensorqd/sensorqd.yaml", unit));
+        assert_string_equal(unit, "sensorqd");
+        assert_true(unit_of("/etc/sensorqd/attic.yaml", unit));
+        assert_string_equal(unit, "sensorqd@attic");
+        assert_true(unit_of("/etc/sensorqd/pi.attic.yaml", unit));
+        assert_string_equal(unit, "sensorqd@pi.attic");
+        assert_int_equal(unit_name_size("pi.attic.yaml"), strlen("pi.attic")); /* where its status.json is, too */
+        assert_false(unit_of("/etc/sensorqd/attic.conf", unit));
+        assert_false(unit_of("/etc/sensorqd/x/attic.yaml", unit));
+        assert_false(unit_of("/home/attic.yaml", unit));
+        assert_false(unit_of("/e", unit));
+}
+
 static void test_may_read(void **state) {
         char name[] = "nobody", group[] = "12346", *groups[] = { group, NULL };
         const ServiceUser nobody = { .name = name }, grouped = { name, groups }, none = {};
@@ -227,6 +243,7 @@ static void test_rejected_act(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_check_and_setup),
+                cmocka_unit_test(test_unit),
                 cmocka_unit_test(test_may_read),
                 cmocka_unit_test(test_rejected_list),
                 cmocka_unit_test(test_rejected_act),
