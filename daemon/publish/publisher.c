@@ -614,6 +614,11 @@ void publisher_pause(Publisher *p, const char *why) {
         if (!why && p->pause_said)
                 publisher_mended(p);
         p->pause_said = p->pause_said && why;
+        if (why && client_withdraw(p->call)) {
+                p->call = client_cancel(p->call);
+                request_done(&p->request);
+                publisher_settled(p, 0);
+        }
         publisher_wake(p);
         publisher_changed(p);
 }

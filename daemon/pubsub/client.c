@@ -50,7 +50,7 @@ struct ClientCall {
         TokenWait *wait;
         HttpRequest *request;
         char *bearer; /* the token that was sent */
-        bool retried;
+        bool retried, withdrawn;
 };
 
 static int call_begin(ClientCall *call);
@@ -105,8 +105,10 @@ static void call_end_without_answer(ClientCall *call, const char *detail) {
 static bool call_try_again(ClientCall *call, HttpReply *http) {
         if (call->retried || !call->bearer)
                 return false;
-        call->retried = true;
         token_reject(call->client->token, call->bearer);
+        if (call->withdrawn)
+                return false;
+        call->retried = true;
         call_forget_bearer(call);
         call_move(call, CALL_TOKEN);
         call->body = bytes_steal(&http->sent);
@@ -122,6 +124,8 @@ static void on_answer(void *userdata, HttpReply *http) {
         if (http->outcome == HTTP_ANSWERED && http->status == 401 && call_try_again(call, http))
                 return;
         client_sort(http, call->resource, call->verb, &reply, detail);
+        if (call->withdrawn && !call->retried && reply.http_status == 401)
+                reply.outcome = CLIENT_RETRY; /* with a fresh token, when it is wanted again */
         secrets_conceal(call->client->secrets, detail);
         secrets_conceal(call->client->secrets, reply.error.message);
         reply.body = bytes_steal(&http->body);
@@ -247,6 +251,13 @@ ClientCall *client_cancel(ClientCall *call) {
         if (call && call->state == CALL_DONE) /* from inside its own callback */
                 return NULL;
         return call_free(call);
+}
+
+bool client_withdraw(ClientCall *call) {
+        if (!call)
+                return false;
+        call->withdrawn = true;
+        return call->state == CALL_TOKEN;
 }
 
 /* ---- verbs ---- */

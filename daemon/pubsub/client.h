@@ -64,6 +64,9 @@ CLEANUP_DEFINE(Client, client_free)
 int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdata, ClientCall **ret);
 /* NULL is fine; returns NULL. */
 ClientCall *client_cancel(ClientCall *call);
+/* Nothing of it is sent from now on: it is not wanted any more. True: nothing is on its way, so that it may be dropped.
+ * False: an answer comes, and where that is a 401, it is CLIENT_RETRY; or *call* is NULL. */
+bool client_withdraw(ClientCall *call);
 
 /* Pure, for client.c and its test: sorts an answer into ret->outcome, error, retry_after, http_status, and says in
  * *detail* what happened to *resource* and what the reader can do. *verb* as in ClientSpec. */

@@ -259,6 +259,24 @@ static void test_401_twice_is_refused(void **state) {
         assert_non_null(strstr(call.detail, "clock"));
 }
 
+/* Nothing goes out for the first time, nor once more after a 401; the next call has a fresh token. */
+static void test_withdrawn(void **state) {
+        fixture.token->values[0] = fixture.token->values[1] = OLD_TOKEN;
+        start(":publish", "{}");
+        assert_true(client_withdraw(call.call));
+        call.call = client_cancel(call.call);
+        assert_int_equal(fixture.token->cancelled, 1);
+
+        fixture_stand(&fixture, CALL_ACK, 401, "{\"error\":{\"status\":\"UNAUTHENTICATED\"}}");
+        fixture.token->at_hand = true;
+        start(":acknowledge", "{}");
+        assert_false(client_withdraw(call.call));
+        fixture_until(&fixture, call.done);
+        assert_int_equal(call.reply.outcome, CLIENT_RETRY);
+        assert_int_equal(fixture_calls(&fixture, CALL_ACK), 1);
+        assert_string_equal(fixture.token->rejected, OLD_TOKEN);
+}
+
 static void test_401_without_token(void **state) {
         fixture_stand(&fixture, CALL_ACK, 401, "");
         finish(":acknowledge", "{}");
@@ -486,6 +504,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_token_at_hand, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_remote_repeats_the_token, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_401_twice_is_refused, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_withdrawn, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_401_without_token, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_token_to_be_had, set_up, tear_down),
                 cmocka_unit_test(test_outcomes),
