@@ -192,7 +192,7 @@ struct Subscription {
         Backoff backoff;
         SubscriptionSettings settings;
         char topic[sizeof(((SubscriptionSettings *) NULL)->topic)]; /* the last one, until it was deleted */
-        bool known, not_found, checked, may_not_read, paused;
+        bool known, not_found, checked, may_not_read, paused, resting;
         usec_t not_found_at; /* clock_now() */
         unsigned failing;    /* a bit for each SubscriptionCause */
         Trouble trouble;
@@ -232,7 +232,7 @@ void subscription_fail(
 
         s->failing |= 1U << cause;
         (void) snprintf(detail, sizeof(detail), "%s: %s", causes[cause].what, reply->detail);
-        if (reply->no_token)
+        if (reply->no_token || s->resting) /* the token, or a successor, tells how things stand */
                 trouble_note(&s->trouble, grade, reply->cause, retry_in, detail);
         else if (trouble_fail(&s->trouble, grade, reply->cause, retry_in, detail))
                 log_failing(s, cause, reply, retry_in);
@@ -409,6 +409,7 @@ int subscription_new(Loop *loop, Client *client, const SubscriptionOptions *opti
 }
 
 void subscription_rest(Subscription *s) {
+        s->resting = true;
         s->call = client_cancel(s->call);
         loop_off(s->timer);
 }

@@ -75,7 +75,7 @@ int subscription_new(Loop *loop, Client *client, const SubscriptionOptions *opti
 Subscription *subscription_free(Subscription *subscription);
 CLEANUP_DEFINE(Subscription, subscription_free)
 
-/* Nothing is read any more. */
+/* Nothing is read any more, and what fails from now on is not said. */
 void subscription_rest(Subscription *subscription);
 /* Something says that its topic is gone: reads the settings at once; `checked` is false until the answer. */
 void subscription_look_again(Subscription *subscription);

@@ -375,6 +375,21 @@ static void test_ack_is_tried_again(void **state) {
 }
 
 /* Later batches do not wait for it; it waits as long as the service wishes. */
+/* Of one that is stopping it is not said: when it has gone nobody would say that it is over. */
+static void test_ack_that_fails_at_the_stop(void **state) {
+        fixture_script(&world.service, CALL_ACK, 503, "", "");
+        fixture_script(&world.service, CALL_ACK, 503, "", "");
+        world_start(false);
+        world_queue(1, 2);
+        world_until(world.sink.work);
+        subscriber_stop(world.subscriber);
+        fake_settle(&world.sink, FATE_STORED);
+        world_until(world_status().acknowledged == 2);
+        assert_int_equal(fixture_calls(&world.service, CALL_ACK), 3);
+        assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 0);
+        assert_int_equal(world_logged(EVENT_SUBSCRIPTION_RECOVERED), 0);
+}
+
 static void test_ack_failure_holds_nothing_up(void **state) {
         usec_t begin = clock_now();
 
@@ -543,6 +558,7 @@ int main(void) {
                 CASE(test_settings_may_not_be_read),
                 CASE(test_retention_is_told),
                 CASE(test_ack_is_tried_again),
+                CASE(test_ack_that_fails_at_the_stop),
                 CASE(test_ack_failure_holds_nothing_up),
                 CASE(test_ack_is_dropped_with_the_lease),
                 CASE(test_ack_is_tried_again_after_max_hold),
