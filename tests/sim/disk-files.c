@@ -59,6 +59,7 @@ REAL(int, close, int fd);
 REAL(ssize_t, read, int fd, void *data, size_t size);
 REAL(ssize_t, write, int fd, const void *data, size_t size);
 REAL(int, fsync, int fd);
+REAL(int, posix_fadvise64, int fd, off64_t at, off64_t size, int advice);
 REAL(int, ftruncate64, int fd, off64_t size);
 REAL(int, fstat64, int fd, struct stat *ret);
 REAL(int, fstatat64, int directory, const char *path, struct stat *ret, int flags);
@@ -282,6 +283,19 @@ int __wrap_fsync(int fd) {
                 return failed(EIO);
         r = disk_sync(disk, d->node, &d->heard);
         return disk_ends(disk, DISK_SYNC, d->path) ? outcome(r) : failed(EIO);
+}
+
+int __wrap_posix_fadvise64(int fd, off64_t at, off64_t size, int advice) {
+        Descriptor *d;
+
+        if (!is_ours(fd))
+                return __real_posix_fadvise64(fd, at, size, advice);
+        d = living(fd);
+        if (!d)
+                return EIO;
+        if (advice == POSIX_FADV_DONTNEED)
+                disk_node_drop_cache(d->node);
+        return 0;
 }
 
 int __wrap_ftruncate64(int fd, off64_t size) {

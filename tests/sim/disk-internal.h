@@ -94,6 +94,8 @@ void disk_node_free_if_unused(Disk *disk, DiskNode *node);
 void disk_node_keep(DiskNode *node);
 /* What a cut finds is what there is. */
 void disk_node_cut(Disk *disk, DiskNode *node);
+/* Calls see what is on the disk, but for what is to be written yet: what a sync that failed has forgotten is gone. */
+void disk_node_drop_cache(DiskNode *node);
 /* What calls see and what a cut finds have these bytes; they lie within the file. */
 void disk_node_damage(DiskNode *node, const uint8_t *data, size_t size, size_t at);
 

@@ -362,15 +362,27 @@ static void cut_node(Disk *disk, DiskNode *node) {
                 node->kept_size = node->size;
 }
 
-/* What is on the disk is what there is. */
+/* What is on the disk of a sector is what there is. */
+static void settle_sector(DiskNode *node, size_t sector) {
+        if (node->before[sector] == ZEROS)
+                memset(node->now + sector * DISK_SECTOR, 0, DISK_SECTOR);
+        else if (node->before[sector] != DISK_SAME)
+                memcpy(node->now + sector * DISK_SECTOR, old_at(node, sector), DISK_SECTOR);
+        keep_sector(node, sector);
+}
+
+void disk_node_drop_cache(DiskNode *node) {
+        for (size_t i = 0; i < node->differ_to; i++)
+                if (!is_dirty(node, i))
+                        settle_sector(node, i);
+        if (node->dirty_from >= node->dirty_to)
+                all_same(node);
+}
+
+/* The same of all there is. */
 static void settle_node(Disk *disk, DiskNode *node) {
-        for (size_t i = 0; i < node->differ_to; i++) {
-                if (node->before[i] == ZEROS)
-                        memset(node->now + i * DISK_SECTOR, 0, DISK_SECTOR);
-                else if (node->before[i] != DISK_SAME)
-                        memcpy(node->now + i * DISK_SECTOR, old_at(node, i), DISK_SECTOR);
-                keep_sector(node, i);
-        }
+        for (size_t i = 0; i < node->differ_to; i++)
+                settle_sector(node, i);
         if (node->now && sectors(node->size) * DISK_SECTOR > node->kept_size)
                 memset(node->now + node->kept_size, 0, sectors(node->size) * DISK_SECTOR - node->kept_size);
         if (node->differ_to * DISK_SECTOR > node->kept_size)
