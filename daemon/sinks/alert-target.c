@@ -20,6 +20,7 @@
 #include "lib/text.h"
 
 #define DISCORD_SLACK "/slack" /* the end of the address that takes what Slack does */
+#define DISCORD_VERSION "/v10" /* where the address has none; from 8 on, Retry-After counts seconds */
 #define DISCORD_MARKUP "\\*_~|`#>[]<"
 #define ELLIPSIS "\xe2\x80\xa6"
 #define NO_CALL "\xe2\x80\x8b" /* U+200B behind an @ or between ] and (: nobody is called, nothing becomes a link */
@@ -97,16 +98,20 @@ static const Service discord = { .what = "Discord",
         .links = true,
         .remedy = "make a new webhook where its channel is, and put the new URL into url_file" };
 
-/* https://discord.com/api/webhooks/NUMBER/TOKEN, or /api/v10/webhooks/... */
-static bool is_discord(const AlertTarget *target) {
+/* Of https://discord.com/api/webhooks/NUMBER/TOKEN, or /api/v10/webhooks/..., from /webhooks/ on; NULL: another's. */
+static const char *discord_path(const AlertTarget *target) {
         const char *url = target->at.url_file.text, *api = url ? strstr(url, "/api/") : NULL;
 
         if (target->type != ALERT_SLACK || !api)
-                return false;
+                return NULL;
         api += strlen("/api");
         if (api[1] == 'v')
                 api += 2 + strspn(api + 2, "0123456789");
-        return strncmp(api, "/webhooks/", strlen("/webhooks/")) == 0;
+        return strncmp(api, "/webhooks/", strlen("/webhooks/")) == 0 ? api : NULL;
+}
+
+static bool is_discord(const AlertTarget *target) {
+        return discord_path(target) != NULL;
 }
 
 static const Service *service_of(const AlertTarget *target) {
@@ -346,13 +351,24 @@ static bool has_end(const char *text, size_t size, const char *end) {
         return size >= strlen(end) && memcmp(text + size - strlen(end), end, strlen(end)) == 0;
 }
 
+/* An address without a version, as Discord shows it, is one of version 6, whose Retry-After counts milliseconds. */
+static int write_discord_url(const char *url, const char *path, Bytes *to) {
+        const char *version = has_end(url, (size_t) (path - url), "/api") ? DISCORD_VERSION : "";
+        size_t size = strcspn(path, "?");
+        const char *query = path + size;
+
+        if (has_end(path, size, DISCORD_SLACK))
+                size -= strlen(DISCORD_SLACK);
+        return bytes_append_format(to, "%.*s%s%.*s%s", (int) (path - url), url, version, (int) size, path, query);
+}
+
 static int write_url(const AlertTarget *target, Bytes *to) {
         const WebPlace at = alert_target_at(target);
         const char *url = web_place_url(&at), *path = service_of(target)->path ?: "";
-        size_t size = strlen(url), bare = strcspn(url, "?");
+        size_t size = strlen(url);
 
-        if (is_discord(target) && has_end(url, bare, DISCORD_SLACK))
-                return bytes_append_format(to, "%.*s%s", (int) (bare - strlen(DISCORD_SLACK)), url, url + bare);
+        if (is_discord(target))
+                return write_discord_url(url, discord_path(target), to);
         if (*path && url[size - 1] == '/')
                 size--;
         return bytes_append_format(to, "%.*s%s", (int) size, url, path);

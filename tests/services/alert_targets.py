@@ -57,14 +57,16 @@ class AlertTargets:
         if request.method == "GET":
             right = request.headers.get("authorization") == f"Bearer {LINE_TOKEN}"
             return Response.json({"userId": "U0"} if right else {"message": "Authentication failed"}, 200 if right else 401)
-        service = {SLACK: "slack", DISCORD.removesuffix("/slack"): "discord", LINE: "line", HOOK: "hook", "/": "ntfy"}.get(request.path)
+        path = re.sub("^/api/v10/", "/api/", request.path)
+        service = {SLACK: "slack", DISCORD.removesuffix("/slack"): "discord", LINE: "line", HOOK: "hook", "/": "ntfy"}.get(path)
         if service is None:
             return Response(404, "no_service", content_type="text/plain")
         with self.lock:
             self.tried.append(service)
             mood = self.moods.get(service, lambda: None)()
         if isinstance(mood, int):
-            return Response(mood, "as you wish", {"Retry-After": str(self.retry_after)} if self.retry_after else {}, "text/plain")
+            unit = 1000 if request.path.startswith("/api/webhooks/") else 1  # of Discord's API before version 8, which is that of an address without one
+            return Response(mood, "as you wish", {"Retry-After": str(self.retry_after * unit)} if self.retry_after else {}, "text/plain")
         if mood == "page":
             return Response(200, "<!DOCTYPE html><title>Log in</title>", content_type="text/html")
         return getattr(self, "_" + service)(request, json.loads(request.body))

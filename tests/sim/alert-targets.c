@@ -212,6 +212,8 @@ static void check_who(const Exchange *x) {
                 world_fail("ntfy is asked without its token");
         if (x->target == TARGET_DISCORD && strstr(x->url, "/slack"))
                 world_fail("Discord is asked as Slack is: %s", x->url);
+        if (x->target == TARGET_DISCORD && !strstr(x->url, "/api/v10/"))
+                world_fail("Discord is asked by an API whose Retry-After counts milliseconds: %s", x->url);
 }
 
 static bool knows(const Exchange *x) {

@@ -208,7 +208,7 @@ static void test_requests(void **state) {
                 "29.1\",\"priority\":4,\"tags\":[\"warning\"]}");
         assert_request(&line, &notice, "https://api.line.me/v2/bot/message/push", "X-Line-Retry-Key: " KEY,
                 "{\"to\":\"U4af4980629\",\"messages\":[{\"type\":\"text\",\"text\":\"Bedroom 29.1\"}]}");
-        assert_request(&discord, &notice, "https://discord.com/api/webhooks/1/x", "",
+        assert_request(&discord, &notice, "https://discord.com/api/v10/webhooks/1/x", "",
                 "{\"content\":\"Bedroom 29.1\",\"allowed_mentions\":{\"parse\":[]},\"flags\":4}");
         notice.kind = ALERT_RESOLVED;
         assert_request(&ntfy, &notice, "https://ntfy.sh", "",
@@ -246,7 +246,9 @@ static void test_addresses_of_discord(void **state) {
         static const struct {
                 const char *url, *asked, *service;
         } table[] = {
-                { "https://discord.com/api/webhooks/1/x", "https://discord.com/api/webhooks/1/x", "Discord" },
+                { "https://discord.com/api/webhooks/1/x", "https://discord.com/api/v10/webhooks/1/x", "Discord" },
+                { "https://discord.com/api/webhooks/1/x/slack?thread_id=7",
+                        "https://discord.com/api/v10/webhooks/1/x?thread_id=7", "Discord" },
                 { "https://discord.com/api/v10/webhooks/1/x/slack?thread_id=7",
                         "https://discord.com/api/v10/webhooks/1/x?thread_id=7", "Discord" },
                 { "https://chat.example/hooks/x/slack", "https://chat.example/hooks/x/slack", "Slack" },
