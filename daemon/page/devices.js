@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Devices with their latest values, and which of them are silent although their source answers.
+// Devices with their latest values, which of them are silent although their source answers, and which are gone.
 
 import { ms } from "./chain.js";
 import { icon } from "./chart.js";
@@ -7,6 +7,7 @@ import { make } from "./charts.js";
 import { ago, fieldOf, number, plain, say, span, withUnit } from "./words.js";
 
 const SILENT_MIN = 65 * 60e3; // a source with on_change sends at least every hour
+const GONE = 30 * 24 * 3600e3; // nothing of it for longer: taken away; the default of alert.forget
 const STILL = 24 * 3600e3; // a sensor whose value is the same for longer has lost its device, or is broken
 
 export const deviceKey = (one) => JSON.stringify([one.source, one.device, one.labels || {}]);
@@ -74,14 +75,22 @@ function silenceOf(device, status, now) {
     return moved && now - moved > STILL ? ["still", moved] : null;
 }
 
-// Those that are silent although their source answers; each is marked with why, and since when.
+export const isGone = (device) => device.silence === "gone";
+
+// {silent, gone}: those that are silent although their source answers, and those that have been for so long that nobody
+// waits for them any more; each is marked with why, and since when.
 export function silentDevices(devices, status, parts, now) {
-    if (!flows(status, parts)) return [];
+    if (!flows(status, parts)) return { silent: [], gone: [] };
     const failing = new Set(parts.sources.filter((part) => part.state === "failing").map((part) => part.name));
-    for (const device of devices)
-        if (newest(device) && !failing.has(device.source))
-            [device.silence, device.since] = silenceOf(device, status, now) || [];
-    return devices.filter((device) => device.silence);
+    for (const device of devices) {
+        if (!newest(device) || failing.has(device.source)) continue;
+        [device.silence, device.since] = silenceOf(device, status, now) || [];
+        if (device.silence && now - device.since > GONE) device.silence = "gone";
+    }
+    return {
+        silent: devices.filter((device) => device.silence && !isGone(device)),
+        gone: devices.filter(isGone),
+    };
 }
 
 // What stands beside a value that is older than the others of its device.
@@ -114,12 +123,14 @@ function valueElement(one, field, device, now) {
 
 export function deviceElement(device, now) {
     const fields = device.series.map((one) => [fieldOf(one), one]).sort(([a], [b]) => a.order - b.order);
+    const state = isGone(device) ? " gone" : device.silence ? " waiting" : "";
     const age = device.silence
-        ? [icon("waiting"), `${say(`${device.silence}Since`)} ${ago(now - device.since)}`]
+        ? [`${say(`${device.silence}Since`)} ${ago(now - device.since)}`]
         : [newest(device) ? ago(now - newest(device)) : ""];
+    if (state === " waiting") age.unshift(icon("waiting"));
     return make(
         "li",
-        { className: `device${device.silence ? " waiting" : ""}` },
+        { className: `device${state}` },
         make("h3", {}, make("bdi", { textContent: device.name })),
         make("p", { className: "age" }, ...age),
         make("dl", {}, ...fields.map(([field, one]) => valueElement(one, field, device, now))),

@@ -5,7 +5,7 @@
 import { alertsOf, arrowOf, arrowsOf, counters, markSilent, ms, partsOf, verdicts } from "./chain.js";
 import { icon } from "./chart.js";
 import { ask, Board, make } from "./charts.js";
-import { deviceElement, deviceKey, devicesOf, flows, silentDevices } from "./devices.js";
+import { deviceElement, deviceKey, devicesOf, flows, isGone, silentDevices } from "./devices.js";
 import { fieldOf, isolated, language, number, plain, rate, say, span, when, withUnit } from "./words.js";
 
 const EVERY = 5000; // ms between two looks
@@ -157,22 +157,24 @@ function todoElement({ command, key, name }) {
     );
 }
 
-function verdictElement({ state, says, since, todo }, now) {
+function verdictElement({ state, says, since, todo, gone }, now) {
     const [title, values, more, moreValues] = says;
     const text = moreValues.time ? { ...moreValues, time: when(moreValues.time, now) } : moreValues;
+    const counted = gone ? ` ${say("goneMore", { n: number(gone, 0) })}` : "";
     const begun = since ? ` ${say("since", { time: when(since, now), span: span(now - since) })}` : "";
     return make(
         "div",
         { className: `verdict ${state}` },
         icon(state),
         make("p", {}, make("strong", { textContent: say(title, values) }), make("span", { textContent: begun })),
-        make("p", { textContent: say(more, text) }),
+        make("p", { textContent: `${say(more, text)}${counted}` }),
         ...(todo ? [todoElement(todo)] : []),
     );
 }
 
-// Devices that are silent come before "all is well"; with rules that fire, only the chain is.
-function verdictsWith(chain, silent, alerts) {
+// Devices that are silent come before "all is well"; with rules that fire, only the chain is. Those that are gone are
+// counted beside it.
+function verdictsWith(chain, { silent, gone }, alerts) {
     const works = chain[0].state === "well";
     if (works && silent.length)
         return silent.slice(0, 3).map((device) => ({
@@ -180,7 +182,9 @@ function verdictsWith(chain, silent, alerts) {
             says: [device.silence, { name: isolated(device.name) }, `${device.silence}More`, {}],
             since: device.since,
         }));
-    return works && alerts.length ? [{ state: "well", says: ["works", {}, "allWellMore", {}], since: null }] : chain;
+    if (!works) return chain;
+    const says = alerts.length ? ["works", {}, "allWellMore", {}] : chain[0].says;
+    return [{ ...chain[0], says, gone: gone.length }];
 }
 
 function notices(status, now) {
@@ -263,7 +267,8 @@ function showAlerts(alerts, series, now) {
 function showDevices(devices, trouble, now) {
     byId("devices-note").hidden = devices.length > 0 && !trouble;
     byId("devices-note").textContent = trouble || say("noDevices");
-    byId("devices").replaceChildren(...devices.map((device) => deviceElement(device, now)));
+    const inOrder = [...devices.filter((device) => !isGone(device)), ...devices.filter(isGone)];
+    byId("devices").replaceChildren(...inOrder.map((device) => deviceElement(device, now)));
 }
 
 // ---- one look ----
@@ -311,10 +316,10 @@ class Page {
         const now = status.page.time;
         const parts = partsOf(status, now);
         const devices = devicesOf(series);
-        const silent = this.broken ? [] : silentDevices(devices, status, parts, now);
+        const quiet = this.broken ? { silent: [], gone: [] } : silentDevices(devices, status, parts, now);
         const alerts = alertsOf(status);
-        const found = verdictsWith(verdicts(status, parts), silent, alerts);
-        markSilent(parts, silent);
+        const found = verdictsWith(verdicts(status, parts), quiet, alerts);
+        markSilent(parts, quiet.silent);
         showVerdict([...found.map((one) => verdictElement(one, now)), ...notices(status, now)], alerts);
         if (alerts.length && found[0].state !== "failing") showTitle("alert", alertText(alerts[0], series));
         else showTitle(found[0].state, say(found[0].says[0], found[0].says[1]));

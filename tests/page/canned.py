@@ -253,11 +253,20 @@ def old_remos():
         if one["device"] == "d1":
             one.update(online=False, changed=now() - 5 * HOUR, moved=now() - 5 * HOUR)
         elif one["device"] == "d2":
-            one.update(changed=now() - 200 * DAY, moved=now() - 190 * DAY)
+            one.update(changed=now() - 20 * DAY, moved=now() - 19 * DAY)
         elif one["kind"] == "hu" and one["device"] == "d3":
             one.update(changed=now() - 3 * DAY)
         elif one["kind"] == "mo":
             one.update(changed=now() - 9 * HOUR)
+    return series
+
+
+def sold_remos():
+    """The same a month later."""
+    series = old_remos()
+    for one in series:
+        if one["device"] in ("d1", "d2"):
+            one.update(changed=now() - 50 * DAY, moved=now() - 49 * DAY)
     return series
 
 
@@ -317,7 +326,7 @@ STATES = {"well": (well, rooms, 20), "mongodb-down": (mongodb_down, rooms, 845),
           "no-token": (no_token, rooms, 600), "starting": (starting, list, 0), "many-parts": (many_parts, rooms, 20), "alerts": (alerts_firing, rooms, 20),
           "alert-target-down": (alert_target_down, rooms, 20),
           "lost": (lost, rooms, 20), "garbled": (garbled, rooms, 20), "disk-unread": (disk_unread, rooms, 700), "each-kind": (of_each_kind, rooms, 20),
-          "silent": (well, rooms, 20), "old-remos": (well, old_remos, 20), "subscriber-only": (subscriber_only, rooms, 20), "refused-reload": (refused_reload, rooms, 20), "empty": (well, list, 0),
+          "silent": (well, rooms, 20), "gone": (well, rooms, 20), "old-remos": (well, old_remos, 20), "sold-remos": (well, sold_remos, 20), "subscriber-only": (subscriber_only, rooms, 20), "refused-reload": (refused_reload, rooms, 20), "empty": (well, list, 0),
           "fifty": (many_parts, fifty, 20), "nasty": (nasty_status, nasty, 20)}
 
 
@@ -331,9 +340,9 @@ class Answers:
         self.asked = []
 
     def last(self, one):
-        """When this series had its last value: one room is silent in that state."""
-        silent = self.state == "silent" and one["device"] == "d1"
-        return (now() - (self.age + (5 * 3600 if silent else 0)) * 1000) // 1000 * 1000
+        """When this series had its last value: one room is silent in that state, or was taken away."""
+        silence = {"silent": 5 * HOUR, "gone": 45 * DAY}.get(self.state, 0) if one["device"] == "d1" else 0
+        return (now() - self.age * 1000 - silence) // 1000 * 1000
 
     def status(self, _query):
         status = self.status_of()

@@ -28,7 +28,9 @@ SEEN = {
     "alerts": ("sensorqd works", "well well well well well"),
     "alert-target-down": ("Alerts cannot be sent to family", "well well well failing well"),
     "silent": ("居間 is silent", "waiting well well well"),
+    "gone": ("All is well", "well well well well"),
     "old-remos": ("居間 is offline", "waiting well well well"),
+    "sold-remos": ("All is well", "well well well well"),
     "subscriber-only": ("All is well", "well well"),
     "refused-reload": ("All is well", "well well well well"),
     "empty": ("All is well", "well well well well"),
@@ -455,12 +457,29 @@ def test_unplugged_remos(view):
     assert "居間 is offline" in said and "Study gives old values" in said and "Hall" not in said
     assert page.locator(".part.waiting .says").first.text_content().replace("\u2068", "").replace("\u2069", "") == "Silent: Study, 居間"
     ages = {name: page.locator(".device", has_text=name).locator(".age").text_content() for name in ("居間", "Study", "Hall", "Bedroom")}
-    assert ages == {"居間": "Offline: last change 5 hr ago", "Study": "Old values: last change 190 days ago", "Hall": "20 sec ago", "Bedroom": "20 sec ago"}
+    assert ages == {"居間": "Offline: last change 5 hr ago", "Study": "Old values: last change 19 days ago", "Hall": "20 sec ago", "Bedroom": "20 sec ago"}
     for name in page.locator(".device h3").all():
         assert name.bounding_box()["height"] < 40, "a short name is on one line"
     hall = page.locator(".device", has_text="Hall")
     assert hall.locator("dd").all_text_contents()[1].endswith("unchanged for 3 days")
     assert hall.locator("dt").all_text_contents()[2] == "Last movement" and hall.locator(".value").all_text_contents()[2] == "9 hr ago"
+
+
+@pytest.mark.parametrize("locale,note,age", [("en-GB", "1 device has not been heard of for more than 30 days.", "Last seen 45 days ago"),
+                                             ("ja-JP", "1 台のデバイスは 30 日以上、値が届いていません。", "最後の値は 45 日前")])
+def test_a_device_that_was_taken_away(view, locale, note, age):
+    """It stays in the list, last, and spoils nothing."""
+    page = view("gone", locale=locale)
+    expect(page.locator("#verdict")).to_contain_text(note)
+    assert page.locator(".waiting").count() == 0
+    assert words(page.locator(".device h3"))[-1] == "居間" and page.locator(".device.gone").count() == 1
+    assert page.locator(".device").last.locator(".age").text_content() == age
+
+
+def test_remos_that_are_unplugged_for_good(view):
+    page = view("sold-remos")
+    expect(page.locator("#verdict")).to_contain_text("2 devices have not been heard of for more than 30 days.")
+    assert words(page.locator(".device.gone .age")) == ["Last seen 49 days ago"] * 2
 
 
 def test_mongodb_away_and_back(view, canned):
