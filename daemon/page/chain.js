@@ -107,6 +107,16 @@ function pubsubWell(status, now) {
     return [status.outbox?.rows > 0 || !status.publisher ? "waiting" : "well", ["pubsubNotYet"]];
 }
 
+// Until when Pub/Sub keeps what waits there for a subscription, and whether that is over; *since*: where that does not say.
+function keep(made, list, since, now) {
+    const until = list.map((one) => {
+        const oldest = ms(one.oldest_unsettled || one.paused_since || one.failing_since || since);
+        return oldest && one.retention_sec ? oldest + one.retention_sec * 1000 : Infinity;
+    });
+    made.keptUntil = Math.min(...until);
+    made.overdue = made.keptUntil < now;
+}
+
 function pubsubPart(status, now) {
     const trouble = pubsubTrouble(status);
     const down = (status.subscriptions || []).filter((one) => one.missing || !one.sink.ready);
@@ -120,8 +130,10 @@ function pubsubPart(status, now) {
               ? ["waiting", ["pubsubUnfed"]]
               : pubsubWell(status, now);
     const made = part("pubsub", "pubsub", null, state, says);
-    if (trouble) blame(made, trouble[1]);
-    else if (status.publisher?.paused) made.detail = status.publisher.detail;
+    if (trouble) {
+        blame(made, trouble[1]);
+        keep(made, status.subscriptions || [], trouble[1].failing_since, now);
+    } else if (status.publisher?.paused) made.detail = status.publisher.detail;
     if (status.publisher) {
         count(made.figures, "nPublished", status.publisher.published, true);
         count(made.figures, "nFailures", trouble ? status.publisher.failures : 0);
@@ -162,9 +174,7 @@ function sinkPart(one, stop, now) {
     if (from) blame(made, from, since);
     made.subscription = shortName(one.subscription);
     made.title = one.sink.alerts ? say("alerts") : made.name;
-    const oldest = ms(one.oldest_unsettled || one.paused_since || one.failing_since);
-    made.keptUntil = oldest && one.retention_sec ? oldest + one.retention_sec * 1000 : null;
-    made.overdue = made.keptUntil !== null && made.keptUntil < now;
+    keep(made, [one], null, now);
     count(made.figures, one.sink.alerts ? "nJudged" : "nStored", one.sink.stored, true);
     count(made.figures, "nHeld", one.held);
     count(made.figures, "nRejectedSince", one.sink.rejected);
@@ -268,10 +278,15 @@ function titleOf(made, name) {
     return [`is_${made.cause}`, { name }];
 }
 
+// What becomes of what waits in Pub/Sub.
+function waitsThere({ keptUntil, overdue }) {
+    return keptUntil < Infinity ? [overdue ? "sinkOverdue" : "sinkUntil", { time: keptUntil }] : ["sinkMore", {}];
+}
+
 function pubsubFailure(made, { outbox }) {
     const name = made.says[0] === "tokenFails" ? "Google" : "Google Pub/Sub";
     const title = made.cause === "missing" ? ["pubsubNoTopic", {}] : titleOf(made, name);
-    if (!outbox) return [...title, "pubsubMoreOnly", {}];
+    if (!outbox) return [...title, ...waitsThere(made)];
     return [...title, outbox.full || outbox.failing ? "pubsubMoreFull" : "pubsubMore", {}];
 }
 
@@ -298,8 +313,7 @@ function failure(made, status) {
 }
 
 function sinkFailure(made, name, status) {
-    const until = [made.overdue ? "sinkOverdue" : "sinkUntil", { time: made.keptUntil }];
-    const kept = made.keptUntil ? until : ["sinkMore", {}];
+    const kept = waitsThere(made);
     switch (made.says[0]) {
         case "sinkMissing":
             return ["missingTitle", { name }, status.outbox ? "missingMore" : "waitingMore", {}];

@@ -178,6 +178,13 @@ def subscriber_only():
     return status
 
 
+def subscriber_cut_off():
+    status = pubsub_down()
+    status["sources"] = []
+    del status["outbox"], status["publisher"]
+    return status
+
+
 def lost():
     """A broker's topic whose messages do not fit `reading`: only the newest are kept."""
     status = well()
@@ -326,7 +333,7 @@ STATES = {"well": (well, rooms, 20), "mongodb-down": (mongodb_down, rooms, 845),
           "no-token": (no_token, rooms, 600), "starting": (starting, list, 0), "many-parts": (many_parts, rooms, 20), "alerts": (alerts_firing, rooms, 20),
           "alert-target-down": (alert_target_down, rooms, 20),
           "lost": (lost, rooms, 20), "garbled": (garbled, rooms, 20), "disk-unread": (disk_unread, rooms, 700), "each-kind": (of_each_kind, rooms, 20),
-          "silent": (well, rooms, 20), "gone": (well, rooms, 20), "old-remos": (well, old_remos, 20), "sold-remos": (well, sold_remos, 20), "subscriber-only": (subscriber_only, rooms, 20), "refused-reload": (refused_reload, rooms, 20), "empty": (well, list, 0),
+          "silent": (well, rooms, 20), "gone": (well, rooms, 20), "old-remos": (well, old_remos, 20), "sold-remos": (well, sold_remos, 20), "subscriber-only": (subscriber_only, rooms, 20), "subscriber-cut-off": (subscriber_cut_off, rooms, 48250), "refused-reload": (refused_reload, rooms, 20), "empty": (well, list, 0),
           "fifty": (many_parts, fifty, 20), "nasty": (nasty_status, nasty, 20)}
 
 

@@ -32,6 +32,7 @@ SEEN = {
     "old-remos": ("居間 is offline", "waiting well well well"),
     "sold-remos": ("All is well", "well well well well"),
     "subscriber-only": ("All is well", "well well"),
+    "subscriber-cut-off": ("Google Pub/Sub cannot be reached", "failing waiting"),
     "refused-reload": ("All is well", "well well well well"),
     "empty": ("All is well", "well well well well"),
     "fifty": ("source-20 cannot be reached", None),
@@ -374,6 +375,18 @@ def test_nothing_is_promised_beyond_the_retention(viewer, canned):
     look(page)
     expect(page.locator("#verdict")).to_contain_text("they may be lost")
     expect(page.locator("#verdict")).not_to_contain_text("Nothing is lost")
+
+
+@pytest.mark.parametrize("retention,said", [(2678400, "Nothing is lost."), (600, "they may be lost"), (None, "unless its retention was set otherwise")])
+def test_nothing_is_promised_of_what_pubsub_keeps(view, canned, retention, said):
+    """Where nothing is published, it is Pub/Sub that keeps all; what its retention is need not be known."""
+    page = view("subscriber-cut-off")
+    cut_off = canned.server.answers.status_of()
+    cut_off["subscriptions"][0].update(retention_sec=retention)
+    canned.server.answers.status_of = lambda: cut_off
+    look(page)
+    expect(page.locator("#verdict")).to_contain_text(said)
+    assert ("Nothing is lost" in page.inner_text("#verdict")) == (said == "Nothing is lost.")
 
 
 def test_a_full_outbox_promises_nothing(view):
