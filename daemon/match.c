@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "config-place.h"
 #include "lib/err.h"
 #include "lib/json.h"
 #include "lib/pointer.h"
@@ -22,6 +23,51 @@ const ConfigType match_place_type = { "JSON pointer or member", "a JSON pointer,
         CONFIG_TEXT, .text = place_check };
 const ConfigType match_where_type = { "map of texts", "MEMBER: TEXT lines, or MEMBER: [TEXT, TEXT], indented",
         CONFIG_MAP, .inside = place_check, .empty = true };
+
+/* ---- words ---- */
+
+/* ON and OFF in capitals are what many devices send. */
+static bool is_word(const YamlNode *node) {
+        static const char *const words[] = { "True", "TRUE", "False", "FALSE", "yes", "Yes", "no", "No", "on", "On",
+                "off", "Off", NULL };
+
+        for (size_t i = 0; node->type == YAML_SCALAR && node->plain && words[i]; i++)
+                if (strcmp(node->text, words[i]) == 0)
+                        return true;
+        return false;
+}
+
+/* The first of a value, or of a list of them; NULL: none. */
+static const char *find_word(const YamlNode *node) {
+        if (is_word(node))
+                return node->text;
+        for (size_t i = 0; node->type == YAML_SEQUENCE && i < node->n_children; i++)
+                if (is_word(node->children[i]))
+                        return node->children[i]->text;
+        return NULL;
+}
+
+static int warn_word(const ConfigPlace *place, const char *key, const char *member, const char *word) {
+        if (!word)
+                return 0;
+        return config_place_warn(place, key,
+                "%s%s%s is a text here, and no message that says true or false has it: write true or false. If the "
+                "device sends that very word, put it in quotes",
+                member, member[0] ? ": " : "", word);
+}
+
+int match_warn(const ConfigPlace *place, const char *key) {
+        const YamlNode *node = yaml_get(place->node, key);
+        int r = 0;
+
+        if (!node || node->type != YAML_MAPPING)
+                return node ? warn_word(place, key, "", find_word(node)) : 0;
+        for (size_t i = 0; r == 0 && i < node->n_children; i++)
+                r = warn_word(place, key, node->children[i]->key, find_word(node->children[i]));
+        return r;
+}
+
+/* ---- matching ---- */
 
 /* A member by its name, which no pointer needs to be made of. */
 static bool find_member(Slice object, const char *name, Slice *ret) {

@@ -10,6 +10,10 @@
 extern const ConfigType match_place_type;
 extern const ConfigType match_where_type;
 
+/* Warns where a value under that key of the section, a text or a map of conditions, is a word that older YAML takes for
+ * true or false, and which is a text here. 0 or -ENOMEM. */
+int match_warn(const ConfigPlace *place, const char *key);
+
 /* Whether all conditions hold for *object*, one JSON value; without any, they do. Numbers compare as numbers (25
  * is 25.0), all else as text: a string by what it says, true, false and null by their names. What is not there, an
  * object and a list are never equal to anything. */

@@ -90,7 +90,7 @@ static int shape_rule(const ConfigPlace *place, void *self, void *around) {
                 return config_place_fail(place, "time_format", "says how time is written, and there is no time");
         if (config->thousands && !config->numbers)
                 return config_place_fail(place, "thousands", "says how numbers are written, and there are no numbers");
-        return 0;
+        return match_warn(place, "where");
 }
 
 const ConfigSection shape_section = {

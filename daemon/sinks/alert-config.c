@@ -142,22 +142,6 @@ static int warn_on_change(const ConfigPlace *place, const AlertRule *rule) {
                 source);
 }
 
-/* A word that older YAML takes for true or false, and which is a text here. ON and OFF in capitals are what many
- * devices send. */
-static int warn_word(const ConfigPlace *place) {
-        static const char *const words[] = { "True", "TRUE", "False", "FALSE", "yes", "Yes", "no", "No", "on", "On",
-                "off", "Off", NULL };
-        const YamlNode *node = yaml_get(place->node, "is");
-
-        for (size_t i = 0; node && node->plain && words[i]; i++)
-                if (strcmp(node->text, words[i]) == 0)
-                        return config_place_warn(place, "is",
-                                "%s is a text here, and no message that says true or false has it: write true or "
-                                "false. If the device sends that very word, put it in quotes",
-                                words[i]);
-        return 0;
-}
-
 static int rule_rule(const ConfigPlace *place, void *self, void *around) {
         const char *targets[ALERT_TARGETS_MAX + 1];
         AlertRule *rule = self;
@@ -174,7 +158,9 @@ static int rule_rule(const ConfigPlace *place, void *self, void *around) {
         if (r == 0)
                 r = check_clear(place, rule);
         if (r == 0)
-                r = warn_word(place);
+                r = match_warn(place, "where");
+        if (r == 0)
+                r = match_warn(place, "is");
         return r < 0 ? r : warn_on_change(place, rule);
 }
 

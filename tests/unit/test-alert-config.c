@@ -123,6 +123,27 @@ static void test_sizes(void **state) {
         refuse_as(text.data, &(ConfigInput){ "c.yaml", &types, env_none }, "alert.rules");
 }
 
+/* The same in `where`, which would match nothing. */
+static void test_words_of_conditions(void **state) {
+        static const struct {
+                const char *where, *warned;
+        } cases[] = { { "{ open: True }", "where: open: True is a text here" },
+                { "{ name: Kitchen, /state/on: [true, yes] }", "where: /state/on: yes is a text here" },
+                { "{ open: 'True', on: true, state: [open, ON] }", NULL } };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ char *rules = NULL;
+                Config *config;
+
+                assert_true(asprintf(&rules, "        - { name: leak, where: %s, field: t, above: 1 }\n", cases[i].where) > 0);
+                config = parse_rules(rules);
+                assert_int_equal(config->warnings.n, cases[i].warned ? 1 : 0);
+                if (cases[i].warned)
+                        assert_contains(config->warnings.texts[0], cases[i].warned);
+                config_unref(config);
+        }
+}
+
 /* `is: True` would never fire on a message that says true. */
 static void test_words(void **state) {
         static const struct {
@@ -222,6 +243,7 @@ int main(void) {
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_sizes),
                 cmocka_unit_test(test_words),
+                cmocka_unit_test(test_words_of_conditions),
                 cmocka_unit_test(test_on_change),
                 cmocka_unit_test(test_limits),
         };
