@@ -17,6 +17,7 @@
 #define LIFETIME_MAX_SEC (30 * 24 * 3600)
 #define EARLY_USEC                                                                                                     \
         USEC_PER_MINUTE /* a token that ends so soon is fetched anew: clocks differ, and requests take time */
+#define FORBIDDEN_USEC (10 * USEC_PER_MINUTE) /* from one 403 that takes a token to the next */
 #define STATE_MAX (64 * 1024)
 #define DETAIL_MAX 512
 
@@ -30,6 +31,7 @@ struct Auth {
         char *access_token;
         usec_t ends;                /* clock_now(), whatever the server, or who sets our clock, thinks of it */
         uint64_t expires, lifetime; /* seconds, by clock_wall() when it was fetched: for the next process */
+        usec_t forbidden;           /* clock_now() when a 403 took a token; 0: never */
         bool fresh;                 /* nothing was proved with it yet: it serves once, however short its life is */
         bool unsaved;               /* the disk refused what is in memory: it is written before it is used */
         HttpRequest *request;
@@ -377,8 +379,20 @@ int auth_fetch(Auth *auth, AuthDone done, void *userdata) {
         return 0;
 }
 
-bool auth_reject(Auth *auth) {
-        if (auth->kind != AUTH_OAUTH2 || auth->host.no_exchange)
+/* Of an old token Netatmo says 403, as of everything that an account may not do. */
+static bool may_be_the_token(Auth *auth, int status) {
+        usec_t now = clock_now();
+
+        if (status != 403)
+                return status == 401;
+        if (auth->forbidden > 0 && now < auth->forbidden + FORBIDDEN_USEC)
+                return false;
+        auth->forbidden = now;
+        return true;
+}
+
+bool auth_reject(Auth *auth, int status) {
+        if (auth->kind != AUTH_OAUTH2 || auth->host.no_exchange || !may_be_the_token(auth, status))
                 return false;
         auth->ends = auth->expires = 0;
         replace_text(&auth->access_token, NULL);

@@ -93,9 +93,10 @@ typedef void (*AuthDone)(void *userdata, AuthOutcome outcome, const char *detail
  * -ENOMEM. */
 int auth_fetch(Auth *auth, AuthDone done, void *userdata);
 
-/* A request that carried the proof was answered 401: a token of OAuth 2 is not used again. True when it is worth
- * another try with a fresh one. */
-bool auth_reject(Auth *auth);
+/* What a request that carried the proof was answered: where that may mean the token of OAuth 2 (401; 403, but not each
+ * time, as it may well mean something else), the token is not used again. True when a fresh one is worth another try.
+ */
+bool auth_reject(Auth *auth, int status);
 
 /* SwitchBot's signature, in base64: HMAC-SHA-256 of token, milliseconds and nonce (API v1.1). Pure. */
 int auth_switchbot_sign(const char *token, const char *secret, uint64_t msec, const char *nonce, Bytes *ret);

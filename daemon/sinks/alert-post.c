@@ -47,7 +47,7 @@ static void on_reply(void *userdata, HttpReply *reply) {
         int r;
 
         p->http_request = NULL;
-        if (reply->status == 401 && !p->renewed && auth_reject(p->auth)) {
+        if (!p->renewed && auth_reject(p->auth, reply->status)) {
                 p->renewed = true;
                 p->request.body = bytes_steal(&reply->sent);
                 r = post_ask(p);

@@ -32,7 +32,7 @@ typedef struct Webhook {
         char *place;
         char **headers; /* `Name: value`, room for the key and for what auth adds, NULL */
         Auth *auth;
-        bool renewed;   /* the token, since something but 401 was answered */
+        bool renewed;   /* the token, since something was answered that it was not to blame for */
         SinkWork *work; /* being written; NULL: none */
         size_t next;    /* the first item that was not tried yet */
         WebhookSpan spans[SPANS_MAX];
@@ -276,7 +276,7 @@ static void on_reply(void *userdata, HttpReply *reply) {
         WebhookClass class = reply->outcome == HTTP_ANSWERED ? webhook_body_class(reply->status) : WEBHOOK_LATER;
 
         w->request = NULL;
-        if (reply->status == 401 && !w->renewed && auth_reject(w->auth)) {
+        if (!w->renewed && auth_reject(w->auth, reply->status)) {
                 w->renewed = true;
                 w->body.text = bytes_steal(&reply->sent);
                 return webhook_ask(w);

@@ -381,7 +381,7 @@ static void on_reply(void *userdata, HttpReply *reply) {
 
         json->request = NULL;
         json->poll.http_status = reply->status;
-        if (reply->outcome == HTTP_ANSWERED && reply->status == 401 && !json->again && auth_reject(json->auth)) {
+        if (!json->again && auth_reject(json->auth, reply->status)) {
                 json->again = true;
                 return json_ask(json);
         }

@@ -76,7 +76,7 @@ static AuthProof prove(AuthFixture *a, const AuthSpec *spec, const char *url) {
 
         assert_int_equal(auth_new(&a->host, spec, &auth), 0);
         assert_int_equal(auth_prove(auth, url, WALL, &proof), AUTH_READY);
-        assert_false(auth_reject(auth)); /* nothing that could be fetched anew */
+        assert_false(auth_reject(auth, 401)); /* nothing that could be fetched anew */
         auth_free(auth);
         return proof;
 }
@@ -201,7 +201,7 @@ static void test_refresh_token_rotates(void **state) {
 
         auth = oauth(a, "seed-0"); /* after a restart: both are there */
         assert_bearer(auth, "Authorization: Bearer access-1");
-        assert_true(auth_reject(auth));
+        assert_true(auth_reject(auth, 401));
         assert_waits(auth);
         a->reply = "{\"access_token\":\"access-2\",\"expires_in\":10800}"; /* none came: the old one stays */
         fetch(a, auth);
@@ -213,6 +213,24 @@ static void test_refresh_token_rotates(void **state) {
         assert_waits(auth);
         fetch(a, auth);
         assert_non_null(strstr(a->bodies[2], "refresh_token=seed-NEW&"));
+        auth_free(auth);
+}
+
+/* 403 may mean the token, as Netatmo says it, or what the account may not do: then a fresh one changes nothing. */
+static void test_forbidden(void **state) {
+        AuthFixture *a = *state;
+        Auth *auth = oauth(a, "seed");
+
+        a->reply = "{\"access_token\":\"x\",\"expires_in\":10800}";
+        fetch(a, auth);
+        assert_false(auth_reject(auth, 404));
+        assert_false(auth_reject(auth, 0)); /* no answer */
+        assert_true(auth_reject(auth, 403));
+        assert_waits(auth);
+        fetch(a, auth);
+        assert_false(auth_reject(auth, 403));
+        assert_bearer(auth, "Authorization: Bearer x");
+        assert_true(auth_reject(auth, 401));
         auth_free(auth);
 }
 
@@ -357,6 +375,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_query, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_switchbot, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_refresh_token_rotates, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_forbidden, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_client_credentials, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_short_lifetime, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_server_with_another_clock, set_up, tear_down),

@@ -173,16 +173,15 @@ static void test_switchbot(void **state) {
         assert_int_equal(w->f->n, 1);
 }
 
-/* A token is fetched before, the refresh token that came with it is on disk, and after a 401 there is one fresh try. */
-static void test_oauth2(void **state) {
-        World *w = *state;
+/* A token is fetched before, the refresh token that came with it is on disk, and after a refusal there is one fresh try. */
+static void check_oauth2(World *w, int status, const char *refusal) {
         char path[128];
 
         put_file(w, "r", "seed-token");
         put_file(w, "c", "client-secret");
         w->routes[0] = (Route){ "/token", 200, NULL, "{\"access_token\":\"access-1\",\"refresh_token\":\"refresh-1\",\"expires_in\":10800}", 1 };
         w->routes[1] = (Route){ "/token", 200, NULL, "{\"access_token\":\"access-2\",\"refresh_token\":\"refresh-2\",\"expires_in\":10800}", 1 };
-        w->routes[2] = (Route){ "/x", 401, NULL, "{}", 1 };
+        w->routes[2] = (Route){ "/x", status, NULL, refusal, 1 };
         w->routes[3] = (Route){ "/x", 200, NULL, "1" };
         run_once(w, HEAD "      url: '@/x'\n      auth: { type: oauth2, token_url: '@/token', client_id: me, client_secret_file: $/c, refresh_token_file: $/r }\n");
         is_well(w);
@@ -195,6 +194,14 @@ static void test_oauth2(void **state) {
         (void) snprintf(path, sizeof(path), "%s/oauth2-home.json", w->f->directory);
         assert_int_equal(access(path, R_OK), 0);
         assert_int_equal(w->f->n, 1);
+}
+
+static void test_oauth2(void **state) {
+        check_oauth2(*state, 401, "{}");
+}
+
+static void test_oauth2_of_netatmo(void **state) {
+        check_oauth2(*state, 403, "{\"error\":{\"code\":3,\"message\":\"Access token expired\"}}");
 }
 
 /* A stop during the exchange, which uses up the refresh token: the new one is kept, and nothing more is asked. */
@@ -370,6 +377,7 @@ int main(void) {
                 TEST(test_query_is_not_told),
                 TEST(test_switchbot),
                 TEST(test_oauth2),
+                TEST(test_oauth2_of_netatmo),
                 TEST(test_oauth2_and_a_stop),
                 TEST(test_oauth2_refused),
                 TEST(test_check),
