@@ -87,7 +87,7 @@ static void say_lost(PageDesk *desk) {
                 return;
         log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_FILE, desk->directory }),
                 "%" PRIu64 " values are in no chart: there are more than %d series, or the disk does not keep up. They "
-                "are stored as all others.",
+                "are stored as all others. Give devices an id that lasts; series silent for a month make room.",
                 lost - desk->lost_said, PAGE_SERIES_MAX);
         desk->lost_said = lost;
         desk->lost_at = now;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "page-series.h"
+#include "page-recent.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -90,6 +90,31 @@ int page_series_find(PageSeriesTable *table, const PageSeriesKey *key, int64_t i
         return PAGE_SERIES_ADDED;
 }
 
+static void slots_fill(PageSeriesTable *table) {
+        memset(table->slots, 0, sizeof(table->slots));
+        for (size_t i = 0; i < table->n; i++) {
+                size_t slot = key_slot(&table->items[i]->key);
+
+                while (table->slots[slot] > 0)
+                        slot = (slot + 1) % SLOTS;
+                table->slots[slot] = (uint16_t) (i + 1);
+        }
+}
+
+void page_series_drop_spent(PageSeriesTable *table) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < table->n; i++)
+                if (table->items[i]->spent)
+                        series_free(table->items[i]);
+                else
+                        table->items[n++] = table->items[i];
+        if (n == table->n)
+                return;
+        table->n = n;
+        slots_fill(table);
+}
+
 PageSeries *page_series_get(const PageSeriesTable *table, int64_t id) {
         for (size_t i = 0; i < table->n; i++)
                 if (table->items[i]->id == id)

@@ -6,12 +6,14 @@
 #include <stdlib.h>
 
 #include "lib/sql.h"
+#include "page-recent.h"
 
 #define DAY INT64_C(1440) /* minutes */
 #define MINUTE_MSEC INT64_C(60000)
 
 #define RECENT_MAX 65536  /* buckets in memory while the disk refuses, 3 MiB */
 #define RECENT_FULL 16384 /* saved at the latest */
+#define ROWS 1024         /* more than PAGE_QUERY_SERIES_MAX: places are found at once */
 
 struct PageStore {
         char *directory;
@@ -72,32 +74,52 @@ static int save_buckets(PageStore *store) {
         return r;
 }
 
-/* Their ids are given one after the other. */
-static int save_series(PageStore *store, int64_t *ret_last) {
+static int save_series(PageStore *store) {
         const PageSeries *series;
         int r = 0;
 
-        *ret_last = 0;
-        for (size_t i = 0; r == 0 && (series = page_series_at(store->series, i)); i++) {
-                *ret_last = series->id > *ret_last ? series->id : *ret_last;
+        for (size_t i = 0; r == 0 && (series = page_series_at(store->series, i)); i++)
                 if (series->changed)
                         r = page_tables_put_series(store->tables, series);
-        }
         return r;
 }
 
+/* All its values are kept by the hour. */
+static bool series_is_old(const PageStore *store, const PageSeries *series) {
+        return page_tables_width(store->tables, series->last / MINUTE_MSEC) == PAGE_TABLES_HOUR;
+}
+
+/* One at a time, since five years are 44 000 rows. */
+static int save_room(PageStore *store) {
+        PageSeries *series, *shortest = NULL;
+
+        if (!page_series_at(store->series, PAGE_SERIES_MAX - 1))
+                return 0;
+        for (size_t i = 0; (series = page_series_at(store->series, i)); i++) {
+                series->spent = false;
+                if (series_is_old(store, series) &&
+                        (!shortest || series->last - series->first < shortest->last - shortest->first))
+                        shortest = series;
+        }
+        if (!shortest)
+                return 0;
+        shortest->spent = true;
+        return page_tables_drop_series(store->tables, shortest->id);
+}
+
 static int save_all(PageStore *store) {
-        int64_t last;
         int r;
 
         r = page_tables_begin(store->tables);
         if (r != 0)
                 return r;
-        r = save_series(store, &last);
+        r = save_series(store);
         if (r == 0)
-                r = page_tables_roll(store->tables, newest_minute(store), last);
+                r = page_tables_roll(store->tables, newest_minute(store), store->series);
         if (r == 0)
                 r = save_buckets(store);
+        if (r == 0)
+                r = save_room(store);
         if (r == 0)
                 r = page_tables_put_past(store->tables, &store->past);
         return page_tables_end(store->tables, r);
@@ -110,6 +132,7 @@ static void note_saved(PageStore *store) {
         store->past_changed = false;
         for (size_t i = 0; (series = page_series_at(store->series, i)); i++)
                 series->changed = false;
+        page_series_drop_spent(store->series);
 }
 
 /* The file that store_renew() could not make. */
@@ -218,14 +241,23 @@ static int64_t width_choose(const PageStore *store, const PageQuery *query) {
 typedef struct Reading {
         const PageQuery *query;
         PageValues *values;
-        int64_t from, to, width;            /* minutes */
-        uint16_t rows[PAGE_SERIES_MAX + 1]; /* of a series' id: its place in the query + 1 */
+        int64_t from, to, width; /* minutes */
+        uint16_t rows[ROWS];     /* a series' place in the query + 1; 0: empty */
 } Reading;
+
+/* Where the place of that series stands, or would. */
+static size_t row_slot(const Reading *reading, int64_t series) {
+        size_t slot = (size_t) series % ROWS;
+
+        while (reading->rows[slot] > 0 && reading->query->series[reading->rows[slot] - 1] != series)
+                slot = (slot + 1) % ROWS;
+        return slot;
+}
 
 static void reading_add(void *userdata, const PageBucket *part) {
         Reading *reading = userdata;
         PageBucket *bucket;
-        size_t row = part->series <= PAGE_SERIES_MAX ? reading->rows[part->series] : 0;
+        size_t row = reading->rows[row_slot(reading, part->series)];
 
         if (row == 0 || part->count == 0 || part->minute < reading->from || part->minute >= reading->to)
                 return;
@@ -256,9 +288,9 @@ static int reading_begin(const PageStore *store, Reading *reading) {
         int64_t span;
 
         for (size_t i = 0; i < query->n; i++) {
-                if (query->series[i] > PAGE_SERIES_MAX || !page_series_get(store->series, query->series[i]))
+                if (!page_series_get(store->series, query->series[i]))
                         return -ENOENT;
-                reading->rows[query->series[i]] = (uint16_t) (i + 1);
+                reading->rows[row_slot(reading, query->series[i])] = (uint16_t) (i + 1);
         }
         reading->width = width_choose(store, query);
         reading->from = query->from / MINUTE_MSEC / reading->width * reading->width;

@@ -11,6 +11,9 @@
  * in one transaction, so that a card does not notice; what a kill or a power cut takes is what was not saved. Nothing
  * else depends on the file.
  *
+ * With PAGE_SERIES_MAX series each save makes room for another: of those that have had no value for 31 days, the one
+ * that had them for the shortest time goes. So ids that change all the time give way, and a device of years does last.
+ *
  * Blocks: for one thread at a time, and none that anything waits for. */
 /* clang-format on */
 

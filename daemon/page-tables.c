@@ -54,6 +54,7 @@ typedef enum Query {
         READ_FIVES,
         READ_HOURS,
         PUT_SERIES,
+        DROP_SERIES,
         PUT_PAST,
         QUERIES
 } Query;
@@ -74,6 +75,7 @@ static const char *const queries[QUERIES] = {
         [READ_FIVES] = "SELECT series, at," READ "fives WHERE at >= ?1 AND at < ?2 AND series = ?3",
         [READ_HOURS] = "SELECT series, at," READ "hours WHERE at >= ?1 AND at < ?2 AND series = ?3",
         [PUT_SERIES] = "INSERT OR REPLACE INTO series VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        [DROP_SERIES] = "DELETE FROM series WHERE id = ?1",
         [PUT_PAST] = "INSERT OR REPLACE INTO past VALUES (1, ?1, ?2, ?3, ?4, ?5)",
 };
 
@@ -327,29 +329,30 @@ static int run_for(SqlStatement *statement, int64_t series, int64_t end) {
         return run(statement);
 }
 
-static int roll_fives(PageTables *tables, int64_t target, int64_t last_series) {
+static int roll_fives(PageTables *tables, int64_t target, const PageSeriesTable *table) {
+        const PageSeries *series;
         int r = 0;
 
         if (tables->fives_from >= target)
                 return 0;
-        for (int64_t series = 1; r == 0 && series <= last_series; series++) {
-                r = run_for(tables->statements[ROLL_FIVES], series, target);
+        for (size_t i = 0; r == 0 && (series = page_series_at(table, i)); i++) {
+                r = run_for(tables->statements[ROLL_FIVES], series->id, target);
                 if (r == 0)
-                        r = run_for(tables->statements[DROP_FIVES], series, target);
+                        r = run_for(tables->statements[DROP_FIVES], series->id, target);
                 if (r == 0)
-                        r = run_for(tables->statements[DROP_HOURS], series, tables->oldest);
+                        r = run_for(tables->statements[DROP_HOURS], series->id, tables->oldest);
         }
         if (r == 0)
                 tables->fives_from = target;
         return r;
 }
 
-int page_tables_roll(PageTables *tables, int64_t newest, int64_t last_series) {
+int page_tables_roll(PageTables *tables, int64_t newest, const PageSeriesTable *series) {
         int r;
 
         tables->oldest = newest - HOURS_KEPT;
         r = roll_minutes(tables, floor_to(newest - MINUTES_KEPT, MINUTES_STEP));
-        return r == 0 ? roll_fives(tables, floor_to(newest - FIVES_KEPT, DAY), last_series) : r;
+        return r == 0 ? roll_fives(tables, floor_to(newest - FIVES_KEPT, DAY), series) : r;
 }
 
 int page_tables_put(PageTables *tables, const PageBucket *bucket) {
@@ -390,6 +393,13 @@ int page_tables_put_series(PageTables *tables, const PageSeries *series) {
         return run(statement);
 }
 
+int page_tables_drop_series(PageTables *tables, int64_t series) {
+        int r = run_for(tables->statements[DROP_HOURS], series, INT64_MAX);
+
+        (void) sql_bind_int(tables->statements[DROP_SERIES], 1, series);
+        return r == 0 ? run(tables->statements[DROP_SERIES]) : r;
+}
+
 int page_tables_put_past(PageTables *tables, const PagePast *past) {
         SqlStatement *statement = tables->statements[PUT_PAST];
 
@@ -404,7 +414,7 @@ int page_tables_put_past(PageTables *tables, const PagePast *past) {
 /* ---- reading ---- */
 
 int64_t page_tables_width(const PageTables *tables, int64_t minute) {
-        return minute < tables->fives_from ? HOUR : minute < tables->minutes_from ? 5 : 1;
+        return minute < tables->fives_from ? PAGE_TABLES_HOUR : minute < tables->minutes_from ? 5 : 1;
 }
 
 typedef struct Reading {

@@ -4,6 +4,7 @@
  * are those of lib/sql.h: 0, SQL_DAMAGED, or an errno. */
 
 #include "lib/bytes.h"
+#include "page-recent.h"
 #include "page-series.h"
 
 #define PAGE_TABLES_FILE "page.sqlite"
@@ -32,14 +33,17 @@ int page_tables_load(PageTables *tables, PageSeriesTable *series, PagePast *past
 int page_tables_begin(PageTables *tables);
 int page_tables_end(PageTables *tables, int r);
 
-/* Makes coarser what has become old: *newest* is the newest minute there is, *last_series* the highest id. */
-int page_tables_roll(PageTables *tables, int64_t newest, int64_t last_series);
+/* Makes coarser what has become old: *newest* is the newest minute there is. */
+int page_tables_roll(PageTables *tables, int64_t newest, const PageSeriesTable *series);
 /* Adds to what is there. */
 int page_tables_put(PageTables *tables, const PageBucket *bucket);
 int page_tables_put_series(PageTables *tables, const PageSeries *series);
+/* Deletes a series with its values, all of which must be old enough to be kept by the hour. */
+int page_tables_drop_series(PageTables *tables, int64_t series);
 int page_tables_put_past(PageTables *tables, const PagePast *past);
 
-/* How many minutes make the finest bucket that values from *minute* on are all kept in. */
+#define PAGE_TABLES_HOUR 60
+/* How many minutes make the finest bucket that values from *minute* on are all kept in: PAGE_TABLES_HOUR at most. */
 int64_t page_tables_width(const PageTables *tables, int64_t minute);
 
 typedef struct PageRange {

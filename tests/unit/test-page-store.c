@@ -426,6 +426,79 @@ static void test_many_series(void **state) {
         page_store_free(store);
 }
 
+static void add_of(PageStore *store, unsigned device, int64_t time) {
+        PageFound found = { .source = "home", .time = time, .numbers = { { 0, 1.5 } }, .n = 1 };
+
+        assert_int_equal(bytes_append_text(&found.labels, "{}"), 0);
+        assert_int_equal(bytes_append_text(&found.fields, "/a"), 0);
+        (void) snprintf(found.device, sizeof(found.device), "%u", device);
+        assert_int_equal(page_store_add(store, &found), 0);
+        page_look_done(&found);
+}
+
+static PageSeries *series_of(PageStore *store, unsigned device) {
+        PageSeries *series;
+
+        for (size_t i = 0; (series = page_series_at(page_store_series(store), i)); i++)
+                if (strtoul(series->key.device, NULL, 10) == device)
+                        return series;
+        return NULL;
+}
+
+/* Ids that change all the time: those that were silent for a month make room, but a device of years does not. */
+static void test_room_for_new_series(void **state) {
+        PageQuery query = { .n = 1, .from = NOW - 400 * DAY, .to = NOW + 3 * DAY, .points = 2000 };
+        PageStore *store = open_store(*state, 0);
+        PageValues values;
+        int64_t last;
+
+        add_of(store, 0, NOW - 300 * DAY);
+        add_of(store, 0, NOW - 60 * DAY);
+        for (unsigned i = 1; i < PAGE_SERIES_MAX - 1; i++)
+                add_of(store, i, NOW - (i < 10 ? 40 : 30) * DAY);
+        add_of(store, PAGE_SERIES_MAX - 1, NOW);
+        assert_int_equal(page_store_save(store), 0);
+        assert_null(series_of(store, 1));
+        for (unsigned i = 0; i < 20; i++) { /* nine are old and short */
+                add_of(store, PAGE_SERIES_MAX + i, NOW + i * MINUTE);
+                assert_int_equal(page_store_save(store), 0);
+        }
+        assert_int_equal(page_store_lost(store), 10);
+        assert_non_null(series_of(store, PAGE_SERIES_MAX + 9));
+        page_store_free(store);
+        store = open_store(*state, 0);
+        assert_null(series_of(store, 9));
+        assert_non_null(series_of(store, 10));
+        last = series_of(store, PAGE_SERIES_MAX + 8)->id;
+        assert_true(last > PAGE_SERIES_MAX);
+        query.series[0] = last;
+        assert_int_equal(page_store_values(store, &query, &values), 0);
+        for (size_t i = last = 0; i < values.n; i++)
+                last += values.buckets[i].count;
+        assert_int_equal(last, 1);
+        page_store_values_done(&values);
+        page_store_free(store);
+}
+
+/* A disk that refuses takes no series away. */
+static void test_no_room_while_the_disk_refuses(void **state) {
+        static const struct rlimit small = { 1, RLIM_INFINITY }, large = { RLIM_INFINITY, RLIM_INFINITY };
+        PageStore *store = open_store(*state, 0);
+
+        for (unsigned i = 0; i < PAGE_SERIES_MAX; i++)
+                add_of(store, i, NOW - (i == 0 ? 0 : 40) * DAY);
+        (void) signal(SIGXFSZ, SIG_IGN);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+        assert_true(page_store_save(store) < 0);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &large), 0);
+        assert_non_null(series_of(store, 1));
+        add_of(store, 1, NOW);
+        assert_int_equal(page_store_save(store), 0);
+        assert_non_null(series_of(store, 1));
+        assert_null(series_of(store, 2));
+        page_store_free(store);
+}
+
 static void test_many_minutes(void **state) {
         PageStore *store = open_store(*state, 0);
 
@@ -492,6 +565,8 @@ int main(void) {
                 EACH(test_no_directory),
                 EACH(test_past),
                 EACH(test_many_series),
+                EACH(test_room_for_new_series),
+                EACH(test_no_room_while_the_disk_refuses),
                 EACH(test_many_minutes),
                 EACH(test_more_than_memory_at_once),
                 EACH(test_unknown_series),
