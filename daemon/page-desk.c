@@ -32,7 +32,7 @@ struct PageDesk {
         Trouble trouble; /* with the file */
         usec_t tried;    /* to open it, in vain; clock_now() */
         bool newer;      /* since it is a later version's */
-        usec_t wanted;   /* since when; clock_wall(): what is stored from then on comes as it is stored */
+        usec_t wanted;   /* since when; clock_now(): what is stored from then on comes as it is stored */
         uint64_t lost_said;
         usec_t lost_at;
         bool renewed; /* since the job began */
@@ -104,7 +104,7 @@ static bool desk_open(PageDesk *desk, const PageJob *job) {
         if (desk->tried > 0 && now - desk->tried < OPEN_AGAIN_USEC)
                 return false;
         desk->tried = now;
-        desk->wanted = desk->wanted > 0 ? desk->wanted : clock_wall();
+        desk->wanted = desk->wanted > 0 ? desk->wanted : clock_now();
         r = page_store_open(desk->directory, desk->wanted, &desk->store);
         desk->newer = r == PAGE_STORE_NEWER;
         if (desk->newer) {
@@ -298,6 +298,7 @@ void page_desk_do(PageDesk *desk, PageJob *job) {
                 const PagePast *past = page_store_past(desk->store);
 
                 job->begun = past->begun;
+                job->since = past->since;
                 job->complete = past->complete;
                 job->mark.size = 0;
                 (void) bytes_append(&job->mark, past->mark.data ? past->mark.data : "", past->mark.size);

@@ -36,7 +36,8 @@ typedef struct PageJob {
         bool failed;   /* of a save: all of it still waits; of PAGE_JOB_TAKE: the queue does, for a file to be opened */
         bool save;     /* much waits to be saved */
         bool renewed;  /* the file is another one than before: PAGE_JOB_OPEN tells of it */
-        int64_t begun; /* of PAGE_JOB_OPEN, with mark and complete: as PagePast; 0: there is no file */
+        int64_t begun; /* of PAGE_JOB_OPEN, with since, mark and complete: as PagePast; 0: there is no file */
+        usec_t since;
 } PageJob;
 
 typedef struct PageDesk PageDesk;
@@ -61,7 +62,8 @@ typedef struct PageHistorySpec {
         Loop *loop;
         const SinkHistory *type;
         const SubscriptionConfig *config; /* its secrets were read; copied by the type */
-        int64_t before;                   /* ms since 1970 */
+        int64_t begun;                    /* only what was stored before that, as PagePast */
+        usec_t since;                     /* as PagePast, too */
         Slice mark;                       /* where to go on */
         /* A piece is there: messages as page_queue_put() made them, which are the callee's (emptied), and the mark
          * behind them. No other comes before page_history_go_on(). */

@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "lib/worker.h"
 #include "page-queue.h"
+#include "page-tables.h"
 #include "trouble.h"
 
 #define RETRY_USEC (10 * USEC_PER_SEC)
@@ -84,6 +85,7 @@ static void history_ask(void *userdata) {
         Reader *reader = history->reader;
 
         history->asked = clock_now();
+        reader->piece.before = page_past_begun(history->spec.begun, history->spec.since);
         (void) atomic_fetch_add(&reader->references, 1);
         if (worker_submit(history->worker, reader) != WORKER_STARTED)
                 reader_unref(reader);
@@ -132,7 +134,7 @@ static int history_open(PageHistory *history) {
         int r;
 
         reader->type = spec->type;
-        reader->piece = (SinkPiece){ .before = spec->before, .each = on_past, .userdata = reader };
+        reader->piece = (SinkPiece){ .each = on_past, .userdata = reader };
         r = bytes_append(&reader->piece.mark, spec->mark.data ? spec->mark.data : "", spec->mark.size);
         if (r < 0)
                 return r;

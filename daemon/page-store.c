@@ -27,6 +27,12 @@ struct PageStore {
 
 /* ---- a damaged file ---- */
 
+static void past_begin(PageStore *store, usec_t since) {
+        store->past.since = since;
+        store->past.begun = page_past_begun(0, since);
+        store->past_changed = true;
+}
+
 /* Begins a new file, with what is in memory. The damaged one is kept. */
 static int store_renew(PageStore *store) {
         PageSeries *series;
@@ -38,8 +44,7 @@ static int store_renew(PageStore *store) {
                 return r;
         store->past.mark.size = 0;
         store->past.complete = false;
-        store->past.begun = (int64_t) (clock_wall() / USEC_PER_MSEC);
-        store->past_changed = true;
+        past_begin(store, clock_now());
         for (size_t i = 0; (series = page_series_at(store->series, i)); i++)
                 series->changed = true;
         r = page_tables_open(store->directory, &store->tables);
@@ -351,7 +356,7 @@ static int store_new(const char *directory, PageStore **ret) {
 }
 
 /* What can be read of a damaged file counts: names and numbers of the series at least. */
-int page_store_open(const char *directory, usec_t wall, PageStore **ret) {
+int page_store_open(const char *directory, usec_t since, PageStore **ret) {
         _cleanup_(page_store_freep) PageStore *store = NULL;
         int r;
 
@@ -363,10 +368,8 @@ int page_store_open(const char *directory, usec_t wall, PageStore **ret) {
                 return PAGE_STORE_NEWER;
         if (r == 0)
                 r = page_tables_load(store->tables, store->series, &store->past);
-        if (r == 0 && store->past.begun == 0) {
-                store->past.begun = (int64_t) (wall / USEC_PER_MSEC);
-                store->past_changed = true;
-        }
+        if (r == 0 && store->past.begun == 0)
+                past_begin(store, since);
         r = store_ended(store, r);
         if (r >= 0)
                 *ret = cleanup_steal(store);

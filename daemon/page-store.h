@@ -30,8 +30,8 @@ enum {
         PAGE_STORE_ASIDE = 1, /* the file was damaged, and is set aside; a new one was begun */
         PAGE_STORE_NEWER = 2, /* made by a later version; left alone, nothing was opened */
 };
-/* Opens or creates the file. *wall*: clock_wall(), when a new file begins. Other errors as sql_open(), -EBUSY, ... */
-int page_store_open(const char *directory, usec_t wall, PageStore **ret);
+/* Opens or creates the file. *since*: clock_now(), when a new file begins. Other errors as sql_open(), -EBUSY, ... */
+int page_store_open(const char *directory, usec_t since, PageStore **ret);
 /* What was not saved is gone. */
 PageStore *page_store_free(PageStore *store);
 CLEANUP_DEFINE(PageStore, page_store_free)

@@ -403,7 +403,7 @@ int page_tables_drop_series(PageTables *tables, int64_t series) {
 int page_tables_put_past(PageTables *tables, const PagePast *past) {
         SqlStatement *statement = tables->statements[PUT_PAST];
 
-        (void) sql_bind_int(statement, 1, past->begun);
+        (void) sql_bind_int(statement, 1, page_past_begun(past->begun, past->since));
         (void) sql_bind_int(statement, 2, tables->minutes_from);
         (void) sql_bind_int(statement, 3, tables->fives_from);
         (void) sql_bind_blob(statement, 4, past->mark.data, past->mark.size);

@@ -4,6 +4,7 @@
  * are those of lib/sql.h: 0, SQL_DAMAGED, or an errno. */
 
 #include "lib/bytes.h"
+#include "lib/clock.h"
 #include "page-recent.h"
 #include "page-series.h"
 
@@ -15,9 +16,15 @@ typedef struct PageTables PageTables;
 /* How far the values from before the file was begun were brought in. */
 typedef struct PagePast {
         int64_t begun; /* when the file was made: ms since 1970, by this machine's clock; 0: not known */
+        usec_t since;  /* the same by clock_now(), where this process made it; else 0 */
         Bytes mark;    /* of the sink: where to go on; empty: at the beginning */
         bool complete;
 } PagePast;
+
+/* When the file was made, by the wall clock of today: it may have been set since. */
+static inline int64_t page_past_begun(int64_t begun, usec_t since) {
+        return since > 0 ? (int64_t) (clock_wall_of(since) / USEC_PER_MSEC) : begun;
+}
 
 /* Opens or makes the file. -EPROTONOSUPPORT: made by a later version. */
 int page_tables_open(const char *directory, PageTables **ret);

@@ -125,7 +125,7 @@ int main(int argc, char **argv) {
 
         if (argc < 3)
                 return EXIT_FAILURE;
-        check(page_store_open(argv[1], clock_wall(), &store), "page_store_open");
+        check(page_store_open(argv[1], clock_now(), &store), "page_store_open");
         if (argc > 3 && strcmp(argv[2], "ask") == 0)
                 ask(store, atol(argv[3]));
         else if (argc > 3 && strcmp(argv[2], "devices") == 0)

@@ -25,7 +25,6 @@ ALONE = {
     "daemon/bisect.h": "halving is pure, and tested against every pattern of refusals",
     "daemon/daemon.h": "main.c is the only file that ends the process; the flow is read in daemon.c",
     "daemon/page-charts.h": "what waits for the charts' thread, without HTTP and addresses",
-    "daemon/page-tables.h": "what stands in page.sqlite, without what waits to be saved",
     "daemon/page.h": "the page as the daemon sees it: all the rest is behind it",
     "daemon/publish/source-said.h": "what is said of readings, without when they are polled or kept",
     "daemon/subscribe/aside.h": "the side list has leases of its own",

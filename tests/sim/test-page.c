@@ -80,7 +80,7 @@ static uint64_t count(World *w) {
 static void begin(World *w) {
         disk_mount(w->disk);
         w->calls = w->end_at = 0;
-        assert_int_equal(page_store_open(ROOT, (usec_t) BEGIN * USEC_PER_MSEC, &w->store), PAGE_STORE_OK);
+        assert_int_equal(page_store_open(ROOT, clock_now(), &w->store), PAGE_STORE_OK);
 }
 
 static void add(World *w) {

@@ -16,7 +16,14 @@
 usec_t __real_clock_now(void);
 usec_t __wrap_clock_now(void);
 
-static usec_t later;
+usec_t __real_clock_wall(void);
+usec_t __wrap_clock_wall(void);
+
+static usec_t later, set_back;
+
+usec_t __wrap_clock_wall(void) {
+        return __real_clock_wall() - __atomic_load_n(&set_back, __ATOMIC_SEQ_CST);
+}
 
 usec_t __wrap_clock_now(void) {
         return __real_clock_now() + __atomic_load_n(&later, __ATOMIC_SEQ_CST);
@@ -33,6 +40,7 @@ typedef struct FakeKeys {
 #define MESSAGE_NUMBERS 64
 
 static unsigned opened, open_now, asked;
+static int64_t asked_before[PIECES];
 static bool history_is_there;
 static char opened_place[32];
 
@@ -60,6 +68,7 @@ static int history_next(void *self, SinkPiece *piece) {
 
         if (!history_is_there)
                 return SINK_HISTORY_AWAY;
+        asked_before[before] = piece->before;
         for (unsigned i = 0; i < PIECE_MESSAGES; i++) {
                 size_t size = write_message(text, sizeof(text), before * PIECE_MESSAGES + i);
 
@@ -146,7 +155,7 @@ static int set_up(void **state) {
         assert_non_null(f);
         opened = open_now = asked = 0;
         history_is_there = false;
-        later = 0;
+        later = set_back = 0;
         strcpy(f->directory, "/tmp/test-charts-XXXXXX");
         assert_non_null(mkdtemp(f->directory));
         assert_int_equal(loop_new(&f->loop), 0);
@@ -283,7 +292,7 @@ static void test_values_wait_for_the_file(void **state) {
         store_messages(f, MANY);
         page_charts_stop(f->charts);
         UNTIL(f, page_charts_is_stopped(f->charts));
-        assert_int_equal(page_store_open(f->directory, clock_wall(), &store), 0);
+        assert_int_equal(page_store_open(f->directory, clock_now(), &store), 0);
         assert_int_equal(page_store_values(store, &query, &values), 0);
         for (size_t i = 0; i < values.n; i++)
                 count += values.buckets[i].count;
@@ -292,10 +301,33 @@ static void test_values_wait_for_the_file(void **state) {
         assert_int_equal(count, 2 * MANY);
 }
 
+/* What is stored after this machine's clock was set back bears times from before the page was switched on by the clock of
+ * then: it is no history. */
+static void test_clock_is_set_back(void **state) {
+        const int64_t hour = 3600000, second = 1000;
+        Fixture *f = *state;
+        PageStore *store;
+        int64_t begun;
+
+        history_is_there = true;
+        use(f, "{subscription: sub, fake_sink: {place: here}}");
+        UNTIL(f, __atomic_load_n(&asked, __ATOMIC_SEQ_CST) > 0);
+        __atomic_store_n(&set_back, USEC_PER_HOUR, __ATOMIC_SEQ_CST);
+        UNTIL(f, __atomic_load_n(&asked, __ATOMIC_SEQ_CST) == PIECES);
+        page_charts_stop(f->charts);
+        UNTIL(f, page_charts_is_stopped(f->charts));
+        begun = asked_before[0];
+        assert_in_range(asked_before[PIECES - 1], begun - hour - second, begun - hour + second);
+        assert_int_equal(page_store_open(f->directory, clock_now(), &store), 0);
+        assert_in_range(page_store_past(store)->begun, begun - hour - second, begun - hour + second);
+        page_store_free(store);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_history_waits_for_the_disk, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_clock_is_set_back, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_values_wait_for_the_file, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_kept_again_is_said_when_they_are, set_up, tear_down),
         };
