@@ -95,6 +95,19 @@ static void share_out(const AlertBook *book, Candidate *candidates, size_t n) {
         qsort(candidates, n, sizeof(Candidate), compare_shares);
 }
 
+/* A reload may give a rule another limit, by which it fires anew: that the old one is over is told first, or it would
+ * be taken for the end of the new one. */
+static bool waits_for_end(const AlertBook *book, const Candidate *c, const AlertMoment *moment) {
+        AlertNext next;
+
+        for (const AlertEntry *entry = c->device->entries; c->entry->ended == 0 && entry; entry = entry->next)
+                if (entry != c->entry && !entry->gone && entry->ended > 0 &&
+                        strcmp(entry->target, c->entry->target) == 0 && strcmp(entry->rule, c->entry->rule) == 0 &&
+                        alert_book_due(book, c->device, entry, moment, &next) == ALERT_IS_DUE)
+                        return c->entry->seal[0] == '\0';
+        return false;
+}
+
 static size_t collect(const AlertBook *book, Candidate *ret, AlertExchange *exchange, const AlertMoment *moment) {
         size_t n = 0;
 
@@ -105,7 +118,7 @@ static size_t collect(const AlertBook *book, Candidate *ret, AlertExchange *exch
                         AlertDue due =
                                 entry->gone ? ALERT_IS_DONE : alert_book_due(book, c.device, entry, moment, &c.next);
 
-                        if (due == ALERT_IS_DUE)
+                        if (due == ALERT_IS_DUE && !waits_for_end(book, &c, moment))
                                 ret[n++] = c;
                         else if (due == ALERT_IS_LATER && c.next.at != USEC_INFINITY &&
                                  (exchange->next == 0 || c.next.at < exchange->next))

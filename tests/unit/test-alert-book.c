@@ -520,6 +520,22 @@ static void test_reload(void **state) {
         world_close(&w);
 }
 
+/* Another threshold under the same name: what was is over before what is now begins, also where it came back. */
+static void test_end_before_another_beginning(void **state) {
+        World w;
+
+        world_open(&w, HOT);
+        world_say(&w, "x", "\"t\":30");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30");
+        world_reload(&w, "        - { name: hot, field: t, above: 25, to: a }\n");
+        world_expect(&w, "a", ALERT_BACK, "REMOVED hot Room x 30");
+        world_say(&w, "x", "\"t\":31");
+        world_expect(&w, "a", ALERT_ACCEPTED, "REMOVED hot Room x 30");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 31");
+        world_quiet(&w);
+        world_close(&w);
+}
+
 /* A target is taken out of `to` and put back before it was told of the end: what fires goes on for it. */
 static void test_target_that_is_put_back(void **state) {
         static const char both[] = "        - { name: hot, field: t, above: 28, clear: 27 }\n";
@@ -642,6 +658,7 @@ int main(void) {
                 cmocka_unit_test(test_silence_of_an_unplugged_remo),
                 cmocka_unit_test(test_rule_that_finds_nothing),
                 cmocka_unit_test(test_reload),
+                cmocka_unit_test(test_end_before_another_beginning),
                 cmocka_unit_test(test_target_that_is_put_back),
                 cmocka_unit_test(test_random),
         };
