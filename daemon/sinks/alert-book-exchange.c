@@ -178,7 +178,7 @@ static int make_notice(const AlertBook *book, const Candidate *c, AlertNotice *r
                                                                      : entry->since,
                 .until = sealed ? entry->sealed_until : entry->until,
                 .at = c->next.at,
-                .forgotten = entry->end == ALERT_END_DEVICE,
+                .end = entry->end,
                 .text = template_of(book, c) };
         memcpy(ret->key, entry->seal, sizeof(ret->key));
         return copy_texts(ret, c, block);

@@ -6,7 +6,6 @@
 
 #include "lib/array.h"
 #include "lib/json.h"
-#include "lib/pointer.h"
 #include "lib/text.h"
 
 /* What is older than this when it is judged may be history: it is not told of while the device catches up, ... */
@@ -17,7 +16,6 @@
 #define CATCHING_MAX_USEC (10 * USEC_PER_MINUTE)
 /* After we heard nothing, the first messages may take so long: until then time alone brings nothing. */
 #define CALM_USEC (30 * USEC_PER_SEC)
-#define STILL_USEC (24 * USEC_PER_HOUR)
 /* Between two passes the wall clock went on by so much more, or less, than time did: somebody set it. */
 #define CLOCK_SET_USEC (5 * (int64_t) USEC_PER_SEC)
 /* Nothing is forgotten before we have heard for so long: what we missed may be on its way. */
@@ -220,6 +218,8 @@ static int settle_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot, co
         slot->seen = slot->state.judged > slot->state.heard ? slot->state.judged : slot->state.heard;
         if (slot->seen == 0)
                 slot->seen = moment->wall;
+        slot->left = watch->logic.test == ALERT_STALE && slot->state.phase == PHASE_OK && slot->state.judged > 0 &&
+                     slot->state.heard == 0; /* only leave() makes such a state */
         slot->moved = moment->now + CALM_USEC - QUIET_USEC;
         slot->catching = moment->now;
         for (size_t i = 0; slot->state.phase == PHASE_FIRING && i < book->config->n_targets; i++) {
@@ -277,49 +277,6 @@ static void set_value(AlertSlot *slot, Slice value) {
         text_copy(slot->value, sizeof(slot->value), text);
 }
 
-static bool get_time(Slice value, usec_t *ret) {
-        int64_t msec;
-
-        if (value.size < 3 || value.data[0] != '"' || !clock_parse_rfc3339(value.data + 1, value.size - 2, &msec) ||
-                msec <= 0)
-                return false;
-        *ret = (usec_t) msec * USEC_PER_MSEC;
-        return true;
-}
-
-static int on_sensor(void *userdata, const PointerMatch *match) {
-        usec_t *newest = userdata, created;
-        Slice value;
-
-        if (pointer_find(match->value, "/created_at", &value) && get_time(value, &created) && created > *newest)
-                *newest = created;
-        return 0;
-}
-
-/* The API of a Nature Remo goes on giving the last values of a device that is unplugged: one of whose sensors none has
- * changed for a day was last heard of when one did. */
-static usec_t heard_at(const AlertReading *reading, Slice events) {
-        usec_t newest = 0;
-
-        if (events.data && events.data[0] == '{')
-                (void) pointer_each(events, "/*", on_sensor, &newest);
-        return newest > 0 && newest + STILL_USEC <= reading->at ? newest : reading->at;
-}
-
-static AlertLife life_of(const AlertRules *rules, const AlertWatch *watch, const AlertReading *reading) {
-        AlertLife life = { .at = reading->at, .offline = slice_equal(reading->values[rules->online], "false") };
-        usec_t created;
-
-        if (life.offline)
-                return life;
-        if (!watch->has_field)
-                life.heard = heard_at(reading, reading->values[rules->events]);
-        else if (reading->values[watch->field].data && !slice_equal(reading->values[watch->field], "null"))
-                life.heard = get_time(reading->values[watch->created], &created) && created < reading->at ? created
-                                                                                                          : reading->at;
-        return life;
-}
-
 static void note_pace(AlertSlot *slot, const AlertMoment *moment) {
         if (moment->wall <= slot->state.judged + OLD_USEC)
                 slot->catching = 0;
@@ -337,7 +294,7 @@ static int judge_slot(
         if (reading->at > slot->seen)
                 slot->seen = reading->at;
         if (watch->logic.test == ALERT_STALE) {
-                AlertLife life = life_of(book->rules, watch, reading);
+                AlertLife life = alert_reading_life(book->rules, watch, reading);
 
                 move = alert_judge_life(&watch->logic, &slot->state, &life, moment->wall);
         } else
@@ -345,6 +302,7 @@ static int judge_slot(
                         &watch->logic, &slot->state, reading->at, alert_judge_value(&watch->logic, value));
         if (move == ALERT_OLD)
                 return 0;
+        slot->left = false;
         set_value(slot, value);
         note_pace(slot, moment);
         device->dirty = true;
@@ -353,6 +311,44 @@ static int judge_slot(
         if (move == ALERT_CEASED)
                 cease(device, slot, reading->at, moment->wall, ALERT_END_OVER);
         return 0;
+}
+
+/* The slot of a rule without a device; made where it is not there. */
+static int need_lost(AlertBook *book, size_t watch, AlertDevice **ret_nobody, AlertSlot **ret) {
+        int r = alert_book_device(book, (Slice){ "", 0 }, ret_nobody);
+
+        if (r < 0)
+                return r;
+        *ret = alert_device_find(*ret_nobody, watch);
+        return *ret ? 0 : alert_device_add(*ret_nobody, watch, ret);
+}
+
+/* The device has another name, which the rule is not about. Had it no other device, it has found none since then. What
+ * it said under the old name, and comes late, changes nothing. */
+static int leave(
+        AlertBook *book, AlertDevice *device, AlertSlot *slot, const AlertReading *reading, const AlertMoment *moment) {
+        AlertDevice *nobody;
+        AlertSlot *lost;
+        int r;
+
+        if (slot->state.phase == PHASE_FIRING)
+                cease(device, slot, reading->at, moment->wall, ALERT_END_NAME);
+        slot->state = (AlertState){ .judged = reading->at };
+        slot->left = device->dirty = true;
+        note_pace(slot, moment);
+        if (book->rules->items[slot->watch].logic.test != ALERT_STALE)
+                return 0;
+        r = need_lost(book, slot->watch, &nobody, &lost);
+        if (r < 0)
+                return r;
+        lost->state.heard = reading->at < moment->wall ? reading->at : moment->wall;
+        nobody->dirty = true;
+        return 0;
+}
+
+static bool is_leaving(const AlertBook *book, const AlertSlot *slot, const AlertReading *reading) {
+        return reading->named && !slot->left && reading->at > slot->seen &&
+               !alert_rules_match_name(book->rules, &book->rules->items[slot->watch], reading->values);
 }
 
 /* Of a device that no rule is about, nothing is kept. */
@@ -386,6 +382,8 @@ static int judge(AlertBook *book, const AlertReading *reading, const AlertMoment
         for (size_t i = 0; r == 0 && i < device->n_slots; i++)
                 if (device->slots[i].matches)
                         r = judge_slot(book, device, &device->slots[i], reading, moment);
+                else if (is_leaving(book, &device->slots[i], reading))
+                        r = leave(book, device, &device->slots[i], reading, moment);
         return r;
 }
 
@@ -522,16 +520,13 @@ static bool is_forgotten(const Pass *pass, const AlertDevice *device, const Aler
 
 /* A rule that is about no device then is not a mistake in it: it says nothing. */
 static int note_had_one(AlertBook *book, size_t watch) {
-        AlertDevice *nobody;
+        AlertDevice *nobody; /* is there: pass_lost_rules() made it */
         AlertSlot *slot;
         int r;
 
         if (book->rules->items[watch].logic.test != ALERT_STALE)
                 return 0;
-        r = alert_book_device(book, (Slice){ "", 0 }, &nobody); /* is there: pass_lost_rules() made it */
-        slot = r < 0 ? NULL : alert_device_find(nobody, watch);
-        if (r == 0 && !slot)
-                r = alert_device_add(nobody, watch, &slot);
+        r = need_lost(book, watch, &nobody, &slot);
         if (r < 0)
                 return r;
         text_copy(slot->value, sizeof(slot->value), HAD_ONE);
@@ -546,7 +541,7 @@ static int forget(Pass *pass, AlertDevice *device, AlertSlot *slot) {
                 cease(device, slot, wall, wall, ALERT_END_DEVICE);
         slot->state = (AlertState){};
         slot->gone = device->dirty = true;
-        return note_had_one(pass->book, slot->watch);
+        return slot->left ? 0 : note_had_one(pass->book, slot->watch);
 }
 
 static int pass_slots(Pass *pass, AlertDevice *device) {
@@ -609,12 +604,26 @@ static void count_known(AlertBook *book) {
         memset(book->known, 0, book->rules->n * sizeof(size_t));
         for (size_t i = 0; i < book->n_devices; i++)
                 for (size_t k = 0; book->devices[i]->key.size > 0 && k < book->devices[i]->n_slots; k++)
-                        book->known[book->devices[i]->slots[k].watch]++;
+                        book->known[book->devices[i]->slots[k].watch] += !book->devices[i]->slots[k].left;
 }
 
-/* A rule that found no device has a slot of its own, which was heard of last when we began to hear. */
+/* It found one. */
+static void end_lost_rule(Pass *pass, AlertDevice *nobody, AlertSlot *slot) {
+        if (slot->state.phase == PHASE_FIRING)
+                cease(nobody, slot, pass->moment->wall, pass->moment->wall, ALERT_END_OVER);
+        if (slot->state.phase != PHASE_OK || slot->value[0] != '\0') {
+                slot->state = (AlertState){};
+                slot->value[0] = '\0';
+                nobody->dirty = true;
+        }
+        slot->state.heard = 0;
+}
+
+/* A rule that found no device has a slot of its own, which was heard of last when we began to hear, or when the last
+ * device got another name. */
 static int pass_lost_rule(Pass *pass, size_t watch) {
         const AlertMoment *moment = pass->moment;
+        usec_t hearing = moment->wall - (moment->now - moment->hearing);
         AlertDevice *nobody;
         AlertSlot *slot;
         int r = alert_book_device(pass->book, (Slice){ "", 0 }, &nobody);
@@ -623,21 +632,15 @@ static int pass_lost_rule(Pass *pass, size_t watch) {
                 return r;
         slot = alert_device_find(nobody, watch);
         if (pass->book->known[watch] > 0) {
-                if (slot && slot->state.phase == PHASE_FIRING)
-                        cease(nobody, slot, moment->wall, moment->wall, ALERT_END_OVER);
-                if (slot && (slot->state.phase != PHASE_OK || slot->value[0] != '\0')) {
-                        slot->state = (AlertState){};
-                        slot->value[0] = '\0';
-                        nobody->dirty = true;
-                }
                 if (slot)
-                        slot->state.heard = 0;
+                        end_lost_rule(pass, nobody, slot);
                 return 0;
         }
         if (!slot)
                 r = alert_device_add(nobody, watch, &slot);
-        if (r == 0 && slot->state.phase == PHASE_OK && moment->hearing > 0 && slot->value[0] == '\0')
-                slot->state.heard = moment->wall - (moment->now - moment->hearing);
+        if (r == 0 && slot->state.phase == PHASE_OK && moment->hearing > 0 && slot->value[0] == '\0' &&
+                (hearing > slot->state.heard || slot->state.heard > moment->wall))
+                slot->state.heard = hearing;
         return r;
 }
 

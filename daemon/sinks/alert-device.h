@@ -19,8 +19,9 @@ typedef struct AlertReading {
         bool ahead;   /* it was not to be believed */
         Slice device; /* what tells it from others: source, id and labels */
         Slice source, id, name, site; /* as texts; empty: not told */
-        Slice *values;                /* JSON text by place, data NULL: not there */
-        char *text;                   /* owned: what all of it points into */
+        bool named;    /* the name is a Nature Remo's; elsewhere it may tell messages of one device apart */
+        Slice *values; /* JSON text by place, data NULL: not there */
+        char *text;    /* owned: what all of it points into */
 } AlertReading;
 
 /* Those of a batch. `AlertReadings r = {};` is empty. */
@@ -36,6 +37,8 @@ void alert_readings_done(AlertReadings *readings);
  * tells none. -ENOMEM. */
 int alert_readings_add(
         AlertReadings *readings, const AlertRules *rules, const WireMessage *message, PayloadFormat format, usec_t now);
+/* What it proves of the life of its device, for a rule with `stale`. */
+AlertLife alert_reading_life(const AlertRules *rules, const AlertWatch *watch, const AlertReading *reading);
 /* Those of the same time stay in their order. */
 void alert_readings_sort(AlertReadings *readings);
 
@@ -47,6 +50,7 @@ typedef struct AlertSlot {
         bool matches; /* its conditions hold for the last message */
         bool said;    /* that it fires; so that its end is said, too */
         bool gone;    /* it is forgotten; it leaves with the next messages */
+        bool left;    /* the device has another name, which the rule is not about */
         usec_t fired; /* by our clock; 0: it does not fire */
         AlertState state;
         usec_t seen;                  /* wall time of the last message that it is about */

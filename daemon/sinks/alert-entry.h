@@ -4,7 +4,7 @@
 /* What one target was told, and is to be told, of one rule's firing for one device. Pure.
  *
  *      it fires                          FIRING, until accepted; then REPEAT, as often as the rule says
- *      it is over, the target knew       RESOLVED; REMOVED where the configuration ended it
+ *      it is over, the target knew       RESOLVED; REMOVED where no value ended it
  *      it is over, the target did not    ENDED: it was firing from ... to ...; nothing at all where it was history
  *                                        already when we came to know of it
  *
@@ -15,14 +15,6 @@
 #include "sinks/alert-rules.h"
 
 #define ALERT_VALUE_SIZE 40 /* of a value's text, cut */
-
-/* Why a firing is over. Stored. */
-typedef enum AlertEnd {
-        ALERT_END_OVER,
-        ALERT_END_RULE,   /* its rule is gone, or another one */
-        ALERT_END_DEVICE, /* nothing was heard of its device for so long that it is forgotten */
-} AlertEnd;
-#define ALERT_ENDS (ALERT_END_DEVICE + 1)
 
 typedef struct AlertEntry AlertEntry;
 struct AlertEntry {

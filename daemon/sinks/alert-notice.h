@@ -12,10 +12,19 @@ typedef enum AlertKind {
         ALERT_REPEAT,   /* goes on, and was told before */
         ALERT_RESOLVED, /* is over, and its beginning was told */
         ALERT_ENDED,    /* began and ended before it could be told: "was firing from ... to ..." */
-        ALERT_REMOVED,  /* its rule is gone, or its device is forgotten, and its beginning was told */
+        ALERT_REMOVED,  /* it ended as no value says, but as AlertEnd does, and its beginning was told */
         ALERT_TEST,     /* nothing is the matter: `alerts test` */
 } AlertKind;
 #define ALERT_KINDS (ALERT_TEST + 1)
+
+/* Why a firing is over. Stored. */
+typedef enum AlertEnd {
+        ALERT_END_OVER,
+        ALERT_END_RULE,   /* its rule is gone, or another one */
+        ALERT_END_DEVICE, /* nothing was heard of its device for so long that it is forgotten */
+        ALERT_END_NAME,   /* its device has another name now, which the rule is not about */
+} AlertEnd;
+#define ALERT_ENDS (ALERT_END_NAME + 1)
 
 typedef enum AlertTest {
         ALERT_ABOVE,
@@ -41,7 +50,7 @@ typedef struct AlertNotice {
         usec_t since;
         usec_t until;             /* ALERT_RESOLVED, ALERT_ENDED, ALERT_REMOVED */
         usec_t at;                /* when it became due */
-        bool forgotten;           /* ALERT_REMOVED: because of the device, not of the rule */
+        AlertEnd end;             /* of ALERT_REMOVED */
         const char *text;         /* the rule's template; NULL: the default */
         char key[ALERT_KEY_SIZE]; /* it was sealed under; "": it is not */
 } AlertNotice;

@@ -6,8 +6,10 @@
 
 #include "lib/array.h"
 #include "lib/json.h"
+#include "lib/pointer.h"
 #include "sinks/alert-places.h"
 
+#define STILL_USEC (24 * USEC_PER_HOUR)
 #define LABELS_MAX 64
 #define VALUE_SIZE_MAX 4096 /* a longer one is equal to nothing that a rule can name */
 
@@ -112,6 +114,7 @@ static void put_name(char **end, AlertReading *reading, const AlertRules *rules,
         reading->id = device.size > 0 ? put(end, device) : put_text(end, values[rules->id]);
         if (reading->id.size == 0)
                 reading->id = reading->name;
+        reading->named = values[rules->events].data;
 }
 
 static void put_device(char **end, AlertReading *reading, const WireMessage *message) {
@@ -201,6 +204,43 @@ int alert_readings_add(AlertReadings *readings, const AlertRules *rules, const W
         set_time(reading, rules, message, now);
         readings->n++;
         return 0;
+}
+
+/* ---- life ---- */
+
+static int on_sensor(void *userdata, const PointerMatch *match) {
+        usec_t *newest = userdata, created;
+        Slice value;
+
+        if (pointer_find(match->value, "/created_at", &value) && get_time(unquote(value), &created) &&
+                created > *newest)
+                *newest = created;
+        return 0;
+}
+
+/* The API of a Nature Remo goes on giving the last values of a device that is unplugged: one of whose sensors none has
+ * changed for a day was last heard of when one did. */
+static usec_t heard_at(const AlertReading *reading, Slice events) {
+        usec_t newest = 0;
+
+        if (events.data && events.data[0] == '{')
+                (void) pointer_each(events, "/*", on_sensor, &newest);
+        return newest > 0 && newest + STILL_USEC <= reading->at ? newest : reading->at;
+}
+
+AlertLife alert_reading_life(const AlertRules *rules, const AlertWatch *watch, const AlertReading *reading) {
+        AlertLife life = { .at = reading->at, .offline = slice_equal(reading->values[rules->online], "false") };
+        usec_t created;
+
+        if (life.offline)
+                return life;
+        if (!watch->has_field)
+                life.heard = heard_at(reading, reading->values[rules->events]);
+        else if (reading->values[watch->field].data && !slice_equal(reading->values[watch->field], "null"))
+                life.heard = get_time(unquote(reading->values[watch->created]), &created) && created < reading->at
+                                     ? created
+                                     : reading->at;
+        return life;
 }
 
 /* ---- in order ---- */

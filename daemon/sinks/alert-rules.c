@@ -186,11 +186,24 @@ size_t alert_rules_find(const AlertRules *rules, Slice key) {
         return SIZE_MAX;
 }
 
-bool alert_rules_match(const AlertWatch *watch, const Slice *values) {
-        const ConfigMap *where = &watch->rule->where;
+static bool condition_holds(const AlertWatch *watch, size_t i, const Slice *values) {
+        Slice value = values[watch->where[i]];
 
-        for (size_t i = 0; i < where->n; i++)
-                if (!values[watch->where[i]].data || !match_value(where->items[i].values, values[watch->where[i]]))
+        return value.data && match_value(watch->rule->where.items[i].values, value);
+}
+
+bool alert_rules_match(const AlertWatch *watch, const Slice *values) {
+        for (size_t i = 0; i < watch->rule->where.n; i++)
+                if (!condition_holds(watch, i, values))
+                        return false;
+        return true;
+}
+
+bool alert_rules_match_name(const AlertRules *rules, const AlertWatch *watch, const Slice *values) {
+        Slice name = values[rules->name];
+
+        for (size_t i = 0; name.data && name.data[0] == '"' && i < watch->rule->where.n; i++)
+                if (watch->where[i] == rules->name && !condition_holds(watch, i, values))
                         return false;
         return true;
 }

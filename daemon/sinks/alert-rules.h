@@ -103,3 +103,5 @@ size_t alert_rules_find(const AlertRules *rules, Slice key);
 
 /* Whether the conditions of a rule hold; *values* by place, as alert_places_find() left them. */
 bool alert_rules_match(const AlertWatch *watch, const Slice *values);
+/* Whether they can hold under the name that *values* tell; also where none is told. */
+bool alert_rules_match_name(const AlertRules *rules, const AlertWatch *watch, const Slice *values);

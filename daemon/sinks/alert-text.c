@@ -271,7 +271,22 @@ static const char *const defaults[][ALERT_KINDS][ALERT_TESTS] = {
 };
 /* clang-format on */
 
+#define RENAMED "{rule}: over, the device is called {name} now, which this rule is not about; "
+#define RENAMED_JA "{rule}: デバイスの名前が {name} に変わり、ルールの対象外になったため終了します。"
+
+/* Of ALERT_REMOVED, where the device ended it. */
 /* clang-format off */
+static const char *const renamed[][ALERT_TESTS] = {
+        [ALERT_ENGLISH] = { RENAMED "it was at {value}, above {limit}",
+                RENAMED "it was at {value}, below {limit}",
+                RENAMED "it said {value}",
+                RENAMED "it had sent nothing since {heard}" },
+        [ALERT_JAPANESE] = { RENAMED_JA "{value} でした（上限 {limit}）",
+                RENAMED_JA "{value} でした（下限 {limit}）",
+                RENAMED_JA "{value} でした",
+                RENAMED_JA "{heard} 以降データが届いていませんでした" },
+};
+
 static const char *const forgotten[][ALERT_TESTS] = {
         [ALERT_ENGLISH] = { "{rule}: over, {name} is forgotten: it was at {value}, above {limit}, and is silent",
                 "{rule}: over, {name} is forgotten: it was at {value}, below {limit}, and is silent",
@@ -287,8 +302,10 @@ static const char *const forgotten[][ALERT_TESTS] = {
 static const char *text_of(const AlertNotice *notice, AlertLanguage language) {
         if (notice->kind == ALERT_TEST)
                 return defaults[language][ALERT_TEST][0];
-        if (notice->kind == ALERT_REMOVED && notice->forgotten)
+        if (notice->kind == ALERT_REMOVED && notice->end == ALERT_END_DEVICE)
                 return forgotten[language][notice->test];
+        if (notice->kind == ALERT_REMOVED && notice->end == ALERT_END_NAME)
+                return renamed[language][notice->test];
         return notice->text ?: defaults[language][notice->kind][notice->test];
 }
 

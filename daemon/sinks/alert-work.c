@@ -90,7 +90,10 @@ static void say(const AlertWork *work, const Said *said) {
                         reason(watch, said->slot, words, sizeof(words)));
         else
                 log_event(LOG_NOTICE, EVENT_ALERT_RESOLVED, fields, "Alert %s is over for %s%s", watch->rule->name,
-                        name, said->slot->gone ? ", which is forgotten: nothing was heard of it for too long" : "");
+                        name,
+                        said->slot->gone   ? ", which is forgotten: nothing was heard of it for too long"
+                        : said->slot->left ? ", as the device is called now: the rule is not about that name"
+                                           : "");
 }
 
 static void say_all(AlertWork *work) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is kept of devices that are gone for good, and of those that no rule is about: nothing. */
+/* What is kept of devices that are gone for good, that got another name, and that no rule is about: nothing. */
 #include "alert-fixture.h"
 
 #define HOT "        - { name: hot, field: t, above: 28, clear: 27, to: [a] }\n"
@@ -13,7 +13,7 @@ static char *removed_text(const World *w) {
         assert_int_equal(alert_book_give(w->book, &x, &w->moment), 0);
         assert_int_equal(x.n_notices, 2);
         for (size_t i = 0; i < x.n_notices; i++)
-                assert_true(x.notices[i].kind == ALERT_REMOVED && x.notices[i].forgotten);
+                assert_true(x.notices[i].kind == ALERT_REMOVED && x.notices[i].end == ALERT_END_DEVICE);
         for (size_t i = 0; i < x.n_notices; i++)
                 assert_int_equal(alert_text_write(&x.notices[i], ALERT_ENGLISH, &text), 0);
         alert_exchange_done(&x);
@@ -151,12 +151,132 @@ static void test_strangers_leave_nothing(void **state) {
         world_close(&w);
 }
 
+/* A message of device x under a name. */
+static void say_as(World *w, const char *name, usec_t at, const char *members) {
+        char time[CLOCK_RFC3339_SIZE];
+        Said said;
+
+        said_init(&said, "x", at, w->moment.wall, "");
+        (void) snprintf(said.data, sizeof(said.data),
+                "{\"name\":%s,\"id\":\"x\",\"source\":\"home\",\"request_at\":\"%s\",%s}", name,
+                clock_format_rfc3339(at, time), members);
+        said.message.data = text_slice(said.data);
+        world_judge(w, &said, 1);
+}
+
+#define REMO "\"newest_events\":{},"
+
+static void say_named(World *w, const char *name, const char *members) {
+        say_as(w, name, w->moment.wall, members);
+}
+
+#define KITCHEN "        - { name: hot, where: { name: [Kitchen, 台所] }, field: t, above: 28, repeat: 6h, to: a }\n"
+
+/* The rule is about a name; the device that had it gets another one. */
+static void test_renamed(void **state) {
+        AlertExchange x = {};
+        Bytes text = {};
+        World w;
+
+        world_open(&w, KITCHEN "        - { name: warm, where: { id: x }, field: t, above: 20, to: b }\n");
+        say_named(&w, "\"Kitchen\"", REMO "\"t\":30");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Kitchen 30");
+        world_expect(&w, "b", ALERT_ACCEPTED, "FIRING warm Kitchen 30");
+        world_go(&w, MINUTE);
+        say_named(&w, "\"台所\"", REMO "\"t\":31"); /* of the rule as well */
+        say_named(&w, "null", REMO "\"t\":31");       /* not told */
+        world_quiet(&w);
+        world_go(&w, MINUTE);
+        say_as(&w, "\"Bath\"", w.moment.wall - HOUR, REMO "\"t\":31"); /* from before, and late */
+        world_quiet(&w);
+        say_named(&w, "\"Bath\"", REMO "\"t\":32");
+        assert_int_equal(alert_book_give(w.book, &x, &w.moment), 0);
+        assert_int_equal(x.n_notices, 1);
+        assert_int_equal(alert_text_write(&x.notices[0], ALERT_ENGLISH, &text), 0);
+        assert_string_equal(text.data,
+                "hot: over, the device is called Bath now, which this rule is not about; it was at 31, above 28");
+        world_expect(&w, "a", ALERT_ACCEPTED, "REMOVED hot Bath 31");
+        assert_int_equal(w.ceased, 1);
+        say_as(&w, "\"Kitchen\"", w.moment.wall - MINUTE, REMO "\"t\":31"); /* delivered again */
+        world_go(&w, 7 * HOUR);
+        say_named(&w, "\"Bath\"", REMO "\"t\":32");
+        world_quiet(&w);
+        assert_int_equal(w.book->n_entries, 1);
+        world_go(&w, MINUTE);
+        say_named(&w, "\"Kitchen\"", REMO "\"t\":33"); /* and back */
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Kitchen 33");
+        alert_exchange_done(&x);
+        bytes_done(&text);
+        world_close(&w);
+}
+
+/* One that waits for its `for` does not fire under the new name. */
+static void test_renamed_before_it_fires(void **state) {
+        World w;
+
+        world_open(&w, "        - { name: open, where: { name: Kitchen }, field: door, is: true, for: 10m, to: a }\n");
+        say_named(&w, "\"Kitchen\"", REMO "\"door\":true");
+        world_go(&w, MINUTE);
+        say_named(&w, "\"Bath\"", REMO "\"door\":true");
+        world_go(&w, HOUR);
+        world_pass(&w);
+        world_quiet(&w);
+        world_close(&w);
+}
+
+/* What else tells messages apart, and a name where messages of several kinds have one, says nothing. */
+static void test_messages_of_other_kinds(void **state) {
+        World w;
+
+        world_open(&w, KITCHEN "        - { name: leak, where: { kind: 1 }, field: leak, is: true, to: b }\n");
+        say_as(&w, "\"Kitchen\"", w.moment.wall, "\"t\":30,\"kind\":1,\"leak\":true");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Kitchen 30");
+        world_expect(&w, "b", ALERT_ACCEPTED, "FIRING leak Kitchen true");
+        world_go(&w, MINUTE);
+        say_as(&w, "\"Bath\"", w.moment.wall, "\"t\":20,\"kind\":2,\"leak\":false");
+        say_named(&w, "\"Kitchen\"", REMO "\"kind\":2");
+        world_quiet(&w);
+        world_close(&w);
+}
+
+/* A rule with `stale` whose only device got another name finds no device any more: that is told, as it is after a
+ * start, and not that the device is silent. */
+static void test_renamed_and_silent(void **state) {
+        World w;
+
+        world_open(&w, "        - { name: silent, where: { name: Kitchen }, stale: 30m, to: a }\n");
+        say_named(&w, "\"Kitchen\"", REMO "\"t\":30");
+        world_go(&w, HOUR);
+        world_pass(&w);
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING silent Kitchen -");
+        say_named(&w, "\"Bath\"", REMO "\"t\":30");
+        world_expect(&w, "a", ALERT_ACCEPTED, "REMOVED silent Bath -");
+        for (int i = 0; i < 29; i++) {
+                world_go(&w, MINUTE);
+                say_named(&w, "\"Bath\"", REMO "\"t\":30");
+                world_quiet(&w);
+        }
+        world_go(&w, 2 * MINUTE);
+        say_named(&w, "\"Bath\"", REMO "\"t\":30");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING silent - -");
+        world_go(&w, DAYS(31)); /* the old name is forgotten; the rule has found no device all the same */
+        say_named(&w, "\"Bath\"", REMO "\"t\":30");
+        world_quiet(&w);
+        say_named(&w, "\"Kitchen\"", REMO "\"t\":30");
+        world_expect(&w, "a", ALERT_ACCEPTED, "RESOLVED silent - -");
+        world_close(&w);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_forgotten),
                 cmocka_unit_test(test_forgotten_while_a_target_is_down),
                 cmocka_unit_test(test_not_forgotten),
                 cmocka_unit_test(test_not_forgotten_by_a_set_clock),
+                cmocka_unit_test(test_renamed),
+                cmocka_unit_test(test_renamed_before_it_fires),
+                cmocka_unit_test(test_messages_of_other_kinds),
+                cmocka_unit_test(test_renamed_and_silent),
                 cmocka_unit_test(test_strangers_leave_nothing),
         };
 

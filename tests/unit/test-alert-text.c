@@ -84,6 +84,10 @@ static void test_default_texts(void **state) {
         notice.until = SINCE + 10 * USEC_PER_MINUTE;
         assert_text(&notice, ALERT_ENGLISH, "hot: over after 10 min, Bedroom is at 29.1");
         assert_text(&notice, ALERT_JAPANESE, "hot: 解消しました。Bedroom は 29.1 です（継続 10分）");
+        notice.kind = ALERT_REMOVED;
+        notice.end = ALERT_END_NAME;
+        assert_text(&notice, ALERT_JAPANESE,
+                "hot: デバイスの名前が Bedroom に変わり、ルールの対象外になったため終了します。29.1 でした（上限 28）");
         notice.kind = ALERT_ENDED;
         assert_text(&notice, ALERT_ENGLISH,
                 "hot: Bedroom was above 28 from 2026-11-28 08:34 to 2026-11-28 08:44 (10 min); this could not be sent "
