@@ -10,6 +10,8 @@
 #include "lib/err.h"
 #include "lib/json.h"
 
+/* What shows less was never set: it counts from 1970 since the device was switched on. */
+#define CLOCK_SET_MSEC INT64_C(31536000000) /* 1971 */
 #define YEAR_10000_MSEC INT64_C(253402300800000)
 #define SECONDS_PER_DAY INT64_C(86400)
 
@@ -281,7 +283,7 @@ bool shape_time(const char *text, ShapeTime format, int64_t *ret_msec) {
                 known = time_local(text, &msec);
                 break;
         }
-        if (!known || msec < 0 || msec >= YEAR_10000_MSEC)
+        if (!known || msec < CLOCK_SET_MSEC || msec >= YEAR_10000_MSEC)
                 return false;
         *ret_msec = msec;
         return true;

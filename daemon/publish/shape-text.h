@@ -28,6 +28,6 @@ bool shape_text_has_form(Slice json);
  * anything else. */
 bool shape_number(const char *text, const char *thousands, Bytes *ret);
 
-/* The time that *text* says in *format*, in milliseconds since the epoch. False for anything else, and for years beyond
- * 9999. */
+/* The time that *text* says in *format*, in milliseconds since the epoch. False for anything else, for 1970, which a
+ * clock shows that was never set, and for years beyond 9999. */
 bool shape_time(const char *text, ShapeTime format, int64_t *ret_msec);

@@ -203,10 +203,10 @@ static void test_parallel_arrays(void **state) {
                 .fields = MAP(PAIR("t", TEXT("/hourly/temp/*")), PAIR("h", TEXT("/hourly/hum/*"))),
         };
 
-        check(&config, "{\"hourly\":{\"time\":[0,60,120],\"temp\":[1.5,2.5],\"hum\":[10,null,30]}}",
-                "{\"t\":1.5,\"h\":10,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"1970-01-01T00:00:00.000Z\"}\n"
-                "{\"t\":2.5,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"1970-01-01T00:01:00.000Z\"}\n"
-                "{\"h\":30,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"1970-01-01T00:02:00.000Z\"}");
+        check(&config, "{\"hourly\":{\"time\":[1700000000,1700000060,1700000120],\"temp\":[1.5,2.5],\"hum\":[10,null,30]}}",
+                "{\"t\":1.5,\"h\":10,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"2023-11-14T22:13:20.000Z\"}\n"
+                "{\"t\":2.5,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"2023-11-14T22:14:20.000Z\"}\n"
+                "{\"h\":30,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"2023-11-14T22:15:20.000Z\"}");
 }
 
 static void test_pairs(void **state) {
@@ -217,9 +217,9 @@ static void test_pairs(void **state) {
                 .fields = MAP(PAIR("v", TEXT("/0"))),
         };
 
-        check(&config, "{\"points\":[[7,1000.5],[8,\"2000\"]]}",
-                "{\"v\":7,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"1970-01-01T00:00:01.001Z\"}\n"
-                "{\"v\":8,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"1970-01-01T00:00:02.000Z\"}");
+        check(&config, "{\"points\":[[7,1700000001000.5],[8,\"1700000002000\"]]}",
+                "{\"v\":7,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"2023-11-14T22:13:21.001Z\"}\n"
+                "{\"v\":8,\"source\":\"src\",\"id\":\"src\",\"request_at\":\"" AT "\",\"measured_at\":\"2023-11-14T22:13:22.000Z\"}");
 }
 
 static void test_many_items(void **state) {
@@ -336,7 +336,9 @@ static void check_time(const char *text, ShapeTime format, int64_t expected) {
 }
 
 static void test_times(void **state) {
-        check_time("1970-01-01T09:00:01.5+09:00", SHAPE_RFC3339, 1500);
+        check_time("1971-01-01T09:00:01.5+09:00", SHAPE_RFC3339, INT64_C(31536001500));
+        check_time("1970-01-01T00:00:08Z", SHAPE_RFC3339, -1); /* a clock that was never set: of Tasmota, */
+        check_time("5.01", SHAPE_UNIX, -1);                    /* of a Shelly that has just started */
         check_time("1970-01-01T00:00:01", SHAPE_RFC3339, -1);
         check_time("1969-01-01T00:00:01Z", SHAPE_RFC3339, -1);
         check_time("1700000000", SHAPE_UNIX, INT64_C(1700000000000));
