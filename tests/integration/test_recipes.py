@@ -59,7 +59,7 @@ EXPECTED = {
     "weather": {"id": "1850144", "name": "Tokyo", "te": 12.3, "measured_at": "2023-11-14T22:13:20.000Z"},
     "house": {"id": "sensor.study", "name": "Study", "value": 21.5, "unit": "°C"},
     "rest": {"id": "sensor.x", "value": 5},
-    "zigbee": {"id": "kitchen", "temperature": 21.5, "measured_at": "2023-11-14T22:13:20.000Z"},
+    "zigbee": {"id": "kitchen", "temperature": 21.5, "request_at": "2023-11-14T22:13:20.000Z", "measured_at": "2023-11-14T22:13:20.000Z"},
     "tasmota": {"id": "plug", "DS18B20": {"Temperature": 20.6}},
     "esphome": {"id": "co2", "ppm": 612},
     "shellies": {"id": "shellyht-1", "temperature": 19.5},
