@@ -319,6 +319,19 @@ static MongodbFault check_target(MongodbClient *client, char detail[static MONGO
         return kind ? MONGODB_FAULT_TARGET : fault == MONGODB_FAULT_UNREACHABLE ? fault : MONGODB_FAULT_NONE;
 }
 
+/* What is said against a document is said of the command here: there is no document in it. Some servers take no update
+ * of one document whose filter lacks the key by which the collection is sharded (61), and do take inserts. */
+static bool speaks_of_a_document(const bson_t *reply) {
+        MongodbFault fault;
+        bson_iter_t found;
+
+        if (!find_path(reply, "code", &found) && !find_path(reply, "writeErrors.0.code", &found))
+                return false;
+        return mongodb_code_kind(bson_iter_as_int64(&found), "", "", &fault) == MONGODB_KIND_DOCUMENT;
+}
+
+/* MONGODB_FAULT_FORBIDDEN: the user may not update, or the server takes no such update; an insert may do all the same.
+ */
 static MongodbFault update_nobody(MongodbClient *client, char detail[static MONGODB_DETAIL_SIZE]) {
         bson_t command = BSON_INITIALIZER, list, update, query, change, set, reply;
         MongodbFault fault;
@@ -338,6 +351,8 @@ static MongodbFault update_nobody(MongodbClient *client, char detail[static MONG
         (void) bson_append_array_end(&command, &list);
 
         fault = mongodb_client_write_command(client, &command, &reply, detail);
+        if (fault == MONGODB_FAULT_REFUSED && speaks_of_a_document(&reply))
+                fault = MONGODB_FAULT_FORBIDDEN;
         bson_destroy(&command);
         bson_destroy(&reply);
         return fault;

@@ -68,7 +68,8 @@ MongodbFault mongodb_client_ping(MongodbClient *client, char detail[static MONGO
 
 /* A ping; a look at what kind of collection readings go to, where that may be had (MONGODB_FAULT_TARGET); then an
  * update of a document that nobody has, under the write concern of every write. Nothing is stored, read or brought
- * back. *ret_tried* is false where the user may not update, which is not needed otherwise: nothing was tried then. */
+ * back. *ret_tried* is false where the user may not update, which is not needed otherwise, or the server takes no such
+ * update (Cosmos DB, of a sharded collection): nothing was tried then. */
 MongodbFault mongodb_client_try(MongodbClient *client, bool *ret_tried, char detail[static MONGODB_DETAIL_SIZE]);
 
 /* A command that writes nothing, on the primary, and one that writes, under the write concern: errors of single

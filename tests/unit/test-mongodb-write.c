@@ -527,7 +527,7 @@ static void test_trial(void **state) {
                 { 0, MONGODB_FAULT_NONE, true },
                 { 10107, MONGODB_FAULT_BUSY, false },
                 { 64, MONGODB_FAULT_WRITE_CONCERN, false },
-                { 13, MONGODB_FAULT_NONE, false },
+                { 13, MONGODB_FAULT_NONE, false }, { 61, MONGODB_FAULT_NONE, false }, /* the second one: Cosmos DB, of a sharded collection */
                 { 2, MONGODB_FAULT_REFUSED, false },
                 { 8, MONGODB_FAULT_REFUSED, false },
                 { 4711, MONGODB_FAULT_REFUSED, false },
