@@ -26,6 +26,9 @@
 #define STEADY_USEC USEC_PER_MINUTE /* a connection that stood for so long is made anew at once */
 #define READ_MAX (256 * 1024)       /* bytes taken in one turn of the loop: one commit */
 #define STATE_MAX (128 * 1024)
+/* a broker that keeps the session for less is told of: RabbitMQ a day, Azure Event Grid an hour, if nobody changed it
+ */
+#define EXPIRY_SHORT_SEC (7 * 24 * 60 * 60)
 #define DETAIL_MAX 400
 
 typedef enum State { STATE_WAITING, STATE_CONNECTING, STATE_GREETING, STATE_SUBSCRIBING, STATE_READY, STATES } State;
@@ -63,7 +66,7 @@ struct MqttSession {
         usec_t heard;  /* clock_now() of the last byte */
         char *id;      /* names the broker's session */
         Bytes filters; /* that session's, one a line; empty: not known */
-        bool said_qos;
+        bool said_qos, said_expiry;
         char detail[DETAIL_MAX];
 };
 
@@ -318,6 +321,19 @@ static void session_refused(MqttSession *s, const MqttPacket *packet) {
                 packet->words.data ?: "");
 }
 
+/* The broker may keep the session for less than what it is asked for (3.2.2.3.2). */
+static void session_tell_expiry(MqttSession *s, uint32_t expiry_sec) {
+        char span[CLOCK_SPAN_SIZE];
+
+        if (s->spec.clean || s->said_expiry || expiry_sec >= EXPIRY_SHORT_SEC)
+                return;
+        s->said_expiry = true;
+        log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SOURCE, s->spec.name }),
+                "Source %s: the broker keeps the session for only %s: when sensorqd is away for longer, what comes "
+                "meanwhile is lost. Let the broker keep sessions for longer.",
+                s->spec.name, clock_format_span(expiry_sec * USEC_PER_SEC, span, sizeof(span)));
+}
+
 static void on_connack(MqttSession *s, const MqttPacket *packet) {
         if (s->state != STATE_GREETING)
                 return session_lose(s, MQTT_UNREACHABLE, "the broker sent a second CONNACK");
@@ -335,6 +351,7 @@ static void on_connack(MqttSession *s, const MqttPacket *packet) {
         }
         if (packet->keep_alive_sec > 0)
                 s->keep_alive_sec = packet->keep_alive_sec;
+        session_tell_expiry(s, packet->session_expiry);
         session_subscribe(s, packet->session_present);
 }
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "capture.h"
 #include "mosquitto.h"
 #include "side-by-side.h"
 #include "sources/mqtt.h"
@@ -577,8 +578,27 @@ static void test_closed_door_to_both(void **state) {
                 script_turn(s);
 }
 
+/* RabbitMQ answers so, whatever it was asked for: a day. Said once, and only of a session that is to stay. */
+static void test_session_that_ends(void **state) {
+        Script *s = *state;
+        Capture capture;
+        char *log;
+
+        s->f.spec.clean = false;
+        s->f.spec.state_dir = "/nowhere";
+        ANSWER(s, 0, "\x20\x08\x00\x00\x05\x11\x00\x01\x51\x80\x90\x04\x00\x01\x00\x01\xe0\x01\x8b");
+        ANSWER(s, 1, "\x20\x08\x00\x00\x05\x11\x00\x01\x51\x80\x90\x04\x00\x02\x00\x01");
+        capture = capture_begin();
+        start(&s->f);
+        while (s->accepted < 2 || !s->f.ready)
+                script_turn(s);
+        log = capture_end(&capture);
+        assert_int_equal(count_of(log, "the broker keeps the session for only 1 d"), 1);
+}
+
 int main(void) {
         const struct CMUnitTest scripted[] = {
+                cmocka_unit_test_setup_teardown(test_session_that_ends, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_older_version, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_older_version_after_a_closed_door, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_topic_refused, script_set_up, script_tear_down),
