@@ -47,7 +47,7 @@ typedef struct MqttAddress {
         bool tls;
 } MqttAddress;
 
-/* A message that waits for the disk. */
+/* A message that waits for the disk, or whose acknowledgement the broker may not have heard yet. */
 typedef struct MqttAck {
         uint64_t ticket, connection, number;
         uint16_t packet_id;
@@ -65,7 +65,7 @@ typedef struct Mqtt {
         MqttNumbers numbers;
         MqttNumbers kept; /* on disk, or on the way there */
         uint64_t put;     /* the last ticket */
-        MqttAck *acks;    /* from first_ack on; oldest first */
+        MqttAck *acks;    /* oldest first; before first_ack they are acknowledged, and not heard yet */
         size_t first_ack, n_acks, allocated;
         LoopWatch *checked; /* a look has come to its end */
         bool checking, answered, said_too_large;
@@ -107,16 +107,44 @@ static bool mqtt_is_local(const MqttAddress *address) {
 
 /* ---- acknowledgements ---- */
 
-static int mqtt_expect_ack(Mqtt *mqtt, uint16_t packet_id, uint64_t number) {
+static void mqtt_drop_acks(Mqtt *mqtt, size_t n) {
+        if (n == 0)
+                return;
+        mqtt->first_ack -= n;
+        mqtt->n_acks -= n;
+        memmove(mqtt->acks, mqtt->acks + n, mqtt->n_acks * sizeof(MqttAck));
+}
+
+/* Of a connection that is lost nothing is heard any more. */
+static void mqtt_drop_lost_acks(Mqtt *mqtt, uint64_t connection) {
+        size_t n = 0;
+
+        while (n < mqtt->first_ack && mqtt->acks[n].connection != connection)
+                n++;
+        mqtt_drop_acks(mqtt, n);
+}
+
+/* Some brokers send again what is not acknowledged for some time (NATS for 30 s, VerneMQ for 20). The copies are read
+ * when the first one is stored, and one acknowledgement is enough: the broker may take the next one for that of a new
+ * message, to which it gave the identifier meanwhile. */
+static bool mqtt_is_copy(const Mqtt *mqtt, const MqttPacket *packet, uint64_t connection) {
+        for (size_t i = 0; packet->dup && i < mqtt->n_acks; i++)
+                if (mqtt->acks[i].packet_id == packet->packet_id && mqtt->acks[i].connection == connection)
+                        return true;
+        return false;
+}
+
+static int mqtt_expect_ack(Mqtt *mqtt, const MqttPacket *packet, uint64_t number) {
+        uint64_t connection = mqtt_session_connection(mqtt->session);
         int r;
 
-        if (mqtt->first_ack > 0 && mqtt->first_ack == mqtt->n_acks)
-                mqtt->first_ack = mqtt->n_acks = 0;
+        mqtt_drop_lost_acks(mqtt, connection);
+        if (mqtt_is_copy(mqtt, packet, connection))
+                return 0;
         r = array_reserve(&mqtt->acks, &mqtt->allocated, mqtt->n_acks + 1, sizeof(MqttAck));
         if (r < 0)
                 return r;
-        mqtt->acks[mqtt->n_acks++] =
-                (MqttAck){ mqtt->put + 1, mqtt_session_connection(mqtt->session), number, packet_id };
+        mqtt->acks[mqtt->n_acks++] = (MqttAck){ mqtt->put + 1, connection, number, packet->packet_id };
         return 0;
 }
 
@@ -148,8 +176,13 @@ static void mqtt_stored(void *self, uint64_t ticket) {
 
 static void on_confirmed(void *userdata, uint64_t number) {
         Mqtt *mqtt = userdata;
+        size_t n = 0;
 
         mqtt_numbers_hear(&mqtt->numbers, number);
+        for (size_t i = 0; i < mqtt->first_ack; i++)
+                if (mqtt->acks[i].number == number)
+                        n = i + 1;
+        mqtt_drop_acks(mqtt, n);
 }
 
 /* ---- numbers ---- */
@@ -299,7 +332,7 @@ static void on_message(void *userdata, const MqttPacket *packet, const char *ses
         else if (r == 0 && mqtt_is_of_use(mqtt, packet))
                 r = mqtt_read_message(mqtt, packet, number);
         if (r == 0 && packet->qos > 0)
-                r = mqtt_expect_ack(mqtt, packet->packet_id, number);
+                r = mqtt_expect_ack(mqtt, packet, number);
         if (r < 0) /* what is not acknowledged comes again with the next connection, and only then */
                 mqtt_session_reset(mqtt->session, "out of memory");
 }

@@ -294,8 +294,33 @@ static void test_session_of_before(void **state) {
         UNTIL(b, b->subscribed == 1);
 }
 
+/* NATS sends again on the same connection what is not acknowledged for 30 s, and gives the identifier to another message as soon as it is.
+ * P12: a copy from before it heard of the first one is not acknowledged, else that one would be; one from after it is. */
+static void test_copy_on_the_same_connection(void **state) {
+        Broker *b = *state;
+
+        start(b);
+        b->deaf = true;
+        publish(b, 1, false, "21.5");
+        UNTIL(b, b->acknowledged == 1);
+        publish(b, 1, true, "21.5");
+        publish(b, 2, false, "21.6");
+        UNTIL(b, b->acknowledged == 2);
+        for (int i = 0; i < 20; i++)
+                broker_turn(b);
+        assert_int_equal(b->acknowledged, 2);
+        b->deaf = false;
+        say(b, "\xd0\x00", 2);
+        UNTIL(b, b->pings > 1);
+        for (int i = 0; i < 20; i++)
+                broker_turn(b);
+        publish(b, 1, true, "21.5");
+        UNTIL(b, b->acknowledged == 3);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_copy_on_the_same_connection, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lost_on_its_way, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lost_while_we_were_away, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_not_heard, set_up, tear_down),
