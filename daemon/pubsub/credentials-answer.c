@@ -161,7 +161,7 @@ static const char *remedy_for(const CredentialsQuestion *q, Refusal refusal, Cau
         }
         if (strcasestr(refusal.description, "signature"))
                 return "the key was deleted or replaced: install one that is valid, and restart";
-        if (strcasestr(refusal.description, "not found"))
+        if (strcasestr(refusal.description, "not found") || strcasestr(refusal.description, "disabled"))
                 return "the service account was deleted or disabled: restore it, or install the key of another and "
                        "restart";
         return "check the service account and its key; a new key needs a restart";

@@ -574,6 +574,7 @@ static void test_service_account(void **state) {
                 "valid, and restart");
         check_no_token(t, 400, "", "{\"error\":\"invalid_grant\",\"error_description\":\"Invalid grant: account not found\"}", -EACCES,
                 "the service account was deleted or disabled: restore it, or install the key of another and restart");
+        check_no_token(t, 400, "", "{\"error\":\"invalid_grant\",\"error_description\":\"Robot is disabled.\"}", -EACCES, "deleted or disabled");
         (void) sent_iat(t, &second);
         t->credentials.key = jws_key_free(t->credentials.key);
 }
