@@ -161,7 +161,9 @@ class Api:
         if limit < 1:
             raise ApiError(400, f"The value for max_messages is too small. You passed {limit} in the request, but the minimum value is 1.")
         _, config = self._store.subscription(name)
-        if (config.get("pushConfig") or {}).get("pushEndpoint") or config.get("detached"):
+        if (config.get("pushConfig") or {}).get("pushEndpoint"):
+            raise ApiError(400, "This method is not supported for push subscriptions.", "FAILED_PRECONDITION")
+        if config.get("bigqueryConfig") or config.get("cloudStorageConfig") or config.get("detached"):
             raise ApiError(400, "This method is not supported for this subscription type.", "FAILED_PRECONDITION")
         wait = 0 if request.get("returnImmediately") else hang
         return self._store.pull(name, min(limit, at_most, MAX_PULL), wait, duplicate)
