@@ -211,7 +211,7 @@ static void on_done(void *userdata, void *argument) {
         charts->request = NULL;
         if (request)
                 answer(request, job);
-        if (job->renewed && charts->config) { /* history begins anew, too */
+        if (job->renewed && charts->config) { /* history begins anew, or goes on */
                 history_end(charts);
                 charts->open = true;
         }

@@ -293,7 +293,7 @@ void page_desk_do(PageDesk *desk, PageJob *job) {
                 break;
         }
         job->save = page_store_is_full(desk->store);
-        job->renewed = desk->renewed;
+        job->renewed = desk->renewed || (job->kind == PAGE_JOB_TAKE && page_store_past_goes_on(desk->store));
         if (job->kind == PAGE_JOB_OPEN) {
                 const PagePast *past = page_store_past(desk->store);
 

@@ -35,7 +35,7 @@ typedef struct PageJob {
         const char *words;
         bool failed;   /* of a save: all of it still waits; of PAGE_JOB_TAKE: the queue does, for a file to be opened */
         bool save;     /* much waits to be saved */
-        bool renewed;  /* the file is another one than before: PAGE_JOB_OPEN tells of it */
+        bool renewed;  /* the file is another one than before, or there is more history: PAGE_JOB_OPEN tells of it */
         int64_t begun; /* of PAGE_JOB_OPEN, with since, mark and complete: as PagePast; 0: there is no file */
         usec_t since;
 } PageJob;

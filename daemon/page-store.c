@@ -11,9 +11,10 @@
 #define DAY INT64_C(1440) /* minutes */
 #define MINUTE_MSEC INT64_C(60000)
 
-#define RECENT_MAX 65536  /* buckets in memory while the disk refuses, 3 MiB */
-#define RECENT_FULL 16384 /* saved at the latest */
-#define ROWS 1024         /* more than PAGE_QUERY_SERIES_MAX: places are found at once */
+#define RECENT_MAX 65536             /* buckets in memory while the disk refuses, 3 MiB */
+#define RECENT_FULL 16384            /* saved at the latest */
+#define SET_RIGHT_USEC USEC_PER_HOUR /* after a start: a clock that is set later was right then */
+#define ROWS 1024                    /* more than PAGE_QUERY_SERIES_MAX: places are found at once */
 
 struct PageStore {
         char *directory;
@@ -224,6 +225,18 @@ int page_store_note_past(PageStore *store, Slice mark, bool complete) {
         store->past.complete = complete;
         store->past_changed = true;
         return r;
+}
+
+bool page_store_past_goes_on(PageStore *store) {
+        PagePast *past = &store->past;
+        int64_t begun = page_past_begun(past->begun, past->since);
+
+        if (!past->complete || begun - past->begun < MINUTE_MSEC || clock_now() - past->since > SET_RIGHT_USEC)
+                return false;
+        past->begun = begun;
+        past->complete = false;
+        store->past_changed = true;
+        return true;
 }
 
 /* ---- values ---- */

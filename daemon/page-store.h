@@ -51,6 +51,8 @@ int page_store_save(PageStore *store);
 const PagePast *page_store_past(const PageStore *store);
 /* What was added up to *mark* is saved together with it. -ENOMEM. */
 int page_store_note_past(PageStore *store, Slice mark, bool complete);
+/* True where they go on although they were complete: the clock was behind, and has been set right since. */
+bool page_store_past_goes_on(PageStore *store);
 
 /* Every series. */
 const PageSeriesTable *page_store_series(const PageStore *store);

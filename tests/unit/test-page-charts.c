@@ -323,11 +323,33 @@ static void test_clock_is_set_back(void **state) {
         page_store_free(store);
 }
 
+/* While it was behind, the newest of what there was seemed to be of the future. */
+static void test_clock_is_set_forward(void **state) {
+        Fixture *f = *state;
+
+        history_is_there = true;
+        set_back = USEC_PER_HOUR;
+        use(f, "{subscription: sub, fake_sink: {place: here}}");
+        UNTIL(f, opened == 1 && __atomic_load_n(&open_now, __ATOMIC_SEQ_CST) == 0);
+        __atomic_store_n(&set_back, 0, __ATOMIC_SEQ_CST);
+        asked = PIECES - 1;
+        store_messages(f, 0);
+        UNTIL(f, opened == 2 && __atomic_load_n(&open_now, __ATOMIC_SEQ_CST) == 0);
+        assert_in_range(asked_before[PIECES - 1], clock_wall() / USEC_PER_MSEC - 20000, clock_wall() / USEC_PER_MSEC);
+        __atomic_store_n(&later, 2 * USEC_PER_HOUR, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&set_back, -3 * USEC_PER_HOUR, __ATOMIC_SEQ_CST); /* set forward once more, too late to tell of the start */
+        store_messages(f, 0);
+        for (int i = 0; i < 5; i++)
+                turn(f);
+        assert_int_equal(opened, 2);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_history_waits_for_the_disk, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_clock_is_set_back, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_clock_is_set_forward, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_values_wait_for_the_file, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_kept_again_is_said_when_they_are, set_up, tear_down),
         };
