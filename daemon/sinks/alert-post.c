@@ -161,7 +161,7 @@ static int post_make(AlertPost *p, char problem[static SINK_DETAIL_MAX]) {
 
         r = web_place_check(&at, problem);
         if (r >= 0)
-                r = web_place_note(&at, p->host.secrets);
+                r = alert_target_note(p->target, p->host.secrets);
         if (r < 0)
                 return r;
         p->headers = auth_headers_new(&p->target->headers);

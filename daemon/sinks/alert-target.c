@@ -18,8 +18,10 @@
 #include <stdlib.h>
 
 #include "lib/text.h"
+#include "secret.h"
 
 #define DISCORD_SLACK "/slack" /* the end of the address that takes what Slack does */
+#define DISCORD_WEBHOOKS "/webhooks/"
 #define DISCORD_VERSION "/v10" /* where the address has none; from 8 on, Retry-After counts seconds */
 #define DISCORD_MARKUP "\\*_~|`#>[]<"
 #define ELLIPSIS "\xe2\x80\xa6"
@@ -107,7 +109,7 @@ static const char *discord_path(const AlertTarget *target) {
         api += strlen("/api");
         if (api[1] == 'v')
                 api += 2 + strspn(api + 2, "0123456789");
-        return strncmp(api, "/webhooks/", strlen("/webhooks/")) == 0 ? api : NULL;
+        return strncmp(api, DISCORD_WEBHOOKS, strlen(DISCORD_WEBHOOKS)) == 0 ? api : NULL;
 }
 
 static bool is_discord(const AlertTarget *target) {
@@ -128,6 +130,20 @@ WebPlace alert_target_at(const AlertTarget *target) {
         if (!at.url && !at.url_file.file)
                 at.url = (char *) service_of(target)->server;
         return at;
+}
+
+/* Discord is not asked under the very address that is configured: its token is a secret wherever it stands. */
+int alert_target_note(const AlertTarget *target, Secrets *secrets) {
+        const char *path = discord_path(target), *token = path ? strchr(path + strlen(DISCORD_WEBHOOKS), '/') : NULL;
+        const WebPlace at = alert_target_at(target);
+        _cleanup_(secret_freep) char *text = NULL;
+        int r;
+
+        r = web_place_note(&at, secrets);
+        if (r < 0 || !token)
+                return r;
+        text = strndup(token + 1, strcspn(token + 1, "/?"));
+        return text ? secrets_note(secrets, text) : -ENOMEM;
 }
 
 usec_t alert_target_pace(const AlertTarget *target) {

@@ -33,6 +33,8 @@ extern const ConfigSection alert_target_section; /* an entry of `targets` */
 const char *alert_target_service(const AlertTarget *target);
 /* Its server, that of the service where the configuration names none. Borrowed from *target*. */
 WebPlace alert_target_at(const AlertTarget *target);
+/* Notes what of its address is a secret. -ENOMEM. */
+int alert_target_note(const AlertTarget *target, Secrets *secrets);
 /* How requests prove who they are. Borrowed from *target*. */
 AuthSpec alert_target_auth(const AlertTarget *target);
 

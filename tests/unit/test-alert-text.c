@@ -271,6 +271,19 @@ static void test_addresses_of_discord(void **state) {
         }
 }
 
+/* P10: under which address it is asked is not that of the configuration. */
+static void test_token_of_discord_is_a_secret(void **state) {
+        static char url[] = "https://discord.com/api/webhooks/1234567890/k3yOfD1scord/slack?thread_id=7";
+        const AlertTarget target = { .type = ALERT_SLACK, .at.url_file = { token, url } };
+        char said[200] = "Cannot POST /api/v10/webhooks/1234567890/k3yOfD1scord?thread_id=7";
+        _cleanup_(secrets_freep) Secrets *secrets = NULL;
+
+        assert_int_equal(secrets_new(&secrets), 0);
+        assert_int_equal(alert_target_note(&target, secrets), 0);
+        secrets_conceal(secrets, said);
+        assert_string_equal(said, "Cannot POST /api/v10/webhooks/1234567890/[secret]?thread_id=7");
+}
+
 static void test_no_markdown_comes_from_a_device(void **state) {
         static const struct {
                 const char *name, *content;
@@ -385,6 +398,7 @@ int main(void) {
                 cmocka_unit_test(test_requests),
                 cmocka_unit_test(test_no_markup_comes_from_a_device),
                 cmocka_unit_test(test_addresses_of_discord),
+                cmocka_unit_test(test_token_of_discord_is_a_secret),
                 cmocka_unit_test(test_no_markdown_comes_from_a_device),
                 cmocka_unit_test(test_long_texts_are_cut_between_characters),
                 cmocka_unit_test(test_several_in_one_message),
