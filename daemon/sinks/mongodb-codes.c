@@ -226,7 +226,8 @@ MongodbKind mongodb_code_kind(int64_t code, const char *name, const char *messag
 static const MongodbWords words[] = {
         [MONGODB_FAULT_NONE] = { "none", "answers", "", CAUSE_NONE, false },
         [MONGODB_FAULT_UNREACHABLE] = { "unreachable", "cannot be reached",
-                "check that it runs, and the hosts and TLS options in mongodb.uri", CAUSE_SERVICE, false },
+                "check that it runs, the hosts and TLS options in mongodb.uri, and in Atlas the IP access list",
+                CAUSE_SERVICE, false },
         [MONGODB_FAULT_BUSY] = { "busy", "cannot write now",
                 "nothing to do if this ends by itself; else look at the server's log and its replica set",
                 CAUSE_UNAVAILABLE, false },

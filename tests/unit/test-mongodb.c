@@ -216,6 +216,7 @@ static void test_fault_words(void **state) {
         assert_true(mongodb_fault_words(MONGODB_FAULT_FORBIDDEN)->lasting);
         assert_true(mongodb_fault_words(MONGODB_FAULT_TARGET)->lasting);
         assert_false(mongodb_fault_words(MONGODB_FAULT_UNREACHABLE)->lasting);
+        assert_non_null(strstr(mongodb_fault_words(MONGODB_FAULT_UNREACHABLE)->remedy, "access list")); /* Atlas says "tlsv1 alert internal error" */
         assert_false(mongodb_fault_words(MONGODB_FAULT_REFUSED)->lasting);
 }
 
