@@ -404,10 +404,19 @@ static void sweep(AlertBook *book) {
         book->n_devices = n;
 }
 
+/* The queue gives about the oldest first: what is still in it was published after these. */
+static void note_proof(AlertBook *book, const AlertReadings *readings, const AlertMoment *moment) {
+        usec_t age = moment->wall > readings->oldest ? moment->wall - readings->oldest : 0;
+
+        if (readings->n > 0 && moment->now > book->proven + age)
+                book->proven = moment->now - age;
+}
+
 int alert_book_judge(AlertBook *book, const AlertReadings *readings, const AlertMoment *moment) {
         int r = 0;
 
         sweep(book);
+        note_proof(book, readings, moment);
         for (size_t i = 0; r == 0 && i < readings->n; i++)
                 r = judge(book, &readings->items[i], moment);
         return r;
@@ -456,6 +465,13 @@ static usec_t heard_since(const Pass *pass) {
         return pass->book->set_at > pass->moment->hearing ? pass->book->set_at : pass->moment->hearing;
 }
 
+/* Until when it is proven that nothing more comes, by the wall clock of now. */
+static usec_t proven_until(const Pass *pass) {
+        const AlertMoment *moment = pass->moment;
+
+        return moment->wall - (moment->now - (pass->book->proven > moment->heard ? pass->book->proven : moment->heard));
+}
+
 /* Whether time may speak for what was to come by *at*, wall time; if not, *ret_gate* is when that is to be asked again:
  * clock_now(), USEC_INFINITY: with the next answer to a pull. Silence must be proven, and be as long as the rule says
  * since we hear: what we missed is not the sensor's fault. */
@@ -464,7 +480,7 @@ static bool is_open(const Pass *pass, const AlertLogic *logic, const AlertState 
         bool silence = logic->test == ALERT_STALE && !state->offline;
 
         *ret_gate = USEC_INFINITY;
-        if (moment->hearing == 0 || moment->deaf || (silence && moment->wall - (moment->now - moment->heard) < at))
+        if (moment->hearing == 0 || moment->deaf || (silence && proven_until(pass) < at))
                 return false;
         *ret_gate = silence             ? heard_since(pass) + logic->stale
                     : moment->caught_up ? moment->hearing
@@ -515,7 +531,7 @@ static bool is_forgotten(const Pass *pass, const AlertDevice *device, const Aler
         if (device->key.size == 0 || moment->hearing == 0 || moment->deaf)
                 return false;
         return moment->now - heard_since(pass) >= FORGET_CALM_USEC &&
-               moment->wall - (moment->now - moment->heard) >= slot->seen + (forget > least ? forget : least);
+               proven_until(pass) >= slot->seen + (forget > least ? forget : least);
 }
 
 /* A rule that is about no device then is not a mistake in it: it says nothing. */

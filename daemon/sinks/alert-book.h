@@ -13,7 +13,7 @@ typedef struct AlertMoment {
         usec_t wall; /* clock_wall() */
         usec_t now;
         usec_t hearing; /* since when all that is sent reaches us; 0: it does not yet */
-        usec_t heard;   /* until when that is proven: the last answer to a pull, with messages or without */
+        usec_t heard;   /* until when that is proven: the last answer to a pull that was without messages */
         bool deaf;      /* the last pull failed */
         bool caught_up; /* nothing that is sent is still to reach us */
 } AlertMoment;
@@ -30,6 +30,7 @@ typedef struct AlertBook {
         size_t ahead;       /* messages whose time was not believed */
         Bytes ahead_device; /* the first of them */
         int64_t offset;     /* from clock_now() to clock_wall() at the last pass */
+        usec_t proven;      /* as heard of a moment, by messages: what was published before them is there */
         usec_t set_at;      /* clock_now() when the wall clock was found set; 0: not yet */
 } AlertBook;
 

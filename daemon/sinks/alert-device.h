@@ -29,6 +29,7 @@ typedef struct AlertReadings {
         AlertReading *items; /* oldest first once they are sorted */
         size_t n, allocated;
         Slice *scratch;
+        usec_t oldest;     /* publish time of the first one; 0: none */
         size_t unreadable; /* messages that are no JSON object */
 } AlertReadings;
 void alert_readings_done(AlertReadings *readings);

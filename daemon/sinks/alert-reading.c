@@ -148,7 +148,8 @@ static Slice unquote(Slice value) {
         return value.size > 2 && value.data[0] == '"' ? (Slice){ value.data + 1, value.size - 2 } : (Slice){};
 }
 
-static void set_time(AlertReading *reading, const AlertRules *rules, const WireMessage *message, usec_t now) {
+/* Returns when it was published. */
+static usec_t set_time(AlertReading *reading, const AlertRules *rules, const WireMessage *message, usec_t now) {
         usec_t published;
 
         if (!get_time(message->publish_time, &published))
@@ -158,6 +159,7 @@ static void set_time(AlertReading *reading, const AlertRules *rules, const WireM
         reading->ahead = reading->at > published + ALERT_AHEAD_USEC;
         if (reading->ahead)
                 reading->at = published;
+        return published;
 }
 
 static int fill(AlertReading *reading, const AlertRules *rules, const WireMessage *message, const Slice *values) {
@@ -181,6 +183,7 @@ int alert_readings_add(AlertReadings *readings, const AlertRules *rules, const W
         PayloadFormat format, usec_t now) {
         _cleanup_(payload_done) Payload payload = {};
         AlertReading *reading;
+        usec_t published;
         int r;
 
         if (!readings->scratch)
@@ -201,7 +204,9 @@ int alert_readings_add(AlertReadings *readings, const AlertRules *rules, const W
         if (r < 0)
                 return r;
         reading->order = readings->n;
-        set_time(reading, rules, message, now);
+        published = set_time(reading, rules, message, now);
+        if (readings->oldest == 0 || published < readings->oldest)
+                readings->oldest = published;
         readings->n++;
         return 0;
 }

@@ -46,7 +46,7 @@ typedef struct Alert {
         bool caught_up; /* the queue is empty, and nothing more comes */
         bool lost;      /* the last turn failed */
         bool stopping;
-        usec_t hearing, heard;
+        usec_t hearing, answered, heard;
         bool deaf;
         AlertFigures figures;
         Bytes firing;        /* a JSON array */
@@ -197,12 +197,15 @@ static void alert_write(void *self, SinkWork *work) {
         start(a);
 }
 
-static void note_heard(Alert *a) {
+/* Messages prove silence by when they were published: that is seen when they are judged. */
+static void note_answer(Alert *a, bool empty) {
         usec_t now = clock_now(), gap = 2 * a->config->interval + HEARD_GAP_USEC;
 
-        if (a->hearing == 0 || now > a->heard + gap)
+        if (a->hearing == 0 || now > a->answered + gap)
                 a->hearing = now;
-        a->heard = now;
+        a->answered = now;
+        if (empty)
+                a->heard = now;
         if (!a->lost && !a->stopping)
                 loop_arm_in(a->timer, 0);
 }
@@ -219,7 +222,7 @@ static void alert_told(void *self, SinkNews news) {
         }
         a->deaf = news == SINK_NEWS_DEAF;
         if (!a->deaf)
-                note_heard(a);
+                note_answer(a, news == SINK_NEWS_EMPTY);
 }
 
 static bool alert_is_busy(const void *self) {

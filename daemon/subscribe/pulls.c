@@ -101,6 +101,7 @@ void pull_plan_failed(PullPlan *plan, usec_t retry_after, usec_t now, uint64_t r
 
 bool pull_plan_too_large(PullPlan *plan) {
         plan->good = 0;
+        plan->empties = 0; /* it had messages */
         if (plan->max_messages <= 1)
                 return false;
         plan->max_messages /= 2;
@@ -188,9 +189,7 @@ static void count(Pulls *p, const Batch *batch) {
         p->status.empties += n == 0;
         p->status.received += n;
         p->status.last = clock_wall();
-        if (n == 0)
-                p->status.emptied = p->status.last;
-        else
+        if (n > 0)
                 p->reply_bytes = batch->body.allocated;
         note_skipped(p, batch->pull.skipped);
 }
@@ -341,5 +340,6 @@ Pulls *pulls_free(Pulls *p) {
 void pulls_status(const Pulls *p, PullsStatus *ret) {
         *ret = p->status;
         ret->not_before = p->plan.not_before;
+        ret->idle = p->plan.empties > 0;
         ret->empty = p->plan.empties >= PULL_PLAN_ONCE_EMPTIES;
 }

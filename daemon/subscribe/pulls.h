@@ -86,11 +86,11 @@ typedef struct PullsOptions {
 typedef struct PullsStatus {
         unsigned in_flight, failures; /* failed ones in a row */
         bool unmendable;              /* the last one failed in a way that waiting does not mend */
+        bool idle;                    /* the last answer was without messages */
         bool empty;                   /* once: the queue is */
         bool skipped;                 /* something was not understood, and left to the queue */
         usec_t not_before;            /* clock_now() before which none starts */
         usec_t last;                  /* clock_wall(); 0: none yet */
-        usec_t emptied;               /* clock_wall() of the last answer without messages; 0: none yet */
         uint64_t received, pulls, empties;
 } PullsStatus;
 

@@ -95,7 +95,8 @@ void sink_host_answer(SinkHost *host);
 
 /* What happens around a type. */
 typedef enum SinkNews {
-        SINK_NEWS_ANSWERED, /* a pull of its subscription was, with messages or without */
+        SINK_NEWS_ANSWERED, /* a pull of its subscription was, with messages */
+        SINK_NEWS_EMPTY,    /* ... without: no more are waiting */
         SINK_NEWS_DEAF,     /* a pull failed */
         SINK_NEWS_STOP,     /* nothing new is to be begun */
         SINK_NEWS_END,      /* likewise, and the queue is empty: the end of `once` */

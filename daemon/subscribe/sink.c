@@ -677,9 +677,9 @@ bool sink_is_busy(const Sink *s) {
                (s->state == STATE_STOPPED && sink_host_is_working(s->host));
 }
 
-void sink_heard(Sink *s, bool answered) {
-        sink_host_tell(s->host, answered ? SINK_NEWS_ANSWERED : SINK_NEWS_DEAF);
-        sink_said_heard(&s->said, answered && sink_takes_batches(s));
+void sink_heard(Sink *s, SinkNews news) {
+        sink_host_tell(s->host, news);
+        sink_said_heard(&s->said, news != SINK_NEWS_DEAF && sink_takes_batches(s));
 }
 
 bool sink_takes_batches(const Sink *s) {

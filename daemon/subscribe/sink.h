@@ -64,8 +64,8 @@ void sink_let_go(Sink *sink, const Batch *batch);
 /* No new try is started; a batch that is not in a write right now comes back at once, the other one when its write
  * returns. *complete*: the queue is empty, and it had all of it. */
 void sink_stop(Sink *sink, bool complete);
-/* A pull of the subscription was answered, with messages or without, or failed. */
-void sink_heard(Sink *sink, bool answered);
+/* A pull of the subscription was answered, with messages or without, or failed: SINK_NEWS_ANSWERED, EMPTY or DEAF. */
+void sink_heard(Sink *sink, SinkNews news);
 /* A write is under way; after sink_stop() also: the type has something to bring to its end. */
 bool sink_is_busy(const Sink *sink);
 /* Whole batches are welcome, now or after the write under way. Not so while it is up and refuses what it is given:

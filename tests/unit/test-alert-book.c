@@ -359,6 +359,35 @@ static void test_silence(void **state) {
         world_close(&w);
 }
 
+/* With `interval`, or after a rest, the queue holds what was sent meanwhile, and an answer is a part of it. */
+static void test_silence_with_more_to_come(void **state) {
+        Said said, last[2];
+        World w;
+
+        world_open(&w, SILENT);
+        world_say(&w, "x", "");
+        world_say(&w, "y", "");
+        world_go(&w, HOUR);
+        w.moment.heard -= HOUR; /* no answer is without messages */
+        for (int ago = 55; ago >= 34; ago -= 7) {
+                said_init(&said, "y", w.moment.wall - (usec_t) ago * MINUTE, w.moment.wall - (usec_t) ago * MINUTE, "");
+                world_judge(&w, &said, 1);
+                world_go(&w, MINUTE);
+                w.moment.heard -= HOUR + MINUTE;
+                world_pass(&w);
+                world_expect(&w, "a", ALERT_ACCEPTED, "");
+        }
+        said_init(&last[0], "y", w.moment.wall, w.moment.wall, "");
+        said_init(&last[1], "x", w.moment.wall, w.moment.wall, ""); /* what it sent meanwhile comes last */
+        world_judge(&w, last, 2);
+        world_quiet(&w);
+        world_go(&w, 31 * MINUTE);
+        w.moment.heard = 0;
+        world_say(&w, "y", ""); /* a queue that is never empty proves silence as well */
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING silent Room x -");
+        world_close(&w);
+}
+
 /* SILENT fires for x after a whole half hour from now, whatever was before. */
 static void expect_silence_from_now(World *w) {
         world_pass(w);
@@ -652,6 +681,7 @@ int main(void) {
                 cmocka_unit_test(test_time_ahead),
                 cmocka_unit_test(test_for_without_a_message),
                 cmocka_unit_test(test_silence),
+                cmocka_unit_test(test_silence_with_more_to_come),
                 cmocka_unit_test(test_silence_of_ours),
                 cmocka_unit_test(test_silence_after_a_set_clock),
                 cmocka_unit_test(test_silence_of_a_value),

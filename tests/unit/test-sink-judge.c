@@ -326,14 +326,14 @@ static void test_not_set_apart_and_gone(void **state) {
         world.apart_refuses = true;
         (void) write_batch(batch_from(1, 3));
         virtual_pass(world.loop, SINK_UNKEPT_OVER_USEC - USEC_PER_SEC);
-        sink_heard(world.sink, true);
+        sink_heard(world.sink, SINK_NEWS_ANSWERED);
         (void) write_batch(batch_from(4, 3));
         virtual_pass(world.loop, USEC_PER_SEC);
-        sink_heard(world.sink, false); /* it cannot have come */
-        sink_heard(world.sink, true);
+        sink_heard(world.sink, SINK_NEWS_DEAF); /* it cannot have come */
+        sink_heard(world.sink, SINK_NEWS_ANSWERED);
         assert_int_equal(logged(EVENT_APART_RECOVERED), 0);
         virtual_pass(world.loop, SINK_UNKEPT_OVER_USEC);
-        sink_heard(world.sink, true);
+        sink_heard(world.sink, SINK_NEWS_ANSWERED);
         assert_int_equal(logged(EVENT_APART_RECOVERED), 1);
 }
 
