@@ -9,6 +9,7 @@
 
 #include "doors.h"
 #include "ledger.h"
+#include "plan.h"
 #include "programs.h"
 
 #define PIPE ((size_t) 64 * 1024)
@@ -128,7 +129,7 @@ static void on_write(void *subject, uint64_t number) {
 
 /* P12: the pipe is read on only when the lines that were read are on disk. */
 static void check_on_disk(Process *process) {
-        for (size_t i = 0; i < process->n_unsure; i++)
+        for (size_t i = 0; !plan_source_may_end() && i < process->n_unsure; i++)
                 if (!ledger_is_put(process->unsure[i]))
                         world_fail("a program's pipe is read on, and reading %u is not on disk", process->unsure[i]);
         process->n_unsure = 0;

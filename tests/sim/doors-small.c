@@ -200,8 +200,6 @@ bool __wrap_outbox_has_room(Outbox *outbox, uint64_t rows, uint64_t bytes) {
         return room;
 }
 
-#define DRAINED (5 * USEC_PER_MINUTE) /* from a reload to the end of the last source that it replaced */
-
 static void check_held(Outbox *outbox, const ReadingList *readings, bool refused) {
         static struct {
                 bool closed;
@@ -212,9 +210,7 @@ static void check_held(Outbox *outbox, const ReadingList *readings, bool refused
         int i = readings->n > 0 ? sources_find(readings->items[0].source) : -1;
 
         /* its last words, which the pipe bounds: it has ended, or its source does */
-        bool drains = (i == SOURCE_RUN || i == SOURCE_STREAM) &&
-                      (door_program_has_ended() || world->stopped_at > 0 ||
-                              (plan_reloaded() > 0 && world->now < plan_reloaded() + DRAINED));
+        bool drains = (i == SOURCE_RUN || i == SOURCE_STREAM) && (door_program_has_ended() || plan_source_may_end());
 
         if (i < 0)
                 return;

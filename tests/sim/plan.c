@@ -19,6 +19,7 @@
 #include "talk.h"
 #include "weather.h"
 
+#define SOURCE_ENDS (5 * USEC_PER_MINUTE) /* from a reload to the end of the last source that it replaced */
 #define ALL_TARGETS ((1U << ALERT_TARGETS) - 1)
 
 /* So that what many of them say has no room in one message. */
@@ -88,6 +89,10 @@ usec_t plan_hold_min(void) {
 
 usec_t plan_reloaded(void) {
         return world->plan->reloaded;
+}
+
+bool plan_source_may_end(void) {
+        return world->stopped_at > 0 || (world->plan->reloaded > 0 && world->now < world->plan->reloaded + SOURCE_ENDS);
 }
 
 usec_t plan_clock_set(void) {

@@ -32,6 +32,8 @@ size_t plan_held_max(void);
 usec_t plan_hold_min(void);
 /* When the configuration was changed last, 0: never; when the daemon that runs was started. */
 usec_t plan_reloaded(void);
+/* A source may be at its end: its program's last words are read then, whatever the disk and the room are. */
+bool plan_source_may_end(void);
 /* When the wall clock was set last, 0: never. */
 usec_t plan_clock_set(void);
 void plan_start(void);
