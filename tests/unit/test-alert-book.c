@@ -490,37 +490,6 @@ static void test_rule_that_finds_nothing(void **state) {
 
 /* ---- a reload ---- */
 
-/* What the file would carry over: the states by rule, and the entries. */
-static void world_reload(World *w, const char *rules) {
-        World other = { .config = alert_parse(rules), .moment = w->moment, .ids = w->ids };
-
-        other.keys = other.config->subscriptions[0].keys;
-        assert_int_equal(alert_rules_new(other.keys, &other.rules), 0);
-        assert_int_equal(alert_book_new(other.keys, other.rules, &other.book), 0);
-        for (size_t i = 0; i < w->book->n_devices; i++) {
-                AlertDevice *from = w->book->devices[i], *to;
-                Bytes states = {};
-
-                assert_int_equal(alert_device_write(from, w->rules, &states), 0);
-                assert_int_equal(alert_book_device(other.book, from->key, &to), 0);
-                free(to->name);
-                to->name = strdup(from->name);
-                assert_int_equal(alert_device_read(to, other.rules, (Slice){ states.data, states.size }), 0);
-                bytes_done(&states);
-                while (from->entries) {
-                        AlertEntry *entry = from->entries;
-
-                        from->entries = entry->next;
-                        entry->watch = alert_rules_find(other.rules, text_slice(entry->rule_key));
-                        alert_book_adopt(other.book, to, entry);
-                }
-        }
-        world_close(w);
-        assert_int_equal(alert_book_settle(other.book, &other.moment), 0);
-        *w = other;
-        world_pass(w);
-}
-
 static void test_reload(void **state) {
         World w;
 

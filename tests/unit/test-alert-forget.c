@@ -267,6 +267,25 @@ static void test_renamed_and_silent(void **state) {
         world_close(&w);
 }
 
+/* A restart does not bring back what got another name: the rule has no device. */
+static void test_reload_after_a_new_name(void **state) {
+        static const char silent[] = "        - { name: silent, where: { name: Room x }, stale: 30m, to: a }\n";
+        Said said;
+        World w;
+
+        world_open(&w, silent);
+        world_say(&w, "x", "\"newest_events\":{}");
+        world_go(&w, MINUTE);
+        said_init(&said, "x", w.moment.wall, w.moment.wall, "\"newest_events\":{}");
+        strstr(said.data, "Room x")[strlen("Room ")] = 'z';
+        world_judge(&w, &said, 1);
+        world_reload(&w, silent);
+        world_go(&w, 32 * MINUTE);
+        world_pass(&w);
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING silent - -");
+        world_close(&w);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_forgotten),
@@ -277,6 +296,7 @@ int main(void) {
                 cmocka_unit_test(test_renamed_before_it_fires),
                 cmocka_unit_test(test_messages_of_other_kinds),
                 cmocka_unit_test(test_renamed_and_silent),
+                cmocka_unit_test(test_reload_after_a_new_name),
                 cmocka_unit_test(test_strangers_leave_nothing),
         };
 

@@ -144,7 +144,10 @@ static void test_too_large_halves_and_grows_back(void **state) {
         PullPlan plan = make(2, 0, false);
         unsigned replies = 0;
 
+        pull_plan_answered(&plan, 0, 0, NOW - USEC_PER_SEC, 1);
+        assert_int_equal(plan.empties, 1);
         assert_true(pull_plan_too_large(&plan));
+        assert_int_equal(plan.empties, 0); /* there are messages */
         assert_int_equal(plan.max_messages, 500);
         while (plan.max_messages > 1)
                 assert_true(pull_plan_too_large(&plan));
