@@ -8,6 +8,7 @@
 #include "arena.h"
 #include "broker-wire.h"
 #include "ledger.h"
+#include "plan.h"
 #include "sources.h"
 
 #define DEVICES 5
@@ -40,7 +41,9 @@ typedef struct Session {
          * it has heard that acknowledgements were heard, and then a new message came, which is on disk. */
         bool heard, acknowledged, counted;
         unsigned proof; /* the identifier of that message; 0: none yet */
-        unsigned life;  /* of the daemon that all this is about: what is not proven by its end begins anew */
+        /* of the daemon, and of its source, that all this is about: what is not proven by their end begins anew */
+        unsigned life;
+        usec_t reloaded;
 } Session;
 
 typedef struct Broker {
@@ -260,10 +263,11 @@ static void on_connect(const BrokerPacket *packet) {
                 b->window = 1 + (unsigned) draw_below(&world->chance, b->window);
         b->keep_alive = packet->keep_alive;
         b->greeted = true;
-        if (b->session.life != world->life && !b->session.counted)
+        if ((b->session.life != world->life || b->session.reloaded != plan_reloaded()) && !b->session.counted)
                 forget_proof(&b->session);
         b->session.acknowledged = false; /* of the connection before, nobody knows whether it came */
         b->session.life = world->life;
+        b->session.reloaded = plan_reloaded();
         if (packet->version != 5)
                 world_count("mqtt 3.1.1");
         world_trace("mqtt %s session, MQTT %s", b->session.there ? "kept" : "new", b->version == 5 ? "5" : "3.1.1");
