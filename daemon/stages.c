@@ -73,9 +73,8 @@ static bool host_has_room(void *userdata, uint64_t rows, uint64_t bytes) {
 static int host_store(void *userdata, const Source *source, const ReadingList *readings) {
         StagesHost *host = userdata;
         Publisher *publisher = host->stages ? stages_publisher(host->stages) : NULL;
-        int r;
+        int r = outbox_put(host->outbox, readings, NULL);
 
-        r = outbox_put(host->outbox, readings, NULL);
         if (r < 0)
                 return r;
         if (publisher)
@@ -123,9 +122,8 @@ static void host_wire(StagesHost *host) {
 static int stage_read_secrets(const Stage *stage, const char *owner, const ConfigSection *section, void *keys,
         char error[static STAGES_ERROR_MAX]) {
         SecretProblem problem;
-        int r;
+        int r = secret_read_all(stage->config, stage->stages->host->secrets, section, keys, &problem);
 
-        r = secret_read_all(stage->config, stage->stages->host->secrets, section, keys, &problem);
         if (r == 0 || r == -ENOMEM)
                 return r;
         (void) snprintf(error, STAGES_ERROR_MAX, "%s: %s", owner, problem.text);

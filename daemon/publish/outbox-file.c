@@ -92,9 +92,17 @@ static int file_check(Sql *sql, int64_t version, int64_t most) {
 
 /* ---- salvage ---- */
 
-static int directory_open(const char *directory) {
-        int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return fd < 0 ? err_errno() : fd;
+/* The directory; *ret_path*: the file in it. */
+static int directory_open(const char *directory, char **ret_path) {
+        _cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0)
+                return err_errno();
+        if (asprintf(ret_path, "%s/" OUTBOX_FILE, directory) < 0) {
+                *ret_path = NULL;
+                return -ENOMEM;
+        }
+        return cleanup_steal_fd(&fd);
 }
 
 static int file_sync(int directory, const char *name) {
@@ -286,19 +294,14 @@ static int file_try(int directory, const char *path, Sql **ret) {
 }
 
 int outbox_file_open(const char *directory, int64_t last_id, bool damaged, Sql **ret, OutboxSalvage *ret_salvage) {
-        _cleanup_close_ int fd = directory_open(directory);
         _cleanup_free_ char *path = NULL;
+        _cleanup_close_ int fd = directory_open(directory, &path);
         bool finished;
         int64_t rows;
         int r;
 
         if (fd < 0)
                 return fd;
-        if (asprintf(&path, "%s/" OUTBOX_FILE, directory) < 0) {
-                path = NULL;
-                return -ENOMEM;
-        }
-
         finished = is_there(fd, FILE_SALVAGED); /* by a start that was killed then */
         r = finished ? salvage_swap(fd, ret_salvage) : 0;
         if (r < 0)
@@ -328,17 +331,13 @@ static bool file_is_newer(const char *path) {
 }
 
 int outbox_file_renew(const char *directory, int64_t last_id, Sql *old, Sql **ret, OutboxSalvage *ret_salvage) {
-        _cleanup_close_ int fd = directory_open(directory);
         _cleanup_free_ char *path = NULL;
+        _cleanup_close_ int fd = directory_open(directory, &path);
         bool replaced;
         int r;
 
         if (fd < 0)
                 return fd;
-        if (asprintf(&path, "%s/" OUTBOX_FILE, directory) < 0) {
-                path = NULL;
-                return -ENOMEM;
-        }
         replaced = is_there(fd, OUTBOX_FILE);
         if (replaced && file_is_newer(path))
                 return OUTBOX_NEWER;
