@@ -49,7 +49,7 @@ def mqtt_run(bench, folder):
     with contextlib.closing(mosquitto.Mosquitto(folder, LINES).start()) as broker, \
             daemon_of(bench.build, type="mqtt", url=f"mqtt://127.0.0.1:{broker.port}", topics=["bench/{id}"]) as daemon:
         daemon.start()
-        wait_until((Path(daemon.state) / "mqtt-bench.session").exists)  # from now on the broker keeps messages for it
+        wait_until(lambda: mosquitto.keeps_for(daemon.state, "bench"))
         broker.publish("bench/x", "1")
         wait_stored(daemon, 1, 20)
         daemon.stop()
@@ -70,6 +70,10 @@ class Ours:
     def __init__(self, bench, broker, stack_):
         self.daemon = stack_.enter_context(daemon_of(bench.build, type="mqtt", url=f"mqtt://127.0.0.1:{broker.port}", topics=["bench/{id}"]))
         self.start = self.daemon.start
+
+    def meet(self):
+        """From now on the broker keeps messages for it."""
+        wait_until(lambda: mosquitto.keeps_for(self.daemon.state, "bench"))
 
     def kill(self):
         process, self.daemon.process = self.daemon.process, None
@@ -96,6 +100,9 @@ class Theirs:
 
     def start(self):
         self.peer = stack.Peer(self.command, self.places)
+
+    def meet(self):
+        time.sleep(2)  # a stranger has no sign of it
 
     def kill(self):
         self.peer.stop(signal.SIGKILL)
@@ -136,7 +143,7 @@ def peer_run(bench, folder, command):
         peer = Theirs(command, broker, folder)
         try:
             peer.start()
-            time.sleep(2)
+            peer.meet()
             broker.publish("bench/x", '{"n":1}')
             wait_count(peer, 1, 60)
             peer.stop()
@@ -173,7 +180,7 @@ def kills(bench):
 def kills_run(who, broker, n, rounds):
     chance = Random(4711)
     who.start()
-    time.sleep(2)
+    who.meet()
     for i in range(n, n + 2):  # the session is there
         broker.publish("bench/x", f'{{"n":{i}}}')
         wait_count(who, i - n + 1, 60)

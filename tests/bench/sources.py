@@ -12,6 +12,7 @@ import measure
 import stack
 from report import Row
 from services import mosquitto, ports
+from services.service import wait_until
 
 CLIENTS = 16
 
@@ -104,7 +105,8 @@ def more_mqtt_run(bench, broker, count, seconds):
     sources = [{"name": f"m{i}", "type": "mqtt", "url": f"mqtt://127.0.0.1:{broker.port}", "topics": [f"bench/{i}/{{id}}"]} for i in range(count)]
     with stack.Daemon(bench.build, ports.free_port(), publish={"topic": stack.TOPIC, "sources": sources}) as daemon:
         daemon.start()
-        for i in range(count):  # each session is there
+        for i in range(count):
+            wait_until(lambda: mosquitto.keeps_for(daemon.state, f"m{i}"))  # noqa: B023
             broker.publish(f"bench/{i}/x", "1")
         wait_stored(daemon, count, 30)
         time.sleep(5)

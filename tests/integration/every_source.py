@@ -10,6 +10,7 @@ from collections import Counter
 from datetime import datetime, timezone
 
 from harness import wait_until
+from services import mosquitto
 
 STREAM = """#!/usr/bin/env python3
 import itertools, os, time
@@ -81,7 +82,7 @@ def history_source(history):
 
 def meet(stack, broker):
     """The daemon has its session, and has seen how the broker counts: from then on it knows what comes again. Returns what was sent."""
-    wait_until(lambda: (stack.daemon.state / "mqtt-broker.session").exists(), "a session with the broker")
+    wait_until(lambda: mosquitto.keeps_for(stack.daemon.state, "broker"), "a session with the broker")
     for n in range(2):
         broker.publish("home/x/n", f"mqtt:hello:{n}")
         wait_until(lambda: f"mqtt:hello:{n}" in numbers(stack, "broker"), "the first messages")  # noqa: B023

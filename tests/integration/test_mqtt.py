@@ -34,7 +34,7 @@ def test_settings_of_the_page(reads, tmp_path):
     with contextlib.closing(mosquitto.Mosquitto(tmp_path / "mosquitto", keeps=lines).start()) as broker:
         daemon = reads(source(broker.port))
         daemon.start()
-        wait_until(lambda: (daemon.state / "mqtt-broker.session").exists(), "a session with the broker")
+        wait_until(lambda: mosquitto.keeps_for(daemon.state, "broker"), "a session with the broker")
         broker.publish("n/x", "0")
         wait_until(lambda: stored(daemon) == 1, "the first message")
         assert daemon.stop() == 0
@@ -57,7 +57,7 @@ def test_certificates(reads, tmp_path):
         daemon = reads(source(secure, "good", "mqtts", ca_file=made.ca, **ours), source(secure, "stranger", "mqtts", ca_file=made.other_ca, **ours),
                        source(secure, "nobody", "mqtts", ca_file=made.ca))
         daemon.start()
-        wait_until(lambda: (daemon.state / "mqtt-good.session").exists(), "a session with the broker")
+        wait_until(lambda: mosquitto.keeps_for(daemon.state, "good"), "a session with the broker")
         broker.publish("n/x", "21.5")
         wait_until(lambda: stored(daemon) == 1, "the message")
         found = {}

@@ -120,7 +120,7 @@ def test_every_recipe_gives_readings(make_feed, wire_mongo, tmp_path):
                                  f"  topic_has_other_subscribers: true\n  sources:\n{sources}")
         feed.daemon.start()
         for name in ("zigbee", "tasmota", "esphome", "shellies", "shelly"):
-            wait_until(lambda: (feed.daemon.state / f"mqtt-{name}.session").exists(), f"a session of {name} (log: {feed.daemon.log.lines[-20:]})")
+            wait_until(lambda: mosquitto.keeps_for(feed.daemon.state, name), f"a session of {name} (log: {feed.daemon.log.lines[-20:]})")
         for topic, payload in MESSAGES.items():
             broker.publish(topic, json.dumps(payload))
         for path, body in PUSHES:

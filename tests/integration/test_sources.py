@@ -25,7 +25,7 @@ def test_each_kind_is_stored(house, broker):
     house.daemon.start()
     pusher = Pusher(house.port)
     pusher.start()
-    wait_until(lambda: (house.daemon.state / "mqtt-broker.session").exists(), "a session with the broker")
+    wait_until(lambda: mosquitto.keeps_for(house.daemon.state, "broker"), "a session with the broker")
     broker.publish("home/kitchen/temperature", "21.5")
     for source in ("home", "run", "stream", "broker", "push", "history"):
         wait_until(lambda: house.readings(query={"source": source}), f"a document of {source} (log: {house.daemon.log.lines[-20:]})")

@@ -17,6 +17,13 @@ def obstacle():
     return None if Path(PROGRAM).exists() and shutil.which("mosquitto_pub") else "not installed: mosquitto, mosquitto-clients"
 
 
+def keeps_for(state, source):
+    """Whether a broker keeps messages for that source from now on: its filters are in the file of its session, which they are once the broker has taken them."""
+    with contextlib.suppress(FileNotFoundError):
+        return len((Path(state) / f"mqtt-{source}.session").read_text().splitlines()) > 1
+    return False
+
+
 class Mosquitto:
     def __init__(self, directory, lines=(), keeps=KEEPS):
         self.directory = Path(directory)
