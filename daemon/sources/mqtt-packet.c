@@ -177,7 +177,8 @@ int mqtt_put_disconnect(Bytes *out) {
 /* The rest of a packet's body. */
 typedef struct Reader {
         const uint8_t *at, *end;
-        bool bad; /* something reached beyond the end */
+        bool bad;     /* something reached beyond the end */
+        bool foreign; /* a text is not UTF-8, or has a NUL (MQTT-1.5.4-1, -2) */
 } Reader;
 
 static size_t reader_left(const Reader *r) {
@@ -207,12 +208,11 @@ static Slice get_bytes(Reader *r, size_t size) {
         return slice;
 }
 
-/* UTF-8 without NUL (MQTT-1.5.4-1, -2). */
 static Slice get_text(Reader *r) {
         Slice text = get_bytes(r, get_number(r, 2));
 
         if (text.size > 0 && (!bytes_is_utf8(text.data, text.size) || memchr(text.data, '\0', text.size)))
-                r->bad = true;
+                r->foreign = true;
         return text;
 }
 
@@ -321,6 +321,7 @@ static void get_properties(MqttVersion version, Reader *r, MqttPacket *packet) {
         while (!properties.bad && reader_left(&properties) > 0)
                 get_property(&properties, packet);
         r->bad = properties.bad;
+        r->foreign = r->foreign || properties.foreign;
 }
 
 static const char *read_connack(MqttVersion version, Reader *r, MqttPacket *packet) {
@@ -343,6 +344,7 @@ static const char *read_publish_head(unsigned flags, Reader *r, MqttPacket *pack
         if (packet->qos > 1)
                 return "a PUBLISH with a QoS that was not subscribed to";
         packet->topic = get_text(r);
+        packet->foreign = r->foreign;
         if (packet->topic.size == 0)
                 return "a PUBLISH without a topic";
         if (memchr(packet->topic.data, '+', packet->topic.size) || memchr(packet->topic.data, '#', packet->topic.size))
@@ -485,6 +487,8 @@ int mqtt_read(MqttVersion version, Slice data, size_t max, MqttPacket *ret, size
         *problem = read_body(version, (uint8_t) data.data[0], &reader, &packet);
         if (!*problem && reader.bad)
                 *problem = "a packet that breaks off in the middle of a field";
+        if (!*problem && reader.foreign && packet.type != MQTT_PUBLISH)
+                *problem = "a text that is not UTF-8";
         if (!*problem && reader_left(&reader) > 0)
                 *problem = "a packet with bytes behind its end";
         if (*problem)

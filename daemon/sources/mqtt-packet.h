@@ -66,6 +66,8 @@ typedef struct MqttPacket {
         /* PUBLISH */
         bool dup, retain;
         bool too_large; /* its payload is not read */
+        bool foreign;   /* its topic is not UTF-8, or has a NUL: not every broker refuses that of a publisher, and a
+                           connection that ends for it meets it again with the next one */
         uint8_t qos;    /* 0 or 1 */
         Slice topic, payload;
         /* SUBACK, UNSUBACK: a reason code for each filter */

@@ -66,7 +66,7 @@ struct MqttSession {
         usec_t heard;  /* clock_now() of the last byte */
         char *id;      /* names the broker's session */
         Bytes filters; /* that session's, one a line; empty: not known */
-        bool said_qos, said_expiry;
+        bool said_qos, said_expiry, said_gone;
         char detail[DETAIL_MAX];
 };
 
@@ -102,16 +102,24 @@ static int state_name(const MqttSession *s, char **ret) {
         return asprintf(ret, "mqtt-%s.session", s->spec.name) < 0 ? -ENOMEM : 0;
 }
 
-/* The first line is the session's name, the others are its filters. What cannot be read is as if it were not there:
- * then everything is subscribed to once more. */
+/* Whose session it is: a broker has one for each client id. */
+static int state_owner(const MqttSession *s, char **ret) {
+        return asprintf(ret, "%s:%u %s", s->spec.host, s->spec.port, s->spec.client_id) < 0 ? -ENOMEM : 0;
+}
+
+/* The first line is the session's name and behind a blank whose it is (not before 0.3.0), the others are its filters.
+ * What cannot be read, or is another's, is as if it were not there: then everything is subscribed to once more, for a
+ * session that a broker has from before may lack what came to the topics since. */
 static void state_read(MqttSession *s) {
-        _cleanup_free_ char *name = NULL, *path = NULL, *text = NULL;
+        _cleanup_free_ char *name = NULL, *path = NULL, *text = NULL, *owner = NULL;
         _cleanup_close_ int fd = -1;
-        char *newline;
+        char *newline, *blank;
         size_t n;
 
-        if (s->spec.clean || state_name(s, &name) < 0 || asprintf(&path, "%s/%s", s->spec.state_dir, name) < 0)
+        if (s->spec.clean || state_name(s, &name) < 0 || state_owner(s, &owner) < 0)
                 return;
+        if (asprintf(&path, "%s/%s", s->spec.state_dir, name) < 0)
+                return (void) (path = NULL);
         text = calloc(1, STATE_MAX);
         if (!text || file_open(path, &fd) < 0 || file_read(fd, text, STATE_MAX - 1, &n) < 0)
                 return;
@@ -119,20 +127,27 @@ static void state_read(MqttSession *s) {
         if (!newline || newline == text)
                 return;
         *newline = '\0';
+        blank = strchr(text, ' ');
+        if (blank && strcmp(blank + 1, owner) != 0)
+                return;
+        if (blank)
+                *blank = '\0';
         if (bytes_append_text(&s->filters, newline + 1) == 0)
                 s->id = strdup(text);
 }
 
 static void state_write(MqttSession *s, bool subscribed) {
         _cleanup_bytes_ Bytes text = {}, filters = {};
-        _cleanup_free_ char *name = NULL;
+        _cleanup_free_ char *name = NULL, *owner = NULL;
         int r;
 
         if (s->spec.clean)
                 return;
         r = subscribed ? filters_join(s, &filters) : 0;
         if (r == 0)
-                r = bytes_append_format(&text, "%s\n%s", s->id, filters.data ?: "");
+                r = state_owner(s, &owner);
+        if (r == 0)
+                r = bytes_append_format(&text, "%s %s\n%s", s->id, owner, filters.data ?: "");
         if (r == 0)
                 r = state_name(s, &name);
         if (r == 0)
@@ -294,12 +309,26 @@ static void session_ready(MqttSession *s) {
         s->callbacks.on_state(s->callbacks.userdata, MQTT_READY, 0, "");
 }
 
+/* Said once until the broker has kept one. */
+static void session_tell_gone(MqttSession *s, bool present) {
+        bool gone = !present && !s->spec.clean && s->filters.size > 0, said = s->said_gone;
+
+        s->said_gone = !present && (gone || said);
+        if (!gone || said)
+                return;
+        log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SOURCE, s->spec.name }),
+                "Source %s: the broker has forgotten the session: what came since the last connection is lost. Let it "
+                "keep sessions over a restart (mosquitto: persistence true).",
+                s->spec.name);
+}
+
 static void session_subscribe(MqttSession *s, bool present) {
         _cleanup_bytes_ Bytes packets = {}, wanted = {};
         int r = 0;
 
         session_move(s, STATE_SUBSCRIBING);
         s->answers = 0;
+        session_tell_gone(s, present);
         if (!present || !s->id)
                 r = state_renew(s);
         if (r == 0)

@@ -5,6 +5,7 @@
  * A message that was stored, but whose acknowledgement the broker may not have heard, comes again with DUP; it is known
  * by its number, where the broker counts (mqtt-number.h), and by a hash of topic and payload. How the numbers stand is
  * the source's cursor. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,7 +69,7 @@ typedef struct Mqtt {
         MqttAck *acks;    /* oldest first; before first_ack they are acknowledged, and not heard yet */
         size_t first_ack, n_acks, allocated;
         LoopWatch *checked; /* a look has come to its end */
-        bool checking, answered, said_too_large;
+        bool checking, answered, said_too_large, said_foreign;
         char detail[400];
 } Mqtt;
 
@@ -100,9 +101,12 @@ static bool mqtt_split_url(const char *url, MqttAddress *ret) {
         return mqtt_split_host(host, ret);
 }
 
+/* A name may begin with 127., too: only as an address that is this machine. */
 static bool mqtt_is_local(const MqttAddress *address) {
+        struct in_addr four;
+
         return strcmp(address->host, "localhost") == 0 || strcmp(address->host, "::1") == 0 ||
-               strncmp(address->host, "127.", 4) == 0;
+               (inet_pton(AF_INET, address->host, &four) == 1 && ntohl(four.s_addr) >> 24 == 127);
 }
 
 /* ---- acknowledgements ---- */
@@ -281,14 +285,47 @@ static bool mqtt_is_of_use(const Mqtt *mqtt, const MqttPacket *packet) {
         return packet->payload.size > 0 && (!packet->retain || mqtt->keys->retained == MQTT_RETAINED_STORE);
 }
 
+static void mqtt_tell_foreign(Mqtt *mqtt, Slice topic) {
+        const char *name = mqtt->context.config->name;
+
+        if (mqtt->said_foreign)
+                return;
+        mqtt->said_foreign = true;
+        log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SOURCE, name }),
+                "Source %s: the topic %.*s is not UTF-8; it is read with ? for what is none. Correct its publisher. "
+                "Said once.",
+                name, (int) text_cut(topic.data, topic.size, 200), topic.data);
+}
+
+/* The topic as text: an id, a name and a field are made of it. */
+static int mqtt_clean_topic(Mqtt *mqtt, MqttPacket *packet, Bytes *clean) {
+        int r;
+
+        if (!packet->foreign)
+                return 0;
+        r = bytes_append(clean, packet->topic.data, packet->topic.size);
+        if (r < 0)
+                return r;
+        clean->size = text_clean(clean->data, clean->size);
+        packet->topic = (Slice){ clean->data, clean->size };
+        mqtt_tell_foreign(mqtt, packet->topic);
+        return 0;
+}
+
 static int mqtt_read_message(Mqtt *mqtt, const MqttPacket *packet, uint64_t number) {
         bool named = packet->qos > 0 && mqtt->numbers.counts;
-        MqttTopic topic = mqtt_find_topic(mqtt->keys, packet->topic);
+        _cleanup_bytes_ Bytes clean = {};
+        MqttPacket readable = *packet;
+        MqttTopic topic;
         char seen[64];
         int r;
 
+        r = mqtt_clean_topic(mqtt, &readable, &clean);
+        if (r < 0)
+                return r;
+        topic = mqtt_find_topic(mqtt->keys, readable.topic);
         r = named ? mqtt_name_message(packet, number, seen) : 0;
-        return r < 0 ? r : mqtt_take(mqtt, packet, &topic, named ? seen : NULL);
+        return r < 0 ? r : mqtt_take(mqtt, &readable, &topic, named ? seen : NULL);
 }
 
 static int mqtt_reread(const void *keys, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret) {

@@ -196,8 +196,7 @@ static void test_malformed(void **state) {
                 { MQTT_5, { "\x32\x06\x00\x01x\x00\x00\x00", 8 }, -EBADMSG },        /* packet identifier 0 */
                 { MQTT_5, { "\x30\x03\x00\x00\x00", 5 }, -EBADMSG },                 /* no topic */
                 { MQTT_5, { "\x30\x04\x00\x01#\x00", 6 }, -EBADMSG },                /* a wildcard */
-                { MQTT_5, { "\x30\x05\x00\x02\xc0\x80\x00", 7 }, -EBADMSG },         /* not UTF-8 */
-                { MQTT_5, { "\x30\x05\x00\x02x\x00\x00", 7 }, -EBADMSG },            /* NUL in the topic */
+                { MQTT_5, { "\x20\x07\x00\x87\x04\x1f\x00\x01\xff", 9 }, -EBADMSG },    /* words that are not UTF-8 */
                 { MQTT_5, { "\x30\x07\x00\x01x\x03\x23\x00\x01", 9 }, -EBADMSG },    /* topic alias */
                 { MQTT_5, { "\x90\x03\x00\x07\x00", 5 }, -EBADMSG },                 /* no code */
                 { MQTT_3_1_1, { "\xe0\x00", 2 }, -EBADMSG },                         /* DISCONNECT of 3.1.1 */
@@ -216,6 +215,24 @@ static void test_malformed(void **state) {
                 assert_int_equal(mqtt_read(cases[i].version, cases[i].data, 65536, &packet, &size, &problem), cases[i].expected);
                 assert_non_null(problem);
         }
+}
+
+/* mosquitto 1.4, VerneMQ and hmq hand on such a topic, EMQX before 6.3 such properties: what is behind such a
+ * message can be read. */
+static void test_foreign(void **state) {
+        MqttPacket packet = must_read(MQTT_3_1_1, SLICE("\x32\x08\x00\x03" "K\xfc" "e\x00\x07" "5"));
+
+        assert_true(packet.foreign);
+        assert_int_equal(packet.packet_id, 7);
+        assert_int_equal(packet.topic.size, 3);
+        assert_true(slice_equal(packet.payload, "5"));
+        packet = must_read(MQTT_5, SLICE("\x30\x06\x00\x02x\x00\x00" "5"));
+        assert_true(packet.foreign);
+        packet = must_read(MQTT_5, SLICE("\x30\x09\x00\x01x\x04\x03\x00\x01\xff" "5")); /* content type */
+        assert_false(packet.foreign);
+        assert_true(slice_equal(packet.payload, "5"));
+        packet = must_read(MQTT_5, SLICE("\x30\x0c\x00\x01x\x07\x26\x00\x01\xff\x00\x01\xff" "5")); /* user property */
+        assert_false(packet.foreign);
 }
 
 /* Of a message that is too large all is read but its payload: it can be acknowledged, and what is behind it can be read. */
@@ -264,6 +281,7 @@ int main(void) {
                 cmocka_unit_test(test_suback),
                 cmocka_unit_test(test_pingresp_and_disconnect),
                 cmocka_unit_test(test_malformed),
+                cmocka_unit_test(test_foreign),
                 cmocka_unit_test(test_too_large),
                 cmocka_unit_test(test_two_in_one_buffer),
         };

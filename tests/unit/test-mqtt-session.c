@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "capture.h"
+#include "lib/file.h"
 #include "mosquitto.h"
 #include "side-by-side.h"
 #include "sources/mqtt.h"
@@ -477,6 +478,29 @@ static void test_older_version_after_a_closed_door(void **state) {
                 script_turn(s);
 }
 
+/* The broker still has a session, but what is known of it is that of another broker: its topics are asked for again. */
+static void test_session_of_another_broker(void **state) {
+        static const char kept[] = "0123456789abcdef elsewhere:1883\na\n";
+        char directory[] = "/tmp/sensorqd-session-XXXXXX", path[80];
+        Script *s = *state;
+
+        assert_non_null(mkdtemp(directory));
+        assert_int_equal(file_replace(directory, "mqtt-home.session", kept, sizeof(kept) - 1), 0);
+        s->f.spec.clean = false;
+        s->f.spec.state_dir = directory;
+        ANSWER(s, 0, "\x20\x02\x00\x01");                         /* not MQTT 5 */
+        ANSWER(s, 1, "\x20\x02\x01\x00\x90\x03\x00\x01\x01"); /* the session is there */
+        start(&s->f);
+        while (!s->f.ready)
+                script_turn(s);
+        for (int i = 0; i < 50 && !memmem(s->heard.data, s->heard.size, "\x82\x06\x00\x01\x00\x01" "a\x01", 8); i++)
+                script_turn(s);
+        assert_non_null(memmem(s->heard.data, s->heard.size, "\x82\x06\x00\x01\x00\x01" "a\x01", 8)); /* SUBSCRIBE */
+        (void) snprintf(path, sizeof(path), "%s/mqtt-home.session", directory);
+        (void) unlink(path);
+        (void) rmdir(directory);
+}
+
 static void test_topic_refused(void **state) {
         Script *s = *state;
 
@@ -555,6 +579,23 @@ static void test_packet_too_large(void **state) {
         assert_true(s->f.ready);
 }
 
+/* Nor does one whose topic is not UTF-8: it would come again with each connection, and be the end of it. */
+static void test_topic_not_utf8(void **state) {
+        Script *s = *state;
+
+        ANSWER(s, 0,
+                "\x20\x03\x00\x00\x00\x90\x04\x00\x01\x00\x01"
+                "\x32\x0a\x00\x03" "K\xfc" "e\x00\x07\x00" "20"
+                "\x32\x08\x00\x01" "a\x00\x08\x00" "21");
+        start(&s->f);
+        while (s->f.n < 2 && !s->f.lost)
+                script_turn(s);
+        assert_int_equal(s->f.n, 2);
+        assert_int_equal(s->f.messages[0].packet_id, 7);
+        assert_string_equal(s->f.messages[1].payload, "21");
+        assert_true(s->f.ready);
+}
+
 static void test_reply_too_large(void **state) {
         Script *s = *state;
 
@@ -596,16 +637,40 @@ static void test_session_that_ends(void **state) {
         assert_int_equal(count_of(log, "the broker keeps the session for only 1 d"), 1);
 }
 
+/* A broker that keeps nothing over its restart: said once, and once more only where it had kept a session in between. */
+static void test_session_is_gone(void **state) {
+        Script *s = *state;
+        Capture capture;
+        char *log;
+
+        s->f.spec.clean = false;
+        s->f.spec.state_dir = "/nowhere";
+        ANSWER(s, 0, "\x20\x03\x00\x00\x00\x90\x04\x00\x01\x00\x01\xe0\x01\x8b");
+        ANSWER(s, 1, "\x20\x03\x00\x00\x00\x90\x04\x00\x02\x00\x01\xe0\x01\x8b");
+        ANSWER(s, 2, "\x20\x03\x00\x00\x00\x90\x04\x00\x03\x00\x01\xe0\x01\x8b");
+        ANSWER(s, 3, "\x20\x03\x01\x00\x00\x90\x04\x00\x04\x00\x01\xe0\x01\x8b");
+        ANSWER(s, 4, "\x20\x03\x00\x00\x00\x90\x04\x00\x05\x00\x01");
+        capture = capture_begin();
+        start(&s->f);
+        while (s->accepted < 5 || !s->f.ready)
+                script_turn(s);
+        log = capture_end(&capture);
+        assert_int_equal(count_of(log, "the broker has forgotten the session"), 2);
+}
+
 int main(void) {
         const struct CMUnitTest scripted[] = {
+                cmocka_unit_test_setup_teardown(test_session_is_gone, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_session_that_ends, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_older_version, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_older_version_after_a_closed_door, script_set_up, script_tear_down),
+                cmocka_unit_test_setup_teardown(test_session_of_another_broker, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_topic_refused, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_told_of_the_other_program, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_held_before_the_answer, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_nonsense, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_packet_too_large, script_set_up, script_tear_down),
+                cmocka_unit_test_setup_teardown(test_topic_not_utf8, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_reply_too_large, script_set_up, script_tear_down),
                 cmocka_unit_test_setup_teardown(test_closed_door_to_both, script_set_up, script_tear_down),
         };

@@ -201,6 +201,7 @@ static void test_wrong_configuration(void **state) {
                 { "      url: mqtt://broker\n      topics: 'a/#/b'\n", "before its end" },
                 { "      url: mqtt://broker\n      topics: ['a/{id}', 'a/+']\n", "can match the same topic" },
                 { "      url: mqtt://broker\n      username: u\n      password_file: p\n      topics: 'a/#'\n", "unencrypted" },
+                { "      url: mqtt://127.0.0.1.example.com\n      username: u\n      password_file: p\n      topics: 'a/#'\n", "unencrypted" },
                 { "      url: mqtts://broker\n      password_file: p\n      topics: 'a/#'\n", "needs username" },
                 { "      url: mqtts://broker\n      certificate_file: p\n      topics: 'a/#'\n", "belong together" },
         };
