@@ -293,8 +293,9 @@ static void write_value(Writer *w, const Figure *figure, const char *at) {
                 return write_text(w, *(const bool *) at ? "true" : "false");
         case FIGURE_COUNT:
                 return write_number(w, at, figure->size, 1);
-        case FIGURE_SPAN:
-                return write_number(w, at, figure->size, USEC_PER_SEC);
+        case FIGURE_SPAN: /* 0: not known */
+                return *(const usec_t *) at == 0 ? write_text(w, "null")
+                                                 : write_number(w, at, figure->size, USEC_PER_SEC);
         case FIGURE_TIME:
                 return write_time(w, *(const usec_t *) at);
         case FIGURE_DUE:

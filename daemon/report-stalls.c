@@ -11,6 +11,7 @@
 #include "lib/err.h"
 #include "lib/file.h"
 #include "lib/log.h"
+#include "subscribe/subscription.h"
 
 /* What is watched, one of each kind for a source or a subscription. */
 typedef enum WatchKind {
@@ -279,26 +280,34 @@ static void stalls_keep(ReportStalls *stalls, Look *look) {
         stalls->kept = bytes_steal(&look->kept);
 }
 
+/* Where it may not be read, the service's own counts. */
+static usec_t retention_of(const SubscriberStatus *subscriber) {
+        return subscriber->retention > 0 ? subscriber->retention : SUBSCRIPTION_RETENTION_DEFAULT_USEC;
+}
+
 static void say_retention(const SubscriberStatus *subscriber, unsigned level, usec_t oldest) {
         const SinkStatus *sink = &subscriber->sink;
-        bool over = oldest >= subscriber->retention;
+        usec_t retention = retention_of(subscriber);
+        bool over = oldest >= retention;
         char old_span[CLOCK_SPAN_SIZE], kept_span[CLOCK_SPAN_SIZE], left_span[CLOCK_SPAN_SIZE] = "";
 
         log_event(level == 2 ? LOG_ERR : LOG_WARNING, EVENT_RETENTION_NEAR,
                 LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription },
                         { FIELD_ERROR, sink->ready ? subscriber->detail : sink->detail }),
-                "Messages of %s have been waiting for up to %s, and Pub/Sub drops them after %s%s. Get %s going %s%s, "
+                "Messages of %s have been waiting for up to %s, and Pub/Sub drops them after %s%s%s. Get %s going "
+                "%s%s, "
                 "or raise the subscription's message retention (31 days at most).",
                 subscriber->subscription, clock_format_span(oldest, old_span, sizeof(old_span)),
-                clock_format_span(subscriber->retention, kept_span, sizeof(kept_span)),
+                clock_format_span(retention, kept_span, sizeof(kept_span)),
+                subscriber->retention > 0 ? "" : " (unless it was set otherwise, which may not be read)",
                 over ? ": the oldest may be lost by now" : "", sink->ready ? "the pulls" : sink->what,
                 over ? "now" : "within ",
-                over ? "" : clock_format_span(subscriber->retention - oldest, left_span, sizeof(left_span)));
+                over ? "" : clock_format_span(retention - oldest, left_span, sizeof(left_span)));
 }
 
 static void look_at_retention(Look *look, const SubscriberStatus *subscriber) {
         Watch *watch = look_watch(look, WATCH_RETENTION, subscriber->subscription);
-        usec_t oldest = unsettled_age(look, subscriber), retention = subscriber->retention;
+        usec_t oldest = unsettled_age(look, subscriber), retention = retention_of(subscriber);
         usec_t before = age(look->figures->wall, unsettled_before(look, subscriber));
         unsigned level;
 
@@ -306,7 +315,7 @@ static void look_at_retention(Look *look, const SubscriberStatus *subscriber) {
         if (before > oldest && look->figures->now - look->stalls->born >= KEPT_AGE_USEC) /* it may just be on its way */
                 oldest = before;
         level = oldest >= retention / 10 * 9 ? 2 : oldest >= retention / 2 ? 1 : 0;
-        if (!watch || retention == 0)
+        if (!watch)
                 return;
         if (level > watch->told)
                 say_retention(subscriber, level, oldest);

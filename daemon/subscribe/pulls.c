@@ -9,9 +9,6 @@
 #include "events.h"
 #include "lib/log.h"
 
-/* a pull that hung for so long may be cut without that being trouble */
-#define IDLE_CUT_USEC (30 * USEC_PER_SEC)
-
 /* ---- the plan ---- */
 
 void pull_plan_init(PullPlan *plan, unsigned pulls, unsigned max_messages, usec_t interval, bool once) {
@@ -73,9 +70,12 @@ static void answered_empty(PullPlan *plan, usec_t waited, usec_t now, uint64_t r
 }
 
 void pull_plan_answered(PullPlan *plan, size_t n, usec_t waited, usec_t now, uint64_t random) {
+        bool asked = plan->asks;
+
         backoff_reset(&plan->failure);
-        if (n == 0)
-                return answered_empty(plan, waited, now, random);
+        plan->asks = false;
+        if (n == 0) /* one that asked was not to hang: the next one is */
+                return answered_empty(plan, asked ? PULL_PLAN_QUICK_USEC : waited, now, random);
         backoff_reset(&plan->quick);
         plan->empties = 0;
         plan->not_before = 0;
@@ -99,6 +99,13 @@ void pull_plan_failed(PullPlan *plan, usec_t retry_after, usec_t now, uint64_t r
         plan->not_before = now + backoff_next_at_least(&plan->failure, retry_after, random);
 }
 
+bool pull_plan_cut(PullPlan *plan, bool hung, usec_t waited) {
+        bool first = plan->failure.attempt == 0 || plan->asks; /* those that were out with the first one, too */
+
+        plan->asks = waited >= PULL_PLAN_IDLE_USEC;
+        return plan->asks && hung && first;
+}
+
 bool pull_plan_too_large(PullPlan *plan) {
         plan->good = 0;
         plan->empties = 0; /* it had messages */
@@ -114,7 +121,7 @@ typedef struct Pull {
         Pulls *pulls;
         ClientCall *call; /* NULL: this slot is free */
         usec_t started;
-        bool scout;
+        bool scout, hangs; /* hangs: until there is a message */
 } Pull;
 
 struct Pulls {
@@ -128,15 +135,21 @@ struct Pulls {
 
 /* ---- what a pull brought ---- */
 
+/* 503 is the service's own, 504 and 502 are proxies'. */
+static bool may_be_cut(const ClientReply *reply) {
+        return reply->outcome == CLIENT_UNSURE ||
+               (reply->outcome == CLIENT_RETRY && reply->http_status > 0 && reply->http_status != 429);
+}
+
 static void pull_failed(Pull *pull, const ClientReply *reply, usec_t waited) {
         Pulls *p = pull->pulls;
-        bool quiet = reply->outcome == CLIENT_UNSURE && waited >= IDLE_CUT_USEC && p->plan.failure.attempt == 0;
+        bool quiet = pull_plan_cut(&p->plan, pull->hangs, may_be_cut(reply) ? waited : 0);
         usec_t now = clock_now();
 
         p->status.failures++;
         p->status.unmendable = !subscription_is_passing(reply->outcome);
         pull_plan_failed(&p->plan, reply->retry_after, now, loop_random());
-        if (!quiet) /* something in between does not like idle connections */
+        if (!quiet)
                 subscription_fail(
                         p->options.subscription, SUBSCRIPTION_PULL, reply, pull->started, p->plan.not_before - now);
 }
@@ -280,8 +293,8 @@ static void start(Pulls *p, bool scout, usec_t now) {
 
         if (!pull)
                 return;
-        *pull = (Pull){ .pulls = p, .started = now, .scout = scout };
-        r = wire_put_pull(&body, scout ? 1 : p->plan.max_messages, p->options.once);
+        *pull = (Pull){ .pulls = p, .started = now, .scout = scout, .hangs = !p->options.once && !p->plan.asks };
+        r = wire_put_pull(&body, scout ? 1 : p->plan.max_messages, !pull->hangs);
         spec.body = bytes_steal(&body);
         if (r >= 0)
                 r = client_call(p->options.client, &spec, on_pull, pull, &pull->call);

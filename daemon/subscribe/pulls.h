@@ -28,6 +28,7 @@
 #define PULL_PLAN_ONCE_PAUSE_USEC (300 * USEC_PER_MSEC) /* between the empty answers of `once` */
 #define PULL_PLAN_ONCE_EMPTIES 3                        /* in a row: one may be empty although messages wait */
 #define PULL_PLAN_GROW_AFTER 16                         /* good replies before max_messages grows again */
+#define PULL_PLAN_IDLE_USEC (30 * USEC_PER_SEC)         /* a pull that hung so long may be cut, and all be well */
 
 typedef struct PullPlan {
         unsigned pulls;      /* of the config */
@@ -36,6 +37,7 @@ typedef struct PullPlan {
         bool once;
         unsigned max_messages; /* for the next pull: less than configured after a reply that was too large */
         bool backlog;
+        bool asks;         /* the last pull was cut while it hung: the next one does not, and tells how things are */
         unsigned empties;  /* empty replies in a row */
         unsigned good;     /* replies with messages since max_messages changed */
         usec_t not_before; /* clock_now() before which no pull starts; 0: any time */
@@ -62,6 +64,9 @@ unsigned pull_plan_due(const PullPlan *plan, const PullLoad *load, usec_t now);
 void pull_plan_answered(PullPlan *plan, size_t n, usec_t waited, usec_t now, uint64_t random);
 /* It failed; *retry_after*: the service's wish, or 0. */
 void pull_plan_failed(PullPlan *plan, usec_t retry_after, usec_t now, uint64_t random);
+/* The same, of one that was cut, or answered with an error that passes: what is in between, or the service itself, may
+ * not like a pull that *hung* for long. Before pull_plan_failed(). True: that is no trouble yet. */
+bool pull_plan_cut(PullPlan *plan, bool hung, usec_t waited);
 /* Its reply was over the cap, or too slow to come whole: max_messages is halved. False when it was one already. */
 bool pull_plan_too_large(PullPlan *plan);
 

@@ -74,7 +74,6 @@ static void see_sink(Subscriber *s, usec_t now) {
                 return;
         s->takes = takes;
         s->paused_at = takes ? 0 : now;
-        subscription_set_paused(s->subscription, !takes);
         if (!takes)
                 return;
         s->scout_at = 0;
@@ -681,8 +680,7 @@ void subscriber_status(const Subscriber *s, SubscriberStatus *ret) {
                 .last_pull = pulls.last,
                 .last_ack = s->last_ack,
                 .retry_at = subscription.failing && pulls.not_before > clock_now() ? pulls.not_before : 0,
-                .retention =
-                        subscription.settings ? subscription.settings->retention : SUBSCRIPTION_RETENTION_DEFAULT_USEC,
+                .retention = subscription.settings ? subscription.settings->retention : 0,
                 .topic = subscription.topic,
                 .emptied = s->emptied,
                 .received = pulls.received,

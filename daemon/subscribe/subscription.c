@@ -119,8 +119,8 @@ static void warn_of_silence(const Warner *warner, const SubscriptionSettings *s)
                              "name; publishing pauses. "
                              "Delete the subscription once it is empty and run `sensorqd setup`");
         if (s->detached)
-                warn(warner, "it is detached: its messages are gone and no more will come. Delete it and run `sensorqd "
-                             "setup`");
+                warn(warner, "it is detached: its messages are gone and no more will come; publishing pauses. Delete "
+                             "it and run `sensorqd setup`");
         if (s->pushes)
                 warn(warner, "it pushes its messages to an endpoint, so none can be pulled. Remove its pushConfig, or "
                              "use another subscription");
@@ -192,7 +192,7 @@ struct Subscription {
         Backoff backoff;
         SubscriptionSettings settings;
         char topic[sizeof(((SubscriptionSettings *) NULL)->topic)]; /* the last one, until it was deleted */
-        bool known, not_found, checked, may_not_read, paused, resting;
+        bool known, not_found, checked, may_not_read, resting;
         usec_t not_found_at; /* clock_now() */
         unsigned failing;    /* a bit for each SubscriptionCause */
         Trouble trouble;
@@ -224,6 +224,7 @@ static void log_failing(const Subscription *s, SubscriptionCause cause, const Cl
 }
 
 static void subscription_gone(Subscription *s);
+static void subscription_doubt(Subscription *s);
 
 void subscription_fail(
         Subscription *s, SubscriptionCause cause, const ClientReply *reply, usec_t asked, usec_t retry_in) {
@@ -238,6 +239,8 @@ void subscription_fail(
                 log_failing(s, cause, reply, retry_in);
         if (reply->outcome == CLIENT_NOT_FOUND && cause != SUBSCRIPTION_SETTINGS)
                 subscription_gone(s);
+        else if (cause == SUBSCRIPTION_PULL && strcmp(reply->error.status, "FAILED_PRECONDITION") == 0)
+                subscription_doubt(s);
 }
 
 void subscription_mend(Subscription *s, SubscriptionCause cause) {
@@ -262,12 +265,13 @@ static usec_t next_try(Subscription *s, usec_t retry_after) {
         return backoff_next_at_least(&s->backoff, retry_after, loop_random());
 }
 
-static bool is_missing(const Subscription *s) {
-        return s->not_found || (s->known && s->settings.topic_deleted);
+/* Nothing that is published reaches it, and nothing will. */
+static bool is_cut_off(const SubscriptionSettings *settings) {
+        return settings->topic_deleted || settings->detached;
 }
 
-static usec_t next_look(const Subscription *s) {
-        return s->paused ? SUBSCRIPTION_LOOK_PAUSED_USEC : SUBSCRIPTION_LOOK_USEC;
+static bool is_missing(const Subscription *s) {
+        return s->not_found || (s->known && is_cut_off(&s->settings));
 }
 
 /* These return the pause until the next look. */
@@ -288,10 +292,10 @@ static usec_t look_found(Subscription *s, const ClientReply *reply) {
         subscription_mend(s, SUBSCRIPTION_SETTINGS);
         if (changed)
                 subscription_each_warning(&settings, log_warning_text, s);
-        if (settings.topic_deleted)
+        if (is_cut_off(&settings))
                 return next_try(s, 0);
         backoff_reset(&s->backoff);
-        return next_look(s);
+        return SUBSCRIPTION_LOOK_USEC;
 }
 
 static usec_t look_failed(Subscription *s, const ClientReply *reply) {
@@ -316,7 +320,7 @@ static usec_t look_forbidden(Subscription *s, const ClientReply *reply) {
         s->may_not_read = s->checked = true;
         s->known = false;
         subscription_mend(s, SUBSCRIPTION_SETTINGS);
-        return next_look(s); /* pulls tell whether it is there */
+        return SUBSCRIPTION_LOOK_USEC; /* pulls tell whether it is there */
 }
 
 static void on_reply(void *userdata, ClientReply *reply) {
@@ -366,6 +370,12 @@ static void subscription_gone(Subscription *s) {
                 s->on_change(s->userdata);
 }
 
+/* What a pull is answered by one that is detached, among others: the settings tell. */
+static void subscription_doubt(Subscription *s) {
+        if (s->checked && !s->resting && !s->call && !is_missing(s))
+                loop_arm_in(s->timer, next_try(s, 0));
+}
+
 void subscription_found(Subscription *s, usec_t asked) {
         bool before = is_missing(s);
 
@@ -376,14 +386,6 @@ void subscription_found(Subscription *s, usec_t asked) {
         subscription_mend(s, SUBSCRIPTION_SETTINGS);
         if (is_missing(s) != before)
                 s->on_change(s->userdata);
-}
-
-void subscription_set_paused(Subscription *s, bool paused) {
-        if (paused == s->paused)
-                return;
-        s->paused = paused;
-        if (paused && s->checked && !s->call && !is_missing(s))
-                loop_arm_in(s->timer, SUBSCRIPTION_LOOK_PAUSED_USEC);
 }
 
 /* ---- life ---- */

@@ -37,14 +37,13 @@ void subscription_each_warning(
 
 /* ---- the one that is pulled from ---- */
 
-/* Reads the settings at the start, every hour, every minute while nothing is pulled, and soon after something says that
- * the subscription is gone; logs what is surely not meant, once for each change. An account that may not read them is
- * no failure: sensorqd works without. */
+/* Reads the settings at the start, every minute, and soon after something says that the subscription is gone; logs what
+ * is surely not meant, once for each change. An account that may not read them is no failure: it works without. */
 typedef struct Subscription Subscription;
 
-#define SUBSCRIPTION_LOOK_USEC (1 * USEC_PER_HOUR)
-/* no pull would notice that it is gone, and what is published then is lost */
-#define SUBSCRIPTION_LOOK_PAUSED_USEC (1 * USEC_PER_MINUTE)
+/* no pull tells that its topic was deleted and made anew, or while the sink is away that it is gone: what is published
+ * then is lost */
+#define SUBSCRIPTION_LOOK_USEC (1 * USEC_PER_MINUTE)
 
 typedef enum SubscriptionCause {
         SUBSCRIPTION_PULL,
@@ -57,7 +56,7 @@ typedef struct SubscriptionStatus {
         const SubscriptionSettings *settings; /* NULL: not known (yet, or the account may not read them) */
         const char *topic;                    /* that it stands on, or stood on when it was read last; "": not known */
         bool checked; /* it was read once, or may not be read (403): `missing` means something */
-        bool missing; /* 404, or its topic was deleted */
+        bool missing; /* 404, or its topic was deleted, or it was detached */
         bool failing;
         usec_t failing_since; /* clock_wall() */
         Cause cause;          /* of the failure */
@@ -79,8 +78,6 @@ CLEANUP_DEFINE(Subscription, subscription_free)
 void subscription_rest(Subscription *subscription);
 /* Something says that its topic is gone: reads the settings at once; `checked` is false until the answer. */
 void subscription_look_again(Subscription *subscription);
-/* Nothing is pulled just now, or pulls go on. */
-void subscription_set_paused(Subscription *subscription, bool paused);
 
 /* Any call that was sent at *asked* failed, or worked: what the user is told, once for a time of failures. A 404 says
  * that the subscription is gone. *retry_in*: until the next such call; 0: not known. */

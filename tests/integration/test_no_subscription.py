@@ -51,6 +51,17 @@ def test_publishing_waits_while_it_stands_on_a_deleted_topic(stack):
     waits_then_goes(stack, make_right)
 
 
+def test_publishing_waits_while_it_is_detached(stack):
+    stack.queue.subscribe("sensor-data", "sensor-data-mongodb", detached=True)
+
+    def make_right():
+        assert stack.daemon.run("setup").returncode == 69  # it is there, and of no use
+        stack.queue.call("DELETE", "subscriptions/sensor-data-mongodb", None)
+        stack.queue.subscribe("sensor-data", "sensor-data-mongodb")
+
+    waits_then_goes(stack, make_right)
+
+
 def topic_exists(stack):
     try:
         return bool(stack.queue.call("GET", "topics/sensor-data"))

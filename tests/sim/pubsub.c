@@ -262,9 +262,10 @@ static void serve_pull(Exchange *x, struct json_object *body) {
                 world_fail("a pull of %" PRIi64 " messages", max);
         if (fill(sub, x, (unsigned) max))
                 return;
-        if (sub->n_parked == PARKED_MAX || draw_chance(&world->chance, 10000)) {
+        if (sub->n_parked == PARKED_MAX || member_int(body, "returnImmediately", 0) != 0 ||
+                draw_chance(&world->chance, 10000)) {
                 x->progress = true;
-                return exchange_answer(x, 200, "{}", 2); /* sometimes it does not wait */
+                return exchange_answer(x, 200, "{}", 2); /* sometimes it does not wait, though it was to */
         }
         sub->parked[sub->n_parked] = exchange_ref(x);
         sub->max[sub->n_parked++] = (unsigned) max;

@@ -140,6 +140,28 @@ static void test_failure_backs_off(void **state) {
         assert_int_equal(due(&plan, 0, 0), 4);
 }
 
+/* What is in between may cut each pull that hangs: then the next one does not, and tells whether all is well. */
+static void test_cut_while_idle(void **state) {
+        PullPlan plan = make(4, 0, false);
+
+        for (int i = 0; i < 3; i++) {
+                assert_true(pull_plan_cut(&plan, true, LATE));
+                pull_plan_failed(&plan, 0, NOW, 1);
+                assert_true(plan.asks);
+                assert_true(pull_plan_cut(&plan, true, LATE)); /* its neighbour */
+                pull_plan_failed(&plan, 0, NOW, 1);
+                pull_plan_answered(&plan, 0, USEC_PER_MSEC, NOW, 1);
+                assert_false(plan.asks);
+                assert_int_equal(due(&plan, 0, 0), 1); /* at once: that one hangs again */
+        }
+        assert_false(pull_plan_cut(&plan, true, USEC_PER_SEC)); /* sooner it is trouble, */
+        assert_true(pull_plan_cut(&plan, true, LATE));
+        pull_plan_failed(&plan, 0, NOW, 1);
+        assert_false(pull_plan_cut(&plan, false, LATE)); /* and so it is when the one that asks fails */
+        pull_plan_failed(&plan, 0, plan.not_before, 1);
+        assert_true(plan.asks);
+}
+
 static void test_too_large_halves_and_grows_back(void **state) {
         PullPlan plan = make(2, 0, false);
         unsigned replies = 0;
@@ -183,6 +205,7 @@ int main(void) {
                 cmocka_unit_test(test_interval_after_empty),
                 cmocka_unit_test(test_quick_empties_slow_down),
                 cmocka_unit_test(test_failure_backs_off),
+                cmocka_unit_test(test_cut_while_idle),
                 cmocka_unit_test(test_too_large_halves_and_grows_back),
                 cmocka_unit_test(test_once_ends_after_three_empties),
         };

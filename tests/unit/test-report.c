@@ -547,6 +547,16 @@ static void test_warn_retention_over(void **state) {
                 "drops them after 7 d: the oldest may be lost by now. Get the pulls going now, or");
 }
 
+/* Without the role for it; a subscription may keep messages for 31 days, and nobody may be told otherwise. */
+static void test_warn_retention_unknown(void **state) {
+        Fixture *f = *state;
+
+        f->subscribers[0].retention = 0;
+        f->subscribers[0].oldest_unsettled = f->input.wall - 8 * DAY;
+        f->subscribers[0].held = 1;
+        look(f, EVENT_RETENTION_NEAR, "after 7 d (unless it was set otherwise, which may not be read): the oldest may be");
+}
+
 /* A process that ends and begins again. */
 static void start_again(Fixture *f, const char *directory) {
         f->input.stopping = true;
@@ -652,6 +662,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_warn_full_of_rejected, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_retention, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_retention_over, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_warn_retention_unknown, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_retention_over_restarts, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_clock_set_is_no_age, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_stages_that_go_are_forgotten, setup, teardown),

@@ -12,6 +12,7 @@
 
 #define SETTINGS(more) "{\"name\":\"s\",\"topic\":\"projects/p/topics/t\",\"expirationPolicy\":{}," more "}"
 #define NOT_FOUND "{\"error\":{\"code\":404,\"message\":\"Subscription does not exist\",\"status\":\"NOT_FOUND\"}}"
+#define DETACHED "{\"error\":{\"code\":400,\"message\":\"Subscription is detached\",\"status\":\"FAILED_PRECONDITION\"}}"
 #define INVALID "{\"error\":{\"code\":400,\"message\":\"\",\"status\":\"INVALID_ARGUMENT\"}}"
 
 static usec_t passed;         /* of the boot-time clock, beyond what really has */
@@ -230,6 +231,26 @@ static void test_quick_empties_do_not_spin(void **state) {
         assert_true(fixture_calls(&world.service, CALL_PULL) < 25);
 }
 
+/* A proxy, or the service, does not let a pull hang for long: while nothing comes that is no trouble, and the queue is
+ * known to be empty, without which no alert would tell of silence. */
+static void test_idle_pulls_are_cut(void **state) {
+        world_start(false);
+        for (unsigned i = 1; i <= 3; i++) {
+                world_until(fixture_hanging(&world.service) == 1);
+                passed += 60 * USEC_PER_SEC;
+                fixture_script(&world.service, CALL_PULL, i == 2 ? 503 : 504, "", "<html>");
+                world_until(world_asked("\"returnImmediately\":true") == i);
+                world_until(world_status().empty_pulls == i);
+        }
+        world_until(fixture_hanging(&world.service) == 1);
+        assert_false(world_status().failing);
+        assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 0);
+        passed += 60 * USEC_PER_SEC;
+        fixture_stand(&world.service, CALL_PULL, 504, "<html>"); /* to what does not hang, too */
+        world_until(world_status().failing);
+        world_until(world_logged(EVENT_SUBSCRIPTION_FAILING) == 1);
+}
+
 /* ---- the subscription's settings ---- */
 
 static void test_missing(void **state) {
@@ -284,6 +305,20 @@ static void test_deleted_topic(void **state) {
         assert_int_equal(world_logged(EVENT_CONFIG_WARNING), 1);
 }
 
+/* Nothing that is published reaches it any more: a pull that is refused is a reason to look. */
+static void test_detached(void **state) {
+        world_start(false);
+        world_until(fixture_hanging(&world.service) == 1 && world_status().checked);
+        assert_false(world_status().missing);
+        fixture_stand(&world.service, CALL_GET, 200, SETTINGS("\"ackDeadlineSeconds\":60,\"detached\":true"));
+        fixture_stand(&world.service, CALL_PULL, 400, DETACHED);
+        world_until(world_status().missing);
+        assert_int_equal(world_logged(EVENT_CONFIG_WARNING), 1);
+        fixture_stand(&world.service, CALL_GET, 0, NULL); /* another one of that name */
+        fixture_stand(&world.service, CALL_PULL, 0, NULL);
+        world_until(!world_status().missing);
+}
+
 /* A 404 of any call says that it is gone, though nothing is pulled just then. */
 static void test_missing_by_acknowledge(void **state) {
         fixture_stand(&world.service, CALL_ACK, 404, NOT_FOUND);
@@ -307,33 +342,31 @@ static void test_missing_by_lease(void **state) {
         world_until(world_status().missing);
 }
 
-/* While nothing is pulled only a look can tell that it is gone: one each minute, from the start and from the moment on
- * in which the sink goes away; else one an hour. */
-static void test_look_each_minute_while_paused(void **state) {
+/* Only a look can tell that its topic was deleted and made anew, which pulls go on from, and while the sink is away that
+ * it is gone: one each minute. */
+static void test_look_each_minute(void **state) {
         world.sink.ready = false;
         world_start(false);
         world_until(world_status().checked);
-        for (unsigned looks = 1; looks < 4; looks++) {
-                passed += SUBSCRIPTION_LOOK_PAUSED_USEC - 10 * USEC_PER_SEC;
+        for (unsigned looks = 1; looks < 5; looks++) {
+                passed += SUBSCRIPTION_LOOK_USEC - 10 * USEC_PER_SEC;
                 fixture_settle(&world.service, 100 * USEC_PER_MSEC);
                 assert_int_equal(fixture_calls(&world.service, CALL_GET), looks);
                 passed += 11 * USEC_PER_SEC;
                 world_until(fixture_calls(&world.service, CALL_GET) == looks + 1);
                 fixture_settle(&world.service, 100 * USEC_PER_MSEC);
+                if (looks == 2) {
+                        fake_set_ready(&world.sink, true);
+                        world_until(fixture_hanging(&world.service) == 1);
+                }
         }
-        fake_set_ready(&world.sink, true);
-        world_until(fixture_hanging(&world.service) == 1);
-        passed += SUBSCRIPTION_LOOK_PAUSED_USEC + USEC_PER_SEC;
-        world_until(fixture_calls(&world.service, CALL_GET) == 5); /* planned while it was paused */
-        fixture_settle(&world.service, 100 * USEC_PER_MSEC);
-        passed += 10 * SUBSCRIPTION_LOOK_PAUSED_USEC;
-        fixture_settle(&world.service, 100 * USEC_PER_MSEC);
-        assert_int_equal(fixture_calls(&world.service, CALL_GET), 5);
-        fake_set_ready(&world.sink, false);
-        fixture_stand(&world.service, CALL_GET, 404, NOT_FOUND);
-        passed += SUBSCRIPTION_LOOK_PAUSED_USEC + USEC_PER_SEC;
+        fixture_stand(&world.service, CALL_GET, 200,
+                "{\"name\":\"s\",\"topic\":\"_deleted-topic_\",\"ackDeadlineSeconds\":60,\"expirationPolicy\":{}}");
+        passed += SUBSCRIPTION_LOOK_USEC + USEC_PER_SEC;
         world_until(world_status().missing);
-        assert_int_equal(fixture_calls(&world.service, CALL_GET), 6);
+        assert_int_equal(fixture_hanging(&world.service), 1);
+        fake_set_ready(&world.sink, false);
+        assert_true(fixture_calls(&world.service, CALL_GET) >= 6);
 }
 
 /* GET needs a role that pulling does not. */
@@ -345,7 +378,7 @@ static void test_settings_may_not_be_read(void **state) {
         world_until(world_status().checked && world_status().acknowledged == 1);
         assert_false(world_status().missing);
         assert_false(world_status().failing);
-        assert_int_equal(world_status().retention, SUBSCRIPTION_RETENTION_DEFAULT_USEC);
+        assert_int_equal(world_status().retention, 0);
 }
 
 static void test_retention_is_told(void **state) {
@@ -548,13 +581,15 @@ int main(void) {
                 CASE(test_reply_on_a_slow_line),
                 CASE(test_one_message_over_the_cap),
                 CASE(test_quick_empties_do_not_spin),
+                CASE(test_idle_pulls_are_cut),
                 CASE(test_missing),
                 CASE(test_missing_is_known_with_the_sink_away),
                 CASE(test_old_pull_does_not_hide_a_missing_subscription),
                 CASE(test_deleted_topic),
+                CASE(test_detached),
                 CASE(test_missing_by_acknowledge),
                 CASE(test_missing_by_lease),
-                CASE(test_look_each_minute_while_paused),
+                CASE(test_look_each_minute),
                 CASE(test_settings_may_not_be_read),
                 CASE(test_retention_is_told),
                 CASE(test_ack_is_tried_again),
