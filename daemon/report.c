@@ -58,6 +58,6 @@ bool report_is_well(const Figures *f) {
         for (size_t i = 0; well && i < f->n_sources; i++)
                 well = !f->sources[i].failing && !f->sources[i].holding;
         for (size_t i = 0; well && i < f->n_subscribers; i++)
-                well = report_subscriber_is_well(&f->subscribers[i]);
+                well = report_subscriber_is_well(&f->subscribers[i]) && !f->subscribers[i].sink.figures.failing;
         return well;
 }

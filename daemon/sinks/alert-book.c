@@ -12,7 +12,7 @@
 #define OLD_USEC (2 * USEC_PER_MINUTE)
 /* ... which has come to an end when nothing newer came for so long. */
 #define QUIET_USEC (5 * USEC_PER_SEC)
-/* A device that is behind for so long is not catching up: its times are wrong, or come late for ever. */
+/* A device that came no nearer by so much, in so long, is not catching up: its times are wrong, or late for ever. */
 #define CATCHING_MAX_USEC (10 * USEC_PER_MINUTE)
 /* After we heard nothing, the first messages may take so long: until then time alone brings nothing. */
 #define CALM_USEC (30 * USEC_PER_SEC)
@@ -162,21 +162,28 @@ static void note_value(AlertEntry *entry, const AlertSlot *slot) {
                 memcpy(entry->value, slot->value, sizeof(entry->value));
 }
 
+/* Of a device that says itself that it is offline, nothing is to be said of silence: it has no span. */
+static void begin(const AlertWatch *watch, const AlertSlot *slot, AlertEntry *entry, usec_t wall) {
+        alert_entry_fire(entry, slot->state.since, wall);
+        note_value(entry, slot);
+        if (entry->seal[0] == '\0')
+                entry->span = slot->state.offline ? 0 : watch->logic.stale;
+}
+
 static int fire(AlertBook *book, AlertDevice *device, AlertSlot *slot, usec_t wall) {
-        const AlertRule *rule = book->rules->items[slot->watch].rule;
+        const AlertWatch *watch = &book->rules->items[slot->watch];
         AlertEntry *entry;
 
         slot->fired = wall;
         for (size_t i = 0; i < book->config->n_targets; i++) {
                 const char *target = book->config->targets[i].name;
-                int r = alert_config_tells(rule, target) ? need_entry(book, device, slot->watch, target, &entry) : 1;
+                int r = alert_config_tells(watch->rule, target) ? need_entry(book, device, slot->watch, target, &entry)
+                                                                : 1;
 
                 if (r < 0)
                         return r;
-                if (r > 0 || !entry)
-                        continue;
-                alert_entry_fire(entry, slot->state.since, wall);
-                note_value(entry, slot);
+                if (r == 0 && entry)
+                        begin(watch, slot, entry, wall);
         }
         return 0;
 }
@@ -222,6 +229,7 @@ static int settle_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot, co
                      slot->state.heard == 0; /* only leave() makes such a state */
         slot->moved = moment->now + CALM_USEC - QUIET_USEC;
         slot->catching = moment->now;
+        slot->behind = USEC_INFINITY;
         for (size_t i = 0; slot->state.phase == PHASE_FIRING && i < book->config->n_targets; i++) {
                 const char *target = book->config->targets[i].name;
                 int r;
@@ -232,10 +240,8 @@ static int settle_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot, co
                 r = need_entry(book, device, slot->watch, target, &entry);
                 if (r < 0)
                         return r;
-                if (!entry)
-                        continue;
-                alert_entry_fire(entry, slot->state.since, slot->fired);
-                note_value(entry, slot);
+                if (entry)
+                        begin(watch, slot, entry, slot->fired);
         }
         return 0;
 }
@@ -278,10 +284,15 @@ static void set_value(AlertSlot *slot, Slice value) {
 }
 
 static void note_pace(AlertSlot *slot, const AlertMoment *moment) {
-        if (moment->wall <= slot->state.judged + OLD_USEC)
+        usec_t behind = moment->wall > slot->state.judged ? moment->wall - slot->state.judged : 0;
+
+        if (behind <= OLD_USEC)
                 slot->catching = 0;
-        else if (slot->catching == 0 || moment->now > slot->moved + CATCHING_MAX_USEC)
+        else if (slot->catching == 0 || moment->now > slot->moved + CATCHING_MAX_USEC ||
+                 behind + CATCHING_MAX_USEC <= slot->behind) {
                 slot->catching = moment->now;
+                slot->behind = behind;
+        }
         slot->moved = moment->now;
 }
 

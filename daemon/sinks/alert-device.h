@@ -57,6 +57,7 @@ typedef struct AlertSlot {
         usec_t seen;                  /* wall time of the last message that it is about */
         usec_t moved;                 /* clock_now() of the last message that counted, ... */
         usec_t catching;              /* ... and since when those that count are old; 0: they are not */
+        usec_t behind;                /* how old they were then */
         char value[ALERT_VALUE_SIZE]; /* the last one, for a reader */
 } AlertSlot;
 

@@ -54,12 +54,20 @@ static AlertDue ended_due(const AlertEntry *entry, AlertNext *ret) {
         return ALERT_IS_DUE;
 }
 
+/* When what is sealed became due: what came since does not change how long it says that it lasts. */
+static usec_t sealed_at(const AlertEntry *entry, usec_t repeat) {
+        if (entry->sealed == ALERT_REPEAT)
+                return entry->told_at + repeat;
+        return entry->sealed == ALERT_FIRING || entry->ended == 0 ? entry->fired : entry->ended;
+}
+
 AlertDue alert_entry_due(const AlertEntry *entry, usec_t repeat, usec_t now, AlertNext *ret) {
-        ret->at = entry->ended > 0 ? entry->ended : entry->fired;
         if (entry->seal[0] != '\0') {
                 ret->kind = entry->sealed;
+                ret->at = sealed_at(entry, repeat);
                 return ALERT_IS_DUE;
         }
+        ret->at = entry->ended > 0 ? entry->ended : entry->fired;
         if (entry->ended > 0)
                 return ended_due(entry, ret);
         ret->kind = entry->told_since == entry->since ? ALERT_REPEAT : ALERT_FIRING;

@@ -25,7 +25,7 @@ struct AlertEntry {
         char *target;               /* owned, as the texts below, which outlive the rule */
         char *rule, *field, *limit; /* field and limit may be NULL */
         AlertTest test;
-        usec_t span; /* of `stale` */
+        usec_t span; /* of `stale`; 0: the device said that it is offline */
         char value[ALERT_VALUE_SIZE];
         usec_t since, fired; /* it holds since, by the messages; it fires since, by our clock */
         usec_t until, ended; /* likewise; 0: it goes on */

@@ -10,11 +10,13 @@
 #include "sinks/alert-rules.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "match.h"
 
 #define NUMBER_SIZE_MAX 64
+#define NUMBER_MAX 1e290 /* as for charts: a device that has no value may send the largest number there is */
 
 _asserted_ static const bool moves[PHASES][PHASES] = {
         [PHASE_OK] = { [PHASE_PENDING] = true },
@@ -37,7 +39,7 @@ static bool get_number(Slice value, double *ret) {
                 return false;
         *(char *) mempcpy(text, value.data, value.size) = '\0';
         *ret = strtod(text, NULL);
-        return true;
+        return fabs(*ret) <= NUMBER_MAX;
 }
 
 AlertTruth alert_judge_value(const AlertLogic *logic, Slice value) {

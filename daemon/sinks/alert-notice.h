@@ -46,7 +46,7 @@ typedef struct AlertNotice {
         const char *source, *device, *name, *site; /* NULL all of them: the rule has found no device at all */
         const char *field, *value;
         const char *limit; /* as a reader would write it; of ALERT_STALE *span* says it */
-        usec_t span;
+        usec_t span;       /* of ALERT_STALE, 0: the device said that it is offline */
         usec_t since;
         usec_t until;             /* ALERT_RESOLVED, ALERT_ENDED, ALERT_REMOVED */
         usec_t at;                /* when it became due */

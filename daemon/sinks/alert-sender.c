@@ -583,6 +583,13 @@ bool alert_sender_is_waiting(const AlertSender *sender) {
         return false;
 }
 
+bool alert_sender_is_failing(const AlertSender *sender) {
+        for (size_t i = 0; i < sender->host.n_targets; i++)
+                if (trouble_is_on(&sender->lines[i].status.trouble))
+                        return true;
+        return false;
+}
+
 void alert_sender_status(const AlertSender *sender, size_t target, AlertTargetStatus *ret) {
         *ret = sender->lines[target].status;
 }

@@ -44,6 +44,8 @@ void alert_sender_drain(AlertSender *sender);
 bool alert_sender_is_drained(const AlertSender *sender);
 /* Whether something is due that no target has. */
 bool alert_sender_is_waiting(const AlertSender *sender);
+/* Whether a target is down. */
+bool alert_sender_is_failing(const AlertSender *sender);
 
 typedef struct AlertTargetStatus {
         const char *name, *service;

@@ -179,7 +179,7 @@ static const char *word_text(const Writer *w, Word word, char buffer[static TIME
         case WORD_UNTIL:
                 return time_text(n->until, buffer);
         case WORD_HEARD:
-                return time_text(difference(n->since, n->span), buffer);
+                return time_text(n->span > 0 ? difference(n->since, n->span) : n->since, buffer);
         case WORD_STATE:
                 return alert_text_state(n->kind);
         default:
@@ -271,6 +271,25 @@ static const char *const defaults[][ALERT_KINDS][ALERT_TESTS] = {
 };
 /* clang-format on */
 
+/* Of what goes on while the value is between the threshold and `clear`: the defaults above would call it beyond the
+ * threshold; those in Japanese do not. */
+static const char *const between[][ALERT_BELOW + 1] = {
+        [ALERT_FIRING] = { "{rule}: {name} was above {limit}, and is at {value}; not over since {since}",
+                "{rule}: {name} was below {limit}, and is at {value}; not over since {since}" },
+        [ALERT_REPEAT] = { "{rule}: {name} was above {limit}, and is still at {value}, for {duration} now",
+                "{rule}: {name} was below {limit}, and is still at {value}, for {duration} now" },
+};
+
+static bool is_between(const AlertNotice *notice) {
+        double value, limit;
+
+        if (!notice->value || !notice->limit || notice->kind > ALERT_REPEAT || notice->test > ALERT_BELOW)
+                return false;
+        value = strtod(notice->value, NULL);
+        limit = strtod(notice->limit, NULL);
+        return notice->test == ALERT_ABOVE ? value <= limit : value >= limit;
+}
+
 #define RENAMED "{rule}: over, the device is called {name} now, which this rule is not about; "
 #define RENAMED_JA "{rule}: デバイスの名前が {name} に変わり、ルールの対象外になったため終了します。"
 
@@ -299,14 +318,40 @@ static const char *const forgotten[][ALERT_TESTS] = {
 };
 /* clang-format on */
 
+/* Of ALERT_STALE, where the device said so itself. */
+/* clang-format off */
+static const char *const offline[][ALERT_REMOVED + 1] = {
+        [ALERT_ENGLISH] = { "{rule}: {name} says that it is offline, since {since}",
+                "{rule}: {name} is still offline, for {duration} now",
+                "{rule}: over after {duration}, {name} is online again",
+                "{rule}: {name} was offline from {since} to {until} ({duration})" LATE,
+                "{rule}: over, for this rule was removed; {name} is offline since {since}" },
+        [ALERT_JAPANESE] = { "{rule}: {name} はオフラインです（{since} から）",
+                "{rule}: {name} は引き続きオフラインです（{duration}経過）",
+                "{rule}: 解消しました。{name} はオンラインに戻りました（継続 {duration}）",
+                "{rule}: {name} は {since} から {until} までオフラインでした（{duration}）。"
+                "当時は送信できませんでした",
+                "{rule}: ルールが削除されたため終了します。"
+                "{name} は {since} からオフラインです" },
+};
+/* clang-format on */
+
+static const char *default_of(const AlertNotice *notice, AlertLanguage language) {
+        bool is_offline = notice->test == ALERT_STALE && notice->span == 0;
+
+        return is_offline ? offline[language][notice->kind] : defaults[language][notice->kind][notice->test];
+}
+
 static const char *text_of(const AlertNotice *notice, AlertLanguage language) {
+        if (!notice->text && language == ALERT_ENGLISH && is_between(notice))
+                return between[notice->kind][notice->test];
         if (notice->kind == ALERT_TEST)
                 return defaults[language][ALERT_TEST][0];
         if (notice->kind == ALERT_REMOVED && notice->end == ALERT_END_DEVICE)
                 return forgotten[language][notice->test];
         if (notice->kind == ALERT_REMOVED && notice->end == ALERT_END_NAME)
                 return renamed[language][notice->test];
-        return notice->text ?: defaults[language][notice->kind][notice->test];
+        return notice->text ?: default_of(notice, language);
 }
 
 int alert_text_write(const AlertNotice *notice, AlertLanguage language, Bytes *ret) {

@@ -244,6 +244,7 @@ static void alert_figures(void *self, SinkFigures *ret) {
         ret->json = a->report.data;
         ret->words = a->words.data;
         ret->waiting = alert_sender_is_waiting(a->sender);
+        ret->failing = alert_sender_is_failing(a->sender);
 }
 
 static void alert_exclusive(

@@ -23,6 +23,8 @@
 #define REPLY_MAX (8 * 1024 * 1024) /* a server may repeat what it was sent */
 #define REFUSED_MAX 10              /* alone, one after the other: the write ends, and who is to blame is seen above */
 #define SPANS_MAX 32                /* halves of halves */
+/* a server may be at work on the same request for so long */
+#define CONFLICT_MAX_USEC (10 * USEC_PER_MINUTE)
 #define NOWHERE SIZE_MAX
 
 typedef struct Webhook {
@@ -271,9 +273,19 @@ static bool webhook_refused(Webhook *w, const HttpReply *reply) {
         return w->refused < REFUSED_MAX;
 }
 
+/* A server that keeps the keys says 409 while it is at work on the same request from before: that refuses nothing.
+ * Halves of it would go out under keys that it does not know. */
+static WebhookClass webhook_class(const Webhook *w, const HttpReply *reply) {
+        if (reply->outcome != HTTP_ANSWERED)
+                return WEBHOOK_LATER;
+        if (reply->status == 409 && w->body.unanswered > 0 && clock_now() - w->body.unanswered < CONFLICT_MAX_USEC)
+                return WEBHOOK_LATER;
+        return webhook_body_class(reply->status);
+}
+
 static void on_reply(void *userdata, HttpReply *reply) {
         Webhook *w = userdata;
-        WebhookClass class = reply->outcome == HTTP_ANSWERED ? webhook_body_class(reply->status) : WEBHOOK_LATER;
+        WebhookClass class = webhook_class(w, reply);
 
         w->request = NULL;
         if (!w->renewed && auth_reject(w->auth, reply->status)) {
@@ -284,6 +296,8 @@ static void on_reply(void *userdata, HttpReply *reply) {
         w->renewed = false;
         if (class == WEBHOOK_LATER || class == WEBHOOK_PERSON) {
                 w->body.text = bytes_steal(&reply->sent);
+                if (class == WEBHOOK_LATER && w->body.unanswered == 0)
+                        w->body.unanswered = clock_now();
                 fail_as(&w->work->answer, class, reply);
                 return webhook_end(w);
         }

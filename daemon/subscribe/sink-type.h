@@ -107,6 +107,7 @@ typedef struct SinkFigures {
         const char *json;  /* value of the member "alerts" of status.json; NULL: none */
         const char *words; /* for STATUS=; NULL or "": nothing */
         bool waiting;      /* something that follows from what it stored is left for the next start */
+        bool failing;      /* who is to be told of what it stored cannot be told */
 } SinkFigures;
 
 /* Who wants to know of each message that was stored just now, and no duplicate. */

@@ -145,6 +145,7 @@ def test_a_target_that_is_down(feed, target):
     say(feed, "y", 31)
     wait_until(lambda: target.requests > 0, "a try")
     feed.wait_empty()  # acknowledged all the same
+    wait_until(lambda: feed.daemon.run("status", "--check").returncode == 69, "that not all is well")
     say(feed, "x", 20)
     feed.wait_empty()
     tries = target.requests

@@ -57,6 +57,10 @@ static void test_values(void **state) {
                 { &leak, "\"true\"", ALERT_HOLDS },
                 { &number, "7.0", ALERT_HOLDS },
                 { &number, "7.1", ALERT_OVER },
+                /* no value, of many a device */
+                { &above, "1.7976931348623157e308", ALERT_SAYS_NOTHING },
+                { &above, "1e400", ALERT_SAYS_NOTHING },
+                { &below, "-1.7976931348623157e308", ALERT_SAYS_NOTHING },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)

@@ -80,6 +80,11 @@ static void test_default_texts(void **state) {
         assert_text(&notice, ALERT_JAPANESE, "hot: Bedroom が 29.1 です（上限 28、2026-11-28 08:34 から）");
         notice.kind = ALERT_REPEAT;
         assert_text(&notice, ALERT_ENGLISH, "hot: Bedroom is still at 29.1, above 28, for 2 h 5 min now");
+        notice.value = "27.5"; /* over at 27 */
+        assert_text(&notice, ALERT_ENGLISH, "hot: Bedroom was above 28, and is still at 27.5, for 2 h 5 min now");
+        notice.kind = ALERT_FIRING;
+        assert_text(&notice, ALERT_ENGLISH, "hot: Bedroom was above 28, and is at 27.5; not over since 2026-11-28 08:34");
+        notice.value = "29.1";
         notice.kind = ALERT_RESOLVED;
         notice.until = SINCE + 10 * USEC_PER_MINUTE;
         assert_text(&notice, ALERT_ENGLISH, "hot: over after 10 min, Bedroom is at 29.1");
@@ -115,6 +120,20 @@ static void test_silence(void **state) {
                 .since = SINCE,
                 .at = SINCE };
         assert_text(&notice, ALERT_ENGLISH, "gone: any device has sent nothing since 2026-11-28 08:04 (30 min)");
+}
+
+/* Its last message came a moment ago, and says so. */
+static void test_offline(void **state) {
+        AlertNotice notice = hot;
+
+        notice.test = ALERT_STALE;
+        notice.span = 0;
+        notice.limit = notice.value = NULL;
+        assert_text(&notice, ALERT_ENGLISH, "hot: Bedroom says that it is offline, since 2026-11-28 08:34");
+        assert_text(&notice, ALERT_JAPANESE, "hot: Bedroom はオフラインです（2026-11-28 08:34 から）");
+        notice.kind = ALERT_RESOLVED;
+        notice.until = SINCE + 30 * USEC_PER_MINUTE;
+        assert_text(&notice, ALERT_ENGLISH, "hot: over after 30 min, Bedroom is online again");
 }
 
 static void assert_wrong(const ConfigType *type, const char *text, const char *words) {
@@ -392,6 +411,7 @@ int main(void) {
                 cmocka_unit_test(test_a_name_stays_on_its_line),
                 cmocka_unit_test(test_default_texts),
                 cmocka_unit_test(test_silence),
+                cmocka_unit_test(test_offline),
                 cmocka_unit_test(test_unknown_words_are_wrong),
                 cmocka_unit_test(test_a_body_stays_json),
                 cmocka_unit_test(test_the_default_body),

@@ -99,6 +99,10 @@ static int says_nothing_at_the_beginning(const World *w, const Call *call) {
         return w->n_calls == 0 ? NO_ANSWER : 200;
 }
 
+static int says_nothing_then_busy(const World *w, const Call *call) {
+        return w->n_calls == 0 ? NO_ANSWER : w->n_calls == 1 ? 409 : 200;
+}
+
 static int says_wait_at_first(const World *w, const Call *call) {
         return w->n_calls == 0 ? 429 : 200;
 }
@@ -247,6 +251,21 @@ static void test_no_answer(void **state) {
         assert_string_equal(w->calls[1].key, w->calls[2].key);
         assert_string_equal(w->calls[1].body, w->calls[2].body);
         assert_int_equal(w->calls[3].n, 1);
+}
+
+/* ... and while the server is at work on it still (draft-ietf-httpapi-idempotency-key-header): not in halves. */
+static void test_no_answer_yet(void **state) {
+        static const char *const texts[] = { "{\"v\":0}", "{\"v\":1}" };
+        World *w = *state;
+
+        start(w, says_nothing_then_busy);
+        write_and_wait(w, texts, 2);
+        assert_fates(w->settled, "ss");
+        assert_int_equal(w->n_calls, 3);
+        for (unsigned i = 1; i < 3; i++) {
+                assert_string_equal(w->calls[i].key, w->calls[0].key);
+                assert_string_equal(w->calls[i].body, w->calls[0].body);
+        }
 }
 
 static void on_host_answer(void *userdata) {
@@ -505,6 +524,7 @@ int main(void) {
                 TEST(test_batches),
                 TEST(test_one_is_refused),
                 TEST(test_no_answer),
+                TEST(test_no_answer_yet),
                 TEST(test_no_answer_behind_another),
                 TEST(test_retry_after),
                 TEST(test_all_are_refused),
