@@ -8,6 +8,7 @@
 
 #include "lib/err.h"
 #include "subscribe/subscription.h"
+#include "verbs/check.h"
 #include "verbs/session.h"
 #include "verbs/verbs.h"
 
@@ -66,6 +67,11 @@ static bool setup_topic_is_safe(Session *session, const char *topic) {
         return some;
 }
 
+/* Who may not create is refused that also where it is there already; but nothing is granted on what is missing. */
+static bool setup_is_there(Session *session, const SessionReply *reply, const char *name, const char *permission) {
+        return reply->outcome == CLIENT_REFUSED && check_grant(session, name, permission) == GRANT_YES;
+}
+
 /* This one and the next: false when Pub/Sub does not answer. */
 static bool setup_make_topic(Session *session, const char *topic) {
         SessionReply reply;
@@ -73,7 +79,7 @@ static bool setup_make_topic(Session *session, const char *topic) {
         session_put(session, topic, "{}", &reply);
         if (reply.outcome == CLIENT_OK)
                 session_ok(session, topic, "created");
-        else if (reply.outcome == CLIENT_EXISTS)
+        else if (reply.outcome == CLIENT_EXISTS || setup_is_there(session, &reply, topic, "pubsub.topics.publish"))
                 session_ok(session, topic, "exists");
         else
                 session_fail(session, topic, "cannot be created: %s", reply.detail);
@@ -100,7 +106,7 @@ static void warn_of_setting(void *userdata, const char *text) {
 }
 
 static void setup_tell_settings(Session *session, const char *name, const SubscriptionSettings *settings) {
-        if (settings->topic_deleted)
+        if (settings->topic_deleted || settings->detached)
                 session_fail(session, name, "exists, on %s: see the warning", settings->topic);
         else
                 session_ok(session, name, "exists, on %s", settings->topic);
@@ -163,7 +169,8 @@ static bool setup_subscription(Session *session, const SubscriptionConfig *secti
         setup_create_subscription(session, name, session->config->topic, &reply);
         if (reply.outcome == CLIENT_OK)
                 session_ok(session, name, "created on %s: ack deadline 60 s, never expires", session->config->topic);
-        else if (reply.outcome == CLIENT_EXISTS)
+        else if (reply.outcome == CLIENT_EXISTS ||
+                 setup_is_there(session, &reply, name, "pubsub.subscriptions.consume"))
                 (void) setup_tell_existing(session, name, true);
         else
                 session_fail(session, name, "cannot be created: %s", reply.detail);

@@ -277,6 +277,16 @@ def test_setup_tells_what_it_could_not_do(stack):
     assert lines(done)[TOPIC][0][0] == "FAIL" and lines(done)[SUBSCRIPTION][0][0] == "FAIL"
 
 
+@pytest.mark.parametrize("refused", ["^PUT ", "^(PUT|GET) "])
+def test_setup_with_the_least_privilege(stack, refused):
+    """Pub/Sub refuses to create what is there, too, where the account may not create (docs/OPERATIONS.md); without viewer it may not look either."""
+    stack.queue.create(**GOOD)
+    stack.queue.service.faults.add({"match": refused, "times": -1, "action": {"type": "status", "status": 403}})
+    done = stack.daemon.run("setup")
+    assert done.returncode == 0, done.stdout
+    assert "exists" in lines(done)[TOPIC][0][1] and "exists" in lines(done)[SUBSCRIPTION][0][1]
+
+
 def test_setup_without_a_topic_creates_no_subscription(stack):
     """It does not know where, and says so; what is there it tells about."""
     del stack.daemon.config["publish"]
