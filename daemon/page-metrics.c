@@ -85,6 +85,10 @@ static const Metric subscription_metrics[] = {
         METRIC(FLAG, SubscriberStatus, failing, "sensorqd_subscription_failing", "Pulls or acknowledgements fail."),
         METRIC(FLAG, SubscriberStatus, missing, "sensorqd_subscription_missing", "It is not there."),
         METRIC(FLAG, SubscriberStatus, paused, "sensorqd_subscription_paused", "Nothing is pulled: its sink is down."),
+        METRIC(TIME, SubscriberStatus, failing_since, "sensorqd_subscription_failing_since_timestamp_seconds",
+                "Since when they fail; not there while they work."),
+        METRIC(TIME, SubscriberStatus, paused_since, "sensorqd_subscription_paused_since_timestamp_seconds",
+                "Since when its sink is down; not there while it is up."),
         METRIC(TIME, SubscriberStatus, last_pull, "sensorqd_subscription_last_pull_timestamp_seconds",
                 "When a pull was answered last."),
         METRIC(TIME, SubscriberStatus, last_ack, "sensorqd_subscription_last_ack_timestamp_seconds",
@@ -286,7 +290,7 @@ static void write_value(Writer *w, const PageSeries *series, int64_t now) {
         write_text(w, "sensorqd_reading_value");
         label_series(w, series);
         if (w->error >= 0)
-                w->error = bytes_append_format(w->text, " %.10g\n", series->value);
+                w->error = bytes_append_format(w->text, " %.15g\n", series->value); /* what a double holds surely */
 }
 
 static void write_time(Writer *w, const char *name, const PageSeries *series, int64_t time) {

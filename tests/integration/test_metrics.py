@@ -82,6 +82,30 @@ def test_prometheus_scrapes_it_and_its_rules_hold(archive, tmp_path):  # noqa: F
         server.wait(60)
 
 
+def test_rules_fire_over_what_nobody_has_pulled(tmp_path):
+    """A subscription that cannot be pulled for days holds nothing; a source that never spoke has no time of a last reading."""
+    (tmp_path / "tests.yml").write_text("""
+rule_files: [%s]
+evaluation_interval: 10m
+tests:
+  - interval: 10m
+    input_series:
+      - {series: 'sensorqd_subscription_failing{subscription="s",sink="MongoDB",instance="i"}', values: '1x900'}
+      - {series: 'sensorqd_subscription_failing_since_timestamp_seconds{subscription="s",sink="MongoDB",instance="i"}', values: '60x900'}
+      - {series: 'sensorqd_source_readings_total{source="mute",instance="i"}', values: '0x900'}
+      - {series: 'sensorqd_start_time_seconds{instance="i"}', values: '60x900'}
+    alert_rule_test:
+      - {eval_time: 4d, alertname: SensorqdRetentionNear}
+      - {eval_time: 6d, alertname: SensorqdRetentionNear, exp_alerts: [{exp_labels: {subscription: s, sink: MongoDB, instance: i, severity: critical},
+          exp_annotations: {summary: 's: Pub/Sub will soon drop what is not stored',
+          description: 'Bring its sink back, or lengthen messageRetentionDuration of the subscription, before that.'}}]}
+      - {eval_time: 6d, alertname: SensorqdSourceSilent, exp_alerts: [{exp_labels: {source: mute, instance: i, severity: warning},
+          exp_annotations: {summary: Source mute gives no readings, description: 'Look at: journalctl -u sensorqd SENSORQD_SOURCE=mute'}}]}
+""" % (MONITORING / "rules.yml"))
+    done = subprocess.run([program("promtool"), "test", "rules", tmp_path / "tests.yml"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_pages_name_what_there_is(archive):  # noqa: F811
     """Every metric is on the page, and the rules and the dashboard use no other."""
     text = stored(archive, "sensorqd_well")

@@ -98,7 +98,11 @@ static void test_latest(void **state) {
                 &(PageSigns){ NOW - PAGE_STILL_MSEC - 2, NOW - PAGE_STILL_MSEC - 1, false });
         page_series_note_signs(put(table, &(PageSeriesKey){ "home", "cellar", "{}", "/te" }, NOW, 5), NOW,
                 &(PageSigns){ NOW - PAGE_STILL_MSEC - 2, NOW - PAGE_STILL_MSEC, false });
+        put(table, &(PageSeriesKey){ "home", "z", "{}", "/last_seen" }, NOW, 1795824000123);
+        put(table, &(PageSeriesKey){ "home", "z", "{}", "/te" }, NOW, 23.1);
         assert_int_equal(page_metrics_latest(table, &names, NOW, &text), 0);
+        assert_true(has_line(&text, "sensorqd_reading_value{source=\"home\",device=\"z\",field=\"/last_seen\"} 1795824000123"));
+        assert_true(has_line(&text, "sensorqd_reading_value{source=\"home\",device=\"z\",field=\"/te\"} 23.1"));
         assert_null(strstr(text.data, "sensorqd_reading_value{source=\"home\",device=\"off\""));
         assert_null(strstr(text.data, "sensorqd_reading_value{source=\"home\",device=\"still\""));
         assert_true(has_line(&text, "sensorqd_reading_value{source=\"home\",device=\"cellar\",field=\"/te\"} 5"));
