@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "match.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "config-place.h"
 #include "lib/err.h"
 #include "lib/json.h"
 #include "lib/pointer.h"
+
+#define EXACT_INTEGER_MAX 9007199254740992.0 /* 2^53: from here on several integers are one double */
 
 static int place_check(const char *text, ConfigProblem *ret_problem) {
         if (text[0] != '/')
@@ -109,7 +112,8 @@ bool match_text(Slice value, Bytes *text) {
         return true;
 }
 
-/* Whether the whole of *text* is a number as JSON writes it. */
+/* Whether the whole of *text* is a number as JSON writes it, and a double tells it from every other: of a larger
+ * integer, the id of a device mostly, the digits do. */
 static bool text_is_number(const char *text, size_t size, double *ret) {
         JsonReader r;
 
@@ -117,7 +121,7 @@ static bool text_is_number(const char *text, size_t size, double *ret) {
         if (json_reader_next(&r) != JSON_NUMBER || json_reader_next(&r) != JSON_END)
                 return false;
         *ret = strtod(text, NULL);
-        return true;
+        return !r.integer || fabs(*ret) < EXACT_INTEGER_MAX;
 }
 
 bool match_value(char *const *values, Slice value) {

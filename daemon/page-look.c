@@ -74,8 +74,7 @@ static void look_copy(char *to, Slice text) {
         size_t size = text_cut(text.data, text.size, PAGE_LOOK_TEXT_SIZE - 1);
 
         memcpy(to, text.data, size);
-        to[size] = '\0';
-        (void) text_clean(to, size);
+        to[text_clean(to, size)] = '\0'; /* a control of several bytes becomes one blank */
 }
 
 /* A text at the top, its name being the path without its slash. */

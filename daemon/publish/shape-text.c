@@ -124,7 +124,11 @@ int shape_text_read(Slice text, Bytes *made, Slice *ret, char why[static 100]) {
         *ret = (Slice){ made->data, made->size };
         if (json_is_whole(*ret, SHAPE_DEPTH_MAX, NULL))
                 return 0;
-        (void) snprintf(why, 100, nested ? "it is not JSON (byte %zu)" : "it is neither JSON nor a text", place);
+        if (json_is_whole(*ret, JSON_READER_DEPTH, NULL))
+                (void) snprintf(why, 100, "it is nested more than %d deep", SHAPE_DEPTH_MAX);
+        else
+                (void) snprintf(
+                        why, 100, nested ? "it is not JSON (byte %zu)" : "it is neither JSON nor a text", place);
         return 1;
 }
 
@@ -250,14 +254,16 @@ static int64_t zone_seconds(int64_t shown) {
         return before + zone_offset(before) == shown || after + zone_offset(after) != shown ? before : after;
 }
 
-/* YYYY-MM-DDTHH:MM:SS in the machine's zone, fractions allowed. A time with an offset is taken by it. */
+/* YYYY-MM-DDTHH:MM:SS in the machine's zone, fractions allowed; seconds may be missing (Open-Meteo). A time with an
+ * offset is taken by it. */
 static bool time_local(const char *text, int64_t *ret_msec) {
+        const char *seconds = strlen(text) == strlen("YYYY-MM-DDTHH:MM") ? ":00" : "";
         char utc[64];
         int64_t msec;
 
         if (clock_parse_rfc3339(text, strlen(text), ret_msec))
                 return true;
-        if ((size_t) snprintf(utc, sizeof(utc), "%sZ", text) >= sizeof(utc) ||
+        if ((size_t) snprintf(utc, sizeof(utc), "%s%sZ", text, seconds) >= sizeof(utc) ||
                 !clock_parse_rfc3339(utc, strlen(utc), &msec) || msec < 0)
                 return false;
         tzset(); /* the zone may have been changed */

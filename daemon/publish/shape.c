@@ -169,13 +169,13 @@ static bool item_star(const Item *item, Bytes *text) {
         return match_text((Slice){ star->key.data - 1, star->key.size + 2 }, text);
 }
 
-/* What `id` or `name` says: a pointer, "*", or a text. */
+/* What `id` or `name` says: a pointer, "*", or a text. A null is nothing, here as in a member. */
 static bool item_word(Shape *s, const Item *item, const char *word, Bytes *text) {
         Slice value;
 
         text->size = 0;
         if (word[0] == '/')
-                return item_find(s, item, word, &value) && match_text(value, text);
+                return item_find(s, item, word, &value) && !slice_equal(value, "null") && match_text(value, text);
         if (strcmp(word, "*") == 0)
                 return item_star(item, text);
         return bytes_append_text(text, word) >= 0;

@@ -2,6 +2,7 @@
 /* What was stored once, read again in pieces: by the index on _id, so that every piece costs the same, and with a limit
  * of time for the server. A client of its own: the sink's never waits for it. */
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -52,7 +53,7 @@ static int put_value(const bson_iter_t *iter, unsigned depth, Bytes *json) {
                 return put_number(bson_iter_double(iter), json);
         case BSON_TYPE_INT32:
         case BSON_TYPE_INT64:
-                return put_number((double) bson_iter_as_int64(iter), json);
+                return bytes_append_format(json, "%" PRIi64, bson_iter_as_int64(iter));
         case BSON_TYPE_DATE_TIME:
                 return put_date(iter, json);
         case BSON_TYPE_UTF8:

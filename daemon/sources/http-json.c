@@ -165,11 +165,19 @@ static int json_put_cursor(HttpJson *json) {
         return 0;
 }
 
+/* Short enough, and no control in it: it goes into a header of ours, or no request could be made any more. */
+static bool is_tag(const char *tag) {
+        for (const char *c = tag; *c != '\0'; c++)
+                if ((unsigned char) *c < ' ' || *c == 0x7f)
+                        return false;
+        return strlen(tag) < TAG_MAX;
+}
+
 static void json_keep_tag(HttpJson *json, const HttpReply *reply) {
         const char *tag = http_reply_header(reply, "ETag");
 
         if (json->tags)
-                (void) snprintf(json->tags[json->index], TAG_MAX, "%s", tag && strlen(tag) < TAG_MAX ? tag : "");
+                (void) snprintf(json->tags[json->index], TAG_MAX, "%s", tag && is_tag(tag) ? tag : "");
 }
 
 static void json_take_document(HttpJson *json, const HttpReply *reply, Slice document) {

@@ -126,6 +126,11 @@ static void test_etag(void **state) {
         assert_int_equal(w->f->n, 1);
         poll_again(w); /* it holds until another one comes */
         assert_true(has(w->heads[2], "If-None-Match: \"v1\"\r\n"));
+        w->routes[1] = (Route){ "/x", 200, "ETag: \"v\t2\"\r\n", "1" };
+        poll_again(w); /* a control, which no header of ours may hold */
+        poll_again(w);
+        assert_false(has(w->heads[4], "If-None-Match"));
+        is_well(w);
 }
 
 /* ---- who we are ---- */

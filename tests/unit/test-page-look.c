@@ -53,6 +53,17 @@ static void test_nature_remo(void **state) {
         page_look_done(&found);
 }
 
+/* U+2028 and U+0085 are no characters to show: one blank each, and nothing of them is left at the end. */
+static void test_controls(void **state) {
+        PageFound found = {};
+
+        assert_int_equal(LOOK(&found, "{\"source\":\"home\",\"id\":\"a\\u0085b\",\"name\":\"居\\u2028間\",\"v\":1}", ATTRIBUTE("source", "home")),
+                PAGE_LOOK_FOUND);
+        assert_string_equal(found.device, "a b");
+        assert_string_equal(found.name, "居 間");
+        page_look_done(&found);
+}
+
 /* What a device says of itself, in any order; nowhere else are these words of that meaning. */
 static void test_signs(void **state) {
         PageFound found = {};
@@ -274,6 +285,7 @@ static void test_render_values(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_nature_remo),
+                cmocka_unit_test(test_controls),
                 cmocka_unit_test(test_signs),
                 cmocka_unit_test(test_labels),
                 cmocka_unit_test(test_times),

@@ -94,6 +94,10 @@ static void test_match(void **state) {
                 assert_int_equal(match_test(&(ConfigMap){ &term, 1 }, (Slice){ object, strlen(object) }), rows[i].expected);
         }
         assert_true(match_test(&(ConfigMap){}, (Slice){ "5", 1 }));
+
+        char *large[] = { (char *) "8121069065132380161", NULL }; /* of two devices made one after the other */
+        assert_true(match_value(large, (Slice){ "8121069065132380161", 19 }));
+        assert_false(match_value(large, (Slice){ "8121069065132380162", 19 }));
 }
 
 int main(void) {

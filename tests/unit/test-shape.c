@@ -129,6 +129,10 @@ static void test_nearly_json(void **state) {
         check_unreadable(&none, "caf\xe9", "neither JSON nor a text");
         check_unreadable(&none, "{\"a\":\"\\ud800\"}", "cut in the middle of a character");
         check_unreadable(&none, "[[1,2]]", "fields");
+        check_unreadable(&none,
+                "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
+                "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
+"nested more than 80 deep"); /* 81 */
 }
 
 /* An item that cannot be read does not harm its neighbours (P6), and is kept raw. */
@@ -136,13 +140,13 @@ static void test_neighbours(void **state) {
         const ShapeConfig config = { .id = TEXT("/id") };
         ShapeOrigin origin = origin_of(NULL);
         ReadingList list = {};
-        const char *text = "[{\"id\":\"a\",\"v\":1},{\"v\":2},{\"id\":\"\",\"v\":3},{\"id\":7,\"v\":4},{\"id\":{},\"v\":5}]";
+        const char *text = "[{\"id\":\"a\",\"v\":1},{\"v\":2},{\"id\":\"\",\"v\":3},{\"id\":7,\"v\":4},{\"id\":{},\"v\":5},{\"id\":null,\"v\":6}]";
 
         origin.topic = "t/1";
         assert_string_equal(shape_with(&config, &origin, text, strlen(text), &list),
                 "{\"v\":1,\"source\":\"src\",\"id\":\"a\",\"request_at\":\"" AT "\"}\n"
                 "{\"v\":4,\"source\":\"src\",\"id\":\"7\",\"request_at\":\"" AT "\"}");
-        assert_int_equal(outcome.unreadable, 3);
+        assert_int_equal(outcome.unreadable, 4);
         assert_string_equal(list.unreadable[0].payload.data, "{\"v\":2}");
         assert_string_equal(list.unreadable[0].topic, "t/1");
         assert_string_equal(list.items[1].key, AT ":src:7:000000000000002a");
@@ -259,7 +263,7 @@ static void test_names(void **state) {
         const ShapeConfig config = { .id = TEXT("/deviceId"), .name = TEXT("/label"), .names = MAP(PAIR("B0", TEXT("\xe5\xaf\x9d\xe5\xae\xa4"))) };
         const ShapeConfig fixed = { .id = TEXT("meter"), .name = TEXT("Meter") };
 
-        check(&config, "[{\"deviceId\":\"B0\",\"label\":\"x\",\"v\":1},{\"deviceId\":\"B1\",\"label\":\"y\",\"v\":2},{\"deviceId\":\"B2\",\"v\":3}]",
+        check(&config, "[{\"deviceId\":\"B0\",\"label\":\"x\",\"v\":1},{\"deviceId\":\"B1\",\"label\":\"y\",\"v\":2},{\"deviceId\":\"B2\",\"label\":null,\"v\":3}]",
                 "{\"deviceId\":\"B0\",\"label\":\"x\",\"v\":1,\"source\":\"src\",\"id\":\"B0\",\"name\":\"\xe5\xaf\x9d\xe5\xae\xa4\",\"request_at\":\"" AT "\"}\n"
                 "{\"deviceId\":\"B1\",\"label\":\"y\",\"v\":2,\"source\":\"src\",\"id\":\"B1\",\"name\":\"y\",\"request_at\":\"" AT "\"}\n"
                 "{\"deviceId\":\"B2\",\"v\":3,\"source\":\"src\",\"id\":\"B2\",\"request_at\":\"" AT "\"}");
@@ -352,6 +356,8 @@ static void test_times(void **state) {
         tzset();
         check_time("2017-02-16T10:13:52", SHAPE_LOCAL, INT64_C(1487207632000)); /* Tasmota */
         check_time("2017-02-16 10:13:52.25", SHAPE_LOCAL, INT64_C(1487207632250));
+        check_time("2017-02-16T10:13", SHAPE_LOCAL, INT64_C(1487207580000)); /* Open-Meteo */
+        check_time("2017-02-16T10:1x", SHAPE_LOCAL, -1);
         check_time("2017-02-16T10:13:52+00:00", SHAPE_LOCAL, INT64_C(1487240032000));
         check_time("2017-02-30T10:13:52", SHAPE_LOCAL, -1);
         assert_int_equal(unsetenv("TZ"), 0);
