@@ -26,8 +26,8 @@ int secrets_note_login(Secrets *secrets, const char *user, const char *password)
 
 #define SECRETS_MIN 4
 #define SECRETS_SHORT_MAX 8
-/* Blots every secret out of *text*, in place, which never grows: as it is, percent-encoded, with blanks as +, or with
- * backslashes before its characters. Of a long one also its beginning, which a remote may have cut. One that is shorter
- * than SECRETS_SHORT_MAX counts as a word of its own only, and below SECRETS_MIN not at all: it would blot out half of
- * every sentence. */
+/* Blots every secret out of *text*, in place, which never grows: as it is, percent-encoded, with blanks as +, with
+ * backslashes before its characters, or as \u0026: so JSON of Go, .NET and Google has &, <, >, + or =. Of a long one
+ * also its beginning, which a remote may have cut. One that is shorter than SECRETS_SHORT_MAX counts as a word of its
+ * own only, and below SECRETS_MIN not at all: it would blot out half of every sentence. */
 void secrets_conceal(const Secrets *secrets, char *text);

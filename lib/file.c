@@ -110,3 +110,10 @@ void file_give(int fd, const char *path) {
         if (copy && stat(dirname(copy), &around) == 0)
                 give(fd, &around);
 }
+
+bool file_is_foreign(const char *path) {
+        _cleanup_free_ char *copy = strdup(path);
+        struct stat around;
+
+        return geteuid() == 0 && (!copy || stat(dirname(copy), &around) < 0 || around.st_uid != 0);
+}

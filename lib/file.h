@@ -2,6 +2,7 @@
 #pragma once
 /* Small regular files, read and replaced as a whole. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -24,3 +25,7 @@ void file_settle(int fd, mode_t mode, int directory_fd);
 /* Where root made this file in a directory of another user, it is that one's from now on: what root leaves beside a
  * service, by a verb or a daemon that was tried by hand, must not shut the service out. */
 void file_give(int fd, const char *path);
+
+/* Whether we are root and *path* is in a directory of another user: who may have put anything there, and a link to a
+ * file of root's is not to be followed. */
+bool file_is_foreign(const char *path);

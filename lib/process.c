@@ -65,9 +65,22 @@ static void child_set_oom_score(const char *score) {
         (void) close(fd);
 }
 
+/* It is that of who called us: a program of another user could type into it (TIOCSTI). Given up, not left by setsid():
+ * the leader of a session would get the next terminal that it opens, and a sensor may be at one. */
+static void child_leave_terminal(void) {
+        int fd;
+
+        fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return;
+        (void) ioctl(fd, TIOCNOTTY);
+        (void) close(fd);
+}
+
 static int child_become(const Child *child) {
         if (!child->as_user)
                 return 0;
+        child_leave_terminal();
         if (setgroups((size_t) child->n_groups, child->groups) < 0)
                 return -1;
         if (setgid(child->gid) < 0)

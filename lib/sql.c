@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "err.h"
@@ -91,9 +92,10 @@ static int result(sqlite3 *db, int code) {
 
 /* Creates the file with its mode before SQLite sees it: SQLite gives its -wal and -shm files the mode of the database,
  * whatever the umask. A file that is there already is not opened, since closing it would drop the locks that another
- * connection of this process holds on it. */
-static int prepare_file(const char *path) {
+ * connection of this process holds on it. *foreign*: a link is not followed, neither here nor by SQLite. */
+static int prepare_file(const char *path, bool foreign) {
         _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        int links = foreign ? AT_SYMLINK_NOFOLLOW : 0;
         struct stat st;
 
         if (fd >= 0) {
@@ -102,10 +104,30 @@ static int prepare_file(const char *path) {
         }
         if (errno != EEXIST)
                 return err_errno();
-        if (stat(path, &st) < 0)
+        if (fstatat(AT_FDCWD, path, &st, links) < 0)
                 return err_errno();
+        if (S_ISLNK(st.st_mode))
+                return -ELOOP;
         if (S_ISREG(st.st_mode) && (st.st_mode & 0077) != 0)
-                (void) chmod(path, 0600); /* on a read-only file system it stays as it is */
+                (void) fchmodat(AT_FDCWD, path, 0600, links); /* on a read-only file system it stays as it is */
+        return 0;
+}
+
+/* SQLITE_OPEN_NOFOLLOW takes no link anywhere in a path: those of the directory, which its owner did not make, are
+ * followed here. */
+static int find_file(const char *path, char **ret) {
+        const char *slash = strrchr(path, '/');
+        _cleanup_free_ char *directory = slash ? strndup(path, (size_t) (slash - path) + 1) : strdup("."), *real = NULL;
+
+        if (!directory)
+                return -ENOMEM;
+        real = realpath(directory, NULL);
+        if (!real)
+                return err_errno();
+        if (asprintf(ret, "%s/%s", real, slash ? slash + 1 : path) < 0) {
+                *ret = NULL;
+                return -ENOMEM;
+        }
         return 0;
 }
 
@@ -187,16 +209,19 @@ static int sync_names(const char *path) {
 
 static int open_database(const char *path, bool alone, Sql **ret) {
         _cleanup_(sql_closep) Sql *sql = calloc(1, sizeof(*sql));
-        int code, r;
+        int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, code, r;
+        bool foreign = file_is_foreign(path);
+        _cleanup_free_ char *found = NULL;
 
         if (!sql)
                 return -ENOMEM;
-        r = prepare_file(path);
+        r = prepare_file(path, foreign);
+        if (r == 0 && foreign)
+                r = find_file(path, &found);
         if (r < 0)
                 return r;
 
-        code = sqlite3_open_v2(
-                path, &sql->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+        code = sqlite3_open_v2(found ?: path, &sql->db, flags | (foreign ? SQLITE_OPEN_NOFOLLOW : 0), NULL);
         sql->alone = alone;
         sql->unsynced = true; /* what an earlier process met, nobody knows */
         r = code == SQLITE_OK ? sync_names(path) : result(sql->db, code);

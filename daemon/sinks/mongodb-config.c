@@ -9,6 +9,7 @@
 
 #include "config-table.h"
 #include "lib/bytes.h"
+#include "lib/http.h"
 #include "lib/text.h"
 #include "secret.h"
 
@@ -29,6 +30,9 @@ typedef struct Uri {
         bool direct;        /* directConnection=true */
         bool unchecked;     /* takes any certificate for the server's */
         bool keyless;       /* its mechanism needs no password (X.509, Kerberos, AWS) */
+        bool clear;         /* its mechanism sends the password as it is (PLAIN) */
+        bool tls, tls_said; /* TLS is on; tls= says so, or not */
+        bool away;          /* a host is another machine */
 } Uri;
 
 /* ---- the connection string ---- */
@@ -190,7 +194,17 @@ static int host_check(Slice host, bool srv, ConfigProblem *ret_problem) {
         return 0;
 }
 
-static int hosts_check(Slice hosts, bool srv, ConfigProblem *ret_problem) {
+/* This machine, or a socket of it. */
+static bool host_is_here(Slice host) {
+        _cleanup_bytes_ Bytes url = {};
+
+        if (host.size > 3 && strncasecmp(host.data, "%2f", 3) == 0)
+                return true;
+        return bytes_append_format(&url, "http://%.*s/", (int) host.size, host.data) == 0 &&
+               http_url_check(url.data) == HTTP_URL_OK;
+}
+
+static int hosts_check(Slice hosts, bool srv, Uri *uri, ConfigProblem *ret_problem) {
         const char *cursor = hosts.data, *end = hosts.data + hosts.size;
 
         for (;;) {
@@ -200,6 +214,7 @@ static int hosts_check(Slice hosts, bool srv, ConfigProblem *ret_problem) {
                 r = host_check((Slice){ cursor, (size_t) (stop - cursor) }, srv, ret_problem);
                 if (r < 0)
                         return r;
+                uri->away |= srv || !host_is_here((Slice){ cursor, (size_t) (stop - cursor) });
                 if (!comma)
                         return 0;
                 if (srv)
@@ -245,6 +260,22 @@ static int option_own(Slice key, Slice value, const char **ret_name, ConfigProbl
         return option_unknown(key, ret_problem);
 }
 
+/* As the driver reads it, with a warning of its own that nobody sees. */
+static bool is_true(Slice value) {
+        static const char *const words[] = { "true", "1", "yes", "y", "t", NULL };
+
+        return option_find(words, value) != NULL;
+}
+
+/* As mongoc_uri_get_tls(): any other option of TLS stands for tls=true where that is not said. */
+static void option_tls(const char *name, Slice value, Uri *uri) {
+        if (strcmp(name, "tls") == 0 || strcmp(name, "ssl") == 0) {
+                uri->tls = is_true(value);
+                uri->tls_said = true;
+        } else if (strncmp(name, "tls", 3) == 0 && !uri->tls_said)
+                uri->tls = true;
+}
+
 static int option_parse(Slice option, const char **ret_name, Uri *uri, ConfigProblem *ret_problem) {
         const char *equals = memchr(option.data, '=', option.size), *name;
         Slice key = { option.data, equals ? (size_t) (equals - option.data) : option.size }, value;
@@ -261,12 +292,15 @@ static int option_parse(Slice option, const char **ret_name, Uri *uri, ConfigPro
                 (strcmp(name, "authMechanismProperties") == 0 && memmem(value.data, value.size, "TOKEN", 5)))
                 uri->secret = true;
         if (strcmp(name, "tlsInsecure") == 0 || strncmp(name, "tlsAllowInvalid", 15) == 0)
-                uri->unchecked |= slice_equal_nocase(value, "true");
+                uri->unchecked |= is_true(value);
+        option_tls(name, value, uri);
         if (strcmp(name, "directConnection") == 0)
-                uri->direct = slice_equal_nocase(value, "true");
+                uri->direct = is_true(value);
         if (strcmp(name, "authMechanism") == 0)
                 uri->keyless = slice_equal_nocase(value, "MONGODB-X509") || slice_equal_nocase(value, "GSSAPI") ||
                                slice_equal_nocase(value, "MONGODB-AWS");
+        if (strcmp(name, "authMechanism") == 0)
+                uri->clear = slice_equal_nocase(value, "PLAIN");
 
         *ret_name = name;
         return 0;
@@ -321,7 +355,7 @@ static int options_parse(const char *cursor, bool srv, Uri *uri, ConfigProblem *
 static int uri_parse(const char *uri, Uri *ret, ConfigProblem *ret_problem) {
         bool srv = strncmp(uri, "mongodb+srv://", 14) == 0;
         const char *authority, *end, *at, *query;
-        Uri parsed = {};
+        Uri parsed = { .tls = srv };
         int r;
 
         if (!srv && strncmp(uri, "mongodb://", 10) != 0)
@@ -341,7 +375,7 @@ static int uri_parse(const char *uri, Uri *ret, ConfigProblem *ret_problem) {
                 authority = at + 1;
         }
 
-        r = hosts_check((Slice){ authority, (size_t) (end - authority) }, srv, ret_problem);
+        r = hosts_check((Slice){ authority, (size_t) (end - authority) }, srv, &parsed, ret_problem);
         if (r < 0 && !at && strchr(end, '@')) /* what looks like a host is the first half of a user and password */
                 return config_problem_set(ret_problem, PROBLEM_ENCODING);
         if (r < 0)
@@ -436,6 +470,12 @@ static int rule_password(const ConfigPlace *place, const MongodbConfig *mongodb)
         if (uri.user && !uri.user_password && !mongodb->password.file && !uri.keyless)
                 return config_place_fail(place, "uri",
                         "names a user without a password; put it into a file, and name that in password_file");
+        if (uri.user && uri.clear && uri.away && !uri.tls) {
+                r = config_place_warn(place, "uri",
+                        "sends the password unencrypted to another machine (authMechanism=PLAIN); add tls=true");
+                if (r < 0)
+                        return r;
+        }
         if (uri.unchecked) {
                 r = config_place_warn(place, "uri",
                         "does not check the server's certificate (tlsInsecure, tlsAllowInvalid...), so any machine on "

@@ -100,7 +100,11 @@ static void tell(Rejected *r, const char *id, bool done, const char *detail) {
                 r->failed++;
         text_copy(text, sizeof(text), detail);
         secrets_conceal(r->secrets, text);
-        printf("%-4s  %s  %s\n", done ? "ok" : "FAIL", id, text);
+        printf("%-4s  ", done ? "ok" : "FAIL");
+        print_clean((Slice){ id, strlen(id) });
+        printf("  ");
+        print_clean((Slice){ text, strlen(text) });
+        (void) putchar('\n');
 }
 
 /* ---- the outbox ---- */

@@ -411,6 +411,9 @@ static void test_uri_right(void **state) {
                 { "mongodb://h/?retryWrites=false&journal=true&readPreference=primary&readConcernLevel=majority", false },
                 { "mongodb+srv://cluster.example.net/?srvMaxHosts=2&srvServiceName=x&tls=false", false },
                 { "mongodb://CN=me@h/?authMechanism=MONGODB-X509&tlsCertificateKeyFile=/c.pem", false },
+                { "mongodb://u:p@h/?authMechanism=PLAIN&tls=true", true },
+                { "mongodb://u:p@h/?authMechanism=PLAIN&tlsCAFile=/ca.pem", true },
+                { "mongodb://u:p@127.0.0.1:27018,[::1],%2Ftmp%2Fm.sock/?authMechanism=PLAIN", true },
                 { "mongodb://h/?tlsCertificateKeyFile=/c.pem&tlsCertificateKeyFilePassword=x", true },
         };
 
@@ -428,9 +431,27 @@ static void test_uri_right(void **state) {
         }
 }
 
+static void test_uri_plain(void **state) {
+        static const char *const uris[] = { "mongodb://u@h/?authMechanism=PLAIN", "mongodb://u@localhost,h/?authMechanism=plain",
+                "mongodb+srv://u@a.example.net/?tls=false&authMechanism=PLAIN" };
+        Config *config;
+
+        for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
+                char text[300];
+
+                (void) snprintf(text, sizeof(text),
+                        PUBSUB "subscribe: [{subscription: sub, mongodb: {uri: '%s', password_file: p, database: d, collection: c}}]", uris[i]);
+                config = parse(text);
+                assert_int_equal(config->warnings.n, 1);
+                assert_contains(config->warnings.texts[0], "subscribe[].mongodb.uri: sends the password unencrypted to another machine");
+                config_unref(config);
+        }
+}
+
 /* What is allowed, and deserves a word. */
 static void test_uri_unchecked(void **state) {
-        static const char *const options[] = { "tlsInsecure=true", "tlsAllowInvalidCertificates=true", "tlsAllowInvalidHostnames=TRUE" };
+        static const char *const options[] = { "tlsInsecure=true", "tlsAllowInvalidCertificates=true", "tlsAllowInvalidHostnames=TRUE",
+                "tlsInsecure=1", "tlsAllowInvalidCertificates=yes" };
         Config *config;
 
         for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
@@ -657,6 +678,7 @@ int main(void) {
                 cmocka_unit_test(test_uri),
                 cmocka_unit_test(test_uri_right),
                 cmocka_unit_test(test_uri_files),
+                cmocka_unit_test(test_uri_plain),
                 cmocka_unit_test(test_uri_unchecked),
                 cmocka_unit_test(test_no_secret_in_errors),
                 cmocka_unit_test(test_endpoint_with_password_is_not_shown),

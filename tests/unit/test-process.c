@@ -277,6 +277,39 @@ static void test_as_user(void **state) {
                 -ESRCH);
 }
 
+/* What a program that runs as somebody else finds of our terminal. Called in a process of its own. */
+static int look_for_terminal(void) {
+        const ProcessSpec spec = { .argv = (const char *const[]){ "sh", "-c", "(: </dev/tty) 2>/dev/null && echo there || echo none", NULL },
+                .environment = environment, .user = "nobody" };
+        int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+        void *state = NULL;
+        Fixture *f;
+
+        if (setsid() < 0 || master < 0 || grantpt(master) < 0 || unlockpt(master) < 0 || open(ptsname(master), O_RDWR | O_CLOEXEC) < 0 ||
+                open("/dev/tty", O_RDWR | O_CLOEXEC) < 0)
+                return 2;
+        (void) set_up(&state);
+        f = state;
+        if (process_start(f->loop, &spec, &(ProcessCallbacks){ on_readable, on_end, f }, &f->process) < 0)
+                return 3;
+        turn_until(f, &f->ended);
+        return strcmp(output(f), "none\n") != 0;
+}
+
+/* Root's shell would take what such a program types there. */
+static void test_as_user_without_terminal(void **state) {
+        int status;
+        pid_t pid;
+
+        if (geteuid() != 0)
+                skip();
+        pid = fork();
+        if (pid == 0)
+                _exit(look_for_terminal());
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_output_and_end, set_up, tear_down),
@@ -288,6 +321,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_hold, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_free_kills, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_as_user, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_as_user_without_terminal, set_up, tear_down),
         };
 
         return cmocka_run_group_tests_name("process", tests, NULL, NULL);

@@ -277,6 +277,7 @@ static void test_conceal(void **state) {
         assert_concealed(secrets, "bad p@ss w\"rd/1", "bad [secret]");
         assert_concealed(secrets, "p%40ss%20w%22rd%2f1&p%40ss+w%22rd%2F1.", "[secret]&[secret].");
         assert_concealed(secrets, "{\"p\":\"p@ss w\\\"rd\\/1\"}", "{\"p\":\"[secret]\"}");
+        assert_concealed(secrets, "{\"p\":\"p\\u0040ss w\\u0022rd\\u002F1\"}", "{\"p\":\"[secret]\"}");
         assert_concealed(secrets, "Bearer ya29.abcdefghijklmnopqrstuvwxyz, ya29.abcdefghijklmnopqrstuvwxyz",
                 "Bearer [secret], [secret]");
         assert_concealed(secrets, "cut: ya29.abcdefghijklmnop", "cut: [secret]");

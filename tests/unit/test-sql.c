@@ -133,6 +133,37 @@ static void test_owner(void **state) {
         sql_close(sql);
 }
 
+/* Root looks into the directory of a service, which may have put a link there: what it leads to stays as it is. */
+static void test_link_is_not_followed_by_root(void **state) {
+        char target[] = "/tmp/test-sql-target-XXXXXX", other[] = "/tmp/test-sql-other-XXXXXX", through[160];
+        struct stat status;
+        Sql *sql = NULL;
+        int fd;
+
+        if (geteuid() != 0)
+                skip();
+        fd = mkstemp(target);
+        assert_true(fd >= 0);
+        assert_int_equal(fchmod(fd, 0644), 0);
+        assert_int_equal(symlink(target, path), 0);
+        assert_int_equal(chown(directory, 12345, 12346), 0);
+        assert_int_equal(sql_open(path, &sql), -ELOOP);
+        assert_int_equal(fstat(fd, &status), 0);
+        assert_int_equal(status.st_mode & 07777, 0644);
+        assert_int_equal(status.st_size, 0); /* an empty file would become a database */
+        (void) close(fd);
+        assert_int_equal(unlink(target), 0);
+        assert_int_equal(unlink(path), 0);
+
+        assert_non_null(mkdtemp(other)); /* /var/lib/sensorqd may be one: DynamicUser= */
+        assert_int_equal(rmdir(other), 0);
+        assert_int_equal(symlink(directory, other), 0);
+        (void) snprintf(through, sizeof(through), "%s/outbox.db", other);
+        assert_int_equal(sql_open(through, &sql), 0);
+        sql_close(sql);
+        assert_int_equal(unlink(other), 0);
+}
+
 static void test_mode_mended(void **state) {
         _cleanup_(sql_closep) Sql *sql = NULL;
 
@@ -495,6 +526,7 @@ int main(void) {
                 TEST(test_settings),
                 TEST(test_mode),
                 TEST(test_owner),
+                TEST(test_link_is_not_followed_by_root),
                 TEST(test_mode_mended),
                 TEST(test_values),
                 TEST(test_reset),
