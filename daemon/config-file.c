@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config-internal.h"
 #include "lib/bytes.h"
@@ -20,16 +21,30 @@ static const char *input_getenv(const ConfigInput *input, const char *name) {
         return input->getenv ? input->getenv(name) : getenv(name);
 }
 
+/* The state of the unit that runs this file, for who asks outside of it: that of sensorqd@NAME, which runs
+ * /etc/sensorqd/NAME.yaml, once there is one; else that of sensorqd.service. NULL: no memory. */
+static char *unit_state_dir(const Config *config) {
+        const size_t n = strlen(CONFIG_FILE_DEFAULT) - strlen("/sensorqd.yaml"), end = strlen(".yaml");
+        _cleanup_free_ char *directory = realpath(config->directory, NULL), *own = NULL;
+        const char *slash = strrchr(config->path, '/'), *name = slash ? slash + 1 : config->path;
+        size_t size = strlen(name);
+
+        if (!directory || strlen(directory) != n || strncmp(directory, CONFIG_FILE_DEFAULT, n) != 0 || size <= end ||
+                strcmp(name + size - end, ".yaml") != 0 || strcmp(name, "sensorqd.yaml") == 0)
+                return strdup(CONFIG_STATE_DIR_DEFAULT);
+        if (asprintf(&own, CONFIG_STATE_DIR_DEFAULT "-%.*s", (int) (size - end), name) < 0)
+                return own = NULL;
+        return access(own, F_OK) == 0 ? cleanup_steal(own) : strdup(CONFIG_STATE_DIR_DEFAULT);
+}
+
 /* systemd.exec(5): several directories are separated by colons; the first is ours. */
 static int rule_state_dir(const ConfigInput *input, const ConfigPlace *top, Config *config) {
         const char *directories = input_getenv(input, "STATE_DIRECTORY");
 
         if (config->state_dir)
                 return 0;
-        if (!directories || directories[0] == '\0')
-                directories = CONFIG_STATE_DIR_DEFAULT;
-
-        config->state_dir = strndup(directories, strcspn(directories, ":"));
+        config->state_dir = directories && directories[0] != '\0' ? strndup(directories, strcspn(directories, ":"))
+                                                                  : unit_state_dir(config);
         if (!config->state_dir)
                 return -ENOMEM;
         if (config->state_dir[0] != '/')

@@ -164,11 +164,15 @@ def test_removal_keeps_and_purge_removes(running, house, deb):
     running.configure(house.config(publishes=False), {}, name="second")
     running.systemctl("enable", "--now", "sensorqd", "sensorqd@second")
     house.wait_count(5)
+    ours = [f"/var/lib/sensorqd/{name}" for name in ("oauth2-home.json", "mqtt-home.session", "alerts.sqlite", "rejected.sqlite", "page.sqlite", "page.sqlite.damaged")]
+    for path in ours:
+        running.write(path, "the service's")
     running.run("dpkg", "--remove", "sensorqd")
     assert running.show("ActiveState") == "inactive" and running.show("ActiveState", unit="sensorqd@second") == "inactive"
     assert running.path("/var/lib/sensorqd/outbox.sqlite").exists()
     assert json.loads(running.read("/etc/sensorqd/sensorqd.yaml"))
     running.run("dpkg", "--purge", "sensorqd")
+    assert not any(running.path(path).exists() for path in ours)
     assert all(running.path(path).exists() for path in mine) and not running.path("/etc/sensorqd/sensorqd.yaml").exists()
     running.run("rm", "-rf", "/etc/sensorqd", "/var/lib/sensorqd", "/var/lib/sensorqd-backup")
     found = running.run("find", "/", "-xdev", "-name", "*sensorqd*", "-not", "-path", "/proc/*").stdout.split()

@@ -280,6 +280,20 @@ def test_three_instances_share_a_subscription(machine, house):
         assert machine.journal("STARTED", unit=f"sensorqd@{name}")
 
 
+def test_verbs_of_an_instance_leave_others_alone(running, house):
+    """What one instance has set apart is neither listed nor dropped by the verbs of another one, whose file names no state_dir either."""
+    running.configure(house.config(publishes=False), {}, name="second")
+    running.systemctl("start", "sensorqd@second")
+    house.wait_count(5)
+    running.run("sqlite3", "/var/lib/sensorqd/outbox.sqlite", "INSERT INTO unreadable (source, size, at, topic, reason, payload) VALUES ('home', 1, 1, '', 'odd', x'7b')")
+    apart = running.run("sensorqd", "rejected", "list").stdout
+    assert "source:home:" in apart
+    second = "sensorqd", "-c", "/etc/sensorqd/second.yaml", "rejected"
+    assert "source:home:" not in running.run(*second, "list").stdout
+    running.run(*second, "drop", "--all", check=False)
+    assert running.run("sensorqd", "rejected", "list").stdout == apart
+
+
 def test_verbs_of_root_leave_the_outbox_to_the_service(running, house):
     """P1: a look by root, while the service runs and while it does not, changes no owner that the service needs."""
     house.wait_count(5)
