@@ -28,7 +28,8 @@ export function make(tag, properties = {}, ...children) {
 }
 
 export async function ask(path) {
-    const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(20000) });
+    const signal = AbortSignal.timeout?.(20000); // Safari has it from 16 on
+    const answer = await fetch(path, { cache: "no-store", signal });
     const body = await answer.json().catch(() => null);
     if (!answer.ok || !body)
         throw Object.assign(new Error((body && body.error) || `${answer.status} ${answer.statusText}`), {

@@ -520,6 +520,15 @@ def test_says_when_the_daemon_is_gone(viewer, canned):
     assert_accessible(page)
 
 
+def test_a_browser_of_some_years_ago(viewer, canned):
+    """Safari 15, the last for an iPad Air 2: it has no AbortSignal.timeout."""
+    canned.use("well")
+    page = viewer.open(canned.url)
+    page.add_init_script("delete AbortSignal.timeout")
+    page.reload()
+    page.wait_for_selector(".verdict.well")
+
+
 def test_a_password_that_was_changed_is_no_silence(viewer, canned):
     canned.use("well")
     page = viewer.open(canned.url)
