@@ -10,7 +10,8 @@
 const char *web_listen_words(int error) {
         switch (error) {
         case -EADDRINUSE:
-                return "another program has that address; free it, or choose another to listen on";
+                return "another program has that address, or another part of this configuration under another name "
+                       "(localhost, 0.0.0.0); free it, or choose another to listen on";
         case -EADDRNOTAVAIL:
                 return "this machine has no such address; correct `listen`";
         case -EEXIST:

@@ -339,11 +339,12 @@ static void source_hold(Source *s) {
                 loop_arm_in(s->again, backoff_next(&s->gate, loop_random()));
 }
 
-/* The disk refused to the end: they are nowhere else. */
+/* The disk refused to the end: they are with their sender, if it keeps them until it is told, or nowhere. */
 static void source_tell_lost(const Source *s) {
         log_event(LOG_ERR, EVENT_OUTBOX_FAILING, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
-                "Source %s: %zu readings that the disk refused to the end are lost. Free space on the disk of "
-                "state_dir, or repair it.",
+                "Source %s: %zu readings that the disk refused to the end are lost, unless the remote keeps them until "
+                "it is told (mqtt, http_push, http_json with since). Free space on the disk of state_dir, or repair "
+                "it.",
                 s->config->name, s->readings.n);
 }
 

@@ -35,6 +35,17 @@ def test_figures_are_figures():
     assert [figure for figure in figures if re.fullmatch(r"\s*[A-Z]{4,}\s*", figure)] == []
 
 
+def test_examples_have_keys_of_their_type():
+    """What a page shows of a source is known to its type: an unknown key is an error, and the service does not start."""
+    known = re.findall(r"^### `publish\.sources\[\]\.(\w+)`(?: \((\w+)\))?", (REPO / "docs" / "configuration.md").read_text(), re.M)
+    for page in sorted((REPO / "docs" / "sources").glob("*.md")):
+        for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.M | re.S):
+            for entry in re.split(r"^    - ", block, flags=re.M)[1:]:
+                kind = re.search(r"^ *type: (\w+)", entry, re.M)[1]
+                keys = re.findall(r"^(?:      )?(\w+):", entry, re.M)
+                assert {key for key in keys if not {(key, ""), (key, kind)} & set(known)} == set(), f"{page.name}, {kind}"
+
+
 def test_drop_ins_are_those_of_the_page():
     """What the pages show is what the package has, and what tests/system tries."""
     shown = re.findall(r"^```ini\n(.*?)^```", "".join((REPO / "docs" / page).read_text() for page in ("sources/exec.md", "OPERATIONS.md")), re.M | re.S)
