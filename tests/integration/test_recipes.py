@@ -30,6 +30,8 @@ ANSWERS = {
         "_id": "70:ee:50:00:00:01", "module_name": "Indoor", "dashboard_data": {"time_utc": 1700000000, "Temperature": 21.1, "CO2": 500, "Humidity": 41},
         "modules": [{"_id": "02:00:00:00:00:01", "module_name": "Outdoor", "dashboard_data": {"time_utc": 1700000001, "Temperature": 7.4}}]}]}},
     "/data/2.5/weather": {"id": 1850144, "name": "Tokyo", "dt": 1700000000, "main": {"temp": 12.3, "humidity": 55, "pressure": 1013}},
+    "/v1/forecast": {"latitude": 35.7, "longitude": 139.6875, "utc_offset_seconds": 0, "current_units": {"time": "unixtime", "temperature_2m": "°C"}, "current": {
+        "time": 1700000000, "interval": 900, "temperature_2m": 9.8, "relative_humidity_2m": 61, "surface_pressure": 1011.2}},
     "/api/states": [
         {"entity_id": "sensor.study", "state": "21.5", "last_updated": "2023-11-14T22:13:20+00:00",
          "attributes": {"device_class": "temperature", "unit_of_measurement": "°C", "friendly_name": "Study"}},
@@ -57,6 +59,7 @@ EXPECTED = {
     "switchbot": {"id": "B0E9FE000001", "name": "study", "temperature": 21.5},
     "netatmo": {"name": "Indoor", "co2": 500, "measured_at": "2023-11-14T22:13:20.000Z"},
     "weather": {"id": "1850144", "name": "Tokyo", "te": 12.3, "measured_at": "2023-11-14T22:13:20.000Z"},
+    "outside": {"id": "outside", "name": "Outside", "te": 9.8, "hu": 61, "pressure": 1011.2, "measured_at": "2023-11-14T22:13:20.000Z"},
     "house": {"id": "sensor.study", "name": "Study", "value": 21.5, "unit": "°C"},
     "rest": {"id": "sensor.x", "value": 5},
     "zigbee": {"id": "kitchen", "temperature": 21.5, "request_at": "2023-11-14T22:13:20.000Z", "measured_at": "2023-11-14T22:13:20.000Z"},
