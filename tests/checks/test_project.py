@@ -23,6 +23,16 @@ def test_every_file_has_a_licence():
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_nothing_of_another_user_is_run(tmp_path):
+    """Who made the directory first in /var/tmp could have put a program there: `sudo tests/demo` would run it."""
+    os.chown(tmp_path, 65534, 65534)
+    words = f". {REPO}/tests/bootstrap.sh; bootstrap_own {tmp_path} SENSORQD_VENV"
+    run = subprocess.run(["bash", "-c", words], capture_output=True, text=True, env={**os.environ, "SUDO_UID": ""})
+    assert run.returncode == 1 and "is another user's" in run.stderr
+    assert subprocess.run(["bash", "-c", words], env={**os.environ, "SUDO_UID": "65534"}).returncode == 0
+
+
 def test_the_workflow_is_one():
     if shutil.which("go") is None:
         pytest.skip("not installed: go")

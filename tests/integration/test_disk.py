@@ -362,6 +362,16 @@ def test_readings_that_nobody_publishes_are_told(queued):
     assert len(queued.daemon.log.events("OUTBOX_LEFT")) == 2
 
 
+def test_a_lock_that_is_none_is_not_waited_for(queued):
+    """A directory that a note names may hold anything: root's `check` opens what its owner has put there."""
+    given, other = queued.daemon.directory / "given", queued.daemon.directory / "other"
+    for directory in (given, other):
+        directory.mkdir()
+    (given / "outboxes").write_text(f"{other}\n")
+    os.mkfifo(other / "lock")
+    assert queued.daemon.run("check", STATE_DIRECTORY=str(given)).stdout
+
+
 def test_readings_in_a_directory_of_ones_own_are_told(queued):
     """A17: from one state_dir of one's own to another: the directory that the service manager gives has a note of the first."""
     waiting, config = rows(queued), queued.daemon.config

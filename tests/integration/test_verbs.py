@@ -479,7 +479,12 @@ def test_rejected_in_the_collection(made):
     assert made.count("readings_rejected") == 2
     assert made.daemon.run("rejected", "drop", text).returncode == 0
     assert made.count("readings_rejected") == 1
-    assert made.daemon.run("rejected", "drop", "--all").returncode == 0
+    client = made.mongodb.client()
+    kept = client[made.database]["readings_rejected"].find_one()
+    client[made.database]["readings_rejected"].insert_one({**kept, "_id": "x\x1b]0;\x07\nok    forged"})
+    client.close()
+    dropped = made.daemon.run("rejected", "drop", "--all")
+    assert dropped.returncode == 0 and "\x1b" not in dropped.stdout and len(dropped.stdout.splitlines()) == 2  # who writes there steers no terminal
     assert made.count("readings_rejected") == 0
     for arguments in (["list"], ["replay", "--all"], ["drop", "--all"]):
         done = made.daemon.run("rejected", *arguments)
