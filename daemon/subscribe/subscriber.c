@@ -122,7 +122,8 @@ static bool hand_over(Subscriber *s, usec_t now) {
                 held = find_waiting(s);
                 if (try_aside(s, now, held != NULL) || !held || !(s->takes || sink_wants_scout(s->sink)))
                         return false;
-                if (held_write(held, s->sink) != SINK_WRITE_STARTED)
+                s->aside_refused = held_write(held, s->sink) != SINK_WRITE_STARTED;
+                if (s->aside_refused)
                         return s->takes && !find_held(s, HELD_WRITING);
                 s->aside_last = false;
         }
@@ -190,7 +191,8 @@ static void subscriber_pull(Subscriber *s, usec_t now) {
 }
 
 static usec_t next_look(const Subscriber *s, usec_t now) {
-        usec_t next = s->takes ? aside_next(s->aside, !s->aside_refused && !find_held(s, HELD_WRITING)) : USEC_INFINITY;
+        bool free = !s->aside_refused && !find_held(s, HELD_WRITING) && !sink_is_busy(s->sink);
+        usec_t next = s->takes ? aside_next(s->aside, free) : USEC_INFINITY;
         PullsStatus pulls;
 
         pulls_status(s->pulls, &pulls);

@@ -283,8 +283,7 @@ def test_setup_with_the_least_privilege(stack, refused):
     stack.queue.create(**GOOD)
     stack.queue.service.faults.add({"match": refused, "times": -1, "action": {"type": "status", "status": 403}})
     done = stack.daemon.run("setup")
-    assert done.returncode == 0, done.stdout
-    assert "exists" in lines(done)[TOPIC][0][1] and "exists" in lines(done)[SUBSCRIPTION][0][1]
+    assert done.returncode == 0 and "exists" in lines(done)[TOPIC][0][1] and "exists" in lines(done)[SUBSCRIPTION][0][1], done.stdout
 
 
 def test_setup_without_a_topic_creates_no_subscription(stack):
@@ -470,19 +469,16 @@ def test_rejected_in_the_collection(made):
 
     assert made.daemon.run("rejected", "replay", conflict).returncode == 69  # its _id is still taken by the other payload
     assert made.count("readings_rejected") == 3
-    client = made.mongodb.client()
-    client[made.database]["readings"].delete_one({"_id": "k"})
-    client.close()
+    with made.mongodb.client() as client:
+        client[made.database]["readings"].delete_one({"_id": "k"})
     assert made.daemon.run("rejected", "replay", conflict).returncode == 0
     assert made.readings(query={"_id": "k"})[0]["a"] == 2.0
     assert made.daemon.run("rejected", "replay", text).returncode == 69  # it is as bad as before, and stays
     assert made.count("readings_rejected") == 2
     assert made.daemon.run("rejected", "drop", text).returncode == 0
     assert made.count("readings_rejected") == 1
-    client = made.mongodb.client()
-    kept = client[made.database]["readings_rejected"].find_one()
-    client[made.database]["readings_rejected"].insert_one({**kept, "_id": "x\x1b]0;\x07\nok    forged"})
-    client.close()
+    with made.mongodb.client() as client:
+        (rejected := client[made.database]["readings_rejected"]).insert_one({**rejected.find_one(), "_id": "x\x1b]0;\x07\nok    forged"})
     dropped = made.daemon.run("rejected", "drop", "--all")
     assert dropped.returncode == 0 and "\x1b" not in dropped.stdout and len(dropped.stdout.splitlines()) == 2  # who writes there steers no terminal
     assert made.count("readings_rejected") == 0
