@@ -226,7 +226,7 @@ static int state_read(Auth *auth) {
 
         if (asprintf(&path, "%s/oauth2-%s.json", auth->state_dir, auth->state_name) < 0)
                 return -ENOMEM;
-        r = file_open(path, &fd);
+        r = file_open_own(path, &fd);
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
         text = calloc(1, STATE_MAX);

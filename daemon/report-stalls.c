@@ -66,7 +66,7 @@ static int stalls_load(ReportStalls *stalls) {
                 path = NULL;
                 return -ENOMEM;
         }
-        if (file_open(path, &fd) < 0)
+        if (file_open_own(path, &fd) < 0)
                 return 0;
         text = calloc(1, KEPT_MAX + 1);
         if (!text)

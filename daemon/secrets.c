@@ -120,8 +120,9 @@ static size_t letter_match(const char *text, char c) {
                 return 1;
         if (text[0] == '+' && c == ' ')
                 return 1;
-        if (strncmp(text, "\\u00", 4) == 0 && hex_digit(text[4]) >= 0 && hex_digit(text[5]) >= 0)
-                return (char) (hex_digit(text[4]) << 4 | hex_digit(text[5])) == c ? 6 : 0;
+        if (strncmp(text, "\\u00", 4) == 0 && hex_digit(text[4]) >= 0 && hex_digit(text[5]) >= 0 &&
+                (char) (hex_digit(text[4]) << 4 | hex_digit(text[5])) == c)
+                return 6;
         if (text[0] == '\\' && text[1] == c)
                 return 2;
         if (text[0] == '%' && hex_digit(text[1]) >= 0 && hex_digit(text[2]) >= 0 &&

@@ -12,11 +12,11 @@
 #include "cleanup.h"
 #include "err.h"
 
-int file_open(const char *path, int *ret_fd) {
+static int open_regular(const char *path, int flags, int *ret_fd) {
         _cleanup_close_ int fd = -1;
         struct stat status;
 
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags);
         if (fd < 0 || fstat(fd, &status) < 0)
                 return err_errno();
         if (S_ISDIR(status.st_mode))
@@ -27,6 +27,14 @@ int file_open(const char *path, int *ret_fd) {
         *ret_fd = fd;
         fd = -1;
         return 0;
+}
+
+int file_open(const char *path, int *ret_fd) {
+        return open_regular(path, 0, ret_fd);
+}
+
+int file_open_own(const char *path, int *ret_fd) {
+        return open_regular(path, O_NOFOLLOW, ret_fd);
 }
 
 int file_read(int fd, void *buffer, size_t size, size_t *ret_n) {

@@ -11,6 +11,10 @@
  */
 int file_open(const char *path, int *ret_fd);
 
+/* The same of what file_replace() made: no link is followed, which a service's user may have put there for root.
+ * -ELOOP. */
+int file_open_own(const char *path, int *ret_fd);
+
 /* Reads until *size* bytes are there or the file ends; *ret_n of them came. */
 int file_read(int fd, void *buffer, size_t size, size_t *ret_n);
 

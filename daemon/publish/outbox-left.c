@@ -51,6 +51,14 @@ static uint64_t rows_left_in(const char *directory, const char *state_dir) {
         return strcmp(directory, state_dir) == 0 || directory_is_in_use(directory) ? 0 : rows_in(directory);
 }
 
+/* The service manager's, for who asks outside of a unit: that of an instance (sensorqd@NAME) where *state_dir* is one,
+ * since what waits in that of sensorqd.service is not its own. */
+static const char *first_directory(const char *state_dir) {
+        bool instance = strncmp(state_dir, DEFAULT_DIRECTORY "-", strlen(DEFAULT_DIRECTORY "-")) == 0;
+
+        return given_directory() ?: (instance ? state_dir : DEFAULT_DIRECTORY);
+}
+
 /* What stands in the notes; "" when there are none. */
 static void notes_read(const char *given, char notes[static NOTES_MAX + 1]) {
         _cleanup_free_ char *path = NULL;
@@ -59,13 +67,13 @@ static void notes_read(const char *given, char notes[static NOTES_MAX + 1]) {
 
         if (asprintf(&path, "%s/" NOTES_FILE, given) < 0)
                 path = NULL;
-        if (path && file_open(path, &fd) == 0 && file_read(fd, notes, NOTES_MAX, &n) < 0)
+        if (path && file_open_own(path, &fd) == 0 && file_read(fd, notes, NOTES_MAX, &n) < 0)
                 n = 0;
         notes[n] = '\0';
 }
 
 void outbox_left(const char *state_dir, bool publishes, OutboxLeft *ret) {
-        const char *given = given_directory() ?: DEFAULT_DIRECTORY;
+        const char *given = first_directory(state_dir);
         char notes[NOTES_MAX + 1], *save = NULL;
 
         *ret = (OutboxLeft){};

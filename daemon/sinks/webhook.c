@@ -23,7 +23,7 @@
 #define REPLY_MAX (8 * 1024 * 1024) /* a server may repeat what it was sent */
 #define REFUSED_MAX 10              /* alone, one after the other: the write ends, and who is to blame is seen above */
 #define SPANS_MAX 32                /* halves of halves */
-/* a server may be at work on the same request for so long */
+/* a server may be at work on the same request for so long after it had it last */
 #define CONFLICT_MAX_USEC (10 * USEC_PER_MINUTE)
 #define NOWHERE SIZE_MAX
 
@@ -296,7 +296,7 @@ static void on_reply(void *userdata, HttpReply *reply) {
         w->renewed = false;
         if (class == WEBHOOK_LATER || class == WEBHOOK_PERSON) {
                 w->body.text = bytes_steal(&reply->sent);
-                if (class == WEBHOOK_LATER && w->body.unanswered == 0)
+                if (class == WEBHOOK_LATER && (reply->outcome != HTTP_ANSWERED || reply->status != 409))
                         w->body.unanswered = clock_now();
                 fail_as(&w->work->answer, class, reply);
                 return webhook_end(w);

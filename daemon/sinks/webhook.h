@@ -27,7 +27,7 @@ typedef struct WebhookBody {
         Bytes ids;                 /* their `_id`s, each with a line feed behind it */
         char key[SHA256_HEX_SIZE]; /* the hash of *ids* */
         size_t n;                  /* documents */
-        usec_t unanswered;         /* clock_now() when it was first sent and not answered for good; 0: it was not */
+        usec_t unanswered;         /* clock_now() when it was left open last, by anything but 409; 0: it was not */
 } WebhookBody;
 /* Frees what it holds, and leaves it empty. */
 void webhook_body_done(WebhookBody *body);

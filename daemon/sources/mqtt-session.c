@@ -121,7 +121,7 @@ static void state_read(MqttSession *s) {
         if (asprintf(&path, "%s/%s", s->spec.state_dir, name) < 0)
                 return (void) (path = NULL);
         text = calloc(1, STATE_MAX);
-        if (!text || file_open(path, &fd) < 0 || file_read(fd, text, STATE_MAX - 1, &n) < 0)
+        if (!text || file_open_own(path, &fd) < 0 || file_read(fd, text, STATE_MAX - 1, &n) < 0)
                 return;
         newline = strchr(text, '\n');
         if (!newline || newline == text)

@@ -30,7 +30,7 @@ typedef struct SubscriberStatus {
         const char *subscription;
         bool failing;         /* pulls or acknowledgements fail */
         bool checked;         /* the subscription was read once, or may not be read (403): `missing` means something */
-        bool missing;         /* 404, or its topic was deleted */
+        bool missing;         /* 404, or its topic was deleted, or it was detached */
         const char *topic;    /* that it stands on, or stood on when it was read last; "": not known */
         bool paused;          /* the sink is not ready */
         usec_t failing_since; /* clock_wall() */

@@ -193,6 +193,7 @@ struct Subscription {
         SubscriptionSettings settings;
         char topic[sizeof(((SubscriptionSettings *) NULL)->topic)]; /* the last one, until it was deleted */
         bool known, not_found, checked, may_not_read, resting;
+        bool doubted;        /* a look is due that is to tell, and nothing is to put it off */
         usec_t not_found_at; /* clock_now() */
         unsigned failing;    /* a bit for each SubscriptionCause */
         Trouble trouble;
@@ -328,6 +329,7 @@ static void on_reply(void *userdata, ClientReply *reply) {
         usec_t pause;
 
         s->call = NULL;
+        s->doubted = false;
         if (reply->outcome == CLIENT_OK)
                 pause = look_found(s, reply);
         else if (reply->outcome == CLIENT_REFUSED && reply->http_status == 403)
@@ -370,10 +372,13 @@ static void subscription_gone(Subscription *s) {
                 s->on_change(s->userdata);
 }
 
-/* What a pull is answered by one that is detached, among others: the settings tell. */
+/* What a pull is answered by one that is detached, among others: the settings tell. Pulls that are out together are
+ * refused together, and again before the look. */
 static void subscription_doubt(Subscription *s) {
-        if (s->checked && !s->resting && !s->call && !is_missing(s))
-                loop_arm_in(s->timer, next_try(s, 0));
+        if (!s->checked || s->doubted || s->resting || s->call || is_missing(s))
+                return;
+        s->doubted = true;
+        loop_arm_in(s->timer, next_try(s, 0));
 }
 
 void subscription_found(Subscription *s, usec_t asked) {

@@ -25,7 +25,7 @@ static int read_file(const char *path, Bytes *ret) {
         _cleanup_close_ int fd = -1;
         int r;
 
-        r = file_open(path, &fd);
+        r = file_open_own(path, &fd);
         if (r < 0)
                 return r;
         r = bytes_reserve(ret, STATUS_FILE_MAX);

@@ -195,6 +195,13 @@ def test_backup_of_the_outbox(running, house):
         running.run("sh", "-ec", "\n".join(commands("chown --reference")))
     wait_until(lambda: running.status()["subscriptions"][0]["sink"]["duplicates"] >= 5, "the copies that are there already")
     assert house.count() == stored
+    house.settle()
+    before = running.run("sh", "-c", "ls -d /var/lib/sensorqd/before-*").stdout.strip()
+    back = [line.replace("cp /root/outbox.sqlite", f"cp -a {before}/outbox.sqlite*") for line in commands("chown --reference")]
+    with house.stop_of():
+        running.run("sh", "-ec", "\n".join(back))  # the one that was there before, in the same way
+    assert len(running.run("sh", "-c", "ls -d /var/lib/sensorqd/before-*").stdout.splitlines()) == 2
+    house.settle()
 
 
 def test_lines_that_look_and_lines_that_set(running, house):

@@ -285,13 +285,22 @@ def test_verbs_of_an_instance_leave_others_alone(running, house):
     running.configure(house.config(publishes=False), {}, name="second")
     running.systemctl("start", "sensorqd@second")
     house.wait_count(5)
-    running.run("sqlite3", "/var/lib/sensorqd/outbox.sqlite", "INSERT INTO unreadable (source, size, at, topic, reason, payload) VALUES ('home', 1, 1, '', 'odd', x'7b')")
+    running.run("sqlite3", "-cmd", ".timeout 10000", "/var/lib/sensorqd/outbox.sqlite", "INSERT INTO unreadable (source, size, at, topic, reason, payload) VALUES ('home', 1, 1, '', 'odd', x'7b')")
     apart = running.run("sensorqd", "rejected", "list").stdout
     assert "source:home:" in apart
     second = "sensorqd", "-c", "/etc/sensorqd/second.yaml", "rejected"
     assert "source:home:" not in running.run(*second, "list").stdout
     running.run(*second, "drop", "--all", check=False)
     assert running.run("sensorqd", "rejected", "list").stdout == apart
+
+    house.pubsub.faults.add({"match": ":publish", "times": -1, "action": {"type": "status", "status": 503}})
+    running.wait_event("PUBLISH_FAILING")
+    with house.stop_of():
+        running.systemctl("stop", "sensorqd")
+    assert "readings wait in" not in running.run("sensorqd", "-c", "/etc/sensorqd/second.yaml", "check", check=False).stdout  # what waits is not its own
+    house.pubsub.faults.clear()
+    running.systemctl("start", "sensorqd")
+    house.settle()
 
 
 def test_verbs_of_root_leave_the_outbox_to_the_service(running, house):

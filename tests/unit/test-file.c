@@ -65,6 +65,11 @@ static void test_refused(void **state) {
         assert_int_equal(file_open(path, &fd), -EINVAL);
         assert_int_equal(fd, -1);
         (void) unlink(path);
+        path_of("link", path);
+        assert_int_equal(symlink("/etc/passwd", path), 0);
+        assert_int_equal(file_open_own(path, &fd), -ELOOP);
+        assert_int_equal(fd, -1);
+        (void) unlink(path);
 }
 
 static void assert_content(const char *path, const char *expected) {

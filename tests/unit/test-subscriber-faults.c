@@ -319,6 +319,32 @@ static void test_detached(void **state) {
         world_until(!world_status().missing);
 }
 
+/* Several pulls are refused at once, and again before the look: that does not put it off. */
+static void test_refused_together(void **state) {
+        const ClientReply refused = { .outcome = CLIENT_FAILED,
+                .http_status = 400,
+                .error = { .status = "FAILED_PRECONDITION" },
+                .detail = "it cannot be used as it is" };
+        SubscriptionStatus status;
+        Subscription *s;
+        usec_t begun;
+
+        assert_int_equal(subscription_new(world.service.event, world.service.client,
+                                 &(SubscriptionOptions){ FIXTURE_SUBSCRIPTION, world_on_change, NULL }, &s),
+                0);
+        do {
+                assert_true(loop_turn(world.service.event, 10 * USEC_PER_MSEC) >= 0);
+                subscription_status(s, &status);
+        } while (!status.checked);
+        begun = clock_now();
+        for (int i = 0; i < 8; i++) /* the eighth would wait for 6 s at least */
+                subscription_fail(s, SUBSCRIPTION_PULL, &refused, clock_now(), 0);
+        passed += 2 * USEC_PER_SEC;
+        world_until(fixture_calls(&world.service, CALL_GET) == 2);
+        assert_true(clock_now() - begun < 6 * USEC_PER_SEC);
+        assert_null(subscription_free(s));
+}
+
 /* A 404 of any call says that it is gone, though nothing is pulled just then. */
 static void test_missing_by_acknowledge(void **state) {
         fixture_stand(&world.service, CALL_ACK, 404, NOT_FOUND);
@@ -587,6 +613,7 @@ int main(void) {
                 CASE(test_old_pull_does_not_hide_a_missing_subscription),
                 CASE(test_deleted_topic),
                 CASE(test_detached),
+                CASE(test_refused_together),
                 CASE(test_missing_by_acknowledge),
                 CASE(test_missing_by_lease),
                 CASE(test_look_each_minute),

@@ -5,12 +5,14 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "http-server.h"
 #include "lib/http.h"
 #include "lib/json.h"
 #include "lib/sha256.h"
+#include "real-calls.h"
 #include "sinks/webhook.h"
 #include "subscribe/sink-host.h"
 #include "subscribe/sink.h"
@@ -19,6 +21,16 @@
 #define WAIT_USEC (30 * USEC_PER_SEC)
 #define CALLS_MAX 64
 #define NO_ANSWER (-1)
+
+static _Atomic time_t passed; /* seconds of the boot-time clock, beyond what really has */
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+        int r = real_clock_gettime(clock, now);
+
+        if (clock == CLOCK_BOOTTIME)
+                now->tv_sec += passed;
+        return r;
+}
 
 typedef struct Call {
         char key[SHA256_HEX_SIZE + 8], place[64], type[64], authorization[64];
@@ -101,6 +113,10 @@ static int says_nothing_at_the_beginning(const World *w, const Call *call) {
 
 static int says_nothing_then_busy(const World *w, const Call *call) {
         return w->n_calls == 0 ? NO_ANSWER : w->n_calls == 1 ? 409 : 200;
+}
+
+static int says_nothing_twice_then_busy(const World *w, const Call *call) {
+        return w->n_calls < 2 ? NO_ANSWER : w->n_calls == 2 ? 409 : 200;
 }
 
 static int says_wait_at_first(const World *w, const Call *call) {
@@ -266,6 +282,22 @@ static void test_no_answer_yet(void **state) {
                 assert_string_equal(w->calls[i].key, w->calls[0].key);
                 assert_string_equal(w->calls[i].body, w->calls[0].body);
         }
+}
+
+/* It is at work on what it was sent last, however long it was away before that. */
+static void test_no_answer_yet_after_an_outage(void **state) {
+        static const char *const texts[] = { "{\"v\":0}", "{\"v\":1}" };
+        World *w = *state;
+
+        start(w, says_nothing_twice_then_busy);
+        assert_int_equal(sink_write(w->sink, batch_of(texts, 2)), SINK_WRITE_STARTED);
+        UNTIL(w, status(w).retry_at > 0);
+        passed += 11 * 60;
+        UNTIL(w, w->settled);
+        assert_fates(w->settled, "ss");
+        assert_int_equal(w->n_calls, 4); /* not in halves */
+        for (unsigned i = 1; i < 4; i++)
+                assert_string_equal(w->calls[i].key, w->calls[0].key);
 }
 
 static void on_host_answer(void *userdata) {
@@ -525,6 +557,7 @@ int main(void) {
                 TEST(test_one_is_refused),
                 TEST(test_no_answer),
                 TEST(test_no_answer_yet),
+                TEST(test_no_answer_yet_after_an_outage),
                 TEST(test_no_answer_behind_another),
                 TEST(test_retry_after),
                 TEST(test_all_are_refused),
