@@ -24,7 +24,8 @@
 #include "publish/shape.h"
 #include "publish/source.h"
 
-#define CHUNK (64 * 1024)                  /* one read, one commit: what a pipe holds */
+#define CHUNK (64 * 1024)                  /* one read, one commit */
+#define PIPE_MAX (1024 * 1024)             /* that a pipe holds: fs.pipe-max-size, 16 of the largest pages */
 #define LINE_MAX_BYTES (1024 * 1024)       /* a longer line is left out */
 #define RUN_MAX_BYTES (16 * 1024 * 1024)   /* of one run of mode interval: a program that prints more does not end */
 #define KILL_AFTER_USEC (5 * USEC_PER_SEC) /* SIGTERM */
@@ -393,18 +394,22 @@ static int exec_poll(void *self) {
 
 /* ---- life ---- */
 
-/* What the program has said, and was not read since there was no room, or had no time to be. One read takes all that a
- * pipe holds. */
+/* What the program has said, and was not read since there was no room, or had no time to be: all that the pipe holds,
+ * 16 pages, which are 256 KiB on a Raspberry Pi 5, or what the program made of it (F_SETPIPE_SZ). */
 static void exec_read_rest(Exec *exec) {
-        size_t n, most = exec->state == EXEC_DRAINING && exec->end.left < CHUNK ? exec->end.left : CHUNK;
+        size_t n, most, left = exec->state == EXEC_DRAINING ? exec->end.left : PIPE_MAX;
         char chunk[CHUNK];
 
         if (!exec->process || exec->flooded)
                 return;
-        (void) process_read(exec->process, chunk, most, &n);
         exec->arrived = clock_wall();
-        if (exec_split(exec, chunk, n) < 0)
-                exec_tell_lost(exec);
+        do {
+                most = left < CHUNK ? left : CHUNK;
+                (void) process_read(exec->process, chunk, most, &n);
+                if (exec_split(exec, chunk, n) < 0)
+                        exec_tell_lost(exec);
+                left -= n;
+        } while (n == most && left > 0);
 }
 
 static void *exec_close(void *self) {

@@ -224,6 +224,22 @@ static void test_stop_reads_the_rest(void **state) {
         assert_int_equal(f->n, 2); /* 3 may be half a line */
 }
 
+/* A pipe holds 64 KiB where a page has 4: a Raspberry Pi 5 has pages of 16, and a program may make it larger anywhere. */
+static void test_stop_reads_a_large_pipe(void **state) {
+        SourceFixture *f = *state;
+        char script[400], said[128];
+
+        (void) snprintf(said, sizeof(said), "%s/said", f->directory);
+        (void) snprintf(script, sizeof(script),
+                "python3 -c \"import fcntl; fcntl.fcntl(1, 1031, 1 << 18)\" && seq 1 30000 && touch %s; exec sleep 60", said);
+        f->no_room = true;
+        run(f, script, "      mode: stream\n");
+        SOURCE_FIXTURE_UNTIL(f, access(said, F_OK) == 0);
+        assert_int_equal(f->n, 0);
+        source_fixture_stop(f);
+        assert_int_equal(f->n, 30000);
+}
+
 static void test_stream(void **state) {
         SourceFixture *f = *state;
 
@@ -370,6 +386,7 @@ int main(void) {
                 TEST(test_disk_refuses_for_longer_than_the_timeout),
                 TEST(test_run_comes_to_its_end),
                 TEST(test_stop_reads_the_rest),
+                TEST(test_stop_reads_a_large_pipe),
                 TEST(test_stream),
                 TEST(test_stream_without_a_line),
                 TEST(test_held_stream_gets_no_hint),
