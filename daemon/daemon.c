@@ -357,6 +357,12 @@ static void daemon_note_outbox(const Daemon *d) {
                 log_debug("where the outbox is cannot be noted: %s", strerror(-r));
 }
 
+static const char *why_not_opened(int error) {
+        return error == -ENODEV ? "its file system cannot share memory between programs, which SQLite needs. Give "
+                                  "state_dir a disk of this machine (ext4, xfs, btrfs; not 9p, CIFS or ntfs3)"
+                                : strerror(-error);
+}
+
 static int daemon_open_outbox(Daemon *d) {
         const char *directory = d->state_dir;
         int r;
@@ -377,11 +383,11 @@ static int daemon_open_outbox(Daemon *d) {
         }
         if (r < 0)
                 log_event(LOG_ERR | LOG_LAST, EVENT_OUTBOX_FAILING,
-                        LOG_FIELDS({ FIELD_FILE, directory }, { FIELD_ERROR, strerror(-r) }),
+                        LOG_FIELDS({ FIELD_FILE, directory }, { FIELD_ERROR, why_not_opened(r) }),
                         "The outbox in %s cannot be opened: %s. Nothing was started, since readings would have no "
                         "place that survives a "
                         "power cut.",
-                        directory, strerror(-r));
+                        directory, why_not_opened(r));
         return r;
 }
 

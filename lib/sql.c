@@ -61,7 +61,9 @@ static int result(sqlite3 *db, int code) {
                 if (code == SQLITE_IOERR_NOMEM)
                         return -ENOMEM;
                 if (code == SQLITE_IOERR_SHMSIZE)
-                        return -ENOSPC; /* it keeps no errno of that */
+                        return -ENOSPC;          /* it keeps no errno of that */
+                if (code == SQLITE_IOERR_SHMMAP) /* no fault of the disk */
+                        return system_error(db, -ENODEV) == -ENOMEM ? -ENOMEM : -ENODEV;
                 return system_error(db, -EIO) == -ENOSPC ? -ENOSPC : -EIO;
         case SQLITE_READONLY:
                 return -EROFS;

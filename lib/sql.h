@@ -21,8 +21,9 @@ enum {
 /* Opens (creates with mode 0600, whatever the umask) the database at *path*. Errors below hold for every call:
  * SQL_DAMAGED, -ENOSPC (SQLITE_FULL, or an I/O error that was ENOSPC/EDQUOT), -EROFS (SQLITE_READONLY), -EBUSY
  * (locked), -EACCES/-ENOENT (SQLITE_CANTOPEN; or the errno that it was), -EIO, -ENOMEM; -EEXIST for a constraint,
- * -E2BIG for a value over SQLite's limit, -EINVAL for SQL that is wrong. sql_open() alone: -EOPNOTSUPP where the file
- * system cannot have a WAL (it needs shared memory). */
+ * -E2BIG for a value over SQLite's limit, -EINVAL for SQL that is wrong. sql_open() alone: -ENODEV where the file
+ * system cannot share memory, which a WAL needs (9p, CIFS, ntfs3); -EOPNOTSUPP where there is no WAL for another
+ * reason. */
 int sql_open(const char *path, Sql **ret);
 /* The same without shared memory, which a full disk has no room for: nobody else can use the file meanwhile. */
 int sql_open_alone(const char *path, Sql **ret);

@@ -52,6 +52,7 @@ typedef struct Salvage {
         SqlStatement *forward, *back; /* rows of the damaged table; back: with ids up to ?1 */
         SqlStatement *look, *insert;  /* in the new one */
         uint64_t rows, uncommitted;   /* the latter in bytes */
+        bool lost;                    /* rows may be missing */
         int64_t last_id;              /* highest id that was given, as far as is known */
         int64_t probes;
         usec_t told;
@@ -189,8 +190,10 @@ static int salvage_rows(Salvage *s) {
         int r;
 
         r = salvage_prepare(s);
-        if (r == SQL_DAMAGED || r == -EINVAL)
+        if (r == SQL_DAMAGED || r == -EINVAL) {
+                s->lost = true;
                 return 0; /* the table itself cannot be found */
+        }
         if (r < 0)
                 return r;
         r = salvage_run(s, s->forward, false, &last);
@@ -198,7 +201,10 @@ static int salvage_rows(Salvage *s) {
                 return r;
         (void) sql_bind_int(s->back, 1, INT64_MAX);
         r = salvage_run(s, s->back, false, &last);
-        return r <= 0 ? r : salvage_probe(s);
+        if (r <= 0)
+                return r;
+        s->lost = true;
+        return salvage_probe(s);
 }
 
 static int salvage_table(Salvage *s, const SalvageTable *table) {
@@ -213,13 +219,13 @@ static int salvage_table(Salvage *s, const SalvageTable *table) {
         return r;
 }
 
-/* What helps, and is not a reading: as much of it as can be read from the front. */
-static int salvage_extra(Salvage *s, const char *name, int n) {
+/* What helps, and is not a reading: as much of it as can be read from the front. *which*: those rows of it. */
+static int salvage_extra(Salvage *s, const char *name, int n, const char *which) {
         _cleanup_(sql_finalizep) SqlStatement *select = NULL, *insert = NULL;
         char query[128];
         int r;
 
-        (void) snprintf(query, sizeof(query), "SELECT * FROM %s", name);
+        (void) snprintf(query, sizeof(query), "SELECT * FROM %s %s", name, which);
         if (sql_prepare(s->from, query, &select) != 0)
                 return 0;
         (void) snprintf(query, sizeof(query), "INSERT OR IGNORE INTO %s VALUES (%.*s)", name, 3 * n - 2,
@@ -266,14 +272,22 @@ static int salvage_all(Salvage *s) {
         static const struct {
                 const char *name;
                 int n;
-        } extras[] = { { "cursors", 2 }, { "seen", 4 }, { "unreadable", 7 }, { "dropped", 2 } };
+                const char *if_lost;
+        } extras[] = {
+                { "cursors", 2, "" },
+                /* Those that are made of what was measured (see reading_list_name()): the source gives it again, and
+                 * what is lost here comes back; what is not goes out once more, under the same key. */
+                { "seen", 4, "WHERE key NOT LIKE '____-__-__T__:__:%Z:' || source || ':%'" },
+                { "unreadable", 7, "" },
+                { "dropped", 2, "" },
+        };
         int r = 0;
 
         salvage_learn_last_id(s);
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(salvage_tables); i++)
                 r = salvage_table(s, &salvage_tables[i]);
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(extras); i++)
-                r = salvage_extra(s, extras[i].name, extras[i].n);
+                r = salvage_extra(s, extras[i].name, extras[i].n, s->lost ? extras[i].if_lost : "");
         return r;
 }
 

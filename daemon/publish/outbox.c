@@ -11,6 +11,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/service.h"
 #include "lib/text.h"
 #include "publish/outbox-source.h"
 #include "publish/outbox-sql.h"
@@ -20,6 +21,10 @@
 /* After a refused put that nobody made again there is room as far as one knows, and the next put shows how the disk is.
  * Above SOURCE_STORE_MAX_USEC: who holds what was refused tries first. */
 #define OUTBOX_TRIAL_USEC USEC_PER_MINUTE
+
+/* Rows that are forgotten in one transaction. More come together where the disk was full, and all of them would need
+ * room for a log of as many pages. */
+#define OUTBOX_FORGET_MAX 1000
 
 #define COPIED "size, put_at, key, source, type, device, payload, labels"
 
@@ -40,7 +45,9 @@ static const char *const statements[] = {
         [LAST_ID] = "SELECT " OUTBOX_SQL_LAST_ID,
         [PEEK] = "SELECT id, put_at, key, source, type, device, payload, labels FROM readings WHERE id > ?1 ORDER BY "
                  "id LIMIT ?2",
-        [REJECT] = "INSERT INTO rejected (id, rejected_at, reason, " COPIED ") SELECT id, ?2, ?3, " COPIED
+        /* the id may be taken: by the same reading, which waits anew since a copy of before took the file's place */
+        [REJECT] = "INSERT INTO rejected (id, rejected_at, reason, " COPIED ") SELECT CASE WHEN id IN (SELECT id FROM "
+                   "rejected) THEN (SELECT max(id) + 1 FROM rejected) ELSE id END, ?2, ?3, " COPIED
                    " FROM readings WHERE id = ?1",
 };
 _Static_assert(ELEMENTSOF(statements) == _STATEMENT_MAX, "a text for each statement");
@@ -601,19 +608,28 @@ static int forget_all(Outbox *o, const int64_t *ids, size_t n) {
         return r;
 }
 
-int outbox_forget(Outbox *o, const int64_t *ids, size_t n) {
+static int forget_some(Outbox *o, const int64_t *ids, size_t n) {
         unsigned tried = 0;
         int r;
 
-        if (n == 0)
-                return 0;
         do {
                 r = outbox_begin(o, false);
                 if (r == 0)
                         r = forget_all(o, ids, n);
                 r = outbox_end(o, r);
         } while (outbox_mends(o, r, &tried));
-        return outbox_done(o, REFUSED_FORGET, r, NULL);
+        return r;
+}
+
+int outbox_forget(Outbox *o, const int64_t *ids, size_t n) {
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < n; i += OUTBOX_FORGET_MAX) {
+                if (i > 0)
+                        service_working();
+                r = forget_some(o, ids + i, n - i < OUTBOX_FORGET_MAX ? n - i : OUTBOX_FORGET_MAX);
+        }
+        return n == 0 ? 0 : outbox_done(o, REFUSED_FORGET, r, NULL);
 }
 
 static int reject_one(Outbox *o, int64_t id, const char *reason) {

@@ -80,8 +80,9 @@ uint64_t outbox_dropped(Outbox *outbox, const char *source);
 int outbox_peek(Outbox *outbox, int64_t after, size_t max_rows, size_t max_bytes, OutboxRows *ret);
 void outbox_rows_done(OutboxRows *rows);
 
-/* Pub/Sub has these: they go in one transaction. A kill does not bring them back; a power cut may until the next put,
- * whose sync covers this one too, and then they are published again under the same keys. */
+/* Pub/Sub has these: they go, a thousand in a transaction; on an errno some may be gone, and may be named again. A kill
+ * does not bring them back; a power cut may until the next put, whose sync covers this one too, and then they are
+ * published again under the same keys. */
 int outbox_forget(Outbox *outbox, const int64_t *ids, size_t n);
 
 /* Moves one row to the rejected table with the reason, durable on return. */

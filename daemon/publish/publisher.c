@@ -66,7 +66,7 @@ typedef struct PublisherRequest {
 struct Publisher {
         PublisherSpec spec;
         PublisherState state;
-        bool paused, pause_said;
+        bool paused;
         bool missed_topic; /* a 404, and nobody has heard of it yet */
         ClientCall *call;
         PublisherRequest request; /* what was sent */
@@ -78,8 +78,9 @@ struct Publisher {
         usec_t retry_at;
         uint64_t rested_rows; /* in the outbox when it began to rest */
 
-        Trouble trouble;      /* with Pub/Sub */
-        Trouble disk_trouble; /* with the outbox */
+        Trouble trouble;       /* with Pub/Sub */
+        Trouble pause_trouble; /* why it is paused, if that was said: no answer to what was under way ends it */
+        Trouble disk_trouble;  /* with the outbox */
         usec_t last_publish;
         uint64_t published, rejected, requests;
         char refusal[CLIENT_DETAIL_MAX]; /* of the message that was set apart last */
@@ -174,16 +175,16 @@ static void publisher_disk_works(Publisher *p) {
         backoff_reset(&p->disk_backoff);
 }
 
-static void publisher_mended(Publisher *p) {
+static void publisher_mended(Publisher *p, Trouble *trouble) {
         char span[CLOCK_SPAN_SIZE];
 
-        if (trouble_mend(&p->trouble, span))
+        if (trouble_mend(trouble, span) && !trouble_is_on(&p->trouble) && !trouble_is_on(&p->pause_trouble))
                 log_event(LOG_NOTICE, EVENT_PUBLISH_RECOVERED, LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }),
                         "Publishing to %s works again after %s.", p->spec.topic, span);
 }
 
 static void publisher_works(Publisher *p) {
-        publisher_mended(p);
+        publisher_mended(p, &p->trouble);
         backoff_reset(&p->backoff);
         publisher_disarm(p);
 }
@@ -596,8 +597,7 @@ void publisher_resume(Publisher *p) {
 
 /* Why it is paused, in the way of a failure. */
 static void publisher_tell_pause(Publisher *p, const char *why) {
-        p->pause_said = true;
-        if (trouble_fail(&p->trouble, TROUBLE_LASTING, CAUSE_SETUP, 0, why))
+        if (trouble_fail(&p->pause_trouble, TROUBLE_LASTING, CAUSE_SETUP, 0, why))
                 log_event(LOG_ERR, EVENT_PUBLISH_FAILING,
                         LOG_FIELDS({ FIELD_TOPIC, p->spec.topic }, { FIELD_ERROR, why }),
                         "Publishing to %s is paused: %s. Polling goes on, into the outbox.", p->spec.topic, why);
@@ -606,14 +606,13 @@ static void publisher_tell_pause(Publisher *p, const char *why) {
 void publisher_pause(Publisher *p, const char *why) {
         bool say = why && why[0] != '\0';
 
-        if (p->paused == (why != NULL) && (!say || p->pause_said))
+        if (p->paused == (why != NULL) && (!say || trouble_is_on(&p->pause_trouble)))
                 return;
         p->paused = why != NULL;
         if (say)
                 publisher_tell_pause(p, why);
-        if (!why && p->pause_said)
-                publisher_mended(p);
-        p->pause_said = p->pause_said && why;
+        if (!why)
+                publisher_mended(p, &p->pause_trouble);
         if (why && client_withdraw(p->call)) {
                 p->call = client_cancel(p->call);
                 request_done(&p->request);
@@ -631,7 +630,9 @@ bool publisher_missed_topic(Publisher *p) {
 }
 
 static const Trouble *publisher_worst(const Publisher *p) {
-        return trouble_is_on(&p->disk_trouble) ? &p->disk_trouble : &p->trouble;
+        if (trouble_is_on(&p->disk_trouble))
+                return &p->disk_trouble;
+        return trouble_is_on(&p->pause_trouble) ? &p->pause_trouble : &p->trouble;
 }
 
 bool publisher_is_idle(const Publisher *p) {
@@ -654,7 +655,7 @@ void publisher_status(const Publisher *p, PublisherStatus *ret) {
                 .published = p->published,
                 .rejected = p->rejected,
                 .requests = p->requests,
-                .failures = p->trouble.failures + p->disk_trouble.failures,
+                .failures = p->trouble.failures + p->pause_trouble.failures + p->disk_trouble.failures,
                 .cause = trouble->cause,
                 .detail = trouble->detail,
         };

@@ -52,7 +52,7 @@ struct Source {
         const SourceHost *host;
         const SourceConfig *config;
         const SourceType *type;
-        void *self;  /* the type's */
+        void *self;  /* the type's; NULL: it is closed */
         bool polled; /* it is, when the host does not forbid it */
         bool retired;
         usec_t listen_end; /* clock_now(): `once` listens, no longer than until then; 0: it does not */
@@ -325,7 +325,7 @@ static bool source_has_room(Source *s) {
 static void source_hold(Source *s) {
         bool hold, ends = s->retired && !(s->polled && s->polling == POLL_POLLING);
 
-        if (!s->type->hold)
+        if (!s->type->hold || !s->self)
                 return;
         hold = ends || s->waiting == READINGS_REFUSED || !source_has_room(s);
         if (hold != s->held) {
@@ -348,8 +348,12 @@ static void source_tell_lost(const Source *s) {
                 s->config->name, s->readings.n);
 }
 
-/* `once` ends, whatever the disk does. */
+/* `once` ends, whatever the disk does: so does a poll whose type waits for the word that they are on it. */
 static void source_give_up(Source *s) {
+        bool polling = s->polling == POLL_POLLING;
+
+        if (polling)
+                s->self = s->type->close(s->self);
         source_tell_lost(s);
         source_failed(s,
                 &(SourcePoll){
@@ -357,6 +361,8 @@ static void source_give_up(Source *s) {
                 0);
         reading_list_done(&s->readings);
         source_move_readings(s, READINGS_NONE);
+        if (polling)
+                source_end_listening(s);
 }
 
 static void source_refused(Source *s) {
@@ -654,7 +660,7 @@ bool source_is_busy(const Source *s) {
 }
 
 bool source_must_end(const Source *s) {
-        return s->type->must_end && s->type->must_end(s->self);
+        return s->self && s->type->must_end && s->type->must_end(s->self);
 }
 
 void source_status(const Source *s, SourceStatus *ret) {

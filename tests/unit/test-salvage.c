@@ -75,8 +75,10 @@ static usec_t open_slowly(OutboxFixture *f, usec_t each, usec_t *ret_took) {
 #define WATCHDOG_USEC USEC_PER_MINUTE  /* of the unit */
 #define SLOW_USEC (20 * USEC_PER_MSEC) /* a page: a card that is about to die */
 
-static void put_large(OutboxFixture *f, unsigned n) {
+/* *again*: of a source that gives what it measured more than once. Returns how many of them were known. */
+static size_t put_rows(OutboxFixture *f, unsigned n, bool again) {
         ReadingList list = {};
+        size_t repeats = 0;
 
         for (unsigned i = 0; i < n; i++) {
                 ReadingOrigin origin = {
@@ -87,8 +89,14 @@ static void put_large(OutboxFixture *f, unsigned n) {
                 assert_int_equal(bytes_append_format(&payload, "{\"n\":%u,\"text\":\"%0400d\"}", i, 7), 0);
                 assert_int_equal(reading_list_add(&list, &origin, &payload), 0);
         }
-        assert_int_equal(outbox_put(f->outbox, &list, NULL), 0);
+        assert_int_equal(again ? reading_list_name(&list) : 0, 0);
+        assert_int_equal(outbox_put(f->outbox, &list, &repeats), 0);
         reading_list_done(&list);
+        return repeats;
+}
+
+static void put_large(OutboxFixture *f, unsigned n) {
+        (void) put_rows(f, n, false);
 }
 
 static void overwrite(const OutboxFixture *f, int64_t page) {
@@ -287,6 +295,50 @@ static void test_name_in_another_table(void **state) {
         assert_int_equal(fixture_waiting(f->outbox), FLIPPED_ROWS);
 }
 
+static size_t put_message(OutboxFixture *f) {
+        ReadingList list = {};
+        size_t repeats = 0;
+
+        fixture_add(&list, "broker", 1, "7:0123456789abcdef:0", NULL);
+        assert_int_equal(outbox_put(f->outbox, &list, &repeats), 0);
+        reading_list_done(&list);
+        return repeats;
+}
+
+/* The page of the file in which that text stands. */
+static int64_t page_of(const OutboxFixture *f, const char *text) {
+        FILE *file = fopen(f->file, "re");
+        size_t max = 16 << 20, size;
+        char *data = calloc(1, max), *found;
+        int64_t page;
+
+        assert_true(file && data);
+        size = fread(data, 1, max, file);
+        found = memmem(data, size, text, strlen(text));
+        assert_non_null(found);
+        page = (found - data) / 4096;
+        assert_int_equal(fclose(file), 0);
+        free(data);
+        return page;
+}
+
+/* Readings that are lost, and that their source gives once more, are taken; what a peer has sent is known as before. */
+static void test_lost_ones_come_again(void **state) {
+        OutboxFixture *f = *state;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(put_rows(f, 2000, true), 0);
+        assert_int_equal(put_message(f), 0);
+        f->outbox = outbox_close(f->outbox);
+        overwrite(f, page_of(f, "{\"n\":1000,"));
+        assert_int_equal(fixture_reopen(f), OUTBOX_SALVAGED);
+        assert_in_range(fixture_waiting(f->outbox), 1980, 2000);
+
+        (void) put_rows(f, 2000, true);
+        assert_int_equal(fixture_query(f, "SELECT count(DISTINCT key) FROM readings WHERE source = 'home'"), 2000);
+        assert_int_equal(put_message(f), 1);
+}
+
 /* A row that claims the id of another one gets a fresh one: both are there. */
 static void test_ids_that_are_taken(void **state) {
         OutboxFixture *f = *state;
@@ -379,6 +431,28 @@ static void test_replaced_while_it_runs(void **state) {
         shell(f, "test $(ls outbox.sqlite.damaged-* | wc -l) = 1");
 }
 
+/* In that copy a reading waits that was rejected meanwhile, under the same id: it is sent once more, and rejected again. */
+static void test_replaced_by_what_was_rejected(void **state) {
+        OutboxFixture *f = *state;
+        OutboxStatus status;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(fixture_put(f->outbox, 0, 3), 0);
+        f->outbox = outbox_close(f->outbox);
+        shell(f, "cp outbox.sqlite copy");
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(outbox_reject(f->outbox, 2, "invalid_argument: no good"), 0);
+        shell(f, "rm -f outbox.sqlite* && cp copy outbox.sqlite");
+        assert_int_equal(fixture_waiting(f->outbox), 3);
+        assert_int_equal(outbox_reject(f->outbox, 2, "invalid_argument: no good"), 0);
+        assert_false(outbox_is_failing(f->outbox));
+        outbox_status(f->outbox, &status);
+        assert_int_equal(status.rows, 2);
+        assert_int_equal(status.rejected_rows, 2);
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(fixture_waiting(f->outbox), 2);
+}
+
 /* Nothing can be made there: nothing is taken, nor said to be stored; and it goes on when something can. */
 static void test_directory_that_is_gone(void **state) {
         OutboxFixture *f = *state;
@@ -405,9 +479,11 @@ int main(void) {
                 TEST(test_finds_what_select_finds),
                 TEST(test_name_of_a_column),
                 TEST(test_name_in_another_table),
+                TEST(test_lost_ones_come_again),
                 TEST(test_ids_that_are_taken),
                 TEST(test_removed_while_it_runs),
                 TEST(test_replaced_while_it_runs),
+                TEST(test_replaced_by_what_was_rejected),
                 TEST(test_directory_that_is_gone),
         };
 

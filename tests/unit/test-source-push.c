@@ -262,6 +262,39 @@ static void test_once_gives_up(void **state) {
         later = 0;
 }
 
+static int talker_poll(void *self) {
+        say(1, 2);
+        return 0; /* the poll goes on when they are on disk */
+}
+
+/* So does a poll that waits for their way to the disk. */
+static void test_once_gives_up_a_poll(void **state) {
+        static SourceType type; /* the source outlives this function */
+        Fixture *f = *state;
+        Capture c;
+
+        type = talker_type;
+        type.poll = talker_poll;
+        f->host.manual = true;
+        f->store_error = -ENOSPC;
+        assert_int_equal(source_new(&f->host, &type, &f->config, &f->source), 0);
+        assert_int_equal(source_poll_now(f->source), 0);
+        RUN_UNTIL(f, f->handed >= 1);
+        assert_true(source_is_busy(f->source));
+        later = 20 * USEC_PER_SEC;
+        c = capture_begin();
+        RUN_UNTIL(f, !source_is_busy(f->source));
+        assert_non_null(strstr(capture_end(&c), "2 readings that the disk refused to the end are lost"));
+        assert_true(status_of(f).failing);
+        assert_false(source_must_end(f->source));
+        assert_int_equal(talker.stored, 0);
+        f->store_error = 0;
+        source_resume(f->source); /* the disk works again: nobody is told of what is lost */
+        assert_true(loop_turn(f->host.loop, 50 * USEC_PER_MSEC) >= 0);
+        assert_int_equal(talker.stored, 0);
+        later = 0;
+}
+
 /* ---- documents ---- */
 
 static void take(const char *topic, const char *text, ShapeOutcome *ret) {
@@ -426,6 +459,7 @@ int main(void) {
                 TEST(test_pushed_without_room),
                 TEST(test_pushed_at_the_end),
                 TEST(test_once_gives_up),
+                TEST(test_once_gives_up_a_poll),
                 TEST(test_once_listens),
                 TEST(test_once_leaves_out),
                 TEST(test_documents),

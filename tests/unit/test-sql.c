@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sqlite3.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -410,6 +412,24 @@ static void test_cannot_open(void **state) {
         assert_null(sql);
 }
 
+static void *no_map(void *at, size_t size, int protection, int flags, int fd, off_t offset) {
+        errno = ENODEV;
+        return MAP_FAILED;
+}
+
+/* A file system that memory cannot be shared by, as 9p: nobody shall look for a disk that fails. */
+static void test_no_shared_memory(void **state) {
+        sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+        Sql *sql = NULL;
+
+        assert_int_equal(vfs->xSetSystemCall(vfs, "mmap", (sqlite3_syscall_ptr) no_map), SQLITE_OK);
+        assert_int_equal(sql_open(path, &sql), -ENODEV);
+        assert_null(sql);
+        assert_int_equal(vfs->xSetSystemCall(vfs, "mmap", NULL), SQLITE_OK);
+        assert_int_equal(sql_open(path, &sql), 0);
+        sql_close(sql);
+}
+
 static void test_too_big(void **state) {
         _cleanup_(sql_closep) Sql *sql = open_table();
         _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
@@ -540,6 +560,7 @@ int main(void) {
                 TEST(test_damaged_header),
                 TEST(test_full),
                 TEST(test_cannot_open),
+                TEST(test_no_shared_memory),
                 TEST(test_too_big),
                 TEST(test_disk_full),
                 TEST(test_disk_full_at_open),
