@@ -31,7 +31,7 @@ typedef struct Scan {
         unsigned depth; /* of { and [ that are open */
         char quote;     /* that is open */
         unsigned open_line, open_column; /* where the first of them was opened */
-        unsigned key_column;             /* of the key whose value that is */
+        unsigned key_column;             /* of the key, or the dash, whose value that is */
 } Scan;
 
 static unsigned column_of(const Scan *s, const char *place) {
@@ -66,6 +66,15 @@ static bool is_over(const Scan *s, const char *place) {
 
 /* ---- values ---- */
 
+/* Whether a quote opens a text there; within a plain one ("Bob's room") it is a letter. */
+static bool opens_quote(const Scan *s, const char *place) {
+        const char *before = place;
+
+        while (before > s->begin && before[-1] == ' ')
+                before--;
+        return s->depth == 0 || before == s->begin || strchr("{[,:", before[-1]);
+}
+
 /* Follows quotes and brackets from *place* on, to where all that is open is closed, or to the end of the line. */
 static const char *follow(Scan *s, const char *place) {
         for (; place < s->end; place++) {
@@ -76,7 +85,7 @@ static const char *follow(Scan *s, const char *place) {
                                 place++;
                         else if (*place == s->quote)
                                 s->quote = '\0';
-                } else if (*place == '"' || *place == '\'')
+                } else if ((*place == '"' || *place == '\'') && opens_quote(s, place))
                         s->quote = *place;
                 else if (*place == '{' || *place == '[')
                         s->depth++;
@@ -275,6 +284,14 @@ static int check_key(Scan *s, const char *place, const char **ret_value) {
         return 0;
 }
 
+/* Behind the colon of a key that is no word, as `Living Room` or `/params/temperature:0/tC`; NULL: there is none. */
+static const char *behind_colon(const Scan *s, const char *place) {
+        for (; place < s->end && !(*place == '#' && place[-1] == ' '); place++)
+                if (*place == ':' && (place + 1 == s->end || place[1] == ' ' || place[1] == '\r'))
+                        return place + 1;
+        return NULL;
+}
+
 /* What follows the indentation, and dashes. */
 static int check_content(Scan *s, const char *place) {
         const char *value;
@@ -283,6 +300,9 @@ static int check_content(Scan *s, const char *place) {
         r = check_key(s, place, &value);
         if (r < 0)
                 return r;
+        if (!value && top(s) && !top(s)->item && (top(s)->open || column_of(s, place) <= top(s)->column) &&
+                !strchr("\"'{[#", *place))
+                value = behind_colon(s, place);
         if (value) {
                 k = enter(s, place, false);
                 if (k < 0)
@@ -299,22 +319,32 @@ static int check_content(Scan *s, const char *place) {
         return 0;
 }
 
+/* Whether a key begins the entry whose first word ends at *end*; an address (`https://HOST`) is all of one. */
+static bool begins_with_key(const Scan *s, const char *word, const char *end) {
+        if (end == s->end || *end != ':')
+                return end < s->end && is_key(s, word);
+        return is_key(s, word) || end + 1 == s->end || end[1] == ' ' || end[1] == '\r';
+}
+
 static int check_dashes(Scan *s, const char *place) {
         char word[WORD_MAX];
+        unsigned dash;
         const char *end;
         int r;
 
         while (begins(s, place, "- ") || (place + 1 == s->end && *place == '-')) {
+                dash = s->key_column = column_of(s, place);
                 r = enter(s, place, true);
                 if (r < 0)
                         return r;
                 place = skip_blanks(s, place + 1);
-                s->key_column = column_of(s, place);
                 top(s)->open = is_over(s, place);
                 if (top(s)->open)
                         return 0;
                 end = read_word(s, place, word);
-                if (end < s->end && (*end == ':' || is_key(s, word))) {
+                if (is_key(s, word) && is_over(s, end) && next_column(s) <= dash)
+                        return 0; /* of a list of words, one of which is called like a key */
+                if (begins_with_key(s, word, end)) {
                         push(s, column_of(s, place), false);
                         top(s)->n = 0; /* the key behind the dash is counted when it is read */
                 }

@@ -111,6 +111,27 @@ static void test_no_false_alarm(void **state) {
                                    "  - name: home\n"
                                    "    type: nature_remo\n"
                                    "    token_file: t\n"
+                                   "  - name: web\n"
+                                   "    type: http_json\n"
+                                   "    urls:\n"
+                                   "    - https://a/1\n"
+                                   "    - 'https://a/2'\n"
+                                   "    - http://127.0.0.1:80/3\n"
+                                   "    reading:\n"
+                                   "      names:\n"
+                                   "        kitchen: x\n"
+                                   "        aa:bb:cc: y\n"
+                                   "        Living Room: z\n"
+                                   "      fields: { te: /bob's/te, time: /t,\n"
+                                   "        name: /n }\n"
+                                   "      numbers:\n"
+                                   "      - te\n"
+                                   "      - time\n"
+                                   "      missing:\n"
+                                   "      - { a: b,\n"
+                                   "        name: c }\n"
+                                   "      - |\n"
+                                   "        for all of it\n"
                                    "  -\n"
                                    "    name: 'it''s'\n"
                                    "    type: nature_remo\n"
@@ -129,6 +150,16 @@ static void test_no_false_alarm(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(words); i++)
                 if (strstr(said, words[i]))
                         fail_msg("%s", said);
+}
+
+/* What is wrong with an address of a list is told, and not a slip that is none in its place. */
+static void test_addresses(void **state) {
+        static const char text[] = "pubsub:\n  project: p\npublish:\n  topic: top\n  sources:\n    - name: web\n      type: http_json\n"
+                                   "      urls:\n        - https://a/1\n        - ftp://a/2\n" SUB;
+        _cleanup_free_ char *said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+
+        assert_contains(said, "c.yaml:10:11: publish.sources[].urls: ");
+        assert_null(strchr(said, '\n'));
 }
 
 /* P10: what stands in a line is never repeated. */
@@ -225,6 +256,7 @@ int main(void) {
                 cmocka_unit_test(test_all_at_once),
                 cmocka_unit_test(test_slips_beside_errors),
                 cmocka_unit_test(test_no_false_alarm),
+                cmocka_unit_test(test_addresses),
                 cmocka_unit_test(test_no_secret),
                 cmocka_unit_test(test_codings),
                 cmocka_unit_test(test_every_line),
