@@ -176,18 +176,9 @@ static bool secret_is_line(const char *text, size_t size) {
         return true;
 }
 
-int secret_read(const Config *config, Secrets *secrets, const char *name, char **ret) {
-        _cleanup_(secret_freep) char *content = NULL, *text = NULL;
-        _cleanup_free_ char *path = NULL;
-        size_t size, blank;
-        int r;
-
-        r = secret_find(config, name, &path);
-        if (r < 0)
-                return r;
-        r = secret_read_file(path, &content, &size);
-        if (r < 0)
-                return r;
+int secret_text(const char *content, size_t size, char **ret) {
+        size_t blank;
+        char *text;
 
         while ((blank = secret_blank_at_end(content, size)) > 0)
                 size -= blank;
@@ -198,6 +189,27 @@ int secret_read(const Config *config, Secrets *secrets, const char *name, char *
         text = strndup(content, size);
         if (!text)
                 return -ENOMEM;
+
+        *ret = text;
+        return 0;
+}
+
+int secret_read(const Config *config, Secrets *secrets, const char *name, char **ret) {
+        _cleanup_(secret_freep) char *content = NULL, *text = NULL;
+        _cleanup_free_ char *path = NULL;
+        size_t size;
+        int r;
+
+        r = secret_find(config, name, &path);
+        if (r < 0)
+                return r;
+        r = secret_read_file(path, &content, &size);
+        if (r < 0)
+                return r;
+
+        r = secret_text(content, size, &text);
+        if (r < 0)
+                return r;
         r = secrets_note(secrets, text);
         if (r < 0)
                 return r;

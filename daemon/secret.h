@@ -25,6 +25,10 @@ char *secret_origin(const Config *config, const char *name, const char *path);
  * or another control character, or is not a regular file. */
 int secret_read(const Config *config, Secrets *secrets, const char *name, char **ret);
 
+/* What secret_read() makes of a file's content without a byte order mark; released with secret_free(). -ENODATA,
+ * -EBADMSG, -ENOMEM as there. */
+int secret_text(const char *content, size_t size, char **ret);
+
 typedef struct SecretProblem {
         char text[768]; /* "secret file NAME is neither among ...": what, and what to do; no secret */
 } SecretProblem;

@@ -23,6 +23,7 @@
 #include "web-listen.h"
 
 #define ENDPOINT_GLOBAL "https://pubsub.googleapis.com"
+#define KEY_DEFAULT "pubsub-credential.json"     /* what is sought without pubsub.credentials_file */
 #define CLOCK_TOLERANCE_USEC (60 * USEC_PER_SEC) /* Google's token endpoint takes little more */
 
 /* ---- clock and way to Pub/Sub ---- */
@@ -123,6 +124,33 @@ bool check_token(Session *session) {
         session_ok(session, "token", "issued for %s (%s)",
                 credentials->client_email ? credentials->client_email : "the user or machine", credentials->origin);
         return true;
+}
+
+/* Those beside the configuration are handed over by systemd. */
+static bool is_handed_over(const Config *config, const char *path) {
+        size_t size = strlen(config->directory);
+
+        return strncmp(path, config->directory, size) == 0 &&
+               strncmp(path + size, "/credentials/", strlen("/credentials/")) == 0;
+}
+
+bool check_key(Session *session) {
+        const Credentials *credentials = session->remote ? session->remote->credentials : NULL;
+        const char *origin = credentials ? credentials->origin : "";
+        const Config *config = session->config;
+        _cleanup_free_ char *path = NULL;
+        char unit[128];
+
+        if (*origin != '/' || is_handed_over(config, origin) || !unit_of(config->path, unit))
+                return true;
+        if (secret_find(config, config->pubsub.credentials_file ?: KEY_DEFAULT, &path) == 0 &&
+                strcmp(path, origin) == 0)
+                return true;
+        session_warn(session, origin,
+                "is found by the environment of who runs this, which the service does not have: put it into "
+                "%s/credentials/" KEY_DEFAULT,
+                config->directory);
+        return false;
 }
 
 /* ---- permissions ---- */
@@ -390,22 +418,21 @@ static void look_at_file(void *userdata, const char *path) {
                         r->user.name);
 }
 
-/* Those beside the configuration are handed over by systemd. */
-static int look_at_secret(void *userdata, const ConfigRow *row, ConfigSecret *secret) {
-        const Readable *r = userdata;
+static void look_at_name(const Readable *r, const char *name) {
         const Config *config = r->session->config;
         _cleanup_free_ char *path = NULL;
-        size_t size = strlen(config->directory);
 
-        if (secret_find(config, secret->file, &path) < 0 ||
-                (strncmp(path, config->directory, size) == 0 &&
-                        strncmp(path + size, "/credentials/", strlen("/credentials/")) == 0))
-                return 0;
+        if (secret_find(config, name, &path) < 0 || is_handed_over(config, path))
+                return;
         if (!unit_may_read(&r->user, path))
                 session_warn(r->session, path,
                         "the service runs as %s, who may not read it: put it into %s/credentials, and name it without "
                         "a path",
                         r->user.name, config->directory);
+}
+
+static int look_at_secret(void *userdata, const ConfigRow *row, ConfigSecret *secret) {
+        look_at_name(userdata, secret->file);
         return 0;
 }
 
@@ -423,6 +450,8 @@ static void check_readable(Session *session) {
         if (!unit_of(config->path, unit))
                 return;
         unit_user(config->path, &r.user);
+        if (check_key(session))
+                look_at_name(&r, config->pubsub.credentials_file ?: KEY_DEFAULT);
         if (config->pubsub.ca_file)
                 look_at_file(&r, config->pubsub.ca_file);
         for (size_t i = 0; i < config->n_sources; i++)

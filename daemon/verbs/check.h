@@ -10,6 +10,10 @@ bool check_endpoint(Session *session);
 /* Whether an access token is to be had for session->remote, and for which account. True without credentials, too. */
 bool check_token(Session *session);
 
+/* Whether the unit of this configuration, where it is one's, finds the credentials, too: a login of gcloud's or a
+ * variable is that of who runs this. Prints what is wrong. */
+bool check_key(Session *session);
+
 typedef enum Grant { GRANT_YES, GRANT_NO, GRANT_UNKNOWN } Grant;
 
 /* Whether the account has one permission ("pubsub.topics.publish") on a topic or subscription. Prints nothing.

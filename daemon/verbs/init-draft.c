@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "config-file.h"
+#include "config-place.h"
 #include "config-table.h"
 #include "secret.h"
 #include "types.h"
@@ -127,17 +129,28 @@ static bool same_secret(const char *there, const char *text) {
         return strncmp(there, text, n) == 0 && strspn(there + n, " \t\r\n") == strlen(there + n);
 }
 
-/* FREE, TAKEN, or HAS_IT; an errno when that cannot be told. */
+/* Whether anything has that name. In a directory that may not be searched nothing can be written, either: a dry run
+ * goes on. */
+static bool is_there(const InitDraft *draft, const char *file) {
+        _cleanup_free_ char *path = NULL;
+        struct stat status;
+
+        if (asprintf(&path, "%s/credentials/%s", draft->directory, file) < 0)
+                return path = NULL, true;
+        return lstat(path, &status) == 0;
+}
+
+/* FREE, TAKEN (also by what is no secret), or HAS_IT; an errno when that cannot be told. */
 enum { NAME_FREE = 0, NAME_TAKEN = 1, NAME_HAS_IT = 2 };
 static int look_at_name(const InitDraft *draft, const char *file, const char *text) {
         _cleanup_(secret_freep) char *there = NULL;
         int r;
 
         r = init_draft_find_secret(draft, file, &there);
-        if (r == -ENOENT)
-                return NAME_FREE;
-        if (r < 0)
+        if (r == -ENOMEM || r == -ENOTDIR)
                 return r;
+        if (r < 0)
+                return is_there(draft, file) ? NAME_TAKEN : NAME_FREE;
         return same_secret(there, text) ? NAME_HAS_IT : NAME_TAKEN;
 }
 
@@ -203,6 +216,19 @@ int init_draft_keep_secret(InitDraft *draft, const char *file, const char *text,
         secret->there = r == NAME_HAS_IT;
         *ret_file = secret->file;
         return 0;
+}
+
+void init_draft_drop_key(InitDraft *draft) {
+        InitSecret *kept = draft->key_file ? find_kept(draft, draft->key_file) : NULL;
+
+        if (kept) {
+                free(kept->file);
+                secret_free(kept->text);
+                *kept = draft->secrets[--draft->n_secrets];
+                draft->secrets[draft->n_secrets] = (InitSecret){};
+        }
+        (void) init_draft_set(&draft->key_file, NULL);
+        (void) init_draft_set(&draft->key_path, NULL);
 }
 
 /* ---- text ---- */
@@ -361,25 +387,45 @@ int init_draft_text(const InitDraft *draft, bool live, Bytes *ret) {
 
 /* ---- as it would be read ---- */
 
+typedef struct Filling {
+        InitDraft *draft;
+        ConfigErrors *errors;
+} Filling;
+
+static int fail_secret(const Filling *filling, const char *file, const char *words) {
+        return config_reader_fail(
+                &(ConfigReader){ .path = file, .errors = filling->errors }, 0, 0, "the secret %s", words);
+}
+
 /* The secret's text, as a file of its name would give it. */
 static int fill_in(void *userdata, const ConfigRow *row, ConfigSecret *secret) {
-        InitDraft *draft = userdata;
-        const InitSecret *kept = secret->file ? find_kept(draft, secret->file) : NULL;
+        const Filling *filling = userdata;
+        const InitSecret *kept = secret->file ? find_kept(filling->draft, secret->file) : NULL;
+        char words[SECRET_WORDS_MAX];
+        ConfigProblem inside;
+        int r;
 
         if (!kept)
                 return 0;
-        secret->text = strndup(kept->text, strcspn(kept->text, "\r\n"));
-        return secret->text ? 0 : -ENOMEM;
+        r = secret_text(kept->text, strlen(kept->text), &secret->text);
+        if (r == -ENODATA || r == -EBADMSG)
+                return fail_secret(filling, secret->file, secret_explain(NULL, secret->file, r, words));
+        if (r < 0 || !row->type->inside || row->type->inside(secret->text, &inside) == 0)
+                return r;
+        secret->text = secret_free(secret->text);
+        return fail_secret(filling, secret->file, inside.text);
 }
 
-static int fill_in_all(InitDraft *draft, Config *config) {
+static int fill_in_all(Filling *filling, Config *config) {
         int r = 0;
 
         for (size_t i = 0; i < config->n_sources && r >= 0; i++)
-                r = config_table_each_secret(config->sources[i].section, config->sources[i].keys, fill_in, draft);
+                r = config_table_each_secret(config->sources[i].section, config->sources[i].keys, fill_in, filling);
         for (size_t i = 0; i < config->n_subscriptions && r >= 0; i++)
                 r = config_table_each_secret(
-                        config->subscriptions[i].section, config->subscriptions[i].keys, fill_in, draft);
+                        config->subscriptions[i].section, config->subscriptions[i].keys, fill_in, filling);
+        if (config->page && r >= 0)
+                r = config_table_each_secret(&config_page_section, config->page, fill_in, filling);
         return r;
 }
 
@@ -394,7 +440,7 @@ int init_draft_parse(const InitDraft *draft, Config **ret, ConfigErrors *errors)
         r = config_parse(&(ConfigInput){ draft->path, &types_of_config, NULL }, text.data, text.size, &config, errors);
         if (r < 0)
                 return r;
-        r = fill_in_all((InitDraft *) draft, config);
+        r = fill_in_all(&(Filling){ (InitDraft *) draft, errors }, config);
         if (r < 0)
                 return r;
 

@@ -98,6 +98,9 @@ bool init_draft_has(const InitDraft *draft, InitKind kind);
  * *ret_file* (borrowed) is the name. -E2BIG, -ENOMEM, or the errno of a file there that cannot be read. */
 int init_draft_keep_secret(InitDraft *draft, const char *file, const char *text, const char **ret_file);
 
+/* Forgets the key of the account: another answer came. */
+void init_draft_drop_key(InitDraft *draft);
+
 /* The secret in CONFIGDIR/credentials/FILE, as secret_read_file() gives it; -ENOENT. */
 int init_draft_find_secret(const InitDraft *draft, const char *file, char **ret);
 

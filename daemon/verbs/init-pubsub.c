@@ -45,6 +45,7 @@ static int take_project(Init *init, const char *key) {
 static int take_key(Init *init, const char *path) {
         _cleanup_(secret_freep) char *text = NULL;
         InitDraft *draft = init->draft;
+        bool another = draft->key_path && strcmp(draft->key_path, path) != 0;
         const char *name;
         size_t size;
         int r;
@@ -54,7 +55,10 @@ static int take_key(Init *init, const char *path) {
                 init_say(init, INIT_SAY_KEY_BAD, path, strerror(-r));
                 return r == -ENOMEM ? r : EX_DATAERR;
         }
-        r = init_draft_keep_secret(draft, INIT_KEY_FILE, text, &name);
+        init_draft_drop_key(draft);
+        r = another ? init_draft_set(&draft->project, NULL) : 0; /* it was that of the key before */
+        if (r >= 0)
+                r = init_draft_keep_secret(draft, INIT_KEY_FILE, text, &name);
         if (r >= 0)
                 r = init_draft_set(&draft->key_file, name);
         if (r >= 0)
@@ -106,7 +110,7 @@ static int ask_key(Init *init) {
         if (r < 0 || !path)
                 return r < 0 ? r : -ENOMEM;
         if (strcmp(path, "-") == 0)
-                return 0;
+                return init_draft_drop_key(init->draft), 0;
         r = expand_home(&path);
         if (r >= 0)
                 r = absolute(&path);
@@ -149,6 +153,15 @@ static int ask_pubsub(Init *init) {
         return r != 0 ? r : ask_field(init, &draft->topic, options->topic, INIT_ASK_TOPIC, TOPIC_DEFAULT);
 }
 
+/* Where it is known already that this machine only stores, its account need not publish. */
+static bool may_have_source(const Init *init) {
+        bool some = init->asks && init->options.n_parts[INIT_SOURCE] == 0;
+
+        for (size_t i = 0; i < init->options.n_parts[INIT_SOURCE]; i++)
+                some = some || strcmp(init->options.parts[INIT_SOURCE][i], "none") != 0;
+        return some;
+}
+
 /* Which account it is, and whether it may publish. A source stands in for those to come, so that the file is one. */
 static int try_pubsub(Init *init, bool *ret_good) {
         _cleanup_(session_closep) Session *session = NULL;
@@ -166,7 +179,9 @@ static int try_pubsub(Init *init, bool *ret_good) {
                 return r == EX_CONFIG ? 0 : r;
         }
         *ret_good = check_endpoint(session) && session->remote && check_token(session) &&
-                    init_look_at(init, session, config->topic, "pubsub.topics.publish");
+                    (!may_have_source(init) || init_look_at(init, session, config->topic, "pubsub.topics.publish"));
+        if (*ret_good && !init->draft->key_file && !check_key(session))
+                *ret_good = !init->asks; /* a script may know of a variable that the unit will have */
         return 0;
 }
 

@@ -68,14 +68,14 @@ static const char *const texts[][2] = {
                 "鍵はコピーしました。元のファイルは消してください： rm {1}\n" },
         [INIT_ASK_ENABLE] = { "Start {1} now, and at every boot?", "{1} を今から、起動時にも動かしますか" },
         [INIT_SAY_ENABLE_BY_HAND] = {
-                "Start it, now and at every boot: sudo systemctl enable --now {1}\n",
-                "開始する（起動時にも）： sudo systemctl enable --now {1}\n" },
+                "Start it, now and at every boot: sudo systemctl enable {1} && sudo systemctl restart {1}\n",
+                "開始する（起動時にも）： sudo systemctl enable {1} && sudo systemctl restart {1}\n" },
         [INIT_SAY_NOT_ALL_WELL] = {
-                "Not all is well yet: see FAIL above. Do what it says, then: sudo sensorqd setup && sudo sensorqd check\n",
-                "まだうまくいっていないものがあります（上の FAIL）。直したあと： sudo sensorqd setup && sudo sensorqd check\n" },
+                "Not all is well yet: see FAIL above. Do what it says, then: sudo sensorqd{1} setup && sudo sensorqd{1} check\n",
+                "まだうまくいっていないものがあります（上の FAIL）。直したあと： sudo sensorqd{1} setup && sudo sensorqd{1} check\n" },
         [INIT_SAY_DONE] = {
-                "Done. How things stand: sensorqd status. What happened: sudo journalctl -u {1}\n",
-                "できました。今の様子： sensorqd status　記録： sudo journalctl -u {1}\n" },
+                "Done. How things stand: sensorqd{2} status. What happened: sudo journalctl -u {1}\n",
+                "できました。今の様子： sensorqd{2} status　記録： sudo journalctl -u {1}\n" },
         [INIT_SAY_PAGE] = { "The page: http://{1}\n", "ページ： http://{1}\n" },
         [INIT_COMMENT_TOP] = {
                 "# Configuration of sensorqd, made by \"sensorqd init\". Every key: sensorqd.yaml(5). Secrets are files in\n"

@@ -39,13 +39,13 @@ typedef enum InitText {
         INIT_ASK_WRITE,
         INIT_SAY_WRITTEN, /* {1}: a file */
         INIT_SAY_NOTHING_WRITTEN,
-        INIT_SAY_KEY_LEFT, /* {1}: the original */
-        INIT_ASK_ENABLE,   /* {1}: the unit */
-        INIT_SAY_ENABLE_BY_HAND,
-        INIT_SAY_NOT_ALL_WELL,
-        INIT_SAY_DONE,
-        INIT_SAY_PAGE,    /* {1}: host and port */
-        INIT_COMMENT_TOP, /* {1}: directory of the secrets */
+        INIT_SAY_KEY_LEFT,       /* {1}: the original */
+        INIT_ASK_ENABLE,         /* {1}: the unit */
+        INIT_SAY_ENABLE_BY_HAND, /* {1}: the same */
+        INIT_SAY_NOT_ALL_WELL,   /* {1}: the option that names the file, with a blank before it, or "" */
+        INIT_SAY_DONE,           /* {1}: the unit, {2}: that option */
+        INIT_SAY_PAGE,           /* {1}: host and port */
+        INIT_COMMENT_TOP,        /* {1}: directory of the secrets */
         INIT_COMMENT_PROJECT,
         INIT_COMMENT_KEY,
         INIT_COMMENT_PUBLISH,

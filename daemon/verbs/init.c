@@ -84,6 +84,34 @@ static int step_write(const Init *init) {
 
 /* ---- afterwards ---- */
 
+static bool lacks_subscription(Session *session) {
+        bool lacks = false;
+        SessionReply reply;
+
+        for (size_t i = 0; session->remote && i < session->config->n_subscriptions; i++) {
+                session_get(session, session->config->subscriptions[i].subscription, &reply);
+                lacks = lacks || reply.outcome == CLIENT_NOT_FOUND;
+                session_reply_done(&reply);
+        }
+        return lacks;
+}
+
+/* The file of a machine that only stores names no topic, but one was asked for: what is missing is made on it. */
+static int name_topic(const Init *init, Config *config) {
+        _cleanup_(session_closep) Session *session = NULL;
+        const char *topic = init->draft->topic;
+        bool whole = strchr(topic, '/') != NULL;
+        int r;
+
+        r = config->topic ? 0 : session_open(config, &session);
+        if (r != 0 || !session || !lacks_subscription(session))
+                return r;
+        if (asprintf(&config->topic, "%s%s%s%s", whole ? "" : "projects/", whole ? "" : config->pubsub.project,
+                    whole ? "" : "/topics/", topic) < 0)
+                return config->topic = NULL, -ENOMEM;
+        return 0;
+}
+
 /* What is missing is made, then everything is looked at, as the two verbs do it. */
 static int set_up(const Init *init) {
         _cleanup_(config_errors_done) ConfigErrors errors = {};
@@ -95,16 +123,23 @@ static int set_up(const Init *init) {
                 printf("FAIL  config  %s\n", errors.texts[i]);
         if (r < 0)
                 return EX_SOFTWARE;
+        r = name_topic(init, config);
+        if (r != 0)
+                return r;
         printf("\n$ sensorqd setup\n");
         r = verb_setup(config);
+        if (!config->publishes) {
+                free(config->topic);
+                config->topic = NULL;
+        }
         printf("\n$ sensorqd check\n");
         checked = verb_check(config, false, false);
         puts("");
         return r != 0 || checked != 0 ? EX_UNAVAILABLE : 0;
 }
 
-static int run_systemctl(const char *unit) {
-        const char *const arguments[] = { "systemctl", "enable", "--now", unit, NULL };
+static int run_systemctl(const char *verb, const char *unit) {
+        const char *const arguments[] = { "systemctl", verb, unit, NULL };
         int status = 0;
         pid_t child;
 
@@ -116,10 +151,26 @@ static int run_systemctl(const char *unit) {
         return status == 0 ? 0 : EX_UNAVAILABLE;
 }
 
+/* What makes a verb take the file that was written: "", or " -c FILE". */
+static const char *option_of_file(const Init *init, char option[static 4096]) {
+        const char *path = init->draft->path;
+        bool named = strcmp(path, CONFIG_FILE_DEFAULT) != 0;
+
+        (void) snprintf(option, 4096, "%s%s", named ? " -c " : "", named ? path : "");
+        return option;
+}
+
+static void say_by_hand(const Init *init) {
+        char unit[128];
+
+        if (unit_of(init->draft->path, unit))
+                init_say(init, INIT_SAY_ENABLE_BY_HAND, unit, NULL);
+}
+
 static int step_enable(const Init *init) {
         const InitText ask = INIT_ASK_ENABLE;
         bool enable = init->options.enable, can = geteuid() == 0 && access("/run/systemd/system", F_OK) == 0;
-        char unit[128], prompt[256];
+        char unit[128], prompt[256], option[4096];
         const char *at = strstr(init_words(init, ask), "{1}");
         int r = 0;
 
@@ -129,15 +180,17 @@ static int step_enable(const Init *init) {
                 unit, at + 3);
         if (can && init->asks && !enable)
                 r = ask_yes(prompt, true, &enable);
-        if (r < 0)
+        if (r < 0 && r != -ENODATA) /* all is written: the end of the input is a no */
                 return r;
         if (!can || !enable) {
-                init_say(init, INIT_SAY_ENABLE_BY_HAND, unit, NULL);
+                say_by_hand(init);
                 return enable && !can ? EX_UNAVAILABLE : 0;
         }
-        r = run_systemctl(unit);
+        r = run_systemctl("enable", unit);
         if (r == 0)
-                init_say(init, INIT_SAY_DONE, unit, NULL);
+                r = run_systemctl("restart", unit); /* one that runs still has the file that it began with */
+        if (r == 0)
+                init_say(init, INIT_SAY_DONE, unit, option_of_file(init, option));
         return r;
 }
 
@@ -163,13 +216,15 @@ static void say_key_left(const Init *init) {
 }
 
 static int after_writing(const Init *init) {
+        char option[4096];
         int r = 0;
 
         if (!init->options.unchecked)
                 r = set_up(init);
         say_key_left(init);
         if (r != 0) {
-                init_say(init, INIT_SAY_NOT_ALL_WELL, NULL, NULL);
+                init_say(init, INIT_SAY_NOT_ALL_WELL, option_of_file(init, option), NULL);
+                say_by_hand(init);
                 return r;
         }
         r = step_enable(init);
@@ -252,5 +307,7 @@ int verb_init(const char *config_path, int argc, char **argv) {
         init_draft_free(init.draft);
         if (r == -ENODATA)
                 return EX_USAGE;
+        if (r < 0)
+                fprintf(stderr, "sensorqd init: %s\n", strerror(-r));
         return r < 0 ? EX_OSERR : r == EX_NOINPUT ? EX_USAGE : r;
 }

@@ -156,6 +156,23 @@ def test_each_step_is_tried_at_once_and_asked_again(house, own_queue):
     assert (house.etc / "credentials" / "nature-remo.token").read_text() == house.remo.token
 
 
+def test_no_key_after_one_that_was_refused(house):
+    """"-" at the second try: the login of gcloud is used, and the key of the first try neither named nor written."""
+    (house.home / "notes.txt").write_text("no key")
+    login = house.home / ".config" / "gcloud" / "application_default_credentials.json"
+    login.parent.mkdir(parents=True)
+    login.write_text(house.key.read_text())
+    with house.terminal("--project", "my-project", "--topic", "sensor-data", "--source", "none", "--sink", "file", "--page", "none") as terminal:
+        terminal.answer("Key file of the service account", "~/notes.txt")
+        assert "FAIL  credentials" in terminal.answer("Try again (a)", "a")
+        terminal.answer("Key file of the service account", "-")
+        terminal.answer("How long files are kept")
+        terminal.answer("Write these files?")
+        terminal.end()
+    assert house.written == ["sensorqd.yaml"] and "credentials_file" not in house.config()
+    assert "Delete the original" not in terminal.shown
+
+
 def test_a_missing_role_is_named_with_the_line_that_grants_it(house):
     house.queue.create()
     house.queue.service.grant = ["pubsub.subscriptions.consume"]
@@ -252,6 +269,18 @@ def test_options_alone_make_the_same(house):
     done = by_options(house)
     assert done.returncode == 0, done.stdout + done.stderr
     assert house.once() == 0 and house.count() == DEVICES
+
+
+def test_a_machine_that_only_stores(house):
+    """What it says will be created is, though its file names no topic; where all is there, its account need not publish."""
+    done = house.run("--yes", "--key-file", str(house.key), "--source", "none", "--sink", "file")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "does not exist yet" in done.stdout and f"ok    {TOPIC}  created" in done.stdout and "FAIL" not in done.stdout
+    assert "publish:" not in house.config() and house.verb("check").returncode == 0
+    (house.etc / "sensorqd.yaml").unlink()
+    house.queue.service.grant = ["pubsub.subscriptions.consume"]
+    done = house.run("--yes", "--key-file", str(house.key), "--source", "none", "--sink", "file")
+    assert done.returncode == 0 and "FAIL" not in done.stdout, done.stdout
 
 
 def test_a_dry_run_writes_nothing(house):

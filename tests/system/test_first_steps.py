@@ -34,6 +34,38 @@ def test_from_the_package_to_the_first_reading(machine, house):
     assert machine.run("sensorqd", "init", check=False).returncode == 73
 
 
+def test_a_second_configuration_of_a_service_that_runs(machine, house):
+    """Moved away, made anew: what runs afterwards has the new one. The end of the input behind the last question is a no, and all is written."""
+    machine.write(CA_FILE, Path(house.certificates.ca).read_text())
+    machine.write("/root/pubsub-credential.json", house.key_file.read_text())
+    options = ["--key-file", "/root/pubsub-credential.json", "--source", "none", "--sink", "file", "--page", "none", "--set", "file.keep=30d",
+               "--endpoint", house.pubsub.url, "--ca-file", CA_FILE]
+    first = machine.run("sensorqd", "init", "--yes", "--enable", "--topic", "first", *options, check=False)
+    assert first.returncode == 0, first.stdout
+    machine.run("mv", "/etc/sensorqd/sensorqd.yaml", "/root/first.yaml")
+    done = machine.run("sensorqd", "init", "--yes", "--enable", "--topic", "second", *options, check=False)
+    assert done.returncode == 0, done.stdout
+    wait_until(lambda: "second-archive" in machine.run("sensorqd", "status", check=False).stdout, "the new one runs")
+    machine.run("mv", "/etc/sensorqd/sensorqd.yaml", "/root/second.yaml")
+    line = " ".join(["sensorqd", "init", "--project", json.loads(house.key_file.read_text())["project_id"], "--topic", "third", *options])
+    done = machine.run("sh", "-c", f"printf 'y\\n\\004' | script -qec '{line}' /dev/null", check=False)
+    assert done.returncode == 0 and "Nothing was written" not in done.stdout and "sudo systemctl restart sensorqd" in done.stdout, done.stdout
+    assert "subscription: third-archive" in machine.read("/etc/sensorqd/sensorqd.yaml")
+
+
+def test_a_key_that_the_service_does_not_find(machine, house):
+    """By a variable of root's shell, or in a home directory: the verbs of root find it, the service would end with 77."""
+    machine.write(CA_FILE, Path(house.certificates.ca).read_text())
+    machine.write("/root/key.json", house.key_file.read_text(), 0o600)
+    project = json.loads(house.key_file.read_text())["project_id"]
+    done = machine.run("env", "GOOGLE_APPLICATION_CREDENTIALS=/root/key.json", "sensorqd", "init", "--yes", "--key-file", "-", "--project", project,
+                       "--source", "none", "--sink", "file", "--endpoint", house.pubsub.url, "--ca-file", CA_FILE, check=False)
+    assert re.search(r"^warn +/root/key.json  is found by the environment of who runs this", done.stdout, re.M), done.stdout
+    machine.write("/etc/sensorqd/sensorqd.yaml", machine.read("/etc/sensorqd/sensorqd.yaml").replace("\npubsub:\n", "\npubsub:\n  credentials_file: /root/key.json\n"))
+    done = machine.run("sensorqd", "check", check=False)
+    assert re.search(r"^warn +/root/key.json  the service runs as sensorqd, who may not read it", done.stdout, re.M), done.stdout
+
+
 def test_the_user_of_the_page_is_enough(machine, house):
     """What MongoDB's administrator is told to make can log in, set up and store."""
     user = re.search(r'createUser\(\s*\{ user: "(\w+)", pwd: passwordPrompt\(\), roles: \[\{ role: "(\w+)", db: "(\w+)" \}\] \}\)', block("user"))

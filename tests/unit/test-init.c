@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "config-table.h"
 #include "secret.h"
 #include "verbs/init-draft.h"
 #include "verbs/init.h"
@@ -168,6 +169,92 @@ static void test_names_of_secrets(void **state) {
         assert_string_equal(place->draft->secrets[2].text, "three");
 }
 
+static int note_text(void *userdata, const ConfigRow *row, ConfigSecret *secret) {
+        (void) snprintf(userdata, 64, "%s", secret->text ? secret->text : "");
+        return 0;
+}
+
+/* A secret is tried as the daemon will read it, and what it will not take is said at once. */
+static void test_secrets_as_they_are_read(void **state) {
+        static const struct {
+                const char *text, *read, *error;
+        } rows[] = {
+                { "tok \n", "tok", NULL },
+                { "tok\xe3\x80\x80", "tok", NULL }, /* U+3000, pasted along */
+                { "tok\n# made in May\n", NULL, "nature-remo.token: the secret holds line breaks" },
+                { "Bearer tok", NULL, "leave only the token" },
+                { "\"tok\"", NULL, "take the quotes away" },
+                { "\n", NULL, "nature-remo.token: the secret is empty" },
+        };
+        Place *place = *state;
+        InitPart *part;
+
+        assert_int_equal(init_draft_set(&place->draft->project, "my-project"), 0);
+        assert_int_equal(init_draft_set(&place->draft->topic, "sensor-data"), 0);
+        assert_int_equal(init_draft_add(place->draft, init_draft_recipe(INIT_SOURCE, "home"), &part), 0);
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                _cleanup_(config_unrefp) Config *config = NULL;
+                _cleanup_(config_errors_done) ConfigErrors errors = {};
+                char text[64] = "";
+                const char *file;
+
+                assert_int_equal(init_draft_keep_secret(place->draft, "nature-remo.token", rows[i].text, &file), 0);
+                assert_int_equal(init_draft_parse(place->draft, &config, &errors), rows[i].read ? 0 : -EBADMSG);
+                if (rows[i].error)
+                        assert_non_null(strstr(errors.texts[0], rows[i].error));
+                else
+                        (void) config_table_each_secret(config->sources[0].section, config->sources[0].keys, note_text, text);
+                assert_string_equal(text, rows[i].read ? rows[i].read : "");
+        }
+}
+
+/* What is there and is no secret keeps its name; where this user may not look, a dry run goes on. */
+static void test_names_that_are_something_else(void **state) {
+        Place *place = *state;
+        const char *file;
+        char path[256];
+
+        (void) snprintf(path, sizeof(path), "%s/etc", place->directory);
+        assert_int_equal(mkdir(path, 0755), 0);
+        (void) snprintf(path, sizeof(path), "%s/etc/credentials", place->directory);
+        assert_int_equal(mkdir(path, 0700), 0);
+        (void) snprintf(path, sizeof(path), "%s/etc/credentials/a.token", place->directory);
+        assert_int_equal(symlink("nowhere", path), 0);
+        write_text(place, "etc/credentials/b.token", "\xff\xfe");
+        assert_int_equal(init_draft_keep_secret(place->draft, "a.token", "one", &file), 0);
+        assert_string_equal(file, "a-2.token");
+        assert_int_equal(init_draft_keep_secret(place->draft, "b.token", "two", &file), 0);
+        assert_string_equal(file, "b-2.token");
+        if (geteuid() != 0)
+                return;
+        assert_int_equal(chmod(place->directory, 0711), 0);
+        assert_int_equal(seteuid(65534), 0);
+        assert_int_equal(init_draft_keep_secret(place->draft, "c.token", "three", &file), 0);
+        assert_string_equal(file, "c.token");
+        assert_int_equal(seteuid(0), 0);
+}
+
+/* A key that another answer came in place of is neither named nor written. */
+static void test_another_key(void **state) {
+        Place *place = *state;
+        _cleanup_bytes_ Bytes text = {};
+        const char *file;
+
+        fill(place);
+        assert_int_equal(init_draft_keep_secret(place->draft, INIT_KEY_FILE, "{}", &file), 0);
+        assert_int_equal(init_draft_set(&place->draft->key_file, file), 0);
+        assert_int_equal(init_draft_keep_secret(place->draft, "b", "two", &file), 0);
+        init_draft_drop_key(place->draft);
+        assert_null(place->draft->key_file);
+        assert_int_equal(place->draft->n_secrets, 1);
+        assert_string_equal(place->draft->secrets[0].text, "two");
+        assert_int_equal(init_draft_text(place->draft, false, &text), 0);
+        assert_null(strstr(text.data, "credentials_file"));
+        init_draft_drop_key(place->draft); /* none */
+        assert_int_equal(init_draft_keep_secret(place->draft, INIT_KEY_FILE, "{ }", &file), 0); /* there is room again */
+        assert_int_equal(place->draft->n_secrets, 2);
+}
+
 /* Two meters of one maker: each has a name and a secret of its own; what is typed once more takes the place of a slip. */
 static void test_twice(void **state) {
         static const char *const tokens[] = { "one", "slip", "two" }, *const names[] = { "switchbot.token", "switchbot-2.token", "switchbot-2.token" };
@@ -269,6 +356,9 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_recipes, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_a_place_without_room_for_secrets, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_names_of_secrets, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_secrets_as_they_are_read, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_names_that_are_something_else, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_another_key, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_twice, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_write, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_write_beside, set_up, tear_down),
