@@ -70,3 +70,22 @@ def test_releases_are_found(tmp_path):
 def test_one_version():
     version = re.search(r"version : '([\d.]+)'", (REPO / "meson.build").read_text())[1]
     assert re.match(rf"sensorqd \({re.escape(version)}-\d+\) ", (REPO / "debian" / "changelog").read_text())
+
+
+def test_a_newer_tree_of_the_same_version_is_installed(tmp_path):
+    """`git pull && sudo debian/build --install`: apt tells two packages of one version apart by what they need and their size only."""
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        pytest.skip("not installed: apt-get, dpkg-deb")
+    control = "Package: sensorqd\nVersion: 0.2.0-1\nArchitecture: all\nMaintainer: A <a@b>\nInstalled-Size: 1\nDescription: a\n"
+    (tmp_path / "tree" / "DEBIAN").mkdir(parents=True)
+    (tmp_path / "tree" / "DEBIAN" / "control").write_text(control)
+    subprocess.run(["dpkg-deb", "--build", tmp_path / "tree", tmp_path / "sensorqd.deb"], check=True, capture_output=True)
+    (tmp_path / "status").write_text(control.replace("Version", "Status: install ok installed\nVersion") + "\n")
+    for directory in ("lists/partial", "cache/archives/partial"):
+        (tmp_path / directory).mkdir(parents=True)
+    places = {"State": "", "State::status": "status", "State::lists": "lists", "Cache": "cache"}
+    options = [f"-oDir::{name}={tmp_path / place}" for name, place in places.items()]
+    options += ["-oDir::Etc::sourcelist=/dev/null", "-oDir::Etc::sourceparts=/dev/null", "-oDebug::NoLocking=1"]
+    line = re.search(r'apt-get (install .*) "\$deb"', (REPO / "debian" / "build").read_text())[1]
+    done = subprocess.run(["apt-get", "--simulate", *options, *line.split(), tmp_path / "sensorqd.deb"], capture_output=True, text=True)
+    assert re.search(r"^Inst sensorqd ", done.stdout, re.M), done.stdout + done.stderr
