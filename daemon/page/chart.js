@@ -128,10 +128,15 @@ export function pieces(time, bucket) {
 
 const point = (x, y) => `${x.toFixed(1)} ${y.toFixed(1)}`;
 
-function meanPath(line, piece, x, y) {
+// A bucket that stands alone is as long as it lasts: where values are kept by the hour, its middle may lie beyond what
+// is shown.
+function meanPath(line, piece, x, y, { from, to, bucket }) {
     const points = [];
     for (let i = piece[0]; i <= piece[1]; i++) points.push(point(x(line.time[i]), y(line.mean[i])));
-    return points.length === 1 ? `M${points[0]}h.1` : `M${points.join("L")}`;
+    if (points.length > 1) return `M${points.join("L")}`;
+    const time = line.time[piece[0]];
+    const ends = [Math.max(from, time - bucket / 2), Math.min(to, time + bucket / 2)];
+    return `M${ends.map((end) => point(x(end), y(line.mean[piece[0]]))).join("L")}`;
 }
 
 function bandPath(line, piece, x, y) {
@@ -250,7 +255,8 @@ export class Chart {
         const found = pieces(line.time, this.data.bucket);
         if (line.time.some((_, i) => line.maximum[i] > line.minimum[i]))
             group.append(svg("path", { class: "band", d: found.map((piece) => bandPath(line, piece, x, y)).join("") }));
-        group.append(svg("path", { class: "mean", d: found.map((piece) => meanPath(line, piece, x, y)).join("") }));
+        const mean = found.map((piece) => meanPath(line, piece, x, y, this.data));
+        group.append(svg("path", { class: "mean", d: mean.join("") }));
         return group;
     }
 

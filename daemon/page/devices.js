@@ -67,11 +67,13 @@ export function flows(status, parts) {
     return (!sink || sink.state !== "failing") && parts.pubsub.state !== "failing" && parts.outbox?.state !== "failing";
 }
 
-// Why nothing is heard of a device, if so, and since when: [key of texts.js, ms].
+// Why nothing is heard of a device, if so, and since when: [key of texts.js, ms]. Whether it is offline, its newest
+// message says: a field that comes no more has the word of then.
 function silenceOf(device, status, now) {
     const moved = Math.max(0, ...device.series.map((one) => one.moved || 0));
-    if (device.series.some((one) => one.online === false)) return ["offline", moved || newest(device)];
-    if (now - newest(device) > patience(device, status)) return ["silent", newest(device)];
+    const last = newest(device);
+    if (device.series.some((one) => one.online === false && one.last?.time === last)) return ["offline", moved || last];
+    if (now - last > patience(device, status)) return ["silent", last];
     return moved && now - moved > STILL ? ["still", moved] : null;
 }
 

@@ -24,7 +24,8 @@ class Rates {
 
     add(status, now) {
         const counted = { now, started: ms(status.started), of: counters(status) };
-        if (this.samples.length && this.samples[0].started !== counted.started) this.samples = [];
+        const [first] = this.samples; // the daemon's clock may have been set back
+        if (first && (first.started !== counted.started || first.now > now)) this.samples = [];
         this.samples.push(counted);
         while (now - this.samples[0].now > RATE_OVER) this.samples.shift();
     }

@@ -248,6 +248,18 @@ def test_ticks_and_gaps(view):
     assert few == [[0, 2], [3, 5]], "of few values, too"
 
 
+def test_five_minutes_of_what_is_kept_by_the_hour(view):
+    """The middle of that hour is beyond them."""
+    drawn = view("well").evaluate("""async () => {
+        const { Chart } = await import('/chart.js');
+        const chart = new Chart('', {}), hour = 3600000, from = 10 * hour + 300000;
+        const line = { slot: 0, time: [10.5 * hour], minimum: [1], mean: [2], maximum: [3] };
+        chart.show({ from, to: from + 300000, bucket: hour, unit: '', digits: 0, lines: [line], limits: [] });
+        return chart.element.querySelector('.mean').getAttribute('d');
+    }""")
+    assert re.fullmatch(r"M54\.0 [\d.]+L588\.0 [\d.]+", drawn), drawn
+
+
 def test_small_values_are_not_zero(view):
     """What nothing is known of shows its first digits; and no zero has a sign."""
     shown = view("well").evaluate("""async () => {
@@ -267,6 +279,18 @@ def test_a_device_is_called_as_it_was_called_last(view):
             .map(series => devicesOf(series)[0].name);
     }""")
     assert names == ["Nursery", "Bedroom"]
+
+
+def test_a_device_is_offline_as_it_said_last(view):
+    """A field that comes no more says what was so then."""
+    found = view("well").evaluate("""async () => {
+        const { devicesOf, silentDevices } = await import('/devices.js');
+        const parts = { sources: [], outbox: null, pubsub: { state: 'well' }, sinks: [] };
+        const one = (field, online, time) => ({ source: 'home', device: 'd', labels: {}, field, name: 'Hall', online, last: { time, value: 1 } });
+        return [[one('/error', false, 1000), one('/temperature', null, 2000)], [one('/error', false, 2000), one('/temperature', null, 1000)]]
+            .map(series => silentDevices(devicesOf(series), {}, parts, 3000).silent.map(device => device.silence));
+    }""")
+    assert found == [[], ["offline"]]
 
 
 # ---- as time goes on ----
@@ -338,6 +362,25 @@ def test_a_clock_that_is_set_back(view, canned):
     wait_asked(canned, 20, 30)
     last = answers.asked[-1]
     assert int(re.search(r"to=(\d+)", last)[1]) < time.time() * 1000 - 7000_000
+
+
+def test_rates_after_a_clock_was_set_back(view, canned):
+    """They are of the last minutes; what was counted at times that are to come says nothing."""
+    page = view("well")
+    answers, status, looks = canned.server.answers, canned.server.answers.status, []
+
+    def told(query):
+        found = status(query)
+        looks.append(1)
+        found["started"] = "2026-01-01T00:00:00.000Z"
+        found["page"]["time"] += len(looks) * 120_000 - (7200_000 if len(looks) > 1 else 0)
+        found["sources"][0]["readings"] += len(looks) * 2000
+        return found
+
+    answers.status = told
+    for _ in range(4):
+        look(page)
+    expect(page.locator(".sources .figures")).to_contain_text(re.compile(r"(9\d\d|1,000) / min"))
 
 
 def test_another_daemon_brings_its_own_page(view, canned):
