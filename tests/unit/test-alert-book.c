@@ -156,10 +156,10 @@ static void test_refused(void **state) {
 
 /* What is due for a target, sealed, as it is sent then. */
 static void expect_text(World *w, const char *target, const char *expected) {
-        _cleanup_free_ char *found = world_tell(w, target, ALERT_SEALED);
         _cleanup_bytes_ Bytes text = {};
         AlertExchange x = {};
 
+        free(world_tell(w, target, ALERT_SEALED));
         assert_int_equal(alert_book_give(w->book, &x, &w->moment), 0);
         assert_int_equal(x.n_notices, 1);
         assert_string_equal(x.notices[0].key, "k");
