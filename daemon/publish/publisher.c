@@ -636,11 +636,9 @@ static const Trouble *publisher_worst(const Publisher *p) {
 }
 
 bool publisher_is_idle(const Publisher *p) {
-        if (p->state == PUBLISHER_SENDING)
-                return false;
-        if (p->paused || trouble_is_on(publisher_worst(p)))
-                return p->paused || !loop_is_armed(p->step);
-        return publisher_rows(p) == 0;
+        if (p->state == PUBLISHER_SENDING || p->paused)
+                return p->state != PUBLISHER_SENDING;
+        return trouble_is_on(publisher_worst(p)) ? !loop_is_armed(p->step) : publisher_rows(p) == 0;
 }
 
 void publisher_status(const Publisher *p, PublisherStatus *ret) {
