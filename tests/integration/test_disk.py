@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 
@@ -251,17 +252,30 @@ def test_file_that_is_no_database(queued):
     wait_until(lambda: queued.count() > 0, "it works on")
 
 
+def spoil(daemon):
+    """Writes over the first page while the daemon is stopped, behind a log that somebody else has emptied: it must read that page
+    next. False where it was stopped in the middle of something, or where the log held nothing."""
+    path, log = (daemon.state / name for name in ("outbox.sqlite", "outbox.sqlite-wal"))
+    daemon.signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, daemon.process.pid, os.WSTOPPED)
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            if log.stat().st_size == 0 or database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] != 0:
+                return False
+        with path.open("r+b") as file:
+            file.write(b"\x5a" * 200)
+        return True
+    finally:
+        daemon.signal(signal.SIGCONT)
+
+
 def test_damage_while_running(queued):
     """The file goes bad under the daemon: it sets it aside and goes on polling."""
     publishing(queued, False)
     queued.daemon.start()
-    path = queued.daemon.state / "outbox.sqlite"
-    with contextlib.closing(sqlite3.connect(path)) as database:
-        wait_until(lambda: database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0, "a moment in which the daemon does not read")
-    with path.open("r+b") as file:
-        file.write(b"\x5a" * 200)
-    publishing(queued, True)
     queued.remo.scenario = "default"
+    wait_until(lambda: spoil(queued.daemon), "a moment in which the daemon does not read")
+    publishing(queued, True)
     queued.daemon.log.wait("OUTBOX_DAMAGED", patience=90)
     before = queued.count()
     wait_until(lambda: queued.count() > before, "readings are stored again")

@@ -155,6 +155,11 @@ size_t book_repeats(const Book *book, const BookChange *change) {
         return repeats;
 }
 
+bool book_writes(const Book *book, const BookChange *change) {
+        return change->kind != BOOK_PUT || change->cursor > 0 || change->unreadable > 0 ||
+               book_repeats(book, change) < change->n;
+}
+
 static void apply(BookState *state, const BookChange *change) {
         static const uint8_t to[] = { [BOOK_FORGET] = BOOK_GONE,
                 [BOOK_REJECT] = BOOK_REJECTED,
@@ -215,6 +220,8 @@ static void tails_pass(Book *book, const BookChange *changes, size_t n) {
 }
 
 void book_note(Book *book, const BookChange *change, bool durable) {
+        if (!book_writes(book, change))
+                return; /* what failed before it may still be the last thing in the log */
         assert(book->n_changes < BOOK_CHANGES);
         book->changes[book->n_changes++] = *change;
         if (change->failed)

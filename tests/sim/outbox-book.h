@@ -59,8 +59,10 @@ bool book_is_full(const Book *book);
 
 /* A list for outbox_put() with *n* new readings; some name what was seen before. *change* says so. */
 void book_compose(Book *book, uint64_t draw, size_t n, ReadingList *ret, BookChange *change);
-/* How many of the readings of a put are repeats, as things are: a put of repeats alone writes nothing. */
+/* How many of the readings of a put are repeats, as things are. */
 size_t book_repeats(const Book *book, const BookChange *change);
+/* Whether a change writes anything, as things are: a put of repeats alone does not. */
+bool book_writes(const Book *book, const BookChange *change);
 
 /* The change was answered: with 0 where it did not fail. *durable*: it says that it survives a cut. */
 void book_note(Book *book, const BookChange *change, bool durable);

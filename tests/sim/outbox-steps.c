@@ -45,8 +45,8 @@ static void step_put(World *w) {
                 return;
         book_compose(&w->book, draw(&w->draw), n, &list, &change);
         expected = book_repeats(&w->book, &change);
-        writes = expected < n || change.cursor > 0 || change.unreadable > 0;
-        WORLD_TRACE(w, "  put %u..%u\n", change.numbers[0], change.numbers[n - 1]);
+        writes = book_writes(&w->book, &change);
+        WORLD_TRACE(w, "  put %u..%u%s\n", change.numbers[0], change.numbers[n - 1], writes ? "" : ", repeats alone");
         r = outbox_put(w->outbox, &list, &repeats);
         if (has_failed(w, r, &change, writes) && !disk_is_dead(w->disk)) {
                 w->seen->full += r == -ENOSPC;

@@ -111,6 +111,33 @@ static void test_what_came_back_without_a_sync(void **state) {
         assert_true(finds(book, true, 0));
 }
 
+/* A put of repeats alone writes nothing, so what failed before it is still the last thing in the log. */
+static void test_repeats_alone_write_nothing(void **state) {
+        Book *book = *state;
+        char error[200];
+        BookState found;
+
+        put(book, 16);
+        for (;;) {
+                ReadingList list = {};
+                BookChange change;
+                bool writes;
+
+                book_compose(book, 1, 1, &list, &change);
+                reading_list_done(&list);
+                change.cursor = change.unreadable = 0;
+                writes = book_writes(book, &change);
+                forget(book, 0, true);
+                book_note(book, &change, writes);
+                if (!writes)
+                        break;
+        }
+        found = book->now;
+        found.where[0] = BOOK_GONE;
+        assert_true(book_check(book, &found, false, false, error, sizeof(error)));
+        assert_int_equal(book->resurrected, 1);
+}
+
 /* A kill undoes nothing, whatever lies behind the end. */
 static void test_kill_undoes_nothing(void **state) {
         Book *book = *state;
@@ -155,6 +182,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_nothing_comes_back_behind_a_put, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_rest_of_what_is_done_again, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_what_came_back_without_a_sync, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_repeats_alone_write_nothing, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_kill_undoes_nothing, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_names_tell_the_ways_apart, set_up, tear_down),
         };
