@@ -94,15 +94,18 @@ static int source_prune_seen(OutboxSource *s, const ReadingList *list, usec_t no
 
 /* ---- the unreadable ---- */
 
+static int source_count_dropped(OutboxSource *s, const char *source, size_t n) {
+        source_bind(s, DROP, 1, source);
+        (void) sql_bind_int(s->statements[DROP], 2, (int64_t) n);
+        return source_run(s, DROP);
+}
+
 static int source_keep(OutboxSource *s, const char *source, const Unreadable *unreadable, usec_t now) {
         SqlStatement *keep = s->statements[KEEP];
         size_t size = unreadable->payload.size + strlen(unreadable->topic);
 
-        if (size > OUTBOX_UNREADABLE_BYTES) { /* it would push out all others */
-                source_bind(s, DROP, 1, source);
-                (void) sql_bind_int(s->statements[DROP], 2, 1);
-                return source_run(s, DROP);
-        }
+        if (size > OUTBOX_UNREADABLE_BYTES) /* it would push out all others */
+                return source_count_dropped(s, source, 1);
         source_bind(s, KEEP, 1, source);
         (void) sql_bind_int(keep, 2, (int64_t) now);
         (void) sql_bind_int(keep, 3, (int64_t) size);
@@ -120,6 +123,8 @@ static int source_keep_all(OutboxSource *s, const ReadingList *list, usec_t now)
                 return 0;
         for (size_t i = 0; r == 0 && i < list->n_unreadable; i++)
                 r = source_keep(s, list->source, &list->unreadable[i], now);
+        if (r == 0)
+                r = source_count_dropped(s, list->source, list->n_dropped);
         if (r < 0)
                 return r;
         source_bind(s, KEPT_MANY, 1, list->source);

@@ -149,6 +149,7 @@ int reading_list_move(ReadingList *to, ReadingList *from) {
         for (size_t i = 0; i < from->n_unreadable; i++)
                 to->unreadable[to->n_unreadable++] = from->unreadable[i];
         from->n = from->n_unreadable = 0; /* their owner is *to* now */
+        to->n_dropped += from->n_dropped;
         if (!to->source)
                 to->source = cleanup_steal(from->source);
         if (from->cursor) {

@@ -20,7 +20,7 @@
 
 #define ID_MAX 256         /* an attribute's value may have 1024 bytes, and the key holds more than the id */
 #define COLUMNS_MAX 100    /* pointers with `*` of one configuration */
-#define UNREADABLE_MAX 100 /* of one document that are kept */
+#define UNREADABLE_MAX 1000 /* of one document that are kept: the outbox keeps so many of a source */
 #define UNTIMED_MAX (ID_MAX + 20)
 
 /* What a pointer with `*` found in the document, in order; *cursor* follows the items. */
@@ -85,8 +85,10 @@ static int shape_keep_unread(Shape *s, Slice raw, const char *reason) {
 
         if (s->outcome.unreadable++ == 0)
                 text_copy(s->outcome.reason, sizeof(s->outcome.reason), reason);
-        if (s->outcome.unreadable > UNREADABLE_MAX)
+        if (s->outcome.unreadable > UNREADABLE_MAX) {
+                s->list->n_dropped++;
                 return 0;
+        }
         r = bytes_append(&payload, raw.data, raw.size);
         if (r < 0)
                 return r;

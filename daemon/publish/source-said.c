@@ -57,7 +57,7 @@ static void tell_unreadable(SourceSaid *said, const Unreadable *unreadable) {
 void source_said_unreadable(SourceSaid *said, const ReadingList *list, bool first) {
         for (size_t i = 0; i < list->n_unreadable; i++)
                 tell_unreadable(said, &list->unreadable[i]);
-        said->unreadable += list->n_unreadable;
+        said->unreadable += list->n_unreadable + list->n_dropped;
         if (list->n_unreadable == 0 || said->nothing_readable || !first || said->unreadable < SAID_UNREADABLE_MIN)
                 return;
         said->nothing_readable = true;

@@ -161,6 +161,24 @@ static void test_unreadable_is_kept_raw(void **state) {
         assert_int_equal(status.rows + status.bytes + status.rejected_rows + status.rejected_bytes, 0);
 }
 
+/* What a document had beyond its cap was never in the list. */
+static void test_unreadable_beyond_the_cap(void **state) {
+        OutboxFixture *f = *state;
+        ReadingList list = {};
+        Bytes payload = {};
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        for (int i = 1; i <= 2; i++) {
+                assert_int_equal(bytes_append_text(&payload, "{}"), 0);
+                assert_int_equal(reading_list_add_unreadable(&list, "push", "", "no id", &payload), 0);
+                list.n_dropped = 7;
+                assert_int_equal(outbox_put(f->outbox, &list, NULL), 0);
+                reading_list_done(&list);
+                assert_int_equal(outbox_dropped(f->outbox, "push"), 7 * i);
+                assert_int_equal(fixture_query(f, "SELECT count(*) FROM unreadable"), i);
+        }
+}
+
 /* What is asked for again at each poll pushes out nothing else. */
 static void test_unreadable_that_comes_again(void **state) {
         OutboxFixture *f = *state;
@@ -230,6 +248,7 @@ int main(void) {
                 TEST(test_keys_are_bounded),
                 TEST(test_cursor),
                 TEST(test_unreadable_is_kept_raw),
+                TEST(test_unreadable_beyond_the_cap),
                 TEST(test_unreadable_that_comes_again),
                 TEST(test_labels_travel_and_count),
         };

@@ -155,6 +155,30 @@ static void test_neighbours(void **state) {
 }
 
 /* A name that was cut in the middle of an emoji has no UTF-8 form. */
+/* What is not kept is counted: nobody else tells that it came. */
+static void test_many_unreadable(void **state) {
+        const ShapeConfig config = { .id = (char *) "/id" };
+        ShapeOrigin origin = origin_of(NULL);
+        ReadingList list = {}, all = {};
+        Bytes text = {};
+
+        assert_int_equal(bytes_append_text(&text, "[{\"v\":0}"), 0);
+        for (int i = 1; i < 1200; i++)
+                assert_int_equal(bytes_append_format(&text, ",{\"v\":%d}", i), 0);
+        assert_int_equal(bytes_append_text(&text, ",{\"id\":\"a\",\"v\":1}]"), 0);
+        for (int i = 1; i <= 2; i++) {
+                assert_int_equal(shape_read(&config, &origin, (Slice){ text.data, text.size }, &list, &outcome), 0);
+                assert_int_equal(outcome.readings, 1);
+                assert_int_equal(outcome.unreadable, 1200);
+                assert_int_equal(list.n_unreadable, 1000);
+                assert_int_equal(list.n_dropped, 200);
+                assert_int_equal(reading_list_move(&all, &list), 0);
+                assert_int_equal(all.n_unreadable + all.n_dropped, 1200 * i);
+        }
+        reading_list_done(&all);
+        bytes_done(&text);
+}
+
 static void test_cut_character(void **state) {
         const ShapeConfig config = { .id = TEXT("/id") },
                           fields = { .id = TEXT("/id"), .fields = MAP(PAIR("v", TEXT("/v"))) },
@@ -434,6 +458,7 @@ int main(void) {
                 cmocka_unit_test(test_bare_values),
                 cmocka_unit_test(test_nearly_json),
                 cmocka_unit_test(test_neighbours),
+                cmocka_unit_test(test_many_unreadable),
                 cmocka_unit_test(test_cut_character),
                 cmocka_unit_test(test_items),
                 cmocka_unit_test(test_parallel_arrays),
