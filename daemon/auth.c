@@ -518,6 +518,8 @@ Auth *auth_free(Auth *auth) {
         if (!auth)
                 return NULL;
         auth->request = http_cancel(auth->request);
+        if (auth->unsaved)
+                (void) state_write(auth); /* there may be room by now, and it is nowhere else */
         secret_free(auth->access_token);
         secret_free(auth->refresh_token);
         secret_free(auth->second);

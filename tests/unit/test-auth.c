@@ -342,6 +342,25 @@ static void test_disk_refuses(void **state) {
         auth_free(auth);
 }
 
+/* Somebody made room, and restarts or reloads before the next poll: the new refresh token must not go with us. */
+static void test_room_before_the_end(void **state) {
+        AuthFixture *a = *state;
+        Auth *auth = oauth(a, "seed");
+        char path[128];
+
+        (void) snprintf(path, sizeof(path), "%s/oauth2-home.json.new", a->directory);
+        assert_int_equal(mkdir(path, 0700), 0);
+        a->reply = "{\"access_token\":\"access-1\",\"expires_in\":10800,\"refresh_token\":\"refresh-1\"}";
+        fetch(a, auth);
+        assert_int_equal(a->outcome, AUTH_UNREACHABLE);
+        assert_int_equal(rmdir(path), 0);
+        auth_free(auth);
+        auth = oauth(a, "seed");
+        assert_bearer(auth, "Authorization: Bearer access-1");
+        assert_int_equal(a->n, 1);
+        auth_free(auth);
+}
+
 static void test_damaged_state(void **state) {
         AuthFixture *a = *state;
         char path[128];
@@ -382,6 +401,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_clock_is_set_back, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_disk_refuses, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_room_before_the_end, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_damaged_state, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_dropped_while_fetching, set_up, tear_down),
         };
