@@ -156,11 +156,12 @@ static void on_header(void *userdata, ListenRequest *request) {
 
 /* ---- bodies ---- */
 
-/* The name under which the body is known when it comes again; NULL without a key. */
+/* The name under which the body is known when it comes again; NULL without a key. One of no characters is none: it is
+ * what a template makes of a variable that is not set, and the same for all bodies. */
 static char *body_name(const ListenRequest *request, char name[static SHA256_HEX_SIZE]) {
         const char *key = listen_header(request, "Idempotency-Key");
 
-        return key && strlen(key) <= KEY_MAX ? sha256_hex(key, strlen(key), name) : NULL;
+        return key && key[0] != '\0' && strlen(key) <= KEY_MAX ? sha256_hex(key, strlen(key), name) : NULL;
 }
 
 /* False when something is wrong with the body: *words* and the status to refuse it with, the whole of it. */

@@ -208,6 +208,9 @@ static void test_idempotency_key(void **state) {
         assert_int_equal(post(f, port, LINES "Idempotency-Key: abd\r\n", "{\"a\": 1}\n", reply), 200);
         assert_int_equal(post(f, port, LINES, "{\"a\": 1}\n", reply), 200);
         assert_int_equal(f->n, 4);
+        for (int i = 0; i < 2; i++)
+                assert_int_equal(post(f, port, LINES "Idempotency-Key:\r\n", "{\"a\": 1}\n", reply), 200);
+        assert_int_equal(f->n, 6); /* an empty one is none */
 }
 
 static void test_owntracks(void **state) {
