@@ -152,9 +152,10 @@ static bool levels_overlap(const Level *a, const Level *b, bool first) {
                !(b->kind == LEVEL_TEXT && b->text.size > 0 && b->text.data[0] == '$');
 }
 
-/* What is left of the longer pattern, when the shorter one ended: only `#` stands for no level at all. */
+/* What is left of the longer pattern, when the shorter one ended: only `#` stands for no level at all. It is what the
+ * broker is asked for in place of `{id*}`, too, and it may send a message once for each filter (MQTT-3.3.4-2). */
 static bool rest_may_be_empty(Slice rest) {
-        return slice_equal(rest, "#");
+        return slice_equal(rest, "#") || slice_equal(rest, "{id*}");
 }
 
 bool mqtt_topic_overlap(const char *a, const char *b) {
