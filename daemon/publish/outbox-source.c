@@ -55,39 +55,52 @@ static void source_bind(OutboxSource *s, int statement, int index, const char *t
 
 /* ---- keys of what may come again ---- */
 
-int outbox_source_see(OutboxSource *s, const Reading *reading, usec_t now) {
+static int source_see(OutboxSource *s, const char *source, const char *seen, bool anew, usec_t now) {
         int r;
 
-        if (!reading->seen)
+        if (!seen)
                 return OUTBOX_SOURCE_NEW;
-        if (reading->anew) {
-                source_bind(s, UNSEE, 1, reading->source);
-                source_bind(s, UNSEE, 2, reading->seen);
+        if (anew) {
+                source_bind(s, UNSEE, 1, source);
+                source_bind(s, UNSEE, 2, seen);
                 r = source_run(s, UNSEE);
                 if (r < 0)
                         return r;
         }
-        source_bind(s, SEE, 1, reading->source);
+        source_bind(s, SEE, 1, source);
         (void) sql_bind_int(s->statements[SEE], 2, (int64_t) now);
-        source_bind(s, SEE, 3, reading->seen);
+        source_bind(s, SEE, 3, seen);
         r = source_run(s, SEE);
         return r == -EEXIST ? OUTBOX_SOURCE_REPEAT : r;
 }
 
+int outbox_source_see(OutboxSource *s, const Reading *reading, usec_t now) {
+        return source_see(s, reading->source, reading->seen, reading->anew, now);
+}
+
+/* The source, where something in the list has a name. */
+static const char *list_named(const ReadingList *list) {
+        for (size_t i = 0; i < list->n; i++)
+                if (list->items[i].seen)
+                        return list->items[i].source;
+        for (size_t i = 0; i < list->n_unreadable; i++)
+                if (list->unreadable[i].seen)
+                        return list->source;
+        return NULL;
+}
+
 static int source_prune_seen(OutboxSource *s, const ReadingList *list, usec_t now) {
-        size_t i = 0;
+        const char *source = list_named(list);
         int r;
 
-        while (i < list->n && !list->items[i].seen)
-                i++;
-        if (i == list->n)
+        if (!source)
                 return 0;
-        source_bind(s, SEEN_MANY, 1, list->items[0].source);
+        source_bind(s, SEEN_MANY, 1, source);
         (void) sql_bind_int(s->statements[SEEN_MANY], 2, OUTBOX_SEEN_MAX);
         r = source_run(s, SEEN_MANY);
         if (r < 0)
                 return r;
-        source_bind(s, SEEN_LONG_AGO, 1, list->items[0].source);
+        source_bind(s, SEEN_LONG_AGO, 1, source);
         (void) sql_bind_int(s->statements[SEEN_LONG_AGO], 2, (int64_t) (now - OUTBOX_SEEN_USEC));
         return source_run(s, SEEN_LONG_AGO);
 }
@@ -103,7 +116,11 @@ static int source_count_dropped(OutboxSource *s, const char *source, size_t n) {
 static int source_keep(OutboxSource *s, const char *source, const Unreadable *unreadable, usec_t now) {
         SqlStatement *keep = s->statements[KEEP];
         size_t size = unreadable->payload.size + strlen(unreadable->topic);
+        int r;
 
+        r = source_see(s, source, unreadable->seen, unreadable->anew, now);
+        if (r != OUTBOX_SOURCE_NEW)
+                return r < 0 ? r : 0;
         if (size > OUTBOX_UNREADABLE_BYTES) /* it would push out all others */
                 return source_count_dropped(s, source, 1);
         source_bind(s, KEEP, 1, source);

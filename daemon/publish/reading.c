@@ -21,6 +21,7 @@ static void reading_done(Reading *reading) {
 
 static void unreadable_done(Unreadable *unreadable) {
         bytes_done(&unreadable->payload);
+        free(unreadable->seen);
         free(unreadable->topic);
         free(unreadable->reason);
         *unreadable = (Unreadable){};
@@ -120,6 +121,20 @@ int reading_list_name(ReadingList *list) {
                 reading->seen = reading->seen ?: strdup(reading->key);
                 if (!reading->seen)
                         return -ENOMEM;
+        }
+        return 0;
+}
+
+int reading_list_name_by(ReadingList *list, const char *seen, bool anew) {
+        for (size_t i = 0; i < list->n; i++) {
+                if (asprintf(&list->items[i].seen, "%s:%zu", seen, i) < 0)
+                        return list->items[i].seen = NULL, -ENOMEM;
+                list->items[i].anew = anew;
+        }
+        for (size_t i = 0; i < list->n_unreadable; i++) {
+                if (asprintf(&list->unreadable[i].seen, "%s:u%zu", seen, i) < 0)
+                        return list->unreadable[i].seen = NULL, -ENOMEM;
+                list->unreadable[i].anew = anew;
         }
         return 0;
 }

@@ -21,6 +21,8 @@ typedef struct Unreadable {
         char *topic, *reason;
         Bytes payload;
         bool repeats; /* the same may come again, which is kept once */
+        char *seen;   /* as of a reading */
+        bool anew;
 } Unreadable;
 
 /* What one source brought at once: it is put in one transaction. */
@@ -65,6 +67,9 @@ bool reading_list_is_empty(const ReadingList *list);
 
 /* What is in it may come again, whatever else comes with it: a reading that has no name yet is named by its key. */
 int reading_list_name(ReadingList *list);
+/* All of it came under that name, and may come again under it: each gets a name of its own by it, unreadable or not.
+ * *anew*: see Reading. -ENOMEM. */
+int reading_list_name_by(ReadingList *list, const char *seen, bool anew);
 
 /* Drops the readings from index *n* on. */
 void reading_list_truncate(ReadingList *list, size_t n);

@@ -431,14 +431,7 @@ int source_put(Source *s, ReadingList *readings, uint64_t ticket) {
 static int source_name_readings(ReadingList *readings, const SourceDocument *document) {
         if (document->repeats)
                 return reading_list_name(readings);
-        for (size_t i = 0; document->seen && i < readings->n; i++) {
-                if (asprintf(&readings->items[i].seen, "%s:%zu", document->seen, i) < 0) {
-                        readings->items[i].seen = NULL;
-                        return -ENOMEM;
-                }
-                readings->items[i].anew = document->anew;
-        }
-        return 0;
+        return document->seen ? reading_list_name_by(readings, document->seen, document->anew) : 0;
 }
 
 int source_take(

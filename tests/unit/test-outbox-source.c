@@ -161,6 +161,31 @@ static void test_unreadable_is_kept_raw(void **state) {
         assert_int_equal(status.rows + status.bytes + status.rejected_rows + status.rejected_bytes, 0);
 }
 
+/* P4: a push that is repeated under its key, a message that a broker sends again: what could not be read of it is kept
+ * once, or a replay would make two readings of it. */
+static void test_unreadable_under_a_name(void **state) {
+        static const struct {
+                const char *name;
+                bool anew;
+                int rows;
+        } rounds[] = { { "abc:1", false, 1 }, { "abc:1", false, 1 }, { "abd:1", false, 2 }, { "abd:1", true, 3 }, { "abd:1", false, 3 } };
+        OutboxFixture *f = *state;
+        ReadingList list = {};
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        for (size_t i = 0; i < ELEMENTSOF(rounds); i++) {
+                Bytes payload = {};
+
+                assert_int_equal(bytes_append_text(&payload, "{\"co2\":612}"), 0);
+                assert_int_equal(reading_list_add_unreadable(&list, "push", "", "no id", &payload), 0);
+                assert_int_equal(reading_list_name_by(&list, rounds[i].name, rounds[i].anew), 0);
+                assert_int_equal(outbox_put(f->outbox, &list, NULL), 0);
+                reading_list_done(&list);
+                assert_int_equal(fixture_query(f, "SELECT count(*) FROM unreadable"), rounds[i].rows);
+                assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        }
+}
+
 /* What a document had beyond its cap was never in the list. */
 static void test_unreadable_beyond_the_cap(void **state) {
         OutboxFixture *f = *state;
@@ -248,6 +273,7 @@ int main(void) {
                 TEST(test_keys_are_bounded),
                 TEST(test_cursor),
                 TEST(test_unreadable_is_kept_raw),
+                TEST(test_unreadable_under_a_name),
                 TEST(test_unreadable_beyond_the_cap),
                 TEST(test_unreadable_that_comes_again),
                 TEST(test_labels_travel_and_count),
