@@ -133,6 +133,21 @@ static void test_etag(void **state) {
         is_well(w);
 }
 
+/* A state that has not changed since is one reading, however often it is asked for: a webhook would get it each time. */
+static void test_same_point_again(void **state) {
+        World *w = *state;
+
+        w->routes[0] = (Route){ "/x", 200, NULL, "{\"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}", 2 };
+        w->routes[1] = (Route){ "/x", 200, NULL, "{\"at\": \"2026-11-27T10:00:00Z\", \"v\": 2}" };
+        run_once(w, HEAD "      url: '@/x'\n      reading: { time: /at, once_per: measurement }\n");
+        poll_again(w);
+        assert_int_equal(w->f->n, 1);
+        assert_int_equal(w->f->n_repeats, 1);
+        poll_again(w); /* corrected */
+        is_well(w);
+        assert_int_equal(w->f->n, 2);
+}
+
 /* ---- who we are ---- */
 
 static void test_auth(void **state) {
@@ -378,6 +393,7 @@ int main(void) {
                 TEST(test_ok),
                 TEST(test_limits),
                 TEST(test_etag),
+                TEST(test_same_point_again),
                 TEST(test_auth),
                 TEST(test_query_is_not_told),
                 TEST(test_switchbot),
