@@ -231,7 +231,6 @@ static void item_take_time(Shape *s, Item *item) {
         item->text.size = 0;
         if (!item_find(s, item, config->time, &value) || !match_text(value, &item->text) ||
                 !shape_time(item->text.data, (ShapeTime) config->time_format, &msec)) {
-                shape_note(s, item, "time", config->time, "that of its arrival is taken");
                 item->odd_time = bytes_steal(&item->text);
                 return;
         }
@@ -442,6 +441,15 @@ static int item_name_untimed(const Shape *s, const Item *item, char name[static 
         return r;
 }
 
+/* Said of readings only: a module that is out of reach has neither a time nor a value. */
+static void item_note_time(Shape *s, Item *item) {
+        item->text.size = 0;
+        if (item->has_time || !s->config->time ||
+                bytes_append(&item->text, item->odd_time.data ?: "", item->odd_time.size) < 0)
+                return;
+        shape_note(s, item, "time", s->config->time, "that of its arrival is taken");
+}
+
 static int item_put(Shape *s, Item *item) {
         bool once = item->has_time && s->config->once_per == SHAPE_MEASUREMENT,
              untimed = s->origin->repeats && item->odd_time.data && strpbrk(item->odd_time.data, "0123456789");
@@ -470,6 +478,7 @@ static int item_put(Shape *s, Item *item) {
         r = reading_list_add(s->list, &origin, &item->payload);
         if (r < 0)
                 return r;
+        item_note_time(s, item);
         s->outcome.readings++;
         return 0;
 }

@@ -324,6 +324,15 @@ static void test_time_missing(void **state) {
                                    "time/b: has no time in /at (soon); that of its arrival is taken\n");
 }
 
+/* A module of Netatmo that is out of reach has no `dashboard_data`: it is no reading, and there is nothing to say. */
+static void test_time_of_nothing(void **state) {
+        const ShapeConfig config = { .id = TEXT("/id"), .time = TEXT("/data/at"), .fields = MAP(PAIR("v", TEXT("/data/v"))) };
+
+        check(&config, "[{\"id\":\"a\",\"reachable\":false}]", "");
+        assert_int_equal(outcome.passed_over, 1);
+        assert_string_equal(notes, "");
+}
+
 /* The same point fetched twice has one key and one payload, whenever it was fetched; another site's has another. */
 static void test_once_per_measurement(void **state) {
         const ShapeConfig config = { .id = TEXT("/id"), .time = TEXT("/at"), .once_per = SHAPE_MEASUREMENT };
@@ -468,6 +477,7 @@ int main(void) {
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_reserved_names),
                 cmocka_unit_test(test_time_missing),
+                cmocka_unit_test(test_time_of_nothing),
                 cmocka_unit_test(test_once_per_measurement),
                 cmocka_unit_test(test_times),
                 cmocka_unit_test(test_local_times_at_a_change),
