@@ -154,7 +154,6 @@ static void test_neighbours(void **state) {
         reading_list_done(&list);
 }
 
-/* A name that was cut in the middle of an emoji has no UTF-8 form. */
 /* What is not kept is counted: nobody else tells that it came. */
 static void test_many_unreadable(void **state) {
         const ShapeConfig config = { .id = (char *) "/id" };
@@ -179,6 +178,7 @@ static void test_many_unreadable(void **state) {
         bytes_done(&text);
 }
 
+/* A name that was cut in the middle of an emoji has no UTF-8 form. */
 static void test_cut_character(void **state) {
         const ShapeConfig config = { .id = TEXT("/id") },
                           fields = { .id = TEXT("/id"), .fields = MAP(PAIR("v", TEXT("/v"))) },
