@@ -32,8 +32,8 @@ typedef struct ReadingList {
         Unreadable *unreadable;
         size_t n_unreadable, unreadable_allocated;
         size_t n_dropped; /* unreadable ones that are not in it, since they were too many: they are counted */
-        char *source; /* of `cursor` and `unreadable`; NULL: there are none */
-        char *cursor; /* where the source goes on next time; NULL: as before */
+        char *source;     /* of `cursor` and `unreadable`; NULL: there are none */
+        char *cursor;     /* where the source goes on next time; NULL: as before */
 } ReadingList;
 
 /* What a reading is made from, apart from its payload. Borrowed. */

@@ -18,8 +18,8 @@
 #define TEXT_OF_(number) #number
 #define TEXT_OF(number) TEXT_OF_(number)
 
-#define ID_MAX 256         /* an attribute's value may have 1024 bytes, and the key holds more than the id */
-#define COLUMNS_MAX 100    /* pointers with `*` of one configuration */
+#define ID_MAX 256          /* an attribute's value may have 1024 bytes, and the key holds more than the id */
+#define COLUMNS_MAX 100     /* pointers with `*` of one configuration */
 #define UNREADABLE_MAX 1000 /* of one document that are kept: the outbox keeps so many of a source */
 #define UNTIMED_MAX (ID_MAX + 20)
 
