@@ -26,8 +26,6 @@ struct Subscriber {
         Loop *loop;
         const SubscriptionConfig *config;
         bool once, begun, stopping, closing;
-        void (*on_change)(void *userdata);
-        void *userdata;
         LoopWatch *change; /* on_change comes from here: never from inside a call into this module */
         LoopWatch *timer;  /* the next look */
 
@@ -37,6 +35,7 @@ struct Subscriber {
         bool takes;       /* sink_takes_batches(), as last seen */
         usec_t paused_at; /* since when it does not: clock_now() */
         usec_t scout_at;  /* no scout before; clock_now() */
+        size_t turn;      /* which of the scouts held is tried next */
 
         HeldHost host;
         Held *held[HELD_MAX]; /* oldest first */
@@ -58,12 +57,6 @@ struct Subscriber {
 static void subscriber_changed(Subscriber *s) {
         if (!s->closing)
                 loop_wake(s->change);
-}
-
-static void on_change_watch(void *userdata) {
-        Subscriber *s = userdata;
-
-        s->on_change(s->userdata);
 }
 
 /* Notes when the sink goes away and comes back. */
@@ -129,30 +122,27 @@ static bool hand_over(Subscriber *s, usec_t now) {
         }
 }
 
-static PullLoad measure_load(const Subscriber *s) {
-        PullLoad load = { .welcome = s->takes };
-
-        for (size_t i = 0; i < s->n_held; i++) {
-                HeldState state = held_state(s->held[i]);
-
-                load.unsettled += state == HELD_WAITING || state == HELD_WRITING || state == HELD_KEPT;
-                load.acking += state == HELD_ACKING;
-                load.bytes += held_bytes(s->held[i]);
-        }
-        return load;
-}
-
-static size_t count_held(const Subscriber *s, HeldState state) {
-        size_t n = 0;
+static unsigned count_held(const Subscriber *s, HeldState state) {
+        unsigned n = 0;
 
         for (size_t i = 0; i < s->n_held; i++)
                 n += held_state(s->held[i]) == state;
         return n;
 }
 
+static PullLoad measure_load(const Subscriber *s) {
+        PullLoad load = { .welcome = s->takes,
+                .unsettled = count_held(s, HELD_WAITING) + count_held(s, HELD_WRITING) + count_held(s, HELD_KEPT),
+                .acking = count_held(s, HELD_ACKING) };
+
+        for (size_t i = 0; i < s->n_held; i++)
+                load.bytes += held_bytes(s->held[i]);
+        return load;
+}
+
 /* Nothing can be pulled as it usually is, and only a message that the sink has not seen tells more. */
 static bool wants_scout(const Subscriber *s) {
-        if (s->once || find_waiting(s) || count_held(s, HELD_WAITING) >= SCOUTS_MAX)
+        if (s->once || find_waiting(s))
                 return false;
         return sink_wants_scout(s->sink) || (s->takes && count_held(s, HELD_KEPT) >= s->config->pulls);
 }
@@ -182,11 +172,24 @@ static void move_aside(Subscriber *s) {
         }
 }
 
+/* A new message; where as many are held as may be, one of them again, each in its turn: any may be bad itself. */
+static void send_scout(Subscriber *s, usec_t now) {
+        Held *held = NULL;
+
+        if (count_held(s, HELD_WAITING) < SCOUTS_MAX)
+                return pulls_scout(s->pulls, now);
+        while (!held || held_state(held) != HELD_WAITING)
+                held = s->held[s->turn++ % s->n_held];
+        held_forgive(held);
+        s->scout_at = now + s->config->backoff.max;
+        (void) hand_over(s, now);
+}
+
 static void subscriber_pull(Subscriber *s, usec_t now) {
         if (s->once && !s->begun)
                 return;
         if (wants_scout(s) && now >= s->scout_at)
-                pulls_scout(s->pulls, now);
+                send_scout(s, now);
         pulls_start(s->pulls, measure_load(s), now);
 }
 
@@ -230,7 +233,8 @@ static void subscriber_look(Subscriber *s) {
         wake_at(s, busy ? earlier(now + BUSY_RETRY_USEC, next_look(s, now)) : next_look(s, now));
 }
 
-static void on_timer(void *userdata) {
+/* After whatever happened, and when it is time to. */
+static void subscriber_go_on(void *userdata) {
         Subscriber *s = userdata;
 
         subscriber_look(s);
@@ -269,8 +273,7 @@ static void on_pull_answer(void *userdata) {
                 s->oldest_left = 0; /* the queue has nothing that is not out with somebody */
                 s->emptied = true;
         }
-        subscriber_look(s);
-        subscriber_changed(s);
+        subscriber_go_on(s);
 }
 
 static bool holds(const Subscriber *s, const Held *held) {
@@ -344,17 +347,14 @@ static void on_settled(void *userdata, Batch *batch) {
                         sort_batch(s, batch);
                 held_settled(held);
         }
-        subscriber_look(s);
-        subscriber_changed(s);
+        subscriber_go_on(s);
 }
 
 static void on_sink_change(void *userdata) {
         Subscriber *s = userdata;
 
-        if (!s->sink)
-                return; /* from inside open() */
-        subscriber_look(s);
-        subscriber_changed(s);
+        if (s->sink) /* else from inside open() */
+                subscriber_go_on(s);
 }
 
 /* ---- what a batch reports ---- */
@@ -428,8 +428,7 @@ static void on_done(void *userdata, Held *held) {
                 if (aside_is_empty(s->aside))
                         subscription_mend(s->subscription, SUBSCRIPTION_LEASE);
         }
-        subscriber_look(s);
-        subscriber_changed(s);
+        subscriber_go_on(s);
 }
 
 static void on_subscription_change(void *userdata) {
@@ -502,8 +501,7 @@ void subscriber_begin(Subscriber *s) {
                 return;
         s->begun = true;
         s->paused_at = s->takes ? 0 : clock_now();
-        subscriber_look(s);
-        subscriber_changed(s);
+        subscriber_go_on(s);
 }
 
 static bool cannot_go_on(const Subscriber *s, const PullsStatus *pulls) {
@@ -567,10 +565,10 @@ static int make_pulls(Subscriber *s, Client *client) {
 static int make_parts(Subscriber *s, Client *client, const SubscriberOptions *options) {
         int r;
 
-        r = loop_add_timer(s->loop, LOOP_EXACT, on_timer, s, &s->timer);
+        r = loop_add_timer(s->loop, LOOP_EXACT, subscriber_go_on, s, &s->timer);
         if (r < 0)
                 return r;
-        r = loop_add_defer(s->loop, on_change_watch, s, &s->change);
+        r = loop_add_defer(s->loop, options->on_change, options->userdata, &s->change);
         if (r < 0)
                 return r;
         r = subscription_new(s->loop, client,
@@ -604,8 +602,6 @@ int subscriber_new(Loop *loop, Client *client, const SubscriberOptions *options,
         s->loop = loop;
         s->config = options->config;
         s->once = options->once;
-        s->on_change = options->on_change;
-        s->userdata = options->userdata;
         init_host(s, client);
         r = make_parts(s, client, options);
         if (r < 0)

@@ -587,6 +587,36 @@ static void test_let_go_after_max_hold(void **state) {
         assert_int_equal(fixture_calls(&world.service, CALL_ACK), 0);
 }
 
+/* A message whose deliveries are counted. */
+static void queue_counted(unsigned id) {
+        char body[200];
+
+        (void) snprintf(body, sizeof(body),
+                "{\"receivedMessages\":[{\"ackId\":\"a%u\",\"deliveryAttempt\":1,\"message\":{\"data\":\"e30=\","
+                "\"messageId\":\"%u\"}}]}",
+                id, id);
+        fixture_script(&world.service, CALL_PULL, 200, "", body);
+}
+
+/* P11: all is refused for longer than max_hold, with a dead-letter policy: what was refused first is set apart, scouts
+ * do not lapse, and no more of them may be held. Those tell when it is over. */
+static void test_as_many_scouts_as_may_be(void **state) {
+        world.config.pulls = 1;
+        world.config.backoff.initial = world.config.backoff.max = 5 * USEC_PER_MSEC;
+        world.sink.automatic = true;
+        world.sink.fate = FATE_ASIDE; /* a code about the document, to each */
+        for (unsigned id = 1; id <= 70; id++)
+                queue_counted(id);
+        world_start(false);
+        world_until(world_status().held == 61);
+        passed += USEC_PER_HOUR;
+        world_until(world_logged(EVENT_LEASE_LAPSED) == 1);
+        fixture_settle(&world.service, 100 * USEC_PER_MSEC);
+        assert_int_equal(fixture_calls(&world.service, CALL_PULL), 61);
+        world.sink.fate = FATE_STORED;
+        world_until(world_status().acknowledged >= 60);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
 
 int main(void) {
@@ -629,6 +659,7 @@ int main(void) {
                 CASE(test_exactly_once_lost_answer),
                 CASE(test_leases_through_an_outage),
                 CASE(test_let_go_after_max_hold),
+                CASE(test_as_many_scouts_as_may_be),
         };
 
         return side_by_side(tests, ELEMENTSOF(tests));
