@@ -140,9 +140,10 @@ static PullLoad measure_load(const Subscriber *s) {
         return load;
 }
 
-/* Nothing can be pulled as it usually is, and only a message that the sink has not seen tells more. */
+/* Nothing can be pulled as it usually is, and only a message that the sink has not seen tells more. In `once` the first
+ * one, where no write could be tried. */
 static bool wants_scout(const Subscriber *s) {
-        if (s->once || find_waiting(s))
+        if ((s->once && (!s->begun || s->n_held > 0)) || find_waiting(s))
                 return false;
         return sink_wants_scout(s->sink) || (s->takes && count_held(s, HELD_KEPT) >= s->config->pulls);
 }

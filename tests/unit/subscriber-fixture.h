@@ -11,6 +11,7 @@ typedef struct FakeSink {
         SinkWork *work;    /* a write that waits for its answer */
         SinkAnswer *probe; /* a probe that does */
         bool ready;        /* answers; else probes wait and writes fail */
+        bool untried;      /* probes try no write */
         bool automatic;    /* settles each write at once */
         unsigned writes;
         Fate fate;   /* of automatic */
@@ -115,6 +116,7 @@ static inline const char *fake_place(const void *self) {
 static inline void fake_probe(void *self, SinkAnswer *answer) {
         FakeSink *fake = self;
 
+        answer->untried = fake->untried;
         if (fake->ready)
                 sink_host_answer(fake->host);
         else

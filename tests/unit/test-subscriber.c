@@ -282,6 +282,36 @@ static void test_once(void **state) {
         assert_true(world_status().empty_pulls >= 3);
 }
 
+/* No write could be tried, since the user may not update: the first message tells. */
+static void test_once_without_a_trial(void **state) {
+        bool complete = false;
+
+        world.sink.automatic = world.sink.untried = true;
+        world_queue(1, 1);
+        world_queue(2, 3);
+        world_start(true);
+        world_until(world_status().checked);
+        fixture_settle(&world.service, 50 * USEC_PER_MSEC);
+        assert_int_equal(fixture_calls(&world.service, CALL_PULL), 0);
+        subscriber_begin(world.subscriber);
+        world_until(subscriber_is_drained(world.subscriber, &complete));
+        assert_true(complete);
+        assert_int_equal(world_status().acknowledged, 4);
+        assert_int_equal(world_asked("pull {\"maxMessages\":1,"), 1);
+}
+
+/* ... and where there is none, all is done. */
+static void test_once_without_a_trial_and_a_message(void **state) {
+        bool complete = false;
+
+        world.sink.automatic = world.sink.untried = true;
+        world_start(true);
+        subscriber_begin(world.subscriber);
+        world_until(subscriber_is_drained(world.subscriber, &complete));
+        assert_true(complete);
+        assert_in_range(fixture_calls(&world.service, CALL_PULL), 3, 4);
+}
+
 static void test_once_says_what_is_left(void **state) {
         bool complete = true;
 
@@ -328,6 +358,8 @@ int main(void) {
                 CASE(test_stop_while_idle),
                 CASE(test_free_in_the_middle),
                 CASE(test_once),
+                CASE(test_once_without_a_trial),
+                CASE(test_once_without_a_trial_and_a_message),
                 CASE(test_once_says_what_is_left),
                 CASE(test_once_cannot_go_on),
         };
