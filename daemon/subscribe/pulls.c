@@ -232,6 +232,7 @@ static void pull_answered(Pull *pull, ClientReply *reply, usec_t waited) {
         p->status.failures = 0;
         p->status.unmendable = false;
         pull_plan_answered(&p->plan, n, waited, now, loop_random());
+        p->status.hung = n > 0 && pull->hangs && waited >= PULL_PLAN_HUNG_USEC && !p->plan.backlog;
         p->said_too_large = p->said_too_large && p->plan.max_messages < p->plan.configured;
         subscription_mend(p->options.subscription, SUBSCRIPTION_PULL);
 }
@@ -258,6 +259,7 @@ static void on_pull(void *userdata, ClientReply *reply) {
 
         pull->call = NULL;
         p->status.in_flight--;
+        p->status.hung = false;
         if (p->stopping)
                 pull_answered_late(pull, reply);
         else if (reply->outcome == CLIENT_OK) {

@@ -92,6 +92,7 @@ typedef struct PullsStatus {
         unsigned in_flight, failures; /* failed ones in a row */
         bool unmendable;              /* the last one failed in a way that waiting does not mend */
         bool idle;                    /* the last answer was without messages */
+        bool hung;                    /* it had some, which the pull had to wait for: none were there before */
         bool empty;                   /* once: the queue is */
         bool skipped;                 /* something was not understood, and left to the queue */
         usec_t not_before;            /* clock_now() before which none starts */

@@ -270,8 +270,8 @@ static void on_pull_answer(void *userdata) {
 
         pulls_status(s->pulls, &pulls);
         sink_heard(s->sink, pulls.failures > 0 ? SINK_NEWS_DEAF : pulls.idle ? SINK_NEWS_EMPTY : SINK_NEWS_ANSWERED);
-        if (s->takes && s->n_held == 0 && pulls.idle) {
-                s->oldest_left = 0; /* the queue has nothing that is not out with somebody */
+        if (s->takes && (pulls.hung ? s->n_held == 1 : s->n_held == 0 && pulls.idle)) {
+                s->oldest_left = 0; /* the queue had nothing that is not out with somebody */
                 s->emptied = true;
         }
         subscriber_go_on(s);

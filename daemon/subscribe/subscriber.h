@@ -39,7 +39,7 @@ typedef struct SubscriberStatus {
         usec_t retry_at;            /* clock_now(); 0: none planned */
         usec_t oldest_unsettled; /* wall time of the oldest publish_time not settled, also of leases let go; 0: none */
         usec_t retention;        /* of the subscription; 0: it could not be read */
-        bool emptied;            /* the queue was seen empty, with nothing held, since the start */
+        bool emptied;            /* the queue was seen empty, with nothing else held, since the start */
         uint64_t received, acknowledged, pulls, empty_pulls;
         size_t held;         /* messages held, unsettled; without those whose lease was let go */
         size_t aside;        /* of those: refused while others are accepted, and tried now and then */

@@ -587,6 +587,31 @@ static void test_let_go_after_max_hold(void **state) {
         assert_int_equal(fixture_calls(&world.service, CALL_ACK), 0);
 }
 
+/* One message a minute, and no pull is ever answered without: that each of them has to be waited for tells that what
+ * was left to the queue is there no more. */
+static void test_left_and_come_again(void **state) {
+        world.config.pulls = 1;
+        world.config.max_hold = 500 * USEC_PER_MSEC;
+        world_start(false);
+        world_queue(1, 2);
+        world_until(world.sink.work);
+        fake_set_ready(&world.sink, false);
+        world_until(world_logged(EVENT_LEASE_LAPSED) == 1);
+        world.sink.automatic = true;
+        fake_set_ready(&world.sink, true);
+        world_queue(1, 2);
+        world_until(world_status().acknowledged == 2);
+        assert_int_equal(world_status().oldest_unsettled, UINT64_C(1767323045) * USEC_PER_SEC);
+        assert_false(world_status().emptied);
+        world_until(fixture_hanging(&world.service) == 1);
+        passed += 60 * USEC_PER_SEC;
+        world_queue(3, 1);
+        world_until(world_status().acknowledged == 3);
+        assert_int_equal(world_status().empty_pulls, 0);
+        assert_int_equal(world_status().oldest_unsettled, 0);
+        assert_true(world_status().emptied);
+}
+
 /* A message whose deliveries are counted. */
 static void queue_counted(unsigned id) {
         char body[200];
@@ -659,6 +684,7 @@ int main(void) {
                 CASE(test_exactly_once_lost_answer),
                 CASE(test_leases_through_an_outage),
                 CASE(test_let_go_after_max_hold),
+                CASE(test_left_and_come_again),
                 CASE(test_as_many_scouts_as_may_be),
         };
 
