@@ -87,8 +87,8 @@ static void wait_aside(Suspicion *s, usec_t now) {
 }
 
 BlameState blame_refused(Blame *blame, Suspicion *s, const BlameRefusal *refusal, usec_t now) {
-        if (s->state == BLAME_CLEAR)
-                s->base = refusal->before;
+        if (s->state == BLAME_CLEAR || (s->state == BLAME_ASIDE && s->code != refusal->code))
+                s->base = refusal->before; /* what was accepted before says nothing of a code that is new */
         if (s->code != refusal->code)
                 s->refusals = 0;
         s->code = refusal->code;
@@ -96,9 +96,9 @@ BlameState blame_refused(Blame *blame, Suspicion *s, const BlameRefusal *refusal
         s->later = false;
         if (s->state == BLAME_REJECTED)
                 return suspicion_move(s, BLAME_REJECTED);
-        if (blame->accepted == s->base)
+        if (blame->accepted == s->base && s->state != BLAME_ASIDE)
                 return suspicion_move(s, BLAME_KEPT);
-        if (s->about_document || (refusal->alone && is_proven(blame, s, now)))
+        if (blame->accepted > s->base && (s->about_document || (refusal->alone && is_proven(blame, s, now))))
                 return suspicion_move(s, BLAME_REJECTED);
         wait_aside(s, now);
         return suspicion_move(s, BLAME_ASIDE);

@@ -51,7 +51,8 @@ typedef struct Suspicion {
         unsigned refusals; /* that count */
         unsigned tries;    /* refusals while ASIDE */
         usec_t first;      /* clock_now() of the first refusal that counts */
-        uint64_t base;     /* what the remote had accepted before the reply that first refused it ... */
+        uint64_t base;     /* what the remote had accepted before the reply that first refused it (with this code,
+                            * once ASIDE) ... */
         uint64_t mark;     /* ... and by the last refusal that counts */
         usec_t due;        /* ASIDE: clock_now() of its next try */
 } Suspicion;

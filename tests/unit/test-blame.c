@@ -72,6 +72,10 @@ static int refuses_none(size_t i) {
         return 0;
 }
 
+static int refuses_by_validator(size_t i) {
+        return VALIDATOR;
+}
+
 static int throttles(size_t i) {
         return draw() % 10 < 4 ? THROTTLED : 0;
 }
@@ -125,6 +129,20 @@ static void test_about_the_document(void **state) {
         reply(20, 1, true, true, refuses_none); /* a scout */
         reply(10, 5, false, true, refuses_all);
         assert_int_equal(count(BLAME_REJECTED), 6);
+}
+
+/* ... but not by what was accepted before it was refused with that code: the validator may be broken since. */
+static void test_about_the_document_of_another_code(void **state) {
+        reply(0, 11, false, false, refuses_first);
+        assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
+        for (int i = 0; i < 5; i++) {
+                world.now = world.suspicions[0].due;
+                reply(0, 1, true, true, refuses_by_validator);
+                assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
+        }
+        reply(1, 1, true, false, refuses_none);
+        reply(0, 1, true, true, refuses_by_validator);
+        assert_int_equal(world.suspicions[0].state, BLAME_REJECTED);
 }
 
 /* A validator that refuses all: held, and what it refused is rejected only when max_hold ends. */
@@ -226,6 +244,7 @@ int main(void) {
                 CASE(test_no_refusal_counts_without_another_accepted),
                 CASE(test_no_refusal_counts_in_a_bulk),
                 CASE(test_about_the_document),
+                CASE(test_about_the_document_of_another_code),
                 CASE(test_broken_validator),
                 CASE(test_outage_of_any_code),
                 CASE(test_throttling),
