@@ -346,6 +346,8 @@ static void on_settled(void *userdata, Batch *batch) {
         else {
                 if (!s->stopping && held_count(held) > 0)
                         sort_batch(s, batch);
+                if (batch->scout && batch_count(batch, FATE_REJECTED) > 0)
+                        s->scout_at = 0; /* it was bad itself, and told nothing */
                 held_settled(held);
         }
         subscriber_go_on(s);

@@ -164,6 +164,23 @@ static void test_what_comes_meanwhile_waits(void **state) {
         world_until(world_status().acknowledged == 2);
 }
 
+/* P6: where only a message can tell how the remote is, and those that come first can never be stored, the next one is
+ * not waited for. */
+static void test_bad_scouts(void **state) {
+        world.config.backoff.max = 60 * USEC_PER_SEC;
+        world.sink.automatic = world.sink.untried = true;
+        world.sink.fate = FATE_REJECTED;
+        world_start(false);
+        for (unsigned id = 1; id <= 3; id++)
+                world_queue(id, 1);
+        world_until(world_status().acknowledged == 3);
+        world.sink.fate = FATE_STORED;
+        world_queue(4, 1);
+        world_until(world_status().acknowledged == 4);
+        assert_int_equal(world_asked("pull {\"maxMessages\":1}"), 4);
+        assert_false(world_status().paused);
+}
+
 /* ---- stop ---- */
 
 /* P8: what waits is released, what is being written may end and is acknowledged. */
@@ -350,6 +367,7 @@ int main(void) {
                 CASE(test_backlog_takes_more_pulls),
                 CASE(test_no_pull_while_the_sink_is_away),
                 CASE(test_what_comes_meanwhile_waits),
+                CASE(test_bad_scouts),
                 CASE(test_stop),
                 CASE(test_stop_with_a_mixed_batch),
                 CASE(test_stop_brings_the_batch_back),
