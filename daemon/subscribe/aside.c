@@ -25,6 +25,7 @@ struct Aside {
         Item *tried[ASIDE_TRY_MAX]; /* in the order of the batch that is out */
         size_t n_tried;
         Lease *lease;
+        bool unlisted; /* without memory, the lease has not all that wait */
         Ack *release;
         void (*released)(void *userdata);
         void *userdata;
@@ -83,7 +84,7 @@ static Slice *list_ids(const Aside *aside) {
         return ids;
 }
 
-/* Lists the ids anew, after some came. Without memory those are not renewed, and come back. */
+/* Lists the ids anew, after some came. Without memory those are not renewed until the next time, and may come back. */
 static void renew_more(Aside *aside) {
         const HeldHost *host = aside->host;
         _cleanup_free_ Slice *ids = list_ids(aside);
@@ -99,6 +100,7 @@ static void renew_more(Aside *aside) {
                 r = lease_set(aside->lease, ids, aside->n);
         else if (ids)
                 r = lease_new(host->loop, &spec, &aside->lease);
+        aside->unlisted = r < 0;
         if (r < 0)
                 log_debug("%s: no memory to renew the leases of messages that wait aside", host->subscription);
 }
@@ -109,6 +111,8 @@ static void renew_less(Aside *aside) {
 
         if (aside->n == 0)
                 aside->lease = lease_free(aside->lease);
+        if (aside->n > 0 && aside->unlisted)
+                return renew_more(aside);
         if (!aside->lease)
                 return;
         ids = list_ids(aside);
@@ -250,6 +254,7 @@ void aside_release(Aside *aside, void (*done)(void *userdata), void *userdata) {
         AckSpec spec;
 
         aside->lease = lease_free(aside->lease);
+        aside->unlisted = false;
         if (aside->n == 0 || aside->release || aside->n_tried > 0)
                 return;
         aside->released = done;
