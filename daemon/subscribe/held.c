@@ -36,7 +36,7 @@ struct Held {
         bool lapsed; /* max_hold is over: the messages are Pub/Sub's again, though the sink may have them still */
         bool acked;  /* nothing left to acknowledge */
         bool unsure; /* an acknowledgement may have been carried out, though its answer was lost */
-        bool refused;
+        bool refused, scout;
         Backoff backoff;
         LoopWatch *timer; /* next try to acknowledge */
 };
@@ -64,8 +64,10 @@ void held_tell_lapsed(const char *subscription, size_t n, usec_t max_hold) {
                 clock_format_span(max_hold, span, sizeof(span)));
 }
 
+/* While the remote refuses everything, which was said, scouts lapse one after the other. */
 static void held_log_lapse(const Held *held) {
-        held_tell_lapsed(held->host->subscription, held->n, held->host->rules.max_hold);
+        if (!held->scout)
+                held_tell_lapsed(held->host->subscription, held->n, held->host->rules.max_hold);
 }
 
 static void on_lapsed(void *userdata) {
@@ -318,6 +320,7 @@ int held_new(const HeldHost *host, Batch *batch, HeldState state, Held **ret) {
         held->host = host;
         held->state = HELD_WRITING; /* not to free the batch */
         held->batch = batch;
+        held->scout = batch->scout;
         held->n = batch->pull.n;
         held->bytes = batch->body.allocated;
         held->oldest = batch->oldest_publish;

@@ -181,6 +181,22 @@ static void test_bad_scouts(void **state) {
         assert_false(world_status().paused);
 }
 
+/* P11: an outage is said once, however long it is: not for each scout whose time is over. */
+static void test_scouts_lapse_in_silence(void **state) {
+        world.config.pulls = 1;
+        world.config.max_hold = 2 * USEC_PER_SEC;
+        world.config.backoff.initial = world.config.backoff.max = 5 * USEC_PER_MSEC;
+        world.sink.automatic = true;
+        world.sink.fate = FATE_SUSPECT;
+        world_start(false);
+        for (unsigned id = 1; id <= 5; id++)
+                world_queue(id, 1);
+        world_until(world_status().received == 5);
+        world_until(world_status().held == 0);
+        assert_int_equal(world_logged(EVENT_SINK_DOWN), 1);
+        assert_int_equal(world_logged(EVENT_LEASE_LAPSED), 1);
+}
+
 /* ---- stop ---- */
 
 /* P8: what waits is released, what is being written may end and is acknowledged. */
@@ -368,6 +384,7 @@ int main(void) {
                 CASE(test_no_pull_while_the_sink_is_away),
                 CASE(test_what_comes_meanwhile_waits),
                 CASE(test_bad_scouts),
+                CASE(test_scouts_lapse_in_silence),
                 CASE(test_stop),
                 CASE(test_stop_with_a_mixed_batch),
                 CASE(test_stop_brings_the_batch_back),
