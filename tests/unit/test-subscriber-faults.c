@@ -636,8 +636,8 @@ static void test_as_many_scouts_as_may_be(void **state) {
         world_until(world_status().held == 61);
         passed += USEC_PER_HOUR;
         world_until(world_logged(EVENT_LEASE_LAPSED) == 1);
-        fixture_settle(&world.service, 100 * USEC_PER_MSEC);
-        assert_int_equal(fixture_calls(&world.service, CALL_PULL), 61);
+        fixture_settle(&world.service, 300 * USEC_PER_MSEC);
+        assert_in_range(fixture_calls(&world.service, CALL_PULL), 61, 62); /* one of them may be the sink's now */
         world.sink.fate = FATE_STORED;
         world_until(world_status().acknowledged >= 60);
 }
