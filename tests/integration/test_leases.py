@@ -259,9 +259,23 @@ def test_stop_releases_what_is_held(make_feed, proxied):
     assert len(feed.documents()) == 10 and all(feed.deliveries(message) <= 3 for message in ids)
 
 
+def answer_releases_late(feed):
+    """Once a pull that hangs has what was released: from the answer on the daemon waits a second for it."""
+    modify = feed.service.api.modify_deadline
+
+    def release(name, body):
+        hangs, delivered = feed.store.waiting > 0, len(feed.events("deliver"))
+        modify(name, body)
+        if hangs and json.loads(body)["ackDeadlineSeconds"] == 0:
+            wait_until(lambda: len(feed.events("deliver")) > delivered, "the next delivery")
+
+    feed.service.api.modify_deadline = release
+
+
 def test_stop_leaves_nothing_to_its_own_pulls(make_feed, wire_mongo):
     """P8: what the stop releases is handed to the pulls of the same daemon that still hang: they are read, and give it back."""
     feed = make_feed(wire_mongo, settings={"ackDeadlineSeconds": 600}, section={"pulls": 3})
+    answer_releases_late(feed)
     wire_mongo.script.add({"match": INSERT, "times": -1, "action": {"type": "no_reply", "seconds": 2}})
     ids = feed.publish(*numbered(10))
     feed.daemon.start()
@@ -287,6 +301,7 @@ def test_write_that_never_returns(make_feed, wire_mongo):
     assert feed.daemon.wait() == -signal.SIGABRT
     assert "has not returned from one call" in next(entry.text for entry in feed.daemon.log.entries if entry.level == "critical")
     assert not feed.acknowledged()
+    del feed.daemon.env["SENSORQD_TEST_STUCK_TICK_MSEC"]  # a machine that stands still for three seconds is no reason to end this one
     feed.daemon.start()
     feed.wait_empty()
     assert len(feed.documents()) == 10

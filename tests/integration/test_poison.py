@@ -245,7 +245,7 @@ def test_topic_that_refuses_everything(make_stack, own_queue, pubsub, shared_mon
     wait_until(lambda: rows(stack, "readings") >= 120, "three polls in the outbox")
     attempts = len([event for event in pubsub.log.since(0, "http") if ":publish" in event["target"]])
     assert rows(stack, "rejected") == 0 and attempts < 40 and len(stack.daemon.log.events("PUBLISH_FAILING")) == 1
-    assert "publishing failing" in stack.daemon.notify.status
+    stack.daemon.notify.wait("^STATUS=.*publishing failing")
     stack.quiet()
     assert stack.daemon.stop() == 0
     wait_until(lambda: pubsub.store.waiting == 0, "the end of its last pull")

@@ -141,6 +141,17 @@ class House:
         finally:
             self.stops.append((began, time.monotonic()))
 
+    @contextlib.contextmanager
+    def kill_of(self):
+        """The block kills one: also a poll that was answered just before may not have come to the disk. What was answered until now is stored."""
+        began = time.monotonic()
+        wait_until(lambda: not self._counted(entry for entry in self._served() if entry["complete"] and entry["mono"] < began) - self._stored(),
+                   "everything that was served is stored")
+        try:
+            yield
+        finally:
+            self.stops.append((began, time.monotonic()))
+
     # MongoDB
 
     def collection(self, name="readings"):
@@ -156,6 +167,7 @@ class House:
 
     def forget_polls(self):
         """What was polled until now was only looked at (`sensorqd check`)."""
+        wait_until(lambda: self.remo.under_way() == 0, "the end of the polls that were answered")
         self._first = len(self.remo.served())
 
     def _served(self):
@@ -167,14 +179,18 @@ class House:
         self.remo.devices = []
         wait_until(lambda: self.remo.under_way() == 0, "the end of the polls that were answered before")
         due = [entry for entry in self._served() if entry["complete"] and not self._may_be_lost(entry)]
-        expected = Counter(_reading(entry["device"], entry["newest_events"]) for entry in due) + Counter(self.published.keys())
-        excusable = Counter(_reading(entry["device"], entry["newest_events"]) for entry in self._served() if self._may_be_lost(entry))
+        expected = self._counted(due) + Counter(self.published.keys())
+        excusable = self._counted(entry for entry in self._served() if self._may_be_lost(entry))
         wait_until(lambda: not expected - self._stored(), lambda: f"missing: {list((expected - self._stored()).items())[:5]}", patience)
         stored = self._stored()
         assert not stored - expected - excusable, f"too many: {list((stored - expected - excusable).items())[:5]}"
         assert max(stored.values()) == 1, "stored twice"
         assert self.collection("readings_rejected").count_documents({}) == rejected
         return sum(stored.values())
+
+    @staticmethod
+    def _counted(entries):
+        return Counter(_reading(entry["device"], entry["newest_events"]) for entry in entries)
 
     def _stored(self):
         return Counter(document.get("key") or _reading(document["id"], document["newest_events"]) for document in self.collection().find())

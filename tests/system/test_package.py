@@ -79,9 +79,10 @@ def in_flight(machine, house):
         house.pubsub.faults.add({"match": what, "times": -1, "action": {"type": "status", "status": 503}})
 
     fail(":acknowledge")
-    fail(":pull")
-    house.publish(20)  # for the pulls that are open
+    house.publish(20)
     house.wait_count(1, {"key": {"$exists": True}})
+    fail(":pull")  # not before: none may have been open just then
+    house.publish(20)  # a pull that is open may take them
     machine.wait_event("SUBSCRIPTION_FAILING")
     house.publish(20)
     fail(":publish")

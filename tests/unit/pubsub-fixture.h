@@ -57,6 +57,7 @@ typedef struct Fixture {
         Scripted standing[CALL_KINDS]; /* instead of being well, while status is not 0 */
         unsigned calls[CALL_KINDS];
         unsigned hanging; /* pulls that wait now */
+        bool begun;       /* the beginning of a slow reply is sent */
         Bytes asked;      /* "KIND BODY\n" for each call */
 } Fixture;
 
@@ -114,6 +115,9 @@ static inline bool fixture_serve(void *userdata, HttpServerConnection *c, const 
                 fixture_flood(c);
         else if (answer.status == FIXTURE_SLOW) {
                 http_server_send_text(c, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{\"receivedMessages\":[");
+                (void) pthread_mutex_lock(&f->mutex);
+                f->begun = true;
+                (void) pthread_mutex_unlock(&f->mutex);
                 http_server_stall(c);
         } else if (answer.status != FIXTURE_CUT)
                 http_server_reply(c, answer.status, answer.headers, answer.body);
@@ -155,6 +159,15 @@ static inline unsigned fixture_hanging(Fixture *f) {
         n = f->hanging;
         (void) pthread_mutex_unlock(&f->mutex);
         return n;
+}
+
+static inline bool fixture_has_begun(Fixture *f) {
+        bool begun;
+
+        (void) pthread_mutex_lock(&f->mutex);
+        begun = f->begun;
+        (void) pthread_mutex_unlock(&f->mutex);
+        return begun;
 }
 
 /* How often *text* is in what was asked. */

@@ -75,13 +75,14 @@ static void test_step(void **state) {
 static void test_renews_at_half(void **state) {
         usec_t begin = clock_now();
 
+        rules.deadline = 6 * USEC_PER_SEC; /* a machine that stands still for a moment has not lost it */
         start(2);
         fixture_until(&fixture, results == 2);
-        assert_in_range(clock_now() - begin, 900 * USEC_PER_MSEC, 5 * USEC_PER_SEC);
-        assert_int_equal(fixture_asked(&fixture, "lease {\"ackDeadlineSeconds\":1,\"ackIds\":[\"a\",\"b\"]}\n"), 2);
+        assert_in_range(clock_now() - begin, 6 * USEC_PER_SEC, FIXTURE_PATIENCE_USEC + USEC_PER_SEC);
+        assert_int_equal(fixture_asked(&fixture, "lease {\"ackDeadlineSeconds\":6,\"ackIds\":[\"a\",\"b\"]}\n"), 2);
         assert_int_equal(lapsed, 0);
         assert_true(lease_is_live(lease, clock_now()));
-        assert_false(lease_is_live(lease, clock_now() + 2 * USEC_PER_SEC));
+        assert_false(lease_is_live(lease, clock_now() + 6 * USEC_PER_SEC));
 }
 
 /* P11: a deadline that becomes known does not make what was granted for the shorter one last any longer. */
@@ -94,7 +95,7 @@ static void test_deadline_becomes_known(void **state) {
         begin = clock_now();
         assert_false(lease_is_live(lease, clock_now() + 2 * USEC_PER_SEC));
         fixture_until(&fixture, results == 2);
-        assert_true(clock_now() - begin < 5 * USEC_PER_SEC);
+        assert_true(clock_now() - begin < 60 * USEC_PER_SEC); /* the half of the longer one would be 300 s */
         assert_int_equal(fixture_asked(&fixture, "\"ackDeadlineSeconds\":600"), 1);
         assert_true(lease_is_live(lease, clock_now() + 100 * USEC_PER_SEC));
 }
@@ -166,8 +167,9 @@ static void test_retry_after_is_honoured(void **state) {
 }
 
 static void test_lapses_once(void **state) {
-        rules.max_hold = 700 * USEC_PER_MSEC;
         start(1);
+        fixture_until(&fixture, results == 1);
+        rules.max_hold = 400 * USEC_PER_MSEC; /* which is over, as the next renewal finds */
         fixture_until(&fixture, lapsed == 1);
         assert_int_equal(results, 1);
         assert_false(lease_is_live(lease, clock_now() + 1 * USEC_PER_SEC));

@@ -184,14 +184,13 @@ static void test_request_and_answer(void **state) {
         assert_string_equal(f->peer, "127.0.0.1");
 }
 
-/* Answers that come later, in another order, and quickly. */
-static void test_answered_later(void **state) {
-        Fixture *f = *state;
+/* Answers that come later, in another order. How long that took. */
+static usec_t answer_later(Fixture *f) {
         Bytes replies[4] = {};
         int fds[4];
         usec_t began;
 
-        f->later = true;
+        f->n_waiting = 0;
         for (int i = 0; i < 4; i++) {
                 char text[200];
 
@@ -208,7 +207,17 @@ static void test_answered_later(void **state) {
                 assert_status(hear(f, fds[i], &replies[i]), 200 + i);
                 bytes_done(&replies[i]);
         }
-        assert_true(clock_now() - began < USEC_PER_SEC); /* an answer waits for no timer */
+        return clock_now() - began;
+}
+
+/* An answer waits for no timer, which would cost a second each time; a busy machine may cost that now and then. */
+static void test_answered_later(void **state) {
+        Fixture *f = *state;
+        int i = 0;
+
+        f->later = true;
+        while (answer_later(f) >= USEC_PER_SEC)
+                assert_true(++i < 10);
 }
 
 static void test_refused_before_the_body(void **state) {

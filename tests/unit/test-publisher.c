@@ -154,16 +154,19 @@ static void test_pause_while_failing(void **state) {
 /* ---- what fails ---- */
 
 static void check_failure(Fixture *f, int http_status, const char *headers, usec_t least, usec_t most) {
+        usec_t asked = clock_now();
+
         set_status(f, http_status, headers);
         put(f, 0, 2, 10);
         RUN_UNTIL(f, status_of(f).failing);
         PublisherStatus status = status_of(f);
         assert_true(publisher_is_idle(f->publisher)); /* nothing can be sent now */
-        assert_in_range(status.retry_at, clock_now() + least - USEC_PER_SEC / 2, clock_now() + most);
+        assert_in_range(status.retry_at, asked + least, clock_now() + most);
         assert_true(status.detail[0] != '\0');
         publisher_wake(f->publisher); /* does not shorten the wait */
         assert_true(loop_turn(f->event, 10 * USEC_PER_MSEC) >= 0);
-        assert_int_equal(http_server_calls(f->server), status.requests);
+        if (clock_now() < status.retry_at)
+                assert_int_equal(http_server_calls(f->server), status.requests);
 
         set_status(f, 0, "");
         skip_wait(f);
@@ -172,7 +175,7 @@ static void check_failure(Fixture *f, int http_status, const char *headers, usec
 }
 
 static void test_unavailable(void **state) {
-        check_failure(*state, 503, "", USEC_PER_SEC / 2, USEC_PER_SEC);
+        check_failure(*state, 503, "", USEC_PER_SEC / 10, USEC_PER_SEC);
 }
 
 static void test_retry_after(void **state) {

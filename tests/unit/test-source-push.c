@@ -306,6 +306,28 @@ static void take(const char *topic, const char *text, ShapeOutcome *ret) {
                 0);
 }
 
+/* Speaks three times, each time before the silence is over. False: the machine was silent for so long itself. */
+static bool speak_three_times(Fixture *f, const SourceType *type, usec_t *ret_spoke) {
+        assert_int_equal(source_new(&f->host, type, &f->config, &f->source), 0);
+        assert_int_equal(source_poll_now(f->source), 0);
+        assert_int_equal(source_poll_now(f->source), -EBUSY);
+        source_tell(f->source, &(SourcePoll){ .outcome = SOURCE_POLLED }, 0);
+        for (uint64_t ticket = 1; ticket <= 3; ticket++) {
+                usec_t spoke = *ret_spoke = clock_now();
+                bool busy;
+
+                say(ticket, 1);
+                RUN_UNTIL(f, talker.stored == ticket);
+                while (clock_now() < spoke + type->quiet * 2 / 3)
+                        assert_true(loop_turn(f->host.loop, 20 * USEC_PER_MSEC) >= 0);
+                busy = source_is_busy(f->source);
+                if (clock_now() >= spoke + type->quiet)
+                        return false;
+                assert_true(busy);
+        }
+        return true;
+}
+
 /* `once` listens to a type that says for how long silence counts; then the peer is held, so that it keeps the rest. */
 static void test_once_listens(void **state) {
         static SourceType type; /* the source outlives this function */
@@ -315,20 +337,13 @@ static void test_once_listens(void **state) {
         type = talker_type;
         type.quiet = 300 * USEC_PER_MSEC;
         f->host.manual = true;
-        assert_int_equal(source_new(&f->host, &type, &f->config, &f->source), 0);
-        assert_int_equal(source_poll_now(f->source), 0);
-        assert_int_equal(source_poll_now(f->source), -EBUSY);
-        source_tell(f->source, &(SourcePoll){ .outcome = SOURCE_POLLED }, 0);
-        for (uint64_t ticket = 1; ticket <= 3; ticket++) {
-                spoke = clock_now();
-                say(ticket, 1);
-                RUN_UNTIL(f, talker.stored == ticket);
-                while (clock_now() < spoke + 200 * USEC_PER_MSEC)
-                        assert_true(loop_turn(f->host.loop, 20 * USEC_PER_MSEC) >= 0);
-                assert_true(source_is_busy(f->source));
+        while (!speak_three_times(f, &type, &spoke)) {
+                assert_true(type.quiet < USEC_PER_MINUTE);
+                type.quiet *= 10;
+                f->source = source_free(f->source);
         }
         RUN_UNTIL(f, !source_is_busy(f->source));
-        assert_in_range(clock_now() - spoke, 290 * USEC_PER_MSEC, 5 * USEC_PER_SEC);
+        assert_true(clock_now() - spoke >= type.quiet);
         assert_true(talker.held);
         assert_false(status_of(f).failing);
         assert_true(status_of(f).speaks && status_of(f).last_reading > 0);
