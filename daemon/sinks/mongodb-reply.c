@@ -123,6 +123,17 @@ static MongodbFault code_fault(const bson_t *reply, const bson_error_t *error) {
         return has_label(reply) ? MONGODB_FAULT_BUSY : MONGODB_FAULT_REFUSED;
 }
 
+/* Whatever ends a login has the driver's one code for a refused one. Where the connection ended it, the driver's words
+ * begin so, and nothing was said of user and password. */
+static MongodbFault client_fault(const bson_error_t *error) {
+        static const char broken_off[] = "Failed to send \"";
+
+        if (error->code != MONGOC_ERROR_CLIENT_AUTHENTICATE ||
+                strncmp(error->message, broken_off, strlen(broken_off)) == 0)
+                return MONGODB_FAULT_UNREACHABLE;
+        return MONGODB_FAULT_LOGIN;
+}
+
 MongodbFault mongodb_reply_fault(const bson_t *reply, const bson_error_t *error) {
         switch ((int) error->domain) {
         case MONGOC_ERROR_SERVER:
@@ -130,8 +141,7 @@ MongodbFault mongodb_reply_fault(const bson_t *reply, const bson_error_t *error)
         case MONGOC_ERROR_WRITE_CONCERN:
                 return MONGODB_FAULT_WRITE_CONCERN;
         case MONGOC_ERROR_CLIENT:
-                return error->code == MONGOC_ERROR_CLIENT_AUTHENTICATE ? MONGODB_FAULT_LOGIN
-                                                                       : MONGODB_FAULT_UNREACHABLE;
+                return client_fault(error);
         case MONGOC_ERROR_SASL:
         case MONGOC_ERROR_SCRAM:
                 return MONGODB_FAULT_LOGIN;

@@ -62,6 +62,7 @@ typedef struct Server {
         bool hide_found;            /* finds answer nothing */
         unsigned logins;            /* so far, refused ones too */
         atomic_bool refuse_logins;
+        bool cut_logins;  /* the connection ends within them */
         bool no_majority; /* finds with read concern majority fail, as with enableMajorityReadConcern=false */
 } Server;
 
@@ -363,8 +364,10 @@ static bool answer(Server *server, const uint8_t *body, size_t size, bson_t *rep
                 answer_error(server->index_code, "not authorized on d to execute command", reply);
         else if (strcmp(bson_iter_key(&iter), "update") == 0)
                 answer_update(server, &command, documents, reply);
-        else if (strcmp(bson_iter_key(&iter), "saslStart") == 0)
+        else if (strcmp(bson_iter_key(&iter), "saslStart") == 0) {
                 answer_login(server, reply);
+                more = !server->cut_logins;
+        }
         else if (strcmp(bson_iter_key(&iter), "ping") == 0)
                 (void) BSON_APPEND_INT32(reply, "ok", 1);
         else

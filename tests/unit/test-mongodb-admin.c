@@ -139,6 +139,29 @@ static void test_setup_without_privilege(void **state) {
         open_as(w, "", NULL);
 }
 
+/* A connection that ends within the login says nothing of user and password. */
+static void test_login_broken_off(void **state) {
+        Server *server = calloc(1, sizeof(*server));
+        int port = 0;
+        World *w = *state;
+
+        assert_non_null(server);
+        server_start(server);
+        server->cut_logins = true;
+        w->self = admin->close(w->self);
+        port = w->server.port;
+        w->server.port = server->port;
+        open_as(w, "u", "p");
+        ask(w, admin->check);
+        assert_line(w, 0, SINK_GRADE_FAIL, "check that it runs");
+        assert_true(server->logins > 0);
+        w->self = admin->close(w->self);
+        w->server.port = port;
+        server_stop(server);
+        free(server);
+        open_as(w, "", NULL);
+}
+
 /* ---- rejected ---- */
 
 static void put_rejected(World *w, const char *id, const char *data, const char *reason, const char *detail) {
@@ -298,6 +321,7 @@ int main(void) {
                 cmocka_unit_test(test_targets),
                 cmocka_unit_test(test_setup),
                 cmocka_unit_test(test_setup_without_privilege),
+                cmocka_unit_test(test_login_broken_off),
                 cmocka_unit_test(test_rejected),
                 cmocka_unit_test(test_of_another_subscription),
                 cmocka_unit_test(test_users),

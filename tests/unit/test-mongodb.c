@@ -242,6 +242,27 @@ static void test_retriable_codes(void **state) {
         }
 }
 
+/* The driver has one code for every login that came to nothing: only a refused one is a person's to mend. */
+static void test_login_broken_off(void **state) {
+        static const struct {
+                const char *message;
+                MongodbFault fault;
+        } rows[] = {
+                { "Authentication failed.", MONGODB_FAULT_LOGIN },
+                { "bad auth : Authentication failed.", MONGODB_FAULT_LOGIN },
+                { "Failed to send \"saslStart\" command with database \"admin\": socket error or timeout", MONGODB_FAULT_UNREACHABLE },
+                { "Failed to send \"saslContinue\" command with database \"admin\": Failed to read 4 bytes: socket error or timeout",
+                        MONGODB_FAULT_UNREACHABLE },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                bson_error_t error = { .domain = MONGOC_ERROR_CLIENT, .code = MONGOC_ERROR_CLIENT_AUTHENTICATE };
+
+                (void) snprintf(error.message, sizeof(error.message), "%s", rows[i].message);
+                assert_int_equal(mongodb_reply_fault(NULL, &error), rows[i].fault);
+        }
+}
+
 /* B8: Atlas has one code for everything; its words tell what to do. */
 static void test_atlas_words(void **state) {
         static const struct {
@@ -350,6 +371,7 @@ int main(void) {
                 cmocka_unit_test(test_describe),
                 cmocka_unit_test(test_fault_words),
                 cmocka_unit_test(test_retriable_codes),
+                cmocka_unit_test(test_login_broken_off),
                 cmocka_unit_test(test_atlas_words),
                 cmocka_unit_test(test_uri_limits),
                 cmocka_unit_test(test_uri_refused),
