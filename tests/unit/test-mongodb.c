@@ -226,7 +226,7 @@ static void test_retriable_codes(void **state) {
                 358, 365, 384, 402, 406, 407, 412, 433, 449, 450, 453, 462, 9001, 10058, 10107, 11600, 11601, 11602, 13388, 13435, 13436, 16500, 46841,
                 50915, 91331, 10045600 };
         /* a setting or the server's state can cause these as well as a document */
-        static const int others[] = { 0, 1, 2, 8, 9, 14, 16, 17, 301, 4711, 16501, 999999 };
+        static const int others[] = { 0, 1, 2, 8, 9, 14, 16, 17, 301, 303, 4711, 16501, 999999 };
 
         for (size_t i = 0; i < ELEMENTSOF(codes); i++) {
                 MongodbFault fault = MONGODB_FAULT_NONE;
