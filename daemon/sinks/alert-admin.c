@@ -57,21 +57,28 @@ static void on_info(void *userdata, HttpReply *reply) {
 
 static int start_info(const AlertTarget *target, Http *http, Info *info) {
         const WebPlace at = alert_target_at(target);
-        _cleanup_bytes_ Bytes url = {};
+        _cleanup_bytes_ Bytes url = {}, proof = {};
+        const char *headers[2] = {};
         HttpRequest *request;
         HttpSpec spec = { .method = "GET",
                 .ca_file = at.ca_file,
-                .bearer = target->token.text,
+                .headers = headers, /* not .bearer, which never travels without TLS: this one may, where allow_plain is
+                                       true */
                 .timeout = INFO_TIMEOUT_USEC,
                 .max_reply = INFO_MAX };
         int r;
 
         r = bytes_append_format(
                 &url, "%.*s" INFO_PATH, (int) (strlen(at.url) - (at.url[strlen(at.url) - 1] == '/')), at.url);
-        if (r < 0)
-                return r;
-        spec.url = url.data;
-        return http_start(http, &spec, on_info, info, &request);
+        if (r >= 0)
+                r = bytes_append_format(&proof, "Authorization: Bearer %s", target->token.text);
+        if (r >= 0) {
+                spec.url = url.data;
+                headers[0] = proof.data;
+                r = http_start(http, &spec, on_info, info, &request);
+        }
+        bytes_wipe(&proof);
+        return r;
 }
 
 static int ask_info(const AlertTarget *target, Info *info) {

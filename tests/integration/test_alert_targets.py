@@ -119,6 +119,9 @@ def test_a_revoked_address_and_a_login_page(sensorqd, services):
 
 def test_check_and_test(sensorqd, services):
     with contextlib.closing(make(sensorqd, services)) as feed:
+        line = feed.daemon.config["subscribe"][0]["alert"]["targets"][TARGETS.index("line")]
+        line |= {"url": services.url.replace("127.0.0.1", "[::ffff:127.0.0.1]"), "allow_plain": True}  # to `check`, another machine
+        feed.daemon.write_config()
         checked = feed.daemon.run("check").stdout
         for name in TARGETS:
             assert re.search(rf"^ok    alert sensor-data-mongodb  target {name} \(.*nothing was sent", checked, re.M), checked

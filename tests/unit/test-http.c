@@ -359,6 +359,8 @@ static void test_sent_headers(void **state) {
         spec.bearer = "ya29.a-b_c~d+e/f==";
         spec.headers = headers;
         check_sent_header(*state, &spec, "Authorization", "Bearer ya29.a-b_c~d+e/f==");
+        spec.bearer = "17|q3Fz<>%,;@"; /* not RFC 6750, but what some servers give and some people paste */
+        check_sent_header(*state, &spec, "Authorization", "Bearer 17|q3Fz<>%,;@");
         check_sent_header(*state, &spec, "X-Two", "zwei");
         check_sent_header(*state, &spec, "User-Agent", "test/1");
         check_sent_header(*state, &spec, "Content-Type", "(none)");
