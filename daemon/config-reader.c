@@ -206,6 +206,17 @@ static const ConfigSection *key_owner(const Reading *r, const char *key) {
         return NULL;
 }
 
+/* Appends all of them. */
+static int append_owners(const Reading *r, const char *key, Bytes *out) {
+        const ConfigSection *variant;
+        int k = 0;
+
+        for (size_t i = 0; k >= 0 && is_beside(r->section) && (variant = variant_at(r, i)); i++)
+                if (config_table_find(variant, key))
+                        k = bytes_append_format(out, "%s%s", out->size > 0 ? ", " : "", variant->name);
+        return k;
+}
+
 typedef struct Search {
         const ConfigTypes *types;
         const char *key;
@@ -249,14 +260,13 @@ static bool is_glued(const Reading *r, const char *key) {
 }
 
 static int fail_unknown(const Reading *r, const YamlNode *node) {
-        const ConfigSection *owner = key_owner(r, node->key);
         /* The place of an error is that of a value; of a key that nobody knows the key itself counts. */
         YamlNode at = { .type = YAML_SCALAR, .line = node->key_line, .column = node->key_column };
         const ConfigRow row = { key_is_harmless(node->key) ? node->key : "", &config_type_variant };
         const char *who = row.key[0] != '\0' ? "is" : "a key is", *keys[KEYS_MAX + 1], *nearest;
         Search s = { r->place->reader->types, .key = node->key };
         const ConfigValue value = { r->place, &row, &at };
-        _cleanup_bytes_ Bytes words = {};
+        _cleanup_bytes_ Bytes words = {}, owners = {};
         int k;
 
         if (is_glued(r, node->key))
@@ -265,10 +275,12 @@ static int fail_unknown(const Reading *r, const YamlNode *node) {
         nearest = config_table_nearest(node->key, key_at, keys);
         search(&s, r->place->reader->root, "");
         k = append_list(&words, keys);
+        if (k >= 0)
+                k = append_owners(r, node->key, &owners);
         if (k < 0)
                 return k;
-        if (owner)
-                return config_value_fail(&value, "is for type %s only; allowed for type %s: %s", owner->name,
+        if (owners.size > 0)
+                return config_value_fail(&value, "is for type %s only; allowed for type %s: %s", owners.data,
                         r->variant->name, words.data);
         if (s.n == 1)
                 return config_value_fail(

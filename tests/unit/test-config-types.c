@@ -227,6 +227,7 @@ static void test_keys_of_another_type(void **state) {
         refuse_types(TOPIC "    - {name: a, type: alpha, token_file: t, size: 5}\n",
                 "c.yaml:5:45: publish.sources[].size: is for type beta only; allowed for type alpha: name, type, interval, "
                 "labels, token_file, second_file, url");
+        refuse_types(TOPIC "    - {name: a, type: beta, url: x}\n", "publish.sources[].url: is for type alpha, gamma only; allowed for type beta: ");
         refuse_types(TOPIC "    - {name: a, type: omega}\n",
                 "publish.sources[].type: \"omega\" is not a type of source; allowed: alpha, beta, gamma");
         refuse_types(TOPIC "    - {name: a, type: alpah, token_file: t}\n", "did you mean alpha");
