@@ -124,6 +124,20 @@ static int check_plain(Scan *s, const char *value) {
         return 0;
 }
 
+/* `&NAME`, `*NAME`, `!TAG`, or a text that begins like one. What stands below an anchor or a tag is its value. */
+static int check_mark(Scan *s, const char *value) {
+        const char *end = value;
+        char words[120];
+
+        while (end < s->end && *end != ' ')
+                end++;
+        if (*value != '*' && is_over(s, end))
+                s->levels[s->n_levels - 1].open = true;
+        (void) snprintf(words, sizeof(words),
+                "a value that begins with %c must be in quotes; anchors, aliases and tags are not supported", *value);
+        return slip(s, value, words);
+}
+
 static int check_value(Scan *s, const char *value) {
         char words[80];
 
@@ -138,7 +152,9 @@ static int check_value(Scan *s, const char *value) {
                 return check_enclosed(s, value);
         if (begins(s, value, "- "))
                 return slip(s, value, "a list begins in the next line, each entry with a dash");
-        if (strchr("*&!%@`,]}", *value)) {
+        if (strchr("*&!", *value))
+                return check_mark(s, value);
+        if (strchr("%@`,]}", *value)) {
                 (void) snprintf(words, sizeof(words), "a value that begins with %c must be in quotes", *value);
                 return slip(s, value, words);
         }
@@ -400,6 +416,8 @@ static int check_line(Scan *s) {
                 return 0;
         if (*place == '\t' || begins(s, place, WIDE_BLANK) || begins(s, place, HARD_BLANK))
                 return check_indent(s, place);
+        if (begins(s, place, "```"))
+                return slip(s, place, "the line comes from the page that this was copied from: remove it");
         return check_dashes(s, place);
 }
 

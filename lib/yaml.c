@@ -36,16 +36,30 @@ static yaml_mark_t mark_of_offset(const Reader *r, size_t offset) {
         return mark;
 }
 
-/* Where libyaml's own words or place would send the reader to the wrong line. */
+/* What people do that libyaml says in words of a parser. */
+static const struct {
+        const char *problem, *words;
+} slips[] = {
+        { "mapping values are not allowed in this context",
+                "a second `: ` in one line, or lines that are not indented alike; quote a value that holds `: `" },
+        { "did not find expected ',' or '}'",
+                "a comma or } is missing before this, or a text that holds { } [ ] or a comma is not in quotes" },
+        { "did not find expected ',' or ']'",
+                "a comma or ] is missing before this, or a text that holds { } [ ] or a comma is not in quotes" },
+        { "did not find expected node content",
+                "a value is missing here, or begins with a character that wants it in quotes" },
+        { "found character that cannot start any token", "what begins with this character must be in quotes" },
+};
+
+/* Where libyaml's own words or place would send the reader to the wrong line, or tell nothing. */
 static int fail_in_words(Reader *r, const char *problem) {
         const yaml_parser_t *p = &r->parser;
 
         if (p->context && strcmp(p->context, "while scanning a quoted scalar") == 0 && strstr(problem, "unexpected"))
                 return fail(r, p->context_mark, "the quote that opens here is never closed");
-        if (strcmp(problem, "mapping values are not allowed in this context") == 0)
-                return fail(r, p->problem_mark,
-                        "a second `: ` in one line, or lines that are not indented alike; quote a value that holds `: "
-                        "`");
+        for (size_t i = 0; i < ELEMENTSOF(slips); i++)
+                if (strcmp(problem, slips[i].problem) == 0)
+                        return fail(r, p->problem_mark, slips[i].words);
         return fail(r, p->problem_mark, problem);
 }
 

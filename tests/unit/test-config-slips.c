@@ -59,6 +59,22 @@ static void test_values(void **state) {
         refuse("pubsub: {project:p}\n" SUB, "c.yaml:1:10: pubsub: there is no space after the colon: write KEY: VALUE");
 }
 
+/* Of what other programs take, only that it is not supported is told, and of a fence only where it stands. */
+static void test_other_yaml(void **state) {
+        static const char *const texts[][2] = {
+                { "pubsub: &p\n  project: p\n" SUB, "c.yaml:1:9: a value that begins with & must be in quotes; anchors, aliases and tags are not supported" },
+                { "pubsub: {project: p}\nsubscribe:\n  - &s\n    subscription: sub\n    mongodb:\n      uri: mongodb://h/\n      database: d\n      collection: c\n",
+                        "c.yaml:3:5: a value that begins with & must be in quotes; anchors, aliases and tags are not supported" },
+                { "```yaml\npubsub:\n  project: p\n" SUB, "c.yaml:1:1: the line comes from the page that this was copied from: remove it" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                _cleanup_free_ char *said = errors_of(texts[i][0], strlen(texts[i][0]), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+
+                assert_string_equal(said, texts[i][1]);
+        }
+}
+
 /* All of them at once, and nothing of what follows from them. */
 static void test_all_at_once(void **state) {
         static const char text[] = "pubsub:\n"
@@ -76,7 +92,7 @@ static void test_all_at_once(void **state) {
         assert_string_equal(said,
                 "c.yaml:2:10: there is no colon: write \"project: VALUE\"\n"
                 "c.yaml:3:10: there is no space after the colon: write \"log_level: VALUE\"\n"
-                "c.yaml:5:19: a value that begins with * must be in quotes\n"
+                "c.yaml:5:19: a value that begins with * must be in quotes; anchors, aliases and tags are not supported\n"
                 "c.yaml:6:10: there is a full-width colon (U+FF1A): write \"pulls: VALUE\"\n"
                 "c.yaml:9:6: the line is indented by 5 spaces, its neighbours above by 6: what belongs together begins in the same column");
 }
@@ -253,6 +269,7 @@ int main(void) {
                 cmocka_unit_test(test_keys),
                 cmocka_unit_test(test_indentation),
                 cmocka_unit_test(test_values),
+                cmocka_unit_test(test_other_yaml),
                 cmocka_unit_test(test_all_at_once),
                 cmocka_unit_test(test_slips_beside_errors),
                 cmocka_unit_test(test_no_false_alarm),

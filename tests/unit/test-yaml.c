@@ -198,7 +198,11 @@ static void test_refused(void **state) {
         check_error("a: 'open\n", 1, 4, "the quote that opens here is never closed");
         check_error("a: 1\nb: \"open\nc: 2\n", 2, 4, "the quote that opens here is never closed");
         check_error("a: b: c\n", 1, 5, "quote a value that holds `: `");
-        check_error("a: [1, 2\n", 2, 1, "");
+        check_error("a: [1, 2\n", 2, 1, "a comma or ] is missing");
+        check_error("a: [x/{id}, b]\n", 1, 7, "is not in quotes");
+        check_error("a: { b: c d: e }\n", 1, 12, "a comma or } is missing before this");
+        check_error("a: { b: :1 }\n", 1, 9, "a value is missing here");
+        check_error("a: { b: @x }\n", 1, 9, "must be in quotes");
         check_error("a:\n\t- 1\n", 2, 1, "");
         check_error("a: @x\n", 1, 4, "");
         check_error("a: %x\n", 1, 4, "");
