@@ -228,6 +228,24 @@ static int file_check(const char *text, ConfigProblem *ret_problem) {
         return text[strlen(text) - 1] == '/' ? config_problem_set(ret_problem, "is a directory") : 0;
 }
 
+/* What is malformed for http_url_check(), as far as that can be told without a word of the value. */
+static int url_malformed(const char *text, ConfigProblem *ret_problem) {
+        const char *host = strncasecmp(text, "http", 4) == 0 ? strstr(text, "://") : NULL;
+
+        host = host ? host + strlen("://") : "";
+        if (memchr(host, '@', strcspn(host, "/?")))
+                return config_problem_set(
+                        ret_problem, "has a user in front of the host: leave it out, secrets are files");
+        for (const char *c = host; *c != '\0'; c++)
+                if (*c <= ' ' || *c > '~')
+                        return config_problem_set(ret_problem,
+                                "holds a space, or something other than ASCII: write it percent-encoded, as %%20");
+                else if (strchr("\"#<>\\^`{|}", *c))
+                        return config_problem_set(ret_problem,
+                                "holds %c, which no URL has as it is: write it percent-encoded, as %%%02X", *c, *c);
+        return config_problem_set(ret_problem, "is not a URL of a server");
+}
+
 static int url_check(const char *text, ConfigProblem *ret_problem) {
         switch (http_url_check(text)) {
         case HTTP_URL_OK:
@@ -238,7 +256,7 @@ static int url_check(const char *text, ConfigProblem *ret_problem) {
                 return config_problem_set(ret_problem,
                         "is plain http to another machine, which would show the token to everyone on the way");
         default:
-                return config_problem_set(ret_problem, "is not a URL of a server");
+                return url_malformed(text, ret_problem);
         }
 
         if (strchr(text, '?'))
@@ -268,7 +286,7 @@ static int web_url_check(const char *text, ConfigProblem *ret_problem) {
         int r = http_url_check(text);
 
         if (r == HTTP_URL_MALFORMED)
-                return config_problem_set(ret_problem, "is not a URL of a server");
+                return url_malformed(text, ret_problem);
         if (r == HTTP_URL_METADATA)
                 return config_problem_set(ret_problem, "is the metadata server, which is there for tokens only");
         if (secret)

@@ -504,7 +504,7 @@ static void test_endpoint_with_password_is_not_shown(void **state) {
         _cleanup_free_ char *said = errors_of(text, strlen(text), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
 
         assert_null(strstr(said, "hunter2"));
-        assert_contains(said, "pubsub.endpoint: the value is not a URL");
+        assert_contains(said, "pubsub.endpoint: the value has a user in front of the host");
 }
 
 /* ---- files ---- */
