@@ -81,11 +81,7 @@ static const ConfigRow rows[] = {
 
 #define OF(kind) (1u << (kind))
 
-/* Which keys a type needs, and which it may have besides. */
-static const struct {
-        const char *key;
-        unsigned needed, allowed;
-} uses[] = {
+static const ConfigUse uses[] = {
         { "token_file", OF(AUTH_BEARER) | OF(AUTH_SWITCHBOT), 0 },
         { "secret_file", OF(AUTH_SWITCHBOT), 0 },
         { "username", OF(AUTH_BASIC), 0 },
@@ -102,18 +98,10 @@ static const struct {
 
 static int auth_rule(const ConfigPlace *place, void *self, void *around) {
         const AuthConfig *config = self;
-        unsigned kind = OF(config->type);
+        int r = config_place_uses(place, uses, ELEMENTSOF(uses), config->type, kinds[config->type]);
 
-        for (size_t i = 0; i < ELEMENTSOF(uses); i++) {
-                bool there = yaml_get(place->node, uses[i].key);
-
-                if (!there && uses[i].needed & kind)
-                        return config_place_fail(
-                                place, uses[i].key, "is missing; type %s needs it", kinds[config->type]);
-                if (there && !((uses[i].needed | uses[i].allowed) & kind))
-                        return config_place_fail(
-                                place, uses[i].key, "is not a key of type %s; correct type", kinds[config->type]);
-        }
+        if (r < 0)
+                return r;
         if (config->type == AUTH_OAUTH2 && !config->refresh_token.file && !config->client_secret.file)
                 return config_place_fail(place, NULL, "needs refresh_token_file, or client_secret_file, or both");
         return 0;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/text.h"
+
 void config_errors_done(ConfigErrors *errors) {
         for (size_t i = 0; i < errors->n; i++)
                 free(errors->texts[i]);
@@ -175,6 +177,30 @@ static bool is_known(const char *name, const char *const *known) {
                         return true;
 
         return false;
+}
+
+/* "url_file, ca_file", of those that the kind takes. */
+static void list_uses(const ConfigUse *uses, size_t n, unsigned kind, TextRoom *out) {
+        for (size_t i = 0; i < n; i++)
+                if ((uses[i].needed | uses[i].allowed) & (1u << kind))
+                        text_add(out, "%s%s", out->used > 0 ? ", " : "", uses[i].key);
+}
+
+int config_place_uses(const ConfigPlace *place, const ConfigUse *uses, size_t n, unsigned kind, const char *type) {
+        char words[200] = "none of these";
+        TextRoom room = { words, sizeof(words), 0 };
+
+        list_uses(uses, n, kind, &room);
+        for (size_t i = 0; i < n; i++) {
+                bool there = yaml_get(place->node, uses[i].key);
+
+                if (!there && uses[i].needed & (1u << kind))
+                        return config_place_fail(place, uses[i].key, "is missing; type %s needs it", type);
+                if (there && !((uses[i].needed | uses[i].allowed) & (1u << kind)))
+                        return config_place_fail(place, uses[i].key,
+                                "is not a key of type %s, which takes %s; take it out, or correct type", type, words);
+        }
+        return 0;
 }
 
 int config_place_refer(

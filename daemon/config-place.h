@@ -61,6 +61,15 @@ int config_place_warn(const ConfigPlace *place, const char *key, const char *for
 int config_place_refer(
         const ConfigPlace *place, const char *key, char *const *names, const char *const *known, const char *what);
 
+/* Which keys a kind needs, and which it may have besides: bits of 1 << kind. */
+typedef struct ConfigUse {
+        const char *key;
+        unsigned needed, allowed;
+} ConfigUse;
+
+/* The keys of *uses* that stand there must be those of *kind*, whose name is *type*. */
+int config_place_uses(const ConfigPlace *place, const ConfigUse *uses, size_t n, unsigned kind, const char *type);
+
 /* For errors of YAML itself and of the file: *line* 0 is no place. -EBADMSG or -ENOMEM. */
 int config_reader_fail(const ConfigReader *reader, unsigned line, unsigned column, const char *format, ...)
         _printf_(4, 5);

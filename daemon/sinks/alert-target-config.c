@@ -74,11 +74,7 @@ static const ConfigRow rows[] = {
 
 #define OF(service) (1u << (service))
 
-/* Which keys a service needs, and which it may have besides. */
-static const struct {
-        const char *key;
-        unsigned needed, allowed;
-} uses[] = {
+static const ConfigUse uses[] = {
         { "url", 0, OF(ALERT_NTFY) | OF(ALERT_LINE) | OF(ALERT_WEBHOOK) },
         { "url_file", OF(ALERT_SLACK), OF(ALERT_WEBHOOK) },
         { "topic", OF(ALERT_NTFY), 0 },
@@ -88,22 +84,6 @@ static const struct {
         { "auth", 0, OF(ALERT_WEBHOOK) },
         { "body", 0, OF(ALERT_WEBHOOK) },
 };
-
-static int uses_rule(const ConfigPlace *place, const AlertTarget *target) {
-        unsigned service = OF(target->type);
-
-        for (size_t i = 0; i < ELEMENTSOF(uses); i++) {
-                bool there = yaml_get(place->node, uses[i].key);
-
-                if (!there && uses[i].needed & service)
-                        return config_place_fail(
-                                place, uses[i].key, "is missing; type %s needs it", services[target->type]);
-                if (there && !((uses[i].needed | uses[i].allowed) & service))
-                        return config_place_fail(
-                                place, uses[i].key, "is not a key of type %s; correct type", services[target->type]);
-        }
-        return 0;
-}
 
 /* The topic, and the path of the call, are not in the URL of the server. */
 static bool has_path(const char *url) {
@@ -116,7 +96,8 @@ static int url_rule(const ConfigPlace *place, const AlertTarget *target) {
         bool secret = target->token.file || target->auth.type != AUTH_NONE;
 
         if (target->type == ALERT_WEBHOOK && !target->at.url == !target->at.url_file.file)
-                return config_place_fail(place, target->at.url ? "url_file" : NULL, "needs one of url and url_file");
+                return config_place_fail(place, target->at.url ? "url_file" : NULL,
+                        target->at.url ? "stands beside url; one of them" : "needs one of url and url_file");
         if (!target->at.url)
                 return 0;
         if (target->type != ALERT_WEBHOOK && has_path(target->at.url))
@@ -128,12 +109,13 @@ static int url_rule(const ConfigPlace *place, const AlertTarget *target) {
 }
 
 static int rule(const ConfigPlace *place, void *self, void *around) {
+        const AlertTarget *target = self;
         int r;
 
-        r = uses_rule(place, self);
+        r = config_place_uses(place, uses, ELEMENTSOF(uses), target->type, services[target->type]);
         if (r >= 0)
-                r = url_rule(place, self);
-        return r < 0 ? r : web_place_headers_rule(place, &((AlertTarget *) self)->headers);
+                r = url_rule(place, target);
+        return r < 0 ? r : web_place_headers_rule(place, &target->headers);
 }
 
 const ConfigSection alert_target_section = { .rows = rows, .size = sizeof(AlertTarget), .rule = rule };

@@ -16,7 +16,8 @@ static int webhook_rule(const ConfigPlace *place, void *self, void *around) {
         const WebhookConfig *keys = self;
 
         if (!keys->at.url == !keys->at.url_file.file)
-                return config_place_fail(place, keys->at.url ? "url_file" : NULL, "needs one of url and url_file");
+                return config_place_fail(place, keys->at.url ? "url_file" : NULL,
+                        keys->at.url ? "stands beside url; one of them" : "needs one of url and url_file");
         if (keys->auth.type != AUTH_NONE && keys->at.url && !keys->at.allow_plain &&
                 http_url_check(keys->at.url) == HTTP_URL_PLAIN)
                 return config_place_fail(place, "url",

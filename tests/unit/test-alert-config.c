@@ -110,6 +110,12 @@ static void test_refused(void **state) {
         }
 }
 
+static void test_keys_of_another_service(void **state) {
+        refuse_as(PUBSUB "subscribe: [{subscription: sub, alert: {targets: [{name: a, type: slack, url: 'https://h/'}], "
+                         "rules: [{name: a, stale: 1h}]}}]\n",
+                &(ConfigInput){ "c.yaml", &types, env_none }, "url: is not a key of type slack, which takes url_file; take it out");
+}
+
 static void test_sizes(void **state) {
         _cleanup_bytes_ Bytes text = {};
 
@@ -241,6 +247,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_what_is_not_said),
                 cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_keys_of_another_service),
                 cmocka_unit_test(test_sizes),
                 cmocka_unit_test(test_words),
                 cmocka_unit_test(test_words_of_conditions),

@@ -361,7 +361,7 @@ static void test_configuration(void **state) {
                 { "      url: 'https://a/?f={since}'\n      since: {}\n", "needs reading.time" },
                 { "      url: 'https://a/?f={since}'\n      since: {}\n      reading: { time: /t, once_per: arrival }\n", "does not go with since" },
                 { "      url: https://a/\n      auth: { type: bearer }\n", "token_file: is missing; type bearer needs it" },
-                { "      url: https://a/\n      auth: { type: bearer, token_file: t, scope: x }\n", "scope: is not a key of type bearer" },
+                { "      url: https://a/\n      auth: { type: bearer, token_file: t, scope: x }\n", "scope: is not a key of type bearer, which takes token_file; take it out" },
                 { "      url: https://a/\n      auth: { token_file: t }\n", "token_file: is not a key of type none" },
                 { "      url: https://a/\n      auth: { type: oauth2, token_url: https://a/, client_id: x }\n", "needs refresh_token_file, or client_secret_file" },
                 { "      url: https://a/\n      auth: { type: oauth2, token_url: http://a.lan/, client_id: x, refresh_token_file: r }\n", "token_url" },
