@@ -71,9 +71,14 @@ static void print_help(void) {
                 stdout);
 }
 
+static int usage_error(const char *what, const char *value) {
+        fprintf(stderr, "sensorqd init: %s%s. See sensorqd init --help.\n", what, value);
+        return EX_USAGE;
+}
+
 static int add(const char **list, size_t *n, const char *text) {
         if (*n == INIT_OPTIONS_MAX)
-                return EX_USAGE;
+                return usage_error("an option too often, with: ", text);
         list[(*n)++] = text;
         return 0;
 }
@@ -104,11 +109,6 @@ static int take(int option, InitOptions *o) {
         return 0;
 }
 
-static int usage_error(const char *what, const char *value) {
-        fprintf(stderr, "sensorqd init: %s%s. See sensorqd init --help.\n", what, value);
-        return EX_USAGE;
-}
-
 static const InitRecipe *recipe_named(const char *name, size_t n) {
         for (const InitRecipe *recipe = init_recipes; recipe->name; recipe++)
                 if (strlen(recipe->name) == n && strncmp(recipe->name, name, n) == 0)
@@ -132,6 +132,8 @@ static bool is_secret(const char *text) {
 }
 
 static int check_lists(const InitOptions *o) {
+        if (o->n_parts[INIT_PAGE] > 1)
+                return usage_error("there is one page, not a second one: --page ", o->parts[INIT_PAGE][1]);
         for (InitKind kind = 0; kind < ELEMENTSOF(o->parts); kind++)
                 for (size_t i = 0; i < o->n_parts[kind]; i++)
                         if (strcmp(o->parts[kind][i], "none") != 0 && !init_draft_recipe(kind, o->parts[kind][i]))

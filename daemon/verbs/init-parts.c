@@ -189,7 +189,7 @@ static int try_last(const Init *init, bool *ret_good) {
         r = init_open_session(init, &config, init->options.unchecked ? NULL : &session);
         *ret_good = r == 0;
         if (r != 0 || !session)
-                return r == EX_CONFIG ? 0 : r;
+                return r == EX_CONFIG ? init_wrong_answer(init) : r;
         session->failed = 0; /* the way to Pub/Sub was step 1's */
         *ret_good = look_at_last(init, session);
         if (session->failed > 0 && failed->english)

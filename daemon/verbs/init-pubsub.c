@@ -176,7 +176,7 @@ static int try_pubsub(Init *init, bool *ret_good) {
         init_draft_drop_last(init->draft);
         if (r != 0) {
                 *ret_good = false;
-                return r == EX_CONFIG ? 0 : r;
+                return r == EX_CONFIG ? init_wrong_answer(init) : r;
         }
         *ret_good = check_endpoint(session) && session->remote && check_token(session) &&
                     (!may_have_source(init) || init_look_at(init, session, config->topic, "pubsub.topics.publish"));

@@ -45,6 +45,13 @@ int init_ask_verdict(const Init *init, InitVerdict *ret) {
         return 0;
 }
 
+int init_wrong_answer(const Init *init) {
+        if (init->asks)
+                return 0;
+        init_say(init, INIT_SAY_NOTHING_WRITTEN, NULL, NULL);
+        return EX_USAGE;
+}
+
 /* Opens a session with what was answered so far; without one, says why. 0, EX_CONFIG, an errno. */
 int init_open_session(const Init *init, Config **ret_config, Session **ret) {
         _cleanup_(config_errors_done) ConfigErrors errors = {};

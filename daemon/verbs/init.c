@@ -112,17 +112,21 @@ static int name_topic(const Init *init, Config *config) {
         return 0;
 }
 
-/* What is missing is made, then everything is looked at, as the two verbs do it. */
-static int set_up(const Init *init) {
+/* As the service will read it: an answer that makes it wrong may have been kept. */
+static int load_written(const Init *init, Config **ret) {
         _cleanup_(config_errors_done) ConfigErrors errors = {};
-        _cleanup_(config_unrefp) Config *config = NULL;
-        int r, checked;
+        int r;
 
-        r = config_load(&(ConfigInput){ init->draft->path, &types_of_config, NULL }, &config, &errors);
+        r = config_load(&(ConfigInput){ init->draft->path, &types_of_config, NULL }, ret, &errors);
         for (size_t i = 0; i < errors.n; i++)
                 printf("FAIL  config  %s\n", errors.texts[i]);
-        if (r < 0)
-                return EX_SOFTWARE;
+        return r == -EBADMSG ? EX_CONFIG : r < 0 ? EX_SOFTWARE : 0;
+}
+
+/* What is missing is made, then everything is looked at, as the two verbs do it. */
+static int set_up(const Init *init, Config *config) {
+        int r, checked;
+
         r = name_topic(init, config);
         if (r != 0)
                 return r;
@@ -216,11 +220,13 @@ static void say_key_left(const Init *init) {
 }
 
 static int after_writing(const Init *init) {
+        _cleanup_(config_unrefp) Config *config = NULL;
         char option[4096];
-        int r = 0;
+        int r;
 
-        if (!init->options.unchecked)
-                r = set_up(init);
+        r = load_written(init, &config);
+        if (r == 0 && !init->options.unchecked)
+                r = set_up(init, config);
         say_key_left(init);
         if (r != 0) {
                 init_say(init, INIT_SAY_NOT_ALL_WELL, option_of_file(init, option), NULL);

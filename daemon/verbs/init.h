@@ -45,6 +45,9 @@ void init_say(const Init *init, InitText text, const char *first, const char *se
 typedef enum InitVerdict { INIT_GOOD, INIT_AGAIN, INIT_STOP } InitVerdict;
 int init_ask_verdict(const Init *init, InitVerdict *ret);
 
+/* Where the file would be wrong: a person is asked what to do; else an option was wrong. 0, or 64, said. */
+int init_wrong_answer(const Init *init);
+
 /* Says that an option is needed where nobody can be asked: "--secret ", NAME. Returns 64. */
 int init_missing(const char *option, const char *name);
 

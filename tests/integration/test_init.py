@@ -321,12 +321,24 @@ def test_every_recipe_can_be_had(house):
     (["--sorce", "home"], "unrecognized option"), (["--source", "nothing"], "no such recipe"), (["--sink", "home"], "no such recipe"),
     (["--set", "home=1"], "RECIPE.KEY=TEXT"), (["--set", "home.uri=1"], "RECIPE.KEY=TEXT"), (["--secret", "home=1"], "NAME=FILE"), (["superfluous"], "superfluous"),
     (["--key-file", "-"], "--project"), (["--source", "home"], "--secret nature-remo.token"),
-    (["--key-file", "/nonexistent"], "No such file"), (["--source", "none", "--sink", "none"], "nothing to do")])
+    (["--key-file", "/nonexistent"], "No such file"), (["--source", "none", "--sink", "none"], "nothing to do"),
+    (["--sink", "file", "--set", "file.keep=long"], '"long" is not a number'), (["--set", "file.keep=30d"] * 65, "too often"),
+    (["--sink", "file", "--page", "local", "--page", "local"], "one page")])
 def test_usage(house, arguments, word):
     key = [] if "--key-file" in arguments else ["--key-file", str(house.key)]
     done = house.run("--yes", "--unchecked", *key, *arguments)
     assert done.returncode == 64 and word in done.stdout + done.stderr, done.stdout + done.stderr
     assert house.written == []
+
+
+def test_a_wrong_answer_that_is_kept(house):
+    """It is the person's file now, but nothing is said to be well with it, and nothing is started."""
+    with house.terminal("--unchecked", "--enable", "--key-file", str(house.key), "--source", "none", "--page", "none") as terminal:
+        for prompt, answer in (("Project", ""), ("Topic", ""), ("Number 1-", "1"), ("Address with the user's name", "mongodb://localhost/"), ("Password", ""),
+                               ("Database [home]", "admin"), ("Collection [readings]", ""), ("Try again (a)", "k"), ("Another place", ""), ("Write these files?", "")):
+            terminal.answer(prompt, answer)
+        assert terminal.end() == 78 and "Not all is well" in terminal.shown, terminal.shown
+    assert house.verb("check", "--offline").returncode == 78
 
 
 # What is there already
