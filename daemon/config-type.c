@@ -82,7 +82,8 @@ static int duration_parse(const char *text, uint64_t *ret, ConfigProblem *ret_pr
         if (r < 0)
                 return r;
         if (*unit == '\0')
-                return config_problem_set(ret_problem, "has no unit: write %.20ss for seconds (s, m, h or d)", text);
+                return config_problem_set(
+                        ret_problem, "has no unit: write %.20ss, %.20sm, %.20sh or %.20sd", text, text, text, text);
 
         r = unit_apply(units, unit, &value, "is not a duration, which is a whole number and a unit (s, m, h or d)",
                 ret_problem);

@@ -55,9 +55,10 @@ static void line_since(Line *line, usec_t since, usec_t retry_at) {
                 text_add(&line->words, " (next try %s)", local_time(f->wall + (retry_at - f->now), f->wall, time));
 }
 
-static void line_more(Line *line, size_t n, const char *what) {
+/* ", 2 more sources failing" */
+static void line_more(Line *line, size_t n, const char *what, const char *how) {
         if (n > NAMED_MAX)
-                text_add(&line->words, ", %zu more %s", n - NAMED_MAX, what);
+                text_add(&line->words, ", %zu more %s%s %s", n - NAMED_MAX, what, n == NAMED_MAX + 1 ? "" : "s", how);
 }
 
 static void line_figures(Line *line, const char *words) {
@@ -80,7 +81,7 @@ static void line_failing_sources(Line *line) {
                 text_add(&line->words, "%s failing", name_cut(source->name, name));
                 line_since(line, source->failing_since, source->limited ? source->next_poll : 0);
         }
-        line_more(line, failing, "sources failing");
+        line_more(line, failing, "source", "failing");
         line_figures(line, clock_wrong > 0 ? "this machine's clock is wrong (timedatectl)" : NULL);
 }
 
@@ -240,7 +241,7 @@ static void line_subscribers(Line *line) {
         for (size_t i = 0; i < f->n_subscribers; i++)
                 if (!report_subscriber_is_well(&f->subscribers[i]) && troubled++ < NAMED_MAX)
                         line_trouble(line, &f->subscribers[i]);
-        line_more(line, troubled, "subscriptions not well");
+        line_more(line, troubled, "subscription", "not well");
         for (size_t i = 0; i < f->n_subscribers; i++)
                 line_figures(line, f->subscribers[i].sink.figures.words);
 }

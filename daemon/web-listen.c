@@ -24,7 +24,7 @@ const char *web_listen_words(int error) {
         case -EKEYREJECTED:
                 return "certificate and key of tls do not fit, or are not PEM";
         case -ENOTSUP:
-                return "the library for it is not there; install libmicrohttpd12";
+                return "the library for it is not there; install libmicrohttpd12 (Debian 13: libmicrohttpd12t64)";
         default:
                 return strerror(-error);
         }

@@ -241,8 +241,9 @@ static int test_target(const SubscriptionConfig *config, const AlertTarget *targ
         if (trial.answer.class == ALERT_TAKEN)
                 (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s has taken a test message", alert_target_service(target));
         else
-                (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s has not: %.400s. %s", alert_target_service(target),
-                        trial.answer.detail, trial.answer.remedy ?: "Look at the network and the service");
+                (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s has not taken it: %.400s. %s",
+                        alert_target_service(target), trial.answer.detail,
+                        trial.answer.remedy ?: "Look at the network and the service");
         return trial.answer.class == ALERT_TAKEN ? SINK_ADMIN_OK : SINK_ADMIN_FAILED;
 }
 

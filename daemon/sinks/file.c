@@ -419,10 +419,16 @@ static void admin_check(void *self, const SinkTeller *teller) {
         if (!there && access(above, F_OK) < 0 && errno == ENOENT && strcmp(above, admin->state_dir) == 0)
                 return sink_admin_tell(
                         teller, SINK_GRADE_OK, "%s will be made, with state_dir, at the first start", directory);
-        if (access(there ? directory : above, W_OK | X_OK) < 0 || statvfs(there ? directory : above, &disk) < 0)
-                return sink_admin_tell(teller, SINK_GRADE_FAIL,
+        if (access(there ? directory : above, W_OK | X_OK) < 0 || statvfs(there ? directory : above, &disk) < 0) {
+                int error = errno;
+
+                /* Who may not write to state_dir is not the service's user. */
+                return sink_admin_tell(teller,
+                        error == EACCES && access(admin->state_dir, W_OK | X_OK) < 0 ? SINK_GRADE_WARN
+                                                                                     : SINK_GRADE_FAIL,
                         "%s: %s; the user that runs sensorqd must be able to write there", there ? directory : above,
-                        strerror(errno));
+                        strerror(error));
+        }
         sink_admin_tell(teller, SINK_GRADE_OK, "%s %s, %llu MiB free", directory,
                 there ? "can be written to" : "will be made", (unsigned long long) disk.f_bavail * disk.f_frsize >> 20);
 }

@@ -131,7 +131,7 @@ def test_check_and_test(sensorqd, services):
         assert [message.service for message in services.accepted] == TARGETS and "Test by sensorqd" in services.texts("slack")[0]
         services.moods["ntfy"] = lambda: 403
         failed = feed.daemon.run("alerts", "test", "ntfy")
-        assert failed.returncode == 69 and "FAIL  target ntfy  ntfy has not: HTTP 403" in failed.stdout and "token_file" in failed.stdout
+        assert failed.returncode == 69 and "FAIL  target ntfy  ntfy has not taken it: HTTP 403" in failed.stdout and "token_file" in failed.stdout
         unknown = feed.daemon.run("alerts", "test", "nobody")
         assert unknown.returncode == 64 and "slack, discord, ntfy, line, hook" in unknown.stderr
         assert feed.daemon.run("alerts", "test").returncode == 64

@@ -247,7 +247,7 @@ static void refuse_value(const char *key, const char *value, const char *part) {
 }
 
 static void test_durations(void **state) {
-        refuse_value("interval", "60", "\"60\" has no unit: write 60s");
+        refuse_value("interval", "60", "\"60\" has no unit: write 60s, 60m, 60h or 60d");
         refuse_value("interval", "0", "has no unit");
         refuse_value("interval", "-1s", "is not a number");
         refuse_value("interval", "1.5s", "is not a duration");

@@ -273,6 +273,9 @@ static void test_line_many(void **state) {
         f->input.outbox_failing = true;
         assert_non_null(strstr(report_format_line(&f->input, line), ", 117 more sources failing, "));
 
+        f->input.n_sources = 3;
+        assert_non_null(strstr(report_format_line(&f->input, line), ", 1 more source failing, "));
+
         be_well(f);
         f->sources[0].speaks = true;
         assert_non_null(strstr(report_format_line(&f->input, line), "home has sent no reading yet, "));
