@@ -168,29 +168,35 @@ static bool keeps_what_it_confirms(MongodbClient *client) {
         return known;
 }
 
-static void describe_user(const bson_t *status, char text[static MONGODB_DETAIL_SIZE]) {
+/* As whom we stand there. */
+typedef struct Standing {
+        char user[MONGODB_DETAIL_SIZE];
+        bool nobody; /* the server says that nobody is logged in */
+        bool listed; /* it tells privileges */
+} Standing;
+
+static void describe_user(const bson_t *status, Standing *standing) {
         bson_iter_t users;
 
-        if (status_list(status, "authInfo.authenticatedUsers", &users) && bson_iter_next(&users))
-                text_print(text, MONGODB_DETAIL_SIZE, "logged in as %s of %s", member_text(&users, "user", "?"),
-                        member_text(&users, "db", "?"));
+        standing->nobody = !status_list(status, "authInfo.authenticatedUsers", &users) || !bson_iter_next(&users);
+        if (standing->nobody)
+                text_copy(standing->user, sizeof(standing->user), "reached, without a login");
         else
-                text_copy(text, MONGODB_DETAIL_SIZE, "reached, without a login");
+                text_print(standing->user, sizeof(standing->user), "logged in as %s of %s",
+                        member_text(&users, "user", "?"), member_text(&users, "db", "?"));
 }
 
 /* False: something is missing, and was told. */
-static bool check_privileges(
-        MongodbClient *client, const SinkTeller *teller, bool *ret_listed, char user[static MONGODB_DETAIL_SIZE]) {
+static bool check_privileges(MongodbClient *client, const SinkTeller *teller, Standing *standing) {
         char text[MONGODB_DETAIL_SIZE];
         bson_iter_t privileges;
         bool lacks = false;
         bson_t status;
 
-        *ret_listed = false;
         if (ask(client, "connectionStatus", &status, text) == MONGODB_FAULT_NONE) {
-                describe_user(&status, user);
-                *ret_listed = status_list(&status, "authInfo.authenticatedUserPrivileges", &privileges);
-                lacks = *ret_listed && lacks_privilege(client, &privileges, text);
+                describe_user(&status, standing);
+                standing->listed = status_list(&status, "authInfo.authenticatedUserPrivileges", &privileges);
+                lacks = standing->listed && lacks_privilege(client, &privileges, text);
         }
         bson_destroy(&status);
         if (lacks)
@@ -200,20 +206,26 @@ static bool check_privileges(
 
 static void admin_check(void *self, const SinkTeller *teller) {
         MongodbClient *client = self;
-        char text[MONGODB_DETAIL_SIZE], user[MONGODB_DETAIL_SIZE] = "reached";
+        Standing standing = { .user = "reached" };
+        char text[MONGODB_DETAIL_SIZE];
         MongodbFault fault = mongodb_client_ping(client, text);
-        bool listed, tried;
+        bool tried;
 
         if (fault != MONGODB_FAULT_NONE)
                 return tell_fault(teller, fault, text);
-        if (!check_privileges(client, teller, &listed, user))
+        if (!check_privileges(client, teller, &standing))
                 return;
         fault = mongodb_client_try(client, &tried, text);
         if (fault != MONGODB_FAULT_NONE)
                 return tell_fault(teller, fault, text);
-        sink_admin_tell(teller, SINK_GRADE_OK, "%s; %s in %s.%s and %s", user,
-                listed || tried ? "may insert and read"
-                                : "the server does not tell privileges: make sure that the user may insert and find",
+        if (standing.nobody && !tried)
+                return sink_admin_tell(teller, SINK_GRADE_FAIL,
+                        "lets nobody write who is not logged in: name the user in mongodb.uri (mongodb://USER@HOST/), "
+                        "and the file with the password in mongodb.password_file");
+        sink_admin_tell(teller, SINK_GRADE_OK, "%s; %s in %s.%s and %s", standing.user,
+                standing.listed || tried
+                        ? "may insert and read"
+                        : "the server does not tell privileges: make sure that the user may insert and find",
                 client->database, client->collection, client->rejected_collection);
         if (!keeps_what_it_confirms(client))
                 sink_admin_tell(teller, SINK_GRADE_WARN,

@@ -287,6 +287,10 @@ static void test_users(void **state) {
         assert_line(w, 0, SINK_GRADE_FAIL, "check the user");
         assert_null(strstr(w->lines[0].text, "wrong-word"));
         w->self = admin->close(w->self);
+        open_as(w, "", NULL); /* reached, and refused with the first message */
+        ask(w, admin->check);
+        assert_line(w, 0, SINK_GRADE_FAIL, "name the user in mongodb.uri");
+        w->self = admin->close(w->self);
         open_as(w, "root", "p@ss:/%41");
         ask(w, admin->check);
         assert_line(w, 0, SINK_GRADE_OK, "logged in as root of admin");
