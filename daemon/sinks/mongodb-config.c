@@ -51,6 +51,7 @@ static const char *const allowed_options[] = {
         "heartbeatFrequencyMS",
         "loadBalanced",
         "localThresholdMS",
+        "maxIdleTimeMS", /* of the strings that Azure hands out; the driver knows of none */
         "maxPoolSize",
         "replicaSet",
         "retryReads",

@@ -408,6 +408,7 @@ static void test_uri_right(void **state) {
                 { "mongodb://u:p%40ss@h1:1,h2:65535/db?authSource=admin&tls=true", true },
                 { "mongodb+srv://u:p@cluster.example.net/?appName=x", true },
                 { "mongodb+srv://c.example.net/?retryWrites=true&w=majority&appName=Cluster0", false }, /* as Atlas gives it */
+                { "mongodb+srv://u:p@c.mongocluster.example.net/?tls=true&authMechanism=SCRAM-SHA-256&retrywrites=false&maxIdleTimeMS=120000", true },
                 { "mongodb://h/?retryWrites=false&journal=true&readPreference=primary&readConcernLevel=majority", false },
                 { "mongodb+srv://cluster.example.net/?srvMaxHosts=2&srvServiceName=x&tls=false", false },
                 { "mongodb://CN=me@h/?authMechanism=MONGODB-X509&tlsCertificateKeyFile=/c.pem", false },
