@@ -651,11 +651,12 @@ static int pack_one(FileArchive *a) {
 }
 
 void file_archive_tidy(FileArchive *a, usec_t now) {
-        int r;
+        int r = drop_old(a, now);
 
-        r = drop_old(a, now);
         if (r == 0)
                 r = pack_one(a);
+        if (r == -ENOENT) /* another process moved it since we looked: the next use reads anew what is there */
+                return forget(a);
         if (r < 0 && !a->untidy)
                 log_event(LOG_WARNING, NULL,
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, a->subscription }, { FIELD_FILE, a->directory }),

@@ -52,10 +52,41 @@ static void test_keep_with_a_clock_behind(void **state) {
         assert_int_equal(lines_of(w), 4);
 }
 
+static void use(FileArchive *archive, FileKeys *keys, const char *gone) {
+        assert_int_equal(file_archive_lock(archive, keys), 0);
+        assert_true(!gone || unlink(gone) == 0);
+        file_archive_tidy(archive, 0);
+        file_archive_unlock(archive);
+}
+
+/* Another process takes a closed file away while we write: the others are compressed all the same. */
+static void test_taken_away_meanwhile(void **state) {
+        World *w = *state;
+        const FileArchiveSpec spec = { .directory = w->archive, .max_size = 4096, .compress = true, .subscription = SUBSCRIPTION };
+        char first[160], second[160];
+        FileArchive *archive;
+        FileKeys *keys;
+
+        (void) snprintf(first, sizeof(first), "%s/2024-10-04.ndjson", w->archive); /* day 20000 */
+        (void) snprintf(second, sizeof(second), "%s/2024-10-05.ndjson.gz", w->archive);
+        assert_int_equal(file_keys_new(FILE_KEYS_MAX, &keys), 0);
+        assert_int_equal(file_archive_new(&spec, &archive), 0);
+        assert_int_equal(file_archive_lock(archive, keys), 0);
+        for (usec_t day = 20000; day < 20003; day++)
+                assert_int_equal(file_archive_append(archive, slice("{\"_id\":\"a\"}\n"), day * 24 * USEC_PER_HOUR), 0);
+        file_archive_unlock(archive);
+        use(archive, keys, first);
+        use(archive, keys, NULL);
+        assert_int_equal(access(second, F_OK), 0);
+        archive = file_archive_free(archive);
+        keys = file_keys_free(keys);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_keep),
                 TEST(test_keep_with_a_clock_behind),
+                TEST(test_taken_away_meanwhile),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
