@@ -24,7 +24,6 @@
 #define LOCK_PAUSE_NSEC 20000000
 #define PIECE 65536
 #define LINE_DEPTH 100
-#define FREE_MIN 65536 /* bytes of a disk that is not full */
 
 /* One file of the directory, or two while it is being compressed. */
 typedef struct File {
@@ -505,7 +504,7 @@ static int look_at_disk(const FileArchive *a) {
                 return err_errno();
         if (disk.f_flag & ST_RDONLY)
                 return -EROFS;
-        return disk.f_blocks > 0 && (uint64_t) disk.f_bavail * disk.f_frsize < FREE_MIN ? -ENOSPC : 0;
+        return disk.f_blocks > 0 && (uint64_t) disk.f_bavail * disk.f_frsize < FILE_FREE_MIN ? -ENOSPC : 0;
 }
 
 int file_archive_lock(FileArchive *a, FileKeys *keys) {

@@ -406,7 +406,7 @@ static int admin_open(const SubscriptionConfig *config, void **ret_self, char te
 static void admin_check(void *self, const SinkTeller *teller) {
         const FileAdmin *admin = self;
         const char *directory = admin->directory;
-        _cleanup_free_ char *above = strdup(directory);
+        _cleanup_free_ char *above = strndup(directory, size_without_slashes(directory));
         struct statvfs disk;
         struct stat status;
         bool there = stat(directory, &status) == 0;
@@ -429,6 +429,8 @@ static void admin_check(void *self, const SinkTeller *teller) {
                         "%s: %s; the user that runs sensorqd must be able to write there", there ? directory : above,
                         strerror(error));
         }
+        if (disk.f_blocks > 0 && (uint64_t) disk.f_bavail * disk.f_frsize < FILE_FREE_MIN)
+                return sink_admin_tell(teller, SINK_GRADE_FAIL, "%s: its disk is full; free space there", directory);
         sink_admin_tell(teller, SINK_GRADE_OK, "%s %s, %llu MiB free", directory,
                 there ? "can be written to" : "will be made", (unsigned long long) disk.f_bavail * disk.f_frsize >> 20);
 }

@@ -47,6 +47,8 @@ const FileKey *file_keys_find(const FileKeys *keys, uint64_t id);
 
 /* ---- file-archive.c ---- */
 
+#define FILE_FREE_MIN 65536 /* bytes of a disk that is not full */
+
 /* A directory of NDJSON files, a UTC day each and more by size: YYYY-MM-DD.ndjson, YYYY-MM-DD.1.ndjson, ... The last
  * one grows; those before it are closed, and compressed if asked for (.ndjson.gz). Lines count only when they were
  * synced. Every use is under a lock, and begins with a look whether anybody else changed something: then all is read

@@ -190,10 +190,13 @@ static void describe_user(const bson_t *status, Standing *standing) {
 static bool check_privileges(MongodbClient *client, const SinkTeller *teller, Standing *standing) {
         char text[MONGODB_DETAIL_SIZE];
         bson_iter_t privileges;
+        MongodbFault fault;
         bool lacks = false;
         bson_t status;
 
-        if (ask(client, "connectionStatus", &status, text) == MONGODB_FAULT_NONE) {
+        fault = ask(client, "connectionStatus", &status, text);
+        standing->nobody = fault == MONGODB_FAULT_FORBIDDEN; /* who is logged in may always ask that */
+        if (fault == MONGODB_FAULT_NONE) {
                 describe_user(&status, standing);
                 standing->listed = status_list(&status, "authInfo.authenticatedUserPrivileges", &privileges);
                 lacks = standing->listed && lacks_privilege(client, &privileges, text);

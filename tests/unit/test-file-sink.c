@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "subscribe/rejected.h"
+#include "subscribe/sink-admin.h"
 
 static void append_to_last(const World *w, const char *text, size_t size) {
         Found found = look(w);
@@ -360,6 +361,32 @@ static void test_kills(void **state) {
         free(told);
 }
 
+static void on_tell(void *userdata, SinkGrade grade, const char *text) {
+        *(SinkGrade *) userdata = grade;
+}
+
+/* What will be made is well before it is there, however its name is written. */
+static void test_check(void **state) {
+        static char with_slashes[] = "archive//";
+        char text[SINK_ADMIN_TEXT_MAX];
+        World *w = *state;
+        const SinkAdmin *admin = types_sink("file")->admin;
+        char *const names[] = { relative, with_slashes };
+
+        w->config.state_dir = w->directory;
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                SinkGrade grade = SINK_GRADE_FAIL;
+                void *self;
+
+                w->keys.directory = names[i];
+                assert_int_equal(admin->open(&w->config, &self, text), 0);
+                admin->check(self, &(SinkTeller){ on_tell, &grade });
+                assert_int_equal(grade, SINK_GRADE_OK);
+                (void) admin->close(self);
+        }
+        w->keys.directory = relative;
+}
+
 static void test_forgets_oldest(void **state) {
         FileKeys *keys;
         FileKey key;
@@ -483,6 +510,7 @@ int main(void) {
                 TEST(test_interrupted_compression),
                 TEST(test_no_room),
                 TEST(test_unusable),
+                TEST(test_check),
                 TEST(test_kills),
                 cmocka_unit_test(test_forgets_oldest),
                 TEST(test_apart),
