@@ -602,14 +602,14 @@ int shape_read(
         return 0;
 }
 
-bool shape_fits(const ShapeConfig *config, Slice document) {
+size_t shape_count(const ShapeConfig *config, Slice document) {
         Shape s = { .config = config, .origin = &(ShapeOrigin){} };
         _cleanup_bytes_ Bytes made = {};
         char why[100];
 
         if (shape_text_read(document, &made, &s.document, why) == 0)
                 (void) shape_items(&s);
-        return s.n_items <= SHAPE_ITEMS_MAX;
+        return s.n_items;
 }
 
 /* What was kept is one item, whatever it looks like: in a list of its own it is no list of items. */

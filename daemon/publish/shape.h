@@ -72,8 +72,8 @@ typedef struct ShapeOutcome {
 int shape_read(
         const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret);
 
-/* Whether shape_read() would leave nothing out for its number: no more than SHAPE_ITEMS_MAX items. */
-bool shape_fits(const ShapeConfig *config, Slice document);
+/* How many items shape_read() finds; one more than SHAPE_ITEMS_MAX where it leaves some out. */
+size_t shape_count(const ShapeConfig *config, Slice document);
 
 /* As shape_read(), for what was kept unread, which is a whole document or one item of it: where `items` leads to
  * nothing in it, it is taken for an item. */

@@ -113,6 +113,23 @@ static void test_too_many_at_once(void **state) {
         bytes_done(&body);
 }
 
+/* Each line is a document of its own: their number has the same cap, or a body of some MiB would be half a million rows of one commit. */
+static void test_too_many_lines(void **state) {
+        SourceFixture *f = *state;
+        uint16_t port = start(f, "");
+        char reply[2000];
+        Bytes body = {};
+
+        for (int i = 0; i <= SHAPE_ITEMS_MAX; i++)
+                assert_int_equal(bytes_append_text(&body, i % 2 ? "1\n" : "1\n\n"), 0);
+        assert_int_equal(post(f, port, LINES, body.data, reply), 413);
+        assert_non_null(strstr(reply, "More than 10000 readings at once. Nothing of this body was stored."));
+        assert_int_equal(f->n, 0);
+        assert_int_equal(post(f, port, LINES, body.data + strlen("1\n\n"), reply), 200);
+        assert_int_equal(f->n, SHAPE_ITEMS_MAX);
+        bytes_done(&body);
+}
+
 static void write_secret(const char *name, const char *text) {
         FILE *file = fopen(name, "we");
 
@@ -282,6 +299,7 @@ int main(void) {
                 TEST(test_bodies),
                 TEST(test_wrong_bodies),
                 TEST(test_too_many_at_once),
+                TEST(test_too_many_lines),
                 TEST(test_tokens),
                 TEST(test_disk_refuses),
                 TEST(test_stored_at_the_stop),
