@@ -4,11 +4,13 @@
 #include <strings.h>
 
 #include "lib/http.h"
+#include "lib/sha256.h"
 #include "lib/text.h"
 #include "match.h"
 #include "sources/http-json.h"
 
 #define NEXT_MAX 4096 /* bytes of a token or URL */
+#define PAGE_HASH 16  /* digits that are kept of the hash of a page's URL */
 
 /* ---- placeholders ---- */
 
@@ -189,5 +191,17 @@ int http_json_next(const HttpJsonPaging *paging, Slice document, const char *fir
         if (!paging->parameter)
                 return next_by_url(first, text.data, ret);
         r = next_by_parameter(first, paging->parameter, text.data, ret);
+        return r < 0 ? r : HTTP_JSON_MORE;
+}
+
+int http_json_note_page(Bytes *asked, const char *url) {
+        char hash[SHA256_HEX_SIZE];
+        int r;
+
+        (void) sha256_hex(url, strlen(url), hash);
+        for (size_t i = 0; i < asked->size; i += PAGE_HASH)
+                if (memcmp(asked->data + i, hash, PAGE_HASH) == 0)
+                        return HTTP_JSON_BACK;
+        r = bytes_append(asked, hash, PAGE_HASH);
         return r < 0 ? r : HTTP_JSON_MORE;
 }

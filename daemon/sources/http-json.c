@@ -62,6 +62,7 @@ typedef struct HttpJson {
         unsigned windows, pages;
         size_t index;      /* of the URL */
         Bytes first, next; /* URLs of its first page and of the one to ask for */
+        Bytes asked;       /* see http_json_note_page() */
         bool more;         /* there is a page behind the one that is being stored */
         bool again;        /* the request was refused as unknown once, and has a fresh proof now */
         usec_t started;
@@ -111,34 +112,32 @@ static void json_blame(HttpJson *json, Cause cause) {
 
 /* ---- one answer ---- */
 
-/* Finds the page behind this one. False when that cannot be had, so that the URL has failed. */
-static bool json_look_on(HttpJson *json, Slice document) {
+/* Finds the page behind this one. Where that cannot be had, the URL has failed, and none of the others. */
+static void json_look_on(HttpJson *json, Slice document) {
+        const HttpJsonPaging *paging = json->keys->paging;
         _cleanup_bytes_ Bytes next = {};
         int r;
 
-        json->more = false;
-        if (!json->keys->paging || json->checking)
-                return true;
-        r = http_json_next(json->keys->paging, document, json->first.data, &next);
-        if (r == HTTP_JSON_LAST)
-                return true;
-        if (r == HTTP_JSON_MORE && strcmp(next.data, json->next.data) == 0)
-                json_fail(json, SOURCE_UNREACHABLE, "names a page as the one behind itself: check paging.next");
-        else if (r == HTTP_JSON_MORE && json->pages >= json->keys->paging->max)
+        if (!paging || json->checking)
+                return;
+        r = http_json_next(paging, document, json->first.data, &next);
+        if (r == HTTP_JSON_MORE)
+                r = http_json_note_page(&json->asked, next.data);
+        if (r == HTTP_JSON_BACK)
+                json_fail(json, SOURCE_UNREACHABLE, "leads back to a page that was read already: check paging.next");
+        else if (r == HTTP_JSON_MORE && json->pages >= paging->max)
                 json_fail(json, SOURCE_UNREACHABLE,
-                        "has more than %u pages: raise paging.max, or ask for less (since.window)",
-                        json->keys->paging->max);
+                        "has more than %u pages: raise paging.max, or ask for less (since.window)", paging->max);
         else if (r == HTTP_JSON_ELSEWHERE)
                 json_fail(json, SOURCE_UNREACHABLE,
                         "says at paging.next what is not a page of the same server (scheme, host and port)");
         else if (r < 0)
                 json_fail(json, SOURCE_UNREACHABLE, "%s", strerror(-r));
-        json->more = r == HTTP_JSON_MORE && json->failed == 0;
-        if (json->more) {
+        else if (r == HTTP_JSON_MORE) {
                 bytes_done(&json->next);
                 json->next = bytes_steal(&next);
+                json->more = true;
         }
-        return r == HTTP_JSON_MORE && json->more;
 }
 
 static bool json_is_last(const HttpJson *json) {
@@ -200,7 +199,7 @@ static void json_take_document(HttpJson *json, const HttpReply *reply, Slice doc
                         "a shorter since.window and since.overlap",
                         SHAPE_ITEMS_MAX);
         else
-                (void) json_look_on(json, document);
+                json_look_on(json, document);
 }
 
 /* A window's answers all agree that our clock is right, or it counts as wrong or unknown. */
@@ -267,10 +266,13 @@ static int json_begin_url(HttpJson *json) {
 
         bytes_done(&json->first);
         bytes_done(&json->next);
+        json->asked.size = 0;
         json->pages = 0;
         json->more = json->again = false;
         r = http_json_expand(json->urls[json->index], &json->times, true, &json->first);
-        return r < 0 ? r : bytes_append_text(&json->next, json->first.data);
+        if (r == 0)
+                r = bytes_append_text(&json->next, json->first.data);
+        return r < 0 ? r : http_json_note_page(&json->asked, json->first.data);
 }
 
 static void json_begin_window(HttpJson *json) {
@@ -567,6 +569,7 @@ static void *json_close(void *self) {
         loop_drop(json->go_on);
         bytes_done(&json->first);
         bytes_done(&json->next);
+        bytes_done(&json->asked);
         free(json->tags);
         free(json->urls);
         free(json);

@@ -71,11 +71,13 @@ int64_t http_json_advance(
 
 /* ---- pages ---- */
 
-enum { HTTP_JSON_LAST = 0, HTTP_JSON_MORE = 1, HTTP_JSON_ELSEWHERE = 2 };
+enum { HTTP_JSON_LAST = 0, HTTP_JSON_MORE = 1, HTTP_JSON_ELSEWHERE = 2, HTTP_JSON_BACK = 3 };
 /* Where the page behind *document*, one JSON value, is: HTTP_JSON_MORE with its URL in *ret*. *first* is the URL of the
  * first page. HTTP_JSON_LAST: there is none. HTTP_JSON_ELSEWHERE: it names another scheme, host or port, or is no URL.
  * -ENOMEM. */
 int http_json_next(const HttpJsonPaging *paging, Slice document, const char *first, Bytes *ret);
+/* HTTP_JSON_MORE, and *asked* knows the page: it begins empty. HTTP_JSON_BACK: it was there already. -ENOMEM. */
+int http_json_note_page(Bytes *asked, const char *url);
 /* Whether both have the same scheme, host and port. */
 bool http_json_same_origin(const char *a, const char *b);
 

@@ -297,20 +297,47 @@ static void test_pages(void **state) {
 static void test_page_cap(void **state) {
         World *w = *state;
 
-        w->routes[0] = (Route){ "token=a", 200, NULL, "{\"v\": [2], \"next\": \"b\"}", 1 };
-        w->routes[1] = (Route){ "token=b", 200, NULL, "{\"v\": [3], \"next\": \"a\"}" };
-        w->routes[2] = (Route){ "token=a", 200, NULL, "{\"v\": [2], \"next\": \"c\"}" };
-        w->routes[3] = (Route){ "/x", 200, NULL, "{\"v\": [1], \"next\": \"a\"}" };
+        w->routes[0] = (Route){ "token=a", 200, NULL, "{\"v\": [2], \"next\": \"b\"}" };
+        w->routes[1] = (Route){ "token=b", 200, NULL, "{\"v\": [3], \"next\": \"c\"}" };
+        w->routes[2] = (Route){ "/x", 200, NULL, "{\"v\": [1], \"next\": \"a\"}" };
         run_once(w, HEAD "      url: '@/x'\n" PAGED);
         fails_with(w, "has more than 3 pages");
         assert_int_equal(w->n, 3);
         assert_int_equal(w->f->n, 3);
-        source_fixture_stop(w->f);
-        w->n = 0;
+}
+
+/* Where one URL fails, the others are read to their last page. */
+static void test_pages_beside_a_failure(void **state) {
+        World *w = *state;
+
+        w->routes[0] = (Route){ "token=a", 200, NULL, "{\"v\": [2]}" };
+        w->routes[1] = (Route){ "/x", 200, NULL, "{\"v\": [1], \"next\": \"a\"}" };
+        w->routes[2] = (Route){ "/a", 500, NULL, "" };
+        run_once(w, HEAD "      urls: ['@/a', '@/x']\n" PAGED);
+        fails_with(w, "/a answers HTTP 500");
+        assert_int_equal(w->n, 3);
+        assert_int_equal(w->f->n, 2);
+}
+
+/* Pages that lead to one that came before: each is read once, not as often as paging.max allows. */
+static void test_pages_in_a_circle(void **state) {
+        World *w = *state;
+
         w->routes[0] = (Route){ "/x", 200, NULL, "{\"v\": [1], \"next\": \"a\"}" };
         run_once(w, HEAD "      url: '@/x'\n" PAGED);
-        fails_with(w, "the one behind itself");
+        fails_with(w, "leads back to a page that was read already");
         assert_int_equal(w->n, 2);
+        source_fixture_stop(w->f);
+        w->n = 0;
+        w->f->n = 0;
+        w->routes[0] = (Route){ "/b", 200, NULL, "{\"v\": [2], \"next\": \"/a\"}" };
+        w->routes[1] = (Route){ "/a", 200, NULL, "{\"v\": [1], \"next\": \"/b\"}" };
+        run_once(w, HEAD "      url: '@/a'\n      paging: { next: /next }\n      reading: { items: /v }\n");
+        fails_with(w, "leads back to a page that was read already");
+        assert_int_equal(w->n, 2);
+        assert_int_equal(w->f->n, 2);
+        poll_again(w); /* each poll begins anew */
+        assert_int_equal(w->n, 4);
 }
 
 static void test_page_elsewhere(void **state) {
@@ -406,6 +433,8 @@ int main(void) {
                 TEST(test_check),
                 TEST(test_pages),
                 TEST(test_page_cap),
+                TEST(test_pages_beside_a_failure),
+                TEST(test_pages_in_a_circle),
                 TEST(test_page_elsewhere),
                 TEST(test_no_room),
                 TEST(test_configuration),
