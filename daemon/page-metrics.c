@@ -72,7 +72,7 @@ static const Metric source_metrics[] = {
         METRIC(TIME, SourceStatus, last_reading, "sensorqd_source_last_reading_timestamp_seconds",
                 "When a reading of it was put on the disk last."),
         METRIC(COUNTER, SourceStatus, polls, "sensorqd_source_polls_total", "Polls of it."),
-        METRIC(COUNTER, SourceStatus, readings, "sensorqd_source_readings_total", "Readings of it."),
+        METRIC(COUNTER, SourceStatus, readings, "sensorqd_source_readings_total", "Readings of it, stored."),
         METRIC(COUNTER, SourceStatus, failures, "sensorqd_source_failures_total", "Polls or connections that failed."),
         METRIC(COUNTER, SourceStatus, unreadable, "sensorqd_source_unreadable_total",
                 "What could not become a reading."),

@@ -61,6 +61,7 @@ static const Figure source_figures[] = {
         FIGURE(FLAG, SourceStatus, clock_wrong),
         FIGURE(COUNT, SourceStatus, polls),
         FIGURE(COUNT, SourceStatus, readings),
+        FIGURE(COUNT, SourceStatus, repeats),
         FIGURE(COUNT, SourceStatus, failures),
         FIGURE(COUNT, SourceStatus, unreadable),
         FIGURE(COUNT, SourceStatus, dropped),

@@ -70,10 +70,10 @@ static bool host_has_room(void *userdata, uint64_t rows, uint64_t bytes) {
         return false;
 }
 
-static int host_store(void *userdata, const Source *source, const ReadingList *readings) {
+static int host_store(void *userdata, const Source *source, const ReadingList *readings, size_t *ret_repeats) {
         StagesHost *host = userdata;
         Publisher *publisher = host->stages ? stages_publisher(host->stages) : NULL;
-        int r = outbox_put(host->outbox, readings, NULL);
+        int r = outbox_put(host->outbox, readings, ret_repeats);
 
         if (r < 0)
                 return r;

@@ -81,7 +81,7 @@ struct Source {
         SourceSaid said;       /* of its readings */
         char answer[320];      /* of the last good poll */
         usec_t last_poll, last_reading;
-        uint64_t polls, stored, failures;
+        uint64_t polls, stored, repeats, failures;
         Bytes labels;
 };
 
@@ -280,7 +280,7 @@ static void source_remember(Source *s, usec_t not_before, usec_t now) {
         source_wait_name(s, name);
         (void) snprintf(text, sizeof(text), "%" PRIu64, (clock_wall() + (not_before - now)) / USEC_PER_SEC);
         if (reading_list_set_cursor(&list, name, text) >= 0)
-                (void) s->host->store(s->host->userdata, s, &list);
+                (void) s->host->store(s->host->userdata, s, &list, NULL);
 }
 
 /* clock_now() before which the remote wants no poll, as it said before the last stop; 0: none. */
@@ -380,13 +380,14 @@ static void source_refused(Source *s) {
         source_changed(s);
 }
 
-static void source_committed(Source *s) {
+static void source_committed(Source *s, size_t repeats) {
         uint64_t rows = s->readings.n, bytes = reading_list_bytes(&s->readings), ticket = s->ticket;
 
         if (s->readings.n_unreadable > 0)
                 source_said_dropped(&s->said, source_dropped(s));
-        s->stored += rows;
-        if (rows > 0)
+        s->stored += rows - repeats;
+        s->repeats += repeats;
+        if (rows > repeats)
                 s->last_reading = clock_wall();
         s->largest_rows = rows > s->largest_rows ? rows : s->largest_rows;
         s->largest_bytes = bytes > s->largest_bytes ? bytes : s->largest_bytes;
@@ -404,17 +405,18 @@ static void source_committed(Source *s) {
 
 static void source_commit(void *userdata) {
         Source *s = userdata;
+        size_t repeats = 0;
 
-        if (!reading_list_is_empty(&s->readings) && s->host->store(s->host->userdata, s, &s->readings) != 0)
+        if (!reading_list_is_empty(&s->readings) && s->host->store(s->host->userdata, s, &s->readings, &repeats) != 0)
                 source_refused(s);
         else
-                source_committed(s);
+                source_committed(s, repeats);
 }
 
 int source_put(Source *s, ReadingList *readings, uint64_t ticket) {
         int r;
 
-        source_said_unreadable(&s->said, readings, s->stored + readings->n + s->readings.n == 0);
+        source_said_unreadable(&s->said, readings, s->stored + s->repeats + readings->n + s->readings.n == 0);
         r = reading_list_move(&s->readings, readings);
         if (r < 0)
                 return r;
@@ -639,7 +641,7 @@ Source *source_free(Source *s) {
         s->commit = loop_drop(s->commit);
         s->again = loop_drop(s->again);
         s->due = loop_drop(s->due);
-        if (!reading_list_is_empty(&s->readings) && s->host->store(s->host->userdata, s, &s->readings) != 0)
+        if (!reading_list_is_empty(&s->readings) && s->host->store(s->host->userdata, s, &s->readings, NULL) != 0)
                 source_tell_lost(s);
         reading_list_done(&s->readings);
         bytes_done(&s->labels);
@@ -672,6 +674,7 @@ void source_status(const Source *s, SourceStatus *ret) {
                 .clock_wrong = s->clock_wrong,
                 .polls = s->polls,
                 .readings = s->stored,
+                .repeats = s->repeats,
                 .failures = s->failures,
                 .unreadable = s->said.unreadable,
                 .dropped = source_dropped(s),

@@ -134,8 +134,9 @@ typedef struct SourceHost {
         bool checking; /* source_poll_now() asks the type's check() */
         /* Whether so many readings more would fit now, and the disk takes them. */
         bool (*has_room)(void *userdata, uint64_t rows, uint64_t bytes);
-        /* 0: the list is on disk. Anything else: it is not, and stays with the source. */
-        int (*store)(void *userdata, const Source *source, const ReadingList *readings);
+        /* 0: the list is on disk, but for *ret_repeats (may be NULL) readings that were there before. Anything else: it
+         * is not, and stays with the source. */
+        int (*store)(void *userdata, const Source *source, const ReadingList *readings, size_t *ret_repeats);
         /* Appends the cursor that was stored under that name last, nothing when there is none. NULL: none is kept. */
         int (*cursor)(void *userdata, const char *name, Bytes *ret);
         /* How many of those that could not become a reading are gone. NULL: nobody counts. */
@@ -151,11 +152,12 @@ typedef struct SourceStatus {
         usec_t failing_since; /* clock_wall() */
         bool speaks;          /* when it likes: it is not polled */
         usec_t last_poll;     /* clock_wall() of the last poll that answered well; 0: none yet */
-        usec_t last_reading;  /* clock_wall() of the last reading that was stored; 0: none yet */
+        usec_t last_reading;  /* clock_wall() of the last reading that was stored, no repeat; 0: none yet */
         usec_t next_poll;     /* clock_now(); 0: none is planned */
         bool limited;         /* that poll waits for the remote's rate limit, or for what else it asked to wait */
         bool clock_wrong;     /* this machine's clock is not that of the remote */
-        uint64_t polls, readings, failures, unreadable;
+        uint64_t polls, failures, unreadable;
+        uint64_t readings, repeats;     /* stored; known, and not stored again */
         uint64_t dropped;               /* unreadable ones that were more than is kept, until `rejected drop --all` */
         Cause cause;                    /* of the failure */
         const char *detail;             /* of the failure; "" when well */

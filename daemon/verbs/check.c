@@ -283,7 +283,7 @@ static bool probe_has_room(void *userdata, uint64_t rows, uint64_t bytes) {
 }
 
 /* The first reading is a sample of what would be stored; none is. */
-static int probe_store(void *userdata, const Source *source, const ReadingList *readings) {
+static int probe_store(void *userdata, const Source *source, const ReadingList *readings, size_t *ret_repeats) {
         char *sample = userdata;
 
         if (sample[0] == '\0' && readings->n > 0)

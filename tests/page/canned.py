@@ -39,7 +39,7 @@ def ago(seconds):
 
 def source(name="home", **more):
     return {"name": name, "failing": False, "failing_since": None, "speaks": False, "last_poll": ago(20), "last_reading": ago(20), "next_poll": ago(-40),
-            "polls": 1440, "readings": 4320, "failures": 0, "unreadable": 0, "dropped": 0, "holding": False, "detail": "", "kind": None, "remedy": None, **more}
+            "polls": 1440, "readings": 4320, "repeats": 0, "failures": 0, "unreadable": 0, "dropped": 0, "holding": False, "detail": "", "kind": None, "remedy": None, **more}
 
 
 def sink(what="MongoDB", **more):

@@ -59,12 +59,14 @@ static bool source_fixture_is_repeat(SourceFixture *f, const Reading *reading) {
         return false;
 }
 
-static int source_fixture_store(void *userdata, const Source *source, const ReadingList *list) {
+static int source_fixture_store(void *userdata, const Source *source, const ReadingList *list, size_t *ret_repeats) {
         SourceFixture *f = userdata;
 
         if (f->refuses)
                 return -ENOSPC;
         f->commits++;
+        if (ret_repeats)
+                *ret_repeats = f->n_repeats;
         for (size_t i = 0; i < list->n; i++) {
                 if (source_fixture_is_repeat(f, &list->items[i])) {
                         f->n_repeats++;
@@ -75,6 +77,8 @@ static int source_fixture_store(void *userdata, const Source *source, const Read
                 assert_int_equal(bytes_append_text(&f->payloads, "\n"), 0);
                 assert_int_equal(bytes_append_format(&f->devices, "%s\n", list->items[i].device), 0);
         }
+        if (ret_repeats)
+                *ret_repeats = f->n_repeats - *ret_repeats;
         f->n_unreadable += list->n_unreadable;
         for (size_t i = 0; i < list->n_unreadable; i++)
                 f->n_unreadable_again += list->unreadable[i].repeats;

@@ -63,7 +63,7 @@ static bool has_room(void *userdata, uint64_t rows, uint64_t bytes) {
         return true;
 }
 
-static int store(void *userdata, const Source *source, const ReadingList *readings) {
+static int store(void *userdata, const Source *source, const ReadingList *readings, size_t *ret_repeats) {
         assert_int_equal(readings->n, 1);
         assert_string_equal(readings->items[0].type, "loadavg");
         (void) snprintf(userdata, 300, "%s", readings->items[0].payload.data);

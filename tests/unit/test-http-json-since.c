@@ -62,6 +62,27 @@ static void test_since(void **state) {
         assert_int_equal(w->f->n, 4);
 }
 
+/* A server whose device is dead hands in what it had: that is no reading, and not taken for one that could not be read. */
+static void test_nothing_but_repeats(void **state) {
+        World *w = *state;
+        SourceStatus status;
+
+        w->routes[0] = (Route){ "/x", 200, NULL,
+                "{\"points\": [{\"sensor\": \"a\", \"at\": \"2026-11-27T10:00:00Z\", \"v\": 1}, {\"v\": 2}, {\"v\": 3}, {\"v\": 4}]}" };
+        run_once(w, SINCE);
+        status = source_fixture_status(w->f);
+        assert_int_equal(status.readings, 1);
+        assert_int_equal(status.repeats, 0);
+        assert_true(status.last_reading > 0);
+        source_fixture_stop(w->f);
+        run_once(w, SINCE);
+        status = source_fixture_status(w->f);
+        assert_int_equal(status.readings, 0);
+        assert_int_equal(status.repeats, 1);
+        assert_int_equal(status.last_reading, 0);
+        assert_true(status.last_poll > 0);
+}
+
 static void test_outage_longer_than_the_window(void **state) {
         World *w = *state;
 
@@ -216,6 +237,7 @@ static void test_clock_that_was_never_set(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_since),
+                TEST(test_nothing_but_repeats),
                 TEST(test_outage_longer_than_the_window),
                 TEST(test_start_without_a_disk),
                 TEST(test_cursor_waits_for_every_page),

@@ -43,7 +43,7 @@ static bool has_room(void *userdata, uint64_t rows, uint64_t bytes) {
         return ((Fixture *) userdata)->room;
 }
 
-static int store(void *userdata, const Source *source, const ReadingList *readings) {
+static int store(void *userdata, const Source *source, const ReadingList *readings, size_t *ret_repeats) {
         Fixture *f = userdata;
 
         assert_false(reading_list_is_empty(readings));

@@ -80,7 +80,7 @@ static bool has_room(void *userdata, uint64_t rows, uint64_t bytes) {
         return ((Fixture *) userdata)->may_poll;
 }
 
-static int store(void *userdata, const Source *source, const ReadingList *readings) {
+static int store(void *userdata, const Source *source, const ReadingList *readings, size_t *ret_repeats) {
         Fixture *f = userdata;
 
         if (readings->cursor) {
