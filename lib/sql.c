@@ -13,6 +13,9 @@
 #define BUSY_MSEC 200 /* of the event loop, for somebody who looks into the file with the sqlite3 tool */
 
 #define LOG_PAGES 1000 /* it goes into the database then, and begins anew: SQLite's own default */
+/* A log that begins anew keeps no more of the disk: once it grew while somebody read, or by one large transaction.
+ * Above what LOG_PAGES make of it, or it would be cut and grow again all the time. */
+#define LOG_KEPT "PRAGMA journal_size_limit = 16777216"
 /* https://sqlite.org/fileformat2.html#the_write_ahead_log, https://sqlite.org/walformat.html#locks */
 enum { LOG_HEADER = 32, LOG_PAGE_SIZE_AT = 8, LOG_FRAME_HEADER = 24, LOG_LOCK = 1 /* WAL_CKPT_LOCK */ };
 
@@ -20,8 +23,17 @@ enum { LOG_HEADER = 32, LOG_PAGE_SIZE_AT = 8, LOG_FRAME_HEADER = 24, LOG_LOCK = 
 
 #define PING_EVERY_STEPS 1000 /* of SQLite's machine: some rows, or some milliseconds where each needs the disk */
 
+/* The database file's own, with a ping at each write: what goes into it from the log does so within one call of
+ * SQLite's that asks nobody. */
+typedef struct Methods {
+        sqlite3_io_methods base; /* first: a file's pMethods lead here */
+        const sqlite3_io_methods *real;
+        const Sql *sql;
+} Methods;
+
 struct Sql {
         sqlite3 *db;
+        Methods methods;
         bool alone;
         bool relaxed;  /* synchronous=NORMAL */
         bool unsynced; /* a sync may have failed: what SQLite takes for written may not be on the disk */
@@ -162,6 +174,8 @@ static int configure(Sql *sql) {
         if (r == 0)
                 r = expect(sql, "PRAGMA synchronous", "2");
         if (r == 0)
+                r = sql_exec(sql, LOG_KEPT);
+        if (r == 0)
                 r = sql_exec(sql, "PRAGMA schema_version"); /* the first read makes the log */
         return r;
 }
@@ -172,6 +186,35 @@ static sqlite3_file *file_of(const Sql *sql, int which) {
         int code = sqlite3_file_control(sql->db, "main", which, (void *) &file);
 
         return code == SQLITE_OK && file && file->pMethods ? file : NULL;
+}
+
+static void tell(const Sql *sql) {
+        if (sql->ping)
+                sql->ping(sql->userdata);
+}
+
+static int write_and_tell(sqlite3_file *file, const void *data, int size, sqlite3_int64 at) {
+        const Methods *methods = (const Methods *) file->pMethods;
+
+        tell(methods->sql);
+        return methods->real->xWrite(file, data, size, at);
+}
+
+static void watch_writes(Sql *sql) {
+        sqlite3_file *file = file_of(sql, SQLITE_FCNTL_FILE_POINTER);
+
+        if (!file)
+                return;
+        sql->methods = (Methods){ *file->pMethods, file->pMethods, sql };
+        sql->methods.base.xWrite = write_and_tell;
+        file->pMethods = &sql->methods.base;
+}
+
+static void unwatch_writes(Sql *sql) {
+        sqlite3_file *file = file_of(sql, SQLITE_FCNTL_FILE_POINTER);
+
+        if (file && sql->methods.real)
+                file->pMethods = sql->methods.real;
 }
 
 /* 0: there is none; -1: nobody knows. */
@@ -237,6 +280,7 @@ static int open_database(const char *path, bool alone, Sql **ret) {
                 return r;
 
         sql->unsynced = log_size(sql) != 0;
+        watch_writes(sql);
         (void) sqlite3_wal_hook(sql->db, on_commit, sql);
         *ret = cleanup_steal(sql);
         return 0;
@@ -256,7 +300,10 @@ Sql *sql_close(Sql *sql) {
 
         if (sql->db && sql->unsynced && log_size(sql) != 0) /* nothing may go on from it into the database */
                 (void) sqlite3_db_config(sql->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        (void) sqlite3_close_v2(sql->db);
+        if (sqlite3_close(sql->db) == SQLITE_BUSY) { /* a statement is left: it goes with that one, and we before it */
+                unwatch_writes(sql);
+                (void) sqlite3_close_v2(sql->db);
+        }
         free(sql);
         return NULL;
 }
@@ -280,13 +327,14 @@ static int set_durable(Sql *sql, bool durable) {
 }
 
 /* What it reads there, once more: *size* bytes from *at* on, or as many as there are. */
-static int write_again(sqlite3_file *file, sqlite3_int64 at, sqlite3_int64 size) {
+static int write_again(const Sql *sql, sqlite3_file *file, sqlite3_int64 at, sqlite3_int64 size) {
         char piece[PIECE];
         int code = SQLITE_OK;
 
         for (sqlite3_int64 done = 0; code == SQLITE_OK && done < size; done += PIECE) {
                 int n = size - done < PIECE ? (int) (size - done) : PIECE;
 
+                tell(sql);
                 code = file->pMethods->xRead(file, piece, n, at + done);
                 if (code == SQLITE_IOERR_SHORT_READ)
                         return SQLITE_OK;
@@ -296,8 +344,8 @@ static int write_again(sqlite3_file *file, sqlite3_int64 at, sqlite3_int64 size)
         return code;
 }
 
-static int write_log_again(sqlite3_file *log, sqlite3_int64 size) {
-        int code = write_again(log, 0, size);
+static int write_log_again(const Sql *sql, sqlite3_file *log, sqlite3_int64 size) {
+        int code = write_again(sql, log, 0, size);
 
         return code == SQLITE_OK ? log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) : code;
 }
@@ -312,7 +360,7 @@ static uint32_t read_number(sqlite3_file *file, sqlite3_int64 at, int *code) {
 
 /* All pages that the log names, since nobody knows which of them are in the file, and were not synced with it when
  * somebody read it. (https://sqlite.org/fileformat2.html#the_write_ahead_log) */
-static int write_pages_again(sqlite3_file *file, sqlite3_file *log, sqlite3_int64 log_size) {
+static int write_pages_again(const Sql *sql, sqlite3_file *file, sqlite3_file *log, sqlite3_int64 log_size) {
         int code = SQLITE_OK;
         uint32_t page_size = read_number(log, LOG_PAGE_SIZE_AT, &code);
 
@@ -321,7 +369,7 @@ static int write_pages_again(sqlite3_file *file, sqlite3_file *log, sqlite3_int6
                 sqlite3_int64 page = read_number(log, at, &code);
 
                 if (code == SQLITE_OK && page > 0)
-                        code = write_again(file, (page - 1) * page_size, page_size);
+                        code = write_again(sql, file, (page - 1) * page_size, page_size);
         }
         return code == SQLITE_OK ? file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) : code;
 }
@@ -337,7 +385,7 @@ static int write_pages_again_alone(Sql *sql, sqlite3_file *log, sqlite3_int64 lo
                 code = file->pMethods->xShmLock(file, LOG_LOCK, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
         if (code != SQLITE_OK)
                 return code;
-        code = write_pages_again(file, log, log_size);
+        code = write_pages_again(sql, file, log, log_size);
         if (!sql->alone)
                 (void) file->pMethods->xShmLock(file, LOG_LOCK, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
         return code;
@@ -352,7 +400,7 @@ static int write_all_again(Sql *sql) {
         if (!log || size == 0)
                 return 0;
         if (code == SQLITE_OK)
-                code = write_log_again(log, size);
+                code = write_log_again(sql, log, size);
         if (code == SQLITE_OK && size > LOG_HEADER)
                 code = write_pages_again_alone(sql, log, size);
         return code == SQLITE_OK ? 0 : code == SQLITE_FULL ? -ENOSPC : code == SQLITE_BUSY ? -EBUSY : -EIO;
@@ -386,9 +434,7 @@ int sql_end(Sql *sql, int r) {
 }
 
 static int on_progress(void *userdata) {
-        Sql *sql = userdata;
-
-        sql->ping(sql->userdata);
+        tell(userdata);
         return 0; /* go on */
 }
 

@@ -45,7 +45,8 @@ int sql_begin(Sql *sql, bool durable);
  * anew if that can be, which SQLite does by itself when it has grown to 4 MB: there may be room then. */
 int sql_end(Sql *sql, int r);
 
-/* Calls *ping* from within statements that run long, some hundred times a second. */
+/* Calls *ping* from within statements that run long, some hundred times a second, and at each page that goes from the
+ * log into the database, or is written once more; also within sql_close(). */
 void sql_set_ping(Sql *sql, void (*ping)(void *userdata), void *userdata);
 
 /* Runs one or more statements without results. */

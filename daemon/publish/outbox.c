@@ -76,6 +76,7 @@ struct Outbox {
         Trouble trouble; /* of the disk */
         unsigned refused;
         usec_t put_refused_at; /* clock_now() of the last one */
+        usec_t told;           /* see outbox_sql_ping() */
         void (*on_change)(void *userdata);
         void *userdata;
 };
@@ -190,7 +191,16 @@ static int outbox_refresh(Outbox *o) {
 
 /* ---- the open file ---- */
 
+/* What is done with the file from now on may take long: a log that grew while somebody read goes into it, or all of it
+ * is written again. */
+static void outbox_watched(Outbox *o) {
+        o->told = clock_now();
+        sql_set_ping(o->sql, outbox_sql_ping, &o->told);
+}
+
 static void outbox_detach(Outbox *o) {
+        if (o->sql)
+                outbox_watched(o);
         for (size_t i = 0; i < ELEMENTSOF(o->statements); i++)
                 o->statements[i] = sql_finalize(o->statements[i]);
         outbox_counts_close(&o->counts);
@@ -376,6 +386,7 @@ static int outbox_begin(Outbox *o, bool durable) {
         r = outbox_ready(o);
         if (r < 0)
                 return r;
+        outbox_watched(o);
         r = outbox_sql_fault(sql_begin(o->sql, durable));
         return r < 0 ? r : outbox_refresh(o);
 }

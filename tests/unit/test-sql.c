@@ -337,6 +337,70 @@ static void test_killed(void **state) {
         }
 }
 
+static void count(void *userdata) {
+        (*(unsigned *) userdata)++;
+}
+
+static void put_pages(Sql *sql, unsigned n) {
+        assert_int_equal(sql_begin(sql, true), 0);
+        for (unsigned i = 0; i < n; i++)
+                assert_int_equal(sql_exec(sql, "INSERT INTO t (a) VALUES (zeroblob(4000))"), 0);
+        assert_int_equal(sql_end(sql, 0), 0);
+}
+
+static off_t size_of(const char *suffix) {
+        struct stat status;
+        char name[160];
+
+        (void) snprintf(name, sizeof(name), "%s%s", path, suffix);
+        return stat(name, &status) < 0 ? 0 : status.st_size;
+}
+
+/* A log that grew while somebody read goes into the file with the first commit after that: page by page it is told, or a
+ * watchdog takes it for a loop that hangs. Then it gives the disk back what it took. */
+static void test_log_that_grew(void **state) {
+        Sql *sql = open_table(), *reader = open_good();
+        unsigned pings = 0;
+
+        put_pages(sql, 10);
+        assert_int_equal(sql_exec(reader, "BEGIN; SELECT count(*) FROM t"), 0);
+        for (unsigned i = 0; i < 60; i++)
+                put_pages(sql, 100);
+        assert_true(size_of("-wal") > 24 * 1024 * 1024);
+        assert_true(size_of("") < 1024 * 1024);
+        assert_int_equal(sql_exec(reader, "COMMIT"), 0);
+        sql_set_ping(sql, count, &pings);
+        put_pages(sql, 1);
+        assert_true(size_of("") > 23 * 1024 * 1024);
+        assert_true(pings >= 6000);
+        put_pages(sql, 1);
+        assert_true(size_of("-wal") <= 16 * 1024 * 1024);
+        (void) sql_close(reader);
+        (void) sql_close(sql);
+}
+
+/* The same where what a killed process left is written again, and at a close. */
+static void test_log_that_is_left(void **state) {
+        Sql *sql = open_table();
+        unsigned pings = 0;
+        char name[700];
+
+        (void) snprintf(name, sizeof(name), "cp %s %s.copy && cp %s-wal %s.copy-wal", path, path, path, path);
+        put_pages(sql, 900);
+        assert_int_equal(system(name), 0);
+        (void) snprintf(name, sizeof(name), "%s.copy", path);
+        (void) sql_close(sql);
+        assert_int_equal(sql_open(name, &sql), 0);
+        sql_set_ping(sql, count, &pings);
+        assert_int_equal(sql_begin(sql, true), 0);
+        assert_true(pings >= 2 * 900);
+        assert_int_equal(sql_end(sql, 0), 0);
+        pings = 0;
+        (void) sql_close(sql);
+        assert_true(pings >= 900);
+        assert_int_equal(unlink(name), 0);
+}
+
 static void test_not_a_database(void **state) {
         char junk[8192];
         Sql *sql = NULL;
@@ -555,6 +619,8 @@ int main(void) {
                 TEST(test_busy),
                 TEST(test_locks_kept),
                 TEST(test_killed),
+                TEST(test_log_that_grew),
+                TEST(test_log_that_is_left),
                 TEST(test_not_a_database),
                 TEST(test_damaged_page),
                 TEST(test_damaged_header),
