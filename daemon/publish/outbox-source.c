@@ -96,7 +96,7 @@ static int source_prune_seen(OutboxSource *s, const ReadingList *list, usec_t no
         if (!source)
                 return 0;
         source_bind(s, SEEN_MANY, 1, source);
-        (void) sql_bind_int(s->statements[SEEN_MANY], 2, OUTBOX_SEEN_MAX);
+        (void) sql_bind_int(s->statements[SEEN_MANY], 2, READING_SEEN_MAX);
         r = source_run(s, SEEN_MANY);
         if (r < 0)
                 return r;

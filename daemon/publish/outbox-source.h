@@ -7,9 +7,8 @@
 #include "lib/sql.h"
 #include "publish/reading.h"
 
-#define OUTBOX_SEEN_MAX 100000 /* keys of a source that are remembered, and for how long */
-#define OUTBOX_SEEN_USEC (7 * 24 * USEC_PER_HOUR)
-#define OUTBOX_UNREADABLE_ROWS 1000 /* of a source that are kept, the newest ones; the rest is counted */
+#define OUTBOX_SEEN_USEC (7 * 24 * USEC_PER_HOUR) /* that keys are remembered, READING_SEEN_MAX of a source at most */
+#define OUTBOX_UNREADABLE_ROWS 1000               /* of a source that are kept, the newest ones; the rest is counted */
 #define OUTBOX_UNREADABLE_BYTES (4 * 1024 * 1024)
 
 /* A plain value; zeros: closed. */

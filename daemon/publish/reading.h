@@ -5,6 +5,8 @@
 #include "lib/bytes.h"
 #include "lib/clock.h"
 
+#define READING_SEEN_MAX 100000 /* that can come twice: so many of a source are known again */
+
 typedef struct Reading {
         Bytes payload; /* one JSON object, UTF-8 */
         char *key;     /* idempotency key: AT:SOURCE:DEVICE:16 hex digits, made once, the same over every retry (P4) */

@@ -67,6 +67,8 @@ typedef struct HttpJson {
         bool again;        /* the request was refused as unknown once, and has a fresh proof now */
         usec_t started;
         size_t readings, failed;
+        size_t points;       /* of the window, known ones included; */
+        bool too_many;       /* they were more, in one window, than the outbox remembers */
         const char *limited; /* a URL whose server wants no more of this poll; NULL: none */
         SourcePoll poll;
         char detail[DETAIL_MAX];
@@ -192,6 +194,8 @@ static void json_take_document(HttpJson *json, const HttpReply *reply, Slice doc
         if (r < 0)
                 return json_fail(json, SOURCE_UNREACHABLE, "%s", strerror(-r));
         json->readings += outcome.readings;
+        json->points += outcome.readings;
+        json->too_many = json->too_many || (json->keys->since && json->points > READING_SEEN_MAX);
         json_keep_tag(json, reply);
         if (json->keys->since && shape_count(&json->keys->reading, document) > SHAPE_ITEMS_MAX)
                 json_fail(json, SOURCE_UNREACHABLE,
@@ -247,8 +251,13 @@ static void json_end(HttpJson *json) {
         /* where others answered, a refusal of one is not tried more slowly for all */
         if (json->poll.outcome == SOURCE_REFUSED && json->failed < json->n_urls)
                 json->poll.outcome = SOURCE_UNREACHABLE;
-        json->poll.odd = json->failed == 0 && json->checking && json->readings == 0;
-        if (json->poll.odd)
+        json->poll.odd = json->failed == 0 && (json->too_many || (json->checking && json->readings == 0));
+        if (json->poll.odd && json->too_many)
+                (void) snprintf(json->detail, sizeof(json->detail),
+                        "%.*s has more than %d points in one window, which is more than are remembered: each poll "
+                        "publishes them again, under the same keys. Shorten since.overlap and since.window",
+                        shown_size(json->urls[0]), json->urls[0], READING_SEEN_MAX);
+        else if (json->poll.odd)
                 (void) snprintf(json->detail, sizeof(json->detail),
                         "%.*s answers, but nothing in it becomes a reading: look at reading", shown_size(json->urls[0]),
                         json->urls[0]);
@@ -280,6 +289,7 @@ static void json_begin_window(HttpJson *json) {
         json->index = 0;
         json->verdict = HTTP_JSON_CLOCK_UNKNOWN;
         json->told = INT64_MAX;
+        json->points = 0;
         json->windows++;
         if (!json->keys->since)
                 return;
@@ -539,6 +549,7 @@ static int json_poll(void *self) {
         json->poll = (SourcePoll){ .outcome = SOURCE_POLLED, .detail = json->detail };
         json->detail[0] = '\0';
         json->readings = json->failed = 0;
+        json->too_many = false;
         json->windows = 0;
         json->limited = NULL;
         json_begin_window(json);

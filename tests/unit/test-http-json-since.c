@@ -170,6 +170,38 @@ static void test_cursor_waits_for_every_item(void **state) {
         bytes_done(&body);
 }
 
+/* More points in a window than the outbox remembers are published again with each poll: that is said. */
+static void test_more_than_is_remembered(void **state) {
+        World *w = *state;
+        Bytes pages[READING_SEEN_MAX / SHAPE_ITEMS_MAX + 1] = {};
+        char names[ELEMENTSOF(pages)][8];
+
+        for (unsigned i = 0; i < ELEMENTSOF(pages); i++) {
+                assert_int_equal(bytes_append_text(&pages[i], "{\"points\":["), 0);
+                for (int n = 0; n < SHAPE_ITEMS_MAX; n++)
+                        assert_int_equal(bytes_append_text(&pages[i], n > 0 ? ",{\"sensor\":\"a\",\"at\":\"2026-11-27T10:00:00Z\"}" : "{\"sensor\":\"a\",\"at\":\"2026-11-27T10:00:00Z\"}"), 0);
+                (void) snprintf(names[i], sizeof(names[i]), "=p%02u", i);
+                assert_int_equal(bytes_append_format(&pages[i], "],\"next\":\"p%02u\"}", i + 1), 0);
+        }
+        for (unsigned i = 1; i < ELEMENTSOF(pages); i++)
+                w->routes[i - 1] = (Route){ names[i], 200, NULL, pages[i].data };
+        w->routes[ELEMENTSOF(pages) - 1] = (Route){ "/x", 200, NULL, pages[0].data };
+        (void) strcpy(strstr(pages[ELEMENTSOF(pages) - 2].data, "\"next\""), "\"n\":1}");
+        run_once(w, SINCE_OF("      url: '@/x?from={since}'\n"));
+        is_well(w);
+        assert_int_equal(w->n, ELEMENTSOF(pages) - 1);
+        assert_false(source_fixture_status(w->f).odd);
+        (void) strcpy(strstr(pages[ELEMENTSOF(pages) - 2].data, "\"n\""), "\"next\":\"p10\"}");
+        (void) strcpy(strstr(pages[ELEMENTSOF(pages) - 1].data, "\"next\""), "\"n\":1}");
+        poll_again(w);
+        is_well(w);
+        assert_true(source_fixture_status(w->f).odd);
+        assert_true(has(source_fixture_status(w->f).answer, "/x has more than 100000 points in one window"));
+        source_fixture_stop(w->f);
+        for (unsigned i = 0; i < ELEMENTSOF(pages); i++)
+                bytes_done(&pages[i]);
+}
+
 /* While the disk refuses, the next page waits; nothing is asked for twice. */
 static void test_disk_refuses(void **state) {
         World *w = *state;
@@ -243,6 +275,7 @@ int main(void) {
                 TEST(test_cursor_waits_for_every_page),
                 TEST(test_cursor_waits_for_every_item),
                 TEST(test_time_that_cannot_be_read),
+                TEST(test_more_than_is_remembered),
                 TEST(test_disk_refuses),
                 TEST(test_wrong_clock),
                 TEST(test_clocks_that_differ),

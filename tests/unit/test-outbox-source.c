@@ -69,7 +69,7 @@ static void test_keys_are_bounded(void **state) {
         for (unsigned i = 0; i < 102000; i += 2000)
                 assert_int_equal(put_seen(f, "history", i, 2000), 0);
         assert_int_equal(put_seen(f, "other", 0, 10), 0);
-        assert_int_equal(fixture_query(f, "SELECT count(*) FROM seen WHERE source = 'history'"), OUTBOX_SEEN_MAX);
+        assert_int_equal(fixture_query(f, "SELECT count(*) FROM seen WHERE source = 'history'"), READING_SEEN_MAX);
         assert_int_equal(put_seen(f, "history", 101999, 1), 1); /* the newest are kept */
         assert_int_equal(put_seen(f, "history", 1999, 1), 0);
 
