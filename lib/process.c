@@ -17,8 +17,9 @@
 
 #include "err.h"
 
-#define ERROR_PIPE_BYTES 65536 /* of standard error in a turn of the loop; pipe(7) */
-#define FREE_PATIENCE_MSEC 200 /* for a program that was just killed to be gone: else it is a zombie until we end */
+#define ERROR_PIPE_BYTES 65536  /* of standard error in a turn of the loop; pipe(7) */
+#define EXEC_PATIENCE_MSEC 2000 /* for a program to be executed: on a mount that hangs it is never */
+#define FREE_PATIENCE_MSEC 200  /* for a program that was just killed to be gone: else it is a zombie until we end */
 
 struct Process {
         pid_t pid;
@@ -312,16 +313,17 @@ static int pipe_pair(int *ret_ours, int *ret_theirs) {
         return 0;
 }
 
-/* Waits until the program runs, or could not be executed: its errno then. */
+/* Waits until the program runs, or could not be executed: its errno then. One that does neither counts as running: its
+ * owner stops it in time, and there are no more of them. */
 static int wait_for_exec(int fd) {
         struct pollfd wait = { .fd = fd, .events = POLLIN };
-        int error;
+        int error, ready;
         ssize_t n;
 
         do {
-                (void) poll(&wait, 1, -1);
+                ready = poll(&wait, 1, EXEC_PATIENCE_MSEC);
                 n = read(fd, &error, sizeof(error));
-        } while (n < 0 && (errno == EINTR || errno == EAGAIN));
+        } while (n < 0 && ready != 0 && (errno == EINTR || errno == EAGAIN));
         return n == sizeof(error) ? -error : 0;
 }
 

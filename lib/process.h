@@ -38,7 +38,8 @@ typedef struct ProcessCallbacks {
 } ProcessCallbacks;
 
 /* Starts the program. -ENOENT, -EACCES, -ENOEXEC, ...: it cannot be executed; -EAGAIN, -ENOMEM: no process to be had;
- * -ESRCH: no such user or group. SIGCHLD is blocked in this thread from then on. */
+ * -ESRCH: no such user or group. Waits for that some seconds at most: a program that cannot be executed later on ends
+ * with status 127. SIGCHLD is blocked in this thread from then on. */
 int process_start(Loop *loop, const ProcessSpec *spec, const ProcessCallbacks *callbacks, Process **ret);
 
 /* The path of the program that process_start() would run, malloc'ed. *ret_path* may be NULL: only whether there is one.

@@ -155,6 +155,28 @@ static void test_cannot_be_executed(void **state) {
         assert_int_equal(errno, ECHILD);
 }
 
+static bool hangs; /* execve(2), as on a mount whose server is away */
+int __real_execve(const char *path, char *const argv[], char *const variables[]);
+int __wrap_execve(const char *path, char *const argv[], char *const variables[]);
+
+int __wrap_execve(const char *path, char *const argv[], char *const variables[]) {
+        while (hangs)
+                (void) pause();
+        return __real_execve(path, argv, variables);
+}
+
+/* The loop goes on, and the program is stopped as any that does not end. */
+static void test_mount_that_hangs(void **state) {
+        Fixture *f = *state;
+
+        hangs = true;
+        shell(f, "exit 0");
+        hangs = false;
+        process_stop(f->process, 0);
+        turn_until(f, &f->ended);
+        assert_true(f->killed);
+}
+
 static void test_error_text_is_its_last_words(void **state) {
         Fixture *f = *state;
 
@@ -315,6 +337,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_output_and_end, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_surroundings, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_cannot_be_executed, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_mount_that_hangs, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_error_text_is_its_last_words, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_grandchild_keeps_the_pipe, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_stop_asks_then_kills, set_up, tear_down),
