@@ -166,20 +166,25 @@ static char *body_name(const ListenRequest *request, char name[static SHA256_HEX
 
 /* False when something is wrong with the body: *words* and the status to refuse it with, the whole of it. */
 static bool body_check(const Push *push, Slice body, bool lines, char words[static 128], int *ret_status) {
-        size_t number = 0, items = 0, n;
+        size_t number = 0, items = 0;
         Slice line;
 
         *ret_status = 400;
         if (!http_push_body_check(body, lines, words, 128))
                 return false;
-        *ret_status = 413;
-        (void) snprintf(
-                words, 128, "More than %d readings at once. Nothing of this body was stored.\n", SHAPE_ITEMS_MAX);
-        while (items <= SHAPE_ITEMS_MAX && http_push_body_next(&body, lines, &number, &line)) {
-                n = shape_count(&push->keys->reading, line);
+        while (http_push_body_next(&body, lines, &number, &line)) {
+                size_t n = shape_count(&push->keys->reading, line), most = READING_SEEN_MAX;
+
                 items += n > 0 ? n : 1; /* a line that is no reading takes its time, too */
+                if (n > SHAPE_ITEMS_MAX)
+                        most = SHAPE_ITEMS_MAX;
+                if (n <= most && items <= most)
+                        continue;
+                (void) snprintf(words, 128, "More than %zu readings at once. Nothing of this body was stored.\n", most);
+                *ret_status = 413;
+                return false;
         }
-        return items <= SHAPE_ITEMS_MAX;
+        return true;
 }
 
 /* Each document of the body. *ret_n: readings made of it. */
