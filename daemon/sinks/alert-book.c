@@ -97,104 +97,18 @@ int alert_book_device(AlertBook *book, Slice key, AlertDevice **ret) {
         return 0;
 }
 
-void alert_book_adopt(AlertBook *book, AlertDevice *device, AlertEntry *entry) {
-        entry->next = device->entries;
-        device->entries = entry;
-        book->n_entries++;
-}
-
 /* ---- beginning and end ---- */
 
-static AlertEntry *find_entry(const AlertDevice *device, const AlertWatch *watch, const char *target) {
-        AlertEntry *entry = device->entries;
-
-        while (entry && (entry->gone || strcmp(entry->rule_key, watch->key) != 0 || strcmp(entry->target, target) != 0))
-                entry = entry->next;
-        return entry;
-}
-
-static int copy_text(const char *text, char **ret) {
-        *ret = text ? strdup(text) : NULL;
-        return text && !*ret ? -ENOMEM : 0;
-}
-
-static int new_entry(const AlertBook *book, size_t watch, const char *target, AlertEntry **ret) {
-        const AlertWatch *of = &book->rules->items[watch];
-        _cleanup_(alert_entry_freep) AlertEntry *entry = calloc(1, sizeof(AlertEntry));
-        int r = entry ? copy_text(target, &entry->target) : -ENOMEM;
-
-        if (r == 0)
-                r = copy_text(of->rule->name, &entry->rule);
-        if (r == 0)
-                r = copy_text(of->rule->field, &entry->field);
-        if (r == 0)
-                r = copy_text(of->limit, &entry->limit);
-        if (r < 0)
-                return r;
-        memcpy(entry->rule_key, of->key, sizeof(entry->rule_key));
-        entry->watch = watch;
-        entry->test = of->logic.test;
-        entry->span = of->logic.stale;
-        *ret = cleanup_steal(entry);
-        return 0;
-}
-
-/* The entry for one target of a rule; *ret* NULL: there is no room for one. */
-static int need_entry(AlertBook *book, AlertDevice *device, size_t watch, const char *target, AlertEntry **ret) {
-        int r;
-
-        *ret = find_entry(device, &book->rules->items[watch], target);
-        if (*ret)
-                return 0;
-        if (book->n_entries >= ALERT_ENTRIES_MAX) {
-                book->left_out++;
-                return 0;
-        }
-        r = new_entry(book, watch, target, ret);
-        if (r == 0)
-                alert_book_adopt(book, device, *ret);
-        return r;
-}
-
-/* What may have been sent stays as it is. */
-static void note_value(AlertEntry *entry, const AlertSlot *slot) {
-        if (entry->seal[0] == '\0')
-                memcpy(entry->value, slot->value, sizeof(entry->value));
-}
-
-/* Of a device that says itself that it is offline, nothing is to be said of silence: it has no span. */
-static void begin(const AlertWatch *watch, const AlertSlot *slot, AlertEntry *entry, usec_t wall) {
-        alert_entry_fire(entry, slot->state.since, wall);
-        note_value(entry, slot);
-        if (entry->seal[0] == '\0')
-                entry->span = slot->state.offline ? 0 : watch->logic.stale;
-}
-
 static int fire(AlertBook *book, AlertDevice *device, AlertSlot *slot, usec_t wall) {
-        const AlertWatch *watch = &book->rules->items[slot->watch];
-        AlertEntry *entry;
-
         slot->fired = wall;
-        for (size_t i = 0; i < book->config->n_targets; i++) {
-                const char *target = book->config->targets[i].name;
-                int r = alert_config_tells(watch->rule, target) ? need_entry(book, device, slot->watch, target, &entry)
-                                                                : 1;
-
-                if (r < 0)
-                        return r;
-                if (r == 0 && entry)
-                        begin(watch, slot, entry, wall);
-        }
-        return 0;
+        return alert_book_tell(book, device, slot);
 }
 
 static void cease(const AlertDevice *device, AlertSlot *slot, usec_t until, usec_t wall, AlertEnd end) {
         slot->fired = 0;
         for (AlertEntry *entry = device->entries; entry; entry = entry->next)
-                if (entry->watch == slot->watch && !entry->gone) {
-                        alert_entry_cease(entry, until, wall, end);
-                        note_value(entry, slot);
-                }
+                if (entry->watch == slot->watch && !entry->gone)
+                        alert_entry_cease(entry, until, wall, end, slot->value);
 }
 
 /* ---- after it was read ---- */
@@ -213,14 +127,13 @@ static void settle_entry(const AlertBook *book, const AlertDevice *device, Alert
         if (!has_target(book->config, entry->target))
                 entry->gone = entry->dirty = true;
         else if (!slot || !alert_config_tells(book->rules->items[entry->watch].rule, entry->target))
-                alert_entry_cease(entry, wall, wall, ALERT_END_RULE);
+                alert_entry_cease(entry, wall, wall, ALERT_END_RULE, entry->value);
 }
 
 /* Targets that a rule tells since a reload are told of what fires already; also one that it told before, and that is to
  * be told that it ended, since the rule was without it meanwhile. */
 static int settle_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot, const AlertMoment *moment) {
         const AlertWatch *watch = &book->rules->items[slot->watch];
-        AlertEntry *entry;
 
         slot->seen = slot->state.judged > slot->state.heard ? slot->state.judged : slot->state.heard;
         if (slot->seen == 0)
@@ -230,20 +143,7 @@ static int settle_slot(AlertBook *book, AlertDevice *device, AlertSlot *slot, co
         slot->moved = moment->now + CALM_USEC - QUIET_USEC;
         slot->catching = moment->now;
         slot->behind = USEC_INFINITY;
-        for (size_t i = 0; slot->state.phase == PHASE_FIRING && i < book->config->n_targets; i++) {
-                const char *target = book->config->targets[i].name;
-                int r;
-
-                entry = find_entry(device, watch, target);
-                if (!alert_config_tells(watch->rule, target) || (entry && entry->ended == 0))
-                        continue;
-                r = need_entry(book, device, slot->watch, target, &entry);
-                if (r < 0)
-                        return r;
-                if (entry)
-                        begin(watch, slot, entry, slot->fired);
-        }
-        return 0;
+        return slot->state.phase == PHASE_FIRING ? alert_book_tell(book, device, slot) : 0;
 }
 
 int alert_book_settle(AlertBook *book, const AlertMoment *moment) {

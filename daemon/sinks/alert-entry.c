@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "lib/text.h"
+
 AlertEntry *alert_entry_free(AlertEntry *entry) {
         if (!entry)
                 return NULL;
@@ -14,16 +16,26 @@ AlertEntry *alert_entry_free(AlertEntry *entry) {
         return NULL;
 }
 
-void alert_entry_fire(AlertEntry *entry, usec_t since, usec_t now) {
+/* What may have been sent stays as it is. */
+static void note_value(AlertEntry *entry, const char *value) {
+        if (entry->seal[0] == '\0')
+                text_copy(entry->value, sizeof(entry->value), value);
+}
+
+void alert_entry_fire(AlertEntry *entry, usec_t since, usec_t now, const char *value, usec_t span) {
         entry->since = since;
         entry->fired = now;
         entry->until = entry->ended = 0;
         entry->end = ALERT_END_OVER;
         entry->released = false;
         entry->dirty = true;
+        note_value(entry, value);
+        if (entry->seal[0] == '\0')
+                entry->span = span;
 }
 
-void alert_entry_cease(AlertEntry *entry, usec_t until, usec_t now, AlertEnd end) {
+void alert_entry_cease(AlertEntry *entry, usec_t until, usec_t now, AlertEnd end, const char *value) {
+        note_value(entry, value);
         if (entry->ended > 0)
                 return;
         entry->until = until;

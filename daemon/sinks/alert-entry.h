@@ -45,10 +45,10 @@ struct AlertEntry {
 AlertEntry *alert_entry_free(AlertEntry *entry);
 CLEANUP_DEFINE(AlertEntry, alert_entry_free)
 
-/* It fires since *since*, by the messages; nobody was told yet. */
-void alert_entry_fire(AlertEntry *entry, usec_t since, usec_t now);
+/* It fires since *since*, by the messages; nobody was told yet. What may have been sent keeps *value* and *span*. */
+void alert_entry_fire(AlertEntry *entry, usec_t since, usec_t now, const char *value, usec_t span);
 /* It ended at *until*, by the messages. */
-void alert_entry_cease(AlertEntry *entry, usec_t until, usec_t now, AlertEnd end);
+void alert_entry_cease(AlertEntry *entry, usec_t until, usec_t now, AlertEnd end, const char *value);
 
 typedef enum AlertDue {
         ALERT_IS_DUE,
