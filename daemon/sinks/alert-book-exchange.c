@@ -21,13 +21,14 @@ static const char *value_of(const AlertDevice *device, const AlertEntry *entry) 
 
 static void receive(const AlertBook *book, const AlertDevice *device, AlertEntry *entry, const AlertReceipt *receipt,
         const AlertMoment *moment) {
+        usec_t wall = moment->wall - (moment->now > receipt->at ? moment->now - receipt->at : 0);
         char value[ALERT_VALUE_SIZE] = "";
         AlertNext next;
 
         if (alert_book_due(book, device, entry, moment, &next) == ALERT_IS_DUE) {
                 if (receipt->verdict == ALERT_SEALED)
                         text_copy(value, sizeof(value), value_of(device, entry));
-                alert_entry_receive(entry, next.kind, receipt);
+                alert_entry_receive(entry, next.kind, receipt, wall);
                 if (receipt->verdict == ALERT_SEALED)
                         memcpy(entry->value, value, sizeof(value));
         }

@@ -162,6 +162,35 @@ int alert_book_settle(AlertBook *book, const AlertMoment *moment) {
         return r;
 }
 
+/* ---- the wall clock ---- */
+
+/* What was told since the machine started was told by the clock as it was until now; what was told before is as long
+ * ago as the clock says now. */
+static void shift_told(AlertBook *book, const AlertMoment *moment, int64_t by) {
+        int64_t boot = book->clock.offset, until = boot + (int64_t) moment->now;
+
+        for (size_t i = 0; i < book->n_devices; i++)
+                for (AlertEntry *entry = book->devices[i]->entries; entry; entry = entry->next) {
+                        int64_t told = (int64_t) entry->told_at;
+
+                        if (told <= 0 || told < boot || told > until)
+                                continue;
+                        entry->told_at = told + by > 0 ? (usec_t) (told + by) : 1;
+                        entry->dirty = true;
+                }
+}
+
+/* A wall clock that was set says nothing of how long a device has been silent, nor when a repeat is due. */
+static void note_clock(AlertBook *book, const AlertMoment *moment) {
+        int64_t offset = (int64_t) (moment->wall - moment->now), moved = offset - book->clock.offset;
+
+        if (book->clock.offset != 0 && (moved > CLOCK_SET_USEC || moved < -CLOCK_SET_USEC)) {
+                shift_told(book, moment, moved);
+                book->clock.set_at = moment->now;
+        }
+        book->clock.offset = offset;
+}
+
 /* ---- messages ---- */
 
 /* A value as a reader would say it, cut. */
@@ -326,6 +355,7 @@ static void note_proof(AlertBook *book, const AlertReadings *readings, const Ale
 int alert_book_judge(AlertBook *book, const AlertReadings *readings, const AlertMoment *moment) {
         int r = 0;
 
+        note_clock(book, moment);
         sweep(book);
         note_proof(book, readings, moment);
         for (size_t i = 0; r == 0 && i < readings->n; i++)
@@ -362,18 +392,9 @@ static void wake_in(Pass *pass, usec_t now) {
         wake_at(pass, pass->moment->wall + (now > pass->moment->now ? now - pass->moment->now : 0));
 }
 
-/* A wall clock that was set says nothing of how long a device has been silent. */
-static void note_clock(AlertBook *book, const AlertMoment *moment) {
-        int64_t offset = (int64_t) (moment->wall - moment->now), moved = offset - book->offset;
-
-        if (book->offset != 0 && (moved > CLOCK_SET_USEC || moved < -CLOCK_SET_USEC))
-                book->set_at = moment->now;
-        book->offset = offset;
-}
-
 /* Since when we hear, by a clock that nobody set. */
 static usec_t heard_since(const Pass *pass) {
-        return pass->book->set_at > pass->moment->hearing ? pass->book->set_at : pass->moment->hearing;
+        return pass->book->clock.set_at > pass->moment->hearing ? pass->book->clock.set_at : pass->moment->hearing;
 }
 
 /* Until when it is proven that nothing more comes, by the wall clock of now. */

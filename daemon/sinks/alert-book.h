@@ -18,6 +18,12 @@ typedef struct AlertMoment {
         bool caught_up; /* nothing that is sent is still to reach us */
 } AlertMoment;
 
+/* What is known of the wall clock. */
+typedef struct AlertClock {
+        int64_t offset; /* from clock_now() to clock_wall() when that was looked at last; 0: not yet */
+        usec_t set_at;  /* clock_now() when it was found set; 0: not yet */
+} AlertClock;
+
 typedef struct AlertBook {
         const AlertConfig *config; /* borrowed, as the rules */
         const AlertRules *rules;
@@ -29,9 +35,8 @@ typedef struct AlertBook {
         size_t left_out;    /* states or entries beyond a cap */
         size_t ahead;       /* messages whose time was not believed */
         Bytes ahead_device; /* the first of them */
-        int64_t offset;     /* from clock_now() to clock_wall() at the last pass */
-        usec_t proven;      /* as heard of a moment, by messages: what was published before them is there */
-        usec_t set_at;      /* clock_now() when the wall clock was found set; 0: not yet */
+        AlertClock clock;
+        usec_t proven; /* as heard of a moment, by messages: what was published before them is there */
 } AlertBook;
 
 /* An empty one. -ENOMEM. */

@@ -95,17 +95,17 @@ static void set_seal(AlertEntry *entry, AlertKind kind, const char *key) {
         memcpy(entry->seal, key, sizeof(entry->seal));
 }
 
-static void settle(AlertEntry *entry, AlertKind kind, usec_t since, const AlertReceipt *receipt) {
+static void settle(AlertEntry *entry, AlertKind kind, usec_t since, AlertVerdict verdict, usec_t wall) {
         switch (kind) {
         case ALERT_FIRING:
-                if (receipt->verdict == ALERT_ACCEPTED)
+                if (verdict == ALERT_ACCEPTED)
                         entry->told_since = since;
                 else
                         entry->closed = since;
-                entry->told_at = receipt->at;
+                entry->told_at = wall;
                 break;
         case ALERT_REPEAT:
-                entry->told_at = receipt->at;
+                entry->told_at = wall;
                 break;
         case ALERT_RESOLVED:
         case ALERT_ENDED:
@@ -118,7 +118,7 @@ static void settle(AlertEntry *entry, AlertKind kind, usec_t since, const AlertR
         }
 }
 
-void alert_entry_receive(AlertEntry *entry, AlertKind kind, const AlertReceipt *receipt) {
+void alert_entry_receive(AlertEntry *entry, AlertKind kind, const AlertReceipt *receipt, usec_t wall) {
         bool sealed = entry->seal[0] != '\0';
 
         entry->dirty = true;
@@ -131,5 +131,6 @@ void alert_entry_receive(AlertEntry *entry, AlertKind kind, const AlertReceipt *
         if (receipt->verdict == ALERT_BACK)
                 entry->turn++;
         else
-                settle(entry, sealed ? entry->sealed : kind, sealed ? entry->sealed_since : entry->since, receipt);
+                settle(entry, sealed ? entry->sealed : kind, sealed ? entry->sealed_since : entry->since,
+                        receipt->verdict, wall);
 }

@@ -62,5 +62,5 @@ typedef struct AlertNext {
 /* What is to be told next; *repeat* is the rule's. */
 AlertDue alert_entry_due(const AlertEntry *entry, usec_t repeat, usec_t now, AlertNext *ret);
 
-/* What became of what was told as *kind*; ALERT_SEALED: of what is due as that kind. */
-void alert_entry_receive(AlertEntry *entry, AlertKind kind, const AlertReceipt *receipt);
+/* What became of what was told as *kind*; ALERT_SEALED: of what is due as that kind. *wall* is when. */
+void alert_entry_receive(AlertEntry *entry, AlertKind kind, const AlertReceipt *receipt, usec_t wall);

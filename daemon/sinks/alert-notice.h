@@ -65,7 +65,7 @@ typedef enum AlertVerdict {
 typedef struct AlertReceipt {
         int64_t id;
         AlertVerdict verdict;
-        usec_t at;                /* wall time */
+        usec_t at;                /* clock_now() */
         char key[ALERT_KEY_SIZE]; /* of ALERT_SEALED */
 } AlertReceipt;
 

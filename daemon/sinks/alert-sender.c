@@ -262,7 +262,7 @@ static void line_end(Line *l, AlertVerdict verdict) {
         if (strcmp(l->key, l->aside) == 0)
                 l->aside[0] = '\0';
         l->verdict = verdict;
-        l->verdict_at = clock_wall();
+        l->verdict_at = clock_now();
         line_move(l, PHASE_RECORDING);
         loop_wake(l->sender->ask);
 }
@@ -443,7 +443,7 @@ static void line_add_receipts(Line *l, AlertExchange *exchange) {
 
                 *receipt = (AlertReceipt){ .id = l->ids[i],
                         .verdict = sealing ? ALERT_SEALED : l->verdict,
-                        .at = sealing ? clock_wall() : l->verdict_at };
+                        .at = sealing ? clock_now() : l->verdict_at };
                 (void) memcpy(receipt->key, l->key, sizeof(receipt->key));
         }
 }

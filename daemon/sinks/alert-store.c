@@ -35,10 +35,11 @@ struct AlertStore {
         char *path, *subscription;
         const AlertConfig *config;
         AlertRules *rules;
-        AlertBook *book; /* NULL: to be read */
-        Sql *sql;        /* NULL: to be opened */
-        bool anew;       /* all of the book is to be written, in place of what is there */
-        dev_t device;    /* which file that is */
+        AlertBook *book;  /* NULL: to be read */
+        Sql *sql;         /* NULL: to be opened */
+        AlertClock clock; /* as of the last commit */
+        bool anew;        /* all of the book is to be written, in place of what is there */
+        dev_t device;     /* which file that is */
         ino_t inode;
 };
 
@@ -342,7 +343,10 @@ static int open_and_read(AlertStore *store, const AlertMoment *moment) {
                 return 0;
         }
         r = read_book(store, &store->book);
-        return r != 0 ? r : alert_book_settle(store->book, moment);
+        if (r != 0)
+                return r;
+        store->book->clock = store->clock;
+        return alert_book_settle(store->book, moment);
 }
 
 int alert_store_open(AlertStore *store, const AlertMoment *moment) {
@@ -571,6 +575,7 @@ int alert_store_commit(AlertStore *store) {
                 r = write_anew(store);
         if (r == 0) {
                 store->anew = false;
+                store->clock = store->book->clock;
                 clear_changes(store->book);
                 return 0;
         }

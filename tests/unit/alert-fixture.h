@@ -181,7 +181,7 @@ static inline char *world_tell(World *w, const char *target, AlertVerdict verdic
                                 notice->rule, notice->name ? notice->name : "-", notice->value ? notice->value : "-"),
                         0);
                 y.receipts[y.n_receipts++] =
-                        (AlertReceipt){ .id = notice->id, .verdict = verdict, .at = w->moment.wall, .key = "k" };
+                        (AlertReceipt){ .id = notice->id, .verdict = verdict, .at = w->moment.now, .key = "k" };
         }
         alert_book_receive(w->book, &y, &w->moment);
         world_pass(w);

@@ -200,6 +200,87 @@ static void test_clock_set_back(void **state) {
         world_close(&w);
 }
 
+#define REPEATED "        - { name: hot, field: t, above: 28, repeat: 6h, to: a }\n"
+
+/* A machine without a clock of its own: what the wall clock is set forward by when NTP answers did not pass. */
+static void test_clock_set_forward(void **state) {
+        World w;
+
+        world_open(&w, REPEATED);
+        world_say(&w, "x", "\"t\":30");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30");
+        world_go(&w, MINUTE);
+        world_pass(&w);
+        w.moment.wall += 24 * HOUR;
+        world_pass(&w);
+        world_quiet(&w);
+        world_go(&w, 6 * HOUR - 2 * MINUTE);
+        world_pass(&w);
+        world_quiet(&w);
+        world_go(&w, MINUTE);
+        world_pass(&w);
+        world_expect(&w, "a", ALERT_ACCEPTED, "REPEAT hot Room x 30");
+        world_close(&w);
+}
+
+/* The target's answer comes, the clock is set, and then the answer is noted. */
+static void test_clock_set_before_the_record(void **state) {
+        AlertExchange x = {}, y = {};
+        World w;
+
+        world_open(&w, REPEATED);
+        world_say(&w, "x", "\"t\":30");
+        assert_int_equal(alert_book_give(w.book, &x, &w.moment), 0);
+        y.receipts = calloc(1, sizeof(AlertReceipt));
+        y.receipts[y.n_receipts++] = (AlertReceipt){ x.notices[0].id, ALERT_ACCEPTED, w.moment.now, "" };
+        world_go(&w, USEC_PER_SEC);
+        w.moment.wall += 24 * HOUR;
+        assert_int_equal(alert_book_judge(w.book, &(AlertReadings){}, &w.moment), 0);
+        alert_book_receive(w.book, &y, &w.moment);
+        world_pass(&w);
+        world_quiet(&w);
+        world_go(&w, 6 * HOUR - USEC_PER_SEC);
+        world_expect(&w, "a", ALERT_ACCEPTED, "REPEAT hot Room x 30");
+        alert_exchange_done(&x);
+        alert_exchange_done(&y);
+        world_close(&w);
+}
+
+/* The machine starts, and its wall clock says that *behind* of the time since the target was told did not pass. */
+static void boot(World *w, usec_t behind) {
+        w->moment = (AlertMoment){ w->moment.wall - behind, MINUTE, 1, MINUTE, false };
+        world_reload(w, REPEATED);
+        world_quiet(w);
+        world_go(w, MINUTE);
+        world_pass(w);
+        world_quiet(w);
+        w->moment.wall += behind;
+        world_pass(w);
+        world_quiet(w);
+}
+
+static void test_clock_behind_at_the_start(void **state) {
+        World w;
+
+        world_open(&w, REPEATED);
+        world_say(&w, "x", "\"t\":30");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30");
+        world_go(&w, 5 * HOUR);
+        boot(&w, 2 * HOUR); /* the time without power passed, too */
+        world_go(&w, HOUR - MINUTE);
+        world_pass(&w);
+        world_expect(&w, "a", ALERT_ACCEPTED, "REPEAT hot Room x 30");
+        world_go(&w, 5 * HOUR);
+        boot(&w, 1000 * HOUR); /* nothing tells how long ago it was told: the whole time from the start on */
+        world_go(&w, 6 * HOUR - 2 * MINUTE);
+        world_pass(&w);
+        world_quiet(&w);
+        world_go(&w, MINUTE);
+        world_pass(&w);
+        world_expect(&w, "a", ALERT_ACCEPTED, "REPEAT hot Room x 30");
+        world_close(&w);
+}
+
 /* Three days of one device, a message a minute, in batches, with alarms in it; the last one still goes on. */
 static void backlog(bool shuffle, bool told_before) {
         enum { DAYS = 3, BATCH = 1000, N = DAYS * 24 * 60 / BATCH * BATCH };
@@ -563,6 +644,9 @@ int main(void) {
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_how_long_it_lasts),
                 cmocka_unit_test(test_clock_set_back),
+                cmocka_unit_test(test_clock_set_forward),
+                cmocka_unit_test(test_clock_set_before_the_record),
+                cmocka_unit_test(test_clock_behind_at_the_start),
                 cmocka_unit_test(test_backlog),
                 cmocka_unit_test(test_backlog_after_it_was_told),
                 cmocka_unit_test(test_backlog_that_takes_long),

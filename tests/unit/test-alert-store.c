@@ -22,6 +22,7 @@ typedef struct Place {
         Config *config;
         AlertWork *work;
         usec_t wall;
+        usec_t set; /* the wall clock was set forward by */
 } Place;
 
 static AlertWorkSpec spec_of(const Place *p, const char *subscription) {
@@ -66,8 +67,8 @@ static void turn_done(AlertTurn *turn) {
 }
 
 static AlertTurn new_turn(const Place *p) {
-        return (AlertTurn){ .moment = { p->wall, BOOT + (p->wall - START), BOOT - 50 * HOUR, BOOT + (p->wall - START),
-                                    false } };
+        return (AlertTurn){ .moment = { p->wall + p->set, BOOT + (p->wall - START), BOOT - 50 * HOUR,
+                                    BOOT + (p->wall - START), false } };
 }
 
 /* One message. */
@@ -90,10 +91,15 @@ static int say(Place *p, const char *device, const char *members) {
 }
 
 static unsigned syncs, die_at_sync; /* of this process; 0: never */
+static bool syncs_fail;
 
 int fdatasync(int fd) {
         if (++syncs == die_at_sync)
                 _exit(0);
+        if (syncs_fail) {
+                errno = EIO;
+                return -1;
+        }
         return (int) syscall(SYS_fdatasync, fd);
 }
 
@@ -120,7 +126,7 @@ static char *tell_to(const Place *p, AlertWork *work, int verdict) {
                                 kinds[n->kind], n->rule, n->name, n->key[0] ? " [" : "", n->key, n->key[0] ? "]" : ""),
                         0);
                 next.exchange.receipts[next.exchange.n_receipts++] =
-                        (AlertReceipt){ .id = n->id, .verdict = (AlertVerdict) verdict, .at = p->wall, .key = "KEY" };
+                        (AlertReceipt){ .id = n->id, .verdict = (AlertVerdict) verdict, .at = next.moment.now, .key = "KEY" };
         }
         if (verdict >= 0) {
                 alert_work_run(work, &next);
@@ -326,6 +332,30 @@ static void test_disk_that_refuses(void **state) {
         expect(p, -1, "a FIRING hot Room x");
 }
 
+/* The clock is set while nothing can be written: when that is over, it is still known. */
+static void test_clock_set_while_the_disk_fails(void **state) {
+        AlertTurn turn;
+        Place *p = *state;
+
+        reload(p, "        - { name: hot, field: t, above: 28, repeat: 1h, to: a }\n"
+                  "        - { name: silent, stale: 30m, to: a }\n");
+        assert_int_equal(say(p, "x", "\"t\":30"), 0);
+        expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
+        p->wall += MINUTE;
+        p->set = 5 * HOUR;
+        turn = new_turn(p);
+        syncs_fail = true;
+        alert_work_run(p->work, &turn);
+        syncs_fail = false;
+        assert_true(turn.result < 0);
+        turn_done(&turn);
+        expect(p, -1, "");
+        p->wall += 10 * MINUTE;
+        expect(p, -1, "");
+        p->wall += 50 * MINUTE;
+        expect(p, ALERT_ACCEPTED, "a REPEAT hot Room x\na FIRING silent Room x");
+}
+
 static void test_two_subscriptions(void **state) {
         Place *p = *state;
         const AlertWorkSpec spec = spec_of(p, "projects/p/subscriptions/other");
@@ -421,7 +451,7 @@ static void send_due(const Place *p, AlertWork *work, Outside *outside) {
                 outside->log[outside->n_log].since = notice->since;
                 outside->n_log++;
                 record.exchange.receipts[record.exchange.n_receipts++] =
-                        (AlertReceipt){ .id = notice->id, .verdict = ALERT_ACCEPTED, .at = p->wall };
+                        (AlertReceipt){ .id = notice->id, .verdict = ALERT_ACCEPTED, .at = record.moment.now };
         }
         alert_work_run(work, &record);
         outside->in_doubt = record.result != 0;
@@ -548,6 +578,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_newer, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_disk_that_refuses, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_clock_set_while_the_disk_fails, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_two_subscriptions, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_list, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_kills, setup, teardown),
