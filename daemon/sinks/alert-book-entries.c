@@ -59,10 +59,9 @@ static int add_entry(AlertBook *book, AlertDevice *device, size_t watch, const c
         return r;
 }
 
-/* Of a device that says itself that it is offline, nothing is to be said of silence: it has no span. */
 int alert_book_tell(AlertBook *book, AlertDevice *device, const AlertSlot *slot) {
         const AlertWatch *watch = &book->rules->items[slot->watch];
-        usec_t span = slot->state.offline ? 0 : watch->logic.stale;
+        usec_t span = alert_judge_span(&watch->logic, &slot->state);
 
         for (size_t i = 0; i < book->config->n_targets; i++) {
                 const char *target = book->config->targets[i].name;

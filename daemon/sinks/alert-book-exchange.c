@@ -19,9 +19,18 @@ static const char *value_of(const AlertDevice *device, const AlertEntry *entry) 
         return slot && entry->seal[0] == '\0' ? slot->value : entry->value;
 }
 
+/* What began while another one was sealed has its own words from now on. */
+static void unseal(const AlertBook *book, const AlertDevice *device, AlertEntry *entry) {
+        const AlertSlot *slot = entry->watch == SIZE_MAX ? NULL : alert_device_find(device, entry->watch);
+
+        if (slot && entry->ended == 0 && entry->since != entry->sealed_since)
+                entry->span = alert_judge_span(&book->rules->items[slot->watch].logic, &slot->state);
+}
+
 static void receive(const AlertBook *book, const AlertDevice *device, AlertEntry *entry, const AlertReceipt *receipt,
         const AlertMoment *moment) {
         usec_t wall = moment->wall - (moment->now > receipt->at ? moment->now - receipt->at : 0);
+        bool sealed = entry->seal[0] != '\0';
         char value[ALERT_VALUE_SIZE] = "";
         AlertNext next;
 
@@ -32,6 +41,8 @@ static void receive(const AlertBook *book, const AlertDevice *device, AlertEntry
                 if (receipt->verdict == ALERT_SEALED)
                         memcpy(entry->value, value, sizeof(value));
         }
+        if (sealed && entry->seal[0] == '\0')
+                unseal(book, device, entry);
         if (alert_book_due(book, device, entry, moment, &next) == ALERT_IS_DONE)
                 entry->gone = entry->dirty = true;
 }
@@ -166,18 +177,21 @@ static int copy_texts(AlertNotice *ret, const Candidate *c, char **block) {
         return 0;
 }
 
-static int make_notice(const AlertBook *book, const Candidate *c, AlertNotice *ret, char **block) {
+static int make_notice(
+        const AlertBook *book, const Candidate *c, const AlertMoment *moment, AlertNotice *ret, char **block) {
         const AlertEntry *entry = c->entry;
-        bool sealed = entry->seal[0] != '\0';
+        bool sealed = entry->seal[0] != '\0', goes_on = c->next.kind <= ALERT_REPEAT;
 
         *ret = (AlertNotice){ .id = entry->id,
                 .kind = c->next.kind,
                 .test = entry->test,
                 .span = entry->span,
-                .since = sealed                                      ? entry->sealed_since
-                         : entry->ended > 0 && entry->told_since > 0 ? entry->told_since
-                                                                     : entry->since,
-                .until = sealed ? entry->sealed_until : entry->until,
+                .since = c->next.kind == ALERT_RESOLVED ? entry->told_since
+                         : sealed                       ? entry->sealed_since
+                                                        : entry->since,
+                .until = sealed    ? entry->sealed_until
+                         : goes_on ? moment->wall
+                                   : entry->until,
                 .at = c->next.at,
                 .end = entry->end,
                 .text = template_of(book, c) };
@@ -185,7 +199,8 @@ static int make_notice(const AlertBook *book, const Candidate *c, AlertNotice *r
         return copy_texts(ret, c, block);
 }
 
-static int make_notices(const AlertBook *book, const Candidate *candidates, size_t n, AlertExchange *exchange) {
+static int make_notices(const AlertBook *book, const Candidate *candidates, size_t n, const AlertMoment *moment,
+        AlertExchange *exchange) {
         exchange->waiting = n;
         if (n > ALERT_EXCHANGE_MAX)
                 n = ALERT_EXCHANGE_MAX;
@@ -194,7 +209,7 @@ static int make_notices(const AlertBook *book, const Candidate *candidates, size
         if (!exchange->notices || !exchange->texts)
                 return -ENOMEM;
         for (size_t i = 0; i < n; i++) {
-                int r = make_notice(book, &candidates[i], &exchange->notices[i], &exchange->texts[i]);
+                int r = make_notice(book, &candidates[i], moment, &exchange->notices[i], &exchange->texts[i]);
 
                 if (r < 0)
                         return r;
@@ -215,7 +230,7 @@ int alert_book_give(const AlertBook *book, AlertExchange *exchange, const AlertM
                 qsort(candidates, n, sizeof(Candidate), compare_candidates);
         if (n > ALERT_EXCHANGE_MAX)
                 share_out(book, candidates, n);
-        r = make_notices(book, candidates, n, exchange);
+        r = make_notices(book, candidates, n, moment, exchange);
         free(candidates);
         return r;
 }

@@ -66,7 +66,7 @@ static AlertDue ended_due(const AlertEntry *entry, AlertNext *ret) {
         return ALERT_IS_DUE;
 }
 
-/* When what is sealed became due: what came since does not change how long it says that it lasts. */
+/* When what is sealed became due. */
 static usec_t sealed_at(const AlertEntry *entry, usec_t repeat) {
         if (entry->sealed == ALERT_REPEAT)
                 return entry->told_at + repeat;
@@ -88,10 +88,11 @@ AlertDue alert_entry_due(const AlertEntry *entry, usec_t repeat, usec_t now, Ale
 
 /* ---- receipts ---- */
 
-static void set_seal(AlertEntry *entry, AlertKind kind, const char *key) {
+/* What goes on lasts until then, for its reader. */
+static void set_seal(AlertEntry *entry, AlertKind kind, const char *key, usec_t now) {
         entry->sealed = kind;
         entry->sealed_since = entry->since;
-        entry->sealed_until = entry->until;
+        entry->sealed_until = kind <= ALERT_REPEAT ? now : entry->until;
         memcpy(entry->seal, key, sizeof(entry->seal));
 }
 
@@ -124,7 +125,7 @@ void alert_entry_receive(AlertEntry *entry, AlertKind kind, const AlertReceipt *
         entry->dirty = true;
         if (receipt->verdict == ALERT_SEALED) {
                 if (!sealed)
-                        set_seal(entry, kind, receipt->key);
+                        set_seal(entry, kind, receipt->key, wall);
                 return;
         }
         entry->seal[0] = '\0';

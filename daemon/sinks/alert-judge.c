@@ -130,3 +130,7 @@ usec_t alert_judge_next(const AlertLogic *logic, const AlertState *state) {
                 return state->heard + logic->stale;
         return USEC_INFINITY;
 }
+
+usec_t alert_judge_span(const AlertLogic *logic, const AlertState *state) {
+        return state->offline ? 0 : logic->stale;
+}

@@ -48,7 +48,7 @@ typedef struct AlertNotice {
         const char *limit; /* as a reader would write it; of ALERT_STALE *span* says it */
         usec_t span;       /* of ALERT_STALE, 0: the device said that it is offline */
         usec_t since;
-        usec_t until;             /* ALERT_RESOLVED, ALERT_ENDED, ALERT_REMOVED */
+        usec_t until;             /* when it ended; of what goes on: when that is said */
         usec_t at;                /* when it became due */
         AlertEnd end;             /* of ALERT_REMOVED */
         const char *text;         /* the rule's template; NULL: the default */

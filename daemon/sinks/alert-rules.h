@@ -67,6 +67,9 @@ AlertMove alert_judge_time(const AlertLogic *logic, AlertState *state, usec_t no
 /* When alert_judge_time() may have something to do; USEC_INFINITY: never, without a message. */
 usec_t alert_judge_next(const AlertLogic *logic, const AlertState *state);
 
+/* Of STALE, how long a device is silent at least when it fires; 0: it says itself that it is offline. */
+usec_t alert_judge_span(const AlertLogic *logic, const AlertState *state);
+
 /* ---- the rules ---- */
 
 #define ALERT_RULE_KEY_SIZE 17 /* 16 hex digits and the NUL */

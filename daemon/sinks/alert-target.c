@@ -24,6 +24,7 @@
 #define DISCORD_WEBHOOKS "/webhooks/"
 #define DISCORD_VERSION "/v10" /* where the address has none; from 8 on, Retry-After counts seconds */
 #define DISCORD_MARKUP "\\*_~|`#>[]<"
+#define LINE_ROOM 8 /* a line feed, and what a value or a duration grows by until it is sealed */
 #define ELLIPSIS "\xe2\x80\xa6"
 #define NO_CALL "\xe2\x80\x8b" /* U+200B behind an @ or between ] and (: nobody is called, nothing becomes a link */
 
@@ -255,7 +256,7 @@ int alert_target_fit(const AlertTarget *target, const AlertMessage *message) {
 
                 if (r < 0)
                         return r;
-                used += measure(service, (Slice){ line.data, line.size }) + 1; /* its line feed */
+                used += measure(service, (Slice){ line.data, line.size }) + LINE_ROOM;
                 if (fitting > 0 && used > room_of(target))
                         break;
                 fitting++;

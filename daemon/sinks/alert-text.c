@@ -227,9 +227,9 @@ static const char *const defaults[][ALERT_KINDS][ALERT_TESTS] = {
                         "{rule}: {name} is at {value}, below {limit}, since {since}",
                         "{rule}: {name} says {value} since {since}",
                         "{rule}: {name} has sent nothing since {heard} ({silence})" },
-                [ALERT_REPEAT] = { "{rule}: {name} is still at {value}, above {limit}, for {duration} now",
-                        "{rule}: {name} is still at {value}, below {limit}, for {duration} now",
-                        "{rule}: {name} still says {value}, for {duration} now",
+                [ALERT_REPEAT] = { "{rule}: {name} is still at {value}, above {limit}, since {since} ({duration})",
+                        "{rule}: {name} is still at {value}, below {limit}, since {since} ({duration})",
+                        "{rule}: {name} still says {value}, since {since} ({duration})",
                         "{rule}: {name} has still sent nothing since {heard} ({silence})" },
                 [ALERT_RESOLVED] = { "{rule}: over after {duration}, {name} is at {value}",
                         "{rule}: over after {duration}, {name} is at {value}",
@@ -250,9 +250,9 @@ static const char *const defaults[][ALERT_KINDS][ALERT_TESTS] = {
                         "{rule}: {name} が {value} です（下限 {limit}、{since} から）",
                         "{rule}: {name} が {value} です（{since} から）",
                         "{rule}: {name} から {heard} 以降データが届いていません（{silence}）" },
-                [ALERT_REPEAT] = { "{rule}: {name} は引き続き {value} です（上限 {limit}、{duration}経過）",
-                        "{rule}: {name} は引き続き {value} です（下限 {limit}、{duration}経過）",
-                        "{rule}: {name} は引き続き {value} です（{duration}経過）",
+                [ALERT_REPEAT] = { "{rule}: {name} は引き続き {value} です（上限 {limit}、{since} から{duration}）",
+                        "{rule}: {name} は引き続き {value} です（下限 {limit}、{since} から{duration}）",
+                        "{rule}: {name} は引き続き {value} です（{since} から{duration}）",
                         "{rule}: {name} から引き続きデータが届いていません（{heard} 以降、{silence}）" },
                 [ALERT_RESOLVED] = { "{rule}: 解消しました。{name} は {value} です（継続 {duration}）",
                         "{rule}: 解消しました。{name} は {value} です（継続 {duration}）",
@@ -276,8 +276,9 @@ static const char *const defaults[][ALERT_KINDS][ALERT_TESTS] = {
 static const char *const between[][ALERT_BELOW + 1] = {
         [ALERT_FIRING] = { "{rule}: {name} was above {limit}, and is at {value}; not over since {since}",
                 "{rule}: {name} was below {limit}, and is at {value}; not over since {since}" },
-        [ALERT_REPEAT] = { "{rule}: {name} was above {limit}, and is still at {value}, for {duration} now",
-                "{rule}: {name} was below {limit}, and is still at {value}, for {duration} now" },
+        [ALERT_REPEAT] = { "{rule}: {name} was above {limit}, and is still at {value}; not over since {since} "
+                           "({duration})",
+                "{rule}: {name} was below {limit}, and is still at {value}; not over since {since} ({duration})" },
 };
 
 static bool is_between(const AlertNotice *notice) {
@@ -322,12 +323,12 @@ static const char *const forgotten[][ALERT_TESTS] = {
 /* clang-format off */
 static const char *const offline[][ALERT_REMOVED + 1] = {
         [ALERT_ENGLISH] = { "{rule}: {name} says that it is offline, since {since}",
-                "{rule}: {name} is still offline, for {duration} now",
+                "{rule}: {name} is still offline, since {since} ({duration})",
                 "{rule}: over after {duration}, {name} is online again",
                 "{rule}: {name} was offline from {since} to {until} ({duration})" LATE,
                 "{rule}: over, for this rule was removed; {name} is offline since {since}" },
         [ALERT_JAPANESE] = { "{rule}: {name} はオフラインです（{since} から）",
-                "{rule}: {name} は引き続きオフラインです（{duration}経過）",
+                "{rule}: {name} は引き続きオフラインです（{since} から{duration}）",
                 "{rule}: 解消しました。{name} はオンラインに戻りました（継続 {duration}）",
                 "{rule}: {name} は {since} から {until} までオフラインでした（{duration}）。"
                 "当時は送信できませんでした",

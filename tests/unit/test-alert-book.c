@@ -154,37 +154,6 @@ static void test_refused(void **state) {
         world_close(&w);
 }
 
-/* What is due for a target, sealed, as it is sent then. */
-static void expect_text(World *w, const char *target, const char *expected) {
-        _cleanup_bytes_ Bytes text = {};
-        AlertExchange x = {};
-
-        free(world_tell(w, target, ALERT_SEALED));
-        assert_int_equal(alert_book_give(w->book, &x, &w->moment), 0);
-        assert_int_equal(x.n_notices, 1);
-        assert_string_equal(x.notices[0].key, "k");
-        assert_int_equal(alert_text_write(&x.notices[0], ALERT_ENGLISH, &text), 0);
-        assert_string_equal(text.data, expected);
-        alert_exchange_done(&x);
-}
-
-static void test_how_long_it_lasts(void **state) {
-        World w;
-
-        world_open(&w, "        - { name: hot, field: t, above: 28, for: 10m, repeat: 6h, to: a }\n");
-        world_say(&w, "x", "\"t\":30");
-        world_go(&w, 10 * MINUTE);
-        world_say(&w, "x", "\"t\":30");
-        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30");
-        world_go(&w, 6 * HOUR);
-        world_say(&w, "x", "\"t\":30");
-        expect_text(&w, "a", "hot: Room x is still at 30, above 28, for 6 h 10 min now");
-        world_go(&w, MINUTE);
-        world_say(&w, "x", "\"t\":20"); /* over, before the target has answered: the same goes out again */
-        expect_text(&w, "a", "hot: Room x is still at 30, above 28, for 6 h 10 min now");
-        world_close(&w);
-}
-
 /* The clock was set back by a year while something fires: the repeat comes after its time, not after a year. */
 static void test_clock_set_back(void **state) {
         World w;
@@ -642,7 +611,6 @@ int main(void) {
                 cmocka_unit_test(test_target_that_waits_with_much),
                 cmocka_unit_test(test_sealed),
                 cmocka_unit_test(test_refused),
-                cmocka_unit_test(test_how_long_it_lasts),
                 cmocka_unit_test(test_clock_set_back),
                 cmocka_unit_test(test_clock_set_forward),
                 cmocka_unit_test(test_clock_set_before_the_record),

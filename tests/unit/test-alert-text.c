@@ -79,9 +79,9 @@ static void test_default_texts(void **state) {
         assert_text(&notice, ALERT_ENGLISH, "hot: Bedroom is at 29.1, above 28, since 2026-11-28 08:34");
         assert_text(&notice, ALERT_JAPANESE, "hot: Bedroom が 29.1 です（上限 28、2026-11-28 08:34 から）");
         notice.kind = ALERT_REPEAT;
-        assert_text(&notice, ALERT_ENGLISH, "hot: Bedroom is still at 29.1, above 28, for 2 h 5 min now");
+        assert_text(&notice, ALERT_ENGLISH, "hot: Bedroom is still at 29.1, above 28, since 2026-11-28 08:34 (2 h 5 min)");
         notice.value = "27.5"; /* over at 27 */
-        assert_text(&notice, ALERT_ENGLISH, "hot: Bedroom was above 28, and is still at 27.5, for 2 h 5 min now");
+        assert_text(&notice, ALERT_ENGLISH, "hot: Bedroom was above 28, and is still at 27.5; not over since 2026-11-28 08:34 (2 h 5 min)");
         notice.kind = ALERT_FIRING;
         assert_text(&notice, ALERT_ENGLISH, "hot: Bedroom was above 28, and is at 27.5; not over since 2026-11-28 08:34");
         notice.value = "29.1";
@@ -386,10 +386,10 @@ static void test_several_in_one_message(void **state) {
         AlertRequest request = {};
 
         for (size_t i = 0; i < ELEMENTSOF(notices); i++)
-                notices[i] = with_text("{name}: 1234567890123456789012345678901234567890"); /* 49 and a line feed */
-        assert_int_equal(alert_target_fit(&discord, &(AlertMessage){ notices, 100, ALERT_ENGLISH, NULL }), 40);
-        assert_int_equal(alert_target_fit(&slack, &(AlertMessage){ notices, 100, ALERT_ENGLISH, NULL }), 60);
-        assert_int_equal(alert_target_fit(&line, &(AlertMessage){ notices, 100, ALERT_ENGLISH, NULL }), 100);
+                notices[i] = with_text("{name}: 1234567890123456789012345678901234567890"); /* 49, and 8 beside */
+        assert_int_equal(alert_target_fit(&discord, &(AlertMessage){ notices, 100, ALERT_ENGLISH, NULL }), 35);
+        assert_int_equal(alert_target_fit(&slack, &(AlertMessage){ notices, 100, ALERT_ENGLISH, NULL }), 52);
+        assert_int_equal(alert_target_fit(&line, &(AlertMessage){ notices, 100, ALERT_ENGLISH, NULL }), 87);
         assert_int_equal(alert_target_fit(&hook, &(AlertMessage){ notices, 100, ALERT_ENGLISH, NULL }), 1);
         notices[0] = with_text("a");
         notices[1] = with_text("b");
