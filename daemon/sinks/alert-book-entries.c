@@ -49,7 +49,7 @@ static int add_entry(AlertBook *book, AlertDevice *device, size_t watch, const c
         int r;
 
         if (book->n_entries >= ALERT_ENTRIES_MAX) {
-                book->left_out++;
+                book->untold = true;
                 *ret = NULL;
                 return 0;
         }

@@ -603,12 +603,28 @@ static int pass_lost_rules(Pass *pass) {
         return r;
 }
 
+/* What there was no room for is told when there is. */
+static int tell_rest(AlertBook *book) {
+        int r = 0;
+
+        if (!book->untold || book->n_entries >= ALERT_ENTRIES_MAX)
+                return 0;
+        book->untold = false;
+        for (size_t i = 0; r == 0 && i < book->n_devices; i++)
+                for (size_t k = 0; r == 0 && k < book->devices[i]->n_slots; k++)
+                        if (book->devices[i]->slots[k].state.phase == PHASE_FIRING)
+                                r = alert_book_tell(book, book->devices[i], &book->devices[i]->slots[k]);
+        return r;
+}
+
 int alert_book_pass(AlertBook *book, const AlertMoment *moment, AlertBookEach each, void *userdata, usec_t *ret_next) {
         Pass pass = { book, moment, each, userdata, USEC_INFINITY };
         int r;
 
         note_clock(book, moment);
-        r = pass_lost_rules(&pass);
+        r = tell_rest(book);
+        if (r == 0)
+                r = pass_lost_rules(&pass);
         book->due = 0;
         for (size_t i = 0; r == 0 && i < book->n_devices; i++) {
                 r = pass_slots(&pass, book->devices[i]);

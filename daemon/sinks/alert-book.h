@@ -32,7 +32,8 @@ typedef struct AlertBook {
         size_t n_slots, n_entries;
         size_t *known;      /* for each rule: devices that it is about */
         size_t due;         /* entries that the sender may have, and did not seal yet; as of the last pass */
-        size_t left_out;    /* states or entries beyond a cap */
+        size_t left_out;    /* states beyond the cap */
+        bool untold;        /* something fires that some target has no entry of, for want of room */
         size_t ahead;       /* messages whose time was not believed */
         Bytes ahead_device; /* the first of them */
         AlertClock clock;

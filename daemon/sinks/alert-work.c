@@ -24,7 +24,7 @@ struct AlertWork {
         Said *said;
         size_t n_said, allocated;
         size_t unreadable;
-        bool said_unreadable, said_ahead, said_left_out;
+        bool said_unreadable, said_ahead, said_left_out, said_untold;
 };
 
 int alert_work_new(const AlertWorkSpec *spec, AlertWork **ret) {
@@ -126,9 +126,15 @@ static void warn(AlertWork *work) {
                         "%s: there are more devices than rules can watch (%d states): the rest is not watched. Narrow "
                         "the rules by `where`",
                         work->subscription, ALERT_SLOTS_MAX);
+        if (book->untold && !work->said_untold)
+                log_event(LOG_ERR, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, work->subscription }),
+                        "%s: more alerts fire than targets can be told of (%d); further ones are told when there is "
+                        "room, if they still fire. Narrow the rules by `where`, or bring back targets that are down",
+                        work->subscription, ALERT_ENTRIES_MAX);
         work->said_unreadable = work->said_unreadable || work->unreadable > 0;
         work->said_ahead = work->said_ahead || book->ahead > 0;
         work->said_left_out = work->said_left_out || book->left_out > 0;
+        work->said_untold = work->said_untold || book->untold;
 }
 
 /* ---- a turn ---- */

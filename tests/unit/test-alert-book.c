@@ -404,6 +404,28 @@ static void test_room_for_some_rules(void **state) {
         world_close(&w);
 }
 
+/* There is no room to tell of an alert when it begins: it is told when there is. */
+static void test_room_to_tell(void **state) {
+        World w;
+
+        world_open(&w, "        - { name: hot, field: t, above: 28, repeat: 1h }\n");
+        w.book->n_entries = ALERT_ENTRIES_MAX - 1;
+        world_say(&w, "x", "\"t\":30");
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30");
+        world_expect(&w, "b", ALERT_ACCEPTED, "");
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"t\":31");
+        world_quiet(&w);
+        w.book->n_entries -= 2; /* others are over */
+        world_pass(&w);
+        world_expect(&w, "b", ALERT_ACCEPTED, "FIRING hot Room x 31");
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"t\":20");
+        world_expect(&w, "a", ALERT_ACCEPTED, "RESOLVED hot Room x 20");
+        world_expect(&w, "b", ALERT_ACCEPTED, "RESOLVED hot Room x 20");
+        world_close(&w);
+}
+
 static void test_time_ahead(void **state) {
         World w;
         Said said;
@@ -623,6 +645,7 @@ int main(void) {
                 cmocka_unit_test(test_times_that_are_always_old),
                 cmocka_unit_test(test_fields_in_messages_of_their_own),
                 cmocka_unit_test(test_room_for_some_rules),
+                cmocka_unit_test(test_room_to_tell),
                 cmocka_unit_test(test_time_ahead),
                 cmocka_unit_test(test_for_without_a_message),
                 cmocka_unit_test(test_rule_that_finds_nothing),
