@@ -30,6 +30,8 @@ typedef enum Word {
         WORD_UNTIL,   /* of the defaults only, from here */
         WORD_HEARD,
         WORD_SILENCE,
+        WORD_NOTHING,
+        WORD_AGAIN,
         WORDS,
 } Word;
 
@@ -53,6 +55,8 @@ static const char *const words[WORDS] = {
         [WORD_UNTIL] = "until",
         [WORD_HEARD] = "heard",
         [WORD_SILENCE] = "silence",
+        [WORD_NOTHING] = "nothing",
+        [WORD_AGAIN] = "again",
 };
 
 static Word word_find(Slice name) {
@@ -197,6 +201,23 @@ static int write_clean(const char *text, Bytes *to) {
         return r;
 }
 
+/* Of silence: what was not sent, or is again. Where the rule looks at a field, the device may send others. */
+static int write_silent(const Writer *w, Word word) {
+        static const char *const words_of[][2][3] = {
+                [ALERT_ENGLISH] = { { "nothing", "nothing new at ", "" }, { "again", "", " again" } },
+                [ALERT_JAPANESE] = { { "データ", " ", " の新しいデータ" }, { "データ", " ", " の新しいデータ" } },
+        };
+        const char *const *parts = words_of[w->language][word == WORD_AGAIN], *field = w->notice->field;
+        int r;
+
+        if (!field)
+                return bytes_append_text(w->to, parts[0]);
+        r = bytes_append_text(w->to, parts[1]);
+        if (r >= 0)
+                r = write_clean(field, w->to);
+        return r < 0 ? r : bytes_append_text(w->to, parts[2]);
+}
+
 /* Appends what the word stands for, without quotes. 1: there is nothing that it stands for; -ENOMEM. */
 static int word_write(const Writer *w, Word word) {
         const AlertNotice *n = w->notice;
@@ -211,6 +232,8 @@ static int word_write(const Writer *w, Word word) {
                 return write_span(difference(notice_end(n), n->since) + n->span, w->language, w->to);
         if (word == WORD_LIMIT && n->test == ALERT_STALE && n->span > 0)
                 return write_span(n->span, w->language, w->to);
+        if (word == WORD_NOTHING || word == WORD_AGAIN)
+                return write_silent(w, word);
         text = word_text(w, word, buffer);
         return text && *text ? write_clean(text, w->to) : 1;
 }
@@ -226,46 +249,46 @@ static const char *const defaults[][ALERT_KINDS][ALERT_TESTS] = {
                 [ALERT_FIRING] = { "{rule}: {name} is at {value}, above {limit}, since {since}",
                         "{rule}: {name} is at {value}, below {limit}, since {since}",
                         "{rule}: {name} says {value} since {since}",
-                        "{rule}: {name} has sent nothing since {heard} ({silence})" },
+                        "{rule}: {name} has sent {nothing} since {heard} ({silence})" },
                 [ALERT_REPEAT] = { "{rule}: {name} is still at {value}, above {limit}, since {since} ({duration})",
                         "{rule}: {name} is still at {value}, below {limit}, since {since} ({duration})",
                         "{rule}: {name} still says {value}, since {since} ({duration})",
-                        "{rule}: {name} has still sent nothing since {heard} ({silence})" },
+                        "{rule}: {name} has still sent {nothing} since {heard} ({silence})" },
                 [ALERT_RESOLVED] = { "{rule}: over after {duration}, {name} is at {value}",
                         "{rule}: over after {duration}, {name} is at {value}",
                         "{rule}: over after {duration}, {name} says {value}",
-                        "{rule}: over, {name} sends again after {silence}" },
+                        "{rule}: over, {name} sends {again} after {silence}" },
                 [ALERT_ENDED] = { "{rule}: {name} was above {limit} from {since} to {until} ({duration})" LATE,
                         "{rule}: {name} was below {limit} from {since} to {until} ({duration})" LATE,
                         "{rule}: {name} said so from {since} to {until} ({duration})" LATE,
-                        "{rule}: {name} sent nothing from {heard} to {until} ({silence})" LATE },
+                        "{rule}: {name} sent {nothing} from {heard} to {until} ({silence})" LATE },
                 [ALERT_REMOVED] = { "{rule}: over, for this rule was removed; {name} was at {value}, above {limit}",
                         "{rule}: over, for this rule was removed; {name} was at {value}, below {limit}",
                         "{rule}: over, for this rule was removed; {name} said {value}",
-                        "{rule}: over, for this rule was removed; {name} has sent nothing since {heard}" },
+                        "{rule}: over, for this rule was removed; {name} has sent {nothing} since {heard}" },
                 [ALERT_TEST] = { "Test by sensorqd on {name}: messages to this target arrive" },
         },
         [ALERT_JAPANESE] = {
                 [ALERT_FIRING] = { "{rule}: {name} が {value} です（上限 {limit}、{since} から）",
                         "{rule}: {name} が {value} です（下限 {limit}、{since} から）",
                         "{rule}: {name} が {value} です（{since} から）",
-                        "{rule}: {name} から {heard} 以降データが届いていません（{silence}）" },
+                        "{rule}: {name} から {heard} 以降{nothing}が届いていません（{silence}）" },
                 [ALERT_REPEAT] = { "{rule}: {name} は引き続き {value} です（上限 {limit}、{since} から{duration}）",
                         "{rule}: {name} は引き続き {value} です（下限 {limit}、{since} から{duration}）",
                         "{rule}: {name} は引き続き {value} です（{since} から{duration}）",
-                        "{rule}: {name} から引き続きデータが届いていません（{heard} 以降、{silence}）" },
+                        "{rule}: {name} から引き続き{nothing}が届いていません（{heard} 以降、{silence}）" },
                 [ALERT_RESOLVED] = { "{rule}: 解消しました。{name} は {value} です（継続 {duration}）",
                         "{rule}: 解消しました。{name} は {value} です（継続 {duration}）",
                         "{rule}: 解消しました。{name} は {value} です（継続 {duration}）",
-                        "{rule}: 解消しました。{name} から再びデータが届いています（途絶 {silence}）" },
+                        "{rule}: 解消しました。{name} から再び{again}が届いています（途絶 {silence}）" },
                 [ALERT_ENDED] = { "{rule}: {name} は {since} から {until} まで上限 {limit} を超えていました（{duration}）。当時は送信できませんでした",
                         "{rule}: {name} は {since} から {until} まで下限 {limit} を下回っていました（{duration}）。当時は送信できませんでした",
                         "{rule}: {name} は {since} から {until} まで該当していました（{duration}）。当時は送信できませんでした",
-                        "{rule}: {name} は {heard} から {until} までデータが途絶えていました（{silence}）。当時は送信できませんでした" },
+                        "{rule}: {name} は {heard} から {until} まで{nothing}が途絶えていました（{silence}）。当時は送信できませんでした" },
                 [ALERT_REMOVED] = { "{rule}: ルールが削除されたため終了します。{name} は {value} でした（上限 {limit}）",
                         "{rule}: ルールが削除されたため終了します。{name} は {value} でした（下限 {limit}）",
                         "{rule}: ルールが削除されたため終了します。{name} は {value} でした",
-                        "{rule}: ルールが削除されたため終了します。{name} からは {heard} 以降データが届いていません" },
+                        "{rule}: ルールが削除されたため終了します。{name} からは {heard} 以降{nothing}が届いていません" },
                 [ALERT_TEST] = { "sensorqd（{name}）からのテストです。この宛先に届いています" },
         },
 };
@@ -300,22 +323,22 @@ static const char *const renamed[][ALERT_TESTS] = {
         [ALERT_ENGLISH] = { RENAMED "it was at {value}, above {limit}",
                 RENAMED "it was at {value}, below {limit}",
                 RENAMED "it said {value}",
-                RENAMED "it had sent nothing since {heard}" },
+                RENAMED "it had sent {nothing} since {heard}" },
         [ALERT_JAPANESE] = { RENAMED_JA "{value} でした（上限 {limit}）",
                 RENAMED_JA "{value} でした（下限 {limit}）",
                 RENAMED_JA "{value} でした",
-                RENAMED_JA "{heard} 以降データが届いていませんでした" },
+                RENAMED_JA "{heard} 以降{nothing}が届いていませんでした" },
 };
 
 static const char *const forgotten[][ALERT_TESTS] = {
         [ALERT_ENGLISH] = { "{rule}: over, {name} is forgotten: it was at {value}, above {limit}, and is silent",
                 "{rule}: over, {name} is forgotten: it was at {value}, below {limit}, and is silent",
                 "{rule}: over, {name} is forgotten: it said {value}, and is silent",
-                "{rule}: over, {name} is forgotten: it has sent nothing since {heard} ({silence})" },
+                "{rule}: over, {name} is forgotten: it has sent {nothing} since {heard} ({silence})" },
         [ALERT_JAPANESE] = { "{rule}: {name} は長い間データが届かないため監視対象から外しました（最後の値 {value}、上限 {limit}）",
                 "{rule}: {name} は長い間データが届かないため監視対象から外しました（最後の値 {value}、下限 {limit}）",
                 "{rule}: {name} は長い間データが届かないため監視対象から外しました（最後の値 {value}）",
-                "{rule}: {name} は {heard} 以降データが届かないため（{silence}）監視対象から外しました" },
+                "{rule}: {name} は {heard} 以降{nothing}が届かないため（{silence}）監視対象から外しました" },
 };
 /* clang-format on */
 

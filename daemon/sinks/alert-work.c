@@ -62,7 +62,7 @@ static void on_said(void *userdata, const AlertDevice *device, const AlertSlot *
                 work->said[work->n_said++] = (Said){ device, slot };
 }
 
-/* "29.1 (limit 28)", "nothing was heard for 30 min". Returns *buffer*. */
+/* "t is 29.1, limit 28", "nothing was heard for 30 min". Returns *buffer*. */
 static const char *reason(const AlertWatch *watch, const AlertSlot *slot, char *buffer, size_t size) {
         char span[CLOCK_SPAN_SIZE];
 
@@ -71,7 +71,8 @@ static const char *reason(const AlertWatch *watch, const AlertSlot *slot, char *
         else if (slot->state.offline)
                 (void) snprintf(buffer, size, "it says that it is offline");
         else
-                (void) snprintf(buffer, size, "nothing was heard for %s",
+                (void) snprintf(buffer, size, "nothing %s%s was heard for %s", watch->has_field ? "new at " : "",
+                        watch->has_field ? watch->rule->field : "",
                         clock_format_span(watch->logic.stale, span, sizeof(span)));
         return buffer;
 }

@@ -104,7 +104,7 @@ static void test_silence(void **state) {
 
         notice.test = ALERT_STALE;
         notice.span = 30 * USEC_PER_MINUTE;
-        notice.limit = NULL;
+        notice.limit = notice.field = NULL;
         notice.at = SINCE;
         assert_text(&notice, ALERT_ENGLISH, "hot: Bedroom has sent nothing since 2026-11-28 08:04 (30 min)");
         assert_text(&notice, ALERT_JAPANESE, "hot: Bedroom から 2026-11-28 08:04 以降データが届いていません（30分）");
@@ -120,6 +120,25 @@ static void test_silence(void **state) {
                 .since = SINCE,
                 .at = SINCE };
         assert_text(&notice, ALERT_ENGLISH, "gone: any device has sent nothing since 2026-11-28 08:04 (30 min)");
+}
+
+/* The rule looks at one field: the device may have sent others all the while. */
+static void test_silence_of_a_field(void **state) {
+        AlertNotice notice = hot;
+
+        notice.test = ALERT_STALE;
+        notice.span = 30 * USEC_PER_MINUTE;
+        notice.limit = NULL;
+        notice.at = SINCE;
+        assert_text(&notice, ALERT_ENGLISH,
+                "hot: Bedroom has sent nothing new at /newest_events/te/val since 2026-11-28 08:04 (30 min)");
+        assert_text(&notice, ALERT_JAPANESE,
+                "hot: Bedroom から 2026-11-28 08:04 以降 /newest_events/te/val の新しいデータが届いていません（30分）");
+        notice.kind = ALERT_RESOLVED;
+        notice.until = SINCE + 30 * USEC_PER_MINUTE;
+        assert_text(&notice, ALERT_ENGLISH, "hot: over, Bedroom sends /newest_events/te/val again after 1 h");
+        assert_text(&notice, ALERT_JAPANESE,
+                "hot: 解消しました。Bedroom から再び /newest_events/te/val の新しいデータが届いています（途絶 1時間）");
 }
 
 /* Its last message came a moment ago, and says so. */
@@ -411,6 +430,7 @@ int main(void) {
                 cmocka_unit_test(test_a_name_stays_on_its_line),
                 cmocka_unit_test(test_default_texts),
                 cmocka_unit_test(test_silence),
+                cmocka_unit_test(test_silence_of_a_field),
                 cmocka_unit_test(test_offline),
                 cmocka_unit_test(test_unknown_words_are_wrong),
                 cmocka_unit_test(test_a_body_stays_json),
