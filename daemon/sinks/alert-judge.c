@@ -95,7 +95,9 @@ AlertMove alert_judge_message(const AlertLogic *logic, AlertState *state, usec_t
 }
 
 AlertMove alert_judge_life(const AlertLogic *logic, AlertState *state, const AlertLife *life, usec_t now) {
-        if (life->at <= state->judged || (life->heard == 0 && !life->offline))
+        bool was_offline = state->offline;
+
+        if (life->at <= state->judged || (life->heard == 0 && !life->offline && !(was_offline && life->online)))
                 return ALERT_OLD;
         state->judged = life->at;
         if (life->heard > state->heard)
@@ -103,7 +105,7 @@ AlertMove alert_judge_life(const AlertLogic *logic, AlertState *state, const Ale
         state->offline = life->offline;
         if (life->offline)
                 return hold(logic, state, life->at, life->at);
-        return has_passed(state->heard, logic->stale, now) ? ALERT_STAYS : cease(state);
+        return !was_offline && has_passed(state->heard, logic->stale, now) ? ALERT_STAYS : cease(state);
 }
 
 static bool is_silent(const AlertLogic *logic, const AlertState *state, usec_t now) {

@@ -234,7 +234,8 @@ static usec_t heard_at(const AlertReading *reading, Slice events) {
 }
 
 AlertLife alert_reading_life(const AlertRules *rules, const AlertWatch *watch, const AlertReading *reading) {
-        AlertLife life = { .at = reading->at, .offline = slice_equal(reading->values[rules->online], "false") };
+        Slice online = reading->values[rules->online];
+        AlertLife life = { reading->at, 0, slice_equal(online, "false"), slice_equal(online, "true") };
         usec_t created;
 
         if (life.offline)

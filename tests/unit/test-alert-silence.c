@@ -122,6 +122,33 @@ static void test_silence_of_a_value(void **state) {
         world_close(&w);
 }
 
+/* It is online again, and the value is still not there: offline is over, and silence is told when its time is up. */
+static void test_online_without_the_value(void **state) {
+        World w;
+
+        world_open(&w, "        - { name: stuck, field: t, stale: 30m, to: a }\n");
+        world_say(&w, "x", "\"t\":20");
+        for (int i = 0; i < 2; i++) {
+                world_go(&w, MINUTE);
+                world_say(&w, "x", "\"online\":false");
+                assert_int_equal(find_notice_span(&w), 0);
+                world_expect(&w, "a", ALERT_ACCEPTED, "FIRING stuck Room x 20");
+                world_go(&w, i == 0 ? MINUTE : HOUR);
+                world_say(&w, "x", "\"h\":50"); /* says nothing of it */
+                world_quiet(&w);
+                world_go(&w, MINUTE);
+                world_say(&w, "x", "\"online\":true");
+                if (i == 0)
+                        world_expect(&w, "a", ALERT_ACCEPTED, "RESOLVED stuck Room x 20");
+        }
+        assert_true(find_notice_span(&w) == 30 * MINUTE);
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING stuck Room x 20");
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"t\":21");
+        world_expect(&w, "a", ALERT_ACCEPTED, "RESOLVED stuck Room x 21");
+        world_close(&w);
+}
+
 /* A Nature Remo that is unplugged: the API gives its last values for ever. One that stands still for hours is no such. */
 static void test_silence_of_an_unplugged_remo(void **state) {
         char members[200], first[CLOCK_RFC3339_SIZE], second[CLOCK_RFC3339_SIZE];
@@ -152,6 +179,7 @@ int main(void) {
                 cmocka_unit_test(test_silence_of_ours),
                 cmocka_unit_test(test_silence_after_a_set_clock),
                 cmocka_unit_test(test_silence_of_a_value),
+                cmocka_unit_test(test_online_without_the_value),
                 cmocka_unit_test(test_silence_of_an_unplugged_remo),
         };
 
