@@ -201,9 +201,13 @@ static int make_notice(
 
 static int make_notices(const AlertBook *book, const Candidate *candidates, size_t n, const AlertMoment *moment,
         AlertExchange *exchange) {
+        size_t sealed = 0;
+
         exchange->waiting = n;
-        if (n > ALERT_EXCHANGE_MAX)
-                n = ALERT_EXCHANGE_MAX;
+        while (sealed < n && candidates[sealed].entry->seal[0] != '\0')
+                sealed++;
+        if (n > sealed + ALERT_EXCHANGE_MAX)
+                n = sealed + ALERT_EXCHANGE_MAX;
         exchange->notices = calloc(n + 1, sizeof(AlertNotice));
         exchange->texts = calloc(n + 1, sizeof(char *));
         if (!exchange->notices || !exchange->texts)

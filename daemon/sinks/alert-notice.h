@@ -69,7 +69,7 @@ typedef struct AlertReceipt {
         char key[ALERT_KEY_SIZE]; /* of ALERT_SEALED */
 } AlertReceipt;
 
-#define ALERT_EXCHANGE_MAX 1000 /* notices */
+#define ALERT_EXCHANGE_MAX 1000 /* notices, beside those that are sealed */
 
 /* A question to the store, and its answer. What was sealed may have been sent: it stays as it is until its receipt. */
 typedef struct AlertExchange {

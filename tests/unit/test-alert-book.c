@@ -106,6 +106,10 @@ static void test_target_that_waits_with_much(void **state) {
         world_go(&w, MINUTE);
         world_say(&w, "y", "\"h\":90");
         world_expect(&w, "b", ALERT_ACCEPTED, "FIRING wet Room y 90");
+        free(world_tell(&w, "a", ALERT_SEALED)); /* ... also while it has no answer */
+        world_go(&w, MINUTE);
+        world_say(&w, "z", "\"h\":91");
+        world_expect(&w, "b", ALERT_ACCEPTED, "FIRING wet Room z 91");
         world_close(&w);
 }
 
