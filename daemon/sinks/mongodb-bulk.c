@@ -67,6 +67,8 @@ static void tell_verdicts(MongodbBulk *bulk, const Chunk *chunk, MongodbJudgemen
         const bson_t *reply, const bson_error_t *error) {
         char detail[MONGODB_DETAIL_SIZE];
 
+        if (error->domain == MONGOC_ERROR_SERVER_SELECTION)
+                return; /* nothing was sent */
         bulk->carried_out |= fault == MONGODB_FAULT_NONE;
         for (size_t i = 0; i < chunk->n; i++) {
                 MongodbVerdict verdict = judgements[i].verdict;

@@ -133,6 +133,7 @@ static void keep_words(Pass *p, size_t index, const char *detail) {
 static void on_verdict(void *userdata, size_t index, MongodbJudgement judgement, const char *detail) {
         Pass *p = userdata;
 
+        p->work->items[index].unsure |= judgement.verdict != MONGODB_STORED && judgement.code == 0; /* no word of it */
         switch (judgement.verdict) {
         case MONGODB_STORED:
                 p->work->items[index].verdict = SINK_STORED;

@@ -47,6 +47,7 @@ typedef struct Suspicion {
         bool about_document;
         bool later;  /* its code passes: it says nothing of the message */
         bool unkept; /* was to be set apart, and that was refused as well */
+        bool unsure; /* SinkItem.unsure of a write before */
         int code;
         unsigned refusals; /* that count */
         unsigned tries;    /* refusals while ASIDE */

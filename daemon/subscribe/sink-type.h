@@ -50,6 +50,7 @@ typedef struct SinkItem {
         bool alone; /* to be sent in a command of its own; the type may set it for one that was, and was refused */
         SinkVerdict verdict;
         bool later;          /* PENDING: refused by itself, with a code that passes and is no message's fault */
+        bool unsure;         /* it was sent, and what was answered does not tell: it may be stored now */
         bool about_document; /* SUSPECT: the code speaks of the document, as far as codes can be trusted */
         int code;            /* SUSPECT, later: the remote's */
         const char *reason;  /* BAD, SUSPECT, and for set_apart: why in one word, "not_json"; static */
@@ -110,7 +111,7 @@ typedef struct SinkFigures {
         bool failing;      /* who is to be told of what it stored cannot be told */
 } SinkFigures;
 
-/* Who wants to know of each message that was stored just now, and no duplicate. */
+/* Who wants to know of each message that was stored just now. No duplicate, but one of a write that was left unsure. */
 typedef struct SinkTap {
         void (*on_stored)(void *userdata, const char *subscription, const WireMessage *message);
         void *userdata;

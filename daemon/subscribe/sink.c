@@ -397,7 +397,7 @@ static void sink_settle(Sink *s, const SinkItem *item, Fate fate) {
         s->status.duplicates += fate == FATE_DUPLICATE;
         s->status.rejected += fate == FATE_REJECTED;
         s->status.failed += fate == FATE_FAILED;
-        if (fate != FATE_STORED)
+        if (fate != FATE_STORED && (fate != FATE_DUPLICATE || !sink_current(s)->suspicions[sink_index(s, item)].unsure))
                 return;
         s->status.last_stored = clock_wall();
         if (s->callbacks.tap.on_stored)
@@ -409,12 +409,14 @@ static void sink_note_accepted(Sink *s, const SinkWork *work) {
 
         for (size_t i = 0; i < work->n; i++) {
                 const SinkItem *item = &work->items[i];
+                Suspicion *suspicion = &sink_current(s)->suspicions[sink_index(s, item)];
 
+                suspicion->unsure |= item->unsure;
                 if (item->verdict != SINK_STORED && item->verdict != SINK_DUPLICATE)
                         continue;
-                sink_said_apart(&s->said, "", sink_current(s)->suspicions[sink_index(s, item)].unkept, false);
-                blame_accepted(&s->blame, &sink_current(s)->suspicions[sink_index(s, item)], now);
+                sink_said_apart(&s->said, "", suspicion->unkept, false);
                 sink_settle(s, item, item->verdict == SINK_STORED ? FATE_STORED : FATE_DUPLICATE);
+                blame_accepted(&s->blame, suspicion, now);
         }
         if (work->answer.accepted && s->blame.accepted == s->before)
                 s->blame.accepted++;
