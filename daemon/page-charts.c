@@ -15,12 +15,14 @@
 #include "page-queue.h"
 #include "page-store.h"
 #include "secret.h"
+#include "trouble.h"
 #include "types.h"
 
 #define TAKE_USEC USEC_PER_SEC /* so that one wake-up is for several messages */
 #define TAKE_SIZE ((size_t) 64 * 1024)
 #define QUEUE_MAX ((size_t) 8 * 1024 * 1024) /* while the disk does not keep up, and of one large pull */
 #define SAVE_AGAIN_USEC USEC_PER_MINUTE
+#define AGAIN_USEC USEC_PER_MINUTE /* after a thread for history could not be started */
 #define ASKED_MAX 64
 
 /* A request that waits. */
@@ -56,7 +58,9 @@ struct PageCharts {
         PageHistory *history;
         Bytes past, mark; /* a piece of history that waits */
         bool piece, piece_complete;
-        bool resting; /* no page is wanted any more: the last job is under way */
+        usec_t again;    /* it could not be begun, and is not before that; clock_now() */
+        Trouble trouble; /* with the thread */
+        bool resting;    /* no page is wanted any more: the last job is under way */
         bool stopping;
 };
 
@@ -106,6 +110,7 @@ static void history_start(PageCharts *charts, const PageJob *job) {
                                              .on_piece = on_piece,
                                              .userdata = charts },
                         &charts->history);
+        charts->again = r < 0 ? clock_now() + AGAIN_USEC : 0;
         if (r < 0)
                 log_debug("history: %s", strerror(-r));
 }
@@ -162,6 +167,10 @@ static void say_dropped(PageCharts *charts) {
 
 /* What could not be taken waits on, with what came meanwhile behind it. */
 static void after_take(PageCharts *charts, PageJob *job) {
+        if (charts->again > 0 && clock_now() >= charts->again) {
+                charts->again = 0;
+                charts->open = true;
+        }
         if (!job->failed || charts->close)
                 return;
         if (bytes_append(&job->queue, charts->queue.data ? charts->queue.data : "", charts->queue.size) < 0)
@@ -230,6 +239,38 @@ static void run(void *userdata, void *argument) {
         page_desk_do(task->desk, &task->job);
 }
 
+/* ---- the thread ---- */
+
+static void say_begun(PageCharts *charts, int r) {
+        char span[CLOCK_SPAN_SIZE];
+
+        if (r < 0 && trouble_fail(&charts->trouble, TROUBLE_LASTING, CAUSE_MEMORY, 0, strerror(-r)))
+                log_event(trouble_level(&charts->trouble), EVENT_PAGE_FAILING,
+                        LOG_FIELDS({ FIELD_ERROR, charts->trouble.detail }),
+                        "The page has no charts, since their thread cannot be started: %s. Look at this machine's "
+                        "memory, and at TasksMax. It is tried again; readings are stored as before.",
+                        charts->trouble.detail);
+        else if (r == 0 && trouble_mend(&charts->trouble, span))
+                log_event(LOG_NOTICE, EVENT_PAGE_RECOVERED, NULL, "The page has charts again, after %s.", span);
+}
+
+/* Each message and each question tries again. */
+static int charts_begin(PageCharts *charts) {
+        int r;
+
+        if (charts->worker)
+                return 0;
+        r = page_desk_new(charts->host.state_dir, &charts->desk);
+        if (r == 0)
+                r = worker_new(charts->host.loop, "page", run, on_done, charts, &charts->worker);
+        if (r < 0) {
+                page_desk_unref(charts->desk);
+                charts->desk = NULL;
+        }
+        say_begun(charts, r);
+        return r;
+}
+
 /* ---- the next job ---- */
 
 static Asked *asked_take(PageCharts *charts) {
@@ -286,7 +327,7 @@ static bool charts_choose(PageCharts *charts, PageJob *job) {
 static void charts_next(PageCharts *charts) {
         Task *task;
 
-        if (charts->task || !charts->worker || !charts->config)
+        if (charts->task || !charts->config || charts_begin(charts) < 0)
                 return;
         task = calloc(1, sizeof(*task));
         if (!task) /* the next message or request tries again */
@@ -364,8 +405,11 @@ static void asked_put(PageCharts *charts, Asked *asked) {
 }
 
 void page_charts_ask(PageCharts *charts, ListenRequest *request, const PageQuery *query) {
-        Asked *asked = asked_new(charts, request);
+        Asked *asked;
 
+        if (charts_begin(charts) < 0)
+                return page_answer_error(request, 503, PAGE_DESK_NO_CHARTS);
+        asked = asked_new(charts, request);
         if (!asked)
                 return;
         if (query)
@@ -374,8 +418,12 @@ void page_charts_ask(PageCharts *charts, ListenRequest *request, const PageQuery
 }
 
 void page_charts_ask_metrics(PageCharts *charts, ListenRequest *request, Bytes *figures) {
-        Asked *asked = asked_new(charts, request);
+        Asked *asked;
 
+        if (charts_begin(charts) < 0)
+                return page_answer_made(
+                        request, PAGE_METRICS_TYPE, (Slice){ figures->data, figures->size }, PAGE_CODING_PLAIN);
+        asked = asked_new(charts, request);
         if (!asked)
                 return;
         asked->figures = bytes_steal(figures);
@@ -393,22 +441,6 @@ void page_charts_forget(PageCharts *charts) {
 }
 
 /* ---- life ---- */
-
-static int charts_begin(PageCharts *charts) {
-        int r;
-
-        if (charts->worker)
-                return 0;
-        r = page_desk_new(charts->host.state_dir, &charts->desk);
-        if (r < 0)
-                return r;
-        r = worker_new(charts->host.loop, "page", run, on_done, charts, &charts->worker);
-        if (r < 0) {
-                page_desk_unref(charts->desk);
-                charts->desk = NULL;
-        }
-        return r;
-}
 
 /* The last job is done under the configuration that it had. */
 static void charts_rest(PageCharts *charts) {
@@ -436,10 +468,6 @@ static void charts_take_config(PageCharts *charts, Config *config, const Subscri
 }
 
 void page_charts_use(PageCharts *charts, Config *config, const SubscriptionConfig *subscription) {
-        int r = config->page ? charts_begin(charts) : 0;
-
-        if (r < 0)
-                log_error("The page has no charts: %s", strerror(-r));
         if (!config->page)
                 return charts_rest(charts);
         charts->open = charts->open || !charts->config || charts->resting;
@@ -452,7 +480,8 @@ void page_charts_stop(PageCharts *charts) {
         charts->stopping = true;
         page_charts_forget(charts);
         history_end(charts);
-        if (!charts->worker || !charts->config)
+        loop_off(charts->take_timer);
+        if (!charts->config || charts_begin(charts) < 0)
                 return;
         charts->close = charts->close || !charts->resting; /* else the last job is under way */
         charts_next(charts);

@@ -265,7 +265,7 @@ static void desk_without(const PageDesk *desk, PageJob *job) {
 
         job->status = job->kind == PAGE_JOB_METRICS ? 200 : 503; /* the figures stand without them */
         job->gzip = false;
-        job->words = asked ? "there are no charts now; the journal says why" : NULL;
+        job->words = asked ? PAGE_DESK_NO_CHARTS : NULL;
         job->failed = job->kind == PAGE_JOB_TAKE && !desk->newer;
 }
 

@@ -9,6 +9,8 @@
 #include "page-query.h"
 #include "subscribe/sink-type.h"
 
+#define PAGE_DESK_NO_CHARTS "there are no charts now; the journal says why"
+
 typedef enum PageJobKind {
         PAGE_JOB_OPEN, /* nothing but the file; every other job does so, too */
         PAGE_JOB_TAKE, /* messages of the queue */

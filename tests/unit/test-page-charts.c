@@ -12,6 +12,7 @@
 #include "page-desk.h"
 #include "page-queue.h"
 #include "page-store.h"
+#include "lib/worker.h"
 
 usec_t __real_clock_now(void);
 usec_t __wrap_clock_now(void);
@@ -27,6 +28,30 @@ usec_t __wrap_clock_wall(void) {
 
 usec_t __wrap_clock_now(void) {
         return __real_clock_now() + __atomic_load_n(&later, __ATOMIC_SEQ_CST);
+}
+
+/* ---- threads and answers ---- */
+
+int __real_worker_new(Loop *loop, const char *name, WorkerRun run, WorkerDone done, void *userdata, Worker **ret);
+int __wrap_worker_new(Loop *loop, const char *name, WorkerRun run, WorkerDone done, void *userdata, Worker **ret);
+void __wrap_listen_answer(ListenRequest *request, const ListenAnswer *answer);
+const char *__wrap_listen_header(const ListenRequest *request, const char *name);
+
+static const char *no_thread = ""; /* of that name */
+static int answered;               /* the status of the last answer */
+static char answer_text[256];
+
+int __wrap_worker_new(Loop *loop, const char *name, WorkerRun run, WorkerDone done, void *userdata, Worker **ret) {
+        return strcmp(name, no_thread) == 0 ? -EAGAIN : __real_worker_new(loop, name, run, done, userdata, ret);
+}
+
+void __wrap_listen_answer(ListenRequest *request, const ListenAnswer *answer) {
+        answered = answer->status;
+        (void) snprintf(answer_text, sizeof(answer_text), "%.*s", (int) answer->body.size, answer->body.data);
+}
+
+const char *__wrap_listen_header(const ListenRequest *request, const char *name) {
+        return NULL;
 }
 
 typedef struct FakeKeys {
@@ -156,6 +181,8 @@ static int set_up(void **state) {
         opened = open_now = asked = 0;
         history_is_there = false;
         later = set_back = 0;
+        no_thread = "";
+        answered = 0;
         strcpy(f->directory, "/tmp/test-charts-XXXXXX");
         assert_non_null(mkdtemp(f->directory));
         assert_int_equal(loop_new(&f->loop), 0);
@@ -344,8 +371,62 @@ static void test_clock_is_set_forward(void **state) {
         assert_int_equal(opened, 2);
 }
 
+/* Who asks is not kept waiting for a thread that there is not; and as soon as there is one, what came meanwhile is drawn. */
+static void test_no_thread_for_the_charts(void **state) {
+        static const PageQuery query = { .series = { 1 }, .n = 1, .from = 1, .to = 2, .points = 1 };
+        ListenRequest *who = (ListenRequest *) &query;
+        _cleanup_bytes_ Bytes figures = {};
+        Fixture *f = *state;
+        Capture capture = capture_begin();
+        const char *said;
+
+        no_thread = "page";
+        use(f, "{subscription: sub, fake_sink: {place: here}}");
+        page_charts_ask(f->charts, who, &query);
+        assert_int_equal(answered, 503);
+        store_messages(f, 0);
+        answered = 0;
+        page_charts_ask(f->charts, who, NULL);
+        assert_int_equal(answered, 503);
+        assert_non_null(strstr(answer_text, "there are no charts now"));
+        assert_int_equal(bytes_append_text(&figures, "up 1\n"), 0);
+        page_charts_ask_metrics(f->charts, who, &figures);
+        assert_int_equal(answered, 200);
+        assert_string_equal(answer_text, "up 1\n");
+        no_thread = "";
+        for (int i = 0; i < 2; i++) { /* who asks and what waits take turns */
+                answered = 0;
+                page_charts_ask(f->charts, who, NULL);
+                UNTIL(f, answered != 0);
+        }
+        said = capture_end(&capture);
+        assert_int_equal(answered, 200);
+        assert_non_null(strstr(answer_text, "\"field\":\"/n0\""));
+        assert_non_null(said = strstr(said, "thread cannot be started"));
+        assert_null(strstr(said + 1, "thread cannot be started"));
+        assert_non_null(strstr(said, "has charts again"));
+}
+
+/* What was before is read when there is a thread for it. */
+static void test_no_thread_for_history(void **state) {
+        Fixture *f = *state;
+
+        no_thread = "page-past";
+        use(f, "{subscription: sub, fake_sink: {place: here}}");
+        store_messages(f, 0);
+        for (int i = 0; i < 20; i++)
+                turn(f);
+        assert_int_equal(opened, 0);
+        no_thread = "";
+        __atomic_store_n(&later, 61 * USEC_PER_SEC, __ATOMIC_SEQ_CST);
+        store_messages(f, MANY);
+        UNTIL(f, opened == 1);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_no_thread_for_the_charts, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_no_thread_for_history, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_history_waits_for_the_disk, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_clock_is_set_back, set_up, tear_down),
