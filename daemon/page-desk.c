@@ -35,6 +35,8 @@ struct PageDesk {
         usec_t wanted;   /* since when; clock_now(): what is stored from then on comes as it is stored */
         uint64_t lost_said;
         usec_t lost_at;
+        uint64_t beyond_said;
+        usec_t beyond_at;
         bool renewed; /* since the job began */
         Bytes list;   /* all series, compressed, as it was answered last */
         const Config *list_of;
@@ -93,6 +95,22 @@ static void say_lost(PageDesk *desk) {
         desk->lost_at = now;
 }
 
+/* Of the device that was looked at last; of the others the page alone tells. */
+static void say_beyond(PageDesk *desk) {
+        uint64_t before = desk->beyond_said;
+        const PageFound *found = &desk->found;
+        usec_t now = clock_now();
+
+        desk->beyond_said = page_store_beyond(desk->store);
+        if (desk->beyond_said == before || (desk->beyond_at > 0 && now - desk->beyond_at < LOST_SAID_USEC))
+                return;
+        log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SOURCE, found->source }),
+                "Not drawn of %s: %zu of its numbers. Of a message 64 are drawn, of a list 16, and none below 8 "
+                "levels. All are stored as before. The page tells beside each device how many it leaves out.",
+                found->name[0] ? found->name : found->device, found->beyond);
+        desk->beyond_at = now;
+}
+
 /* ---- the store ---- */
 
 static bool desk_open(PageDesk *desk, const PageJob *job) {
@@ -132,7 +150,11 @@ static int desk_look(PageDesk *desk, const PageJob *job) {
         message->text = payload.text;
         message->id_attribute = job->subscription ? job->subscription->id_attribute : NULL;
         r = page_look(message, &desk->found);
-        return r == PAGE_LOOK_FOUND ? page_store_add(desk->store, &desk->found) : r < 0 ? r : 0;
+        if (r == PAGE_LOOK_FOUND)
+                r = page_store_add(desk->store, &desk->found);
+        if (r == 0)
+                say_beyond(desk);
+        return r < 0 ? r : 0;
 }
 
 static bool desk_save(PageDesk *desk) {

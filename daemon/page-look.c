@@ -154,9 +154,12 @@ static int look_number(Look *look, unsigned depth) {
 
         if (depth == 1 && strcmp(look->path, "/id") == 0 && !look->unusable)
                 look_copy(found->device, text);
-        if (look->unusable || text.size >= sizeof(copy) || found->n == PAGE_LOOK_NUMBERS_MAX ||
-                (depth == 1 && is_own(look->path + 1)))
+        if (!look->unusable && depth == 1 && is_own(look->path + 1))
                 return 0;
+        if (look->unusable || text.size >= sizeof(copy) || found->n == PAGE_LOOK_NUMBERS_MAX) {
+                found->beyond++;
+                return 0;
+        }
         memcpy(copy, text.data, text.size);
         copy[text.size] = '\0';
         value = strtod(copy, NULL);
@@ -207,6 +210,20 @@ static void path_add_key(Look *look) {
 
 static int look_value(Look *look, int token, unsigned depth);
 
+/* A value that is too deep, or too far behind in its array: its numbers are counted. */
+static int look_past(Look *look, int token) {
+        size_t open = 0;
+
+        for (; token >= 0; token = json_reader_next(&look->reader)) {
+                look->found->beyond += token == JSON_NUMBER;
+                open += token == JSON_OBJECT || token == JSON_ARRAY;
+                open -= token == JSON_OBJECT_END || token == JSON_ARRAY_END;
+                if (open == 0)
+                        return 0;
+        }
+        return token;
+}
+
 /* One member or element; the path is as it was afterwards. */
 static int look_below(Look *look, int token, unsigned depth, unsigned n) {
         size_t size = look->size;
@@ -236,7 +253,7 @@ static int look_inside(Look *look, int begin, unsigned depth) {
                 if (token < 0)
                         return token;
                 if (begin == JSON_ARRAY && n >= ELEMENTS_MAX)
-                        r = json_reader_skip(&look->reader, NULL);
+                        r = look_past(look, token);
                 else
                         r = look_below(look, token, depth, n);
                 n++;
@@ -248,8 +265,10 @@ static int look_value(Look *look, int token, unsigned depth) {
         switch (token) {
         case JSON_OBJECT:
         case JSON_ARRAY:
-                if (depth >= DEPTH_MAX || (depth == 1 && is_own(look->path + 1)))
+                if (depth == 1 && is_own(look->path + 1))
                         return json_reader_skip(&look->reader, NULL);
+                if (depth >= DEPTH_MAX)
+                        return look_past(look, token);
                 return depth == 2 && token == JSON_OBJECT ? look_sensor(look) : look_inside(look, token, depth);
         case JSON_NUMBER:
                 return look_number(look, depth);
@@ -287,7 +306,7 @@ int page_look(const PageMessage *message, PageFound *found) {
         int token, r;
 
         found->source[0] = found->device[0] = found->name[0] = '\0';
-        found->labels.size = found->fields.size = found->n = 0;
+        found->labels.size = found->fields.size = found->n = found->beyond = 0;
         found->moved = 0;
         found->offline = false;
         json_reader_init(&look.reader, message->text.data, message->text.size, READER_DEPTH);

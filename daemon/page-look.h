@@ -6,7 +6,7 @@
 #include "lib/bytes.h"
 #include "pubsub/wire.h"
 
-#define PAGE_LOOK_NUMBERS_MAX 64 /* of one message; others are passed over */
+#define PAGE_LOOK_NUMBERS_MAX 64 /* of one message; others are counted */
 #define PAGE_LOOK_TEXT_SIZE                                                                                            \
         256 /* of a name or pointer, with its NUL; a longer name is cut, a longer pointer is not used */
 
@@ -34,8 +34,8 @@ typedef struct PageFound {
         int64_t moved; /* the newest PageNumber.changed, that of motion, too */
         bool offline;  /* it says `online: false` */
         PageNumber numbers[PAGE_LOOK_NUMBERS_MAX];
-        size_t n;
-        Bytes fields; /* the pointers, each with its NUL */
+        size_t n, beyond; /* beyond: so many numbers more, which are too many, too deep or under too long a name */
+        Bytes fields;     /* the pointers, each with its NUL */
 } PageFound;
 
 enum { PAGE_LOOK_FOUND = 0, PAGE_LOOK_NOTHING = 1 };

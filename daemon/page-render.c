@@ -114,6 +114,8 @@ static void write_series(Writer *w, const PageSeries *series, const PageShown *s
         write_known(w, series->signs.changed, series->signs.changed > 0);
         write_text(w, ",\"moved\":");
         write_known(w, series->signs.moved, series->signs.moved > 0);
+        write_text(w, ",\"beyond\":");
+        write_int(w, (int64_t) series->signs.beyond);
         write_text(w, ",\"from\":");
         write_int(w, series->first);
         write_text(w, ",\"last\":{\"time\":");

@@ -21,6 +21,7 @@ typedef struct PageSigns {
         int64_t changed; /* when this value changed last */
         int64_t moved;   /* when any value of the device did */
         bool offline;
+        size_t beyond; /* numbers of its message that are in no chart */
 } PageSigns;
 
 /* A device none of whose values has changed for so long is off, whatever else is said of it. */
@@ -35,6 +36,7 @@ typedef struct PageSeries {
         PageSigns signs;     /* of `last`; not saved: the next message tells */
         bool changed;        /* since it was saved */
         bool spent;          /* it makes room for another when that is saved */
+        bool told;           /* signs.beyond was counted once */
 } PageSeries;
 
 typedef struct PageSeriesTable PageSeriesTable;

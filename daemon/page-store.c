@@ -23,7 +23,7 @@ struct PageStore {
         PageRecent *recent;
         PagePast past;
         bool past_changed;
-        uint64_t lost;
+        uint64_t lost, beyond;
 };
 
 /* ---- a damaged file ---- */
@@ -186,7 +186,12 @@ static int add_number(PageStore *store, const PageFound *found, const PageNumber
         }
         if (r < 0)
                 return r;
-        page_series_note_signs(series, found->time, &(PageSigns){ number->changed, found->moved, found->offline });
+        if (found->beyond > 0 && !series->told) {
+                store->beyond += number == found->numbers ? found->beyond : 0;
+                series->told = true;
+        }
+        page_series_note_signs(
+                series, found->time, &(PageSigns){ number->changed, found->moved, found->offline, found->beyond });
         return page_series_note(series, found->name, found->time, number->value);
 }
 
@@ -200,6 +205,10 @@ int page_store_add(PageStore *store, const PageFound *found) {
 
 uint64_t page_store_lost(const PageStore *store) {
         return store->lost;
+}
+
+uint64_t page_store_beyond(const PageStore *store) {
+        return store->beyond;
 }
 
 bool page_store_is_full(const PageStore *store) {

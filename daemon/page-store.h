@@ -40,6 +40,8 @@ CLEANUP_DEFINE(PageStore, page_store_free)
  * chart. -ENOMEM. */
 int page_store_add(PageStore *store, const PageFound *found);
 uint64_t page_store_lost(const PageStore *store);
+/* Numbers of messages that were too many or too deep, of each device once. */
+uint64_t page_store_beyond(const PageStore *store);
 /* So much waits to be saved that it should be now. */
 bool page_store_is_full(const PageStore *store);
 

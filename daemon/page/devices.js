@@ -130,12 +130,14 @@ export function deviceElement(device, now) {
         ? [`${say(`${device.silence}Since`)} ${ago(now - device.since)}`]
         : [newest(device) ? ago(now - newest(device)) : ""];
     if (state === " waiting") age.unshift(icon("waiting"));
+    const beyond = Math.max(...device.series.map((one) => one.beyond || 0));
     return make(
         "li",
         { className: `device${state}` },
         make("h3", {}, make("bdi", { textContent: device.name })),
         make("p", { className: "age" }, ...age),
         make("dl", {}, ...fields.map(([field, one]) => valueElement(one, field, device, now))),
+        ...(beyond ? [make("p", { className: "under", textContent: say("beyond", { n: number(beyond, 0) }) })] : []),
         make(
             "p",
             { className: "under" },

@@ -537,6 +537,16 @@ def test_a_device_that_was_taken_away(view, locale, note, age):
     assert page.locator(".device").last.locator(".age").text_content() == age
 
 
+def test_numbers_in_no_chart_are_counted(view, canned):
+    page = view("well")
+    for one in canned.server.answers.series:
+        one["beyond"] = {"d0": 1, "d2": 1009}.get(one["device"], 0)
+    look(page)
+    for name, note in (("Bedroom", "1 more number is in no chart"), ("Study", "1,009 more numbers are in no chart")):
+        expect(page.locator(".device", has_text=name).locator(".under").first).to_have_text(note)
+    assert page.get_by_text("in no chart").count() == 2
+
+
 def test_remos_that_are_unplugged_for_good(view):
     page = view("sold-remos")
     expect(page.locator("#verdict")).to_contain_text("2 devices have not been heard of for more than 30 days.")

@@ -286,6 +286,34 @@ static void test_kept_again_is_said_when_they_are(void **state) {
         page_desk_unref(desk);
 }
 
+/* The 65th number: said once, of one device. */
+static void test_numbers_beyond(void **state) {
+        static const char more[] = ",\"n64\":64,\"n65\":65}", *const names[] = { "d", "e" };
+        Fixture *f = *state;
+        PageJob take = { .kind = PAGE_JOB_TAKE };
+        Capture capture = capture_begin();
+        char text[1024], *said;
+        PageDesk *desk;
+
+        assert_int_equal(page_desk_new(f->directory, &desk), 0);
+        for (unsigned i = 0; i < 6; i++) {
+                size_t size = write_message(text, sizeof(text), i) - 1;
+
+                text[7] = names[i % 2][0];
+                memcpy(text + size, more, sizeof(more) - 1);
+                assert_int_equal(page_queue_put(&take.queue, &(PageMessage){ .text = { text, size + sizeof(more) - 1 } }), 0);
+        }
+        page_desk_do(desk, &take);
+        __atomic_store_n(&later, 2 * USEC_PER_HOUR, __ATOMIC_SEQ_CST);
+        for (unsigned i = 0; i < 3; i++)
+                page_desk_do(desk, &take);
+        said = capture_end(&capture);
+        assert_non_null(said = strstr(said, "Not drawn of d: 2 of its numbers."));
+        assert_null(strstr(said + 1, "Not drawn of "));
+        bytes_done(&take.queue);
+        page_desk_unref(desk);
+}
+
 #define MANY 200 /* are taken at once */
 
 static void store_messages(Fixture *f, unsigned from) {
@@ -427,6 +455,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_no_thread_for_the_charts, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_thread_for_history, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_numbers_beyond, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_reload, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_history_waits_for_the_disk, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_clock_is_set_back, set_up, tear_down),

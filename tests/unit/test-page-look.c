@@ -167,6 +167,11 @@ static void test_caps(void **state) {
         assert_int_equal(found.n, PAGE_LOOK_NUMBERS_MAX);
         assert_string_equal(field(&found, 15), "/list/15");
         assert_string_equal(field(&found, 16), "/m0");
+        assert_int_equal(found.beyond, 1001 - 16 + 1000 - 48 + 1);
+        assert_int_equal(LOOK(&found, "{\"a\":1,\"b\":[[[[[[[2,[3,{\"c\":4}],\"5\"]]]]]]],\"id\":5,\"pubsub\":{\"x\":6},\"online\":true}", ATTRIBUTE("source", "home")),
+                PAGE_LOOK_FOUND);
+        assert_int_equal(found.n, 2);
+        assert_int_equal(found.beyond, 2);
         bytes_done(&text);
         page_look_done(&found);
 }
@@ -247,8 +252,8 @@ static void test_render_series(void **state) {
         assert_int_equal(page_series_new(&table), 0);
         assert_int_equal(page_series_find(table, &(PageSeriesKey){ "s", "</script>", "{\"site\":\"x\"}", "/co2" }, 0, &series), PAGE_SERIES_ADDED);
         assert_int_equal(page_series_note(series, "<img onerror=\"x\">\xe2\x80\xae", PUBLISHED, 612.5), 0);
-        page_series_note_signs(series, PUBLISHED, &(PageSigns){ PUBLISHED - 5, PUBLISHED - 4, true });
-        page_series_note_signs(series, PUBLISHED - 1, &(PageSigns){ 1, 2, false }); /* came late */
+        page_series_note_signs(series, PUBLISHED, &(PageSigns){ PUBLISHED - 5, PUBLISHED - 4, true, 7 });
+        page_series_note_signs(series, PUBLISHED - 1, &(PageSigns){ 1, 2, false, 0 }); /* came late */
         assert_int_equal(page_series_find(table, &(PageSeriesKey){ "s", "d", "{}", "/gone" }, 0, &series), PAGE_SERIES_ADDED);
         assert_int_equal(page_render_series(table, &shown, &json), 0);
         assert_int_equal(json_parse(json.data, json.size, &tree), 0);
@@ -263,6 +268,7 @@ static void test_render_series(void **state) {
         assert_string_equal(json_get_string(json_at(json_get(one, "limits"), 0), "rule"), "<b>hot</b>");
         assert_true(json_get_int(one, "changed", &number) && number == PUBLISHED - 5);
         assert_true(json_get_int(one, "moved", &number) && number == PUBLISHED - 4);
+        assert_true(json_get_int(one, "beyond", &number) && number == 7);
         assert_non_null(strstr(json.data, "\"online\":false"));
         json_free(tree);
         bytes_done(&json);

@@ -93,11 +93,11 @@ static void test_latest(void **state) {
         assert_int_equal(page_series_new(&table), 0);
         put(table, &(PageSeriesKey){ "home", "d", "{\"site\":\"nakano\"}", "/te" }, NOW - 60000, 21.5);
         put(table, &(PageSeriesKey){ "home", "old", "{}", "/te" }, NOW - PAGE_METRICS_FRESH_MSEC - 1, 5);
-        page_series_note_signs(put(table, &(PageSeriesKey){ "home", "off", "{}", "/te" }, NOW, 5), NOW, &(PageSigns){ 0, 0, true });
+        page_series_note_signs(put(table, &(PageSeriesKey){ "home", "off", "{}", "/te" }, NOW, 5), NOW, &(PageSigns){ 0, 0, true, 0 });
         page_series_note_signs(put(table, &(PageSeriesKey){ "home", "still", "{}", "/te" }, NOW, 5), NOW,
-                &(PageSigns){ NOW - PAGE_STILL_MSEC - 2, NOW - PAGE_STILL_MSEC - 1, false });
+                &(PageSigns){ NOW - PAGE_STILL_MSEC - 2, NOW - PAGE_STILL_MSEC - 1, false, 0 });
         page_series_note_signs(put(table, &(PageSeriesKey){ "home", "cellar", "{}", "/te" }, NOW, 5), NOW,
-                &(PageSigns){ NOW - PAGE_STILL_MSEC - 2, NOW - PAGE_STILL_MSEC, false });
+                &(PageSigns){ NOW - PAGE_STILL_MSEC - 2, NOW - PAGE_STILL_MSEC, false, 0 });
         put(table, &(PageSeriesKey){ "home", "z", "{}", "/last_seen" }, NOW, 1795824000123);
         put(table, &(PageSeriesKey){ "home", "z", "{}", "/te" }, NOW, 23.1);
         assert_int_equal(page_metrics_latest(table, &names, NOW, &text), 0);
