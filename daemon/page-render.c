@@ -108,7 +108,7 @@ static void write_series(Writer *w, const PageSeries *series, const PageShown *s
         write_text(w, series->key.labels);
         write_member(w, "field", series->key.field);
         write_member(w, "label", label);
-        write_text(w, ",\"unit\":null,\"order\":");
+        write_text(w, ",\"order\":");
         write_known(w, order, order >= 0);
         write_text(w, series->signs.offline ? ",\"online\":false,\"changed\":" : ",\"online\":null,\"changed\":");
         write_known(w, series->signs.changed, series->signs.changed > 0);

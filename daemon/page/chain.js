@@ -2,9 +2,8 @@
 // From status.json to what stands in the picture: the parts of the chain, each well, waiting or failing, and a verdict.
 // Pure: no document, no clock.
 //
-// A part: {kind, key, name, state, says, since, oldest, retry, detail, cause, remedy, figures}. `says` and `figures` are
-// [key of words.js, values]; a value of `time` is in ms. `cause` and `remedy` are the words that the daemon has for programs
-// (kind, remedy of status.json). What is waiting stands still for another part's sake; only a cause is failing.
+// `says` and `figures` of a part are [key of texts.js, values]; a value of `time` is in ms. `cause` and `remedy` are kind
+// and remedy of status.json. What is waiting stands still for another part's sake; only a cause is failing.
 
 import { isolated, number, say, when } from "./words.js";
 
@@ -208,8 +207,7 @@ export function partsOf(status, now) {
     };
 }
 
-// The rules that fire, of every subscription with alerts: [{rule, source, device, name, field, value, limit, since}];
-// the value is the latest that was judged.
+// The rules that fire, with the latest value that was judged.
 export function alertsOf(status) {
     return (status.subscriptions || []).flatMap((one) => one.sink.alerts?.rules || []);
 }

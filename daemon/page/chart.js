@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One chart as SVG: for each line a band from minimum to maximum and the mean in it, gaps where nothing was measured,
 // limits, and a cursor. A range is marked by dragging, or with Shift and the arrows, and handed to `onRange`.
-// Colours and dashes are in page.css, by the line's slot.
 
 import { format, isolated, number, say, withUnit } from "./words.js";
 
-const LEFT = 54,
+const LEFT = 54, // at least
     RIGHT = 12,
     TOP = 10,
     BOTTOM = 26,
@@ -17,10 +16,10 @@ const MINUTE = 60e3,
 
 // Steps of the time axis: [length in ms, unit of the calendar, how many of it, format of the text].
 const TIME_STEPS = [
-    [MINUTE, "Minutes", 1, "minute"],
-    [5 * MINUTE, "Minutes", 5, "minute"],
-    [15 * MINUTE, "Minutes", 15, "minute"],
-    [30 * MINUTE, "Minutes", 30, "minute"],
+    [MINUTE, "UTCMinutes", 1, "minute"],
+    [5 * MINUTE, "UTCMinutes", 5, "minute"],
+    [15 * MINUTE, "UTCMinutes", 15, "minute"],
+    [30 * MINUTE, "UTCMinutes", 30, "minute"],
     [HOUR, "Hours", 1, "minute"],
     [3 * HOUR, "Hours", 3, "minute"],
     [6 * HOUR, "Hours", 6, "minute"],
@@ -59,7 +58,7 @@ export function icon(state) {
 export function timeTicks(from, to, wanted) {
     const [, unit, n, text] = TIME_STEPS.find(([length]) => (to - from) / length <= wanted) || TIME_STEPS.at(-1);
     const date = new Date(from);
-    if (unit === "Minutes") date.setMinutes(0, 0, 0);
+    if (unit === "UTCMinutes") date.setMinutes(0, 0, 0);
     else date.setHours(0, 0, 0, 0);
     if (unit === "Month" || unit === "FullYear") date.setMonth(0, 1);
     const ticks = [];
@@ -81,13 +80,14 @@ export function timeTicks(from, to, wanted) {
     return ticks;
 }
 
-export function valueTicks(low, high, wanted) {
-    const rough = (high - low) / wanted;
+function valueTicks(low, high) {
+    const rough = (high - low) / 5;
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999) * power;
     const ticks = [];
     for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) ticks.push(i * step + 0); // not -0
-    return { ticks, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
+    const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+    return ticks.map((value) => ({ value, text: number(value, digits) }));
 }
 
 // Lowest and highest of what is drawn. A limit belongs to it, unless the values would shrink to a thread.
@@ -99,7 +99,7 @@ function valueRange(lines, limits) {
             low = Math.min(low, line.minimum[i]);
             high = Math.max(high, line.maximum[i]);
         }
-    if (low > high) [low, high] = [0, 1];
+    if (low > high || !(low || high)) [low, high] = [0, 1];
     const room = Math.max(high - low, Math.abs(high) * 0.02, 1e-6) * 2;
     for (const { value } of limits)
         if (value > low - room && value < high + room) [low, high] = [Math.min(low, value), Math.max(high, value)];
@@ -128,8 +128,7 @@ export function pieces(time, bucket) {
 
 const point = (x, y) => `${x.toFixed(1)} ${y.toFixed(1)}`;
 
-// A bucket that stands alone is as long as it lasts: where values are kept by the hour, its middle may lie beyond what
-// is shown.
+// A bucket that stands alone is as long as it lasts: its middle may lie beyond what is shown.
 function meanPath(line, piece, x, y, { from, to, bucket }) {
     const points = [];
     for (let i = piece[0]; i <= piece[1]; i++) points.push(point(x(line.time[i]), y(line.mean[i])));
@@ -166,7 +165,7 @@ function nearest(line, time, reach) {
 
 export class Chart {
     // *handlers*: onRange(from, to), onZoom(factor, time), onCursor(time or null, [{line, index}], byKey).
-    constructor(name, handlers) {
+    constructor(handlers) {
         this.handlers = handlers;
         this.width = 600;
         this.data = null;
@@ -178,7 +177,6 @@ export class Chart {
         this.element.className = "plot";
         this.element.tabIndex = 0;
         this.element.setAttribute("role", "group");
-        this.element.setAttribute("aria-label", name);
         this.element.setAttribute("aria-describedby", "chart-keys");
         this.element.append(this.image);
         this.listen();
@@ -200,7 +198,7 @@ export class Chart {
 
     x(time) {
         const { from, to } = this.data;
-        return LEFT + ((time - from) / (to - from)) * (this.width - LEFT - RIGHT);
+        return this.left + ((time - from) / (to - from)) * (this.width - this.left - RIGHT);
     }
 
     y(value) {
@@ -209,13 +207,15 @@ export class Chart {
 
     timeAt(x) {
         const { from, to } = this.data;
-        const share = (x - LEFT) / (this.width - LEFT - RIGHT);
+        const share = (x - this.left) / (this.width - this.left - RIGHT);
         return from + Math.min(1, Math.max(0, share)) * (to - from);
     }
 
     draw() {
         if (!this.data) return;
         this.range = valueRange(this.data.lines, this.data.limits);
+        this.values = valueTicks(this.range.low, this.range.high);
+        this.left = Math.max(LEFT, 14 + 7 * Math.max(...this.values.map(({ text }) => text.length)));
         this.image.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);
         this.image.setAttribute("width", this.width);
         this.plot.replaceChildren(
@@ -230,15 +230,14 @@ export class Chart {
 
     drawAxes() {
         const axes = svg("g", { class: "axes" });
-        const values = valueTicks(this.range.low, this.range.high, 5);
-        for (const value of values.ticks) {
+        for (const { value, text } of this.values) {
             const y = this.y(value);
             axes.append(
-                svg("line", { x1: LEFT, x2: this.width - RIGHT, y1: y, y2: y }),
-                svg("text", { class: "value", x: LEFT - 7, y: y + 4 }, number(value, values.digits)),
+                svg("line", { x1: this.left, x2: this.width - RIGHT, y1: y, y2: y }),
+                svg("text", { class: "value", x: this.left - 7, y: y + 4 }, text),
             );
         }
-        for (const tick of timeTicks(this.data.from, this.data.to, (this.width - LEFT - RIGHT) / 75)) {
+        for (const tick of timeTicks(this.data.from, this.data.to, (this.width - this.left - RIGHT) / 75)) {
             const x = this.x(tick.time);
             axes.append(
                 svg("line", { class: tick.strong ? "strong" : "", x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM }),
@@ -272,7 +271,7 @@ export class Chart {
                 return svg(
                     "g",
                     { class: "limit" },
-                    svg("line", { x1: LEFT, x2: this.width - RIGHT, y1: y, y2: y }),
+                    svg("line", { x1: this.left, x2: this.width - RIGHT, y1: y, y2: y }),
                     svg("text", { x: this.width - RIGHT - 4, y: y < TOP + 16 ? y + 14 : y - 5 }, text),
                 );
             });

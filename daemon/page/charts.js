@@ -49,7 +49,7 @@ class Card {
         this.due = true;
         this.askedFor = this.error = "";
         this.title = make("h3");
-        this.chart = new Chart("", {
+        this.chart = new Chart({
             onRange: (from, to) => board.setRange(from, to),
             onZoom: (factor, time) => board.zoom(factor, time),
             onCursor: (time, under, byKey) => this.tell(time, under, byKey),

@@ -21,7 +21,7 @@ function sameName(devices) {
 
 // As it was called last: a field that comes no more keeps the name of then.
 function nameOf({ series }) {
-    const time = (one) => (one.name ? one.last?.time || 0 : -1);
+    const time = (one) => (plain(one.name) ? one.last?.time || 0 : -1);
     return series.reduce((newest, one) => (time(one) > time(newest) ? one : newest)).name;
 }
 
@@ -40,7 +40,8 @@ export function devicesOf(series) {
             });
         devices.get(key).series.push(one);
     }
-    for (const device of devices.values()) device.name = plain(nameOf(device) || device.id || device.source);
+    for (const device of devices.values())
+        device.name = [nameOf(device), device.id, device.source].map(plain).find(Boolean) || "–";
     const more = [(device) => device.labels.join(" "), (device) => device.source, (device) => device.id];
     for (const words of more)
         for (const twins of sameName([...devices.values()]))

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which colour each device has in the charts.
 
+import { deviceKey } from "./devices.js";
+
 export const SLOTS = 8; // colours
 
 // A device has one colour in all charts: the one that is rarest in its charts, then in all. *slots* remembers them.
@@ -9,7 +11,7 @@ export function giveSlots(groups, slots) {
     for (const { lines } of groups) {
         const keys = [];
         for (const line of lines) {
-            const device = JSON.stringify([line.series.source, line.series.device, line.series.labels || {}]);
+            const device = deviceKey(line.series);
             line.key = device;
             for (let n = 2; keys.includes(line.key); n++) line.key = `${device} ${n}`; // one chart, two of its series
             keys.push(line.key);

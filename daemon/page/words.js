@@ -67,6 +67,7 @@ function digitsOf(value) {
 }
 
 export function number(value, digits = digitsOf(value)) {
+    if (Math.abs(value) >= 1e15) return value.toLocaleString(locale, { notation: "scientific" });
     const rounded = Number(value.toFixed(digits)) || 0; // not -0
     return rounded.toLocaleString(locale, { maximumFractionDigits: digits, minimumFractionDigits: Math.min(digits, 1) });
 }
@@ -116,7 +117,6 @@ export function span(ms) {
     return say(unit, { n: number(Math.max(0, Math.floor(ms / size)), 0) });
 }
 
-// "5 min ago"
 export function ago(ms) {
     return say("ago", { span: span(ms) });
 }
@@ -141,7 +141,7 @@ export function fieldOf(series) {
     return {
         key,
         name: plain(series.label || (key && words[key]) || parts.join(" › ") || series.field),
-        unit: series.unit === null || series.unit === undefined ? facts.unit || "" : plain(series.unit),
+        unit: facts.unit || "",
         digits: facts.digits,
         order: series.order ?? 1000 + (key ? knownOrder.indexOf(key) : knownOrder.length),
     };

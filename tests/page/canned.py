@@ -239,7 +239,7 @@ def series_of(devices):
     for device, source_, name, fields, labels in devices:
         for field in fields:
             found.append({"id": len(found) + 1, "source": source_, "device": device, "name": name, "labels": labels, "field": FIELDS[field][0], "label": None,
-                          "unit": None, "order": None, "from": now() - 400 * DAY, "last": None, "limits": [], "kind": field, "offset": len(found) * 0.7})
+                          "order": None, "from": now() - 400 * DAY, "last": None, "limits": [], "kind": field, "offset": len(found) * 0.7})
     return found
 
 
@@ -287,7 +287,7 @@ NASTY = ["<img src=x onerror=\"document.title='owned'\">", "</script><script>doc
 
 def nasty():
     series = series_of([(name, name, name, ["te"], {"site": name}) for name in NASTY])
-    series[0].update(label="<b>Temp</b>", unit="<i>°</i>")
+    series[0].update(label="<b>Temp</b>")
     series[1].update(field="/<script>/te~1x", kind="te")
     series[2].update(limits=[{"rule": "<img src=x onerror=alert(1)>", "kind": "above", "value": 25, "clear": 25}])
     return series

@@ -248,11 +248,37 @@ def test_ticks_and_gaps(view):
     assert few == [[0, 2], [3, 5]], "of few values, too"
 
 
+def test_ticks_where_an_hour_comes_twice(view):
+    """The second time, too, a close look has its times."""
+    ticks = view("well", timezone_id="Europe/Berlin").evaluate("""async () => {
+        const { timeTicks } = await import('/chart.js');
+        const from = Date.UTC(2026, 9, 25, 1, 10);
+        return timeTicks(from, from + 20 * 60000, 5).map(tick => [(tick.time - from) / 60000, tick.text]);
+    }""")
+    assert ticks == [[0, "02:10"], [5, "02:15"], [10, "02:20"], [15, "02:25"], [20, "02:30"]]
+
+
+@pytest.mark.parametrize("low,high,first,last", [(0, 0, "0.0", "1.0"), (12_345_600, 12_345_900, "12,300,000", "12,380,000"), (1e290, 1e290, "9.96E289", "1.004E290"),
+                                                 (1e-9, 1e-9, "0.0", "0.000001")])
+def test_values_of_the_axis_are_whole(view, low, high, first, last):
+    """Of a rain gauge in a dry year, and of a meter that has counted for long, no digit is cut off."""
+    shown = view("well").evaluate("""async values => {
+        const { Chart } = await import('/chart.js');
+        const chart = new Chart({});
+        const line = { slot: 0, time: [1, 2], minimum: values, mean: values, maximum: values };
+        document.querySelector('main').append(chart.element);
+        chart.show({ from: 0, to: 4, bucket: 1, unit: '', digits: 0, lines: [line], limits: [] });
+        return [...chart.element.querySelectorAll('.value')].map(text => [text.textContent, text.getBBox().x]);
+    }""", [low, high])
+    assert min(x for _, x in shown) >= 0, shown
+    assert (shown[0][0], shown[-1][0]) == (first, last), shown
+
+
 def test_five_minutes_of_what_is_kept_by_the_hour(view):
     """The middle of that hour is beyond them."""
     drawn = view("well").evaluate("""async () => {
         const { Chart } = await import('/chart.js');
-        const chart = new Chart('', {}), hour = 3600000, from = 10 * hour + 300000;
+        const chart = new Chart({}), hour = 3600000, from = 10 * hour + 300000;
         const line = { slot: 0, time: [10.5 * hour], minimum: [1], mean: [2], maximum: [3] };
         chart.show({ from, to: from + 300000, bucket: hour, unit: '', digits: 0, lines: [line], limits: [] });
         return chart.element.querySelector('.mean').getAttribute('d');
@@ -279,6 +305,15 @@ def test_a_device_is_called_as_it_was_called_last(view):
             .map(series => devicesOf(series)[0].name);
     }""")
     assert names == ["Nursery", "Bedroom"]
+
+
+def test_a_name_of_blanks_is_none(view):
+    names = view("well").evaluate("""async () => {
+        const { devicesOf } = await import('/devices.js');
+        const of = (name, device) => devicesOf([{ source: 'home', device, labels: {}, field: '/te', name, last: { time: 1, value: 1 } }])[0].name;
+        return [of(' ', 'd'), of('\u202e', ' '), of('Hall', 'd')];
+    }""")
+    assert names == ["d", "home", "Hall"]
 
 
 def test_a_device_is_offline_as_it_said_last(view):
