@@ -47,6 +47,20 @@ const ICONS = {
     unknown: "M8 11.5v1M5.5 5.5a2.5 2.5 0 1 1 2.5 3V9.5",
 };
 
+const kind = (node) => [node.nodeName, node.lang, node.ariaHidden].join();
+
+// Makes *made* the content of *parent*, and leaves what stays the same: it may be marked, have the focus or be read aloud.
+export function renew(parent, made) {
+    const there = [...parent.childNodes];
+    if (there.length !== made.length) return parent.replaceChildren(...made);
+    made.forEach((node, i) => {
+        if (there[i].isEqualNode(node)) return;
+        if (kind(there[i]) !== kind(node) || !node.firstChild) return there[i].replaceWith(node);
+        there[i].setAttribute("class", node.getAttribute("class") || "");
+        renew(there[i], [...node.childNodes]);
+    });
+}
+
 // The sign of a state.
 export function icon(state) {
     return svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: ICONS[state] }));

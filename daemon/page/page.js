@@ -3,7 +3,7 @@
 // values and the charts. What comes from outside (names, details) only ever becomes text.
 
 import { alertsOf, arrowOf, arrowsOf, counters, markSilent, ms, partsOf, verdicts } from "./chain.js";
-import { icon } from "./chart.js";
+import { icon, renew } from "./chart.js";
 import { ask, Board, make } from "./charts.js";
 import { deviceElement, deviceKey, devicesOf, flows, isGone, silentDevices } from "./devices.js";
 import { fieldOf, isolated, language, number, plain, rate, say, span, when, withUnit } from "./words.js";
@@ -123,17 +123,6 @@ function stage(kind, parts, view) {
     return element;
 }
 
-// Puts *made* in the place of *old*, but what has the focus stays there and has it still: a screen reader would say it
-// anew with each look.
-function renew(old, made) {
-    const children = [...made.childNodes];
-    if (!old.contains(document.activeElement) || old.childNodes.length !== children.length)
-        return old.replaceWith(made);
-    old.className = made.className;
-    if (old === document.activeElement) old.replaceChildren(...children);
-    else [...old.childNodes].forEach((child, i) => renew(child, children[i]));
-}
-
 function showChain(parts, view) {
     const stages = [];
     view.arrows = arrowsOf(parts);
@@ -143,8 +132,7 @@ function showChain(parts, view) {
     if (parts.sinks.length) stages.push(stage("sinks", parts.sinks, view));
     const chain = byId("chain");
     chain.className = `stages${stages.length}`;
-    if (chain.children.length !== stages.length) chain.replaceChildren(...stages);
-    else [...chain.children].forEach((element, i) => renew(element, stages[i]));
+    renew(chain, stages);
 }
 
 // ---- what comes first ----
@@ -214,7 +202,7 @@ function notices(status, now) {
 
 // What a screen reader says aloud: the titles and the rules that fire, when they change; not how long it lasts.
 function showVerdict(elements, alerts = []) {
-    byId("verdict").replaceChildren(...elements);
+    renew(byId("verdict"), elements);
     const titles = elements.map((element) => element.querySelector("strong")?.textContent ?? element.textContent);
     const rules = alerts.map((alert) => `${isolated(alert.name || alert.device || "")}: ${isolated(alert.rule)}`);
     const said = [...titles, ...rules].join(". ");
@@ -260,7 +248,8 @@ function alertElement(alert, series, now) {
 
 function showAlerts(alerts, series, now) {
     byId("alerts-section").hidden = !alerts.length;
-    byId("alerts").replaceChildren(...alerts.map((alert) => alertElement(alert, series, now)));
+    const elements = alerts.map((alert) => alertElement(alert, series, now));
+    renew(byId("alerts"), elements);
 }
 
 // ---- devices ----
@@ -269,7 +258,8 @@ function showDevices(devices, trouble, now) {
     byId("devices-note").hidden = devices.length > 0 && !trouble;
     byId("devices-note").textContent = trouble || say("noDevices");
     const inOrder = [...devices.filter((device) => !isGone(device)), ...devices.filter(isGone)];
-    byId("devices").replaceChildren(...inOrder.map((device) => deviceElement(device, now)));
+    const elements = inOrder.map((device) => deviceElement(device, now));
+    renew(byId("devices"), elements);
 }
 
 // ---- one look ----

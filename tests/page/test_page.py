@@ -372,6 +372,18 @@ def test_the_chain_goes_on_under_the_focus(view, canned):
     expect(page.locator(".sources .part")).to_have_count(1)
 
 
+def test_what_is_marked_stays_marked(view, canned):
+    """Who copies what is to be typed has longer for it than until the next look."""
+    page = view("mongodb-down")
+    mark = "name => getSelection().selectAllChildren(document.querySelector(name))"
+    for name in (".todo", ".stage.sinks .detail", ".device h3", ".device dl"):
+        page.evaluate(mark, name)
+        marked = page.evaluate("getSelection().toString()")
+        look(page)
+        page.wait_for_timeout(100)
+        assert len(marked) > 3 and page.evaluate("getSelection().toString()") == marked, name
+
+
 def test_a_range_that_could_not_be_read_is_asked_for_again(viewer, canned):
     canned.use("well")
     page = viewer.open(canned.url)
