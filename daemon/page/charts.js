@@ -325,7 +325,7 @@ export class Board {
                 onclick: act,
             });
         this.backButton = make("button", { type: "button", textContent: say("back"), onclick: () => this.back() });
-        this.shown = make("span", { className: "shown", "aria-live": "polite" });
+        this.shown = make("span", { className: "shown" });
         this.ranges.setAttribute("aria-label", say("ranges"));
         this.ranges.append(
             ...this.buttons.values(),
@@ -379,11 +379,13 @@ export class Board {
         this.setRange(centre - (centre - this.from) * factor, centre + (this.to - centre) * factor);
     }
 
-    apply(from, to) {
+    // *live*: "off" where it only goes on with the time.
+    apply(from, to, live = "polite") {
         this.from = Math.round(from);
         this.to = Math.round(to);
         for (const [name, button] of this.buttons) button.setAttribute("aria-pressed", String(name === this.name));
         this.backButton.disabled = !this.past.length;
+        this.shown.setAttribute("aria-live", live);
         this.shown.textContent = `${format("full", this.from)} – ${format("full", this.to)} (${say("zone", { zone })})`;
         for (const card of this.cards.values()) card.refresh();
     }
@@ -397,7 +399,7 @@ export class Board {
         this.now = now;
         const begun = this.first;
         this.first = Math.min(...series.map((one) => one.from || now));
-        if (begun === undefined && this.name) this.apply(this.beginOf(this.name), now);
+        if (begun === undefined && this.name) this.apply(this.beginOf(this.name), now, "off");
         const groups = grouped(series, nameOf);
         giveSlots(groups, this.slots);
         this.section.hidden = !groups.length;
@@ -423,7 +425,7 @@ export class Board {
         const passed = Math.abs(this.now - this.to); // the daemon's clock may be set back
         if (!this.name || passed < Math.max(4000, bucket / 4)) return;
         const moved = [...this.cards.values()].some((card) => this.lastOf(card.group) > (card.newest || 0));
-        if (moved || passed > Math.max(60e3, bucket)) this.apply(this.beginOf(this.name), this.now);
+        if (moved || passed > Math.max(60e3, bucket)) this.apply(this.beginOf(this.name), this.now, "off");
     }
 }
 

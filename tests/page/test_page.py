@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from canned import KINDS, NASTY, STATES
+from canned import KINDS, NASTY, STATES, now
 from conftest import PHONE, assert_accessible, picture
 from playwright.sync_api import expect
 
@@ -382,6 +382,22 @@ def test_what_is_marked_stays_marked(view, canned):
         look(page)
         page.wait_for_timeout(100)
         assert len(marked) > 3 and page.evaluate("getSelection().toString()") == marked, name
+
+
+def test_the_range_is_said_when_somebody_chose_it(view, canned):
+    """A range that goes on with the time is not read aloud each minute."""
+    page = view("well")
+    wait_drawn(page)
+    shown = page.locator("#ranges .shown")
+    expect(shown).to_have_attribute("aria-live", "off")
+    page.get_by_role("button", name="7 days").click()
+    expect(shown).to_have_attribute("aria-live", "polite")
+    answers, before = canned.server.answers, shown.inner_text()
+    status = answers.status
+    answers.status = lambda query: {**status(query), "page": {**status(query)["page"], "time": now() + 3_600_000}}
+    look(page)
+    expect(shown).not_to_have_text(before)
+    expect(shown).to_have_attribute("aria-live", "off")
 
 
 def test_a_range_that_could_not_be_read_is_asked_for_again(viewer, canned):
