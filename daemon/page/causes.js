@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is said of each kind of failure and of each remedy, in English and Japanese: the words for programs that
-// status.json has (daemon/cause.c, sensorqd(8)).
+// What is said of each kind of failure and remedy of status.json (daemon/cause.c), in English and Japanese.
 
 export const english = {
     is_unreachable: "{name} cannot be reached",

@@ -208,7 +208,7 @@ class Card {
                 await ask(`api/values?series=${ids.slice(i, i + ASK_MAX)}&from=${from}&to=${to}&points=${points}`),
             );
         const { bucket } = parts[0];
-        const centred = (one) => ({ ...one, time: one.time.map((time) => time + bucket / 2) }); // a bucket is drawn at its middle
+        const centred = (one) => ({ ...one, time: one.time.map((time) => time + bucket / 2) }); // its middle
         this.loaded = {
             from,
             to,
@@ -301,9 +301,7 @@ export class Board {
         Object.assign(this, elements);
         this.cards = new Map();
         this.slots = new Map(); // of each device, as long as the page is open
-        this.name = "day";
         this.now = Date.now();
-        this.past = [];
         this.keys.textContent = say("keys");
         this.fillRanges();
         this.setNamed("day");
@@ -419,13 +417,15 @@ export class Board {
         for (const card of this.cards.values()) card.refresh(); // of what failed, or came in between
     }
 
-    // Goes on with the time: not more often than a new bucket can show.
+    // Goes on with the time: not more often than a new bucket can show, but at once when a backlog came.
     follow() {
         const bucket = (this.to - this.from) / POINTS;
-        const passed = Math.abs(this.now - this.to); // the daemon's clock may be set back
-        if (!this.name || passed < Math.max(4000, bucket / 4)) return;
-        const moved = [...this.cards.values()].some((card) => this.lastOf(card.group) > (card.newest || 0));
-        if (moved || passed > Math.max(60e3, bucket)) this.apply(this.beginOf(this.name), this.now, "off");
+        const passed = Math.abs(this.now - this.to); // the clock may be set back
+        const seen = [...this.cards.values()].filter((card) => card.visible && card.newest);
+        const moved = Math.max(0, ...seen.map((card) => this.lastOf(card.group) - card.newest));
+        if (!this.name || passed < 4000) return;
+        if (moved > bucket || passed > (moved ? bucket / 4 : Math.max(60e3, bucket)))
+            this.apply(this.beginOf(this.name), this.now, "off");
     }
 }
 

@@ -93,7 +93,6 @@ const formats = {
 };
 for (const name in formats) formats[name] = new Intl.DateTimeFormat(locale, formats[name]);
 
-// One of clock, minute, day, month, year, full, moment.
 export function format(name, time) {
     return formats[name].format(time);
 }

@@ -400,6 +400,23 @@ def test_the_range_is_said_when_somebody_chose_it(view, canned):
     expect(shown).to_have_attribute("aria-live", "off")
 
 
+def test_a_backlog_is_drawn_when_it_is_there(view, canned):
+    """A year has buckets of half a day: after an outage nobody waits for hours until a quarter of one has passed."""
+    page = view("well")
+    answers = canned.server.answers
+    answers.age = 3 * 86400
+    look(page)
+    wait_drawn(page)
+    page.get_by_role("button", name="1 year").click()
+    wait_asked(canned, 8700, 8800)
+    page.wait_for_timeout(500)
+    status, end = answers.status, now() + 5000
+    answers.status = lambda query: {**status(query), "page": {**status(query)["page"], "time": end}}
+    answers.age = 20
+    with page.expect_request("**/api/values*"):
+        look(page)
+
+
 def test_a_range_that_could_not_be_read_is_asked_for_again(viewer, canned):
     canned.use("well")
     page = viewer.open(canned.url)
