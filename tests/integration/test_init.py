@@ -335,7 +335,7 @@ def test_a_wrong_answer_that_is_kept(house):
     """It is the person's file now, but nothing is said to be well with it, and nothing is started."""
     with house.terminal("--unchecked", "--enable", "--key-file", str(house.key), "--source", "none", "--page", "none") as terminal:
         for prompt, answer in (("Project", ""), ("Topic", ""), ("Number 1-", "1"), ("Address with the user's name", "mongodb://localhost/"), ("Password", ""),
-                               ("Database [home]", "admin"), ("Collection [readings]", ""), ("Try again (a)", "k"), ("Another place", ""), ("Write these files?", "")):
+                               ("Collection [readings]", "a$b"), ("Try again (a)", "k"), ("Another place", ""), ("Write these files?", "")):
             terminal.answer(prompt, answer)
         assert terminal.end() == 78 and "Not all is well" in terminal.shown, terminal.shown
     assert house.verb("check", "--offline").returncode == 78
