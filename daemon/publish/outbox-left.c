@@ -37,18 +37,32 @@ static bool directory_is_in_use(const char *directory) {
         return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0;
 }
 
-static uint64_t rows_in(const char *directory) {
+/* False where that cannot be told: a disk that is not there, or that this process may not write. */
+static bool rows_count(const char *directory, uint64_t *ret) {
         _cleanup_(outbox_guest_closep) OutboxGuest *guest = NULL;
+
+        return outbox_guest_open(directory, &guest) == OUTBOX_OK && outbox_guest_waiting(guest, ret) == 0;
+}
+
+static uint64_t rows_in(const char *directory) {
         uint64_t rows = 0;
 
-        if (outbox_guest_open(directory, &guest) != OUTBOX_OK || outbox_guest_waiting(guest, &rows) < 0)
-                return 0;
-        return rows;
+        return rows_count(directory, &rows) ? rows : 0;
+}
+
+static bool directory_is_idle(const char *directory, const char *state_dir) {
+        return strcmp(directory, state_dir) != 0 && !directory_is_in_use(directory);
 }
 
 /* Rows in a directory other than *state_dir*. */
 static uint64_t rows_left_in(const char *directory, const char *state_dir) {
-        return strcmp(directory, state_dir) == 0 || directory_is_in_use(directory) ? 0 : rows_in(directory);
+        return directory_is_idle(directory, state_dir) ? rows_in(directory) : 0;
+}
+
+static bool rows_may_be_left_in(const char *directory, const char *state_dir) {
+        uint64_t rows;
+
+        return directory_is_idle(directory, state_dir) && (!rows_count(directory, &rows) || rows > 0);
 }
 
 /* The service manager's, for who asks outside of a unit: that of an instance (sensorqd@NAME) where *state_dir* is one,
@@ -104,7 +118,7 @@ int outbox_left_note(const char *state_dir) {
         if (strcmp(given, state_dir) != 0)
                 r = bytes_append_format(&kept, "%s\n", state_dir);
         for (char *line = strtok_r(notes, "\n", &save); r == 0 && line; line = strtok_r(NULL, "\n", &save))
-                if (rows_left_in(line, state_dir) > 0 && kept.size + strlen(line) < NOTES_MAX)
+                if (rows_may_be_left_in(line, state_dir) && kept.size + strlen(line) < NOTES_MAX)
                         r = bytes_append_format(&kept, "%s\n", line);
         if (r < 0 || (kept.size == 0 && notes[0] == '\0'))
                 return r;

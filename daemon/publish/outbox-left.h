@@ -16,6 +16,7 @@ typedef struct OutboxLeft {
  * not left. */
 void outbox_left(const char *state_dir, bool publishes, OutboxLeft *ret);
 
-/* Notes in $STATE_DIRECTORY that readings are queued in *state_dir* from now on, and drops the notes of directories in
- * which none waits; nothing where the service manager gives no directory. As file_replace(). */
+/* Notes in $STATE_DIRECTORY that readings are queued in *state_dir* from now on, and drops the notes of directories
+ * that are in use, or in which none waits: not of one that cannot be looked into, whose disk may be back later. Nothing
+ * where the service manager gives no directory. As file_replace(). */
 int outbox_left_note(const char *state_dir);

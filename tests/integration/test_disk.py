@@ -427,3 +427,25 @@ def test_readings_in_a_directory_of_ones_own_are_told(queued):
     queued.daemon.start(STATE_DIRECTORY=str(given))
     wait_until(lambda: (given / "outboxes").read_text() == "", "nothing is left to note")
     assert len(queued.daemon.log.events("OUTBOX_LEFT")) == 2
+
+
+def test_a_note_stays_until_its_directory_was_looked_into(queued):
+    """A17: a disk that is not there at a start says nothing of what waits on it: `check` finds it when it is back."""
+    waiting, config, state = rows(queued), queued.daemon.config, queued.daemon.state
+    given, away = queued.daemon.directory / "given", queued.daemon.directory / "away"
+    given.mkdir()
+    publishing(queued, False)
+    queued.daemon.start(STATE_DIRECTORY=str(given))
+    queued.daemon.log.wait("STARTED", 2)
+    stop(queued)
+    assert (given / "outboxes").read_text() == f"{state}\n"
+
+    state.rename(away)
+    config["state_dir"] = str(queued.daemon.directory / "elsewhere")
+    os.mkdir(config["state_dir"])
+    queued.daemon.write_config()
+    queued.daemon.start(STATE_DIRECTORY=str(given))
+    queued.daemon.log.wait("STARTED", 3)
+    stop(queued)
+    away.rename(state)
+    assert f"{waiting} readings wait in {state}" in queued.daemon.run("check", STATE_DIRECTORY=str(given)).stdout
