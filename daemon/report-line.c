@@ -261,6 +261,7 @@ const char *report_format_line(const Figures *figures, char line[static REPORT_L
         char text[2 * REPORT_LINE_SIZE] = "";
         Line l = { .figures = figures, .words = { text, sizeof(text) } };
 
+        tzset(); /* localtime_r(3) alone keeps the zone of its first call, and this one may have been changed */
         if (figures->stopping)
                 text_add(&l.words, "stopping");
         line_reload(&l);

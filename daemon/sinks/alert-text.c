@@ -112,6 +112,7 @@ static const char *time_text(usec_t wall, char buffer[static TIME_SIZE]) {
         time_t seconds = (time_t) (wall / USEC_PER_SEC);
         struct tm tm;
 
+        tzset(); /* the zone may have been changed */
         if (wall == 0 || !localtime_r(&seconds, &tm))
                 return NULL;
         (void) strftime(buffer, TIME_SIZE, "%Y-%m-%d %H:%M", &tm);

@@ -417,6 +417,16 @@ static void test_several_in_one_message(void **state) {
         alert_target_request_done(&request);
 }
 
+/* timedatectl set-timezone, while the daemon runs. */
+static void test_the_zone_of_now(void **state) {
+        AlertNotice notice = with_text("{since}");
+
+        assert_text(&notice, ALERT_ENGLISH, "2026-11-28 08:34");
+        (void) setenv("TZ", "UTC0", 1);
+        assert_text(&notice, ALERT_ENGLISH, "2026-11-27 23:34");
+        (void) setenv("TZ", "Asia/Tokyo", 1);
+}
+
 static int set_zone(void **state) {
         (void) setenv("TZ", "Asia/Tokyo", 1);
         tzset();
@@ -426,6 +436,7 @@ static int set_zone(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_words),
+                cmocka_unit_test(test_the_zone_of_now),
                 cmocka_unit_test(test_other_braces_stand_for_themselves),
                 cmocka_unit_test(test_a_name_stays_on_its_line),
                 cmocka_unit_test(test_default_texts),

@@ -131,6 +131,16 @@ static void test_line_well(void **state) {
         assert_line(f, "stopping, nothing stored yet");
 }
 
+/* timedatectl set-timezone, while the daemon runs. */
+static void test_line_zone(void **state) {
+        Fixture *f = *state;
+
+        assert_line(f, "home polled 12:00:03, 0 readings queued, last stored 12:00:04");
+        (void) setenv("TZ", "JST-9", 1);
+        assert_line(f, "home polled 21:00:03, 0 readings queued, last stored 21:00:04");
+        (void) setenv("TZ", "UTC", 1);
+}
+
 /* It works, but somebody should look: `sensorqd rejected list`. */
 static void test_line_set_apart(void **state) {
         Fixture *f = *state;
@@ -647,6 +657,7 @@ static void test_stages_that_go_are_forgotten(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_line_well, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_line_zone, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_set_apart, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_limited_and_clock, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_unkept, setup, teardown),
