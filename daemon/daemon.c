@@ -38,7 +38,7 @@ struct Daemon {
         DaemonMode mode;
         Config *config;
         char *state_dir;   /* never changes, while configurations come and go */
-        char *config_path; /* full name of the file */
+        char *config_path; /* full name of the file, behind every link */
         int lock_fd;
         StagesHost host;
         Stages *stages;
@@ -83,12 +83,23 @@ static int daemon_look(void *userdata, Figures *ret) {
         return stages_look(d->stages, ret);
 }
 
+/* Who asks for a status follows the links as they are now. A file that is away for a moment keeps its name. */
+static void daemon_follow_links(Daemon *d) {
+        char *path = realpath(d->config->path, NULL);
+
+        if (!path)
+                return;
+        free(d->config_path);
+        d->config_path = path;
+}
+
 static int daemon_report(Daemon *d) {
         _cleanup_(report_done) Figures figures = {};
         _cleanup_bytes_ Bytes json = {};
         char line[REPORT_LINE_SIZE];
         int r;
 
+        daemon_follow_links(d);
         r = daemon_look(d, &figures);
         if (r < 0)
                 return r;

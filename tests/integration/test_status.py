@@ -36,6 +36,23 @@ def test_check_says_what_is_not_well(made):
     assert done.stdout.startswith("home failing since ") and done.stdout.count("\n") == 1
 
 
+def test_a_file_that_is_a_link(made):
+    """A ConfigMap, a directory for each release: the link leads elsewhere, and the daemon is asked to reload."""
+    daemon, file = made.daemon, made.daemon.config_file
+    releases = [daemon.directory / name for name in ("one", "two")]
+    for release in releases:
+        release.mkdir()
+        (release / "sensorqd.yaml").write_text(file.read_text())
+    file.unlink()
+    file.symlink_to(releases[0] / "sensorqd.yaml")
+    daemon.start()
+    assert daemon.status()
+    file.unlink()
+    file.symlink_to(releases[1] / "sensorqd.yaml")
+    daemon.reload()
+    assert daemon.status()["config"] == str((releases[1] / "sensorqd.yaml").resolve())
+
+
 def test_unreadable_ones_that_are_gone(make_stack, own_queue, shared_mongodb, remo, tmp_path):
     """More than is kept of what cannot become a reading: in STATUS, status, status.json, until somebody has seen it."""
     own_queue.create(**GOOD)
