@@ -26,6 +26,7 @@
 #include "page.h"
 #include "report.h"
 #include "stages.h"
+#include "trouble.h"
 #include "types.h"
 #include "web-listen.h"
 
@@ -51,6 +52,7 @@ struct Daemon {
         LoopWatch *watch;    /* timer: ages */
         LoopWatch *patience; /* timer: the stop takes too long */
         ReportStalls *stalls;
+        Trouble unwritten; /* status.json */
         usec_t started;
         char status_line[512];
         char reload_error[STAGES_ERROR_MAX]; /* why the last reload was refused; "": it was not */
@@ -111,13 +113,20 @@ static int daemon_report(Daemon *d) {
         return report_write(status_directory(d), json.data, json.size);
 }
 
-/* Nothing depends on the report: a full disk or lack of memory must not stop the readings. */
+/* Nothing depends on the report: a full disk or lack of memory must not stop the readings. But who looks at the old one
+ * takes the daemon for dead. */
 static void daemon_report_or_tell(Daemon *d) {
+        char span[CLOCK_SPAN_SIZE];
         int r;
 
         r = daemon_report(d);
-        if (r < 0)
-                log_debug("status cannot be written to %s: %s", status_directory(d), strerror(-r));
+        if (r == 0 && trouble_mend(&d->unwritten, span))
+                log_notice("%s/status.json is written again, after %s.", status_directory(d), span);
+        else if (r < 0 && trouble_fail(&d->unwritten, TROUBLE_PASSING, CAUSE_DISK, 0, strerror(-r)))
+                log_warning(
+                        "%s/status.json cannot be written: %s. `sensorqd status` shows what was before, or nothing; "
+                        "readings go on. Make room there.",
+                        status_directory(d), d->unwritten.detail);
 }
 
 static void on_report(void *userdata) {

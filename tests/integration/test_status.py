@@ -53,6 +53,22 @@ def test_a_file_that_is_a_link(made):
     assert daemon.status()["config"] == str((releases[1] / "sensorqd.yaml").resolve())
 
 
+def test_a_status_that_cannot_be_written(made):
+    """/run is full, say: `status` takes the daemon for dead then, so the log says why. Once."""
+    runtime = made.daemon.directory / "run"
+    made.daemon.start(RUNTIME_DIRECTORY=str(runtime))
+
+    def said(words):
+        return [line for line in made.daemon.log.lines if f"{runtime}/status.json {words}" in line]
+    wait_until(lambda: said("cannot be written: No such file"), "the reason")
+    made.wait_count(3)
+    runtime.mkdir()
+    made.daemon.reload()
+    wait_until(lambda: said("is written again"), "the end of it")
+    assert len(said("cannot be written")) == 1
+    assert made.daemon.run("status", RUNTIME_DIRECTORY=str(runtime)).returncode == 0
+
+
 def test_unreadable_ones_that_are_gone(make_stack, own_queue, shared_mongodb, remo, tmp_path):
     """More than is kept of what cannot become a reading: in STATUS, status, status.json, until somebody has seen it."""
     own_queue.create(**GOOD)
