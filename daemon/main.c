@@ -224,6 +224,21 @@ static void reject_config(const Options *o, const char *error) {
                 printf("FAIL  config  %s\n", error);
 }
 
+/* Whether the next start may find it otherwise: the unit is not started again after EX_CONFIG. */
+static bool passes(int error) {
+        switch (-error) {
+        case EIO:
+        case EMFILE:
+        case ENFILE:
+        case ENOMEM:
+        case ESTALE:
+        case ETIMEDOUT:
+                return true;
+        default:
+                return false;
+        }
+}
+
 static int run_verb(const Options *o, Config *config) {
         if (strcmp(o->verb, "check") == 0)
                 return verb_check(config, o->offline, o->run_programs);
@@ -298,13 +313,10 @@ int main(int argc, char **argv) {
         r = config_load(&(ConfigInput){ options.config_path, &types_of_config, NULL }, &config, &errors);
         if (strcmp(options.verb, "status") == 0)
                 return end_of_output(verb_status(options.config_path, config, options.status));
-        if (r == -ENOMEM)
-                return EX_OSERR;
-        if (r < 0) {
-                for (size_t i = 0; i < errors.n; i++)
-                        reject_config(&options, errors.texts[i]);
-                return EX_CONFIG;
-        }
+        for (size_t i = 0; r < 0 && i < errors.n; i++)
+                reject_config(&options, errors.texts[i]);
+        if (r < 0)
+                return passes(r) ? EX_OSERR : EX_CONFIG;
         log_set_level(level_of(&options, config->log_level));
         return end_without_handlers(run_verb(&options, config));
 }

@@ -69,6 +69,14 @@ def test_a_status_that_cannot_be_written(made):
     assert made.daemon.run("status", RUNTIME_DIRECTORY=str(runtime)).returncode == 0
 
 
+def test_a_disk_that_cannot_read_the_configuration(made):
+    """Not the file's fault, and it may pass: 71, after which the unit is started again, as it is not after 78."""
+    made.daemon.config_file.unlink()
+    made.daemon.config_file.symlink_to("/proc/self/mem")  # a regular file, whose first byte is an I/O error
+    done = made.daemon.run("run")
+    assert done.returncode == 71 and "cannot be read: Input/output error" in done.stderr
+
+
 def test_unreadable_ones_that_are_gone(make_stack, own_queue, shared_mongodb, remo, tmp_path):
     """More than is kept of what cannot become a reading: in STATUS, status, status.json, until somebody has seen it."""
     own_queue.create(**GOOD)
