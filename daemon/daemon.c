@@ -348,7 +348,7 @@ static int daemon_lock(Daemon *d) {
                 log_event(LOG_ERR | LOG_LAST, NULL, NULL,
                         "%s/lock: %s. Create state_dir, and let the user that runs sensorqd write there.",
                         d->config->state_dir, strerror(-r));
-        return r;
+        return r < 0 ? DAEMON_PLACE : DAEMON_OK;
 }
 
 static void on_knock(void *userdata, int fd, uint32_t events) {
@@ -399,7 +399,7 @@ static int daemon_open_outbox(Daemon *d) {
                         "this one another "
                         "state_dir.",
                         directory, OUTBOX_FILE);
-                return -EPROTONOSUPPORT;
+                return DAEMON_PLACE;
         }
         if (r < 0)
                 log_event(LOG_ERR | LOG_LAST, EVENT_OUTBOX_FAILING,
@@ -408,7 +408,7 @@ static int daemon_open_outbox(Daemon *d) {
                         "place that survives a "
                         "power cut.",
                         directory, why_not_opened(r));
-        return r;
+        return r < 0 ? DAEMON_PLACE : DAEMON_OK;
 }
 
 static int daemon_make_stages(Daemon *d) {
@@ -504,7 +504,7 @@ int daemon_new(Config *config, DaemonMode mode, Daemon **ret) {
         if (r < 0)
                 return r;
         r = daemon_open_outbox(d);
-        if (r < 0)
+        if (r != DAEMON_OK)
                 return r;
         daemon_listen(d);
         daemon_tell_emulator(d);

@@ -19,6 +19,7 @@ enum {
         DAEMON_SECRET = 1, /* a secret cannot be read or is malformed; logged */
         DAEMON_LOCKED = 2, /* another sensorqd has the state directory; logged */
         DAEMON_LEFT = 3,   /* once: something is left in the outbox or the queue */
+        DAEMON_PLACE = 4,  /* the state directory or the outbox in it cannot be used; logged */
 };
 
 /* Takes a reference on *config*. Blocks signals: call before any thread exists. */

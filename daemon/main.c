@@ -184,13 +184,8 @@ static int run_daemon(Config *config, DaemonMode mode) {
                 return EX_TEMPFAIL;
         case -EBADMSG:
                 return EX_CONFIG;
-        case -EACCES:
-        case -ENOENT:
-        case -ENOSPC:
-        case -EROFS:
-        case -EIO:
-        case -EPROTONOSUPPORT:
-                return EX_CANTCREAT; /* state_dir; logged */
+        case DAEMON_PLACE:
+                return EX_CANTCREAT;
         default:
                 log_event(LOG_ERR | LOG_LAST, NULL, NULL, "sensorqd ends: %s", strerror(r < 0 ? -r : EIO));
                 return EX_SOFTWARE;

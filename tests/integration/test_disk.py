@@ -429,6 +429,15 @@ def test_readings_in_a_directory_of_ones_own_are_told(queued):
     assert len(queued.daemon.log.events("OUTBOX_LEFT")) == 2
 
 
+def test_a_file_in_place_of_the_state_directory(queued):
+    """73 whatever is wrong with it, and no word of a bug."""
+    queued.daemon.config["state_dir"] = str(queued.daemon.config_file)
+    queued.daemon.write_config()
+    done = queued.daemon.run("run")
+    assert done.returncode == 73, done.stderr
+    assert "Not a directory" in done.stderr and "sensorqd ends" not in done.stderr
+
+
 def test_a_note_stays_until_its_directory_was_looked_into(queued):
     """A17: a disk that is not there at a start says nothing of what waits on it: `check` finds it when it is back."""
     waiting, config, state = rows(queued), queued.daemon.config, queued.daemon.state
