@@ -2,16 +2,19 @@
 #include "curl.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 
 #include "log.h"
 
 #define CONNECTIONS_KEPT 64L /* open ones count too: more than the pulls that ever hang at once */
 
 typedef struct Socket {
+        curl_socket_t fd;
         LoopWatch *watch;
         LIST_ENTRY(Socket) link;
 } Socket;
@@ -79,6 +82,7 @@ static int curl_watch(CurlLoop *curl, curl_socket_t fd, uint32_t events) {
                 free(socket);
                 return r;
         }
+        socket->fd = fd;
         LIST_INSERT_HEAD(&curl->sockets, socket, link);
         (void) curl_multi_assign(curl->multi, fd, socket);
         return 0;
@@ -121,6 +125,38 @@ int curl_loop_add(CurlLoop *curl, CURL *easy) {
 
 void curl_loop_remove(CurlLoop *curl, CURL *easy) {
         (void) curl_multi_remove_handle(curl->multi, easy);
+}
+
+/* ---- a transfer's socket ---- */
+
+typedef int (*SocketName)(int fd, struct sockaddr *address, socklen_t *size); /* getsockname(2), getpeername(2) */
+
+static long socket_port(curl_socket_t fd, SocketName name) {
+        union {
+                struct sockaddr any;
+                struct sockaddr_in in;
+                struct sockaddr_in6 in6;
+        } address;
+        socklen_t size = sizeof(address);
+
+        if (name(fd, &address.any, &size) < 0)
+                return -1;
+        return ntohs(address.any.sa_family == AF_INET6 ? address.in6.sin6_port : address.in.sin_port);
+}
+
+curl_socket_t curl_loop_socket(const CurlLoop *curl, CURL *easy) {
+        curl_socket_t fd = CURL_SOCKET_BAD;
+        long here = 0, there = 0;
+
+        if (curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK && fd != CURL_SOCKET_BAD)
+                return fd;
+        (void) curl_easy_getinfo(easy, CURLINFO_LOCAL_PORT, &here);
+        (void) curl_easy_getinfo(easy, CURLINFO_PRIMARY_PORT, &there);
+        for (const Socket *socket = LIST_FIRST(&curl->sockets); socket; socket = LIST_NEXT(socket, link))
+                if (here > 0 && socket_port(socket->fd, getsockname) == here &&
+                        socket_port(socket->fd, getpeername) == there)
+                        return socket->fd;
+        return CURL_SOCKET_BAD;
 }
 
 /* ---- life ---- */

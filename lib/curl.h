@@ -21,3 +21,6 @@ CLEANUP_DEFINE(CurlLoop, curl_loop_free)
 /* Starts a transfer. -ENOMEM. */
 int curl_loop_add(CurlLoop *curl, CURL *easy);
 void curl_loop_remove(CurlLoop *curl, CURL *easy);
+/* The socket of a transfer, or CURL_SOCKET_BAD. libcurl 7.88 tells only that of one that has ended, and not where
+ * others are on the connection still: until then it is known by its ports. */
+curl_socket_t curl_loop_socket(const CurlLoop *curl, CURL *easy);

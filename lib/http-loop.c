@@ -5,6 +5,8 @@
 
 #include <assert.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -56,14 +58,30 @@ static void request_finish(HttpRequest *request, CURLcode code) {
 /* What has come, and what the peer has taken: bytes that only wait in the kernel have not moved yet. */
 static int64_t request_moved(const HttpRequest *request) {
         curl_off_t sent = 0, received = 0;
-        curl_socket_t fd = CURL_SOCKET_BAD;
+        curl_socket_t fd = curl_loop_socket(request->http->curl, request->easy);
         int waiting = 0;
 
         (void) curl_easy_getinfo(request->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
         (void) curl_easy_getinfo(request->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
-        if (curl_easy_getinfo(request->easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK && fd != CURL_SOCKET_BAD)
+        if (fd != CURL_SOCKET_BAD)
                 (void) ioctl(fd, SIOCOUTQ, &waiting);
         return (int64_t) sent + (int64_t) received - waiting;
+}
+
+/* A request has run out of time. libcurl closes its connection, but not one of HTTP/2: the next request goes out on
+ * that one, too. Where a proxy has lost its way to the server, its kernel goes on acknowledging, and no request would
+ * ever be answered. So a connection on which nothing came for half the time is shut: the others on it end as well, and
+ * the next one has a new connection. */
+static void connection_spoil_if_silent(HttpRequest *request) {
+        curl_socket_t fd = curl_loop_socket(request->http->curl, request->easy);
+        usec_t waited = clock_now() - request->started;
+        struct tcp_info info = {};
+        socklen_t size = sizeof(info);
+
+        if (fd == CURL_SOCKET_BAD || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+                return;
+        if (2 * info.tcpi_last_data_recv * USEC_PER_MSEC >= waited)
+                (void) shutdown(fd, SHUT_RDWR);
 }
 
 static void on_stall_look(void *userdata) {
@@ -76,6 +94,7 @@ static void on_stall_look(void *userdata) {
                 request->moved_at = now;
         } else if (now - request->moved_at >= request->stall) {
                 request->stalled = true;
+                connection_spoil_if_silent(request);
                 return request_finish(request, CURLE_OPERATION_TIMEDOUT);
         }
         loop_arm_in(request->stall_watch, request->stall / 4);
@@ -194,10 +213,10 @@ static void on_finish(void *userdata) {
 /* libcurl (7.88, multi.c, MSTATE_DO) keeps a connection for the next request when the first one on it could not be
  * sent. OpenSSL still holds that one, and sends it in place of the next, whose reply would then be another's. What is
  * shut down is found dead, and not used. */
-static void connection_spoil(CURL *easy) {
-        curl_socket_t fd = CURL_SOCKET_BAD;
+static void connection_spoil(const HttpRequest *request) {
+        curl_socket_t fd = curl_loop_socket(request->http->curl, request->easy);
 
-        if (curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK && fd != CURL_SOCKET_BAD)
+        if (fd != CURL_SOCKET_BAD)
                 (void) shutdown(fd, SHUT_RDWR);
 }
 
@@ -206,7 +225,9 @@ static void on_curl_done(void *userdata, CURL *easy, CURLcode code) {
 
         (void) curl_easy_getinfo(easy, CURLINFO_PRIVATE, &request);
         if (code == CURLE_SEND_ERROR)
-                connection_spoil(easy);
+                connection_spoil(request);
+        if (code == CURLE_OPERATION_TIMEDOUT)
+                connection_spoil_if_silent(request);
         request_finish(request, code);
 }
 

@@ -299,9 +299,10 @@ static void test_timeout_of_one(void **state) {
         H2Fixture *h = *state;
         Result hanging, late;
         char url[300];
+        usec_t until;
         HttpSpec spec;
 
-        set_script(h, "ohhoa");
+        set_script(h, "ohhooa");
         get(h, 0);
         start_and_arrive(h, &hanging);
         spec = fixture_spec(&h->f, "/", url);
@@ -310,10 +311,37 @@ static void test_timeout_of_one(void **state) {
         spec.timeout = 3 * USEC_PER_SEC; /* it must have got there: the script goes on with it */
         late = (Result){};
         fixture_start(&h->f, &spec, &late);
+        until = clock_now() + 2 * USEC_PER_SEC;
+        while (clock_now() < until)
+                assert_true(loop_turn(h->f.event, until - clock_now()) >= 0);
+        get(h, 0); /* the connection lives */
         expect(h, &late, HTTP_TIMEOUT, "no reply within 3 s");
         get(h, 0);
         get(h, 0);
         expect(h, &hanging, HTTP_ANSWERED, "HTTP 200");
+        assert_int_equal(http_server_accepted(h->f.server), 1);
+}
+
+/* A proxy that has lost its way to the server takes what is sent, and nothing comes: the next request does not wait behind that. */
+static void test_silent_connection(void **state) {
+        H2Fixture *h = *state;
+        Result hanging, late = {};
+        char url[300];
+        HttpSpec spec;
+
+        set_script(h, "ohho");
+        get(h, 0);
+        start_and_arrive(h, &hanging);
+        spec = fixture_spec(&h->f, "/", url);
+        (void) snprintf(url, sizeof(url), "https://127.0.0.1:%u/", http_server_port(h->f.server));
+        spec.ca_file = h->certificate;
+        spec.timeout = 3 * USEC_PER_SEC;
+        fixture_start(&h->f, &spec, &late);
+        expect(h, &late, HTTP_TIMEOUT, "no reply within 3 s");
+        fixture_run(&h->f, &hanging);
+        assert_int_equal(hanging.outcome, HTTP_CUT);
+        get(h, 0);
+        assert_int_equal(http_server_accepted(h->f.server), 2);
 }
 
 /* All requests on a connection end with it; none is left hanging, and the next one has a new connection. */
@@ -341,6 +369,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_reset, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_go_away, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_timeout_of_one, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_silent_connection, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_connection_drops, set_up, tear_down),
         };
 
