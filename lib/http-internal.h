@@ -44,6 +44,7 @@ typedef struct HttpEnd {
         CURLcode code;
         const char *error; /* libcurl's text for it, "" without one */
         bool sent;         /* some of the request has left */
+        bool proxy_asked;  /* nothing of it has, but a CONNECT that asks a proxy for the way */
         bool too_large;    /* ended by us: the reply was over its cap */
         bool stalled;      /* ended by us: nothing moved for *timeout* */
         int system_error;  /* errno of a failed connect, or 0 */

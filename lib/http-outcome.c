@@ -14,7 +14,11 @@ static HttpOutcome outcome_timeout(const HttpEnd *end, char *detail, size_t size
                 /* libcurl tells only in its text that it was still resolving */
                 bool resolving = strncmp(end->error, "Resolving", strlen("Resolving")) == 0;
 
-                snprintf(detail, size, resolving ? "name not resolved within %s" : "no connection within %s", span);
+                snprintf(detail, size,
+                        end->proxy_asked ? "no connection through the proxy within %s"
+                        : resolving      ? "name not resolved within %s"
+                                         : "no connection within %s",
+                        span);
                 return HTTP_UNREACHABLE;
         }
 
@@ -103,7 +107,9 @@ static const char *describe_cut(const HttpEnd *end) {
 static HttpOutcome outcome_cut(const HttpEnd *end, char *detail, size_t size) {
         const char *words = describe_cut(end);
 
-        if (words)
+        if (end->proxy_asked)
+                snprintf(detail, size, "the proxy closed the connection");
+        else if (words)
                 snprintf(detail, size, "%s", words);
         else
                 snprintf(detail, size, "transfer failed (%s)",

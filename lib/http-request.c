@@ -299,14 +299,17 @@ static HttpEnd request_end(HttpRequest *request) {
                 .timeout = request->stalled ? request->stall : request->timeout,
         };
         long sent = 0, system_error = 0;
+        curl_off_t begun = 0; /* when the connection was there: a CONNECT counts as sent, too */
 
         (void) curl_easy_getinfo(request->easy, CURLINFO_REQUEST_SIZE, &sent);
+        (void) curl_easy_getinfo(request->easy, CURLINFO_PRETRANSFER_TIME_T, &begun);
         (void) curl_easy_getinfo(request->easy, CURLINFO_OS_ERRNO, &system_error);
         (void) curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &end.status);
         (void) curl_easy_getinfo(request->easy, CURLINFO_HTTP_CONNECTCODE, &end.proxy_status);
         if (end.proxy_status != 0)
                 describe_peer(request->easy, end.proxy, sizeof(end.proxy));
-        end.sent = sent > 0;
+        end.sent = sent > 0 && begun > 0;
+        end.proxy_asked = sent > 0 && begun == 0;
         end.system_error = (int) system_error;
         if (!end.sent && end.timeout > HTTP_CONNECT_TIMEOUT_USEC)
                 end.timeout = HTTP_CONNECT_TIMEOUT_USEC;

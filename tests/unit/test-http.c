@@ -418,9 +418,23 @@ static bool serve_proxy(void *userdata, HttpServerConnection *c, const HttpServe
         if (strcmp(call->method, "CONNECT") == 0 && strcmp(call->path, "example.test:443") == 0 &&
                 !http_server_header(call, "Authorization", token, sizeof(token)))
                 http_server_reply(c, 403, "", "no");
+        else if (strcmp(call->path, "closed.test:443") == 0)
+                return false;
+        else if (strcmp(call->path, "silent.test:443") == 0)
+                http_server_stall(c);
         else
                 http_server_reply(c, 500, "", "not what a proxy should get");
         return true;
+}
+
+static void check_unreachable(Fixture *f, HttpSpec *spec, const char *url, const char *detail) {
+        Result result = {};
+
+        spec->url = url;
+        fixture_start(f, spec, &result);
+        fixture_run(f, &result);
+        assert_int_equal(result.outcome, HTTP_UNREACHABLE);
+        assert_string_equal(result.detail, detail);
 }
 
 static void test_proxy(void **state) {
@@ -446,6 +460,9 @@ static void test_proxy(void **state) {
         if (strcmp(result.detail, "the proxy answered 403") != 0) /* libcurl 8.14 has forgotten by then whom it asked */
                 assert_string_equal(result.detail, refused);
         assert_int_equal(result.outcome, HTTP_UNREACHABLE);
+        check_unreachable(f, &spec, "https://closed.test/", "the proxy closed the connection");
+        spec.timeout = USEC_PER_SEC;
+        check_unreachable(f, &spec, "https://silent.test/", "no connection through the proxy within 1 s");
 
         assert_int_equal(unsetenv("http_proxy"), 0);
         assert_int_equal(unsetenv("https_proxy"), 0);
