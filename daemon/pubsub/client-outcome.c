@@ -44,9 +44,10 @@ static ClientOutcome sort_status(int status, const WireError *error) {
         case 408:
         case 429:
         case 499:
-        case 500 ... 599:
+        case 500 ... 510:
+        case 512 ... 599:
                 return CLIENT_RETRY;
-        default:
+        default: /* 511, too: no server says that for itself, but a captive portal in its place (RFC 6585 section 6) */
                 return CLIENT_FAILED;
         }
 }
@@ -101,6 +102,10 @@ static const Reason reasons[] = {
                 "a service perimeter (VPC Service Controls) keeps this machine out: ask whoever runs it to let it in",
                 CAUSE_PROJECT },
         { "RESOURCE_PROJECT_INVALID", "check `pubsub.project` in the configuration", CAUSE_SETTINGS },
+        { "CONSUMER_INVALID",
+                "Google knows no such project: check `pubsub.project` in the configuration, and `quota_project_id` of "
+                "the credentials",
+                CAUSE_SETTINGS },
 };
 
 /* NULL: it is not known. */
@@ -109,6 +114,11 @@ static const Reason *reason_of(const WireError *error) {
                 if (strcmp(error->reason, reasons[i].reason) == 0)
                         return &reasons[i];
         return NULL;
+}
+
+/* A name that nobody has. It is the message that tells: for a topic that is missing the code is the same. */
+static bool is_no_project(const WireError *error) {
+        return strcasestr(error->message, "project not found") != NULL;
 }
 
 /* ---- causes ---- */
@@ -136,7 +146,7 @@ static Cause cause_of_answer(const ClientReply *reply) {
         case CLIENT_REFUSED:
                 return cause_of_refused(reply);
         case CLIENT_NOT_FOUND:
-                return CAUSE_SETUP;
+                return is_no_project(&reply->error) ? CAUSE_SETTINGS : CAUSE_SETUP;
         case CLIENT_FAILED:
                 return cause_of_failed(reply);
         case CLIENT_RETRY:
@@ -217,6 +227,11 @@ static void describe_answer(TextRoom *words, const ClientReply *reply, const cha
         case CLIENT_REFUSED:
                 return describe_refused(words, reply, resource, verb);
         case CLIENT_NOT_FOUND:
+                if (is_no_project(&reply->error)) {
+                        text_add(words, "%s is in no project that the account may see: check `pubsub.project` (",
+                                resource);
+                        break;
+                }
                 text_add(words,
                         "%s does not exist: create it with `sensorqd setup`, or check the %s's name and "
                         "`pubsub.project` (",

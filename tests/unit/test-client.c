@@ -329,6 +329,14 @@ static void test_outcomes(void **state) {
                         "google.rpc.ErrorInfo\",\"reason\":\"SERVICE_DISABLED\"}]}}",
                         CLIENT_REFUSED, "enable the Cloud Pub/Sub API", CAUSE_PROJECT },
                 { 404, ERROR(404, "NOT_FOUND"), CLIENT_NOT_FOUND, "sensorqd setup", CAUSE_SETUP },
+                { 404,
+                        "{\"error\":{\"status\":\"NOT_FOUND\",\"message\":\"Requested project not found or user does not "
+                        "have access to it (project=p).\"}}",
+                        CLIENT_NOT_FOUND, "may see: check `pubsub.project` (", CAUSE_SETTINGS },
+                { 403,
+                        "{\"error\":{\"status\":\"PERMISSION_DENIED\",\"details\":[{\"@type\":\"type.googleapis.com/"
+                        "google.rpc.ErrorInfo\",\"reason\":\"CONSUMER_INVALID\"}]}}",
+                        CLIENT_REFUSED, "no such project", CAUSE_SETTINGS },
                 { 403,
                         "{\"error\":{\"status\":\"PERMISSION_DENIED\",\"details\":[{\"@type\":\"type.googleapis.com/"
                         "google.rpc.ErrorInfo\",\"reason\":\"SECURITY_POLICY_VIOLATED\"}]}}",
@@ -348,6 +356,7 @@ static void test_outcomes(void **state) {
                 { 500, "", CLIENT_RETRY, "not available", CAUSE_UNAVAILABLE },
                 { 503, "<html>busy</html>", CLIENT_RETRY, "HTTP 503", CAUSE_UNAVAILABLE },
                 { 504, "", CLIENT_RETRY, "", CAUSE_UNAVAILABLE },
+                { 511, "<html>log in</html>", CLIENT_FAILED, "between here and Pub/Sub", CAUSE_BETWEEN },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
