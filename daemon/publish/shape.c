@@ -432,7 +432,8 @@ static int item_hash(const Shape *s, const Item *item, uint64_t *ret) {
         return 0;
 }
 
-/* A time that cannot be read tells one point from another all the same, before what we say of it is in the payload. */
+/* A time that cannot be read tells one point of a history from another all the same, before what we say of it is in the
+ * payload. Elsewhere it may be that of a clock that was not set, the same for all: what comes is of now. */
 static int item_name_untimed(const Shape *s, const Item *item, char name[static UNTIMED_MAX]) {
         uint64_t hash;
         int r = item_hash(s, item, &hash);
@@ -452,7 +453,7 @@ static void item_note_time(Shape *s, Item *item) {
 
 static int item_put(Shape *s, Item *item) {
         bool once = item->has_time && s->config->once_per == SHAPE_MEASUREMENT,
-             untimed = s->origin->repeats && item->odd_time.data && strpbrk(item->odd_time.data, "0123456789");
+             untimed = s->origin->history && item->odd_time.data && strpbrk(item->odd_time.data, "0123456789");
         ReadingOrigin origin = {
                 .source = s->origin->source,
                 .type = s->origin->type,

@@ -52,7 +52,7 @@ typedef struct ShapeOrigin {
         const char *field;     /* the name of a bare value; NULL: "value" */
         const Bytes *labels;   /* see reading_labels_add(); NULL: none */
         usec_t arrived;        /* clock_wall(): of the poll or arrival */
-        bool repeats; /* what is measured may come again, in another document: readings are named (Reading.seen) */
+        bool history; /* what it gives is of before: a point whose time cannot be read is named, too (Reading.seen) */
         uint64_t (*random)(void);
         /* Something is not as it should be, and goes on; *kind* is one of a few constant texts. To be said once for
          * each kind and device. NULL: nobody listens. */

@@ -448,7 +448,7 @@ int source_take(
                 .field = document->field,
                 .labels = &s->labels,
                 .arrived = document->arrived > 0 ? document->arrived : clock_wall(),
-                .repeats = document->repeats,
+                .history = document->history,
                 .random = loop_random,
                 .note = source_said_note,
                 .userdata = &s->said,

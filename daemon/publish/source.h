@@ -84,6 +84,7 @@ typedef struct SourceDocument {
         bool anew;                             /* see Reading */
         bool repeats; /* what is measured may come again in another document: each reading's key tells it, where it is
                          of `once_per: measurement` */
+        bool history; /* see ShapeOrigin */
 } SourceDocument;
 
 typedef struct SourceType {

@@ -189,7 +189,8 @@ static void json_take_document(HttpJson *json, const HttpReply *reply, Slice doc
                 &(SourceDocument){ .text = document.data,
                         .size = document.size,
                         .arrived = json_wall(json) - (clock_now() - json->started),
-                        .repeats = json->keys->reading.once_per == SHAPE_MEASUREMENT },
+                        .repeats = json->keys->reading.once_per == SHAPE_MEASUREMENT,
+                        .history = json->keys->since != NULL },
                 ++json->ticket, &outcome);
         if (r < 0)
                 return json_fail(json, SOURCE_UNREACHABLE, "%s", strerror(-r));

@@ -148,6 +148,21 @@ static void test_same_point_again(void **state) {
         assert_int_equal(w->f->n, 2);
 }
 
+/* A device whose clock was not set since it started says the same time of whatever it measures: no value is a repeat. */
+static void test_clock_that_is_not_set(void **state) {
+        World *w = *state;
+
+        w->routes[0] = (Route){ "/x", 200, NULL, "{\"unixtime\": 0, \"v\": 21.5}", 1 };
+        w->routes[1] = (Route){ "/x", 200, NULL, "{\"unixtime\": 0, \"v\": 21.6}", 1 };
+        w->routes[2] = (Route){ "/x", 200, NULL, "{\"unixtime\": 0, \"v\": 21.5}" };
+        run_once(w, HEAD "      url: '@/x'\n      reading: { time: /unixtime, time_format: unix, once_per: measurement }\n");
+        poll_again(w);
+        poll_again(w);
+        is_well(w);
+        assert_int_equal(w->f->n, 3);
+        assert_int_equal(w->f->n_repeats, 0);
+}
+
 /* ---- who we are ---- */
 
 static void test_auth(void **state) {
@@ -423,6 +438,7 @@ int main(void) {
                 TEST(test_limits),
                 TEST(test_etag),
                 TEST(test_same_point_again),
+                TEST(test_clock_that_is_not_set),
                 TEST(test_auth),
                 TEST(test_query_is_not_told),
                 TEST(test_switchbot),
