@@ -325,8 +325,10 @@ void page_desk_do(PageDesk *desk, PageJob *job) {
                 job->mark.size = 0;
                 (void) bytes_append(&job->mark, past->mark.data ? past->mark.data : "", past->mark.size);
         }
-        if (job->kind == PAGE_JOB_CLOSE)
+        if (job->kind == PAGE_JOB_CLOSE) {
                 desk->store = page_store_free(desk->store);
+                desk->lost_said = desk->beyond_said = 0; /* the next one counts from there */
+        }
 }
 
 /* ---- life ---- */

@@ -290,7 +290,7 @@ static void test_kept_again_is_said_when_they_are(void **state) {
 static void test_numbers_beyond(void **state) {
         static const char more[] = ",\"n64\":64,\"n65\":65}", *const names[] = { "d", "e" };
         Fixture *f = *state;
-        PageJob take = { .kind = PAGE_JOB_TAKE };
+        PageJob take = { .kind = PAGE_JOB_TAKE }, close = { .kind = PAGE_JOB_CLOSE }, next = { .kind = PAGE_JOB_TAKE };
         Capture capture = capture_begin();
         char text[1024], *said;
         PageDesk *desk;
@@ -310,6 +310,13 @@ static void test_numbers_beyond(void **state) {
         said = capture_end(&capture);
         assert_non_null(said = strstr(said, "Not drawn of d: 2 of its numbers."));
         assert_null(strstr(said + 1, "Not drawn of "));
+        page_desk_do(desk, &close); /* the page is taken out, and comes back later: of what has few there is nothing to say */
+        __atomic_store_n(&later, 4 * USEC_PER_HOUR, __ATOMIC_SEQ_CST);
+        assert_int_equal(page_queue_put(&next.queue, &(PageMessage){ .text = { text, write_message(text, sizeof(text), 9) } }), 0);
+        capture = capture_begin();
+        page_desk_do(desk, &next);
+        assert_null(strstr(capture_end(&capture), "Not drawn of "));
+        bytes_done(&next.queue);
         bytes_done(&take.queue);
         page_desk_unref(desk);
 }
