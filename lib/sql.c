@@ -21,6 +21,8 @@ enum { LOG_HEADER = 32, LOG_PAGE_SIZE_AT = 8, LOG_FRAME_HEADER = 24, LOG_LOCK = 
 
 #define PIECE 4096
 
+#define METHODS_VERSION 3 /* of sqlite3_io_methods here: a later SQLite may have more of them, which are not copied */
+
 #define PING_EVERY_STEPS 1000 /* of SQLite's machine: some rows, or some milliseconds where each needs the disk */
 
 /* The database file's own, with a ping at each write: what goes into it from the log does so within one call of
@@ -207,6 +209,8 @@ static void watch_writes(Sql *sql) {
                 return;
         sql->methods = (Methods){ *file->pMethods, file->pMethods, sql };
         sql->methods.base.xWrite = write_and_tell;
+        if (sql->methods.base.iVersion > METHODS_VERSION)
+                sql->methods.base.iVersion = METHODS_VERSION;
         file->pMethods = &sql->methods.base;
 }
 
