@@ -24,6 +24,11 @@ void pull_plan_init(PullPlan *plan, unsigned pulls, unsigned max_messages, usec_
         };
 }
 
+/* In `once`, the queue is empty. */
+static bool is_over(const PullPlan *plan) {
+        return plan->once && plan->empties >= PULL_PLAN_ONCE_EMPTIES;
+}
+
 static unsigned at_most(unsigned a, size_t b) {
         return a < b ? a : (unsigned) b;
 }
@@ -38,7 +43,7 @@ unsigned pull_plan_due(const PullPlan *plan, const PullLoad *load, usec_t now) {
                 return 0;
         if (bytes >= PULL_PLAN_BYTES_MAX || load->acking >= PULL_PLAN_ACKING_MAX)
                 return 0;
-        if (plan->once && plan->empties >= PULL_PLAN_ONCE_EMPTIES)
+        if (is_over(plan))
                 return 0;
         if (taken >= plan->pulls || load->in_flight >= together)
                 return 0;
@@ -314,7 +319,7 @@ void pulls_start(Pulls *p, PullLoad load, usec_t now) {
 }
 
 void pulls_scout(Pulls *p, usec_t now) {
-        if (p->status.in_flight == 0 && now >= p->plan.not_before)
+        if (p->status.in_flight == 0 && now >= p->plan.not_before && !is_over(&p->plan))
                 start(p, true, now);
 }
 
@@ -356,5 +361,5 @@ void pulls_status(const Pulls *p, PullsStatus *ret) {
         *ret = p->status;
         ret->not_before = p->plan.not_before;
         ret->idle = p->plan.empties > 0;
-        ret->empty = p->plan.empties >= PULL_PLAN_ONCE_EMPTIES;
+        ret->empty = is_over(&p->plan);
 }

@@ -202,7 +202,7 @@ static usec_t next_look(const Subscriber *s, usec_t now) {
         pulls_status(s->pulls, &pulls);
         if (s->takes && pulls.not_before > now)
                 next = earlier(next, pulls.not_before);
-        if (wants_scout(s) && pulls.in_flight == 0)
+        if (wants_scout(s) && pulls.in_flight == 0 && !pulls.empty)
                 next = earlier(next, s->scout_at > pulls.not_before ? s->scout_at : pulls.not_before);
         if (s->once && s->begun && !s->takes && s->paused_at + ONCE_PATIENCE_USEC > now)
                 next = earlier(next, s->paused_at + ONCE_PATIENCE_USEC);
@@ -517,14 +517,11 @@ bool subscriber_is_drained(const Subscriber *s, bool *ret_complete) {
         PullsStatus pulls;
 
         pulls_status(s->pulls, &pulls);
-        if (s->stopping || (cannot_go_on(s, &pulls) && (!s->takes || s->n_held == 0))) {
-                *ret_complete = false;
-                return true;
-        }
-        if (!s->begun || !pulls.empty || pulls.in_flight > 0 || s->n_held > count_held(s, HELD_KEPT))
-                return false;
+        *ret_complete = false;
+        if (s->stopping || !s->begun || !pulls.empty || pulls.in_flight > 0 || s->n_held > count_held(s, HELD_KEPT))
+                return s->stopping || (cannot_go_on(s, &pulls) && (!s->takes || s->n_held == 0));
         *ret_complete = !s->left && !pulls.skipped && s->n_held == 0 && aside_is_empty(s->aside);
-        return true;
+        return true; /* whatever became of the sink since */
 }
 
 /* ---- life ---- */
