@@ -102,7 +102,7 @@ AlertMove alert_judge_life(const AlertLogic *logic, AlertState *state, const Ale
         state->judged = life->at;
         if (life->heard > state->heard)
                 state->heard = life->heard;
-        state->offline = life->offline;
+        state->offline = life->offline && (was_offline || state->phase != PHASE_FIRING); /* silence stays silence */
         if (life->offline)
                 return hold(logic, state, life->at, life->at);
         return !was_offline && has_passed(state->heard, logic->stale, now) ? ALERT_STAYS : cease(state);

@@ -57,7 +57,8 @@ typedef struct AlertLife {
         bool offline, online; /* it says so */
 } AlertLife;
 /* STALE: a message of time *at*, which proves life at *heard* (0: it does not), or says that the device is *offline*.
- * Silence that lasts until *now* all the same does not end, but where the device was offline: that is over. */
+ * Silence that lasts until *now* all the same does not end, but where the device was offline: that is over. What fires
+ * for silence goes on as silence, whatever the device says of itself. */
 AlertMove alert_judge_life(const AlertLogic *logic, AlertState *state, const AlertLife *life, usec_t now);
 
 /* Time went on to *now*, and no message came. Without *silence*, a device that was not heard of counts as if it had

@@ -149,6 +149,28 @@ static void test_online_without_the_value(void **state) {
         world_close(&w);
 }
 
+/* A value that is told to be silent: that its device was offline meanwhile, and is online again, brings none. */
+static void test_offline_while_the_value_is_silent(void **state) {
+        World w;
+
+        world_open(&w, "        - { name: stuck, field: t, stale: 30m, to: a }\n");
+        world_say(&w, "x", "\"t\":20");
+        world_go(&w, 30 * MINUTE);
+        world_pass(&w);
+        world_expect(&w, "a", ALERT_ACCEPTED, "FIRING stuck Room x 20");
+        world_go(&w, MINUTE);
+        w.moment.hearing = w.moment.now; /* our pulls failed: silence would be told again half an hour from now */
+        world_say(&w, "x", "\"online\":false");
+        world_quiet(&w);
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"online\":true");
+        world_quiet(&w);
+        world_go(&w, MINUTE);
+        world_say(&w, "x", "\"t\":21");
+        world_expect(&w, "a", ALERT_ACCEPTED, "RESOLVED stuck Room x 21");
+        world_close(&w);
+}
+
 /* A Nature Remo that is unplugged: the API gives its last values for ever. One that stands still for hours is no such. */
 static void test_silence_of_an_unplugged_remo(void **state) {
         char members[200], first[CLOCK_RFC3339_SIZE], second[CLOCK_RFC3339_SIZE];
@@ -180,6 +202,7 @@ int main(void) {
                 cmocka_unit_test(test_silence_after_a_set_clock),
                 cmocka_unit_test(test_silence_of_a_value),
                 cmocka_unit_test(test_online_without_the_value),
+                cmocka_unit_test(test_offline_while_the_value_is_silent),
                 cmocka_unit_test(test_silence_of_an_unplugged_remo),
         };
 
