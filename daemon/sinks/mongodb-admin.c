@@ -171,16 +171,24 @@ static bool keeps_what_it_confirms(MongodbClient *client) {
 /* As whom we stand there. */
 typedef struct Standing {
         char user[MONGODB_DETAIL_SIZE];
-        bool nobody; /* the server says that nobody is logged in */
+        bool nobody; /* nobody is logged in */
         bool listed; /* it tells privileges */
 } Standing;
 
-static void describe_user(const bson_t *status, Standing *standing) {
-        bson_iter_t users;
+/* Whether each connection begins with a login: then all that was answered was answered to somebody, though not every
+ * server tells whom. */
+static bool logs_in(const MongodbClient *client) {
+        return mongoc_uri_get_username(client->uri) || mongoc_uri_get_auth_mechanism(client->uri);
+}
 
-        standing->nobody = !status_list(status, "authInfo.authenticatedUsers", &users) || !bson_iter_next(&users);
-        if (standing->nobody)
-                text_copy(standing->user, sizeof(standing->user), "reached, without a login");
+static void describe_user(const MongodbClient *client, const bson_t *status, Standing *standing) {
+        bson_iter_t users;
+        bool named = status_list(status, "authInfo.authenticatedUsers", &users) && bson_iter_next(&users);
+
+        standing->nobody = !named && !logs_in(client);
+        if (!named)
+                text_copy(standing->user, sizeof(standing->user),
+                        standing->nobody ? "reached, without a login" : "reached");
         else
                 text_print(standing->user, sizeof(standing->user), "logged in as %s of %s",
                         member_text(&users, "user", "?"), member_text(&users, "db", "?"));
@@ -197,7 +205,7 @@ static bool check_privileges(MongodbClient *client, const SinkTeller *teller, St
         fault = ask(client, "connectionStatus", &status, text);
         standing->nobody = fault == MONGODB_FAULT_FORBIDDEN; /* who is logged in may always ask that */
         if (fault == MONGODB_FAULT_NONE) {
-                describe_user(&status, standing);
+                describe_user(client, &status, standing);
                 standing->listed = status_list(&status, "authInfo.authenticatedUserPrivileges", &privileges);
                 lacks = standing->listed && lacks_privilege(client, &privileges, text);
         }

@@ -162,6 +162,29 @@ static void test_login_broken_off(void **state) {
         open_as(w, "", NULL);
 }
 
+/* A login that went well, at a server that does not say who we are, and takes no trial (Cosmos DB, of a collection that
+ * is sharded by another key than _id): nobody is told to name the user who is named. */
+static void test_login_that_is_not_told(void **state) {
+        Server *server = calloc(1, sizeof(*server));
+        char text[SINK_ADMIN_TEXT_MAX];
+        World *w = *state;
+
+        assert_non_null(server);
+        server_start(server);
+        server->update_code = 61;
+        w->self = admin->close(w->self);
+        (void) snprintf(w->uri, sizeof(w->uri),
+                "mongodb://u:p@127.0.0.1:%d/?authMechanism=PLAIN&serverSelectionTimeoutMS=2000", server->port);
+        assert_int_equal(admin->open(&w->config, &w->self, text), 0);
+        ask(w, admin->check);
+        assert_true(server->logins > 0);
+        assert_line(w, 0, SINK_GRADE_OK, "the server does not tell privileges");
+        w->self = admin->close(w->self);
+        server_stop(server);
+        free(server);
+        open_as(w, "", NULL);
+}
+
 /* ---- rejected ---- */
 
 static void put_rejected(World *w, const char *id, const char *data, const char *reason, const char *detail) {
@@ -326,6 +349,7 @@ int main(void) {
                 cmocka_unit_test(test_setup),
                 cmocka_unit_test(test_setup_without_privilege),
                 cmocka_unit_test(test_login_broken_off),
+                cmocka_unit_test(test_login_that_is_not_told),
                 cmocka_unit_test(test_rejected),
                 cmocka_unit_test(test_of_another_subscription),
                 cmocka_unit_test(test_users),
