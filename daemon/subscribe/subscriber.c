@@ -143,7 +143,8 @@ static PullLoad measure_load(const Subscriber *s) {
 /* Nothing can be pulled as it usually is, and only a message that the sink has not seen tells more. In `once` the first
  * one, where no write could be tried. */
 static bool wants_scout(const Subscriber *s) {
-        if ((s->once && (!s->begun || s->n_held > 0)) || find_waiting(s))
+        if ((s->once && (!s->begun || s->n_held > 0)) || find_waiting(s) ||
+                count_held(s, HELD_ACKING) >= PULL_PLAN_ACKING_MAX)
                 return false;
         return sink_wants_scout(s->sink) || (s->takes && count_held(s, HELD_KEPT) >= s->config->pulls);
 }

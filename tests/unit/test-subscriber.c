@@ -195,6 +195,21 @@ static void test_bad_scouts(void **state) {
         assert_false(world_status().paused);
 }
 
+/* ... but while acknowledgements fail, no more of them are taken out of the queue than of any other messages. */
+static void test_bad_scouts_that_cannot_be_acknowledged(void **state) {
+        world.sink.automatic = world.sink.untried = true;
+        world.sink.fate = FATE_REJECTED;
+        fixture_stand(&world.service, CALL_ACK, 503, "");
+        for (unsigned id = 1; id <= 30; id++)
+                world_queue(id, 1);
+        world_start(false);
+        world_until(world_status().received >= 16);
+        fixture_settle(&world.service, 300 * USEC_PER_MSEC);
+        assert_int_equal(world_status().received, 16);
+        fixture_stand(&world.service, CALL_ACK, 0, NULL);
+        world_until(world_status().acknowledged == 30);
+}
+
 /* P11: an outage is said once, however long it is: not for each scout whose time is over. */
 static void test_scouts_lapse_in_silence(void **state) {
         world.config.pulls = 1;
@@ -403,6 +418,7 @@ int main(void) {
                 CASE(test_no_pull_while_the_sink_is_away),
                 CASE(test_what_comes_meanwhile_waits),
                 CASE(test_bad_scouts),
+                CASE(test_bad_scouts_that_cannot_be_acknowledged),
                 CASE(test_scouts_lapse_in_silence),
                 CASE(test_stop),
                 CASE(test_stop_with_a_mixed_batch),
