@@ -134,6 +134,7 @@ struct Pulls {
         PullPlan plan;
         Pull slots[PULLS_MAX];
         size_t reply_bytes; /* of the last reply with messages */
+        unsigned hung;      /* answers in a row whose messages the pull had to wait for */
         bool stopping, said_too_large, said_skipped;
         PullsStatus status;
 };
@@ -237,7 +238,8 @@ static void pull_answered(Pull *pull, ClientReply *reply, usec_t waited) {
         p->status.failures = 0;
         p->status.unmendable = false;
         pull_plan_answered(&p->plan, n, waited, now, loop_random());
-        p->status.hung = n > 0 && pull->hangs && waited >= PULL_PLAN_HUNG_USEC && !p->plan.backlog;
+        p->hung = n > 0 && pull->hangs && waited >= PULL_PLAN_HUNG_USEC && !p->plan.backlog ? p->hung + 1 : 0;
+        p->status.hung = p->hung >= PULLS_HUNG_ENOUGH;
         p->said_too_large = p->said_too_large && p->plan.max_messages < p->plan.configured;
         subscription_mend(p->options.subscription, SUBSCRIPTION_PULL);
 }

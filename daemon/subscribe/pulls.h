@@ -73,6 +73,8 @@ bool pull_plan_too_large(PullPlan *plan);
 /* ---- pulls ---- */
 
 #define PULLS_MAX 16 /* the config's range */
+/* one answer may be late for a token, a handshake or a slow line, and more be waiting; not one after the other */
+#define PULLS_HUNG_ENOUGH 2
 
 typedef struct Pulls Pulls;
 
@@ -92,7 +94,7 @@ typedef struct PullsStatus {
         unsigned in_flight, failures; /* failed ones in a row */
         bool unmendable;              /* the last one failed in a way that waiting does not mend */
         bool idle;                    /* the last answer was without messages */
-        bool hung;                    /* it had some, which the pull had to wait for: none were there before */
+        bool hung;                    /* it had some, as the one before, and both had to wait: no more were there */
         bool empty;                   /* once: the queue is */
         bool skipped;                 /* something was not understood, and left to the queue */
         usec_t not_before;            /* clock_now() before which none starts */
