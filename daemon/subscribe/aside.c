@@ -105,19 +105,16 @@ static void renew_more(Aside *aside) {
                 log_debug("%s: no memory to renew the leases of messages that wait aside", host->subscription);
 }
 
-/* After some went. */
+/* After some went: their ids went with them, so a list that still has them is none to be renewed. */
 static void renew_less(Aside *aside) {
-        _cleanup_free_ Slice *ids = NULL;
+        _cleanup_free_ Slice *ids = aside->n > 0 ? list_ids(aside) : NULL;
 
-        if (aside->n == 0)
-                aside->lease = lease_free(aside->lease);
-        if (aside->n > 0 && aside->unlisted)
-                return renew_more(aside);
-        if (!aside->lease)
-                return;
-        ids = list_ids(aside);
-        if (ids)
-                lease_narrow(aside->lease, ids, aside->n);
+        if (ids && aside->lease && !aside->unlisted)
+                return lease_narrow(aside->lease, ids, aside->n);
+        aside->lease = lease_free(aside->lease);
+        aside->unlisted = aside->n > 0;
+        if (aside->unlisted)
+                renew_more(aside);
 }
 
 /* ---- coming and going ---- */
