@@ -9,23 +9,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/err.h"
-
-static int file_fill(int fd, const char *data, size_t size) {
-        if (fchmod(fd, 0644) < 0) /* open(2) is under the umask */
-                return err_errno();
-
-        while (size > 0) {
-                ssize_t n = write(fd, data, size);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return err_errno();
-                data += n;
-                size -= (size_t) n;
-        }
-        return 0;
-}
+#include "lib/file.h"
 
 int report_write(const char *directory, const char *json, size_t size) {
         _cleanup_free_ char *path = NULL, *temporary = NULL;
@@ -41,7 +25,7 @@ int report_write(const char *directory, const char *json, size_t size) {
         fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0644);
         if (fd < 0)
                 return err_errno();
-        r = file_fill(fd, json, size);
+        r = fchmod(fd, 0644) < 0 ? err_errno() : file_write_all(fd, json, size); /* open(2) is under the umask */
         if (r >= 0 && rename(temporary, path) < 0)
                 r = err_errno();
         if (r < 0)

@@ -56,7 +56,7 @@ int file_read(int fd, void *buffer, size_t size, size_t *ret_n) {
         return 0;
 }
 
-static int file_write(int fd, const void *data, size_t size) {
+int file_write_all(int fd, const void *data, size_t size) {
         size_t done = 0;
 
         while (done < size) {
@@ -67,17 +67,21 @@ static int file_write(int fd, const void *data, size_t size) {
                 if (n > 0)
                         done += (size_t) n;
         }
-        return fsync(fd) < 0 ? err_errno() : 0;
+        return 0;
 }
 
 static int file_write_new(int directory_fd, const char *name, const void *data, size_t size) {
         _cleanup_close_ int fd = -1;
+        int r;
 
         fd = openat(directory_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
                 return err_errno();
         file_settle(fd, 0600, directory_fd);
-        return file_write(fd, data, size);
+        r = file_write_all(fd, data, size);
+        if (r < 0)
+                return r;
+        return fsync(fd) < 0 ? err_errno() : 0;
 }
 
 int file_replace(const char *directory, const char *name, const void *data, size_t size) {

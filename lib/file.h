@@ -18,6 +18,9 @@ int file_open_own(const char *path, int *ret_fd);
 /* Reads until *size* bytes are there or the file ends; *ret_n of them came. */
 int file_read(int fd, void *buffer, size_t size, size_t *ret_n);
 
+/* Writes all of it, however many calls that takes. As write(2): some of it may be there then. */
+int file_write_all(int fd, const void *data, size_t size);
+
 /* Makes DIRECTORY/NAME hold these bytes, readable for its owner only: a reader, and the next start after a power cut,
  * finds the old content or the new one, whole. Durable on return. The old file stays when it fails: as open(2),
  * write(2), fsync(2), rename(2). */

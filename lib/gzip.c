@@ -111,18 +111,6 @@ int gzip_make(Slice data, Bytes *ret) {
 
 /* ---- files ---- */
 
-static int write_all(int fd, const unsigned char *data, size_t size) {
-        while (size > 0) {
-                ssize_t n = write(fd, data, size);
-
-                if (n < 0 && errno != EINTR)
-                        return err_errno();
-                data += n > 0 ? n : 0;
-                size -= n > 0 ? (size_t) n : 0;
-        }
-        return 0;
-}
-
 static int deflate_piece(z_stream *stream, int flush, int to, unsigned char out[static PIECE]) {
         int r;
 
@@ -130,7 +118,7 @@ static int deflate_piece(z_stream *stream, int flush, int to, unsigned char out[
                 stream->next_out = out;
                 stream->avail_out = PIECE;
                 (void) deflate(stream, flush);
-                r = write_all(to, out, PIECE - stream->avail_out);
+                r = file_write_all(to, out, PIECE - stream->avail_out);
         } while (r == 0 && stream->avail_out == 0);
         return r;
 }

@@ -15,15 +15,12 @@
 #include "lib/err.h"
 #include "lib/file.h"
 #include "lib/gzip.h"
-#include "lib/json.h"
 #include "lib/log.h"
 
 #define DAY_USEC (24 * USEC_PER_HOUR)
 #define NAME_SIZE 64
 #define LOCK_TRIES 500
 #define LOCK_PAUSE_NSEC 20000000
-#define PIECE 65536
-#define LINE_DEPTH 100
 
 /* One file of the directory, or two while it is being compressed. */
 typedef struct File {
@@ -138,172 +135,9 @@ static int list_files(FileArchive *a) {
         return r;
 }
 
-/* ---- reading lines ---- */
-
-/* The keys of one file. */
-typedef struct Lines {
-        FileKey *keys;
-        size_t n, allocated;
-        uint64_t good;  /* where the last good line ends */
-        uint64_t end;   /* of what was read */
-        uint64_t wrong; /* lines that are none of ours, before the last good one */
-        uint64_t tail;  /* ... and after it */
-        /* of both, those with zeros, which JSON has not: a power cut kept what was written around them */
-        uint64_t holes, tail_holes;
-        const struct Copies *copies; /* they are copied, not looked at */
-} Lines;
-
-/* Where the lines of a file with holes go. */
-typedef struct Copies {
-        int whole, torn; /* files */
-        uint64_t good;   /* as above */
-} Copies;
-
-static Slice text_of(JsonReader *json, Bytes *scratch) {
-        scratch->size = 0;
-        if (bytes_reserve(scratch, json->slice.size + 1) < 0 ||
-                json_unescape(json->slice, scratch->data, &scratch->size) < 0)
-                return (Slice){ "", 0 };
-        return (Slice){ scratch->data, scratch->size };
-}
-
-/* The two members of `pubsub` that count. */
-static int read_pubsub(JsonReader *json, char hash[static 65], Bytes *time) {
-        int token, r;
-
-        while ((token = json_reader_next(json)) == JSON_KEY) {
-                bool is_hash = json_reader_equal(json, "sha256"), is_time = json_reader_equal(json, "publish_time");
-
-                token = json_reader_next(json);
-                if (token == JSON_STRING && is_hash && json->slice.size == 64) {
-                        memcpy(hash, json->slice.data, 64);
-                        hash[64] = '\0';
-                } else if (token == JSON_STRING && is_time)
-                        (void) text_of(json, time);
-                r = json_reader_skip(json, NULL);
-                if (r < 0)
-                        return r;
-        }
-        return token == JSON_OBJECT_END ? 0 : -EBADMSG;
-}
-
-/* -EBADMSG: not a document of ours. */
-static int read_line(Slice line, FileKey *ret) {
-        _cleanup_bytes_ Bytes id = {}, time = {};
-        char hash[65] = "";
-        JsonReader json;
-        bool named = false;
-        int token, r = 0;
-
-        json_reader_init(&json, line.data, line.size, LINE_DEPTH);
-        if (json_reader_next(&json) != JSON_OBJECT)
-                return -EBADMSG;
-        while (r >= 0 && (token = json_reader_next(&json)) == JSON_KEY) {
-                bool is_id = json_reader_equal(&json, "_id"), is_pubsub = json_reader_equal(&json, "pubsub");
-
-                token = json_reader_next(&json);
-                if (is_id && token == JSON_STRING) {
-                        (void) text_of(&json, &id);
-                        named = true;
-                }
-                r = is_pubsub && token == JSON_OBJECT ? read_pubsub(&json, hash, &time) : json_reader_skip(&json, NULL);
-        }
-        if (r < 0 || token != JSON_OBJECT_END || json_reader_next(&json) != JSON_END || !named)
-                return -EBADMSG;
-        *ret = file_key((Slice){ id.data, id.size }, hash, (Slice){ time.data ? time.data : "", time.size });
-        return 0;
-}
-
-static int write_all(int fd, Slice text) {
-        while (text.size > 0) {
-                ssize_t n = write(fd, text.data, text.size);
-
-                if (n < 0 && errno != EINTR)
-                        return err_errno();
-                if (n > 0)
-                        text = (Slice){ text.data + n, text.size - (size_t) n };
-        }
-        return 0;
-}
-
-/* With its newline. */
-static int copy_line(const Lines *lines, Slice line, bool hole) {
-        const Copies *to = lines->copies;
-
-        return write_all(hole || lines->end > to->good ? to->torn : to->whole, (Slice){ line.data, line.size + 1 });
-}
-
-static int add_line(Lines *lines, Slice line) {
-        bool hole = memchr(line.data, '\0', line.size);
-        FileKey key;
-        int r;
-
-        lines->end += line.size + 1;
-        if (lines->copies)
-                return copy_line(lines, line, hole);
-        if (read_line(line, &key) < 0) {
-                lines->tail++;
-                lines->tail_holes += hole;
-                return 0;
-        }
-        r = array_reserve(&lines->keys, &lines->allocated, lines->n + 1, sizeof(FileKey));
-        if (r < 0)
-                return r;
-        lines->keys[lines->n++] = key;
-        lines->good = lines->end;
-        lines->wrong += lines->tail;
-        lines->holes += lines->tail_holes;
-        lines->tail = lines->tail_holes = 0;
-        return 0;
-}
-
-/* Takes the whole lines out of *text*. */
-static int take_lines(Lines *lines, Bytes *text) {
-        const char *begin = text->data, *end = text->data + text->size, *stop;
-        int r = 0;
-
-        while (r == 0 && (stop = memchr(begin, '\n', (size_t) (end - begin)))) {
-                r = add_line(lines, (Slice){ begin, (size_t) (stop - begin) });
-                begin = stop + 1;
-        }
-        text->size = (size_t) (end - begin);
-        memmove(text->data, begin, text->size);
-        return r;
-}
-
-static int read_lines(int fd, Lines *lines) {
-        _cleanup_(gzip_reader_freep) GzipReader *reader = NULL;
-        _cleanup_bytes_ Bytes text = {};
-        size_t n = 1;
-        int r;
-
-        r = gzip_reader_new(fd, &reader);
-        if (r < 0) {
-                (void) close(fd);
-                return r;
-        }
-        while (n > 0) {
-                r = bytes_reserve(&text, PIECE);
-                if (r < 0)
-                        return r;
-                r = gzip_reader_read(reader, text.data + text.size, PIECE, &n);
-                if (r == GZIP_DAMAGED)
-                        lines->tail++;
-                if (r != GZIP_DONE)
-                        return r < 0 ? r : 0;
-                text.size += n;
-                r = memchr(text.data + text.size - n, '\n', n) ? take_lines(lines, &text) : 0;
-                if (r < 0)
-                        return r;
-        }
-        lines->end += text.size;
-        lines->tail += text.size > 0;
-        return 0;
-}
-
 /* ---- repair ---- */
 
-static int cut_tail(const FileArchive *a, const char *name, const Lines *lines) {
+static int cut_tail(const FileArchive *a, const char *name, const FileLines *lines) {
         _cleanup_close_ int fd = openat(a->lock_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 
         if (fd < 0 || ftruncate(fd, (off_t) lines->good) < 0 || fsync(fd) < 0)
@@ -316,20 +150,20 @@ static int cut_tail(const FileArchive *a, const char *name, const Lines *lines) 
 }
 
 /* Takes the file as *to* has it. */
-static int write_copies(const FileArchive *a, const char *name, const Copies *to) {
+static int write_copies(const FileArchive *a, const char *name, const FileCopies *to) {
         int fd = openat(a->lock_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), r;
-        Lines lines = { .copies = to };
+        FileLines lines = { .copies = to };
 
         if (fd < 0)
                 return err_errno();
-        r = read_lines(fd, &lines);
+        r = file_lines_read(fd, &lines);
         if (r < 0)
                 return r;
         return fsync(to->whole) < 0 || fsync(to->torn) < 0 ? err_errno() : 0;
 }
 
 /* What is whole takes the place of the file; the rest goes to the end of one beside it. */
-static int take_out_holes(const FileArchive *a, const char *name, const Lines *lines) {
+static int take_out_holes(const FileArchive *a, const char *name, const FileLines *lines) {
         char part[NAME_SIZE + 8], torn[NAME_SIZE + 8];
         _cleanup_close_ int whole_fd = -1, torn_fd = -1;
         int r;
@@ -343,7 +177,7 @@ static int take_out_holes(const FileArchive *a, const char *name, const Lines *l
                 return err_errno();
         file_settle(whole_fd, 0640, a->lock_fd);
         file_settle(torn_fd, 0640, a->lock_fd);
-        r = write_copies(a, name, &(Copies){ .whole = whole_fd, .torn = torn_fd, .good = lines->good });
+        r = write_copies(a, name, &(FileCopies){ .whole = whole_fd, .torn = torn_fd, .good = lines->good });
         if (r == 0 && (fsync(a->lock_fd) < 0 || renameat(a->lock_fd, part, a->lock_fd, name) < 0))
                 r = err_errno();
         if (r < 0) {
@@ -359,13 +193,13 @@ static int take_out_holes(const FileArchive *a, const char *name, const Lines *l
         return 0;
 }
 
-static int repair(const FileArchive *a, const char *name, const Lines *lines) {
+static int repair(const FileArchive *a, const char *name, const FileLines *lines) {
         return lines->holes > 0           ? take_out_holes(a, name, lines)
                : lines->end > lines->good ? cut_tail(a, name, lines)
                                           : 0;
 }
 
-static int load_file(const FileArchive *a, const File *file, Lines *lines) {
+static int load_file(const FileArchive *a, const File *file, FileLines *lines) {
         char name[NAME_SIZE];
         int fd, r;
 
@@ -380,7 +214,7 @@ static int load_file(const FileArchive *a, const File *file, Lines *lines) {
         }
         /* what a sync that failed did not write Linux still shows, and takes for written: read what is on the disk */
         (void) posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-        r = read_lines(fd, lines);
+        r = file_lines_read(fd, lines);
         if (r == 0 && file->plain)
                 r = repair(a, name, lines);
         if (lines->wrong > (file->plain ? lines->holes : 0) || (!file->plain && lines->tail > 0))
@@ -393,7 +227,7 @@ static int load_file(const FileArchive *a, const File *file, Lines *lines) {
 
 /* The newest files first, until enough lines are known; then the oldest of these first. */
 static int load_keys(FileArchive *a, FileKeys *keys) {
-        _cleanup_free_ Lines *lines = calloc(a->n + 1, sizeof(Lines));
+        _cleanup_free_ FileLines *lines = calloc(a->n + 1, sizeof(FileLines));
         size_t from = a->n, total = 0;
         int r = 0;
 
@@ -565,7 +399,7 @@ static int begin_file(FileArchive *a, usec_t at) {
 }
 
 static int write_lines(int fd, Slice lines) {
-        int r = write_all(fd, lines);
+        int r = file_write_all(fd, lines.data, lines.size);
 
         return r == 0 && fsync(fd) < 0 ? err_errno() : r;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sinks/file.h"
+#include "sinks/file-keys.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/clock.h"
 #include "lib/sha256.h"
 
 #define SPARE 2000 /* lines that may be taken back */

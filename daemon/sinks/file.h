@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The file sink: its section of the configuration, what it knows of the last lines, and the directory of its files. */
+/* The file sink: its section of the configuration, and the directory of its files (file-archive.c). */
 
 #include "config.h"
-#include "lib/bytes.h"
 #include "lib/clock.h"
+#include "sinks/file-keys.h"
 
 /* The section `file` of a subscription. */
 typedef struct FileConfig {
@@ -15,37 +15,6 @@ typedef struct FileConfig {
 } FileConfig;
 
 extern const ConfigSection file_config_section;
-
-/* ---- file-keys.c ---- */
-
-/* What the last lines of a directory are the documents of: each `_id` with its payload, as hashes. 24 bytes a line.
- * Pure. */
-
-#define FILE_KEYS_MAX 200000
-
-typedef struct FileKey {
-        uint64_t id, payload; /* hashes */
-        int64_t published;    /* msec; 0: not known */
-} FileKey;
-
-/* Of a document: its `_id`, its `pubsub.sha256` ("" matches nothing) and its `pubsub.publish_time`. */
-FileKey file_key(Slice id, const char *payload_hash, Slice publish_time);
-
-typedef struct FileKeys FileKeys;
-
-/* Room for *max* lines, but for such that are taken back: see below. */
-int file_keys_new(size_t max, FileKeys **ret);
-FileKeys *file_keys_free(FileKeys *keys);
-CLEANUP_DEFINE(FileKeys, file_keys_free)
-
-/* Forgets the oldest where there is no room. */
-void file_keys_add(FileKeys *keys, const FileKey *key);
-/* Takes back the last *n*, up to 2000 of them without the loss of older ones; SIZE_MAX: all. */
-void file_keys_undo(FileKeys *keys, size_t n);
-/* The one with that id, or NULL. Valid until the next change. */
-const FileKey *file_keys_find(const FileKeys *keys, uint64_t id);
-
-/* ---- file-archive.c ---- */
 
 #define FILE_FREE_MIN 65536 /* bytes of a disk that is not full */
 

@@ -86,8 +86,7 @@ static int make_directory(const char *path, mode_t mode) {
 /* Durable content without a name. Where the file system has no such files, under a temporary one. */
 static int write_nameless(int directory, const void *data, size_t size, mode_t mode, int *ret_fd) {
         _cleanup_close_ int fd = -1;
-        size_t done = 0;
-        ssize_t n;
+        int r;
 
         (void) unlinkat(directory, TEMPORARY, 0);
         fd = openat(directory, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
@@ -95,12 +94,9 @@ static int write_nameless(int directory, const void *data, size_t size, mode_t m
                 fd = openat(directory, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (fd < 0)
                 return err_errno();
-        while (done < size) {
-                n = write(fd, (const char *) data + done, size - done);
-                if (n < 0 && errno != EINTR)
-                        return err_errno();
-                done += n > 0 ? (size_t) n : 0;
-        }
+        r = file_write_all(fd, data, size);
+        if (r < 0)
+                return r;
         if (fchmod(fd, mode) < 0 || fsync(fd) < 0)
                 return err_errno();
 

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sinks/file-keys.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "lib/array.h"
+#include "lib/file.h"
+#include "lib/gzip.h"
+#include "lib/json.h"
+
+#define PIECE 65536
+#define LINE_DEPTH 100
+
+static Slice text_of(JsonReader *json, Bytes *scratch) {
+        scratch->size = 0;
+        if (bytes_reserve(scratch, json->slice.size + 1) < 0 ||
+                json_unescape(json->slice, scratch->data, &scratch->size) < 0)
+                return (Slice){ "", 0 };
+        return (Slice){ scratch->data, scratch->size };
+}
+
+/* The two members of `pubsub` that count. */
+static int read_pubsub(JsonReader *json, char hash[static 65], Bytes *time) {
+        int token, r;
+
+        while ((token = json_reader_next(json)) == JSON_KEY) {
+                bool is_hash = json_reader_equal(json, "sha256"), is_time = json_reader_equal(json, "publish_time");
+
+                token = json_reader_next(json);
+                if (token == JSON_STRING && is_hash && json->slice.size == 64) {
+                        memcpy(hash, json->slice.data, 64);
+                        hash[64] = '\0';
+                } else if (token == JSON_STRING && is_time)
+                        (void) text_of(json, time);
+                r = json_reader_skip(json, NULL);
+                if (r < 0)
+                        return r;
+        }
+        return token == JSON_OBJECT_END ? 0 : -EBADMSG;
+}
+
+/* -EBADMSG: not a document of ours. */
+static int read_line(Slice line, FileKey *ret) {
+        _cleanup_bytes_ Bytes id = {}, time = {};
+        char hash[65] = "";
+        JsonReader json;
+        bool named = false;
+        int token, r = 0;
+
+        json_reader_init(&json, line.data, line.size, LINE_DEPTH);
+        if (json_reader_next(&json) != JSON_OBJECT)
+                return -EBADMSG;
+        while (r >= 0 && (token = json_reader_next(&json)) == JSON_KEY) {
+                bool is_id = json_reader_equal(&json, "_id"), is_pubsub = json_reader_equal(&json, "pubsub");
+
+                token = json_reader_next(&json);
+                if (is_id && token == JSON_STRING) {
+                        (void) text_of(&json, &id);
+                        named = true;
+                }
+                r = is_pubsub && token == JSON_OBJECT ? read_pubsub(&json, hash, &time) : json_reader_skip(&json, NULL);
+        }
+        if (r < 0 || token != JSON_OBJECT_END || json_reader_next(&json) != JSON_END || !named)
+                return -EBADMSG;
+        *ret = file_key((Slice){ id.data, id.size }, hash, (Slice){ time.data ? time.data : "", time.size });
+        return 0;
+}
+
+/* With its newline. */
+static int copy_line(const FileLines *lines, Slice line, bool hole) {
+        const FileCopies *to = lines->copies;
+
+        return file_write_all(hole || lines->end > to->good ? to->torn : to->whole, line.data, line.size + 1);
+}
+
+static int add_line(FileLines *lines, Slice line) {
+        bool hole = memchr(line.data, '\0', line.size);
+        FileKey key;
+        int r;
+
+        lines->end += line.size + 1;
+        if (lines->copies)
+                return copy_line(lines, line, hole);
+        if (read_line(line, &key) < 0) {
+                lines->tail++;
+                lines->tail_holes += hole;
+                return 0;
+        }
+        r = array_reserve(&lines->keys, &lines->allocated, lines->n + 1, sizeof(FileKey));
+        if (r < 0)
+                return r;
+        lines->keys[lines->n++] = key;
+        lines->good = lines->end;
+        lines->wrong += lines->tail;
+        lines->holes += lines->tail_holes;
+        lines->tail = lines->tail_holes = 0;
+        return 0;
+}
+
+/* Takes the whole lines out of *text*. */
+static int take_lines(FileLines *lines, Bytes *text) {
+        const char *begin = text->data, *end = text->data + text->size, *stop;
+        int r = 0;
+
+        while (r == 0 && (stop = memchr(begin, '\n', (size_t) (end - begin)))) {
+                r = add_line(lines, (Slice){ begin, (size_t) (stop - begin) });
+                begin = stop + 1;
+        }
+        text->size = (size_t) (end - begin);
+        memmove(text->data, begin, text->size);
+        return r;
+}
+
+int file_lines_read(int fd, FileLines *lines) {
+        _cleanup_(gzip_reader_freep) GzipReader *reader = NULL;
+        _cleanup_bytes_ Bytes text = {};
+        size_t n = 1;
+        int r;
+
+        r = gzip_reader_new(fd, &reader);
+        if (r < 0) {
+                (void) close(fd);
+                return r;
+        }
+        while (n > 0) {
+                r = bytes_reserve(&text, PIECE);
+                if (r < 0)
+                        return r;
+                r = gzip_reader_read(reader, text.data + text.size, PIECE, &n);
+                if (r == GZIP_DAMAGED)
+                        lines->tail++;
+                if (r != GZIP_DONE)
+                        return r < 0 ? r : 0;
+                text.size += n;
+                r = memchr(text.data + text.size - n, '\n', n) ? take_lines(lines, &text) : 0;
+                if (r < 0)
+                        return r;
+        }
+        lines->end += text.size;
+        lines->tail += text.size > 0;
+        return 0;
+}
