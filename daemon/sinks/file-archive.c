@@ -41,8 +41,25 @@ struct FileArchive {
         size_t n, allocated;
         int fd; /* of the last file, if it still grows; -1 */
         uint64_t size;
-        bool untidy; /* that something does not work was said */
+        bool untidy;    /* that something does not work was said */
+        bool full;      /* so said a write, whatever the disk says of itself */
+        usec_t told;    /* the latest time that the queue told; 0: none yet */
+        usec_t told_at; /* clock_now() of that */
 };
+
+/* ---- the time ---- */
+
+/* That it is now at least, whatever our clock says; 0: not known. */
+static usec_t time_told(const FileArchive *a) {
+        return a->told > 0 ? a->told + (clock_now() - a->told_at) : 0;
+}
+
+static void note_time(FileArchive *a, usec_t told) {
+        if (told <= time_told(a))
+                return;
+        a->told = told;
+        a->told_at = clock_now();
+}
 
 /* ---- names ---- */
 
@@ -229,6 +246,7 @@ static int load_file(const FileArchive *a, const File *file, FileLines *lines) {
 static int load_keys(FileArchive *a, FileKeys *keys) {
         _cleanup_free_ FileLines *lines = calloc(a->n + 1, sizeof(FileLines));
         size_t from = a->n, total = 0;
+        int64_t latest = 0;
         int r = 0;
 
         if (!lines)
@@ -240,10 +258,14 @@ static int load_keys(FileArchive *a, FileKeys *keys) {
                 total += lines[from].n;
         }
         for (size_t i = from; i < a->n; i++) {
-                for (size_t k = 0; r == 0 && k < lines[i].n; k++)
+                for (size_t k = 0; r == 0 && k < lines[i].n; k++) {
                         file_keys_add(keys, &lines[i].keys[k]);
+                        if (lines[i].keys[k].published > latest)
+                                latest = lines[i].keys[k].published;
+                }
                 free(lines[i].keys);
         }
+        note_time(a, (usec_t) latest * USEC_PER_MSEC);
         return r;
 }
 
@@ -303,6 +325,45 @@ static int load(FileArchive *a, FileKeys *keys) {
         return r;
 }
 
+/* ---- what is past its time ---- */
+
+static int drop(FileArchive *a, size_t index) {
+        char name[NAME_SIZE];
+
+        for (unsigned packed = 0; packed < 2; packed++)
+                if (unlinkat(a->lock_fd, name_of(&a->files[index], packed, name), 0) < 0 && errno != ENOENT)
+                        return err_errno();
+        memmove(&a->files[index], &a->files[index + 1], (a->n - index - 1) * sizeof(File));
+        a->n--;
+        return 0;
+}
+
+static int drop_old(FileArchive *a) {
+        usec_t told = time_told(a), wall = clock_wall(), now = told < wall ? told : wall;
+        int r = 0;
+
+        while (r == 0 && a->spec.keep > 0 && now > 0 && a->n > (a->fd >= 0) &&
+                (usec_t) (a->files[0].day + 1) * DAY_USEC + a->spec.keep <= now)
+                r = drop(a, 0);
+        return r;
+}
+
+static void end_tidying(FileArchive *a, int r) {
+        if (r == -ENOENT) /* another process moved it since we looked: the next use reads anew what is there */
+                return forget(a);
+        if (r < 0 && !a->untidy)
+                log_event(LOG_WARNING, NULL,
+                        LOG_FIELDS({ FIELD_SUBSCRIPTION, a->subscription }, { FIELD_FILE, a->directory }),
+                        "Closed files in %s cannot be compressed or removed: %s. They stay as they are; it is tried "
+                        "again",
+                        a->directory, strerror(-r));
+        a->untidy = r < 0;
+        if (note_directory(a) < 0)
+                forget(a);
+}
+
+/* ---- the lock ---- */
+
 static int open_directory(FileArchive *a) {
         int made = mkdir(a->directory, 0750);
         _cleanup_close_ int above = -1;
@@ -341,14 +402,28 @@ static int look_at_disk(const FileArchive *a) {
         return disk.f_blocks > 0 && (uint64_t) disk.f_bavail * disk.f_frsize < FILE_FREE_MIN ? -ENOSPC : 0;
 }
 
-int file_archive_lock(FileArchive *a, FileKeys *keys) {
+/* Of a full disk: what may go by now goes, without what needs room itself. */
+static int make_room(FileArchive *a, FileKeys *keys) {
+        int r = is_changed(a) ? load(a, keys) : 0;
+
+        if (r < 0 && r != -ENOSPC && r != -EDQUOT)
+                return r;
+        end_tidying(a, drop_old(a));
+        a->full = false;
+        return look_at_disk(a);
+}
+
+int file_archive_lock(FileArchive *a, FileKeys *keys, usec_t told) {
         int r;
 
+        note_time(a, told);
         r = open_directory(a);
         if (r == 0)
                 r = take_lock(a);
         if (r == 0)
-                r = look_at_disk(a);
+                r = a->full ? -ENOSPC : look_at_disk(a);
+        if (r == -ENOSPC)
+                r = make_room(a, keys);
         if (r == 0 && is_changed(a))
                 r = load(a, keys);
         if (r != 0)
@@ -415,6 +490,7 @@ int file_archive_append(FileArchive *a, Slice lines, usec_t at) {
                 a->size += lines.size;
                 return 0;
         }
+        a->full = r == -ENOSPC || r == -EDQUOT;
         if (a->fd < 0 || ftruncate(a->fd, (off_t) a->size) < 0 || fsync(a->fd) < 0)
                 forget(a); /* what is there is found out at the next try */
         return r;
@@ -456,26 +532,6 @@ static int pack(FileArchive *a, File *file) {
         return 0;
 }
 
-static int drop(FileArchive *a, size_t index) {
-        char name[NAME_SIZE];
-
-        for (unsigned packed = 0; packed < 2; packed++)
-                if (unlinkat(a->lock_fd, name_of(&a->files[index], packed, name), 0) < 0 && errno != ENOENT)
-                        return err_errno();
-        memmove(&a->files[index], &a->files[index + 1], (a->n - index - 1) * sizeof(File));
-        a->n--;
-        return 0;
-}
-
-static int drop_old(FileArchive *a, usec_t now) {
-        int r = 0;
-
-        while (r == 0 && a->spec.keep > 0 && now > 0 && a->n > (a->fd >= 0) &&
-                (usec_t) (a->files[0].day + 1) * DAY_USEC + a->spec.keep <= now)
-                r = drop(a, 0);
-        return r;
-}
-
 static int pack_one(FileArchive *a) {
         for (size_t i = 0; a->spec.compress && i + (a->fd >= 0) < a->n; i++)
                 if (a->files[i].plain)
@@ -483,22 +539,10 @@ static int pack_one(FileArchive *a) {
         return 0;
 }
 
-void file_archive_tidy(FileArchive *a, usec_t now) {
-        int r = drop_old(a, now);
+void file_archive_tidy(FileArchive *a) {
+        int r = drop_old(a);
 
-        if (r == 0)
-                r = pack_one(a);
-        if (r == -ENOENT) /* another process moved it since we looked: the next use reads anew what is there */
-                return forget(a);
-        if (r < 0 && !a->untidy)
-                log_event(LOG_WARNING, NULL,
-                        LOG_FIELDS({ FIELD_SUBSCRIPTION, a->subscription }, { FIELD_FILE, a->directory }),
-                        "Closed files in %s cannot be compressed or removed: %s. They stay as they are; it is tried "
-                        "again",
-                        a->directory, strerror(-r));
-        a->untidy = r < 0;
-        if (note_directory(a) < 0)
-                forget(a);
+        end_tidying(a, r == 0 ? pack_one(a) : r);
 }
 
 /* ---- life ---- */

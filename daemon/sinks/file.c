@@ -115,9 +115,7 @@ typedef struct Writing {
         size_t from;           /* the first item that waits for that */
         size_t lines;
         Bytes text;
-        usec_t wall;      /* by our clock */
-        usec_t published; /* the latest message, by the queue's */
-        usec_t at;        /* when it is stored: nothing is before it was published, so our clock may be behind */
+        usec_t at; /* when it is stored: nothing is before it was published, so our clock may be behind */
 } Writing;
 
 static void answer_fault(const FileSink *f, SinkAnswer *answer, int r) {
@@ -126,11 +124,11 @@ static void answer_fault(const FileSink *f, SinkAnswer *answer, int r) {
 
 static void file_probe(void *self, SinkAnswer *answer) {
         FileSink *f = self;
-        int r = file_archive_lock(f->archive, f->keys);
+        int r = file_archive_lock(f->archive, f->keys, 0);
 
         if (r < 0)
                 return answer_fault(f, answer, r);
-        file_archive_tidy(f->archive, 0);
+        file_archive_tidy(f->archive);
         file_archive_unlock(f->archive);
 }
 
@@ -267,16 +265,16 @@ static usec_t latest_publishing(const SinkWork *work) {
 
 static void file_write(void *self, SinkWork *work) {
         FileSink *f = self;
-        Writing w = { .sink = f, .work = work, .wall = clock_wall(), .published = latest_publishing(work) };
+        usec_t wall = clock_wall(), published = latest_publishing(work);
+        Writing w = { .sink = f, .work = work, .at = wall > published ? wall : published };
         int r;
 
-        w.at = w.wall > w.published ? w.wall : w.published;
         w.verdicts = calloc(work->n + 1, sizeof(*w.verdicts));
-        r = w.verdicts ? file_archive_lock(f->archive, f->keys) : -ENOMEM;
+        r = w.verdicts ? file_archive_lock(f->archive, f->keys, published) : -ENOMEM;
         if (r == 0) {
                 r = write_all(&w);
                 if (r == 0)
-                        file_archive_tidy(f->archive, w.published < w.wall ? w.published : w.wall);
+                        file_archive_tidy(f->archive);
                 file_archive_unlock(f->archive);
         }
         if (r < 0)

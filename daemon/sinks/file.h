@@ -38,15 +38,17 @@ FileArchive *file_archive_free(FileArchive *archive);
 CLEANUP_DEFINE(FileArchive, file_archive_free)
 
 /* Waits some seconds for the lock. Reads the keys of the last lines where it does not know them; cuts off what a power
- * cut left torn, and says so. -EAGAIN: another process has the lock; -ENOSPC, -EROFS, -EACCES where a write would fail;
- * as open(2), mkdir(2). Only after 0: file_archive_unlock(). */
-int file_archive_lock(FileArchive *archive, FileKeys *keys);
+ * cut left torn, and says so. Where the disk is full, those are removed that file_archive_tidy() would remove. *told*:
+ * the latest time that the queue told, 0: none; what is kept how long goes by it, and by the lines. -EAGAIN: another
+ * process has the lock; -ENOSPC, -EROFS, -EACCES where a write would fail; as open(2), mkdir(2). Only after 0:
+ * file_archive_unlock(). */
+int file_archive_lock(FileArchive *archive, FileKeys *keys, usec_t told);
 void file_archive_unlock(FileArchive *archive);
 
 /* How many bytes the file takes that a line of that time goes to; a new one takes any line. */
 uint64_t file_archive_room(const FileArchive *archive, usec_t at);
 /* Appends whole lines, durable on return. On failure nothing is there; as open(2), write(2), fsync(2). */
 int file_archive_append(FileArchive *archive, Slice lines, usec_t at);
-/* Compresses one closed file, removes those that are older than they are kept at *now* (0: not known). What does not
- * work is said once. */
-void file_archive_tidy(FileArchive *archive, usec_t now);
+/* Compresses one closed file, removes those that are older than they are kept, by the time that the queue told and that
+ * has passed since, and by our clock. What does not work is said once. */
+void file_archive_tidy(FileArchive *archive);

@@ -373,7 +373,7 @@ static Archive begin_archive(Disk *disk) {
         disk_mount(disk);
         assert_int_equal(file_archive_new(&spec, &a.archive), 0);
         assert_int_equal(file_keys_new(100, &a.keys), 0);
-        assert_int_equal(file_archive_lock(a.archive, a.keys), 0);
+        assert_int_equal(file_archive_lock(a.archive, a.keys, 0), 0);
         return a;
 }
 

@@ -2,7 +2,10 @@
 /* Which files of an archive go, and when: never by a clock that may be wrong. */
 #include "file-fixture.h"
 
+#include <sys/statvfs.h>
+
 #include "lib/clock.h"
+#include "lib/file.h"
 
 /* So much is our clock behind (the linker's --wrap). */
 static usec_t behind;
@@ -11,6 +14,40 @@ usec_t __wrap_clock_wall(void);
 
 usec_t __wrap_clock_wall(void) {
         return __real_clock_wall() - behind;
+}
+
+/* So much time has passed since. */
+static usec_t later;
+usec_t __real_clock_now(void);
+usec_t __wrap_clock_now(void);
+
+usec_t __wrap_clock_now(void) {
+        return __real_clock_now() + later;
+}
+
+/* The disk is full as long as there is this file. A write is told so, too, and statvfs() tells it unless it is a quota
+ * that is used up. */
+static const char *fills;
+static bool by_quota;
+int __real_fstatvfs64(int fd, struct statvfs *ret);
+int __wrap_fstatvfs64(int fd, struct statvfs *ret);
+int __real_file_write_all(int fd, const void *data, size_t size);
+int __wrap_file_write_all(int fd, const void *data, size_t size);
+
+static bool is_full(void) {
+        return fills && access(fills, F_OK) == 0;
+}
+
+int __wrap_fstatvfs64(int fd, struct statvfs *ret) {
+        int r = __real_fstatvfs64(fd, ret);
+
+        if (is_full() && !by_quota)
+                ret->f_bavail = 0;
+        return r;
+}
+
+int __wrap_file_write_all(int fd, const void *data, size_t size) {
+        return is_full() ? by_quota ? -EDQUOT : -ENOSPC : __real_file_write_all(fd, data, size);
 }
 
 /* Old files go by the time that the queue tells, not by a clock that may be wrong. */
@@ -52,10 +89,87 @@ static void test_keep_with_a_clock_behind(void **state) {
         assert_int_equal(lines_of(w), 4);
 }
 
+static char old[420];
+
+/* An archive with one line, of 2026-11-20 23:00, and an old file that fills the disk until it is removed. */
+static void fill(World *w) {
+        close_sink(w);
+        w->keys.keep = 24 * USEC_PER_HOUR;
+        open_sink(w);
+        (void) write_as(w, SINK_STEP_WRITE, &(Given){ "a", "{}", "2026-11-20T23:00:00Z" }, 1, "S");
+        (void) snprintf(old, sizeof(old), "%s/2026-11-20.ndjson", w->archive);
+        (void) close(open(old, O_WRONLY | O_CREAT | O_CLOEXEC, 0640));
+        fills = old;
+}
+
+/* What is past its time makes the room that the next line needs. */
+static void test_keep_on_a_full_disk(void **state) {
+        World *w = *state;
+
+        fill(w);
+        assert_string_equal(probe(w).reason, "disk_full");
+        (void) write_as(w, SINK_STEP_WRITE, &(Given){ "b", "{}", "2026-11-21T23:59:59Z" }, 1, "P");
+        assert_int_equal(access(old, F_OK), 0); /* its time is not over */
+        (void) write_as(w, SINK_STEP_WRITE, &(Given){ "b", "{}", "2026-11-22T00:00:00Z" }, 1, "S");
+        assert_int_equal(access(old, F_OK), -1);
+        assert_int_equal(lines_of(w), 2);
+}
+
+/* A quota is met in the write only. */
+static void test_keep_within_a_quota(void **state) {
+        World *w = *state;
+
+        fill(w);
+        by_quota = true;
+        assert_int_equal(probe(w).fault, SINK_FAULT_NONE);
+        (void) write_as(w, SINK_STEP_WRITE, &(Given){ "b", "{}", "2026-11-22T00:00:00Z" }, 1, "P");
+        (void) write_as(w, SINK_STEP_WRITE, &(Given){ "b", "{}", "2026-11-22T00:00:00Z" }, 1, "S");
+        assert_int_equal(access(old, F_OK), -1);
+        assert_int_equal(lines_of(w), 2);
+}
+
+/* Nothing is pulled while the sink is down, so nothing tells the time: it is known from the last line on, over a start,
+ * and goes on as fast as ours. */
+static void test_keep_while_it_is_down(void **state) {
+        World *w = *state;
+
+        fill(w);
+        close_sink(w);
+        open_sink(w);
+        assert_string_equal(probe(w).reason, "disk_full");
+        later = 24 * USEC_PER_HOUR;
+        assert_string_equal(probe(w).reason, "disk_full");
+        later = 25 * USEC_PER_HOUR;
+        assert_int_equal(probe(w).fault, SINK_FAULT_NONE);
+        assert_int_equal(access(old, F_OK), -1);
+        assert_int_equal(lines_of(w), 1);
+}
+
+/* ... but never beyond what our own clock says. */
+static void test_keep_with_a_clock_behind_on_a_full_disk(void **state) {
+        World *w = *state;
+
+        fill(w);
+        behind = clock_wall() - UINT64_C(1795305599) * USEC_PER_SEC; /* it says 2026-11-21 23:59:59, and goes on */
+        later = 48 * USEC_PER_HOUR;
+        behind += USEC_PER_HOUR;
+        assert_string_equal(probe(w).reason, "disk_full");
+        assert_int_equal(access(old, F_OK), 0);
+}
+
+static int forget_all(void **state) {
+        fills = NULL;
+        by_quota = false;
+        behind = later = 0;
+        return tear_down(state);
+}
+
+#define TEST_FULL(name) cmocka_unit_test_setup_teardown(name, set_up, forget_all)
+
 static void use(FileArchive *archive, FileKeys *keys, const char *gone) {
-        assert_int_equal(file_archive_lock(archive, keys), 0);
+        assert_int_equal(file_archive_lock(archive, keys, 0), 0);
         assert_true(!gone || unlink(gone) == 0);
-        file_archive_tidy(archive, 0);
+        file_archive_tidy(archive);
         file_archive_unlock(archive);
 }
 
@@ -71,7 +185,7 @@ static void test_taken_away_meanwhile(void **state) {
         (void) snprintf(second, sizeof(second), "%s/2024-10-05.ndjson.gz", w->archive);
         assert_int_equal(file_keys_new(FILE_KEYS_MAX, &keys), 0);
         assert_int_equal(file_archive_new(&spec, &archive), 0);
-        assert_int_equal(file_archive_lock(archive, keys), 0);
+        assert_int_equal(file_archive_lock(archive, keys, 0), 0);
         for (usec_t day = 20000; day < 20003; day++)
                 assert_int_equal(file_archive_append(archive, slice("{\"_id\":\"a\"}\n"), day * 24 * USEC_PER_HOUR), 0);
         file_archive_unlock(archive);
@@ -86,6 +200,10 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_keep),
                 TEST(test_keep_with_a_clock_behind),
+                TEST_FULL(test_keep_on_a_full_disk),
+                TEST_FULL(test_keep_within_a_quota),
+                TEST_FULL(test_keep_while_it_is_down),
+                TEST_FULL(test_keep_with_a_clock_behind_on_a_full_disk),
                 TEST(test_taken_away_meanwhile),
         };
 
