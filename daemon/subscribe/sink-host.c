@@ -146,12 +146,22 @@ static void release_on_thread(void *userdata, void *host) {
 
 /* ---- on the loop ---- */
 
+/* A remote may repeat what it was sent. */
+static void conceal(const Secrets *secrets, SinkWork *work) {
+        secrets_conceal(secrets, work->answer.detail);
+        for (size_t i = 0; i < work->n; i++)
+                if (work->items[i].detail)
+                        secrets_conceal(secrets, work->items[i].detail);
+}
+
 static void on_answer(void *userdata) {
         SinkHost *host = userdata;
 
         host->busy = false;
         host->batch = NULL;
         loop_off(host->stuck);
+        if (host->callbacks.means.secrets)
+                conceal(host->callbacks.means.secrets, &host->work);
         host->callbacks.on_answer(host->callbacks.userdata);
 }
 

@@ -28,7 +28,7 @@ int sink_host_prepare(SinkHost *host, size_t n, SinkWork **ret);
 /* Asks. The messages of the work are in *batch*, NULL for a probe, which must not change until the answer. */
 void sink_host_ask(SinkHost *host, SinkStep step, Batch *batch);
 bool sink_host_is_busy(const SinkHost *host);
-/* Of the last question; *ret_step* may be NULL. Valid until the next one is prepared. */
+/* Of the last question, and no secret is in it; *ret_step* may be NULL. Valid until the next one is prepared. */
 SinkWork *sink_host_work(SinkHost *host, SinkStep *ret_step);
 const char *sink_host_place(const SinkHost *host);
 /* What the type tells of itself; zeros where it has nothing to tell. */

@@ -557,22 +557,11 @@ static void sink_answered_late(Sink *s, SinkStep step, const SinkWork *work) {
         sink_changed(s);
 }
 
-/* A remote may repeat what it was sent. */
-static void sink_conceal(const Sink *s, SinkWork *work) {
-        if (!s->callbacks.secrets)
-                return;
-        secrets_conceal(s->callbacks.secrets, work->answer.detail);
-        for (size_t i = 0; i < work->n; i++)
-                if (work->items[i].detail)
-                        secrets_conceal(s->callbacks.secrets, work->items[i].detail);
-}
-
 static void on_answer(void *userdata) {
         Sink *s = userdata;
         SinkStep step;
         SinkWork *work = sink_host_work(s->host, &step);
 
-        sink_conceal(s, work);
         if (s->state == STATE_STOPPED)
                 sink_answered_late(s, step, work);
         else if (step == SINK_STEP_WRITE)
