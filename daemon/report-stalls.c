@@ -193,8 +193,10 @@ static void look_at_source(Look *look, const SourceStatus *source) {
 
 static void look_at_held(Look *look, const SubscriberStatus *subscriber) {
         const SinkStatus *sink = &subscriber->sink;
-        bool expected =
-                subscriber->held > subscriber->aside && sink->ready && !subscriber->failing && !look->figures->stopping;
+        /* of one that was refused, and no other: what comes next tells more, or the sink is said to be down (sink.c) */
+        bool waits = sink->refusing && sink->retry_at > look->figures->now;
+        bool expected = subscriber->held > subscriber->aside && sink->ready && !waits && !subscriber->failing &&
+                        !look->figures->stopping;
         uint64_t progress = subscriber->acknowledged + sink->stored + sink->duplicates + sink->rejected + sink->failed;
 
         if (look_stalls(look, WATCH_HELD, subscriber->subscription, expected, progress))

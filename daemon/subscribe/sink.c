@@ -679,6 +679,7 @@ bool sink_takes_batches(const Sink *s) {
 
 void sink_status(const Sink *s, SinkStatus *ret) {
         *ret = s->status;
+        ret->refusing = s->refusing;
         ret->ready = s->up && s->state != STATE_STOPPED;
         ret->down_since = trouble_since(&s->said.down);
         ret->retry_at = s->retry_at;

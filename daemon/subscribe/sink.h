@@ -34,6 +34,7 @@ typedef struct SinkCallbacks {
 
 typedef struct SinkStatus {
         bool ready;         /* up: a message, or a probe that can tell, was accepted; nothing has failed since */
+        bool refusing;      /* the last write had nothing accepted; what comes next tells whose fault that is */
         usec_t down_since;  /* clock_wall(); 0 while ready, and until the first try failed */
         usec_t retry_at;    /* clock_now(); 0: none planned */
         usec_t last_stored; /* clock_wall(); 0: none yet */

@@ -513,6 +513,17 @@ static void test_warn_held_and_pulls(void **state) {
         pass_time(f, 2 * USEC_PER_HOUR);
         look(f, NULL, NULL);
 
+        be_well(f); /* it waits for another opinion, and says itself when that takes too long */
+        f->input.now = NOW + 3 * USEC_PER_HOUR;
+        pass_time(f, 0);
+        f->subscribers[0].held = 1;
+        f->subscribers[0].sink.refusing = true;
+        for (unsigned minute = 0; minute < 30; minute++) {
+                f->subscribers[0].sink.retry_at = f->input.now + USEC_PER_MINUTE;
+                look(f, NULL, NULL);
+                pass_time(f, USEC_PER_MINUTE - 1);
+        }
+
         be_well(f);
         f->input.now = NOW + 4 * USEC_PER_HOUR;
         pass_time(f, 0);

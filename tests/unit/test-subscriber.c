@@ -210,6 +210,22 @@ static void test_bad_scouts_that_cannot_be_acknowledged(void **state) {
         world_until(world_status().acknowledged == 30);
 }
 
+/* One message is refused, and none other comes that could tell: it is tried again, and that is no standstill. */
+static void test_waits_for_another_opinion(void **state) {
+        world.config.backoff.initial = world.config.backoff.max = 60 * USEC_PER_SEC;
+        world.sink.automatic = true;
+        world.sink.fate = FATE_SUSPECT;
+        world_start(false);
+        world_queue(1, 1);
+        world_until(world_status().sink.refusing);
+        assert_true(world_status().sink.ready);
+        assert_true(world_status().sink.retry_at > clock_now());
+        world.sink.fate = FATE_STORED;
+        world_queue(2, 1);
+        world_until(world_status().acknowledged == 2);
+        assert_false(world_status().sink.refusing);
+}
+
 /* P11: an outage is said once, however long it is: not for each scout whose time is over. */
 static void test_scouts_lapse_in_silence(void **state) {
         world.config.pulls = 1;
@@ -419,6 +435,7 @@ int main(void) {
                 CASE(test_what_comes_meanwhile_waits),
                 CASE(test_bad_scouts),
                 CASE(test_bad_scouts_that_cannot_be_acknowledged),
+                CASE(test_waits_for_another_opinion),
                 CASE(test_scouts_lapse_in_silence),
                 CASE(test_stop),
                 CASE(test_stop_with_a_mixed_batch),
