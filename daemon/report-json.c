@@ -119,6 +119,7 @@ static const Figure token_figures[] = {
 static const Figure sink_figures[] = {
         FIGURE(TEXT, SinkStatus, what),
         FIGURE(FLAG, SinkStatus, ready),
+        FIGURE(FLAG, SinkStatus, untried),
         FIGURE(TIME, SinkStatus, down_since),
         FIGURE(DUE, SinkStatus, retry_at),
         FIGURE(TIME, SinkStatus, last_stored),

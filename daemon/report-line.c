@@ -216,9 +216,13 @@ static void line_trouble(Line *line, const SubscriberStatus *subscriber) {
         if (line->figures->n_subscribers > 1)
                 text_add(&line->words, "%s: ", name_cut(slash ? slash + 1 : subscriber->subscription, name));
         if (!sink->ready) {
-                text_add(&line->words, sink->down_since > 0 ? "%s down" : "%s not reached yet", sink->what);
+                text_add(&line->words,
+                        sink->untried          ? "%s answers and has stored no message yet"
+                        : sink->down_since > 0 ? "%s down"
+                                               : "%s not reached yet",
+                        sink->what);
                 line_since(line, sink->down_since, sink->retry_at);
-                text_add(&line->words, ", pulls paused");
+                text_add(&line->words, subscriber->paused ? ", pulls paused" : "");
         }
         if (subscriber->failing || subscriber->missing) {
                 text_add(&line->words, "%ssubscription %s", sink->ready ? "" : ", ",

@@ -35,7 +35,7 @@ static void add_troubles(const Figures *f, Bytes *text) {
                 const SubscriberStatus *subscriber = &f->subscribers[i];
                 const SinkStatus *sink = &subscriber->sink;
 
-                if (!sink->ready)
+                if (!sink->ready && !sink->untried)
                         (void) bytes_append_format(text, "; %s is down for %s: %s", sink->what,
                                 subscriber->subscription,
                                 sink->detail[0] ? sink->detail : "it has not answered in time");

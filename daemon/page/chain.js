@@ -157,7 +157,7 @@ function sinkSays(one, stop, now) {
     if (one.unkept > 0) return ["failing", ["sinkUnkept", { n: number(one.unkept, 0) }], sink, one.unkept_since];
     if (one.failing && stop) return ["waiting", ["sinkWaits"]];
     if (one.failing) return ["failing", ["sinkNotPulled"], one];
-    if (!sink.ready) return ["waiting", ["sinkNotYet"], sink];
+    if (!sink.ready) return ["waiting", [sink.untried ? "sinkWaits" : "sinkNotYet"], sink];
     if (one.aside > 0) return ["waiting", ["sinkAside", { n: number(one.aside, 0) }], sink, one.oldest_unsettled];
     const target = sink.alerts?.targets?.find((each) => each.failing_since);
     if (target) return ["failing", ["targetFails", { name: isolated(target.name) }], target];

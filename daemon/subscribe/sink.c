@@ -77,6 +77,7 @@ struct Sink {
         Blame blame;
         uint64_t before; /* blame.accepted before the write under way */
         bool refusing;   /* the last write had nothing accepted */
+        bool untried;    /* as in the status */
         usec_t refusing_since;
         size_t refused;                /* messages known to be refused since then */
         size_t turn;                   /* which of them is tried next */
@@ -109,7 +110,7 @@ static Batch *sink_current(const Sink *s) {
 /* ---- up and down ---- */
 
 static void sink_note_up(Sink *s) {
-        s->refusing = false;
+        s->refusing = s->untried = false;
         s->refusing_since = 0;
         s->turn = 0;
         s->up = true;
@@ -156,7 +157,7 @@ static usec_t sink_schedule(Sink *s, const SinkAnswer *answer, usec_t at_most) {
 }
 
 static void sink_fail(Sink *s, const SinkAnswer *answer) {
-        s->up = s->refusing = false;
+        s->up = s->refusing = s->untried = false;
         s->refusing_since = 0;
         sink_said_down(&s->said, answer, false, sink_schedule(s, answer, s->backoff.max));
         if (s->seen)
@@ -324,7 +325,7 @@ static void sink_refuse(Sink *s, const SinkAnswer *of) {
                 answer = *of;
         if (s->refused <= 1 && now - s->refusing_since < ALONE_SAID_USEC)
                 return;
-        s->up = false;
+        s->up = s->untried = false;
         sink_said_down(&s->said, &answer, true, delay);
 }
 
@@ -486,9 +487,9 @@ static size_t sink_judge_all(Sink *s, SinkWork *work) {
 
 static void sink_probed(Sink *s, const SinkAnswer *answer) {
         if (answer->fault == SINK_FAULT_NONE) {
-                if (answer->untried)
-                        s->refusing = true; /* for all that is known: only a message can tell */
-                if (!s->refusing)           /* else that it can be reached says nothing new */
+                if (answer->untried && !s->refusing)
+                        s->refusing = s->untried = true; /* for all that is known: only a message can tell */
+                if (!s->refusing)                        /* else that it can be reached says nothing new */
                         sink_note_up(s);
                 sink_move(s, STATE_READY);
         } else {
@@ -677,14 +678,19 @@ bool sink_takes_batches(const Sink *s) {
         return s->up && !s->refusing && s->state != STATE_STOPPED;
 }
 
+bool sink_is_untried(const Sink *s) {
+        return s->untried && s->state != STATE_STOPPED;
+}
+
 void sink_status(const Sink *s, SinkStatus *ret) {
         *ret = s->status;
+        ret->untried = sink_is_untried(s);
         ret->refusing = s->refusing;
         ret->ready = s->up && s->state != STATE_STOPPED;
-        ret->down_since = trouble_since(&s->said.down);
+        ret->down_since = ret->untried ? 0 : trouble_since(&s->said.down);
         ret->retry_at = s->retry_at;
         ret->cause = trouble_is_on(&s->said.down) ? s->said.down.cause : s->said.apart.cause;
-        ret->detail = s->said.down.detail;
+        ret->detail = ret->untried ? "" : s->said.down.detail;
         ret->what = s->type->what;
         sink_host_figures(s->host, &ret->figures);
 }

@@ -33,9 +33,12 @@ typedef struct SinkCallbacks {
 } SinkCallbacks;
 
 typedef struct SinkStatus {
-        bool ready;         /* up: a message, or a probe that can tell, was accepted; nothing has failed since */
+        bool ready; /* up: a message, or a probe that can tell, was accepted; nothing has failed since */
+        /* It answers, and only a message can tell whether it stores: no write could be tried, and none was accepted
+         * since. One at a time is pulled. Until it is ready, or said to be down again. */
+        bool untried;
         bool refusing;      /* the last write had nothing accepted; what comes next tells whose fault that is */
-        usec_t down_since;  /* clock_wall(); 0 while ready, and until the first try failed */
+        usec_t down_since;  /* clock_wall(); 0 while ready or untried, and until the first try failed */
         usec_t retry_at;    /* clock_now(); 0: none planned */
         usec_t last_stored; /* clock_wall(); 0: none yet */
         uint64_t stored, duplicates, rejected, failed, writes;
@@ -72,5 +75,7 @@ bool sink_is_busy(const Sink *sink);
 /* Whole batches are welcome, now or after the write under way. Not so while it is up and refuses what it is given:
  * single messages are tried then. */
 bool sink_takes_batches(const Sink *sink);
+/* SinkStatus.untried */
+bool sink_is_untried(const Sink *sink);
 /* How it stands; texts live until the next call that may change them. */
 void sink_status(const Sink *sink, SinkStatus *ret);

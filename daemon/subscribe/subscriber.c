@@ -61,9 +61,9 @@ static void subscriber_changed(Subscriber *s) {
 
 /* Notes when the sink goes away and comes back. */
 static void see_sink(Subscriber *s, usec_t now) {
-        bool takes = sink_takes_batches(s->sink);
+        bool takes = sink_takes_batches(s->sink), paused = !takes && (s->once || !sink_is_untried(s->sink));
 
-        if (takes == s->takes && (takes || s->paused_at > 0))
+        if (takes == s->takes && (takes || (paused && s->paused_at > 0)))
                 return;
         s->takes = takes;
         s->paused_at = takes ? 0 : now;
@@ -691,6 +691,6 @@ void subscriber_status(const Subscriber *s, SubscriberStatus *ret) {
         };
         measure_held(s, ret);
         sink_status(s->sink, &ret->sink);
-        ret->paused = !ret->sink.ready;
+        ret->paused = !ret->sink.ready && !ret->sink.untried;
         ret->paused_since = ret->paused && s->paused_at > 0 ? clock_wall_of(s->paused_at) : 0;
 }

@@ -32,7 +32,7 @@ typedef struct SubscriberStatus {
         bool checked;         /* the subscription was read once, or may not be read (403): `missing` means something */
         bool missing;         /* 404, or its topic was deleted, or it was detached */
         const char *topic;    /* that it stands on, or stood on when it was read last; "": not known */
-        bool paused;          /* the sink is not ready */
+        bool paused;          /* the sink is not ready, and not untried */
         usec_t failing_since; /* clock_wall() */
         usec_t paused_since;  /* clock_wall() */
         usec_t last_pull, last_ack; /* clock_wall(); 0: none yet */

@@ -184,9 +184,10 @@ static void print_sink(Json *sink) {
         printf("              %s: %s, %" PRIi64 " stored, %" PRIi64 " duplicates, %" PRIi64
                " rejected, last stored %s\n",
                 text_of(sink, "what"),
-                ready      ? "up"
-                : was_down ? "DOWN"
-                           : "not reached yet",
+                ready                            ? "up"
+                : was_down                       ? "DOWN"
+                : json_get_flag(sink, "untried") ? "answers, no message stored yet"
+                                                 : "not reached yet",
                 number_of(sink, "stored"), number_of(sink, "duplicates"), number_of(sink, "rejected"),
                 time_of(sink, "last_stored", time));
         if (!ready && was_down)

@@ -43,7 +43,7 @@ def source(name="home", **more):
 
 
 def sink(what="MongoDB", **more):
-    return {"what": what, "ready": True, "down_since": None, "retry_at": None, "last_stored": ago(18), "stored": 4320, "duplicates": 0, "rejected": 0,
+    return {"what": what, "ready": True, "untried": False, "down_since": None, "retry_at": None, "last_stored": ago(18), "stored": 4320, "duplicates": 0, "rejected": 0,
             "failed": 0, "writes": 1440, "detail": "", "kind": None, "remedy": None, **more}
 
 
@@ -131,6 +131,13 @@ def starting():
     status["sources"][0].update(last_poll=None, last_reading=None, readings=0)
     status["publisher"].update(last_publish=None, published=0)
     status["subscriptions"][0].update(last_pull=None, sink=sink(ready=False, last_stored=None, stored=0))
+    return status
+
+
+def untried():
+    """MongoDB was away, its user may insert only, and no message came since."""
+    status = well()
+    status["subscriptions"][0].update(sink=sink(ready=False, untried=True, last_stored=ago(900)))
     return status
 
 
@@ -330,7 +337,7 @@ def values(series, start, end, points, last):
 
 STATES = {"well": (well, rooms, 20), "mongodb-down": (mongodb_down, rooms, 845), "pubsub-down": (pubsub_down, rooms, 48250), "source-down": (source_down, rooms, 3960),
           "outbox-full": (outbox_full, rooms, 48250), "disk-refuses": (disk_refuses, rooms, 60), "missing-subscription": (missing_subscription, rooms, 2400),
-          "no-token": (no_token, rooms, 600), "starting": (starting, list, 0), "many-parts": (many_parts, rooms, 20), "alerts": (alerts_firing, rooms, 20),
+          "no-token": (no_token, rooms, 600), "starting": (starting, list, 0), "untried": (untried, rooms, 900), "many-parts": (many_parts, rooms, 20), "alerts": (alerts_firing, rooms, 20),
           "alert-target-down": (alert_target_down, rooms, 20),
           "lost": (lost, rooms, 20), "garbled": (garbled, rooms, 20), "disk-unread": (disk_unread, rooms, 700), "each-kind": (of_each_kind, rooms, 20),
           "silent": (well, rooms, 20), "gone": (well, rooms, 20), "old-remos": (well, old_remos, 20), "sold-remos": (well, sold_remos, 20), "subscriber-only": (subscriber_only, rooms, 20), "subscriber-cut-off": (subscriber_cut_off, rooms, 48250), "refused-reload": (refused_reload, rooms, 20), "empty": (well, list, 0),

@@ -24,6 +24,7 @@ SEEN = {
     "disk-unread": ("This machine's disk cannot be read", "well failing waiting waiting"),
     "each-kind": ("source-unanswered does not answer", None),
     "starting": ("Just started", "waiting well well waiting"),
+    "untried": ("MongoDB waits", "well well well waiting"),
     "many-parts": ("source-20 cannot be reached", None),
     "alerts": ("sensorqd works", "well well well well well"),
     "alert-target-down": ("Alerts cannot be sent to family", "well well well failing well"),

@@ -205,6 +205,10 @@ static void test_line_mongodb_down(void **state) {
         f->subscribers[0].held = 0;
         assert_line(f,
                 "home polled 12:00:03, 3 readings queued, MongoDB not reached yet (next try 12:00:45), pulls paused");
+        f->subscribers[0].sink.untried = true;
+        f->subscribers[0].sink.retry_at = 0;
+        f->subscribers[0].paused = false;
+        assert_line(f, "home polled 12:00:03, 3 readings queued, MongoDB answers and has stored no message yet");
 }
 
 static void test_line_failures(void **state) {

@@ -226,6 +226,31 @@ static void test_waits_for_another_opinion(void **state) {
         assert_false(world_status().sink.refusing);
 }
 
+/* Only a message can tell, and none comes: the sink was reached, and a pull waits for one. */
+static void test_untried(void **state) {
+        usec_t begun = clock_wall();
+
+        world.sink.automatic = world.sink.untried = true;
+        world_start(false);
+        world_until(fixture_hanging(&world.service) == 1 && clock_wall() > begun + USEC_PER_SEC / 4);
+        assert_true(world_status().sink.untried && !world_status().sink.ready);
+        assert_false(world_status().paused);
+        fake_set_ready(&world.sink, false);
+        world_until(world.sink.probe);
+        fake_fail(world.sink.probe);
+        sink_host_answer(world.sink.host);
+        world_until(world_status().paused);
+        assert_false(world_status().sink.untried);
+        assert_true(world_status().paused_since > begun + USEC_PER_SEC / 4); /* not since the start */
+        world.sink.probe = NULL;
+        fake_set_ready(&world.sink, true);
+        world_until(world_status().sink.untried); /* it answers again, and nobody knows more */
+        assert_false(world_status().paused || world_status().sink.down_since > 0);
+        world_queue(1, 1);
+        world_until(world_status().acknowledged == 1);
+        assert_true(world_status().sink.ready && !world_status().sink.untried);
+}
+
 /* P11: an outage is said once, however long it is: not for each scout whose time is over. */
 static void test_scouts_lapse_in_silence(void **state) {
         world.config.pulls = 1;
@@ -436,6 +461,7 @@ int main(void) {
                 CASE(test_bad_scouts),
                 CASE(test_bad_scouts_that_cannot_be_acknowledged),
                 CASE(test_waits_for_another_opinion),
+                CASE(test_untried),
                 CASE(test_scouts_lapse_in_silence),
                 CASE(test_stop),
                 CASE(test_stop_with_a_mixed_batch),
