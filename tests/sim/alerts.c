@@ -182,7 +182,7 @@ void alerts_told(const Exchange *x, AlertWord word, unsigned rule, unsigned devi
         told->over = !told->firing;
         told->serial = serial;
         told->word = word;
-        told->unsure = told->lost = true;
+        told->unsure = told->lost = plan_has_target(target); /* of one that was taken out there is no record any more */
         told->given_up = false;
         told->forgotten = told->forgotten && !plan_has_target(target);
         told->life = x->life;
