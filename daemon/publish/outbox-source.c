@@ -8,11 +8,12 @@
 
 #define FROM_SEEN "FROM seen WHERE source = ?1"
 
-enum { SEE, UNSEE, SEEN_MANY, SEEN_LONG_AGO, CURSOR, CURSOR_SET, KEEP, KEPT_MANY, DROP, DROPPED };
+enum { SEE, UNSEE, SEE_AGAIN, SEEN_MANY, SEEN_LONG_AGO, CURSOR, CURSOR_SET, KEEP, KEPT_MANY, DROP, DROPPED };
 
 static const char *const statements[] = {
         [SEE] = "INSERT INTO seen (source, n, at, key) SELECT ?1, coalesce(max(n), 0) + 1, ?2, ?3 " FROM_SEEN,
         [UNSEE] = "DELETE " FROM_SEEN " AND key = ?2",
+        [SEE_AGAIN] = "UPDATE seen SET at = ?2 WHERE source = ?1 AND key = ?3 AND at < ?4",
         [SEEN_MANY] = "DELETE " FROM_SEEN " AND n <= (SELECT max(n) " FROM_SEEN ") - ?2",
         [SEEN_LONG_AGO] = "DELETE " FROM_SEEN " AND n < (SELECT n " FROM_SEEN " AND at >= ?2 ORDER BY n LIMIT 1)",
         [CURSOR] = "SELECT value FROM cursors WHERE source = ?1",
@@ -74,8 +75,20 @@ static int source_see(OutboxSource *s, const char *source, const char *seen, boo
         return r == -EEXIST ? OUTBOX_SOURCE_REPEAT : r;
 }
 
+/* In its place: those behind it may stay longer for that, as many as a source may have. */
+static int source_see_again(OutboxSource *s, const Reading *reading, usec_t now) {
+        source_bind(s, SEE_AGAIN, 1, reading->source);
+        (void) sql_bind_int(s->statements[SEE_AGAIN], 2, (int64_t) now);
+        source_bind(s, SEE_AGAIN, 3, reading->seen);
+        (void) sql_bind_int(s->statements[SEE_AGAIN], 4, (int64_t) (now - OUTBOX_SEEN_AGAIN_USEC));
+        return source_run(s, SEE_AGAIN);
+}
+
 int outbox_source_see(OutboxSource *s, const Reading *reading, usec_t now) {
-        return source_see(s, reading->source, reading->seen, reading->anew, now);
+        int r = source_see(s, reading->source, reading->seen, reading->anew, now);
+        int again = r == OUTBOX_SOURCE_REPEAT && reading->again ? source_see_again(s, reading, now) : 0;
+
+        return again < 0 ? again : r;
 }
 
 /* The source, where something in the list has a name. */

@@ -8,12 +8,14 @@
 #include "publish/reading.h"
 
 #define OUTBOX_SEEN_USEC (7 * 24 * USEC_PER_HOUR) /* that keys are remembered, READING_SEEN_MAX of a source at most */
-#define OUTBOX_UNREADABLE_ROWS 1000               /* of a source that are kept, the newest ones; the rest is counted */
+/* what comes again is noted no oftener: not within the overlap of 24 h that is usual */
+#define OUTBOX_SEEN_AGAIN_USEC (2 * 24 * USEC_PER_HOUR)
+#define OUTBOX_UNREADABLE_ROWS 1000 /* of a source that are kept, the newest ones; the rest is counted */
 #define OUTBOX_UNREADABLE_BYTES (4 * 1024 * 1024)
 
 /* A plain value; zeros: closed. */
 typedef struct OutboxSource {
-        SqlStatement *statements[10];
+        SqlStatement *statements[11];
 } OutboxSource;
 
 /* Errors below are those of lib/sql.h, with -EUCLEAN for a damaged file. */

@@ -118,6 +118,7 @@ int reading_list_name(ReadingList *list) {
         for (size_t i = 0; i < list->n; i++) {
                 Reading *reading = &list->items[i];
 
+                reading->again = true;
                 reading->seen = reading->seen ?: strdup(reading->key);
                 if (!reading->seen)
                         return -ENOMEM;

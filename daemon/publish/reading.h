@@ -15,6 +15,7 @@ typedef struct Reading {
         char *device;  /* the device's stable id */
         char *seen;    /* names what was measured, where it can come twice; NULL: it cannot */
         bool anew;     /* another thing than what had that name before: names are used again */
+        bool again;    /* it is given for as long as it is asked for: known from when it came last, not first */
         Bytes labels;  /* see reading_labels_add() */
 } Reading;
 
@@ -67,7 +68,8 @@ uint64_t reading_list_bytes(const ReadingList *list);
 /* True when there is nothing to put: no reading, nothing unreadable, no cursor. */
 bool reading_list_is_empty(const ReadingList *list);
 
-/* What is in it may come again, whatever else comes with it: a reading that has no name yet is named by its key. */
+/* What is in it may come again, whatever else comes with it, and for how long nobody knows: a reading that has no name
+ * yet is named by its key. */
 int reading_list_name(ReadingList *list);
 /* All of it came under that name, and may come again under it: each gets a name of its own by it, unreadable or not.
  * *anew*: see Reading. -ENOMEM. */

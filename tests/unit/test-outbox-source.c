@@ -81,6 +81,38 @@ static void test_keys_are_bounded(void **state) {
         assert_int_equal(fixture_query(f, "SELECT count(*) FROM seen WHERE source = 'other'"), 0 + 10);
 }
 
+/* What a window that stands still has in it comes with each poll: it is known from when it came last, not first. That is
+ * written now and then; not of what a sender names. */
+static void test_what_comes_again_stays_known(void **state) {
+        OutboxFixture *f = *state;
+        size_t repeats;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        for (int day = 0; day <= 30; day++) {
+                ReadingList again = {}, pushed = {};
+
+                for (unsigned i = 0; i < 10; i++)
+                        fixture_add(&again, "history", i, NULL, NULL);
+                assert_int_equal(reading_list_name(&again), 0);
+                fixture_add(&again, "history", 100 + (unsigned) day, "point", NULL);
+                again.items[10].seen[0] = (char) ('a' + day);
+                fixture_add(&pushed, "push", 1, "abc:0", NULL);
+                fixture_add(&pushed, "push", 2, again.items[10].seen, NULL);
+                assert_int_equal(outbox_put(f->outbox, &again, &repeats), 0);
+                assert_int_equal(repeats, day > 0 ? 10 : 0);
+                assert_int_equal(outbox_put(f->outbox, &pushed, &repeats), 0);
+                assert_int_equal(repeats, day % 8 > 0);
+                f->outbox = outbox_close(f->outbox);
+                if (day == 0)
+                        fixture_exec(f, "CREATE TABLE times (at INTEGER); CREATE TRIGGER t AFTER UPDATE OF at ON seen WHEN new.at > old.at BEGIN INSERT INTO times VALUES (new.at); END");
+                fixture_exec(f, "UPDATE seen SET at = at - 24 * 3600 * 1000000");
+                assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+                reading_list_done(&again);
+                reading_list_done(&pushed);
+        }
+        assert_in_range(fixture_query(f, "SELECT count(*) FROM times"), 100, 150); /* of 300 */
+}
+
 /* ---- the cursor ---- */
 
 static void expect_cursor(OutboxFixture *f, const char *source, const char *expected) {
@@ -271,6 +303,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_repeats),
                 TEST(test_keys_are_bounded),
+                TEST(test_what_comes_again_stays_known),
                 TEST(test_cursor),
                 TEST(test_unreadable_is_kept_raw),
                 TEST(test_unreadable_under_a_name),
