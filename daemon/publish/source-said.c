@@ -70,8 +70,8 @@ void source_said_dropped(SourceSaid *said, uint64_t dropped) {
         if (dropped > said->dropped && !said->gone) /* whatever else was said: what fills that may fill this */
                 log_event(LOG_WARNING, EVENT_READING_REJECTED,
                         LOG_FIELDS({ FIELD_SOURCE, said->source }, { FIELD_REASON, "dropped" }),
-                        "Source %s: more cannot become readings than are kept for `sensorqd rejected`: the oldest, "
-                        "%" PRIu64 " so far, are gone. Said once.",
+                        "Source %s: more cannot become readings than are kept for `sensorqd rejected`: %" PRIu64
+                        " so far are gone. Said once.",
                         said->source, dropped);
         said->gone = said->gone || dropped > said->dropped;
         said->dropped = dropped;
