@@ -106,7 +106,7 @@ function pubsubWell(status, now) {
     return [status.outbox?.rows > 0 || !status.publisher ? "waiting" : "well", ["pubsubNotYet"]];
 }
 
-// Until when Pub/Sub keeps what waits there for a subscription, and whether that is over; *since*: where that does not say.
+// Until when Pub/Sub keeps what waits there, and whether that is over; *since*: where that does not say.
 function keep(made, list, since, now) {
     const until = list.map((one) => {
         const oldest = ms(one.oldest_unsettled || one.paused_since || one.failing_since || since);
@@ -240,7 +240,7 @@ export function arrowOf(made, arrows) {
     return made.kind === "sink" && arrows.pubsub !== "well" && state === "well" ? "waiting" : state;
 }
 
-// The line that several share: something passes while one of them is well, and each has a branch of its own.
+// The line that several share: something passes while one of them is well.
 function shared(list, arrows) {
     const states = list.map((made) => arrowOf(made, arrows));
     if (states.length === 1) return states[0];
@@ -334,7 +334,7 @@ function todoOf(made) {
     return { key: `do_${made.remedy.replaceAll("-", "_")}`, name: made.name ? isolated(made.name) : "Google" };
 }
 
-// The failing parts, a cause before what it brings: an outbox is full because nothing is published.
+// The failing parts, a cause before what it brings.
 function causesFirst(parts) {
     const failing = all(parts).filter((made) => made.state === "failing");
     const outbox = failing.findIndex((made) => made.says[0] === "outboxFull");
@@ -343,7 +343,7 @@ function causesFirst(parts) {
     return failing;
 }
 
-// What came and is gone, by source: it could not become a reading, and only the newest of such are kept.
+// What could not become a reading, and is gone, by source.
 function losses(status) {
     return (status.sources || [])
         .filter((source) => source.dropped > 0)
