@@ -50,11 +50,25 @@ int __wrap_sqlite3_open_v2(const char *path, sqlite3 **ret, int flags, const cha
         return code;
 }
 
+static void closes(const sqlite3 *db) {
+        if (db == connection)
+                connection = NULL;
+}
+
+int __real_sqlite3_close(sqlite3 *db);
+int __wrap_sqlite3_close(sqlite3 *db);
+int __wrap_sqlite3_close(sqlite3 *db) {
+        int code = __real_sqlite3_close(db);
+
+        if (code == SQLITE_OK)
+                closes(db);
+        return code;
+}
+
 int __real_sqlite3_close_v2(sqlite3 *db);
 int __wrap_sqlite3_close_v2(sqlite3 *db);
 int __wrap_sqlite3_close_v2(sqlite3 *db) {
-        if (db == connection)
-                connection = NULL;
+        closes(db);
         return __real_sqlite3_close_v2(db);
 }
 
