@@ -202,7 +202,7 @@ static int daemon_read_password(Daemon *d, Config *config, char error[static STA
         if (r == 0 || r == -ENOMEM)
                 return r;
         (void) snprintf(error, STAGES_ERROR_MAX, "page: %s", problem.text);
-        return STAGES_SECRET;
+        return err_passes(r) ? r : STAGES_SECRET;
 }
 
 /* The new stages, or why there are none: *error* has the words. Nothing of the running ones has changed then. */

@@ -188,7 +188,7 @@ static int run_daemon(Config *config, DaemonMode mode) {
                 return EX_CANTCREAT;
         default:
                 log_event(LOG_ERR | LOG_LAST, NULL, NULL, "sensorqd ends: %s", strerror(r < 0 ? -r : EIO));
-                return EX_SOFTWARE;
+                return err_passes(r) ? EX_OSERR : EX_SOFTWARE;
         }
 }
 
@@ -217,21 +217,6 @@ static void reject_config(const Options *o, const char *error) {
                         "Reload refused, the previous configuration stays in use: %s", error);
         else
                 printf("FAIL  config  %s\n", error);
-}
-
-/* Whether the next start may find it otherwise: the unit is not started again after EX_CONFIG. */
-static bool passes(int error) {
-        switch (-error) {
-        case EIO:
-        case EMFILE:
-        case ENFILE:
-        case ENOMEM:
-        case ESTALE:
-        case ETIMEDOUT:
-                return true;
-        default:
-                return false;
-        }
 }
 
 static int run_verb(const Options *o, Config *config) {
@@ -311,7 +296,7 @@ int main(int argc, char **argv) {
         for (size_t i = 0; r < 0 && i < errors.n; i++)
                 reject_config(&options, errors.texts[i]);
         if (r < 0)
-                return passes(r) ? EX_OSERR : EX_CONFIG;
+                return err_passes(r) ? EX_OSERR : EX_CONFIG; /* the unit is not started again after EX_CONFIG */
         log_set_level(level_of(&options, config->log_level));
         return end_without_handlers(run_verb(&options, config));
 }

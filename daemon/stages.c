@@ -127,7 +127,7 @@ static int stage_read_secrets(const Stage *stage, const char *owner, const Confi
         if (r == 0 || r == -ENOMEM)
                 return r;
         (void) snprintf(error, STAGES_ERROR_MAX, "%s: %s", owner, problem.text);
-        return STAGES_SECRET;
+        return err_passes(r) ? r : STAGES_SECRET;
 }
 
 static int source_prepare(Stage *stage, char error[static STAGES_ERROR_MAX]) {
@@ -414,7 +414,7 @@ static int stages_make_remote(Stages *stages, const Stages *old, char error[stat
         r = remote_new(&(RemoteMeans){ host->loop, host->http, host->secrets }, stages->config, &stages->remote, &why);
         if (r < 0 && why.text[0] != '\0') {
                 (void) snprintf(error, STAGES_ERROR_MAX, "%s", why.text);
-                return STAGES_SECRET;
+                return err_passes(r) ? r : STAGES_SECRET;
         }
         return r;
 }

@@ -41,7 +41,8 @@ typedef struct StagesHost {
 
 /* Makes every stage of *config*, except those that *old* (NULL at the start) has already in the same form. Nothing of
  * *old* changes, and on failure nothing of it is lost. STAGES_SECRET: a secret cannot be read or is malformed;
- * -EBADMSG: the configuration asks for what cannot be made; another errno. *error* has the words, without a secret. */
+ * -EBADMSG: the configuration asks for what cannot be made; another errno, also where the disk would not give a secret.
+ * *error* has the words, without a secret. */
 enum { STAGES_OK = 0, STAGES_SECRET = 1 };
 int stages_new(StagesHost *host, Config *config, Stages *old, Stages **ret, char error[static STAGES_ERROR_MAX]);
 /* Drops everything at once. */

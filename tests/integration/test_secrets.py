@@ -171,6 +171,18 @@ def test_secret_in_the_wrong_place(sensorqd, remo):
             assert "MIIEvQ" not in done.stdout + done.stderr and REMO not in done.stdout + done.stderr
 
 
+def test_secret_that_the_disk_does_not_give(sensorqd):
+    """Nothing is wrong with it, so the unit may try again: not 77, after which it does not (RestartPreventExitStatus=)."""
+    silent = "/proc/self/mem"  # a regular file that answers a read of its beginning with EIO
+    sources = [{"name": "home", "type": "nature_remo", "token_file": silent}]
+    for pubsub, token, env in (({"credentials_file": silent}, "token", {}), ({}, silent, {"PUBSUB_EMULATOR_HOST": "127.0.0.1:9"})):
+        sources[0]["token_file"] = token
+        daemon = sensorqd({"pubsub": {"project": "my-project", **pubsub}, "publish": {"topic": "sensor-data", "sources": sources}}, {"token": "t"}, env=env)
+        for verb in ("run", "once"):
+            done = daemon.run(verb)
+            assert done.returncode == 71 and silent in done.stderr and "Input/output error" in done.stderr, done.stderr
+
+
 def test_mongodb_that_repeats_the_password(make_feed):
     """Whatever it refuses, and whoever asks: the daemon, `check`, `setup` or `rejected`."""
     with WireMongo() as server:
