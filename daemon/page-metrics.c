@@ -109,6 +109,8 @@ static const Metric subscription_metrics[] = {
         METRIC(COUNTER, SubscriberStatus, empty_pulls, "sensorqd_subscription_empty_pulls_total",
                 "Pulls that brought nothing."),
         METRIC(FLAG, SubscriberStatus, sink.ready, "sensorqd_sink_ready", "The sink takes messages."),
+        METRIC(FLAG, SubscriberStatus, sink.untried, "sensorqd_sink_untried",
+                "The sink answers, and only a message can tell whether it stores: not ready, and not down."),
         METRIC(TIME, SubscriberStatus, sink.last_stored, "sensorqd_sink_last_stored_timestamp_seconds",
                 "When it stored a message last."),
         METRIC(COUNTER, SubscriberStatus, sink.stored, "sensorqd_sink_stored_total", "Messages stored."),
