@@ -171,6 +171,10 @@ int config_place_warn(const ConfigPlace *place, const char *key, const char *for
         return r;
 }
 
+int config_place_unused(const ConfigPlace *place, const char *key, const char *why) {
+        return yaml_get(place->node, key) ? config_place_warn(place, key, "has no effect: %s", why) : 0;
+}
+
 static bool is_known(const char *name, const char *const *known) {
         for (size_t i = 0; known[i]; i++)
                 if (strcmp(known[i], name) == 0)

@@ -57,6 +57,9 @@ int config_place_note(const ConfigPlace *place, const char *key, const YamlNode 
 /* The same for what works all the same. 0 or -ENOMEM. */
 int config_place_warn(const ConfigPlace *place, const char *key, const char *format, ...) _printf_(3, 4);
 
+/* Warns where *key* stands and nothing reads it: "has no effect: WHY". 0 or -ENOMEM. */
+int config_place_unused(const ConfigPlace *place, const char *key, const char *why);
+
 /* Every name of *names* (NULL: none) must be in *known*; both end with NULL. *what* says what is named: "target". */
 int config_place_refer(
         const ConfigPlace *place, const char *key, char *const *names, const char *const *known, const char *what);

@@ -524,6 +524,16 @@ static int variable_check(const char *text, ConfigProblem *ret_problem) {
         return 0;
 }
 
+static int exec_rule(const ConfigPlace *place, void *self, void *around) {
+        const ExecConfig *keys = self;
+        int r;
+
+        if (!exec_speaks(keys))
+                return 0;
+        r = config_place_unused(place, "interval", "a program of mode stream speaks when it likes");
+        return r < 0 ? r : config_place_unused(place, "timeout", "a program of mode stream runs on");
+}
+
 static const ConfigType type_environment = { "map of texts", "NAME: TEXT lines, indented", CONFIG_MAP,
         .inside = variable_check, .empty = true };
 static const ConfigType type_mode = { "interval or stream", "interval or stream", CONFIG_INT,
@@ -550,6 +560,7 @@ static const ConfigSection section = {
         .doc = "The standard output of a program: one JSON object or bare value a line.",
         .rows = rows,
         .size = sizeof(ExecConfig),
+        .rule = exec_rule,
 };
 
 extern const SourceType source_type_exec; /* named in types.c only */

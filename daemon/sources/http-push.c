@@ -374,6 +374,10 @@ static int path_check(const char *text, ConfigProblem *ret_problem) {
 static int push_rule(const ConfigPlace *place, void *self, void *around) {
         const PushConfig *keys = self;
         bool loopback;
+        int r = config_place_unused(place, "interval", "others send when they like");
+
+        if (r < 0)
+                return r;
 
         (void) listen_address_check(keys->address, &loopback);
         if (!keys->certificate_file != !keys->key_file)

@@ -598,6 +598,7 @@ static int mqtt_rule_topics(const ConfigPlace *place, const MqttConfig *keys) {
 static int mqtt_rule(const ConfigPlace *place, void *self, void *around) {
         MqttConfig *keys = self;
         MqttAddress address;
+        int r;
 
         if (!mqtt_split_url(keys->url, &address))
                 return config_place_fail(place, "url", "is not mqtt://HOST or mqtt://HOST:PORT");
@@ -610,7 +611,8 @@ static int mqtt_rule(const ConfigPlace *place, void *self, void *around) {
         if (!keys->certificate_file != !keys->key_file)
                 return config_place_fail(place, keys->key_file ? "key_file" : "certificate_file",
                         "certificate_file and key_file belong together");
-        return mqtt_rule_topics(place, keys);
+        r = config_place_unused(place, "interval", "the broker sends when it has something");
+        return r < 0 ? r : mqtt_rule_topics(place, keys);
 }
 
 #define FIELD(field) offsetof(MqttConfig, field)

@@ -264,6 +264,34 @@ static void test_any_damage(void **state) {
         }
 }
 
+/* A key that the type has, and this source does not use. */
+static void test_keys_without_effect(void **state) {
+        static const struct {
+                const char *source, *said; /* NULL: nothing */
+        } rows[] = {
+                { "type: mqtt, url: 'mqtt://localhost', topics: [a], interval: 60s", "publish.sources[].interval: has no effect: the broker" },
+                { "type: http_push, listen: '127.0.0.1:8080', interval: 60s", "publish.sources[].interval: has no effect: others send" },
+                { "type: exec, command: [a], mode: stream, interval: 60s", "publish.sources[].interval: has no effect: a program of" },
+                { "type: exec, command: [a], mode: stream, timeout: 60s", "publish.sources[].timeout: has no effect: a program of" },
+                { "type: exec, command: [a], timeout: 5s, interval: 60s", NULL },
+                { "type: exec, command: [a], mode: stream", NULL },
+                { "type: mqtt, url: 'mqtt://localhost', topics: [a]", NULL },
+                { "type: http_push, listen: '127.0.0.1:8080'", NULL },
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                char text[300];
+                Config *config;
+
+                (void) snprintf(text, sizeof(text), PUBSUB "publish: {topic: top, sources: [{name: a, %s}]}\n", rows[i].source);
+                config = parse(text);
+                assert_int_equal(config->warnings.n, rows[i].said ? 1 : 0);
+                if (rows[i].said)
+                        assert_contains(config->warnings.texts[0], rows[i].said);
+                config_unref(config);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_keys),
@@ -277,6 +305,7 @@ int main(void) {
                 cmocka_unit_test(test_no_secret),
                 cmocka_unit_test(test_codings),
                 cmocka_unit_test(test_every_line),
+                cmocka_unit_test(test_keys_without_effect),
                 cmocka_unit_test(test_any_damage),
         };
 
