@@ -276,11 +276,13 @@ def step_bench(log, long):
 
 
 def step_threads(log, long):
-    """What has threads under ThreadSanitizer; everything of the C tests under valgrind."""
+    """What has threads under ThreadSanitizer; everything of the C tests under valgrind. Here they compute: one for each core."""
+    at_once = ("--num-processes", str(os.cpu_count()))
     directory = setup(log, "tsan", "-Db_sanitize=thread", "-Db_lundef=false", env={"CC": "clang"})
-    unit(log, directory, "worker", "http-loop", "subscriber", "mongodb", "mongodb-write", "sink", "--timeout-multiplier", "10",
+    unit(log, directory, "worker", "http-loop", "subscriber", "mongodb", "mongodb-write", "sink", "--timeout-multiplier", "10", *at_once,
          env={"TSAN_OPTIONS": f"suppressions={TESTS / 'unit' / 'tsan.supp'}"})
-    unit(log, plain(log), "--wrap", "valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite", "--timeout-multiplier", "20")
+    valgrind = f"valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --suppressions={TESTS / 'unit' / 'valgrind.supp'}"
+    unit(log, plain(log), "--wrap", valgrind, "--timeout-multiplier", "20", *at_once)
 
 
 def step_arch(log, long):
