@@ -40,12 +40,6 @@ static bool is_own(const char *name) {
         return false;
 }
 
-static int compare_slices(Slice a, Slice b) {
-        int order = memcmp(a.data, b.data, a.size < b.size ? a.size : b.size);
-
-        return order != 0 ? order : a.size < b.size ? -1 : a.size > b.size;
-}
-
 static const WireAttribute *attribute_find(const PageMessage *message, const char *name) {
         for (size_t i = 0; i < message->n_attributes; i++)
                 if (slice_equal(message->attributes[i].key, name))
@@ -58,13 +52,13 @@ static void look_label(Look *look, const char *name, Slice value) {
         const WireAttribute *attribute = attribute_find(look->message, name);
         size_t i = look->n_labels;
 
-        if (!attribute || look->n_labels == LABELS_MAX || is_own(name) || compare_slices(attribute->value, value) != 0)
+        if (!attribute || look->n_labels == LABELS_MAX || is_own(name) || slice_order(attribute->value, value) != 0)
                 return;
         if (look->message->id_attribute && strcmp(name, look->message->id_attribute) == 0)
                 return;
         if (!bytes_is_utf8(value.data, value.size))
                 return;
-        for (; i > 0 && compare_slices(look->labels[i - 1].key, attribute->key) > 0; i--)
+        for (; i > 0 && slice_order(look->labels[i - 1].key, attribute->key) > 0; i--)
                 look->labels[i] = look->labels[i - 1];
         look->labels[i] = *attribute;
         look->n_labels++;

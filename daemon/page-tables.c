@@ -106,17 +106,11 @@ static int file_make(PageTables *tables, int64_t version) {
 }
 
 static int file_prepare(PageTables *tables) {
-        _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
         int64_t version;
-        int r;
+        int r = sql_query_int(tables->sql, "PRAGMA user_version", &version);
 
-        r = sql_prepare(tables->sql, "PRAGMA user_version", &statement);
-        if (r == 0)
-                r = sql_step(statement);
-        if (r != SQL_ROW)
-                return r == SQL_DONE ? -EIO : r;
-        version = sql_column_int(statement, 0);
-        sql_reset(statement);
+        if (r != 0)
+                return r;
         if (version > SCHEMA)
                 return -EPROTONOSUPPORT;
         r = sql_exec(tables->sql, "PRAGMA cache_size = -256");

@@ -27,6 +27,14 @@ static inline bool slice_equal(Slice slice, const char *text) {
         return slice.size == strlen(text) && (slice.size == 0 || memcmp(slice.data, text, slice.size) == 0);
 }
 
+/* As strcmp(3): byte by byte, and what is longer comes later. */
+static inline int slice_order(Slice a, Slice b) {
+        size_t size = a.size < b.size ? a.size : b.size;
+        int order = size > 0 ? memcmp(a.data, b.data, size) : 0;
+
+        return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
+
 /* Frees the content, and leaves it empty. */
 void bytes_done(Bytes *b);
 /* The same of a secret, which is overwritten before. */

@@ -185,5 +185,5 @@ bool pointer_find(Slice json, const char *pointer, Slice *ret) {
 bool pointer_star_equal(const PointerStar *a, const PointerStar *b) {
         if (!a->key.data || !b->key.data)
                 return !a->key.data && !b->key.data && a->index == b->index;
-        return a->key.size == b->key.size && memcmp(a->key.data, b->key.data, a->key.size) == 0;
+        return slice_order(a->key, b->key) == 0;
 }

@@ -4,6 +4,7 @@
  * needs it: WAL and synchronous=FULL are set and read back at open. One thread. (https://sqlite.org/wal.html,
  * https://sqlite.org/pragma.html#pragma_synchronous) */
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -82,3 +83,16 @@ Slice sql_column(SqlStatement *statement, int column);
 
 /* Copies *n* columns from *first* on into *text* (emptied before), and points *parts* at them. -ENOMEM. */
 int sql_copy_columns(SqlStatement *statement, int first, size_t n, Slice *const *parts, Bytes *text);
+
+/* The first column of the first row of a query. -ENODATA: there is no row. */
+static inline int sql_query_int(Sql *sql, const char *query, int64_t *ret) {
+        _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
+        int r = sql_prepare(sql, query, &statement);
+
+        if (r == 0)
+                r = sql_step(statement);
+        if (r != SQL_ROW)
+                return r == SQL_DONE ? -ENODATA : r;
+        *ret = sql_column_int(statement, 0);
+        return 0;
+}

@@ -80,17 +80,7 @@ int outbox_sql_open(const char *path, Sql **ret) {
 }
 
 int outbox_sql_query_int(Sql *sql, const char *query, int64_t *ret) {
-        _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
-        int r;
-
-        r = sql_prepare(sql, query, &statement);
-        if (r != 0)
-                return outbox_sql_fault(r);
-        r = sql_step(statement);
-        if (r != SQL_ROW)
-                return r == SQL_DONE ? -ENODATA : outbox_sql_fault(r);
-        *ret = sql_column_int(statement, 0);
-        return 0;
+        return outbox_sql_fault(sql_query_int(sql, query, ret));
 }
 
 int outbox_sql_used_bytes(Sql *sql, int64_t *ret) {

@@ -194,17 +194,13 @@ static int call_begin(ClientCall *call) {
 
 /* Everything but what RFC 3986 calls unreserved is escaped in a segment: names may hold `%` and `+`. The colon of a
  * domain-scoped project stays, as in official clients. */
-static int append_escaped(Bytes *url, const char *text) {
-        return text_append_percent(url, text, "/:");
-}
-
 static int build_url(const char *endpoint, const ClientSpec *spec, char **ret) {
         _cleanup_bytes_ Bytes url = {};
         int r;
 
         r = bytes_append_format(&url, "%s/v1/", endpoint);
         if (r == 0)
-                r = append_escaped(&url, spec->resource);
+                r = text_append_percent(&url, spec->resource, "/:");
         if (r == 0)
                 r = bytes_append_text(&url, spec->verb ? spec->verb : "");
         if (r < 0)

@@ -8,7 +8,6 @@
 #include "lib/err.h"
 #include "lib/json.h"
 #include "lib/text.h"
-#include "secret.h"
 
 #define VALUE_MAX 16384 /* what fits into a header everywhere; Google reserves 2048 */
 

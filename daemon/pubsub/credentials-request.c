@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#include "lib/backoff.h"
 #include "lib/err.h"
 #include "lib/json.h"
 #include "lib/loop.h"

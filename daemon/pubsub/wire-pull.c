@@ -23,10 +23,6 @@ typedef struct PullReader {
         size_t scratch_size;
 } PullReader;
 
-static bool key_is(const JsonReader *json, const char *text) {
-        return json->escaped ? json_reader_equal(json, text) : slice_equal(json->slice, text);
-}
-
 static int unescape_here(const JsonReader *json, Slice *ret) {
         Slice slice = json->slice;
 
@@ -178,15 +174,15 @@ static int read_attributes(PullReader *p, WireMessage *message) {
 static int read_message_field(PullReader *p, WireMessage *message) {
         int r;
 
-        if (key_is(&p->json, "data"))
+        if (json_reader_equal(&p->json, "data"))
                 return read_data(p, message);
-        if (key_is(&p->json, "attributes"))
+        if (json_reader_equal(&p->json, "attributes"))
                 return read_attributes(p, message);
-        if (key_is(&p->json, "messageId"))
+        if (json_reader_equal(&p->json, "messageId"))
                 return read_string(p, &message->message_id);
-        if (key_is(&p->json, "publishTime"))
+        if (json_reader_equal(&p->json, "publishTime"))
                 r = read_string(p, &message->publish_time);
-        else if (key_is(&p->json, "orderingKey"))
+        else if (json_reader_equal(&p->json, "orderingKey"))
                 r = read_string(p, &message->ordering_key);
         else
                 r = json_reader_skip(&p->json, NULL);
@@ -228,12 +224,12 @@ static int read_element(PullReader *p) {
                         return token;
                 if (token == JSON_OBJECT_END)
                         break;
-                if (key_is(&p->json, "ackId"))
+                if (json_reader_equal(&p->json, "ackId"))
                         r = read_string(p, &message.ack_id);
-                else if (key_is(&p->json, "message")) {
+                else if (json_reader_equal(&p->json, "message")) {
                         r = read_message(p, &message);
                         odd = false; /* a key given twice: the last one counts */
-                } else if (key_is(&p->json, "deliveryAttempt"))
+                } else if (json_reader_equal(&p->json, "deliveryAttempt"))
                         r = read_int(p, &message.delivery_attempt);
                 else
                         r = json_reader_skip(&p->json, NULL);
@@ -279,7 +275,8 @@ static int read_reply(PullReader *p) {
         if (json_reader_next(&p->json) != JSON_OBJECT)
                 return -EBADMSG;
         while ((token = json_reader_next(&p->json)) == JSON_KEY) {
-                r = key_is(&p->json, "receivedMessages") ? read_elements(p) : json_reader_skip(&p->json, NULL);
+                r = json_reader_equal(&p->json, "receivedMessages") ? read_elements(p)
+                                                                    : json_reader_skip(&p->json, NULL);
                 if (r < 0)
                         return r;
         }

@@ -2,7 +2,6 @@
 #include "pubsub/wire.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "lib/json.h"

@@ -227,13 +227,11 @@ static int send_test(
 
 static int test_target(const SubscriptionConfig *config, const AlertTarget *target, const SinkMeans *means,
         char text[static SINK_ADMIN_TEXT_MAX]) {
-        const AlertPostHost host = { means->http, means->secrets, means->state_dir, means->guest,
-                config->subscription };
         _cleanup_(alert_post_freep) AlertPost *post = NULL;
         Trial trial = {};
         int r;
 
-        r = alert_post_new(&host, target, &post, text);
+        r = alert_post_new(means, config->subscription, target, &post, text);
         if (r >= 0)
                 r = send_test(post, target, (AlertLanguage) keys_of(config)->language, means, &trial);
         if (r < 0)

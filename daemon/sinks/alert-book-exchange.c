@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "lib/err.h"
 #include "lib/text.h"
 #include "sinks/alert-book.h"
 #include "sinks/alert-entry.h"
@@ -280,7 +279,6 @@ int alert_book_figures(const AlertBook *book, AlertFigures *ret, Bytes *json) {
         for (size_t i = 0; r == 0 && i < book->n_devices; i++) {
                 const AlertDevice *device = book->devices[i];
 
-                ret->devices += device->key.size > 0 && device->n_slots > 0;
                 for (size_t k = 0; r == 0 && k < device->n_slots; k++) {
                         const AlertSlot *slot = &device->slots[k];
 

@@ -52,13 +52,6 @@ AlertBook *alert_book_free(AlertBook *book) {
         return NULL;
 }
 
-static int compare_keys(Slice a, Slice b) {
-        size_t size = a.size < b.size ? a.size : b.size;
-        int order = size > 0 ? memcmp(a.data, b.data, size) : 0;
-
-        return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
-}
-
 /* Where a device of that key stands, or would. */
 static size_t find_device(const AlertBook *book, Slice key, bool *ret_found) {
         size_t low = 0, high = book->n_devices;
@@ -66,7 +59,7 @@ static size_t find_device(const AlertBook *book, Slice key, bool *ret_found) {
         *ret_found = false;
         while (low < high && !*ret_found) {
                 size_t middle = (low + high) / 2;
-                int order = compare_keys(key, book->devices[middle]->key);
+                int order = slice_order(key, book->devices[middle]->key);
 
                 *ret_found = order == 0;
                 if (order > 0)

@@ -77,7 +77,7 @@ void alert_book_receive(AlertBook *book, const AlertExchange *exchange, const Al
 int alert_book_give(const AlertBook *book, AlertExchange *exchange, const AlertMoment *moment);
 
 typedef struct AlertFigures {
-        size_t firing, pending, devices;
+        size_t firing, pending;
 } AlertFigures;
 /* Counts for a status, and what fires as a JSON array. -ENOMEM. */
 int alert_book_figures(const AlertBook *book, AlertFigures *ret, Bytes *json);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sinks/alert-config.h"
 
-#include <errno.h>
 #include <math.h>
 #include <string.h>
 

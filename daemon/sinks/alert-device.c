@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "lib/array.h"
-#include "lib/err.h"
 #include "lib/json.h"
 
 int alert_device_new(Slice key, AlertDevice **ret) {

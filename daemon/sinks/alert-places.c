@@ -2,7 +2,6 @@
 #include "sinks/alert-places.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/array.h"

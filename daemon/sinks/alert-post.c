@@ -12,7 +12,8 @@
 #define REPLY_MAX (64 * 1024)
 
 struct AlertPost {
-        AlertPostHost host;
+        SinkMeans means;
+        const char *subscription;
         const AlertTarget *target;
         Auth *auth;
         char **headers;       /* `Name: value`, room for the key and for what auth adds, NULL */
@@ -27,7 +28,7 @@ static void post_end(AlertPost *p, AlertAnswer *answer) {
         AlertPostDone done = p->done;
 
         alert_target_request_done(&p->request);
-        secrets_conceal(p->host.secrets, answer->detail);
+        secrets_conceal(p->means.secrets, answer->detail);
         p->done = NULL;
         done(p->userdata, answer);
 }
@@ -74,7 +75,7 @@ static int post_start(AlertPost *p, const AuthProof *proof) {
                 p->headers[n++] = proof->headers[i];
         p->headers[n] = NULL;
         spec.body = bytes_steal(&p->request.body);
-        r = http_start(p->host.http, &spec, on_reply, p, &p->http_request);
+        r = http_start(p->means.http, &spec, on_reply, p, &p->http_request);
         p->headers[p->target->headers.n] = NULL;
         if (r < 0)
                 p->request.body = bytes_steal(&spec.body);
@@ -148,11 +149,12 @@ static int add_auth(AlertPost *p) {
         char hash[SHA256_HEX_SIZE], name[160];
 
         (void) snprintf(name, sizeof(name), "alert-%.16s-%.63s",
-                sha256_hex(p->host.subscription, strlen(p->host.subscription), hash), p->target->name);
-        spec.state_dir = p->host.state_dir;
+                sha256_hex(p->subscription, strlen(p->subscription), hash), p->target->name);
+        spec.state_dir = p->means.state_dir;
         spec.state_name = name;
-        return auth_new(&(AuthHost){ .http = p->host.http, .secrets = p->host.secrets, .no_exchange = p->host.guest },
-                &spec, &p->auth);
+        return auth_new(
+                &(AuthHost){ .http = p->means.http, .secrets = p->means.secrets, .no_exchange = p->means.guest }, &spec,
+                &p->auth);
 }
 
 static int post_make(AlertPost *p, char problem[static SINK_DETAIL_MAX]) {
@@ -161,21 +163,22 @@ static int post_make(AlertPost *p, char problem[static SINK_DETAIL_MAX]) {
 
         r = web_place_check(&at, problem);
         if (r >= 0)
-                r = alert_target_note(p->target, p->host.secrets);
+                r = alert_target_note(p->target, p->means.secrets);
         if (r < 0)
                 return r;
         p->headers = auth_headers_new(&p->target->headers);
         return p->headers ? add_auth(p) : -ENOMEM;
 }
 
-int alert_post_new(
-        const AlertPostHost *host, const AlertTarget *target, AlertPost **ret, char problem[static SINK_DETAIL_MAX]) {
+int alert_post_new(const SinkMeans *means, const char *subscription, const AlertTarget *target, AlertPost **ret,
+        char problem[static SINK_DETAIL_MAX]) {
         _cleanup_(alert_post_freep) AlertPost *post = calloc(1, sizeof(AlertPost));
         int r;
 
         if (!post)
                 return -ENOMEM;
-        post->host = *host;
+        post->means = *means;
+        post->subscription = subscription;
         post->target = target;
         r = post_make(post, problem);
         if (r < 0)

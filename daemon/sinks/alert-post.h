@@ -7,18 +7,11 @@
 
 typedef struct AlertPost AlertPost;
 
-typedef struct AlertPostHost {
-        Http *http;
-        Secrets *secrets;         /* may be NULL */
-        const char *state_dir;    /* where OAuth 2 keeps its tokens */
-        bool guest;               /* a daemon may be running beside: no token is exchanged */
-        const char *subscription; /* with the target's name, what tells its tokens from others */
-} AlertPostHost;
-
-/* *target* is borrowed for the life of the post; its secrets were read. -EBADMSG with a sentence in *problem* for what
- * they say. */
-int alert_post_new(
-        const AlertPostHost *host, const AlertTarget *target, AlertPost **ret, char problem[static SINK_DETAIL_MAX]);
+/* *subscription*: with the target's name, what tells its tokens from others. *target* is borrowed for the life of the
+ * post, as what *means* points to; its secrets were read. A guest exchanges no token. -EBADMSG with a sentence in
+ * *problem* for what they say. */
+int alert_post_new(const SinkMeans *means, const char *subscription, const AlertTarget *target, AlertPost **ret,
+        char problem[static SINK_DETAIL_MAX]);
 /* Drops a request under way, without a callback. Returns NULL. */
 AlertPost *alert_post_free(AlertPost *post);
 CLEANUP_DEFINE(AlertPost, alert_post_free)

@@ -46,14 +46,8 @@ static bool is_label(const WireAttribute *attribute) {
         return attribute->key.size < 4 || memcmp(attribute->key.data, "goog", 4) != 0;
 }
 
-static int compare_slices(Slice a, Slice b) {
-        int order = memcmp(a.data, b.data, a.size < b.size ? a.size : b.size);
-
-        return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
-}
-
 static int compare_labels(const void *a, const void *b) {
-        return compare_slices((*(const WireAttribute *const *) a)->key, (*(const WireAttribute *const *) b)->key);
+        return slice_order((*(const WireAttribute *const *) a)->key, (*(const WireAttribute *const *) b)->key);
 }
 
 /* In the order of their names: Pub/Sub keeps none. */

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lib/err.h"
 #include "lib/sha256.h"
 #include "match.h"
 

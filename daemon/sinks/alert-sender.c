@@ -619,8 +619,6 @@ AlertSender *alert_sender_free(AlertSender *sender) {
 }
 
 static int line_make(Line *l, AlertSender *s, const AlertTarget *target, char problem[static SINK_DETAIL_MAX]) {
-        const AlertPostHost host = { s->host.http, s->host.secrets, s->host.state_dir, s->host.guest,
-                s->host.subscription };
         int r;
 
         l->sender = s;
@@ -629,8 +627,8 @@ static int line_make(Line *l, AlertSender *s, const AlertTarget *target, char pr
         l->status.name = target->name;
         l->status.service = alert_target_service(target);
         l->ids = calloc(ALERT_EXCHANGE_MAX, sizeof(*l->ids));
-        r = l->ids ? alert_post_new(&host, target, &l->post, problem) : -ENOMEM;
-        return r < 0 ? r : loop_add_timer(s->host.loop, LOOP_EXACT, on_timer, l, &l->timer);
+        r = l->ids ? alert_post_new(&s->host.means, s->host.subscription, target, &l->post, problem) : -ENOMEM;
+        return r < 0 ? r : loop_add_timer(s->host.means.loop, LOOP_EXACT, on_timer, l, &l->timer);
 }
 
 static int sender_make(AlertSender *s, char problem[static SINK_DETAIL_MAX]) {
@@ -641,9 +639,9 @@ static int sender_make(AlertSender *s, char problem[static SINK_DETAIL_MAX]) {
         s->picked = calloc(ALERT_EXCHANGE_MAX, sizeof(*s->picked));
         r = s->lines && s->picked ? 0 : -ENOMEM;
         if (r >= 0)
-                r = loop_add_defer(s->host.loop, on_ask, s, &s->ask);
+                r = loop_add_defer(s->host.means.loop, on_ask, s, &s->ask);
         if (r >= 0)
-                r = loop_add_timer(s->host.loop, LOOP_EXACT, on_ask, s, &s->later);
+                r = loop_add_timer(s->host.means.loop, LOOP_EXACT, on_ask, s, &s->later);
         for (size_t i = 0; r >= 0 && i < s->host.n_targets; i++)
                 r = line_make(&s->lines[i], s, &s->host.targets[i], problem);
         return r;

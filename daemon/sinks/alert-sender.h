@@ -8,11 +8,7 @@
 typedef struct AlertSender AlertSender;
 
 typedef struct AlertSenderHost {
-        Loop *loop;
-        Http *http;
-        Secrets *secrets;         /* may be NULL */
-        const char *state_dir;    /* where OAuth 2 keeps its tokens */
-        bool guest;               /* a daemon may be running beside: no token is exchanged */
+        SinkMeans means;
         const char *subscription; /* for log entries */
         const AlertTarget *targets;
         size_t n_targets;

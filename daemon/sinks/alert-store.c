@@ -77,10 +77,6 @@ AlertBook *alert_store_book(AlertStore *store) {
         return store->book;
 }
 
-const AlertRules *alert_store_rules(const AlertStore *store) {
-        return store->rules;
-}
-
 void alert_store_drop(AlertStore *store) {
         store->anew = false;
         store->book = alert_book_free(store->book);
@@ -214,26 +210,13 @@ static int read_book(const AlertStore *store, AlertBook **ret) {
 
 /* ---- opening ---- */
 
-static int query_version(Sql *sql, int64_t *ret) {
-        _cleanup_(sql_finalizep) SqlStatement *s = NULL;
-        int r = sql_prepare(sql, "PRAGMA user_version", &s);
-
-        if (r != 0)
-                return r;
-        r = sql_step(s);
-        if (r != SQL_ROW)
-                return r == SQL_DONE ? -EIO : r;
-        *ret = sql_column_int(s, 0);
-        return 0;
-}
-
 static int make_tables(Sql *sql) {
         int64_t version;
         int r = sql_begin(sql, true);
 
         if (r != 0)
                 return r;
-        r = query_version(sql, &version);
+        r = sql_query_int(sql, "PRAGMA user_version", &version);
         if (r == 0 && version == 0)
                 r = sql_exec(sql, schema);
         return sql_end(sql, r);
@@ -247,7 +230,7 @@ static int open_file(AlertStore *store) {
 
         r = sql_open(store->path, &sql);
         if (r == 0)
-                r = query_version(sql, &version);
+                r = sql_query_int(sql, "PRAGMA user_version", &version);
         if (r == 0 && version == 0)
                 r = make_tables(sql);
         if (r != 0)

@@ -27,7 +27,6 @@ CLEANUP_DEFINE(AlertStore, alert_store_free)
 int alert_store_open(AlertStore *store, const AlertMoment *moment);
 /* Of a store that is open. */
 AlertBook *alert_store_book(AlertStore *store);
-const AlertRules *alert_store_rules(const AlertStore *store);
 
 /* Writes what changed in the book, in one transaction that is durable when this returns; nothing changed: nothing is
  * written. After an error it is as if nothing had happened since the last commit, and the store is no longer open. */

@@ -14,8 +14,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "lib/text.h"
 #include "secret.h"
@@ -155,10 +153,6 @@ bool alert_target_is_keyed(const AlertTarget *target) {
         return service_of(target)->key != NULL;
 }
 
-static size_t room_of(const AlertTarget *target) {
-        return service_of(target)->max;
-}
-
 /* ---- escaping and cutting ---- */
 
 /* A character, or a link, as the service wants it, and how much of its room that takes. */
@@ -215,9 +209,9 @@ static size_t measure(const Service *service, Slice text) {
 }
 
 /* Appends what fits, with an ellipsis where something does not. */
-static int append_cut(const Service *service, Slice text, size_t max, Bytes *to) {
-        size_t left = measure(service, text) <= max ? max : max - (service->bytes ? strlen(ELLIPSIS) : 1);
-        bool whole = left == max;
+static int append_cut(const Service *service, Slice text, Bytes *to) {
+        bool whole = measure(service, text) <= service->max;
+        size_t left = whole ? service->max : service->max - (service->bytes ? strlen(ELLIPSIS) : 1);
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < text.size;) {
@@ -257,7 +251,7 @@ int alert_target_fit(const AlertTarget *target, const AlertMessage *message) {
                 if (r < 0)
                         return r;
                 used += measure(service, (Slice){ line.data, line.size }) + LINE_ROOM;
-                if (fitting > 0 && used > room_of(target))
+                if (fitting > 0 && used > service->max)
                         break;
                 fitting++;
         }
@@ -269,7 +263,7 @@ static int append_message(const AlertTarget *target, const char *key, Slice line
         _cleanup_bytes_ Bytes text = {};
         int r;
 
-        r = append_cut(service_of(target), lines, room_of(target), &text);
+        r = append_cut(service_of(target), lines, &text);
         if (r == 0)
                 r = bytes_append_format(body, "\"%s\":", key);
         return r < 0 ? r : bytes_append_json_string(body, text.data ?: "", text.size);

@@ -78,7 +78,7 @@ static const char *reason(const AlertWatch *watch, const AlertSlot *slot, char *
 }
 
 static void say(const AlertWork *work, const Said *said) {
-        const AlertWatch *watch = &alert_store_rules(work->store)->items[said->slot->watch];
+        const AlertWatch *watch = &alert_store_book(work->store)->rules->items[said->slot->watch];
         const AlertDevice *device = said->device;
         const char *name = device->name[0] ? device->name : device->id[0] ? device->id : "no device at all";
         char since[CLOCK_RFC3339_SIZE], words[200];
@@ -141,15 +141,16 @@ static void warn(AlertWork *work) {
 /* ---- a turn ---- */
 
 static int judge(AlertWork *work, const AlertTurn *turn) {
-        const AlertRules *rules = alert_store_rules(work->store);
+        AlertBook *book = alert_store_book(work->store);
         AlertReadings readings = {};
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < turn->n_items; i++)
-                r = alert_readings_add(&readings, rules, turn->items[i].message, work->payload, turn->moment.wall);
+                r = alert_readings_add(
+                        &readings, book->rules, turn->items[i].message, work->payload, turn->moment.wall);
         if (r == 0) {
                 alert_readings_sort(&readings);
-                r = alert_book_judge(alert_store_book(work->store), &readings, &turn->moment);
+                r = alert_book_judge(book, &readings, &turn->moment);
         }
         work->unreadable += readings.unreadable;
         alert_readings_done(&readings);

@@ -292,14 +292,9 @@ static void *alert_close(void *self) {
 }
 
 static int make_sender(Alert *a, char problem[static SINK_DETAIL_MAX]) {
-        const SinkMeans *means = sink_host_means(a->host);
         const AlertConfig *keys = a->config->keys;
 
-        return alert_sender_new(&(AlertSenderHost){ .loop = means->loop,
-                                        .http = means->http,
-                                        .secrets = means->secrets,
-                                        .state_dir = means->state_dir,
-                                        .guest = means->guest,
+        return alert_sender_new(&(AlertSenderHost){ .means = *sink_host_means(a->host),
                                         .subscription = a->config->subscription,
                                         .targets = keys->targets,
                                         .n_targets = keys->n_targets,

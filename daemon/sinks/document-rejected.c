@@ -35,8 +35,7 @@ static bool attributes_are_plain(const WireMessage *message) {
                         !document_key_is_plain(name))
                         return false;
                 for (size_t k = 0; k < i; k++)
-                        if (message->attributes[k].key.size == name.size &&
-                                memcmp(message->attributes[k].key.data, name.data, name.size) == 0)
+                        if (slice_order(message->attributes[k].key, name) == 0)
                                 return false;
         }
         return true;
@@ -131,6 +130,5 @@ static bool find_data(const bson_t *document, Slice *ret) {
 bool document_same_data(const bson_t *stored, const bson_t *document) {
         Slice there, ours;
 
-        return find_data(stored, &there) && find_data(document, &ours) && there.size == ours.size &&
-               (ours.size == 0 || memcmp(there.data, ours.data, ours.size) == 0);
+        return find_data(stored, &there) && find_data(document, &ours) && slice_order(there, ours) == 0;
 }

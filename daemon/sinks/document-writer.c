@@ -17,10 +17,6 @@ typedef struct SortedName {
         uint32_t hash;
 } SortedName;
 
-typedef struct NameOrder {
-        const char *base;
-} NameOrder;
-
 void document_writer_init(DocumentWriter *w, bson_t *document) {
         w->document = document;
         w->data = NULL;
@@ -159,19 +155,17 @@ static uint32_t name_hash(const char *name, size_t size) {
         return hash;
 }
 
-static int name_order(const void *a, const void *b, void *userdata) {
+static int name_order(const void *a, const void *b, void *base) {
         const SortedName *left = a, *right = b;
-        const NameOrder *order = userdata;
 
         if (left->hash != right->hash)
                 return left->hash < right->hash ? -1 : 1;
-        return strcmp(order->base + left->offset, order->base + right->offset);
+        return strcmp((const char *) base + left->offset, (const char *) base + right->offset);
 }
 
 /* Whether a large object has a name twice: one sorted list of its names, so a million of them take a fraction of a
  * second and 16 MB. */
-static int check_names(const char *object, uint32_t size, uint32_t n) {
-        NameOrder order = { .base = object };
+static int check_names(char *object, uint32_t size, uint32_t n) {
         _cleanup_free_ SortedName *names = NULL;
         bson_iter_t iter;
         uint32_t i = 0;
@@ -184,9 +178,9 @@ static int check_names(const char *object, uint32_t size, uint32_t n) {
 
                 names[i] = (SortedName){ (uint32_t) (name - object), name_hash(name, bson_iter_key_len(&iter)) };
         }
-        qsort_r(names, i, sizeof(*names), name_order, &order);
+        qsort_r(names, i, sizeof(*names), name_order, object);
         for (uint32_t k = 1; k < i; k++)
-                if (name_order(&names[k - 1], &names[k], &order) == 0)
+                if (name_order(&names[k - 1], &names[k], object) == 0)
                         return DOCUMENT_DUPLICATE_KEY;
         return DOCUMENT_OK;
 }

@@ -31,32 +31,22 @@ typedef struct Builder {
 } Builder;
 
 const char *document_reason(DocumentReason reason) {
-        switch (reason) {
-        case DOCUMENT_OK:
-                return "ok";
-        case DOCUMENT_NOT_BASE64:
-                return "not_base64";
-        case DOCUMENT_NOT_UTF8:
-                return "not_utf8";
-        case DOCUMENT_NOT_JSON:
-                return "not_json";
-        case DOCUMENT_NOT_OBJECT:
-                return "not_object";
-        case DOCUMENT_TOO_DEEP:
-                return "too_deep";
-        case DOCUMENT_TOO_LARGE:
-                return "too_large";
-        case DOCUMENT_DUPLICATE_KEY:
-                return "duplicate_key";
-        case DOCUMENT_NUMBER_RANGE:
-                return "number_range";
-        case DOCUMENT_REFUSED:
-                return "refused";
-        case DOCUMENT_ID_CONFLICT:
-                return "id_conflict";
-        }
-        assert(!"a DocumentReason");
-        return "unknown";
+        static const char *const reasons[] = {
+                [DOCUMENT_OK] = "ok",
+                [DOCUMENT_NOT_BASE64] = "not_base64",
+                [DOCUMENT_NOT_UTF8] = "not_utf8",
+                [DOCUMENT_NOT_JSON] = "not_json",
+                [DOCUMENT_NOT_OBJECT] = "not_object",
+                [DOCUMENT_TOO_DEEP] = "too_deep",
+                [DOCUMENT_TOO_LARGE] = "too_large",
+                [DOCUMENT_DUPLICATE_KEY] = "duplicate_key",
+                [DOCUMENT_NUMBER_RANGE] = "number_range",
+                [DOCUMENT_REFUSED] = "refused",
+                [DOCUMENT_ID_CONFLICT] = "id_conflict",
+        };
+
+        assert((size_t) reason < ELEMENTSOF(reasons));
+        return reasons[reason];
 }
 
 /* ---- explanations ---- */
@@ -293,8 +283,7 @@ static int put_attribute(DocumentWriter *w, Slice name, Slice value) {
  * NULs). */
 static bool is_attribute_taken(const WireMessage *message, Slice name, const Bytes *given) {
         for (size_t i = 0; i < message->n_attributes; i++)
-                if (message->attributes[i].key.size == name.size &&
-                        memcmp(message->attributes[i].key.data, name.data, name.size) == 0)
+                if (slice_order(message->attributes[i].key, name) == 0)
                         return true;
         for (const char *each = given->data, *end = given->data + given->size; each < end; each += strlen(each) + 1)
                 if (slice_equal(name, each))
@@ -364,11 +353,7 @@ static int put_attributes(Builder *b) {
 }
 
 static int attribute_order(const void *a, const void *b) {
-        const WireAttribute *left = a, *right = b;
-        size_t size = left->key.size < right->key.size ? left->key.size : right->key.size;
-        int order = size > 0 ? memcmp(left->key.data, right->key.data, size) : 0;
-
-        return order != 0 ? order : (left->key.size > right->key.size) - (left->key.size < right->key.size);
+        return slice_order(((const WireAttribute *) a)->key, ((const WireAttribute *) b)->key);
 }
 
 /* The attributes as one JSON object, sorted, without blanks: what the hash of a message without data is made of. */
@@ -466,24 +451,17 @@ static int put_id(Builder *b) {
 
 /* What the data stands for. A message with attributes alone is an empty object. */
 static int open_payload(Builder *b) {
+        static const DocumentReason reasons[] = { [PAYLOAD_BAD] = DOCUMENT_NOT_JSON,
+                [PAYLOAD_NOT_UTF8] = DOCUMENT_NOT_UTF8,
+                [PAYLOAD_TOO_LARGE] = DOCUMENT_TOO_LARGE,
+                [PAYLOAD_TOO_DEEP] = DOCUMENT_TOO_DEEP };
         int r = payload_open(b->message->data, b->rules->payload, &b->payload);
 
-        switch (r) {
-        case PAYLOAD_OK:
-                if (b->message->data.size == 0)
-                        b->payload.text = (Slice){ "{}", 2 };
-                return DOCUMENT_OK;
-        case PAYLOAD_BAD:
-                return reject(b, DOCUMENT_NOT_JSON, "%s", b->payload.problem);
-        case PAYLOAD_NOT_UTF8:
-                return reject(b, DOCUMENT_NOT_UTF8, "%s", b->payload.problem);
-        case PAYLOAD_TOO_LARGE:
-                return reject(b, DOCUMENT_TOO_LARGE, "%s", b->payload.problem);
-        case PAYLOAD_TOO_DEEP:
-                return reject(b, DOCUMENT_TOO_DEEP, "%s", b->payload.problem);
-        default:
-                return r;
-        }
+        if (r > PAYLOAD_OK)
+                return reject(b, reasons[r], "%s", b->payload.problem);
+        if (r == PAYLOAD_OK && b->message->data.size == 0)
+                b->payload.text = (Slice){ "{}", 2 };
+        return r;
 }
 
 static int build(Builder *b) {
@@ -562,16 +540,12 @@ static bool same_fields(const bson_t *a, const bson_t *b) {
                 return false;
         for (;;) {
                 bool more = next_field(&left, &left_offset);
-                Slice left_bytes, right_bytes;
 
                 if (next_field(&right, &right_offset) != more)
                         return false;
                 if (!more)
                         return true;
-                left_bytes = field_bytes(a, &left, left_offset);
-                right_bytes = field_bytes(b, &right, right_offset);
-                if (left_bytes.size != right_bytes.size ||
-                        memcmp(left_bytes.data, right_bytes.data, left_bytes.size) != 0)
+                if (slice_order(field_bytes(a, &left, left_offset), field_bytes(b, &right, right_offset)) != 0)
                         return false;
         }
 }

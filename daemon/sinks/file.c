@@ -4,7 +4,6 @@
 #include "sinks/file.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -371,50 +370,30 @@ static void admin_place(const SubscriptionConfig *config, char text[static SINK_
         (void) snprintf(text, SINK_ADMIN_TEXT_MAX, "%s", ((const FileConfig *) config->keys)->directory);
 }
 
-typedef struct FileAdmin {
-        const char *state_dir; /* of the configuration; borrowed */
-        char *directory;
-} FileAdmin;
-
-static void *admin_close(void *self) {
-        FileAdmin *admin = self;
-
-        if (admin)
-                free(admin->directory);
-        free(admin);
-        return NULL;
+static int admin_open(const SubscriptionConfig *config, void **ret_self, char text[static SINK_ADMIN_TEXT_MAX]) {
+        *ret_self = (void *) config;
+        return 0;
 }
 
-static int admin_open(const SubscriptionConfig *config, void **ret_self, char text[static SINK_ADMIN_TEXT_MAX]) {
-        FileAdmin *admin = calloc(1, sizeof(FileAdmin));
-
-        if (!admin)
-                return -ENOMEM;
-        admin->state_dir = config->state_dir;
-        admin->directory = directory_of(config->keys, config->state_dir);
-        if (!admin->directory) {
-                (void) admin_close(admin);
-                return -ENOMEM;
-        }
-        *ret_self = admin;
-        return 0;
+static void *admin_close(void *self) {
+        return NULL;
 }
 
 /* Makes nothing: what root made, the service could not write to. */
 static void admin_check(void *self, const SinkTeller *teller) {
-        const FileAdmin *admin = self;
-        const char *directory = admin->directory;
-        _cleanup_free_ char *above = strndup(directory, size_without_slashes(directory));
+        const SubscriptionConfig *config = self;
+        _cleanup_free_ char *directory = directory_of(config->keys, config->state_dir);
+        _cleanup_free_ char *above = directory ? strndup(directory, size_without_slashes(directory)) : NULL;
         struct statvfs disk;
         struct stat status;
-        bool there = stat(directory, &status) == 0;
+        bool there = above && stat(directory, &status) == 0;
 
         if (!above)
                 return sink_admin_tell(teller, SINK_GRADE_FAIL, "out of memory");
         above[strrchr(above, '/') && strrchr(above, '/') != above ? strrchr(above, '/') - above : 1] = '\0';
         if (there && !S_ISDIR(status.st_mode))
                 return sink_admin_tell(teller, SINK_GRADE_FAIL, "%s is not a directory; name another one", directory);
-        if (!there && access(above, F_OK) < 0 && errno == ENOENT && strcmp(above, admin->state_dir) == 0)
+        if (!there && access(above, F_OK) < 0 && errno == ENOENT && strcmp(above, config->state_dir) == 0)
                 return sink_admin_tell(
                         teller, SINK_GRADE_OK, "%s will be made, with state_dir, at the first start", directory);
         if (access(there ? directory : above, W_OK | X_OK) < 0 || statvfs(there ? directory : above, &disk) < 0) {
@@ -422,8 +401,8 @@ static void admin_check(void *self, const SinkTeller *teller) {
 
                 /* Who may not write to state_dir is not the service's user. */
                 return sink_admin_tell(teller,
-                        error == EACCES && access(admin->state_dir, W_OK | X_OK) < 0 ? SINK_GRADE_WARN
-                                                                                     : SINK_GRADE_FAIL,
+                        error == EACCES && access(config->state_dir, W_OK | X_OK) < 0 ? SINK_GRADE_WARN
+                                                                                      : SINK_GRADE_FAIL,
                         "%s: %s; the user that runs sensorqd must be able to write there", there ? directory : above,
                         strerror(error));
         }

@@ -2,7 +2,6 @@
 /* MongoDB as the verbs see any sink: check and setup; rejected is in mongodb-rejected.c. */
 #include "sinks/mongodb-write.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 

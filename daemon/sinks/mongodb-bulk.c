@@ -124,10 +124,10 @@ static bool execute(MongodbBulk *bulk, Chunk *chunk, bson_t *reply, bson_error_t
         usec_t began = clock_now(), took;
         bool ok;
 
-        mongodb_client_enter(bulk->client);
+        sink_host_enter(bulk->client->host);
         ok = mongoc_bulk_operation_execute(chunk->operation, reply, error) != 0;
         mongoc_bulk_operation_destroy(cleanup_steal(chunk->operation));
-        mongodb_client_leave(bulk->client);
+        sink_host_leave(bulk->client->host);
 
         took = clock_now() - began;
         if (error->domain == MONGOC_ERROR_STREAM)

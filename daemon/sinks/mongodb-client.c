@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sinks/mongodb-client.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -116,7 +115,7 @@ int mongodb_client_new(const SubscriptionConfig *config, SinkHost *host, Mongodb
 }
 
 static void disconnect(MongodbClient *client) {
-        mongodb_client_enter(client);
+        sink_host_enter(client->host);
         if (client->rejected)
                 mongoc_collection_destroy(cleanup_steal(client->rejected));
         if (client->readings)
@@ -125,7 +124,7 @@ static void disconnect(MongodbClient *client) {
                 mongoc_client_pool_push(client->pool, cleanup_steal(client->client));
         if (client->pool)
                 mongoc_client_pool_destroy(cleanup_steal(client->pool));
-        mongodb_client_leave(client);
+        sink_host_leave(client->host);
 }
 
 MongodbClient *mongodb_client_free(MongodbClient *client) {
@@ -144,16 +143,6 @@ MongodbClient *mongodb_client_free(MongodbClient *client) {
         free(client->database);
         free(client);
         return NULL;
-}
-
-void mongodb_client_enter(MongodbClient *client) {
-        if (client->host)
-                sink_host_enter(client->host);
-}
-
-void mongodb_client_leave(MongodbClient *client) {
-        if (client->host)
-                sink_host_leave(client->host);
 }
 
 /* ---- calls ---- */
@@ -179,12 +168,12 @@ MongodbFault mongodb_client_connect(MongodbClient *client, char detail[static MO
 
         if (client->client)
                 return MONGODB_FAULT_NONE;
-        mongodb_client_enter(client);
+        sink_host_enter(client->host);
         if (!client->pool)
                 r = new_pool(client, &error);
         if (r == 0)
                 client->client = mongoc_client_pool_pop(client->pool);
-        mongodb_client_leave(client);
+        sink_host_leave(client->host);
         if (!client->client) {
                 text_copy(detail, MONGODB_DETAIL_SIZE, r < 0 ? error.message : "the driver hands out no client");
                 return MONGODB_FAULT_UNREACHABLE;
@@ -202,9 +191,9 @@ MongodbFault mongodb_client_read_command(MongodbClient *client, const char *data
         bson_error_t error = {};
         bool ok;
 
-        mongodb_client_enter(client);
+        sink_host_enter(client->host);
         ok = mongoc_client_command_simple(client->client, database, command, NULL, reply, &error);
-        mongodb_client_leave(client);
+        sink_host_leave(client->host);
         if (ok)
                 return MONGODB_FAULT_NONE;
         mongodb_reply_describe_error(&error, detail, MONGODB_DETAIL_SIZE);
@@ -229,9 +218,9 @@ MongodbFault mongodb_client_write_command(
         bool ok;
 
         (void) mongoc_write_concern_append(client->concern, &options);
-        mongodb_client_enter(client);
+        sink_host_enter(client->host);
         ok = mongoc_client_write_command_with_opts(client->client, client->database, command, &options, reply, &error);
-        mongodb_client_leave(client);
+        sink_host_leave(client->host);
         bson_destroy(&options);
         if (ok && !first_write_error(reply, &error))
                 return MONGODB_FAULT_NONE;
@@ -403,7 +392,7 @@ MongodbFault mongodb_client_read_ids(MongodbClient *client, mongoc_collection_t 
         bson_error_t error;
         bool again = false;
 
-        mongodb_client_enter(client);
+        sink_host_enter(client->host);
         cursor = find_ids(client, collection, ids);
         while (mongoc_cursor_next(cursor, &document))
                 reader->each(reader->userdata, document);
@@ -414,7 +403,7 @@ MongodbFault mongodb_client_read_ids(MongodbClient *client, mongoc_collection_t 
                         error.code == MONGODB_CODE_NO_MAJORITY_READS;
         }
         mongoc_cursor_destroy(cursor);
-        mongodb_client_leave(client);
+        sink_host_leave(client->host);
         if (!again)
                 return fault;
         client->no_majority_reads = true;

@@ -90,7 +90,3 @@ typedef struct MongodbReader {
  * that asks for the document waited for the majority already. */
 MongodbFault mongodb_client_read_ids(MongodbClient *client, mongoc_collection_t *collection, const bson_t *ids,
         const MongodbReader *reader, char detail[static MONGODB_DETAIL_SIZE]);
-
-/* Around every call into the driver that may block, so that the loop can tell a stuck one. */
-void mongodb_client_enter(MongodbClient *client);
-void mongodb_client_leave(MongodbClient *client);

@@ -68,24 +68,15 @@ static const char *member_text(const bson_iter_t *element, const char *key) {
 }
 
 static MongodbJudgement judge_element(const bson_iter_t *element, MongodbFault *fault) {
-        MongodbJudgement judgement = { .code = (int) member_int(element, "code", 0) };
+        static const MongodbVerdict verdicts[] = { [MONGODB_KIND_OTHER] = MONGODB_OTHER,
+                [MONGODB_KIND_DUPLICATE] = MONGODB_DUPLICATE,
+                [MONGODB_KIND_DOCUMENT] = MONGODB_ABOUT,
+                [MONGODB_KIND_FAULT] = MONGODB_LATER };
+        int code = (int) member_int(element, "code", 0);
+        MongodbKind kind =
+                mongodb_code_kind(code, member_text(element, "codeName"), member_text(element, "errmsg"), fault);
 
-        switch (mongodb_code_kind(
-                judgement.code, member_text(element, "codeName"), member_text(element, "errmsg"), fault)) {
-        case MONGODB_KIND_DUPLICATE:
-                judgement.verdict = MONGODB_DUPLICATE;
-                break;
-        case MONGODB_KIND_DOCUMENT:
-                judgement.verdict = MONGODB_ABOUT;
-                break;
-        case MONGODB_KIND_OTHER:
-                judgement.verdict = MONGODB_OTHER;
-                break;
-        case MONGODB_KIND_FAULT:
-                judgement.verdict = MONGODB_LATER;
-                break;
-        }
-        return judgement;
+        return (MongodbJudgement){ .verdict = verdicts[kind], .code = code };
 }
 
 /* Walks writeErrors. Returns how many there are, or -1 when they contradict themselves. */

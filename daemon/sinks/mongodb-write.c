@@ -19,7 +19,6 @@
 #include "sinks/mongodb-write.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -197,17 +196,14 @@ static MongodbFault send_items(Pass *p, size_t *items, size_t n) {
 
 /* ---- what is there already ---- */
 
-static int text_order(const char *a, size_t a_size, const char *b, size_t b_size) {
-        int order = memcmp(a, b, a_size < b_size ? a_size : b_size);
+static Slice id_of(const Pass *p, size_t index) {
+        const Entry *entry = &p->entries[index];
 
-        return order != 0 ? order : (a_size > b_size) - (a_size < b_size);
+        return (Slice){ p->ids.data + entry->id_offset, entry->id_size };
 }
 
 static int id_order(const void *a, const void *b, void *userdata) {
-        const Pass *p = userdata;
-        const Entry *left = &p->entries[*(const size_t *) a], *right = &p->entries[*(const size_t *) b];
-
-        return text_order(p->ids.data + left->id_offset, left->id_size, p->ids.data + right->id_offset, right->id_size);
+        return slice_order(id_of(userdata, *(const size_t *) a), id_of(userdata, *(const size_t *) b));
 }
 
 /* The ids of the messages at *items*, sorted, and the items with them. */
@@ -230,12 +226,12 @@ static int collect_ids(Pass *p, size_t *items, size_t n, bson_t *ids) {
         }
         qsort_r(items, n, sizeof(*items), id_order, p);
         for (size_t i = 0; i < n; i++) {
-                const Entry *entry = &p->entries[items[i]];
+                Slice id = id_of(p, items[i]);
                 char buffer[16];
                 const char *key;
 
                 (void) bson_uint32_to_string((uint32_t) i, &key, buffer, sizeof(buffer));
-                if (!bson_append_utf8(ids, key, -1, p->ids.data + entry->id_offset, (int) entry->id_size))
+                if (!bson_append_utf8(ids, key, -1, id.data, (int) id.size))
                         return -ENOMEM;
         }
         return 0;
@@ -292,14 +288,12 @@ static void judge_found(Look *look, size_t index, const bson_t *stored) {
 
 /* The first item whose id is not before *id*. */
 static size_t lower_bound(const Look *look, Slice id) {
-        const Pass *p = look->pass;
         size_t low = 0, high = look->n;
 
         while (low < high) {
                 size_t middle = low + (high - low) / 2;
-                const Entry *entry = &p->entries[look->items[middle]];
 
-                if (text_order(p->ids.data + entry->id_offset, entry->id_size, id.data, id.size) < 0)
+                if (slice_order(id_of(look->pass, look->items[middle]), id) < 0)
                         low = middle + 1;
                 else
                         high = middle;
@@ -311,18 +305,15 @@ static void on_stored(void *userdata, const bson_t *stored) {
         Look *look = userdata;
         Pass *p = look->pass;
         bson_iter_t iter;
-        const char *text;
         uint32_t size;
+        Slice id;
 
         if (!bson_iter_init_find(&iter, stored, "_id") || !BSON_ITER_HOLDS_UTF8(&iter))
                 return;
-        text = bson_iter_utf8(&iter, &size);
-        for (size_t i = lower_bound(look, (Slice){ text, size }); i < look->n; i++) {
-                Entry *entry = &p->entries[look->items[i]];
-
-                if (text_order(p->ids.data + entry->id_offset, entry->id_size, text, size) != 0)
-                        return;
-                entry->found = true;
+        id.data = bson_iter_utf8(&iter, &size);
+        id.size = size;
+        for (size_t i = lower_bound(look, id); i < look->n && slice_order(id_of(p, look->items[i]), id) == 0; i++) {
+                p->entries[look->items[i]].found = true;
                 judge_found(look, look->items[i], stored);
         }
 }

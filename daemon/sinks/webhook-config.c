@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The section of a webhook, and what `check` says of it. */
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "config-place.h"
@@ -78,12 +76,11 @@ static void *admin_close(void *self) {
 
 static void admin_check(void *self, const SinkTeller *teller) {
         const WebhookConfig *keys = self;
-        char words[WEB_PLACE_WORDS_MAX], text[SINK_ADMIN_TEXT_MAX];
-        int r = web_place_try(&keys->at, words);
+        char words[WEB_PLACE_WORDS_MAX];
+        bool open = web_place_try(&keys->at, words) == WEB_PLACE_OPEN;
 
-        (void) snprintf(text, sizeof(text), "%s%s", words,
-                r == WEB_PLACE_OPEN ? "; nothing was sent, so whether it takes documents is seen with the first" : "");
-        teller->tell(teller->userdata, r == WEB_PLACE_OPEN ? SINK_GRADE_OK : SINK_GRADE_FAIL, text);
+        sink_admin_tell(teller, open ? SINK_GRADE_OK : SINK_GRADE_FAIL, "%s%s", words,
+                open ? "; nothing was sent, so whether it takes documents is seen with the first" : "");
 }
 
 const SinkAdmin webhook_config_admin = {

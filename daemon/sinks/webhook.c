@@ -317,13 +317,12 @@ static void on_reply(void *userdata, HttpReply *reply) {
 static size_t webhook_find_again(const Webhook *w, const SinkWork *work) {
         _cleanup_bytes_ Bytes scratch = {};
         const char *end = memchr(w->body.ids.data ?: "", '\n', w->body.ids.size);
-        Slice id;
+        Slice first = { w->body.ids.data, end ? (size_t) (end - w->body.ids.data) : 0 }, id;
 
         for (size_t i = 0; end && i < work->n; i++) {
                 const DocumentInput input = { .message = work->items[i].message, .rules = &w->rules };
 
-                if (document_id(&input, &scratch, &id) >= 0 && id.size == (size_t) (end - w->body.ids.data) &&
-                        memcmp(id.data, w->body.ids.data, id.size) == 0)
+                if (document_id(&input, &scratch, &id) >= 0 && slice_order(id, first) == 0)
                         return i;
         }
         return NOWHERE;

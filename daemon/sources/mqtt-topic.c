@@ -145,7 +145,7 @@ bool mqtt_topic_match(const char *pattern, Slice topic, MqttTopic *ret) {
 
 static bool levels_overlap(const Level *a, const Level *b, bool first) {
         if (a->kind == LEVEL_TEXT && b->kind == LEVEL_TEXT)
-                return a->text.size == b->text.size && memcmp(a->text.data, b->text.data, a->text.size) == 0;
+                return slice_order(a->text, b->text) == 0;
         if (!first)
                 return true;
         return !(a->kind == LEVEL_TEXT && a->text.size > 0 && a->text.data[0] == '$') &&

@@ -51,11 +51,9 @@ static void set_fates(Ack *ack, Range range, WireAckFate fate) {
                 ack->fates[i] = fate;
 }
 
-static void ack_end(Ack *ack, AckResult result) {
-        result.fates = ack->fates;
-        result.n = ack->n;
+static void ack_end(Ack *ack, const ClientReply *reply) {
         ack->ended = true;
-        ack->spec.done(ack->spec.userdata, &result);
+        ack->spec.done(ack->spec.userdata, &(AckResult){ ack->fates, ack->n, reply });
         ack_free(ack);
 }
 
@@ -86,6 +84,7 @@ static void sort_refusal(Ack *ack, const ClientReply *reply) {
 static int send_next(Ack *ack);
 
 static void on_answer(void *userdata, ClientReply *reply) {
+        static const ClientReply done = { .outcome = CLIENT_OK, .detail = "" };
         Ack *ack = userdata;
         int r;
 
@@ -95,22 +94,17 @@ static void on_answer(void *userdata, ClientReply *reply) {
         } else if (reply->outcome == CLIENT_INVALID || reply->outcome == CLIENT_TOO_LARGE)
                 sort_refusal(ack, reply);
         else
-                return ack_end(ack, (AckResult){ .outcome = reply->outcome,
-                                            .no_token = reply->no_token,
-                                            .http_status = reply->http_status,
-                                            .retry_after = reply->retry_after,
-                                            .cause = reply->cause,
-                                            .detail = reply->detail });
+                return ack_end(ack, reply);
         if (ack->n_ranges == 0)
-                return ack_end(ack, (AckResult){ .outcome = CLIENT_OK, .detail = "" });
+                return ack_end(ack, &done);
         if (ack->requests >= ACK_REQUESTS_MAX) {
                 while (ack->n_ranges > 0)
                         set_fates(ack, ack->ranges[--ack->n_ranges], WIRE_ACK_LOST);
-                return ack_end(ack, (AckResult){ .outcome = CLIENT_OK, .detail = "" });
+                return ack_end(ack, &done);
         }
         r = send_next(ack);
         if (r < 0)
-                ack_end(ack, (AckResult){ .outcome = CLIENT_RETRY, .cause = CAUSE_MEMORY, .detail = strerror(-r) });
+                ack_end(ack, &(ClientReply){ .outcome = CLIENT_RETRY, .cause = CAUSE_MEMORY, .detail = strerror(-r) });
 }
 
 static int send_next(Ack *ack) {

@@ -18,12 +18,7 @@ typedef struct Ack Ack;
 typedef struct AckResult {
         const WireAckFate *fates; /* one for each id, in the order given; RETRY also for those that were not tried */
         size_t n;
-        ClientOutcome outcome; /* CLIENT_OK: every id was tried. Else what ended the run */
-        bool no_token;         /* as in ClientReply */
-        int http_status;
-        usec_t retry_after; /* 0: none */
-        Cause cause;        /* as in ClientReply */
-        const char *detail;
+        const ClientReply *reply; /* CLIENT_OK: every id was tried. Else what ended the run */
 } AckResult;
 
 typedef void (*AckDone)(void *userdata, const AckResult *result);

@@ -45,14 +45,13 @@ static int batch_complete(Batch *batch) {
         return 0;
 }
 
-int batch_new(const char *subscription, Bytes *body, usec_t received, Batch **ret) {
+int batch_new(Bytes *body, usec_t received, Batch **ret) {
         _cleanup_(batch_freep) Batch *batch = NULL;
         int r;
 
         batch = calloc(1, sizeof(Batch));
         if (!batch)
                 return -ENOMEM;
-        batch->subscription = subscription;
         batch->received = received;
         r = wire_get_pull(body->data, body->size, &batch->pull);
         if (r < 0)
@@ -139,7 +138,6 @@ int batch_gather(const BatchPick *picks, size_t n, Batch **ret) {
         batch = calloc(1, sizeof(Batch));
         if (!batch)
                 return -ENOMEM;
-        batch->subscription = picks[0].batch->subscription;
         batch->received = picks[0].batch->received;
         r = make_room(batch, picks, n);
         if (r < 0)

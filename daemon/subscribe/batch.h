@@ -30,8 +30,7 @@ typedef enum Fate {
 } Fate;
 
 typedef struct Batch {
-        const char *subscription; /* full name; borrowed, outlives the batch */
-        Bytes body;               /* what every slice points into */
+        Bytes body; /* what every slice points into */
         WirePull pull;
         Fate *fates;           /* one for each message */
         Suspicion *suspicions; /* one for each message */
@@ -44,7 +43,7 @@ typedef struct Batch {
 } Batch;
 
 /* Takes *body* (emptied) when it succeeds, parses it in place. -EBADMSG as wire_get_pull(). */
-int batch_new(const char *subscription, Bytes *body, usec_t received, Batch **ret);
+int batch_new(Bytes *body, usec_t received, Batch **ret);
 /* Frees the messages with it. */
 Batch *batch_free(Batch *batch);
 CLEANUP_DEFINE(Batch, batch_free)

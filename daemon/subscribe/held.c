@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "events.h"
@@ -190,7 +189,7 @@ static void on_acknowledged(void *userdata, const AckResult *result) {
                 settled.fates = &well;
                 settled.n = 1;
         }
-        held->unsure = result->outcome == CLIENT_UNSURE || result->outcome == CLIENT_RETRY;
+        held->unsure = result->reply->outcome == CLIENT_UNSURE || result->reply->outcome == CLIENT_RETRY;
         if (done > 0)
                 held->host->on_acknowledged(held->host->userdata, done);
         if (lost > 0)
@@ -198,7 +197,7 @@ static void on_acknowledged(void *userdata, const AckResult *result) {
         held->host->on_ack_result(held->host->userdata, &settled);
         if (held->n_ids > 0) {
                 lease_narrow(held->lease, held->ids, held->n_ids);
-                return held_retry_later(held, result->retry_after);
+                return held_retry_later(held, result->reply->retry_after);
         }
         held->acked = true;
         held_end_if_idle(held);

@@ -9,7 +9,6 @@
 #include "lib/array.h"
 #include "lib/backoff.h"
 #include "lib/cleanup.h"
-#include "lib/log.h"
 #include "lib/loop.h"
 
 typedef enum LeaseState { RESTING, RENEWING, LAPSED } LeaseState;
@@ -58,10 +57,6 @@ static void lease_move(Lease *lease, LeaseState state) {
         lease->state = state;
 }
 
-static void lease_wake_at(Lease *lease, usec_t at) {
-        loop_arm(lease->timer, at);
-}
-
 static void lease_fail(Lease *lease, usec_t retry_after, usec_t now) {
         usec_t floor = retry_after > LEASE_RETRY_MIN_USEC ? retry_after : LEASE_RETRY_MIN_USEC;
 
@@ -86,13 +81,13 @@ static void lease_look(Lease *lease);
 
 static void on_renewed(void *userdata, const AckResult *result) {
         Lease *lease = userdata;
-        bool again = result->outcome != CLIENT_OK;
+        bool again = result->reply->outcome != CLIENT_OK;
 
         lease->renewal = NULL;
         for (size_t i = 0; i < result->n && !again; i++)
                 again = result->fates[i] == WIRE_ACK_RETRY;
         if (again)
-                lease_fail(lease, result->retry_after, clock_now());
+                lease_fail(lease, result->reply->retry_after, clock_now());
         else {
                 lease->times.granted = lease->asked;
                 lease->times.span = lease->asked_span;
@@ -125,7 +120,7 @@ static void lease_renew(Lease *lease, usec_t now) {
         if (r >= 0)
                 return lease_move(lease, RENEWING);
         lease_fail(lease, 0, now);
-        lease_wake_at(lease, lease->times.retry_at);
+        loop_arm(lease->timer, lease->times.retry_at);
 }
 
 /* Does what is due. The lease may be gone afterwards. */
@@ -134,9 +129,9 @@ static void lease_look(Lease *lease) {
 
         switch (lease_step(lease->rules, &lease->times, now, &at)) {
         case LEASE_REST:
-                return lease_wake_at(lease, at);
+                return loop_arm(lease->timer, at);
         case LEASE_RENEW:
-                lease_wake_at(lease, end);
+                loop_arm(lease->timer, end);
                 if (lease->state == RESTING && lease->n > 0)
                         lease_renew(lease, now);
                 return;
@@ -194,10 +189,6 @@ Lease *lease_free(Lease *lease) {
         return NULL;
 }
 
-static usec_t lease_due(const Lease *lease) {
-        return renewal_of(lease->rules, &lease->times);
-}
-
 int lease_set(Lease *lease, const Slice *ids, size_t n) {
         int r;
 
@@ -209,9 +200,11 @@ int lease_set(Lease *lease, const Slice *ids, size_t n) {
                 lease->added = clock_now() + lease->rules->deadline / 8;
         if (lease->state != RESTING)
                 return 0;
-        if (lease_due(lease) > lease->added)
+        if (renewal_of(lease->rules, &lease->times) > lease->added)
                 lease->times.retry_at = lease->added;
-        lease_wake_at(lease, lease_due(lease)); /* which may be over: while all ids are lost, nothing is renewed */
+        loop_arm(lease->timer,
+                renewal_of(lease->rules,
+                        &lease->times)); /* which may be over: while all ids are lost, nothing is renewed */
         return 0;
 }
 

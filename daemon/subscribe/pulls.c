@@ -220,7 +220,7 @@ static void pull_answered(Pull *pull, ClientReply *reply, usec_t waited) {
         size_t n;
         int r;
 
-        r = batch_new(p->options.config->subscription, &reply->body, now, &batch);
+        r = batch_new(&reply->body, now, &batch);
         if (r < 0)
                 return pull_failed_here(pull, r == -ENOMEM ? CLIENT_RETRY : CLIENT_FAILED,
                         r == -ENOMEM ? strerror(-r)
@@ -249,8 +249,7 @@ static void pull_answered_late(const Pull *pull, ClientReply *reply) {
         _cleanup_(batch_freep) Batch *batch = NULL;
         const PullsOptions *options = &pull->pulls->options;
 
-        if (reply->outcome != CLIENT_OK ||
-                batch_new(options->config->subscription, &reply->body, clock_now(), &batch) < 0 || batch->pull.n == 0)
+        if (reply->outcome != CLIENT_OK || batch_new(&reply->body, clock_now(), &batch) < 0 || batch->pull.n == 0)
                 return;
         if (options->on_batch(options->userdata, batch) == 0)
                 cleanup_steal(batch);

@@ -28,24 +28,6 @@ static const char schema[] =
         "CREATE INDEX rejected_size ON rejected (size);"
         "PRAGMA user_version = 1;";
 
-struct RejectedGuest {
-        Sql *sql;
-};
-
-static int query_int(Sql *sql, const char *text, int64_t *ret) {
-        _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
-        int r;
-
-        r = sql_prepare(sql, text, &statement);
-        if (r != 0)
-                return r;
-        r = sql_step(statement);
-        if (r != SQL_ROW)
-                return r == SQL_DONE ? -EIO : r;
-        *ret = sql_column_int(statement, 0);
-        return 0;
-}
-
 static int open_file(const char *state_dir, bool create, Sql **ret) {
         _cleanup_(sql_closep) Sql *sql = NULL;
         _cleanup_free_ char *path = NULL;
@@ -61,7 +43,7 @@ static int open_file(const char *state_dir, bool create, Sql **ret) {
         r = sql_open(path, &sql);
         if (r != 0)
                 return r;
-        r = query_int(sql, "PRAGMA user_version", &version);
+        r = sql_query_int(sql, "PRAGMA user_version", &version);
         if (r != 0)
                 return r;
         if (version == 0 && !create)
@@ -166,10 +148,6 @@ static int put_name(const Keeping *k, const WireMessage *message, unsigned attem
         return r;
 }
 
-static bool slices_equal(Slice a, Slice b) {
-        return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
-}
-
 /* 0: that name is free; 1: it stands for this message; 2: for another one. */
 static int find_name(Keeping *k, const WireMessage *message, const Bytes *name) {
         int r;
@@ -178,8 +156,8 @@ static int find_name(Keeping *k, const WireMessage *message, const Bytes *name) 
         (void) sql_bind_text(k->find, 1, name->data, name->size);
         r = sql_step(k->find);
         if (r == SQL_ROW)
-                r = slices_equal(sql_column(k->find, 0), message->publish_time) &&
-                                    slices_equal(sql_column(k->find, 1), message->data)
+                r = slice_order(sql_column(k->find, 0), message->publish_time) == 0 &&
+                                    slice_order(sql_column(k->find, 1), message->data) == 0
                             ? 1
                             : 2;
         else if (r == SQL_DAMAGED)
@@ -242,13 +220,13 @@ static int prepare(Keeping *k) {
         int64_t version;
         int r;
 
-        r = query_int(k->sql, "PRAGMA user_version", &version);
+        r = sql_query_int(k->sql, "PRAGMA user_version", &version);
         if (r == 0 && version == 0)
                 r = sql_exec(k->sql, schema);
         if (r == 0)
-                r = query_int(k->sql, "SELECT count(*) FROM rejected", &k->rows);
+                r = sql_query_int(k->sql, "SELECT count(*) FROM rejected", &k->rows);
         if (r == 0)
-                r = query_int(k->sql, "SELECT coalesce(sum(size), 0) FROM rejected", &k->bytes);
+                r = sql_query_int(k->sql, "SELECT coalesce(sum(size), 0) FROM rejected", &k->bytes);
         if (r == 0)
                 r = sql_prepare(k->sql, "SELECT publish_time, data FROM rejected WHERE id = ?", &k->find);
         if (r == 0)
@@ -347,20 +325,8 @@ void rejected_keep(RejectedKeeper *keeper, SinkWork *work) {
 
 /* ---- the verbs ---- */
 
-int rejected_guest_open(const char *state_dir, RejectedGuest **ret) {
-        _cleanup_(rejected_guest_closep) RejectedGuest *guest = calloc(1, sizeof(RejectedGuest));
-        int r = guest ? open_file(state_dir, false, &guest->sql) : -ENOMEM;
-
-        if (r == 0)
-                *ret = cleanup_steal(guest);
-        return r;
-}
-
-RejectedGuest *rejected_guest_close(RejectedGuest *guest) {
-        if (guest)
-                guest->sql = sql_close(guest->sql);
-        free(guest);
-        return NULL;
+int rejected_guest_open(const char *state_dir, Sql **ret) {
+        return open_file(state_dir, false, ret);
 }
 
 /* A copy of one row. */
@@ -395,12 +361,12 @@ static int next_row(SqlStatement *s, const SinkRejectedQuery *query, Row *row) {
         return SQL_ROW;
 }
 
-int rejected_guest_each(RejectedGuest *guest, const SinkRejectedQuery *query) {
+int rejected_guest_each(Sql *guest, const SinkRejectedQuery *query) {
         _cleanup_(sql_finalizep) SqlStatement *s = NULL;
         Row row = {};
         int r;
 
-        r = sql_prepare(guest->sql,
+        r = sql_prepare(guest,
                 "SELECT id, reason, detail, attributes, CASE ?1 WHEN 1 THEN data ELSE x'' END, rejected_at, "
                 "length(data), row FROM rejected WHERE row > ?3 AND (?2 IS NULL OR id = ?2) ORDER BY row LIMIT 1",
                 &s);
@@ -433,13 +399,13 @@ static int read_attributes(Slice text, RejectedMessage *ret) {
         return 0;
 }
 
-int rejected_guest_message(RejectedGuest *guest, const char *id, RejectedMessage *ret) {
+int rejected_guest_message(Sql *guest, const char *id, RejectedMessage *ret) {
         _cleanup_(sql_finalizep) SqlStatement *s = NULL;
         Slice attributes, *const parts[] = { &ret->subscription, &ret->wire.message_id, &ret->wire.publish_time,
                 &ret->wire.ordering_key, &attributes, &ret->wire.data };
         int r;
 
-        r = sql_prepare(guest->sql,
+        r = sql_prepare(guest,
                 "SELECT subscription, message_id, publish_time, ordering_key, attributes, data, data_bad FROM rejected "
                 "WHERE id = ?",
                 &s);
@@ -473,8 +439,8 @@ static int drop_row(Sql *sql, const char *id) {
         return r == SQL_DONE ? -ENOENT : r;
 }
 
-int rejected_guest_drop(RejectedGuest *guest, const char *id) {
-        int r = sql_begin(guest->sql, true);
+int rejected_guest_drop(Sql *guest, const char *id) {
+        int r = sql_begin(guest, true);
 
-        return r != 0 ? r : sql_end(guest->sql, drop_row(guest->sql, id));
+        return r != 0 ? r : sql_end(guest, drop_row(guest, id));
 }

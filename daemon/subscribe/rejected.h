@@ -25,7 +25,7 @@ typedef struct RejectedKeeper {
 void rejected_keep(RejectedKeeper *keeper, SinkWork *work);
 
 /* The verbs' side: beside a running daemon, or without one. */
-typedef struct RejectedGuest RejectedGuest;
+
 /* A row read back; what it points to lives as long as this. */
 typedef struct RejectedMessage {
         WireMessage wire;
@@ -34,14 +34,13 @@ typedef struct RejectedMessage {
         Bytes text;
 } RejectedMessage;
 
-/* -ENOENT: nothing was ever kept there; SQL_DAMAGED; -EOPNOTSUPP: made by a later sensorqd; as sql_open(). */
-int rejected_guest_open(const char *state_dir, RejectedGuest **ret);
-RejectedGuest *rejected_guest_close(RejectedGuest *guest);
-CLEANUP_DEFINE(RejectedGuest, rejected_guest_close)
+/* -ENOENT: nothing was ever kept there; SQL_DAMAGED; -EOPNOTSUPP: made by a later sensorqd; as sql_open(). The
+ * caller closes it. */
+int rejected_guest_open(const char *state_dir, Sql **ret);
 /* Of all subscriptions, oldest first; ids begin with their names. As sql_step(). */
-int rejected_guest_each(RejectedGuest *guest, const SinkRejectedQuery *query);
+int rejected_guest_each(Sql *guest, const SinkRejectedQuery *query);
 /* Reads the message of that id. -ENOENT; -EBADMSG: damaged; as sql_step(). rejected_message_done() in any case. */
-int rejected_guest_message(RejectedGuest *guest, const char *id, RejectedMessage *ret);
+int rejected_guest_message(Sql *guest, const char *id, RejectedMessage *ret);
 void rejected_message_done(RejectedMessage *message);
 /* -ENOENT; as sql_step(). */
-int rejected_guest_drop(RejectedGuest *guest, const char *id);
+int rejected_guest_drop(Sql *guest, const char *id);

@@ -48,11 +48,13 @@ const SinkMeans *sink_host_means(const SinkHost *host) {
 }
 
 void sink_host_enter(SinkHost *host) {
-        (void) atomic_fetch_add(&host->calls, 1);
+        if (host)
+                (void) atomic_fetch_add(&host->calls, 1);
 }
 
 void sink_host_leave(SinkHost *host) {
-        (void) atomic_fetch_add(&host->calls, 1);
+        if (host)
+                (void) atomic_fetch_add(&host->calls, 1);
 }
 
 void sink_host_seen(SinkHost *host, unsigned seen) {

@@ -3,8 +3,6 @@
 /* What a type of sink (MongoDB, ...) implements: it knows its remote, and nothing of batches, leases and retries. It is
  * given messages and says what became of each; sink.h does the rest. */
 
-#include <stdatomic.h>
-
 #include "cause.h"
 #include "config.h"
 #include "lib/http.h"
@@ -82,7 +80,8 @@ typedef struct SinkMeans {
 /* Lives as long as the host. */
 const SinkMeans *sink_host_means(const SinkHost *host);
 
-/* Around every call into a library that may block, so that the loop can tell one that never returns. On the thread. */
+/* Around every call into a library that may block, so that the loop can tell one that never returns. On the thread.
+ * NULL: nobody is told. */
 void sink_host_enter(SinkHost *host);
 void sink_host_leave(SinkHost *host);
 

@@ -5,9 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "events.h"
 #include "lib/cleanup.h"
-#include "lib/log.h"
 #include "subscribe/aside.h"
 #include "subscribe/held.h"
 #include "subscribe/pulls.h"
@@ -130,13 +128,20 @@ static unsigned count_held(const Subscriber *s, HeldState state) {
         return n;
 }
 
-static PullLoad measure_load(const Subscriber *s) {
-        PullLoad load = { .welcome = s->takes,
-                .unsettled = count_held(s, HELD_WAITING) + count_held(s, HELD_WRITING) + count_held(s, HELD_KEPT),
-                .acking = count_held(s, HELD_ACKING) };
+static bool is_unsettled(const Held *held) {
+        HeldState state = held_state(held);
 
-        for (size_t i = 0; i < s->n_held; i++)
+        return state == HELD_WAITING || state == HELD_WRITING || state == HELD_KEPT;
+}
+
+static PullLoad measure_load(const Subscriber *s) {
+        PullLoad load = { .welcome = s->takes };
+
+        for (size_t i = 0; i < s->n_held; i++) {
+                load.unsettled += is_unsettled(s->held[i]);
+                load.acking += held_state(s->held[i]) == HELD_ACKING;
                 load.bytes += held_bytes(s->held[i]);
+        }
         return load;
 }
 
@@ -381,24 +386,19 @@ static void on_left(void *userdata, size_t n, usec_t oldest) {
 }
 
 static void note_result(Subscriber *s, SubscriptionCause cause, const AckResult *result) {
-        ClientReply reply = { .outcome = result->outcome,
-                .no_token = result->no_token,
-                .http_status = result->http_status,
-                .cause = result->cause,
-                .detail = result->detail };
+        static const ClientReply lapsed = { .outcome = CLIENT_INVALID,
+                .cause = CAUSE_INVALID,
+                .detail = "Pub/Sub calls every ack id of a batch invalid or lapsed" };
+        const ClientReply *reply = result->reply;
         size_t lost = 0;
 
         for (size_t i = 0; i < result->n; i++)
                 lost += result->fates[i] == WIRE_ACK_LOST;
-        if (result->outcome == CLIENT_OK && lost < result->n)
+        if (reply->outcome == CLIENT_OK && lost < result->n)
                 subscription_mend(s->subscription, cause);
-        else {
-                if (result->outcome == CLIENT_OK)
-                        reply = (ClientReply){ .outcome = CLIENT_INVALID,
-                                .cause = CAUSE_INVALID,
-                                .detail = "Pub/Sub calls every ack id of a batch invalid or lapsed" };
-                subscription_fail(s->subscription, cause, &reply, clock_now(), 0);
-        }
+        else
+                subscription_fail(
+                        s->subscription, cause, reply->outcome == CLIENT_OK ? &lapsed : reply, clock_now(), 0);
         subscriber_changed(s);
 }
 
@@ -639,9 +639,7 @@ static void measure_held(const Subscriber *s, SubscriberStatus *ret) {
         AsideStatus aside;
 
         for (size_t i = 0; i < s->n_held; i++) {
-                HeldState state = held_state(s->held[i]);
-
-                if (state != HELD_WAITING && state != HELD_WRITING && state != HELD_KEPT)
+                if (!is_unsettled(s->held[i]))
                         continue;
                 ret->held += held_count(s->held[i]);
                 note_oldest(&ret->oldest_unsettled, held_oldest(s->held[i]));

@@ -88,7 +88,6 @@ int subscription_parse(const char *body, size_t size, SubscriptionSettings *ret)
                     json_get(json, "bigtableConfig");
         s.broken = state && strcmp(state, "RESOURCE_ERROR") == 0;
         s.exactly_once = json_get_flag(json, "enableExactlyOnceDelivery");
-        s.ordered = json_get_flag(json, "enableMessageOrdering");
         s.transforms = has_transform(json);
         *ret = s;
         return 0;
@@ -431,12 +430,14 @@ Subscription *subscription_free(Subscription *s) {
 }
 
 void subscription_status(const Subscription *s, SubscriptionStatus *ret) {
+        bool missing = is_missing(s);
+
         *ret = (SubscriptionStatus){ .settings = s->known ? &s->settings : NULL,
                 .topic = s->topic,
                 .checked = s->checked,
-                .missing = is_missing(s),
+                .missing = missing,
                 .failing = s->failing != 0,
                 .failing_since = trouble_since(&s->trouble),
-                .cause = s->failing == 0 && is_missing(s) ? CAUSE_SETUP : s->trouble.cause,
+                .cause = s->failing == 0 && missing ? CAUSE_SETUP : s->trouble.cause,
                 .detail = s->trouble.detail };
 }

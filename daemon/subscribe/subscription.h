@@ -19,7 +19,7 @@ typedef struct SubscriptionSettings {
         char filter[257];      /* "" : none; at most 256 bytes by the service's rule */
         char dead_letter[640]; /* topic; "": none */
         int64_t dead_letter_attempts;
-        bool topic_deleted, detached, pushes, exports, broken, exactly_once, ordered;
+        bool topic_deleted, detached, pushes, exports, broken, exactly_once;
         bool transforms; /* a message transform is at work */
 } SubscriptionSettings;
 

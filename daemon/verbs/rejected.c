@@ -518,7 +518,7 @@ static bool store_replay(Rejected *r, const SubscriptionConfig *section, const W
 }
 
 /* False: it stays where it is. */
-static bool store_replay_row(Rejected *r, RejectedGuest *guest, const char *id, char text[static SINK_ADMIN_TEXT_MAX]) {
+static bool store_replay_row(Rejected *r, Sql *guest, const char *id, char text[static SINK_ADMIN_TEXT_MAX]) {
         const SubscriptionConfig *section;
         RejectedMessage message = {};
         bool stored = false;
@@ -538,7 +538,7 @@ static bool store_replay_row(Rejected *r, RejectedGuest *guest, const char *id, 
         return stored;
 }
 
-static void store_act(Rejected *r, RejectedGuest *guest, const char *id) {
+static void store_act(Rejected *r, Sql *guest, const char *id) {
         char text[SINK_ADMIN_TEXT_MAX] = "dropped";
         bool done = r->action == ACTION_DROP || store_replay_row(r, guest, id, text);
         int k;
@@ -553,7 +553,7 @@ static void store_act(Rejected *r, RejectedGuest *guest, const char *id) {
         tell(r, id, done, text);
 }
 
-static int store_on_rows(Rejected *r, RejectedGuest *guest) {
+static int store_on_rows(Rejected *r, Sql *guest) {
         SinkIds ids = {};
         int k;
 
@@ -575,7 +575,7 @@ static int store_on_rows(Rejected *r, RejectedGuest *guest) {
 }
 
 static void rejected_in_store(Rejected *r) {
-        _cleanup_(rejected_guest_closep) RejectedGuest *guest = NULL;
+        _cleanup_(sql_closep) Sql *guest = NULL;
         int k;
 
         if (r->id && is_in_outbox(r->id))

@@ -11,6 +11,7 @@ typedef struct Run {
         bool done;
         WireAckFate fates[IDS_MAX];
         AckResult result;
+        ClientReply reply;
         char text[IDS_MAX][12];
         Slice ids[IDS_MAX];
 } Run;
@@ -25,6 +26,7 @@ static void on_done(void *userdata, const AckResult *result) {
         r->ack = NULL;
         r->done = true;
         r->result = *result;
+        r->reply = *result->reply;
         memcpy(r->fates, result->fates, result->n * sizeof *result->fates);
 }
 
@@ -60,7 +62,7 @@ static size_t count(WireAckFate fate) {
 static void test_one_request(void **state) {
         start(3, ACK_FOREVER);
         fixture_until(&fixture, run.done);
-        assert_int_equal(run.result.outcome, CLIENT_OK);
+        assert_int_equal(run.reply.outcome, CLIENT_OK);
         assert_int_equal(count(WIRE_ACK_DONE), 3);
         assert_int_equal(fixture_asked(&fixture, "ack {\"ackIds\":[\"id0\",\"id1\",\"id2\"]}\n"), 1);
 }
@@ -101,7 +103,7 @@ static void test_bad_ids_are_isolated(void **state) {
         fixture.config.endpoint = other;
         start(8, ACK_FOREVER);
         fixture_until(&fixture, run.done);
-        assert_int_equal(run.result.outcome, CLIENT_OK);
+        assert_int_equal(run.reply.outcome, CLIENT_OK);
         for (size_t i = 0; i < 8; i++)
                 assert_int_equal(run.fates[i], i == 2 || i == 3 || i == 6 ? WIRE_ACK_LOST : WIRE_ACK_DONE);
         fixture.config.endpoint = endpoint;
@@ -146,11 +148,11 @@ static void test_failure_ends_the_run(void **state) {
                 fixture_script(&fixture, CALL_ACK, cases[i].status, "Retry-After: 7\r\n", "{\"error\":{\"message\":\"no\"}}");
                 start(IDS_MAX, ACK_FOREVER);
                 fixture_until(&fixture, run.done);
-                assert_int_equal(run.result.outcome, cases[i].outcome);
+                assert_int_equal(run.reply.outcome, cases[i].outcome);
                 assert_int_equal(count(WIRE_ACK_DONE), WIRE_ACK_IDS_MAX);
                 assert_int_equal(count(WIRE_ACK_RETRY), IDS_MAX - WIRE_ACK_IDS_MAX);
                 assert_int_equal(fixture_calls(&fixture, CALL_ACK), before + 2);
-                assert_int_equal(run.result.retry_after, 7 * USEC_PER_SEC);
+                assert_int_equal(run.reply.retry_after, 7 * USEC_PER_SEC);
         }
 }
 
@@ -158,7 +160,7 @@ static void test_html_is_no_confirmation(void **state) {
         fixture_script(&fixture, CALL_ACK, 200, "", "<html>please log in</html>");
         start(1, ACK_FOREVER);
         fixture_until(&fixture, run.done);
-        assert_int_equal(run.result.outcome, CLIENT_FAILED);
+        assert_int_equal(run.reply.outcome, CLIENT_FAILED);
         assert_int_equal(run.fates[0], WIRE_ACK_RETRY);
 }
 

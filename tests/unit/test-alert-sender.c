@@ -225,10 +225,7 @@ static void due(World *w, const char *text) {
 
 static void start(World *w, int (*says)(const World *w, const Call *call)) {
         char problem[SINK_DETAIL_MAX];
-        const AlertSenderHost host = { .loop = w->loop,
-                .http = w->http,
-                .secrets = w->secrets,
-                .state_dir = "/nowhere",
+        const AlertSenderHost host = { .means = { w->loop, w->http, w->secrets, "/nowhere", false },
                 .subscription = "projects/p/subscriptions/s",
                 .targets = &w->target,
                 .n_targets = 1,
@@ -602,7 +599,7 @@ static void test_a_wrong_secret_is_told(void **state) {
         AlertPost *post;
 
         w->target.at.url_file.text = (char[]){ "hooks.slack.com/services/T0" };
-        assert_int_equal(alert_post_new(&(AlertPostHost){ .http = w->http, .subscription = "s" }, &w->target, &post, problem), -EBADMSG);
+        assert_int_equal(alert_post_new(&(SinkMeans){ .http = w->http }, "s", &w->target, &post, problem), -EBADMSG);
         assert_contains(problem, "secret file secret does not hold a URL");
 }
 

@@ -25,7 +25,7 @@ static Batch *make(void) {
         Batch *batch;
 
         assert_int_equal(bytes_append_text(&body, reply), 0);
-        assert_int_equal(batch_new("projects/p/subscriptions/s", &body, 7, &batch), 0);
+        assert_int_equal(batch_new(&body, 7, &batch), 0);
         assert_int_equal(body.size, 0);
         return batch;
 }
@@ -44,7 +44,7 @@ static void test_malformed_leaves_the_body(void **state) {
         Batch *batch = NULL;
 
         assert_int_equal(bytes_append_text(&body, "{\"receivedMessages\":"), 0);
-        assert_int_equal(batch_new("s", &body, 0, &batch), -EBADMSG);
+        assert_int_equal(batch_new(&body, 0, &batch), -EBADMSG);
         assert_null(batch);
         assert_true(body.size > 0);
 }

@@ -148,7 +148,7 @@ static Batch *two_messages(void) {
                                  "{\"receivedMessages\":[{\"ackId\":\"a\",\"message\":{\"messageId\":\"1\",\"data\":\"eyJhIjoxfQ==\"}},"
                                  "{\"ackId\":\"b\",\"message\":{\"messageId\":\"2\",\"attributes\":{\"a\":\"1\"}}}]}"),
                 0);
-        assert_int_equal(batch_new("projects/p/subscriptions/s", &body, clock_now(), &batch), 0);
+        assert_int_equal(batch_new(&body, clock_now(), &batch), 0);
         return batch;
 }
 

@@ -447,7 +447,7 @@ static void test_apart(void **state) {
         const Given given[] = { { "b", "{\"v\":", NULL }, { "b", "{\"v\":", NULL },
                 { "c", "other", "2026-11-25T06:27:38.123Z" } };
         RejectedMessage message = {};
-        RejectedGuest *guest;
+        Sql *guest;
         Listed listed = { .directory = w->directory };
 
         assert_int_equal(rejected_guest_open(w->directory, &guest), -ENOENT);
@@ -469,7 +469,7 @@ static void test_apart(void **state) {
         rejected_message_done(&message);
         assert_int_equal(rejected_guest_drop(guest, SUBSCRIPTION ":17"), 0);
         assert_int_equal(rejected_guest_drop(guest, SUBSCRIPTION ":17"), -ENOENT);
-        rejected_guest_close(guest);
+        sql_close(guest);
 }
 
 /* Full: the oldest stay, and the sink is down. */

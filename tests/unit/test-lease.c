@@ -19,7 +19,7 @@ static void on_lapsed(void *userdata) {
 
 static void on_result(void *userdata, const AckResult *result) {
         results++;
-        last_outcome = result->outcome;
+        last_outcome = result->reply->outcome;
 }
 
 static int set_up(void **state) {

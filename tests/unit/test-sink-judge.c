@@ -144,7 +144,7 @@ static Batch *batch_from(unsigned first, unsigned n) {
                 (void) bytes_append_format(&body, "%s{\"ackId\":\"a%u\",\"message\":{\"messageId\":\"%u\",\"data\":\"e30=\"}}",
                         i > first ? "," : "", i, i);
         (void) bytes_append_text(&body, "]}");
-        assert_int_equal(batch_new(SUBSCRIPTION, &body, clock_now(), &batch), 0);
+        assert_int_equal(batch_new(&body, clock_now(), &batch), 0);
         return batch;
 }
 

@@ -98,7 +98,7 @@ static void write_all(Sink *sink, Loop *loop) {
         for (unsigned i = 0; i < MESSAGES; i++)
                 (void) bytes_append_format(&body, "%s{\"ackId\":\"a%u\",\"message\":{\"messageId\":\"%u\",\"data\":\"e30=\"}}", i > 0 ? "," : "", i, i);
         (void) bytes_append_text(&body, "]}");
-        assert_int_equal(batch_new(SUBSCRIPTION, &body, clock_now(), &batch), 0);
+        assert_int_equal(batch_new(&body, clock_now(), &batch), 0);
         settled = batch_free(settled);
         assert_int_equal(sink_write(sink, batch), SINK_WRITE_STARTED);
         virtual_pass(loop, 0);

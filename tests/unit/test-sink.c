@@ -121,7 +121,7 @@ static Batch *batch_of(const char *const *pairs, size_t n) {
                 (void) bytes_append_text(&body, "}}}");
         }
         (void) bytes_append_text(&body, "]}");
-        assert_int_equal(batch_new(SUBSCRIPTION, &body, clock_now(), &batch), 0);
+        assert_int_equal(batch_new(&body, clock_now(), &batch), 0);
         assert_int_equal(batch->pull.n, n);
         return batch;
 }

@@ -41,7 +41,6 @@ static void test_good(void **state) {
         assert_int_equal(s.retention, 14 * 24 * USEC_PER_HOUR);
         assert_int_equal(s.expiration, 0);
         assert_true(s.exactly_once);
-        assert_false(s.ordered);
         assert_false(s.topic_deleted);
 }
 

@@ -184,7 +184,7 @@ static Batch *batch_of(const char *const *texts, size_t n) {
                 (void) bytes_append_format(&body, "\",\"attributes\":{\"key\":\"n%zu\"}}}", i);
         }
         (void) bytes_append_text(&body, "]}");
-        assert_int_equal(batch_new(SUBSCRIPTION, &body, clock_now(), &batch), 0);
+        assert_int_equal(batch_new(&body, clock_now(), &batch), 0);
         assert_int_equal(batch->pull.n, n);
         return batch;
 }
