@@ -62,7 +62,7 @@ static int add_text_header(AuthProof *proof, const char *name, const char *befor
 }
 
 static int add_basic(const Auth *auth, AuthProof *proof) {
-        _cleanup_bytes_ Bytes login = {}, line = {};
+        _cleanup_(bytes_wipe) Bytes login = {}, line = {};
         int r;
 
         r = bytes_append_format(&login, "%s:%s", auth->name, auth->secret);
@@ -71,7 +71,6 @@ static int add_basic(const Auth *auth, AuthProof *proof) {
         r = bytes_append_text(&line, "Authorization: Basic ");
         if (r == 0)
                 r = bytes_append_base64(&line, login.data, login.size);
-        explicit_bzero(login.data, login.allocated);
         return r < 0 ? r : add_header(proof, &line);
 }
 
@@ -96,14 +95,13 @@ static int add_query(const Auth *auth, const char *url, AuthProof *proof) {
 
 int auth_switchbot_sign(const char *token, const char *secret, uint64_t msec, const char *nonce, Bytes *ret) {
         unsigned char hash[SHA256_SIZE];
-        _cleanup_bytes_ Bytes text = {};
+        _cleanup_(bytes_wipe) Bytes text = {};
         int r;
 
         r = bytes_append_format(&text, "%s%" PRIu64 "%s", token, msec, nonce);
         if (r < 0)
                 return r;
         sha256_hmac(secret, text.data, text.size, hash);
-        explicit_bzero(text.data, text.allocated);
         return bytes_append_base64(ret, hash, sizeof(hash));
 }
 
@@ -158,7 +156,7 @@ static int append_member(Bytes *text, const char *name, const char *value) {
 }
 
 static int state_write(const Auth *auth) {
-        _cleanup_bytes_ Bytes text = {};
+        _cleanup_(bytes_wipe) Bytes text = {};
         _cleanup_free_ char *name = NULL;
         char hash[SHA256_HEX_SIZE];
         int r;
@@ -175,8 +173,6 @@ static int state_write(const Auth *auth) {
                 r = -ENOMEM;
         if (r == 0)
                 r = file_replace(auth->state_dir, name, text.data, text.size);
-        if (text.data)
-                explicit_bzero(text.data, text.allocated);
         return r;
 }
 
@@ -369,9 +365,7 @@ int auth_fetch(Auth *auth, AuthDone done, void *userdata) {
         r = append_grant(auth, &spec.body);
         if (r == 0)
                 r = http_start(auth->host.http, &spec, on_reply, auth, &auth->request);
-        if (spec.body.data)
-                explicit_bzero(spec.body.data, spec.body.allocated);
-        bytes_done(&spec.body);
+        bytes_wipe(&spec.body);
         if (r < 0)
                 return r;
         auth->done = done;

@@ -175,14 +175,6 @@ int config_place_unused(const ConfigPlace *place, const char *key, const char *w
         return yaml_get(place->node, key) ? config_place_warn(place, key, "has no effect: %s", why) : 0;
 }
 
-static bool is_known(const char *name, const char *const *known) {
-        for (size_t i = 0; known[i]; i++)
-                if (strcmp(known[i], name) == 0)
-                        return true;
-
-        return false;
-}
-
 /* "url_file, ca_file", of those that the kind takes. */
 static void list_uses(const ConfigUse *uses, size_t n, unsigned kind, TextRoom *out) {
         for (size_t i = 0; i < n; i++)
@@ -218,7 +210,7 @@ int config_place_refer(
                         return r;
         }
         for (size_t i = 0; names && names[i]; i++)
-                if (!is_known(names[i], known))
+                if (!text_is_among(names[i], known))
                         return config_place_fail(place, key, "there is no %s \"%s\"; allowed: %s", what, names[i],
                                 words.size > 0 ? words.data : "none, since there is none");
 

@@ -172,10 +172,6 @@ static void list_keys(const Reading *r, const char *keys[static KEYS_MAX + 1]) {
         keys[n] = NULL;
 }
 
-static const char *key_at(const void *keys, size_t index) {
-        return ((const char *const *) keys)[index];
-}
-
 static int append_list(Bytes *out, const char *const *words) {
         int r = 0;
 
@@ -188,11 +184,7 @@ static bool key_is_known(const Reading *r, const char *key) {
         const char *keys[KEYS_MAX + 1];
 
         list_keys(r, keys);
-        for (size_t i = 0; keys[i]; i++)
-                if (strcmp(keys[i], key) == 0)
-                        return true;
-
-        return false;
+        return text_is_among(key, keys);
 }
 
 /* The type beside `type` that has the key, though the section is not of it. */
@@ -272,7 +264,7 @@ static int fail_unknown(const Reading *r, const YamlNode *node) {
         if (is_glued(r, node->key))
                 return config_value_fail(&value, "there is no space after the colon: write KEY: VALUE");
         list_keys(r, keys);
-        nearest = config_table_nearest(node->key, key_at, keys);
+        nearest = config_table_nearest(node->key, keys);
         search(&s, r->place->reader->root, "");
         k = append_list(&words, keys);
         if (k >= 0)
@@ -330,7 +322,7 @@ static int fail_type(const Reading *r, const YamlNode *node) {
         if (node->type != YAML_SCALAR || !key_is_harmless(node->text))
                 return config_place_fail(
                         r->place, "type", "is not a type of %s; allowed: %s", r->section->variants->what, words.data);
-        nearest = config_table_nearest(node->text, key_at, names);
+        nearest = config_table_nearest(node->text, names);
         return config_place_fail(r->place, "type", "\"%s\" is not a type of %s%s%s; allowed: %s", node->text,
                 r->section->variants->what, nearest ? ", did you mean " : "", nearest ? nearest : "", words.data);
 }

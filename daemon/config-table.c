@@ -322,23 +322,22 @@ static size_t word_distance(const char *a, const char *b) {
         return row[n];
 }
 
-const char *config_table_nearest(
-        const char *text, const char *(*next)(const void *list, size_t index), const void *list) {
+const char *config_table_nearest(const char *text, const char *const *words) {
         size_t size = strlen(text), best = size / 3 + 1;
-        const char *nearest = NULL, *word;
+        const char *nearest = NULL;
 
         if (size == 0 || size >= WORD_MAX)
                 return NULL;
 
-        for (size_t i = 0; (word = next(list, i)); i++) {
+        for (; *words; words++) {
                 size_t distance;
 
-                if (strlen(word) >= WORD_MAX)
+                if (strlen(*words) >= WORD_MAX)
                         continue;
-                distance = word_distance(text, word);
+                distance = word_distance(text, *words);
                 if (distance <= best && distance < size) {
                         best = distance > 0 ? distance - 1 : 0;
-                        nearest = word;
+                        nearest = *words;
                 }
         }
 

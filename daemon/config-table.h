@@ -24,9 +24,8 @@ int config_table_each_secret(const ConfigSection *section, void *base, ConfigEac
 typedef void (*ConfigEachFile)(void *userdata, const char *path);
 void config_table_each_file(const ConfigSection *section, const void *base, ConfigEachFile each, void *userdata);
 
-/* The word of a list that *text* was surely meant to be, or NULL. *next* yields the words by index, NULL at the end. */
-const char *config_table_nearest(
-        const char *text, const char *(*next)(const void *list, size_t index), const void *list);
+/* The one of *words*, which end with NULL, that *text* was surely meant to be, or NULL. */
+const char *config_table_nearest(const char *text, const char *const *words);
 
 /* The range of a row in words, "10s..24h"; "" for one without. Returns *buffer*. */
 char *config_table_range(const ConfigRow *row, char *buffer, size_t size);

@@ -11,6 +11,7 @@
 #include "lib/http.h"
 #include "lib/listen-address.h"
 #include "lib/log.h"
+#include "lib/text.h"
 
 #define RESOURCE_ID_MIN 3 /* google/pubsub/v1/pubsub.proto, Topic.name */
 #define RESOURCE_ID_MAX 255
@@ -369,9 +370,8 @@ static int label_name_check(const char *text, ConfigProblem *ret_problem) {
                 return config_problem_set(ret_problem, "is not 1 to 63 of a-z, 0-9 and _");
         if (strncmp(text, "goog", 4) == 0)
                 return config_problem_set(ret_problem, "begins with goog, which Google keeps for itself");
-        for (size_t i = 0; own_names[i]; i++)
-                if (strcmp(own_names[i], text) == 0)
-                        return config_problem_set(ret_problem, "is a name that readings have already");
+        if (text_is_among(text, own_names))
+                return config_problem_set(ret_problem, "is a name that readings have already");
         return 0;
 }
 

@@ -48,7 +48,7 @@ struct PageCharts {
         Task *task;             /* of the job under way */
         ListenRequest *request; /* that it is for; NULL: none, or gone meanwhile */
         Bytes queue;
-        uint64_t dropped, dropped_said;
+        uint64_t dropped;
         bool take, save, open, close; /* are due */
         bool took;                    /* the last job was not for a request */
         bool refused;                 /* the last save was: history waits, since it can be read later */

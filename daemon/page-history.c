@@ -35,7 +35,6 @@ struct PageHistory {
         Backoff backoff;
         Trouble trouble;
         usec_t asked, took;
-        uint64_t pieces;
 };
 
 /* ---- on the thread ---- */

@@ -33,13 +33,6 @@ typedef struct Look {
 static const char *const own_names[] = { "source", "id", "name", "type", "device", "_id", "pubsub", "stored_at",
         "temperature_offset", "humidity_offset", NULL };
 
-static bool is_own(const char *name) {
-        for (size_t i = 0; own_names[i]; i++)
-                if (strcmp(own_names[i], name) == 0)
-                        return true;
-        return false;
-}
-
 static const WireAttribute *attribute_find(const PageMessage *message, const char *name) {
         for (size_t i = 0; i < message->n_attributes; i++)
                 if (slice_equal(message->attributes[i].key, name))
@@ -52,7 +45,8 @@ static void look_label(Look *look, const char *name, Slice value) {
         const WireAttribute *attribute = attribute_find(look->message, name);
         size_t i = look->n_labels;
 
-        if (!attribute || look->n_labels == LABELS_MAX || is_own(name) || slice_order(attribute->value, value) != 0)
+        if (!attribute || look->n_labels == LABELS_MAX || text_is_among(name, own_names) ||
+                !slice_same(attribute->value, value))
                 return;
         if (look->message->id_attribute && strcmp(name, look->message->id_attribute) == 0)
                 return;
@@ -148,7 +142,7 @@ static int look_number(Look *look, unsigned depth) {
 
         if (depth == 1 && strcmp(look->path, "/id") == 0 && !look->unusable)
                 look_copy(found->device, text);
-        if (!look->unusable && depth == 1 && is_own(look->path + 1))
+        if (!look->unusable && depth == 1 && text_is_among(look->path + 1, own_names))
                 return 0;
         if (look->unusable || text.size >= sizeof(copy) || found->n == PAGE_LOOK_NUMBERS_MAX) {
                 found->beyond++;
@@ -259,7 +253,7 @@ static int look_value(Look *look, int token, unsigned depth) {
         switch (token) {
         case JSON_OBJECT:
         case JSON_ARRAY:
-                if (depth == 1 && is_own(look->path + 1))
+                if (depth == 1 && text_is_among(look->path + 1, own_names))
                         return json_reader_skip(&look->reader, NULL);
                 if (depth >= DEPTH_MAX)
                         return look_past(look, token);

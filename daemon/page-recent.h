@@ -5,8 +5,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/cleanup.h"
-
 /* Some values of one series in one minute. */
 typedef struct PageBucket {
         uint32_t minute; /* since 1970 UTC */
@@ -20,7 +18,6 @@ typedef struct PageRecent PageRecent;
 /* Holds *most* buckets. -ENOMEM. */
 int page_recent_new(size_t most, PageRecent **ret);
 PageRecent *page_recent_free(PageRecent *recent);
-CLEANUP_DEFINE(PageRecent, page_recent_free)
 
 enum { PAGE_RECENT_ADDED = 0, PAGE_RECENT_FULL = 1 };
 /* One value more. PAGE_RECENT_FULL: it would need one bucket too many. -ENOMEM. */

@@ -45,9 +45,8 @@ static void write_double(Writer *w, double value) {
 }
 
 static void write_member(Writer *w, const char *name, const char *text) {
-        write_text(w, ",\"");
-        write_text(w, name);
-        write_text(w, "\":");
+        if (w->error >= 0)
+                w->error = bytes_append_format(w->json, ",\"%s\":", name);
         if (text)
                 write_string(w, text);
         else

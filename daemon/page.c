@@ -363,12 +363,6 @@ bool page_is_stopped(const Page *page) {
         return page->stopping && page_charts_is_stopped(page->charts);
 }
 
-static void on_charts_stopped(void *userdata) {
-        Page *page = userdata;
-
-        page->host.on_stopped(page->host.userdata);
-}
-
 void page_stored(void *page, const char *subscription, const WireMessage *message) {
         page_charts_add(((Page *) page)->charts, subscription, message);
 }
@@ -388,7 +382,8 @@ int page_new(const PageHost *host, Page **ret) {
         r = loop_add_timer(host->loop, LOOP_EXACT, on_turn, page, &page->turn);
         if (r < 0)
                 return r;
-        r = page_charts_new(&(PageChartsHost){ host->loop, host->secrets, host->state_dir, on_charts_stopped, page },
+        r = page_charts_new(
+                &(PageChartsHost){ host->loop, host->secrets, host->state_dir, host->on_stopped, host->userdata },
                 &page->charts);
         if (r < 0)
                 return r;

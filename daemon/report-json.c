@@ -258,18 +258,17 @@ static void write_due(Writer *w, usec_t at) {
 static void write_value(Writer *w, const Figure *figure, const char *at);
 
 static void write_object(Writer *w, const Figure *figures, const char *base) {
-        const char *comma = "{\"";
+        char comma = '{';
 
         for (const Figure *f = figures; f->key; f++) {
                 if (f->kind == FIGURE_JSON && !*(const char *const *) (base + f->offset))
                         continue;
                 if (f->only > 0 && !*((const bool *) ((const char *) w->told + f->only)))
                         continue;
-                write_text(w, comma);
-                write_text(w, f->key);
-                write_text(w, "\":");
+                if (w->error >= 0)
+                        w->error = bytes_append_format(&w->json, "%c\"%s\":", comma, f->key);
                 write_value(w, f, base + f->offset);
-                comma = ",\"";
+                comma = ',';
         }
         write_text(w, "}");
 }

@@ -138,13 +138,6 @@ int secret_audit(const Config *config, void (*each)(void *userdata, const Secret
         look_at_directory(&a);
         if (config->pubsub.credentials_file)
                 look_at_file(&a, config->pubsub.credentials_file);
-        for (size_t i = 0; i < config->n_sources; i++)
-                (void) config_table_each_secret(
-                        config->sources[i].section, config->sources[i].keys, look_at_secret, &a);
-        for (size_t i = 0; i < config->n_subscriptions; i++)
-                (void) config_table_each_secret(
-                        config->subscriptions[i].section, config->subscriptions[i].keys, look_at_secret, &a);
-        if (config->page)
-                (void) config_table_each_secret(&config_page_section, config->page, look_at_secret, &a);
+        (void) config_table_each_secret(&config_section, (Config *) config, look_at_secret, &a);
         return a.result;
 }

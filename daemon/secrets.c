@@ -94,7 +94,7 @@ int secrets_note_passing(Secrets *secrets, const char *secret) {
 }
 
 int secrets_note_login(Secrets *secrets, const char *user, const char *password) {
-        Bytes login = {}, encoded = {};
+        _cleanup_(bytes_wipe) Bytes login = {}, encoded = {};
         int r;
 
         r = secrets_note(secrets, password);
@@ -103,11 +103,7 @@ int secrets_note_login(Secrets *secrets, const char *user, const char *password)
         r = bytes_append_format(&login, "%s:%s", user, password);
         if (r == 0)
                 r = bytes_append_base64(&encoded, login.data, login.size);
-        if (r == 0)
-                r = secrets_note(secrets, encoded.data);
-        wipe(bytes_steal(&encoded).data);
-        wipe(bytes_steal(&login).data);
-        return r;
+        return r < 0 ? r : secrets_note(secrets, encoded.data);
 }
 
 static int hex_digit(char c) {

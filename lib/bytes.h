@@ -23,8 +23,12 @@ typedef struct Slice {
         size_t size;
 } Slice;
 
+static inline bool slice_same(Slice a, Slice b) {
+        return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
 static inline bool slice_equal(Slice slice, const char *text) {
-        return slice.size == strlen(text) && (slice.size == 0 || memcmp(slice.data, text, slice.size) == 0);
+        return slice_same(slice, (Slice){ text, strlen(text) });
 }
 
 /* As strcmp(3): byte by byte, and what is longer comes later. */

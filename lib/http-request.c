@@ -24,7 +24,7 @@
 #define UNSENT_MAX (128u * 1024)
 
 static int request_add_header(HttpRequest *request, const char *name, const char *separator, const char *value) {
-        _cleanup_bytes_ Bytes line = {};
+        _cleanup_(bytes_wipe) Bytes line = {};
         struct curl_slist *headers;
         int r;
 
@@ -37,7 +37,6 @@ static int request_add_header(HttpRequest *request, const char *name, const char
         (void) bytes_append_text(&line, separator);
         (void) bytes_append_text(&line, value);
         headers = curl_slist_append(request->headers, line.data);
-        explicit_bzero(line.data, line.allocated);
         if (!headers)
                 return -ENOMEM;
 

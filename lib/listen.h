@@ -47,7 +47,6 @@ typedef struct ListenHandler {
 int listen_route(Listen *listen, const ListenSpec *spec, const ListenHandler *handler, ListenRoute **ret);
 /* Requests that were not answered yet are answered 503. The address is closed with its last route. */
 ListenRoute *listen_drop(ListenRoute *route);
-CLEANUP_DEFINE(ListenRoute, listen_drop)
 
 /* Certificates and keys that changed on the disk are served from now on; requests under way are answered as they are.
  * *on_failed*: those of this address cannot be used, for the reasons of listen_route(); the ones from before stay. */

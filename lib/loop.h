@@ -72,7 +72,6 @@ int loop_add_child(
 void loop_off(LoopWatch *watch);
 /* Frees a watch, on or off. NULL is fine; returns NULL. */
 LoopWatch *loop_drop(LoopWatch *watch);
-CLEANUP_DEFINE(LoopWatch, loop_drop)
 
 /* 64 random bits from the kernel (getrandom(2)); aborts where the kernel has none, which does not happen after boot. */
 uint64_t loop_random(void);

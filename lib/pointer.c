@@ -185,5 +185,5 @@ bool pointer_find(Slice json, const char *pointer, Slice *ret) {
 bool pointer_star_equal(const PointerStar *a, const PointerStar *b) {
         if (!a->key.data || !b->key.data)
                 return !a->key.data && !b->key.data && a->index == b->index;
-        return slice_order(a->key, b->key) == 0;
+        return slice_same(a->key, b->key);
 }

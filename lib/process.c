@@ -139,18 +139,14 @@ static int find_program(const char *name, const char *const *environment, char *
         return -ENOENT;
 }
 
-int process_find(const char *name, const char *const *environment, char **ret_path) {
+int process_find(const char *name, const char *const *environment) {
         _cleanup_free_ char *path = NULL;
         int r;
 
         r = find_program(name, environment, &path);
         if (r < 0)
                 return r;
-        if (access(path, X_OK) < 0)
-                return err_errno();
-        if (ret_path)
-                *ret_path = cleanup_steal(path);
-        return 0;
+        return access(path, X_OK) < 0 ? err_errno() : 0;
 }
 
 /* A name, or a number as systemd takes it. */

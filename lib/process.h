@@ -42,9 +42,8 @@ typedef struct ProcessCallbacks {
  * with status 127. SIGCHLD is blocked in this thread from then on. */
 int process_start(Loop *loop, const ProcessSpec *spec, const ProcessCallbacks *callbacks, Process **ret);
 
-/* The path of the program that process_start() would run, malloc'ed. *ret_path* may be NULL: only whether there is one.
- * -ENOENT, -EACCES. */
-int process_find(const char *name, const char *const *environment, char **ret_path);
+/* Whether there is a program that process_start() would run. -ENOENT, -EACCES. */
+int process_find(const char *name, const char *const *environment);
 
 /* Reads at most *size* bytes of output: *ret_n of them, 0 when none wait now. PROCESS_EOF when there will be none any
  * more. */

@@ -121,6 +121,13 @@ void text_print(char *buffer, size_t size, const char *format, ...) {
         va_end(arguments);
 }
 
+bool text_is_among(const char *text, const char *const *texts) {
+        for (; texts && *texts; texts++)
+                if (strcmp(*texts, text) == 0)
+                        return true;
+        return false;
+}
+
 void text_add(TextRoom *room, const char *format, ...) {
         size_t left = room->size - room->used;
         va_list arguments;

@@ -21,6 +21,9 @@ static inline bool text_equal(const char *a, const char *b) {
         return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+/* Whether it is one of *texts*, which end with NULL; NULL: of none. */
+bool text_is_among(const char *text, const char *const *texts);
+
 /* A text as it grows in a buffer; what does not fit is cut at the end, between characters. */
 typedef struct TextRoom {
         char *text;

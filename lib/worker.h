@@ -25,4 +25,3 @@ int worker_submit(Worker *worker, void *job);
  * and what the caller keeps alive for it, and the process is expected to exit. Callbacks never come after this. Returns
  * NULL. */
 Worker *worker_free(Worker *worker);
-CLEANUP_DEFINE(Worker, worker_free)

@@ -242,14 +242,7 @@ static void item_take_time(Shape *s, Item *item) {
 
 /* ---- members ---- */
 
-static bool is_in(const char *const *texts, const char *text) {
-        for (; texts && *texts; texts++)
-                if (strcmp(*texts, text) == 0)
-                        return true;
-        return false;
-}
-
-const char *const shape_missing[] = { "unavailable", "unknown", "nan", "NaN", "Infinity", "-Infinity", "inf", "null",
+static const char *const missing[] = { "unavailable", "unknown", "nan", "NaN", "Infinity", "-Infinity", "inf", "null",
         NULL };
 
 /* What we write behind the item's members, by name; NULL: nothing of that name. */
@@ -314,9 +307,9 @@ static int item_add(Shape *s, Item *item, Bytes *name, Slice value) {
         bool is_text = match_text(value, &item->text);
         int r;
 
-        if (is_text && is_in((const char *const *) s->config->missing ?: shape_missing, item->text.data))
+        if (is_text && text_is_among(item->text.data, (const char *const *) s->config->missing ?: missing))
                 return 0;
-        if (is_text && value.data[0] == '"' && is_in((const char *const *) s->config->numbers, name->data)) {
+        if (is_text && value.data[0] == '"' && text_is_among(name->data, (const char *const *) s->config->numbers)) {
                 if (!shape_number(item->text.data, s->config->thousands, &number)) {
                         shape_note(s, item, "number", name->data, "it is left out");
                         return 0;

@@ -35,14 +35,11 @@ typedef struct ShapeConfig {
         ConfigMap fields; /* name -> pointer; none: the item as it is */
         char **numbers;   /* names whose text becomes a number; NULL: none */
         char *thousands;  /* the character between groups of three digits; NULL: none */
-        char **missing;   /* texts that count as no value; NULL: shape_missing */
+        char **missing;   /* texts that count as no value; NULL: those in shape.c */
 } ShapeConfig;
 
 /* Its rows, for a type's section: { "reading", &config_type_section, ..., .flags = CONFIG_IMPLIED, ... }. */
 extern const ConfigSection shape_section;
-
-/* unavailable, unknown, nan, NaN, Infinity, -Infinity, inf, null; NULL at the end */
-extern const char *const shape_missing[];
 
 /* Where a document came from. Borrowed. */
 typedef struct ShapeOrigin {

@@ -35,7 +35,7 @@ static bool attributes_are_plain(const WireMessage *message) {
                         !document_key_is_plain(name))
                         return false;
                 for (size_t k = 0; k < i; k++)
-                        if (slice_order(message->attributes[k].key, name) == 0)
+                        if (slice_same(message->attributes[k].key, name))
                                 return false;
         }
         return true;
@@ -130,5 +130,5 @@ static bool find_data(const bson_t *document, Slice *ret) {
 bool document_same_data(const bson_t *stored, const bson_t *document) {
         Slice there, ours;
 
-        return find_data(stored, &there) && find_data(document, &ours) && slice_order(there, ours) == 0;
+        return find_data(stored, &there) && find_data(document, &ours) && slice_same(there, ours);
 }

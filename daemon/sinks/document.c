@@ -283,7 +283,7 @@ static int put_attribute(DocumentWriter *w, Slice name, Slice value) {
  * NULs). */
 static bool is_attribute_taken(const WireMessage *message, Slice name, const Bytes *given) {
         for (size_t i = 0; i < message->n_attributes; i++)
-                if (slice_order(message->attributes[i].key, name) == 0)
+                if (slice_same(message->attributes[i].key, name))
                         return true;
         for (const char *each = given->data, *end = given->data + given->size; each < end; each += strlen(each) + 1)
                 if (slice_equal(name, each))
@@ -545,7 +545,7 @@ static bool same_fields(const bson_t *a, const bson_t *b) {
                         return false;
                 if (!more)
                         return true;
-                if (slice_order(field_bytes(a, &left, left_offset), field_bytes(b, &right, right_offset)) != 0)
+                if (!slice_same(field_bytes(a, &left, left_offset), field_bytes(b, &right, right_offset)))
                         return false;
         }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sinks/file-keys.h"
+#include "sinks/file.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -93,8 +93,8 @@ static int rule(const ConfigPlace *place, void *self, void *around) {
         return 0;
 }
 
-const ConfigSection file_config_section = { "file", "Stores the messages in files, as NDJSON.", rows,
-        sizeof(FileConfig), rule, NULL };
+static const ConfigSection section = { "file", "Stores the messages in files, as NDJSON.", rows, sizeof(FileConfig),
+        rule, NULL };
 
 /* ---- a sink ---- */
 
@@ -419,7 +419,7 @@ static const SinkAdmin file_admin = {
 extern const SinkType sink_type_file; /* named in types.c only */
 
 const SinkType sink_type_file = {
-        .keys = &file_config_section,
+        .keys = &section,
         .what = "The archive",
         .blocks = true,
         .open = file_open_sink,

@@ -106,10 +106,6 @@ static const char *option_find(const char *const *names, Slice name) {
         return NULL;
 }
 
-static const char *option_next(const void *list, size_t index) {
-        return ((const char *const *) list)[index];
-}
-
 /* Percent-encoding as it must be in a user, a password, a socket's path. */
 static bool percent_valid(Slice text) {
         for (size_t i = 0; i < text.size; i++)
@@ -235,7 +231,7 @@ static int option_unknown(Slice name, ConfigProblem *ret_problem) {
                 return config_problem_set(ret_problem, "has an option without a proper name");
 
         *(char *) mempcpy(text, name.data, name.size) = '\0';
-        nearest = config_table_nearest(text, option_next, allowed_options);
+        nearest = config_table_nearest(text, allowed_options);
         if (nearest)
                 return config_problem_set(ret_problem, "has an unknown option, did you mean %s?", nearest);
         return config_problem_set(ret_problem, "has an unknown option");

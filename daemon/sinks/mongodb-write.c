@@ -312,7 +312,7 @@ static void on_stored(void *userdata, const bson_t *stored) {
                 return;
         id.data = bson_iter_utf8(&iter, &size);
         id.size = size;
-        for (size_t i = lower_bound(look, id); i < look->n && slice_order(id_of(p, look->items[i]), id) == 0; i++) {
+        for (size_t i = lower_bound(look, id); i < look->n && slice_same(id_of(p, look->items[i]), id); i++) {
                 p->entries[look->items[i]].found = true;
                 judge_found(look, look->items[i], stored);
         }

@@ -322,7 +322,7 @@ static size_t webhook_find_again(const Webhook *w, const SinkWork *work) {
         for (size_t i = 0; end && i < work->n; i++) {
                 const DocumentInput input = { .message = work->items[i].message, .rules = &w->rules };
 
-                if (document_id(&input, &scratch, &id) >= 0 && slice_order(id, first) == 0)
+                if (document_id(&input, &scratch, &id) >= 0 && slice_same(id, first))
                         return i;
         }
         return NOWHERE;

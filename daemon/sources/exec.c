@@ -503,7 +503,7 @@ static int exec_check(void *self) {
 
         if (exec->context.may_run && exec->keys->mode == EXEC_INTERVAL)
                 return exec_poll(exec);
-        r = process_find(exec->keys->command[0], (const char *const *) exec->environment, NULL);
+        r = process_find(exec->keys->command[0], (const char *const *) exec->environment);
         if (r < 0)
                 text_print(exec->detail, sizeof(exec->detail), "%s cannot be started: %s", exec->keys->command[0],
                         exec_why_not(r));

@@ -233,7 +233,7 @@ static void session_await_answer(MqttSession *s) {
 
 static void on_open(void *userdata) {
         MqttSession *s = userdata;
-        _cleanup_bytes_ Bytes packet = {};
+        _cleanup_(bytes_wipe) Bytes packet = {};
         MqttConnect connect = {
                 .version = s->version,
                 .client_id = s->spec.client_id,
@@ -253,8 +253,6 @@ static void on_open(void *userdata) {
         r = mqtt_put_connect(&packet, &connect);
         session_await_answer(s);
         session_send(s, &packet, r);
-        if (packet.data)
-                explicit_bzero(packet.data, packet.allocated);
 }
 
 static uint16_t next_packet_id(MqttSession *s) {

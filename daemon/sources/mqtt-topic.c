@@ -132,8 +132,7 @@ bool mqtt_topic_match(const char *pattern, Slice topic, MqttTopic *ret) {
                 if (!topics.data)
                         return false;
                 given = level_take(&topics);
-                if (level.kind == LEVEL_TEXT && (level.text.size != given.text.size ||
-                                                        memcmp(level.text.data, given.text.data, level.text.size) != 0))
+                if (level.kind == LEVEL_TEXT && !slice_same(level.text, given.text))
                         return false;
                 topic_note(&found, level.name, given.text);
         }
@@ -145,7 +144,7 @@ bool mqtt_topic_match(const char *pattern, Slice topic, MqttTopic *ret) {
 
 static bool levels_overlap(const Level *a, const Level *b, bool first) {
         if (a->kind == LEVEL_TEXT && b->kind == LEVEL_TEXT)
-                return slice_order(a->text, b->text) == 0;
+                return slice_same(a->text, b->text);
         if (!first)
                 return true;
         return !(a->kind == LEVEL_TEXT && a->text.size > 0 && a->text.data[0] == '$') &&

@@ -67,18 +67,17 @@ typedef struct Still {
         char keys[100];
 } Still;
 
-static int on_sensor(void *userdata, const PointerMatch *match) {
+static int on_created(void *userdata, const PointerMatch *match) {
         _cleanup_bytes_ Bytes text = {};
         Still *still = userdata;
         size_t n = strlen(still->keys);
-        Slice key = match->stars[0].key, value;
+        Slice key = match->stars[0].key;
         int64_t msec;
         usec_t at;
 
         if (!key.data || slice_equal(key, "mo")) /* nobody has moved there, which is no fault */
                 return 0;
-        if (!pointer_find(match->value, "/created_at", &value) || !match_text(value, &text) ||
-                !clock_parse_rfc3339(text.data, text.size, &msec) || msec <= 0)
+        if (!match_text(match->value, &text) || !clock_parse_rfc3339(text.data, text.size, &msec) || msec <= 0)
                 return 0;
         at = (usec_t) msec * USEC_PER_MSEC;
         if (at >= still->now || still->now - at < NATURE_REMO_STILL_USEC)
@@ -96,7 +95,7 @@ void nature_remo_look_still(const NatureRemoOrigin *origin, const char *id, cons
 
         if (!device || !origin->still || events.size == 0)
                 return;
-        (void) pointer_each(events, "/*", on_sensor, &still);
+        (void) pointer_each(events, "/*/created_at", on_created, &still);
         if (still.since > 0 && !device->still)
                 origin->still(origin->userdata, id, name, still.keys, still.now - still.since);
         device->still = still.since > 0;

@@ -22,7 +22,6 @@ typedef struct AsideStatus {
 int aside_new(const HeldHost *host, Aside **ret);
 /* Leases lapse by themselves. */
 Aside *aside_free(Aside *aside);
-CLEANUP_DEFINE(Aside, aside_free)
 
 /* Copies what is SUSPECT or FAILED in *batch* as long as there is room; what was taken is ASIDE then. */
 void aside_take(Aside *aside, Batch *batch);

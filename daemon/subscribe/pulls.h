@@ -106,7 +106,6 @@ typedef struct PullsStatus {
 int pulls_new(const PullsOptions *options, Pulls **ret);
 /* As pulls_drop(). */
 Pulls *pulls_free(Pulls *pulls);
-CLEANUP_DEFINE(Pulls, pulls_free)
 
 /* Starts those that are due; *load* without what is in flight and expected. */
 void pulls_start(Pulls *pulls, PullLoad load, usec_t now);

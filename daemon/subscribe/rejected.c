@@ -156,8 +156,8 @@ static int find_name(Keeping *k, const WireMessage *message, const Bytes *name) 
         (void) sql_bind_text(k->find, 1, name->data, name->size);
         r = sql_step(k->find);
         if (r == SQL_ROW)
-                r = slice_order(sql_column(k->find, 0), message->publish_time) == 0 &&
-                                    slice_order(sql_column(k->find, 1), message->data) == 0
+                r = slice_same(sql_column(k->find, 0), message->publish_time) &&
+                                    slice_same(sql_column(k->find, 1), message->data)
                             ? 1
                             : 2;
         else if (r == SQL_DAMAGED)

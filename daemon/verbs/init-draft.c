@@ -416,19 +416,6 @@ static int fill_in(void *userdata, const ConfigRow *row, ConfigSecret *secret) {
         return fail_secret(filling, secret->file, inside.text);
 }
 
-static int fill_in_all(Filling *filling, Config *config) {
-        int r = 0;
-
-        for (size_t i = 0; i < config->n_sources && r >= 0; i++)
-                r = config_table_each_secret(config->sources[i].section, config->sources[i].keys, fill_in, filling);
-        for (size_t i = 0; i < config->n_subscriptions && r >= 0; i++)
-                r = config_table_each_secret(
-                        config->subscriptions[i].section, config->subscriptions[i].keys, fill_in, filling);
-        if (config->page && r >= 0)
-                r = config_table_each_secret(&config_page_section, config->page, fill_in, filling);
-        return r;
-}
-
 int init_draft_parse(const InitDraft *draft, Config **ret, ConfigErrors *errors) {
         _cleanup_(config_unrefp) Config *config = NULL;
         _cleanup_bytes_ Bytes text = {};
@@ -440,7 +427,7 @@ int init_draft_parse(const InitDraft *draft, Config **ret, ConfigErrors *errors)
         r = config_parse(&(ConfigInput){ draft->path, &types_of_config, NULL }, text.data, text.size, &config, errors);
         if (r < 0)
                 return r;
-        r = fill_in_all(&(Filling){ (InitDraft *) draft, errors }, config);
+        r = config_table_each_secret(&config_section, config, fill_in, &(Filling){ (InitDraft *) draft, errors });
         if (r < 0)
                 return r;
 

@@ -209,8 +209,7 @@ static void unread_print(Rejected *r, const OutboxUnread *row, const char *id) {
 
 static const SourceConfig *unread_source(const Rejected *r, Slice name) {
         for (size_t i = 0; i < r->config->n_sources; i++)
-                if (strlen(r->config->sources[i].name) == name.size &&
-                        memcmp(r->config->sources[i].name, name.data, name.size) == 0)
+                if (slice_equal(name, r->config->sources[i].name))
                         return &r->config->sources[i];
         return NULL;
 }

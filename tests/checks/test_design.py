@@ -27,7 +27,6 @@ ALONE = {
     "daemon/page-charts.h": "what waits for the charts' thread, without HTTP and addresses",
     "daemon/page.h": "the page as the daemon sees it: all the rest is behind it",
     "daemon/publish/source-said.h": "what is said of readings, without when they are polled or kept",
-    "daemon/sinks/file.h": "the directory of files, without messages: what a power cut leaves of it is tested by itself",
     "daemon/subscribe/aside.h": "the side list has leases of its own",
     "daemon/subscribe/pulls.h": "requests under way, without what becomes of their messages",
     "daemon/sources/http-push-body.h": "the splitting of a body is pure, and fuzzed",

@@ -243,7 +243,7 @@ int process_start(Loop *loop, const ProcessSpec *spec, const ProcessCallbacks *c
         return 0;
 }
 
-int process_find(const char *name, const char *const *environment, char **ret_path) {
+int process_find(const char *name, const char *const *environment) {
         return -ENOENT;
 }
 
