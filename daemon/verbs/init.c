@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -211,11 +212,23 @@ static void say_page(const Init *init, const InitPart *part) {
         init_say(init, INIT_SAY_PAGE, address, NULL);
 }
 
+/* Whether it is the very file that the service will read, by whatever name it was given. */
+static bool is_key_in_place(const InitDraft *draft) {
+        struct stat given, in_place;
+        char path[4096];
+
+        (void) snprintf(path, sizeof(path), "%s/credentials/%s", draft->directory, draft->key_file);
+        return stat(draft->key_path, &given) == 0 && stat(path, &in_place) == 0 && given.st_dev == in_place.st_dev &&
+               given.st_ino == in_place.st_ino;
+}
+
 static void say_key_left(const Init *init) {
         const InitDraft *draft = init->draft;
         size_t n = strlen(draft->directory);
+        bool beside =
+                draft->key_path && strncmp(draft->key_path, draft->directory, n) == 0 && draft->key_path[n] == '/';
 
-        if (draft->key_path && (strncmp(draft->key_path, draft->directory, n) != 0 || draft->key_path[n] != '/'))
+        if (draft->key_path && !beside && !is_key_in_place(draft))
                 init_say(init, INIT_SAY_KEY_LEFT, draft->key_path, NULL);
 }
 

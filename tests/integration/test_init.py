@@ -391,6 +391,20 @@ def test_a_secret_that_is_there_is_used_or_kept_beside(house):
     assert "password_file: mongodb-2.password" in house.config() and (credentials / "nature-remo.token").read_text() == house.remo.token + "\n"
 
 
+@pytest.mark.parametrize("place,config,key", [("etc", "sensorqd.yaml", None), ("home", "../etc/sensorqd.yaml", None), ("home", "{etc}/sensorqd.yaml", "{link}")])
+def test_the_key_that_is_in_its_place_stays(house, place, config, key):
+    """Found there beside a configuration that is named by a path that begins elsewhere, or named by another way to it: there is no other copy."""
+    credentials, link = house.etc / "credentials", house.home / "link"
+    credentials.mkdir(mode=0o700)
+    house.key.rename(credentials / house.key.name)
+    link.symlink_to(credentials)
+    options = ["--key-file", key.format(link=link / house.key.name)] if key else []
+    done = subprocess.run([binary(), "-c", config.format(etc=house.etc), "init", "--yes", "--unchecked", "--sink", "file", *options],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, env=house.env, cwd=house.directory / place)
+    assert done.returncode == 0 and "written" in done.stdout, done.stdout + done.stderr
+    assert "Delete" not in done.stdout and house.written == ["credentials/pubsub-credential.json", "sensorqd.yaml"]
+
+
 # Interrupted
 
 
