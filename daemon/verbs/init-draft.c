@@ -11,6 +11,7 @@
 #include "config-file.h"
 #include "config-place.h"
 #include "config-table.h"
+#include "lib/text.h"
 #include "secret.h"
 #include "types.h"
 #include "verbs/init-text.h"
@@ -233,16 +234,16 @@ void init_draft_drop_key(InitDraft *draft) {
 
 /* ---- text ---- */
 
-/* Whether a text that is all of a value needs quotes in YAML. */
+/* Whether a text that is all of a value, or an item of a list or table in one line, needs quotes in YAML. */
 static bool needs_quotes(const char *text) {
-        return *text == '\0' || strspn(text, "-?:,[]{}#&*!|>'\"%@` ") > 0 || strpbrk(text, "\"'\\{}[]&*#") ||
+        return *text == '\0' || strspn(text, "-?:,[]{}#&*!|>'\"%@` ") > 0 || strpbrk(text, "\"'\\{}[]&*#,\t\n") ||
                strstr(text, ": ") || text[strlen(text) - 1] == ':';
 }
 
-static int append_answer(Bytes *b, const char *answer, bool whole) {
-        if (whole && needs_quotes(answer))
-                return bytes_append_json_string(b, answer, strlen(answer)); /* which is YAML */
-        return bytes_append_text(b, answer);
+static int append_value(Bytes *b, const char *value) {
+        if (needs_quotes(value))
+                return bytes_append_json_string(b, value, strlen(value)); /* which is YAML */
+        return bytes_append_text(b, value);
 }
 
 static int append_key(Bytes *b, const char *key, const char *value) {
@@ -252,7 +253,7 @@ static int append_key(Bytes *b, const char *key, const char *value) {
                 return 0;
         r = bytes_append_format(b, "%s: ", key);
         if (r == 0)
-                r = append_answer(b, value, true);
+                r = append_value(b, value);
         return r < 0 ? r : bytes_append_text(b, "\n");
 }
 
@@ -267,6 +268,16 @@ static unsigned number_of(const InitDraft *draft, const InitPart *part) {
 
 static bool is_mark(char c) {
         return c >= INIT_MARK_FIRST && c < INIT_MARK_FIRST + INIT_QUESTIONS_MAX;
+}
+
+/* An address has blanks, # and what is not ASCII in percent signs only; who wrote them so already is left alone. */
+static int append_answer(Bytes *b, Slice line, size_t at, const char *answer) {
+        const char *scheme = memmem(line.data, at, "://", 3);
+        bool value = at > 0 && strchr(" [", line.data[at - 1]) && strchr(" ]:,\n", line.data[at + 1]);
+
+        if (scheme)
+                return text_append_percent(b, answer, "%+,:");
+        return value ? append_value(b, answer) : bytes_append_text(b, answer);
 }
 
 /* One line of a block, unless it is of a secret that is left out. The first has a name, which each entry has alone. */
@@ -286,9 +297,7 @@ static int append_line(Bytes *b, const InitDraft *draft, const InitPart *part, S
                 else if (c == INIT_MARK_TOPIC)
                         r = bytes_append_text(b, topic ? topic + 1 : draft->topic);
                 else if (is_mark(c))
-                        r = append_answer(b, part->answers[c - INIT_MARK_FIRST],
-                                i >= 2 && line.data[i - 1] == ' ' && line.data[i - 2] == ':' &&
-                                        line.data[i + 1] == '\n');
+                        r = append_answer(b, line, i, part->answers[c - INIT_MARK_FIRST]);
                 else
                         r = bytes_append(b, &c, 1);
         }

@@ -122,6 +122,42 @@ static void test_text(void **state) {
                 assert_true(*p == '\n' || (unsigned char) *p >= ' '); /* no mark is left */
 }
 
+/* What people answer where the page has a part of an address, or an item of a list or table in one line. */
+static void test_answers_inside_a_line(void **state) {
+        static const struct {
+                const char *recipe;
+                size_t question;
+                const char *answer, *line;
+        } rows[] = {
+                { "weather", 0, "New York,US", "weather?q=New%20York,US&units=metric\n" },
+                { "weather", 0, "東京", "weather?q=%E6%9D%B1%E4%BA%AC&units=metric\n" },
+                { "weather", 0, "Kyoto #2", "weather?q=Kyoto%20%232&units=metric\n" },
+                { "weather", 0, "New%20York", "weather?q=New%20York&units=metric\n" },
+                { "switchbot", 0, "B0:E9", "/devices/B0:E9/status\n" },
+                { "switchbot", 0, "{B0}", "names: { \"{B0}\": study } }\n" },
+                { "co2", 0, "/opt/a, b", "command: [\"/opt/a, b\"]\n" },
+                { "co2", 1, "Living room, north", "reading: { name: \"Living room, north\" }\n" },
+                { "co2", 1, "Dad's #1", "reading: { name: \"Dad's #1\" }\n" },
+                { "co2", 1, "居間", "reading: { name: 居間 }\n" },
+        };
+        Place *place = *state;
+        InitPart *part;
+
+        assert_int_equal(init_draft_set(&place->draft->project, "my-project"), 0);
+        assert_int_equal(init_draft_set(&place->draft->topic, "sensor-data"), 0);
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                _cleanup_(config_unrefp) Config *config = NULL;
+                _cleanup_(config_errors_done) ConfigErrors errors = {};
+                _cleanup_bytes_ Bytes text = {};
+
+                assert_int_equal(init_draft_add(place->draft, init_draft_recipe(INIT_SOURCE, rows[i].recipe), &part), 0);
+                assert_int_equal(init_draft_set(&part->answers[rows[i].question], rows[i].answer), 0);
+                assert_int_equal(init_draft_text(place->draft, false, &text), 0);
+                assert_non_null(strstr(text.data, rows[i].line));
+                assert_int_equal(init_draft_parse(place->draft, &config, &errors), 0);
+        }
+}
+
 /* Every recipe as it stands on the page is a configuration. */
 static void test_recipes(void **state) {
         Place *place = *state;
@@ -353,6 +389,7 @@ int main(void) {
                 cmocka_unit_test(test_language),
                 cmocka_unit_test(test_texts),
                 cmocka_unit_test_setup_teardown(test_text, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_answers_inside_a_line, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_recipes, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_a_place_without_room_for_secrets, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_names_of_secrets, set_up, tear_down),
