@@ -34,11 +34,18 @@ int init_draft_new(const char *path, bool japanese, InitDraft **ret) {
         return 0;
 }
 
+static void drop_last(InitDraft *draft) {
+        InitPart *part = &draft->parts[--draft->n_parts];
+
+        for (size_t i = 0; i < INIT_QUESTIONS_MAX; i++)
+                free(part->answers[i]);
+}
+
 InitDraft *init_draft_free(InitDraft *draft) {
         if (!draft)
                 return NULL;
         while (draft->n_parts > 0)
-                init_draft_drop_last(draft);
+                drop_last(draft);
         for (size_t i = 0; i < draft->n_secrets; i++) {
                 free(draft->secrets[i].file);
                 secret_free(draft->secrets[i].text);
@@ -80,13 +87,6 @@ int init_draft_add(InitDraft *draft, const InitRecipe *recipe, InitPart **ret) {
                         return -ENOMEM;
         *ret = part;
         return 0;
-}
-
-void init_draft_drop_last(InitDraft *draft) {
-        InitPart *part = &draft->parts[--draft->n_parts];
-
-        for (size_t i = 0; i < INIT_QUESTIONS_MAX; i++)
-                free(part->answers[i]);
 }
 
 const InitRecipe *init_draft_recipe(InitKind kind, const char *name) {
@@ -155,15 +155,21 @@ static int look_at_name(const InitDraft *draft, const char *file, const char *te
         return same_secret(there, text) ? NAME_HAS_IT : NAME_TAKEN;
 }
 
+static bool names_secret(const InitPart *part, const char *file) {
+        for (size_t i = 0; part->recipe->questions[i].key; i++)
+                if (part->recipe->questions[i].kind > INIT_OPTION && part->answers[i] &&
+                        strcmp(part->answers[i], file) == 0)
+                        return true;
+        return false;
+}
+
 /* Whether an entry before the last one, which is being asked for, has that name for another secret. */
 static bool is_of_another(InitDraft *draft, const char *name, const char *text) {
         const InitSecret *kept = find_kept(draft, name);
 
         for (size_t i = 0; kept && strcmp(kept->text, text) != 0 && i + 1 < draft->n_parts; i++)
-                for (size_t k = 0; draft->parts[i].recipe->questions[k].key; k++)
-                        if (draft->parts[i].recipe->questions[k].kind > INIT_OPTION && draft->parts[i].answers[k] &&
-                                strcmp(draft->parts[i].answers[k], name) == 0)
-                                return true;
+                if (names_secret(&draft->parts[i], name))
+                        return true;
         return false;
 }
 
@@ -219,15 +225,32 @@ int init_draft_keep_secret(InitDraft *draft, const char *file, const char *text,
         return 0;
 }
 
+static void drop_secret(InitDraft *draft, InitSecret *kept) {
+        free(kept->file);
+        secret_free(kept->text);
+        *kept = draft->secrets[--draft->n_secrets];
+        draft->secrets[draft->n_secrets] = (InitSecret){};
+}
+
+void init_draft_end_last(InitDraft *draft, bool keep) {
+        if (!keep)
+                drop_last(draft);
+        for (size_t i = draft->n_secrets; i-- > 0;) {
+                InitSecret *secret = &draft->secrets[i];
+                bool named = draft->key_file && strcmp(draft->key_file, secret->file) == 0;
+
+                for (size_t k = 0; k < draft->n_parts && !named; k++)
+                        named = names_secret(&draft->parts[k], secret->file);
+                if (!named)
+                        drop_secret(draft, secret);
+        }
+}
+
 void init_draft_drop_key(InitDraft *draft) {
         InitSecret *kept = draft->key_file ? find_kept(draft, draft->key_file) : NULL;
 
-        if (kept) {
-                free(kept->file);
-                secret_free(kept->text);
-                *kept = draft->secrets[--draft->n_secrets];
-                draft->secrets[draft->n_secrets] = (InitSecret){};
-        }
+        if (kept)
+                drop_secret(draft, kept);
         (void) init_draft_set(&draft->key_file, NULL);
         (void) init_draft_set(&draft->key_path, NULL);
 }

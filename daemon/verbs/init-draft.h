@@ -85,7 +85,10 @@ int init_draft_set(char **text, const char *value);
 
 /* Appends an entry with the recipe's own texts as answers, borrowed until it is dropped. -E2BIG, -ENOMEM. */
 int init_draft_add(InitDraft *draft, const InitRecipe *recipe, InitPart **ret);
-void init_draft_drop_last(InitDraft *draft);
+
+/* Nothing more is asked for the last entry, which is dropped unless *keep*. Forgets the secrets that neither an entry
+ * nor the key names: of what was dropped, or answered anew. */
+void init_draft_end_last(InitDraft *draft, bool keep);
 
 /* The recipe of that kind and name, or NULL. */
 const InitRecipe *init_draft_recipe(InitKind kind, const char *name);

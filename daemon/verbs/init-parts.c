@@ -211,10 +211,11 @@ static int add_part(Init *init, const InitRecipe *recipe) {
                 if (r == 0)
                         r = try_last(init, &good);
                 if (r == 0 && !good)
-                        r = init_ask_verdict(init, &verdict);
+                        r = init_ask_verdict(init, true, &verdict);
                 if (r != 0)
                         return r;
         } while (!good && verdict == INIT_AGAIN);
+        init_draft_end_last(init->draft, verdict != INIT_LEAVE_OUT);
         return verdict == INIT_STOP ? EX_UNAVAILABLE : 0;
 }
 

@@ -173,7 +173,7 @@ static int try_pubsub(Init *init, bool *ret_good) {
         if (r < 0)
                 return r;
         r = init_open_session(init, &config, &session);
-        init_draft_drop_last(init->draft);
+        init_draft_end_last(init->draft, false);
         if (r != 0) {
                 *ret_good = false;
                 return r == EX_CONFIG ? init_wrong_answer(init) : r;
@@ -196,7 +196,7 @@ int init_step_pubsub(Init *init) {
                 if (r == 0 && !init->options.unchecked)
                         r = try_pubsub(init, &good);
                 if (r == 0 && !good)
-                        r = init_ask_verdict(init, &verdict);
+                        r = init_ask_verdict(init, false, &verdict);
                 if (r != 0)
                         return r;
         } while (!good && verdict == INIT_AGAIN);

@@ -27,7 +27,11 @@ int init_missing(const char *option, const char *name) {
 
 /* ---- what to do about a failure ---- */
 
-int init_ask_verdict(const Init *init, InitVerdict *ret) {
+int init_ask_verdict(const Init *init, bool entry, InitVerdict *ret) {
+        static const char letters[] = {
+                [INIT_GOOD] = 'k', [INIT_AGAIN] = 'a', [INIT_LEAVE_OUT] = 'l', [INIT_STOP] = 'q'
+        };
+        const InitText ask = entry ? INIT_ASK_WHAT_NOW_ENTRY : INIT_ASK_WHAT_NOW;
         char letter;
         int r;
 
@@ -36,12 +40,12 @@ int init_ask_verdict(const Init *init, InitVerdict *ret) {
                 *ret = INIT_STOP;
                 return 0;
         }
-        r = ask_letter(init_words(init, INIT_ASK_WHAT_NOW), "akq", &letter);
+        r = ask_letter(init_words(init, ask), entry ? "aklq" : "akq", &letter);
         if (r < 0)
                 return r;
         if (letter == 'q')
                 init_say(init, INIT_SAY_NOTHING_WRITTEN, NULL, NULL);
-        *ret = letter == 'a' ? INIT_AGAIN : letter == 'k' ? INIT_GOOD : INIT_STOP;
+        *ret = (InitVerdict) ((const char *) memchr(letters, letter, sizeof(letters)) - letters);
         return 0;
 }
 

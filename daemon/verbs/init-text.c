@@ -55,6 +55,9 @@ static const char *const texts[][2] = {
         [INIT_ASK_WHAT_NOW] = {
                 "Try again (a), keep it all the same (k), or quit (q)?",
                 "やり直す (a)、このまま使う (k)、やめる (q)" },
+        [INIT_ASK_WHAT_NOW_ENTRY] = {
+                "Try again (a), keep it all the same (k), leave it out (l), or quit (q)?",
+                "やり直す (a)、このまま使う (k)、これは入れない (l)、やめる (q)" },
         [INIT_SAY_NOTHING_TO_DO] = {
                 "Neither a sensor nor a place to keep readings: there is nothing to do.\n",
                 "センサーも保存先もないので、することがありません。\n" },

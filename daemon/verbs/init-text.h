@@ -33,6 +33,7 @@ typedef enum InitText {
         INIT_SAY_EMPTY,
         INIT_SAY_PASSWORD_MOVED,
         INIT_ASK_WHAT_NOW,
+        INIT_ASK_WHAT_NOW_ENTRY,
         INIT_SAY_NOTHING_TO_DO,
         INIT_SAY_FILE,   /* {1}: a file that would be written */
         INIT_SAY_SECRET, /* {1}: the same, of a secret */

@@ -40,10 +40,10 @@ typedef struct Init {
 const char *init_words(const Init *init, InitText text);
 void init_say(const Init *init, InitText text, const char *first, const char *second);
 
-/* What to do where something was refused: a person says it; without one it is STOP. The end of it is said. 0, or as
- * ask.h. */
-typedef enum InitVerdict { INIT_GOOD, INIT_AGAIN, INIT_STOP } InitVerdict;
-int init_ask_verdict(const Init *init, InitVerdict *ret);
+/* What to do where something was refused: a person says it; without one it is STOP. The end of it is said. LEAVE_OUT
+ * for an *entry* only. 0, or as ask.h. */
+typedef enum InitVerdict { INIT_GOOD, INIT_AGAIN, INIT_LEAVE_OUT, INIT_STOP } InitVerdict;
+int init_ask_verdict(const Init *init, bool entry, InitVerdict *ret);
 
 /* Where the file would be wrong: a person is asked what to do; else an option was wrong. 0, or 64, said. */
 int init_wrong_answer(const Init *init);

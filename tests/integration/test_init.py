@@ -173,6 +173,18 @@ def test_no_key_after_one_that_was_refused(house):
     assert "Delete the original" not in terminal.shown
 
 
+def test_an_entry_that_cannot_be_had_is_left_out(house):
+    """A second archive, for which nothing that is asked makes room; a token that is not at hand: the rest is written, without what was typed for them."""
+    with house.terminal("--key-file", str(house.key), "--page", "none") as terminal:
+        for prompt, answer in (("Project", ""), ("Topic", ""), ("Number 1-", "1"), ("Access token", "wrong"), ("leave it out (l)", "l"), ("Another sensor?", "n"),
+                               ("Number 1-", "2"), ("How long", ""), ("Another place", "y"), ("Number 1-", "2"), ("How long", ""), ("leave it out (l)", "l"),
+                               ("Another place", "n"), ("Write these files?", "")):
+            terminal.answer(prompt, answer)
+        assert terminal.end() == 0, terminal.shown
+    assert house.written == ["credentials/pubsub-credential.json", "sensorqd.yaml"] and house.config().count("subscription:") == 1
+    assert house.verb("check").returncode == 0
+
+
 def test_a_missing_role_is_named_with_the_line_that_grants_it(house):
     house.queue.create()
     house.queue.service.grant = ["pubsub.subscriptions.consume"]

@@ -319,6 +319,31 @@ static void test_twice(void **state) {
         assert_string_equal(place->draft->secrets[1].text, "two");
 }
 
+/* What was typed for an entry that is left out, or in place of which something else came, is not written. */
+static void test_secrets_that_nothing_names(void **state) {
+        Place *place = *state;
+        const char *file;
+        InitPart *part;
+
+        assert_int_equal(init_draft_keep_secret(place->draft, INIT_KEY_FILE, "{}", &file), 0);
+        assert_int_equal(init_draft_set(&place->draft->key_file, file), 0);
+        assert_int_equal(init_draft_add(place->draft, init_draft_recipe(INIT_SOURCE, "switchbot"), &part), 0);
+        assert_int_equal(init_draft_keep_secret(place->draft, "switchbot.token", "one", &file), 0);
+        assert_int_equal(init_draft_set(&part->answers[1], file), 0);
+        assert_int_equal(init_draft_add(place->draft, init_draft_recipe(INIT_SOURCE, "switchbot"), &part), 0);
+        assert_int_equal(init_draft_keep_secret(place->draft, "switchbot.token", "slip", &file), 0);
+        assert_string_equal(file, "switchbot-2.token");
+        assert_int_equal(init_draft_keep_secret(place->draft, "switchbot.token", "one", &file), 0);
+        assert_int_equal(init_draft_set(&part->answers[1], file), 0);
+        init_draft_end_last(place->draft, true);
+        assert_int_equal(place->draft->n_secrets, 2);
+        assert_string_equal(place->draft->secrets[1].text, "one");
+        init_draft_end_last(place->draft, false);
+        init_draft_end_last(place->draft, false);
+        assert_int_equal(place->draft->n_secrets, 1);
+        assert_string_equal(place->draft->secrets[0].file, INIT_KEY_FILE);
+}
+
 static void assert_mode(const Place *place, const char *name, mode_t mode) {
         struct stat status;
         char path[256];
@@ -397,6 +422,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_names_that_are_something_else, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_another_key, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_twice, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_secrets_that_nothing_names, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_write, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_write_beside, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_write_over_the_example, set_up, tear_down),
