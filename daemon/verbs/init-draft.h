@@ -47,8 +47,8 @@ extern const char init_example[];
 
 /* ---- the draft ---- */
 
-#define INIT_PARTS_MAX 16
-#define INIT_SECRETS_MAX 32
+#define INIT_PARTS_MAX 160   /* more than options can name, and than a person has the patience for */
+#define INIT_SECRETS_MAX 512 /* each may have two, and as many again that were answered anew */
 #define INIT_KEY_FILE "pubsub-credential.json"
 
 /* An entry of publish.sources or of subscribe. */

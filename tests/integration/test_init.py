@@ -329,6 +329,14 @@ def test_every_recipe_can_be_had(house):
     assert set(os.listdir(house.etc / "credentials")) == {*secrets, "pubsub-credential.json"}
 
 
+def test_a_large_house(house):
+    """A meter in each room: an entry each."""
+    secrets = [option for name in ("switchbot.token", "switchbot.secret") for option in ("--secret", f"{name}={house.secret_file(name, 'x' + name)}")]
+    done = house.run("--yes", "--unchecked", "--key-file", str(house.key), *["--source", "switchbot"] * 40, "--sink", "file", "--page", "local", *secrets)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "- name: switchbot-40\n" in house.config() and house.verb("check", "--offline").returncode == 0
+
+
 @pytest.mark.parametrize("arguments,word", [
     (["--sorce", "home"], "unrecognized option"), (["--source", "nothing"], "no such recipe"), (["--sink", "home"], "no such recipe"),
     (["--set", "home=1"], "RECIPE.KEY=TEXT"), (["--set", "home.uri=1"], "RECIPE.KEY=TEXT"), (["--secret", "home=1"], "NAME=FILE"), (["superfluous"], "superfluous"),
