@@ -166,6 +166,7 @@ static bool look_at_last(const Init *init, Session *session) {
         const Config *config = session->config;
         const InitPart *part = &init->draft->parts[init->draft->n_parts - 1];
         const SubscriptionConfig *subscription;
+        bool good;
 
         if (part->recipe->kind == INIT_PAGE)
                 return true; /* an address that the unit may have is not tried */
@@ -177,7 +178,9 @@ static bool look_at_last(const Init *init, Session *session) {
         session_sink(session, subscription, false);
         if (session->failed > 0 || !session->remote)
                 return session->failed == 0;
-        return init_look_at(init, session, subscription->subscription, "pubsub.subscriptions.consume");
+        good = init_look_at(init, session, subscription->subscription, "pubsub.subscriptions.consume");
+        session->failed = 0; /* what the recipe has to add is not about Pub/Sub */
+        return good;
 }
 
 static int try_last(const Init *init, bool *ret_good) {

@@ -81,19 +81,24 @@ static void say_grant(const Init *init, const Session *session, const char *reso
         const char *account = account_of(session) ?: "ACCOUNT", *id = strrchr(resource, '/') + 1;
         bool topic = strstr(resource, "/topics/") != NULL;
         const char *kind = strchr(account, '@') && !strstr(account, "gserviceaccount.com") ? "user" : "serviceAccount";
+        const char *project = resource + strlen("projects/"); /* a topic may be another one's */
+        int n = (int) strcspn(project, "/");
 
         init_say(init, INIT_SAY_FORBIDDEN, account, resource);
         init_say(init, INIT_SAY_GRANT, NULL, NULL);
-        printf("        gcloud projects add-iam-policy-binding %s --member %s:%s --role roles/pubsub.editor\n"
-               "        gcloud pubsub %s add-iam-policy-binding %s --project %s --member %s:%s --role "
+        printf("        gcloud projects add-iam-policy-binding %.*s --member %s:%s --role roles/pubsub.editor\n"
+               "        gcloud pubsub %s add-iam-policy-binding %s --project %.*s --member %s:%s --role "
                "roles/pubsub.%s\n",
-                session->config->pubsub.project, kind, account, topic ? "topics" : "subscriptions", id,
-                session->config->pubsub.project, kind, account, topic ? "publisher" : "subscriber");
+                n, project, kind, account, topic ? "topics" : "subscriptions", id, n, project, kind, account,
+                topic ? "publisher" : "subscriber");
 }
 
-static void say_refused(const Init *init, const Session *session, const char *resource, const char *detail) {
-        if (!strstr(detail, "enable the Cloud Pub/Sub API"))
+/* *detail*: why it may not be looked at, if it may not. A role is granted only where that is what is missing. */
+static void say_refused(const Init *init, Session *session, const char *resource, const char *detail) {
+        if (*detail == '\0' || strstr(detail, "the service account has no "))
                 return say_grant(init, session, resource);
+        if (!strstr(detail, "enable the Cloud Pub/Sub API"))
+                return session_fail(session, resource, "%s", detail);
         init_say(init, INIT_SAY_API_OFF, NULL, NULL);
         printf("        gcloud services enable pubsub.googleapis.com --project %s\n", session->config->pubsub.project);
 }

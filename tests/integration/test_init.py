@@ -218,6 +218,28 @@ def test_an_api_that_is_off_is_said(house):
     assert house.written == []
 
 
+@pytest.mark.parametrize("status,reason,words", [(403, "CONSUMER_INVALID", "Google knows no such project"), (403, "BILLING_DISABLED", "enable billing"),
+                                                 (401, None, "does not accept the access token")])
+def test_what_no_role_would_mend_is_said(house, status, reason, words):
+    details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": "googleapis.com"}] if reason else []
+    error = {"error": {"code": status, "status": "PERMISSION_DENIED" if status == 403 else "UNAUTHENTICATED", "message": "No.", "details": details}}
+    house.queue.service.faults.add({"match": "^(GET|POST) /v1/", "times": -1, "action": {"type": "status", "status": status, "body": error}})
+    done = house.run("--yes", "--key-file", str(house.key), "--source", "home", "--sink", "file")
+    assert done.returncode == 69 and re.search(rf"^FAIL  {TOPIC}  .*{words}", done.stdout, re.M) and "add-iam-policy-binding" not in done.stdout, done.stdout
+
+
+def test_the_subscription_is_not_mended_in_mongodb(house):
+    house.queue.service.faults.add({"match": "^GET /v1/.*/subscriptions/", "times": -1, "action": {"type": "status", "status": 500}})
+    done = house.run("--yes", "--key-file", str(house.key), "--source", "none", "--sink", "mongodb", "--set", f"mongodb.uri={house.mongodb.uri}")
+    assert done.returncode == 69 and "FAIL  projects/my-project/subscriptions/sensor-data-mongodb" in done.stdout and "createUser" not in done.stdout, done.stdout
+
+
+def test_a_role_on_a_topic_of_another_project(house):
+    house.queue.service.faults.add({"match": "^(GET|POST) /v1/", "times": -1, "action": {"type": "status", "status": 403}})
+    done = house.run("--yes", "--key-file", str(house.key), "--topic", "projects/other-project/topics/house", "--source", "home", "--sink", "file")
+    assert "gcloud projects add-iam-policy-binding other-project " in done.stdout and "add-iam-policy-binding house --project other-project " in done.stdout, done.stdout
+
+
 def test_it_speaks_japanese(house):
     with house.terminal(LANG="en_US.UTF-8", LC_MESSAGES="ja_JP.UTF-8") as terminal:
         terminal.answer("サービスアカウントの鍵ファイル")
