@@ -185,6 +185,11 @@ static void describe_refused(TextRoom *words, const ClientReply *reply, const ch
                 text_add(words, "%s (", reason->remedy);
         else if (!is_pubsubs(&reply->error))
                 add_between(words);
+        else if (verb && strcmp(verb, CLIENT_CREATE) == 0)
+                text_add(words,
+                        "the service account has no pubsub.editor role on the project, without which it cannot make "
+                        "%s: grant it, or let another account make it (",
+                        resource);
         else
                 text_add(words, "the service account has no %s role on %s: grant it (", role_of(verb), resource);
         add_answer(words, reply);

@@ -123,7 +123,8 @@ static void on_answer(void *userdata, HttpReply *http) {
         call->request = NULL;
         if (http->outcome == HTTP_ANSWERED && http->status == 401 && call_try_again(call, http))
                 return;
-        client_sort(http, call->resource, call->verb, &reply, detail);
+        client_sort(http, call->resource, strcmp(call->method, CLIENT_CREATE) == 0 ? CLIENT_CREATE : call->verb, &reply,
+                detail);
         if (call->withdrawn && !call->retried && reply.http_status == 401)
                 reply.outcome = CLIENT_RETRY; /* with a fresh token, when it is wanted again */
         secrets_conceal(call->client->secrets, detail);

@@ -51,6 +51,7 @@ typedef struct ClientSpec {
 #define CLIENT_TIMEOUT_USEC (60 * USEC_PER_SEC) /* official clients' attempt timeout */
 #define CLIENT_REPLY_MAX (1024 * 1024)
 #define CLIENT_DETAIL_MAX 512
+#define CLIENT_CREATE "PUT" /* stands for the verb where a resource is made, for client_sort() */
 
 /* All of it is borrowed. *secrets* may be NULL; what it knows is in nothing that a reply says. -ENOMEM. */
 int client_new(Http *http, Token *token, const Secrets *secrets, const PubsubConfig *config, Client **ret);
