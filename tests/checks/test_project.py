@@ -33,6 +33,22 @@ def test_nothing_of_another_user_is_run(tmp_path):
     assert subprocess.run(["bash", "-c", words], env={**os.environ, "SUDO_UID": "65534"}).returncode == 0
 
 
+def test_a_purge_of_another_root_leaves_this_machine_alone(tmp_path):
+    """`dpkg --root=DIRECTORY --force-script-chrootless --purge`: nothing outside DIRECTORY is taken away."""
+    root, state, programs = tmp_path / "root", tmp_path / "root/var/lib/sensorqd", tmp_path / "programs"
+    for directory in (state, root / "etc/sensorqd/credentials", root / "run", programs):
+        directory.mkdir(parents=True)
+    (state / "outbox.sqlite").touch()
+    (root / "etc/sensorqd/sensorqd.yaml").touch()
+    for name in ("rm", "rmdir"):  # in place of those of the system: what this test is about would be done otherwise
+        (programs / name).write_text(f'#!/bin/sh\nfor a; do case $a in -*|{root}/*) ;; *) echo "{name} $a"; exit 0;; esac; done\nexec /bin/{name} "$@"\n')
+        (programs / name).chmod(0o755)
+    run = subprocess.run(["sh", REPO / "debian" / "sensorqd.postrm", "purge"], capture_output=True, text=True,
+                         env={"PATH": f"{programs}:{os.environ['PATH']}", "DPKG_ROOT": str(root)})
+    assert (run.returncode, run.stdout + run.stderr) == (0, "")
+    assert not state.exists() and not (root / "etc/sensorqd").exists()
+
+
 def test_the_workflow_is_one():
     if shutil.which("go") is None:
         pytest.skip("not installed: go")
