@@ -290,6 +290,19 @@ def test_a_password_in_the_address_gets_a_file(house, tmp_path):
     assert f"uri: mongodb://sensorqd@127.0.0.1:{server.port}/?authSource=admin" in house.config() and "p@ss" not in house.config() + done.stdout
 
 
+def test_two_meters_have_names_of_their_own(house):
+    with house.terminal("--unchecked", "--key-file", str(house.key), "--sink", "file", "--page", "none") as terminal:
+        terminal.answer("Project")
+        terminal.answer("Topic")
+        for device, name, more in (("B0E9FE000001", "Kitchen", "y"), ("B0E9FE000002", "居間", "n")):
+            for prompt, answer in (("Number 1-", "2"), ("Device id", device), ("Token", "t"), ("Client secret", "s"), ("Name of the sensor", name), ("Another sensor?", more)):
+                terminal.answer(prompt, answer)
+        terminal.answer("How long")
+        terminal.answer("Write these files?")
+        assert terminal.end() == 0, terminal.shown
+    assert "names: { B0E9FE000001: Kitchen }" in house.config() and "names: { B0E9FE000002: 居間 }" in house.config()
+
+
 # By options
 
 
