@@ -162,6 +162,21 @@ static char *place_of(const char *database, const char *collection) {
         return asprintf(&place, "%s.%s", database, collection) < 0 ? NULL : place;
 }
 
+/* The uri is not for the file's check alone: only the driver knows all that it refuses. */
+static int mongodb_usable(const SubscriptionConfig *config, char problem[static SINK_DETAIL_MAX]) {
+        char words[MONGODB_DETAIL_SIZE] = "";
+        MongodbClient *client;
+        int r;
+
+        r = mongodb_client_new(config, NULL, &client, words);
+        if (r < 0) {
+                (void) snprintf(problem, SINK_DETAIL_MAX, "%.300s: %.200s", config->subscription, words);
+                return r;
+        }
+        (void) mongodb_client_free(client);
+        return 0;
+}
+
 static int mongodb_open(
         const SubscriptionConfig *config, SinkHost *host, void **ret_self, char problem[static SINK_DETAIL_MAX]) {
         const MongodbConfig *keys = config->keys;
@@ -190,6 +205,7 @@ const SinkType sink_type_mongodb = {
         .keys = &mongodb_config_section,
         .what = "MongoDB",
         .blocks = true,
+        .usable = mongodb_usable,
         .open = mongodb_open,
         .place = mongodb_place,
         .probe = mongodb_probe,

@@ -593,8 +593,8 @@ int sink_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config,
                 &(SinkHostCallbacks){
                         on_answer, on_seen, s, { loop, callbacks->http, callbacks->secrets, callbacks->state_dir } },
                 &s->host, problem);
-        if (r == -EBADMSG)
-                log_event(LOG_ERR, EVENT_CONFIG_REJECTED,
+        if (r == -EBADMSG) /* who asked says whether nothing starts, or a reload is refused */
+                log_event(LOG_ERR, NULL,
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, config->subscription }, { FIELD_ERROR, problem }),
                         "Subscription %s cannot be stored: %s", config->subscription, problem);
         if (r < 0)

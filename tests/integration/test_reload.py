@@ -196,7 +196,7 @@ def test_unchanged_subscription_keeps_its_pull_and_its_batch(make_stack, own_que
         assert stack.daemon.stop() == 0
 
 
-@pytest.mark.parametrize("damage", ["syntax", "key", "secret", "state_dir"])
+@pytest.mark.parametrize("damage", ["syntax", "key", "secret", "state_dir", "driver"])
 def test_bad_file_keeps_the_old_configuration(stack, tmp_path, damage):
     """P9: refused with the place and the reason; everything goes on."""
     stack.daemon.start()
@@ -211,12 +211,16 @@ def test_bad_file_keeps_the_old_configuration(stack, tmp_path, damage):
             stack.daemon.config["publish"]["sources"][0]["intervall"] = "10s"
         elif damage == "secret":
             stack.daemon.config["publish"]["sources"][0]["token_file"] = "nowhere"
+        elif damage == "driver":  # which alone knows that these two do not go together
+            stack.daemon.config["subscribe"][0]["mongodb"]["uri"] = "mongodb://127.0.0.1:9/?loadBalanced=true&replicaSet=x"
         else:
             (tmp_path / "elsewhere").mkdir()
             stack.daemon.config["state_dir"] = str(tmp_path / "elsewhere")
         reload(stack, accepted=False)
     refused = stack.daemon.log.events("RELOAD_REFUSED")[0]
-    words = {"syntax": "sensorqd.yaml:1:9: ", "key": "intervall", "secret": "nowhere", "state_dir": "need a restart"}
+    assert not stack.daemon.log.events("CONFIG_REJECTED"), "which would say that nothing was started"
+    words = {"syntax": "sensorqd.yaml:1:9: ", "key": "intervall", "secret": "nowhere", "state_dir": "need a restart",
+             "driver": "sensor-data-mongodb: mongodb.uri is not a connection"}
     assert words[damage] in refused.fields["SENSORQD_ERROR"] and words[damage] in refused.text
     assert words[damage] in stack.daemon.notify.wait(r"^STATUS=reload refused \d\d:\d\d:\d\d: ")
     told = wait_until(lambda: json.loads((stack.daemon.state / "status.json").read_text()).get("reload_refused"), "a report of it")
