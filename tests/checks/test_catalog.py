@@ -48,6 +48,25 @@ def test_both_languages_show_the_same_fields():
     assert english == japanese
 
 
+def log_calls():
+    """(event, the fields that it always carries) of each call; where a call is handed its fields or its event, those of the function count."""
+    names = dict(re.findall(r'^#define (FIELD_\w+) "(\w+)"', HEADER, re.M))
+    for text in SOURCES:
+        for function in re.findall(r"^[^\s#/].*?^}\n", text, re.M | re.S):
+            for call in re.findall(r"\blog_event\((.*?)\);", function, re.S):
+                sent = re.findall(r"\{ (FIELD_\w+),(?![^{}]*\bNULL\b)", call if "LOG_FIELDS" in call else function)
+                for event in set(re.findall(r"\bEVENT_(\w+)", call) or re.findall(r"\bEVENT_(\w+)", function)):
+                    yield event, {names[name] for name in sent}
+
+
+def test_entries_show_only_what_every_call_sends():
+    """journalctl puts the field's name in the place of one that is not there."""
+    shown = {message_id: set(re.findall(r"@(\w+)@", headers["Subject"] + body)) for message_id, headers, body in entries(CATALOGS[0])}
+    calls = list(log_calls())
+    assert {event for event, _ in calls} == set(EVENTS)
+    assert [(event, missing) for event, sent in calls if (missing := shown[EVENTS[event]] - sent)] == []
+
+
 def test_japanese_is_japanese():
     for message_id, headers, body in entries("sensorqd.ja.catalog"):
         assert re.search(r"[぀-ヿ]", headers["Subject"]) and re.search(r"[぀-ヿ]", body), message_id
