@@ -159,6 +159,7 @@ static usec_t last_sent(const AlertDevice *device, size_t watch) {
         return last;
 }
 
+/* What a rule that looks for a device keeps of that is no device, until it has waited too long. */
 static void each_slot(void *userdata, const AlertDevice *device, const AlertSlot *slot) {
         static const char *const states[PHASES] = {
                 [PHASE_OK] = "ok", [PHASE_PENDING] = "pending", [PHASE_FIRING] = "firing"
@@ -173,6 +174,8 @@ static void each_slot(void *userdata, const AlertDevice *device, const AlertSlot
                 .since = slot->state.phase == PHASE_OK ? 0 : slot->state.since,
                 .last_sent = last_sent(device, slot->watch) };
 
+        if (device->key.size == 0 && slot->state.phase == PHASE_OK)
+                return;
         listing->each(listing->userdata, &alert);
 }
 

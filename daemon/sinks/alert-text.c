@@ -263,8 +263,9 @@ static const char *const defaults[][ALERT_KINDS][ALERT_TESTS] = {
                         "{rule}: {name} was below {limit} from {since} to {until} ({duration})" LATE,
                         "{rule}: {name} said so from {since} to {until} ({duration})" LATE,
                         "{rule}: {name} sent {nothing} from {heard} to {until} ({silence})" LATE },
-                [ALERT_REMOVED] = { "{rule}: over, for this rule was removed; {name} was at {value}, above {limit}",
-                        "{rule}: over, for this rule was removed; {name} was at {value}, below {limit}",
+                [ALERT_REMOVED] = { "{rule}: over, for this rule was removed; {name} was above {limit}, "
+                                    "last at {value}",
+                        "{rule}: over, for this rule was removed; {name} was below {limit}, last at {value}",
                         "{rule}: over, for this rule was removed; {name} said {value}",
                         "{rule}: over, for this rule was removed; {name} has sent {nothing} since {heard}" },
                 [ALERT_TEST] = { "Test by sensorqd on {name}: messages to this target arrive" },
@@ -321,8 +322,8 @@ static bool is_between(const AlertNotice *notice) {
 /* Of ALERT_REMOVED, where the device ended it. */
 /* clang-format off */
 static const char *const renamed[][ALERT_TESTS] = {
-        [ALERT_ENGLISH] = { RENAMED "it was at {value}, above {limit}",
-                RENAMED "it was at {value}, below {limit}",
+        [ALERT_ENGLISH] = { RENAMED "it was above {limit}, last at {value}",
+                RENAMED "it was below {limit}, last at {value}",
                 RENAMED "it said {value}",
                 RENAMED "it had sent {nothing} since {heard}" },
         [ALERT_JAPANESE] = { RENAMED_JA "{value} でした（上限 {limit}）",
@@ -332,8 +333,8 @@ static const char *const renamed[][ALERT_TESTS] = {
 };
 
 static const char *const forgotten[][ALERT_TESTS] = {
-        [ALERT_ENGLISH] = { "{rule}: over, {name} is forgotten: it was at {value}, above {limit}, and is silent",
-                "{rule}: over, {name} is forgotten: it was at {value}, below {limit}, and is silent",
+        [ALERT_ENGLISH] = { "{rule}: over, {name} is forgotten: it was above {limit}, last at {value}, and is silent",
+                "{rule}: over, {name} is forgotten: it was below {limit}, last at {value}, and is silent",
                 "{rule}: over, {name} is forgotten: it said {value}, and is silent",
                 "{rule}: over, {name} is forgotten: it has sent {nothing} since {heard} ({silence})" },
         [ALERT_JAPANESE] = { "{rule}: {name} は長い間データが届かないため監視対象から外しました（最後の値 {value}、上限 {limit}）",
@@ -361,9 +362,25 @@ static const char *const offline[][ALERT_REMOVED + 1] = {
 };
 /* clang-format on */
 
+/* Of ALERT_STALE, where the rule has found no device: "any device" in the defaults above could be one of many. What is
+ * in Japanese says so as it is. */
+static const char *const nobody[ALERT_REMOVED + 1] = {
+        "{rule}: no device that it is about has sent anything since {heard} ({silence})",
+        "{rule}: still no device that it is about has sent anything, since {heard} ({silence})",
+        "{rule}: over, a device that it is about sends after {silence}",
+        "{rule}: no device that it is about sent anything from {heard} to {until} ({silence})" LATE,
+        "{rule}: over, for this rule was removed; no device that it is about has sent anything since {heard}",
+};
+
+static bool is_of_nobody(const AlertNotice *notice) {
+        return notice->test == ALERT_STALE && !notice->source && !notice->device && !notice->name;
+}
+
 static const char *default_of(const AlertNotice *notice, AlertLanguage language) {
         bool is_offline = notice->test == ALERT_STALE && notice->span == 0;
 
+        if (language == ALERT_ENGLISH && is_of_nobody(notice))
+                return nobody[notice->kind];
         return is_offline ? offline[language][notice->kind] : defaults[language][notice->kind][notice->test];
 }
 

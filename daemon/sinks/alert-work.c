@@ -71,7 +71,7 @@ static const char *reason(const AlertWatch *watch, const AlertSlot *slot, char *
         else if (slot->state.offline)
                 (void) snprintf(buffer, size, "it says that it is offline");
         else
-                (void) snprintf(buffer, size, "nothing %s%s was heard for %s", watch->has_field ? "new at " : "",
+                (void) snprintf(buffer, size, "nothing%s%s was heard for %s", watch->has_field ? " new at " : "",
                         watch->has_field ? watch->rule->field : "",
                         clock_format_span(watch->logic.stale, span, sizeof(span)));
         return buffer;
@@ -106,6 +106,18 @@ static void say_all(AlertWork *work) {
         work->n_said = 0;
 }
 
+/* A key is source, id and labels, with a NUL after each but the last: alert-reading.c. */
+static void warn_ahead(const AlertWork *work, const Bytes *key) {
+        const char *source = key->data ?: "", *id = strlen(source) < key->size ? source + strlen(source) + 1 : "";
+
+        log_event(LOG_WARNING, EVENT_READING_ODD,
+                LOG_FIELDS({ FIELD_SUBSCRIPTION, work->subscription }, { FIELD_SOURCE, source }, { FIELD_DEVICE, id }),
+                "%s: the request_at of a message of device %.200s, source %.200s, lies more than 5 min after it was "
+                "published; rules judge such messages by the time they were published. Look at the clock of what "
+                "published it",
+                work->subscription, id, source);
+}
+
 /* Each once: it may come with every message. */
 static void warn(AlertWork *work) {
         const AlertBook *book = alert_store_book(work->store);
@@ -116,12 +128,7 @@ static void warn(AlertWork *work) {
                         "ones are not told of",
                         work->subscription);
         if (book->ahead > 0 && !work->said_ahead)
-                log_event(LOG_WARNING, EVENT_READING_ODD,
-                        LOG_FIELDS(
-                                { FIELD_SUBSCRIPTION, work->subscription }, { FIELD_DEVICE, book->ahead_device.data }),
-                        "%s: the request_at of a message lies more than 5 min after it was published; rules judge such "
-                        "messages by the time they were published. Look at the clock of what published it",
-                        work->subscription);
+                warn_ahead(work, &book->ahead_device);
         if (book->left_out > 0 && !work->said_left_out)
                 log_event(LOG_ERR, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SUBSCRIPTION, work->subscription }),
                         "%s: there are more devices than rules can watch (%d states): the rest is not watched. Narrow "

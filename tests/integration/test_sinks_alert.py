@@ -125,6 +125,24 @@ def test_fires_repeats_and_ends_over_kills(feed, target):
     assert feed.daemon.stop() == 0
 
 
+def test_who_is_meant(feed, target):
+    """In the log and in `alerts`: the device whose time is not believed, and a rule's wait for a device that never comes."""
+    rules = [*RULES, {"name": "silent", "stale": "1h"}, {"name": "gone", "where": {"source": "nowhere"}, "stale": "10s"}]
+    feed.daemon.config["subscribe"] = section(target, rules)
+    feed.daemon.write_config()
+    feed.service.pull_hang = 2  # an empty answer is what proves silence
+    feed.daemon.start()
+    say(feed, "x", 20, age=-3600)
+    odd = feed.daemon.log.wait("READING_ODD")
+    assert (odd.fields["SENSORQD_SOURCE"], odd.fields["SENSORQD_DEVICE"]) == ("home", "id-x") and "device id-x, source home" in odd.text
+    listed = lambda: [line.split(":")[0] for line in feed.daemon.run("alerts").stdout.splitlines()]
+    wait_until(lambda: listed() == ["ok       hot, x (home id-x)", "ok       silent, x (home id-x)"], "devices, and no rule that waits for one")
+    fired = feed.daemon.log.wait("ALERT_FIRING", patience=60)
+    assert "no device at all" in fired.text and fired.text.endswith(": nothing was heard for 10 s")
+    wait_until(lambda: listed()[:1] == ["firing   gone"], "the rule without a device")
+    assert feed.daemon.stop() == 0
+
+
 def test_once_tells_what_is_due(feed, target):
     """At the end of `once` nothing is on its way: what would be held back, since it may be over in a moment, is how things stand."""
     say(feed, "x", 30, age=600)

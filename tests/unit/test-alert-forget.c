@@ -41,7 +41,7 @@ static void test_forgotten(void **state) {
         world_pass(&w);
         text = removed_text(&w);
         assert_non_null(strstr(text, "silent: over, Room x is forgotten: it has sent nothing since "));
-        assert_non_null(strstr(text, "hot: over, Room x is forgotten: it was at 30, above 28, and is silent"));
+        assert_non_null(strstr(text, "hot: over, Room x is forgotten: it was above 28, last at 30, and is silent"));
         world_expect(&w, "a", ALERT_ACCEPTED, "REMOVED hot Room x 30\nREMOVED silent Room x -");
         assert_int_equal(w.ceased, 2);
         for (int day = 0; day < 100; day++) {
@@ -194,7 +194,7 @@ static void test_renamed(void **state) {
         assert_int_equal(x.n_notices, 1);
         assert_int_equal(alert_text_write(&x.notices[0], ALERT_ENGLISH, &text), 0);
         assert_string_equal(text.data,
-                "hot: over, the device is called Bath now, which this rule is not about; it was at 31, above 28");
+                "hot: over, the device is called Bath now, which this rule is not about; it was above 28, last at 31");
         world_expect(&w, "a", ALERT_ACCEPTED, "REMOVED hot Bath 31");
         assert_int_equal(w.ceased, 1);
         say_as(&w, "\"Kitchen\"", w.moment.wall - MINUTE, REMO "\"t\":31"); /* delivered again */

@@ -90,6 +90,10 @@ static void test_default_texts(void **state) {
         assert_text(&notice, ALERT_ENGLISH, "hot: over after 10 min, Bedroom is at 29.1");
         assert_text(&notice, ALERT_JAPANESE, "hot: 解消しました。Bedroom は 29.1 です（継続 10分）");
         notice.kind = ALERT_REMOVED;
+        notice.end = ALERT_END_RULE;
+        notice.value = "27.5"; /* not over the limit any more, and not over at 27 */
+        assert_text(&notice, ALERT_ENGLISH, "hot: over, for this rule was removed; Bedroom was above 28, last at 27.5");
+        notice.value = "29.1";
         notice.end = ALERT_END_NAME;
         assert_text(&notice, ALERT_JAPANESE,
                 "hot: デバイスの名前が Bedroom に変わり、ルールの対象外になったため終了します。29.1 でした（上限 28）");
@@ -119,7 +123,11 @@ static void test_silence(void **state) {
                 .span = 30 * USEC_PER_MINUTE,
                 .since = SINCE,
                 .at = SINCE };
-        assert_text(&notice, ALERT_ENGLISH, "gone: any device has sent nothing since 2026-11-28 08:04 (30 min)");
+        assert_text(&notice, ALERT_ENGLISH, "gone: no device that it is about has sent anything since 2026-11-28 08:04 (30 min)");
+        assert_text(&notice, ALERT_JAPANESE, "gone: 対象のデバイス から 2026-11-28 08:04 以降データが届いていません（30分）");
+        notice.kind = ALERT_RESOLVED;
+        notice.until = SINCE + 30 * USEC_PER_MINUTE;
+        assert_text(&notice, ALERT_ENGLISH, "gone: over, a device that it is about sends after 1 h");
 }
 
 /* The rule looks at one field: the device may have sent others all the while. */
