@@ -57,7 +57,12 @@ static bool setup_topic_is_safe(Session *session, const char *topic) {
                         name, name);
                 return false;
         }
-        if (!some)
+        if (!some && config->n_subscriptions == 0)
+                session_fail(session, topic,
+                        "is not made: this configuration has no subscription, so what is published there would be "
+                        "lost. Name one; where something else reads the topic, take out "
+                        "publish.topic_has_other_subscribers: false");
+        else if (!some)
                 session_fail(session, topic,
                         "is not made: each subscription of this configuration stands on another topic (%s) and would "
                         "get nothing from it. Either correct publish.topic, or name a new subscription; where "

@@ -126,3 +126,16 @@ def test_a_missing_topic_is_a_reason_to_look(stack):
     stack.remo.fall_silent()
     wait_until(lambda: rows(stack) == 0 and stack.count() == len(stack.remo.served()), "every reading", 90)
     assert stack.daemon.stop() == 0
+
+
+def test_setup_without_any_subscription(stack):
+    """What nobody would get is not published, and no topic is made for it; the words name no subscription that there is not."""
+    stack.queue.call("DELETE", "topics/sensor-data", None)
+    del stack.daemon.config["subscribe"]
+    stack.daemon.config["publish"]["topic_has_other_subscribers"] = False
+    stack.daemon.write_config()
+    result = stack.daemon.run("setup")
+    assert result.returncode == 69 and "this configuration has no subscription" in result.stdout and "()" not in result.stdout
+    del stack.daemon.config["publish"]["topic_has_other_subscribers"]
+    stack.daemon.write_config()
+    assert stack.daemon.run("setup").returncode == 0
