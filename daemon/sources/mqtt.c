@@ -595,6 +595,26 @@ static int mqtt_rule_topics(const ConfigPlace *place, const MqttConfig *keys) {
         return 0;
 }
 
+/* Two sessions under one name are one: the broker hands each source what the other asked for. */
+static int mqtt_rule_client(const ConfigPlace *place, const MqttConfig *keys, const MqttAddress *address) {
+        const YamlNode *sources = place->parent ? yaml_get(place->parent->node, "sources") : NULL;
+
+        for (size_t i = 0; keys->client_id && sources && sources->children[i] != place->node; i++) {
+                const YamlNode *id = yaml_get(sources->children[i], "client_id"),
+                               *url = yaml_get(sources->children[i], "url");
+                MqttAddress other;
+
+                if (id && id->type == YAML_SCALAR && strcmp(id->text, keys->client_id) == 0 && url &&
+                        url->type == YAML_SCALAR && strncmp(url->text, "mqtt", 4) == 0 && strstr(url->text, "://") &&
+                        mqtt_split_url(url->text, &other) && strcasecmp(other.host, address->host) == 0 &&
+                        other.port == address->port)
+                        return config_place_fail(place, "client_id",
+                                "is the client_id of the source in line %u already, at the same broker; each its own",
+                                sources->children[i]->line);
+        }
+        return 0;
+}
+
 static int mqtt_rule(const ConfigPlace *place, void *self, void *around) {
         MqttConfig *keys = self;
         MqttAddress address;
@@ -612,6 +632,8 @@ static int mqtt_rule(const ConfigPlace *place, void *self, void *around) {
                 return config_place_fail(place, keys->key_file ? "key_file" : "certificate_file",
                         "certificate_file and key_file belong together");
         r = config_place_unused(place, "interval", "the broker sends when it has something");
+        if (r == 0)
+                r = mqtt_rule_client(place, keys, &address);
         return r < 0 ? r : mqtt_rule_topics(place, keys);
 }
 

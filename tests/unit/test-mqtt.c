@@ -200,6 +200,11 @@ static void test_check(void **state) {
         mosquitto_start(m->broker);
 }
 
+/* A second source beside one whose client_id is c. */
+#define TWO(url, id)                                                                                                                       \
+        "      url: mqtt://broker\n      client_id: c\n      topics: 'a/#'\n"                                                              \
+        "    - name: other\n      type: mqtt\n      url: " url "\n      client_id: " id "\n      topics: 'b/#'\n"
+
 static void test_wrong_configuration(void **state) {
         static const struct {
                 const char *lines, *words;
@@ -217,8 +222,11 @@ static void test_wrong_configuration(void **state) {
                 { "      url: mqtt://127.0.0.1.example.com\n      username: u\n      password_file: p\n      topics: 'a/#'\n", "unencrypted" },
                 { "      url: mqtts://broker\n      password_file: p\n      topics: 'a/#'\n", "needs username" },
                 { "      url: mqtts://broker\n      certificate_file: p\n      topics: 'a/#'\n", "belong together" },
+                { TWO("mqtt://BROKER:1883", "c"), "client_id: is the client_id of the source in line" },
         };
         static const char *const good[] = {
+                TWO("mqtt://broker:1884", "c"),
+                TWO("mqtt://broker", "d"),
                 "      url: mqtts://broker.lan:8884\n      username: u\n      password_file: p\n      topics: 'a/#'\n",
                 "      url: mqtt://[::1]:1884\n      username: u\n      password_file: p\n      topics: 'a/#'\n",
                 "      url: mqtt://broker\n      username: u\n      password_file: p\n      allow_plain: true\n      topics: 'a/#'\n",
