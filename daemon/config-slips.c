@@ -99,6 +99,17 @@ static const char *follow(Scan *s, const char *place) {
         return s->end;
 }
 
+/* Behind the text in quotes that *place* begins with; NULL: it begins with none, or the line does not end it. */
+static const char *behind_quotes(const Scan *s, const char *place) {
+        Scan copy = *s;
+        const char *end;
+
+        if (*place != '"' && *place != '\'')
+                return NULL;
+        end = follow(&copy, place);
+        return copy.quote == '\0' ? end : NULL;
+}
+
 static int check_enclosed(Scan *s, const char *value) {
         char first = *value;
         const char *end;
@@ -241,14 +252,17 @@ static int enter(Scan *s, const char *place, bool item) {
 
 /* ---- lines ---- */
 
-/* The word that *place* begins with: letters of any script, digits, - and _. Returns its end. */
+/* The word that *place* begins with: letters of any script, digits, - and _. Returns its end; of one in quotes that of
+ * the quotes, and the word is "". */
 static const char *read_word(const Scan *s, const char *place, char word[static WORD_MAX]) {
-        const char *c = place;
+        const char *c = place, *quoted = place < s->end ? behind_quotes(s, place) : NULL;
 
+        word[0] = '\0';
+        if (quoted)
+                return quoted;
         while (c < s->end && !strchr(" :\t\r#,'\"{}[]", *c) && !begins(s, c, WIDE_COLON) && !begins(s, c, WIDE_BLANK) &&
                 !begins(s, c, HARD_BLANK))
                 c++;
-        word[0] = '\0';
         if (c - place < WORD_MAX)
                 *(char *) mempcpy(word, place, (size_t) (c - place)) = '\0';
         return c;
@@ -327,6 +341,8 @@ static int check_content(Scan *s, const char *place) {
                 top(s)->open = is_over(s, value);
                 return check_value(s, value);
         }
+        if (!top(s) && *place == '{')
+                return check_enclosed(s, place); /* the whole file */
         /* The value of a dash, or one more line of the text above; in the column of a key it is neither. */
         if (place > s->begin && place[-1] == ' ' && top(s) && top(s)->item && !top(s)->open)
                 return check_value(s, place);
@@ -344,11 +360,11 @@ static bool begins_with_key(const Scan *s, const char *word, const char *end) {
 
 static int check_dashes(Scan *s, const char *place) {
         char word[WORD_MAX];
-        unsigned dash;
+        unsigned dash, dashes = 0;
         const char *end;
         int r;
 
-        while (begins(s, place, "- ") || (place + 1 == s->end && *place == '-')) {
+        while (dashes++ < LEVELS_MAX && (begins(s, place, "- ") || (place + 1 == s->end && *place == '-'))) {
                 dash = s->key_column = column_of(s, place);
                 r = enter(s, place, true);
                 if (r < 0)
@@ -437,7 +453,7 @@ int config_slips_find(const ConfigSlips *slips) {
                         return r;
                 cursor = s.end + 1;
         }
-        if (s.quote != '\0' || s.depth > 0)
+        if ((s.quote != '\0' || s.depth > 0) && s.key_column > 0)
                 return slips->found(slips->userdata, s.open_line, s.open_column,
                         "what opens here is never closed; if it is text, put it in single quotes");
         return 0;

@@ -168,6 +168,39 @@ static void test_no_false_alarm(void **state) {
                         fail_msg("%s", said);
 }
 
+/* Programs that write YAML put keys in quotes, or the whole of it in brackets. */
+static void test_written_by_programs(void **state) {
+        static const char *const texts[][2] = {
+                { "\"pubsub\":\n  \"project\": \"p\"\n\"subscribe\":\n- \"subscription\": \"sub\"\n  \"mongodb\":\n    \"uri\": \"mongodb://localhost/\"\n"
+                  "    \"database\": \"d\"\n    \"collection\": \"c\"\n    'date_fields':\n    - \"a\"\n    - \"b\"\n\"log_level\": \"loud\"\n",
+                        "c.yaml:12:14: log_level: \"loud\" is not a log level; allowed: debug, info, notice, warning, error" },
+                { "{pubsub: {project: p}, log_level: loud, subscribe: [{subscription: sub,\n      mongodb: {uri: 'mongodb://localhost/',\n"
+                  "        database: d, collection: c}}]}\n",
+                        "c.yaml:1:35: log_level: \"loud\" is not a log level; allowed: debug, info, notice, warning, error" },
+                { "{\n  \"pubsub\": {\n    \"project\": \"p\"\n  },\n  \"subscribe\": [\n",
+                        "c.yaml:6:1: a value is missing here, or begins with a character that wants it in quotes" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                _cleanup_free_ char *said = errors_of(texts[i][0], strlen(texts[i][0]), &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+
+                assert_string_equal(said, texts[i][1]);
+        }
+        refuse("\"pubsub\"\xef\xbc\x9a\n  \"project\": p\n" SUB, "c.yaml:1:9: there is a full-width colon (U+FF1A): write \"KEY: VALUE\"");
+}
+
+/* However long a line is, it is looked at once. */
+static void test_many_dashes(void **state) {
+        _cleanup_free_ char *text = malloc(200001), *said = NULL;
+
+        assert_non_null(text);
+        for (size_t i = 0; i < 200000; i += 2)
+                memcpy(text + i, "- ", 2);
+        text[200000] = '\0';
+        said = errors_of(text, 200000, &(ConfigInput){ "c.yaml", &types_of_config, env_none });
+        assert_non_null(said);
+}
+
 /* What is wrong with an address of a list is told, and not a slip that is none in its place. */
 static void test_addresses(void **state) {
         static const char text[] = "pubsub:\n  project: p\npublish:\n  topic: top\n  sources:\n    - name: web\n      type: http_json\n"
@@ -301,6 +334,8 @@ int main(void) {
                 cmocka_unit_test(test_all_at_once),
                 cmocka_unit_test(test_slips_beside_errors),
                 cmocka_unit_test(test_no_false_alarm),
+                cmocka_unit_test(test_written_by_programs),
+                cmocka_unit_test(test_many_dashes),
                 cmocka_unit_test(test_addresses),
                 cmocka_unit_test(test_no_secret),
                 cmocka_unit_test(test_codings),
