@@ -17,6 +17,7 @@
 #define DATE_FIELDS_MAX 64
 #define NAMESPACE_MAX 255 /* bytes of DATABASE.COLLECTION: MongoDB manual, "MongoDB Limits and Thresholds" */
 #define COLLECTION_SUFFIX "_rejected"
+#define HEARTBEAT_MIN 500 /* the driver's */
 
 #define OPTIONS_MAX 64
 #define PROBLEM_ENCODING                                                                                               \
@@ -28,10 +29,15 @@ typedef struct Uri {
         bool user_password; /* and the password */
         bool secret;        /* carries a password, there or in an option */
         bool direct;        /* directConnection=true */
+        bool balanced;      /* loadBalanced=true */
+        bool several;       /* hosts */
+        bool mechanism;     /* authMechanism is set */
+        bool userless;      /* and it needs no user (X.509, AWS) */
         bool unchecked;     /* takes any certificate for the server's */
         bool keyless;       /* its mechanism needs no password (X.509, Kerberos, AWS) */
         bool clear;         /* its mechanism sends the password as it is (PLAIN) */
         bool tls, tls_said; /* TLS is on; tls= says so, or not */
+        bool torn;          /* and ssl= the contrary */
         bool away;          /* a host is another machine */
 } Uri;
 
@@ -73,6 +79,26 @@ static const char *const allowed_options[] = {
         "waitQueueTimeoutMS",
         "zlibCompressionLevel",
         NULL,
+};
+
+/* Of these, what is true or false, and what is a number: for another value the driver refuses the string as a whole. */
+static const char *const switches[] = { "canonicalizeHostname", "directConnection", "loadBalanced", "retryReads",
+        "retryWrites", "ssl", "tls", "tlsAllowInvalidCertificates", "tlsAllowInvalidHostnames",
+        "tlsDisableCertificateRevocationCheck", "tlsDisableOCSPEndpointCheck", "tlsInsecure", NULL };
+static const char *const numbers[] = { "connectTimeoutMS", "heartbeatFrequencyMS", "localThresholdMS", "maxIdleTimeMS",
+        "maxPoolSize", "serverSelectionTimeoutMS", "socketTimeoutMS", "srvMaxHosts", "waitQueueTimeoutMS",
+        "zlibCompressionLevel", NULL };
+
+/* And what it refuses beside each other. */
+static const char *const exclusive[][2] = {
+        { "srvMaxHosts", "replicaSet" },
+        { "tlsInsecure", "tlsAllowInvalidCertificates" },
+        { "tlsInsecure", "tlsAllowInvalidHostnames" },
+        { "tlsInsecure", "tlsDisableOCSPEndpointCheck" },
+        { "tlsInsecure", "tlsDisableCertificateRevocationCheck" },
+        { "tlsAllowInvalidCertificates", "tlsDisableOCSPEndpointCheck" },
+        { "tlsAllowInvalidCertificates", "tlsDisableCertificateRevocationCheck" },
+        { "tlsDisableOCSPEndpointCheck", "tlsDisableCertificateRevocationCheck" },
 };
 
 /* What promise P3 rests on: a majority has it on disk, and a read for comparison sees it. An option may say what is so
@@ -214,6 +240,7 @@ static int hosts_check(Slice hosts, bool srv, Uri *uri, ConfigProblem *ret_probl
                 uri->away |= srv || !host_is_here((Slice){ cursor, (size_t) (stop - cursor) });
                 if (!comma)
                         return 0;
+                uri->several = true;
                 if (srv)
                         return config_problem_set(ret_problem, "has several hosts, but mongodb+srv:// takes one name");
                 cursor = comma + 1;
@@ -264,18 +291,60 @@ static bool is_true(Slice value) {
         return option_find(words, value) != NULL;
 }
 
+static bool is_false(Slice value) {
+        static const char *const words[] = { "0", "-1", "no", "n", "f" };
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (slice_equal(value, words[i]))
+                        return true;
+        return slice_equal_nocase(value, "false");
+}
+
+static int number_check(const char *name, Slice value, ConfigProblem *ret_problem) {
+        char *end;
+        long number = strtol(value.data, &end, 10);
+
+        if (end != value.data + value.size || number < INT32_MIN || number > INT32_MAX)
+                return config_problem_set(
+                        ret_problem, "sets %s to something other than a whole number, without a unit", name);
+        if (strcmp(name, "heartbeatFrequencyMS") == 0 && number < HEARTBEAT_MIN)
+                return config_problem_set(ret_problem, "sets %s to less than %d", name, HEARTBEAT_MIN);
+        if (strcmp(name, "zlibCompressionLevel") == 0 && (number < -1 || number > 9))
+                return config_problem_set(ret_problem, "sets %s to something other than -1 to 9", name);
+        return 0;
+}
+
+static int value_check(const char *name, Slice value, ConfigProblem *ret_problem) {
+        if (!percent_valid(value))
+                return config_problem_set(
+                        ret_problem, "has a %% in %s that does not begin a percent-encoded byte", name);
+        if (option_find(switches, (Slice){ name, strlen(name) }) && !is_true(value) && !is_false(value))
+                return config_problem_set(ret_problem, "sets %s to something other than true or false", name);
+        return option_find(numbers, (Slice){ name, strlen(name) }) ? number_check(name, value, ret_problem) : 0;
+}
+
 /* As mongoc_uri_get_tls(): any other option of TLS stands for tls=true where that is not said. */
 static void option_tls(const char *name, Slice value, Uri *uri) {
         if (strcmp(name, "tls") == 0 || strcmp(name, "ssl") == 0) {
+                uri->torn |= uri->tls_said && uri->tls != is_true(value);
                 uri->tls = is_true(value);
                 uri->tls_said = true;
         } else if (strncmp(name, "tls", 3) == 0 && !uri->tls_said)
                 uri->tls = true;
 }
 
+static void option_authentication(Slice value, Uri *uri) {
+        uri->mechanism = true;
+        uri->keyless = slice_equal_nocase(value, "MONGODB-X509") || slice_equal_nocase(value, "GSSAPI") ||
+                       slice_equal_nocase(value, "MONGODB-AWS");
+        uri->userless = uri->keyless && !slice_equal_nocase(value, "GSSAPI");
+        uri->clear = slice_equal_nocase(value, "PLAIN");
+}
+
 static int option_parse(Slice option, const char **ret_name, Uri *uri, ConfigProblem *ret_problem) {
         const char *equals = memchr(option.data, '=', option.size), *name;
         Slice key = { option.data, equals ? (size_t) (equals - option.data) : option.size }, value;
+        int r;
 
         if (!equals || equals + 1 == option.data + option.size)
                 return config_problem_set(ret_problem, "has an option without a value");
@@ -284,6 +353,9 @@ static int option_parse(Slice option, const char **ret_name, Uri *uri, ConfigPro
         name = option_find(allowed_options, key);
         if (!name)
                 return option_own(key, value, ret_name, ret_problem);
+        r = value_check(name, value, ret_problem);
+        if (r < 0)
+                return r;
 
         if (strcmp(name, "tlsCertificateKeyFilePassword") == 0 ||
                 (strcmp(name, "authMechanismProperties") == 0 && memmem(value.data, value.size, "TOKEN", 5)))
@@ -293,32 +365,43 @@ static int option_parse(Slice option, const char **ret_name, Uri *uri, ConfigPro
         option_tls(name, value, uri);
         if (strcmp(name, "directConnection") == 0)
                 uri->direct = is_true(value);
+        if (strcmp(name, "loadBalanced") == 0)
+                uri->balanced = is_true(value);
         if (strcmp(name, "authMechanism") == 0)
-                uri->keyless = slice_equal_nocase(value, "MONGODB-X509") || slice_equal_nocase(value, "GSSAPI") ||
-                               slice_equal_nocase(value, "MONGODB-AWS");
-        if (strcmp(name, "authMechanism") == 0)
-                uri->clear = slice_equal_nocase(value, "PLAIN");
+                option_authentication(value, uri);
 
         *ret_name = name;
         return 0;
 }
 
+static bool is_seen(const char *const *seen, size_t n, const char *name) {
+        for (size_t i = 0; i < n; i++)
+                if (strcmp(seen[i], name) == 0)
+                        return true;
+        return false;
+}
+
 /* What the driver refuses when it is too late for a good message. */
 static int options_check(const char *const *seen, size_t n, bool srv, const Uri *uri, ConfigProblem *ret_problem) {
-        bool max_hosts = false, replica_set = false;
-
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n; i++)
                 if (!srv && strncmp(seen[i], "srv", 3) == 0)
                         return config_problem_set(ret_problem, "sets %s, which belongs to mongodb+srv://", seen[i]);
-                max_hosts |= strcmp(seen[i], "srvMaxHosts") == 0;
-                replica_set |= strcmp(seen[i], "replicaSet") == 0;
-        }
+        for (size_t i = 0; i < ELEMENTSOF(exclusive); i++)
+                if (is_seen(seen, n, exclusive[i][0]) && is_seen(seen, n, exclusive[i][1]))
+                        return config_problem_set(ret_problem, "sets both %s and %s, which exclude each other",
+                                exclusive[i][0], exclusive[i][1]);
+        if (uri->torn)
+                return config_problem_set(ret_problem, "sets tls and ssl, one to true and one to false");
         if (srv && uri->direct)
                 return config_problem_set(
                         ret_problem, "sets directConnection, which mongodb+srv:// cannot have: name the host itself");
-        if (max_hosts && replica_set)
-                return config_problem_set(
-                        ret_problem, "sets both srvMaxHosts and replicaSet, which exclude each other");
+        if (uri->direct && uri->several)
+                return config_problem_set(ret_problem, "sets directConnection, which goes with one host only");
+        if (uri->balanced && (uri->several || uri->direct || is_seen(seen, n, "replicaSet")))
+                return config_problem_set(ret_problem,
+                        "sets loadBalanced, which goes with one host, and without replicaSet and directConnection");
+        if (uri->mechanism && !uri->userless && !uri->user)
+                return config_problem_set(ret_problem, "sets an authMechanism, and names no user");
         return 0;
 }
 
@@ -379,6 +462,10 @@ static int uri_parse(const char *uri, Uri *ret, ConfigProblem *ret_problem) {
                 return r;
         if (*end == '?')
                 return config_problem_set(ret_problem, "has no / between the hosts and the options");
+        for (const char *c = end + 1; c < query; c++)
+                if (strchr("/\\. \"$", *c))
+                        return config_problem_set(ret_problem,
+                                "has a database behind the hosts with a character that MongoDB does not allow there");
 
         if (*query == '?') {
                 r = options_parse(query + 1, srv, &parsed, ret_problem);
