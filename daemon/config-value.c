@@ -314,6 +314,8 @@ static int read_pair(const ConfigValue *map, const YamlNode *node, ConfigPair *p
         r = map->row->flags & CONFIG_MANY ? list_nodes(&value, true, &nodes, &n) : 0;
         if (r < 0)
                 return r;
+        if (n == 0)
+                return config_value_fail(&value, "is an empty list, so nothing is ever one of it; leave the line out");
         return read_texts(&value, nodes, n, &pair->values);
 }
 
