@@ -2,8 +2,8 @@
 #pragma once
 /* How functions of this project report what happened.
  *
- * negative: an errno: the function cannot go on. Callers return it unchanged; whoever decides what happens next logs it,
- * once.
+ * negative: an errno: the function cannot go on. Callers return it unchanged; whoever decides what happens next logs
+ * it, once.
  *
  * 0: done.
  *

@@ -212,7 +212,7 @@ def test_bad_file_keeps_the_old_configuration(stack, tmp_path, damage):
         elif damage == "secret":
             stack.daemon.config["publish"]["sources"][0]["token_file"] = "nowhere"
         elif damage == "driver":  # which alone knows that these two do not go together
-            stack.daemon.config["subscribe"][0]["mongodb"]["uri"] = "mongodb://127.0.0.1:9/?loadBalanced=true&replicaSet=x"
+            stack.daemon.config["subscribe"][0]["mongodb"]["uri"] = "mongodb://127.0.0.1:9/?tls=true&authMechanism=MONGODB-X509&authSource=admin"
         else:
             (tmp_path / "elsewhere").mkdir()
             stack.daemon.config["state_dir"] = str(tmp_path / "elsewhere")
