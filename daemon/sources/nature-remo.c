@@ -25,7 +25,7 @@ typedef struct NatureRemo {
         const NatureRemoConfig *keys;
         HttpRequest *request;
         NatureRemoMemory memory;
-        bool left_out; /* said so already */
+        bool left_out[2]; /* said so already, of devices and of meters */
 
         /* of the poll under way */
         bool meters;    /* its second request: /1/appliances */
@@ -67,16 +67,17 @@ static _printf_(3, 4) void remo_fail(NatureRemo *remo, SourcePollOutcome outcome
         va_end(arguments);
 }
 
-/* Says once that a device cannot be read, and once more after it could. */
+/* Says once of each request that a device cannot be read, and once more after all could. */
 static void remo_left_out(NatureRemo *remo, int n, const char *error) {
         const char *name = remo->context.config->name;
+        bool *said = &remo->left_out[remo->meters];
 
-        if (n > 0 && !remo->left_out)
+        if (n > 0 && !*said)
                 log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SOURCE, name }, { FIELD_ERROR, error }),
                         "Source %s: %d of the devices in the reply cannot be read and are left out (%s). The others "
                         "are published.",
                         name, n, error);
-        remo->left_out = n > 0;
+        *said = n > 0;
 }
 
 static void remo_still(void *userdata, const char *id, const char *name, const char *keys, usec_t span) {

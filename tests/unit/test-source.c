@@ -286,6 +286,22 @@ static void test_energy(void **state) {
         assert_non_null(strstr(status_of(f).detail, "not a JSON list of appliances"));
 }
 
+/* What is left out of one of the two answers is said once, however well the other can be read. */
+static void test_left_out_is_said_once(void **state) {
+        Fixture *f = *state;
+        Capture c;
+
+        f->keys.energy = true;
+        f->meters = "[]";
+        set_answer(f, 200, "", "[{\"id\":\"a\"},{\"name\":\"no id\"}]");
+        c = capture_begin();
+        start(f, false);
+        RUN_UNTIL(f, status_of(f).polls >= 4);
+        f->source = source_free(f->source);
+        char *log = capture_end(&c);
+        assert_int_equal(count_of(log, "cannot be read and are left out"), 1);
+}
+
 static void test_on_change(void **state) {
         Fixture *f = *state;
 
@@ -621,6 +637,7 @@ int main(void) {
                 TEST(test_no_room),
                 TEST(test_empty_list),
                 TEST(test_energy),
+                TEST(test_left_out_is_said_once),
                 TEST(test_on_change),
                 TEST(test_failures),
                 TEST(test_limit_is_remembered),
