@@ -16,7 +16,7 @@
 #include "types.h"
 #include "verbs/init-text.h"
 
-#define NAMES_MAX 99 /* mongodb-99.password */
+#define NAMES_MAX 999 /* mongodb-999.password: more than entries */
 
 int init_draft_new(const char *path, bool japanese, InitDraft **ret) {
         _cleanup_(init_draft_freep) InitDraft *draft = calloc(1, sizeof(InitDraft));
@@ -194,6 +194,8 @@ static int choose_name(InitDraft *draft, const char *file, const char *text, cha
         }
         if (!name)
                 return -ENOMEM;
+        if (r == NAME_TAKEN)
+                return -E2BIG;
         if (r >= 0)
                 *ret_name = cleanup_steal(name);
         return r;

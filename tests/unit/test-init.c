@@ -344,6 +344,28 @@ static void test_secrets_that_nothing_names(void **state) {
         assert_string_equal(place->draft->secrets[0].file, INIT_KEY_FILE);
 }
 
+/* A house of many: no entry takes the place of another one's secret. */
+static void test_a_name_for_each_secret(void **state) {
+        Place *place = *state;
+        const char *file;
+        char text[16];
+        InitPart *part;
+
+        for (size_t i = 0; i < INIT_PARTS_MAX; i++) {
+                assert_int_equal(init_draft_add(place->draft, init_draft_recipe(INIT_SOURCE, "home"), &part), 0);
+                (void) snprintf(text, sizeof(text), "token-%zu", i);
+                assert_int_equal(init_draft_keep_secret(place->draft, "nature-remo.token", text, &file), 0);
+                assert_int_equal(init_draft_set(&part->answers[0], file), 0);
+                init_draft_end_last(place->draft, true);
+                assert_int_equal(place->draft->n_secrets, i + 1);
+        }
+        for (size_t i = 0; i < INIT_PARTS_MAX; i++) {
+                (void) snprintf(text, sizeof(text), "token-%zu", i);
+                assert_string_equal(place->draft->secrets[i].text, text);
+                assert_string_equal(place->draft->secrets[i].file, place->draft->parts[i].answers[0]);
+        }
+}
+
 static void assert_mode(const Place *place, const char *name, mode_t mode) {
         struct stat status;
         char path[256];
@@ -423,6 +445,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_another_key, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_twice, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_secrets_that_nothing_names, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_a_name_for_each_secret, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_write, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_write_beside, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_write_over_the_example, set_up, tear_down),
