@@ -107,7 +107,7 @@ tests:
 
 
 def test_rules_leave_a_sink_that_waits_for_its_first_message(tmp_path):
-    """It is not ready, and nothing is wrong."""
+    """It is not ready, and nothing is wrong. A sensorqd of before, which does not tell it apart, is watched as ever."""
     (tmp_path / "tests.yml").write_text("""
 rule_files: [%s]
 evaluation_interval: 1m
@@ -118,10 +118,13 @@ tests:
       - {series: 'sensorqd_sink_untried{subscription="s",sink="idle",instance="i"}', values: '1x60'}
       - {series: 'sensorqd_sink_ready{subscription="s",sink="down",instance="i"}', values: '0x60'}
       - {series: 'sensorqd_sink_untried{subscription="s",sink="down",instance="i"}', values: '0x60'}
+      - {series: 'sensorqd_sink_ready{subscription="s",sink="of 0.2.0",instance="i"}', values: '0x60'}
     alert_rule_test:
       - {eval_time: 20m, alertname: SensorqdSinkDown}
       - {eval_time: 40m, alertname: SensorqdSinkDown, exp_alerts: [{exp_labels: {subscription: s, sink: down, instance: i, severity: warning},
           exp_annotations: {summary: down behind s is down,
+          description: 'Nothing is lost: Pub/Sub keeps the readings. Look at: journalctl -u sensorqd -p warning'}},
+          {exp_labels: {subscription: s, sink: of 0.2.0, instance: i, severity: warning}, exp_annotations: {summary: of 0.2.0 behind s is down,
           description: 'Nothing is lost: Pub/Sub keeps the readings. Look at: journalctl -u sensorqd -p warning'}}]}
 """ % (MONITORING / "rules.yml"))
     done = subprocess.run([program("promtool"), "test", "rules", tmp_path / "tests.yml"], capture_output=True, text=True)
