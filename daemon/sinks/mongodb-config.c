@@ -31,10 +31,9 @@ typedef struct Uri {
         bool direct;        /* directConnection=true */
         bool balanced;      /* loadBalanced=true */
         bool several;       /* hosts */
-        bool mechanism;     /* authMechanism is set */
-        bool userless;      /* and it needs no user (X.509, AWS) */
+        bool needs_user;    /* its mechanism does (SCRAM, PLAIN, Kerberos) */
         bool unchecked;     /* takes any certificate for the server's */
-        bool keyless;       /* its mechanism needs no password (X.509, Kerberos, AWS) */
+        bool keyless;       /* its mechanism needs no password (X.509, Kerberos, AWS, OIDC) */
         bool clear;         /* its mechanism sends the password as it is (PLAIN) */
         bool tls, tls_said; /* TLS is on; tls= says so, or not */
         bool torn;          /* and ssl= the contrary */
@@ -302,7 +301,7 @@ static bool is_false(Slice value) {
 
 static int number_check(const char *name, Slice value, ConfigProblem *ret_problem) {
         char *end;
-        long number = strtol(value.data, &end, 10);
+        long long number = strtoll(value.data, &end, 10); /* a long has 32 bits on a Raspberry Pi */
 
         if (end != value.data + value.size || number < INT32_MIN || number > INT32_MAX)
                 return config_problem_set(
@@ -334,10 +333,11 @@ static void option_tls(const char *name, Slice value, Uri *uri) {
 }
 
 static void option_authentication(Slice value, Uri *uri) {
-        uri->mechanism = true;
-        uri->keyless = slice_equal_nocase(value, "MONGODB-X509") || slice_equal_nocase(value, "GSSAPI") ||
-                       slice_equal_nocase(value, "MONGODB-AWS");
-        uri->userless = uri->keyless && !slice_equal_nocase(value, "GSSAPI");
+        static const char *const with_user[] = { "SCRAM-SHA-1", "SCRAM-SHA-256", "PLAIN", "GSSAPI", NULL };
+        static const char *const without_password[] = { "MONGODB-X509", "GSSAPI", "MONGODB-AWS", "MONGODB-OIDC", NULL };
+
+        uri->needs_user = option_find(with_user, value) != NULL;
+        uri->keyless = option_find(without_password, value) != NULL;
         uri->clear = slice_equal_nocase(value, "PLAIN");
 }
 
@@ -400,7 +400,7 @@ static int options_check(const char *const *seen, size_t n, bool srv, const Uri 
         if (uri->balanced && (uri->several || uri->direct || is_seen(seen, n, "replicaSet")))
                 return config_problem_set(ret_problem,
                         "sets loadBalanced, which goes with one host, and without replicaSet and directConnection");
-        if (uri->mechanism && !uri->userless && !uri->user)
+        if (uri->needs_user && !uri->user)
                 return config_problem_set(ret_problem, "sets an authMechanism, and names no user");
         return 0;
 }

@@ -41,7 +41,8 @@ static void test_taken(void **state) {
         static const char *const rows[] = { "h/?tls=TRUE&retryWrites=no", "h/?ssl=true&tls=true", "h/?tls=false&ssl=0",
                 "h/?socketTimeoutMS=2147483647&connectTimeoutMS=-1", "h/?maxIdleTimeMS=120000&zlibCompressionLevel=-1", "h/?heartbeatFrequencyMS=500",
                 "h/?directConnection=false&replicaSet=r", "a,b/?directConnection=false&replicaSet=r", "h/?loadBalanced=true",
-                "h/?authMechanism=MONGODB-X509", "h/?authMechanism=MONGODB-AWS", "h/db?authSource=%24external", "h/db-1_x?tls=true", "h" };
+                "h/?authMechanism=MONGODB-X509", "h/?authMechanism=MONGODB-AWS", "h/?authMechanism=MONGODB%2DX509",
+                "h/?authMechanism=MONGODB-OIDC&authMechanismProperties=ENVIRONMENT:gcp", "id@h/?authMechanism=MONGODB-OIDC", "h/db?authSource=%24external", "h/db-1_x?tls=true", "h" };
         char text[TEXT_SIZE];
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
