@@ -595,22 +595,22 @@ static int mqtt_rule_topics(const ConfigPlace *place, const MqttConfig *keys) {
         return 0;
 }
 
-/* Two sessions under one name are one: the broker hands each source what the other asked for. */
+/* Two sessions under one name are one: each gets what the other asked for. RabbitMQ: of one VHOST:USER only. */
 static int mqtt_rule_client(const ConfigPlace *place, const MqttConfig *keys, const MqttAddress *address) {
-        const YamlNode *sources = place->parent ? yaml_get(place->parent->node, "sources") : NULL;
+        const YamlNode *sources = place->parent ? yaml_get(place->parent->node, "sources") : NULL, *node;
 
-        for (size_t i = 0; keys->client_id && sources && sources->children[i] != place->node; i++) {
-                const YamlNode *id = yaml_get(sources->children[i], "client_id"),
-                               *url = yaml_get(sources->children[i], "url");
+        for (size_t i = 0; keys->client_id && sources && (node = sources->children[i]) != place->node; i++) {
+                const YamlNode *id = yaml_get(node, "client_id"), *url = yaml_get(node, "url");
+                const YamlNode *user = yaml_get(node, "username");
                 MqttAddress other;
 
-                if (id && id->type == YAML_SCALAR && strcmp(id->text, keys->client_id) == 0 && url &&
-                        url->type == YAML_SCALAR && strncmp(url->text, "mqtt", 4) == 0 && strstr(url->text, "://") &&
-                        mqtt_split_url(url->text, &other) && strcasecmp(other.host, address->host) == 0 &&
-                        other.port == address->port)
+                if (id && text_equal(id->text, keys->client_id) && url && url->text &&
+                        mqtt_url_check(url->text, &(ConfigProblem){}) == 0 && mqtt_split_url(url->text, &other) &&
+                        strcasecmp(other.host, address->host) == 0 && other.port == address->port &&
+                        text_equal(user ? user->text : NULL, keys->username))
                         return config_place_fail(place, "client_id",
                                 "is the client_id of the source in line %u already, at the same broker; each its own",
-                                sources->children[i]->line);
+                                node->line);
         }
         return 0;
 }

@@ -227,6 +227,7 @@ static void test_wrong_configuration(void **state) {
         static const char *const good[] = {
                 TWO("mqtt://broker:1884", "c"),
                 TWO("mqtt://broker", "d"),
+                TWO("mqtt://broker", "c\n      username: 'vhost:u'"), /* RabbitMQ has names for each virtual host */
                 "      url: mqtts://broker.lan:8884\n      username: u\n      password_file: p\n      topics: 'a/#'\n",
                 "      url: mqtt://[::1]:1884\n      username: u\n      password_file: p\n      topics: 'a/#'\n",
                 "      url: mqtt://broker\n      username: u\n      password_file: p\n      allow_plain: true\n      topics: 'a/#'\n",
