@@ -20,7 +20,7 @@ char *secret_free(char *secret) {
         return NULL;
 }
 
-/* 0: there, *ret_path filled in. -ENOENT, -EACCES (cannot be told), -ENOMEM. */
+/* 0: there, *ret_path filled in. -ENOENT; where that cannot be told -EACCES, or as err_passes(). */
 static int secret_try(const char *directory, const char *prefix, const char *name, char **ret_path) {
         _cleanup_free_ char *path = NULL;
 
@@ -33,7 +33,7 @@ static int secret_try(const char *directory, const char *prefix, const char *nam
                 *ret_path = cleanup_steal(path);
                 return 0;
         }
-        return errno == EACCES ? -EACCES : -ENOENT;
+        return errno == EACCES || err_passes(-errno) ? -errno : -ENOENT;
 }
 
 /* An id credential is CREDENTIALS/NAME, a file of a directory credential CREDENTIALS/ID_NAME: systemd.exec(5),
@@ -42,7 +42,7 @@ static int secret_find_credential(const char *credentials, const char *name, cha
         int r;
 
         r = secret_try(credentials, "", name, ret_path);
-        if (r == 0 || r == -ENOMEM)
+        if (r == 0 || err_passes(r))
                 return r;
 
         return secret_try(credentials, DIRECTORY_ID, name, ret_path);
@@ -52,7 +52,7 @@ static int secret_find_beside(const Config *config, const char *name, char **ret
         int first, second;
 
         first = secret_try(config->directory, "credentials/", name, ret_path);
-        if (first == 0 || first == -ENOMEM)
+        if (first == 0 || err_passes(first))
                 return first;
 
         second = secret_try(config->directory, "", name, ret_path);
@@ -69,7 +69,7 @@ int secret_find(const Config *config, const char *name, char **ret_path) {
 
         if (unit) {
                 r = secret_find_credential(credentials, name, ret_path);
-                if (r == 0 || r == -ENOMEM)
+                if (r == 0 || err_passes(r))
                         return r;
         }
 

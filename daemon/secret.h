@@ -11,7 +11,7 @@
 
 /* The first of those places that exists, malloc'ed. -ENOENT when none does. -EACCES when none is found, and a directory
  * may not be searched by this user; not under $CREDENTIALS_DIRECTORY, where a unit's secrets are, and what is not there
- * is missing. */
+ * is missing. As err_passes() where the disk does not tell. */
 int secret_find(const Config *config, const char *name, char **ret_path);
 
 /* What a message calls the file that was found at *path*, so that the reader finds what to mend: of systemd's copy of a

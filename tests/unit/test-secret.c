@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Secret files are found where systemd and the administrator put them, and what cannot be meant is refused before it is sent anywhere
  * (P10). */
+#include <dlfcn.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +15,18 @@
 #include <cmocka.h>
 
 #include "secret.h"
+
+/* A disk that does not say whether a file of that name is there. */
+static const char *dead;
+
+int faccessat(int directory, const char *path, int mode, int flags) {
+        int (*real)(int, const char *, int, int) = (__typeof__(real)) dlsym(RTLD_NEXT, "faccessat");
+        const char *name = strrchr(path, '/');
+
+        if (dead && name && strcmp(name + 1, dead) == 0)
+                return errno = EIO, -1;
+        return real(directory, path, mode, flags);
+}
 
 typedef struct Fixture {
         char root[32];
@@ -96,6 +109,23 @@ static void test_order(void **state) {
         assert_int_equal(setenv("CREDENTIALS_DIRECTORY", "", 1), 0);
         assert_found(f, "t", f->config_credentials, "t");
         assert_null(found);
+}
+
+/* Nothing is missing then, so that the unit tries again; and no other file is taken in its place. */
+static void test_a_disk_that_does_not_tell(void **state) {
+        Fixture *f = *state;
+        char *found = NULL, absolute[160];
+
+        put(f->config_directory, "t", "4", 1);
+        (void) snprintf(absolute, sizeof(absolute), "%s/t", f->config_directory);
+        dead = "t";
+        assert_int_equal(secret_find(&f->config, "t", &found), -EIO);
+        assert_int_equal(secret_find(&f->config, absolute, &found), -EIO);
+        dead = "sensorqd_t";
+        assert_int_equal(secret_find(&f->config, "t", &found), -EIO);
+        dead = NULL;
+        assert_null(found);
+        assert_found(f, "t", f->config_directory, "t");
 }
 
 /* What a message calls it: the file to mend, where that is known, and never the copy. */
@@ -442,6 +472,7 @@ static void test_audit(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_a_disk_that_does_not_tell, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_origin, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unsearchable_directory, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_content, setup, teardown),
