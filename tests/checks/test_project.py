@@ -40,13 +40,16 @@ def test_a_purge_of_another_root_leaves_this_machine_alone(tmp_path):
         directory.mkdir(parents=True)
     (state / "outbox.sqlite").touch()
     (root / "etc/sensorqd/sensorqd.yaml").touch()
+    link = root / "etc/systemd/system/multi-user.target.wants/sensorqd.service"
+    link.parent.mkdir(parents=True)
+    link.symlink_to("/bin/sh")  # this machine has it, and the other root has it no more
     for name in ("rm", "rmdir"):  # in place of those of the system: what this test is about would be done otherwise
         (programs / name).write_text(f'#!/bin/sh\nfor a; do case $a in -*|{root}/*) ;; *) echo "{name} $a"; exit 0;; esac; done\nexec /bin/{name} "$@"\n')
         (programs / name).chmod(0o755)
     run = subprocess.run(["sh", REPO / "debian" / "sensorqd.postrm", "purge"], capture_output=True, text=True,
                          env={"PATH": f"{programs}:{os.environ['PATH']}", "DPKG_ROOT": str(root)})
     assert (run.returncode, run.stdout + run.stderr) == (0, "")
-    assert not state.exists() and not (root / "etc/sensorqd").exists()
+    assert not state.exists() and not (root / "etc/sensorqd").exists() and not link.is_symlink()
 
 
 def test_the_workflow_is_one():
