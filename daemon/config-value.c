@@ -314,9 +314,11 @@ static int read_pair(const ConfigValue *map, const YamlNode *node, ConfigPair *p
         r = map->row->flags & CONFIG_MANY ? list_nodes(&value, true, &nodes, &n) : 0;
         if (r < 0)
                 return r;
-        if (n == 0)
-                return config_value_fail(&value, "is an empty list, so nothing is ever one of it; leave the line out");
-        return read_texts(&value, nodes, n, &pair->values);
+        if (n == 0) /* what makes a configuration of a table may have none here */
+                r = config_place_warn(map->place, map->row->key,
+                        "%.60s: is an empty list, so nothing is ever one of it; leave the line out",
+                        name_is_harmless(node->key) ? node->key : "a name");
+        return r < 0 ? r : read_texts(&value, nodes, n, &pair->values);
 }
 
 static int read_map(const ConfigValue *value, ConfigMap *place) {

@@ -306,6 +306,7 @@ static void test_keys_without_effect(void **state) {
                 { "type: http_push, listen: '127.0.0.1:8080', interval: 60s", "publish.sources[].interval: has no effect: others send" },
                 { "type: exec, command: [a], mode: stream, interval: 60s", "publish.sources[].interval: has no effect: a program of" },
                 { "type: exec, command: [a], mode: stream, timeout: 60s", "publish.sources[].timeout: has no effect: a program of" },
+                { "type: mqtt, url: 'mqtt://localhost', topics: [a], reading: { where: { a: [] } }", "publish.sources[].reading.where: a: is an empty list" },
                 { "type: exec, command: [a], timeout: 5s, interval: 60s", NULL },
                 { "type: exec, command: [a], mode: stream", NULL },
                 { "type: mqtt, url: 'mqtt://localhost', topics: [a]", NULL },
