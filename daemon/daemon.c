@@ -75,6 +75,7 @@ static int daemon_look(void *userdata, Figures *ret) {
         *ret = (Figures){
                 .wall = clock_wall(),
                 .now = clock_now(),
+                .asleep = clock_now() - clock_monotonic(),
                 .started = d->started,
                 .config = d->config_path,
                 .stopping = d->host.stopping,

@@ -49,7 +49,8 @@ struct ReportStalls {
         Watch *watches; /* in the order of the figures; those of stages that went are forgotten at the next look */
         size_t n;
         OutboxLevel outbox;
-        usec_t born; /* clock_now() of the first look; 0: none yet */
+        usec_t born;   /* clock_now() of the first look; 0: none yet */
+        usec_t asleep; /* the figures' at the last one */
         char *state_dir;
         char *before;   /* what the process before this one kept; NULL: nothing */
         Bytes kept;     /* what stands in the file, as far as this process knows */
@@ -117,6 +118,7 @@ typedef struct Look {
         const Figures *figures;
         Watch *watches;
         size_t n;
+        usec_t slept;               /* since the look before */
         char span[CLOCK_SPAN_SIZE]; /* how long what stalls has stood still */
         Bytes kept;                 /* the file as it should be */
 } Look;
@@ -133,6 +135,7 @@ static Watch *look_watch(Look *look, WatchKind kind, const char *name) {
                         continue;
                 look->n++;
                 *watch = *before;
+                watch->since += look->slept; /* nothing could move */
                 before->name = NULL;
                 return watch;
         }
@@ -381,10 +384,11 @@ static void look_at_outbox(ReportStalls *stalls, const Figures *figures) {
 }
 
 void report_stalls_look(ReportStalls *stalls, const Figures *figures) {
-        Look look = { .stalls = stalls, .figures = figures };
+        Look look = { .stalls = stalls, .figures = figures, .slept = figures->asleep - stalls->asleep };
 
         if (stalls->born == 0)
                 stalls->born = figures->now;
+        stalls->asleep = figures->asleep;
         look_at_outbox(stalls, figures);
 
         look.watches = calloc(1 + figures->n_sources + 3 * figures->n_subscribers, sizeof(Watch));

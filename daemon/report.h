@@ -15,6 +15,7 @@
 /* One look at every stage. A time of 0 means that there is none. */
 typedef struct Figures {
         usec_t wall, now;   /* clock_wall(), clock_now() */
+        usec_t asleep;      /* what of now the machine slept, since it started */
         usec_t started;     /* clock_wall() */
         const char *config; /* full name of the file; borrowed */
         bool stopping;

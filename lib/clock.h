@@ -22,7 +22,7 @@ typedef uint64_t usec_t; /* microseconds */
 /* CLOCK_BOOTTIME, for everything that is measured or scheduled. */
 usec_t clock_now(void);
 
-/* CLOCK_MONOTONIC, for libraries that count by it. */
+/* CLOCK_MONOTONIC, which stands still while the machine sleeps: for libraries that count by it, and to tell a sleep. */
 usec_t clock_monotonic(void);
 
 /* CLOCK_REALTIME since the epoch. */

@@ -27,6 +27,7 @@ struct HttpRequest {
         size_t max_reply, header_size;
         bool too_large, secret_path;
         usec_t timeout, started;
+        usec_t awake;           /* clock_monotonic() when it was started */
         usec_t stall, moved_at; /* 0: not watched */
         int64_t moved;          /* bytes, when it was looked at last */
         bool stalled;

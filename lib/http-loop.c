@@ -74,7 +74,7 @@ static int64_t request_moved(const HttpRequest *request) {
  * the next one has a new connection. */
 static void connection_spoil_if_silent(HttpRequest *request) {
         curl_socket_t fd = curl_loop_socket(request->http->curl, request->easy);
-        usec_t waited = clock_now() - request->started;
+        usec_t waited = clock_monotonic() - request->awake; /* the kernel counts no sleep either */
         struct tcp_info info = {};
         socklen_t size = sizeof(info);
 
@@ -126,6 +126,7 @@ int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRe
         request->done = done;
         request->userdata = userdata;
         request->started = clock_now();
+        request->awake = clock_monotonic();
         request->easy = curl_easy_init(); /* not kept and reset: see request_free() */
         if (!request->easy)
                 return -ENOMEM;

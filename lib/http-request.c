@@ -323,12 +323,14 @@ static usec_t apart(usec_t a, usec_t b) {
 /* The server's wall time: that of the Date header, and for how long a cache has had the reply since (RFC 9111 section
  * 5.1). Some caches (Cloudflare's, Edgio's) write their own present into Date and leave Age beside it: what is nearer
  * to our clock counts, which is wrong only if it is so by both. A device that has had no time since it started says
- * 1970 or 2000: nothing is known from that. */
+ * 1970 or 2000: nothing is known from that, nor from a reply that took longer than it may: this machine slept, and
+ * nobody knows when it came. */
 static usec_t reply_date(const HttpReply *reply) {
         const char *text = http_reply_header(reply, "Date"), *age = http_reply_header(reply, "Age");
         usec_t date, aged, now = clock_wall();
 
-        if (!text || !clock_parse_http_date(text, &date) || date < DATE_MIN_USEC)
+        if (!text || !clock_parse_http_date(text, &date) || date < DATE_MIN_USEC ||
+                clock_now() - reply->request->started > reply->request->timeout)
                 return 0;
         aged = date + (age ? read_seconds(age, AGE_MAX_USEC) : 0);
         return apart(aged, now) < apart(date, now) ? aged : date;

@@ -44,8 +44,8 @@ typedef struct HttpReply {
         Bytes sent;           /* the request's: bytes_steal() to send it once more */
         const char *detail;   /* in words for a log line: "connection refused", "HTTP 503"; no secret, no URL query */
         usec_t retry_after;   /* from Retry-After, seconds or date; 0: none. At most an hour */
-        usec_t date;          /* the server's wall time now, by its headers Date and Age; 0: not told, or of a clock
-                                 that was never set */
+        usec_t date;          /* the server's wall time now, by its headers Date and Age; 0: not told, of a clock that
+                                 was never set, or this machine slept since it was asked */
         HttpRequest *request; /* for http_reply_header() */
 } HttpReply;
 

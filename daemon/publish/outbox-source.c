@@ -8,12 +8,28 @@
 
 #define FROM_SEEN "FROM seen WHERE source = ?1"
 
-enum { SEE, UNSEE, SEE_AGAIN, SEEN_MANY, SEEN_LONG_AGO, CURSOR, CURSOR_SET, KEEP, KEPT_MANY, DROP, DROPPED };
+#define CLOCK_SET_USEC ((int64_t) USEC_PER_HOUR) /* less is nothing against days */
+
+enum {
+        SEE,
+        UNSEE,
+        SEE_AGAIN,
+        SEEN_SHIFT,
+        SEEN_MANY,
+        SEEN_LONG_AGO,
+        CURSOR,
+        CURSOR_SET,
+        KEEP,
+        KEPT_MANY,
+        DROP,
+        DROPPED
+};
 
 static const char *const statements[] = {
         [SEE] = "INSERT INTO seen (source, n, at, key) SELECT ?1, coalesce(max(n), 0) + 1, ?2, ?3 " FROM_SEEN,
         [UNSEE] = "DELETE " FROM_SEEN " AND key = ?2",
         [SEE_AGAIN] = "UPDATE seen SET at = ?2 WHERE source = ?1 AND key = ?3 AND at < ?4",
+        [SEEN_SHIFT] = "UPDATE seen SET at = at + ?1",
         [SEEN_MANY] = "DELETE " FROM_SEEN " AND n <= (SELECT max(n) " FROM_SEEN ") - ?2",
         [SEEN_LONG_AGO] = "DELETE " FROM_SEEN " AND n < (SELECT n " FROM_SEEN " AND at >= ?2 ORDER BY n LIMIT 1)",
         [CURSOR] = "SELECT value FROM cursors WHERE source = ?1",
@@ -82,6 +98,23 @@ static int source_see_again(OutboxSource *s, const Reading *reading, usec_t now)
         source_bind(s, SEE_AGAIN, 3, reading->seen);
         (void) sql_bind_int(s->statements[SEE_AGAIN], 4, (int64_t) (now - OUTBOX_SEEN_AGAIN_USEC));
         return source_run(s, SEE_AGAIN);
+}
+
+static int64_t wall_offset(usec_t wall) {
+        return (int64_t) (wall - clock_now());
+}
+
+int outbox_source_note_clock(OutboxSource *s, usec_t wall) {
+        int64_t moved = wall_offset(wall) - s->offset;
+
+        if (s->offset == 0 || (moved < CLOCK_SET_USEC && moved > -CLOCK_SET_USEC))
+                return 0;
+        (void) sql_bind_int(s->statements[SEEN_SHIFT], 1, moved);
+        return source_run(s, SEEN_SHIFT);
+}
+
+void outbox_source_noted(OutboxSource *s, usec_t wall) {
+        s->offset = wall_offset(wall);
 }
 
 int outbox_source_see(OutboxSource *s, const Reading *reading, usec_t now) {

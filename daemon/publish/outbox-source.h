@@ -15,12 +15,18 @@
 
 /* A plain value; zeros: closed. */
 typedef struct OutboxSource {
-        SqlStatement *statements[11];
+        SqlStatement *statements[12];
+        int64_t offset; /* from clock_now() to clock_wall() at the last commit; 0: there was none */
 } OutboxSource;
 
 /* Errors below are those of lib/sql.h, with -EUCLEAN for a damaged file. */
 int outbox_source_open(OutboxSource *s, Sql *sql);
 void outbox_source_close(OutboxSource *s);
+
+/* First in a transaction, with the wall time that the calls below are given: where somebody set the clock since the
+ * last commit, by days perhaps, all keys are as old as before. After the commit: outbox_source_noted(). */
+int outbox_source_note_clock(OutboxSource *s, usec_t wall);
+void outbox_source_noted(OutboxSource *s, usec_t wall);
 
 /* Notes the key of a reading that has one. OUTBOX_SOURCE_REPEAT: it is known already. */
 enum { OUTBOX_SOURCE_NEW = 0, OUTBOX_SOURCE_REPEAT = 1 };

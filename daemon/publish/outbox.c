@@ -491,11 +491,12 @@ static int put_readings(Outbox *o, const ReadingList *list, usec_t now, size_t *
         return r < 0 ? r : outbox_counts_put(&o->counts, rows, bytes, o->last_id);
 }
 
-static int put_all(Outbox *o, const ReadingList *list, size_t *ret_repeats) {
-        usec_t now = clock_wall();
+static int put_all(Outbox *o, const ReadingList *list, usec_t now, size_t *ret_repeats) {
         int r;
 
-        r = put_readings(o, list, now, ret_repeats);
+        r = outbox_source_note_clock(&o->source, now);
+        if (r == 0)
+                r = put_readings(o, list, now, ret_repeats);
         if (r < 0)
                 return r;
         return outbox_source_put(&o->source, list, now);
@@ -504,16 +505,20 @@ static int put_all(Outbox *o, const ReadingList *list, size_t *ret_repeats) {
 int outbox_put(Outbox *o, const ReadingList *list, size_t *ret_repeats) {
         size_t repeats = 0;
         unsigned tried = 0;
+        usec_t now;
         int r;
 
         if (reading_list_is_empty(list))
                 return 0;
         do {
                 r = outbox_begin(o, true);
+                now = clock_wall();
                 if (r == 0)
-                        r = put_all(o, list, &repeats);
+                        r = put_all(o, list, now, &repeats);
                 r = outbox_end(o, r);
         } while (outbox_mends(o, r, &tried));
+        if (r == 0)
+                outbox_source_noted(&o->source, now);
         if (r == 0 && ret_repeats)
                 *ret_repeats = repeats;
         return outbox_done(o, REFUSED_PUT, r, list->n > 0 ? list->items[0].source : list->source);

@@ -66,17 +66,24 @@ static void answer_fault(const Alert *a, SinkAnswer *answer, int r) {
         answer->remedy = "install that version again, or move the file away: what still fires is told again then";
 }
 
+/* Without an answer to a pull for longer than one hangs (the machine slept, the process was stopped) the queue may have
+ * what time shall not speak before. */
+static bool has_missed(const Alert *a, usec_t now) {
+        return a->hearing == 0 || now > a->answered + 2 * a->config->interval + HEARD_GAP_USEC;
+}
+
 static bool is_wanted(const Alert *a) {
         return a->asked || a->exchange || a->late;
 }
 
 static void start(Alert *a) {
+        usec_t now = clock_now(), hearing = has_missed(a, now) ? 0 : a->hearing;
         _asserted_ int r;
 
         if (a->running || !is_wanted(a))
                 return;
         a->turn = (AlertTurn){
-                .moment = { clock_wall(), clock_now(), a->hearing, a->heard, a->deaf, a->caught_up },
+                .moment = { clock_wall(), now, hearing, a->heard, a->deaf, a->caught_up },
                 .items = a->write ? a->write->items : NULL,
                 .n_items = a->write ? a->write->n : 0,
                 .exchanges = a->exchange,
@@ -199,9 +206,9 @@ static void alert_write(void *self, SinkWork *work) {
 
 /* Messages prove silence by when they were published: that is seen when they are judged. */
 static void note_answer(Alert *a, bool empty) {
-        usec_t now = clock_now(), gap = 2 * a->config->interval + HEARD_GAP_USEC;
+        usec_t now = clock_now();
 
-        if (a->hearing == 0 || now > a->answered + gap)
+        if (has_missed(a, now))
                 a->hearing = now;
         a->answered = now;
         if (empty)

@@ -10,7 +10,9 @@
 #include "sources/http-json.h"
 
 #define NEXT_MAX 4096 /* bytes of a token or URL */
-#define PAGE_HASH 16  /* digits that are kept of the hash of a page's URL */
+#define CLOCK_SET_SEC 60
+#define SET_MIN_SEC INT64_C(1704067200) /* 2024-01-01 */
+#define PAGE_HASH 16                    /* digits that are kept of the hash of a page's URL */
 
 /* ---- placeholders ---- */
 
@@ -85,6 +87,12 @@ static int64_t seconds_of(usec_t span) {
 
 static int64_t lesser(int64_t a, int64_t b) {
         return a < b ? a : b;
+}
+
+int64_t http_json_set_back(int64_t cursor, int64_t moved, int64_t now) {
+        if (cursor == HTTP_JSON_NO_CURSOR || cursor <= now || moved >= -CLOCK_SET_SEC || now < SET_MIN_SEC)
+                return cursor;
+        return lesser(cursor + moved, now);
 }
 
 HttpJsonWindow http_json_window(const HttpJsonSince *since, int64_t cursor, int64_t now) {

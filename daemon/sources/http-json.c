@@ -52,6 +52,7 @@ typedef struct HttpJson {
         size_t n_urls;
         char (*tags)[TAG_MAX]; /* ETag of each URL's last answer; "": none */
         int64_t cursor;
+        int64_t set;          /* clock_wall() less clock_now() at the window before; 0: there was none */
         int64_t clock_offset; /* microseconds that the servers' clock is ahead of ours, when that is no chance */
 
         /* of the poll under way */
@@ -286,6 +287,9 @@ static int json_begin_url(HttpJson *json) {
 }
 
 static void json_begin_window(HttpJson *json) {
+        int64_t set = (int64_t) (clock_wall() - clock_now()), moved = json->set ? set - json->set : 0;
+
+        json->set = set;
         json->times.now = (int64_t) (json_wall(json) / USEC_PER_SEC);
         json->index = 0;
         json->verdict = HTTP_JSON_CLOCK_UNKNOWN;
@@ -294,6 +298,7 @@ static void json_begin_window(HttpJson *json) {
         json->windows++;
         if (!json->keys->since)
                 return;
+        json->cursor = http_json_set_back(json->cursor, moved / (int64_t) USEC_PER_SEC, json->times.now);
         json->window = http_json_window(json->keys->since, json->cursor, json->times.now);
         json->times.since = json->window.from;
         json->times.until = json->window.until;

@@ -57,6 +57,10 @@ typedef struct HttpJsonWindow {
 
 #define HTTP_JSON_NO_CURSOR INT64_MIN
 
+/* The cursor at *now* where our clock was set by *moved* seconds since it was written: one that it ran ahead of goes
+ * back as far, or an outage after that would not be made up for. Not with a clock of before 2024, which is not set. */
+int64_t http_json_set_back(int64_t cursor, int64_t moved, int64_t now);
+
 /* What to ask for at *now*: from the cursor, less the overlap, one window long, and never beyond *now*. */
 HttpJsonWindow http_json_window(const HttpJsonSince *since, int64_t cursor, int64_t now);
 

@@ -69,6 +69,16 @@ static void test_cursor(void **state) {
         assert_int_equal(http_json_advance(&day, HTTP_JSON_NO_CURSOR, &window, HTTP_JSON_CLOCK_RIGHT, NOW), NOW);
 }
 
+/* Nine hours ahead, as where another system keeps the hardware's clock in local time, until a time server is heard. */
+static void test_set_back(void **state) {
+        assert_int_equal(http_json_set_back(NOW + 9 * HOUR, -9 * HOUR, NOW + 60), NOW);
+        assert_int_equal(http_json_set_back(NOW, 9 * HOUR, NOW + 9 * HOUR), NOW); /* what lies between was never asked for */
+        assert_int_equal(http_json_set_back(NOW, -9 * HOUR, NOW + 60), NOW);      /* it was written before, by a right clock */
+        assert_int_equal(http_json_set_back(NOW, -HOUR, NOW - HOUR), NOW - HOUR); /* or by one that is wrong now: known points come again */
+        assert_int_equal(http_json_set_back(NOW, -NOW, 60), NOW);
+        assert_int_equal(http_json_set_back(HTTP_JSON_NO_CURSOR, -HOUR, NOW), HTTP_JSON_NO_CURSOR);
+}
+
 static void next_is(const char *parameter, const char *document, const char *first, int expected, const char *url) {
         HttpJsonPaging paging = { (char *) "/next", (char *) parameter, 20 };
         _cleanup_bytes_ Bytes next = {};
@@ -111,6 +121,7 @@ int main(void) {
                 cmocka_unit_test(test_placeholders),
                 cmocka_unit_test(test_windows),
                 cmocka_unit_test(test_cursor),
+                cmocka_unit_test(test_set_back),
                 cmocka_unit_test(test_token),
                 cmocka_unit_test(test_url),
         };

@@ -189,6 +189,30 @@ static void test_reply(void **state) {
         bytes_done(&result.body);
 }
 
+static usec_t slept;
+
+usec_t __real_clock_now(void);
+usec_t __wrap_clock_now(void);
+
+usec_t __wrap_clock_now(void) {
+        return __real_clock_now() + slept;
+}
+
+/* The lid is closed between question and answer: Date is of then, and says nothing of our clock. */
+static void test_date_after_a_sleep(void **state) {
+        Result result = {};
+        char url[300];
+        HttpSpec spec = fixture_spec(*state, "/ok", url);
+
+        fixture_start(*state, &spec, &result);
+        slept = 8 * USEC_PER_HOUR;
+        fixture_run(*state, &result);
+        slept = 0;
+        assert_int_equal(result.status, 200);
+        assert_int_equal(result.date, 0);
+        bytes_done(&result.body);
+}
+
 /* A cache leaves Date as the server wrote it, and says in Age how old that is; or it writes its own present into Date.
  * What is nearer to our clock counts: one of these is behind it, the other ahead of it. */
 static void test_date_of_a_cached_reply(void **state) {
@@ -482,6 +506,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_reply, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_date_of_a_cached_reply, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_date_after_a_sleep, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_bodies, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_retry_after, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_no_reply, set_up, tear_down),

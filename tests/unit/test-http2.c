@@ -322,9 +322,16 @@ static void test_timeout_of_one(void **state) {
         assert_int_equal(http_server_accepted(h->f.server), 1);
 }
 
-/* A proxy that has lost its way to the server takes what is sent, and nothing comes: the next request does not wait behind that. */
-static void test_silent_connection(void **state) {
-        H2Fixture *h = *state;
+static usec_t before; /* a sleep that is to come */
+
+usec_t __real_clock_now(void);
+usec_t __wrap_clock_now(void);
+
+usec_t __wrap_clock_now(void) {
+        return __real_clock_now() - before;
+}
+
+static void expect_new_connection_after_silence(H2Fixture *h, usec_t sleep) {
         Result hanging, late = {};
         char url[300];
         HttpSpec spec;
@@ -336,13 +343,25 @@ static void test_silent_connection(void **state) {
         (void) snprintf(url, sizeof(url), "https://127.0.0.1:%u/", http_server_port(h->f.server));
         spec.ca_file = h->certificate;
         spec.timeout = 3 * USEC_PER_SEC;
+        before = sleep;
         fixture_start(&h->f, &spec, &late);
+        before = 0;
         expect(h, &late, HTTP_TIMEOUT, "no reply within 3 s");
         fixture_run(&h->f, &hanging);
         assert_true(hanging.outcome == HTTP_CUT || hanging.outcome == HTTP_ANSWERED); /* libcurl may send it anew */
         bytes_done(&hanging.body);
         get(h, 0);
         assert_int_equal(http_server_accepted(h->f.server), 2);
+}
+
+/* A proxy that has lost its way to the server takes what is sent, and nothing comes: the next request does not wait behind that. */
+static void test_silent_connection(void **state) {
+        expect_new_connection_after_silence(*state, 0);
+}
+
+/* Nor when the machine slept meanwhile: that is no time in which something could have come. */
+static void test_silent_connection_after_a_sleep(void **state) {
+        expect_new_connection_after_silence(*state, 8 * USEC_PER_HOUR);
 }
 
 /* All requests on a connection end with it; none is left hanging, and the next one has a new connection. */
@@ -371,6 +390,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_go_away, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_timeout_of_one, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_silent_connection, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_silent_connection_after_a_sleep, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_connection_drops, set_up, tear_down),
         };
 

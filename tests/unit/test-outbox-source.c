@@ -13,6 +13,15 @@
 #include "publish/outbox-rejected.h"
 #include "publish/outbox-source.h"
 
+static usec_t set_by; /* the wall clock */
+
+usec_t __real_clock_wall(void);
+usec_t __wrap_clock_wall(void);
+
+usec_t __wrap_clock_wall(void) {
+        return __real_clock_wall() + set_by;
+}
+
 /* ---- keys that can repeat ---- */
 
 /* Puts the numbers from *first* on, whose keys name them; how many were known. */
@@ -111,6 +120,23 @@ static void test_what_comes_again_stays_known(void **state) {
                 reading_list_done(&pushed);
         }
         assert_in_range(fixture_query(f, "SELECT count(*) FROM times"), 100, 150); /* of 300 */
+}
+
+/* P4: a machine without a battery behind its clock begins days ago, and is set while a sender waits for its answer. No key is forgotten for
+ * that, nor kept for years where the clock was ahead for a moment. */
+static void test_set_clock_forgets_nothing(void **state) {
+        static const int days[] = { -10, 0, 3000, 0 };
+        OutboxFixture *f = *state;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        for (unsigned i = 0; i < sizeof(days) / sizeof(days[0]); i++) {
+                set_by = (usec_t) days[i] * 24 * USEC_PER_HOUR;
+                assert_int_equal(put_seen(f, "push", i, 1), 0);
+                assert_int_equal(put_seen(f, "push", 0, i + 1), i + 1);
+        }
+        assert_int_equal(fixture_query(f, "SELECT count(*) FROM seen"), 4);
+        assert_in_range(fixture_query(f, "SELECT max(at) FROM seen"), clock_wall() - USEC_PER_MINUTE, clock_wall());
+        assert_in_range(fixture_query(f, "SELECT min(at) FROM seen"), clock_wall() - USEC_PER_MINUTE, clock_wall());
 }
 
 /* ---- the cursor ---- */
@@ -302,7 +328,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         const struct CMUnitTest tests[] = {
                 TEST(test_repeats),
-                TEST(test_keys_are_bounded),
+                TEST(test_keys_are_bounded), TEST(test_set_clock_forgets_nothing),
                 TEST(test_what_comes_again_stays_known),
                 TEST(test_cursor),
                 TEST(test_unreadable_is_kept_raw),

@@ -144,6 +144,29 @@ static void test_warn_held_and_pulls(void **state) {
         look(f, NULL, NULL);
 }
 
+/* A laptop over night, or a machine that was put to sleep: who is awake again has had no time to do what is due. */
+static void test_sleep_is_no_standstill(void **state) {
+        Fixture *f = *state;
+
+        f->input.outbox.rows = 5;
+        f->subscribers[0].held = 10;
+        f->input.asleep = USEC_PER_HOUR; /* before this process */
+        look(f, NULL, NULL);
+        for (unsigned night = 0; night < 3; night++) {
+                f->input.now += 8 * USEC_PER_HOUR; /* the source is due since */
+                f->input.wall += 8 * USEC_PER_HOUR;
+                f->input.asleep += 8 * USEC_PER_HOUR;
+                look(f, NULL, NULL);
+        }
+        f->input.outbox.rows = 0;
+        f->subscribers[0].held = 0;
+        look(f, NULL, NULL);
+        f->input.now += 80 * USEC_PER_MINUTE; /* awake for 71 of them */
+        f->input.asleep += 9 * USEC_PER_MINUTE;
+        f->sources[0].next_poll = f->input.now + 1;
+        look(f, EVENT_STALLED, "came to an end for 1 h 11 min");
+}
+
 static void test_warn_retention(void **state) {
         Fixture *f = *state;
 
@@ -282,6 +305,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_warn_publisher_stalls, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_source_stalls, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_held_and_pulls, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_sleep_is_no_standstill, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_full_of_rejected, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_retention, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_warn_retention_over, setup, teardown),

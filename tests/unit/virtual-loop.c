@@ -104,6 +104,12 @@ int loop_add_io(Loop *loop, int fd, uint32_t events, void (*ready)(void *userdat
         return add(loop, (LoopWatch){ .kind = KIND_IO, .on = true, .fd = fd, .events = events, .ready = ready, .userdata = userdata }, ret);
 }
 
+int loop_set_events(LoopWatch *io, uint32_t events) {
+        io->on = events != 0;
+        io->events = events;
+        return 0;
+}
+
 void loop_off(LoopWatch *watch) {
         if (watch)
                 watch->on = false;
@@ -148,6 +154,10 @@ static bool turn(Loop *loop) {
         return false;
 }
 
+int loop_turn(Loop *loop, usec_t timeout) {
+        return turn(loop);
+}
+
 void virtual_pass(Loop *loop, usec_t span) {
         usec_t end = now + span;
 
@@ -166,4 +176,8 @@ void virtual_pass(Loop *loop, usec_t span) {
                 }
                 now = next;
         }
+}
+
+void virtual_sleep(usec_t span) {
+        now += span;
 }

@@ -8,3 +8,6 @@
 
 /* Does all that is due, then lets *span* pass, timer by timer. */
 void virtual_pass(Loop *loop, usec_t span);
+
+/* The machine sleeps: what is due by then is done after it. */
+void virtual_sleep(usec_t span);
