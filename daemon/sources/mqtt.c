@@ -5,12 +5,10 @@
  * A message that was stored, but whose acknowledgement the broker may not have heard, comes again with DUP; it is known
  * by its number, where the broker counts (mqtt-number.h), and by a hash of topic and payload. How the numbers stand is
  * the source's cursor. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "config-place.h"
 #include "events.h"
 #include "lib/array.h"
 #include "lib/log.h"
@@ -22,31 +20,8 @@
 #include "sources/mqtt.h"
 
 #define PACKET_MAX ((size_t) 1024 * 1024)
-#define PORT 1883
-#define PORT_TLS 8883
 #define QUIET_USEC (5 * USEC_PER_SEC)
 #define ACKS_AT_ONCE 256 /* of one write */
-
-typedef enum MqttRetained { MQTT_RETAINED_IGNORE, MQTT_RETAINED_STORE } MqttRetained;
-
-typedef struct MqttConfig {
-        char *url;
-        char *username; /* NULL: none */
-        ConfigSecret password;
-        char *client_id; /* NULL: made from this machine and the source's name */
-        char **topics;   /* NULL at the end */
-        int retained;    /* MqttRetained */
-        char *ca_file, *certificate_file, *key_file;
-        bool allow_plain;
-        ShapeConfig reading;
-} MqttConfig;
-
-/* What `url` says. */
-typedef struct MqttAddress {
-        char host[256];
-        uint16_t port;
-        bool tls;
-} MqttAddress;
 
 /* A message that waits for the disk, or whose acknowledgement the broker may not have heard yet. */
 typedef struct MqttAck {
@@ -72,42 +47,6 @@ typedef struct Mqtt {
         bool checking, answered, said_too_large, said_foreign;
         char detail[400];
 } Mqtt;
-
-/* ---- where the broker is ---- */
-
-/* HOST, HOST:PORT or [ADDRESS]:PORT. False when it is none of them. */
-static bool mqtt_split_host(const char *text, MqttAddress *ret) {
-        bool six = text[0] == '[';
-        const char *host = six ? text + 1 : text, *end = host + strcspn(host, six ? "]" : ":"), *port;
-        char *rest;
-
-        if (end == host || (size_t) (end - host) >= sizeof(ret->host) || (six && *end != ']'))
-                return false;
-        memcpy(ret->host, host, (size_t) (end - host));
-        ret->host[end - host] = '\0';
-        port = end + (six ? 1 : 0);
-        if (*port == '\0')
-                return true;
-        ret->port = (uint16_t) strtoul(port + 1, &rest, 10);
-        return *port == ':' && port[1] >= '1' && port[1] <= '9' && *rest == '\0' &&
-               strtoul(port + 1, NULL, 10) <= UINT16_MAX;
-}
-
-static bool mqtt_split_url(const char *url, MqttAddress *ret) {
-        const char *host = strstr(url, "://") + strlen("://");
-
-        ret->tls = strncmp(url, "mqtts:", strlen("mqtts:")) == 0;
-        ret->port = ret->tls ? PORT_TLS : PORT;
-        return mqtt_split_host(host, ret);
-}
-
-/* A name may begin with 127., too: only as an address that is this machine. */
-static bool mqtt_is_local(const MqttAddress *address) {
-        struct in_addr four;
-
-        return strcmp(address->host, "localhost") == 0 || strcmp(address->host, "::1") == 0 ||
-               (inet_pton(AF_INET, address->host, &four) == 1 && ntohl(four.s_addr) >> 24 == 127);
-}
 
 /* ---- acknowledgements ---- */
 
@@ -509,7 +448,7 @@ static int mqtt_open(const SourceContext *context, void **ret_self) {
                 return -ENOMEM;
         mqtt->context = *context;
         mqtt->keys = context->keys;
-        (void) mqtt_split_url(mqtt->keys->url, &mqtt->address); /* the rule found it right */
+        (void) mqtt_address_read(mqtt->keys->url, &mqtt->address); /* the rule found it right */
         mqtt_make_client_id(mqtt);
         r = mqtt_make_filters(mqtt);
         if (r < 0)
@@ -559,135 +498,10 @@ static int mqtt_check(void *self) {
         return mqtt_connect(mqtt, on_check_state);
 }
 
-/* ---- configuration ---- */
-
-static int mqtt_url_check(const char *text, ConfigProblem *ret_problem) {
-        const char *host = strncmp(text, "mqtt://", 7) == 0    ? text + 7
-                           : strncmp(text, "mqtts://", 8) == 0 ? text + 8
-                                                               : NULL;
-
-        if (!host)
-                return config_problem_set(ret_problem, "does not begin with mqtt:// or mqtts://");
-        if (strpbrk(host, "@"))
-                return config_problem_set(
-                        ret_problem, "holds a user: name it in username, and the password in password_file");
-        if (host[0] == '\0' || strpbrk(host, "/?# "))
-                return config_problem_set(
-                        ret_problem, "is not mqtt://HOST or mqtt://HOST:PORT; topics are a key of their own");
-        return 0;
-}
-
-static int mqtt_topic_kind_check(const char *text, ConfigProblem *ret_problem) {
-        const char *problem = mqtt_topic_check(text);
-
-        return problem ? config_problem_set(ret_problem, "%s", problem) : 0;
-}
-
-static int mqtt_rule_topics(const ConfigPlace *place, const MqttConfig *keys) {
-        for (size_t i = 0; keys->topics[i]; i++)
-                for (size_t j = 0; j < i; j++)
-                        if (mqtt_topic_overlap(keys->topics[i], keys->topics[j]))
-                                return config_place_fail(place, "topics",
-                                        "\"%s\" and \"%s\" can match the same topic, and it is not clear which one "
-                                        "names its parts; "
-                                        "put one of them into a second source",
-                                        keys->topics[j], keys->topics[i]);
-        return 0;
-}
-
-/* Two sessions under one name are one: each gets what the other asked for. RabbitMQ: of one VHOST:USER only. */
-static int mqtt_rule_client(const ConfigPlace *place, const MqttConfig *keys, const MqttAddress *address) {
-        const YamlNode *sources = place->parent ? yaml_get(place->parent->node, "sources") : NULL, *node;
-
-        for (size_t i = 0; keys->client_id && sources && (node = sources->children[i]) != place->node; i++) {
-                const YamlNode *id = yaml_get(node, "client_id"), *url = yaml_get(node, "url");
-                const YamlNode *user = yaml_get(node, "username");
-                MqttAddress other;
-
-                if (id && text_equal(id->text, keys->client_id) && url && url->text &&
-                        mqtt_url_check(url->text, &(ConfigProblem){}) == 0 && mqtt_split_url(url->text, &other) &&
-                        strcasecmp(other.host, address->host) == 0 && other.port == address->port &&
-                        text_equal(user ? user->text : NULL, keys->username))
-                        return config_place_fail(place, "client_id",
-                                "is the client_id of the source in line %u already, at the same broker; each its own",
-                                node->line);
-        }
-        return 0;
-}
-
-static int mqtt_rule(const ConfigPlace *place, void *self, void *around) {
-        MqttConfig *keys = self;
-        MqttAddress address;
-        int r;
-
-        if (!mqtt_split_url(keys->url, &address))
-                return config_place_fail(place, "url", "is not mqtt://HOST or mqtt://HOST:PORT");
-        if (keys->password.file && !keys->username)
-                return config_place_fail(place, "password_file", "needs username");
-        if (keys->password.file && !address.tls && !mqtt_is_local(&address) && !keys->allow_plain)
-                return config_place_fail(place, "url",
-                        "would send the password unencrypted; allowed: mqtts://, a broker on this machine, or "
-                        "allow_plain: true");
-        if (!keys->certificate_file != !keys->key_file)
-                return config_place_fail(place, keys->key_file ? "key_file" : "certificate_file",
-                        "certificate_file and key_file belong together");
-        r = config_place_unused(place, "interval", "the broker sends when it has something");
-        if (r == 0)
-                r = mqtt_rule_client(place, keys, &address);
-        return r < 0 ? r : mqtt_rule_topics(place, keys);
-}
-
-#define FIELD(field) offsetof(MqttConfig, field)
-#define TEXT_MAX 1024
-
-static const ConfigType type_url = { "URL", "mqtt://HOST, mqtts://HOST, each with :PORT if need be", CONFIG_TEXT,
-        .text = mqtt_url_check, .private = true };
-static const ConfigType type_topics = { "list of topics",
-        "topics with {id}, {name}, {field}, + for a level, {id*} or # for the rest", CONFIG_TEXTS,
-        .text = mqtt_topic_kind_check };
-static const ConfigType type_retained = { "ignore or store", "ignore or store", CONFIG_INT,
-        .words = (const char *const[]){ "ignore", "store", NULL } };
-
-/* clang-format off */
-static const ConfigRow rows[] = {
-        { "url", &type_url, FIELD(url), 1, TEXT_MAX, .flags = CONFIG_REQUIRED,
-                .doc = "The broker." },
-        { "username", &config_type_text, FIELD(username), 1, TEXT_MAX,
-                .doc = "Name of the user at the broker." },
-        { "password_file", &config_type_secret, FIELD(password), 1, TEXT_MAX,
-                .doc = "Secret file with the user's password." },
-        { "client_id", &config_type_text, FIELD(client_id), 1, 256, .derived = "sensorqd- and a hash of machine, state_dir and source",
-                .doc = "The name under which the broker keeps our session; no other program may use it." },
-        { "topics", &type_topics, FIELD(topics), 1, 100, .flags = CONFIG_REQUIRED | CONFIG_ONE,
-                .doc = "What to subscribe to; the named parts of a topic become id, name and the value's field." },
-        { "retained", &type_retained, FIELD(retained), .fallback = "ignore",
-                .doc = "What to do with values that were old already when we subscribed." },
-        { "ca_file", &config_type_path, FIELD(ca_file), 1, TEXT_MAX,
-                .doc = "PEM file of certificate authorities that replaces the system's for this source." },
-        { "certificate_file", &config_type_path, FIELD(certificate_file), 1, TEXT_MAX,
-                .doc = "PEM file of a certificate that tells the broker who we are." },
-        { "key_file", &config_type_path, FIELD(key_file), 1, TEXT_MAX,
-                .doc = "PEM file of its private key, without a password." },
-        { "allow_plain", &config_type_bool, FIELD(allow_plain), .fallback = "false",
-                .doc = "Send the password without TLS to another machine." },
-        { "reading", &config_type_section, FIELD(reading), .flags = CONFIG_IMPLIED, .section = &shape_section,
-                .doc = "How a message becomes readings." },
-        {},
-};
-/* clang-format on */
-
-static const ConfigSection section = {
-        .name = "mqtt",
-        .doc = "Topics of an MQTT broker.",
-        .rows = rows,
-        .size = sizeof(MqttConfig),
-        .rule = mqtt_rule,
-};
-
 extern const SourceType source_type_mqtt; /* named in types.c only */
 
 const SourceType source_type_mqtt = {
-        .keys = &section,
+        .keys = &mqtt_section,
         .open = mqtt_open,
         .exclusive = mqtt_exclusive,
         .quiet = QUIET_USEC,

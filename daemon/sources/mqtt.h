@@ -1,10 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What the source is made of: topics as the configuration names them, and a session with the broker. mqtt-packet.h has
- * what goes over the line. */
+/* What the source is made of: its keys, topics as the configuration names them, and a session with the broker.
+ * mqtt-packet.h has what goes over the line. */
 
 #include "lib/loop.h"
+#include "publish/shape.h"
 #include "sources/mqtt-packet.h"
+
+/* ---- mqtt-config.c ---- */
+
+typedef enum MqttRetained { MQTT_RETAINED_IGNORE, MQTT_RETAINED_STORE } MqttRetained;
+
+typedef struct MqttConfig {
+        char *url;
+        char *username; /* NULL: none */
+        ConfigSecret password;
+        char *client_id; /* NULL: made from this machine and the source's name */
+        char **topics;   /* NULL at the end */
+        int retained;    /* MqttRetained */
+        char *ca_file, *certificate_file, *key_file;
+        bool allow_plain;
+        ShapeConfig reading;
+} MqttConfig;
+
+extern const ConfigSection mqtt_section;
+
+/* What `url` says. */
+typedef struct MqttAddress {
+        char host[256];
+        uint16_t port;
+        bool tls;
+} MqttAddress;
+
+/* Reads a URL that begins with mqtt:// or mqtts://. False: what follows is not a host, with or without a port. */
+bool mqtt_address_read(const char *url, MqttAddress *ret);
 
 /* ---- mqtt-topic.c ---- */
 

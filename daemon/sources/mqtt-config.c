@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rows of the type mqtt. */
+#include <arpa/inet.h>
+#include <stdlib.h>
+
+#include "config-place.h"
+#include "lib/text.h"
+#include "sources/mqtt.h"
+
+#define PORT 1883
+#define PORT_TLS 8883
+#define FIELD(field) offsetof(MqttConfig, field)
+#define TEXT_MAX 1024
+
+/* ---- where the broker is ---- */
+
+/* HOST, HOST:PORT or [ADDRESS]:PORT. False when it is none of them. */
+static bool mqtt_split_host(const char *text, MqttAddress *ret) {
+        bool six = text[0] == '[';
+        const char *host = six ? text + 1 : text, *end = host + strcspn(host, six ? "]" : ":"), *port;
+        char *rest;
+
+        if (end == host || (size_t) (end - host) >= sizeof(ret->host) || (six && *end != ']'))
+                return false;
+        memcpy(ret->host, host, (size_t) (end - host));
+        ret->host[end - host] = '\0';
+        port = end + (six ? 1 : 0);
+        if (*port == '\0')
+                return true;
+        ret->port = (uint16_t) strtoul(port + 1, &rest, 10);
+        return *port == ':' && port[1] >= '1' && port[1] <= '9' && *rest == '\0' &&
+               strtoul(port + 1, NULL, 10) <= UINT16_MAX;
+}
+
+bool mqtt_address_read(const char *url, MqttAddress *ret) {
+        const char *host = strstr(url, "://") + strlen("://");
+
+        ret->tls = strncmp(url, "mqtts:", strlen("mqtts:")) == 0;
+        ret->port = ret->tls ? PORT_TLS : PORT;
+        return mqtt_split_host(host, ret);
+}
+
+/* A name may begin with 127., too: only as an address that is this machine. */
+static bool mqtt_is_local(const MqttAddress *address) {
+        struct in_addr four;
+
+        return strcmp(address->host, "localhost") == 0 || strcmp(address->host, "::1") == 0 ||
+               (inet_pton(AF_INET, address->host, &four) == 1 && ntohl(four.s_addr) >> 24 == 127);
+}
+
+/* ---- kinds of values ---- */
+
+static int mqtt_url_check(const char *text, ConfigProblem *ret_problem) {
+        const char *host = strncmp(text, "mqtt://", 7) == 0    ? text + 7
+                           : strncmp(text, "mqtts://", 8) == 0 ? text + 8
+                                                               : NULL;
+
+        if (!host)
+                return config_problem_set(ret_problem, "does not begin with mqtt:// or mqtts://");
+        if (strpbrk(host, "@"))
+                return config_problem_set(
+                        ret_problem, "holds a user: name it in username, and the password in password_file");
+        if (host[0] == '\0' || strpbrk(host, "/?# "))
+                return config_problem_set(
+                        ret_problem, "is not mqtt://HOST or mqtt://HOST:PORT; topics are a key of their own");
+        return 0;
+}
+
+static int mqtt_topic_kind_check(const char *text, ConfigProblem *ret_problem) {
+        const char *problem = mqtt_topic_check(text);
+
+        return problem ? config_problem_set(ret_problem, "%s", problem) : 0;
+}
+
+static const ConfigType type_url = { "URL", "mqtt://HOST, mqtts://HOST, each with :PORT if need be", CONFIG_TEXT,
+        .text = mqtt_url_check, .private = true };
+static const ConfigType type_topics = { "list of topics",
+        "topics with {id}, {name}, {field}, + for a level, {id*} or # for the rest", CONFIG_TEXTS,
+        .text = mqtt_topic_kind_check };
+static const ConfigType type_retained = { "ignore or store", "ignore or store", CONFIG_INT,
+        .words = (const char *const[]){ "ignore", "store", NULL } };
+
+/* ---- rows ---- */
+
+/* clang-format off */
+static const ConfigRow rows[] = {
+        { "url", &type_url, FIELD(url), 1, TEXT_MAX, .flags = CONFIG_REQUIRED,
+                .doc = "The broker." },
+        { "username", &config_type_text, FIELD(username), 1, TEXT_MAX,
+                .doc = "Name of the user at the broker." },
+        { "password_file", &config_type_secret, FIELD(password), 1, TEXT_MAX,
+                .doc = "Secret file with the user's password." },
+        { "client_id", &config_type_text, FIELD(client_id), 1, 256, .derived = "sensorqd- and a hash of machine, state_dir and source",
+                .doc = "The name under which the broker keeps our session; no other program may use it." },
+        { "topics", &type_topics, FIELD(topics), 1, 100, .flags = CONFIG_REQUIRED | CONFIG_ONE,
+                .doc = "What to subscribe to; the named parts of a topic become id, name and the value's field." },
+        { "retained", &type_retained, FIELD(retained), .fallback = "ignore",
+                .doc = "What to do with values that were old already when we subscribed." },
+        { "ca_file", &config_type_path, FIELD(ca_file), 1, TEXT_MAX,
+                .doc = "PEM file of certificate authorities that replaces the system's for this source." },
+        { "certificate_file", &config_type_path, FIELD(certificate_file), 1, TEXT_MAX,
+                .doc = "PEM file of a certificate that tells the broker who we are." },
+        { "key_file", &config_type_path, FIELD(key_file), 1, TEXT_MAX,
+                .doc = "PEM file of its private key, without a password." },
+        { "allow_plain", &config_type_bool, FIELD(allow_plain), .fallback = "false",
+                .doc = "Send the password without TLS to another machine." },
+        { "reading", &config_type_section, FIELD(reading), .flags = CONFIG_IMPLIED, .section = &shape_section,
+                .doc = "How a message becomes readings." },
+        {},
+};
+/* clang-format on */
+
+/* ---- what no row can say alone ---- */
+
+static int mqtt_rule_topics(const ConfigPlace *place, const MqttConfig *keys) {
+        for (size_t i = 0; keys->topics[i]; i++)
+                for (size_t j = 0; j < i; j++)
+                        if (mqtt_topic_overlap(keys->topics[i], keys->topics[j]))
+                                return config_place_fail(place, "topics",
+                                        "\"%s\" and \"%s\" can match the same topic, and it is not clear which one "
+                                        "names its parts; "
+                                        "put one of them into a second source",
+                                        keys->topics[j], keys->topics[i]);
+        return 0;
+}
+
+/* Two sessions under one name are one: each gets what the other asked for. RabbitMQ: of one VHOST:USER only. */
+static int mqtt_rule_client(const ConfigPlace *place, const MqttConfig *keys, const MqttAddress *address) {
+        const YamlNode *sources = place->parent ? yaml_get(place->parent->node, "sources") : NULL, *node;
+
+        for (size_t i = 0; keys->client_id && sources && (node = sources->children[i]) != place->node; i++) {
+                const YamlNode *id = yaml_get(node, "client_id"), *url = yaml_get(node, "url");
+                const YamlNode *user = yaml_get(node, "username");
+                MqttAddress other;
+
+                if (id && text_equal(id->text, keys->client_id) && url && url->text &&
+                        mqtt_url_check(url->text, &(ConfigProblem){}) == 0 && mqtt_address_read(url->text, &other) &&
+                        strcasecmp(other.host, address->host) == 0 && other.port == address->port &&
+                        text_equal(user ? user->text : NULL, keys->username))
+                        return config_place_fail(place, "client_id",
+                                "is the client_id of the source in line %u already, at the same broker; each its own",
+                                node->line);
+        }
+        return 0;
+}
+
+static int mqtt_rule(const ConfigPlace *place, void *self, void *around) {
+        MqttConfig *keys = self;
+        MqttAddress address;
+        int r;
+
+        if (!mqtt_address_read(keys->url, &address))
+                return config_place_fail(place, "url", "is not mqtt://HOST or mqtt://HOST:PORT");
+        if (keys->password.file && !keys->username)
+                return config_place_fail(place, "password_file", "needs username");
+        if (keys->password.file && !address.tls && !mqtt_is_local(&address) && !keys->allow_plain)
+                return config_place_fail(place, "url",
+                        "would send the password unencrypted; allowed: mqtts://, a broker on this machine, or "
+                        "allow_plain: true");
+        if (!keys->certificate_file != !keys->key_file)
+                return config_place_fail(place, keys->key_file ? "key_file" : "certificate_file",
+                        "certificate_file and key_file belong together");
+        r = config_place_unused(place, "interval", "the broker sends when it has something");
+        if (r == 0)
+                r = mqtt_rule_client(place, keys, &address);
+        return r < 0 ? r : mqtt_rule_topics(place, keys);
+}
+
+const ConfigSection mqtt_section = {
+        .name = "mqtt",
+        .doc = "Topics of an MQTT broker.",
+        .rows = rows,
+        .size = sizeof(MqttConfig),
+        .rule = mqtt_rule,
+};
