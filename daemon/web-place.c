@@ -57,12 +57,16 @@ int web_place_note(const WebPlace *place, Secrets *secrets) {
         return path ? secrets_note(secrets, path + 1) : 0;
 }
 
+static bool has_tls(const char *url) {
+        return strncasecmp(url, HTTPS, strlen(HTTPS)) == 0;
+}
+
 /* As lib/http.h: only https to other machines goes through one. */
 static bool is_proxied(const char *url) {
         static const char *const names[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
-                if (strncasecmp(url, HTTPS, strlen(HTTPS)) == 0 && getenv(names[i]))
+                if (has_tls(url) && getenv(names[i]))
                         return true;
         return false;
 }
@@ -70,7 +74,7 @@ static bool is_proxied(const char *url) {
 bool web_place_stream(const WebPlace *place, char host[static WEB_PLACE_HOST_SIZE], StreamSpec *ret) {
         const char *url = web_place_url(place), *begin = authority_of(url);
         const char *end = begin + strcspn(begin, "/?"), *port;
-        bool tls = strncasecmp(url, HTTPS, strlen(HTTPS)) == 0, v6 = *begin == '[';
+        bool tls = has_tls(url), v6 = *begin == '[';
         size_t size;
 
         begin += v6;
@@ -89,7 +93,7 @@ bool web_place_stream(const WebPlace *place, char host[static WEB_PLACE_HOST_SIZ
         return true;
 }
 
-/* ---- headers ---- */
+/* ---- rules ---- */
 
 int web_place_headers_rule(const ConfigPlace *place, const ConfigMap *headers) {
         static const char *const own[] = { "Idempotency-Key", "Content-Type", "Content-Length", "Content-Encoding",
@@ -101,6 +105,15 @@ int web_place_headers_rule(const ConfigPlace *place, const ConfigMap *headers) {
                                 return config_place_fail(
                                         place, "headers", "%s is set by sensorqd itself: leave it out", own[k]);
         return 0;
+}
+
+int web_place_ca_rule(const ConfigPlace *place, char *const *urls, const AuthConfig *auth) {
+        bool used = !urls[0] || (auth->token_url && has_tls(auth->token_url));
+
+        for (size_t i = 0; urls[i]; i++)
+                used |= has_tls(urls[i]);
+        return used ? 0
+                    : config_place_unused(place, "ca_file", "http:// has no TLS; with it a URL begins with https://");
 }
 
 /* ---- a connection ---- */

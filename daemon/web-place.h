@@ -3,6 +3,7 @@
 /* The URL that something is sent to: it stands in the configuration, or is a secret as a whole, because whoever knows
  * it may post there. Part of the struct of a sink's section, or of a target's. */
 
+#include "auth.h"
 #include "config-place.h"
 #include "lib/stream.h"
 #include "secrets.h"
@@ -36,3 +37,7 @@ int web_place_try(const WebPlace *place, char words[static WEB_PLACE_WORDS_MAX])
 
 /* Fails where one of the headers is set by sensorqd itself. */
 int web_place_headers_rule(const ConfigPlace *place, const ConfigMap *headers);
+
+/* Warns where `ca_file` stands and no request needs it: none of *urls*, NULL at the end, is https, nor what *auth* asks
+ * for tokens. Without any it is not known, and nothing is said. 0 or -ENOMEM. */
+int web_place_ca_rule(const ConfigPlace *place, char *const *urls, const AuthConfig *auth);

@@ -115,6 +115,8 @@ static int rule(const ConfigPlace *place, void *self, void *around) {
         r = config_place_uses(place, uses, ELEMENTSOF(uses), target->type, services[target->type]);
         if (r >= 0)
                 r = url_rule(place, target);
+        if (r >= 0)
+                r = web_place_ca_rule(place, (char *const[]){ target->at.url, NULL }, &target->auth);
         return r < 0 ? r : web_place_headers_rule(place, &target->headers);
 }
 

@@ -12,6 +12,7 @@
 
 static int webhook_rule(const ConfigPlace *place, void *self, void *around) {
         const WebhookConfig *keys = self;
+        int r;
 
         if (!keys->at.url == !keys->at.url_file.file)
                 return config_place_fail(place, keys->at.url ? "url_file" : NULL,
@@ -22,7 +23,8 @@ static int webhook_rule(const ConfigPlace *place, void *self, void *around) {
                         "would send the secret of auth unencrypted to another machine; needs https://, or "
                         "allow_plain: "
                         "true");
-        return web_place_headers_rule(place, &keys->headers);
+        r = web_place_ca_rule(place, (char *const[]){ keys->at.url, NULL }, &keys->auth);
+        return r < 0 ? r : web_place_headers_rule(place, &keys->headers);
 }
 
 #define FIELD(field) offsetof(WebhookConfig, field)

@@ -6,6 +6,7 @@
 #include "lib/http.h"
 #include "lib/pointer.h"
 #include "sources/http-json.h"
+#include "web-place.h"
 
 #define TEXT_MAX 4096
 #define URLS_MAX 100
@@ -174,6 +175,8 @@ static int http_json_rule(const ConfigPlace *place, void *self, void *around) {
         int r;
 
         r = urls_rule(place, keys);
+        if (r == 0)
+                r = web_place_ca_rule(place, keys->urls ?: (char *const[]){ keys->url, NULL }, &keys->auth);
         if (r < 0)
                 return r;
         if (keys->body && keys->method == 0)

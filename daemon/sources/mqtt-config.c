@@ -144,6 +144,15 @@ static int mqtt_rule_client(const ConfigPlace *place, const MqttConfig *keys, co
         return 0;
 }
 
+static int mqtt_rule_plain(const ConfigPlace *place) {
+        static const char *const keys[] = { "ca_file", "certificate_file", "key_file" };
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(keys); i++)
+                r = config_place_unused(place, keys[i], "mqtt:// has no TLS; with it the URL begins with mqtts://");
+        return r;
+}
+
 static int mqtt_rule(const ConfigPlace *place, void *self, void *around) {
         MqttConfig *keys = self;
         MqttAddress address;
@@ -161,6 +170,8 @@ static int mqtt_rule(const ConfigPlace *place, void *self, void *around) {
                 return config_place_fail(place, keys->key_file ? "key_file" : "certificate_file",
                         "certificate_file and key_file belong together");
         r = config_place_unused(place, "interval", "the broker sends when it has something");
+        if (r == 0 && !address.tls)
+                r = mqtt_rule_plain(place);
         if (r == 0)
                 r = mqtt_rule_client(place, keys, &address);
         return r < 0 ? r : mqtt_rule_topics(place, keys);

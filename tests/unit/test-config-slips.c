@@ -307,6 +307,12 @@ static void test_keys_without_effect(void **state) {
                 { "type: exec, command: [a], mode: stream, interval: 60s", "publish.sources[].interval: has no effect: a program of" },
                 { "type: exec, command: [a], mode: stream, timeout: 60s", "publish.sources[].timeout: has no effect: a program of" },
                 { "type: mqtt, url: 'mqtt://localhost', topics: [a], reading: { where: { a: [] } }", "publish.sources[].reading.where: a: is an empty list" },
+                { "type: mqtt, url: 'mqtt://localhost', topics: [a], ca_file: /ca", "publish.sources[].ca_file: has no effect: mqtt:// has" },
+                { "type: http_json, url: 'http://a/', ca_file: /ca", "publish.sources[].ca_file: has no effect: http:// has" },
+                { "type: http_json, urls: ['http://a/', 'http://b/'], ca_file: /ca", "publish.sources[].ca_file: has no effect: http:// has" },
+                { "type: http_json, urls: ['http://a/', 'HTTPS://b/'], ca_file: /ca", NULL },
+                { "type: http_json, url: 'http://localhost/', ca_file: /ca, auth: {type: oauth2, token_url: 'https://b/', client_id: c, client_secret_file: d}", NULL },
+                { "type: mqtt, url: 'mqtts://localhost', topics: [a], ca_file: /ca", NULL },
                 { "type: exec, command: [a], timeout: 5s, interval: 60s", NULL },
                 { "type: exec, command: [a], mode: stream", NULL },
                 { "type: mqtt, url: 'mqtt://localhost', topics: [a]", NULL },
@@ -326,6 +332,28 @@ static void test_keys_without_effect(void **state) {
         }
 }
 
+static void see_warnings(const char *sink, size_t n, const char *said) {
+        char text[600];
+        Config *config;
+
+        (void) snprintf(text, sizeof(text), PUBSUB "subscribe: [{subscription: sub, %s}]\n", sink);
+        config = parse(text);
+        assert_int_equal(config->warnings.n, n);
+        for (size_t i = 0; i < n; i++)
+                assert_contains(config->warnings.texts[i], said);
+        config_unref(config);
+}
+
+/* A URL that is a secret is not known yet. */
+static void test_certificates_without_effect(void **state) {
+        see_warnings("webhook: {url: 'http://a/', ca_file: /ca}", 1, "subscribe[].webhook.ca_file: has no effect: http:// has");
+        see_warnings("webhook: {url: 'https://a/', ca_file: /ca}", 0, NULL);
+        see_warnings("webhook: {url_file: a, ca_file: /ca}", 0, NULL);
+        see_warnings("alert: {targets: [{name: a, type: ntfy, topic: t, url: 'http://a', ca_file: /ca}, {name: b, type: ntfy, topic: t, ca_file: /ca},"
+                     " {name: c, type: webhook, url: 'http://a/', ca_file: /ca}], rules: [{name: r, field: f, above: 1}]}",
+                2, "subscribe[].alert.targets[].ca_file: has no effect: http:// has");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_keys),
@@ -342,6 +370,7 @@ int main(void) {
                 cmocka_unit_test(test_codings),
                 cmocka_unit_test(test_every_line),
                 cmocka_unit_test(test_keys_without_effect),
+                cmocka_unit_test(test_certificates_without_effect),
                 cmocka_unit_test(test_any_damage),
         };
 
