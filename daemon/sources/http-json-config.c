@@ -71,7 +71,7 @@ static const ConfigSection since_section = { .rows = since_rows, .size = sizeof(
 static const ConfigRow rows[] = {
         { "url", &type_url, FIELD(url), 1, TEXT_MAX, .derived = "see urls",
                 .doc = "What to ask." },
-        { "urls", &type_urls, FIELD(urls), 1, URLS_MAX, .derived = "see url",
+        { "urls", &type_urls, FIELD(urls), 1, URLS_MAX, .flags = CONFIG_UNIQUE, .derived = "see url",
                 .doc = "Several in place of one; asked in order, and one that fails does not stop the others." },
         { "method", &type_method, FIELD(method), .fallback = "GET",
                 .doc = "How to ask." },
@@ -182,6 +182,8 @@ static int http_json_rule(const ConfigPlace *place, void *self, void *around) {
         if (keys->body && keys->method == 0)
                 return config_place_fail(place, "body", "goes with method: POST only");
         r = since_rule(place, keys);
+        if (r == 0)
+                r = web_place_headers_rule(place, &keys->headers, true);
         return r < 0 ? r : refresh_rule(place, keys);
 }
 
