@@ -228,8 +228,26 @@ static int send_test(
         return r < 0 ? r : 0;
 }
 
-static int test_target(const SubscriptionConfig *config, const AlertTarget *target, const SinkMeans *means,
+static int admin_find(void *self, const char *name, const ConfigSection **ret_section, void **ret_target,
         char text[static SINK_ADMIN_TEXT_MAX]) {
+        const AlertConfig *keys = keys_of(self);
+        TextRoom names = { text, SINK_ADMIN_TEXT_MAX };
+
+        text[0] = '\0';
+        for (size_t i = 0; i < keys->n_targets; i++) {
+                if (strcmp(keys->targets[i].name, name) == 0) {
+                        *ret_section = &alert_target_section;
+                        *ret_target = &keys->targets[i];
+                        return SINK_ADMIN_OK;
+                }
+                text_add(&names, "%s%s", i > 0 ? ", " : "", keys->targets[i].name);
+        }
+        return SINK_ADMIN_ABSENT;
+}
+
+static int admin_test(void *self, const SinkMeans *means, void *chosen, char text[static SINK_ADMIN_TEXT_MAX]) {
+        const SubscriptionConfig *config = self;
+        const AlertTarget *target = chosen;
         _cleanup_(alert_post_freep) AlertPost *post = NULL;
         Trial trial = {};
         int r;
@@ -248,24 +266,12 @@ static int test_target(const SubscriptionConfig *config, const AlertTarget *targ
         return trial.answer.class == ALERT_TAKEN ? SINK_ADMIN_OK : SINK_ADMIN_FAILED;
 }
 
-static int admin_test(void *self, const SinkMeans *means, const char *target, char text[static SINK_ADMIN_TEXT_MAX]) {
-        const AlertConfig *keys = keys_of(self);
-        TextRoom names = { text, SINK_ADMIN_TEXT_MAX };
-
-        for (size_t i = 0; i < keys->n_targets; i++)
-                if (strcmp(keys->targets[i].name, target) == 0)
-                        return test_target(self, &keys->targets[i], means, text);
-        text[0] = '\0';
-        for (size_t i = 0; i < keys->n_targets; i++)
-                text_add(&names, "%s%s", i > 0 ? ", " : "", keys->targets[i].name);
-        return SINK_ADMIN_ABSENT;
-}
-
 const SinkAdmin alert_config_admin = {
         .place = admin_place,
         .open = admin_open,
         .close = admin_close,
         .check = admin_check,
         .each_alert = admin_each,
+        .find_target = admin_find,
         .test_alert = admin_test,
 };

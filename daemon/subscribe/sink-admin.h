@@ -73,11 +73,13 @@ struct SinkAdmin {
         int (*replay)(void *self, const char *id, char text[static SINK_ADMIN_TEXT_MAX]);
         int (*drop)(void *self, const char *id, char text[static SINK_ADMIN_TEXT_MAX]);
 
-        /* NULL, as the next: the type has no alerts. Needs no secrets; a daemon may run beside. SINK_ADMIN_ABSENT: no
-         * rule has judged anything yet. */
+        /* NULL, as the next two: the type has no alerts. Needs no secrets; a daemon may run beside. SINK_ADMIN_ABSENT:
+         * no rule has judged anything yet. */
         int (*each_alert)(void *self, SinkAlertEach each, void *userdata, char text[static SINK_ADMIN_TEXT_MAX]);
-        /* Sends a test message; *means* are used until it returns. SINK_ADMIN_ABSENT: there is no target of that name;
-         * *text* lists those that are. */
-        int (*test_alert)(
-                void *self, const SinkMeans *means, const char *target, char text[static SINK_ADMIN_TEXT_MAX]);
+        /* What *ret_section* reads into *ret_target*: whose secrets a test needs, and no other's. SINK_ADMIN_ABSENT:
+         * there is no target of that name; *text* lists those that are. */
+        int (*find_target)(void *self, const char *name, const ConfigSection **ret_section, void **ret_target,
+                char text[static SINK_ADMIN_TEXT_MAX]);
+        /* Sends it a test message; *means* are used until it returns. */
+        int (*test_alert)(void *self, const SinkMeans *means, void *target, char text[static SINK_ADMIN_TEXT_MAX]);
 };

@@ -19,7 +19,7 @@ typedef struct Alerts {
         bool json;
         const char *state; /* in this turn: the only one that is shown; NULL: all */
         const char *subscription;
-        size_t found, failed;
+        size_t sinks, found, failed;
 } Alerts;
 
 static const SinkAdmin *admin_of(const SubscriptionConfig *subscription) {
@@ -142,6 +142,7 @@ static void list_subscription(Alerts *a, const SubscriptionConfig *subscription)
 
         if (!admin)
                 return;
+        a->sinks++;
         a->subscription = subscription->subscription;
         r = admin->open(subscription, &self, text);
         if (r >= 0)
@@ -167,7 +168,10 @@ static int alerts_list(Alerts *a) {
         if (a->json)
                 printf("]\n");
         else if (a->found == 0 && a->failed == 0)
-                fprintf(stderr, "sensorqd: no rule has judged anything yet\n");
+                fprintf(stderr, "sensorqd: %s\n",
+                        a->sinks > 0
+                                ? "no rule has judged anything yet"
+                                : "there are no alerts: no subscription of this configuration has a section alert");
         return a->failed > 0 ? EX_UNAVAILABLE : EX_OK;
 }
 
@@ -180,35 +184,44 @@ typedef struct Trial {
         Bytes known; /* what other targets there are */
 } Trial;
 
-static void tell_test(Trial *t, int r, const char *name, const char *text) {
+/* The secrets of other targets are not looked at: what is amiss there is nothing to this one. */
+static void test_target(Trial *t, const SinkAdmin *admin, void *self) {
+        Session *session = t->session;
+        const SinkMeans means = { session->loop, session->http, session->secrets, session->config->state_dir, true };
+        char text[SINK_ADMIN_TEXT_MAX] = "", name[96];
+        const ConfigSection *section;
+        void *target;
+        int r;
+
+        r = admin->find_target(self, t->target, &section, &target, text);
         if (r == SINK_ADMIN_ABSENT) {
                 (void) bytes_append_format(&t->known, "%s%s", t->known.size > 0 ? ", " : "", text);
                 return;
         }
         t->tried++;
+        (void) snprintf(name, sizeof(name), "target %.63s", t->target);
+        if (!session_secrets(session, name, section, target))
+                return;
+        r = admin->test_alert(self, &means, target, text);
         if (r == SINK_ADMIN_OK)
-                session_ok(t->session, name, "%s", text);
+                session_ok(session, name, "%s", text);
         else
-                session_fail(t->session, name, "%s", text[0] ? text : strerror(-r));
+                session_fail(session, name, "%s", text[0] ? text : strerror(-r));
 }
 
 static void test_subscription(Trial *t, const SubscriptionConfig *subscription) {
         const SinkAdmin *admin = admin_of(subscription);
-        Session *session = t->session;
-        const SinkMeans means = { session->loop, session->http, session->secrets, session->config->state_dir, true };
-        char text[SINK_ADMIN_TEXT_MAX] = "", name[96];
+        char text[SINK_ADMIN_TEXT_MAX] = "";
         void *self = NULL;
         int r;
 
         if (!admin)
                 return;
-        (void) snprintf(name, sizeof(name), "target %.63s", t->target);
-        if (!session_secrets(session, name, subscription->section, subscription->keys))
-                return;
         r = admin->open(subscription, &self, text);
         if (r >= 0)
-                r = admin->test_alert(self, &means, t->target, text);
-        tell_test(t, r, name, text);
+                test_target(t, admin, self);
+        else
+                session_fail(t->session, subscription->subscription, "%s", text[0] ? text : strerror(-r));
         (void) admin->close(self);
 }
 

@@ -141,6 +141,22 @@ def test_check_and_test(sensorqd, services):
         assert checked.returncode == 69 and re.search(r"^FAIL  alert .*target line .*HTTP 401.*channel access token", checked.stdout, re.M), checked.stdout
 
 
+def test_a_test_asks_for_its_own_secret_only(sensorqd, services):
+    with contextlib.closing(make(sensorqd, services)) as feed:
+        (feed.daemon.directory / "credentials" / "line.token").unlink()
+        tested = feed.daemon.run("alerts", "test", "slack")
+        assert tested.returncode == 0 and tested.stdout.startswith("ok    target slack  "), tested.stdout
+        tested = feed.daemon.run("alerts", "test", "line")
+        assert tested.returncode == 77 and tested.stdout.startswith("FAIL  target line  secret file line.token is neither"), tested.stdout
+        unknown = feed.daemon.run("alerts", "test", "nobody")
+        assert unknown.returncode == 64 and "there are: slack, discord" in unknown.stderr and not unknown.stdout
+        assert "no rule has judged anything yet" in feed.daemon.run("alerts").stderr
+        feed.daemon.config["subscribe"] = [{"subscription": "sensor-data-mongodb", "file": {"directory": "archive"}}]
+        feed.daemon.write_config()
+        listed = feed.daemon.run("alerts")
+        assert listed.returncode == 0 and "no subscription of this configuration has a section alert" in listed.stderr
+
+
 def test_the_recipes_are_right(sensorqd, tmp_path):
     blocks = re.findall(r"^```yaml\n(  - subscription: sensor-data-alerts\n.*?)^```$", (REPO / "docs" / "RECIPES.md").read_text(), re.M | re.S)
     daemon = sensorqd({"pubsub": {"project": "my-project"}})
