@@ -12,11 +12,32 @@
 
 #include "lib/err.h"
 #include "lib/file.h"
+#include "lib/sha256.h"
 #include "lib/yaml.h"
 
 #define TEMPORARY ".init.new" /* in the directory of the file; what a kill left there is written over */
 
-/* Whether it is the example that every fresh machine has. */
+/* SHA-256 of the examples of releases: an upgrade leaves the file as it is. */
+static const struct {
+        const char *version, *hash;
+} examples[] = {
+        { "0.1.0", "0f57cb53b9ee51745cc0384c56d149fdd7193bf4fea277dc9705578ce866a313" },
+        { "0.2.0", "954c55d3abfce123bf580b88b4a0b8f69836d56e34edc1d85f8e6fdb88b239f3" },
+};
+
+static bool is_text_of_example(const Bytes *text) {
+        char hash[SHA256_HEX_SIZE];
+
+        if (text->size == strlen(init_example) && memcmp(text->data, init_example, text->size) == 0)
+                return true;
+        (void) sha256_hex(text->data, text->size, hash);
+        for (size_t i = 0; i < ELEMENTSOF(examples); i++)
+                if (strcmp(examples[i].hash, hash) == 0)
+                        return true;
+        return false;
+}
+
+/* Whether it is the example that every fresh machine has, or had when sensorqd came to it. */
 static int is_example(const char *path) {
         _cleanup_close_ int fd = -1;
         _cleanup_bytes_ Bytes text = {};
@@ -31,7 +52,7 @@ static int is_example(const char *path) {
         r = file_read(fd, text.data, YAML_SIZE_MAX, &text.size);
         if (r < 0)
                 return r;
-        return text.size == strlen(init_example) && memcmp(text.data, init_example, text.size) == 0;
+        return is_text_of_example(&text);
 }
 
 /* The nearest directory above that is there; a missing one can be made in it. */

@@ -1,4 +1,5 @@
 """What strangers' tools look at: licences (reuse), the workflow of the CI (actionlint), releases (debian/watch)."""
+import hashlib
 import http.server
 import os
 import re
@@ -50,6 +51,16 @@ def test_a_purge_of_another_root_leaves_this_machine_alone(tmp_path):
                          env={"PATH": f"{programs}:{os.environ['PATH']}", "DPKG_ROOT": str(root)})
     assert (run.returncode, run.stdout + run.stderr) == (0, "")
     assert not state.exists() and not (root / "etc/sensorqd").exists() and not link.is_symlink()
+
+
+def test_examples_of_all_releases_are_known():
+    """`init` writes over them. Before a release its own stands in the list; the file changes after that."""
+    news = re.findall(r"^## (\d+\.\d+\.\d+), (.*)", (REPO / "NEWS.md").read_text(), re.M)
+    known = dict(re.findall(r'\{ "([\d.]+)", "([0-9a-f]{64})" \}', (REPO / "daemon" / "verbs" / "init-write.c").read_text()))
+    assert sorted(known) == sorted(version for version, date in news if date != "not yet released")
+    if news[0][1] != "not yet released":
+        assert known[news[0][0]] == hashlib.sha256((REPO / "config" / "sensorqd.yaml").read_bytes()).hexdigest()
+    assert known["0.1.0"] == hashlib.sha256((REPO / "tests" / "fuzz" / "corpus" / "yaml" / "example").read_bytes()).hexdigest()
 
 
 def test_the_workflow_is_one():

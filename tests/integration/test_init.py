@@ -406,8 +406,10 @@ def test_a_configuration_is_never_written_over(house):
     assert house.written == ["sensorqd.yaml"]
 
 
-def test_the_example_of_a_fresh_machine_is_nobodys(house):
-    example = (REPO / "config" / "sensorqd.yaml").read_text()
+@pytest.mark.parametrize("example", ["config/sensorqd.yaml", "tests/fuzz/corpus/yaml/example"])
+def test_the_example_of_a_fresh_machine_is_nobodys(house, example):
+    """Also of a machine that was upgraded since: the second one is that of 0.1.0."""
+    example = (REPO / example).read_text()
     (house.etc / "sensorqd.yaml").write_text(example)
     assert by_options(house).returncode == 0 and "made by" in house.config()
     (house.etc / "sensorqd.yaml").write_text(example + "# mine\n")
