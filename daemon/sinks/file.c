@@ -55,41 +55,77 @@ static bool climbs(const char *path) {
         return false;
 }
 
-static size_t size_without_slashes(const char *path) {
-        size_t size = strlen(path);
+/* One spelling for one place: no part ".", and one slash between two. */
+static void make_plain(char *path) {
+        const char *part = path;
+        char *end = path + (path[0] == '/');
 
-        while (size > 1 && path[size - 1] == '/')
-                size--;
-        return size;
+        while (*part) {
+                size_t size = strcspn(part, "/");
+                const char *next = part + size + (part[size] == '/');
+
+                if (size > 0 && !(size == 1 && part[0] == '.')) {
+                        if (end > path && end[-1] != '/')
+                                *end++ = '/';
+                        memmove(end, part, size);
+                        end += size;
+                }
+                part = next;
+        }
+        if (end == path)
+                *end++ = '.';
+        *end = '\0';
 }
 
-/* Another sink of this configuration that has the same directory; NULL: none. Each would find what the other stored. */
-static const YamlNode *find_same(const ConfigPlace *place, const char *directory) {
-        const ConfigPlace *entry = place->parent, *top = entry ? entry->parent : NULL;
-        const YamlNode *list = top ? yaml_get(top->node, "subscribe") : NULL;
-        size_t size = size_without_slashes(directory);
+/* NULL: no memory. */
+static char *directory_of(const char *directory, const char *state_dir) {
+        char *path;
 
-        for (size_t i = 0; list && list->type == YAML_SEQUENCE && i < list->n_children; i++) {
-                const YamlNode *file = yaml_get(list->children[i], "file"), *other = yaml_get(file, "directory");
+        if (directory[0] == '/' || !state_dir)
+                path = strdup(directory);
+        else if (asprintf(&path, "%s/%s", state_dir, directory) < 0)
+                return NULL;
+        if (path)
+                make_plain(path);
+        return path;
+}
 
-                if (file == place->node)
+/* The line of another sink of this configuration that has the same directory; 0: none. Each would find what the other
+ * stored. -ENOMEM. */
+static int find_same(const ConfigPlace *place, const char *text) {
+        const YamlNode *top = place->parent->parent->node, *list = yaml_get(top, "subscribe"),
+                       *state = yaml_get(top, "state_dir");
+        const char *state_dir = state && state->type == YAML_SCALAR ? state->text : CONFIG_STATE_DIR_DEFAULT;
+        _cleanup_free_ char *directory = directory_of(text, state_dir);
+
+        for (size_t i = 0; directory && list && i < list->n_children; i++) {
+                const YamlNode *sink = yaml_get(list->children[i], "file"), *other = yaml_get(sink, "directory");
+                _cleanup_free_ char *taken = NULL;
+
+                if (sink == place->node)
                         break;
-                if (other && other->type == YAML_SCALAR && size_without_slashes(other->text) == size &&
-                        strncmp(other->text, directory, size) == 0)
-                        return other;
+                if (!other || other->type != YAML_SCALAR || other->text[0] == '\0')
+                        continue;
+                taken = directory_of(other->text, state_dir);
+                if (!taken)
+                        return -ENOMEM;
+                if (strcmp(taken, directory) == 0)
+                        return (int) other->line;
         }
-        return NULL;
+        return directory ? 0 : -ENOMEM;
 }
 
 static int rule(const ConfigPlace *place, void *self, void *around) {
         FileConfig *file = self;
-        const YamlNode *same = find_same(place, file->directory);
+        int line = find_same(place, file->directory);
 
+        if (line < 0)
+                return line;
         if (climbs(file->directory))
                 return config_place_fail(place, "directory", "has a part \"..\"; write the whole path, from / on");
-        if (same)
-                return config_place_fail(place, "directory",
-                        "is the directory of line %u already; each sink has one of its own", same->line);
+        if (line > 0)
+                return config_place_fail(
+                        place, "directory", "is the directory of line %d already; each sink has one of its own", line);
         return 0;
 }
 
@@ -303,21 +339,12 @@ static void *file_close(void *self) {
         return NULL;
 }
 
-static char *directory_of(const FileConfig *keys, const char *state_dir) {
-        char *path;
-
-        if (keys->directory[0] == '/' || !state_dir)
-                return strdup(keys->directory);
-        return asprintf(&path, "%s/%s", state_dir, keys->directory) < 0 ? NULL : path;
-}
-
 /* Also where a further daemon, or an old sink that still writes, is kept away by the lock. */
 static void file_exclusive(
         const SubscriptionConfig *config, const char *state_dir, char name[static SINK_EXCLUSIVE_MAX]) {
-        _cleanup_free_ char *directory = directory_of(config->keys, state_dir);
+        _cleanup_free_ char *directory = directory_of(((const FileConfig *) config->keys)->directory, state_dir);
 
-        (void) snprintf(name, SINK_EXCLUSIVE_MAX, "the directory %.*s", (int) size_without_slashes(directory ?: ""),
-                directory ?: "");
+        (void) snprintf(name, SINK_EXCLUSIVE_MAX, "the directory %s", directory ?: "");
 }
 
 static int open_archive(FileSink *f, const SubscriptionConfig *config) {
@@ -347,7 +374,7 @@ static int file_open_as(const SubscriptionConfig *config, const char *state_dir,
                 return -ENOMEM;
         memset(f, 0, sizeof(FileSink));
         bson_init(&f->document);
-        f->directory = directory_of(config->keys, state_dir);
+        f->directory = directory_of(((const FileConfig *) config->keys)->directory, state_dir);
         f->subscription = strdup(config->subscription);
         f->id_attribute = strdup(config->id_attribute);
         r = open_archive(f, config);
@@ -382,8 +409,9 @@ static void *admin_close(void *self) {
 /* Makes nothing: what root made, the service could not write to. */
 static void admin_check(void *self, const SinkTeller *teller) {
         const SubscriptionConfig *config = self;
-        _cleanup_free_ char *directory = directory_of(config->keys, config->state_dir);
-        _cleanup_free_ char *above = directory ? strndup(directory, size_without_slashes(directory)) : NULL;
+        const FileConfig *keys = config->keys;
+        _cleanup_free_ char *directory = directory_of(keys->directory, config->state_dir);
+        _cleanup_free_ char *above = directory ? strdup(directory) : NULL;
         struct statvfs disk;
         struct stat status;
         bool there = above && stat(directory, &status) == 0;

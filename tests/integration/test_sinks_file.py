@@ -98,10 +98,15 @@ def test_rejected_after_a_rename(archive):
 
 
 def test_one_directory_one_sink(archive):
-    archive.config["subscribe"].append({"subscription": "other", "file": {"directory": "archive/"}})
-    archive.write_config()
-    done = archive.run("check", "--offline")
-    assert done.returncode == 78 and "is the directory of line" in done.stderr + done.stdout
+    """However it is written."""
+    state = archive.config["state_dir"]
+    archive.config["subscribe"].append({"subscription": "other", "file": {}})
+    for directory, free in (("archive/", False), ("./archive", False), (".//archive/.", False), (f"{state}/archive", False), (f"/{state}//./archive/", False),
+                            ("archive/x", True), (".archive", True), ("/archive", True)):
+        archive.config["subscribe"][1]["file"]["directory"] = directory
+        archive.write_config()
+        done = archive.run("check", "--offline")
+        assert (done.returncode == 78 and "is the directory of line" in done.stderr + done.stdout) != free, directory
 
 
 @pytest.fixture

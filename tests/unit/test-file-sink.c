@@ -367,7 +367,7 @@ static void on_tell(void *userdata, SinkGrade grade, const char *text) {
 
 /* What will be made is well before it is there, however its name is written. */
 static void test_check(void **state) {
-        static char with_slashes[] = "archive//";
+        static char with_slashes[] = ".//archive//";
         char text[SINK_ADMIN_TEXT_MAX];
         World *w = *state;
         const SinkAdmin *admin = types_sink("file")->admin;
