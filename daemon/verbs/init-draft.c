@@ -15,6 +15,7 @@
 #include "secret.h"
 #include "types.h"
 #include "verbs/init-text.h"
+#include "verbs/unit.h"
 
 #define NAMES_MAX 999 /* mongodb-999.password: more than entries */
 
@@ -350,11 +351,21 @@ static int append_parts(Bytes *b, const InitDraft *draft, InitKind kind) {
 }
 
 static int append_comment(Bytes *b, const InitDraft *draft, InitText text) {
-        const char *words = init_text(draft->japanese, text), *at = strstr(words, "{1}");
+        const char *words = init_text(draft->japanese, text), *at;
+        char unit[128];
+        int r = 0;
 
-        if (!at)
-                return bytes_append_text(b, words);
-        return bytes_append_format(b, "%.*s%s/credentials%s", (int) (at - words), words, draft->directory, at + 3);
+        while (r == 0 && (at = strchr(words, '{'))) {
+                r = bytes_append(b, words, (size_t) (at - words));
+                if (r == 0 && at[1] == '1')
+                        r = bytes_append_format(b, "%s/credentials", draft->directory);
+                else if (r == 0 && at[1] == '2')
+                        r = bytes_append_text(b, unit_in_words(draft->path, unit));
+                else if (r == 0 && strcmp(draft->path, CONFIG_FILE_DEFAULT) != 0)
+                        r = bytes_append_format(b, " -c %s", draft->path);
+                words = at + 3;
+        }
+        return r < 0 ? r : bytes_append_text(b, words);
 }
 
 static int append_pubsub(Bytes *b, const InitDraft *draft, bool live) {

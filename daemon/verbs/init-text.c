@@ -83,10 +83,10 @@ static const char *const texts[][2] = {
         [INIT_COMMENT_TOP] = {
                 "# Configuration of sensorqd, made by \"sensorqd init\". Every key: sensorqd.yaml(5). Secrets are files in\n"
                 "# {1}, named here without a path.\n"
-                "# After a change: \"sensorqd check\", then \"systemctl reload sensorqd\"; a new secret needs a restart.\n",
+                "# After a change: \"sensorqd{3} check\", then \"systemctl reload {2}\"; a new secret needs a restart.\n",
                 "# sensorqd の設定。\"sensorqd init\" が作成。すべてのキー： sensorqd.yaml(5)\n"
                 "# 秘密情報（トークン、パスワード、鍵）は {1} のファイルで、ここには名前だけを書く。\n"
-                "# 変更したら \"sensorqd check\"、次に \"systemctl reload sensorqd\"。秘密情報を変えたときは restart。\n" },
+                "# 変更したら \"sensorqd{3} check\"、次に \"systemctl reload {2}\"。秘密情報を変えたときは restart。\n" },
         [INIT_COMMENT_PROJECT] = {
                 "  # The Google Cloud project of the topic and the subscriptions.\n",
                 "  # トピックとサブスクリプションがある Google Cloud のプロジェクト。\n" },

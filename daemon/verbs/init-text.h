@@ -46,7 +46,7 @@ typedef enum InitText {
         INIT_SAY_NOT_ALL_WELL,   /* {1}: the option that names the file, with a blank before it, or "" */
         INIT_SAY_DONE,           /* {1}: the unit, {2}: that option */
         INIT_SAY_PAGE,           /* {1}: host and port */
-        INIT_COMMENT_TOP,        /* {1}: directory of the secrets */
+        INIT_COMMENT_TOP,        /* {1}: directory of the secrets, {2}: the unit, {3}: that option */
         INIT_COMMENT_PROJECT,
         INIT_COMMENT_KEY,
         INIT_COMMENT_PUBLISH,

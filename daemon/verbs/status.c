@@ -229,7 +229,7 @@ static void print_status(Json *json) {
 }
 
 /* A daemon that was killed leaves its file behind where there is no unit to clear it away. */
-static bool tell_stale(Json *json, const char *path) {
+static bool tell_stale(Json *json, const char *path, const char *unit) {
         const char *text = json_get_string(json, "time");
         usec_t now = clock_wall(), written;
         int64_t msec;
@@ -242,10 +242,9 @@ static bool tell_stale(Json *json, const char *path) {
                 return false;
         (void) fflush(stdout);
         fprintf(stderr,
-                "sensorqd: this is %s old (%s): sensorqd does not run any more, or hangs. See: systemctl status "
-                "sensorqd, journalctl -u "
-                "sensorqd\n",
-                clock_format_span(now - written, span, sizeof(span)), path);
+                "sensorqd: this is %s old (%s): sensorqd does not run any more, or hangs. See: systemctl status %s, "
+                "journalctl -u %s\n",
+                clock_format_span(now - written, span, sizeof(span)), path, unit, unit);
         return true;
 }
 
@@ -268,15 +267,15 @@ static bool check_well(Json *json) {
 static int tell_once(const char *config_path, const Config *config, VerbStatus how) {
         _cleanup_free_ char *path = NULL;
         _cleanup_(json_freep) Json *tree = NULL;
+        char unit[128];
         bool well = true;
         int r;
 
+        (void) unit_in_words(config_path, unit);
         r = find_status(config_path, config ? config->state_dir : NULL, &path, &tree);
         if (r < 0) {
-                fprintf(stderr,
-                        "sensorqd: no status of a daemon for %s: %s. Is it running? See: systemctl status "
-                        "sensorqd\n",
-                        config_path, strerror(-r));
+                fprintf(stderr, "sensorqd: no status of a daemon for %s: %s. Is it running? See: systemctl status %s\n",
+                        config_path, strerror(-r), unit);
                 return EX_UNAVAILABLE;
         }
         if (how == VERB_STATUS_JSON)
@@ -285,7 +284,7 @@ static int tell_once(const char *config_path, const Config *config, VerbStatus h
                 well = check_well(tree);
         else
                 print_status(tree);
-        return tell_stale(tree, path) || !well ? EX_UNAVAILABLE : EX_OK;
+        return tell_stale(tree, path, unit) || !well ? EX_UNAVAILABLE : EX_OK;
 }
 
 int verb_status(const char *config_path, const Config *config, VerbStatus how) {

@@ -37,6 +37,12 @@ bool unit_of(const char *path, char unit[static 128]) {
         return strlen(unit) < 127;
 }
 
+const char *unit_in_words(const char *path, char unit[static 128]) {
+        if (!unit_of(path, unit))
+                (void) snprintf(unit, 128, "sensorqd");
+        return unit;
+}
+
 void unit_user(const char *path, ServiceUser *ret) {
         char unit[128], service[140];
 

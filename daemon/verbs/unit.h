@@ -11,6 +11,9 @@ size_t unit_name_size(const char *file);
  * false where no unit reads it. */
 bool unit_of(const char *path, char unit[static 128]);
 
+/* The same for a sentence: sensorqd where no unit reads it. Returns *unit*. */
+const char *unit_in_words(const char *path, char unit[static 128]);
+
 /* As whom its programs run when root asks: as that unit's; where there is none, as the user of the package, if there is
  * one. Zeros: as we are. */
 void unit_user(const char *path, ServiceUser *ret);

@@ -36,6 +36,13 @@ def test_check_says_what_is_not_well(made):
     assert done.stdout.startswith("home failing since ") and done.stdout.count("\n") == 1
 
 
+def test_an_instance_is_named(made):
+    """Nobody is sent to another instance's unit."""
+    for file, unit in (("/etc/sensorqd/no-such.garden.yaml", "sensorqd@no-such.garden"), ("/no-such/garden.yaml", "sensorqd")):
+        done = made.daemon.run("-c", file, "status")  # the last option counts
+        assert done.returncode == 69 and done.stderr.endswith(f"See: systemctl status {unit}\n"), done.stderr
+
+
 def test_a_file_that_is_a_link(made):
     """A ConfigMap, a directory for each release: the link leads elsewhere, and the daemon is asked to reload."""
     daemon, file = made.daemon, made.daemon.config_file

@@ -122,6 +122,27 @@ static void test_text(void **state) {
                 assert_true(*p == '\n' || (unsigned char) *p >= ' '); /* no mark is left */
 }
 
+/* An instance's file does not send its reader to the other service. */
+static void test_text_of_an_instance(void **state) {
+        static const struct {
+                const char *path, *check, *reload;
+        } rows[] = {
+                { "/etc/sensorqd/sensorqd.yaml", "\"sensorqd check\"", "\"systemctl reload sensorqd\"" },
+                { "/etc/sensorqd/garden.yaml", "\"sensorqd -c /etc/sensorqd/garden.yaml check\"", "\"systemctl reload sensorqd@garden\"" },
+                { "/srv/garden.yaml", "\"sensorqd -c /srv/garden.yaml check\"", "\"systemctl reload sensorqd\"" },
+        };
+
+        for (size_t i = 0; i < 2 * ELEMENTSOF(rows); i++) {
+                _cleanup_(init_draft_freep) InitDraft *draft = NULL;
+                _cleanup_bytes_ Bytes text = {};
+
+                assert_int_equal(init_draft_new(rows[i / 2].path, i % 2, &draft), 0);
+                assert_int_equal(init_draft_text(draft, false, &text), 0);
+                assert_non_null(strstr(text.data, rows[i / 2].check));
+                assert_non_null(strstr(text.data, rows[i / 2].reload));
+        }
+}
+
 /* What people answer where the page has a part of an address, or an item of a list or table in one line. */
 static void test_answers_inside_a_line(void **state) {
         static const struct {
@@ -436,6 +457,7 @@ int main(void) {
                 cmocka_unit_test(test_language),
                 cmocka_unit_test(test_texts),
                 cmocka_unit_test_setup_teardown(test_text, set_up, tear_down),
+                cmocka_unit_test(test_text_of_an_instance),
                 cmocka_unit_test_setup_teardown(test_answers_inside_a_line, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_recipes, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_a_place_without_room_for_secrets, set_up, tear_down),
