@@ -368,7 +368,7 @@ static const char *const nobody[ALERT_REMOVED + 1] = {
         "{rule}: no device that it is about has sent anything since {heard} ({silence})",
         "{rule}: still no device that it is about has sent anything, since {heard} ({silence})",
         "{rule}: over, a device that it is about sends after {silence}",
-        "{rule}: no device that it is about sent anything from {heard} to {until} ({silence})" LATE,
+        ("{rule}: no device that it is about sent anything from {heard} to {until} ({silence})" LATE),
         "{rule}: over, for this rule was removed; no device that it is about has sent anything since {heard}",
 };
 
