@@ -240,7 +240,7 @@ static int read_texts(const ConfigValue *value, YamlNode *const *nodes, size_t n
                         return r;
                 for (size_t j = 0; value->row->flags & CONFIG_UNIQUE && j < i; j++)
                         if (strcmp(texts[j], entry.node->text) == 0)
-                                return config_value_fail(&entry, "\"%s\" is there twice; each once", texts[j]);
+                                return config_value_fail(&entry, "\"%s\" is there twice; each name once", texts[j]);
                 texts[i] = strdup(entry.node->text);
                 if (!texts[i])
                         return -ENOMEM;

@@ -95,14 +95,12 @@ bool web_place_stream(const WebPlace *place, char host[static WEB_PLACE_HOST_SIZ
 
 /* ---- rules ---- */
 
-#define OF_THE_BODY 3 /* the first ones */
-
-int web_place_headers_rule(const ConfigPlace *place, const ConfigMap *headers, bool asks) {
-        static const char *const own[] = { "Idempotency-Key", "Content-Type", "Content-Encoding", "Content-Length",
+int web_place_headers_rule(const ConfigPlace *place, const ConfigMap *headers) {
+        static const char *const own[] = { "Idempotency-Key", "Content-Type", "Content-Length", "Content-Encoding",
                 "Transfer-Encoding", "Host", "Expect" };
 
         for (size_t i = 0; i < headers->n; i++)
-                for (size_t k = asks ? OF_THE_BODY : 0; k < ELEMENTSOF(own); k++)
+                for (size_t k = 0; k < ELEMENTSOF(own); k++)
                         if (strcasecmp(headers->items[i].name, own[k]) == 0)
                                 return config_place_fail(
                                         place, "headers", "%s is set by sensorqd itself: leave it out", own[k]);

@@ -35,9 +35,8 @@ enum { WEB_PLACE_OPEN = 0, WEB_PLACE_CLOSED = 1 };
 /* Connects there, waits for that, and sends nothing. *words* says what came of it, and what to do. */
 int web_place_try(const WebPlace *place, char words[static WEB_PLACE_WORDS_MAX]);
 
-/* Fails where one of the headers is set by sensorqd itself. Where it *asks*, what it sends is the user's own, and so
- * are the headers that describe it. */
-int web_place_headers_rule(const ConfigPlace *place, const ConfigMap *headers, bool asks);
+/* Fails where one of the headers is set by sensorqd itself. */
+int web_place_headers_rule(const ConfigPlace *place, const ConfigMap *headers);
 
 /* Warns where `ca_file` stands and no request needs it: none of *urls*, NULL at the end, is https, nor what *auth* asks
  * for tokens. Without any it is not known, and nothing is said. 0 or -ENOMEM. */

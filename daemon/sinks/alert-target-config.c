@@ -117,7 +117,7 @@ static int rule(const ConfigPlace *place, void *self, void *around) {
                 r = url_rule(place, target);
         if (r >= 0)
                 r = web_place_ca_rule(place, (char *const[]){ target->at.url, NULL }, &target->auth);
-        return r < 0 ? r : web_place_headers_rule(place, &target->headers, false);
+        return r < 0 ? r : web_place_headers_rule(place, &target->headers);
 }
 
 const ConfigSection alert_target_section = { .rows = rows, .size = sizeof(AlertTarget), .rule = rule };

@@ -24,7 +24,7 @@ static int webhook_rule(const ConfigPlace *place, void *self, void *around) {
                         "allow_plain: "
                         "true");
         r = web_place_ca_rule(place, (char *const[]){ keys->at.url, NULL }, &keys->auth);
-        return r < 0 ? r : web_place_headers_rule(place, &keys->headers, false);
+        return r < 0 ? r : web_place_headers_rule(place, &keys->headers);
 }
 
 #define FIELD(field) offsetof(WebhookConfig, field)

@@ -4,6 +4,7 @@
 
 #include "config-place.h"
 #include "lib/http.h"
+#include "lib/text.h"
 #include "lib/pointer.h"
 #include "sources/http-json.h"
 #include "web-place.h"
@@ -71,7 +72,7 @@ static const ConfigSection since_section = { .rows = since_rows, .size = sizeof(
 static const ConfigRow rows[] = {
         { "url", &type_url, FIELD(url), 1, TEXT_MAX, .derived = "see urls",
                 .doc = "What to ask." },
-        { "urls", &type_urls, FIELD(urls), 1, URLS_MAX, .flags = CONFIG_UNIQUE, .derived = "see url",
+        { "urls", &type_urls, FIELD(urls), 1, URLS_MAX, .derived = "see url",
                 .doc = "Several in place of one; asked in order, and one that fails does not stop the others." },
         { "method", &type_method, FIELD(method), .fallback = "GET",
                 .doc = "How to ask." },
@@ -128,8 +129,11 @@ static int urls_rule(const ConfigPlace *place, const HttpJsonConfig *keys) {
                                   : "has neither url nor urls; allowed: one of them");
         if (keys->url)
                 return plain_rule(place, keys, "url", keys->url);
-        for (char **url = keys->urls; r == 0 && *url; url++)
+        for (char **url = keys->urls; r == 0 && *url; url++) {
                 r = plain_rule(place, keys, "urls", *url);
+                if (r == 0 && text_is_among(*url, (const char *const *) url + 1))
+                        r = config_place_warn(place, "urls", "has one of them twice: each of its readings comes twice");
+        }
         return r;
 }
 
@@ -182,8 +186,6 @@ static int http_json_rule(const ConfigPlace *place, void *self, void *around) {
         if (keys->body && keys->method == 0)
                 return config_place_fail(place, "body", "goes with method: POST only");
         r = since_rule(place, keys);
-        if (r == 0)
-                r = web_place_headers_rule(place, &keys->headers, true);
         return r < 0 ? r : refresh_rule(place, keys);
 }
 

@@ -311,6 +311,7 @@ static void test_keys_without_effect(void **state) {
                 { "type: http_json, url: 'http://a/', ca_file: /ca", "publish.sources[].ca_file: has no effect: http:// has" },
                 { "type: http_json, urls: ['http://a/', 'http://b/'], ca_file: /ca", "publish.sources[].ca_file: has no effect: http:// has" },
                 { "type: http_json, urls: ['http://a/', 'HTTPS://b/'], ca_file: /ca", NULL },
+                { "type: http_json, urls: ['http://a/', 'http://b/', 'http://a/']", "publish.sources[].urls: has one of them twice" },
                 { "type: http_json, url: 'http://localhost/', ca_file: /ca, auth: {type: oauth2, token_url: 'https://b/', client_id: c, client_secret_file: d}", NULL },
                 { "type: mqtt, url: 'mqtts://localhost', topics: [a], ca_file: /ca", NULL },
                 { "type: exec, command: [a], timeout: 5s, interval: 60s", NULL },
