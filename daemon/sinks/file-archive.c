@@ -121,17 +121,29 @@ static int add_file(FileArchive *a, const File *file) {
         return r;
 }
 
-/* In their order, each once. Copies that were not finished go. */
+static int open_list(const FileArchive *a, DIR **ret) {
+        _cleanup_close_ int fd = openat(a->lock_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        *ret = fd < 0 ? NULL : fdopendir(fd);
+        if (!*ret)
+                return err_errno();
+        fd = -1;
+        return 0;
+}
+
+/* In their order, each once. Copies that were not finished go. All of them, or an error: the name of a file that is not
+ * seen would be taken once more, and its lines be replaced when that one is compressed. */
 static int list_files(FileArchive *a) {
-        int fd = openat(a->lock_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-        DIR *directory = fd < 0 ? NULL : fdopendir(fd);
         const struct dirent *entry;
+        DIR *directory;
         size_t kept = 0;
         File file;
+        int r;
 
-        if (!directory)
-                return err_errno();
-        while (r == 0 && (entry = readdir(directory))) {
+        r = open_list(a, &directory);
+        if (r < 0)
+                return r;
+        for (errno = 0; r == 0 && (entry = readdir(directory)); errno = 0) {
                 size_t size = strlen(entry->d_name);
 
                 if (entry->d_name[0] == '.' && size > 5 && strcmp(entry->d_name + size - 5, ".part") == 0)
@@ -139,6 +151,8 @@ static int list_files(FileArchive *a) {
                 else if (name_read(entry->d_name, &file))
                         r = add_file(a, &file);
         }
+        if (r == 0 && errno > 0) /* readdir(3): else it was the end */
+                r = -errno;
         (void) closedir(directory);
         if (a->n > 1)
                 qsort(a->files, a->n, sizeof(File), file_order);

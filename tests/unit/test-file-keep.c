@@ -2,6 +2,7 @@
 /* Which files of an archive go, and when: never by a clock that may be wrong. */
 #include "file-fixture.h"
 
+#include <dirent.h>
 #include <sys/statvfs.h>
 
 #include "lib/clock.h"
@@ -48,6 +49,18 @@ int __wrap_fstatvfs64(int fd, struct statvfs *ret) {
 
 int __wrap_file_write_all(int fd, const void *data, size_t size) {
         return is_full() ? by_quota ? -EDQUOT : -ENOSPC : __real_file_write_all(fd, data, size);
+}
+
+/* The disk does not give the list of the directory. */
+static bool unlisted;
+struct dirent *__real_readdir64(DIR *directory);
+struct dirent *__wrap_readdir64(DIR *directory);
+
+struct dirent *__wrap_readdir64(DIR *directory) {
+        if (!unlisted)
+                return __real_readdir64(directory);
+        errno = EIO;
+        return NULL;
 }
 
 /* Old files go by the time that the queue tells, not by a clock that may be wrong. */
@@ -196,6 +209,32 @@ static void test_taken_away_meanwhile(void **state) {
         keys = file_keys_free(keys);
 }
 
+/* The name of a file that is not seen must not be taken again: its lines would be replaced by those of the new one. (P3) */
+static void test_not_listed(void **state) {
+        World *w = *state;
+        const FileArchiveSpec spec = { .directory = w->archive, .max_size = 4096, .compress = true, .subscription = SUBSCRIPTION };
+        FileArchive *archive;
+        FileKeys *keys;
+
+        assert_int_equal(file_keys_new(FILE_KEYS_MAX, &keys), 0);
+        assert_int_equal(file_archive_new(&spec, &archive), 0);
+        assert_int_equal(file_archive_lock(archive, keys, 0), 0);
+        for (usec_t day = 20000; day < 20002; day++)
+                assert_int_equal(file_archive_append(archive, slice("{\"_id\":\"a\"}\n"), day * 24 * USEC_PER_HOUR), 0);
+        file_archive_tidy(archive); /* the first is compressed */
+        archive = file_archive_free(archive);
+        assert_int_equal(file_archive_new(&spec, &archive), 0);
+        unlisted = true;
+        assert_int_equal(file_archive_lock(archive, keys, 0), -EIO);
+        unlisted = false;
+        assert_int_equal(file_archive_lock(archive, keys, 0), 0);
+        assert_int_equal(file_archive_append(archive, slice("{\"_id\":\"b\"}\n"), UINT64_C(20000) * 24 * USEC_PER_HOUR), 0);
+        file_archive_tidy(archive);
+        archive = file_archive_free(archive);
+        keys = file_keys_free(keys);
+        assert_int_equal(lines_of(w), 3);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_keep),
@@ -205,6 +244,7 @@ int main(void) {
                 TEST_FULL(test_keep_while_it_is_down),
                 TEST_FULL(test_keep_with_a_clock_behind_on_a_full_disk),
                 TEST(test_taken_away_meanwhile),
+                TEST(test_not_listed),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

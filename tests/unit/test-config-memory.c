@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* P9: a lack of memory is no fault of the file. What ends with one is started again by its unit, what ends with the other is not. */
+#include "config-fixture.h"
+
+/* The call for memory that fails, counted from now; 0: none. */
+static unsigned fails;
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+void *__wrap_realloc(void *memory, size_t size) {
+        return fails > 0 && --fails == 0 ? NULL : __real_realloc(memory, size);
+}
+
+static const char text[] = PUBSUB
+        "publish:\n"
+        "  topic: top\n"
+        "  sources:\n"
+        "    - { name: web, type: http_json, url: 'http://127.0.0.1/{now}' }\n"
+        "    - { name: home, type: nature_remo, token_file: t }\n"
+        "subscribe:\n"
+        "  - { subscription: sub, mongodb: { uri: 'mongodb://u:p@127.0.0.1/', database: home, collection: readings } }\n"
+        "  - subscription: alerts\n"
+        "    alert:\n"
+        "      targets: [{ name: hook, type: webhook, url: 'http://127.0.0.1/', body: '{\"a\": {id}}' }]\n"
+        "      rules: [{ name: hot, field: t, above: 28 }]\n";
+
+static void test_without_memory(void **state) {
+        unsigned n = 0, left;
+
+        do {
+                _cleanup_(config_errors_done) ConfigErrors errors = {};
+                Config *config = NULL;
+                int r;
+
+                fails = ++n;
+                r = config_parse(&(ConfigInput){ "/etc/sensorqd/c.yaml", &types_of_config, env_none }, text, sizeof(text) - 1, &config, &errors);
+                left = fails;
+                fails = 0;
+                if (r != 0 && r != -ENOMEM)
+                        fail_msg("call %u: %d, %s", n, r, errors.n > 0 ? errors.texts[0] : "");
+                config_unref(config);
+        } while (left == 0);
+        assert_true(n > 3);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_without_memory),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
