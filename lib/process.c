@@ -429,8 +429,8 @@ void process_hold(Process *process, bool hold) {
         if (hold == process->held)
                 return;
         process->held = hold;
-        if (process->out)
-                (void) loop_set_events(process->out, hold ? 0 : EPOLLIN);
+        if (process->out && loop_set_events(process->out, hold ? 0 : EPOLLIN) < 0)
+                process_stop(process, 0); /* nobody would ever read what it says; started anew it is heard again */
 }
 
 void process_stop(Process *process, usec_t patience) {

@@ -65,7 +65,7 @@ typedef struct Exec {
         Backoff restart;
         usec_t started; /* clock_now() of this run */
         Bytes line;     /* the beginning of a line whose end has not come */
-        bool too_long;  /* that line is being left out */
+        bool too_long;  /* that line is being left out; also for lack of memory */
         bool said_too_long, said_quiet;
         size_t read, lines;    /* bytes, lines of this run */
         usec_t arrived;        /* clock_wall() of what was read last */
@@ -89,15 +89,19 @@ static const char *exec_name(const Exec *exec) {
 
 static int exec_take_line(Exec *exec, Slice line) {
         ShapeOutcome outcome;
+        int r;
 
         while (line.size > 0 && (line.data[line.size - 1] == '\r' || line.data[line.size - 1] == ' '))
                 line.size--;
         if (line.size == 0)
                 return 0;
         exec->lines++;
-        return source_take(exec->context.source, &exec->keys->reading,
-                &(SourceDocument){ .text = line.data, .size = line.size, .arrived = exec->arrived }, ++exec->put,
+        r = source_take(exec->context.source, &exec->keys->reading,
+                &(SourceDocument){ .text = line.data, .size = line.size, .arrived = exec->arrived }, exec->put + 1,
                 &outcome);
+        if (r == 0)
+                exec->put++; /* what was not taken is never on disk, and must not be waited for */
+        return r;
 }
 
 static void exec_leave_out(Exec *exec) {
@@ -113,15 +117,21 @@ static void exec_leave_out(Exec *exec) {
                 exec_name(exec), LINE_MAX_BYTES);
 }
 
-/* The piece of a line that the chunk begins or ends with. */
+/* The piece of a line that the chunk begins or ends with. Where it cannot be kept, the line goes as a whole: the end of
+ * `21.5` is another number. */
 static int exec_keep(Exec *exec, Slice piece) {
+        int r;
+
         if (exec->too_long)
                 return 0;
         if (piece.size > LINE_MAX_BYTES - exec->line.size) {
                 exec_leave_out(exec);
                 return 0;
         }
-        return bytes_append(&exec->line, piece.data, piece.size);
+        r = bytes_append(&exec->line, piece.data, piece.size);
+        if (r < 0)
+                exec->too_long = true;
+        return r;
 }
 
 static int exec_end_line(Exec *exec, Slice piece) {
@@ -135,15 +145,18 @@ static int exec_end_line(Exec *exec, Slice piece) {
         return r;
 }
 
+/* A line that is lost harms no other. */
 static int exec_split(Exec *exec, const char *data, size_t size) {
         const char *end = data + size, *newline;
-        int r = 0;
+        int r = 0, last;
 
-        while (r == 0 && (newline = memchr(data, '\n', (size_t) (end - data)))) {
-                r = exec_end_line(exec, (Slice){ data, (size_t) (newline - data) });
+        while ((newline = memchr(data, '\n', (size_t) (end - data)))) {
+                last = exec_end_line(exec, (Slice){ data, (size_t) (newline - data) });
+                r = last < 0 ? last : r;
                 data = newline + 1;
         }
-        return r < 0 ? r : exec_keep(exec, (Slice){ data, (size_t) (end - data) });
+        last = exec_keep(exec, (Slice){ data, (size_t) (end - data) });
+        return last < 0 ? last : r;
 }
 
 /* ---- the pipe ---- */

@@ -20,6 +20,15 @@ void __wrap_loop_arm_in(LoopWatch *timer, usec_t delay) {
         __real_loop_arm_in(timer, delay == USEC_PER_MINUTE ? minute : delay);
 }
 
+/* The document for which there is no memory, counted from now; 0: none. */
+static unsigned unread;
+int __real_shape_read(const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret);
+int __wrap_shape_read(const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret);
+
+int __wrap_shape_read(const ShapeConfig *config, const ShapeOrigin *origin, Slice document, ReadingList *list, ShapeOutcome *ret) {
+        return unread > 0 && --unread == 0 ? -ENOMEM : __real_shape_read(config, origin, document, list, ret);
+}
+
 #define HEAD "      type: exec\n      interval: 10s\n"
 
 static void run(SourceFixture *f, const char *script, const char *more) {
@@ -339,6 +348,28 @@ static void test_stream_is_held(void **state) {
         SOURCE_FIXTURE_UNTIL(f, !source_is_busy(f->source));
 }
 
+/* A line for which there is no memory is lost, and said to be; no other one, and nothing waits for it. (P6) */
+static void test_without_memory(void **state) {
+        SourceFixture *f = *state;
+        Capture capture = capture_begin();
+
+        unread = 1;
+        run(f, "echo 1; echo 2; sleep 0.1; echo 3; sleep 60", "      mode: stream\n");
+        SOURCE_FIXTURE_UNTIL(f, f->n == 2);
+        assert_non_null(strstr(capture_end(&capture), "out of memory"));
+        source_fixture_stop(f);
+}
+
+/* Nor does a run wait for it at its end. */
+static void test_run_without_memory(void **state) {
+        SourceFixture *f = *state;
+
+        unread = 1;
+        run(f, "echo 1", "");
+        SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).last_poll > 0);
+        assert_int_equal(f->n, 0);
+}
+
 static void test_check_runs_nothing(void **state) {
         SourceFixture *f = *state;
         char path[128], script[200];
@@ -407,6 +438,8 @@ int main(void) {
                 TEST(test_held_stream_gets_no_hint),
                 TEST(test_stream_restarts),
                 TEST(test_stream_is_held),
+                TEST(test_without_memory),
+                TEST(test_run_without_memory),
                 TEST(test_check_runs_nothing),
                 TEST(test_wrong_configuration),
         };

@@ -249,6 +249,28 @@ static void test_hold(void **state) {
         assert_int_equal(unlink(path), 0);
 }
 
+/* The kernel does not watch the pipe again. Nobody would read what the program says: it ends, for who started it to start it anew. */
+static bool unwatched;
+int __real_loop_set_events(LoopWatch *io, uint32_t events);
+int __wrap_loop_set_events(LoopWatch *io, uint32_t events);
+
+int __wrap_loop_set_events(LoopWatch *io, uint32_t events) {
+        return unwatched ? -ENOMEM : __real_loop_set_events(io, events);
+}
+
+static void test_hold_for_ever(void **state) {
+        Fixture *f = *state;
+
+        shell(f, "echo 1; exec sleep 60");
+        process_hold(f->process, true);
+        unwatched = true;
+        process_hold(f->process, false);
+        unwatched = false;
+        turn_until(f, &f->ended);
+        assert_true(f->killed);
+        assert_string_equal(output(f), "1\n");
+}
+
 static void test_free_kills(void **state) {
         Fixture *f = *state;
         pid_t pid;
@@ -342,6 +364,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_grandchild_keeps_the_pipe, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_stop_asks_then_kills, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_hold, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_hold_for_ever, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_free_kills, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_as_user, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_as_user_without_terminal, set_up, tear_down),
