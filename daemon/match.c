@@ -9,6 +9,7 @@
 #include "lib/json.h"
 #include "lib/pointer.h"
 
+#define NUMBER_SIZE_MAX 400                  /* a longer one is compared as text */
 #define EXACT_INTEGER_MAX 9007199254740992.0 /* 2^53: from here on several integers are one double */
 
 static int place_check(const char *text, ConfigProblem *ret_problem) {
@@ -94,22 +95,23 @@ bool match_find(Slice object, const char *place, Slice *ret) {
         return place[0] == '/' ? pointer_find(object, place, ret) : find_member(object, place, ret);
 }
 
-bool match_text(Slice value, Bytes *text) {
+int match_text(Slice value, Bytes *text) {
         size_t size = 0;
+        int r;
 
         text->size = 0;
         if (value.size == 0 || value.data[0] == '{' || value.data[0] == '[')
-                return false;
-        if (bytes_reserve(text, value.size) < 0)
-                return false;
+                return 0;
+        r = bytes_append(text, value.data, value.size);
+        if (r < 0)
+                return r;
         if (value.data[0] != '"')
-                return bytes_append(text, value.data, value.size) >= 0;
-        if (bytes_append(text, value.data + 1, value.size - 2) < 0 ||
-                json_unescape((Slice){ value.data + 1, value.size - 2 }, text->data, &size) < 0)
-                return false;
+                return 1;
+        if (json_unescape((Slice){ value.data + 1, value.size - 2 }, text->data, &size) < 0)
+                return 0;
         text->size = size;
         text->data[size] = '\0';
-        return true;
+        return 1;
 }
 
 /* Whether the whole of *text* is a number as JSON writes it, and a double tells it from every other: of a larger
@@ -124,18 +126,23 @@ static bool text_is_number(const char *text, size_t size, double *ret) {
         return !r.integer || fabs(*ret) < EXACT_INTEGER_MAX;
 }
 
+/* Without memory of its own: a lack of it would read as a condition that does not hold. */
 bool match_value(char *const *values, Slice value) {
-        _cleanup_bytes_ Bytes text = {};
+        char text[NUMBER_SIZE_MAX + 1];
         double number, wanted;
-        bool is_number;
+        bool is_number = false, is_string;
+        JsonReader r;
 
-        if (!match_text(value, &text))
-                return false;
-        is_number = value.data[0] != '"' && text_is_number(text.data, text.size, &number);
+        json_reader_init(&r, value.data, value.size, 1);
+        is_string = json_reader_next(&r) == JSON_STRING;
+        if (!is_string && value.size < sizeof(text)) {
+                *(char *) mempcpy(text, value.data, value.size) = '\0';
+                is_number = text_is_number(text, value.size, &number);
+        }
         for (char *const *v = values; *v; v++) {
                 if (is_number && text_is_number(*v, strlen(*v), &wanted) && number == wanted)
                         return true;
-                if (slice_equal((Slice){ text.data, text.size }, *v))
+                if (is_string ? json_reader_equal(&r, *v) : slice_equal(value, *v))
                         return true;
         }
         return false;

@@ -27,6 +27,6 @@ bool match_has(const ConfigMap *where, const char *name, const char *text);
 /* The value that stands at *place* of *object*, a member or a pointer. */
 bool match_find(Slice object, const char *place, Slice *ret);
 
-/* The text of a JSON value as a reader would say it: a string unescaped, anything else as it is written. False for an
- * object or a list, and for a string that has no UTF-8 form. *text* is emptied first. -ENOMEM counts as false. */
-bool match_text(Slice value, Bytes *text);
+/* The text of a JSON value as a reader would say it: a string unescaped, anything else as it is written. *text* is
+ * emptied first. 1; 0: an object, a list, or a string that has no UTF-8 form; -ENOMEM. */
+int match_text(Slice value, Bytes *text);

@@ -17,21 +17,22 @@
 
 /* ---- documents ---- */
 
-bool shape_text_has_form(Slice json) {
+int shape_text_has_form(Slice json) {
         _cleanup_bytes_ Bytes scratch = {};
         JsonReader r;
         size_t size;
         int token;
 
         if (!memchr(json.data, '\\', json.size))
-                return true;
+                return 1;
         json_reader_init(&r, json.data, json.size, JSON_READER_DEPTH);
         while ((token = json_reader_next(&r)) > 0) {
                 if ((token != JSON_KEY && token != JSON_STRING) || !r.escaped)
                         continue;
-                scratch.size = 0;
-                if (bytes_reserve(&scratch, r.slice.size) < 0 || json_unescape(r.slice, scratch.data, &size) < 0)
-                        return false;
+                if (bytes_reserve(&scratch, r.slice.size) < 0)
+                        return -ENOMEM;
+                if (json_unescape(r.slice, scratch.data, &size) < 0)
+                        return 0;
         }
         return token == JSON_END;
 }
@@ -203,37 +204,41 @@ static const char *read_number(const char *p, char separator, Bytes *number) {
         return p ? read_exponent(p, number) : NULL;
 }
 
-bool shape_number(const char *text, const char *thousands, Bytes *ret) {
+int shape_number(const char *text, const char *thousands, Bytes *ret) {
         _cleanup_bytes_ Bytes number = {};
 
+        if (bytes_reserve(&number, strlen(text) + 1) < 0) /* for all of it: from here on there is memory */
+                return -ENOMEM;
         while (is_space(*text))
                 text++;
         if (*text == '-' && bytes_append_text(&number, "-") < 0)
-                return false;
+                return 0;
         text = read_number(*text == '-' || *text == '+' ? text + 1 : text, thousands ? thousands[0] : '\0', &number);
         while (text && is_space(*text))
                 text++;
         if (!text || *text != '\0' || !isfinite(strtod(number.data, NULL)))
-                return false;
+                return 0;
         bytes_done(ret);
         *ret = bytes_steal(&number);
-        return true;
+        return 1;
 }
 
 /* ---- times ---- */
 
 /* A count of seconds or milliseconds, with a fraction. */
-static bool time_unix(const char *text, int64_t per_second, int64_t *ret_msec) {
+static int time_unix(const char *text, int64_t per_second, int64_t *ret_msec) {
         _cleanup_bytes_ Bytes number = {};
         long double value;
+        int r;
 
-        if (!shape_number(text, NULL, &number))
-                return false;
+        r = shape_number(text, NULL, &number);
+        if (r <= 0)
+                return r;
         value = strtold(number.data, NULL) * (long double) (1000 / per_second);
         if (value < 0 || value >= (long double) YEAR_10000_MSEC)
-                return false;
+                return 0;
         *ret_msec = (int64_t) (value + 0.5L);
-        return true;
+        return 1;
 }
 
 /* Seconds that the machine's zone is ahead of UTC at that time. */
@@ -271,9 +276,9 @@ static bool time_local(const char *text, int64_t *ret_msec) {
         return *ret_msec >= 0;
 }
 
-bool shape_time(const char *text, ShapeTime format, int64_t *ret_msec) {
+int shape_time(const char *text, ShapeTime format, int64_t *ret_msec) {
         int64_t msec = 0;
-        bool known = false;
+        int known = 0;
 
         switch (format) {
         case SHAPE_RFC3339:
@@ -289,8 +294,8 @@ bool shape_time(const char *text, ShapeTime format, int64_t *ret_msec) {
                 known = time_local(text, &msec);
                 break;
         }
-        if (!known || msec < CLOCK_SET_MSEC || msec >= YEAR_10000_MSEC)
-                return false;
+        if (known <= 0 || msec < CLOCK_SET_MSEC || msec >= YEAR_10000_MSEC)
+                return known < 0 ? known : 0;
         *ret_msec = msec;
-        return true;
+        return 1;
 }

@@ -21,13 +21,13 @@ typedef enum ShapeTime {
 int shape_text_read(Slice text, Bytes *made, Slice *ret, char why[static 100]);
 
 /* Whether each text in *json*, one JSON value, has a UTF-8 form: a lone surrogate has none, and no sink could store it.
- */
-bool shape_text_has_form(Slice json);
+ * 1, 0, or -ENOMEM. */
+int shape_text_has_form(Slice json);
 
-/* The number that *text* says, as JSON writes it: `25`, `+07.5`, `1,765,372` where *thousands* is ",". False for
- * anything else. */
-bool shape_number(const char *text, const char *thousands, Bytes *ret);
+/* The number that *text* says, as JSON writes it: `25`, `+07.5`, `1,765,372` where *thousands* is ",". 1; 0 for
+ * anything else; -ENOMEM. */
+int shape_number(const char *text, const char *thousands, Bytes *ret);
 
-/* The time that *text* says in *format*, in milliseconds since the epoch. False for anything else, for 1970, which a
- * clock shows that was never set, and for years beyond 9999. */
-bool shape_time(const char *text, ShapeTime format, int64_t *ret_msec);
+/* The time that *text* says in *format*, in milliseconds since the epoch. 1; 0 for anything else, for 1970, which a
+ * clock shows that was never set, and for years beyond 9999; -ENOMEM. */
+int shape_time(const char *text, ShapeTime format, int64_t *ret_msec);

@@ -110,19 +110,24 @@ static int column_add(void *userdata, const PointerMatch *match) {
         return 0;
 }
 
-/* The column of a pointer with `*`, found when it is first asked for. NULL: no memory, or too many. */
-static Column *shape_column(Shape *s, const char *pointer) {
+/* The column of a pointer with `*`, found when it is first asked for; NULL: too many. 0, or -ENOMEM. */
+static int shape_column(Shape *s, const char *pointer, Column **ret) {
         Column *column;
+        int r;
 
+        *ret = NULL;
         for (size_t i = 0; i < s->n_columns; i++)
                 if (strcmp(s->columns[i].pointer, pointer) == 0)
-                        return &s->columns[i];
+                        return *ret = &s->columns[i], 0;
         if (s->n_columns == COLUMNS_MAX)
-                return NULL;
+                return 0;
         column = &s->columns[s->n_columns];
         *column = (Column){ .pointer = pointer, .n_stars = pointer_count_stars(pointer) };
         s->n_columns++;
-        return pointer_each(s->document, pointer, column_add, column) < 0 ? NULL : column;
+        r = pointer_each(s->document, pointer, column_add, column);
+        if (r >= 0)
+                *ret = column;
+        return r == -ENOMEM ? r : 0;
 }
 
 static bool column_stands_beside(const Column *column, size_t index, const PointerMatch *match) {
@@ -146,41 +151,52 @@ static bool column_find(Column *column, const PointerMatch *match, Slice *ret) {
         return false;
 }
 
-/* What a pointer of the configuration finds for this item. */
-static bool item_find(Shape *s, const Item *item, const char *pointer, Slice *ret) {
+/* What a pointer of the configuration finds for this item. 1; 0: nothing; -ENOMEM. */
+static int item_find(Shape *s, const Item *item, const char *pointer, Slice *ret) {
         Column *column;
+        int r;
 
         if (pointer_count_stars(pointer) == 0)
                 return pointer_find(item->object, pointer, ret);
-        column = shape_column(s, pointer);
-        return column && column_find(column, item->match, ret);
+        r = shape_column(s, pointer, &column);
+        return column ? column_find(column, item->match, ret) : r;
 }
 
 /* ---- id, name, time ---- */
 
-/* The key or index that the last `*` stood for. */
-static bool item_star(const Item *item, Bytes *text) {
+/* As item_word(): the key or index that the last `*` stood for. */
+static int item_star(const Item *item, Bytes *text) {
         const PointerStar *star;
+        int r;
 
         if (item->match->n_stars == 0)
-                return false;
+                return 0;
         star = &item->match->stars[item->match->n_stars - 1];
-        if (!star->key.data)
-                return bytes_append_format(text, "%zu", star->index) >= 0;
+        if (!star->key.data) {
+                r = bytes_append_format(text, "%zu", star->index);
+                return r < 0 ? r : 1;
+        }
         /* with the quotes around it again */
         return match_text((Slice){ star->key.data - 1, star->key.size + 2 }, text);
 }
 
-/* What `id` or `name` says: a pointer, "*", or a text. A null is nothing, here as in a member. */
-static bool item_word(Shape *s, const Item *item, const char *word, Bytes *text) {
+/* What `id` or `name` says: a pointer, "*", or a text. A null is nothing, here as in a member. 1; 0: nothing;
+ * -ENOMEM. */
+static int item_word(Shape *s, const Item *item, const char *word, Bytes *text) {
         Slice value;
+        int r;
 
         text->size = 0;
-        if (word[0] == '/')
-                return item_find(s, item, word, &value) && !slice_equal(value, "null") && match_text(value, text);
         if (strcmp(word, "*") == 0)
                 return item_star(item, text);
-        return bytes_append_text(text, word) >= 0;
+        if (word[0] == '/') {
+                r = item_find(s, item, word, &value);
+                if (r <= 0)
+                        return r;
+                return slice_equal(value, "null") ? 0 : match_text(value, text);
+        }
+        r = bytes_append_text(text, word);
+        return r < 0 ? r : 1;
 }
 
 static bool is_good_id(const Bytes *id) {
@@ -192,52 +208,66 @@ static bool is_good_id(const Bytes *id) {
         return true;
 }
 
-/* NULL, or why there is none. */
-static const char *item_take_id(Shape *s, Item *item) {
+/* *ret_why: why there is none. 0, or -ENOMEM. */
+static int item_take_id(Shape *s, Item *item, const char **ret_why) {
         const ShapeConfig *config = s->config;
-        const char *other = s->origin->id ?: s->origin->source;
+        int r;
 
-        if (config->id && item_word(s, item, config->id, &item->id) && is_good_id(&item->id))
-                return NULL;
-        if (config->id && !s->origin->id)
-                return "there is no usable id where `id` points";
+        r = config->id ? item_word(s, item, config->id, &item->id) : 0;
+        if (r < 0 || (r > 0 && is_good_id(&item->id)))
+                return r < 0 ? r : 0;
+        if (config->id && !s->origin->id) {
+                *ret_why = "there is no usable id where `id` points";
+                return 0;
+        }
         item->id.size = 0;
-        if (bytes_append_text(&item->id, other) < 0 || !is_good_id(&item->id))
-                return "its id is empty, too long, or holds a control character";
-        return NULL;
+        r = bytes_append_text(&item->id, s->origin->id ?: s->origin->source);
+        if (r == 0 && !is_good_id(&item->id))
+                *ret_why = "its id is empty, too long, or holds a control character";
+        return r;
 }
 
-static void item_take_name(Shape *s, Item *item) {
+static int item_take_name(Shape *s, Item *item) {
         const ShapeConfig *config = s->config;
         const char *known = config_map_get(&config->names, item->id.data);
+        int r = 0;
 
-        item->has_name = known && bytes_append_text(&item->name, known) >= 0;
-        if (!item->has_name && config->name)
-                item->has_name = item_word(s, item, config->name, &item->name);
-        if (!item->has_name && s->origin->name) {
-                item->name.size = 0;
-                item->has_name = bytes_append_text(&item->name, s->origin->name) >= 0;
+        if (!known && config->name) {
+                r = item_word(s, item, config->name, &item->name);
+                item->has_name = r > 0;
         }
+        known = known ?: s->origin->name;
+        if (r != 0 || !known)
+                return r < 0 ? r : 0;
+        item->name.size = 0;
+        item->has_name = true;
+        return bytes_append_text(&item->name, known);
 }
 
-static void item_take_time(Shape *s, Item *item) {
+static int item_take_time(Shape *s, Item *item) {
         const ShapeConfig *config = s->config;
         Slice value;
         int64_t msec;
+        int r;
 
         (void) clock_format_rfc3339(s->origin->arrived, item->request_at);
         if (!config->time)
-                return;
+                return 0;
         item->text.size = 0;
-        if (!item_find(s, item, config->time, &value) || !match_text(value, &item->text) ||
-                !shape_time(item->text.data, (ShapeTime) config->time_format, &msec)) {
+        r = item_find(s, item, config->time, &value);
+        if (r > 0)
+                r = match_text(value, &item->text);
+        if (r > 0)
+                r = shape_time(item->text.data, (ShapeTime) config->time_format, &msec);
+        if (r <= 0) {
                 item->odd_time = bytes_steal(&item->text);
-                return;
+                return r < 0 ? r : 0;
         }
         item->has_time = true;
         (void) clock_format_rfc3339((usec_t) msec * USEC_PER_MSEC, item->measured_at);
         if (config->once_per == SHAPE_MEASUREMENT)
                 memcpy(item->request_at, item->measured_at, sizeof(item->request_at));
+        return 0;
 }
 
 /* ---- members ---- */
@@ -304,13 +334,17 @@ static int item_add(Shape *s, Item *item, Bytes *name, Slice value) {
         _cleanup_bytes_ Bytes number = {};
         const char *own;
         Slice ignored;
-        bool is_text = match_text(value, &item->text);
-        int r;
+        int is_text = match_text(value, &item->text), r;
 
+        if (is_text < 0)
+                return is_text;
         if (is_text && text_is_among(item->text.data, (const char *const *) s->config->missing ?: missing))
                 return 0;
         if (is_text && value.data[0] == '"' && text_is_among(name->data, (const char *const *) s->config->numbers)) {
-                if (!shape_number(item->text.data, s->config->thousands, &number)) {
+                r = shape_number(item->text.data, s->config->thousands, &number);
+                if (r < 0)
+                        return r;
+                if (r == 0) {
                         shape_note(s, item, "number", name->data, "it is left out");
                         return 0;
                 }
@@ -336,13 +370,14 @@ static int item_add_fields(Shape *s, Item *item) {
         for (size_t i = 0; i < s->config->fields.n; i++) {
                 const ConfigPair *field = &s->config->fields.items[i];
 
-                if (!item_find(s, item, field->values[0], &value))
+                r = item_find(s, item, field->values[0], &value);
+                if (r == 0)
                         continue;
                 name.size = 0;
-                r = bytes_append_text(&name, field->name);
-                if (r < 0)
-                        return r;
-                r = item_add(s, item, &name, value);
+                if (r > 0)
+                        r = bytes_append_text(&name, field->name);
+                if (r == 0)
+                        r = item_add(s, item, &name, value);
                 if (r < 0)
                         return r;
         }
@@ -363,8 +398,9 @@ static int item_add_members(Shape *s, Item *item) {
         while (json_reader_next(&reader) == JSON_KEY) {
                 const Slice key = { reader.slice.data - 1, reader.slice.size + 2 };
 
-                if (!match_text(key, &name))
-                        return shape_text_has_form(key) ? -ENOMEM : ITEM_WITHOUT_FORM;
+                r = match_text(key, &name);
+                if (r <= 0)
+                        return r < 0 ? r : ITEM_WITHOUT_FORM;
                 r = json_reader_skip(&reader, &value);
                 if (r < 0)
                         return r;
@@ -462,8 +498,9 @@ static int item_put(Shape *s, Item *item) {
                 r = item_write_own(s, item);
         if (r < 0)
                 return r;
-        if (!shape_text_has_form((Slice){ item->payload.data, item->payload.size }))
-                return ITEM_WITHOUT_FORM;
+        r = shape_text_has_form((Slice){ item->payload.data, item->payload.size });
+        if (r <= 0)
+                return r < 0 ? r : ITEM_WITHOUT_FORM;
         origin.unique = once ? 0 : s->origin->random();
         origin.seen = untimed ? name : NULL;
         r = once ? item_hash(s, item, &origin.unique) : 0;
@@ -510,12 +547,15 @@ static int item_shape(Shape *s, Item *item) {
                 s->outcome.passed_over++;
                 return 0;
         }
-        why = why ?: item_take_id(s, item);
-        if (why)
+        r = why ? 0 : item_take_id(s, item, &why);
+        if (r == 0 && why)
                 return shape_keep_unread(s, item->match->value, why);
-        item_take_name(s, item);
-        item_take_time(s, item);
-        r = bytes_append_text(&item->payload, "{");
+        if (r == 0)
+                r = item_take_name(s, item);
+        if (r == 0)
+                r = item_take_time(s, item);
+        if (r == 0)
+                r = bytes_append_text(&item->payload, "{");
         if (r < 0)
                 return r;
         r = s->config->fields.n > 0 ? item_add_fields(s, item) : item_add_members(s, item);

@@ -102,7 +102,7 @@ static const char *text_at(Slice document, const char *place, char said[static S
         _cleanup_bytes_ Bytes text = {};
         Slice value;
 
-        if (!match_find(document, place, &value) || !match_text(value, &text))
+        if (!match_find(document, place, &value) || match_text(value, &text) <= 0)
                 return NULL;
         text_copy_words(said, SAID_MAX, text.data);
         return said;

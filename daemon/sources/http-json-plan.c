@@ -192,7 +192,10 @@ int http_json_next(const HttpJsonPaging *paging, Slice document, const char *fir
 
         if (!match_find(document, paging->next, &value) || slice_equal(value, "null") || slice_equal(value, "false"))
                 return HTTP_JSON_LAST;
-        if (!match_text(value, &text) || text.size > NEXT_MAX || (text.size > 0 && strlen(text.data) != text.size))
+        r = match_text(value, &text);
+        if (r < 0)
+                return r;
+        if (r == 0 || text.size > NEXT_MAX || (text.size > 0 && strlen(text.data) != text.size))
                 return HTTP_JSON_ELSEWHERE;
         if (text.size == 0)
                 return HTTP_JSON_LAST;

@@ -142,6 +142,15 @@ bool mqtt_topic_match(const char *pattern, Slice topic, MqttTopic *ret) {
         return true;
 }
 
+MqttTopic mqtt_topic_find(char *const *patterns, Slice topic) {
+        MqttTopic found = {};
+
+        for (; *patterns; patterns++)
+                if (mqtt_topic_match(*patterns, topic, &found))
+                        break;
+        return found;
+}
+
 static bool levels_overlap(const Level *a, const Level *b, bool first) {
         if (a->kind == LEVEL_TEXT && b->kind == LEVEL_TEXT)
                 return slice_same(a->text, b->text);

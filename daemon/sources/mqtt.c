@@ -188,22 +188,19 @@ static int mqtt_name_message(const MqttPacket *packet, uint64_t number, char see
 
 /* ---- messages ---- */
 
-static char *copy_slice(Slice slice) {
-        return slice.size > 0 ? strndup(slice.data, slice.size) : NULL;
-}
+/* NULL: there is nothing; with *r* set to -ENOMEM: no memory, which must not read as a topic that names nothing. */
+static char *copy_slice(Slice slice, int *r) {
+        char *copy = slice.size > 0 ? strndup(slice.data, slice.size) : NULL;
 
-static MqttTopic mqtt_find_topic(const MqttConfig *keys, Slice text) {
-        MqttTopic topic = {};
-
-        for (size_t i = 0; keys->topics[i]; i++)
-                if (mqtt_topic_match(keys->topics[i], text, &topic))
-                        break;
-        return topic;
+        if (slice.size > 0 && !copy)
+                *r = -ENOMEM;
+        return copy;
 }
 
 static int mqtt_take(Mqtt *mqtt, const MqttPacket *packet, const MqttTopic *topic, const char *seen) {
-        _cleanup_free_ char *text = copy_slice(packet->topic), *id = copy_slice(topic->id),
-                            *name = copy_slice(topic->name), *field = copy_slice(topic->field);
+        int r = 0;
+        _cleanup_free_ char *text = copy_slice(packet->topic, &r), *id = copy_slice(topic->id, &r),
+                            *name = copy_slice(topic->name, &r), *field = copy_slice(topic->field, &r);
         const SourceDocument document = {
                 .text = packet->payload.data,
                 .size = packet->payload.size,
@@ -216,6 +213,8 @@ static int mqtt_take(Mqtt *mqtt, const MqttPacket *packet, const MqttTopic *topi
         };
         ShapeOutcome outcome;
 
+        if (r < 0)
+                return r;
         return source_take(mqtt->context.source, &mqtt->keys->reading, &document, 0, &outcome);
 }
 
@@ -262,22 +261,23 @@ static int mqtt_read_message(Mqtt *mqtt, const MqttPacket *packet, uint64_t numb
         r = mqtt_clean_topic(mqtt, &readable, &clean);
         if (r < 0)
                 return r;
-        topic = mqtt_find_topic(mqtt->keys, readable.topic);
+        topic = mqtt_topic_find(mqtt->keys->topics, readable.topic);
         r = named ? mqtt_name_message(packet, number, seen) : 0;
         return r < 0 ? r : mqtt_take(mqtt, &readable, &topic, named ? seen : NULL);
 }
 
 static int mqtt_reread(const void *keys, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret) {
         const MqttConfig *config = keys;
-        MqttTopic topic = mqtt_find_topic(config, (Slice){ origin->topic, strlen(origin->topic) });
-        _cleanup_free_ char *id = copy_slice(topic.id), *name = copy_slice(topic.name),
-                            *field = copy_slice(topic.field);
+        MqttTopic topic = mqtt_topic_find(config->topics, (Slice){ origin->topic, strlen(origin->topic) });
+        int r = 0;
+        _cleanup_free_ char *id = copy_slice(topic.id, &r), *name = copy_slice(topic.name, &r),
+                            *field = copy_slice(topic.field, &r);
         ShapeOrigin placed = *origin;
 
         placed.id = id;
         placed.name = name;
         placed.field = field;
-        return shape_reread(&config->reading, &placed, raw, list, ret);
+        return r < 0 ? r : shape_reread(&config->reading, &placed, raw, list, ret);
 }
 
 /* It would come again for ever, and keep all behind it from us: it is acknowledged without being read. */

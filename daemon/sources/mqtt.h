@@ -59,6 +59,9 @@ int mqtt_topic_filter(const char *pattern, Bytes *ret);
  * level. What begins with `$` matches only a pattern that does (MQTT-4.7.2-1). */
 bool mqtt_topic_match(const char *pattern, Slice topic, MqttTopic *ret);
 
+/* What the first of *patterns* (NULL at the end) that it belongs to names; nothing where it belongs to none. */
+MqttTopic mqtt_topic_find(char *const *patterns, Slice topic);
+
 /* Whether there is a topic that both patterns match. */
 bool mqtt_topic_overlap(const char *a, const char *b);
 

@@ -46,43 +46,57 @@ typedef struct Meters {
 
 /* ---- properties ---- */
 
-/* A whole number, written as one or as text. */
-static bool read_integer(Slice json, const char *pointer, int64_t *ret) {
-        _cleanup_bytes_ Bytes text = {};
+/* 1; 0: nothing that is a text or a number; -ENOMEM. */
+static int read_text(Slice json, const char *pointer, Bytes *text) {
         Slice value;
-        char *end;
 
-        if (!pointer_find(json, pointer, &value) || !match_text(value, &text) || text.size == 0 || text.size > 20)
-                return false;
+        text->size = 0;
+        return pointer_find(json, pointer, &value) ? match_text(value, text) : 0;
+}
+
+/* A whole number, written as one or as text. 1; 0: there is none; -ENOMEM. */
+static int read_integer(Slice json, const char *pointer, int64_t *ret) {
+        _cleanup_bytes_ Bytes text = {};
+        char *end;
+        int r;
+
+        r = read_text(json, pointer, &text);
+        if (r <= 0 || text.size == 0 || text.size > 20)
+                return r < 0 ? r : 0;
         errno = 0;
         *ret = strtoll(text.data, &end, 10);
         return errno == 0 && *end == '\0';
 }
 
-static void read_time(Slice json, int64_t *ret) {
+static int read_time(Slice json, int64_t *ret) {
         _cleanup_bytes_ Bytes text = {};
-        Slice value;
+        int r;
 
-        if (!pointer_find(json, "/updated_at", &value) || !match_text(value, &text) ||
-                !clock_parse_rfc3339(text.data, text.size, ret) || *ret < 0)
+        r = read_text(json, "/updated_at", &text);
+        if (r <= 0 || !clock_parse_rfc3339(text.data, text.size, ret) || *ret < 0)
                 *ret = 0;
+        return r < 0 ? r : 0;
 }
 
 static int on_property(void *userdata, const PointerMatch *match) {
         Meter *meter = userdata;
         int64_t epc, value;
+        int r;
 
-        if (!read_integer(match->value, "/epc", &epc) || !read_integer(match->value, "/val", &value))
-                return 0;
+        r = read_integer(match->value, "/epc", &epc);
+        if (r > 0)
+                r = read_integer(match->value, "/val", &value);
+        if (r <= 0)
+                return r;
         for (Property p = 0; p < _METER_PROPERTY_MAX; p++) {
                 if (properties[p].epc != epc || value < properties[p].min || value > properties[p].max)
                         continue;
                 meter->known[p] = true;
                 meter->value[p] = value;
                 if (p == METER_POWER)
-                        read_time(match->value, &meter->power_msec);
+                        r = read_time(match->value, &meter->power_msec);
         }
-        return 0;
+        return r < 0 ? r : 0;
 }
 
 /* ---- the reading ---- */
@@ -139,8 +153,9 @@ static int append_text(Bytes *payload, const char *name, Slice appliance, const 
         Slice value;
         int r;
 
-        if (!pointer_find(appliance, pointer, &value) || value.data[0] != '"' || !match_text(value, &text))
-                return 0;
+        r = pointer_find(appliance, pointer, &value) && value.data[0] == '"' ? match_text(value, &text) : 0;
+        if (r <= 0)
+                return r;
         r = bytes_append_format(payload, ",\"%s\":", name);
         return r < 0 ? r : bytes_append_json_string(payload, text.data, text.size);
 }
@@ -190,11 +205,13 @@ static int on_appliance(void *userdata, const PointerMatch *match) {
         Slice value;
         int r;
 
-        if (!pointer_find(match->value, "/type", &value) || !match_text(value, &text) ||
-                strcmp(text.data, "EL_SMART_METER") != 0)
-                return 0;
-        if (!pointer_find(match->value, "/id", &value) || value.data[0] != '"' || !match_text(value, &text) ||
-                !nature_remo_id_is_good(text.data, text.size)) {
+        r = read_text(match->value, "/type", &text);
+        if (r <= 0 || strcmp(text.data, "EL_SMART_METER") != 0)
+                return r < 0 ? r : 0;
+        r = pointer_find(match->value, "/id", &value) && value.data[0] == '"' ? match_text(value, &text) : 0;
+        if (r < 0)
+                return r;
+        if (r == 0 || !nature_remo_id_is_good(text.data, text.size)) {
                 if (m->n_bad++ == 0)
                         (void) snprintf(m->error->text, sizeof(m->error->text), "a smart meter has no usable id");
                 return 0;

@@ -77,7 +77,7 @@ static int on_created(void *userdata, const PointerMatch *match) {
 
         if (!key.data || slice_equal(key, "mo")) /* nobody has moved there, which is no fault */
                 return 0;
-        if (!match_text(match->value, &text) || !clock_parse_rfc3339(text.data, text.size, &msec) || msec <= 0)
+        if (match_text(match->value, &text) <= 0 || !clock_parse_rfc3339(text.data, text.size, &msec) || msec <= 0)
                 return 0;
         at = (usec_t) msec * USEC_PER_MSEC;
         if (at >= still->now || still->now - at < NATURE_REMO_STILL_USEC)

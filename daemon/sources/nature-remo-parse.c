@@ -5,6 +5,7 @@
 
 #include "lib/err.h"
 #include "lib/json.h"
+#include "match.h"
 #include "sources/nature-remo.h"
 
 #define EVENTS_DEPTH_MAX 80     /* of newest_events: what is stored must not be nested deeper than 90 */
@@ -66,31 +67,20 @@ static char field_type(const Device *device, Field field) {
         return device->raw[field].size > 0 ? device->raw[field].data[0] : '\0';
 }
 
-/* The text as a C string, or NULL when it is none: a lone surrogate has no UTF-8 form, and could be stored nowhere. */
-static char *field_text(const Device *device, Field field, size_t *ret_size) {
-        Slice raw = device->raw[field];
-        _cleanup_free_ char *text = NULL;
-
-        if (field_type(device, field) != '"')
-                return NULL;
-        text = malloc(raw.size);
-        if (!text || json_unescape((Slice){ raw.data + 1, raw.size - 2 }, text, ret_size) < 0)
-                return NULL;
-        text[*ret_size] = '\0'; /* the quotes made room */
-        return cleanup_steal(text);
+/* The text as a C string. 1; 0: it is none, or a lone surrogate is in it, which could be stored nowhere; -ENOMEM. */
+static int field_text(const Device *device, Field field, Bytes *text) {
+        return field_type(device, field) == '"' ? match_text(device->raw[field], text) : 0;
 }
 
-static bool is_text(const Device *device, Field field) {
-        size_t size;
-        _cleanup_free_ char *text = field_text(device, field, &size);
+static int is_text(const Device *device, Field field) {
+        _cleanup_bytes_ Bytes text = {};
 
-        return text != NULL;
+        return field_text(device, field, &text);
 }
 
-/* Whether the field is of the type that the API promises. What is not is left out; only the id and newest_events decide
- * about the device.
- */
-static bool field_is_good(const Device *device, Field field) {
+/* Whether the field is of the type that the API promises: 1, 0, or -ENOMEM. What is not is left out; only the id and
+ * newest_events decide about the device. */
+static int field_is_good(const Device *device, Field field) {
         char type = field_type(device, field);
 
         switch (field) {
@@ -130,8 +120,9 @@ static int append_field(Bytes *payload, const Device *device, Field field) {
         Slice raw = device->raw[field];
         int r;
 
-        if (!field_is_good(device, field))
-                return 0;
+        r = field_is_good(device, field);
+        if (r <= 0)
+                return r;
         r = bytes_append_format(payload, "%s\"%s\":", payload->size > 1 ? "," : "", field_names[field]);
         return r < 0 ? r : bytes_append(payload, raw.data, raw.size);
 }
@@ -173,13 +164,14 @@ static bool device_is_wanted(const Parse *p, const Device *device, const char *i
 }
 
 static int device_add(Parse *p, const Device *device) {
-        size_t id_size, name_size;
-        _cleanup_free_ char *id = field_text(device, DEVICE_ID, &id_size);
-        _cleanup_free_ char *name = field_text(device, DEVICE_NAME, &name_size);
-        _cleanup_bytes_ Bytes payload = {};
-        int r;
+        _cleanup_bytes_ Bytes id = {}, name = {}, payload = {};
+        int r, named;
 
-        if (!id || !nature_remo_id_is_good(id, id_size)) {
+        r = field_text(device, DEVICE_ID, &id);
+        named = field_text(device, DEVICE_NAME, &name);
+        if (r < 0 || named < 0)
+                return -ENOMEM;
+        if (r == 0 || !nature_remo_id_is_good(id.data, id.size)) {
                 parse_complain(p, "device %zu has no usable id", p->n_devices);
                 p->n_bad++;
                 return 0;
@@ -190,11 +182,11 @@ static int device_add(Parse *p, const Device *device) {
                 p->n_bad++;
                 return 0;
         }
-        nature_remo_look_still(p->origin, id, name ?: "", device->raw[DEVICE_NEWEST_EVENTS]);
-        if (!device_is_wanted(p, device, id))
+        nature_remo_look_still(p->origin, id.data, named > 0 ? name.data : "", device->raw[DEVICE_NEWEST_EVENTS]);
+        if (!device_is_wanted(p, device, id.data))
                 return 0;
         r = device_format(p, device, &payload);
-        return r < 0 ? r : nature_remo_add(p->list, p->origin, id, &payload);
+        return r < 0 ? r : nature_remo_add(p->list, p->origin, id.data, &payload);
 }
 
 /* ---- the list ---- */

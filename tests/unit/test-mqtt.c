@@ -69,6 +69,30 @@ static void test_messages_are_readings(void **state) {
         assert_non_null(strstr(source_fixture_payloads(m->f), "{\"co2\":612,\"source\":\"home\",\"id\":\"study\","));
 }
 
+/* The copy of a name for which there is no memory, counted from now; 0: none. */
+static unsigned uncopied;
+char *__real_strndup(const char *text, size_t size);
+char *__wrap_strndup(const char *text, size_t size);
+
+char *__wrap_strndup(const char *text, size_t size) {
+        return uncopied > 0 && --uncopied == 0 ? NULL : __real_strndup(text, size);
+}
+
+/* It comes again, and not under another name: the topic, the id and the field are copied. */
+static void test_without_memory(void **state) {
+        MqttFixture *m = *state;
+
+        start_and_wait(m, "      topics: ['esphome/{id}/sensor/{field}/state']\n");
+        for (unsigned copy = 1; copy <= 3; copy++) {
+                uncopied = copy;
+                mosquitto_publish(m->broker, "esphome/study/sensor/co2/state", "612", false);
+                SOURCE_FIXTURE_UNTIL(m->f, m->f->n == copy);
+                assert_int_equal(uncopied, 0);
+        }
+        assert_string_equal(m->f->devices.data, "study\nstudy\nstudy\n");
+        assert_null(strstr(source_fixture_payloads(m->f), "\"value\""));
+}
+
 /* While the disk refuses nothing is acknowledged, and nothing is missing or doubled when it is over. */
 static void test_disk_refuses(void **state) {
         MqttFixture *m = *state;
@@ -252,6 +276,7 @@ int main(void) {
         };
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_messages_are_readings, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_without_memory, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_disk_refuses, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_comes_again, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_retained, set_up, tear_down),

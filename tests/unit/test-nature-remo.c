@@ -405,8 +405,55 @@ static void test_rate_limit(void **state) {
         assert_int_equal(nature_remo_not_before("30", "0", RESET(3 * 3600), WALL, NOW), 0);
 }
 
+/* ---- no memory ---- */
+
+/* The call for memory that fails, counted from now; 0: none. */
+static unsigned fails;
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+void *__wrap_realloc(void *memory, size_t size) {
+        return fails > 0 && --fails == 0 ? NULL : __real_realloc(memory, size);
+}
+
+/* All of it, or that there was no memory: a coefficient that is not read would make another number of the energy. */
+static void check_without_memory(bool meters, const char *body, const char *expected) {
+        NatureRemoOrigin origin = origin_at(WALL);
+        unsigned n = 0, left;
+
+        do {
+                ReadingList list = {};
+                NatureRemoError error;
+                size_t devices;
+                int r;
+
+                fails = ++n;
+                r = meters ? nature_remo_parse_meters((Slice){ body, strlen(body) }, &origin, &list, &error)
+                           : nature_remo_parse((Slice){ body, strlen(body) }, &origin, &list, &devices, &error);
+                left = fails;
+                fails = 0;
+                if (r != -ENOMEM) {
+                        assert_int_equal(r, 0);
+                        assert_int_equal(list.n, 1);
+                        assert_string_equal(list.items[0].payload.data, expected);
+                }
+                reading_list_done(&list);
+        } while (left == 0);
+        assert_true(n > 2);
+}
+
+static void test_without_memory(void **state) {
+        check_without_memory(false, "[{\"id\":\"d\",\"name\":\"n\",\"updated_at\":\"2021-03-24T09:10:11Z\"}]",
+                "{\"name\":\"n\",\"newest_events\":null,\"updated_at\":\"2021-03-24T09:10:11Z\",\"request_at\":\"" AT "\",\"id\":\"d\",\"source\":\"home\"}");
+        check_without_memory(true,
+                "[{\"type\":\"EL_SMART_METER\",\"id\":\"m\",\"nickname\":\"n\",\"smart_meter\":{\"echonetlite_properties\":["
+                "{\"epc\":211,\"val\":\"10\"},{\"epc\":225,\"val\":\"1\"},{\"epc\":224,\"val\":\"123\"}]}}]",
+                "{\"id\":\"m\",\"name\":\"n\",\"source\":\"home\",\"request_at\":\"" AT "\",\"energy_kwh\":123.0}");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_without_memory),
                 cmocka_unit_test(test_message),
                 cmocka_unit_test(test_key_and_attributes),
                 cmocka_unit_test(test_events_as_given),

@@ -461,6 +461,60 @@ static void test_missing(void **state) {
         check(&own, "{\"a\":-999,\"b\":null,\"c\":\"\",\"d\":\"unknown\"}", "{\"b\":null,\"d\":\"unknown\"," OWN);
 }
 
+/* ---- no memory ---- */
+
+/* The call for memory that fails, counted from now; 0: none. */
+static unsigned fails;
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+void *__real_reallocarray(void *memory, size_t n, size_t size);
+void *__wrap_reallocarray(void *memory, size_t n, size_t size);
+
+void *__wrap_realloc(void *memory, size_t size) {
+        return fails > 0 && --fails == 0 ? NULL : __real_realloc(memory, size);
+}
+
+void *__wrap_reallocarray(void *memory, size_t n, size_t size) {
+        return fails > 0 && --fails == 0 ? NULL : __real_reallocarray(memory, n, size);
+}
+
+/* Either all of it, or that there was no memory: nothing is left out, set apart or given another name. (P1, P6) */
+static void check_without_memory(const ShapeConfig *config, const char *text, const char *expected) {
+        ShapeOrigin origin = origin_of(NULL);
+        unsigned n = 0, left;
+
+        fails = 0;
+        do {
+                ReadingList list = {};
+                int r;
+
+                fails = ++n;
+                r = shape_read(config, &origin, (Slice){ text, strlen(text) }, &list, &outcome);
+                left = fails;
+                fails = 0;
+                if (r == 0) {
+                        assert_int_equal(list.n, 1);
+                        assert_string_equal(list.items[0].payload.data, expected);
+                } else
+                        assert_int_equal(r, -ENOMEM);
+                reading_list_done(&list);
+        } while (left == 0);
+        assert_true(n > 5);
+}
+
+static void test_without_memory(void **state) {
+        const ShapeConfig members = { .where = MAP(PAIR("kind", TEXT("a\nb"))), .id = TEXT("/id"), .name = TEXT("/n"), .time = TEXT("/at"),
+                .once_per = SHAPE_MEASUREMENT };
+        const ShapeConfig columns = { .items = TEXTS(TEXT("/time/*")), .time = TEXT("/time/*"), .id = TEXT("*"),
+                .fields = MAP(PAIR("t", TEXT("/t/*")), PAIR("none", TEXT("/none/*"))) };
+
+        check_without_memory(&members, "{\"kind\":\"a\\nb\",\"id\":\"x\",\"n\":\"y\",\"at\":\"2026-11-24T06:27:38Z\",\"t\":1,\"none\":\"unknown\"}",
+                "{\"kind\":\"a\\nb\",\"n\":\"y\",\"at\":\"2026-11-24T06:27:38Z\",\"t\":1,\"source\":\"src\",\"id\":\"x\",\"name\":\"y\","
+                "\"request_at\":\"2026-11-24T06:27:38.000Z\",\"measured_at\":\"2026-11-24T06:27:38.000Z\"}");
+        check_without_memory(&columns, "{\"time\":[\"2026-11-24T06:27:38Z\"],\"t\":[21.5]}",
+                "{\"t\":21.5,\"source\":\"src\",\"id\":\"0\",\"request_at\":\"" AT "\",\"measured_at\":\"2026-11-24T06:27:38.000Z\"}");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_as_it_is),
@@ -484,6 +538,7 @@ int main(void) {
                 cmocka_unit_test(test_numbers),
                 cmocka_unit_test(test_number_members),
                 cmocka_unit_test(test_missing),
+                cmocka_unit_test(test_without_memory),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
