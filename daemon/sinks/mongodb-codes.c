@@ -177,12 +177,15 @@ static const Code codes[] = {
         { 17420, "the document would be too large", DOCUMENT },
 };
 
-/* Atlas answers with one number whatever it refuses; its own words tell. */
+/* Atlas answers with one number whatever it refuses; its own words tell. A free or flex cluster looks how full it is
+ * before each write: where that look fails, the words name the quota, too, and nothing is used up. */
 static MongodbFault atlas_fault(const char *message) {
         static const struct {
                 const char *word;
                 MongodbFault fault;
         } words[] = {
+                { "internal atlas error", MONGODB_FAULT_BUSY },
+                { "error determining", MONGODB_FAULT_BUSY },
                 { "quota", MONGODB_FAULT_QUOTA },
                 { "already using", MONGODB_FAULT_QUOTA }, /* ... 500 collections of 500 */
                 { "auth", MONGODB_FAULT_LOGIN },          /* bad auth : Authentication failed. */

@@ -272,6 +272,12 @@ static void test_atlas_words(void **state) {
                 { "bad auth : Authentication failed.", MONGODB_FAULT_LOGIN },
                 { "you are over your space quota, using 513 MB of 512 MB", MONGODB_FAULT_QUOTA },
                 { "cannot create a new collection -- already using 500 collections of 500", MONGODB_FAULT_QUOTA },
+                { "Error determining if update will go over space quota: Error computing current atlas size: internal atlas error checking "
+                  "things: Failure getting dbStats: (MaxTimeMSExpired) operation exceeded time limit: context deadline exceeded",
+                        MONGODB_FAULT_BUSY },
+                { "internal atlas error checking things: Failure getting dbStats: read tcp 192.168.254.78:50064->192.168.254.78:27000: i/o "
+                  "timeout",
+                        MONGODB_FAULT_BUSY },
                 { "user is not allowed to do action [insert] on [home.readings]", MONGODB_FAULT_FORBIDDEN },
                 { "not authorized on home to execute command", MONGODB_FAULT_FORBIDDEN },
                 { "something new", MONGODB_FAULT_SETTINGS },
