@@ -6,7 +6,8 @@
  *   Discord  https://discord.com/developers/docs/resources/webhook: 2000 characters, 30 messages a minute; markdown, in
  *            which a backslash takes the meaning from what follows. Its /slack address renders the same markdown, but
  *            nothing says what it makes of a backslash, so it is asked as Discord itself wants it.
- *   ntfy     https://docs.ntfy.sh/publish/, as JSON: 4096 bytes, a message every 5 s beyond a burst of 60.
+ *   ntfy     https://docs.ntfy.sh/publish/, as JSON: 4096 bytes, a message every 5 s beyond a burst of 60; so many a
+ *            day from one address, or of one account, as the server says (ntfy.sh: 250).
  *   LINE     https://developers.line.biz/en/reference/messaging-api/, push: 5000 characters, counted as UTF-16;
  *            X-Line-Retry-Key, under which 409 means that the message was taken before. */
 /* clang-format on */
@@ -22,7 +23,8 @@
 #define DISCORD_WEBHOOKS "/webhooks/"
 #define DISCORD_VERSION "/v10" /* where the address has none; from 8 on, Retry-After counts seconds */
 #define DISCORD_MARKUP "\\*_~|`#>[]<"
-#define LINE_ROOM 8 /* a line feed, and what a value or a duration grows by until it is sealed */
+#define NTFY_DAY_USED_UP "42908" /* its number for that, in the JSON of its answer */
+#define LINE_ROOM 8              /* a line feed, and what a value or a duration grows by until it is sealed */
 #define ELLIPSIS "\xe2\x80\xa6"
 #define NO_CALL "\xe2\x80\x8b" /* U+200B behind an @ or between ] and (: nobody is called, nothing becomes a link */
 
@@ -412,10 +414,19 @@ static bool is_web_page(const HttpReply *reply) {
         return strncasecmp(body, "<!doctype", strlen("<!doctype")) == 0 || strncasecmp(body, "<html", 5) == 0;
 }
 
-/* LINE says so with the status of a rate limit, but the month has to end first. */
-static bool is_used_up(const AlertTarget *target, const HttpReply *reply) {
-        return target->type == ALERT_LINE && reply->status == 429 && reply->body.data &&
-               strcasestr(reply->body.data, "monthly limit");
+/* LINE and ntfy say so with the status of a rate limit, but the month, or the day, has to end first. What helps; NULL:
+ * it is a rate limit. */
+static const char *used_up(const AlertTarget *target, const HttpReply *reply) {
+        const char *body = reply->body.data ?: "";
+
+        if (reply->status != 429)
+                return NULL;
+        if (target->type == ALERT_LINE && strcasestr(body, "monthly limit"))
+                return "the messages of this month are used up; wait for the next one, or change the plan";
+        if (target->type == ALERT_NTFY && strstr(body, NTFY_DAY_USED_UP))
+                return "the messages of this day are used up; wait for the next one, or take an account "
+                       "(token_file) or a server of your own";
+        return NULL;
 }
 
 static AlertClass judge_status(const AlertTarget *target, int status) {
@@ -431,15 +442,17 @@ static AlertClass judge_status(const AlertTarget *target, int status) {
 }
 
 static void judge_answer(const AlertTarget *target, const HttpReply *reply, AlertAnswer *ret) {
+        const char *remedy = used_up(target, reply);
+
         ret->class = judge_status(target, reply->status);
         if (ret->class == ALERT_TAKEN && is_web_page(reply)) {
                 ret->class = ALERT_PERSON;
                 ret->cause = CAUSE_BETWEEN;
                 ret->remedy = "correct its URL: a web page answers, perhaps the login of a proxy";
-        } else if (is_used_up(target, reply)) {
+        } else if (remedy) {
                 ret->class = ALERT_PERSON;
                 ret->cause = CAUSE_QUOTA;
-                ret->remedy = "the messages of this month are used up; wait for the next one, or change the plan";
+                ret->remedy = remedy;
         } else if (reply->status >= 300 && reply->status < 400)
                 ret->remedy = "redirects are not followed; correct its URL";
         else if (ret->class == ALERT_PERSON || ret->class == ALERT_SUSPECT)

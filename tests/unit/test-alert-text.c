@@ -425,6 +425,38 @@ static void test_several_in_one_message(void **state) {
         alert_target_request_done(&request);
 }
 
+/* The same status says "not so fast" and "no more before the month, or the day, is over". */
+static void test_what_is_used_up(void **state) {
+        static const struct {
+                const AlertTarget *target;
+                const char *body;
+                AlertClass class;
+                const char *remedy;
+        } rows[] = {
+                { &line, "{\"message\":\"You have reached your monthly limit.\"}", ALERT_PERSON, "of this month are used up" },
+                { &line, "{\"message\":\"The API rate limit has been exceeded. Try again later.\"}", ALERT_LATER, NULL },
+                { &ntfy, "{\"code\":42908,\"http\":429,\"error\":\"limit reached: daily message quota reached\"}", ALERT_PERSON,
+                        "of this day are used up" },
+                { &ntfy, "{\"code\":42901,\"http\":429,\"error\":\"limit reached: too many requests\"}", ALERT_LATER, NULL },
+                { &slack, "42908", ALERT_LATER, NULL },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                HttpReply reply = { .outcome = HTTP_ANSWERED, .status = 429, .detail = "HTTP 429" };
+                AlertAnswer answer;
+
+                assert_int_equal(bytes_append_text(&reply.body, rows[i].body), 0);
+                alert_target_judge(rows[i].target, &reply, &answer);
+                assert_int_equal(answer.class, rows[i].class);
+                assert_int_equal(answer.cause, rows[i].remedy ? CAUSE_QUOTA : CAUSE_LIMITED);
+                if (rows[i].remedy)
+                        assert_non_null(strstr(answer.remedy, rows[i].remedy));
+                else
+                        assert_null(answer.remedy);
+                bytes_done(&reply.body);
+        }
+}
+
 /* timedatectl set-timezone, while the daemon runs. */
 static void test_the_zone_of_now(void **state) {
         AlertNotice notice = with_text("{since}");
@@ -461,6 +493,7 @@ int main(void) {
                 cmocka_unit_test(test_no_markdown_comes_from_a_device),
                 cmocka_unit_test(test_long_texts_are_cut_between_characters),
                 cmocka_unit_test(test_several_in_one_message),
+                cmocka_unit_test(test_what_is_used_up),
         };
 
         return cmocka_run_group_tests(tests, set_zone, NULL);
