@@ -108,16 +108,23 @@ static const char *text_at(Slice document, const char *place, char said[static S
         return said;
 }
 
-/* SwitchBot's API answers 200 to everything, and says here how it went. */
+/* SwitchBot's API answers 200 to everything, and says here how it went: 190, "Requests reached the daily limit", as
+ * well as 190 for a device that is out of step. */
 static bool switchbot_is_well(HttpJsonAnswer *answer, Slice document) {
         char code[SAID_MAX], message[SAID_MAX];
-        const char *text = text_at(document, "statusCode", code);
+        const char *text = text_at(document, "statusCode", code), *said;
 
         if (text && strcmp(text, "100") == 0)
                 return true;
+        said = text_at(document, "message", message) ?: "";
         answer->cause = CAUSE_UNAVAILABLE;
-        answer_fail(answer, SOURCE_UNREACHABLE, "answers with statusCode %s: %s", text ?: "missing",
-                text_at(document, "message", message) ?: "");
+        answer_fail(answer, SOURCE_UNREACHABLE, "answers with statusCode %s: %s", text ?: "missing", said);
+        if (!strcasestr(said, "daily limit"))
+                return false;
+        answer->cause = CAUSE_QUOTA;
+        answer_fail(answer, SOURCE_LIMITED,
+                "takes no more requests of this account today (statusCode %s: %s); a longer interval helps",
+                text ?: "missing", said);
         return false;
 }
 

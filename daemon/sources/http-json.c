@@ -234,11 +234,11 @@ static void json_take(HttpJson *json, const HttpReply *reply) {
         json->poll.clock_offset = json->clock_offset;
         if (reply->status == 204 || (reply->status == 304 && json->tags && json->tags[json->index][0] != '\0'))
                 return;
-        if (reply->status == 429)
-                json->limited = json->urls[json->index];
         if (http_json_read(json->keys, reply, &answer))
                 json_take_document(json, reply, answer.document);
         else {
+                if (answer.outcome == SOURCE_LIMITED)
+                        json->limited = json->urls[json->index];
                 json_fail(json, answer.outcome, "%s", answer.detail);
                 json_blame(json, answer.cause);
         }

@@ -208,6 +208,20 @@ static void test_switchbot(void **state) {
         assert_int_equal(w->f->n, 1);
 }
 
+/* Under the number of a device that is out of step, and for the whole account: the other devices are not asked. */
+static void test_switchbot_used_up(void **state) {
+        World *w = *state;
+
+        put_file(w, "t", "the-token");
+        put_file(w, "s", "the-secret");
+        w->routes[0] = (Route){ "/x", 200, NULL, "{\"statusCode\":190,\"body\":{},\"message\":\"Requests reached the daily limit\"}" };
+        w->routes[1] = (Route){ "/y", 200, NULL, "{\"statusCode\":100,\"body\":{\"temperature\":20}}" };
+        run_once(w, HEAD "      urls: ['@/x', '@/y']\n      auth: { type: switchbot, token_file: $/t, secret_file: $/s }\n      reading: { items: /body }\n");
+        fails_with(w, "takes no more requests of this account today (statusCode 190: Requests reached the daily limit)");
+        assert_int_equal(source_fixture_status(w->f).cause, CAUSE_QUOTA);
+        assert_int_equal(w->n, 1);
+}
+
 /* A token is fetched before, the refresh token that came with it is on disk, and after a refusal there is one fresh try. */
 static void check_oauth2(World *w, int status, const char *refusal) {
         char path[128];
@@ -442,6 +456,7 @@ int main(void) {
                 TEST(test_auth),
                 TEST(test_query_is_not_told),
                 TEST(test_switchbot),
+                TEST(test_switchbot_used_up),
                 TEST(test_oauth2),
                 TEST(test_oauth2_of_netatmo),
                 TEST(test_oauth2_and_a_stop),
