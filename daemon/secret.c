@@ -109,12 +109,22 @@ static const struct {
                 "it" },
 };
 
+/* A service that systemd gave no directory of credentials, not even an empty one: something took LoadCredential= away
+ * from the unit, as LXC's images do in a container, and the files beside the configuration are not for the service. */
+static bool is_unit_without_credentials(void) {
+        return getenv("NOTIFY_SOCKET") && !getenv("CREDENTIALS_DIRECTORY");
+}
+
 const char *secret_explain(const Config *config, const char *name, int error, char words[static SECRET_WORDS_MAX]) {
         (void) snprintf(words, SECRET_WORDS_MAX, "cannot be read: %s", strerror(-error));
         for (size_t i = 0; i < ELEMENTSOF(explanations); i++)
                 if (explanations[i].error == error)
                         (void) snprintf(words, SECRET_WORDS_MAX, "%s", explanations[i].words);
-        if (error == -ENOENT && name[0] == '/')
+        if (error == -EACCES && name[0] != '/' && is_unit_without_credentials())
+                (void) snprintf(words, SECRET_WORDS_MAX,
+                        "was not handed over: the unit has lost its LoadCredential=; `systemctl cat` shows the drop-in "
+                        "that empties it, as LXC containers have one, and OPERATIONS.md what helps");
+        else if (error == -ENOENT && name[0] == '/')
                 (void) snprintf(words, SECRET_WORDS_MAX, "does not exist");
         else if (error == -ENOENT)
                 (void) snprintf(words, SECRET_WORDS_MAX,

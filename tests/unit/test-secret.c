@@ -283,6 +283,20 @@ static void test_explain(void **state) {
                         fail_msg("%s: %s", rows[i].words, words);
 }
 
+/* Neither sudo nor another mode helps a service whose credentials a drop-in took away. */
+static void test_explain_a_unit_without_credentials(void **state) {
+        Fixture *f = *state;
+        char words[SECRET_WORDS_MAX];
+
+        assert_int_equal(setenv("NOTIFY_SOCKET", "/run/systemd/notify", 1), 0);
+        assert_non_null(strstr(secret_explain(&f->config, "t", -EACCES, words), "sudo")); /* it has a directory of them */
+        assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+        assert_non_null(strstr(secret_explain(&f->config, "t", -EACCES, words), "LoadCredential="));
+        assert_non_null(strstr(secret_explain(&f->config, "/etc/t", -EACCES, words), "sudo"));
+        assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
+        assert_non_null(strstr(secret_explain(&f->config, "t", -EACCES, words), "sudo"));
+}
+
 static void assert_concealed(const Secrets *secrets, const char *said, const char *shown) {
         char *text = strdup(said);
 
@@ -479,6 +493,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_size, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_explain, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_explain_a_unit_without_credentials, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_token, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_audit, setup, teardown),
                 cmocka_unit_test(test_conceal),
