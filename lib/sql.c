@@ -17,7 +17,11 @@
  * Above what LOG_PAGES make of it, or it would be cut and grow again all the time. */
 #define LOG_KEPT "PRAGMA journal_size_limit = 16777216"
 /* https://sqlite.org/fileformat2.html#the_write_ahead_log, https://sqlite.org/walformat.html#locks */
-enum { LOG_HEADER = 32, LOG_PAGE_SIZE_AT = 8, LOG_FRAME_HEADER = 24, LOG_LOCK = 1 /* WAL_CKPT_LOCK */ };
+enum { LOG_HEADER = 32, LOG_PAGE_SIZE_AT = 8, LOG_FRAME_HEADER = 24 };
+enum { WRITER_LOCK = 0 /* WAL_WRITE_LOCK */, LOG_LOCK = 1 /* WAL_CKPT_LOCK */, READER_LOCK = 3 /* WAL_READ_LOCK(0) */ };
+/* https://sqlite.org/walformat.html#walidxfmt: how far readers have read, of each lock of theirs */
+enum { INDEX_PIECE = 32768, MARKS_AT = 100, MARKS = 5 };
+#define MARK_UNUSED UINT32_MAX
 
 #define PIECE 4096
 
@@ -229,17 +233,60 @@ static sqlite3_int64 log_size(const Sql *sql) {
         return !log ? 0 : log->pMethods->xFileSize(log, &size) == SQLITE_OK ? size : -1;
 }
 
-/* Nothing goes into the database from a log that may not be on the disk. */
-static void checkpoint(Sql *sql, int mode) {
-        int code = sql->unsynced ? SQLITE_OK : sqlite3_wal_checkpoint_v2(sql->db, "main", mode, NULL, NULL);
+typedef struct LogLock {
+        int lock, how;
+} LogLock;
 
+static int take(sqlite3_file *file, LogLock lock) {
+        return file->pMethods->xShmLock(file, lock.lock, 1, SQLITE_SHM_LOCK | lock.how);
+}
+
+static void release(sqlite3_file *file, LogLock lock) {
+        (void) file->pMethods->xShmLock(file, lock.lock, 1, SQLITE_SHM_UNLOCK | lock.how);
+}
+
+/* Nobody begins the log anew until it is released. A reader's lock does that, and lets others write behind; one whose
+ * mark is not used, since a checkpoint goes no further than a mark that is locked. Where each has a mark, perhaps of
+ * readers that are gone, the writer's, under which a checkpoint takes those away. */
+static int keep_log(sqlite3_file *file, LogLock *ret) {
+        void volatile *piece = NULL;
+        const uint32_t volatile *marks;
+
+        if (file->pMethods->xShmMap(file, 0, INDEX_PIECE, 0, &piece) != SQLITE_OK || !piece)
+                return SQLITE_BUSY;
+        marks = (const uint32_t volatile *) ((const char volatile *) piece + MARKS_AT);
+        for (int i = MARKS - 1; i > 0; i--) {
+                *ret = (LogLock){ READER_LOCK + i, SQLITE_SHM_SHARED };
+                if (marks[i] != MARK_UNUSED || take(file, *ret) != SQLITE_OK)
+                        continue;
+                if (marks[i] == MARK_UNUSED)
+                        return SQLITE_OK;
+                release(file, *ret);
+        }
+        *ret = (LogLock){ WRITER_LOCK, SQLITE_SHM_EXCLUSIVE };
+        return take(file, *ret);
+}
+
+/* Nothing goes into the database from a log that may not be on the disk. And nobody begins the log anew meanwhile:
+ * SQLite before 3.51.3, which looks at it twice, takes the new one for what it found at the first look, never copies
+ * its beginning into the database, and the database is damaged (https://sqlite.org/wal.html#walresetbug). */
+static void checkpoint(Sql *sql) {
+        sqlite3_file *file = sql->alone ? NULL : file_of(sql, SQLITE_FCNTL_FILE_POINTER);
+        LogLock lock;
+        int code;
+
+        if (sql->unsynced || (file && keep_log(file, &lock) != SQLITE_OK))
+                return; /* somebody writes: after the next commit, then */
+        code = sqlite3_wal_checkpoint_v2(sql->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        if (file)
+                release(file, lock);
         sql->unsynced |= code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY;
 }
 
 /* SQLite's own does the same, and tells nobody when a sync fails. */
 static int on_commit(void *userdata, sqlite3 *db, const char *name, int pages) {
         if (pages >= LOG_PAGES)
-                checkpoint(userdata, SQLITE_CHECKPOINT_PASSIVE);
+                checkpoint(userdata);
         return SQLITE_OK; /* what was committed is */
 }
 
@@ -433,7 +480,7 @@ int sql_end(Sql *sql, int r) {
         sql->unsynced |= r == -EIO || (sqlite3_errcode(sql->db) & 0xff) == SQLITE_IOERR; /* of a full disk, too */
         (void) sql_exec(sql, "ROLLBACK"); /* SQLite has done it by itself after some errors, and says so */
         if (r == -ENOSPC)
-                checkpoint(sql, SQLITE_CHECKPOINT_RESTART);
+                checkpoint(sql);
         return r;
 }
 

@@ -42,8 +42,9 @@ CLEANUP_DEFINE(Sql, sql_close)
  * the next sync succeeds without it: commits that were not durable themselves, or those of a process that was killed,
  * would be missing on the disk, and with them all that follow. (PostgreSQL: "fsyncgate") */
 int sql_begin(Sql *sql, bool durable);
-/* Commits where *r*, of what was done in it, is 0; else all is as before. The first error. After -ENOSPC the log begins
- * anew if that can be, which SQLite does by itself when it has grown to 4 MB: there may be room then. */
+/* Commits where *r*, of what was done in it, is 0; else all is as before. The first error. After -ENOSPC the log goes
+ * into the database if that can be, as it does when it has grown to 4 MB, and begins anew with the next one: there may
+ * be room then. */
 int sql_end(Sql *sql, int r);
 
 /* Calls *ping* from within statements that run long, some hundred times a second, and at each page that goes from the
