@@ -74,7 +74,7 @@ typedef struct ConfigType {
         const char *allowed; /* in words; NULL: the range says it */
         ConfigStorage storage;
         /* Exactly one of these for scalars (text may be left out: any text). 0, or -EBADMSG with *ret_problem* filled
-         * in. Ranges are checked by the caller. */
+         * in; -ENOMEM of a text. Ranges are checked by the caller. */
         int (*number)(const char *text, uint64_t *ret, ConfigProblem *ret_problem);
         int (*decimal)(const char *text, double *ret, ConfigProblem *ret_problem);
         int (*text)(const char *text, ConfigProblem *ret_problem);

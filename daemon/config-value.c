@@ -160,6 +160,7 @@ static bool text_has_controls(const char *text) {
 
 static int check_text(const ConfigValue *value, uint64_t max) {
         ConfigProblem problem;
+        int r = 0;
 
         if (!value_is_scalar(value))
                 return config_value_fail_kind(value);
@@ -170,9 +171,9 @@ static int check_text(const ConfigValue *value, uint64_t max) {
         if (text_has_controls(value->node->text))
                 return config_value_fail(
                         value, "holds a line break, a tab or another control character; write it on one line");
-        if (value->row->type->text && value->row->type->text(value->node->text, &problem) < 0)
-                return fail_value(value, problem.text);
-        return 0;
+        if (value->row->type->text)
+                r = value->row->type->text(value->node->text, &problem);
+        return r == -EBADMSG ? fail_value(value, problem.text) : r; /* -ENOMEM says nothing of the value */
 }
 
 static int read_text(const ConfigValue *value, char **place) {

@@ -295,6 +295,8 @@ int main(int argc, char **argv) {
                 return end_of_output(verb_status(options.config_path, config, options.status));
         for (size_t i = 0; r < 0 && i < errors.n; i++)
                 reject_config(&options, errors.texts[i]);
+        if (r < 0 && errors.n == 0) /* nothing is wrong with the file: there was no memory to read it */
+                log_event(LOG_ERR | LOG_LAST, NULL, NULL, "sensorqd ends: %s", strerror(-r));
         if (r < 0)
                 return err_passes(r) ? EX_OSERR : EX_CONFIG; /* the unit is not started again after EX_CONFIG */
         log_set_level(level_of(&options, config->log_level));

@@ -24,6 +24,7 @@ static inline int err_errno(void) {
  * disk did not answer. */
 static inline bool err_passes(int error) {
         switch (-error) {
+        case EAGAIN: /* of pthread_create(3): no more threads */
         case EIO:
         case EMFILE:
         case ENFILE:

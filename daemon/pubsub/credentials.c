@@ -99,6 +99,8 @@ static int read_key(const KeyFile *f, Json *json) {
                         f->error, -EBADMSG, "%s: `private_key` is missing: use the file as it was downloaded", f->path);
 
         r = jws_key_parse(pem, &f->c->key);
+        if (r == -ENOMEM)
+                return fail(f->error, r, "%s: out of memory", f->path);
         if (r == -EBADMSG && strstr(pem, "\\n"))
                 return fail(f->error, r,
                         "%s: `private_key` has \\n in place of line breaks (copied by hand?): use the file as it was "
