@@ -122,6 +122,10 @@ PageSeries *page_series_get(const PageSeriesTable *table, int64_t id) {
         return NULL;
 }
 
+size_t page_series_count(const PageSeriesTable *table) {
+        return table->n;
+}
+
 PageSeries *page_series_at(const PageSeriesTable *table, size_t index) {
         return index < table->n ? table->items[index] : NULL;
 }

@@ -52,6 +52,7 @@ enum { PAGE_SERIES_KNOWN = 0, PAGE_SERIES_ADDED = 1, PAGE_SERIES_FULL = 2 };
 int page_series_find(PageSeriesTable *table, const PageSeriesKey *key, int64_t id, PageSeries **ret);
 /* By its number, or NULL. */
 PageSeries *page_series_get(const PageSeriesTable *table, int64_t id);
+size_t page_series_count(const PageSeriesTable *table);
 /* One after the other; NULL past the end. */
 PageSeries *page_series_at(const PageSeriesTable *table, size_t index);
 

@@ -332,7 +332,8 @@ static int reading_begin(const PageStore *store, Reading *reading) {
 }
 
 static int read_tables(PageStore *store, Reading *reading) {
-        const PageRange range = { reading->from, reading->to, reading->query->series, reading->query->n };
+        const PageRange range = { reading->from, reading->to, reading->query->series, reading->query->n,
+                page_series_count(store->series) };
 
         return store->tables ? page_tables_read(store->tables, &range, reading_add, reading) : 0;
 }

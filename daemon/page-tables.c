@@ -17,6 +17,7 @@
 #define MINUTES_STEP (6 * HOUR) /* made coarser at once: few enough for one transaction, and enough to fill pages */
 #define FIVES_KEPT (31 * DAY)
 #define HOURS_KEPT (5 * 366 * DAY)
+#define FIND_COST 8 /* to find a minute of one series takes so many times as long as to read one on the way */
 
 /* Minutes are written at the end, so they stand in the order of time; the others are written many at a time and read by
  * series. A bucket of one value has neither low nor high. Pages that become free are used again. */
@@ -51,6 +52,7 @@ typedef enum Query {
         DROP_FIVES,
         DROP_HOURS,
         READ_MINUTES,
+        FIND_MINUTES,
         READ_FIVES,
         READ_HOURS,
         PUT_SERIES,
@@ -72,6 +74,9 @@ static const char *const queries[QUERIES] = {
         [DROP_FIVES] = "DELETE FROM fives WHERE series = ?1 AND at < ?2",
         [DROP_HOURS] = "DELETE FROM hours WHERE series = ?1 AND at < ?2",
         [READ_MINUTES] = "SELECT series, at," READ "minutes WHERE at >= ?1 AND at < ?2",
+        [FIND_MINUTES] = "WITH RECURSIVE time (minute) AS (SELECT ?1 UNION ALL SELECT minute + 1 FROM time WHERE "
+                         "minute + 1 < ?2) SELECT series, at," READ "time CROSS JOIN minutes ON at = minute AND "
+                         "series = ?3",
         [READ_FIVES] = "SELECT series, at," READ "fives WHERE at >= ?1 AND at < ?2 AND series = ?3",
         [READ_HOURS] = "SELECT series, at," READ "hours WHERE at >= ?1 AND at < ?2 AND series = ?3",
         [PUT_SERIES] = "INSERT OR REPLACE INTO series VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -435,13 +440,28 @@ static int read_rows(const Reading *reading, SqlStatement *statement, int64_t se
         return r;
 }
 
+/* Minutes stand in the order of time, in each of them all series: of few among many each is found by itself. */
+static int read_minutes(const PageTables *tables, const Reading *reading) {
+        PageRange minutes = *reading->range;
+        const Reading finding = { &minutes, reading->each, reading->userdata };
+        int r = 0;
+
+        if (minutes.from < tables->minutes_from)
+                minutes.from = tables->minutes_from;
+        if (minutes.n * FIND_COST >= minutes.of || minutes.to - minutes.from > 2 * MINUTES_KEPT)
+                return read_rows(reading, tables->statements[READ_MINUTES], 0);
+        for (size_t i = 0; r == 0 && i < minutes.n; i++)
+                r = read_rows(&finding, tables->statements[FIND_MINUTES], minutes.series[i]);
+        return r;
+}
+
 int page_tables_read(PageTables *tables, const PageRange *range, void (*each)(void *userdata, const PageBucket *bucket),
         void *userdata) {
         const Reading reading = { range, each, userdata };
         int r = 0;
 
         if (range->to > tables->minutes_from)
-                r = read_rows(&reading, tables->statements[READ_MINUTES], 0);
+                r = read_minutes(tables, &reading);
         for (size_t i = 0; r == 0 && i < range->n; i++) {
                 if (range->from < tables->minutes_from)
                         r = read_rows(&reading, tables->statements[READ_FIVES], range->series[i]);

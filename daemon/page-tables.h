@@ -56,7 +56,7 @@ int64_t page_tables_width(const PageTables *tables, int64_t minute);
 typedef struct PageRange {
         int64_t from, to; /* minutes; without the end */
         const int64_t *series;
-        size_t n;
+        size_t n, of; /* how many of them, and how many there are */
 } PageRange;
 /* Calls *each* for every bucket in the range, in no order; also for other series. */
 int page_tables_read(PageTables *tables, const PageRange *range, void (*each)(void *userdata, const PageBucket *bucket),

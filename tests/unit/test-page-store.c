@@ -202,6 +202,61 @@ static void test_year_by_year(void **state) {
         free(model.items);
 }
 
+#define OTHERS 40
+
+static void add_others(PageStore *store, int64_t time) {
+        for (int i = 0; i < OTHERS; i++) {
+                PageFound found = { .source = "others", .time = time, .numbers = { { 0, i } }, .n = 1 };
+
+                (void) snprintf(found.device, sizeof(found.device), "%d", i);
+                assert_int_equal(bytes_append_text(&found.labels, "{}"), 0);
+                assert_int_equal(bytes_append_text(&found.fields, "/co2"), 0);
+                assert_int_equal(page_store_add(store, &found), 0);
+                page_look_done(&found);
+        }
+}
+
+typedef struct Seen {
+        size_t asked, others;
+} Seen;
+
+static void see(void *userdata, const PageBucket *bucket) {
+        Seen *seen = userdata;
+
+        *(bucket->series <= SERIES ? &seen->asked : &seen->others) += 1;
+}
+
+/* A chart of a few among many series costs what those have, not what all have. */
+static void test_few_among_many(void **state) {
+        const int64_t few[] = { 2, 3 }, to = NOW / MINUTE + 1;
+        Model model = model_new(11, 20000, 400 * DAY);
+        PageSeriesTable *series;
+        PageTables *tables;
+        PagePast past = {};
+        Seen seen = {};
+        PageStore *store = open_store(*state, 0);
+
+        for (size_t i = 0; i < model.n; i++)
+                add(store, &model.items[i]);
+        for (int64_t at = NOW - 100 * MINUTE; at <= NOW; at += MINUTE)
+                add_others(store, at);
+        assert_int_equal(page_store_save(store), 0);
+        compare_all(store, &model);
+        page_store_free(store);
+
+        assert_int_equal(page_tables_open(*state, &tables), 0);
+        assert_int_equal(page_series_new(&series), 0);
+        assert_int_equal(page_tables_load(tables, series, &past), 0);
+        assert_int_equal(page_series_count(series), SERIES + OTHERS);
+        assert_int_equal(page_tables_read(tables, &(PageRange){ to - 366 * 1440, to, few, 2, SERIES + OTHERS }, see, &seen), 0);
+        assert_true(seen.asked > 1000);
+        assert_int_equal(seen.others, 0);
+        bytes_done(&past.mark);
+        page_series_free(series);
+        page_tables_free(tables);
+        free(model.items);
+}
+
 static uint32_t count_of(PageStore *store, int64_t from, int64_t to) {
         PageQuery query = { .series = { 1 }, .n = 1, .from = from, .to = to, .points = 2000 };
         PageValues values;
@@ -556,6 +611,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 EACH(test_any_order),
                 EACH(test_year_by_year),
+                EACH(test_few_among_many),
                 EACH(test_pruning),
                 EACH(test_kill),
                 EACH(test_damage_at_the_start),
