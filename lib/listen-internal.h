@@ -11,6 +11,8 @@
 #include "sha256.h"
 
 #define LISTEN_SWEEP_USEC (5 * USEC_PER_SEC) /* while something is open */
+#define LISTEN_CONNECTIONS_MAX 128u
+#define LISTEN_CONNECTIONS_OF_ADDRESS_MAX 64u
 
 /* libmicrohttpd, loaded when it is needed for the first time: a process that listens nowhere does not pay for it. This
  * is what is used of it. */

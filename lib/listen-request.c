@@ -23,9 +23,21 @@ static ListenRequest *request_free(ListenRequest *request) {
         return NULL;
 }
 
-static struct MHD_Response *answer_make(const ListenServer *server, const ListenAnswer *answer) {
+/* A client that keeps its connection for later keeps others out: where many are open, each ends with its answer. */
+static bool is_crowded(const ListenConnection *connection) {
+        const ListenConnection *other;
+        unsigned all = 0, alike = 0;
+
+        TAILQ_FOREACH(other, &connection->server->connections, link) {
+                all++;
+                alike += strcmp(other->peer, connection->peer) == 0;
+        }
+        return all > LISTEN_CONNECTIONS_MAX / 2 || alike > LISTEN_CONNECTIONS_OF_ADDRESS_MAX / 2;
+}
+
+static struct MHD_Response *answer_make(const ListenConnection *connection, const ListenAnswer *answer) {
         enum MHD_ResponseMemoryMode mode = answer->constant ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_COPY;
-        const ListenLibrary *library = listen_server_library(server);
+        const ListenLibrary *library = listen_server_library(connection->server);
         struct MHD_Response *response;
         int failed = 0;
 
@@ -35,7 +47,7 @@ static struct MHD_Response *answer_make(const ListenServer *server, const Listen
         if (answer->content_type)
                 failed |= library->MHD_add_response_header(response, "Content-Type", answer->content_type) != MHD_YES;
         failed |= library->MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") != MHD_YES;
-        if (server->leaving)
+        if (connection->server->leaving || is_crowded(connection))
                 failed |= library->MHD_add_response_header(response, "Connection", "close") != MHD_YES;
         for (size_t i = 0; answer->headers && answer->headers[i]; i += 2)
                 failed |= library->MHD_add_response_header(response, answer->headers[i], answer->headers[i + 1]) !=
@@ -52,7 +64,7 @@ void listen_answer(ListenRequest *request, const ListenAnswer *answer) {
 
         assert(request->state != LISTEN_REQUEST_ANSWERED);
         request->status = answer->status;
-        request->answer = answer_make(server, answer);
+        request->answer = answer_make(request->connection, answer);
         request->state = LISTEN_REQUEST_ANSWERED;
         request->route = NULL;
         request->connection->owed = false;

@@ -17,8 +17,6 @@
 #include "log.h"
 
 #define LIBRARY "libmicrohttpd.so.12"
-#define CONNECTIONS_MAX 128u
-#define CONNECTIONS_OF_ADDRESS_MAX 64u
 #define HEADER_MAX ((size_t) 16 * 1024) /* of a request, and what libmicrohttpd keeps for a connection */
 #define IDLE_SEC 15u
 /* for the first line of a request; from there to its last byte; for the answer to be taken */
@@ -156,9 +154,10 @@ static int server_start(ListenServer *server, int fd) {
                 server, MHD_OPTION_EXTERNAL_LOGGER, on_log, server, MHD_OPTION_LISTEN_SOCKET, fd,
                 MHD_OPTION_URI_LOG_CALLBACK, listen_request_on_line, server, MHD_OPTION_NOTIFY_COMPLETED,
                 listen_request_on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, listen_request_on_connection, server,
-                MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-                CONNECTIONS_OF_ADDRESS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SEC, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                HEADER_MAX, MHD_OPTION_ARRAY, pem->key ? tls : tls + 2, MHD_OPTION_END);
+                MHD_OPTION_CONNECTION_LIMIT, LISTEN_CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                LISTEN_CONNECTIONS_OF_ADDRESS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SEC,
+                MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEADER_MAX, MHD_OPTION_ARRAY, pem->key ? tls : tls + 2,
+                MHD_OPTION_END);
         if (server->mhd)
                 return 0;
         if (fstat(fd, &after) == 0 && after.st_ino == before.st_ino)

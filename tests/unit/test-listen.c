@@ -444,6 +444,38 @@ static void test_pem(void **state) {
         listen_pem_done(&pem);
 }
 
+/* The answer to one request on a connection that stays open for more. */
+static bool ask_and_keep(Fixture *f, int fd) {
+        static const char request[] = "GET /readings HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        char reply[1024] = "";
+        ssize_t n = -1;
+
+        assert_int_equal(send(fd, request, strlen(request), 0), (ssize_t) strlen(request));
+        for (int i = 0; i < 100000 && n < 0; i++) {
+                assert_true(loop_turn(f->loop, 10 * USEC_PER_MSEC) >= 0);
+                n = recv(fd, reply, sizeof(reply) - 1, 0);
+        }
+        assert_true(n > 0); /* 0: cut off, without a word */
+        return !strstr(reply, "Connection: close");
+}
+
+/* Clients that leave their connections open keep nobody out. */
+static void test_many_clients(void **state) {
+        Fixture *f = *state;
+        int fds[3 * LISTEN_CONNECTIONS_OF_ADDRESS_MAX];
+        unsigned kept = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++) {
+                fds[i] = dial(f);
+                kept += ask_and_keep(f, fds[i]);
+        }
+        assert_int_equal(f->requests, (int) ELEMENTSOF(fds));
+        assert_int_equal(kept, LISTEN_CONNECTIONS_OF_ADDRESS_MAX / 2);
+        assert_true(ask_and_keep(f, fds[0])); /* who came first goes on */
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+                (void) close(fds[i]);
+}
+
 static void test_address_check(void **state) {
         bool loopback;
 
@@ -478,6 +510,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_dripping, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_client_goes_away, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_cannot_listen, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_many_clients, set_up, tear_down),
                 cmocka_unit_test(test_pem),
                 cmocka_unit_test(test_address_check),
         };
