@@ -181,9 +181,10 @@ static void move_aside(Subscriber *s) {
 
 /* A new message; where as many are held as may be, one of them again, each in its turn: any may be bad itself. */
 static void send_scout(Subscriber *s, usec_t now) {
+        unsigned waiting = count_held(s, HELD_WAITING);
         Held *held = NULL;
 
-        if (count_held(s, HELD_WAITING) < SCOUTS_MAX)
+        if (waiting == 0 || (waiting < SCOUTS_MAX && measure_load(s).bytes < PULL_PLAN_BYTES_MAX))
                 return pulls_scout(s->pulls, now);
         while (!held || held_state(held) != HELD_WAITING)
                 held = s->held[s->turn++ % s->n_held];

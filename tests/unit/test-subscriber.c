@@ -251,6 +251,34 @@ static void test_untried(void **state) {
         assert_true(world_status().sink.ready && !world_status().sink.untried);
 }
 
+static void queue_large(unsigned id, size_t size) {
+        _cleanup_bytes_ Bytes body = {};
+
+        assert_int_equal(bytes_append_text(&body, "{\"receivedMessages\":[{\"ackId\":\"a"), 0);
+        assert_int_equal(bytes_append_format(&body, "%u\",\"message\":{\"messageId\":\"%u\",\"data\":\"", id, id), 0);
+        assert_int_equal(bytes_reserve(&body, size), 0);
+        memset(body.data + body.size, 'A', size);
+        body.size += size;
+        assert_int_equal(bytes_append_text(&body, "\"}}]}"), 0);
+        fixture_script(&world.service, CALL_PULL, 200, "", body.data);
+}
+
+/* P5: scouts are held as long as the outage lasts, so of large messages fewer are. */
+static void test_large_scouts(void **state) {
+        world.config.pulls = 1;
+        world.config.backoff.initial = world.config.backoff.max = 5 * USEC_PER_MSEC;
+        world.sink.automatic = true;
+        world.sink.fate = FATE_ASIDE; /* a code about the document, to each */
+        for (unsigned id = 1; id <= 12; id++)
+                queue_large(id, 8 << 20);
+        world_start(false);
+        world_until(world_status().held == 6);
+        fixture_settle(&world.service, 300 * USEC_PER_MSEC);
+        assert_in_range(world_status().received, 6, 7);
+        world.sink.fate = FATE_STORED;
+        world_until(world_status().acknowledged == 12);
+}
+
 /* P11: an outage is said once, however long it is: not for each scout whose time is over. */
 static void test_scouts_lapse_in_silence(void **state) {
         world.config.pulls = 1;
@@ -462,6 +490,7 @@ int main(void) {
                 CASE(test_bad_scouts_that_cannot_be_acknowledged),
                 CASE(test_waits_for_another_opinion),
                 CASE(test_untried),
+                CASE(test_large_scouts),
                 CASE(test_scouts_lapse_in_silence),
                 CASE(test_stop),
                 CASE(test_stop_with_a_mixed_batch),
