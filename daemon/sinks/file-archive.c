@@ -322,6 +322,39 @@ static bool is_changed(const FileArchive *a) {
         return a->fd >= 0 && (fstat(a->fd, &status) < 0 || (uint64_t) status.st_size != a->size);
 }
 
+/* The open one is still that of its name, with what was written here and no more. */
+static bool last_is_same(const FileArchive *a) {
+        struct stat open, named;
+        char name[NAME_SIZE];
+
+        return a->fd < 0 || (fstat(a->fd, &open) == 0 &&
+                                    fstatat(a->lock_fd, name_of(&a->files[a->n - 1], false, name), &named,
+                                            AT_SYMLINK_NOFOLLOW) == 0 &&
+                                    open.st_ino == named.st_ino && open.st_dev == named.st_dev &&
+                                    (uint64_t) named.st_size == a->size);
+}
+
+static bool files_are_same(const FileArchive *a, const FileArchive *b) {
+        for (size_t i = 0; a->n == b->n && i < a->n; i++)
+                if (file_order(&a->files[i], &b->files[i]) != 0 || a->files[i].plain != b->files[i].plain ||
+                        a->files[i].packed != b->files[i].packed)
+                        return false;
+        return a->n == b->n;
+}
+
+/* What came or went in the directory is none of ours: what is known still holds, and takes seconds to read. */
+static bool only_others_changed(FileArchive *a) {
+        FileArchive now = { .lock_fd = a->lock_fd };
+        struct stat status;
+        bool same;
+
+        if (!a->loaded || fstat(a->lock_fd, &status) < 0 || status.st_dev != a->device || status.st_ino != a->inode)
+                return false;
+        same = list_files(&now) == 0 && files_are_same(a, &now) && last_is_same(a) && note_directory(a) == 0;
+        free(now.files);
+        return same;
+}
+
 static int load(FileArchive *a, FileKeys *keys) {
         int r;
 
@@ -418,7 +451,7 @@ static int look_at_disk(const FileArchive *a) {
 
 /* Of a full disk: what may go by now goes, without what needs room itself. */
 static int make_room(FileArchive *a, FileKeys *keys) {
-        int r = is_changed(a) ? load(a, keys) : 0;
+        int r = is_changed(a) && !only_others_changed(a) ? load(a, keys) : 0;
 
         if (r < 0 && r != -ENOSPC && r != -EDQUOT)
                 return r;
@@ -438,7 +471,7 @@ int file_archive_lock(FileArchive *a, FileKeys *keys, usec_t told) {
                 r = a->full ? -ENOSPC : look_at_disk(a);
         if (r == -ENOSPC)
                 r = make_room(a, keys);
-        if (r == 0 && is_changed(a))
+        if (r == 0 && is_changed(a) && !only_others_changed(a))
                 r = load(a, keys);
         if (r != 0)
                 file_archive_unlock(a);

@@ -234,6 +234,38 @@ static void test_changed_by_others(void **state) {
         assert_int_equal(lines_of(w), 1);
 }
 
+/* What others put there, or take away, is none of ours: what is known is not read again. A line that nobody can read any
+ * more shows it. */
+static void test_files_of_others(void **state) {
+        World *w = *state;
+        char path[420];
+        Found found;
+        int fd;
+
+        store(w, "a", "{\"v\":1}", "S");
+        found = look(w);
+        fd = open(found.last, O_WRONLY | O_CLOEXEC);
+        assert_true(fd >= 0 && pwrite(fd, "###", 3, 0) == 3);
+        (void) close(fd);
+        (void) snprintf(path, sizeof(path), "%s/picture.jpg", w->archive);
+        fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        (void) close(fd);
+        store(w, "a", "{\"v\":1}", "D");
+        assert_int_equal(unlink(path), 0);
+        store(w, "a", "{\"v\":1}", "D");
+
+        (void) snprintf(path, sizeof(path), "%s.copy", found.last); /* another file under its name */
+        assert_int_equal(rename(found.last, path), 0);
+        fd = open(found.last, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+        assert_true(fd >= 0 && write(fd, found.text.data, found.text.size) == (ssize_t) found.text.size);
+        (void) close(fd);
+        store(w, "b", "{\"v\":2}", "S");
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(lines_of(w), 2);
+        bytes_done(&found.text);
+}
+
 /* Left by a kill between the rename and the unlink, or before the rename. */
 static void test_interrupted_compression(void **state) {
         World *w = *state;
@@ -507,6 +539,7 @@ int main(void) {
                 TEST(test_torn),
                 TEST(test_holes),
                 TEST(test_changed_by_others),
+                TEST(test_files_of_others),
                 TEST(test_interrupted_compression),
                 TEST(test_no_room),
                 TEST(test_unusable),
