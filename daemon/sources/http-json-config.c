@@ -4,8 +4,8 @@
 
 #include "config-place.h"
 #include "lib/http.h"
-#include "lib/text.h"
 #include "lib/pointer.h"
+#include "lib/text.h"
 #include "sources/http-json.h"
 #include "web-place.h"
 

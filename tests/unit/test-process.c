@@ -262,6 +262,8 @@ static void test_hold_for_ever(void **state) {
         Fixture *f = *state;
 
         shell(f, "echo 1; exec sleep 60");
+        while (f->out.size == 0)
+                assert_true(loop_turn(f->loop, USEC_PER_SEC) >= 0);
         process_hold(f->process, true);
         unwatched = true;
         process_hold(f->process, false);
