@@ -29,7 +29,7 @@ static const char *const statements[] = {
         [SEE] = "INSERT INTO seen (source, n, at, key) SELECT ?1, coalesce(max(n), 0) + 1, ?2, ?3 " FROM_SEEN,
         [UNSEE] = "DELETE " FROM_SEEN " AND key = ?2",
         [SEE_AGAIN] = "UPDATE seen SET at = ?2 WHERE source = ?1 AND key = ?3 AND at < ?4",
-        [SEEN_SHIFT] = "UPDATE seen SET at = at + ?1",
+        [SEEN_SHIFT] = "UPDATE seen SET at = min(at + ?1, ?2) WHERE ?1 > 0 OR at > ?2",
         [SEEN_MANY] = "DELETE " FROM_SEEN " AND n <= (SELECT max(n) " FROM_SEEN ") - ?2",
         [SEEN_LONG_AGO] = "DELETE " FROM_SEEN " AND n < (SELECT n " FROM_SEEN " AND at >= ?2 ORDER BY n LIMIT 1)",
         [CURSOR] = "SELECT value FROM cursors WHERE source = ?1",
@@ -104,12 +104,15 @@ static int64_t wall_offset(usec_t wall) {
         return (int64_t) (wall - clock_now());
 }
 
+/* Which keys a wrong clock wrote, nobody knows: those of a process before this one may be of a right one. None is of
+ * later than now, and none gets older than it says. */
 int outbox_source_note_clock(OutboxSource *s, usec_t wall) {
         int64_t moved = wall_offset(wall) - s->offset;
 
         if (s->offset == 0 || (moved < CLOCK_SET_USEC && moved > -CLOCK_SET_USEC))
                 return 0;
         (void) sql_bind_int(s->statements[SEEN_SHIFT], 1, moved);
+        (void) sql_bind_int(s->statements[SEEN_SHIFT], 2, (int64_t) wall);
         return source_run(s, SEEN_SHIFT);
 }
 

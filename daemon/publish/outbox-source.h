@@ -24,7 +24,7 @@ int outbox_source_open(OutboxSource *s, Sql *sql);
 void outbox_source_close(OutboxSource *s);
 
 /* First in a transaction, with the wall time that the calls below are given: where somebody set the clock since the
- * last commit, by days perhaps, all keys are as old as before. After the commit: outbox_source_noted(). */
+ * last commit, by days perhaps, no key is forgotten early for that. After the commit: outbox_source_noted(). */
 int outbox_source_note_clock(OutboxSource *s, usec_t wall);
 void outbox_source_noted(OutboxSource *s, usec_t wall);
 

@@ -139,6 +139,41 @@ static void test_set_clock_forgets_nothing(void **state) {
         assert_in_range(fixture_query(f, "SELECT min(at) FROM seen"), clock_wall() - USEC_PER_MINUTE, clock_wall());
 }
 
+/* A hardware clock in local time, as where another system keeps it so: nine hours ahead at each start, until a time server is
+ * heard. What a right clock wrote gets no older by that, and what waits for its answer is known again. (P4) */
+static void test_clock_ahead_at_each_start(void **state) {
+        OutboxFixture *f = *state;
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        assert_int_equal(put_seen(f, "push", 0, 1), 0);
+        for (unsigned day = 1; day <= 6; day++) {
+                f->outbox = outbox_close(f->outbox);
+                fixture_exec(f, "UPDATE seen SET at = at - 24 * 3600 * 1000000");
+                assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+                set_by = 9 * USEC_PER_HOUR;
+                assert_int_equal(put_seen(f, "push", 2 * day, 1), 0);
+                set_by = 0;
+                assert_int_equal(put_seen(f, "push", 2 * day + 1, 1), 0);
+        }
+        assert_int_equal(put_seen(f, "push", 0, 1), 1);
+        assert_true(fixture_query(f, "SELECT max(at) FROM seen") <= (int64_t) clock_wall());
+}
+
+/* Days behind at each start: old keys do not move into the future, start by start, to be kept for ever. */
+static void test_clock_behind_at_each_start(void **state) {
+        OutboxFixture *f = *state;
+
+        for (unsigned i = 0; i < 3; i++) {
+                assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+                set_by = (usec_t) -10 * 24 * USEC_PER_HOUR;
+                assert_int_equal(put_seen(f, "push", 2 * i, 1), 0);
+                set_by = 0;
+                assert_int_equal(put_seen(f, "push", 2 * i + 1, 1), 0);
+        }
+        assert_int_equal(put_seen(f, "push", 0, 6), 6);
+        assert_true(fixture_query(f, "SELECT max(at) FROM seen") <= (int64_t) clock_wall());
+}
+
 /* ---- the cursor ---- */
 
 static void expect_cursor(OutboxFixture *f, const char *source, const char *expected) {
@@ -329,6 +364,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_repeats),
                 TEST(test_keys_are_bounded), TEST(test_set_clock_forgets_nothing),
+                TEST(test_clock_ahead_at_each_start), TEST(test_clock_behind_at_each_start),
                 TEST(test_what_comes_again_stays_known),
                 TEST(test_cursor),
                 TEST(test_unreadable_is_kept_raw),
