@@ -517,7 +517,12 @@ static int begin_file(FileArchive *a, usec_t at) {
         if (a->fd < 0)
                 return err_errno();
         file_settle(a->fd, 0640, a->lock_fd);
-        return fsync(a->lock_fd) < 0 ? err_errno() : note_directory(a);
+        r = fsync(a->lock_fd) < 0 ? err_errno() : note_directory(a);
+        if (r < 0) {
+                (void) close(a->fd);
+                a->fd = -1; /* its name may not be on the disk: load() sees to that before anything is in it */
+        }
+        return r;
 }
 
 static int write_lines(int fd, Slice lines) {

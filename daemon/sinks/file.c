@@ -90,13 +90,22 @@ static char *directory_of(const char *directory, const char *state_dir) {
         return path;
 }
 
+/* As it will be for these: what the service manager gives is read behind this rule only. NULL: no memory. */
+static char *state_dir_of(const YamlNode *top) {
+        const YamlNode *state = yaml_get(top, "state_dir");
+        const char *given = getenv("STATE_DIRECTORY");
+
+        if (state && state->type == YAML_SCALAR)
+                return strdup(state->text);
+        return given && given[0] == '/' ? strndup(given, strcspn(given, ":")) : strdup(CONFIG_STATE_DIR_DEFAULT);
+}
+
 /* The line of another sink of this configuration that has the same directory; 0: none. Each would find what the other
  * stored. -ENOMEM. */
 static int find_same(const ConfigPlace *place, const char *text) {
-        const YamlNode *top = place->parent->parent->node, *list = yaml_get(top, "subscribe"),
-                       *state = yaml_get(top, "state_dir");
-        const char *state_dir = state && state->type == YAML_SCALAR ? state->text : CONFIG_STATE_DIR_DEFAULT;
-        _cleanup_free_ char *directory = directory_of(text, state_dir);
+        const YamlNode *top = place->parent->parent->node, *list = yaml_get(top, "subscribe");
+        _cleanup_free_ char *state_dir = state_dir_of(top),
+                            *directory = state_dir ? directory_of(text, state_dir) : NULL;
 
         for (size_t i = 0; directory && list && i < list->n_children; i++) {
                 const YamlNode *sink = yaml_get(list->children[i], "file"), *other = yaml_get(sink, "directory");
@@ -412,16 +421,17 @@ static void admin_check(void *self, const SinkTeller *teller) {
         const FileConfig *keys = config->keys;
         _cleanup_free_ char *directory = directory_of(keys->directory, config->state_dir);
         _cleanup_free_ char *above = directory ? strdup(directory) : NULL;
+        _cleanup_free_ char *state_dir = directory_of(config->state_dir, NULL);
         struct statvfs disk;
         struct stat status;
         bool there = above && stat(directory, &status) == 0;
 
-        if (!above)
+        if (!above || !state_dir)
                 return sink_admin_tell(teller, SINK_GRADE_FAIL, "out of memory");
         above[strrchr(above, '/') && strrchr(above, '/') != above ? strrchr(above, '/') - above : 1] = '\0';
         if (there && !S_ISDIR(status.st_mode))
                 return sink_admin_tell(teller, SINK_GRADE_FAIL, "%s is not a directory; name another one", directory);
-        if (!there && access(above, F_OK) < 0 && errno == ENOENT && strcmp(above, config->state_dir) == 0)
+        if (!there && access(above, F_OK) < 0 && errno == ENOENT && strcmp(above, state_dir) == 0)
                 return sink_admin_tell(
                         teller, SINK_GRADE_OK, "%s will be made, with state_dir, at the first start", directory);
         if (access(there ? directory : above, W_OK | X_OK) < 0 || statvfs(there ? directory : above, &disk) < 0) {

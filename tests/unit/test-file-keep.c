@@ -63,6 +63,25 @@ struct dirent *__wrap_readdir64(DIR *directory) {
         return NULL;
 }
 
+/* The disk does not write the list of the directory; how often it did. */
+static bool unwritten;
+static unsigned written;
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+int __wrap_fsync(int fd) {
+        struct stat status;
+
+        if (fstat(fd, &status) < 0 || !S_ISDIR(status.st_mode))
+                return __real_fsync(fd);
+        if (unwritten) {
+                errno = EIO;
+                return -1;
+        }
+        written++;
+        return __real_fsync(fd);
+}
+
 /* Old files go by the time that the queue tells, not by a clock that may be wrong. */
 static void test_keep(void **state) {
         World *w = *state;
@@ -235,6 +254,30 @@ static void test_not_listed(void **state) {
         assert_int_equal(lines_of(w), 3);
 }
 
+/* A new file whose name did not come to the disk: nothing in it is stored before it has. (P3) */
+static void test_name_not_written(void **state) {
+        World *w = *state;
+        const FileArchiveSpec spec = { .directory = w->archive, .max_size = 4096, .subscription = SUBSCRIPTION };
+        const usec_t at = UINT64_C(20000) * 24 * USEC_PER_HOUR;
+        FileArchive *archive;
+        FileKeys *keys;
+
+        assert_int_equal(file_keys_new(FILE_KEYS_MAX, &keys), 0);
+        assert_int_equal(file_archive_new(&spec, &archive), 0);
+        assert_int_equal(file_archive_lock(archive, keys, 0), 0);
+        unwritten = true;
+        assert_int_equal(file_archive_append(archive, slice("{\"_id\":\"a\"}\n"), at), -EIO);
+        unwritten = false;
+        file_archive_unlock(archive);
+        written = 0;
+        assert_int_equal(file_archive_lock(archive, keys, 0), 0);
+        assert_int_equal(file_archive_append(archive, slice("{\"_id\":\"a\"}\n"), at), 0);
+        assert_true(written > 0);
+        archive = file_archive_free(archive);
+        keys = file_keys_free(keys);
+        assert_int_equal(lines_of(w), 1);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_keep),
@@ -245,6 +288,7 @@ int main(void) {
                 TEST_FULL(test_keep_with_a_clock_behind_on_a_full_disk),
                 TEST(test_taken_away_meanwhile),
                 TEST(test_not_listed),
+                TEST(test_name_not_written),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
