@@ -53,6 +53,7 @@ typedef struct HttpJson {
         char (*tags)[TAG_MAX]; /* ETag of each URL's last answer; "": none */
         int64_t cursor;
         int64_t set;          /* clock_wall() less clock_now() at the window before; 0: there was none */
+        bool dated;           /* a server tells the time: the cursor follows that, not our clock */
         int64_t clock_offset; /* microseconds that the servers' clock is ahead of ours, when that is no chance */
 
         /* of the poll under way */
@@ -214,6 +215,7 @@ static void json_compare_clocks(HttpJson *json, const HttpReply *reply) {
 
         if (reply->date == 0)
                 return;
+        json->dated = true;
         if ((int64_t) (reply->date / USEC_PER_SEC) < json->told)
                 json->told = (int64_t) (reply->date / USEC_PER_SEC);
         off = (int64_t) (reply->date - json_wall(json));
@@ -298,7 +300,8 @@ static void json_begin_window(HttpJson *json) {
         json->windows++;
         if (!json->keys->since)
                 return;
-        json->cursor = http_json_set_back(json->cursor, moved / (int64_t) USEC_PER_SEC, json->times.now);
+        if (!json->dated)
+                json->cursor = http_json_set_back(json->cursor, moved / (int64_t) USEC_PER_SEC, json->times.now);
         json->window = http_json_window(json->keys->since, json->cursor, json->times.now);
         json->times.since = json->window.from;
         json->times.until = json->window.until;

@@ -9,6 +9,15 @@
         "      reading: { items: /points, id: /sensor, time: /at }\n"
 #define SINCE SINCE_OF("      url: '@/x?from={since}&to={until:unix}'\n")
 
+/* Seconds that our clock is ahead. */
+static int64_t ahead;
+usec_t __real_clock_wall(void);
+usec_t __wrap_clock_wall(void);
+
+usec_t __wrap_clock_wall(void) {
+        return __real_clock_wall() + (usec_t) (ahead * (int64_t) USEC_PER_SEC);
+}
+
 static int64_t cursor_of(const World *w) {
         int64_t msec = 0;
 
@@ -236,6 +245,29 @@ static void test_wrong_clock(void **state) {
         assert_in_range(cursor_of(w), theirs, theirs + 30);
 }
 
+/* It is set: the cursor, which has followed the server's time, does not go back with it. Where no server tells one, it does. */
+static void test_clock_is_set(void **state) {
+        World *w = *state;
+        int64_t now = wall();
+        time_t time = (time_t) now;
+        char header[80];
+        struct tm tm;
+
+        assert_true(strftime(header, sizeof(header), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", gmtime_r(&time, &tm)) > 0);
+        for (int i = 0; i < 2; i++) {
+                w->routes[0] = (Route){ "/x", 200, i == 0 ? header : NULL, "{\"points\": []}" };
+                set_cursor(w, now - 1800);
+                ahead = INT64_C(10) * 24 * 3600;
+                run_once(w, SINCE);
+                assert_in_range(cursor_of(w), i == 0 ? now : now + ahead, (i == 0 ? now : now + ahead) + 30);
+                ahead = 0;
+                poll_again(w);
+                poll_again(w);
+                asked_from(w, w->n - 1, now - 24 * 3600);
+                source_fixture_stop(w->f);
+        }
+}
+
 /* Two servers that do not agree about the time: the cursor goes on, or what is older than a window would not be asked for any more. */
 static void test_clocks_that_differ(void **state) {
         World *w = *state;
@@ -278,6 +310,7 @@ int main(void) {
                 TEST(test_more_than_is_remembered),
                 TEST(test_disk_refuses),
                 TEST(test_wrong_clock),
+                TEST(test_clock_is_set),
                 TEST(test_clocks_that_differ),
                 TEST(test_clock_that_was_never_set),
         };
