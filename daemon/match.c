@@ -133,6 +133,8 @@ bool match_value(char *const *values, Slice value) {
         bool is_number = false, is_string;
         JsonReader r;
 
+        if (value.size == 0 || value.data[0] == '{' || value.data[0] == '[')
+                return false;
         json_reader_init(&r, value.data, value.size, 1);
         is_string = json_reader_next(&r) == JSON_STRING;
         if (!is_string && value.size < sizeof(text)) {

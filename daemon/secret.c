@@ -109,10 +109,10 @@ static const struct {
                 "it" },
 };
 
-/* A service that systemd gave no directory of credentials, not even an empty one: something took LoadCredential= away
- * from the unit, as LXC's images do in a container, and the files beside the configuration are not for the service. */
+/* A service that systemd gave no directory of credentials, not even an empty one: the unit has no LoadCredential=, or
+ * something took it away, as LXC's images do in a container. podman sets NOTIFY_SOCKET alone, a login INVOCATION_ID. */
 static bool is_unit_without_credentials(void) {
-        return getenv("NOTIFY_SOCKET") && !getenv("CREDENTIALS_DIRECTORY");
+        return getenv("NOTIFY_SOCKET") && getenv("INVOCATION_ID") && !getenv("CREDENTIALS_DIRECTORY");
 }
 
 const char *secret_explain(const Config *config, const char *name, int error, char words[static SECRET_WORDS_MAX]) {
@@ -122,8 +122,8 @@ const char *secret_explain(const Config *config, const char *name, int error, ch
                         (void) snprintf(words, SECRET_WORDS_MAX, "%s", explanations[i].words);
         if (error == -EACCES && name[0] != '/' && is_unit_without_credentials())
                 (void) snprintf(words, SECRET_WORDS_MAX,
-                        "was not handed over: the unit has lost its LoadCredential=; `systemctl cat` shows the drop-in "
-                        "that empties it, as LXC containers have one, and OPERATIONS.md what helps");
+                        "was not handed over: the unit has no LoadCredential=, or a drop-in empties it, as LXC "
+                        "containers have one: see `systemctl cat`, and OPERATIONS.md for what helps");
         else if (error == -ENOENT && name[0] == '/')
                 (void) snprintf(words, SECRET_WORDS_MAX, "does not exist");
         else if (error == -ENOENT)

@@ -132,7 +132,10 @@ static int urls_rule(const ConfigPlace *place, const HttpJsonConfig *keys) {
         for (char **url = keys->urls; r == 0 && *url; url++) {
                 r = plain_rule(place, keys, "urls", *url);
                 if (r == 0 && text_is_among(*url, (const char *const *) url + 1))
-                        r = config_place_warn(place, "urls", "has one of them twice: each of its readings comes twice");
+                        r = config_place_warn(place, "urls", "has one of them twice: %s",
+                                keys->since || keys->reading.once_per == SHAPE_MEASUREMENT
+                                        ? "it is asked again for what is known"
+                                        : "each of its readings comes twice");
         }
         return r;
 }

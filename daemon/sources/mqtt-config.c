@@ -124,7 +124,14 @@ static int mqtt_rule_topics(const ConfigPlace *place, const MqttConfig *keys) {
         return 0;
 }
 
-/* Two sessions under one name are one: each gets what the other asked for. RabbitMQ: of one VHOST:USER only. */
+/* RabbitMQ's VHOST of a user VHOST:USER; its clients are of one each. */
+static Slice mqtt_vhost(const char *user) {
+        const char *end = user ? strrchr(user, ':') : NULL;
+
+        return end ? (Slice){ user, (size_t) (end - user) } : (Slice){};
+}
+
+/* Two sessions under one name are one, of two users as well: each gets what the other asked for. */
 static int mqtt_rule_client(const ConfigPlace *place, const MqttConfig *keys, const MqttAddress *address) {
         const YamlNode *sources = place->parent ? yaml_get(place->parent->node, "sources") : NULL, *node;
 
@@ -136,7 +143,7 @@ static int mqtt_rule_client(const ConfigPlace *place, const MqttConfig *keys, co
                 if (id && text_equal(id->text, keys->client_id) && url && url->text &&
                         mqtt_url_check(url->text, &(ConfigProblem){}) == 0 && mqtt_address_read(url->text, &other) &&
                         strcasecmp(other.host, address->host) == 0 && other.port == address->port &&
-                        text_equal(user ? user->text : NULL, keys->username))
+                        slice_same(mqtt_vhost(user ? user->text : NULL), mqtt_vhost(keys->username)))
                         return config_place_fail(place, "client_id",
                                 "is the client_id of the source in line %u already, at the same broker; each its own",
                                 node->line);

@@ -44,13 +44,16 @@ def test_a_purge_of_another_root_leaves_this_machine_alone(tmp_path):
     link = root / "etc/systemd/system/multi-user.target.wants/sensorqd.service"
     link.parent.mkdir(parents=True)
     link.symlink_to("/bin/sh")  # this machine has it, and the other root has it no more
+    own = link.with_name("sensorqd@attic.service")  # of a unit that the administrator made
+    own.symlink_to("../sensorqd@.service")
+    (link.parent.parent / "sensorqd@.service").touch()
     for name in ("rm", "rmdir"):  # in place of those of the system: what this test is about would be done otherwise
         (programs / name).write_text(f'#!/bin/sh\nfor a; do case $a in -*|{root}/*) ;; *) echo "{name} $a"; exit 0;; esac; done\nexec /bin/{name} "$@"\n')
         (programs / name).chmod(0o755)
     run = subprocess.run(["sh", REPO / "debian" / "sensorqd.postrm", "purge"], capture_output=True, text=True,
                          env={"PATH": f"{programs}:{os.environ['PATH']}", "DPKG_ROOT": str(root)})
     assert (run.returncode, run.stdout + run.stderr) == (0, "")
-    assert not state.exists() and not (root / "etc/sensorqd").exists() and not link.is_symlink()
+    assert not state.exists() and not (root / "etc/sensorqd").exists() and not link.is_symlink() and own.is_symlink()
 
 
 def test_examples_of_all_releases_are_known():

@@ -107,6 +107,13 @@ def test_one_directory_one_sink(archive):
         archive.write_config()
         done = archive.run("check", "--offline")
         assert (done.returncode == 78 and "is the directory of line" in done.stderr + done.stdout) != free, directory
+    # of a unit with a state of its own, as sensorqd@ has it
+    del archive.config["state_dir"]
+    for directory, free in (("/var/lib/sensorqd/archive", True), (f"{state}/archive", False)):
+        archive.config["subscribe"][1]["file"]["directory"] = directory
+        archive.write_config()
+        done = archive.run("check", "--offline", STATE_DIRECTORY=f"{state}:/another")
+        assert (done.returncode == 78 and "is the directory of line" in done.stderr + done.stdout) != free, directory
 
 
 @pytest.fixture

@@ -247,6 +247,7 @@ static void test_wrong_configuration(void **state) {
                 { "      url: mqtts://broker\n      password_file: p\n      topics: 'a/#'\n", "needs username" },
                 { "      url: mqtts://broker\n      certificate_file: p\n      topics: 'a/#'\n", "belong together" },
                 { TWO("mqtt://BROKER:1883", "c"), "client_id: is the client_id of the source in line" },
+                { TWO("mqtt://broker", "c\n      username: u"), "client_id: is the client_id of the source in line" },
         };
         static const char *const good[] = {
                 TWO("mqtt://broker:1884", "c"),

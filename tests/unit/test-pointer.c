@@ -98,6 +98,11 @@ static void test_match(void **state) {
         char *large[] = { (char *) "8121069065132380161", NULL }; /* of two devices made one after the other */
         assert_true(match_value(large, (Slice){ "8121069065132380161", 19 }));
         assert_false(match_value(large, (Slice){ "8121069065132380162", 19 }));
+
+        char *texts[] = { (char *) "[]", (char *) "{}", NULL };
+        assert_true(match_value(texts, (Slice){ "\"[]\"", 4 }));
+        assert_false(match_value(texts, (Slice){ "[]", 2 }));
+        assert_false(match_value(texts, (Slice){ "{}", 2 }));
 }
 
 int main(void) {

@@ -289,12 +289,17 @@ static void test_explain_a_unit_without_credentials(void **state) {
         char words[SECRET_WORDS_MAX];
 
         assert_int_equal(setenv("NOTIFY_SOCKET", "/run/systemd/notify", 1), 0);
+        assert_int_equal(setenv("INVOCATION_ID", "0", 1), 0);
         assert_non_null(strstr(secret_explain(&f->config, "t", -EACCES, words), "sudo")); /* it has a directory of them */
         assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+        assert_int_equal(unsetenv("INVOCATION_ID"), 0);
+        assert_non_null(strstr(secret_explain(&f->config, "t", -EACCES, words), "sudo")); /* podman has no credentials */
+        assert_int_equal(setenv("INVOCATION_ID", "0", 1), 0);
         assert_non_null(strstr(secret_explain(&f->config, "t", -EACCES, words), "LoadCredential="));
         assert_non_null(strstr(secret_explain(&f->config, "/etc/t", -EACCES, words), "sudo"));
         assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
-        assert_non_null(strstr(secret_explain(&f->config, "t", -EACCES, words), "sudo"));
+        assert_non_null(strstr(secret_explain(&f->config, "t", -EACCES, words), "sudo")); /* a login */
+        assert_int_equal(unsetenv("INVOCATION_ID"), 0);
 }
 
 static void assert_concealed(const Secrets *secrets, const char *said, const char *shown) {
