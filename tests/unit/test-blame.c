@@ -76,6 +76,10 @@ static int refuses_by_validator(size_t i) {
         return VALIDATOR;
 }
 
+static int throttles_all(size_t i) {
+        return THROTTLED;
+}
+
 static int throttles(size_t i) {
         return draw() % 10 < 4 ? THROTTLED : 0;
 }
@@ -184,13 +188,16 @@ static void test_throttling(void **state) {
         assert_int_equal(count(BLAME_CLEAR), MESSAGES);
 }
 
-/* The same for as long as it lasts: even one that is refused each time is not blamed while others get over its code. */
+/* The same for as long as it lasts: even one that is refused each time is not blamed while others get over its code,
+ * whatever other codes they get over. */
 static void test_throttling_of_one_for_ever(void **state) {
         reply(0, 11, false, false, refuses_first);
         for (int i = 0; i < 50; i++) {
                 world.now = world.suspicions[0].due;
                 reply(1, 1, true, false, refuses_all);
                 reply(1, 1, true, false, refuses_none); /* another got over the code */
+                reply(1, 1, true, false, throttles_all);
+                reply(1, 1, true, false, refuses_none);
                 reply(0, 1, true, false, refuses_all);
         }
         assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
