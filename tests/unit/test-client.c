@@ -318,7 +318,7 @@ static void test_outcomes(void **state) {
                 { 200, "<html></html>", CLIENT_FAILED, "captive portal", CAUSE_BETWEEN },
                 { 200, "[]", CLIENT_FAILED, "captive portal", CAUSE_BETWEEN },
                 { 302, "", CLIENT_FAILED, "redirected", CAUSE_BETWEEN },
-                { 400, ERROR(400, "INVALID_ARGUMENT"), CLIENT_INVALID, "words", CAUSE_INVALID },
+                { 400, ERROR(400, "INVALID_ARGUMENT"), CLIENT_INVALID, "invalid (HTTP 400 INVALID_ARGUMENT: words)", CAUSE_INVALID },
                 { 400, ERROR(400, "OUT_OF_RANGE"), CLIENT_INVALID, "", CAUSE_INVALID },
                 { 400, ERROR(400, "FAILED_PRECONDITION"), CLIENT_FAILED, "billing", CAUSE_SETTINGS },
                 { 400, "<html>", CLIENT_FAILED, "HTTP 400", CAUSE_BETWEEN },
@@ -328,11 +328,11 @@ static void test_outcomes(void **state) {
                         "{\"error\":{\"details\":[{\"@type\":\"type.googleapis.com/"
                         "google.rpc.ErrorInfo\",\"reason\":\"SERVICE_DISABLED\"}]}}",
                         CLIENT_REFUSED, "enable the Cloud Pub/Sub API", CAUSE_PROJECT },
-                { 404, ERROR(404, "NOT_FOUND"), CLIENT_NOT_FOUND, "sensorqd setup", CAUSE_SETUP },
+                { 404, ERROR(404, "NOT_FOUND"), CLIENT_NOT_FOUND, "check the subscription's name and `pubsub.project` (HTTP 404", CAUSE_SETUP },
                 { 404,
                         "{\"error\":{\"status\":\"NOT_FOUND\",\"message\":\"Requested project not found or user does not "
                         "have access to it (project=p).\"}}",
-                        CLIENT_NOT_FOUND, "may see: check `pubsub.project` (", CAUSE_SETTINGS },
+                        CLIENT_NOT_FOUND, "may see: check `pubsub.project` (HTTP 404", CAUSE_SETTINGS },
                 { 403,
                         "{\"error\":{\"status\":\"PERMISSION_DENIED\",\"details\":[{\"@type\":\"type.googleapis.com/"
                         "google.rpc.ErrorInfo\",\"reason\":\"CONSUMER_INVALID\"}]}}",
@@ -348,12 +348,12 @@ static void test_outcomes(void **state) {
                 { 407, "<html>", CLIENT_FAILED, "between here and Pub/Sub", CAUSE_BETWEEN },
                 { 408, "", CLIENT_RETRY, "", CAUSE_UNAVAILABLE },
                 { 409, ERROR(409, "ABORTED"), CLIENT_RETRY, "", CAUSE_UNAVAILABLE },
-                { 409, ERROR(409, "ALREADY_EXISTS"), CLIENT_EXISTS, "exists", CAUSE_INVALID },
-                { 413, "", CLIENT_TOO_LARGE, "too large", CAUSE_INVALID },
+                { 409, ERROR(409, "ALREADY_EXISTS"), CLIENT_EXISTS, "exists already (HTTP 409", CAUSE_INVALID },
+                { 413, "", CLIENT_TOO_LARGE, "too large (HTTP 413)", CAUSE_INVALID },
                 { 418, "", CLIENT_FAILED, "418", CAUSE_BETWEEN },
-                { 429, ERROR(429, "RESOURCE_EXHAUSTED"), CLIENT_RETRY, "quota", CAUSE_QUOTA },
+                { 429, ERROR(429, "RESOURCE_EXHAUSTED"), CLIENT_RETRY, "a quota is used up (HTTP 429", CAUSE_QUOTA },
                 { 499, "", CLIENT_RETRY, "", CAUSE_UNAVAILABLE },
-                { 500, "", CLIENT_RETRY, "not available", CAUSE_UNAVAILABLE },
+                { 500, "", CLIENT_RETRY, "not available (HTTP 500)", CAUSE_UNAVAILABLE },
                 { 503, "<html>busy</html>", CLIENT_RETRY, "HTTP 503", CAUSE_UNAVAILABLE },
                 { 504, "", CLIENT_RETRY, "", CAUSE_UNAVAILABLE },
                 { 511, "<html>log in</html>", CLIENT_FAILED, "between here and Pub/Sub", CAUSE_BETWEEN },
@@ -380,12 +380,13 @@ static void test_outcomes_without_an_answer(void **state) {
         static const struct {
                 HttpOutcome http;
                 ClientOutcome outcome;
+                Cause cause;
         } cases[] = {
-                { HTTP_UNREACHABLE, CLIENT_RETRY },
-                { HTTP_TLS, CLIENT_RETRY },
-                { HTTP_TIMEOUT, CLIENT_UNSURE },
-                { HTTP_CUT, CLIENT_UNSURE },
-                { HTTP_TOO_LARGE, CLIENT_TOO_LARGE },
+                { HTTP_UNREACHABLE, CLIENT_RETRY, CAUSE_NETWORK },
+                { HTTP_TLS, CLIENT_RETRY, CAUSE_TLS },
+                { HTTP_TIMEOUT, CLIENT_UNSURE, CAUSE_UNANSWERED },
+                { HTTP_CUT, CLIENT_UNSURE, CAUSE_UNANSWERED },
+                { HTTP_TOO_LARGE, CLIENT_TOO_LARGE, CAUSE_NONSENSE },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -395,6 +396,7 @@ static void test_outcomes_without_an_answer(void **state) {
 
                 client_sort(&http, FIXTURE_SUBSCRIPTION, NULL, &reply, detail);
                 assert_int_equal(reply.outcome, cases[i].outcome);
+                assert_int_equal(reply.cause, cases[i].cause);
                 assert_int_equal(reply.http_status, 0);
                 assert_string_not_equal(detail, "");
         }
