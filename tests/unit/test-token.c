@@ -638,7 +638,7 @@ static unsigned count(const char *text, const char *part) {
         return n;
 }
 
-/* One line when it begins, one when it ends, whatever lies between. */
+/* One line when it begins, one when it ends, whatever lies between. A single 503 is no news, a refusal is at once. */
 static void test_tells_once(void **state) {
         TokenFixture *t = *state;
         int stderr_fd = dup(STDERR_FILENO), fd = memfd_create("log", MFD_CLOEXEC);
@@ -651,7 +651,7 @@ static void test_tells_once(void **state) {
         log_set_level(LOG_INFO);
         check_token(t, "token-1");
         for (int i = 0; i < 5; i++)
-                check_no_token(t, i % 2 ? 503 : 400, "", "{}", i % 2 ? -EAGAIN : -EACCES, "HTTP");
+                check_no_token(t, i % 2 ? 400 : 503, "", "{}", i % 2 ? -EACCES : -EAGAIN, "HTTP");
         set_answer(t, 200, "", "{\"access_token\":\"fine\",\"expires_in\":3600}");
         passed += USEC_PER_HOUR;
         check_token(t, "fine");
@@ -661,6 +661,7 @@ static void test_tells_once(void **state) {
         assert_true(pread(fd, text, sizeof(text) - 1, 0) > 0);
         assert_int_equal(count(text, EVENT_TOKEN_REFUSED), 1);
         assert_int_equal(count(text, EVENT_TOKEN_RECOVERED), 1);
+        assert_non_null(strstr(text, "HTTP 400"));
         assert_int_equal(count(text, "\n"), 2);
         assert_null(strstr(text, "hush"));
         (void) close(fd);
