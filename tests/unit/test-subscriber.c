@@ -460,6 +460,21 @@ static void test_once_says_what_is_left(void **state) {
         assert_false(complete);
 }
 
+/* Stored, and delivered again: its acknowledgement came too late. */
+static void test_once_says_what_comes_again(void **state) {
+        bool complete = true;
+
+        fixture_script(&world.service, CALL_ACK, 400, "",
+                "{\"error\":{\"status\":\"INVALID_ARGUMENT\",\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\","
+                "\"reason\":\"EXACTLY_ONCE_ACKID_FAILURE\",\"metadata\":{\"a1\":\"PERMANENT_FAILURE_INVALID_ACK_ID\"}}]}}");
+        world.sink.automatic = true;
+        world_queue(1, 1);
+        world_start(true);
+        subscriber_begin(world.subscriber);
+        world_until(subscriber_is_drained(world.subscriber, &complete));
+        assert_false(complete);
+}
+
 static void test_once_cannot_go_on(void **state) {
         bool complete = true;
 
@@ -503,6 +518,7 @@ int main(void) {
                 CASE(test_once_without_a_trial),
                 CASE(test_once_without_a_trial_and_a_message),
                 CASE(test_once_says_what_is_left),
+                CASE(test_once_says_what_comes_again),
                 CASE(test_once_cannot_go_on),
         };
 
