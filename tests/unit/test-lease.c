@@ -137,6 +137,19 @@ static void test_others_after_all_were_lost(void **state) {
         assert_int_equal(fixture_asked(&fixture, "\"ackIds\":[\"a\",\"b\"]}"), 2);
 }
 
+/* Others may have been granted a while ago: they are renewed soon, not when those before them are due. */
+static void test_others_are_renewed_soon(void **state) {
+        static const Slice ids[] = { { "a", 1 }, { "b", 1 } };
+        usec_t begin = clock_now();
+
+        rules.deadline = 40 * USEC_PER_SEC;
+        start(1);
+        assert_int_equal(lease_set(lease, ids, 2), 0);
+        fixture_until(&fixture, results == 1);
+        assert_in_range(clock_now() - begin, 5 * USEC_PER_SEC, 15 * USEC_PER_SEC); /* half of the deadline are 20 s */
+        assert_int_equal(fixture_asked(&fixture, "\"ackIds\":[\"a\",\"b\"]}"), 1);
+}
+
 /* Failures are tried again, but no more than once a second. */
 static void test_failure_is_no_storm(void **state) {
         fixture_stand(&fixture, CALL_LEASE, 503, "");
@@ -195,6 +208,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_narrow, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lost_ids_are_dropped, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_others_after_all_were_lost, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_others_are_renewed_soon, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_failure_is_no_storm, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_retry_after_is_honoured, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lapses_once, set_up, tear_down),
