@@ -430,6 +430,25 @@ static void test_oauth2(void **state) {
         assert_string_equal(w->calls[0].body, w->calls[1].body);
 }
 
+/* ... but no more than once: a fresh token that is refused as well is a wrong secret. */
+static void test_oauth2_refused(void **state) {
+        static const char *const texts[] = { "{\"v\":0}" };
+        World *w = *state;
+
+        w->keys.auth.type = AUTH_OAUTH2;
+        w->keys.auth.client_id = user;
+        w->keys.auth.client_secret.text = password;
+        w->keys.auth.token_url = w->token_url;
+        start(w, says_who_are_you);
+        assert_int_equal(sink_write(w->sink, batch_of(texts, 1)), SINK_WRITE_STARTED);
+        UNTIL(w, !status(w).ready);
+        assert_int_equal(w->n_calls, 2);
+        assert_string_equal(w->calls[1].authorization, "Bearer token-2");
+        sink_stop(w->sink, false);
+        UNTIL(w, w->settled);
+        assert_fates(w->settled, "p");
+}
+
 /* A refresh token that rotates is used by one at a time: a reload opens the next one when the one before it has ended. */
 static void test_tokens_are_of_one(void **state) {
         World *w = *state;
@@ -563,6 +582,7 @@ int main(void) {
                 TEST(test_a_wrong_secret),
                 TEST(test_a_password),
                 TEST(test_oauth2),
+                TEST(test_oauth2_refused),
                 TEST(test_tokens_are_of_one),
                 TEST(test_a_secret_url),
                 TEST(test_unreachable),
