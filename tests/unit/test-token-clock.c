@@ -129,6 +129,12 @@ static void check_token(Clocks *c, const char *expected) {
         assert_string_equal(c->value, expected);
 }
 
+static void set_lifetime(Clocks *c, int lifetime) {
+        (void) pthread_mutex_lock(&c->mutex);
+        c->lifetime = lifetime;
+        (void) pthread_mutex_unlock(&c->mutex);
+}
+
 static usec_t expiry(Clocks *c) {
         TokenStatus status;
 
@@ -160,7 +166,7 @@ static void test_slow_exchange(void **state) {
 static void test_run_out_on_the_way(void **state) {
         Clocks *c = *state;
 
-        c->lifetime = 30;
+        set_lifetime(c, 30);
         (void) begin_slow_exchange(c);
         passed += UNDER_WAY;
         set_hold(c, false);
@@ -200,12 +206,37 @@ static void test_steps_later(void **state) {
         check_token(c, "token-2");
 }
 
+/* The next one is not fetched before it is due, whether it would be used or not. */
+static void test_no_refresh_too_early(void **state) {
+        static const struct {
+                int lifetime;
+                usec_t early;
+        } rows[] = { { 3600, 300 }, { 400, 200 } };
+        Clocks *c = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                int before = exchanges(c);
+
+                passed += USEC_PER_HOUR;
+                set_lifetime(c, rows[i].lifetime);
+                start(c);
+                finish(c);
+                passed += ((usec_t) rows[i].lifetime - rows[i].early - 15) * USEC_PER_SEC;
+                start(c);
+                finish(c);
+                while (loop_turn(c->f.event, 200 * USEC_PER_MSEC) > 0)
+                        continue;
+                assert_int_equal(exchanges(c), before + 1);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_slow_exchange, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_run_out_on_the_way, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_step_under_way, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_steps_later, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_no_refresh_too_early, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
