@@ -470,6 +470,24 @@ static void test_directory_that_is_gone(void **state) {
         assert_int_equal(fixture_waiting(f->outbox), 2);
 }
 
+/* A table that is not there is damage, whichever it is: what the others hold is carried over. */
+static void test_table_that_is_gone(void **state) {
+        static const char *const tables[] = { "rejected", "counts", "cursors", "seen", "unreadable", "dropped", "readings" };
+        OutboxFixture *f = *state;
+        char drop[64];
+
+        assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+        for (unsigned i = 0; i < ELEMENTSOF(tables); i++) {
+                assert_int_equal(fixture_put(f->outbox, i, 1), 0);
+                f->outbox = outbox_close(f->outbox);
+                (void) snprintf(drop, sizeof(drop), "DROP TABLE %s", tables[i]);
+                fixture_exec(f, drop);
+                assert_int_equal(fixture_reopen(f), OUTBOX_SALVAGED);
+                assert_int_equal(fixture_waiting(f->outbox), strcmp(tables[i], "readings") == 0 ? 0 : i + 1);
+        }
+        assert_int_equal(fixture_put(f->outbox, 0, 1), 0);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         const struct CMUnitTest tests[] = {
@@ -485,6 +503,7 @@ int main(void) {
                 TEST(test_replaced_while_it_runs),
                 TEST(test_replaced_by_what_was_rejected),
                 TEST(test_directory_that_is_gone),
+                TEST(test_table_that_is_gone),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
