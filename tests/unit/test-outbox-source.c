@@ -260,17 +260,20 @@ static void test_unreadable_under_a_name(void **state) {
         static const struct {
                 const char *name;
                 bool anew;
-                int rows;
-        } rounds[] = { { "abc:1", false, 1 }, { "abc:1", false, 1 }, { "abd:1", false, 2 }, { "abd:1", true, 3 }, { "abd:1", false, 3 } };
+                int n, rows;
+        } rounds[] = { { "abc:1", false, 1, 1 }, { "abc:1", false, 1, 1 }, { "abd:1", false, 1, 2 }, { "abd:1", true, 1, 3 },
+                { "abd:1", false, 1, 3 }, { "abd:1", false, 3, 5 } /* those behind one that is known are kept */ };
         OutboxFixture *f = *state;
         ReadingList list = {};
 
         assert_int_equal(fixture_reopen(f), OUTBOX_OK);
         for (size_t i = 0; i < ELEMENTSOF(rounds); i++) {
-                Bytes payload = {};
+                for (int j = 0; j < rounds[i].n; j++) {
+                        Bytes payload = {};
 
-                assert_int_equal(bytes_append_text(&payload, "{\"co2\":612}"), 0);
-                assert_int_equal(reading_list_add_unreadable(&list, "push", "", "no id", &payload), 0);
+                        assert_int_equal(bytes_append_text(&payload, "{\"co2\":612}"), 0);
+                        assert_int_equal(reading_list_add_unreadable(&list, "push", "", "no id", &payload), 0);
+                }
                 assert_int_equal(reading_list_name_by(&list, rounds[i].name, rounds[i].anew), 0);
                 assert_int_equal(outbox_put(f->outbox, &list, NULL), 0);
                 reading_list_done(&list);
