@@ -203,6 +203,20 @@ static void test_throttling_of_one_for_ever(void **state) {
         assert_int_equal(world.suspicions[0].state, BLAME_ASIDE);
 }
 
+/* To be put off, however long ago, is no refusal: three are still due, and the ten minutes between them. */
+static void test_put_off_is_no_refusal(void **state) {
+        Suspicion *s = &world.suspicions[0];
+
+        reply(1, 10, false, false, refuses_none);
+        assert_int_equal(blame_put_off(&world.blame, s, &(BlameRefusal){ .code = ODD, .few = true }, world.now), BLAME_ASIDE);
+        for (unsigned i = 0; i < BLAME_REFUSALS; i++) {
+                world.now += BLAME_SPAN_USEC;
+                reply(1, 1, true, false, refuses_none);
+                reply(0, 1, true, false, refuses_all);
+                assert_int_equal(s->state, i + 1 < BLAME_REFUSALS ? BLAME_ASIDE : BLAME_REJECTED);
+        }
+}
+
 /* 2000 bad messages of one sensor, others in between: each of them is found out. */
 static void test_many_odd_messages(void **state) {
         usec_t end = world.now + 2 * BLAME_SPAN_USEC;
@@ -256,6 +270,7 @@ int main(void) {
                 CASE(test_outage_of_any_code),
                 CASE(test_throttling),
                 CASE(test_throttling_of_one_for_ever),
+                CASE(test_put_off_is_no_refusal),
                 CASE(test_many_odd_messages),
                 CASE(test_unkept),
         };
