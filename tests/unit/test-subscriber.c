@@ -137,6 +137,16 @@ static void test_one_pull_hangs_when_empty(void **state) {
         assert_int_equal(fixture_calls(&world.service, CALL_PULL), 1);
 }
 
+/* With nothing to do but to wait for that pull, it sleeps. */
+static void test_sleeps_when_empty(void **state) {
+        world_start(false);
+        world_until(fixture_hanging(&world.service) == 1 && world_status().checked);
+        fixture_settle(&world.service, 300 * USEC_PER_MSEC);
+        world.changes = 0;
+        fixture_settle(&world.service, 700 * USEC_PER_MSEC);
+        assert_int_equal(world.changes, 0);
+}
+
 static void test_backlog_takes_more_pulls(void **state) {
         world.config.pulls = 4;
         world_start(false);
@@ -498,6 +508,7 @@ int main(void) {
                 CASE(test_aside_has_its_turn),
                 CASE(test_room_for_all),
                 CASE(test_one_pull_hangs_when_empty),
+                CASE(test_sleeps_when_empty),
                 CASE(test_backlog_takes_more_pulls),
                 CASE(test_no_pull_while_the_sink_is_away),
                 CASE(test_what_comes_meanwhile_waits),
