@@ -140,6 +140,7 @@ static void on_watch(void *userdata) {
         if (d->left.rows > 0)
                 outbox_left(d->config->state_dir, d->config->publishes, &d->left);
         daemon_report_or_tell(d);
+        loop_wake(d->settle); /* a stage that could not be opened may have no other that moves */
         loop_arm_in(d->watch, WATCH_EVERY_USEC);
 }
 
