@@ -23,13 +23,13 @@ static const char *input_getenv(const ConfigInput *input, const char *name) {
 
 /* The state of the unit that runs this file, for who asks outside of it: that of sensorqd@NAME, which runs
  * /etc/sensorqd/NAME.yaml, once there is one; else that of sensorqd.service. NULL: no memory. */
-static char *unit_state_dir(const Config *config) {
+static char *unit_state_dir(const char *path, const char *directory) {
         const size_t n = strlen(CONFIG_FILE_DEFAULT) - strlen("/sensorqd.yaml"), end = strlen(".yaml");
-        _cleanup_free_ char *directory = realpath(config->directory, NULL), *own = NULL;
-        const char *slash = strrchr(config->path, '/'), *name = slash ? slash + 1 : config->path;
+        _cleanup_free_ char *real = realpath(directory, NULL), *own = NULL;
+        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
         size_t size = strlen(name);
 
-        if (!directory || strlen(directory) != n || strncmp(directory, CONFIG_FILE_DEFAULT, n) != 0 || size <= end ||
+        if (!real || strlen(real) != n || strncmp(real, CONFIG_FILE_DEFAULT, n) != 0 || size <= end ||
                 strcmp(name + size - end, ".yaml") != 0 || strcmp(name, "sensorqd.yaml") == 0)
                 return strdup(CONFIG_STATE_DIR_DEFAULT);
         if (asprintf(&own, CONFIG_STATE_DIR_DEFAULT "-%.*s", (int) (size - end), name) < 0)
@@ -38,13 +38,14 @@ static char *unit_state_dir(const Config *config) {
 }
 
 /* systemd.exec(5): several directories are separated by colons; the first is ours. */
-static int rule_state_dir(const ConfigInput *input, const ConfigPlace *top, Config *config) {
-        const char *directories = input_getenv(input, "STATE_DIRECTORY");
+char *config_state_dir(const char *path, const char *directory, const char *given) {
+        return given && given[0] != '\0' ? strndup(given, strcspn(given, ":")) : unit_state_dir(path, directory);
+}
 
+static int rule_state_dir(const ConfigInput *input, const ConfigPlace *top, Config *config) {
         if (config->state_dir)
                 return 0;
-        config->state_dir = directories && directories[0] != '\0' ? strndup(directories, strcspn(directories, ":"))
-                                                                  : unit_state_dir(config);
+        config->state_dir = config_state_dir(config->path, config->directory, input_getenv(input, "STATE_DIRECTORY"));
         if (!config->state_dir)
                 return -ENOMEM;
         if (config->state_dir[0] != '/')

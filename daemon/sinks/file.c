@@ -90,20 +90,20 @@ static char *directory_of(const char *directory, const char *state_dir) {
         return path;
 }
 
-/* As it will be for these: what the service manager gives is read behind this rule only. NULL: no memory. */
-static char *state_dir_of(const YamlNode *top) {
-        const YamlNode *state = yaml_get(top, "state_dir");
-        const char *given = getenv("STATE_DIRECTORY");
+/* As it will be for these: what the file does not say is read behind this rule only. NULL: no memory. */
+static char *state_dir_of(const ConfigPlace *top) {
+        const YamlNode *state = yaml_get(top->node, "state_dir");
 
         if (state && state->type == YAML_SCALAR)
                 return strdup(state->text);
-        return given && given[0] == '/' ? strndup(given, strcspn(given, ":")) : strdup(CONFIG_STATE_DIR_DEFAULT);
+        return config_state_dir(top->reader->path, top->reader->directory, getenv("STATE_DIRECTORY"));
 }
 
 /* The line of another sink of this configuration that has the same directory; 0: none. Each would find what the other
  * stored. -ENOMEM. */
 static int find_same(const ConfigPlace *place, const char *text) {
-        const YamlNode *top = place->parent->parent->node, *list = yaml_get(top, "subscribe");
+        const ConfigPlace *top = place->parent->parent;
+        const YamlNode *list = yaml_get(top->node, "subscribe");
         _cleanup_free_ char *state_dir = state_dir_of(top),
                             *directory = state_dir ? directory_of(text, state_dir) : NULL;
 
