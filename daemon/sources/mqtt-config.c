@@ -131,24 +131,32 @@ static Slice mqtt_vhost(const char *user) {
         return end ? (Slice){ user, (size_t) (end - user) } : (Slice){};
 }
 
-/* Two sessions under one name are one, of two users as well: each gets what the other asked for. */
+/* Two sessions under one name are one: each gets what the other asked for. Of two users as well, but for a broker that
+ * has another name for each (Mosquitto's use_username_as_clientid). */
 static int mqtt_rule_client(const ConfigPlace *place, const MqttConfig *keys, const MqttAddress *address) {
         const YamlNode *sources = place->parent ? yaml_get(place->parent->node, "sources") : NULL, *node;
+        int r = 0;
 
-        for (size_t i = 0; keys->client_id && sources && (node = sources->children[i]) != place->node; i++) {
+        for (size_t i = 0; r == 0 && keys->client_id && sources && (node = sources->children[i]) != place->node; i++) {
                 const YamlNode *id = yaml_get(node, "client_id"), *url = yaml_get(node, "url");
                 const YamlNode *user = yaml_get(node, "username");
                 MqttAddress other;
 
-                if (id && text_equal(id->text, keys->client_id) && url && url->text &&
-                        mqtt_url_check(url->text, &(ConfigProblem){}) == 0 && mqtt_address_read(url->text, &other) &&
-                        strcasecmp(other.host, address->host) == 0 && other.port == address->port &&
-                        slice_same(mqtt_vhost(user ? user->text : NULL), mqtt_vhost(keys->username)))
+                if (!id || !text_equal(id->text, keys->client_id) || !url || !url->text ||
+                        mqtt_url_check(url->text, &(ConfigProblem){}) < 0 || !mqtt_address_read(url->text, &other) ||
+                        strcasecmp(other.host, address->host) != 0 || other.port != address->port ||
+                        !slice_same(mqtt_vhost(user ? user->text : NULL), mqtt_vhost(keys->username)))
+                        continue;
+                if (text_equal(user ? user->text : NULL, keys->username))
                         return config_place_fail(place, "client_id",
                                 "is the client_id of the source in line %u already, at the same broker; each its own",
                                 node->line);
+                r = config_place_warn(place, "client_id",
+                        "is that of the source in line %u, at the same broker: unless it goes by username there, each "
+                        "takes the other's messages",
+                        node->line);
         }
-        return 0;
+        return r;
 }
 
 static int mqtt_rule_plain(const ConfigPlace *place) {

@@ -307,6 +307,8 @@ static void test_keys_without_effect(void **state) {
                 { "type: exec, command: [a], mode: stream, interval: 60s", "publish.sources[].interval: has no effect: a program of" },
                 { "type: exec, command: [a], mode: stream, timeout: 60s", "publish.sources[].timeout: has no effect: a program of" },
                 { "type: mqtt, url: 'mqtt://localhost', topics: [a], reading: { where: { a: [] } }", "publish.sources[].reading.where: a: is an empty list" },
+                { "type: mqtt, url: 'mqtt://b', topics: [a], client_id: c}, {name: b, type: mqtt, url: 'mqtt://b', topics: [b], client_id: c, username: u",
+                        "publish.sources[].client_id: is that of the source in line 2, at the same broker" },
                 { "type: mqtt, url: 'mqtt://localhost', topics: [a], ca_file: /ca", "publish.sources[].ca_file: has no effect: mqtt:// has" },
                 { "type: http_json, url: 'http://a/', ca_file: /ca", "publish.sources[].ca_file: has no effect: http:// has" },
                 { "type: http_json, urls: ['http://a/', 'http://b/'], ca_file: /ca", "publish.sources[].ca_file: has no effect: http:// has" },
@@ -356,6 +358,29 @@ static void test_certificates_without_effect(void **state) {
                 2, "subscribe[].alert.targets[].ca_file: has no effect: http:// has");
 }
 
+/* sensorqd@attic has been here. */
+char *__wrap_realpath(const char *path, char *resolved);
+int __wrap_access(const char *path, int mode);
+
+char *__wrap_realpath(const char *path, char *resolved) {
+        return strdup(path);
+}
+
+int __wrap_access(const char *path, int mode) {
+        return strcmp(path, CONFIG_STATE_DIR_DEFAULT "-attic") == 0 ? 0 : -1;
+}
+
+/* Where a relative directory is goes by the unit that runs the file, also for who asks without it. */
+static void test_one_directory_of_an_instance(void **state) {
+#define TWO(directory) PUBSUB "subscribe: [{subscription: sub, file: {directory: archive}}, {subscription: other, file: {directory: " directory "}}]\n"
+        static const char other[] = TWO(CONFIG_STATE_DIR_DEFAULT "/archive"), same[] = TWO(CONFIG_STATE_DIR_DEFAULT "-attic/archive");
+        const ConfigInput input = { "/etc/sensorqd/attic.yaml", &types_of_config, env_none };
+        _cleanup_free_ char *said = errors_of(same, strlen(same), &input);
+
+        assert_contains(said, "is the directory of line 2 already");
+        config_unref(parse_as(input.path, other, strlen(other), &types_of_config));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_keys),
@@ -374,6 +399,7 @@ int main(void) {
                 cmocka_unit_test(test_keys_without_effect),
                 cmocka_unit_test(test_certificates_without_effect),
                 cmocka_unit_test(test_any_damage),
+                cmocka_unit_test(test_one_directory_of_an_instance),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -247,11 +247,11 @@ static void test_wrong_configuration(void **state) {
                 { "      url: mqtts://broker\n      password_file: p\n      topics: 'a/#'\n", "needs username" },
                 { "      url: mqtts://broker\n      certificate_file: p\n      topics: 'a/#'\n", "belong together" },
                 { TWO("mqtt://BROKER:1883", "c"), "client_id: is the client_id of the source in line" },
-                { TWO("mqtt://broker", "c\n      username: u"), "client_id: is the client_id of the source in line" },
         };
         static const char *const good[] = {
                 TWO("mqtt://broker:1884", "c"),
                 TWO("mqtt://broker", "d"),
+                TWO("mqtt://broker", "c\n      username: u"), /* Mosquitto may go by the user, and this is warned of */
                 TWO("mqtt://broker", "c\n      username: 'vhost:u'"), /* RabbitMQ has names for each virtual host */
                 "      url: mqtts://broker.lan:8884\n      username: u\n      password_file: p\n      topics: 'a/#'\n",
                 "      url: mqtt://[::1]:1884\n      username: u\n      password_file: p\n      topics: 'a/#'\n",
