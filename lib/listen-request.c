@@ -242,20 +242,20 @@ static void peer_format(const struct sockaddr *address, char *ret) {
 }
 
 static void connection_start(ListenServer *server, struct MHD_Connection *mhd, void **context) {
-        const union MHD_ConnectionInfo *fd =
-                listen_server_library(server)->MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-        const union MHD_ConnectionInfo *peer =
-                listen_server_library(server)->MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        const ListenLibrary *library = listen_server_library(server);
         ListenConnection *connection = calloc(1, sizeof(*connection));
+        const union MHD_ConnectionInfo *info; /* libmicrohttpd 1.0 has one for all questions */
 
-        if (!connection || !fd) {
+        info = library->MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+        if (!connection || !info) {
                 free(connection);
                 return; /* its requests find no context, and are refused */
         }
         connection->server = server;
-        connection->fd = fd->connect_fd;
+        connection->fd = info->connect_fd;
         connection->since = clock_now();
-        peer_format(peer ? peer->client_addr : NULL, connection->peer);
+        info = library->MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        peer_format(info ? info->client_addr : NULL, connection->peer);
         if (TAILQ_EMPTY(&server->connections))
                 loop_arm_in(server->sweep, LISTEN_SWEEP_USEC);
         TAILQ_INSERT_TAIL(&server->connections, connection, link);
