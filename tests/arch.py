@@ -8,9 +8,9 @@ from roots import CACHE, QEMU, Root, copy_sources
 
 PLACES = {"debian-13": ("trixie", "amd64"), "i386": ("bookworm", "i386"), "arm64": ("bookworm", "arm64"), "armhf": ("bookworm", "armhf")}
 NO_SERVER = {"mongodb-admin", "sink"}  # want the MongoDB server of tests/requirements.txt, which is not in there
-# What measures time, what starts a program of the other processor, and what takes an hour there.
-NOT_EMULATED = {"exec", "extending", "literals", "outbox", "outbox-source", "publisher", "replay", "salvage", "sim-disk"}
-NOT_32_BIT = {"subscriber-faults"}  # moves the clock under libsystemd, which was built with another struct timespec there
+# What measures time or asks the kernel of a connection (TCP_INFO), what starts a program of the other processor, and what takes an hour there.
+NOT_EMULATED = {"exec", "extending", "http2", "literals", "outbox", "outbox-source", "publisher", "replay", "salvage", "sim-disk"}
+NOT_32_BIT = {"subscriber", "subscriber-faults", "webhook"}  # move the clock under libsystemd, which was built with another struct timespec there
 
 
 class Place:
