@@ -288,8 +288,8 @@ static void describe_peer(CURL *easy, char *text, size_t size) {
                 (void) snprintf(text, size, strchr(address, ':') ? " [%s]:%ld" : " %s:%ld", address, port);
 }
 
-/* Whether a CONNECT asked a proxy for the way, which was not opened: *sent* counts it, but not in libcurl 8, which tells
- * it of a transfer that ended by itself only, not in time. */
+/* Whether a CONNECT asked a proxy for the way, which was not opened: *sent* counts it, but not in libcurl 8, which
+ * tells it of a transfer that ended by itself only, not in time. */
 static bool is_proxy_asked(CURL *easy, long sent) {
 #if LIBCURL_VERSION_NUM >= 0x080700
         curl_off_t connected = 0;
