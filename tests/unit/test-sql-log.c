@@ -84,7 +84,7 @@ static int tear_down(void **state) {
  * other's checkpoint begins (https://sqlite.org/wal.html#walresetbug). Here that happens for certain: between the two looks
  * that a checkpoint takes, it unmaps what it has of the file. */
 static void test_log_begun_anew(void **state) {
-        int64_t n;
+        int64_t n = -1;
 
         world.interrupted = true;
         put(world.second, PAGES);
