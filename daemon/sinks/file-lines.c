@@ -12,19 +12,21 @@
 #define PIECE 65536
 #define LINE_DEPTH 100
 
-static Slice text_of(JsonReader *json, Bytes *scratch) {
-        scratch->size = 0;
-        if (bytes_reserve(scratch, json->slice.size + 1) < 0 ||
-                json_unescape(json->slice, scratch->data, &scratch->size) < 0)
-                return (Slice){ "", 0 };
-        return (Slice){ scratch->data, scratch->size };
+/* "" for what has no UTF-8 form. -ENOMEM: a key that is not known would be taken for one that is not there. */
+static int read_text(const JsonReader *json, Bytes *text) {
+        text->size = 0;
+        if (bytes_reserve(text, json->slice.size + 1) < 0)
+                return -ENOMEM;
+        if (json_unescape(json->slice, text->data, &text->size) < 0)
+                text->size = 0;
+        return 0;
 }
 
 /* The two members of `pubsub` that count. */
 static int read_pubsub(JsonReader *json, char hash[static 65], Bytes *time) {
-        int token, r;
+        int token, r = 0;
 
-        while ((token = json_reader_next(json)) == JSON_KEY) {
+        while (r >= 0 && (token = json_reader_next(json)) == JSON_KEY) {
                 bool is_hash = json_reader_equal(json, "sha256"), is_time = json_reader_equal(json, "publish_time");
 
                 token = json_reader_next(json);
@@ -32,15 +34,14 @@ static int read_pubsub(JsonReader *json, char hash[static 65], Bytes *time) {
                         memcpy(hash, json->slice.data, 64);
                         hash[64] = '\0';
                 } else if (token == JSON_STRING && is_time)
-                        (void) text_of(json, time);
-                r = json_reader_skip(json, NULL);
-                if (r < 0)
-                        return r;
+                        r = read_text(json, time);
+                if (r >= 0)
+                        r = json_reader_skip(json, NULL);
         }
-        return token == JSON_OBJECT_END ? 0 : -EBADMSG;
+        return r < 0 ? r : token == JSON_OBJECT_END ? 0 : -EBADMSG;
 }
 
-/* -EBADMSG: not a document of ours. */
+/* -EBADMSG: not a document of ours; -ENOMEM. */
 static int read_line(Slice line, FileKey *ret) {
         _cleanup_bytes_ Bytes id = {}, time = {};
         char hash[65] = "";
@@ -56,11 +57,15 @@ static int read_line(Slice line, FileKey *ret) {
 
                 token = json_reader_next(&json);
                 if (is_id && token == JSON_STRING) {
-                        (void) text_of(&json, &id);
+                        r = read_text(&json, &id);
                         named = true;
                 }
-                r = is_pubsub && token == JSON_OBJECT ? read_pubsub(&json, hash, &time) : json_reader_skip(&json, NULL);
+                if (r >= 0)
+                        r = is_pubsub && token == JSON_OBJECT ? read_pubsub(&json, hash, &time)
+                                                              : json_reader_skip(&json, NULL);
         }
+        if (r == -ENOMEM)
+                return r;
         if (r < 0 || token != JSON_OBJECT_END || json_reader_next(&json) != JSON_END || !named)
                 return -EBADMSG;
         *ret = file_key((Slice){ id.data, id.size }, hash, (Slice){ time.data ? time.data : "", time.size });
@@ -82,7 +87,10 @@ static int add_line(FileLines *lines, Slice line) {
         lines->end += line.size + 1;
         if (lines->copies)
                 return copy_line(lines, line, hole);
-        if (read_line(line, &key) < 0) {
+        r = read_line(line, &key);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) {
                 lines->tail++;
                 lines->tail_holes += hole;
                 return 0;

@@ -289,7 +289,7 @@ static int json_begin_url(HttpJson *json) {
 }
 
 static void json_begin_window(HttpJson *json) {
-        int64_t set = (int64_t) (clock_wall() - clock_now()), moved = json->set ? set - json->set : 0;
+        int64_t set = (int64_t) (clock_wall() - clock_now()), moved = json->set && !json->dated ? set - json->set : 0;
 
         json->set = set;
         json->times.now = (int64_t) (json_wall(json) / USEC_PER_SEC);
@@ -300,8 +300,7 @@ static void json_begin_window(HttpJson *json) {
         json->windows++;
         if (!json->keys->since)
                 return;
-        if (!json->dated)
-                json->cursor = http_json_set_back(json->cursor, moved / (int64_t) USEC_PER_SEC, json->times.now);
+        json->cursor = http_json_set_back(json->cursor, moved / (int64_t) USEC_PER_SEC, json->times.now);
         json->window = http_json_window(json->keys->since, json->cursor, json->times.now);
         json->times.since = json->window.from;
         json->times.until = json->window.until;
