@@ -104,11 +104,7 @@ static void host_wire(StagesHost *host) {
         if (host->outbox)
                 outbox_watch(host->outbox, host_on_outbox, host);
         host->sources = (SourceHost){
-                .loop = host->loop,
-                .http = host->http,
-                .secrets = host->secrets,
-                .listen = host->listen,
-                .state_dir = host->state_dir,
+                .means = { host->loop, host->http, host->secrets, host->listen, .state_dir = host->state_dir },
                 .manual = host->once,
                 .has_room = host_has_room,
                 .store = host_store,

@@ -173,7 +173,7 @@ static void source_failed(Source *s, const SourcePoll *poll, usec_t retry_in) {
         if (s->retired)
                 return; /* it is not tried again: its successor says how things stand */
         text_copy(detail, sizeof(detail), poll->detail ?: "no detail");
-        secrets_conceal(s->host->secrets, detail);
+        secrets_conceal(s->host->means.secrets, detail);
         if (!trouble_fail(&s->trouble, grade, source_cause(poll), manual ? USEC_INFINITY : retry_in, detail))
                 return;
 
@@ -192,7 +192,7 @@ static void source_failed(Source *s, const SourcePoll *poll, usec_t retry_in) {
 /* A good answer, and whether it deserves a look. */
 static void source_answered(Source *s, const SourcePoll *poll) {
         text_copy(s->answer, sizeof(s->answer), poll->detail ?: "");
-        secrets_conceal(s->host->secrets, s->answer);
+        secrets_conceal(s->host->means.secrets, s->answer);
         if (poll->odd && !s->odd && !s->host->checking)
                 log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
                         "Source %s: %s.", s->config->name, s->answer);
@@ -573,31 +573,24 @@ static int source_open(Source *s) {
         const SourceContext context = {
                 .config = s->config,
                 .keys = s->config->keys,
-                .http = s->host->http,
-                .loop = s->host->loop,
-                .secrets = s->host->secrets,
-                .listen = s->host->listen,
-                .state_dir = s->host->state_dir,
-                .manual = s->host->manual && (s->host->checking || s->type->quiet == 0),
-                .may_run = s->host->may_run,
-                .run_as = s->host->run_as,
-                .run_groups = s->host->run_groups,
+                .means = s->host->means,
                 .source = s,
                 .retired = &s->retired,
                 .labels = &s->labels,
+                .manual = s->host->manual && (s->host->checking || s->type->quiet == 0),
         };
         int r;
 
         r = shape_labels(&s->config->labels, &s->labels);
         if (r < 0)
                 return r;
-        r = loop_add_timer(s->host->loop, LOOP_RELAXED, source_on_due, s, &s->due);
+        r = loop_add_timer(s->host->means.loop, LOOP_RELAXED, source_on_due, s, &s->due);
         if (r < 0)
                 return r;
-        r = loop_add_timer(s->host->loop, LOOP_EXACT, source_on_again, s, &s->again);
+        r = loop_add_timer(s->host->means.loop, LOOP_EXACT, source_on_again, s, &s->again);
         if (r < 0)
                 return r;
-        r = loop_add_defer(s->host->loop, source_commit, s, &s->commit);
+        r = loop_add_defer(s->host->means.loop, source_commit, s, &s->commit);
         if (r < 0)
                 return r;
         return s->type->open(&context, &s->self);

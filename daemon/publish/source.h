@@ -56,22 +56,28 @@ typedef struct SourcePoll {
 
 #define SOURCE_EXCLUSIVE_MAX 256
 
+/* What a type works with. */
+typedef struct SourceMeans {
+        Loop *loop;
+        Http *http;
+        Secrets *secrets; /* where it notes what it may not tell; the shared half takes that out of every detail. May be
+                             NULL */
+        Listen *listen;   /* for types that are spoken to by HTTP; NULL in `check` */
+        const char *state_dir;
+        bool may_run;                  /* `check` may run programs, */
+        const char *run_as;            /* as this user; NULL: as we are, */
+        const char *const *run_groups; /* and with these groups, see ProcessSpec */
+} SourceMeans;
+
 /* What a type is given. Everything is borrowed and outlives the instance. */
 typedef struct SourceContext {
         const SourceConfig *config;
         const void *keys; /* config->keys: the type's own struct, its secrets read */
-        Http *http;
-        Loop *loop;
-        Secrets *secrets;    /* where it notes what it may not tell; the shared half takes that out of every detail */
+        SourceMeans means;
         Source *source;      /* for source_put() and the others below */
         const bool *retired; /* no further poll; one under way may end, and need not go as far as it could */
         const Bytes *labels; /* of every reading: members and attributes, see reading_labels_next() */
-        const char *state_dir;
-        Listen *listen;                /* for types that are spoken to by HTTP; NULL in `check` */
-        bool manual;                   /* `once` (but for a type with `quiet`), `check`: open() begins nothing */
-        bool may_run;                  /* `check` may run programs, */
-        const char *run_as;            /* as this user; NULL: as we are, */
-        const char *const *run_groups; /* and with these groups, see ProcessSpec */
+        bool manual;         /* `once` (but for a type with `quiet`), `check`: open() begins nothing */
 } SourceContext;
 
 /* What came from the remote, and what is known of it beside its text. Borrowed. */
@@ -123,14 +129,7 @@ typedef struct SourceType {
 
 /* What the sources of a daemon share, and how they are wired to it. Borrowed; outlives them. */
 typedef struct SourceHost {
-        Loop *loop;
-        Http *http;
-        Secrets *secrets; /* may be NULL */
-        Listen *listen;   /* NULL: nothing is listened on */
-        const char *state_dir;
-        bool may_run; /* see SourceContext, as are the next two */
-        const char *run_as;
-        const char *const *run_groups;
+        SourceMeans means;
         bool manual;   /* nothing is polled but by source_poll_now(): `once`, `check` */
         bool checking; /* source_poll_now() asks the type's check() */
         /* Whether so many readings more would fit now, and the disk takes them. */

@@ -340,8 +340,8 @@ static int exec_start(Exec *exec) {
                 .argv = (const char *const *) exec->keys->command,
                 .environment = (const char *const *) exec->environment,
                 .oom_score_adj = OOM_SCORE,
-                .user = exec->context.run_as,
-                .groups = exec->context.run_groups,
+                .user = exec->context.means.run_as,
+                .groups = exec->context.means.run_groups,
         };
         int r;
 
@@ -349,7 +349,8 @@ static int exec_start(Exec *exec) {
         exec->read = exec->lines = 0;
         exec->line.size = 0;
         exec->too_long = exec->timed_out = exec->flooded = exec->said_quiet = false;
-        r = process_start(exec->context.loop, &spec, &(ProcessCallbacks){ on_readable, on_end, exec }, &exec->process);
+        r = process_start(
+                exec->context.means.loop, &spec, &(ProcessCallbacks){ on_readable, on_end, exec }, &exec->process);
         if (r < 0) {
                 text_print(exec->detail, sizeof(exec->detail), "%s cannot be started: %s", exec->keys->command[0],
                         exec_why_not(r));
@@ -490,7 +491,7 @@ static int exec_open(const SourceContext *context, void **ret_self) {
         r = exec_make_environment(exec);
         if (r < 0)
                 return r;
-        r = loop_add_timer(context->loop, LOOP_EXACT, on_timer, exec, &exec->timer);
+        r = loop_add_timer(context->means.loop, LOOP_EXACT, on_timer, exec, &exec->timer);
         if (r < 0)
                 return r;
         if (exec->keys->mode == EXEC_STREAM && !context->manual)
@@ -514,7 +515,7 @@ static int exec_check(void *self) {
         Exec *exec = self;
         int r;
 
-        if (exec->context.may_run && exec->keys->mode == EXEC_INTERVAL)
+        if (exec->context.means.may_run && exec->keys->mode == EXEC_INTERVAL)
                 return exec_poll(exec);
         r = process_find(exec->keys->command[0], (const char *const *) exec->environment);
         if (r < 0)

@@ -487,7 +487,7 @@ static int json_send(HttpJson *json, const AuthProof *proof) {
                 r = http_json_expand(json->keys->body, &json->times, false, &spec.body);
         json->started = clock_now();
         if (r == 0)
-                r = http_start(json->context.http, &spec, on_reply, json, &json->request);
+                r = http_start(json->context.means.http, &spec, on_reply, json, &json->request);
         bytes_done(&spec.body);
         return r;
 }
@@ -517,8 +517,8 @@ static bool json_may_fetch(const HttpJson *json) {
 
         if (!json->checking)
                 return true;
-        return stat(json->context.state_dir, &st) == 0 && st.st_uid == geteuid() &&
-               service_lock(json->context.state_dir, &fd) == SERVICE_LOCKED;
+        return stat(json->context.means.state_dir, &st) == 0 && st.st_uid == geteuid() &&
+               service_lock(json->context.means.state_dir, &fd) == SERVICE_LOCKED;
 }
 
 static void json_fetch_token(HttpJson *json) {
@@ -629,10 +629,10 @@ static int json_make_auth(HttpJson *json) {
         AuthSpec spec = auth_config_spec(&json->keys->auth);
 
         spec.ca_file = json->keys->ca_file;
-        spec.state_dir = json->context.state_dir;
+        spec.state_dir = json->context.means.state_dir;
         spec.state_name = json->context.config->name;
-        return auth_new(
-                &(AuthHost){ .http = json->context.http, .secrets = json->context.secrets }, &spec, &json->auth);
+        return auth_new(&(AuthHost){ .http = json->context.means.http, .secrets = json->context.means.secrets }, &spec,
+                &json->auth);
 }
 
 static int64_t cursor_read(const char *text) {
@@ -657,7 +657,7 @@ static int json_open(const SourceContext *context, void **ret_self) {
         r = json_make_auth(json);
         if (r < 0)
                 return r;
-        r = loop_add_defer(context->loop, on_go_on, json, &json->go_on);
+        r = loop_add_defer(context->means.loop, on_go_on, json, &json->go_on);
         if (r < 0)
                 return r;
         *ret_self = cleanup_steal(json);

@@ -267,7 +267,7 @@ static void push_hold(void *self, bool hold) {
 static int push_try(Push *push) {
         const PushConfig *keys = push->keys;
 
-        return listen_route(push->context.listen,
+        return listen_route(push->context.means.listen,
                 &(ListenSpec){
                         .certificate_file = keys->certificate_file,
                         .key_file = keys->key_file,
@@ -303,7 +303,7 @@ static int push_check(void *self) {
         char words[256];
         int r;
 
-        r = web_listen_try(push->context.loop, push->keys->certificate_file, push->keys->key_file);
+        r = web_listen_try(push->context.means.loop, push->keys->certificate_file, push->keys->key_file);
         if (r < 0)
                 text_print(words, sizeof(words), "cannot be listened for: %s", web_listen_words(r));
         else
@@ -348,7 +348,7 @@ static int push_open(const SourceContext *context, void **ret_self) {
         push->keys = context->keys;
         push->backoff = (Backoff){ .initial = USEC_PER_SEC, .max = LISTEN_RETRY_MAX_USEC };
         STAILQ_INIT(&push->waiting);
-        r = loop_add_timer(context->loop, LOOP_EXACT, push_listen, push, &push->retry);
+        r = loop_add_timer(context->means.loop, LOOP_EXACT, push_listen, push, &push->retry);
         if (r < 0)
                 return r;
         if (!context->manual) {

@@ -401,7 +401,8 @@ static void mqtt_make_client_id(Mqtt *mqtt) {
                 (void) snprintf(mqtt->client_id, sizeof(mqtt->client_id), "%s", mqtt->keys->client_id);
                 return;
         }
-        (void) snprintf(text, sizeof(text), "%s %s %s", machine, mqtt->context.state_dir, mqtt->context.config->name);
+        (void) snprintf(
+                text, sizeof(text), "%s %s %s", machine, mqtt->context.means.state_dir, mqtt->context.config->name);
         (void) snprintf(
                 mqtt->client_id, sizeof(mqtt->client_id), "sensorqd-%.16s", sha256_hex(text, strlen(text), hash));
 }
@@ -431,11 +432,11 @@ static int mqtt_connect(
                 .filters = (const char *const *) mqtt->filters,
                 .retained = keys->retained == MQTT_RETAINED_STORE,
                 .clean = mqtt->checking,
-                .state_dir = mqtt->context.state_dir,
+                .state_dir = mqtt->context.means.state_dir,
                 .packet_max = PACKET_MAX,
         };
 
-        return mqtt_session_new(mqtt->context.loop, &spec,
+        return mqtt_session_new(mqtt->context.means.loop, &spec,
                 &(MqttSessionCallbacks){ on_message, on_batch, on_confirmed, told, mqtt }, &mqtt->session);
 }
 
@@ -491,7 +492,7 @@ static int mqtt_check(void *self) {
         (void) snprintf(
                 mqtt->client_id, sizeof(mqtt->client_id), "sensorqd-check-%08" PRIx32, (uint32_t) loop_random());
         if (!mqtt->checked) {
-                r = loop_add_defer(mqtt->context.loop, on_checked, mqtt, &mqtt->checked);
+                r = loop_add_defer(mqtt->context.means.loop, on_checked, mqtt, &mqtt->checked);
                 if (r < 0)
                         return r;
         }

@@ -295,7 +295,7 @@ static int remo_ask(NatureRemo *remo, bool meters) {
         spec.url = url;
         remo->meters = meters;
         remo->started = clock_now();
-        return http_start(remo->context.http, &spec, remo_done, remo, &remo->request);
+        return http_start(remo->context.means.http, &spec, remo_done, remo, &remo->request);
 }
 
 static int nature_remo_poll(void *self) {

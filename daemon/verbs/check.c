@@ -301,7 +301,7 @@ static int poll_source(const SourceHost *host, const SourceConfig *section, Sour
         if (r >= 0)
                 r = source_poll_now(source);
         while (r >= 0 && source_is_busy(source))
-                r = loop_turn(host->loop, USEC_INFINITY);
+                r = loop_turn(host->means.loop, USEC_INFINITY);
         if (r < 0)
                 return r;
 
@@ -325,15 +325,11 @@ static void check_source_as(Session *session, const SourceConfig *section, bool 
         SourceStatus status;
         int r;
         const SourceHost host = {
-                .loop = session->loop,
-                .http = session->http,
-                .secrets = session->secrets,
-                .state_dir = session->config->state_dir,
+                .means = { session->loop, session->http, session->secrets, .state_dir = session->config->state_dir,
+                        .may_run = run_programs, .run_as = user->name && user->name[0] ? user->name : NULL,
+                        .run_groups = (const char *const *) user->groups },
                 .manual = true,
                 .checking = true,
-                .may_run = run_programs,
-                .run_as = user->name && user->name[0] ? user->name : NULL,
-                .run_groups = (const char *const *) user->groups,
                 .has_room = probe_has_room,
                 .store = probe_store,
                 .on_change = probe_on_change,

@@ -113,17 +113,16 @@ static inline int source_fixture_set_up(void **state) {
         (void) snprintf(f->directory, sizeof(f->directory), "/tmp/test-source.XXXXXX");
         assert_non_null(mkdtemp(f->directory));
         f->host = (SourceHost){
-                .loop = f->loop,
-                .state_dir = f->directory,
+                .means = { .loop = f->loop, .state_dir = f->directory },
                 .has_room = source_fixture_has_room,
                 .store = source_fixture_store,
                 .cursor = source_fixture_cursor,
                 .on_change = source_fixture_changed,
                 .userdata = f,
         };
-        assert_int_equal(http_new(f->loop, "test", &f->host.http), 0);
-        assert_int_equal(listen_new(f->loop, &f->host.listen), 0);
-        assert_int_equal(secrets_new(&f->host.secrets), 0);
+        assert_int_equal(http_new(f->loop, "test", &f->host.means.http), 0);
+        assert_int_equal(listen_new(f->loop, &f->host.means.listen), 0);
+        assert_int_equal(secrets_new(&f->host.means.secrets), 0);
         *state = f;
         return 0;
 }
@@ -138,9 +137,9 @@ static inline int source_fixture_tear_down(void **state) {
         char command[96];
 
         source_fixture_stop(f);
-        listen_free(f->host.listen);
-        http_free(f->host.http);
-        secrets_free(f->host.secrets);
+        listen_free(f->host.means.listen);
+        http_free(f->host.means.http);
+        secrets_free(f->host.means.secrets);
         bytes_done(&f->payloads);
         bytes_done(&f->devices);
         bytes_done(&f->seen);
@@ -176,7 +175,7 @@ static inline void source_fixture_start(SourceFixture *f, const char *lines) {
         source_fixture_read(f, lines, error, sizeof(error));
         assert_string_equal(error, "");
         config = &f->config->sources[0];
-        assert_int_equal(secret_read_all(f->config, f->host.secrets, config->section, config->keys, &problem), 0);
+        assert_int_equal(secret_read_all(f->config, f->host.means.secrets, config->section, config->keys, &problem), 0);
         assert_int_equal(source_new(&f->host, types_source(config->type), config, &f->source), 0);
 }
 

@@ -383,7 +383,7 @@ static void test_check_runs_nothing(void **state) {
         assert_non_null(strstr(source_fixture_status(f).answer, "sh is there; --run-programs runs it once"));
         assert_int_equal(access(path, F_OK), -1);
         source_fixture_stop(f);
-        f->host.may_run = true;
+        f->host.means.may_run = true;
         run(f, script, "");
         assert_int_equal(source_poll_now(f->source), 0);
         SOURCE_FIXTURE_UNTIL(f, !source_is_busy(f->source));

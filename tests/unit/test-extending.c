@@ -77,12 +77,12 @@ static SourceStatus poll_once(const Config *config, char payload[static 300], So
 
         payload[0] = '\0';
         *host = (SourceHost){ .manual = true, .has_room = has_room, .store = store, .on_change = on_change, .userdata = payload };
-        assert_int_equal(loop_new(&host->loop), 0);
+        assert_int_equal(loop_new(&host->means.loop), 0);
         assert_non_null(types_source(config->sources[0].type));
         assert_int_equal(source_new(host, types_source(config->sources[0].type), &config->sources[0], ret), 0);
         assert_int_equal(source_poll_now(*ret), 0);
         while (source_is_busy(*ret))
-                assert_true(loop_turn(host->loop, USEC_PER_SEC) >= 0);
+                assert_true(loop_turn(host->means.loop, USEC_PER_SEC) >= 0);
         source_status(*ret, &status);
         return status;
 }
@@ -97,7 +97,7 @@ static void test_it_reads(void **state) {
         if (strncmp(payload, "{\"load\":", strlen("{\"load\":")) != 0 || !strstr(payload, "\"source\":\"load\",\"id\":\"load\",\"name\":\"rack\""))
                 fail_msg("%s", payload);
         source_free(source);
-        loop_free(host.loop);
+        loop_free(host.means.loop);
         config_unref(config);
 }
 
@@ -113,7 +113,7 @@ static void test_it_fails(void **state) {
         assert_non_null(strstr(status.detail, "/none has no three numbers"));
         assert_string_equal(payload, "");
         source_free(source);
-        loop_free(host.loop);
+        loop_free(host.means.loop);
         config_unref(config);
 }
 

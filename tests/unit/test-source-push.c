@@ -74,7 +74,7 @@ static SourceStatus status_of(Fixture *f) {
                 usec_t begin = clock_now();                                                                            \
                 while (!(condition)) {                                                                                 \
                         assert_true(clock_now() - begin < PATIENCE);                                                   \
-                        assert_true(loop_turn((f)->host.loop, USEC_PER_SEC) >= 0);                                     \
+                        assert_true(loop_turn((f)->host.means.loop, USEC_PER_SEC) >= 0);                                     \
                 }                                                                                                      \
         } while (0)
 
@@ -84,7 +84,7 @@ static int setup(void **state) {
 
         assert_non_null(f);
         f->host = (SourceHost){ .has_room = has_room, .store = store, .dropped = dropped, .on_change = on_change, .userdata = f };
-        assert_true(loop_new(&f->host.loop) >= 0);
+        assert_true(loop_new(&f->host.means.loop) >= 0);
         f->config = (SourceConfig){ .name = name, .type = "talker" };
         f->room = true;
         *state = f;
@@ -95,7 +95,7 @@ static int teardown(void **state) {
         Fixture *f = *state;
 
         source_free(f->source);
-        loop_free(f->host.loop);
+        loop_free(f->host.means.loop);
         free(f);
         return 0;
 }
@@ -203,7 +203,7 @@ static void test_pushed_to_a_full_disk(void **state) {
         assert_int_equal(talker.stored, 0);
         f->store_error = 0;
         source_resume(f->source); /* not after a backoff */
-        assert_true(loop_turn(f->host.loop, 0) > 0);
+        assert_true(loop_turn(f->host.means.loop, 0) > 0);
         assert_int_equal(talker.stored, 2);
         assert_int_equal(f->stored, 2);
         assert_false(talker.held);
@@ -228,7 +228,7 @@ static void test_pushed_without_room(void **state) {
         source_retire(f->source);
         f->room = true;
         source_resume(f->source);
-        (void) loop_turn(f->host.loop, 0);
+        (void) loop_turn(f->host.means.loop, 0);
         assert_true(talker.held);
 }
 
@@ -290,7 +290,7 @@ static void test_once_gives_up_a_poll(void **state) {
         assert_int_equal(talker.stored, 0);
         f->store_error = 0;
         source_resume(f->source); /* the disk works again: nobody is told of what is lost */
-        assert_true(loop_turn(f->host.loop, 50 * USEC_PER_MSEC) >= 0);
+        assert_true(loop_turn(f->host.means.loop, 50 * USEC_PER_MSEC) >= 0);
         assert_int_equal(talker.stored, 0);
         later = 0;
 }
@@ -319,7 +319,7 @@ static bool speak_three_times(Fixture *f, const SourceType *type, usec_t *ret_sp
                 say(ticket, 1);
                 RUN_UNTIL(f, talker.stored == ticket);
                 while (clock_now() < spoke + type->quiet * 2 / 3)
-                        assert_true(loop_turn(f->host.loop, 20 * USEC_PER_MSEC) >= 0);
+                        assert_true(loop_turn(f->host.means.loop, 20 * USEC_PER_MSEC) >= 0);
                 busy = source_is_busy(f->source);
                 if (clock_now() >= spoke + type->quiet)
                         return false;

@@ -142,7 +142,7 @@ static int teardown(void **state) {
 }
 
 static void start(Fixture *f, bool manual) {
-        f->host = (SourceHost){ .loop = f->event, .http = f->http, .manual = manual, .has_room = has_room, .store = store, .cursor = cursor, .on_change = on_change, .userdata = f };
+        f->host = (SourceHost){ .means = { f->event, f->http }, .manual = manual, .has_room = has_room, .store = store, .cursor = cursor, .on_change = on_change, .userdata = f };
         assert_int_equal(source_new(&f->host, types_source(f->config.type), &f->config, &f->source), 0);
 }
 
@@ -457,7 +457,7 @@ static void test_echoed_secret(void **state) {
         start(f, true);
         assert_int_equal(secrets_new(&f->secrets), 0);
         assert_int_equal(secrets_note(f->secrets, "secret-token"), 0);
-        f->host.secrets = f->secrets;
+        f->host.means.secrets = f->secrets;
         source_tell(f->source, &poll, 0);
         assert_null(strstr(status_of(f).detail, "secret-token"));
         assert_non_null(strstr(status_of(f).detail, "bad token"));
