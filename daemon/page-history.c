@@ -166,24 +166,15 @@ int page_history_new(const PageHistorySpec *spec, PageHistory **ret) {
         return 0;
 }
 
-/* The library may block when it is closed, too: on a thread that nobody waits for. */
-static void reader_release(Reader *reader) {
-        Worker *closer;
-
-        if (!reader || !reader->self)
-                return reader_unref(reader);
-        if (worker_new(NULL, "close", close_on_thread, NULL, NULL, &closer) < 0)
-                return; /* no memory for a thread: what it holds goes with the process */
-        (void) worker_submit(closer, reader);
-        (void) worker_free(closer);
-}
-
 PageHistory *page_history_free(PageHistory *history) {
         if (!history)
                 return NULL;
         worker_free(history->worker);
         loop_drop(history->timer);
-        reader_release(history->reader);
+        if (history->reader && history->reader->self) /* the library may block when it is closed, too */
+                worker_run_apart("close", close_on_thread, history->reader);
+        else
+                reader_unref(history->reader);
         free(history);
         return NULL;
 }

@@ -25,3 +25,14 @@ int worker_submit(Worker *worker, void *job);
  * and what the caller keeps alive for it, and the process is expected to exit. Callbacks never come after this. Returns
  * NULL. */
 Worker *worker_free(Worker *worker);
+
+/* Runs *job* once on a thread that nobody waits for. Without memory for one it does not run: what it holds goes with
+ * the process. */
+static inline void worker_run_apart(const char *name, WorkerRun run, void *job) {
+        Worker *worker;
+
+        if (worker_new(NULL, name, run, NULL, NULL, &worker) < 0)
+                return;
+        (void) worker_submit(worker, job);
+        (void) worker_free(worker);
+}

@@ -313,20 +313,6 @@ int sink_host_new(const SinkType *type, const SubscriptionConfig *config, const 
         return 0;
 }
 
-/* A type that blocks may do so when it is closed, too: on a thread that nobody waits for (P8). */
-static void release(SinkHost *host) {
-        Worker *releaser;
-
-        if (!host->type->blocks || !host->self) {
-                (void) sink_host_unref(host);
-                return;
-        }
-        if (worker_new(NULL, "close", release_on_thread, NULL, NULL, &releaser) < 0)
-                return; /* no memory for a thread: what it holds goes with the process */
-        (void) worker_submit(releaser, host);
-        (void) worker_free(releaser);
-}
-
 SinkHost *sink_host_free(SinkHost *host) {
         if (!host)
                 return NULL;
@@ -334,6 +320,9 @@ SinkHost *sink_host_free(SinkHost *host) {
         host->stuck = loop_drop(host->stuck);
         host->answer = loop_drop(host->answer);
         host->watch = loop_drop(host->watch);
-        release(host);
+        if (host->type->blocks && host->self) /* it may do so when it is closed, too (P8) */
+                worker_run_apart("close", release_on_thread, host);
+        else
+                (void) sink_host_unref(host);
         return NULL;
 }
