@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/array.h"
+#include "lib/bytes.h"
 
 #define SLOTS (2 * 2048) /* a power of two, and twice PAGE_SERIES_MAX */
 
@@ -16,20 +17,12 @@ struct PageSeriesTable {
         uint16_t slots[SLOTS]; /* index + 1; 0: empty */
 };
 
-static uint64_t hash_text(uint64_t hash, const char *text) {
-        do
-                hash = (hash ^ (unsigned char) *text) * UINT64_C(0x100000001b3); /* FNV-1a, with the NUL */
-        while (*text++ != '\0');
-        return hash;
-}
-
 static size_t key_slot(const PageSeriesKey *key) {
-        uint64_t hash = UINT64_C(0xcbf29ce484222325);
+        const char *const parts[] = { key->source, key->device, key->labels, key->field };
+        uint64_t hash = BYTES_HASH;
 
-        hash = hash_text(hash, key->source);
-        hash = hash_text(hash, key->device);
-        hash = hash_text(hash, key->labels);
-        hash = hash_text(hash, key->field);
+        for (size_t i = 0; i < ELEMENTSOF(parts); i++)
+                hash = bytes_hash(hash, parts[i], strlen(parts[i]) + 1); /* with the NUL */
         return (size_t) (hash ^ hash >> 32) % SLOTS;
 }
 

@@ -39,6 +39,14 @@ static inline int slice_order(Slice a, Slice b) {
         return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
 }
 
+/* FNV-1a, from BYTES_HASH or from what came before. Others may choose texts that share one. */
+#define BYTES_HASH UINT64_C(0xcbf29ce484222325)
+static inline uint64_t bytes_hash(uint64_t hash, const char *data, size_t size) {
+        for (size_t i = 0; i < size; i++)
+                hash = (hash ^ (uint8_t) data[i]) * UINT64_C(0x100000001b3);
+        return hash;
+}
+
 /* Frees the content, and leaves it empty. */
 void bytes_done(Bytes *b);
 /* The same of a secret, which is overwritten before. */

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "events.h"
 #include "lib/array.h"
@@ -19,12 +20,8 @@ void source_said_done(SourceSaid *said) {
 
 /* True the first time. */
 static bool said_is_news(SourceSaid *said, const char *kind, const char *device) {
-        uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+        uint64_t hash = bytes_hash(bytes_hash(BYTES_HASH, kind, strlen(kind) + 1), device, strlen(device));
 
-        for (const char *p = kind; *p; p++)
-                hash = (hash ^ (unsigned char) *p) * UINT64_C(0x100000001b3);
-        for (const char *p = device; *p; p++)
-                hash = (hash ^ (unsigned char) *p ^ 0x100) * UINT64_C(0x100000001b3);
         for (size_t i = 0; i < said->n; i++)
                 if (said->hashes[i] == hash)
                         return false;

@@ -37,25 +37,17 @@ void nature_remo_memory_done(NatureRemoMemory *memory) {
         *memory = (NatureRemoMemory){};
 }
 
-/* FNV-1a. Two values that share it are told apart an hour later at most. */
-static uint64_t hash(Slice text) {
-        uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-        for (size_t i = 0; i < text.size; i++)
-                h = (h ^ (unsigned char) text.data[i]) * UINT64_C(0x100000001b3);
-        return h;
-}
-
 bool nature_remo_is_wanted(const NatureRemoOrigin *origin, const char *id, Slice values) {
         NatureRemoDevice *device = origin->memory ? memory_find(origin->memory, id) : NULL;
-        uint64_t h = hash(values);
+        uint64_t hash = bytes_hash(BYTES_HASH, values.data, values.size);
         usec_t at = origin->request_at;
 
         if (!device)
                 return true;
-        if (device->put_at > 0 && device->values == h && at >= device->put_at && at - device->put_at < origin->silence)
+        if (device->put_at > 0 && device->values == hash && at >= device->put_at &&
+                at - device->put_at < origin->silence)
                 return false;
-        device->values = h;
+        device->values = hash;
         device->put_at = at;
         return true;
 }

@@ -29,7 +29,7 @@ typedef struct NatureRemoError {
 /* What is remembered of the devices from one poll to the next. A plain value. */
 typedef struct NatureRemoDevice {
         char *id;
-        uint64_t values; /* hash of what it said last */
+        uint64_t values; /* hash of what it said last: two that share one are told apart an hour later at most */
         usec_t put_at;   /* request_at of its last reading */
         bool still;      /* said */
 } NatureRemoDevice;
