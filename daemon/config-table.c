@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/text.h"
+#include "secrets.h"
 
 #define WORD_MAX 48
 
@@ -45,21 +46,15 @@ static void *variant_keys(const ConfigVariants *variants, const void *base) {
 
 /* ---- release ---- */
 
-static void text_done(char *text) {
-        if (text)
-                explicit_bzero(text, strlen(text));
-        free(text);
-}
-
 static void texts_done(char **texts) {
         for (size_t i = 0; texts && texts[i]; i++)
-                text_done(texts[i]);
+                secret_free(texts[i]);
         free(texts);
 }
 
 static void secret_done(ConfigSecret *secret) {
-        text_done(secret->file);
-        text_done(secret->text);
+        secret_free(secret->file);
+        secret_free(secret->text);
 }
 
 static void secrets_done(ConfigSecrets *secrets) {
@@ -97,7 +92,7 @@ static void row_done(const ConfigRow *row, void *base) {
 
         switch (row->type->storage) {
         case CONFIG_TEXT:
-                text_done(*(char **) place);
+                secret_free(*(char **) place);
                 break;
         case CONFIG_TEXTS:
                 texts_done(*(char ***) place);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,13 +11,6 @@
 #include "secret.h"
 
 #define DIRECTORY_ID "sensorqd_" /* systemd's, of LoadCredential=sensorqd:DIRECTORY, before each file of it */
-
-char *secret_free(char *secret) {
-        if (secret)
-                explicit_bzero(secret, malloc_usable_size(secret));
-        free(secret);
-        return NULL;
-}
 
 /* 0: there, *ret_path filled in. -ENOENT; where that cannot be told -EACCES, or as err_passes(). */
 static int secret_try(const char *directory, const char *prefix, const char *name, char **ret_path) {

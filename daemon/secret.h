@@ -49,10 +49,6 @@ const char *secret_explain(const Config *config, const char *name, int error, ch
  * secret_read(), -EBADMSG for its kind only. */
 int secret_read_file(const char *path, char **ret, size_t *ret_size);
 
-/* Wipes and frees. Returns NULL. */
-char *secret_free(char *secret);
-CLEANUP_DEFINE(char, secret_free)
-
 typedef struct SecretFinding {
         const char *path;
         bool fatal; /* the unit does not start because of it */

@@ -2,6 +2,7 @@
 #include "secrets.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,10 +21,11 @@ struct Secrets {
         size_t next; /* of the ring */
 };
 
-static void wipe(char *secret) {
+char *secret_free(char *secret) {
         if (secret)
-                explicit_bzero(secret, strlen(secret));
+                explicit_bzero(secret, malloc_usable_size(secret));
         free(secret);
+        return NULL;
 }
 
 int secrets_new(Secrets **ret) {
@@ -45,7 +47,7 @@ Secrets *secrets_free(Secrets *secrets) {
         if (!secrets)
                 return NULL;
         for (size_t i = 0; i < secrets->n; i++)
-                wipe(secrets->items[i]);
+                secret_free(secrets->items[i]);
         free(secrets->items);
         free(secrets);
         return NULL;
@@ -87,7 +89,7 @@ int secrets_note_passing(Secrets *secrets, const char *secret) {
         if (!copy)
                 return -ENOMEM;
 
-        wipe(secrets->items[secrets->next]);
+        secret_free(secrets->items[secrets->next]);
         secrets->items[secrets->next] = copy;
         secrets->next = (secrets->next + 1) % SECRETS_PASSING_MAX;
         return 0;

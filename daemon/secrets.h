@@ -5,6 +5,10 @@
 
 #include "lib/cleanup.h"
 
+/* Wipes and frees one. Returns NULL. */
+char *secret_free(char *secret);
+CLEANUP_DEFINE(char, secret_free)
+
 typedef struct Secrets Secrets;
 
 /* Empty. -ENOMEM. */
