@@ -353,6 +353,12 @@ typedef struct SinkIds {
         int error;
 } SinkIds;
 
+static void sink_ids_done(SinkIds *ids) {
+        for (size_t i = 0; i < ids->n; i++)
+                free(ids->items[i]);
+        free(ids->items);
+}
+
 static bool sink_collect(void *userdata, const SinkRejected *rejected) {
         SinkIds *ids = userdata;
         char *id = strndup(rejected->id.data, rejected->id.size);
@@ -376,19 +382,15 @@ static void sink_act(Rejected *r, const SinkAdmin *admin, void *sink, const char
 }
 
 static int sink_act_on_found(Rejected *r, const SinkAdmin *admin, void *sink, char text[static SINK_ADMIN_TEXT_MAX]) {
-        SinkIds ids = {};
+        _cleanup_(sink_ids_done) SinkIds ids = {};
         int k;
 
         k = admin->each_rejected(
                 sink, &(SinkRejectedQuery){ .id = r->id, .each = sink_collect, .userdata = &ids }, text);
         if (ids.error < 0)
                 k = ids.error;
-        for (size_t i = 0; i < ids.n; i++) {
-                if (k == SINK_ADMIN_OK)
-                        sink_act(r, admin, sink, ids.items[i]);
-                free(ids.items[i]);
-        }
-        free(ids.items);
+        for (size_t i = 0; k == SINK_ADMIN_OK && i < ids.n; i++)
+                sink_act(r, admin, sink, ids.items[i]);
         return k;
 }
 
@@ -553,7 +555,7 @@ static void store_act(Rejected *r, Sql *guest, const char *id) {
 }
 
 static int store_on_rows(Rejected *r, Sql *guest) {
-        SinkIds ids = {};
+        _cleanup_(sink_ids_done) SinkIds ids = {};
         int k;
 
         if (r->action == ACTION_LIST || r->action == ACTION_SHOW)
@@ -564,12 +566,8 @@ static int store_on_rows(Rejected *r, Sql *guest) {
         k = rejected_guest_each(guest, &(SinkRejectedQuery){ .id = r->id, .each = sink_collect, .userdata = &ids });
         if (ids.error < 0)
                 k = ids.error;
-        for (size_t i = 0; i < ids.n; i++) {
-                if (k == 0)
-                        store_act(r, guest, ids.items[i]);
-                free(ids.items[i]);
-        }
-        free(ids.items);
+        for (size_t i = 0; k == 0 && i < ids.n; i++)
+                store_act(r, guest, ids.items[i]);
         return k;
 }
 
