@@ -113,6 +113,7 @@ static int rule_subscription(const ConfigPlace *top, Config *config, size_t inde
 
 static int rule_page(const ConfigPlace *top, Config *config) {
         const ConfigPlace place = { top->reader, top, "page", false, yaml_get(top->node, "page") };
+        const char *name;
         int r;
 
         if (!config->page || !config->page->subscription)
@@ -120,9 +121,9 @@ static int rule_page(const ConfigPlace *top, Config *config) {
         r = make_full_name(config, "subscriptions", &config->page->subscription);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < config->n_subscriptions; i++)
-                if (strcmp(config->page->subscription, config->subscriptions[i].subscription) == 0)
-                        return 0;
+        name = config->page->subscription;
+        if (config_find_subscription(config, (Slice){ name, strlen(name) }))
+                return 0;
         return config_place_fail(
                 &place, "subscription", "is not a subscription of this file; allowed: one that subscribe names");
 }

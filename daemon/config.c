@@ -213,6 +213,13 @@ Config *config_unref(Config *config) {
         return NULL;
 }
 
+const SubscriptionConfig *config_find_subscription(const Config *config, Slice name) {
+        for (size_t i = 0; i < config->n_subscriptions; i++)
+                if (slice_equal(name, config->subscriptions[i].subscription))
+                        return &config->subscriptions[i];
+        return NULL;
+}
+
 bool config_source_equal(const SourceConfig *a, const SourceConfig *b) {
         return config_table_equal(&source_section, a, b);
 }

@@ -107,6 +107,9 @@ Config *config_ref(Config *config);
 Config *config_unref(Config *config);
 CLEANUP_DEFINE(Config, config_unref)
 
+/* The section of a subscription, by its full name; NULL: there is none. */
+const SubscriptionConfig *config_find_subscription(const Config *config, Slice name);
+
 /* Whether a running stage can stay as it is when the config changes. */
 bool config_source_equal(const SourceConfig *a, const SourceConfig *b);
 bool config_subscription_equal(const SubscriptionConfig *a, const SubscriptionConfig *b);

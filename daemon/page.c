@@ -316,19 +316,13 @@ static const SubscriptionConfig *first_of(const Config *config, bool (*is_meant)
         return NULL;
 }
 
-static const SubscriptionConfig *subscription_find(const Config *config, const char *name) {
-        for (size_t i = 0; i < config->n_subscriptions; i++)
-                if (strcmp(config->subscriptions[i].subscription, name) == 0)
-                        return &config->subscriptions[i];
-        return NULL;
-}
-
 /* A file sink has everything, and nothing else has to be up for it. */
 static const SubscriptionConfig *subscription_choose(const Config *config) {
+        const char *name = config->page->subscription;
         const SubscriptionConfig *chosen;
 
-        if (config->page->subscription)
-                return subscription_find(config, config->page->subscription);
+        if (name)
+                return config_find_subscription(config, (Slice){ name, strlen(name) });
         chosen = first_of(config, is_archive);
         if (!chosen)
                 chosen = first_of(config, has_history);

@@ -326,20 +326,13 @@ static bool sink_print(void *userdata, const SinkRejected *rejected) {
         return true;
 }
 
-static const SubscriptionConfig *section_of(const Rejected *r, Slice subscription) {
-        for (size_t i = 0; i < r->config->n_subscriptions; i++)
-                if (slice_equal(subscription, r->config->subscriptions[i].subscription))
-                        return &r->config->subscriptions[i];
-        return NULL;
-}
-
 static void sink_note_other(void *userdata, const char *subscription) {
         char line[SOURCE_ID_SIZE * 4];
         Rejected *r = userdata;
 
         text_copy(line, sizeof(line) - 1, subscription);
         (void) strcpy(line + text_clean(line, strlen(line)), "\n");
-        if (section_of(r, (Slice){ subscription, strlen(subscription) }) ||
+        if (config_find_subscription(r->config, (Slice){ subscription, strlen(subscription) }) ||
                 (r->others.data && strstr(r->others.data, line)))
                 return;
         if (bytes_append_text(&r->others, line) < 0)
@@ -526,7 +519,7 @@ static bool store_replay_row(Rejected *r, Sql *guest, const char *id, char text[
         int k;
 
         k = rejected_guest_message(guest, id, &message);
-        section = k == 0 ? section_of(r, message.subscription) : NULL;
+        section = k == 0 ? config_find_subscription(r->config, message.subscription) : NULL;
         if (k != 0)
                 text_copy(text, SINK_ADMIN_TEXT_MAX, k < 0 ? strerror(-k) : "the file is damaged");
         else if (!section)
