@@ -150,7 +150,8 @@ int reading_list_move(ReadingList *to, ReadingList *from) {
 
         if (reading_list_is_empty(to)) {
                 reading_list_done(to);
-                *to = reading_list_steal(from);
+                *to = *from;
+                *from = (ReadingList){};
                 return 0;
         }
         r = array_reserve(&to->items, &to->allocated, to->n + from->n, sizeof(Reading));
@@ -185,12 +186,6 @@ void reading_list_done(ReadingList *list) {
         free(list->source);
         free(list->cursor);
         *list = (ReadingList){};
-}
-
-ReadingList reading_list_steal(ReadingList *list) {
-        ReadingList stolen = *list;
-        *list = (ReadingList){};
-        return stolen;
 }
 
 int reading_labels_add(Bytes *labels, const char *name, const char *value) {

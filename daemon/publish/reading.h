@@ -83,8 +83,6 @@ int reading_list_move(ReadingList *to, ReadingList *from);
 
 /* Frees what it holds, and leaves it empty. */
 void reading_list_done(ReadingList *list);
-/* Moves the content out: *list* is empty afterwards. */
-ReadingList reading_list_steal(ReadingList *list);
 
 /* Labels are pairs of name and value, each with its NUL, one after the other: so they lie in the outbox. */
 int reading_labels_add(Bytes *labels, const char *name, const char *value);

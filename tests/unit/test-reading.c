@@ -48,24 +48,24 @@ static void test_bytes(void **state) {
         reading_list_done(&list);
 }
 
-static void test_steal(void **state) {
-        ReadingList list = {};
+static void test_move(void **state) {
+        ReadingList list = {}, moved = {};
 
         for (unsigned i = 0; i < 100; i++)
                 add(&list, "{}", "d", i);
-        ReadingList stolen = reading_list_steal(&list);
+        assert_int_equal(reading_list_move(&moved, &list), 0);
         assert_int_equal(list.n, 0);
         assert_null(list.items);
-        assert_int_equal(stolen.n, 100);
+        assert_int_equal(moved.n, 100);
         reading_list_done(&list);
-        reading_list_done(&stolen);
+        reading_list_done(&moved);
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_key),
                 cmocka_unit_test(test_bytes),
-                cmocka_unit_test(test_steal),
+                cmocka_unit_test(test_move),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
