@@ -9,7 +9,6 @@
 
 #include "config-table.h"
 #include "lib/array.h"
-#include "lib/text.h"
 
 #define TEXT_MAX 1024
 #define SOURCES_MAX 1000
@@ -232,8 +231,6 @@ bool config_page_equal(const PageConfig *a, const PageConfig *b) {
         return a && b ? config_table_equal(&config_page_section, a, b) : a == b;
 }
 
-bool config_pubsub_equal(const PubsubConfig *a, const PubsubConfig *b) {
-        return a->emulator == b->emulator && text_equal(a->project, b->project) &&
-               text_equal(a->credentials_file, b->credentials_file) && text_equal(a->endpoint, b->endpoint) &&
-               text_equal(a->ca_file, b->ca_file);
+bool config_pubsub_equal(const Config *a, const Config *b) {
+        return a->pubsub.emulator == b->pubsub.emulator && config_table_equal(&pubsub_section, a, b);
 }

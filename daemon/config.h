@@ -33,9 +33,6 @@ typedef struct BackoffConfig {
         usec_t initial, max;
 } BackoffConfig;
 
-/* How a message's data is read: with the numbers of PayloadFormat (subscribe/payload.h). */
-typedef enum ConfigPayload { CONFIG_PAYLOAD_JSON = 0, CONFIG_PAYLOAD_PYTHON = 1 } ConfigPayload;
-
 typedef struct SubscriptionConfig {
         char *subscription; /* full name: projects/P/subscriptions/S */
         usec_t interval;
@@ -43,7 +40,7 @@ typedef struct SubscriptionConfig {
         unsigned pulls;        /* 1..16 */
         char *id_attribute;
         usec_t max_hold; /* a held batch is let go after this */
-        ConfigPayload payload;
+        int payload;     /* PayloadFormat of subscribe/payload.h */
         BackoffConfig backoff;
         const char *state_dir;        /* of the configuration; borrowed */
         const char *sink;             /* type, and name of its section: "mongodb" */
@@ -114,4 +111,4 @@ const SubscriptionConfig *config_find_subscription(const Config *config, Slice n
 bool config_source_equal(const SourceConfig *a, const SourceConfig *b);
 bool config_subscription_equal(const SubscriptionConfig *a, const SubscriptionConfig *b);
 bool config_page_equal(const PageConfig *a, const PageConfig *b); /* NULL: there is none */
-bool config_pubsub_equal(const PubsubConfig *a, const PubsubConfig *b);
+bool config_pubsub_equal(const Config *a, const Config *b);

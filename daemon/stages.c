@@ -403,7 +403,7 @@ static int stages_make_remote(Stages *stages, const Stages *old, char error[stat
         CredentialsError why = {};
         int r;
 
-        if (old && config_pubsub_equal(&old->config->pubsub, &stages->config->pubsub)) {
+        if (old && config_pubsub_equal(old->config, stages->config)) {
                 stages->remote = remote_ref(old->remote);
                 return 0;
         }

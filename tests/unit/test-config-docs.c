@@ -185,7 +185,7 @@ static void test_example_file(void **state) {
         full->pubsub.ca_file = remo->ca_file = NULL;
         assert_string_equal(plain->state_dir, full->state_dir);
         assert_int_equal(plain->log_level, full->log_level);
-        assert_true(config_pubsub_equal(&plain->pubsub, &full->pubsub));
+        assert_true(config_pubsub_equal(plain, full));
         assert_true(config_source_equal(plain->sources, full->sources));
         assert_true(config_subscription_equal(plain->subscriptions, full->subscriptions));
         assert_memory_equal(&plain->outbox, &full->outbox, sizeof(OutboxConfig));

@@ -10,6 +10,7 @@
 #include "lib/http.h"
 #include "sources/nature-remo.h"
 #include "sinks/mongodb-config.h"
+#include "subscribe/payload.h"
 
 static const char *env_unit(const char *name) {
         if (strcmp(name, "STATE_DIRECTORY") == 0)
@@ -171,7 +172,7 @@ static void test_two_subscriptions_may_share_a_collection(void **state) {
 static void test_equal(void **state) {
         Config *a = parse(PUBSUB PUBLISH SUBSCRIBE), *b = parse(PUBSUB PUBLISH SUBSCRIBE);
 
-        assert_true(config_pubsub_equal(&a->pubsub, &b->pubsub));
+        assert_true(config_pubsub_equal(a, b));
         assert_true(config_source_equal(a->sources, b->sources));
         assert_true(config_subscription_equal(a->subscriptions, b->subscriptions));
 
@@ -183,10 +184,10 @@ static void test_equal(void **state) {
         mongodb_of(b)->date_fields[0][0] = 'x';
         assert_false(config_subscription_equal(a->subscriptions, b->subscriptions));
         b->pubsub.emulator = true;
-        assert_false(config_pubsub_equal(&a->pubsub, &b->pubsub));
+        assert_false(config_pubsub_equal(a, b));
         b->pubsub.emulator = false;
         b->pubsub.credentials_file = strdup("x");
-        assert_false(config_pubsub_equal(&a->pubsub, &b->pubsub));
+        assert_false(config_pubsub_equal(a, b));
         config_unref(a);
         config_unref(b);
 }
@@ -624,12 +625,12 @@ static void test_publish_and_payload(void **state) {
         config_unref(config);
         config = parse(PUBSUB PUBLISH SUBSCRIBE);
         assert_false(config->topic_has_other_subscribers);
-        assert_int_equal(config->subscriptions[0].payload, CONFIG_PAYLOAD_JSON);
+        assert_int_equal(config->subscriptions[0].payload, PAYLOAD_JSON);
         config_unref(config);
         config = parse(PUBSUB "publish: {topic: top, topic_has_other_subscribers: true, sources: [" SOURCE "]}\n"
                               "subscribe: [{subscription: sub, payload: python, backoff: {initial: 2s}, mongodb: " MONGODB "}]\n");
         assert_true(config->topic_has_other_subscribers);
-        assert_int_equal(config->subscriptions[0].payload, CONFIG_PAYLOAD_PYTHON);
+        assert_int_equal(config->subscriptions[0].payload, PAYLOAD_PYTHON);
         assert_int_equal(config->subscriptions[0].backoff.initial, 2 * USEC_PER_SEC);
         config_unref(config);
 
