@@ -263,14 +263,6 @@ int page_tables_load(PageTables *tables, PageSeriesTable *series, PagePast *past
 
 /* ---- saving ---- */
 
-/* A statement without rows. */
-static int run(SqlStatement *statement) {
-        int r = sql_step(statement);
-
-        sql_reset(statement);
-        return r;
-}
-
 int page_tables_begin(PageTables *tables) {
         tables->before[0] = tables->minutes_from;
         tables->before[1] = tables->fives_from;
@@ -299,7 +291,7 @@ static int first_minute(PageTables *tables, int64_t *ret) {
 
 static int run_until(SqlStatement *statement, int64_t end) {
         (void) sql_bind_int(statement, 1, end);
-        return run(statement);
+        return sql_run(statement);
 }
 
 static int roll_minutes(PageTables *tables, int64_t target) {
@@ -325,7 +317,7 @@ static int roll_minutes(PageTables *tables, int64_t target) {
 static int run_for(SqlStatement *statement, int64_t series, int64_t end) {
         (void) sql_bind_int(statement, 1, series);
         (void) sql_bind_int(statement, 2, end);
-        return run(statement);
+        return sql_run(statement);
 }
 
 static int roll_fives(PageTables *tables, int64_t target, const PageSeriesTable *table) {
@@ -375,7 +367,7 @@ int page_tables_put(PageTables *tables, const PageBucket *bucket) {
                 (void) sql_bind_double(statement, 4, bucket->low);
                 (void) sql_bind_double(statement, 6, bucket->high);
         }
-        return run(statement);
+        return sql_run(statement);
 }
 
 int page_tables_put_series(PageTables *tables, const PageSeries *series) {
@@ -389,14 +381,14 @@ int page_tables_put_series(PageTables *tables, const PageSeries *series) {
         (void) sql_bind_int(statement, 7, series->first);
         (void) sql_bind_int(statement, 8, series->last);
         (void) sql_bind_double(statement, 9, series->value);
-        return run(statement);
+        return sql_run(statement);
 }
 
 int page_tables_drop_series(PageTables *tables, int64_t series) {
         int r = run_for(tables->statements[DROP_HOURS], series, INT64_MAX);
 
         (void) sql_bind_int(tables->statements[DROP_SERIES], 1, series);
-        return r == 0 ? run(tables->statements[DROP_SERIES]) : r;
+        return r == 0 ? sql_run(tables->statements[DROP_SERIES]) : r;
 }
 
 int page_tables_put_past(PageTables *tables, const PagePast *past) {
@@ -407,7 +399,7 @@ int page_tables_put_past(PageTables *tables, const PagePast *past) {
         (void) sql_bind_int(statement, 3, tables->fives_from);
         (void) sql_bind_blob(statement, 4, past->mark.data, past->mark.size);
         (void) sql_bind_int(statement, 5, past->complete);
-        return run(statement);
+        return sql_run(statement);
 }
 
 /* ---- reading ---- */

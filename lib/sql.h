@@ -75,6 +75,14 @@ int sql_step(SqlStatement *statement);
 /* Makes it ready to run again, bindings cleared. */
 void sql_reset(SqlStatement *statement);
 
+/* Steps once and resets: of a statement whose rows nobody wants. What the step answered. */
+static inline int sql_run(SqlStatement *statement) {
+        int r = sql_step(statement);
+
+        sql_reset(statement);
+        return r;
+}
+
 /* Columns from 0; slices are valid until the next step or reset. The NULL of SQL is a slice without data; an integer
  * reads as its digits.
  */

@@ -263,8 +263,7 @@ static int guest_insert(SqlStatement *s, const Reading *reading) {
                 (void) sql_bind_text(s, 3 + (int) i, texts[i], strlen(texts[i]));
         (void) sql_bind_blob(s, 7, reading->payload.data, reading->payload.size);
         (void) sql_bind_blob(s, 8, reading->labels.data, reading->labels.size);
-        r = sql_step(s);
-        sql_reset(s);
+        r = sql_run(s);
         return r == SQL_DONE ? 0 : outbox_sql_fault(r);
 }
 

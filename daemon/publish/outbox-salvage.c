@@ -97,8 +97,7 @@ static int salvage_row(Salvage *s, SqlStatement *select) {
         for (int i = 1; i <= s->table->n; i++)
                 (void) sql_bind_column(s->insert, i, select, i);
         (void) sql_bind_int(s->insert, s->table->n + 1, id);
-        r = sql_step(s->insert);
-        sql_reset(s->insert);
+        r = sql_run(s->insert);
         if (r != SQL_DONE)
                 return outbox_sql_fault(r);
 
@@ -236,8 +235,7 @@ static int salvage_extra(Salvage *s, const char *name, int n, const char *which)
         while (sql_step(select) == SQL_ROW) {
                 for (int i = 0; i < n; i++)
                         (void) sql_bind_column(insert, i + 1, select, i);
-                r = sql_step(insert);
-                sql_reset(insert);
+                r = sql_run(insert);
                 if (r != SQL_DONE)
                         return outbox_sql_fault(r);
         }

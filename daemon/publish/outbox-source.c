@@ -60,9 +60,8 @@ void outbox_source_close(OutboxSource *s) {
 }
 
 static int source_run(OutboxSource *s, int statement) {
-        int r = sql_step(s->statements[statement]);
+        int r = sql_run(s->statements[statement]);
 
-        sql_reset(s->statements[statement]);
         return r == SQL_ROW ? 0 : outbox_sql_fault(r);
 }
 

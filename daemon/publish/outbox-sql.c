@@ -148,13 +148,6 @@ static int counts_read(OutboxCounts *c, int statement, OutboxCount *ret, int64_t
         return r == SQL_ROW ? 0 : r == SQL_DONE ? -EUCLEAN : outbox_sql_fault(r);
 }
 
-static int counts_run(OutboxCounts *c, int statement) {
-        int r = outbox_sql_fault(sql_step(c->statements[statement]));
-
-        sql_reset(c->statements[statement]);
-        return r;
-}
-
 static void bind_range(OutboxCounts *c, int statement, int64_t first, int64_t last) {
         (void) sql_bind_int(c->statements[statement], 1, first);
         (void) sql_bind_int(c->statements[statement], 2, last);
@@ -195,7 +188,7 @@ int outbox_counts_put(OutboxCounts *c, uint64_t rows, uint64_t bytes, int64_t la
         (void) sql_bind_int(c->statements[SET], 1, (int64_t) c->waiting.rows);
         (void) sql_bind_int(c->statements[SET], 2, (int64_t) c->waiting.bytes);
         (void) sql_bind_int(c->statements[SET], 3, last);
-        return counts_run(c, SET);
+        return outbox_sql_fault(sql_run(c->statements[SET]));
 }
 
 /* Writes down that so much is less, or more. */
@@ -203,7 +196,7 @@ static int counts_add(OutboxCounts *c, const char *name, int64_t rows, int64_t b
         (void) sql_bind_int(c->statements[ADD], 1, rows);
         (void) sql_bind_int(c->statements[ADD], 2, bytes);
         (void) sql_bind_text(c->statements[ADD], 3, name, strlen(name));
-        return counts_run(c, ADD);
+        return outbox_sql_fault(sql_run(c->statements[ADD]));
 }
 
 /* A range that lies on one side of *upto*. */
@@ -215,7 +208,7 @@ static int forget_range(OutboxCounts *c, int64_t first, int64_t last) {
         if (r < 0 || size.rows == 0)
                 return r;
         bind_range(c, RANGE_DELETE, first, last);
-        r = counts_run(c, RANGE_DELETE);
+        r = outbox_sql_fault(sql_run(c->statements[RANGE_DELETE]));
         if (r < 0)
                 return r;
         c->waiting.rows -= size.rows;

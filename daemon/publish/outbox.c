@@ -142,21 +142,10 @@ void outbox_watch(Outbox *o, void (*on_change)(void *userdata), void *userdata) 
 
 /* ---- statements ---- */
 
-/* SQL_ROW (the caller resets it); SQL_DONE or a negative errno, and it is reset. */
-static int outbox_step(Outbox *o, Statement statement) {
-        int r = outbox_sql_fault(sql_step(o->statements[statement]));
-
-        if (r != SQL_ROW)
-                sql_reset(o->statements[statement]);
-        return r;
-}
-
 /* Steps once and resets: for statements of one row or none. */
 static int outbox_run(Outbox *o, Statement statement) {
-        int r = outbox_step(o, statement);
+        int r = outbox_sql_fault(sql_run(o->statements[statement]));
 
-        if (r == SQL_ROW)
-                sql_reset(o->statements[statement]);
         return r < 0 ? r : 0;
 }
 
@@ -166,13 +155,13 @@ static void bind_text(SqlStatement *statement, int index, const char *text) {
 
 /* The integer that a statement without parameters yields. */
 static int outbox_read_int(Outbox *o, Statement statement, int64_t *ret) {
-        int r = outbox_step(o, statement);
+        SqlStatement *s = o->statements[statement];
+        int r = outbox_sql_fault(sql_step(s));
 
-        if (r != SQL_ROW)
-                return r < 0 ? r : -EUCLEAN;
-        *ret = sql_column_int(o->statements[statement], 0);
-        sql_reset(o->statements[statement]);
-        return 0;
+        if (r == SQL_ROW)
+                *ret = sql_column_int(s, 0);
+        sql_reset(s);
+        return r == SQL_ROW ? 0 : r < 0 ? r : -EUCLEAN;
 }
 
 /* Looks whether another process changed the file since, and reads the counters again if so. */
@@ -572,7 +561,7 @@ static int peek_rows(Outbox *o, int64_t after, size_t max_rows, size_t max_bytes
         outbox_rows_done(rows); /* of an attempt that is made again */
         (void) sql_bind_int(s, 1, after);
         (void) sql_bind_int(s, 2, (int64_t) max_rows);
-        while ((r = outbox_step(o, PEEK)) == SQL_ROW) {
+        while ((r = outbox_sql_fault(sql_step(s))) == SQL_ROW) {
                 payload += sql_column(s, 6).size;
                 r = rows->n > 0 && payload > max_bytes ? 0 : peek_row(rows, s);
                 if (r < 0 || payload > max_bytes)
