@@ -127,11 +127,18 @@ static int guest_end(OutboxGuest *guest, int r) {
         return r;
 }
 
-/* Runs the statements, in each of which ?1 is the id. */
-static int rejected_run(OutboxGuest *guest, int64_t id, const char *const *statements) {
+/* Within a transaction, of a row of *table*: runs the statements, in each of which ?1 is the id. -ENOENT. */
+static int guest_run(OutboxGuest *guest, const char *table, int64_t id, const char *const *statements) {
+        char query[80];
+        int64_t found;
+        int r;
+
+        (void) snprintf(query, sizeof(query), "SELECT count(*) FROM %s WHERE id = %" PRIi64, table, id);
+        r = outbox_sql_query_int(guest->sql, query, &found);
+        if (r < 0 || found == 0)
+                return r < 0 ? r : -ENOENT;
         for (; *statements; statements++) {
                 _cleanup_(sql_finalizep) SqlStatement *s = NULL;
-                int r;
 
                 r = sql_prepare(guest->sql, *statements, &s);
                 if (r == 0)
@@ -145,16 +152,10 @@ static int rejected_run(OutboxGuest *guest, int64_t id, const char *const *state
 }
 
 static int rejected_change(OutboxGuest *guest, int64_t id, const char *const *statements) {
-        char query[80];
-        int64_t found;
-        int r;
+        int r = guest_begin(guest);
 
-        r = guest_begin(guest);
-        (void) snprintf(query, sizeof(query), "SELECT count(*) FROM rejected WHERE id = %" PRIi64, id);
         if (r == 0)
-                r = outbox_sql_query_int(guest->sql, query, &found);
-        if (r == 0)
-                r = found > 0 ? rejected_run(guest, id, statements) : -ENOENT;
+                r = guest_run(guest, "rejected", id, statements);
         return guest_end(guest, r);
 }
 
@@ -284,28 +285,16 @@ static int guest_queue(OutboxGuest *guest, const ReadingList *readings) {
         return outbox_sql_fault(sql_exec(guest->sql, count));
 }
 
-/* Within a transaction. */
-static int unread_replace(OutboxGuest *guest, int64_t id, const ReadingList *readings) {
-        static const char *const statements[] = { "DELETE FROM unreadable WHERE id = ?1", NULL };
-        char query[80];
-        int64_t found;
-        int r;
-
-        (void) snprintf(query, sizeof(query), "SELECT count(*) FROM unreadable WHERE id = %" PRIi64, id);
-        r = outbox_sql_query_int(guest->sql, query, &found);
-        if (r < 0 || found == 0)
-                return r < 0 ? r : -ENOENT;
-        r = rejected_run(guest, id, statements);
-        return r < 0 || !readings ? r : guest_queue(guest, readings);
-}
-
 int outbox_unread_settle(OutboxGuest *guest, int64_t id, const ReadingList *readings) {
+        static const char *const statements[] = { "DELETE FROM unreadable WHERE id = ?1", NULL };
         int r;
 
         if (guest->version == 1)
                 return -ENOENT;
         r = guest_begin(guest);
         if (r == 0)
-                r = unread_replace(guest, id, readings);
+                r = guest_run(guest, "unreadable", id, statements);
+        if (r == 0 && readings)
+                r = guest_queue(guest, readings);
         return guest_end(guest, r);
 }
