@@ -24,8 +24,7 @@ static int open_regular(const char *path, int flags, int *ret_fd) {
         if (!S_ISREG(status.st_mode))
                 return -EINVAL;
 
-        *ret_fd = fd;
-        fd = -1;
+        *ret_fd = cleanup_steal_fd(&fd);
         return 0;
 }
 

@@ -88,8 +88,7 @@ int service_lock(const char *directory, int *ret_fd) {
         if (flock(fd, LOCK_EX | LOCK_NB) < 0)
                 return errno == EWOULDBLOCK ? SERVICE_LOCK_HELD : err_errno();
 
-        *ret_fd = fd;
-        fd = -1;
+        *ret_fd = cleanup_steal_fd(&fd);
         return SERVICE_LOCKED;
 }
 
@@ -134,8 +133,7 @@ int service_listen(const char *directory, int *ret_fd) {
         fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
         if (fd < 0 || inotify_add_watch(fd, path, IN_ATTRIB) < 0)
                 return err_errno();
-        *ret_fd = fd;
-        fd = -1;
+        *ret_fd = cleanup_steal_fd(&fd);
         return 0;
 }
 
