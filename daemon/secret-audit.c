@@ -110,12 +110,11 @@ static void look_at_directory(Audit *a) {
 
 static void look_at_file(Audit *a, const char *name) {
         _cleanup_free_ char *path = NULL;
-        size_t size = strlen(a->config->directory);
         struct stat file;
 
         if (secret_find(a->config, name, &path) < 0)
                 return;
-        if (strncmp(path, a->config->directory, size) == 0 && strncmp(path + size, "/credentials/", 13) == 0)
+        if (secret_is_handed_over(a->config, path))
                 return; /* seen already */
         if (stat(path, &file) == 0)
                 look_at_mode(a, path, &file);

@@ -71,6 +71,13 @@ int secret_find(const Config *config, const char *name, char **ret_path) {
         return unit && r == -EACCES ? -ENOENT : r;
 }
 
+bool secret_is_handed_over(const Config *config, const char *path) {
+        size_t size = strlen(config->directory);
+
+        return strncmp(path, config->directory, size) == 0 &&
+               strncmp(path + size, "/credentials/", strlen("/credentials/")) == 0;
+}
+
 char *secret_origin(const Config *config, const char *name, const char *path) {
         const char *credentials = getenv("CREDENTIALS_DIRECTORY"), *file = strrchr(path, '/');
         char *origin = NULL;

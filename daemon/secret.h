@@ -14,6 +14,9 @@
  * is missing. As err_passes() where the disk does not tell. */
 int secret_find(const Config *config, const char *name, char **ret_path);
 
+/* Whether it stands in CONFIGDIR/credentials, whose files systemd hands over. */
+bool secret_is_handed_over(const Config *config, const char *path);
+
 /* What a message calls the file that was found at *path*, so that the reader finds what to mend: of systemd's copy of a
  * file of the directory credential CONFIGDIR/credentials/NAME, of another credential its name, else the path.
  * malloc'ed; NULL: no memory. */

@@ -126,14 +126,6 @@ bool check_token(Session *session) {
         return true;
 }
 
-/* Those beside the configuration are handed over by systemd. */
-static bool is_handed_over(const Config *config, const char *path) {
-        size_t size = strlen(config->directory);
-
-        return strncmp(path, config->directory, size) == 0 &&
-               strncmp(path + size, "/credentials/", strlen("/credentials/")) == 0;
-}
-
 bool check_key(Session *session) {
         const Credentials *credentials = session->remote ? session->remote->credentials : NULL;
         const char *origin = credentials ? credentials->origin : "";
@@ -141,7 +133,7 @@ bool check_key(Session *session) {
         _cleanup_free_ char *path = NULL;
         char unit[128];
 
-        if (*origin != '/' || is_handed_over(config, origin) || !unit_of(config->path, unit))
+        if (*origin != '/' || secret_is_handed_over(config, origin) || !unit_of(config->path, unit))
                 return true;
         if (secret_find(config, config->pubsub.credentials_file ?: KEY_DEFAULT, &path) == 0 &&
                 strcmp(path, origin) == 0)
@@ -418,7 +410,7 @@ static void look_at_name(const Readable *r, const char *name) {
         const Config *config = r->session->config;
         _cleanup_free_ char *path = NULL;
 
-        if (secret_find(config, name, &path) < 0 || is_handed_over(config, path))
+        if (secret_find(config, name, &path) < 0 || secret_is_handed_over(config, path))
                 return;
         if (!unit_may_read(&r->user, path))
                 session_warn(r->session, path,
