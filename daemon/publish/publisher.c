@@ -288,6 +288,8 @@ static int publisher_forget(Publisher *p) {
         }
         free(p->sent.ids);
         p->sent = (PublisherSent){};
+        if (p->bisect.n_apart == 0)
+                p->bisect.after = 0; /* nothing is left before it */
         publisher_disk_works(p);
         return 0;
 }
