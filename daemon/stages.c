@@ -75,12 +75,9 @@ static int host_store(void *userdata, const Source *source, const ReadingList *r
         Publisher *publisher = host->stages ? stages_publisher(host->stages) : NULL;
         int r = outbox_put(host->outbox, readings, ret_repeats);
 
-        if (r < 0)
-                return r;
-        if (publisher)
+        if (r == 0 && publisher)
                 publisher_wake(publisher);
-        host_changed(host);
-        return 0;
+        return r;
 }
 
 static int host_cursor(void *userdata, const char *name, Bytes *ret) {
