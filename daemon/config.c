@@ -9,16 +9,22 @@
 
 #include "config-table.h"
 #include "lib/array.h"
+#include "lib/listen-address.h"
+#include "lib/pointer.h"
+#include "lib/text.h"
 
 #define TEXT_MAX 1024
 #define SOURCES_MAX 1000
 #define SUBSCRIPTIONS_MAX 32 /* each has its own connections and thread */
 #define LABELS_MAX 20
+#define HOSTS_MAX 20
+#define SERIES_MAX 200
 #define GIB (UINT64_C(1) << 30)
 
 #define TOP(field) offsetof(Config, field)
 #define SOURCE(field) offsetof(SourceConfig, field)
 #define SUBSCRIPTION(field) offsetof(SubscriptionConfig, field)
+#define PAGE(field) offsetof(PageConfig, field)
 
 /* ---- the rows that are not a type's ---- */
 
@@ -172,6 +178,153 @@ static const ConfigSection publish_section = { .rows = publish_rows, .rule = pub
 static const ConfigSection subscription_section = { .rows = subscription_rows, .size = sizeof(SubscriptionConfig),
         .variants = &(const ConfigVariants) { "sink", true, sink_at, SUBSCRIPTION(sink), SUBSCRIPTION(section), SUBSCRIPTION(keys) } };
 
+/* ---- the page ---- */
+
+static int series_check(const char *text, ConfigProblem *ret_problem) {
+        if (text[0] != '\0' && (text[0] != '/' || (pointer_is_valid(text) && pointer_count_stars(text) == 0)))
+                return 0;
+        return config_problem_set(ret_problem, "is neither a member nor a JSON pointer");
+}
+
+static const ConfigType type_series = { "map of texts", "FIELD: NAME lines, indented", CONFIG_MAP,
+        .inside = series_check, .empty = true };
+
+static int page_tls_rule(const ConfigPlace *place, void *self, void *around) {
+        const PageConfig *page = self;
+
+        if (!page->certificate_file == !page->key_file)
+                return 0;
+        return config_place_fail(place, page->key_file ? "certificate_file" : "key_file",
+                "is missing; certificate_file and key_file belong together");
+}
+
+/* What others can reach needs a password, which does not travel in the clear (P10). */
+static int page_rule(const ConfigPlace *place, void *self, void *around) {
+        const PageConfig *page = self;
+        bool loopback;
+
+        (void) listen_address_check(page->listen, &loopback);
+        if (loopback)
+                return 0;
+        if (!page->password.file)
+                return config_place_fail(place, "listen", "others can reach that address, so password_file is needed");
+        if (!page->certificate_file && !page->allow_plain)
+                return config_place_fail(place, "listen",
+                        "others can reach that address, and the password would travel unencrypted; needs tls, or "
+                        "allow_plain: true");
+        return 0;
+}
+
+static const ConfigRow page_tls_rows[] = {
+        { "certificate_file", &config_type_path, PAGE(certificate_file), 1, TEXT_MAX,
+                .doc = "PEM file of our certificate, and those between it and its authority." },
+        { "key_file", &config_type_path, PAGE(key_file), 1, TEXT_MAX,
+                .doc = "PEM file of its private key, without a password." },
+        {},
+};
+
+static const ConfigSection page_tls_section = { .rows = page_tls_rows, .rule = page_tls_rule };
+
+static const ConfigRow page_rows[] = {
+        { "listen", &config_type_address, PAGE(listen), 1, TEXT_MAX, "127.0.0.1:8480",
+                .doc = "Where the page is served." },
+        { "hosts", &config_type_names, PAGE(hosts), 0, HOSTS_MAX,
+                .doc = "Further names that browsers may call this machine by." },
+        { "password_file", &config_type_secret, PAGE(password), 1, TEXT_MAX,
+                .doc = "Secret file with the password that the page asks for." },
+        { "tls", &config_type_section, 0, .section = &page_tls_section,
+                .doc = "Serve the page by https." },
+        { "allow_plain", &config_type_bool, PAGE(allow_plain), .fallback = "false",
+                .doc = "Take the password without TLS from other machines." },
+        { "subscription", &config_type_subscription, PAGE(subscription), 1, TEXT_MAX,
+                .derived = "the first with a file sink, else with MongoDB, else any",
+                .doc = "The subscription whose stored readings are drawn." },
+        { "series", &type_series, PAGE(series), 0, SERIES_MAX,
+                .doc = "Names of fields, in the order that they are shown in; an empty name hides one." },
+        {},
+};
+const ConfigSection config_page_section = { .rows = page_rows, .size = sizeof(PageConfig), .rule = page_rule };
+
+/* ---- who listens on one address: one certificate for all, and each a path of its own ---- */
+
+/* A part that listens. */
+typedef struct Listener {
+        const char *address; /* NULL: it does not */
+        const char *path, *certificate, *key;
+        const char *path_key;    /* whose fault the path is */
+        const char *what, *name; /* for errors */
+} Listener;
+
+static const char *text_of(const SourceConfig *source, const char *key) {
+        const ConfigRow *row = config_table_find(source->section, key);
+
+        return row && row->type->storage == CONFIG_TEXT ? *(char *const *) ((const char *) source->keys + row->offset)
+                                                        : NULL;
+}
+
+static Listener listener_of_source(const SourceConfig *source) {
+        return (Listener){ text_of(source, "listen"), text_of(source, "path"), text_of(source, "certificate_file"),
+                text_of(source, "key_file"), "path", "source ", source->name };
+}
+
+static Listener listener_of_page(const PageConfig *page) {
+        return (Listener){ page->listen, "/", page->certificate_file, page->key_file, "listen", "the page", "" };
+}
+
+/* *other* stands in the file before. */
+static int listener_check(const ConfigPlace *place, const Listener *listener, const Listener *other) {
+        if (!other->address || strcmp(listener->address, other->address) != 0)
+                return 0;
+        if (!text_equal(listener->certificate, other->certificate) || !text_equal(listener->key, other->key))
+                return config_place_fail(place, "listen",
+                        "%s%s listens there with another certificate or key, or without; allowed: the same files, or "
+                        "an address of its own",
+                        other->what, other->name);
+        if (text_equal(listener->path, other->path))
+                return config_place_fail(place, listener->path_key, "%s%s has the path %s at that address; each once",
+                        other->what, other->name, other->path);
+        return 0;
+}
+
+static int source_check(const ConfigPlace *publish, const Config *config, size_t index) {
+        const YamlNode *list = yaml_get(publish->node, "sources");
+        const ConfigPlace place = { publish->reader, publish, "sources", true, list->children[index] };
+        const Listener listener = listener_of_source(&config->sources[index]);
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && listener.address && i < index; i++) {
+                const Listener other = listener_of_source(&config->sources[i]);
+
+                r = listener_check(&place, &listener, &other);
+        }
+        return r;
+}
+
+static int page_check(const ConfigPlace *root, const Config *config) {
+        const ConfigPlace place = { root->reader, root, "page", false, yaml_get(root->node, "page") };
+        const Listener page = listener_of_page(config->page);
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < config->n_sources; i++) {
+                const Listener other = listener_of_source(&config->sources[i]);
+
+                r = listener_check(&place, &page, &other);
+        }
+        return r;
+}
+
+static int listen_rule(const ConfigPlace *place, void *self, void *around) {
+        const ConfigPlace publish = { place->reader, place, "publish", false, yaml_get(place->node, "publish") };
+        const Config *config = self;
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < config->n_sources; i++)
+                r = source_check(&publish, config, i);
+        return r == 0 && config->page ? page_check(place, config) : r;
+}
+
+/* ---- the whole file ---- */
+
 static const ConfigRow top_rows[] = {
         { "state_dir", &config_type_directory, TOP(state_dir), 1, TEXT_MAX,
                 .derived = "$STATE_DIRECTORY, else " CONFIG_STATE_DIR_DEFAULT,
@@ -191,7 +344,7 @@ static const ConfigRow top_rows[] = {
 };
 /* clang-format on */
 
-const ConfigSection config_section = { .rows = top_rows, .size = sizeof(Config), .rule = config_listen_rule };
+const ConfigSection config_section = { .rows = top_rows, .size = sizeof(Config), .rule = listen_rule };
 
 /* ---- values ---- */
 

@@ -93,8 +93,6 @@ extern const ConfigSection config_section;
 extern const ConfigSection config_backoff_section;
 /* Section PageConfig. */
 extern const ConfigSection config_page_section;
-/* ConfigSection.rule of the whole file: parts that listen on one address agree about it. */
-int config_listen_rule(const ConfigPlace *place, void *self, void *around);
 /* state_dir of a file in *directory* that does not say it: $STATE_DIRECTORY (*given*; NULL: not set), else that of the
  * unit that runs the file. NULL: no memory. */
 char *config_state_dir(const char *path, const char *directory, const char *given);
