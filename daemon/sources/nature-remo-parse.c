@@ -25,14 +25,16 @@ typedef enum Field {
         _DEVICE_FIELD_MAX,
 } Field;
 
-static const char *const field_names[] = {
-        [DEVICE_NAME] = "name",
-        [DEVICE_NEWEST_EVENTS] = "newest_events",
-        [DEVICE_UPDATED_AT] = "updated_at",
-        [DEVICE_ID] = "id",
-        [DEVICE_ONLINE] = "online",
-        [DEVICE_TEMPERATURE_OFFSET] = "temperature_offset",
-        [DEVICE_HUMIDITY_OFFSET] = "humidity_offset",
+static const struct {
+        const char *name, *begins; /* the first byte of a value tells its type: the reader has checked the rest */
+} fields[] = {
+        [DEVICE_NAME] = { "name", "\"" },
+        [DEVICE_NEWEST_EVENTS] = { "newest_events", "{n" },
+        [DEVICE_UPDATED_AT] = { "updated_at", "\"" },
+        [DEVICE_ID] = { "id", "\"" },
+        [DEVICE_ONLINE] = { "online", "tf" },
+        [DEVICE_TEMPERATURE_OFFSET] = { "temperature_offset", "-0123456789" },
+        [DEVICE_HUMIDITY_OFFSET] = { "humidity_offset", "-0123456789" },
 };
 
 typedef struct Device {
@@ -62,43 +64,15 @@ static _printf_(2, 3) void parse_complain(Parse *p, const char *format, ...) {
 
 /* ---- one device ---- */
 
-/* The value's first byte tells its type: the reader has checked the rest. */
-static char field_type(const Device *device, Field field) {
-        return device->raw[field].size > 0 ? device->raw[field].data[0] : '\0';
-}
-
-/* The text as a C string. 1; 0: it is none, or a lone surrogate is in it, which could be stored nowhere; -ENOMEM. */
-static int field_text(const Device *device, Field field, Bytes *text) {
-        return field_type(device, field) == '"' ? match_text(device->raw[field], text) : 0;
-}
-
-static int is_text(const Device *device, Field field) {
-        _cleanup_bytes_ Bytes text = {};
-
-        return field_text(device, field, &text);
-}
-
-/* Whether the field is of the type that the API promises: 1, 0, or -ENOMEM. What is not is left out; only the id and
+/* Whether the field is of the type that the API promises: 1, 0, or -ENOMEM; *text* is what it says, if it is a text.
+ * One with a lone surrogate could be stored nowhere, and is none. What is not good is left out; only the id and
  * newest_events decide about the device. */
-static int field_is_good(const Device *device, Field field) {
-        char type = field_type(device, field);
+static int field_read(const Device *device, Field field, Bytes *text) {
+        Slice raw = device->raw[field];
 
-        switch (field) {
-        case DEVICE_NAME:
-        case DEVICE_UPDATED_AT:
-        case DEVICE_ID:
-                return is_text(device, field);
-        case DEVICE_NEWEST_EVENTS:
-                return type == '{' || type == 'n';
-        case DEVICE_ONLINE:
-                return type == 't' || type == 'f';
-        case DEVICE_TEMPERATURE_OFFSET:
-        case DEVICE_HUMIDITY_OFFSET:
-                return type == '-' || (type >= '0' && type <= '9');
-        case _DEVICE_FIELD_MAX:
-                break;
-        }
-        return false;
+        if (raw.size == 0 || !strchr(fields[field].begins, raw.data[0]))
+                return 0;
+        return raw.data[0] == '"' ? match_text(raw, text) : 1;
 }
 
 static bool events_are_good(const Device *device) {
@@ -108,7 +82,7 @@ static bool events_are_good(const Device *device) {
 
         if (raw.size == 0)
                 return true; /* published as null */
-        if (!field_is_good(device, DEVICE_NEWEST_EVENTS))
+        if (!field_read(device, DEVICE_NEWEST_EVENTS, NULL))
                 return false;
         json_reader_init(&r, raw.data, raw.size, EVENTS_DEPTH_MAX);
         while ((token = json_reader_next(&r)) > 0)
@@ -117,13 +91,14 @@ static bool events_are_good(const Device *device) {
 }
 
 static int append_field(Bytes *payload, const Device *device, Field field) {
+        _cleanup_bytes_ Bytes text = {};
         Slice raw = device->raw[field];
         int r;
 
-        r = field_is_good(device, field);
+        r = field_read(device, field, &text);
         if (r <= 0)
                 return r;
-        r = bytes_append_format(payload, "%s\"%s\":", payload->size > 1 ? "," : "", field_names[field]);
+        r = bytes_append_format(payload, "%s\"%s\":", payload->size > 1 ? "," : "", fields[field].name);
         return r < 0 ? r : bytes_append(payload, raw.data, raw.size);
 }
 
@@ -167,8 +142,8 @@ static int device_add(Parse *p, const Device *device) {
         _cleanup_bytes_ Bytes id = {}, name = {}, payload = {};
         int r, named;
 
-        r = field_text(device, DEVICE_ID, &id);
-        named = field_text(device, DEVICE_NAME, &name);
+        r = field_read(device, DEVICE_ID, &id);
+        named = field_read(device, DEVICE_NAME, &name);
         if (r < 0 || named < 0)
                 return -ENOMEM;
         if (r == 0 || !nature_remo_id_is_good(id.data, id.size)) {
@@ -193,7 +168,7 @@ static int device_add(Parse *p, const Device *device) {
 
 static Field field_find(const JsonReader *reader) {
         for (Field field = 0; field < _DEVICE_FIELD_MAX; field++)
-                if (json_reader_equal(reader, field_names[field]))
+                if (json_reader_equal(reader, fields[field].name))
                         return field;
         return _DEVICE_FIELD_MAX;
 }
