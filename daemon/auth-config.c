@@ -2,8 +2,6 @@
 /* The rows of `auth:`. */
 #include <errno.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "auth.h"
 #include "config-place.h"
@@ -125,20 +123,4 @@ AuthSpec auth_config_spec(const AuthConfig *config) {
                 spec.second = config->refresh_token.text;
         }
         return spec;
-}
-
-char **auth_headers_new(const ConfigMap *map) {
-        char **headers = calloc(map->n + AUTH_HEADERS_MAX + 2, sizeof(*headers));
-
-        for (size_t i = 0; headers && i < map->n; i++)
-                if (asprintf(&headers[i], "%s: %s", map->items[i].name, map->items[i].values[0]) < 0)
-                        return auth_headers_free(headers, i);
-        return headers;
-}
-
-char **auth_headers_free(char **headers, size_t n) {
-        for (size_t i = 0; headers && i < n; i++)
-                free(headers[i]);
-        free(headers);
-        return NULL;
 }

@@ -26,6 +26,8 @@ struct Auth {
         AuthKind kind;
         char *name, *secret, *second;
         char *token_url, *client_id, *scope, *ca_file, *state_dir, *state_name;
+        char **headers; /* `Name: value`; room for one more, a proof's and NULL */
+        size_t n_headers;
         /* of OAuth 2 */
         char *refresh_token; /* the live one; NULL: client credentials */
         char *access_token;
@@ -448,6 +450,24 @@ void auth_proof_done(AuthProof *proof) {
         *proof = (AuthProof){};
 }
 
+int auth_start(Auth *auth, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret) {
+        _cleanup_(auth_proof_done) AuthProof proof = {};
+        size_t n = auth->n_headers;
+        int r;
+
+        r = auth_prove(auth, spec->url, clock_wall(), &proof);
+        if (r != AUTH_READY)
+                return r;
+        if (spec->headers[0])
+                auth->headers[n++] = (char *) spec->headers[0];
+        for (size_t i = 0; proof.headers[i]; i++)
+                auth->headers[n++] = proof.headers[i];
+        auth->headers[n] = NULL;
+        spec->url = proof.url;
+        spec->headers = (const char *const *) auth->headers;
+        return http_start(auth->host.http, spec, done, userdata, ret);
+}
+
 static int copy_text(char **place, const char *text) {
         if (!text)
                 return 0;
@@ -480,6 +500,17 @@ static int auth_copy(Auth *auth, const AuthSpec *spec) {
         return 0;
 }
 
+static int auth_copy_headers(Auth *auth, const ConfigMap *map) {
+        auth->headers = calloc(map->n + AUTH_HEADERS_MAX + 2, sizeof(*auth->headers));
+        if (!auth->headers)
+                return -ENOMEM;
+        for (; auth->n_headers < map->n; auth->n_headers++)
+                if (asprintf(&auth->headers[auth->n_headers], "%s: %s", map->items[auth->n_headers].name,
+                            map->items[auth->n_headers].values[0]) < 0)
+                        return -ENOMEM;
+        return 0;
+}
+
 int auth_new(const AuthHost *host, const AuthSpec *spec, Auth **ret) {
         _cleanup_(auth_freep) Auth *auth = NULL;
         int r;
@@ -490,6 +521,8 @@ int auth_new(const AuthHost *host, const AuthSpec *spec, Auth **ret) {
         auth->host = *host;
         auth->kind = spec->kind;
         r = auth_copy(auth, spec);
+        if (r >= 0 && spec->headers)
+                r = auth_copy_headers(auth, spec->headers);
         if (r < 0)
                 return r;
         if (spec->kind == AUTH_BASIC) {
@@ -518,6 +551,9 @@ Auth *auth_free(Auth *auth) {
         secret_free(auth->refresh_token);
         secret_free(auth->second);
         secret_free(auth->secret);
+        while (auth->n_headers > 0)
+                free(auth->headers[--auth->n_headers]);
+        free(auth->headers);
         free(auth->state_name);
         free(auth->state_dir);
         free(auth->ca_file);

@@ -29,6 +29,7 @@ typedef struct AuthSpec {
                 *second; /* SwitchBot's secret; of OAuth 2 the refresh token to begin with, NULL: client credentials */
         const char *token_url, *client_id, *scope; /* of OAuth 2; scope may be NULL */
         const char *ca_file;                       /* for token_url; NULL: the system's */
+        const ConfigMap *headers;                  /* of every auth_start(); NULL: none */
         const char *state_dir, *state_name;        /* of OAuth 2: where its tokens are kept, as oauth2-NAME.json */
 } AuthSpec;
 
@@ -67,12 +68,6 @@ typedef struct AuthProof {
         char *url;
 } AuthProof;
 
-/* The lines `Name: value` of a section `headers:`, one for each of *map*, with room for a proof's, one more and the
- * NULL. NULL without memory. */
-char **auth_headers_new(const ConfigMap *map);
-/* The first *n* lines, and the array. NULL is fine; returns NULL. */
-char **auth_headers_free(char **headers, size_t n);
-
 enum { AUTH_READY = 0, AUTH_WAIT = 1 };
 /* Makes the proof for a request to *url*; *wall*: the time there, for a signature. AUTH_WAIT: there is no token that
  * serves: auth_fetch() first. -ENOMEM; of OAuth 2 also the errors of file_replace(): the disk does not take the tokens.
@@ -80,6 +75,10 @@ enum { AUTH_READY = 0, AUTH_WAIT = 1 };
 int auth_prove(Auth *auth, const char *url, usec_t wall, AuthProof *ret);
 /* Frees what it holds, and leaves zeros. */
 void auth_proof_done(AuthProof *proof);
+
+/* Starts *spec* under a proof, with the headers of AuthSpec and at most one of its own: http_start(), or AUTH_WAIT. Its
+ * body is taken when it was started. */
+int auth_start(Auth *auth, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret);
 
 typedef enum AuthOutcome {
         AUTH_FETCHED,     /* auth_prove() works now */

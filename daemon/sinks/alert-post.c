@@ -16,7 +16,6 @@ struct AlertPost {
         const char *subscription;
         const AlertTarget *target;
         Auth *auth;
-        char **headers;       /* `Name: value`, room for the key and for what auth adds, NULL */
         AlertRequest request; /* under way; its body is libcurl's meanwhile */
         bool renewed;         /* the token, for this message */
         HttpRequest *http_request;
@@ -58,30 +57,6 @@ static void on_reply(void *userdata, HttpReply *reply) {
         post_end(p, &answer);
 }
 
-static int post_start(AlertPost *p, const AuthProof *proof) {
-        size_t n = p->target->headers.n;
-        HttpSpec spec = { .method = "POST",
-                .url = proof->url,
-                .secret_path = p->target->at.url_file.text != NULL,
-                .ca_file = p->target->at.ca_file,
-                .headers = (const char *const *) p->headers,
-                .timeout = TIMEOUT_USEC,
-                .max_reply = REPLY_MAX };
-        int r;
-
-        if (p->request.key.size > 0)
-                p->headers[n++] = p->request.key.data;
-        for (size_t i = 0; proof->headers[i]; i++)
-                p->headers[n++] = proof->headers[i];
-        p->headers[n] = NULL;
-        spec.body = bytes_steal(&p->request.body);
-        r = http_start(p->means.http, &spec, on_reply, p, &p->http_request);
-        p->headers[p->target->headers.n] = NULL;
-        if (r < 0)
-                p->request.body = bytes_steal(&spec.body);
-        return r;
-}
-
 static void on_token(void *userdata, AuthOutcome outcome, const char *detail) {
         AlertPost *p = userdata;
         int r;
@@ -96,16 +71,19 @@ static void on_token(void *userdata, AuthOutcome outcome, const char *detail) {
 }
 
 static int post_ask(AlertPost *p) {
-        AuthProof proof = {};
+        HttpSpec spec = { .method = "POST",
+                .url = p->request.url.data,
+                .secret_path = p->target->at.url_file.text != NULL,
+                .ca_file = p->target->at.ca_file,
+                .headers = (const char *const[]){ p->request.key.data, NULL },
+                .body = bytes_steal(&p->request.body),
+                .timeout = TIMEOUT_USEC,
+                .max_reply = REPLY_MAX };
         int r;
 
-        r = auth_prove(p->auth, p->request.url.data, clock_wall(), &proof);
-        if (r == AUTH_WAIT)
-                r = auth_fetch(p->auth, on_token, p);
-        else if (r == AUTH_READY)
-                r = post_start(p, &proof);
-        auth_proof_done(&proof);
-        return r;
+        r = auth_start(p->auth, &spec, on_reply, p, &p->http_request);
+        p->request.body = bytes_steal(&spec.body);
+        return r == AUTH_WAIT ? auth_fetch(p->auth, on_token, p) : r;
 }
 
 int alert_post_send(AlertPost *post, const AlertMessage *message, AlertPostDone done, void *userdata) {
@@ -139,7 +117,6 @@ AlertPost *alert_post_free(AlertPost *post) {
         post->http_request = http_cancel(post->http_request);
         post->auth = auth_free(post->auth);
         alert_target_request_done(&post->request);
-        post->headers = auth_headers_free(post->headers, post->target->headers.n);
         free(post);
         return NULL;
 }
@@ -164,10 +141,7 @@ static int post_make(AlertPost *p, char problem[static SINK_DETAIL_MAX]) {
         r = web_place_check(&at, problem);
         if (r >= 0)
                 r = alert_target_note(p->target, p->means.secrets);
-        if (r < 0)
-                return r;
-        p->headers = auth_headers_new(&p->target->headers);
-        return p->headers ? add_auth(p) : -ENOMEM;
+        return r < 0 ? r : add_auth(p);
 }
 
 int alert_post_new(const SinkMeans *means, const char *subscription, const AlertTarget *target, AlertPost **ret,

@@ -130,5 +130,6 @@ AuthSpec alert_target_auth(const AlertTarget *target) {
                 spec.secret = target->token.text;
         }
         spec.ca_file = target->at.ca_file;
+        spec.headers = &target->headers;
         return spec;
 }

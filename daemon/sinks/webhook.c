@@ -32,7 +32,6 @@ typedef struct Webhook {
         const WebhookConfig *keys; /* the host of a type that does not block ends before the configuration does */
         DocumentRules rules;
         char *place;
-        char **headers; /* `Name: value`, room for the key and for what auth adds, NULL */
         Auth *auth;
         bool renewed;   /* the token, since something was answered that it was not to blame for */
         SinkWork *work; /* being written; NULL: none */
@@ -162,31 +161,6 @@ static int webhook_prepare(Webhook *w) {
 
 static void on_reply(void *userdata, HttpReply *reply);
 
-static int webhook_send(Webhook *w, const AuthProof *proof) {
-        char key[sizeof("Idempotency-Key: ") + SHA256_HEX_SIZE];
-        size_t n = w->keys->headers.n;
-        HttpSpec spec = { .method = "POST",
-                .url = proof->url,
-                .secret_path = w->keys->at.url_file.text != NULL,
-                .ca_file = w->keys->at.ca_file,
-                .headers = (const char *const *) w->headers,
-                .timeout = w->keys->timeout,
-                .max_reply = REPLY_MAX };
-        int r;
-
-        (void) snprintf(key, sizeof(key), "Idempotency-Key: %s", w->body.key);
-        w->headers[n++] = key;
-        for (size_t i = 0; proof->headers[i]; i++)
-                w->headers[n++] = proof->headers[i];
-        w->headers[n] = NULL;
-        spec.body = bytes_steal(&w->body.text);
-        r = http_start(sink_host_means(w->host)->http, &spec, on_reply, w, &w->request);
-        w->headers[w->keys->headers.n] = NULL;
-        if (r < 0)
-                w->body.text = bytes_steal(&spec.body);
-        return r;
-}
-
 static void webhook_ask(Webhook *w);
 
 static void on_token(void *userdata, AuthOutcome outcome, const char *detail) {
@@ -203,15 +177,22 @@ static void on_token(void *userdata, AuthOutcome outcome, const char *detail) {
 
 /* Sends the body, under a proof of who we are. */
 static void webhook_ask(Webhook *w) {
-        AuthProof proof = {};
+        char key[sizeof("Idempotency-Key: ") + SHA256_HEX_SIZE];
+        HttpSpec spec = { .method = "POST",
+                .url = web_place_url(&w->keys->at),
+                .secret_path = w->keys->at.url_file.text != NULL,
+                .ca_file = w->keys->at.ca_file,
+                .headers = (const char *const[]){ key, NULL },
+                .body = bytes_steal(&w->body.text),
+                .timeout = w->keys->timeout,
+                .max_reply = REPLY_MAX };
         int r;
 
-        r = auth_prove(w->auth, web_place_url(&w->keys->at), clock_wall(), &proof);
+        (void) snprintf(key, sizeof(key), "Idempotency-Key: %s", w->body.key);
+        r = auth_start(w->auth, &spec, on_reply, w, &w->request);
+        w->body.text = bytes_steal(&spec.body);
         if (r == AUTH_WAIT)
                 r = auth_fetch(w->auth, on_token, w);
-        else if (r == AUTH_READY)
-                r = webhook_send(w, &proof);
-        auth_proof_done(&proof);
         if (r >= 0)
                 return;
         fail_here(&w->work->answer, r);
@@ -387,7 +368,6 @@ static void *webhook_close(void *self) {
         w->auth = auth_free(w->auth);
         w->stream = stream_free(w->stream);
         webhook_body_done(&w->body);
-        w->headers = auth_headers_free(w->headers, w->keys->headers.n);
         free(w->place);
         free(w);
         return NULL;
@@ -401,6 +381,7 @@ static int webhook_make_auth(Webhook *w) {
         (void) snprintf(name, sizeof(name), "webhook-%.16s",
                 sha256_hex(w->rules.subscription, strlen(w->rules.subscription), hash));
         spec.ca_file = w->keys->at.ca_file;
+        spec.headers = &w->keys->headers;
         spec.state_dir = means->state_dir;
         spec.state_name = name;
         return auth_new(&(AuthHost){ .http = means->http, .secrets = means->secrets, .no_exchange = means->guest },
@@ -412,9 +393,6 @@ static int webhook_make(Webhook *w) {
 
         w->place = web_place_shown(&w->keys->at);
         if (!w->place)
-                return -ENOMEM;
-        w->headers = auth_headers_new(&w->keys->headers);
-        if (!w->headers)
                 return -ENOMEM;
         r = web_place_note(&w->keys->at, sink_host_means(w->host)->secrets);
         return r < 0 ? r : webhook_make_auth(w);
