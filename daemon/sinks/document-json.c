@@ -176,10 +176,9 @@ int document_json(const DocumentInput *input, bson_t *document, Bytes *ret, char
 }
 
 const char *document_json_hash(const bson_t *document) {
-        bson_iter_t iter, found;
+        bson_iter_t found;
 
-        if (!bson_iter_init(&iter, document) || !bson_iter_find_descendant(&iter, "pubsub.sha256", &found) ||
-                !BSON_ITER_HOLDS_UTF8(&found))
+        if (!document_find(document, "pubsub.sha256", &found) || !BSON_ITER_HOLDS_UTF8(&found))
                 return "";
         return bson_iter_utf8(&found, NULL);
 }

@@ -550,16 +550,10 @@ static bool same_fields(const bson_t *a, const bson_t *b) {
         }
 }
 
-static bool find_in_pubsub(const bson_t *document, const char *path, bson_iter_t *ret) {
-        bson_iter_t iter;
-
-        return bson_iter_init(&iter, document) && bson_iter_find_descendant(&iter, path, ret);
-}
-
 bool document_same_payload(const bson_t *stored, const bson_t *document) {
         bson_iter_t there, ours;
 
-        if (!find_in_pubsub(stored, "pubsub.sha256", &there) || !find_in_pubsub(document, "pubsub.sha256", &ours) ||
+        if (!document_find(stored, "pubsub.sha256", &there) || !document_find(document, "pubsub.sha256", &ours) ||
                 !BSON_ITER_HOLDS_UTF8(&there) || !BSON_ITER_HOLDS_UTF8(&ours))
                 return same_fields(stored, document);
         return strcmp(bson_iter_utf8(&there, NULL), bson_iter_utf8(&ours, NULL)) == 0;
@@ -568,8 +562,8 @@ bool document_same_payload(const bson_t *stored, const bson_t *document) {
 bool document_same_time(const bson_t *stored, const bson_t *document) {
         bson_iter_t there, ours;
 
-        if (!find_in_pubsub(document, "pubsub.publish_time", &ours) ||
-                !find_in_pubsub(stored, "pubsub.publish_time", &there))
+        if (!document_find(document, "pubsub.publish_time", &ours) ||
+                !document_find(stored, "pubsub.publish_time", &there))
                 return false;
         if (BSON_ITER_HOLDS_DATE_TIME(&there) && BSON_ITER_HOLDS_DATE_TIME(&ours))
                 return bson_iter_date_time(&there) == bson_iter_date_time(&ours);

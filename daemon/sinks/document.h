@@ -59,6 +59,13 @@ bool document_same_data(const bson_t *stored, const bson_t *document);
 /* Whether *stored* was made of a message that was published at the same time as that of *document*. */
 bool document_same_time(const bson_t *stored, const bson_t *document);
 
+/* Stands *ret* on what is at *path*: "pubsub.attributes". */
+static inline bool document_find(const bson_t *document, const char *path, bson_iter_t *ret) {
+        bson_iter_t iter;
+
+        return bson_iter_init(&iter, document) && bson_iter_find_descendant(&iter, path, ret);
+}
+
 /* ---- document-number.c ---- */
 
 /* JSON numbers as MongoDB gets them; pure, and the same in every locale. */

@@ -69,10 +69,9 @@ static MongodbFault ask(MongodbClient *client, const char *name, bson_t *reply, 
 
 /* The list at *path* in the status, from which *ret* reads. False when it is not there or empty. */
 static bool status_list(const bson_t *status, const char *path, bson_iter_t *ret) {
-        bson_iter_t iter, found, probe;
+        bson_iter_t found, probe;
 
-        if (!bson_iter_init(&iter, status) || !bson_iter_find_descendant(&iter, path, &found) ||
-                !BSON_ITER_HOLDS_ARRAY(&found) || !bson_iter_recurse(&found, ret))
+        if (!document_find(status, path, &found) || !BSON_ITER_HOLDS_ARRAY(&found) || !bson_iter_recurse(&found, ret))
                 return false;
         probe = *ret;
         return bson_iter_next(&probe);

@@ -202,10 +202,9 @@ MongodbFault mongodb_client_read_command(MongodbClient *client, const char *data
 
 /* The first of writeErrors, which the driver passes over when the command as a whole is ok. */
 static bool first_write_error(const bson_t *reply, bson_error_t *error) {
-        bson_iter_t iter, found;
+        bson_iter_t found;
 
-        if (!bson_iter_init(&iter, reply) || !bson_iter_find_descendant(&iter, "writeErrors.0.code", &found) ||
-                !BSON_ITER_HOLDS_NUMBER(&found))
+        if (!document_find(reply, "writeErrors.0.code", &found) || !BSON_ITER_HOLDS_NUMBER(&found))
                 return false;
         bson_set_error(error, MONGOC_ERROR_SERVER, (uint32_t) bson_iter_as_int64(&found), "a write was refused");
         return true;
@@ -268,21 +267,15 @@ static MongodbFault list_target(
         return fault;
 }
 
-static bool find_path(const bson_t *reply, const char *path, bson_iter_t *ret) {
-        bson_iter_t iter;
-
-        return bson_iter_init(&iter, reply) && bson_iter_find_descendant(&iter, path, ret);
-}
-
 /* The word for a kind of collection in which _id is not unique, or documents vanish; NULL for a plain one. */
 static const char *odd_kind(const bson_t *reply) {
         bson_iter_t found;
 
-        if (find_path(reply, "cursor.firstBatch.0.options.capped", &found) && bson_iter_as_bool(&found))
+        if (document_find(reply, "cursor.firstBatch.0.options.capped", &found) && bson_iter_as_bool(&found))
                 return "capped";
-        if (find_path(reply, "cursor.firstBatch.0.options.timeseries", &found))
+        if (document_find(reply, "cursor.firstBatch.0.options.timeseries", &found))
                 return "a time-series collection";
-        if (!find_path(reply, "cursor.firstBatch.0.type", &found) || !BSON_ITER_HOLDS_UTF8(&found))
+        if (!document_find(reply, "cursor.firstBatch.0.type", &found) || !BSON_ITER_HOLDS_UTF8(&found))
                 return NULL;
         if (strcmp(bson_iter_utf8(&found, NULL), "timeseries") == 0)
                 return "a time-series collection";
@@ -314,7 +307,7 @@ static bool speaks_of_a_document(const bson_t *reply) {
         MongodbFault fault;
         bson_iter_t found;
 
-        if (!find_path(reply, "code", &found) && !find_path(reply, "writeErrors.0.code", &found))
+        if (!document_find(reply, "code", &found) && !document_find(reply, "writeErrors.0.code", &found))
                 return false;
         return mongodb_code_kind(bson_iter_as_int64(&found), "", "", &fault) == MONGODB_KIND_DOCUMENT;
 }

@@ -89,11 +89,11 @@ static int put_body(const bson_iter_t *parent, bool array, unsigned depth, Bytes
 /* ---- what came with the message ---- */
 
 static size_t read_attributes(const bson_t *document, WireAttribute attributes[static ATTRIBUTES_MAX]) {
-        bson_iter_t iter, found, members;
+        bson_iter_t found, members;
         size_t n = 0;
 
-        if (!bson_iter_init(&iter, document) || !bson_iter_find_descendant(&iter, "pubsub.attributes", &found) ||
-                !BSON_ITER_HOLDS_DOCUMENT(&found) || !bson_iter_recurse(&found, &members))
+        if (!document_find(document, "pubsub.attributes", &found) || !BSON_ITER_HOLDS_DOCUMENT(&found) ||
+                !bson_iter_recurse(&found, &members))
                 return 0;
         while (n < ATTRIBUTES_MAX && bson_iter_next(&members)) {
                 uint32_t size;
@@ -109,10 +109,9 @@ static size_t read_attributes(const bson_t *document, WireAttribute attributes[s
 }
 
 static int64_t read_time(const bson_t *document) {
-        bson_iter_t iter, found;
+        bson_iter_t found;
 
-        if (!bson_iter_init(&iter, document) || !bson_iter_find_descendant(&iter, "pubsub.publish_time", &found) ||
-                !BSON_ITER_HOLDS_DATE_TIME(&found))
+        if (!document_find(document, "pubsub.publish_time", &found) || !BSON_ITER_HOLDS_DATE_TIME(&found))
                 return 0;
         return bson_iter_date_time(&found);
 }

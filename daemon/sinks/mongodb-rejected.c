@@ -18,12 +18,11 @@ typedef struct Message {
 /* ---- reading ---- */
 
 static Slice find_text(const bson_t *document, const char *path) {
-        bson_iter_t iter, found;
+        bson_iter_t found;
         uint32_t size;
         const char *text;
 
-        if (!bson_iter_init(&iter, document) || !bson_iter_find_descendant(&iter, path, &found) ||
-                !BSON_ITER_HOLDS_UTF8(&found))
+        if (!document_find(document, path, &found) || !BSON_ITER_HOLDS_UTF8(&found))
                 return (Slice){ "", 0 };
         text = bson_iter_utf8(&found, &size);
         return (Slice){ text, size };
@@ -59,12 +58,12 @@ static uint64_t find_size(const bson_t *document) {
 }
 
 static char *attributes_json(const bson_t *document) {
-        bson_iter_t iter, found;
+        bson_iter_t found;
         const uint8_t *data;
         uint32_t size;
         bson_t attributes;
 
-        if (!bson_iter_init(&iter, document) || !bson_iter_find_descendant(&iter, "pubsub.attributes", &found))
+        if (!document_find(document, "pubsub.attributes", &found))
                 return NULL;
         if (BSON_ITER_HOLDS_ARRAY(&found)) {
                 bson_iter_array(&found, &size, &data);
@@ -265,11 +264,11 @@ static WireAttribute read_attribute(const bson_iter_t *iter, bool list) {
 }
 
 static int read_attributes(const bson_t *document, Message *message) {
-        bson_iter_t iter, found, each;
+        bson_iter_t found, each;
         size_t n = 0;
         bool list;
 
-        if (!bson_iter_init(&iter, document) || !bson_iter_find_descendant(&iter, "pubsub.attributes", &found))
+        if (!document_find(document, "pubsub.attributes", &found))
                 return 0;
         list = BSON_ITER_HOLDS_ARRAY(&found);
         if ((!list && !BSON_ITER_HOLDS_DOCUMENT(&found)) || !bson_iter_recurse(&found, &each))
@@ -288,7 +287,7 @@ static int read_attributes(const bson_t *document, Message *message) {
 
 /* Everything is borrowed from *document* but the array of attributes. */
 static int read_message(const bson_t *document, Message *ret) {
-        bson_iter_t iter, found;
+        bson_iter_t found;
 
         *ret = (Message){ .wire = {
                                   .data = find_data(document),
@@ -298,8 +297,8 @@ static int read_message(const bson_t *document, Message *ret) {
                                   .publish_time = find_text(document, "pubsub.publish_time"),
                                   .ordering_key = find_text(document, "pubsub.ordering_key"),
                           } };
-        if (bson_iter_init(&iter, document) && bson_iter_find_descendant(&iter, "pubsub.publish_time", &found) &&
-                BSON_ITER_HOLDS_DATE_TIME(&found) && bson_iter_date_time(&found) >= 0) {
+        if (document_find(document, "pubsub.publish_time", &found) && BSON_ITER_HOLDS_DATE_TIME(&found) &&
+                bson_iter_date_time(&found) >= 0) {
                 (void) clock_format_rfc3339((usec_t) bson_iter_date_time(&found) * USEC_PER_MSEC, ret->publish_time);
                 ret->wire.publish_time = (Slice){ ret->publish_time, strlen(ret->publish_time) };
         }
