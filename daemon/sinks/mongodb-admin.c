@@ -67,24 +67,6 @@ static MongodbFault ask(MongodbClient *client, const char *name, bson_t *reply, 
         return fault;
 }
 
-/* The list at *path* in the status, from which *ret* reads. False when it is not there or empty. */
-static bool status_list(const bson_t *status, const char *path, bson_iter_t *ret) {
-        bson_iter_t found, probe;
-
-        if (!document_find(status, path, &found) || !BSON_ITER_HOLDS_ARRAY(&found) || !bson_iter_recurse(&found, ret))
-                return false;
-        probe = *ret;
-        return bson_iter_next(&probe);
-}
-
-static const char *member_text(const bson_iter_t *element, const char *key, const char *fallback) {
-        bson_iter_t iter;
-
-        if (!bson_iter_recurse(element, &iter) || !bson_iter_find(&iter, key) || !BSON_ITER_HOLDS_UTF8(&iter))
-                return fallback;
-        return bson_iter_utf8(&iter, NULL);
-}
-
 /* ---- privileges ---- */
 
 static bool resource_covers(const bson_iter_t *privilege, const char *database, const char *collection) {
@@ -94,8 +76,8 @@ static bool resource_covers(const bson_iter_t *privilege, const char *database, 
         if (!bson_iter_recurse(privilege, &resource) || !bson_iter_find(&resource, "resource") ||
                 !BSON_ITER_HOLDS_DOCUMENT(&resource))
                 return false;
-        of_database = member_text(&resource, "db", NULL);
-        of_collection = member_text(&resource, "collection", NULL);
+        of_database = mongodb_reply_text(&resource, "db", NULL);
+        of_collection = mongodb_reply_text(&resource, "collection", NULL);
         if (!of_database || !of_collection) {
                 bson_iter_t any;
 
@@ -181,7 +163,7 @@ static bool logs_in(const MongodbClient *client) {
 
 static void describe_user(const MongodbClient *client, const bson_t *status, Standing *standing) {
         bson_iter_t users;
-        bool named = status_list(status, "authInfo.authenticatedUsers", &users) && bson_iter_next(&users);
+        bool named = mongodb_reply_list(status, "authInfo.authenticatedUsers", &users) && bson_iter_next(&users);
 
         standing->nobody = !named && !logs_in(client);
         if (!named)
@@ -189,7 +171,7 @@ static void describe_user(const MongodbClient *client, const bson_t *status, Sta
                         standing->nobody ? "reached, without a login" : "reached");
         else
                 text_print(standing->user, sizeof(standing->user), "logged in as %s of %s",
-                        member_text(&users, "user", "?"), member_text(&users, "db", "?"));
+                        mongodb_reply_text(&users, "user", "?"), mongodb_reply_text(&users, "db", "?"));
 }
 
 /* False: something is missing, and was told. */
@@ -204,7 +186,7 @@ static bool check_privileges(MongodbClient *client, const SinkTeller *teller, St
         standing->nobody = fault == MONGODB_FAULT_FORBIDDEN; /* who is logged in may always ask that */
         if (fault == MONGODB_FAULT_NONE) {
                 describe_user(client, &status, standing);
-                standing->listed = status_list(&status, "authInfo.authenticatedUserPrivileges", &privileges);
+                standing->listed = mongodb_reply_list(&status, "authInfo.authenticatedUserPrivileges", &privileges);
                 lacks = standing->listed && lacks_privilege(client, &privileges, text);
         }
         bson_destroy(&status);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/text.h"
+#include "sinks/document.h"
 
 /* Makes *text* printable UTF-8, whatever the server sent and wherever it was cut. */
 static void make_printable(char *text) {
@@ -39,12 +40,11 @@ void mongodb_reply_describe_error(const bson_error_t *error, char *text, size_t 
 
 /* ---- one answer ---- */
 
-/* The list at *key*, from which *ret* then reads. False when there is none or it is empty. */
-static bool find_list(const bson_t *reply, const char *key, bson_iter_t *ret) {
-        bson_iter_t iter, probe;
+bool mongodb_reply_list(const bson_t *reply, const char *path, bson_iter_t *ret) {
+        bson_iter_t found, probe;
 
-        if (!reply || !bson_iter_init_find(&iter, reply, key) || !BSON_ITER_HOLDS_ARRAY(&iter) ||
-                !bson_iter_recurse(&iter, ret))
+        if (!reply || !document_find(reply, path, &found) || !BSON_ITER_HOLDS_ARRAY(&found) ||
+                !bson_iter_recurse(&found, ret))
                 return false;
         probe = *ret;
         return bson_iter_next(&probe);
@@ -59,11 +59,11 @@ static int64_t member_int(const bson_iter_t *element, const char *key, int64_t f
         return bson_iter_as_int64(&iter);
 }
 
-static const char *member_text(const bson_iter_t *element, const char *key) {
+const char *mongodb_reply_text(const bson_iter_t *element, const char *key, const char *fallback) {
         bson_iter_t iter;
 
         if (!bson_iter_recurse(element, &iter) || !bson_iter_find(&iter, key) || !BSON_ITER_HOLDS_UTF8(&iter))
-                return "";
+                return fallback;
         return bson_iter_utf8(&iter, NULL);
 }
 
@@ -73,8 +73,8 @@ static MongodbJudgement judge_element(const bson_iter_t *element, MongodbFault *
                 [MONGODB_KIND_DOCUMENT] = MONGODB_ABOUT,
                 [MONGODB_KIND_FAULT] = MONGODB_LATER };
         int code = (int) member_int(element, "code", 0);
-        MongodbKind kind =
-                mongodb_code_kind(code, member_text(element, "codeName"), member_text(element, "errmsg"), fault);
+        MongodbKind kind = mongodb_code_kind(
+                code, mongodb_reply_text(element, "codeName", ""), mongodb_reply_text(element, "errmsg", ""), fault);
 
         return (MongodbJudgement){ .verdict = verdicts[kind], .code = code };
 }
@@ -84,7 +84,7 @@ static ssize_t judge_list(const bson_t *reply, MongodbJudgement *judgements, siz
         ssize_t count = 0;
         bson_iter_t list;
 
-        if (!find_list(reply, "writeErrors", &list))
+        if (!mongodb_reply_list(reply, "writeErrors", &list))
                 return 0;
         for (; bson_iter_next(&list); count++) {
                 int64_t index = member_int(&list, "index", -1);
@@ -161,7 +161,8 @@ static MongodbFault write_concern_fault(bson_iter_t *list) {
         MongodbFault fault = MONGODB_FAULT_WRITE_CONCERN;
 
         if (bson_iter_next(list))
-                (void) mongodb_code_kind(member_int(list, "code", 64), member_text(list, "codeName"), "", &fault);
+                (void) mongodb_code_kind(
+                        member_int(list, "code", 64), mongodb_reply_text(list, "codeName", ""), "", &fault);
         return fault == MONGODB_FAULT_BUSY ? MONGODB_FAULT_BUSY : MONGODB_FAULT_WRITE_CONCERN;
 }
 
@@ -206,7 +207,7 @@ MongodbFault mongodb_reply_judge(
         forget(judgements, n);
         if (is_cut_short(ok, error))
                 return mongodb_reply_fault(reply, error);
-        if (find_list(reply, "writeConcernErrors", &list))
+        if (mongodb_reply_list(reply, "writeConcernErrors", &list))
                 return write_concern_fault(&list);
 
         n_listed = judge_list(reply, judgements, n, &fault);
@@ -246,11 +247,11 @@ void mongodb_reply_describe(const bson_t *reply, const bson_error_t *error, size
 
         if (size == 0)
                 return;
-        if (find_list(reply, "writeErrors", &list))
+        if (mongodb_reply_list(reply, "writeErrors", &list))
                 while (bson_iter_next(&list)) {
                         if (member_int(&list, "index", -1) != (int64_t) index)
                                 continue;
-                        describe(member_text(&list, "errmsg"), member_int(&list, "code", 0), text, size);
+                        describe(mongodb_reply_text(&list, "errmsg", ""), member_int(&list, "code", 0), text, size);
                         written = strlen(text);
                         describe_info(&list, text + written, size - written);
                         make_printable(text);
@@ -264,9 +265,10 @@ void mongodb_reply_describe_fault(const bson_t *reply, const bson_error_t *error
 
         if (size == 0)
                 return;
-        if (is_cut_short(false, error) || !find_list(reply, "writeConcernErrors", &list) || !bson_iter_next(&list)) {
+        if (is_cut_short(false, error) || !mongodb_reply_list(reply, "writeConcernErrors", &list) ||
+                !bson_iter_next(&list)) {
                 mongodb_reply_describe_error(error, text, size);
                 return;
         }
-        describe(member_text(&list, "errmsg"), member_int(&list, "code", 0), text, size);
+        describe(mongodb_reply_text(&list, "errmsg", ""), member_int(&list, "code", 0), text, size);
 }

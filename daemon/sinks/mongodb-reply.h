@@ -74,6 +74,11 @@ typedef struct MongodbJudgement {
 MongodbFault mongodb_reply_judge(
         bool ok, const bson_t *reply, const bson_error_t *error, MongodbJudgement *judgements, size_t n);
 
+/* The list at *path*, from which *ret* then reads. False when there is none or it is empty. *reply* may be NULL. */
+bool mongodb_reply_list(const bson_t *reply, const char *path, bson_iter_t *ret);
+/* A text of the document that *element* stands on; *fallback* when it has none there. */
+const char *mongodb_reply_text(const bson_iter_t *element, const char *key, const char *fallback);
+
 /* The fault of any other command that failed. Never MONGODB_FAULT_NONE. *reply* may be NULL. */
 MongodbFault mongodb_reply_fault(const bson_t *reply, const bson_error_t *error);
 
