@@ -31,10 +31,6 @@ static int admin_open(const SubscriptionConfig *config, void **ret_self, char te
         return 0;
 }
 
-static void *admin_close(void *self) {
-        return NULL;
-}
-
 /* ---- check ---- */
 
 /* A question to LINE that sends nothing and tells whether the token is good
@@ -269,7 +265,6 @@ static int admin_test(void *self, const SinkMeans *means, void *chosen, char tex
 const SinkAdmin alert_config_admin = {
         .place = admin_place,
         .open = admin_open,
-        .close = admin_close,
         .check = admin_check,
         .each_alert = admin_each,
         .find_target = admin_find,

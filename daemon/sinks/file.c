@@ -411,10 +411,6 @@ static int admin_open(const SubscriptionConfig *config, void **ret_self, char te
         return 0;
 }
 
-static void *admin_close(void *self) {
-        return NULL;
-}
-
 /* Makes nothing: what root made, the service could not write to. */
 static void admin_check(void *self, const SinkTeller *teller) {
         const SubscriptionConfig *config = self;
@@ -450,9 +446,7 @@ static void admin_check(void *self, const SinkTeller *teller) {
                 there ? "can be written to" : "will be made", (unsigned long long) disk.f_bavail * disk.f_frsize >> 20);
 }
 
-static const SinkAdmin file_admin = {
-        .place = admin_place, .open = admin_open, .close = admin_close, .check = admin_check
-};
+static const SinkAdmin file_admin = { .place = admin_place, .open = admin_open, .check = admin_check };
 
 extern const SinkType sink_type_file; /* named in types.c only */
 

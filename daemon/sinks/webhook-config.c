@@ -72,10 +72,6 @@ static int admin_open(const SubscriptionConfig *config, void **ret_self, char te
         return web_place_check(&((const WebhookConfig *) config->keys)->at, text);
 }
 
-static void *admin_close(void *self) {
-        return NULL;
-}
-
 static void admin_check(void *self, const SinkTeller *teller) {
         const WebhookConfig *keys = self;
         char words[WEB_PLACE_WORDS_MAX];
@@ -88,6 +84,5 @@ static void admin_check(void *self, const SinkTeller *teller) {
 const SinkAdmin webhook_config_admin = {
         .place = admin_place,
         .open = admin_open,
-        .close = admin_close,
         .check = admin_check,
 };

@@ -60,7 +60,7 @@ struct SinkAdmin {
         void (*place)(const SubscriptionConfig *config, char text[static SINK_ADMIN_TEXT_MAX]);
         /* config->keys has its secrets. Need not connect. -EBADMSG: the configuration is at fault; *text* says how. */
         int (*open)(const SubscriptionConfig *config, void **ret_self, char text[static SINK_ADMIN_TEXT_MAX]);
-        void *(*close)(void *self);
+        void *(*close)(void *self); /* NULL: nothing is left to do */
 
         /* Whether what the daemon does would work, and what is likely not meant. Changes no data. */
         void (*check)(void *self, const SinkTeller *teller);

@@ -151,7 +151,8 @@ static void list_subscription(Alerts *a, const SubscriptionConfig *subscription)
                 fprintf(stderr, "sensorqd: %s: %s\n", subscription->subscription, text[0] ? text : strerror(-r));
                 a->failed++;
         }
-        (void) admin->close(self);
+        if (admin->close)
+                (void) admin->close(self);
 }
 
 /* What fires stands first. */
@@ -222,7 +223,8 @@ static void test_subscription(Trial *t, const SubscriptionConfig *subscription) 
                 test_target(t, admin, self);
         else
                 session_fail(t->session, subscription->subscription, "%s", text[0] ? text : strerror(-r));
-        (void) admin->close(self);
+        if (admin->close)
+                (void) admin->close(self);
 }
 
 static int alerts_test(Config *config, const char *target) {

@@ -191,5 +191,6 @@ void session_sink(Session *session, const SubscriptionConfig *section, bool setu
         if (r < 0)
                 return session_fail(session, name, "%s", text[0] ? text : strerror(-r));
         ask(self, &(SinkTeller){ tell_sink, &named });
-        (void) admin->close(self);
+        if (admin->close)
+                (void) admin->close(self);
 }
