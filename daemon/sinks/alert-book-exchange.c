@@ -90,19 +90,11 @@ static int compare_shares(const void *a, const void *b) {
         return strcmp(one->entry->target, other->entry->target);
 }
 
-static size_t find_target(const AlertConfig *config, const char *name) {
-        size_t i = 0;
-
-        while (i < config->n_targets && strcmp(config->targets[i].name, name) != 0)
-                i++;
-        return i;
-}
-
 static void share_out(const AlertBook *book, Candidate *candidates, size_t n) {
         size_t taken[ALERT_TARGETS_MAX + 1] = {};
 
         for (size_t i = 0; i < n; i++)
-                candidates[i].rank = taken[find_target(book->config, candidates[i].entry->target)]++;
+                candidates[i].rank = taken[alert_config_target(book->config, candidates[i].entry->target)]++;
         qsort(candidates, n, sizeof(Candidate), compare_shares);
 }
 

@@ -106,18 +106,11 @@ static void cease(const AlertDevice *device, AlertSlot *slot, usec_t until, usec
 
 /* ---- after it was read ---- */
 
-static bool has_target(const AlertConfig *config, const char *name) {
-        for (size_t i = 0; i < config->n_targets; i++)
-                if (strcmp(config->targets[i].name, name) == 0)
-                        return true;
-        return false;
-}
-
 static void settle_entry(const AlertBook *book, const AlertDevice *device, AlertEntry *entry, usec_t wall) {
         const AlertSlot *slot;
 
         slot = entry->watch == SIZE_MAX ? NULL : alert_device_find(device, entry->watch);
-        if (!has_target(book->config, entry->target))
+        if (alert_config_target(book->config, entry->target) == book->config->n_targets)
                 entry->gone = entry->dirty = true;
         else if (!slot || !alert_config_tells(book->rules->items[entry->watch].rule, entry->target))
                 alert_entry_cease(entry, wall, wall, ALERT_END_RULE, entry->value);

@@ -31,6 +31,14 @@ bool alert_config_tells(const AlertRule *rule, const char *target) {
         return !rule->to;
 }
 
+size_t alert_config_target(const AlertConfig *config, const char *name) {
+        size_t i = 0;
+
+        while (i < config->n_targets && strcmp(config->targets[i].name, name) != 0)
+                i++;
+        return i;
+}
+
 /* ---- kinds of values ---- */
 
 static int name_check(const char *text, ConfigProblem *ret_problem) {

@@ -42,6 +42,9 @@ AlertTest alert_config_test(const AlertRule *rule);
 /* Whether the rule tells that target. */
 bool alert_config_tells(const AlertRule *rule, const char *target);
 
+/* The index of the target of that name; n_targets: there is none. */
+size_t alert_config_target(const AlertConfig *config, const char *name);
+
 /* The thresholds of the rules as a chart shows them. SinkType.limits, with an AlertConfig: rules with `above` or
  * `below` whose field that is, and whose `where` what is known of the device satisfies. */
 void alert_config_limits(
