@@ -13,14 +13,14 @@
 
 /* As it is now; of what may have been sent, as it was. */
 static const char *value_of(const AlertDevice *device, const AlertEntry *entry) {
-        const AlertSlot *slot = entry->watch == SIZE_MAX ? NULL : alert_device_find(device, entry->watch);
+        const AlertSlot *slot = alert_device_find(device, entry->watch);
 
         return slot && entry->seal[0] == '\0' ? slot->value : entry->value;
 }
 
 /* What began while another one was sealed has its own words from now on. */
 static void unseal(const AlertBook *book, const AlertDevice *device, AlertEntry *entry) {
-        const AlertSlot *slot = entry->watch == SIZE_MAX ? NULL : alert_device_find(device, entry->watch);
+        const AlertSlot *slot = alert_device_find(device, entry->watch);
 
         if (slot && entry->ended == 0 && entry->since != entry->sealed_since)
                 entry->span = alert_judge_span(&book->rules->items[slot->watch].logic, &slot->state);

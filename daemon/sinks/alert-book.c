@@ -107,9 +107,8 @@ static void cease(const AlertDevice *device, AlertSlot *slot, usec_t until, usec
 /* ---- after it was read ---- */
 
 static void settle_entry(const AlertBook *book, const AlertDevice *device, AlertEntry *entry, usec_t wall) {
-        const AlertSlot *slot;
+        const AlertSlot *slot = alert_device_find(device, entry->watch);
 
-        slot = entry->watch == SIZE_MAX ? NULL : alert_device_find(device, entry->watch);
         if (alert_config_target(book->config, entry->target) == book->config->n_targets)
                 entry->gone = entry->dirty = true;
         else if (!slot || !alert_config_tells(book->rules->items[entry->watch].rule, entry->target))
@@ -498,7 +497,7 @@ static int pass_slots(Pass *pass, AlertDevice *device) {
 
 AlertDue alert_book_due(const AlertBook *book, const AlertDevice *device, const AlertEntry *entry,
         const AlertMoment *moment, AlertNext *ret) {
-        const AlertSlot *slot = entry->watch == SIZE_MAX ? NULL : alert_device_find(device, entry->watch);
+        const AlertSlot *slot = alert_device_find(device, entry->watch);
         usec_t repeat = entry->watch == SIZE_MAX ? 0 : book->rules->items[entry->watch].rule->repeat;
         AlertDue due = alert_entry_due(entry, repeat, moment->wall, ret);
 
@@ -509,7 +508,7 @@ AlertDue alert_book_due(const AlertBook *book, const AlertDevice *device, const 
 }
 
 static void pass_entry(Pass *pass, const AlertDevice *device, AlertEntry *entry) {
-        const AlertSlot *slot = entry->watch == SIZE_MAX ? NULL : alert_device_find(device, entry->watch);
+        const AlertSlot *slot = alert_device_find(device, entry->watch);
         AlertNext next;
         AlertDue due;
 

@@ -89,7 +89,7 @@ bool alert_device_is_empty(const AlertDevice *device);
 /* Lets slots that are gone go; returns how many there were. */
 size_t alert_device_shrink(AlertDevice *device);
 
-/* The slot of that rule, NULL: there is none; made where it is not there. */
+/* The slot of that rule, NULL: there is none, as of a rule that is gone (SIZE_MAX); made where it is not there. */
 AlertSlot *alert_device_find(const AlertDevice *device, size_t watch);
 int alert_device_add(AlertDevice *device, size_t watch, AlertSlot **ret);
 
