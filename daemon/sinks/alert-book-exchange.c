@@ -143,8 +143,8 @@ static const char *template_of(const AlertBook *book, const Candidate *c) {
         return c->next.kind == ALERT_RESOLVED ? rule->resolved : rule->message;
 }
 
-/* Points *ret* at copies of the texts; *block* owns them. */
-static int copy_texts(AlertNotice *ret, const Candidate *c, char **block) {
+/* Points *ret* at copies of the texts. */
+static int copy_texts(AlertNotice *ret, const Candidate *c) {
         const struct {
                 const char **to, *from;
         } texts[] = { { &ret->target, c->entry->target }, { &ret->rule, c->entry->rule },
@@ -157,7 +157,7 @@ static int copy_texts(AlertNotice *ret, const Candidate *c, char **block) {
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
                 size += texts[i].from ? strlen(texts[i].from) + 1 : 0;
-        end = *block = malloc(size + 1);
+        end = ret->block = malloc(size + 1);
         if (!end)
                 return -ENOMEM;
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
@@ -168,8 +168,7 @@ static int copy_texts(AlertNotice *ret, const Candidate *c, char **block) {
         return 0;
 }
 
-static int make_notice(
-        const AlertBook *book, const Candidate *c, const AlertMoment *moment, AlertNotice *ret, char **block) {
+static int make_notice(const AlertBook *book, const Candidate *c, const AlertMoment *moment, AlertNotice *ret) {
         const AlertEntry *entry = c->entry;
         bool sealed = entry->seal[0] != '\0', goes_on = c->next.kind <= ALERT_REPEAT;
 
@@ -187,7 +186,7 @@ static int make_notice(
                 .end = entry->end,
                 .text = template_of(book, c) };
         memcpy(ret->key, entry->seal, sizeof(ret->key));
-        return copy_texts(ret, c, block);
+        return copy_texts(ret, c);
 }
 
 static int make_notices(const AlertBook *book, const Candidate *candidates, size_t n, const AlertMoment *moment,
@@ -200,15 +199,14 @@ static int make_notices(const AlertBook *book, const Candidate *candidates, size
         if (n > sealed + ALERT_EXCHANGE_MAX)
                 n = sealed + ALERT_EXCHANGE_MAX;
         exchange->notices = calloc(n + 1, sizeof(AlertNotice));
-        exchange->texts = calloc(n + 1, sizeof(char *));
-        if (!exchange->notices || !exchange->texts)
+        if (!exchange->notices)
                 return -ENOMEM;
         for (size_t i = 0; i < n; i++) {
-                int r = make_notice(book, &candidates[i], moment, &exchange->notices[i], &exchange->texts[i]);
+                int r = make_notice(book, &candidates[i], moment, &exchange->notices[i]);
 
                 if (r < 0)
                         return r;
-                exchange->n_notices = exchange->n_texts = i + 1;
+                exchange->n_notices = i + 1;
         }
         return 0;
 }
@@ -283,9 +281,8 @@ int alert_book_figures(const AlertBook *book, AlertFigures *ret, Bytes *json) {
 }
 
 void alert_exchange_done(AlertExchange *exchange) {
-        for (size_t i = 0; i < exchange->n_texts; i++)
-                free(exchange->texts[i]);
-        free(exchange->texts);
+        for (size_t i = 0; i < exchange->n_notices; i++)
+                free(exchange->notices[i].block);
         free(exchange->notices);
         free(exchange->receipts);
         *exchange = (AlertExchange){};

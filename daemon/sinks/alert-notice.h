@@ -53,6 +53,7 @@ typedef struct AlertNotice {
         AlertEnd end;             /* of ALERT_REMOVED */
         const char *text;         /* the rule's template; NULL: the default */
         char key[ALERT_KEY_SIZE]; /* it was sealed under; "": it is not */
+        char *block;              /* owned by the exchange: what the texts point into; may be NULL */
 } AlertNotice;
 
 typedef enum AlertVerdict {
@@ -79,8 +80,6 @@ typedef struct AlertExchange {
         size_t n_notices;
         uint64_t waiting; /* due in all */
         usec_t next;      /* wall time at which something more will be due; 0: nothing is foreseen */
-        char **texts;     /* what the notices point into, each from malloc() */
-        size_t n_texts;
 } AlertExchange;
 /* Frees everything in it, not itself: alert-book-exchange.c. */
 void alert_exchange_done(AlertExchange *exchange);
