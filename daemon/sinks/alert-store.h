@@ -44,13 +44,8 @@ int alert_store_each(const AlertStoreSpec *spec, AlertBookEach each, void *userd
  * committed at once, and then the sender is given what is due. */
 typedef struct AlertWork AlertWork;
 
-typedef struct AlertWorkSpec {
-        AlertStoreSpec store;
-        PayloadFormat payload;
-} AlertWorkSpec;
-
 /* Opens nothing yet; *spec* is borrowed as alert_store_new() says. -ENOMEM. */
-int alert_work_new(const AlertWorkSpec *spec, AlertWork **ret);
+int alert_work_new(const AlertStoreSpec *spec, PayloadFormat payload, AlertWork **ret);
 AlertWork *alert_work_free(AlertWork *work);
 CLEANUP_DEFINE(AlertWork, alert_work_free)
 

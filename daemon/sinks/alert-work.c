@@ -27,17 +27,17 @@ struct AlertWork {
         bool said_unreadable, said_ahead, said_left_out, said_untold;
 };
 
-int alert_work_new(const AlertWorkSpec *spec, AlertWork **ret) {
+int alert_work_new(const AlertStoreSpec *spec, PayloadFormat payload, AlertWork **ret) {
         _cleanup_(alert_work_freep) AlertWork *work = calloc(1, sizeof(AlertWork));
         int r;
 
         if (!work)
                 return -ENOMEM;
-        work->payload = spec->payload;
-        work->subscription = strdup(spec->store.subscription);
+        work->payload = payload;
+        work->subscription = strdup(spec->subscription);
         if (!work->subscription)
                 return -ENOMEM;
-        r = alert_store_new(&spec->store, &work->store);
+        r = alert_store_new(spec, &work->store);
         if (r == 0)
                 *ret = cleanup_steal(work);
         return r;

@@ -315,14 +315,13 @@ static int make_sender(Alert *a, char problem[static SINK_DETAIL_MAX]) {
 
 static int make_work(Alert *a) {
         const SinkMeans *means = sink_host_means(a->host);
-        const AlertWorkSpec spec = { { means->state_dir, a->config->subscription, a->config->keys },
-                (PayloadFormat) a->config->payload };
+        const AlertStoreSpec spec = { means->state_dir, a->config->subscription, a->config->keys };
 
         if (asprintf(&a->path, "%s/" ALERT_STORE_FILE, means->state_dir) < 0) {
                 a->path = NULL;
                 return -ENOMEM;
         }
-        return alert_work_new(&spec, &a->work);
+        return alert_work_new(&spec, (PayloadFormat) a->config->payload, &a->work);
 }
 
 static int make_parts(Alert *a, char problem[static SINK_DETAIL_MAX]) {

@@ -98,9 +98,8 @@ int main(int argc, char **argv) {
 
         if (argc < 2 || !config || !texts || !items ||
                 alert_work_new(
-                        &(AlertWorkSpec){ { argv[1], "projects/p/subscriptions/s", config->subscriptions[0].keys },
-                                PAYLOAD_JSON },
-                        &work) < 0)
+                        &(AlertStoreSpec){ argv[1], "projects/p/subscriptions/s", config->subscriptions[0].keys },
+                        PAYLOAD_JSON, &work) < 0)
                 return 1;
         for (size_t i = 0; i < n; i += batch, turns++) {
                 AlertTurn turn = { .items = items, .n_items = i + batch < n ? batch : n - i };

@@ -25,14 +25,14 @@ typedef struct Place {
         usec_t set; /* the wall clock was set forward by */
 } Place;
 
-static AlertWorkSpec spec_of(const Place *p, const char *subscription) {
-        return (AlertWorkSpec){ { p->directory, subscription, p->config->subscriptions[0].keys }, PAYLOAD_JSON };
+static AlertStoreSpec spec_of(const Place *p, const char *subscription) {
+        return (AlertStoreSpec){ p->directory, subscription, p->config->subscriptions[0].keys };
 }
 
 static void open_work(Place *p) {
-        const AlertWorkSpec spec = spec_of(p, "projects/p/subscriptions/sub");
+        const AlertStoreSpec spec = spec_of(p, "projects/p/subscriptions/sub");
 
-        assert_int_equal(alert_work_new(&spec, &p->work), 0);
+        assert_int_equal(alert_work_new(&spec, PAYLOAD_JSON, &p->work), 0);
 }
 
 static int setup(void **state) {
@@ -358,11 +358,11 @@ static void test_clock_set_while_the_disk_fails(void **state) {
 
 static void test_two_subscriptions(void **state) {
         Place *p = *state;
-        const AlertWorkSpec spec = spec_of(p, "projects/p/subscriptions/other");
+        const AlertStoreSpec spec = spec_of(p, "projects/p/subscriptions/other");
         _cleanup_free_ char *told = NULL;
         AlertWork *other;
 
-        assert_int_equal(alert_work_new(&spec, &other), 0);
+        assert_int_equal(alert_work_new(&spec, PAYLOAD_JSON, &other), 0);
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
         assert_int_equal(say_to(p, other, "y", "\"t\":30"), 0);
         /* the one finds damage, and begins a new file; the other one goes on in that */
@@ -373,7 +373,7 @@ static void test_two_subscriptions(void **state) {
         assert_int_equal(say(p, "x", "\"t\":31"), 0);
         assert_int_equal(say_to(p, other, "y", "\"t\":31"), 0);
         other = alert_work_free(other);
-        assert_int_equal(alert_work_new(&spec, &other), 0);
+        assert_int_equal(alert_work_new(&spec, PAYLOAD_JSON, &other), 0);
         told = tell_to(p, other, ALERT_ACCEPTED);
         assert_string_equal(told, "a FIRING hot Room y");
         expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
@@ -391,13 +391,13 @@ static void count_states(void *userdata, const AlertDevice *device, const AlertS
 
 static void test_list(void **state) {
         Place *p = *state;
-        const AlertWorkSpec spec = spec_of(p, "projects/p/subscriptions/sub");
+        const AlertStoreSpec spec = spec_of(p, "projects/p/subscriptions/sub");
         size_t counts[4] = {};
 
-        assert_int_equal(alert_store_each(&spec.store, count_states, counts), -ENOENT);
+        assert_int_equal(alert_store_each(&spec, count_states, counts), -ENOENT);
         assert_int_equal(say(p, "x", "\"t\":30"), 0);
         expect(p, ALERT_ACCEPTED, "a FIRING hot Room x");
-        assert_int_equal(alert_store_each(&spec.store, count_states, counts), 0); /* beside the one that has it open */
+        assert_int_equal(alert_store_each(&spec, count_states, counts), 0); /* beside the one that has it open */
         assert_int_equal(counts[PHASE_FIRING], 1);
         assert_int_equal(counts[PHASE_OK], 1);
         assert_int_equal(counts[3], 1);
