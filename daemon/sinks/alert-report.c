@@ -62,16 +62,15 @@ static int add_target(Bytes *json, const AlertTargetStatus *target) {
 }
 
 static int write_json(const AlertReport *f, Bytes *json) {
-        AlertTargetStatus target;
+        const AlertTargetStatus *target;
         int r;
 
-        r = bytes_append_format(json, "{\"firing\":%zu,\"pending\":%zu,\"rules\":%s,\"targets\":[", f->firing,
-                f->pending, f->rules ?: "[]");
-        for (size_t i = 0; r == 0 && i < f->n_targets; i++) {
-                alert_sender_status(f->sender, i, &target);
+        r = bytes_append_format(
+                json, "{\"firing\":%zu,\"pending\":%zu,\"rules\":%s,\"targets\":[", f->firing, f->pending, f->rules);
+        for (size_t i = 0; r == 0 && (target = alert_sender_status(f->sender, i)); i++) {
                 r = i > 0 ? bytes_append_text(json, ",") : 0;
                 if (r == 0)
-                        r = add_target(json, &target);
+                        r = add_target(json, target);
         }
         return r < 0 ? r : bytes_append_text(json, "]}");
 }
@@ -84,7 +83,7 @@ static int write_names(const AlertReport *f, Bytes *words) {
         Json *rule;
         int r = 0;
 
-        if (json_parse(f->rules ?: "[]", strlen(f->rules ?: "[]"), &rules) < 0)
+        if (json_parse(f->rules, strlen(f->rules), &rules) < 0)
                 return bytes_append_text(words, "...");
         for (size_t i = 0; r == 0 && i < NAMED_MAX && (rule = json_at(rules, i)); i++) {
                 const char *device = json_get_string(rule, "name") ?: json_get_string(rule, "device");
@@ -107,15 +106,14 @@ static int write_firing(const AlertReport *f, Bytes *words) {
 }
 
 static int write_targets(const AlertReport *f, Bytes *words) {
-        AlertTargetStatus target;
+        const AlertTargetStatus *target;
         int r = 0;
 
-        for (size_t i = 0; r == 0 && i < f->n_targets; i++) {
-                alert_sender_status(f->sender, i, &target);
-                if (!trouble_is_on(&target.trouble))
+        for (size_t i = 0; r == 0 && (target = alert_sender_status(f->sender, i)); i++) {
+                if (!trouble_is_on(&target->trouble))
                         continue;
                 r = bytes_append_format(words, "%salert target %s down, %" PRIu64 " waiting",
-                        words->size > 0 ? ", " : "", target.name, target.waiting);
+                        words->size > 0 ? ", " : "", target->name, target->waiting);
         }
         return r;
 }

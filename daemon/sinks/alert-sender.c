@@ -590,8 +590,8 @@ bool alert_sender_is_failing(const AlertSender *sender) {
         return false;
 }
 
-void alert_sender_status(const AlertSender *sender, size_t target, AlertTargetStatus *ret) {
-        *ret = sender->lines[target].status;
+const AlertTargetStatus *alert_sender_status(const AlertSender *sender, size_t target) {
+        return target < sender->host.n_targets ? &sender->lines[target].status : NULL;
 }
 
 /* ---- life ---- */

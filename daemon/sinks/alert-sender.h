@@ -52,17 +52,16 @@ typedef struct AlertTargetStatus {
         Trouble trouble;
         usec_t next; /* clock_now() of the next try while it fails; 0: none */
 } AlertTargetStatus;
-/* Of the target with that index. */
-void alert_sender_status(const AlertSender *sender, size_t target, AlertTargetStatus *ret);
+/* Of the target with that index; NULL: there are no more. */
+const AlertTargetStatus *alert_sender_status(const AlertSender *sender, size_t target);
 
 /* ---- alert-report.c ---- */
 
 /* What status.json and STATUS= say of alerts. */
 typedef struct AlertReport {
         size_t firing, pending;
-        const char *rules; /* what fires, as a JSON array of objects with `rule`, `name` and `device`; NULL: none */
+        const char *rules; /* what fires, as a JSON array of objects with `rule`, `name` and `device` */
         const AlertSender *sender;
-        size_t n_targets;
 } AlertReport;
 
 /* Fills *json* with an object, and *words* with what belongs into STATUS=, "" where all is well. -ENOMEM. */

@@ -243,8 +243,7 @@ static void alert_figures(void *self, SinkFigures *ret) {
         const AlertReport report = { .firing = a->figures.firing,
                 .pending = a->figures.pending,
                 .rules = a->firing.data ?: "[]",
-                .sender = a->sender,
-                .n_targets = ((const AlertConfig *) a->config->keys)->n_targets };
+                .sender = a->sender };
 
         if (alert_report_write(&report, &a->report, &a->words) < 0)
                 return;
