@@ -234,16 +234,14 @@ static int subscriber_open(Stage *stage, char error[static STAGES_ERROR_MAX]) {
         const SubscriptionConfig *section = stage->section;
         const StagesHost *host = stage->stages->host;
         const SubscriberOptions options = { .config = section,
-                .secrets = host->secrets,
-                .http = host->http,
-                .state_dir = stage->config->state_dir,
+                .means = { host->loop, host->http, host->secrets, stage->config->state_dir },
                 .once = host->once,
                 .sink_type = types_sink(section->sink),
                 .tap = host->tap,
                 .on_change = on_subscriber,
                 .userdata = stage };
         Subscriber *subscriber = NULL;
-        int r = subscriber_new(host->loop, stage->remote->client, &options, &subscriber);
+        int r = subscriber_new(stage->remote->client, &options, &subscriber);
 
         if (r == -EBADMSG)
                 (void) snprintf(error, STAGES_ERROR_MAX, "%s: its %s section cannot be used", section->subscription,

@@ -574,8 +574,7 @@ static void on_answer(void *userdata) {
 
 /* ---- what the subscriber calls ---- */
 
-int sink_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config, const SinkCallbacks *callbacks,
-        Sink **ret) {
+int sink_new(const SinkType *type, const SubscriptionConfig *config, const SinkCallbacks *callbacks, Sink **ret) {
         _cleanup_(sink_freep) Sink *s = NULL;
         char problem[SINK_DETAIL_MAX] = "";
         int r;
@@ -589,10 +588,8 @@ int sink_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config,
         s->subscription = strdup(config->subscription);
         if (!s->subscription)
                 return -ENOMEM;
-        r = sink_host_new(type, config,
-                &(SinkHostCallbacks){
-                        on_answer, on_seen, s, { loop, callbacks->http, callbacks->secrets, callbacks->state_dir } },
-                &s->host, problem);
+        r = sink_host_new(
+                type, config, &(SinkHostCallbacks){ on_answer, on_seen, s, callbacks->means }, &s->host, problem);
         if (r == -EBADMSG) /* who asked says whether nothing starts, or a reload is refused */
                 log_event(LOG_ERR, NULL,
                         LOG_FIELDS({ FIELD_SUBSCRIPTION, config->subscription }, { FIELD_ERROR, problem }),
@@ -600,7 +597,7 @@ int sink_new(Loop *loop, const SinkType *type, const SubscriptionConfig *config,
         if (r < 0)
                 return r;
         s->said = (SinkSaid){ .subscription = s->subscription, .what = type->what, .place = sink_host_place(s->host) };
-        r = loop_add_timer(loop, LOOP_EXACT, on_retry, s, &s->retry);
+        r = loop_add_timer(callbacks->means.loop, LOOP_EXACT, on_retry, s, &s->retry);
         if (r < 0)
                 return r;
         loop_arm_in(s->retry, 0); /* not now: what a refused reload made is gone before the loop turns */

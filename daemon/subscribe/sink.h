@@ -26,10 +26,8 @@ typedef struct SinkCallbacks {
         /* sink_takes_batches() changed, or something in sink_status(). */
         void (*on_change)(void *userdata);
         void *userdata;
-        Secrets *secrets; /* borrowed: what the remote says passes secrets_conceal(); NULL: none are known */
-        Http *http;       /* borrowed, with state_dir: for types that want them */
-        const char *state_dir;
-        SinkTap tap; /* told of each message that was stored; on_stored NULL: nobody */
+        SinkMeans means; /* what the remote says passes secrets_conceal() */
+        SinkTap tap;     /* told of each message that was stored; on_stored NULL: nobody */
 } SinkCallbacks;
 
 typedef struct SinkStatus {
@@ -49,8 +47,7 @@ typedef struct SinkStatus {
 } SinkStatus;
 
 /* As SinkType.open. *config* is borrowed. Begins with a probe. */
-int sink_new(
-        Loop *loop, const SinkType *type, const SubscriptionConfig *config, const SinkCallbacks *callbacks, Sink **ret);
+int sink_new(const SinkType *type, const SubscriptionConfig *config, const SinkCallbacks *callbacks, Sink **ret);
 /* After the stop has come to an end; a thread still stuck in its library is abandoned, together with its batch. A batch
  * that the sink still holds otherwise is freed. */
 Sink *sink_free(Sink *sink);

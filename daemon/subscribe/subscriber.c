@@ -583,25 +583,23 @@ static int make_parts(Subscriber *s, Client *client, const SubscriberOptions *op
         r = make_pulls(s, client);
         if (r < 0)
                 return r;
-        return sink_new(s->loop, options->sink_type, options->config,
+        return sink_new(options->sink_type, options->config,
                 &(SinkCallbacks){ .on_settled = on_settled,
                         .on_change = on_sink_change,
                         .userdata = s,
-                        .secrets = options->secrets,
-                        .http = options->http,
-                        .state_dir = options->state_dir,
+                        .means = options->means,
                         .tap = options->tap },
                 &s->sink);
 }
 
-int subscriber_new(Loop *loop, Client *client, const SubscriberOptions *options, Subscriber **ret) {
+int subscriber_new(Client *client, const SubscriberOptions *options, Subscriber **ret) {
         _cleanup_(subscriber_freep) Subscriber *s = NULL;
         int r;
 
         s = calloc(1, sizeof(Subscriber));
         if (!s)
                 return -ENOMEM;
-        s->loop = loop;
+        s->loop = options->means.loop;
         s->config = options->config;
         s->once = options->once;
         init_host(s, client);

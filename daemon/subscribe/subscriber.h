@@ -52,9 +52,7 @@ typedef struct SubscriberStatus {
 
 typedef struct SubscriberOptions {
         const SubscriptionConfig *config; /* borrowed */
-        Secrets *secrets; /* borrowed: what Pub/Sub or the sink says passes secrets_conceal(); may be NULL */
-        Http *http;       /* borrowed, with state_dir: for sinks that want them */
-        const char *state_dir;
+        SinkMeans means;                  /* what Pub/Sub or the sink says passes secrets_conceal() */
         bool once; /* reads the subscription at once, pulls from subscriber_begin() on: returnImmediately, until three
                     * empty answers in a row, then subscriber_is_drained() */
         const SinkType *sink_type; /* of config->sink */
@@ -66,7 +64,7 @@ typedef struct SubscriberOptions {
 
 /* Opens the sink; pulls begin from the loop, when that is ready. -EBADMSG, logged: the sink cannot be used as it is
  * configured. */
-int subscriber_new(Loop *loop, Client *client, const SubscriberOptions *options, Subscriber **ret);
+int subscriber_new(Client *client, const SubscriberOptions *options, Subscriber **ret);
 
 /* The topic is gone, it seems: looks at the subscription at once. `checked` is false until the answer. */
 void subscriber_look_again(Subscriber *subscriber);

@@ -190,9 +190,9 @@ static inline int world_tear_down(void **state) {
 }
 
 static inline void world_start(bool once) {
-        const SubscriberOptions options = { .config = &world.config, .once = once, .sink_type = &fake_type, .on_change = world_on_change };
+        const SubscriberOptions options = { .config = &world.config, .means.loop = world.service.event, .once = once, .sink_type = &fake_type, .on_change = world_on_change };
 
-        assert_int_equal(subscriber_new(world.service.event, world.service.client, &options, &world.subscriber), 0);
+        assert_int_equal(subscriber_new(world.service.client, &options, &world.subscriber), 0);
 }
 
 static inline SubscriberStatus world_status(void) {

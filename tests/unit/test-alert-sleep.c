@@ -85,8 +85,8 @@ static void house_open(House *h) {
         assert_non_null(mkdtemp(h->directory));
         assert_int_equal(loop_new(&h->loop), 0);
         assert_int_equal(http_new(h->loop, "test/1", &h->http), 0);
-        assert_int_equal(sink_new(h->loop, &sink_type_alert, &h->config->subscriptions[0],
-                                 &(SinkCallbacks){ .on_settled = on_settled, .http = h->http, .state_dir = h->directory }, &h->sink),
+        assert_int_equal(sink_new(&sink_type_alert, &h->config->subscriptions[0],
+                                 &(SinkCallbacks){ .on_settled = on_settled, .means = { .loop = h->loop, .http = h->http, .state_dir = h->directory } }, &h->sink),
                 0);
         virtual_pass(h->loop, 0);
 }

@@ -164,7 +164,7 @@ static off_t size_in(const char *directory, const char *id, const char *suffix) 
 static void test_it_stores(void **state) {
         char directory[] = "/tmp/test-extending-XXXXXX", away[sizeof(directory) + 5];
         Batch *settled = NULL;
-        const SinkCallbacks callbacks = { .on_settled = on_settled, .userdata = &settled };
+        SinkCallbacks callbacks = { .on_settled = on_settled, .userdata = &settled };
         Config *config;
         Batch *batch;
         Loop *loop;
@@ -174,7 +174,8 @@ static void test_it_stores(void **state) {
         (void) snprintf(away, sizeof(away), "%s.away", directory);
         config = config_with_spool(directory);
         assert_int_equal(loop_new(&loop), 0);
-        assert_int_equal(sink_new(loop, types_sink("spool"), &config->subscriptions[0], &callbacks, &sink), 0);
+        callbacks.means.loop = loop;
+        assert_int_equal(sink_new(types_sink("spool"), &config->subscriptions[0], &callbacks, &sink), 0);
         while (!sink_takes_batches(sink))
                 assert_true(loop_turn(loop, USEC_PER_SEC) >= 0);
 

@@ -207,7 +207,6 @@ static int says_bad_to_one(unsigned id) {
 static int set_up(void **state) {
         static char subscription[] = SUBSCRIPTION;
         const SubscriptionConfig config = { .subscription = subscription, .backoff = { 1 * USEC_PER_SEC, BACKOFF_MAX } };
-        const SinkCallbacks callbacks = { .on_settled = on_settled };
 
         world = (World){ .says = says_yes, .log_fd = memfd_create("log", MFD_CLOEXEC) };
         (void) fflush(stderr);
@@ -216,7 +215,7 @@ static int set_up(void **state) {
         assert_int_equal(setenv("SENSORQD_LOG_FIELDS", "1", 1), 0);
         log_open("test");
         assert_int_equal(loop_new(&world.loop), 0);
-        assert_int_equal(sink_new(world.loop, &fake_type, &config, &callbacks, &world.sink), 0);
+        assert_int_equal(sink_new(&fake_type, &config, &(SinkCallbacks){ .on_settled = on_settled, .means.loop = world.loop }, &world.sink), 0);
         virtual_pass(world.loop, 0);
         assert_true(sink_takes_batches(world.sink));
         return 0;

@@ -114,7 +114,7 @@ static void test_what_an_unsure_write_stored(void **state) {
         Sink *sink;
 
         assert_int_equal(loop_new(&loop), 0);
-        assert_int_equal(sink_new(loop, &fake_type, &config, &(SinkCallbacks){ .on_settled = on_settled, .tap = { on_stored, NULL } }, &sink), 0);
+        assert_int_equal(sink_new(&fake_type, &config, &(SinkCallbacks){ .on_settled = on_settled, .means.loop = loop, .tap = { on_stored, NULL } }, &sink), 0);
         virtual_pass(loop, 0);
         say(LOSES, LOSES, FAILS);
         write_all(sink, loop);

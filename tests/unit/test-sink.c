@@ -77,7 +77,7 @@ static void run_for(World *w, usec_t span) {
 }
 
 static void open_sink_as(World *w, const char *user, const char *secret) {
-        const SinkCallbacks callbacks = { .on_settled = on_settled, .on_change = on_change, .userdata = w };
+        const SinkCallbacks callbacks = { .on_settled = on_settled, .on_change = on_change, .userdata = w, .means.loop = w->event };
 
         (void) snprintf(w->uri, sizeof(w->uri),
                 "mongodb://%s%s127.0.0.1:%d/?authSource=admin&heartbeatFrequencyMS=500&serverSelectionTimeoutMS=2000", user,
@@ -85,7 +85,7 @@ static void open_sink_as(World *w, const char *user, const char *secret) {
         (void) snprintf(w->database, sizeof(w->database), "test%u", ++w->serial);
         w->n_settled = w->n_changes = 0;
         w->mongodb.password.text = (char *) secret;
-        assert_int_equal(sink_new(w->event, types_sink("mongodb"), &w->config, &callbacks, &w->sink), 0);
+        assert_int_equal(sink_new(types_sink("mongodb"), &w->config, &callbacks, &w->sink), 0);
 }
 
 static void open_sink(World *w) {
@@ -459,12 +459,12 @@ static void test_type_table(void **state) {
 /* P9: what only the config can mend is refused when the sink is opened, without reaching for anything. */
 static void test_bad_uri(void **state) {
         World *w = *state;
-        const SinkCallbacks callbacks = { .on_settled = on_settled, .on_change = on_change, .userdata = w };
+        const SinkCallbacks callbacks = { .on_settled = on_settled, .on_change = on_change, .userdata = w, .means.loop = w->event };
         static char refused[] = "mongodb://127.0.0.1:99999/";
         Sink *sink = NULL;
 
         w->mongodb.uri = refused;
-        assert_int_equal(sink_new(w->event, types_sink("mongodb"), &w->config, &callbacks, &sink), -EBADMSG);
+        assert_int_equal(sink_new(types_sink("mongodb"), &w->config, &callbacks, &sink), -EBADMSG);
         assert_null(sink);
 }
 

@@ -160,8 +160,8 @@ static SinkStatus status(const World *w) {
         } while (0)
 
 static int open_sink(World *w) {
-        return sink_new(w->loop, types_sink("webhook"), &w->config,
-                &(SinkCallbacks){ .on_settled = on_settled, .secrets = w->secrets, .http = w->http, .state_dir = w->state_dir }, &w->sink);
+        return sink_new(types_sink("webhook"), &w->config,
+                &(SinkCallbacks){ .on_settled = on_settled, .means = { w->loop, w->http, w->secrets, w->state_dir } }, &w->sink);
 }
 
 static void start(World *w, int (*says)(const World *w, const Call *call)) {
