@@ -30,7 +30,6 @@ typedef struct File {
 } File;
 
 struct FileArchive {
-        char *directory, *subscription;
         FileArchiveSpec spec;
         int lock_fd; /* the directory; -1 unless locked */
         bool loaded;
@@ -173,10 +172,10 @@ static int cut_tail(const FileArchive *a, const char *name, const FileLines *lin
 
         if (fd < 0 || ftruncate(fd, (off_t) lines->good) < 0 || fsync(fd) < 0)
                 return err_errno();
-        log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, a->subscription }, { FIELD_FILE, name }),
+        log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, a->spec.subscription }, { FIELD_FILE, name }),
                 "%s/%s ended in the middle of a write (a power cut, or a kill): its last %" PRIu64
                 " bytes were cut off. They were not acknowledged, so those messages come again",
-                a->directory, name, lines->end - lines->good);
+                a->spec.directory, name, lines->end - lines->good);
         return 0;
 }
 
@@ -215,12 +214,12 @@ static int take_out_holes(const FileArchive *a, const char *name, const FileLine
                 (void) unlinkat(a->lock_fd, part, 0);
                 return r;
         }
-        log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, a->subscription }, { FIELD_FILE, name }),
+        log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, a->spec.subscription }, { FIELD_FILE, name }),
                 "%s/%s had lines with holes (%" PRIu64
                 "), as a power cut leaves them in what was being written. They are "
                 "in %s now. What was not acknowledged comes again. If there was no power cut, look at the disk "
                 "(journalctl -k)",
-                a->directory, name, lines->holes, torn);
+                a->spec.directory, name, lines->holes, torn);
         return 0;
 }
 
@@ -249,10 +248,11 @@ static int load_file(const FileArchive *a, const File *file, FileLines *lines) {
         if (r == 0 && file->plain)
                 r = repair(a, name, lines);
         if (lines->wrong > (file->plain ? lines->holes : 0) || (!file->plain && lines->tail > 0))
-                log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, a->subscription }, { FIELD_FILE, name }),
+                log_event(LOG_WARNING, NULL,
+                        LOG_FIELDS({ FIELD_SUBSCRIPTION, a->spec.subscription }, { FIELD_FILE, name }),
                         "%s/%s has lines that are not documents of sensorqd, or is damaged: they are left as they are, "
                         "and their messages would be stored again",
-                        a->directory, name);
+                        a->spec.directory, name);
         return r;
 }
 
@@ -400,10 +400,10 @@ static void end_tidying(FileArchive *a, int r) {
                 return forget(a);
         if (r < 0 && !a->untidy)
                 log_event(LOG_WARNING, NULL,
-                        LOG_FIELDS({ FIELD_SUBSCRIPTION, a->subscription }, { FIELD_FILE, a->directory }),
+                        LOG_FIELDS({ FIELD_SUBSCRIPTION, a->spec.subscription }, { FIELD_FILE, a->spec.directory }),
                         "Closed files in %s cannot be compressed or removed: %s. They stay as they are; it is tried "
                         "again",
-                        a->directory, strerror(-r));
+                        a->spec.directory, strerror(-r));
         a->untidy = r < 0;
         if (note_directory(a) < 0)
                 forget(a);
@@ -412,12 +412,12 @@ static void end_tidying(FileArchive *a, int r) {
 /* ---- the lock ---- */
 
 static int open_directory(FileArchive *a) {
-        int made = mkdir(a->directory, 0750);
+        int made = mkdir(a->spec.directory, 0750);
         _cleanup_close_ int above = -1;
 
         if (made < 0 && errno != EEXIST)
                 return err_errno();
-        a->lock_fd = open(a->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        a->lock_fd = open(a->spec.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (a->lock_fd < 0)
                 return err_errno();
         above = made == 0 ? openat(a->lock_fd, "..", O_PATH | O_CLOEXEC) : -1;
@@ -600,17 +600,13 @@ void file_archive_tidy(FileArchive *a) {
 /* ---- life ---- */
 
 int file_archive_new(const FileArchiveSpec *spec, FileArchive **ret) {
-        _cleanup_(file_archive_freep) FileArchive *a = calloc(1, sizeof(FileArchive));
+        FileArchive *a = calloc(1, sizeof(FileArchive));
 
         if (!a)
                 return -ENOMEM;
         a->spec = *spec;
         a->fd = a->lock_fd = -1;
-        a->directory = strdup(spec->directory);
-        a->subscription = strdup(spec->subscription);
-        if (!a->directory || !a->subscription)
-                return -ENOMEM;
-        *ret = cleanup_steal(a);
+        *ret = a;
         return 0;
 }
 
@@ -620,8 +616,6 @@ FileArchive *file_archive_free(FileArchive *a) {
         forget(a);
         file_archive_unlock(a);
         free(a->files);
-        free(a->subscription);
-        free(a->directory);
         free(a);
         return NULL;
 }

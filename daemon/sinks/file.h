@@ -86,7 +86,7 @@ typedef struct FileArchiveSpec {
 
 typedef struct FileArchive FileArchive;
 
-/* Copies *spec*; opens nothing. */
+/* The texts of *spec* are borrowed for its life. Opens nothing. -ENOMEM. */
 int file_archive_new(const FileArchiveSpec *spec, FileArchive **ret);
 FileArchive *file_archive_free(FileArchive *archive);
 CLEANUP_DEFINE(FileArchive, file_archive_free)
