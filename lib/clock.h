@@ -38,6 +38,12 @@ static inline usec_t clock_wall_of(usec_t at) {
         return wall > now - at ? wall - (now - at) : 1;
 }
 
+/* Keeps the older one; 0: there is none. */
+static inline void clock_keep_oldest(usec_t *oldest, usec_t time) {
+        if (time > 0 && (*oldest == 0 || time < *oldest))
+                *oldest = time;
+}
+
 /* Writes *wall* as RFC 3339 in UTC with milliseconds: 2026-11-24T06:27:38.123Z. Returns *buffer*. */
 char *clock_format_rfc3339(usec_t wall, char buffer[static CLOCK_RFC3339_SIZE]);
 

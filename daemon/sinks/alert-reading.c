@@ -177,7 +177,6 @@ int alert_readings_add(AlertReadings *readings, const AlertRules *rules, const W
         PayloadFormat format, usec_t now) {
         _cleanup_(payload_done) Payload payload = {};
         AlertReading *reading;
-        usec_t published;
         int r;
 
         if (!readings->scratch)
@@ -198,9 +197,7 @@ int alert_readings_add(AlertReadings *readings, const AlertRules *rules, const W
         if (r < 0)
                 return r;
         reading->order = readings->n;
-        published = set_time(reading, rules, message, now);
-        if (readings->oldest == 0 || published < readings->oldest)
-                readings->oldest = published;
+        clock_keep_oldest(&readings->oldest, set_time(reading, rules, message, now));
         readings->n++;
         return 0;
 }

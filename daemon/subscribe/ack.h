@@ -11,8 +11,9 @@
 
 typedef struct Ack Ack;
 
-#define ACK_FOREVER (-1)    /* as *deadline_sec*: acknowledge */
-#define ACK_RELEASE 0       /* modifyAckDeadline 0: deliver again at once */
+#define ACK_FOREVER (-1)                            /* as *deadline_sec*: acknowledge */
+#define ACK_RELEASE 0                               /* modifyAckDeadline 0: deliver again at once */
+#define ACK_RELEASE_TIMEOUT_USEC (5 * USEC_PER_SEC) /* within the time that a stop may take */
 #define ACK_REQUESTS_MAX 64 /* of one run: ids that are not settled by then are given up as WIRE_ACK_LOST */
 
 typedef struct AckResult {

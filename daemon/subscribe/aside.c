@@ -9,7 +9,6 @@
 #include "subscribe/lease.h"
 
 #define TRY_BYTES_MAX (1024 * 1024)
-#define RELEASE_TIMEOUT_USEC (5 * USEC_PER_SEC) /* within the time that a stop may take */
 
 typedef struct Item {
         Batch *copy; /* of the one message */
@@ -261,7 +260,7 @@ void aside_release(Aside *aside, void (*done)(void *userdata), void *userdata) {
                 .ids = ids,
                 .n = aside->n,
                 .deadline_sec = ACK_RELEASE,
-                .timeout = RELEASE_TIMEOUT_USEC,
+                .timeout = ACK_RELEASE_TIMEOUT_USEC,
                 .done = on_released,
                 .userdata = aside };
         if (!ids || ack_start(&spec, &aside->release) < 0)
@@ -282,12 +281,10 @@ void aside_status(const Aside *aside, AsideStatus *ret) {
         for (size_t i = 0; i < aside->n; i++) {
                 usec_t time = aside->items[i]->copy->oldest_publish;
 
-                if (time > 0 && (ret->oldest == 0 || time < ret->oldest))
-                        ret->oldest = time;
+                clock_keep_oldest(&ret->oldest, time);
                 if (!suspicion_of(aside->items[i])->unkept)
                         continue;
                 ret->unkept++;
-                if (time > 0 && (ret->oldest_unkept == 0 || time < ret->oldest_unkept))
-                        ret->oldest_unkept = time;
+                clock_keep_oldest(&ret->oldest_unkept, time);
         }
 }

@@ -36,12 +36,8 @@ static int batch_complete(Batch *batch) {
         batch->suspicions = calloc(batch->pull.n + 1, sizeof(Suspicion));
         if (!batch->fates || !batch->suspicions)
                 return -ENOMEM;
-        for (size_t i = 0; i < batch->pull.n; i++) {
-                usec_t time = publish_time(batch, i);
-
-                if (time > 0 && (batch->oldest_publish == 0 || time < batch->oldest_publish))
-                        batch->oldest_publish = time;
-        }
+        for (size_t i = 0; i < batch->pull.n; i++)
+                clock_keep_oldest(&batch->oldest_publish, publish_time(batch, i));
         return 0;
 }
 

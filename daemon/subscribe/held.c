@@ -12,7 +12,6 @@
 #include "lib/loop.h"
 
 #define ACK_RETRY_MAX_USEC (10 * USEC_PER_SEC)
-#define RELEASE_TIMEOUT_USEC (5 * USEC_PER_SEC) /* within the time that a stop may take */
 
 _asserted_ static const bool moves[HELD_DONE + 1][HELD_DONE + 1] = {
         [HELD_KEPT] = { [HELD_RELEASING] = true, [HELD_DONE] = true },
@@ -125,7 +124,7 @@ static void held_start_release(Held *held, const Slice *ids, size_t n) {
                               .ids = ids,
                               .n = n,
                               .deadline_sec = ACK_RELEASE,
-                              .timeout = RELEASE_TIMEOUT_USEC,
+                              .timeout = ACK_RELEASE_TIMEOUT_USEC,
                               .done = on_released,
                               .userdata = held },
                 &held->release);

@@ -380,8 +380,7 @@ static void on_left(void *userdata, size_t n, usec_t oldest) {
         Subscriber *s = userdata;
 
         s->left = true;
-        if (oldest > 0 && (s->oldest_left == 0 || oldest < s->oldest_left))
-                s->oldest_left = oldest;
+        clock_keep_oldest(&s->oldest_left, oldest);
         if (s->stopping)
                 s->released_at = clock_now();
 }
@@ -629,11 +628,6 @@ Subscriber *subscriber_free(Subscriber *s) {
 
 /* ---- status ---- */
 
-static void note_oldest(usec_t *oldest, usec_t time) {
-        if (time > 0 && (*oldest == 0 || time < *oldest))
-                *oldest = time;
-}
-
 static void measure_held(const Subscriber *s, SubscriberStatus *ret) {
         AsideStatus aside;
 
@@ -641,15 +635,15 @@ static void measure_held(const Subscriber *s, SubscriberStatus *ret) {
                 if (!is_unsettled(s->held[i]))
                         continue;
                 ret->held += held_count(s->held[i]);
-                note_oldest(&ret->oldest_unsettled, held_oldest(s->held[i]));
+                clock_keep_oldest(&ret->oldest_unsettled, held_oldest(s->held[i]));
         }
         aside_status(s->aside, &aside);
         ret->held += aside.n;
         ret->aside = aside.n;
         ret->unkept = aside.unkept;
         ret->unkept_since = aside.oldest_unkept;
-        note_oldest(&ret->oldest_unsettled, aside.oldest);
-        note_oldest(&ret->oldest_unsettled, s->oldest_left);
+        clock_keep_oldest(&ret->oldest_unsettled, aside.oldest);
+        clock_keep_oldest(&ret->oldest_unsettled, s->oldest_left);
 }
 
 void subscriber_look_again(Subscriber *s) {
