@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sinks/document-json.h"
+/* A message as the JSON text of the document that MongoDB would get: a line of a file sink, an element of a webhook's
+ * array. The same rules decide what can be stored, and under which names. Pure. */
+#include "sinks/document.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -156,16 +158,12 @@ static int put_members(bson_iter_t *iter, bool array, Bytes *ret) {
 /* ---- a document ---- */
 
 int document_json(const DocumentInput *input, bson_t *document, Bytes *ret, char detail[static DOCUMENT_DETAIL_SIZE]) {
-        DocumentRules rules = *input->rules;
-        DocumentInput plain = *input;
         size_t before = ret->size;
         bson_iter_t iter;
         int r;
 
-        rules.date_fields = NULL;
-        plain.rules = &rules;
         bson_reinit(document);
-        r = document_build(&plain, document, detail);
+        r = document_build(input, document, detail);
         if (r != DOCUMENT_OK)
                 return r;
         r = bson_iter_init(&iter, document) ? put_members(&iter, false, ret) : -ENOMEM;

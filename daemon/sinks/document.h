@@ -66,6 +66,17 @@ static inline bool document_find(const bson_t *document, const char *path, bson_
         return bson_iter_init(&iter, document) && bson_iter_find_descendant(&iter, path, ret);
 }
 
+/* ---- document-json.c ---- */
+
+/* Appends the document to *ret* as JSON, without blanks or a line break: `_id` first, every text as it came, numbers as
+ * short as they can be written to be read as the same, `stored_at` and `pubsub.publish_time` RFC 3339 UTC with
+ * milliseconds. The rules have no date_fields. *document* is scratch space, initialised by the caller and used again
+ * for the next message; it holds the document afterwards. DOCUMENT_OK, or a reason (> 0) with *detail*, or -ENOMEM;
+ * *ret* is as it was then. */
+int document_json(const DocumentInput *input, bson_t *document, Bytes *ret, char detail[static DOCUMENT_DETAIL_SIZE]);
+/* The document's `pubsub.sha256`, borrowed; "" when it has none. */
+const char *document_json_hash(const bson_t *document);
+
 /* ---- document-number.c ---- */
 
 /* JSON numbers as MongoDB gets them; pure, and the same in every locale. */

@@ -11,7 +11,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "sinks/document-json.h"
+#include "sinks/document.h"
 #include "subscribe/sink-admin.h"
 #include "subscribe/sink-words.h"
 

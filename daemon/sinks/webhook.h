@@ -4,7 +4,7 @@
 
 #include "auth.h"
 #include "lib/sha256.h"
-#include "sinks/document-json.h"
+#include "sinks/document.h"
 #include "subscribe/sink-admin.h"
 #include "web-place.h"
 
