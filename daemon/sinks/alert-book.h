@@ -65,12 +65,10 @@ int alert_book_pass(AlertBook *book, const AlertMoment *moment, AlertBookEach ea
 AlertDue alert_book_due(const AlertBook *book, const AlertDevice *device, const AlertEntry *entry,
         const AlertMoment *moment, AlertNext *ret);
 
-/* ---- alert-book-entries.c ---- */
+/* ---- alert-book-exchange.c ---- */
 
 /* The slot fires: all targets are to be told that its rule tells, but those that are or were. -ENOMEM. */
 int alert_book_tell(AlertBook *book, AlertDevice *device, const AlertSlot *slot);
-
-/* ---- alert-book-exchange.c ---- */
 
 /* Receipts of the sender; afterwards, when they are stored, what is due. -ENOMEM. */
 void alert_book_receive(AlertBook *book, const AlertExchange *exchange, const AlertMoment *moment);
