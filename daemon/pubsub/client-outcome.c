@@ -202,8 +202,7 @@ static void describe_failed(TextRoom *words, const ClientReply *reply, const cha
         if (reply->http_status >= 200 && reply->http_status <= 299)
                 return text_add(words,
                         "the answer to a request for %s was not Pub/Sub's: a captive portal or proxy? check "
-                        "`pubsub.endpoint` and the "
-                        "network",
+                        "`pubsub.endpoint` and the network",
                         resource);
         if (reply->http_status >= 300 && reply->http_status <= 399)
                 return text_add(words,

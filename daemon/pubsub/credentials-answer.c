@@ -152,8 +152,7 @@ static const char *remedy_for(const CredentialsQuestion *q, Refusal refusal, Cau
                 return "give this machine a service account with access to Pub/Sub";
         if (c->kind == CREDENTIALS_AUTHORIZED_USER)
                 return "the login was revoked or is too old: run `gcloud auth application-default login` again and "
-                       "restart, or use a "
-                       "service account";
+                       "restart, or use a service account";
         if (strstr(refusal.description, "short-lived")) {
                 *ret_cause = CAUSE_CLOCK;
                 return "set this machine's clock (timedatectl)";

@@ -144,8 +144,7 @@ static int warn_on_change(const ConfigPlace *place, const AlertRule *rule) {
                 return 0;
         return config_place_warn(place, "stale",
                 "source %s has on_change: true, so a room in which nothing changes is read once an hour only; more "
-                "than "
-                "1h tells that from a sensor that is silent",
+                "than 1h tells that from a sensor that is silent",
                 source);
 }
 

@@ -216,9 +216,8 @@ static int take_out_holes(const FileArchive *a, const char *name, const FileLine
         }
         log_event(LOG_WARNING, NULL, LOG_FIELDS({ FIELD_SUBSCRIPTION, a->spec.subscription }, { FIELD_FILE, name }),
                 "%s/%s had lines with holes (%" PRIu64
-                "), as a power cut leaves them in what was being written. They are "
-                "in %s now. What was not acknowledged comes again. If there was no power cut, look at the disk "
-                "(journalctl -k)",
+                "), as a power cut leaves them in what was being written. They are in %s now. What was not "
+                "acknowledged comes again. If there was no power cut, look at the disk (journalctl -k)",
                 a->spec.directory, name, lines->holes, torn);
         return 0;
 }

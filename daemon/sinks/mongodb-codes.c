@@ -249,8 +249,7 @@ static const MongodbWords words[] = {
                 "delete old data or collections, or take a larger plan", CAUSE_PLAN, true },
         [MONGODB_FAULT_TARGET] = { "target", "has a collection there that cannot keep _id unique",
                 "name a plain collection in mongodb.collection: in a time-series or capped collection or a view "
-                "readings "
-                "could be lost or doubled",
+                "readings could be lost or doubled",
                 CAUSE_COLLECTION, true },
         [MONGODB_FAULT_SETTINGS] = { "settings", "refuses to write, and only a person can change that",
                 "check database, collection and the options in mongodb.uri, and how the server is set up",

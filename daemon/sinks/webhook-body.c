@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-
 #include "lib/clock.h"
 #include "sinks/webhook.h"
 

@@ -20,8 +20,7 @@ static int webhook_rule(const ConfigPlace *place, void *self, void *around) {
         if (keys->auth.type != AUTH_NONE && keys->at.url && !keys->at.allow_plain &&
                 http_url_check(keys->at.url) == HTTP_URL_PLAIN)
                 return config_place_fail(place, "url",
-                        "would send the secret of auth unencrypted to another machine; needs https://, or "
-                        "allow_plain: "
+                        "would send the secret of auth unencrypted to another machine; needs https://, or allow_plain: "
                         "true");
         r = web_place_ca_rule(place, (char *const[]){ keys->at.url, NULL }, &keys->auth);
         return r < 0 ? r : web_place_headers_rule(place, &keys->headers);

@@ -114,9 +114,8 @@ static _printf_(2, 3) void warn(const Warner *warner, const char *format, ...) {
 static void warn_of_silence(const Warner *warner, const SubscriptionSettings *s) {
         if (s->topic_deleted)
                 warn(warner, "its topic was deleted: nothing that is published will ever reach it, not even to a new "
-                             "topic of the same "
-                             "name; publishing pauses. "
-                             "Delete the subscription once it is empty and run `sensorqd setup`");
+                             "topic of the same name; publishing pauses. Delete the subscription once it is empty and "
+                             "run `sensorqd setup`");
         if (s->detached)
                 warn(warner, "it is detached: its messages are gone and no more will come; publishing pauses. Delete "
                              "it and run `sensorqd setup`");
@@ -146,21 +145,17 @@ static void warn_of_loss(const Warner *warner, const SubscriptionSettings *s) {
         if (s->expiration > 0)
                 warn(warner,
                         "Pub/Sub deletes it, and what it holds, after %s without activity: a long outage loses it. Set "
-                        "its expiration to "
-                        "never "
-                        "(expirationPolicy {})",
+                        "its expiration to never (expirationPolicy {})",
                         clock_format_span(s->expiration, span, sizeof(span)));
         if (s->retention < RETENTION_SHORT_USEC)
                 warn(warner,
                         "Pub/Sub drops its messages after %s: a longer outage of the sink loses readings. Better: "
-                        "gcloud "
-                        "pubsub subscriptions update SUBSCRIPTION --message-retention-duration=7d",
+                        "gcloud pubsub subscriptions update SUBSCRIPTION --message-retention-duration=7d",
                         clock_format_span(s->retention, span, sizeof(span)));
         if (s->dead_letter[0] != '\0')
                 warn(warner,
                         "after %" PRIi64 " deliveries a message moves to %s, which sensorqd does not read: see that "
-                        "this topic has a subscription of its "
-                        "own",
+                        "this topic has a subscription of its own",
                         s->dead_letter_attempts, s->dead_letter);
         if (s->deadline_sec < DEADLINE_SHORT_SEC)
                 warn(warner,
