@@ -41,7 +41,8 @@ _asserted_ static const bool moves[CALL_DONE + 1][CALL_DONE + 1] = {
 struct ClientCall {
         Client *client;
         CallState state;
-        char *method, *resource, *verb, *url;
+        const char *method, *verb;
+        char *resource, *url;
         Bytes body; /* until it is sent, and again for the second try */
         usec_t timeout, stall;
         size_t max_reply;
@@ -60,25 +61,15 @@ static void call_move(ClientCall *call, CallState state) {
         call->state = state;
 }
 
-static void call_forget_bearer(ClientCall *call) {
-        if (!call->bearer)
-                return;
-        explicit_bzero(call->bearer, strlen(call->bearer));
-        free(call->bearer);
-        call->bearer = NULL;
-}
-
 static ClientCall *call_free(ClientCall *call) {
         if (!call)
                 return NULL;
         call->request = http_cancel(call->request);
         call->wait = token_cancel(call->wait);
-        call_forget_bearer(call);
+        call->bearer = secret_free(call->bearer);
         bytes_done(&call->body);
         free(call->url);
-        free(call->verb);
         free(call->resource);
-        free(call->method);
         if (call->state != CALL_DONE)
                 call->client->n_calls--;
         free(call);
@@ -109,7 +100,7 @@ static bool call_try_again(ClientCall *call, HttpReply *http) {
         if (call->withdrawn)
                 return false;
         call->retried = true;
-        call_forget_bearer(call);
+        call->bearer = secret_free(call->bearer);
         call_move(call, CALL_TOKEN);
         call->body = bytes_steal(&http->sent);
         return call_begin(call) >= 0;
@@ -224,10 +215,10 @@ int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdat
         call->max_reply = spec->max_reply;
         call->done = done;
         call->userdata = userdata;
-        call->method = strdup(spec->method);
+        call->method = spec->method;
+        call->verb = spec->verb;
         call->resource = strdup(spec->resource);
-        call->verb = spec->verb ? strdup(spec->verb) : NULL;
-        if (!call->method || !call->resource || (spec->verb && !call->verb))
+        if (!call->resource)
                 return -ENOMEM;
         r = build_url(client->config->endpoint, spec, &call->url);
         if (r < 0)

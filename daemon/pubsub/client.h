@@ -39,7 +39,7 @@ typedef struct ClientReply {
 typedef void (*ClientDone)(void *userdata, ClientReply *reply);
 
 typedef struct ClientSpec {
-        const char *method;   /* "GET", "PUT", "POST" */
+        const char *method;   /* "GET", "PUT", "POST"; static, as verb is */
         const char *resource; /* "projects/P/topics/T", not escaped */
         const char *verb;     /* ":publish", or NULL */
         Bytes body;           /* taken when client_call() succeeds */
@@ -60,7 +60,7 @@ Client *client_free(Client *client);
 CLEANUP_DEFINE(Client, client_free)
 
 /* Calls *done* once from the loop, never from inside client_call(); the call is gone then, so the owner forgets its
- * handle first. Dropping the handle before that cancels. The strings of *spec* are copied. -ENOMEM, or -EINVAL where
+ * handle first. Dropping the handle before that cancels. *resource* is copied. -ENOMEM, or -EINVAL where
  * `pubsub.endpoint` and the resource make no URL. */
 int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdata, ClientCall **ret);
 /* NULL is fine; returns NULL. */
