@@ -174,9 +174,5 @@ int document_json(const DocumentInput *input, bson_t *document, Bytes *ret, char
 }
 
 const char *document_json_hash(const bson_t *document) {
-        bson_iter_t found;
-
-        if (!document_find(document, "pubsub.sha256", &found) || !BSON_ITER_HOLDS_UTF8(&found))
-                return "";
-        return bson_iter_utf8(&found, NULL);
+        return document_text(document, "pubsub.sha256").data;
 }

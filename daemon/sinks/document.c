@@ -551,12 +551,9 @@ static bool same_fields(const bson_t *a, const bson_t *b) {
 }
 
 bool document_same_payload(const bson_t *stored, const bson_t *document) {
-        bson_iter_t there, ours;
+        Slice there = document_text(stored, "pubsub.sha256"), ours = document_text(document, "pubsub.sha256");
 
-        if (!document_find(stored, "pubsub.sha256", &there) || !document_find(document, "pubsub.sha256", &ours) ||
-                !BSON_ITER_HOLDS_UTF8(&there) || !BSON_ITER_HOLDS_UTF8(&ours))
-                return same_fields(stored, document);
-        return strcmp(bson_iter_utf8(&there, NULL), bson_iter_utf8(&ours, NULL)) == 0;
+        return there.size > 0 && ours.size > 0 ? slice_same(there, ours) : same_fields(stored, document);
 }
 
 bool document_same_time(const bson_t *stored, const bson_t *document) {

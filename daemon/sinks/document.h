@@ -66,6 +66,18 @@ static inline bool document_find(const bson_t *document, const char *path, bson_
         return bson_iter_init(&iter, document) && bson_iter_find_descendant(&iter, path, ret);
 }
 
+/* The text there, with a NUL behind it; "" where there is none. */
+static inline Slice document_text(const bson_t *document, const char *path) {
+        bson_iter_t found;
+        const char *text;
+        uint32_t size;
+
+        if (!document_find(document, path, &found) || !BSON_ITER_HOLDS_UTF8(&found))
+                return (Slice){ "", 0 };
+        text = bson_iter_utf8(&found, &size);
+        return (Slice){ text, size };
+}
+
 /* ---- document-json.c ---- */
 
 /* Appends the document to *ret* as JSON, without blanks or a line break: `_id` first, every text as it came, numbers as

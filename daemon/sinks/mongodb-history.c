@@ -119,15 +119,10 @@ static int64_t read_time(const bson_t *document) {
 /* ---- a piece ---- */
 
 static int note_mark(const bson_t *document, Bytes *mark) {
-        bson_iter_t iter;
-        uint32_t size;
-        const char *id;
+        Slice id = document_text(document, "_id");
 
-        if (!bson_iter_init_find(&iter, document, "_id") || !BSON_ITER_HOLDS_UTF8(&iter))
-                return 0;
-        id = bson_iter_utf8(&iter, &size);
         mark->size = 0;
-        return bytes_append(mark, id, size);
+        return bytes_append(mark, id.data, id.size);
 }
 
 static int tell(const bson_t *document, const SinkPiece *piece, Bytes *json) {

@@ -17,17 +17,6 @@ typedef struct Message {
 
 /* ---- reading ---- */
 
-static Slice find_text(const bson_t *document, const char *path) {
-        bson_iter_t found;
-        uint32_t size;
-        const char *text;
-
-        if (!document_find(document, path, &found) || !BSON_ITER_HOLDS_UTF8(&found))
-                return (Slice){ "", 0 };
-        text = bson_iter_utf8(&found, &size);
-        return (Slice){ text, size };
-}
-
 static Slice find_data(const bson_t *document) {
         const uint8_t *data = NULL;
         bson_subtype_t subtype;
@@ -111,9 +100,9 @@ static mongoc_cursor_t *find_rejected(MongodbClient *client, const char *id, boo
 static bool tell(const bson_t *document, const SinkRejectedQuery *query) {
         char *attributes = attributes_json(document);
         const SinkRejected rejected = {
-                .id = find_text(document, "_id"),
-                .reason = find_text(document, "reason"),
-                .detail = find_text(document, "detail"),
+                .id = document_text(document, "_id"),
+                .reason = document_text(document, "reason"),
+                .detail = document_text(document, "detail"),
                 .data = query->with_data ? find_data(document) : (Slice){ "", 0 },
                 .size = find_size(document),
                 .rejected_at = find_time(document, "rejected_at"),
@@ -292,10 +281,10 @@ static int read_message(const bson_t *document, Message *ret) {
         *ret = (Message){ .wire = {
                                   .data = find_data(document),
                                   .data_bad = slice_equal(
-                                          find_text(document, "reason"), document_reason(DOCUMENT_NOT_BASE64)),
-                                  .message_id = find_text(document, "pubsub.message_id"),
-                                  .publish_time = find_text(document, "pubsub.publish_time"),
-                                  .ordering_key = find_text(document, "pubsub.ordering_key"),
+                                          document_text(document, "reason"), document_reason(DOCUMENT_NOT_BASE64)),
+                                  .message_id = document_text(document, "pubsub.message_id"),
+                                  .publish_time = document_text(document, "pubsub.publish_time"),
+                                  .ordering_key = document_text(document, "pubsub.ordering_key"),
                           } };
         if (document_find(document, "pubsub.publish_time", &found) && BSON_ITER_HOLDS_DATE_TIME(&found) &&
                 bson_iter_date_time(&found) >= 0) {

@@ -304,14 +304,8 @@ static size_t lower_bound(const Look *look, Slice id) {
 static void on_stored(void *userdata, const bson_t *stored) {
         Look *look = userdata;
         Pass *p = look->pass;
-        bson_iter_t iter;
-        uint32_t size;
-        Slice id;
+        Slice id = document_text(stored, "_id");
 
-        if (!bson_iter_init_find(&iter, stored, "_id") || !BSON_ITER_HOLDS_UTF8(&iter))
-                return;
-        id.data = bson_iter_utf8(&iter, &size);
-        id.size = size;
         for (size_t i = lower_bound(look, id); i < look->n && slice_same(id_of(p, look->items[i]), id); i++) {
                 p->entries[look->items[i]].found = true;
                 judge_found(look, look->items[i], stored);
