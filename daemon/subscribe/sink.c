@@ -66,7 +66,7 @@ struct Sink {
         const SinkType *type;
         State state;
         SinkCallbacks callbacks;
-        char *subscription;
+        const char *subscription; /* of the configuration */
         SinkHost *host;
         Batch *batch; /* held: being written or to be retried */
         Batch *scout; /* being written, while batch waits */
@@ -585,9 +585,7 @@ int sink_new(const SinkType *type, const SubscriptionConfig *config, const SinkC
         s->type = type;
         s->callbacks = *callbacks;
         s->backoff = (Backoff){ .initial = config->backoff.initial, .max = config->backoff.max };
-        s->subscription = strdup(config->subscription);
-        if (!s->subscription)
-                return -ENOMEM;
+        s->subscription = config->subscription;
         r = sink_host_new(
                 type, config, &(SinkHostCallbacks){ on_answer, on_seen, s, callbacks->means }, &s->host, problem);
         if (r == -EBADMSG) /* who asked says whether nothing starts, or a reload is refused */
@@ -617,7 +615,6 @@ Sink *sink_free(Sink *s) {
         if (s->batch != writing)
                 s->batch = batch_free(s->batch);
         s->host = sink_host_free(s->host);
-        free(s->subscription);
         free(s);
         return NULL;
 }
