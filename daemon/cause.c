@@ -72,10 +72,13 @@ Cause cause_of_disk(int error) {
         case -EBUSY:
                 return CAUSE_OCCUPIED;
         case -EFBIG:
+        case -ENOLCK:
                 return CAUSE_SETTINGS;
         case -EOPNOTSUPP:
                 return CAUSE_NEWER;
         case -ENOMEM:
+        case -EMFILE:
+        case -ENFILE:
                 return CAUSE_MEMORY;
         default:
                 return CAUSE_DISK;

@@ -40,7 +40,7 @@ typedef enum Cause {
         CAUSE_OWNER,        /* sensorqd may not write there */
         CAUSE_OCCUPIED,     /* another program has it: a file, an address */
         CAUSE_NEWER,        /* a later sensorqd made it */
-        CAUSE_MEMORY,       /* sensorqd is out of memory */
+        CAUSE_MEMORY,       /* sensorqd is out of memory, or of descriptors */
         CAUSE_PROGRAM,      /* a program that was run has failed */
         _CAUSE_MAX,
 } Cause;

@@ -334,6 +334,14 @@ static int daemon_add_timers(Daemon *d) {
         return loop_add_timer(loop, LOOP_EXACT, on_patience, d, &d->patience);
 }
 
+static const char *why_not_locked(int error) {
+        if (err_is_want(error))
+                return "Look at this machine's memory, and at the unit's MemoryMax= and LimitNOFILE=";
+        if (error == -ENOLCK)
+                return "Its file system grants no locks: give state_dir a disk of this machine";
+        return "Create state_dir, and let the user that runs sensorqd write there";
+}
+
 static int daemon_lock(Daemon *d) {
         int r;
 
@@ -347,9 +355,8 @@ static int daemon_lock(Daemon *d) {
                 return DAEMON_LOCKED;
         }
         if (r < 0)
-                log_event(LOG_ERR | LOG_LAST, NULL, NULL,
-                        "%s/lock: %s. Create state_dir, and let the user that runs sensorqd write there.",
-                        d->config->state_dir, strerror(-r));
+                log_event(LOG_ERR | LOG_LAST, NULL, NULL, "%s/lock: %s. %s.", d->config->state_dir, strerror(-r),
+                        why_not_locked(r));
         return r < 0 ? DAEMON_PLACE : DAEMON_OK;
 }
 

@@ -20,19 +20,21 @@ static inline int err_errno(void) {
         return errno > 0 ? -errno : -EIO;
 }
 
+/* This machine, or what limits the process, has no memory or no descriptor left: no disk and no file is to blame. */
+static inline bool err_is_want(int error) {
+        return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
+}
+
 /* Whether the same call may succeed at the next start although nobody changed anything: the system had no means, or the
  * disk did not answer. */
 static inline bool err_passes(int error) {
         switch (-error) {
         case EAGAIN: /* of pthread_create(3): no more threads */
         case EIO:
-        case EMFILE:
-        case ENFILE:
-        case ENOMEM:
         case ESTALE:
         case ETIMEDOUT:
                 return true;
         default:
-                return false;
+                return err_is_want(error);
         }
 }

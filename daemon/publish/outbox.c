@@ -90,6 +90,7 @@ static void outbox_changed(Outbox *o) {
 
 static void outbox_fails(Outbox *o, Refused what, int error, const char *source) {
         static const char *const words[] = { [REFUSED_OPEN] = "opened", [REFUSED_READ] = "read" };
+        const char *cause = "The disk fails", *remedy = "Free space on the disk of state_dir, or repair it";
         bool first = o->refused == 0;
         char detail[256];
 
@@ -98,15 +99,20 @@ static void outbox_fails(Outbox *o, Refused what, int error, const char *source)
                 o->put_refused_at = clock_now();
         text_print(detail, sizeof(detail), "the outbox in %s cannot be %s: %s", o->directory,
                 what < ELEMENTSOF(words) ? words[what] : "written", strerror(-error));
+        if (error == -EBUSY) {
+                cause = "Another program has the outbox";
+                remedy = "Nothing to do if this ends by itself; else end what has its file open";
+        } else if (err_is_want(error)) {
+                cause = "Memory or descriptors are short";
+                remedy = "Look at this machine's memory, and at the unit's MemoryMax= and LimitNOFILE=";
+        }
         if (trouble_fail(&o->trouble, TROUBLE_LASTING, cause_of_disk(error), 0, detail))
                 log_event(LOG_ERR, EVENT_OUTBOX_FAILING,
                         LOG_FIELDS({ FIELD_FILE, o->directory }, { FIELD_SOURCE, source },
                                 { FIELD_ERROR, strerror(-error) }),
                         "%s: %s. Polling waits until it works. What was fetched stays in memory and is tried again; "
                         "what is queued is published. %s.",
-                        error == -EBUSY ? "Another program has the outbox" : "The disk fails", detail,
-                        error == -EBUSY ? "Nothing to do if this ends by itself; else end what has its file open"
-                                        : "Free space on the disk of state_dir, or repair it");
+                        cause, detail, remedy);
         if (first)
                 outbox_changed(o);
 }

@@ -77,6 +77,10 @@ void sink_said_heard(SinkSaid *said, bool ready) {
 
 /* ---- a disk that refuses ---- */
 
+#define WANT                                                                                                           \
+        "is not written to, since memory or descriptors are short",                                                    \
+                "look at this machine's memory, and at the unit's MemoryMax= and LimitNOFILE="
+
 void sink_disk_answer(SinkAnswer *answer, int error, const char *path) {
         static const struct {
                 int error;
@@ -99,6 +103,11 @@ void sink_disk_answer(SinkAnswer *answer, int error, const char *path) {
                 { -EAGAIN, "in_use", "is locked by another process",
                         "stop the other sensorqd that writes there, or give each a directory of its own" },
                 { -EBUSY, "in_use", "is locked by another process", "end what has the file open" },
+                { -ENOLCK, "no_locks", "cannot be locked",
+                        "let its file server lock files, or name a directory on a disk of this machine" },
+                { -ENOMEM, "memory", WANT },
+                { -EMFILE, "memory", WANT },
+                { -ENFILE, "memory", WANT },
                 { 0, "failing", "cannot be written to", "look at the disk and at `journalctl -k`" },
         };
         size_t i = 0;

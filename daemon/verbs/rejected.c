@@ -38,7 +38,7 @@ typedef struct Rejected {
         Action action;
         const char *id; /* NULL: all */
         size_t found, failed;
-        bool secret_unreadable;
+        int secret_exit;     /* a secret could not be read: the exit code for that */
         OutboxGuest *outbox; /* NULL: none there */
         bool requeued;       /* rows of it wait again */
         Secrets *secrets;    /* those in use: a remote may repeat them */
@@ -400,7 +400,7 @@ static int sink_open(Rejected *r, const SubscriptionConfig *section, const SinkA
         k = secret_read_all(r->config, r->secrets, section->section, section->keys, &problem);
         if (k == 0)
                 return admin->open(section, ret_sink, text);
-        r->secret_unreadable = true;
+        r->secret_exit = err_passes(k) ? EX_OSERR : EX_NOPERM;
         text_copy(text, SINK_ADMIN_TEXT_MAX, k == -ENOMEM ? strerror(ENOMEM) : problem.text);
         return k;
 }
@@ -489,7 +489,7 @@ static bool store_replay(Rejected *r, const SubscriptionConfig *section, const W
         if (k >= 0)
                 k = secret_read_all(r->config, callbacks.means.secrets, section->section, section->keys, &secret);
         if (k < 0) {
-                r->secret_unreadable = true;
+                r->secret_exit = err_passes(k) ? EX_OSERR : EX_NOPERM;
                 text_copy(text, SINK_ADMIN_TEXT_MAX, k == -ENOMEM ? strerror(ENOMEM) : secret.text);
                 secrets_free(callbacks.means.secrets);
                 return false;
@@ -658,5 +658,5 @@ int verb_rejected(Config *config, int argc, char **argv, bool all) {
         r.secrets = secrets_free(r.secrets);
         if (r.requeued)
                 service_knock(config->state_dir);
-        return r.secret_unreadable ? EX_NOPERM : r.failed > 0 ? EX_UNAVAILABLE : EX_OK;
+        return r.secret_exit != 0 ? r.secret_exit : r.failed > 0 ? EX_UNAVAILABLE : EX_OK;
 }

@@ -50,7 +50,7 @@ int session_open(Config *config, Session **ret) {
         if (r < 0 && why.text[0] == '\0')
                 return EX_OSERR;
         if (r < 0) {
-                session->secret_unreadable = true;
+                session->secret_exit = err_passes(r) ? EX_OSERR : EX_NOPERM;
                 session_fail(session, "credentials", "%s", why.text);
         }
 
@@ -108,8 +108,8 @@ void session_fail(Session *session, const char *name, const char *format, ...) {
 }
 
 int session_exit_code(const Session *session) {
-        if (session->secret_unreadable)
-                return EX_NOPERM;
+        if (session->secret_exit != 0)
+                return session->secret_exit;
         return session->failed > 0 ? EX_UNAVAILABLE : EX_OK;
 }
 
@@ -154,10 +154,12 @@ void session_reply_done(SessionReply *reply) {
 
 bool session_secrets(Session *session, const char *name, const ConfigSection *section, void *keys) {
         SecretProblem problem;
+        int r = secret_read_all(session->config, session->secrets, section, keys, &problem);
 
-        if (secret_read_all(session->config, session->secrets, section, keys, &problem) == 0)
+        if (r == 0)
                 return true;
-        session->secret_unreadable = true;
+        if (session->secret_exit != EX_NOPERM)
+                session->secret_exit = err_passes(r) ? EX_OSERR : EX_NOPERM;
         session_fail(session, name, "%s", problem.text);
         return false;
 }

@@ -13,9 +13,9 @@ typedef struct Session {
         Loop *loop;
         Http *http;
         Secrets *secrets;
-        Remote *remote;         /* NULL: no credentials; said so */
-        unsigned failed;        /* lines printed as FAIL */
-        bool secret_unreadable; /* one of them because of a secret */
+        Remote *remote;  /* NULL: no credentials; said so */
+        unsigned failed; /* lines printed as FAIL */
+        int secret_exit; /* one of them because of a secret: the exit code for that; 0: none */
 } Session;
 
 /* For callbacks that print about one thing. */
@@ -37,7 +37,7 @@ CLEANUP_DEFINE(Session, session_close)
 void session_ok(Session *session, const char *name, const char *format, ...) _printf_(3, 4);
 void session_warn(Session *session, const char *name, const char *format, ...) _printf_(3, 4);
 void session_fail(Session *session, const char *name, const char *format, ...) _printf_(3, 4);
-/* 0; 77 when a secret could not be read; else 69 when anything was printed as FAIL. */
+/* 0; that when a secret could not be read; else 69 when anything was printed as FAIL. */
 int session_exit_code(const Session *session);
 
 typedef struct SessionReply {

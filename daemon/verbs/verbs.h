@@ -8,7 +8,8 @@
 #include "config.h"
 
 /* One line for each remote end: `ok    NAME  detail` or `FAIL  NAME  what, and what to do`. Changes nothing. *offline*:
- * the file was parsed, that is all. *run_programs*: those of exec sources are run once. 0, 69; 77 for a secret. */
+ * the file was parsed, that is all. *run_programs*: those of exec sources are run once. 0, 69; 77 for a secret, 71
+ * where the system does not give it. */
 int verb_check(Config *config, bool offline, bool run_programs);
 
 /* Creates what is missing: topic, subscriptions, indexes. Never changes what exists, says what differs. 0, 69; 77 for a

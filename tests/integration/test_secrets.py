@@ -181,6 +181,8 @@ def test_secret_that_the_disk_does_not_give(sensorqd):
         for verb in ("run", "once"):
             done = daemon.run(verb)
             assert done.returncode == 71 and silent in done.stderr and "Input/output error" in done.stderr, done.stderr
+        done = daemon.run("check")
+        assert done.returncode == 71 and silent in done.stdout and "Input/output error" in done.stdout, done.stdout
 
 
 def test_mongodb_that_repeats_the_password(make_feed):

@@ -25,6 +25,7 @@ static void test_disk(void **state) {
         assert_int_equal(cause_of_disk(-ENOENT), CAUSE_DIRECTORY);
         assert_int_equal(cause_of_disk(-EBUSY), CAUSE_OCCUPIED);
         assert_int_equal(cause_of_disk(-EIO), CAUSE_DISK);
+        assert_int_equal(cause_of_disk(-EMFILE), CAUSE_MEMORY);
 }
 
 static void test_http(void **state) {

@@ -3,6 +3,8 @@
 #include "file-fixture.h"
 
 #include <dirent.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 
 #include "lib/clock.h"
@@ -61,6 +63,18 @@ struct dirent *__wrap_readdir64(DIR *directory) {
                 return __real_readdir64(directory);
         errno = EIO;
         return NULL;
+}
+
+/* Its file system grants no locks. */
+static bool unlockable;
+int __real_flock(int fd, int operation);
+int __wrap_flock(int fd, int operation);
+
+int __wrap_flock(int fd, int operation) {
+        if (!unlockable)
+                return __real_flock(fd, operation);
+        errno = ENOLCK;
+        return -1;
 }
 
 /* The disk does not write the list of the directory; how often it did. */
@@ -316,6 +330,31 @@ static void test_without_memory(void **state) {
         assert_int_equal(lines_of(w), 1);
 }
 
+/* It was "look at the disk and at `journalctl -k`". */
+static void test_the_disk_is_not_to_blame(void **state) {
+        World *w = *state;
+        struct rlimit before, none;
+        SinkAnswer answer;
+
+        close_sink(w);
+        open_sink(w);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = (struct rlimit){ 0, before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        answer = probe(w);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_string_equal(answer.reason, "memory");
+        assert_int_equal(answer.cause, CAUSE_MEMORY);
+        assert_null(strstr(answer.remedy, "disk"));
+
+        unlockable = true;
+        answer = probe(w);
+        unlockable = false;
+        assert_non_null(strstr(answer.remedy, "its file server"));
+        assert_int_equal(answer.cause, CAUSE_SETTINGS);
+        assert_int_equal(probe(w).fault, SINK_FAULT_NONE);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_keep),
@@ -328,6 +367,7 @@ int main(void) {
                 TEST(test_not_listed),
                 TEST(test_name_not_written),
                 TEST(test_without_memory),
+                TEST(test_the_disk_is_not_to_blame),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,6 +26,15 @@ usec_t __wrap_clock_now(void) {
         return __real_clock_now() + later;
 }
 
+/* What SQLite answers in its place; 0: it is asked. */
+static int refusal;
+int __real_sql_begin(Sql *sql, bool durable);
+int __wrap_sql_begin(Sql *sql, bool durable);
+
+int __wrap_sql_begin(Sql *sql, bool durable) {
+        return refusal < 0 ? refusal : __real_sql_begin(sql, durable);
+}
+
 static void on_change(void *userdata) {
         unsigned *changes = userdata;
 
@@ -82,6 +91,25 @@ static void test_said_once_whoever_met_it(void **state) {
         assert_int_equal(count_of(log, EVENT_OUTBOX_FAILING), 1);
         assert_int_equal(count_of(log, EVENT_OUTBOX_RECOVERED), 1);
         sql_close(other);
+}
+
+/* It was "The disk fails ... Free space on the disk". */
+static void test_want_of_memory(void **state) {
+        OutboxFixture *f = *state;
+        OutboxStatus status;
+
+        for (size_t i = 0; i < 3; i++) {
+                assert_int_equal(fixture_reopen(f), OUTBOX_OK);
+                Capture c = capture_begin();
+                refusal = (const int[]){ -ENOMEM, -EMFILE, -EIO }[i];
+                assert_int_equal(fixture_put(f->outbox, 0, 1), refusal);
+                refusal = 0;
+                outbox_status(f->outbox, &status);
+                assert_int_equal(status.cause, i < 2 ? CAUSE_MEMORY : CAUSE_DISK);
+                char *log = capture_end(&c);
+                assert_int_equal(count_of(log, "LimitNOFILE="), i < 2);
+                assert_int_equal(count_of(log, "disk of state_dir"), i == 2);
+        }
 }
 
 /* Found by the simulation: what a source remembers over a restart was refused, nobody makes such a put again, and polling waited for ever. */
@@ -358,6 +386,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         const struct CMUnitTest tests[] = {
                 TEST(test_said_once_whoever_met_it),
+                TEST(test_want_of_memory),
                 TEST(test_refused_put_that_nobody_repeats),
                 TEST(test_empty_outbox_takes_a_poll),
                 TEST(test_full_at_the_start),
