@@ -167,6 +167,13 @@ bool batch_is_settled(const Batch *batch, size_t index) {
         return fate == FATE_STORED || fate == FATE_DUPLICATE || fate == FATE_REJECTED;
 }
 
+bool batch_has_kept(const Batch *batch) {
+        for (size_t i = 0; i < batch->pull.n; i++)
+                if (batch->fates[i] == FATE_PENDING && batch->suspicions[i].state == BLAME_KEPT)
+                        return true;
+        return false;
+}
+
 size_t batch_count(const Batch *batch, Fate fate) {
         size_t n = 0;
 

@@ -61,6 +61,8 @@ int batch_gather(const BatchPick *picks, size_t n, Batch **ret);
 void batch_set_fate(Batch *batch, size_t index, Fate fate);
 /* How many messages have this fate. */
 size_t batch_count(const Batch *batch, Fate fate);
+/* Some that are PENDING were refused, and blame_refused() kept them. */
+bool batch_has_kept(const Batch *batch);
 /* STORED, DUPLICATE or REJECTED: to be acknowledged, and nothing else is (P3). */
 bool batch_is_settled(const Batch *batch, size_t index);
 /* Bytes of the texts of one message. */

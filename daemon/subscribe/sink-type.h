@@ -110,7 +110,8 @@ typedef struct SinkFigures {
         bool failing;      /* who is to be told of what it stored cannot be told */
 } SinkFigures;
 
-/* Who wants to know of each message that was stored just now. No duplicate, but one of a write that was left unsure. */
+/* Who wants to know of each message that was stored just now. No duplicate, but one of a write that was left unsure:
+ * when it is found, or when the sink is stopped, or lets go, before that. */
 typedef struct SinkTap {
         void (*on_stored)(void *userdata, const char *subscription, const WireMessage *message);
         void *userdata;

@@ -173,6 +173,16 @@ static void sink_give_back(Sink *s, Batch *batch) {
         sink_changed(s);
 }
 
+/* Nothing here learns any more what a write stored that was left unsure, and the next one finds a duplicate: told of
+ * twice, which moves a mean, is better than a gap. */
+static void sink_give_up(Sink *s, Batch *batch) {
+        for (size_t i = 0; s->callbacks.tap.on_stored && i < batch->pull.n; i++)
+                if (batch->fates[i] == FATE_PENDING && batch->suspicions[i].unsure)
+                        s->callbacks.tap.on_stored(
+                                s->callbacks.tap.userdata, s->subscription, &batch->pull.messages[i]);
+        sink_give_back(s, batch);
+}
+
 /* ---- asking ---- */
 
 static void sink_ask(Sink *s, SinkStep step) {
@@ -277,7 +287,7 @@ static void sink_leave(Sink *s) {
                 if (!s->refusing)
                         sink_probe(s);
         }
-        sink_give_back(s, left);
+        sink_give_up(s, left);
 }
 
 static void sink_expire(Sink *s) {
@@ -346,13 +356,6 @@ static void sink_end_scout(Sink *s, const SinkAnswer *answer, bool progress) {
         sink_give_back(s, scout);
 }
 
-static bool sink_is_kept(const Batch *batch) {
-        for (size_t i = 0; i < batch->pull.n; i++)
-                if (batch->fates[i] == FATE_PENDING && batch->suspicions[i].state == BLAME_KEPT)
-                        return true;
-        return false;
-}
-
 static void sink_end_write(Sink *s, const SinkAnswer *answer) {
         const bool progress = s->blame.accepted > s->before, single = answer->single;
         const bool well = answer->fault == SINK_FAULT_NONE || (single && progress);
@@ -360,7 +363,7 @@ static void sink_end_write(Sink *s, const SinkAnswer *answer) {
 
         if (s->scout)
                 return sink_end_scout(s, answer, progress);
-        if (well && (progress || (!s->refusing && !sink_is_kept(s->batch))))
+        if (well && (progress || (!s->refusing && !batch_has_kept(s->batch))))
                 sink_note_up(s);
         if ((well || single) && batch_count(s->batch, FATE_PENDING) == 0) {
                 Batch *batch = cleanup_steal(s->batch);
@@ -376,7 +379,7 @@ static void sink_end_write(Sink *s, const SinkAnswer *answer) {
                 sink_fail(s, answer);
         else if (well && progress && refused_before)
                 sink_wake_at(s, clock_now()); /* it accepts again: the rest */
-        else if (sink_is_kept(s->batch))
+        else if (batch_has_kept(s->batch))
                 sink_refuse(s, answer);
         else
                 (void) sink_schedule(s, answer, AGAIN_MAX_USEC);
@@ -551,9 +554,9 @@ static void sink_answered_late(Sink *s, SinkStep step, const SinkWork *work) {
         else if (step == SINK_STEP_APART)
                 sink_settle_apart(s, work);
         if (s->scout)
-                sink_give_back(s, cleanup_steal(s->scout));
+                sink_give_up(s, cleanup_steal(s->scout));
         if (s->batch)
-                sink_give_back(s, cleanup_steal(s->batch));
+                sink_give_up(s, cleanup_steal(s->batch));
         sink_changed(s);
 }
 
@@ -652,7 +655,7 @@ void sink_stop(Sink *s, bool complete) {
         loop_off(s->retry);
         s->retry_at = 0;
         if (retrying)
-                sink_give_back(s, cleanup_steal(s->batch));
+                sink_give_up(s, cleanup_steal(s->batch));
         else
                 sink_changed(s);
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -22,7 +23,7 @@ typedef enum Says { STORES, FINDS, FAILS, LOSES } Says; /* LOSES: it was sent, a
 static SinkHost *host;
 static Says says[MESSAGES];
 static unsigned told_of[MESSAGES];
-static Batch *settled;
+static Batch *sink_batch, *settled; /* given to it last, given back by it last */
 
 /* ---- the type ---- */
 
@@ -100,6 +101,7 @@ static void write_all(Sink *sink, Loop *loop) {
         (void) bytes_append_text(&body, "]}");
         assert_int_equal(batch_new(&body, clock_now(), &batch), 0);
         settled = batch_free(settled);
+        sink_batch = batch;
         assert_int_equal(sink_write(sink, batch), SINK_WRITE_STARTED);
         virtual_pass(loop, 0);
 }
@@ -137,9 +139,40 @@ static void test_what_an_unsure_write_stored(void **state) {
         loop_free(loop);
 }
 
+/* A reload, or the end of the lease, before the next try: the message comes again to whom it is a duplicate. */
+static void test_what_is_left_unsure_at_the_end(void **state) {
+        static char subscription[] = SUBSCRIPTION;
+        const SubscriptionConfig config = { .subscription = subscription, .backoff = { USEC_PER_SEC, 4 * USEC_PER_SEC } };
+
+        for (unsigned stops = 0; stops < 2; stops++) {
+                Loop *loop;
+                Sink *sink;
+
+                memset(told_of, 0, sizeof(told_of));
+                assert_int_equal(loop_new(&loop), 0);
+                assert_int_equal(sink_new(&fake_type, &config, &(SinkCallbacks){ .on_settled = on_settled, .means.loop = loop, .tap = { on_stored, NULL } }, &sink), 0);
+                virtual_pass(loop, 0);
+                say(LOSES, FAILS, STORES);
+                write_all(sink, loop);
+                assert_told(0, 0, 1);
+                if (stops)
+                        sink_stop(sink, false);
+                else
+                        sink_let_go(sink, sink_batch);
+                assert_non_null(settled);
+                assert_told(1, 0, 1);
+                sink_stop(sink, false);
+                assert_told(1, 0, 1); /* what it kept of the one that it let go says nothing new */
+                sink_free(sink);
+                settled = batch_free(settled);
+                loop_free(loop);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_what_an_unsure_write_stored),
+                cmocka_unit_test(test_what_is_left_unsure_at_the_end),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
