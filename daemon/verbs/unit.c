@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "lib/cleanup.h"
 
 #define GROUPS_MAX 64
 
@@ -20,17 +21,27 @@ size_t unit_name_size(const char *file) {
         return size > end && strcmp(file + size - end, ".yaml") == 0 ? size - end : size;
 }
 
-bool unit_of(const char *path, char unit[static 128]) {
-        const size_t n = strlen(CONFIG_FILE_DEFAULT) - strlen("sensorqd.yaml");
-        const char *name = path + n;
-        size_t size;
+static bool is_default_directory(const char *directory) {
+        const size_t n = strlen(CONFIG_FILE_DEFAULT) - strlen("/sensorqd.yaml");
 
-        if (strncmp(path, CONFIG_FILE_DEFAULT, n) != 0 || strchr(name, '/'))
+        return strncmp(directory, CONFIG_FILE_DEFAULT, n) == 0 && directory[n] == '\0';
+}
+
+/* As it is written, or from where we stand, or by a link. */
+static bool is_where_units_look(const char *directory) {
+        _cleanup_free_ char *real = realpath(directory, NULL);
+
+        return is_default_directory(directory) || (real && is_default_directory(real));
+}
+
+bool unit_of(const char *path, char unit[static 128]) {
+        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+        _cleanup_free_ char *directory = slash ? strndup(path, (size_t) (slash - path)) : strdup(".");
+        size_t size = unit_name_size(name);
+
+        if (!directory || name[size] == '\0' || !is_where_units_look(directory))
                 return false;
-        size = unit_name_size(name);
-        if (name[size] == '\0')
-                return false;
-        if (strcmp(path, CONFIG_FILE_DEFAULT) == 0)
+        if (strcmp(name, "sensorqd.yaml") == 0)
                 (void) snprintf(unit, 128, "sensorqd");
         else
                 (void) snprintf(unit, 128, "sensorqd@%.*s", (int) size, name);

@@ -174,6 +174,14 @@ static void test_check_and_setup(void **state) {
         assert_null(strstr(said.out, "drawer"));
 }
 
+/* Whoever runs it stands in /etc/sensorqd. */
+char *__real_realpath(const char *path, char *resolved);
+char *__wrap_realpath(const char *path, char *resolved);
+
+char *__wrap_realpath(const char *path, char *resolved) {
+        return strcmp(path, ".") == 0 ? strdup("/etc/sensorqd") : __real_realpath(path, resolved);
+}
+
 /* As another user, with the groups of the unit. */
 static void test_unit(void **state) {
         char unit[128];
@@ -185,6 +193,11 @@ static void test_unit(void **state) {
         assert_true(unit_of("/etc/sensorqd/pi.attic.yaml", unit));
         assert_string_equal(unit, "sensorqd@pi.attic");
         assert_int_equal(unit_name_size("pi.attic.yaml"), strlen("pi.attic")); /* where its status.json is, too */
+        assert_true(unit_of("attic.yaml", unit)); /* from there: __wrap_realpath() */
+        assert_string_equal(unit, "sensorqd@attic");
+        assert_true(unit_of("./sensorqd.yaml", unit));
+        assert_string_equal(unit, "sensorqd");
+        assert_false(unit_of("x/attic.yaml", unit));
         assert_false(unit_of("/etc/sensorqd/attic.conf", unit));
         assert_false(unit_of("/etc/sensorqd/x/attic.yaml", unit));
         assert_false(unit_of("/home/attic.yaml", unit));
