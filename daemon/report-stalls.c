@@ -11,6 +11,7 @@
 #include "lib/err.h"
 #include "lib/file.h"
 #include "lib/log.h"
+#include "lib/service.h"
 #include "subscribe/subscription.h"
 
 /* What is watched, one of each kind for a source or a subscription. */
@@ -120,7 +121,8 @@ typedef struct Look {
         size_t n;
         usec_t slept;               /* since the look before */
         char span[CLOCK_SPAN_SIZE]; /* how long what stalls has stood still */
-        Bytes kept;                 /* the file as it should be */
+        char unit[SERVICE_UNIT_SIZE];
+        Bytes kept; /* the file as it should be */
 } Look;
 
 /* NULL when memory is short: nothing is warned about then, and the next look tries again. */
@@ -177,8 +179,8 @@ static void look_at_publisher(Look *look) {
         (void) snprintf(rows, sizeof(rows), "%" PRIu64, f->outbox.rows);
         log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_ROWS, rows }),
                 "%s readings wait in the outbox, safe on disk, and for %s none was published, although no failure is "
-                "known. If this does not pass: systemctl restart sensorqd, and please report the log.",
-                rows, look->span);
+                "known. If this does not pass: systemctl restart %s, and please report the log.",
+                rows, look->span, service_own_unit(look->unit));
 }
 
 static void look_at_source(Look *look, const SourceStatus *source) {
@@ -190,8 +192,8 @@ static void look_at_source(Look *look, const SourceStatus *source) {
                     source->polls + source->failures))
                 log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SOURCE, source->name }),
                         "Source %s should have been polled %s ago, and no failure is known. If this does "
-                        "not pass: systemctl restart sensorqd (nothing is lost by that), and please report the log.",
-                        source->name, look->span);
+                        "not pass: systemctl restart %s (nothing is lost by that), and please report the log.",
+                        source->name, look->span, service_own_unit(look->unit));
 }
 
 static void look_at_held(Look *look, const SubscriberStatus *subscriber) {
@@ -205,8 +207,9 @@ static void look_at_held(Look *look, const SubscriberStatus *subscriber) {
         if (look_stalls(look, WATCH_HELD, subscriber->subscription, expected, progress))
                 log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription }),
                         "%zu messages of %s are held, and none was stored for %s though %s answered last. They are not "
-                        "lost. Look at %s's log; if this does not pass: systemctl restart sensorqd.",
-                        subscriber->held, subscriber->subscription, look->span, sink->what, sink->what);
+                        "lost. Look at %s's log; if this does not pass: systemctl restart %s.",
+                        subscriber->held, subscriber->subscription, look->span, sink->what, sink->what,
+                        service_own_unit(look->unit));
 }
 
 static void look_at_pulls(Look *look, const SubscriberStatus *subscriber) {
@@ -217,8 +220,8 @@ static void look_at_pulls(Look *look, const SubscriberStatus *subscriber) {
         if (look_stalls(look, WATCH_PULL, subscriber->subscription, expected, subscriber->pulls + subscriber->received))
                 log_event(LOG_WARNING, EVENT_STALLED, LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription }),
                         "No pull from %s came to an end for %s, and no failure is known. Messages wait "
-                        "in Pub/Sub. If this does not pass: systemctl restart sensorqd, and please report the log.",
-                        subscriber->subscription, look->span);
+                        "in Pub/Sub. If this does not pass: systemctl restart %s, and please report the log.",
+                        subscriber->subscription, look->span, service_own_unit(look->unit));
 }
 
 /* ---- retention ---- */

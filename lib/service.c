@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-daemon.h>
+#include <systemd/sd-login.h>
 
 #include "clock.h"
 #include "err.h"
@@ -142,6 +143,26 @@ void service_hear(int fd) {
 
         while (read(fd, events, sizeof(events)) > 0)
                 ;
+}
+
+const char *service_own_unit(char unit[static SERVICE_UNIT_SIZE]) {
+        _cleanup_free_ char *name = NULL;
+        const char *of = "";
+        size_t size, end = strlen(".service");
+        int r = -ENOENT;
+
+        if (getenv("NOTIFY_SOCKET")) { /* else it is that of a login */
+                r = sd_pid_get_user_unit(0, &name);
+                of = r >= 0 ? "--user " : "";
+                if (r < 0)
+                        r = sd_pid_get_unit(0, &name);
+        }
+        size = r >= 0 ? strlen(name) : 0;
+        if (size > end && strcmp(name + size - end, ".service") == 0)
+                (void) snprintf(unit, SERVICE_UNIT_SIZE, "%s%.*s", of, (int) (size - end), name);
+        else
+                (void) snprintf(unit, SERVICE_UNIT_SIZE, "sensorqd");
+        return unit;
 }
 
 static int unit_property(sd_bus *bus, const char *path, const char *name, char **ret) {

@@ -29,6 +29,11 @@ int service_lock(const char *directory, int *ret_fd);
  * of the caller's own, not blocking. -ENOENT when there is none. */
 int service_socket(const char *name, int *ret_fd);
 
+#define SERVICE_UNIT_SIZE 300
+/* The unit that runs this process, as `systemctl restart` takes it: "sensorqd@attic", "--user sensorqd". "sensorqd"
+ * where that is not known, as without a service manager. Returns *unit*. */
+const char *service_own_unit(char unit[static SERVICE_UNIT_SIZE]);
+
 /* As whom the service manager runs a unit. */
 typedef struct ServiceUser {
         char *name;

@@ -90,7 +90,8 @@ void sink_disk_answer(SinkAnswer *answer, int error, const char *path) {
                 { -EDQUOT, "disk_full", "has used up its quota", "free space there or raise the quota" },
                 { -EFBIG, "too_large", "may not grow", "raise the limit on the size of files (LimitFSIZE=)" },
                 { -EROFS, "read_only", "is read-only for sensorqd",
-                        "name the directory in ReadWritePaths= (`systemctl edit sensorqd`); where the disk itself is "
+                        "name the directory in ReadWritePaths= (`systemctl edit` of its unit); where the disk itself "
+                        "is "
                         "read-only, mount it for writing, and see `journalctl -k` whether it is broken" },
                 { -EACCES, "forbidden", "may not be written to",
                         "give the directory to the user that runs sensorqd (chown), and name it in ReadWritePaths=" },

@@ -22,6 +22,21 @@
 
 #include "lib/service.h"
 
+/* What systemd says that we run in; NULL: it does not know of us. */
+static const char *system_unit, *user_unit;
+int __wrap_sd_pid_get_unit(pid_t pid, char **unit);
+int __wrap_sd_pid_get_user_unit(pid_t pid, char **unit);
+
+int __wrap_sd_pid_get_unit(pid_t pid, char **unit) {
+        *unit = system_unit ? strdup(system_unit) : *unit;
+        return system_unit ? 0 : -ENODATA;
+}
+
+int __wrap_sd_pid_get_user_unit(pid_t pid, char **unit) {
+        *unit = user_unit ? strdup(user_unit) : *unit;
+        return user_unit ? 0 : -ENXIO;
+}
+
 typedef struct Fixture {
         char directory[64], lock[80];
         int fd; /* plays the service manager */
@@ -243,6 +258,25 @@ static void test_knock(void **state) {
         (void) close(lock);
 }
 
+static void test_own_unit(void **state) {
+        char unit[SERVICE_UNIT_SIZE], *socket = strdup(getenv("NOTIFY_SOCKET"));
+
+        assert_string_equal(service_own_unit(unit), "sensorqd");
+        system_unit = "sensorqd@attic.service";
+        assert_string_equal(service_own_unit(unit), "sensorqd@attic");
+        system_unit = "init.scope";
+        assert_string_equal(service_own_unit(unit), "sensorqd");
+        system_unit = "user@1000.service"; /* which has the sessions of that user */
+        user_unit = "readings.service";
+        assert_string_equal(service_own_unit(unit), "--user readings");
+        user_unit = NULL;
+        assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0); /* from a terminal */
+        assert_string_equal(service_own_unit(unit), "sensorqd");
+        assert_int_equal(setenv("NOTIFY_SOCKET", socket, 1), 0);
+        system_unit = NULL;
+        free(socket);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_ready_and_stopping, set_up, tear_down),
@@ -255,6 +289,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_lock_of_another_process, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_lock_errors, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_knock, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_own_unit, set_up, tear_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
