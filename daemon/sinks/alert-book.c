@@ -16,6 +16,8 @@
 #define CATCHING_MAX_USEC (10 * USEC_PER_MINUTE)
 /* After we heard nothing, the first messages may take so long: until then time alone brings nothing. */
 #define CALM_USEC (30 * USEC_PER_SEC)
+/* A pull that hung over a sleep of the machine is found dead within less. */
+#define MISSED_MAX_USEC (3 * USEC_PER_MINUTE)
 /* Between two passes the wall clock went on by so much more, or less, than time did: somebody set it. */
 #define CLOCK_SET_USEC (5 * (int64_t) USEC_PER_SEC)
 /* Nothing is forgotten before we have heard for so long: what we missed may be on its way. */
@@ -495,15 +497,29 @@ static int pass_slots(Pass *pass, AlertDevice *device) {
         return r;
 }
 
+/* Until when (clock_now()) "still" waits for what the queue has of the time before: after a start, or a sleep of the
+ * machine. In an outage it is told all the same. */
+static usec_t repeat_held_until(const AlertMoment *moment) {
+        if (moment->caught_up || (moment->hearing == 0 && moment->missed == 0))
+                return 0;
+        return moment->hearing > 0 ? moment->hearing + CALM_USEC : moment->missed + MISSED_MAX_USEC;
+}
+
 AlertDue alert_book_due(const AlertBook *book, const AlertDevice *device, const AlertEntry *entry,
         const AlertMoment *moment, AlertNext *ret) {
         const AlertSlot *slot = alert_device_find(device, entry->watch);
         usec_t repeat = entry->watch == SIZE_MAX ? 0 : book->rules->items[entry->watch].rule->repeat;
         AlertDue due = alert_entry_due(entry, repeat, moment->wall, ret);
+        usec_t until;
 
-        if (due != ALERT_IS_DUE || entry->seal[0] != '\0' || !slot || held_until(slot, moment) == 0)
+        if (due != ALERT_IS_DUE || entry->seal[0] != '\0' || !slot)
                 return due;
-        ret->at = moment->wall + held_until(slot, moment) - moment->now;
+        until = held_until(slot, moment);
+        if (until == 0 && ret->kind == ALERT_REPEAT)
+                until = repeat_held_until(moment);
+        if (until <= moment->now)
+                return due;
+        ret->at = moment->wall + until - moment->now;
         return ALERT_IS_LATER;
 }
 

@@ -16,6 +16,7 @@ typedef struct AlertMoment {
         usec_t heard;   /* until when that is proven: the last answer to a pull that was without messages */
         bool deaf;      /* the last pull failed */
         bool caught_up; /* nothing that is sent is still to reach us */
+        usec_t missed;  /* since when *hearing* is 0; 0: it is not, or nothing comes of waiting */
 } AlertMoment;
 
 /* What is known of the wall clock. */

@@ -46,7 +46,7 @@ typedef struct Alert {
         bool caught_up; /* the queue is empty, and nothing more comes */
         bool lost;      /* the last turn failed */
         bool stopping;
-        usec_t hearing, answered, heard;
+        usec_t hearing, missed, answered, heard;
         bool deaf;
         AlertFigures figures;
         Bytes firing;        /* a JSON array */
@@ -82,8 +82,9 @@ static void start(Alert *a) {
 
         if (a->running || !is_wanted(a))
                 return;
+        a->missed = hearing > 0 || a->stopping ? 0 : a->missed > 0 ? a->missed : now;
         a->turn = (AlertTurn){
-                .moment = { clock_wall(), now, hearing, a->heard, a->deaf, a->caught_up },
+                .moment = { clock_wall(), now, hearing, a->heard, a->deaf, a->caught_up, a->missed },
                 .items = a->write ? a->write->items : NULL,
                 .n_items = a->write ? a->write->n : 0,
                 .exchanges = a->exchange,

@@ -158,6 +158,39 @@ static void test_refused(void **state) {
         world_close(&w);
 }
 
+/* A machine that slept over the time of a repeat: what the queue has of that time comes first, as long as that may be. */
+static void test_repeat_after_a_sleep(void **state) {
+        for (unsigned outage = 0; outage < 2; outage++) {
+                World w;
+
+                world_open(&w, "        - { name: hot, field: t, above: 28, repeat: 1h, to: a }\n");
+                world_say(&w, "x", "\"t\":30");
+                world_expect(&w, "a", ALERT_ACCEPTED, "FIRING hot Room x 30");
+                world_go(&w, 8 * HOUR);
+                w.moment.hearing = 0;
+                w.moment.missed = w.moment.now;
+                world_pass(&w);
+                world_quiet(&w);
+                assert_true(w.next > w.moment.wall && w.next <= w.moment.wall + 3 * MINUTE);
+                w.moment.deaf = true; /* the connection of before the sleep was dead */
+                world_go(&w, 2 * MINUTE);
+                world_quiet(&w);
+                if (outage) {
+                        world_go(&w, 2 * MINUTE);
+                        world_expect(&w, "a", ALERT_ACCEPTED, "REPEAT hot Room x 30");
+                } else {
+                        w.moment.deaf = false;
+                        w.moment.hearing = w.moment.now;
+                        w.moment.missed = 0;
+                        world_pass(&w);
+                        world_quiet(&w); /* what it has comes with the next ones */
+                        world_say(&w, "x", "\"t\":20");
+                        world_expect(&w, "a", ALERT_ACCEPTED, "RESOLVED hot Room x 20");
+                }
+                world_close(&w);
+        }
+}
+
 /* The clock was set back by a year while something fires: the repeat comes after its time, not after a year. */
 static void test_clock_set_back(void **state) {
         World w;
@@ -637,6 +670,7 @@ int main(void) {
                 cmocka_unit_test(test_target_that_waits_with_much),
                 cmocka_unit_test(test_sealed),
                 cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_repeat_after_a_sleep),
                 cmocka_unit_test(test_clock_set_back),
                 cmocka_unit_test(test_clock_set_forward),
                 cmocka_unit_test(test_clock_set_before_the_record),
