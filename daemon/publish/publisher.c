@@ -392,11 +392,11 @@ static void publisher_too_large(Publisher *p, const ClientReply *reply) {
         publisher_settled(p, 0);
 }
 
-/* It did not get through, or nobody knows: a smaller one does not cost that much again. */
-static void publisher_stuck(Publisher *p, const ClientReply *reply) {
-        if (reply->outcome == CLIENT_UNSURE || reply->http_status == 408 || reply->http_status == 504)
-                pace_stuck(&p->pace, p->request.size);
-        publisher_failed(p, TROUBLE_PASSING, reply);
+/* It did not get through, or nobody knows: a smaller one does not cost that much again. Nor does one that a proxy
+ * answers with a page of its own, which may be about the size, whatever its status. */
+static bool is_stuck(const ClientReply *reply) {
+        return reply->outcome == CLIENT_UNSURE || reply->http_status == 408 || reply->http_status == 504 ||
+               (reply->http_status >= 400 && reply->http_status != 413 && reply->error.status[0] == '\0');
 }
 
 /* An answer whose ids do not match what was sent says nothing about any single message: all of it is sent again, under
@@ -417,12 +417,14 @@ static void publisher_on_reply(void *userdata, ClientReply *reply) {
         Publisher *p = userdata;
 
         p->call = NULL;
+        if (is_stuck(reply))
+                pace_stuck(&p->pace, p->request.size);
         switch (reply->outcome) {
         case CLIENT_OK:
                 return publisher_answered(p, reply);
         case CLIENT_RETRY:
         case CLIENT_UNSURE:
-                return publisher_stuck(p, reply);
+                return publisher_failed(p, TROUBLE_PASSING, reply);
         case CLIENT_INVALID:
                 return publisher_refused(p, reply);
         case CLIENT_TOO_LARGE:

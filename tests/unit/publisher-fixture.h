@@ -39,7 +39,8 @@ typedef struct Fixture {
         int status;           /* 0: accept */
         char headers[100];
         char bad[16];     /* a batch that holds a device of this name gets a 400; "" none, "*" each */
-        size_t body_max;  /* over it: 413 */
+        size_t body_max;  /* over it: 413, or */
+        int over;         /* that, with a page; 0: not */
         bool one_id_less; /* in a reply */
         bool no_reply;    /* accepts, and closes the connection */
         bool huge;        /* a reply that is none of Pub/Sub's, and larger than any */
@@ -88,7 +89,7 @@ static bool answer(void *userdata, HttpServerConnection *connection, const HttpS
         } else if (f->status != 0)
                 http_server_reply(connection, f->status, f->headers, "{\"error\":{\"message\":\"as the test wants\"}}");
         else if (call->body.size > f->body_max)
-                http_server_reply(connection, 413, "", "");
+                http_server_reply(connection, f->over > 0 ? f->over : 413, "", f->over > 0 ? "<html>no</html>" : "");
         else if (strcmp(f->bad, "*") == 0 || (f->bad[0] && strstr(body, bad)))
                 http_server_reply(connection, 400, "", bad_request);
         else {

@@ -271,6 +271,18 @@ static void test_halves_what_did_not_get_through(void **state) {
         LOCKED(f, assert_int_equal(f->most, 1000));
 }
 
+/* A proxy with a limit on the size of a request need not say 413: a backlog that is larger stood for ever. */
+static void test_proxy_that_says_no_more_than_no(void **state) {
+        Fixture *f = *state;
+
+        f->body_max = 100000;
+        f->over = 502;
+        put(f, 0, 1000, 10);
+        RUN_UNTIL(f, waiting(f) == 0);
+        assert_int_equal(accepted(f), 1000);
+        assert_in_range(f->most, 200, 999);
+}
+
 /* P6: a captive portal's page is no judgement about a message, and no reason for smaller requests. */
 static void test_huge_answer(void **state) {
         Fixture *f = *state;
@@ -515,6 +527,7 @@ int main(void) {
                 TEST(test_missing_id),
                 TEST(test_no_answer),
                 TEST(test_halves_what_did_not_get_through),
+                TEST(test_proxy_that_says_no_more_than_no),
                 TEST(test_huge_answer),
                 TEST(test_retries_by_itself),
                 TEST(test_forgetting_fails),
