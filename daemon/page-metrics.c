@@ -250,12 +250,12 @@ int page_metrics_figures(const Figures *f, Bytes *text) {
 #define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 /* The name of a label may be any text where somebody else publishes, and one that Prometheus does not take would cost
- * the whole answer: those are written in its own way (its documentation, "Escaping schemes", values), so that no two
- * become one. */
+ * the whole answer: those are written in its own way (its documentation, "Escaping schemes", values), as are those that
+ * look like one, so that no two become one. */
 static int name_append(Bytes *name, const char *key) {
         int r;
 
-        if (key[strspn(key, NAME_LETTERS "_")] == '\0')
+        if (key[strspn(key, NAME_LETTERS "_")] == '\0' && strncmp(key, "U__", 3) != 0)
                 return bytes_append_text(name, key);
         r = bytes_append_text(name, "U__");
         for (const char *c = key; r == 0 && *c != '\0'; c++)

@@ -124,10 +124,11 @@ static void test_names_of_labels(void **state) {
         ConfigMap names = {};
 
         assert_int_equal(page_series_new(&table), 0);
-        put(table, &(PageSeriesKey){ "home", "d", "{\"a-b_c\":\"1\",\"a_b_c\":\"2\",\"場\":\"3\"}", "/te" }, NOW, 5);
+        put(table, &(PageSeriesKey){ "home", "d", "{\"a-b_c\":\"1\",\"a_b_c\":\"2\",\"場\":\"3\",\"U__a_2d_b__c\":\"4\"}", "/te" }, NOW, 5);
         assert_int_equal(page_metrics_latest(table, &names, NOW, &text), 0);
         assert_true(has_line(&text, "sensorqd_reading_value{source=\"home\",device=\"d\",field=\"/te\","
-                                    "label_U__a_2d_b__c=\"1\",label_a_b_c=\"2\",label_U___e5__a0__b4_=\"3\"} 5"));
+                                    "label_U__a_2d_b__c=\"1\",label_a_b_c=\"2\",label_U___e5__a0__b4_=\"3\","
+                                    "label_U__U____a__2d__b____c=\"4\"} 5"));
 }
 
 int main(void) {
