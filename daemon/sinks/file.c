@@ -11,6 +11,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "lib/sha256.h"
 #include "sinks/document.h"
 #include "subscribe/sink-admin.h"
 #include "subscribe/sink-words.h"
@@ -353,7 +354,8 @@ static void file_exclusive(
         const SubscriptionConfig *config, const char *state_dir, char name[static SINK_EXCLUSIVE_MAX]) {
         _cleanup_free_ char *directory = directory_of(((const FileConfig *) config->keys)->directory, state_dir);
 
-        (void) snprintf(name, SINK_EXCLUSIVE_MAX, "the directory %s", directory ?: "");
+        if (snprintf(name, SINK_EXCLUSIVE_MAX, "the directory %s", directory ?: "") >= SINK_EXCLUSIVE_MAX)
+                (void) sha256_hex(directory, strlen(directory), name + SINK_EXCLUSIVE_MAX - SHA256_HEX_SIZE);
 }
 
 static int open_archive(FileSink *f, const SubscriptionConfig *config) {

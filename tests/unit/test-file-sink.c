@@ -531,6 +531,23 @@ static void test_apart_full(void **state) {
         assert_int_equal(work.answer.fault, SINK_FAULT_NONE);
 }
 
+extern const SinkType sink_type_file;
+
+/* A reload lets one wait for the other only where it is the same directory, however long its name is. */
+static void test_exclusive(void **state) {
+        char text[1000] = "/", names[3][SINK_EXCLUSIVE_MAX];
+        FileConfig keys = { .directory = text };
+        const SubscriptionConfig config = { .keys = &keys };
+
+        for (size_t i = 0; i < 3; i++) {
+                memset(text + 1, 'a', 900);
+                text[900] = i < 2 ? 'b' : 'c';
+                sink_type_file.exclusive(&config, "/state", names[i]);
+        }
+        assert_string_equal(names[0], names[1]);
+        assert_string_not_equal(names[0], names[2]);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_lines),
@@ -551,6 +568,7 @@ int main(void) {
                 cmocka_unit_test(test_forgets_oldest),
                 TEST(test_apart),
                 TEST(test_apart_full),
+                cmocka_unit_test(test_exclusive),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
