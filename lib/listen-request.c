@@ -265,12 +265,14 @@ static void connection_start(ListenServer *server, struct MHD_Connection *mhd, v
 void listen_request_on_connection(
         void *userdata, struct MHD_Connection *mhd, void **context, enum MHD_ConnectionNotificationCode code) {
         ListenConnection *connection = *context;
+        ListenServer *server = userdata;
 
         if (code == MHD_CONNECTION_NOTIFY_STARTED)
-                return connection_start(userdata, mhd, context);
+                return connection_start(server, mhd, context);
+        loop_wake(server->again); /* it did not listen while all were taken: it does with its next run */
         if (!connection)
                 return;
-        TAILQ_REMOVE(&connection->server->connections, connection, link);
+        TAILQ_REMOVE(&server->connections, connection, link);
         free(connection);
         *context = NULL;
 }

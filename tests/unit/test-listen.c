@@ -120,14 +120,20 @@ static int tear_down(void **state) {
         return 0;
 }
 
-static int dial(const Fixture *f) {
+static int dial_from(const Fixture *f, uint32_t host) {
         struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(f->port) };
+        const struct sockaddr_in ours = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(host) };
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         assert_true(fd >= 0);
+        assert_int_equal(bind(fd, (const struct sockaddr *) &ours, sizeof(ours)), 0);
         assert_int_equal(connect(fd, (struct sockaddr *) &address, sizeof(address)), 0);
         assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
         return fd;
+}
+
+static int dial(const Fixture *f) {
+        return dial_from(f, INADDR_LOOPBACK);
 }
 
 /* Until the server closes the connection. */
@@ -476,6 +482,23 @@ static void test_many_clients(void **state) {
                 (void) close(fds[i]);
 }
 
+/* One more than there may be, and then all of them go at once: who comes next is heard. */
+static void test_all_taken(void **state) {
+        _cleanup_bytes_ Bytes reply = {};
+        Fixture *f = *state;
+        int fds[LISTEN_CONNECTIONS_MAX + 1];
+
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++) {
+                fds[i] = dial_from(f, INADDR_LOOPBACK + 1 + (uint32_t) i / (LISTEN_CONNECTIONS_OF_ADDRESS_MAX / 2));
+                assert_true(loop_turn(f->loop, 10 * USEC_PER_MSEC) >= 0);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+                (void) close(fds[i]);
+        for (int i = 0; i < 10; i++)
+                assert_true(loop_turn(f->loop, 10 * USEC_PER_MSEC) >= 0);
+        assert_status(ask(f, "GET /readings HTTP/1.1\r\n" HOST "\r\n", &reply), 200);
+}
+
 static void test_address_check(void **state) {
         bool loopback;
 
@@ -511,6 +534,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_client_goes_away, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_cannot_listen, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_many_clients, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_all_taken, set_up, tear_down),
                 cmocka_unit_test(test_pem),
                 cmocka_unit_test(test_address_check),
         };
