@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -271,6 +272,17 @@ static void mask_hangup(int how) {
         (void) sigprocmask(how, &set, NULL);
 }
 
+/* Nobody reads the counters of MongoDB's driver. libmongoc 1.x has made their file when main() begins, whatever is set
+ * here, and its destructor is not run (end_without_handlers(), kill -9): the file would stay in /dev/shm for ever, and
+ * a later process with the same number would be warned of it. What is mapped of it stays usable. */
+static void drop_driver_counters(void) {
+        char name[32];
+
+        (void) setenv("MONGOC_DISABLE_SHM", "1", 0); /* libmongoc 2, which begins with mongoc_init() */
+        (void) snprintf(name, sizeof(name), "/mongoc-%d", (int) getpid());
+        (void) shm_unlink(name);
+}
+
 int main(int argc, char **argv) {
         _cleanup_(config_unrefp) Config *config = NULL;
         Options options;
@@ -278,8 +290,7 @@ int main(int argc, char **argv) {
         int r;
 
         mask_hangup(SIG_BLOCK);
-        (void) setenv(
-                "MONGOC_DISABLE_SHM", "1", 0); /* the driver's counters: nobody reads them, and it warns without */
+        drop_driver_counters();
         open_standard_descriptors();
         options = options_parse(argc, argv);
         if (!options_check(&options))

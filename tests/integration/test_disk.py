@@ -7,9 +7,10 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+from pathlib import Path
 
 import pytest
-from harness import fill_disk, small_disk, wait_until
+from harness import binary, fill_disk, small_disk, wait_until
 from services.nature_remo import NatureRemo, generate
 
 
@@ -458,3 +459,14 @@ def test_a_note_stays_until_its_directory_was_looked_into(queued):
     stop(queued)
     away.rename(state)
     assert f"{waiting} readings wait in {state}" in queued.daemon.run("check", STATE_DIRECTORY=str(given)).stdout
+
+
+@pytest.mark.parametrize("verb", [["check", "--offline"], ["alerts"]])
+def test_nothing_of_the_driver_stays(sensorqd, verb):
+    """Its counters' file in /dev/shm, which it makes before main() and leaves where no exit handler runs: one for each minute of a cron job. Without
+    the variable that the harness sets."""
+    daemon = sensorqd({"pubsub": {"project": "my-project"}, "subscribe": [{"subscription": "sensor-data-archive", "file": {"directory": "archive"}}]})
+    environment = {name: value for name, value in os.environ.items() if name != "MONGOC_DISABLE_SHM"}
+    with subprocess.Popen([binary(), "-c", daemon.config_file, *verb], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.wait() == 0, process.stdout.read()
+    assert not Path(f"/dev/shm/mongoc-{process.pid}").exists()
