@@ -6,6 +6,7 @@
 
 #include "events.h"
 #include "lib/log.h"
+#include "lib/service.h"
 
 const char *web_listen_words(int error) {
         switch (error) {
@@ -30,10 +31,11 @@ const char *web_listen_words(int error) {
         }
 }
 
-int web_listen_try(Loop *loop, const char *certificate_file, const char *key_file) {
-        const ListenSpec spec = {
-                .address = "127.0.0.1:0", .certificate_file = certificate_file, .key_file = key_file, .path = "/"
-        };
+static int listen_once(Loop *loop, const WebListenTry *wanted, const char *address) {
+        const ListenSpec spec = { .address = address,
+                .certificate_file = wanted->certificate_file,
+                .key_file = wanted->key_file,
+                .path = "/" };
         _cleanup_(listen_freep) Listen *listen = NULL;
         ListenRoute *route;
         int r;
@@ -44,6 +46,22 @@ int web_listen_try(Loop *loop, const char *certificate_file, const char *key_fil
         if (r == 0)
                 listen_drop(route);
         return r;
+}
+
+static bool daemon_runs(const char *state_dir) {
+        _cleanup_close_ int fd = -1;
+
+        return service_lock(state_dir, &fd) == SERVICE_LOCK_HELD;
+}
+
+int web_listen_try(Loop *loop, const WebListenTry *wanted) {
+        bool handed_over = strncmp(wanted->address, "systemd:", strlen("systemd:")) == 0;
+        int r = handed_over ? -EADDRINUSE : listen_once(loop, wanted, wanted->address);
+
+        if (r != -EADDRINUSE || (!handed_over && !daemon_runs(wanted->state_dir)))
+                return r;
+        r = listen_once(loop, wanted, "127.0.0.1:0"); /* the files */
+        return r < 0 ? r : handed_over ? WEB_LISTEN_UNTRIED : WEB_LISTEN_HELD;
 }
 
 static void on_failed(void *userdata, const char *address, int error) {

@@ -296,19 +296,20 @@ static void push_listen(void *userdata) {
                 &(SourcePoll){ .outcome = SOURCE_UNREACHABLE, .cause = CAUSE_OCCUPIED, .detail = words }, delay);
 }
 
-/* `check`: that the address is well-formed the configuration says; that it can be had is not tried while a daemon may
- * run. */
 static int push_check(void *self) {
         Push *push = self;
+        const WebListenTry wanted = { push->keys->address, push->keys->certificate_file, push->keys->key_file,
+                push->context.means.state_dir };
         char words[256];
         int r;
 
-        r = web_listen_try(push->context.means.loop, push->keys->certificate_file, push->keys->key_file);
+        r = web_listen_try(push->context.means.loop, &wanted);
         if (r < 0)
-                text_print(words, sizeof(words), "cannot be listened for: %s", web_listen_words(r));
+                text_print(words, sizeof(words), "cannot listen on %s: %s", push->keys->address, web_listen_words(r));
         else
-                text_print(words, sizeof(words), "would listen on %s%s; not tried, a daemon may have it",
-                        push->keys->address, push->keys->path);
+                text_print(words, sizeof(words), "%s on %s%s",
+                        r == WEB_LISTEN_HELD ? "listens, or would," : "can listen", push->keys->address,
+                        push->keys->path);
         source_polled(push->context.source,
                 &(SourcePoll){ .outcome = r < 0 ? SOURCE_UNREACHABLE : SOURCE_POLLED, .detail = words });
         return 0;

@@ -483,9 +483,10 @@ static void check_outbox(Session *session) {
                         left.rows, left.directory);
 }
 
-/* That the address can be had is not tried: a daemon may have it. */
 static void check_page(Session *session) {
         PageConfig *page = session->config->page;
+        const WebListenTry wanted = { page->listen, page->certificate_file, page->key_file,
+                session->config->state_dir };
         const char *files[] = { page->certificate_file, page->key_file };
         bool well = session_secrets(session, "page", &config_page_section, page);
         int r;
@@ -496,12 +497,13 @@ static void check_page(Session *session) {
                                 strerror(errno));
                         well = false;
                 }
-        r = well ? web_listen_try(session->loop, page->certificate_file, page->key_file) : 0;
+        r = well ? web_listen_try(session->loop, &wanted) : 0;
         if (r < 0)
-                session_fail(session, "page", "cannot be served: %s", web_listen_words(r));
+                session_fail(session, "page", "cannot be served on %s: %s", page->listen, web_listen_words(r));
         else if (well)
-                session_ok(session, "page", "would be served on %s%s; not tried, a daemon may have that address",
-                        page->listen, page->password.file ? ", with a password" : "");
+                session_ok(session, "page", "%s on %s%s",
+                        r == WEB_LISTEN_HELD ? "is served, or would be," : "can be served", page->listen,
+                        page->password.file ? ", with a password" : "");
 }
 
 int verb_check(Config *config, bool offline, bool run_programs) {

@@ -261,12 +261,29 @@ def test_who_asks_too_much(archive):
 
 def test_check_names_what_the_page_lacks(archive):
     daemon = archive.daemon
-    assert re.search(rf"^ok +page +would be served on {archive.url[7:]}", daemon.run("check").stdout, re.M)
+    assert re.search(rf"^ok +page +can be served on {archive.url[7:]}", daemon.run("check").stdout, re.M)
     daemon.config["page"].update(password_file="page.password", tls={"certificate_file": "page.crt", "key_file": "page.key"})
     daemon.write_config()
     told = daemon.run("check")
     assert told.returncode == 77 and "page.password" in told.stdout and "page.crt: No such file or directory" in told.stdout
     assert daemon.run().returncode == 77
+
+
+@pytest.mark.parametrize("address, word", [("taken", "another program has that address"), ("192.0.2.1:8480", "no such address"), ("free", None)])
+def test_check_tries_the_address(sensorqd, own_queue, address, word):
+    """As no daemon runs, nothing else than that address tells whether the page can be served."""
+    own_queue.create(subscription="archive")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host, port = server.getsockname()
+        if address == "free":
+            server.close()
+        daemon = sensorqd({"pubsub": own_queue.section, "subscribe": [{"subscription": "archive", "file": {"directory": "archive"}}],
+                           "page": {"listen": address if ":" in address else f"{host}:{port}", "password_file": "p", "allow_plain": True}},
+                          {**own_queue.secrets, "p": "a-password"}, env=own_queue.env)
+        done = daemon.run("check")
+    told = re.search("^(ok|FAIL) +page  (.*)$", done.stdout, re.M)
+    assert (told[1], done.returncode) == (("FAIL", 69) if word else ("ok", 0)), done.stdout
+    assert word in told[2] if word else told[2] == f"can be served on {host}:{port}, with a password"
 
 
 def test_an_address_that_is_taken(archive):
