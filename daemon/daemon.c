@@ -83,6 +83,7 @@ static int daemon_look(void *userdata, Figures *ret) {
                 .reload_error = d->reload_error,
                 .left = d->left,
         };
+        ret->page_failing = page_failing(d->page, &ret->page_detail);
         return stages_look(d->stages, ret);
 }
 

@@ -345,6 +345,11 @@ void page_use(Page *page, Config *config) {
                 on_listen(page); /* now: who waited for the daemon to be ready finds the page */
 }
 
+usec_t page_failing(const Page *page, const char **ret_detail) {
+        *ret_detail = page->trouble.detail;
+        return trouble_since(&page->trouble);
+}
+
 void page_stop(Page *page) {
         if (page->stopping)
                 return;

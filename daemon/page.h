@@ -41,6 +41,9 @@ CLEANUP_DEFINE(Page, page_free)
  * said, and tried again. */
 void page_use(Page *page, Config *config);
 
+/* clock_wall() since when it cannot be served, and why (borrowed); 0: it can, or there is none. */
+usec_t page_failing(const Page *page, const char **ret_detail);
+
 /* A sink stored a message; a SinkTap has this function, and the page. */
 void page_stored(void *page, const char *subscription, const WireMessage *message);
 

@@ -39,7 +39,7 @@ typedef struct Told {
         const char *version;
         char line[REPORT_LINE_SIZE];
         const char *status;
-        bool outbox_full, reload_refused, left, well;
+        bool outbox_full, reload_refused, left, page_failing, well;
         const char *left_in;
         Figures figures;
 } Told;
@@ -174,6 +174,12 @@ static const Figure left_figures[] = {
         {},
 };
 
+static const Figure page_figures[] = {
+        NAMED(TIME, "since", Told, figures.page_failing),
+        NAMED(TEXT, "detail", Told, figures.page_detail),
+        {},
+};
+
 static const Figure all_figures[] = {
         FIGURE(TEXT, Told, version),
         NAMED(TEXT, "config", Told, figures.config),
@@ -183,6 +189,7 @@ static const Figure all_figures[] = {
         NAMED(TIME, "started", Told, figures.started),
         NAMED(FLAG, "stopping", Told, figures.stopping),
         { "reload_refused", FIGURE_OBJECT, 0, .members = reload_figures, .only = offsetof(Told, reload_refused) },
+        { "page_failing", FIGURE_OBJECT, 0, .members = page_figures, .only = offsetof(Told, page_failing) },
         { "sources", FIGURE_ARRAY, offsetof(Told, figures.sources), sizeof(SourceStatus), source_figures,
                 .n = offsetof(Told, figures.n_sources) },
         { "outbox", FIGURE_OBJECT, 0, .members = outbox_figures, .only = offsetof(Told, figures.publishes) },
@@ -319,6 +326,7 @@ int report_format_json(const Figures *figures, Bytes *ret) {
                 .well = report_is_well(figures),
                 .reload_refused = figures->reload_refused > 0,
                 .left = figures->left.rows > 0,
+                .page_failing = figures->page_failing > 0,
                 .left_in = figures->left.directory,
                 .figures = *figures,
         };

@@ -250,6 +250,14 @@ static void line_subscribers(Line *line) {
                 line_figures(line, f->subscribers[i].sink.figures.words);
 }
 
+static void line_page(Line *line) {
+        if (line->figures->page_failing == 0)
+                return;
+        line_comma(line);
+        text_add(&line->words, "page not served");
+        line_since(line, line->figures->page_failing, 0);
+}
+
 static void line_reload(Line *line) {
         const Figures *f = line->figures;
         char error[ERROR_SHOWN_MAX], time[TIME_SIZE];
@@ -278,6 +286,7 @@ const char *report_format_line(const Figures *figures, char line[static REPORT_L
         line_left(&l);
         line_token(&l);
         line_subscribers(&l);
+        line_page(&l);
 
         text_copy(line, REPORT_LINE_SIZE, text);
         if (l.words.used >= REPORT_LINE_SIZE) {

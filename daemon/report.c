@@ -59,8 +59,8 @@ bool report_subscriber_is_well(const SubscriberStatus *subscriber) {
 }
 
 bool report_is_well(const Figures *f) {
-        bool well = !f->stopping && !f->outbox_failing && !report_outbox_is_full(f) && !f->publisher.failing &&
-                    !f->token.failing;
+        bool well = !f->stopping && f->page_failing == 0 && !f->outbox_failing && !report_outbox_is_full(f) &&
+                    !f->publisher.failing && !f->token.failing;
 
         for (size_t i = 0; well && i < f->n_sources; i++)
                 well = !f->sources[i].failing && !f->sources[i].holding;

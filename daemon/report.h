@@ -25,6 +25,8 @@ typedef struct Figures {
         OutboxStatus outbox;
         bool outbox_failing;
         OutboxLeft left;
+        usec_t page_failing;     /* clock_wall() since when the page cannot be served; 0: it can, or there is none */
+        const char *page_detail; /* why; borrowed */
         PublisherStatus publisher;
         TokenStatus token;
         SourceStatus *sources; /* the arrays are what report_done() frees */
@@ -40,7 +42,8 @@ void report_done(Figures *figures);
 bool report_outbox_is_full(const Figures *figures);
 bool report_outbox_is_high(const Figures *figures);
 
-/* Everything does what it is there for: no source, queue or sink fails, waits for room, or has not answered yet. */
+/* Everything does what it is there for: no source, queue, sink or page fails, waits for room, or has not answered yet.
+ */
 bool report_is_well(const Figures *figures);
 /* The same of one subscription. */
 bool report_subscriber_is_well(const SubscriberStatus *subscriber);

@@ -212,7 +212,7 @@ static void print_subscription(Json *subscription) {
 }
 
 static void print_status(Json *json) {
-        Json *reload = json_get(json, "reload_refused"), *item;
+        Json *reload = json_get(json, "reload_refused"), *page = json_get(json, "page_failing"), *item;
         char time[TIME_SIZE], started[TIME_SIZE];
 
         printf("sensorqd      %s, started %s, as of %s\n", text_of(json, "version"), time_of(json, "started", started),
@@ -226,6 +226,9 @@ static void print_status(Json *json) {
         print_trouble(json_get(json, "token"), "failing", "token");
         for (size_t i = 0; (item = json_at(json_get(json, "subscriptions"), i)); i++)
                 print_subscription(item);
+        if (page)
+                printf("page          not served since %s: %s\n", time_of(page, "since", time),
+                        text_of(page, "detail"));
 }
 
 /* A daemon that was killed leaves its file behind where there is no unit to clear it away. */

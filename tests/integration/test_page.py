@@ -293,6 +293,9 @@ def test_an_address_that_is_taken(archive):
         taken.listen()
         archive.daemon.start()
         assert "another program has that address" in archive.daemon.log.wait("PAGE_FAILING").fields["SENSORQD_ERROR"]
+        wait_until(lambda: "page not served since" in archive.daemon.notify.status, "STATUS that says so")
+        assert re.search("^page +not served since .*: another program", archive.daemon.run("status").stdout, re.M)
+        assert archive.daemon.run("status", "--check").returncode == 69
     archive.daemon.log.wait("PAGE_RECOVERED")
     archive.get("/api/status")
 

@@ -140,6 +140,24 @@ static void test_line_failures(void **state) {
                 f, "home polled 12:00:03, 1000 readings queued, outbox full, polling stopped, last stored 12:00:04");
 }
 
+/* The page cannot say so itself, nor can /healthz and /metrics, which are behind the same address. */
+static void test_page_that_is_not_served(void **state) {
+        Fixture *f = *state;
+        Bytes text = {};
+        Json *json;
+
+        f->input.page_failing = NOON - 60 * USEC_PER_SEC;
+        f->input.page_detail = "another program has that address";
+        assert_false(report_is_well(&f->input));
+        assert_line(f, "home polled 12:00:03, 0 readings queued, last stored 12:00:04, page not served since 11:59:00");
+        assert_int_equal(report_format_json(&f->input, &text), 0);
+        assert_int_equal(json_parse(text.data, text.size, &json), 0);
+        assert_string_equal(json_get_string(json_get(json, "page_failing"), "since"), "2026-11-24T11:59:00.000Z");
+        assert_string_equal(json_get_string(json_get(json, "page_failing"), "detail"), f->input.page_detail);
+        json_free(json);
+        bytes_done(&text);
+}
+
 static void test_reload_refused(void **state) {
         Fixture *f = *state;
         Bytes text = {};
@@ -297,6 +315,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_line_unkept, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_mongodb_down, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_failures, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_page_that_is_not_served, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_reload_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_line_many, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_json, setup, teardown),
