@@ -283,6 +283,23 @@ static int fail_unknown(const Reading *r, const YamlNode *node) {
         return config_value_fail(&value, "%s not known; allowed: %s", who, words.data);
 }
 
+static bool is_unknown(const Reading *r, const char *key) {
+        return !key_is_known(r, key) && (r->variant || !key_owner(r, key));
+}
+
+/* Whether a key that nobody knows was told to be meant for this one. */
+static bool is_mistyped(const Reading *r, const char *key) {
+        const char *keys[KEYS_MAX + 1], *nearest;
+
+        list_keys(r, keys);
+        for (size_t i = 0; i < r->place->node->n_children; i++) {
+                nearest = config_table_nearest(r->place->node->children[i]->key, keys);
+                if (nearest && strcmp(nearest, key) == 0 && is_unknown(r, r->place->node->children[i]->key))
+                        return true;
+        }
+        return false;
+}
+
 /* -EBADMSG when there was one. */
 static int check_keys(const Reading *r) {
         int result = 0;
@@ -291,7 +308,7 @@ static int check_keys(const Reading *r) {
                 const YamlNode *node = r->place->node->children[i];
                 int k;
 
-                if (key_is_known(r, node->key) || (!r->variant && key_owner(r, node->key)))
+                if (!is_unknown(r, node->key))
                         continue;
                 k = fail_unknown(r, node);
                 if (k != -EBADMSG)
@@ -367,7 +384,7 @@ static int fail_no_variant(const Reading *r) {
 
 /* ---- sections ---- */
 
-static int read_rows(const ConfigPlace *place, const ConfigSection *section, void *base);
+static int read_rows(const Reading *r, const ConfigSection *section, void *base);
 
 static int read_variant(const Reading *r, void *base) {
         const ConfigVariants *variants = r->section->variants;
@@ -385,7 +402,7 @@ static int read_variant(const Reading *r, void *base) {
         *(void **) ((char *) base + variants->keys) = keys;
 
         if (!variants->nested) {
-                int k = read_rows(r->place, variant, keys);
+                int k = read_rows(r, variant, keys);
 
                 return k == 0 && variant->rule ? variant->rule(r->place, keys, base) : k;
         }
@@ -395,38 +412,39 @@ static int read_variant(const Reading *r, void *base) {
 }
 
 /* The default goes the same way as if it had been written in the file. */
-static int read_default(const ConfigPlace *place, const ConfigRow *row, void *base) {
+static int read_default(const Reading *r, const ConfigRow *row, void *base) {
         const char *text = row->flags & CONFIG_IMPLIED ? "{}" : row->fallback;
         _cleanup_(yaml_freep) YamlNode *node = NULL;
         char range[60];
         YamlError error;
-        int r;
+        int k;
 
         if (row->flags & CONFIG_REQUIRED && row->type->storage != CONFIG_VARIANT)
-                return config_place_fail(
-                        place, row->key, "is missing; allowed: %s", config_value_allowed(row, range, sizeof(range)));
+                return is_mistyped(r, row->key) ? -EBADMSG
+                                                : config_place_fail(r->place, row->key, "is missing; allowed: %s",
+                                                          config_value_allowed(row, range, sizeof(range)));
         if (!text && row->type->storage == CONFIG_DECIMAL)
                 *(double *) ((char *) base + row->offset) = NAN;
         if (!text)
                 return 0;
 
-        r = yaml_parse(text, strlen(text), &node, &error);
-        if (r < 0)
-                return r;
-        return read_value(&(ConfigValue){ place, row, node }, base);
+        k = yaml_parse(text, strlen(text), &node, &error);
+        if (k < 0)
+                return k;
+        return read_value(&(ConfigValue){ r->place, row, node }, base);
 }
 
-static int read_rows(const ConfigPlace *place, const ConfigSection *section, void *base) {
+static int read_rows(const Reading *r, const ConfigSection *section, void *base) {
         int result = 0;
 
         for (const ConfigRow *row = section->rows; row->key; row++) {
-                const YamlNode *node = yaml_get(place->node, row->key);
-                int r;
+                const YamlNode *node = yaml_get(r->place->node, row->key);
+                int k;
 
-                r = node ? read_value(&(ConfigValue){ place, row, node }, base) : read_default(place, row, base);
-                if (r < 0 && r != -EBADMSG)
-                        return r;
-                result = r < 0 ? r : result;
+                k = node ? read_value(&(ConfigValue){ r->place, row, node }, base) : read_default(r, row, base);
+                if (k < 0 && k != -EBADMSG)
+                        return k;
+                result = k < 0 ? k : result;
         }
 
         return result;
@@ -452,7 +470,7 @@ static int read_section(const ConfigPlace *place, const ConfigSection *section, 
         if (k == 0 && result == 0 && section->variants && !r.variant)
                 k = fail_no_variant(&r);
         result = worse(result, k);
-        result = worse(result, read_rows(place, section, base));
+        result = worse(result, read_rows(&r, section, base));
         if (r.variant)
                 result = worse(result, read_variant(&r, base));
         return result == 0 && section->rule ? section->rule(place, base, around) : result;

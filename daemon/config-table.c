@@ -317,6 +317,20 @@ static size_t word_distance(const char *a, const char *b) {
         return row[n];
 }
 
+/* The one that goes on behind *text*: `token_file` of `token`. NULL: none does, or several do. */
+static const char *word_begun(const char *text, const char *const *words) {
+        size_t size = strlen(text);
+        const char *begun = NULL;
+
+        for (; *words; words++)
+                if (strncmp(*words, text, size) == 0 && (*words)[size] == '_') {
+                        if (begun)
+                                return NULL;
+                        begun = *words;
+                }
+        return begun;
+}
+
 const char *config_table_nearest(const char *text, const char *const *words) {
         size_t size = strlen(text), best = size / 3 + 1;
         const char *nearest = NULL;
@@ -324,19 +338,19 @@ const char *config_table_nearest(const char *text, const char *const *words) {
         if (size == 0 || size >= WORD_MAX)
                 return NULL;
 
-        for (; *words; words++) {
+        for (const char *const *word = words; *word; word++) {
                 size_t distance;
 
-                if (strlen(*words) >= WORD_MAX)
+                if (strlen(*word) >= WORD_MAX)
                         continue;
-                distance = word_distance(text, *words);
+                distance = word_distance(text, *word);
                 if (distance <= best && distance < size) {
                         best = distance > 0 ? distance - 1 : 0;
-                        nearest = *words;
+                        nearest = *word;
                 }
         }
 
-        return nearest;
+        return nearest ? nearest : word_begun(text, words);
 }
 
 char *config_table_range(const ConfigRow *row, char *buffer, size_t size) {

@@ -310,7 +310,7 @@ static int resource_id_check(const char *text, ConfigProblem *ret_problem) {
         size_t size = strlen(text);
 
         if (size < RESOURCE_ID_MIN || size > RESOURCE_ID_MAX)
-                return config_problem_set(ret_problem, "has %zu characters", size);
+                return config_problem_set(ret_problem, "has %zu character%s", size, size == 1 ? "" : "s");
         if (!isalpha((unsigned char) text[0]))
                 return config_problem_set(ret_problem, "does not begin with a letter");
         if (strncmp(text, "goog", 4) == 0)

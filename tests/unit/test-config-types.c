@@ -378,6 +378,19 @@ static void test_all_errors(void **state) {
         assert_null(strstr(place, "c.yaml"));
 }
 
+/* A key that was mistyped is one mistake: that the right one is missing is not said as well. */
+static void test_mistyped_key_is_one_error(void **state) {
+        static const char *const texts[] = { TOPIC "    - {name: a, type: alpha, token: x}\n", TOPIC "    - {name: a, type: alpha, tokn_file: x}\n",
+                HEAD "publish: {topik: top, sources: [{name: a, type: alpha, token_file: t}]}\n" };
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                _cleanup_free_ char *said = errors_of(texts[i], strlen(texts[i]), &input);
+
+                assert_contains(said, i < 2 ? ": is not known, did you mean token_file? Allowed: " : "did you mean topic? Allowed: ");
+                assert_null(strchr(said, '\n'));
+        }
+}
+
 static void test_errors_have_an_end(void **state) {
         _cleanup_bytes_ Bytes text = {};
         _cleanup_free_ char *said = NULL;
@@ -443,6 +456,7 @@ int main(void) {
                 cmocka_unit_test(test_web_urls),
                 cmocka_unit_test(test_one_sink),
                 cmocka_unit_test(test_all_errors),
+                cmocka_unit_test(test_mistyped_key_is_one_error),
                 cmocka_unit_test(test_errors_have_an_end),
                 cmocka_unit_test(test_secrets),
                 cmocka_unit_test(test_description),

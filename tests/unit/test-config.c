@@ -285,7 +285,7 @@ static void test_names(void **state) {
         refuse(PUBSUB "publish: {topic: 'a b c', sources: [" SOURCE "]}", "does not allow");
         refuse(PUBSUB "publish: {topic: projects/p/subscriptions/sub, sources: [" SOURCE "]}",
                 "neither an id nor projects/PROJECT/topics/ID");
-        refuse(PUBSUB "publish: {topic: projects/p/topics/t, sources: [" SOURCE "]}", "has 1 characters");
+        refuse(PUBSUB "publish: {topic: projects/p/topics/t, sources: [" SOURCE "]}", "has 1 character;");
         refuse(PUBSUB "publish: {topic: projects//topics/top, sources: [" SOURCE "]}", "neither an id");
         refuse(PUBSUB "publish: {topic: projects/p/topics/top/more, sources: [" SOURCE "]}", "does not allow");
         refuse("pubsub: {project: a/b}\n" SUBSCRIBE, "is not a project id");
