@@ -132,6 +132,7 @@ static Options options_parse(int argc, char **argv) {
                         o.all = true;
                         break;
                 default:
+                        fputs("See sensorqd --help.\n", stderr); /* getopt_long(3) said what is wrong */
                         return (Options){ .exit_code = EX_USAGE };
                 }
         o.verb = optind < argc ? argv[optind++] : "run";

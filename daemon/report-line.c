@@ -264,7 +264,7 @@ static void line_reload(Line *line) {
 
         if (f->reload_refused == 0)
                 return;
-        text_copy(error, sizeof(error), f->reload_error);
+        text_copy_words(error, sizeof(error), f->reload_error);
         line_comma(line);
         text_add(&line->words, "reload refused %s: %s", local_time(f->reload_refused, f->wall, time), error);
 }
@@ -288,10 +288,6 @@ const char *report_format_line(const Figures *figures, char line[static REPORT_L
         line_subscribers(&l);
         line_page(&l);
 
-        text_copy(line, REPORT_LINE_SIZE, text);
-        if (l.words.used >= REPORT_LINE_SIZE) {
-                text_copy(line, REPORT_LINE_SIZE - 3, text);
-                strcat(line, "...");
-        }
+        text_copy_words(line, REPORT_LINE_SIZE, text);
         return line;
 }

@@ -277,8 +277,13 @@ static int tell_once(const char *config_path, const Config *config, VerbStatus h
         (void) unit_in_words(config_path, unit);
         r = find_status(config_path, config ? config->state_dir : NULL, &path, &tree);
         if (r < 0) {
-                fprintf(stderr, "sensorqd: no status of a daemon for %s: %s. Is it running? See: systemctl status %s\n",
-                        config_path, strerror(-r), unit);
+                fprintf(stderr, "sensorqd: no status of a daemon for %s%s%s. Is it running? See: systemctl status %s\n",
+                        config_path, r == -ENOENT ? "" : ": ", r == -ENOENT ? "" : strerror(-r), unit);
+                if (!config)
+                        fprintf(stderr,
+                                "sensorqd: that file cannot be used now, so its state_dir was not looked in: see "
+                                "sensorqd -c %s check --offline\n",
+                                config_path);
                 return EX_UNAVAILABLE;
         }
         if (how == VERB_STATUS_JSON)
