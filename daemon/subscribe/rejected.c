@@ -267,19 +267,24 @@ static void log_kept(const RejectedKeeper *keeper, const SinkItem *item) {
                 message, keeper->subscription, keeper->place, item->detail ? item->detail : "", item->reason);
 }
 
+static void say_count(RejectedKeeper *keeper, usec_t now) {
+        if (keeper->unsaid == 0 || (keeper->counted > 0 && now - keeper->counted < COUNT_USEC))
+                return;
+        log_event(LOG_WARNING, EVENT_READING_REJECTED,
+                LOG_FIELDS({ FIELD_SUBSCRIPTION, keeper->subscription }, { FIELD_FILE, REJECTED_FILE }),
+                "%" PRIu64 " more messages of %s cannot be stored in %s and are kept in " REJECTED_FILE
+                "; `sensorqd rejected list` shows them",
+                keeper->unsaid, keeper->subscription, keeper->place);
+        keeper->unsaid = 0;
+        keeper->counted = now;
+}
+
 static void say_kept(RejectedKeeper *keeper, const SinkWork *work) {
         usec_t now = clock_now();
 
         if (keeper->since == 0 || now - keeper->since >= COUNT_USEC) {
-                if (keeper->unsaid > 0)
-                        log_event(LOG_WARNING, EVENT_READING_REJECTED,
-                                LOG_FIELDS({ FIELD_SUBSCRIPTION, keeper->subscription }, { FIELD_FILE, REJECTED_FILE }),
-                                "%" PRIu64 " more messages of %s cannot be stored in %s and are kept in " REJECTED_FILE
-                                "; `sensorqd rejected list` shows them",
-                                keeper->unsaid, keeper->subscription, keeper->place);
                 keeper->since = now;
                 keeper->lines = 0;
-                keeper->unsaid = 0;
         }
         for (size_t i = 0; i < work->n; i++)
                 if (keeper->lines < LINES_MAX) {
@@ -287,6 +292,7 @@ static void say_kept(RejectedKeeper *keeper, const SinkWork *work) {
                         log_kept(keeper, &work->items[i]);
                 } else
                         keeper->unsaid++;
+        say_count(keeper, now);
 }
 
 static void answer_fault(SinkAnswer *answer, const RejectedKeeper *keeper, int r) {

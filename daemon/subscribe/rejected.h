@@ -19,6 +19,7 @@ typedef struct RejectedKeeper {
         unsigned lines;                 /* said since the time below */
         usec_t since;                   /* clock_now() */
         uint64_t unsaid;
+        usec_t counted; /* clock_now() when they were told as a count; 0: not yet */
 } RejectedKeeper;
 
 /* As SinkType.set_apart: keeps every message of *work*, all or none, and logs each (a flood as a count). */

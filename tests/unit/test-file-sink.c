@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "capture.h"
 #include "subscribe/rejected.h"
 #include "subscribe/sink-admin.h"
 
@@ -548,6 +549,30 @@ static void test_exclusive(void **state) {
         assert_string_not_equal(names[0], names[2]);
 }
 
+/* What a flood leaves unsaid is counted at once, as the last line of it. */
+static void test_apart_flood(void **state) {
+        World *w = *state;
+        char own[] = SUBSCRIPTION, ids[30][8], *said;
+        RejectedKeeper keeper = { .state_dir = w->directory, .subscription = own, .place = "x" };
+        WireMessage messages[30];
+        SinkItem items[30];
+        SinkWork work = { .items = items, .n = 30 };
+        Capture c;
+
+        for (size_t i = 0; i < 30; i++) {
+                (void) snprintf(ids[i], sizeof(ids[i]), "%zu", i);
+                messages[i] = (WireMessage){ .message_id = slice(ids[i]) };
+                items[i] = (SinkItem){ .message = &messages[i], .reason = "not_json" };
+        }
+        c = capture_begin();
+        rejected_keep(&keeper, &work);
+        said = capture_end(&c);
+        assert_int_equal(work.answer.fault, SINK_FAULT_NONE);
+        assert_non_null(strstr(said, "Message 9 of " SUBSCRIPTION));
+        assert_null(strstr(said, "Message 10 of " SUBSCRIPTION));
+        assert_non_null(strstr(said, "20 more messages of " SUBSCRIPTION));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_lines),
@@ -569,6 +594,7 @@ int main(void) {
                 TEST(test_apart),
                 TEST(test_apart_full),
                 cmocka_unit_test(test_exclusive),
+                TEST(test_apart_flood),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
