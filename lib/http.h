@@ -23,7 +23,7 @@ typedef enum HttpOutcome {
 
 typedef struct HttpSpec {
         const char *method;  /* "GET", "POST", "PUT", ... */
-        const char *url;     /* http: only to loopback or the metadata server; callers check, see http_url_check() */
+        const char *url;     /* http where no secret travels, or to loopback: callers check, see http_url_check() */
         bool secret_path;    /* of *url*: the log shows no more than its server */
         const char *ca_file; /* replaces the system's trust anchors; NULL: the system's */
         const char *bearer;  /* sent as `Authorization: Bearer ...`; NULL: none. Copied, wiped afterwards */

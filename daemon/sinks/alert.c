@@ -359,8 +359,6 @@ static int alert_open(
         return 0;
 }
 
-extern const SinkType sink_type_alert; /* named in types.c only */
-
 const SinkType sink_type_alert = {
         .keys = &alert_config_section,
         .what = "The store of alerts",

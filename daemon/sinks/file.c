@@ -450,8 +450,6 @@ static void admin_check(void *self, const SinkTeller *teller) {
 
 static const SinkAdmin file_admin = { .place = admin_place, .open = admin_open, .check = admin_check };
 
-extern const SinkType sink_type_file; /* named in types.c only */
-
 const SinkType sink_type_file = {
         .keys = &section,
         .what = "The archive",

@@ -304,8 +304,6 @@ static void admin_setup(void *self, const SinkTeller *teller) {
                 *count.differing ? "; there with other options, and left so:" : "", count.differing);
 }
 
-extern const SinkAdmin sink_admin_mongodb; /* named in mongodb.c */
-
 const SinkAdmin sink_admin_mongodb = {
         .place = admin_place,
         .open = admin_open,

@@ -251,6 +251,4 @@ static int history_open(const SubscriptionConfig *config, void **ret_self, char 
         return 0;
 }
 
-extern const SinkHistory sink_history_mongodb; /* named in mongodb.c */
-
 const SinkHistory sink_history_mongodb = { history_open, history_next, history_close };

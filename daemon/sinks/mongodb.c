@@ -197,7 +197,6 @@ static int mongodb_open(
         return 0;
 }
 
-extern const SinkType sink_type_mongodb;       /* named in types.c only */
 extern const SinkAdmin sink_admin_mongodb;     /* mongodb-admin.c */
 extern const SinkHistory sink_history_mongodb; /* mongodb-history.c */
 

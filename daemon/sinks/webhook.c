@@ -436,8 +436,6 @@ static void webhook_exclusive(
                 (void) snprintf(name, SINK_EXCLUSIVE_MAX, "the tokens of %s", config->subscription);
 }
 
-extern const SinkType sink_type_webhook; /* named in types.c only */
-
 const SinkType sink_type_webhook = {
         .keys = &webhook_config_section,
         .what = "Webhook",

@@ -577,8 +577,6 @@ static const ConfigSection section = {
         .rule = exec_rule,
 };
 
-extern const SourceType source_type_exec; /* named in types.c only */
-
 const SourceType source_type_exec = {
         .keys = &section,
         .open = exec_open,

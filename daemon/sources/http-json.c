@@ -682,8 +682,6 @@ static void json_exclusive(const SourceConfig *config, char name[static SOURCE_E
                 (void) snprintf(name, SOURCE_EXCLUSIVE_MAX, "the tokens of source %s", config->name);
 }
 
-extern const SourceType source_type_http_json; /* named in types.c only */
-
 const SourceType source_type_http_json = {
         .keys = &http_json_section,
         .open = json_open,

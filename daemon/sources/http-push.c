@@ -437,8 +437,6 @@ static const ConfigSection section = {
         .rule = push_rule,
 };
 
-extern const SourceType source_type_http_push; /* named in types.c only */
-
 const SourceType source_type_http_push = {
         .keys = &section,
         .open = push_open,

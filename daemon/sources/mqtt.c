@@ -499,8 +499,6 @@ static int mqtt_check(void *self) {
         return mqtt_connect(mqtt, on_check_state);
 }
 
-extern const SourceType source_type_mqtt; /* named in types.c only */
-
 const SourceType source_type_mqtt = {
         .keys = &mqtt_section,
         .open = mqtt_open,

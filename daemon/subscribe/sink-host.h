@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* What stands between sink.c and a type: where the type runs (on the loop, or on a thread of its own), one question at
- * a time, and the watch over a thread that never comes back. For sink.c only; what a type may call is in sink.h. */
+ * a time, and the watch over a thread that never comes back. For sink.c and the verbs; what a type may call is in
+ * sink-type.h. */
 
 #include "lib/loop.h"
 #include "subscribe/batch.h"
