@@ -218,7 +218,7 @@ static int check_count(const ConfigValue *value, size_t n) {
         return config_value_fail(value, "has %zu entries; allowed: %" PRIu64 " to %" PRIu64, n, row->min, row->max);
 }
 
-/* Both, for what the row itself says of lists. */
+/* The values of a list, whose number the row allows. */
 static int counted_nodes(const ConfigValue *value, YamlNode *const **ret, size_t *ret_n) {
         int r = list_nodes(value, value->row->flags & CONFIG_ONE, ret, ret_n);
 

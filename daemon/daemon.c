@@ -68,7 +68,7 @@ static const char *status_directory(const Daemon *d) {
         return runtime && runtime[0] == '/' && !strchr(runtime, ':') ? runtime : d->config->state_dir;
 }
 
-/* Of everything. */
+/* The figures of all stages, of the reload and of the page. */
 static int daemon_look(void *userdata, Figures *ret) {
         const Daemon *d = userdata;
 
@@ -215,6 +215,7 @@ static int daemon_prepare_reload(
         _cleanup_(config_errors_done) ConfigErrors errors = {};
         int r;
 
+        error[0] = '\0'; /* it is that of the reload before */
         r = config_load(&(ConfigInput){ d->config->path, &types_of_config, NULL }, &config, &errors);
         if (r < 0) {
                 config_errors_sum_up(&errors, error, STAGES_ERROR_MAX);

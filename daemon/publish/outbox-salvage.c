@@ -20,8 +20,7 @@
 
 #define ROW_READ                                                                                                       \
         NUMBER("put_at")                                                                                               \
-        ", " TEXT("key") ", " TEXT("source") ", " TEXT("type") ", " TEXT("device") ", " BLOB("payloa"                  \
-                                                                                             "d")
+        ", " TEXT("key") ", " TEXT("source") ", " TEXT("type") ", " TEXT("device") ", " BLOB("payload")
 #define ROW_COLUMNS "put_at, key, source, type, device, payload, labels"
 /* Counted anew: what the damaged file says about it is not trusted. */
 #define ROW_SIZE                                                                                                       \

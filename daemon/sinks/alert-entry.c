@@ -16,7 +16,7 @@ AlertEntry *alert_entry_free(AlertEntry *entry) {
         return NULL;
 }
 
-/* What may have been sent stays as it is. */
+/* A sealed entry keeps its value: a request with it may be on its way to the target. */
 static void note_value(AlertEntry *entry, const char *value) {
         if (entry->seal[0] == '\0')
                 text_copy(entry->value, sizeof(entry->value), value);
@@ -88,7 +88,7 @@ AlertDue alert_entry_due(const AlertEntry *entry, usec_t repeat, usec_t now, Ale
 
 /* ---- receipts ---- */
 
-/* What goes on lasts until then, for its reader. */
+/* For the reader of the message, what still fires has lasted until now. */
 static void set_seal(AlertEntry *entry, AlertKind kind, const char *key, usec_t now) {
         entry->sealed = kind;
         entry->sealed_since = entry->since;

@@ -48,7 +48,7 @@ struct FileArchive {
 
 /* ---- the time ---- */
 
-/* That it is now at least, whatever our clock says; 0: not known. */
+/* The earliest that it can be now, by what the queue told; our clock may be behind. 0: not known. */
 static usec_t time_told(const FileArchive *a) {
         return a->told > 0 ? a->told + (clock_now() - a->told_at) : 0;
 }
@@ -75,7 +75,7 @@ static char *name_of(const File *file, bool packed, char buffer[static NAME_SIZE
         return buffer;
 }
 
-/* Whether that is how a file of ours is called, to the letter. */
+/* Whether *name* is exactly what name_of() makes: then the file is ours. */
 static bool name_read(const char *name, File *ret) {
         struct tm tm = {};
         char again[NAME_SIZE];
@@ -341,7 +341,7 @@ static bool files_are_same(const FileArchive *a, const FileArchive *b) {
         return a->n == b->n;
 }
 
-/* What came or went in the directory is none of ours: what is known still holds, and takes seconds to read. */
+/* The directory changed, but none of our files did: what is known still holds. Reading it again takes seconds. */
 static bool only_others_changed(FileArchive *a) {
         FileArchive now = { .lock_fd = a->lock_fd };
         struct stat status;
@@ -448,7 +448,7 @@ static int look_at_disk(const FileArchive *a) {
         return disk.f_blocks > 0 && (uint64_t) disk.f_bavail * disk.f_frsize < FILE_FREE_MIN ? -ENOSPC : 0;
 }
 
-/* Of a full disk: what may go by now goes, without what needs room itself. */
+/* The disk is full: drops files that are past `keep`. Nothing is compressed, since that needs room itself. */
 static int make_room(FileArchive *a, FileKeys *keys) {
         int r = is_changed(a) && !only_others_changed(a) ? load(a, keys) : 0;
 

@@ -102,7 +102,8 @@ static MongodbFault tell_alone(MongodbBulk *bulk, size_t item, const bson_error_
                                                                               : MONGODB_FAULT_NONE;
 }
 
-/* With a bulk of its own: the caller's document may be built already. */
+/* Sends both halves with a bulk of their own: in the caller's, the next document may be built already. A field of
+ * MongodbBulk that sending changes has to be copied back here. */
 static MongodbFault halve(MongodbBulk *bulk, const Chunk *chunk) {
         size_t middle = chunk->n / 2;
         MongodbBulk half = *bulk;

@@ -289,8 +289,7 @@ static void mqtt_tell_too_large(Mqtt *mqtt, Slice topic) {
         mqtt->said_too_large = true;
         log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SOURCE, name }),
                 "Source %s: a message of topic %.*s is larger than %zu bytes and is left out. This is said once. "
-                "Narrow "
-                "`topics`: images and updates travel by MQTT, too.",
+                "Narrow `topics`: images and updates travel by MQTT, too.",
                 name, (int) text_cut(topic.data, topic.size, 200), topic.data, PACKET_MAX);
 }
 

@@ -101,7 +101,7 @@ static void sink_changed(Sink *s) {
                 s->callbacks.on_change(s->callbacks.userdata);
 }
 
-/* The one that the work is about. */
+/* The batch that the host is asked about. */
 static Batch *sink_current(const Sink *s) {
         return s->scout ? s->scout : s->batch;
 }
@@ -271,7 +271,7 @@ static void on_seen(void *userdata, unsigned seen) {
 
 /* ---- letting go ---- */
 
-/* Nothing more is to be done for the batch but what is held against it alone. */
+/* Gives the batch back unfinished. One of its messages stays in memory as the next trial, if any is pending. */
 static void sink_leave(Sink *s) {
         Batch *left = cleanup_steal(s->batch);
 
