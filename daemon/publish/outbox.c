@@ -75,6 +75,7 @@ struct Outbox {
         usec_t oldest;
         Trouble trouble; /* of the disk */
         unsigned refused;
+        bool said_stop;        /* that polling waits */
         usec_t put_refused_at; /* clock_now() of the last one */
         usec_t told;           /* see outbox_sql_ping() */
         void (*on_change)(void *userdata);
@@ -88,13 +89,31 @@ static void outbox_changed(Outbox *o) {
                 o->on_change(o->userdata);
 }
 
+static const char *what_follows(Refused what) {
+        switch (what) {
+        case REFUSED_OPEN:
+                return "Polling and publishing wait until it works. What was fetched stays in memory and is tried "
+                       "again";
+        case REFUSED_READ:
+                return "Publishing waits until it works; polling goes on";
+        case REFUSED_FORGET:
+                return "Polling and publishing go on. What is published now is published once more, under the same "
+                       "keys, if sensorqd is killed meanwhile";
+        case REFUSED_PUT:
+                break;
+        }
+        return "Polling waits until it works. What was fetched stays in memory and is tried again; what is queued is "
+               "published";
+}
+
 static void outbox_fails(Outbox *o, Refused what, int error, const char *source) {
         static const char *const words[] = { [REFUSED_OPEN] = "opened", [REFUSED_READ] = "read" };
         const char *cause = "The disk fails", *remedy = "Free space on the disk of state_dir, or repair it";
-        bool first = o->refused == 0;
+        bool first = o->refused == 0, stops = !outbox_is_failing(o);
         char detail[256];
 
         o->refused |= what;
+        stops = stops && outbox_is_failing(o); /* polling: said also where something less was said before */
         if (what == REFUSED_PUT)
                 o->put_refused_at = clock_now();
         text_print(detail, sizeof(detail), "the outbox in %s cannot be %s: %s", o->directory,
@@ -106,14 +125,13 @@ static void outbox_fails(Outbox *o, Refused what, int error, const char *source)
                 cause = "Memory or descriptors are short";
                 remedy = "Look at this machine's memory, and at the unit's MemoryMax= and LimitNOFILE=";
         }
-        if (trouble_fail(&o->trouble, TROUBLE_LASTING, cause_of_disk(error), 0, detail))
+        if (trouble_fail(&o->trouble, TROUBLE_LASTING, cause_of_disk(error), 0, detail) || (stops && !o->said_stop))
                 log_event(LOG_ERR, EVENT_OUTBOX_FAILING,
                         LOG_FIELDS({ FIELD_FILE, o->directory }, { FIELD_SOURCE, source },
                                 { FIELD_ERROR, strerror(-error) }),
-                        "%s: %s. Polling waits until it works. What was fetched stays in memory and is tried again; "
-                        "what is queued is published. %s.",
-                        cause, detail, remedy);
-        if (first)
+                        "%s: %s. %s. %s.", cause, detail, what_follows(what), remedy);
+        o->said_stop |= stops;
+        if (first || stops)
                 outbox_changed(o);
 }
 
@@ -125,6 +143,7 @@ static void outbox_works(Outbox *o, unsigned what) {
         o->refused &= ~what;
         if (o->refused != 0)
                 return;
+        o->said_stop = false;
         if (trouble_mend(&o->trouble, span))
                 log_event(LOG_NOTICE, EVENT_OUTBOX_RECOVERED, LOG_FIELDS({ FIELD_FILE, o->directory }),
                         "The outbox in %s works again after %s.", o->directory, span);

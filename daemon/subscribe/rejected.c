@@ -302,14 +302,16 @@ static void answer_fault(SinkAnswer *answer, const RejectedKeeper *keeper, int r
         answer->cause = full ? CAUSE_APART_FULL : r == SQL_DAMAGED ? CAUSE_DISK : cause_of_disk(r);
         answer->reason = full ? "rejected_full" : "rejected_failing";
         answer->words = "waits: a message that can never be stored cannot be set apart either";
-        answer->remedy = full ? "look at `sensorqd rejected list`, then replay or drop what is there"
-                              : "free space on the disk of state_dir, or repair it";
+        answer->remedy = full               ? "look at `sensorqd rejected list`, then replay or drop what is there"
+                         : r == SQL_DAMAGED ? "move it away, and keep it; a new one is made"
+                         : r == -EOPNOTSUPP ? "install that version again, or move the file away"
+                                            : "free space on the disk of state_dir, or repair it";
         if (full)
                 (void) snprintf(
                         answer->detail, sizeof(answer->detail), "%s/" REJECTED_FILE " is full", keeper->state_dir);
         else
                 (void) snprintf(answer->detail, sizeof(answer->detail), "%s/" REJECTED_FILE ": %s", keeper->state_dir,
-                        r == SQL_DAMAGED   ? "is damaged; move it away, and keep it"
+                        r == SQL_DAMAGED   ? "is damaged"
                         : r == -EOPNOTSUPP ? "was made by a later sensorqd"
                                            : strerror(-r));
 }
