@@ -393,13 +393,22 @@ static void on_timer(void *userdata) {
         process_stop(exec->process, KILL_AFTER_USEC);
 }
 
+/* What the machine is short of just now, or a program that is being replaced, needs nobody. */
+static bool exec_passes(int error) {
+        return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -EAGAIN || error == -ETXTBSY;
+}
+
 static int exec_poll(void *self) {
         Exec *exec = self;
+        int r;
 
         assert(exec->state == EXEC_IDLE);
-        if (exec_start(exec) < 0) {
+        r = exec_start(exec);
+        if (r < 0) {
                 source_polled(exec->context.source,
-                        &(SourcePoll){ .outcome = SOURCE_REFUSED, .cause = CAUSE_PROGRAM, .detail = exec->detail });
+                        &(SourcePoll){ .outcome = exec_passes(r) ? SOURCE_UNREACHABLE : SOURCE_REFUSED,
+                                .cause = CAUSE_PROGRAM,
+                                .detail = exec->detail });
                 return 0;
         }
         loop_arm_in(exec->timer, exec->keys->timeout);
