@@ -399,7 +399,7 @@ typedef struct Readable {
 static void look_at_file(void *userdata, const char *path) {
         const Readable *r = userdata;
 
-        if (!unit_may_read(&r->user, path))
+        if (!unit_may(&r->user, path, R_OK))
                 session_warn(r->session, path,
                         "the service runs as %s, who may not read it: give it to that user or a group of theirs, and "
                         "let them search the directories above",
@@ -412,7 +412,7 @@ static void look_at_name(const Readable *r, const char *name) {
 
         if (secret_find(config, name, &path) < 0 || secret_is_handed_over(config, path))
                 return;
-        if (!unit_may_read(&r->user, path))
+        if (!unit_may(&r->user, path, R_OK))
                 session_warn(r->session, path,
                         "the service runs as %s, who may not read it: put it into %s/credentials, and name it without "
                         "a path",
@@ -429,7 +429,25 @@ static void look_at_section(Readable *r, const ConfigSection *section, void *key
         (void) config_table_each_secret(section, keys, look_at_secret, r);
 }
 
-/* What root may read here, the user of the unit may not. */
+/* What root has put back there, say: systemd gives all of it to the user, but only where the directory is not theirs.
+ */
+static void look_at_state(const Readable *r, const char *state_dir) {
+        static const char *const names[] = { "lock", "outbox.sqlite", "outbox.sqlite-wal", "alerts.sqlite",
+                "rejected.sqlite", "page.sqlite", NULL };
+
+        for (size_t i = 0; names[i] && unit_may(&r->user, state_dir, W_OK | X_OK); i++) {
+                _cleanup_free_ char *path = NULL;
+
+                if (asprintf(&path, "%s/%s", state_dir, names[i]) < 0)
+                        return;
+                if (unit_may(&r->user, path, R_OK | W_OK))
+                        continue;
+                return session_warn(r->session, path,
+                        "the service runs as %s, who may not write to it: give it to that user (chown)", r->user.name);
+        }
+}
+
+/* What root may read or write here, the user of the unit may not. */
 static void check_readable(Session *session) {
         Readable r = { .session = session };
         Config *config = session->config;
@@ -438,6 +456,8 @@ static void check_readable(Session *session) {
         if (!unit_of(config->path, unit))
                 return;
         unit_user(config->path, &r.user);
+        look_at_file(&r, config->path);
+        look_at_state(&r, config->state_dir);
         if (check_key(session))
                 look_at_name(&r, config->pubsub.credentials_file ?: KEY_DEFAULT);
         if (config->pubsub.ca_file)

@@ -84,8 +84,8 @@ static size_t groups_of(const ServiceUser *user, const struct passwd *entry, gid
 }
 
 /* As somebody else for a moment; the real user stays root, so the way back is open. */
-static bool may_read_as(uid_t user, gid_t group, const char *path) {
-        bool refused = setegid(group) == 0 && seteuid(user) == 0 && faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) < 0 &&
+static bool may_as(uid_t user, gid_t group, const char *path, int mode) {
+        bool refused = setegid(group) == 0 && seteuid(user) == 0 && faccessat(AT_FDCWD, path, mode, AT_EACCESS) < 0 &&
                        errno == EACCES;
 
         (void) !seteuid(0);
@@ -93,7 +93,7 @@ static bool may_read_as(uid_t user, gid_t group, const char *path) {
         return !refused;
 }
 
-bool unit_may_read(const ServiceUser *user, const char *path) {
+bool unit_may(const ServiceUser *user, const char *path, int mode) {
         const struct passwd *entry = geteuid() == 0 && user->name && *user->name ? getpwnam(user->name) : NULL;
         gid_t ours[GROUPS_MAX], theirs[GROUPS_MAX];
         int n = entry ? getgroups(GROUPS_MAX, ours) : -1;
@@ -102,7 +102,7 @@ bool unit_may_read(const ServiceUser *user, const char *path) {
         if (n < 0)
                 return true;
         if (setgroups(groups_of(user, entry, theirs), theirs) == 0)
-                may = may_read_as(entry->pw_uid, entry->pw_gid, path);
+                may = may_as(entry->pw_uid, entry->pw_gid, path, mode);
         (void) !setgroups((size_t) n, ours);
         return may;
 }

@@ -18,6 +18,6 @@ const char *unit_in_words(const char *path, char unit[static 128]);
  * one. Zeros: as we are. */
 void unit_user(const char *path, ServiceUser *ret);
 
-/* Whether that user may read the file, as far as its mode and those of the directories above say; asked by root, who
- * may read everything. True where it cannot be told: nobody but root can find out for another user. */
-bool unit_may_read(const ServiceUser *user, const char *path);
+/* Whether that user may read or write the file (R_OK, W_OK), as far as its mode and those of the directories above say;
+ * asked by root, who may do everything. True where it cannot be told: nobody but root can find out for another user. */
+bool unit_may(const ServiceUser *user, const char *path, int mode);

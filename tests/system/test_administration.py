@@ -204,6 +204,21 @@ def test_backup_of_the_outbox(running, house):
     house.settle()
 
 
+def test_what_the_service_may_not_use(running, house):
+    """P9: an outbox that root has put back, a configuration that root has written with a umask of 077: `check` says so before a start fails."""
+    house.wait_count(5)
+    assert "the service runs as" not in running.run("sensorqd", "check", check=False).stdout
+    running.systemctl("stop", "sensorqd")
+    running.run("chown", "root:root", "/var/lib/sensorqd/outbox.sqlite")
+    running.run("chmod", "600", "/etc/sensorqd/sensorqd.yaml")
+    shown = running.run("sensorqd", "check", check=False).stdout
+    assert re.findall(r"^warn +(\S+)  the service runs as sensorqd, who may not", shown, re.M) == ["/etc/sensorqd/sensorqd.yaml", "/var/lib/sensorqd/outbox.sqlite"]
+    running.run("chmod", "644", "/etc/sensorqd/sensorqd.yaml")
+    assert running.systemctl("start", "sensorqd", check=False).returncode != 0 and "73" in running.show("ExecMainStatus")
+    running.run("chown", "--reference=/var/lib/sensorqd", "/var/lib/sensorqd/outbox.sqlite")
+    running.systemctl("start", "sensorqd")
+
+
 def test_lines_that_look_and_lines_that_set(running, house):
     """Those of the page that no other test runs."""
     house.wait_count(5)

@@ -204,7 +204,7 @@ static void test_unit(void **state) {
         assert_false(unit_of("/e", unit));
 }
 
-static void test_may_read(void **state) {
+static void test_may(void **state) {
         char name[] = "nobody", group[] = "12346", *groups[] = { group, NULL };
         const ServiceUser nobody = { .name = name }, grouped = { name, groups }, none = {};
         char directory[] = "/tmp/test-verbs-XXXXXX", path[64];
@@ -218,13 +218,14 @@ static void test_may_read(void **state) {
         assert_int_equal(fchown(fd, 0, 12346), 0);
         assert_int_equal(fchmod(fd, 0640), 0);
         (void) close(fd);
-        assert_true(unit_may_read(&none, path));
-        assert_false(unit_may_read(&grouped, path)); /* the directory is closed to them */
+        assert_true(unit_may(&none, path, R_OK));
+        assert_false(unit_may(&grouped, path, R_OK)); /* the directory is closed to them */
         assert_int_equal(chmod(directory, 0711), 0);
-        assert_false(unit_may_read(&nobody, path));
-        assert_true(unit_may_read(&grouped, path));
+        assert_false(unit_may(&nobody, path, R_OK));
+        assert_true(unit_may(&grouped, path, R_OK));
+        assert_false(unit_may(&grouped, path, R_OK | W_OK));
         assert_int_equal(unlink(path), 0);
-        assert_true(unit_may_read(&nobody, path)); /* that it is missing, others say */
+        assert_true(unit_may(&nobody, path, R_OK)); /* that it is missing, others say */
         assert_int_equal(rmdir(directory), 0);
 }
 
@@ -257,7 +258,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_check_and_setup),
                 cmocka_unit_test(test_unit),
-                cmocka_unit_test(test_may_read),
+                cmocka_unit_test(test_may),
                 cmocka_unit_test(test_rejected_list),
                 cmocka_unit_test(test_rejected_act),
         };
