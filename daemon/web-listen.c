@@ -21,7 +21,8 @@ const char *web_listen_words(int error) {
                 return "this user may not listen there, or not read a file of tls: ports below 1024 need a socket of "
                        "systemd";
         case -ENOENT:
-                return "the service manager handed over no such socket, or a file of tls is missing";
+                return "the service manager handed over no such socket (its unit starts before the service), or "
+                       "certificate_file or key_file is missing (beside the configuration, not among the secrets)";
         case -EKEYREJECTED:
                 return "certificate and key of tls do not fit, or are not PEM";
         case -ENOTSUP:

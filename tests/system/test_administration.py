@@ -5,8 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
+import requests
 from harness import wait_until
 from house import House
+from services import ports
 from services.connect_proxy import ConnectProxy
 from services.mongodb import MongoDB
 
@@ -149,6 +151,28 @@ def test_behind_a_proxy(machine, house):
         machine.run("sh", "-ec", lines)
         house.wait_count(5)
         assert proxy.connects > before
+
+
+def test_socket_of_systemd(running, house, deb):
+    """The page's unit and lines beside a service that runs; what is pushed arrives, also after a removal and another installation."""
+    port = ports.free_port()
+    page = (Path(__file__).resolve().parents[2] / "docs" / "sources" / "http-push.md").read_text()
+    name, unit = re.search(r"^```ini\n# (\S+\.socket)\n(.*?)```", page, re.M | re.S).groups()
+    running.write(name, unit.replace("ListenStream=8427", f"ListenStream=127.0.0.1:{port}"))
+    config = house.config()
+    config["publish"]["sources"].append({"name": "push", "type": "http_push", "listen": "systemd:push", "token_file": "push.token", "allow_plain": True})
+    running.configure(config, {"push.token": "a-secret-of-push"})
+
+    def push():
+        headers = {"Authorization": "Bearer a-secret-of-push"}
+        assert requests.post(f"http://127.0.0.1:{port}/readings", json={"co2": 612}, headers=headers, timeout=60).json() == {"stored": 1}
+
+    running.run("sh", "-ec", re.search(r"<!-- socket: .*?-->\n```sh\n(.*?)```", page, re.S)[1].replace("sudo ", ""))
+    push()
+    running.systemctl("enable", "sensorqd")
+    running.run("dpkg", "--remove", "sensorqd")
+    running.install(deb)
+    push()
 
 
 def test_missing_credentials_directory_is_243(machine, house):
