@@ -159,7 +159,7 @@ def test_installed_again_what_is_enabled_runs_again(running, house, deb):
 
 def test_removal_keeps_and_purge_removes(running, house, deb):
     """Removing stops the service and keeps what it has; purging leaves nothing behind but what the administrator put there."""
-    mine = ["/etc/sensorqd/credentials/nature-remo.token", "/etc/sensorqd/second.yaml", "/var/lib/sensorqd-backup/outbox.tar", "/var/lib/sensorqd/archive/a.ndjson"]
+    mine = ["/etc/sensorqd/credentials/nature-remo.token", "/etc/sensorqd/second.yaml", "/var/lib/sensorqd-backup/outbox.sqlite", "/var/lib/sensorqd/archive/a.ndjson"]
     for path in mine[2:]:
         running.write(path, "mine")
     running.configure(house.config(publishes=False), {}, name="second")
