@@ -126,6 +126,14 @@ def test_upgrade_leaves_a_stopped_service_stopped(machine, newer_deb):
     assert machine.read("/etc/sensorqd/sensorqd.yaml").endswith("# edited\n"), "the administrator's file stays"
 
 
+def test_upgrade_says_what_is_refused(machine, newer_deb):
+    assert "FAIL" not in machine.install(newer_deb)
+    config = machine.read("/etc/sensorqd/sensorqd.yaml")
+    machine.write("/etc/sensorqd/sensorqd.yaml", config + "unheard_of: 1\n")
+    assert re.search(r"^FAIL +config .*unheard_of", machine.install(newer_deb), re.M)
+    assert machine.run("dpkg-query", "-W", "-f=${Status}", "sensorqd").stdout == "install ok installed"
+
+
 def test_upgrade_restarts_instances(machine, house, newer_deb):
     house.move_in(machine)
     machine.configure(house.config(publishes=False), {}, name="second")
