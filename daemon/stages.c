@@ -178,22 +178,19 @@ static int publisher_open(Stage *stage) {
 
 /* ---- a subscription ---- */
 
-/* The part of a full name that says whose project it is: projects/P/ */
-static size_t project_size(const char *name) {
-        const char *end = strchr(name + strcspn(name, "/") + 1, '/');
+/* Whether two full names begin with the same projects/P/ */
+static bool is_same_project(const char *a, const char *b) {
+        size_t size = strcspn(a, "/") + 1;
 
-        return end ? (size_t) (end - name) + 1 : 0;
+        return strncmp(a, b, size + strcspn(a + size, "/") + 1) == 0;
 }
 
 /* Whether a subscription is on publish.topic. One that may not be read counts as if it were; one that is missing, and
  * was never seen, where `setup` would make it: in the topic's project. */
 static bool status_is_on_topic(const SubscriptionStatus *status, const char *subscription, const char *topic) {
-        size_t project = project_size(topic);
-
         if (status->topic[0] != '\0')
                 return strcmp(status->topic, topic) == 0;
-        return !status->missing ||
-               (project == project_size(subscription) && strncmp(subscription, topic, project) == 0);
+        return !status->missing || is_same_project(subscription, topic);
 }
 
 static Standing stage_standing(const Stage *stage) {
