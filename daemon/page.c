@@ -301,32 +301,22 @@ static void page_close(Page *page) {
 
 /* ---- what is drawn ---- */
 
-static bool is_archive(const SubscriptionConfig *subscription) {
-        return strcmp(subscription->sink, "file") == 0;
-}
-
-static bool has_history(const SubscriptionConfig *subscription) {
-        return types_sink(subscription->sink)->history;
-}
-
-static const SubscriptionConfig *first_of(const Config *config, bool (*is_meant)(const SubscriptionConfig *)) {
-        for (size_t i = 0; i < config->n_subscriptions; i++)
-                if (is_meant(&config->subscriptions[i]))
-                        return &config->subscriptions[i];
-        return NULL;
-}
-
 /* A file sink has everything, and nothing else has to be up for it. */
+static int subscription_rank(const SubscriptionConfig *subscription) {
+        return strcmp(subscription->sink, "file") == 0 ? 2 : types_sink(subscription->sink)->history ? 1 : 0;
+}
+
+/* The first of the best. */
 static const SubscriptionConfig *subscription_choose(const Config *config) {
         const char *name = config->page->subscription;
-        const SubscriptionConfig *chosen;
+        const SubscriptionConfig *chosen = config->subscriptions;
 
         if (name)
                 return config_find_subscription(config, (Slice){ name, strlen(name) });
-        chosen = first_of(config, is_archive);
-        if (!chosen)
-                chosen = first_of(config, has_history);
-        return chosen || config->n_subscriptions == 0 ? chosen : &config->subscriptions[0];
+        for (size_t i = 1; i < config->n_subscriptions; i++)
+                if (subscription_rank(&config->subscriptions[i]) > subscription_rank(chosen))
+                        chosen = &config->subscriptions[i];
+        return chosen;
 }
 
 /* ---- life ---- */
