@@ -254,9 +254,8 @@ static AuthOutcome fetch_refused(Auth *auth, const HttpReply *reply, Json *json)
         text_copy_words(words, sizeof(words), description ?: "");
         if (error && strcmp(error, "invalid_grant") == 0 && auth->second)
                 text_print(auth->detail, sizeof(auth->detail),
-                        "the token endpoint calls the refresh token invalid%s%s: it was used up elsewhere, revoked "
-                        "or has "
-                        "expired. Sign in once more, put the new refresh token in place of the old one and restart "
+                        "the token endpoint calls the refresh token invalid%s%s: it was used up elsewhere, revoked or "
+                        "has expired. Sign in once more, put the new refresh token in place of the old one and restart "
                         "sensorqd",
                         words[0] ? ": " : "", words);
         else if (error)
@@ -305,8 +304,7 @@ static AuthOutcome fetch_keep(Auth *auth, Json *json) {
         if (r < 0) {
                 text_print(auth->detail, sizeof(auth->detail),
                         "the new refresh token cannot be kept in %s: %s. It is in memory only, so do not stop sensorqd "
-                        "before "
-                        "there is room",
+                        "before there is room",
                         auth->state_dir, strerror(-r));
                 return AUTH_UNREACHABLE;
         }

@@ -350,9 +350,8 @@ static int daemon_lock(Daemon *d) {
         r = service_lock(d->config->state_dir, &d->lock_fd);
         if (r == SERVICE_LOCK_HELD) {
                 log_event(LOG_ERR | LOG_LAST, NULL, NULL,
-                        "%s is in use by another sensorqd. One process owns a state directory: stop the other one, "
-                        "or give this one a "
-                        "state_dir of its own.",
+                        "%s is in use by another sensorqd. One process owns a state directory: stop the other one, or "
+                        "give this one a state_dir of its own.",
                         d->config->state_dir);
                 return DAEMON_LOCKED;
         }
@@ -407,8 +406,7 @@ static int daemon_open_outbox(Daemon *d) {
         if (r == OUTBOX_NEWER) {
                 log_event(LOG_ERR | LOG_LAST, NULL, NULL,
                         "%s/%s was made by a later sensorqd and is left alone. Install that version again, or give "
-                        "this one another "
-                        "state_dir.",
+                        "this one another state_dir.",
                         directory, OUTBOX_FILE);
                 return DAEMON_PLACE;
         }
@@ -416,8 +414,7 @@ static int daemon_open_outbox(Daemon *d) {
                 log_event(LOG_ERR | LOG_LAST, EVENT_OUTBOX_FAILING,
                         LOG_FIELDS({ FIELD_FILE, directory }, { FIELD_ERROR, why_not_opened(r) }),
                         "The outbox in %s cannot be opened: %s. Nothing was started, since readings would have no "
-                        "place that survives a "
-                        "power cut.",
+                        "place that survives a power cut.",
                         directory, why_not_opened(r));
         return r < 0 ? DAEMON_PLACE : DAEMON_OK;
 }
@@ -480,8 +477,7 @@ static void daemon_tell_emulator(const Daemon *d) {
         if (d->config->pubsub.emulator)
                 log_event(LOG_WARNING, EVENT_EMULATOR, LOG_FIELDS({ FIELD_ERROR, d->config->pubsub.endpoint }),
                         "PUBSUB_EMULATOR_HOST is set: everything goes to the emulator at %s, without credentials. "
-                        "Unset it for the real "
-                        "Pub/Sub.",
+                        "Unset it for the real Pub/Sub.",
                         d->config->pubsub.endpoint);
 }
 

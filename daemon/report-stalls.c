@@ -303,8 +303,7 @@ static void say_retention(const SubscriberStatus *subscriber, unsigned level, us
                 LOG_FIELDS({ FIELD_SUBSCRIPTION, subscriber->subscription },
                         { FIELD_ERROR, sink->ready ? subscriber->detail : sink->detail }),
                 "Messages of %s have been waiting for up to %s, and Pub/Sub drops them after %s%s%s. Get %s going "
-                "%s%s, "
-                "or raise the subscription's message retention (31 days at most).",
+                "%s%s, or raise the subscription's message retention (31 days at most).",
                 subscriber->subscription, clock_format_span(oldest, old_span, sizeof(old_span)),
                 clock_format_span(retention, kept_span, sizeof(kept_span)),
                 subscriber->retention > 0 ? "" : " (unless it was set otherwise, which may not be read)",

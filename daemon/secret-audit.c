@@ -74,8 +74,7 @@ static void look_at_entry(Audit *a, const char *directory, const char *name) {
         if (!name_is_valid(name))
                 tell(a, path, true,
                         "systemd does not take this name, and the service ends with 243/CREDENTIALS: use ASCII "
-                        "letters, "
-                        "digits, dots and dashes only");
+                        "letters, digits, dots and dashes only");
         a->total += strlen(PREFIX) + strlen(name) + (size_t) file.st_size;
         if (file.st_size > TOTAL_MAX)
                 tell(a, path, true,

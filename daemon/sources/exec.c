@@ -112,8 +112,7 @@ static void exec_leave_out(Exec *exec) {
         exec->said_too_long = true;
         log_event(LOG_WARNING, EVENT_CAP_HIT, LOG_FIELDS({ FIELD_SOURCE, exec_name(exec) }),
                 "Source %s: a line of the program is longer than %d bytes and is left out. This is said once. Let the "
-                "program "
-                "print one value or object a line.",
+                "program print one value or object a line.",
                 exec_name(exec), LINE_MAX_BYTES);
 }
 
@@ -375,8 +374,7 @@ static void exec_hint(Exec *exec) {
         exec->said_quiet = true;
         log_event(LOG_NOTICE, NULL, LOG_FIELDS({ FIELD_SOURCE, exec_name(exec) }),
                 "Source %s: the program runs and has printed no line for a minute. If it should have: many programs "
-                "keep what they print "
-                "to a pipe in a buffer; let it flush after each line (stdbuf -oL, sed -u).",
+                "keep what they print to a pipe in a buffer; let it flush after each line (stdbuf -oL, sed -u).",
                 exec_name(exec));
 }
 

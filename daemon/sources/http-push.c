@@ -390,9 +390,8 @@ static int push_rule(const ConfigPlace *place, void *self, void *around) {
                 return config_place_fail(place, "listen", "others can reach that address, so token_file is needed");
         if (!keys->certificate_file && !keys->allow_plain)
                 return config_place_fail(place, "listen",
-                        "others can reach that address, and the token would travel unencrypted; needs "
-                        "certificate_file and key_file, or "
-                        "allow_plain: true");
+                        "others can reach that address, and the token would travel unencrypted; needs certificate_file "
+                        "and key_file, or allow_plain: true");
         return 0;
 }
 

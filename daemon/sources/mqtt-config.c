@@ -118,8 +118,7 @@ static int mqtt_rule_topics(const ConfigPlace *place, const MqttConfig *keys) {
                         if (mqtt_topic_overlap(keys->topics[i], keys->topics[j]))
                                 return config_place_fail(place, "topics",
                                         "\"%s\" and \"%s\" can match the same topic, and it is not clear which one "
-                                        "names its parts; "
-                                        "put one of them into a second source",
+                                        "names its parts; put one of them into a second source",
                                         keys->topics[j], keys->topics[i]);
         return 0;
 }

@@ -389,8 +389,7 @@ static void session_tell_qos(MqttSession *s) {
         s->said_qos = true;
         log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_SOURCE, s->spec.name }),
                 "Source %s: the broker grants a topic QoS 0 only: what it sends while sensorqd is away is lost. Let "
-                "the broker allow QoS "
-                "1 to this user.",
+                "the broker allow QoS 1 to this user.",
                 s->spec.name);
 }
 

@@ -235,8 +235,7 @@ static bool check_settings(Session *session, const char *name, const Subscriptio
         if (settings->exactly_once && strcmp(session->config->pubsub.endpoint, ENDPOINT_GLOBAL) == 0)
                 session_warn(session, name,
                         "it has exactly-once delivery, which holds within one region only: set pubsub.endpoint to that "
-                        "of "
-                        "a region (https://REGION-pubsub.googleapis.com)");
+                        "of a region (https://REGION-pubsub.googleapis.com)");
         return !topic || settings->topic_deleted || strcmp(settings->topic, topic) == 0;
 }
 

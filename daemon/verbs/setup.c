@@ -66,8 +66,7 @@ static bool setup_topic_is_safe(Session *session, const char *topic) {
                 session_fail(session, topic,
                         "is not made: each subscription of this configuration stands on another topic (%s) and would "
                         "get nothing from it. Either correct publish.topic, or name a new subscription; where "
-                        "something "
-                        "else reads the topic, set publish.topic_has_other_subscribers",
+                        "something else reads the topic, set publish.topic_has_other_subscribers",
                         settings.topic);
         return some;
 }
@@ -138,8 +137,7 @@ static bool setup_tell_existing(Session *session, const char *name, bool known) 
         else if (reply.outcome == CLIENT_NOT_FOUND)
                 session_fail(session, name,
                         "does not exist, and without publish.topic it is not known on which topic to create it: create "
-                        "it there, with "
-                        "another client");
+                        "it there, with another client");
         else
                 session_fail(session, name, "%s", reply.detail[0] ? reply.detail : "the answer cannot be read");
         session_reply_done(&reply);
