@@ -231,23 +231,26 @@ static void print_status(Json *json) {
                         text_of(page, "detail"));
 }
 
-/* A daemon that was killed leaves its file behind where there is no unit to clear it away. */
+/* A daemon that was killed leaves its file behind where there is no unit to clear it away. One that runs writes anew
+ * also after the clock was set back. */
 static bool tell_stale(Json *json, const char *path, const char *unit) {
         const char *text = json_get_string(json, "time");
-        usec_t now = clock_wall(), written;
+        usec_t now = clock_wall(), written, apart;
         int64_t msec;
         char span[32];
 
         if (!text || !clock_parse_rfc3339(text, strlen(text), &msec))
                 return false;
         written = (usec_t) msec * USEC_PER_MSEC;
-        if (written > now || now - written < STALE_USEC)
+        apart = written > now ? written - now : now - written;
+        if (apart < STALE_USEC)
                 return false;
         (void) fflush(stdout);
         fprintf(stderr,
-                "sensorqd: this is %s old (%s): sensorqd does not run any more, or hangs. See: systemctl status %s, "
+                "sensorqd: this is %s %s (%s): sensorqd does not run any more, or hangs. See: systemctl status %s, "
                 "journalctl -u %s\n",
-                clock_format_span(now - written, span, sizeof(span)), path, unit, unit);
+                clock_format_span(apart, span, sizeof(span)),
+                written > now ? "ahead of the clock, which was set back" : "old", path, unit, unit);
         return true;
 }
 
