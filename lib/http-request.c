@@ -288,16 +288,16 @@ static void describe_peer(CURL *easy, char *text, size_t size) {
                 (void) snprintf(text, size, strchr(address, ':') ? " [%s]:%ld" : " %s:%ld", address, port);
 }
 
-/* Whether a CONNECT asked a proxy for the way, which was not opened: *sent* counts it, but not in libcurl 8, which
- * tells it of a transfer that ended by itself only, not in time. */
-static bool is_proxy_asked(CURL *easy, long sent) {
+/* Whether a CONNECT asked a proxy for the way, which was not opened: *sent* counts it, but not in libcurl 8. What ran
+ * out of time there may have waited for the proxy itself. */
+static bool is_proxy_asked(CURL *easy, long sent, CURLcode code) {
 #if LIBCURL_VERSION_NUM >= 0x080700
         curl_off_t connected = 0;
         long proxied = 0;
 
         (void) curl_easy_getinfo(easy, CURLINFO_USED_PROXY, &proxied);
         (void) curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected);
-        return sent > 0 || (proxied && connected > 0);
+        return sent > 0 || (proxied && (connected > 0 || code == CURLE_OPERATION_TIMEDOUT));
 #else
         return sent > 0;
 #endif
@@ -323,7 +323,7 @@ static HttpEnd request_end(HttpRequest *request) {
         if (end.proxy_status != 0)
                 describe_peer(request->easy, end.proxy, sizeof(end.proxy));
         end.sent = sent > 0 && begun > 0;
-        end.proxy_asked = begun == 0 && is_proxy_asked(request->easy, sent);
+        end.proxy_asked = begun == 0 && is_proxy_asked(request->easy, sent, end.code);
         end.system_error = (int) system_error;
         if (!end.sent && end.timeout > HTTP_CONNECT_TIMEOUT_USEC)
                 end.timeout = HTTP_CONNECT_TIMEOUT_USEC;
