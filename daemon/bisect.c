@@ -83,6 +83,11 @@ bool bisect_take_up(Bisect *b) {
         return b->judging;
 }
 
+void bisect_forgotten(Bisect *b) {
+        if (b->n_apart == 0 && !b->passed_over)
+                b->after = 0;
+}
+
 void bisect_judged(Bisect *b) {
         assert(b->n_apart > 0);
         b->n_apart--;

@@ -65,6 +65,9 @@ void bisect_too_large(Bisect *b, int64_t id);
 void bisect_put_off(Bisect *b);
 bool bisect_take_up(Bisect *b);
 
+/* What was accepted is deleted: where nothing waits apart, no row is left up to `after`. */
+void bisect_forgotten(Bisect *b);
+
 /* b->apart[0] is settled: published, rejected, or no longer there. */
 void bisect_judged(Bisect *b);
 

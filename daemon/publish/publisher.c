@@ -288,8 +288,7 @@ static int publisher_forget(Publisher *p) {
         }
         free(p->sent.ids);
         p->sent = (PublisherSent){};
-        if (p->bisect.n_apart == 0)
-                p->bisect.after = 0; /* nothing is left before it */
+        bisect_forgotten(&p->bisect);
         publisher_disk_works(p);
         return 0;
 }
@@ -392,8 +391,7 @@ static void publisher_too_large(Publisher *p, const ClientReply *reply) {
         publisher_settled(p, 0);
 }
 
-/* It did not get through, or nobody knows: a smaller one does not cost that much again. Nor does one that a proxy
- * answers with a page of its own, which may be about the size, whatever its status. */
+/* A smaller one may do better: it ran out of time, nobody knows, or a proxy answered with a page of its own. */
 static bool is_stuck(const ClientReply *reply) {
         return reply->outcome == CLIENT_UNSURE || reply->http_status == 408 || reply->http_status == 504 ||
                (reply->http_status >= 400 && reply->http_status != 413 && reply->error.status[0] == '\0');
