@@ -99,7 +99,7 @@ int match_text(Slice value, Bytes *text) {
         size_t size = 0;
         int r;
 
-        text->size = 0;
+        bytes_cut(text, 0);
         if (value.size == 0 || value.data[0] == '{' || value.data[0] == '[')
                 return 0;
         r = bytes_append(text, value.data, value.size);

@@ -84,7 +84,7 @@ static void on_piece(void *userdata, Bytes *queue, Slice mark, bool complete) {
         PageCharts *charts = userdata;
 
         charts->past = bytes_steal(queue);
-        charts->mark.size = 0;
+        bytes_cut(&charts->mark, 0);
         if (bytes_append(&charts->mark, mark.data ? mark.data : "", mark.size) < 0)
                 return; /* the next start goes on */
         charts->piece = true;

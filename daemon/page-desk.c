@@ -255,7 +255,7 @@ static bool desk_answer_again(const PageDesk *desk, PageJob *job) {
 static void desk_note_list(PageDesk *desk, const PageJob *job, usec_t began) {
         if (job->kind != PAGE_JOB_SERIES || !job->gzip)
                 return;
-        desk->list.size = 0;
+        bytes_cut(&desk->list, 0);
         if (bytes_append(&desk->list, job->body.data, job->body.size) < 0)
                 return;
         desk->list_of = job->config;
@@ -270,6 +270,7 @@ static void desk_answer(PageDesk *desk, PageJob *job) {
         job->status = 200;
         if (desk_answer_again(desk, job))
                 return;
+        bytes_cut(&job->body, job->body.size); /* if it was for want of memory */
         r = desk_render(desk, job);
         if (r == 0 && job->status == 200)
                 r = desk_compress(job);
@@ -322,7 +323,7 @@ void page_desk_do(PageDesk *desk, PageJob *job) {
                 job->begun = past->begun;
                 job->since = past->since;
                 job->complete = past->complete;
-                job->mark.size = 0;
+                bytes_cut(&job->mark, 0);
                 (void) bytes_append(&job->mark, past->mark.data ? past->mark.data : "", past->mark.size);
         }
         if (job->kind == PAGE_JOB_CLOSE) {

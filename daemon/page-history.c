@@ -66,7 +66,7 @@ static void run(void *userdata, void *job) {
         int r;
 
         reader->result = 0;
-        reader->queue.size = 0;
+        bytes_cut(&reader->queue, 0);
         r = reader->type->next(reader->self, &reader->piece);
         if (reader->result == 0)
                 reader->result = r;

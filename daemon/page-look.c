@@ -294,7 +294,9 @@ int page_look(const PageMessage *message, PageFound *found) {
         int token, r;
 
         found->source[0] = found->device[0] = found->name[0] = '\0';
-        found->labels.size = found->fields.size = found->n = found->beyond = 0;
+        bytes_cut(&found->labels, 0);
+        bytes_cut(&found->fields, 0);
+        found->n = found->beyond = 0;
         found->moved = 0;
         found->offline = false;
         json_reader_init(&look.reader, message->text.data, message->text.size, READER_DEPTH);

@@ -125,37 +125,25 @@ static const Metric subscription_metrics[] = {
 
 /* ---- the format ---- */
 
-typedef struct Writer {
-        Bytes *text;
-        int error; /* the first one; nothing is added after it */
-} Writer;
-
-static void write_text(Writer *w, const char *text) {
-        if (w->error >= 0)
-                w->error = bytes_append_text(w->text, text);
-}
-
 /* What is no UTF-8 would spoil the whole answer. */
-static void write_label(Writer *w, const char *before, const char *name, const char *value) {
+static void write_label(Bytes *text, const char *before, const char *name, const char *value) {
         const char *end = bytes_is_utf8(value, strlen(value)) ? value + strlen(value) : value;
 
-        write_text(w, before);
-        write_text(w, name);
-        write_text(w, "=\"");
-        for (const char *c = value; c < end && w->error >= 0; c++)
+        bytes_append_text(text, before);
+        bytes_append_text(text, name);
+        bytes_append_text(text, "=\"");
+        for (const char *c = value; c < end; c++)
                 if (*c == '\n')
-                        write_text(w, "\\n");
+                        bytes_append_text(text, "\\n");
                 else if (*c == '"' || *c == '\\')
-                        w->error = bytes_append_format(w->text, "\\%c", *c);
+                        bytes_append_format(text, "\\%c", *c);
                 else
-                        w->error = bytes_append(w->text, c, 1);
-        write_text(w, "\"");
+                        bytes_append(text, c, 1);
+        bytes_append_text(text, "\"");
 }
 
-static void write_head(Writer *w, const char *name, const char *help, bool counter) {
-        if (w->error >= 0)
-                w->error = bytes_append_format(
-                        w->text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, counter ? "counter" : "gauge");
+static void write_head(Bytes *text, const char *name, const char *help, bool counter) {
+        bytes_append_format(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, counter ? "counter" : "gauge");
 }
 
 static uint64_t number_of(const Metric *metric, const void *at) {
@@ -169,13 +157,14 @@ static uint64_t number_of(const Metric *metric, const void *at) {
         }
 }
 
-static void write_number(Writer *w, const Metric *metric, uint64_t number) {
+static void write_number(Bytes *text, const Metric *metric, uint64_t number) {
         bool seconds = metric->kind == METRIC_TIME || metric->kind == METRIC_SPAN;
 
-        if (w->error >= 0)
-                w->error = seconds ? bytes_append_format(w->text, " %" PRIu64 ".%03u\n", number / USEC_PER_SEC,
-                                             (unsigned) (number % USEC_PER_SEC / USEC_PER_MSEC))
-                                   : bytes_append_format(w->text, " %" PRIu64 "\n", number);
+        if (seconds)
+                bytes_append_format(text, " %" PRIu64 ".%03u\n", number / USEC_PER_SEC,
+                        (unsigned) (number % USEC_PER_SEC / USEC_PER_MSEC));
+        else
+                bytes_append_format(text, " %" PRIu64 "\n", number);
 }
 
 /* ---- figures ---- */
@@ -184,65 +173,64 @@ static void write_number(Writer *w, const Metric *metric, uint64_t number) {
 typedef struct Items {
         const void *first;
         size_t n, size;
-        void (*labels)(Writer *w, const void *item); /* NULL: none */
+        void (*labels)(Bytes *text, const void *item); /* NULL: none */
 } Items;
 
-static void write_metric(Writer *w, const Metric *metric, const Items *items) {
-        write_head(w, metric->name, metric->help, metric->kind == METRIC_COUNTER);
+static void write_metric(Bytes *text, const Metric *metric, const Items *items) {
+        write_head(text, metric->name, metric->help, metric->kind == METRIC_COUNTER);
         for (size_t i = 0; i < items->n; i++) {
                 const char *item = (const char *) items->first + i * items->size;
                 uint64_t number = number_of(metric, item + metric->offset);
 
                 if ((metric->kind == METRIC_TIME || metric->kind == METRIC_SPAN) && number == 0)
                         continue;
-                write_text(w, metric->name);
+                bytes_append_text(text, metric->name);
                 if (items->labels)
-                        items->labels(w, item);
-                write_number(w, metric, number);
+                        items->labels(text, item);
+                write_number(text, metric, number);
         }
 }
 
-static void write_metrics(Writer *w, const Metric *metrics, const Items *items) {
+static void write_metrics(Bytes *text, const Metric *metrics, const Items *items) {
         for (const Metric *metric = metrics; metric->name; metric++)
-                write_metric(w, metric, items);
+                write_metric(text, metric, items);
 }
 
-static void label_source(Writer *w, const void *item) {
+static void label_source(Bytes *text, const void *item) {
         const SourceStatus *source = item;
 
-        write_label(w, "{", "source", source->name);
-        write_text(w, "}");
+        write_label(text, "{", "source", source->name);
+        bytes_append_text(text, "}");
 }
 
-static void label_subscription(Writer *w, const void *item) {
+static void label_subscription(Bytes *text, const void *item) {
         const SubscriberStatus *subscriber = item;
 
-        write_label(w, "{", "subscription", subscriber->subscription);
-        write_label(w, ",", "sink", subscriber->sink.what);
-        write_text(w, "}");
+        write_label(text, "{", "subscription", subscriber->subscription);
+        write_label(text, ",", "sink", subscriber->sink.what);
+        bytes_append_text(text, "}");
 }
 
 int page_metrics_figures(const Figures *f, Bytes *text) {
-        Writer w = { .text = text };
         bool well = report_is_well(f), full = report_outbox_is_full(f);
         const Metric is_well = { "sensorqd_well", "Everything does what it is there for, as /healthz says.",
                 METRIC_FLAG, 0, sizeof(well) };
         const Metric is_full = { "sensorqd_outbox_full", "The outbox is at its cap, and polling has stopped.",
                 METRIC_FLAG, 0, sizeof(full) };
 
-        write_head(&w, "sensorqd_build_info", "The version that runs.", false);
-        write_text(&w, "sensorqd_build_info{version=\"" SENSORQD_VERSION "\"} 1\n");
-        write_metric(&w, &is_well, &(Items){ &well, 1, sizeof(well), NULL });
-        write_metrics(&w, daemon_metrics, &(Items){ f, 1, sizeof(*f), NULL });
+        write_head(text, "sensorqd_build_info", "The version that runs.", false);
+        bytes_append_text(text, "sensorqd_build_info{version=\"" SENSORQD_VERSION "\"} 1\n");
+        write_metric(text, &is_well, &(Items){ &well, 1, sizeof(well), NULL });
+        write_metrics(text, daemon_metrics, &(Items){ f, 1, sizeof(*f), NULL });
         if (f->publishes) {
-                write_metric(&w, &is_full, &(Items){ &full, 1, sizeof(full), NULL });
-                write_metrics(&w, publish_metrics, &(Items){ f, 1, sizeof(*f), NULL });
+                write_metric(text, &is_full, &(Items){ &full, 1, sizeof(full), NULL });
+                write_metrics(text, publish_metrics, &(Items){ f, 1, sizeof(*f), NULL });
                 write_metrics(
-                        &w, source_metrics, &(Items){ f->sources, f->n_sources, sizeof(SourceStatus), label_source });
+                        text, source_metrics, &(Items){ f->sources, f->n_sources, sizeof(SourceStatus), label_source });
         }
-        write_metrics(&w, subscription_metrics,
+        write_metrics(text, subscription_metrics,
                 &(Items){ f->subscribers, f->n_subscribers, sizeof(SubscriberStatus), label_subscription });
-        return w.error;
+        return bytes_result(text);
 }
 
 /* ---- latest values ---- */
@@ -253,95 +241,90 @@ int page_metrics_figures(const Figures *f, Bytes *text) {
  * the whole answer: those are written in its own way (its documentation, "Escaping schemes", values), as are those that
  * look like one, so that no two become one. */
 static int name_append(Bytes *name, const char *key) {
-        int r;
-
         if (key[strspn(key, NAME_LETTERS "_")] == '\0' && strncmp(key, "U__", 3) != 0)
                 return bytes_append_text(name, key);
-        r = bytes_append_text(name, "U__");
-        for (const char *c = key; r == 0 && *c != '\0'; c++)
-                r = *c == '_'                  ? bytes_append_text(name, "__")
-                    : strchr(NAME_LETTERS, *c) ? bytes_append(name, c, 1)
-                                               : bytes_append_format(name, "_%x_", (unsigned char) *c);
-        return r;
+        bytes_append_text(name, "U__");
+        for (const char *c = key; *c != '\0'; c++)
+                if (*c == '_')
+                        bytes_append_text(name, "__");
+                else if (strchr(NAME_LETTERS, *c))
+                        bytes_append(name, c, 1);
+                else
+                        bytes_append_format(name, "_%x_", (unsigned char) *c);
+        return bytes_result(name);
 }
 
 static void add_label(void *userdata, const char *key, const char *value) {
         _cleanup_bytes_ Bytes name = {};
-        Writer *w = userdata;
+        Bytes *text = userdata;
 
-        if (w->error >= 0)
-                w->error = name_append(&name, key);
-        if (w->error >= 0)
-                write_label(w, ",label_", name.data, value);
+        if (bytes_fail(text, name_append(&name, key)) == 0)
+                write_label(text, ",label_", name.data, value);
 }
 
-static void label_series(Writer *w, const PageSeries *series) {
+static void label_series(Bytes *text, const PageSeries *series) {
         _cleanup_(json_freep) Json *labels = NULL;
 
-        write_label(w, "{", "source", series->key.source);
-        write_label(w, ",", "device", series->key.device);
-        write_label(w, ",", "field", series->key.field);
+        write_label(text, "{", "source", series->key.source);
+        write_label(text, ",", "device", series->key.device);
+        write_label(text, ",", "field", series->key.field);
         if (json_parse(series->key.labels, strlen(series->key.labels), &labels) == 0)
-                json_each_string(labels, add_label, w);
-        write_text(w, "}");
+                json_each_string(labels, add_label, text);
+        bytes_append_text(text, "}");
 }
 
-static void write_value(Writer *w, const PageSeries *series, int64_t now) {
+static void write_value(Bytes *text, const PageSeries *series, int64_t now) {
         if (now - series->last > PAGE_METRICS_FRESH_MSEC || page_series_is_off(series, now))
                 return;
-        write_text(w, "sensorqd_reading_value");
-        label_series(w, series);
-        if (w->error >= 0)
-                w->error = bytes_append_format(w->text, " %.15g\n", series->value); /* what a double holds surely */
+        bytes_append_text(text, "sensorqd_reading_value");
+        label_series(text, series);
+        bytes_append_format(text, " %.15g\n", series->value); /* what a double holds surely */
 }
 
-static void write_time(Writer *w, const char *name, const PageSeries *series, int64_t time) {
-        write_text(w, name);
-        label_series(w, series);
-        if (w->error >= 0)
-                w->error = bytes_append_format(w->text, " %" PRId64 ".%03d\n", time / 1000, (int) (time % 1000));
+static void write_time(Bytes *text, const char *name, const PageSeries *series, int64_t time) {
+        bytes_append_text(text, name);
+        label_series(text, series);
+        bytes_append_format(text, " %" PRId64 ".%03d\n", time / 1000, (int) (time % 1000));
 }
 
-static void write_moment(Writer *w, const PageSeries *series, int64_t now) {
-        write_time(w, "sensorqd_reading_timestamp_seconds", series, series->last);
+static void write_moment(Bytes *text, const PageSeries *series, int64_t now) {
+        write_time(text, "sensorqd_reading_timestamp_seconds", series, series->last);
 }
 
-static void write_change(Writer *w, const PageSeries *series, int64_t now) {
+static void write_change(Bytes *text, const PageSeries *series, int64_t now) {
         if (series->signs.changed > 0)
-                write_time(w, "sensorqd_reading_changed_timestamp_seconds", series, series->signs.changed);
+                write_time(text, "sensorqd_reading_changed_timestamp_seconds", series, series->signs.changed);
 }
 
 /* The name of a device may change, and a label that changes would begin another series: it is a metric of its own. */
-static void write_name(Writer *w, const PageSeries *series, int64_t now) {
-        write_text(w, "sensorqd_reading_info");
-        label_series(w, series);
-        w->text->size -= w->error >= 0;
-        write_label(w, ",", "name", series->name);
-        write_text(w, "} 1\n");
+static void write_name(Bytes *text, const PageSeries *series, int64_t now) {
+        bytes_append_text(text, "sensorqd_reading_info");
+        label_series(text, series);
+        text->size -= bytes_result(text) == 0;
+        write_label(text, ",", "name", series->name);
+        bytes_append_text(text, "} 1\n");
 }
 
-static void write_each(Writer *w, const PageSeriesTable *table, const ConfigMap *names,
-        void (*each)(Writer *w, const PageSeries *series, int64_t now), int64_t now) {
+static void write_each(Bytes *text, const PageSeriesTable *table, const ConfigMap *names,
+        void (*each)(Bytes *text, const PageSeries *series, int64_t now), int64_t now) {
         const PageSeries *series;
 
         for (size_t i = 0; (series = page_series_at(table, i)); i++)
                 if (!page_render_is_hidden(names, series->key.field))
-                        each(w, series, now);
+                        each(text, series, now);
 }
 
 int page_metrics_latest(const PageSeriesTable *table, const ConfigMap *names, int64_t now, Bytes *text) {
-        Writer w = { .text = text };
-
-        write_head(&w, "sensorqd_reading_value",
+        write_head(text, "sensorqd_reading_value",
                 "The latest value that was stored; not there when it is older than 15 minutes, or its device is off.",
                 false);
-        write_each(&w, table, names, write_value, now);
-        write_head(&w, "sensorqd_reading_timestamp_seconds", "The time of the latest value that was stored.", false);
-        write_each(&w, table, names, write_moment, now);
-        write_head(&w, "sensorqd_reading_changed_timestamp_seconds",
+        write_each(text, table, names, write_value, now);
+        write_head(text, "sensorqd_reading_timestamp_seconds", "The time of the latest value that was stored.", false);
+        write_each(text, table, names, write_moment, now);
+        write_head(text, "sensorqd_reading_changed_timestamp_seconds",
                 "When the value changed last, where the device says so.", false);
-        write_each(&w, table, names, write_change, now);
-        write_head(&w, "sensorqd_reading_info", "What the device is called.", false);
-        write_each(&w, table, names, write_name, now);
-        return w.error;
+        write_each(text, table, names, write_change, now);
+        write_head(text, "sensorqd_reading_info", "What the device is called.", false);
+        write_each(text, table, names, write_name, now);
+        return bytes_result(text);
 }

@@ -8,11 +8,11 @@ typedef struct Header {
         uint32_t text, n_attributes;
 } Header;
 
-static int put_slice(Bytes *queue, Slice slice) {
+static void put_slice(Bytes *queue, Slice slice) {
         uint32_t size = (uint32_t) slice.size;
-        int r = bytes_append(queue, &size, sizeof(size));
 
-        return r < 0 ? r : bytes_append(queue, slice.data, slice.size);
+        bytes_append(queue, &size, sizeof(size));
+        bytes_append(queue, slice.data, slice.size);
 }
 
 int page_queue_put(Bytes *queue, const PageMessage *message) {
@@ -23,16 +23,15 @@ int page_queue_put(Bytes *queue, const PageMessage *message) {
         header.n_attributes = (uint32_t) message->n_attributes;
         if (message->n_attributes > PAGE_QUEUE_ATTRIBUTES_MAX)
                 header.n_attributes = PAGE_QUEUE_ATTRIBUTES_MAX;
-        r = bytes_append(queue, &header, sizeof(header));
-        if (r == 0)
-                r = bytes_append(queue, message->text.data, message->text.size);
-        for (size_t i = 0; r == 0 && i < header.n_attributes; i++) {
-                r = put_slice(queue, message->attributes[i].key);
-                if (r == 0)
-                        r = put_slice(queue, message->attributes[i].value);
+        bytes_append(queue, &header, sizeof(header));
+        bytes_append(queue, message->text.data, message->text.size);
+        for (size_t i = 0; i < header.n_attributes; i++) {
+                put_slice(queue, message->attributes[i].key);
+                put_slice(queue, message->attributes[i].value);
         }
+        r = bytes_result(queue);
         if (r < 0)
-                queue->size = before;
+                bytes_cut(queue, before);
         return r;
 }
 

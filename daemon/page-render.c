@@ -5,52 +5,41 @@
 
 #define NUMBER "%.10g" /* what a screen can show, and an energy meter's total */
 
-typedef struct Writer {
-        Bytes *json;
-        int error; /* the first one; nothing is added after it */
-        bool comma;
-} Writer;
-
-static void write_text(Writer *w, const char *text) {
-        if (w->error >= 0)
-                w->error = bytes_append_text(w->json, text);
+/* Before an object of a list: whether there is one before it. */
+static const char *between(const Bytes *json) {
+        return json->size > 0 && json->data[json->size - 1] == '}' ? "," : "";
 }
 
-static void write_string(Writer *w, const char *text) {
+static void write_string(Bytes *json, const char *text) {
         size_t size = strlen(text);
 
-        if (w->error < 0)
-                return;
         if (!bytes_is_utf8(text, size))
-                write_text(w, "\"?\"");
+                bytes_append_text(json, "\"?\"");
         else
-                w->error = bytes_append_json_string(w->json, text, size);
+                bytes_append_json_string(json, text, size);
 }
 
-static void write_int(Writer *w, int64_t value) {
-        if (w->error >= 0)
-                w->error = bytes_append_format(w->json, "%" PRId64, value);
+static void write_int(Bytes *json, int64_t value) {
+        bytes_append_format(json, "%" PRId64, value);
 }
 
-static void write_known(Writer *w, int64_t value, bool known) {
+static void write_known(Bytes *json, int64_t value, bool known) {
         if (known)
-                write_int(w, value);
+                write_int(json, value);
         else
-                write_text(w, "null");
+                bytes_append_text(json, "null");
 }
 
-static void write_double(Writer *w, double value) {
-        if (w->error >= 0)
-                w->error = bytes_append_format(w->json, NUMBER, value);
+static void write_double(Bytes *json, double value) {
+        bytes_append_format(json, NUMBER, value);
 }
 
-static void write_member(Writer *w, const char *name, const char *text) {
-        if (w->error >= 0)
-                w->error = bytes_append_format(w->json, ",\"%s\":", name);
+static void write_member(Bytes *json, const char *name, const char *text) {
+        bytes_append_format(json, ",\"%s\":", name);
         if (text)
-                write_string(w, text);
+                write_string(json, text);
         else
-                write_text(w, "null");
+                bytes_append_text(json, "null");
 }
 
 /* ---- series ---- */
@@ -79,65 +68,61 @@ bool page_render_is_hidden(const ConfigMap *names, const char *field) {
 }
 
 static void write_limit(void *userdata, const SinkLimit *limit) {
-        Writer *w = userdata;
+        Bytes *json = userdata;
 
-        write_text(w, w->comma ? ",{\"rule\":" : "{\"rule\":");
-        write_string(w, limit->rule);
-        write_member(w, "kind", limit->kind);
-        write_text(w, ",\"value\":");
-        write_double(w, limit->value);
-        write_text(w, ",\"clear\":");
-        write_double(w, limit->clear);
-        write_text(w, "}");
-        w->comma = true;
+        bytes_append_format(json, "%s{\"rule\":", between(json));
+        write_string(json, limit->rule);
+        write_member(json, "kind", limit->kind);
+        bytes_append_text(json, ",\"value\":");
+        write_double(json, limit->value);
+        bytes_append_text(json, ",\"clear\":");
+        write_double(json, limit->clear);
+        bytes_append_text(json, "}");
 }
 
-static void write_series(Writer *w, const PageSeries *series, const PageShown *shown) {
+static void write_series(Bytes *json, const PageSeries *series, const PageShown *shown) {
         int64_t order;
         const char *label = shown_label(shown->names, series->key.field, &order);
 
         if (page_render_is_hidden(shown->names, series->key.field))
                 return;
-        write_text(w, w->comma ? ",{\"id\":" : "{\"id\":");
-        write_int(w, series->id);
-        write_member(w, "source", series->key.source);
-        write_member(w, "device", series->key.device);
-        write_member(w, "name", series->name);
-        write_text(w, ",\"labels\":");
-        write_text(w, series->key.labels);
-        write_member(w, "field", series->key.field);
-        write_member(w, "label", label);
-        write_text(w, ",\"order\":");
-        write_known(w, order, order >= 0);
-        write_text(w, series->signs.offline ? ",\"online\":false,\"changed\":" : ",\"online\":null,\"changed\":");
-        write_known(w, series->signs.changed, series->signs.changed > 0);
-        write_text(w, ",\"moved\":");
-        write_known(w, series->signs.moved, series->signs.moved > 0);
-        write_text(w, ",\"beyond\":");
-        write_int(w, (int64_t) series->signs.beyond);
-        write_text(w, ",\"from\":");
-        write_int(w, series->first);
-        write_text(w, ",\"last\":{\"time\":");
-        write_int(w, series->last);
-        write_text(w, ",\"value\":");
-        write_double(w, series->value);
-        write_text(w, "},\"limits\":[");
-        w->comma = false;
+        bytes_append_format(json, "%s{\"id\":", between(json));
+        write_int(json, series->id);
+        write_member(json, "source", series->key.source);
+        write_member(json, "device", series->key.device);
+        write_member(json, "name", series->name);
+        bytes_append_text(json, ",\"labels\":");
+        bytes_append_text(json, series->key.labels);
+        write_member(json, "field", series->key.field);
+        write_member(json, "label", label);
+        bytes_append_text(json, ",\"order\":");
+        write_known(json, order, order >= 0);
+        bytes_append_text(
+                json, series->signs.offline ? ",\"online\":false,\"changed\":" : ",\"online\":null,\"changed\":");
+        write_known(json, series->signs.changed, series->signs.changed > 0);
+        bytes_append_text(json, ",\"moved\":");
+        write_known(json, series->signs.moved, series->signs.moved > 0);
+        bytes_append_text(json, ",\"beyond\":");
+        write_int(json, (int64_t) series->signs.beyond);
+        bytes_append_text(json, ",\"from\":");
+        write_int(json, series->first);
+        bytes_append_text(json, ",\"last\":{\"time\":");
+        write_int(json, series->last);
+        bytes_append_text(json, ",\"value\":");
+        write_double(json, series->value);
+        bytes_append_text(json, "},\"limits\":[");
         if (shown->limits)
-                shown->limits(shown->userdata, series, write_limit, w);
-        write_text(w, "]}");
-        w->comma = true;
+                shown->limits(shown->userdata, series, write_limit, json);
+        bytes_append_text(json, "]}");
 }
 
 int page_render_series(const PageSeriesTable *table, const PageShown *shown, Bytes *json) {
-        Writer w = { .json = json };
         const PageSeries *series;
 
-        write_text(&w, "{\"series\":[");
+        bytes_append_text(json, "{\"series\":[");
         for (size_t i = 0; (series = page_series_at(table, i)); i++)
-                write_series(&w, series, shown);
-        write_text(&w, "]}\n");
-        return w.error;
+                write_series(json, series, shown);
+        return bytes_append_text(json, "]}\n");
 }
 
 /* ---- values ---- */
@@ -146,52 +131,47 @@ typedef enum Column { COLUMN_TIME, COLUMN_MINIMUM, COLUMN_MEAN, COLUMN_MAXIMUM, 
 
 static const char *const column_names[COLUMNS] = { "time", "minimum", "mean", "maximum", "count" };
 
-static void write_cell(Writer *w, Column column, const PageBucket *bucket, int64_t time) {
+static void write_cell(Bytes *json, Column column, const PageBucket *bucket, int64_t time) {
         switch (column) {
         case COLUMN_TIME:
-                return write_int(w, time);
+                return write_int(json, time);
         case COLUMN_MINIMUM:
-                return write_double(w, bucket->low);
+                return write_double(json, bucket->low);
         case COLUMN_MEAN:
-                return write_double(w, bucket->total / bucket->count);
+                return write_double(json, bucket->total / bucket->count);
         case COLUMN_MAXIMUM:
-                return write_double(w, bucket->high);
+                return write_double(json, bucket->high);
         case COLUMN_COUNT:
         case COLUMNS:
-                return write_int(w, bucket->count);
+                return write_int(json, bucket->count);
         }
 }
 
-static void write_column(Writer *w, Column column, const PageValues *values, const PageBucket *buckets) {
-        bool comma = false;
+static void write_column(Bytes *json, Column column, const PageValues *values, const PageBucket *buckets) {
+        const char *comma = "";
 
-        write_text(w, ",\"");
-        write_text(w, column_names[column]);
-        write_text(w, "\":[");
+        bytes_append_text(json, ",\"");
+        bytes_append_text(json, column_names[column]);
+        bytes_append_text(json, "\":[");
         for (size_t i = 0; i < values->n; i++) {
                 if (buckets[i].count == 0)
                         continue;
-                if (comma)
-                        write_text(w, ",");
-                write_cell(w, column, &buckets[i], values->from + (int64_t) i * values->bucket);
-                comma = true;
+                bytes_append_text(json, comma);
+                write_cell(json, column, &buckets[i], values->from + (int64_t) i * values->bucket);
+                comma = ",";
         }
-        write_text(w, "]");
+        bytes_append_text(json, "]");
 }
 
 int page_render_values(const PageQuery *query, const PageValues *values, Bytes *json) {
-        Writer w = { .json = json };
-
-        w.error = bytes_append_format(json,
-                "{\"bucket\":%" PRId64 ",\"from\":%" PRId64 ",\"to\":%" PRId64 ",\"series\":[", values->bucket,
-                values->from, values->to);
+        bytes_append_format(json, "{\"bucket\":%" PRId64 ",\"from\":%" PRId64 ",\"to\":%" PRId64 ",\"series\":[",
+                values->bucket, values->from, values->to);
         for (size_t i = 0; i < query->n; i++) {
-                write_text(&w, i > 0 ? ",{\"id\":" : "{\"id\":");
-                write_int(&w, query->series[i]);
+                bytes_append_text(json, i > 0 ? ",{\"id\":" : "{\"id\":");
+                write_int(json, query->series[i]);
                 for (Column column = 0; column < COLUMNS; column++)
-                        write_column(&w, column, values, values->buckets + i * values->n);
-                write_text(&w, "}");
+                        write_column(json, column, values, values->buckets + i * values->n);
+                bytes_append_text(json, "}");
         }
-        write_text(&w, "]}\n");
-        return w.error;
+        return bytes_append_text(json, "]}\n");
 }

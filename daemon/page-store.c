@@ -43,7 +43,7 @@ static int store_renew(PageStore *store) {
         r = page_tables_set_aside(store->directory);
         if (r < 0)
                 return r;
-        store->past.mark.size = 0;
+        bytes_cut(&store->past.mark, 0);
         store->past.complete = false;
         past_begin(store, clock_now());
         for (size_t i = 0; (series = page_series_at(store->series, i)); i++)
@@ -229,7 +229,7 @@ const PagePast *page_store_past(const PageStore *store) {
 int page_store_note_past(PageStore *store, Slice mark, bool complete) {
         int r;
 
-        store->past.mark.size = 0;
+        bytes_cut(&store->past.mark, 0);
         r = bytes_append(&store->past.mark, mark.data ? mark.data : "", mark.size);
         store->past.complete = complete;
         store->past_changed = true;

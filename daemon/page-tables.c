@@ -251,7 +251,7 @@ static int load_past(PageTables *tables, PagePast *past) {
         tables->fives_from = sql_column_int(statement, 2);
         past->complete = sql_column_int(statement, 3) > 0;
         mark = sql_column(statement, 4);
-        past->mark.size = 0;
+        bytes_cut(&past->mark, 0);
         return bytes_append(&past->mark, mark.data ? mark.data : "", mark.size);
 }
 

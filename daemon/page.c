@@ -55,17 +55,15 @@ struct Page {
 /* One object of JSON that ends in `}`, and a member more. */
 static int add_page_member(const Page *page, Bytes *json) {
         const char *subscription = page->subscription ? page->subscription->subscription : "";
-        int r;
 
         while (json->size > 0 && json->data[json->size - 1] != '}')
                 json->size--;
         json->size--;
-        r = bytes_append_format(json,
+        bytes_append_format(json,
                 ",\"page\":{\"version\":\"%s\",\"time\":%" PRIu64 ",\"subscription\":", SENSORQD_VERSION,
                 clock_wall() / USEC_PER_MSEC);
-        if (r == 0)
-                r = bytes_append_json_string(json, subscription, strlen(subscription));
-        return r < 0 ? r : bytes_append_text(json, "}}\n");
+        bytes_append_json_string(json, subscription, strlen(subscription));
+        return bytes_append_text(json, "}}\n");
 }
 
 static int answer_status(Page *page, ListenRequest *request) {

@@ -206,13 +206,11 @@ static const Figure all_figures[] = {
 
 typedef struct Writer {
         const Told *told;
-        Bytes json;
-        int error; /* the first one; nothing is added after it */
+        Bytes *json;
 } Writer;
 
 static void write_text(Writer *w, const char *text) {
-        if (w->error >= 0)
-                w->error = bytes_append_text(&w->json, text);
+        bytes_append_text(w->json, text);
 }
 
 /* What is no UTF-8 is shown as question marks. */
@@ -220,8 +218,6 @@ static void write_string(Writer *w, const char *text) {
         size_t size = text ? strlen(text) : 0;
         _cleanup_free_ char *copy = NULL;
 
-        if (w->error < 0)
-                return;
         if (size > 0 && !bytes_is_utf8(text, size)) {
                 copy = strdup(text);
                 for (char *c = copy; c && *c; c++)
@@ -229,14 +225,13 @@ static void write_string(Writer *w, const char *text) {
                                 *c = '?';
                 text = copy ? copy : "";
         }
-        w->error = bytes_append_json_string(&w->json, text, size);
+        bytes_append_json_string(w->json, text, size);
 }
 
 static void write_number(Writer *w, const void *at, size_t size, usec_t unit) {
         uint64_t number = size == sizeof(uint32_t) ? *(const uint32_t *) at : *(const uint64_t *) at;
 
-        if (w->error >= 0)
-                w->error = bytes_append_format(&w->json, "%" PRIu64, number / unit);
+        bytes_append_format(w->json, "%" PRIu64, number / unit);
 }
 
 static void write_time(Writer *w, usec_t wall) {
@@ -272,8 +267,7 @@ static void write_object(Writer *w, const Figure *figures, const char *base) {
                         continue;
                 if (f->only > 0 && !*((const bool *) ((const char *) w->told + f->only)))
                         continue;
-                if (w->error >= 0)
-                        w->error = bytes_append_format(&w->json, "%c\"%s\":", comma, f->key);
+                bytes_append_format(w->json, "%c\"%s\":", comma, f->key);
                 write_value(w, f, base + f->offset);
                 comma = ',';
         }
@@ -330,15 +324,9 @@ int report_format_json(const Figures *figures, Bytes *ret) {
                 .left_in = figures->left.directory,
                 .figures = *figures,
         };
-        Writer w = { .told = &told };
+        Writer w = { .told = &told, .json = ret };
 
         told.status = report_format_line(figures, told.line);
         write_object(&w, all_figures, (const char *) &told);
-        write_text(&w, "\n");
-        if (w.error < 0) {
-                bytes_done(&w.json);
-                return w.error;
-        }
-        *ret = w.json;
-        return 0;
+        return bytes_append_text(ret, "\n");
 }

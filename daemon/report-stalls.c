@@ -278,7 +278,7 @@ static bool kept_is(const Bytes *a, const Bytes *b) {
 static void stalls_keep(ReportStalls *stalls, Look *look) {
         const Figures *f = look->figures;
 
-        if (!stalls->state_dir || kept_is(&look->kept, &stalls->kept) ||
+        if (!stalls->state_dir || bytes_result(&look->kept) < 0 || kept_is(&look->kept, &stalls->kept) ||
                 (!f->stopping && stalls->kept_at > 0 && f->now - stalls->kept_at < KEPT_EVERY_USEC))
                 return;
         if (file_replace(stalls->state_dir, KEPT_NAME, look->kept.data ? look->kept.data : "", look->kept.size) < 0)

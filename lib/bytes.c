@@ -27,12 +27,28 @@ Bytes bytes_steal(Bytes *b) {
         return stolen;
 }
 
+int bytes_fail(Bytes *b, int error) {
+        if (b->error == 0 && error < 0)
+                b->error = error;
+        return b->error;
+}
+
+void bytes_cut(Bytes *b, size_t size) {
+        assert(size <= b->size);
+        b->size = size;
+        b->error = 0;
+        if (b->data)
+                b->data[size] = '\0';
+}
+
 int bytes_reserve(Bytes *b, size_t size) {
         size_t needed, wanted;
         char *data;
 
+        if (b->error < 0)
+                return b->error;
         if (size >= PTRDIFF_MAX - b->size)
-                return -ENOMEM;
+                return bytes_fail(b, -ENOMEM);
         needed = b->size + size + 1;
         if (needed <= b->allocated)
                 return 0;
@@ -43,7 +59,7 @@ int bytes_reserve(Bytes *b, size_t size) {
 
         data = realloc(b->data, wanted);
         if (!data)
-                return -ENOMEM;
+                return bytes_fail(b, -ENOMEM);
 
         data[b->size] = '\0';
         b->data = data;
@@ -100,7 +116,7 @@ int bytes_append_format(Bytes *b, const char *format, ...) {
         n = bytes_try_format(b, format, arguments);
         va_end(arguments);
         if (n < 0)
-                return err_errno();
+                return bytes_fail(b, err_errno());
         if ((size_t) n < room)
                 return 0;
 
@@ -111,7 +127,7 @@ int bytes_append_format(Bytes *b, const char *format, ...) {
         va_start(arguments, format);
         n = bytes_try_format(b, format, arguments);
         va_end(arguments);
-        return n < 0 ? err_errno() : 0;
+        return n < 0 ? bytes_fail(b, err_errno()) : 0;
 }
 
 /* How long a byte is in a JSON string. */
@@ -172,7 +188,7 @@ static int append_base64(Bytes *b, const uint8_t *data, size_t size, const char 
         int r;
 
         if (__builtin_mul_overflow(size / 3 + 1, 4, &room))
-                return -ENOMEM;
+                return bytes_fail(b, -ENOMEM);
         r = bytes_reserve(b, room);
         if (r < 0)
                 return r;

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* A growable buffer, and the text codings that buffers need. Bytes is a plain value: `Bytes b = {};` is empty,
- * bytes_done() releases. */
+ * bytes_done() releases.
+ *
+ * It remembers its first error: from there on nothing is appended, and everything that appends returns that error. So
+ * who writes a whole looks once, at what the last call returned or at bytes_result(); before that nobody may send,
+ * store or read what may be half of it. The error goes where the content goes: bytes_steal() moves it along,
+ * bytes_done() ends it, bytes_cut() takes it back with what was half written. A buffer that is used again after a
+ * failure needs one of these. */
 
 #include <endian.h>
 #include <stdbool.h>
@@ -15,6 +21,7 @@ typedef struct Bytes {
         char *data;  /* NUL after the last byte as soon as anything was appended; else NULL */
         size_t size; /* without that NUL */
         size_t allocated;
+        int error; /* a negative errno, or 0 */
 } Bytes;
 
 /* A stretch of somebody else's memory, not NUL-terminated. */
@@ -56,10 +63,22 @@ void bytes_wipe(Bytes *b);
 /* Moves the content out: *b* is empty afterwards. */
 Bytes bytes_steal(Bytes *b);
 
-/* Makes room for *size* more bytes. -ENOMEM. */
+/* 0: all that was appended is there. Else the first error. */
+static inline int bytes_result(const Bytes *b) {
+        return b->error;
+}
+
+/* What should have been appended cannot be had: remembers *error*, unless it is 0 or comes after another. Returns as
+ * bytes_result(). */
+int bytes_fail(Bytes *b, int error);
+
+/* Back to the first *size* bytes, which are whole: what was appended since is taken back, with its error. */
+void bytes_cut(Bytes *b, size_t size);
+
+/* Makes room for *size* more bytes. -ENOMEM, which is remembered. */
 int bytes_reserve(Bytes *b, size_t size);
 
-/* Append at the end; what is there always has a NUL behind it, which does not count. -ENOMEM: all is as before. */
+/* Append at the end; what is there always has a NUL behind it, which does not count. -ENOMEM: nothing of this. */
 int bytes_append(Bytes *b, const void *data, size_t size);
 int bytes_append_text(Bytes *b, const char *text);
 int bytes_append_format(Bytes *b, const char *format, ...) _printf_(2, 3);

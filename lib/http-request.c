@@ -216,6 +216,9 @@ int http_request_prepare(HttpRequest *request, const HttpSpec *spec, const char 
 
         if (!spec_valid(spec))
                 return -EINVAL;
+        r = bytes_result(&spec->body);
+        if (r < 0)
+                return r;
 
         request->max_reply = spec->max_reply;
         request->timeout = spec->timeout;

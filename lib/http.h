@@ -29,8 +29,7 @@ typedef struct HttpSpec {
         const char *bearer;  /* sent as `Authorization: Bearer ...`; NULL: none. Copied, wiped afterwards */
         const char *content_type;   /* with a body; NULL: application/json */
         const char *const *headers; /* more `Name: value` lines, NULL at the end; may be NULL */
-        const char *const *proof;   /* likewise: those of daemon/auth.h */
-        Bytes body;                 /* taken when http_start() succeeds */
+        Bytes body;                 /* taken when http_start() succeeds; with an error, that fails with it */
         usec_t timeout;             /* of the whole request */
         usec_t stall;               /* given up as well when for so long no byte was sent, taken by the peer, or came;
                                        0: only *timeout* counts. Seen up to a quarter later */

@@ -208,7 +208,7 @@ static void keep_error_text(Process *process, const char *text, size_t size) {
         Bytes *kept = &process->error_text;
 
         if (bytes_append(kept, text, size) < 0)
-                return; /* words that are not kept */
+                return bytes_cut(kept, kept->size); /* words that are not kept */
         if (kept->size <= PROCESS_ERROR_TEXT_MAX)
                 return;
         memmove(kept->data, kept->data + kept->size - PROCESS_ERROR_TEXT_MAX, PROCESS_ERROR_TEXT_MAX + 1);

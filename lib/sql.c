@@ -592,7 +592,7 @@ int sql_copy_columns(SqlStatement *statement, int first, size_t n, Slice *const 
 
         for (size_t i = 0; i < n; i++)
                 total += sql_column(statement, first + (int) i).size;
-        text->size = 0;
+        bytes_cut(text, 0);
         r = bytes_reserve(text, total + 1); /* so that it does not move any more */
         for (size_t i = 0; r == 0 && i < n; i++) {
                 Slice column = sql_column(statement, first + (int) i);

@@ -64,7 +64,8 @@ static void stream_take_next(Stream *stream) {
         Bytes empty = bytes_steal(&stream->out);
 
         stream->out = bytes_steal(&stream->next);
-        empty.size = stream->sent = 0;
+        bytes_cut(&empty, 0);
+        stream->sent = 0;
         stream->next = empty;
 }
 
@@ -91,7 +92,7 @@ int stream_write(Stream *stream, const void *data, size_t size) {
                 return 0;
         r = bytes_append(&stream->next, data, size);
         if (r < 0)
-                return r;
+                return bytes_cut(&stream->next, stream->next.size), r; /* what waits is whole */
         stream_flush(stream);
         stream_watch(stream);
         return 0;

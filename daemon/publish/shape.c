@@ -186,7 +186,7 @@ static int item_word(Shape *s, const Item *item, const char *word, Bytes *text) 
         Slice value;
         int r;
 
-        text->size = 0;
+        bytes_cut(text, 0);
         if (strcmp(word, "*") == 0)
                 return item_star(item, text);
         if (word[0] == '/') {
@@ -220,7 +220,7 @@ static int item_take_id(Shape *s, Item *item, const char **ret_why) {
                 *ret_why = "there is no usable id where `id` points";
                 return 0;
         }
-        item->id.size = 0;
+        bytes_cut(&item->id, 0);
         r = bytes_append_text(&item->id, s->origin->id ?: s->origin->source);
         if (r == 0 && !is_good_id(&item->id))
                 *ret_why = "its id is empty, too long, or holds a control character";
@@ -239,7 +239,7 @@ static int item_take_name(Shape *s, Item *item) {
         known = known ?: s->origin->name;
         if (r != 0 || !known)
                 return r < 0 ? r : 0;
-        item->name.size = 0;
+        bytes_cut(&item->name, 0);
         item->has_name = true;
         return bytes_append_text(&item->name, known);
 }
@@ -253,7 +253,7 @@ static int item_take_time(Shape *s, Item *item) {
         (void) clock_format_rfc3339(s->origin->arrived, item->request_at);
         if (!config->time)
                 return 0;
-        item->text.size = 0;
+        bytes_cut(&item->text, 0);
         r = item_find(s, item, config->time, &value);
         if (r > 0)
                 r = match_text(value, &item->text);
@@ -373,7 +373,7 @@ static int item_add_fields(Shape *s, Item *item) {
                 r = item_find(s, item, field->values[0], &value);
                 if (r == 0)
                         continue;
-                name.size = 0;
+                bytes_cut(&name, 0);
                 if (r > 0)
                         r = bytes_append_text(&name, field->name);
                 if (r == 0)
@@ -473,7 +473,7 @@ static int item_name_untimed(const Shape *s, const Item *item, char name[static 
 
 /* Said of readings only: a module that is out of reach has neither a time nor a value. */
 static void item_note_time(Shape *s, Item *item) {
-        item->text.size = 0;
+        bytes_cut(&item->text, 0);
         if (item->has_time || !s->config->time ||
                 bytes_append(&item->text, item->odd_time.data ?: "", item->odd_time.size) < 0)
                 return;

@@ -203,8 +203,10 @@ static int build_url(const char *endpoint, const ClientSpec *spec, char **ret) {
 
 int client_call(Client *client, ClientSpec *spec, ClientDone done, void *userdata, ClientCall **ret) {
         _cleanup_(call_freep) ClientCall *call = NULL;
-        int r;
+        int r = bytes_result(&spec->body);
 
+        if (r < 0)
+                return r;
         call = calloc(1, sizeof(*call));
         if (!call)
                 return -ENOMEM;

@@ -42,7 +42,7 @@ typedef struct ClientSpec {
         const char *method;   /* "GET", "PUT", "POST"; static, as verb is */
         const char *resource; /* "projects/P/topics/T", not escaped */
         const char *verb;     /* ":publish", or NULL */
-        Bytes body;           /* taken when client_call() succeeds */
+        Bytes body;           /* taken when client_call() succeeds; with an error, that fails with it */
         usec_t timeout;       /* as in HttpSpec, and so are the next two */
         usec_t stall;
         size_t max_reply;

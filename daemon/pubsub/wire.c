@@ -13,47 +13,36 @@
 /* ---- publish ---- */
 
 int wire_put_attributes(Bytes *body, const WireAttribute *attributes, size_t n) {
-        int r = bytes_append_text(body, "{");
-
-        for (size_t i = 0; r == 0 && i < n; i++) {
-                r = bytes_append_text(body, i > 0 ? "," : "");
-                if (r == 0)
-                        r = bytes_append_json_string(body, attributes[i].key.data, attributes[i].key.size);
-                if (r == 0)
-                        r = bytes_append_text(body, ":");
-                if (r == 0)
-                        r = bytes_append_json_string(body, attributes[i].value.data, attributes[i].value.size);
+        bytes_append_text(body, "{");
+        for (size_t i = 0; i < n; i++) {
+                bytes_append_text(body, i > 0 ? "," : "");
+                bytes_append_json_string(body, attributes[i].key.data, attributes[i].key.size);
+                bytes_append_text(body, ":");
+                bytes_append_json_string(body, attributes[i].value.data, attributes[i].value.size);
         }
-        return r < 0 ? r : bytes_append_text(body, "}");
+        return bytes_append_text(body, "}");
 }
 
 static int put_message(Bytes *body, const WireOutgoing *message) {
-        int r;
-
-        r = bytes_append_text(body, "{\"data\":\"");
-        if (r == 0)
-                r = bytes_append_base64(body, message->data.data, message->data.size);
-        if (r == 0)
-                r = bytes_append_text(body, message->n_attributes > 0 ? "\",\"attributes\":" : "\"");
-        if (r == 0 && message->n_attributes > 0)
-                r = wire_put_attributes(body, message->attributes, message->n_attributes);
-        return r < 0 ? r : bytes_append_text(body, "}");
+        bytes_append_text(body, "{\"data\":\"");
+        bytes_append_base64(body, message->data.data, message->data.size);
+        bytes_append_text(body, message->n_attributes > 0 ? "\",\"attributes\":" : "\"");
+        if (message->n_attributes > 0)
+                wire_put_attributes(body, message->attributes, message->n_attributes);
+        return bytes_append_text(body, "}");
 }
 
 int wire_add_message(Bytes *body, const WireOutgoing *message, size_t max) {
         size_t before = body->size;
         int r;
 
-        r = bytes_append_text(body, before == 0 ? "{\"messages\":[" : ",");
-        if (r < 0)
-                return r;
+        bytes_append_text(body, before == 0 ? "{\"messages\":[" : ",");
         r = put_message(body, message);
         if (r < 0)
                 return r;
         if (body->size + strlen(PUBLISH_END) <= max)
                 return WIRE_ADDED;
-        body->size = before;
-        body->data[before] = '\0';
+        bytes_cut(body, before);
         return WIRE_FULL;
 }
 
@@ -117,21 +106,19 @@ int wire_put_ack(Bytes *body, const Slice *ids, size_t n, int deadline_sec, size
         size_t start = body->size, taken = 0;
         int r;
 
-        r = deadline_sec >= 0 ? bytes_append_format(body, "{\"ackDeadlineSeconds\":%d,\"ackIds\":[", deadline_sec)
-                              : bytes_append_text(body, "{\"ackIds\":[");
-        if (r < 0)
-                return r;
+        if (deadline_sec >= 0)
+                bytes_append_format(body, "{\"ackDeadlineSeconds\":%d,\"ackIds\":[", deadline_sec);
+        else
+                bytes_append_text(body, "{\"ackIds\":[");
         for (; taken < n && taken < WIRE_ACK_IDS_MAX; taken++) {
                 size_t before = body->size;
 
-                r = taken > 0 ? bytes_append_text(body, ",") : 0;
-                if (r == 0)
-                        r = bytes_append_json_string(body, ids[taken].data, ids[taken].size);
+                bytes_append_text(body, taken > 0 ? "," : "");
+                r = bytes_append_json_string(body, ids[taken].data, ids[taken].size);
                 if (r < 0)
                         return r;
                 if (taken > 0 && body->size - start > WIRE_ACK_BODY_MAX - 2) {
-                        body->size = before;
-                        body->data[before] = '\0';
+                        bytes_cut(body, before);
                         break;
                 }
         }

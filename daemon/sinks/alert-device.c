@@ -150,7 +150,7 @@ static bool is_as_before(const AlertDevice *device, const AlertRules *rules, con
 static int note_where(AlertDevice *device, const AlertRules *rules, const AlertReading *reading) {
         int r = 0;
 
-        device->where.size = 0;
+        bytes_cut(&device->where, 0);
         for (size_t i = 0; r == 0 && i < rules->n_where; i++) {
                 r = bytes_append(
                         &device->where, reading->values[rules->where[i]].data, reading->values[rules->where[i]].size);

@@ -169,7 +169,7 @@ int document_json(const DocumentInput *input, bson_t *document, Bytes *ret, char
         r = bson_iter_init(&iter, document) ? put_members(&iter, false, ret) : -ENOMEM;
         if (r == 0)
                 return DOCUMENT_OK;
-        ret->size = before;
+        bytes_cut(ret, before);
         return r;
 }
 

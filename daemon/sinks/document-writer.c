@@ -96,7 +96,7 @@ static int stored_key(Slice name, Bytes *scratch, Slice *ret) {
                 *ret = name;
                 return DOCUMENT_OK;
         }
-        scratch->size = 0;
+        bytes_cut(scratch, 0);
         r = document_key_wide(name, 1, scratch);
         *ret = (Slice){ scratch->data, scratch->size };
         return r;
@@ -110,7 +110,7 @@ static int rename_reserved(DocumentWriter *w) {
         if (!slice_equal(name, "_id") && !slice_equal(name, "pubsub") && !slice_equal(name, "stored_at"))
                 return DOCUMENT_OK;
         if (name.data != w->scratch.data) {
-                w->scratch.size = 0;
+                bytes_cut(&w->scratch, 0);
                 r = bytes_append(&w->scratch, name.data, name.size);
                 if (r < 0)
                         return r;

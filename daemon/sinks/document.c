@@ -122,7 +122,7 @@ static int token_text(const JsonReader *json, Bytes *scratch, Slice *ret) {
                 *ret = json->slice;
                 return DOCUMENT_OK;
         }
-        scratch->size = 0;
+        bytes_cut(scratch, 0);
         r = bytes_reserve(scratch, json->slice.size);
         if (r < 0)
                 return r;
@@ -250,7 +250,7 @@ int document_id(const DocumentInput *input, Bytes *scratch, Slice *ret) {
                         return DOCUMENT_ID_GIVEN;
                 }
         }
-        scratch->size = 0;
+        bytes_cut(scratch, 0);
         r = bytes_append_format(scratch, "%s:", input->rules->subscription);
         if (r == 0)
                 r = bytes_append(scratch, message->message_id.data, message->message_id.size);

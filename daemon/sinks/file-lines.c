@@ -14,7 +14,7 @@
 
 /* "" for what has no UTF-8 form. -ENOMEM: a key that is not known would be taken for one that is not there. */
 static int read_text(const JsonReader *json, Bytes *text) {
-        text->size = 0;
+        bytes_cut(text, 0);
         if (bytes_reserve(text, json->slice.size + 1) < 0)
                 return -ENOMEM;
         if (json_unescape(json->slice, text->data, &text->size) < 0)

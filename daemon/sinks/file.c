@@ -193,7 +193,7 @@ static int flush(Writing *w, size_t until) {
         w->work->answer.accepted |= w->lines > 0;
         w->from = until;
         w->lines = 0;
-        w->text.size = 0;
+        bytes_cut(&w->text, 0);
         return 0;
 }
 
@@ -229,7 +229,7 @@ static int judge(Writing *w, size_t index) {
         int kind = 0;
 
         for (unsigned by_time = 0; by_time < 2; by_time++) {
-                w->text.size = before;
+                bytes_cut(&w->text, before);
                 kind = build(w, item, by_time, &key);
                 if (kind < 0 || (kind > 0 && item->verdict == SINK_BAD))
                         return kind < 0 ? kind : 0;
@@ -247,7 +247,7 @@ static int judge(Writing *w, size_t index) {
                 w->verdicts[index] = SINK_STORED;
                 return 0;
         }
-        w->text.size = before;
+        bytes_cut(&w->text, before);
         if (same->payload == key.payload && key.payload != 0)
                 w->verdicts[index] = SINK_DUPLICATE;
         else
@@ -269,7 +269,7 @@ static int add(Writing *w, size_t index) {
         r = bytes_append(&rest, w->text.data + before, w->text.size - before);
         if (r < 0)
                 return r;
-        w->text.size = before;
+        bytes_cut(&w->text, before);
         w->lines = lines;
         r = flush(w, index);
         if (r < 0) {

@@ -121,7 +121,7 @@ static int64_t read_time(const bson_t *document) {
 static int note_mark(const bson_t *document, Bytes *mark) {
         Slice id = document_text(document, "_id");
 
-        mark->size = 0;
+        bytes_cut(mark, 0);
         return bytes_append(mark, id.data, id.size);
 }
 
@@ -131,7 +131,7 @@ static int tell(const bson_t *document, const SinkPiece *piece, Bytes *json) {
         bson_iter_t iter;
         int r;
 
-        json->size = 0;
+        bytes_cut(json, 0);
         if (!bson_iter_init(&iter, document))
                 return 0;
         r = put_members(&iter, false, 0, json);

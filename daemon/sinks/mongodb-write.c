@@ -210,7 +210,7 @@ static int id_order(const void *a, const void *b, void *userdata) {
 static int collect_ids(Pass *p, size_t *items, size_t n, bson_t *ids) {
         _cleanup_bytes_ Bytes scratch = {};
 
-        p->ids.size = 0;
+        bytes_cut(&p->ids, 0);
         for (size_t i = 0; i < n; i++) {
                 Entry *entry = &p->entries[items[i]];
                 DocumentInput input = input_of(p, items[i]);

@@ -49,8 +49,8 @@ static int add_document(Adding *adding, const DocumentInput *input, char detail[
 }
 
 static void take_back(Adding *adding) {
-        adding->body->text.size = adding->text;
-        adding->body->ids.size = adding->ids;
+        bytes_cut(&adding->body->text, adding->text);
+        bytes_cut(&adding->body->ids, adding->ids);
 }
 
 static int add_items(Adding *adding, const DocumentInput *input, SinkWork *work, size_t most, WebhookSpan *span) {

@@ -140,7 +140,7 @@ static int exec_end_line(Exec *exec, Slice piece) {
         if (r == 0 && !exec->too_long)
                 r = exec_take_line(exec, (Slice){ exec->line.data, exec->line.size });
         exec->too_long = false;
-        exec->line.size = 0;
+        bytes_cut(&exec->line, 0);
         return r;
 }
 
@@ -287,7 +287,7 @@ static void exec_drain(Exec *exec) {
                 return;
         if (exec->line.size > 0 && exec_ended_well(exec) && exec_end_line(exec, (Slice){}) < 0)
                 exec_tell_lost(exec);
-        exec->line.size = 0;
+        bytes_cut(&exec->line, 0);
         if (!exec_waits_for_disk(exec))
                 exec_finish(exec);
 }
@@ -346,7 +346,7 @@ static int exec_start(Exec *exec) {
 
         exec->started = clock_now();
         exec->read = exec->lines = 0;
-        exec->line.size = 0;
+        bytes_cut(&exec->line, 0);
         exec->too_long = exec->timed_out = exec->flooded = exec->said_quiet = false;
         r = process_start(
                 exec->context.means.loop, &spec, &(ProcessCallbacks){ on_readable, on_end, exec }, &exec->process);

@@ -279,7 +279,7 @@ static int json_begin_url(HttpJson *json) {
 
         bytes_done(&json->first);
         bytes_done(&json->next);
-        json->asked.size = 0;
+        bytes_cut(&json->asked, 0);
         json->pages = 0;
         json->more = json->again = false;
         r = http_json_expand(json->urls[json->index], &json->times, true, &json->first);

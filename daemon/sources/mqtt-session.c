@@ -185,7 +185,8 @@ static void session_lose(MqttSession *s, MqttState why, const char *detail) {
                 text_copy(s->detail, sizeof(s->detail), detail);
         session_move(s, STATE_WAITING);
         s->stream = stream_free(s->stream);
-        s->in.size = s->skip = 0;
+        bytes_cut(&s->in, 0);
+        s->skip = 0;
         delay = backoff_next(&s->backoff, loop_random());
         loop_arm_in(s->timer, delay);
         s->callbacks.on_state(s->callbacks.userdata, why, delay, s->detail);

@@ -50,7 +50,7 @@ typedef struct Meters {
 static int read_text(Slice json, const char *pointer, Bytes *text) {
         Slice value;
 
-        text->size = 0;
+        bytes_cut(text, 0);
         return pointer_find(json, pointer, &value) ? match_text(value, text) : 0;
 }
 

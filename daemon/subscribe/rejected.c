@@ -57,18 +57,14 @@ static int open_file(const char *state_dir, bool create, Sql **ret) {
 /* ---- attributes: any bytes, so "SIZE:SIZE:" and then the two of them ---- */
 
 static int put_attributes(const WireMessage *message, Bytes *ret) {
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < message->n_attributes; i++) {
+        for (size_t i = 0; i < message->n_attributes; i++) {
                 const WireAttribute *attribute = &message->attributes[i];
 
-                r = bytes_append_format(ret, "%zu:%zu:", attribute->key.size, attribute->value.size);
-                if (r == 0)
-                        r = bytes_append(ret, attribute->key.data, attribute->key.size);
-                if (r == 0)
-                        r = bytes_append(ret, attribute->value.data, attribute->value.size);
+                bytes_append_format(ret, "%zu:%zu:", attribute->key.size, attribute->value.size);
+                bytes_append(ret, attribute->key.data, attribute->key.size);
+                bytes_append(ret, attribute->value.data, attribute->value.size);
         }
-        return r;
+        return bytes_result(ret);
 }
 
 static bool get_size(Slice *text, size_t *ret) {
@@ -101,25 +97,22 @@ static int put_text_json(Slice text, Bytes *ret) {
                 return bytes_append_json_string(ret, text.data, text.size);
         copy = malloc(text.size + 1);
         if (!copy)
-                return -ENOMEM;
+                return bytes_fail(ret, -ENOMEM);
         memcpy(copy, text.data, text.size);
         return bytes_append_json_string(ret, copy, text_clean(copy, text.size));
 }
 
 static int attributes_json(Slice text, Bytes *ret) {
         WireAttribute attribute;
-        int r = bytes_append_text(ret, "{");
 
-        for (bool first = true; r == 0 && get_attribute(&text, &attribute); first = false) {
-                r = first ? 0 : bytes_append_text(ret, ",");
-                if (r == 0)
-                        r = put_text_json(attribute.key, ret);
-                if (r == 0)
-                        r = bytes_append_text(ret, ":");
-                if (r == 0)
-                        r = put_text_json(attribute.value, ret);
+        bytes_append_text(ret, "{");
+        for (bool first = true; get_attribute(&text, &attribute); first = false) {
+                bytes_append_text(ret, first ? "" : ",");
+                put_text_json(attribute.key, ret);
+                bytes_append_text(ret, ":");
+                put_text_json(attribute.value, ret);
         }
-        return r < 0 ? r : bytes_append_text(ret, "}");
+        return bytes_append_text(ret, "}");
 }
 
 /* ---- keeping ---- */
@@ -136,13 +129,14 @@ typedef struct Keeping {
 static int put_name(const Keeping *k, const WireMessage *message, unsigned attempt, Bytes *ret) {
         int r;
 
-        ret->size = 0;
-        r = bytes_append_format(
+        bytes_cut(ret, 0);
+        bytes_append_format(
                 ret, "%s:%.*s", k->keeper->subscription, (int) message->message_id.size, message->message_id.data);
-        if (r == 0 && attempt > 0)
-                r = bytes_append_format(ret, "@%.*s", (int) message->publish_time.size, message->publish_time.data);
-        if (r == 0 && attempt > 1)
-                r = bytes_append_format(ret, "@%" PRIu64, k->at);
+        if (attempt > 0)
+                bytes_append_format(ret, "@%.*s", (int) message->publish_time.size, message->publish_time.data);
+        if (attempt > 1)
+                bytes_append_format(ret, "@%" PRIu64, k->at);
+        r = bytes_result(ret);
         if (r == 0)
                 ret->size = text_clean(ret->data, ret->size);
         return r;
@@ -364,7 +358,7 @@ static int next_row(SqlStatement *s, const SinkRejectedQuery *query, Row *row) {
         sql_reset(s);
         if (r < 0)
                 return r;
-        row->json.size = 0;
+        bytes_cut(&row->json, 0);
         row->shown.attributes = attributes_json(attributes, &row->json) < 0 ? "{}" : row->json.data;
         return SQL_ROW;
 }

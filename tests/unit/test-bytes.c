@@ -59,15 +59,127 @@ static void test_grow(void **state) {
 }
 
 static void test_reserve_too_much(void **state) {
+        const size_t sizes[] = { SIZE_MAX, SIZE_MAX - 4, SIZE_MAX - 5, PTRDIFF_MAX, PTRDIFF_MAX - 4 };
         _cleanup_bytes_ Bytes b = {};
 
         assert_int_equal(bytes_append_text(&b, "kept"), 0);
-        assert_int_equal(bytes_reserve(&b, SIZE_MAX), -ENOMEM);
-        assert_int_equal(bytes_reserve(&b, SIZE_MAX - 4), -ENOMEM);
-        assert_int_equal(bytes_reserve(&b, SIZE_MAX - 5), -ENOMEM);
-        assert_int_equal(bytes_reserve(&b, PTRDIFF_MAX), -ENOMEM);
-        assert_int_equal(bytes_reserve(&b, PTRDIFF_MAX - 4), -ENOMEM);
-        assert_string_equal(b.data, "kept");
+        for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+                assert_int_equal(bytes_reserve(&b, sizes[i]), -ENOMEM);
+                assert_int_equal(bytes_result(&b), -ENOMEM);
+                assert_string_equal(b.data, "kept");
+                bytes_cut(&b, b.size);
+        }
+        assert_int_equal(bytes_append_text(&b, "!"), 0);
+        assert_string_equal(b.data, "kept!");
+}
+
+/* Nothing is appended to what has failed, and each call says so; there would be room for all of it. */
+static void check_failed(Bytes *b, int error, const char *kept) {
+        assert_int_equal(bytes_reserve(b, 0), error);
+        assert_int_equal(bytes_append(b, NULL, 0), error);
+        assert_int_equal(bytes_append(b, "a", 1), error);
+        assert_int_equal(bytes_append_text(b, "a"), error);
+        assert_int_equal(bytes_append_format(b, "%d", 1), error);
+        assert_int_equal(bytes_append_json_string(b, "a", 1), error);
+        assert_int_equal(bytes_append_base64(b, "a", 1), error);
+        assert_int_equal(bytes_append_base64url(b, "a", 1), error);
+        assert_int_equal(bytes_result(b), error);
+        assert_int_equal(b->size, strlen(kept));
+        assert_string_equal(b->data, kept);
+}
+
+static void test_first_error_stays(void **state) {
+        _cleanup_bytes_ Bytes b = {};
+
+        assert_int_equal(bytes_result(&b), 0);
+        assert_int_equal(bytes_append_text(&b, "[one"), 0);
+        assert_int_equal(bytes_fail(&b, 0), 0);
+        assert_int_equal(bytes_fail(&b, 1), 0); /* an outcome is no error */
+        assert_int_equal(bytes_fail(&b, -EILSEQ), -EILSEQ);
+        assert_int_equal(bytes_fail(&b, -ENOMEM), -EILSEQ);
+        assert_int_equal(bytes_reserve(&b, SIZE_MAX), -EILSEQ);
+        check_failed(&b, -EILSEQ, "[one");
+}
+
+/* What was half written is taken back, and the next of them begins behind what is whole. */
+static void test_cut(void **state) {
+        _cleanup_bytes_ Bytes b = {};
+
+        bytes_cut(&b, 0);
+        assert_null(b.data);
+        assert_int_equal(bytes_append_text(&b, "[one,"), 0);
+        assert_int_equal(bytes_append_text(&b, "tw"), 0);
+        assert_int_equal(bytes_fail(&b, -ENOMEM), -ENOMEM);
+        bytes_cut(&b, 5);
+        assert_int_equal(bytes_result(&b), 0);
+        assert_string_equal(b.data, "[one,");
+        assert_int_equal(bytes_append_text(&b, "three]"), 0);
+        assert_string_equal(b.data, "[one,three]");
+}
+
+/* The error is where the content is. */
+static void test_error_moves(void **state) {
+        _cleanup_bytes_ Bytes b = {};
+        Bytes stolen;
+
+        assert_int_equal(bytes_fail(&b, -ENOMEM), -ENOMEM);
+        stolen = bytes_steal(&b);
+        assert_int_equal(bytes_result(&b), 0);
+        assert_int_equal(bytes_append_text(&b, "new"), 0);
+        assert_int_equal(bytes_append_text(&stolen, "old"), -ENOMEM);
+        assert_null(stolen.data);
+        bytes_done(&stolen);
+        assert_int_equal(bytes_result(&stolen), 0);
+        bytes_wipe(&b);
+        assert_int_equal(bytes_fail(&b, -ENOMEM), -ENOMEM);
+        bytes_wipe(&b);
+        assert_int_equal(bytes_result(&b), 0);
+}
+
+/* The call for memory that fails, counted from now; 0: none. */
+static unsigned fails;
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+void *__wrap_realloc(void *memory, size_t size) {
+        return fails > 0 && --fails == 0 ? NULL : __real_realloc(memory, size);
+}
+
+/* A writer that looks once, wherever it is that no memory is left. */
+static int write_without_looking(Bytes *b) {
+        for (unsigned i = 0; i < 100; i++) {
+                bytes_append_json_string(b, "\ttext", 5);
+                bytes_append_format(b, ":%.70f", 1.0 / 3);
+                bytes_append_base64(b, "\xff\xff\xff", 3);
+                bytes_append_base64url(b, "\xff\xff\xff", 3);
+                bytes_append(b, ",", 1);
+        }
+        return bytes_append_text(b, "end");
+}
+
+static void test_without_memory(void **state) {
+        _cleanup_bytes_ Bytes whole = {};
+        unsigned n = 0, left;
+
+        assert_int_equal(write_without_looking(&whole), 0);
+        do {
+                _cleanup_bytes_ Bytes b = {};
+                int r;
+
+                fails = ++n;
+                r = write_without_looking(&b);
+                left = fails;
+                fails = 0;
+                assert_int_equal(r, left == 0 ? -ENOMEM : 0);
+                assert_int_equal(bytes_result(&b), r);
+                assert_true(b.size <= whole.size);
+                if (b.size > 0)
+                        assert_memory_equal(b.data, whole.data, b.size);
+                bytes_cut(&b, 0);
+                assert_int_equal(write_without_looking(&b), 0);
+                assert_string_equal(b.data, whole.data);
+        } while (left == 0);
+        assert_true(n > 5);
 }
 
 static void test_format(void **state) {
@@ -355,6 +467,10 @@ int main(void) {
                 cmocka_unit_test(test_append),
                 cmocka_unit_test(test_grow),
                 cmocka_unit_test(test_reserve_too_much),
+                cmocka_unit_test(test_first_error_stays),
+                cmocka_unit_test(test_cut),
+                cmocka_unit_test(test_error_moves),
+                cmocka_unit_test(test_without_memory),
                 cmocka_unit_test(test_format),
                 cmocka_unit_test(test_nothing),
                 cmocka_unit_test(test_json_string),
