@@ -70,9 +70,8 @@ static int add_basic(const Auth *auth, AuthProof *proof) {
         r = bytes_append_format(&login, "%s:%s", auth->name, auth->secret);
         if (r < 0)
                 return r;
-        r = bytes_append_text(&line, "Authorization: Basic ");
-        if (r == 0)
-                r = bytes_append_base64(&line, login.data, login.size);
+        bytes_append_text(&line, "Authorization: Basic ");
+        r = bytes_append_base64(&line, login.data, login.size);
         return r < 0 ? r : add_header(proof, &line);
 }
 
@@ -82,13 +81,10 @@ static int add_query(const Auth *auth, const char *url, AuthProof *proof) {
         _cleanup_bytes_ Bytes text = {};
         int r;
 
-        r = bytes_append(&text, url, size);
-        if (r == 0)
-                r = bytes_append_text(&text, memchr(url, '?', size) ? "&" : "?");
-        if (r == 0)
-                r = bytes_append_format(&text, "%s=", auth->name);
-        if (r == 0)
-                r = text_append_percent(&text, auth->secret, "");
+        bytes_append(&text, url, size);
+        bytes_append_text(&text, memchr(url, '?', size) ? "&" : "?");
+        bytes_append_format(&text, "%s=", auth->name);
+        r = text_append_percent(&text, auth->secret, "");
         if (r < 0)
                 return r;
         proof->url = bytes_steal(&text).data;
@@ -148,13 +144,9 @@ static char *seed_hash(const Auth *auth, char hash[static SHA256_HEX_SIZE]) {
         return sha256_hex(seed, strlen(seed), hash);
 }
 
-static int append_member(Bytes *text, const char *name, const char *value) {
-        int r;
-
-        r = bytes_append_format(text, "%c\n  \"%s\": ", text->size > 0 ? ',' : '{', name);
-        if (r < 0)
-                return r;
-        return bytes_append_json_string(text, value, strlen(value));
+static void append_member(Bytes *text, const char *name, const char *value) {
+        bytes_append_format(text, "%c\n  \"%s\": ", text->size > 0 ? ',' : '{', name);
+        bytes_append_json_string(text, value, strlen(value));
 }
 
 static int state_write(const Auth *auth) {
@@ -163,14 +155,13 @@ static int state_write(const Auth *auth) {
         char hash[SHA256_HEX_SIZE];
         int r;
 
-        r = append_member(&text, "seed_sha256", seed_hash(auth, hash));
-        if (r == 0 && auth->refresh_token)
-                r = append_member(&text, "refresh_token", auth->refresh_token);
-        if (r == 0 && auth->access_token)
-                r = append_member(&text, "access_token", auth->access_token);
-        if (r == 0)
-                r = bytes_append_format(&text, ",\n  \"expires\": %" PRIu64 ",\n  \"lifetime\": %" PRIu64 "\n}\n",
-                        auth->expires, auth->lifetime);
+        append_member(&text, "seed_sha256", seed_hash(auth, hash));
+        if (auth->refresh_token)
+                append_member(&text, "refresh_token", auth->refresh_token);
+        if (auth->access_token)
+                append_member(&text, "access_token", auth->access_token);
+        r = bytes_append_format(&text, ",\n  \"expires\": %" PRIu64 ",\n  \"lifetime\": %" PRIu64 "\n}\n",
+                auth->expires, auth->lifetime);
         if (r == 0 && asprintf(&name, "oauth2-%s.json", auth->state_name) < 0)
                 r = -ENOMEM;
         if (r == 0)
@@ -333,19 +324,15 @@ static void on_reply(void *userdata, HttpReply *reply) {
         fetch_end(auth, fetch_read(auth, reply));
 }
 
-static int append_grant(const Auth *auth, Bytes *body) {
-        int r;
-
-        r = text_append_field(body, "grant_type", auth->refresh_token ? "refresh_token" : "client_credentials");
-        if (r == 0 && auth->refresh_token)
-                r = text_append_field(body, "refresh_token", auth->refresh_token);
-        if (r == 0)
-                r = text_append_field(body, "client_id", auth->client_id);
-        if (r == 0 && auth->secret)
-                r = text_append_field(body, "client_secret", auth->secret);
-        if (r == 0 && auth->scope)
-                r = text_append_field(body, "scope", auth->scope);
-        return r;
+static void append_grant(const Auth *auth, Bytes *body) {
+        text_append_field(body, "grant_type", auth->refresh_token ? "refresh_token" : "client_credentials");
+        if (auth->refresh_token)
+                text_append_field(body, "refresh_token", auth->refresh_token);
+        text_append_field(body, "client_id", auth->client_id);
+        if (auth->secret)
+                text_append_field(body, "client_secret", auth->secret);
+        if (auth->scope)
+                text_append_field(body, "scope", auth->scope);
 }
 
 int auth_fetch(Auth *auth, AuthDone done, void *userdata) {
@@ -362,9 +349,8 @@ int auth_fetch(Auth *auth, AuthDone done, void *userdata) {
         assert(auth->kind == AUTH_OAUTH2);
         if (auth->done)
                 return -EBUSY;
-        r = append_grant(auth, &spec.body);
-        if (r == 0)
-                r = http_start(auth->host.http, &spec, on_reply, auth, &auth->request);
+        append_grant(auth, &spec.body);
+        r = http_start(auth->host.http, &spec, on_reply, auth, &auth->request);
         bytes_wipe(&spec.body);
         if (r < 0)
                 return r;

@@ -85,26 +85,23 @@ static int append_signature(const JwsKey *key, Bytes *b) {
         _cleanup_(md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
         _cleanup_free_ unsigned char *signature = NULL;
         size_t size = (size_t) EVP_PKEY_get_size(key->pkey);
-        int r;
 
         signature = malloc(size);
         if (!ctx || !signature || EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, key->pkey) != 1 ||
                 EVP_DigestSign(ctx, signature, &size, (const unsigned char *) b->data, b->size) != 1)
                 return -ENOMEM;
 
-        r = bytes_append_text(b, ".");
-        return r < 0 ? r : bytes_append_base64url(b, signature, size);
+        bytes_append_text(b, ".");
+        return bytes_append_base64url(b, signature, size);
 }
 
 int jws_sign(const JwsKey *key, const char *header, const char *claims, char **ret) {
         _cleanup_bytes_ Bytes b = {};
         int r;
 
-        r = bytes_append_base64url(&b, header, strlen(header));
-        if (r == 0)
-                r = bytes_append_text(&b, ".");
-        if (r == 0)
-                r = bytes_append_base64url(&b, claims, strlen(claims));
+        bytes_append_base64url(&b, header, strlen(header));
+        bytes_append_text(&b, ".");
+        r = bytes_append_base64url(&b, claims, strlen(claims));
         if (r < 0)
                 return r;
 

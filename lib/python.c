@@ -263,18 +263,17 @@ static int put_number(Parser *p) {
 
 static int put_plain(Parser *p, const char *data, size_t size) {
         char escape[8];
-        int r = 0;
 
-        for (size_t from = 0, i = 0; r == 0 && from < size; from = ++i) {
+        for (size_t from = 0, i = 0; from < size; from = ++i) {
                 while (i < size && (unsigned char) data[i] >= 0x20 && data[i] != '"' && data[i] != '\\')
                         i++;
-                r = bytes_append(p->json, data + from, i - from);
-                if (r < 0 || i == size)
+                bytes_append(p->json, data + from, i - from);
+                if (i == size)
                         break;
                 (void) snprintf(escape, sizeof(escape), "\\u%04x", (unsigned char) data[i]);
-                r = put(p, escape);
+                put(p, escape);
         }
-        return r;
+        return bytes_result(p->json);
 }
 
 static int put_code_point(Parser *p, uint32_t c) {

@@ -6,20 +6,17 @@
 
 int text_append_percent(Bytes *b, const char *text, const char *also) {
         static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-        int r = 0;
 
-        for (const char *p = text; *p != '\0' && r == 0; p++)
-                r = strchr(plain, *p) || strchr(also, *p) ? bytes_append(b, p, 1)
-                                                          : bytes_append_format(b, "%%%02X", (unsigned char) *p);
-        return r;
+        for (const char *p = text; *p != '\0'; p++)
+                if (strchr(plain, *p) || strchr(also, *p))
+                        bytes_append(b, p, 1);
+                else
+                        bytes_append_format(b, "%%%02X", (unsigned char) *p);
+        return bytes_result(b);
 }
 
 int text_append_field(Bytes *b, const char *name, const char *value) {
-        int r;
-
-        r = bytes_append_format(b, "%s%s=", b->size > 0 ? "&" : "", name);
-        if (r < 0)
-                return r;
+        bytes_append_format(b, "%s%s=", b->size > 0 ? "&" : "", name);
         return text_append_percent(b, value, "");
 }
 

@@ -190,11 +190,9 @@ static int build_url(const char *endpoint, const ClientSpec *spec, char **ret) {
         _cleanup_bytes_ Bytes url = {};
         int r;
 
-        r = bytes_append_format(&url, "%s/v1/", endpoint);
-        if (r == 0)
-                r = text_append_percent(&url, spec->resource, "/:");
-        if (r == 0)
-                r = bytes_append_text(&url, spec->verb ? spec->verb : "");
+        bytes_append_format(&url, "%s/v1/", endpoint);
+        text_append_percent(&url, spec->resource, "/:");
+        r = bytes_append_text(&url, spec->verb ? spec->verb : "");
         if (r < 0)
                 return r;
         *ret = bytes_steal(&url).data;

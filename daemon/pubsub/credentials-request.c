@@ -20,35 +20,20 @@
  * this. */
 static int append_claims(const Credentials *c, usec_t wall, Bytes *claims) {
         uint64_t issued = wall / USEC_PER_SEC, lifetime = ASSERTION_LIFETIME_SEC - loop_random() % ASSERTION_SPREAD_SEC;
-        int r;
 
         issued -= issued < ASSERTION_BACKDATE_SEC ? issued : ASSERTION_BACKDATE_SEC;
-        r = bytes_append_text(claims, "{\"iss\":");
-        if (r < 0)
-                return r;
-        r = bytes_append_json_string(claims, c->client_email, strlen(c->client_email));
-        if (r < 0)
-                return r;
-
+        bytes_append_text(claims, "{\"iss\":");
+        bytes_append_json_string(claims, c->client_email, strlen(c->client_email));
         return bytes_append_format(claims,
                 ",\"scope\":\"%s\",\"aud\":\"" CREDENTIALS_TOKEN_ENDPOINT "\",\"iat\":%" PRIu64 ",\"exp\":%" PRIu64 "}",
                 c->impersonation_url ? CREDENTIALS_SCOPE_IAM : CREDENTIALS_SCOPE, issued, issued + lifetime);
 }
 
 static int append_header(const Credentials *c, Bytes *header) {
-        int r;
-
-        r = bytes_append_text(header, "{\"alg\":\"RS256\",\"typ\":\"JWT\"");
-        if (r < 0)
-                return r;
-
+        bytes_append_text(header, "{\"alg\":\"RS256\",\"typ\":\"JWT\"");
         if (c->private_key_id[0] != '\0') {
-                r = bytes_append_text(header, ",\"kid\":");
-                if (r < 0)
-                        return r;
-                r = bytes_append_json_string(header, c->private_key_id, strlen(c->private_key_id));
-                if (r < 0)
-                        return r;
+                bytes_append_text(header, ",\"kid\":");
+                bytes_append_json_string(header, c->private_key_id, strlen(c->private_key_id));
         }
         return bytes_append_text(header, "}");
 }
@@ -71,27 +56,17 @@ static int append_assertion(const Credentials *c, usec_t wall, Bytes *body) {
         if (r < 0)
                 return r;
 
-        r = bytes_reserve(body, strlen(assertion) + 128); /* a buffer that grows leaves copies behind */
-        if (r < 0)
-                return r;
-
+        bytes_reserve(body, strlen(assertion) + 128); /* a buffer that grows leaves copies behind */
         return bytes_append_format(
                 body, "grant_type=urn%%3Aietf%%3Aparams%%3Aoauth%%3Agrant-type%%3Ajwt-bearer&assertion=%s", assertion);
 }
 
 static int append_refresh(const Credentials *c, Bytes *body) {
-        int r;
-
-        r = bytes_reserve(body, 128 + 3 * (strlen(c->client_id) + strlen(c->client_secret) + strlen(c->refresh_token)));
-        if (r == 0)
-                r = text_append_field(body, "grant_type", "refresh_token");
-        if (r == 0)
-                r = text_append_field(body, "client_id", c->client_id);
-        if (r == 0)
-                r = text_append_field(body, "client_secret", c->client_secret);
-        if (r == 0)
-                r = text_append_field(body, "refresh_token", c->refresh_token);
-        return r;
+        bytes_reserve(body, 128 + 3 * (strlen(c->client_id) + strlen(c->client_secret) + strlen(c->refresh_token)));
+        text_append_field(body, "grant_type", "refresh_token");
+        text_append_field(body, "client_id", c->client_id);
+        text_append_field(body, "client_secret", c->client_secret);
+        return text_append_field(body, "refresh_token", c->refresh_token);
 }
 
 /* RFC 8693. *held*: the other provider's token; NULL: it is in a file, which is read each time, since it rotates. */
@@ -112,9 +87,6 @@ static int append_federation(const Credentials *c, const char *held, Bytes *body
         r = secrets_note_passing(c->secrets, held);
         if (r < 0)
                 return r;
-        r = bytes_reserve(body, 512 + 3 * (strlen(held) + strlen(c->audience)));
-        if (r < 0)
-                return r;
 
         const char *const fields[][2] = {
                 { "grant_type", "urn:ietf:params:oauth:grant-type:token-exchange" },
@@ -124,12 +96,10 @@ static int append_federation(const Credentials *c, const char *held, Bytes *body
                 { "subject_token_type", c->subject_token_type },
                 { "subject_token", held },
         };
-        for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
-                r = text_append_field(body, fields[i][0], fields[i][1]);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        bytes_reserve(body, 512 + 3 * (strlen(held) + strlen(c->audience)));
+        for (size_t i = 0; i < ELEMENTSOF(fields); i++)
+                text_append_field(body, fields[i][0], fields[i][1]);
+        return bytes_result(body);
 }
 
 static int exchange_request(const Credentials *c, const char *held, usec_t wall, HttpSpec *spec) {
