@@ -308,9 +308,8 @@ int alert_book_give(const AlertBook *book, AlertExchange *exchange, const AlertM
 /* ---- figures ---- */
 
 static int append_member(Bytes *json, const char *name, const char *text) {
-        int r = bytes_append_format(json, ",\"%s\":", name);
-
-        return r < 0 ? r : !text ? bytes_append_text(json, "null") : bytes_append_json_string(json, text, strlen(text));
+        bytes_append_format(json, ",\"%s\":", name);
+        return !text ? bytes_append_text(json, "null") : bytes_append_json_string(json, text, strlen(text));
 }
 
 /* A number as such, a text in quotes. */
@@ -319,7 +318,7 @@ static int append_value(Bytes *json, const char *name, const char *value, bool n
                                            : append_member(json, name, text_or_null(value));
 }
 
-static int append_firing(const AlertBook *book, const AlertDevice *device, const AlertSlot *slot, Bytes *json) {
+static void append_firing(const AlertBook *book, const AlertDevice *device, const AlertSlot *slot, Bytes *json) {
         const AlertWatch *watch = &book->rules->items[slot->watch];
         const struct {
                 const char *name, *text;
@@ -327,34 +326,31 @@ static int append_firing(const AlertBook *book, const AlertDevice *device, const
                 { "name", device->name }, { "field", watch->rule->field } };
         bool number = watch->logic.test == ALERT_ABOVE || watch->logic.test == ALERT_BELOW;
         char since[CLOCK_RFC3339_SIZE];
-        int r = bytes_append_format(
-                json, "%s{\"since\":\"%s\"", json->size > 1 ? "," : "", clock_format_rfc3339(slot->state.since, since));
 
-        for (size_t i = 0; r == 0 && i < ELEMENTSOF(members); i++)
-                r = append_member(json, members[i].name, text_or_null(members[i].text));
-        if (r == 0)
-                r = append_value(json, "value", slot->value, number);
-        if (r == 0)
-                r = append_value(json, "limit", watch->limit, number);
-        return r < 0 ? r : bytes_append_text(json, "}");
+        bytes_append_format(
+                json, "%s{\"since\":\"%s\"", json->size > 1 ? "," : "", clock_format_rfc3339(slot->state.since, since));
+        for (size_t i = 0; i < ELEMENTSOF(members); i++)
+                append_member(json, members[i].name, text_or_null(members[i].text));
+        append_value(json, "value", slot->value, number);
+        append_value(json, "limit", watch->limit, number);
+        bytes_append_text(json, "}");
 }
 
 int alert_book_figures(const AlertBook *book, AlertFigures *ret, Bytes *json) {
-        int r = bytes_append_text(json, "[");
-
         *ret = (AlertFigures){};
-        for (size_t i = 0; r == 0 && i < book->n_devices; i++) {
+        bytes_append_text(json, "[");
+        for (size_t i = 0; i < book->n_devices; i++) {
                 const AlertDevice *device = book->devices[i];
 
-                for (size_t k = 0; r == 0 && k < device->n_slots; k++) {
+                for (size_t k = 0; k < device->n_slots; k++) {
                         const AlertSlot *slot = &device->slots[k];
 
                         ret->pending += slot->state.phase == PHASE_PENDING;
                         if (slot->said && ret->firing++ < FIRING_MAX)
-                                r = append_firing(book, device, slot, json);
+                                append_firing(book, device, slot, json);
                 }
         }
-        return r < 0 ? r : bytes_append_text(json, "]");
+        return bytes_append_text(json, "]");
 }
 
 void alert_exchange_done(AlertExchange *exchange) {

@@ -232,28 +232,22 @@ const ConfigSection alert_config_section = {
 
 /* ---- thresholds for a chart ---- */
 
-static int add_member(Bytes *json, const char *name, const char *text) {
-        int r;
-
-        r = bytes_append_format(json, "%s\"%s\":", json->size > 1 ? "," : "", name);
-        return r < 0 ? r : bytes_append_json_string(json, text, strlen(text));
+static void add_member(Bytes *json, const char *name, const char *text) {
+        bytes_append_format(json, "%s\"%s\":", json->size > 1 ? "," : "", name);
+        bytes_append_json_string(json, text, strlen(text));
 }
 
 /* What every message of the device has, as far as it is known: an object for match_test(). */
 static int make_device(const SinkSeries *series, Bytes *json) {
         size_t labels = strlen(series->labels);
-        int r;
 
-        r = bytes_append_text(json, "{");
-        if (r == 0)
-                r = add_member(json, "source", series->source);
-        if (r == 0)
-                r = add_member(json, "id", series->device);
-        if (r == 0)
-                r = add_member(json, "name", series->name);
-        if (r == 0 && labels > strlen("{}"))
-                r = bytes_append_format(json, ",%.*s", (int) (labels - strlen("{}")), series->labels + 1);
-        return r < 0 ? r : bytes_append_text(json, "}");
+        bytes_append_text(json, "{");
+        add_member(json, "source", series->source);
+        add_member(json, "id", series->device);
+        add_member(json, "name", series->name);
+        if (labels > strlen("{}"))
+                bytes_append_format(json, ",%.*s", (int) (labels - strlen("{}")), series->labels + 1);
+        return bytes_append_text(json, "}");
 }
 
 /* A rule's field is a pointer, or a member at the top. */

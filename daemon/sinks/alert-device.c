@@ -148,17 +148,15 @@ static bool is_as_before(const AlertDevice *device, const AlertRules *rules, con
 }
 
 static int note_where(AlertDevice *device, const AlertRules *rules, const AlertReading *reading) {
-        int r = 0;
+        Bytes *where = &device->where;
 
-        bytes_cut(&device->where, 0);
-        for (size_t i = 0; r == 0 && i < rules->n_where; i++) {
-                r = bytes_append(
-                        &device->where, reading->values[rules->where[i]].data, reading->values[rules->where[i]].size);
-                if (r == 0)
-                        r = bytes_append(&device->where, "", 1);
+        bytes_cut(where, 0);
+        for (size_t i = 0; i < rules->n_where; i++) {
+                bytes_append(where, reading->values[rules->where[i]].data, reading->values[rules->where[i]].size);
+                bytes_append(where, "", 1);
         }
-        device->placed = r == 0;
-        return r;
+        device->placed = bytes_result(where) == 0;
+        return bytes_result(where);
 }
 
 int alert_device_place(
@@ -191,25 +189,23 @@ int alert_device_place(
 /* ---- as JSON: [["KEY",phase,judged,since,heard,offline,said,fired,"value"],...] ---- */
 
 int alert_device_write(const AlertDevice *device, const AlertRules *rules, Bytes *ret) {
-        int r = bytes_append_text(ret, "[");
         const char *comma = "";
 
-        for (size_t i = 0; r == 0 && i < device->n_slots; i++) {
+        bytes_append_text(ret, "[");
+        for (size_t i = 0; i < device->n_slots; i++) {
                 const AlertSlot *slot = &device->slots[i];
                 const AlertState *state = &slot->state;
 
                 if (slot->gone)
                         continue;
-                r = bytes_append_format(ret, "%s[\"%s\",%d,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%d,%d,%" PRIu64 ",",
-                        comma, rules->items[slot->watch].key, state->phase, state->judged, state->since, state->heard,
+                bytes_append_format(ret, "%s[\"%s\",%d,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%d,%d,%" PRIu64 ",", comma,
+                        rules->items[slot->watch].key, state->phase, state->judged, state->since, state->heard,
                         state->offline, slot->said, slot->fired);
-                if (r == 0)
-                        r = bytes_append_json_string(ret, slot->value, strlen(slot->value));
-                if (r == 0)
-                        r = bytes_append_text(ret, "]");
+                bytes_append_json_string(ret, slot->value, strlen(slot->value));
+                bytes_append_text(ret, "]");
                 comma = ",";
         }
-        return r < 0 ? r : bytes_append_text(ret, "]");
+        return bytes_append_text(ret, "]");
 }
 
 static bool next_number(JsonReader *reader, uint64_t max, uint64_t *ret) {

@@ -12,27 +12,21 @@
 
 /* ---- what a rule is ---- */
 
-static int append_part(Bytes *text, const char *part) {
-        return bytes_append(text, part ?: "", part ? strlen(part) + 1 : 1);
+static void append_part(Bytes *text, const char *part) {
+        bytes_append(text, part ?: "", part ? strlen(part) + 1 : 1);
 }
 
 static int describe(const AlertRule *rule, Bytes *text) {
-        int r = append_part(text, rule->name);
-
-        for (size_t i = 0; r == 0 && i < rule->where.n; i++) {
-                r = append_part(text, rule->where.items[i].name);
-                for (char **v = rule->where.items[i].values; r == 0 && *v; v++)
-                        r = append_part(text, *v);
-                if (r == 0)
-                        r = append_part(text, "");
+        append_part(text, rule->name);
+        for (size_t i = 0; i < rule->where.n; i++) {
+                append_part(text, rule->where.items[i].name);
+                for (char **v = rule->where.items[i].values; *v; v++)
+                        append_part(text, *v);
+                append_part(text, "");
         }
-        if (r == 0)
-                r = append_part(text, rule->field);
-        if (r == 0)
-                r = append_part(text, rule->is);
-        if (r == 0)
-                r = bytes_append_format(text, "%a %a %a %" PRIu64, rule->above, rule->below, rule->clear, rule->stale);
-        return r;
+        append_part(text, rule->field);
+        append_part(text, rule->is);
+        return bytes_append_format(text, "%a %a %a %" PRIu64, rule->above, rule->below, rule->clear, rule->stale);
 }
 
 static int make_key(AlertWatch *watch) {

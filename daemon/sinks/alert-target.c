@@ -214,32 +214,28 @@ static size_t measure(const Service *service, Slice text) {
 static int append_cut(const Service *service, Slice text, Bytes *to) {
         bool whole = measure(service, text) <= service->max;
         size_t left = whole ? service->max : service->max - (service->bytes ? strlen(ELLIPSIS) : 1);
-        int r = 0;
 
-        for (size_t i = 0; r == 0 && i < text.size;) {
+        for (size_t i = 0; i < text.size;) {
                 Piece piece = piece_at(service, text.data + i);
 
                 if (piece.room > left)
                         break;
-                r = bytes_append(to, piece.text.data, piece.text.size);
+                bytes_append(to, piece.text.data, piece.text.size);
                 left -= piece.room;
                 i += piece.size;
         }
-        return r < 0 || whole ? r : bytes_append_text(to, ELLIPSIS);
+        return bytes_append_text(to, whole ? "" : ELLIPSIS);
 }
 
 /* ---- the text of a message ---- */
 
 /* A line for each. */
 static int write_lines(const AlertMessage *message, Bytes *to) {
-        int r = 0;
-
-        for (size_t i = 0; r >= 0 && i < message->n; i++) {
-                r = i > 0 ? bytes_append_text(to, "\n") : 0;
-                if (r >= 0)
-                        r = alert_text_write(&message->notices[i], message->language, to);
+        for (size_t i = 0; i < message->n; i++) {
+                bytes_append_text(to, i > 0 ? "\n" : "");
+                alert_text_write(&message->notices[i], message->language, to);
         }
-        return r;
+        return bytes_result(to);
 }
 
 int alert_target_fit(const AlertTarget *target, const AlertMessage *message) {
@@ -261,49 +257,34 @@ int alert_target_fit(const AlertTarget *target, const AlertMessage *message) {
 }
 
 /* Appends `"KEY":"the lines"`, escaped twice: for the service, then for JSON. */
-static int append_message(const AlertTarget *target, const char *key, Slice lines, Bytes *body) {
+static void append_message(const AlertTarget *target, const char *key, Slice lines, Bytes *body) {
         _cleanup_bytes_ Bytes text = {};
-        int r;
 
-        r = append_cut(service_of(target), lines, &text);
-        if (r == 0)
-                r = bytes_append_format(body, "\"%s\":", key);
-        return r < 0 ? r : bytes_append_json_string(body, text.data ?: "", text.size);
+        bytes_fail(body, append_cut(service_of(target), lines, &text));
+        bytes_append_format(body, "\"%s\":", key);
+        bytes_append_json_string(body, text.data ?: "", text.size);
 }
 
 /* ---- bodies ---- */
 
 static int write_slack(const AlertTarget *target, Slice lines, Bytes *body) {
-        int r;
-
-        r = bytes_append_text(body, "{");
-        if (r == 0)
-                r = append_message(target, "text", lines, body);
-        return r < 0 ? r : bytes_append_text(body, ",\"mrkdwn\":false,\"unfurl_links\":false,\"unfurl_media\":false}");
+        bytes_append_text(body, "{");
+        append_message(target, "text", lines, body);
+        return bytes_append_text(body, ",\"mrkdwn\":false,\"unfurl_links\":false,\"unfurl_media\":false}");
 }
 
 static int write_discord(const AlertTarget *target, Slice lines, Bytes *body) {
-        int r;
-
-        r = bytes_append_text(body, "{");
-        if (r == 0)
-                r = append_message(target, "content", lines, body);
-        return r < 0 ? r
-                     : bytes_append_text(
-                               body, ",\"allowed_mentions\":{\"parse\":[]},\"flags\":4}"); /* no preview of links */
+        bytes_append_text(body, "{");
+        append_message(target, "content", lines, body);
+        return bytes_append_text(body, ",\"allowed_mentions\":{\"parse\":[]},\"flags\":4}"); /* no preview of links */
 }
 
 static int write_line(const AlertTarget *target, Slice lines, Bytes *body) {
-        int r;
-
-        r = bytes_append_text(body, "{\"to\":");
-        if (r == 0)
-                r = bytes_append_json_string(body, target->recipient, strlen(target->recipient));
-        if (r == 0)
-                r = bytes_append_text(body, ",\"messages\":[{\"type\":\"text\",");
-        if (r == 0)
-                r = append_message(target, "text", lines, body);
-        return r < 0 ? r : bytes_append_text(body, "}]}");
+        bytes_append_text(body, "{\"to\":");
+        bytes_append_json_string(body, target->recipient, strlen(target->recipient));
+        bytes_append_text(body, ",\"messages\":[{\"type\":\"text\",");
+        append_message(target, "text", lines, body);
+        return bytes_append_text(body, "}]}");
 }
 
 /* Of several: the gravest. */
@@ -319,17 +300,11 @@ static AlertKind kind_of(const AlertMessage *message) {
 static int write_ntfy(const AlertTarget *target, const AlertMessage *message, Slice lines, Bytes *body) {
         AlertKind kind = kind_of(message);
         const char *title = alert_text_title(kind, message->language);
-        int r;
 
-        r = bytes_append_text(body, "{\"topic\":");
-        if (r == 0)
-                r = bytes_append_json_string(body, target->topic, strlen(target->topic));
-        if (r == 0)
-                r = bytes_append_format(body, ",\"title\":\"%s\",", title);
-        if (r == 0)
-                r = append_message(target, "message", lines, body);
-        if (r < 0)
-                return r;
+        bytes_append_text(body, "{\"topic\":");
+        bytes_append_json_string(body, target->topic, strlen(target->topic));
+        bytes_append_format(body, ",\"title\":\"%s\",", title);
+        append_message(target, "message", lines, body);
         return bytes_append_format(body, ",\"priority\":%d,\"tags\":[\"%s\"]}", kind <= ALERT_REPEAT ? 4 : 3,
                 kind <= ALERT_REPEAT ? "warning" : "white_check_mark");
 }

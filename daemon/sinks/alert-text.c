@@ -133,14 +133,13 @@ static const char *unit_in_japanese(const char *unit) {
 /* "2 h 5 min", "2時間5分". */
 static int write_span(usec_t span, AlertLanguage language, Bytes *to) {
         char text[CLOCK_SPAN_SIZE], *rest = text, *part;
-        int r = 0;
 
         (void) clock_format_span(span, text, sizeof(text));
         if (language == ALERT_ENGLISH)
                 return bytes_append_text(to, text);
-        while (r >= 0 && (part = strsep(&rest, " ")))
-                r = bytes_append_text(to, isdigit((unsigned char) *part) ? part : unit_in_japanese(part));
-        return r;
+        while ((part = strsep(&rest, " ")))
+                bytes_append_text(to, isdigit((unsigned char) *part) ? part : unit_in_japanese(part));
+        return bytes_result(to);
 }
 
 static usec_t difference(usec_t later, usec_t earlier) {
@@ -209,14 +208,12 @@ static int write_silent(const Writer *w, Word word) {
                 [ALERT_JAPANESE] = { { "データ", " ", " の新しいデータ" }, { "データ", " ", " の新しいデータ" } },
         };
         const char *const *parts = words_of[w->language][word == WORD_AGAIN], *field = w->notice->field;
-        int r;
 
         if (!field)
                 return bytes_append_text(w->to, parts[0]);
-        r = bytes_append_text(w->to, parts[1]);
-        if (r >= 0)
-                r = write_clean(field, w->to);
-        return r < 0 ? r : bytes_append_text(w->to, parts[2]);
+        bytes_append_text(w->to, parts[1]);
+        write_clean(field, w->to);
+        return bytes_append_text(w->to, parts[2]);
 }
 
 /* Appends what the word stands for, without quotes. 1: there is nothing that it stands for; -ENOMEM. */
@@ -400,18 +397,14 @@ int alert_text_write(const AlertNotice *notice, AlertLanguage language, Bytes *r
         const Writer w = { notice, language, ret };
         const char *text = text_of(notice, language);
         Slice plain, word = { .data = text };
-        int r = 0;
 
-        while (r >= 0 && word.data) {
+        while (word.data) {
                 template_next(&text, &plain, &word);
-                r = bytes_append(ret, plain.data, plain.size);
-                if (r < 0 || !word.data)
-                        break;
-                r = word_write(&w, word_find(word));
-                if (r > 0)
-                        r = bytes_append_text(ret, "-");
+                bytes_append(ret, plain.data, plain.size);
+                if (word.data && word_write(&w, word_find(word)) > 0)
+                        bytes_append_text(ret, "-");
         }
-        return r;
+        return bytes_result(ret);
 }
 
 /* ---- bodies ---- */
@@ -472,16 +465,15 @@ int alert_text_write_body(const char *template, const AlertNotice *notice, Alert
         const char *text = template ?: DEFAULT_BODY;
         Slice plain, word = { .data = text };
         JsonPlace place = {};
-        int r = 0;
 
-        while (r >= 0 && word.data) {
+        while (word.data) {
                 template_next(&text, &plain, &word);
                 json_place_pass(&place, plain);
-                r = bytes_append(ret, plain.data, plain.size);
-                if (r >= 0 && word.data)
-                        r = body_word(notice, language, word_find(word), place.quoted, ret);
+                bytes_append(ret, plain.data, plain.size);
+                if (word.data)
+                        bytes_fail(ret, body_word(notice, language, word_find(word), place.quoted, ret));
         }
-        return r;
+        return bytes_result(ret);
 }
 
 /* ---- for the configuration ---- */
