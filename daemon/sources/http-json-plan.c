@@ -59,15 +59,14 @@ static int append_time(int64_t seconds, Form form, bool url, Bytes *ret) {
 
 int http_json_expand(const char *text, const HttpJsonTimes *times, bool url, Bytes *ret) {
         Placeholder placeholder;
-        int r = 0;
 
-        while (r == 0 && *text != '\0')
+        while (*text != '\0')
                 if (placeholder_at(text, &placeholder)) {
-                        r = append_time(time_of(times, placeholder.name), placeholder.form, url, ret);
+                        append_time(time_of(times, placeholder.name), placeholder.form, url, ret);
                         text += placeholder.size;
                 } else
-                        r = bytes_append(ret, text++, 1);
-        return r;
+                        bytes_append(ret, text++, 1);
+        return bytes_result(ret);
 }
 
 bool http_json_mentions(const char *text, const char *name) {
@@ -152,31 +151,28 @@ bool http_json_same_origin(const char *a, const char *b) {
 static int next_by_parameter(const char *first, const char *name, const char *token, Bytes *ret) {
         const char *query = strchr(first, '?'), *part = query ? query + 1 : first + strlen(first);
         char between = '?';
-        int r;
 
-        r = bytes_append(ret, first, (size_t) ((query ?: part) - first));
-        while (r == 0 && *part != '\0') {
+        bytes_append(ret, first, (size_t) ((query ?: part) - first));
+        while (*part != '\0') {
                 size_t size = strcspn(part, "&"), n = strlen(name);
 
                 if (!(size > n && part[n] == '=' && strncmp(part, name, n) == 0)) {
-                        r = bytes_append_format(ret, "%c%.*s", between, (int) size, part);
+                        bytes_append_format(ret, "%c%.*s", between, (int) size, part);
                         between = '&';
                 }
                 part += size + (part[size] == '&');
         }
-        if (r == 0)
-                r = bytes_append_format(ret, "%c%s=", between, name);
-        return r < 0 ? r : text_append_percent(ret, token, "");
+        bytes_append_format(ret, "%c%s=", between, name);
+        return text_append_percent(ret, token, "");
 }
 
 static int next_by_url(const char *first, const char *next, Bytes *ret) {
         const char *host = strstr(first, "://") + strlen("://");
-        int r = 0;
+        int r;
 
         if (next[0] == '/' && next[1] != '/')
-                r = bytes_append(ret, first, (size_t) (host + strcspn(host, "/?") - first));
-        if (r == 0)
-                r = bytes_append_text(ret, next);
+                bytes_append(ret, first, (size_t) (host + strcspn(host, "/?") - first));
+        r = bytes_append_text(ret, next);
         if (r < 0)
                 return r;
         r = http_url_check(ret->data);

@@ -28,103 +28,79 @@ typedef enum Property {
 
 /* ---- writing ---- */
 
-static int put_number(Bytes *out, uint32_t value, size_t size) {
+static void put_number(Bytes *out, uint32_t value, size_t size) {
         char bytes[4];
 
         for (size_t i = 0; i < size; i++)
                 bytes[i] = (char) (value >> 8 * (size - 1 - i));
-        return bytes_append(out, bytes, size);
+        bytes_append(out, bytes, size);
 }
 
-static int put_text(Bytes *out, const char *text) {
+static void put_text(Bytes *out, const char *text) {
         size_t size = strlen(text);
-        int r;
 
         if (size > TEXT_MAX)
-                return -EMSGSIZE;
-        r = put_number(out, (uint32_t) size, 2);
-        if (r < 0)
-                return r;
-        return bytes_append(out, text, size);
+                bytes_fail(out, -EMSGSIZE);
+        put_number(out, (uint32_t) size, 2);
+        bytes_append(out, text, size);
 }
 
-static int put_property(Bytes *out, Property property, uint32_t value, size_t size) {
-        int r = put_number(out, property, 1);
-
-        return r < 0 ? r : put_number(out, value, size);
+static void put_property(Bytes *out, Property property, uint32_t value, size_t size) {
+        put_number(out, property, 1);
+        put_number(out, value, size);
 }
 
 /* A length of one to four bytes, seven bits each, the lowest first (1.5.5). */
-static int put_length(Bytes *out, size_t size) {
-        int r;
-
+static void put_length(Bytes *out, size_t size) {
         if (size >= 1u << 28)
-                return -EMSGSIZE;
+                bytes_fail(out, -EMSGSIZE);
         do {
-                r = put_number(out, (uint32_t) (size % 128 | (size >= 128 ? 128 : 0)), 1);
+                put_number(out, (uint32_t) (size % 128 | (size >= 128 ? 128 : 0)), 1);
                 size /= 128;
-        } while (r == 0 && size > 0);
-        return r;
+        } while (size > 0);
 }
 
 /* The packet around *body*. */
 static int put_packet(Bytes *out, PacketType type, unsigned flags, const Bytes *body) {
-        int r;
-
-        r = put_number(out, (unsigned) type << 4 | flags, 1);
-        if (r == 0)
-                r = put_length(out, body->size);
-        return r < 0 ? r : bytes_append(out, body->data, body->size);
+        bytes_fail(out, bytes_result(body));
+        put_number(out, (unsigned) type << 4 | flags, 1);
+        put_length(out, body->size);
+        return bytes_append(out, body->data, body->size);
 }
 
-static int put_connect_properties(Bytes *body, const MqttConnect *connect) {
-        int r;
-
+static void put_connect_properties(Bytes *body, const MqttConnect *connect) {
         if (connect->version != MQTT_5)
-                return 0;
-        r = put_length(body, 5 + 3 + 5);
-        if (r == 0)
-                r = put_property(body, PROPERTY_SESSION_EXPIRY, connect->session_expiry, 4);
-        if (r == 0)
-                r = put_property(body, PROPERTY_RECEIVE_MAXIMUM, connect->receive_max, 2);
-        return r < 0 ? r : put_property(body, PROPERTY_MAXIMUM_PACKET_SIZE, connect->packet_max, 4);
+                return;
+        put_length(body, 5 + 3 + 5);
+        put_property(body, PROPERTY_SESSION_EXPIRY, connect->session_expiry, 4);
+        put_property(body, PROPERTY_RECEIVE_MAXIMUM, connect->receive_max, 2);
+        put_property(body, PROPERTY_MAXIMUM_PACKET_SIZE, connect->packet_max, 4);
 }
 
-static int put_connect_texts(Bytes *body, const MqttConnect *connect) {
+static void put_connect_texts(Bytes *body, const MqttConnect *connect) {
         const char *texts[] = { connect->client_id, connect->username, connect->password };
 
-        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
-                int r = texts[i] ? put_text(body, texts[i]) : 0;
-
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                if (texts[i])
+                        put_text(body, texts[i]);
 }
 
 int mqtt_put_connect(Bytes *out, const MqttConnect *connect) {
         unsigned flags = (connect->username ? 0x80u : 0) | (connect->password ? 0x40u : 0) | (connect->clean ? 2u : 0);
         _cleanup_bytes_ Bytes body = {};
-        int r;
 
-        r = put_text(&body, "MQTT");
-        if (r == 0)
-                r = put_number(&body, (unsigned) connect->version << 8 | flags, 2);
-        if (r == 0)
-                r = put_number(&body, connect->keep_alive_sec, 2);
-        if (r == 0)
-                r = put_connect_properties(&body, connect);
-        if (r == 0)
-                r = put_connect_texts(&body, connect);
-        return r < 0 ? r : put_packet(out, TYPE_CONNECT, 0, &body);
+        put_text(&body, "MQTT");
+        put_number(&body, (unsigned) connect->version << 8 | flags, 2);
+        put_number(&body, connect->keep_alive_sec, 2);
+        put_connect_properties(&body, connect);
+        put_connect_texts(&body, connect);
+        return put_packet(out, TYPE_CONNECT, 0, &body);
 }
 
-static int put_packet_id(Bytes *body, const MqttSubscribe *subscribe) {
-        int r = put_number(body, subscribe->packet_id, 2);
-
-        if (r < 0 || subscribe->version != MQTT_5)
-                return r;
-        return put_length(body, 0); /* no properties */
+static void put_packet_id(Bytes *body, const MqttSubscribe *subscribe) {
+        put_number(body, subscribe->packet_id, 2);
+        if (subscribe->version == MQTT_5)
+                put_length(body, 0); /* no properties */
 }
 
 int mqtt_put_subscribe(Bytes *out, const MqttSubscribe *subscribe) {
@@ -132,25 +108,22 @@ int mqtt_put_subscribe(Bytes *out, const MqttSubscribe *subscribe) {
         unsigned handling = subscribe->retained ? 1 : 2,
                  options = 1u | (subscribe->version == MQTT_5 ? handling << 4 : 0);
         _cleanup_bytes_ Bytes body = {};
-        int r;
 
-        r = put_packet_id(&body, subscribe);
-        for (size_t i = 0; r == 0 && i < subscribe->n; i++) {
-                r = put_text(&body, subscribe->filters[i]);
-                if (r == 0)
-                        r = put_number(&body, options, 1);
+        put_packet_id(&body, subscribe);
+        for (size_t i = 0; i < subscribe->n; i++) {
+                put_text(&body, subscribe->filters[i]);
+                put_number(&body, options, 1);
         }
-        return r < 0 ? r : put_packet(out, TYPE_SUBSCRIBE, 2, &body);
+        return put_packet(out, TYPE_SUBSCRIBE, 2, &body);
 }
 
 int mqtt_put_unsubscribe(Bytes *out, const MqttSubscribe *unsubscribe) {
         _cleanup_bytes_ Bytes body = {};
-        int r;
 
-        r = put_packet_id(&body, unsubscribe);
-        for (size_t i = 0; r == 0 && i < unsubscribe->n; i++)
-                r = put_text(&body, unsubscribe->filters[i]);
-        return r < 0 ? r : put_packet(out, TYPE_UNSUBSCRIBE, 2, &body);
+        put_packet_id(&body, unsubscribe);
+        for (size_t i = 0; i < unsubscribe->n; i++)
+                put_text(&body, unsubscribe->filters[i]);
+        return put_packet(out, TYPE_UNSUBSCRIBE, 2, &body);
 }
 
 int mqtt_put_puback(Bytes *out, uint16_t packet_id) {

@@ -22,7 +22,7 @@ typedef struct MqttConnect {
         uint32_t packet_max;     /* bytes of the largest packet that we take; MQTT 5 */
         uint32_t session_expiry; /* seconds; MQTT 5 */
 } MqttConnect;
-/* This and the others below append one packet to *out*. -ENOMEM. */
+/* This and the others below append one packet to *out*. -ENOMEM; -EMSGSIZE: a text is too long. *out* remembers it. */
 int mqtt_put_connect(Bytes *out, const MqttConnect *connect);
 
 /* Asks for QoS 1 of each of the *n* filters. *retained*: retained messages are wanted where it is new (MQTT 5;

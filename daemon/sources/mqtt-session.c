@@ -79,11 +79,9 @@ static void session_move(MqttSession *s, State state) {
 
 /* The filters as they are kept: one a line, which no filter has (a configuration knows no line breaks). */
 static int filters_join(const MqttSession *s, Bytes *ret) {
-        int r = 0;
-
-        for (size_t i = 0; s->spec.filters[i] && r == 0; i++)
-                r = bytes_append_format(ret, "%s\n", s->spec.filters[i]);
-        return r;
+        for (size_t i = 0; s->spec.filters[i]; i++)
+                bytes_append_format(ret, "%s\n", s->spec.filters[i]);
+        return bytes_result(ret);
 }
 
 static bool filters_have(Slice filters, const char *filter) {
@@ -196,7 +194,10 @@ static void session_fail(MqttSession *s, int error) {
         session_lose(s, MQTT_UNREACHABLE, strerror(-error));
 }
 
-static void session_send(MqttSession *s, Bytes *packets, int r) {
+/* All of them or none. */
+static void session_send(MqttSession *s, const Bytes *packets) {
+        int r = bytes_result(packets);
+
         if (r == 0 && packets->size > 0)
                 r = stream_write(s->stream, packets->data, packets->size);
         if (r < 0)
@@ -246,14 +247,13 @@ static void on_open(void *userdata) {
                 .packet_max = (uint32_t) s->spec.packet_max,
                 .session_expiry = s->spec.clean ? 0 : MQTT_SESSION_FOR_EVER,
         };
-        int r;
 
         session_move(s, STATE_GREETING);
         s->keep_alive_sec = KEEP_ALIVE_SEC;
         s->heard = clock_now();
-        r = mqtt_put_connect(&packet, &connect);
+        mqtt_put_connect(&packet, &connect);
         session_await_answer(s);
-        session_send(s, &packet, r);
+        session_send(s, &packet);
 }
 
 static uint16_t next_packet_id(MqttSession *s) {
@@ -262,38 +262,33 @@ static uint16_t next_packet_id(MqttSession *s) {
 }
 
 /* The filters that the session has and we do not want any more. */
-static int put_unsubscribe(MqttSession *s, Slice wanted, Bytes *packets) {
+static void put_unsubscribe(MqttSession *s, Slice wanted, Bytes *packets) {
         _cleanup_bytes_ Bytes old = {};
         const char *filters[1];
-        int r = 0;
 
-        r = bytes_append(&old, s->filters.data ?: "", s->filters.size);
-        for (char *at = old.data, *newline; r == 0 && at && (newline = strchr(at, '\n')); at = newline + 1) {
+        bytes_fail(packets, bytes_append(&old, s->filters.data ?: "", s->filters.size));
+        for (char *at = old.data, *newline; at && (newline = strchr(at, '\n')); at = newline + 1) {
                 *newline = '\0';
                 if (filters_have(wanted, at))
                         continue;
                 filters[0] = at;
                 s->answers++;
-                r = mqtt_put_unsubscribe(packets, &(MqttSubscribe){ s->version, next_packet_id(s), filters, 1, false });
+                mqtt_put_unsubscribe(packets, &(MqttSubscribe){ s->version, next_packet_id(s), filters, 1, false });
         }
-        return r;
 }
 
 /* All of them, one packet each, so that each answer is about one: a broker that was restarted may have an older state
  * of the session, without what it granted since. MQTT 3.1.1: only those that the session should not have yet, since
  * the broker sends what is retained each time. */
-static int put_subscribe(MqttSession *s, Bytes *packets) {
-        int r = 0;
-
-        for (size_t i = 0; s->spec.filters[i] && r == 0; i++) {
+static void put_subscribe(MqttSession *s, Bytes *packets) {
+        for (size_t i = 0; s->spec.filters[i]; i++) {
                 if (s->version == MQTT_3_1_1 &&
                         filters_have((Slice){ s->filters.data, s->filters.size }, s->spec.filters[i]))
                         continue;
                 s->answers++;
-                r = mqtt_put_subscribe(packets,
+                mqtt_put_subscribe(packets,
                         &(MqttSubscribe){ s->version, next_packet_id(s), s->spec.filters + i, 1, s->spec.retained });
         }
-        return r;
 }
 
 static void session_watch_silence(MqttSession *s) {
@@ -323,21 +318,17 @@ static void session_tell_gone(MqttSession *s, bool present) {
 
 static void session_subscribe(MqttSession *s, bool present) {
         _cleanup_bytes_ Bytes packets = {}, wanted = {};
-        int r = 0;
 
         session_move(s, STATE_SUBSCRIBING);
         s->answers = 0;
         session_tell_gone(s, present);
         if (!present || !s->id)
-                r = state_renew(s);
-        if (r == 0)
-                r = filters_join(s, &wanted);
-        if (r == 0)
-                r = put_unsubscribe(s, (Slice){ wanted.data, wanted.size }, &packets);
-        if (r == 0)
-                r = put_subscribe(s, &packets);
+                bytes_fail(&packets, state_renew(s));
+        bytes_fail(&packets, filters_join(s, &wanted));
+        put_unsubscribe(s, (Slice){ wanted.data, wanted.size }, &packets);
+        put_subscribe(s, &packets);
         session_await_answer(s);
-        session_send(s, &packets, r);
+        session_send(s, &packets);
         if (s->state == STATE_SUBSCRIBING && s->answers == 0)
                 session_ready(s);
 }
@@ -413,17 +404,17 @@ static void on_suback(MqttSession *s, const MqttPacket *packet) {
 
 /* ---- whether the broker has heard our acknowledgements ---- */
 
-static int session_put_ping(MqttSession *s, Bytes *packets) {
+static void session_put_ping(MqttSession *s, Bytes *packets) {
         s->pings++;
-        return mqtt_put_pingreq(packets);
+        mqtt_put_pingreq(packets);
 }
 
-static int session_put_confirm(MqttSession *s, Bytes *packets) {
+static void session_put_confirm(MqttSession *s, Bytes *packets) {
         if (s->confirms > 0)
-                return 0; /* one at a time */
+                return; /* one at a time */
         s->confirms = s->pings + 1;
         s->asked = s->mark;
-        return session_put_ping(s, packets);
+        session_put_ping(s, packets);
 }
 
 static void session_confirm(MqttSession *s) {
@@ -433,8 +424,10 @@ static void session_confirm(MqttSession *s) {
                 return;
         s->confirms = 0;
         s->callbacks.on_confirmed(s->callbacks.userdata, s->asked);
-        if (s->mark != s->asked)
-                session_send(s, &packets, session_put_confirm(s, &packets));
+        if (s->mark == s->asked)
+                return;
+        session_put_confirm(s, &packets);
+        session_send(s, &packets);
 }
 
 /* ---- what the broker sends ---- */
@@ -525,7 +518,8 @@ static void session_keep_alive(MqttSession *s) {
         if (!s->held && clock_now() - s->heard > patience)
                 return session_lose(s, MQTT_UNREACHABLE, "the broker does not answer any more");
         session_watch_silence(s);
-        session_send(s, &packet, session_put_ping(s, &packet));
+        session_put_ping(s, &packet);
+        session_send(s, &packet);
 }
 
 static void on_timer(void *userdata) {
@@ -574,16 +568,15 @@ uint64_t mqtt_session_connection(const MqttSession *s) {
 void mqtt_session_acknowledge(
         MqttSession *s, uint64_t connection, const uint16_t *packet_ids, size_t n, uint64_t mark) {
         _cleanup_bytes_ Bytes packets = {};
-        int r = 0;
 
         if (connection != s->connection || (s->state != STATE_READY && s->state != STATE_SUBSCRIBING))
                 return;
-        for (size_t i = 0; i < n && r == 0; i++)
-                r = mqtt_put_puback(&packets, packet_ids[i]);
+        for (size_t i = 0; i < n; i++)
+                mqtt_put_puback(&packets, packet_ids[i]);
         s->mark = mark;
-        if (r == 0 && n > 0)
-                r = session_put_confirm(s, &packets);
-        session_send(s, &packets, r);
+        if (n > 0)
+                session_put_confirm(s, &packets);
+        session_send(s, &packets);
 }
 
 void mqtt_session_reset(MqttSession *s, const char *detail) {

@@ -93,12 +93,12 @@ int mqtt_topic_filter(const char *pattern, Bytes *ret) {
                 Level level = level_take(&rest);
                 Slice text = level.kind == LEVEL_TEXT ? level.text : slice_of(level.kind == LEVEL_ANY ? "+" : "#");
 
-                r = bytes_append(&filter, text.data, text.size);
-                if (r == 0 && !level.last)
-                        r = bytes_append_text(&filter, "/");
-                if (r < 0)
-                        return r;
+                bytes_append(&filter, text.data, text.size);
+                bytes_append_text(&filter, level.last ? "" : "/");
         }
+        r = bytes_result(&filter);
+        if (r < 0)
+                return r;
         *ret = bytes_steal(&filter);
         return 0;
 }

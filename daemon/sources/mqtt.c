@@ -175,11 +175,9 @@ static int mqtt_name_message(const MqttPacket *packet, uint64_t number, char see
         char hash[SHA256_HEX_SIZE];
         int r;
 
-        r = bytes_append(&text, packet->topic.data, packet->topic.size);
-        if (r == 0)
-                r = bytes_append(&text, "", 1);
-        if (r == 0)
-                r = bytes_append(&text, packet->payload.data, packet->payload.size);
+        bytes_append(&text, packet->topic.data, packet->topic.size);
+        bytes_append(&text, "", 1);
+        r = bytes_append(&text, packet->payload.data, packet->payload.size);
         if (r < 0)
                 return r;
         (void) snprintf(seen, 64, "%" PRIu64 ":%.16s", number, sha256_hex(text.data, text.size, hash));

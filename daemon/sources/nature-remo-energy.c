@@ -131,54 +131,40 @@ static int append_energy(Bytes *payload, const Meter *meter, Property property, 
 
 static int append_values(Bytes *payload, const Meter *meter) {
         char at[CLOCK_RFC3339_SIZE];
-        int r;
 
-        if (meter->known[METER_POWER] && meter->power_msec > 0) {
-                r = bytes_append_format(payload, ",\"measured_at\":\"%s\"",
+        if (meter->known[METER_POWER] && meter->power_msec > 0)
+                bytes_append_format(payload, ",\"measured_at\":\"%s\"",
                         clock_format_rfc3339((usec_t) meter->power_msec * USEC_PER_MSEC, at));
-                if (r < 0)
-                        return r;
-        }
-        if (meter->known[METER_POWER]) {
-                r = bytes_append_format(payload, ",\"power_w\":%" PRId64, meter->value[METER_POWER]);
-                if (r < 0)
-                        return r;
-        }
-        r = append_energy(payload, meter, METER_BOUGHT, "energy_kwh");
-        return r < 0 ? r : append_energy(payload, meter, METER_SOLD, "energy_sold_kwh");
+        if (meter->known[METER_POWER])
+                bytes_append_format(payload, ",\"power_w\":%" PRId64, meter->value[METER_POWER]);
+        append_energy(payload, meter, METER_BOUGHT, "energy_kwh");
+        append_energy(payload, meter, METER_SOLD, "energy_sold_kwh");
+        return bytes_result(payload);
 }
 
-static int append_text(Bytes *payload, const char *name, Slice appliance, const char *pointer) {
+static void append_text(Bytes *payload, const char *name, Slice appliance, const char *pointer) {
         _cleanup_bytes_ Bytes text = {};
         Slice value;
         int r;
 
         r = pointer_find(appliance, pointer, &value) && value.data[0] == '"' ? match_text(value, &text) : 0;
-        if (r <= 0)
-                return r;
-        r = bytes_append_format(payload, ",\"%s\":", name);
-        return r < 0 ? r : bytes_append_json_string(payload, text.data, text.size);
+        if (bytes_fail(payload, r) < 0 || r == 0)
+                return;
+        bytes_append_format(payload, ",\"%s\":", name);
+        bytes_append_json_string(payload, text.data, text.size);
 }
 
 static int meter_format(const Meters *m, Slice appliance, const Meter *meter, const char *id, Bytes *payload) {
         char at[CLOCK_RFC3339_SIZE];
-        int r;
 
-        r = bytes_append_text(payload, "{\"id\":");
-        if (r < 0)
-                return r;
-        r = bytes_append_json_string(payload, id, strlen(id));
-        if (r == 0)
-                r = append_text(payload, "name", appliance, "/nickname");
-        if (r == 0)
-                r = bytes_append_format(payload, ",\"source\":\"%s\",\"request_at\":\"%s\"", m->origin->source,
-                        clock_format_rfc3339(m->origin->request_at, at));
-        if (r == 0)
-                r = append_values(payload, meter);
-        if (r < 0)
-                return r;
-        r = nature_remo_append_labels(payload, m->origin->labels);
-        return r < 0 ? r : bytes_append_text(payload, "}");
+        bytes_append_text(payload, "{\"id\":");
+        bytes_append_json_string(payload, id, strlen(id));
+        append_text(payload, "name", appliance, "/nickname");
+        bytes_append_format(payload, ",\"source\":\"%s\",\"request_at\":\"%s\"", m->origin->source,
+                clock_format_rfc3339(m->origin->request_at, at));
+        append_values(payload, meter);
+        nature_remo_append_labels(payload, m->origin->labels);
+        return bytes_append_text(payload, "}");
 }
 
 static int meter_add(Meters *m, Slice appliance, const Meter *meter, const char *id) {

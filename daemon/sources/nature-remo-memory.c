@@ -106,19 +106,14 @@ bool nature_remo_id_is_good(const char *id, size_t size) {
 
 int nature_remo_append_labels(Bytes *payload, const Bytes *labels) {
         Slice rest = {}, name, value;
-        int r;
 
         if (labels)
                 rest = (Slice){ labels->data, labels->size };
         while (reading_labels_next(&rest, &name, &value)) {
-                r = bytes_append_format(payload, ",\"%s\":", name.data);
-                if (r < 0)
-                        return r;
-                r = bytes_append_json_string(payload, value.data, value.size);
-                if (r < 0)
-                        return r;
+                bytes_append_format(payload, ",\"%s\":", name.data);
+                bytes_append_json_string(payload, value.data, value.size);
         }
-        return 0;
+        return bytes_result(payload);
 }
 
 int nature_remo_add(ReadingList *list, const NatureRemoOrigin *origin, const char *id, Bytes *payload) {

@@ -90,50 +90,41 @@ static bool events_are_good(const Device *device) {
         return token == JSON_END;
 }
 
-static int append_field(Bytes *payload, const Device *device, Field field) {
+static void append_field(Bytes *payload, const Device *device, Field field) {
         _cleanup_bytes_ Bytes text = {};
         Slice raw = device->raw[field];
-        int r;
+        int r = field_read(device, field, &text);
 
-        r = field_read(device, field, &text);
-        if (r <= 0)
-                return r;
-        r = bytes_append_format(payload, "%s\"%s\":", payload->size > 1 ? "," : "", fields[field].name);
-        return r < 0 ? r : bytes_append(payload, raw.data, raw.size);
+        if (bytes_fail(payload, r) < 0 || r == 0)
+                return;
+        bytes_append_format(payload, "%s\"%s\":", payload->size > 1 ? "," : "", fields[field].name);
+        bytes_append(payload, raw.data, raw.size);
 }
 
 /* The message: the first four fields are those that the scripts published, in their order. */
 static int device_format(const Parse *p, const Device *device, Bytes *payload) {
-        int r;
-
-        r = bytes_append_text(payload, "{");
-        if (r == 0)
-                r = append_field(payload, device, DEVICE_NAME);
-        if (r == 0 && device->raw[DEVICE_NEWEST_EVENTS].size == 0)
-                r = bytes_append_format(payload, "%s\"newest_events\":null", payload->size > 1 ? "," : "");
-        else if (r == 0)
-                r = append_field(payload, device, DEVICE_NEWEST_EVENTS);
-        if (r == 0)
-                r = append_field(payload, device, DEVICE_UPDATED_AT);
-        if (r == 0)
-                r = bytes_append_format(payload, ",\"request_at\":\"%s\"", p->request_at);
-        if (r == 0)
-                r = append_field(payload, device, DEVICE_ID);
-        if (r == 0)
-                r = bytes_append_format(payload, ",\"source\":\"%s\"", p->origin->source);
-        for (Field field = DEVICE_ONLINE; r == 0 && field < _DEVICE_FIELD_MAX; field++)
-                r = append_field(payload, device, field);
-        if (r == 0)
-                r = nature_remo_append_labels(payload, p->origin->labels);
-        return r < 0 ? r : bytes_append_text(payload, "}");
+        bytes_append_text(payload, "{");
+        append_field(payload, device, DEVICE_NAME);
+        if (device->raw[DEVICE_NEWEST_EVENTS].size == 0)
+                bytes_append_format(payload, "%s\"newest_events\":null", payload->size > 1 ? "," : "");
+        else
+                append_field(payload, device, DEVICE_NEWEST_EVENTS);
+        append_field(payload, device, DEVICE_UPDATED_AT);
+        bytes_append_format(payload, ",\"request_at\":\"%s\"", p->request_at);
+        append_field(payload, device, DEVICE_ID);
+        bytes_append_format(payload, ",\"source\":\"%s\"", p->origin->source);
+        for (Field field = DEVICE_ONLINE; field < _DEVICE_FIELD_MAX; field++)
+                append_field(payload, device, field);
+        nature_remo_append_labels(payload, p->origin->labels);
+        return bytes_append_text(payload, "}");
 }
 
 /* A value, its time, or whether the device is there at all: any of it makes a device news. */
 static bool device_is_wanted(const Parse *p, const Device *device, const char *id) {
         _cleanup_bytes_ Bytes values = {};
 
-        if (bytes_append(&values, device->raw[DEVICE_NEWEST_EVENTS].data, device->raw[DEVICE_NEWEST_EVENTS].size) < 0 ||
-                bytes_append(&values, device->raw[DEVICE_ONLINE].data, device->raw[DEVICE_ONLINE].size) < 0)
+        bytes_append(&values, device->raw[DEVICE_NEWEST_EVENTS].data, device->raw[DEVICE_NEWEST_EVENTS].size);
+        if (bytes_append(&values, device->raw[DEVICE_ONLINE].data, device->raw[DEVICE_ONLINE].size) < 0)
                 return true;
         return nature_remo_is_wanted(p->origin, id, (Slice){ values.data, values.size });
 }

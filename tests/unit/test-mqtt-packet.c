@@ -75,6 +75,7 @@ static void test_text_too_long(void **state) {
         text[65536] = '\0';
         assert_int_equal(mqtt_put_connect(&out, &(MqttConnect){ .version = MQTT_5, .client_id = text }), -EMSGSIZE);
         assert_int_equal(out.size, 0);
+        bytes_cut(&out, 0);
         text[65535] = '\0';
         assert_int_equal(mqtt_put_connect(&out, &(MqttConnect){ .version = MQTT_5, .client_id = text }), 0);
 }
