@@ -110,16 +110,17 @@ int outbox_left_note(const char *state_dir) {
         const char *given = given_directory();
         char notes[NOTES_MAX + 1], *save = NULL;
         _cleanup_bytes_ Bytes kept = {};
-        int r = 0;
+        int r;
 
         if (!given)
                 return 0;
         notes_read(given, notes);
         if (strcmp(given, state_dir) != 0)
-                r = bytes_append_format(&kept, "%s\n", state_dir);
-        for (char *line = strtok_r(notes, "\n", &save); r == 0 && line; line = strtok_r(NULL, "\n", &save))
+                bytes_append_format(&kept, "%s\n", state_dir);
+        for (char *line = strtok_r(notes, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
                 if (rows_may_be_left_in(line, state_dir) && kept.size + strlen(line) < NOTES_MAX)
-                        r = bytes_append_format(&kept, "%s\n", line);
+                        bytes_append_format(&kept, "%s\n", line);
+        r = bytes_result(&kept);
         if (r < 0 || (kept.size == 0 && notes[0] == '\0'))
                 return r;
         return file_replace(given, NOTES_FILE, kept.data ?: "", kept.size);

@@ -189,11 +189,7 @@ void reading_list_done(ReadingList *list) {
 }
 
 int reading_labels_add(Bytes *labels, const char *name, const char *value) {
-        int r;
-
-        r = bytes_append(labels, name, strlen(name) + 1);
-        if (r < 0)
-                return r;
+        bytes_append(labels, name, strlen(name) + 1);
         return bytes_append(labels, value, strlen(value) + 1);
 }
 

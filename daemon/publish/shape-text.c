@@ -78,19 +78,19 @@ static const char *string_end(const char *p, const char *end) {
 /* Copies *text* with null where a word stands for no number. */
 static int replace_words(Slice text, Bytes *made) {
         const char *p = text.data, *end = text.data + text.size;
-        int r;
 
         while (p < end) {
                 size_t word = not_a_number(p, end), size = word;
 
                 if (word == 0)
                         size = *p == '"' ? (size_t) (string_end(p, end) - p) : 1;
-                r = word > 0 ? bytes_append_text(made, "null") : bytes_append(made, p, size);
-                if (r < 0)
-                        return r;
+                if (word > 0)
+                        bytes_append_text(made, "null");
+                else
+                        bytes_append(made, p, size);
                 p += size;
         }
-        return 0;
+        return bytes_result(made);
 }
 
 static bool is_plain_text(Slice text) {

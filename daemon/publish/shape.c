@@ -319,14 +319,10 @@ static int item_free_name(const Shape *s, const Item *item, Bytes *name) {
 }
 
 static int item_write(Item *item, const char *name, size_t name_size, Slice value) {
-        int r;
-
-        r = bytes_append_text(&item->payload, item->payload.size > 1 ? "," : "");
-        if (r == 0)
-                r = bytes_append_json_string(&item->payload, name, name_size);
-        if (r == 0)
-                r = bytes_append_text(&item->payload, ":");
-        return r < 0 ? r : bytes_append(&item->payload, value.data, value.size);
+        bytes_append_text(&item->payload, item->payload.size > 1 ? "," : "");
+        bytes_append_json_string(&item->payload, name, name_size);
+        bytes_append_text(&item->payload, ":");
+        return bytes_append(&item->payload, value.data, value.size);
 }
 
 /* A member of the item, or one of its `fields`. *name* is changed. */
@@ -413,33 +409,27 @@ static int item_add_members(Shape *s, Item *item) {
 
 /* ---- the reading ---- */
 
-static int item_write_text(Item *item, const char *name, size_t name_size, const char *text, size_t size) {
+static void item_write_text(Item *item, const char *name, size_t name_size, const char *text, size_t size) {
         _cleanup_bytes_ Bytes quoted = {};
-        int r;
 
-        r = bytes_append_json_string(&quoted, text, size);
-        return r < 0 ? r : item_write(item, name, name_size, (Slice){ quoted.data, quoted.size });
+        bytes_fail(&item->payload, bytes_append_json_string(&quoted, text, size));
+        item_write(item, name, name_size, (Slice){ quoted.data, quoted.size });
 }
 
 /* What we say of every item, behind what it says itself. */
 static int item_write_own(Shape *s, Item *item) {
         static const char *const names[] = { "source", "id", "name", "request_at", "measured_at" };
         Slice rest = {}, label, value;
-        int r;
 
         if (s->origin->labels)
                 rest = (Slice){ s->origin->labels->data, s->origin->labels->size };
-        while (reading_labels_next(&rest, &label, &value)) {
-                r = item_write_text(item, label.data, label.size, value.data, value.size);
-                if (r < 0)
-                        return r;
-        }
+        while (reading_labels_next(&rest, &label, &value))
+                item_write_text(item, label.data, label.size, value.data, value.size);
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
                 const char *own = item_own(s, item, names[i], &value);
 
-                r = own ? item_write_text(item, names[i], strlen(names[i]), own, strlen(own)) : 0;
-                if (r < 0)
-                        return r;
+                if (own)
+                        item_write_text(item, names[i], strlen(names[i]), own, strlen(own));
         }
         return bytes_append_text(&item->payload, "}");
 }
@@ -449,12 +439,12 @@ static int item_hash(const Shape *s, const Item *item, uint64_t *ret) {
         const Bytes *const parts[] = { s->origin->labels, &item->odd_time, &item->payload };
         _cleanup_bytes_ Bytes all = {};
         char hex[SHA256_HEX_SIZE];
-        int r = 0;
 
-        for (size_t i = 0; r == 0 && i < ELEMENTSOF(parts); i++)
-                r = parts[i] ? bytes_append(&all, parts[i]->data, parts[i]->size) : 0;
-        if (r < 0)
-                return r;
+        for (size_t i = 0; i < ELEMENTSOF(parts); i++)
+                if (parts[i])
+                        bytes_append(&all, parts[i]->data, parts[i]->size);
+        if (bytes_result(&all) < 0)
+                return bytes_result(&all);
         (void) sha256_hex(all.data, all.size, hex);
         hex[16] = '\0';
         *ret = strtoull(hex, NULL, 16);
@@ -518,22 +508,17 @@ static int item_put(Shape *s, Item *item) {
 static int item_begin(Shape *s, Item *item, const char **ret_why) {
         Slice value = item->match->value;
         const char *field = s->origin->field ?: "value";
-        int r;
 
         item->object = value;
         if (value.data[0] == '[' && s->config->fields.n == 0)
                 *ret_why = "it is a list, whose values `fields` would have to name";
         if (value.data[0] == '{' || value.data[0] == '[')
                 return 0;
-        r = bytes_append_text(&item->bare, "{");
-        if (r < 0)
-                return r;
-        r = bytes_append_json_string(&item->bare, field, strlen(field));
-        if (r < 0)
-                return r;
-        r = bytes_append_format(&item->bare, ":%.*s}", (int) value.size, value.data);
+        bytes_append_text(&item->bare, "{");
+        bytes_append_json_string(&item->bare, field, strlen(field));
+        bytes_append_format(&item->bare, ":%.*s}", (int) value.size, value.data);
         item->object = (Slice){ item->bare.data, item->bare.size };
-        return r;
+        return bytes_result(&item->bare);
 }
 
 static int item_shape(Shape *s, Item *item) {
@@ -678,14 +663,13 @@ static int name_compare(const void *a, const void *b) {
 
 int shape_labels(const ConfigMap *map, Bytes *ret) {
         _cleanup_free_ const ConfigPair **pairs = calloc(map->n + 1, sizeof(ConfigPair *));
-        int r = 0;
 
         if (!pairs)
                 return -ENOMEM;
         for (size_t i = 0; i < map->n; i++)
                 pairs[i] = &map->items[i];
         qsort(pairs, map->n, sizeof(ConfigPair *), name_compare);
-        for (size_t i = 0; i < map->n && r >= 0; i++)
-                r = reading_labels_add(ret, pairs[i]->name, pairs[i]->values[0]);
-        return r;
+        for (size_t i = 0; i < map->n; i++)
+                reading_labels_add(ret, pairs[i]->name, pairs[i]->values[0]);
+        return bytes_result(ret);
 }

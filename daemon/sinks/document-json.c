@@ -91,7 +91,7 @@ static int put_date(int64_t msec, Bytes *ret) {
         if (msec >= 0)
                 (void) clock_format_rfc3339((usec_t) msec * USEC_PER_MSEC, text);
         else if (!gmtime_r(&second, &tm))
-                return -ENOMEM;
+                return bytes_fail(ret, -ENOMEM);
         else
                 (void) snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
                         tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
@@ -104,7 +104,7 @@ static int put_members(bson_iter_t *iter, bool array, Bytes *ret);
 static int put_below(const bson_iter_t *iter, bool array, Bytes *ret) {
         bson_iter_t below;
 
-        return bson_iter_recurse(iter, &below) ? put_members(&below, array, ret) : -ENOMEM;
+        return bson_iter_recurse(iter, &below) ? put_members(&below, array, ret) : bytes_fail(ret, -ENOMEM);
 }
 
 /* The kinds that document.c makes. */
@@ -133,26 +133,24 @@ static int put_value(const bson_iter_t *iter, Bytes *ret) {
         }
 }
 
-static int put_key(const bson_iter_t *iter, Bytes *ret) {
-        int r = bytes_append_json_string(ret, bson_iter_key(iter), bson_iter_key_len(iter));
-
-        return r < 0 ? r : bytes_append(ret, ":", 1);
+static void put_key(const bson_iter_t *iter, Bytes *ret) {
+        bytes_append_json_string(ret, bson_iter_key(iter), bson_iter_key_len(iter));
+        bytes_append(ret, ":", 1);
 }
 
 static int put_members(bson_iter_t *iter, bool array, Bytes *ret) {
         bool first = true;
-        int r = bytes_append(ret, array ? "[" : "{", 1);
 
-        while (r == 0 && bson_iter_next(iter)) {
+        bytes_append(ret, array ? "[" : "{", 1);
+        while (bson_iter_next(iter)) {
                 if (!first)
-                        r = bytes_append(ret, ",", 1);
+                        bytes_append(ret, ",", 1);
                 first = false;
-                if (r == 0 && !array)
-                        r = put_key(iter, ret);
-                if (r == 0)
-                        r = put_value(iter, ret);
+                if (!array)
+                        put_key(iter, ret);
+                put_value(iter, ret);
         }
-        return r < 0 ? r : bytes_append(ret, array ? "]" : "}", 1);
+        return bytes_append(ret, array ? "]" : "}", 1);
 }
 
 /* ---- a document ---- */

@@ -72,20 +72,20 @@ bool document_key_is_plain(Slice name) {
                !memchr(name.data, '\0', name.size);
 }
 
-static int append_underscores(unsigned width, Bytes *ret) {
-        int r = 0;
-
-        for (unsigned i = 0; r == 0 && i < width; i++)
-                r = bytes_append(ret, "_", 1);
-        return r;
+static void append_underscores(unsigned width, Bytes *ret) {
+        for (unsigned i = 0; i < width; i++)
+                bytes_append(ret, "_", 1);
 }
 
 int document_key_wide(Slice name, unsigned width, Bytes *ret) {
-        int r = name.size > 0 ? DOCUMENT_OK : append_underscores(width, ret);
-
-        for (size_t i = 0; r == DOCUMENT_OK && i < name.size; i++)
-                r = is_changed(name, i) ? append_underscores(width, ret) : bytes_append(ret, name.data + i, 1);
-        return r;
+        if (name.size == 0)
+                append_underscores(width, ret);
+        for (size_t i = 0; i < name.size; i++)
+                if (is_changed(name, i))
+                        append_underscores(width, ret);
+                else
+                        bytes_append(ret, name.data + i, 1);
+        return bytes_result(ret);
 }
 
 /* *ret* is *name* itself when nothing changes, else in *scratch*. */
@@ -111,9 +111,7 @@ static int rename_reserved(DocumentWriter *w) {
                 return DOCUMENT_OK;
         if (name.data != w->scratch.data) {
                 bytes_cut(&w->scratch, 0);
-                r = bytes_append(&w->scratch, name.data, name.size);
-                if (r < 0)
-                        return r;
+                bytes_append(&w->scratch, name.data, name.size);
         }
         r = bytes_append(&w->scratch, "_", 1);
         if (r < 0)

@@ -251,13 +251,13 @@ int document_id(const DocumentInput *input, Bytes *scratch, Slice *ret) {
                 }
         }
         bytes_cut(scratch, 0);
-        r = bytes_append_format(scratch, "%s:", input->rules->subscription);
-        if (r == 0)
-                r = bytes_append(scratch, message->message_id.data, message->message_id.size);
-        if (r == 0 && input->id_by_time)
-                r = bytes_append(scratch, "@", 1);
-        if (r == 0 && input->id_by_time)
-                r = bytes_append(scratch, message->publish_time.data, message->publish_time.size);
+        bytes_append_format(scratch, "%s:", input->rules->subscription);
+        bytes_append(scratch, message->message_id.data, message->message_id.size);
+        if (input->id_by_time) {
+                bytes_append(scratch, "@", 1);
+                bytes_append(scratch, message->publish_time.data, message->publish_time.size);
+        }
+        r = bytes_result(scratch);
         if (r < 0)
                 return r;
         *ret = (Slice){ scratch->data, scratch->size };

@@ -624,11 +624,9 @@ static int rule_file(const ConfigPlace *place, MongodbConfig *mongodb, const cha
                 return -ENOMEM;
         if (secret_find(&beside, name, &path) < 0)
                 return 0;
-        r = bytes_append(&uri, mongodb->uri, (size_t) (value.data - mongodb->uri));
-        if (r == 0)
-                r = text_append_percent(&uri, path, "/");
-        if (r == 0)
-                r = bytes_append_text(&uri, value.data + value.size);
+        bytes_append(&uri, mongodb->uri, (size_t) (value.data - mongodb->uri));
+        text_append_percent(&uri, path, "/");
+        r = bytes_append_text(&uri, value.data + value.size);
         if (r < 0)
                 return r;
         free(mongodb->uri);

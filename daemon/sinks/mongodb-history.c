@@ -63,19 +63,16 @@ static int put_value(const bson_iter_t *iter, unsigned depth, Bytes *json) {
 }
 
 static int put_members(bson_iter_t *iter, bool array, unsigned depth, Bytes *json) {
-        int r = bytes_append_text(json, array ? "[" : "{");
-
-        for (bool first = true; r == 0 && bson_iter_next(iter); first = false) {
-                if (!first)
-                        r = bytes_append_text(json, ",");
-                if (r == 0 && !array)
-                        r = bytes_append_json_string(json, bson_iter_key(iter), bson_iter_key_len(iter));
-                if (r == 0 && !array)
-                        r = bytes_append_text(json, ":");
-                if (r == 0)
-                        r = put_value(iter, depth, json);
+        bytes_append_text(json, array ? "[" : "{");
+        for (bool first = true; bson_iter_next(iter); first = false) {
+                bytes_append_text(json, first ? "" : ",");
+                if (!array) {
+                        bytes_append_json_string(json, bson_iter_key(iter), bson_iter_key_len(iter));
+                        bytes_append_text(json, ":");
+                }
+                put_value(iter, depth, json);
         }
-        return r < 0 ? r : bytes_append_text(json, array ? "]" : "}");
+        return bytes_append_text(json, array ? "]" : "}");
 }
 
 static int put_body(const bson_iter_t *parent, bool array, unsigned depth, Bytes *json) {

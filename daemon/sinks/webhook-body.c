@@ -24,8 +24,8 @@ static int add_id(Adding *adding, const DocumentInput *input) {
         r = document_id(input, &adding->id, &id);
         if (r < 0)
                 return r;
-        r = bytes_append(ids, id.data, id.size);
-        return r < 0 ? r : bytes_append(ids, "\n", 1);
+        bytes_append(ids, id.data, id.size);
+        return bytes_append(ids, "\n", 1);
 }
 
 /* DOCUMENT_OK, a reason, -ENOMEM. */
