@@ -77,16 +77,11 @@ static int errors_add(ConfigErrors *errors, unsigned line, char *text) {
         return 0;
 }
 
-static int append_path(Bytes *out, const ConfigPlace *place) {
-        int r;
-
+static void append_path(Bytes *out, const ConfigPlace *place) {
         if (!place->parent)
-                return 0;
-        r = append_path(out, place->parent);
-        if (r < 0)
-                return r;
-        return bytes_append_format(
-                out, "%s%s%s", place->parent->parent ? "." : "", place->key, place->entry ? "[]" : "");
+                return;
+        append_path(out, place->parent);
+        bytes_append_format(out, "%s%s%s", place->parent->parent ? "." : "", place->key, place->entry ? "[]" : "");
 }
 
 /* Where something stands, and in which file. */
@@ -132,9 +127,7 @@ static int place_note(ConfigErrors *errors, const ConfigPlace *place, const char
         _cleanup_bytes_ Bytes path = {};
         int r;
 
-        r = append_path(&path, place);
-        if (r < 0)
-                return r;
+        append_path(&path, place);
         if (!key || key[0] == '\0')
                 key = NULL;
         r = bytes_append_format(&path, "%s%s", key && place->parent ? "." : "", key ? key : "");
@@ -203,12 +196,10 @@ int config_place_refer(
         const ConfigPlace *place, const char *key, char *const *names, const char *const *known, const char *what) {
         _cleanup_bytes_ Bytes words = {};
 
-        for (size_t i = 0; known[i]; i++) {
-                int r = bytes_append_format(&words, "%s%s", i > 0 ? ", " : "", known[i]);
-
-                if (r < 0)
-                        return r;
-        }
+        for (size_t i = 0; known[i]; i++)
+                bytes_append_format(&words, "%s%s", i > 0 ? ", " : "", known[i]);
+        if (bytes_result(&words) < 0)
+                return bytes_result(&words);
         for (size_t i = 0; names && names[i]; i++)
                 if (!text_is_among(names[i], known))
                         return config_place_fail(place, key, "there is no %s \"%s\"; allowed: %s", what, names[i],

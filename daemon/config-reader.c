@@ -173,11 +173,9 @@ static void list_keys(const Reading *r, const char *keys[static KEYS_MAX + 1]) {
 }
 
 static int append_list(Bytes *out, const char *const *words) {
-        int r = 0;
-
-        for (size_t i = 0; r >= 0 && words[i]; i++)
-                r = bytes_append_format(out, "%s%s", i > 0 ? ", " : "", words[i]);
-        return r;
+        for (size_t i = 0; words[i]; i++)
+                bytes_append_format(out, "%s%s", i > 0 ? ", " : "", words[i]);
+        return bytes_result(out);
 }
 
 static bool key_is_known(const Reading *r, const char *key) {
@@ -201,12 +199,11 @@ static const ConfigSection *key_owner(const Reading *r, const char *key) {
 /* Appends all of them. */
 static int append_owners(const Reading *r, const char *key, Bytes *out) {
         const ConfigSection *variant;
-        int k = 0;
 
-        for (size_t i = 0; k >= 0 && is_beside(r->section) && (variant = variant_at(r, i)); i++)
+        for (size_t i = 0; is_beside(r->section) && (variant = variant_at(r, i)); i++)
                 if (config_table_find(variant, key))
-                        k = bytes_append_format(out, "%s%s", out->size > 0 ? ", " : "", variant->name);
-        return k;
+                        bytes_append_format(out, "%s%s", out->size > 0 ? ", " : "", variant->name);
+        return bytes_result(out);
 }
 
 typedef struct Search {
@@ -372,12 +369,11 @@ static int find_nested(Reading *r) {
 static int fail_no_variant(const Reading *r) {
         const ConfigSection *variant;
         _cleanup_bytes_ Bytes words = {};
-        int k = 0;
 
-        for (size_t i = 0; k >= 0 && (variant = variant_at(r, i)); i++)
-                k = bytes_append_format(&words, "%s%s", i > 0 ? " or " : "", variant->name);
-        if (k < 0)
-                return k;
+        for (size_t i = 0; (variant = variant_at(r, i)); i++)
+                bytes_append_format(&words, "%s%s", i > 0 ? " or " : "", variant->name);
+        if (bytes_result(&words) < 0)
+                return bytes_result(&words);
         return config_place_fail(
                 r->place, NULL, "has no %s; allowed: a section %s", r->section->variants->what, words.data);
 }

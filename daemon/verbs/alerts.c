@@ -41,59 +41,41 @@ static const char *time_text(usec_t wall, char buffer[static TIME_SIZE]) {
 }
 
 /* What a device says of itself goes to a terminal. */
-static int add_clean(Bytes *line, const char *before, const char *text) {
+static void add_clean(Bytes *line, const char *before, const char *text) {
         size_t from = line->size;
-        int r;
 
-        if (!text || !*text)
-                return 0;
-        r = bytes_append_format(line, "%s%s", before, text);
-        if (r < 0)
-                return r;
-        line->size = from + text_clean(line->data + from, line->size - from);
-        line->data[line->size] = '\0';
-        return 0;
+        if (text && *text && bytes_append_format(line, "%s%s", before, text) == 0)
+                bytes_cut(line, from + text_clean(line->data + from, line->size - from));
 }
 
-static int add_device(Bytes *line, const SinkAlert *alert) {
-        int r;
+static void add_device(Bytes *line, const SinkAlert *alert) {
+        bool named = alert->name && *alert->name, from = alert->source && *alert->source;
 
-        r = add_clean(line, ", ", alert->name);
-        if (r == 0)
-                r = add_clean(line, alert->name && *alert->name ? " (" : ", ", alert->source);
-        if (r == 0 && alert->source && *alert->source)
-                r = add_clean(line, " ", alert->id);
-        if (r == 0 && alert->name && *alert->name && alert->source && *alert->source)
-                r = bytes_append_text(line, ")");
-        return r;
+        add_clean(line, ", ", alert->name);
+        add_clean(line, named ? " (" : ", ", alert->source);
+        if (from)
+                add_clean(line, " ", alert->id);
+        if (named && from)
+                bytes_append_text(line, ")");
 }
 
 static void print_line(const SinkAlert *alert) {
         char since[TIME_SIZE], sent[TIME_SIZE];
         _cleanup_bytes_ Bytes line = {};
-        int r;
 
-        r = bytes_append_format(&line, "%-8s", alert->state);
-        if (r == 0)
-                r = add_clean(&line, " ", alert->rule);
-        if (r == 0)
-                r = add_device(&line, alert);
-        if (r == 0)
-                r = bytes_append_text(&line, ":");
-        if (r == 0 && alert->since > 0)
-                r = bytes_append_format(&line, " since %s,", time_text(alert->since, since));
-        if (r == 0)
-                r = add_clean(&line, " value ", alert->value && *alert->value ? alert->value : "unknown");
-        if (r == 0)
+        bytes_append_format(&line, "%-8s", alert->state);
+        add_clean(&line, " ", alert->rule);
+        add_device(&line, alert);
+        bytes_append_text(&line, ":");
+        if (alert->since > 0)
+                bytes_append_format(&line, " since %s,", time_text(alert->since, since));
+        add_clean(&line, " value ", alert->value && *alert->value ? alert->value : "unknown");
+        if (bytes_result(&line) == 0)
                 printf("%s, last sent %s\n", line.data, time_text(alert->last_sent, sent));
 }
 
 static int add_member(Bytes *json, const char *key, const char *text) {
-        int r;
-
-        r = bytes_append_format(json, "%s\"%s\":", json->size > 1 ? "," : "", key);
-        if (r < 0)
-                return r;
+        bytes_append_format(json, "%s\"%s\":", json->size > 1 ? "," : "", key);
         return text && *text ? bytes_append_json_string(json, text, strlen(text)) : bytes_append_text(json, "null");
 }
 
@@ -109,16 +91,12 @@ static void print_object(const Alerts *a, const SinkAlert *alert) {
         } members[] = { { "subscription", a->subscription }, { "rule", alert->rule }, { "state", alert->state },
                 { "source", alert->source }, { "id", alert->id }, { "name", alert->name }, { "value", alert->value } };
         _cleanup_bytes_ Bytes json = {};
-        int r;
 
-        r = bytes_append_text(&json, "{");
-        for (size_t i = 0; r == 0 && i < ELEMENTSOF(members); i++)
-                r = add_member(&json, members[i].key, members[i].text);
-        if (r == 0)
-                r = add_time(&json, "since", alert->since);
-        if (r == 0)
-                r = add_time(&json, "last_sent", alert->last_sent);
-        if (r == 0)
+        bytes_append_text(&json, "{");
+        for (size_t i = 0; i < ELEMENTSOF(members); i++)
+                add_member(&json, members[i].key, members[i].text);
+        add_time(&json, "since", alert->since);
+        if (add_time(&json, "last_sent", alert->last_sent) == 0)
                 printf("%s%s}", a->found == 0 ? "" : ",\n", json.data);
 }
 

@@ -272,15 +272,12 @@ static int append_value(Bytes *b, const char *value) {
         return bytes_append_text(b, value);
 }
 
-static int append_key(Bytes *b, const char *key, const char *value) {
-        int r;
-
+static void append_key(Bytes *b, const char *key, const char *value) {
         if (!value)
-                return 0;
-        r = bytes_append_format(b, "%s: ", key);
-        if (r == 0)
-                r = append_value(b, value);
-        return r < 0 ? r : bytes_append_text(b, "\n");
+                return;
+        bytes_append_format(b, "%s: ", key);
+        append_value(b, value);
+        bytes_append_text(b, "\n");
 }
 
 /* How often the recipe was taken, up to this entry. */
@@ -307,127 +304,98 @@ static int append_answer(Bytes *b, Slice line, size_t at, const char *answer) {
 }
 
 /* One line of a block, unless it is of a secret that is left out. The first has a name, which each entry has alone. */
-static int append_line(Bytes *b, const InitDraft *draft, const InitPart *part, Slice line) {
+static void append_line(Bytes *b, const InitDraft *draft, const InitPart *part, Slice line) {
         unsigned number = line.data == part->recipe->block ? number_of(draft, part) : 1;
         const char *topic = strrchr(draft->topic, '/');
-        int r = 0;
 
         for (size_t i = 0; i < line.size; i++)
                 if (is_mark(line.data[i]) && !part->answers[line.data[i] - INIT_MARK_FIRST])
-                        return 0;
-        for (size_t i = 0; i < line.size && r == 0; i++) {
+                        return;
+        for (size_t i = 0; i < line.size; i++) {
                 char c = line.data[i];
 
                 if (c == '\n' && number > 1)
-                        r = bytes_append_format(b, "-%u\n", number);
+                        bytes_append_format(b, "-%u\n", number);
                 else if (c == INIT_MARK_TOPIC)
-                        r = bytes_append_text(b, topic ? topic + 1 : draft->topic);
+                        bytes_append_text(b, topic ? topic + 1 : draft->topic);
                 else if (is_mark(c))
-                        r = append_answer(b, line, i, part->answers[c - INIT_MARK_FIRST]);
+                        append_answer(b, line, i, part->answers[c - INIT_MARK_FIRST]);
                 else
-                        r = bytes_append(b, &c, 1);
+                        bytes_append(b, &c, 1);
         }
-        return r;
 }
 
-static int append_part(Bytes *b, const InitDraft *draft, const InitPart *part) {
+static void append_part(Bytes *b, const InitDraft *draft, const InitPart *part) {
         static const char *const before[] = { [INIT_SOURCE] = "    ", [INIT_SINK] = "  ", [INIT_PAGE] = "\n" };
         const char *title = draft->japanese ? part->recipe->title.japanese : part->recipe->title.english, *end;
-        int r;
 
-        r = bytes_append_format(b, "%s# %s\n", before[part->recipe->kind], title);
-        for (const char *line = part->recipe->block; r == 0 && (end = strchr(line, '\n')); line = end + 1)
-                r = append_line(b, draft, part, (Slice){ line, (size_t) (end - line) + 1 });
-        return r;
+        bytes_append_format(b, "%s# %s\n", before[part->recipe->kind], title);
+        for (const char *line = part->recipe->block; (end = strchr(line, '\n')); line = end + 1)
+                append_line(b, draft, part, (Slice){ line, (size_t) (end - line) + 1 });
 }
 
-static int append_parts(Bytes *b, const InitDraft *draft, InitKind kind) {
-        int r = 0;
-
-        for (size_t i = 0; i < draft->n_parts && r == 0; i++)
+static void append_parts(Bytes *b, const InitDraft *draft, InitKind kind) {
+        for (size_t i = 0; i < draft->n_parts; i++)
                 if (draft->parts[i].recipe->kind == kind)
-                        r = append_part(b, draft, &draft->parts[i]);
-        return r;
+                        append_part(b, draft, &draft->parts[i]);
 }
 
-static int append_comment(Bytes *b, const InitDraft *draft, InitText text) {
+static void append_comment(Bytes *b, const InitDraft *draft, InitText text) {
         const char *words = init_text(draft->japanese, text), *at;
         char unit[128];
-        int r = 0;
 
-        while (r == 0 && (at = strchr(words, '{'))) {
-                r = bytes_append(b, words, (size_t) (at - words));
-                if (r == 0 && at[1] == '1')
-                        r = bytes_append_format(b, "%s/credentials", draft->directory);
-                else if (r == 0 && at[1] == '2')
-                        r = bytes_append_text(b, unit_in_words(draft->path, unit));
-                else if (r == 0 && strcmp(draft->path, CONFIG_FILE_DEFAULT) != 0)
-                        r = bytes_append_format(b, " -c %s", draft->path);
+        while ((at = strchr(words, '{'))) {
+                bytes_append(b, words, (size_t) (at - words));
+                if (at[1] == '1')
+                        bytes_append_format(b, "%s/credentials", draft->directory);
+                else if (at[1] == '2')
+                        bytes_append_text(b, unit_in_words(draft->path, unit));
+                else if (strcmp(draft->path, CONFIG_FILE_DEFAULT) != 0)
+                        bytes_append_format(b, " -c %s", draft->path);
                 words = at + 3;
         }
-        return r < 0 ? r : bytes_append_text(b, words);
+        bytes_append_text(b, words);
 }
 
-static int append_pubsub(Bytes *b, const InitDraft *draft, bool live) {
-        int r;
-
-        r = bytes_append_text(b, "\npubsub:\n");
-        if (r == 0)
-                r = append_comment(b, draft, INIT_COMMENT_PROJECT);
-        if (r == 0)
-                r = append_key(b, "  project", draft->project);
-        if (r == 0 && draft->key_file)
-                r = append_comment(b, draft, INIT_COMMENT_KEY);
-        if (r == 0)
-                r = append_key(b, "  credentials_file", live ? draft->key_path : draft->key_file);
-        if (r == 0)
-                r = append_key(b, "  endpoint", draft->endpoint);
-        if (r == 0)
-                r = append_key(b, "  ca_file", draft->ca_file);
-        return r;
+static void append_pubsub(Bytes *b, const InitDraft *draft, bool live) {
+        bytes_append_text(b, "\npubsub:\n");
+        append_comment(b, draft, INIT_COMMENT_PROJECT);
+        append_key(b, "  project", draft->project);
+        if (draft->key_file)
+                append_comment(b, draft, INIT_COMMENT_KEY);
+        append_key(b, "  credentials_file", live ? draft->key_path : draft->key_file);
+        append_key(b, "  endpoint", draft->endpoint);
+        append_key(b, "  ca_file", draft->ca_file);
 }
 
-static int append_publish(Bytes *b, const InitDraft *draft) {
-        int r;
-
+static void append_publish(Bytes *b, const InitDraft *draft) {
         if (!init_draft_has(draft, INIT_SOURCE))
-                return 0;
-        r = append_comment(b, draft, INIT_COMMENT_PUBLISH);
-        if (r == 0)
-                r = bytes_append_text(b, "publish:\n");
-        if (r == 0)
-                r = append_key(b, "  topic", draft->topic);
-        if (r == 0)
-                r = bytes_append_text(b, "  sources:\n");
-        return r < 0 ? r : append_parts(b, draft, INIT_SOURCE);
+                return;
+        append_comment(b, draft, INIT_COMMENT_PUBLISH);
+        bytes_append_text(b, "publish:\n");
+        append_key(b, "  topic", draft->topic);
+        bytes_append_text(b, "  sources:\n");
+        append_parts(b, draft, INIT_SOURCE);
 }
 
-static int append_subscribe(Bytes *b, const InitDraft *draft) {
-        int r;
-
+static void append_subscribe(Bytes *b, const InitDraft *draft) {
         if (!init_draft_has(draft, INIT_SINK))
-                return 0;
-        r = append_comment(b, draft, INIT_COMMENT_SUBSCRIBE);
-        if (r == 0)
-                r = bytes_append_text(b, "subscribe:\n");
-        return r < 0 ? r : append_parts(b, draft, INIT_SINK);
+                return;
+        append_comment(b, draft, INIT_COMMENT_SUBSCRIBE);
+        bytes_append_text(b, "subscribe:\n");
+        append_parts(b, draft, INIT_SINK);
 }
 
 int init_draft_text(const InitDraft *draft, bool live, Bytes *ret) {
-        int r;
-
-        r = append_comment(ret, draft, INIT_COMMENT_TOP);
-        if (r == 0 && draft->state_dir)
-                r = bytes_append_text(ret, "\n");
-        if (r == 0)
-                r = append_key(ret, "state_dir", draft->state_dir);
-        if (r == 0)
-                r = append_pubsub(ret, draft, live);
-        if (r == 0)
-                r = append_publish(ret, draft);
-        if (r == 0)
-                r = append_subscribe(ret, draft);
-        return r < 0 ? r : append_parts(ret, draft, INIT_PAGE);
+        append_comment(ret, draft, INIT_COMMENT_TOP);
+        if (draft->state_dir)
+                bytes_append_text(ret, "\n");
+        append_key(ret, "state_dir", draft->state_dir);
+        append_pubsub(ret, draft, live);
+        append_publish(ret, draft);
+        append_subscribe(ret, draft);
+        append_parts(ret, draft, INIT_PAGE);
+        return bytes_result(ret);
 }
 
 /* ---- as it would be read ---- */
