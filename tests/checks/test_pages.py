@@ -35,6 +35,17 @@ def test_figures_are_figures():
     assert [figure for figure in figures if re.fullmatch(r"\s*[A-Z]{4,}\s*", figure)] == []
 
 
+def test_the_index_has_all_pages():
+    """docs/README.md, and the Japanese one, whose pages are Japanese where there is one."""
+    docs = REPO / "docs"
+    pages = {page for pattern in ("*.md", "*.scd", "sources/*.md", "sinks/*.md", "models/*.md") for page in docs.glob(pattern)} - {docs / "README.md"}
+    for index in (docs, docs / "ja"):
+        links = {(index / link).resolve() for link in re.findall(r"\]\(([^)#]+)", (index / "README.md").read_text())}
+        assert all(path.exists() for path in links)
+        wanted = {index / page.name if page.parent == docs and (index / page.name).exists() else page for page in pages}
+        assert wanted <= links, wanted - links
+
+
 def test_examples_have_keys_of_their_type():
     """What a page shows of a source is known to its type: an unknown key is an error, and the service does not start."""
     known = re.findall(r"^### `publish\.sources\[\]\.(\w+)`(?: \((\w+)\))?", (REPO / "docs" / "configuration.md").read_text(), re.M)
