@@ -2,7 +2,10 @@
 #include "web-listen.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "events.h"
 #include "lib/log.h"
@@ -49,20 +52,30 @@ static int listen_once(Loop *loop, const WebListenTry *wanted, const char *addre
         return r;
 }
 
-static bool daemon_runs(const char *state_dir) {
+/* Also where we may not look for it. */
+static bool daemon_may_run(const char *state_dir) {
         _cleanup_close_ int fd = -1;
+        int r = service_lock(state_dir, &fd);
 
-        return service_lock(state_dir, &fd) == SERVICE_LOCK_HELD;
+        return r != SERVICE_LOCKED && r != -ENOENT;
+}
+
+/* The service manager has it, or will not let the service have what root may. */
+static bool is_untried(const char *address) {
+        const char *port = strrchr(address, ':');
+
+        return strncmp(address, "systemd:", strlen("systemd:")) == 0 ||
+               (geteuid() == 0 && port && strtoul(port + 1, NULL, 10) < IPPORT_RESERVED);
 }
 
 int web_listen_try(Loop *loop, const WebListenTry *wanted) {
-        bool handed_over = strncmp(wanted->address, "systemd:", strlen("systemd:")) == 0;
-        int r = handed_over ? -EADDRINUSE : listen_once(loop, wanted, wanted->address);
+        bool untried = is_untried(wanted->address);
+        int r = untried ? -EADDRINUSE : listen_once(loop, wanted, wanted->address);
 
-        if (r != -EADDRINUSE || (!handed_over && !daemon_runs(wanted->state_dir)))
+        if (r != -EADDRINUSE || (!untried && !daemon_may_run(wanted->state_dir)))
                 return r;
         r = listen_once(loop, wanted, "127.0.0.1:0"); /* the files */
-        return r < 0 ? r : handed_over ? WEB_LISTEN_UNTRIED : WEB_LISTEN_HELD;
+        return r < 0 ? r : untried ? WEB_LISTEN_UNTRIED : WEB_LISTEN_HELD;
 }
 
 static void on_failed(void *userdata, const char *address, int error) {

@@ -14,7 +14,8 @@ typedef struct WebListenTry {
 
 enum { WEB_LISTEN_FREE = 0, WEB_LISTEN_HELD = 1, WEB_LISTEN_UNTRIED = 2 };
 /* For `check`: whether the address can be had, with these files. HELD: it is taken, and a daemon that runs in
- * *state_dir* may be who has it. UNTRIED: the service manager hands it over. Errors of listen_route(). */
+ * *state_dir* may be who has it. UNTRIED: the service manager hands it over, or lets no other than root have it. Errors
+ * of listen_route(). */
 int web_listen_try(Loop *loop, const WebListenTry *wanted);
 
 /* At a reload: listen_renew(), and says what cannot be renewed. */

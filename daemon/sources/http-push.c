@@ -308,8 +308,10 @@ static int push_check(void *self) {
                 text_print(words, sizeof(words), "cannot listen on %s: %s", push->keys->address, web_listen_words(r));
         else
                 text_print(words, sizeof(words), "%s on %s%s",
-                        r == WEB_LISTEN_HELD ? "listens, or would," : "can listen", push->keys->address,
-                        push->keys->path);
+                        r == WEB_LISTEN_FREE   ? "can listen"
+                        : r == WEB_LISTEN_HELD ? "listens, or would,"
+                                               : "would listen, which is not tried,",
+                        push->keys->address, push->keys->path);
         source_polled(push->context.source,
                 &(SourcePoll){ .outcome = r < 0 ? SOURCE_UNREACHABLE : SOURCE_POLLED, .detail = words });
         return 0;

@@ -521,8 +521,10 @@ static void check_page(Session *session) {
                 session_fail(session, "page", "cannot be served on %s: %s", page->listen, web_listen_words(r));
         else if (well)
                 session_ok(session, "page", "%s on %s%s",
-                        r == WEB_LISTEN_HELD ? "is served, or would be," : "can be served", page->listen,
-                        page->password.file ? ", with a password" : "");
+                        r == WEB_LISTEN_FREE   ? "can be served"
+                        : r == WEB_LISTEN_HELD ? "is served, or would be,"
+                                               : "would be served, which is not tried,",
+                        page->listen, page->password.file ? ", with a password" : "");
 }
 
 int verb_check(Config *config, bool offline, bool run_programs) {
