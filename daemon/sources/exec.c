@@ -18,6 +18,7 @@
 
 #include "events.h"
 #include "lib/backoff.h"
+#include "lib/err.h"
 #include "lib/log.h"
 #include "lib/process.h"
 #include "lib/text.h"
@@ -393,7 +394,7 @@ static void on_timer(void *userdata) {
 
 /* What the machine is short of just now, or a program that is being replaced, needs nobody. */
 static bool exec_passes(int error) {
-        return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -EAGAIN || error == -ETXTBSY;
+        return err_is_want(error) || error == -EAGAIN || error == -ETXTBSY;
 }
 
 static int exec_poll(void *self) {
@@ -405,7 +406,7 @@ static int exec_poll(void *self) {
         if (r < 0) {
                 source_polled(exec->context.source,
                         &(SourcePoll){ .outcome = exec_passes(r) ? SOURCE_UNREACHABLE : SOURCE_REFUSED,
-                                .cause = CAUSE_PROGRAM,
+                                .cause = err_is_want(r) ? CAUSE_MEMORY : CAUSE_PROGRAM,
                                 .detail = exec->detail });
                 return 0;
         }

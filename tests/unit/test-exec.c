@@ -3,6 +3,7 @@
 #include "source-fixture.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "capture.h"
@@ -148,6 +149,22 @@ static void test_cannot_start(void **state) {
         source_fixture_start(f, HEAD "      command: [/nowhere/mhz19]\n");
         SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).polls == 1);
         assert_non_null(strstr(source_fixture_status(f).detail, "/nowhere/mhz19 cannot be started: there is no such program"));
+}
+
+/* What the machine is short of passes: the next interval, not the wait for somebody who mends it. */
+static void test_no_descriptors(void **state) {
+        SourceFixture *f = *state;
+        struct rlimit before, none;
+
+        run(f, "echo 5", "");
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = (struct rlimit){ 0, before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        SOURCE_FIXTURE_UNTIL(f, source_fixture_status(f).failures == 1);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_non_null(strstr(source_fixture_status(f).detail, "cannot be started: Too many open files"));
+        assert_int_equal(source_fixture_status(f).cause, CAUSE_MEMORY);
+        assert_true(source_fixture_status(f).next_poll <= clock_now() + 10 * USEC_PER_SEC);
 }
 
 static void test_not_readable(void **state) {
@@ -426,6 +443,7 @@ int main(void) {
                 TEST(test_grandchild),
                 TEST(test_talkative_grandchild),
                 TEST(test_cannot_start),
+                TEST(test_no_descriptors),
                 TEST(test_not_readable),
                 TEST(test_long_line_and_flood),
                 TEST(test_disk_refuses),
