@@ -36,7 +36,8 @@ def test_nothing_of_another_user_is_run(tmp_path):
 
 def test_a_purge_of_another_root_leaves_this_machine_alone(tmp_path):
     """`dpkg --root=DIRECTORY --force-script-chrootless --purge`: nothing outside DIRECTORY is taken away."""
-    root, state, programs = tmp_path / "root", tmp_path / "root/var/lib/sensorqd", tmp_path / "programs"
+    root, programs = tmp_path / "sensorqd-image", tmp_path / "programs"  # named like the state of an instance
+    state = root / "var/lib/sensorqd"
     for directory in (state, root / "etc/sensorqd/credentials", root / "run", programs):
         directory.mkdir(parents=True)
     (state / "outbox.sqlite").touch()
