@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "events.h"
+#include "lib/err.h"
 #include "lib/log.h"
 #include "lib/text.h"
 
@@ -299,7 +300,10 @@ static void answer_fault(SinkAnswer *answer, const RejectedKeeper *keeper, int r
         answer->remedy = full               ? "look at `sensorqd rejected list`, then replay or drop what is there"
                          : r == SQL_DAMAGED ? "move it away, and keep it; a new one is made"
                          : r == -EOPNOTSUPP ? "install that version again, or move the file away"
-                                            : "free space on the disk of state_dir, or repair it";
+                         : r == -EBUSY      ? "end what has the file open"
+                         : err_is_want(r)
+                                 ? "look at this machine's memory, and at the unit's MemoryMax= and LimitNOFILE="
+                                 : "free space on the disk of state_dir, or repair it";
         if (full)
                 (void) snprintf(
                         answer->detail, sizeof(answer->detail), "%s/" REJECTED_FILE " is full", keeper->state_dir);

@@ -549,6 +549,23 @@ static void test_exclusive(void **state) {
         assert_string_not_equal(names[0], names[2]);
 }
 
+/* What is short is not laid to the disk. */
+static void test_apart_without_descriptors(void **state) {
+        World *w = *state;
+        char own[] = SUBSCRIPTION;
+        RejectedKeeper keeper = { .state_dir = w->directory, .subscription = own, .place = "x" };
+        struct rlimit before, none;
+        SinkWork work = {};
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = (struct rlimit){ 0, before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        rejected_keep(&keeper, &work);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(work.answer.cause, CAUSE_MEMORY);
+        assert_null(strstr(work.answer.remedy, "disk"));
+}
+
 /* What a flood leaves unsaid is counted at once, as the last line of it. */
 static void test_apart_flood(void **state) {
         World *w = *state;
@@ -595,6 +612,7 @@ int main(void) {
                 TEST(test_apart_full),
                 cmocka_unit_test(test_exclusive),
                 TEST(test_apart_flood),
+                TEST(test_apart_without_descriptors),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
