@@ -15,6 +15,7 @@ static size_t pace_larger(const Pace *p, usec_t now) {
 void pace_through(Pace *p, size_t size, usec_t took, usec_t now) {
         if (size >= p->refused)
                 p->refused = 0;
+        p->passed = size > p->passed ? size : p->passed;
         if (took > PACE_SLOW_USEC)
                 pace_set(p, (size_t) ((double) size * (double) PACE_GOOD_USEC / (double) took));
         else if (size > p->limit / 2 && took < PACE_GOOD_USEC)
@@ -24,6 +25,16 @@ void pace_through(Pace *p, size_t size, usec_t took, usec_t now) {
 void pace_stuck(Pace *p, size_t size) {
         if (size > p->min && size / 2 < p->limit) /* a small one says nothing about size */
                 pace_set(p, size / 2);
+}
+
+void pace_refused(Pace *p, size_t size, usec_t now) {
+        bool grown = p->passed > 0 && size / 3 * 2 > p->passed && size > p->limit / 2;
+
+        p->passed = 0;
+        if (grown)
+                (void) pace_too_large(p, size, now);
+        else
+                pace_stuck(p, size);
 }
 
 bool pace_too_large(Pace *p, size_t size, usec_t now) {

@@ -10,6 +10,7 @@
 typedef struct Pace {
         size_t min, max;   /* what `limit` stays between */
         size_t limit;      /* bytes of the next piece; a single item may be larger */
+        size_t passed;     /* the largest that got through since the last one that did not; 0: none */
         size_t refused;    /* a piece of so many bytes was called too large; 0: none */
         usec_t refused_at; /* clock_now() */
 } Pace;
@@ -24,6 +25,10 @@ void pace_through(Pace *pace, size_t size, usec_t took, usec_t now);
 
 /* A piece of *size* bytes did not get through: a timeout, a connection that was cut. */
 void pace_stuck(Pace *pace, size_t size);
+
+/* A piece of *size* bytes was refused or did not get through, and nobody says why. Where the limit has just grown to
+ * it, it is its size, and not tried again for so long: else every second one would be refused. */
+void pace_refused(Pace *pace, size_t size, usec_t now);
 
 /* A piece of *size* bytes was called too large. True when nothing was since the last time that so much went through:
  * it is news then. */

@@ -416,7 +416,7 @@ static void publisher_on_reply(void *userdata, ClientReply *reply) {
 
         p->call = NULL;
         if (is_stuck(reply))
-                pace_stuck(&p->pace, p->request.size);
+                pace_refused(&p->pace, p->request.size, clock_now());
         switch (reply->outcome) {
         case CLIENT_OK:
                 return publisher_answered(p, reply);

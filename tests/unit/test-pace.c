@@ -57,6 +57,30 @@ static void test_sizes_by_the_pace(void **state) {
         assert_in_range(p.limit, 38 * KB, 42 * KB);
 }
 
+/* A cap that nobody names is kept to, too; an outage between large pieces is none. */
+static void test_refused(void **state) {
+        Pace p = fresh;
+        usec_t now = USEC_PER_HOUR;
+
+        for (unsigned i = 0; i < 100; i++)
+                if (p.limit > 100 * KB)
+                        pace_refused(&p, p.limit, now);
+                else
+                        pace_through(&p, p.limit, FAST, now);
+        assert_int_equal(p.limit, 64 * KB);
+        now += PACE_REFUSED_USEC;
+        for (unsigned i = 0; i < 8; i++)
+                pace_through(&p, p.limit, FAST, now);
+        assert_int_equal(p.limit, p.max);
+
+        for (unsigned i = 0; i < 20; i++)
+                pace_refused(&p, p.limit, now);
+        assert_int_equal(p.limit, p.min);
+        for (unsigned i = 0; i < 20; i++)
+                pace_through(&p, p.limit, FAST, now);
+        assert_true(p.limit > p.max / 4);
+}
+
 /* A cap in between is found, kept to, and tried again once an hour, also where it was lifted. */
 static void test_too_large(void **state) {
         Pace p = fresh;
@@ -89,6 +113,7 @@ int main(void) {
                 cmocka_unit_test(test_small_pieces_change_nothing),
                 cmocka_unit_test(test_halves_what_got_stuck),
                 cmocka_unit_test(test_sizes_by_the_pace),
+                cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_too_large),
         };
 
