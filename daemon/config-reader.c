@@ -284,14 +284,24 @@ static bool is_unknown(const Reading *r, const char *key) {
         return !key_is_known(r, key) && (r->variant || !key_owner(r, key));
 }
 
-/* Whether a key that nobody knows was told to be meant for this one. */
-static bool is_mistyped(const Reading *r, const char *key) {
-        const char *keys[KEYS_MAX + 1], *nearest;
+/* The key that one which nobody knows was told to be meant for; NULL: something else was told of it. */
+static const char *key_meant(const Reading *r, const char *key) {
+        Search s = { r->place->reader->types, .key = key };
+        const char *keys[KEYS_MAX + 1];
 
+        search(&s, r->place->reader->root, "");
+        if (s.n == 1 || is_glued(r, key) || key_owner(r, key))
+                return NULL;
         list_keys(r, keys);
+        return config_table_nearest(key, keys);
+}
+
+static bool is_mistyped(const Reading *r, const char *key) {
         for (size_t i = 0; i < r->place->node->n_children; i++) {
-                nearest = config_table_nearest(r->place->node->children[i]->key, keys);
-                if (nearest && strcmp(nearest, key) == 0 && is_unknown(r, r->place->node->children[i]->key))
+                const char *other = r->place->node->children[i]->key;
+                const char *meant = is_unknown(r, other) ? key_meant(r, other) : NULL;
+
+                if (meant && strcmp(meant, key) == 0)
                         return true;
         }
         return false;

@@ -389,6 +389,10 @@ static void test_mistyped_key_is_one_error(void **state) {
                 assert_contains(said, i < 2 ? ": is not known, did you mean token_file? Allowed: " : "did you mean topic? Allowed: ");
                 assert_null(strchr(said, '\n'));
         }
+
+        /* But where something else is told of it, what is missing has to be said. */
+        refuse_types(HEAD "publish: {topics: top, sources: [{name: a, type: alpha, token_file: t}]}\n", "publish.topics: is not known here, only as ");
+        refuse_types(HEAD "publish: {topics: top, sources: [{name: a, type: alpha, token_file: t}]}\n", "publish.topic: is missing");
 }
 
 static void test_errors_have_an_end(void **state) {
