@@ -100,9 +100,9 @@ static char *state_dir_of(const ConfigPlace *top) {
         return config_state_dir(top->reader->path, top->reader->directory, getenv("STATE_DIRECTORY"));
 }
 
-/* The line of another sink of this configuration that has the same directory; 0: none. Each would find what the other
+/* Another sink of this configuration that has the same directory; *ret is NULL: none. Each would find what the other
  * stored. -ENOMEM. */
-static int find_same(const ConfigPlace *place, const char *text) {
+static int find_same(const ConfigPlace *place, const char *text, const YamlNode **ret) {
         const ConfigPlace *top = place->parent->parent;
         const YamlNode *list = yaml_get(top->node, "subscribe");
         _cleanup_free_ char *state_dir = state_dir_of(top),
@@ -119,24 +119,38 @@ static int find_same(const ConfigPlace *place, const char *text) {
                 taken = directory_of(other->text, state_dir);
                 if (!taken)
                         return -ENOMEM;
-                if (strcmp(taken, directory) == 0)
-                        return (int) other->line;
+                if (strcmp(taken, directory) == 0) {
+                        *ret = other;
+                        break;
+                }
         }
         return directory ? 0 : -ENOMEM;
 }
 
+static Slice without_slashes(const char *path) {
+        size_t size = strlen(path);
+
+        while (size > 1 && path[size - 1] == '/')
+                size--;
+        return (Slice){ path, size };
+}
+
 static int rule(const ConfigPlace *place, void *self, void *around) {
         FileConfig *file = self;
-        int line = find_same(place, file->directory);
+        const YamlNode *same = NULL;
+        int r = find_same(place, file->directory, &same);
 
-        if (line < 0)
-                return line;
+        if (r < 0)
+                return r;
         if (climbs(file->directory))
                 return config_place_fail(place, "directory", "has a part \"..\"; write the whole path, from / on");
-        if (line > 0)
-                return config_place_fail(
-                        place, "directory", "is the directory of line %d already; each sink has one of its own", line);
-        return 0;
+        if (!same)
+                return 0;
+        if (slice_same(without_slashes(same->text), without_slashes(file->directory)))
+                return config_place_fail(place, "directory",
+                        "is the directory of line %u already; each sink has one of its own", same->line);
+        return config_place_warn(place, "directory", /* 0.2.0 took it */
+                "is the directory of line %u, written in another way; each sink has one of its own", same->line);
 }
 
 static const ConfigSection section = { "file", "Stores the messages in files, as NDJSON.", rows, sizeof(FileConfig),

@@ -131,7 +131,8 @@ static Slice mqtt_vhost(const char *user) {
 }
 
 /* Two sessions under one name are one: each gets what the other asked for. Of two users as well, but for a broker that
- * has another name for each (Mosquitto's use_username_as_clientid). */
+ * has another name for each (Mosquitto's use_username_as_clientid). Warned of only: 0.2.0 took it, and who upgrades
+ * keeps all other sources. */
 static int mqtt_rule_client(const ConfigPlace *place, const MqttConfig *keys, const MqttAddress *address) {
         const YamlNode *sources = place->parent ? yaml_get(place->parent->node, "sources") : NULL, *node;
         int r = 0;
@@ -146,14 +147,12 @@ static int mqtt_rule_client(const ConfigPlace *place, const MqttConfig *keys, co
                         strcasecmp(other.host, address->host) != 0 || other.port != address->port ||
                         !slice_same(mqtt_vhost(user ? user->text : NULL), mqtt_vhost(keys->username)))
                         continue;
-                if (text_equal(user ? user->text : NULL, keys->username))
-                        return config_place_fail(place, "client_id",
-                                "is the client_id of the source in line %u already, at the same broker; each its own",
-                                node->line);
                 r = config_place_warn(place, "client_id",
-                        "is that of the source in line %u, at the same broker: unless it goes by username there, each "
-                        "takes the other's messages",
-                        node->line);
+                        "is that of the source in line %u, at the same broker: %seach takes the other's messages; give "
+                        "each its own",
+                        node->line,
+                        text_equal(user ? user->text : NULL, keys->username) ? ""
+                                                                             : "unless it goes by username there, ");
         }
         return r;
 }

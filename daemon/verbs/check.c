@@ -532,6 +532,8 @@ int verb_check(Config *config, bool offline, bool run_programs) {
         int r;
 
         printf("ok    config  %s\n", config->path);
+        for (size_t i = 0; offline && i < config->warnings.n; i++)
+                printf("warn  config  %s\n", config->warnings.texts[i]);
         (void) fflush(stdout);
         if (offline)
                 return EX_OK;

@@ -97,23 +97,45 @@ def test_rejected_after_a_rename(archive):
     assert "no rejected readings" in archive.run("rejected", "list").stderr
 
 
+def is_told(archive, **environment):
+    """What `check` says of a directory that two sinks have."""
+    done = archive.run("check", "--offline", **environment)
+    said = [word for word, words in (("refused", "is the directory of line"), ("warned of", "written in another way")) if words in done.stderr + done.stdout]
+    assert (done.returncode == 78) == (said == ["refused"])
+    return said[-1] if said else "free"
+
+
 def test_one_directory_one_sink(archive):
-    """However it is written."""
+    """However it is written; in two ways 0.2.0 took it, and who upgrades keeps what ran."""
     state = archive.config["state_dir"]
     archive.config["subscribe"].append({"subscription": "other", "file": {}})
-    for directory, free in (("archive/", False), ("./archive", False), (".//archive/.", False), (f"{state}/archive", False), (f"/{state}//./archive/", False),
-                            ("archive/x", True), (".archive", True), ("/archive", True)):
+    for directory, told in (("archive", "refused"), ("archive//", "refused"), ("./archive", "warned of"), (".//archive/.", "warned of"),
+                            (f"{state}/archive", "warned of"), (f"/{state}//./archive/", "warned of"),
+                            ("archive/x", "free"), (".archive", "free"), ("/archive", "free")):
         archive.config["subscribe"][1]["file"]["directory"] = directory
         archive.write_config()
-        done = archive.run("check", "--offline")
-        assert (done.returncode == 78 and "is the directory of line" in done.stderr + done.stdout) != free, directory
+        assert is_told(archive) == told, directory
     # of a unit with a state of its own, as sensorqd@ has it
     del archive.config["state_dir"]
-    for directory, free in (("/var/lib/sensorqd/archive", True), (f"{state}/archive", False)):
+    for directory, told in (("/var/lib/sensorqd/archive", "free"), (f"{state}/archive", "warned of")):
         archive.config["subscribe"][1]["file"]["directory"] = directory
         archive.write_config()
-        done = archive.run("check", "--offline", STATE_DIRECTORY=f"{state}:/another")
-        assert (done.returncode == 78 and "is the directory of line" in done.stderr + done.stdout) != free, directory
+        assert is_told(archive, STATE_DIRECTORY=f"{state}:/another") == told, directory
+
+
+def test_one_directory_in_two_ways(archive):
+    """Of two topics in one directory each message is there once, across a restart, too."""
+    archive.queue.create("others", "others")
+    archive.config["subscribe"].append({"subscription": "others", "file": {"directory": "./archive"}})
+    archive.write_config()
+    archive.start()
+    for i in range(3):
+        publish(archive, range(10 * i, 10 * i + 10))
+        archive.queue.publish([(b"{}", {"idempotency_key": f"o{10 * i + n}"}) for n in range(10)], topic="others")
+        wait_until(lambda: archive.queue.is_empty("archive") and archive.queue.is_empty("others"), "empty queues")
+        assert archive.stop() == 0
+        archive.start()
+    assert Counter(document["_id"] for document in lines(archive)) == Counter(f"{topic}{n}" for topic in "ko" for n in range(30))
 
 
 @pytest.fixture

@@ -246,7 +246,6 @@ static void test_wrong_configuration(void **state) {
                 { "      url: mqtt://127.0.0.1.example.com\n      username: u\n      password_file: p\n      topics: 'a/#'\n", "unencrypted" },
                 { "      url: mqtts://broker\n      password_file: p\n      topics: 'a/#'\n", "needs username" },
                 { "      url: mqtts://broker\n      certificate_file: p\n      topics: 'a/#'\n", "belong together" },
-                { TWO("mqtt://BROKER:1883", "c"), "client_id: is the client_id of the source in line" },
         };
         static const char *const good[] = {
                 TWO("mqtt://broker:1884", "c"),
@@ -271,8 +270,34 @@ static void test_wrong_configuration(void **state) {
         }
 }
 
+/* 0.2.0 took them: who upgrades keeps all other sources. */
+static void test_one_client_of_two(void **state) {
+        static const struct {
+                const char *lines, *warning; /* NULL: none */
+        } cases[] = {
+                { TWO("mqtt://BROKER:1883", "c"), "at the same broker: each takes the other's messages" },
+                { TWO("mqtt://broker", "c\n      username: u"), "unless it goes by username there, each takes" },
+                { TWO("mqtt://broker", "c\n      username: 'vhost:u'"), NULL },
+                { TWO("mqtt://broker:1884", "c"), NULL },
+                { TWO("mqtt://broker", "d"), NULL },
+        };
+        char error[1000], lines[500];
+        SourceFixture *f = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                (void) snprintf(lines, sizeof(lines), "      type: mqtt\n%s", cases[i].lines);
+                source_fixture_read(f, lines, error, sizeof(error));
+                assert_string_equal(error, "");
+                assert_int_equal(f->config->warnings.n, cases[i].warning ? 1 : 0);
+                if (cases[i].warning)
+                        assert_non_null(strstr(f->config->warnings.texts[0], cases[i].warning));
+                f->config = config_unref(f->config);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest offline[] = {
+                cmocka_unit_test_setup_teardown(test_one_client_of_two, source_fixture_set_up, source_fixture_tear_down),
                 cmocka_unit_test_setup_teardown(test_wrong_configuration, source_fixture_set_up, source_fixture_tear_down),
         };
         const struct CMUnitTest tests[] = {
