@@ -48,6 +48,8 @@
 #define EVENT_STOPPED "d950c1c0c8ce420780311ba69881f900"        /* last words: what is left where */
 #define EVENT_CAP_HIT "cfbdf9dab37d4649bd5ad1ba096d5c31"        /* a reply or batch was larger than its cap */
 #define EVENT_CONFIG_WARNING "4a35837232fa4a959f47bb79036a6972" /* legal, but surely not meant */
+#define EVENT_PART_FAILING "98f3e387faa94b979b9c8d045a4bf42c" /* after a reload, a source or sink cannot go to work */
+#define EVENT_PART_RECOVERED "178c63dd266145048ad9020d7d311910"
 #define EVENT_PAGE_FAILING "4db234d8921ed4b147cea05edc11f6eb" /* cannot be served, or its charts cannot be kept */
 #define EVENT_PAGE_RECOVERED "eb1c5551b962607239bbef2a044d310a"
 #define EVENT_PAGE_DAMAGED "2559bf45d5c92fa95d8d957e0105e203" /* the charts' file was set aside; they begin anew */

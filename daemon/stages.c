@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "events.h"
 #include "lib/array.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "publish/publisher.h"
 #include "remote.h"
 #include "subscribe/subscriber.h"
+#include "trouble.h"
 #include "types.h"
 
 /* What a subscription means for publishing. */
@@ -35,6 +37,7 @@ typedef struct Stage {
         char exclusive[SINK_EXCLUSIVE_MAX]; /* what only one stage can have; "": nothing */
         void *self;                         /* Source, Publisher, Subscriber; NULL: waiting */
         bool retired;
+        Trouble unopened;  /* of one that waited */
         Standing standing; /* of a subscription, when it was told last */
 } Stage;
 
@@ -335,10 +338,10 @@ static Stage *stages_find(const Stages *old, const Stages *stages, StageKind kin
         return NULL;
 }
 
-/* Whether another stage of the set has what this one needs for itself. */
-static bool stages_hold_exclusive(const Stages *stages, const Stage *stage) {
+/* Whether another stage of the set has what this one needs for itself; *ending*: and will give it up. */
+static bool stages_hold_exclusive(const Stages *stages, const Stage *stage, bool ending) {
         for (size_t i = 0; stages && stage->exclusive[0] != '\0' && i < stages->n; i++)
-                if (stages->items[i] != stage && stages->items[i]->self &&
+                if (stages->items[i] != stage && stages->items[i]->self && stages->items[i]->retired >= ending &&
                         strcmp(stages->items[i]->exclusive, stage->exclusive) == 0)
                         return true;
         return false;
@@ -374,7 +377,7 @@ static int stages_add(
         if (r != 0)
                 return r;
         stages->items[stages->n++] = stage;
-        return known || stages_hold_exclusive(old, stage) ? 0 : stage_open(stage, error);
+        return known || stages_hold_exclusive(old, stage, false) ? 0 : stage_open(stage, error);
 }
 
 static int stages_add_all(Stages *stages, const Stages *old, char error[static STAGES_ERROR_MAX]) {
@@ -465,21 +468,27 @@ static void stages_reap(Stages *stages) {
         stages->n = kept;
 }
 
-/* Opens what waited for something that is free now. */
-static void stages_open_waiting(Stages *stages) {
-        char error[STAGES_ERROR_MAX] = "";
-        int r;
+/* What it waited for is free now. */
+static void stage_open_late(Stage *stage) {
+        char error[STAGES_ERROR_MAX] = "", span[CLOCK_SPAN_SIZE];
+        int r = stage_open(stage, error);
+        const char *words = error[0] ? error : strerror(r < 0 ? -r : EIO);
 
+        if (r == 0 && trouble_mend(&stage->unopened, span))
+                log_event(
+                        LOG_NOTICE, EVENT_PART_RECOVERED, NULL, "%s is used again, after %s.", stage->exclusive, span);
+        if (r != 0 && trouble_fail(&stage->unopened, TROUBLE_LASTING, CAUSE_OTHER, 0, words))
+                log_event(LOG_ERR, EVENT_PART_FAILING, LOG_FIELDS({ FIELD_ERROR, words }),
+                        "%s cannot go to work: %s. It is tried again.", stage->exclusive, words);
+}
+
+static void stages_open_waiting(Stages *stages) {
         stages->unsettled = 0;
         for (size_t i = 0; i < stages->n; i++) {
                 Stage *stage = stages->items[i];
 
-                if (!stage->self && !stage->retired && !stages_hold_exclusive(stages, stage)) {
-                        r = stage_open(stage, error);
-                        if (r != 0)
-                                log_error("%s cannot go to work: %s. It is tried again.", stage->exclusive,
-                                        error[0] ? error : strerror(r < 0 ? -r : EIO));
-                }
+                if (!stage->self && !stage->retired && !stages_hold_exclusive(stages, stage, true))
+                        stage_open_late(stage);
                 stages->unsettled += stage->retired || !stage->self;
         }
 }

@@ -2,10 +2,12 @@
 /* What a reload makes of stages: those that did not change stay as they are, the others end beside the new ones, and
  * what only one can have goes from the old stage to the new one when the old one has ended. The types are this
  * program's own. */
+#include "capture.h"
 #include "config-fixture.h"
 
 #include <unistd.h>
 
+#include "events.h"
 #include "stages.h"
 
 typedef struct FakeKeys {
@@ -21,6 +23,8 @@ typedef struct Fake {
 static Bytes story;
 static unsigned open_now[2]; /* by slot: more than one is what must not be */
 
+static bool refuse_open;
+
 static void tell(const char *what, const SourceConfig *config) {
         assert_int_equal(bytes_append_format(&story, "%s%s %s", story.size > 0 ? ", " : "", what, config->name), 0);
 }
@@ -32,10 +36,14 @@ static unsigned slot_of(const SourceConfig *config) {
 static int fake_open(const SourceContext *context, void **ret_self) {
         Fake *fake = calloc(1, sizeof(Fake));
 
+        if (refuse_open) {
+                free(fake);
+                return -EMFILE;
+        }
         assert_non_null(fake);
         *fake = (Fake){ context->source, context->config };
         tell("open", fake->config);
-        assert_int_equal(open_now[slot_of(fake->config)]++, 0);
+        assert_true(open_now[slot_of(fake->config)]++ == 0 || strcmp(((const FakeKeys *) fake->config->keys)->slot, "shared") == 0);
         *ret_self = fake;
         return 0;
 }
@@ -289,6 +297,40 @@ static void test_exclusive_waits(void **state) {
         report_done(&figures);
 }
 
+/* Where the configuration gives one thing to two (0.2.0 took that, so it is only warned of), the one that stays is not
+ * waited for: it never ends. */
+static void test_shared_is_not_waited_for(void **state) {
+        Fixture *f = *state;
+
+        take(f, "{name: a, type: fake, slot: shared}, {name: b, type: fake, slot: shared}");
+        assert_story("open a, open b");
+        take(f, "{name: a, type: fake, slot: shared}, {name: b, type: fake, slot: shared, text: other}");
+        assert_story("close b, open b");
+}
+
+/* What waited, and then cannot be opened, is said once, and said when it is over. */
+static void test_waiting_cannot_be_opened(void **state) {
+        Fixture *f = *state;
+        Capture capture;
+        char *said;
+
+        take(f, "{name: a, type: fake}");
+        capture = capture_begin();
+        refuse_open = true;
+        take(f, "{name: b, type: fake}");
+        stages_settle(f->stages);
+        stages_settle(f->stages);
+        refuse_open = false;
+        stages_settle(f->stages);
+        stages_settle(f->stages);
+        said = capture_end(&capture);
+        assert_story("open a, close a, open b");
+        assert_int_equal(count_of(said, "cannot go to work: Too many open files"), 1);
+        assert_int_equal(count_of(said, EVENT_PART_FAILING), 1);
+        assert_int_equal(count_of(said, "slot one is used again, after"), 1);
+        assert_int_equal(count_of(said, EVENT_PART_RECOVERED), 1);
+}
+
 /* The same for sinks: the new one is opened when the old one has been closed. */
 static void test_exclusive_sink(void **state) {
         Fixture *f = *state;
@@ -407,6 +449,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_unchanged_stays, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_exclusive_passes_on, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_exclusive_waits, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_shared_is_not_waited_for, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_waiting_cannot_be_opened, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_exclusive_sink, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_refused_asks_nothing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_refused_behind_exclusive, setup, teardown),
