@@ -113,7 +113,11 @@ static void line_well_sources(Line *line) {
                 (void) snprintf(name, sizeof(name), "%zu sources", well);
         line_comma(line);
         if (last == 0)
-                text_add(&line->words, speaks ? "%s has sent no reading yet" : "%s not polled yet", name);
+                text_add(&line->words,
+                        !speaks    ? "%s not polled yet"
+                        : well > 1 ? "%s have sent no reading yet"
+                                   : "%s has sent no reading yet",
+                        name);
         else
                 text_add(&line->words,
                         speaks      ? well == 1 ? "%s last reading %s" : "%s well, last reading %s"

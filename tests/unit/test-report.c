@@ -210,6 +210,10 @@ static void test_line_many(void **state) {
         be_well(f);
         f->sources[0].speaks = true;
         assert_non_null(strstr(report_format_line(&f->input, line), "home has sent no reading yet, "));
+        f->input.n_sources = 2;
+        f->sources[1] = f->sources[0];
+        assert_non_null(strstr(report_format_line(&f->input, line), "2 sources have sent no reading yet, "));
+        f->input.n_sources = 1;
         f->sources[0].last_reading = NOON + 2 * USEC_PER_SEC;
         assert_non_null(strstr(report_format_line(&f->input, line), "home last reading 12:00:02, "));
         f->sources[0].speaks = false;
