@@ -31,6 +31,7 @@
 #include "web-listen.h"
 
 /* P8: for the write and the requests in progress; TimeoutStopSec= is 30 s */
+#define WANT_REMEDY "Look at this machine's memory, and at the unit's MemoryMax= and LimitNOFILE="
 #define STOP_PATIENCE_USEC (15 * USEC_PER_SEC)
 #define STATUS_EVERY_USEC (1 * USEC_PER_SEC) /* STATUS= and status.json follow a change at most this often */
 #define WATCH_EVERY_USEC (60 * USEC_PER_SEC) /* ages grow without any change: stalls, retention */
@@ -124,11 +125,11 @@ static void daemon_report_or_tell(Daemon *d) {
         r = daemon_report(d);
         if (r == 0 && trouble_mend(&d->unwritten, span))
                 log_notice("%s/status.json is written again, after %s.", status_directory(d), span);
-        else if (r < 0 && trouble_fail(&d->unwritten, TROUBLE_PASSING, CAUSE_DISK, 0, strerror(-r)))
+        else if (r < 0 && trouble_fail(&d->unwritten, TROUBLE_PASSING, cause_of_disk(r), 0, strerror(-r)))
                 log_warning(
                         "%s/status.json cannot be written: %s. `sensorqd status` shows what was before, or nothing; "
-                        "readings go on. Make room there.",
-                        status_directory(d), d->unwritten.detail);
+                        "readings go on. %s.",
+                        status_directory(d), d->unwritten.detail, err_is_want(r) ? WANT_REMEDY : "Make room there");
 }
 
 static void on_report(void *userdata) {
@@ -338,7 +339,7 @@ static int daemon_add_timers(Daemon *d) {
 
 static const char *why_not_locked(int error) {
         if (err_is_want(error))
-                return "Look at this machine's memory, and at the unit's MemoryMax= and LimitNOFILE=";
+                return WANT_REMEDY;
         if (error == -ENOLCK)
                 return "Its file system grants no locks: give state_dir a disk of this machine";
         return "Create state_dir, and let the user that runs sensorqd write there";

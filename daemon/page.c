@@ -9,6 +9,7 @@
 
 #include "events.h"
 #include "lib/backoff.h"
+#include "lib/err.h"
 #include "lib/log.h"
 #include "page-answer.h"
 #include "page-charts.h"
@@ -279,7 +280,8 @@ static void on_listen(void *userdata) {
         }
         delay = backoff_next(&page->backoff, loop_random());
         loop_arm_in(page->retry, delay);
-        if (trouble_fail(&page->trouble, TROUBLE_LASTING, CAUSE_OCCUPIED, delay, web_listen_words(r)))
+        if (trouble_fail(&page->trouble, TROUBLE_LASTING, err_is_want(r) ? CAUSE_MEMORY : CAUSE_OCCUPIED, delay,
+                    web_listen_words(r)))
                 log_event(trouble_level(&page->trouble), EVENT_PAGE_FAILING,
                         LOG_FIELDS({ FIELD_ERROR, page->trouble.detail }),
                         "The page cannot be served on %s: %s. It is tried again; nothing else waits for it.",

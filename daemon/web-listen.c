@@ -30,6 +30,11 @@ const char *web_listen_words(int error) {
                 return "certificate and key of tls do not fit, or are not PEM";
         case -ENOTSUP:
                 return "the library for it is not there; install libmicrohttpd12 (Debian 13: libmicrohttpd12t64)";
+        case -ENOMEM:
+        case -EMFILE:
+        case -ENFILE:
+                return "this machine is short of memory or descriptors; look at its memory, and at the unit's "
+                       "MemoryMax= and LimitNOFILE=";
         default:
                 return strerror(-error);
         }

@@ -31,6 +31,7 @@ struct HttpRequest {
         usec_t stall, moved_at; /* 0: not watched */
         int64_t moved;          /* bytes, when it was looked at last */
         bool stalled;
+        int unopened; /* errno of a socket that was not to be had; 0: none */
         LoopWatch *stall_watch;
         CURLcode code; /* from FINISHED on */
         char error[CURL_ERROR_SIZE];
@@ -48,7 +49,7 @@ typedef struct HttpEnd {
         bool proxy_asked;  /* nothing of it has, but a CONNECT that asks a proxy for the way */
         bool too_large;    /* ended by us: the reply was over its cap */
         bool stalled;      /* ended by us: nothing moved for *timeout* */
-        int system_error;  /* errno of a failed connect, or 0 */
+        int system_error;  /* errno of a failed connect, or of no socket for it, or 0 */
         long status;       /* of the reply, 0 without one */
         long proxy_status; /* of the proxy's reply to CONNECT, 0 without one */
         char proxy[64];    /* address and port, with proxy_status */

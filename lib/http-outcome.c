@@ -49,6 +49,12 @@ static void describe_connect(const HttpEnd *end, char *detail, size_t size) {
         case EHOSTUNREACH:
                 snprintf(detail, size, "no route to the host");
                 break;
+        case EMFILE:
+        case ENFILE:
+        case ENOMEM:
+                errno = end->system_error;
+                snprintf(detail, size, "cannot connect: this machine is short of descriptors or memory (%m)");
+                break;
         default:
                 errno = end->system_error;
                 snprintf(detail, size, "cannot connect (%m)");

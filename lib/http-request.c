@@ -84,6 +84,16 @@ static int request_set_headers(HttpRequest *request, const HttpSpec *spec) {
         return r;
 }
 
+/* As libcurl would; it does not tell why there is none. */
+static curl_socket_t on_socket_wanted(void *userdata, curlsocktype purpose, struct curl_sockaddr *address) {
+        HttpRequest *request = userdata;
+        int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+
+        if (fd < 0)
+                request->unopened = errno;
+        return fd;
+}
+
 static int on_socket_created(void *userdata, curl_socket_t fd, curlsocktype purpose) {
         unsigned timeout = DEAD_PEER_MSEC, unsent = UNSENT_MAX;
 
@@ -129,6 +139,8 @@ static bool request_set_transport(HttpRequest *request, const HttpSpec *spec) {
         failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
         failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_SEC);
         failed |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SEC);
+        failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket_wanted);
+        failed |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, request);
         failed |= curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_created);
         failed |= curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 256L * 1024);
 
@@ -327,7 +339,7 @@ static HttpEnd request_end(HttpRequest *request) {
                 describe_peer(request->easy, end.proxy, sizeof(end.proxy));
         end.sent = sent > 0 && begun > 0;
         end.proxy_asked = begun == 0 && is_proxy_asked(request->easy, sent, end.code);
-        end.system_error = (int) system_error;
+        end.system_error = err_is_want(-request->unopened) ? request->unopened : (int) system_error;
         if (!end.sent && end.timeout > HTTP_CONNECT_TIMEOUT_USEC)
                 end.timeout = HTTP_CONNECT_TIMEOUT_USEC;
 

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "err.h"
 #include "listen-address.h"
 #include "log.h"
 
@@ -148,8 +149,10 @@ static int server_start(ListenServer *server, int fd) {
                          (socket_is_six(fd) ? MHD_USE_IPv6 : 0u);
         struct MHD_OptionItem tls[] = { { MHD_OPTION_HTTPS_MEM_CERT, 0, pem->certificate },
                 { MHD_OPTION_HTTPS_MEM_KEY, 0, pem->key }, { MHD_OPTION_END, 0, NULL } };
+        int error;
 
         (void) fstat(fd, &before);
+        errno = 0;
         server->mhd = listen_server_library(server)->MHD_start_daemon(flags, 0, NULL, NULL, listen_request_on_access,
                 server, MHD_OPTION_EXTERNAL_LOGGER, on_log, server, MHD_OPTION_LISTEN_SOCKET, fd,
                 MHD_OPTION_URI_LOG_CALLBACK, listen_request_on_line, server, MHD_OPTION_NOTIFY_COMPLETED,
@@ -160,9 +163,10 @@ static int server_start(ListenServer *server, int fd) {
                 MHD_OPTION_END);
         if (server->mhd)
                 return 0;
+        error = errno;
         if (fstat(fd, &after) == 0 && after.st_ino == before.st_ino)
                 (void) close(fd);
-        return pem->key ? -EKEYREJECTED : -ENOMEM;
+        return err_is_want(-error) ? -error : pem->key ? -EKEYREJECTED : -ENOMEM;
 }
 
 static int server_watch(ListenServer *server) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What http makes of replies: good ones, bad ones, and none. */
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include "http-fixture.h"
 
 #include "lib/clock.h"
@@ -335,6 +338,26 @@ static void test_refused(void **state) {
         assert_string_equal(result.detail, "connection refused");
 }
 
+/* It is not the network that is to blame. */
+static void test_no_descriptor(void **state) {
+        Fixture *f = *state;
+        Result result = {};
+        char url[300];
+        HttpSpec spec = fixture_spec(f, "/ok", url);
+        struct rlimit before, none;
+        int next = dup(STDERR_FILENO); /* the lowest that is free */
+
+        (void) close(next);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        none = (struct rlimit){ (rlim_t) next, before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        fixture_start(f, &spec, &result);
+        fixture_run(f, &result);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(result.outcome, HTTP_UNREACHABLE);
+        assert_string_equal(result.detail, "cannot connect: this machine is short of descriptors or memory (Too many open files)");
+}
+
 static void send_body(Fixture *f, const char *method, size_t size, const char *expected) {
         Result result = {};
         char url[300];
@@ -514,6 +537,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_compressed, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_largest_allowed, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_no_descriptor, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_methods, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_sent_headers, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_invalid, set_up, tear_down),

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "free-port.h"
@@ -405,6 +406,23 @@ static void test_cannot_listen(void **state) {
         listen_free(second);
 }
 
+/* A socket, and none for libmicrohttpd: neither memory nor a certificate is to blame. */
+static void test_no_descriptor(void **state) {
+        Fixture *f = *state;
+        int next = dup(STDERR_FILENO), r; /* the lowest that is free */
+        ListenRoute *other = NULL;
+        struct rlimit before, one;
+
+        close(next);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        one = (struct rlimit){ (rlim_t) next + 1, before.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &one), 0);
+        r = listen_route(f->listen, &(ListenSpec){ .address = "127.0.0.1:0", .path = "/" }, &(ListenHandler){}, &other);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(r, -EMFILE);
+        assert_null(other);
+}
+
 static void file_put(const char *path, const char *text) {
         FILE *file = fopen(path, "we");
 
@@ -533,6 +551,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_dripping, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_client_goes_away, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_cannot_listen, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_no_descriptor, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_many_clients, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_all_taken, set_up, tear_down),
                 cmocka_unit_test(test_pem),
