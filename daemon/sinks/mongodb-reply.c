@@ -33,9 +33,28 @@ static void describe(const char *message, int64_t code, char *text, size_t size)
         make_printable(text);
 }
 
+/* The first host that the driver had no answer from; empty: it names none. */
+static Slice host_without(const char *message) {
+        static const char *const forms[][2] = { { "target host: ", "]" }, { "calling hello on '", "'" } };
+
+        for (size_t i = 0; i < ELEMENTSOF(forms); i++) {
+                const char *host = strstr(message, forms[i][0]);
+
+                if (host)
+                        return (Slice){ host + strlen(forms[i][0]), strcspn(host + strlen(forms[i][0]), forms[i][1]) };
+        }
+        return (Slice){};
+}
+
+/* Of a server that was not found, what a person looks for comes first, and the driver's words behind. */
 void mongodb_reply_describe_error(const bson_error_t *error, char *text, size_t size) {
+        Slice host = error->domain == MONGOC_ERROR_SERVER_SELECTION ? host_without(error->message) : (Slice){};
+        char words[2 * sizeof(error->message) + 32];
+
+        (void) snprintf(words, sizeof(words), host.size > 0 ? "no answer from %.*s (%s)" : "%.*s%s", (int) host.size,
+                host.data ?: "", error->message);
         if (size > 0)
-                describe(error->message, error->code, text, size);
+                describe(words, error->code, text, size);
 }
 
 /* ---- one answer ---- */

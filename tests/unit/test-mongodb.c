@@ -148,6 +148,29 @@ static void test_judge(void **state) {
         }
 }
 
+/* Where it is to be looked first, then the driver's words. */
+static void test_no_server_in_words(void **state) {
+        static const struct {
+                const char *message, *words;
+        } rows[] = {
+                { "No suitable servers found: `serverSelectionTimeoutMS` expired: [Failed to connect to target host: localhost:1]",
+                        "no answer from localhost:1 (No suitable servers found: `serverSelectionTimeoutMS` expired: [Failed to connect to "
+                        "target host: localhost:1]) (code 13053)" },
+                { "No suitable servers found: [connection refused calling hello on '[::1]:1']",
+                        "no answer from [::1]:1 (No suitable servers found: [connection refused calling hello on '[::1]:1']) (code 13053)" },
+                { "No primary", "No primary (code 13053)" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                bson_error_t error = { .domain = MONGOC_ERROR_SERVER_SELECTION, .code = 13053 };
+                char text[500];
+
+                (void) snprintf(error.message, sizeof(error.message), "%s", rows[i].message);
+                mongodb_reply_describe_error(&error, text, sizeof(text));
+                assert_string_equal(text, rows[i].words);
+        }
+}
+
 /* P3: whatever the reply says, a document is only called stored when no part of the answer speaks against it. */
 static void test_stored_is_certain(void **state) {
         static const uint32_t domains[] = { 0, 1, 2, 3, 8, 11, 15, 16, 17, 20 };
@@ -373,6 +396,7 @@ static void quiet(mongoc_log_level_t level, const char *domain, const char *mess
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_judge),
+                cmocka_unit_test(test_no_server_in_words),
                 cmocka_unit_test(test_stored_is_certain),
                 cmocka_unit_test(test_describe),
                 cmocka_unit_test(test_fault_words),
