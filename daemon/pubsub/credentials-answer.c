@@ -225,8 +225,9 @@ int credentials_answer(const CredentialsQuestion *q, const HttpReply *reply, Cre
 
         if (reply->outcome != HTTP_ANSWERED) {
                 ret->cause = cause_of_http(reply);
-                text_print(detail, CREDENTIALS_DETAIL_MAX, "the %s (%s) does not answer: %s; check the network%s",
-                        remote_name(q), q->url, reply->detail,
+                text_print(detail, CREDENTIALS_DETAIL_MAX, "the %s (%s) %s: %s; check the network%s", remote_name(q),
+                        q->url, reply->outcome == HTTP_UNREACHABLE ? "cannot be reached" : "does not answer",
+                        reply->detail,
                         reply->outcome == HTTP_TLS ? ", `pubsub.ca_file` and this machine's clock"
                                                    : " and name resolution");
                 return -EAGAIN;

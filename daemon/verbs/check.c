@@ -72,7 +72,8 @@ bool check_endpoint(Session *session) {
         r = probe_endpoint(session, &probe);
         if (r < 0 || !probe.answered) {
                 session_fail(session, endpoint,
-                        "%s. Look at the network, name resolution and, where one is used, pubsub.ca_file.",
+                        "cannot be reached: %s; check the network, name resolution and, where one is used, "
+                        "pubsub.ca_file",
                         r < 0 ? strerror(-r) : probe.detail);
                 return false;
         }
