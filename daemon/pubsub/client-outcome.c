@@ -191,7 +191,8 @@ static void describe_refused(TextRoom *words, const ClientReply *reply, const ch
                         "%s: grant it, or let another account make it (",
                         resource);
         else
-                text_add(words, "the service account has no %s role on %s: grant it (", role_of(verb), resource);
+                text_add(words, "the service account has no %s role on this %s: grant it (", role_of(verb),
+                        kind_of(resource));
         add_answer(words, reply);
         text_add(words, ")");
 }
@@ -232,14 +233,13 @@ static void describe_answer(TextRoom *words, const ClientReply *reply, const cha
                 return describe_refused(words, reply, resource, verb);
         case CLIENT_NOT_FOUND:
                 if (is_no_project(&reply->error)) {
-                        text_add(words, "%s is in no project that the account may see: check `pubsub.project` (",
-                                resource);
+                        text_add(words, "it is in no project that the account may see: check `pubsub.project` (");
                         break;
                 }
                 text_add(words,
-                        "%s does not exist: create it with `sensorqd setup`, or check the %s's name and "
+                        "it does not exist: create it with `sensorqd setup`, or check the %s's name and "
                         "`pubsub.project` (",
-                        resource, kind_of(resource));
+                        kind_of(resource));
                 break;
         case CLIENT_EXISTS:
                 text_add(words, "%s exists already (", resource);

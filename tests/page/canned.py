@@ -69,7 +69,7 @@ def mongodb_down():
     status["subscriptions"][0].update(paused=True, paused_since=ago(840), oldest_unsettled=ago(838), held=14, sink=sink(
         ready=False, down_since=ago(840), retry_at=ago(-31), last_stored=ago(845), failed=9,
         kind="unreachable", remedy="service",
-        detail="unreachable: No suitable servers found: connection refused calling hello on 'localhost:27017'; check that it runs, and the hosts and TLS options in mongodb.uri"))
+        detail="unreachable: no answer from localhost:27017 (No suitable servers found: [connection refused calling hello on 'localhost:27017']); check that it runs, and the hosts and TLS options in mongodb.uri"))
     return status
 
 
@@ -110,7 +110,7 @@ def missing_subscription():
     status["publisher"].update(paused=True, detail="subscription sensor-data-mongodb does not exist: run sensorqd setup")
     status["outbox"].update(rows=120, oldest=ago(2400))
     status["subscriptions"][0].update(failing=True, missing=True, failing_since=ago(2400), kind="missing", remedy="setup",
-                                      detail="cannot pull: projects/my-project/subscriptions/sensor-data-mongodb does not exist: create it with `sensorqd setup`, or check the "
+                                      detail="cannot pull: it does not exist: create it with `sensorqd setup`, or check the "
                                       "subscription's name and `pubsub.project` (HTTP 404 NOT_FOUND)")
     return status
 

@@ -92,7 +92,7 @@ static void test_lasting_failure_is_said_too(void **state) {
         fixture_stand(&world.service, CALL_PULL, 403, "{\"error\":{\"status\":\"PERMISSION_DENIED\"}}");
         world_start(false);
         world_until(fixture_calls(&world.service, CALL_PULL) >= 4);
-        world_until(world_logged("pubsub.subscriber role on " FIXTURE_SUBSCRIPTION) >= 1);
+        world_until(world_logged(FIXTURE_SUBSCRIPTION ": cannot pull: the service account has no pubsub.subscriber role on this subscription") >= 1);
         assert_int_equal(world_logged(EVENT_SUBSCRIPTION_FAILING), 2);
 }
 
