@@ -422,6 +422,12 @@ static int open_directory(FileArchive *a) {
         above = made == 0 ? openat(a->lock_fd, "..", O_PATH | O_CLOEXEC) : -1;
         if (made == 0)
                 file_settle(a->lock_fd, 0750, above);
+        if (made == 0 && a->loaded)
+                log_event(LOG_WARNING, NULL,
+                        LOG_FIELDS({ FIELD_SUBSCRIPTION, a->spec.subscription }, { FIELD_FILE, a->spec.directory }),
+                        "%s was removed, or moved away, while sensorqd used it. It is made anew; what stood there is "
+                        "not in it. If that was not you, see what removes it",
+                        a->spec.directory);
         return 0;
 }
 

@@ -267,6 +267,22 @@ static void test_files_of_others(void **state) {
         bytes_done(&found.text);
 }
 
+/* It is said once, and storing goes on. */
+static void test_directory_removed(void **state) {
+        World *w = *state;
+        Capture capture;
+        char command[200];
+
+        store(w, "a", "{\"v\":1}", "S");
+        (void) snprintf(command, sizeof(command), "rm -r %s", w->archive);
+        assert_int_equal(system(command), 0);
+        capture = capture_begin();
+        store(w, "b", "{\"v\":2}", "S");
+        store(w, "c", "{\"v\":3}", "S");
+        assert_int_equal(count_of(capture_end(&capture), "was removed, or moved away, while sensorqd used it"), 1);
+        assert_int_equal(lines_of(w), 2);
+}
+
 /* Left by a kill between the rename and the unlink, or before the rename. */
 static void test_interrupted_compression(void **state) {
         World *w = *state;
@@ -602,6 +618,7 @@ int main(void) {
                 TEST(test_holes),
                 TEST(test_changed_by_others),
                 TEST(test_files_of_others),
+                TEST(test_directory_removed),
                 TEST(test_interrupted_compression),
                 TEST(test_no_room),
                 TEST(test_unusable),
