@@ -266,12 +266,12 @@ static int run(Init *init) {
                 r = init_step_parts(init, INIT_SOURCE);
         if (r == 0)
                 r = init_step_parts(init, INIT_SINK);
-        if (r == 0)
-                r = init_step_parts(init, INIT_PAGE);
         if (r == 0 && !init_draft_has(init->draft, INIT_SOURCE) && !init_draft_has(init->draft, INIT_SINK)) {
                 init_say(init, INIT_SAY_NOTHING_TO_DO, NULL, NULL);
                 return EX_USAGE;
         }
+        if (r == 0)
+                r = init_step_parts(init, INIT_PAGE);
         if (r == 0)
                 r = step_write(init);
         if (r == 0 && !init->options.dry_run)

@@ -377,6 +377,7 @@ def test_a_large_house(house):
     (["--set", "home=1"], "RECIPE.KEY=TEXT"), (["--set", "home.uri=1"], "RECIPE.KEY=TEXT"), (["--secret", "home=1"], "NAME=FILE"), (["superfluous"], "superfluous"),
     (["--key-file", "-"], "--project"), (["--source", "home"], "--secret nature-remo.token"),
     (["--key-file", "/nonexistent"], "No such file"), (["--source", "none", "--sink", "none"], "nothing to do"),
+    (["--source", "none", "--sink", "none", "--page", "local"], "nothing to do"),
     (["--sink", "file", "--set", "file.keep=long"], '"long" is not a number'), (["--set", "file.keep=30d"] * 65, "too often"),
     (["--sink", "file", "--page", "local", "--page", "local"], "one page")])
 def test_usage(house, arguments, word):
