@@ -146,7 +146,7 @@ static void print_source(Json *source) {
                 print_unreadable(source);
                 return print_trouble(source, "failing", "failing");
         }
-        printf("source        %s: last poll %s%s%s%s, polls: %" PRIi64 ", readings: %" PRIi64 "\n",
+        printf("source        %s: last good poll %s%s%s%s, polls: %" PRIi64 ", readings: %" PRIi64 "\n",
                 text_of(source, "name"), time_of(source, "last_poll", last),
                 json_get(source, "next_poll") ? ", next " : "",
                 json_get(source, "next_poll") ? time_of(source, "next_poll", next) : "",

@@ -409,10 +409,10 @@ def test_status_is_that_of_the_configuration(made, sensorqd):
     assert done.returncode == 69 and not done.stdout and str(other.config_file) in done.stderr
     other.write_config("{")  # nor when the file cannot be read
     assert other.run("status", RUNTIME_DIRECTORY=str(runtime)).returncode == 69
-    shown = wait_until(lambda: "last poll" in (s := made.daemon.run("status", RUNTIME_DIRECTORY=str(runtime)).stdout) and s, "a report of the poll")
+    shown = wait_until(lambda: "last good poll" in (s := made.daemon.run("status", RUNTIME_DIRECTORY=str(runtime)).stdout) and s, "a report of the poll")
     told = json.loads(made.daemon.run("status", "--json", RUNTIME_DIRECTORY=str(runtime)).stdout)
     assert told["config"] == str(made.daemon.config_file.resolve())
-    assert "T" not in re.search(r"last poll (\S+)", shown)[1] and not re.search(r"\d\dZ\b", shown), shown
+    assert "T" not in re.search(r"last good poll (\S+)", shown)[1] and not re.search(r"\d\dZ\b", shown), shown
     local = datetime.fromisoformat(told["started"].replace("Z", "+00:00")).astimezone(timezone(timedelta(hours=9)))
     assert f"started {local:%Y-%m-%d %H:%M:%S}," in shown
 
