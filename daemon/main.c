@@ -104,10 +104,12 @@ static Options options_parse(int argc, char **argv) {
                 { "all", no_argument, NULL, OPTION_ALL },
                 {},
         };
+        static char name[] = "sensorqd";                 /* as all other errors begin, however we were called */
         const char *letters = short_options(argc, argv); /* before getopt_long() moves the words */
         Options o = { .config_path = CONFIG_FILE_DEFAULT };
         int c;
 
+        argv[0] = name;
         while ((c = getopt_long(argc, argv, letters, known, NULL)) >= 0)
                 switch (c) {
                 case 'c':

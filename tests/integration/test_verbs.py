@@ -596,7 +596,7 @@ def test_usage_errors(sensorqd, arguments):
     daemon.write_config("{")
     done = daemon.run(*arguments)
     assert done.returncode == 64, done.stdout + done.stderr
-    assert done.stderr and not done.stdout
+    assert done.stderr.startswith("sensorqd: ") and not done.stdout
 
 
 def test_help_and_version(sensorqd, tmp_path):
