@@ -183,6 +183,8 @@ void session_sink(Session *session, const SubscriptionConfig *section, bool setu
         void *self = NULL;
         int r;
 
+        if (!ask && !setup)
+                session_ok(session, section->subscription, "its sink (%s) has nothing to be checked", section->sink);
         if (!ask)
                 return;
         admin->place(section, place);
