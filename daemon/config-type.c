@@ -476,7 +476,8 @@ const ConfigType config_type_url = { "URL", "https://HOST, or http:// to this ma
         .text = url_check, .tidy = url_tidy };
 const ConfigType config_type_web_url = { "URL", "https://HOST/... or http://HOST/...", CONFIG_TEXT,
         .text = web_url_check };
-const ConfigType config_type_project = { "project", "a project id: letters, digits, - . _ :", CONFIG_TEXT,
+const ConfigType config_type_project = { "project",
+        "a project id, which is not its name: letters, digits, - . _ :, no spaces", CONFIG_TEXT,
         .text = project_check };
 const ConfigType config_type_topic = { "topic",
         "an id of 3 to 255 letters, digits, - _ . ~ + %, or projects/PROJECT/topics/ID", CONFIG_TEXT,

@@ -357,8 +357,9 @@ static int daemon_lock(Daemon *d) {
                 return DAEMON_LOCKED;
         }
         if (r < 0)
-                log_event(LOG_ERR | LOG_LAST, NULL, NULL, "%s/lock: %s. %s.", d->config->state_dir, strerror(-r),
-                        why_not_locked(r));
+                log_event(LOG_ERR | LOG_LAST, NULL, NULL,
+                        "Not started: the lock in state_dir %s cannot be taken: %s. %s.", d->config->state_dir,
+                        strerror(-r), why_not_locked(r));
         return r < 0 ? DAEMON_PLACE : DAEMON_OK;
 }
 
