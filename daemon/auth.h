@@ -29,7 +29,7 @@ typedef struct AuthSpec {
                 *second; /* SwitchBot's secret; of OAuth 2 the refresh token to begin with, NULL: client credentials */
         const char *token_url, *client_id, *scope; /* of OAuth 2; scope may be NULL */
         const char *ca_file;                       /* for token_url; NULL: the system's */
-        const ConfigMap *headers;                  /* of every auth_start(); NULL: none */
+        const ConfigMap *headers;                  /* of every auth_start(); NULL: it is not called */
         const char *state_dir, *state_name;        /* of OAuth 2: where its tokens are kept, as oauth2-NAME.json */
 } AuthSpec;
 
