@@ -16,7 +16,8 @@ int array_reserve(void *items, size_t *allocated, size_t wanted, size_t size) {
         if (more < wanted)
                 more = wanted < ARRAY_FIRST ? ARRAY_FIRST : wanted;
 
-        memcpy(&array, items, sizeof(array)); /* whatever it points to: a void ** would be another type's pointer */
+        memcpy(&array, items, sizeof(array)); /* the pointer's bytes are copied: it may point to any type, and reading
+                                                 it as a void * would break C's aliasing rules */
         larger = reallocarray(array, more, size);
         if (!larger)
                 return -ENOMEM;

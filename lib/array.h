@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-/* Makes room for *wanted* items of *size* bytes in all. *items* is the address of the array's pointer, *allocated* the
- * number of items that fit into it now. Grows by half at least; items move bytewise, new ones are not cleared. -ENOMEM
- * leaves everything as it was. */
+/* Makes room for *wanted* items of *size* bytes each, counted from the start of the array. *items* is the address of
+ * the array's pointer, *allocated* the number of items that fit into it now. An array that is too small grows at least
+ * by half; its items are copied byte by byte, new ones are not cleared. -ENOMEM changes nothing. */
 int array_reserve(void *items, size_t *allocated, size_t wanted, size_t size);

@@ -10,7 +10,8 @@ static usec_t backoff_ceiling(const Backoff *b) {
         return b->initial << b->attempt;
 }
 
-/* The high half of a 128-bit product, in halves of 64 bits: a 32-bit machine has no wider type. */
+/* Returns the high 64 bits of the product a * b, computed in 64-bit steps because a 32-bit machine has no 128-bit
+ * type. */
 static uint64_t high_product(uint64_t a, uint64_t b) {
         uint64_t a_high = a >> 32, a_low = (uint32_t) a, b_high = b >> 32, b_low = (uint32_t) b;
         uint64_t middle = a_high * b_low + (a_low * b_low >> 32);

@@ -15,7 +15,7 @@ typedef struct Backoff {
  * Never below a tenth of the ceiling: a draw of zero would hammer a remote that has just failed. */
 usec_t backoff_next(Backoff *b, uint64_t random);
 
-/* Like backoff_next(), but at least *floor*: a server's Retry-After. */
+/* Like backoff_next(), but the delay is at least *floor*, for instance a server's Retry-After. */
 usec_t backoff_next_at_least(Backoff *b, usec_t floor, uint64_t random);
 
 /* The next failure starts from *initial* again. */

@@ -7,7 +7,7 @@
 
 #include "err.h"
 
-#define BYTES_FIRST 64 /* the first allocation: most bodies are small, few are smaller */
+#define BYTES_FIRST 64 /* size of the first allocation: most bodies are not much smaller */
 
 void bytes_done(Bytes *b) {
         free(b->data);
@@ -90,7 +90,7 @@ int bytes_append_text(Bytes *b, const char *text) {
         return bytes_append(b, text, strlen(text));
 }
 
-/* Prints into the room that is left. Returns the length of the whole text; what did not fit is cut away again. */
+/* Prints into the room that is left. Returns the length of the whole text; if it does not fit, nothing is appended. */
 static _printf_(2, 0) int bytes_try_format(Bytes *b, const char *format, va_list arguments) {
         size_t room = b->allocated - b->size;
         int n = vsnprintf(b->data + b->size, room, format, arguments);
@@ -130,7 +130,7 @@ int bytes_append_format(Bytes *b, const char *format, ...) {
         return n < 0 ? bytes_fail(b, err_errno()) : 0;
 }
 
-/* How long a byte is in a JSON string. */
+/* Returns the number of bytes that *c* takes in a JSON string. */
 static size_t json_length(uint8_t c) {
         if (!bytes_is_special((char) c))
                 return 1;
@@ -240,8 +240,8 @@ static const uint8_t base64_values[256] = {
 };
 /* clang-format on */
 
-/* The last 0, 2 or 3 characters of an unpadded text. Bits that no byte uses must be zero, else two texts would mean the
- * same bytes. */
+/* Decodes the last 0, 2 or 3 characters of a text without padding. The bits that belong to no byte must be zero:
+ * otherwise two texts would mean the same bytes. */
 static int decode_base64_tail(const uint8_t *in, size_t size, char *out) {
         uint8_t a, b, c;
 
@@ -287,7 +287,7 @@ int bytes_decode_base64(const char *text, size_t size, char *out, size_t *ret_si
         return 0;
 }
 
-/* The length of the multi-byte sequence at *p*, or 0 when it is malformed (RFC 3629 section 4). */
+/* Returns the length of the multi-byte sequence at *p*, or 0 when it is malformed (RFC 3629 section 4). */
 static size_t utf8_sequence(const uint8_t *p, size_t left) {
         uint8_t low = 0x80, high = 0xbf;
         size_t n;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* A growable buffer, and the text codings that buffers need. Bytes is a plain value: `Bytes b = {};` is empty,
- * bytes_done() releases.
+ * bytes_done() releases it.
  *
- * It remembers its first error: from there on nothing is appended, and everything that appends returns that error. So
- * who writes a whole looks once, at what the last call returned or at bytes_result(); before that nobody may send,
- * store or read what may be half of it. The error goes where the content goes: bytes_steal() moves it along,
- * bytes_done() ends it, bytes_cut() takes it back with what was half written. A buffer that is used again after a
- * failure needs one of these. */
+ * A buffer remembers its first error: after that nothing is appended, and each append returns that error. A function
+ * that writes a whole text therefore checks once, at the end: the return value of its last call, or bytes_result().
+ * Before that check it must not send, store or read the content, which may be incomplete. The error belongs to the
+ * content: bytes_steal() moves both, bytes_done() clears both, bytes_cut() removes the incomplete part and clears the
+ * error. A buffer that is used again after a failure needs one of these three calls. */
 
 #include <endian.h>
 #include <stdbool.h>
@@ -18,13 +18,13 @@
 #include "cleanup.h"
 
 typedef struct Bytes {
-        char *data;  /* NUL after the last byte as soon as anything was appended; else NULL */
-        size_t size; /* without that NUL */
+        char *data;  /* ends with a NUL once anything was appended; NULL before that */
+        size_t size; /* bytes, without the NUL */
         size_t allocated;
         int error; /* a negative errno, or 0 */
 } Bytes;
 
-/* A stretch of somebody else's memory, not NUL-terminated. */
+/* A part of memory that somebody else owns; it does not end with a NUL. */
 typedef struct Slice {
         const char *data;
         size_t size;
@@ -38,7 +38,7 @@ static inline bool slice_equal(Slice slice, const char *text) {
         return slice_same(slice, (Slice){ text, strlen(text) });
 }
 
-/* As strcmp(3): byte by byte, and what is longer comes later. */
+/* Compares byte by byte like strcmp(3). If one is a prefix of the other, the longer one comes later. */
 static inline int slice_order(Slice a, Slice b) {
         size_t size = a.size < b.size ? a.size : b.size;
         int order = size > 0 ? memcmp(a.data, b.data, size) : 0;
@@ -46,7 +46,8 @@ static inline int slice_order(Slice a, Slice b) {
         return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
 }
 
-/* FNV-1a, from BYTES_HASH or from what came before. Others may choose texts that share one. */
+/* FNV-1a hash of *data*. *hash* is BYTES_HASH, or the hash of the bytes before it. Somebody can choose two texts that
+ * have the same hash. */
 #define BYTES_HASH UINT64_C(0xcbf29ce484222325)
 static inline uint64_t bytes_hash(uint64_t hash, const char *data, size_t size) {
         for (size_t i = 0; i < size; i++)
@@ -54,31 +55,32 @@ static inline uint64_t bytes_hash(uint64_t hash, const char *data, size_t size) 
         return hash;
 }
 
-/* Frees the content, and leaves it empty. */
+/* Frees the content and clears the error; the buffer is empty afterwards. */
 void bytes_done(Bytes *b);
-/* The same of a secret, which is overwritten before. */
+/* Like bytes_done(), but overwrites the content first: it is a secret. */
 void bytes_wipe(Bytes *b);
 #define _cleanup_bytes_ _cleanup_(bytes_done)
 
-/* Moves the content out: *b* is empty afterwards. */
+/* Moves content and error out; *b* is empty afterwards. */
 Bytes bytes_steal(Bytes *b);
 
-/* 0: all that was appended is there. Else the first error. */
+/* Returns 0 when everything that was appended is there, else the first error. */
 static inline int bytes_result(const Bytes *b) {
         return b->error;
 }
 
-/* What should have been appended cannot be had: remembers *error*, unless it is 0 or comes after another. Returns as
- * bytes_result(). */
+/* Records that something could not be appended: keeps *error* unless it is 0 or there is an earlier error. Returns the
+ * same as bytes_result(). */
 int bytes_fail(Bytes *b, int error);
 
-/* Back to the first *size* bytes, which are whole: what was appended since is taken back, with its error. */
+/* Cuts the buffer to its first *size* bytes, which must be complete, and clears the error of what is cut off. */
 void bytes_cut(Bytes *b, size_t size);
 
-/* Makes room for *size* more bytes. -ENOMEM, which is remembered. */
+/* Makes room for *size* more bytes. -ENOMEM, which the buffer remembers. */
 int bytes_reserve(Bytes *b, size_t size);
 
-/* Append at the end; what is there always has a NUL behind it, which does not count. -ENOMEM: nothing of this. */
+/* Append at the end. A NUL always follows the last byte; it is not part of *size*. -ENOMEM: nothing of this call is
+ * appended. */
 int bytes_append(Bytes *b, const void *data, size_t size);
 int bytes_append_text(Bytes *b, const char *text);
 int bytes_append_format(Bytes *b, const char *format, ...) _printf_(2, 3);
@@ -86,7 +88,7 @@ int bytes_append_format(Bytes *b, const char *format, ...) _printf_(2, 3);
 #define BYTES_ONES UINT64_C(0x0101010101010101)
 #define BYTES_HIGHS (BYTES_ONES * 0x80)
 
-/* Eight bytes, the first one lowest. */
+/* Returns eight bytes as one number; the first byte is the lowest. */
 static inline uint64_t bytes_load(const char *p) {
         uint64_t word;
 
@@ -94,21 +96,21 @@ static inline uint64_t bytes_load(const char *p) {
         return le64toh(word);
 }
 
-/* A high bit in the lowest byte that is a quote, a backslash or a control: taking away one more than it holds borrows
- * from the high bit, and only bytes above it may be marked wrongly by that borrow. */
+/* Sets the high bit of each byte that is a quote, a backslash or a control character. The lowest mark is always right.
+ * Above it a byte may be marked wrongly, because the subtractions borrow from the next byte. */
 static inline uint64_t bytes_mark_special(uint64_t word) {
         return ((word - BYTES_ONES * 0x20) | ((word ^ BYTES_ONES * '"') - BYTES_ONES) |
                        ((word ^ BYTES_ONES * '\\') - BYTES_ONES)) &
                ~word & BYTES_HIGHS;
 }
 
-/* What cannot stand in a JSON string as it is. */
+/* True for characters that a JSON string must escape. */
 static inline bool bytes_is_special(char c) {
         return c == '"' || c == '\\' || (uint8_t) c < 0x20;
 }
 
-/* The first quote, backslash or control from *p* on, or *end*. The high bits of all bytes before it are added to
- * *seen*. */
+/* Returns the first quote, backslash or control character from *p* on, or *end*. *seen* gets the high bits of all bytes
+ * before it. */
 static inline const char *bytes_find_special(const char *p, const char *end, uint64_t *seen) {
         for (; end - p >= 8; p += 8) {
                 uint64_t word = bytes_load(p), marks = bytes_mark_special(word);
@@ -129,7 +131,7 @@ static inline const char *bytes_find_special(const char *p, const char *end, uin
 /* Appends *text* as a JSON string with its quotes (RFC 8259: `"`, `\` and controls escaped). *text* must be UTF-8. */
 int bytes_append_json_string(Bytes *b, const char *text, size_t size);
 
-/* Appends base64 with padding (RFC 4648 section 4), or the URL alphabet without padding (section 5). */
+/* Append base64: with padding (RFC 4648 section 4), or in the URL alphabet without padding (section 5). */
 int bytes_append_base64(Bytes *b, const void *data, size_t size);
 int bytes_append_base64url(Bytes *b, const void *data, size_t size);
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Scope cleanup: a variable that names its destructor is released on every way out of its scope.
+/* Scope cleanup: a variable that names its destructor is released however its scope is left.
  *
  *     _cleanup_(json_freep) Json *reply = NULL;
  *
- * A destructor takes NULL and half-built objects, releases in reverse order and returns NULL: `self->poll =
+ * A destructor accepts NULL and half-built objects, releases in reverse order and returns NULL: `self->poll =
  * http_cancel(self->poll);` */
 
 #include <stdlib.h>
 #include <unistd.h>
 
 #define _cleanup_(function) __attribute__((cleanup(function)))
-#define _asserted_ __attribute__((unused)) /* only assert() looks at it, which NDEBUG takes out */
+#define _asserted_ __attribute__((unused)) /* only assert() uses it, and NDEBUG removes assert() */
 #define _printf_(string, first) __attribute__((format(printf, string, first)))
 
 /* Defines `NAMEp`, the form of destructor NAME that _cleanup_ takes. */
@@ -32,7 +32,7 @@ static inline void cleanup_closep(const int *fd) {
 #define _cleanup_free_ _cleanup_(cleanup_freep)
 #define _cleanup_close_ _cleanup_(cleanup_closep)
 
-/* Hands the pointer over to the caller's new owner: the variable forgets it. */
+/* Returns the pointer and sets the variable to NULL: the caller's new owner has it now. */
 #define cleanup_steal(pointer)                                                                                         \
         ({                                                                                                             \
                 __typeof__(pointer) _stolen = (pointer);                                                               \

@@ -10,7 +10,7 @@
 
 #define SECONDS_PER_DAY INT64_C(86400)
 #define DAYS_PER_400_YEARS INT64_C(146097)
-/* from 0000-03-01, where the counted year starts: the leap day is the last day of its year */
+/* days from 0000-03-01 to 1970-01-01; years are counted from March, so that the leap day is the last day of its year */
 #define DAYS_TO_1970 INT64_C(719468)
 
 typedef struct Civil {
@@ -51,7 +51,7 @@ static int64_t days_from_civil(const Civil *c) {
                DAYS_TO_1970;
 }
 
-/* The reverse, for days from 1970 on. */
+/* The reverse of days_from_civil(), for days from 1970 on. */
 static void civil_from_days(int64_t days, Civil *c) {
         int64_t since = days + DAYS_TO_1970;
         int64_t era = since / DAYS_PER_400_YEARS, day_of_era = since % DAYS_PER_400_YEARS;
@@ -108,8 +108,8 @@ static bool civil_exists(const Civil *c) {
                c->second <= 60;
 }
 
-/* Seconds since the epoch of a time that is *offset* seconds ahead of UTC. False for a leap second anywhere but at the
- * end of a UTC day. */
+/* *ret* gets the seconds since the epoch of a time whose zone is *offset* seconds ahead of UTC. False for a leap second
+ * that is not at the end of a UTC day. */
 static bool civil_to_seconds(const Civil *c, int64_t offset, int64_t *ret) {
         int64_t seconds = days_from_civil(c) * SECONDS_PER_DAY + c->hour * 3600 + c->minute * 60 + c->second - offset;
 
@@ -119,7 +119,7 @@ static bool civil_to_seconds(const Civil *c, int64_t offset, int64_t *ret) {
         return true;
 }
 
-/* `Z` or `+HH:MM`, the whole of the text: seconds ahead of UTC. */
+/* Reads `Z` or `+HH:MM`, which must be the whole text. *ret* gets the seconds ahead of UTC. */
 static bool read_offset(const char *p, size_t size, int64_t *ret) {
         unsigned hours, minutes;
 
@@ -203,7 +203,7 @@ bool clock_parse_http_date(const char *text, usec_t *ret_wall) {
         return true;
 }
 
-/* "2 h 5 min", or "2 h" when nothing is left of the smaller unit. */
+/* Prints "2 h 5 min", or "2 h" when *small* is 0. */
 static void format_units(
         char *buffer, size_t size, uint64_t large, const char *large_unit, uint64_t small, const char *small_unit) {
         if (small > 0)

@@ -16,20 +16,21 @@ typedef uint64_t usec_t; /* microseconds */
 #define USEC_PER_HOUR (60 * USEC_PER_MINUTE)
 #define USEC_INFINITY UINT64_MAX
 
-#define CLOCK_SPAN_SIZE 32    /* of clock_format_span(): "6 d 4 h" */
+#define CLOCK_SPAN_SIZE 32    /* buffer of clock_format_span(): "6 d 4 h" */
 #define CLOCK_RFC3339_SIZE 32 /* "2026-11-24T06:27:38.123Z" and its NUL, with room for years beyond 9999 */
 
 /* CLOCK_BOOTTIME, for everything that is measured or scheduled. */
 usec_t clock_now(void);
 
-/* CLOCK_MONOTONIC, which stands still while the machine sleeps: for libraries that count by it, and to tell a sleep. */
+/* CLOCK_MONOTONIC, which stands still while the machine sleeps. For libraries that use this clock, and to find out that
+ * the machine slept. */
 usec_t clock_monotonic(void);
 
 /* CLOCK_REALTIME since the epoch. */
 usec_t clock_wall(void);
 
-/* The wall time of a moment of clock_now(), by what the wall clock says at present: where somebody set it since, that
- * is right and what it said then is not. Never 0. */
+/* Returns the wall time of *at*, a moment of clock_now(). It uses the present wall clock: if somebody set that clock in
+ * the meantime, the present value is the right one. Never returns 0. */
 static inline usec_t clock_wall_of(usec_t at) {
         usec_t now = clock_now(), wall = clock_wall();
 
@@ -38,7 +39,7 @@ static inline usec_t clock_wall_of(usec_t at) {
         return wall > now - at ? wall - (now - at) : 1;
 }
 
-/* Keeps the older one; 0: there is none. */
+/* Sets *oldest* to *time* if that is older. In both, 0 means: none. */
 static inline void clock_keep_oldest(usec_t *oldest, usec_t time) {
         if (time > 0 && (*oldest == 0 || time < *oldest))
                 *oldest = time;

@@ -11,7 +11,8 @@
 
 #include "log.h"
 
-#define CONNECTIONS_KEPT 64L /* open ones count too: more than the pulls that ever hang at once */
+/* libcurl counts open connections too: this must be more than the number of pulls that wait at once */
+#define CONNECTIONS_KEPT 64L
 
 typedef struct Socket {
         curl_socket_t fd;
@@ -23,7 +24,7 @@ struct CurlLoop {
         Loop *loop;
         CURLM *multi;
         LoopWatch *timer; /* libcurl's next deadline */
-        LoopWatch *soon;  /* on when that is now: no timer, which would cost three system calls a request */
+        LoopWatch *soon;  /* woken when it is due now: a timer would cost three system calls a request */
         LIST_HEAD(, Socket) sockets;
         void (*on_done)(void *userdata, CURL *easy, CURLcode code);
         void *userdata;
@@ -88,7 +89,7 @@ static int curl_watch(CurlLoop *curl, curl_socket_t fd, uint32_t events) {
         return 0;
 }
 
-/* Never answers -1: that would break the whole multi handle. A socket that cannot be watched lets its transfer time
+/* Never returns -1, which would make the whole multi handle unusable. If a socket cannot be watched, its transfer times
  * out. */
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, void *watched) {
         uint32_t events = (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
@@ -106,7 +107,8 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *userdata
         return 0;
 }
 
-/* Deadlines of libcurl are soon, or do not matter to the millisecond: it looks at its own clock when it is called. */
+/* libcurl's deadlines are either close, or a millisecond more does not matter: libcurl reads its own clock when it is
+ * called. */
 static int on_curl_timer(CURLM *multi, long timeout_msec, void *userdata) {
         CurlLoop *curl = userdata;
 
@@ -129,7 +131,7 @@ void curl_loop_remove(CurlLoop *curl, CURL *easy) {
 
 /* ---- a transfer's socket ---- */
 
-typedef int (*SocketName)(int fd, struct sockaddr *address, socklen_t *size); /* getsockname(2), getpeername(2) */
+typedef int (*SocketName)(int fd, struct sockaddr *address, socklen_t *size); /* getsockname(2) or getpeername(2) */
 
 static long socket_port(curl_socket_t fd, SocketName name) {
         union {
@@ -161,7 +163,7 @@ curl_socket_t curl_loop_socket(const CurlLoop *curl, CURL *easy) {
 
 /* ---- life ---- */
 
-/* Never undone: libcurl's global state belongs to the process, like that of OpenSSL below it. */
+/* This is never undone: libcurl's global state belongs to the whole process, like that of OpenSSL below it. */
 static void global_init(void) {
         (void) curl_global_init(CURL_GLOBAL_DEFAULT);
 }

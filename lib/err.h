@@ -20,16 +20,17 @@ static inline int err_errno(void) {
         return errno > 0 ? -errno : -EIO;
 }
 
-/* This machine, or what limits the process, has no memory or no descriptor left: no disk and no file is to blame. */
+/* True when this machine, or a limit of the process, has no memory or no descriptor left. The disk and the file are
+ * then not the cause. */
 static inline bool err_is_want(int error) {
         return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
 }
 
-/* Whether the same call may succeed at the next start although nobody changed anything: the system had no means, or the
- * disk did not answer. */
+/* True when the same call may succeed at the next start although nobody changed anything: the system had no resources
+ * left, or the disk did not answer. */
 static inline bool err_passes(int error) {
         switch (-error) {
-        case EAGAIN: /* of pthread_create(3): no more threads */
+        case EAGAIN: /* pthread_create(3): no more threads */
         case EIO:
         case ESTALE:
         case ETIMEDOUT:

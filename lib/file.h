@@ -6,33 +6,32 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Opens *path* for reading; the caller closes *ret_fd. A FIFO does not hang. -EISDIR; -EINVAL for what else is no
- * regular file; as open(2).
- */
+/* Opens *path* for reading; the caller closes *ret_fd. Does not wait at a FIFO. -EISDIR; -EINVAL for anything else that
+ * is not a regular file; errors of open(2). */
 int file_open(const char *path, int *ret_fd);
 
-/* The same of what file_replace() made: no link is followed, which a service's user may have put there for root.
- * -ELOOP. */
+/* Like file_open(), for a file that file_replace() made. Does not follow a link: where root reads the directory of a
+ * service's user, that user may have made the link. -ELOOP for a link. */
 int file_open_own(const char *path, int *ret_fd);
 
-/* Reads until *size* bytes are there or the file ends; *ret_n of them came. */
+/* Reads until *size* bytes are there or the file ends; *ret_n* gets the number of bytes that were read. */
 int file_read(int fd, void *buffer, size_t size, size_t *ret_n);
 
-/* Writes all of it, however many calls that takes. As write(2): some of it may be there then. */
+/* Writes all of *data*, with as many calls as needed. Errors of write(2): a part may be written then. */
 int file_write_all(int fd, const void *data, size_t size);
 
-/* Makes DIRECTORY/NAME hold these bytes, readable for its owner only: a reader, and the next start after a power cut,
- * finds the old content or the new one, whole. Durable on return. The old file stays when it fails: as open(2),
- * write(2), fsync(2), rename(2). */
+/* Replaces the file DIRECTORY/NAME by these bytes; only its owner may read it. Readers see the whole old or the whole
+ * new content, also after a power cut; the new content is on the disk on return. On an error the old file stays, or the
+ * new one may not be durable yet. Errors of open(2), write(2), fsync(2), rename(2). */
 int file_replace(const char *directory, const char *name, const void *data, size_t size);
 
-/* Gives a new file or directory this mode, whatever the umask, and file_give()s it. */
+/* Sets the mode of a new file or directory, whatever the umask is, and its owner as file_give() does. */
 void file_settle(int fd, mode_t mode, int directory_fd);
 
-/* Where root made this file in a directory of another user, it is that one's from now on: what root leaves beside a
- * service, by a verb or a daemon that was tried by hand, must not shut the service out. */
+/* If root made this file in the directory of another user, gives it to that user. Root may run a verb or try the daemon
+ * by hand; the files that are made then must stay usable for the service. */
 void file_give(int fd, const char *path);
 
-/* Whether we are root and *path* is in a directory of another user: who may have put anything there, and a link to a
- * file of root's is not to be followed. */
+/* True when we are root and *path* is in the directory of another user. That user may have put a link to one of root's
+ * files there, so links must not be followed. */
 bool file_is_foreign(const char *path);

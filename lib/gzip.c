@@ -10,7 +10,7 @@
 #include "err.h"
 #include "file.h"
 
-#define WINDOW_GZIP (15 + 16) /* zlib's word for: gzip, and nothing else */
+#define WINDOW_GZIP (15 + 16) /* zlib's code for: gzip format only */
 #define STEP_MIN 1024
 #define PIECE 65536
 #define MEMORY_LEVEL 8 /* zlib's own default */
@@ -19,7 +19,7 @@ bool gzip_is(Slice data) {
         return data.size >= 3 && memcmp(data.data, "\x1f\x8b\x08", 3) == 0;
 }
 
-/* Room for the next piece. GZIP_TOO_LARGE when there may be no more than there is. */
+/* Makes room for the next piece. GZIP_TOO_LARGE when *max* does not allow more. */
 static int make_room(z_stream *stream, size_t max, Bytes *out) {
         size_t step = out->size > STEP_MIN ? out->size : STEP_MIN;
         int r;
@@ -27,7 +27,7 @@ static int make_room(z_stream *stream, size_t max, Bytes *out) {
         if (out->size > max)
                 return GZIP_TOO_LARGE;
         if (step > max + 1 - out->size)
-                step = max + 1 - out->size; /* one more than allowed tells that it is too large */
+                step = max + 1 - out->size; /* one byte more than allowed, which shows that the content is too large */
         r = bytes_reserve(out, step);
         if (r < 0)
                 return r;
@@ -36,7 +36,7 @@ static int make_room(z_stream *stream, size_t max, Bytes *out) {
         return GZIP_DONE;
 }
 
-/* To the end of one member. */
+/* Decompresses up to the end of one member. */
 static int undo_member(z_stream *stream, size_t max, Bytes *out) {
         for (;;) {
                 int r = make_room(stream, max, out), z;

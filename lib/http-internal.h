@@ -12,9 +12,9 @@
 #define HTTP_CONNECT_TIMEOUT_USEC (30 * USEC_PER_SEC)
 
 typedef enum HttpRequestState {
-        HTTP_REQUEST_ACTIVE,    /* libcurl has it */
+        HTTP_REQUEST_ACTIVE,    /* libcurl works on it */
         HTTP_REQUEST_FINISHED,  /* waits for its callback */
-        HTTP_REQUEST_DELIVERED, /* its callback runs; it goes when that returns */
+        HTTP_REQUEST_DELIVERED, /* its callback runs; it is freed when that returns */
 } HttpRequestState;
 
 struct HttpRequest {
@@ -28,12 +28,12 @@ struct HttpRequest {
         bool too_large, secret_path;
         usec_t timeout, started;
         usec_t awake;           /* clock_monotonic() when it was started */
-        usec_t stall, moved_at; /* 0: not watched */
-        int64_t moved;          /* bytes, when it was looked at last */
+        usec_t stall, moved_at; /* stall: the limit, 0 = not watched; moved_at: clock_now() when bytes moved last */
+        int64_t moved;          /* bytes that had moved at the last look */
         bool stalled;
         int unopened; /* errno of a socket that was not to be had; 0: none */
         LoopWatch *stall_watch;
-        CURLcode code; /* from FINISHED on */
+        CURLcode code; /* valid from FINISHED on */
         char error[CURL_ERROR_SIZE];
         char detail[CURL_ERROR_SIZE + 64];
         HttpDone done;
@@ -45,30 +45,31 @@ struct HttpRequest {
 typedef struct HttpEnd {
         CURLcode code;
         const char *error; /* libcurl's text for it, "" without one */
-        bool sent;         /* some of the request has left */
-        bool proxy_asked;  /* nothing of it has, but a CONNECT that asks a proxy for the way */
-        bool too_large;    /* ended by us: the reply was over its cap */
-        bool stalled;      /* ended by us: nothing moved for *timeout* */
-        int system_error;  /* errno of a failed connect, or of no socket for it, or 0 */
+        bool sent;         /* a part of the request was sent */
+        bool proxy_asked;  /* only a CONNECT to a proxy was sent, nothing of the request itself */
+        bool too_large;    /* we ended it: the reply was longer than its limit */
+        bool stalled;      /* we ended it: no byte moved for *timeout* */
+        int system_error;  /* errno of a failed connect, or of a socket that could not be opened, or 0 */
         long status;       /* of the reply, 0 without one */
         long proxy_status; /* of the proxy's reply to CONNECT, 0 without one */
-        char proxy[64];    /* address and port, with proxy_status */
+        char proxy[64];    /* the proxy's address and port, with proxy_status */
         size_t received;   /* bytes of the body */
-        usec_t timeout;    /* the one that applied: of the connect until something is sent, then of the whole request,
-                              or of a stall */
+        usec_t timeout; /* the limit that applied: for the connect until something is sent, then for the whole request
+                           or for a stall */
 } HttpEnd;
 
-/* Sorts *end* and puts it in words. Pure. */
+/* Decides which outcome *end* is and writes *detail*, words for a log line. Pure. */
 HttpOutcome http_outcome(const HttpEnd *end, char *detail, size_t size);
 
 /* Sets up request->easy for *spec*. -EINVAL, -ENOMEM. The easy handle reads spec->body.data from then on. */
 int http_request_prepare(HttpRequest *request, const HttpSpec *spec, const char *user_agent);
 
-/* The reply to a FINISHED request, with the body moved into it. */
+/* Builds the reply to a FINISHED request; the body moves into it. */
 HttpReply http_request_reply(HttpRequest *request);
 
 /* Releases all but the easy handle, which must not be used any more. Secrets are overwritten. */
 void http_request_wipe(HttpRequest *request);
 
-/* A loopback address or the metadata server, as http_url_check() knows them: never through a proxy. */
+/* True for a loopback address or the metadata server, as http_url_check() knows them. These are never reached through a
+ * proxy. */
 bool http_url_is_local(const char *url);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests from their start to their callback. Owners' callbacks run from a deferred call of their own, so that none is
- * ever called while libcurl is on the stack: they may start and cancel as they like. */
+/* Requests from their start to their callback. Owners' callbacks run from a deferred call, never from inside libcurl:
+ * so they may start and cancel requests. */
 #include "http.h"
 
 #include <assert.h>
@@ -27,9 +27,9 @@ struct Http {
 
 /* ---- requests ---- */
 
-/* Of a request that is in no list and that libcurl does not have. The easy handle goes as well: one that is kept for
- * the next request still has its buffers, with pieces of the old body in them, when its HTTP/2 connection is in use by
- * others (libcurl 7.88, multi_done()). Connections belong to the multi handle, so nothing is lost. */
+/* Frees a request that is in no list and that libcurl does not use. The easy handle is freed too and not used again:
+ * with libcurl 7.88 it still has buffers with pieces of the old body, if other requests use its HTTP/2 connection
+ * (multi_done()). Connections belong to the multi handle, so none is lost. */
 static HttpRequest *request_free(HttpRequest *request) {
         if (!request)
                 return NULL;
@@ -42,7 +42,7 @@ static HttpRequest *request_free(HttpRequest *request) {
 }
 CLEANUP_DEFINE(HttpRequest, request_free)
 
-/* libcurl has done with it. */
+/* libcurl is done with the request. */
 static void request_finish(HttpRequest *request, CURLcode code) {
         Http *http = request->http;
 
@@ -55,7 +55,8 @@ static void request_finish(HttpRequest *request, CURLcode code) {
         loop_wake(http->finish);
 }
 
-/* What has come, and what the peer has taken: bytes that only wait in the kernel have not moved yet. */
+/* Returns the bytes that came plus the bytes that the peer has acknowledged: bytes that wait in the kernel have not
+ * moved yet. */
 static int64_t request_moved(const HttpRequest *request) {
         curl_off_t sent = 0, received = 0;
         curl_socket_t fd = curl_loop_socket(request->http->curl, request->easy);
@@ -68,13 +69,13 @@ static int64_t request_moved(const HttpRequest *request) {
         return (int64_t) sent + (int64_t) received - waiting;
 }
 
-/* A request has run out of time. libcurl closes its connection, but not one of HTTP/2: the next request goes out on
- * that one, too. Where a proxy has lost its way to the server, its kernel goes on acknowledging, and no request would
- * ever be answered. So a connection on which nothing came for half the time is shut: the others on it end as well, and
- * the next one has a new connection. */
+/* A request has run out of time. libcurl closes its connection, except with HTTP/2: there the next request uses it
+ * again. If a proxy has lost its way to the server, the proxy's kernel still acknowledges, and no request on that
+ * connection would ever be answered. So a connection that received nothing for half of the time is shut down: other
+ * requests on it end too, and the next one gets a new connection. */
 static void connection_spoil_if_silent(HttpRequest *request) {
         curl_socket_t fd = curl_loop_socket(request->http->curl, request->easy);
-        usec_t waited = clock_monotonic() - request->awake; /* the kernel counts no sleep either */
+        usec_t waited = clock_monotonic() - request->awake; /* the kernel does not count sleep either */
         struct tcp_info info = {};
         socklen_t size = sizeof(info);
 
@@ -127,7 +128,7 @@ int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRe
         request->userdata = userdata;
         request->started = clock_now();
         request->awake = clock_monotonic();
-        request->easy = curl_easy_init(); /* not kept and reset: see request_free() */
+        request->easy = curl_easy_init(); /* a new handle each time: see request_free() */
         if (!request->easy)
                 return -ENOMEM;
 
@@ -168,7 +169,7 @@ HttpRequest *http_cancel(HttpRequest *request) {
 
 /* ---- loop ---- */
 
-/* So much of the URL is no secret. */
+/* Returns how many bytes of the URL may be logged, since the rest may be secret. */
 static size_t shown_size(const HttpRequest *request, const char *url) {
         const char *authority = strstr(url, "://");
 
@@ -205,15 +206,15 @@ static void on_finish(void *userdata) {
                 reply = http_request_reply(request);
                 request_trace(request, &reply);
                 request->done(request->userdata, &reply);
-                request->received = reply.body; /* what the owner left of them, to be wiped */
+                request->received = reply.body; /* the owner may have left the bodies here; they are wiped */
                 request->sent = reply.sent;
                 (void) request_free(request);
         }
 }
 
-/* libcurl (7.88, multi.c, MSTATE_DO) keeps a connection for the next request when the first one on it could not be
- * sent. OpenSSL still holds that one, and sends it in place of the next, whose reply would then be another's. What is
- * shut down is found dead, and not used. */
+/* libcurl 7.88 (multi.c, MSTATE_DO) keeps a connection for the next request even if the first request on it could not
+ * be sent. OpenSSL still holds the first request and sends it in place of the next one, which would then get the wrong
+ * reply. libcurl finds that a connection which was shut down is dead, and does not use it. */
 static void connection_spoil(const HttpRequest *request) {
         curl_socket_t fd = curl_loop_socket(request->http->curl, request->easy);
 

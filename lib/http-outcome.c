@@ -11,7 +11,7 @@ static HttpOutcome outcome_timeout(const HttpEnd *end, char *detail, size_t size
 
         clock_format_span(end->timeout, span, sizeof(span));
         if (!end->sent) {
-                /* libcurl tells only in its text that it was still resolving */
+                /* only libcurl's text says that the name was not resolved yet */
                 bool resolving = strncmp(end->error, "Resolving", strlen("Resolving")) == 0;
 
                 snprintf(detail, size,
@@ -43,7 +43,7 @@ static void describe_connect(const HttpEnd *end, char *detail, size_t size) {
                 snprintf(detail, size, "no answer to the connect");
                 break;
         case ENETUNREACH:
-        case EADDRNOTAVAIL: /* IPv6 without an address of its own */
+        case EADDRNOTAVAIL: /* IPv6 without an own IPv6 address */
                 snprintf(detail, size, "network is unreachable");
                 break;
         case EHOSTUNREACH:
@@ -82,7 +82,7 @@ static void describe_tls(const HttpEnd *end, char *detail, size_t size) {
         }
 }
 
-/* Nothing that names this machine's side of the connection is of use to the reader. */
+/* The words leave out this machine's side of the connection: it does not help the reader. */
 static const char *describe_cut(const HttpEnd *end) {
         switch (end->code) {
         case CURLE_PARTIAL_FILE:
@@ -102,7 +102,7 @@ static const char *describe_cut(const HttpEnd *end) {
                 return "the reply is not HTTP";
         case CURLE_BAD_CONTENT_ENCODING:
                 return "the reply's compression is damaged";
-        case CURLE_WRITE_ERROR: /* of what we return from the write callback, only this is left */
+        case CURLE_WRITE_ERROR: /* libcurl reports any error of our write callback as this */
         case CURLE_OUT_OF_MEMORY:
                 return "out of memory";
         default:
@@ -124,13 +124,13 @@ static HttpOutcome outcome_cut(const HttpEnd *end, char *detail, size_t size) {
         return end->sent ? HTTP_CUT : HTTP_UNREACHABLE;
 }
 
-/* A request that went out on a kept connection may fail to connect all the same: libcurl tries it again on a fresh
- * connection when the kept one dies before any answer. Then it may have been carried out. */
+/* A request may fail to connect after it was sent: if a kept connection ends before any answer, libcurl tries again on
+ * a new connection. Then the server may already have carried the request out. */
 static HttpOutcome unless_sent(const HttpEnd *end, HttpOutcome outcome) {
         return end->sent ? HTTP_CUT : outcome;
 }
 
-/* What was sent through a proxy before the handshake was the CONNECT. */
+/* If a proxy answered, only the CONNECT was sent before the TLS handshake. */
 static HttpOutcome outcome_tls(const HttpEnd *end, char *detail, size_t size) {
         describe_tls(end, detail, size);
         return end->proxy_status != 0 ? HTTP_TLS : unless_sent(end, HTTP_TLS);

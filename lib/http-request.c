@@ -8,19 +8,19 @@
 
 #include "err.h"
 
-#define HEADERS_MAX (256 * 1024) /* bytes of one reply; libcurl keeps all of them */
-/* taken at once on a server's word; beyond that the buffer grows with what arrives */
+#define HEADERS_MAX (256 * 1024) /* bytes of one reply's headers; libcurl keeps all of them */
+/* the most that is allocated because a server announced it; beyond that the buffer grows as bytes arrive */
 #define RESERVE_MAX (4 * 1024 * 1024)
 #define RETRY_AFTER_MAX_USEC USEC_PER_HOUR
 #define AGE_MAX_USEC (366 * 24 * USEC_PER_HOUR)
 #define DATE_MIN_USEC (UINT64_C(1704067200) * USEC_PER_SEC) /* 2024-01-01 */
-/* reading the anchors takes 20 ms, on a Pi 200; so long a file that was replaced goes unnoticed */
+/* reading the trust anchors takes 20 ms, on a Pi 200 ms; a replaced file is noticed after this time */
 #define CA_CACHE_SEC 600L
-#define KEEPALIVE_IDLE_SEC 30L /* below every NAT's memory */
+#define KEEPALIVE_IDLE_SEC 30L /* shorter than any NAT keeps a connection that sends nothing */
 #define KEEPALIVE_INTERVAL_SEC 10L
-/* nothing acknowledged for so long: the connection is lost, and with HTTP/2 every request on it */
+/* if nothing is acknowledged for this time, the connection is lost, and with HTTP/2 every request on it */
 #define DEAD_PEER_MSEC 60000u
-/* bytes that the kernel takes ahead of the line: on a slow one, other requests of an HTTP/2 connection wait behind */
+/* bytes that the kernel may hold unsent: on a slow line, other requests of an HTTP/2 connection wait behind them */
 #define UNSENT_MAX (128u * 1024)
 
 static int request_add_header(HttpRequest *request, const char *name, const char *separator, const char *value) {
@@ -29,7 +29,8 @@ static int request_add_header(HttpRequest *request, const char *name, const char
         int r;
 
         r = bytes_reserve(
-                &line, strlen(name) + strlen(separator) + strlen(value)); /* a buffer that grows leaves copies behind */
+                &line, strlen(name) + strlen(separator) + strlen(value)); /* the full size at once: a buffer that grows
+                                                                             leaves copies of a secret behind */
         if (r < 0)
                 return r;
 
@@ -52,8 +53,8 @@ static bool header_value_valid(const char *text) {
         return true;
 }
 
-/* One word. RFC 6750 section 2.1 allows token68 only, but servers give tokens as `17|q3Fz`, and what is wrong with one
- * that was not pasted well the server says best. */
+/* True for one word. RFC 6750 section 2.1 allows token68 only, but some servers give tokens like `17|q3Fz`. If a token
+ * was pasted wrongly, the server gives the best explanation. */
 static bool bearer_valid(const char *bearer) {
         for (const char *c = bearer; *c != '\0'; c++)
                 if (*c <= ' ' || *c > '~')
@@ -76,8 +77,7 @@ static int request_set_headers(HttpRequest *request, const HttpSpec *spec) {
                 r = request_add_header(
                         request, "Content-Type", ": ", spec->content_type ? spec->content_type : "application/json");
         if (r == 0)
-                r = request_add_header(
-                        request, "Expect", ":", ""); /* none: a server that knows no 100-continue costs a second */
+                r = request_add_header(request, "Expect", ":", ""); /* none: a server that ignores it costs a second */
         for (const char *const *header = spec->headers; r == 0 && header && *header; header++)
                 r = request_add_header(request, *header, "", "");
 
@@ -102,7 +102,7 @@ static int on_socket_created(void *userdata, curl_socket_t fd, curlsocktype purp
         return CURL_SOCKOPT_OK;
 }
 
-/* Whom to reach, and how to know that it is the right one. */
+/* Sets which server to reach, and how to verify it. */
 static bool request_set_target(HttpRequest *request, const HttpSpec *spec) {
         CURL *easy = request->easy;
         bool plain = strncasecmp(spec->url, "http:", strlen("http:")) == 0;
@@ -114,7 +114,7 @@ static bool request_set_target(HttpRequest *request, const HttpSpec *spec) {
         failed |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
         failed |= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
         failed |= curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SEC);
-        /* A CA directory would be trusted besides ca_file, and keeps libcurl from caching the anchors. */
+        /* A CA directory would be trusted in addition to ca_file, and libcurl would not cache the anchors. */
         if (spec->ca_file || curl_version_info(CURLVERSION_NOW)->cainfo)
                 failed |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
         if (spec->ca_file)
@@ -125,7 +125,7 @@ static bool request_set_target(HttpRequest *request, const HttpSpec *spec) {
         return failed == 0;
 }
 
-/* How the connection behaves. */
+/* Sets how the connection behaves. */
 static bool request_set_transport(HttpRequest *request, const HttpSpec *spec) {
         usec_t connect_timeout = spec->timeout < HTTP_CONNECT_TIMEOUT_USEC ? spec->timeout : HTTP_CONNECT_TIMEOUT_USEC;
         CURL *easy = request->easy;
@@ -208,7 +208,8 @@ static bool request_set_receiver(HttpRequest *request) {
         return failed == 0;
 }
 
-/* What would let a caller's slip or a remote's text change the request, or a secret leave in the clear. */
+/* Refuses a specification in which a caller's mistake or a remote's text could change the request, or that would send a
+ * secret unencrypted. */
 static bool spec_valid(const HttpSpec *spec) {
         int url = http_url_check(spec->url);
 
@@ -240,12 +241,12 @@ int http_request_prepare(HttpRequest *request, const HttpSpec *spec, const char 
                 return r;
         if (!request_set_target(request, spec) || !request_set_transport(request, spec) ||
                 !request_set_message(request, spec, user_agent) || !request_set_receiver(request))
-                return -ENOMEM; /* the only way for a known option to fail on a new handle */
+                return -ENOMEM; /* a known option on a new handle can fail only for want of memory */
 
         return 0;
 }
 
-/* Bodies carry assertions, refresh tokens and access tokens. */
+/* The bodies contain assertions, refresh tokens and access tokens. */
 void http_request_wipe(HttpRequest *request) {
         for (struct curl_slist *header = request->headers; header; header = header->next)
                 explicit_bzero(header->data, strlen(header->data));
@@ -268,7 +269,7 @@ const char *http_reply_header(const HttpReply *reply, const char *name) {
         return header->value;
 }
 
-/* A count of seconds, *max* at most. */
+/* Reads a number of seconds. Returns microseconds, at most *max*. */
 static usec_t read_seconds(const char *text, usec_t max) {
         usec_t span = 0;
 
@@ -277,7 +278,7 @@ static usec_t read_seconds(const char *text, usec_t max) {
         return span < max ? span : max;
 }
 
-/* RFC 9110 section 10.2.3. A date is read against the server's own clock where it told that. */
+/* RFC 9110 section 10.2.3. A date is compared with the server's own clock, if the reply has its Date. */
 static usec_t reply_retry_after(const HttpReply *reply) {
         const char *text = http_reply_header(reply, "Retry-After");
         usec_t now = reply->date > 0 ? reply->date : clock_wall(), at, delay = 0;
@@ -303,8 +304,8 @@ static void describe_peer(CURL *easy, char *text, size_t size) {
                 (void) snprintf(text, size, strchr(address, ':') ? " [%s]:%ld" : " %s:%ld", address, port);
 }
 
-/* Whether a CONNECT asked a proxy for the way, which was not opened: *sent* counts it, but not in libcurl 8. What ran
- * out of time there may have waited for the proxy itself. */
+/* True when a CONNECT was sent to a proxy, which did not open the way. *sent* counts the CONNECT, but not in libcurl 8.
+ * After a timeout there, the proxy itself may not have answered. */
 static bool is_proxy_asked(CURL *easy, long sent, CURLcode code) {
 #if LIBCURL_VERSION_NUM >= 0x080700
         curl_off_t connected = 0;
@@ -328,7 +329,7 @@ static HttpEnd request_end(HttpRequest *request) {
                 .timeout = request->stalled ? request->stall : request->timeout,
         };
         long sent = 0, system_error = 0;
-        curl_off_t begun = 0; /* when the connection was there: a CONNECT counts as sent, too */
+        curl_off_t begun = 0; /* when the connection was ready: *sent* counts a CONNECT too */
 
         (void) curl_easy_getinfo(request->easy, CURLINFO_REQUEST_SIZE, &sent);
         (void) curl_easy_getinfo(request->easy, CURLINFO_PRETRANSFER_TIME_T, &begun);
@@ -350,11 +351,11 @@ static usec_t apart(usec_t a, usec_t b) {
         return a > b ? a - b : b - a;
 }
 
-/* The server's wall time: that of the Date header, and for how long a cache has had the reply since (RFC 9111 section
- * 5.1). Some caches (Cloudflare's, Edgio's) write their own present into Date and leave Age beside it: what is nearer
- * to our clock counts, which is wrong only if it is so by both. A device that has had no time since it started says
- * 1970 or 2000: nothing is known from that, nor from a reply that took longer than it may: this machine slept, and
- * nobody knows when it came. */
+/* Returns the server's wall time in microseconds: the Date header plus the Age header, the time that a cache has had
+ * the reply (RFC 9111 section 5.1). Some caches (Cloudflare's, Edgio's) write the present time into Date and still send
+ * Age; so the result is Date or Date + Age, whichever is nearer to our clock. Returns 0 (not known) for a date before
+ * DATE_MIN_USEC: a device whose clock was never set says 1970 or 2000. Returns 0 too if the reply took longer than its
+ * timeout: this machine slept, and nobody knows when the reply came. */
 static usec_t reply_date(const HttpReply *reply) {
         const char *text = http_reply_header(reply, "Date"), *age = http_reply_header(reply, "Age");
         usec_t date, aged, now = clock_wall();

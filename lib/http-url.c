@@ -6,8 +6,8 @@
 
 #define HOST_MAX 253 /* RFC 1035 section 2.3.4 */
 
-/* RFC 3986 section 2 without `#`: a fragment never reaches a server, so it is a slip. Bytes beyond ASCII belong
- * percent-encoded, or as IDNA. */
+/* RFC 3986 section 2, but without `#`: a fragment is never sent to a server, so it is a mistake. Characters beyond
+ * ASCII must be percent-encoded, or IDNA in a host. */
 static bool url_text_valid(const char *url) {
         for (const char *c = url; *c != '\0'; c++)
                 if (*c <= ' ' || *c > '~' || strchr("\"#<>\\^`{|}", *c))
@@ -35,8 +35,8 @@ static bool url_port_valid(const char *port, const char *end) {
         return value >= 1 && value <= 65535;
 }
 
-/* Resolvers and libcurl read `127.1`, `0x7f000001` and `2130706433` as addresses; only the plain form is taken as one
- * here. */
+/* Resolvers and libcurl also read `127.1`, `0x7f000001` and `2130706433` as addresses. Here only the plain form counts
+ * as an address. */
 static bool url_looks_numeric(const char *host) {
         const char *last = strrchr(host, '.');
 
@@ -60,7 +60,7 @@ static bool url_name_valid(const char *host) {
         return !url_looks_numeric(host) || inet_pton(AF_INET, host, &address) == 1;
 }
 
-/* Cuts the host out of *authority*, without brackets. */
+/* Copies the host from *authority* without brackets. */
 static int url_split_host(const char *authority, const char *end, char host[static HOST_MAX + 1], bool *ret_v6) {
         const char *begin = authority, *stop;
         struct in6_addr address;
@@ -84,7 +84,7 @@ static int url_split_host(const char *authority, const char *end, char host[stat
         return HTTP_URL_OK;
 }
 
-/* What answers on the host below a virtual machine, of Google's in the first place, by all its names and addresses. */
+/* True for the metadata server of a virtual machine, above all Google's, by any of its names and addresses. */
 static bool url_host_is_metadata(const char *host, bool v6) {
         static const char *const names[] = { "metadata.google.internal", "metadata.goog", "metadata",
                 "169.254.169.254" };

@@ -14,54 +14,54 @@ typedef struct HttpRequest HttpRequest;
 
 typedef enum HttpOutcome {
         HTTP_ANSWERED = 0, /* a complete reply: look at status */
-        HTTP_UNREACHABLE,  /* no name, no route, refused: nothing was sent */
+        HTTP_UNREACHABLE,  /* no name, no route, or refused: nothing was sent */
         HTTP_TLS,          /* handshake or certificate failed: nothing was sent */
         HTTP_TIMEOUT,      /* the request may have been carried out */
-        HTTP_CUT,          /* connection lost or reply garbled: the request may have been carried out */
-        HTTP_TOO_LARGE,    /* reply over max_reply; it was thrown away */
+        HTTP_CUT,          /* connection lost or reply malformed: the request may have been carried out */
+        HTTP_TOO_LARGE,    /* the reply was longer than max_reply and was thrown away */
 } HttpOutcome;
 
 typedef struct HttpSpec {
         const char *method;  /* "GET", "POST", "PUT", ... */
         const char *url;     /* http where no secret travels, or to loopback: callers check, see http_url_check() */
-        bool secret_path;    /* of *url*: the log shows no more than its server */
+        bool secret_path;    /* only the server part of *url* may be logged */
         const char *ca_file; /* replaces the system's trust anchors; NULL: the system's */
-        const char *bearer;  /* sent as `Authorization: Bearer ...`; NULL: none. Copied, wiped afterwards */
-        const char *content_type;   /* with a body; NULL: application/json */
+        const char *bearer;  /* sent as `Authorization: Bearer ...`; NULL: none. Copied; the copy is wiped afterwards */
+        const char *content_type;   /* of the body; NULL: application/json */
         const char *const *headers; /* more `Name: value` lines, NULL at the end; may be NULL */
-        Bytes body;                 /* taken when http_start() succeeds; with an error, that fails with it */
-        usec_t timeout;             /* of the whole request */
-        usec_t stall;               /* given up as well when for so long no byte was sent, taken by the peer, or came;
-                                       0: only *timeout* counts. Seen up to a quarter later */
-        size_t max_reply;           /* bytes */
+        Bytes body;     /* taken when http_start() succeeds; if the buffer has an error, http_start() returns it */
+        usec_t timeout; /* of the whole request */
+        usec_t stall; /* also ends the request if for this time no byte came, was sent, or was acknowledged by the peer;
+                         noticed up to a quarter later. 0: only *timeout* counts */
+        size_t max_reply; /* bytes */
 } HttpSpec;
 
 typedef struct HttpReply {
         HttpOutcome outcome;
-        int status;           /* of HTTP_ANSWERED, else 0 */
-        bool begun;           /* not answered, although a part of the reply's body had come */
-        Bytes body;           /* bytes_steal() to keep it; NUL-terminated when not empty */
-        Bytes sent;           /* the request's: bytes_steal() to send it once more */
-        const char *detail;   /* in words for a log line: "connection refused", "HTTP 503"; no secret, no URL query */
-        usec_t retry_after;   /* from Retry-After, seconds or date; 0: none. At most an hour */
-        usec_t date;          /* the server's wall time now, by its headers Date and Age; 0: not told, of a clock that
-                                 was never set, or this machine slept since it was asked */
+        int status;         /* HTTP status if HTTP_ANSWERED, else 0 */
+        bool begun;         /* the outcome is not HTTP_ANSWERED, but a part of the reply's body had come */
+        Bytes body;         /* bytes_steal() to keep it; NUL-terminated when not empty */
+        Bytes sent;         /* the request's body: bytes_steal() to send it again */
+        const char *detail; /* in words for a log line: "connection refused", "HTTP 503"; no secret, no URL query */
+        usec_t retry_after; /* from Retry-After, seconds or date; 0: none. At most an hour */
+        usec_t date; /* the server's present wall time, by its headers Date and Age. 0: not known: no Date, the server's
+                        clock was never set, or this machine slept during the request */
         HttpRequest *request; /* for http_reply_header() */
 } HttpReply;
 
-/* Called once, from the loop, never inside http_start(). The request is gone afterwards: the owner forgets its handle
- * first. */
+/* Called once, from the loop, never from inside http_start(). The request is freed afterwards: the owner must first
+ * forget its handle. */
 typedef void (*HttpDone)(void *userdata, HttpReply *reply);
 
-/* SIGPIPE must be blocked or ignored: OpenSSL writes to connections that the peer has closed. */
+/* SIGPIPE must be blocked or ignored, because OpenSSL may write to a connection that the peer has closed. */
 int http_new(Loop *loop, const char *user_agent, Http **ret);
-/* All requests must have been dropped. Does not wait for names still being resolved. */
+/* Every request must have been dropped before. Does not wait for names that are still being resolved. */
 Http *http_free(Http *http);
 CLEANUP_DEFINE(Http, http_free)
 
-/* Starts a request. -EINVAL for a malformed URL, header or bearer token, and for a bearer token where http_url_check()
- * does not say HTTP_URL_OK. libcurl sends a request again, whatever its method, when a kept connection turns out to be
- * dead before any answer came on it. */
+/* Starts a request. -EINVAL for a malformed URL, header or bearer token, and for a bearer token unless http_url_check()
+ * says HTTP_URL_OK. libcurl may send a request twice, whatever its method: if a kept connection ends before any answer
+ * came on it. */
 int http_start(Http *http, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret);
 HttpRequest *http_cancel(HttpRequest *request);
 
@@ -70,7 +70,7 @@ const char *http_reply_header(const HttpReply *reply, const char *name);
 
 #define HTTP_WORDS_MAX 200
 
-/* Writes "HTTP 422: what the server said", of that not more than HTTP_WORDS_MAX bytes, on one line. */
+/* Writes "HTTP 422: what the server said" on one line, with at most HTTP_WORDS_MAX bytes of the server's text. */
 void http_reply_words(const HttpReply *reply, char *buffer, size_t size);
 
 enum { HTTP_URL_OK = 0, HTTP_URL_MALFORMED = 1, HTTP_URL_PLAIN = 2, HTTP_URL_METADATA = 3 };

@@ -20,14 +20,14 @@ void json_reader_init(JsonReader *r, const char *text, size_t size, unsigned max
         *r = (JsonReader){
                 .begin = text,
                 .cursor = text,
-                .end = size > 0 ? text + size : text, /* an empty body is NULL */
+                .end = size > 0 ? text + size : text, /* the text of an empty body is NULL */
                 .max_depth = max_depth < JSON_READER_DEPTH ? max_depth : JSON_READER_DEPTH,
                 .state = VALUE,
                 .token = JSON_NULL,
         };
 }
 
-/* The last thing that the reader says. */
+/* Ends reading: the reader repeats this token from now on. */
 static int finish(JsonReader *r, const char *place, int token) {
         r->cursor = place;
         r->state = FINISHED;
@@ -45,7 +45,7 @@ static inline const char *skip_space(const char *p, const char *end) {
                 if (p == end || (*p != ' ' && *p != '\n' && *p != '\r' && *p != '\t'))
                         return p;
                 p++;
-                while (end - p >= 8 && bytes_load(p) == BYTES_ONES * ' ') /* replies are indented */
+                while (end - p >= 8 && bytes_load(p) == BYTES_ONES * ' ') /* fast for replies that are indented */
                         p += 8;
         }
 }
@@ -58,7 +58,7 @@ static int hex_digit(char c) {
         return -1;
 }
 
-/* The 16 bits of four hexadecimal digits, or -1. */
+/* Returns the 16-bit value of four hexadecimal digits, or -1. */
 static int hex_unit(const char *p, const char *end) {
         int unit = 0;
 
@@ -74,7 +74,7 @@ static int hex_unit(const char *p, const char *end) {
         return unit;
 }
 
-/* What the letter after a backslash stands for; 0 when it is no such letter, `u` included. */
+/* Returns the character that the letter after a backslash means; 0 for `u` and for any other character. */
 static inline char escape_letter(char c) {
         switch (c) {
         case '"':
@@ -96,7 +96,7 @@ static inline char escape_letter(char c) {
         }
 }
 
-/* The length of the escape at *p*, or 0. */
+/* Returns the length of the escape at *p*, or 0 when it is not valid. */
 static inline size_t escape_length(const char *p, const char *end) {
         if (end - p < 2)
                 return 0;
@@ -154,7 +154,7 @@ static inline bool is_digit(char c) {
         return c >= '0' && c <= '9';
 }
 
-/* The place after one digit or more; NULL when there is none. */
+/* Returns the place after one or more digits, or NULL when there is no digit. */
 static inline const char *skip_digits(const char *p, const char *end) {
         if (p == end || !is_digit(*p))
                 return NULL;
@@ -270,7 +270,7 @@ int json_reader_next(JsonReader *r) {
         }
 }
 
-/* Reads on to the end of the object or array that was just opened. */
+/* Reads to the end of the object or array that was just opened. */
 static int skip_level(JsonReader *r) {
         unsigned outside = r->depth - 1;
 

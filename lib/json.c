@@ -5,7 +5,7 @@
 
 #include "err.h"
 
-/* json-c would cut such a key at its NUL, and so take one key for another. */
+/* json-c cuts a key at its NUL, so two different keys would become one. */
 static int check_key(const JsonReader *r) {
         _cleanup_free_ char *key = NULL;
         size_t size;
@@ -56,13 +56,13 @@ int json_parse(const char *text, size_t size, Json **ret) {
                 return -ENOMEM;
 
         json = json_tokener_parse_ex(tokener, text, (int) size);
-        if (json_tokener_get_error(tokener) == json_tokener_continue) /* a number at the top: it could go on */
+        if (json_tokener_get_error(tokener) == json_tokener_continue) /* a number alone may go on */
                 json = json_tokener_parse_ex(tokener, "", 1);
         error = json_tokener_get_error(tokener);
         json_tokener_free(tokener);
         if (error != json_tokener_success) {
                 (void) json_free(json);
-                return -ENOMEM; /* the text is right */
+                return -ENOMEM; /* the strict reader accepted the text, so only memory can be missing */
         }
 
         *ret = json;
@@ -82,7 +82,7 @@ Json *json_get(Json *json, const char *key) {
         return member;
 }
 
-/* The text of a string without NUL, else NULL. */
+/* Returns the text of a string, or NULL for another type or a string with a NUL. */
 static const char *string_of(Json *json) {
         const char *text;
 
@@ -96,7 +96,7 @@ const char *json_get_string(Json *json, const char *key) {
         return string_of(json_get(json, key));
 }
 
-/* A string of digits, with `-` before them or not. */
+/* Reads a string of digits, with an optional `-` in front. */
 static bool parse_digits(const char *text, int64_t *ret) {
         const char *digits = text + (*text == '-');
         long long value;
@@ -122,7 +122,7 @@ bool json_get_int(Json *json, const char *key, int64_t *ret) {
         if (!json_object_is_type(member, json_type_int))
                 return false;
 
-        /* json-c puts the nearest of its numbers where one is out of range. */
+        /* json-c returns its nearest number when a value is out of range. */
         value = json_object_get_int64(member);
         if (value == INT64_MIN || (value == INT64_MAX && json_object_get_uint64(member) > (uint64_t) INT64_MAX))
                 return false;

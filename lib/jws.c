@@ -31,9 +31,8 @@ static int no_password(char *buffer, int size, int writing, void *userdata) {
         return -1;
 }
 
-/* A damaged key can be read well enough as long as its numbers have the right form; do they belong together? Takes some
- * ten milliseconds.
- */
+/* Checks that the key's numbers belong together: reading alone accepts a damaged key as long as its form is right.
+ * Takes about 10 ms. */
 static int key_check(const JwsKey *key) {
         _cleanup_(pkey_ctx_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
 
@@ -60,7 +59,8 @@ int jws_key_parse(const char *pem, JwsKey **ret) {
         if (!key)
                 return -ENOMEM;
 
-        /* What OpenSSL noted about a bad key would be taken for an error of the next TLS connection of this thread. */
+        /* OpenSSL would report an error that is left from a bad key as an error of the next TLS connection of this
+         * thread. */
         (void) ERR_set_mark();
         r = key_read(pem, key);
         (void) ERR_pop_to_mark();
@@ -80,7 +80,7 @@ JwsKey *jws_key_free(JwsKey *key) {
         return NULL;
 }
 
-/* Appends `.` and the signature of all that *b* holds. The key was checked: what can fail is memory. */
+/* Appends `.` and the signature of all bytes in *b*. The key was checked before, so only memory can fail. */
 static int append_signature(const JwsKey *key, Bytes *b) {
         _cleanup_(md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
         _cleanup_free_ unsigned char *signature = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* JSON Web Signature, compact form (RFC 7515), RS256 only: what Google's token endpoint takes as an assertion. OpenSSL
- * behind this door. */
+/* JSON Web Signature in compact form (RFC 7515), RS256 only: the form that Google's token endpoint accepts as an
+ * assertion. Only this module and lib/sha256 use OpenSSL. */
 
 #include "cleanup.h"
 
@@ -15,6 +15,6 @@ int jws_key_parse(const char *pem, JwsKey **ret);
 JwsKey *jws_key_free(JwsKey *key);
 CLEANUP_DEFINE(JwsKey, jws_key_free)
 
-/* base64url(header).base64url(claims).base64url(signature), malloc'ed. *header* and *claims* are JSON texts.
+/* *ret* gets base64url(header).base64url(claims).base64url(signature), malloc'ed. *header* and *claims* are JSON texts.
  * -ENOMEM. */
 int jws_sign(const JwsKey *key, const char *header, const char *claims, char **ret);

@@ -103,7 +103,7 @@ static bool host_is(Slice host, const char *name) {
         return host.size == strlen(name) && strncasecmp(host.data, name, host.size) == 0;
 }
 
-/* A name may be written as it stands in a browser, with a scheme, a port or a path. */
+/* People may write the name as a browser shows it, with a scheme, a port or a path. */
 static bool host_is_named(Slice host, const char *name) {
         const char *scheme = strstr(name, "://"), *from = scheme ? scheme + strlen("://") : name;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What the files of listen share: listen-server.c has the addresses and the loop's side, listen-request.c a request's
- * way from its header to its answer, listen-pem.c the certificate. Nobody else includes this, or <microhttpd.h>. */
+/* Shared by the files of listen: listen-server.c has the addresses and the loop's side, listen-request.c handles a
+ * request from its header to its answer, listen-pem.c the certificate. No other file includes this, or
+ * <microhttpd.h>. */
 
 #include <arpa/inet.h>
 #include <microhttpd.h>
@@ -10,12 +11,12 @@
 #include "listen.h"
 #include "sha256.h"
 
-#define LISTEN_SWEEP_USEC (5 * USEC_PER_SEC) /* while something is open */
+#define LISTEN_SWEEP_USEC (5 * USEC_PER_SEC) /* how often, while a connection is open */
 #define LISTEN_CONNECTIONS_MAX 128u
 #define LISTEN_CONNECTIONS_OF_ADDRESS_MAX 64u
 
-/* libmicrohttpd, loaded when it is needed for the first time: a process that listens nowhere does not pay for it. This
- * is what is used of it. */
+/* The functions of libmicrohttpd that are used. The library is loaded at the first use: a process that does not listen
+ * does not pay for it. */
 #define LISTEN_LIBRARY_FUNCTIONS(each)                                                                                 \
         each(MHD_start_daemon) each(MHD_stop_daemon) each(MHD_run) each(MHD_get_timeout) each(MHD_get_daemon_info)     \
                 each(MHD_get_connection_info) each(MHD_lookup_connection_value) each(MHD_create_response_from_buffer)  \
@@ -23,7 +24,7 @@
                                 each(MHD_suspend_connection) each(MHD_resume_connection) each(MHD_quiesce_daemon)
 
 typedef struct ListenLibrary {
-        void *handle; /* of dlopen(3); NULL: not loaded */
+        void *handle; /* result of dlopen(3); NULL: not loaded */
 #define DECLARE(name) __typeof__(name) *name;
         LISTEN_LIBRARY_FUNCTIONS(DECLARE)
 #undef DECLARE
@@ -31,47 +32,46 @@ typedef struct ListenLibrary {
 
 /* ---- listen-pem.c ---- */
 
-/* The certificate that an address is served with, and its private key: two files, which somebody renews now and then.
- */
+/* The certificate of an address and its private key, in two files that somebody renews from time to time. */
 typedef struct ListenPem {
         char *certificate_file, *key_file; /* NULL: plain http */
-        char *certificate, *key;           /* their content, while it is needed */
-        char digest[SHA256_HEX_SIZE];      /* of both contents: tells one pair from the next; "": never read */
+        char *certificate, *key;           /* the content of the files, only while it is needed */
+        char digest[SHA256_HEX_SIZE];      /* hash of both contents, to notice a change; "": never read */
 } ListenPem;
 
-/* *ret*, which is empty, gets the names. -ENOMEM. */
+/* Copies the names into *ret*, which must be empty. -ENOMEM. */
 int listen_pem_name(ListenPem *ret, const char *certificate_file, const char *key_file);
 bool listen_pem_is_of(const ListenPem *pem, const char *certificate_file, const char *key_file);
-/* Reads both. Errors of open(2) and read(2), -ENOMEM; the digest is as before then. */
+/* Reads both files. Errors of open(2) and read(2), -ENOMEM; the digest does not change then. */
 int listen_pem_read(ListenPem *pem);
-/* Wipes and frees the contents. */
+/* Wipes and frees the contents, keeps the names. */
 void listen_pem_forget(ListenPem *pem);
-/* The names, too. */
+/* Frees everything, the names too. */
 void listen_pem_done(ListenPem *pem);
 
 /* ---- servers and requests ---- */
 
 typedef struct ListenServer ListenServer;
 
-/* One client. */
+/* A connection of one client. */
 typedef struct ListenConnection {
         ListenServer *server;
         int fd;
-        usec_t since; /* clock_now() since which its next move is awaited */
-        bool owed;    /* an answer: the next move is ours */
+        usec_t since; /* clock_now() from which on we wait for the client */
+        bool owed;    /* the client waits for our answer */
         char peer[INET6_ADDRSTRLEN];
         TAILQ_ENTRY(ListenConnection) link;
 } ListenConnection;
 
 typedef enum ListenRequestState {
-        LISTEN_REQUEST_READING,  /* the body */
+        LISTEN_REQUEST_READING,  /* the body is being read */
         LISTEN_REQUEST_ASKING,   /* a callback of its owner runs */
-        LISTEN_REQUEST_WAITING,  /* suspended until its owner answers */
-        LISTEN_REQUEST_ANSWERED, /* the answer waits for libmicrohttpd to ask, or is with it */
+        LISTEN_REQUEST_WAITING,  /* suspended until the owner answers */
+        LISTEN_REQUEST_ANSWERED, /* libmicrohttpd has the answer, or will ask for it */
 } ListenRequestState;
 
 struct ListenRequest {
-        ListenRoute *route; /* NULL: nobody's */
+        ListenRoute *route; /* NULL: no route matches */
         ListenConnection *connection;
         struct MHD_Connection *mhd;
         ListenRequestState state;
@@ -79,7 +79,7 @@ struct ListenRequest {
         Bytes body;
         bool too_large, queued;
         int status;
-        struct MHD_Response *answer; /* from ANSWERED on; NULL: no memory */
+        struct MHD_Response *answer; /* set from ANSWERED on; NULL: no memory */
         TAILQ_ENTRY(ListenRequest) link;
 };
 
@@ -92,7 +92,7 @@ struct ListenRoute {
         LIST_ENTRY(ListenRoute) link;
 };
 
-/* One address. */
+/* A server for one address. */
 struct ListenServer {
         Listen *listen;
         char *address;
@@ -100,7 +100,7 @@ struct ListenServer {
         struct MHD_Daemon *mhd;
         LoopWatch *io, *timer, *again, *sweep;
         bool running;
-        bool leaving; /* it listens no more: another one has its address, and what is open ends */
+        bool leaving; /* it does not listen any more: another server has its address, and its open connections end */
         LIST_HEAD(, ListenRoute) routes;
         TAILQ_HEAD(, ListenConnection) connections;
         TAILQ_HEAD(, ListenRequest) requests;
@@ -117,10 +117,10 @@ static inline const ListenLibrary *listen_server_library(const ListenServer *ser
         return &server->listen->library;
 }
 
-/* The one that has that address now; NULL: none. */
+/* Returns the server that listens on this address now, or NULL. */
 ListenServer *listen_server_find(const Listen *listen, const char *address);
 
-/* Callbacks of libmicrohttpd, all for a ListenServer. */
+/* Callbacks of libmicrohttpd; *server* is a ListenServer. */
 void *listen_request_on_line(void *server, const char *uri, struct MHD_Connection *mhd);
 enum MHD_Result listen_request_on_access(void *server, struct MHD_Connection *mhd, const char *path, const char *method,
         const char *version, const char *data, size_t *size, void **context);
@@ -128,5 +128,5 @@ void listen_request_on_completed(
         void *server, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code);
 void listen_request_on_connection(
         void *server, struct MHD_Connection *mhd, void **context, enum MHD_ConnectionNotificationCode code);
-/* Answers one that waits for its owner 503. */
+/* Answers 503 if the request still waits for its owner. */
 void listen_request_give_up(ListenRequest *request);

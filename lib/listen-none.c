@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In place of listen.c in a build without libmicrohttpd: no address can be listened on, so no request ever comes. */
+/* Used in place of the other files of listen in a build without libmicrohttpd: listening always fails, so no request
+ * ever comes. */
 #include "listen.h"
 
 #include <errno.h>

@@ -30,7 +30,7 @@ static int pem_load(const char *path, char *text) {
         int r;
 
         r = file_open(path, &fd);
-        return r < 0 ? r : file_read(fd, text, PEM_MAX - 1, &n); /* the rest of the text is NUL */
+        return r < 0 ? r : file_read(fd, text, PEM_MAX - 1, &n); /* PEM_MAX zeros were allocated, so a NUL follows */
 }
 
 int listen_pem_read(ListenPem *pem) {
@@ -38,7 +38,7 @@ int listen_pem_read(ListenPem *pem) {
 
         if (!pem->certificate_file)
                 return 0;
-        pem->certificate = calloc(2, PEM_MAX); /* both, one behind the other */
+        pem->certificate = calloc(2, PEM_MAX); /* one block for both: the key follows the certificate */
         if (!pem->certificate)
                 return -ENOMEM;
         pem->key = pem->certificate + PEM_MAX;

@@ -23,7 +23,8 @@ static ListenRequest *request_free(ListenRequest *request) {
         return NULL;
 }
 
-/* A client that keeps its connection for later keeps others out: where many are open, each ends with its answer. */
+/* A client that keeps its connection open takes the place of others. When many connections are open, each is closed
+ * after its answer. */
 static bool is_crowded(const ListenConnection *connection) {
         const ListenConnection *other;
         unsigned all = 0, alike = 0;
@@ -97,7 +98,8 @@ void listen_request_give_up(ListenRequest *request) {
 
 /* ---- requests ---- */
 
-/* A connection that was open before another certificate came reaches the same owners as those after it. */
+/* After a new certificate, connections to the old server must still reach the same owners: their routes are at the new
+ * server. */
 static ListenRoute *route_find(const ListenServer *server, const char *path) {
         const ListenServer *serving = listen_server_find(server->listen, server->address);
         ListenRoute *route, *best = NULL;
@@ -136,7 +138,8 @@ static void request_look_at_header(ListenRequest *request) {
                 answer_text(request, MHD_HTTP_CONTENT_TOO_LARGE, "The body is too large.\n");
 }
 
-/* Of a body without a length, or with a wrong one: what is too long is read and thrown away, until the deadline. */
+/* Appends a piece of the body. A body without a length, or with a wrong one, may be too long: the rest is then read and
+ * thrown away, until the deadline. */
 static void request_take(ListenRequest *request, const char *data, size_t size) {
         if (request->state != LISTEN_REQUEST_READING || request->too_large)
                 return;
@@ -188,17 +191,17 @@ static ListenRequest *request_new(
         return request;
 }
 
-/* However long the connection was idle before. */
+/* The deadline starts with the request line, however long the connection was idle before. */
 void *listen_request_on_line(void *userdata, const char *uri, struct MHD_Connection *mhd) {
         ListenConnection *connection = connection_of(userdata, mhd);
 
         if (connection)
                 connection->since = clock_now();
-        return NULL; /* the context of the request, for now */
+        return NULL; /* no request object exists yet */
 }
 
-/* Called with the header, then for each piece of the body, then once more at its end; and again when a suspended one
- * was resumed. */
+/* libmicrohttpd calls this with the header, then for each piece of the body, then once at its end, and again after a
+ * suspended request was resumed. */
 enum MHD_Result listen_request_on_access(void *userdata, struct MHD_Connection *mhd, const char *path,
         const char *method, const char *version, const char *data, size_t *size, void **context) {
         ListenRequest *request = *context;
@@ -244,12 +247,12 @@ static void peer_format(const struct sockaddr *address, char *ret) {
 static void connection_start(ListenServer *server, struct MHD_Connection *mhd, void **context) {
         const ListenLibrary *library = listen_server_library(server);
         ListenConnection *connection = calloc(1, sizeof(*connection));
-        const union MHD_ConnectionInfo *info; /* libmicrohttpd 1.0 has one for all questions */
+        const union MHD_ConnectionInfo *info; /* libmicrohttpd 1.0 returns one type for all questions */
 
         info = library->MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
         if (!connection || !info) {
                 free(connection);
-                return; /* its requests find no context, and are refused */
+                return; /* its requests will find no ListenConnection, and are refused */
         }
         connection->server = server;
         connection->fd = info->connect_fd;
@@ -269,7 +272,8 @@ void listen_request_on_connection(
 
         if (code == MHD_CONNECTION_NOTIFY_STARTED)
                 return connection_start(server, mhd, context);
-        loop_wake(server->again); /* it did not listen while all were taken: it does with its next run */
+        loop_wake(server->again); /* libmicrohttpd stops listening when all connections are taken; its next run listens
+                                     again */
         if (!connection)
                 return;
         TAILQ_REMOVE(&server->connections, connection, link);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libmicrohttpd in its form without threads: one descriptor of epoll for all that a server has open, and MHD_run() when
- * it is ready. A request that waits for its owner is suspended, so libmicrohttpd does not look at it; resuming it is
- * not seen by epoll, hence the call from the loop after each answer. */
+/* libmicrohttpd without threads: one epoll descriptor for everything that a server has open, and MHD_run() when it is
+ * ready. A request that waits for its owner is suspended, so libmicrohttpd does not look at it. epoll does not show
+ * that it was resumed, so the loop calls MHD_run() after each answer. */
 #include "listen-internal.h"
 
 #include <assert.h>
@@ -18,15 +18,16 @@
 #include "log.h"
 
 #define LIBRARY "libmicrohttpd.so.12"
-#define HEADER_MAX ((size_t) 16 * 1024) /* of a request, and what libmicrohttpd keeps for a connection */
+/* bytes of a request's header, and of the memory that libmicrohttpd keeps for each connection */
+#define HEADER_MAX ((size_t) 16 * 1024)
 #define IDLE_SEC 15u
-/* for the first line of a request; from there to its last byte; for the answer to be taken */
+/* applies three times: until the first line of a request, until its last byte, and until the answer is taken */
 #define DEADLINE_USEC (30 * USEC_PER_SEC)
-#define RUNS_MAX 64 /* in one turn of the loop */
+#define RUNS_MAX 64 /* per turn of the loop */
 
 /* ---- the library ---- */
 
-/* 0, also where it is loaded already; -ENOTSUP: it is not installed, or another one. */
+/* Loads the library unless it is loaded. -ENOTSUP: it is not installed, or it is another version. */
 static int library_load(ListenLibrary *library) {
         void *handle;
 
@@ -43,7 +44,7 @@ static int library_load(ListenLibrary *library) {
         }
         LISTEN_LIBRARY_FUNCTIONS(FIND)
 #undef FIND
-        library->handle = handle; /* for good: its own TLS library does not like to be unloaded */
+        library->handle = handle; /* never unloaded: its TLS library does not support that */
         return 0;
 }
 
@@ -53,7 +54,7 @@ static void server_run(ListenServer *server) {
         MHD_UNSIGNED_LONG_LONG msec;
 
         if (server->running)
-                return; /* an owner answered from inside */
+                return; /* an owner answered from inside MHD_run(), which goes on below */
         server->running = true;
         for (int i = 0; i < RUNS_MAX; i++) {
                 (void) listen_server_library(server)->MHD_run(server->mhd);
@@ -88,7 +89,8 @@ static void on_ready(void *userdata, int fd, uint32_t events) {
         on_due(userdata);
 }
 
-/* Who does not send, or does not take, for too long is cut off: libmicrohttpd's own limit is for silence only. */
+/* Closes connections whose client does not send or receive its data in time. libmicrohttpd's own limit works only for
+ * complete silence. */
 static void on_sweep(void *userdata) {
         ListenServer *server = userdata;
         usec_t now = clock_now();
@@ -111,7 +113,7 @@ static ListenServer *server_free(ListenServer *server) {
         assert(LIST_EMPTY(&server->routes));
         TAILQ_FOREACH(request, &server->requests, link)
         listen_request_give_up(request);
-        if (server->again) /* it was complete: the last answers go out */
+        if (server->again) /* the server had started: send the last answers */
                 server_run(server);
         if (server->mhd)
                 listen_server_library(server)->MHD_stop_daemon(server->mhd);
@@ -140,8 +142,8 @@ static _printf_(2, 0) void on_log(void *userdata, const char *format, va_list ar
         log_debug("listen: %s", text);
 }
 
-/* The socket is libmicrohttpd's. When it cannot start, it has closed it, or not: the inode tells whether the descriptor
- * is somebody else's by then. */
+/* Starts libmicrohttpd, which takes *fd*. When it cannot start, it may or may not have closed the socket. The inode
+ * shows whether the descriptor is still that socket, or already another file. */
 static int server_start(ListenServer *server, int fd) {
         struct stat before = {}, after = {};
         const ListenPem *pem = &server->pem;
@@ -211,7 +213,7 @@ static int server_make(Listen *listen, const ListenSpec *spec, ListenServer **re
         return r;
 }
 
-/* On the listening socket *fd*, which it takes. */
+/* Serves on the listening socket *fd*, and takes it. */
 static int server_serve(ListenServer *server, int fd) {
         int r;
 
@@ -259,7 +261,7 @@ static void server_leave(ListenServer *server) {
 
 /* ---- another certificate ---- */
 
-/* The routes are served by another one from now on. What is open goes on here, and ends with its next answer. */
+/* Moves the routes to *server*. Open connections stay with *old* and end with their next answer. */
 static void server_hand_over(ListenServer *old, ListenServer *server) {
         ListenRoute *route;
 
@@ -298,7 +300,7 @@ void listen_renew(Listen *listen, void (*on_failed)(void *userdata, const char *
         ListenServer *server;
         int r;
 
-        LIST_FOREACH(server, &listen->servers, link) { /* a new one stands in front */
+        LIST_FOREACH(server, &listen->servers, link) { /* a new server is inserted in front, so it is not visited */
                 r = server->leaving ? 0 : server_renew(server);
                 if (r < 0)
                         on_failed(userdata, server->address, r);
@@ -340,7 +342,7 @@ static ListenRoute *route_free(ListenRoute *route) {
 }
 CLEANUP_DEFINE(ListenRoute, route_free)
 
-/* Also those that came before another certificate did. */
+/* Includes requests on servers that still use an old certificate. */
 static void route_give_up_requests(ListenRoute *route) {
         ListenRequest *request;
         ListenServer *server;
@@ -354,7 +356,7 @@ static void route_give_up_requests(ListenRoute *route) {
         }
 }
 
-/* listen_answer() above resumes only what is suspended: the state says so. */
+/* listen_answer() above resumes a request only if it is suspended, which its state tells. */
 ListenRoute *listen_drop(ListenRoute *route) {
         ListenServer *server;
 
@@ -434,7 +436,7 @@ Listen *listen_free(Listen *listen) {
                 return NULL;
         while ((server = LIST_FIRST(&listen->servers))) {
                 LIST_REMOVE(server, link);
-                server_free(server); /* it was leaving: every route was dropped */
+                server_free(server); /* it was leaving: every route has been dropped */
         }
         free(listen);
         return NULL;

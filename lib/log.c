@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define SD_JOURNAL_SUPPRESS_LOCATION /* would name this file for every entry */
+#define SD_JOURNAL_SUPPRESS_LOCATION /* the journal would get the place in this file for each entry */
 #include "log.h"
 
 #include <errno.h>
@@ -15,14 +15,15 @@
 #include "clock.h"
 #include "text.h"
 
-#define TEXT_MAX 4096         /* bytes of text of one entry: some remote ends answer an error with a whole web page */
-#define VALUE_MAX 1024        /* bytes of one field's value */
-#define FIELDS_MAX 24         /* fields of one entry; more are left out */
-#define ENTRY_MAX (16 * 1024) /* one entry; on the stack, so that a log line never fails for want of memory */
+#define TEXT_MAX 4096  /* bytes of text of one entry: some remote ends answer an error with a whole web page */
+#define VALUE_MAX 1024 /* bytes of one field's value */
+#define FIELDS_MAX 24  /* fields of one entry; further ones are left out */
+/* bytes of one entry; it is on the stack, so that logging never fails for want of memory */
+#define ENTRY_MAX (16 * 1024)
 
 static atomic_int level_max = LOG_INFO;
 
-/* What log_open() found, read-only afterwards. */
+/* Set by log_open(), read-only afterwards. */
 static struct {
         char identifier[64];
         bool journal;
@@ -61,7 +62,7 @@ int log_level(void) {
         return atomic_load_explicit(&level_max, memory_order_relaxed);
 }
 
-/* One byte is kept free for the end of the line. */
+/* Appends what fits; one byte stays free for the end of the line. */
 static void entry_append(Entry *e, const char *data, size_t size) {
         size_t room = sizeof(e->data) - 1 - e->size;
 
@@ -75,8 +76,8 @@ static void entry_append_text(Entry *e, const char *text) {
         entry_append(e, text, strlen(text));
 }
 
-/* Appends at most *max* bytes, cleaned: journalctl hides a whole entry as "blob data" for one byte that is not UTF-8.
- */
+/* Appends at most *max* bytes of valid UTF-8 without controls: journalctl shows an entry as "blob data" if one byte is
+ * not UTF-8. */
 static void entry_append_clean(Entry *e, const char *text, size_t max) {
         size_t size = strnlen(text, max + 1), start = e->size;
 
@@ -109,7 +110,7 @@ static void entry_append_field(Entry *e, const char **separator, const char *nam
         *separator = " ";
 }
 
-/* One write(2), so that lines of several threads and processes do not mix. */
+/* Uses one write(2), so that lines of several threads and processes do not mix. */
 static void log_to_stderr(int level, const char *message_id, const LogField *fields, const char *text) {
         const char *separator = " [";
         Entry e;
@@ -125,10 +126,10 @@ static void log_to_stderr(int level, const char *message_id, const LogField *fie
         }
         e.data[e.size++] = '\n';
         if (write(STDERR_FILENO, e.data, e.size) < 0)
-                return; /* there is nobody left to tell */
+                return; /* nothing else can be done */
 }
 
-/* What is sent to the journal: the entry, and where its fields are in it. */
+/* An entry for the journal, and where its fields are in the text. */
 typedef struct JournalEntry {
         Entry text;
         struct iovec iov[FIELDS_MAX + 4];
@@ -164,7 +165,7 @@ static int log_to_journal(int level, const char *message_id, const LogField *fie
         return sd_journal_sendv(j.iov, j.n);
 }
 
-/* For journald as the other end of standard error: the level stands in front (sd-daemon(3)). */
+/* journald reads our standard error: the line begins with the level (sd-daemon(3)). */
 static void log_to_stream(int level, const char *text) {
         const char prefix[] = { '<', (char) ('0' + LOG_PRI(level)), '>', '\0' };
         Entry e;
@@ -179,7 +180,7 @@ static void log_to_stream(int level, const char *text) {
 
 void log_event(int level, const char *message_id, const LogField *fields, const char *format, ...) {
         int saved_errno = errno;
-        char text[TEXT_MAX + 2]; /* one byte more than is shown, so that a cut can be told */
+        char text[TEXT_MAX + 2]; /* one byte more than is shown, so that a cut is noticed */
         va_list arguments;
 
         if (LOG_PRI(level) > log_level())

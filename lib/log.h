@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The log: native journal entries with fields when standard error is the journal, plain lines with the time otherwise.
- * The level, and what log_open() found out, are the only mutable file-scope state of the whole program. Safe to call
- * from any thread. */
+/* The log: native journal entries with fields when standard error is the journal, else plain lines with the time. The
+ * level and the result of log_open() are the only mutable file-scope state of the whole program. Every thread may call
+ * this. */
 
 #include <syslog.h>
 
@@ -21,17 +21,17 @@ typedef struct LogField {
  * message id included. */
 void log_open(const char *identifier);
 
-/* Messages of a less urgent level (LOG_DEBUG is the least) are dropped. Starts as LOG_INFO. */
+/* Messages of a less urgent level are dropped (LOG_DEBUG is the least urgent). The level is LOG_INFO at first. */
 void log_set_level(int level);
 int log_level(void);
 
-/* Added to a level: the process ends right after. The entry is written to standard error as well: when journald reads
- * what a process sent that is gone already, it may not find out any more which unit that belonged to. */
+/* Add this to a level when the process ends right after the entry. It is then written to standard error too: when the
+ * sender is already gone, journald may not find out which unit it belonged to. */
 #define LOG_LAST 0x10000
 
-/* One entry. *message_id* (32 hex digits) and *fields* may be NULL. Line breaks and other controls in the text and in
- * values become spaces, what is not UTF-8 becomes `?`: what a remote sends cannot forge a line. Text is cut at 4 KiB, a
- * value at 1 KiB. Keeps errno. */
+/* Writes one entry. *message_id* (32 hex digits) and *fields* may be NULL. In the text and the values, line breaks and
+ * other controls become spaces and bytes that are not UTF-8 become `?`, so that a remote's text cannot forge a line.
+ * Text is cut at 4 KiB, a value at 1 KiB. Keeps errno. */
 void log_event(int level, const char *message_id, const LogField *fields, const char *format, ...) _printf_(4, 5);
 
 #define log_error(...) log_event(LOG_ERR, NULL, NULL, __VA_ARGS__)

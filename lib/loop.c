@@ -12,10 +12,10 @@
 
 struct LoopWatch {
         sd_event_source *source;
-        LoopAccuracy accuracy; /* of a timer */
-        uint64_t turn;         /* of a deferred call: sd_event_get_iteration(3) of the last one */
+        LoopAccuracy accuracy; /* timers only */
+        uint64_t turn;         /* deferred calls only: sd_event_get_iteration(3) at the last call */
         union {
-                void (*call)(void *userdata); /* of a timer or deferred call */
+                void (*call)(void *userdata); /* timers and deferred calls */
                 void (*io)(void *userdata, int fd, uint32_t events);
                 void (*signal)(void *userdata, int signal);
                 void (*child)(void *userdata, int code, int status);
@@ -55,8 +55,8 @@ int loop_ping_watchdog(Loop *loop) {
 
 /* ---- watches of every kind ---- */
 
-/* The loop is at its end (-ESTALE): nothing fires any more, and nobody waits for it. Anything else would be a stage
- * that sleeps for ever without a word: then the process ends, and its service manager starts it anew. */
+/* After loop_exit() (-ESTALE) nothing fires any more, and nobody waits. Any other failure would leave a stage that
+ * waits for ever without a message: so the process ends, and its service manager restarts it. */
 static void loop_insist(int r) {
         if (r < 0 && r != -ESTALE)
                 abort();
@@ -72,7 +72,7 @@ static int watch_new(void *userdata, LoopWatch **ret) {
         return 0;
 }
 
-/* Keeps the watch if sd_event_add_...() answered *r* well. */
+/* Returns the watch in *ret* if *r*, the result of sd_event_add_...(), is not an error; else frees it. */
 static int watch_keep(LoopWatch *watch, int r, LoopWatch **ret) {
         if (r < 0) {
                 loop_drop(watch);
@@ -177,9 +177,9 @@ int loop_add_defer(Loop *loop, void (*run)(void *userdata), void *userdata, Loop
         return watch_keep(watch, r, ret);
 }
 
-/* sd-event dispatches first what has been due for longest, and counts that of a deferred call from when it was made.
- * One that wakes itself would be the first for ever: a new one stands behind the others. Without memory it is the old
- * one. */
+/* sd-event first calls the source that has been due for the longest time, and a deferred call counts from when it was
+ * made. One that wakes itself would always be first: so a new source replaces it, behind the others. Without memory the
+ * old one stays. */
 static void defer_stand_behind(LoopWatch *watch) {
         sd_event_source *source;
 
@@ -189,7 +189,7 @@ static void defer_stand_behind(LoopWatch *watch) {
         watch->source = source;
 }
 
-/* Whether its call is on the stack. */
+/* True while the watch's own callback runs. */
 static bool defer_runs(const LoopWatch *watch) {
         return sd_event_get_state(sd_event_source_get_event(watch->source)) == SD_EVENT_RUNNING && watch->turn > 0 &&
                watch->turn == turn_of(watch->source);
@@ -225,7 +225,7 @@ int loop_add_io(Loop *loop, int fd, uint32_t events, void (*ready)(void *userdat
 int loop_set_events(LoopWatch *io, uint32_t events) {
         int r;
 
-        if (events == 0) { /* the kernel tells of a hang-up even then */
+        if (events == 0) { /* even with no events, the kernel reports a hang-up */
                 loop_off(io);
                 return 0;
         }

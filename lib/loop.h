@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The event loop: sd-event behind this door. What waits for something is a watch: a handle with one callback, made once
- * and switched on as often as needed. Switching a watch on or off cannot fail, so that a stage decides about failure
- * when it is made and never again. Callbacks run one at a time, from loop_run() only, and may free any watch, their own
- * included.
+/* The event loop; only this module uses sd-event. A watch is a handle with one callback; it is made once and switched
+ * on as often as needed. Making a watch can fail, switching it on or off cannot. Callbacks run one at a time, from
+ * loop_run() only, and may free any watch, also their own.
  *
- * Times are those of clock_now(). Randomness comes from here as well, so that a test program that links a loop of its
- * own decides about time, order and chance alike. */
+ * Times are those of clock_now(). Randomness comes from here as well, so that a test program with a loop of its own
+ * controls time, order and chance. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,58 +19,58 @@ typedef struct LoopWatch LoopWatch;
 
 /* Errors of sd_event_new(3). */
 int loop_new(Loop **ret);
-/* Every watch must have been freed. */
+/* Every watch must have been freed before. */
 Loop *loop_free(Loop *loop);
 CLEANUP_DEFINE(Loop, loop_free)
 
-/* Runs until loop_exit(). A negative errno when the kernel refuses to go on. */
+/* Runs until loop_exit(). A negative errno when the kernel reports an error. */
 int loop_run(Loop *loop);
-/* Ends loop_run() when what runs now returns. */
+/* Ends loop_run() after the present callback. */
 void loop_exit(Loop *loop);
-/* One turn: waits for at most *timeout* (USEC_INFINITY: without limit) until something is due, and dispatches it. 1
- * when something was. */
+/* Runs one turn: waits at most *timeout* (USEC_INFINITY: without limit) until something is due, and calls it. Returns 1
+ * when something was due. */
 int loop_turn(Loop *loop, usec_t timeout);
 /* Pings the service manager's watchdog from the loop when $WATCHDOG_USEC asks for it (sd_event_set_watchdog(3)). */
 int loop_ping_watchdog(Loop *loop);
 
-/* How late a timer may fire, so that the kernel wakes up once for several. Never early. */
+/* How late a timer may fire, so that the kernel can wake up once for several timers. No timer fires early. */
 typedef enum LoopAccuracy {
         LOOP_EXACT,   /* 10 ms: retries, leases, what a test or a user waits for */
         LOOP_RELAXED, /* a tenth of the wait, at most a second: polls, reports */
         LOOP_LAZY,    /* a tenth of the wait, at most a minute: watches that nobody waits for */
 } LoopAccuracy;
 
-/* A timer, off until it is armed; it fires once and is off again, which the callback may change. */
+/* A timer is off until it is armed; it fires once and is off again. The callback may arm it again. */
 int loop_add_timer(Loop *loop, LoopAccuracy accuracy, void (*fire)(void *userdata), void *userdata, LoopWatch **ret);
 void loop_arm(LoopWatch *timer, usec_t at);
 void loop_arm_in(LoopWatch *timer, usec_t delay);
 bool loop_is_armed(const LoopWatch *watch);
 
-/* A deferred call, off until it is woken; then it runs once, from the loop and never from inside the caller. One that
- * wakes itself runs again when what else is due has run. */
+/* A deferred call is off until it is woken; then it runs once, from the loop and never from inside the caller. If it
+ * wakes itself, it runs again after everything else that is due. */
 int loop_add_defer(Loop *loop, void (*run)(void *userdata), void *userdata, LoopWatch **ret);
 void loop_wake(LoopWatch *defer);
 
-/* A descriptor: *events* are those of epoll(7); on at once. The descriptor stays the caller's, and is closed after the
+/* Watches a descriptor for *events* of epoll(7); on at once. The caller keeps the descriptor and closes it after the
  * watch is freed. */
 int loop_add_io(Loop *loop, int fd, uint32_t events, void (*ready)(void *userdata, int fd, uint32_t events),
         void *userdata, LoopWatch **ret);
-/* Others from now on; 0: off, hang-ups and errors included, until others are set. */
+/* Changes the events. With 0 nothing is reported, not even hang-ups and errors, until other events are set. */
 int loop_set_events(LoopWatch *io, uint32_t events);
 
-/* A signal, blocked in every thread beforehand (service_block_signals()); on at once. */
+/* Watches a signal; on at once. It must be blocked in every thread before (service_block_signals()). */
 int loop_add_signal(
         Loop *loop, int signal, void (*caught)(void *userdata, int signal), void *userdata, LoopWatch **ret);
 
-/* The end of a child process (waitid(2), by its pidfd): *code* is CLD_EXITED, CLD_KILLED, ...; *status* the exit status
- * or signal. On at once, fires once; the child is reaped by it. SIGCHLD must be blocked. */
+/* Watches a child process (waitid(2), by its pidfd). *code* is CLD_EXITED, CLD_KILLED, ...; *status* is the exit status
+ * or the signal. On at once, fires once, and reaps the child. SIGCHLD must be blocked. */
 int loop_add_child(
         Loop *loop, pid_t pid, void (*ended)(void *userdata, int code, int status), void *userdata, LoopWatch **ret);
 
-/* Switches a watch of any kind off; it stays usable. NULL is fine. */
+/* Switches off a watch of any kind; it can be used again. NULL is allowed. */
 void loop_off(LoopWatch *watch);
-/* Frees a watch, on or off. NULL is fine; returns NULL. */
+/* Frees a watch, on or off. NULL is allowed; returns NULL. */
 LoopWatch *loop_drop(LoopWatch *watch);
 
-/* 64 random bits from the kernel (getrandom(2)); aborts where the kernel has none, which does not happen after boot. */
+/* Returns 64 random bits from the kernel (getrandom(2)); aborts if that fails, which does not happen after boot. */
 uint64_t loop_random(void);

@@ -5,7 +5,7 @@ static void pace_set(Pace *p, size_t limit) {
         p->limit = limit < p->min ? p->min : limit > p->max ? p->max : limit;
 }
 
-/* The next limit upwards, or the old one where a piece of that size was refused not long ago. */
+/* Returns the next larger limit; the old one if a piece of that size was refused not long ago. */
 static size_t pace_larger(const Pace *p, usec_t now) {
         size_t larger = p->limit > p->max / 2 ? p->max : 2 * p->limit;
 
@@ -23,7 +23,7 @@ void pace_through(Pace *p, size_t size, usec_t took, usec_t now) {
 }
 
 void pace_stuck(Pace *p, size_t size) {
-        if (size > p->min && size / 2 < p->limit) /* a small one says nothing about size */
+        if (size > p->min && size / 2 < p->limit) /* that a small piece failed says nothing about size */
                 pace_set(p, size / 2);
 }
 

@@ -14,7 +14,8 @@ typedef struct Walk {
 
 /* ---- the pointer's own text ---- */
 
-/* Reads the token that *pointer* begins with (after its `/`). Returns what follows it, NULL when it is no token. */
+/* Reads the token after the `/` at the start of *pointer*. Returns the rest of the pointer, or NULL when that is not a
+ * token. */
 static const char *token_read(const char *pointer, char token[static POINTER_TOKEN_SIZE]) {
         size_t n = 0;
 
@@ -86,10 +87,11 @@ static int walk_value(Walk *w, JsonReader *r, const char *pointer);
 typedef struct Step {
         char token[POINTER_TOKEN_SIZE];
         bool star;
-        const char *rest; /* of the pointer behind it */
+        const char *rest; /* the pointer behind this step */
 } Step;
 
-/* Into a value that the step leads to, whose first token was just read; *here* is what a `*` stands for. */
+/* Enters a value that the step leads to; its first token was just read. *here* is the key or index that a `*` stands
+ * for. */
 static int walk_in(Walk *w, JsonReader *r, const Step *step, const PointerStar *here) {
         int k;
 
@@ -101,7 +103,7 @@ static int walk_in(Walk *w, JsonReader *r, const Step *step, const PointerStar *
         return k;
 }
 
-/* Past a value whose first token was just read. */
+/* Skips a value whose first token was just read. */
 static int walk_past(JsonReader *r) {
         int k = json_reader_skip(r, NULL);
 
@@ -142,7 +144,7 @@ static int walk_object(Walk *w, JsonReader *r, const Step *step) {
         return next < 0 ? next : 0;
 }
 
-/* The first token of the value was just read; afterwards all of it is. */
+/* Reads a value whose first token was just read, to its end. */
 static int walk_value(Walk *w, JsonReader *r, const char *pointer) {
         Step step;
         int k;

@@ -17,20 +17,22 @@
 
 #include "err.h"
 
-#define ERROR_PIPE_BYTES 65536  /* of standard error in a turn of the loop; pipe(7) */
-#define EXEC_PATIENCE_MSEC 2000 /* for a program to be executed: on a mount that hangs it is never */
-#define FREE_PATIENCE_MSEC 200  /* for a program that was just killed to be gone: else it is a zombie until we end */
+/* bytes of standard error that are read in one turn of the loop: the size of a pipe, pipe(7) */
+#define ERROR_PIPE_BYTES 65536
+#define EXEC_PATIENCE_MSEC 2000 /* how long to wait for execve(2): on a mount that hangs it never returns */
+/* how long to wait for the end of a program that was just killed: later it stays a zombie until we end */
+#define FREE_PATIENCE_MSEC 200
 
 struct Process {
         pid_t pid;
-        int out_fd, error_fd; /* -1: at its end */
+        int out_fd, error_fd; /* -1: closed */
         LoopWatch *out, *error, *child, *patience;
         bool ended, held;
         Bytes error_text;
         ProcessCallbacks callbacks;
 };
 
-/* ---- the child, between fork and exec: only what is safe after fork(2) in a process with threads ---- */
+/* ---- the child, between fork and exec: it may only do what is safe after fork(2) in a process with threads ---- */
 
 /* All that the child needs is looked up before the fork. */
 typedef struct Child {
@@ -55,7 +57,7 @@ static void child_reset_signals(void) {
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* A higher score needs no privilege; where it cannot be set the program runs all the same. */
+/* Raising the score needs no privilege; if it cannot be set, the program runs anyway. */
 static void child_set_oom_score(const char *score) {
         int fd;
 
@@ -66,8 +68,8 @@ static void child_set_oom_score(const char *score) {
         (void) close(fd);
 }
 
-/* It is that of who called us: a program of another user could type into it (TIOCSTI). Given up, not left by setsid():
- * the leader of a session would get the next terminal that it opens, and a sensor may be at one. */
+/* Gives up our caller's terminal: a program of another user could type into it (TIOCSTI). setsid() is not used: a
+ * session leader would get the next terminal that it opens, and a sensor may be connected to one. */
 static void child_leave_terminal(void) {
         int fd;
 
@@ -114,7 +116,7 @@ static const char *environment_get(const char *const *environment, const char *n
         return NULL;
 }
 
-/* A name without a slash is sought in the program's own $PATH. */
+/* A name without a slash is looked for in the $PATH of *environment*. */
 static int find_program(const char *name, const char *const *environment, char **ret) {
         const char *path = environment_get(environment, "PATH");
 
@@ -149,7 +151,7 @@ int process_find(const char *name, const char *const *environment) {
         return access(path, X_OK) < 0 ? err_errno() : 0;
 }
 
-/* A name, or a number as systemd takes it. */
+/* Accepts a name, or a number as systemd does. */
 static int find_group(const char *name, gid_t *ret) {
         const struct group *group = getgrnam(name);
         char *end;
@@ -182,7 +184,7 @@ static int find_user(const char *name, const char *const *groups, Child *child) 
         return r;
 }
 
-/* sd-event watches no child without; a daemon has done it before, a verb has not. */
+/* sd-event watches a child only when SIGCHLD is blocked. The daemon has blocked it before, a verb has not. */
 static int block_child_signal(void) {
         sigset_t child;
 
@@ -208,15 +210,15 @@ static void keep_error_text(Process *process, const char *text, size_t size) {
         Bytes *kept = &process->error_text;
 
         if (bytes_append(kept, text, size) < 0)
-                return bytes_cut(kept, kept->size); /* words that are not kept */
+                return bytes_cut(kept, kept->size); /* no memory: these words are lost */
         if (kept->size <= PROCESS_ERROR_TEXT_MAX)
                 return;
         memmove(kept->data, kept->data + kept->size - PROCESS_ERROR_TEXT_MAX, PROCESS_ERROR_TEXT_MAX + 1);
         kept->size = PROCESS_ERROR_TEXT_MAX;
 }
 
-/* Takes what the program says on standard error, so that it never waits for us. As much as a pipe holds and no more:
- * one that says it without end would keep us here. */
+/* Reads the program's standard error, so that the program never waits for us. It reads at most the size of a pipe: a
+ * program that writes without end must not block the loop. */
 static void process_hear(Process *process) {
         char buffer[1024];
         ssize_t n = 1;
@@ -246,7 +248,8 @@ static void on_output(void *userdata, int fd, uint32_t events) {
         process->callbacks.on_readable(process->callbacks.userdata);
 }
 
-/* Whole characters, one line: what is cut off at the front, or is no text, becomes `?`; controls become blanks. */
+/* Makes one line of whole characters: bytes that are not UTF-8, or a character that was cut, become `?`; controls
+ * become spaces. */
 static const char *error_text_clean(Bytes *text) {
         size_t n = 0;
 
@@ -277,7 +280,7 @@ static void on_child(void *userdata, int code, int status) {
         process->ended = true;
         loop_off(process->patience);
         (void) kill(
-                -process->pid, SIGKILL); /* what it left behind in its group; the number is its own until we return */
+                -process->pid, SIGKILL); /* what it left in its group; the number is not used again before we return */
         process_hear(process);
         end.left = process_left(process);
         end.error_text = error_text_clean(&process->error_text);
@@ -309,8 +312,8 @@ static int pipe_pair(int *ret_ours, int *ret_theirs) {
         return 0;
 }
 
-/* Waits until the program runs, or could not be executed: its errno then. One that does neither counts as running: its
- * owner stops it in time, and there are no more of them. */
+/* Waits until the program runs (returns 0) or could not be executed (returns the negative errno). If neither happens in
+ * time, the program counts as running: its owner will stop it later, and starts no second one. */
 static int wait_for_exec(int fd) {
         struct pollfd wait = { .fd = fd, .events = POLLIN };
         int error, ready;
@@ -349,7 +352,7 @@ static int process_fork(Process *process, Child *child) {
                 return err_errno();
         if (process->pid == 0)
                 child_run(child);
-        (void) setpgid(process->pid, process->pid); /* both sides: whoever comes first */
+        (void) setpgid(process->pid, process->pid); /* parent and child both do this, since either may be first */
         (void) close(cleanup_steal_fd(&fail_fd));
         r = wait_for_exec(said_fd);
         if (r < 0) {
@@ -430,7 +433,7 @@ void process_hold(Process *process, bool hold) {
                 return;
         process->held = hold;
         if (process->out && loop_set_events(process->out, hold ? 0 : EPOLLIN) < 0)
-                process_stop(process, 0); /* nobody would ever read what it says; started anew it is heard again */
+                process_stop(process, 0); /* we could never read its output: stop it, and its owner starts it again */
 }
 
 void process_stop(Process *process, usec_t patience) {

@@ -14,7 +14,7 @@ typedef struct Parser {
         PythonError *error;
 } Parser;
 
-/* What was read, as far as it matters to who asked for it. */
+/* What kind of value parse_value() read. */
 enum { VALUE_PLAIN = 1, VALUE_NESTED = 2 };
 
 static int parse_value(Parser *p, bool key);
@@ -67,7 +67,7 @@ static bool take_joined_line(Parser *p) {
         return take_word(p, "\\\r\n") || take_word(p, "\\\n") || take_word(p, "\\\r");
 }
 
-/* Lines end nowhere within brackets. */
+/* Within brackets, line ends count as blanks. */
 static void skip_blanks(Parser *p) {
         for (;;) {
                 while (at(p, ' ') || at(p, '\t') || at(p, '\f') || (p->depth > 0 && (at(p, '\n') || at(p, '\r'))))
@@ -83,7 +83,7 @@ static void skip_blanks(Parser *p) {
         }
 }
 
-/* Empty lines and comments before or behind the literal. What follows them may not be indented. */
+/* Skips empty lines and comments before or after the literal. The line that follows must not be indented. */
 static int skip_lines(Parser *p) {
         const char *from = p->cursor;
 
@@ -101,7 +101,8 @@ static int skip_lines(Parser *p) {
 
 /* ---- numbers ---- */
 
-/* Digits with single underscores between them, without those. Returns how many there were, or -ENOMEM. */
+/* Copies digits, without the single underscores that may stand between them. Returns the number of digits, or
+ * -ENOMEM. */
 static int put_digits(Parser *p) {
         int n = 0;
 
@@ -120,7 +121,7 @@ static int put_digits(Parser *p) {
         return n;
 }
 
-/* The same without zeros in front of the first other one. *ret_zeros* says whether there were any. */
+/* Like put_digits(), but drops leading zeros. *ret_zeros* is true when there were any. */
 static int put_whole(Parser *p, bool *ret_zeros) {
         size_t from = p->json->size, zeros = 0;
         int n = put_digits(p);
@@ -169,7 +170,7 @@ static int digit_value(char c) {
         return c >= 'A' && c <= 'F' ? c - 'A' + 10 : 99;
 }
 
-/* 0x1f, 0o17, 0b1: as a decimal number. */
+/* Writes 0x1f, 0o17 or 0b1 as a decimal number. */
 static int put_based(Parser *p, unsigned base) {
         uint64_t value = 0;
         int n = 0;
@@ -208,7 +209,7 @@ static bool is_fraction(const Parser *p, int digits) {
         return at(p, '.') && (digits > 0 || (p->end - p->cursor > 1 && is_digit(p->cursor[1])));
 }
 
-/* A number without its sign. *ret_integer*: it has neither fraction nor exponent. */
+/* Writes a number without its sign. *ret_integer* is true when it has neither fraction nor exponent. */
 static int put_unsigned(Parser *p, bool *ret_integer) {
         size_t from = p->json->size;
         bool zeros;
@@ -252,7 +253,7 @@ static int put_number(Parser *p) {
                 return r;
         if (p->cursor < p->end && (is_letter(*p->cursor) || is_digit(*p->cursor) || at(p, '.')))
                 return bad(p, "a number that goes on with something else");
-        if (integer && negative && strcmp(p->json->data + from, "-0") == 0) { /* there is one zero among integers */
+        if (integer && negative && strcmp(p->json->data + from, "-0") == 0) { /* an integer has no negative zero */
                 p->json->size = from;
                 return put(p, "0");
         }
@@ -295,7 +296,7 @@ static int put_code_point(Parser *p, uint32_t c) {
         return bytes_append(p->json, utf8, size);
 }
 
-/* Up to *most* digits; hexadecimal ones must all be there. */
+/* Reads the code of a character: up to *most* digits; a hexadecimal one must have all of them. */
 static int put_numbered(Parser *p, unsigned base, int most) {
         uint32_t c = 0;
         int n = 0;
@@ -307,7 +308,7 @@ static int put_numbered(Parser *p, unsigned base, int most) {
         return put_code_point(p, c);
 }
 
-/* Behind the backslash. */
+/* Reads an escape; the cursor is behind its backslash. */
 static int put_escape(Parser *p) {
         static const char letters[] = "\\'\"abfnrtv", meanings[] = "\\'\"\a\b\f\n\r\t\v";
         const char *letter;
@@ -345,7 +346,7 @@ static bool take_quote(Parser *p, Quote quote) {
         return quote.triple ? take_word(p, three) : take(p, quote.mark);
 }
 
-/* One piece of what stands between quotes. */
+/* Reads one piece of a text between its quotes. */
 static int put_piece(Parser *p, Quote quote) {
         const char *begin = p->cursor;
 
@@ -355,7 +356,7 @@ static int put_piece(Parser *p, Quote quote) {
                 if (!quote.raw)
                         return put_escape(p);
                 if (p->cursor < p->end && !at(p, '\n') && !at(p, '\r'))
-                        p->cursor++; /* a quote behind it does not end the text */
+                        p->cursor++; /* a raw text: a quote after a backslash does not end it */
                 return put_plain(p, begin, (size_t) (p->cursor - begin));
         }
         if (at(p, '\0'))
@@ -382,7 +383,7 @@ static int put_quoted(Parser *p, bool raw) {
         return 0;
 }
 
-/* Whether a text begins here, perhaps with a prefix. */
+/* True when a text begins here, perhaps with a prefix. */
 static bool is_text(const Parser *p) {
         const char *c = p->cursor;
 
@@ -391,7 +392,7 @@ static bool is_text(const Parser *p) {
         return c < p->end && (*c == '\'' || *c == '"');
 }
 
-/* Texts in a row are one. */
+/* Several texts in a row become one. */
 static int put_texts(Parser *p) {
         int r = put(p, "\"");
 
@@ -417,7 +418,8 @@ static int open_bracket(Parser *p) {
         return 0;
 }
 
-/* Behind an element: whether another one follows, the closing bracket having been taken if not. */
+/* Called behind an element. Returns 1 when another element may follow; 0 when the closing bracket was there, which is
+ * taken. */
 static int go_on(Parser *p, char closing, bool *ret_comma) {
         skip_blanks(p);
         *ret_comma = take(p, ',');
@@ -429,7 +431,8 @@ static int go_on(Parser *p, char closing, bool *ret_comma) {
         return *ret_comma ? 1 : bad(p, "expected a comma or a closing bracket");
 }
 
-/* [..] and (..). A pair of brackets around one value without a comma is that value: the place is kept free. */
+/* [..] and (..). A pair of brackets around one value without a comma is just that value: the place of the `[` is a
+ * blank until that is known. */
 static int put_list(Parser *p, char closing) {
         size_t place = p->json->size;
         bool comma = closing == ']', tuple = comma;
@@ -536,7 +539,7 @@ static int put_scalar(Parser *p, bool key) {
         return r < 0 ? r : VALUE_PLAIN;
 }
 
-/* One value, as JSON. VALUE_*. As a *key* every plain one becomes text. */
+/* Reads one value and writes it as JSON. Returns a VALUE_... code. With *key*, every plain value becomes text. */
 static int parse_value(Parser *p, bool key) {
         int r;
 
@@ -564,7 +567,7 @@ int python_to_json(Slice text, unsigned max_depth, Bytes *json, PythonError *ret
 
         if (!bytes_is_utf8(begin, text.size))
                 return fail(&p, -EILSEQ, "not UTF-8");
-        while (at(&p, ' ') || at(&p, '\t')) /* literal_eval() cuts them */
+        while (at(&p, ' ') || at(&p, '\t')) /* literal_eval() ignores them */
                 p.cursor++;
         r = skip_lines(&p);
         if (r < 0)

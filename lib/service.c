@@ -37,7 +37,7 @@ void service_ready(void) {
         (void) sd_notify(false, "READY=1");
 }
 
-/* Service managers from 253 on match the reload to this time (sd_notify(3)). */
+/* Service managers from version 253 on use this time to recognise the reload (sd_notify(3)). */
 void service_reloading(void) {
         (void) sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_monotonic());
 }
@@ -50,7 +50,8 @@ void service_working(void) {
         (void) sd_notify(false, "EXTEND_TIMEOUT_USEC=60000000\nWATCHDOG=1");
 }
 
-/* A line break would begin another assignment. Cuts between characters. */
+/* Replaces line breaks and other controls by spaces, since a new line would begin another assignment. Cuts between
+ * characters. */
 static void status_normalize(const char *text, char *line, size_t size) {
         size_t n = text_cut(text, strlen(text), size - 1);
 
@@ -73,8 +74,8 @@ void service_status(const char *text, char *last, size_t size) {
         memcpy(last, line, strlen(line) + 1);
 }
 
-/* flock(2): the kernel drops it with the last descriptor, also after kill -9; the file stays, because removing it would
- * race. */
+/* Uses flock(2): the kernel releases the lock with the last descriptor, also after kill -9. The file stays, because
+ * removing it would race with another process. */
 int service_lock(const char *directory, int *ret_fd) {
         _cleanup_free_ char *path = NULL;
         _cleanup_close_ int fd = -1;
@@ -115,7 +116,7 @@ int service_socket(const char *name, int *ret_fd) {
 
 /* ---- knocking ---- */
 
-/* A new time on the lock file is the knock: no further file, and nothing to be left behind by a kill. */
+/* A knock sets the time of the lock file: it needs no further file, and a kill leaves nothing behind. */
 void service_knock(const char *directory) {
         _cleanup_free_ char *path = NULL;
 
@@ -151,7 +152,7 @@ const char *service_own_unit(char unit[static SERVICE_UNIT_SIZE]) {
         size_t size, end = strlen(".service");
         int r = -ENOENT;
 
-        if (getenv("NOTIFY_SOCKET")) { /* else it is that of a login */
+        if (getenv("NOTIFY_SOCKET")) { /* otherwise this is the unit of the user's login */
                 r = sd_pid_get_user_unit(0, &name);
                 of = r >= 0 ? "--user " : "";
                 if (r < 0)

@@ -1,51 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What a daemon tells its service manager (sd_notify(3); all no-ops when $NOTIFY_SOCKET is unset), and the lock that
- * keeps a second one away. */
+/* What a daemon tells its service manager (sd_notify(3); does nothing when $NOTIFY_SOCKET is unset), and the lock that
+ * keeps a second daemon away. */
 
 #include <stdbool.h>
 
 #include "cleanup.h"
 
-/* Blocks SIGTERM, SIGINT, SIGHUP, SIGPIPE and SIGCHLD for this and every later thread; call before any thread starts.
- */
+/* Blocks SIGTERM, SIGINT, SIGHUP, SIGPIPE and SIGCHLD for this thread and those that it starts; call it before any
+ * thread starts. */
 int service_block_signals(void);
 
-/* Tell the service manager; nothing where there is none. */
+/* Tell the service manager; they do nothing without one. */
 void service_ready(void);
-void service_reloading(void); /* RELOADING=1 with MONOTONIC_USEC; service_ready() ends it */
+void service_reloading(void); /* RELOADING=1 with MONOTONIC_USEC; service_ready() ends the reload */
 void service_stopping(void);
-/* In a long step that the loop cannot be left for: another minute of start timeout and watchdog from now on. */
+/* Call this in a long step that blocks the loop: start timeout and watchdog are extended by a minute from now. */
 void service_working(void);
-/* One line of UTF-8. Sent only when it differs from *last* (caller's buffer of *size* bytes, updated). */
+/* Sends one line of UTF-8 as the status, only when it differs from *last* (caller's buffer of *size* bytes,
+ * updated). */
 void service_status(const char *text, char *last, size_t size);
 
 enum { SERVICE_LOCKED = 0, SERVICE_LOCK_HELD = 1 };
-/* Takes the lock file DIRECTORY/lock (created 0600; released by closing the descriptor or by dying). SERVICE_LOCK_HELD
- * when another process has it. */
+/* Takes the lock file DIRECTORY/lock (created with mode 0600); closing the descriptor or the end of the process
+ * releases it. SERVICE_LOCK_HELD when another process has it. */
 int service_lock(const char *directory, int *ret_fd);
 
-/* The socket that the service manager handed over under that name (FileDescriptorName=, sd_listen_fds(3)): a descriptor
- * of the caller's own, not blocking. -ENOENT when there is none. */
+/* *ret_fd* gets the socket that the service manager passed under that name (FileDescriptorName=, sd_listen_fds(3)): a
+ * descriptor that the caller owns and that does not block. -ENOENT when there is none. */
 int service_socket(const char *name, int *ret_fd);
 
 #define SERVICE_UNIT_SIZE 300
-/* The unit that runs this process, as `systemctl restart` takes it: "sensorqd@attic", "--user sensorqd". "sensorqd"
- * where that is not known, as without a service manager. Returns *unit*. */
+/* Writes the unit that runs this process, as `systemctl restart` takes it: "sensorqd@attic", "--user sensorqd". It is
+ * "sensorqd" when the unit is not known, for instance without a service manager. Returns *unit*. */
 const char *service_own_unit(char unit[static SERVICE_UNIT_SIZE]);
 
-/* As whom the service manager runs a unit. */
+/* The user that the service manager runs a unit as. */
 typedef struct ServiceUser {
         char *name;
-        char **groups; /* beside those of the user, names or numbers; NULL at the end. NULL: none */
+        char **groups; /* in addition to the user's own groups: names or numbers, NULL at the end. NULL: none */
 } ServiceUser;
-/* Of the *unit* ("NAME.service"); a name of "" is root. -ENOENT: no such unit, or no service manager. */
+/* Finds the user of *unit* ("NAME.service"); the name is "" for root. -ENOENT: no such unit, or no service manager. */
 int service_unit_user(const char *unit, ServiceUser *ret);
 void service_user_done(ServiceUser *user);
 
-/* Another process has changed what is in DIRECTORY: the one that holds its lock, if any, hears of it. */
+/* Tells the process that holds the lock of DIRECTORY, if any, that another process has changed something there. */
 void service_knock(const char *directory);
-/* A descriptor that becomes readable at each service_knock() on DIRECTORY, whose lock is there, until
- * service_hear(). Errors of inotify(7). */
+/* *ret_fd* gets a descriptor that becomes readable at each service_knock() on DIRECTORY. service_hear() makes it
+ * unreadable again. The lock file must exist. Errors of inotify(7). */
 int service_listen(const char *directory, int *ret_fd);
 void service_hear(int fd);

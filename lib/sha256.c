@@ -29,7 +29,7 @@ void sha256_hmac(const char *key, const void *data, size_t size, unsigned char r
                 abort();
 }
 
-/* Their hashes have one length, and nothing of the texts can be told from how far they agree. */
+/* The hashes have the same length, and how far they agree says nothing about the texts. */
 bool sha256_equal_texts(const char *a, const char *b) {
         unsigned char hash_a[SHA256_SIZE], hash_b[SHA256_SIZE];
 

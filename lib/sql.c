@@ -10,29 +10,34 @@
 #include "err.h"
 #include "file.h"
 
-#define BUSY_MSEC 200 /* of the event loop, for somebody who looks into the file with the sqlite3 tool */
+/* how long the event loop may wait for somebody who looks into the file with the sqlite3 tool */
+#define BUSY_MSEC 200
 
-#define LOG_PAGES 1000 /* it goes into the database then, and begins anew: SQLite's own default */
-/* A log that begins anew keeps no more of the disk: once it grew while somebody read, or by one large transaction.
- * Above what LOG_PAGES make of it, or it would be cut and grow again all the time. */
+/* pages after which the log is copied into the database and begins anew: SQLite's default */
+#define LOG_PAGES 1000
+/* When the log begins anew, it keeps at most this much of the disk: it may have grown large while somebody read, or in
+ * one large transaction. This is more than LOG_PAGES need, because otherwise the log would be cut and grow again all
+ * the time. */
 #define LOG_KEPT "PRAGMA journal_size_limit = 16777216"
 /* https://sqlite.org/fileformat2.html#the_write_ahead_log, https://sqlite.org/walformat.html#locks */
 enum { LOG_HEADER = 32, LOG_PAGE_SIZE_AT = 8, LOG_FRAME_HEADER = 24 };
 enum { WRITER_LOCK = 0 /* WAL_WRITE_LOCK */, LOG_LOCK = 1 /* WAL_CKPT_LOCK */, READER_LOCK = 3 /* WAL_READ_LOCK(0) */ };
-/* https://sqlite.org/walformat.html#walidxfmt: how far readers have read, of each lock of theirs */
+/* https://sqlite.org/walformat.html#walidxfmt: for each read lock, how far its readers have read */
 enum { INDEX_PIECE = 32768, MARKS_AT = 100, MARKS = 5 };
 #define MARK_UNUSED UINT32_MAX
 
 #define PIECE 4096
 
-#define METHODS_VERSION 3 /* of sqlite3_io_methods here: a later SQLite may have more of them, which are not copied */
+/* the version of sqlite3_io_methods that is used here: a later SQLite may have more methods, which are not copied */
+#define METHODS_VERSION 3
 
-#define PING_EVERY_STEPS 1000 /* of SQLite's machine: some rows, or some milliseconds where each needs the disk */
+/* steps of SQLite's virtual machine: a few rows, or a few milliseconds when each row needs the disk */
+#define PING_EVERY_STEPS 1000
 
-/* The database file's own, with a ping at each write: what goes into it from the log does so within one call of
- * SQLite's that asks nobody. */
+/* The methods of the database file, with a ping before each write: SQLite copies the log into the database within one
+ * call and calls no progress handler there. */
 typedef struct Methods {
-        sqlite3_io_methods base; /* first: a file's pMethods lead here */
+        sqlite3_io_methods base; /* must be first: the file's pMethods points to it */
         const sqlite3_io_methods *real;
         const Sql *sql;
 } Methods;
@@ -42,17 +47,17 @@ struct Sql {
         Methods methods;
         bool alone;
         bool relaxed;  /* synchronous=NORMAL */
-        bool unsynced; /* a sync may have failed: what SQLite takes for written may not be on the disk */
+        bool unsynced; /* a sync may have failed: SQLite believes that data is written which may not be on the disk */
         void (*ping)(void *userdata);
         void *userdata;
 };
 
 struct SqlStatement {
         sqlite3_stmt *stmt;
-        int error; /* the first of the bindings */
+        int error; /* the first error of a binding */
 };
 
-/* The errno of a failed system call below SQLite, or *other* where it kept none. */
+/* Returns the errno of the system call that failed below SQLite, or *other* when SQLite kept none. */
 static int system_error(sqlite3 *db, int other) {
         int error = sqlite3_system_errno(db);
 
@@ -61,8 +66,8 @@ static int system_error(sqlite3 *db, int other) {
         return error > 0 ? -error : other;
 }
 
-/* A result code as the header's outcome. SQLite has these errors in its extended codes as well; the low byte is enough.
- */
+/* Translates a result code into an outcome of the header. SQLite's extended codes have the basic code in their low
+ * byte, which is enough. */
 static int result(sqlite3 *db, int code) {
         switch (code & 0xff) {
         case SQLITE_OK:
@@ -79,8 +84,8 @@ static int result(sqlite3 *db, int code) {
                 if (code == SQLITE_IOERR_NOMEM)
                         return -ENOMEM;
                 if (code == SQLITE_IOERR_SHMSIZE)
-                        return -ENOSPC;          /* it keeps no errno of that */
-                if (code == SQLITE_IOERR_SHMMAP) /* no fault of the disk */
+                        return -ENOSPC;          /* SQLite keeps no errno here */
+                if (code == SQLITE_IOERR_SHMMAP) /* the disk is not the cause */
                         return system_error(db, -ENODEV) == -ENOMEM ? -ENOMEM : -ENODEV;
                 return system_error(db, -EIO) == -ENOSPC ? -ENOSPC : -EIO;
         case SQLITE_READONLY:
@@ -111,7 +116,7 @@ static int result(sqlite3 *db, int code) {
 }
 
 /* Creates the file with its mode before SQLite sees it: SQLite gives its -wal and -shm files the mode of the database,
- * whatever the umask. A file that is there already is not opened, since closing it would drop the locks that another
+ * whatever the umask is. An existing file is not opened, because closing it would drop the locks that another
  * connection of this process holds on it. *foreign*: a link is not followed, neither here nor by SQLite. */
 static int prepare_file(const char *path, bool foreign) {
         _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -129,12 +134,12 @@ static int prepare_file(const char *path, bool foreign) {
         if (S_ISLNK(st.st_mode))
                 return -ELOOP;
         if (S_ISREG(st.st_mode) && (st.st_mode & 0077) != 0)
-                (void) fchmodat(AT_FDCWD, path, 0600, links); /* on a read-only file system it stays as it is */
+                (void) fchmodat(AT_FDCWD, path, 0600, links); /* fails on a read-only file system, which does no harm */
         return 0;
 }
 
-/* SQLITE_OPEN_NOFOLLOW takes no link anywhere in a path: those of the directory, which its owner did not make, are
- * followed here. */
+/* SQLITE_OPEN_NOFOLLOW refuses a link anywhere in a path. Links in the directory's path were not made by its owner, so
+ * they are resolved here. */
 static int find_file(const char *path, char **ret) {
         const char *slash = strrchr(path, '/');
         _cleanup_free_ char *directory = slash ? strndup(path, (size_t) (slash - path) + 1) : strdup("."), *real = NULL;
@@ -151,7 +156,7 @@ static int find_file(const char *path, char **ret) {
         return 0;
 }
 
-/* Runs a pragma and compares the value that is in force afterwards. */
+/* Runs a pragma and checks the value that is in force afterwards. */
 static int expect(Sql *sql, const char *pragma, const char *value) {
         _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
         int r = sql_prepare(sql, pragma, &statement);
@@ -163,7 +168,7 @@ static int expect(Sql *sql, const char *pragma, const char *value) {
                 return r == SQL_DONE ? -EOPNOTSUPP : r;
         if (!slice_equal(sql_column(statement, 0), value))
                 return -EOPNOTSUPP;
-        return sql_step(statement); /* a change of the mode is committed only here */
+        return sql_step(statement); /* a change of the mode is committed only by this step */
 }
 
 static int configure(Sql *sql) {
@@ -172,7 +177,7 @@ static int configure(Sql *sql) {
         (void) sqlite3_extended_result_codes(sql->db, 1);
         (void) sqlite3_busy_timeout(sql->db, BUSY_MSEC);
         if (sqlite3_db_readonly(sql->db, "main") == 1)
-                return -EROFS; /* SQLite opens a file that it may not write, and fails at the first write only */
+                return -EROFS; /* SQLite opens a file that it may not write, and fails only at the first write */
 
         r = expect(sql, "PRAGMA journal_mode = WAL", "wal");
         if (r == 0)
@@ -182,11 +187,11 @@ static int configure(Sql *sql) {
         if (r == 0)
                 r = sql_exec(sql, LOG_KEPT);
         if (r == 0)
-                r = sql_exec(sql, "PRAGMA schema_version"); /* the first read makes the log */
+                r = sql_exec(sql, "PRAGMA schema_version"); /* the first read creates the log */
         return r;
 }
 
-/* The file (SQLITE_FCNTL_FILE_POINTER) or its log (SQLITE_FCNTL_JOURNAL_POINTER). */
+/* Returns the database file (SQLITE_FCNTL_FILE_POINTER) or its log (SQLITE_FCNTL_JOURNAL_POINTER), or NULL. */
 static sqlite3_file *file_of(const Sql *sql, int which) {
         sqlite3_file *file = NULL;
         int code = sqlite3_file_control(sql->db, "main", which, (void *) &file);
@@ -225,7 +230,7 @@ static void unwatch_writes(Sql *sql) {
                 file->pMethods = sql->methods.real;
 }
 
-/* 0: there is none; -1: nobody knows. */
+/* Returns the size in bytes; 0: there is no log; -1: not known. */
 static sqlite3_int64 log_size(const Sql *sql) {
         sqlite3_file *log = file_of(sql, SQLITE_FCNTL_JOURNAL_POINTER);
         sqlite3_int64 size = 0;
@@ -245,9 +250,9 @@ static void release(sqlite3_file *file, LogLock lock) {
         (void) file->pMethods->xShmLock(file, lock.lock, 1, SQLITE_SHM_UNLOCK | lock.how);
 }
 
-/* Nobody begins the log anew until it is released. A reader's lock does that, and lets others write behind; one whose
- * mark is not used, since a checkpoint goes no further than a mark that is locked. Where each has a mark, perhaps of
- * readers that are gone, the writer's, under which a checkpoint takes those away. */
+/* Takes a lock that keeps others from beginning the log anew. A reader's lock does that, and still lets others append.
+ * It needs a mark that is not in use, because a checkpoint stops at a mark that is locked. If every lock has a mark,
+ * perhaps from readers that are gone, it takes the writer's lock: under that one a checkpoint clears old marks. */
 static int keep_log(sqlite3_file *file, LogLock *ret) {
         void volatile *piece = NULL;
         const uint32_t volatile *marks;
@@ -267,31 +272,31 @@ static int keep_log(sqlite3_file *file, LogLock *ret) {
         return take(file, *ret);
 }
 
-/* Nothing goes into the database from a log that may not be on the disk. And nobody begins the log anew meanwhile:
- * SQLite before 3.51.3, which looks at it twice, takes the new one for what it found at the first look, never copies
- * its beginning into the database, and the database is damaged (https://sqlite.org/wal.html#walresetbug). */
+/* Copies the log into the database. Not when the log itself may not be on the disk. Nobody may begin the log anew
+ * meanwhile: SQLite before 3.51.3 looks at the log twice and takes the new log for the one of its first look. It then
+ * never copies the beginning of the new log, and the database is damaged (https://sqlite.org/wal.html#walresetbug). */
 static void checkpoint(Sql *sql) {
         sqlite3_file *file = sql->alone ? NULL : file_of(sql, SQLITE_FCNTL_FILE_POINTER);
         LogLock lock;
         int code;
 
         if (sql->unsynced || (file && keep_log(file, &lock) != SQLITE_OK))
-                return; /* somebody writes: after the next commit, then */
+                return; /* somebody writes: try after the next commit */
         code = sqlite3_wal_checkpoint_v2(sql->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
         if (file)
                 release(file, lock);
         sql->unsynced |= code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY;
 }
 
-/* SQLite's own does the same, and tells nobody when a sync fails. */
+/* Replaces SQLite's own hook, which does the same but does not report a failed sync. */
 static int on_commit(void *userdata, sqlite3 *db, const char *name, int pages) {
         if (pages >= LOG_PAGES)
                 checkpoint(userdata);
-        return SQLITE_OK; /* what was committed is */
+        return SQLITE_OK; /* the commit itself has succeeded */
 }
 
-/* The names of the file, its journal and its log are durable before anything depends on it: SQLite sees to that at the
- * first sync of a journal or log that the same connection made, and not when a killed process, or another one, did. */
+/* Makes the names of the database, its journal and its log durable before anything depends on them. SQLite does that at
+ * the first sync of a journal or log that the same connection created, but not if another process created it. */
 static int sync_names(const char *path) {
         const char *slash = strrchr(path, '/');
         _cleanup_free_ char *directory = slash ? strndup(path, (size_t) (slash - path) + 1) : strdup(".");
@@ -319,7 +324,7 @@ static int open_database(const char *path, bool alone, Sql **ret) {
 
         code = sqlite3_open_v2(found ?: path, &sql->db, flags | (foreign ? SQLITE_OPEN_NOFOLLOW : 0), NULL);
         sql->alone = alone;
-        sql->unsynced = true; /* what an earlier process met, nobody knows */
+        sql->unsynced = true; /* nobody knows whether a sync of an earlier process failed */
         r = code == SQLITE_OK ? sync_names(path) : result(sql->db, code);
         if (r == 0 && alone)
                 r = sql_exec(sql, "PRAGMA locking_mode = EXCLUSIVE");
@@ -349,9 +354,10 @@ Sql *sql_close(Sql *sql) {
         if (!sql)
                 return NULL;
 
-        if (sql->db && sql->unsynced && log_size(sql) != 0) /* nothing may go on from it into the database */
+        if (sql->db && sql->unsynced && log_size(sql) != 0) /* its log must not be copied into the database */
                 (void) sqlite3_db_config(sql->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        if (sqlite3_close(sql->db) == SQLITE_BUSY) { /* a statement is left: it goes with that one, and we before it */
+        if (sqlite3_close(sql->db) == SQLITE_BUSY) { /* a statement is still open: SQLite closes the database with the
+                                                        last statement, which may be after *sql* is freed */
                 unwatch_writes(sql);
                 (void) sqlite3_close_v2(sql->db);
         }
@@ -377,7 +383,7 @@ static int set_durable(Sql *sql, bool durable) {
         return r;
 }
 
-/* What it reads there, once more: *size* bytes from *at* on, or as many as there are. */
+/* Writes *size* bytes from *at* on once more, as they are read, up to the end of the file. */
 static int write_again(const Sql *sql, sqlite3_file *file, sqlite3_int64 at, sqlite3_int64 size) {
         char piece[PIECE];
         int code = SQLITE_OK;
@@ -409,8 +415,8 @@ static uint32_t read_number(sqlite3_file *file, sqlite3_int64 at, int *code) {
         return (uint32_t) bytes[0] << 24 | (uint32_t) bytes[1] << 16 | (uint32_t) bytes[2] << 8 | bytes[3];
 }
 
-/* All pages that the log names, since nobody knows which of them are in the file, and were not synced with it when
- * somebody read it. (https://sqlite.org/fileformat2.html#the_write_ahead_log) */
+/* Writes all pages that the log names once more: nobody knows which of them were copied into the file without being
+ * synced. (https://sqlite.org/fileformat2.html#the_write_ahead_log) */
 static int write_pages_again(const Sql *sql, sqlite3_file *file, sqlite3_file *log, sqlite3_int64 log_size) {
         int code = SQLITE_OK;
         uint32_t page_size = read_number(log, LOG_PAGE_SIZE_AT, &code);
@@ -425,7 +431,7 @@ static int write_pages_again(const Sql *sql, sqlite3_file *file, sqlite3_file *l
         return code == SQLITE_OK ? file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) : code;
 }
 
-/* Nobody else may write into the file meanwhile what goes into it from the log. */
+/* Keeps others from copying the log into the file at the same time. */
 static int write_pages_again_alone(Sql *sql, sqlite3_file *log, sqlite3_int64 log_size) {
         sqlite3_file *file = file_of(sql, SQLITE_FCNTL_FILE_POINTER);
         int code = SQLITE_OK;
@@ -442,7 +448,7 @@ static int write_pages_again_alone(Sql *sql, sqlite3_file *log, sqlite3_int64 lo
         return code;
 }
 
-/* Within a transaction that may write. */
+/* Must be called within a transaction that may write. */
 static int write_all_again(Sql *sql) {
         sqlite3_file *log = file_of(sql, SQLITE_FCNTL_JOURNAL_POINTER);
         sqlite3_int64 size = log_size(sql);
@@ -477,8 +483,8 @@ int sql_end(Sql *sql, int r) {
                 r = sql_exec(sql, "COMMIT");
         if (r == 0)
                 return 0;
-        sql->unsynced |= r == -EIO || (sqlite3_errcode(sql->db) & 0xff) == SQLITE_IOERR; /* of a full disk, too */
-        (void) sql_exec(sql, "ROLLBACK"); /* SQLite has done it by itself after some errors, and says so */
+        sql->unsynced |= r == -EIO || (sqlite3_errcode(sql->db) & 0xff) == SQLITE_IOERR; /* a full disk counts too */
+        (void) sql_exec(sql, "ROLLBACK"); /* fails if SQLite has already rolled back: no harm */
         if (r == -ENOSPC)
                 checkpoint(sql);
         return r;
@@ -486,7 +492,7 @@ int sql_end(Sql *sql, int r) {
 
 static int on_progress(void *userdata) {
         tell(userdata);
-        return 0; /* go on */
+        return 0; /* 0 = continue */
 }
 
 void sql_set_ping(Sql *sql, void (*ping)(void *userdata), void *userdata) {
@@ -593,7 +599,7 @@ int sql_copy_columns(SqlStatement *statement, int first, size_t n, Slice *const 
         for (size_t i = 0; i < n; i++)
                 total += sql_column(statement, first + (int) i).size;
         bytes_cut(text, 0);
-        r = bytes_reserve(text, total + 1); /* so that it does not move any more */
+        r = bytes_reserve(text, total + 1); /* the full size at once, so that the memory does not move */
         for (size_t i = 0; r == 0 && i < n; i++) {
                 Slice column = sql_column(statement, first + (int) i);
 

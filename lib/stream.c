@@ -21,13 +21,14 @@ struct Stream {
         StreamState state;
         CurlLoop *curl;
         CURL *easy;
-        LoopWatch *io;    /* from OPEN on */
-        LoopWatch *again; /* bytes are left that epoll does not tell of (TLS), or something is to be told */
+        LoopWatch *io;    /* exists from OPEN on */
+        LoopWatch *again; /* woken when TLS still holds bytes, which epoll does not see, or a callback is due */
         bool held, drained;
-        bool tell_open, told; /* on_open is to be called; on_lost was */
-        Bytes out;            /* from *sent* on; it stays where it is: OpenSSL (SSL_write(3)) wants to be given again */
-        size_t sent;          /* what it could not send, at the same place */
-        Bytes next;           /* behind that */
+        bool tell_open, told; /* tell_open: on_open is due; told: on_lost was called */
+        Bytes out; /* must not move: OpenSSL wants bytes that it could not send again at the same address (SSL_write(3))
+                    */
+        size_t sent; /* bytes of *out* that were sent */
+        Bytes next;  /* bytes to send after *out* */
         usec_t timeout;
         char error[CURL_ERROR_SIZE];
         char detail[CURL_ERROR_SIZE + 64];
@@ -59,7 +60,7 @@ static void stream_watch(Stream *stream) {
 
 /* ---- sending ---- */
 
-/* All of *out* is sent. */
+/* Called when all of *out* is sent. */
 static void stream_take_next(Stream *stream) {
         Bytes empty = bytes_steal(&stream->out);
 
@@ -92,7 +93,7 @@ int stream_write(Stream *stream, const void *data, size_t size) {
                 return 0;
         r = bytes_append(&stream->next, data, size);
         if (r < 0)
-                return bytes_cut(&stream->next, stream->next.size), r; /* what waits is whole */
+                return bytes_cut(&stream->next, stream->next.size), r; /* what was queued before is complete */
         stream_flush(stream);
         stream_watch(stream);
         return 0;
@@ -114,7 +115,7 @@ size_t stream_read(Stream *stream, char *buffer, size_t size) {
                 stream_lose(stream, n == 0 && code == CURLE_OK ? "the peer closed the connection" : "connection lost");
                 return 0;
         }
-        stream->drained = false; /* there may be more, until it says otherwise */
+        stream->drained = false; /* there may be more until libcurl says that there is not */
         return n;
 }
 
@@ -122,7 +123,7 @@ static void stream_tell_readable(Stream *stream) {
         if (stream->held || stream->state != STREAM_OPEN)
                 return;
         stream->drained = true;
-        loop_wake(stream->again); /* before the owner is called, who may free the stream */
+        loop_wake(stream->again); /* before the callback, which may free the stream */
         stream->callbacks.on_readable(stream->callbacks.userdata);
 }
 
@@ -177,7 +178,7 @@ static void stream_failed(Stream *stream, CURLcode code) {
         stream_lose(stream, stream->detail);
 }
 
-/* The handle stays with libcurl: the connection belongs to it. */
+/* The handle stays in the multi handle, because the connection belongs to it. */
 static void on_curl_done(void *userdata, CURL *easy, CURLcode code) {
         curl_socket_t fd = CURL_SOCKET_BAD;
         Stream *stream = userdata;
@@ -193,7 +194,7 @@ static void on_curl_done(void *userdata, CURL *easy, CURLcode code) {
         stream_flush(stream);
         stream_watch(stream);
         stream->tell_open = true;
-        loop_wake(stream->again); /* its owner may free it, and libcurl's loop is on the stack */
+        loop_wake(stream->again); /* not called here: the owner may free the stream, and libcurl is still running */
 }
 
 static bool set_target(CURL *easy, const StreamSpec *spec) {
@@ -260,7 +261,7 @@ int stream_open(Loop *loop, const StreamSpec *spec, const StreamCallbacks *callb
         stream->easy = curl_easy_init();
         if (!stream->easy || !set_target(stream->easy, spec) || !set_trust(stream->easy, spec) ||
                 !set_transport(stream, spec))
-                return -ENOMEM; /* the only way for a known option to fail on a new handle */
+                return -ENOMEM; /* a known option on a new handle can fail only for want of memory */
         r = curl_loop_add(stream->curl, stream->easy);
         if (r < 0)
                 return r;

@@ -35,7 +35,7 @@ void text_copy(char *buffer, size_t size, const char *text) {
         buffer[n] = '\0';
 }
 
-/* The length of the character at *p*; 0 when it is not UTF-8. */
+/* Returns the length of the character at *p*; 0 when it is not UTF-8. */
 static size_t character_length(const char *p, size_t left) {
         uint8_t lead = (uint8_t) *p;
         size_t n = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
@@ -43,7 +43,7 @@ static size_t character_length(const char *p, size_t left) {
         return n <= left && bytes_is_utf8(p, n) ? n : 0;
 }
 
-/* Of *size* bytes that a text was cut to, without the beginning of a character. */
+/* A text was cut after *size* bytes: returns the size without an incomplete last character. */
 static size_t whole_size(const char *text, size_t size) {
         for (size_t back = 1; back <= 4 && back <= size; back++)
                 if (((unsigned char) text[size - back] & 0xc0) != 0x80)

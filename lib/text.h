@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Texts as others want them: escaped for a URL, cut to a length. */
+/* Texts in the form that others need: escaped for a URL, or cut to a length. */
 
 #include <stdarg.h>
 
 #include "bytes.h"
 
-/* Appends *text* percent-encoded (RFC 3986): all but what is unreserved there, and the characters of *also* (may be
- * ""). -ENOMEM. */
+/* Appends *text* percent-encoded (RFC 3986); unreserved characters and those in *also* (may be "") stay as they are.
+ * -ENOMEM. */
 int text_append_percent(Bytes *b, const char *text, const char *also);
 
-/* Appends `NAME=VALUE`, behind `&` unless the buffer is empty, as in application/x-www-form-urlencoded. -ENOMEM. */
+/* Appends `NAME=VALUE` as in application/x-www-form-urlencoded, after `&` unless the buffer is empty. -ENOMEM. */
 int text_append_field(Bytes *b, const char *name, const char *value);
 
-/* The most bytes of *text* (up to *size* of them) that fit into *max* without cutting a character in two. */
+/* Returns how many bytes of *text*, which has *size* bytes, fit into *max* without cutting a character. */
 size_t text_cut(const char *text, size_t size, size_t max);
 
 /* Whether both are the same text, or both NULL. */
@@ -21,34 +21,34 @@ static inline bool text_equal(const char *a, const char *b) {
         return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* Whether it is one of *texts*, which end with NULL; NULL: of none. */
+/* True when *text* is one of *texts*, which end with NULL; *texts* may be NULL. */
 bool text_is_among(const char *text, const char *const *texts);
 
-/* A text as it grows in a buffer; what does not fit is cut at the end, between characters. */
+/* A text that grows in a buffer of fixed size; what does not fit is cut at the end, between characters. */
 typedef struct TextRoom {
         char *text;
         size_t size, used;
 } TextRoom;
-/* As snprintf(3), at the end. */
+/* Appends like snprintf(3). */
 void text_add(TextRoom *room, const char *format, ...) _printf_(2, 3);
 
-/* Copies as much of *text* as fits into *buffer*, NUL included, whole characters only. */
+/* Copies as many whole characters of *text* as fit into *buffer* with a NUL. */
 void text_copy(char *buffer, size_t size, const char *text);
 
-/* Copies what a remote says so that it can stand inside a sentence of ours: without full stops and blanks at its end,
- * on one line; what does not fit is cut between words (between characters, where a word is long) and ends in "...". */
+/* Copies a remote's text so that it can stand inside a sentence of ours: on one line, without full stops and spaces at
+ * its end. If it does not fit, it is cut between words (between characters if a word is long) and ends in "...". */
 void text_copy_words(char *buffer, size_t size, const char *text);
 
-/* As snprintf(3), but what does not fit is cut as text_copy_words() does. */
+/* Like snprintf(3), but a text that does not fit is cut as text_copy_words() does. */
 void text_print(char *buffer, size_t size, const char *format, ...) _printf_(3, 4);
 void text_print_list(char *buffer, size_t size, const char *format, va_list arguments) _printf_(3, 0);
 
 /* Makes *size* bytes fit for one line of a terminal or log, in place: controls (C0, DEL, C1, U+2028, U+2029) become
- * spaces, bytes that are not UTF-8 become `?`. Returns what is left of the size. */
+ * spaces, bytes that are not UTF-8 become `?`. Returns the new size. */
 size_t text_clean(char *text, size_t size);
 
-/* The size of the byte order mark that some editors begin a UTF-8 text with: 3, or 0. */
+/* Returns the size of the byte order mark that some editors put in front of a UTF-8 text: 3, or 0 without one. */
 size_t text_mark(const char *text, size_t size);
 
-/* Whether *text* is UTF-16: with a mark, or by its NULs, as ASCII looks there. */
+/* True when *text* is UTF-16: it has a mark, or the NULs that ASCII text has there. */
 bool text_is_utf16(const char *text, size_t size);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loop and thread share one small object with a reference each, so that a thread that is abandoned in the middle of a
- * job can still come back, see that nobody waits, and release the last of it. */
+/* The loop and the thread share one small object, each with a reference. So a thread that is abandoned in the middle of
+ * a job can finish, see that nobody waits, and free the object. */
 #include "worker.h"
 
 #include <assert.h>
@@ -17,11 +17,11 @@
 typedef struct Shared {
         pthread_mutex_t mutex;
         pthread_cond_t wake;
-        unsigned n_references; /* from here on under the mutex */
-        bool stop;             /* the thread is to end as soon as it has no job */
-        void *job;             /* the thread's from submit until it has run */
-        bool running;          /* job is not done yet */
-        int done_fd;           /* from here on constant */
+        unsigned n_references; /* the mutex protects this and the members below */
+        bool stop;             /* the thread ends as soon as it has no job */
+        void *job;             /* belongs to the thread from submit until it has run */
+        bool running;          /* the job has not finished yet */
+        int done_fd;           /* this and the members below never change */
         char name[NAME_SIZE];
         WorkerRun run;
         void *userdata;
@@ -33,7 +33,7 @@ struct Worker {
         LoopWatch *watch;
         WorkerDone done;
         void *userdata;
-        void *job; /* submitted, its callback not called yet */
+        void *job; /* submitted; its callback was not called yet */
         bool busy; /* there is such a job */
 };
 
@@ -49,7 +49,7 @@ static Shared *shared_free(Shared *shared) {
         return NULL;
 }
 
-/* Unlocks, and frees with the last reference. */
+/* Drops one reference and unlocks; frees after the last one. */
 static void shared_unref_locked(Shared *shared) {
         bool last = --shared->n_references == 0;
 
@@ -105,7 +105,7 @@ static int shared_new(const char *name, WorkerRun run, void *userdata, Shared **
         return 0;
 }
 
-/* Signals are the loop's: the thread starts with all of them blocked, and so do the threads that its library starts. */
+/* Signals belong to the loop: the thread starts with all of them blocked, and so do threads that its library starts. */
 static int worker_start_thread(Worker *worker) {
         sigset_t all, before;
         int r;
@@ -124,7 +124,7 @@ static int worker_start_thread(Worker *worker) {
         return -r;
 }
 
-/* The callback comes last: it may free the worker. */
+/* The callback comes last, because it may free the worker. */
 static void on_done(void *userdata, int fd, uint32_t events) {
         Worker *worker = userdata;
         eventfd_t count;

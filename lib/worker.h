@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* One owned thread for a library that blocks: a mailbox of one slot in, an eventfd back to the loop. No other state is
- * shared; a job belongs to the thread from worker_submit() until its done callback. */
+/* A thread for a library that blocks: it takes one job at a time, and an eventfd tells the loop when the job is done.
+ * Nothing else is shared: a job belongs to the thread from worker_submit() until its done callback. */
 
 #include <stdbool.h>
 
@@ -14,20 +14,20 @@ enum { WORKER_STARTED = 0, WORKER_BUSY = 1 };
 typedef void (*WorkerRun)(void *userdata, void *job);  /* on the thread */
 typedef void (*WorkerDone)(void *userdata, void *job); /* on the loop */
 
-/* Starts the thread with every signal blocked. *loop* may be NULL: no callback then, and no need of a loop that still
- * runs. */
+/* Starts the thread with every signal blocked. *loop* may be NULL: then there is no callback, and no running loop is
+ * needed. */
 int worker_new(Loop *loop, const char *name, WorkerRun run, WorkerDone done, void *userdata, Worker **ret);
 
-/* Hands *job* over, or answers WORKER_BUSY and leaves it with the caller. */
+/* Gives *job* to the thread, or returns WORKER_BUSY and leaves it with the caller. */
 int worker_submit(Worker *worker, void *job);
 
-/* Joins the thread when idle. While a job runs, returns NULL as well but abandons the thread: it may touch only its job
- * and what the caller keeps alive for it, and the process is expected to exit. Callbacks never come after this. Returns
+/* Waits for an idle thread to end. While a job runs, it abandons the thread instead: that may touch only its job and
+ * what the caller keeps alive for it, and the process is expected to exit. No callback comes after this. Returns
  * NULL. */
 Worker *worker_free(Worker *worker);
 
-/* Runs *job* once on a thread that nobody waits for. Without memory for one it does not run: what it holds goes with
- * the process. */
+/* Runs *job* once on a thread that nobody waits for. If there is no memory for the thread, the job does not run and is
+ * not freed. */
 static inline void worker_run_apart(const char *name, WorkerRun run, void *job) {
         Worker *worker;
 

@@ -23,7 +23,7 @@ static int fail(Reader *r, yaml_mark_t mark, const char *text) {
         return -EBADMSG;
 }
 
-/* libyaml gives bytes that are no text an offset only. */
+/* For bytes that are not text, libyaml gives only an offset: this finds line and column. */
 static yaml_mark_t mark_of_offset(const Reader *r, size_t offset) {
         yaml_mark_t mark = {};
 
@@ -36,7 +36,7 @@ static yaml_mark_t mark_of_offset(const Reader *r, size_t offset) {
         return mark;
 }
 
-/* What people do that libyaml says in words of a parser. */
+/* Common mistakes that libyaml explains only in terms of its parser. */
 static const struct {
         const char *problem, *words;
 } slips[] = {
@@ -51,7 +51,7 @@ static const struct {
         { "found character that cannot start any token", "what begins with this character must be in quotes" },
 };
 
-/* Where libyaml's own words or place would send the reader to the wrong line, or tell nothing. */
+/* Replaces libyaml's message or place where it would lead the reader to the wrong line, or say nothing useful. */
 static int fail_in_words(Reader *r, const char *problem) {
         const yaml_parser_t *p = &r->parser;
 
@@ -76,7 +76,7 @@ static int parser_failed(Reader *r) {
         }
 }
 
-/* Reads the next event into r->event, in place of the last one. */
+/* Reads the next event into r->event; the old one is freed. */
 static int next_event(Reader *r) {
         yaml_event_delete(&r->event);
         return yaml_parser_parse(&r->parser, &r->event) ? 0 : parser_failed(r);
@@ -110,7 +110,7 @@ static int node_add(YamlNode *node, YamlNode *child) {
         return 0;
 }
 
-/* The scalar of r->event as a string of its own. */
+/* Copies the scalar of r->event into a string. */
 static int copy_scalar(Reader *r, char **ret) {
         const char *value = (const char *) r->event.data.scalar.value;
         size_t size = r->event.data.scalar.length;
@@ -148,7 +148,7 @@ static int read_scalar(Reader *r, YamlNode **ret) {
 
 static int read_node(Reader *r, unsigned depth, YamlNode **ret);
 
-/* Reads the node that r->event starts, and makes it the last child. Takes *key*. */
+/* Reads the node that r->event starts and adds it as the last child. Takes *key*. */
 static int read_child(Reader *r, YamlNode *node, char *key, yaml_mark_t key_mark, unsigned depth) {
         _cleanup_free_ char *own_key = key;
         _cleanup_(yaml_freep) YamlNode *child = NULL;
@@ -271,7 +271,7 @@ static int read_node(Reader *r, unsigned depth, YamlNode **ret) {
         }
 }
 
-/* A document of which nothing is written, or only `---`, is an empty mapping. */
+/* An empty document, or one with only `---`, is an empty mapping. */
 static int read_document(Reader *r, YamlNode **ret) {
         _cleanup_(yaml_freep) YamlNode *node = NULL;
         int k = next_event(r);
@@ -283,7 +283,7 @@ static int read_document(Reader *r, YamlNode **ret) {
                 if (k == 0)
                         k = read_node(r, 0, &node);
                 if (k == 0)
-                        k = next_event(r); /* the document's end */
+                        k = next_event(r); /* the end of the document */
                 if (k == 0)
                         k = next_event(r);
                 if (k < 0)
@@ -313,9 +313,9 @@ int yaml_parse(const char *text, size_t size, YamlNode **ret, YamlError *ret_err
         if (!yaml_parser_initialize(&r.parser))
                 return -ENOMEM;
 
-        yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING); /* else two bytes at its start make the text UTF-16 */
+        yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING); /* otherwise two bytes at the start may mean UTF-16 */
         yaml_parser_set_input_string(&r.parser, (const unsigned char *) (size > 0 ? text : ""), size);
-        k = next_event(&r); /* the stream's start */
+        k = next_event(&r); /* the start of the stream */
         if (k == 0)
                 k = read_document(&r, ret);
         yaml_event_delete(&r.event);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* A YAML document as a tree of nodes that know where they stand (libyaml's parser underneath, behind this door only).
- * Only what a configuration needs: mappings, sequences, scalars. One document a file; anchors, aliases, tags and
+/* Reads a YAML document into a tree of nodes that know their line and column; only this module uses libyaml. It accepts
+ * only what a configuration needs: mappings, sequences, scalars. One document in a file; anchors, aliases, tags and
  * duplicate or non-scalar keys are errors. */
 
 #include <stdbool.h>
@@ -11,7 +11,7 @@
 
 #define YAML_SIZE_MAX (1024 * 1024)
 #define YAML_DEPTH_MAX 32
-#define YAML_CHILDREN_MAX 4096 /* every new key of a mapping is compared with the others */
+#define YAML_CHILDREN_MAX 4096 /* a limit, because every new key of a mapping is compared with all others */
 
 typedef enum YamlType { YAML_SCALAR, YAML_MAPPING, YAML_SEQUENCE } YamlType;
 
@@ -21,28 +21,28 @@ struct YamlNode {
         unsigned line, column; /* from 1 */
         const char *key;       /* the key under which a mapping holds it; NULL in a sequence and at the top */
         unsigned key_line, key_column;
-        const char *text;    /* SCALAR: its text, NUL-free */
-        bool plain;          /* SCALAR: written without quotes; plain `~`, `null` and nothing at all are null */
+        const char *text;    /* SCALAR: its text, without NUL */
+        bool plain;          /* SCALAR: written without quotes; a plain `~`, `null` or empty text is null */
         YamlNode **children; /* MAPPING and SEQUENCE, in their order */
         size_t n_children, allocated;
 };
 
 typedef struct YamlError {
-        unsigned line, column; /* from 1; 0 when no place applies */
+        unsigned line, column; /* from 1; 0 when no place is known */
         char text[200];
 } YamlError;
 
-/* Parses *size* bytes. -EBADMSG with *ret_error* filled in; -ENOMEM. An empty document gives an empty mapping. At most
- * YAML_SIZE_MAX bytes of UTF-8, YAML_DEPTH_MAX levels and YAML_CHILDREN_MAX entries of one node. */
+/* Parses *size* bytes. -EBADMSG fills in *ret_error*; -ENOMEM. An empty document gives an empty mapping. At most
+ * YAML_SIZE_MAX bytes of UTF-8, YAML_DEPTH_MAX levels, and YAML_CHILDREN_MAX entries in a node. */
 int yaml_parse(const char *text, size_t size, YamlNode **ret, YamlError *ret_error);
 
-/* Not yaml_free(): libyaml exports that name, and would call ours. */
+/* Not named yaml_free(): libyaml exports that name and would call ours. */
 YamlNode *yaml_node_free(YamlNode *node);
 static inline void yaml_freep(YamlNode **node) {
         (void) yaml_node_free(*node);
 }
 
-/* The child of that name, or NULL; NULL too when *mapping* is NULL or no mapping. */
+/* Returns the child of that name; NULL when there is none, or *mapping* is NULL or not a mapping. */
 const YamlNode *yaml_get(const YamlNode *mapping, const char *key);
-/* As YamlNode.plain says; true for no node at all, too. */
+/* True when *node* is NULL or null as YamlNode.plain describes. */
 bool yaml_is_null(const YamlNode *node);
