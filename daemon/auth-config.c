@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rows of `auth:`. */
+/* The configuration keys of `auth:`. */
 #include <errno.h>
 #include <stddef.h>
 
@@ -31,7 +31,7 @@ static int user_check(const char *text, ConfigProblem *ret_problem) {
         return strchr(text, ':') ? config_problem_set(ret_problem, "holds a colon, which would end it") : 0;
 }
 
-/* As it stands: a slash at its end may matter to the server. */
+/* The URL is kept as written: a slash at its end may matter to the server. */
 static int token_url_check(const char *text, ConfigProblem *ret_problem) {
         if (http_url_check(text) == HTTP_URL_OK)
                 return 0;

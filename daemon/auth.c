@@ -13,11 +13,12 @@
 
 #define EXCHANGE_TIMEOUT_USEC (30 * USEC_PER_SEC)
 #define ANSWER_MAX (64 * 1024)
-#define LIFETIME_UNKNOWN_SEC 600 /* of a token without expires_in: too short only costs exchanges */
+/* assumed for a token without expires_in: if it is too short, a token is fetched more often than needed */
+#define LIFETIME_UNKNOWN_SEC 600
 #define LIFETIME_MAX_SEC (30 * 24 * 3600)
 #define EARLY_USEC                                                                                                     \
-        USEC_PER_MINUTE /* a token that ends so soon is fetched anew: clocks differ, and requests take time */
-#define FORBIDDEN_USEC (10 * USEC_PER_MINUTE) /* from one 403 that takes a token to the next */
+        USEC_PER_MINUTE /* a token that ends within this time is replaced: clocks differ, and requests take time */
+#define FORBIDDEN_USEC (10 * USEC_PER_MINUTE) /* at most one 403 in this time makes us drop a token */
 #define STATE_MAX (64 * 1024)
 #define DETAIL_MAX 512
 
@@ -26,16 +27,16 @@ struct Auth {
         AuthKind kind;
         char *name, *secret, *second;
         char *token_url, *client_id, *scope, *ca_file, *state_dir, *state_name;
-        char **headers; /* `Name: value`; room for one more, a proof's and NULL */
+        char **headers; /* `Name: value`; has room for one more header, a proof's headers and NULL */
         size_t n_headers;
-        /* of OAuth 2 */
-        char *refresh_token; /* the live one; NULL: client credentials */
+        /* OAuth 2 only: */
+        char *refresh_token; /* the one in use; NULL: client credentials */
         char *access_token;
-        usec_t ends;                /* clock_now(), whatever the server, or who sets our clock, thinks of it */
-        uint64_t expires, lifetime; /* seconds, by clock_wall() when it was fetched: for the next process */
-        usec_t forbidden;           /* clock_now() when a 403 took a token; 0: never */
-        bool fresh;                 /* nothing was proved with it yet: it serves once, however short its life is */
-        bool unsaved;               /* the disk refused what is in memory: it is written before it is used */
+        usec_t ends;                /* clock_now() at which it ends, whatever the wall clock says */
+        uint64_t expires, lifetime; /* seconds: its end by clock_wall(), its life; for the next process */
+        usec_t forbidden;           /* clock_now() when a 403 made us drop a token; 0: never */
+        bool fresh;                 /* the access token was not used yet: it serves once, however short its life is */
+        bool unsaved;               /* the disk refused the tokens in memory: they are written before they are used */
         HttpRequest *request;
         AuthDone done;
         void *userdata;
@@ -75,7 +76,7 @@ static int add_basic(const Auth *auth, AuthProof *proof) {
         return r < 0 ? r : add_header(proof, &line);
 }
 
-/* The parameter goes to the end of the query, in front of a fragment, which is not sent. */
+/* The parameter is added at the end of the query. A fragment is dropped, because it is never sent. */
 static int add_query(const Auth *auth, const char *url, AuthProof *proof) {
         size_t size = strcspn(url, "#");
         _cleanup_bytes_ Bytes text = {};
@@ -137,7 +138,8 @@ static int set_token(Auth *auth, char **place, const char *text) {
         return secrets_note_passing(auth->host.secrets, text);
 }
 
-/* The seed is told by its hash: when a user puts another refresh token in place, that one counts. */
+/* The state file contains the hash of the seed, the refresh token that the user gave. When the user changes it, the
+ * stored tokens do not count any more. */
 static char *seed_hash(const Auth *auth, char hash[static SHA256_HEX_SIZE]) {
         const char *seed = auth->second ? auth->second : "";
 
@@ -169,14 +171,14 @@ static int state_write(const Auth *auth) {
         return r;
 }
 
-/* Seconds for which a token that was kept serves. It has more than its whole life before it where the clock was set
- * back since: then nobody knows. */
+/* Returns how many seconds a stored token still serves. 0 if more than its whole life is left: the wall clock was set
+ * back, and nobody knows when it ends. */
 static uint64_t state_left(Json *json) {
         int64_t expires, lifetime = LIFETIME_MAX_SEC, now = (int64_t) (clock_wall() / USEC_PER_SEC);
 
         if (!json_get_int(json, "expires", &expires) || expires <= now)
                 return 0;
-        (void) json_get_int(json, "lifetime", &lifetime); /* not there before 0.3.0 */
+        (void) json_get_int(json, "lifetime", &lifetime); /* versions before 0.3.0 did not write it */
         return expires - now <= lifetime ? (uint64_t) (expires - now) : 0;
 }
 
@@ -191,7 +193,7 @@ static int state_take(Auth *auth, const char *text, size_t size) {
         if (r == -ENOMEM)
                 return r;
         if (r < 0 || strcmp(json_get_string(json, "seed_sha256") ?: "", seed_hash(auth, hash)) != 0)
-                return 0; /* of another seed, or damaged: begin with the seed */
+                return 0; /* made from another seed, or damaged: begin with the seed */
         refresh_token = json_get_string(json, "refresh_token");
         access_token = json_get_string(json, "access_token");
         if (refresh_token && auth->second) {
@@ -273,7 +275,7 @@ static uint64_t lifetime_of(Json *json) {
         return lifetime < LIFETIME_MAX_SEC ? (uint64_t) lifetime : LIFETIME_MAX_SEC;
 }
 
-/* When the refresh token cannot be kept, the access token that came with it is not used either, until it can. */
+/* When the new refresh token cannot be saved, the access token that came with it is not used until it can. */
 static AuthOutcome fetch_keep(Auth *auth, Json *json) {
         const char *access_token = json_get_string(json, "access_token"),
                    *refresh_token = json_get_string(json, "refresh_token");
@@ -359,7 +361,7 @@ int auth_fetch(Auth *auth, AuthDone done, void *userdata) {
         return 0;
 }
 
-/* Of an old token Netatmo says 403, as of everything that an account may not do. */
+/* Netatmo answers an old token with 403, but also everything that an account may not do. */
 static bool may_be_the_token(Auth *auth, int status) {
         usec_t now = clock_now();
 
@@ -530,7 +532,7 @@ Auth *auth_free(Auth *auth) {
                 return NULL;
         auth->request = http_cancel(auth->request);
         if (auth->unsaved)
-                (void) state_write(auth); /* there may be room by now, and it is nowhere else */
+                (void) state_write(auth); /* the disk may have room now, and the tokens are stored nowhere else */
         secret_free(auth->access_token);
         secret_free(auth->refresh_token);
         secret_free(auth->second);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* How a request to somebody else's API proves who it is: what its headers and its URL need for that. Shared by all that
- * sends requests: the http_json source, the webhook sink, targets of alerts. OAuth 2 has a token that must be fetched
- * first, and a refresh token that may change with each fetch (RFC 6749 section 6): the new one is on disk, in
- * state_dir, before anything is done with what came with it, since the old one is worth nothing any more. */
+/* How a request to a foreign API proves who sends it: the headers and the URL that it needs. Used by all that send
+ * requests: the http_json source, the webhook sink, targets of alerts. OAuth 2 has an access token that must be fetched
+ * first, and a refresh token that may change with each fetch (RFC 6749 section 6). A new refresh token makes the old
+ * one worthless, so it is saved in state_dir before the access token that came with it is used. */
 
 #include "config-type.h"
 #include "lib/bytes.h"
@@ -15,26 +15,25 @@ typedef enum AuthKind {
         AUTH_BEARER,    /* Authorization: Bearer SECRET */
         AUTH_BASIC,     /* Authorization: Basic, RFC 7617 */
         AUTH_HEADER,    /* NAME: SECRET */
-        AUTH_QUERY,     /* ?NAME=SECRET: the URL is a secret then */
-        AUTH_SWITCHBOT, /* token, sign, t, nonce of SwitchBot's API v1.1 */
+        AUTH_QUERY,     /* ?NAME=SECRET: the whole URL is then a secret */
+        AUTH_SWITCHBOT, /* headers token, sign, t, nonce of SwitchBot's API v1.1 */
         AUTH_OAUTH2,
 } AuthKind;
 
-/* What it is made of, with the secrets themselves. All texts are borrowed by auth_new() only. */
+/* The parts of a proof, with the secrets themselves. All texts are borrowed, and only during auth_new(). */
 typedef struct AuthSpec {
         AuthKind kind;
-        const char *name;   /* user, header or parameter */
-        const char *secret; /* token, password or value; of OAuth 2 the client's secret, NULL: none */
-        const char
-                *second; /* SwitchBot's secret; of OAuth 2 the refresh token to begin with, NULL: client credentials */
-        const char *token_url, *client_id, *scope; /* of OAuth 2; scope may be NULL */
+        const char *name;   /* name of a user, header or parameter */
+        const char *secret; /* token, password or value; OAuth 2: the client's secret, NULL: none */
+        const char *second; /* SwitchBot: its secret; OAuth 2: the first refresh token, NULL: client credentials */
+        const char *token_url, *client_id, *scope; /* OAuth 2 only; scope may be NULL */
         const char *ca_file;                       /* for token_url; NULL: the system's */
-        const ConfigMap *headers;                  /* of every auth_start(); NULL: it is not called */
-        const char *state_dir, *state_name;        /* of OAuth 2: where its tokens are kept, as oauth2-NAME.json */
+        const ConfigMap *headers;                  /* sent with every auth_start(); NULL: auth_start() is not called */
+        const char *state_dir, *state_name; /* OAuth 2: its tokens are kept in this directory, as oauth2-NAME.json */
 } AuthSpec;
 
-/* The section `auth:` of whatever sends requests: { "auth", &config_type_section, ..., .flags = CONFIG_IMPLIED,
- * .section = &auth_section, ... }. Its texts are secrets where they are of a ConfigSecret. */
+/* The section `auth:` of every part that sends requests: { "auth", &config_type_section, ..., .flags = CONFIG_IMPLIED,
+ * .section = &auth_section, ... }. Texts of type ConfigSecret are secrets. */
 typedef struct AuthConfig {
         int type; /* AuthKind */
         ConfigSecret token, secret, password, value, client_secret, refresh_token;
@@ -42,26 +41,26 @@ typedef struct AuthConfig {
 } AuthConfig;
 extern const ConfigSection auth_section;
 
-/* What auth_new() wants of it; the secrets were read. Borrowed from *config*; ca_file and the state are the caller's.
- */
+/* Makes the spec for auth_new() from *config*, whose secrets must have been read. It borrows from *config*; the caller
+ * fills in ca_file and the state. */
 AuthSpec auth_config_spec(const AuthConfig *config);
 
 typedef struct AuthHost {
         Http *http;
         Secrets *secrets; /* may be NULL */
-        bool no_exchange; /* another process has the tokens: only what is on disk and still good is used */
+        bool no_exchange; /* another process has the tokens: use only a valid token that is on disk */
 } AuthHost;
 
 typedef struct Auth Auth;
 
-/* Copies the spec; the host is borrowed. Asks nothing of anybody yet. -ENOMEM, or the errors of what OAuth 2 keeps in
+/* Copies the spec and borrows the host. Sends nothing yet. -ENOMEM, or the errors of reading OAuth 2's tokens from
  * state_dir. */
 int auth_new(const AuthHost *host, const AuthSpec *spec, Auth **ret);
-/* Drops an exchange under way, without a callback. Returns NULL. */
+/* Drops a running exchange without a callback. Returns NULL. */
 Auth *auth_free(Auth *auth);
 CLEANUP_DEFINE(Auth, auth_free)
 
-/* What one request gets. A plain value. */
+/* The proof for one request. A plain value. */
 #define AUTH_HEADERS_MAX 4
 typedef struct AuthProof {
         char *headers[AUTH_HEADERS_MAX + 1]; /* `Name: value`, NULL at the end */
@@ -69,33 +68,33 @@ typedef struct AuthProof {
 } AuthProof;
 
 enum { AUTH_READY = 0, AUTH_WAIT = 1 };
-/* Makes the proof for a request to *url*; *wall*: the time there, for a signature. AUTH_WAIT: there is no token that
- * serves: auth_fetch() first. -ENOMEM; of OAuth 2 also the errors of file_replace(): the disk does not take the tokens.
- */
+/* Makes the proof for a request to *url*. *wall* is the server's time, for a signature. AUTH_WAIT: there is no valid
+ * token, call auth_fetch() first. -ENOMEM; with OAuth 2 also the errors of file_replace(), when the tokens cannot be
+ * saved. */
 int auth_prove(Auth *auth, const char *url, usec_t wall, AuthProof *ret);
-/* Frees what it holds, and leaves zeros. */
+/* Frees what the proof holds and clears it. */
 void auth_proof_done(AuthProof *proof);
 
-/* Starts *spec* under a proof, with the headers of AuthSpec and at most one of its own: http_start(), or AUTH_WAIT. Its
- * body is taken when it was started. */
+/* Starts *spec* with a proof, the headers of AuthSpec, and at most one header of its own. Returns the result of
+ * http_start(), or AUTH_WAIT. The body is taken only when the request was started. */
 int auth_start(Auth *auth, HttpSpec *spec, HttpDone done, void *userdata, HttpRequest **ret);
 
 typedef enum AuthOutcome {
         AUTH_FETCHED,     /* auth_prove() works now */
         AUTH_UNREACHABLE, /* try again later */
-        AUTH_REFUSED,     /* somebody has to act */
+        AUTH_REFUSED,     /* a person has to act */
 } AuthOutcome;
 /* *detail* says what happened and what to do; "" when fetched. */
 typedef void (*AuthDone)(void *userdata, AuthOutcome outcome, const char *detail);
 
-/* Fetches a token of OAuth 2 and calls *done* once from the loop, never from inside; one fetch at a time. -EBUSY,
+/* Fetches an OAuth 2 token and calls *done* once, from the loop, never from inside. One fetch at a time. -EBUSY,
  * -ENOMEM. */
 int auth_fetch(Auth *auth, AuthDone done, void *userdata);
 
-/* What a request that carried the proof was answered: where that may mean the token of OAuth 2 (401; 403, but not each
- * time, as it may well mean something else), the token is not used again. True when a fresh one is worth another try.
- */
+/* Call this with the status of the answer to a request that carried the proof. If the status may mean that the OAuth 2
+ * token is no longer valid, the token is not used again: 401, and sometimes 403, which often has other causes. True
+ * when another try with a new token is worth it. */
 bool auth_reject(Auth *auth, int status);
 
-/* SwitchBot's signature, in base64: HMAC-SHA-256 of token, milliseconds and nonce (API v1.1). Pure. */
+/* Appends SwitchBot's signature in base64: the HMAC-SHA-256 of token, milliseconds and nonce (API v1.1). Pure. */
 int auth_switchbot_sign(const char *token, const char *secret, uint64_t msec, const char *nonce, Bytes *ret);

@@ -33,8 +33,7 @@ void bisect_accepted(Bisect *b, int64_t last) {
         b->after = last;
         b->window = BISECT_WINDOW_MAX;
         if (last < b->bad_end) {
-                uint64_t left =
-                        (uint64_t) (b->bad_end - last); /* ids of one queue lie close together: nearly the rows */
+                uint64_t left = (uint64_t) (b->bad_end - last); /* about the number of rows: ids have few gaps */
                 b->window = left > 2 * BISECT_WINDOW_MAX ? BISECT_WINDOW_MAX : (size_t) (left + 1) / 2;
         } else
                 b->bad_end = 0;
@@ -62,7 +61,7 @@ BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n) {
         }
 
         bisect_set_apart(b, (BisectApart){ .id = last });
-        b->window = 1; /* a probe: cheap, and it tells a bad topic from a bad message */
+        b->window = 1; /* one message as a probe: it is cheap, and shows whether the topic or the message is at fault */
         b->probes++;
         return b->probes >= BISECT_PROBES_MAX ? BISECT_REST : BISECT_GO_ON;
 }
@@ -112,5 +111,5 @@ bool bisect_at_end(Bisect *b) {
 }
 
 void bisect_rested(Bisect *b) {
-        b->probes = 1; /* one of them stands for all, until the topic accepts a message */
+        b->probes = 1; /* not 0, because the topic has not accepted a message yet */
 }

@@ -18,62 +18,63 @@
 #include <stdint.h>
 
 #define BISECT_WINDOW_MAX 1000 /* the service's limit of messages in a request */
-#define BISECT_APART_MAX 256   /* remembered; more are passed over, and looked at again later */
-#define BISECT_PROBES_MAX 16   /* messages refused one after the other before the topic is taken to be at fault */
+#define BISECT_APART_MAX 256   /* as many are remembered; more are skipped, and tried again later */
+#define BISECT_PROBES_MAX 16   /* if so many messages in a row are refused, the topic is at fault */
 
 typedef struct BisectApart {
         int64_t id;
-        bool too_large; /* for a request: cannot even be sent */
+        bool too_large; /* too large for any request: it cannot be sent */
 } BisectApart;
 
 typedef struct Bisect {
-        int64_t after;   /* rows up to here are gone, set apart or passed over */
-        int64_t bad_end; /* a row between `after` and here was refused; 0: nothing is known */
+        int64_t after;   /* rows up to this id are deleted, set apart or skipped */
+        int64_t bad_end; /* a row between `after` and this id was refused; 0: not known */
         size_t window;
         bool judging, put_off;
-        bool passed_over; /* some were set apart without being remembered */
+        bool passed_over; /* some rows were skipped: there was no place to remember them */
         unsigned probes;  /* messages refused alone since the topic last accepted one */
         BisectApart apart[BISECT_APART_MAX];
         size_t n_apart;
 } Bisect;
 
-/* Also: forgets what was set apart, so that everything is tried anew; by single messages while the topic has accepted
- * none. */
+/* Also forgets which messages were set apart, so that everything is tried again; by single messages while the topic has
+ * not accepted any. */
 void bisect_restart(Bisect *b);
 
-/* True while one message that was set apart is to be judged next: b->apart[0]. */
+/* True when the next request is one message that was set apart: b->apart[0]. */
 bool bisect_is_judging(const Bisect *b);
-/* The request after `*ret_after` takes at most *ret_rows rows. */
+/* Which request comes next: at most *ret_rows rows after id *ret_after. */
 void bisect_next(const Bisect *b, int64_t *ret_after, size_t *ret_rows);
 
-/* The request of *n* rows up to id *last* was accepted. */
+/* Call this when the request with rows up to id *last* was accepted. */
 void bisect_accepted(Bisect *b, int64_t last);
 
 typedef enum BisectVerdict {
-        BISECT_GO_ON,  /* smaller, or with the next row */
-        BISECT_REJECT, /* the row that was judged is at fault: reject it, then bisect_judged() */
-        BISECT_REST,   /* too many refused in a row: the topic is at fault; try again slowly */
+        BISECT_GO_ON,  /* send fewer rows, or the next row */
+        BISECT_REJECT, /* the row that was judged is at fault: reject it, then call bisect_judged() */
+        BISECT_REST,   /* too many were refused in a row: the topic is at fault; try again slowly */
 } BisectVerdict;
-/* The request of *n* rows up to id *last* was refused as invalid. */
+/* Call this when the request with *n* rows up to id *last* was refused as invalid. */
 BisectVerdict bisect_refused(Bisect *b, int64_t last, size_t n);
 
-/* Row *id*, the first one after `after`, is too large for any request. */
+/* Call this when row *id*, the first one after `after`, is too large for any request. */
 void bisect_too_large(Bisect *b, int64_t id);
 
-/* The verdict on b->apart[0] cannot be written down: others go first. It is judged again with the next one accepted, or
- * by bisect_take_up(), which tells whether there is such a verdict. */
+/* bisect_put_off(): the verdict on b->apart[0] cannot be stored now; other rows go first. It is judged again after the
+ * next accepted request, or when bisect_take_up() is called, which returns true if such a verdict waits. */
 void bisect_put_off(Bisect *b);
 bool bisect_take_up(Bisect *b);
 
-/* What was accepted is deleted: where nothing waits apart, no row is left up to `after`. */
+/* Call this when the accepted rows are deleted. If no row is set apart, none is left up to `after`, so it starts at 0
+ * again. */
 void bisect_forgotten(Bisect *b);
 
-/* b->apart[0] is settled: published, rejected, or no longer there. */
+/* Call this when b->apart[0] is settled: published, rejected, or no longer there. */
 void bisect_judged(Bisect *b);
 
-/* No row is left after `after`. True: rows set apart wait for proof. False: look from the start again, if `after` was
- * not 0. */
+/* Call this when no row is left after `after`. True: rows that were set apart wait for a proof that the topic works.
+ * False: look from the start again, if `after` was not 0. */
 bool bisect_at_end(Bisect *b);
 
-/* BISECT_REST was slept through. */
+/* Call this after the rest that BISECT_REST asks for. */
 void bisect_rested(Bisect *b);

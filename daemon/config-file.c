@@ -21,8 +21,9 @@ static const char *input_getenv(const ConfigInput *input, const char *name) {
         return input->getenv ? input->getenv(name) : getenv(name);
 }
 
-/* The state of the unit that runs this file, for who asks outside of it: that of sensorqd@NAME, which runs
- * /etc/sensorqd/NAME.yaml, once there is one; else that of sensorqd.service. NULL: no memory. */
+/* Returns the state directory of the unit that runs this file, for a process outside of the unit: that of
+ * sensorqd@NAME, which runs /etc/sensorqd/NAME.yaml, if that directory exists; else that of sensorqd.service. NULL: no
+ * memory. */
 static char *unit_state_dir(const char *path, const char *directory) {
         const size_t n = strlen(CONFIG_FILE_DEFAULT) - strlen("/sensorqd.yaml"), end = strlen(".yaml");
         _cleanup_free_ char *real = realpath(directory, NULL), *own = NULL;
@@ -78,7 +79,7 @@ static int rule_emulator(const ConfigInput *input, const ConfigPlace *top, Confi
         return 0;
 }
 
-/* Makes a full name of an id. */
+/* Turns an id into a full name, in place. */
 static int make_full_name(const Config *config, const char *collection, char **name) {
         char *full;
 
@@ -157,7 +158,7 @@ static int apply_rules(const ConfigInput *input, const ConfigPlace *top, Config 
 
 /* ---- text ---- */
 
-/* Where the first byte stands that is not UTF-8 or is NUL: the line, or 0. */
+/* Returns the line of the first byte that is not UTF-8 or is NUL; 0: there is none. */
 static unsigned text_find_bad(const char *text, size_t size) {
         unsigned line = 1;
         size_t begin = 0;
@@ -197,7 +198,7 @@ static bool is_key(const void *userdata, const char *word) {
         return config_table_knows(reader->root, reader->types, word);
 }
 
-/* What was said of the line of a slip and the one above it only follows from that. */
+/* Drops errors about the line of a slip and the line above it: they are only its consequences. */
 static int drop_errors(void *userdata, unsigned line, unsigned column, const char *words) {
         const ConfigReader *reader = userdata;
 
@@ -213,8 +214,8 @@ static int note_slip(void *userdata, unsigned line, unsigned column, const char 
         return r == -EBADMSG ? 0 : r;
 }
 
-/* Says what people do wrong in YAML; *error* (NULL: none) is what its parser says, where that is nothing of the kind.
- */
+/* Reports common mistakes in YAML. *error* is the parser's own error; it is reported when no such mistake was found.
+ * NULL: the parser found none. */
 static int tell_slips(const ConfigReader *reader, const YamlError *error) {
         ConfigSlips slips = { reader->text, reader->size, is_key, reader, drop_errors, (void *) reader };
         int r;
@@ -327,7 +328,7 @@ int config_load(const ConfigInput *input, Config **ret, ConfigErrors *errors) {
         r = file_open(input->path, &fd);
         if (r < 0)
                 return fail_open(&reader, r);
-        r = bytes_reserve(&text, YAML_SIZE_MAX + 1); /* one more byte tells a file that is too large */
+        r = bytes_reserve(&text, YAML_SIZE_MAX + 1); /* one byte more shows that it is too large */
         if (r < 0)
                 return r;
         r = file_read(fd, text.data, YAML_SIZE_MAX + 1, &text.size);

@@ -4,17 +4,18 @@
 
 #include "config.h"
 
-/* What the reading depends on, beside the file. */
+/* What reading depends on, apart from the content of the file. */
 typedef struct ConfigInput {
-        const char *path; /* of the file */
+        const char *path; /* name of the file */
         const ConfigTypes *types;
-        const char *(*getenv)(const char *name); /* NULL: the process's; $STATE_DIRECTORY, $PUBSUB_EMULATOR_HOST */
+        const char *(*getenv)(const char *name); /* NULL: getenv(3); used for $STATE_DIRECTORY, $PUBSUB_EMULATOR_HOST */
 } ConfigInput;
 
-/* -EBADMSG with all that is wrong in *errors*, which is empty before, for what a user can mend in the file (larger than
- * YAML_SIZE_MAX included); another errno when it cannot be read (-EISDIR a directory, -EINVAL no regular file, else as
- * open(2)) or memory is short, *errors* filled in as far as possible. Opens no secret. */
+/* -EBADMSG when the file is wrong (also when it is larger than YAML_SIZE_MAX): *errors*, which must be empty before,
+ * then has everything that a user must correct. Another errno when the file cannot be read (-EISDIR for a directory,
+ * -EINVAL if not a regular file, else errors of open(2)) or memory is short; *errors* is then filled in as far as
+ * possible. Does not read secrets. */
 int config_load(const ConfigInput *input, Config **ret, ConfigErrors *errors);
 
-/* The same from memory; input->path is for messages and config->directory. */
+/* Like config_load(), but from memory; input->path is used for messages and config->directory. */
 int config_parse(const ConfigInput *input, const char *text, size_t size, Config **ret, ConfigErrors *errors);

@@ -40,7 +40,7 @@ void config_errors_drop(ConfigErrors *errors, unsigned from, unsigned to) {
         errors->n = n;
 }
 
-/* Takes *text*; keeps the order of lines. */
+/* Inserts *text* in the order of lines, and takes it. */
 static int errors_insert(ConfigErrors *errors, unsigned line, char *text) {
         size_t i = errors->n;
 
@@ -60,7 +60,7 @@ static int errors_insert(ConfigErrors *errors, unsigned line, char *text) {
         return 0;
 }
 
-/* Takes *text*. */
+/* Adds *text* and takes it; beyond the limit it only counts. */
 static int errors_add(ConfigErrors *errors, unsigned line, char *text) {
         char *last;
 
@@ -84,7 +84,7 @@ static void append_path(Bytes *out, const ConfigPlace *place) {
         bytes_append_format(out, "%s%s%s", place->parent->parent ? "." : "", place->key, place->entry ? "[]" : "");
 }
 
-/* Where something stands, and in which file. */
+/* A place in a file. */
 typedef struct Mark {
         const ConfigReader *reader;
         unsigned line, column; /* 0: no place in the file */
@@ -168,7 +168,7 @@ int config_place_unused(const ConfigPlace *place, const char *key, const char *w
         return yaml_get(place->node, key) ? config_place_warn(place, key, "has no effect: %s", why) : 0;
 }
 
-/* "url_file, ca_file", of those that the kind takes. */
+/* Lists the keys that *kind* may have: "url_file, ca_file". */
 static void list_uses(const ConfigUse *uses, size_t n, unsigned kind, TextRoom *out) {
         for (size_t i = 0; i < n; i++)
                 if ((uses[i].needed | uses[i].allowed) & (1u << kind))

@@ -15,7 +15,7 @@ static int read_section(const ConfigPlace *place, const ConfigSection *section, 
 
 /* ---- lists ---- */
 
-/* What CONFIG_UNIQUE says of the entry *index*, all of whose keys are right. */
+/* Checks CONFIG_UNIQUE for the entry *index*; all its keys are valid. */
 static int check_unique(const ConfigValue *list, size_t index) {
         const ConfigPlace place = { list->place->reader, list->place, list->row->key, true,
                 list->node->children[index] };
@@ -69,7 +69,7 @@ static int read_list(const ConfigValue *value, void *base) {
         for (size_t i = 0; i < n; i++) {
                 int r;
 
-                *count = i + 1; /* what was read of the entry is released with the rest */
+                *count = i + 1; /* so that what was read of the entry is freed with the rest */
                 r = read_entry(value, i, *items + i * row->section->size);
                 if (r < 0 && r != -EBADMSG)
                         return r;
@@ -79,12 +79,12 @@ static int read_list(const ConfigValue *value, void *base) {
         return result;
 }
 
-/* A section within the section at *base*. */
+/* Reads a section that is inside the section at *base*. */
 static int read_inner(const ConfigValue *value, void *base) {
         const ConfigSection *section = value->row->section;
         ConfigPlace below = { value->place->reader, value->place, value->row->key, false, value->node };
         YamlNode key = *value->node, *children[] = { &key };
-        /* what a single value stands for */
+        /* the mapping that a single value is short for */
         const YamlNode longhand = {
                 .type = YAML_MAPPING, .line = key.line, .column = key.column, .children = children, .n_children = 1
         };
@@ -124,11 +124,11 @@ static int read_value(const ConfigValue *value, void *base) {
 
 /* ---- types ---- */
 
-/* A section while it is read. */
+/* A section that is being read. */
 typedef struct Reading {
         const ConfigPlace *place;
         const ConfigSection *section;
-        const ConfigSection *variant; /* NULL: it has none, or none was found */
+        const ConfigSection *variant; /* NULL: the section has no variants, or none was found */
 } Reading;
 
 static const ConfigSection *variant_at(const Reading *r, size_t index) {
@@ -155,7 +155,7 @@ static bool is_beside(const ConfigSection *section) {
 
 #define KEYS_MAX 64
 
-/* The keys that the section may have. *keys* ends with NULL. */
+/* Lists the keys that the section may have. *keys* ends with NULL. */
 static void list_keys(const Reading *r, const char *keys[static KEYS_MAX + 1]) {
         const ConfigSection *variant;
         size_t n = 0;
@@ -185,7 +185,7 @@ static bool key_is_known(const Reading *r, const char *key) {
         return text_is_among(key, keys);
 }
 
-/* The type beside `type` that has the key, though the section is not of it. */
+/* Returns another type that has the key, where types differ by the key `type`; else NULL. */
 static const ConfigSection *key_owner(const Reading *r, const char *key) {
         const ConfigSection *variant;
 
@@ -196,7 +196,7 @@ static const ConfigSection *key_owner(const Reading *r, const char *key) {
         return NULL;
 }
 
-/* Appends all of them. */
+/* Appends the names of all types that have the key. */
 static int append_owners(const Reading *r, const char *key, Bytes *out) {
         const ConfigSection *variant;
 
@@ -213,7 +213,7 @@ typedef struct Search {
         unsigned n;
 } Search;
 
-/* Looks for a key in the whole language: it may have slipped out of its section. */
+/* Searches all sections for the key: it may be in the wrong section. */
 static void search(Search *s, const ConfigSection *section, const char *path) {
         const ConfigSection *variant;
         char below[160];
@@ -232,13 +232,13 @@ static void search(Search *s, const ConfigSection *section, const char *path) {
         }
 }
 
-/* A key that does not look like one may be half of a secret. */
+/* A key that does not look like a key may be part of a secret. */
 static bool key_is_harmless(const char *key) {
         return key[0] != '\0' && strlen(key) <= 40 &&
                key[strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")] == '\0';
 }
 
-/* "project:my-project" in curly brackets is one word to YAML. */
+/* "project:my-project" in curly brackets is one word in YAML. */
 static bool is_glued(const Reading *r, const char *key) {
         size_t size = strcspn(key, ":");
         char word[48] = "";
@@ -249,7 +249,7 @@ static bool is_glued(const Reading *r, const char *key) {
 }
 
 static int fail_unknown(const Reading *r, const YamlNode *node) {
-        /* The place of an error is that of a value; of a key that nobody knows the key itself counts. */
+        /* An error is usually at the value; for an unknown key it is at the key. */
         YamlNode at = { .type = YAML_SCALAR, .line = node->key_line, .column = node->key_column };
         const ConfigRow row = { key_is_harmless(node->key) ? node->key : "", &config_type_variant };
         const char *who = row.key[0] != '\0' ? "is" : "a key is", *keys[KEYS_MAX + 1], *nearest;
@@ -284,7 +284,7 @@ static bool is_unknown(const Reading *r, const char *key) {
         return !key_is_known(r, key) && (r->variant || !key_owner(r, key));
 }
 
-/* The key that one which nobody knows was told to be meant for; NULL: something else was told of it. */
+/* The key that the error of the unknown *key* suggests; NULL: that error suggests none. */
 static const char *key_meant(const Reading *r, const char *key) {
         Search s = { r->place->reader->types, .key = key };
         const char *keys[KEYS_MAX + 1];
@@ -296,6 +296,7 @@ static const char *key_meant(const Reading *r, const char *key) {
         return config_table_nearest(key, keys);
 }
 
+/* True if an error was reported for an unknown key that was probably meant to be *key*. */
 static bool is_mistyped(const Reading *r, const char *key) {
         for (size_t i = 0; i < r->place->node->n_children; i++) {
                 const char *other = r->place->node->children[i]->key;
@@ -307,7 +308,7 @@ static bool is_mistyped(const Reading *r, const char *key) {
         return false;
 }
 
-/* -EBADMSG when there was one. */
+/* Checks for unknown keys. -EBADMSG when there was one. */
 static int check_keys(const Reading *r) {
         int result = 0;
 
@@ -351,7 +352,7 @@ static int fail_type(const Reading *r, const YamlNode *node) {
                 r->section->variants->what, nearest ? ", did you mean " : "", nearest ? nearest : "", words.data);
 }
 
-/* The type that the key `type` names. */
+/* Finds the type that the key `type` names. */
 static int find_beside(Reading *r) {
         const YamlNode *node = yaml_get(r->place->node, "type");
 
@@ -359,7 +360,7 @@ static int find_beside(Reading *r) {
         return r->variant ? 0 : fail_type(r, node);
 }
 
-/* The type whose section is there. */
+/* Finds the type by the section that is there. */
 static int find_nested(Reading *r) {
         const ConfigSection *variant;
 
@@ -417,7 +418,7 @@ static int read_variant(const Reading *r, void *base) {
         return read_section(&below, variant, keys, base);
 }
 
-/* The default goes the same way as if it had been written in the file. */
+/* Reads the default in the same way as if it had been written in the file. */
 static int read_default(const Reading *r, const ConfigRow *row, void *base) {
         const char *text = row->flags & CONFIG_IMPLIED ? "{}" : row->fallback;
         _cleanup_(yaml_freep) YamlNode *node = NULL;
@@ -456,7 +457,7 @@ static int read_rows(const Reading *r, const ConfigSection *section, void *base)
         return result;
 }
 
-/* The worse of two results: what ends the reading before what is wrong in the file. */
+/* Returns the worse of two results: -ENOMEM ends the reading, -EBADMSG does not. */
 static int worse(int a, int b) {
         return b < 0 && a != -ENOMEM ? b : a;
 }

@@ -8,30 +8,30 @@
 
 #define LEVELS_MAX 32
 #define WORD_MAX 48
-#define WIDE_COLON "\xef\xbc\x9a" /* U+FF1A, as Japanese keyboards give it */
+#define WIDE_COLON "\xef\xbc\x9a" /* U+FF1A, typed on Japanese keyboards */
 #define WIDE_BLANK "\xe3\x80\x80" /* U+3000 */
-#define HARD_BLANK "\xc2\xa0"     /* U+00A0, as copied from web pages */
+#define HARD_BLANK "\xc2\xa0"     /* U+00A0, often copied from web pages */
 
-/* A column in which the lines of one mapping or one list begin. */
+/* The column at which the lines of one mapping or one list begin. */
 typedef struct Level {
         unsigned column;
-        bool item;     /* of a list, whose entries begin with a dash */
-        bool open;     /* nothing stood behind the last key or dash: what is below it is indented more */
-        unsigned n;    /* lines that began in it */
-        unsigned line; /* the first of them */
+        bool item;     /* true: a list, whose entries begin with a dash */
+        bool open;     /* nothing followed the last key or dash: its value is on the next lines, indented more */
+        unsigned n;    /* number of lines that began at this column */
+        unsigned line; /* the first of these lines */
 } Level;
 
 typedef struct Scan {
         const ConfigSlips *slips;
         unsigned line;
-        const char *begin, *end; /* of the line */
+        const char *begin, *end; /* the present line */
         Level levels[LEVELS_MAX];
         size_t n_levels;
-        unsigned block; /* in a text behind | or >: its lines are indented more than this; 0: in none */
-        unsigned depth; /* of { and [ that are open */
-        char quote;     /* that is open */
-        unsigned open_line, open_column; /* where the first of them was opened */
-        unsigned key_column;             /* of the key, or the dash, whose value that is */
+        unsigned block; /* inside a text after | or >: its lines are indented more than this; 0: not inside one */
+        unsigned depth; /* number of open { and [ */
+        char quote;     /* the open quote; 0: none */
+        unsigned open_line, open_column; /* where the first bracket or quote was opened */
+        unsigned key_column;             /* column of the key or dash to which that value belongs */
 } Scan;
 
 static unsigned column_of(const Scan *s, const char *place) {
@@ -58,7 +58,7 @@ static const char *skip_blanks(const Scan *s, const char *place) {
         return place;
 }
 
-/* Nothing, or a comment. */
+/* True if only blanks or a comment follow. */
 static bool is_over(const Scan *s, const char *place) {
         place = skip_blanks(s, place);
         return place == s->end || *place == '\r' || (*place == '#' && (place == s->begin || place[-1] == ' '));
@@ -66,7 +66,7 @@ static bool is_over(const Scan *s, const char *place) {
 
 /* ---- values ---- */
 
-/* Whether a quote opens a text there; within a plain one ("Bob's room") it is a letter. */
+/* True if a quote begins a quoted text there; inside a plain text ("Bob's room") it is a letter. */
 static bool opens_quote(const Scan *s, const char *place) {
         const char *before = place;
 
@@ -75,7 +75,7 @@ static bool opens_quote(const Scan *s, const char *place) {
         return s->depth == 0 || before == s->begin || strchr("{[,:", before[-1]);
 }
 
-/* Follows quotes and brackets from *place* on, to where all that is open is closed, or to the end of the line. */
+/* Follows quotes and brackets from *place* to where all of them are closed, or to the end of the line. */
 static const char *follow(Scan *s, const char *place) {
         for (; place < s->end; place++) {
                 if (s->quote != '\0') {
@@ -99,7 +99,8 @@ static const char *follow(Scan *s, const char *place) {
         return s->end;
 }
 
-/* Behind the text in quotes that *place* begins with; NULL: it begins with none, or the line does not end it. */
+/* Returns the place after the quoted text that begins at *place*; NULL: none begins there, or it does not end in this
+ * line. */
 static const char *behind_quotes(const Scan *s, const char *place) {
         Scan copy = *s;
         const char *end;
@@ -135,7 +136,8 @@ static int check_plain(Scan *s, const char *value) {
         return 0;
 }
 
-/* `&NAME`, `*NAME`, `!TAG`, or a text that begins like one. What stands below an anchor or a tag is its value. */
+/* Checks `&NAME`, `*NAME`, `!TAG`, or a text that begins like one. A value may follow an anchor or a tag in the next
+ * lines. */
 static int check_mark(Scan *s, const char *value) {
         const char *end = value;
         char words[120];
@@ -183,7 +185,7 @@ static void push(Scan *s, unsigned column, bool item) {
                 s->levels[s->n_levels++] = (Level){ column, item, false, 1, s->line };
 }
 
-/* Line *line* begins in *column*, the lines on one side of it in another. */
+/* Reports that line *line* begins at *column*, but its neighbours on one side begin at *expected*. */
 static int slip_of_column(const Scan *s, unsigned line, unsigned column, unsigned expected) {
         char words[160];
 
@@ -194,17 +196,17 @@ static int slip_of_column(const Scan *s, unsigned line, unsigned column, unsigne
         return s->slips->found(s->slips->userdata, line, column, words);
 }
 
-/* The key or the dash at *place* begins in the column of a level that is open. */
+/* The key or dash begins at the column of the present level. */
 static int enter_column(Scan *s, bool item) {
         if (item && !top(s)->item)
-                push(s, top(s)->column, true); /* a list in the column of its key */
+                push(s, top(s)->column, true); /* a list may begin at the same column as its key */
         else if (!item && top(s)->item && s->n_levels > 1)
-                s->n_levels--; /* and its end */
+                s->n_levels--; /* ... and this is the end of such a list */
         top(s)->n++;
         return 0;
 }
 
-/* The column in which the next line begins that is no comment; 0: there is none. */
+/* Returns the column at which the next line begins, comments left out; 0: there is none. */
 static unsigned next_column(const Scan *s) {
         const char *end = s->slips->text + s->slips->size;
 
@@ -222,7 +224,7 @@ static unsigned next_column(const Scan *s) {
         return 0;
 }
 
-/* A key, or a dash, begins at *place*. */
+/* A key or dash begins at *place*: finds its level, or reports a wrong column. */
 static int enter(Scan *s, const char *place, bool item) {
         unsigned column = column_of(s, place);
         Level left = {}, first;
@@ -236,7 +238,8 @@ static int enter(Scan *s, const char *place, bool item) {
                 return 0;
         }
 
-        /* Between two levels, or below one that is not open. Of two lines the next one tells which it is. */
+        /* It is between two levels, or below a level that is not open. Either this line or the one before it is wrong;
+         * the next line shows which. */
         first = left.column > 0 ? left : *top(s);
         if (first.n == 1 && first.item == item && first.line < s->line && next_column(s) == column) {
                 if (left.column == 0)
@@ -252,8 +255,8 @@ static int enter(Scan *s, const char *place, bool item) {
 
 /* ---- lines ---- */
 
-/* The word that *place* begins with: letters of any script, digits, - and _. Returns its end; of one in quotes that of
- * the quotes, and the word is "". */
+/* Reads the word at *place*: letters of any script, digits, - and _. Returns its end. For a quoted text it returns the
+ * end of the quotes, and the word is "". */
 static const char *read_word(const Scan *s, const char *place, char word[static WORD_MAX]) {
         const char *c = place, *quoted = place < s->end ? behind_quotes(s, place) : NULL;
 
@@ -279,7 +282,8 @@ static int slip_of_key(const Scan *s, const char *place, const char *word, const
         return slip(s, place, words);
 }
 
-/* What stands behind a word that should be a key. NULL in *ret_value*: it is no key, and nothing is wrong with that. */
+/* Checks a word that should be a key; *ret_value* gets the place after its colon. NULL: it is not a key, and that is
+ * not an error. */
 static int check_key(Scan *s, const char *place, const char **ret_value) {
         char word[WORD_MAX];
         const char *end = read_word(s, place, word), *next = skip_blanks(s, end);
@@ -314,7 +318,8 @@ static int check_key(Scan *s, const char *place, const char **ret_value) {
         return 0;
 }
 
-/* Behind the colon of a key that is no word, as `Living Room` or `/params/temperature:0/tC`; NULL: there is none. */
+/* Returns the place after the colon of a key that is not a word, like `Living Room` or `/params/temperature:0/tC`;
+ * NULL: there is no colon. */
 static const char *behind_colon(const Scan *s, const char *place) {
         for (; place < s->end && !(*place == '#' && place[-1] == ' '); place++)
                 if (*place == ':' && (place + 1 == s->end || place[1] == ' ' || place[1] == '\r'))
@@ -322,7 +327,7 @@ static const char *behind_colon(const Scan *s, const char *place) {
         return NULL;
 }
 
-/* What follows the indentation, and dashes. */
+/* Checks the rest of a line after its indentation and dashes. */
 static int check_content(Scan *s, const char *place) {
         const char *value;
         int r, k;
@@ -342,8 +347,8 @@ static int check_content(Scan *s, const char *place) {
                 return check_value(s, value);
         }
         if (!top(s) && *place == '{')
-                return check_enclosed(s, place); /* the whole file */
-        /* The value of a dash, or one more line of the text above; in the column of a key it is neither. */
+                return check_enclosed(s, place); /* the whole file is in brackets */
+        /* A value after a dash, or one more line of the text above; at the column of a key it is neither. */
         if (place > s->begin && place[-1] == ' ' && top(s) && top(s)->item && !top(s)->open)
                 return check_value(s, place);
         if (top(s) && !top(s)->item && column_of(s, place) <= top(s)->column && !strchr("\"'{[", *place))
@@ -351,7 +356,7 @@ static int check_content(Scan *s, const char *place) {
         return 0;
 }
 
-/* Whether a key begins the entry whose first word ends at *end*; an address (`https://HOST`) is all of one. */
+/* True if an entry begins with a key; *end* is the end of its first word. An address (`https://HOST`) is not a key. */
 static bool begins_with_key(const Scan *s, const char *word, const char *end) {
         if (end == s->end || *end != ':')
                 return end < s->end && is_key(s, word);
@@ -375,10 +380,10 @@ static int check_dashes(Scan *s, const char *place) {
                         return 0;
                 end = read_word(s, place, word);
                 if (is_key(s, word) && is_over(s, end) && next_column(s) <= dash)
-                        return 0; /* of a list of words, one of which is called like a key */
+                        return 0; /* a list of words, and this word is also the name of a key */
                 if (begins_with_key(s, word, end)) {
                         push(s, column_of(s, place), false);
-                        top(s)->n = 0; /* the key behind the dash is counted when it is read */
+                        top(s)->n = 0; /* the key after the dash is counted when it is read */
                 }
         }
         if (*place == '-' && place + 1 < s->end && *read_word(s, place + 1, word) == ':' && is_key(s, word))
@@ -386,7 +391,7 @@ static int check_dashes(Scan *s, const char *place) {
         return check_content(s, place);
 }
 
-/* Blanks that look like indentation and are none. */
+/* Reports blanks that look like indentation but do not count as such. */
 static int check_indent(Scan *s, const char *place) {
         if (top(s) && s->end > s->begin && s->end[-1] == ':')
                 top(s)->open = true;
@@ -397,7 +402,7 @@ static int check_indent(Scan *s, const char *place) {
         return slip(s, place, "the line is indented by a no-break space (U+00A0), use ordinary ones");
 }
 
-/* A line within what an earlier one has opened. 1: it is. */
+/* Returns 1 if the line is inside a text, quote or bracket that an earlier line opened. */
 static int check_inside(Scan *s, const char *place) {
         char word[WORD_MAX];
         const char *end;

@@ -71,7 +71,7 @@ static void map_done(ConfigMap *map) {
         free(map->items);
 }
 
-/* The struct of a section: at its place, or where a pointer there leads, which may be NULL. */
+/* Returns the struct of a section: at its place, or at the pointer there, which may be NULL. */
 static void *section_at(const ConfigRow *row, const void *base) {
         void *place = place_at(base, row->offset);
 
@@ -159,7 +159,7 @@ static bool map_equal(const ConfigMap *a, const ConfigMap *b) {
 }
 
 static bool decimal_equal(double a, double b) {
-        return memcmp(&a, &b, sizeof(a)) == 0; /* NAN, too */
+        return memcmp(&a, &b, sizeof(a)) == 0; /* also equal for NaN */
 }
 
 static bool section_equal(const ConfigRow *row, const void *a, const void *b) {
@@ -295,7 +295,8 @@ static size_t smallest(size_t a, size_t b, size_t c) {
         return ab < c ? ab : c;
 }
 
-/* Letters to insert, delete or replace until *a* is *b* (Levenshtein). Both are shorter than WORD_MAX. */
+/* Returns how many letters must be inserted, deleted or replaced to turn *a* into *b* (Levenshtein distance). Both are
+ * shorter than WORD_MAX. */
 static size_t word_distance(const char *a, const char *b) {
         size_t row[WORD_MAX + 1], n = strlen(b);
 
@@ -317,7 +318,7 @@ static size_t word_distance(const char *a, const char *b) {
         return row[n];
 }
 
-/* The one that goes on behind *text*: `token_file` of `token`. NULL: none does, or several do. */
+/* Returns the only word that continues *text* with `_`: `token_file` for `token`. NULL: there is none, or several. */
 static const char *word_begun(const char *text, const char *const *words) {
         size_t size = strlen(text);
         const char *begun = NULL;

@@ -29,8 +29,8 @@ int config_problem_set(ConfigProblem *problem, const char *format, ...) {
 
 /* ---- numbers ---- */
 
-/* A run of decimal digits without sign or leading zero, which YAML 1.1 would read as octal. *ret_unit* is what follows.
- */
+/* Reads decimal digits without sign. A leading zero is an error, because YAML 1.1 would read octal. *ret_unit* gets
+ * what follows. */
 static int digits_parse(const char *text, uint64_t *ret, const char **ret_unit, ConfigProblem *ret_problem) {
         uint64_t value = 0;
         const char *c = text;
@@ -230,7 +230,7 @@ static int file_check(const char *text, ConfigProblem *ret_problem) {
         return text[strlen(text) - 1] == '/' ? config_problem_set(ret_problem, "is a directory") : 0;
 }
 
-/* What is malformed for http_url_check(), as far as that can be told without a word of the value. */
+/* Describes why http_url_check() finds the URL malformed, without quoting the value. */
 static int url_malformed(const char *text, ConfigProblem *ret_problem) {
         const char *host = strncasecmp(text, "http", 4) == 0 ? strstr(text, "://") : NULL;
 
@@ -266,7 +266,7 @@ static int url_check(const char *text, ConfigProblem *ret_problem) {
         return 0;
 }
 
-/* What would be a secret there, and travel and be logged with every request. */
+/* Returns the name of a query parameter that usually has a secret: it would be sent and logged with every request. */
 static const char *query_secret(const char *url) {
         static const char *const names[] = { "appid", "key", "token", "apikey", "api_key", "access_token", NULL };
         const char *cursor = strchr(url, '?');
@@ -333,7 +333,7 @@ bool config_type_is_full_name(const char *text, const char *collection) {
                strncmp(slash + 1, collection, size) == 0 && slash[1 + size] == '/';
 }
 
-/* An id, or a full name that ends in one. */
+/* Checks an id, or a full name that ends in one. */
 static int resource_check(const char *text, const char *collection, ConfigProblem *ret_problem) {
         if (config_type_is_full_name(text, collection))
                 return resource_id_check(strchr(text + strlen("projects/"), '/') + strlen(collection) + 2, ret_problem);
@@ -359,7 +359,7 @@ static int name_check(const char *text, ConfigProblem *ret_problem) {
         return 0;
 }
 
-/* Members of a reading that the program fills in, and what a document has beside them. */
+/* Members of a reading that the program sets itself, and the other members of a document. */
 static const char *const own_names[] = { "name", "newest_events", "updated_at", "request_at", "id", "source", "online",
         "temperature_offset", "humidity_offset", "measured_at", "power_w", "energy_kwh", "energy_sold_kwh",
         "idempotency_key", "type", "device", "_id", "pubsub", "stored_at", NULL };
@@ -395,7 +395,7 @@ static int header_name_check(const char *text, ConfigProblem *ret_problem) {
         return 0;
 }
 
-/* RFC 9110 section 5.5, field-value: what may stand in a header. */
+/* Checks a header's value: RFC 9110 section 5.5, field-value. */
 static int value_check(const char *text, ConfigProblem *ret_problem) {
         size_t n = 0;
 
@@ -408,7 +408,7 @@ static int value_check(const char *text, ConfigProblem *ret_problem) {
         return 0;
 }
 
-/* The same without blanks and quotes. */
+/* Like value_check(), but without blanks and quotes. */
 static int token_check(const char *text, ConfigProblem *ret_problem) {
         if (strncasecmp(text, "Bearer ", strlen("Bearer ")) == 0)
                 return config_problem_set(

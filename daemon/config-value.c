@@ -29,7 +29,7 @@ const char *config_value_allowed(const ConfigRow *row, char *buffer, size_t size
         return row->type->format ? config_table_range(row, buffer, size) : row->type->allowed;
 }
 
-/* The value as it may be shown: quoted when it is short and can hold no secret. */
+/* Returns the value for a message: quoted if it is short and cannot contain a secret. */
 static const char *value_shown(const ConfigValue *value, char *buffer, size_t size) {
         const char *text = value->node->text;
         bool secret = value->row->type->private || strpbrk(text, "@?") || strlen(text) > VALUE_SHOWN_MAX;
@@ -45,7 +45,7 @@ static int fail_value(const ConfigValue *value, const char *problem) {
                 config_value_allowed(value->row, range, sizeof(range)));
 }
 
-/* Where line *number* of the file begins; NULL past its end. */
+/* Returns the start of line *number* of the file; NULL past its end. */
 static const char *line_at(const ConfigReader *reader, unsigned number) {
         const char *line = reader->text, *end = line + reader->size;
 
@@ -56,7 +56,7 @@ static const char *line_at(const ConfigReader *reader, unsigned number) {
         return line;
 }
 
-/* What begins with # after the colon is a comment, which nobody expects in front of a text. */
+/* True if a # follows the colon: for YAML the rest is a comment, which is rarely meant. */
 static bool value_is_comment(const ConfigValue *value) {
         const ConfigReader *reader = value->place->reader;
         const char *line = line_at(reader, value->node->key_line);
@@ -173,7 +173,7 @@ static int check_text(const ConfigValue *value, uint64_t max) {
                         value, "holds a line break, a tab or another control character; write it on one line");
         if (value->row->type->text)
                 r = value->row->type->text(value->node->text, &problem);
-        return r == -EBADMSG ? fail_value(value, problem.text) : r; /* -ENOMEM says nothing of the value */
+        return r == -EBADMSG ? fail_value(value, problem.text) : r; /* -ENOMEM is not about the value */
 }
 
 static int read_text(const ConfigValue *value, char **place) {
@@ -196,7 +196,7 @@ static int read_text(const ConfigValue *value, char **place) {
         return 0;
 }
 
-/* The values of a list, or a single one where the row allows it. */
+/* Returns the values of a list, or a single value if the row allows it. */
 static int list_nodes(const ConfigValue *value, bool one, YamlNode *const **ret, size_t *ret_n) {
         if (one && value_is_scalar(value)) {
                 *ret = (YamlNode *const *) &value->node;
@@ -218,7 +218,7 @@ static int check_count(const ConfigValue *value, size_t n) {
         return config_value_fail(value, "has %zu entries; allowed: %" PRIu64 " to %" PRIu64, n, row->min, row->max);
 }
 
-/* The values of a list, whose number the row allows. */
+/* Like list_nodes(), and checks that the row allows their number. */
 static int counted_nodes(const ConfigValue *value, YamlNode *const **ret, size_t *ret_n) {
         int r = list_nodes(value, value->row->flags & CONFIG_ONE, ret, ret_n);
 
@@ -282,13 +282,13 @@ static int read_secrets(const ConfigValue *value, ConfigSecrets *place) {
 
 /* ---- maps ---- */
 
-/* One that does not look like a name may be half of a secret. */
+/* A name that does not look like one may be part of a secret. */
 static bool name_is_harmless(const char *name) {
         return strlen(name) <= VALUE_SHOWN_MAX && !strpbrk(name, "@:?=/ ");
 }
 
 static int check_name(const ConfigValue *map, const YamlNode *node) {
-        /* A name has the place of its own, not that of its value. */
+        /* An error about a name is at the name, not at its value. */
         const YamlNode name = { .type = YAML_SCALAR, .line = node->key_line, .column = node->key_column };
         const ConfigType *type = map->row->type;
         ConfigProblem problem = { "is too long" };
@@ -315,7 +315,7 @@ static int read_pair(const ConfigValue *map, const YamlNode *node, ConfigPair *p
         r = map->row->flags & CONFIG_MANY ? list_nodes(&value, true, &nodes, &n) : 0;
         if (r < 0)
                 return r;
-        if (n == 0) /* what makes a configuration of a table may have none here */
+        if (n == 0) /* a program that makes this file from a table may leave it empty */
                 r = config_place_warn(map->place, map->row->key,
                         "%.60s: is an empty list, so nothing is ever one of it; leave the line out",
                         name_is_harmless(node->key) ? node->key : "a name");
@@ -336,7 +336,7 @@ static int read_map(const ConfigValue *value, ConfigMap *place) {
                 return -ENOMEM;
 
         for (size_t i = 0; i < n; i++) {
-                place->n = i + 1; /* what was read of the pair is released with the rest */
+                place->n = i + 1; /* so that what was read of the pair is freed with the rest */
                 r = read_pair(value, value->node->children[i], &place->items[i]);
                 if (r < 0)
                         return r;

@@ -26,7 +26,7 @@
 #define SUBSCRIPTION(field) offsetof(SubscriptionConfig, field)
 #define PAGE(field) offsetof(PageConfig, field)
 
-/* ---- the rows that are not a type's ---- */
+/* ---- the rows that do not belong to a type ---- */
 
 static const ConfigType type_payload = { "json or python", "json or python", CONFIG_INT,
         .words = (const char *const[]){ "json", "python", NULL } };
@@ -100,7 +100,7 @@ static int pubsub_rule(const ConfigPlace *place, void *self, void *around) {
                 "has a path, but sensorqd appends /v1/projects/... itself; allowed: https://HOST[:PORT]");
 }
 
-/* There is room for it. */
+/* Adds a copy of the label; the caller has made room for it. */
 static int add_label(ConfigMap *labels, const ConfigPair *label) {
         ConfigPair *own = &labels->items[labels->n++];
 
@@ -110,7 +110,7 @@ static int add_label(ConfigMap *labels, const ConfigPair *label) {
         return own->name && own->values && own->values[0] ? 0 : -ENOMEM;
 }
 
-/* Those of *common* that *labels* does not set itself. */
+/* Adds the labels of *common* that *labels* does not have. */
 static int add_labels(ConfigMap *labels, const ConfigMap *common) {
         size_t allocated = labels->n;
         int r = array_reserve(&labels->items, &allocated, labels->n + common->n, sizeof(ConfigPair));
@@ -121,7 +121,7 @@ static int add_labels(ConfigMap *labels, const ConfigMap *common) {
         return r;
 }
 
-/* Only called when the section is there. */
+/* Called only when the section is there. */
 static int publish_rule(const ConfigPlace *place, void *self, void *around) {
         Config *config = self;
         int r = 0;
@@ -198,7 +198,7 @@ static int page_tls_rule(const ConfigPlace *place, void *self, void *around) {
                 "is missing; certificate_file and key_file belong together");
 }
 
-/* What others can reach needs a password, which does not travel in the clear (P10). */
+/* If other machines can reach the page, it needs a password, and the password needs encryption (P10). */
 static int page_rule(const ConfigPlace *place, void *self, void *around) {
         const PageConfig *page = self;
         bool loopback;
@@ -245,13 +245,13 @@ static const ConfigRow page_rows[] = {
 };
 const ConfigSection config_page_section = { .rows = page_rows, .size = sizeof(PageConfig), .rule = page_rule };
 
-/* ---- who listens on one address: one certificate for all, and each a path of its own ---- */
+/* ---- parts that listen on the same address need the same certificate and different paths ---- */
 
 /* A part that listens. */
 typedef struct Listener {
-        const char *address; /* NULL: it does not */
+        const char *address; /* NULL: it does not listen */
         const char *path, *certificate, *key;
-        const char *path_key;    /* whose fault the path is */
+        const char *path_key;    /* the key to blame for the path */
         const char *what, *name; /* for errors */
 } Listener;
 
@@ -271,7 +271,7 @@ static Listener listener_of_page(const PageConfig *page) {
         return (Listener){ page->listen, "/", page->certificate_file, page->key_file, "listen", "the page", "" };
 }
 
-/* *other* stands in the file before. */
+/* Checks *listener* against *other*, which comes before it in the file. */
 static int listener_check(const ConfigPlace *place, const Listener *listener, const Listener *other) {
         if (!other->address || strcmp(listener->address, other->address) != 0)
                 return 0;

@@ -30,33 +30,33 @@
 #include "types.h"
 #include "web-listen.h"
 
-/* P8: for the write and the requests in progress; TimeoutStopSec= is 30 s */
 #define WANT_REMEDY "Look at this machine's memory, and at the unit's MemoryMax= and LimitNOFILE="
+/* P8: time for the write and the requests in progress; must be shorter than TimeoutStopSec=, 30 s */
 #define STOP_PATIENCE_USEC (15 * USEC_PER_SEC)
 #define STATUS_EVERY_USEC (1 * USEC_PER_SEC) /* STATUS= and status.json follow a change at most this often */
-#define WATCH_EVERY_USEC (60 * USEC_PER_SEC) /* ages grow without any change: stalls, retention */
+#define WATCH_EVERY_USEC (60 * USEC_PER_SEC) /* ages grow although nothing changes: stalls, retention */
 
 struct Daemon {
         DaemonMode mode;
         Config *config;
-        char *state_dir;   /* never changes, while configurations come and go */
-        char *config_path; /* full name of the file, behind every link */
+        char *state_dir;   /* stays the same while configurations change */
+        char *config_path; /* full name of the file, all links resolved */
         int lock_fd;
         StagesHost host;
         Stages *stages;
         Page *page;
         LoopWatch *sigterm, *sigint, *sighup;
-        LoopWatch *knock; /* io: a verb has changed the outbox */
+        LoopWatch *knock; /* io: another process has changed the outbox */
         int knock_fd;
-        LoopWatch *settle;   /* defer: the stages have something to settle */
-        LoopWatch *report;   /* timer: STATUS= is due */
-        LoopWatch *watch;    /* timer: ages */
-        LoopWatch *patience; /* timer: the stop takes too long */
+        LoopWatch *settle;   /* defer: calls stages_settle() */
+        LoopWatch *report;   /* timer: writes the report */
+        LoopWatch *watch;    /* timer: looks at ages */
+        LoopWatch *patience; /* timer: ends a stop that takes too long */
         ReportStalls *stalls;
-        Trouble unwritten; /* status.json */
+        Trouble unwritten; /* status.json cannot be written */
         usec_t started;
         char status_line[512];
-        char reload_error[STAGES_ERROR_MAX]; /* why the last reload was refused; "": it was not */
+        char reload_error[STAGES_ERROR_MAX]; /* why the last reload was refused; "": it was not refused */
         usec_t reload_refused;               /* clock_wall() */
         OutboxLeft left;
 };
@@ -88,7 +88,8 @@ static int daemon_look(void *userdata, Figures *ret) {
         return stages_look(d->stages, ret);
 }
 
-/* Who asks for a status follows the links as they are now. A file that is away for a moment keeps its name. */
+/* `sensorqd status` looks for the file under the name that its links have now. If the file is missing for a moment, the
+ * old name is kept. */
 static void daemon_follow_links(Daemon *d) {
         char *path = realpath(d->config->path, NULL);
 
@@ -116,8 +117,8 @@ static int daemon_report(Daemon *d) {
         return report_write(status_directory(d), json.data, json.size);
 }
 
-/* Nothing depends on the report: a full disk or lack of memory must not stop the readings. But who looks at the old one
- * takes the daemon for dead. */
+/* Nothing depends on the report: a full disk or lack of memory must not stop the readings. But this is logged, because
+ * a reader of an old report would think that the daemon is dead. */
 static void daemon_report_or_tell(Daemon *d) {
         char span[CLOCK_SPAN_SIZE];
         int r;
@@ -142,11 +143,11 @@ static void on_watch(void *userdata) {
         if (d->left.rows > 0)
                 outbox_left(d->config->state_dir, d->config->publishes, &d->left);
         daemon_report_or_tell(d);
-        loop_wake(d->settle); /* a stage that could not be opened may have no other that moves */
+        loop_wake(d->settle); /* a stage that could not be opened is tried again, even if no other stage changes */
         loop_arm_in(d->watch, WATCH_EVERY_USEC);
 }
 
-/* Once for each configuration that goes to work. */
+/* Called once for each configuration that is put to work: warns of readings left in an outbox that nobody publishes. */
 static void daemon_tell_left(Daemon *d) {
         char rows[24];
 
@@ -186,7 +187,7 @@ static void on_terminate(void *userdata, int signal) {
         daemon_stop(userdata);
 }
 
-/* Once for each configuration that goes to work. */
+/* Called once for each configuration that is put to work. */
 static void daemon_tell_warnings(const Config *config) {
         for (size_t i = 0; i < config->warnings.n; i++)
                 log_event(LOG_WARNING, EVENT_CONFIG_WARNING, LOG_FIELDS({ FIELD_FILE, config->path }), "%s.",
@@ -195,7 +196,7 @@ static void daemon_tell_warnings(const Config *config) {
 
 /* ---- reload ---- */
 
-/* The page's secret, as stages_new() reads those of the stages. */
+/* Reads the page's secret; stages_new() reads those of the stages. */
 static int daemon_read_password(Daemon *d, Config *config, char error[static STAGES_ERROR_MAX]) {
         SecretProblem problem;
         int r;
@@ -209,14 +210,14 @@ static int daemon_read_password(Daemon *d, Config *config, char error[static STA
         return err_passes(r) ? r : STAGES_SECRET;
 }
 
-/* The new stages, or why there are none: *error* has the words. Nothing of the running ones has changed then. */
+/* Makes the new stages, or writes to *error* why they cannot be made. The running stages do not change. */
 static int daemon_prepare_reload(
         Daemon *d, Config **ret_config, Stages **ret_stages, char error[static STAGES_ERROR_MAX]) {
         _cleanup_(config_unrefp) Config *config = NULL;
         _cleanup_(config_errors_done) ConfigErrors errors = {};
         int r;
 
-        error[0] = '\0'; /* it is that of the reload before */
+        error[0] = '\0'; /* it may still contain the error of an earlier reload */
         r = config_load(&(ConfigInput){ d->config->path, &types_of_config, NULL }, &config, &errors);
         if (r < 0) {
                 config_errors_sum_up(&errors, error, STAGES_ERROR_MAX);
@@ -370,7 +371,7 @@ static void on_knock(void *userdata, int fd, uint32_t events) {
         stages_wake(d->stages);
 }
 
-/* Without it, what a verb has changed is seen a little later. */
+/* If this fails, changes by other processes are noticed a little later. */
 static void daemon_listen(Daemon *d) {
         int r;
 
@@ -381,7 +382,7 @@ static void daemon_listen(Daemon *d) {
                 log_debug("%s cannot be watched: %s", d->config->state_dir, strerror(-r));
 }
 
-/* So that the start after the next change of state_dir finds what waits here. */
+/* Notes where the outbox is, so that it is found after the next change of state_dir. */
 static void daemon_note_outbox(const Daemon *d) {
         int r = outbox_left_note(d->state_dir);
 
@@ -557,7 +558,8 @@ int daemon_run(Daemon *d) {
         daemon_tell_left(d);
         if (d->mode == DAEMON_RUN)
                 page_use(d->page, d->config);
-        daemon_report_or_tell(d); /* the page and `sensorqd status` work as soon as `systemctl start` returns */
+        daemon_report_or_tell(d); /* before READY=1, so that the page and `sensorqd status` work as soon as `systemctl
+                                     start` returns */
         service_ready();
         if (d->mode == DAEMON_ONCE) {
                 if (d->config->page)
@@ -572,7 +574,7 @@ int daemon_run(Daemon *d) {
                 r = stages_end_once(&d->host, &told);
         if (r < 0)
                 return r;
-        d->stages = stages_free(d->stages); /* their last words come before that of the daemon */
+        d->stages = stages_free(d->stages); /* first, so that the stages' last log lines come before the daemon's */
         daemon_tell_stopped(d);
         report_remove(status_directory(d));
         return complete && told ? DAEMON_OK : DAEMON_LEFT;

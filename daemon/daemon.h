@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The daemon: the event loop and every stage, all wiring, the order of start, reload and stop. Read daemon.c to see the
- * flow. */
+/* The daemon: it has the event loop and every stage, connects them, and orders start, reload and stop. Read daemon.c to
+ * see the flow. */
 
 #include "config.h"
 #include "lib/cleanup.h"
@@ -10,7 +10,7 @@ typedef struct Daemon Daemon;
 
 typedef enum DaemonMode {
         DAEMON_RUN,
-        DAEMON_ONCE, /* one poll of each source, publish, drain each subscription, stop */
+        DAEMON_ONCE, /* polls each source once, publishes, drains each subscription, stops */
 } DaemonMode;
 
 /* Outcomes of daemon_new() and daemon_run(), which main.c turns into exit codes. */
@@ -18,14 +18,14 @@ enum {
         DAEMON_OK = 0,
         DAEMON_SECRET = 1, /* a secret cannot be read or is malformed; logged */
         DAEMON_LOCKED = 2, /* another sensorqd has the state directory; logged */
-        DAEMON_LEFT = 3,   /* once: something is left in the outbox or the queue */
-        DAEMON_PLACE = 4,  /* the state directory or the outbox in it cannot be used; logged */
+        DAEMON_LEFT = 3,   /* once: readings are left in the outbox or messages in the queue */
+        DAEMON_PLACE = 4,  /* the state directory, or the outbox in it, cannot be used; logged */
 };
 
-/* Takes a reference on *config*. Blocks signals: call before any thread exists. */
+/* Takes a reference to *config*. Blocks signals: call it before any thread exists. */
 int daemon_new(Config *config, DaemonMode mode, Daemon **ret);
 Daemon *daemon_free(Daemon *daemon);
 CLEANUP_DEFINE(Daemon, daemon_free)
 
-/* Until SIGTERM or SIGINT, or until `once` is done. */
+/* Runs until SIGTERM or SIGINT, or until `once` is done. */
 int daemon_run(Daemon *daemon);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Options and the verb, then the daemon or the verb, then the exit code. The only file that ends the process. */
+/* Reads the options and the verb, runs the daemon or the verb, and returns the exit code. Only this file ends the
+ * process. */
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
@@ -23,9 +24,9 @@ typedef struct Options {
         const char *verb;
         bool offline, run_programs, all;
         VerbStatus status;
-        int argc; /* what follows the verb */
+        int argc; /* the words after the verb */
         char **argv;
-        int exit_code; /* with verb == NULL: the options were all (--help, --version, a mistake) */
+        int exit_code; /* used when verb is NULL: the options already ended the run (--help, --version, a mistake) */
 } Options;
 
 static void print_help(FILE *to) {
@@ -67,13 +68,13 @@ static int usage_error(const char *what, const char *value) {
         return EX_USAGE;
 }
 
-/* What follows `init` are options of its own. */
+/* `init` reads the words after it as its own options. */
 static bool takes_own_options(const char *verb) {
         return strcmp(verb, "init") == 0;
 }
 
-/* The words of getopt(3): they may stand in any order, but what follows a verb that has options of its own is left to
- * it. */
+/* Returns the option string for getopt(3). Words may come in any order, but those after a verb with own options belong
+ * to the verb. */
 static const char *short_options(int argc, char **argv) {
         int i = 1;
 
@@ -104,8 +105,8 @@ static Options options_parse(int argc, char **argv) {
                 { "all", no_argument, NULL, OPTION_ALL },
                 {},
         };
-        static char name[] = "sensorqd";                 /* as all other errors begin, however we were called */
-        const char *letters = short_options(argc, argv); /* before getopt_long() moves the words */
+        static char name[] = "sensorqd";                 /* all errors begin with it, whatever argv[0] is */
+        const char *letters = short_options(argc, argv); /* before getopt_long() reorders the words */
         Options o = { .config_path = CONFIG_FILE_DEFAULT };
         int c;
 
@@ -134,7 +135,7 @@ static Options options_parse(int argc, char **argv) {
                         o.all = true;
                         break;
                 default:
-                        fputs("See sensorqd --help.\n", stderr); /* getopt_long(3) said what is wrong */
+                        fputs("See sensorqd --help.\n", stderr); /* getopt_long(3) has printed what is wrong */
                         return (Options){ .exit_code = EX_USAGE };
                 }
         o.verb = optind < argc ? argv[optind++] : "run";
@@ -200,15 +201,16 @@ static bool is_daemon(const char *verb) {
         return strcmp(verb, "run") == 0 || strcmp(verb, "once") == 0;
 }
 
-/* cron mails whatever `once` writes: nothing, as long as all goes well. A terminal and the journal have all of it. */
+/* cron mails everything that `once` prints, so it prints nothing below a warning. On a terminal and in the journal it
+ * prints everything. */
 static int level_of(const Options *o, int level) {
         bool quiet = strcmp(o->verb, "once") == 0 && !isatty(STDERR_FILENO) && !getenv("JOURNAL_STREAM");
 
         return quiet && level > LOG_WARNING && level < LOG_DEBUG ? LOG_WARNING : level;
 }
 
-/* What is wrong with the file. `check` says it to who runs it; as the first step of `systemctl reload` (which alone
- * sets $MAINPID: systemd.exec(5)), it is also the word of why that was refused. */
+/* Reports what is wrong with the file. `check` prints it for the person who runs it. In `systemctl reload`, `check` is
+ * the first step, and this line also says why the reload was refused; only there $MAINPID is set (systemd.exec(5)). */
 static void reject_config(const Options *o, const char *error) {
         bool reload = getenv("MAINPID") != NULL;
         const LogField *fields = LOG_FIELDS({ FIELD_FILE, o->config_path }, { FIELD_ERROR, error });
@@ -235,7 +237,8 @@ static int run_verb(const Options *o, Config *config) {
         return run_daemon(config, strcmp(o->verb, "once") == 0 ? DAEMON_ONCE : DAEMON_RUN);
 }
 
-/* A disk may be full. What `rejected show` prints may be dropped next. */
+/* Reports if the output could not be written, for instance to a full disk: what `rejected show` prints may be deleted
+ * next. */
 static int end_of_output(int code) {
         if (fflush(stdout) == 0 && !ferror(stdout))
                 return code;
@@ -243,9 +246,9 @@ static int end_of_output(int code) {
         return code == EX_OK ? EX_IOERR : code;
 }
 
-/* A thread may still be in the driver, abandoned on purpose (P8), and exit handlers tear down what it uses: OpenSSL's
- * made the stop end in SIGABRT. The leak check of a sanitizer is such a handler, too, so a build for it takes the other
- * way. */
+/* Ends without exit handlers. A thread may still be in the driver, abandoned on purpose (P8), and exit handlers free
+ * what it uses: OpenSSL's handler ended the process with SIGABRT. A sanitizer's leak check is also such a handler, so a
+ * build with it returns in the normal way. */
 static int end_without_handlers(int code) {
         code = end_of_output(code);
 #ifndef __SANITIZE_ADDRESS__
@@ -255,7 +258,8 @@ static int end_without_handlers(int code) {
         return code;
 }
 
-/* One that is closed would be the number of the next file or connection, and log lines would be written there. */
+/* If a standard descriptor is closed, the next file or connection would get its number, and log lines would be written
+ * there. */
 static void open_standard_descriptors(void) {
         int fd;
 
@@ -266,7 +270,7 @@ static void open_standard_descriptors(void) {
                 (void) close(fd);
 }
 
-/* Its default action would end a daemon that is asked to reload before it listens. */
+/* The default action of SIGHUP would end a daemon that is asked to reload before it handles the signal. */
 static void mask_hangup(int how) {
         sigset_t set;
 
@@ -275,13 +279,14 @@ static void mask_hangup(int how) {
         (void) sigprocmask(how, &set, NULL);
 }
 
-/* Nobody reads the counters of MongoDB's driver. libmongoc 1.x has made their file when main() begins, whatever is set
- * here, and its destructor is not run (end_without_handlers(), kill -9): the file would stay in /dev/shm for ever, and
- * a later process with the same number would be warned of it. What is mapped of it stays usable. */
+/* Removes the counters' file of MongoDB's driver, which nobody reads. libmongoc 1.x creates it before main() begins,
+ * whatever is set here, and its destructor does not run (end_without_handlers(), kill -9). The file would stay in
+ * /dev/shm, and a later process with the same number would print a warning. Memory that is already mapped stays
+ * usable. */
 static void drop_driver_counters(void) {
         char name[32];
 
-        (void) setenv("MONGOC_DISABLE_SHM", "1", 0); /* libmongoc 2, which begins with mongoc_init() */
+        (void) setenv("MONGOC_DISABLE_SHM", "1", 0); /* for libmongoc 2, which starts with mongoc_init() */
         (void) snprintf(name, sizeof(name), "/mongoc-%d", (int) getpid());
         (void) shm_unlink(name);
 }
@@ -309,10 +314,10 @@ int main(int argc, char **argv) {
                 return end_of_output(verb_status(options.config_path, config, options.status));
         for (size_t i = 0; r < 0 && i < errors.n; i++)
                 reject_config(&options, errors.texts[i]);
-        if (r < 0 && errors.n == 0) /* nothing is wrong with the file: there was no memory to read it */
+        if (r < 0 && errors.n == 0) /* the file is not wrong: there was no memory to read it */
                 log_event(LOG_ERR | LOG_LAST, NULL, NULL, "sensorqd ends: %s", strerror(-r));
         if (r < 0)
-                return err_passes(r) ? EX_OSERR : EX_CONFIG; /* the unit is not started again after EX_CONFIG */
+                return err_passes(r) ? EX_OSERR : EX_CONFIG; /* after EX_CONFIG systemd does not start the unit again */
         log_set_level(level_of(&options, config->log_level));
         return end_without_handlers(run_verb(&options, config));
 }

@@ -9,8 +9,8 @@
 #include "lib/json.h"
 #include "lib/pointer.h"
 
-#define NUMBER_SIZE_MAX 400                  /* a longer one is compared as text */
-#define EXACT_INTEGER_MAX 9007199254740992.0 /* 2^53: from here on several integers are one double */
+#define NUMBER_SIZE_MAX 400                  /* a longer text is not compared as a number */
+#define EXACT_INTEGER_MAX 9007199254740992.0 /* 2^53: above this, several integers have the same double */
 
 static int place_check(const char *text, ConfigProblem *ret_problem) {
         if (text[0] != '/')
@@ -30,7 +30,7 @@ const ConfigType match_where_type = { "map of texts", "MEMBER: TEXT lines, or ME
 
 /* ---- words ---- */
 
-/* ON and OFF in capitals are what many devices send. */
+/* Many devices send ON and OFF in capitals. */
 static bool is_word(const YamlNode *node) {
         static const char *const words[] = { "True", "TRUE", "False", "FALSE", "yes", "Yes", "no", "No", "on", "On",
                 "off", "Off", NULL };
@@ -41,7 +41,7 @@ static bool is_word(const YamlNode *node) {
         return false;
 }
 
-/* The first of a value, or of a list of them; NULL: none. */
+/* Returns the first such word of a value or a list of values; NULL: none. */
 static const char *find_word(const YamlNode *node) {
         if (is_word(node))
                 return node->text;
@@ -73,7 +73,7 @@ int match_warn(const ConfigPlace *place, const char *key) {
 
 /* ---- matching ---- */
 
-/* A member by its name, which no pointer needs to be made of. */
+/* Finds a member by its name, without building a pointer. */
 static bool find_member(Slice object, const char *name, Slice *ret) {
         JsonReader r;
 
@@ -114,8 +114,8 @@ int match_text(Slice value, Bytes *text) {
         return 1;
 }
 
-/* Whether the whole of *text* is a number as JSON writes it, and a double tells it from every other: of a larger
- * integer, the id of a device mostly, the digits do. */
+/* True if the whole *text* is a JSON number that a double represents exactly enough. Larger integers are mostly ids of
+ * devices; they are compared by their digits. */
 static bool text_is_number(const char *text, size_t size, double *ret) {
         JsonReader r;
 
@@ -126,7 +126,7 @@ static bool text_is_number(const char *text, size_t size, double *ret) {
         return !r.integer || fabs(*ret) < EXACT_INTEGER_MAX;
 }
 
-/* Without memory of its own: a lack of it would read as a condition that does not hold. */
+/* Allocates nothing: a lack of memory would look like a condition that is not true. */
 bool match_value(char *const *values, Slice value) {
         char text[NUMBER_SIZE_MAX + 1];
         double number, wanted;

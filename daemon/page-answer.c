@@ -22,7 +22,7 @@ static void headers_add(Headers *headers, const char *name, const char *value) {
         headers->texts[headers->n++] = value;
 }
 
-/* *cache*: "no-cache" for what has a tag, "no-store" for what is about now. */
+/* *cache* is "no-cache" for content that has a tag, "no-store" for content that changes all the time. */
 static Headers headers_of_page(const char *cache) {
         Headers headers = {};
 
@@ -73,7 +73,7 @@ void page_answer_method(ListenRequest *request) {
         answer_text_with(request, 405, &headers, "This page is read only: GET and HEAD.\n");
 }
 
-/* RFC 9110 section 12.5.3, as browsers write it: a list of codings, of which one with q=0 is refused. */
+/* Reads Accept-Encoding as browsers write it (RFC 9110 section 12.5.3): a list of codings; one with q=0 is refused. */
 PageCoding page_answer_coding(const ListenRequest *request) {
         const char *header = listen_header(request, "Accept-Encoding"), *gzip = header ? strstr(header, "gzip") : NULL;
         const char *end = gzip ? gzip + strlen("gzip") : NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What goes back to a browser: every answer with the headers that keep a page to itself; and who gets one. */
+/* Answers to a browser: each has the headers that protect a page. And page-login.c, which decides who gets an
+ * answer. */
 
 #include <netinet/in.h>
 
@@ -8,39 +9,39 @@
 #include "lib/listen.h"
 #include "page-files.h"
 
-/* Words for a person, with an end of line. */
+/* Answers with a sentence for a person, and a line end. */
 void page_answer_text(ListenRequest *request, int status, const char *text);
-/* A password is asked for. */
+/* Answers that a password is needed. */
 void page_answer_login(ListenRequest *request);
-/* Too many wrong passwords came from there. */
+/* Answers that too many wrong passwords came from this address. */
 void page_answer_wait(ListenRequest *request, unsigned seconds);
-/* Only GET and HEAD. */
+/* Answers that only GET and HEAD are allowed. */
 void page_answer_method(ListenRequest *request);
 
 typedef enum PageCoding { PAGE_CODING_PLAIN, PAGE_CODING_GZIP } PageCoding;
-/* Whether the client takes gzip. */
+/* Says whether the client accepts gzip. */
 PageCoding page_answer_coding(const ListenRequest *request);
 
-/* A file of the page; 304 where the client has it already. */
+/* Answers with a file of the page, or with 304 if the client already has it. */
 void page_answer_file(ListenRequest *request, const PageFile *file);
-/* What was made for this request only; *body* is copied. */
+/* Answers with content that was made for this request; *body* is copied. */
 void page_answer_made(ListenRequest *request, const char *type, Slice body, PageCoding coding);
-/* {"error": "..."}; *words* need no escaping. */
+/* Answers {"error": "..."}; *words* must not need escaping. */
 void page_answer_error(ListenRequest *request, int status, const char *words);
 
 /* ---- page-login.c ---- */
 
-/* Who may see the page: HTTP's Basic scheme (RFC 7617), any user with the one password. Who guesses is slowed: an
- * address may be wrong a few times, then once in a while; until then what it sends is not looked at. A plain value;
- * zeros: nobody was wrong yet. Pure. */
+/* Decides who may see the page: HTTP's Basic scheme (RFC 7617), any user name with the one password. It slows down
+ * guessing: an address may be wrong a few times, then only once in a while; in between its requests are not checked. A
+ * plain value; all zeros: nobody was wrong yet. Pure. */
 
-#define PAGE_LOGIN_BURST 5                         /* wrong passwords in a row */
-#define PAGE_LOGIN_REFILL_USEC (10 * USEC_PER_SEC) /* ... and one more after each of these */
+#define PAGE_LOGIN_BURST 5                         /* wrong passwords that are allowed in a row */
+#define PAGE_LOGIN_REFILL_USEC (10 * USEC_PER_SEC) /* ... and one more after each such time */
 #define PAGE_LOGIN_PEERS 64                        /* addresses that are remembered */
 
 typedef struct PageLoginPeer {
-        char address[INET6_ADDRSTRLEN]; /* of IPv6 the network: somebody's 64 bits count as one */
-        usec_t clear;                   /* when it may be wrong PAGE_LOGIN_BURST times again */
+        char address[INET6_ADDRSTRLEN]; /* for IPv6 the network: 64 bits usually belong to one user */
+        usec_t clear;                   /* when PAGE_LOGIN_BURST wrong passwords are allowed again */
 } PageLoginPeer;
 
 typedef struct PageLogin {
@@ -49,14 +50,14 @@ typedef struct PageLogin {
 
 enum {
         PAGE_LOGIN_OK = 0,
-        PAGE_LOGIN_NONE = 1,  /* no password came */
-        PAGE_LOGIN_WRONG = 2, /* it came, and is another one: counted */
-        PAGE_LOGIN_WAIT = 3,  /* not looked at; *ret_wait_sec says for how long */
+        PAGE_LOGIN_NONE = 1,  /* the request has no password */
+        PAGE_LOGIN_WRONG = 2, /* the password is wrong; this is counted */
+        PAGE_LOGIN_WAIT = 3,  /* the password was not checked; *ret_wait_sec says how long to wait */
 };
 typedef struct PageLoginTry {
-        const char *authorization; /* the header, or NULL */
-        const char *peer;          /* the address that it came from */
+        const char *authorization; /* the header's value, or NULL */
+        const char *peer;          /* the client's address */
         usec_t now;
 } PageLoginTry;
-/* Looks at one request. */
+/* Checks one request. */
 int page_login_check(PageLogin *login, const char *password, const PageLoginTry *try, unsigned *ret_wait_sec);

@@ -18,22 +18,22 @@
 #include "trouble.h"
 #include "types.h"
 
-#define TAKE_USEC USEC_PER_SEC /* so that one wake-up is for several messages */
+#define TAKE_USEC USEC_PER_SEC /* several messages are taken in one wake-up */
 #define TAKE_SIZE ((size_t) 64 * 1024)
-#define QUEUE_MAX ((size_t) 8 * 1024 * 1024) /* while the disk does not keep up, and of one large pull */
+#define QUEUE_MAX ((size_t) 8 * 1024 * 1024) /* holds one large pull, and messages while the disk is too slow */
 #define SAVE_AGAIN_USEC USEC_PER_MINUTE
-#define AGAIN_USEC USEC_PER_MINUTE /* after a thread for history could not be started */
+#define AGAIN_USEC USEC_PER_MINUTE /* wait after a thread for history could not be started */
 #define ASKED_MAX 64
 
 /* A request that waits. */
 typedef struct Asked {
         ListenRequest *request;
-        PageQuery query; /* n 0: all series */
-        Bytes figures;   /* of /metrics, which asks for no query */
+        PageQuery query; /* n == 0: all series */
+        Bytes figures;   /* the text of /metrics, which has no query */
         STAILQ_ENTRY(Asked) link;
 } Asked;
 
-/* What the thread has; it outlives the charts when that is stuck. */
+/* The data of a job. It may outlive the charts when the thread hangs. */
 typedef struct Task {
         PageDesk *desk;
         PageJob job;
@@ -41,26 +41,26 @@ typedef struct Task {
 
 struct PageCharts {
         PageChartsHost host;
-        Config *config; /* with a page; NULL: none is wanted */
+        Config *config; /* has a page; NULL: no page is wanted */
         const SubscriptionConfig *subscription;
         PageDesk *desk;
         Worker *worker;
-        Task *task;             /* of the job under way */
-        ListenRequest *request; /* that it is for; NULL: none, or gone meanwhile */
+        Task *task;             /* the running job's; NULL: none runs */
+        ListenRequest *request; /* the request of the running job; NULL: it has none, or the client is gone */
         Bytes queue;
         uint64_t dropped;
-        bool take, save, open, close; /* are due */
-        bool took;                    /* the last job was not for a request */
-        bool refused;                 /* the last save was: history waits, since it can be read later */
+        bool take, save, open, close; /* which jobs are due */
+        bool took;                    /* the last job was not a request */
+        bool refused;                 /* the last save failed: history waits, because it can be read again later */
         LoopWatch *take_timer, *save_timer;
         STAILQ_HEAD(, Asked) asked;
         size_t n_asked;
         PageHistory *history;
         Bytes past, mark; /* a piece of history that waits */
         bool piece, piece_complete;
-        usec_t again;    /* it could not be begun, and is not before that; clock_now() */
-        Trouble trouble; /* with the thread */
-        bool resting;    /* no page is wanted any more: the last job is under way */
+        usec_t again;    /* history could not be started; clock_now() of the next try */
+        Trouble trouble; /* the thread cannot be started */
+        bool resting;    /* no page is wanted any more: the last job runs */
         bool stopping;
 };
 
@@ -68,7 +68,7 @@ static void charts_next(PageCharts *charts);
 
 /* ---- history ---- */
 
-/* Where something can be read again: best what is drawn itself. */
+/* Returns a subscription whose sink can read its messages back; it prefers the one that is drawn. */
 static const SubscriptionConfig *history_find(const PageCharts *charts) {
         const Config *config = charts->config;
 
@@ -86,7 +86,7 @@ static void on_piece(void *userdata, Bytes *queue, Slice mark, bool complete) {
         charts->past = bytes_steal(queue);
         bytes_cut(&charts->mark, 0);
         if (bytes_append(&charts->mark, mark.data ? mark.data : "", mark.size) < 0)
-                return; /* the next start goes on */
+                return; /* the next start goes on from the old mark */
         charts->piece = true;
         charts->piece_complete = complete;
         charts_next(charts);
@@ -165,7 +165,7 @@ static void say_dropped(PageCharts *charts) {
                 charts->host.state_dir);
 }
 
-/* What could not be taken waits on, with what came meanwhile behind it. */
+/* Messages that could not be taken go back into the queue, before those that came in the meantime. */
 static void after_take(PageCharts *charts, PageJob *job) {
         if (charts->again > 0 && clock_now() >= charts->again) {
                 charts->again = 0;
@@ -220,7 +220,7 @@ static void on_done(void *userdata, void *argument) {
         charts->request = NULL;
         if (request)
                 answer(request, job);
-        if (job->renewed && charts->config) { /* history begins anew, or goes on */
+        if (job->renewed && charts->config) { /* history begins anew, or continues */
                 history_end(charts);
                 charts->open = true;
         }
@@ -232,7 +232,7 @@ static void on_done(void *userdata, void *argument) {
         charts_next(charts);
 }
 
-/* Touches the task and nothing else: the charts may be gone. */
+/* Runs on the thread. It uses only the task: the charts may be freed. */
 static void run(void *userdata, void *argument) {
         Task *task = argument;
 
@@ -254,7 +254,7 @@ static void say_begun(PageCharts *charts, int r) {
                 log_event(LOG_NOTICE, EVENT_PAGE_RECOVERED, NULL, "The page has charts again, after %s.", span);
 }
 
-/* Each message and each question tries again. */
+/* Starts the thread. If that fails, each message and each request tries again. */
 static int charts_begin(PageCharts *charts) {
         int r;
 
@@ -294,7 +294,8 @@ static void job_for_asked(PageCharts *charts, PageJob *job) {
         free(asked);
 }
 
-/* True when there is something to do. What is stored goes first, so that who asks gets it; but in turns. */
+/* Chooses the next job. True when there is one. Stored messages are taken first, so that answers include them; but they
+ * alternate with requests. */
 static bool charts_choose(PageCharts *charts, PageJob *job) {
         if (charts->open) {
                 job->kind = PAGE_JOB_OPEN;
@@ -330,7 +331,7 @@ static void charts_next(PageCharts *charts) {
         if (charts->task || !charts->config || charts_begin(charts) < 0)
                 return;
         task = calloc(1, sizeof(*task));
-        if (!task) /* the next message or request tries again */
+        if (!task) /* no memory: the next message or request tries again */
                 return;
         if (!charts_choose(charts, &task->job)) {
                 free(task);
@@ -382,7 +383,7 @@ void page_charts_add(PageCharts *charts, const char *subscription, const WireMes
                 loop_arm_in(charts->take_timer, TAKE_USEC);
 }
 
-/* NULL, after an answer, where there is no room for it. */
+/* Returns NULL, after an answer, when there is no room for the request. */
 static Asked *asked_new(PageCharts *charts, ListenRequest *request) {
         Asked *asked = NULL;
 
@@ -442,7 +443,7 @@ void page_charts_forget(PageCharts *charts) {
 
 /* ---- life ---- */
 
-/* The last job is done under the configuration that it had. */
+/* Ends the charts; the last job runs with the configuration that it had. */
 static void charts_rest(PageCharts *charts) {
         if (!charts->config || charts->resting)
                 return;
@@ -452,7 +453,7 @@ static void charts_rest(PageCharts *charts) {
         charts_next(charts);
 }
 
-/* History goes on from where it was read, or begins anew from another place. */
+/* History continues where it was, or begins anew if it is read from another subscription. */
 static void charts_take_config(PageCharts *charts, Config *config, const SubscriptionConfig *subscription) {
         const SubscriptionConfig *before = charts->config ? history_find(charts) : NULL, *from;
         Config *old = charts->config;
@@ -483,7 +484,7 @@ void page_charts_stop(PageCharts *charts) {
         loop_off(charts->take_timer);
         if (!charts->config || charts_begin(charts) < 0)
                 return;
-        charts->close = charts->close || !charts->resting; /* else the last job is under way */
+        charts->close = charts->close || !charts->resting; /* otherwise the last job already runs */
         charts_next(charts);
 }
 
@@ -509,7 +510,7 @@ int page_charts_new(const PageChartsHost *host, PageCharts **ret) {
         return 0;
 }
 
-/* A task under way is left to its thread. */
+/* A running task is left to its thread, which frees it. */
 PageCharts *page_charts_free(PageCharts *charts) {
         if (!charts)
                 return NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The charts: takes what a sink stored, keeps it in page.sqlite, and answers what is asked of it. All that may wait for
- * the disk is on a thread of its own; what comes meanwhile waits in memory, up to a cap. Storing never waits for it. */
+/* The charts: takes messages that a sink stored, keeps their values in page.sqlite, and answers queries. Everything
+ * that may wait for the disk runs on its own thread. New messages wait in memory, up to a limit. Storing in the sink
+ * never waits for this. */
 
 #include "config.h"
 #include "lib/listen.h"
@@ -15,30 +16,30 @@ typedef struct PageChartsHost {
         Loop *loop;
         Secrets *secrets;
         const char *state_dir;
-        void (*on_stopped)(void *userdata); /* page_charts_is_stopped() from now on */
+        void (*on_stopped)(void *userdata); /* called when page_charts_is_stopped() becomes true */
         void *userdata;
 } PageChartsHost;
 
-/* Does nothing and holds nothing yet. -ENOMEM, or an error of the loop. */
+/* Holds no resources yet. -ENOMEM, or an error of the loop. */
 int page_charts_new(const PageChartsHost *host, PageCharts **ret);
-/* What was not saved is gone. Never waits. */
+/* Values that were not saved are lost. Never waits. */
 PageCharts *page_charts_free(PageCharts *charts);
 CLEANUP_DEFINE(PageCharts, page_charts_free)
 
-/* From now on as *config*, which is referenced, says; *subscription* is the one that is drawn (NULL: none). A
- * configuration without a page ends it: what is in memory is saved, and the file closed. */
+/* Applies *config*, and takes a reference to it; *subscription* is the one that is drawn (NULL: none). A configuration
+ * without a page ends the charts: values in memory are saved, and the file is closed. */
 void page_charts_use(PageCharts *charts, Config *config, const SubscriptionConfig *subscription);
 
-/* A sink stored this just now. */
+/* Call this when a sink has stored *message*. */
 void page_charts_add(PageCharts *charts, const char *subscription, const WireMessage *message);
 
-/* Answers the request, now or later: with all series, or with values when there is a *query*. */
+/* Answers the request, now or later: with values if there is a *query*, else with all series. */
 void page_charts_ask(PageCharts *charts, ListenRequest *request, const PageQuery *query);
-/* Answers with *figures*, which it takes, and behind them the latest values of all series as /metrics tells them. */
+/* Answers with *figures*, which it takes, followed by the latest values of all series in the format of /metrics. */
 void page_charts_ask_metrics(PageCharts *charts, ListenRequest *request, Bytes *figures);
-/* The requests that wait are gone. */
+/* Forgets the waiting requests: they no longer exist. */
 void page_charts_forget(PageCharts *charts);
 
-/* Saves the rest, then ends. */
+/* Saves the values in memory, then ends. */
 void page_charts_stop(PageCharts *charts);
 bool page_charts_is_stopped(const PageCharts *charts);

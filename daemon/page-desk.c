@@ -19,8 +19,8 @@
 
 #define OPEN_AGAIN_USEC USEC_PER_MINUTE
 #define LOST_SAID_USEC USEC_PER_HOUR
-#define GZIP_MIN 1024 /* less is not worth it */
-/* Many viewers of many series: an answer serves for so many times as long as it took to make. */
+#define GZIP_MIN 1024 /* bytes; compressing less is not worth it */
+/* For many viewers of many series: an answer is used again for this many times the time that it took to make. */
 #define SERVES 20
 
 struct PageDesk {
@@ -29,16 +29,17 @@ struct PageDesk {
         PageStore *store;
         PageFound found;
         PageQueueItem item;
-        Trouble trouble; /* with the file */
-        usec_t tried;    /* to open it, in vain; clock_now() */
-        bool newer;      /* since it is a later version's */
-        usec_t wanted;   /* since when; clock_now(): what is stored from then on comes as it is stored */
+        Trouble trouble; /* the file cannot be used */
+        usec_t tried;    /* clock_now() of the last failed try to open it */
+        bool newer;      /* a later version made the file */
+        usec_t wanted; /* clock_now() of the first try to open it: messages stored after that are taken directly, not as
+                          history */
         uint64_t lost_said;
         usec_t lost_at;
         uint64_t beyond_said;
         usec_t beyond_at;
-        bool renewed; /* since the job began */
-        Bytes list;   /* all series, compressed, as it was answered last */
+        bool renewed; /* during this job the file was made anew or opened */
+        Bytes list;   /* the last answer with all series, compressed */
         const Config *list_of;
         usec_t list_made, list_took; /* clock_now() */
 };
@@ -69,7 +70,7 @@ static void say_well(PageDesk *desk) {
                 log_event(LOG_NOTICE, EVENT_PAGE_RECOVERED, NULL, "The charts' values are kept again, after %s.", span);
 }
 
-/* Of what the store answered; true when it did what it should. */
+/* Logs a failure of the store. True when the store succeeded. */
 static bool desk_judge(PageDesk *desk, int r) {
         if (r < 0) {
                 say_failing(desk, r == -ENOSPC ? "the disk is full; free space there" : strerror(-r));
@@ -95,7 +96,7 @@ static void say_lost(PageDesk *desk) {
         desk->lost_at = now;
 }
 
-/* Of the device that was looked at last; of the others the page alone tells. */
+/* Logs only the device of the last message; the page shows the numbers left out of every device. */
 static void say_beyond(PageDesk *desk) {
         uint64_t before = desk->beyond_said;
         const PageFound *found = &desk->found;
@@ -134,7 +135,7 @@ static bool desk_open(PageDesk *desk, const PageJob *job) {
                 return false;
         say_well(desk);
         desk->tried = desk->wanted = 0;
-        desk->renewed = job->kind != PAGE_JOB_OPEN; /* which tells of it itself */
+        desk->renewed = job->kind != PAGE_JOB_OPEN; /* the answer to PAGE_JOB_OPEN says it itself */
         return true;
 }
 
@@ -146,7 +147,7 @@ static int desk_look(PageDesk *desk, const PageJob *job) {
 
         r = payload_open(message->text, format, &payload);
         if (r != PAYLOAD_OK)
-                return r < 0 ? r : 0; /* no sink stores that */
+                return r < 0 ? r : 0; /* no sink stores such a message */
         message->text = payload.text;
         message->id_attribute = job->subscription ? job->subscription->id_attribute : NULL;
         r = page_look(message, &desk->found);
@@ -160,12 +161,12 @@ static int desk_look(PageDesk *desk, const PageJob *job) {
 static bool desk_save(PageDesk *desk) {
         bool saved = desk_judge(desk, page_store_save(desk->store));
 
-        if (saved) /* that values can be read says nothing of keeping them */
+        if (saved) /* only a save shows that values can be kept, not a read */
                 say_well(desk);
         return saved;
 }
 
-/* A backlog of days may be more than fits into the memory at once. */
+/* Saves while it takes: a backlog of days may not fit into memory. */
 static void desk_take(PageDesk *desk, PageJob *job) {
         Slice queue = { job->queue.data, job->queue.size };
         bool saves = true;
@@ -174,7 +175,7 @@ static void desk_take(PageDesk *desk, PageJob *job) {
         while (r == 0 && page_queue_next(&queue, &desk->item)) {
                 r = desk_look(desk, job);
                 if (saves && page_store_is_full(desk->store))
-                        saves = desk_save(desk); /* else the job that is for it is next, and says so */
+                        saves = desk_save(desk); /* if this fails, the save job that follows reports it */
         }
         if (r == 0 && job->kind == PAGE_JOB_PAST)
                 r = page_store_note_past(desk->store, (Slice){ job->mark.data, job->mark.size }, job->complete);
@@ -216,7 +217,7 @@ static int desk_compress(PageJob *job) {
         return r;
 }
 
-/* PageShown.limits: of every subscription that has some. */
+/* PageShown.limits: the limits of every subscription that has some. */
 static void desk_limits(
         void *userdata, const PageSeries *series, void (*each)(void *to, const SinkLimit *limit), void *to) {
         const Config *config = userdata;
@@ -270,7 +271,7 @@ static void desk_answer(PageDesk *desk, PageJob *job) {
         job->status = 200;
         if (desk_answer_again(desk, job))
                 return;
-        bytes_cut(&job->body, job->body.size); /* if it was for want of memory */
+        bytes_cut(&job->body, job->body.size); /* the copy above may have failed for want of memory */
         r = desk_render(desk, job);
         if (r == 0 && job->status == 200)
                 r = desk_compress(job);
@@ -286,7 +287,7 @@ static void desk_answer(PageDesk *desk, PageJob *job) {
 static void desk_without(const PageDesk *desk, PageJob *job) {
         bool asked = job->kind == PAGE_JOB_SERIES || job->kind == PAGE_JOB_VALUES;
 
-        job->status = job->kind == PAGE_JOB_METRICS ? 200 : 503; /* the figures stand without them */
+        job->status = job->kind == PAGE_JOB_METRICS ? 200 : 503; /* /metrics works without the charts */
         job->gzip = false;
         job->words = asked ? PAGE_DESK_NO_CHARTS : NULL;
         job->failed = job->kind == PAGE_JOB_TAKE && !desk->newer;
@@ -328,7 +329,7 @@ void page_desk_do(PageDesk *desk, PageJob *job) {
         }
         if (job->kind == PAGE_JOB_CLOSE) {
                 desk->store = page_store_free(desk->store);
-                desk->lost_said = desk->beyond_said = 0; /* the next one counts from there */
+                desk->lost_said = desk->beyond_said = 0; /* a new store counts from 0 */
         }
 }
 

@@ -17,14 +17,14 @@
 #define RETRY_MAX_USEC (10 * USEC_PER_MINUTE)
 #define PAUSE_MIN_USEC (20 * USEC_PER_MSEC)
 
-/* What the thread works on; counted, since a thread that is stuck outlives the rest. */
+/* Data of the thread. References are counted, because a thread that hangs may outlive the other owner. */
 typedef struct Reader {
         atomic_uint references;
         const SinkHistory *type;
         void *self;
         SinkPiece piece;
         Bytes queue;
-        int result; /* SINK_HISTORY_*, or an errno */
+        int result; /* SINK_HISTORY_..., or a negative errno */
 } Reader;
 
 struct PageHistory {
@@ -96,7 +96,7 @@ static void history_fail(PageHistory *history) {
         const char *detail = reader->result < 0 ? strerror(-reader->result) : reader->piece.detail;
 
         loop_arm_in(history->timer, delay);
-        if (reader->result == SINK_HISTORY_AWAY) /* the sink tells of that */
+        if (reader->result == SINK_HISTORY_AWAY) /* the sink itself logs that */
                 return log_debug("history: %s", detail);
         if (trouble_fail(&history->trouble, TROUBLE_LASTING, CAUSE_SERVICE, delay, detail))
                 log_event(LOG_WARNING, EVENT_PAGE_FAILING, LOG_FIELDS({ FIELD_ERROR, history->trouble.detail }),
@@ -171,7 +171,7 @@ PageHistory *page_history_free(PageHistory *history) {
                 return NULL;
         worker_free(history->worker);
         loop_drop(history->timer);
-        if (history->reader && history->reader->self) /* the library may block when it is closed, too */
+        if (history->reader && history->reader->self) /* closing may block too, so it runs on a thread */
                 worker_run_apart("close", close_on_thread, history->reader);
         else
                 reader_unref(history->reader);

@@ -12,7 +12,7 @@
 #define LOGIN_MAX 1024 /* user, colon and password */
 #define FULL_USEC ((usec_t) PAGE_LOGIN_BURST * PAGE_LOGIN_REFILL_USEC)
 
-/* The address that a peer is counted by. */
+/* Writes the address under which a peer is counted. */
 static void peer_name(const char *peer, char name[static INET6_ADDRSTRLEN]) {
         struct in6_addr six;
 
@@ -23,7 +23,7 @@ static void peer_name(const char *peer, char name[static INET6_ADDRSTRLEN]) {
         (void) inet_ntop(AF_INET6, &six, name, INET6_ADDRSTRLEN);
 }
 
-/* Its place, or that of the one which has been good for longest. */
+/* Returns the peer's entry; if there is none, the entry that has been without a wrong password for the longest time. */
 static PageLoginPeer *peer_find(PageLogin *login, const char *name) {
         PageLoginPeer *best = login->peers;
 

@@ -9,26 +9,26 @@
 #include "lib/json.h"
 #include "lib/text.h"
 
-#define DEPTH_MAX 8     /* of a number; what lies deeper is passed over */
-#define READER_DEPTH 90 /* of a document */
-#define ELEMENTS_MAX 16 /* of an array: a spectrum is no sensor */
+#define DEPTH_MAX 8     /* levels above a number; deeper values are skipped */
+#define READER_DEPTH 90 /* levels of a document */
+#define ELEMENTS_MAX 16 /* of an array: more would be a spectrum or a log, not a sensor */
 #define LABELS_MAX 20
 #define AHEAD_MSEC (5 * 60 * 1000)
-#define VALUE_MAX 1e290 /* the sum of as many as are ever summed up is a number, too */
+#define VALUE_MAX 1e290 /* limits values so that any sum of them is finite */
 
 typedef struct Look {
         const PageMessage *message;
         PageFound *found;
         JsonReader reader;
         char path[PAGE_LOOK_TEXT_SIZE];
-        size_t size;                          /* of the path */
-        bool unusable;                        /* the path would be longer */
-        int64_t requested, measured, created; /* created: of the sensor that is looked at */
-        WireAttribute labels[LABELS_MAX];     /* in the order of their names */
+        size_t size;                          /* length of the path */
+        bool unusable;                        /* the path would be too long */
+        int64_t requested, measured, created; /* ms since 1970; created: of the sensor that is read now */
+        WireAttribute labels[LABELS_MAX];     /* sorted by name */
         size_t n_labels;
 } Look;
 
-/* ---- members at the top that are no values ---- */
+/* ---- members at the top level that are not values ---- */
 
 static const char *const own_names[] = { "source", "id", "name", "type", "device", "_id", "pubsub", "stored_at",
         "temperature_offset", "humidity_offset", NULL };
@@ -40,7 +40,7 @@ static const WireAttribute *attribute_find(const PageMessage *message, const cha
         return NULL;
 }
 
-/* A label is a member and an attribute alike; what somebody else puts into attributes alone tells no devices apart. */
+/* A label is both a member and an attribute, with the same value. An attribute alone does not distinguish devices. */
 static void look_label(Look *look, const char *name, Slice value) {
         const WireAttribute *attribute = attribute_find(look->message, name);
         size_t i = look->n_labels;
@@ -62,10 +62,10 @@ static void look_copy(char *to, Slice text) {
         size_t size = text_cut(text.data, text.size, PAGE_LOOK_TEXT_SIZE - 1);
 
         memcpy(to, text.data, size);
-        to[text_clean(to, size)] = '\0'; /* a control of several bytes becomes one blank */
+        to[text_clean(to, size)] = '\0'; /* a control character of several bytes becomes one space */
 }
 
-/* A text at the top, its name being the path without its slash. */
+/* Handles a text at the top level; its name is the path without its slash. */
 static void look_text(Look *look, Slice text) {
         const char *name = look->path + 1;
 
@@ -105,7 +105,7 @@ static int look_string(Look *look) {
 
 #define EVENTS "/newest_events/"
 
-/* A text at /newest_events/SENSOR/created_at. */
+/* Handles a text at /newest_events/SENSOR/created_at. */
 static void look_created(Look *look) {
         const char *sensor = look->path + strlen(EVENTS);
         Slice text = look->reader.slice;
@@ -117,7 +117,7 @@ static void look_created(Look *look) {
 
 static int look_inside(Look *look, int begin, unsigned depth);
 
-/* The members of one stand in any order. */
+/* `created_at` may come before or after the value, so it is applied at the end. */
 static int look_sensor(Look *look) {
         PageFound *found = look->found;
         size_t first = found->n;
@@ -161,7 +161,7 @@ static int look_number(Look *look, unsigned depth) {
 
 /* ---- the way down ---- */
 
-/* Adds one reference token (RFC 6901 section 3). */
+/* Adds one reference token to the path (RFC 6901 section 3). */
 static void path_add(Look *look, Slice token) {
         char part[2 * PAGE_LOOK_TEXT_SIZE] = "/";
         size_t size = 1;
@@ -198,7 +198,7 @@ static void path_add_key(Look *look) {
 
 static int look_value(Look *look, int token, unsigned depth);
 
-/* A value that is too deep, or too far behind in its array: its numbers are counted. */
+/* Skips a value that is too deep, or too far back in its array, and counts its numbers. */
 static int look_past(Look *look, int token) {
         size_t open = 0;
 
@@ -212,7 +212,7 @@ static int look_past(Look *look, int token) {
         return token;
 }
 
-/* One member or element; the path is as it was afterwards. */
+/* Reads one member or element; restores the path afterwards. */
 static int look_below(Look *look, int token, unsigned depth, unsigned n) {
         size_t size = look->size;
         bool unusable = look->unusable;

@@ -11,11 +11,11 @@ typedef enum MetricKind {
         METRIC_FLAG,  /* a gauge of 0 or 1 */
         METRIC_GAUGE, /* a number that goes up and down */
         METRIC_COUNTER,
-        METRIC_TIME, /* clock_wall(), told in seconds since 1970 */
-        METRIC_SPAN, /* usec_t, told in seconds; not told while it is 0: not known */
+        METRIC_TIME, /* clock_wall(), written as seconds since 1970 */
+        METRIC_SPAN, /* usec_t, written as seconds; left out while it is 0, which means not known */
 } MetricKind;
 
-/* One name, its words, and where its number stands in the struct. */
+/* A metric: its name, its help text, and the place of its number in the struct. */
 typedef struct Metric {
         const char *name, *help;
         MetricKind kind;
@@ -125,7 +125,7 @@ static const Metric subscription_metrics[] = {
 
 /* ---- the format ---- */
 
-/* What is no UTF-8 would spoil the whole answer. */
+/* A value that is not UTF-8 is written as empty: it would make the whole answer invalid. */
 static void write_label(Bytes *text, const char *before, const char *name, const char *value) {
         const char *end = bytes_is_utf8(value, strlen(value)) ? value + strlen(value) : value;
 
@@ -169,7 +169,7 @@ static void write_number(Bytes *text, const Metric *metric, uint64_t number) {
 
 /* ---- figures ---- */
 
-/* Structs that are told alike, and the labels of each. */
+/* Structs that have the same metrics, and the labels of each. */
 typedef struct Items {
         const void *first;
         size_t n, size;
@@ -237,9 +237,9 @@ int page_metrics_figures(const Figures *f, Bytes *text) {
 
 #define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-/* The name of a label may be any text where somebody else publishes, and one that Prometheus does not take would cost
- * the whole answer: those are written in its own way (its documentation, "Escaping schemes", values), as are those that
- * look like one, so that no two become one. */
+/* Where somebody else publishes, the name of a label may be any text. A name that Prometheus does not accept would make
+ * it refuse the whole answer. So such names are escaped in Prometheus' own way (its documentation, "Escaping schemes",
+ * values). Names that look like escaped ones are escaped too, so that two names never become one. */
 static int name_append(Bytes *name, const char *key) {
         if (key[strspn(key, NAME_LETTERS "_")] == '\0' && strncmp(key, "U__", 3) != 0)
                 return bytes_append_text(name, key);
@@ -278,7 +278,7 @@ static void write_value(Bytes *text, const PageSeries *series, int64_t now) {
                 return;
         bytes_append_text(text, "sensorqd_reading_value");
         label_series(text, series);
-        bytes_append_format(text, " %.15g\n", series->value); /* what a double holds surely */
+        bytes_append_format(text, " %.15g\n", series->value); /* as many digits as a double always keeps */
 }
 
 static void write_time(Bytes *text, const char *name, const PageSeries *series, int64_t time) {
@@ -296,7 +296,8 @@ static void write_change(Bytes *text, const PageSeries *series, int64_t now) {
                 write_time(text, "sensorqd_reading_changed_timestamp_seconds", series, series->signs.changed);
 }
 
-/* The name of a device may change, and a label that changes would begin another series: it is a metric of its own. */
+/* The name of a device may change, and a label that changes would begin another series. So the name is a metric of its
+ * own. */
 static void write_name(Bytes *text, const PageSeries *series, int64_t now) {
         bytes_append_text(text, "sensorqd_reading_info");
         label_series(text, series);

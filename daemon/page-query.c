@@ -4,9 +4,9 @@
 #include <stdbool.h>
 
 #define TIME_MAX INT64_C(4102444800000)                     /* 2100-01-01 */
-#define RANGE_MAX (INT64_C(10) * 366 * 24 * 60 * 60 * 1000) /* twice what there can be */
+#define RANGE_MAX (INT64_C(10) * 366 * 24 * 60 * 60 * 1000) /* ms; twice as long as values are kept */
 
-/* A run of digits; *cursor* is behind it afterwards. */
+/* Reads digits and moves *cursor* behind them. */
 static bool number_parse(const char **cursor, int64_t max, int64_t *ret) {
         const char *c = *cursor;
         int64_t value = 0;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Stored messages on their way to the charts' thread, one behind another in one buffer: copied once, looked at there.
- */
+/* Stored messages on their way to the charts' thread, one after another in one buffer. They are copied once, and read
+ * there. */
 
 #include "page-look.h"
 
-/* Adds one: its text is what was published, or JSON. -ENOMEM. */
+/* Adds a message; its text is the published payload, or JSON. -ENOMEM. */
 int page_queue_put(Bytes *queue, const PageMessage *message);
 
-#define PAGE_QUEUE_ATTRIBUTES_MAX 64 /* of one message; others are passed over */
+#define PAGE_QUEUE_ATTRIBUTES_MAX 64 /* per message; more are skipped */
 typedef struct PageQueueItem {
         PageMessage message;
         WireAttribute attributes[PAGE_QUEUE_ATTRIBUTES_MAX];
 } PageQueueItem;
-/* Takes the first one off *queue*; everything points into that. False at its end. */
+/* Takes the first message from *queue*; *ret* points into it. False at the end. */
 bool page_queue_next(Slice *queue, PageQueueItem *ret);

@@ -8,13 +8,13 @@
 #include "lib/array.h"
 
 #define SLOTS_MIN 1024
-#define KEPT 2048 /* buckets whose memory stays */
+#define KEPT 2048 /* buckets whose memory is kept when it is cleared */
 
 struct PageRecent {
         PageBucket *items;
         size_t n, allocated, most;
         uint32_t *slots; /* index + 1; 0: empty */
-        size_t n_slots;  /* a power of two, more than 3/2 of n */
+        size_t n_slots;  /* a power of two, and more than 1.5 times n */
 };
 
 static size_t bucket_slot(const PageRecent *recent, uint32_t series, uint32_t minute) {
@@ -23,7 +23,7 @@ static size_t bucket_slot(const PageRecent *recent, uint32_t series, uint32_t mi
         return (size_t) (hash >> 32) & (recent->n_slots - 1);
 }
 
-/* Where it is, or the empty place for it. */
+/* Returns the slot of that bucket, or the empty slot for it. */
 static size_t slot_find(const PageRecent *recent, uint32_t series, uint32_t minute) {
         size_t slot = bucket_slot(recent, series, minute);
 

@@ -1,31 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What was stored since the last save, summed up by series and minute: in whatever order it came. */
+/* Values since the last save, summed up by series and minute; they may come in any order. */
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Some values of one series in one minute. */
+/* The values of one series in one minute. */
 typedef struct PageBucket {
-        uint32_t minute; /* since 1970 UTC */
-        uint32_t series; /* its id */
+        uint32_t minute; /* minutes since 1970 UTC */
+        uint32_t series; /* id of the series */
         uint32_t count;
         double low, total, high;
 } PageBucket;
 
 typedef struct PageRecent PageRecent;
 
-/* Holds *most* buckets. -ENOMEM. */
+/* It can hold *most* buckets. -ENOMEM. */
 int page_recent_new(size_t most, PageRecent **ret);
 PageRecent *page_recent_free(PageRecent *recent);
 
 enum { PAGE_RECENT_ADDED = 0, PAGE_RECENT_FULL = 1 };
-/* One value more. PAGE_RECENT_FULL: it would need one bucket too many. -ENOMEM. */
+/* Adds one value. PAGE_RECENT_FULL: it needs a new bucket, and there are *most* already. -ENOMEM. */
 int page_recent_add(PageRecent *recent, uint32_t series, uint32_t minute, double value);
 
-/* All of them, in the order of time and series; good until the next call. */
+/* Returns all buckets, sorted by time and series; valid until the next call. */
 const PageBucket *page_recent_sorted(PageRecent *recent, size_t *ret_n);
-/* The same in no order: for a look. */
+/* Returns all buckets without an order, for a quick look. */
 const PageBucket *page_recent_all(const PageRecent *recent, size_t *ret_n);
-/* Empties it, and gives back the memory of a burst. */
+/* Empties it, and frees memory that only a peak needed. */
 void page_recent_clear(PageRecent *recent);

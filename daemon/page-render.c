@@ -3,9 +3,9 @@
 
 #include <inttypes.h>
 
-#define NUMBER "%.10g" /* what a screen can show, and an energy meter's total */
+#define NUMBER "%.10g" /* digits enough for a screen and for the total of an energy meter */
 
-/* Before an object of a list: whether there is one before it. */
+/* Returns the comma before an object of a list, "" before the first. */
 static const char *between(const Bytes *json) {
         return json->size > 0 && json->data[json->size - 1] == '}' ? "," : "";
 }
@@ -44,12 +44,12 @@ static void write_member(Bytes *json, const char *name, const char *text) {
 
 /* ---- series ---- */
 
-/* A line of page.series that speaks of this field: a pointer, or a member at the top. */
+/* True if a key of page.series names this field: it is a pointer, or a member at the top level. */
 static bool name_is_of(const char *name, const char *field) {
         return name[0] == '/' ? strcmp(name, field) == 0 : strcmp(name, field + 1) == 0;
 }
 
-/* *ret_order*: which line; -1: none. */
+/* Returns the label of a field from page.series. *ret_order* gets its position there; -1: it is not there. */
 static const char *shown_label(const ConfigMap *names, const char *field, int64_t *ret_order) {
         *ret_order = -1;
         for (size_t i = 0; i < names->n; i++)

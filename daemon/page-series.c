@@ -8,7 +8,7 @@
 #include "lib/array.h"
 #include "lib/bytes.h"
 
-#define SLOTS (2 * 2048) /* a power of two, and twice PAGE_SERIES_MAX */
+#define SLOTS (2 * 2048) /* a power of two, and at least twice PAGE_SERIES_MAX */
 
 struct PageSeriesTable {
         PageSeries **items;

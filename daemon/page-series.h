@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Every series that charts are drawn of: one field of one device, with its latest value. There are PAGE_SERIES_MAX at
- * most: page-store.h says which make room. */
+/* All series that charts show. A series is one field of one device; this has its latest value. There are at most
+ * PAGE_SERIES_MAX; page-store.h says which are dropped for new ones. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,57 +11,58 @@
 
 #define PAGE_SERIES_MAX 2000
 
-/* What tells one from another. */
+/* The identity of a series. */
 typedef struct PageSeriesKey {
-        const char *source, *device, *labels, *field; /* labels: an object of texts, as text */
+        const char *source, *device, *labels, *field; /* labels: a JSON object of texts, as text */
 } PageSeriesKey;
 
-/* What a device says of itself: its latest value may be an old one. Times are ms since 1970; 0: it does not say. */
+/* What a device says about itself, to find out whether its latest value is old. Times are ms since 1970; 0: it does not
+ * say. */
 typedef struct PageSigns {
         int64_t changed; /* when this value changed last */
-        int64_t moved;   /* when any value of the device did */
+        int64_t moved;   /* when any value of the device changed last */
         bool offline;
-        size_t beyond; /* numbers of its message that are in no chart */
+        size_t beyond; /* how many numbers of its message are in no chart */
 } PageSigns;
 
-/* A device none of whose values has changed for so long is off, whatever else is said of it. */
+/* A device is off when none of its values has changed for this time, whatever else it says. */
 #define PAGE_STILL_MSEC (INT64_C(24) * 60 * 60 * 1000)
 
 typedef struct PageSeries {
-        int64_t id; /* never given to another one */
+        int64_t id; /* never used again for another series */
         PageSeriesKey key;
-        char *name;          /* of the device, as it was called last */
-        int64_t first, last; /* times of values, ms since 1970 */
-        double value;        /* of `last` */
-        PageSigns signs;     /* of `last`; not saved: the next message tells */
-        bool changed;        /* since it was saved */
-        bool spent;          /* it makes room for another when that is saved */
-        bool told;           /* signs.beyond was counted once */
+        char *name;          /* the latest name of its device */
+        int64_t first, last; /* times of the first and latest value, ms since 1970 */
+        double value;        /* the value at `last` */
+        PageSigns signs;     /* its signs at `last`; not saved, since the next message brings them */
+        bool changed;        /* since it was last saved */
+        bool spent;          /* dropped for a new series when the transaction is saved */
+        bool told;           /* signs.beyond has been counted */
 } PageSeries;
 
 typedef struct PageSeriesTable PageSeriesTable;
 
-/* Empty. -ENOMEM. */
+/* The table is empty. -ENOMEM. */
 int page_series_new(PageSeriesTable **ret);
 PageSeriesTable *page_series_free(PageSeriesTable *table);
 CLEANUP_DEFINE(PageSeriesTable, page_series_free)
 
 enum { PAGE_SERIES_KNOWN = 0, PAGE_SERIES_ADDED = 1, PAGE_SERIES_FULL = 2 };
-/* The series of that key, made when it is not there; *id* 0 stands for the next one that is free. The pointer is good
- * until one is dropped. PAGE_SERIES_FULL: there are PAGE_SERIES_MAX already. -ENOMEM. */
+/* Finds the series of that key, or adds it; *id* 0 means the next free id. The pointer is valid until a series is
+ * dropped. PAGE_SERIES_FULL: there are already PAGE_SERIES_MAX. -ENOMEM. */
 int page_series_find(PageSeriesTable *table, const PageSeriesKey *key, int64_t id, PageSeries **ret);
-/* By its number, or NULL. */
+/* Finds a series by its id; NULL: there is none. */
 PageSeries *page_series_get(const PageSeriesTable *table, int64_t id);
 size_t page_series_count(const PageSeriesTable *table);
-/* One after the other; NULL past the end. */
+/* Returns the series at *index*; NULL past the end. */
 PageSeries *page_series_at(const PageSeriesTable *table, size_t index);
 
-/* Those that are spent are freed. */
+/* Frees the series that are spent. */
 void page_series_drop_spent(PageSeriesTable *table);
 
-/* A value of the device that is called *name* now. */
+/* Notes a value; *name* is the present name of the device. */
 int page_series_note(PageSeries *series, const char *name, int64_t time, double value);
-/* The same message said this of the device at *time*. */
+/* Notes the signs of the same message. */
 void page_series_note_signs(PageSeries *series, int64_t time, const PageSigns *signs);
-/* Whether its device is off, by what it said last. *now*: ms since 1970. */
+/* True if the device is off, by what it said last. *now* is in ms since 1970. */
 bool page_series_is_off(const PageSeries *series, int64_t now);

@@ -8,17 +8,18 @@
 #include "lib/sql.h"
 #include "page-recent.h"
 
-#define DAY INT64_C(1440) /* minutes */
+#define DAY INT64_C(1440) /* in minutes */
 #define MINUTE_MSEC INT64_C(60000)
 
-#define RECENT_MAX 65536             /* buckets in memory while the disk refuses, 3 MiB */
-#define RECENT_FULL 16384            /* saved at the latest */
-#define SET_RIGHT_USEC USEC_PER_HOUR /* after a start: a clock that is set later was right then */
-#define ROWS 1024                    /* more than PAGE_QUERY_SERIES_MAX: places are found at once */
+#define RECENT_MAX 65536  /* the most buckets in memory while the disk fails, 3 MiB */
+#define RECENT_FULL 16384 /* a save is due at this number */
+/* if the clock is set later than this after a start, it was right at the start */
+#define SET_RIGHT_USEC USEC_PER_HOUR
+#define ROWS 1024 /* slots; more than PAGE_QUERY_SERIES_MAX, so that a search is short */
 
 struct PageStore {
         char *directory;
-        PageTables *tables; /* NULL: to be begun anew, with what is in memory */
+        PageTables *tables; /* NULL: a new file must be made, with the content of memory */
         PageSeriesTable *series;
         PageRecent *recent;
         PagePast past;
@@ -34,7 +35,7 @@ static void past_begin(PageStore *store, usec_t since) {
         store->past_changed = true;
 }
 
-/* Begins a new file, with what is in memory. The damaged one is kept. */
+/* Makes a new file from the content of memory. The damaged one is kept. */
 static int store_renew(PageStore *store) {
         PageSeries *series;
         int r;
@@ -52,14 +53,14 @@ static int store_renew(PageStore *store) {
         return r == 0 ? PAGE_STORE_ASIDE : r == SQL_DAMAGED ? -EIO : r;
 }
 
-/* Ends every call that reads or writes. */
+/* Every call that reads or writes ends with this. */
 static int store_ended(PageStore *store, int r) {
         return r == SQL_DAMAGED ? store_renew(store) : r;
 }
 
 /* ---- saving ---- */
 
-/* By what was stored: this machine's clock may be off. */
+/* Returns the newest minute that has a value: this machine's clock may be wrong. */
 static int64_t newest_minute(const PageStore *store) {
         const PageSeries *series;
         int64_t newest = 0;
@@ -90,12 +91,12 @@ static int save_series(PageStore *store) {
         return r;
 }
 
-/* All its values are kept by the hour. */
+/* True if all its values are kept by the hour. */
 static bool series_is_old(const PageStore *store, const PageSeries *series) {
         return page_tables_width(store->tables, series->last / MINUTE_MSEC) == PAGE_TABLES_HOUR;
 }
 
-/* One at a time, since five years are 44 000 rows. */
+/* Drops at most one series for each save, since five years of values are 44 000 rows. */
 static int save_room(PageStore *store) {
         PageSeries *series, *shortest = NULL;
 
@@ -141,7 +142,7 @@ static void note_saved(PageStore *store) {
         page_series_drop_spent(store->series);
 }
 
-/* The file that store_renew() could not make. */
+/* Tries again to make the file that store_renew() could not make. */
 static int store_begin_anew(PageStore *store) {
         int r = store_ended(store, page_tables_open(store->directory, &store->tables));
 
@@ -250,11 +251,11 @@ bool page_store_past_goes_on(PageStore *store) {
 
 /* ---- values ---- */
 
-/* Widths that divide a day, or are days. */
+/* Widths in minutes that divide a day, or are whole days. */
 static const int64_t widths[] = { 1, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720, DAY, 2 * DAY, 7 * DAY, 14 * DAY,
         28 * DAY, 84 * DAY, 364 * DAY, INT64_C(100) * 366 * DAY };
 
-/* No finer than what the oldest part of the range is kept in. */
+/* Chooses the width of a bucket: not finer than the oldest part of the range is kept. */
 static int64_t width_choose(const PageStore *store, const PageQuery *query) {
         int64_t from = query->from / MINUTE_MSEC, to = (query->to + MINUTE_MSEC - 1) / MINUTE_MSEC;
         int64_t least = store->tables ? page_tables_width(store->tables, from) : 1;
@@ -269,10 +270,10 @@ typedef struct Reading {
         const PageQuery *query;
         PageValues *values;
         int64_t from, to, width; /* minutes */
-        uint16_t rows[ROWS];     /* a series' place in the query + 1; 0: empty */
+        uint16_t rows[ROWS];     /* hash table: position of a series in the query + 1; 0: empty */
 } Reading;
 
-/* Where the place of that series stands, or would. */
+/* Returns the slot of that series, or the empty slot for it. */
 static size_t row_slot(const Reading *reading, int64_t series) {
         size_t slot = (size_t) series % ROWS;
 
@@ -288,7 +289,7 @@ static void reading_add(void *userdata, const PageBucket *part) {
 
         if (row == 0 || part->count == 0 || part->minute < reading->from || part->minute >= reading->to)
                 return;
-        if (!isfinite(part->total)) /* 0.2.0 summed up what was too large for it */
+        if (!isfinite(part->total)) /* 0.2.0 added up values that were too large */
                 return;
         bucket = &reading->values->buckets[(row - 1) * reading->values->n +
                                            (size_t) ((part->minute - reading->from) / reading->width)];
@@ -378,7 +379,7 @@ static int store_new(const char *directory, PageStore **ret) {
         return r;
 }
 
-/* What can be read of a damaged file counts: names and numbers of the series at least. */
+/* Uses what can be read of a damaged file: at least names and ids of the series. */
 int page_store_open(const char *directory, usec_t since, PageStore **ret) {
         _cleanup_(page_store_freep) PageStore *store = NULL;
         int r;

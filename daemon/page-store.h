@@ -21,50 +21,52 @@
 #include "page-query.h"
 #include "page-tables.h"
 
-#define PAGE_STORE_SAVE_USEC (5 * USEC_PER_MINUTE) /* at most this is lost */
+#define PAGE_STORE_SAVE_USEC (5 * USEC_PER_MINUTE) /* the most that a kill or power cut can lose */
 
 typedef struct PageStore PageStore;
 
 enum {
         PAGE_STORE_OK = 0,
-        PAGE_STORE_ASIDE = 1, /* the file was damaged, and is set aside; a new one was begun */
-        PAGE_STORE_NEWER = 2, /* made by a later version; left alone, nothing was opened */
+        PAGE_STORE_ASIDE = 1, /* the file was damaged and set aside; a new one was begun */
+        PAGE_STORE_NEWER = 2, /* a later version made the file; it was not opened */
 };
-/* Opens or creates the file. *since*: clock_now(), when a new file begins. Other errors as sql_open(), -EBUSY, ... */
+/* Opens or creates the file. *since* is the clock_now() that counts as the begin of a new file. Other errors are those
+ * of sql_open(), -EBUSY, ... */
 int page_store_open(const char *directory, usec_t since, PageStore **ret);
-/* What was not saved is gone. */
+/* Values that were not saved are lost. */
 PageStore *page_store_free(PageStore *store);
 CLEANUP_DEFINE(PageStore, page_store_free)
 
-/* The numbers of one stored message. PAGE_STORE_OK, also where a cap was hit: page_store_lost() counts what is in no
- * chart. -ENOMEM. */
+/* Adds the numbers of one stored message. PAGE_STORE_OK, also when a limit was reached: page_store_lost() counts values
+ * that are in no chart. -ENOMEM. */
 int page_store_add(PageStore *store, const PageFound *found);
 uint64_t page_store_lost(const PageStore *store);
-/* Numbers of messages that were too many or too deep, of each device once. */
+/* Returns how many numbers of messages were too many or too deep; each device counts once. */
 uint64_t page_store_beyond(const PageStore *store);
-/* So much waits to be saved that it should be now. */
+/* True if so much is unsaved that a save is due. */
 bool page_store_is_full(const PageStore *store);
 
-/* Saves what came, and makes coarser, a piece at a time, what has become old. PAGE_STORE_OK; PAGE_STORE_ASIDE: the file
- * turned out to be damaged, what was in memory is in a new one; an errno: it stays in memory. */
+/* Saves the values in memory, and makes old values coarser, a piece at a time. PAGE_STORE_OK; PAGE_STORE_ASIDE: the
+ * file was damaged, and the values from memory are in a new one; a negative errno: the values stay in memory. */
 int page_store_save(PageStore *store);
 
-/* How far the values from before the file was begun were brought in. */
+/* Returns how far the values from before the file was begun have been read. */
 const PagePast *page_store_past(const PageStore *store);
-/* What was added up to *mark* is saved together with it. -ENOMEM. */
+/* Notes *mark*; it is saved together with the values that were added before it. -ENOMEM. */
 int page_store_note_past(PageStore *store, Slice mark, bool complete);
-/* True where they go on although they were complete: the clock was behind, and has been set right since. */
+/* True if more history must be read although it was complete: the clock was behind, and has been corrected since. */
 bool page_store_past_goes_on(PageStore *store);
 
 /* Every series. */
 const PageSeriesTable *page_store_series(const PageStore *store);
 
-/* What is drawn: for each series of a query, *n* buckets one behind the other, those without values with count 0. */
+/* The values to draw: for each series of a query *n* buckets, one after the other. A bucket without values has count
+ * 0. */
 typedef struct PageValues {
         int64_t bucket, from, to; /* ms */
         size_t n;
-        PageBucket *buckets; /* minute and series are not set */
+        PageBucket *buckets; /* minute and series are not filled in */
 } PageValues;
-/* PAGE_STORE_OK, PAGE_STORE_ASIDE, -ENOENT: no such series; -ENOMEM and others. */
+/* PAGE_STORE_OK, PAGE_STORE_ASIDE, -ENOENT: there is no such series; -ENOMEM and others. */
 int page_store_values(PageStore *store, const PageQuery *query, PageValues *ret);
 void page_store_values_done(PageValues *values);

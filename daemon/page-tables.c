@@ -11,16 +11,17 @@
 
 #define SCHEMA 1
 
-#define HOUR 60 /* all in minutes from here on */
+#define HOUR 60 /* from here on, all in minutes */
 #define DAY (24 * HOUR)
 #define MINUTES_KEPT (3 * DAY)
-#define MINUTES_STEP (6 * HOUR) /* made coarser at once: few enough for one transaction, and enough to fill pages */
+/* as much is made coarser at once: little enough for one transaction, enough to fill pages */
+#define MINUTES_STEP (6 * HOUR)
 #define FIVES_KEPT (31 * DAY)
 #define HOURS_KEPT (5 * 366 * DAY)
-#define FIND_COST 8 /* to find a minute of one series takes so many times as long as to read one on the way */
+#define FIND_COST 8 /* finding one minute of a series takes as long as reading so many on the way */
 
-/* Minutes are written at the end, so they stand in the order of time; the others are written many at a time and read by
- * series. A bucket of one value has neither low nor high. Pages that become free are used again. */
+/* Rows of `minutes` are appended in the order of time; the other tables are written many rows at a time and read by
+ * series. A bucket with one value has no low and high. Free pages are used again. */
 static const char schema[] =
         "CREATE TABLE series (id INTEGER PRIMARY KEY, source TEXT NOT NULL, device TEXT NOT NULL, labels TEXT NOT NULL,"
         " field TEXT NOT NULL, name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, value REAL NOT NULL) "
@@ -87,8 +88,8 @@ static const char *const queries[QUERIES] = {
 struct PageTables {
         Sql *sql;
         SqlStatement *statements[QUERIES];
-        int64_t minutes_from, fives_from; /* what is older stands in the next table */
-        int64_t oldest;                   /* what is older is dropped */
+        int64_t minutes_from, fives_from; /* older values are in the next table */
+        int64_t oldest;                   /* older values are dropped */
         int64_t before[2];                /* minutes_from and fives_from when the transaction began */
 };
 
@@ -141,7 +142,7 @@ int page_tables_open(const char *directory, PageTables **ret) {
         if (r == 0)
                 r = file_prepare(tables);
         if (r == -EINVAL)
-                r = SQL_DAMAGED; /* a table is not there */
+                r = SQL_DAMAGED; /* a table is missing */
         if (r == 0)
                 *ret = cleanup_steal(tables);
         return r;
@@ -168,7 +169,7 @@ static int file_rename(const char *directory, const char *suffix) {
                 return 0;
         if (errno != ENOENT)
                 return err_errno();
-        (void) unlink(to); /* of another file */
+        (void) unlink(to); /* from a file that was set aside earlier */
         return 0;
 }
 
@@ -186,7 +187,7 @@ static char *column_text(SqlStatement *statement, int column) {
         return strndup(text.data ? text.data : "", text.size);
 }
 
-/* Damage need not be seen by SQLite. */
+/* Checks values that SQLite does not: a damaged file may still be readable. */
 static bool row_is_sound(const PageSeriesKey *key, const char *name) {
         const char *const texts[] = { key->source, key->device, key->labels, key->field, name };
 
@@ -266,7 +267,7 @@ int page_tables_load(PageTables *tables, PageSeriesTable *series, PagePast *past
 int page_tables_begin(PageTables *tables) {
         tables->before[0] = tables->minutes_from;
         tables->before[1] = tables->fives_from;
-        return sql_begin(tables->sql, false); /* commits without a sync of their own */
+        return sql_begin(tables->sql, false); /* does not sync each commit */
 }
 
 int page_tables_end(PageTables *tables, int r) {
@@ -432,7 +433,7 @@ static int read_rows(const Reading *reading, SqlStatement *statement, int64_t se
         return r;
 }
 
-/* Minutes stand in the order of time, in each of them all series: of few among many each is found by itself. */
+/* Rows of `minutes` are sorted by time, then series. To read a few series of many, each row is looked up. */
 static int read_minutes(const PageTables *tables, const Reading *reading) {
         PageRange minutes = *reading->range;
         const Reading finding = { &minutes, reading->each, reading->userdata };

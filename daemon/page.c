@@ -20,15 +20,15 @@
 #include "web-listen.h"
 
 #define LISTEN_RETRY_MAX_USEC USEC_PER_MINUTE
-#define LOGIN_SAID_USEC (10 * USEC_PER_MINUTE) /* a guesser does not fill the journal */
+#define LOGIN_SAID_USEC (10 * USEC_PER_MINUTE) /* so that somebody who guesses does not fill the journal */
 #define JSON "application/json"
 
-/* Viewers who reload without pause shall not slow down storing: so many requests at once, and then one in each of
- * these. A view is about ten. */
+/* Viewers who reload all the time must not slow down storing. So many requests are answered at once, then one in each
+ * REQUEST_USEC. One view needs about ten. */
 #define REQUESTS_BURST 60
 #define REQUEST_USEC (5 * USEC_PER_MSEC)
 
-/* A request that waits for its turn. */
+/* A request that waits until it may be answered. */
 typedef struct Waiting {
         ListenRequest *request;
         STAILQ_ENTRY(Waiting) link;
@@ -36,16 +36,16 @@ typedef struct Waiting {
 
 struct Page {
         PageHost host;
-        Config *config;                         /* NULL, or without a page: nothing is served */
-        const SubscriptionConfig *subscription; /* that is drawn; NULL: none */
+        Config *config;                         /* NULL, or without a page: the page is not served */
+        const SubscriptionConfig *subscription; /* the one that is drawn; NULL: none */
         PageCharts *charts;
         ListenRoute *route;
-        LoopWatch *retry; /* to listen */
+        LoopWatch *retry; /* tries to listen again */
         Backoff backoff;
-        Trouble trouble; /* with listening */
+        Trouble trouble; /* it cannot listen */
         PageLogin login;
         usec_t login_said;
-        usec_t clear; /* clock_now() at which REQUESTS_BURST may come at once again */
+        usec_t clear; /* clock_now() at which REQUESTS_BURST requests are allowed again */
         LoopWatch *turn;
         STAILQ_HEAD(, Waiting) waiting;
         bool stopping;
@@ -53,7 +53,7 @@ struct Page {
 
 /* ---- answers ---- */
 
-/* One object of JSON that ends in `}`, and a member more. */
+/* Adds one member to a JSON object that ends in `}`. */
 static int add_page_member(const Page *page, Bytes *json) {
         const char *subscription = page->subscription ? page->subscription->subscription : "";
 
@@ -162,7 +162,7 @@ static void page_serve(Page *page, ListenRequest *request) {
                 page_answer_text(request, 503, "Out of memory.\n");
 }
 
-/* How long the next request has to wait; 0: not at all. */
+/* Returns how long the next request has to wait, in microseconds. */
 static usec_t page_wait(const Page *page) {
         usec_t ready = page->clear + REQUEST_USEC, now = clock_now() + REQUESTS_BURST * REQUEST_USEC;
 
@@ -202,7 +202,7 @@ static void on_request(void *userdata, ListenRequest *request) {
                 loop_arm_in(page->turn, page_wait(page));
 }
 
-/* ---- who may ---- */
+/* ---- who may see it ---- */
 
 static void say_login(Page *page, const ListenRequest *request) {
         usec_t now = clock_now();
@@ -267,7 +267,7 @@ static void say_listening(Page *page) {
                 log_info("The page is served on %s.", page->config->page->listen);
 }
 
-/* An address that is taken may be free later. */
+/* Listens; tries again later if that fails, since the address may become free. */
 static void on_listen(void *userdata) {
         Page *page = userdata;
         usec_t delay;
@@ -291,7 +291,7 @@ static void on_listen(void *userdata) {
 static void page_close(Page *page) {
         loop_off(page->retry);
         loop_off(page->turn);
-        while (!STAILQ_EMPTY(&page->waiting)) /* listen_drop() answers them */
+        while (!STAILQ_EMPTY(&page->waiting)) /* listen_drop() has answered them */
                 (void) waiting_take(page);
         page_charts_forget(page->charts);
         page->route = listen_drop(page->route);
@@ -301,12 +301,12 @@ static void page_close(Page *page) {
 
 /* ---- what is drawn ---- */
 
-/* A file sink has everything, and nothing else has to be up for it. */
+/* Prefers a file sink: it has every message, and does not depend on another service. */
 static int subscription_rank(const SubscriptionConfig *subscription) {
         return strcmp(subscription->sink, "file") == 0 ? 2 : types_sink(subscription->sink)->history ? 1 : 0;
 }
 
-/* The first of the best. */
+/* Returns the configured subscription, else the first of the best rank. */
 static const SubscriptionConfig *subscription_choose(const Config *config) {
         const char *name = config->page->subscription;
         const SubscriptionConfig *chosen = config->subscriptions;
@@ -332,7 +332,7 @@ void page_use(Page *page, Config *config) {
         page->subscription = config->page ? subscription_choose(config) : NULL;
         page_charts_use(page->charts, config, page->subscription);
         if (!same && config->page)
-                on_listen(page); /* now: who waited for the daemon to be ready finds the page */
+                on_listen(page); /* at once: when the daemon is ready, the page must be there */
 }
 
 usec_t page_failing(const Page *page, const char **ret_detail) {

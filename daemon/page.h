@@ -19,34 +19,35 @@
 
 typedef struct Page Page;
 
-/* What it works with; all of it outlives the page. */
+/* What the page works with; it must outlive the page. */
 typedef struct PageHost {
         Loop *loop;
         Listen *listen;
         Secrets *secrets;
         const char *state_dir;
-        /* A look at every stage, which the page ends with report_done(). 0 or -ENOMEM. */
+        /* Reads the figures of every stage; the page frees them with report_done(). 0 or -ENOMEM. */
         int (*look)(void *userdata, Figures *ret);
-        void (*on_stopped)(void *userdata); /* page_is_stopped() from now on; may only take a note */
+        void (*on_stopped)(void *userdata); /* called when page_is_stopped() becomes true; may only take a note */
         void *userdata;
 } PageHost;
 
-/* Serves nothing yet. -ENOMEM, or an error of the loop. */
+/* Does not serve yet. -ENOMEM, or an error of the loop. */
 int page_new(const PageHost *host, Page **ret);
-/* Drops everything at once. */
+/* Closes at once; drops everything. */
 Page *page_free(Page *page);
 CLEANUP_DEFINE(Page, page_free)
 
-/* From now on as this configuration says, which is referenced. Its secrets were read. What cannot be listened on is
- * said, and tried again. */
+/* Applies this configuration, and takes a reference to it. Its secrets must have been read. If it cannot listen, that
+ * is logged and tried again. */
 void page_use(Page *page, Config *config);
 
-/* clock_wall() since when it cannot be served, and why (borrowed); 0: it can, or there is none. */
+/* Returns the clock_wall() since which the page cannot be served; *ret_detail* is the reason (borrowed). 0: it is
+ * served, or there is no page. */
 usec_t page_failing(const Page *page, const char **ret_detail);
 
-/* A sink stored a message; a SinkTap has this function, and the page. */
+/* Call this when a sink has stored a message; a SinkTap has this function and the page. */
 void page_stored(void *page, const char *subscription, const WireMessage *message);
 
-/* The sinks have ended: nothing is stored any more. */
+/* Call this when the sinks have ended, so that nothing is stored any more. */
 void page_stop(Page *page);
 bool page_is_stopped(const Page *page);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The way to Pub/Sub as one thing: credentials, the token made from them, and the client that uses it. Counted, because
- * after a reload the stages of the old configuration may still be finishing over the old way while the new ones use the
- * new. */
+/* The way to Pub/Sub: credentials, the token made from them, and the client that uses the token. References are
+ * counted: after a reload, stages of the old configuration may still use the old one while the new stages use the new
+ * one. */
 
 #include "config.h"
 #include "pubsub/client.h"
@@ -12,7 +12,7 @@
 
 typedef struct Remote {
         unsigned references;
-        Config *config;           /* whose pubsub section it follows; holds a reference */
+        Config *config;           /* its pubsub section is used; a reference is held */
         Credentials *credentials; /* NULL with the emulator */
         Token *token;
         Client *client;
@@ -25,11 +25,11 @@ typedef struct RemoteMeans {
         Secrets *secrets;
 } RemoteMeans;
 
-/* Reads the credentials (none with the emulator). The errnos of credentials_load() with *ret_error filled in, which
- * then has text; others with an empty text. Nothing is sent yet. */
+/* Reads the credentials (none with the emulator). Errors are those of credentials_load(), and *ret_error* is filled in;
+ * for other errors its text is empty. Sends nothing yet. */
 int remote_new(const RemoteMeans *means, Config *config, Remote **ret, CredentialsError *ret_error);
-/* Counts one more owner; returns *remote*. */
+/* Adds a reference; returns *remote*. */
 Remote *remote_ref(Remote *remote);
-/* Counts one less; the last one frees it. NULL is fine; returns NULL. */
+/* Drops a reference; frees it after the last one. NULL is allowed; returns NULL. */
 Remote *remote_unref(Remote *remote);
 CLEANUP_DEFINE(Remote, remote_unref)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status.json: what it has, and how it is written. */
+/* status.json: its members, and how they are written. */
 #include "report.h"
 
 #include <stddef.h>
@@ -12,29 +12,29 @@
 
 typedef enum FigureKind {
         FIGURE_TEXT,
-        FIGURE_JSON, /* left out where it is NULL */
+        FIGURE_JSON, /* left out when it is NULL */
         FIGURE_FLAG,
         FIGURE_COUNT,
-        FIGURE_SPAN,   /* usec_t, told in seconds */
+        FIGURE_SPAN,   /* usec_t, written as seconds */
         FIGURE_TIME,   /* clock_wall() */
         FIGURE_DUE,    /* clock_now() */
-        FIGURE_KIND,   /* Cause, what of it; null while well */
-        FIGURE_REMEDY, /* Cause */
-        FIGURE_OBJECT, /* a struct, or more of the same one */
-        FIGURE_ARRAY,  /* of structs */
+        FIGURE_KIND,   /* a Cause: its kind; null while there is no failure */
+        FIGURE_REMEDY, /* a Cause: its remedy */
+        FIGURE_OBJECT, /* a struct, or further members of the same struct */
+        FIGURE_ARRAY,  /* an array of structs */
 } FigureKind;
 
-/* A member of status.json, and where it stands in the struct that holds it. */
+/* A member of status.json, and the place of its value in a struct. */
 typedef struct Figure {
         const char *key;
         FigureKind kind;
         size_t offset, size;
-        const struct Figure *members; /* of an object, or of each struct of an array */
-        size_t n;                     /* of an array: where their number stands */
-        size_t only;                  /* in Told: the flag without which it is left out; 0: none */
+        const struct Figure *members; /* for an object, or for each struct of an array */
+        size_t n;                     /* for an array: the place of its length */
+        size_t only; /* place of a flag in Told; the member is left out unless it is true; 0: no flag */
 } Figure;
 
-/* The whole of a report. */
+/* Everything that is written. */
 typedef struct Told {
         const char *version;
         char line[REPORT_LINE_SIZE];
@@ -213,7 +213,7 @@ static void write_text(Writer *w, const char *text) {
         bytes_append_text(w->json, text);
 }
 
-/* What is no UTF-8 is shown as question marks. */
+/* In a text that is not UTF-8, every byte beyond ASCII becomes a question mark. */
 static void write_string(Writer *w, const char *text) {
         size_t size = text ? strlen(text) : 0;
         _cleanup_free_ char *copy = NULL;
@@ -295,7 +295,7 @@ static void write_value(Writer *w, const Figure *figure, const char *at) {
                 return write_text(w, *(const bool *) at ? "true" : "false");
         case FIGURE_COUNT:
                 return write_number(w, at, figure->size, 1);
-        case FIGURE_SPAN: /* 0: not known */
+        case FIGURE_SPAN: /* 0 means not known */
                 return *(const usec_t *) at == 0 ? write_text(w, "null")
                                                  : write_number(w, at, figure->size, USEC_PER_SEC);
         case FIGURE_TIME:

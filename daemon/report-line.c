@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* STATUS= */
+/* Writes the line for STATUS=. */
 #include "report.h"
 
 #include <stdio.h>
@@ -9,24 +9,24 @@
 #include "lib/text.h"
 
 #define NAME_SHOWN_MAX 40 /* characters of a source's or subscription's name */
-#define NAMED_MAX 2       /* sources and subscriptions told by name; the rest is counted */
+#define NAMED_MAX 2       /* as many sources and subscriptions are named; the rest is counted */
 #define ERROR_SHOWN_MAX 200
 #define NAME_SIZE (NAME_SHOWN_MAX + 4)
 #define TIME_SIZE 32
 
-/* The sentence as it grows. */
+/* The sentence while it is written. */
 typedef struct Line {
         const Figures *figures;
         TextRoom words;
 } Line;
 
-/* Begins the next piece of the sentence. */
+/* Begins the next part of the sentence. */
 static void line_comma(Line *line) {
         if (line->words.used > 0)
                 text_add(&line->words, ", ");
 }
 
-/* 12:00:04 of today, else with the day. */
+/* Writes the local time: 12:00:04 for today, else with the day. */
 static const char *local_time(usec_t wall, usec_t today, char buffer[static TIME_SIZE]) {
         time_t seconds = (time_t) (wall / USEC_PER_SEC), now = (time_t) (today / USEC_PER_SEC);
         struct tm tm, tm_now;
@@ -44,7 +44,7 @@ static const char *name_cut(const char *name, char buffer[static NAME_SIZE]) {
         return buffer;
 }
 
-/* " since 12:03:00", " (next try 12:03:40)": both are left out when unknown. */
+/* Writes " since 12:03:00", " (next try 12:03:40)"; each is left out when it is not known. */
 static void line_since(Line *line, usec_t since, usec_t retry_at) {
         const Figures *f = line->figures;
         char time[TIME_SIZE];
@@ -55,7 +55,7 @@ static void line_since(Line *line, usec_t since, usec_t retry_at) {
                 text_add(&line->words, " (next try %s)", local_time(f->wall + (retry_at - f->now), f->wall, time));
 }
 
-/* ", 2 more sources failing" */
+/* Writes ", 2 more sources failing". */
 static void line_more(Line *line, size_t n, const char *what, const char *how) {
         if (n > NAMED_MAX)
                 text_add(&line->words, ", %zu more %s%s %s", n - NAMED_MAX, what, n == NAMED_MAX + 1 ? "" : "s", how);
@@ -88,7 +88,7 @@ static void line_failing_sources(Line *line) {
 static void line_well_sources(Line *line) {
         const Figures *f = line->figures;
         char name[NAME_SIZE], time[TIME_SIZE];
-        bool speaks = false; /* the one that was heard last */
+        bool speaks = false; /* only the source with the latest reading or poll is named */
         usec_t last = 0, at, limit = 0;
         size_t well = 0;
 
@@ -199,7 +199,7 @@ static void line_stored(Line *line) {
                 last == 0 ? "" : local_time(last, f->wall, time));
 }
 
-/* What the sinks could never store. */
+/* Writes how many messages the sinks can never store. */
 static void line_set_apart(Line *line) {
         const Figures *f = line->figures;
         uint64_t apart = 0;
@@ -277,7 +277,7 @@ const char *report_format_line(const Figures *figures, char line[static REPORT_L
         char text[2 * REPORT_LINE_SIZE] = "";
         Line l = { .figures = figures, .words = { text, sizeof(text) } };
 
-        tzset(); /* localtime_r(3) alone keeps the zone of its first call, and this one may have been changed */
+        tzset(); /* localtime_r(3) alone keeps the time zone of its first call, which may have been changed */
         if (figures->stopping)
                 text_add(&l.words, "stopping");
         line_reload(&l);

@@ -14,51 +14,51 @@
 #include "lib/service.h"
 #include "subscribe/subscription.h"
 
-/* What is watched, one of each kind for a source or a subscription. */
+/* What is watched; there is one watch of a kind for each source or subscription. */
 typedef enum WatchKind {
-        WATCH_PUBLISH,   /* the outbox gets shorter while nothing is in the way */
+        WATCH_PUBLISH,   /* the outbox gets shorter while nothing blocks it */
         WATCH_POLL,      /* polls are made when they are due */
-        WATCH_HELD,      /* what is held gets stored */
+        WATCH_HELD,      /* held messages get stored */
         WATCH_PULL,      /* pulls are answered */
-        WATCH_RETENTION, /* unsettled messages are younger than the queue keeps them */
+        WATCH_RETENTION, /* unsettled messages are younger than the subscription's retention */
 } WatchKind;
 
-/* How long a standstill may last. */
+/* How long a stage may stand still before it is reported. */
 static const usec_t patience[] = {
-        [WATCH_PUBLISH] = 10 * USEC_PER_MINUTE, /* ten publish timeouts */
-        [WATCH_POLL] = 10 * USEC_PER_MINUTE,    /* beyond the time of the next poll */
-        [WATCH_HELD] = 5 * USEC_PER_MINUTE,     /* several times the worst write that the driver can make */
+        [WATCH_PUBLISH] = 10 * USEC_PER_MINUTE, /* as long as ten publish timeouts */
+        [WATCH_POLL] = 10 * USEC_PER_MINUTE,    /* after the time of the next poll */
+        [WATCH_HELD] = 5 * USEC_PER_MINUTE,     /* several times the longest write of the driver */
         [WATCH_PULL] = 70 * USEC_PER_MINUTE,    /* the longest interval is 1 h, the longest pull 2 min */
 };
 
 typedef struct Watch {
         WatchKind kind;
         char *name;
-        uint64_t progress; /* as last seen */
-        usec_t since;      /* clock_now() of the last progress, or of the last time that standing still was right */
-        unsigned told;     /* how much has been said about it */
+        uint64_t progress; /* its value at the last look */
+        usec_t since;      /* clock_now() of the last progress, or of the last look at which no progress was expected */
+        unsigned told;     /* how much was reported; 0: nothing */
 } Watch;
 
-#define KEPT_NAME "unsettled" /* lines of "SECONDS SUBSCRIPTION": publish time or begin of the outage, UTC */
+#define KEPT_NAME "unsettled" /* lines of "SECONDS SUBSCRIPTION": publish time or start of the outage, UTC */
 #define KEPT_MAX (64 * 1024)
-#define KEPT_AGE_USEC USEC_PER_MINUTE          /* what is younger is work under way */
+#define KEPT_AGE_USEC USEC_PER_MINUTE          /* younger messages are normal work */
 #define KEPT_EVERY_USEC (10 * USEC_PER_MINUTE) /* the state directory may be on an SD card */
 
 typedef enum OutboxLevel { OUTBOX_LEVEL_WELL, OUTBOX_LEVEL_HIGH, OUTBOX_LEVEL_FULL } OutboxLevel;
 
 struct ReportStalls {
-        Watch *watches; /* in the order of the figures; those of stages that went are forgotten at the next look */
+        Watch *watches; /* in the order of the figures; a watch of a stage that is gone is dropped at the next look */
         size_t n;
         OutboxLevel outbox;
-        usec_t born;   /* clock_now() of the first look; 0: none yet */
-        usec_t asleep; /* the figures' at the last one */
+        usec_t born;   /* clock_now() of the first look; 0: there was none */
+        usec_t asleep; /* Figures.asleep at the last look */
         char *state_dir;
-        char *before;   /* what the process before this one kept; NULL: nothing */
-        Bytes kept;     /* what stands in the file, as far as this process knows */
-        usec_t kept_at; /* clock_now() of the last write; 0: none yet */
+        char *before;   /* the content that the last process left; NULL: none */
+        Bytes kept;     /* the content of the file, as far as this process knows */
+        usec_t kept_at; /* clock_now() of the last write; 0: there was none */
 };
 
-/* What cannot be read is as nothing: the ages begin anew. */
+/* Loads the file of the last process. If it cannot be read, ages are counted from now. */
 static int stalls_load(ReportStalls *stalls) {
         _cleanup_close_ int fd = -1;
         _cleanup_free_ char *path = NULL, *text = NULL;
@@ -112,32 +112,32 @@ ReportStalls *report_stalls_free(ReportStalls *stalls) {
         return NULL;
 }
 
-/* ---- one look: the new watches, each a copy of the old one of its name ---- */
+/* ---- one look: makes the new watches; each is a copy of the old one with its name ---- */
 
 typedef struct Look {
         const ReportStalls *stalls;
         const Figures *figures;
         Watch *watches;
         size_t n;
-        usec_t slept;               /* since the look before */
-        char span[CLOCK_SPAN_SIZE]; /* how long what stalls has stood still */
+        usec_t slept;               /* how long the machine slept since the last look */
+        char span[CLOCK_SPAN_SIZE]; /* how long it has stood still */
         char unit[SERVICE_UNIT_SIZE];
-        Bytes kept; /* the file as it should be */
+        Bytes kept; /* the new content of the file */
 } Look;
 
-/* NULL when memory is short: nothing is warned about then, and the next look tries again. */
+/* Returns NULL when memory is short: then there is no warning, and the next look tries again. */
 static Watch *look_watch(Look *look, WatchKind kind, const char *name) {
         const ReportStalls *old = look->stalls;
         Watch *watch = &look->watches[look->n];
 
         for (size_t i = 0; i < old->n; i++) {
-                Watch *before = &old->watches[(look->n + i) % old->n]; /* mostly it stands where it stood */
+                Watch *before = &old->watches[(look->n + i) % old->n]; /* usually it has the same index as before */
 
                 if (before->kind != kind || !before->name || strcmp(before->name, name) != 0)
                         continue;
                 look->n++;
                 *watch = *before;
-                watch->since += look->slept; /* nothing could move */
+                watch->since += look->slept; /* nothing could move while the machine slept */
                 before->name = NULL;
                 return watch;
         }
@@ -145,8 +145,8 @@ static Watch *look_watch(Look *look, WatchKind kind, const char *name) {
         return watch->name ? &look->watches[look->n++] : NULL;
 }
 
-/* Whether to say now, once, that something stands still: *expected*: it should move; *progress* changes whenever it
- * does. Measured by the clock that no time server steps. */
+/* True, once, when something has stood still for too long. *expected*: it should move; *progress* changes whenever it
+ * moves. Uses a clock that no time server changes. */
 static bool look_stalls(Look *look, WatchKind kind, const char *name, bool expected, uint64_t progress) {
         Watch *watch = look_watch(look, kind, name);
         usec_t now = look->figures->now;
@@ -198,7 +198,8 @@ static void look_at_source(Look *look, const SourceStatus *source) {
 
 static void look_at_held(Look *look, const SubscriberStatus *subscriber) {
         const SinkStatus *sink = &subscriber->sink;
-        /* of one that was refused, and no other: what comes next tells more, or the sink is said to be down (sink.c) */
+        /* The sink waits after a write that stored nothing. This is not a stall: the next write says more, or the sink
+         * is reported as down (sink.c). */
         bool waits = sink->refusing && sink->retry_at > look->figures->now;
         bool expected = subscriber->held > subscriber->aside && sink->ready && !waits && !subscriber->failing &&
                         !look->figures->stopping;
@@ -230,8 +231,9 @@ static usec_t age(usec_t wall, usec_t since) {
         return since > 0 && wall > since ? wall - since : 0;
 }
 
-/* How old the oldest message may be that is not stored: of those held, and of those that wait unseen since no pull
- * succeeds. The latter cannot be older than this process has been looking, whatever the wall clock did in between. */
+/* Returns how old the oldest message may be that is not stored: the oldest that is held, or one in the queue that
+ * nobody saw because no pull succeeds. The second cannot be older than this process has been watching, even if the wall
+ * clock was changed. */
 static usec_t unsettled_age(const Look *look, const SubscriberStatus *subscriber) {
         usec_t wall = look->figures->wall, watched = look->figures->now - look->stalls->born;
         usec_t unseen = 0, held = age(wall, subscriber->oldest_unsettled);
@@ -245,8 +247,8 @@ static usec_t unsettled_age(const Look *look, const SubscriberStatus *subscriber
         return held > unseen ? held : unseen;
 }
 
-/* Since when messages had waited when the process before this one ended, unless they are known to be gone;
- * clock_wall(), 0: none did. */
+/* Returns the clock_wall() since which messages were waiting when the last process ended; 0: there were none, or they
+ * are known to be gone. */
 static usec_t unsettled_before(const Look *look, const SubscriberStatus *subscriber) {
         const char *line = subscriber->emptied ? NULL : look->stalls->before;
         size_t size = strlen(subscriber->subscription);
@@ -261,7 +263,7 @@ static usec_t unsettled_before(const Look *look, const SubscriberStatus *subscri
         return 0;
 }
 
-/* Notes it for the next process. Without memory it is not kept this time. */
+/* Notes the age for the next process. Without memory it is left out this time. */
 static void keep_unsettled(Look *look, const SubscriberStatus *subscriber, usec_t oldest) {
         usec_t since = look->figures->wall - oldest;
 
@@ -274,7 +276,7 @@ static bool kept_is(const Bytes *a, const Bytes *b) {
         return a->size == b->size && (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
 }
 
-/* Nothing but the age in a warning depends on it. */
+/* Writes the file. Errors are ignored: only the age in a warning depends on it. */
 static void stalls_keep(ReportStalls *stalls, Look *look) {
         const Figures *f = look->figures;
 
@@ -288,7 +290,7 @@ static void stalls_keep(ReportStalls *stalls, Look *look) {
         stalls->kept = bytes_steal(&look->kept);
 }
 
-/* Where it may not be read, the service's own counts. */
+/* Returns the subscription's retention; if it may not be read, Pub/Sub's default. */
 static usec_t retention_of(const SubscriberStatus *subscriber) {
         return subscriber->retention > 0 ? subscriber->retention : SUBSCRIPTION_RETENTION_DEFAULT_USEC;
 }
@@ -319,7 +321,7 @@ static void look_at_retention(Look *look, const SubscriberStatus *subscriber) {
         unsigned level;
 
         keep_unsettled(look, subscriber, before > oldest ? before : oldest);
-        if (before > oldest && look->figures->now - look->stalls->born >= KEPT_AGE_USEC) /* it may just be on its way */
+        if (before > oldest && look->figures->now - look->stalls->born >= KEPT_AGE_USEC) /* it may be on its way */
                 oldest = before;
         level = oldest >= retention / 10 * 9 ? 2 : oldest >= retention / 2 ? 1 : 0;
         if (!watch)
@@ -341,14 +343,15 @@ static OutboxLevel outbox_level(const Figures *figures, OutboxLevel before) {
         if (report_outbox_is_high(figures))
                 return before == OUTBOX_LEVEL_FULL ? OUTBOX_LEVEL_FULL : OUTBOX_LEVEL_HIGH;
 
-        /* A little below the mark, or an outbox that sways around it would fill the log. */
+        /* The level ends a little below its mark: an outbox that goes up and down around the mark must not fill the
+         * log. */
         if (outbox->rows + outbox->rejected_rows > outbox->max_rows / 10 * 7 ||
                 outbox->bytes + outbox->rejected_bytes > outbox->max_bytes / 10 * 7)
                 return before;
         return OUTBOX_LEVEL_WELL;
 }
 
-/* Publishing need not fail for that. */
+/* True if rejected readings fill the outbox; publishing may still work. */
 static bool outbox_is_full_of_rejected(const OutboxStatus *outbox) {
         return outbox->rejected_rows > outbox->max_rows / 2 || outbox->rejected_bytes > outbox->max_bytes / 2;
 }

@@ -16,7 +16,7 @@ void report_done(Figures *figures) {
         *figures = (Figures){};
 }
 
-/* ---- the outbox against its caps ---- */
+/* ---- the outbox and its limits ---- */
 
 static uint64_t outbox_rows(const OutboxStatus *outbox) {
         return outbox->rows + outbox->rejected_rows;
@@ -26,7 +26,7 @@ static uint64_t outbox_bytes(const OutboxStatus *outbox) {
         return outbox->bytes + outbox->rejected_bytes;
 }
 
-/* What a source holds in memory did not fit, or what its next poll may bring would not. */
+/* True if the readings that a source holds in memory did not fit, or the next poll's might not fit. */
 static bool source_is_shut_out(const Figures *f, const SourceStatus *source) {
         if (f->outbox_failing || (!source->holding && !source->gated))
                 return false;
@@ -81,11 +81,11 @@ int report_write(const char *directory, const char *json, size_t size) {
         if (asprintf(&temporary, "%s/.status.json.new", directory) < 0)
                 return temporary = NULL, -ENOMEM;
 
-        /* One left by a kill is used again. */
+        /* A file that was left by a kill is used again. */
         fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0644);
         if (fd < 0)
                 return err_errno();
-        r = fchmod(fd, 0644) < 0 ? err_errno() : file_write_all(fd, json, size); /* open(2) is under the umask */
+        r = fchmod(fd, 0644) < 0 ? err_errno() : file_write_all(fd, json, size); /* because open(2) applies the umask */
         if (r >= 0 && rename(temporary, path) < 0)
                 r = err_errno();
         if (r < 0)

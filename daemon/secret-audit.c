@@ -8,9 +8,10 @@
 #include "config-table.h"
 #include "secret.h"
 
-#define PREFIX "sensorqd_" /* that systemd puts before each name */
+#define PREFIX "sensorqd_" /* systemd puts this before each name */
 #define NAME_MAX_SIZE 255
-#define TOTAL_MAX (1024 * 1024) /* systemd.exec(5), "Credentials": of all credentials of a unit together */
+/* systemd.exec(5), "Credentials": the limit for all credentials of a unit together */
+#define TOTAL_MAX (1024 * 1024)
 
 typedef struct Audit {
         const Config *config;
@@ -33,7 +34,7 @@ static bool name_is_valid(const char *name) {
         return strlen(PREFIX) + strlen(name) <= NAME_MAX_SIZE;
 }
 
-/* Whether users other than the owner get at it: its mode lets them, and that of its directory. */
+/* True if users other than the owner can read it: the modes of the file and of its directory allow that. */
 static bool others_may_read(const char *path, const struct stat *file) {
         const char *slash = strrchr(path, '/');
         _cleanup_free_ char *directory = slash ? strndup(path, (size_t) (slash - path) + 1) : NULL;
@@ -56,13 +57,13 @@ static void look_at_mode(const Audit *a, const char *path, const struct stat *fi
         tell(a, path, false, words);
 }
 
-/* ---- what systemd hands over ---- */
+/* ---- what systemd passes ---- */
 
 static void look_at_entry(Audit *a, const char *directory, const char *name) {
         _cleanup_free_ char *path = NULL;
         struct stat file;
 
-        if (name[0] == '.') /* systemd passes over it */
+        if (name[0] == '.') /* systemd skips it */
                 return;
         if (asprintf(&path, "%s/%s", directory, name) < 0) {
                 path = NULL;
@@ -114,7 +115,7 @@ static void look_at_file(Audit *a, const char *name) {
         if (secret_find(a->config, name, &path) < 0)
                 return;
         if (secret_is_handed_over(a->config, path))
-                return; /* seen already */
+                return; /* looked at already */
         if (stat(path, &file) == 0)
                 look_at_mode(a, path, &file);
 }

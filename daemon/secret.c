@@ -10,9 +10,11 @@
 #include "lib/text.h"
 #include "secret.h"
 
-#define DIRECTORY_ID "sensorqd_" /* systemd's, of LoadCredential=sensorqd:DIRECTORY, before each file of it */
+/* with LoadCredential=sensorqd:DIRECTORY, systemd puts this before the name of each file */
+#define DIRECTORY_ID "sensorqd_"
 
-/* 0: there, *ret_path filled in. -ENOENT; where that cannot be told -EACCES, or as err_passes(). */
+/* Returns 0 and *ret_path if the file is there. -ENOENT; if that cannot be found out, -EACCES or an error for which
+ * err_passes() is true. */
 static int secret_try(const char *directory, const char *prefix, const char *name, char **ret_path) {
         _cleanup_free_ char *path = NULL;
 
@@ -28,8 +30,8 @@ static int secret_try(const char *directory, const char *prefix, const char *nam
         return errno == EACCES || err_passes(-errno) ? -errno : -ENOENT;
 }
 
-/* An id credential is CREDENTIALS/NAME, a file of a directory credential CREDENTIALS/ID_NAME: systemd.exec(5),
- * LoadCredential=. */
+/* A credential that is a file is CREDENTIALS/NAME; a file of a credential that is a directory is CREDENTIALS/ID_NAME:
+ * systemd.exec(5), LoadCredential=. */
 static int secret_find_credential(const char *credentials, const char *name, char **ret_path) {
         int r;
 
@@ -66,8 +68,8 @@ int secret_find(const Config *config, const char *name, char **ret_path) {
         }
 
         r = secret_find_beside(config, name, ret_path);
-        /* The unit's user is not meant to look into CONFIGDIR/credentials: what is not among its credentials was not
-         * put there. */
+        /* The unit's user cannot read CONFIGDIR/credentials, which is intended. A secret that is not among the unit's
+         * credentials is missing there. */
         return unit && r == -EACCES ? -ENOENT : r;
 }
 
@@ -92,7 +94,7 @@ char *secret_origin(const Config *config, const char *name, const char *path) {
         return origin;
 }
 
-/* What is said of each error of a file; the others have the system's own words. */
+/* The words for each error of a file; other errors get the system's words. */
 static const struct {
         int error;
         const char *words;
@@ -108,8 +110,9 @@ static const struct {
                 "it" },
 };
 
-/* A service that systemd gave no directory of credentials, not even an empty one: the unit has no LoadCredential=, or
- * something took it away, as LXC's images do in a container. podman sets NOTIFY_SOCKET alone, a login INVOCATION_ID. */
+/* True in a service for which systemd made no directory of credentials, not even an empty one: the unit has no
+ * LoadCredential=, or something removed it, like LXC's images in a container. podman sets only NOTIFY_SOCKET, a login
+ * only INVOCATION_ID. */
 static bool is_unit_without_credentials(void) {
         return getenv("NOTIFY_SOCKET") && getenv("INVOCATION_ID") && !getenv("CREDENTIALS_DIRECTORY");
 }
@@ -143,11 +146,11 @@ int secret_read_file(const char *path, char **ret, size_t *ret_size) {
         if (r < 0)
                 return r == -EINVAL ? -EBADMSG : r;
 
-        buffer = malloc(SECRET_SIZE_MAX + 2); /* at once: a buffer that grows leaves copies behind */
+        buffer = malloc(SECRET_SIZE_MAX + 2); /* the full size at once: a buffer that grows leaves copies behind */
         if (!buffer)
                 return -ENOMEM;
 
-        r = file_read(fd, buffer, SECRET_SIZE_MAX + 1, &size); /* one more byte tells a file that is too large */
+        r = file_read(fd, buffer, SECRET_SIZE_MAX + 1, &size); /* one byte more shows that it is too large */
         if (r < 0)
                 return r;
         if (size > SECRET_SIZE_MAX)
@@ -163,7 +166,8 @@ int secret_read_file(const char *path, char **ret, size_t *ret_size) {
         return 0;
 }
 
-/* How many bytes at the end of a text are a blank, of those that are pasted along; 0: none. */
+/* Returns the length in bytes of a blank at the end of a text; 0: there is none. Such blanks are often pasted with a
+ * secret. */
 static size_t secret_blank_at_end(const char *text, size_t size) {
         static const char *const blanks[] = { " ", "\t", "\n", "\r", "\xc2\xa0" /* U+00A0 */,
                 "\xe3\x80\x80" /* U+3000 */, "\xe2\x80\x8b" /* U+200B */ };

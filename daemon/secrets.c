@@ -11,14 +11,14 @@
 #include "lib/array.h"
 #include "lib/bytes.h"
 
-#define SECRETS_BEGINNING 16 /* this much of a longer secret is concealed without the rest */
+#define SECRETS_BEGINNING 16 /* the first bytes of a longer secret are concealed even without the rest */
 #define SECRETS_BLOT "[secret]"
 #define SECRETS_BLOT_SHORT "****" /* no longer than the shortest secret */
 
 struct Secrets {
-        char **items; /* the first SECRETS_PASSING_MAX are a ring, NULL where nothing stands yet; then the kept */
+        char **items; /* the first SECRETS_PASSING_MAX are a ring, NULL: unused; after them the secrets that are kept */
         size_t n, allocated;
-        size_t next; /* of the ring */
+        size_t next; /* next index of the ring */
 };
 
 char *secret_free(char *secret) {
@@ -53,7 +53,7 @@ Secrets *secrets_free(Secrets *secrets) {
         return NULL;
 }
 
-/* Whether there is nothing to note: no object, no secret, or one that is known. */
+/* True if there is nothing to note: *secrets* is NULL, there is no secret, or it is known. */
 static bool secrets_know(const Secrets *secrets, const char *secret) {
         if (!secrets || !secret || strlen(secret) < SECRETS_MIN)
                 return true;
@@ -112,7 +112,7 @@ static int hex_digit(char c) {
         return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
 }
 
-/* How many bytes of *text* stand for the character *c*; 0: they stand for another. */
+/* Returns how many bytes of *text* stand for the character *c*; 0: they stand for another one. */
 static size_t letter_match(const char *text, char c) {
         if (text[0] == c)
                 return 1;
@@ -133,7 +133,7 @@ static bool is_word(char c) {
         return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
 }
 
-/* How many bytes at *place* of *text* are *secret*, or the beginning of a long one; 0: none. */
+/* Returns how many bytes at *place* in *text* are *secret*, or the beginning of a long one; 0: none. */
 static size_t secret_match(const char *text, const char *place, const char *secret) {
         size_t used = 0, letters = 0, n;
 
@@ -156,7 +156,7 @@ static size_t secrets_match(const Secrets *secrets, const char *text, const char
                 size_t used;
 
                 if (!secret || (*place != *secret && !strchr("+\\%", *place)))
-                        continue; /* the usual case, at once */
+                        continue; /* fast for the usual case */
                 used = secret_match(text, place, secret);
                 longest = used > longest ? used : longest;
         }

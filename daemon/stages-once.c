@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One run of `sensorqd once`: each source polled, then the outbox published, then each subscription drained. */
+/* One run of `sensorqd once`: polls each source, publishes the outbox, then drains each subscription. */
 
 #include "stages.h"
 
@@ -8,7 +8,7 @@
 #include "lib/err.h"
 #include "lib/log.h"
 
-/* Until all stages of that kind have done what they can do now; false when something is left of it. */
+/* Runs the loop until all stages of that kind are done; *ret_complete* is false when something is left. */
 static int wait_for(const StagesHost *host, StageKind kind, bool *ret_complete) {
         while (!host->stopping && !stages_are_idle(host->stages, kind, ret_complete)) {
                 int r = loop_turn(host->loop, USEC_INFINITY);
@@ -19,8 +19,7 @@ static int wait_for(const StagesHost *host, StageKind kind, bool *ret_complete) 
         return 0;
 }
 
-/* Adds what is the matter with each stage to *text*, each after a separator. A text that lacks memory is a shorter one.
- */
+/* Adds what is wrong with each stage to *text*, each after a separator. Without memory the text is shorter. */
 static void add_troubles(const Figures *f, Bytes *text) {
         for (size_t i = 0; i < f->n_sources; i++) {
                 const SourceStatus *source = &f->sources[i];
@@ -44,7 +43,7 @@ static void add_troubles(const Figures *f, Bytes *text) {
         }
 }
 
-/* Each failure was logged when it came; this one line is for who started the run, and says what they add up to. */
+/* Each failure was logged when it happened; this line sums them up for the person who started the run. */
 static void tell_left(const Figures *figures) {
         _cleanup_bytes_ Bytes text = {};
 

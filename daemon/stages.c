@@ -17,10 +17,10 @@
 
 /* What a subscription means for publishing. */
 typedef enum Standing {
-        STANDING_UNKNOWN, /* not looked at yet */
-        STANDING_APART,   /* on another topic */
+        STANDING_UNKNOWN, /* not checked yet */
+        STANDING_APART,   /* it belongs to another topic */
         STANDING_MISSING,
-        STANDING_KEEPS, /* what is published to publish.topic */
+        STANDING_KEEPS, /* it gets what is published to publish.topic */
 } Standing;
 
 /* clang-format off */
@@ -30,28 +30,29 @@ typedef enum Standing {
 /* clang-format on */
 typedef struct Stage {
         StageKind kind;
-        Stages *stages;      /* the set that it belongs to now */
-        Config *config;      /* of the set that made it; *section* is a part of it */
-        const void *section; /* SourceConfig, SubscriptionConfig; of the publisher the Config */
+        Stages *stages;      /* the set that owns it now */
+        Config *config;      /* of the set that made it; contains *section* */
+        const void *section; /* SourceConfig or SubscriptionConfig; for the publisher the Config */
         Remote *remote;
-        char exclusive[SINK_EXCLUSIVE_MAX]; /* what only one stage can have; "": nothing */
-        void *self;                         /* Source, Publisher, Subscriber; NULL: waiting */
+        char exclusive[SINK_EXCLUSIVE_MAX]; /* name of something that only one stage can have; "": nothing */
+        void *self;                         /* Source, Publisher or Subscriber; NULL: waiting */
         bool retired;
-        Trouble unopened;  /* of one that waited */
-        Standing standing; /* of a subscription, when it was told last */
+        Trouble unopened;  /* of a stage that waited and cannot be opened */
+        Standing standing; /* of a subscription, when it was last reported */
 } Stage;
 
 struct Stages {
         StagesHost *host;
         Config *config;
         Remote *remote;
-        Stage **items; /* as in the configuration, then the retired. Borrowed where they belong to another set */
+        Stage **items; /* in the order of the configuration, then the retired ones. One that another set owns is
+                          borrowed */
         size_t n, allocated;
-        size_t unsettled;  /* waiting or retired */
-        bool missed_topic; /* the publisher met a 404 of its topic */
+        size_t unsettled;  /* how many are waiting or retired */
+        bool missed_topic; /* the publisher got a 404 for its topic */
 };
 
-/* Something in the status of a stage changed. Nothing is done about it here, from inside that stage. */
+/* The status of a stage has changed. This only takes a note, because it is called from inside that stage. */
 static void host_changed(void *userdata) {
         StagesHost *host = userdata;
 
@@ -91,7 +92,7 @@ static uint64_t host_dropped(void *userdata, const char *name) {
         return outbox_dropped(((StagesHost *) userdata)->outbox, name);
 }
 
-/* From inside an operation on the outbox: the disk refuses it, or takes it again. */
+/* Called from inside an outbox operation, when the disk begins or ceases to fail. */
 static void host_on_outbox(void *userdata) {
         StagesHost *host = userdata;
 
@@ -181,15 +182,15 @@ static int publisher_open(Stage *stage) {
 
 /* ---- a subscription ---- */
 
-/* Whether two full names begin with the same projects/P/ */
+/* True if two full names begin with the same projects/P/. */
 static bool is_same_project(const char *a, const char *b) {
         size_t size = strcspn(a, "/") + 1;
 
         return strncmp(a, b, size + strcspn(a + size, "/") + 1) == 0;
 }
 
-/* Whether a subscription is on publish.topic. One that may not be read counts as if it were; one that is missing, and
- * was never seen, where `setup` would make it: in the topic's project. */
+/* True if a subscription belongs to publish.topic. One that we may not read counts as such. One that is missing and was
+ * never seen counts if `setup` would create it on the topic: if it is in the topic's project. */
 static bool status_is_on_topic(const SubscriptionStatus *status, const char *subscription, const char *topic) {
         if (status->topic[0] != '\0')
                 return strcmp(status->topic, topic) == 0;
@@ -278,7 +279,8 @@ static void stage_retire(Stage *stage) {
         stage->retired = true;
 }
 
-/* A publisher's request under way is dropped: its rows stay, and the next one sends them under the same keys. */
+/* A publisher ends at once, even during a request: its rows stay, and the next publisher sends them with the same
+ * keys. */
 static bool stage_has_ended(const Stage *stage) {
         if (!stage->self || stage->kind == STAGE_PUBLISHER)
                 return true;
@@ -308,7 +310,7 @@ CLEANUP_DEFINE(Stage, stage_free)
 
 /* ---- a set ---- */
 
-/* The next stage of that kind that is at work, from place *i on, or NULL. */
+/* Returns the next working stage of that kind, from index *i on, or NULL. */
 static Stage *stages_next(const Stages *stages, StageKind kind, size_t *i) {
         while (*i < stages->n) {
                 Stage *stage = stages->items[(*i)++];
@@ -326,7 +328,7 @@ static Publisher *stages_publisher(const Stages *stages) {
         return stage ? stage->self : NULL;
 }
 
-/* What *old* has already for that section, or NULL. */
+/* Returns the stage that *old* already has for that section, or NULL. */
 static Stage *stages_find(const Stages *old, const Stages *stages, StageKind kind, const void *section) {
         for (size_t i = 0; old && i < old->n; i++) {
                 Stage *stage = old->items[i];
@@ -338,7 +340,7 @@ static Stage *stages_find(const Stages *old, const Stages *stages, StageKind kin
         return NULL;
 }
 
-/* Whether another stage of the set has what this one needs for itself; *ending*: and will give it up. */
+/* True if another stage of the set has what only one stage can have; *ending*: and is going to give it up. */
 static bool stages_hold_exclusive(const Stages *stages, const Stage *stage, bool ending) {
         for (size_t i = 0; stages && stage->exclusive[0] != '\0' && i < stages->n; i++)
                 if (stages->items[i] != stage && stages->items[i]->self && stages->items[i]->retired >= ending &&
@@ -347,7 +349,7 @@ static bool stages_hold_exclusive(const Stages *stages, const Stage *stage, bool
         return false;
 }
 
-/* Its secrets are read; it is not at work yet. */
+/* Makes a stage and reads its secrets; it does not work yet. */
 static int stage_new(
         Stages *stages, StageKind kind, const void *section, Stage **ret, char error[static STAGES_ERROR_MAX]) {
         _cleanup_(stage_freep) Stage *stage = calloc(1, sizeof(Stage));
@@ -453,7 +455,7 @@ Stages *stages_free(Stages *stages) {
 
 /* ---- a reload ---- */
 
-/* Frees what has ended. */
+/* Frees retired stages that have ended. */
 static void stages_reap(Stages *stages) {
         size_t kept = 0;
 
@@ -468,7 +470,7 @@ static void stages_reap(Stages *stages) {
         stages->n = kept;
 }
 
-/* What it waited for is free now. */
+/* Opens a stage whose exclusive thing is free now. */
 static void stage_open_late(Stage *stage) {
         char error[STAGES_ERROR_MAX] = "", span[CLOCK_SPAN_SIZE];
         int r = stage_open(stage, error);
@@ -512,9 +514,9 @@ void stages_take_over(Stages *stages, Stages *old) {
         stages_open_waiting(stages);
 }
 
-/* ---- what one stage means for others ---- */
+/* ---- how a stage affects others ---- */
 
-/* Why what is published now would be lost; publisher_pause() has it. */
+/* Returns why readings published now would be lost, for publisher_pause(); NULL: they would not. */
 static const char *stages_why_paused(const Stages *stages) {
         bool some = stages->config->topic_has_other_subscribers, unknown = stages->host->stopping;
         Stage *stage;
@@ -525,7 +527,8 @@ static const char *stages_why_paused(const Stages *stages) {
                 some = some || stage->standing == STANDING_KEEPS;
         }
         if (unknown || (!some && stages->unsettled > 0))
-                return ""; /* a missing one is said by itself, and one that waits for its predecessor will be there */
+                return ""; /* a missing subscription is reported elsewhere; one that waits for its predecessor will be
+                              there soon */
         return some ? NULL
                     : "no subscription of this configuration is on this topic, so what is published there may be lost. "
                       "Correct publish.topic or the subscriptions";
@@ -634,7 +637,7 @@ static bool stage_is_idle(const Stage *stage, bool *ret_complete) {
         return !source_is_busy(stage->self);
 }
 
-/* Whether each subscription was looked at, or cannot be: until then publishing waits for that, and not for itself. */
+/* True if each subscription was checked, or cannot be: until then publishing waits for the checks. */
 static bool stages_know_subscriptions(const Stages *stages) {
         const Stage *stage;
 
@@ -673,7 +676,7 @@ void stages_stop(Stages *stages) {
                 if (stage->self && stage->kind == STAGE_SOURCE && !source_must_end(stage->self))
                         stage_close(stage);
                 if (!stage->self || stage->kind == STAGE_SOURCE)
-                        stage_retire(stage); /* what waited is not opened any more */
+                        stage_retire(stage); /* a stage that waits is not opened any more */
                 else if (stage->kind == STAGE_SUBSCRIBER)
                         subscriber_stop(stage->self);
                 else if (!stage->retired)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The stages that one configuration asks for, and their wiring to each other. daemon.c makes one set at the start and
- * another at each reload; a set takes over from the one before it whatever the new configuration leaves as it was, so
- * that an unchanged subscription keeps its batch and its connections. The rest of the old set finishes beside the new
- * one: a poll, readings for the disk, a write in progress.
+/* The stages of one configuration, and how they are connected. daemon.c makes one set at the start and another at each
+ * reload. The new set takes over every stage whose configuration did not change, so that an unchanged subscription
+ * keeps its batch and its connections. The other stages of the old set finish their work beside the new set: a poll,
+ * readings for the disk, a write in progress.
  *
- * What only one can have at a time (an address, a client id, a directory: the type says by what name) goes from the old
- * stage to the new one when the old one has ended; until then the new one waits unopened. */
+ * Some things only one stage can have at a time: an address, a client id, a directory (the type returns its name). They
+ * pass from the old stage to the new one when the old one has ended; until then the new one is not opened. */
 
 #include "config.h"
 #include "report.h"
@@ -22,62 +22,64 @@ typedef struct StagesHost {
         Http *http;
         Listen *listen;
         const char *state_dir;
-        Secrets *secrets; /* every secret in use: what a remote says passes it */
+        Secrets *secrets; /* every secret in use, to conceal them in remote texts */
         Outbox *outbox;   /* NULL: there is none */
         bool once;
-        bool stopping;                      /* no source polls any more */
-        void (*on_figures)(void *userdata); /* something in stages_look() changed: may only take a note */
-        void (*on_move)(void *userdata);    /* stages_settle() has something to do: may only take a note */
+        bool stopping;                      /* sources do not poll any more */
+        void (*on_figures)(void *userdata); /* something in stages_look() has changed; may only take a note */
+        void (*on_move)(void *userdata);    /* stages_settle() is needed; may only take a note */
         void *userdata;
-        SinkTap tap; /* of every sink */
-        /* stages.c's own: */
-        Stages *stages;     /* the set at work */
-        SourceHost sources; /* the same as the sources see it */
-        bool resume;        /* what waits for the outbox may go on */
-        bool short_of_room; /* a source was told that there is none */
+        SinkTap tap; /* for every sink */
+        /* used only by stages.c: */
+        Stages *stages;     /* the working set */
+        SourceHost sources; /* what the sources get */
+        bool resume;        /* stages that wait for the outbox may continue */
+        bool short_of_room; /* a source was told that there is no room */
 } StagesHost;
 
 #define STAGES_ERROR_MAX 1024
 
-/* Makes every stage of *config*, except those that *old* (NULL at the start) has already in the same form. Nothing of
- * *old* changes, and on failure nothing of it is lost. STAGES_SECRET: a secret cannot be read or is malformed;
- * -EBADMSG: the configuration asks for what cannot be made; another errno, also where the disk would not give a secret.
+/* Makes every stage of *config*, except those that *old* (NULL at the start) already has with the same configuration.
+ * Does not change *old*, also on an error. STAGES_SECRET: a secret cannot be read or is malformed; -EBADMSG: the
+ * configuration asks for a stage that cannot be made; another errno, also when the disk did not deliver a secret.
  * *error* has the words, without a secret. */
 enum { STAGES_OK = 0, STAGES_SECRET = 1 };
 int stages_new(StagesHost *host, Config *config, Stages *old, Stages **ret, char error[static STAGES_ERROR_MAX]);
-/* Drops everything at once. */
+/* Drops everything at once; returns NULL. */
 Stages *stages_free(Stages *stages);
 CLEANUP_DEFINE(Stages, stages_free)
 
-/* The new set goes to work: takes over what it shares with *old*, retires the rest, frees *old*. */
+/* Puts the new set to work: takes over the stages that it shares with *old*, retires the others, frees *old*. */
 void stages_take_over(Stages *stages, Stages *old);
 
-/* Asked for by on_move: publishing pauses while a subscription is missing or was not looked at yet; retired stages that
- * have finished are freed, and what waited for them is opened. */
+/* Called after on_move. Pauses publishing while a subscription is missing or was not checked yet; frees retired stages
+ * that have ended, and opens those that waited for them. */
 void stages_settle(Stages *stages);
 
-/* The figures of all stages; the rest of *figures* stays as it is. The texts are borrowed until the next turn of the
- * loop. -ENOMEM. */
+/* Fills in the figures of all stages; does not change the rest of *figures*. The texts are borrowed until the next turn
+ * of the loop. -ENOMEM. */
 int stages_look(const Stages *stages, Figures *figures);
 
-/* The outbox has other rows than it had: another process put them there. */
+/* Call this when another process has put rows into the outbox. */
 void stages_wake(Stages *stages);
 
-/* For `once`: polls each source now; then drains each subscription. */
+/* For `once`: stages_poll_once() polls each source now; stages_drain() drains each subscription. */
 int stages_poll_once(Stages *stages);
 void stages_drain(Stages *stages);
-/* Whether all of that kind have done what they can do now: sources polled, the outbox published, subscriptions drained.
- * *ret_complete: and nothing is left. */
+/* True if all stages of that kind are done for now: sources polled, the outbox published, subscriptions drained.
+ * *ret_complete* is true if nothing is left. */
 bool stages_are_idle(const Stages *stages, StageKind kind, bool *ret_complete);
 
-/* From the source forwards: sources are dropped, the publisher starts nothing new, subscribers release their leases. */
+/* Stops in the order of the flow: sources are dropped, the publisher starts no new request, subscribers release their
+ * leases. */
 void stages_stop(Stages *stages);
 bool stages_are_stopped(const Stages *stages);
 
-/* One run of `sensorqd once`, with the set at work: stages-once.c. Runs the loop until each source was polled, what
- * came was published and each subscription drained, or until host->stopping. *ret_complete: everything is stored; else
- * what is left, and why, was logged. A negative errno when a poll cannot be begun or the loop cannot go on. */
+/* One run of `sensorqd once` with the working set (stages-once.c). Runs the loop until each source was polled, the
+ * readings were published and each subscription was drained, or until host->stopping. *ret_complete* is true if
+ * everything is stored; else it was logged what is left and why. A negative errno when a poll cannot be started or the
+ * loop fails. */
 int stages_run_once(const StagesHost *host, bool *ret_complete);
-/* When all of them are stopped after that: whether nothing of what follows from it, alerts, is left to the next run;
- * else that was logged. -ENOMEM. */
+/* Call this when all stages have stopped after that run. *ret_complete* is false if alerts are left to the next run,
+ * which is logged. -ENOMEM. */
 int stages_end_once(const StagesHost *host, bool *ret_complete);

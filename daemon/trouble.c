@@ -5,7 +5,8 @@
 #include "lib/log.h"
 #include "lib/text.h"
 
-#define SAID_AT_ONCE_USEC USEC_PER_MINUTE /* the second failure would come too late to be the first word */
+/* if the next try is later than this, the first failure is logged at once */
+#define SAID_AT_ONCE_USEC USEC_PER_MINUTE
 
 bool trouble_fail(Trouble *t, TroubleGrade grade, Cause cause, usec_t retry_in, const char *detail) {
         bool say;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* "Fails since then, said once, said again when a person has to act, said when it is over": one way for every remote
- * and for the disk. A stage keeps one Trouble for each thing that can fail, tells it how every try ended, and logs when
- * it is told to: the words and the message ids are the stage's own. A plain value; zeros: all is well. */
+/* When to log failures, in one way for every remote and for the disk: once, again when a person has to act, and when it
+ * is over. A stage has one Trouble for each thing that can fail, reports the result of every try to it, and logs when
+ * it returns true; the words and message ids belong to the stage. A plain value; all zeros: no failure. */
 
 #include "cause.h"
 #include "lib/clock.h"
@@ -11,35 +11,38 @@
 
 typedef enum TroubleGrade {
         TROUBLE_NONE,
-        TROUBLE_PASSING, /* network, 429, 5xx: waiting helps. A warning, and not said of a single try between two good
-                            ones */
-        TROUBLE_LASTING, /* a refusal, a full disk: somebody has to act. An error, said at once */
+        TROUBLE_PASSING, /* network, 429, 5xx: waiting helps. Logged as a warning, but not for a single failure between
+                            two successes */
+        TROUBLE_LASTING, /* a refusal, a full disk: a person has to act. Logged as an error, at once */
 } TroubleGrade;
 
 typedef struct Trouble {
         TroubleGrade grade;              /* of the last failure */
-        TroubleGrade said;               /* the worst that was said */
+        TroubleGrade said;               /* the worst grade that was logged */
         Cause cause;                     /* of the last failure */
-        usec_t since;                    /* clock_now() of the first failure; 0 while well */
-        uint64_t failures;               /* since then */
-        char detail[TROUBLE_DETAIL_MAX]; /* of the last failure: what happened, what to do; "" while well */
+        usec_t since;                    /* clock_now() of the first failure; 0: no failure */
+        uint64_t failures;               /* number of failures since then */
+        char detail[TROUBLE_DETAIL_MAX]; /* of the last failure: what happened, what to do; "": no failure */
 } Trouble;
 
-/* A try failed; the next one is made after *retry_in* (0: not known). True when it is to be said now: at once for
- * TROUBLE_LASTING, unless that was said; for TROUBLE_PASSING at the second failure in a row, or at the first when the
- * next try is over a minute away. */
+/* Call this when a try failed; the next one comes after *retry_in* (0: not known). True when it must be logged now: for
+ * TROUBLE_LASTING at once, unless that was logged; for TROUBLE_PASSING at the second failure in a row, or at the first
+ * when the next try is more than a minute away. */
 bool trouble_fail(Trouble *trouble, TroubleGrade grade, Cause cause, usec_t retry_in, const char *detail);
 
-/* The same, of what another stage has told of: it is not said here, but a failure of another kind after it is. */
+/* Like trouble_fail(), for a failure that another stage has logged: it is not logged here, but a later failure of
+ * another grade is. */
 void trouble_note(Trouble *trouble, TroubleGrade grade, Cause cause, usec_t retry_in, const char *detail);
 
-/* A try worked. True when that is to be said, because the failure was: *span* has how long it lasted, in words. */
+/* Call this when a try succeeded. True when that must be logged, because the failure was; *span* then has its duration
+ * in words. */
 bool trouble_mend(Trouble *trouble, char span[static CLOCK_SPAN_SIZE]);
 
-/* The level of the line: LOG_WARNING or LOG_ERR. */
+/* Returns the level to log with: LOG_WARNING or LOG_ERR. */
 int trouble_level(const Trouble *trouble);
 
-/* clock_wall() of the first failure, 0 while well: a clock that is set does not move it away from now. */
+/* Returns the clock_wall() of the first failure, 0 when there is none; correct even if the wall clock was set in
+ * between. */
 usec_t trouble_since(const Trouble *trouble);
 
 static inline bool trouble_is_on(const Trouble *trouble) {

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* The lists: NAME is that of the type's SourceType source_type_NAME or SinkType sink_type_NAME. */
+/* The lists of types. NAME stands for the type's object source_type_NAME (SourceType) or sink_type_NAME (SinkType). */
 /* clang-format off */
 #define SOURCES(type) \
         type(nature_remo) \

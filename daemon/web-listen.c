@@ -79,7 +79,7 @@ int web_listen_try(Loop *loop, const WebListenTry *wanted) {
 
         if (r != -EADDRINUSE || (!untried && !daemon_may_run(wanted->state_dir)))
                 return r;
-        r = listen_once(loop, wanted, "127.0.0.1:0"); /* the files */
+        r = listen_once(loop, wanted, "127.0.0.1:0"); /* checks only the files */
         return r < 0 ? r : untried ? WEB_LISTEN_UNTRIED : WEB_LISTEN_HELD;
 }
 

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Listening as a section of the configuration says it, and what is said about that. */
+/* Listening with the settings of a configuration section, and words for its errors. */
 
 #include "lib/listen.h"
 
-/* An error of listen_route() in words, with what to do about it. */
+/* Returns words for an error of listen_route(), with what to do. */
 const char *web_listen_words(int error);
 
 typedef struct WebListenTry {
         const char *address, *certificate_file, *key_file; /* as in ListenSpec */
-        const char *state_dir;                             /* of the daemon that may be running */
+        const char *state_dir;                             /* state_dir of a daemon that may be running */
 } WebListenTry;
 
 enum { WEB_LISTEN_FREE = 0, WEB_LISTEN_HELD = 1, WEB_LISTEN_UNTRIED = 2 };
-/* For `check`: whether the address can be had, with these files. HELD: it is taken, and a daemon that runs in
- * *state_dir* may be who has it. UNTRIED: the service manager hands it over, or lets no other than root have it. Errors
- * of listen_route(). */
+/* For `check`: tries to listen on the address with these files. HELD: the address is in use, probably by the daemon
+ * that runs in *state_dir*. UNTRIED: the address was not tried, since the service manager passes the socket, or only
+ * root may have that port. Errors of listen_route(). */
 int web_listen_try(Loop *loop, const WebListenTry *wanted);
 
-/* At a reload: listen_renew(), and says what cannot be renewed. */
+/* At a reload: calls listen_renew(), and logs what cannot be renewed. */
 void web_listen_renew(Listen *listen);

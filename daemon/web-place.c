@@ -23,7 +23,7 @@ char *web_place_shown(const WebPlace *place) {
         const char *url = web_place_url(place);
 
         if (!url)
-                return strdup(place->url_file.file); /* the verbs ask before they read it */
+                return strdup(place->url_file.file); /* verbs may call this before the secret is read */
         if (place->url)
                 return strndup(url, strcspn(url, "?"));
         return strndup(url, (size_t) (authority_of(url) - url) + strcspn(authority_of(url), "/?"));
@@ -61,7 +61,7 @@ static bool has_tls(const char *url) {
         return strncasecmp(url, HTTPS, strlen(HTTPS)) == 0;
 }
 
-/* As lib/http.h: only https to other machines goes through one. */
+/* A proxy is used only for https to other machines, as in lib/http.h. */
 static bool is_proxied(const char *url) {
         static const char *const names[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" };
 
