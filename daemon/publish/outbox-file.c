@@ -17,12 +17,12 @@
 #define FILE_NEW OUTBOX_FILE ".new"
 #define FILE_SALVAGED OUTBOX_FILE ".salvaged"
 #define FILE_ASIDE OUTBOX_FILE ".damaged-"
-#define FILE_LOG_BYTES (4 * 1024 * 1024) /* what SQLite's log grows to */
+#define FILE_LOG_BYTES (4 * 1024 * 1024) /* size to which SQLite's log grows */
 
 /* ---- check ---- */
 
-/* Every row is read, in order, and is found by its id. -EUCLEAN: not so. *query* yields id, size and whether it was
- * found; those up to the id *upto* are counted. */
+/* Reads every row in order and finds it again by its id. -EUCLEAN: that fails. *query* returns id, size and whether the
+ * row was found. Counts the rows with ids up to *upto*. */
 static int file_check_rows(Sql *sql, const char *query, int64_t upto, int64_t *ret_rows, int64_t *ret_bytes) {
         _cleanup_(sql_finalizep) SqlStatement *statement = NULL;
         int64_t last = 0, rows = 0, bytes = 0;
@@ -48,7 +48,7 @@ static int file_check_rows(Sql *sql, const char *query, int64_t upto, int64_t *r
 #define CHECK_ROWS(table)                                                                                              \
         "SELECT id, size, EXISTS (SELECT 1 FROM " table " AS b WHERE b.id = a.id), payload FROM " table " AS a"
 
-/* Up to which id rows are counted; -1: a number that cannot be. */
+/* *ret* gets the id up to which the table `counts` counts; -1: the number cannot be right. */
 static int file_upto(Sql *sql, int64_t version, int64_t *ret) {
         int r;
 
@@ -62,8 +62,8 @@ static int file_upto(Sql *sql, int64_t version, int64_t *ret) {
         return r == -ENODATA ? 0 : r;
 }
 
-/* -EUCLEAN when the file is damaged. Looks at nothing in a file with more than *most* bytes in use. PRAGMA quick_check
- * would do the work of minutes within one step, where nothing can be told to the service manager. */
+/* -EUCLEAN when the file is damaged. A file with more than *most* bytes in use is not checked. PRAGMA quick_check is
+ * not used: it may take minutes in one step, during which the service manager would hear nothing. */
 static int file_check(Sql *sql, int64_t version, int64_t most) {
         int64_t used, upto, rows[2], bytes[2], right;
         char query[256];
@@ -92,7 +92,7 @@ static int file_check(Sql *sql, int64_t version, int64_t most) {
 
 /* ---- salvage ---- */
 
-/* The directory; *ret_path*: the file in it. */
+/* Returns a descriptor of the directory; *ret_path* gets the path of the file in it. */
 static int directory_open(const char *directory, char **ret_path) {
         _cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -123,7 +123,7 @@ static void unlink_with_logs(int directory, const char *name) {
         }
 }
 
-/* -ENOSPC, and how much is needed, when the disk has no room for a copy. */
+/* -ENOSPC when the disk has no room for a copy; *ret_needed* gets the bytes that are needed. */
 static int salvage_has_room(int directory, Sql *from, uint64_t *ret_needed) {
         struct statvfs disk;
         struct stat st;
@@ -144,7 +144,7 @@ static bool is_there(int directory, const char *name) {
         return faccessat(directory, name, F_OK, 0) == 0;
 }
 
-/* *own*: what is open already, and goes first; NULL: nothing. */
+/* *own* is the database that is already open and is copied first; NULL: none. */
 static int salvage_copy(int directory, const char *path, int64_t last_id, Sql *own, OutboxSalvage *ret) {
         _cleanup_(sql_closep) Sql *from = NULL, *to = NULL;
         _cleanup_free_ char *new = NULL;
@@ -158,7 +158,7 @@ static int salvage_copy(int directory, const char *path, int64_t last_id, Sql *o
         if (!own || is_there(directory, OUTBOX_FILE))
                 r = outbox_sql_open(path, &from);
         if (r < 0)
-                return r; /* passes; SQL_DAMAGED: not even the header can be read, so there is nothing to carry over */
+                return r; /* temporary; or SQL_DAMAGED: not even the header can be read, so nothing can be copied */
         r = salvage_has_room(directory, own ?: from, &ret->needed);
         if (r < 0)
                 return r;
@@ -171,7 +171,7 @@ static int salvage_copy(int directory, const char *path, int64_t last_id, Sql *o
         return r;
 }
 
-/* A name that is still free: two within a second must not overwrite each other. */
+/* Makes a name that no file has: two files set aside within a second must not overwrite each other. */
 static void aside_name(int directory, char *name, size_t size) {
         time_t now = (time_t) (clock_wall() / USEC_PER_SEC);
         char stamp[32];
@@ -183,7 +183,7 @@ static void aside_name(int directory, char *name, size_t size) {
                 (void) snprintf(name, size, FILE_ASIDE "%s-%u", stamp, i);
 }
 
-/* The newest of the files set aside: for a swap that was killed after it had moved the old file. */
+/* Finds the newest file that was set aside: the swap may have been killed after it had moved the old file. */
 static void aside_latest(int directory, char *name, size_t size) {
         int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         DIR *entries = fd < 0 ? NULL : fdopendir(fd);
@@ -207,7 +207,7 @@ static int rename_if_there(int directory, const char *from, const char *to) {
         return errno == ENOENT ? RENAME_NOT_THERE : err_errno();
 }
 
-/* The logs go first: a log beside a file that it does not belong to would be played into it. */
+/* Moves the logs first: SQLite would apply a log to a file that it does not belong to. */
 static int salvage_swap(int directory, OutboxSalvage *ret) {
         static const char *const suffixes[] = { "-shm", "-wal", "" };
         char from[64], to[sizeof(ret->aside) + 8], aside[sizeof(ret->aside)];
@@ -232,13 +232,12 @@ static int salvage_swap(int directory, OutboxSalvage *ret) {
         return 0;
 }
 
-/* Makes the new file and swaps it in. Nothing may have the old one open. A negative errno leaves the old file where it
- * is. */
+/* Makes the new file and swaps it in. Nobody may have the old one open. On a negative errno the old file stays. */
 static int file_salvage(int directory, const char *path, int64_t last_id, Sql *own, OutboxSalvage *ret) {
         int r;
 
         service_working();
-        unlink_with_logs(directory, FILE_NEW); /* of a start that was killed */
+        unlink_with_logs(directory, FILE_NEW); /* left by a start that was killed */
         r = salvage_copy(directory, path, last_id, own, ret);
         if (r == 0)
                 r = file_sync(directory, FILE_NEW);
@@ -268,10 +267,10 @@ static int file_connect(const char *path, Sql **ret, int64_t *ret_version) {
         return 0;
 }
 
-/* OUTBOX_OK, OUTBOX_NEWER, -EUCLEAN, or another errno. */
+/* Opens and checks the file. OUTBOX_OK, OUTBOX_NEWER, -EUCLEAN, or another errno. */
 static int file_try(int directory, const char *path, Sql **ret) {
         _cleanup_(sql_closep) Sql *sql = NULL;
-        /* a clean end takes the log away: one that is left tells of a kill, a crash or a power cut */
+        /* a clean end removes the log: if there is one, the last process was killed or crashed, or the power failed */
         bool has_log = is_there(directory, OUTBOX_FILE "-wal");
         int64_t version;
         usec_t told = clock_now();
@@ -290,7 +289,7 @@ static int file_try(int directory, const char *path, Sql **ret) {
         sql_set_ping(sql, NULL, NULL);
         if (r == 0)
                 *ret = cleanup_steal(sql);
-        return r == -EINVAL ? -EUCLEAN : r; /* our own words: a table or column of the schema is not what was made */
+        return r == -EINVAL ? -EUCLEAN : r; /* a statement does not fit: a table or column is missing */
 }
 
 int outbox_file_open(const char *directory, int64_t last_id, bool damaged, Sql **ret, OutboxSalvage *ret_salvage) {
@@ -302,7 +301,7 @@ int outbox_file_open(const char *directory, int64_t last_id, bool damaged, Sql *
 
         if (fd < 0)
                 return fd;
-        finished = is_there(fd, FILE_SALVAGED); /* by a start that was killed then */
+        finished = is_there(fd, FILE_SALVAGED); /* an earlier start was killed at this point */
         r = finished ? salvage_swap(fd, ret_salvage) : 0;
         if (r < 0)
                 return r;

@@ -15,7 +15,7 @@
 #include "publish/outbox-rejected.h"
 
 #define DEFAULT_DIRECTORY "/var/lib/sensorqd"
-#define NOTES_FILE "outboxes" /* a directory a line */
+#define NOTES_FILE "outboxes" /* one directory in each line */
 #define NOTES_MAX 4096
 
 static const char *given_directory(void) {
@@ -32,12 +32,12 @@ static bool directory_is_in_use(const char *directory) {
                 path = NULL;
                 return true;
         }
-        /* of whoever has that directory: no FIFO to wait for, no device */
+        /* another user may own the directory: do not wait for a FIFO, and open no device */
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
         return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0;
 }
 
-/* False where that cannot be told: a disk that is not there, or that this process may not write. */
+/* False when the rows cannot be counted: the disk is missing, or this process may not write to it. */
 static bool rows_count(const char *directory, uint64_t *ret) {
         _cleanup_(outbox_guest_closep) OutboxGuest *guest = NULL;
 
@@ -54,7 +54,7 @@ static bool directory_is_idle(const char *directory, const char *state_dir) {
         return strcmp(directory, state_dir) != 0 && !directory_is_in_use(directory);
 }
 
-/* Rows in a directory other than *state_dir*. */
+/* Counts rows in *directory*, if it is not *state_dir*. */
 static uint64_t rows_left_in(const char *directory, const char *state_dir) {
         return directory_is_idle(directory, state_dir) ? rows_in(directory) : 0;
 }
@@ -65,15 +65,15 @@ static bool rows_may_be_left_in(const char *directory, const char *state_dir) {
         return directory_is_idle(directory, state_dir) && (!rows_count(directory, &rows) || rows > 0);
 }
 
-/* The service manager's, for who asks outside of a unit: that of an instance (sensorqd@NAME) where *state_dir* is one,
- * since what waits in that of sensorqd.service is not its own. */
+/* Returns the directory that the service manager gives or, outside of a unit, would give. For an instance
+ * (sensorqd@NAME) that is *state_dir* itself, because rows in the directory of sensorqd.service do not belong to it. */
 static const char *first_directory(const char *state_dir) {
         bool instance = strncmp(state_dir, DEFAULT_DIRECTORY "-", strlen(DEFAULT_DIRECTORY "-")) == 0;
 
         return given_directory() ?: (instance ? state_dir : DEFAULT_DIRECTORY);
 }
 
-/* What stands in the notes; "" when there are none. */
+/* Reads the notes; "" when there are none. */
 static void notes_read(const char *given, char notes[static NOTES_MAX + 1]) {
         _cleanup_free_ char *path = NULL;
         _cleanup_close_ int fd = -1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Readings that nobody publishes: they were queued before a change of the configuration. */
+/* Readings that nobody publishes, because they were queued before the configuration changed. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,13 +10,12 @@ typedef struct OutboxLeft {
         char directory[256];
 } OutboxLeft;
 
-/* Looks for them where a configuration without a publish section leaves them, and where readings were queued before
- * *state_dir* was changed: in the directory that the service manager gives ($STATE_DIRECTORY), or the one that it would
- * give, and in those of which outbox_left_note() has left a note there. What another process has locked is in use, and
- * not left. */
+/* Looks for such readings: in *state_dir* if the configuration has no publish section any more; in the directory that
+ * the service manager gives ($STATE_DIRECTORY) or would give; and in the directories that outbox_left_note() has noted
+ * there. A directory that another process has locked is in use, so it does not count. */
 void outbox_left(const char *state_dir, bool publishes, OutboxLeft *ret);
 
-/* Notes in $STATE_DIRECTORY that readings are queued in *state_dir* from now on, and drops the notes of directories
- * that are in use, or in which none waits: not of one that cannot be looked into, whose disk may be back later. Nothing
- * where the service manager gives no directory. As file_replace(). */
+/* Notes in $STATE_DIRECTORY that readings are queued in *state_dir* from now on. Removes notes of directories that are
+ * in use or have no readings; a note stays if its directory cannot be read, because its disk may come back. Does
+ * nothing when the service manager gives no directory. Errors of file_replace(). */
 int outbox_left_note(const char *state_dir);

@@ -16,8 +16,8 @@
 
 struct OutboxGuest {
         Sql *sql;
-        int64_t version; /* the owner may not have upgraded it yet */
-        usec_t began;    /* the change under way */
+        int64_t version; /* schema version: the owner may not have upgraded the file yet */
+        usec_t began;    /* clock_now() when the present change began */
 };
 
 int outbox_guest_open(const char *directory, OutboxGuest **ret) {
@@ -40,7 +40,7 @@ int outbox_guest_open(const char *directory, OutboxGuest **ret) {
         if (r < 0)
                 return r;
         if (guest->version == 0)
-                return -ENOENT; /* being made just now */
+                return -ENOENT; /* another process is creating it at the moment */
         if (guest->version < 0 || guest->version > OUTBOX_SCHEMA)
                 return OUTBOX_NEWER;
         *ret = cleanup_steal(guest);
@@ -71,7 +71,8 @@ int outbox_guest_waiting(OutboxGuest *guest, uint64_t *ret_rows) {
 #define LISTED "SELECT id, put_at, rejected_at, length(payload), key, source, type, device, reason, "
 #define NEXT " FROM rejected WHERE id > ?1 ORDER BY id LIMIT 1"
 
-/* The next row, copied, so that no read of the file is open while somebody looks at it. SQL_ROW or SQL_DONE. */
+/* Reads and copies the next row. The read of the file ends here, so the caller may take its time. SQL_ROW or
+ * SQL_DONE. */
 static int rejected_next(SqlStatement *s, int64_t after, OutboxRejected *row, Bytes *text) {
         Slice *const parts[] = { &row->key, &row->source, &row->type, &row->device, &row->reason, &row->payload };
         int r, copied = 0;
@@ -113,21 +114,21 @@ static int guest_begin(OutboxGuest *guest) {
         return r;
 }
 
-/* As long as a change took: thousands in a row, without a pause, would shut the daemon out of its file. */
+/* Pauses for as long as the change took: thousands of changes without a pause would keep the daemon out of its file. */
 static void guest_give_way(const OutboxGuest *guest) {
         usec_t pause = clock_now() - guest->began;
 
         (void) usleep((useconds_t) (pause < USEC_PER_SEC ? pause : USEC_PER_SEC));
 }
 
-/* Commits when all went well so far. */
+/* Commits if *r* is 0, else rolls back. */
 static int guest_end(OutboxGuest *guest, int r) {
         r = outbox_sql_fault(sql_end(guest->sql, r));
         guest_give_way(guest);
         return r;
 }
 
-/* Within a transaction, of a row of *table*: runs the statements, in each of which ?1 is the id. -ENOENT. */
+/* Runs the statements for a row of *table*, within a transaction; ?1 is the id in each of them. -ENOENT. */
 static int guest_run(OutboxGuest *guest, const char *table, int64_t id, const char *const *statements) {
         char query[80];
         int64_t found;
@@ -164,7 +165,7 @@ static int rejected_change(OutboxGuest *guest, int64_t id, const char *const *st
         "UPDATE counts SET n = n - 1, bytes = bytes - " SIZE_OF_IT " WHERE name = 'rejected'",                         \
                 "DELETE FROM rejected WHERE id = ?1", NULL
 
-/* What is put above the last id that is counted needs no count (OUTBOX_SQL_UNCOUNTED_MAX); older tables count all. */
+/* A row above the last counted id is not counted here (OUTBOX_SQL_UNCOUNTED_MAX); older schemas count all rows. */
 #define COUNT_IT "UPDATE counts SET n = n + 1, bytes = bytes + " SIZE_OF_IT " WHERE name = 'readings'"
 
 int outbox_rejected_replay(OutboxGuest *guest, int64_t id) {
@@ -193,7 +194,7 @@ int outbox_rejected_drop(OutboxGuest *guest, int64_t id) {
 #define UNREAD "SELECT id, at, length(payload), source, topic, reason, "
 #define UNREAD_NEXT " FROM unreadable WHERE id > ?1 ORDER BY id LIMIT 1"
 
-/* As rejected_next(). */
+/* Like rejected_next(). */
 static int unread_next(SqlStatement *s, int64_t after, OutboxUnread *row, Bytes *text) {
         Slice *const parts[] = { &row->source, &row->topic, &row->reason, &row->payload };
         int r, copied = 0;

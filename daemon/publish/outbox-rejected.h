@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* An outbox seen from a second process, beside its owner: what waits in it, the readings that Pub/Sub refused for good,
- * and what came to a source and could not become a reading, for the verb `sensorqd rejected`. The daemon may be running
- * on the same file: every change is one transaction, and the daemon sees it before its next look at the counters. Never
- * creates, upgrades, checks or mends the file. */
+/* Access to an outbox from a second process, for the verb `sensorqd rejected`: the readings that wait, those that
+ * Pub/Sub refused permanently, and input of sources that could not become a reading. The daemon may be using the file:
+ * each change is one transaction, and the daemon sees it before it next uses its counters. This never creates,
+ * upgrades, checks or repairs the file. */
 
 #include "lib/bytes.h"
 #include "lib/clock.h"
@@ -15,12 +15,12 @@ typedef struct OutboxGuest OutboxGuest;
 typedef struct OutboxRejected {
         int64_t id;
         usec_t put_at, rejected_at; /* clock_wall() */
-        size_t size;                /* of the payload */
+        size_t size;                /* bytes of the payload */
         Slice key, source, type, device, reason;
-        Slice payload; /* empty unless asked for */
+        Slice payload; /* empty unless requested */
 } OutboxRejected;
 
-/* Opens an outbox that is there. OUTBOX_OK, OUTBOX_NEWER, -ENOENT, -EUCLEAN (damaged: the daemon mends it at its next
+/* Opens an existing outbox. OUTBOX_OK, OUTBOX_NEWER, -ENOENT, -EUCLEAN (damaged: the daemon repairs it at its next
  * start), or another errno. */
 int outbox_guest_open(const char *directory, OutboxGuest **ret);
 OutboxGuest *outbox_guest_close(OutboxGuest *guest);
@@ -29,37 +29,37 @@ CLEANUP_DEFINE(OutboxGuest, outbox_guest_close)
 /* How many readings wait to be published. */
 int outbox_guest_waiting(OutboxGuest *guest, uint64_t *ret_rows);
 
-/* Calls *each* for the rejected rows with ids above *after*, oldest first, until it returns something else than 0,
- * which is returned. The slices are valid during the call. Nothing is held open in the file meanwhile, so *each* may
- * take its time, and may change the outbox. Payloads are not even read, unless *payloads* asks for them. */
+/* Calls *each* for the rejected rows with ids above *after*, oldest first, until it returns other than 0, which is
+ * returned. The slices are valid during the call. No read of the file is open meanwhile, so *each* may take its time
+ * and may change the outbox. Payloads are read only if *payloads* is true. */
 int outbox_rejected_each(OutboxGuest *guest, int64_t after, bool payloads,
         int (*each)(void *userdata, const OutboxRejected *row), void *userdata);
 
-/* Puts one back at the end of the queue, under the same key. -ENOENT: no such row. Durable on return. */
+/* Puts one row back at the end of the queue, with the same key. -ENOENT: there is no such row. Durable on return. */
 int outbox_rejected_replay(OutboxGuest *guest, int64_t id);
 
-/* Deletes one for good. -ENOENT: no such row. Durable on return. */
+/* Deletes one row permanently. -ENOENT: there is no such row. Durable on return. */
 int outbox_rejected_drop(OutboxGuest *guest, int64_t id);
 
-/* What came to a source and could not become a reading, as it came. */
+/* Input of a source that could not become a reading, unchanged. */
 typedef struct OutboxUnread {
         int64_t id;
         usec_t at;   /* clock_wall() */
-        size_t size; /* of the payload */
+        size_t size; /* bytes of the payload */
         Slice source, topic, reason;
-        Slice payload; /* empty unless asked for */
+        Slice payload; /* empty unless requested */
 } OutboxUnread;
 
-/* As outbox_rejected_each(). An outbox of the schema before has none. */
+/* Like outbox_rejected_each(). An outbox of schema 1 has no such rows. */
 int outbox_unread_each(OutboxGuest *guest, int64_t after, bool payloads,
         int (*each)(void *userdata, const OutboxUnread *row), void *userdata);
 
-/* Calls *each* for every source of which more came than is kept: how many are gone for good. */
+/* Calls *each* for every source of which more came than is kept; *n* were deleted. */
 int outbox_unread_each_dropped(
         OutboxGuest *guest, void (*each)(void *userdata, Slice source, uint64_t n), void *userdata);
-/* Somebody has seen those numbers: they begin anew. */
+/* Resets these numbers to 0, when somebody has seen them. */
 int outbox_unread_forget_dropped(OutboxGuest *guest);
 
-/* Deletes one for good, and queues the *readings* that it became (NULL: none) in the same transaction. -ENOENT: no such
- * row, and nothing is queued. Durable on return. */
+/* Deletes one row permanently, and queues the *readings* made from it (NULL: none) in the same transaction. -ENOENT:
+ * there is no such row, and nothing is queued. Durable on return. */
 int outbox_unread_settle(OutboxGuest *guest, int64_t id, const ReadingList *readings);

@@ -7,13 +7,15 @@
 #include "lib/clock.h"
 #include "publish/outbox-sql.h"
 
-#define SALVAGE_PROBES_MAX 4000000        /* ids tried one by one between damaged places, some 10 s */
-#define SALVAGE_COMMIT_BYTES (256 * 1024) /* bounds the write-ahead log while copying, and how long a commit takes */
-#define SALVAGE_KNOWN_MAX 1000 /* rows met again, beyond those that are new: the tree goes round in circles */
+/* how many ids are tried one by one between damaged places; takes about 10 s */
+#define SALVAGE_PROBES_MAX 4000000
+#define SALVAGE_COMMIT_BYTES (256 * 1024) /* limits the write-ahead log while copying, and the time of a commit */
+/* how many more known rows than new ones are accepted: beyond that, a damaged tree leads round in circles */
+#define SALVAGE_KNOWN_MAX 1000
 
 /* ---- rows ---- */
 
-/* What a damaged page says may be of any type, or nothing. */
+/* A damaged page may return a value of any type, or none. */
 #define NUMBER(column) "CAST(coalesce(" column ", 0) AS INTEGER)"
 #define TEXT(column) "CAST(coalesce(" column ", '') AS TEXT)"
 #define BLOB(column) "CAST(coalesce(" column ", x'') AS BLOB)"
@@ -22,14 +24,14 @@
         NUMBER("put_at")                                                                                               \
         ", " TEXT("key") ", " TEXT("source") ", " TEXT("type") ", " TEXT("device") ", " BLOB("payload")
 #define ROW_COLUMNS "put_at, key, source, type, device, payload, labels"
-/* Counted anew: what the damaged file says about it is not trusted. */
+/* Computed again: the size in the damaged file may be wrong. */
 #define ROW_SIZE                                                                                                       \
         "length(CAST(?2 AS BLOB)) + length(CAST(?3 AS BLOB)) + length(CAST(?4 AS BLOB)) + length(CAST(?5 AS BLOB)) + " \
         "length(?6) + length(?7)"
 
 typedef struct SalvageTable {
-        const char *name, *columns; /* as they stand in the file, but for the id and the labels */
-        const char *read, *insert;  /* ?1 to ?n: the columns as they are read; ?n+1: the id */
+        const char *name, *columns; /* columns in the order of the file, without the id and the labels */
+        const char *read, *insert;  /* insert: ?1 to ?n are the columns that were read, ?n+1 is the id */
         int n;
 } SalvageTable;
 
@@ -48,19 +50,20 @@ static const SalvageTable salvage_tables[] = {
 typedef struct Salvage {
         Sql *from, *to;
         const SalvageTable *table;
-        SqlStatement *forward, *back; /* rows of the damaged table; back: with ids up to ?1 */
-        SqlStatement *look, *insert;  /* in the new one */
-        uint64_t rows, uncommitted;   /* the latter in bytes */
+        SqlStatement *forward, *back; /* rows of the damaged table in both directions; back: with ids up to ?1 */
+        SqlStatement *look, *insert;  /* statements on the new file */
+        uint64_t rows, uncommitted;   /* uncommitted: in bytes */
         bool lost;                    /* rows may be missing */
-        int64_t last_id;              /* highest id that was given, as far as is known */
+        int64_t last_id;              /* the highest id known to be used */
         int64_t probes;
         usec_t told;
 } Salvage;
 
-enum { ROW_KEY = 2, ROW_PAYLOAD = 6 }; /* columns of what ROW_READ yields behind the id */
+enum { ROW_KEY = 2, ROW_PAYLOAD = 6 }; /* columns after the id that ROW_READ returns */
 enum { ROW_NEW = 0, ROW_KNOWN = 1, ROW_TAKEN = 2 };
 
-/* Whether the new file has that id already, for the row under *select* (NULL: for whatever row) or for another one. */
+/* Checks whether the new file already has that id, for the row under *select* (NULL: for any row) or for another
+ * row. */
 static int salvage_look(Salvage *s, int64_t id, SqlStatement *select) {
         int r;
 
@@ -79,9 +82,9 @@ static int salvage_look(Salvage *s, int64_t id, SqlStatement *select) {
         return r;
 }
 
-/* Copies the row under *select*, unless it was copied before. Where another row has its id, or no sane file would hold
- * such an id, it gets a fresh one that follows from it, so that the same row is known again. ROW_NEW, ROW_KNOWN, or a
- * negative errno, which is the new file's. */
+/* Copies the row under *select*, unless it was copied before. If another row has its id, or the id cannot be right, it
+ * gets another id. This id is computed from the first one, so that the same row is recognised later. ROW_NEW,
+ * ROW_KNOWN, or a negative errno of the new file. */
 static int salvage_row(Salvage *s, SqlStatement *select) {
         int64_t claimed = sql_column_int(select, 0), span = s->last_id + 1, id;
         int64_t fresh = (claimed % span + span) % span + 1;
@@ -110,8 +113,8 @@ static int salvage_row(Salvage *s, SqlStatement *select) {
 
 enum { RUN_END = 0, RUN_STOPPED = 1 };
 
-/* Copies the rows of *select* to the end, or to the first place that cannot be read. *until_known*: or to a row that
- * was copied before. *last* becomes the id of the last one. */
+/* Copies the rows of *select* to its end, or to the first place that cannot be read; with *until_known* also only to a
+ * row that was copied before. *last* gets the id of the last row. */
 static int salvage_run(Salvage *s, SqlStatement *select, bool until_known, int64_t *last) {
         uint64_t known = 0;
         int r, copied = 0;
@@ -128,12 +131,12 @@ static int salvage_run(Salvage *s, SqlStatement *select, bool until_known, int64
         if (copied < 0)
                 return copied;
         if (r == -ENOMEM || r == -EBUSY)
-                return r; /* passes: no reason to leave rows behind */
+                return r; /* a temporary error is no reason to leave rows out */
         return r == SQL_DONE ? RUN_END : RUN_STOPPED;
 }
 
-/* Between damaged places, id by id, newest first: a queue's rows lie close together below the last id that was given.
- * One id takes no time, or seconds where a worn disk tries again and again. */
+/* Tries ids one by one between damaged places, newest first: the rows of a queue have ids close below the last one. One
+ * id takes almost no time, or seconds if a worn disk repeats its reads. */
 static int salvage_probe(Salvage *s) {
         for (int64_t id = s->last_id, last = id; id > 0 && s->probes < SALVAGE_PROBES_MAX; s->probes++, id--) {
                 int r;
@@ -154,7 +157,7 @@ static int salvage_probe(Salvage *s) {
         return 0;
 }
 
-/* Columns go by their places: a bit that flipped in the text of the schema may be one of their names. */
+/* Columns are identified by position: a bit error in the schema's text may have changed a name. */
 static int salvage_query(Salvage *s, bool labels, const char *tail, SqlStatement **ret) {
         char query[1024];
 
@@ -164,7 +167,7 @@ static int salvage_query(Salvage *s, bool labels, const char *tail, SqlStatement
         return sql_prepare(s->from, query, ret);
 }
 
-/* 0: the table was found in the damaged file. SQL_DAMAGED or -EINVAL: it was not. */
+/* Prepares the statements. 0: the table exists in the damaged file. SQL_DAMAGED or -EINVAL: it does not. */
 static int salvage_prepare(Salvage *s) {
         bool labels = true;
         char look[128];
@@ -178,7 +181,7 @@ static int salvage_prepare(Salvage *s) {
                 return r;
 
         r = salvage_query(s, labels, "ORDER BY id", &s->forward);
-        if (r == -EINVAL) /* schema 1 */
+        if (r == -EINVAL) /* schema 1 has no labels */
                 r = salvage_query(s, labels = false, "ORDER BY id", &s->forward);
         return r != 0 ? r : salvage_query(s, labels, "WHERE id <= ?1 ORDER BY id DESC", &s->back);
 }
@@ -190,7 +193,7 @@ static int salvage_rows(Salvage *s) {
         r = salvage_prepare(s);
         if (r == SQL_DAMAGED || r == -EINVAL) {
                 s->lost = true;
-                return 0; /* the table itself cannot be found */
+                return 0; /* the table does not exist any more */
         }
         if (r < 0)
                 return r;
@@ -217,7 +220,7 @@ static int salvage_table(Salvage *s, const SalvageTable *table) {
         return r;
 }
 
-/* What helps, and is not a reading: as much of it as can be read from the front. *which*: those rows of it. */
+/* Copies rows that are useful but not readings, from the front as far as they can be read. *which* selects rows. */
 static int salvage_extra(Salvage *s, const char *name, int n, const char *which) {
         _cleanup_(sql_finalizep) SqlStatement *select = NULL, *insert = NULL;
         char query[128];
@@ -241,7 +244,7 @@ static int salvage_extra(Salvage *s, const char *name, int n, const char *which)
         return 0;
 }
 
-/* Ids are never given twice, not even those of rows that were lost. */
+/* No id is used twice, not even that of a row that was lost. */
 static int salvage_sequence(Salvage *s) {
         char set[192];
         int r;
@@ -272,8 +275,9 @@ static int salvage_all(Salvage *s) {
                 const char *if_lost;
         } extras[] = {
                 { "cursors", 2, "" },
-                /* Those that are made of what was measured (see reading_list_name()): the source gives it again, and
-                 * what is lost here comes back; what is not goes out once more, under the same key. */
+                /* If rows were lost, keys made of a measurement are not copied (see reading_list_name()). The source
+                 * sends the measurement again, so a lost reading comes back. One that was not lost is published again
+                 * with the same key. */
                 { "seen", 4, "WHERE key NOT LIKE '____-__-__T__:__:%Z:' || source || ':%'" },
                 { "unreadable", 7, "" },
                 { "dropped", 2, "" },
@@ -288,7 +292,7 @@ static int salvage_all(Salvage *s) {
         return r;
 }
 
-/* All of the new file is in the file itself, not in its log, and on disk. */
+/* Moves all rows from the log into the new file and syncs it. */
 static int salvage_settle(Sql *to) {
         int64_t busy;
         int r;
@@ -311,7 +315,7 @@ static int salvage_write(Salvage *s) {
         if (r == 0)
                 r = outbox_sql_fault(sql_exec(s->to, "PRAGMA wal_autocheckpoint = 100"));
         if (r == 0)
-                r = outbox_sql_fault(sql_begin(s->to, false)); /* salvage_settle() syncs it as a whole */
+                r = outbox_sql_fault(sql_begin(s->to, false)); /* not durable: salvage_settle() syncs the whole file */
         if (r == 0 && s->from)
                 r = salvage_all(s);
         if (r == 0)

@@ -8,7 +8,8 @@
 
 #define FROM_SEEN "FROM seen WHERE source = ?1"
 
-#define CLOCK_SET_USEC ((int64_t) USEC_PER_HOUR) /* less is nothing against days */
+/* a smaller difference does not matter for keys that are kept for days */
+#define CLOCK_SET_USEC ((int64_t) USEC_PER_HOUR)
 
 enum {
         SEE,
@@ -69,7 +70,7 @@ static void source_bind(OutboxSource *s, int statement, int index, const char *t
         (void) sql_bind_text(s->statements[statement], index, text, strlen(text));
 }
 
-/* ---- keys of what may come again ---- */
+/* ---- keys of readings that may come again ---- */
 
 static int source_see(OutboxSource *s, const char *source, const char *seen, bool anew, usec_t now) {
         int r;
@@ -90,7 +91,7 @@ static int source_see(OutboxSource *s, const char *source, const char *seen, boo
         return r == -EEXIST ? OUTBOX_SOURCE_REPEAT : r;
 }
 
-/* In its place: those behind it may stay longer for that, as many as a source may have. */
+/* Updates the time of a key in place. So newer keys may be kept longer than usual; a source's limit still applies. */
 static int source_see_again(OutboxSource *s, const Reading *reading, usec_t now) {
         source_bind(s, SEE_AGAIN, 1, reading->source);
         (void) sql_bind_int(s->statements[SEE_AGAIN], 2, (int64_t) now);
@@ -103,8 +104,9 @@ static int64_t wall_offset(usec_t wall) {
         return (int64_t) (wall - clock_now());
 }
 
-/* Which keys a wrong clock wrote, nobody knows: those of a process before this one may be of a right one. None is of
- * later than now, and none gets older than it says. */
+/* Shifts the times of all keys when the clock was set. Nobody knows which keys were written with a wrong clock; those
+ * of an earlier process may be right. So no key gets a time in the future, and none gets older than its own time
+ * says. */
 int outbox_source_note_clock(OutboxSource *s, usec_t wall) {
         int64_t moved = wall_offset(wall) - s->offset;
 
@@ -126,7 +128,7 @@ int outbox_source_see(OutboxSource *s, const Reading *reading, usec_t now) {
         return again < 0 ? again : r;
 }
 
-/* The source, where something in the list has a name. */
+/* Returns the source if something in the list has a `seen` key, else NULL. */
 static const char *list_named(const ReadingList *list) {
         for (size_t i = 0; i < list->n; i++)
                 if (list->items[i].seen)
@@ -169,7 +171,7 @@ static int source_keep(OutboxSource *s, const char *source, const Unreadable *un
         r = source_see(s, source, unreadable->seen, unreadable->anew, now);
         if (r != OUTBOX_SOURCE_NEW)
                 return r < 0 ? r : 0;
-        if (size > OUTBOX_UNREADABLE_BYTES) /* it would push out all others */
+        if (size > OUTBOX_UNREADABLE_BYTES) /* it would displace all others */
                 return source_count_dropped(s, source, 1);
         source_bind(s, KEEP, 1, source);
         (void) sql_bind_int(keep, 2, (int64_t) now);

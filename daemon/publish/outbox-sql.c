@@ -10,10 +10,10 @@
 
 /* ---- schema ---- */
 
-/* Columns that are looked at before the payload come before it: a large payload goes on in overflow pages. `size` is
- * reading_bytes(), so that forgetting rows need not read them. No index on them, on purpose: rows are found by id, and
- * a damaged index could take the file down. auto_vacuum stays off: pages once taken are used again, so a disk that
- * others filled up meanwhile still takes as many readings. */
+/* Columns that are needed without the payload come before it, because a large payload continues in overflow pages.
+ * `size` is reading_bytes(), so that forgetting rows need not read them. There is no index: rows are found by id, and a
+ * damaged index could make the file unusable. auto_vacuum stays off: free pages stay in the file, so the outbox can
+ * hold as many readings again even if other programs fill the disk. */
 #define SCHEMA_ROW                                                                                                     \
         "size INTEGER NOT NULL, put_at INTEGER NOT NULL, key TEXT NOT NULL, source TEXT NOT NULL, "                    \
         "type TEXT NOT NULL, device TEXT NOT NULL, "
@@ -25,9 +25,9 @@
         "CREATE TABLE counts (name TEXT PRIMARY KEY, n INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;"       \
         "INSERT INTO counts VALUES ('readings', 0, 0), ('rejected', 0, 0);"
 
-/* Adding columns touches no row, so that a file of any size is upgraded at once. `seen`: n counts up for each source,
- * so that the oldest are found at its lower end. `unreadable`: what could not become a reading; `dropped`: how many of
- * them were more than is kept. */
+/* Adding columns does not touch rows, so a file of any size is upgraded at once. `seen`: n increases for each source,
+ * so that the oldest keys have the lowest n. `unreadable`: input that could not become a reading; `dropped`: how many
+ * of them were deleted. */
 #define SCHEMA_2                                                                                                       \
         "ALTER TABLE readings ADD COLUMN labels BLOB NOT NULL DEFAULT x'';"                                            \
         "ALTER TABLE rejected ADD COLUMN labels BLOB NOT NULL DEFAULT x'';"                                            \
@@ -45,7 +45,7 @@
         "UPDATE counts SET upto = max(coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'readings'), 0), "   \
         "coalesce((SELECT max(id) FROM readings), 0)) WHERE name = 'readings';"
 
-/* Before it all rows were counted in `counts`: that is, up to the last id that was given. */
+/* Before schema 3, `counts` counted all rows, which means up to the last id. */
 #define SCHEMA_3 "ALTER TABLE counts ADD COLUMN upto INTEGER NOT NULL DEFAULT 0;" ALL_COUNTED "PRAGMA user_version = 3;"
 _Static_assert(OUTBOX_SCHEMA == 3, "the text above makes schema 3");
 
@@ -134,7 +134,7 @@ void outbox_counts_close(OutboxCounts *c) {
                 c->statements[i] = sql_finalize(c->statements[i]);
 }
 
-/* Runs what yields rows and bytes, and perhaps an id. -EUCLEAN: nothing. */
+/* Runs a statement that returns rows and bytes, and perhaps an id. -EUCLEAN: it returns nothing. */
 static int counts_read(OutboxCounts *c, int statement, OutboxCount *ret, int64_t *ret_upto) {
         SqlStatement *s = c->statements[statement];
         int r = sql_step(s);
@@ -191,7 +191,7 @@ int outbox_counts_put(OutboxCounts *c, uint64_t rows, uint64_t bytes, int64_t la
         return outbox_sql_fault(sql_run(c->statements[SET]));
 }
 
-/* Writes down that so much is less, or more. */
+/* Changes the stored counts by these numbers, which may be negative. */
 static int counts_add(OutboxCounts *c, const char *name, int64_t rows, int64_t bytes) {
         (void) sql_bind_int(c->statements[ADD], 1, rows);
         (void) sql_bind_int(c->statements[ADD], 2, bytes);
@@ -199,7 +199,7 @@ static int counts_add(OutboxCounts *c, const char *name, int64_t rows, int64_t b
         return outbox_sql_fault(sql_run(c->statements[ADD]));
 }
 
-/* A range that lies on one side of *upto*. */
+/* Deletes a range of ids that is completely below or completely above *upto*. */
 static int forget_range(OutboxCounts *c, int64_t first, int64_t last) {
         OutboxCount size;
         int r;

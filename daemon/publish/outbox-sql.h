@@ -1,64 +1,65 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The outbox's tables, how much is in them, and what outbox*.c ask of lib/sql.h alike. */
+/* The outbox's tables, the counts of their rows, and common SQL functions of outbox*.c. */
 
 #include <stdint.h>
 
 #include "lib/err.h"
 #include "lib/sql.h"
 
-#define OUTBOX_SCHEMA 3                      /* `PRAGMA user_version`; outbox-sql.c has its text */
-#define OUTBOX_SQL_ID_MAX (INT64_C(1) << 53) /* a damaged page may claim others */
+#define OUTBOX_SCHEMA 3                      /* `PRAGMA user_version`; its text is in outbox-sql.c */
+#define OUTBOX_SQL_ID_MAX (INT64_C(1) << 53) /* a damaged page may contain larger ids */
 
-/* The last id that was given. */
+/* The last id that was used. */
 #define OUTBOX_SQL_LAST_ID "(SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'readings')"
 
-/* What waits is counted in two parts: up to the id `upto` in the table `counts`, and the rows above it when somebody
- * asks. So a poll that is published soon costs no page for being counted. At most so many are above it, and what other
- * processes put. */
+/* Waiting rows are counted in two parts: up to the id `upto` in the table `counts`, and the rows above it when they are
+ * needed. So a reading that is published soon costs no write of `counts`. At most this many rows are above `upto`, plus
+ * those that other processes put. */
 #define OUTBOX_SQL_UNCOUNTED_MAX 64
 #define OUTBOX_SQL_WAITING                                                                                             \
         "SELECT n + (SELECT count(*) FROM readings WHERE id > upto) FROM counts WHERE name = 'readings'"
 
-/* Makes the tables, or brings those of an older *version* (0: an empty file) up to OUTBOX_SCHEMA: in one transaction,
- * so that a kill or a full disk leaves the file as it was, and without touching a row, so that a file of any size is
+/* Makes the tables, or upgrades those of an older *version* (0: an empty file) to OUTBOX_SCHEMA. It uses one
+ * transaction, so that after a kill or a full disk the file is as before. It touches no row, so a file of any size is
  * upgraded at once. */
 int outbox_sql_make(Sql *sql, int64_t version);
 
-/* Counts all rows anew, those of *version*'s tables. */
+/* Counts all rows again; the tables are those of *version*. */
 int outbox_sql_recount(Sql *sql, int64_t version);
 
-/* sql_open(); where a full disk has no room for the memory that is shared with others, without that. */
+/* Like sql_open(); but if a full disk has no room for shared memory, it opens without that. */
 int outbox_sql_open(const char *path, Sql **ret);
 
 /* The first column of the first row of a query. -ENODATA when there is none. */
 int outbox_sql_query_int(Sql *sql, const char *query, int64_t *ret);
 
-/* Bytes of the pages that hold something. */
+/* *ret* gets the number of bytes in pages that are in use. */
 int outbox_sql_used_bytes(Sql *sql, int64_t *ret);
 
-/* For sql_set_ping(): tells the service manager that it takes longer; *userdata* is the time when it was told last. */
+/* For sql_set_ping(): tells the service manager that the work takes longer. *userdata* points to the time when it was
+ * last told. */
 void outbox_sql_ping(void *userdata);
 
-/* SQL_DAMAGED as a negative errno, so that it cannot be taken for an outcome of this module. */
+/* Returns SQL_DAMAGED as a negative errno, so that it is not mistaken for an outcome of this module. */
 static inline int outbox_sql_fault(int r) {
         return r == SQL_DAMAGED ? -EUCLEAN : r;
 }
 
 /* ---- how much it holds ---- */
 
-/* Kept in memory and in the table `counts`, which changes in the same transaction as the rows. Opening a file of a
- * million rows needs no look at each, and what a second process changed is seen by reading a few. Works within the
- * transaction and on the file of outbox.c.
+/* The counts are in memory and in the table `counts`, which is changed in the same transaction as the rows. So a file
+ * with a million rows opens without reading each, and changes by a second process are found by reading a few. Works on
+ * the file and within the transaction of outbox.c.
  *
- * What was put last is not written down at once: it is above the id `upto`, where rows are counted by looking at them
- * (OUTBOX_SQL_UNCOUNTED_MAX). Readings that are published soon are never written down. */
+ * The newest rows are not in `counts` yet: they are above the id `upto` and are counted directly
+ * (OUTBOX_SQL_UNCOUNTED_MAX). So readings that are published soon are never written to `counts`. */
 
 typedef struct OutboxCount {
         uint64_t rows, bytes;
 } OutboxCount;
 
-/* Zeros: closed. *waiting*, *rejected*: as last known. */
+/* All zeros: closed. *waiting*, *rejected*: the last known numbers. */
 typedef struct OutboxCounts {
         OutboxCount waiting, rejected;
         uint64_t uncounted; /* rows of *waiting* above *upto* */
@@ -70,15 +71,15 @@ typedef struct OutboxCounts {
 int outbox_counts_open(OutboxCounts *c, Sql *sql);
 void outbox_counts_close(OutboxCounts *c);
 
-/* Reads them from the file: another process changed it, or a transaction was rolled back. */
+/* Reads the counts from the file: another process changed it, or a transaction was rolled back. */
 int outbox_counts_load(OutboxCounts *c);
 
-/* *rows* were put, up to the id *last*. */
+/* Call this after *rows* were put; *last* is the highest of their ids. */
 int outbox_counts_put(OutboxCounts *c, uint64_t rows, uint64_t bytes, int64_t last);
 
-/* Deletes what waits from the id *first* to *last*. */
+/* Deletes the waiting rows with ids from *first* to *last*. */
 int outbox_counts_forget(OutboxCounts *c, int64_t first, int64_t last);
 
-/* The row is about to move from what waits to what was rejected. OUTBOX_COUNTS_NO_ROW: it is not there. */
+/* Call this before a row moves from the waiting to the rejected ones. OUTBOX_COUNTS_NO_ROW: it does not exist. */
 enum { OUTBOX_COUNTS_DONE = 0, OUTBOX_COUNTS_NO_ROW = 1 };
 int outbox_counts_reject(OutboxCounts *c, int64_t id);

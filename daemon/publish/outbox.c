@@ -17,13 +17,13 @@
 #include "publish/outbox-sql.h"
 #include "trouble.h"
 
-#define OUTBOX_REOPEN_USEC (2 * USEC_PER_SEC) /* between tries to open a file that cannot be opened */
-/* After a refused put that nobody made again there is room as far as one knows, and the next put shows how the disk is.
- * Above SOURCE_STORE_MAX_USEC: who holds what was refused tries first. */
+#define OUTBOX_REOPEN_USEC (2 * USEC_PER_SEC) /* time between tries to open a file that could not be opened */
+/* If nobody repeated a refused put for this time, the outbox reports room, and the next put shows whether the disk
+ * works. It is longer than SOURCE_STORE_MAX_USEC, so a source that holds the refused readings tries first. */
 #define OUTBOX_TRIAL_USEC USEC_PER_MINUTE
 
-/* Rows that are forgotten in one transaction. More come together where the disk was full, and all of them would need
- * room for a log of as many pages. */
+/* Rows deleted in one transaction. After a full disk there may be many more, and deleting all at once would need room
+ * for a log with as many pages. */
 #define OUTBOX_FORGET_MAX 1000
 
 #define COPIED "size, put_at, key, source, type, device, payload, labels"
@@ -45,14 +45,14 @@ static const char *const statements[] = {
         [LAST_ID] = "SELECT " OUTBOX_SQL_LAST_ID,
         [PEEK] = "SELECT id, put_at, key, source, type, device, payload, labels FROM readings WHERE id > ?1 ORDER BY "
                  "id LIMIT ?2",
-        /* the id may be taken: by the same reading, which waits anew since a copy of before took the file's place */
+        /* the id may be used: by the same reading, which waits again because an older copy of the file was put back */
         [REJECT] = "INSERT INTO rejected (id, rejected_at, reason, " COPIED ") SELECT CASE WHEN id IN (SELECT id FROM "
                    "rejected) THEN (SELECT max(id) + 1 FROM rejected) ELSE id END, ?2, ?3, " COPIED
                    " FROM readings WHERE id = ?1",
 };
 _Static_assert(ELEMENTSOF(statements) == _STATEMENT_MAX, "a text for each statement");
 
-/* What the disk refused, each until it works: what can be read may still not be written. */
+/* What the disk refused. Each bit stays until that works again: reading may work while writing does not. */
 typedef enum Refused {
         REFUSED_OPEN = 1 << 0,
         REFUSED_READ = 1 << 1,
@@ -63,26 +63,26 @@ typedef enum Refused {
 struct Outbox {
         char *directory;
         OutboxConfig caps;
-        Sql *sql; /* NULL: opened with the next call */
+        Sql *sql; /* NULL: the next call opens it */
         SqlStatement *statements[_STATEMENT_MAX];
         OutboxSource source;
-        bool damaged;        /* damage was met: opening it salvages it */
-        int refusal;         /* why it could not be opened, */
-        usec_t reopen_at;    /* and when it is tried again */
-        OutboxCounts counts; /* as of data_version */
+        bool damaged;        /* damage was found: the next open salvages the file */
+        int refusal;         /* why it could not be opened */
+        usec_t reopen_at;    /* clock_now() of the next try */
+        OutboxCounts counts; /* valid for data_version */
         int64_t data_version;
-        int64_t last_id; /* highest id seen: a new file after a repair goes on above it */
+        int64_t last_id; /* the highest id seen: a new file after a repair continues above it */
         usec_t oldest;
-        Trouble trouble; /* of the disk */
+        Trouble trouble; /* with the disk */
         unsigned refused;
-        bool said_stop;        /* that polling waits */
-        usec_t put_refused_at; /* clock_now() of the last one */
+        bool said_stop;        /* it was logged that polling waits */
+        usec_t put_refused_at; /* clock_now() of the last refused put */
         usec_t told;           /* see outbox_sql_ping() */
         void (*on_change)(void *userdata);
         void *userdata;
 };
 
-/* ---- what is said of the disk, whoever met it ---- */
+/* ---- log lines about the disk ---- */
 
 static void outbox_changed(Outbox *o) {
         if (o->on_change)
@@ -113,7 +113,7 @@ static void outbox_fails(Outbox *o, Refused what, int error, const char *source)
         char detail[256];
 
         o->refused |= what;
-        stops = stops && outbox_is_failing(o); /* polling: said also where something less was said before */
+        stops = stops && outbox_is_failing(o); /* polling stops: logged even if a lesser failure was logged before */
         if (what == REFUSED_PUT)
                 o->put_refused_at = clock_now();
         text_print(detail, sizeof(detail), "the outbox in %s cannot be %s: %s", o->directory,
@@ -154,7 +154,7 @@ bool outbox_is_failing(const Outbox *o) {
         return o->refused & (REFUSED_OPEN | REFUSED_PUT);
 }
 
-/* A put may be tried: the last one was not refused, or a while ago by somebody who does not come back. */
+/* True when a put may be tried: the last one was not refused, or it was refused a while ago and nobody repeated it. */
 static bool outbox_may_put(const Outbox *o) {
         return !(o->refused & REFUSED_OPEN) &&
                (!(o->refused & REFUSED_PUT) || clock_now() - o->put_refused_at >= OUTBOX_TRIAL_USEC);
@@ -167,7 +167,7 @@ void outbox_watch(Outbox *o, void (*on_change)(void *userdata), void *userdata) 
 
 /* ---- statements ---- */
 
-/* Steps once and resets: for statements of one row or none. */
+/* Steps once and resets, for a statement that returns at most one row. */
 static int outbox_run(Outbox *o, Statement statement) {
         int r = outbox_sql_fault(sql_run(o->statements[statement]));
 
@@ -178,7 +178,7 @@ static void bind_text(SqlStatement *statement, int index, const char *text) {
         (void) sql_bind_text(statement, index, text, strlen(text));
 }
 
-/* The integer that a statement without parameters yields. */
+/* Reads the integer that a statement without parameters returns. */
 static int outbox_read_int(Outbox *o, Statement statement, int64_t *ret) {
         SqlStatement *s = o->statements[statement];
         int r = outbox_sql_fault(sql_step(s));
@@ -189,7 +189,7 @@ static int outbox_read_int(Outbox *o, Statement statement, int64_t *ret) {
         return r == SQL_ROW ? 0 : r < 0 ? r : -EUCLEAN;
 }
 
-/* Looks whether another process changed the file since, and reads the counters again if so. */
+/* Checks whether another process changed the file, and then reads the counts again. */
 static int outbox_refresh(Outbox *o) {
         int64_t version;
         int r;
@@ -205,8 +205,7 @@ static int outbox_refresh(Outbox *o) {
 
 /* ---- the open file ---- */
 
-/* What is done with the file from now on may take long: a log that grew while somebody read goes into it, or all of it
- * is written again. */
+/* From now on, work on the file may take long: a large log must be copied into it, or all of it written again. */
 static void outbox_watched(Outbox *o) {
         o->told = clock_now();
         sql_set_ping(o->sql, outbox_sql_ping, &o->told);
@@ -245,7 +244,7 @@ static int outbox_prepare(Outbox *o) {
         return r;
 }
 
-/* OUTBOX_OK, OUTBOX_SALVAGED, OUTBOX_NEWER, or an errno. */
+/* Opens the file. OUTBOX_OK, OUTBOX_SALVAGED, OUTBOX_NEWER, or an errno. */
 static int outbox_attach(Outbox *o, OutboxSalvage *ret_salvage) {
         bool salvages = o->damaged;
         int r, prepared;
@@ -261,7 +260,7 @@ static int outbox_attach(Outbox *o, OutboxSalvage *ret_salvage) {
         if (prepared < 0)
                 outbox_detach(o);
         o->damaged = prepared == -EUCLEAN;
-        if (o->damaged && !salvages) /* it shows only after the check: mended now, not at each start */
+        if (o->damaged && !salvages) /* damage that the check did not find: repair it now, not at each start */
                 return outbox_attach(o, ret_salvage);
         return prepared < 0 ? prepared : r;
 }
@@ -294,7 +293,7 @@ static void outbox_tell_renewed(const Outbox *o, const OutboxSalvage *salvage) {
                 replaced ? "; what had come in its place was set aside as " : "", salvage->aside);
 }
 
-/* As outbox_attach(), and notes how it went. */
+/* Like outbox_attach(), and notes the result. */
 static int outbox_reopen(Outbox *o, OutboxSalvage *ret_salvage) {
         bool first = !(o->refused & REFUSED_OPEN), gone = o->sql;
         int r;
@@ -317,7 +316,7 @@ static int outbox_reopen(Outbox *o, OutboxSalvage *ret_salvage) {
         return r;
 }
 
-/* Makes sure that the file is open, and where the next start looks for it. */
+/* Makes sure that the file is open and is the one that the next start will find. */
 static int outbox_ready(Outbox *o) {
         OutboxSalvage salvage = {};
         int r;
@@ -375,11 +374,11 @@ void outbox_set_caps(Outbox *o, const OutboxConfig *caps) {
         o->caps = *caps;
 }
 
-/* ---- an operation: begin, work, end; and again when what stood in its way was mended ---- */
+/* ---- an operation: begin, work, end; and once more after a repair ---- */
 
 enum { MENDED_DAMAGE = 1 << 0, MENDED_LOG = 1 << 1 };
 
-/* True when the operation that ended with *error* is to be made again. Each way is tried once. */
+/* True when the operation that failed with *error* must be repeated. Each kind of repair is tried once. */
 static bool outbox_mends(Outbox *o, int error, unsigned *tried) {
         unsigned way = error == -EUCLEAN ? MENDED_DAMAGE : error == -ENOSPC && o->sql ? MENDED_LOG : 0;
 
@@ -390,7 +389,7 @@ static bool outbox_mends(Outbox *o, int error, unsigned *tried) {
                 outbox_detach(o);
                 o->damaged = true;
                 o->reopen_at = 0;
-        } /* else the log has begun anew: sql_end() */
+        } /* else sql_end() has emptied the log */
         return true;
 }
 
@@ -405,7 +404,7 @@ static int outbox_begin(Outbox *o, bool durable) {
         return r < 0 ? r : outbox_refresh(o);
 }
 
-/* Commits when all went well so far; else all is as before, the counters included. */
+/* Commits if *r* is 0; else rolls back and restores the counts. */
 static int outbox_end(Outbox *o, int r) {
         if (o->sql)
                 r = outbox_sql_fault(sql_end(o->sql, r));
@@ -416,7 +415,7 @@ static int outbox_end(Outbox *o, int r) {
         return r;
 }
 
-/* The result of an operation, which says how the disk is. */
+/* Ends an operation and notes whether the disk worked. */
 static int outbox_done(Outbox *o, Refused what, int r, const char *source) {
         if (r < 0) {
                 outbox_fails(o, what, r, source);
@@ -424,7 +423,7 @@ static int outbox_done(Outbox *o, Refused what, int r, const char *source) {
         }
         outbox_works(o, what == REFUSED_PUT ? REFUSED_PUT | REFUSED_FORGET : what);
         if (what == REFUSED_PUT && sql_standing(o->sql) & SQL_ALONE)
-                outbox_detach(o); /* there is room: let others in again */
+                outbox_detach(o); /* there is room again: reopen with shared memory, so that others can use the file */
         return 0;
 }
 
@@ -434,12 +433,12 @@ bool outbox_has_room(Outbox *o, uint64_t rows, uint64_t bytes) {
         uint64_t held_rows, held_bytes;
 
         if (outbox_ready(o) == 0)
-                (void) outbox_refresh(o); /* else the counters as last known; mending is for those who need the rows */
+                (void) outbox_refresh(o); /* else the last known counts are used; no repair here */
         if (!outbox_may_put(o))
                 return false;
         held_rows = o->counts.waiting.rows + o->counts.rejected.rows;
         held_bytes = o->counts.waiting.bytes + o->counts.rejected.bytes;
-        if (o->counts.waiting.rows == 0) /* what comes cannot wait for room: there will not be more */
+        if (o->counts.waiting.rows == 0) /* nothing waits, so there will never be more room */
                 return held_rows < o->caps.max_rows && held_bytes < o->caps.max_bytes;
         return !__builtin_add_overflow(rows, held_rows, &rows) && !__builtin_add_overflow(bytes, held_bytes, &bytes) &&
                rows <= o->caps.max_rows && bytes <= o->caps.max_bytes;
@@ -556,7 +555,7 @@ uint64_t outbox_dropped(Outbox *o, const char *source) {
         uint64_t n = 0;
 
         if (outbox_ready(o) == 0)
-                (void) outbox_source_dropped(&o->source, source, &n); /* mending is for those who need the rows */
+                (void) outbox_source_dropped(&o->source, source, &n); /* only operations that need rows make repairs */
         return n;
 }
 
@@ -583,7 +582,7 @@ static int peek_rows(Outbox *o, int64_t after, size_t max_rows, size_t max_bytes
         size_t payload = 0;
         int r;
 
-        outbox_rows_done(rows); /* of an attempt that is made again */
+        outbox_rows_done(rows); /* frees the rows of the last attempt */
         (void) sql_bind_int(s, 1, after);
         (void) sql_bind_int(s, 2, (int64_t) max_rows);
         while ((r = outbox_sql_fault(sql_step(s))) == SQL_ROW) {

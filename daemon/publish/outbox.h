@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Durable queue of readings in SQLite (WAL): a reading is here from right after it was fetched (P1) until Pub/Sub has
- * answered with its message id (P2). Nothing is ever dropped: at its caps it says so and its callers stop (P7). One
- * process owns the file; one transaction for a put or a forget.
+/* A durable queue of readings in SQLite (WAL). A reading is here from the moment after it was fetched (P1) until
+ * Pub/Sub has answered with its message id (P2). Nothing is ever dropped: at its limits the outbox says so and its
+ * callers stop (P7). One process owns the file; a put or a forget is one transaction.
  *
- * Every call mends a damaged file and goes on. While the disk refuses, calls fail with an errno and their callers try
- * again; that is said here, once for all of them, and once more when it is over.
+ * Every call repairs a damaged file and continues. While the disk refuses, calls fail with an errno and callers try
+ * again; the outbox logs that once for all callers, and once more when it is over.
  *
- * Table `readings`: id (ascending, never reused), payload, key, source, type, device, labels, put_at. Table `rejected`:
- * readings that Pub/Sub refused for good, with the reason; they count towards the caps until `sensorqd rejected`
- * replays or drops them. Beside them, for each source: `seen`, the keys of what may come again; its cursor; and
- * `unreadable`, what came and could not become a reading, with a cap of its own. */
+ * Table `readings`: id (ascending, never used again), payload, key, source, type, device, labels, put_at. Table
+ * `rejected`: readings that Pub/Sub refused permanently, with the reason; they count towards the limits until `sensorqd
+ * rejected` replays or drops them. In addition, for each source: `seen`, the keys of readings that may come again; its
+ * cursor; and `unreadable`, input that could not become a reading, with its own limit. */
 
 #include "cause.h"
 #include "config.h"
@@ -24,7 +24,7 @@ typedef struct OutboxRow {
         usec_t put_at; /* clock_wall() */
         Slice payload, key, source, type, device;
         Slice labels; /* for reading_labels_next() */
-        Bytes text;   /* what the slices point at */
+        Bytes text;   /* the memory of the slices */
 } OutboxRow;
 
 /* Rows in memory, oldest first. A plain value. */
@@ -38,55 +38,55 @@ typedef struct OutboxStatus {
         uint64_t rejected_rows, rejected_bytes;
         uint64_t max_rows, max_bytes;
         usec_t oldest;        /* put_at of the oldest waiting row; 0: empty */
-        usec_t failing_since; /* clock_wall() since which outbox_is_failing(); 0: it is not */
-        Cause cause;          /* of that, */
-        const char *detail;   /* and in words; borrowed until the next call; "" */
+        usec_t failing_since; /* clock_wall() since outbox_is_failing() is true; 0: it is not */
+        Cause cause;          /* why it is failing */
+        const char *detail;   /* the same in words; borrowed until the next call; "" */
 } OutboxStatus;
 
-/* Opens or creates DIRECTORY/outbox.sqlite and checks its integrity. OUTBOX_OK, OUTBOX_SALVAGED (*ret_salvage filled
- * in; may be NULL), OUTBOX_NEWER, or an errno. On a full disk OUTBOX_OK: what is queued can be published, or nothing
- * works until there is room. */
+/* Opens or creates DIRECTORY/outbox.sqlite and checks it. OUTBOX_OK, OUTBOX_SALVAGED (*ret_salvage filled in; may be
+ * NULL), OUTBOX_NEWER, or an errno. Returns OUTBOX_OK on a full disk too: then either queued readings can be published,
+ * or nothing works until there is room. */
 int outbox_open(const char *directory, const OutboxConfig *caps, Outbox **ret, OutboxSalvage *ret_salvage);
 Outbox *outbox_close(Outbox *outbox);
 CLEANUP_DEFINE(Outbox, outbox_close)
 void outbox_set_caps(Outbox *outbox, const OutboxConfig *caps);
 
-/* *on_change* is called when the disk begins to refuse, and when it works again: from inside the call that met it, so
- * it may only take a note. NULL: nobody listens. */
+/* *on_change* is called when the disk begins to refuse and when it works again. It is called from inside the failing
+ * call, so it may only take a note. NULL: nobody is told. */
 void outbox_watch(Outbox *outbox, void (*on_change)(void *userdata), void *userdata);
 
-/* What is fetched now could not be written. */
+/* True when a reading that is fetched now could not be written. */
 bool outbox_is_failing(const Outbox *outbox);
 
-/* Whether *rows* readings of *bytes* more would fit under the caps. An outbox in which nothing waits takes whatever a
- * poll brings. False while the file cannot be opened, and for a minute after each put that the disk refused: by then
- * who holds the readings has tried again, and if nobody does, somebody has to. */
+/* True when *rows* more readings of *bytes* fit under the limits. If nothing waits, any poll fits. False while the file
+ * cannot be opened, and for a minute after the disk refused a put. In that minute the owner of the refused readings has
+ * tried again; if nobody did, another caller must try. */
 bool outbox_has_room(Outbox *outbox, uint64_t rows, uint64_t bytes);
 
-/* All that the list holds in one transaction, or nothing. On return 0 it survives power loss. Readings whose `seen` key
- * is known are left out; *ret_repeats (may be NULL): how many. -ENOSPC, -EROFS, -EIO, ... The caps are no reason to
- * refuse: they are asked before a poll, and what was fetched nevertheless has no other place that survives a kill (P1).
- * So a cap is passed by one reply of each source at most. */
+/* Stores everything in the list in one transaction, or nothing. When it returns 0, the data survives a power cut.
+ * Readings whose `seen` key is known are left out; *ret_repeats (may be NULL) gets their number. -ENOSPC, -EROFS, -EIO,
+ * ... Limits are not checked here but before a poll: readings that were already fetched have no other place that
+ * survives a kill (P1). So each source may exceed a limit by at most one reply. */
 int outbox_put(Outbox *outbox, const ReadingList *readings, size_t *ret_repeats);
 
-/* The cursor that the source has put last, appended to *ret*; nothing where it has put none. */
+/* Appends to *ret* the cursor that the source stored last; nothing if it stored none. */
 int outbox_cursor(Outbox *outbox, const char *source, Bytes *ret);
 
-/* How many of what came from *source* and could not become a reading are gone, since only the newest are kept; 0 while
- * the file cannot be read. */
+/* Returns how many inputs of *source* that could not become a reading were deleted, because only the newest are kept; 0
+ * while the file cannot be read. */
 uint64_t outbox_dropped(Outbox *outbox, const char *source);
 
 /* Up to *max_rows* rows and about *max_bytes* of payload (at least one row) with ids above *after*, oldest first. */
 int outbox_peek(Outbox *outbox, int64_t after, size_t max_rows, size_t max_bytes, OutboxRows *ret);
 void outbox_rows_done(OutboxRows *rows);
 
-/* Pub/Sub has these: they go, a thousand in a transaction; on an errno some may be gone, and may be named again. A kill
- * does not bring them back; a power cut may until the next put, whose sync covers this one too, and then they are
- * published again under the same keys. */
+/* Deletes rows that Pub/Sub has, a thousand in a transaction. After an errno some may be deleted; they may be passed
+ * again. A kill does not bring deleted rows back. A power cut may, until the next put, whose sync includes this
+ * deletion; then they are published again with the same keys. */
 int outbox_forget(Outbox *outbox, const int64_t *ids, size_t n);
 
-/* Moves one row to the rejected table with the reason, durable on return. */
+/* Moves one row to the rejected table with the reason; durable on return. */
 int outbox_reject(Outbox *outbox, int64_t id, const char *reason);
 
-/* What waits, what was rejected, and the limits. */
+/* How much waits, how much was rejected, and the limits. */
 void outbox_status(Outbox *outbox, OutboxStatus *ret);

@@ -17,23 +17,23 @@
 #include "trouble.h"
 
 #define PUBLISHER_BACKOFF_MAX_USEC (60 * USEC_PER_SEC)
-/* between tries while only a user can mend it, plus up to as much again */
+/* time between tries while only a user can solve the problem; up to twice as long */
 #define PUBLISHER_SLOW_MIN_USEC (30 * USEC_PER_SEC)
-#define PUBLISHER_BODY_FIRST (512 * 1024) /* before anything is known of the line: 64 s at 64 kbit/s */
-#define PUBLISHER_BODY_MIN (4 * 1024)     /* halving stops here: 2 s at 2 kB/s */
-#define PUBLISHER_BYTES_PER_SEC 1000      /* a line slower than this is as good as none */
-#define ATTRIBUTES_MAX 100                /* the service's limit; labels are at most 40 */
-#define PUBLISHER_SENT_MAX 100000         /* half of the lines among which a file sink knows a repeat */
+#define PUBLISHER_BODY_FIRST (512 * 1024) /* first size, for an unknown line: 64 s at 64 kbit/s */
+#define PUBLISHER_BODY_MIN (4 * 1024)     /* smallest size: 2 s at 2 kB/s */
+#define PUBLISHER_BYTES_PER_SEC 1000      /* a slower line counts as not working */
+#define ATTRIBUTES_MAX 100                /* the service's limit; there are at most 40 labels */
+#define PUBLISHER_SENT_MAX 100000         /* half of the lines in which a file sink finds a repeat */
 
 _Static_assert(PUBLISHER_BATCH_ROWS == BISECT_WINDOW_MAX, "both are the service's limit");
 
 /* ---- states ---- */
 
 typedef enum PublisherState {
-        PUBLISHER_IDLE,    /* no row that could be sent */
-        PUBLISHER_SENDING, /* a request is under way */
-        PUBLISHER_WAITING, /* for the timer: something failed */
-        PUBLISHER_RESTING, /* only rows set apart are left: for a new row, or the timer */
+        PUBLISHER_IDLE,    /* there is no row to send */
+        PUBLISHER_SENDING, /* a request is running */
+        PUBLISHER_WAITING, /* something failed: waits for the timer */
+        PUBLISHER_RESTING, /* only rows set apart are left: waits for a new row or the timer */
         _PUBLISHER_STATE_MAX,
 } PublisherState;
 
@@ -44,22 +44,22 @@ _asserted_ static const unsigned publisher_moves[_PUBLISHER_STATE_MAX] = {
         [PUBLISHER_RESTING] = 1u << PUBLISHER_IDLE,
 };
 
-/* Rows that Pub/Sub has and the disk refuses to forget: the rest goes out all the same. A kill sends these once more,
- * under the same keys; so they have a cap, and beyond it nothing is sent. */
+/* Rows that Pub/Sub has but the disk does not delete. Other rows are still sent. After a kill these rows are published
+ * again with the same keys, so their number is limited; at the limit nothing is sent. */
 typedef struct PublisherSent {
         int64_t *ids;
         size_t n, allocated;
         usec_t forget_at; /* clock_now() of the next try */
 } PublisherSent;
 
-/* Made of the oldest rows. Zeros: none. */
+/* A request made of the oldest rows. All zeros: none. */
 typedef struct PublisherRequest {
-        Bytes body;   /* until it is handed over */
-        size_t size;  /* of the body */
-        int64_t *ids; /* of its rows, ascending */
+        Bytes body;   /* until it is sent */
+        size_t size;  /* bytes of the body */
+        int64_t *ids; /* ids of its rows, ascending */
         size_t n;
         int64_t first_id;
-        char *first_key; /* of the first row; NULL: no row */
+        char *first_key; /* key of the first row; NULL: there is no row */
         usec_t sent_at;  /* clock_now() */
 } PublisherRequest;
 
@@ -67,23 +67,23 @@ struct Publisher {
         PublisherSpec spec;
         PublisherState state;
         bool paused;
-        bool missed_topic; /* a 404, and nobody has heard of it yet */
+        bool missed_topic; /* a 404 that publisher_missed_topic() has not reported yet */
         ClientCall *call;
-        PublisherRequest request; /* what was sent */
+        PublisherRequest request; /* the request that was sent */
         PublisherSent sent;
         Bisect bisect;
-        Pace pace; /* bytes of a request */
+        Pace pace; /* limits the bytes of a request */
         Backoff backoff, disk_backoff;
         LoopWatch *timer, *step;
         usec_t retry_at;
-        uint64_t rested_rows; /* in the outbox when it began to rest */
+        uint64_t rested_rows; /* rows in the outbox when it began to rest */
 
         Trouble trouble;       /* with Pub/Sub */
-        Trouble pause_trouble; /* why it is paused, if that was said: no answer to what was under way ends it */
+        Trouble pause_trouble; /* why it is paused, if that was logged; no answer to a running request ends it */
         Trouble disk_trouble;  /* with the outbox */
         usec_t last_publish;
         uint64_t published, rejected, requests;
-        char refusal[CLIENT_DETAIL_MAX]; /* of the message that was set apart last */
+        char refusal[CLIENT_DETAIL_MAX]; /* why the last message that was set apart was refused */
 };
 
 static void publisher_move(Publisher *p, PublisherState state) {
@@ -139,7 +139,7 @@ static void publisher_tell(Publisher *p, int http_status, usec_t delay) {
                 p->spec.topic, p->trouble.detail, rows, span);
 }
 
-/* Notes the trouble and waits; *reply*'s detail and status say what it is. */
+/* Notes the failure and waits; *reply* has its detail and status. */
 static void publisher_wait(Publisher *p, TroubleGrade grade, const ClientReply *reply) {
         usec_t delay = grade == TROUBLE_PASSING ? backoff_next_at_least(&p->backoff, reply->retry_after, loop_random())
                                                 : publisher_slow_delay(reply->retry_after);
@@ -152,7 +152,7 @@ static void publisher_wait(Publisher *p, TroubleGrade grade, const ClientReply *
         publisher_changed(p);
 }
 
-/* The outbox has said it. Returns the time until the next try. */
+/* Notes a failure that the outbox has logged. Returns the time until the next try. */
 static usec_t publisher_note_disk(Publisher *p, const char *what, int error) {
         usec_t delay = backoff_next(&p->disk_backoff, loop_random());
         char detail[128];
@@ -171,7 +171,7 @@ static void publisher_disk_failed(Publisher *p, const char *what, int error) {
 static void publisher_disk_works(Publisher *p) {
         char span[CLOCK_SPAN_SIZE];
 
-        (void) trouble_mend(&p->disk_trouble, span); /* as above */
+        (void) trouble_mend(&p->disk_trouble, span); /* the outbox logs this too */
         backoff_reset(&p->disk_backoff);
 }
 
@@ -201,7 +201,7 @@ static void request_done(PublisherRequest *request) {
 #define KEY(text)                                                                                                      \
         { text, sizeof(text) - 1 }
 
-/* Its labels stand behind what every message has. */
+/* Adds a row; its labels come after the attributes that every message has. */
 static int request_add(Bytes *body, const OutboxRow *row, size_t max) {
         WireAttribute attributes[ATTRIBUTES_MAX] = {
                 { KEY("idempotency_key"), row->key },
@@ -222,10 +222,10 @@ static int request_add(Bytes *body, const OutboxRow *row, size_t max) {
 enum {
         REQUEST_MADE = 0,
         REQUEST_EMPTY = 1,     /* no rows */
-        REQUEST_TOO_LARGE = 2, /* the first row alone goes beyond the service's limit */
+        REQUEST_TOO_LARGE = 2, /* the first row alone exceeds the service's limit */
 };
 
-/* As many of the rows as fit in *body_max* bytes, but at least one when the service's limit allows it. */
+/* Takes as many rows as fit in *body_max* bytes, but at least one if the service's limit allows it. */
 static int request_fill(PublisherRequest *request, const OutboxRows *rows, size_t body_max) {
         int r = WIRE_ADDED;
 
@@ -272,7 +272,7 @@ static int request_make(Publisher *p) {
 
 /* ---- answers ---- */
 
-/* What Pub/Sub has leaves the disk, now or as soon as the disk allows. A negative errno: it is still there. */
+/* Deletes rows that Pub/Sub has, now or later when the disk works. A negative errno: they are still there. */
 static int publisher_forget(Publisher *p) {
         usec_t now = clock_now();
         int r;
@@ -293,7 +293,7 @@ static int publisher_forget(Publisher *p) {
         return 0;
 }
 
-/* The request is settled; *r* says how writing that down went. */
+/* The request is settled; *r* is the result of writing that to the disk. */
 static void publisher_settled(Publisher *p, int r) {
         if (r < 0)
                 return publisher_disk_failed(p, "written", r);
@@ -302,7 +302,7 @@ static void publisher_settled(Publisher *p, int r) {
         publisher_changed(p);
 }
 
-/* Ids came back for all that was sent. */
+/* Pub/Sub returned an id for every message. */
 static void publisher_accepted(Publisher *p) {
         PublisherSent *sent = &p->sent;
         usec_t now = clock_now();
@@ -324,7 +324,7 @@ static void publisher_accepted(Publisher *p) {
         publisher_settled(p, r);
 }
 
-/* Where the disk cannot take the verdict, the neighbours go first. */
+/* If the disk cannot store the rejection, other rows go first. */
 static void publisher_reject(Publisher *p, const char *word, const char *detail) {
         _cleanup_bytes_ Bytes reason = {};
         int r;
@@ -354,7 +354,7 @@ static void publisher_failed(Publisher *p, TroubleGrade grade, const ClientReply
         publisher_wait(p, grade, reply);
 }
 
-/* 400 INVALID_ARGUMENT, or a single message that is too large. */
+/* Pub/Sub answered 400 INVALID_ARGUMENT, or a single message is too large. */
 static void publisher_refused(Publisher *p, const ClientReply *reply) {
         const char *word = reply->outcome == CLIENT_TOO_LARGE ? "too_large" : "invalid_argument";
         size_t n = p->request.n;
@@ -374,7 +374,7 @@ static void publisher_refused(Publisher *p, const ClientReply *reply) {
         publisher_settled(p, 0);
 }
 
-/* 413 */
+/* Pub/Sub answered 413. */
 static void publisher_too_large(Publisher *p, const ClientReply *reply) {
         bool news;
 
@@ -391,14 +391,14 @@ static void publisher_too_large(Publisher *p, const ClientReply *reply) {
         publisher_settled(p, 0);
 }
 
-/* A smaller one may do better: it ran out of time, nobody knows, or a proxy answered with a page of its own. */
+/* True when a smaller request may succeed: this one timed out or was cut, or a proxy answered with its own page. */
 static bool is_stuck(const ClientReply *reply) {
         return reply->outcome == CLIENT_UNSURE || reply->http_status == 408 || reply->http_status == 504 ||
                (reply->http_status >= 400 && reply->http_status != 413 && reply->error.status[0] == '\0');
 }
 
-/* An answer whose ids do not match what was sent says nothing about any single message: all of it is sent again, under
- * the same keys. */
+/* If the ids do not match the messages, nothing is known about any single message: all are sent again with the same
+ * keys. */
 static void publisher_answered(Publisher *p, ClientReply *reply) {
         size_t n = 0;
 
@@ -428,7 +428,7 @@ static void publisher_on_reply(void *userdata, ClientReply *reply) {
         case CLIENT_TOO_LARGE:
                 if (reply->http_status > 0)
                         return publisher_too_large(p, reply);
-                break; /* the answer was, which says nothing about the request */
+                break; /* the answer was too large, not the request */
         case CLIENT_NOT_FOUND:
                 p->missed_topic = true;
                 break;
@@ -465,11 +465,11 @@ static void publisher_send(Publisher *p) {
         p->requests++;
 }
 
-/* Only what was set apart is left: it may be at fault, or the topic. */
+/* Only rows set apart are left: either they or the topic may be at fault. */
 static void publisher_rest(Publisher *p) {
         char detail[CLIENT_DETAIL_MAX], cut[401];
 
-        if (p->bisect.put_off) /* the disk stands in the way, not the topic */
+        if (p->bisect.put_off) /* the disk is the problem, not the topic */
                 publisher_arm(p, publisher_slow_delay(0));
         else if (p->retry_at == 0) {
                 text_copy_words(cut, sizeof(cut),
@@ -494,10 +494,10 @@ static int publisher_at_end(Publisher *p) {
         return LOOK_DONE;
 }
 
-/* The row that was set apart is looked at alone; *made* is what became of its request. */
+/* Handles the row that was set apart, which is sent alone; *made* is the result of making its request. */
 static int publisher_judge(Publisher *p, int made) {
         if (made == REQUEST_EMPTY || p->request.first_id != p->bisect.apart[0].id)
-                bisect_judged(&p->bisect); /* it is gone: somebody else took it away */
+                bisect_judged(&p->bisect); /* another process has removed it */
         else if (made == REQUEST_TOO_LARGE)
                 publisher_reject(p, "too_large", "larger than a publish request may be");
         else
@@ -506,7 +506,7 @@ static int publisher_judge(Publisher *p, int made) {
         return LOOK_AGAIN;
 }
 
-/* Takes the next rows and makes a request of them. */
+/* Takes the next rows and makes a request. */
 static int publisher_look(Publisher *p) {
         int r;
 
@@ -524,7 +524,7 @@ static int publisher_look(Publisher *p) {
         return LOOK_AGAIN;
 }
 
-/* True: nothing is sent before what was sent is forgotten, since that comes next, or is as much as may be. */
+/* True when sent rows must first be deleted: else they would be sent again, or there are as many as allowed. */
 static bool publisher_waits_to_forget(Publisher *p) {
         bool from_start = p->bisect.after == 0 && !bisect_is_judging(&p->bisect);
         usec_t now = clock_now();
@@ -552,7 +552,7 @@ static void publisher_go(Publisher *p) {
                 publisher_send(p);
 }
 
-/* At the loop's next turn: several readings put in this one go together. */
+/* Runs at the next turn of the loop, so that readings put in this turn are sent together. */
 static void publisher_step(void *userdata) {
         Publisher *p = userdata;
 
@@ -563,7 +563,7 @@ static void publisher_step(void *userdata) {
         (void) publisher_forget(p);
         if (!p->paused)
                 publisher_go(p);
-        if (p->state != PUBLISHER_IDLE) /* else nothing was found, and who hears of it may wake us to look again */
+        if (p->state != PUBLISHER_IDLE) /* else nothing was found, and a listener may wake us again */
                 publisher_changed(p);
 }
 
@@ -580,8 +580,8 @@ static void publisher_on_timer(void *userdata) {
 
 /* ---- what others ask ---- */
 
-/* Whoever hears of a change may call this, also of one that a step made: a step without new rows would bring about the
- * next one, for ever. */
+/* A listener of on_change may call this, even for a change made by a step. So it does nothing without new rows:
+ * otherwise each step would cause the next one without end. */
 void publisher_wake(Publisher *p) {
         if (p->paused || (p->state != PUBLISHER_IDLE && p->state != PUBLISHER_RESTING))
                 return;
@@ -597,7 +597,7 @@ void publisher_resume(Publisher *p) {
                 publisher_on_timer(p);
 }
 
-/* Why it is paused, in the way of a failure. */
+/* Logs why it is paused, like a failure. */
 static void publisher_tell_pause(Publisher *p, const char *why) {
         if (trouble_fail(&p->pause_trouble, TROUBLE_LASTING, CAUSE_SETUP, 0, why))
                 log_event(LOG_ERR, EVENT_PUBLISH_FAILING,
@@ -691,7 +691,7 @@ Publisher *publisher_free(Publisher *p) {
         p->call = client_cancel(p->call);
         p->step = loop_drop(p->step);
         p->timer = loop_drop(p->timer);
-        if (p->sent.n > 0) /* what stays is sent again, under the same keys */
+        if (p->sent.n > 0) /* rows that stay are sent again with the same keys */
                 (void) outbox_forget(p->spec.outbox, p->sent.ids, p->sent.n);
         free(p->sent.ids);
         request_done(&p->request);

@@ -46,7 +46,7 @@ int reading_list_add(ReadingList *list, const ReadingOrigin *origin, Bytes *payl
         reading.seen = origin->seen ? strdup(origin->seen) : NULL;
         if (asprintf(&reading.key, "%s:%s:%s:%016" PRIx64, origin->at, origin->source, origin->device, origin->unique) <
                 0)
-                reading.key = NULL; /* asprintf(3) leaves it undefined */
+                reading.key = NULL; /* asprintf(3) leaves it undefined on failure */
         if (origin->labels)
                 r = bytes_append(&reading.labels, origin->labels->data, origin->labels->size);
         if (r < 0 || !reading.source || !reading.type || !reading.device || !reading.key ||
@@ -165,7 +165,7 @@ int reading_list_move(ReadingList *to, ReadingList *from) {
                 to->items[to->n++] = from->items[i];
         for (size_t i = 0; i < from->n_unreadable; i++)
                 to->unreadable[to->n_unreadable++] = from->unreadable[i];
-        from->n = from->n_unreadable = 0; /* their owner is *to* now */
+        from->n = from->n_unreadable = 0; /* *to* owns them now */
         to->n_dropped += from->n_dropped;
         if (!to->source)
                 to->source = cleanup_steal(from->source);

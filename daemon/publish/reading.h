@@ -1,90 +1,91 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What travels: one JSON object for one device and one poll, with the attributes that go beside it. Plain values. */
+/* A reading: one JSON object for one device and one poll, with its attributes. Plain values. */
 
 #include "lib/bytes.h"
 #include "lib/clock.h"
 
-#define READING_SEEN_MAX 100000 /* that can come twice: so many of a source are known again */
+#define READING_SEEN_MAX 100000 /* how many readings of a source that may come again are remembered */
 
 typedef struct Reading {
         Bytes payload; /* one JSON object, UTF-8 */
-        char *key;     /* idempotency key: AT:SOURCE:DEVICE:16 hex digits, made once, the same over every retry (P4) */
+        char *key;     /* idempotency key: AT:SOURCE:DEVICE:16 hex digits, made once, the same in every retry (P4) */
         char *source;  /* name of the source in the config */
-        char *type;    /* its type */
+        char *type;    /* type of the source */
         char *device;  /* the device's stable id */
-        char *seen;    /* names what was measured, where it can come twice; NULL: it cannot */
-        bool anew;     /* another thing than what had that name before: names are used again */
-        bool again;    /* it is given for as long as it is asked for: known from when it came last, not first */
+        char *seen;    /* names the measurement, if it can come twice; NULL: it cannot */
+        bool anew;     /* the name is used again for a new measurement: this is not a repeat */
+        bool again;    /* the remote sends it as long as it is asked: remembered from its last arrival, not its first */
         Bytes labels;  /* see reading_labels_add() */
 } Reading;
 
-/* What came and could not become a reading; kept raw. */
+/* Input that could not become a reading; kept unchanged. */
 typedef struct Unreadable {
         char *topic, *reason;
         Bytes payload;
-        bool repeats; /* the same may come again, which is kept once */
-        char *seen;   /* as of a reading */
+        bool repeats; /* the same input may come again; it is kept once */
+        char *seen;   /* like Reading.seen */
         bool anew;
 } Unreadable;
 
-/* What one source brought at once: it is put in one transaction. */
+/* What one source delivered at once; stored in one transaction. */
 typedef struct ReadingList {
         Reading *items;
         size_t n, allocated;
         Unreadable *unreadable;
         size_t n_unreadable, unreadable_allocated;
-        size_t n_dropped; /* unreadable ones that are not in it, since they were too many: they are counted */
-        char *source;     /* of `cursor` and `unreadable`; NULL: there are none */
-        char *cursor;     /* where the source goes on next time; NULL: as before */
+        size_t n_dropped; /* how many unreadable ones were left out because there were too many */
+        char *source;     /* the source of `cursor` and `unreadable`; NULL: there are none */
+        char *cursor;     /* where the source continues next time; NULL: unchanged */
 } ReadingList;
 
-/* What a reading is made from, apart from its payload. Borrowed. */
+/* What a reading is made from, in addition to its payload. Borrowed. */
 typedef struct ReadingOrigin {
         const char *source, *type, *device;
-        const char *at;      /* RFC 3339: of the poll or arrival, or of the measurement */
-        uint64_t unique;     /* random, or a hash where the same measurement shall have the same key */
-        const char *seen;    /* as above */
+        const char *at;      /* RFC 3339: time of the poll or arrival, or of the measurement */
+        uint64_t unique;     /* random; or a hash, if the same measurement must have the same key */
+        const char *seen;    /* see Reading */
         const Bytes *labels; /* NULL: none */
 } ReadingOrigin;
 
-/* Appends a reading; takes *payload* (emptied) when it succeeds. The key begins with the time, so that an index by it
- * grows at its end. */
+/* Appends a reading; takes *payload* (empties it) when it succeeds. The key begins with the time, so that an index over
+ * keys grows at its end. */
 int reading_list_add(ReadingList *list, const ReadingOrigin *origin, Bytes *payload);
 
-/* Appends what could not be read; takes *payload* (emptied) when it succeeds. */
+/* Appends input that could not be read; takes *payload* (empties it) when it succeeds. */
 int reading_list_add_unreadable(
         ReadingList *list, const char *source, const char *topic, const char *reason, Bytes *payload);
 
-/* Moves the source's cursor, a text of its own, together with the readings. */
+/* Sets the source's cursor, a text that is stored together with the readings. */
 int reading_list_set_cursor(ReadingList *list, const char *source, const char *cursor);
 
-/* Bytes that one reading counts for in the outbox: payload and attributes. */
+/* Returns the bytes that a reading counts for in the outbox: payload and attributes. */
 uint64_t reading_bytes(const Reading *reading);
 
-/* Bytes that the list will take in the outbox: payloads and attributes of its readings. */
+/* Returns the bytes that the readings of the list count for in the outbox. */
 uint64_t reading_list_bytes(const ReadingList *list);
 
-/* True when there is nothing to put: no reading, nothing unreadable, no cursor. */
+/* True when there is nothing to store: no reading, nothing unreadable, no cursor. */
 bool reading_list_is_empty(const ReadingList *list);
 
-/* What is in it may come again, whatever else comes with it, and for how long nobody knows: a reading that has no name
- * yet is named by its key. */
+/* For readings that may come again, in another list and for an unknown time: each reading without a `seen` name gets
+ * its key as name. -ENOMEM. */
 int reading_list_name(ReadingList *list);
-/* All of it came under that name, and may come again under it: each gets a name of its own by it, unreadable or not.
- * *anew*: see Reading. -ENOMEM. */
+/* For a list that may come again as a whole under the name *seen*: each reading and each unreadable input gets a name
+ * made of it. *anew*: see Reading. -ENOMEM. */
 int reading_list_name_by(ReadingList *list, const char *seen, bool anew);
 
 /* Drops the readings from index *n* on. */
 void reading_list_truncate(ReadingList *list, size_t n);
 
-/* Appends all of *from* to *to*, and leaves *from* empty. -ENOMEM: nothing has moved. */
+/* Appends everything of *from* to *to*; *from* is empty afterwards. -ENOMEM: nothing was moved. */
 int reading_list_move(ReadingList *to, ReadingList *from);
 
-/* Frees what it holds, and leaves it empty. */
+/* Frees the content; the list is empty afterwards. */
 void reading_list_done(ReadingList *list);
 
-/* Labels are pairs of name and value, each with its NUL, one after the other: so they lie in the outbox. */
+/* Appends a label. Labels are pairs of name and value, each with its NUL, one after the other; the outbox stores them
+ * in this form. */
 int reading_labels_add(Bytes *labels, const char *name, const char *value);
-/* Takes the next pair off *rest*. False at the end, and at anything that is no pair. */
+/* Takes the next pair from *rest*. False at the end, or if the rest is malformed. */
 bool reading_labels_next(Slice *rest, Slice *ret_name, Slice *ret_value);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rows of `reading:`. */
+/* The configuration keys of `reading:`. */
 #include <errno.h>
 #include <string.h>
 

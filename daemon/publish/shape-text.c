@@ -10,7 +10,7 @@
 #include "lib/err.h"
 #include "lib/json.h"
 
-/* What shows less was never set: it counts from 1970 since the device was switched on. */
+/* An earlier time comes from a clock that was never set: it has counted from 1970 since the device was switched on. */
 #define CLOCK_SET_MSEC INT64_C(31536000000) /* 1971 */
 #define YEAR_10000_MSEC INT64_C(253402300800000)
 #define SECONDS_PER_DAY INT64_C(86400)
@@ -51,7 +51,7 @@ static Slice trim(Slice text) {
         return text;
 }
 
-/* The length of a word at *p* that stands for no number; 0: there is none. */
+/* Returns the length of a word at *p* like NaN or Infinity; 0: there is none. */
 static size_t not_a_number(const char *p, const char *end) {
         static const char *const words[] = { "NaN", "nan", "-NaN", "-nan", "Infinity", "-Infinity", "inf", "-inf",
                 "Inf", "-Inf" };
@@ -67,7 +67,7 @@ static size_t not_a_number(const char *p, const char *end) {
         return 0;
 }
 
-/* The end of the string whose opening quote is at *p*. */
+/* Returns the end of the string whose opening quote is at *p*. */
 static const char *string_end(const char *p, const char *end) {
         for (p++; p < end && *p != '"'; p++)
                 if (*p == '\\')
@@ -75,7 +75,7 @@ static const char *string_end(const char *p, const char *end) {
         return p < end ? p + 1 : end;
 }
 
-/* Copies *text* with null where a word stands for no number. */
+/* Copies *text*, with null for words like NaN or Infinity. */
 static int replace_words(Slice text, Bytes *made) {
         const char *p = text.data, *end = text.data + text.size;
 
@@ -147,7 +147,8 @@ static size_t count_digits(const char *p) {
         return n;
 }
 
-/* Appends the digits before the point, groups of three taken together. Returns the place behind them, or NULL. */
+/* Appends the digits before the point, without the separators between groups of three. Returns the place after them, or
+ * NULL. */
 static const char *read_whole(const char *p, char separator, Bytes *number) {
         size_t n = count_digits(p), before = number->size;
         bool grouped = separator != '\0' && n > 0 && p[n] == separator;
@@ -162,7 +163,7 @@ static const char *read_whole(const char *p, char separator, Bytes *number) {
                         return NULL;
                 p += 4;
         }
-        /* JSON knows no zeros in front, and no number without a digit there */
+        /* JSON allows no leading zeros, and needs a digit before the point */
         for (n = 0; n + 1 < number->size - before && number->data[before + n] == '0'; n++)
                 ;
         if (n > 0) {
@@ -174,7 +175,7 @@ static const char *read_whole(const char *p, char separator, Bytes *number) {
         return p;
 }
 
-/* Appends `.` and digits, where they are there. NULL: no memory. */
+/* Appends `.` and its digits, if there are any. NULL: no memory. */
 static const char *read_fraction(const char *p, Bytes *number) {
         size_t n = *p == '.' ? count_digits(p + 1) : 0;
 
@@ -207,7 +208,7 @@ static const char *read_number(const char *p, char separator, Bytes *number) {
 int shape_number(const char *text, const char *thousands, Bytes *ret) {
         _cleanup_bytes_ Bytes number = {};
 
-        if (bytes_reserve(&number, strlen(text) + 1) < 0) /* for all of it: from here on there is memory */
+        if (bytes_reserve(&number, strlen(text) + 1) < 0) /* for the whole text, so that nothing below can fail */
                 return -ENOMEM;
         while (is_space(*text))
                 text++;
@@ -225,7 +226,7 @@ int shape_number(const char *text, const char *thousands, Bytes *ret) {
 
 /* ---- times ---- */
 
-/* A count of seconds or milliseconds, with a fraction. */
+/* Reads a number of seconds or milliseconds, with a fraction. */
 static int time_unix(const char *text, int64_t per_second, int64_t *ret_msec) {
         _cleanup_bytes_ Bytes number = {};
         long double value;
@@ -241,7 +242,7 @@ static int time_unix(const char *text, int64_t per_second, int64_t *ret_msec) {
         return 1;
 }
 
-/* Seconds that the machine's zone is ahead of UTC at that time. */
+/* Returns how many seconds the machine's zone is ahead of UTC at that time. */
 static int64_t zone_offset(int64_t seconds) {
         time_t at = (time_t) seconds;
         struct tm tm;
@@ -249,9 +250,9 @@ static int64_t zone_offset(int64_t seconds) {
         return localtime_r(&at, &tm) ? tm.tm_gmtoff : 0;
 }
 
-/* *shown*: what a clock in the zone shows, as if it were UTC. What it shows twice is the first time; what it never
- * shows is read as before the change. mktime(3) would take the one or the other by what it was asked before, and a
- * point that comes again must have the time that it had. */
+/* Converts *shown*, local time written as if it were UTC, to UTC. A local time that occurs twice means the first one;
+ * one that does not occur is read with the offset before the change. mktime(3) is not used, because its result depends
+ * on earlier calls, and a point that comes again must get the same time. */
 static int64_t zone_seconds(int64_t shown) {
         int64_t before = shown - zone_offset(shown - SECONDS_PER_DAY),
                 after = shown - zone_offset(shown + SECONDS_PER_DAY);
@@ -259,8 +260,8 @@ static int64_t zone_seconds(int64_t shown) {
         return before + zone_offset(before) == shown || after + zone_offset(after) != shown ? before : after;
 }
 
-/* YYYY-MM-DDTHH:MM:SS in the machine's zone, fractions allowed; seconds may be missing (Open-Meteo). A time with an
- * offset is taken by it. */
+/* Reads YYYY-MM-DDTHH:MM:SS in the machine's zone; fractions are allowed, seconds may be missing (Open-Meteo). If the
+ * text has an offset, that is used. */
 static bool time_local(const char *text, int64_t *ret_msec) {
         const char *seconds = strlen(text) == strlen("YYYY-MM-DDTHH:MM") ? ":00" : "";
         char utc[64];
@@ -271,7 +272,7 @@ static bool time_local(const char *text, int64_t *ret_msec) {
         if ((size_t) snprintf(utc, sizeof(utc), "%s%sZ", text, seconds) >= sizeof(utc) ||
                 !clock_parse_rfc3339(utc, strlen(utc), &msec) || msec < 0)
                 return false;
-        tzset(); /* the zone may have been changed */
+        tzset(); /* the time zone may have been changed */
         *ret_msec = zone_seconds(msec / 1000) * 1000 + msec % 1000;
         return *ret_msec >= 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A document is read in these steps: shape-text.c makes strict JSON of it; the pointers of `items` are walked, and what
- * they find are the items, one after the other; each item passes `where`, is given its id, name and time, and its
- * members are written out. Columns are the pointers with `*`, found once for the whole document. */
+/* How a document is read: shape-text.c makes strict JSON of it. The pointers of `items` find the items, one after the
+ * other. Each item is tested with `where`, gets its id, name and time, and its members are written. A pointer with `*`
+ * is a column: its values are found once for the whole document. */
 #include "publish/shape.h"
 
 #include <stdio.h>
@@ -18,12 +18,12 @@
 #define TEXT_OF_(number) #number
 #define TEXT_OF(number) TEXT_OF_(number)
 
-#define ID_MAX 256          /* an attribute's value may have 1024 bytes, and the key holds more than the id */
-#define COLUMNS_MAX 100     /* pointers with `*` of one configuration */
-#define UNREADABLE_MAX 1000 /* of one document that are kept: the outbox keeps so many of a source */
+#define ID_MAX 256          /* an attribute's value may have 1024 bytes, and the key contains more than the id */
+#define COLUMNS_MAX 100     /* pointers with `*` in one configuration */
+#define UNREADABLE_MAX 1000 /* kept from one document: the outbox keeps as many for a source */
 #define UNTIMED_MAX (ID_MAX + 20)
 
-/* What a pointer with `*` found in the document, in order; *cursor* follows the items. */
+/* The values that a pointer with `*` found in the document, in order; *cursor* moves along with the items. */
 typedef struct Column {
         const char *pointer;
         unsigned n_stars;
@@ -42,11 +42,11 @@ typedef struct Shape {
         size_t n_items;
 } Shape;
 
-/* One item on its way to a reading. */
+/* An item that is becoming a reading. */
 typedef struct Item {
         const PointerMatch *match;
-        Slice object; /* the item; of a bare value the object made of it */
-        Bytes bare;   /* its text */
+        Slice object; /* the item; for a bare value, an object made of it */
+        Bytes bare;   /* the text of that object */
         Bytes id, name, text;
         Bytes odd_time; /* the text of a time that cannot be read */
         bool has_name, has_time;
@@ -64,8 +64,8 @@ static void item_done(Item *item) {
         bytes_done(&item->payload);
 }
 
-/* "has no number in state (warm); it is left out": *what* and *instead* are ours, *place* and *value* (NULL: not there)
- * may be cut. */
+/* Notes something odd: "has no number in state (warm); it is left out". *what* and *instead* are constant texts;
+ * *place* and the value may be cut. */
 static void shape_note(const Shape *s, const Item *item, const char *what, const char *place, const char *instead) {
         char text[300], where[60], value[40];
 
@@ -77,7 +77,7 @@ static void shape_note(const Shape *s, const Item *item, const char *what, const
         s->origin->note(s->origin->userdata, what, item->id.data, text);
 }
 
-/* ---- what cannot be read ---- */
+/* ---- input that cannot be read ---- */
 
 static int shape_keep_unread(Shape *s, Slice raw, const char *reason) {
         _cleanup_bytes_ Bytes payload = {};
@@ -110,7 +110,8 @@ static int column_add(void *userdata, const PointerMatch *match) {
         return 0;
 }
 
-/* The column of a pointer with `*`, found when it is first asked for; NULL: too many. 0, or -ENOMEM. */
+/* Returns the column of a pointer with `*`, which is filled at the first call; NULL: there are too many. 0, or
+ * -ENOMEM. */
 static int shape_column(Shape *s, const char *pointer, Column **ret) {
         Column *column;
         int r;
@@ -137,7 +138,7 @@ static bool column_stands_beside(const Column *column, size_t index, const Point
         return true;
 }
 
-/* What the column has beside this item: mostly the match after the one before. */
+/* Finds the column's value for this item: usually the one after the last match. */
 static bool column_find(Column *column, const PointerMatch *match, Slice *ret) {
         for (size_t i = 0; i < column->n; i++) {
                 size_t index = (column->cursor + i) % column->n;
@@ -151,7 +152,7 @@ static bool column_find(Column *column, const PointerMatch *match, Slice *ret) {
         return false;
 }
 
-/* What a pointer of the configuration finds for this item. 1; 0: nothing; -ENOMEM. */
+/* Finds the value of a configured pointer for this item. 1; 0: there is none; -ENOMEM. */
 static int item_find(Shape *s, const Item *item, const char *pointer, Slice *ret) {
         Column *column;
         int r;
@@ -164,7 +165,7 @@ static int item_find(Shape *s, const Item *item, const char *pointer, Slice *ret
 
 /* ---- id, name, time ---- */
 
-/* As item_word(): the key or index that the last `*` stood for. */
+/* Like item_word(), for "*": the key or index that the last `*` stood for. */
 static int item_star(const Item *item, Bytes *text) {
         const PointerStar *star;
         int r;
@@ -176,12 +177,12 @@ static int item_star(const Item *item, Bytes *text) {
                 r = bytes_append_format(text, "%zu", star->index);
                 return r < 0 ? r : 1;
         }
-        /* with the quotes around it again */
+        /* including its quotes */
         return match_text((Slice){ star->key.data - 1, star->key.size + 2 }, text);
 }
 
-/* What `id` or `name` says: a pointer, "*", or a text. A null is nothing, here as in a member. 1; 0: nothing;
- * -ENOMEM. */
+/* Reads what `id` or `name` says: a pointer, "*", or a text. null counts as no value, as in a member. 1; 0: there is
+ * none; -ENOMEM. */
 static int item_word(Shape *s, const Item *item, const char *word, Bytes *text) {
         Slice value;
         int r;
@@ -208,7 +209,7 @@ static bool is_good_id(const Bytes *id) {
         return true;
 }
 
-/* *ret_why: why there is none. 0, or -ENOMEM. */
+/* Finds the id. *ret_why gets the reason if there is none. 0, or -ENOMEM. */
 static int item_take_id(Shape *s, Item *item, const char **ret_why) {
         const ShapeConfig *config = s->config;
         int r;
@@ -275,7 +276,7 @@ static int item_take_time(Shape *s, Item *item) {
 static const char *const missing[] = { "unavailable", "unknown", "nan", "NaN", "Infinity", "-Infinity", "inf", "null",
         NULL };
 
-/* What we write behind the item's members, by name; NULL: nothing of that name. */
+/* Returns the value that we write ourselves under that name; NULL: we write none. */
 static const char *item_own(const Shape *s, const Item *item, const char *name, Slice *ret_label) {
         Slice rest = {}, label;
 
@@ -293,11 +294,11 @@ static const char *item_own(const Shape *s, const Item *item, const char *name, 
                 rest = (Slice){ s->origin->labels->data, s->origin->labels->size };
         while (reading_labels_next(&rest, &label, ret_label))
                 if (slice_equal(label, name))
-                        return ret_label->data; /* NUL-terminated where it lies */
+                        return ret_label->data; /* NUL-terminated in its buffer */
         return NULL;
 }
 
-/* The same value, or the same time written in another way. */
+/* True when both are the same text, or the same time in another form. */
 static bool is_same(const char *ours, const char *theirs) {
         int64_t a, b;
 
@@ -305,7 +306,7 @@ static bool is_same(const char *ours, const char *theirs) {
                                                     clock_parse_rfc3339(theirs, strlen(theirs), &b) && a == b);
 }
 
-/* Makes *name* one that neither we nor the item use, by `_` behind it. */
+/* Appends `_` to *name* until neither we nor the item use it. */
 static int item_free_name(const Shape *s, const Item *item, Bytes *name) {
         Slice ignored;
         int r;
@@ -325,7 +326,7 @@ static int item_write(Item *item, const char *name, size_t name_size, Slice valu
         return bytes_append(&item->payload, value.data, value.size);
 }
 
-/* A member of the item, or one of its `fields`. *name* is changed. */
+/* Adds a member of the item, or one of its `fields`. Changes *name*. */
 static int item_add(Shape *s, Item *item, Bytes *name, Slice value) {
         _cleanup_bytes_ Bytes number = {};
         const char *own;
@@ -380,7 +381,7 @@ static int item_add_fields(Shape *s, Item *item) {
         return 0;
 }
 
-/* A text of the item has no UTF-8 form, so that it can become no reading. */
+/* ITEM_WITHOUT_FORM: a text of the item has no UTF-8 form, so it cannot become a reading. */
 enum { ITEM_DONE = 0, ITEM_WITHOUT_FORM = 1 };
 
 static int item_add_members(Shape *s, Item *item) {
@@ -416,7 +417,7 @@ static void item_write_text(Item *item, const char *name, size_t name_size, cons
         item_write(item, name, name_size, (Slice){ quoted.data, quoted.size });
 }
 
-/* What we say of every item, behind what it says itself. */
+/* Writes our own members after those of the item. */
 static int item_write_own(Shape *s, Item *item) {
         static const char *const names[] = { "source", "id", "name", "request_at", "measured_at" };
         Slice rest = {}, label, value;
@@ -434,7 +435,7 @@ static int item_write_own(Shape *s, Item *item) {
         return bytes_append_text(&item->payload, "}");
 }
 
-/* 64 bits of the hash of labels and payload: the same measurement, fetched twice, has the same. */
+/* Returns 64 bits of a hash of labels and payload: it is the same when the same measurement is fetched twice. */
 static int item_hash(const Shape *s, const Item *item, uint64_t *ret) {
         const Bytes *const parts[] = { s->origin->labels, &item->odd_time, &item->payload };
         _cleanup_bytes_ Bytes all = {};
@@ -451,8 +452,9 @@ static int item_hash(const Shape *s, const Item *item, uint64_t *ret) {
         return 0;
 }
 
-/* A time that cannot be read tells one point of a history from another all the same, before what we say of it is in the
- * payload. Elsewhere it may be that of a clock that was not set, the same for all: what comes is of now. */
+/* Names a point of a history whose time cannot be read. The text of the time distinguishes points, so this is called
+ * before our own members are in the payload. Without a history such a time may be that of a clock that was not set, the
+ * same for all; then the value counts as new. */
 static int item_name_untimed(const Shape *s, const Item *item, char name[static UNTIMED_MAX]) {
         uint64_t hash;
         int r = item_hash(s, item, &hash);
@@ -461,7 +463,7 @@ static int item_name_untimed(const Shape *s, const Item *item, char name[static 
         return r;
 }
 
-/* Said of readings only: a module that is out of reach has neither a time nor a value. */
+/* Notes a missing time, but only for readings: a module that cannot be reached has neither a time nor a value. */
 static void item_note_time(Shape *s, Item *item) {
         bytes_cut(&item->text, 0);
         if (item->has_time || !s->config->time ||
@@ -504,7 +506,7 @@ static int item_put(Shape *s, Item *item) {
         return 0;
 }
 
-/* The item as an object; NULL, or why it is none. */
+/* Makes an object of the item. *ret_why gets the reason if that is not possible. */
 static int item_begin(Shape *s, Item *item, const char **ret_why) {
         Slice value = item->match->value;
         const char *field = s->origin->field ?: "value";
@@ -566,7 +568,7 @@ static int shape_item(Shape *s, const PointerMatch *match) {
         return 1;
 }
 
-/* A list gives its elements: one `*` more. */
+/* A list is replaced by its elements, as if the pointer had one more `*`. */
 static int shape_list(Shape *s, const PointerMatch *list) {
         PointerMatch match = *list;
         unsigned star = list->n_stars < POINTER_STARS_MAX ? match.n_stars++ : POINTER_STARS_MAX - 1;
@@ -631,7 +633,7 @@ size_t shape_count(const ShapeConfig *config, Slice document) {
         return s.n_items;
 }
 
-/* What was kept is one item, whatever it looks like: in a list of its own it is no list of items. */
+/* Raw input that was kept is one item, whatever it looks like: a list in it is not a list of items. */
 static int shape_reread_item(
         const ShapeConfig *config, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret) {
         _cleanup_bytes_ Bytes text = {};

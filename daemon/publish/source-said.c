@@ -10,15 +10,15 @@
 #include "lib/array.h"
 #include "lib/log.h"
 
-#define SAID_MAX 1000         /* that are remembered as said; more are not said */
-#define SAID_UNREADABLE_MIN 3 /* in a row from the start: no chance any more */
+#define SAID_MAX 1000         /* how many are remembered; more are not logged */
+#define SAID_UNREADABLE_MIN 3 /* so many in a row from the start: the settings are wrong */
 
 void source_said_done(SourceSaid *said) {
         free(said->hashes);
         *said = (SourceSaid){ .source = said->source };
 }
 
-/* True the first time. */
+/* True the first time, for each kind and device. */
 static bool said_is_news(SourceSaid *said, const char *kind, const char *device) {
         uint64_t hash = bytes_hash(bytes_hash(BYTES_HASH, kind, strlen(kind) + 1), device, strlen(device));
 
@@ -64,7 +64,7 @@ void source_said_unreadable(SourceSaid *said, const ReadingList *list, bool firs
 }
 
 void source_said_dropped(SourceSaid *said, uint64_t dropped) {
-        if (dropped > said->dropped && !said->gone) /* whatever else was said: what fills that may fill this */
+        if (dropped > said->dropped && !said->gone) /* even if another flood was logged */
                 log_event(LOG_WARNING, EVENT_READING_REJECTED,
                         LOG_FIELDS({ FIELD_SOURCE, said->source }, { FIELD_REASON, "dropped" }),
                         "Source %s: more cannot become readings than are kept for `sensorqd rejected`: %" PRIu64

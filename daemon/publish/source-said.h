@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What a source says of its readings, once for each kind and device: what is odd about them, and what cannot become
- * one. Apart from source.c, which decides; for it alone. */
+/* Logs what is odd about a source's readings, and input that cannot become a reading, once for each kind and device.
+ * Only source.c uses it. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,24 +9,25 @@
 
 #include "publish/reading.h"
 
-/* Zeros but for *source*, its name, which is borrowed, and *dropped*, what source_said_dropped() is not told anew. */
+/* Zeros except *source*, its name, which is borrowed, and *dropped*, the number that source_said_dropped() does not
+ * report again. */
 typedef struct SourceSaid {
         const char *source;
-        uint64_t *hashes; /* of kind and device */
+        uint64_t *hashes; /* hashes of kind and device */
         size_t n, allocated;
-        bool nothing_readable, gone; /* said: that none is, that some are gone */
+        bool nothing_readable, gone; /* logged: that nothing is readable; that some were deleted */
         uint64_t unreadable;         /* since the start */
         uint64_t dropped;
 } SourceSaid;
 
 void source_said_done(SourceSaid *said);
 
-/* ShapeOrigin.note; *said* is a SourceSaid. */
+/* For ShapeOrigin.note; *said* is a SourceSaid. */
 void source_said_note(void *said, const char *kind, const char *device, const char *text);
 
-/* Counts the unreadable ones of the list, which the outbox keeps. *first*: no reading has come so far, in this list
- * neither. */
+/* Counts and logs the unreadable inputs of the list, which the outbox keeps. *first*: no reading has come so far, this
+ * list included. */
 void source_said_unreadable(SourceSaid *said, const ReadingList *list, bool first);
 
-/* So many unreadable ones are gone by now, since only the newest are kept. */
+/* Logs when *dropped*, the number of unreadable inputs that were deleted, has increased. */
 void source_said_dropped(SourceSaid *said, uint64_t dropped);

@@ -13,14 +13,18 @@
 #include "lib/text.h"
 #include "publish/source-said.h"
 
-/* between tries while only a user can mend it; never less than the interval */
+/* time between tries while only a user can solve the problem; never less than the interval */
 #define SOURCE_REFUSED_USEC (5 * USEC_PER_MINUTE)
-#define SOURCE_LIMIT_MAX_USEC USEC_PER_HOUR       /* a remote that wants a longer pause is asked again anyway */
-#define SOURCE_GATE_MAX_USEC (10 * USEC_PER_SEC)  /* between looks whether the outbox has room again */
-#define SOURCE_STORE_MAX_USEC (30 * USEC_PER_SEC) /* between tries to store what the disk refused */
-#define SOURCE_ONCE_USEC (15 * USEC_PER_SEC)      /* `once` ends although the disk still refuses */
-#define SOURCE_LISTEN_MAX_USEC USEC_PER_MINUTE    /* `once`: the rest is for the next run */
-#define SOURCE_ROW_BYTES 1024                     /* room for a first batch: more than a device's reading takes */
+/* if a remote demands a longer pause, it is asked again anyway */
+#define SOURCE_LIMIT_MAX_USEC USEC_PER_HOUR
+#define SOURCE_GATE_MAX_USEC (10 * USEC_PER_SEC)  /* time between checks whether the outbox has room again */
+#define SOURCE_STORE_MAX_USEC (30 * USEC_PER_SEC) /* time between tries to store readings that the disk refused */
+/* `once` ends after this time although the disk still refuses */
+#define SOURCE_ONCE_USEC (15 * USEC_PER_SEC)
+/* `once` listens at most this long; later readings are for the next run */
+#define SOURCE_LISTEN_MAX_USEC USEC_PER_MINUTE
+/* room required before the first poll, for one row: more than a device's reading needs */
+#define SOURCE_ROW_BYTES 1024
 
 /* ---- states ---- */
 
@@ -38,7 +42,7 @@ _asserted_ static const unsigned poll_moves[_POLL_STATE_MAX] = {
 typedef enum ReadingsState {
         READINGS_NONE,
         READINGS_GATHERED, /* committed at the end of this turn of the loop */
-        READINGS_REFUSED,  /* by the disk: tried again, with what came meanwhile */
+        READINGS_REFUSED,  /* refused by the disk: tried again, together with newer ones */
         _READINGS_STATE_MAX,
 } ReadingsState;
 
@@ -52,34 +56,34 @@ struct Source {
         const SourceHost *host;
         const SourceConfig *config;
         const SourceType *type;
-        void *self;  /* the type's; NULL: it is closed */
-        bool polled; /* it is, when the host does not forbid it */
+        void *self;  /* the type's object; NULL: it is closed */
+        bool polled; /* it is polled, unless the host forbids it */
         bool retired;
-        usec_t listen_end; /* clock_now(): `once` listens, no longer than until then; 0: it does not */
-        bool answered;     /* the remote did, at least once */
+        usec_t listen_end; /* clock_now() at which `once` stops listening at the latest; 0: it does not listen */
+        bool answered;     /* the remote has answered at least once */
 
         PollState polling;
-        LoopWatch *due;   /* timer: the next poll */
-        usec_t slot;      /* the next poll by the interval alone: slots keep their distance however long a poll takes */
-        usec_t next_poll; /* clock_now() */
-        bool recalled;    /* what is kept of it is known, */
-        usec_t not_before; /* clock_now(): and with it when the remote wants to be asked again; 0: nothing */
+        LoopWatch *due; /* timer: the next poll */
+        usec_t slot;    /* the next poll by the interval alone: slots keep their distance, however long a poll takes */
+        usec_t next_poll;  /* clock_now() */
+        bool recalled;     /* what the disk keeps about the source has been read */
+        usec_t not_before; /* clock_now() before which the remote wants no poll; 0: none */
 
         ReadingsState waiting;
         ReadingList readings;
-        uint64_t ticket;                      /* of the last ones */
+        uint64_t ticket;                      /* ticket of the newest readings */
         LoopWatch *commit;                    /* defer */
-        LoopWatch *again;                     /* timer: what the disk refused; whether there is room */
-        Backoff gate, store;                  /* while there is no room; while the disk refuses */
+        LoopWatch *again;                     /* timer: stores refused readings again, or checks for room */
+        Backoff gate, store;                  /* gate: while there is no room; store: while the disk refuses */
         usec_t refused_since;                 /* clock_now() */
-        bool held;                            /* the type was told to hold */
-        uint64_t largest_rows, largest_bytes; /* of a commit so far */
+        bool held;                            /* the type was told to hold its peer */
+        uint64_t largest_rows, largest_bytes; /* of the largest commit so far */
 
         Trouble trouble;
-        bool odd, clock_wrong; /* said */
-        bool limited;          /* the next poll is later than the interval alone would have it */
-        SourceSaid said;       /* of its readings */
-        char answer[320];      /* of the last good poll */
+        bool odd, clock_wrong; /* logged already */
+        bool limited;          /* the next poll is later than its slot */
+        SourceSaid said;       /* what was logged about its readings */
+        char answer[320];      /* detail of the last good poll */
         usec_t last_poll, last_reading;
         uint64_t polls, stored, repeats, failures;
         Bytes labels;
@@ -99,7 +103,7 @@ static void source_changed(Source *s) {
         s->host->on_change(s->host->userdata);
 }
 
-/* What could not become a reading and is not kept any more. */
+/* Returns how many inputs that could not become a reading were deleted. */
 static uint64_t source_dropped(const Source *s) {
         return s->host->dropped ? s->host->dropped(s->host->userdata, s->config->name) : 0;
 }
@@ -139,7 +143,7 @@ static void source_wait(Source *s, usec_t next) {
                 loop_arm(s->due, next);
 }
 
-/* ---- what is said, once for each change ---- */
+/* ---- log lines, once for each change ---- */
 
 static void source_well(Source *s) {
         uint64_t failures = s->trouble.failures;
@@ -171,7 +175,7 @@ static void source_failed(Source *s, const SourcePoll *poll, usec_t retry_in) {
 
         s->failures++;
         if (s->retired)
-                return; /* it is not tried again: its successor says how things stand */
+                return; /* it is not tried again: its successor logs the state */
         text_copy(detail, sizeof(detail), poll->detail ?: "no detail");
         secrets_conceal(s->host->means.secrets, detail);
         if (!trouble_fail(&s->trouble, grade, source_cause(poll), manual ? USEC_INFINITY : retry_in, detail))
@@ -189,7 +193,7 @@ static void source_failed(Source *s, const SourcePoll *poll, usec_t retry_in) {
                 manual ? "" : "; this is said once until it answers again.");
 }
 
-/* A good answer, and whether it deserves a look. */
+/* Notes a good answer, and logs it if it is odd. */
 static void source_answered(Source *s, const SourcePoll *poll) {
         text_copy(s->answer, sizeof(s->answer), poll->detail ?: "");
         secrets_conceal(s->host->means.secrets, s->answer);
@@ -221,7 +225,7 @@ static void source_tell_clock(Source *s, int64_t offset) {
                 span, offset < 0 ? "ahead of" : "behind", s->config->name);
 }
 
-/* ---- `once`, and what speaks when it likes ---- */
+/* ---- `once` with a source that is not polled ---- */
 
 static void source_listen(Source *s) {
         usec_t now = clock_now();
@@ -232,7 +236,7 @@ static void source_listen(Source *s) {
         loop_arm(s->due, now + (s->answered ? s->type->quiet : SOURCE_ONCE_USEC));
 }
 
-/* It is there, or it spoke: the silence begins anew. */
+/* The source is connected or has sent something: the time of silence starts again. */
 static void source_heard(Source *s) {
         usec_t end = clock_now() + s->type->quiet;
 
@@ -240,7 +244,7 @@ static void source_heard(Source *s) {
                 loop_arm(s->due, end < s->listen_end ? end : s->listen_end);
 }
 
-/* It has been silent, or it fails, which is not tried again. What comes from now on is the next run's. */
+/* It has been silent, or has failed, which is not tried again. Later readings are for the next run. */
 static void source_end_listening(Source *s) {
         s->listen_end = 0;
         source_move_poll(s, POLL_WAITING);
@@ -262,15 +266,15 @@ void source_tell(Source *s, const SourcePoll *poll, usec_t retry_in) {
         source_changed(s);
 }
 
-/* ---- what is remembered over a restart: the cursor, and what the remote wants ---- */
+/* ---- what is kept over a restart: the cursor, and when the remote wants the next poll ---- */
 
-/* A name of its own beside the source's, whose cursor is the type's. */
+/* The name of this cursor: the source's own name is used for the type's cursor. */
 static void source_wait_name(const Source *s, char name[static 80]) {
         (void) snprintf(name, 80, "%s/wait", s->config->name);
 }
 
-/* Written only when a limit reaches beyond the interval, which is rare. That it cannot be written is no trouble: a
- * start then polls at once. */
+/* Written only if a limit is longer than the interval, which is rare. An error is ignored: then the next start polls at
+ * once. */
 static void source_remember(Source *s, usec_t not_before, usec_t now) {
         _cleanup_(reading_list_done) ReadingList list = {};
         char name[80], text[32];
@@ -283,15 +287,15 @@ static void source_remember(Source *s, usec_t not_before, usec_t now) {
                 (void) s->host->store(s->host->userdata, s, &list, NULL);
 }
 
-/* clock_now() before which the remote wants no poll, as it said before the last stop; 0: none. */
+/* Returns the clock_now() before which the remote wants no poll, as noted before the last stop; 0: none. */
 static usec_t source_parse_wait(const char *text, usec_t now) {
         usec_t wall = clock_wall(), until = text ? strtoull(text, NULL, 10) * USEC_PER_SEC : 0;
 
         return until > wall && until - wall <= SOURCE_LIMIT_MAX_USEC ? now + (until - wall) : 0;
 }
 
-/* False while the disk does not tell: without what it keeps a source would begin at another place, and name what comes
- * again anew. */
+/* False while the disk cannot be read: without the stored cursor, a source would begin at the wrong place, and repeated
+ * readings would not be recognised. */
 static bool source_recall(Source *s) {
         _cleanup_bytes_ Bytes cursor = {}, wait = {};
         usec_t now = clock_now();
@@ -321,7 +325,8 @@ static bool source_has_room(Source *s) {
 
 /* ---- readings to the disk ---- */
 
-/* The peer is held while readings wait in memory or there is no room; for good when a retired source has polled. */
+/* Holds the peer while readings wait in memory or there is no room; permanently when a source is retired and its poll
+ * is done. */
 static void source_hold(Source *s) {
         bool hold, ends = s->retired && !(s->polled && s->polling == POLL_POLLING);
 
@@ -339,7 +344,8 @@ static void source_hold(Source *s) {
                 loop_arm_in(s->again, backoff_next(&s->gate, loop_random()));
 }
 
-/* The disk refused to the end: they are with their sender, if it keeps them until it is told, or nowhere. */
+/* The disk refused until the end: the sender still has the readings if it keeps them until it is told; otherwise they
+ * are lost. */
 static void source_tell_lost(const Source *s) {
         log_event(LOG_ERR, EVENT_OUTBOX_FAILING, LOG_FIELDS({ FIELD_SOURCE, s->config->name }),
                 "Source %s: %zu readings that the disk refused to the end are lost, unless the remote keeps them until "
@@ -348,7 +354,7 @@ static void source_tell_lost(const Source *s) {
                 s->config->name, s->readings.n);
 }
 
-/* `once` ends, whatever the disk does: so does a poll whose type waits for the word that they are on it. */
+/* `once` must end even if the disk refuses: also a poll whose type waits until its readings are stored. */
 static void source_give_up(Source *s) {
         bool polling = s->polling == POLL_POLLING;
 
@@ -429,7 +435,7 @@ int source_put(Source *s, ReadingList *readings, uint64_t ticket) {
         return 0;
 }
 
-/* A document that may come again: each of its readings has a name of its own. */
+/* If a document may come again, each of its readings gets a name. */
 static int source_name_readings(ReadingList *readings, const SourceDocument *document) {
         if (document->repeats)
                 return reading_list_name(readings);
@@ -517,7 +523,7 @@ static void source_silent(Source *s) {
                         s->config->interval);
 }
 
-/* What waits for the disk comes first: source_committed() sets the next slot. */
+/* Readings that wait for the disk come first: source_committed() sets the next slot. */
 static void source_on_due(void *userdata) {
         Source *s = userdata;
 
@@ -567,7 +573,7 @@ void source_retire(Source *s) {
         source_hold(s);
 }
 
-/* ---- from birth to the end ---- */
+/* ---- life ---- */
 
 static int source_open(Source *s) {
         const SourceContext context = {
@@ -610,7 +616,7 @@ int source_new(const SourceHost *host, const SourceType *type, const SourceConfi
         s->said = (SourceSaid){ .source = config->name };
         s->gate = (Backoff){ .initial = USEC_PER_SEC, .max = SOURCE_GATE_MAX_USEC };
         s->store = (Backoff){ .initial = USEC_PER_SEC, .max = SOURCE_STORE_MAX_USEC };
-        /* sources that start together part from the second poll on */
+        /* sources that start together poll at different times from the second poll on */
         s->slot = now + config->interval - loop_random() % (config->interval / 10 + 1);
         r = source_open(s);
         if (r < 0)
@@ -628,7 +634,7 @@ Source *source_free(Source *s) {
         if (!s)
                 return NULL;
         if (s->waiting != READINGS_NONE)
-                source_commit(s); /* a peer that waits for the disk's word has it before the end */
+                source_commit(s); /* a peer that waits for its data to be stored is told before the end */
         if (s->self)
                 s->self = s->type->close(s->self);
         s->commit = loop_drop(s->commit);

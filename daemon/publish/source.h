@@ -34,24 +34,24 @@
 
 typedef struct Source Source;
 
-/* How one poll ended, told by the type. */
+/* The result of one poll, reported by the type. */
 typedef enum SourcePollOutcome {
-        SOURCE_POLLED = 0,  /* the remote answered well: no reading is no error */
-        SOURCE_UNREACHABLE, /* network, timeout, 5xx, nonsense in the reply: next try at the next interval */
-        SOURCE_LIMITED,     /* rate limit: not before *not_before* */
-        SOURCE_REFUSED,     /* 401, 403, 404: only a user can mend it; tried slowly */
+        SOURCE_POLLED = 0,  /* the remote answered well, perhaps without a reading */
+        SOURCE_UNREACHABLE, /* network, timeout, 5xx, malformed reply: tried again at the next interval */
+        SOURCE_LIMITED,     /* rate limit: no poll before *not_before* */
+        SOURCE_REFUSED,     /* 401, 403, 404: only a user can solve it; tried slowly */
 } SourcePollOutcome;
 
 typedef struct SourcePoll {
         SourcePollOutcome outcome;
-        Cause cause;        /* of a failure; left out: what goes with the outcome */
-        usec_t not_before;  /* clock_now() before which the remote wants no further poll; 0: none. Any outcome */
-        const char *detail; /* of a failure: what happened and what the reader can do. Of a good poll, for `check`: what
+        Cause cause;        /* of a failure; not set: derived from the outcome */
+        usec_t not_before;  /* clock_now() before which the remote wants no further poll; 0: none. For any outcome */
+        const char *detail; /* for a failure: what happened and what to do. For a good poll, shown by `check`: what
                                answered; NULL: nothing to add */
-        bool odd;        /* a good poll whose *detail* deserves a look (no device at all): said once, like a failure */
-        int http_status; /* 0: none */
-        int64_t clock_offset; /* microseconds that the remote's clock is ahead of ours, as used for request_at; 0: ours
-                                 was used */
+        bool odd; /* a good poll whose *detail* needs attention (no device at all): logged once, like a failure */
+        int http_status;      /* 0: none */
+        int64_t clock_offset; /* microseconds that the remote's clock is ahead of ours, as used for request_at; 0: our
+                                 clock was used */
 } SourcePoll;
 
 #define SOURCE_EXCLUSIVE_MAX 256
@@ -60,88 +60,88 @@ typedef struct SourcePoll {
 typedef struct SourceMeans {
         Loop *loop;
         Http *http;
-        Secrets *secrets; /* where it notes what it may not tell; the shared half takes that out of every detail. May be
-                             NULL */
-        Listen *listen;   /* for types that are spoken to by HTTP; NULL in `check` */
+        Secrets *secrets; /* to note secrets, which the common code removes from every detail; may be NULL */
+        Listen *listen;   /* for types that receive HTTP requests; NULL in `check` */
         const char *state_dir;
-        bool may_run;                  /* `check` may run programs, */
-        const char *run_as;            /* as this user; NULL: as we are, */
-        const char *const *run_groups; /* and with these groups, see ProcessSpec */
+        bool may_run;                  /* `check` may run programs */
+        const char *run_as;            /* ... as this user; NULL: as we are */
+        const char *const *run_groups; /* ... with these groups, see ProcessSpec */
 } SourceMeans;
 
-/* What a type is given. Everything is borrowed and outlives the instance. */
+/* What a type gets. Everything is borrowed and outlives the instance. */
 typedef struct SourceContext {
         const SourceConfig *config;
-        const void *keys; /* config->keys: the type's own struct, its secrets read */
+        const void *keys; /* config->keys: the type's own struct; its secrets have been read */
         SourceMeans means;
         Source *source;      /* for source_put() and the others below */
-        const bool *retired; /* no further poll; one under way may end, and need not go as far as it could */
-        const Bytes *labels; /* of every reading: members and attributes, see reading_labels_next() */
-        bool manual;         /* `once` (but for a type with `quiet`), `check`: open() begins nothing */
+        const bool *retired; /* no further poll starts; a running one may end, and may stop early */
+        const Bytes *labels; /* for every reading: members and attributes, see reading_labels_next() */
+        bool manual;         /* `once` (except for a type with `quiet`) and `check`: open() starts nothing */
 } SourceContext;
 
-/* What came from the remote, and what is known of it beside its text. Borrowed. */
+/* A text from the remote, and what else is known about it. Borrowed. */
 typedef struct SourceDocument {
         const char *text;
         size_t size;
         const char *topic, *id, *name, *field; /* see ShapeOrigin; NULL: none */
         usec_t arrived;                        /* clock_wall(); 0: now */
-        const char *seen;                      /* names it, where it may come again: see Reading; NULL: it cannot */
+        const char *seen;                      /* its name, if it may come again: see Reading; NULL: it cannot */
         bool anew;                             /* see Reading */
-        bool repeats; /* what is measured may come again in another document: each reading's key tells it, where it is
-                         of `once_per: measurement` */
+        bool repeats; /* its measurements may come again in another document: with `once_per: measurement` each reading
+                         is recognised by its key */
         bool history; /* see ShapeOrigin */
 } SourceDocument;
 
 typedef struct SourceType {
         const ConfigSection *keys; /* its name and its rows of the configuration */
         int (*open)(const SourceContext *context, void **ret_self);
-        /* What only one source can have at a time, in words that are equal for the same thing: "listener
-         * 127.0.0.1:8427". At a reload the new one is opened when the old one has ended. NULL: nothing. */
+        /* Writes the name of something that only one source can have at a time, the same text for the same thing:
+         * "listener 127.0.0.1:8427". At a reload the new source is opened after the old one has ended. NULL: there is
+         * nothing. */
         void (*exclusive)(const SourceConfig *config, char name[static SOURCE_EXCLUSIVE_MAX]);
-        /* Once, before the first poll() and before anything of a peer is read, which hold() holds until then: what a
-         * list that was put has set last (reading_list_set_cursor()); *cursor* NULL: nothing yet. The disk may not tell
-         * at once. NULL: the type keeps none. */
+        /* Called once, before the first poll() and before anything is read from a peer, which hold() prevents until
+         * then. *cursor* is the text that was last stored with a list (reading_list_set_cursor()); NULL: none yet. The
+         * call may come late, if the disk cannot be read. NULL: the type keeps no cursor. */
         void (*recall)(void *self, const char *cursor);
-        /* Starts one poll; exactly one source_polled() follows, from inside it or later, unless closed before or an
-         * errno is returned. NULL: it speaks when it likes, from the end of open() on. */
+        /* Starts one poll. Exactly one source_polled() follows, from inside or later, unless it returns an errno or is
+         * closed before. NULL: the type sends by itself, from the end of open() on. */
         int (*poll)(void *self);
-        /* Whether, with these keys, it speaks when it likes although it has poll(). NULL: never. */
+        /* True if, with these keys, it sends by itself although it has poll(). NULL: never. */
         bool (*speaks)(const void *keys);
-        /* Of one that speaks when it likes: `once` listens to it, from open() on, until it has been silent for so long.
-         * 0: `once` leaves it out, and says so. */
+        /* For a type that sends by itself: `once` listens from open() on until it has been silent for this time. 0:
+         * `once` leaves it out, and logs that. */
         usec_t quiet;
-        /* `sensorqd check`: like poll(), but tells only whether the remote answers, and disturbs no running daemon.
-         * NULL: poll() does. */
+        /* For `sensorqd check`: like poll(), but only checks whether the remote answers, and does not disturb a running
+         * daemon. NULL: poll() is used. */
         int (*check)(void *self);
-        /* Back-pressure: stop, or go on, reading the peer. NULL for a type that is only polled. */
+        /* Back-pressure: stop reading from the peer, or continue. NULL for a type that is only polled. */
         void (*hold)(void *self, bool hold);
-        /* What it does now may not be cut: it would be lost at the remote for good. A stop waits for it, and holds it.
-         * NULL: never. */
+        /* True if its present work must not be interrupted, because the remote would lose data permanently. A stop
+         * waits for it, and holds the type meanwhile. NULL: never. */
         bool (*must_end)(const void *self);
-        /* Every source_put() up to that ticket is on disk: the peer may be told (P12). NULL: nobody waits. */
+        /* Every source_put() up to that ticket is on disk: the peer may be told (P12). NULL: not needed. */
         void (*stored)(void *self, uint64_t ticket);
-        void *(*close)(void *self); /* drops what is under way; returns NULL */
-        /* What was kept unread is read once more, as by shape_reread(), with these keys; *origin* has everything but
-         * what its topic says. NULL: the type keeps nothing unread. */
+        void *(*close)(void *self); /* drops running work; returns NULL */
+        /* Reads raw input that was kept once more, like shape_reread(), with these keys; *origin* has everything except
+         * what the input's topic says. NULL: the type keeps no raw input. */
         int (*reread)(const void *keys, const ShapeOrigin *origin, Slice raw, ReadingList *list, ShapeOutcome *ret);
 } SourceType;
 
-/* What the sources of a daemon share, and how they are wired to it. Borrowed; outlives them. */
+/* What the sources of a daemon share, and how they reach it. Borrowed; outlives them. */
 typedef struct SourceHost {
         SourceMeans means;
-        bool manual;   /* nothing is polled but by source_poll_now(): `once`, `check` */
-        bool checking; /* source_poll_now() asks the type's check() */
-        /* Whether so many readings more would fit now, and the disk takes them. */
+        bool manual;   /* only source_poll_now() starts polls: `once`, `check` */
+        bool checking; /* source_poll_now() calls the type's check() */
+        /* True if so many more readings fit now and the disk works. */
         bool (*has_room)(void *userdata, uint64_t rows, uint64_t bytes);
-        /* 0: the list is on disk, but for *ret_repeats (may be NULL) readings that were there before. Anything else: it
-         * is not, and stays with the source. */
+        /* Returns 0 when the list is on disk, except *ret_repeats (may be NULL) readings that are known. Anything else:
+         * it is not on disk, and the source keeps it. */
         int (*store)(void *userdata, const Source *source, const ReadingList *readings, size_t *ret_repeats);
-        /* Appends the cursor that was stored under that name last, nothing when there is none. NULL: none is kept. */
+        /* Appends the cursor that was last stored under that name; nothing when there is none. NULL: none is kept. */
         int (*cursor)(void *userdata, const char *name, Bytes *ret);
-        /* How many of those that could not become a reading are gone. NULL: nobody counts. */
+        /* Returns how many inputs that could not become a reading were deleted. NULL: not counted. */
         uint64_t (*dropped)(void *userdata, const char *name);
-        /* Something in source_status() changed. */
+        /* Called when source_status() has changed. */
         void (*on_change)(void *userdata);
         void *userdata;
 } SourceHost;
@@ -150,65 +150,66 @@ typedef struct SourceStatus {
         const char *name;
         bool failing;
         usec_t failing_since; /* clock_wall() */
-        bool speaks;          /* when it likes: it is not polled */
+        bool speaks;          /* it sends by itself and is not polled */
         usec_t last_poll;     /* clock_wall() of the last poll that answered well; 0: none yet */
-        usec_t last_reading;  /* clock_wall() of the last reading that was stored, no repeat; 0: none yet */
-        usec_t next_poll;     /* clock_now(); 0: none is planned */
-        bool limited;         /* that poll waits for the remote's rate limit, or for what else it asked to wait */
-        bool clock_wrong;     /* this machine's clock is not that of the remote */
+        usec_t last_reading;  /* clock_wall() of the last stored reading that was not a repeat; 0: none yet */
+        usec_t next_poll;     /* clock_now(); 0: no poll is planned */
+        bool limited;         /* the next poll waits because of a rate limit, or because the remote asked for it */
+        bool clock_wrong;     /* this machine's clock differs from the remote's */
         uint64_t polls, failures, unreadable;
-        uint64_t readings, repeats;     /* stored; known, and not stored again */
-        uint64_t dropped;               /* unreadable ones that were more than is kept, until `rejected drop --all` */
+        uint64_t readings, repeats;     /* stored readings; repeats, which were not stored again */
+        uint64_t dropped;               /* unreadable inputs that were deleted, until `rejected drop --all` */
         Cause cause;                    /* of the failure */
-        const char *detail;             /* of the failure; "" when well */
+        const char *detail;             /* of the failure; "" when there is none */
         const char *answer;             /* detail of the last good poll, for `check`; "" when it had none */
-        bool odd;                       /* that answer deserves a look */
+        bool odd;                       /* that answer needs attention */
         bool holding;                   /* readings wait in memory for the disk */
-        bool gated;                     /* a poll is due, or the peer is held, and there is no room */
-        uint64_t next_rows, next_bytes; /* what it holds, or else what its next poll may bring */
+        bool gated;                     /* a poll is due or the peer is held, but there is no room */
+        uint64_t next_rows, next_bytes; /* size of what it holds, else of what its next poll may bring */
 } SourceStatus;
 
-/* *config* is borrowed, its secrets were read. Polls begin at once, spread by up to a tenth of the interval over
- * several sources, unless the host is manual. Errors of the type's open(). */
+/* *config* is borrowed, and its secrets must have been read. Polls begin at once unless the host is manual; those of
+ * several sources are spread over a tenth of the interval. Errors of the type's open(). */
 int source_new(const SourceHost *host, const SourceType *type, const SourceConfig *config, Source **ret);
-/* Drops a poll under way. Readings that wait are stored one last time; what the disk refuses then is said to be lost.
- */
+/* Drops a running poll. Readings that wait are stored one last time; if the disk refuses them, it is logged that they
+ * are lost. */
 Source *source_free(Source *source);
 CLEANUP_DEFINE(Source, source_free)
 
-/* No further poll. One that is under way may end, held as before, and what waits is stored: until then
- * source_is_busy(). Then the peer is held for good. */
+/* Starts no further poll. A running poll may end, still held as before, and its readings are stored. Until then
+ * source_is_busy() is true. After that the peer is held permanently. */
 void source_retire(Source *source);
-/* True while a poll is under way or readings wait for the disk. */
+/* True while a poll is running or readings wait for the disk. */
 bool source_is_busy(const Source *source);
-/* A stop waits until it is not busy. */
+/* True if a stop must wait until the source is not busy. */
 bool source_must_end(const Source *source);
-/* One poll now; a type that speaks when it likes is listened to until it is silent, and is held from then on. -EBUSY
- * while a poll is under way or readings wait. While there is no room none is made, and the source counts as failing: 0
- * as well. */
+/* Polls once now. A type that sends by itself is listened to until it is silent, and then held. -EBUSY while a poll is
+ * running or readings wait. If there is no room, it returns 0 without a poll, and the source counts as failing. */
 int source_poll_now(Source *source);
-/* The disk takes readings again, or rows have left the outbox: what waits is tried now, not after a backoff. */
+/* Call this when the disk accepts readings again or rows have left the outbox: waiting work is tried now, not after a
+ * backoff. */
 void source_resume(Source *source);
 void source_status(const Source *source, SourceStatus *ret);
 
 /* ---- for types ---- */
 
-/* Takes the readings (the list is empty afterwards; it may be empty before). They are committed at the end of this turn
- * of the loop, after what was put before them; then stored(*ticket*), never inside this call. Tickets rise; 0: no word
- * is wanted. -ENOMEM: nothing was taken. */
+/* Takes the readings; the list is empty afterwards, and may be empty before. They are committed at the end of this turn
+ * of the loop, after earlier ones; then stored(*ticket*) is called, never from inside this call. Tickets increase; 0:
+ * no call is needed. -ENOMEM: nothing was taken. */
 int source_put(Source *source, ReadingList *readings, uint64_t ticket);
-/* One document of the remote through the source's `reading:`: its readings, and what cannot become one, are taken as
- * by source_put(); what is odd about them is said once for each device. -ENOMEM: nothing was taken. */
+/* Reads one document of the remote with the source's `reading:` keys. Its readings, and input that cannot become one,
+ * are taken as by source_put(); what is odd is logged once for each device. -ENOMEM: nothing was taken. */
 int source_take(
         Source *source, const ShapeConfig *shape, const SourceDocument *document, uint64_t ticket, ShapeOutcome *ret);
-/* The poll has ended. What it brought was handed over before with source_put(). */
+/* Reports the end of a poll, whose readings must have been put before. */
 void source_polled(Source *source, const SourcePoll *poll);
-/* How a type that is not polled stands with its peer; *poll* as above, SOURCE_POLLED when it speaks. */
+/* For a type that is not polled: reports the state of its connection; *poll* as above, SOURCE_POLLED when it works. */
 void source_tell(Source *source, const SourcePoll *poll, usec_t retry_in);
 
 /* ---- pure decisions ---- */
 
-/* The first slot after *now* of the row of slots that *slot* belongs to. */
+/* Returns the first slot after *now* in the row of slots that contains *slot*. */
 usec_t source_next_slot(usec_t slot, usec_t interval, usec_t now);
-/* When to poll after a poll that ended so: at the slot, unless the remote or its refusal asks for a longer wait. */
+/* Returns when to poll next, after a poll that ended as *poll* says: at the slot, unless the remote or a refusal
+ * requires a longer wait. */
 usec_t source_next_poll(const SourcePoll *poll, usec_t slot, usec_t interval, usec_t now);
